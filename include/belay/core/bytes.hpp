@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/core/bytes.hpp
+/// Bytes and BytesView: what journals store and byte transports carry.
+#pragma once
+
+#include <concepts>     // std::unsigned_integral
+#include <cstddef>      // std::byte
+#include <cstdint>      // std::uint8_t
+#include <span>         // std::span
+#include <string_view>  // std::string_view
+#include <vector>       // std::vector
+
+#include <belay/core/assert.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// Bytes that somebody owns.
+using Bytes = std::vector<std::byte>;
+/// Bytes that somebody else owns.
+using BytesView = std::span<const std::byte>;
+
+/// The bytes of a text; the text must outlive the view.
+[[nodiscard]] inline BytesView as_bytes(std::string_view text) noexcept {
+    return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
+}
+
+/// The text that bytes hold; the bytes must outlive the view.
+[[nodiscard]] inline std::string_view as_text(BytesView bytes) noexcept {
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+/// Reads an unsigned integer, little endian, whatever the machine's own order.
+///
+/// Pre: at least sizeof(T) bytes at `from`.   Errors: none.
+template <std::unsigned_integral T>
+[[nodiscard]] constexpr T load_le(const std::byte* from) noexcept {
+    T value = 0;
+    for (std::size_t i = 0; i < sizeof(T); ++i) {
+        value = static_cast<T>(value | static_cast<T>(static_cast<T>(from[i]) << (8 * i)));
+    }
+    return value;
+}
+
+/// Writes an unsigned integer, little endian, whatever the machine's own order.
+///
+/// Pre: room for sizeof(T) bytes at `to`.   Errors: none.
+template <std::unsigned_integral T>
+constexpr void store_le(std::byte* to, T value) noexcept {
+    for (std::size_t i = 0; i < sizeof(T); ++i) {
+        to[i] = static_cast<std::byte>(static_cast<std::uint8_t>(value >> (8 * i)));
+    }
+}
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/core/clock_like.hpp
+/// ClockLike and WallClockLike: where the time comes from when a call does not bring it.
+#pragma once
+
+#include <concepts>  // std::convertible_to
+
+#include <belay/core/instant.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+namespace detail {
+template <class C>
+concept HasNow = requires(const C& clock) { clock.now(); };
+template <class C>
+concept NowIsInstant = requires(const C& clock) {
+    { clock.now() } -> std::convertible_to<Instant>;
+};
+template <class C>
+concept NowIsNoexcept = requires(const C& clock) {
+    { clock.now() } noexcept;
+};
+}  // namespace detail
+
+/// A steady clock: `now() const noexcept` gives an Instant.
+///
+/// Semantics the compiler cannot check: it does not follow the wall clock. One that stands still,
+/// goes back or jumps does no harm, but waits are as wrong as it is.
+template <class C>
+concept ClockLike = detail::HasNow<C> && detail::NowIsInstant<C> && detail::NowIsNoexcept<C>;
+
+/// A clock for stamps that people and other machines see: `now() const noexcept` gives a WallTime.
+template <class C>
+concept WallClockLike = requires(const C& clock) {
+    { clock.now() } noexcept -> std::convertible_to<WallTime>;
+};
+
+/// Names every requirement of ClockLike that C lacks.
+template <class C>
+consteval bool explain_clock_like() {
+    static_assert(detail::HasNow<C>, "ClockLike: C needs 'now() const', see docs/core.md");
+    if constexpr (detail::HasNow<C>) {
+        static_assert(detail::NowIsInstant<C>, "ClockLike: C::now must return belay::Instant");
+        static_assert(detail::NowIsNoexcept<C>, "ClockLike: C::now must be noexcept");
+    }
+    return ClockLike<C>;
+}
+
+}  // namespace belay::inline BELAY_ABI

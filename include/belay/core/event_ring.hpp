@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/core/event_ring.hpp
+/// EventRing: a first-in, first-out buffer that grows and keeps what it has grown to.
+#pragma once
+
+#include <cstddef>      // std::size_t
+#include <memory>       // std::allocator, std::construct_at
+#include <type_traits>  // std::is_nothrow_move_constructible_v
+#include <utility>      // std::move, std::exchange
+
+#include <belay/core/assert.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// A queue of events. It allocates only while it grows, so a steady state allocates nothing.
+///
+/// Thread safety: distinct objects safe.   Complexity: amortised O(1) each.
+template <class E>
+class EventRing {
+    static_assert(std::is_nothrow_move_constructible_v<E>,
+                  "EventRing: E must move without throwing");
+
+public:
+    EventRing() noexcept = default;
+    EventRing(const EventRing&) = delete;
+    EventRing& operator=(const EventRing&) = delete;
+    ~EventRing() {
+        clear();
+        if (slots_ != nullptr) std::allocator<E>{}.deallocate(slots_, capacity_);
+    }
+
+    /// Adds at the back.   Throws: std::bad_alloc, and then `event` is untouched.
+    void push(E&& event) {
+        if (size_ == capacity_) grow();
+        std::construct_at(slots_ + ((first_ + size_) & (capacity_ - 1)), std::move(event));
+        ++size_;
+    }
+
+    /// Takes the front.   Pre: !empty().
+    [[nodiscard]] E pop() noexcept {
+        BELAY_INVARIANT(size_ != 0, "EventRing::pop: must not be empty");
+        E* const slot = slots_ + first_;
+        E event{std::move(*slot)};
+        std::destroy_at(slot);
+        first_ = (first_ + 1) & (capacity_ - 1);
+        --size_;
+        return event;
+    }
+
+    /// The i-th from the front.   Pre: i < size().
+    [[nodiscard]] E& operator[](std::size_t i) noexcept {
+        return slots_[(first_ + i) & (capacity_ - 1)];
+    }
+
+    [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
+    [[nodiscard]] std::size_t size() const noexcept { return size_; }
+
+    void clear() noexcept {
+        while (!empty()) static_cast<void>(pop());
+    }
+
+    void swap(EventRing& other) noexcept {
+        std::swap(slots_, other.slots_);
+        std::swap(capacity_, other.capacity_);
+        std::swap(first_, other.first_);
+        std::swap(size_, other.size_);
+    }
+
+private:
+    void grow() {
+        const std::size_t capacity = capacity_ == 0 ? 16 : capacity_ * 2;
+        E* const slots = std::allocator<E>{}.allocate(capacity);
+        const std::size_t size = size_;
+        for (std::size_t i = 0; i < size; ++i) std::construct_at(slots + i, pop());
+        if (slots_ != nullptr) std::allocator<E>{}.deallocate(slots_, capacity_);
+        slots_ = slots;
+        capacity_ = capacity;
+        first_ = 0;
+        size_ = size;
+    }
+
+    E* slots_ = nullptr;
+    std::size_t capacity_ = 0;
+    std::size_t first_ = 0;
+    std::size_t size_ = 0;
+};
+
+}  // namespace belay::inline BELAY_ABI

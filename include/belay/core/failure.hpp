@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/core/failure.hpp
+/// Failure: what went wrong, as one small value; text is made on demand.
+#pragma once
+
+#include <string>       // std::string
+#include <type_traits>  // std::is_trivially_copyable_v
+
+#include <belay/core/cause.hpp>
+#include <belay/core/instant.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// Why an attempt failed, a connection ended, or a call did not work.
+///
+/// Thread safety: a plain value.
+struct Failure {
+    /// The classification by which rules decide.
+    Cause cause = Cause::none;
+    /// The value of the error code that was seen; 0 if there was none.
+    std::int32_t code = 0;
+    /// The category of `code`; null if there was none. Categories live for ever.
+    const std::error_category* category = nullptr;
+    /// The wait that the other side asked for ("Retry-After"); 0ns if it asked for none.
+    Duration retry_after{};
+
+    /// The failure that an error code describes.   Complexity: O(1).
+    [[nodiscard]] static Failure from(const std::error_code& error,
+                                      Duration retry_after = {}) noexcept {
+        return {cause_of(error), error.value(), &error.category(), retry_after};
+    }
+
+    /// The error code that was seen, or an empty one.
+    [[nodiscard]] std::error_code error() const noexcept {
+        return category != nullptr ? std::error_code{code, *category} : std::error_code{};
+    }
+
+    /// Text for people, "timed_out: Connection timed out".   Allocates; throws std::bad_alloc.
+    [[nodiscard]] std::string message() const {
+        std::string text{to_string(cause)};
+        if (category != nullptr && code != 0) text += ": " + category->message(code);
+        return text;
+    }
+
+    friend constexpr bool operator==(const Failure&, const Failure&) noexcept = default;
+};
+
+static_assert(std::is_trivially_copyable_v<Failure> && sizeof(Failure) <= 24);
+
+/// The one of two failures that counts when both happen in one turn: the more severe, else the
+/// first.
+[[nodiscard]] constexpr const Failure& more_severe(const Failure& first,
+                                                   const Failure& second) noexcept {
+    return second.cause > first.cause ? second : first;
+}
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/core/machine_like.hpp
+/// MachineLike: what a driver runs; and the guard that lets user code destroy a machine in its own
+/// turn.
+#pragma once
+
+#include <concepts>  // std::same_as
+#include <utility>   // std::exchange
+
+#include <belay/core/waker.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+namespace detail {
+template <class M>
+concept HasAttach = requires(M& m, Waker w) { m.attach(static_cast<Waker&&>(w)); };
+template <class M>
+concept HasDeadline = requires(const M& m) {
+    { m.deadline() } noexcept -> std::same_as<Instant>;
+};
+template <class M>
+concept HasAdvance = requires(M& m, Instant now) { m.advance(now); };
+}  // namespace detail
+
+/// A long-lived part that a driver runs.
+///
+/// - `attach(Waker)`: the driver introduces itself, once; the machine keeps the Waker for its life.
+/// - `deadline() const noexcept -> Instant`: when the machine next wants to run; `never` if it does
+///   not, `always` if at once. It may move earlier only in `advance` or with `Waker::touch`/`wake`.
+/// - `advance(Instant now)`: lets it run. Called too early, too often or too late it does no harm.
+///
+/// Semantics the compiler cannot check: advancing at any superset of the deadlines gives the same
+/// history; after `advance(deadline())` the deadline has moved.
+template <class M>
+concept MachineLike = detail::HasAttach<M> && detail::HasDeadline<M> && detail::HasAdvance<M>;
+
+/// Names every requirement of MachineLike that M lacks.
+template <class M>
+consteval bool explain_machine_like() {
+    static_assert(detail::HasAttach<M>, "MachineLike: M needs 'attach(belay::Waker)'");
+    static_assert(detail::HasDeadline<M>,
+                  "MachineLike: M needs 'Instant deadline() const noexcept'");
+    static_assert(detail::HasAdvance<M>, "MachineLike: M needs 'advance(belay::Instant)'");
+    return MachineLike<M>;
+}
+
+/// A machine's member by which turns in progress learn that the machine has been destroyed.
+class Lifeline {
+public:
+    Lifeline() noexcept = default;
+    Lifeline(const Lifeline&) = delete;
+    Lifeline& operator=(const Lifeline&) = delete;
+    ~Lifeline() {
+        if (gone_ != nullptr) *gone_ = true;
+    }
+
+    /// Whether a turn is in progress.
+    [[nodiscard]] bool in_turn() const noexcept { return gone_ != nullptr; }
+
+private:
+    friend class TurnGuard;
+    bool* gone_ = nullptr;
+};
+
+/// Marks a turn of a machine; after user code has run, `gone()` says whether the machine still
+/// exists.
+class [[nodiscard]] TurnGuard {
+public:
+    explicit TurnGuard(Lifeline& line) noexcept
+        : line_{&line}, outer_{std::exchange(line.gone_, &gone_)} {}
+    TurnGuard(const TurnGuard&) = delete;
+    TurnGuard& operator=(const TurnGuard&) = delete;
+    ~TurnGuard() {
+        if (!gone_) {
+            line_->gone_ = outer_;
+        } else if (outer_ != nullptr) {
+            *outer_ = true;
+        }
+    }
+
+    /// If true, no member of the machine may be touched any more.
+    [[nodiscard]] bool gone() const noexcept { return gone_; }
+
+private:
+    Lifeline* line_;
+    bool* outer_;
+    bool gone_ = false;
+};
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/core/mailbox.hpp
+/// Mailbox: the one place where other threads, and a machine's own callbacks, hand it events.
+#pragma once
+
+#include <atomic>   // std::atomic
+#include <cstdint>  // std::uint8_t
+#include <utility>  // std::move
+
+#include <belay/core/event_ring.hpp>
+#include <belay/core/intrusive.hpp>
+#include <belay/core/spin_mutex.hpp>
+#include <belay/core/waker.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// What became of an event that was posted.
+enum class Post : std::uint8_t {
+    taken,  ///< it will be handled
+    full,   ///< no room: keep it; when there is room again the machine says so
+    gone    ///< its attempt is over, or the machine is: nobody will ever handle it
+};
+
+namespace detail {
+
+/// Names the calling thread, without <thread>: the address is its own in every thread.
+[[nodiscard]] inline const void* this_thread() noexcept {
+    static thread_local char name;
+    return &name;
+}
+
+}  // namespace detail
+
+/// A bounded queue of events for one machine.
+///
+/// Posting never runs user code and never destroys anything but the posted event: it only queues.
+/// From the home thread it costs no lock; from another thread it takes a short lock and wakes the
+/// driver. The order in which one thread learns of posts is the order in which they are handled.
+///
+/// The mailbox outlives its machine: links and handles own references to it.
+///
+/// Thread safety: post from any thread; everything else on the home thread, which is the thread of
+///                the first `begin_turn()`.
+template <class E>
+class Mailbox : public Counted {
+public:
+    /// `messages_max` bounds each of the two ways in (home, foreign) on its own.
+    explicit Mailbox(std::size_t messages_max) noexcept : messages_max_{messages_max} {}
+
+    /// Queues an event that must not be lost (opened, closed, commands).
+    ///
+    /// Post: taken, or gone.   Throws: std::bad_alloc.
+    Post post_control(E&& event) { return post(std::move(event), false); }
+
+    /// Queues a message if there is room. `event` is untouched unless it was taken.
+    ///
+    /// Post: full is followed by exactly one report of room (take_refusal).   Throws:
+    /// std::bad_alloc.
+    Post post_message(E&& event) { return post(std::move(event), true); }
+
+    // ---- for the machine, on its home thread ---------------------------------------------------
+
+    void attach(Waker waker) noexcept {
+        const SpinLock lock{mutex_};
+        waker_ = std::move(waker);
+    }
+    [[nodiscard]] const Waker& waker() const noexcept { return waker_; }
+
+    /// Starts a turn: fixes the home thread at the first, and collects what other threads posted.
+    void begin_turn() {
+        if (home_.load(std::memory_order_relaxed) == nullptr) {
+            home_.store(detail::this_thread(), std::memory_order_relaxed);
+        }
+        BELAY_PRECONDITION(is_home(), "Machine::advance: must be called on one thread only");
+        splice();
+    }
+
+    [[nodiscard]] bool is_home() const noexcept {
+        return home_.load(std::memory_order_relaxed) == detail::this_thread();
+    }
+
+    /// Whether anything waits, from any thread.
+    [[nodiscard]] bool empty() const noexcept {
+        return local_.empty() && foreign_count_.load(std::memory_order_acquire) == 0;
+    }
+    [[nodiscard]] std::size_t size() const noexcept { return local_.size(); }
+    [[nodiscard]] E& peek(std::size_t i) noexcept { return local_[i]; }
+
+    /// The next event that was collected.   Pre: size() > 0.
+    [[nodiscard]] E pop() noexcept {
+        E event = local_.pop();
+        if (event.is_message()) --local_messages_;
+        return event;
+    }
+
+    /// Whether a message was refused since the last call, and there is room now.
+    [[nodiscard]] bool take_refusal() noexcept {
+        if (!refused_.load(std::memory_order_relaxed)) return false;
+        if (local_messages_ >= messages_max_) return false;
+        return refused_.exchange(false, std::memory_order_acq_rel);
+    }
+    [[nodiscard]] bool refused() const noexcept {
+        return refused_.load(std::memory_order_relaxed) && local_messages_ < messages_max_;
+    }
+
+    /// The machine goes: destroys what is queued, and answers `gone` from now on.
+    void close() noexcept {
+        Waker waker;
+        EventRing<E> foreign;
+        {
+            const SpinLock lock{mutex_};
+            closed_ = true;
+            waker = std::move(waker_);
+            foreign.swap(foreign_);
+            foreign_count_.store(0, std::memory_order_release);
+        }
+        local_.clear();
+    }
+
+    /// Runs `f` under the mailbox's lock; for the machine's published status.
+    template <class F>
+    auto locked(F&& f) const {
+        const SpinLock lock{mutex_};
+        return f();
+    }
+
+private:
+    Post post(E&& event, bool message) {
+        if (is_home()) {
+            if (foreign_count_.load(std::memory_order_acquire) != 0) splice();
+            return post_home(std::move(event), message);
+        }
+        return post_foreign(std::move(event), message);
+    }
+
+    Post post_home(E&& event, bool message) {
+        if (closed_) return Post::gone;
+        if (message) {
+            if (local_messages_ >= messages_max_) {
+                refused_.store(true, std::memory_order_relaxed);
+                return Post::full;
+            }
+        }
+        const bool first = local_.empty();
+        local_.push(std::move(event));
+        if (message) ++local_messages_;
+        if (first) waker_.touch();
+        return Post::taken;
+    }
+
+    Post post_foreign(E&& event, bool message) {
+        WakeHandle wake;
+        {
+            const SpinLock lock{mutex_};
+            if (closed_) return Post::gone;
+            if (message) {
+                if (foreign_messages_ >= messages_max_) {
+                    refused_.store(true, std::memory_order_relaxed);
+                    return Post::full;
+                }
+            }
+            foreign_.push(std::move(event));
+            if (message) ++foreign_messages_;
+            const std::size_t count = foreign_.size();
+            foreign_count_.store(count, std::memory_order_release);
+            if (count == 1) wake = waker_.handle();
+        }
+        wake.wake();
+        return Post::taken;
+    }
+
+    void splice() {
+        if (foreign_count_.load(std::memory_order_acquire) == 0) return;
+        {
+            const SpinLock lock{mutex_};
+            spliced_.swap(foreign_);
+            foreign_messages_ = 0;
+            foreign_count_.store(0, std::memory_order_release);
+        }
+        while (!spliced_.empty()) {
+            E event = spliced_.pop();
+            if (event.is_message()) ++local_messages_;
+            local_.push(std::move(event));
+        }
+    }
+
+    const std::size_t messages_max_;
+    std::atomic<const void*> home_{nullptr};
+    std::atomic<std::size_t> foreign_count_{0};
+    std::atomic<bool> refused_{false};
+    // Home thread only.
+    EventRing<E> local_;
+    EventRing<E> spliced_;
+    std::size_t local_messages_ = 0;
+    // Under mutex_; waker_ and closed_ change on the home thread only, which may read them freely.
+    mutable SpinMutex mutex_;
+    EventRing<E> foreign_;
+    std::size_t foreign_messages_ = 0;
+    bool closed_ = false;
+    Waker waker_;
+};
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/core/manual_clock.hpp
+/// ManualClock: a clock that moves when told, for tests.
+#pragma once
+
+#include <atomic>  // std::atomic
+
+#include <belay/core/clock_like.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// A clock that stands still until it is moved.
+///
+/// Pinned; parts that hold a clock by value get a `View`, which refers to it.
+///
+/// Models:        ClockLike (so does View).
+/// Thread safety: one shared object safe.
+class ManualClock {
+public:
+    /// A copyable reference to a ManualClock, which must outlive it.
+    class View {
+    public:
+        explicit View(const ManualClock& clock) noexcept : clock_{&clock} {}
+        [[nodiscard]] Instant now() const noexcept { return clock_->now(); }
+
+    private:
+        const ManualClock* clock_;
+    };
+
+    explicit ManualClock(Instant start = Instant{}) noexcept
+        : ticks_{start.time_since_epoch().count()} {}
+    ManualClock(const ManualClock&) = delete;
+    ManualClock& operator=(const ManualClock&) = delete;
+
+    /// Moves the clock forward; saturates.   Pre: step >= 0ns.   Errors: none.
+    void advance(Duration step) noexcept { set(after(now(), step)); }
+
+    /// Moves the clock anywhere, also back.   Errors: none.
+    void set(Instant t) noexcept {
+        ticks_.store(t.time_since_epoch().count(), std::memory_order_release);
+    }
+
+    [[nodiscard]] Instant now() const noexcept {
+        return Instant{Duration{ticks_.load(std::memory_order_acquire)}};
+    }
+    [[nodiscard]] View view() const noexcept { return View{*this}; }
+
+private:
+    std::atomic<Duration::rep> ticks_;
+};
+
+static_assert(ClockLike<ManualClock> && ClockLike<ManualClock::View>);
+
+}  // namespace belay::inline BELAY_ABI

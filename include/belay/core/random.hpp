@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/core/random.hpp
+/// Random: the one generator of belay, and the bounded draw on it; equal on every compiler and CPU.
+#pragma once
+
+#if __has_include(<sys/random.h>)
+#    include <sys/random.h>  // getentropy: the standard library's own source is in <random>
+#    define BELAY_DETAIL_HAS_GETENTROPY 1
+#endif
+
+#include <chrono>    // steady_clock, system_clock: the seed where the system offers nothing better
+#include <concepts>  // std::same_as
+#include <cstdint>   // std::uint64_t
+
+#include <belay/core/assert.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// A source of uniformly distributed 64-bit values.
+///
+/// Semantics the compiler cannot check: all 2^64 values are equally likely.
+template <class B>
+concept BitSource = requires(B& bits) {
+    { bits() } noexcept -> std::same_as<std::uint64_t>;
+};
+
+/// Fixes the sequence of a Random, and so of everything that draws from it.
+struct Seed {
+    std::uint64_t value;
+};
+
+namespace detail {
+
+/// The finalizer of splitmix64: every input bit reaches every output bit.
+[[nodiscard]] constexpr std::uint64_t mix64(std::uint64_t z) noexcept {
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9U;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBU;
+    return z ^ (z >> 31);
+}
+
+struct Product {
+    std::uint64_t high;
+    std::uint64_t low;
+};
+
+/// The 128-bit product of two 64-bit numbers.
+[[nodiscard]] constexpr Product multiply(std::uint64_t a, std::uint64_t b) noexcept {
+#if defined(__SIZEOF_INT128__)
+    __extension__ using Wide = unsigned __int128;
+    const auto p = static_cast<Wide>(a) * b;
+    return {static_cast<std::uint64_t>(p >> 64), static_cast<std::uint64_t>(p)};
+#else
+    const std::uint64_t a0 = a & 0xFFFFFFFFU, a1 = a >> 32, b0 = b & 0xFFFFFFFFU, b1 = b >> 32;
+    const std::uint64_t middle = a1 * b0 + ((a0 * b0) >> 32);
+    const std::uint64_t carry = (middle & 0xFFFFFFFFU) + a0 * b1;
+    return {a1 * b1 + (middle >> 32) + (carry >> 32), a * b};
+#endif
+}
+
+}  // namespace detail
+
+/// Fresh randomness from the system, for seeds.
+///
+/// Not constexpr: an unseeded draw in a constant expression does not compile.
+/// Errors:        none; where the system has no source, clocks and addresses are mixed instead.
+/// Thread safety: any thread.   Complexity: one system call.
+[[nodiscard]] inline std::uint64_t entropy() noexcept {
+    std::uint64_t value = 0;
+#if defined(BELAY_DETAIL_HAS_GETENTROPY)
+    if (getentropy(&value, sizeof value) == 0) return value;
+#endif
+    const auto steady = std::chrono::steady_clock::now().time_since_epoch().count();
+    const auto wall = std::chrono::system_clock::now().time_since_epoch().count();
+    value = detail::mix64(static_cast<std::uint64_t>(steady) ^
+                          reinterpret_cast<std::uintptr_t>(&value));
+    return detail::mix64(value ^ static_cast<std::uint64_t>(wall));
+}
+
+/// A small, fast generator of 64-bit values; not for secrets.
+///
+/// Unseeded, it seeds itself at its first draw at run time, so that static, constinit and copied
+/// objects all differ; copies made after the first draw, or of a seeded object, repeat its
+/// sequence.
+///
+/// Models:        BitSource, std::copyable.
+/// Thread safety: distinct objects safe; a shared one not.
+/// Source:        splitmix64 (G. Steele, D. Lea, C. Flood, "Fast Splittable Pseudorandom Number
+///                Generators", 2014), with the zero state kept for "not seeded yet".
+class Random {
+public:
+    constexpr Random() noexcept = default;
+    constexpr explicit Random(Seed seed) noexcept : state_{seed.value != 0 ? seed.value : 1} {}
+
+    /// The next 64 bits.   Errors: none.   Complexity: O(1).   Allocates: never.
+    constexpr std::uint64_t operator()() noexcept {
+        if (state_ == 0) state_ = entropy() | 1;
+        state_ += 0x9E3779B97F4A7C15U;
+        if (state_ == 0) state_ = 0x9E3779B97F4A7C15U;
+        return detail::mix64(state_);
+    }
+
+    /// Whether the sequence is fixed already, by a seed or by a draw.
+    [[nodiscard]] constexpr bool seeded() const noexcept { return state_ != 0; }
+
+    /// Starts the sequence of `seed`.
+    constexpr void seed(Seed seed) noexcept { *this = Random{seed}; }
+
+private:
+    std::uint64_t state_ = 0;
+};
+
+static_assert(BitSource<Random> && sizeof(Random) == 8);
+
+/// A value uniformly from [0, last].
+///
+/// Errors: none.   Complexity: O(1); one draw, and again with probability <= last / 2^64.
+/// Source: D. Lemire, "Fast Random Integer Generation in an Interval" (2019). Not
+///         std::uniform_int_distribution, whose output differs between standard libraries.
+template <BitSource Bits>
+[[nodiscard]] constexpr std::uint64_t uniform_upto(Bits& bits, std::uint64_t last) noexcept {
+    if (last == ~std::uint64_t{0}) return bits();
+    const std::uint64_t count = last + 1;
+    detail::Product p = detail::multiply(bits(), count);
+    if (p.low < count) {
+        const std::uint64_t threshold = (0 - count) % count;
+        while (p.low < threshold) p = detail::multiply(bits(), count);
+    }
+    return p.high;
+}
+
+}  // namespace belay::inline BELAY_ABI

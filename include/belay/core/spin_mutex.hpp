@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/core/spin_mutex.hpp
+/// SpinMutex: a one-byte lock for short sections; spins a little, then sleeps.
+#pragma once
+
+#include <atomic>  // std::atomic
+
+#include <belay/core/assert.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// A mutex without <mutex>, whose parse time every user would pay.
+///
+/// For sections of a few dozen instructions, in which no user code runs. Not recursive, not fair.
+/// Thread safety: that is what it is for.   Blocks: while another thread holds it.
+class SpinMutex {
+public:
+    void lock() noexcept {
+        for (int spin = 0; spin < spins; ++spin) {
+            if (try_lock()) return;
+        }
+        // 2 says "somebody sleeps": the holder must wake one. Taking the lock as 2 keeps that true
+        // for sleepers that are still there. Source: U. Drepper, "Futexes Are Tricky" (2011).
+        while (state_.exchange(2, std::memory_order_acquire) != 0) {
+            state_.wait(2, std::memory_order_relaxed);
+        }
+    }
+    [[nodiscard]] bool try_lock() noexcept {
+        unsigned char expected = 0;
+        return state_.compare_exchange_strong(expected, 1, std::memory_order_acquire,
+                                              std::memory_order_relaxed);
+    }
+    void unlock() noexcept {
+        if (state_.exchange(0, std::memory_order_release) == 2) state_.notify_one();
+    }
+
+private:
+    static constexpr int spins = 64;
+    std::atomic<unsigned char> state_{0};
+};
+
+/// Holds a SpinMutex for a scope.
+class [[nodiscard]] SpinLock {
+public:
+    explicit SpinLock(SpinMutex& mutex) noexcept : mutex_{mutex} { mutex_.lock(); }
+    ~SpinLock() { mutex_.unlock(); }
+    SpinLock(const SpinLock&) = delete;
+    SpinLock& operator=(const SpinLock&) = delete;
+
+private:
+    SpinMutex& mutex_;
+};
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: MIT
+# Compiles SOURCE twice: it must fail with EXPECTED in an error line, and pass with -DBELAY_CONTROL.
+separate_arguments(flags UNIX_COMMAND "${FLAGS}")
+set(command ${COMPILER} ${flags} -std=c++20 -fsyntax-only -I${INCLUDE} -I${INCLUDE}/../tests)
+execute_process(COMMAND ${command} -DBELAY_CONTROL ${SOURCE} RESULT_VARIABLE result ERROR_VARIABLE errors)
+if(NOT result EQUAL 0)
+    message(FATAL_ERROR "the control does not compile:\n${errors}")
+endif()
+execute_process(COMMAND ${command} ${SOURCE} RESULT_VARIABLE result ERROR_VARIABLE errors)
+if(result EQUAL 0)
+    message(FATAL_ERROR "compiles, and must not")
+endif()
+if(NOT errors MATCHES "error: [^\n]*${EXPECTED}")
+    message(FATAL_ERROR "no error line has \"${EXPECTED}\":\n${errors}")
+endif()
