@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
 # Compiles SOURCE twice: it must fail with EXPECTED in an error line, and pass with -DBELAY_CONTROL.
+if(NOT EXPECTED)
+    message(FATAL_ERROR "no message to expect: every failure would pass")
+endif()
 separate_arguments(flags UNIX_COMMAND "${FLAGS}")
 set(command ${COMPILER} ${flags} -std=c++20 -fsyntax-only -I${INCLUDE} -I${INCLUDE}/../tests)
 execute_process(COMMAND ${command} -DBELAY_CONTROL ${SOURCE} RESULT_VARIABLE result ERROR_VARIABLE errors)

@@ -80,3 +80,5 @@ inline constexpr CrcTables crc_tables = make_crc_tables();
 }
 
 }  // namespace belay::inline BELAY_ABI
+
+#undef BELAY_DETAIL_CRC_SSE42

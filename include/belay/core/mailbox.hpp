@@ -39,6 +39,10 @@ namespace detail {
 ///
 /// The mailbox outlives its machine: links and handles own references to it.
 ///
+/// An event says of itself `is_message()`: it is bounded and may be refused; and
+/// `same_control(other)`: it is not a message, and queueing it beside `other` would tell nothing
+/// new.
+///
 /// Thread safety: post from any thread; everything else on the home thread, which is the thread of
 ///                the first `begin_turn()`.
 template <class E>
@@ -103,6 +107,22 @@ public:
         return refused_.load(std::memory_order_relaxed) && local_messages_ < messages_max_;
     }
 
+    /// What was refused no longer matters: the connection that was refused is gone.
+    void forget_refusal() noexcept { refused_.store(false, std::memory_order_relaxed); }
+
+    /// Destroys what is queued, but for the events that `keep` picks.   Home thread, or before
+    /// there is one.
+    template <class F>
+    void discard_unless(F&& keep) {
+        splice();
+        for (std::size_t left = local_.size(); left != 0; --left) {
+            E event = pop();
+            if (!keep(event)) continue;
+            if (event.is_message()) ++local_messages_;
+            local_.push(std::move(event));
+        }
+    }
+
     /// The machine goes: destroys what is queued, and answers `gone` from now on.
     void close() noexcept {
         Waker waker;
@@ -141,6 +161,7 @@ private:
                 return Post::full;
             }
         }
+        if (!message && merges(local_, event)) return Post::taken;
         const bool first = local_.empty();
         local_.push(std::move(event));
         if (message) ++local_messages_;
@@ -159,6 +180,7 @@ private:
                     return Post::full;
                 }
             }
+            if (!message && merges(foreign_, event)) return Post::taken;
             foreign_.push(std::move(event));
             if (message) ++foreign_messages_;
             const std::size_t count = foreign_.size();
@@ -167,6 +189,15 @@ private:
         }
         wake.wake();
         return Post::taken;
+    }
+
+    /// Keeps a source that repeats itself for ever from filling the memory.
+    static bool merges(EventRing<E>& ring, const E& event) noexcept {
+        if (ring.size() < crowded) return false;
+        for (std::size_t i = 0; i < ring.size(); ++i) {
+            if (ring[i].same_control(event)) return true;
+        }
+        return false;
     }
 
     void splice() {
@@ -183,6 +214,8 @@ private:
             local_.push(std::move(event));
         }
     }
+
+    static constexpr std::size_t crowded = 64;
 
     const std::size_t messages_max_;
     std::atomic<const void*> home_{nullptr};

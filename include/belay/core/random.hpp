@@ -129,3 +129,5 @@ template <BitSource Bits>
 }
 
 }  // namespace belay::inline BELAY_ABI
+
+#undef BELAY_DETAIL_HAS_GETENTROPY

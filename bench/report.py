@@ -1,0 +1,171 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Runs the benchmark programs and prints one table: ours beside each peer, as ratios of medians.
+
+    report.py [--repetitions N] [--min-time SECONDS] [--filter REGEX] [--json FILE] PROGRAM...
+
+All repetitions of one program run in random order, so that a slow moment hits every implementation alike.
+A ratio above 1 says that belay is faster. Nothing fails because of a number: machines differ.
+"""
+
+import argparse
+import collections
+import json
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+
+# What the project promises: operation, peer, least ratio of belay's speed to the peer's. Without a peer: operations
+# per second. Arguments (/payload_bytes:256) need not be named.
+Goal = collections.namedtuple("Goal", "operation peer at_least why")
+GOALS = [
+    Goal("policy/backoff/full_jitter_draw", "generator", 1 / 1.5, "within 1.5x of its generator's own draw"),
+    Goal("queue/journal/append_one_by_one", "raw", 0.9, "0.9 of preallocated pwrite + fdatasync"),
+    Goal("queue/journal/append_one_by_one", "sqlite", 1.2, "1.2x SQLite, WAL, synchronous=FULL"),
+    Goal("queue/journal/group_commit", "sqlite", 4.0, "16 threads: 4x SQLite's commit per operation"),
+    Goal("queue/spsc_ring/push_pop", "boost_spsc", 1.0, "as fast as boost::lockfree::spsc_queue"),
+    Goal("sim/world/event", None, 1e6, "a million events per second"),
+]
+
+OURS = "belay"
+# What Google Benchmark appends to a name: /payload_bytes:256, /8, /threads:16, /real_time, /manual_time, ...
+SUFFIX = re.compile(r"/(?:[\w-]+:[^/]+|\d+|real_time|process_time|manual_time)$")
+NANOSECONDS = {"ns": 1.0, "us": 1e3, "ms": 1e6, "s": 1e9}
+
+
+def split_name(name):
+    """(operation, arguments, implementation) of a benchmark's full name."""
+    arguments = ""
+    while match := SUFFIX.search(name):
+        name = name[: match.start()]
+        if not re.fullmatch(r"/(?:iterations|repeats|min_time|min_warmup_time):.*|/\w+_time", match[0]):
+            arguments = match[0] + arguments
+    operation, _, implementation = name.rpartition("/")
+    return operation, arguments, implementation
+
+
+def speed(run):
+    """How much is done in a second, and of what."""
+    for counter, unit in (("items_per_second", "items"), ("bytes_per_second", "bytes")):
+        if counter in run:
+            return run[counter], unit
+    return 1e9 / (run["real_time"] * NANOSECONDS[run["time_unit"]]), "calls"
+
+
+def medians(runs):
+    """{(operation, arguments): {implementation: (median speed, unit)}}, in the order of the programs."""
+    samples = {}
+    for run in runs:
+        if run.get("run_type") == "aggregate" or run.get("error_occurred"):
+            continue
+        operation, arguments, implementation = split_name(run["run_name"])
+        by_name = samples.setdefault((operation, arguments), {})
+        by_name.setdefault(implementation, []).append(speed(run))
+    return {
+        group: {name: (statistics.median(s for s, _ in found), found[0][1]) for name, found in by_name.items()}
+        for group, by_name in samples.items()
+    }
+
+
+def human(value):
+    for limit, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= limit:
+            return f"{value / limit:.3g} {suffix}"
+    return f"{value:.3g}"
+
+
+def table(results):
+    rows = [("operation", "implementation", "speed", "belay is", "goal")]
+    for (operation, arguments), by_name in results.items():
+        ours = by_name.get(OURS)
+        shown = operation + arguments
+        for name in sorted(by_name, key=lambda n: n != OURS):
+            value, unit = by_name[name]
+            ratio = ours[0] / value if ours and name != OURS else None
+            comparable = ours and ours[1] == unit
+            says = "" if ratio is None else f"{ratio:.2f}x" if comparable else "another unit"
+            rows.append((shown, name, f"{human(value)} {unit}/s", says, verdict(operation, name, value, ratio)))
+            shown = ""
+    widths = [max(len(row[i]) for row in rows) for i in range(5)]
+    rows.insert(1, tuple("-" * width for width in widths))
+    form = "{:<{w[0]}}  {:<{w[1]}}  {:>{w[2]}}  {:>{w[3]}}  {:<{w[4]}}"
+    return [form.format(*row, w=widths).rstrip() for row in rows]
+
+
+def verdict(operation, name, value, ratio):
+    for goal in GOALS:
+        if goal.operation != operation:
+            continue
+        if goal.peer is None and name == OURS:
+            return f"{met(value >= goal.at_least)}: {goal.why}"
+        if goal.peer == name and ratio is not None:
+            return f"{met(ratio >= goal.at_least)}: at least {goal.at_least:.2f}x ({goal.why})"
+    return ""
+
+
+def met(yes):
+    return "met" if yes else "NOT MET"
+
+
+def unmeasured(results):
+    """Goals for which no benchmark ran: a renamed benchmark must not hide its goal."""
+    for goal in GOALS:
+        wanted = {goal.peer or OURS, OURS}
+        if not any(op == goal.operation and wanted <= by_name.keys() for (op, _), by_name in results.items()):
+            yield f"not measured: {goal.operation} against {goal.peer or 'an absolute goal'} ({goal.why})"
+
+
+def run_program(program, options):
+    with tempfile.NamedTemporaryFile(suffix=".json") as out:
+        command = [
+            program,
+            f"--benchmark_repetitions={options.repetitions}",
+            f"--benchmark_min_time={options.min_time}",
+            "--benchmark_enable_random_interleaving=true",
+            f"--benchmark_filter={options.filter}",
+            f"--benchmark_out={out.name}",
+            "--benchmark_out_format=json",
+        ]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        if done.returncode != 0:
+            print(done.stderr, file=sys.stderr)
+            print(f"{program} failed with exit code {done.returncode}", file=sys.stderr)
+            return None
+        text = out.read()
+        return json.loads(text)["benchmarks"] if text else []
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repetitions", type=int, default=9)
+    parser.add_argument("--min-time", type=float, default=0.1)
+    parser.add_argument("--filter", default=".")
+    parser.add_argument("--json", help="write every single run to this file")
+    parser.add_argument("programs", nargs="+")
+    options = parser.parse_args()
+
+    runs, failed = [], False
+    for program in options.programs:
+        print(f"running {program.rsplit('/', 1)[-1]}", flush=True)
+        found = run_program(program, options)
+        failed = failed or found is None
+        runs += found or []
+    broken = [run for run in runs if run.get("error_occurred")]
+    for run in broken:
+        print(f"{run['name']}: {run.get('error_message')}", file=sys.stderr)
+    if options.json:
+        with open(options.json, "w", encoding="utf-8") as file:
+            json.dump(runs, file, indent=1)
+
+    results = medians(runs)
+    print(f"\nmedians of {options.repetitions} interleaved runs; above 1x belay is faster\n")
+    print("\n".join(table(results)))
+    if options.filter == ".":
+        print("\n".join(unmeasured(results)))
+    return 1 if failed or broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

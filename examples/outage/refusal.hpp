@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT
+/// \file outage/refusal.hpp
+/// Refusal and the exit codes: how the demo says no.
+#pragma once
+
+#include <stdexcept>
+
+namespace outage {
+
+/// What the processes of the demo end with.
+enum Exit : int {
+    exit_ok = 0,            ///< everything was delivered, and the verdict is good
+    exit_wrong = 1,         ///< something was lost, repeated, or cannot be delivered
+    exit_refused = 2,       ///< it could not do what was asked: options, files, ports
+    exit_interrupted = 130  ///< stopped before the end; running again resumes
+};
+
+/// The user must change something: what is wrong, where, and what to do. Ends with exit_refused.
+struct Refusal : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+}  // namespace outage

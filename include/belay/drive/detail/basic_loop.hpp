@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/drive/detail/basic_loop.hpp
+/// BasicLoop: what all loops of belay have in common; they differ in what they wait for.
+#pragma once
+
+#include <concepts>  // std::invocable, std::default_initializable
+#include <utility>   // std::exchange, std::forward
+#include <vector>    // std::vector
+
+#include <belay/core/clock_like.hpp>
+#include <belay/core/machine_like.hpp>
+#include <belay/drive/detail/loop_inbox.hpp>
+
+namespace belay::inline BELAY_ABI {
+namespace detail {
+
+/// Runs machines on one thread: see belay::Loop and belay::posix::Loop.
+///
+/// A round is: wait for the next deadline, for a wake or (in a Waiter that has any) for
+/// descriptors; run posted functions; advance every machine that is due, once.
+///
+/// `Waiter` is a base with the protected members `Bell` (see LoopInbox), `Waiter(Bell&)`,
+/// `wait(Duration)`, which returns when the bell rings or the time is over, and `finish_round()`.
+template <ClockLike Clock, class Waiter>
+class BasicLoop : public Waiter {
+    using Inbox = LoopInbox<typename Waiter::Bell>;
+
+public:
+    /// Functions that may wait in post().
+    static constexpr std::size_t posted_max = std::size_t{1} << 16;
+    /// Functions that run in one round, so that they cannot starve machines and descriptors.
+    static constexpr std::size_t posted_per_round_max = 256;
+
+    BasicLoop(const BasicLoop&) = delete;
+    BasicLoop& operator=(const BasicLoop&) = delete;
+
+    /// Runs a machine from now on, until it is destroyed or attached elsewhere.
+    ///
+    /// The machine gets a Waker with a seed of its own. Machine and loop may die in any order; the
+    /// machine on the loop's thread, or when the loop is not running.
+    /// Errors: none.   Throws: std::bad_alloc, and what the machine's attach() throws.
+    /// Thread safety: the loop's thread, or any while it is not running.   Complexity: O(log n).
+    template <class M>
+    void attach(M& machine) {
+        static_assert(explain_machine_like<M>());
+        heap_.reserve(attached_ + 1);
+        if (batch_.capacity() <= attached_) batch_.reserve(2 * (attached_ + 1));
+        Node* const node = new Node{*this};
+        ++attached_;
+        node->machine = &machine;
+        node->deadline = [](const void* m) noexcept {
+            return static_cast<const M*>(m)->deadline();
+        };
+        node->advance = [](void* m, Instant t) { static_cast<M*>(m)->advance(t); };
+        heap_.push(*node);
+        node->retain();
+        machine.attach(Waker{WakeHandle::adopt(node), next_seed()});
+        touch_node(*node);
+    }
+
+    /// Runs until stop().
+    ///
+    /// What machines and posted functions throw leaves run(); the loop stays usable, and a further
+    /// run() goes on where this one ended.
+    /// Pre: not called from inside a round.   Blocks: until stop().
+    void run() {
+        static_cast<void>(run_until([] { return false; }));
+    }
+
+    /// Runs until `done()` holds after a round, stop() is called, or `limit` is over.
+    ///
+    /// The first round does not wait: `run_until([] { return true; })` handles what is due and
+    /// returns.
+    /// Returns: whether `done()` holds.   Units: `limit` is measured by the loop's clock.
+    /// Pre: not called from inside a round.   Throws: as run(); what `done` throws.
+    template <std::predicate F>
+    bool run_until(F&& done, Duration limit = forever) {
+        BELAY_PRECONDITION(!running_, "Loop::run: must not be called from inside a round");
+        const Running running{running_};
+        const Instant end = after(now(), limit);
+        for (Instant until = always;; until = end) {
+            round(until);
+            if (done()) return true;
+            if (inbox_->take_stop() || (end != never && now() >= end)) return false;
+        }
+    }
+
+    /// Makes run() return after the round in progress, or the next run() at once.
+    /// Thread safety: any thread, while the loop exists.   Errors: none.
+    void stop() noexcept { inbox_->stop(); }
+
+    /// Runs a function on the loop's thread, between two turns of machines; in the order of posts.
+    ///
+    /// What still waits when the loop is destroyed is destroyed without having run.
+    /// Returns: taken; or full, if `posted_max` functions wait already.
+    /// Thread safety: any thread, while the loop exists.   Throws: std::bad_alloc.
+    template <std::invocable F>
+    Post post(F&& function) {
+        return inbox_->post(std::forward<F>(function));
+    }
+
+    /// The time of the loop's clock.   Thread safety: as the clock's now().
+    [[nodiscard]] Instant now() const noexcept { return clock_.now(); }
+
+protected:
+    explicit BasicLoop(Clock clock) : BasicLoop{std::move(clock), Ref<Inbox>::make(posted_max)} {}
+    ~BasicLoop() {
+        BELAY_PRECONDITION(!running_, "~Loop: must not run inside a round");
+        inbox_->close();
+        while (LoopNode* const node = pop_touched()) node->release();
+        while (!heap_.empty()) {
+            LoopNode& node = heap_.top();
+            heap_.remove(node);
+            forget(node);
+        }
+        for (std::size_t i = next_; i < batch_.size(); ++i) forget(*batch_[i]);
+    }
+
+private:
+    struct Node final : LoopNode {
+        explicit Node(BasicLoop& l) noexcept : LoopNode{ops}, loop{&l}, inbox{l.inbox_} {}
+        static const WakeOps ops;
+        BasicLoop* loop;  ///< null once the loop is gone
+        Ref<Inbox> inbox;
+    };
+    struct Running {
+        explicit Running(bool& flag) noexcept : flag_{flag} { flag_ = true; }
+        ~Running() { flag_ = false; }
+        bool& flag_;
+    };
+
+    BasicLoop(Clock clock, Ref<Inbox> inbox)
+        : Waiter{inbox->bell()}, clock_{std::move(clock)}, inbox_{std::move(inbox)} {}
+
+    // ---- what wakers do ------------------------------------------------------------------------
+
+    static Node& of(WakeNode& node) noexcept { return static_cast<Node&>(node); }
+    static void on_wake(WakeNode& node) noexcept { of(node).inbox->wake(of(node)); }
+    static void on_touch(WakeNode& node) noexcept {
+        if (of(node).loop != nullptr) of(node).loop->touch_node(of(node));
+    }
+    static Instant on_now(WakeNode& node) noexcept {
+        return of(node).loop != nullptr ? of(node).loop->now() : always;
+    }
+    static void on_detach(WakeNode& node) noexcept {
+        if (of(node).loop != nullptr) of(node).loop->detach(of(node));
+    }
+    static void on_destroy(WakeNode* node) noexcept { delete static_cast<Node*>(node); }
+
+    // ---- one round -----------------------------------------------------------------------------
+
+    void round(Instant until) {
+        refile();
+        const bool pending = !tasks_.empty() || next_ < batch_.size();
+        Instant wake_at = pending ? always : until;
+        if (!heap_.empty() && heap_.top().due < wake_at) wake_at = heap_.top().due;
+        // Descriptors come before timers: what has arrived counts, although the loop is late.
+        Waiter::wait(wake_at == never ? forever : elapsed(now(), wake_at));
+        inbox_->take(tasks_, [this](LoopNode& node) { touch_node(node); });
+        run_tasks();
+        run_due();
+        Waiter::finish_round();
+    }
+
+    void run_tasks() {
+        for (std::size_t left = posted_per_round_max; left != 0; --left) {
+            Task* const task = tasks_.pop();
+            if (task == nullptr) return;
+            task->finish(task, true);
+        }
+    }
+
+    /// Each machine at most once, so that one that is always due starves nobody.
+    void run_due() {
+        refile();
+        // If something was thrown, the rest of that batch comes first.
+        if (next_ == batch_.size()) {
+            batch_.clear();
+            next_ = 0;
+            const Instant at = now();
+            while (!heap_.empty() && heap_.top().due <= at) {
+                LoopNode& node = heap_.top();
+                heap_.remove(node);
+                batch_.push_back(&node);
+            }
+        }
+        while (next_ < batch_.size()) {
+            const Outing outing{*this, *batch_[next_++]};
+            LoopNode& node = outing.node;
+            if (node.attached()) node.advance(node.machine, now());
+        }
+    }
+
+    /// A node that is out of the heap for its turn; back when it is over, also by an exception.
+    struct Outing {
+        BasicLoop& loop;
+        LoopNode& node;
+        ~Outing() {
+            if (node.attached()) {
+                node.due = node.read_deadline();
+                loop.heap_.push(node);
+            } else {
+                node.release();
+            }
+        }
+    };
+
+    // ---- nodes ---------------------------------------------------------------------------------
+
+    /// The node's deadline is read again before the loop waits, and before it judges who is due.
+    void touch_node(LoopNode& node) noexcept {
+        if (node.touched || !node.attached()) return;
+        node.touched = true;
+        node.retain();
+        node.next_touched = std::exchange(touched_, &node);
+    }
+    LoopNode* pop_touched() noexcept {
+        LoopNode* const node = touched_;
+        if (node != nullptr) {
+            touched_ = node->next_touched;
+            node->touched = false;
+        }
+        return node;
+    }
+    void refile() noexcept {
+        while (LoopNode* const node = pop_touched()) {
+            // Without a place it is about to have its turn, after which it is read anyway.
+            if (node->attached() && node->place != LoopNode::nowhere) {
+                node->due = node->read_deadline();
+                heap_.moved(*node);
+            }
+            node->release();
+        }
+    }
+    void detach(LoopNode& node) noexcept {
+        if (!node.attached()) return;
+        node.machine = nullptr;
+        --attached_;
+        // Out of the heap for a turn, it is released by whoever took it out.
+        if (node.place == LoopNode::nowhere) return;
+        heap_.remove(node);
+        node.release();
+    }
+    /// The loop is going.
+    void forget(LoopNode& node) noexcept {
+        node.machine = nullptr;
+        static_cast<Node&>(node).loop = nullptr;
+        node.release();
+    }
+    [[nodiscard]] Seed next_seed() noexcept {
+        return Seed{mix64(entropy_ + 0x9E3779B97F4A7C15U * ++seeds_)};
+    }
+
+    Clock clock_;
+    Ref<Inbox> inbox_;
+    const std::uint64_t entropy_ = entropy();
+    std::uint64_t seeds_ = 0;
+    std::size_t attached_ = 0;
+    bool running_ = false;
+    TaskList tasks_;
+    LoopNode* touched_ = nullptr;
+    TimerHeap heap_;
+    /// The machines that are due in this round; those before next_ have had their turn.
+    std::vector<LoopNode*> batch_;
+    std::size_t next_ = 0;
+};
+
+template <ClockLike Clock, class Waiter>
+constinit const WakeOps BasicLoop<Clock, Waiter>::Node::ops{
+    &BasicLoop::on_wake, &BasicLoop::on_touch, &BasicLoop::on_now, &BasicLoop::on_detach,
+    &BasicLoop::on_destroy};
+
+}  // namespace detail
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/drive/detail/timer_heap.hpp
+/// LoopNode and TimerHeap: the machines of a loop, the next one due on top.
+#pragma once
+
+#include <cstddef>  // std::size_t
+#include <vector>   // std::vector
+
+#include <belay/core/waker.hpp>
+
+namespace belay::inline BELAY_ABI {
+namespace detail {
+
+/// A loop's entry for one machine. Outlives both; whoever holds a pointer holds a reference.
+struct LoopNode : WakeNode {
+    using WakeNode::WakeNode;
+
+    static constexpr std::size_t nowhere = static_cast<std::size_t>(-1);
+
+    [[nodiscard]] bool attached() const noexcept { return machine != nullptr; }
+    [[nodiscard]] Instant read_deadline() const noexcept { return deadline(machine); }
+    void retain() noexcept { references.fetch_add(1, std::memory_order_relaxed); }
+    /// Gives up a reference; the last one deletes the node.
+    void release() noexcept { static_cast<void>(WakeHandle::adopt(this)); }
+
+    // Home thread.
+    void* machine = nullptr;  ///< null once the machine or the loop is gone
+    Instant (*deadline)(const void*) noexcept = nullptr;
+    void (*advance)(void*, Instant) = nullptr;
+    Instant due = never;          ///< what the deadline was when it was last read
+    std::size_t place = nowhere;  ///< in the heap
+    bool touched = false;
+    LoopNode* next_touched = nullptr;
+    // Under the inbox's lock.
+    bool woken = false;
+    LoopNode* next_woken = nullptr;
+};
+
+/// A binary heap of nodes by `due`, in which every node knows its place.
+///
+/// Thread safety: one thread.
+class TimerHeap {
+public:
+    /// Makes room, so that push() cannot fail.   Throws: std::bad_alloc.
+    void reserve(std::size_t nodes) {
+        if (nodes > nodes_.capacity()) nodes_.reserve(2 * nodes);
+    }
+    /// Pre: room was reserved; the node is in no heap.   Complexity: O(log n).
+    void push(LoopNode& node) noexcept {
+        BELAY_INVARIANT(nodes_.size() < nodes_.capacity(), "TimerHeap::push: no room reserved");
+        nodes_.push_back(&node);
+        node.place = nodes_.size() - 1;
+        rise(node);
+    }
+    /// Pre: the node is in this heap.   Complexity: O(log n).
+    void remove(LoopNode& node) noexcept {
+        BELAY_INVARIANT(node.place < nodes_.size() && nodes_[node.place] == &node,
+                        "TimerHeap::remove: the node must be in the heap");
+        const std::size_t hole = node.place;
+        LoopNode& last = *nodes_.back();
+        nodes_.pop_back();
+        node.place = LoopNode::nowhere;
+        if (&last == &node) return;
+        put(last, hole);
+        moved(last);
+    }
+    /// Restores the order after `due` of a node in this heap has changed.   Complexity: O(log n).
+    void moved(LoopNode& node) noexcept {
+        rise(node);
+        sink(node);
+    }
+    [[nodiscard]] bool empty() const noexcept { return nodes_.empty(); }
+    [[nodiscard]] std::size_t size() const noexcept { return nodes_.size(); }
+    /// The node that is due first.   Pre: !empty().
+    [[nodiscard]] LoopNode& top() const noexcept { return *nodes_.front(); }
+
+private:
+    void put(LoopNode& node, std::size_t place) noexcept {
+        nodes_[place] = &node;
+        node.place = place;
+    }
+    void rise(LoopNode& node) noexcept {
+        while (node.place != 0) {
+            const std::size_t place = node.place;
+            LoopNode& parent = *nodes_[(place - 1) / 2];
+            if (parent.due <= node.due) return;
+            put(node, parent.place);
+            put(parent, place);
+        }
+    }
+    void sink(LoopNode& node) noexcept {
+        for (;;) {
+            const std::size_t place = node.place;
+            std::size_t child = 2 * place + 1;
+            if (child >= nodes_.size()) return;
+            if (child + 1 < nodes_.size() && nodes_[child + 1]->due < nodes_[child]->due) ++child;
+            LoopNode& first = *nodes_[child];
+            if (node.due <= first.due) return;
+            put(node, child);
+            put(first, place);
+        }
+    }
+
+    std::vector<LoopNode*> nodes_;
+};
+
+}  // namespace detail
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/link/connection_like.hpp
+/// ConnectionLike: one connection, from its opening to its end; made once, never reopened.
+#pragma once
+
+#include <concepts>     // std::same_as
+#include <type_traits>  // std::is_nothrow_destructible_v
+
+#include <belay/core/turn.hpp>
+#include <belay/link/event.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+namespace detail {
+template <class C, class M>
+concept SendsPlain = requires(C& c, const M& m) {
+    { c.send(m) } noexcept -> std::same_as<SendResult>;
+};
+template <class C, class M>
+concept SendsOnLane = requires(C& c, Lane lane, const M& m) {
+    { c.send(lane, m) } noexcept -> std::same_as<SendResult>;
+};
+template <class C>
+concept HasClose = requires(C& c, const Failure& why) {
+    { c.close(why) } noexcept;
+};
+template <class C>
+concept HasPing = requires(C& c) {
+    { c.ping() } noexcept;
+};
+template <class C>
+concept HasResumeReading = requires(C& c) {
+    { c.resume_reading() } noexcept;
+};
+template <class C, class M>
+concept HasSift = requires(C& c, Event<M>& event, Turn& turn) {
+    { c.sift(event, turn) } -> std::same_as<bool>;
+};
+template <class C>
+concept HasTimer = requires(C& c, const C& k, Turn& turn) {
+    { k.deadline() } noexcept -> std::same_as<Instant>;
+    c.advance(turn);
+};
+}  // namespace detail
+
+/// One connection. All state of an attempt lives in it and dies with it.
+///
+/// Required: `send(const M&) noexcept -> SendResult`, or in decorators `send(Lane, const M&)`; a
+/// noexcept destructor that aborts, releases everything and calls nobody.
+/// Found when present: `close(const Failure&) noexcept` begins a graceful close, which ends with
+/// Link::closed or after the supervisor's linger; `ping() noexcept` asks the peer for a sign of
+/// life; `resume_reading() noexcept` says that there is room after a message was refused;
+/// `sift(Event<M>&, Turn&) -> bool` and `deadline()/advance(Turn&)` are for decorators.
+///
+/// It is built at its final address and never moved, so it may register `this`.
+template <class C, class M>
+concept ConnectionLike =
+    std::is_nothrow_destructible_v<C> && (detail::SendsPlain<C, M> || detail::SendsOnLane<C, M>);
+
+/// Names every requirement of ConnectionLike that C lacks.
+template <class C, class M>
+consteval bool explain_connection_like() {
+    static_assert(std::is_nothrow_destructible_v<C>,
+                  "ConnectionLike: the connection's destructor must be noexcept");
+    static_assert(detail::SendsPlain<C, M> || detail::SendsOnLane<C, M>,
+                  "ConnectionLike: the connection needs 'SendResult send(const message_type&) "
+                  "noexcept', see docs/link.md");
+    return ConnectionLike<C, M>;
+}
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/link/link.hpp
+/// Link: the handle by which a transport reports to its supervisor, from any thread.
+#pragma once
+
+#include <atomic>   // std::atomic
+#include <utility>  // std::move
+
+#include <belay/core/mailbox.hpp>
+#include <belay/link/event.hpp>
+#include <belay/link/status.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+namespace detail {
+
+/// The mailbox of whoever runs connections, with the epochs that are alive, and its published
+/// status.
+template <class M>
+struct LinkBox : Mailbox<Event<M>> {
+    using Mailbox<Event<M>>::Mailbox;
+
+    /// The attempt whose events count; 0 for none. Written on the home thread.
+    std::atomic<std::uint32_t> epoch{0};
+    /// The closing connection whose `closed` is still awaited; 0 for none.
+    std::atomic<std::uint32_t> lingering{0};
+    /// Under the mailbox's lock.
+    Status status{};
+};
+
+}  // namespace detail
+
+/// A transport's handle on the machine that opened it, for one attempt.
+///
+/// Copy it into every callback of the socket library. Its calls never run user code and never
+/// destroy anything: they queue. Once the attempt is over, or the machine is gone, they answer
+/// `gone` and do nothing; nobody needs to unregister anything.
+///
+/// Thread safety: any thread; distinct objects safe.   Size: 16 bytes.
+/// Throws:        std::bad_alloc while a queue grows; nothing else.
+template <class M>
+class Link {
+public:
+    Link() noexcept = default;
+    Link(Ref<detail::LinkBox<M>> box, std::uint32_t epoch) noexcept
+        : box_{std::move(box)}, epoch_{epoch} {}
+
+    /// Whether anybody still listens. False is final.
+    [[nodiscard]] bool alive() const noexcept {
+        return box_ && box_->epoch.load(std::memory_order_acquire) == epoch_;
+    }
+
+    /// The connection is usable.
+    Post opened() const { return control(EventKind::opened); }
+    /// The connection ended, or could not be opened. Report it once; what follows is dropped.
+    Post closed(const Failure& failure = {}) const {
+        if (!box_) return Post::gone;
+        const bool lingers = box_->lingering.load(std::memory_order_acquire) == epoch_;
+        if (!alive() && !lingers) return Post::gone;
+        Event<M> event = make(EventKind::closed);
+        event.failure = failure;
+        if (event.failure.cause == Cause::none) event.failure.cause = Cause::lost;
+        return box_->post_control(std::move(event));
+    }
+    /// A whole message. `message` is untouched unless it was taken. After `full` stop reading;
+    /// resume_reading() of the connection follows exactly once.
+    Post received(M&& message) const {
+        if (!alive()) return Post::gone;
+        Event<M> event = make(EventKind::received);
+        event.message.emplace(std::move(message));
+        const Post post = box_->post_message(std::move(event));
+        if (post != Post::taken) message = std::move(*event.message);
+        return post;
+    }
+    /// A sign of life that is not a whole message.
+    Post pong() const { return control(EventKind::pong); }
+    /// There is room again after send() answered busy.
+    Post writable() const { return control(EventKind::writable); }
+    /// For decorators: an event for the part that holds this very link.
+    Post note(std::uint32_t code) const {
+        if (!alive()) return Post::gone;
+        Event<M> event = make(EventKind::note);
+        event.code = code;
+        return box_->post_control(std::move(event));
+    }
+
+    /// For decorators: the link of the part below. A part with several children gives each its
+    /// index in `bits` bits of the lane.
+    [[nodiscard]] Link child(unsigned index = 0, unsigned bits = 0) const noexcept {
+        Link below = *this;
+        below.lane_ = static_cast<Lane>(lane_ | (index << shift_));
+        below.shift_ = static_cast<std::uint8_t>(shift_ + bits);
+        ++below.depth_;
+        return below;
+    }
+
+private:
+    [[nodiscard]] Event<M> make(EventKind kind) const noexcept {
+        Event<M> event;
+        event.kind = kind;
+        event.depth = depth_;
+        event.lane = lane_;
+        event.epoch = epoch_;
+        return event;
+    }
+    Post control(EventKind kind) const {
+        return alive() ? box_->post_control(make(kind)) : Post::gone;
+    }
+
+    Ref<detail::LinkBox<M>> box_;
+    std::uint32_t epoch_ = 0;
+    Lane lane_ = 0;
+    std::uint8_t shift_ = 0;
+    std::uint8_t depth_ = 0;
+};
+
+static_assert(sizeof(Link<int>) == 16);
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/link/log.hpp
+/// Log: an observer that writes lines for people; quiet by default.
+#pragma once
+
+#include <string>   // std::string, std::to_string
+#include <utility>  // std::move
+
+#include <belay/link/observer.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// How much a Log says.
+enum class LogLevel : std::uint8_t {
+    quiet,  ///< one line when an outage begins, one when it ends; errors that end the retries
+    retry   ///< also each attempt: its number, and of each wait the length, the cause and the rule
+};
+
+/// Writes what happens to a connection, as lines for any sink: `Log{[](std::string_view line)
+/// {...}}`.
+///
+/// Thread safety: home thread.   Allocates: one string per line; none where nothing is said.
+template <class Sink>
+class Log {
+public:
+    explicit Log(Sink sink, LogLevel level = LogLevel::quiet, std::string name = "link")
+        : sink_{std::move(sink)}, name_{std::move(name)}, level_{level} {}
+
+    void on_state(const Transition& change) {
+        const Status& s = change.to;
+        switch (s.state) {
+            case LinkState::connected:
+                return connected(s);
+            case LinkState::connecting:
+                if (level_ == LogLevel::retry) line("attempt " + std::to_string(s.attempt));
+                return;
+            case LinkState::cooldown:
+            case LinkState::suspended:
+                return waiting(change);
+            case LinkState::blocked_auth:
+                begin_outage(s);
+                return line("needs new credentials (" + s.failure.message() + ")");
+            case LinkState::failed:
+                begin_outage(s);
+                return line("gave up after attempt " + std::to_string(s.attempt) + " (" +
+                            s.failure.message() + by(s) + ")");
+            case LinkState::offline:
+                if (level_ == LogLevel::retry) line("offline: a gate is shut");
+                return;
+            case LinkState::stopped:
+                up_ = ever_up_ = said_down_ = false;
+                return;
+        }
+    }
+
+private:
+    void connected(const Status& s) {
+        if (said_down_) {
+            line("connected again after " + text(elapsed(down_since_, s.since)));
+        } else if (!ever_up_ || level_ == LogLevel::retry) {
+            line("connected");
+        }
+        up_ = ever_up_ = true;
+        said_down_ = false;
+    }
+
+    void waiting(const Transition& change) {
+        const Status& s = change.to;
+        const bool failed =
+            change.from == LinkState::connected || change.from == LinkState::connecting;
+        if (failed && !said_down_ && s.failure.cause != Cause::planned) {
+            line((up_ ? "lost (" : "cannot connect (") + s.failure.message() + ")");
+            begin_outage(s);
+        }
+        up_ = false;
+        if (level_ == LogLevel::retry) {
+            line("attempt " + std::to_string(s.attempt + 1) + " in " +
+                 text(elapsed(s.since, s.retry_at)) + " (" + s.failure.message() + by(s) + ")");
+        }
+    }
+
+    void begin_outage(const Status& s) noexcept {
+        if (!said_down_) down_since_ = s.down_since;
+        said_down_ = true;
+    }
+
+    static std::string by(const Status& s) {
+        return s.decided_by.empty() ? std::string{} : ", " + std::string{s.decided_by};
+    }
+    static std::string text(Duration d) {
+        const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(d).count();
+        if (ms < 1000) return std::to_string(ms) + " ms";
+        return std::to_string(ms / 1000) + "." + std::to_string(ms % 1000 / 100) + " s";
+    }
+    void line(const std::string& what) { sink_(std::string_view{name_ + ": " + what}); }
+
+    Sink sink_;
+    std::string name_;
+    LogLevel level_;
+    bool up_ = false;
+    bool ever_up_ = false;
+    bool said_down_ = false;
+    Instant down_since_ = never;
+};
+
+template <class Sink>
+Log(Sink) -> Log<Sink>;
+template <class Sink>
+Log(Sink, LogLevel) -> Log<Sink>;
+template <class Sink>
+Log(Sink, LogLevel, std::string) -> Log<Sink>;
+
+}  // namespace belay::inline BELAY_ABI

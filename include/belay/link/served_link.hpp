@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/link/served_link.hpp
+/// ServedLink: one connection that was accepted, run by the machine that serves it.
+#pragma once
+
+#include <algorithm>  // std::min
+#include <utility>    // std::move
+
+#include <belay/link/part.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// What an acceptor's machine holds for each connection: the other end of a Supervisor, without a
+/// policy, since who was dialled does not dial again.
+///
+/// `T` is a transport that opens once: what a listener hands out, decorated at will. Pinned.
+///
+/// Thread safety: home thread of the machine that owns it.
+template <TransportLike T>
+class ServedLink {
+public:
+    using message_type = typename T::message_type;
+
+    /// `driver` is the owner's; `key` tells this connection from its others.
+    ServedLink(T transport, std::size_t messages_max, const Waker& driver, std::uint64_t key)
+        : box_{Ref<Box>::make(messages_max)}, transport_{std::move(transport)} {
+        Waker waker = driver.nested(key);
+        bits_ = Random{waker.seed()};
+        box_->attach(std::move(waker));
+        box_->epoch.store(1, std::memory_order_release);
+        connection_.emplace_from([&] { return transport_.open(Link<message_type>{box_, 1}); });
+    }
+    ServedLink(const ServedLink&) = delete;
+    ServedLink& operator=(const ServedLink&) = delete;
+    ~ServedLink() {
+        box_->epoch.store(0, std::memory_order_release);
+        box_->lingering.store(0, std::memory_order_release);
+        connection_.reset();
+        box_->close();
+    }
+
+    [[nodiscard]] Instant deadline() const noexcept {
+        if (ended()) return never;
+        if (!box_->empty() || box_->refused()) return always;
+        return closing_ ? linger_ends_ : part::deadline(*connection_.get());
+    }
+
+    /// One turn: gives up to `events_max` messages to `on_message(message, lane)`, which may close
+    /// or abort this connection, but not destroy it.
+    template <class F>
+    void advance(Instant now, unsigned events_max, F&& on_message) {
+        box_->begin_turn();
+        now_ = now;
+        Turn turn{now, bits_};
+        while (events_max != 0 && box_->size() != 0 && !ended()) {
+            --events_max;
+            Event<message_type> event = box_->pop();
+            if (!part::sift(*connection_.get(), event, turn)) continue;
+            if (event.kind == EventKind::closed) {
+                failure_ = event.failure;
+                return abort();
+            }
+            if (closing_) continue;
+            if (event.kind == EventKind::received)
+                on_message(std::move(*event.message), event.lane);
+            if (event.kind == EventKind::writable) writable_ = true;
+        }
+        if (ended()) return;
+        if (closing_) {
+            if (linger_ends_ <= now) abort();
+            return;
+        }
+        part::advance(*connection_.get(), turn);
+        if (box_->take_refusal()) part::resume_reading(*connection_.get());
+    }
+
+    /// As Supervisor::send; after `busy`, take_writable() says when there is room.
+    [[nodiscard]] SendResult send(const message_type& message, Lane lane = 0) noexcept {
+        if (ended() || closing_) return SendResult::down;
+        return part::send<message_type>(*connection_.get(), lane, message);
+    }
+    [[nodiscard]] bool take_writable() noexcept { return std::exchange(writable_, false); }
+
+    /// Says goodbye, and is gone after `linger_max` at the latest. Nothing is received any more.
+    void close(const Failure& why, Duration linger_max) noexcept {
+        if (ended() || closing_) return;
+        failure_ = why;
+        if constexpr (detail::HasClose<ConnectionOf<T>>) {
+            closing_ = true;
+            linger_ends_ = after(now_, linger_max);
+            connection_.get()->close(why);
+        } else {
+            abort();
+        }
+    }
+
+    /// Ends it at once. What was received and not handled is dropped.
+    void abort() noexcept {
+        box_->epoch.store(0, std::memory_order_release);
+        connection_.reset();
+    }
+
+    [[nodiscard]] bool ended() const noexcept { return connection_.get() == nullptr; }
+    [[nodiscard]] bool closing() const noexcept { return closing_ || ended(); }
+    [[nodiscard]] const Failure& failure() const noexcept { return failure_; }
+
+private:
+    using Box = detail::LinkBox<message_type>;
+
+    Ref<Box> box_;
+    Random bits_;
+    Failure failure_{};
+    Instant now_ = always;
+    Instant linger_ends_ = never;
+    bool closing_ = false;
+    bool writable_ = false;
+    T transport_;
+    Slot<ConnectionOf<T>> connection_;
+};
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/link/status.hpp
+/// LinkState, Status, Transition: where a supervised connection stands, as one consistent value.
+#pragma once
+
+#include <string_view>  // std::string_view
+#include <type_traits>  // std::is_trivially_copyable_v
+
+#include <belay/core/failure.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// The states of a supervised connection. Every one that is not final has one thing that will wake
+/// it.
+enum class LinkState : std::uint8_t {
+    stopped,       ///< not started, or stopped; woken by start()
+    offline,       ///< a gate is shut, nothing is attempted; woken by the gate
+    blocked_auth,  ///< refused for its credentials; woken by new ones or reconnect_now()
+    cooldown,      ///< waiting until `retry_at`
+    suspended,     ///< the breaker is open until `retry_at`
+    connecting,    ///< opening, then validating; the attempt's limit runs
+    connected,     ///< validated; messages flow
+    failed         ///< a rule said stop; only reconnect_now() leaves it
+};
+
+/// The name of a state, as in the enumeration.   Complexity: O(1).
+[[nodiscard]] constexpr std::string_view to_string(LinkState state) noexcept {
+    constexpr std::string_view names[] = {"stopped",   "offline",    "blocked_auth", "cooldown",
+                                          "suspended", "connecting", "connected",    "failed"};
+    const auto i = static_cast<std::size_t>(state);
+    return i < sizeof names / sizeof names[0] ? names[i] : std::string_view{"unknown"};
+}
+
+/// Where a connection stands.
+///
+/// Thread safety: a plain value; Supervisor::status and Handle::status give consistent copies.
+struct Status {
+    LinkState state = LinkState::stopped;
+    /// Whether a retry has failed since `down_since`.
+    bool retry_failed = false;
+    /// Attempts since the last success or start, the one in flight included; stops, gates and
+    /// planned closes do not count.
+    std::uint32_t attempt = 0;
+    /// When this state was entered.
+    Instant since = always;
+    /// When the next attempt may start, in cooldown and suspended; else `never`.
+    Instant retry_at = never;
+    /// When the connection was last lost or first sought; `never` while connected.
+    Instant down_since = never;
+    /// Why the last attempt failed or the last connection ended.
+    Failure failure{};
+    /// The rule that decided the wait or the stop; empty if none did. Static storage.
+    std::string_view decided_by{};
+
+    friend constexpr bool operator==(const Status&, const Status&) noexcept = default;
+};
+
+static_assert(std::is_trivially_copyable_v<Status> && sizeof(Status) <= 72);
+
+/// One step from a state to the next. `from == to.state` when only the wait changed.
+struct Transition {
+    LinkState from = LinkState::stopped;
+    Status to{};
+};
+
+/// The coarser view that user interfaces show.
+struct Connectivity {
+    enum class Kind : std::uint8_t {
+        connected,
+        disconnected,  ///< until the first retry has failed; see `since` and `reason`
+        reconnecting   ///< after that; see `attempt`
+    };
+    Kind kind = Kind::disconnected;
+    Instant since = never;
+    Failure reason{};
+    std::uint32_t attempt = 0;
+};
+
+/// Status as connected, disconnected{since, reason} or reconnecting{attempt}.   Complexity: O(1).
+[[nodiscard]] constexpr Connectivity connectivity(const Status& s) noexcept {
+    using Kind = Connectivity::Kind;
+    if (s.state == LinkState::connected) return {Kind::connected, s.since, {}, 0};
+    const bool trying = s.state == LinkState::cooldown || s.state == LinkState::suspended ||
+                        s.state == LinkState::connecting;
+    if (trying && s.retry_failed) return {Kind::reconnecting, s.down_since, s.failure, s.attempt};
+    return {Kind::disconnected, s.down_since, s.failure, s.attempt};
+}
+
+/// A reason not to connect for now. Any shut gate keeps a supervisor offline.
+enum class Gate : std::uint32_t {
+    network = 1U << 0,  ///< the machine has no network
+    hidden = 1U << 1,   ///< nobody is looking
+    paused = 1U << 2,   ///< the user asked for a pause
+    custom = 1U << 8    ///< the first of the users' own: custom << 0 .. custom << 23
+};
+
+}  // namespace belay::inline BELAY_ABI

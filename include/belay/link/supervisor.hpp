@@ -1,0 +1,465 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/link/supervisor.hpp
+/// Supervisor: keeps one connection alive, through all outages, as its policy says.
+#pragma once
+
+#include <algorithm>  // std::min, std::max
+#include <utility>    // std::move, std::exchange
+
+#include <belay/core/machine_like.hpp>
+#include <belay/link/link_handle.hpp>
+#include <belay/link/observer.hpp>
+#include <belay/link/part.hpp>
+#include <belay/link/supervisor_core.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// What a Supervisor is tuned by.
+struct SupervisorOptions {
+    /// Messages that may wait for the supervisor; more are refused until it has caught up.
+    std::size_t messages_max = 1024;
+    /// Events handled in one turn, so that one busy connection cannot starve its neighbours.
+    unsigned events_per_turn_max = 64;
+    /// How long a connection that is closed gracefully may take for it.
+    Duration linger_max = std::chrono::seconds{2};
+    /// See CoreOptions.
+    CoreOptions core{};
+};
+
+/// What became of reconnect_now().
+struct Reconnect {
+    /// The attempt starts in the next turn.
+    bool granted = false;
+    /// Otherwise, when it starts instead; `never` if something else must happen first (a gate,
+    /// start).
+    Instant until = never;
+};
+
+/// Says what is wrong with the types it is given. The real one is specialised below.
+template <class T, class P, class O = NoObserver>
+class Supervisor {
+    static_assert(explain_transport_like<T>());
+    static_assert(explain_rule_like<P>());
+
+public:
+    template <class... A>
+    explicit Supervisor(A&&...) {}
+    void start() {}
+    void stop() {}
+};
+
+/// Keeps a connection of a transport alive.
+///
+/// A Machine: attach it to a driver, which runs it on one thread, its home. All commands are for
+/// that thread; other threads use a handle(). Commands take effect in the next turn, except stop().
+///
+/// The observer is told of every transition, in order; each attempt that it sees begin, it sees
+/// end. It may call everything, and destroy the supervisor, in every hook. Destruction is silent.
+///
+/// Models:        MachineLike.
+/// Thread safety: home thread only, which is the thread of the first advance(); see handle().
+/// Source:        the order of a turn and the rule of epochs are explained in docs/link.md.
+template <TransportLike T, RuleLike P, class O>
+class Supervisor<T, P, O> {
+public:
+    using message_type = typename T::message_type;
+    using Handle = LinkHandle<message_type>;
+
+    explicit Supervisor(T transport, P policy, O observer = {}, SupervisorOptions options = {})
+        : options_{options},
+          box_{Ref<Box>::make(options.messages_max)},
+          observer_{std::move(observer)},
+          core_{std::move(policy), options.core},
+          transport_{std::move(transport)} {
+        BELAY_PRECONDITION(options.events_per_turn_max > 0,
+                           "Supervisor::Supervisor: events_per_turn_max must be > 0");
+        static_assert(detail::observes_link<O, Supervisor, message_type>(),
+                      "Supervisor: the observer has none of the hooks, see docs/link.md; "
+                      "use NoObserver for none");
+    }
+    Supervisor(const Supervisor&) = delete;
+    Supervisor& operator=(const Supervisor&) = delete;
+    ~Supervisor() {
+        BELAY_PRECONDITION(!in_part_, "~Supervisor: must not run inside a transport or a check");
+        void_epoch();
+        // Nobody is told, but the policy's permits go back.
+        Turn turn{std::max(now_, box_->waker().now()), bits_};
+        static_cast<void>(core_.step({.input = Input::stop}, turn));
+        connection_.reset();
+        box_->close();
+    }
+
+    // ---- for the driver ------------------------------------------------------------------------
+
+    void attach(Waker waker) {
+        bits_ = Random{waker.seed()};
+        box_->attach(std::move(waker));
+    }
+
+    [[nodiscard]] Instant deadline() const noexcept {
+        const bool told =
+            pending_count_ == 0 && (early_.empty() || core_.status().state != LinkState::connected);
+        if (!told || !box_->empty() || box_->refused()) return always;
+        Instant first = core_.deadline();
+        if (const Connection* const c = connection_.get()) {
+            first = std::min(first, lingering() ? linger_ends_ : part::deadline(*c));
+        }
+        return first;
+    }
+
+    /// One turn: events first, then timers; see docs/link.md for the order.
+    void advance(Instant now) {
+        BELAY_PRECONDITION(!line_.in_turn(), "Supervisor::advance: must not be called in a hook");
+        box_->begin_turn();
+        now_ = std::max(now_, now);
+        TurnGuard guard{line_};
+        if (!tell(guard)) return;
+        unsigned left = options_.events_per_turn_max;
+        if (!run_events(left, guard)) return;
+        run_timers();
+        if (!run_events(left, guard)) return;
+        // Events before timers: what arrived in time counts although the driver is late; and a
+        // flood of events, which cuts the turn short, cannot starve the timer.
+        if (core_.deadline() <= now_) {
+            step({.input = Input::tick});
+            if (!tell(guard)) return;
+        }
+        if (box_->take_refusal() && connection_.get() != nullptr && !lingering()) {
+            const InPart in{in_part_};
+            part::resume_reading(*connection_.get());
+        }
+    }
+
+    // ---- commands ------------------------------------------------------------------------------
+
+    void start() { handle().start(); }
+
+    /// Ends everything. Outside a turn the observer has seen the end when this returns. Inside a
+    /// turn the status changes at once, and the observer is told when the running hook has
+    /// returned, before anything else; nothing follows it but what a later start() brings.
+    void stop() {
+        // What was queued before the stop is void, but a gate is shut or open whatever else
+        // happens, and a connection that has ended already must not linger.
+        box_->discard_unless([this](const Event<message_type>& event) {
+            if (event.kind == EventKind::closed) return event.epoch == epoch();
+            return event.kind == EventKind::command &&
+                   (event.code == static_cast<std::uint32_t>(detail::Command::shut) ||
+                    event.code == static_cast<std::uint32_t>(detail::Command::open));
+        });
+        if (line_.in_turn()) return step({.input = Input::stop});
+        now_ = std::max(now_, box_->waker().now());
+        TurnGuard guard{line_};
+        step({.input = Input::stop});
+        if (tell(guard)) box_->waker().touch();
+    }
+
+    void shut(Gate gate) { handle().shut(gate); }
+    void open(Gate gate) { handle().open(gate); }
+
+    /// Hands new credentials to the transport (WithToken and its source take them), and leaves
+    /// blocked_auth.
+    template <class... A>
+    void credentials(A&&... values) {
+        if constexpr (sizeof...(A) != 0) transport_.credentials(std::forward<A>(values)...);
+        handle().credentials();
+    }
+
+    /// Overrides the backoff, not the gate, an open breaker, nor the wait that a server asked for;
+    /// granted once per second. With `force` it goes as the one probe that an open breaker lets
+    /// through. From failed and blocked_auth it starts afresh; a live connection is closed and
+    /// dialled again.
+    Reconnect reconnect_now(bool force = false) {
+        const Instant now = std::max(now_, box_->waker().now());
+        const Instant at = core_.manual_attempt_at(now, force);
+        post(force ? detail::Command::force : detail::Command::reconnect);
+        return {at <= now, at};
+    }
+
+    /// Closes the live connection on outside evidence; a failure like any other. Without one it
+    /// does nothing.
+    void report_unhealthy(Failure failure = {}) {
+        if (epoch() == 0) return;
+        if (failure.cause == Cause::none) failure = failure_of(LinkErrc::reported_unhealthy);
+        Link<message_type>{box_, epoch()}.closed(failure);
+    }
+
+    /// Sends on the live connection.   Complexity: of the transport.   Throws: nothing.
+    [[nodiscard]] SendResult send(const message_type& message, Lane lane = 0) noexcept {
+        Connection* const c = connection_.get();
+        const bool up =
+            core_.status().state == LinkState::connected && c != nullptr && !lingering();
+        return up ? part::send<message_type>(*c, lane, message) : SendResult::down;
+    }
+
+    // ---- observers -----------------------------------------------------------------------------
+
+    [[nodiscard]] const Status& status() const noexcept { return core_.status(); }
+    [[nodiscard]] const SupervisorCore<P>& core() const noexcept { return core_; }
+    [[nodiscard]] Handle handle() const { return Handle{box_}; }
+    [[nodiscard]] auto& observer() noexcept { return detail::unwrap(observer_); }
+    [[nodiscard]] T& transport() noexcept { return transport_; }
+    /// The time of the turn in progress, or of the last one.
+    [[nodiscard]] Instant now() const noexcept { return now_; }
+
+private:
+    using Box = detail::LinkBox<message_type>;
+    using Connection = ConnectionOf<T>;
+
+    struct Early {
+        message_type message;
+        Lane lane;
+    };
+    struct InPart {
+        explicit InPart(bool& flag) noexcept : flag_{flag}, outer_{std::exchange(flag, true)} {}
+        ~InPart() { flag_ = outer_; }
+        bool& flag_;
+        bool outer_;
+    };
+
+    [[nodiscard]] std::uint32_t epoch() const noexcept {
+        return box_->epoch.load(std::memory_order_relaxed);
+    }
+    [[nodiscard]] bool lingering() const noexcept {
+        return box_->lingering.load(std::memory_order_relaxed) != 0;
+    }
+
+    void post(detail::Command command) {
+        Event<message_type> event;
+        event.kind = EventKind::command;
+        event.code = static_cast<std::uint32_t>(command);
+        box_->post_control(std::move(event));
+    }
+
+    /// Returns: false if the supervisor is gone.
+    bool run_events(unsigned& left, const TurnGuard& guard) {
+        if (guard.gone() || !tell(guard)) return false;
+        while (left != 0 && box_->size() != 0) {
+            --left;
+            dispatch(box_->pop());
+            if (guard.gone() || !tell(guard)) return false;
+        }
+        return true;
+    }
+
+    void dispatch(Event<message_type> event) {
+        if (event.kind == EventKind::command) return obey(event);
+        Turn turn{now_, bits_};
+        if (lingering() && event.epoch == box_->lingering.load(std::memory_order_relaxed)) {
+            if (event.kind == EventKind::closed && sift(event, turn)) end_linger();
+            return;
+        }
+        const std::uint32_t current = epoch();
+        if (event.epoch != current) return;
+        // An open() that threw left no connection: only its end counts.
+        if (connection_.get() == nullptr && event.kind != EventKind::closed) return;
+        if (!sift(event, turn)) return;
+        if (event.epoch != epoch()) return;  // a check called stop()
+        switch (event.kind) {
+            case EventKind::opened:
+                return step({.input = Input::opened});
+            case EventKind::closed:
+                return step({.input = Input::closed, .failure = worst(event.failure)});
+            case EventKind::received:
+                return deliver(std::move(*event.message), event.lane);
+            case EventKind::writable:
+                if (core_.status().state != LinkState::connected) return;
+                return detail::notify<detail::OnWritable>(observer_, *this, Lane{event.lane});
+            default:
+                return;
+        }
+    }
+
+    bool sift(Event<message_type>& event, Turn& turn) {
+        // Without a connection (open() threw) there is nobody between the event and us.
+        if (connection_.get() == nullptr) return true;
+        const InPart in{in_part_};
+        return part::sift(*connection_.get(), event, turn);
+    }
+
+    /// Two failures in one turn are one loss, of the more severe cause.
+    Failure worst(Failure failure) {
+        for (std::size_t i = 0; i < box_->size(); ++i) {
+            const Event<message_type>& other = box_->peek(i);
+            if (other.kind == EventKind::closed && other.epoch == epoch()) {
+                failure = more_severe(failure, other.failure);
+            }
+        }
+        return failure;
+    }
+
+    void deliver(message_type message, Lane lane) {
+        if (core_.status().state == LinkState::connected) {
+            return detail::notify_message(observer_, *this, std::move(message), lane);
+        }
+        // A greeting that came before the last lane was open: kept, and delivered after
+        // `connected`.
+        if (early_.size() >= options_.messages_max) {
+            return step({.input = Input::closed, .failure = {.cause = Cause::overloaded}});
+        }
+        early_.push({std::move(message), lane});
+    }
+
+    void obey(Event<message_type>& event) {
+        const auto bit = event.epoch;
+        switch (static_cast<detail::Command>(event.code)) {
+            case detail::Command::start:
+                return step({.input = Input::start});
+            case detail::Command::stop:
+                // Not stop(): what was queued before it has been handled, what comes after it
+                // counts.
+                return step({.input = Input::stop});
+            case detail::Command::shut:
+                return step({.input = Input::gates, .gates = core_.gates() | bit});
+            case detail::Command::open:
+                return step({.input = Input::gates, .gates = core_.gates() & ~bit});
+            case detail::Command::credentials:
+                return step({.input = Input::credentials});
+            case detail::Command::reconnect:
+                return step({.input = Input::reconnect_now});
+            case detail::Command::force:
+                return step({.input = Input::reconnect_now, .force = true});
+            case detail::Command::send:
+                if (send(*event.message, event.lane) != SendResult::sent) {
+                    detail::notify<detail::OnUnsent>(observer_, *this, std::move(*event.message),
+                                                     Lane{event.lane});
+                }
+                return;
+        }
+    }
+
+    void run_timers() {
+        Connection* const c = connection_.get();
+        if (c == nullptr) return;
+        if (lingering()) {
+            if (linger_ends_ <= now_) end_linger();
+            return;
+        }
+        Turn turn{now_, bits_};
+        const InPart in{in_part_};
+        part::advance(*c, turn);
+    }
+
+    /// Lets the core decide, and carries it out; the observer is told by tell().
+    void step(const Step& s) {
+        Turn turn{now_, bits_};
+        const Actions actions = core_.step(s, turn);
+        if (actions.teardown) teardown(actions);
+        if (actions.notify) {
+            BELAY_INVARIANT(pending_count_ < pending_max, "Supervisor::step: too many transitions");
+            pending_[pending_count_++] = actions.change;
+        }
+        box_->locked([this] { box_->status = core_.status(); });
+        if (actions.dial) dial();
+    }
+
+    void void_epoch() noexcept {
+        box_->epoch.store(0, std::memory_order_release);
+        box_->lingering.store(0, std::memory_order_release);
+        early_.clear();
+    }
+
+    void teardown(const Actions& actions) {
+        const std::uint32_t old = epoch();
+        void_epoch();
+        box_->forget_refusal();
+        if (in_part_) {
+            // The connection is on the stack: it is destroyed when its own call has returned.
+            dead_ = true;
+            return;
+        }
+        if constexpr (detail::HasClose<Connection>) {
+            if (actions.graceful && actions.change.from == LinkState::connected) {
+                box_->lingering.store(old, std::memory_order_release);
+                linger_ends_ = after(now_, options_.linger_max);
+                const InPart in{in_part_};
+                return connection_.get()->close(Failure{.cause = Cause::planned});
+            }
+        }
+        connection_.reset();
+    }
+
+    void end_linger() noexcept {
+        box_->lingering.store(0, std::memory_order_release);
+        connection_.reset();
+    }
+
+    void dial() {
+        end_linger();
+        dead_ = false;
+        if (++last_epoch_ == 0) ++last_epoch_;
+        const std::uint32_t current = last_epoch_;
+        box_->epoch.store(current, std::memory_order_release);
+        const Link<message_type> link{box_, current};
+        // An attempt whose open() throws ends like any other.
+        struct Unwind {
+            const Link<message_type>& link;
+            bool armed = true;
+            ~Unwind() {
+                if (armed) link.closed(failure_of(LinkErrc::open_threw));
+            }
+        } unwind{link};
+        {
+            const InPart in{in_part_};
+            connection_.emplace_from([&] { return transport_.open(link); });
+        }
+        unwind.armed = false;
+        reap();
+    }
+
+    /// Destroys a connection that was given up inside one of its own calls.
+    void reap() noexcept {
+        if (dead_ && !in_part_) {
+            dead_ = false;
+            connection_.reset();
+        }
+    }
+
+    /// Tells the observer what has happened, and then the messages that came too early.
+    /// Returns: false if the supervisor is gone.
+    bool tell(const TurnGuard& guard) {
+        reap();
+        while (pending_count_ != 0 || !early_.empty()) {
+            if (pending_count_ != 0) {
+                const Transition change = pending_[0];
+                --pending_count_;
+                for (std::size_t i = 0; i < pending_count_; ++i) pending_[i] = pending_[i + 1];
+                detail::notify<detail::OnState>(observer_, *this, change);
+            } else if (core_.status().state == LinkState::connected) {
+                Early early = early_.pop();
+                detail::notify_message(observer_, *this, std::move(early.message), early.lane);
+            } else {
+                break;
+            }
+            if (guard.gone()) return false;
+        }
+        return true;
+    }
+
+    static constexpr std::size_t pending_max = 4;
+
+    const SupervisorOptions options_;
+    Ref<Box> box_;
+    [[no_unique_address]] O observer_;
+    Random bits_;
+    Lifeline line_;
+    SupervisorCore<P> core_;
+    EventRing<Early> early_;
+    Transition pending_[pending_max]{};
+    std::size_t pending_count_ = 0;
+    std::uint32_t last_epoch_ = 0;
+    bool in_part_ = false;
+    bool dead_ = false;
+    Instant now_ = always;
+    Instant linger_ends_ = never;
+    T transport_;
+    Slot<Connection> connection_;
+};
+
+template <class T, class P>
+Supervisor(T, P) -> Supervisor<T, P, NoObserver>;
+template <class T, class P, class O>
+Supervisor(T, P, O) -> Supervisor<T, P, O>;
+template <class T, class P, class O>
+Supervisor(T, P, O, SupervisorOptions) -> Supervisor<T, P, O>;
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,394 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/link/supervisor_core.hpp
+/// SupervisorCore: everything a supervisor decides, as a value without clock, transport or
+/// allocation.
+#pragma once
+
+#include <algorithm>  // std::max, std::min
+#include <utility>    // std::move
+
+#include <belay/core/turn.hpp>
+#include <belay/link/link_errc.hpp>
+#include <belay/link/status.hpp>
+#include <belay/policy/policy.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+namespace detail {
+/// A rule alone is a policy of one.
+template <class R>
+[[nodiscard]] constexpr auto as_policy(R rule) {
+    if constexpr (is_policy<R>) {
+        return rule;
+    } else {
+        return Policy<R>{std::move(rule)};
+    }
+}
+template <class R>
+using AsPolicy = decltype(as_policy(std::declval<R>()));
+}  // namespace detail
+
+/// What can happen to a supervisor.
+enum class Input : std::uint8_t {
+    start,
+    stop,
+    gates,          ///< Step::gates is the new set of shut gates
+    credentials,    ///< there are new ones
+    reconnect_now,  ///< the user does not want to wait; see Step::force
+    opened,         ///< the live connection is open and validated
+    closed,         ///< the live connection ended, or could not be opened; see Step::failure
+    tick            ///< the deadline has come; harmless at any other time
+};
+
+/// One event for the core.
+struct Step {
+    Input input = Input::tick;
+    Failure failure{};
+    std::uint32_t gates = 0;
+    bool force = false;
+};
+
+/// What the shell must do, in this order: tear down, dial, tell the observer.
+struct Actions {
+    bool teardown = false;  ///< end the live connection; its epoch is void
+    bool graceful = false;  ///< with a goodbye: nobody's failure
+    bool dial = false;      ///< open the next one
+    bool notify = false;    ///< tell the observer `change`
+    Transition change{};
+};
+
+/// What a SupervisorCore is tuned by.
+struct CoreOptions {
+    /// The first attempt waits uniformly up to this; 0 attempts at once.
+    Duration start_within{0};
+    /// After a gate opens or a planned close, the next attempt waits uniformly up to this.
+    Duration settle_within = std::chrono::seconds{1};
+    /// reconnect_now() is granted once per this.
+    Duration manual_gap = std::chrono::seconds{1};
+};
+
+/// The brain of a Supervisor.
+///
+/// A plain value: copy it to ask "what if", prove a timeline by static_assert, explore its states.
+/// Every `begin` of the policy is followed by exactly one of failed, succeeded, abandoned.
+///
+/// Models:        std::copyable if the policy is.
+/// Thread safety: distinct objects safe.
+template <RuleLike R>
+class SupervisorCore {
+    using P = detail::AsPolicy<R>;
+
+public:
+    constexpr explicit SupervisorCore(R policy, CoreOptions options = {})
+        : policy_{detail::as_policy(std::move(policy))}, options_{options} {}
+
+    /// Takes one event; at most one transition follows.   Complexity: O(rules).   Allocates: never.
+    constexpr Actions step(const Step& s, Turn& turn) noexcept {
+        actions_ = {};
+        switch (s.input) {
+            case Input::start:
+                on_start(turn);
+                break;
+            case Input::stop:
+                on_stop(turn);
+                break;
+            case Input::gates:
+                on_gates(s.gates, turn);
+                break;
+            case Input::credentials:
+                on_credentials(turn);
+                break;
+            case Input::reconnect_now:
+                on_reconnect_now(s.force, turn);
+                break;
+            case Input::opened:
+                on_opened(turn);
+                break;
+            case Input::closed:
+                on_closed(s.failure, turn);
+                break;
+            case Input::tick:
+                on_tick(turn);
+                break;
+        }
+        return actions_;
+    }
+
+    /// When the core next wants a tick.   Complexity: O(rules).
+    [[nodiscard]] constexpr Instant deadline() const noexcept {
+        switch (status_.state) {
+            case LinkState::connecting:
+                return attempt_ends_;
+            case LinkState::cooldown:
+            case LinkState::suspended:
+                return status_.retry_at;
+            case LinkState::connected:
+                return begun_ ? stable_at() : never;
+            default:
+                return never;
+        }
+    }
+
+    /// When a reconnect_now() given now would attempt; `never` where it cannot.   Complexity: O(1).
+    [[nodiscard]] constexpr Instant manual_attempt_at(Instant now, bool force) const noexcept {
+        const Instant allowed = manual_at_ == always || force
+                                    ? now
+                                    : std::max(now, after(manual_at_, options_.manual_gap));
+        switch (status_.state) {
+            case LinkState::failed:
+            case LinkState::blocked_auth:
+                return gates_ != 0 ? never : now;
+            case LinkState::connected:
+                return allowed;
+            case LinkState::cooldown:
+            case LinkState::suspended:
+                if (force) return now;
+                return std::min(status_.retry_at, std::max(allowed, floor_));
+            default:
+                return never;
+        }
+    }
+
+    [[nodiscard]] constexpr const Status& status() const noexcept { return status_; }
+    [[nodiscard]] constexpr std::uint32_t gates() const noexcept { return gates_; }
+    [[nodiscard]] constexpr const auto& policy() const noexcept { return policy_; }
+
+private:
+    constexpr void on_start(Turn& turn) noexcept {
+        if (status_.state != LinkState::stopped) return;
+        start_afresh();
+        go_down(0, turn);
+        if (gates_ != 0) return enter(LinkState::offline, never, turn);
+        if (options_.start_within > Duration::zero()) {
+            return wait({Verb::wait_at_least, jitter(options_.start_within, turn), "start"}, turn);
+        }
+        attempt(false, turn);
+    }
+
+    constexpr void on_stop(Turn& turn) noexcept {
+        if (status_.state == LinkState::stopped) return;
+        leave_connection(turn);
+        floor_ = not_before_ = always;
+        enter(LinkState::stopped, never, turn);
+    }
+
+    constexpr void on_gates(std::uint32_t gates, Turn& turn) noexcept {
+        gates_ = gates;
+        const LinkState state = status_.state;
+        const bool trying = state == LinkState::cooldown || state == LinkState::suspended ||
+                            state == LinkState::connecting || state == LinkState::connected;
+        if (gates_ != 0 && trying) {
+            not_before_ = std::max(floor_, status_.retry_at == never ? always : status_.retry_at);
+            leave_connection(turn);
+            enter(LinkState::offline, never, turn);
+        } else if (gates_ == 0 && state == LinkState::offline) {
+            // Through a wait, never straight to an attempt: a fleet must not return in one burst.
+            const Instant settled = jitter(options_.settle_within, turn);
+            wait({Verb::wait_at_least, std::max(settled, not_before_), "gate"}, turn);
+        }
+    }
+
+    constexpr void on_credentials(Turn& turn) noexcept {
+        if (status_.state != LinkState::blocked_auth) return;
+        if (gates_ != 0) return enter(LinkState::offline, never, turn);
+        attempt(false, turn);
+    }
+
+    constexpr void on_reconnect_now(bool force, Turn& turn) noexcept {
+        const Instant at = manual_attempt_at(turn.now, force);
+        switch (status_.state) {
+            case LinkState::failed:
+            case LinkState::blocked_auth:
+                start_afresh();
+                manual_at_ = turn.now;
+                if (gates_ != 0) return enter(LinkState::offline, never, turn);
+                return attempt(force, turn);
+            case LinkState::connected:
+                if (at > turn.now) return;
+                manual_at_ = turn.now;
+                leave_connection(turn);
+                status_.failure = Failure{.cause = Cause::planned};
+                return attempt(force, turn);
+            case LinkState::cooldown:
+            case LinkState::suspended:
+                manual_at_ = at;
+                if (at <= turn.now) return attempt(force, turn);
+                if (at < status_.retry_at) enter(status_.state, at, turn);
+                return;
+            default:
+                return;
+        }
+    }
+
+    constexpr void on_opened(Turn& turn) noexcept {
+        if (status_.state != LinkState::connecting) return;
+        validated_at_ = turn.now;
+        floor_ = not_before_ = always;
+        status_.decided_by = {};
+        status_.down_since = never;
+        status_.retry_failed = false;
+        enter(LinkState::connected, never, turn);
+    }
+
+    constexpr void on_closed(Failure failure, Turn& turn) noexcept {
+        const LinkState state = status_.state;
+        if (state != LinkState::connecting && state != LinkState::connected) return;
+        if (failure.cause == Cause::none) failure.cause = Cause::lost;
+        // By timestamps: the tick that would have said so may be late.
+        if (state == LinkState::connected) {
+            settle_if_stable(turn);
+            go_down(1, turn);
+        } else if (failure.cause != Cause::planned) {
+            // The first attempt after a start is no retry yet.
+            status_.retry_failed = tries_failed_ != 0;
+            tries_failed_ = 1;
+        }
+        status_.failure = failure;
+        status_.decided_by = {};
+        actions_.teardown = true;
+        floor_ = std::max(floor_, after_retry(failure, turn));
+
+        if (failure.cause == Cause::planned) {
+            abandon(turn);
+            return wait({Verb::wait_at_least, jitter(options_.settle_within, turn), "planned"},
+                        turn);
+        }
+        const Advice advice = begun_ ? policy_.failed(failure, turn) : policy_.lost(failure, turn);
+        begun_ = false;
+        if (failure.cause == Cause::unauthorized) {
+            return enter(LinkState::blocked_auth, never, turn);
+        }
+        if (failure.cause == Cause::permanent || failure.cause == Cause::forbidden) {
+            return enter(LinkState::failed, never, turn);
+        }
+        wait(advice, turn);
+    }
+
+    constexpr void on_tick(Turn& turn) noexcept {
+        if (turn.now < deadline()) return;
+        switch (status_.state) {
+            case LinkState::connecting: {
+                Failure late{.cause = Cause::timed_out};
+                if (!std::is_constant_evaluated()) late = failure_of(LinkErrc::attempt_timed_out);
+                return on_closed(late, turn);
+            }
+            case LinkState::connected:
+                return settle_if_stable(turn);
+            case LinkState::cooldown:
+            case LinkState::suspended:
+                return attempt(false, turn);
+            default:
+                return;
+        }
+    }
+
+    /// Asks the policy and attempts, or waits as it says.
+    constexpr void attempt(bool force, Turn& turn) noexcept {
+        if (!force) {
+            const Advice advice = policy_.admit(turn.now);
+            if (!advice.allows(turn.now)) return wait(advice, turn);
+        }
+        const Advice advice = policy_.begin(turn);
+        if (advice.verb != Verb::go) return wait(advice, turn);
+        begun_ = true;
+        if (status_.attempt != ~std::uint32_t{0}) ++status_.attempt;
+        attempt_ends_ = after(turn.now, policy_.attempt_limit());
+        actions_.dial = true;
+        enter(LinkState::connecting, never, turn);
+    }
+
+    constexpr void wait(Advice advice, Turn& turn) noexcept {
+        // A breaker that opened elsewhere shows at once, not when the wait is over.
+        advice = stronger(advice, policy_.admit(turn.now));
+        status_.decided_by = advice.by;
+        if (advice.verb == Verb::stop) return enter(LinkState::failed, never, turn);
+        if (advice.verb == Verb::wait_exactly || advice.verb == Verb::suspend) {
+            floor_ = std::max(floor_, advice.until);
+        }
+        const Instant until = std::max({advice.until, floor_, turn.now});
+        const bool suspended = advice.verb == Verb::suspend && advice.until > turn.now;
+        enter(suspended ? LinkState::suspended : LinkState::cooldown, until, turn);
+    }
+
+    constexpr void leave_connection(Turn& turn) noexcept {
+        const LinkState state = status_.state;
+        if (state != LinkState::connecting && state != LinkState::connected) return;
+        if (state == LinkState::connected) {
+            settle_if_stable(turn);
+            go_down(1, turn);
+        }
+        abandon(turn);
+        actions_.teardown = actions_.graceful = true;
+    }
+
+    /// An outage begins; the loss of a connection counts as its first failed try.
+    constexpr void go_down(std::uint8_t tries_failed, const Turn& turn) noexcept {
+        status_.down_since = turn.now;
+        status_.retry_failed = false;
+        tries_failed_ = tries_failed;
+    }
+
+    constexpr void settle_if_stable(Turn& turn) noexcept {
+        if (!begun_ || turn.now < stable_at()) return;
+        begun_ = false;
+        status_.attempt = 0;
+        status_.failure = {};
+        policy_.succeeded(turn);
+    }
+
+    constexpr void abandon(Turn& turn) noexcept {
+        if (!begun_) return;
+        begun_ = false;
+        if (status_.attempt != 0) --status_.attempt;
+        policy_.abandoned(turn);
+    }
+
+    constexpr void start_afresh() noexcept {
+        policy_.reset();
+        status_.attempt = 0;
+        status_.failure = {};
+        status_.decided_by = {};
+        floor_ = not_before_ = manual_at_ = always;
+    }
+
+    constexpr void enter(LinkState state, Instant retry_at, Turn& turn) noexcept {
+        actions_.change.from = status_.state;
+        status_.state = state;
+        status_.since = turn.now;
+        status_.retry_at = retry_at;
+        actions_.notify = true;
+        actions_.change.to = status_;
+    }
+
+    [[nodiscard]] constexpr Instant stable_at() const noexcept {
+        return after(validated_at_, policy_.stable_window());
+    }
+    [[nodiscard]] static constexpr Instant after_retry(const Failure& f,
+                                                       const Turn& turn) noexcept {
+        return f.retry_after > Duration::zero() ? after(turn.now, f.retry_after) : always;
+    }
+    [[nodiscard]] static constexpr Instant jitter(Duration within, Turn& turn) noexcept {
+        const auto last = static_cast<std::uint64_t>(within.count());
+        return after(turn.now, Duration{static_cast<std::int64_t>(uniform_upto(turn.bits, last))});
+    }
+
+    P policy_;
+    CoreOptions options_;
+    Status status_{};
+    Actions actions_{};
+    std::uint32_t gates_ = 0;
+    std::uint8_t tries_failed_ = 0;  // whether a try has failed in this outage
+    bool begun_ = false;             // the policy has begun an attempt, and awaits its verdict
+    Instant attempt_ends_ = never;   // connecting: when the attempt has taken too long
+    Instant validated_at_ = never;   // connected: since when
+    Instant floor_ = always;         // what a server or breaker asked for: no command goes below
+    Instant not_before_ = always;    // offline: the wait that a shut gate interrupted
+    Instant manual_at_ = always;     // the last attempt that reconnect_now() was granted
+};
+
+template <class P>
+SupervisorCore(P) -> SupervisorCore<P>;
+template <class P>
+SupervisorCore(P, CoreOptions) -> SupervisorCore<P>;
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/link/transport_like.hpp
+/// TransportLike: what makes connections; the seam where users plug in their own sockets.
+#pragma once
+
+#include <type_traits>  // std::is_nothrow_move_constructible_v
+#include <utility>      // std::declval
+
+#include <belay/link/connection_like.hpp>
+#include <belay/link/link.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+namespace detail {
+template <class T>
+concept HasMessageType = requires { typename T::message_type; } &&
+                         std::is_nothrow_move_constructible_v<typename T::message_type> &&
+                         std::is_nothrow_move_assignable_v<typename T::message_type>;
+template <class T>
+concept OpensLink = requires(T& t, Link<typename T::message_type> link) { t.open(link); };
+}  // namespace detail
+
+/// The connection type that a transport makes.
+template <class T>
+using ConnectionOf =
+    decltype(std::declval<T&>().open(std::declval<Link<typename T::message_type>>()));
+
+/// Makes connections, one per attempt.
+///
+/// Required: `message_type`, which moves without throwing; `open(Link<message_type>)`, which starts
+/// an attempt and returns its connection at once. What becomes of it is reported through the link,
+/// at any time, also from inside open(), and from any thread. Whole messages are carried, in order
+/// and once, or not at all.
+///
+/// The supervisor owns the transport, so connections may refer to it. State of one attempt belongs
+/// in the connection.
+template <class T>
+concept TransportLike = detail::HasMessageType<T> && detail::OpensLink<T> &&
+                        ConnectionLike<ConnectionOf<T>, typename T::message_type>;
+
+/// Names every requirement of TransportLike that T lacks.
+template <class T>
+consteval bool explain_transport_like() {
+    static_assert(detail::HasMessageType<T>,
+                  "TransportLike: T needs 'message_type', which moves without throwing");
+    if constexpr (detail::HasMessageType<T>) {
+        static_assert(detail::OpensLink<T>,
+                      "TransportLike: T needs 'open(belay::Link<message_type>)' that returns its "
+                      "connection, see docs/link.md");
+        if constexpr (detail::OpensLink<T>) {
+            static_cast<void>(explain_connection_like<ConnectionOf<T>, typename T::message_type>());
+        }
+    }
+    return TransportLike<T>;
+}
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/link/validated.hpp
+/// Validated: a connection counts as open only when the peer has answered a question of yours.
+#pragma once
+
+#include <concepts>  // std::copyable, std::same_as
+#include <utility>   // std::move, std::exchange
+
+#include <belay/link/link_errc.hpp>
+#include <belay/link/part.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// What a check says of a connection.
+class Verdict {
+public:
+    enum class Kind : std::uint8_t { pending, passed, refused };
+
+    /// Ask on: the next message is judged too.
+    [[nodiscard]] static constexpr Verdict pending() noexcept { return {}; }
+    /// The connection is good; the message that said so goes no further.
+    [[nodiscard]] static constexpr Verdict passed() noexcept {
+        Verdict v;
+        v.kind_ = Kind::passed;
+        return v;
+    }
+    /// The connection is closed with this failure; its cause decides what follows.
+    [[nodiscard]] static Verdict refused(
+        const Failure& why = failure_of(LinkErrc::not_validated)) noexcept {
+        Verdict v;
+        v.kind_ = Kind::refused;
+        v.failure_ = why;
+        return v;
+    }
+
+    [[nodiscard]] constexpr Kind kind() const noexcept { return kind_; }
+    [[nodiscard]] constexpr const Failure& failure() const noexcept { return failure_; }
+
+private:
+    Kind kind_ = Kind::pending;
+    Failure failure_{};
+};
+
+/// What a check speaks through: `say(message)`, or `say(message, lane)` over a bundle.
+template <class C, class M>
+class Say {
+public:
+    explicit Say(C& connection) noexcept : connection_{&connection} {}
+    SendResult operator()(const M& message, Lane lane = 0) const noexcept {
+        return part::send<M>(*connection_, lane, message);
+    }
+
+private:
+    C* connection_;
+};
+
+namespace detail {
+template <class Check, class S, class M>
+concept CheckLike = std::copyable<Check> && requires(Check& check, const M& message, const S& say) {
+    { check.begin(say) } -> std::same_as<Verdict>;
+    { check.judge(message, say) } -> std::same_as<Verdict>;
+};
+}  // namespace detail
+
+/// A transport whose connections are open when a check has passed them.
+///
+/// The check is copied for each connection. `begin(say)` asks the question when the transport has
+/// opened; `judge(message, say)` sees every message until it says passed or refused. The attempt's
+/// limit runs meanwhile, so a peer that never answers is a failed attempt: this is how
+/// accept-then-drop and frozen servers are told from working ones.
+///
+/// The check may call stop() of the supervisor; it must not destroy it.
+///
+/// Models:        TransportLike.
+/// Thread safety: as the transport inside; the check runs on the home thread.
+template <class T, class Check>
+class Validated {
+    static_assert(explain_transport_like<T>());
+
+public:
+    using message_type = typename T::message_type;
+
+    class Connection : public Wrapped<ConnectionOf<T>, message_type> {
+        using Base = Wrapped<ConnectionOf<T>, message_type>;
+        using Voice = Say<ConnectionOf<T>, message_type>;
+        static_assert(detail::CheckLike<Check, Voice, message_type>,
+                      "Validated: the check needs 'Verdict begin(const auto& say)' and "
+                      "'Verdict judge(const message_type&, const auto& say)', and to be copyable");
+
+    public:
+        template <class... A>
+        Connection(Validated& owner, const Link<message_type>& own, const A&... args)
+            : Base{[&] { return owner.inner_.open(own.child(), args...); }}, check_{owner.check_} {}
+
+        [[nodiscard]] bool sift(Event<message_type>& event, Turn& turn) {
+            if (!Base::sift(event, turn)) return false;
+            if (event.depth == 0 || passed_ || event.kind == EventKind::closed) return true;
+            if (event.kind == EventKind::opened) {
+                // A transport that says so twice is not asked twice.
+                if (std::exchange(asked_, true)) return false;
+                return settle(check_.begin(Voice{this->inner_}), event);
+            }
+            if (event.kind == EventKind::received) {
+                return settle(check_.judge(*event.message, Voice{this->inner_}), event);
+            }
+            return false;
+        }
+
+    private:
+        bool settle(const Verdict& verdict, Event<message_type>& event) {
+            if (verdict.kind() == Verdict::Kind::pending) return false;
+            event.message.reset();
+            passed_ = verdict.kind() == Verdict::Kind::passed;
+            // A peer that speaks first may pass before the last lane of a bundle is open.
+            if (passed_ && !asked_) return false;
+            event.kind = passed_ ? EventKind::opened : EventKind::closed;
+            event.failure = verdict.failure();
+            return true;
+        }
+
+        Check check_;
+        bool asked_ = false;
+        bool passed_ = false;
+    };
+
+    Validated(T transport, Check check) : inner_{std::move(transport)}, check_{std::move(check)} {}
+
+    template <class... A>
+    [[nodiscard]] Connection open(const Link<message_type>& link, const A&... args) {
+        return Connection{*this, link, args...};
+    }
+    [[nodiscard]] T& inner() noexcept { return inner_; }
+    /// New credentials, on their way to a WithToken inside.
+    template <class... A>
+        requires requires(T& t, A&&... a) { t.credentials(std::forward<A>(a)...); }
+    void credentials(A&&... values) {
+        inner_.credentials(std::forward<A>(values)...);
+    }
+
+private:
+    T inner_;
+    Check check_;
+};
+
+template <class T, class Check>
+Validated(T, Check) -> Validated<T, Check>;
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/policy/cap.hpp
+/// Cap: no wait is longer, jitter included.
+#pragma once
+
+#include <belay/policy/cap_like.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// A hard cap: it bounds what the jitter may reach, so that no wait is above it.
+///
+/// `Cap{forever}` bounds nothing.
+///
+/// Models:        CapLike, std::copyable.
+/// Thread safety: a plain value.
+class Cap {
+public:
+    /// Pre: most > 0ns.
+    constexpr explicit Cap(Duration most) noexcept : most_{most} {
+        BELAY_PRECONDITION(most.count() > 0, "Cap: the longest wait must be > 0ns");
+    }
+
+    /// The smaller of `wait` and the cap.   Errors: none.   Complexity: O(1).
+    [[nodiscard]] constexpr Duration limit(Duration wait) const noexcept {
+        return wait < most_ ? wait : most_;
+    }
+
+    friend constexpr bool operator==(Cap, Cap) noexcept = default;
+
+private:
+    Duration most_;
+};
+
+static_assert(CapLike<Cap> && sizeof(Cap) == sizeof(Duration));
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/policy/max_attempts.hpp
+/// MaxAttempts and MaxRetries: give up after so many failures.
+#pragma once
+
+#include <cstdint>  // std::uint32_t, std::uint64_t
+
+#include <belay/policy/rule.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// Stops after `most` failed attempts since the last success or reset, the first one included.
+///
+/// What was abandoned, planned, or lost after it had succeeded is not counted.
+///
+/// Models:        RuleLike, std::regular but for default construction.
+/// Thread safety: distinct objects safe.
+class MaxAttempts {
+public:
+    static constexpr std::string_view name = "MaxAttempts";
+
+    /// Pre: most >= 1.
+    constexpr explicit MaxAttempts(std::uint64_t most) noexcept : most_{most} {
+        BELAY_PRECONDITION(most >= 1, "MaxAttempts: must allow at least one attempt");
+    }
+
+    [[nodiscard]] constexpr Advice admit(Instant) const noexcept {
+        return failures_ >= most_ ? Advice::stop() : Advice::go();
+    }
+    [[nodiscard]] constexpr Advice failed(const Failure& failure, Turn& turn) noexcept {
+        if (failure.cause != Cause::planned && failures_ < most_) ++failures_;
+        return admit(turn.now);
+    }
+    constexpr void succeeded(Turn&) noexcept { failures_ = 0; }
+    constexpr void reset() noexcept { failures_ = 0; }
+
+    friend constexpr bool operator==(const MaxAttempts&, const MaxAttempts&) noexcept = default;
+
+private:
+    std::uint64_t most_;
+    std::uint64_t failures_ = 0;
+};
+
+/// Stops after the first attempt and `most` more have failed; otherwise as MaxAttempts.
+///
+/// Models:        RuleLike.
+/// Thread safety: distinct objects safe.
+class MaxRetries {
+public:
+    static constexpr std::string_view name = "MaxRetries";
+
+    /// 0 allows the first attempt only.
+    constexpr explicit MaxRetries(std::uint32_t most) noexcept
+        : attempts_{std::uint64_t{most} + 1} {}
+
+    [[nodiscard]] constexpr Advice admit(Instant now) const noexcept {
+        return attempts_.admit(now);
+    }
+    [[nodiscard]] constexpr Advice failed(const Failure& failure, Turn& turn) noexcept {
+        return attempts_.failed(failure, turn);
+    }
+    constexpr void succeeded(Turn& turn) noexcept { attempts_.succeeded(turn); }
+    constexpr void reset() noexcept { attempts_.reset(); }
+
+    friend constexpr bool operator==(const MaxRetries&, const MaxRetries&) noexcept = default;
+
+private:
+    MaxAttempts attempts_;
+};
+
+static_assert(RuleLike<MaxAttempts> && RuleLike<MaxRetries>);
+
+}  // namespace belay::inline BELAY_ABI

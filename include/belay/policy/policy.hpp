@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/policy/policy.hpp
+/// Policy: a list of rules that answers as one.
+#pragma once
+
+#include <cstddef>      // std::size_t
+#include <type_traits>  // std::is_nothrow_move_constructible_v
+#include <utility>      // std::index_sequence, std::move
+
+#include <belay/policy/rule.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// How long a connection must have lived to count as stable, if no rule says so.
+inline constexpr Duration default_stable_window = std::chrono::seconds{10};
+/// How long an attempt may take, if no rule says so. Not `forever`: a silent peer must not hold it.
+inline constexpr Duration default_attempt_limit = std::chrono::seconds{30};
+
+template <class... Rules>
+class Policy;
+
+namespace detail {
+
+template <class R>
+inline constexpr bool is_policy = false;
+template <class... Rules>
+inline constexpr bool is_policy<Policy<Rules...>> = true;
+
+// Not std::tuple: it is not trivially copyable, and costs every user its parse time.
+template <std::size_t, class R>
+struct RuleSlot {
+    [[no_unique_address]] R rule;
+};
+template <class, class... Rules>
+struct RuleSlots;
+template <std::size_t... I, class... Rules>
+struct RuleSlots<std::index_sequence<I...>, Rules...> : RuleSlot<I, Rules>... {
+    template <class F>
+    constexpr void each(F&& f) noexcept {
+        (f(static_cast<RuleSlot<I, Rules>*>(this)->rule), ...);
+    }
+    template <class F>
+    constexpr void each(F&& f) const noexcept {
+        (f(static_cast<const RuleSlot<I, Rules>*>(this)->rule), ...);
+    }
+    template <std::size_t N, class R>
+    static constexpr R& at(RuleSlot<N, R>& slot) noexcept {
+        return slot.rule;
+    }
+};
+
+template <class R>
+[[nodiscard]] constexpr Advice sign(Advice advice, const R&) noexcept {
+    if constexpr (requires { std::string_view{R::name}; }) {
+        if (advice.by.empty()) advice.by = R::name;
+    }
+    return advice;
+}
+
+/// Folds opinions; unlike pairwise `stronger` it remembers waits that were outranked on the way.
+class AdviceFold {
+public:
+    constexpr void add(const Advice& advice) noexcept {
+        strongest_ = stronger(strongest_, advice);
+        if (advice.verb != Verb::go && advice.until > latest_) latest_ = advice.until;
+    }
+    [[nodiscard]] constexpr Advice result() const noexcept {
+        Advice advice = strongest_;
+        if (advice.verb == Verb::suspend) advice.until = latest_;
+        return advice;
+    }
+
+private:
+    Advice strongest_{};
+    Instant latest_ = always;
+};
+
+}  // namespace detail
+
+/// Decides when the next attempt may start, by asking its rules in the written order.
+///
+/// Every rule sees every event, whatever another said, and the opinions are folded by rank: the
+/// highest verb counts, of equal verbs the later; a suspension lasts until the latest of all waits.
+/// A policy is itself a rule; rules of a nested policy count as if they were written in its place.
+///
+/// It is a value: whoever runs a policy copies it, so that each run starts afresh. What must be
+/// common to many runs is an object of its own that a Shared rule refers to.
+///
+/// Models:        RuleLike.
+/// Thread safety: distinct objects safe (as far as the rules are).
+/// Allocates:     never, nor does any rule of belay.
+template <class... Rules>
+class Policy {
+    // Not constraints: the compilers' words for a failed one would hide the sentence.
+    static_assert((explain_rule_like<Rules>() && ...));
+
+public:
+    constexpr explicit Policy(Rules... rules) noexcept(
+        (std::is_nothrow_move_constructible_v<Rules> && ...))
+        : rules_{{std::move(rules)}...} {}
+
+    /// May an attempt start at `now`? Asks only.   Errors: none.   Complexity: O(rules).
+    [[nodiscard]] constexpr Advice admit([[maybe_unused]] Instant now) const noexcept {
+        detail::AdviceFold fold;
+        visit([&](const auto& rule) {
+            if constexpr (requires { rule.admit(now); }) {
+                fold.add(detail::sign(rule.admit(now), rule));
+            }
+        });
+        return fold.result();
+    }
+
+    /// An attempt starts. An answer other than `go` means that it does not: the first rule that
+    /// refuses is the answer, and the rules (or nested policies) before it are abandoned, the last
+    /// one first.
+    ///
+    /// Does not ask `admit`: whoever wants the rules' consent asks first; who does not, forces.
+    /// Errors: none.   Complexity: O(rules).
+    constexpr Advice begin(Turn& turn) noexcept { return begin_from<0>(turn); }
+
+    /// The attempt failed; what now?   Pre: an attempt has begun.   Complexity: O(rules).
+    [[nodiscard]] constexpr Advice failed([[maybe_unused]] const Failure& failure,
+                                          [[maybe_unused]] Turn& turn) noexcept {
+        detail::AdviceFold fold;
+        visit([&](auto& rule) {
+            if constexpr (requires { rule.failed(failure, turn); }) {
+                fold.add(detail::sign(rule.failed(failure, turn), rule));
+            }
+        });
+        return fold.result();
+    }
+
+    /// A connection that had succeeded has ended; what now?   Complexity: O(rules).
+    [[nodiscard]] constexpr Advice lost([[maybe_unused]] const Failure& failure,
+                                        [[maybe_unused]] Turn& turn) noexcept {
+        detail::AdviceFold fold;
+        visit([&](auto& rule) {
+            if constexpr (requires { rule.lost(failure, turn); }) {
+                fold.add(detail::sign(rule.lost(failure, turn), rule));
+            }
+        });
+        return fold.result();
+    }
+
+    /// The attempt worked: each rule starts afresh.   Pre: an attempt has begun.
+    constexpr void succeeded([[maybe_unused]] Turn& turn) noexcept {
+        visit([&](auto& rule) {
+            if constexpr (requires { rule.succeeded(turn); }) rule.succeeded(turn);
+        });
+    }
+
+    /// The attempt ended without a verdict: permits go back.   Pre: an attempt has begun.
+    constexpr void abandoned([[maybe_unused]] Turn& turn) noexcept {
+        visit([&](auto& rule) {
+            if constexpr (requires { rule.abandoned(turn); }) rule.abandoned(turn);
+        });
+    }
+
+    /// Starts counts afresh, by the user's command; breakers and budgets stay as they are.
+    constexpr void reset() noexcept {
+        visit([](auto& rule) {
+            if constexpr (requires { rule.reset(); }) rule.reset();
+        });
+    }
+
+    /// How long a connection must live to count as stable: the longest wish, else 10 s.
+    [[nodiscard]] constexpr Duration stable_window() const noexcept {
+        Duration longest{-1};
+        visit([&](const auto& rule) {
+            if constexpr (requires { rule.stable_window(); }) {
+                if (const Duration wish = rule.stable_window(); wish > longest) longest = wish;
+            }
+        });
+        return longest.count() < 0 ? default_stable_window : longest;
+    }
+
+    /// How long an attempt may take: the shortest wish, else 30 s.
+    [[nodiscard]] constexpr Duration attempt_limit() const noexcept {
+        bool wished = false;
+        Duration shortest = forever;
+        visit([&](const auto& rule) {
+            if constexpr (requires { rule.attempt_limit(); }) {
+                const Duration wish = rule.attempt_limit();
+                if (wish < shortest) shortest = wish;
+                wished = true;
+            }
+        });
+        return wished ? shortest : default_attempt_limit;
+    }
+
+private:
+    template <class... Others>
+    friend class Policy;
+
+    // Visits the rules of nested policies one by one: folding their folded opinions would lose the
+    // waits that were outranked inside, and their defaults would count as wishes.
+    template <class F>
+    constexpr void visit(F&& f) noexcept {
+        rules_.each([&]<class R>(R& rule) {
+            if constexpr (detail::is_policy<R>) {
+                rule.visit(f);
+            } else {
+                f(rule);
+            }
+        });
+    }
+    template <class F>
+    constexpr void visit(F&& f) const noexcept {
+        rules_.each([&]<class R>(const R& rule) {
+            if constexpr (detail::is_policy<R>) {
+                rule.visit(f);
+            } else {
+                f(rule);
+            }
+        });
+    }
+
+    template <std::size_t I>
+    constexpr Advice begin_from([[maybe_unused]] Turn& turn) noexcept {
+        if constexpr (I == sizeof...(Rules)) {
+            return Advice::go();
+        } else {
+            auto& rule = rules_.template at<I>(rules_);
+            if constexpr (detail::BeginAdvises<std::remove_reference_t<decltype(rule)>>) {
+                const Advice refusal = detail::sign(rule.begin(turn), rule);
+                if (refusal.verb != Verb::go) return refusal;
+            } else if constexpr (requires { rule.begin(turn); }) {
+                rule.begin(turn);
+            }
+            const Advice rest = begin_from<I + 1>(turn);
+            if (rest.verb != Verb::go) {
+                if constexpr (requires { rule.abandoned(turn); }) rule.abandoned(turn);
+            }
+            return rest;
+        }
+    }
+
+    [[no_unique_address]] detail::RuleSlots<std::index_sequence_for<Rules...>, Rules...> rules_;
+};
+
+template <class... Rules>
+Policy(Rules...) -> Policy<Rules...>;
+
+}  // namespace belay::inline BELAY_ABI

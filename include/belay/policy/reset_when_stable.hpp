@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/policy/reset_when_stable.hpp
+/// ResetWhenStable: how long a connection must live before it counts as a success.
+#pragma once
+
+#include <belay/policy/rule.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// Wishes for a stable window. A connection that dies younger has failed, so that a server that
+/// accepts and drops does not reset the backoff each time.
+///
+/// Concerns connections only: `retry` counts a call that returned as a success at once.
+///
+/// Models:        RuleLike.
+/// Thread safety: a plain value.
+class ResetWhenStable {
+public:
+    static constexpr std::string_view name = "ResetWhenStable";
+
+    /// 0ns: stable as soon as it is validated.   Pre: window >= 0ns.
+    constexpr explicit ResetWhenStable(Duration window) noexcept : window_{window} {
+        BELAY_PRECONDITION(window.count() >= 0, "ResetWhenStable: the window must be >= 0ns");
+    }
+
+    [[nodiscard]] constexpr Duration stable_window() const noexcept { return window_; }
+
+    friend constexpr bool operator==(ResetWhenStable, ResetWhenStable) noexcept = default;
+
+private:
+    Duration window_;
+};
+
+static_assert(RuleLike<ResetWhenStable>);
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/policy/rule.hpp
+/// Verb, Advice, RuleLike: what one rule of a policy may say, and when it is asked.
+#pragma once
+
+#include <concepts>     // std::copyable, std::same_as
+#include <cstdint>      // std::uint8_t
+#include <string_view>  // std::string_view
+
+#include <belay/core/failure.hpp>
+#include <belay/core/turn.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// What may happen next, by ascending rank: of two opinions the higher counts.
+enum class Verb : std::uint8_t {
+    go = 0,             ///< at once
+    wait_at_least = 1,  ///< not before `until`
+    wait_exactly = 2,   ///< at `until`, whatever shorter or longer wait_at_least others gave
+    suspend = 3,        ///< not before `until`; attempts make no sense (a breaker is open)
+    stop = 4            ///< never again, until somebody resets the policy
+};
+
+/// One rule's opinion on the next attempt, or the folded opinion of all rules.
+///
+/// Holds absolute instants, so that it stays true while gates open and shut.
+/// Thread safety: a plain value.
+struct Advice {
+    Verb verb = Verb::go;
+    /// When the next attempt may start; without meaning for `go` and `stop`.
+    Instant until = always;
+    /// The deciding rule, for logs; static storage. Policy fills it in from the rule's `name`.
+    std::string_view by{};
+
+    [[nodiscard]] static constexpr Advice go() noexcept { return {}; }
+    [[nodiscard]] static constexpr Advice wait_at_least(Instant until) noexcept {
+        return {Verb::wait_at_least, until, {}};
+    }
+    [[nodiscard]] static constexpr Advice wait_exactly(Instant until) noexcept {
+        return {Verb::wait_exactly, until, {}};
+    }
+    [[nodiscard]] static constexpr Advice suspend(Instant until) noexcept {
+        return {Verb::suspend, until, {}};
+    }
+    [[nodiscard]] static constexpr Advice stop() noexcept { return {Verb::stop, never, {}}; }
+
+    /// Whether an attempt may start at `now`: told to go, or the wait is over.
+    [[nodiscard]] constexpr bool allows(Instant now) const noexcept {
+        return verb == Verb::go || (verb != Verb::stop && until <= now);
+    }
+
+    friend constexpr bool operator==(const Advice&, const Advice&) noexcept = default;
+};
+
+/// The one of two opinions that counts: the higher verb, of equal verbs the later, else the first.
+/// A longer wait lengthens a suspension.
+///
+/// Errors: none.   Complexity: O(1).
+[[nodiscard]] constexpr Advice stronger(const Advice& first, const Advice& second) noexcept {
+    const bool second_wins =
+        second.verb > first.verb || (second.verb == first.verb && second.until > first.until);
+    Advice winner = second_wins ? second : first;
+    const Advice& loser = second_wins ? first : second;
+    if (winner.verb == Verb::suspend && loser.verb != Verb::go && loser.until > winner.until) {
+        winner.until = loser.until;
+    }
+    return winner;
+}
+
+namespace detail {
+
+// Of each hook: whether R has it (in any form that can be seen), and whether it is as it must be.
+// A hook that exists in another form would never be called, so it is refused.
+template <class R>
+concept HasAdmit = requires { &R::admit; } || requires(const R& r, Instant t) { r.admit(t); };
+template <class R>
+concept AdmitIsSound = !HasAdmit<R> || requires(const R& r, Instant t) {
+    { r.admit(t) } noexcept -> std::same_as<Advice>;
+};
+template <class R>
+concept HasBegin = requires { &R::begin; } || requires(R& r, Turn& t) { r.begin(t); };
+template <class R>
+concept BeginAdvises = requires(R& r, Turn& t) {
+    { r.begin(t) } noexcept -> std::same_as<Advice>;
+};
+template <class R>
+concept BeginIsSound = !HasBegin<R> || BeginAdvises<R> || requires(R& r, Turn& t) {
+    { r.begin(t) } noexcept -> std::same_as<void>;
+};
+template <class R>
+concept HasFailed =
+    requires { &R::failed; } || requires(R& r, const Failure& f, Turn& t) { r.failed(f, t); };
+template <class R>
+concept FailedIsSound = !HasFailed<R> || requires(R& r, const Failure& f, Turn& t) {
+    { r.failed(f, t) } noexcept -> std::same_as<Advice>;
+};
+template <class R>
+concept HasLost =
+    requires { &R::lost; } || requires(R& r, const Failure& f, Turn& t) { r.lost(f, t); };
+template <class R>
+concept LostIsSound = !HasLost<R> || requires(R& r, const Failure& f, Turn& t) {
+    { r.lost(f, t) } noexcept -> std::same_as<Advice>;
+};
+template <class R>
+concept HasSucceeded = requires { &R::succeeded; } || requires(R& r, Turn& t) { r.succeeded(t); };
+template <class R>
+concept SucceededIsSound = !HasSucceeded<R> || requires(R& r, Turn& t) {
+    { r.succeeded(t) } noexcept;
+};
+template <class R>
+concept HasAbandoned = requires { &R::abandoned; } || requires(R& r, Turn& t) { r.abandoned(t); };
+template <class R>
+concept AbandonedIsSound = !HasAbandoned<R> || requires(R& r, Turn& t) {
+    { r.abandoned(t) } noexcept;
+};
+template <class R>
+concept HasReset = requires { &R::reset; } || requires(R& r) { r.reset(); };
+template <class R>
+concept ResetIsSound = !HasReset<R> || requires(R& r) {
+    { r.reset() } noexcept;
+};
+template <class R>
+concept HasStableWindow =
+    requires { &R::stable_window; } || requires(const R& r) { r.stable_window(); };
+template <class R>
+concept StableWindowIsSound = !HasStableWindow<R> || requires(const R& r) {
+    { r.stable_window() } noexcept -> std::same_as<Duration>;
+};
+template <class R>
+concept HasAttemptLimit =
+    requires { &R::attempt_limit; } || requires(const R& r) { r.attempt_limit(); };
+template <class R>
+concept AttemptLimitIsSound = !HasAttemptLimit<R> || requires(const R& r) {
+    { r.attempt_limit() } noexcept -> std::same_as<Duration>;
+};
+
+template <class R>
+concept HasAnyHook = HasAdmit<R> || HasBegin<R> || HasFailed<R> || HasLost<R> || HasSucceeded<R> ||
+                     HasAbandoned<R> || HasStableWindow<R> || HasAttemptLimit<R>;
+
+}  // namespace detail
+
+/// One rule of a policy: a copyable value with at least one of these hooks, all noexcept.
+///
+/// - `admit(Instant now) const -> Advice`: may an attempt start now? Asks only, changes nothing.
+/// - `begin(Turn&) -> void or Advice`: an attempt starts. Takes permits; an Advice other than `go`
+///   refuses the attempt until a later moment, and then the rule must not have taken anything.
+/// - `failed(const Failure&, Turn&) -> Advice`: the attempt failed.
+/// - `succeeded(Turn&)`: it worked.
+/// - `abandoned(Turn&)`: it ended without a verdict. Gives permits back.
+/// - `lost(const Failure&, Turn&) -> Advice`: a connection that had succeeded has ended.
+/// - `reset()`: start afresh, by the user's command.
+/// - `stable_window() const -> Duration`, `attempt_limit() const -> Duration`: wishes, >= 0ns.
+/// - `static constexpr std::string_view name`: who is named in the Advice.
+///
+/// Semantics the compiler cannot check: after `begin` comes exactly one of `failed`, `succeeded`,
+/// `abandoned` (the caller ensures it); a failure with Cause::planned is no failure and counts
+/// nothing; hooks neither allocate nor read clocks.
+template <class R>
+concept RuleLike =
+    std::copyable<R> && detail::HasAnyHook<R> && detail::AdmitIsSound<R> &&
+    detail::BeginIsSound<R> && detail::FailedIsSound<R> && detail::LostIsSound<R> &&
+    detail::SucceededIsSound<R> && detail::AbandonedIsSound<R> && detail::ResetIsSound<R> &&
+    detail::StableWindowIsSound<R> && detail::AttemptLimitIsSound<R>;
+
+/// Names every requirement of RuleLike that R lacks.
+template <class R>
+consteval bool explain_rule_like() {
+    static_assert(std::copyable<R>, "RuleLike: R must be copyable");
+    static_assert(detail::HasAnyHook<R>, "RuleLike: R needs at least one hook, see docs/policy.md");
+    static_assert(detail::AdmitIsSound<R>,
+                  "RuleLike: admit must be 'Advice admit(Instant) const noexcept'");
+    static_assert(detail::BeginIsSound<R>,
+                  "RuleLike: begin must be 'void begin(Turn&) noexcept', or return Advice");
+    static_assert(detail::FailedIsSound<R>,
+                  "RuleLike: failed must be 'Advice failed(const Failure&, Turn&) noexcept'");
+    static_assert(detail::LostIsSound<R>,
+                  "RuleLike: lost must be 'Advice lost(const Failure&, Turn&) noexcept'");
+    static_assert(detail::SucceededIsSound<R>,
+                  "RuleLike: succeeded must be 'void succeeded(Turn&) noexcept'");
+    static_assert(detail::AbandonedIsSound<R>,
+                  "RuleLike: abandoned must be 'void abandoned(Turn&) noexcept'");
+    static_assert(detail::ResetIsSound<R>, "RuleLike: reset must be 'void reset() noexcept'");
+    static_assert(detail::StableWindowIsSound<R>,
+                  "RuleLike: stable_window must be 'Duration stable_window() const noexcept'");
+    static_assert(detail::AttemptLimitIsSound<R>,
+                  "RuleLike: attempt_limit must be 'Duration attempt_limit() const noexcept'");
+    return RuleLike<R>;
+}
+
+}  // namespace belay::inline BELAY_ABI

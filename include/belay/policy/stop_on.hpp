@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/policy/stop_on.hpp
+/// StopOn: causes after which trying again is pointless.
+#pragma once
+
+#include <concepts>  // std::same_as
+#include <cstdint>   // std::uint32_t
+
+#include <belay/policy/rule.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// Stops at once after a failure of one of the given causes.
+///
+/// `StopOn{Cause::permanent, Cause::forbidden, Cause::unauthorized}` saves a `retry` from asking
+/// again what was answered for good.
+///
+/// Models:        RuleLike.
+/// Thread safety: distinct objects safe; a shared one safe (never changes).
+class StopOn {
+public:
+    static constexpr std::string_view name = "StopOn";
+
+    constexpr explicit StopOn(std::same_as<Cause> auto... causes) noexcept
+        requires(sizeof...(causes) >= 1)
+        : causes_{(bit(causes) | ...)} {}
+
+    [[nodiscard]] constexpr Advice failed(const Failure& failure, Turn&) const noexcept {
+        return (causes_ & bit(failure.cause)) != 0 ? Advice::stop() : Advice::go();
+    }
+    [[nodiscard]] constexpr Advice lost(const Failure& failure, Turn& turn) const noexcept {
+        return failed(failure, turn);
+    }
+
+    friend constexpr bool operator==(StopOn, StopOn) noexcept = default;
+
+private:
+    [[nodiscard]] static constexpr std::uint32_t bit(Cause cause) noexcept {
+        return std::uint32_t{1} << (static_cast<std::uint32_t>(cause) & 31U);
+    }
+
+    std::uint32_t causes_;
+};
+
+static_assert(RuleLike<StopOn>);
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/queue/deque.hpp
+/// Deque: a queue that takes memory as it grows, for one thread.
+#pragma once
+
+#include <cstddef>      // std::size_t
+#include <memory>       // std::construct_at, std::destroy_at
+#include <new>          // std::nothrow
+#include <optional>     // std::optional
+#include <type_traits>  // std::is_nothrow_move_constructible_v
+#include <utility>      // std::exchange, std::swap
+
+#include <belay/queue/leasable_like.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// A first-in, first-out queue of at most `capacity` values, in blocks of about 1 KiB.
+///
+/// A block that becomes empty is kept for the next one, so a queue that goes up and down around a
+/// level allocates nothing. Values never move while they are in it.
+///
+/// Models:        LeasableLike.
+/// Thread safety: distinct objects safe.
+/// Complexity:    O(1) each.
+template <class T>
+class Deque {
+    static_assert(std::is_nothrow_move_constructible_v<T> && std::is_nothrow_destructible_v<T>,
+                  "Deque: T must be movable and destructible without throwing");
+
+public:
+    using value_type = T;
+
+    explicit Deque(std::size_t capacity = no_limit) noexcept : capacity_{capacity} {}
+    Deque(Deque&& other) noexcept : capacity_{other.capacity_} { swap(other); }
+    Deque& operator=(Deque&& other) noexcept {
+        Deque moved{std::move(other)};
+        swap(moved);
+        return *this;
+    }
+    ~Deque() {
+        while (size_ != 0) ack();
+        delete first_;
+        delete spare_;
+    }
+
+    /// Adds a value at the back; answers false, and leaves it as it was, if the queue is full or
+    /// there is no memory.
+    [[nodiscard]] bool try_push(T&& value) noexcept {
+        if (size_ == capacity_ || !make_room()) return false;
+        std::construct_at(last_->at(end_), std::move(value));
+        ++end_;
+        ++size_;
+        return true;
+    }
+    /// The same with a copy.   Throws: what copying throws, and then nothing was added.
+    [[nodiscard]] bool try_push(const T& value) noexcept(std::is_nothrow_copy_constructible_v<T>)
+        requires std::is_copy_constructible_v<T>
+    {
+        if (size_ == capacity_ || !make_room()) return false;
+        std::construct_at(last_->at(end_), value);
+        ++end_;
+        ++size_;
+        return true;
+    }
+
+    /// Takes the oldest value; nothing if there is none.
+    [[nodiscard]] std::optional<T> try_pop() noexcept {
+        if (size_ == 0) return std::nullopt;
+        std::optional<T> value{std::move(*first_->at(begin_))};
+        ack();
+        return value;
+    }
+
+    /// The oldest value; null if there is none. It stays where it is until it is taken.
+    [[nodiscard]] T* front() noexcept { return size_ == 0 ? nullptr : first_->at(begin_); }
+    /// Removes the oldest value.   Pre: there is one.
+    void ack() noexcept {
+        BELAY_PRECONDITION(size_ != 0, "Deque::ack: there must be a value");
+        std::destroy_at(first_->at(begin_));
+        --size_;
+        if (++begin_ == block_values) drop_first_block();
+    }
+    /// Nothing: the oldest value is first until it is removed.
+    void nack() noexcept {}
+
+    [[nodiscard]] std::size_t size() const noexcept { return size_; }
+    [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
+
+private:
+    static constexpr std::size_t block_values = sizeof(T) >= 256 ? 4 : 1024 / sizeof(T);
+
+    struct Block {
+        T* at(std::size_t i) noexcept { return reinterpret_cast<T*>(bytes) + i; }
+
+        alignas(T) std::byte bytes[sizeof(T) * block_values];
+        Block* next = nullptr;
+    };
+
+    void swap(Deque& other) noexcept {
+        std::swap(capacity_, other.capacity_);
+        std::swap(first_, other.first_);
+        std::swap(last_, other.last_);
+        std::swap(spare_, other.spare_);
+        std::swap(begin_, other.begin_);
+        std::swap(end_, other.end_);
+        std::swap(size_, other.size_);
+    }
+
+    /// Makes sure that `last_` has a free place at `end_`.
+    bool make_room() noexcept {
+        if (last_ != nullptr && end_ != block_values) return true;
+        Block* block = std::exchange(spare_, nullptr);
+        if (block == nullptr) block = new (std::nothrow) Block;
+        if (block == nullptr) return false;
+        (last_ == nullptr ? first_ : last_->next) = block;
+        last_ = block;
+        end_ = 0;
+        return true;
+    }
+    void drop_first_block() noexcept {
+        Block* const block = first_;
+        first_ = block->next;
+        if (first_ == nullptr) last_ = nullptr;
+        begin_ = 0;
+        block->next = nullptr;
+        delete std::exchange(spare_, block);
+    }
+
+    std::size_t capacity_;
+    Block* first_ = nullptr;  // blocks that hold values, in order; the last may be empty
+    Block* last_ = nullptr;
+    Block* spare_ = nullptr;
+    std::size_t begin_ = 0;  // of the oldest value in `first_`
+    std::size_t end_ = 0;    // behind the newest value in `last_`
+    std::size_t size_ = 0;
+};
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/queue/detail/journal_log.hpp
+/// JournalLog: the writing side of a journal: numbers, segments, and what is acknowledged.
+#pragma once
+
+#include <atomic>  // std::atomic
+
+#include <belay/queue/detail/group_writer.hpp>
+#include <belay/queue/detail/journal_scan.hpp>
+#include <belay/queue/detail/segment_maker.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// Appends records to the last segment, makes the next one, and deletes the first.
+///
+/// Thread safety: any thread, but for what says "owner": one thread at a time.
+template <class FileSystem>
+class JournalLog {
+public:
+    using File = typename FileSystem::File;
+    using Lock = typename FileSystem::Lock;
+
+    /// What opening a journal leaves to the writing side.
+    struct Start {
+        Lock lock;
+        File file;  // the last segment, for writing
+        std::vector<Segment> segments;
+        const Gathered& gathered;
+        Random bits;
+    };
+
+    JournalLog(FileSystem& fs, std::string path, const JournalOptions& options, Start start)
+        : fs_{fs},
+          path_{std::move(path)},
+          options_{options},
+          lock_{std::move(start.lock)},
+          id_{start.segments.front().header.journal},
+          index_{std::move(start.segments)},
+          run_{start.gathered.run},
+          salt_{start.gathered.salt},
+          pin_{start.gathered.pin},
+          bits_{start.bits},
+          acked_{start.gathered.acked},
+          acked_noted_{start.gathered.acked},
+          writer_{std::move(start.file), index_.last().end, index_.last().last,
+                  std::max(buffer_bytes, journal_format::record_bytes(options.record_bytes_max)),
+                  options.sync} {
+        index_.last().reserve(segment_bytes());
+    }
+    JournalLog(const JournalLog&) = delete;
+    JournalLog& operator=(const JournalLog&) = delete;
+
+    // ---- the main operations --------------------------------------------------------------------
+
+    [[nodiscard]] Result<std::uint64_t> append(BytesView body) {
+        if (body.size() > options_.record_bytes_max) return make_error_code(QueueErrc::too_large);
+        const std::uint32_t crc = crc32c(body);
+        const Guard guard{writer_};
+        if (const std::error_code error = make_room(journal_format::record_bytes(body.size()),
+                                                    journal_format::reserve_bytes)) {
+            return error;
+        }
+        Segment& s = index_.last();
+        s.add(s.last + 1, writer_.end_offset());
+        const std::uint64_t number = s.last;
+        writer_.put(journal_format::Kind::operation, number, body, crc, seed());
+        s.check = next_check(s.check, crc, static_cast<std::uint32_t>(body.size()), salt_);
+        if (options_.sync == Sync::none && writer_.unwritten_bytes() >= write_bytes &&
+            !writer_.writing()) {
+            // A failure is kept, or comes again at sync(): this operation is taken either way.
+            static_cast<void>(writer_.flush(false));
+        }
+        return number;
+    }
+
+    [[nodiscard]] std::error_code sync() {
+        const Guard guard{writer_};
+        // Acknowledgements go along. Without space they wait; operations do not wait for them.
+        if (acked_noted_ != acked()) static_cast<void>(note_ack());
+        return writer_.write_all(options_.sync == Sync::group);
+    }
+
+    /// Owner.
+    [[nodiscard]] std::error_code pin(const Id& store) {
+        const Guard guard{writer_};
+        if (store != pin_) {
+            if (const std::error_code error =
+                    make_room(journal_format::record_bytes(store.size()), seal_bytes)) {
+                return error;
+            }
+            writer_.put(journal_format::Kind::pin, 0, store, crc32c(store), seed());
+            pin_ = store;
+        }
+        return writer_.write_all(true);
+    }
+
+    /// Owner.
+    [[nodiscard]] std::error_code ack(std::uint64_t up_to) {
+        const Guard guard{writer_};
+        if (writer_.failed()) return writer_.failed();
+        if (up_to > last()) return make_error_code(QueueErrc::unknown_number);
+        if (up_to > acked()) acked_.store(up_to, std::memory_order_release);
+        if (index_.first_ends_by(acked())) return release();
+        if (acked() - acked_noted_ >= acks_per_note && has_room(ack_bytes, seal_bytes)) {
+            return note_ack();
+        }
+        return {};
+    }
+
+    /// Deletes the segments of which everything is acknowledged. Owner.
+    [[nodiscard]] std::error_code release_acked() {
+        const Guard guard{writer_};
+        return index_.first_ends_by(acked()) ? release() : std::error_code{};
+    }
+
+    /// Begins run `run`: in this segment, or in a new one where there is no room. Owner; at
+    /// opening.
+    ///
+    /// `garbage_end` is where the remains of an unfinished write end, which are cleared.
+    [[nodiscard]] std::error_code begin_run(std::uint32_t run, std::uint32_t salt,
+                                            std::uint64_t garbage_end) {
+        using namespace journal_format;
+        const Guard guard{writer_};
+        std::array<std::byte, 4> payload;
+        store_le<std::uint32_t>(payload.data(), salt);
+        const bool fits = has_room(record_bytes(payload.size()), seal_bytes);
+        if (fits) {
+            run_ = run;
+            writer_.put(Kind::opening, run, payload, crc32c(payload), seed());
+        }
+        // Behind the opening stale bytes could do no harm, but every later opening would see them.
+        std::error_code error = writer_.clear(garbage_end);
+        // The seal is the last run's; the new segment's header begins the new one.
+        if (!error) error = fits ? writer_.flush(true) : roll(run, salt);
+        run_ = run;
+        salt_ = salt;
+        return error;
+    }
+
+    /// Writes what is left, and a mark by which the next opening can tell later damage from a
+    /// crash. Owner; at the end.
+    void close() {
+        if (sync()) return;
+        const Guard guard{writer_};
+        if (writer_.write_all(true) || !has_room(ack_bytes, seal_bytes)) return;
+        writer_.put(journal_format::Kind::ack, acked(), {}, 0, seed());
+        static_cast<void>(writer_.flush(false));
+    }
+
+    // ---- observers ------------------------------------------------------------------------------
+
+    [[nodiscard]] std::uint64_t last() const noexcept { return writer_.last(); }
+    [[nodiscard]] std::uint64_t durable() const noexcept { return writer_.durable(); }
+    [[nodiscard]] std::uint64_t acked() const noexcept {
+        return acked_.load(std::memory_order_acquire);
+    }
+    [[nodiscard]] std::error_code failed() const noexcept {
+        const Guard guard{writer_};
+        return writer_.failed();
+    }
+    [[nodiscard]] const Id& journal_id() const noexcept { return id_; }
+    [[nodiscard]] const Id& store_pin() const noexcept { return pin_; }
+    [[nodiscard]] std::uint32_t run() const noexcept { return run_; }
+    [[nodiscard]] std::uint32_t salt() const noexcept { return salt_; }
+    [[nodiscard]] const std::string& path() const noexcept { return path_; }
+    [[nodiscard]] FileSystem& file_system() const noexcept { return fs_; }
+
+    [[nodiscard]] Place find(std::uint64_t number) const noexcept {
+        const Guard guard{writer_};
+        return index_.find(number);
+    }
+    /// How far a segment can be read from its file.   Pre: the segment is there.
+    [[nodiscard]] std::uint32_t written_end(std::uint64_t segment) const noexcept {
+        const Guard guard{writer_};
+        return is_last(segment) ? writer_.written_offset() : index_.at(segment).end;
+    }
+    /// Copies what is not written yet of the last segment, from `offset` on, up to `bytes`.
+    ///
+    /// Returns false if it was written in the meantime.   Throws: std::bad_alloc.
+    [[nodiscard]] bool copy_unwritten(std::uint64_t segment, std::uint32_t offset,
+                                      std::size_t bytes, Bytes& into) const {
+        into.resize(bytes);
+        const Guard guard{writer_};
+        if (!is_last(segment) || offset < writer_.written_offset()) return false;
+        const BytesView from = writer_.unwritten(offset);
+        const std::size_t count = std::min(bytes, from.size());
+        std::copy_n(from.begin(), count, into.begin());
+        into.resize(count);
+        return true;
+    }
+
+private:
+    using Writer = GroupWriter<File>;
+    using Guard = typename Writer::Guard;
+
+    static constexpr std::size_t seal_bytes = journal_format::record_bytes(8);
+    static constexpr std::size_t ack_bytes = journal_format::record_bytes(0);
+    static constexpr std::size_t buffer_bytes = std::size_t{256} << 10;
+    static constexpr std::size_t write_bytes = std::size_t{64} << 10;
+    static constexpr std::uint64_t acks_per_note = 1024;
+
+    bool is_last(std::uint64_t segment) const noexcept {
+        return segment == index_.last().header.index;
+    }
+    std::size_t segment_bytes() const noexcept {
+        const std::uint32_t own = index_.last().header.segment_bytes;
+        return own != 0 ? own : options_.segment_bytes;
+    }
+    std::uint32_t seed() const noexcept {
+        return journal_format::record_seed(index_.last().header.nonce, run_);
+    }
+
+    bool segment_has_room(std::size_t bytes, std::size_t reserve) const noexcept {
+        return writer_.end_offset() + bytes + reserve <= segment_bytes();
+    }
+    bool has_room(std::size_t bytes, std::size_t reserve) const noexcept {
+        return writer_.has_room(bytes) && segment_has_room(bytes, reserve);
+    }
+    /// Makes room for a record in the buffer and, beside `reserve` bytes, in the segment. Lets go.
+    std::error_code make_room(std::size_t bytes, std::size_t reserve) {
+        for (;;) {
+            if (writer_.failed()) return writer_.failed();
+            if (has_room(bytes, reserve)) return {};
+            if (writer_.writing()) {
+                writer_.wait_for_writer();
+            } else if (const std::error_code error = segment_has_room(bytes, reserve)
+                                                         ? writer_.flush(false)
+                                                         : roll(run_, salt_)) {
+                return error;
+            }
+        }
+    }
+
+    /// Notes the acknowledged number, in a record or in the header of a new segment. Lets go.
+    std::error_code note_ack() {
+        if (const std::error_code error = make_room(ack_bytes, seal_bytes)) return error;
+        if (acked_noted_ == acked()) return {};  // a new segment was made meanwhile
+        acked_noted_ = acked();
+        writer_.put(journal_format::Kind::ack, acked_noted_, {}, 0, seed());
+        return {};
+    }
+
+    /// Goes on in a new segment. Lets go.   Pre: nobody writes.
+    ///
+    /// The order makes every crash readable: the new file is whole and has its name before the old
+    /// one is sealed, and gets its first record after. So an unsealed segment with an empty one
+    /// behind it is a crash, and anything else is damage.
+    std::error_code roll(std::uint32_t run, std::uint32_t salt) {
+        writer_.begin_exclusive();
+        Segment next;
+        next.header = index_.last().header;
+        next.header.index += 1;
+        next.header.first = last() + 1;
+        next.header.check = next.check = index_.last().check;
+        next.header.acked = acked();
+        next.header.pin = pin_;
+        next.header.run = run;
+        next.header.salt = salt;
+        next.header.nonce = static_cast<std::uint32_t>(bits_());
+        next.last = last();
+        next.end = journal_format::segment_header_bytes;
+        writer_.unlock();
+        next.reserve(options_.segment_bytes);
+        bool fatal = false;
+        Result<File> file =
+            SegmentMaker<FileSystem>::make(fs_, path_, next.header, options_.segment_bytes);
+        std::error_code error = file.error();
+        if (!error) {
+            error = fs_.sync_directory(path_);
+            fatal = static_cast<bool>(error);
+        }
+        if (!error) error = seal(fatal);
+        writer_.relock();
+        if (!error) {
+            index_.last().end = writer_.end_offset() + static_cast<std::uint32_t>(seal_bytes);
+            acked_noted_ = next.header.acked;
+            index_.add(std::move(next));
+            writer_.replace_file(std::move(*file), index_.last().end);
+        }
+        writer_.end_exclusive(fatal ? error : std::error_code{});
+        return error;
+    }
+
+    /// Writes and flushes what the segment still lacks, and its seal.   Pre: exclusive.
+    std::error_code seal(bool& fatal) {
+        std::array<std::byte, 8> check;
+        store_le<std::uint64_t>(check.data(), index_.last().check);
+        RecordBuffer record{seal_bytes};
+        record.put(writer_.header(journal_format::Kind::seal, last()), check, crc32c(check),
+                   seed());
+        return writer_.finish_file(record.bytes(), fatal);
+    }
+
+    /// Deletes from the front what is acknowledged, once that is durable itself. Lets go.
+    std::error_code release() {
+        if (acked_noted_ != acked()) {
+            if (const std::error_code error = note_ack()) return error;
+        }
+        if (const std::error_code error = writer_.write_all(true)) return error;
+        while (index_.first_ends_by(acked())) {
+            const std::uint64_t segment = index_.first().header.index;
+            writer_.unlock();
+            std::error_code error = fs_.remove(path_ + '/' + journal_format::segment_name(segment));
+            // Gone already, and only the next step failed the last time.
+            if (error == std::errc::no_such_file_or_directory) error = {};
+            // One after the other, so that a crash leaves no gap.
+            if (!error) error = fs_.sync_directory(path_);
+            writer_.relock();
+            if (error) return error;
+            index_.remove_first();
+        }
+        return {};
+    }
+
+    FileSystem& fs_;
+    const std::string path_;
+    const JournalOptions options_;
+    Lock lock_;
+    const Id id_;
+
+    // Guarded by the writer's lock.
+    SegmentIndex index_;
+    std::uint32_t run_;
+    std::uint32_t salt_;
+    Id pin_;
+    Random bits_;
+    std::atomic<std::uint64_t> acked_;
+    std::uint64_t acked_noted_;  // what the last record, or header, of it says
+    mutable Writer writer_;
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/queue/detail/journal_scan.hpp
+/// Reading a segment from its first record to its end, and telling a crash from damage.
+#pragma once
+
+#include <algorithm>  // std::min, std::max
+#include <vector>     // std::vector
+
+#include <belay/queue/check.hpp>
+#include <belay/queue/detail/segment_index.hpp>
+#include <belay/queue/journal_format.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// A part of a file in memory, which moves on as it is asked for.
+class Window {
+public:
+    /// The bytes of the file from `offset` on: `length` of them, fewer only at `limit` or at the
+    /// end of the file. Valid until the next call.   Throws: std::bad_alloc.
+    template <class File>
+    Result<BytesView> view(const File& file, std::uint64_t offset, std::size_t length,
+                           std::uint64_t limit) {
+        if (offset >= limit) return BytesView{};
+        length = static_cast<std::size_t>(std::min<std::uint64_t>(length, limit - offset));
+        if (offset < begin_ || offset + length > begin_ + size_) {
+            const std::size_t want = std::max(length, ahead_bytes);
+            if (bytes_.size() < want) bytes_.resize(want);
+            begin_ = offset;
+            size_ = 0;
+            const auto count =
+                static_cast<std::size_t>(std::min<std::uint64_t>(want, limit - offset));
+            const Result<std::size_t> got = file.read(offset, {bytes_.data(), count});
+            if (!got) return got.error();
+            size_ = *got;
+        }
+        const auto skip = static_cast<std::size_t>(offset - begin_);
+        return BytesView{bytes_.data() + skip, std::min(length, size_ - skip)};
+    }
+    void forget() noexcept { size_ = 0; }
+
+private:
+    static constexpr std::size_t ahead_bytes = std::size_t{128} << 10;
+    Bytes bytes_;
+    std::uint64_t begin_ = 0;
+    std::size_t size_ = 0;
+};
+
+/// Everything that the records of a journal say, gathered segment by segment.
+struct Gathered {
+    std::uint64_t acked = 0;
+    Id pin{};
+    std::uint32_t run = 0;
+    std::uint32_t salt = 0;
+    std::vector<RunSpan> runs;
+
+    void begin_run(std::uint64_t first, std::uint32_t r, std::uint32_t s) {
+        run = r;
+        salt = s;
+        // A run that appended nothing leaves no trace.
+        if (!runs.empty() && runs.back().first == first) runs.pop_back();
+        runs.push_back({first, r, s});
+    }
+};
+
+/// How a scan ended.
+struct ScanEnd {
+    std::error_code error;  // reading failed, or a record that is valid makes no sense
+    const char* what = "";  // about the error
+    bool sealed = false;
+    bool empty = true;              // not one record
+    std::uint64_t garbage_end = 0;  // behind the last byte that is not zero, if behind `end`
+};
+
+/// Reads one segment. `Segment::end` is where its valid records end.
+template <class File>
+class SegmentScan {
+public:
+    SegmentScan(const File& file, std::uint64_t file_bytes, Segment& segment, Gathered& gathered,
+                Window& window) noexcept
+        : file_{file}, size_{file_bytes}, s_{segment}, g_{gathered}, window_{window} {}
+
+    /// Takes record after record until one is not valid, or the segment is sealed.
+    ScanEnd run() {
+        window_.forget();
+        ScanEnd end;
+        s_.last = s_.header.first - 1;
+        s_.check = s_.header.check;
+        s_.end = journal_format::segment_header_bytes;
+        while (!end.sealed && !end.error) {
+            const Result<Record> record = record_at(s_.end, g_.run);
+            if (!record) end.error = record.error();
+            if (!record || !record->valid) break;
+            take(*record, end);
+            end.empty = false;
+        }
+        return end;
+    }
+
+    /// Whether what follows `Segment::end` is the trace of a crash. If it is not, `error` says so.
+    ///
+    /// A record that is valid, and was made when the place of the invalid one was on the medium
+    /// already, proves that something was there, and is damaged.
+    void classify_tail(ScanEnd& end) {
+        using namespace journal_format;
+        for (std::uint64_t at = s_.end; at < size_;) {
+            const Result<BytesView> view = window_.view(file_, at, chunk_bytes, size_);
+            if (!view || view->empty()) {
+                if (!view) end.error = view.error();
+                return;
+            }
+            const BytesView chunk = *view;
+            const std::size_t used = last_byte_that_is_not_zero(chunk);
+            if (used != 0) end.garbage_end = at + used;
+            // Headers that straddle two chunks are seen whole in the next one.
+            const std::size_t step = chunk.size() > record_header_bytes
+                                         ? aligned(chunk.size() - record_header_bytes)
+                                         : chunk.size();
+            candidates_.clear();
+            for (std::size_t i = 0; i < std::min(step, used); i += alignment) {
+                if (i + record_header_bytes <= chunk.size()) consider(chunk.data() + i, at + i);
+            }
+            for (const std::uint64_t candidate : candidates_) {
+                if (proves_damage(candidate, end)) return;
+            }
+            at += step;
+        }
+    }
+
+private:
+    static constexpr std::size_t chunk_bytes = std::size_t{64} << 10;
+
+    struct Record {
+        journal_format::RecordHeader header;
+        std::uint32_t payload_crc = 0;
+        BytesView payload;
+        bool valid = false;
+    };
+
+    /// The record at `offset`, valid if it is one of run `run` or opens a later one.
+    Result<Record> record_at(std::uint64_t offset, std::uint32_t run) {
+        using namespace journal_format;
+        Record record;
+        Result<BytesView> bytes = window_.view(file_, offset, record_header_bytes, size_);
+        if (!bytes) return bytes.error();
+        if (bytes->size() < record_header_bytes) return record;
+        record.header = decode_record_header(bytes->data());
+        const RecordHeader& h = record.header;
+        if (h.kind == Kind::none || h.length > size_ - offset - record_header_bytes) return record;
+        bytes = window_.view(file_, offset, record_header_bytes + h.length, size_);
+        if (!bytes) return bytes.error();
+        if (bytes->size() < record_header_bytes + h.length) return record;
+        record.payload = bytes->subspan(record_header_bytes);
+        record.payload_crc = crc32c(record.payload);
+        std::uint32_t seed_run = run;
+        if (h.kind == Kind::opening) {
+            if (h.number <= run || h.number > 0xFFFFFFFFU) return record;
+            seed_run = static_cast<std::uint32_t>(h.number);
+        }
+        record.valid = h.crc == record_crc(bytes->data(), record.payload_crc,
+                                           record_seed(s_.header.nonce, seed_run));
+        return record;
+    }
+
+    void take(const Record& record, ScanEnd& end) {
+        using journal_format::Kind;
+        const journal_format::RecordHeader& h = record.header;
+        if (h.flags != 0 || h.key_length != 0 || h.kind > Kind::seal) {
+            return refuse(end, QueueErrc::future_version, "a record of an unknown kind");
+        }
+        switch (h.kind) {
+            case Kind::operation: {
+                if (h.number != s_.last + 1) {
+                    return refuse(end, QueueErrc::corrupt, "the numbers have a gap");
+                }
+                s_.add(h.number, s_.end);
+                s_.check = next_check(s_.check, record.payload_crc, h.length, g_.salt);
+                break;
+            }
+            case Kind::opening: {
+                if (h.length != 4) return refuse(end, QueueErrc::corrupt, "a bad opening");
+                g_.begin_run(s_.last + 1, static_cast<std::uint32_t>(h.number),
+                             load_le<std::uint32_t>(record.payload.data()));
+                break;
+            }
+            case Kind::ack: {
+                if (h.number > s_.last) {
+                    return refuse(end, QueueErrc::corrupt, "acknowledges what does not exist");
+                }
+                g_.acked = std::max(g_.acked, h.number);
+                break;
+            }
+            case Kind::pin: {
+                if (h.length != g_.pin.size()) {
+                    return refuse(end, QueueErrc::corrupt, "a bad pin");
+                }
+                std::copy_n(record.payload.begin(), g_.pin.size(), g_.pin.begin());
+                break;
+            }
+            default: {
+                if (h.length != 8 || h.number != s_.last ||
+                    load_le<std::uint64_t>(record.payload.data()) != s_.check) {
+                    return refuse(end, QueueErrc::corrupt, "the seal does not match");
+                }
+                end.sealed = true;
+                break;
+            }
+        }
+        s_.end += static_cast<std::uint32_t>(journal_format::record_bytes(h.length));
+    }
+
+    static void refuse(ScanEnd& end, QueueErrc error, const char* what) noexcept {
+        end.error = make_error_code(error);
+        end.what = what;
+    }
+
+    static std::size_t last_byte_that_is_not_zero(BytesView bytes) noexcept {
+        std::size_t n = bytes.size();
+        while (n >= 8 && load_le<std::uint64_t>(bytes.data() + n - 8) == 0) n -= 8;
+        while (n != 0 && bytes[n - 1] == std::byte{0}) --n;
+        return n;
+    }
+
+    /// Notes an offset at which a proof of damage may be, by what costs nothing to look at.
+    void consider(const std::byte* p, std::uint64_t offset) {
+        const journal_format::RecordHeader h = journal_format::decode_record_header(p);
+        if (h.kind == journal_format::Kind::none || h.kind > journal_format::Kind::seal) return;
+        if (h.durable <= s_.end || h.durable > offset || h.flags != 0 || h.key_length != 0) return;
+        if (h.length > size_ - offset - journal_format::record_header_bytes) return;
+        candidates_.push_back(offset);
+    }
+
+    bool proves_damage(std::uint64_t offset, ScanEnd& end) {
+        // The damaged record may itself have opened the run that the candidate is of.
+        for (const std::uint32_t run : {g_.run, g_.run + 1}) {
+            const Result<Record> record = record_at(offset, run);
+            if (!record) {
+                end.error = record.error();
+                return true;
+            }
+            if (record->valid) {
+                refuse(end, QueueErrc::corrupt, "what follows was written after it");
+                return true;
+            }
+        }
+        return false;
+    }
+
+    const File& file_;
+    std::uint64_t size_;
+    Segment& s_;
+    Gathered& g_;
+    Window& window_;
+    std::vector<std::uint64_t> candidates_;
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/queue/detail/segment_index.hpp
+/// Segment and SegmentIndex: where in the files an operation is, at a quarter of a byte each.
+#pragma once
+
+#include <algorithm>  // std::upper_bound
+#include <vector>     // std::vector
+
+#include <belay/queue/journal_format.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// A place in a segment from which to walk: every 64th operation has one.
+struct Mark {
+    std::uint64_t check;   // at the operation before
+    std::uint32_t offset;  // of the operation's record
+};
+inline constexpr std::uint64_t operations_per_mark = 64;
+
+/// What is known of a segment without reading it.
+struct Segment {
+    journal_format::SegmentHeader header;
+    std::uint64_t last = 0;   // its last operation; header.first - 1 if it has none
+    std::uint64_t check = 0;  // at `last`
+    std::uint32_t end = 0;    // where its next record goes
+    std::vector<Mark> marks;
+
+    /// Notes an operation that comes next, at `offset`. Does not allocate after `reserve`.
+    void add(std::uint64_t number, std::uint32_t offset) {
+        if ((number - header.first) % operations_per_mark == 0) marks.push_back({check, offset});
+        last = number;
+    }
+    /// Makes room for the marks of a file of `bytes` bytes that has nothing but empty operations.
+    void reserve(std::size_t bytes) {
+        marks.reserve(bytes / (journal_format::record_header_bytes * operations_per_mark) + 1);
+    }
+};
+
+/// Operations from `first` on were appended by this run.
+struct RunSpan {
+    std::uint64_t first;
+    std::uint32_t run;
+    std::uint32_t salt;
+};
+
+/// Where to look for an operation: a mark at or before it.
+struct Place {
+    std::uint64_t segment = 0;  // index of the file; 0: no file has it
+    std::uint32_t nonce = 0;    // of that segment
+    std::uint64_t number = 0;   // of the operation at `mark`
+    Mark mark{};
+    bool check_is_known = false;  // the number is one whose check needs no walk
+    std::uint64_t check = 0;
+};
+
+/// The segments that there are, in order.
+class SegmentIndex {
+public:
+    /// Pre: at least one, each going on where the one before it ends.
+    explicit SegmentIndex(std::vector<Segment> segments) noexcept
+        : segments_{std::move(segments)} {}
+
+    [[nodiscard]] Place find(std::uint64_t number) const noexcept {
+        Place place;
+        auto s = std::upper_bound(
+            segments_.begin(), segments_.end(), number,
+            [](std::uint64_t n, const Segment& segment) { return n < segment.header.first; });
+        if (s == segments_.begin()) {
+            // The end of a segment that is gone is what the first one began with.
+            place.check_is_known = number + 1 == s->header.first;
+            place.check = s->header.check;
+            return place;
+        }
+        --s;
+        place.check_is_known = number == s->last;
+        place.check = s->check;
+        if (number > s->last) return place;
+        const std::uint64_t i = (number - s->header.first) / operations_per_mark;
+        place.segment = s->header.index;
+        place.nonce = s->header.nonce;
+        place.number = s->header.first + i * operations_per_mark;
+        place.mark = s->marks[static_cast<std::size_t>(i)];
+        return place;
+    }
+
+    [[nodiscard]] Segment& last() noexcept { return segments_.back(); }
+    [[nodiscard]] const Segment& last() const noexcept { return segments_.back(); }
+    [[nodiscard]] const Segment& first() const noexcept { return segments_.front(); }
+    /// Pre: the segment is there.
+    [[nodiscard]] const Segment& at(std::uint64_t index) const noexcept {
+        return segments_[static_cast<std::size_t>(index - first().header.index)];
+    }
+    void add(Segment segment) { segments_.push_back(std::move(segment)); }
+    void remove_first() noexcept { segments_.erase(segments_.begin()); }
+    [[nodiscard]] bool first_ends_by(std::uint64_t number) const noexcept {
+        return segments_.size() > 1 && first().last <= number;
+    }
+
+private:
+    std::vector<Segment> segments_;
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/queue/journal.hpp
+/// Journal: a queue of operations in files, that survives crashes and loses nothing durable.
+#pragma once
+
+#include <memory>    // std::unique_ptr
+#include <optional>  // std::optional
+
+#include <belay/queue/detail/journal_reader.hpp>
+#include <belay/queue/detail/journal_recovery.hpp>
+#include <belay/queue/leasable_like.hpp>
+#include <belay/queue/sequenced_like.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// Operations, numbered from 1, in segment files in a directory of their own.
+///
+/// `append` takes an operation, `sync` makes it durable, `ack` gives it up. One process, and one
+/// object in it, has a journal open at a time. The files are described in docs/journal-format.md,
+/// what survives what in docs/queue.md.
+///
+/// Models:        LeasableLike, SequencedLike.
+/// Thread safety: append, try_push, sync, last, durable, base, size and failed: any thread. The
+/// rest:
+///                one thread at a time, the owner, at the same time as those. Moving and destroying
+///                a journal: alone.
+/// Blocks:        append when a segment or the buffer is full, ack when a segment is deleted, sync
+///                and pin_store always: on the disk.
+template <FileSystemLike FileSystem>
+class Journal {
+public:
+    using value_type = Bytes;
+
+    /// Opens the journal in directory `path`, or makes one there; begins a run. The file system
+    /// must outlive the journal.
+    ///
+    /// Errors: what, where, and what to do, see JournalError. A journal on a full disk opens,
+    /// unless
+    ///         its last segment has no room for 32 bytes.
+    /// Throws: std::bad_alloc.   Complexity: O(bytes of the segments that are left); reads them
+    /// all.
+    [[nodiscard]] static Result<Journal, JournalError> open(FileSystem& fs, std::string path,
+                                                            JournalOptions options = {}) {
+        detail::JournalRecovery<FileSystem> recovery{fs, path, options};
+        std::unique_ptr<Log> log = recovery.open();
+        if (log == nullptr) return std::move(recovery.error);
+        return Journal{std::move(log), std::move(recovery.gathered.runs),
+                       std::move(recovery.report)};
+    }
+
+    /// The same, for file systems without state.
+    [[nodiscard]] static Result<Journal, JournalError> open(std::string path,
+                                                            JournalOptions options = {})
+        requires std::is_empty_v<FileSystem>
+    {
+        static FileSystem none;
+        return open(none, std::move(path), options);
+    }
+
+    Journal(Journal&&) noexcept = default;
+    Journal& operator=(Journal&& other) noexcept {
+        if (this != &other) {
+            close();
+            log_ = std::move(other.log_);
+            reader_ = std::move(other.reader_);
+            report_ = std::move(other.report_);
+        }
+        return *this;
+    }
+    /// Flushes what was appended and acknowledged, as far as the disk lets it; who must know calls
+    /// `sync` before.
+    ~Journal() { close(); }
+
+    // ---- numbers --------------------------------------------------------------------------------
+
+    /// Takes an operation; it is durable after the next `sync`.
+    ///
+    /// Errors:     too_large; no space for a new segment, then nothing was taken; what `failed`
+    /// says. Complexity: O(length).   Allocates: when a segment is full.
+    [[nodiscard]] Result<std::uint64_t> append(BytesView body) noexcept {
+        return log_->append(body);
+    }
+
+    /// Makes everything appended before it durable, and what was acknowledged; see `Sync`. One
+    /// flush serves all threads that wait for it.
+    ///
+    /// Errors: no space: nothing is lost, it may be called again. Others: the journal has failed.
+    [[nodiscard]] std::error_code sync() noexcept { return log_->sync(); }
+
+    /// An operation's body, until the next call of `read`, `check`, `front`, `ack` or `try_pop`.
+    ///
+    /// Errors: unknown_number; corrupt; those of the disk.   Throws: std::bad_alloc.
+    /// Complexity: O(length) for the number after the last one read, else at most 64 records are
+    ///             looked at.
+    [[nodiscard]] Result<BytesView> read(std::uint64_t number) {
+        if (number < base() || number > last()) return make_error_code(QueueErrc::unknown_number);
+        return reader_.read(*log_, number);
+    }
+
+    /// Gives up everything up to `up_to`. It becomes durable with the next `sync`, at the latest
+    /// when a segment file is deleted; a crash before that brings operations back.
+    ///
+    /// Errors: unknown_number, above `last`; those of deleting a file, which is tried again later:
+    ///         the acknowledgement stands; what `failed` says.
+    [[nodiscard]] std::error_code ack(std::uint64_t up_to) noexcept {
+        const std::error_code error = log_->ack(up_to);
+        reader_.forget_before(base());
+        return error;
+    }
+
+    /// The check at `number`, see `next_check`.
+    ///
+    /// Errors: unknown_number, outside of base() - 1 to last(); as `read`.   Throws:
+    /// std::bad_alloc. Complexity: O(1) for last(), else at most 64 records are read.
+    [[nodiscard]] Result<std::uint64_t> check(std::uint64_t number) {
+        if (number + 1 < base() || number > last()) {
+            return make_error_code(QueueErrc::unknown_number);
+        }
+        return reader_.check(*log_, number);
+    }
+
+    /// The salt of the run that appended `number`.   Pre: base() <= number <= last().
+    [[nodiscard]] std::uint32_t salt_of(std::uint64_t number) const noexcept {
+        BELAY_PRECONDITION(number >= base() && number <= last(),
+                           "Journal::salt_of: the journal must hold the number");
+        return reader_.run_of(number).salt;
+    }
+
+    /// Notes, durably when it returns, to which store the operations go.   Errors: as `append` and
+    /// `sync`.
+    [[nodiscard]] std::error_code pin_store(const Id& store) noexcept { return log_->pin(store); }
+
+    [[nodiscard]] const Id& journal_id() const noexcept { return log_->journal_id(); }
+    [[nodiscard]] const Id& store_pin() const noexcept { return log_->store_pin(); }
+    [[nodiscard]] std::uint32_t run() const noexcept { return log_->run(); }
+    [[nodiscard]] std::uint32_t salt() const noexcept { return log_->salt(); }
+    /// The first number that is not acknowledged.
+    [[nodiscard]] std::uint64_t base() const noexcept { return log_->acked() + 1; }
+    /// The last number that was taken; 0 before the first.
+    [[nodiscard]] std::uint64_t last() const noexcept { return log_->last(); }
+    /// The last number that `sync` made durable.
+    [[nodiscard]] std::uint64_t durable() const noexcept { return log_->durable(); }
+    /// The failure of the disk after which the journal takes nothing more; opening it again tells
+    /// what was saved. No error as long as there was none.
+    [[nodiscard]] std::error_code failed() const noexcept { return log_->failed(); }
+    /// What opening found.
+    [[nodiscard]] const RecoveryReport& report() const noexcept { return report_; }
+
+    // ---- as a storage ---------------------------------------------------------------------------
+
+    /// As `append`.
+    [[nodiscard]] std::error_code try_push(BytesView body) noexcept { return append(body).error(); }
+    /// Takes the oldest operation and acknowledges it; nothing if there is none or it cannot be
+    /// read, then `front` says why.   Throws: std::bad_alloc.
+    [[nodiscard]] std::optional<Bytes> try_pop() {
+        const Result<BytesView> body = front();
+        if (!body) return std::nullopt;
+        std::optional<Bytes> taken{std::in_place, body->begin(), body->end()};
+        if (ack() && failed()) return std::nullopt;
+        return taken;
+    }
+    /// The oldest operation; queue_empty if there is none, else as `read`.
+    [[nodiscard]] Result<BytesView> front() {
+        if (size() == 0) return make_error_code(QueueErrc::queue_empty);
+        return read(base());
+    }
+    /// Acknowledges the oldest operation.   Pre: there is one.
+    [[nodiscard]] std::error_code ack() noexcept {
+        BELAY_PRECONDITION(size() != 0, "Journal::ack: there must be an operation");
+        return ack(base());
+    }
+    /// Nothing: an operation is first until it is acknowledged.
+    void nack() noexcept {}
+    [[nodiscard]] std::size_t size() const noexcept {
+        const std::uint64_t acked = log_->acked();
+        return static_cast<std::size_t>(log_->last() - acked);
+    }
+    /// The disk is the limit.
+    [[nodiscard]] std::size_t capacity() const noexcept { return no_limit; }
+
+private:
+    using Log = detail::JournalLog<FileSystem>;
+
+    Journal(std::unique_ptr<Log> log, std::vector<detail::RunSpan> runs, RecoveryReport report)
+        : log_{std::move(log)}, reader_{std::move(runs)}, report_{std::move(report)} {}
+
+    void close() noexcept {
+        if (log_ != nullptr) log_->close();
+        log_.reset();
+    }
+
+    std::unique_ptr<Log> log_;
+    detail::JournalReader<FileSystem> reader_;
+    RecoveryReport report_;
+};
+
+}  // namespace belay::inline BELAY_ABI

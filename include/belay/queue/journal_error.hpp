@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/queue/journal_error.hpp
+/// JournalError and RecoveryReport: what opening a journal found, with place and advice.
+#pragma once
+
+#include <cerrno>        // ENOSPC
+#include <cstdint>       // std::uint64_t
+#include <string>        // std::string, std::to_string
+#include <system_error>  // std::error_code
+
+#include <belay/queue/queue_errc.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+namespace detail {
+
+[[nodiscard]] inline bool is_lack_of_space(const std::error_code& code) noexcept {
+    if (code.category() != std::generic_category() && code.category() != std::system_category()) {
+        return false;
+    }
+#if defined(EDQUOT)
+    if (code.value() == EDQUOT) return true;
+#endif
+    return code.value() == ENOSPC || code.value() == EFBIG;
+}
+
+}  // namespace detail
+
+/// Why a journal could not be opened: what, where, and what to do about it.
+///
+/// Nothing was changed in the journal, but that a torn tail may have been cleared.
+/// Thread safety: a plain value.
+struct JournalError {
+    std::error_code code;
+    /// The file or directory that is meant.
+    std::string path;
+    /// Where in the file; 0 if it is not about a place.
+    std::uint64_t offset = 0;
+    /// What is wrong, in the words of this case; may be empty.
+    std::string what;
+
+    /// What the reader can do, as a sentence without its full stop.   Complexity: O(1).
+    [[nodiscard]] const char* advice() const noexcept {
+        if (detail::is_lack_of_space(code)) {
+            return "free some space on the disk, or raise the limit of file sizes, and open again; "
+                   "nothing is lost";
+        }
+        if (code == QueueErrc::already_locked) {
+            return "end the other process that has it open, or open it once only in this one; the "
+                   "lock ends with its process, so do not delete the lock file";
+        }
+        if (code == QueueErrc::corrupt) {
+            return "put the directory back from a copy; or keep it for inspection, and open a new "
+                   "journal in another directory: what was in this one is not sent then";
+        }
+        if (code == QueueErrc::foreign_file) {
+            return "move the file out of the directory, or choose a directory of the journal's own";
+        }
+        if (code == QueueErrc::future_version) {
+            return "open it with the version of belay that wrote it, or a newer one";
+        }
+        if (code == QueueErrc::bad_options) return "see JournalOptions for what is possible";
+        if (code == std::errc::permission_denied || code == std::errc::operation_not_permitted ||
+            code == std::errc::read_only_file_system) {
+            return "allow this user to write in the directory, or choose another one";
+        }
+        if (code == std::errc::no_such_file_or_directory) {
+            return "make the directory above it first";
+        }
+        if (code == std::errc::not_a_directory || code == std::errc::file_exists) {
+            return "choose a path that is a directory, or does not exist yet";
+        }
+        return "see to the disk, and open again";
+    }
+
+    /// "outbox/0000000000000001.journal at byte 128: the journal is damaged (…): put the …".
+    ///
+    /// Allocates; throws std::bad_alloc.
+    [[nodiscard]] std::string message() const {
+        std::string text = path;
+        if (offset != 0) text += " at byte " + std::to_string(offset);
+        text += ": " + code.message();
+        if (!what.empty()) text += " (" + what + ")";
+        return text + ": " + advice() + ".";
+    }
+
+    operator std::error_code() const noexcept { return code; }
+    explicit operator bool() const noexcept { return static_cast<bool>(code); }
+};
+
+/// What opening a journal found and did.
+struct RecoveryReport {
+    /// Operations that wait to be acknowledged.
+    std::uint64_t operations = 0;
+    /// Bytes of an unfinished write that were cleared from the end of the last segment; 0 after an
+    /// orderly end.
+    std::uint64_t truncated_bytes = 0;
+    /// The file and the offset at which they began; empty and 0 if there were none.
+    std::string truncated_path;
+    std::uint64_t truncated_offset = 0;
+    /// The journal did not exist, and was made.
+    bool created = false;
+};
+
+}  // namespace belay::inline BELAY_ABI

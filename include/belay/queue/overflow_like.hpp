@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/queue/overflow_like.hpp
+/// OverflowLike: what a Queue does when it is full. And Reject, the default.
+#pragma once
+
+#include <concepts>      // std::same_as, std::movable
+#include <system_error>  // std::error_code
+
+#include <belay/queue/queue_errc.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+namespace detail {
+
+// What a Queue offers an overflow policy.
+struct RoomArchetype {
+    bool full() const noexcept;
+    template <class Report>
+    std::error_code drop_oldest(Report&& report);
+};
+
+template <class O>
+concept SaysWhetherItDrops = requires {
+    { O::drops } -> std::same_as<const bool&>;
+};
+template <class O>
+concept HasMakeRoom = requires(O& overflow, RoomArchetype& room) {
+    { overflow.make_room(room) } -> std::same_as<std::error_code>;
+};
+
+}  // namespace detail
+
+/// Decides what becomes of a push that does not fit.
+///
+/// - `static constexpr bool drops`: whether values that were taken may vanish;
+/// - `make_room(room) -> std::error_code`: called when the queue is full. No error: there is room
+///   now. `room.full()` asks, `room.drop_oldest(report)` drops one and calls `report(value)`.
+template <class O>
+concept OverflowLike = std::movable<O> && detail::SaysWhetherItDrops<O> && detail::HasMakeRoom<O>;
+
+/// Names every requirement of OverflowLike that O lacks.
+template <class O>
+consteval bool explain_overflow_like() {
+    static_assert(std::movable<O>, "OverflowLike: O must be movable");
+    static_assert(detail::SaysWhetherItDrops<O>,
+                  "OverflowLike: O needs 'static constexpr bool drops'");
+    static_assert(detail::HasMakeRoom<O>,
+                  "OverflowLike: O needs 'make_room(auto& room) -> std::error_code', see "
+                  "docs/queue.md");
+    return OverflowLike<O>;
+}
+
+/// What does not fit is refused with QueueErrc::queue_full.
+///
+/// Models: OverflowLike.   Thread safety: any thread (no state).
+struct Reject {
+    static constexpr bool drops = false;
+    template <class Room>
+    [[nodiscard]] std::error_code make_room(Room&) noexcept {
+        return make_error_code(QueueErrc::queue_full);
+    }
+};
+
+static_assert(OverflowLike<Reject>);
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/queue/queue_errc.hpp
+/// QueueErrc: what queues and journals answer when they cannot do what was asked.
+#pragma once
+
+#include <system_error>  // std::error_code, std::is_error_code_enum
+
+#include <belay/core/cause.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// The errors of queue/; category "belay.queue". Values are appended, never renumbered.
+enum class QueueErrc {
+    queue_full = 1,       ///< the limit is reached, and the overflow policy rejects
+    queue_suspended = 2,  ///< pushed while the queue was suspended
+    queue_empty = 3,      ///< there is nothing to take
+    too_large = 4,        ///< the operation is longer than the limit; nothing was written
+    wait_ended = 5,       ///< still full when the deadline of a blocking push came
+    draining = 6,         ///< drain was called from inside drain
+    executor_failed = 7,  ///< the executor of drain answered false
+    already_locked = 8,   ///< another process, or this one, has the journal open
+    corrupt = 9,          ///< what was read is not what was written
+    foreign_file = 10,    ///< not a file of this journal
+    future_version = 11,  ///< written by a newer version of belay
+    unknown_number = 12,  ///< the number is not, or no longer, in the journal
+    bad_options = 13      ///< the options contradict each other or the format
+};
+
+namespace detail {
+
+inline constexpr ErrorText queue_error_texts[] = {
+    {"the queue is full", Cause::overloaded},
+    {"the queue is suspended", Cause::refused},
+    {"the queue is empty", Cause::refused},
+    {"the operation is too large for the queue", Cause::permanent},
+    {"the queue was still full at the deadline", Cause::timed_out},
+    {"the queue is being drained already", Cause::refused},
+    {"the executor failed", Cause::lost},
+    {"the journal is open already", Cause::refused},
+    {"the journal is damaged", Cause::corrupt},
+    {"the file does not belong to this journal", Cause::permanent},
+    {"the journal was written by a newer version", Cause::permanent},
+    {"the journal does not hold this number", Cause::permanent},
+    {"the options of the journal are not possible", Cause::permanent},
+};
+
+}  // namespace detail
+
+/// The category "belay.queue".
+[[nodiscard]] inline const std::error_category& queue_category() noexcept {
+    static const detail::TableCategory category{"belay.queue", detail::queue_error_texts};
+    return category;
+}
+
+[[nodiscard]] inline std::error_code make_error_code(QueueErrc error) noexcept {
+    return {static_cast<int>(error), queue_category()};
+}
+
+}  // namespace belay::inline BELAY_ABI
+
+template <>
+struct std::is_error_code_enum<belay::QueueErrc> : std::true_type {};

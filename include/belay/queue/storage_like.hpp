@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/queue/storage_like.hpp
+/// StorageLike: where a Queue keeps its values, first in, first out.
+#pragma once
+
+#include <concepts>      // std::same_as, std::movable
+#include <cstddef>       // std::size_t
+#include <optional>      // std::optional
+#include <system_error>  // std::error_code
+#include <utility>       // std::declval
+
+#include <belay/core/assert.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// The limit of what has none.
+inline constexpr std::size_t no_limit = ~std::size_t{0};
+
+namespace detail {
+
+template <class S>
+concept HasValueType = requires { typename S::value_type; };
+template <class S>
+concept HasTryPush = HasValueType<S> && requires(S& s, typename S::value_type&& value) {
+    s.try_push(static_cast<typename S::value_type&&>(value));
+};
+template <class S>
+concept TryPushAnswers = HasTryPush<S> && requires(S& s, typename S::value_type&& value) {
+    requires std::same_as<decltype(s.try_push(static_cast<typename S::value_type&&>(value))),
+                          bool> ||
+                 std::same_as<decltype(s.try_push(static_cast<typename S::value_type&&>(value))),
+                              std::error_code>;
+};
+template <class S>
+concept TryPushIsNoexcept = requires(S& s, typename S::value_type&& value) {
+    { s.try_push(static_cast<typename S::value_type&&>(value)) } noexcept;
+};
+template <class S>
+concept HasTryPop = requires(S& s) { s.try_pop(); };
+template <class S>
+concept TryPopGivesOptional = HasValueType<S> && requires(S& s) {
+    { s.try_pop() } -> std::same_as<std::optional<typename S::value_type>>;
+};
+template <class S>
+concept HasSizeAndCapacity = requires(const S& s) {
+    { s.size() } noexcept -> std::same_as<std::size_t>;
+    { s.capacity() } noexcept -> std::same_as<std::size_t>;
+};
+
+}  // namespace detail
+
+/// A first-in, first-out container of `value_type` with a bound.
+///
+/// Semantics the compiler cannot check:
+/// - `try_push(value&&)` answers `true`, or an empty error code, when the value was taken. Any
+/// other
+///   answer leaves the value and the storage as they were; `false` means that it is full.
+/// - `try_pop()` takes the oldest value; nothing if there is none.
+/// - `size() <= capacity()`; `capacity()` is `no_limit` where only memory or the disk is the bound.
+template <class S>
+concept StorageLike =
+    std::movable<S> && detail::HasValueType<S> && detail::HasTryPush<S> &&
+    detail::TryPushAnswers<S> && detail::TryPushIsNoexcept<S> && detail::HasTryPop<S> &&
+    detail::TryPopGivesOptional<S> && detail::HasSizeAndCapacity<S>;
+
+/// Names every requirement of StorageLike that S lacks.
+template <class S>
+consteval bool explain_storage_like() {
+    static_assert(std::movable<S>, "StorageLike: S must be movable");
+    static_assert(detail::HasValueType<S>, "StorageLike: S needs a type 'value_type'");
+    if constexpr (detail::HasValueType<S>) {
+        static_assert(detail::HasTryPush<S>,
+                      "StorageLike: S needs 'try_push' of a value_type, see docs/queue.md");
+        static_assert(detail::HasTryPop<S>, "StorageLike: S needs 'try_pop', see docs/queue.md");
+        if constexpr (detail::HasTryPush<S>) {
+            static_assert(detail::TryPushAnswers<S>,
+                          "StorageLike: S::try_push must return bool or std::error_code");
+            static_assert(detail::TryPushIsNoexcept<S>,
+                          "StorageLike: S::try_push must be noexcept");
+        }
+        if constexpr (detail::HasTryPop<S>) {
+            static_assert(detail::TryPopGivesOptional<S>,
+                          "StorageLike: S::try_pop must return std::optional of its value_type");
+        }
+    }
+    static_assert(detail::HasSizeAndCapacity<S>,
+                  "StorageLike: S needs 'size()' and 'capacity()', both 'const noexcept -> "
+                  "std::size_t'");
+    return StorageLike<S>;
+}
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sim.hpp
+/// Everything for tests in simulated time: hosts, network, disks, transports.
+#pragma once
+
+#include <belay/sim/accepted.hpp>
+#include <belay/sim/clock.hpp>
+#include <belay/sim/disk.hpp>
+#include <belay/sim/host.hpp>
+#include <belay/sim/network.hpp>
+#include <belay/sim/tcp.hpp>
+#include <belay/sim/world.hpp>

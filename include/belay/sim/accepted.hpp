@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sim/accepted.hpp
+/// sim::Connection and sim::Accepted: one simulated connection, and the side that was dialled.
+#pragma once
+
+#include <string_view>  // std::string_view
+#include <utility>      // std::move
+
+#include <belay/link/transport_like.hpp>
+#include <belay/sim/detail/channel.hpp>
+
+namespace belay::inline BELAY_ABI::sim {
+
+/// One end of a simulated connection, in the hands of a process.
+///
+/// Messages arrive whole, in order and once, until the connection ends. `send` is busy when the
+/// window is full (Network::window_bytes), and writable follows when half of it is free. A ping is
+/// answered by the peer's process, so a frozen one does not answer. `close` says goodbye behind
+/// what was sent, and ends with Link::closed when the peer has said it too; the destructor breaks
+/// the connection off.
+///
+/// Models:        ConnectionLike, with close, ping and resume_reading.
+/// Thread safety: the world's thread.
+class Connection {
+public:
+    Connection(const Connection&) = delete;
+    Connection& operator=(const Connection&) = delete;
+    ~Connection() {
+        if (channel_) channel_->abort(side_);
+    }
+
+    [[nodiscard]] SendResult send(const Bytes& message) noexcept {
+        return channel_ ? channel_->send(side_, message) : SendResult::down;
+    }
+    void close(const Failure&) noexcept {
+        if (channel_) channel_->close(side_);
+    }
+    void ping() noexcept {
+        if (channel_) channel_->ping(side_);
+    }
+    void resume_reading() noexcept {
+        if (channel_) channel_->resume_reading(side_);
+    }
+
+private:
+    friend class Accepted;
+    friend class Tcp;
+    Connection(Ref<detail::Channel> channel, int side, const Link<Bytes>& link)
+        : channel_{std::move(channel)}, side_{side} {
+        if (channel_) channel_->attach(side_, link);
+    }
+
+    Ref<detail::Channel> channel_;
+    int side_;
+};
+
+/// A connection that a listening host has accepted: a transport for one attempt.
+///
+/// The first open() takes the connection, which is up already; what has arrived meanwhile follows.
+/// Every later one is closed at once, for good. Not opened, its destructor breaks it off.
+///
+/// Models:        TransportLike.
+/// Thread safety: the world's thread.
+class Accepted {
+public:
+    using message_type = Bytes;
+
+    explicit Accepted(Ref<detail::Channel> channel) noexcept : channel_{std::move(channel)} {}
+    Accepted(Accepted&&) noexcept = default;
+    Accepted& operator=(Accepted&&) = delete;
+    ~Accepted() {
+        if (channel_) channel_->abort(side);
+    }
+
+    [[nodiscard]] Connection open(const Link<Bytes>& link) {
+        if (!channel_) link.closed(Failure{.cause = Cause::permanent});
+        return Connection{std::exchange(channel_, {}), side, link};
+    }
+
+    /// The host that has dialled.   Pre: not opened yet.
+    [[nodiscard]] std::string_view peer() const noexcept {
+        BELAY_PRECONDITION(static_cast<bool>(channel_), "Accepted::peer: must not be opened yet");
+        return channel_->end(0).station->name;
+    }
+
+private:
+    static constexpr int side = 1;
+    Ref<detail::Channel> channel_;
+};
+
+static_assert(TransportLike<Accepted>);
+
+}  // namespace belay::inline BELAY_ABI::sim

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sim/clock.hpp
+/// sim::Clock: the time of a simulated world, for parts that ask a clock.
+#pragma once
+
+#include <belay/core/clock_like.hpp>
+#include <belay/sim/detail/engine.hpp>
+
+namespace belay::inline BELAY_ABI::sim {
+
+/// A copyable reference to the time of a world, which must outlive it.
+///
+/// Models:        ClockLike.
+/// Thread safety: the world's thread.
+class Clock {
+public:
+    explicit Clock(const detail::Engine& engine) noexcept : engine_{&engine} {}
+    [[nodiscard]] Instant now() const noexcept { return engine_->now(); }
+
+private:
+    const detail::Engine* engine_;
+};
+
+static_assert(ClockLike<Clock>);
+
+}  // namespace belay::inline BELAY_ABI::sim

@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sim/detail/channel.hpp
+/// Channel: one simulated connection, from its dialling until both kernels have forgotten it.
+#pragma once
+
+#include <system_error>  // std::errc
+
+#include <belay/core/crc32c.hpp>
+#include <belay/link/link_errc.hpp>
+#include <belay/sim/detail/segment.hpp>
+
+namespace belay::inline BELAY_ABI::sim::detail {
+
+/// A connection between two hosts, modelled on TCP with whole messages.
+///
+/// Ends are numbered: 0 has dialled, 1 was dialled; `pipe_[i]` is what end i sends. All chance
+/// comes from the connection's own generators, so that what happens elsewhere does not change it.
+/// No user code runs in here but a listener's, and that last.
+class Channel : public Counted {
+public:
+    Channel(Fabric& fabric, Station& from, Station& to, std::uint16_t port, std::uint64_t key)
+        : fabric_{&fabric}, port_{port} {
+        end_[0].station = &from;
+        end_[1].station = &to;
+        for (int i = 0; i < 2; ++i) {
+            pipe_[i].channel = this;
+            pipe_[i].from = i;
+            pipe_[i].bits = Random{Seed{mix(key, static_cast<std::uint64_t>(i))}};
+            pipe_[i].blocked = fabric.blocked(from, to);
+        }
+        end_[0].exists = true;
+        note(Mark::dial, 0, port);
+        push(0, SegmentKind::syn);
+    }
+
+    // ---- for the process at one end ------------------------------------------------------------
+
+    /// The process hears of the connection through `link` from now on.
+    void attach(int side, const Link<Bytes>& link) {
+        End& e = end_[side];
+        if (!e.exists) return static_cast<void>(link.closed(reset_failure(e)));
+        e.link = link;
+        e.attached = true;
+        if (e.up) link.opened();
+        read(side);
+    }
+    [[nodiscard]] SendResult send(int side, const Bytes& message) {
+        End& e = end_[side];
+        Pipe& out = pipe_[side];
+        if (!can_send(e)) return SendResult::down;
+        const std::size_t cost = cost_of(message);
+        if (out.unread_bytes != 0 && out.unread_bytes + cost > fabric_->window_bytes) {
+            e.starved = true;
+            return SendResult::busy;
+        }
+        note(Mark::send, side, std::uint64_t{crc32c(message)} << 32 | message.size());
+        if (cut_) return SendResult::sent;
+        out.unread_bytes += cost;
+        push(side, SegmentKind::data, message);
+        if (fabric_->cut_one_in != 0 && uniform_upto(out.bits, fabric_->cut_one_in - 1) == 0) cut();
+        return SendResult::sent;
+    }
+    void ping(int side) {
+        if (!can_send(end_[side]) || cut_) return;
+        if (!std::exchange(pipe_[side].ping_unread, true)) push(side, SegmentKind::ping);
+    }
+    /// The machine has room again.
+    void resume_reading(int side) {
+        end_[side].full = false;
+        read(side);
+    }
+    /// Says goodbye behind everything that was sent.
+    void close(int side) {
+        End& e = end_[side];
+        if (!can_send(e)) return;
+        e.closing = true;
+        if (!cut_) push(side, SegmentKind::fin);
+    }
+    /// The process lets go, or dies: its socket is gone at once. What was on the way still arrives,
+    /// all of it or a part from the front; then the other end learns of the end. In a partition it
+    /// learns nothing.
+    void abort(int side) {
+        End& e = end_[side];
+        Pipe& out = pipe_[side];
+        e.attached = false;
+        e.link = {};
+        e.inbox.clear();
+        if (!std::exchange(e.exists, false) || fabric_ == nullptr) return;
+        note(Mark::hang_up, side, 0);
+        if (cut_) return;  // the other end's reset is under way
+        if (out.blocked) {
+            out.flying.clear();
+        } else if (e.fin_seen) {
+            if (!e.closing) push(side, SegmentKind::fin);
+        } else if (!e.ended) {
+            keep_front(out.flying, out.bits);
+            push(side, SegmentKind::reset);
+        }
+    }
+    /// The process runs (again): it reads what its kernel has kept.
+    void read(int side) {
+        End& e = end_[side];
+        while (e.attached && !e.full && !e.station->frozen && !e.inbox.empty()) {
+            if (!report(side, e.inbox[0])) return;
+            static_cast<void>(e.inbox.pop());
+        }
+    }
+    /// The process at a host takes the connections that its kernel has completed.
+    static void accept_all(Engine& engine, Station& station) {
+        for (auto& [port, listener] : station.listeners) {
+            while (!listener.backlog.empty() && !station.frozen) {
+                Ref<Channel> next = std::move(listener.backlog.front());
+                listener.backlog.erase(listener.backlog.begin());
+                const Engine::Inside inside{engine};
+                listener.on_accept(std::move(next));
+            }
+        }
+    }
+
+    // ---- for the network -----------------------------------------------------------------------
+
+    /// The connection breaks on the way: both ends see a reset, after a part of what was flying.
+    void cut() {
+        if (std::exchange(cut_, true)) return;
+        note(Mark::cut, 0, 0);
+        for (Pipe& p : pipe_) {
+            keep_front(p.flying, p.bits);
+            push(p.from, SegmentKind::reset);
+        }
+    }
+    /// One end breaks, and the other is told nothing.
+    void vanish(int side) {
+        End& e = end_[side];
+        if (!std::exchange(e.exists, false)) return;
+        note(Mark::cut, side, 1);
+        pipe_[side].flying.clear();
+        keep_front(e.inbox, pipe_[side].bits);
+        e.inbox.push({SegmentKind::reset, fabric_->engine.now(), {}});
+        e.ended = true;
+        read(side);
+    }
+    void block() noexcept {
+        for (Pipe& p : pipe_) {
+            p.blocked = true;
+            // What the dead have sent is sent by nobody again.
+            if (!end_[p.from].exists && !cut_) p.flying.clear();
+        }
+    }
+    void unblock() {
+        for (Pipe& p : pipe_) {
+            const End& other = end_[1 - p.from];
+            p.blocked = false;
+            p.held_until = after(fabric_->engine.now(), fabric_->draw_latency(p.bits));
+            const bool owing = end_[p.from].owes_reset && other.exists && !other.ended;
+            if (owing) push(p.from, SegmentKind::reset);
+            schedule(p);
+        }
+    }
+    /// The world is gone; the processes may keep what they hold.
+    void orphan() noexcept { fabric_ = nullptr; }
+
+    /// Whether nothing can happen here any more.
+    [[nodiscard]] bool over() const noexcept {
+        const auto empty = [](const Pipe& p) { return !p.scheduled && p.flying.empty(); };
+        return !end_[0].exists && !end_[1].exists && empty(pipe_[0]) && empty(pipe_[1]);
+    }
+    [[nodiscard]] bool blocked() const noexcept { return pipe_[0].blocked; }
+    [[nodiscard]] const End& end(int side) const noexcept { return end_[side]; }
+
+private:
+    // What a message takes of the window beyond its bytes, so that empty ones are bounded too.
+    static constexpr std::size_t overhead_bytes = 16;
+    static constexpr std::size_t backlog_max = 128;
+
+    static std::size_t cost_of(const Bytes& message) noexcept {
+        return message.size() + overhead_bytes;
+    }
+    static Failure reset_failure(const End& e) noexcept {
+        return Failure::from(std::make_error_code(e.up ? std::errc::connection_reset
+                                                       : std::errc::connection_refused));
+    }
+    [[nodiscard]] bool can_send(const End& e) const noexcept {
+        return fabric_ != nullptr && e.exists && e.up && !e.closing && !e.ended;
+    }
+    void note(Mark mark, int side, std::uint64_t facts) noexcept {
+        fabric_->engine.note(mark, end_[side].station->index, facts);
+    }
+
+    void push(int from, SegmentKind kind, Bytes bytes = {}) {
+        Pipe& p = pipe_[from];
+        const Instant due = after(fabric_->engine.now(), fabric_->draw_latency(p.bits));
+        p.last_due = std::max(p.last_due, due);
+        p.flying.push({kind, p.last_due, std::move(bytes)});
+        schedule(p);
+    }
+    void schedule(Pipe& p) {
+        if (p.scheduled || p.blocked || p.flying.empty()) return;
+        p.scheduled = true;
+        fabric_->engine.add(std::max(p.flying[0].due, p.held_until), &Channel::pump, &p);
+    }
+    static void pump(void* object) {
+        Pipe& p = *static_cast<Pipe*>(object);
+        Channel& c = *p.channel;
+        p.scheduled = false;
+        if (p.blocked || p.flying.empty()) return;
+        if (std::max(p.flying[0].due, p.held_until) > c.fabric_->engine.now()) {
+            return c.schedule(p);
+        }
+        Segment s = p.flying.pop();
+        c.schedule(p);
+        c.arrive(1 - p.from, std::move(s));
+    }
+
+    void arrive(int side, Segment s) {
+        End& e = end_[side];
+        note(Mark::arrive, side, static_cast<std::uint64_t>(s.kind) << 32 | s.bytes.size());
+        if (s.kind == SegmentKind::syn) return accept();
+        if (!e.exists) return answer_for_nobody(side, s.kind);
+        if (s.kind == SegmentKind::reset) {
+            if (std::exchange(e.ended, true)) return;
+            keep_front(e.inbox, pipe_[1 - side].bits);
+        }
+        e.inbox.push(std::move(s));
+        read(side);
+    }
+    /// A kernel answers for a socket that it does not know, but never to a reset.
+    void answer_for_nobody(int side, SegmentKind kind) {
+        if (kind == SegmentKind::reset || !end_[1 - side].exists) return;
+        if (!std::exchange(end_[side].owes_reset, true)) push(side, SegmentKind::reset);
+    }
+    /// Somebody knocks at end 1.
+    void accept() {
+        const Ref<Channel> alive = Ref<Channel>::share(this);
+        Station& s = *end_[1].station;
+        const auto listener = s.listeners.find(port_);
+        if (!s.alive || s.refuses || listener == s.listeners.end() ||
+            listener->second.backlog.size() >= backlog_max) {
+            note(Mark::refuse, 1, port_);
+            return answer_for_nobody(1, SegmentKind::syn);
+        }
+        note(Mark::accept, 1, port_);
+        end_[1].exists = end_[1].up = true;
+        push(1, SegmentKind::ack);
+        listener->second.backlog.push_back(alive);
+        accept_all(fabric_->engine, s);
+    }
+
+    /// Tells the machine.   Returns: false if it has no room, and the segment stays.
+    bool report(int side, Segment& s) {
+        End& e = end_[side];
+        Pipe& in = pipe_[1 - side];
+        switch (s.kind) {
+            case SegmentKind::ack:
+                e.up = true;
+                e.link.opened();
+                return true;
+            case SegmentKind::data: {
+                const std::size_t cost = cost_of(s.bytes);
+                e.full = e.link.received(std::move(s.bytes)) == Post::full;
+                if (!e.full) free_window(side, cost);
+                return !e.full;
+            }
+            case SegmentKind::ping:
+                in.ping_unread = false;
+                if (can_send(e) && !cut_) push(side, SegmentKind::pong);
+                e.link.pong();
+                return true;
+            case SegmentKind::pong:
+                e.link.pong();
+                return true;
+            case SegmentKind::window:
+                in.window_unread = false;
+                if (std::exchange(e.starved, false)) e.link.writable();
+                return true;
+            case SegmentKind::fin:
+                e.fin_seen = e.ended = true;
+                e.link.closed(failure_of(LinkErrc::closed_by_peer));
+                return true;
+            default:
+                e.link.closed(reset_failure(e));
+                return true;
+        }
+    }
+    /// The process has read: its peer may send again, if it waits for that.
+    void free_window(int side, std::size_t cost) {
+        const std::size_t unread = pipe_[1 - side].unread_bytes -= cost;
+        if (!end_[1 - side].starved || unread > fabric_->window_bytes / 2) return;
+        if (!end_[side].exists || cut_) return;
+        if (!std::exchange(pipe_[side].window_unread, true)) push(side, SegmentKind::window);
+    }
+
+    Fabric* fabric_;
+    const std::uint16_t port_;
+    bool cut_ = false;
+    End end_[2];
+    Pipe pipe_[2];
+};
+
+}  // namespace belay::inline BELAY_ABI::sim::detail

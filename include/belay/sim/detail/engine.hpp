@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sim/detail/engine.hpp
+/// Engine: virtual time, and everything that happens in it.
+#pragma once
+
+#include <algorithm>  // std::min, std::max, std::find
+#include <deque>      // std::deque
+#include <utility>    // std::move
+#include <vector>     // std::vector
+
+#include <belay/core/machine_like.hpp>
+#include <belay/sim/detail/agenda.hpp>
+#include <belay/sim/detail/function.hpp>
+#include <belay/sim/detail/timers.hpp>
+#include <belay/sim/detail/trace.hpp>
+
+namespace belay::inline BELAY_ABI::sim::detail {
+
+/// Runs events and machines in the order of their times.
+///
+/// At one instant all events come before any machine, and machines go by their deadlines, then by
+/// the order of attaching. Deadlines are read again only after a turn, a wake or a touch.
+///
+/// Thread safety: one thread.
+class Engine {
+public:
+    Engine(Seed from, std::uint32_t extra_turns_one_in) noexcept
+        : seed{from},
+          extra_turns_one_in_{extra_turns_one_in},
+          extra_{Seed{mix(from.value, hash_of("extra turns"))}} {}
+    Engine(const Engine&) = delete;
+    Engine& operator=(const Engine&) = delete;
+    ~Engine() {
+        for (Attached* const a : machines_) a->engine = nullptr;
+    }
+
+    // ---- events --------------------------------------------------------------------------------
+
+    void add(Instant time, void (*run)(void*), void* object) {
+        agenda_.add(std::max(time, now_), run, object);
+    }
+    /// `owner` is the host that the function belongs to, or null.
+    template <class F>
+    void call_at(Instant time, const void* owner, F&& f) {
+        if (free_.empty()) {
+            slots_.emplace_back();
+            free_.push_back(&slots_.back());
+        }
+        Slot& slot = *free_.back();
+        slot.function = Function<void()>{std::forward<F>(f)};
+        slot.owner = owner;
+        slot.engine = this;
+        free_.pop_back();
+        add(time, &Engine::run_slot, &slot);
+    }
+    /// Destroys the functions of a host before they have run.
+    void drop_calls(const void* owner) noexcept {
+        // By index: what is destroyed may add functions of its own.
+        for (std::size_t i = 0; i < slots_.size(); ++i) {
+            if (slots_[i].owner == owner) slots_[i].function.reset();
+        }
+    }
+
+    // ---- machines ------------------------------------------------------------------------------
+
+    template <MachineLike M>
+    void attach(M& machine, const void* owner, Seed machine_seed, bool frozen) {
+        static constexpr WakeOps ops{&touch, &touch, &now_of, &detach, &destroy};
+        auto* const a = new Attached{ops};
+        WakeHandle handle = WakeHandle::adopt(a);
+        a->engine = this;
+        a->machine = &machine;
+        a->deadline = [](const void* m) noexcept { return static_cast<const M*>(m)->deadline(); };
+        a->advance = [](void* m, Instant now) { static_cast<M*>(m)->advance(now); };
+        a->owner = owner;
+        a->order = next_order_++;
+        a->frozen = frozen;
+        machines_.push_back(a);
+        machine.attach(Waker{handle, machine_seed});
+        if (a->engine != nullptr) refresh(*a);
+    }
+    /// The machines of a host stand still, or go on.
+    void freeze(const void* owner, bool frozen) {
+        for (Attached* const a : machines_) {
+            if (a->owner != owner) continue;
+            a->frozen = frozen;
+            refresh(*a);
+        }
+    }
+    /// The process of a host is gone: its machines never run again.
+    void forget(const void* owner) noexcept {
+        for (std::size_t i = machines_.size(); i-- != 0;) {
+            if (machines_[i]->owner == owner) remove(*machines_[i]);
+        }
+    }
+
+    // ---- running -------------------------------------------------------------------------------
+
+    /// Runs the first event or turn that is due until `end`.   Returns: whether there was one.
+    bool step(Instant end) {
+        read_deadlines();
+        const Instant event = agenda_.next();
+        const Instant timer = timers_.next();
+        const Instant next = std::min(event, timer);
+        if (next == never || next > end) return false;
+        if (next > now_) {
+            at_this_instant_ = 0;
+            if (extra_turns_one_in_ != 0 && take_extra_turn(next)) return true;
+            now_ = next;
+        }
+        ++events_;
+        BELAY_PRECONDITION(++at_this_instant_ <= events_per_instant_max,
+                           "World: time must go on; a deadline must move after advance");
+        if (event <= timer) {
+            const Appointment first = agenda_.pop();
+            first.run(first.object);
+        } else {
+            turn(timers_.front());
+        }
+        return true;
+    }
+    /// Pre: nothing is due before `time`.
+    void move_to(Instant time) noexcept { now_ = std::max(now_, time); }
+
+    /// Whether nothing is ever going to happen again.
+    [[nodiscard]] bool idle() {
+        read_deadlines();
+        return agenda_.next() == never && timers_.next() == never;
+    }
+    [[nodiscard]] Instant now() const noexcept { return now_; }
+    [[nodiscard]] std::uint64_t events() const noexcept { return events_; }
+
+    /// Marks that code of a host is on the stack: what would destroy it has to wait.
+    struct [[nodiscard]] Inside {
+        explicit Inside(Engine& e) noexcept : engine{e} { ++engine.inside_; }
+        Inside(const Inside&) = delete;
+        Inside& operator=(const Inside&) = delete;
+        ~Inside() { --engine.inside_; }
+        Engine& engine;
+    };
+    [[nodiscard]] bool inside() const noexcept { return inside_ != 0; }
+
+    void note(Mark mark, std::uint32_t host, std::uint64_t facts = 0) noexcept {
+        trace_.note(now_, mark, host, facts);
+    }
+    [[nodiscard]] std::uint64_t hash() const noexcept { return trace_.hash(); }
+
+    const Seed seed;
+
+private:
+    struct Slot {
+        Function<void()> function;
+        const void* owner = nullptr;
+        Engine* engine = nullptr;
+    };
+
+    static void run_slot(void* object) {
+        Slot& slot = *static_cast<Slot*>(object);
+        Function<void()> function = std::move(slot.function);
+        slot.owner = nullptr;
+        slot.engine->free_.push_back(&slot);
+        if (function) function();
+    }
+
+    static void touch(WakeNode& node) noexcept {
+        auto& a = static_cast<Attached&>(node);
+        if (a.engine != nullptr) a.engine->refresh(a);
+    }
+    static Instant now_of(WakeNode& node) noexcept {
+        const auto& a = static_cast<const Attached&>(node);
+        return a.engine != nullptr ? a.engine->now_ : always;
+    }
+    static void detach(WakeNode& node) noexcept {
+        auto& a = static_cast<Attached&>(node);
+        if (a.engine != nullptr) a.engine->remove(a);
+    }
+    static void destroy(WakeNode* node) noexcept { delete static_cast<Attached*>(node); }
+
+    void refresh(Attached& a) {
+        if (std::exchange(a.stale, true)) return;
+        stale_.push_back(&a);
+    }
+    void remove(Attached& a) noexcept {
+        timers_.remove(a);
+        if (a.stale) std::erase(stale_, &a);
+        std::erase(machines_, &a);
+        if (running_ == &a) running_ = nullptr;
+        a.engine = nullptr;
+        a.stale = false;
+    }
+    void read_deadlines() {
+        for (Attached* const a : stale_) {
+            a->stale = false;
+            const Instant due = a->frozen ? never : a->deadline(a->machine);
+            timers_.set(*a, due == never ? never : std::max(due, now_));
+        }
+        stale_.clear();
+    }
+    void turn(Attached& a) {
+        // The machine may destroy itself, and its entry with it; what it throws leaves the world.
+        struct Running {
+            Engine& engine;
+            ~Running() {
+                if (Attached* const left = std::exchange(engine.running_, nullptr)) {
+                    engine.refresh(*left);
+                }
+            }
+        };
+        const Inside inside{*this};
+        running_ = &a;
+        const Running running{*this};
+        a.advance(a.machine, now_);
+    }
+    /// Lets a machine run too early, between two instants: it must not notice.
+    bool take_extra_turn(Instant next) {
+        if (machines_.empty() || extra_() % extra_turns_one_in_ != 0) return false;
+        const Duration gap = elapsed(now_, next);
+        Attached& a = *machines_[uniform_upto(extra_, machines_.size() - 1)];
+        if (a.frozen || gap <= Duration{1}) return false;
+        now_ += Duration{1} + Duration{static_cast<std::int64_t>(uniform_upto(
+                                  extra_, static_cast<std::uint64_t>(gap.count() - 2)))};
+        turn(a);
+        return true;
+    }
+
+    static constexpr std::uint64_t events_per_instant_max = 10'000'000;
+
+    const std::uint32_t extra_turns_one_in_;
+    Random extra_;
+    Trace trace_;
+    Instant now_{};
+    std::uint64_t events_ = 0;
+    std::uint64_t at_this_instant_ = 0;
+    int inside_ = 0;
+    Agenda agenda_;
+    std::deque<Slot> slots_;
+    std::vector<Slot*> free_;
+    Timers timers_;
+    std::vector<Attached*> machines_;
+    std::vector<Attached*> stale_;
+    Attached* running_ = nullptr;
+    std::uint64_t next_order_ = 0;
+};
+
+}  // namespace belay::inline BELAY_ABI::sim::detail

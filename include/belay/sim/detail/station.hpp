@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sim/detail/station.hpp
+/// Station and Fabric: what hosts and the network know of each other.
+#pragma once
+
+#include <map>          // std::map
+#include <string>       // std::string
+#include <string_view>  // std::string_view
+#include <utility>      // std::move
+#include <vector>       // std::vector
+
+#include <belay/core/intrusive.hpp>
+#include <belay/sim/detail/engine.hpp>
+
+namespace belay::inline BELAY_ABI::sim::detail {
+
+class Channel;
+
+/// The kernel of a host, as far as it has to do with sockets; it goes on while the process is
+/// frozen.
+struct Station {
+    struct Listener {
+        // A connection that the kernel has completed and the process has not seen yet.
+        std::vector<Ref<Channel>> backlog;
+        Function<void(Ref<Channel>)> on_accept;
+    };
+
+    std::string name;
+    std::uint32_t index = 0;
+    bool alive = false;
+    bool frozen = false;
+    bool refuses = false;
+    std::uint64_t dials = 0;
+    std::map<std::uint16_t, Listener> listeners;
+};
+
+/// The state of the network.
+struct Fabric {
+    explicit Fabric(Engine& e) noexcept : engine{e} {}
+
+    Engine& engine;
+    std::vector<Station*> stations;
+    std::vector<Ref<Channel>> channels;
+    static constexpr std::size_t sweep_min = 32;
+    std::size_t sweep_at = sweep_min;  // so many channels are worth looking for dead ones
+    std::vector<std::pair<std::uint32_t, std::uint32_t>> partitions;
+    Duration latency_min = std::chrono::milliseconds{1};
+    Duration latency_max = std::chrono::milliseconds{5};
+    std::size_t window_bytes = 64 * 1024;
+    std::uint64_t cut_one_in = 0;
+
+    [[nodiscard]] Duration draw_latency(Random& bits) const noexcept {
+        const auto spread = static_cast<std::uint64_t>((latency_max - latency_min).count());
+        return latency_min + Duration{static_cast<std::int64_t>(uniform_upto(bits, spread))};
+    }
+    [[nodiscard]] Station* find(std::string_view name) const noexcept {
+        for (Station* const s : stations) {
+            if (s->name == name) return s;
+        }
+        return nullptr;
+    }
+    [[nodiscard]] bool blocked(const Station& a, const Station& b) const noexcept {
+        for (const auto& [x, y] : partitions) {
+            if ((x == a.index && y == b.index) || (x == b.index && y == a.index)) return true;
+        }
+        return false;
+    }
+};
+
+}  // namespace belay::inline BELAY_ABI::sim::detail

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sim/detail/timers.hpp
+/// Attached and Timers: the machines of a world, by their deadlines.
+#pragma once
+
+#include <cstddef>  // std::size_t
+#include <cstdint>  // std::uint64_t
+#include <vector>   // std::vector
+
+#include <belay/core/waker.hpp>
+
+namespace belay::inline BELAY_ABI::sim::detail {
+
+class Engine;
+
+/// The world's entry for one machine.
+struct Attached : WakeNode {
+    using WakeNode::WakeNode;
+
+    static constexpr std::size_t nowhere = ~std::size_t{0};
+
+    Engine* engine = nullptr;  // null: the machine or its process is gone, or the world is
+    void* machine = nullptr;
+    Instant (*deadline)(const void*) noexcept = nullptr;
+    void (*advance)(void*, Instant) = nullptr;
+    const void* owner = nullptr;  // the host that it runs on
+    std::uint64_t order = 0;
+    Instant due = never;
+    std::size_t place = nowhere;  // in Timers
+    bool stale = false;           // its deadline is to be read again
+    bool frozen = false;
+};
+
+/// A binary heap of machines whose entries know their places, so that a deadline that moves costs
+/// O(log n) and leaves nothing behind. Equal deadlines go by the order of attaching.
+class Timers {
+public:
+    [[nodiscard]] Instant next() const noexcept {
+        return heap_.empty() ? never : heap_.front()->due;
+    }
+    /// Pre: next() != never.
+    [[nodiscard]] Attached& front() const noexcept { return *heap_.front(); }
+
+    /// Files a machine under a deadline; under `never` it is not kept.
+    void set(Attached& a, Instant due) {
+        if (due == never) return remove(a);
+        const bool earlier = due < a.due;
+        a.due = due;
+        if (a.place == Attached::nowhere) {
+            a.place = heap_.size();
+            heap_.push_back(&a);
+            rise(a.place);
+        } else if (earlier) {
+            rise(a.place);
+        } else {
+            sink(a.place);
+        }
+    }
+    void remove(Attached& a) noexcept {
+        const std::size_t hole = a.place;
+        if (hole == Attached::nowhere) return;
+        a.place = Attached::nowhere;
+        a.due = never;
+        Attached* const last = heap_.back();
+        heap_.pop_back();
+        if (last == &a) return;
+        put(hole, last);
+        rise(hole);
+        sink(last->place);
+    }
+
+private:
+    static bool before(const Attached& a, const Attached& b) noexcept {
+        return a.due != b.due ? a.due < b.due : a.order < b.order;
+    }
+    void put(std::size_t at, Attached* a) noexcept {
+        heap_[at] = a;
+        a->place = at;
+    }
+    void rise(std::size_t at) noexcept {
+        Attached* const a = heap_[at];
+        while (at != 0 && before(*a, *heap_[(at - 1) / 2])) {
+            put(at, heap_[(at - 1) / 2]);
+            at = (at - 1) / 2;
+        }
+        put(at, a);
+    }
+    void sink(std::size_t at) noexcept {
+        Attached* const a = heap_[at];
+        for (std::size_t child = 2 * at + 1; child < heap_.size(); child = 2 * at + 1) {
+            if (child + 1 < heap_.size() && before(*heap_[child + 1], *heap_[child])) ++child;
+            if (!before(*heap_[child], *a)) break;
+            put(at, heap_[child]);
+            at = child;
+        }
+        put(at, a);
+    }
+
+    std::vector<Attached*> heap_;
+};
+
+}  // namespace belay::inline BELAY_ABI::sim::detail

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sim/detail/trace.hpp
+/// Trace: the history of a world as one number.
+#pragma once
+
+#include <cstdint>      // std::uint64_t
+#include <string_view>  // std::string_view
+
+#include <belay/core/instant.hpp>
+#include <belay/core/random.hpp>
+
+namespace belay::inline BELAY_ABI::sim::detail {
+
+/// What a line of the history says. Values are part of every hash: append, never renumber.
+enum class Mark : std::uint8_t {
+    function = 1,
+    start = 2,
+    kill = 3,
+    pause = 4,
+    resume = 5,
+    dial = 6,
+    send = 7,
+    arrive = 8,
+    accept = 9,
+    refuse = 10,
+    hang_up = 11,
+    cut = 12,
+    block = 13,
+    unblock = 14
+};
+
+/// The host of what belongs to none.
+inline constexpr std::uint32_t nobody = 0xFFFFFF;
+
+/// Mixes the parts of a seed; the order of the parts counts.
+[[nodiscard]] constexpr std::uint64_t mix(std::uint64_t a, std::uint64_t b) noexcept {
+    return belay::detail::mix64(belay::detail::mix64(a) + 0x9E3779B97F4A7C15U * (b + 1));
+}
+
+/// A name as a part of a seed.   Source: FNV-1a, 64 bits.
+[[nodiscard]] constexpr std::uint64_t hash_of(std::string_view name) noexcept {
+    std::uint64_t h = 0xCBF29CE484222325U;
+    for (const char c : name) h = (h ^ static_cast<unsigned char>(c)) * 0x100000001B3U;
+    return h;
+}
+
+/// Hashes what happens, in order; equal on every compiler, for it sees integers only.
+class Trace {
+public:
+    void note(Instant now, Mark mark, std::uint32_t host, std::uint64_t facts) noexcept {
+        const auto time = static_cast<std::uint64_t>(now.time_since_epoch().count());
+        const std::uint64_t what = std::uint64_t{host} << 8 | static_cast<std::uint64_t>(mark);
+        hash_ = belay::detail::mix64(hash_ + time * 0x9E3779B97F4A7C15U);
+        hash_ = belay::detail::mix64(hash_ + mix(what, facts));
+    }
+    [[nodiscard]] std::uint64_t hash() const noexcept { return hash_; }
+
+private:
+    std::uint64_t hash_ = 0x62656C6179U;
+};
+
+}  // namespace belay::inline BELAY_ABI::sim::detail

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sim/host.hpp
+/// sim::Host: a simulated computer: one process that comes and goes, and a disk that stays.
+#pragma once
+
+#include <memory>       // std::unique_ptr
+#include <string_view>  // std::string_view
+#include <type_traits>  // std::is_void_v
+#include <utility>      // std::move, std::forward
+#include <vector>       // std::vector
+
+#include <belay/sim/accepted.hpp>
+#include <belay/sim/clock.hpp>
+#include <belay/sim/disk.hpp>
+
+namespace belay::inline BELAY_ABI::sim {
+
+namespace detail {
+/// Its address names a type, without RTTI.
+template <class T>
+inline constexpr char type_name = 0;
+}  // namespace detail
+
+/// A computer of a simulated world, and the driver of the machines on it. Made by World::host.
+///
+/// Its process is whatever the factory has returned, with the machines, functions and listeners
+/// that it brought here. All of that ends when the host is killed; the disk stays. A function or
+/// listener runs as an event of its own; what it throws leaves the world's `run_...`.
+///
+/// Thread safety: the world's thread.
+class Host {
+public:
+    Host(const Host&) = delete;
+    Host& operator=(const Host&) = delete;
+
+    // ---- for the process -----------------------------------------------------------------------
+
+    /// Runs a machine until it is destroyed, or this process is. Its random bits follow from the
+    /// world's seed, the host's name, how often it was started, and the number of the machine.
+    template <MachineLike M>
+    void attach(M& machine) {
+        BELAY_PRECONDITION(station_.alive, "Host::attach: the host must be alive");
+        const std::uint64_t key = detail::mix(process_key(), next_machine_++);
+        engine().attach(machine, this, Seed{key}, station_.frozen);
+    }
+    /// Calls `f` after what is happening at this instant; never, if the process dies before.
+    template <class F>
+    void post(F&& f) {
+        after(Duration::zero(), std::forward<F>(f));
+    }
+    /// Calls `f` in `d` from now; later, if the process is frozen then; never, if it dies before.
+    /// Pre: d >= 0ns.
+    template <class F>
+    void after(Duration d, F&& f) {
+        if (!station_.alive) return;
+        engine().call_at(belay::after(engine().now(), d), this,
+                         [this, g = std::decay_t<F>(std::forward<F>(f))]() mutable {
+                             if (station_.frozen) {
+                                 stalled_.emplace_back(std::move(g));
+                             } else {
+                                 call(g);
+                             }
+                         });
+    }
+    /// Calls `on_accept(sim::Accepted)` for every connection to `port`.
+    /// Pre: nothing listens on `port`.
+    template <class F>
+    void listen(std::uint16_t port, F&& on_accept) {
+        if (!station_.alive) return;
+        detail::Station::Listener& listener = station_.listeners[port];
+        BELAY_PRECONDITION(!listener.on_accept, "Host::listen: the port must be free");
+        listener.on_accept = [g = std::decay_t<F>(std::forward<F>(on_accept))](
+                                 Ref<detail::Channel> c) mutable { g(Accepted{std::move(c)}); };
+    }
+    /// The disk. It survives the process, which loses in part what it has not synced.
+    [[nodiscard]] Disk& disk() noexcept { return disk_; }
+    [[nodiscard]] Clock clock() const noexcept { return Clock{fabric_.engine}; }
+    [[nodiscard]] Instant now() const noexcept { return fabric_.engine.now(); }
+
+    // ---- for tests -----------------------------------------------------------------------------
+
+    [[nodiscard]] std::string_view name() const noexcept { return station_.name; }
+    [[nodiscard]] bool alive() const noexcept { return station_.alive; }
+    [[nodiscard]] bool paused() const noexcept { return station_.frozen; }
+    /// How often the process was started.
+    [[nodiscard]] std::uint64_t starts() const noexcept { return starts_; }
+    /// The living process, if the factory returned a `T` or a smart pointer to one; else null.
+    template <class T>
+    [[nodiscard]] T* process() noexcept {
+        return process_.type == &detail::type_name<T> ? static_cast<T*>(process_.object) : nullptr;
+    }
+
+private:
+    friend class Network;
+    friend class Tcp;
+    friend class World;
+
+    /// What the factory returned.
+    struct Process {
+        std::unique_ptr<void, void (*)(void*)> owner{nullptr, [](void*) {}};
+        void* object = nullptr;
+        const void* type = nullptr;
+    };
+
+    template <class F>
+    Host(detail::Fabric& fabric, std::string_view name, std::uint32_t index, F&& factory)
+        : fabric_{fabric}, factory_{[g = std::decay_t<F>(std::forward<F>(factory))](
+                               Host& h) mutable { h.make_process(g); }} {
+        station_.name = name;
+        station_.index = index;
+    }
+
+    template <class F>
+    void make_process(F& factory) {
+        using R = decltype(factory(*this));
+        if constexpr (std::is_void_v<R>) {
+            factory(*this);
+        } else {
+            auto* const made = new R(factory(*this));
+            process_.owner = {made, [](void* p) { delete static_cast<R*>(p); }};
+            if constexpr (requires { typename R::element_type; made->get(); }) {
+                process_.object = made->get();
+                process_.type = &detail::type_name<typename R::element_type>;
+            } else {
+                process_.object = made;
+                process_.type = &detail::type_name<R>;
+            }
+        }
+    }
+
+    void start() {
+        if (station_.alive) return;
+        engine().note(detail::Mark::start, station_.index, ++starts_);
+        station_.alive = true;
+        next_machine_ = 0;
+        const detail::Engine::Inside inside{engine()};
+        factory_(*this);
+    }
+    void kill() {
+        if (!station_.alive) return;
+        engine().note(detail::Mark::kill, station_.index);
+        // The power goes first: a destructor makes nothing durable any more, and says no goodbye.
+        disk_.crash(Random{Seed{detail::mix(process_key(), detail::hash_of("crash"))}});
+        end_process();
+    }
+    void end_process() {
+        const detail::Engine::Inside inside{engine()};
+        station_.alive = station_.frozen = false;
+        for (const Ref<detail::Channel>& c : fabric_.channels) {
+            for (int side = 0; side < 2; ++side) {
+                if (c->end(side).station == &station_) c->abort(side);
+            }
+        }
+        engine().forget(this);
+        engine().drop_calls(this);
+        stalled_.clear();
+        station_.listeners.clear();
+        process_ = {};
+    }
+    void pause() {
+        if (!station_.alive || std::exchange(station_.frozen, true)) return;
+        engine().note(detail::Mark::pause, station_.index);
+        engine().freeze(this, true);
+    }
+    void resume() {
+        if (!std::exchange(station_.frozen, false)) return;
+        engine().note(detail::Mark::resume, station_.index);
+        // What the kernel has kept comes before the timers judge.
+        for (std::size_t i = 0; i < fabric_.channels.size(); ++i) {
+            for (int side = 0; side < 2; ++side) {
+                if (fabric_.channels[i]->end(side).station == &station_) {
+                    fabric_.channels[i]->read(side);
+                }
+            }
+        }
+        for (auto& f : std::exchange(stalled_, {})) post(std::move(f));
+        engine().freeze(this, false);
+        post([this] { detail::Channel::accept_all(engine(), station_); });
+    }
+
+    template <class F>
+    void call(F& f) {
+        engine().note(detail::Mark::function, station_.index);
+        const detail::Engine::Inside inside{engine()};
+        f();
+    }
+
+    [[nodiscard]] detail::Engine& engine() noexcept { return fabric_.engine; }
+    [[nodiscard]] std::uint64_t key() const noexcept {
+        return detail::mix(fabric_.engine.seed.value, detail::hash_of(station_.name));
+    }
+    [[nodiscard]] std::uint64_t process_key() const noexcept {
+        return detail::mix(key(), starts_);
+    }
+
+    detail::Fabric& fabric_;
+    detail::Station station_;
+    Disk disk_;
+    detail::Function<void(Host&)> factory_;
+    Process process_;
+    std::vector<detail::Function<void()>> stalled_;
+    std::uint64_t starts_ = 0;
+    std::uint64_t next_machine_ = 0;
+};
+
+}  // namespace belay::inline BELAY_ABI::sim

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sim/tcp.hpp
+/// sim::Tcp: the transport that dials another host of the simulated world.
+#pragma once
+
+#include <algorithm>    // std::max
+#include <string>       // std::string
+#include <string_view>  // std::string_view
+#include <utility>      // std::move
+
+#include <belay/sim/host.hpp>
+
+namespace belay::inline BELAY_ABI::sim {
+
+/// Connections from a host to a port of another, named as in a name service.
+///
+/// Nobody listening there is `refused`, after a round trip; so is an unknown name, at once. In a
+/// partition nothing is reported: the attempt's own limit ends it, or the partition does.
+///
+/// Models:        TransportLike.
+/// Thread safety: the world's thread.
+class Tcp {
+public:
+    using message_type = Bytes;
+
+    /// `host` is where the process runs, and must outlive the transport.
+    Tcp(Host& host, std::string_view peer, std::uint16_t port)
+        : host_{&host}, peer_{peer}, port_{port} {}
+
+    [[nodiscard]] Connection open(const Link<Bytes>& link) {
+        return Connection{dial(link), 0, link};
+    }
+
+private:
+    Ref<detail::Channel> dial(const Link<Bytes>& link) {
+        detail::Fabric& fabric = host_->fabric_;
+        detail::Station& from = host_->station_;
+        detail::Station* const to = fabric.find(peer_);
+        if (to == nullptr || !from.alive) {
+            link.closed(Failure::from(std::make_error_code(std::errc::host_unreachable)));
+            return {};
+        }
+        if (fabric.channels.size() >= fabric.sweep_at) {
+            std::erase_if(fabric.channels,
+                          [](const Ref<detail::Channel>& c) { return c->over(); });
+            fabric.sweep_at = std::max(fabric.sweep_min, 2 * fabric.channels.size());
+        }
+        const std::uint64_t key = detail::mix(host_->key(), from.dials++);
+        fabric.channels.push_back(Ref<detail::Channel>::make(fabric, from, *to, port_, key));
+        return fabric.channels.back();
+    }
+
+    Host* host_;
+    std::string peer_;
+    std::uint16_t port_;
+};
+
+static_assert(TransportLike<Tcp>);
+
+}  // namespace belay::inline BELAY_ABI::sim

@@ -1,0 +1,428 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sync/receiver.hpp
+/// Receiver: the other end of sessions; lets each operation take effect exactly once, in order.
+#pragma once
+
+#include <algorithm>  // std::min, std::lower_bound
+#include <memory>     // std::unique_ptr
+#include <utility>    // std::move
+
+#include <belay/core/machine_like.hpp>
+#include <belay/link/served_link.hpp>
+#include <belay/sync/receiver_core.hpp>
+#include <belay/sync/session_observer.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// What a Receiver is tuned by.
+struct ReceiverOptions {
+    ReceiverLimits limits{};
+    /// A commit, and the ACK for it, may wait this long for more operations; 0 commits once a turn.
+    Duration commit_within{0};
+    /// A connection must say HELLO within this.
+    Duration hello_max = std::chrono::seconds{5};
+    /// Further connections are closed at once.
+    std::size_t connections_max = 256;
+    /// Further senders are refused.
+    std::size_t senders_max = 4096;
+    std::size_t messages_max = 64;
+    unsigned events_per_turn_max = 64;
+    Duration linger_max = std::chrono::seconds{2};
+};
+
+/// Lets everybody in: for connections that the transport has authenticated, and for tests.
+struct AllowAll {
+    /// Returns: nothing, or unauthorized or forbidden.
+    [[nodiscard]] std::error_code operator()(const Id& /*sender*/, BytesView /*token*/) const {
+        return {};
+    }
+};
+
+/// Serves sessions over connections that a listener hands it, into one ledger.
+///
+/// Of several connections of one sender only the newest is served: it fences the others, so that a
+/// frozen process that wakes up again does no harm. A connection is never answered with progress
+/// that is not durable.
+///
+/// Models:        MachineLike.
+/// Thread safety: home thread only.
+/// Source:        docs/session-protocol.md, section 5.2.
+template <TransportLike T, LedgerLike L, class O = NoObserver, class Authorize = AllowAll,
+          class Fault = NoFault>
+class Receiver {
+    static_assert(std::is_same_v<typename T::message_type, Bytes>,
+                  "Receiver: the transport must carry belay::Bytes");
+    using Core = ReceiverCore<Fault>;
+
+public:
+    explicit Receiver(L ledger, ReceiverOptions options = {}, O observer = {},
+                      Authorize authorize = {})
+        : options_{options},
+          observer_{std::move(observer)},
+          authorize_{std::move(authorize)},
+          ledger_{std::move(ledger)} {
+        static_assert(detail::observes_receiver<O, Receiver, Id, Progress, SyncErrc>(),
+                      "Receiver: the observer has none of the hooks, see docs/sync.md; use "
+                      "NoObserver for none, and std::ref for one that lives elsewhere");
+    }
+    Receiver(const Receiver&) = delete;
+    Receiver& operator=(const Receiver&) = delete;
+
+    // ---- for the driver ------------------------------------------------------------------------
+
+    void attach(Waker waker) { waker_ = std::move(waker); }
+
+    [[nodiscard]] Instant deadline() const noexcept {
+        if (!notices_.empty()) return always;
+        Instant first = commit_at_;
+        for (const auto& peer : peers_) {
+            if (peer->link.ended()) return always;
+            first = std::min({first, peer->link.deadline(), peer->hello_ends});
+        }
+        return first;
+    }
+
+    void advance(Instant now) {
+        const TurnGuard guard{line_};
+        now_ = std::max(now_, now);
+        for (std::size_t i = 0; i < peers_.size(); ++i) {
+            Peer& peer = *peers_[i];
+            peer.link.advance(now_, options_.events_per_turn_max,
+                              [&](const Bytes& message, Lane) { on_message(peer, message); });
+            if (peer.hello_ends <= now_) refuse(peer, SyncErrc::protocol, 0);
+        }
+        if (commit_at_ <= now_) commit();
+        acknowledge();
+        reap();
+        tell(guard);
+    }
+
+    // ---- commands ------------------------------------------------------------------------------
+
+    /// Takes over a connection from a listener.   Pre: attached to a driver.
+    void accept(T transport) {
+        if (peers_.size() >= options_.connections_max) return;
+        const std::uint32_t id = ++last_id_ != 0 ? last_id_ : ++last_id_;
+        peers_.push_back(std::make_unique<Peer>(std::move(transport), options_, waker_, id));
+        peers_.back()->hello_ends = after(std::max(now_, waker_.now()), options_.hello_max);
+        waker_.touch();
+    }
+
+    /// Goes on with a fresh ledger after the old one has failed.
+    void resume(L ledger) {
+        ledger_ = std::move(ledger);
+        failed_.clear();
+        senders_.clear();
+        commit_at_ = never;
+    }
+
+    /// Makes everything durable and closes all connections.
+    void stop() {
+        if (commit_at_ != never) commit();
+        acknowledge();
+        for (const auto& peer : peers_) {
+            peer->link.close(Failure{.cause = Cause::planned}, options_.linger_max);
+        }
+        waker_.touch();
+    }
+
+    // ---- observers -----------------------------------------------------------------------------
+
+    [[nodiscard]] L& ledger() noexcept { return ledger_; }
+    [[nodiscard]] auto& observer() noexcept { return detail::unwrap(observer_); }
+    [[nodiscard]] std::size_t connections() const noexcept { return peers_.size(); }
+    /// Why nobody is served; none if all is well.
+    [[nodiscard]] std::error_code failed() const noexcept { return failed_; }
+
+private:
+    enum class Phase : std::uint8_t { expecting_hello, pending, attached };
+
+    struct Peer {
+        Peer(T transport, const ReceiverOptions& o, const Waker& waker, std::uint32_t n)
+            : id{n}, link{std::move(transport), o.messages_max, waker, n} {}
+        std::uint32_t id;
+        Phase phase = Phase::expecting_hello;
+        bool ack_due = false;
+        Hello hello{};
+        Instant hello_ends = never;
+        ServedLink<T> link;
+    };
+    struct Sender {
+        Id id;
+        Core core;
+    };
+    struct Notice {
+        enum class Kind : std::uint8_t { attached, committed, replaced, refused, failed } kind;
+        Id sender{};
+        Progress progress{};
+        std::error_code error{};
+    };
+
+    void on_message(Peer& peer, const Bytes& message) {
+        const bool greeted = peer.phase == Phase::attached;
+        FrameReader reader{message,
+                           greeted ? options_.limits.payload_bytes_max : greeting_bytes_max};
+        while (!peer.link.closing()) {
+            const auto next = reader.next();
+            if (!next) return refuse(peer, SyncErrc::protocol, reader.bad_type());
+            if (!*next) return;
+            on_frame(peer, **next);
+        }
+    }
+
+    void on_frame(Peer& peer, const Frame& frame) {
+        const auto type = static_cast<std::uint8_t>(frame.type);
+        if (frame.lane != 0) return refuse(peer, SyncErrc::protocol, type);
+        if (peer.phase == Phase::expecting_hello) {
+            if (frame.type == FrameType::hello) return on_hello(peer, frame);
+            return refuse(peer, SyncErrc::protocol, type);
+        }
+        switch (frame.type) {
+            case FrameType::start:
+                if (frame.number != peer.hello.attach) break;
+                if (peer.phase == Phase::pending) on_start(peer);
+                return;
+            case FrameType::data:
+                if (peer.phase != Phase::attached) break;
+                return on_data(peer, frame);
+            case FrameType::ping: {
+                Bytes pong;
+                append_frame(pong, {.type = FrameType::pong, .number = frame.number});
+                static_cast<void>(peer.link.send(pong));
+                return;
+            }
+            case FrameType::pong:
+                return;
+            case FrameType::error:
+                return peer.link.close(failure_of(SyncErrc::protocol), Duration{});
+            default:
+                break;
+        }
+        refuse(peer, SyncErrc::protocol, type);
+    }
+
+    void on_hello(Peer& peer, const Frame& frame) {
+        const auto read = read_hello(frame);
+        if (!read) {
+            const bool version = read.error() == SyncErrc::version;
+            return refuse(peer, version ? SyncErrc::version : SyncErrc::protocol,
+                          version ? (std::uint64_t{frame_version} << 32U) | frame_version : 1);
+        }
+        const Hello& h = *read;
+        peer.hello = h;
+        // Before any other answer, and before the fence: or anyone could fence a victim.
+        if (const std::error_code e = authorize_(h.sender, h.token)) {
+            return refuse(
+                peer, e == SyncErrc::unauthorized ? SyncErrc::unauthorized : SyncErrc::forbidden,
+                0);
+        }
+        peer.hello.token = {};
+        if (failed_) return refuse(peer, SyncErrc::storage, 0);
+        Sender* const sender = find(h.sender);
+        if (sender == nullptr) return refuse(peer, SyncErrc::overloaded, 1000);
+        const auto answer = sender->core.judge(h, ledger_.progress(h.sender));
+        peer.hello_ends = never;
+        if (answer.greeting == Core::Greeting::refuse)
+            return refuse(peer, answer.error, answer.detail);
+        if (answer.greeting == Core::Greeting::pend && !Fault::adopt_at_hello) {
+            peer.phase = Phase::pending;
+            return welcome(peer, sender->core.pend(h, ledger_.progress(h.sender)));
+        }
+        if (answer.greeting == Core::Greeting::pend) return adopt(peer, *sender);
+        if (!Fault::no_fence) fence(peer);
+        if (!Fault::resume_unsettled && !settle()) return;
+        peer.phase = Phase::attached;
+        const auto settled = ledger_.progress(h.sender);
+        welcome(peer, sender->core.attach(peer.id, h, settled.value_or(Progress{})));
+        note({Notice::Kind::attached, h.sender, sender->core.progress(), {}});
+    }
+
+    void on_start(Peer& peer) {
+        if (failed_) return refuse(peer, SyncErrc::storage, 0);
+        Sender* const sender = find(peer.hello.sender);
+        // Between HELLO and START a newer connection may have become the one that counts.
+        const auto answer = sender->core.judge(peer.hello, ledger_.progress(peer.hello.sender));
+        if (answer.greeting == Core::Greeting::refuse)
+            return refuse(peer, answer.error, answer.detail);
+        if (answer.greeting == Core::Greeting::attach) return refuse(peer, SyncErrc::superseded, 0);
+        adopt(peer, *sender);
+    }
+
+    void adopt(Peer& peer, Sender& sender) {
+        if (!Fault::adopt_beside_others) fence(peer);
+        if (!settle()) return;
+        const auto old = ledger_.progress(sender.id);
+        const Progress record = sender.core.adoption(peer.hello, old);
+        if (const std::error_code e = ledger_.adopt(sender.id, record)) return fail(e);
+        sender.core.adopted(peer.id, peer.hello, record);
+        peer.phase = Phase::attached;
+        if (Fault::adopt_at_hello) {
+            welcome(peer, sender.core.attach(peer.id, peer.hello, record));
+        }
+        if (old) note({Notice::Kind::replaced, sender.id, *old, {}});
+        note({Notice::Kind::attached, sender.id, record, {}});
+        peer.ack_due = true;
+    }
+
+    void on_data(Peer& peer, const Frame& frame) {
+        Sender* const sender = find(peer.hello.sender);
+        switch (sender->core.judge_data(peer.id, frame)) {
+            case Core::Data::skip:
+                peer.ack_due = true;
+                return;
+            case Core::Data::gap:
+                return refuse(peer, SyncErrc::gap, sender->core.progress().applied + 1);
+            case Core::Data::protocol:
+                return refuse(peer, SyncErrc::protocol, 4);
+            case Core::Data::apply:
+                break;
+        }
+        const Progress after_it = sender->core.progress_after(frame);
+        if (const std::error_code e = ledger_.apply(sender->id, after_it, frame.payload))
+            return fail(e);
+        sender->core.applied(after_it);
+        peer.ack_due = true;
+        commit_at_ = std::min(commit_at_, after(now_, options_.commit_within));
+    }
+
+    /// Closes every other connection of this sender, and drops what they had sent and we not begun.
+    void fence(const Peer& newest) {
+        for (const auto& other : peers_) {
+            if (other->id == newest.id || other->hello.sender != newest.hello.sender) continue;
+            if (other->phase == Phase::expecting_hello) continue;
+            refuse(*other, SyncErrc::superseded, newest.hello.attach);
+        }
+    }
+
+    /// Ends everything that an older connection began.   Returns: false if the ledger failed.
+    bool settle() {
+        if (commit_at_ != never) commit();
+        return !failed_;
+    }
+
+    void commit() {
+        commit_at_ = never;
+        if (const std::error_code e = ledger_.commit()) return fail(e);
+        for (const auto& peer : peers_) {
+            if (peer->phase != Phase::attached || !peer->ack_due) continue;
+            const Sender* const sender = find(peer->hello.sender);
+            note({Notice::Kind::committed, sender->id, sender->core.progress(), {}});
+        }
+    }
+
+    /// ACKs what is committed; never before.
+    void acknowledge() {
+        if (failed_ || (commit_at_ != never && !Fault::ack_before_commit)) return;
+        for (const auto& peer : peers_) {
+            if (!peer->ack_due || peer->link.closing()) continue;
+            Core& core = find(peer->hello.sender)->core;
+            std::uint64_t number_limit = 0;
+            std::uint64_t byte_limit = 0;
+            core.grant(number_limit, byte_limit);
+            Bytes ack;
+            append_ack(ack, core.progress().applied, number_limit, byte_limit);
+            // A full output is no loss: the next ACK says more, and the peer that does not read is
+            // closed.
+            peer->ack_due = peer->link.send(ack) == SendResult::busy && !peer->link.take_writable();
+        }
+    }
+
+    void welcome(Peer& peer, const Welcome& g) {
+        Bytes message;
+        append_welcome(message, g);
+        static_cast<void>(peer.link.send(message));
+    }
+
+    void refuse(Peer& peer, SyncErrc code, std::uint64_t number) {
+        if (peer.link.closing()) return;
+        peer.hello_ends = never;
+        Bytes message;
+        const bool names_store =
+            code == SyncErrc::store_changed || code == SyncErrc::unknown_journal;
+        append_error(message, code, number,
+                     names_store ? BytesView{ledger_.store_id()} : BytesView{});
+        static_cast<void>(peer.link.send(message));
+        peer.link.close(failure_of(code), options_.linger_max);
+        note({Notice::Kind::refused, peer.hello.sender, {}, make_error_code(code)});
+    }
+
+    void fail(const std::error_code& error) {
+        failed_ = error;
+        commit_at_ = never;
+        for (const auto& peer : peers_) refuse(*peer, SyncErrc::storage, 0);
+        note({Notice::Kind::failed, {}, {}, error});
+    }
+
+    void reap() {
+        for (std::size_t i = 0; i < peers_.size();) {
+            if (!peers_[i]->link.ended()) {
+                ++i;
+                continue;
+            }
+            if (Sender* const sender = known(peers_[i]->hello.sender)) {
+                sender->core.ended(peers_[i]->id);
+            }
+            peers_.erase(peers_.begin() + static_cast<std::ptrdiff_t>(i));
+        }
+    }
+
+    [[nodiscard]] auto place_of(const Id& id) {
+        return std::lower_bound(senders_.begin(), senders_.end(), id,
+                                [](const Sender& s, const Id& i) { return s.id < i; });
+    }
+    [[nodiscard]] Sender* known(const Id& id) {
+        const auto place = place_of(id);
+        return place != senders_.end() && place->id == id ? &*place : nullptr;
+    }
+    [[nodiscard]] Sender* find(const Id& id) {
+        if (Sender* const s = known(id)) return s;
+        if (senders_.size() >= options_.senders_max) return nullptr;
+        return &*senders_.insert(place_of(id),
+                                 Sender{id, Core{ledger_.store_id(), options_.limits}});
+    }
+
+    void note(Notice notice) { notices_.push(std::move(notice)); }
+
+    void tell(const TurnGuard& guard) {
+        using Kind = typename Notice::Kind;
+        while (!notices_.empty()) {
+            const Notice n = notices_.pop();
+            switch (n.kind) {
+                case Kind::attached:
+                    detail::notify<detail::OnAttached>(observer_, *this, n.sender, n.progress);
+                    break;
+                case Kind::committed:
+                    detail::notify<detail::OnCommitted>(observer_, *this, n.sender, n.progress);
+                    break;
+                case Kind::replaced:
+                    detail::notify<detail::OnJournalReplaced>(observer_, *this, n.sender,
+                                                              n.progress);
+                    break;
+                case Kind::refused:
+                    detail::notify<detail::OnRefused>(
+                        observer_, *this, static_cast<SyncErrc>(n.error.value()), n.sender);
+                    break;
+                case Kind::failed:
+                    detail::notify<detail::OnLedgerFailed>(observer_, *this, n.error);
+                    break;
+            }
+            if (guard.gone()) return;
+        }
+    }
+
+    const ReceiverOptions options_;
+    [[no_unique_address]] O observer_;
+    [[no_unique_address]] Authorize authorize_;
+    L ledger_;
+    Lifeline line_;
+    Waker waker_;
+    std::error_code failed_;
+    Instant now_ = always;
+    Instant commit_at_ = never;
+    std::uint32_t last_id_ = 0;
+    EventRing<Notice> notices_;
+    std::vector<Sender> senders_;
+    std::vector<std::unique_ptr<Peer>> peers_;
+};
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+// Goal: switched off, the macros evaluate nothing and still check that their operands compile; both modes share a program.
+#undef BELAY_ASSERTIONS
+#define BELAY_ASSERTIONS 0
+#include <belay/core/instant.hpp>
+
+#include "support/catch.hpp"
+
+namespace {
+
+template <class T>
+concept ChecksOperands = requires(T t) { BELAY_PRECONDITION(t.no_such_member(), "operand: must compile"); };
+static_assert(!ChecksOperands<int>);
+
+constexpr int half(int n) {
+    BELAY_PRECONDITION(n % 2 == 0, "half: n must be even");
+    return n / 2;
+}
+static_assert(half(3) == 1, "off, a broken precondition is not seen in constant expressions either");
+
+}  // namespace
+
+TEST_CASE("BELAY_PRECONDITION evaluates nothing when it is off", "[core][assert][unit]") {
+    int calls = 0;
+    BELAY_PRECONDITION(++calls == 0, "calls: must be zero");
+    BELAY_INVARIANT(++calls == 0, "calls: must be zero");
+    CHECK(calls == 0);
+}
+
+TEST_CASE("The inline namespace keeps the two modes apart", "[core][assert][unit]") {
+    // instant.test.cpp of the same program is compiled with assertions on.
+    constexpr belay::Instant (*here)(belay::Instant, belay::Duration) noexcept = &belay::v0::after;
+    CHECK(here(belay::Instant{}, belay::Duration{1}) == belay::Instant{belay::Duration{1}});
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+// Goal: the last reference deletes, once; copies, moves and raw detours keep the count.
+#include <belay/core/intrusive.hpp>
+
+#include <thread>
+#include <vector>
+
+#include "support/catch.hpp"
+
+using namespace belay;
+
+namespace {
+
+struct Thing : Counted {
+    Thing(int& d, int v) : deaths{d}, value{v} {}
+    ~Thing() { ++deaths; }
+    int& deaths;
+    int value;
+};
+
+static_assert(sizeof(Ref<Thing>) == sizeof(void*));
+static_assert(std::is_nothrow_copy_constructible_v<Ref<Thing>> && std::is_nothrow_move_constructible_v<Ref<Thing>>);
+
+}  // namespace
+
+TEST_CASE("Ref deletes with the last reference, once", "[core][intrusive][unit]") {
+    int deaths = 0;
+    {
+        Ref<Thing> a = Ref<Thing>::make(deaths, 5);
+        CHECK(a->value == 5);
+        Ref<Thing> b = a;
+        a.reset();
+        CHECK_FALSE(a);
+        CHECK(deaths == 0);
+        Ref<Thing> c = std::move(b);
+        CHECK_FALSE(b);
+        b = c;
+        c = Ref<Thing>{};
+        CHECK(b.get() != nullptr);
+        Ref<Thing>& self = b;
+        b = self;
+        CHECK((*b).value == 5);
+        CHECK(deaths == 0);
+    }
+    CHECK(deaths == 1);
+}
+
+TEST_CASE("Ref survives the detour through a raw pointer", "[core][intrusive][unit]") {
+    int deaths = 0;
+    Thing* const raw = Ref<Thing>::make(deaths, 1).release();
+    CHECK(deaths == 0);
+    {
+        const Ref<Thing> extra = Ref<Thing>::share(raw);
+        CHECK(extra->value == 1);
+    }
+    CHECK(deaths == 0);
+    { const Ref<Thing> back = Ref<Thing>::adopt(raw); }
+    CHECK(deaths == 1);
+    Ref<Thing> empty;
+    empty.reset();
+    CHECK_FALSE(empty);
+}
+
+TEST_CASE("Ref counts from many threads", "[core][intrusive][fault]") {
+    int deaths = 0;
+    {
+        const Ref<Thing> shared = Ref<Thing>::make(deaths, 3);
+        std::vector<std::thread> threads;
+        for (int t = 0; t < 4; ++t) {
+            threads.emplace_back([shared] {
+                for (int i = 0; i < 10000; ++i) {
+                    Ref<Thing> copy = shared;
+                    const Ref<Thing> other = std::move(copy);
+                    if (other->value != 3) std::abort();
+                }
+            });
+        }
+        for (std::thread& t : threads) t.join();
+        CHECK(deaths == 0);
+    }
+    CHECK(deaths == 1);
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+// Goal: a Result holds a value or an error, never neither, and asking for what is not there is caught.
+#include <belay/core/result.hpp>
+
+#include <memory>
+#include <string>
+
+#include "support/aborts.hpp"
+#include "support/catch.hpp"
+
+using namespace belay;
+
+namespace {
+
+std::error_code lost() { return std::make_error_code(std::errc::connection_reset); }
+
+struct ThrowingMove {
+    ThrowingMove() = default;
+    ThrowingMove(ThrowingMove&&) noexcept(false) {}
+};
+static_assert(std::is_nothrow_constructible_v<Result<std::string>, std::string&&>);
+static_assert(!std::is_nothrow_constructible_v<Result<ThrowingMove>, ThrowingMove&&>);
+static_assert(std::is_nothrow_move_constructible_v<Result<std::unique_ptr<int>>>);
+static_assert(!std::is_default_constructible_v<Result<int>>, "a Result is never empty");
+static_assert(!std::is_convertible_v<Result<int>, bool>, "no silent conversion");
+
+}  // namespace
+
+TEST_CASE("Result holds a value", "[core][result][unit]") {
+    Result<std::string> r{"text"};
+    REQUIRE(r.has_value());
+    CHECK(r);
+    CHECK(*r == "text");
+    CHECK(r->size() == 4);
+    CHECK_FALSE(r.error());
+    CHECK(std::as_const(r).value() == "text");
+    CHECK(r.value_or("other") == "text");
+    CHECK(std::move(r).value() == "text");
+}
+
+TEST_CASE("Result holds an error", "[core][result][unit]") {
+    const Result<int> r = lost();
+    CHECK_FALSE(r);
+    CHECK(r.error() == std::errc::connection_reset);
+    CHECK(r.value_or(7) == 7);
+    CHECK(Result<bool>{lost()}.has_value() == false);
+    CHECK(Result<bool>{false}.has_value());
+}
+
+TEST_CASE("Result carries what can only be moved", "[core][result][unit]") {
+    Result<std::unique_ptr<int>> r{std::make_unique<int>(5)};
+    const std::unique_ptr<int> taken = std::move(r).value();
+    CHECK(*taken == 5);
+    Result<std::unique_ptr<int>> error = lost();
+    CHECK(*std::move(error).value_or(std::make_unique<int>(6)) == 6);
+}
+
+TEST_CASE("Result<void> is success, or the error", "[core][result][unit]") {
+    CHECK(Result<void>{});
+    CHECK(Result<void>{std::error_code{}});
+    const Result<void> r = lost();
+    CHECK_FALSE(r);
+    CHECK(r.error() == std::errc::connection_reset);
+    Result<void>{}.value();
+}
+
+TEST_CASE("Result aborts when asked for what is not there", "[core][result][unit]") {
+    const std::string text = belay_test::aborts_with([] { static_cast<void>(Result<int>{lost()}.value()); });
+    CHECK(text.find("Result::value: there must be a value") != std::string::npos);
+    CHECK(belay_test::aborts_with([] { Result<void>{lost()}.value(); }).find("there must be no error") !=
+          std::string::npos);
+    CHECK(belay_test::aborts_with([] { static_cast<void>(Result<int>{std::error_code{}}); })
+              .find("the error must be one") != std::string::npos);
+}

@@ -1,0 +1,487 @@
+// SPDX-License-Identifier: MIT
+// Goal: both loops keep the contract of a driver, whatever machines, posts and other threads do.
+// Method: a manual clock; the same cases for Loop and posix::Loop, which share their core.
+#include <belay/drive/loop.hpp>
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <belay/core/manual_clock.hpp>
+#include <belay/drive/posix/loop.hpp>
+
+#include "support/catch.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr Instant at(Duration d) { return Instant{d}; }
+
+/// A machine that does what the test says; without an action its deadline passes once.
+struct Puppet {
+    explicit Puppet(Instant d = never) : due{d} {}
+    void attach(Waker w) { waker = std::move(w); }
+    Instant deadline() const noexcept {
+        ++reads;
+        return due.load();
+    }
+    void advance(Instant now) {
+        ++turns;
+        last = now;
+        if (now >= due.load()) due = never;
+        if (action) action();
+    }
+
+    std::atomic<Instant> due;
+    Waker waker;
+    std::function<void()> action;
+    int turns = 0;
+    mutable int reads = 0;
+    Instant last = always;
+};
+
+/// One round that does not wait.
+template <class L>
+void round(L& loop) {
+    REQUIRE(loop.run_until([] { return true; }));
+}
+
+struct Clocked {
+    ManualClock clock{at(1000s)};
+};
+
+}  // namespace
+
+#define BOTH_LOOPS Loop<ManualClock::View>, posix::Loop<ManualClock::View>
+
+TEMPLATE_TEST_CASE("Loop advances machines that are due, the earliest first", "[drive][loop][unit]",
+                   BOTH_LOOPS) {
+    Clocked c;
+    TestType loop{c.clock.view()};
+    std::vector<int> order;
+    Puppet late{at(1003s)}, early{at(1001s)}, middle{at(1002s)}, idle;
+    late.action = [&] { order.push_back(3); };
+    early.action = [&] { order.push_back(1); };
+    middle.action = [&] { order.push_back(2); };
+    for (Puppet* p : {&late, &early, &middle, &idle}) loop.attach(*p);
+    round(loop);
+    CHECK(order.empty());
+    c.clock.set(at(1001s));
+    round(loop);
+    CHECK(order == std::vector{1});
+    c.clock.set(at(1010s));
+    round(loop);
+    CHECK(order == std::vector{1, 2, 3});
+    CHECK(late.last == at(1010s));
+    CHECK(idle.turns == 0);
+}
+
+TEMPLATE_TEST_CASE("Loop reads a deadline after attach, turn, touch and wake, and at no other time",
+                   "[drive][loop][unit]", BOTH_LOOPS) {
+    Clocked c;
+    TestType loop{c.clock.view()};
+    Puppet p;
+    loop.attach(p);
+    round(loop);
+    CHECK(p.reads == 1);
+    round(loop);
+    CHECK(p.reads == 1);
+    p.due = at(1000s);
+    round(loop);
+    CHECK(p.turns == 0);  // nobody said that it moved
+    p.waker.touch();
+    p.waker.touch();
+    round(loop);
+    CHECK(p.turns == 1);
+    CHECK(p.reads == 3);
+    p.due = at(1000s);
+    p.waker.handle().wake();
+    p.waker.handle().wake();
+    round(loop);
+    CHECK(p.turns == 2);
+    CHECK(p.reads == 5);
+}
+
+TEMPLATE_TEST_CASE("Loop runs a machine that is always due once a round, and starves nobody",
+                   "[drive][loop][unit]", BOTH_LOOPS) {
+    Clocked c;
+    TestType loop{c.clock.view()};
+    Puppet greedy{always}, other{at(1000s)};
+    greedy.action = [&] { greedy.due = always; };
+    bool posted = false;
+    loop.attach(greedy);
+    loop.attach(other);
+    loop.post([&] { posted = true; });
+    round(loop);
+    CHECK(greedy.turns == 1);
+    CHECK(other.turns == 1);
+    CHECK(posted);
+    round(loop);
+    CHECK(greedy.turns == 2);
+}
+
+TEMPLATE_TEST_CASE("Loop lets a machine touch another that then runs before the next wait",
+                   "[drive][loop][unit]", BOTH_LOOPS) {
+    Clocked c;
+    TestType loop{c.clock.view()};
+    Puppet first{at(1000s)}, second;
+    loop.attach(first);
+    loop.attach(second);
+    first.action = [&] {
+        second.due = always;
+        second.waker.touch();
+    };
+    CHECK(loop.run_until([&] { return second.turns == 1; }));
+}
+
+TEMPLATE_TEST_CASE("Loop::attach gives every machine a seed of its own", "[drive][loop][unit]",
+                   BOTH_LOOPS) {
+    Clocked c;
+    std::set<std::uint64_t> seeds;
+    for (int i = 0; i < 2; ++i) {
+        TestType loop{c.clock.view()};
+        Puppet a, b;
+        loop.attach(a);
+        loop.attach(b);
+        CHECK(a.waker.now() == at(1000s));
+        seeds.insert(a.waker.seed().value);
+        seeds.insert(b.waker.seed().value);
+    }
+    CHECK(seeds.size() == 4);
+}
+
+TEMPLATE_TEST_CASE("Loop and machines may die in any order", "[drive][loop][fault]", BOTH_LOOPS) {
+    Clocked c;
+    SECTION("the machine first") {
+        TestType loop{c.clock.view()};
+        auto p = std::make_unique<Puppet>(at(1000s));
+        loop.attach(*p);
+        const WakeHandle handle = p->waker.handle();
+        p->waker.touch();
+        handle.wake();
+        p.reset();
+        handle.wake();
+        round(loop);
+    }
+    SECTION("the loop first") {
+        Puppet p{at(1000s)};
+        WakeHandle handle;
+        {
+            TestType loop{c.clock.view()};
+            loop.attach(p);
+            p.waker.touch();
+            p.waker.handle().wake();
+            handle = p.waker.handle();
+        }
+        handle.wake();
+        p.waker.touch();
+        CHECK(p.waker.now() == always);
+        CHECK(p.turns == 0);
+    }
+    SECTION("in its own turn") {
+        TestType loop{c.clock.view()};
+        auto p = std::make_unique<Puppet>(at(1000s));
+        loop.attach(*p);
+        bool ran = false;
+        p->action = [&, keep = std::make_shared<int>(0)] {
+            ran = true;
+            const auto local = keep;
+            p->waker.touch();
+            // The action is destroyed with the machine: what follows uses nothing of it.
+            auto dying = std::move(p->action);
+            p.reset();
+        };
+        round(loop);
+        CHECK(ran);
+        round(loop);
+    }
+    SECTION("in the turn of another that is due too") {
+        TestType loop{c.clock.view()};
+        Puppet killer{at(999s)};
+        auto victim = std::make_unique<Puppet>(at(1000s));
+        loop.attach(killer);
+        loop.attach(*victim);
+        killer.action = [&] {
+            victim->waker.touch();
+            victim.reset();
+        };
+        round(loop);
+        round(loop);
+        CHECK(killer.turns == 1);
+    }
+}
+
+TEMPLATE_TEST_CASE("Loop gives up a machine that is attached to another loop",
+                   "[drive][loop][unit]", BOTH_LOOPS) {
+    Clocked c;
+    TestType one{c.clock.view()}, two{c.clock.view()};
+    Puppet p{at(1000s)};
+    one.attach(p);
+    two.attach(p);
+    round(one);
+    CHECK(p.turns == 0);
+    round(two);
+    CHECK(p.turns == 1);
+}
+
+TEMPLATE_TEST_CASE("Loop attaches machines in a turn, and runs them in a later round",
+                   "[drive][loop][unit]", BOTH_LOOPS) {
+    Clocked c;
+    TestType loop{c.clock.view()};
+    Puppet parent{at(1000s)};
+    std::vector<std::unique_ptr<Puppet>> children;
+    loop.attach(parent);
+    parent.action = [&] {
+        for (int i = 0; i < 100; ++i) {
+            children.push_back(std::make_unique<Puppet>(at(1000s)));
+            loop.attach(*children.back());
+        }
+    };
+    CHECK(loop.run_until([&] { return children.size() == 100 && children.back()->turns == 1; }));
+    for (const auto& child : children) CHECK(child->turns == 1);
+}
+
+TEMPLATE_TEST_CASE("Loop::run is left by what a machine throws, and goes on after it",
+                   "[drive][loop][fault]", BOTH_LOOPS) {
+    Clocked c;
+    TestType loop{c.clock.view()};
+    Puppet thrower{at(999s)}, other{at(1000s)};
+    loop.attach(thrower);
+    loop.attach(other);
+    thrower.action = [] { throw std::runtime_error{"user"}; };
+    CHECK_THROWS_WITH(loop.run(), "user");
+    CHECK(other.turns == 0);
+    CHECK(loop.run_until([&] { return other.turns == 1; }));
+    CHECK(thrower.turns == 1);
+    thrower.due = always;
+    thrower.waker.touch();
+    CHECK_THROWS_WITH(loop.run(), "user");
+    CHECK(thrower.turns == 2);
+}
+
+TEMPLATE_TEST_CASE("Loop may be destroyed while an interrupted round is still to be finished",
+                   "[drive][loop][fault]", BOTH_LOOPS) {
+    Clocked c;
+    Puppet thrower{at(999s)}, a{at(1000s)};
+    auto b = std::make_unique<Puppet>(at(1000s));
+    {
+        TestType loop{c.clock.view()};
+        for (Puppet* p : {&thrower, &a, b.get()}) loop.attach(*p);
+        thrower.action = [] { throw std::runtime_error{"user"}; };
+        CHECK_THROWS(loop.run());
+        b.reset();
+    }
+    a.waker.touch();
+    CHECK(a.turns == 0);
+}
+
+TEMPLATE_TEST_CASE("Loop::post runs functions in order, between turns", "[drive][loop][unit]",
+                   BOTH_LOOPS) {
+    Clocked c;
+    TestType loop{c.clock.view()};
+    std::vector<int> order;
+    for (int i = 0; i < 3; ++i) {
+        loop.post([&order, i, owned = std::make_unique<int>(i)] { order.push_back(i + *owned); });
+    }
+    loop.post([&] { loop.post([&] { order.push_back(9); }); });
+    round(loop);
+    CHECK(order == std::vector{0, 2, 4});
+    round(loop);
+    CHECK(order == std::vector{0, 2, 4, 9});
+}
+
+TEMPLATE_TEST_CASE("Loop::post bounds what waits, and what runs in one round",
+                   "[drive][loop][unit]", BOTH_LOOPS) {
+    Clocked c;
+    TestType loop{c.clock.view()};
+    std::size_t ran = 0;
+    for (std::size_t i = 0; i < TestType::posted_max; ++i) {
+        REQUIRE(loop.post([&] { ++ran; }) == Post::taken);
+    }
+    CHECK(loop.post([&] { ++ran; }) == Post::full);
+    Puppet p{at(1000s)};
+    loop.attach(p);
+    round(loop);
+    CHECK(ran == TestType::posted_per_round_max);
+    CHECK(p.turns == 1);
+    CHECK(loop.run_until([&] { return ran == TestType::posted_max; }));
+}
+
+TEMPLATE_TEST_CASE("Loop::post destroys each function, whether it ran, threw or never ran",
+                   "[drive][loop][fault]", BOTH_LOOPS) {
+    Clocked c;
+    const auto token = std::make_shared<int>(0);
+    {
+        TestType loop{c.clock.view()};
+        loop.post([token] {});
+        loop.post([token] { throw std::runtime_error{"posted"}; });
+        loop.post([token] {});
+        CHECK_THROWS_WITH(loop.run(), "posted");
+        CHECK(token.use_count() == 2);
+        round(loop);
+        CHECK(token.use_count() == 1);
+        loop.post([token] {});
+    }
+    CHECK(token.use_count() == 1);
+}
+
+TEMPLATE_TEST_CASE("Loop::stop before run makes it return at once, and only once",
+                   "[drive][loop][unit]", BOTH_LOOPS) {
+    Clocked c;
+    TestType loop{c.clock.view()};
+    loop.stop();
+    loop.run();
+    bool ran = false;
+    loop.post([&] {
+        ran = true;
+        loop.stop();
+    });
+    loop.run();
+    CHECK(ran);
+    loop.stop();
+    CHECK_FALSE(loop.run_until([] { return false; }));
+}
+
+TEMPLATE_TEST_CASE("Loop::run_until gives up when its limit is over", "[drive][loop][unit]",
+                   Loop<>, posix::Loop<>) {
+    TestType loop;
+    CHECK_FALSE(loop.run_until([] { return false; }, 0s));
+    const Instant before = loop.now();
+    CHECK_FALSE(loop.run_until([] { return false; }, 2ms));
+    CHECK(loop.now() - before >= 2ms);
+    CHECK(loop.run_until([] { return true; }, 0s));
+}
+
+TEMPLATE_TEST_CASE("Loop waits for the earliest deadline in real time", "[drive][loop][unit]",
+                   Loop<>, posix::Loop<>) {
+    TestType loop;
+    const Instant before = loop.now();
+    Puppet p{before + 3ms}, far{before + 24h};
+    loop.attach(p);
+    loop.attach(far);
+    CHECK(loop.run_until([&] { return p.turns == 1; }));
+    CHECK(p.last >= before + 3ms);
+    CHECK(far.turns == 0);
+}
+
+TEMPLATE_TEST_CASE("Loop takes posts, wakes and stops from other threads", "[drive][loop][fault]",
+                   Loop<>, posix::Loop<>) {
+    constexpr int threads = 4;
+    constexpr int rounds = 500;
+    TestType loop;
+    // Plain ints: only the loop's thread may touch them, which the thread sanitizer checks.
+    int posts = 0;
+    int last = 0;
+    struct Counter : Puppet {
+        void advance(Instant) {
+            due = never;
+            handled += wanted.exchange(0);
+        }
+        std::atomic<int> wanted{0};
+        int handled = 0;
+    } counter;
+    loop.attach(counter);
+    const WakeHandle wake = counter.waker.handle();
+    std::vector<std::thread> pool;
+    for (int t = 0; t < threads; ++t) {
+        pool.emplace_back([&, wake] {
+            for (int i = 0; i < rounds; ++i) {
+                loop.post([&] { ++posts; });
+                counter.wanted.fetch_add(1);
+                counter.due = always;
+                wake.wake();
+            }
+            loop.post([&] {
+                if (++last == threads) loop.stop();
+            });
+        });
+    }
+    loop.run();
+    for (std::thread& t : pool) t.join();
+    CHECK(loop.run_until([&] { return counter.handled == threads * rounds; }));
+    CHECK(posts == threads * rounds);
+}
+
+TEMPLATE_TEST_CASE("Loop may end while other threads still wake its machines",
+                   "[drive][loop][fault]", Loop<>, posix::Loop<>) {
+    for (int i = 0; i < 20; ++i) {
+        std::atomic<bool> over{false};
+        auto loop = std::make_unique<TestType>();
+        auto p = std::make_unique<Puppet>();
+        loop->attach(*p);
+        std::vector<std::thread> pool;
+        for (int t = 0; t < 3; ++t) {
+            pool.emplace_back([&over, wake = p->waker.handle()] {
+                while (!over) wake.wake();
+            });
+        }
+        round(*loop);
+        if (i % 2 == 0) {
+            loop.reset();
+            p.reset();
+        } else {
+            p.reset();
+            loop.reset();
+        }
+        over = true;
+        for (std::thread& t : pool) t.join();
+    }
+}
+
+TEST_CASE("TimerHeap agrees with a plain search for the earliest", "[drive][loop][property]") {
+    static constexpr WakeOps ops{[](WakeNode&) noexcept {}, [](WakeNode&) noexcept {},
+                                 [](WakeNode&) noexcept { return always; },
+                                 [](WakeNode&) noexcept {}, [](WakeNode*) noexcept {}};
+    CHECK(rc::check("top() is a minimum of what is in the heap",
+                    [](const std::vector<std::pair<std::uint8_t, std::uint8_t>>& steps) {
+                        std::vector<std::unique_ptr<detail::LoopNode>> nodes;
+                        for (int i = 0; i < 16; ++i) {
+                            nodes.push_back(std::make_unique<detail::LoopNode>(ops));
+                        }
+                        detail::TimerHeap heap;
+                        heap.reserve(nodes.size());
+                        std::set<detail::LoopNode*> model;
+                        for (const auto& [which, due] : steps) {
+                            detail::LoopNode& n = *nodes[which % 16];
+                            if (!model.contains(&n)) {
+                                n.due = at(Duration{due});
+                                heap.push(n);
+                                model.insert(&n);
+                            } else if (due % 3 == 0) {
+                                heap.remove(n);
+                                model.erase(&n);
+                            } else {
+                                n.due = at(Duration{due});
+                                heap.moved(n);
+                            }
+                            RC_ASSERT(heap.size() == model.size());
+                            Instant first = never;
+                            for (const auto* m : model) first = std::min(first, m->due);
+                            if (!model.empty()) RC_ASSERT(heap.top().due == first);
+                        }
+                    }));
+}
+
+TEST_CASE("Loop runs thousands of machines at their own times", "[drive][loop][unit]") {
+    ManualClock clock{at(0s)};
+    Loop loop{clock.view()};
+    std::vector<std::unique_ptr<Puppet>> all;
+    for (int i = 0; i < 5000; ++i) {
+        all.push_back(std::make_unique<Puppet>(at(Duration{(i * 7919) % 5000})));
+        loop.attach(*all.back());
+    }
+    for (int now = 0; now < 5000; now += 100) {
+        clock.set(at(Duration{now}));
+        round(loop);
+        int turns = 0;
+        for (const auto& p : all) turns += p->turns;
+        REQUIRE(turns == now + 1);
+    }
+}

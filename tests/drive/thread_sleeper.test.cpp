@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+// Goal: ThreadSleeper sleeps as long as told, and a stop ends the sleep.
+#include <belay/drive/thread_sleeper.hpp>
+
+#include <atomic>
+#include <thread>
+
+#include <belay/policy/backoff.hpp>
+#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/no_jitter.hpp>
+
+#include "support/catch.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+
+namespace {
+
+// A token that has to be asked; std::stop_token is such a one.
+struct Flag {
+    const std::atomic<bool>* set;
+    [[nodiscard]] bool stop_requested() const noexcept { return set->load(); }
+};
+
+template <class F>
+Duration duration_of(F&& f) {
+    const Instant before = SteadyClock{}.now();
+    f();
+    return elapsed(before, SteadyClock{}.now());
+}
+
+}  // namespace
+
+TEST_CASE("ThreadSleeper sleeps until the instant, not less", "[drive][thread_sleeper][unit]") {
+    ThreadSleeper sleeper;
+    const Instant until = after(sleeper.now(), 20ms);
+    sleeper.sleep_until(until, NeverStops{});
+    CHECK(sleeper.now() >= until);
+    const auto past = [&] { sleeper.sleep_until(after(sleeper.now(), 0ns), NeverStops{}); };
+    CHECK(duration_of(past) < 5s);
+    CHECK(duration_of([&] { sleeper.sleep_until(always, NeverStops{}); }) < 5s);
+}
+
+TEST_CASE("ThreadSleeper wakes for a StopSource, however long the wait is",
+          "[drive][thread_sleeper][unit]") {
+    const StopSource source;
+    std::thread stopper{[&] {
+        std::this_thread::sleep_for(20ms);
+        source.request_stop();
+    }};
+    ThreadSleeper sleeper;
+    CHECK(duration_of([&] { sleeper.sleep_until(never, source.token()); }) >= 10ms);
+    stopper.join();
+    CHECK(duration_of([&] { sleeper.sleep_until(never, source.token()); }) < 5s);
+}
+
+TEST_CASE("ThreadSleeper asks any other token, also in a wait without end",
+          "[drive][thread_sleeper][unit]") {
+    std::atomic<bool> set{false};
+    std::thread stopper{[&] {
+        std::this_thread::sleep_for(20ms);
+        set = true;
+    }};
+    ThreadSleeper sleeper;
+    sleeper.sleep_until(never, Flag{&set});
+    CHECK(set);
+    stopper.join();
+}
+
+TEST_CASE("ThreadSleeper has random bits of its own, or those of a seed",
+          "[drive][thread_sleeper][unit]") {
+    ThreadSleeper a;
+    ThreadSleeper b;
+    CHECK(a.bits()() != b.bits()());
+    ThreadSleeper c{Seed{7}};
+    ThreadSleeper d{Seed{7}};
+    CHECK(c.bits()() == d.bits()());
+}
+
+TEST_CASE("retry without a sleeper really waits", "[drive][thread_sleeper][unit]") {
+    const Policy policy{Backoff{NoJitter{}, Cap{1s}, 5ms}, MaxAttempts{3}};
+    int calls = 0;
+    CHECK(duration_of([&] { CHECK_FALSE(retry(policy, [&] { return ++calls, false; })); }) >= 15ms);
+    CHECK(calls == 3);
+}
+
+TEST_CASE("retry is ended by a stop from another thread in the middle of a wait",
+          "[drive][thread_sleeper][unit]") {
+    const StopSource source;
+    std::atomic<int> calls{0};
+    std::thread stopper{[&] {
+        while (calls == 0) std::this_thread::yield();
+        source.request_stop();
+    }};
+    struct Observer {
+        int retries = 0;
+        void on_retry(const Retry&) { ++retries; }
+    } observer;
+    const auto result = retry(
+        Backoff{NoJitter{}, Cap{forever}, 24h}, [&] { return ++calls, false; }, source.token(),
+        observer);
+    stopper.join();
+    CHECK(result.error() == PolicyErrc::stopped);
+    CHECK(calls == 1);
+    CHECK(observer.retries == 1);
+}

@@ -1,0 +1,929 @@
+// SPDX-License-Identifier: MIT
+// Goal: no interleaving of commands, transport events, time and user code breaks the contract of
+// docs/link.md. Method: random scripts over nested decorators, run twice (at the deadlines, and at
+// a superset of them); messages carry their epoch. BELAY_SEEDS is the number of scripts, BELAY_SEED
+// replays one of them and prints its history.
+#include <belay/link/supervisor.hpp>
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <deque>
+#include <exception>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <belay/link/bundle.hpp>
+#include <belay/link/heartbeat.hpp>
+#include <belay/link/validated.hpp>
+
+#include "support/catch.hpp"
+#include "support/link_states.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr int leaves = 4;
+constexpr std::array<Lane, leaves> lane_of{0, 1, 2, 6};
+constexpr Duration dead_after = 25s;
+
+enum class Say_ : std::uint16_t { data, yes, no, question, posted };
+
+struct Msg {
+    std::uint32_t epoch = 0;
+    std::uint16_t leaf = 0;
+    Say_ what = Say_::data;
+    std::uint32_t n = 0;
+};
+
+struct Thrown {};
+struct World;
+
+/// One transport of the tree; leaf 2 has no optional member.
+template <int K>
+class Socket {
+public:
+    Socket(World& world, const Link<Msg>& link);
+    Socket(const Socket&) = delete;
+    Socket& operator=(const Socket&) = delete;
+    ~Socket();
+    SendResult send(const Msg& m) noexcept;
+    void close(const Failure&) noexcept
+        requires(K != 2);
+    void ping() noexcept
+        requires(K != 2);
+    void resume_reading() noexcept
+        requires(K != 2);
+
+private:
+    World& world_;
+    Link<Msg> link_;
+    std::uint32_t epoch_;
+};
+
+template <int K>
+struct Fake {
+    using message_type = Msg;
+    World* world;
+    Socket<K> open(const Link<Msg>& link) { return Socket<K>{*world, link}; }
+};
+
+template <int K>
+struct Check {
+    World* world;
+    Verdict begin(const auto& say);
+    Verdict judge(const Msg& m, const auto& say);
+};
+
+/// A rule that writes down what it is asked, and gives advice by the script's chance.
+struct Recorder {
+    World* world;
+    static constexpr std::string_view name = "recorder";
+    Advice admit(Instant now) const noexcept;
+    Advice begin(Turn& turn) noexcept;
+    Advice failed(const Failure& f, Turn& turn) noexcept;
+    Advice lost(const Failure& f, Turn& turn) noexcept;
+    void succeeded(Turn&) noexcept;
+    void abandoned(Turn&) noexcept;
+    void reset() noexcept;
+    Duration stable_window() const noexcept { return 10s; }
+    Duration attempt_limit() const noexcept { return 20s; }
+};
+
+struct App {
+    World* world;
+    void on_state(auto& link, const Transition& t);
+    void on_message(auto& link, Msg m, Lane lane);
+    void on_writable(auto& link, Lane lane);
+    void on_unsent(Msg m, Lane);
+};
+
+using Tree = Bundle<Heartbeat<Fake<0>>, Validated<Heartbeat<Fake<1>>, Check<1>>,
+                    Bundle<Fake<2>, Validated<Fake<3>, Check<3>>>>;
+using Sup = Supervisor<Tree, Recorder, App>;
+
+enum class Act {
+    stop,
+    start,
+    restart,
+    destroy,
+    raise,
+    shut,
+    open,
+    reconnect,
+    force,
+    unhealthy,
+    credentials,
+    receive,
+    close,
+    send,
+    count
+};
+
+struct LeafState {
+    Link<Msg> link;
+    std::uint32_t epoch = 0;
+    bool exists = false, opened = false, passed = false, paused = false;
+    std::uint32_t sent = 0;       // messages the supervisor took
+    std::uint32_t delivered = 0;  // the next one the user must see
+    Instant heard = always, heard_before = always;
+    bool heard_outside = false;  // before the turn, so before any heartbeat could judge
+
+    void sign(Instant now, bool outside) {
+        if (now > heard) {
+            heard_before = heard;
+            heard_outside = false;
+        }
+        heard = now;
+        heard_outside = heard_outside || outside;
+    }
+    Instant last_sign(Instant now) const {
+        return heard == now && !heard_outside ? heard_before : heard;
+    }
+};
+
+struct World {
+    World(std::uint64_t s, bool dense_)
+        : seed{s}, dense{dense_}, script{Seed{s * 2 + 1}}, extra{Seed{s + 77}}, node{*this} {}
+
+    // ---- the driver ----
+    struct Node : WakeNode {
+        explicit Node(World& w) : WakeNode{table}, world{w} {}
+        World& world;
+        static World& of(WakeNode& n) { return static_cast<Node&>(n).world; }
+        static const WakeOps table;
+    };
+
+    std::uint64_t seed;
+    bool dense;
+    Random script, extra;
+    Node node;
+    Instant now{1000s};
+    bool woken = false, attached = true, advancing = false;
+    std::string log, failure;
+    std::uint32_t draws = 0;
+
+    std::array<LeafState, leaves> leaf{};
+    std::vector<Link<Msg>> old_links;
+    std::uint32_t epochs = 0, connectings = 0;
+
+    // the policy's view
+    bool begun = false, manual = false, hard_manual = false;
+    std::uint32_t attempt = 0;
+    Instant not_before = always, floor = always, breaker_until = always;
+    unsigned refusals = 0;
+
+    // the user's view
+    int depth = 0;
+    LinkState told = LinkState::stopped;
+    bool expect_stopped = false, stop_in_part = false;
+    int starts_left = 0;
+    std::uint32_t posted = 0, sent_posts = 0, unsent = 0, fulls = 0, resumes = 0;
+    bool voided = false;
+    std::uint32_t gates = 0;
+    std::deque<Act> hooks;
+    std::array<std::deque<int>, leaves> in_open;
+    int stop_in_check = 0;
+
+    std::unique_ptr<Sup> link;
+    std::unique_ptr<Handle<Sup>> handle;
+
+    void fail(const std::string& what) {
+        if (failure.empty())
+            failure = what + "\n    at " + log.substr(log.size() > 1500 ? log.size() - 1500 : 0);
+    }
+    void expect(bool ok, const char* what) {
+        if (!ok) fail(what);
+    }
+    void note(const std::string& what) {
+        log += std::to_string(now.time_since_epoch() / 1ms) + " " + what + "\n";
+    }
+    /// Chance of the environment: the same in both runs as long as their histories agree.
+    std::uint64_t chance(std::uint64_t n) { return detail::mix64(seed * 1000003 + ++draws) % n; }
+
+    void build(unsigned per_turn, std::size_t messages) {
+        link = std::make_unique<Sup>(
+            Tree{Heartbeat{Fake<0>{this}, {.every = 10s, .dead_after = dead_after}},
+                 Validated{Heartbeat{Fake<1>{this}, {.every = 10s, .dead_after = dead_after}},
+                           Check<1>{this}},
+                 Bundle{Fake<2>{this}, Validated{Fake<3>{this}, Check<3>{this}}}},
+            Recorder{this}, App{this},
+            SupervisorOptions{.messages_max = messages, .events_per_turn_max = per_turn});
+        node.references.fetch_add(1);
+        link->attach(Waker{WakeHandle::adopt(&node), Seed{seed + 5}});
+        handle = std::make_unique<Handle<Sup>>(link->handle());
+    }
+
+    void advance() {
+        advancing = true;
+        try {
+            link->advance(now);
+        } catch (const Thrown&) {
+            note("caught");
+        }
+        advancing = false;
+    }
+    void settle() {
+        for (int i = 0; link && link->deadline() <= now; ++i) {
+            if (i > 3000) return fail("spins at one instant");
+            advance();
+        }
+        if (link && failure.empty()) quiet();
+    }
+    void pass(Duration d) {
+        const Instant target = now + d;
+        while (link && failure.empty()) {
+            Instant next = std::max(now, link->deadline());
+            if (dense)
+                next = std::min(
+                    next,
+                    now + Duration{static_cast<std::int64_t>(uniform_upto(extra, 4'000'000'000))});
+            if (next > target) break;
+            now = next;
+            settle();
+        }
+        now = target;
+    }
+
+    // ---- commands ----
+    void stop() {
+        const bool pending = link->status().state != LinkState::stopped;
+        voided = true;
+        starts_left = 0;
+        link->stop();
+        if (!link) return;
+        expect(link->status().state == LinkState::stopped, "stop: status must say so at once");
+        expect(link->send(Msg{}) == SendResult::down, "stop: send must say down");
+        if (depth > 0 && pending) expect_stopped = true;
+        if (depth == 0)
+            expect(told == LinkState::stopped, "stop: must have told before it returned");
+    }
+    void start() {
+        ++starts_left;
+        manual = hard_manual = true;
+        link->start();
+    }
+    void shut(std::uint64_t bit) {
+        gates |= 1U << bit;
+        link->shut(static_cast<Gate>(1U << bit));
+    }
+    void open(std::uint64_t bit) {
+        gates &= ~(1U << bit);
+        link->open(static_cast<Gate>(1U << bit));
+    }
+    void reconnect(bool force) {
+        manual = true;
+        if (force) hard_manual = true;
+        // From failed and blocked_auth it starts afresh.
+        if (link->status().state == LinkState::failed ||
+            link->status().state == LinkState::blocked_auth)
+            hard_manual = true;
+        const auto answer = link->reconnect_now(force);
+        note("reconnect " + std::to_string(answer.granted));
+    }
+    void credentials() {
+        manual = hard_manual = true;
+        link->credentials();
+    }
+    void post_one() {
+        const Post p = handle->post(Msg{0, 0, Say_::posted, posted}, lane_of[chance(leaves)]);
+        if (p == Post::taken) ++posted;
+        if (p == Post::full) ++fulls;
+    }
+    void receive(int k, Say_ what) {
+        LeafState& l = leaf[static_cast<std::size_t>(k)];
+        Msg m{l.epoch, static_cast<std::uint16_t>(k), what, what == Say_::data ? l.sent : 0};
+        const Post p = l.link.received(std::move(m));
+        if (p == Post::taken) {
+            if (what == Say_::data) ++l.sent;
+            if (what == Say_::yes) l.passed = true;
+            l.sign(now, !advancing);
+        } else if (p == Post::full) {
+            l.paused = true;
+            ++fulls;
+            expect(m.epoch == l.epoch, "received: a refused message must be untouched");
+        }
+    }
+    void opened(int k) {
+        LeafState& l = leaf[static_cast<std::size_t>(k)];
+        if (l.link.opened() == Post::taken) {
+            l.opened = true;
+            l.sign(now, !advancing);
+        }
+    }
+    void closed(int k, std::uint64_t r) {
+        Failure f{.cause = static_cast<Cause>(r % 11)};
+        if (f.cause == Cause::overloaded && r % 2 == 0) f.retry_after = 3s;
+        leaf[static_cast<std::size_t>(k)].link.closed(f);
+    }
+    void perform(Act a) {
+        switch (a) {
+            case Act::stop:
+                return stop();
+            case Act::start:
+                return start();
+            case Act::restart:
+                return stop(), start();
+            case Act::destroy:
+                return link.reset();
+            case Act::shut:
+                return shut(chance(2));
+            case Act::open:
+                return open(chance(2));
+            case Act::reconnect:
+                return reconnect(false);
+            case Act::force:
+                return reconnect(true);
+            case Act::unhealthy:
+                return link->report_unhealthy();
+            case Act::credentials:
+                return credentials();
+            case Act::receive:
+                return receive(static_cast<int>(chance(leaves)), Say_::data);
+            case Act::close:
+                return closed(static_cast<int>(chance(leaves)), chance(100));
+            case Act::send:
+                return static_cast<void>(
+                    link->send(Msg{0, 0, Say_::data, 0}, lane_of[chance(leaves)]));
+            default:
+                return;
+        }
+    }
+    /// Runs the next scripted piece of user code.
+    void user_code() {
+        if (hooks.empty()) return;
+        const Act a = hooks.front();
+        hooks.pop_front();
+        note("hook act " + std::to_string(static_cast<int>(a)));
+        if (a == Act::raise) throw Thrown{};
+        perform(a);
+    }
+
+    // ---- what must hold ----
+    bool alive() const { return leaf[0].link.alive(); }
+
+    void enter_hook() {
+        expect(depth == 0, "hooks must not nest");
+        ++depth;
+    }
+    struct Leave {
+        World& w;
+        ~Leave() { --w.depth; }
+    };
+
+    void quiet() {
+        const Status& s = link->status();
+        expect(handle->status() == s, "the published status differs");
+        expect(s.state == told, "a transition was not told");
+        expect(connectings == epochs, "dials and told attempts differ");
+        expect(link->core().gates() == gates, "a gate was forgotten");
+        expect(link->deadline() > now, "deadline must have moved");
+        expect(s.attempt == attempt, "the attempt counter is wrong");
+        const Instant d = link->core().deadline();
+        switch (s.state) {
+            case LinkState::stopped:
+            case LinkState::failed:
+            case LinkState::offline:
+            case LinkState::blocked_auth:
+                expect(d == never && !alive(),
+                       "a sleeping state must have no timer and no connection");
+                break;
+            case LinkState::cooldown:
+            case LinkState::suspended:
+                expect(d == s.retry_at && d != never && d != always && !alive(),
+                       "a wait must have a timer, and no connection");
+                break;
+            case LinkState::connecting:
+                expect(d != never && alive(), "an attempt needs a limit and a connection");
+                break;
+            case LinkState::connected:
+                expect(alive(), "connected needs a connection");
+                break;
+        }
+        // All commands have been obeyed; one that shortened the wait is remembered until it is
+        // over.
+        const bool waits = s.state == LinkState::cooldown || s.state == LinkState::suspended;
+        if (waits) {
+            expect(manual || s.retry_at >= not_before, "waits less than was advised");
+            expect(hard_manual || s.retry_at >= floor, "waits less than the server asked for");
+        }
+        if (s.state != LinkState::offline) {  // a gate does not take a granted retry back
+            manual = waits && s.retry_at < not_before;
+            hard_manual = waits && s.retry_at < floor;
+        }
+        expect(begun == (s.state == LinkState::connecting ||
+                         (s.state == LinkState::connected && d != never)),
+               "an attempt without verdict must be in flight or young");
+        expect((s.state == LinkState::offline) <= (gates != 0), "offline needs a shut gate");
+        if (gates != 0) {
+            expect(s.state == LinkState::stopped || s.state == LinkState::offline ||
+                       s.state == LinkState::failed || s.state == LinkState::blocked_auth,
+                   "a shut gate keeps everything down");
+        }
+        expect(resumes <= fulls, "more resumes than refusals");
+        expect(sent_posts + unsent <= posted, "a posted message was handled twice");
+        if (!voided) expect(sent_posts + unsent == posted, "a posted message vanished");
+        for (const LeafState& l : leaf) {
+            if (l.exists && l.link.alive() && &l != &leaf[2])
+                expect(!l.paused, "a refused sender was not resumed");
+        }
+    }
+};
+
+const WakeOps World::Node::table{[](WakeNode& n) noexcept { of(n).woken = true; },
+                                 [](WakeNode& n) noexcept { of(n).woken = true; },
+                                 [](WakeNode& n) noexcept { return of(n).now; },
+                                 [](WakeNode& n) noexcept { of(n).attached = false; },
+                                 [](WakeNode*) noexcept {}};
+
+template <int K>
+Socket<K>::Socket(World& world, const Link<Msg>& link) : world_{world}, link_{link} {
+    if constexpr (K == 0) {
+        for (const LeafState& l : world.leaf)
+            world.expect(!l.exists, "a connection of the last epoch still exists");
+        ++world.epochs;
+        world.expect(world.link->core().gates() == 0, "dialled through a shut gate");
+        world.expect(world.link->status().state == LinkState::connecting,
+                     "dialled outside connecting");
+    }
+    epoch_ = world.epochs;
+    LeafState& l = world.leaf[K];
+    if (l.epoch != 0) world.old_links.push_back(l.link);
+    l = LeafState{};
+    l.link = link;
+    l.epoch = epoch_;
+    l.exists = true;
+    world.note("open " + std::to_string(K));
+    auto& plan = world.in_open[K];
+    while (!plan.empty()) {
+        const int what = plan.front();
+        plan.pop_front();
+        if (what == 0) world.opened(K);
+        if (what == 1) world.closed(K, world.chance(100));
+        if (what == 2) world.receive(K, Say_::data);
+        if (what == 3 && world.link->status().state != LinkState::stopped) {
+            world.stop_in_part = true;
+            // The start that led here may not have been told yet.
+            world.starts_left = world.told == LinkState::stopped ? 1 : 0;
+            world.voided = true;
+            world.link->stop();
+        }
+        if (what == 4) {
+            l.exists = false;
+            throw Thrown{};
+        }
+    }
+}
+
+template <int K>
+Socket<K>::~Socket() {
+    LeafState& l = world_.leaf[K];
+    l.exists = false;
+    world_.note("destroy " + std::to_string(K));
+    if (std::uncaught_exceptions() != 0) return;  // a later open() of the bundle threw
+    world_.expect(!link_.alive(), "destroyed before its epoch was void");
+    Msg m{epoch_, K, Say_::data, 0};
+    world_.expect(link_.received(std::move(m)) == Post::gone && link_.closed() == Post::gone &&
+                      link_.opened() == Post::gone,
+                  "a destructor could report");
+}
+
+template <int K>
+SendResult Socket<K>::send(const Msg& m) noexcept {
+    if (m.what != Say_::question) {
+        world_.expect(world_.link->status().state == LinkState::connected,
+                      "sent outside connected");
+        world_.expect(link_.alive(), "sent on a dead connection");
+    }
+    if (world_.chance(8) == 0) return SendResult::busy;
+    if (m.what == Say_::posted) ++world_.sent_posts;
+    world_.note("send " + std::to_string(K));
+    return SendResult::sent;
+}
+template <int K>
+void Socket<K>::close(const Failure&) noexcept
+    requires(K != 2)
+{
+    world_.note("close " + std::to_string(K));
+    world_.expect(!link_.alive(), "closed gracefully before its epoch was void");
+    if (world_.chance(2) == 0) link_.closed();
+}
+template <int K>
+void Socket<K>::ping() noexcept
+    requires(K != 2)
+{
+    world_.note("ping " + std::to_string(K));
+    world_.expect(link_.alive(), "pinged a dead connection");
+    if (world_.chance(4) != 0 && link_.pong() == Post::taken)
+        world_.leaf[K].sign(world_.now, false);
+}
+template <int K>
+void Socket<K>::resume_reading() noexcept
+    requires(K != 2)
+{
+    if (K == 0) ++world_.resumes;
+    world_.leaf[K].paused = false;
+}
+
+template <int K>
+Verdict Check<K>::begin(const auto& say) {
+    world->expect(world->alive(), "a check began after its epoch");
+    world->note("begin check " + std::to_string(K));
+    static_cast<void>(say(Msg{0, K, Say_::question, 0}));
+    if (world->chance(6) == 0) {
+        world->leaf[K].passed = true;
+        return Verdict::passed();
+    }
+    return Verdict::pending();
+}
+template <int K>
+Verdict Check<K>::judge(const Msg& m, const auto&) {
+    world->expect(m.epoch == world->epochs, "a check saw a message of another epoch");
+    world->expect(m.leaf == K, "a check saw another's message");
+    if (m.what == Say_::data) world->leaf[K].delivered = m.n + 1;
+    if (world->stop_in_check > 0) {
+        --world->stop_in_check;
+        world->note("stop in check");
+        world->stop_in_part = true;
+        world->starts_left = 0;
+        world->voided = true;
+        world->link->stop();
+    }
+    if (m.what == Say_::yes) return Verdict::passed();
+    if (m.what == Say_::no) return Verdict::refused({.cause = Cause::unauthorized});
+    return Verdict::pending();
+}
+
+Advice Recorder::admit(Instant now) const noexcept {
+    return now < world->breaker_until ? Advice::suspend(world->breaker_until) : Advice::go();
+}
+Advice Recorder::begin(Turn& turn) noexcept {
+    World& w = *world;
+    w.expect(!w.begun, "begin without a verdict on the last");
+    w.expect(w.link->core().gates() == 0, "begin through a shut gate");
+    if (!w.manual) w.expect(turn.now >= w.not_before, "begin before the advised wait was over");
+    if (!w.hard_manual)
+        w.expect(turn.now >= w.floor && turn.now >= w.breaker_until,
+                 "begin before the server's or breaker's wait was over");
+    if (w.refusals > 0) {
+        --w.refusals;
+        w.not_before = turn.now + 2s;
+        w.floor = std::max(w.floor, w.not_before);
+        return Advice::suspend(turn.now + 2s);
+    }
+    w.begun = true;
+    w.not_before = always;  // over, or overridden
+    ++w.attempt;
+    return Advice::go();
+}
+Advice Recorder::failed(const Failure& f, Turn& turn) noexcept {
+    World& w = *world;
+    w.expect(w.begun, "failed without begin");
+    w.expect(f.cause != Cause::none && f.cause != Cause::planned,
+             "failed with a cause that is no failure");
+    w.begun = false;
+    return lost(f, turn);
+}
+Advice Recorder::lost(const Failure& f, Turn& turn) noexcept {
+    World& w = *world;
+    w.expect(!w.begun, "lost before the verdict");
+    w.note("verdict " + std::string{to_string(f.cause)});
+    constexpr std::array<Duration, 4> waits{0s, 1ms, 1s, 9s};
+    const Instant until = turn.now + waits[w.chance(4)];
+    const std::uint64_t kind = w.chance(16);
+    w.not_before = until;
+    if (f.retry_after > 0s) w.floor = std::max(w.floor, turn.now + f.retry_after);
+    if (kind == 0) return Advice::stop();
+    if (kind < 3) return w.floor = std::max(w.floor, until), Advice::wait_exactly(until);
+    if (kind < 5) return w.floor = std::max(w.floor, until), Advice::suspend(until);
+    return Advice::wait_at_least(until);
+}
+void Recorder::succeeded(Turn&) noexcept {
+    world->expect(world->begun, "succeeded without begin");
+    world->begun = false;
+    world->attempt = 0;
+    world->note("succeeded");
+}
+void Recorder::abandoned(Turn&) noexcept {
+    world->expect(world->begun, "abandoned without begin");
+    world->begun = false;
+    --world->attempt;
+    world->note("abandoned");
+}
+void Recorder::reset() noexcept {
+    world->attempt = 0;
+    world->floor = world->not_before = always;
+}
+
+void App::on_state(auto& link, const Transition& t) {
+    World& w = *world;
+    w.enter_hook();
+    const World::Leave leave{w};
+    w.note(std::string{to_string(t.from)} + " > " + std::string{to_string(t.to.state)} +
+           " attempt " + std::to_string(t.to.attempt) + " by " + std::string{t.to.decided_by} +
+           " " + std::string{to_string(t.to.failure.cause)});
+    w.expect(t.from == w.told, "the path of states has a gap");
+    w.expect(belay_test::is_legal(t.from, t.to.state), "a transition that is not in the table");
+    if (w.expect_stopped || w.stop_in_part) {
+        if (w.expect_stopped)
+            w.expect(t.to.state == LinkState::stopped, "something came between stop and stopped");
+        if (t.to.state == LinkState::stopped) w.expect_stopped = w.stop_in_part = false;
+    } else {
+        w.expect(t.to == link.status(), "the status is ahead of what was told");
+        w.expect(w.handle->status() == link.status(), "the published status differs in a hook");
+    }
+    if (t.from == LinkState::stopped) {
+        w.expect(w.starts_left > 0, "left stopped without a start");
+        --w.starts_left;
+    }
+    w.told = t.to.state;
+    if (t.to.state == LinkState::connecting) ++w.connectings;
+    if (t.to.state == LinkState::connected) {
+        w.floor = w.not_before = always;
+        for (int k = 0; k < leaves; ++k) {
+            const LeafState& l = w.leaf[static_cast<std::size_t>(k)];
+            w.expect(l.opened && l.epoch == w.epochs, "connected before all were open");
+            if (k % 2 == 1) w.expect(l.passed, "connected before all were validated");
+        }
+    } else if (t.to.state != LinkState::connecting) {
+        w.expect(!w.alive(), "a live epoch after its end");
+    }
+    // Only a command leaves these, and it overrides the waits.
+    if (t.to.state == LinkState::stopped || t.to.state == LinkState::failed ||
+        t.to.state == LinkState::blocked_auth) {
+        w.floor = w.not_before = always;
+    }
+    const bool ended = t.to.state == LinkState::cooldown || t.to.state == LinkState::suspended;
+    if (ended && t.to.failure.code == static_cast<int>(LinkErrc::heartbeat_lost) &&
+        t.to.failure.category == &link_category() &&
+        (t.from == LinkState::connected || t.from == LinkState::connecting)) {
+        w.expect(elapsed(w.leaf[0].last_sign(w.now), w.now) >= dead_after ||
+                     elapsed(w.leaf[1].last_sign(w.now), w.now) >= dead_after,
+                 "a heartbeat gave up a peer that was heard in time");
+    }
+    w.user_code();
+}
+void App::on_message(auto& link, Msg m, Lane lane) {
+    World& w = *world;
+    w.enter_hook();
+    const World::Leave leave{w};
+    w.note("message " + std::to_string(lane) + " n " + std::to_string(m.n));
+    w.expect(!w.expect_stopped, "a message came between stop and stopped");
+    w.expect(link.status().state == LinkState::connected && w.told == LinkState::connected,
+             "a message outside connected");
+    w.expect(m.epoch == w.epochs, "a message of an old epoch");
+    w.expect(m.leaf < leaves && lane == lane_of[m.leaf], "a message on another's lane");
+    if (m.what == Say_::data) {
+        LeafState& l = w.leaf[m.leaf];
+        w.expect(m.n == l.delivered, "a message was lost, repeated or overtaken");
+        l.delivered = m.n + 1;
+    }
+    w.user_code();
+}
+void App::on_writable(auto& link, Lane) {
+    World& w = *world;
+    w.enter_hook();
+    const World::Leave leave{w};
+    w.expect(!w.expect_stopped, "writable came between stop and stopped");
+    w.expect(link.status().state == LinkState::connected, "writable outside connected");
+    w.user_code();
+}
+void App::on_unsent(Msg m, Lane) {
+    World& w = *world;
+    w.enter_hook();
+    const World::Leave leave{w};
+    w.expect(!w.expect_stopped, "unsent came between stop and stopped");
+    w.expect(m.what == Say_::posted, "gave back what nobody posted");
+    ++w.unsent;
+    w.user_code();
+}
+
+/// One step of the script; reads its chance from `script` only, whatever the state is.
+void script_step(World& w) {
+    Random& r = w.script;
+    const auto pick = [&](std::uint64_t n) { return uniform_upto(r, n - 1); };
+    const std::uint64_t what = pick(32), k = pick(leaves), x = pick(1000);
+    const bool settle = pick(3) != 0;
+    const int leaf = static_cast<int>(k);
+    const Instant due = w.link->deadline();
+    w.woken = false;
+    const auto greet = [&] {
+        for (int i = 0; i < leaves; ++i) w.opened(i);
+        w.settle();
+        for (const int i : {1, 3}) {
+            if (w.link) w.receive(i, Say_::yes);
+        }
+    };
+    switch (what) {
+        case 0:
+            w.start();
+            break;
+        case 1:
+            if (x < 300) w.stop();
+            break;
+        case 2:
+            if (x < 400) w.shut(k % 2);
+            break;
+        case 3:
+            w.open(k % 2);
+            break;
+        case 4:
+            w.opened(leaf);
+            break;
+        case 5:
+            w.closed(leaf, x);
+            break;
+        case 6:
+        case 7:
+            w.receive(leaf, Say_::data);
+            break;
+        case 8:
+            w.receive(leaf, Say_::yes);
+            break;
+        case 9:
+            if (x < 300) w.receive(leaf, Say_::no);
+            break;
+        case 10:
+            if (w.leaf[k].link.pong() == Post::taken) w.leaf[k].sign(w.now, true);
+            break;
+        case 11:
+            w.leaf[k].link.writable();
+            break;
+        case 12:
+            w.pass(Duration{static_cast<std::int64_t>(x) * 1'000'000});
+            break;
+        case 13:
+            w.pass(std::chrono::milliseconds{static_cast<std::int64_t>(x) * 15});
+            break;
+        case 14:
+            w.reconnect(false);
+            break;
+        case 15:
+            w.reconnect(true);
+            break;
+        case 16:
+            w.credentials();
+            break;
+        case 17:
+            w.link->report_unhealthy();
+            break;
+        case 18:
+            switch (x % 6) {
+                case 0:
+                    ++w.starts_left;
+                    w.manual = w.hard_manual = true;
+                    w.handle->start();
+                    break;
+                case 1:
+                    w.handle->stop();
+                    break;
+                case 2:
+                    w.gates |= 2;
+                    w.handle->shut(Gate::hidden);
+                    break;
+                case 3:
+                    w.gates &= ~2U;
+                    w.handle->open(Gate::hidden);
+                    break;
+                case 4:
+                    w.manual = w.hard_manual = true;
+                    w.handle->credentials();
+                    break;
+                case 5:
+                    w.manual = w.hard_manual = true;
+                    w.handle->reconnect_now();
+                    break;
+            }
+            break;
+        case 19:
+            w.post_one();
+            break;
+        case 20:
+            if (!w.old_links.empty()) {
+                const Link<Msg>& old = w.old_links[x % w.old_links.size()];
+                Msg m{1, 0, Say_::data, 0};
+                w.expect(old.received(std::move(m)) == Post::gone && old.opened() == Post::gone &&
+                             old.pong() == Post::gone && old.writable() == Post::gone,
+                         "an old link is still heard");
+            }
+            break;
+        case 21:
+            w.now += std::chrono::milliseconds{static_cast<std::int64_t>(x) * 30};
+            break;  // the driver is late
+        case 22:
+            w.hooks.push_back(static_cast<Act>(x % static_cast<std::uint64_t>(Act::count)) ==
+                                          Act::destroy &&
+                                      x % 5 != 0
+                                  ? Act::send
+                                  : static_cast<Act>(x % static_cast<std::uint64_t>(Act::count)));
+            break;
+        case 23: {
+            const std::uint64_t in = x % 16;
+            w.in_open[k].push_back(in < 9 ? 0 : in < 11 ? 1 : in < 14 ? 2 : in < 15 ? 3 : 4);
+            break;
+        }
+        case 24:
+            if (x < 100) ++w.stop_in_check;
+            break;
+        case 25:
+            if (x < 300)
+                w.breaker_until =
+                    w.now + std::chrono::milliseconds{static_cast<std::int64_t>(x) * 20};
+            break;
+        case 26:
+            if (x < 200) ++w.refusals;
+            break;
+        case 27:
+            w.closed(leaf, x);
+            w.receive(static_cast<int>((k + 1) % leaves), Say_::data);
+            w.closed(static_cast<int>((k + 2) % leaves), x / 11);
+            break;
+        case 28:
+            w.link->advance(w.now - 1s);
+            if (w.link) w.settle();
+            break;  // a clock that goes back
+        default:
+            greet();
+            break;
+    }
+    // What moves the deadline earlier must tell the driver.
+    if (w.link && w.link->deadline() < due && what < 12)
+        w.expect(w.woken, "the deadline moved earlier in silence");
+    if (settle && w.link) w.settle();
+}
+
+void one_step(World& w) {
+    try {
+        script_step(w);
+    } catch (const Thrown&) {
+        w.note("caught");
+    }
+}
+
+std::string run(World& w) {
+    constexpr std::array<unsigned, 4> per_turn{1, 2, 3, 64};
+    constexpr std::array<std::size_t, 3> messages{2, 5, 1000};
+    w.build(per_turn[w.chance(4)], messages[w.chance(3)]);
+    w.start();
+    for (int i = 0; i < 150 && w.link && w.failure.empty(); ++i) one_step(w);
+    if (w.link) w.settle();
+    w.hooks.clear();
+    if (w.link && w.chance(2) == 0) w.stop();
+    w.link.reset();
+    w.expect(!w.begun, "destroyed with an attempt that has no verdict");
+    for (LeafState& l : w.leaf) {
+        w.expect(!l.exists, "a connection outlived its supervisor");
+        w.expect(l.link.opened() == Post::gone && l.link.closed() == Post::gone,
+                 "a link outlived its supervisor");
+    }
+    w.expect(w.handle->start() == Post::gone && w.handle->post(Msg{}) == Post::gone,
+             "a handle outlived its supervisor");
+    w.expect(!w.attached, "the driver was not told");
+    return w.failure;
+}
+
+std::uint64_t number_from(const char* name, std::uint64_t otherwise) {
+    const char* const text = std::getenv(name);
+    return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
+}
+
+}  // namespace
+
+TEST_CASE("Supervisor keeps its contract under random interleavings",
+          "[link][interleavings][property]") {
+    const bool replay = std::getenv("BELAY_SEED") != nullptr;
+    const std::uint64_t first = number_from("BELAY_SEED", 1);
+    const std::uint64_t count = replay ? 1 : number_from("BELAY_SEEDS", 2000);
+    std::size_t connects = 0, stable = 0, refused = 0, early = 0;
+    for (std::uint64_t seed = first; seed < first + count; ++seed) {
+        World sparse{seed, false};
+        const std::string broken = run(sparse);
+        if (replay) std::printf("%s", sparse.log.c_str());
+        INFO("BELAY_SEED=" << seed);
+        if (!broken.empty()) FAIL(broken);
+        World dense{seed, true};
+        const std::string broken_dense = run(dense);
+        if (!broken_dense.empty()) FAIL("dense: " + broken_dense);
+        if (sparse.log != dense.log) {
+            std::size_t i = 0;
+            while (sparse.log[i] == dense.log[i]) ++i;
+            FAIL("advancing more often changed the history: "
+                 << sparse.log.substr(i > 300 ? i - 300 : 0, 600) << "\n--- dense:\n"
+                 << dense.log.substr(i > 300 ? i - 300 : 0, 600));
+        }
+        connects += sparse.log.find("> connected") != std::string::npos ? 1U : 0U;
+        stable += sparse.log.find("succeeded") != std::string::npos ? 1U : 0U;
+        refused += sparse.fulls != 0 ? 1U : 0U;
+        early += sparse.log.find("message") != std::string::npos ? 1U : 0U;
+    }
+    if (!replay && count >= 200) {
+        // The scripts reach what they are meant to test.
+        CHECK(connects > count / 2);
+        CHECK(stable > count / 10);
+        CHECK(refused > count / 20);
+        CHECK(early > count / 4);
+    }
+}

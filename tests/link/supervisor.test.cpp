@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: MIT
+// Goal: the shell carries out what the core decides, in the order of the contract, whatever user code does.
+#include <belay/link/supervisor.hpp>
+
+#include <memory>
+#include <stdexcept>
+
+#include <belay/policy/backoff.hpp>
+#include <belay/policy/cap.hpp>
+#include <belay/policy/no_jitter.hpp>
+
+#include "support/catch.hpp"
+#include "support/fake_transport.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+using belay::test::FakeTransport;
+using belay::test::Wire;
+
+namespace {
+
+constexpr Instant at(Duration d) { return Instant{d}; }
+
+/// Writes down what it sees; `hook` runs in every on_state.
+struct Notes {
+    std::vector<std::string> seen;
+    std::function<void(LinkState)> hook;
+    std::function<void(const std::string&)> message_hook;
+
+    void on_state(const Transition& t) {
+        seen.emplace_back(to_string(t.to.state));
+        if (hook) hook(t.to.state);
+    }
+    void on_message(std::string m, Lane) {
+        seen.push_back("message " + m);
+        if (message_hook) message_hook(m);
+    }
+    void on_writable(Lane) { seen.emplace_back("writable"); }
+    void on_unsent(std::string m, Lane) { seen.push_back("unsent " + m); }
+};
+
+auto policy() {
+    return Policy{Backoff{NoJitter{}, Cap{8s}, 1s}};
+}
+
+template <bool Full = true>
+struct Rig {
+    Wire wire;
+    Notes notes;
+    Supervisor<FakeTransport<Full>, decltype(policy()), std::reference_wrapper<Notes>> link{
+        FakeTransport<Full>{wire}, policy(), std::ref(notes)};
+
+    /// Advances until nothing is due any more at `now`.
+    void run(Duration now) {
+        for (int i = 0; i < 100 && link.deadline() <= at(now); ++i) link.advance(at(now));
+        REQUIRE(link.deadline() > at(now));
+    }
+    void connect() {
+        link.start();
+        run(0s);
+        wire.link.opened();
+        run(0s);
+        REQUIRE(link.status().state == LinkState::connected);
+    }
+    using Seen = std::vector<std::string>;
+};
+
+}  // namespace
+
+TEST_CASE("Supervisor connects, loses, waits and connects again", "[link][supervisor][unit]") {
+    Rig<> rig;
+    CHECK(rig.link.deadline() == never);
+    rig.connect();
+    CHECK(rig.notes.seen == Rig<>::Seen{"connecting", "connected"});
+    rig.wire.link.closed(Failure{.cause = Cause::lost});
+    rig.run(1s);
+    CHECK(rig.link.status().state == LinkState::cooldown);
+    CHECK(rig.link.status().retry_at == at(2s));
+    CHECK(rig.wire.live == 0);
+    rig.run(2s);
+    CHECK(rig.wire.dials == 2);
+    CHECK(rig.wire.most_live == 1);
+}
+
+TEST_CASE("Supervisor queues what a transport reports inside open", "[link][supervisor][unit]") {
+    Rig<> rig;
+    rig.wire.on_open = [](Link<std::string> link) {
+        std::string m = "hello";
+        CHECK(link.opened() == Post::taken);
+        CHECK(link.received(std::move(m)) == Post::taken);
+        CHECK(link.closed() == Post::taken);
+    };
+    rig.link.start();
+    rig.run(0s);
+    CHECK(rig.notes.seen == Rig<>::Seen{"connecting", "connected", "message hello", "cooldown"});
+}
+
+TEST_CASE("Supervisor survives a million synchronous failures without growing the stack",
+          "[link][supervisor][property]") {
+    Wire wire;
+    wire.on_open = [](Link<std::string> link) { link.closed(); };
+    wire.log.reserve(2'100'000);
+    Supervisor link{FakeTransport<>{wire}, Policy{Backoff{NoJitter{}, Cap{1ns}, 1ns}}};
+    link.start();
+    for (Instant now{}; wire.dials < 1'000'000; now += 1ns) link.advance(now);
+    CHECK(wire.most_live == 1);
+}
+
+TEST_CASE("Supervisor drops what an old epoch reports", "[link][supervisor][unit]") {
+    Rig<> rig;
+    rig.connect();
+    const Link<std::string> old = rig.wire.link;
+    old.closed();
+    rig.run(0s);
+    rig.run(1s);
+    rig.wire.link.opened();
+    rig.run(1s);
+    rig.notes.seen.clear();
+    std::string m = "stale";
+    CHECK(old.received(std::move(m)) == Post::gone);
+    CHECK(m == "stale");
+    CHECK(old.closed() == Post::gone);
+    CHECK_FALSE(old.alive());
+    rig.run(1s);
+    CHECK(rig.notes.seen.empty());
+}
+
+TEST_CASE("Supervisor::stop outside a turn has told everything when it returns",
+          "[link][supervisor][unit]") {
+    Rig<> rig;
+    rig.connect();
+    rig.link.stop();
+    CHECK(rig.notes.seen.back() == "stopped");
+    CHECK(rig.link.status().state == LinkState::stopped);
+    CHECK(rig.link.send("x") == SendResult::down);
+    // The goodbye is under way, bounded by the linger.
+    CHECK(rig.wire.log.back() == "close");
+    CHECK(rig.link.deadline() == at(2s));
+    SECTION("and the peer's goodbye ends the linger") {
+        CHECK(rig.wire.link.closed() == Post::taken);
+        rig.run(1s);
+    }
+    SECTION("and its limit ends it") { rig.run(2s); }
+    CHECK(rig.wire.live == 0);
+    CHECK(rig.notes.seen.back() == "stopped");
+}
+
+TEST_CASE("Supervisor::stop inside a hook acts at once and tells after the hook",
+          "[link][supervisor][unit]") {
+    Rig<> rig;
+    rig.notes.message_hook = [&](const std::string&) {
+        rig.link.stop();
+        CHECK(rig.link.status().state == LinkState::stopped);
+        CHECK(rig.link.send("x") == SendResult::down);
+        CHECK(rig.notes.seen.back() != "stopped");
+        rig.link.stop();
+    };
+    rig.connect();
+    std::string a = "a", b = "b";
+    rig.wire.link.received(std::move(a));
+    rig.wire.link.received(std::move(b));
+    rig.run(1s);
+    CHECK(rig.notes.seen == Rig<>::Seen{"connecting", "connected", "message a", "stopped"});
+}
+
+TEST_CASE("Supervisor::start after stop in one hook makes one new attempt",
+          "[link][supervisor][unit]") {
+    Rig<> rig;
+    rig.notes.message_hook = [&](const std::string&) {
+        rig.link.stop();
+        rig.link.start();
+    };
+    rig.connect();
+    std::string a = "a";
+    rig.wire.link.received(std::move(a));
+    rig.run(1s);
+    CHECK(rig.notes.seen ==
+          Rig<>::Seen{"connecting", "connected", "message a", "stopped", "connecting"});
+    CHECK(rig.wire.dials == 2);
+    CHECK(rig.wire.live == 1);
+}
+
+TEST_CASE("Supervisor::stop voids a start that was not carried out yet", "[link][supervisor][unit]") {
+    Rig<> rig;
+    rig.link.start();
+    rig.link.stop();
+    rig.run(1s);
+    CHECK(rig.notes.seen.empty());
+    CHECK(rig.wire.dials == 0);
+}
+
+TEST_CASE("Supervisor keeps a gate shut through stop and start", "[link][supervisor][unit]") {
+    Rig<> rig;
+    rig.link.shut(Gate::network);
+    rig.link.stop();
+    rig.link.start();
+    rig.run(1s);
+    CHECK(rig.notes.seen == Rig<>::Seen{"offline"});
+    CHECK(rig.wire.dials == 0);
+}
+
+TEST_CASE("Supervisor may be destroyed in every hook", "[link][supervisor][fault]") {
+    struct Killer {
+        std::unique_ptr<Supervisor<FakeTransport<>, decltype(policy()), Killer*>>* victim = nullptr;
+    };
+    for (const std::string at_what : {"connecting", "connected", "message", "cooldown", "stopped"}) {
+        Wire wire;
+        Notes notes;
+        using S = Supervisor<FakeTransport<>, decltype(policy()), std::reference_wrapper<Notes>>;
+        auto link = std::make_unique<S>(FakeTransport<>{wire}, policy(), std::ref(notes));
+        notes.hook = [&](LinkState s) {
+            if (to_string(s) == at_what) link.reset();
+        };
+        notes.message_hook = [&](const std::string&) {
+            if (at_what == "message") link.reset();
+        };
+        const auto step = [&](auto&& f) {
+            if (link) f();
+            if (link) link->advance(at(0s));
+        };
+        step([&] { link->start(); });
+        step([&] { wire.link.opened(); });
+        step([&] {
+            std::string m = "m";
+            wire.link.received(std::move(m));
+        });
+        if (at_what == "stopped") step([&] { link->stop(); });
+        step([&] { wire.link.closed(); });
+        INFO(at_what);
+        CHECK(link == nullptr);
+        CHECK(wire.live == 0);
+        CHECK(wire.link.closed() == Post::gone);
+    }
+}
+
+TEST_CASE("Supervisor is consistent after a hook has thrown", "[link][supervisor][fault]") {
+    Rig<> rig;
+    bool thrown = false;
+    rig.notes.hook = [&](LinkState s) {
+        if (s == LinkState::connected && !thrown) {
+            thrown = true;
+            throw std::runtime_error{"hook"};
+        }
+    };
+    rig.link.start();
+    rig.run(0s);
+    std::string m = "early";
+    rig.wire.link.received(std::move(m));
+    rig.wire.link.opened();
+    CHECK_THROWS_AS(rig.link.advance(at(0s)), std::runtime_error);
+    CHECK(rig.link.deadline() == always);
+    rig.run(0s);
+    CHECK(rig.notes.seen == Rig<>::Seen{"connecting", "connected", "message early"});
+}
+
+TEST_CASE("Supervisor counts an open that throws as a failed attempt", "[link][supervisor][fault]") {
+    Rig<> rig;
+    rig.wire.on_open = [&](Link<std::string>) {
+        if (rig.wire.dials == 1) {
+            --rig.wire.live;  // its destructor will not run
+            throw std::runtime_error{"open"};
+        }
+    };
+    rig.link.start();
+    CHECK_THROWS_AS(rig.link.advance(at(0s)), std::runtime_error);
+    rig.run(0s);
+    CHECK(rig.notes.seen == Rig<>::Seen{"connecting", "cooldown"});
+    CHECK(rig.link.status().failure.error() == LinkErrc::open_threw);
+    rig.run(1s);
+    CHECK(rig.wire.dials == 2);
+}
+
+TEST_CASE("Supervisor takes the worst of two failures of one turn, once",
+          "[link][supervisor][unit]") {
+    Rig<> rig;
+    rig.connect();
+    rig.wire.link.closed(Failure{.cause = Cause::lost});
+    rig.wire.link.child(0, 1).closed(Failure{.cause = Cause::unauthorized});
+    rig.run(0s);
+    CHECK(rig.link.status().state == LinkState::blocked_auth);
+    CHECK(rig.link.status().attempt == 1);
+    rig.link.credentials();
+    rig.run(0s);
+    CHECK(rig.link.status().state == LinkState::connecting);
+}
+
+TEST_CASE("Supervisor refuses messages above its limit and asks for them once there is room",
+          "[link][supervisor][unit]") {
+    Wire wire;
+    Notes notes;
+    Supervisor link{FakeTransport<>{wire}, policy(), std::ref(notes),
+                    SupervisorOptions{.messages_max = 2}};
+    link.start();
+    link.advance(at(0s));
+    wire.link.opened();
+    link.advance(at(0s));
+    std::string m = "1";
+    CHECK(wire.link.received(std::move(m)) == Post::taken);
+    m = "2";
+    CHECK(wire.link.received(std::move(m)) == Post::taken);
+    m = "3";
+    CHECK(wire.link.received(std::move(m)) == Post::full);
+    CHECK(wire.link.received(std::move(m)) == Post::full);
+    CHECK(m == "3");
+    link.advance(at(0s));
+    link.advance(at(0s));
+    CHECK(wire.resumes == 1);
+    CHECK(wire.link.received(std::move(m)) == Post::taken);
+}
+
+TEST_CASE("Supervisor hands back what a handle posted and nobody could send",
+          "[link][supervisor][unit]") {
+    Rig<> rig;
+    const auto handle = rig.link.handle();
+    CHECK(handle.post("lost") == Post::taken);
+    rig.run(0s);
+    CHECK(rig.notes.seen == Rig<>::Seen{"unsent lost"});
+    handle.start();
+    rig.run(0s);
+    rig.wire.link.opened();
+    rig.run(0s);
+    CHECK(handle.status().state == LinkState::connected);
+    CHECK(handle.post("kept") == Post::taken);
+    rig.run(0s);
+    CHECK(rig.wire.sent == std::vector<std::string>{"kept"});
+}
+
+TEST_CASE("Supervisor::report_unhealthy is a failure like any other", "[link][supervisor][unit]") {
+    Rig<> rig;
+    rig.connect();
+    rig.link.report_unhealthy();
+    rig.run(0s);
+    CHECK(rig.link.status().failure.error() == LinkErrc::reported_unhealthy);
+    CHECK(rig.link.status().state == LinkState::cooldown);
+}
+
+TEST_CASE("Supervisor bounds a transport that repeats itself", "[link][supervisor][fault]") {
+    Rig<> rig;
+    rig.link.start();
+    rig.run(0s);
+    for (int i = 0; i < 100000; ++i) rig.wire.link.opened();
+    rig.link.advance(at(0s));
+    rig.link.advance(at(0s));
+    CHECK(rig.link.deadline() > at(0s));
+}
+
+TEST_CASE("Handles and links outlive their supervisor", "[link][supervisor][fault]") {
+    Handle<decltype(Rig<>::link)> handle;
+    Link<std::string> link;
+    {
+        Rig<> rig;
+        rig.connect();
+        handle = rig.link.handle();
+        link = rig.wire.link;
+    }
+    CHECK(handle.start() == Post::gone);
+    CHECK(handle.post("x") == Post::gone);
+    CHECK(link.opened() == Post::gone);
+}

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: MIT
+// Goal: whole timelines of outages proven at compile time; a wrong wait does not compile.
+#include <array>
+
+#include <belay/link/supervisor_core.hpp>
+#include <belay/policy/attempt_timeout.hpp>
+#include <belay/policy/backoff.hpp>
+#include <belay/policy/breaker.hpp>
+#include <belay/policy/cap.hpp>
+#include <belay/policy/cooldown_on.hpp>
+#include <belay/policy/full_jitter.hpp>
+#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/no_jitter.hpp>
+#include <belay/policy/reset_when_stable.hpp>
+
+using namespace belay;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr Instant at(Duration d) { return Instant{d}; }
+
+/// A world of one supervisor core: events go in at chosen times, ticks whenever the core wants one.
+template <class P>
+struct Timeline {
+    SupervisorCore<P> core;
+    Random bits{Seed{1}};
+    Instant now{};
+    std::array<Instant, 32> dials{};
+    std::size_t dial_count = 0;
+
+    constexpr explicit Timeline(P policy) : core{policy} {}
+
+    constexpr Actions step(const Step& s) {
+        Turn turn{now, bits};
+        const Actions a = core.step(s, turn);
+        if (a.dial) dials[dial_count++] = now;
+        return a;
+    }
+    /// Lets time pass; every dial that starts on the way fails after `dial_takes`.
+    constexpr void run_until(Instant end, Duration dial_takes) {
+        while (true) {
+            if (core.status().state == LinkState::connecting) {
+                const Instant fails = after(dials[dial_count - 1], dial_takes);
+                if (fails > end) break;
+                now = fails;
+                step({.input = Input::closed, .failure = {.cause = Cause::refused}});
+            } else {
+                if (core.deadline() > end) break;
+                now = core.deadline();
+                step({.input = Input::tick});
+            }
+        }
+        now = end;
+    }
+};
+
+// ---- The reconnection story: 1 s doubling to 60 s, gives up after ten attempts -------------------
+
+constexpr auto story = Policy{Backoff{NoJitter{}, Cap{60s}, 1s}, MaxAttempts{10}};
+
+consteval bool doubles_up_to_the_cap_and_gives_up() {
+    Timeline t{story};
+    t.step({.input = Input::start});
+    t.run_until(at(600s), 20ms);
+    // Waits 1, 2, 4, 8, 16, 32, 60, 60, 60 s, each counted from the failure.
+    constexpr std::array<std::int64_t, 10> ms{0,     1020,  3040,   7060,   15080,
+                                              31100, 63120, 123140, 183160, 243180};
+    if (t.dial_count != ms.size()) return false;
+    for (std::size_t i = 0; i < ms.size(); ++i) {
+        if (t.dials[i] != at(std::chrono::milliseconds{ms[i]})) return false;
+    }
+    return t.core.status().state == LinkState::failed && t.core.deadline() == never;
+}
+static_assert(doubles_up_to_the_cap_and_gives_up());
+
+// ---- The same with a breaker: five failures, then 300 s of silence, one probe at a time ----------
+
+consteval bool breaker_outlasts_the_backoff() {
+    Timeline t{Policy{Backoff{NoJitter{}, Cap{60s}, 1s}, Breaker{ConsecutiveFailures{5}, OpenFor{300s}},
+                      MaxAttempts{10}}};
+    t.step({.input = Input::start});
+    t.run_until(at(100s), 0ms);
+    if (t.dial_count != 5 || t.core.status().state != LinkState::suspended) return false;
+    t.run_until(at(2000s), 0ms);
+    constexpr std::array<std::int64_t, 10> s{0, 1, 3, 7, 15, 315, 615, 915, 1215, 1515};
+    for (std::size_t i = 0; i < s.size(); ++i) {
+        if (t.dials[i] != at(std::chrono::seconds{s[i]})) return false;
+    }
+    return t.dial_count == 10 && t.core.status().state == LinkState::failed;
+}
+static_assert(breaker_outlasts_the_backoff());
+
+// ---- The resilience plan: 1013 waits 5 to 15 s and counts; stable for 10 s starts afresh ---------
+
+constexpr auto plan = Policy{Backoff{FullJitter{}, Cap{30s}, 1s},
+                             CooldownOn{Cause::overloaded, 5s, 15s}, ResetWhenStable{10s}};
+
+consteval bool try_again_later_waits_and_counts() {
+    Timeline t{plan};
+    t.step({.input = Input::start});
+    t.step({.input = Input::opened});
+    for (int i = 1; i <= 4; ++i) {
+        t.step({.input = Input::closed, .failure = {.cause = Cause::overloaded}});
+        const Status& s = t.core.status();
+        if (s.state != LinkState::cooldown || s.attempt != static_cast<std::uint32_t>(i)) return false;
+        const Duration wait = elapsed(t.now, s.retry_at);
+        if (wait < 5s || wait > 15s) return false;
+        t.now = s.retry_at;
+        t.step({.input = Input::tick});
+    }
+    return t.core.status().state == LinkState::connecting;
+}
+static_assert(try_again_later_waits_and_counts());
+
+consteval bool stability_is_measured_at_the_close(Duration lived, std::uint32_t attempt_after) {
+    Timeline t{Policy{Backoff{NoJitter{}, Cap{30s}, 1s}, ResetWhenStable{10s}}};
+    t.step({.input = Input::start});
+    t.run_until(at(3500ms), 0ms);  // attempts at 0, 1 and 3 s have failed
+    t.now = at(7s);
+    t.step({.input = Input::tick});
+    t.step({.input = Input::opened});
+    t.now += lived;  // no tick in between: the driver was late
+    t.step({.input = Input::closed, .failure = {.cause = Cause::lost}});
+    return t.core.status().attempt == attempt_after;
+}
+static_assert(stability_is_measured_at_the_close(9999ms, 4));
+static_assert(stability_is_measured_at_the_close(10s, 0));
+
+// ---- Gates: torn down at once, reopened through a wait, never counted ----------------------------
+
+consteval bool a_gate_never_shortens_a_wait() {
+    Timeline t{Policy{Backoff{NoJitter{}, Cap{60s}, 20s}}};
+    t.step({.input = Input::start});
+    t.step({.input = Input::closed, .failure = {.cause = Cause::lost}});
+    for (int i = 0; i < 5; ++i) {
+        t.now += 100ms;
+        t.step({.input = Input::gates, .gates = 1});
+        if (t.core.status().state != LinkState::offline || t.core.deadline() != never) return false;
+        t.step({.input = Input::gates, .gates = 0});
+        if (t.core.status().state != LinkState::cooldown) return false;
+        if (t.core.status().retry_at != at(20s) || t.core.status().attempt != 1) return false;
+    }
+    return t.dial_count == 1;
+}
+static_assert(a_gate_never_shortens_a_wait());
+
+consteval bool a_gate_is_nobodys_failure() {
+    Timeline t{Policy{Backoff{NoJitter{}, Cap{60s}, 1s}, MaxAttempts{2}}};
+    t.step({.input = Input::start});
+    for (int i = 0; i < 8; ++i) {
+        const Actions a = t.step({.input = Input::gates, .gates = 2});
+        if (!a.teardown) return false;
+        t.step({.input = Input::gates, .gates = 0});
+        const Duration wait = elapsed(t.now, t.core.status().retry_at);
+        if (wait > 1s || t.core.status().attempt != 0) return false;
+        t.now = t.core.deadline();
+        t.step({.input = Input::tick});
+        if (t.core.status().state != LinkState::connecting) return false;
+    }
+    return true;
+}
+static_assert(a_gate_is_nobodys_failure());
+
+// ---- Credentials --------------------------------------------------------------------------------
+
+consteval bool refused_credentials_block_until_new_ones() {
+    Timeline t{plan};
+    t.step({.input = Input::start});
+    t.step({.input = Input::closed, .failure = {.cause = Cause::unauthorized}});
+    if (t.core.status().state != LinkState::blocked_auth || t.core.deadline() != never) return false;
+    t.now += 24h;
+    t.step({.input = Input::tick});
+    if (t.dial_count != 1) return false;
+    t.step({.input = Input::gates, .gates = 1});
+    if (t.core.status().state != LinkState::blocked_auth) return false;
+    t.step({.input = Input::credentials});
+    if (t.core.status().state != LinkState::offline || t.dial_count != 1) return false;
+    t.step({.input = Input::gates, .gates = 0});
+    t.now = t.core.deadline();
+    t.step({.input = Input::tick});
+    return t.dial_count == 2;
+}
+static_assert(refused_credentials_block_until_new_ones());
+
+// ---- reconnect_now ------------------------------------------------------------------------------
+
+consteval bool manual_retries_are_limited_and_obey_the_server() {
+    Timeline t{Policy{Backoff{NoJitter{}, Cap{60s}, 30s}, CooldownOn{Cause::overloaded, 5s, 15s}}};
+    t.step({.input = Input::start});
+    t.step({.input = Input::closed, .failure = {.cause = Cause::lost}});
+    t.now = at(100ms);
+    t.step({.input = Input::reconnect_now});
+    if (t.dial_count != 2) return false;  // over the backoff's 30 s
+    t.step({.input = Input::closed, .failure = {.cause = Cause::lost}});
+    t.now = at(200ms);
+    t.step({.input = Input::reconnect_now});
+    if (t.dial_count != 2 || t.core.status().retry_at != at(1100ms)) return false;  // one a second
+    t.now = at(1100ms);
+    t.step({.input = Input::tick});
+    if (t.dial_count != 3) return false;
+    t.now = at(10s);
+    t.step({.input = Input::closed,
+            .failure = {.cause = Cause::overloaded, .retry_after = 40s}});
+    if (t.core.manual_attempt_at(t.now, false) != at(50s)) return false;  // the server's wish
+    t.step({.input = Input::reconnect_now});
+    if (t.dial_count != 3) return false;
+    t.step({.input = Input::reconnect_now, .force = true});
+    return t.dial_count == 4;
+}
+static_assert(manual_retries_are_limited_and_obey_the_server());
+
+// ---- A planned close costs nothing --------------------------------------------------------------
+
+consteval bool a_planned_rotation_keeps_attempt_zero() {
+    Timeline t{Policy{Backoff{NoJitter{}, Cap{60s}, 30s}, MaxAttempts{1}}};
+    t.step({.input = Input::start});
+    for (int i = 0; i < 5; ++i) {
+        t.step({.input = Input::opened});
+        t.now += 1s;
+        t.step({.input = Input::closed, .failure = {.cause = Cause::planned}});
+        const Status& s = t.core.status();
+        if (s.state != LinkState::cooldown || s.attempt != 0) return false;
+        if (elapsed(t.now, s.retry_at) > 1s) return false;
+        t.now = s.retry_at;
+        t.step({.input = Input::tick});
+    }
+    return true;
+}
+static_assert(a_planned_rotation_keeps_attempt_zero());
+
+// ---- The attempt's limit ------------------------------------------------------------------------
+
+consteval bool a_silent_peer_is_given_up() {
+    Timeline t{Policy{Backoff{NoJitter{}, Cap{60s}, 1s}, AttemptTimeout{4s}}};
+    t.step({.input = Input::start});
+    if (t.core.deadline() != at(4s)) return false;
+    t.now = at(4s);
+    const Actions a = t.step({.input = Input::tick});
+    return a.teardown && t.core.status().failure.cause == Cause::timed_out &&
+           t.core.status().retry_at == at(5s);
+}
+static_assert(a_silent_peer_is_given_up());
+
+}  // namespace

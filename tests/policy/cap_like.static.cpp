@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+// Goal: CapLike takes its archetype, and refuses types that lack one requirement each.
+#include <belay/policy/cap_like.hpp>
+
+#include "support/archetypes.hpp"
+
+using namespace belay;
+
+namespace {
+
+static_assert(CapLike<belay_test::MinimalCap> && explain_cap_like<belay_test::MinimalCap>());
+
+struct CapThatThrows {
+    Duration limit(Duration) const;
+};
+struct CapInSeconds {
+    std::chrono::seconds limit(Duration) const noexcept;
+};
+struct CapThatChanges {
+    Duration limit(Duration) noexcept;
+};
+struct CapThatMovesOnly {
+    CapThatMovesOnly(CapThatMovesOnly&&) = default;
+    Duration limit(Duration) const noexcept;
+};
+static_assert(!CapLike<int> && !CapLike<CapThatThrows> && !CapLike<CapInSeconds>);
+static_assert(!CapLike<CapThatChanges> && !CapLike<CapThatMovesOnly>);
+
+}  // namespace

@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: MIT
+// Goal: every rule sees every event, opinions fold by rank, and nesting changes nothing.
+#include <belay/policy/policy.hpp>
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include <belay/policy/attempt_timeout.hpp>
+#include <belay/policy/backoff.hpp>
+#include <belay/policy/breaker.hpp>
+#include <belay/policy/cooldown_on.hpp>
+#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/no_jitter.hpp>
+#include <belay/policy/reset_when_stable.hpp>
+#include <belay/policy/stop_on.hpp>
+
+#include "support/archetypes.hpp"
+#include "support/catch.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr Instant at(Duration d) { return Instant{} + d; }
+
+// Writes down what it sees, and answers what it is told.
+struct Scribe {
+    static constexpr std::string_view name = "Scribe";
+    std::vector<std::string>* seen;
+    std::string id;
+    Advice answer{};
+    Advice at_begin{};
+
+    void note(const char* what) const { seen->push_back(id + what); }
+    Advice admit(Instant) const noexcept { return note(".admit"), answer; }
+    Advice begin(Turn&) noexcept { return note(".begin"), at_begin; }
+    Advice failed(const Failure&, Turn&) noexcept { return note(".failed"), answer; }
+    Advice lost(const Failure&, Turn&) noexcept { return note(".lost"), answer; }
+    void succeeded(Turn&) noexcept { note(".succeeded"); }
+    void abandoned(Turn&) noexcept { note(".abandoned"); }
+    void reset() noexcept { note(".reset"); }
+};
+
+struct Says {
+    Advice answer;
+    constexpr Advice failed(const Failure&, Turn&) const noexcept { return answer; }
+    constexpr Advice lost(const Failure&, Turn&) const noexcept { return answer; }
+    constexpr Advice admit(Instant) const noexcept { return answer; }
+};
+
+template <class P>
+Advice folded(P policy) {
+    Random bits{Seed{1}};
+    Turn turn{Instant{}, bits};
+    return policy.failed(Failure{Cause::lost}, turn);
+}
+
+}  // namespace
+
+// Types: a Policy is a rule, nests by CTAD, costs nothing of its own, and moves as its rules do.
+static_assert(RuleLike<Policy<>> && RuleLike<Policy<MaxAttempts, Says>>);
+static_assert(std::is_empty_v<Policy<>>);
+static_assert(std::same_as<decltype(Policy{MaxAttempts{1}, StopOn{Cause::permanent}}),
+                           Policy<MaxAttempts, StopOn>>);
+static_assert(std::same_as<decltype(Policy{Policy{MaxAttempts{1}}, Policy{MaxRetries{1}}}),
+                           Policy<Policy<MaxAttempts>, Policy<MaxRetries>>>);
+static_assert(std::is_trivially_copyable_v<Policy<Backoff<FullJitter, Cap>, MaxAttempts>>);
+static_assert(sizeof(Policy<Backoff<FullJitter, Cap>, MaxAttempts>) == 32 + 16);
+// The hooks are noexcept, whatever a rule's constructors are; those are passed on.
+struct CopyThrows {
+    CopyThrows() = default;
+    CopyThrows(const CopyThrows&) noexcept(false) {}
+    CopyThrows& operator=(const CopyThrows&) = default;
+    Advice admit(Instant) const noexcept { return Advice::go(); }
+};
+static_assert(std::is_nothrow_constructible_v<Policy<MaxAttempts>, MaxAttempts>);
+static_assert(!std::is_nothrow_constructible_v<Policy<CopyThrows>, CopyThrows>);
+static_assert(noexcept(std::declval<Policy<CopyThrows>&>().admit(never)));
+static_assert(noexcept(std::declval<Policy<MaxAttempts>&>().failed(Failure{},
+                                                                   std::declval<Turn&>())));
+template class belay::Policy<belay_test::MinimalRule, belay_test::MinimalRule>;
+
+TEST_CASE("Policy uses of a rule only what RuleLike promises", "[policy][policy][unit]") {
+    Policy policy{belay_test::MinimalRule{1}};
+    Random bits;
+    Turn turn{Instant{}, bits};
+    CHECK(policy.admit(turn.now).verb == Verb::go);
+    CHECK(policy.begin(turn).verb == Verb::go);
+    CHECK(policy.failed(Failure{}, turn).verb == Verb::stop);
+    CHECK(policy.lost(Failure{}, turn).verb == Verb::go);
+    policy.succeeded(turn);
+    policy.abandoned(turn);
+    policy.reset();
+    CHECK(policy.stable_window() == 10s);
+    CHECK(policy.attempt_limit() == 30s);
+}
+
+TEST_CASE("Policy lets every rule see every event, in the written order",
+          "[policy][policy][property]") {
+    CHECK(rc::check("whatever the others answer", [] {
+        std::vector<std::string> seen;
+        const auto answer = [] {
+            return Advice{static_cast<Verb>(*rc::gen::inRange(0, 5)), {}, {}};
+        };
+        const auto go = Advice::go();
+        Policy policy{Scribe{&seen, "a", answer(), go},
+                      Policy{Scribe{&seen, "b", answer(), go}, Scribe{&seen, "c", answer(), go}},
+                      Scribe{&seen, "d", answer(), go}};
+        Random bits{Seed{1}};
+        Turn turn{Instant{}, bits};
+        const auto all_saw = [&](const std::string& what) {
+            const std::vector<std::string> expected{"a" + what, "b" + what, "c" + what, "d" + what};
+            RC_ASSERT(seen == expected);
+            seen.clear();
+        };
+        static_cast<void>(policy.admit(turn.now)), all_saw(".admit");
+        policy.begin(turn), all_saw(".begin");
+        static_cast<void>(policy.failed(Failure{}, turn)), all_saw(".failed");
+        static_cast<void>(policy.lost(Failure{}, turn)), all_saw(".lost");
+        policy.succeeded(turn), all_saw(".succeeded");
+        policy.abandoned(turn), all_saw(".abandoned");
+        policy.reset(), all_saw(".reset");
+    }));
+}
+
+TEST_CASE("Policy::begin abandons in reverse what had begun before the refusal",
+          "[policy][policy][unit]") {
+    std::vector<std::string> seen;
+    const Advice go = Advice::go();
+    Policy policy{Scribe{&seen, "a", go, go},
+                  Policy{Scribe{&seen, "b", go, go}, Scribe{&seen, "c", go, go}},
+                  Scribe{&seen, "d", go, Advice::suspend(at(7s))}, Scribe{&seen, "e", go, go}};
+    Random bits;
+    Turn turn{Instant{}, bits};
+    CHECK(policy.begin(turn) == Advice{Verb::suspend, at(7s), "Scribe"});
+    CHECK(seen == std::vector<std::string>{"a.begin", "b.begin", "c.begin", "d.begin",
+                                           "b.abandoned", "c.abandoned", "a.abandoned"});
+}
+
+TEST_CASE("Policy::begin undoes a refusal inside a nested policy", "[policy][policy][unit]") {
+    std::vector<std::string> seen;
+    const Advice go = Advice::go();
+    Policy policy{Scribe{&seen, "a", go, go},
+                  Policy{Scribe{&seen, "b", go, go}, Scribe{&seen, "c", go, Advice::stop()}}};
+    Random bits;
+    Turn turn{Instant{}, bits};
+    CHECK(policy.begin(turn).verb == Verb::stop);
+    CHECK(seen ==
+          std::vector<std::string>{"a.begin", "b.begin", "c.begin", "b.abandoned", "a.abandoned"});
+}
+
+TEST_CASE("Policy suspends until the latest of all waits, outranked ones too",
+          "[policy][policy][property]") {
+    CHECK(rc::check("in any order and nesting", [] {
+        std::array<Advice, 4> advice;
+        for (auto& a : advice) {
+            a = {static_cast<Verb>(*rc::gen::inRange(0, 5)),
+                 at(Duration{*rc::gen::inRange(0, 9)}),
+                 {}};
+        }
+        const auto [a, b, c, d] = advice;
+        const Advice flat = folded(Policy{Says{a}, Says{b}, Says{c}, Says{d}});
+
+        const Verb top = std::max({a.verb, b.verb, c.verb, d.verb});
+        Instant latest_of_top = always;
+        Instant latest = always;
+        for (const auto& x : advice) {
+            if (x.verb == top) latest_of_top = std::max(latest_of_top, x.until);
+            if (x.verb != Verb::go) latest = std::max(latest, x.until);
+        }
+        RC_ASSERT(flat.verb == top);
+        if (top != Verb::go && top != Verb::stop) {
+            RC_ASSERT(flat.until == (top == Verb::suspend ? latest : latest_of_top));
+        }
+
+        RC_ASSERT(folded(Policy{Policy{Says{a}, Says{b}}, Policy{Says{c}, Says{d}}}) == flat);
+        RC_ASSERT(folded(Policy{Says{a}, Policy{Says{b}, Policy{Says{c}, Says{d}}}}) == flat);
+        const Advice reversed = folded(Policy{Says{d}, Says{c}, Says{b}, Says{a}});
+        RC_ASSERT(reversed.verb == flat.verb);
+        RC_ASSERT(reversed.until == flat.until);
+        RC_ASSERT(Policy(Says{a}, Says{b}, Says{c}, Says{d}).admit(Instant{}) == flat);
+    }));
+}
+
+TEST_CASE("Policy names the deciding rule", "[policy][policy][unit]") {
+    Random bits{Seed{1}};
+    Turn turn{Instant{}, bits};
+    Policy policy{Backoff{NoJitter{}, Cap{30s}, 1s}, StopOn{Cause::permanent}, MaxAttempts{3},
+                  Says{Advice::go()}};
+    CHECK(policy.failed(Failure{Cause::lost}, turn).by == "Backoff");
+    CHECK(policy.failed(Failure{Cause::permanent}, turn).by == "StopOn");
+    CHECK(policy.failed(Failure{Cause::lost}, turn).by == "MaxAttempts");
+    CHECK(folded(Policy{Says{Advice::stop()}}).by.empty());
+    CHECK(folded(Policy{Says{{Verb::stop, never, "its own"}}}).by == "its own");
+}
+
+TEST_CASE("Policy takes the longest stable window and the shortest attempt limit",
+          "[policy][policy][unit]") {
+    STATIC_REQUIRE(Policy<>{}.stable_window() == 10s);
+    STATIC_REQUIRE(Policy<>{}.attempt_limit() == 30s);
+    STATIC_REQUIRE(Policy{ResetWhenStable{3s}, ResetWhenStable{5s}}.stable_window() == 5s);
+    STATIC_REQUIRE(Policy{ResetWhenStable{0s}}.stable_window() == 0s);
+    STATIC_REQUIRE(Policy{AttemptTimeout{3s}, AttemptTimeout{5s}}.attempt_limit() == 3s);
+    STATIC_REQUIRE(Policy{AttemptTimeout{forever}}.attempt_limit() == forever);
+    // A nested policy that has no wish does not count with its default.
+    STATIC_REQUIRE(Policy{ResetWhenStable{3s}, Policy{MaxAttempts{1}}}.stable_window() == 3s);
+    STATIC_REQUIRE(Policy{AttemptTimeout{60s}, Policy{MaxAttempts{1}}}.attempt_limit() == 60s);
+    STATIC_REQUIRE(Policy{Policy{AttemptTimeout{60s}}}.attempt_limit() == 60s);
+}
+
+namespace {
+
+// An outage of a connection as the specs tell it, proven by the compiler.
+struct Timeline {
+    Random bits{Seed{7}};
+    Instant now{};
+    Policy<Backoff<NoJitter, Cap>, CooldownOn, Breaker<>, MaxAttempts> policy{
+        Backoff{NoJitter{}, Cap{30s}, 1s}, CooldownOn{Cause::overloaded, 5s, 15s},
+        Breaker{ConsecutiveFailures{5}, OpenFor{300s}}, MaxAttempts{9}};
+
+    constexpr Advice fail(Cause cause) {
+        Turn turn{now, bits};
+        if (policy.admit(now).verb != Verb::go) return Advice::go();
+        if (policy.begin(turn).verb != Verb::go) return Advice::go();
+        const Advice advice = policy.failed(Failure{cause}, turn);
+        if (advice.verb != Verb::stop) now = advice.until;
+        return advice;
+    }
+    constexpr bool waits(Cause cause, Duration wait, Verb verb = Verb::wait_at_least) {
+        const Instant before = now;
+        const Advice advice = fail(cause);
+        return advice.verb == verb && advice.until == before + wait;
+    }
+};
+
+constexpr bool outage_ends_in_stop() {
+    Timeline t;
+    bool ok =
+        t.waits(Cause::refused, 1s) && t.waits(Cause::refused, 2s) && t.waits(Cause::timed_out, 4s);
+    // "Try again later" waits its own 5..15 s, and counts.
+    const Instant before = t.now;
+    const Advice cooldown = t.fail(Cause::overloaded);
+    ok = ok && cooldown.verb == Verb::wait_exactly && cooldown.by == "CooldownOn";
+    ok = ok && cooldown.until - before >= 5s && cooldown.until - before <= 15s;
+    // The fifth failure in a row opens the breaker; each failed probe opens it again.
+    ok = ok && t.waits(Cause::refused, 300s, Verb::suspend);
+    ok = ok && t.waits(Cause::refused, 300s, Verb::suspend);
+    ok = ok && t.waits(Cause::refused, 300s, Verb::suspend);
+    ok = ok && t.waits(Cause::refused, 300s, Verb::suspend);
+    return ok && t.fail(Cause::refused).verb == Verb::stop;
+}
+
+constexpr bool success_starts_afresh() {
+    Timeline t;
+    bool ok = true;
+    for (int i = 0; i < 7; ++i) ok = ok && t.fail(Cause::lost).verb != Verb::stop;
+    Turn turn{t.now, t.bits};
+    ok = ok && t.policy.begin(turn).verb == Verb::go;
+    t.policy.succeeded(turn);
+    const Advice lost = t.policy.lost(Failure{Cause::lost}, turn);
+    ok = ok && lost.verb == Verb::wait_at_least && lost.until == t.now + 1s;
+    return ok && t.waits(Cause::lost, 2s) && t.waits(Cause::lost, 4s) && t.waits(Cause::lost, 8s);
+}
+
+constexpr bool planned_counts_nothing() {
+    Timeline t;
+    bool ok = true;
+    for (int i = 0; i < 20; ++i) ok = ok && t.waits(Cause::planned, 1s);
+    return ok && t.waits(Cause::lost, 1s);
+}
+
+}  // namespace
+
+TEST_CASE("Policy plays whole outages in constant expressions", "[policy][policy][unit]") {
+    STATIC_REQUIRE(outage_ends_in_stop());
+    STATIC_REQUIRE(success_starts_afresh());
+    STATIC_REQUIRE(planned_counts_nothing());
+}

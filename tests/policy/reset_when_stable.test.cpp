@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: MIT
+// Goal: ResetWhenStable says its window and nothing else.
+#include <belay/policy/reset_when_stable.hpp>
+
+#include <belay/policy/policy.hpp>
+
+#include "support/catch.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+
+TEST_CASE("ResetWhenStable wishes for its window", "[policy][reset_when_stable][unit]") {
+    STATIC_REQUIRE(ResetWhenStable{3s}.stable_window() == 3s);
+    STATIC_REQUIRE(ResetWhenStable{0s}.stable_window() == 0s);
+    STATIC_REQUIRE(Policy{ResetWhenStable{forever}}.stable_window() == forever);
+    STATIC_REQUIRE(Policy{ResetWhenStable{3s}}.attempt_limit() == default_attempt_limit);
+}

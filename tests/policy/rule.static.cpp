@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT
+// Goal: RuleLike takes every rule with one sound hook, and refuses a hook that would never be
+// called.
+#include <belay/policy/rule.hpp>
+
+#include "support/archetypes.hpp"
+
+using namespace belay;
+
+namespace {
+
+template <int hook>
+struct Only;
+template <>
+struct Only<0> {
+    Advice admit(Instant) const noexcept;
+};
+template <>
+struct Only<1> {
+    void begin(Turn&) noexcept;
+};
+template <>
+struct Only<2> {
+    Advice begin(Turn&) noexcept;
+};
+template <>
+struct Only<3> {
+    Advice failed(const Failure&, Turn&) noexcept;
+};
+template <>
+struct Only<4> {
+    Advice lost(const Failure&, Turn&) noexcept;
+};
+template <>
+struct Only<5> {
+    void succeeded(Turn&) noexcept;
+};
+template <>
+struct Only<6> {
+    void abandoned(Turn&) noexcept;
+};
+template <>
+struct Only<7> {
+    Duration stable_window() const noexcept;
+};
+template <>
+struct Only<8> {
+    Duration attempt_limit() const noexcept;
+};
+static_assert(RuleLike<Only<0>> && RuleLike<Only<1>> && RuleLike<Only<2>> && RuleLike<Only<3>>);
+static_assert(RuleLike<Only<4>> && RuleLike<Only<5>> && RuleLike<Only<6>> && RuleLike<Only<7>>);
+static_assert(RuleLike<Only<8>>);
+static_assert(RuleLike<belay_test::MinimalRule> && explain_rule_like<belay_test::MinimalRule>());
+
+struct WithTemplateHook {
+    template <class T>
+    void succeeded(T&) noexcept;
+};
+static_assert(RuleLike<WithTemplateHook>);
+
+struct WithoutHook {};
+static_assert(!RuleLike<WithoutHook>);
+struct WithResetOnly {
+    void reset() noexcept;
+};
+static_assert(!RuleLike<WithResetOnly>, "a rule that only resets has nothing to say");
+struct MoveOnly : Only<3> {
+    MoveOnly(MoveOnly&&) = default;
+    MoveOnly& operator=(MoveOnly&&) = default;
+};
+static_assert(!RuleLike<MoveOnly>);
+
+// One sound hook does not excuse an unsound one.
+struct AdmitNotConst : Only<3> {
+    Advice admit(Instant) noexcept;
+};
+struct AdmitSaysBool : Only<3> {
+    bool admit(Instant) const noexcept;
+};
+struct BeginSaysBool : Only<3> {
+    bool begin(Turn&) noexcept;
+};
+struct BeginThrows : Only<3> {
+    void begin(Turn&);
+};
+struct FailedThrows : Only<0> {
+    Advice failed(const Failure&, Turn&);
+};
+struct FailedWithoutTurn : Only<0> {
+    Advice failed(const Failure&) noexcept;
+};
+struct FailedSaysNothing : Only<0> {
+    void failed(const Failure&, Turn&) noexcept;
+};
+struct LostThrows : Only<0> {
+    Advice lost(const Failure&, Turn&);
+};
+struct SucceededThrows : Only<0> {
+    void succeeded(Turn&);
+};
+struct SucceededWithoutTurn : Only<0> {
+    void succeeded() noexcept;
+};
+struct AbandonedThrows : Only<0> {
+    void abandoned(Turn&);
+};
+struct ResetThrows : Only<0> {
+    void reset();
+};
+struct WindowInSeconds : Only<0> {
+    std::chrono::seconds stable_window() const noexcept;
+};
+struct LimitNotConst : Only<0> {
+    Duration attempt_limit() noexcept;
+};
+static_assert(!RuleLike<AdmitNotConst> && !RuleLike<AdmitSaysBool>);
+static_assert(!RuleLike<BeginSaysBool> && !RuleLike<BeginThrows>);
+static_assert(!RuleLike<FailedThrows> && !RuleLike<FailedWithoutTurn>);
+static_assert(!RuleLike<FailedSaysNothing> && !RuleLike<LostThrows>);
+static_assert(!RuleLike<SucceededThrows> && !RuleLike<SucceededWithoutTurn>);
+static_assert(!RuleLike<AbandonedThrows> && !RuleLike<ResetThrows>);
+static_assert(!RuleLike<WindowInSeconds> && !RuleLike<LimitNotConst>);
+
+}  // namespace

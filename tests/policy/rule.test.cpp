@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+// Goal: of two opinions the stronger counts, by rank and then by time; for all pairs.
+#include <belay/policy/rule.hpp>
+
+#include <algorithm>
+
+#include "support/catch.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr Instant at(Duration d) { return Instant{} + d; }
+
+Advice arbitrary_advice() {
+    const int verb = *rc::gen::inRange(0, 5);
+    return {static_cast<Verb>(verb), at(Duration{*rc::gen::inRange(-5, 6)}), {}};
+}
+
+}  // namespace
+
+static_assert(sizeof(Advice) <= 32);
+static_assert(Verb::go < Verb::wait_at_least && Verb::wait_at_least < Verb::wait_exactly);
+static_assert(Verb::wait_exactly < Verb::suspend && Verb::suspend < Verb::stop);
+
+TEST_CASE("stronger ranks stop over suspend over exact over least waits", "[policy][rule][unit]") {
+    STATIC_REQUIRE(stronger(Advice::go(), Advice::wait_at_least(at(1s))).until == at(1s));
+    STATIC_REQUIRE(stronger(Advice::wait_exactly(at(1s)), Advice::wait_at_least(at(9s))) ==
+                   Advice::wait_exactly(at(1s)));
+    STATIC_REQUIRE(stronger(Advice::wait_exactly(at(9s)), Advice::suspend(at(20s))) ==
+                   Advice::suspend(at(20s)));
+    STATIC_REQUIRE(stronger(Advice::stop(), Advice::suspend(never)).verb == Verb::stop);
+}
+
+TEST_CASE("stronger lengthens a suspension by a longer wait", "[policy][rule][unit]") {
+    STATIC_REQUIRE(stronger(Advice::wait_at_least(at(9s)), Advice::suspend(at(5s))) ==
+                   Advice::suspend(at(9s)));
+    STATIC_REQUIRE(stronger(Advice::suspend(at(5s)), Advice::wait_exactly(at(9s))) ==
+                   Advice::suspend(at(9s)));
+    STATIC_REQUIRE(stronger(Advice::suspend(at(5s)), Advice{Verb::go, at(9s), {}}) ==
+                   Advice::suspend(at(5s)));
+}
+
+TEST_CASE("stronger keeps the name of the winner, of equals the first", "[policy][rule][unit]") {
+    constexpr Advice a{Verb::suspend, at(1s), "a"};
+    constexpr Advice b{Verb::wait_exactly, at(2s), "b"};
+    constexpr Advice c{Verb::suspend, at(1s), "c"};
+    STATIC_REQUIRE(stronger(a, b).by == "a");
+    STATIC_REQUIRE(stronger(b, a).by == "a");
+    STATIC_REQUIRE(stronger(a, c).by == "a");
+    STATIC_REQUIRE(stronger(c, a).by == "c");
+}
+
+TEST_CASE("stronger is never weaker than either opinion", "[policy][rule][property]") {
+    CHECK(rc::check("verb and time are at least those of both", [] {
+        const Advice a = arbitrary_advice();
+        const Advice b = arbitrary_advice();
+        const Advice both = stronger(a, b);
+        RC_ASSERT(both.verb == std::max(a.verb, b.verb));
+        RC_ASSERT(both.verb == stronger(b, a).verb);
+        RC_ASSERT(both.until == stronger(b, a).until);
+        if (a.verb == b.verb) RC_ASSERT(both.until == std::max(a.until, b.until));
+    }));
+}
+
+TEST_CASE("Advice::allows an attempt at its instant, not before", "[policy][rule][unit]") {
+    STATIC_REQUIRE(Advice::go().allows(always));
+    STATIC_REQUIRE_FALSE(Advice::wait_at_least(at(1s)).allows(at(1s) - 1ns));
+    STATIC_REQUIRE(Advice::wait_at_least(at(1s)).allows(at(1s)));
+    STATIC_REQUIRE(Advice::suspend(at(1s)).allows(at(1s)));
+    STATIC_REQUIRE_FALSE(Advice::stop().allows(never));
+    STATIC_REQUIRE_FALSE(Advice{Verb::stop, always, {}}.allows(never));
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+// Goal: Block waits for room, and no longer than told. Method: a sleeper whose time is a number.
+#include <belay/queue/block.hpp>
+#include <belay/queue/deque.hpp>
+#include <belay/queue/queue.hpp>
+#include <functional>
+
+#include "support/archetypes.hpp"
+#include "support/catch.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// Time passes only in sleep, and at each waking something may happen.
+struct FakeSleeper {
+    Instant time{};
+    int sleeps = 0;
+    Random random{Seed{1}};
+    std::function<void(int)> on_sleep = [](int) {};
+
+    Instant now() const noexcept { return time; }
+    Random& bits() noexcept { return random; }
+    void sleep_until(Instant until, const auto&) noexcept {
+        time = until;
+        on_sleep(++sleeps);
+    }
+};
+
+}  // namespace
+
+TEST_CASE("Block::make_room waits until something takes a value", "[queue][block][unit]") {
+    FakeSleeper sleeper;
+    Queue queue{Deque<int>{}, {.limit = 1}, Block{sleeper, {.timeout = 1s, .interval = 10ms}}};
+    CHECK_FALSE(queue.push(1));
+    CHECK(sleeper.sleeps == 0);
+    sleeper.on_sleep = [&](int sleeps) {
+        if (sleeps == 3) CHECK(*queue.pop() == 1);
+    };
+    CHECK_FALSE(queue.push(2));
+    CHECK(sleeper.sleeps == 3);
+    CHECK(sleeper.time == Instant{} + 30ms);
+    CHECK(*queue.pop() == 2);
+}
+
+TEST_CASE("Block::make_room gives up at the deadline, not after it", "[queue][block][unit]") {
+    FakeSleeper sleeper;
+    Queue queue{Deque<int>{}, {.limit = 1}, Block{sleeper, {.timeout = 25ms, .interval = 10ms}}};
+    CHECK_FALSE(queue.push(1));
+    CHECK(queue.push(2) == QueueErrc::wait_ended);
+    CHECK(sleeper.time == Instant{} + 25ms);
+    CHECK(queue.size() == 1);
+}
+
+TEST_CASE("Block with no timeout at all only looks once", "[queue][block][unit]") {
+    FakeSleeper sleeper;
+    Queue queue{Deque<int>{}, {.limit = 1}, Block{sleeper, {.timeout = 0ns}}};
+    CHECK_FALSE(queue.push(1));
+    CHECK(queue.push(2) == QueueErrc::wait_ended);
+    CHECK(sleeper.sleeps == 0);
+}
+
+TEST_CASE("Block with a timeout that never ends waits for ever", "[queue][block][unit]") {
+    FakeSleeper sleeper;
+    Queue queue{Deque<int>{}, {.limit = 1}, Block{sleeper, {.timeout = forever, .interval = 24h}}};
+    CHECK_FALSE(queue.push(1));
+    sleeper.on_sleep = [&](int sleeps) {
+        if (sleeps == 1000) CHECK(queue.pop());
+    };
+    CHECK_FALSE(queue.push(2));
+    CHECK(sleeper.sleeps == 1000);
+}
+
+TEST_CASE("Queue::push answers queue_suspended when it was suspended during the wait",
+          "[queue][block][unit]") {
+    FakeSleeper sleeper;
+    Queue queue{Deque<int>{}, {.limit = 1}, Block{sleeper}};
+    CHECK_FALSE(queue.push(1));
+    sleeper.on_sleep = [&](int) {
+        queue.suspend();
+        CHECK(queue.pop());
+    };
+    CHECK(queue.push(2) == QueueErrc::queue_suspended);
+    CHECK(queue.empty());
+}
+
+TEST_CASE("Block needs no more of a sleeper than SleeperLike asks", "[queue][block][unit]") {
+    Random bits{Seed{1}};
+    belay_test::MinimalSleeper sleeper{bits};
+    Queue queue{Deque<int>{}, {.limit = 1}, Block{sleeper}};
+    CHECK_FALSE(queue.push(1));
+    CHECK(queue.push(2) == QueueErrc::wait_ended);
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+// Goal: Deque is a storage whose steady state allocates nothing. Method: conformance, a counting
+// new.
+#include <belay/queue/deque.hpp>
+#include <memory>
+
+#include "support/storage_conformance.hpp"
+
+using namespace belay;
+using belay_test::check_storage_conformance;
+
+namespace {
+
+/// Counts the blocks that hold values of it: each block is one `new`.
+struct Counted {
+    std::uint64_t value = 0;
+    friend bool operator==(const Counted&, const Counted&) = default;
+};
+
+}  // namespace
+
+TEST_CASE("Deque conforms, with and without a bound", "[queue][deque][property]") {
+    const auto value = [](std::uint64_t i) { return Counted{i}; };
+    check_storage_conformance([] { return Deque<Counted>{}; }, value);
+    check_storage_conformance([] { return Deque<Counted>{1}; }, value);
+    check_storage_conformance([] { return Deque<Counted>{300}; }, value);
+    // Few values to a block, so that blocks come and go.
+    struct Large {
+        std::uint64_t value;
+        std::array<std::byte, 500> rest{};
+        bool operator==(const Large& o) const { return value == o.value; }
+    };
+    check_storage_conformance([] { return Deque<Large>{}; },
+                              [](std::uint64_t i) { return Large{i}; });
+    check_storage_conformance([] { return Deque<std::string>{20}; },
+                              [](std::uint64_t i) { return std::string(i % 40, 'x'); });
+}
+
+TEST_CASE("Deque keeps values where they are while others come and go", "[queue][deque][unit]") {
+    Deque<Counted> deque;
+    CHECK(deque.try_push(Counted{1}));
+    const Counted* const first = deque.front();
+    for (std::uint64_t i = 0; i < 10'000; ++i) CHECK(deque.try_push(Counted{i}));
+    CHECK(deque.front() == first);
+    CHECK(first->value == 1);
+}
+
+TEST_CASE("Deque keeps one spare block, so that a level allocates nothing",
+          "[queue][deque][unit]") {
+    Deque<Counted> deque;
+    const Counted* places[2] = {};
+    // 128 values of 8 bytes fill a block. Up and down over the edge uses two blocks for ever.
+    for (int round = 0; round < 100; ++round) {
+        for (std::uint64_t i = 0; i < 128; ++i) CHECK(deque.try_push(Counted{i}));
+        const Counted* const place = deque.front();
+        bool known = false;
+        for (const Counted*& p : places) {
+            if (p == nullptr) p = place;
+            if (p == place) {
+                known = true;
+                break;
+            }
+        }
+        CHECK(known);
+        for (std::uint64_t i = 0; i < 128; ++i) CHECK(deque.try_pop()->value == i);
+    }
+}
+
+TEST_CASE("Deque destroys what it holds, once", "[queue][deque][unit]") {
+    const auto shared = std::make_shared<int>(1);
+    {
+        Deque<std::shared_ptr<int>> deque;
+        for (int i = 0; i < 200; ++i) CHECK(deque.try_push(shared));
+        Deque<std::shared_ptr<int>> moved{std::move(deque)};
+        deque = Deque<std::shared_ptr<int>>{};
+        CHECK(moved.size() == 200);
+        CHECK(deque.size() == 0);
+        CHECK(shared.use_count() == 201);
+    }
+    CHECK(shared.use_count() == 1);
+}

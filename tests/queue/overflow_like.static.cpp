@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+// Goal: OverflowLike holds for the archetype, and for nothing that lacks one of its requirements.
+#include <belay/queue/overflow_like.hpp>
+#include <belay/queue/queue.hpp>
+
+#include "support/queue_archetypes.hpp"
+
+using namespace belay;
+using belay_test::MinimalOverflow;
+
+static_assert(explain_overflow_like<MinimalOverflow>());
+// A queue needs nothing that the concepts do not promise.
+template class belay::Queue<belay_test::MinimalStorage, MinimalOverflow>;
+template class belay::Queue<belay_test::MinimalLeasable, MinimalOverflow>;
+
+namespace {
+
+struct NoDrops {
+    std::error_code make_room(auto&);
+};
+struct NoMakeRoom {
+    static constexpr bool drops = false;
+};
+struct MakeRoomOfBool {
+    static constexpr bool drops = false;
+    bool make_room(auto&);
+};
+
+static_assert(!OverflowLike<NoDrops>);
+static_assert(!OverflowLike<NoMakeRoom>);
+static_assert(!OverflowLike<MakeRoomOfBool>);
+
+}  // namespace

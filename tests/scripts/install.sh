@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: MIT
+# Sourced by tests/run, bench/run and .ci/run: installs the Debian packages that a machine lacks.
+#
+#   need PACKAGE PROBE WHY   notes PACKAGE unless PROBE is there: a command, include:<header>, file:<path>;
+#                            header and path may be patterns
+#   install_needed           installs what was noted, and says what and why; returns 2 where it cannot
+
+needed_packages=()
+needed_reasons=()
+
+has_header() {
+    local folder
+    for folder in /usr/include /usr/local/include /usr/include/*-linux-gnu; do
+        compgen -G "$folder/$1" >/dev/null && return 0
+    done
+    return 1
+}
+
+need() {
+    local package=$1 probe=$2 why=$3
+    case $probe in
+        include:*) has_header "${probe#include:}" && return ;;
+        file:*) compgen -G "${probe#file:}" >/dev/null && return ;;
+        *) command -v "$probe" >/dev/null && return ;;
+    esac
+    needed_packages+=("$package")
+    needed_reasons+=("$why")
+}
+
+install_needed() {
+    local count=${#needed_packages[@]} i
+    [[ $count -gt 0 ]] || return 0
+    echo "missing here:"
+    for ((i = 0; i < count; i++)); do
+        printf '  %-22s %s\n' "${needed_packages[i]}" "${needed_reasons[i]}"
+    done
+    local packages=("${needed_packages[@]}")
+    needed_packages=() needed_reasons=()
+
+    if ! command -v apt-get >/dev/null; then
+        echo "this machine has no apt-get: install the above (the names are Debian's) and try again" >&2
+        return 2
+    fi
+    local as_root=()
+    if [[ $(id -u) -ne 0 ]]; then
+        if ! command -v sudo >/dev/null; then
+            echo "not root, and no sudo; as root run: apt-get install ${packages[*]}" >&2
+            return 2
+        fi
+        as_root=(sudo)
+        [[ -t 2 ]] || as_root+=(-n)
+        echo "installing with sudo: packages are the system's"
+    fi
+    local log
+    log=$(mktemp) || return 2
+    if ! { "${as_root[@]}" apt-get update </dev/null &&
+        "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+            apt-get install -y --no-install-recommends "${packages[@]}" </dev/null; } >"$log" 2>&1; then
+        cat "$log" >&2
+        rm -f "$log"
+        echo "could not install: ${packages[*]}" >&2
+        return 2
+    fi
+    rm -f "$log"
+    echo "installed: ${packages[*]}"
+}
+
+# What every build of belay needs.
+need_build_tools() {
+    need g++ g++ "the compiler"
+    need cmake cmake "configures the build"
+    need ninja-build ninja "runs the build"
+}

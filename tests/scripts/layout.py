@@ -1,0 +1,295 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Checks what a compiler does not: the layout of the tree, the layers, the limits of size.
+
+    layout.py [--root DIR]     prints "path:line: rule: what is wrong"; exits with 1 if it printed any
+
+layout_test.py plants one violation of each rule and sees it found.
+"""
+
+import argparse
+import pathlib
+import re
+import subprocess
+import sys
+
+# Who may include whom: a folder of include/belay, and the folders its headers may include.
+LAYERS = {
+    "core": {"core"},
+    "policy": {"core", "policy"},
+    "queue": {"core", "policy", "queue"},
+    "link": {"core", "policy", "link"},
+    "sync": {"core", "policy", "queue", "link", "sync"},
+    "room": {"core", "policy", "queue", "link", "sync", "room"},
+    "drive": {"core", "policy", "queue", "link", "sync", "room", "drive"},
+    "sim": {"core", "policy", "queue", "link", "sync", "room", "sim"},
+    "adapter": {"core", "policy", "queue", "link", "sync", "room", "drive", "adapter"},
+}
+# Headers outside the folders: what a user includes to get many at once.
+UMBRELLAS = {
+    "version.hpp": set(),
+    "belay.hpp": {"core", "policy", "queue", "link", "sync", "room", "drive"},
+    "posix.hpp": {"core", "policy", "queue", "link", "sync", "room", "drive"},
+    "sim.hpp": {"core", "policy", "queue", "link", "sync", "room", "sim"},
+}
+# Programs: tests and examples may include everything, benchmarks of the simulation included.
+PROGRAMS = ("tests", "examples", "bench")
+
+HEAVY = {"iostream", "regex", "filesystem", "future", "random"}
+THREADS = {"mutex", "condition_variable", "thread"}
+FORBIDDEN = {folder: HEAVY for folder in ("core", "policy", "queue", "link", "sync", "room")}
+FORBIDDEN |= {folder: HEAVY | THREADS for folder in ("core", "policy", "queue")}
+FORBIDDEN_ANYWHERE = {"iostream"}
+
+# The only places where system headers and other libraries may be included.
+FOREIGN_ALLOWED = ("include/belay/drive/posix/", "include/belay/adapter/")
+# Macros for users; a header's own BELAY_DETAIL_ macros end with the header.
+MACROS_ALLOWED = ("include/belay/core/assert.hpp", "include/belay/version.hpp")
+
+HEADER_LINES_MAX = 400
+HEADER_LINES_GOAL = 300
+HEADER_SHARE_WITHIN_GOAL = 0.9
+FUNCTION_LINES_MAX = 70
+
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
+DEFINE = re.compile(r"^\s*#\s*define\s+(\w+)")
+# Spelt so that these lines do not match themselves.
+MACHINE_PATH = re.compile(r"(?<![\w.}$*])/(?:home|root|work|Users|farm|lab)/\w")
+LEFT_OPEN = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b(?!\(#\d+\))")
+SPDX = re.compile(r"SPDX-License-Identifier: (\S+)")
+
+SOURCES = {".cpp", ".hpp"}
+SCRIPTS = {".cmake", ".py", ".sh"}
+BINARY = {".svg", ".png", ".ico", ".bin"}
+
+
+class Layout:
+    def __init__(self, root):
+        self.root = root
+        self.found = []
+        self.files = list_files(root)
+        self.text = {}
+        for path in self.files:
+            if pathlib.PurePath(path).suffix in BINARY:
+                continue
+            try:
+                self.text[path] = (root / path).read_text(encoding="utf-8").splitlines()
+            except UnicodeDecodeError:
+                pass
+        self.headers = [p for p in self.text if p.startswith("include/") and p.endswith(".hpp")]
+
+    def report(self, path, line, rule, what):
+        self.found.append(f"{path}:{line}: {rule}: {what}")
+
+    def check(self):
+        for path, lines in self.text.items():
+            self.check_licence_line(path, lines)
+            self.check_left_behind(path, lines)
+        for path in self.headers:
+            lines = self.text[path]
+            self.check_header_form(path, lines)
+            self.check_header_includes(path, lines)
+            self.check_mirrored_test(path)
+        for path, lines in self.text.items():
+            if pathlib.PurePath(path).suffix not in SOURCES:
+                continue
+            if path.startswith(("include/", "examples/")):
+                self.check_function_sizes(path, lines)
+            if path.startswith("examples/"):
+                self.check_example_includes(path, lines)
+            if path.startswith("tests/") and re.search(r"\.(test|static)\.cpp$", path):
+                self.check_test_form(path, lines)
+        self.check_header_share()
+        return self.found
+
+    def check_licence_line(self, path, lines):
+        """SPDX identifier of LICENSE on line 1, or on line 2 below a #! line."""
+        file = pathlib.PurePath(path)
+        script = file.suffix in SCRIPTS or file.name in ("CMakeLists.txt", "run", "conanfile.py")
+        if file.suffix not in SOURCES and not script:
+            return
+        at = 1 if lines and lines[0].startswith("#!") else 0
+        match = SPDX.search(lines[at]) if len(lines) > at else None
+        if not match:
+            self.report(path, at + 1, "spdx", "no SPDX-License-Identifier on this line")
+        elif match[1] != "MIT":
+            self.report(path, at + 1, "spdx", f"{match[1]}, but LICENSE is MIT")
+
+    def check_left_behind(self, path, lines):
+        for number, line in enumerate(lines, 1):
+            if MACHINE_PATH.search(line):
+                self.report(path, number, "machine-path", "a path of one machine")
+            if LEFT_OPEN.search(line):
+                self.report(path, number, "left-open", "names no issue: write it as (#number)")
+
+    def check_header_form(self, path, lines):
+        name = path.removeprefix("include/")
+        if len(lines) < 2 or not re.match(rf"/// \\file {re.escape(name)}$", lines[1]):
+            self.report(path, 2, "file-line", f'must be "/// \\file {name}"')
+        if "#pragma once" not in lines:
+            self.report(path, 1, "pragma-once", "no #pragma once")
+        if len(lines) > HEADER_LINES_MAX:
+            self.report(path, len(lines), "header-size", f"{len(lines)} lines, the limit is {HEADER_LINES_MAX}")
+        for number, line in enumerate(lines, 1):
+            if line.startswith("using namespace "):
+                self.report(path, number, "using-namespace", "imposed on every user of this header")
+            macro = DEFINE.match(line)
+            if macro and not macro[1].startswith("BELAY_"):
+                self.report(path, number, "macro", f"{macro[1]} does not begin with BELAY_")
+            elif macro and path not in MACROS_ALLOWED and f"#undef {macro[1]}" not in lines:
+                self.report(path, number, "macro", f"{macro[1]} stays defined: #undef it at the end of the header")
+
+    def check_header_includes(self, path, lines):
+        parts = path.split("/")
+        folder = parts[2] if len(parts) > 3 else None
+        allowed = LAYERS.get(folder) if folder else UMBRELLAS.get(parts[2])
+        if allowed is None:
+            self.report(path, 1, "layer", "not in a folder, nor an umbrella, that the layers name")
+            return
+        depth = 0
+        for number, line in enumerate(lines, 1):
+            depth += bool(re.match(r"\s*#\s*if", line)) - bool(re.match(r"\s*#\s*endif", line))
+            include = INCLUDE.match(line)
+            if not include:
+                continue
+            quote, target = include.groups()
+            if quote == '"':
+                self.report(path, number, "include-form", f'"{target}": headers include <belay/...>')
+            elif target.startswith("belay/"):
+                self.check_layer(path, number, folder, allowed, target)
+            else:
+                self.check_standard_include(path, number, folder, target, depth > 0)
+
+    def check_layer(self, path, number, folder, allowed, target):
+        if not (self.root / "include" / target).is_file():
+            self.report(path, number, "include-form", f"<{target}> does not exist")
+        parts = target.split("/")
+        if len(parts) == 2:
+            # Within the folders only the version is included from above; an umbrella may hold another.
+            if folder and parts[1] != "version.hpp":
+                self.report(path, number, "layer", f"<{target}>: an umbrella inside the library")
+            return
+        if parts[1] not in allowed:
+            self.report(path, number, "layer", f"<{target}>: {folder or path.split('/')[-1]} may not include {parts[1]}")
+        elif path == "include/belay/belay.hpp" and target.startswith("belay/drive/posix/"):
+            self.report(path, number, "layer", f"<{target}>: belay.hpp needs the standard library only")
+
+    def check_standard_include(self, path, number, folder, target, conditional):
+        if target in FORBIDDEN_ANYWHERE | FORBIDDEN.get(folder, set()):
+            self.report(path, number, "heavy-include", f"<{target}> costs every user")
+        # The standard library's own headers have neither a folder nor an extension. A system header
+        # below an #if (a faster way where there is one) is not a requirement.
+        foreign = "/" in target or "." in target
+        if foreign and not conditional and not path.startswith(FOREIGN_ALLOWED):
+            self.report(path, number, "foreign-include", f"<{target}> is not of the standard library")
+
+    def check_mirrored_test(self, path):
+        name = path.removeprefix("include/belay/").removesuffix(".hpp")
+        if "/" not in name or "/detail/" in name:
+            return
+        if not any(f"tests/{name}.{kind}.cpp" in self.text for kind in ("test", "static")):
+            self.report(path, 1, "mirrored-test", f"no tests/{name}.test.cpp nor .static.cpp")
+
+    def check_test_form(self, path, lines):
+        if len(lines) < 2 or not re.match(r"// \S", lines[1]):
+            self.report(path, 2, "test-form", "line 2 says goal and method in a comment")
+        header = re.sub(r"\.(test|static)\.cpp$", ".hpp", path.removeprefix("tests/"))
+        if f"include/belay/{header}" not in self.text:
+            return
+        included = [INCLUDE.match(line)[2] for line in lines if INCLUDE.match(line)]
+        if not included or included[0] != f"belay/{header}":
+            self.report(path, 1, "test-form", f"must include <belay/{header}> first")
+
+    def check_example_includes(self, path, lines):
+        for number, line in enumerate(lines, 1):
+            include = INCLUDE.match(line)
+            if include and "/detail/" in include[2] and include[2].startswith("belay/"):
+                self.report(path, number, "layer", f"<{include[2]}> is not public")
+
+    def check_header_share(self):
+        over = [p for p in self.headers if len(self.text[p]) > HEADER_LINES_GOAL]
+        if len(over) > (1 - HEADER_SHARE_WITHIN_GOAL) * len(self.headers):
+            names = ", ".join(over)
+            self.report("include", 1, "header-share",
+                        f"{len(over)} of {len(self.headers)} headers are over {HEADER_LINES_GOAL} lines: {names}")
+
+    def check_function_sizes(self, path, lines):
+        for begin, end in function_blocks(lines):
+            if end - begin + 1 > FUNCTION_LINES_MAX:
+                self.report(path, begin, "function-size", f"{end - begin + 1} lines, the limit is {FUNCTION_LINES_MAX}")
+
+
+def list_files(root):
+    """Paths of the project's files, tracked or about to be; every file where git does not answer."""
+    command = ["git", "-c", "safe.directory=*", "-C", str(root), "ls-files", "-z", "-co", "--exclude-standard"]
+    try:
+        top = subprocess.run(command[:5] + ["rev-parse", "--show-toplevel"], capture_output=True, text=True)
+        if top.returncode == 0 and pathlib.Path(top.stdout.strip()).resolve() == root.resolve():
+            listed = subprocess.run(command, capture_output=True, check=True)
+            names = [n for n in listed.stdout.decode().split("\0") if n]
+            return sorted(n for n in names if (root / n).is_file())
+    except OSError:
+        pass
+    every = (p.relative_to(root) for p in root.rglob("*") if p.is_file())
+    return sorted(str(p) for p in every if p.parts[0] not in ("build", ".git"))
+
+
+def without_comments_and_literals(text):
+    """The same text with comments, strings and characters blanked; lines stay where they are."""
+    token = re.compile(
+        r'//[^\n]*|/\*.*?\*/|R"([^(\s]*)\(.*?\)\1"|"(?:\\.|[^"\\\n])*"|(?<![0-9a-fA-F])\'(?:\\.|[^\'\\\n])+\'|^[ \t]*#(?:\\\n|[^\n])*',
+        re.S | re.M)
+    return token.sub(lambda m: "\n" * m[0].count("\n"), text)
+
+
+def function_blocks(lines):
+    """First and last line of each outermost function body, signature not counted."""
+    text = without_comments_and_literals("\n".join(lines))
+    line, head, stack, found = 1, "", [], []
+    for character in text:
+        if character == "\n":
+            line += 1
+            head += " "
+        elif character == "{":
+            inside = any(kind == "function" for kind, _ in stack)
+            stack.append(("inner" if inside else block_kind(head), line))
+            head = ""
+        elif character == "}":
+            if stack:
+                kind, begin = stack.pop()
+                if kind == "function":
+                    found.append((begin, line))
+            head = ""
+        elif character == ";":
+            head = ""
+        else:
+            head += character
+    return found
+
+
+def block_kind(head):
+    head = head.strip()
+    while (shorter := re.sub(r"<[^<>]*>", " ", head)) != head:
+        head = shorter
+    if re.search(r"\b(namespace|class|struct|union|enum)\b", head):
+        return "scope"
+    return "value" if re.search(r"(=|,|\breturn)$", head) else "function"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--root", type=pathlib.Path, default=pathlib.Path(__file__).resolve().parents[2])
+    root = parser.parse_args().root
+    if not (root / "include" / "belay").is_dir():
+        print(f"{root}: no include/belay here", file=sys.stderr)
+        return 2
+    layout = Layout(root)
+    found = layout.check()
+    for line in found:
+        print(line)
+    print(f"{len(layout.headers)} headers, {len(layout.text)} files, {len(found)} violations")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,205 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Plants one violation of each kind in a copy of a small tree, and sees that layout.py reports it."""
+
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+import layout  # noqa: E402
+
+SPDX = "// SPDX-License-Identifier: MIT\n"
+
+
+def header(name, body=""):
+    return f"{SPDX}/// \\file belay/{name}\n/// What it is.\n#pragma once\n\n{body}"
+
+
+def test_of(name):
+    return f"{SPDX}// Goal and method.\n#include <belay/{name}>\n"
+
+
+def function(lines):
+    """A function whose body spans `lines` lines, braces included."""
+    return "inline void long_one() noexcept {\n" + "    step();\n" * (lines - 2) + "}\n"
+
+
+# A tree that is right in every respect.
+CLEAN = {
+    "LICENSE": "MIT License\n",
+    "CMakeLists.txt": "# SPDX-License-Identifier: MIT\n",
+    "tests/run": "#!/usr/bin/env bash\n# SPDX-License-Identifier: MIT\n",
+    "include/belay/version.hpp": header("version.hpp", "#define BELAY_VERSION_MAJOR 0\n"),
+    "include/belay/belay.hpp": header("belay.hpp", "#include <belay/core/a.hpp>\n#include <belay/drive/b.hpp>\n"),
+    "include/belay/sim.hpp": header("sim.hpp", "#include <belay/sim/c.hpp>\n"),
+    "include/belay/core/a.hpp": header("core/a.hpp", "#if X\n#    include <sys/random.h>\n#endif\n#include <cstdint>\n"),
+    "include/belay/core/detail/hidden.hpp": header("core/detail/hidden.hpp"),
+    "include/belay/drive/b.hpp": header("drive/b.hpp", "#include <belay/core/a.hpp>\n#include <thread>\n"),
+    "include/belay/drive/posix/tcp.hpp": header("drive/posix/tcp.hpp", "#include <sys/socket.h>\n"),
+    "include/belay/queue/q.hpp": header("queue/q.hpp", "#include <belay/core/a.hpp>\n" + function(70)),
+    "include/belay/link/l.hpp": header("link/l.hpp", "#include <belay/core/a.hpp>\n"),
+    "include/belay/sim/c.hpp": header("sim/c.hpp", "#include <belay/link/l.hpp>\n"),
+    "tests/core/a.test.cpp": test_of("core/a.hpp"),
+    "tests/drive/b.static.cpp": test_of("drive/b.hpp"),
+    "tests/drive/posix/tcp.test.cpp": test_of("drive/posix/tcp.hpp"),
+    "tests/queue/q.test.cpp": test_of("queue/q.hpp"),
+    "tests/link/l.test.cpp": test_of("link/l.hpp"),
+    "tests/sim/c.test.cpp": test_of("sim/c.hpp"),
+    "examples/e.cpp": SPDX + "#include <belay/sim/c.hpp>\n",
+}
+
+
+def violations(changes):
+    """The rules that layout.py finds broken in the clean tree with `changes` (None removes a file)."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = pathlib.Path(folder)
+        for name, text in (CLEAN | changes).items():
+            if text is not None:
+                path = root / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text)
+        return [line.split(": ")[1] for line in layout.Layout(root).check()]
+
+
+def including(path, *targets):
+    lines = "".join(f"#include {target}\n" for target in targets)
+    return {f"include/belay/{path}": header(path, lines)}
+
+
+class LayoutTest(unittest.TestCase):
+    def finds(self, rule, changes):
+        self.assertEqual(violations(changes), [rule], f"planted: {changes}")
+
+    def test_clean_tree_is_clean(self):
+        self.assertEqual(violations({}), [])
+
+    def test_spdx(self):
+        a = CLEAN["include/belay/core/a.hpp"]
+        self.finds("spdx", {"tests/core/a.test.cpp": "// first\n" + CLEAN["tests/core/a.test.cpp"].replace("MIT", "")})
+        self.finds("spdx", {"include/belay/core/a.hpp": a.replace("MIT", "GPL-3.0-only")})
+        self.finds("spdx", {"CMakeLists.txt": "project(x)\n"})
+        self.finds("spdx", {"tests/run": "#!/bin/sh\necho\n"})
+
+    def test_machine_path(self):
+        for folder in ("home", "root", "work", "Users"):
+            self.finds("machine-path", {"notes.md": f"see /{folder}/someone/x\n"})
+        self.assertEqual(violations({"notes.md": "see https://example.org/home/x and ${ROOT}/work/x\n"}), [])
+
+    def test_left_open(self):
+        for word in ("TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK"):
+            self.finds("left-open", {"docs/a.md": f"{word}: later\n"})
+            self.assertEqual(violations({"docs/a.md": f"{word}(#12): later\n"}), [])
+
+    def test_header_form(self):
+        a = CLEAN["include/belay/core/a.hpp"]
+        self.finds("file-line", {"include/belay/core/a.hpp": a.replace("core/a.hpp", "core/b.hpp", 1)})
+        self.finds("pragma-once", {"include/belay/core/a.hpp": a.replace("#pragma once\n", "")})
+        self.finds("using-namespace", {"include/belay/core/a.hpp": a + "using namespace std;\n"})
+
+    def test_macros(self):
+        a = CLEAN["include/belay/core/a.hpp"]
+        self.finds("macro", {"include/belay/core/a.hpp": a + "#define BELAY_DETAIL_X 1\n"})
+        self.finds("macro", {"include/belay/core/a.hpp": a + "#    define X 1\n#undef X\n"})
+        self.finds("macro", {"include/belay/version.hpp": header("version.hpp", "#define VERSION 1\n")})
+        passing = {"include/belay/core/a.hpp": a + "#define BELAY_DETAIL_X 1\n#undef BELAY_DETAIL_X\n"}
+        self.assertEqual(violations(passing), [])
+
+    def test_sizes(self):
+        a = CLEAN["include/belay/core/a.hpp"]
+        many = {}
+        for i in range(20):
+            many |= {f"include/belay/core/n{i}.hpp": header(f"core/n{i}.hpp"),
+                     f"tests/core/n{i}.test.cpp": test_of(f"core/n{i}.hpp")}
+        self.finds("header-size", many | {"include/belay/core/a.hpp": a + "//\n" * 400})
+        self.finds("header-share", {"include/belay/core/a.hpp": a + "//\n" * 300})
+        self.assertEqual(violations(many | {"include/belay/core/a.hpp": a + "//\n" * 300}), [])
+
+    def test_function_size(self):
+        for body in (function(71), "struct S {\n" + function(71) + "};\n",
+                     "namespace n {\ntemplate <class T>\n" + function(71) + "}\n"):
+            self.finds("function-size", {"include/belay/queue/q.hpp": header("queue/q.hpp", body)})
+        table = "constexpr int table[] = {\n" + "    1,\n" * 100 + "};\n"
+        large_class = "class C {\n" + "    int f() { return '{'; }  // {\n" * 100 + "};\n"
+        raw = 'inline auto text() { return R"({{{)"; }\n'
+        for body in (table, large_class, raw):
+            self.assertEqual(violations({"include/belay/queue/q.hpp": header("queue/q.hpp", body)}), [])
+
+    def test_heavy_includes(self):
+        tests = {f"tests/{folder}/h.test.cpp": test_of(f"{folder}/h.hpp") for folder in layout.LAYERS}
+        for folder in ("core", "policy", "queue", "link", "sync", "room"):
+            planted = {f"tests/{folder}/h.test.cpp": tests[f"tests/{folder}/h.test.cpp"]}
+            for name in ("iostream", "regex", "filesystem", "future", "random"):
+                self.finds("heavy-include", planted | including(f"{folder}/h.hpp", f"<{name}>"))
+        for folder in ("core", "policy", "queue"):
+            planted = {f"tests/{folder}/h.test.cpp": tests[f"tests/{folder}/h.test.cpp"]}
+            for name in ("mutex", "condition_variable", "thread"):
+                self.finds("heavy-include", planted | including(f"{folder}/h.hpp", f"<{name}>"))
+        for folder in ("drive", "sim", "adapter"):
+            planted = {f"tests/{folder}/h.test.cpp": tests[f"tests/{folder}/h.test.cpp"]}
+            self.finds("heavy-include", planted | including(f"{folder}/h.hpp", "<iostream>"))
+
+    def test_foreign_includes(self):
+        self.finds("foreign-include", including("core/a.hpp", "<sys/socket.h>"))
+        self.finds("foreign-include", including("drive/b.hpp", "<boost/asio.hpp>"))
+        self.finds("include-form", including("link/l.hpp", '"a.hpp"'))
+        self.finds("include-form", including("link/l.hpp", "<belay/core/missing.hpp>"))
+
+    def test_every_pair_of_layers(self):
+        for including_folder, allowed in layout.LAYERS.items():
+            for included in layout.LAYERS:
+                name = f"{including_folder}/from.hpp"
+                changes = including(name, f"<belay/{included}/to.hpp>") | {
+                    f"include/belay/{included}/to.hpp": header(f"{included}/to.hpp"),
+                    f"tests/{included}/to.test.cpp": test_of(f"{included}/to.hpp"),
+                    f"tests/{name[:-4]}.test.cpp": test_of(name),
+                }
+                if included in allowed:
+                    self.assertEqual(violations(changes), [], changes)
+                else:
+                    self.finds("layer", changes)
+
+    def test_the_table_of_layers_itself(self):
+        # STYLE 2 in its own words, so that a slip in the table is a slip in two places.
+        self.assertNotIn("queue", layout.LAYERS["link"])
+        self.assertNotIn("drive", layout.LAYERS["sim"])
+        for folder, allowed in layout.LAYERS.items():
+            self.assertEqual("sim" in allowed, folder == "sim")
+            self.assertEqual("adapter" in allowed, folder == "adapter")
+
+    def test_umbrellas(self):
+        self.finds("layer", including("belay.hpp", "<belay/sim/c.hpp>"))
+        self.finds("layer", including("belay.hpp", "<belay/drive/posix/tcp.hpp>"))
+        self.finds("layer", including("sim.hpp", "<belay/drive/b.hpp>"))
+        self.finds("layer", including("core/a.hpp", "<belay/belay.hpp>"))
+        self.finds("layer", including("other.hpp"))
+        self.finds("layer", including("other/x.hpp") | {"tests/other/x.test.cpp": test_of("other/x.hpp")})
+
+    def test_detail_is_not_public(self):
+        self.finds("layer", {"examples/e.cpp": SPDX + "#include <belay/core/detail/hidden.hpp>\n"})
+
+    def test_mirrored_test(self):
+        self.finds("mirrored-test", {"tests/core/a.test.cpp": None})
+        self.finds("mirrored-test", {"tests/drive/posix/tcp.test.cpp": None})
+
+    def test_test_form(self):
+        a = CLEAN["tests/core/a.test.cpp"]
+        self.finds("test-form", {"tests/core/a.test.cpp": a.replace("// Goal and method.\n", "")})
+        self.finds("test-form", {"tests/core/a.test.cpp": a.replace("#include", "#include <vector>\n#include")})
+
+    def test_git_and_plain_trees_list_the_same_files(self):
+        with tempfile.TemporaryDirectory() as folder:
+            root = pathlib.Path(folder)
+            (root / "build").mkdir()
+            (root / "build" / "x.cpp").write_text("")
+            (root / "a.cpp").write_text("")
+            self.assertEqual(layout.list_files(root), ["a.cpp"])
+            subprocess.run(["git", "init", "-q", folder], check=True)
+            (root / ".gitignore").write_text("/build/\n")
+            self.assertEqual(layout.list_files(root), [".gitignore", "a.cpp"])
+
+
+if __name__ == "__main__":
+    unittest.main()

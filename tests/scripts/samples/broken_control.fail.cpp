@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: MIT
+// expect-error: Sample: the promise
+static_assert(false, "Sample: the promise is broken");

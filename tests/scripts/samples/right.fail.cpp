@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: MIT
+// expect-error: Sample: the promise
+#ifndef BELAY_CONTROL
+static_assert(false, "Sample: the promise is broken");
+#endif

@@ -1,0 +1,416 @@
+// SPDX-License-Identifier: MIT
+// Goal: time, order and chance of a world are exact; whole histories depend on the seed and on nothing else.
+#include <belay/sim/world.hpp>
+
+#include <cstdio>
+#include <stdexcept>
+
+#include "support/catch.hpp"
+#include "support/seeds.hpp"
+#include "support/sim_peers.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+using Log = std::vector<std::string>;
+
+/// A machine that is due at given times, and writes down when it ran.
+struct Alarm {
+    explicit Alarm(Log& l, std::string n = "alarm") : log{l}, name{std::move(n)} {}
+    void attach(Waker w) { waker = std::move(w); }
+    [[nodiscard]] Instant deadline() const noexcept { return due; }
+    void advance(Instant now) {
+        if (now < due) return;
+        due = never;
+        log.push_back(name);
+        when = now;
+        if (hook) hook();
+    }
+    void set(Instant t) {
+        due = t;
+        waker.touch();
+    }
+    Log& log;
+    std::string name;
+    Instant due = never;
+    Instant when = always;
+    std::function<void()> hook;
+    Waker waker;
+};
+
+Instant at(Duration d) { return Instant{d}; }
+
+/// A client and an echoing server, whose network and processes fail at random times.
+struct Trouble {
+    explicit Trouble(Seed seed, sim::WorldOptions options = {})
+        : world{seed, options},
+          server{world.host("server",
+                            [this](sim::Host& h) {
+                                auto s = std::make_unique<Server>(h, book);
+                                s->echo = true;
+                                return s;
+                            })},
+          client{world.host("client", [this](sim::Host& h) {
+              auto c = std::make_unique<Client>(h, notes);
+              talk(h, c->link);
+              return c;
+          })} {}
+
+    void talk(sim::Host& h, auto& link) {
+        static_cast<void>(link.send(bytes(std::to_string(said++))));
+        h.after(250ms, [this, &h, &link] { talk(h, link); });
+    }
+    /// Plans `count` faults, each taken back after a while, within `span`.
+    void plan(int count, Duration span) {
+        const auto draw = [&](Duration most) {
+            return Duration{static_cast<std::int64_t>(
+                uniform_upto(world.bits(), static_cast<std::uint64_t>(most.count())))};
+        };
+        for (int i = 0; i < count; ++i) {
+            const auto kind = uniform_upto(world.bits(), 8);
+            const Duration begin = draw(span);
+            const Duration end = begin + draw(40s);
+            world.at(begin, [this, kind] { strike(kind); });
+            world.at(end, [this, kind] { relieve(kind); });
+        }
+    }
+    void strike(std::uint64_t kind) {
+        sim::Network& net = world.network();
+        if (kind <= 1) net.partition(client, server);
+        if (kind == 2) net.drop_connections(client, server);
+        if (kind == 3) net.half_open(server, client);
+        if (kind == 4) net.half_open(client, server);
+        if (kind == 5) net.refuse(server);
+        if (kind == 6) world.kill(server);
+        if (kind == 7) world.pause(server);
+        if (kind == 8) world.kill(client);
+    }
+    void relieve(std::uint64_t kind) {
+        if (kind <= 1) world.network().heal(client, server);
+        if (kind == 5) world.network().accept(server);
+        if (kind == 6) world.restart(server);
+        if (kind == 7) world.resume(server);
+        if (kind == 8) world.restart(client);
+    }
+
+    Server::Book book;
+    Notes notes;
+    int said = 0;
+    sim::World world;
+    sim::Host& server;
+    sim::Host& client;
+};
+
+std::uint64_t history(Seed seed, sim::WorldOptions options = {}) {
+    Trouble t{seed, options};
+    t.plan(6, 2min);
+    t.world.run_for(3min);
+    return t.world.trace_hash();
+}
+
+}  // namespace
+
+TEST_CASE("World::run_for advances exactly", "[sim][world][unit]") {
+    sim::World world{Seed{1}};
+    CHECK(world.now() == Instant{});
+    world.run_for(1h);
+    CHECK(world.now() == at(1h));
+    bool ran = false;
+    world.at(1h + 5s, [&] { ran = true; });
+    world.run_for(5s - 1ns);
+    CHECK_FALSE(ran);
+    CHECK(world.now() == at(1h + 5s - 1ns));
+    world.run_for(1ns);
+    CHECK(ran);
+    CHECK(world.now() == at(1h + 5s));
+    world.run_for(0s);
+    CHECK(world.events() == 1);
+}
+
+TEST_CASE("World::at and World::after run in the order of time, then of making",
+          "[sim][world][unit]") {
+    sim::World world{Seed{1}};
+    Log log;
+    world.at(2s, [&] { log.push_back("c"); });
+    world.at(1s, [&] {
+        log.push_back("a");
+        world.after(1s, [&] { log.push_back("e"); });
+        world.after(0s, [&] { log.push_back("b"); });
+        world.at(0s, [&] {
+            CHECK(world.now() == at(1s));
+            log.push_back("late");
+        });
+    });
+    world.at(2s, [&] { log.push_back("d"); });
+    world.run_for(10s);
+    CHECK(log == Log{"a", "b", "late", "c", "d", "e"});
+}
+
+TEST_CASE("World runs the events of an instant before its machines", "[sim][world][unit]") {
+    sim::World world{Seed{1}};
+    sim::Host& host = world.host("a");
+    Log log;
+    Alarm second{log, "second"}, first{log, "first"}, early{log, "early"};
+    host.attach(second);
+    host.attach(first);
+    host.attach(early);
+    second.set(at(1s));
+    first.set(at(1s));
+    early.set(at(1s - 1ns));
+    world.at(1s, [&] {
+        log.push_back("event");
+        world.after(0s, [&] { log.push_back("another"); });
+    });
+    world.run_for(1s);
+    // Machines of one deadline go by the order of attaching.
+    CHECK(log == Log{"early", "event", "another", "second", "first"});
+}
+
+TEST_CASE("World reads a deadline again after a turn and a touch", "[sim][world][unit]") {
+    sim::World world{Seed{1}};
+    sim::Host& host = world.host("a");
+    Log log;
+    Alarm alarm{log};
+    alarm.due = at(3s);
+    host.attach(alarm);
+    alarm.hook = [&] {
+        if (log.size() < 3) alarm.due = alarm.when + 1s;
+    };
+    world.run_for(10s);
+    CHECK(log.size() == 3);
+    CHECK(alarm.when == at(5s));
+    SECTION("earlier") {
+        alarm.set(at(30s));
+        alarm.set(at(20s));
+        world.run_for(10s);
+        CHECK(alarm.when == at(20s));
+    }
+    SECTION("later") {
+        alarm.set(at(20s));
+        alarm.set(at(30s));
+        world.run_for(10s);
+        CHECK(log.size() == 3);
+        world.run_for(10s);
+        CHECK(alarm.when == at(30s));
+    }
+    SECTION("overdue: now") {
+        alarm.set(always);
+        world.run_for(0s);
+        CHECK(alarm.when == at(10s));
+    }
+    SECTION("not at all") {
+        alarm.set(at(20s));
+        alarm.set(never);
+        world.run_for(1h);
+        CHECK(log.size() == 3);
+    }
+}
+
+TEST_CASE("World lets go of machines that are gone", "[sim][world][unit]") {
+    sim::World world{Seed{1}};
+    sim::Host& host = world.host("a");
+    Log log;
+    SECTION("destroyed between events") {
+        {
+            Alarm alarm{log};
+            host.attach(alarm);
+            alarm.set(at(1s));
+        }
+        world.run_for(2s);
+        CHECK(log.empty());
+    }
+    SECTION("destroyed in their own turn") {
+        auto alarm = std::make_unique<Alarm>(log);
+        host.attach(*alarm);
+        alarm->set(at(1s));
+        alarm->hook = [&] { alarm.reset(); };
+        world.run_for(2s);
+        CHECK(alarm == nullptr);
+    }
+    SECTION("destroyed in another's turn at the same instant") {
+        auto b = std::make_unique<Alarm>(log, "b");
+        Alarm a{log, "a"};
+        a.hook = [&] { b.reset(); };
+        host.attach(a);
+        host.attach(*b);
+        a.set(at(1s));
+        b->set(at(1s));
+        world.run_for(2s);
+        CHECK(log == Log{"a"});
+    }
+}
+
+TEST_CASE("World may end before the machines that it ran", "[sim][world][unit]") {
+    Log log;
+    Alarm alarm{log};
+    {
+        sim::World world{Seed{1}};
+        world.host("a").attach(alarm);
+    }
+    alarm.set(at(1s));
+    CHECK(alarm.waker.now() == always);
+}
+
+TEST_CASE("World::run_until stops at the event that makes it true", "[sim][world][unit]") {
+    sim::World world{Seed{1}};
+    int count = 0;
+    for (int i = 1; i <= 10; ++i) world.at(i * 1s, [&] { ++count; });
+    CHECK(world.run_until([&] { return count == 3; }, 1h));
+    CHECK(world.now() == at(3s));
+    CHECK(world.run_until([&] { return count == 3; }, 1h));
+    CHECK(world.now() == at(3s));
+    CHECK_FALSE(world.run_until([&] { return count == 11; }, 4s));
+    CHECK(world.now() == at(7s));
+    CHECK(count == 7);
+}
+
+TEST_CASE("World::run_until_idle ends with the last event", "[sim][world][unit]") {
+    sim::World world{Seed{1}};
+    Log log;
+    Alarm alarm{log};
+    world.host("a").attach(alarm);
+    alarm.set(at(7s));
+    world.at(3s, [] {});
+    CHECK_FALSE(world.run_until_idle(5s));
+    CHECK(world.now() == at(5s));
+    CHECK(world.run_until_idle(1h));
+    CHECK(world.now() == at(7s));
+    CHECK(world.run_until_idle(forever));
+}
+
+TEST_CASE("World goes on after a function or a machine has thrown", "[sim][world][unit]") {
+    sim::World world{Seed{1}};
+    sim::Host& host = world.host("a");
+    Log log;
+    Alarm alarm{log};
+    alarm.hook = [&] {
+        if (log.size() == 1) {
+            alarm.due = at(3s);
+            throw std::runtime_error{"machine"};
+        }
+    };
+    host.attach(alarm);
+    alarm.set(at(2s));
+    host.after(1s, [&] {
+        world.kill(host);
+        world.restart(host);
+        throw std::runtime_error{"function"};
+    });
+    SECTION("the machine") {
+        host.post([] {});
+        world.at(1s, [] {});
+        CHECK_THROWS_WITH(world.run_for(1s), "function");
+        // The changes that waited for the end of that code come first when the world goes on.
+        world.run_for(1s);
+        CHECK(host.starts() == 2);
+        CHECK(log.empty());
+    }
+    SECTION("a machine runs again when it is due again") {
+        sim::Host& other = world.host("b");
+        Alarm second{log};
+        second.hook = [&] {
+            if (second.when == at(100ms)) {
+                second.due = at(200ms);
+                throw std::runtime_error{"machine"};
+            }
+        };
+        other.attach(second);
+        second.set(at(100ms));
+        CHECK_THROWS_WITH(world.run_for(500ms), "machine");
+        CHECK(world.now() == at(100ms));
+        world.run_for(500ms);
+        CHECK(second.when == at(200ms));
+    }
+}
+
+TEST_CASE("World gives every machine chance of its own", "[sim][world][unit]") {
+    const auto seeds = [](std::uint64_t seed) {
+        std::vector<std::uint64_t> all;
+        sim::World world{Seed{seed}};
+        Log log;
+        for (const char* const name : {"a", "b"}) {
+            sim::Host& host = world.host(name);
+            for (int i = 0; i < 4; ++i) {
+                Alarm alarm{log};
+                host.attach(alarm);
+                all.push_back(alarm.waker.seed().value);
+                if (i == 1) world.restart(host);
+            }
+        }
+        return all;
+    };
+    auto all = seeds(1);
+    CHECK(seeds(1) == all);
+    const auto other = seeds(2);
+    all.insert(all.end(), other.begin(), other.end());
+    std::sort(all.begin(), all.end());
+    CHECK(std::adjacent_find(all.begin(), all.end()) == all.end());
+    CHECK(all.size() == 16);
+}
+
+TEST_CASE("World repeats its history for the same seed, and for no other", "[sim][world][property]") {
+    std::vector<std::uint64_t> hashes;
+    for_each_seed(
+        [&](Seed seed) {
+            const std::uint64_t h = history(seed);
+            REQUIRE(history(seed) == h);
+            hashes.push_back(h);
+        },
+        300);
+    std::sort(hashes.begin(), hashes.end());
+    CHECK(std::adjacent_find(hashes.begin(), hashes.end()) == hashes.end());
+}
+
+TEST_CASE("World's history is the same when machines run more often than they need",
+          "[sim][world][property]") {
+    for_each_seed(
+        [](Seed seed) {
+            const std::uint64_t h = history(seed);
+            REQUIRE(history(seed, {.extra_turns_one_in = 1}) == h);
+            REQUIRE(history(seed, {.extra_turns_one_in = 3}) == h);
+        },
+        300);
+}
+
+TEST_CASE("World's extra turns show a machine whose deadline lies", "[sim][world][unit]") {
+    // It claims to be due at 2 s, and acts whenever it is asked.
+    struct Liar : Alarm {
+        using Alarm::Alarm;
+        void advance(Instant now) {
+            due = never;
+            when = now;
+        }
+    };
+    const auto ran_at = [](sim::WorldOptions options) {
+        sim::World world{Seed{1}, options};
+        Log log;
+        Liar liar{log};
+        world.host("a").attach(liar);
+        liar.set(at(2s));
+        world.run_for(2s);
+        return liar.when;
+    };
+    CHECK(ran_at({}) == at(2s));
+    CHECK(ran_at({.extra_turns_one_in = 1}) < at(2s));
+}
+
+TEST_CASE("World's histories are the same on every compiler", "[sim][world][golden]") {
+    CHECK(history(Seed{7}) == 0x0U);
+    CHECK(history(Seed{8}) == 0x0U);
+}
+
+TEST_CASE("World runs an hour of outages in a moment", "[sim][world][sim]") {
+    Trouble t{Seed{7}};
+    t.plan(20, 1h);
+    t.world.run_for(1h);
+    std::printf("an hour of outages: %llu events, %zu connections, hash %016llx\n",
+                static_cast<unsigned long long>(t.world.events()), t.book.size(),
+                static_cast<unsigned long long>(t.world.trace_hash()));
+    CHECK(t.book.size() >= 10);
+    CHECK(t.world.events() > 10'000);
+    // Its limit is the test's timeout; the figure is the benchmark's.
+    CHECK(t.world.now() == at(1h));
+}

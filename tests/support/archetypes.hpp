@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+/// \file tests/support/archetypes.hpp
+/// One minimal model per concept: what the concept asks for, and nothing more. Every template is
+/// compiled against them, which proves that it uses nothing the concept does not promise.
+#pragma once
+
+#include <belay/core/clock_like.hpp>
+#include <belay/core/random.hpp>
+#include <belay/policy/rule.hpp>
+
+namespace belay_test {
+
+/// ClockLike.
+struct MinimalClock {
+    MinimalClock() = delete;
+    explicit MinimalClock(belay::Instant t) noexcept : time{t} {}
+    [[nodiscard]] belay::Instant now() const noexcept { return time; }
+    belay::Instant time;
+};
+
+/// JitterLike.
+struct MinimalJitter {
+    MinimalJitter() = delete;
+    explicit MinimalJitter(int) noexcept {}
+    belay::Duration delay(belay::Duration ceiling, belay::Random&) noexcept { return ceiling; }
+};
+
+/// CapLike.
+struct MinimalCap {
+    MinimalCap() = delete;
+    explicit MinimalCap(int) noexcept {}
+    [[nodiscard]] belay::Duration limit(belay::Duration wait) const noexcept { return wait; }
+};
+
+/// RuleLike.
+struct MinimalRule {
+    MinimalRule() = delete;
+    explicit MinimalRule(int) noexcept {}
+    belay::Advice failed(const belay::Failure&, belay::Turn&) noexcept {
+        return belay::Advice::stop();
+    }
+};
+
+/// SleeperLike; never returns early, and takes no time.
+struct MinimalSleeper {
+    MinimalSleeper() = delete;
+    explicit MinimalSleeper(belay::Random& random) noexcept : bits_{random} {}
+    MinimalSleeper(const MinimalSleeper&) = delete;
+    MinimalSleeper& operator=(const MinimalSleeper&) = delete;
+
+    [[nodiscard]] belay::Instant now() const noexcept { return now_; }
+    belay::Random& bits() noexcept { return bits_; }
+    template <class Stop>
+    void sleep_until(belay::Instant until, const Stop&) noexcept {
+        if (until > now_) now_ = until;
+    }
+
+private:
+    belay::Random& bits_;
+    belay::Instant now_{};
+};
+
+}  // namespace belay_test

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+/// \file tests/support/fake_transport.hpp
+/// FakeTransport: a transport played by the test, which sees every dial, send, close and destruction.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <belay/link/link.hpp>
+
+namespace belay::test {
+
+/// What a FakeTransport did, and the live link; shared with the test.
+struct Wire {
+    using M = std::string;
+
+    Link<M> link;  ///< of the newest attempt
+    int dials = 0;
+    int live = 0;  ///< connections that exist
+    int most_live = 0;
+    int pings = 0;
+    int resumes = 0;
+    std::vector<std::string> sent;
+    std::vector<std::string> log;
+    SendResult answer = SendResult::sent;
+    /// Runs inside open().
+    std::function<void(Link<M>)> on_open;
+};
+
+/// A connection without optional members; `Full` adds them.
+template <bool Full>
+class FakeConnection;
+
+template <>
+class FakeConnection<false> {
+public:
+    FakeConnection(Wire& wire, const Link<std::string>& link) : wire_{wire} {
+        wire.link = link;
+        ++wire.dials;
+        if (++wire.live > wire.most_live) wire.most_live = wire.live;
+        wire.log.emplace_back("open");
+        if (wire.on_open) wire.on_open(link);
+    }
+    FakeConnection(const FakeConnection&) = delete;
+    FakeConnection& operator=(const FakeConnection&) = delete;
+    ~FakeConnection() {
+        --wire_.live;
+        wire_.log.emplace_back("destroy");
+    }
+    SendResult send(const std::string& m) noexcept {
+        if (wire_.answer == SendResult::sent) wire_.sent.push_back(m);
+        return wire_.answer;
+    }
+
+protected:
+    Wire& wire_;
+};
+
+template <>
+class FakeConnection<true> : public FakeConnection<false> {
+public:
+    using FakeConnection<false>::FakeConnection;
+    void close(const Failure&) noexcept { wire_.log.emplace_back("close"); }
+    void ping() noexcept { ++wire_.pings; }
+    void resume_reading() noexcept { ++wire_.resumes; }
+};
+
+template <bool Full = true>
+struct FakeTransport {
+    using message_type = std::string;
+    explicit FakeTransport(Wire& w) : wire{&w} {}
+    FakeConnection<Full> open(Link<std::string> link) { return {*wire, link}; }
+    Wire* wire;
+};
+
+}  // namespace belay::test

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+/// \file tests/support/seeds.hpp
+/// for_each_seed: one property, many simulated histories; the one that fails is named and replays.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+
+#include <belay/core/random.hpp>
+
+#include "support/catch.hpp"
+
+namespace belay_test {
+
+/// A number from the environment.
+inline std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
+    const char* const text = std::getenv(name);
+    return text != nullptr && *text != '\0' ? std::strtoull(text, nullptr, 10) : otherwise;
+}
+
+/// Calls `f(Seed)` for the seeds 1 to BELAY_SEEDS (2000 unless the environment says otherwise), but
+/// no more than `most` of them; with BELAY_SEED=n for that one only. `f` ends a failing history by
+/// REQUIRE or by throwing; the report names its seed.
+template <class F>
+void for_each_seed(F&& f, std::uint64_t most = ~std::uint64_t{0}) {
+    const std::uint64_t only = from_environment("BELAY_SEED", 0);
+    const std::uint64_t count = std::min(from_environment("BELAY_SEEDS", 2000), most);
+    const std::uint64_t first = only != 0 ? only : 1;
+    const std::uint64_t last = only != 0 ? only : count;
+    for (std::uint64_t seed = first; seed <= last; ++seed) {
+        INFO("the history of BELAY_SEED=" << seed << "; set it to run this one again, alone");
+        f(belay::Seed{seed});
+    }
+}
+
+}  // namespace belay_test

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+/// \file tests/support/tcp_rig.hpp
+/// TcpRig: a supervised posix::Tcp against a plain socket, on a clock that the test moves.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <belay/core/manual_clock.hpp>
+#include <belay/drive/posix/loop.hpp>
+#include <belay/drive/posix/tcp.hpp>
+#include <belay/link/heartbeat.hpp>
+#include <belay/link/supervisor.hpp>
+#include <belay/policy/backoff.hpp>
+#include <belay/policy/cap.hpp>
+#include <belay/policy/no_jitter.hpp>
+
+#include "support/raw_socket.hpp"
+
+namespace belay::test {
+
+inline auto tcp_policy() {
+    using namespace std::chrono_literals;
+    return Policy{Backoff{NoJitter{}, Cap{1s}, 100ms}};
+}
+using TcpPolicy = decltype(tcp_policy());
+
+/// Writes down what it sees.
+struct TcpApp {
+    std::vector<std::string> messages;
+    std::vector<LinkState> states;
+    int writables = 0;
+    Failure failure{};  ///< of the newest loss
+
+    void on_state(const Transition& t) {
+        states.push_back(t.to.state);
+        if (t.to.failure.cause != Cause::none) failure = t.to.failure;
+    }
+    void on_message(Bytes m, Lane) { messages.emplace_back(as_text(m)); }
+    void on_writable(Lane) { ++writables; }
+    [[nodiscard]] LinkState state() const {
+        return states.empty() ? LinkState::stopped : states.back();
+    }
+};
+
+inline Bytes to_bytes(std::string_view text) {
+    const BytesView view = as_bytes(text);
+    return {view.begin(), view.end()};
+}
+/// A frame as it stands in docs/drive.md, written down once more.
+inline std::string frame(std::string_view payload, char kind = 0) {
+    std::string f(5, '\0');
+    for (int i = 0; i < 4; ++i) {
+        f[static_cast<std::size_t>(i)] = static_cast<char>(payload.size() >> (8 * i));
+    }
+    f[4] = kind;
+    return f.append(payload);
+}
+inline const std::string ping_frame = frame("", 1);
+inline const std::string pong_frame = frame("", 2);
+
+using ManualLoop = posix::Loop<ManualClock::View>;
+
+template <class T>
+using TcpSupervisor = Supervisor<T, TcpPolicy, std::reference_wrapper<TcpApp>>;
+
+/// `make` turns the posix::Tcp into the transport that is supervised.
+template <class T = posix::Tcp>
+struct TcpRig {
+    explicit TcpRig(
+        posix::TcpOptions options = {}, SupervisorOptions supervision = {},
+        const std::function<T(posix::Tcp)>& make = [](posix::Tcp tcp) { return T{std::move(tcp)}; })
+        : link{make(posix::Tcp{loop, {"127.0.0.1", server.port()}, options}), tcp_policy(),
+               std::ref(app), supervision} {}
+
+    /// Runs the loop until something holds. If it never does, the test's own time limit ends it.
+    template <class F>
+    void until(F&& holds) {
+        REQUIRE(loop.run_until(std::forward<F>(holds)));
+    }
+    void round() {
+        until([] { return true; });
+    }
+    void until_state(LinkState state) {
+        until([&] { return app.state() == state; });
+    }
+    void connect() {
+        loop.attach(link);
+        link.start();
+        until_state(LinkState::connected);
+        peer = server.accept();
+    }
+    /// Runs the loop until the peer has read so much.
+    std::string peer_reads(std::size_t bytes) {
+        std::string text;
+        until([&] { return (text += peer.read_some()).size() >= bytes; });
+        return text;
+    }
+
+    ManualClock clock{Instant{std::chrono::hours{1}}};
+    ManualLoop loop{clock.view()};
+    RawSocket server = RawSocket::listen();
+    RawSocket peer;
+    TcpApp app;
+    TcpSupervisor<T> link;
+};
+
+}  // namespace belay::test
