@@ -17,16 +17,18 @@ import subprocess
 import sys
 import tempfile
 
-# What the project promises: operation, peer, least ratio of belay's speed to the peer's. Without a peer: operations
-# per second. Arguments (/payload_bytes:256) need not be named.
-Goal = collections.namedtuple("Goal", "operation peer at_least why")
+# What the project promises: operation, peer, least ratio of belay's speed to the peer's. PER_SECOND instead of a peer:
+# items per second; WITHIN: seconds for one iteration. Arguments (/payload_bytes:256) need not be named.
+Goal = collections.namedtuple("Goal", "operation peer bound why")
+PER_SECOND, WITHIN = "items per second", "seconds an iteration"
 GOALS = [
     Goal("policy/backoff/full_jitter_draw", "generator", 1 / 1.5, "within 1.5x of its generator's own draw"),
     Goal("queue/journal/append_one_by_one", "raw", 0.9, "0.9 of preallocated pwrite + fdatasync"),
     Goal("queue/journal/append_one_by_one", "sqlite", 1.2, "1.2x SQLite, WAL, synchronous=FULL"),
     Goal("queue/journal/group_commit", "sqlite", 4.0, "16 threads: 4x SQLite's commit per operation"),
-    Goal("queue/spsc_ring/push_pop", "boost_spsc", 1.0, "as fast as boost::lockfree::spsc_queue"),
-    Goal("sim/world/event", None, 1e6, "a million events per second"),
+    Goal("queue/ring/push_pop", "boost_spsc", 1.0, "as fast as boost::lockfree::spsc_queue"),
+    Goal("sim/world/events", PER_SECOND, 1e6, "a million events per second"),
+    Goal("sim/world/hour_of_outages", WITHIN, 1.0, "an hour of outages within a second"),
 ]
 
 OURS = "belay"
@@ -46,27 +48,34 @@ def split_name(name):
     return operation, arguments, implementation
 
 
-def speed(run):
-    """How much is done in a second, and of what."""
+# One implementation of one operation: how much it does in a second, of what, and seconds for one iteration.
+Result = collections.namedtuple("Result", "speed unit seconds")
+
+
+def measured(run):
+    seconds = run["real_time"] * NANOSECONDS[run["time_unit"]] / 1e9
     for counter, unit in (("items_per_second", "items"), ("bytes_per_second", "bytes")):
         if counter in run:
-            return run[counter], unit
-    return 1e9 / (run["real_time"] * NANOSECONDS[run["time_unit"]]), "calls"
+            return Result(run[counter], unit, seconds)
+    return Result(1 / seconds, "calls", seconds)
 
 
 def medians(runs):
-    """{(operation, arguments): {implementation: (median speed, unit)}}, in the order of the programs."""
+    """{(operation, arguments): {implementation: Result}}, in the order of the programs."""
     samples = {}
     for run in runs:
         if run.get("run_type") == "aggregate" or run.get("error_occurred"):
             continue
         operation, arguments, implementation = split_name(run["run_name"])
         by_name = samples.setdefault((operation, arguments), {})
-        by_name.setdefault(implementation, []).append(speed(run))
-    return {
-        group: {name: (statistics.median(s for s, _ in found), found[0][1]) for name, found in by_name.items()}
-        for group, by_name in samples.items()
-    }
+        by_name.setdefault(implementation, []).append(measured(run))
+    return {group: {name: median(found) for name, found in by_name.items()} for group, by_name in samples.items()}
+
+
+def median(results):
+    speeds = [result.speed for result in results]
+    seconds = [result.seconds for result in results]
+    return Result(statistics.median(speeds), results[0].unit, statistics.median(seconds))
 
 
 def human(value):
@@ -76,32 +85,41 @@ def human(value):
     return f"{value:.3g}"
 
 
+def human_time(seconds):
+    for limit, suffix in ((1, "s"), (1e-3, "ms"), (1e-6, "us")):
+        if seconds >= limit:
+            return f"{seconds / limit:.3g} {suffix}"
+    return f"{seconds * 1e9:.3g} ns"
+
+
 def table(results):
-    rows = [("operation", "implementation", "speed", "belay is", "goal")]
+    rows = [("operation", "implementation", "speed", "iteration", "belay is", "goal")]
     for (operation, arguments), by_name in results.items():
         ours = by_name.get(OURS)
         shown = operation + arguments
         for name in sorted(by_name, key=lambda n: n != OURS):
-            value, unit = by_name[name]
-            ratio = ours[0] / value if ours and name != OURS else None
-            comparable = ours and ours[1] == unit
-            says = "" if ratio is None else f"{ratio:.2f}x" if comparable else "another unit"
-            rows.append((shown, name, f"{human(value)} {unit}/s", says, verdict(operation, name, value, ratio)))
+            result = by_name[name]
+            ratio = ours.speed / result.speed if ours and name != OURS and ours.unit == result.unit else None
+            says = f"{ratio:.2f}x" if ratio else "another unit" if ours and name != OURS else ""
+            rows.append((shown, name, f"{human(result.speed)} {result.unit}/s", human_time(result.seconds), says,
+                         verdict(operation, name, result, ratio)))
             shown = ""
-    widths = [max(len(row[i]) for row in rows) for i in range(5)]
+    widths = [max(len(row[i]) for row in rows) for i in range(6)]
     rows.insert(1, tuple("-" * width for width in widths))
-    form = "{:<{w[0]}}  {:<{w[1]}}  {:>{w[2]}}  {:>{w[3]}}  {:<{w[4]}}"
+    form = "{:<{w[0]}}  {:<{w[1]}}  {:>{w[2]}}  {:>{w[3]}}  {:>{w[4]}}  {:<{w[5]}}"
     return [form.format(*row, w=widths).rstrip() for row in rows]
 
 
-def verdict(operation, name, value, ratio):
+def verdict(operation, name, result, ratio):
     for goal in GOALS:
         if goal.operation != operation:
             continue
-        if goal.peer is None and name == OURS:
-            return f"{met(value >= goal.at_least)}: {goal.why}"
+        if goal.peer == PER_SECOND and name == OURS:
+            return f"{met(result.speed >= goal.bound)}: {goal.why}"
+        if goal.peer == WITHIN and name == OURS:
+            return f"{met(result.seconds <= goal.bound)}: {goal.why}"
         if goal.peer == name and ratio is not None:
-            return f"{met(ratio >= goal.at_least)}: at least {goal.at_least:.2f}x ({goal.why})"
+            return f"{met(ratio >= goal.bound)}: at least {goal.bound:.2f}x ({goal.why})"
     return ""
 
 
@@ -112,9 +130,11 @@ def met(yes):
 def unmeasured(results):
     """Goals for which no benchmark ran: a renamed benchmark must not hide its goal."""
     for goal in GOALS:
-        wanted = {goal.peer or OURS, OURS}
+        absolute = goal.peer in (PER_SECOND, WITHIN)
+        wanted = {OURS} if absolute else {OURS, goal.peer}
         if not any(op == goal.operation and wanted <= by_name.keys() for (op, _), by_name in results.items()):
-            yield f"not measured: {goal.operation} against {goal.peer or 'an absolute goal'} ({goal.why})"
+            against = "" if absolute else f" against {goal.peer}"
+            yield f"not measured: {goal.operation}{against} ({goal.why})"
 
 
 def run_program(program, options):

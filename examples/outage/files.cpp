@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "files.hpp"
 
+#include <span>
+
 #include "refusal.hpp"
 
 namespace outage {

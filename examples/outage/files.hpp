@@ -5,6 +5,7 @@
 
 #include <string>
 #include <string_view>
+#include <system_error>
 
 #include <belay/drive/posix/files.hpp>
 #include <belay/queue/id.hpp>

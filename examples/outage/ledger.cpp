@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "ledger.hpp"
 
+#include <algorithm>
+#include <cerrno>
 #include <charconv>
+#include <memory>
 
 #include <belay/queue/check.hpp>
 
@@ -93,8 +96,9 @@ private:
         Id sender{};
         Progress p{};
         const bool good = from_hex(take(line, ' '), sender) &&
-                          from_hex(take(line, ' '), p.journal) && parse(take(line, ' '), p.attach) &&
-                          parse(take(line, ' '), p.applied) && parse(line, p.check, 16);
+                          from_hex(take(line, ' '), p.journal) &&
+                          parse(take(line, ' '), p.attach) && parse(take(line, ' '), p.applied) &&
+                          parse(line, p.check, 16);
         if (!good) return "damaged adoption of a journal";
         if (book_.sender != belay::no_id && sender != book_.sender) return "a second sender";
         book_.sender = sender;
@@ -154,8 +158,8 @@ FileLedger FileLedger::open(const std::string& directory) {
     book->cut_bytes = text.size() - book->size;
     if (book->cut_bytes != 0 &&
         (::truncate(path.c_str(), static_cast<off_t>(book->size)) != 0 || book->file.sync())) {
-        throw Refusal{trouble("cut the torn last line off", path,
-                              {errno, std::generic_category()})};
+        throw Refusal{
+            trouble("cut the torn last line off", path, {errno, std::generic_category()})};
     }
     return FileLedger{std::move(book)};
 }
@@ -172,8 +176,8 @@ std::error_code FileLedger::adopt(const Id& sender, const Progress& p) {
 std::error_code FileLedger::apply(const Id&, const Progress& p, belay::BytesView operation) {
     const std::string_view line = belay::as_text(operation);
     if (line.find('\n') != line.npos) return std::make_error_code(std::errc::invalid_argument);
-    book_->unwritten += std::to_string(p.applied) + " " + std::to_string(p.attach) + " " +
-                        hex64(p.check) + "\t";
+    book_->unwritten +=
+        std::to_string(p.applied) + " " + std::to_string(p.attach) + " " + hex64(p.check) + "\t";
     book_->unwritten += line;
     book_->unwritten += '\n';
     book_->progress = p;
@@ -181,7 +185,8 @@ std::error_code FileLedger::apply(const Id&, const Progress& p, belay::BytesView
 }
 
 std::error_code FileLedger::commit() {
-    if (const std::error_code e = book_->file.write(book_->size, belay::as_bytes(book_->unwritten))) {
+    if (const std::error_code e =
+            book_->file.write(book_->size, belay::as_bytes(book_->unwritten))) {
         return e;
     }
     book_->size += book_->unwritten.size();

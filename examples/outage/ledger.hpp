@@ -3,8 +3,12 @@
 /// FileLedger: a text file in which each delivered operation is a line, and carries the progress.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <system_error>
+#include <utility>
 
 #include <belay/sync/ledger_like.hpp>
 

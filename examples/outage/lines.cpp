@@ -38,7 +38,8 @@ void make_default_input(const std::string& headers, const std::string& path) {
         if (entry->path().extension() == ".hpp") names.push_back(entry->path().string());
     }
     if (error || names.empty()) {
-        throw Refusal{"no headers in " + headers + " to make the input from; name a file with --file"};
+        throw Refusal{"no headers in " + headers +
+                      " to make the input from; name a file with --file"};
     }
     std::sort(names.begin(), names.end());
     std::string text;
@@ -46,7 +47,8 @@ void make_default_input(const std::string& headers, const std::string& path) {
         if (std::count(text.begin(), text.end(), '\n') >= lines_wanted) break;
         text += read_file(name);
     }
-    if (const std::error_code e = replace_file(path, text)) throw Refusal{trouble("write", path, e)};
+    if (const std::error_code e = replace_file(path, text))
+        throw Refusal{trouble("write", path, e)};
 }
 
 }  // namespace outage

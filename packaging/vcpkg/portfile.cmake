@@ -3,8 +3,9 @@
 #     vcpkg install belay --overlay-ports=<checkout>/packaging/vcpkg
 cmake_path(SET SOURCE_PATH NORMALIZE "${CURRENT_PORT_DIR}/../..")
 
-# Headers only: one build type is enough.
+# Headers only: one build type is enough, and no binary has a path to correct.
 set(VCPKG_BUILD_TYPE release)
+set(VCPKG_FIXUP_ELF_RPATH OFF)
 vcpkg_cmake_configure(
     SOURCE_PATH "${SOURCE_PATH}"
     OPTIONS -DBELAY_BUILD_TESTS=OFF -DBELAY_BUILD_EXAMPLES=OFF -DBELAY_BUILD_BENCH=OFF -DBELAY_INSTALL=ON

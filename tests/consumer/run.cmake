@@ -10,7 +10,7 @@ endfunction()
 
 # Configures, builds and runs SOURCE, a folder below tests/consumer, with the given extra arguments.
 function(build_and_run source)
-    run(${CMAKE_COMMAND} -S ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/${source} -B ${WORK}/build -G ${GENERATOR}
+    run(${CMAKE_COMMAND} --no-warn-unused-cli -S ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/${source} -B ${WORK}/build -G ${GENERATOR}
         -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_COMPILER=${COMPILER} -DBELAY_SOURCE_DIR=${BELAY_SOURCE_DIR} ${ARGN})
     run(${CMAKE_COMMAND} --build ${WORK}/build)
     run(${WORK}/build/consumer)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a broken condition ends the process with a sentence, a kept one costs nothing, also in constant expressions.
+// Goal: a broken condition ends the process with a sentence, a kept one costs nothing, also in
+// constant expressions.
 #include <belay/core/assert.hpp>
 
 #include "support/aborts.hpp"
@@ -24,14 +25,17 @@ static_assert(checked(3) == 3);
 
 }  // namespace
 
-TEST_CASE("BELAY_PRECONDITION names the place, the sentence and the condition", "[core][assert][unit]") {
+TEST_CASE("BELAY_PRECONDITION names the place, the sentence and the condition",
+          "[core][assert][unit]") {
     const std::string text = belay_test::aborts_with([] { static_cast<void>(half(3)); });
-    CHECK(text.find("precondition violated: half: n must be even (n % 2 == 0)") != std::string::npos);
+    CHECK(text.find("precondition violated: half: n must be even (n % 2 == 0)") !=
+          std::string::npos);
     CHECK(text.find("assert.test.cpp:") != std::string::npos);
 }
 
 TEST_CASE("BELAY_INVARIANT says that it is belay's own mistake", "[core][assert][unit]") {
-    const std::string text = belay_test::aborts_with([] { BELAY_INVARIANT(1 + 1 == 3, "sum: must add up"); });
+    const std::string text =
+        belay_test::aborts_with([] { BELAY_INVARIANT(1 + 1 == 3, "sum: must add up"); });
     CHECK(text.find("invariant violated: sum: must add up") != std::string::npos);
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: switched off, the macros evaluate nothing and still check that their operands compile; both modes share a program.
+// Goal: switched off, the macros evaluate nothing and still check that their operands compile; both
+// modes share a program.
 #undef BELAY_ASSERTIONS
 #define BELAY_ASSERTIONS 0
 #include <belay/core/instant.hpp>
@@ -9,14 +10,16 @@
 namespace {
 
 template <class T>
-concept ChecksOperands = requires(T t) { BELAY_PRECONDITION(t.no_such_member(), "operand: must compile"); };
+concept ChecksOperands =
+    requires(T t) { BELAY_PRECONDITION(t.no_such_member(), "operand: must compile"); };
 static_assert(!ChecksOperands<int>);
 
 constexpr int half(int n) {
     BELAY_PRECONDITION(n % 2 == 0, "half: n must be even");
     return n / 2;
 }
-static_assert(half(3) == 1, "off, a broken precondition is not seen in constant expressions either");
+static_assert(half(3) == 1,
+              "off, a broken precondition is not seen in constant expressions either");
 
 }  // namespace
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: little-endian loads and stores are exact for every width, aligned or not, also at compile time.
+// Goal: little-endian loads and stores are exact for every width, aligned or not, also at compile
+// time.
 #include <belay/core/bytes.hpp>
 
 #include <array>
@@ -13,7 +14,8 @@ namespace {
 constexpr bool stores_little_endian() {
     std::array<std::byte, 4> to{};
     store_le<std::uint32_t>(to.data(), 0x01020304U);
-    return to[0] == std::byte{4} && to[3] == std::byte{1} && load_le<std::uint32_t>(to.data()) == 0x01020304U &&
+    return to[0] == std::byte{4} && to[3] == std::byte{1} &&
+           load_le<std::uint32_t>(to.data()) == 0x01020304U &&
            load_le<std::uint16_t>(to.data() + 1) == 0x0203U;
 }
 static_assert(stores_little_endian());
@@ -28,7 +30,9 @@ void round_trip(std::uint64_t value, std::size_t offset) {
     for (std::size_t i = 0; i < buffer.size(); ++i) {
         const bool inside = i >= offset && i < offset + sizeof(T);
         if (!inside) RC_ASSERT(buffer[i] == std::byte{0xAA});
-        if (inside) RC_ASSERT(std::to_integer<std::uint64_t>(buffer[i]) == ((narrow >> (8 * (i - offset))) & 0xFFU));
+        if (inside)
+            RC_ASSERT(std::to_integer<std::uint64_t>(buffer[i]) ==
+                      ((narrow >> (8 * (i - offset))) & 0xFFU));
     }
 }
 

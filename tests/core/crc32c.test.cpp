@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: both implementations give the published checksums, and each other's, at every length, alignment and split.
+// Goal: both implementations give the published checksums, and each other's, at every length,
+// alignment and split.
 #include <belay/core/crc32c.hpp>
 
 #include <vector>
@@ -26,7 +27,8 @@ std::uint32_t by_bits(BytesView b) {
 
 Bytes filled(std::size_t n, int first, int step) {
     Bytes b(n);
-    for (std::size_t i = 0; i < n; ++i) b[i] = static_cast<std::byte>(first + static_cast<int>(i) * step);
+    for (std::size_t i = 0; i < n; ++i)
+        b[i] = static_cast<std::byte>(first + static_cast<int>(i) * step);
     return b;
 }
 
@@ -34,13 +36,18 @@ Bytes filled(std::size_t n, int first, int step) {
 
 TEST_CASE("crc32c gives the values of RFC 3720, appendix B.4", "[core][crc32c][golden]") {
     const Bytes scsi_read{
-        std::byte{0x01}, std::byte{0xc0}, std::byte{0},    std::byte{0},    std::byte{0},    std::byte{0},    std::byte{0}, std::byte{0},
-        std::byte{0},    std::byte{0},    std::byte{0},    std::byte{0},    std::byte{0},    std::byte{0},    std::byte{0}, std::byte{0},
-        std::byte{0x14}, std::byte{0},    std::byte{0},    std::byte{0},    std::byte{0},    std::byte{0},    std::byte{4}, std::byte{0},
-        std::byte{0},    std::byte{0},    std::byte{0},    std::byte{0x14}, std::byte{0},    std::byte{0},    std::byte{0}, std::byte{0x18},
-        std::byte{0x28}, std::byte{0},    std::byte{0},    std::byte{0},    std::byte{0},    std::byte{0},    std::byte{0}, std::byte{0},
-        std::byte{2},    std::byte{0},    std::byte{0},    std::byte{0},    std::byte{0},    std::byte{0},    std::byte{0}, std::byte{0}};
-    for (const auto of : {+[](BytesView b) { return crc32c(b); }, +[](BytesView b) { return portable(b); }}) {
+        std::byte{0x01}, std::byte{0xc0}, std::byte{0},    std::byte{0}, std::byte{0},
+        std::byte{0},    std::byte{0},    std::byte{0},    std::byte{0}, std::byte{0},
+        std::byte{0},    std::byte{0},    std::byte{0},    std::byte{0}, std::byte{0},
+        std::byte{0},    std::byte{0x14}, std::byte{0},    std::byte{0}, std::byte{0},
+        std::byte{0},    std::byte{0},    std::byte{4},    std::byte{0}, std::byte{0},
+        std::byte{0},    std::byte{0},    std::byte{0x14}, std::byte{0}, std::byte{0},
+        std::byte{0},    std::byte{0x18}, std::byte{0x28}, std::byte{0}, std::byte{0},
+        std::byte{0},    std::byte{0},    std::byte{0},    std::byte{0}, std::byte{0},
+        std::byte{2},    std::byte{0},    std::byte{0},    std::byte{0}, std::byte{0},
+        std::byte{0},    std::byte{0},    std::byte{0}};
+    for (const auto of :
+         {+[](BytesView b) { return crc32c(b); }, +[](BytesView b) { return portable(b); }}) {
         CHECK(of(filled(32, 0, 0)) == 0x8A9136AAU);
         CHECK(of(filled(32, 255, 0)) == 0x62A8AB43U);
         CHECK(of(filled(32, 0, 1)) == 0x46DD794EU);
@@ -69,10 +76,11 @@ TEST_CASE("crc32c is the same by hardware, by tables and by bits, at every lengt
 }
 
 TEST_CASE("crc32c continues from what came before", "[core][crc32c][property]") {
-    CHECK(rc::check("crc32c(a then b) == crc32c(b, crc32c(a))", [](const std::vector<std::uint8_t>& raw) {
-        const BytesView all{reinterpret_cast<const std::byte*>(raw.data()), raw.size()};
-        const auto cut = *rc::gen::inRange<std::size_t>(0, raw.size() + 1);
-        RC_ASSERT(crc32c(all.subspan(cut), crc32c(all.first(cut))) == crc32c(all));
-        RC_ASSERT(portable(all.subspan(cut), portable(all.first(cut))) == crc32c(all));
-    }));
+    CHECK(rc::check(
+        "crc32c(a then b) == crc32c(b, crc32c(a))", [](const std::vector<std::uint8_t>& raw) {
+            const BytesView all{reinterpret_cast<const std::byte*>(raw.data()), raw.size()};
+            const auto cut = *rc::gen::inRange<std::size_t>(0, raw.size() + 1);
+            RC_ASSERT(crc32c(all.subspan(cut), crc32c(all.first(cut))) == crc32c(all));
+            RC_ASSERT(portable(all.subspan(cut), portable(all.first(cut))) == crc32c(all));
+        }));
 }

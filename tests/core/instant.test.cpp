@@ -13,15 +13,18 @@ namespace {
 constexpr Instant at(Duration d) { return Instant{d}; }
 
 static_assert(after(at(1s), 2s) == at(3s));
-static_assert(after(never, 0s) == never && after(never, 1ns) == never && after(never, forever) == never);
+static_assert(after(never, 0s) == never && after(never, 1ns) == never &&
+              after(never, forever) == never);
 static_assert(after(always, 1h) == always && after(always, forever) == always);
-static_assert(after(at(1ns), forever) == never && after(at(-5ns), forever) == Instant{forever - 5ns});
+static_assert(after(at(1ns), forever) == never &&
+              after(at(-5ns), forever) == Instant{forever - 5ns});
 static_assert(elapsed(at(1s), at(3s)) == 2s);
 static_assert(elapsed(at(3s), at(1s)) == 0s && elapsed(at(3s), at(3s)) == 0s);
 static_assert(elapsed(always, never) == forever && elapsed(always, Instant{}) == forever);
 static_assert(elapsed(always + 1ns, Instant{}) == forever);
 static_assert(saturating_add(forever, forever) == forever && saturating_add(1s, 2s) == 3s);
-static_assert(saturating_add(forever - 1ns, 1ns) == forever && saturating_add(forever, 0s) == forever);
+static_assert(saturating_add(forever - 1ns, 1ns) == forever &&
+              saturating_add(forever, 0s) == forever);
 static_assert(saturating_multiply(3s, 4) == 12s && saturating_multiply(forever, 0) == 0s);
 static_assert(saturating_multiply(0s, ~std::uint64_t{0}) == 0s);
 static_assert(saturating_multiply(1ns, ~std::uint64_t{0}) == forever);
@@ -55,20 +58,24 @@ TEST_CASE("after, elapsed and the saturating operations agree with 128-bit arith
     CHECK(rc::check("elapsed", [](std::int64_t a, std::int64_t b) {
         RC_ASSERT(elapsed(at(Duration{a}), at(Duration{b})) == clamp(Wide{b} - a));
     }));
-    CHECK(rc::check("after is never earlier, and exact where it fits", [](std::int64_t a, std::int64_t b) {
-        const Instant t = at(Duration{a});
-        const Duration d = positive(b);
-        const Instant sum = after(t, d);
-        RC_ASSERT(sum >= t);
-        if (t != always && sum != never) RC_ASSERT(sum - t == d);
-    }));
+    CHECK(rc::check("after is never earlier, and exact where it fits",
+                    [](std::int64_t a, std::int64_t b) {
+                        const Instant t = at(Duration{a});
+                        const Duration d = positive(b);
+                        const Instant sum = after(t, d);
+                        RC_ASSERT(sum >= t);
+                        if (t != always && sum != never) RC_ASSERT(sum - t == d);
+                    }));
 }
 
 TEST_CASE("after refuses a negative duration", "[core][instant][unit]") {
-    CHECK(belay_test::aborts_with([] { static_cast<void>(after(Instant{}, Duration{-1})); })
-              .find("after: the duration must be >= 0ns") != std::string::npos);
-    CHECK(belay_test::aborts_with([] { static_cast<void>(saturating_add(-1ns, 1s)); })
-              .find("operands must be >= 0ns") != std::string::npos);
-    CHECK(belay_test::aborts_with([] { static_cast<void>(saturating_multiply(-1ns, 1)); })
-              .find("must be >= 0ns") != std::string::npos);
+    CHECK(belay_test::aborts_with([] {
+              static_cast<void>(after(Instant{}, Duration{-1}));
+          }).find("after: the duration must be >= 0ns") != std::string::npos);
+    CHECK(belay_test::aborts_with([] {
+              static_cast<void>(saturating_add(-1ns, 1s));
+          }).find("operands must be >= 0ns") != std::string::npos);
+    CHECK(belay_test::aborts_with([] {
+              static_cast<void>(saturating_multiply(-1ns, 1));
+          }).find("must be >= 0ns") != std::string::npos);
 }

@@ -19,7 +19,8 @@ struct Thing : Counted {
 };
 
 static_assert(sizeof(Ref<Thing>) == sizeof(void*));
-static_assert(std::is_nothrow_copy_constructible_v<Ref<Thing>> && std::is_nothrow_move_constructible_v<Ref<Thing>>);
+static_assert(std::is_nothrow_copy_constructible_v<Ref<Thing>> &&
+              std::is_nothrow_move_constructible_v<Ref<Thing>>);
 
 }  // namespace
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a Result holds a value or an error, never neither, and asking for what is not there is caught.
+// Goal: a Result holds a value or an error, never neither, and asking for what is not there is
+// caught.
 #include <belay/core/result.hpp>
 
 #include <memory>
@@ -65,10 +66,13 @@ TEST_CASE("Result<void> is success, or the error", "[core][result][unit]") {
 }
 
 TEST_CASE("Result aborts when asked for what is not there", "[core][result][unit]") {
-    const std::string text = belay_test::aborts_with([] { static_cast<void>(Result<int>{lost()}.value()); });
+    const std::string text =
+        belay_test::aborts_with([] { static_cast<void>(Result<int>{lost()}.value()); });
     CHECK(text.find("Result::value: there must be a value") != std::string::npos);
-    CHECK(belay_test::aborts_with([] { Result<void>{lost()}.value(); }).find("there must be no error") !=
-          std::string::npos);
-    CHECK(belay_test::aborts_with([] { static_cast<void>(Result<int>{std::error_code{}}); })
-              .find("the error must be one") != std::string::npos);
+    CHECK(belay_test::aborts_with([] {
+              Result<void>{lost()}.value();
+          }).find("there must be no error") != std::string::npos);
+    CHECK(belay_test::aborts_with([] {
+              static_cast<void>(Result<int>{std::error_code{}});
+          }).find("the error must be one") != std::string::npos);
 }

@@ -177,6 +177,7 @@ struct World {
     unsigned refusals = 0;
 
     // the user's view
+    Instant connected_at = never;
     int depth = 0;
     LinkState told = LinkState::stopped;
     bool expect_stopped = false, stop_in_part = false;
@@ -585,6 +586,8 @@ Advice Recorder::failed(const Failure& f, Turn& turn) noexcept {
     w.expect(f.cause != Cause::none && f.cause != Cause::planned,
              "failed with a cause that is no failure");
     w.begun = false;
+    w.expect(w.told != LinkState::connected || elapsed(w.connected_at, turn.now) < 10s,
+             "failed a connection that had been stable");
     return lost(f, turn);
 }
 Advice Recorder::lost(const Failure& f, Turn& turn) noexcept {
@@ -642,6 +645,7 @@ void App::on_state(auto& link, const Transition& t) {
     w.told = t.to.state;
     if (t.to.state == LinkState::connecting) ++w.connectings;
     if (t.to.state == LinkState::connected) {
+        w.connected_at = t.to.since;
         w.floor = w.not_before = always;
         for (int k = 0; k < leaves; ++k) {
             const LeafState& l = w.leaf[static_cast<std::size_t>(k)];

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: the shell carries out what the core decides, in the order of the contract, whatever user code does.
+// Goal: the shell carries out what the core decides, in the order of the contract, whatever user
+// code does.
 #include <belay/link/supervisor.hpp>
 
 #include <memory>
@@ -9,6 +10,7 @@
 #include <belay/policy/cap.hpp>
 #include <belay/policy/no_jitter.hpp>
 
+#include "support/aborts.hpp"
 #include "support/catch.hpp"
 #include "support/fake_transport.hpp"
 
@@ -39,9 +41,7 @@ struct Notes {
     void on_unsent(std::string m, Lane) { seen.push_back("unsent " + m); }
 };
 
-auto policy() {
-    return Policy{Backoff{NoJitter{}, Cap{8s}, 1s}};
-}
+auto policy() { return Policy{Backoff{NoJitter{}, Cap{8s}, 1s}}; }
 
 template <bool Full = true>
 struct Rig {
@@ -180,7 +180,8 @@ TEST_CASE("Supervisor::start after stop in one hook makes one new attempt",
     CHECK(rig.wire.live == 1);
 }
 
-TEST_CASE("Supervisor::stop voids a start that was not carried out yet", "[link][supervisor][unit]") {
+TEST_CASE("Supervisor::stop voids a start that was not carried out yet",
+          "[link][supervisor][unit]") {
     Rig<> rig;
     rig.link.start();
     rig.link.stop();
@@ -203,7 +204,8 @@ TEST_CASE("Supervisor may be destroyed in every hook", "[link][supervisor][fault
     struct Killer {
         std::unique_ptr<Supervisor<FakeTransport<>, decltype(policy()), Killer*>>* victim = nullptr;
     };
-    for (const std::string at_what : {"connecting", "connected", "message", "cooldown", "stopped"}) {
+    for (const std::string at_what :
+         {"connecting", "connected", "message", "cooldown", "stopped"}) {
         Wire wire;
         Notes notes;
         using S = Supervisor<FakeTransport<>, decltype(policy()), std::reference_wrapper<Notes>>;
@@ -253,7 +255,8 @@ TEST_CASE("Supervisor is consistent after a hook has thrown", "[link][supervisor
     CHECK(rig.notes.seen == Rig<>::Seen{"connecting", "connected", "message early"});
 }
 
-TEST_CASE("Supervisor counts an open that throws as a failed attempt", "[link][supervisor][fault]") {
+TEST_CASE("Supervisor counts an open that throws as a failed attempt",
+          "[link][supervisor][fault]") {
     Rig<> rig;
     rig.wire.on_open = [&](Link<std::string>) {
         if (rig.wire.dials == 1) {
@@ -356,4 +359,113 @@ TEST_CASE("Handles and links outlive their supervisor", "[link][supervisor][faul
     CHECK(handle.start() == Post::gone);
     CHECK(handle.post("x") == Post::gone);
     CHECK(link.opened() == Post::gone);
+}
+
+TEST_CASE("Supervisor::report_unhealthy without a connection harms no later one",
+          "[link][supervisor][regression]") {
+    Rig<> rig;
+    rig.connect();
+    rig.wire.link.closed();
+    rig.run(0s);
+    REQUIRE(rig.link.status().state == LinkState::cooldown);
+    static_cast<void>(rig.link.reconnect_now());
+    rig.link.report_unhealthy();
+    rig.run(0s);
+    CHECK(rig.link.status().state == LinkState::connecting);
+    CHECK(rig.wire.live == 1);
+}
+
+TEST_CASE("Supervisor is not connected by an open that reported opened and then threw",
+          "[link][supervisor][regression]") {
+    Rig<> rig;
+    rig.wire.on_open = [&](Link<std::string> link) {
+        link.opened();
+        --rig.wire.live;
+        throw std::runtime_error{"open"};
+    };
+    rig.notes.hook = [&](LinkState s) {
+        if (s == LinkState::connected) rig.link.stop();
+    };
+    rig.link.start();
+    CHECK_THROWS_AS(rig.link.advance(at(0s)), std::runtime_error);
+    rig.run(0s);
+    CHECK(rig.notes.seen == Rig<>::Seen{"connecting", "cooldown"});
+}
+
+TEST_CASE("Supervisor gives the policy's permits back when it is destroyed",
+          "[link][supervisor][regression]") {
+    struct Permit {
+        int* held;
+        void begin(Turn&) noexcept { ++*held; }
+        Advice failed(const Failure&, Turn&) noexcept { return --*held, Advice::stop(); }
+        void succeeded(Turn&) noexcept { --*held; }
+        void abandoned(Turn&) noexcept { --*held; }
+    };
+    int held = 0;
+    Wire wire;
+    {
+        Supervisor link{FakeTransport<>{wire}, Permit{&held}};
+        link.start();
+        link.advance(at(0s));
+        CHECK(held == 1);
+    }
+    CHECK(held == 0);
+}
+
+TEST_CASE("Supervisor::stop does not linger for a connection that has ended already",
+          "[link][supervisor][regression]") {
+    Rig<> rig;
+    rig.connect();
+    rig.wire.link.closed();
+    rig.link.stop();
+    rig.run(0s);
+    CHECK(rig.wire.live == 0);
+    CHECK(rig.link.deadline() == never);
+    CHECK(rig.notes.seen == Rig<>::Seen{"connecting", "connected", "stopped"});
+}
+
+TEST_CASE("Supervisor of a late driver: what arrived in time counts", "[link][supervisor][unit]") {
+    Rig<> rig;
+    rig.link.start();
+    rig.run(0s);
+    rig.wire.link.opened();
+    rig.run(1h);  // the attempt's limit was 30 s
+    CHECK(rig.link.status().state == LinkState::connected);
+}
+
+TEST_CASE("Supervisor::stop in open destroys the connection that it returned",
+          "[link][supervisor][fault]") {
+    Rig<> rig;
+    rig.wire.on_open = [&](Link<std::string>) { rig.link.stop(); };
+    rig.link.start();
+    rig.run(0s);
+    CHECK(rig.notes.seen == Rig<>::Seen{"connecting", "stopped"});
+    CHECK(rig.wire.live == 0);
+}
+
+TEST_CASE("Supervisor needs a budget of events, and refuses to be advanced in a hook",
+          "[link][supervisor][unit]") {
+    using belay_test::aborts_with;
+    CHECK(aborts_with([] {
+              Wire wire;
+              Supervisor link{FakeTransport<>{wire}, policy(), NoObserver{},
+                              SupervisorOptions{.events_per_turn_max = 0}};
+          }).find("events_per_turn_max must be > 0") != std::string::npos);
+    CHECK(aborts_with([] {
+              Rig<> rig;
+              rig.notes.hook = [&](LinkState) { rig.link.advance(at(0s)); };
+              rig.link.start();
+              rig.link.advance(at(0s));
+          }).find("must not be called in a hook") != std::string::npos);
+}
+
+TEST_CASE("Supervisor must not be destroyed inside a transport", "[link][supervisor][fault]") {
+    CHECK(belay_test::aborts_with([] {
+              Wire wire;
+              using S = Supervisor<FakeTransport<>, decltype(policy()), NoObserver>;
+              auto link = std::make_unique<S>(FakeTransport<>{wire}, policy());
+              wire.on_open = [&](Link<std::string>) { link.reset(); };
+              link->start();
+              link->advance(at(0s));
+          }).find("must not run inside a transport or a check") != std::string::npos);
 }

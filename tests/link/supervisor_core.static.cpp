@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Goal: whole timelines of outages proven at compile time; a wrong wait does not compile.
+#include <belay/link/supervisor_core.hpp>
+
 #include <array>
 
-#include <belay/link/supervisor_core.hpp>
 #include <belay/policy/attempt_timeout.hpp>
 #include <belay/policy/backoff.hpp>
 #include <belay/policy/breaker.hpp>
@@ -55,7 +56,8 @@ struct Timeline {
     }
 };
 
-// ---- The reconnection story: 1 s doubling to 60 s, gives up after ten attempts -------------------
+// ---- The reconnection story: 1 s doubling to 60 s, gives up after ten attempts
+// -------------------
 
 constexpr auto story = Policy{Backoff{NoJitter{}, Cap{60s}, 1s}, MaxAttempts{10}};
 
@@ -74,11 +76,12 @@ consteval bool doubles_up_to_the_cap_and_gives_up() {
 }
 static_assert(doubles_up_to_the_cap_and_gives_up());
 
-// ---- The same with a breaker: five failures, then 300 s of silence, one probe at a time ----------
+// ---- The same with a breaker: five failures, then 300 s of silence, one probe at a time
+// ----------
 
 consteval bool breaker_outlasts_the_backoff() {
-    Timeline t{Policy{Backoff{NoJitter{}, Cap{60s}, 1s}, Breaker{ConsecutiveFailures{5}, OpenFor{300s}},
-                      MaxAttempts{10}}};
+    Timeline t{Policy{Backoff{NoJitter{}, Cap{60s}, 1s},
+                      Breaker{ConsecutiveFailures{5}, OpenFor{300s}}, MaxAttempts{10}}};
     t.step({.input = Input::start});
     t.run_until(at(100s), 0ms);
     if (t.dial_count != 5 || t.core.status().state != LinkState::suspended) return false;
@@ -91,7 +94,8 @@ consteval bool breaker_outlasts_the_backoff() {
 }
 static_assert(breaker_outlasts_the_backoff());
 
-// ---- The resilience plan: 1013 waits 5 to 15 s and counts; stable for 10 s starts afresh ---------
+// ---- The resilience plan: 1013 waits 5 to 15 s and counts; stable for 10 s starts afresh
+// ---------
 
 constexpr auto plan = Policy{Backoff{FullJitter{}, Cap{30s}, 1s},
                              CooldownOn{Cause::overloaded, 5s, 15s}, ResetWhenStable{10s}};
@@ -103,7 +107,8 @@ consteval bool try_again_later_waits_and_counts() {
     for (int i = 1; i <= 4; ++i) {
         t.step({.input = Input::closed, .failure = {.cause = Cause::overloaded}});
         const Status& s = t.core.status();
-        if (s.state != LinkState::cooldown || s.attempt != static_cast<std::uint32_t>(i)) return false;
+        if (s.state != LinkState::cooldown || s.attempt != static_cast<std::uint32_t>(i))
+            return false;
         const Duration wait = elapsed(t.now, s.retry_at);
         if (wait < 5s || wait > 15s) return false;
         t.now = s.retry_at;
@@ -127,7 +132,8 @@ consteval bool stability_is_measured_at_the_close(Duration lived, std::uint32_t 
 static_assert(stability_is_measured_at_the_close(9999ms, 4));
 static_assert(stability_is_measured_at_the_close(10s, 0));
 
-// ---- Gates: torn down at once, reopened through a wait, never counted ----------------------------
+// ---- Gates: torn down at once, reopened through a wait, never counted
+// ----------------------------
 
 consteval bool a_gate_never_shortens_a_wait() {
     Timeline t{Policy{Backoff{NoJitter{}, Cap{60s}, 20s}}};
@@ -168,7 +174,8 @@ consteval bool refused_credentials_block_until_new_ones() {
     Timeline t{plan};
     t.step({.input = Input::start});
     t.step({.input = Input::closed, .failure = {.cause = Cause::unauthorized}});
-    if (t.core.status().state != LinkState::blocked_auth || t.core.deadline() != never) return false;
+    if (t.core.status().state != LinkState::blocked_auth || t.core.deadline() != never)
+        return false;
     t.now += 24h;
     t.step({.input = Input::tick});
     if (t.dial_count != 1) return false;
@@ -182,6 +189,18 @@ consteval bool refused_credentials_block_until_new_ones() {
     return t.dial_count == 2;
 }
 static_assert(refused_credentials_block_until_new_ones());
+
+consteval bool credentials_for_an_attempt_in_flight_are_not_forgotten() {
+    Timeline t{plan};
+    t.step({.input = Input::start});
+    t.step({.input = Input::credentials});
+    t.step({.input = Input::closed, .failure = {.cause = Cause::unauthorized}});
+    if (t.core.status().state != LinkState::cooldown || t.core.deadline() != t.now) return false;
+    t.step({.input = Input::tick});
+    t.step({.input = Input::closed, .failure = {.cause = Cause::unauthorized}});
+    return t.dial_count == 2 && t.core.status().state == LinkState::blocked_auth;
+}
+static_assert(credentials_for_an_attempt_in_flight_are_not_forgotten());
 
 // ---- reconnect_now ------------------------------------------------------------------------------
 
@@ -200,8 +219,7 @@ consteval bool manual_retries_are_limited_and_obey_the_server() {
     t.step({.input = Input::tick});
     if (t.dial_count != 3) return false;
     t.now = at(10s);
-    t.step({.input = Input::closed,
-            .failure = {.cause = Cause::overloaded, .retry_after = 40s}});
+    t.step({.input = Input::closed, .failure = {.cause = Cause::overloaded, .retry_after = 40s}});
     if (t.core.manual_attempt_at(t.now, false) != at(50s)) return false;  // the server's wish
     t.step({.input = Input::reconnect_now});
     if (t.dial_count != 3) return false;

@@ -110,3 +110,28 @@ TEST_CASE("Journal survives the death of its process at every operation of a wor
         }
     }
 }
+
+TEST_CASE("Journal survives a loss of power while it deletes segments", "[queue][journal][fault]") {
+    // One acknowledgement that empties several segments; each deletion is cut, with the names that
+    // are not durable kept or lost in every combination.
+    const auto fill = [](JournalModel& model) {
+        for (int i = 0; i < 120; ++i) REQUIRE(model.call(JournalModel::Call::append, 0));
+        REQUIRE(model.call(JournalModel::Call::sync, 0));
+    };
+    for (std::uint64_t step = 1; step < 16; ++step) {
+        for (std::uint64_t torn = 0; torn < 40; ++torn) {
+            sim::Disk disk;
+            JournalModel model{disk, 1};
+            fill(model);
+            const std::uint64_t all = model.journal().size();
+            disk.halt_at(disk.operations() + step);
+            static_cast<void>(model.call(JournalModel::Call::ack, all));
+            Random bits{Seed{torn}};
+            disk.crash(bits);
+            model.drop_process();
+            const bool good = model.recover() && goes_on(model);
+            INFO("step " << step << ", torn " << torn << ": " << model.message());
+            REQUIRE(good);
+        }
+    }
+}

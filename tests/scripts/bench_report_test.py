@@ -26,10 +26,12 @@ class ReportTest(unittest.TestCase):
     def test_medians_of_single_runs(self):
         runs = [run("a/b/c/belay", n) for n in (1.0, 900.0, 3.0)]
         runs += [run("a/b/c/belay", 7.0, run_type="aggregate"), run("a/b/c/peer", 5.0, error_occurred=True)]
-        self.assertEqual(report.medians(runs), {("a/b/c", ""): {"belay": (3.0, "items")}})
+        self.assertEqual(report.medians(runs), {("a/b/c", ""): {"belay": (3.0, "items", 1e-8)}})
 
     def test_time_where_nothing_is_counted(self):
-        self.assertEqual(report.speed(run("a/b/c/belay", time_unit="us")), (1e5, "calls"))
+        result = report.measured(run("a/b/c/belay", time_unit="us"))
+        self.assertEqual(result.unit, "calls")
+        self.assertAlmostEqual(result.speed, 1e5)
 
     def test_ratio_and_goals(self):
         operation = "queue/journal/append_one_by_one"
@@ -41,16 +43,24 @@ class ReportTest(unittest.TestCase):
         self.assertIn("1.19x  NOT MET: at least 1.20x", sqlite)
 
     def test_absolute_goal(self):
-        slow = report.table(report.medians([run("sim/world/event/belay", 9e5)]))
-        fast = report.table(report.medians([run("sim/world/event/belay", 1e6)]))
+        slow = report.table(report.medians([run("sim/world/events/belay", 9e5)]))
+        fast = report.table(report.medians([run("sim/world/events/belay", 1e6)]))
         self.assertIn("NOT MET", slow[-1])
         self.assertNotIn("NOT MET", fast[-1])
         self.assertIn("met", fast[-1])
 
+    def test_goal_of_time(self):
+        operation = "sim/world/hour_of_outages/belay"
+        slow = report.table(report.medians([run(operation, 1e9, real_time=1.1, time_unit="s")]))
+        fast = report.table(report.medians([run(operation, 1e9, real_time=0.9, time_unit="s")]))
+        self.assertIn("NOT MET", slow[-1])
+        self.assertIn("met: an hour", fast[-1])
+        self.assertIn("900 ms", fast[-1])
+
     def test_arguments_are_compared_only_with_their_like(self):
         runs = [run("a/b/c/belay/8", 10.0), run("a/b/c/belay/64", 99.0), run("a/b/c/peer/8", 5.0)]
         lines = report.table(report.medians(runs))
-        self.assertEqual([line for line in lines if "x" in line.split()[-1]], [lines[3]])
+        self.assertEqual([line for line in lines if line.endswith("x")], [lines[3]])
         self.assertIn("2.00x", lines[3])
 
     def test_unlike_units_have_no_ratio(self):
@@ -59,7 +69,7 @@ class ReportTest(unittest.TestCase):
 
     def test_a_goal_without_its_benchmark_is_named(self):
         self.assertEqual(len(list(report.unmeasured({}))), len(report.GOALS))
-        results = report.medians([run("sim/world/event/belay", 1e6)])
+        results = report.medians([run("sim/world/events/belay", 1e6)])
         self.assertEqual(len(list(report.unmeasured(results))), len(report.GOALS) - 1)
         only_ours = report.medians([run("queue/spsc_ring/push_pop/belay", 1e6)])
         self.assertEqual(len(list(report.unmeasured(only_ours))), len(report.GOALS))

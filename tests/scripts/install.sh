@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# shellcheck shell=bash
 # Sourced by tests/run, bench/run and .ci/run: installs the Debian packages that a machine lacks.
 #
 #   need PACKAGE PROBE WHY   notes PACKAGE unless PROBE is there: a command, include:<header>, file:<path>;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: time, order and chance of a world are exact; whole histories depend on the seed and on nothing else.
+// Goal: time, order and chance of a world are exact; whole histories depend on the seed and on
+// nothing else.
 #include <belay/sim/world.hpp>
 
 #include <cstdio>
@@ -351,7 +352,8 @@ TEST_CASE("World gives every machine chance of its own", "[sim][world][unit]") {
     CHECK(all.size() == 16);
 }
 
-TEST_CASE("World repeats its history for the same seed, and for no other", "[sim][world][property]") {
+TEST_CASE("World repeats its history for the same seed, and for no other",
+          "[sim][world][property]") {
     std::vector<std::uint64_t> hashes;
     for_each_seed(
         [&](Seed seed) {
@@ -359,7 +361,7 @@ TEST_CASE("World repeats its history for the same seed, and for no other", "[sim
             REQUIRE(history(seed) == h);
             hashes.push_back(h);
         },
-        300);
+        150);
     std::sort(hashes.begin(), hashes.end());
     CHECK(std::adjacent_find(hashes.begin(), hashes.end()) == hashes.end());
 }
@@ -372,7 +374,7 @@ TEST_CASE("World's history is the same when machines run more often than they ne
             REQUIRE(history(seed, {.extra_turns_one_in = 1}) == h);
             REQUIRE(history(seed, {.extra_turns_one_in = 3}) == h);
         },
-        300);
+        150);
 }
 
 TEST_CASE("World's extra turns show a machine whose deadline lies", "[sim][world][unit]") {
@@ -398,8 +400,10 @@ TEST_CASE("World's extra turns show a machine whose deadline lies", "[sim][world
 }
 
 TEST_CASE("World's histories are the same on every compiler", "[sim][world][golden]") {
-    CHECK(history(Seed{7}) == 0x0U);
-    CHECK(history(Seed{8}) == 0x0U);
+    // Every draw, time and message counts, those of link and policy included: who changes one of
+    // them on purpose writes the new values here.
+    CHECK(history(Seed{7}) == 0xC1B702CA3B708AF4U);
+    CHECK(history(Seed{8}) == 0xDFB02B6B4B739548U);
 }
 
 TEST_CASE("World runs an hour of outages in a moment", "[sim][world][sim]") {

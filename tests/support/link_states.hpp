@@ -9,7 +9,8 @@ namespace belay_test {
 
 /// Whether a supervisor may go from `from` to `to`; the table of docs/link.md, row by row.
 constexpr bool is_legal(belay::LinkState from, belay::LinkState to) noexcept {
-    //                     to: stopped offline blocked cooldown suspended connecting connected failed
+    //                     to: stopped offline blocked cooldown suspended connecting connected
+    //                     failed
     constexpr bool legal[8][8]{
         /* stopped */ {false, true, false, true, true, true, false, true},
         /* offline */ {true, false, false, true, true, false, false, true},

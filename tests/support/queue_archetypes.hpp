@@ -40,7 +40,7 @@ struct MinimalOverflow {
     static constexpr bool drops = false;
     explicit MinimalOverflow(int) noexcept {}
     MinimalOverflow(MinimalOverflow&&) noexcept = default;
-    MinimalOverflow& operator=(MinimalOverflow&&) noexcept = default;
+    MinimalOverflow& operator=(MinimalOverflow&&) = delete;
     std::error_code make_room(auto&) { return make_error_code(belay::QueueErrc::queue_full); }
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/session_world.hpp
-/// SessionWorld: a client and a server of one session in a simulated world, an adversary, and a judge.
+/// SessionWorld: a client and a server of one session in a simulated world, an adversary, and a
+/// judge.
 #pragma once
 
 #include <functional>
@@ -18,8 +19,8 @@
 #include <belay/policy/reset_when_stable.hpp>
 #include <belay/queue/journal.hpp>
 #include <belay/queue/queue.hpp>
-#include <belay/sim/world.hpp>
 #include <belay/sim/tcp.hpp>
+#include <belay/sim/world.hpp>
 #include <belay/sync/receiver.hpp>
 #include <belay/sync/session.hpp>
 
@@ -37,6 +38,10 @@ struct Adversary {
     int pauses = 2;
     int half_opens = 2;
     int drops = 2;
+    int server_losses = 0;    ///< the server's disk is replaced by an empty one
+    int client_losses = 0;    ///< the client's
+    int server_restores = 0;  ///< the server's disk goes back to an older copy
+    int client_restores = 0;  ///< the client's
     std::uint64_t cut_one_in = 60;
     Duration within = 20s;
 };
@@ -46,10 +51,10 @@ struct SessionWorldOptions {
     Adversary adversary{};
     LedgerFaults ledger{};
     ReceiverOptions receiver{.commit_within = 5ms};
-    bool two_receivers = false;
+    Duration dead_after = 300ms;
+    Duration latency_max = 5ms;
 };
 
-/// The journal of a session as it should be, or wrapped by a test.
 template <class Fault = NoFault, class JournalType = Journal<sim::Disk>>
 class SessionWorld {
 public:
@@ -71,7 +76,7 @@ public:
               host{h},
               journal_id{journal.journal_id()},
               session{ClientTransport{sim::Tcp{h, "server", 1},
-                                      {.every = 100ms, .dead_after = 300ms}},
+                                      {.every = 100ms, .dead_after = w.options.dead_after}},
                       policy(),
                       Queue{std::move(journal)},
                       {.sender = {.sender = sender_id}, .greeting_max = 700ms, .batch_bytes = 256},
@@ -85,9 +90,10 @@ public:
             for (std::uint64_t i = 0; i < burst; ++i) {
                 const std::uint64_t n = session.queue().storage().last() + 1;
                 if (n > world.options.operations) break;
-                // The run is in the text: an operation that was never durable is another one next time.
-                const std::string text = "op " + std::to_string(n) + " of run " +
-                                         std::to_string(session.queue().storage().run());
+                // The run is in the text: an operation that was never durable is another one next
+                // time.
+                const std::string text =
+                    "op " + std::to_string(n) + " of run " + std::to_string(host.starts());
                 const auto number = session.send(as_bytes(text));
                 if (!number) break;
                 if (*number != n) world.complain("send gave an unexpected number");
@@ -100,18 +106,25 @@ public:
         }
         void on_accepted(std::uint64_t up_to) {
             for (std::uint64_t n = accepted + 1; n <= up_to; ++n) {
-                if (latest.count(n) != 0) world.accepted[{journal_id, n}] = latest[n];
+                if (latest.count(n) == 0) continue;
+                world.accepted[{journal_id, n}] = latest[n];
+                world.accepted_by[{journal_id, n}] = host.starts();
             }
             accepted = up_to;
         }
         void on_acknowledged(std::uint64_t up_to) {
-            if (up_to < world.acknowledged[journal_id]) world.complain("acknowledged went back");
+            // A server that went back to an older copy has what we still hold sent again.
+            if (up_to < world.acknowledged[journal_id] && world.losses == 0) {
+                world.complain("acknowledged went back");
+            }
             world.acknowledged[journal_id] = up_to;
         }
         void on_blocked(Blocked why, const SessionFacts&) { world.blocked.push_back(why); }
-        void on_journal_replaced(const SessionFacts&) { ++world.replaced_at_client; }
+        void on_journal_replaced(const SessionFacts&) { ++world.replaced; }
         void on_state(const Transition& t) {
-            if (t.to.state == LinkState::connected) ++world.connects;
+            if (t.to.state != LinkState::connected) return;
+            ++world.connects;
+            world.attached_starts.insert(host.starts());
         }
 
         SessionWorld& world;
@@ -123,29 +136,43 @@ public:
     };
 
     struct Server {
-        using R = Receiver<ServerTransport, SimLedger, std::reference_wrapper<Server>, AllowAll, Fault>;
+        using R =
+            Receiver<ServerTransport, SimLedger, std::reference_wrapper<Server>, AllowAll, Fault>;
 
         Server(SessionWorld& w, sim::Host& h)
-            : world{w}, receiver{SimLedger{h.disk(), w.world.bits(), w.options.ledger},
-                                 w.options.receiver, std::ref(*this)} {
+            : world{w},
+              receiver{SimLedger{h.disk(), w.world.bits(), w.options.ledger}, w.options.receiver,
+                       std::ref(*this)} {
+            witness();
             h.attach(receiver);
             h.listen(1, [this](sim::Accepted connection) {
-                receiver.accept(ServerTransport{std::move(connection), {.every = 100ms, .dead_after = 400ms}});
+                receiver.accept(
+                    ServerTransport{std::move(connection), {.every = 100ms, .dead_after = 400ms}});
             });
         }
-        void on_journal_replaced(const Id&, const Progress&) { ++world.replaced_at_server; }
+        /// Every effect that is on the disk has happened, whatever becomes of the disk later.
+        void witness() {
+            const SimLedger& ledger = receiver.ledger();
+            for (; seen < ledger.effects().size(); ++seen) {
+                const Effect& e = ledger.effects()[seen];
+                world.happened[{e.journal, e.number}].insert(ledger.store_id());
+            }
+        }
+        void on_attached(const Id&, const Progress& p) { world.adopted.insert(p.journal); }
+        void on_committed(const Id&, const Progress&) { witness(); }
+        void on_journal_replaced(const Id&, const Progress&) { ++world.replaced; }
         void on_ledger_failed(std::error_code) { world.complain("the ledger failed"); }
 
         SessionWorld& world;
+        std::size_t seen = 0;
         R receiver;
     };
 
     explicit SessionWorld(Seed seed, SessionWorldOptions o = {})
         : options{o},
           world{seed},
-          server{world.host("server", [this](sim::Host& h) {
-              return std::make_unique<Server>(*this, h);
-          })},
+          server{world.host("server",
+                            [this](sim::Host& h) { return std::make_unique<Server>(*this, h); })},
           client{world.host("client", [this](sim::Host& h) -> std::unique_ptr<Client> {
               auto journal = open(h);
               if (!journal) return nullptr;
@@ -154,9 +181,9 @@ public:
 
     /// The client's journal; a test may open it otherwise.
     std::optional<JournalType> open(sim::Host& h) {
-        auto opened = JournalType::open(h.disk(), "data/journal",
-                                        {.segment_bytes = 8192, .record_bytes_max = 512,
-                                         .seed = Seed{world.bits()()}});
+        auto opened = JournalType::open(
+            h.disk(), "data/journal",
+            {.segment_bytes = 8192, .record_bytes_max = 512, .seed = Seed{world.bits()()}});
         if (!opened) {
             complain("the journal does not open: " + opened.error().message());
             return std::nullopt;
@@ -168,6 +195,7 @@ public:
     void unleash() {
         const Adversary& a = options.adversary;
         world.network().cut_one_in(a.cut_one_in);
+        world.network().latency(1ms, options.latency_max);
         const auto some_time = [&] {
             return Duration{static_cast<std::int64_t>(
                 uniform_upto(world.bits(), static_cast<std::uint64_t>(a.within.count())))};
@@ -191,9 +219,35 @@ public:
         for (int i = 0; i < a.half_opens; ++i) {
             world.at(some_time(), [this] { world.network().half_open(client, server); });
         }
+        for (int i = 0; i < a.server_losses; ++i) lose(server, some_time(), std::nullopt);
+        for (int i = 0; i < a.client_losses; ++i) lose(client, some_time(), std::nullopt);
+        for (int i = 0; i < a.server_restores; ++i) {
+            const Duration at = some_time();
+            lose(server, at, at / 2);
+        }
+        for (int i = 0; i < a.client_restores; ++i) {
+            const Duration at = some_time();
+            lose(client, at, at / 2);
+        }
         for (int i = 0; i < a.drops; ++i) {
             world.at(some_time(), [this] { world.network().drop_connections(client, server); });
         }
+    }
+    /// A disk is lost, or goes back to a copy that was taken at `copy_at`.
+    void lose(sim::Host& h, Duration at, std::optional<Duration> copy_at) {
+        auto copy = std::make_shared<sim::Disk::Image>();
+        if (copy_at) {
+            world.at(*copy_at, [&h, copy] { *copy = h.disk().image(); });
+        }
+        world.at(at, [this, &h, copy] {
+            world.kill(h);
+            // The host dies at the end of this event.
+            world.after(0ns, [this, &h, copy] {
+                ++losses;
+                h.disk().restore(*copy);
+                world.restart(h);
+            });
+        });
     }
     void bounce(sim::Host& h, Duration at, Duration pause) {
         world.at(at, [this, &h] { world.kill(h); });
@@ -213,39 +267,56 @@ public:
             world.resume(*h);
         }
         const auto done = [&] {
-            const Client* const c = client.template process<Client>();
-            return c != nullptr &&
-                   const_cast<Client*>(c)->session.status().acknowledged >= options.operations;
+            Client* const c = client.template process<Client>();
+            if (c == nullptr) return false;
+            const SessionStatus s = c->session.status();
+            return s.acknowledged >= options.operations ||
+                   (may_block() && s.blocked != Blocked::none);
         };
         return world.run_until(done, 60s);
     }
 
-    /// The judge: looks at the server's ledger as a fresh process would, and at nothing else.
+    /// A fresh journal is never shut out; a lost store, and a restored copy, stop the session.
+    [[nodiscard]] bool may_block() const noexcept {
+        const Adversary& a = options.adversary;
+        return a.server_losses + a.server_restores + a.client_restores != 0;
+    }
+
+    /// The judge: looks at the server's ledger as a fresh process would, and at what had happened.
+    /// Returns: what is wrong; nothing if all is well.
     std::string verdict() {
         if (!complaints.empty()) return complaints;
+        const bool reported = !blocked.empty() || replaced != 0;
+        if (losses == 0 && reported) return "an alarm without a loss";
         Random bits{Seed{1}};
         const SimLedger ledger{server.disk(), bits};
         std::map<Id, std::uint64_t> next;
-        std::set<std::pair<Id, std::uint64_t>> seen;
+        std::set<Key> seen;
         for (const Effect& e : ledger.effects()) {
-            std::uint64_t& n = next[e.journal];
-            if (!seen.insert({e.journal, e.number}).second) {
-                return "operation " + std::to_string(e.number) + " took effect twice";
-            }
-            if (e.number != ++n) {
-                return "operation " + std::to_string(e.number) + " where " + std::to_string(n) + " belongs";
-            }
-            const auto key = std::pair{e.journal, e.number};
-            if (sent[key].count(e.text) == 0) return "operation that nobody sent: " + e.text;
-            if (accepted.count(key) != 0 && accepted[key] != e.text) {
+            const Key key{e.journal, e.number};
+            if (!seen.insert(key).second) return "took effect twice: " + e.text;
+            if (e.number != ++next[e.journal]) return "out of order: " + e.text;
+            if (sent[key].count(e.text) == 0) return "nobody sent: " + e.text;
+            // What a process accepted that never connected, and then lost, leaves no trace either.
+            const bool traceable = losses == 0 || attached_starts.count(accepted_by[key]) != 0;
+            if (accepted.count(key) != 0 && accepted[key] != e.text && !reported && traceable) {
                 return "accepted '" + accepted[key] + "', applied '" + e.text + "'";
             }
+            happened[key].insert(ledger.store_id());
+        }
+        for (const auto& [key, stores] : happened) {
+            if (stores.size() > 1)
+                return "took effect in two stores: " + std::to_string(key.second);
         }
         for (const auto& [key, text] : accepted) {
-            if (blocked.empty() && seen.count(key) == 0) return "lost: " + text;
+            // A journal that is lost before the receiver has heard of it leaves no trace to find.
+            if (losses != 0 && adopted.count(key.first) == 0) continue;
+            if (!reported && seen.count(key) == 0) return "lost: " + text;
         }
         for (const auto& [journal, up_to] : acknowledged) {
-            if (next[journal] < up_to) return "acknowledged and not there: " + std::to_string(up_to);
+            if (!reported && next[journal] < up_to) {
+                return "acknowledged and not there: " + std::to_string(up_to);
+            }
         }
         return {};
     }
@@ -254,12 +325,17 @@ public:
 
     SessionWorldOptions options;
     sim::World world;
-    std::map<std::pair<Id, std::uint64_t>, std::set<std::string>> sent;
-    std::map<std::pair<Id, std::uint64_t>, std::string> accepted;
+    using Key = std::pair<Id, std::uint64_t>;
+    std::map<Key, std::set<std::string>> sent;
+    std::map<Key, std::string> accepted;
+    std::map<Key, std::uint64_t> accepted_by;
+    std::set<std::uint64_t> attached_starts;
+    std::map<Key, std::set<Id>> happened;
+    std::set<Id> adopted;
     std::map<Id, std::uint64_t> acknowledged;
     std::vector<Blocked> blocked;
-    int replaced_at_client = 0;
-    int replaced_at_server = 0;
+    int replaced = 0;
+    int losses = 0;
     int connects = 0;
     std::string complaints;
     sim::Host& server;

@@ -31,6 +31,7 @@ struct Notes {
     int live = 0;  ///< connections that exist
     int most_live = 0;
     bool echo = false;
+    std::uint64_t sent = 0;                        ///< for the test's own use
     std::function<void(const std::string&)> hook;  ///< runs after each entry
 
     void add(belay::Instant now, std::string what) {
@@ -125,7 +126,9 @@ struct Client {
 
     Client(belay::sim::Host& h, Notes& notes, PeerOptions o = {})
         : link{Transport{Counting{belay::sim::Tcp{h, "server", 9000}, notes}, o.heartbeat},
-               retry_for_ever(o), NoteTaker{&notes}, {.messages_max = o.messages_max}} {
+               retry_for_ever(o),
+               NoteTaker{&notes},
+               {.messages_max = o.messages_max}} {
         h.attach(link);
         link.start();
     }
@@ -139,14 +142,16 @@ struct Server {
         using Transport = belay::Heartbeat<Counting<belay::sim::Accepted>>;
         using Policy = belay::Policy<belay::MaxAttempts>;
 
-        Peer(belay::sim::Host& h, belay::sim::Accepted a, Notes& notes, PeerOptions o)
-            : link{Transport{Counting{std::move(a), notes}, o.heartbeat},
+        Peer(belay::sim::Host& h, belay::sim::Accepted a, Notes& n, PeerOptions o)
+            : notes{n},
+              link{Transport{Counting{std::move(a), n}, o.heartbeat},
                    Policy{belay::MaxAttempts{1}},
-                   NoteTaker{&notes},
+                   NoteTaker{&n},
                    {.messages_max = o.messages_max}} {
             h.attach(link);
             link.start();
         }
+        Notes& notes;
         belay::Supervisor<Transport, Policy, NoteTaker> link;
     };
 

@@ -80,6 +80,14 @@ struct TcpRig {
     void until(F&& holds) {
         REQUIRE(loop.run_until(std::forward<F>(holds)));
     }
+    /// The same without waiting, for conditions that depend on what `peer` does.
+    template <class F>
+    void spin_until(F&& holds) {
+        until([&] {
+            loop.post([] {});
+            return holds();
+        });
+    }
     void round() {
         until([] { return true; });
     }
@@ -95,7 +103,7 @@ struct TcpRig {
     /// Runs the loop until the peer has read so much.
     std::string peer_reads(std::size_t bytes) {
         std::string text;
-        until([&] { return (text += peer.read_some()).size() >= bytes; });
+        spin_until([&] { return (text += peer.read_some()).size() >= bytes; });
         return text;
     }
 

@@ -11,10 +11,9 @@ using belay::test::to_hex;
 
 TEST_CASE("append_frame writes the protocol's golden bytes", "[sync][frame][golden]") {
     Bytes data;
-    append_frame(data, {.type = FrameType::data,
-                        .aux = 0x01020304,
-                        .number = 1,
-                        .payload = as_bytes("hello")});
+    append_frame(
+        data,
+        {.type = FrameType::data, .aux = 0x01020304, .number = 1, .payload = as_bytes("hello")});
     CHECK(to_hex(data) == "56c41f46050000000104000004030201010000000000000068656c6c6f");
 
     Bytes keyed;
@@ -36,28 +35,30 @@ TEST_CASE("append_frame writes the protocol's golden bytes", "[sync][frame][gold
 }
 
 TEST_CASE("FrameReader gives back every frame of a message", "[sync][frame][property]") {
-    CHECK(rc::check("read(append(x)) == x", [](const std::vector<std::vector<std::uint8_t>>& parts) {
-        Bytes message;
-        for (const auto& part : parts) {
-            Bytes payload;
-            for (const auto b : part) payload.push_back(static_cast<std::byte>(b));
-            append_frame(message, {.type = FrameType::data, .number = 7, .payload = payload});
-        }
-        FrameReader reader{message, 1 << 20};
-        for (const auto& part : parts) {
-            const auto frame = reader.next();
-            RC_ASSERT(frame.has_value());
-            RC_ASSERT((*frame)->payload.size() == part.size());
-        }
-        const auto end = reader.next();
-        RC_ASSERT(end.has_value());
-        RC_ASSERT(!end->has_value());
-    }));
+    CHECK(
+        rc::check("read(append(x)) == x", [](const std::vector<std::vector<std::uint8_t>>& parts) {
+            Bytes message;
+            for (const auto& part : parts) {
+                Bytes payload;
+                for (const auto b : part) payload.push_back(static_cast<std::byte>(b));
+                append_frame(message, {.type = FrameType::data, .number = 7, .payload = payload});
+            }
+            FrameReader reader{message, 1 << 20};
+            for (const auto& part : parts) {
+                const auto frame = reader.next();
+                RC_ASSERT(frame.has_value());
+                RC_ASSERT((*frame)->payload.size() == part.size());
+            }
+            const auto end = reader.next();
+            RC_ASSERT(end.has_value());
+            RC_ASSERT(!end->has_value());
+        }));
 }
 
 TEST_CASE("FrameReader refuses every single flipped bit and every cut", "[sync][frame][fault]") {
     Bytes message;
-    append_frame(message, {.type = FrameType::data, .aux = 9, .number = 3, .payload = as_bytes("xyz")});
+    append_frame(message,
+                 {.type = FrameType::data, .aux = 9, .number = 3, .payload = as_bytes("xyz")});
     for (std::size_t bit = 0; bit < message.size() * 8; ++bit) {
         Bytes bad = message;
         bad[bit / 8] ^= static_cast<std::byte>(1U << (bit % 8));

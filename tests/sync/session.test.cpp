@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: whatever fails, every accepted operation takes effect once and in order; found by worlds of faults.
+// Goal: whatever fails, every accepted operation takes effect once and in order; found by worlds of
+// faults.
 #include <belay/sync/session.hpp>
 
 #include "support/catch.hpp"
@@ -11,9 +12,17 @@ using namespace belay::test;
 using belay_test::for_each_seed;
 
 TEST_CASE("Session delivers everything when nothing fails", "[sync][session][sim]") {
-    SessionWorld<> w{Seed{1}, {.adversary = {0, 0, 0, 0, 0, 0, 0, 5s}}};
+    SessionWorld<> w{Seed{1},
+                     {.adversary = {.server_kills = 0,
+                                    .client_kills = 0,
+                                    .partitions = 0,
+                                    .pauses = 0,
+                                    .half_opens = 0,
+                                    .drops = 0,
+                                    .cut_one_in = 0,
+                                    .within = 5s}}};
     CHECK(w.run());
-    CHECK(w.verdict() == "");
+    CHECK(w.verdict().empty());
     CHECK(w.connects == 1);
     CHECK(w.blocked.empty());
 }
@@ -26,7 +35,7 @@ TEST_CASE("Session delivers each operation exactly once, in order, under all fau
         SessionWorld<> w{seed};
         const bool finished = w.run();
         INFO(w.verdict());
-        REQUIRE(w.verdict() == "");
+        REQUIRE(w.verdict().empty());
         REQUIRE(finished);
         REQUIRE(w.blocked.empty());
         connects += static_cast<std::uint64_t>(w.connects);

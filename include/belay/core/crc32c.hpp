@@ -7,7 +7,7 @@
 #include <cstdint>  // std::uint32_t
 
 #if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
-#    include <nmmintrin.h>  // _mm_crc32_u64
+// The builtins, not <nmmintrin.h>, whose parse time every user would pay.
 #    define BELAY_DETAIL_CRC_SSE42 1
 #endif
 
@@ -55,9 +55,10 @@ inline constexpr CrcTables crc_tables = make_crc_tables();
 [[nodiscard]] __attribute__((target("sse4.2"))) inline std::uint32_t crc32c_sse42(
     std::uint32_t state, const std::byte* p, std::size_t n) noexcept {
     std::uint64_t wide = state;
-    for (; n >= 8; n -= 8, p += 8) wide = _mm_crc32_u64(wide, load_le<std::uint64_t>(p));
+    for (; n >= 8; n -= 8, p += 8) wide = __builtin_ia32_crc32di(wide, load_le<std::uint64_t>(p));
     auto narrow = static_cast<std::uint32_t>(wide);
-    for (; n != 0; --n, ++p) narrow = _mm_crc32_u8(narrow, static_cast<unsigned char>(*p));
+    for (; n != 0; --n, ++p)
+        narrow = __builtin_ia32_crc32qi(narrow, static_cast<unsigned char>(*p));
     return narrow;
 }
 #endif

@@ -4,7 +4,7 @@
 #pragma once
 
 #include <cstddef>      // std::size_t
-#include <memory>       // std::allocator, std::construct_at
+#include <new>          // placement new, std::align_val_t
 #include <type_traits>  // std::is_nothrow_move_constructible_v
 #include <utility>      // std::move, std::exchange
 
@@ -26,13 +26,14 @@ public:
     EventRing& operator=(const EventRing&) = delete;
     ~EventRing() {
         clear();
-        if (slots_ != nullptr) std::allocator<E>{}.deallocate(slots_, capacity_);
+        if (slots_ != nullptr) release(slots_);
     }
 
     /// Adds at the back.   Throws: std::bad_alloc, and then `event` is untouched.
     void push(E&& event) {
         if (size_ == capacity_) grow();
-        std::construct_at(slots_ + ((first_ + size_) & (capacity_ - 1)), std::move(event));
+        ::new (static_cast<void*>(slots_ + ((first_ + size_) & (capacity_ - 1))))
+            E(std::move(event));
         ++size_;
     }
 
@@ -41,7 +42,7 @@ public:
         BELAY_INVARIANT(size_ != 0, "EventRing::pop: must not be empty");
         E* const slot = slots_ + first_;
         E event{std::move(*slot)};
-        std::destroy_at(slot);
+        slot->~E();
         first_ = (first_ + 1) & (capacity_ - 1);
         --size_;
         return event;
@@ -67,12 +68,16 @@ public:
     }
 
 private:
+    static void release(E* slots) noexcept {
+        ::operator delete(static_cast<void*>(slots), std::align_val_t{alignof(E)});
+    }
     void grow() {
         const std::size_t capacity = capacity_ == 0 ? 16 : capacity_ * 2;
-        E* const slots = std::allocator<E>{}.allocate(capacity);
+        E* const slots =
+            static_cast<E*>(::operator new(capacity * sizeof(E), std::align_val_t{alignof(E)}));
         const std::size_t size = size_;
-        for (std::size_t i = 0; i < size; ++i) std::construct_at(slots + i, pop());
-        if (slots_ != nullptr) std::allocator<E>{}.deallocate(slots_, capacity_);
+        for (std::size_t i = 0; i < size; ++i) ::new (static_cast<void*>(slots + i)) E(pop());
+        if (slots_ != nullptr) release(slots_);
         slots_ = slots;
         capacity_ = capacity;
         first_ = 0;

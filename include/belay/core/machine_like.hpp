@@ -5,7 +5,6 @@
 #pragma once
 
 #include <concepts>  // std::same_as
-#include <utility>   // std::exchange
 
 #include <belay/core/waker.hpp>
 
@@ -66,8 +65,18 @@ private:
 /// exists.
 class [[nodiscard]] TurnGuard {
 public:
-    explicit TurnGuard(Lifeline& line) noexcept
-        : line_{&line}, outer_{std::exchange(line.gone_, &gone_)} {}
+#if defined(__GNUC__) && !defined(__clang__)
+// GCC does not see that the destructor takes the pointer back, unless its holder is gone.
+#    pragma GCC diagnostic push
+#    pragma GCC diagnostic ignored "-Wpragmas"
+#    pragma GCC diagnostic ignored "-Wdangling-pointer"
+#endif
+    explicit TurnGuard(Lifeline& line) noexcept : line_{&line}, outer_{line.gone_} {
+        line.gone_ = &gone_;
+    }
+#if defined(__GNUC__) && !defined(__clang__)
+#    pragma GCC diagnostic pop
+#endif
     TurnGuard(const TurnGuard&) = delete;
     TurnGuard& operator=(const TurnGuard&) = delete;
     ~TurnGuard() {

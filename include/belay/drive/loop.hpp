@@ -3,8 +3,10 @@
 /// Loop: runs machines on one thread, with nothing but the standard library.
 #pragma once
 
+#include <concepts>            // std::default_initializable
 #include <condition_variable>  // std::condition_variable
 #include <mutex>               // std::mutex
+#include <utility>             // std::move
 
 #include <belay/core/steady_clock.hpp>
 #include <belay/drive/detail/basic_loop.hpp>

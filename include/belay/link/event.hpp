@@ -49,8 +49,8 @@ struct Event {
     /// Of `received`, and of the command that posts a message.
     std::optional<M> message{};
 
-    [[nodiscard]] bool is_message() const noexcept { return message.has_value(); }
-    [[nodiscard]] bool same_control(const Event& other) const noexcept {
+    [[nodiscard]] constexpr bool is_message() const noexcept { return message.has_value(); }
+    [[nodiscard]] constexpr bool same_control(const Event& other) const noexcept {
         return kind == other.kind && kind != EventKind::command && !message && !other.message &&
                depth == other.depth && lane == other.lane && epoch == other.epoch &&
                code == other.code;

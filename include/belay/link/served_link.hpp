@@ -41,7 +41,7 @@ public:
 
     [[nodiscard]] Instant deadline() const noexcept {
         if (ended()) return never;
-        if (!box_->empty() || box_->refused()) return always;
+        if (!box_->empty() || (box_->refused() && !closing_)) return always;
         return closing_ ? linger_ends_ : part::deadline(*connection_.get());
     }
 
@@ -88,6 +88,10 @@ public:
         if constexpr (detail::HasClose<ConnectionOf<T>>) {
             closing_ = true;
             linger_ends_ = after(now_, linger_max);
+            // Whoever still sends hears that nobody takes it, and is not asked for more.
+            box_->lingering.store(1, std::memory_order_release);
+            box_->epoch.store(0, std::memory_order_release);
+            box_->forget_refusal();
             connection_.get()->close(why);
         } else {
             abort();
@@ -97,6 +101,7 @@ public:
     /// Ends it at once. What was received and not handled is dropped.
     void abort() noexcept {
         box_->epoch.store(0, std::memory_order_release);
+        box_->lingering.store(0, std::memory_order_release);
         connection_.reset();
     }
 

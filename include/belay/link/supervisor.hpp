@@ -7,33 +7,12 @@
 #include <utility>    // std::move, std::exchange
 
 #include <belay/core/machine_like.hpp>
+#include <belay/link/detail/live_connection.hpp>
 #include <belay/link/link_handle.hpp>
 #include <belay/link/observer.hpp>
-#include <belay/link/part.hpp>
-#include <belay/link/supervisor_core.hpp>
+#include <belay/link/supervisor_options.hpp>
 
 namespace belay::inline BELAY_ABI {
-
-/// What a Supervisor is tuned by.
-struct SupervisorOptions {
-    /// Messages that may wait for the supervisor; more are refused until it has caught up.
-    std::size_t messages_max = 1024;
-    /// Events handled in one turn, so that one busy connection cannot starve its neighbours.
-    unsigned events_per_turn_max = 64;
-    /// How long a connection that is closed gracefully may take for it.
-    Duration linger_max = std::chrono::seconds{2};
-    /// See CoreOptions.
-    CoreOptions core{};
-};
-
-/// What became of reconnect_now().
-struct Reconnect {
-    /// The attempt starts in the next turn.
-    bool granted = false;
-    /// Otherwise, when it starts instead; `never` if something else must happen first (a gate,
-    /// start).
-    Instant until = never;
-};
 
 /// Says what is wrong with the types it is given. The real one is specialised below.
 template <class T, class P, class O = NoObserver>
@@ -70,7 +49,7 @@ public:
           box_{Ref<Box>::make(options.messages_max)},
           observer_{std::move(observer)},
           core_{std::move(policy), options.core},
-          transport_{std::move(transport)} {
+          live_{std::move(transport), box_} {
         BELAY_PRECONDITION(options.events_per_turn_max > 0,
                            "Supervisor::Supervisor: events_per_turn_max must be > 0");
         static_assert(detail::observes_link<O, Supervisor, message_type>(),
@@ -80,12 +59,12 @@ public:
     Supervisor(const Supervisor&) = delete;
     Supervisor& operator=(const Supervisor&) = delete;
     ~Supervisor() {
-        BELAY_PRECONDITION(!in_part_, "~Supervisor: must not run inside a transport or a check");
-        void_epoch();
+        BELAY_PRECONDITION(!live_.in_part(),
+                           "~Supervisor: must not run inside a transport or a check");
+        live_.abort();
         // Nobody is told, but the policy's permits go back.
         Turn turn{std::max(now_, box_->waker().now()), bits_};
         static_cast<void>(core_.step({.input = Input::stop}, turn));
-        connection_.reset();
         box_->close();
     }
 
@@ -100,11 +79,7 @@ public:
         const bool told =
             pending_count_ == 0 && (early_.empty() || core_.status().state != LinkState::connected);
         if (!told || !box_->empty() || box_->refused()) return always;
-        Instant first = core_.deadline();
-        if (const Connection* const c = connection_.get()) {
-            first = std::min(first, lingering() ? linger_ends_ : part::deadline(*c));
-        }
-        return first;
+        return std::min(core_.deadline(), live_.deadline());
     }
 
     /// One turn: events first, then timers; see docs/link.md for the order.
@@ -116,7 +91,8 @@ public:
         if (!tell(guard)) return;
         unsigned left = options_.events_per_turn_max;
         if (!run_events(left, guard)) return;
-        run_timers();
+        Turn turn{now_, bits_};
+        live_.run_timers(turn);
         if (!run_events(left, guard)) return;
         // Events before timers: what arrived in time counts although the driver is late; and a
         // flood of events, which cuts the turn short, cannot starve the timer.
@@ -124,10 +100,7 @@ public:
             step({.input = Input::tick});
             if (!tell(guard)) return;
         }
-        if (box_->take_refusal() && connection_.get() != nullptr && !lingering()) {
-            const InPart in{in_part_};
-            part::resume_reading(*connection_.get());
-        }
+        if (box_->take_refusal()) live_.resume_reading();
     }
 
     // ---- commands ------------------------------------------------------------------------------
@@ -141,7 +114,7 @@ public:
         // What was queued before the stop is void, but a gate is shut or open whatever else
         // happens, and a connection that has ended already must not linger.
         box_->discard_unless([this](const Event<message_type>& event) {
-            if (event.kind == EventKind::closed) return event.epoch == epoch();
+            if (event.kind == EventKind::closed) return event.epoch == live_.epoch();
             return event.kind == EventKind::command &&
                    (event.code == static_cast<std::uint32_t>(detail::Command::shut) ||
                     event.code == static_cast<std::uint32_t>(detail::Command::open));
@@ -160,7 +133,7 @@ public:
     /// blocked_auth.
     template <class... A>
     void credentials(A&&... values) {
-        if constexpr (sizeof...(A) != 0) transport_.credentials(std::forward<A>(values)...);
+        if constexpr (sizeof...(A) != 0) live_.transport().credentials(std::forward<A>(values)...);
         handle().credentials();
     }
 
@@ -178,17 +151,15 @@ public:
     /// Closes the live connection on outside evidence; a failure like any other. Without one it
     /// does nothing.
     void report_unhealthy(Failure failure = {}) {
-        if (epoch() == 0) return;
+        if (live_.epoch() == 0) return;
         if (failure.cause == Cause::none) failure = failure_of(LinkErrc::reported_unhealthy);
-        Link<message_type>{box_, epoch()}.closed(failure);
+        Link<message_type>{box_, live_.epoch()}.closed(failure);
     }
 
     /// Sends on the live connection.   Complexity: of the transport.   Throws: nothing.
     [[nodiscard]] SendResult send(const message_type& message, Lane lane = 0) noexcept {
-        Connection* const c = connection_.get();
-        const bool up =
-            core_.status().state == LinkState::connected && c != nullptr && !lingering();
-        return up ? part::send<message_type>(*c, lane, message) : SendResult::down;
+        if (core_.status().state != LinkState::connected) return SendResult::down;
+        return live_.send(message, lane);
     }
 
     // ---- observers -----------------------------------------------------------------------------
@@ -197,32 +168,17 @@ public:
     [[nodiscard]] const SupervisorCore<P>& core() const noexcept { return core_; }
     [[nodiscard]] Handle handle() const { return Handle{box_}; }
     [[nodiscard]] auto& observer() noexcept { return detail::unwrap(observer_); }
-    [[nodiscard]] T& transport() noexcept { return transport_; }
+    [[nodiscard]] T& transport() noexcept { return live_.transport(); }
     /// The time of the turn in progress, or of the last one.
     [[nodiscard]] Instant now() const noexcept { return now_; }
 
 private:
     using Box = detail::LinkBox<message_type>;
-    using Connection = ConnectionOf<T>;
 
     struct Early {
         message_type message;
         Lane lane;
     };
-    struct InPart {
-        explicit InPart(bool& flag) noexcept : flag_{flag}, outer_{std::exchange(flag, true)} {}
-        ~InPart() { flag_ = outer_; }
-        bool& flag_;
-        bool outer_;
-    };
-
-    [[nodiscard]] std::uint32_t epoch() const noexcept {
-        return box_->epoch.load(std::memory_order_relaxed);
-    }
-    [[nodiscard]] bool lingering() const noexcept {
-        return box_->lingering.load(std::memory_order_relaxed) != 0;
-    }
-
     void post(detail::Command command) {
         Event<message_type> event;
         event.kind = EventKind::command;
@@ -244,16 +200,15 @@ private:
     void dispatch(Event<message_type> event) {
         if (event.kind == EventKind::command) return obey(event);
         Turn turn{now_, bits_};
-        if (lingering() && event.epoch == box_->lingering.load(std::memory_order_relaxed)) {
-            if (event.kind == EventKind::closed && sift(event, turn)) end_linger();
+        if (live_.lingering() != 0 && event.epoch == live_.lingering()) {
+            if (event.kind == EventKind::closed && live_.sift(event, turn)) live_.end_linger();
             return;
         }
-        const std::uint32_t current = epoch();
-        if (event.epoch != current) return;
+        if (event.epoch != live_.epoch()) return;
         // An open() that threw left no connection: only its end counts.
-        if (connection_.get() == nullptr && event.kind != EventKind::closed) return;
-        if (!sift(event, turn)) return;
-        if (event.epoch != epoch()) return;  // a check called stop()
+        if (!live_.exists() && event.kind != EventKind::closed) return;
+        if (!live_.sift(event, turn)) return;
+        if (event.epoch != live_.epoch()) return;  // a check called stop()
         switch (event.kind) {
             case EventKind::opened:
                 return step({.input = Input::opened});
@@ -269,18 +224,11 @@ private:
         }
     }
 
-    bool sift(Event<message_type>& event, Turn& turn) {
-        // Without a connection (open() threw) there is nobody between the event and us.
-        if (connection_.get() == nullptr) return true;
-        const InPart in{in_part_};
-        return part::sift(*connection_.get(), event, turn);
-    }
-
     /// Two failures in one turn are one loss, of the more severe cause.
     Failure worst(Failure failure) {
         for (std::size_t i = 0; i < box_->size(); ++i) {
             const Event<message_type>& other = box_->peek(i);
-            if (other.kind == EventKind::closed && other.epoch == epoch()) {
+            if (other.kind == EventKind::closed && other.epoch == live_.epoch()) {
                 failure = more_severe(failure, other.failure);
             }
         }
@@ -327,97 +275,27 @@ private:
         }
     }
 
-    void run_timers() {
-        Connection* const c = connection_.get();
-        if (c == nullptr) return;
-        if (lingering()) {
-            if (linger_ends_ <= now_) end_linger();
-            return;
-        }
-        Turn turn{now_, bits_};
-        const InPart in{in_part_};
-        part::advance(*c, turn);
-    }
-
     /// Lets the core decide, and carries it out; the observer is told by tell().
     void step(const Step& s) {
         Turn turn{now_, bits_};
         const Actions actions = core_.step(s, turn);
-        if (actions.teardown) teardown(actions);
+        if (actions.teardown) {
+            early_.clear();
+            live_.teardown(actions.graceful && actions.change.from == LinkState::connected,
+                           after(now_, options_.linger_max));
+        }
         if (actions.notify) {
             BELAY_INVARIANT(pending_count_ < pending_max, "Supervisor::step: too many transitions");
             pending_[pending_count_++] = actions.change;
         }
         box_->locked([this] { box_->status = core_.status(); });
-        if (actions.dial) dial();
-    }
-
-    void void_epoch() noexcept {
-        box_->epoch.store(0, std::memory_order_release);
-        box_->lingering.store(0, std::memory_order_release);
-        early_.clear();
-    }
-
-    void teardown(const Actions& actions) {
-        const std::uint32_t old = epoch();
-        void_epoch();
-        box_->forget_refusal();
-        if (in_part_) {
-            // The connection is on the stack: it is destroyed when its own call has returned.
-            dead_ = true;
-            return;
-        }
-        if constexpr (detail::HasClose<Connection>) {
-            if (actions.graceful && actions.change.from == LinkState::connected) {
-                box_->lingering.store(old, std::memory_order_release);
-                linger_ends_ = after(now_, options_.linger_max);
-                const InPart in{in_part_};
-                return connection_.get()->close(Failure{.cause = Cause::planned});
-            }
-        }
-        connection_.reset();
-    }
-
-    void end_linger() noexcept {
-        box_->lingering.store(0, std::memory_order_release);
-        connection_.reset();
-    }
-
-    void dial() {
-        end_linger();
-        dead_ = false;
-        if (++last_epoch_ == 0) ++last_epoch_;
-        const std::uint32_t current = last_epoch_;
-        box_->epoch.store(current, std::memory_order_release);
-        const Link<message_type> link{box_, current};
-        // An attempt whose open() throws ends like any other.
-        struct Unwind {
-            const Link<message_type>& link;
-            bool armed = true;
-            ~Unwind() {
-                if (armed) link.closed(failure_of(LinkErrc::open_threw));
-            }
-        } unwind{link};
-        {
-            const InPart in{in_part_};
-            connection_.emplace_from([&] { return transport_.open(link); });
-        }
-        unwind.armed = false;
-        reap();
-    }
-
-    /// Destroys a connection that was given up inside one of its own calls.
-    void reap() noexcept {
-        if (dead_ && !in_part_) {
-            dead_ = false;
-            connection_.reset();
-        }
+        if (actions.dial) live_.dial();
     }
 
     /// Tells the observer what has happened, and then the messages that came too early.
     /// Returns: false if the supervisor is gone.
     bool tell(const TurnGuard& guard) {
-        reap();
+        live_.reap();
         while (pending_count_ != 0 || !early_.empty()) {
             if (pending_count_ != 0) {
                 const Transition change = pending_[0];
@@ -446,13 +324,8 @@ private:
     EventRing<Early> early_;
     Transition pending_[pending_max]{};
     std::size_t pending_count_ = 0;
-    std::uint32_t last_epoch_ = 0;
-    bool in_part_ = false;
-    bool dead_ = false;
     Instant now_ = always;
-    Instant linger_ends_ = never;
-    T transport_;
-    Slot<Connection> connection_;
+    detail::LiveConnection<T> live_;  // last: it dies first
 };
 
 template <class T, class P>

@@ -189,6 +189,8 @@ private:
     }
 
     constexpr void on_credentials(Turn& turn) noexcept {
+        // The attempt in flight may still be refused for the old ones.
+        fresh_credentials_ = status_.state == LinkState::connecting;
         if (status_.state != LinkState::blocked_auth) return;
         if (gates_ != 0) return enter(LinkState::offline, never, turn);
         attempt(false, turn);
@@ -255,6 +257,9 @@ private:
         }
         const Advice advice = begun_ ? policy_.failed(failure, turn) : policy_.lost(failure, turn);
         begun_ = false;
+        if (failure.cause == Cause::unauthorized && fresh_credentials_) {
+            return wait({Verb::wait_at_least, turn.now, "credentials"}, turn);
+        }
         if (failure.cause == Cause::unauthorized) {
             return enter(LinkState::blocked_auth, never, turn);
         }
@@ -291,6 +296,7 @@ private:
         const Advice advice = policy_.begin(turn);
         if (advice.verb != Verb::go) return wait(advice, turn);
         begun_ = true;
+        fresh_credentials_ = false;
         if (status_.attempt != ~std::uint32_t{0}) ++status_.attempt;
         attempt_ends_ = after(turn.now, policy_.attempt_limit());
         actions_.dial = true;
@@ -379,6 +385,7 @@ private:
     std::uint32_t gates_ = 0;
     std::uint8_t tries_failed_ = 0;  // whether a try has failed in this outage
     bool begun_ = false;             // the policy has begun an attempt, and awaits its verdict
+    bool fresh_credentials_ = false;  // given since the attempt in flight began
     Instant attempt_ends_ = never;   // connecting: when the attempt has taken too long
     Instant validated_at_ = never;   // connected: since when
     Instant floor_ = always;         // what a server or breaker asked for: no command goes below

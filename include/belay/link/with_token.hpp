@@ -6,6 +6,7 @@
 #include <optional>  // std::optional
 #include <utility>   // std::move, std::forward
 
+#include <belay/link/close_code.hpp>
 #include <belay/link/completion.hpp>
 #include <belay/link/link_errc.hpp>
 #include <belay/link/part.hpp>
@@ -87,7 +88,9 @@ public:
         [[nodiscard]] bool sift(Event<message_type>& event, Turn& turn) {
             if (event.depth == 0) return event.kind == EventKind::note ? answered() : true;
             Inner* const c = inner_.get();
-            return c != nullptr && part::rise<message_type>(*c, event, turn);
+            if (c == nullptr || !part::rise<message_type>(*c, event, turn)) return false;
+            owner_.judge(event);
+            return true;
         }
         [[nodiscard]] Instant deadline() const noexcept {
             const Inner* const c = inner_.get();
@@ -146,8 +149,17 @@ public:
     [[nodiscard]] T& inner() noexcept { return inner_; }
 
 private:
+    /// A 403 that comes again, although the token was fresh, is about the token.
+    void judge(Event<message_type>& event) noexcept {
+        const bool forbidden = event.kind == EventKind::closed && event.failure.code == 403 &&
+                               event.failure.category == &http_category();
+        if (forbidden && ++forbidden_ >= 2) event.failure.cause = Cause::unauthorized;
+        if (event.kind == EventKind::opened || forbidden_ >= 2) forbidden_ = 0;
+    }
+
     T inner_;
     Source source_;
+    int forbidden_ = 0;  // 403s since the last connection
 };
 
 template <class T, class Source>

@@ -3,7 +3,6 @@
 /// Backoff: waits that double from attempt to attempt, capped and jittered.
 #pragma once
 
-#include <bit>          // std::countl_zero
 #include <cstdint>      // std::uint64_t
 #include <type_traits>  // std::is_trivially_copyable_v
 
@@ -55,9 +54,9 @@ public:
 
     /// The next wait, by the caller's generator.   Errors: none.   Complexity: O(1), one draw.
     [[nodiscard]] constexpr Duration next(Random& bits) noexcept {
-        const Duration wait = draw(attempts_, bits);
-        if (attempts_ != ~std::uint64_t{0}) ++attempts_;
-        return wait;
+        const std::uint64_t attempts = attempts_;
+        attempts_ = attempts + (attempts != ~std::uint64_t{0} ? 1U : 0U);
+        return draw(attempts, bits);
     }
 
     /// The longest possible wait after `attempts` failed ones, for every number of attempts.
@@ -103,11 +102,10 @@ private:
         return wait;
     }
 
-    // base * 2^n. A positive 64-bit count with z leading zeros has room for z - 1 doublings.
+    // base * 2^n, or `forever` where that does not fit.
     [[nodiscard]] constexpr Duration doubled(std::uint64_t n) const noexcept {
-        const auto ticks = static_cast<std::uint64_t>(base_.count());
-        if (n >= static_cast<std::uint64_t>(std::countl_zero(ticks))) return forever;
-        return Duration{static_cast<Duration::rep>(ticks << n)};
+        if (n >= 63 || base_.count() > forever.count() >> n) return forever;
+        return Duration{base_.count() << n};
     }
 
     Duration base_;

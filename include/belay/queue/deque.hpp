@@ -38,7 +38,7 @@ public:
         return *this;
     }
     ~Deque() {
-        while (size_ != 0) ack();
+        while (size() != 0) ack();
         delete first_;
         delete spare_;
     }
@@ -46,44 +46,44 @@ public:
     /// Adds a value at the back; answers false, and leaves it as it was, if the queue is full or
     /// there is no memory.
     [[nodiscard]] bool try_push(T&& value) noexcept {
-        if (size_ == capacity_ || !make_room()) return false;
+        if (size() == capacity_ || !make_room()) return false;
         std::construct_at(last_->at(end_), std::move(value));
         ++end_;
-        ++size_;
+        ++pushed_;
         return true;
     }
     /// The same with a copy.   Throws: what copying throws, and then nothing was added.
     [[nodiscard]] bool try_push(const T& value) noexcept(std::is_nothrow_copy_constructible_v<T>)
         requires std::is_copy_constructible_v<T>
     {
-        if (size_ == capacity_ || !make_room()) return false;
+        if (size() == capacity_ || !make_room()) return false;
         std::construct_at(last_->at(end_), value);
         ++end_;
-        ++size_;
+        ++pushed_;
         return true;
     }
 
     /// Takes the oldest value; nothing if there is none.
     [[nodiscard]] std::optional<T> try_pop() noexcept {
-        if (size_ == 0) return std::nullopt;
+        if (size() == 0) return std::nullopt;
         std::optional<T> value{std::move(*first_->at(begin_))};
         ack();
         return value;
     }
 
     /// The oldest value; null if there is none. It stays where it is until it is taken.
-    [[nodiscard]] T* front() noexcept { return size_ == 0 ? nullptr : first_->at(begin_); }
+    [[nodiscard]] T* front() noexcept { return size() == 0 ? nullptr : first_->at(begin_); }
     /// Removes the oldest value.   Pre: there is one.
     void ack() noexcept {
-        BELAY_PRECONDITION(size_ != 0, "Deque::ack: there must be a value");
+        BELAY_PRECONDITION(size() != 0, "Deque::ack: there must be a value");
         std::destroy_at(first_->at(begin_));
-        --size_;
+        ++popped_;
         if (++begin_ == block_values) drop_first_block();
     }
     /// Nothing: the oldest value is first until it is removed.
     void nack() noexcept {}
 
-    [[nodiscard]] std::size_t size() const noexcept { return size_; }
+    [[nodiscard]] std::size_t size() const noexcept { return pushed_ - popped_; }
     [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
 
 private:
@@ -103,7 +103,8 @@ private:
         std::swap(spare_, other.spare_);
         std::swap(begin_, other.begin_);
         std::swap(end_, other.end_);
-        std::swap(size_, other.size_);
+        std::swap(pushed_, other.pushed_);
+        std::swap(popped_, other.popped_);
     }
 
     /// Makes sure that `last_` has a free place at `end_`.
@@ -130,9 +131,12 @@ private:
     Block* first_ = nullptr;  // blocks that hold values, in order; the last may be empty
     Block* last_ = nullptr;
     Block* spare_ = nullptr;
+    // Counted apart, so that a push writes nothing that a pop writes: each would wait for the
+    // other.
     std::size_t begin_ = 0;  // of the oldest value in `first_`
-    std::size_t end_ = 0;    // behind the newest value in `last_`
-    std::size_t size_ = 0;
+    std::size_t popped_ = 0;
+    std::size_t end_ = 0;  // behind the newest value in `last_`
+    std::size_t pushed_ = 0;
 };
 
 }  // namespace belay::inline BELAY_ABI

@@ -3,7 +3,8 @@
 /// DropOldest: a full queue forgets its oldest value, and says which.
 #pragma once
 
-#include <utility>  // std::move
+#include <concepts>  // std::default_initializable
+#include <utility>   // std::move
 
 #include <belay/queue/overflow_like.hpp>
 
@@ -26,7 +27,9 @@ class DropOldest {
 public:
     static constexpr bool drops = true;
 
-    DropOldest() = default;
+    DropOldest()
+        requires std::default_initializable<Report>
+    = default;
     explicit DropOldest(Report report) : report_{std::move(report)} {}
 
     /// Errors: queue_full while the queue is drained; those of the storage.   Throws: what `report`
@@ -40,7 +43,7 @@ public:
     }
 
 private:
-    [[no_unique_address]] Report report_{};
+    [[no_unique_address]] Report report_;
 };
 
 DropOldest() -> DropOldest<>;

@@ -104,7 +104,7 @@ public:
     ///         the acknowledgement stands; what `failed` says.
     [[nodiscard]] std::error_code ack(std::uint64_t up_to) noexcept {
         const std::error_code error = log_->ack(up_to);
-        reader_.forget_before(base());
+        reader_.forget_before(log_->first_kept());
         return error;
     }
 

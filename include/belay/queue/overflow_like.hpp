@@ -3,7 +3,7 @@
 /// OverflowLike: what a Queue does when it is full. And Reject, the default.
 #pragma once
 
-#include <concepts>      // std::same_as, std::movable
+#include <concepts>      // std::same_as, std::move_constructible
 #include <system_error>  // std::error_code
 
 #include <belay/queue/queue_errc.hpp>
@@ -36,12 +36,13 @@ concept HasMakeRoom = requires(O& overflow, RoomArchetype& room) {
 /// - `make_room(room) -> std::error_code`: called when the queue is full. No error: there is room
 ///   now. `room.full()` asks, `room.drop_oldest(report)` drops one and calls `report(value)`.
 template <class O>
-concept OverflowLike = std::movable<O> && detail::SaysWhetherItDrops<O> && detail::HasMakeRoom<O>;
+concept OverflowLike =
+    std::move_constructible<O> && detail::SaysWhetherItDrops<O> && detail::HasMakeRoom<O>;
 
 /// Names every requirement of OverflowLike that O lacks.
 template <class O>
 consteval bool explain_overflow_like() {
-    static_assert(std::movable<O>, "OverflowLike: O must be movable");
+    static_assert(std::move_constructible<O>, "OverflowLike: O must be move constructible");
     static_assert(detail::SaysWhetherItDrops<O>,
                   "OverflowLike: O needs 'static constexpr bool drops'");
     static_assert(detail::HasMakeRoom<O>,

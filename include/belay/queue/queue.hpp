@@ -102,12 +102,14 @@ public:
           limit_{std::min(options.limit, storage_.capacity())} {
         BELAY_PRECONDITION(limit_ > 0, "Queue::Queue: the limit must be > 0");
     }
+    // Templates, so that Clang 14 leaves them alone where they cannot be.
+    template <class O = Overflow>
+        requires std::default_initializable<O>
     explicit Queue(Storage storage, QueueOptions options = {})
-        requires std::default_initializable<Overflow>
-        : Queue{std::move(storage), options, Overflow{}} {}
-    Queue()
-        requires std::default_initializable<Storage> && std::default_initializable<Overflow>
-        : Queue{Storage{}} {}
+        : Queue{std::move(storage), options, O{}} {}
+    template <class S = Storage, class O = Overflow>
+        requires std::default_initializable<S> && std::default_initializable<O>
+    Queue() : Queue{S{}, QueueOptions{}, O{}} {}
 
     /// Adds a value at the back. What was not taken is left as it was.
     ///

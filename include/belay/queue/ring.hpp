@@ -29,7 +29,8 @@ public:
     }
 
 private:
-    alignas(T) std::byte bytes_[sizeof(T) * std::bit_ceil(N)];
+    // Initialised for GCC 12, which else takes moves of slots that are empty for uses of them.
+    alignas(T) std::byte bytes_[sizeof(T) * std::bit_ceil(N)]{};
 };
 
 /// Room for values in memory of its own.
@@ -37,27 +38,30 @@ template <class T>
 class RingSlots<T, dynamic_capacity> {
 public:
     explicit RingSlots(std::size_t capacity)
-        : slots_{std::allocator<T>{}.allocate(std::bit_ceil(capacity))}, capacity_{capacity} {}
+        : slots_{std::allocator<T>{}.allocate(std::bit_ceil(capacity))},
+          capacity_{capacity},
+          mask_{std::bit_ceil(capacity) - 1} {}
     RingSlots(RingSlots&& other) noexcept
         : slots_{std::exchange(other.slots_, nullptr)},
-          capacity_{std::exchange(other.capacity_, 0)} {}
+          capacity_{std::exchange(other.capacity_, 0)},
+          mask_{other.mask_} {}
     RingSlots& operator=(RingSlots&& other) noexcept {
         std::swap(slots_, other.slots_);
         std::swap(capacity_, other.capacity_);
+        std::swap(mask_, other.mask_);
         return *this;
     }
     ~RingSlots() {
-        if (slots_ != nullptr) std::allocator<T>{}.deallocate(slots_, std::bit_ceil(capacity_));
+        if (slots_ != nullptr) std::allocator<T>{}.deallocate(slots_, mask_ + 1);
     }
 
     [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
-    [[nodiscard]] T* at(std::size_t i) noexcept {
-        return slots_ + (i & (std::bit_ceil(capacity_) - 1));
-    }
+    [[nodiscard]] T* at(std::size_t i) noexcept { return slots_ + (i & mask_); }
 
 private:
     T* slots_;
     std::size_t capacity_;
+    std::size_t mask_;
 };
 
 }  // namespace detail
@@ -92,9 +96,9 @@ public:
     }
     Ring(Ring&& other) noexcept
         requires(N == dynamic_capacity)
-        : slots_{std::move(other.slots_)},
-          head_{std::exchange(other.head_, 0)},
-          tail_{std::exchange(other.tail_, 0)} {}
+        : head_{std::exchange(other.head_, 0)},
+          tail_{std::exchange(other.tail_, 0)},
+          slots_{std::move(other.slots_)} {}
     Ring& operator=(Ring&& other) noexcept {
         if (this == &other) return *this;
         clear();
@@ -111,28 +115,32 @@ public:
 
     /// Adds a value at the back; answers false, and leaves it as it was, if the ring is full.
     [[nodiscard]] bool try_push(T&& value) noexcept {
-        if (size() == slots_.capacity()) return false;
-        std::construct_at(slots_.at(tail_), std::move(value));
-        ++tail_;
+        // A copy: as far as the compiler knows, the value may lie over tail_.
+        const std::size_t tail = tail_;
+        if (tail - head_ == slots_.capacity()) return false;
+        std::construct_at(slots_.at(tail), std::move(value));
+        tail_ = tail + 1;
         return true;
     }
     /// The same with a copy.   Throws: what copying throws, and then nothing was added.
     [[nodiscard]] bool try_push(const T& value) noexcept(std::is_nothrow_copy_constructible_v<T>)
         requires std::is_copy_constructible_v<T>
     {
-        if (size() == slots_.capacity()) return false;
-        std::construct_at(slots_.at(tail_), value);
-        ++tail_;
+        const std::size_t tail = tail_;
+        if (tail - head_ == slots_.capacity()) return false;
+        std::construct_at(slots_.at(tail), value);
+        tail_ = tail + 1;
         return true;
     }
 
     /// Takes the oldest value; nothing if there is none.
     [[nodiscard]] std::optional<T> try_pop() noexcept {
-        if (head_ == tail_) return std::nullopt;
-        T* const slot = slots_.at(head_);
+        const std::size_t head = head_;
+        if (head == tail_) return std::nullopt;
+        T* const slot = slots_.at(head);
         std::optional<T> value{std::move(*slot)};
         std::destroy_at(slot);
-        ++head_;
+        head_ = head + 1;
         return value;
     }
 
@@ -166,10 +174,10 @@ private:
         while (head_ != tail_) ack();
     }
 
-    detail::RingSlots<T, N> slots_;
     // They only grow; the slot is their remainder, so that full and empty differ.
     std::size_t head_ = 0;
     std::size_t tail_ = 0;
+    detail::RingSlots<T, N> slots_;
 };
 
 }  // namespace belay::inline BELAY_ABI

@@ -12,6 +12,7 @@
 #include <belay/core/random.hpp>
 #include <belay/queue/file_system_like.hpp>
 #include <belay/queue/queue_errc.hpp>
+#include <belay/sim/detail/disk_inode.hpp>
 
 namespace belay::inline BELAY_ABI::sim {
 
@@ -30,13 +31,8 @@ namespace belay::inline BELAY_ABI::sim {
 /// Models:        FileSystemLike.
 /// Thread safety: distinct objects safe.
 class Disk {
-    // One 512-byte sector is what real disks write at once, or do not.
-    static constexpr std::size_t sector_bytes = 512;
-
     struct Inode {
-        Bytes now;                // what programs see
-        Bytes durable;            // what a crash cannot take
-        std::vector<bool> dirty;  // per sector of `now`: differs from `durable`, perhaps
+        detail::DiskInode file;
         bool locked = false;
     };
     using Names = std::map<std::string, std::shared_ptr<Inode>>;
@@ -116,7 +112,7 @@ public:
             if ((bits() & 1) != 0) apply(change, durable_names_);
         }
         pending_.clear();
-        for (const auto& [name, inode] : durable_names_) settle(*inode, bits);
+        for (const auto& [name, inode] : durable_names_) inode->file.crash(bits);
         names_ = durable_names_;
     }
 
@@ -140,22 +136,21 @@ public:
 
     // ---- from outside ---------------------------------------------------------------------------
 
-    /// The bytes of a file as programs see them; null if it does not exist. Changes are durable.
+    /// The bytes of a file as programs see them; none if it does not exist.
     [[nodiscard]] Bytes contents(const std::string& path) const {
         const auto i = names_.find(path);
-        return i == names_.end() ? Bytes{} : i->second->now;
+        return i == names_.end() ? Bytes{} : i->second->file.bytes();
     }
     /// Puts a file on the disk, durably.
     void put(const std::string& path, Bytes bytes) {
         auto inode = std::make_shared<Inode>();
-        inode->now = inode->durable = std::move(bytes);
-        inode->dirty.assign(sectors(inode->now.size()), false);
+        inode->file = detail::DiskInode{std::move(bytes)};
         names_[path] = durable_names_[path] = std::move(inode);
     }
     /// A copy of everything, for `restore`.
     [[nodiscard]] Image image() const {
         Image image;
-        for (const auto& [name, inode] : names_) image.emplace_back(name, inode->now);
+        for (const auto& [name, inode] : names_) image.emplace_back(name, inode->file.bytes());
         return image;
     }
     /// Replaces everything, durably, as a backup that is played back; kills the processes. An empty
@@ -170,7 +165,7 @@ public:
     /// The bytes that all files take.
     [[nodiscard]] std::uint64_t used_bytes() const noexcept {
         std::uint64_t sum = 0;
-        for (const auto& [name, inode] : names_) sum += inode->now.size();
+        for (const auto& [name, inode] : names_) sum += inode->file.bytes().size();
         return sum;
     }
 
@@ -180,9 +175,6 @@ private:
         bool takes_effect = false;  // although it answers an error: the power fails during it
     };
 
-    static std::size_t sectors(std::size_t bytes) noexcept {
-        return (bytes + sector_bytes - 1) / sector_bytes;
-    }
     static std::string directory_of(const std::string& path) {
         const std::size_t slash = path.rfind('/');
         return slash == std::string::npos ? "." : path.substr(0, slash);
@@ -216,15 +208,10 @@ private:
         return begun.error;
     }
 
-    bool fits(std::uint64_t more_bytes) const noexcept {
-        return bytes_max_ == no_bytes_limit || used_bytes() + more_bytes <= bytes_max_;
-    }
-    static void grow(Inode& inode, std::size_t bytes) {
-        inode.now.resize(bytes);
-        inode.dirty.resize(sectors(bytes), true);
-    }
-    static void mark_dirty(Inode& inode, std::size_t begin, std::size_t end) {
-        for (std::size_t s = begin / sector_bytes; s < sectors(end); ++s) inode.dirty[s] = true;
+    bool fits(const Inode& inode, std::size_t bytes) const noexcept {
+        const std::size_t have = inode.file.bytes().size();
+        return bytes <= have || bytes_max_ == no_bytes_limit ||
+               used_bytes() + (bytes - have) <= bytes_max_;
     }
     std::error_code write(Inode& inode, std::uint64_t offset, BytesView from) noexcept {
         const Begun begun = begin_operation();
@@ -232,88 +219,25 @@ private:
         const auto begin = static_cast<std::size_t>(offset);
         const bool half = begun.error && !begun.takes_effect;
         const std::size_t count = half ? from.size() / 2 : from.size();
-        if (begin + count > inode.now.size()) {
-            if (!fits(begin + count - inode.now.size())) {
-                return std::make_error_code(std::errc::no_space_on_device);
-            }
-            grow(inode, begin + count);
-        }
-        std::copy_n(from.begin(), count, inode.now.begin() + static_cast<std::ptrdiff_t>(begin));
-        if (count != 0) mark_dirty(inode, begin, begin + count);
+        if (!fits(inode, begin + count)) return std::make_error_code(std::errc::no_space_on_device);
+        inode.file.write(begin, from.first(count));
         return begun.error;
     }
     std::error_code sync(Inode& inode) noexcept {
         const Begun begun = begin_operation();
         if (halted_) return begun.error;
-        if (!begun.error) {
-            inode.durable.resize(inode.now.size());
-            for (std::size_t s = 0; s < inode.dirty.size(); ++s) {
-                if (inode.dirty[s]) copy_sector(inode.now, inode.durable, s);
-            }
-        }
-        // After an error, too: the system has marked the pages clean, and will not write them
-        // again.
-        inode.dirty.assign(inode.dirty.size(), false);
+        // After an error the system has marked the pages clean all the same, and writes them no
+        // more.
+        begun.error ? inode.file.forget_dirty() : inode.file.sync();
         return begun.error;
     }
     std::error_code preallocate(Inode& inode, std::uint64_t bytes) noexcept {
         const Begun begun = begin_operation();
         if (begun.error && !begun.takes_effect) return begun.error;
         const auto wanted = static_cast<std::size_t>(bytes);
-        if (wanted > inode.now.size()) {
-            if (!fits(wanted - inode.now.size())) {
-                return std::make_error_code(std::errc::no_space_on_device);
-            }
-            grow(inode, wanted);
-        }
+        if (!fits(inode, wanted)) return std::make_error_code(std::errc::no_space_on_device);
+        inode.file.grow(wanted);
         return begun.error;
-    }
-
-    static void copy_sector(const Bytes& from, Bytes& to, std::size_t sector) {
-        const std::size_t begin = sector * sector_bytes;
-        const std::size_t end = std::min({begin + sector_bytes, from.size(), to.size()});
-        for (std::size_t i = begin; i < end; ++i) to[i] = from[i];
-    }
-
-    /// Decides what of a file is left after a crash.
-    template <class Bits>
-    static void settle(Inode& inode, Bits& bits) {
-        // The size is metadata of its own: it may be durable before the bytes are, and be zeros.
-        if (inode.now.size() != inode.durable.size() && (bits() & 1) != 0) {
-            inode.durable.resize(inode.now.size());
-        }
-        for (std::size_t s = 0; s < inode.dirty.size(); ++s) {
-            if (inode.dirty[s]) settle_sector(inode, s, bits());
-        }
-        inode.now = inode.durable;
-        inode.dirty.assign(sectors(inode.now.size()), false);
-    }
-    static void settle_sector(Inode& inode, std::size_t sector, std::uint64_t draw) {
-        const std::size_t begin = sector * sector_bytes;
-        const std::size_t end =
-            std::min({begin + sector_bytes, inode.now.size(), inode.durable.size()});
-        const std::size_t cut = begin + (draw >> 8) % sector_bytes;
-        for (std::size_t i = begin; i < end; ++i) {
-            std::byte& to = inode.durable[i];
-            const std::byte from = inode.now[i];
-            if (to == from) continue;
-            switch (draw % 5) {
-                case 0:
-                    break;  // lost
-                case 1:
-                    to = from;
-                    break;  // kept
-                case 2:
-                    to = i < cut ? from : to;
-                    break;  // torn
-                case 3:
-                    to = i < cut ? to : from;
-                    break;  // torn, back to front
-                default:
-                    to = static_cast<std::byte>(draw >> (i % 56));
-                    break;  // noise
-            }
-        }
     }
 
     static constexpr std::uint64_t no_bytes_limit = ~std::uint64_t{0};
@@ -336,7 +260,7 @@ public:
     [[nodiscard]] Result<std::size_t> read(std::uint64_t offset,
                                            std::span<std::byte> into) const noexcept {
         if (dead()) return io_error();
-        const Bytes& bytes = inode_->now;
+        const Bytes& bytes = inode_->file.bytes();
         if (offset >= bytes.size()) return std::size_t{0};
         const std::size_t count =
             std::min(into.size(), bytes.size() - static_cast<std::size_t>(offset));
@@ -351,7 +275,7 @@ public:
     }
     [[nodiscard]] Result<std::uint64_t> size() const noexcept {
         if (dead()) return io_error();
-        return std::uint64_t{inode_->now.size()};
+        return std::uint64_t{inode_->file.bytes().size()};
     }
     [[nodiscard]] std::error_code preallocate(std::uint64_t bytes) noexcept {
         return dead() ? io_error() : disk_->preallocate(*inode_, bytes);
@@ -405,8 +329,7 @@ inline Result<Disk::File> Disk::open(const std::string& path, OpenMode mode) noe
         apply(change, names_);
         pending_.push_back(std::move(change));
     } else {
-        i->second->now.clear();
-        i->second->dirty.clear();
+        i->second->file.clear();
     }
     if (begun.error) return begun.error;
     return File{*this, names_.find(path)->second};

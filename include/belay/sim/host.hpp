@@ -104,8 +104,10 @@ private:
 
     template <class F>
     Host(detail::Fabric& fabric, std::string_view name, std::uint32_t index, F&& factory)
-        : fabric_{fabric}, factory_{[g = std::decay_t<F>(std::forward<F>(factory))](
-                               Host& h) mutable { h.make_process(g); }} {
+        : fabric_{fabric},
+          factory_{[g = std::decay_t<F>(std::forward<F>(factory))](Host& h) mutable {
+              h.make_process(g);
+          }} {
         station_.name = name;
         station_.index = index;
     }
@@ -118,7 +120,10 @@ private:
         } else {
             auto* const made = new R(factory(*this));
             process_.owner = {made, [](void* p) { delete static_cast<R*>(p); }};
-            if constexpr (requires { typename R::element_type; made->get(); }) {
+            if constexpr (requires {
+                              typename R::element_type;
+                              made->get();
+                          }) {
                 process_.object = made->get();
                 process_.type = &detail::type_name<typename R::element_type>;
             } else {
@@ -189,9 +194,7 @@ private:
     [[nodiscard]] std::uint64_t key() const noexcept {
         return detail::mix(fabric_.engine.seed.value, detail::hash_of(station_.name));
     }
-    [[nodiscard]] std::uint64_t process_key() const noexcept {
-        return detail::mix(key(), starts_);
-    }
+    [[nodiscard]] std::uint64_t process_key() const noexcept { return detail::mix(key(), starts_); }
 
     detail::Fabric& fabric_;
     detail::Station station_;

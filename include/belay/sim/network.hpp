@@ -52,9 +52,8 @@ public:
     void heal(const Host& a, const Host& b) {
         if (!partitioned(a, b)) return;
         fabric_.engine.note(detail::Mark::unblock, a.station_.index, b.station_.index);
-        std::erase_if(fabric_.partitions, [&](const auto& p) {
-            return p == ordered(a, b) || p == ordered(b, a);
-        });
+        std::erase_if(fabric_.partitions,
+                      [&](const auto& p) { return p == ordered(a, b) || p == ordered(b, a); });
         for_each(a, b, [](detail::Channel& c) { c.unblock(); });
     }
     /// Ends all partitions.
@@ -74,9 +73,8 @@ public:
     /// All connections between two hosts break at `gone`, whose process is told; the other is not,
     /// until it sends something.
     void half_open(const Host& gone, const Host& unaware) {
-        for_each(gone, unaware, [&](detail::Channel& c) {
-            c.vanish(c.end(0).station == &gone.station_ ? 0 : 1);
-        });
+        for_each(gone, unaware,
+                 [&](detail::Channel& c) { c.vanish(c.end(0).station == &gone.station_ ? 0 : 1); });
     }
     /// The host's kernel refuses new connections.
     void refuse(Host& host) noexcept { host.station_.refuses = true; }

@@ -41,8 +41,7 @@ private:
             return {};
         }
         if (fabric.channels.size() >= fabric.sweep_at) {
-            std::erase_if(fabric.channels,
-                          [](const Ref<detail::Channel>& c) { return c->over(); });
+            std::erase_if(fabric.channels, [](const Ref<detail::Channel>& c) { return c->over(); });
             fabric.sweep_at = std::max(fabric.sweep_min, 2 * fabric.channels.size());
         }
         const std::uint64_t key = detail::mix(host_->key(), from.dials++);

@@ -16,12 +16,10 @@ struct NoFault {
     static constexpr bool resume_unsettled = false;        ///< WELCOME before begun work is durable
     static constexpr bool ack_before_commit = false;       ///< ACK what is only applied
     static constexpr bool adopt_at_hello = false;          ///< not at START
-    static constexpr bool adopt_beside_others = false;     ///< adoption closes nobody
     static constexpr bool adopt_with_old_attach = false;   ///< the record keeps the old attach
     static constexpr bool accept_unknown_journal = false;  ///< at any number
     static constexpr bool no_duplicate_check = false;      ///< apply whatever comes
     static constexpr bool no_check = false;                ///< compare no checks
-    static constexpr bool data_before_durable = false;     ///< send what only memory has
     static constexpr bool resume_from_memory = false;      ///< not from the receiver's number
     static constexpr bool resend_from_acked = false;       ///< nor that
     static constexpr bool pin_at_welcome = false;          ///< not at the first ACK

@@ -3,40 +3,18 @@
 /// Receiver: the other end of sessions; lets each operation take effect exactly once, in order.
 #pragma once
 
-#include <algorithm>  // std::min, std::lower_bound
+#include <algorithm>  // std::min, std::max
 #include <memory>     // std::unique_ptr
 #include <utility>    // std::move
+#include <vector>     // std::vector
 
 #include <belay/core/machine_like.hpp>
 #include <belay/link/served_link.hpp>
+#include <belay/sync/detail/receiver_notice.hpp>
+#include <belay/sync/detail/sender_table.hpp>
 #include <belay/sync/receiver_core.hpp>
-#include <belay/sync/session_observer.hpp>
 
 namespace belay::inline BELAY_ABI {
-
-/// What a Receiver is tuned by.
-struct ReceiverOptions {
-    ReceiverLimits limits{};
-    /// A commit, and the ACK for it, may wait this long for more operations; 0 commits once a turn.
-    Duration commit_within{0};
-    /// A connection must say HELLO within this.
-    Duration hello_max = std::chrono::seconds{5};
-    /// Further connections are closed at once.
-    std::size_t connections_max = 256;
-    /// Further senders are refused.
-    std::size_t senders_max = 4096;
-    std::size_t messages_max = 64;
-    unsigned events_per_turn_max = 64;
-    Duration linger_max = std::chrono::seconds{2};
-};
-
-/// Lets everybody in: for connections that the transport has authenticated, and for tests.
-struct AllowAll {
-    /// Returns: nothing, or unauthorized or forbidden.
-    [[nodiscard]] std::error_code operator()(const Id& /*sender*/, BytesView /*token*/) const {
-        return {};
-    }
-};
 
 /// Serves sessions over connections that a listener hands it, into one ledger.
 ///
@@ -47,12 +25,20 @@ struct AllowAll {
 /// Models:        MachineLike.
 /// Thread safety: home thread only.
 /// Source:        docs/session-protocol.md, section 5.2.
-template <TransportLike T, LedgerLike L, class O = NoObserver, class Authorize = AllowAll,
+template <TransportLike T, class L, class O = NoObserver, class Authorize = AllowAll,
           class Fault = NoFault>
 class Receiver {
+    static_assert(explain_ledger_like<L>());
+    static_assert(
+        detail::Authorizes<Authorize>,
+        "Receiver: the authorizer must be callable as (const Id& sender, BytesView token) "
+        "-> std::error_code");
     static_assert(std::is_same_v<typename T::message_type, Bytes>,
                   "Receiver: the transport must carry belay::Bytes");
     using Core = ReceiverCore<Fault>;
+    using Senders = detail::SenderTable<Core>;
+    using Sender = typename Senders::Sender;
+    using Notice = detail::ReceiverNotice;
 
 public:
     explicit Receiver(L ledger, ReceiverOptions options = {}, O observer = {},
@@ -83,6 +69,7 @@ public:
     }
 
     void advance(Instant now) {
+        BELAY_PRECONDITION(!line_.in_turn(), "Receiver::advance: must not be called in a hook");
         const TurnGuard guard{line_};
         now_ = std::max(now_, now);
         for (std::size_t i = 0; i < peers_.size(); ++i) {
@@ -147,17 +134,6 @@ private:
         Instant hello_ends = never;
         ServedLink<T> link;
     };
-    struct Sender {
-        Id id;
-        Core core;
-    };
-    struct Notice {
-        enum class Kind : std::uint8_t { attached, committed, replaced, refused, failed } kind;
-        Id sender{};
-        Progress progress{};
-        std::error_code error{};
-    };
-
     void on_message(Peer& peer, const Bytes& message) {
         const bool greeted = peer.phase == Phase::attached;
         FrameReader reader{message,
@@ -210,15 +186,16 @@ private:
         }
         const Hello& h = *read;
         peer.hello = h;
+        peer.hello.token = {};  // seen by the authorizer, kept by nobody
         // Before any other answer, and before the fence: or anyone could fence a victim.
         if (const std::error_code e = authorize_(h.sender, h.token)) {
             return refuse(
                 peer, e == SyncErrc::unauthorized ? SyncErrc::unauthorized : SyncErrc::forbidden,
                 0);
         }
-        peer.hello.token = {};
         if (failed_) return refuse(peer, SyncErrc::storage, 0);
-        Sender* const sender = find(h.sender);
+        Sender* const sender = senders_.find_or_add(h.sender, options_.senders_max,
+                                                    Core{ledger_.store_id(), options_.limits});
         if (sender == nullptr) return refuse(peer, SyncErrc::overloaded, 1000);
         const auto answer = sender->core.judge(h, ledger_.progress(h.sender));
         peer.hello_ends = never;
@@ -239,7 +216,7 @@ private:
 
     void on_start(Peer& peer) {
         if (failed_) return refuse(peer, SyncErrc::storage, 0);
-        Sender* const sender = find(peer.hello.sender);
+        Sender* const sender = senders_.find(peer.hello.sender);
         // Between HELLO and START a newer connection may have become the one that counts.
         const auto answer = sender->core.judge(peer.hello, ledger_.progress(peer.hello.sender));
         if (answer.greeting == Core::Greeting::refuse)
@@ -249,7 +226,7 @@ private:
     }
 
     void adopt(Peer& peer, Sender& sender) {
-        if (!Fault::adopt_beside_others) fence(peer);
+        fence(peer);
         if (!settle()) return;
         const auto old = ledger_.progress(sender.id);
         const Progress record = sender.core.adoption(peer.hello, old);
@@ -265,7 +242,7 @@ private:
     }
 
     void on_data(Peer& peer, const Frame& frame) {
-        Sender* const sender = find(peer.hello.sender);
+        Sender* const sender = senders_.find(peer.hello.sender);
         switch (sender->core.judge_data(peer.id, frame)) {
             case Core::Data::skip:
                 peer.ack_due = true;
@@ -281,6 +258,7 @@ private:
         if (const std::error_code e = ledger_.apply(sender->id, after_it, frame.payload))
             return fail(e);
         sender->core.applied(after_it);
+        senders_.begin(*sender);
         peer.ack_due = true;
         commit_at_ = std::min(commit_at_, after(now_, options_.commit_within));
     }
@@ -303,11 +281,9 @@ private:
     void commit() {
         commit_at_ = never;
         if (const std::error_code e = ledger_.commit()) return fail(e);
-        for (const auto& peer : peers_) {
-            if (peer->phase != Phase::attached || !peer->ack_due) continue;
-            const Sender* const sender = find(peer->hello.sender);
-            note({Notice::Kind::committed, sender->id, sender->core.progress(), {}});
-        }
+        senders_.committed([this](const Sender& s) {
+            note({Notice::Kind::committed, s.id, s.core.progress(), {}});
+        });
     }
 
     /// ACKs what is committed; never before.
@@ -315,15 +291,14 @@ private:
         if (failed_ || (commit_at_ != never && !Fault::ack_before_commit)) return;
         for (const auto& peer : peers_) {
             if (!peer->ack_due || peer->link.closing()) continue;
-            Core& core = find(peer->hello.sender)->core;
+            Core& core = senders_.find(peer->hello.sender)->core;
             std::uint64_t number_limit = 0;
             std::uint64_t byte_limit = 0;
             core.grant(number_limit, byte_limit);
             Bytes ack;
             append_ack(ack, core.progress().applied, number_limit, byte_limit);
-            // A full output is no loss: the next ACK says more, and the peer that does not read is
-            // closed.
-            peer->ack_due = peer->link.send(ack) == SendResult::busy && !peer->link.take_writable();
+            // A full output is no loss: when there is room, a turn comes, and the ACK says more.
+            peer->ack_due = peer->link.send(ack) == SendResult::busy;
         }
     }
 
@@ -359,53 +334,20 @@ private:
                 ++i;
                 continue;
             }
-            if (Sender* const sender = known(peers_[i]->hello.sender)) {
+            if (Sender* const sender = senders_.find(peers_[i]->hello.sender)) {
                 sender->core.ended(peers_[i]->id);
             }
             peers_.erase(peers_.begin() + static_cast<std::ptrdiff_t>(i));
         }
     }
 
-    [[nodiscard]] auto place_of(const Id& id) {
-        return std::lower_bound(senders_.begin(), senders_.end(), id,
-                                [](const Sender& s, const Id& i) { return s.id < i; });
-    }
-    [[nodiscard]] Sender* known(const Id& id) {
-        const auto place = place_of(id);
-        return place != senders_.end() && place->id == id ? &*place : nullptr;
-    }
-    [[nodiscard]] Sender* find(const Id& id) {
-        if (Sender* const s = known(id)) return s;
-        if (senders_.size() >= options_.senders_max) return nullptr;
-        return &*senders_.insert(place_of(id),
-                                 Sender{id, Core{ledger_.store_id(), options_.limits}});
-    }
-
     void note(Notice notice) { notices_.push(std::move(notice)); }
 
+    /// The receiver is consistent: user code may do what it likes, also destroy it.
     void tell(const TurnGuard& guard) {
-        using Kind = typename Notice::Kind;
         while (!notices_.empty()) {
             const Notice n = notices_.pop();
-            switch (n.kind) {
-                case Kind::attached:
-                    detail::notify<detail::OnAttached>(observer_, *this, n.sender, n.progress);
-                    break;
-                case Kind::committed:
-                    detail::notify<detail::OnCommitted>(observer_, *this, n.sender, n.progress);
-                    break;
-                case Kind::replaced:
-                    detail::notify<detail::OnJournalReplaced>(observer_, *this, n.sender,
-                                                              n.progress);
-                    break;
-                case Kind::refused:
-                    detail::notify<detail::OnRefused>(
-                        observer_, *this, static_cast<SyncErrc>(n.error.value()), n.sender);
-                    break;
-                case Kind::failed:
-                    detail::notify<detail::OnLedgerFailed>(observer_, *this, n.error);
-                    break;
-            }
+            detail::tell(observer_, *this, n);
             if (guard.gone()) return;
         }
     }
@@ -421,7 +363,7 @@ private:
     Instant commit_at_ = never;
     std::uint32_t last_id_ = 0;
     EventRing<Notice> notices_;
-    std::vector<Sender> senders_;
+    Senders senders_;
     std::vector<std::unique_ptr<Peer>> peers_;
 };
 

@@ -9,15 +9,9 @@
 #include <belay/sync/greeting.hpp>
 #include <belay/sync/ledger_like.hpp>
 #include <belay/sync/planted_fault.hpp>
+#include <belay/sync/receiver_options.hpp>
 
 namespace belay::inline BELAY_ABI {
-
-/// How much a receiver lets a sender send ahead, and how large.
-struct ReceiverLimits {
-    std::uint64_t number_window = 1024;
-    std::uint64_t byte_window = std::uint64_t{4} << 20U;
-    std::uint32_t payload_bytes_max = std::uint32_t{1} << 20U;
-};
 
 /// Decides for one sender which connection is served, and which operation comes next.
 ///

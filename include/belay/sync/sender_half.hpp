@@ -7,44 +7,11 @@
 #include <utility>    // std::move
 
 #include <belay/queue/sequenced_like.hpp>
+#include <belay/sync/blocked.hpp>
 #include <belay/sync/greeting.hpp>
 #include <belay/sync/planted_fault.hpp>
 
 namespace belay::inline BELAY_ABI {
-
-/// Why a session does not send, although it is connected or could be. Nothing goes on by guessing.
-enum class Blocked : std::uint8_t {
-    none,
-    receiver_lost_state,   ///< another store, or one that forgot us: what was acknowledged may be
-                           ///< gone
-    receiver_rolled_back,  ///< it was restored from an older copy: it lost what it had acknowledged
-    sender_rolled_back,    ///< this journal was restored from an older copy, or lost a tail
-    diverged,              ///< both sides mean different operations by the same number
-    fenced,                ///< a clone of this sender attached later than we did
-    too_large,             ///< the next operation is larger than the receiver accepts
-    journal_failed         ///< our own disk; see the journal's error
-};
-
-/// The name of a reason, as in the enumeration.   Complexity: O(1).
-[[nodiscard]] constexpr std::string_view to_string(Blocked blocked) noexcept {
-    constexpr std::string_view names[] = {
-        "none",   "receiver_lost_state", "receiver_rolled_back", "sender_rolled_back", "diverged",
-        "fenced", "too_large",           "journal_failed"};
-    const auto i = static_cast<std::size_t>(blocked);
-    return i < sizeof names / sizeof names[0] ? names[i] : std::string_view{"unknown"};
-}
-
-/// What is known when something is wrong; what was lost lies between these numbers.
-struct SessionFacts {
-    std::uint64_t acked = 0;             ///< acknowledged and released here
-    std::uint64_t last = 0;              ///< the highest durable number here
-    std::uint64_t applied = 0;           ///< what the receiver says it has
-    std::uint64_t attach = 0;            ///< of the other, if fenced
-    Id pinned_store{};                   ///< the store this journal belongs to
-    Id receiver_store{};                 ///< the store that answered
-    Id replaced_journal{};               ///< the journal that ours replaces at the receiver
-    std::uint64_t replaced_applied = 0;  ///< what the receiver had of that one
-};
 
 /// What a SenderHalf is tuned by.
 struct SenderOptions {
@@ -78,9 +45,12 @@ public:
     /// Forgets the connection, and nothing else.
     void close() noexcept { phase_ = Phase::closed; }
 
-    /// A new connection is open: appends HELLO to `out`.
-    /// Errors: of the journal.
+    /// A new connection is open: appends HELLO to `out`. It also forgets why it was blocked: what
+    /// is still wrong is found again. Errors: of the journal; a journal that has failed greets
+    /// nobody.
     [[nodiscard]] std::error_code hello(Bytes& out) {
+        if (const std::error_code e = journal_->failed()) return e;
+        blocked_ = Blocked::none;
         const auto check = journal_->check(journal_->base() - 1);
         if (!check) return check.error();
         phase_ = Phase::greeting;
@@ -115,10 +85,8 @@ public:
     /// Appends DATA frames within the credit until `out` has about `bytes_wanted`.
     /// Errors: of the journal.
     [[nodiscard]] std::error_code fill(Bytes& out, std::size_t bytes_wanted) {
-        const std::uint64_t end =
-            Fault::data_before_durable ? journal_->last() : journal_->durable();
         while (phase_ == Phase::flowing && blocked_ == Blocked::none && out.size() < bytes_wanted &&
-               next_ <= end && next_ <= number_limit_) {
+               next_ <= journal_->durable() && next_ <= number_limit_) {
             const auto body = journal_->read(next_);
             if (!body) return body.error();
             if (body->size() > peer_payload_bytes_max_)
@@ -139,8 +107,7 @@ public:
     /// Whether fill would send something.
     [[nodiscard]] bool wants_to_send() const noexcept {
         return phase_ == Phase::flowing && blocked_ == Blocked::none && !starved_ &&
-               next_ <= (Fault::data_before_durable ? journal_->last() : journal_->durable()) &&
-               next_ <= number_limit_;
+               next_ <= journal_->durable() && next_ <= number_limit_;
     }
     [[nodiscard]] Phase phase() const noexcept { return phase_; }
     [[nodiscard]] Blocked blocked() const noexcept { return blocked_; }
@@ -156,10 +123,6 @@ public:
     /// The wait that the receiver asked for with its last ERROR; 0ns if none.   Resets it.
     [[nodiscard]] Duration take_retry_after() noexcept {
         return std::exchange(retry_after_, Duration::zero());
-    }
-    /// The user asks to try again, from failed: what blocked may have been mended.
-    void unblock() noexcept {
-        if (blocked_ != Blocked::journal_failed) blocked_ = Blocked::none;
     }
 
 private:
@@ -202,7 +165,7 @@ private:
             if (const std::error_code e = compare(g)) return e;
             // The answer to a resume is an acknowledgement.
             if (!Fault::resend_from_acked) {
-                if (const std::error_code e = journal_->ack(g.applied)) return e;
+                if (const std::error_code e = release(g.applied)) return e;
             }
         }
         if (g.known || Fault::pin_at_welcome) {
@@ -262,7 +225,7 @@ private:
         starved_ = false;
         if (frame.number <= acked()) return {};
         gaps_ = 0;
-        return journal_->ack(frame.number);
+        return release(frame.number);
     }
 
     [[nodiscard]] std::error_code on_error(const Frame& frame) {
@@ -295,6 +258,13 @@ private:
         const Id store = r.get_id();
         if (!r.failed()) facts_.receiver_store = store;
         return block(Blocked::receiver_lost_state, error);
+    }
+
+    /// Gives up what is acknowledged. A file that cannot be deleted now is deleted later: only a
+    /// journal that has failed ends the session.
+    [[nodiscard]] std::error_code release(std::uint64_t up_to) noexcept {
+        const std::error_code e = journal_->ack(up_to);
+        return e ? journal_->failed() : e;
     }
 
     [[nodiscard]] std::error_code pin_store(const Id& store) {

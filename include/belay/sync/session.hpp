@@ -4,7 +4,7 @@
 #pragma once
 
 #include <algorithm>  // std::min, std::max
-#include <utility>    // std::move
+#include <utility>    // std::move, std::exchange
 
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/supervisor.hpp>
@@ -123,9 +123,11 @@ public:
     /// Makes everything that send() has taken durable.   Blocks: for one flush of the medium.
     /// Errors: of the medium; then nothing can be promised any more, and the session is blocked.
     [[nodiscard]] std::error_code flush() {
-        make_durable();
+        std::error_code error = make_durable();
         waker_.touch();
-        return half_.blocked() == Blocked::journal_failed ? journal().failed() : std::error_code{};
+        if (error || half_.blocked() != Blocked::journal_failed) return error;
+        error = journal().failed();
+        return error ? error : SyncErrc::journal_failed;
     }
 
     /// Connects, and stays connected; operations may be sent before.
@@ -138,12 +140,9 @@ public:
     void credentials(A&&... values) {
         link_.credentials(std::forward<A>(values)...);
     }
-    /// See Supervisor::reconnect_now. From failed it also forgets why the session was blocked: what
-    /// is still wrong is found again.
-    Reconnect reconnect_now(bool force = false) {
-        half_.unblock();
-        return link_.reconnect_now(force);
-    }
+    /// See Supervisor::reconnect_now. A blocked session looks again when it is connected: what is
+    /// still wrong is found again.
+    Reconnect reconnect_now(bool force = false) { return link_.reconnect_now(force); }
 
     // ---- observers -----------------------------------------------------------------------------
 
@@ -186,6 +185,8 @@ private:
         busy_ = false;
         unsent_.clear();
         if (const std::error_code e = half_.hello(hello)) return Verdict::refused(failure(e));
+        // A full disk may have room again.
+        dirty_ = journal().durable() != journal().last();
         greeting_ends_ = after(now_, options_.greeting_max);
         return say(hello) == SendResult::sent ? Verdict::pending() : Verdict::refused();
     }
@@ -205,13 +206,8 @@ private:
     void on_message(const Bytes& message) {
         Bytes reply;
         heard_ = now_;
-        const std::uint64_t before = half_.acked();
         const std::error_code e = half_.take(message, reply);
         if (!reply.empty()) static_cast<void>(link_.send(reply));
-        if (half_.acked() != before) {
-            progress_at_ = now_;
-            stall_told_ = false;
-        }
         if (e) link_.report_unhealthy(failure(e));
     }
 
@@ -252,13 +248,11 @@ private:
     }
 
     /// One flush serves every operation that was taken since the last.
-    void make_durable() {
-        if (!dirty_) return;
-        dirty_ = false;
-        if (const std::error_code e = journal().sync()) {
-            half_.journal_failed();
-            link_.report_unhealthy(failure(e));
-        }
+    std::error_code make_durable() {
+        if (!std::exchange(dirty_, false)) return {};
+        const std::error_code e = journal().sync();
+        if (e) link_.report_unhealthy(failure(e));
+        return e;
     }
 
     void pump() {
@@ -300,24 +294,29 @@ private:
     /// The session is consistent: user code may do what it likes, also destroy it.
     void tell(const TurnGuard& guard) {
         if (accepted_ != journal().durable()) {
+            // Nothing waited until now: an idle session has not stalled.
+            if (accepted_ <= half_.acked()) progress_at_ = now_;
             accepted_ = journal().durable();
             detail::notify<detail::OnAccepted>(observer_, *this, std::uint64_t{accepted_});
             if (guard.gone()) return;
         }
         if (acknowledged_ != half_.acked()) {
             acknowledged_ = half_.acked();
+            progress_at_ = now_;
+            stall_told_ = false;
             detail::notify<detail::OnAcknowledged>(observer_, *this, std::uint64_t{acknowledged_});
             if (guard.gone()) return;
         }
         if (half_.take_replaced()) {
-            detail::notify<detail::OnJournalReplaced>(observer_, *this, half_.facts());
+            detail::notify<detail::OnJournalReplaced>(observer_, *this,
+                                                      SessionFacts{half_.facts()});
             if (guard.gone()) return;
         }
         if (blocked_told_ != half_.blocked()) {
             blocked_told_ = half_.blocked();
             if (blocked_told_ != Blocked::none) {
                 detail::notify<detail::OnBlocked>(observer_, *this, Blocked{blocked_told_},
-                                                  half_.facts());
+                                                  SessionFacts{half_.facts()});
                 if (guard.gone()) return;
             }
         }

@@ -4,7 +4,8 @@
 #pragma once
 
 #include <concepts>  // std::invocable, std::default_initializable
-#include <utility>   // std::exchange, std::forward
+#include <cstdint>   // std::uint64_t
+#include <utility>   // std::exchange, std::forward, std::move
 #include <vector>    // std::vector
 
 #include <belay/core/clock_like.hpp>
@@ -77,7 +78,7 @@ public:
     bool run_until(F&& done, Duration limit = forever) {
         BELAY_PRECONDITION(!running_, "Loop::run: must not be called from inside a round");
         const Running running{running_};
-        const Instant end = after(now(), limit);
+        const Instant end = limit == forever ? never : after(now(), limit);
         for (Instant until = always;; until = end) {
             round(until);
             if (done()) return true;
@@ -166,6 +167,7 @@ private:
         for (std::size_t left = posted_per_round_max; left != 0; --left) {
             Task* const task = tasks_.pop();
             if (task == nullptr) return;
+            inbox_->starts_task();
             task->finish(task, true);
         }
     }

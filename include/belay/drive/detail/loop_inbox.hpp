@@ -53,14 +53,12 @@ public:
     void push(Task* task) noexcept {
         *end_ = task;
         end_ = &task->next;
-        ++size_;
     }
     [[nodiscard]] Task* pop() noexcept {
         Task* const task = first_;
         if (task == nullptr) return nullptr;
         first_ = task->next;
         if (first_ == nullptr) end_ = &first_;
-        --size_;
         return task;
     }
     /// Moves all of `other` to the end of this list.
@@ -68,17 +66,14 @@ public:
         if (other.first_ == nullptr) return;
         *end_ = other.first_;
         end_ = other.end_;
-        size_ += std::exchange(other.size_, 0);
         other.first_ = nullptr;
         other.end_ = &other.first_;
     }
     [[nodiscard]] bool empty() const noexcept { return first_ == nullptr; }
-    [[nodiscard]] std::size_t size() const noexcept { return size_; }
 
 private:
     Task* first_ = nullptr;
     Task** end_ = &first_;
-    std::size_t size_ = 0;
 };
 
 /// Wakes, posted functions and the request to stop, and the bell that interrupts the loop's wait.
@@ -112,9 +107,10 @@ public:
             const SpinLock lock{mutex_};
             if (closed_) {
                 answer = Post::gone;
-            } else if (posted_.size() >= posted_max_) {
+            } else if (waiting_.load(std::memory_order_relaxed) >= posted_max_) {
                 answer = Post::full;
             } else {
+                waiting_.fetch_add(1, std::memory_order_relaxed);
                 posted_.push(task);
             }
         }
@@ -125,6 +121,9 @@ public:
         }
         return answer;
     }
+
+    /// A posted function is about to run, and waits no more.   Home thread.
+    void starts_task() noexcept { waiting_.fetch_sub(1, std::memory_order_relaxed); }
 
     void stop() noexcept {
         stop_.store(true, std::memory_order_release);
@@ -175,6 +174,9 @@ private:
     const std::size_t posted_max_;
     Bell bell_;
     std::atomic<bool> stop_{false};
+    /// Posted functions that have not begun, also those that the loop has taken. Grows under the
+    /// lock.
+    std::atomic<std::size_t> waiting_{0};
     SpinMutex mutex_;
     LoopNode* woken_ = nullptr;
     TaskList posted_;

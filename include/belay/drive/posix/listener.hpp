@@ -16,8 +16,8 @@ namespace belay::inline BELAY_ABI::posix {
 /// A connection that a Listener has accepted, as a transport that can be opened once.
 ///
 /// Give it to a Supervisor, alone or in a Heartbeat. A second attempt fails with Cause::permanent,
-/// so a supervisor whose connection is lost ends in LinkState::failed, or earlier if its policy says
-/// so. Unopened it closes the connection when it is destroyed.
+/// so a supervisor whose connection is lost ends in LinkState::failed, or earlier if its policy
+/// says so. Unopened it closes the connection when it is destroyed.
 ///
 /// Models:        TransportLike, move-only.
 /// Thread safety: the loop's thread.

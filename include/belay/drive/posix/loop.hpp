@@ -3,6 +3,9 @@
 /// posix::Loop: runs machines on one thread, and waits for descriptors meanwhile.
 #pragma once
 
+#include <concepts>  // std::default_initializable
+#include <utility>   // std::move
+
 #include <belay/core/steady_clock.hpp>
 #include <belay/drive/detail/basic_loop.hpp>
 #include <belay/drive/posix/poller.hpp>

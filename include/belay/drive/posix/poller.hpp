@@ -167,7 +167,8 @@ inline void Poller::wait(Duration most) {
     compact();
     const int ready =
         ::poll(polled_.data(), static_cast<nfds_t>(polled_.size()), milliseconds(most));
-    // A signal, or no memory in the kernel: nothing is known to be ready; the next round asks again.
+    // A signal, or no memory in the kernel: nothing is known to be ready; the next round asks
+    // again.
     if (ready <= 0) return;
     std::size_t left = static_cast<std::size_t>(ready);
     if (polled_.front().revents != 0) {

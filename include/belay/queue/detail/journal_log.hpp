@@ -169,6 +169,11 @@ public:
         const Guard guard{writer_};
         return index_.find(number);
     }
+    /// The first operation that is in a file, acknowledged or not.
+    [[nodiscard]] std::uint64_t first_kept() const noexcept {
+        const Guard guard{writer_};
+        return index_.first().header.first;
+    }
     /// How far a segment can be read from its file.   Pre: the segment is there.
     [[nodiscard]] std::uint32_t written_end(std::uint64_t segment) const noexcept {
         const Guard guard{writer_};

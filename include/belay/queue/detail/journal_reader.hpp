@@ -52,9 +52,10 @@ public:
         return r == runs_.begin() ? *r : *(r - 1);
     }
 
-    /// Forgets runs of which nothing is held any more.
-    void forget_before(std::uint64_t base) noexcept {
-        while (runs_.size() > 1 && runs_[1].first < base) runs_.erase(runs_.begin());
+    /// Forgets runs of which no operation is in a file any more. Acknowledged ones still count: a
+    /// check is folded over them from the mark before it.
+    void forget_before(std::uint64_t first_kept) noexcept {
+        while (runs_.size() > 1 && runs_[1].first <= first_kept) runs_.erase(runs_.begin());
     }
 
 private:

@@ -134,7 +134,7 @@ private:
     }
 
     /// Opens a segment, and reads its header.
-    bool open_segment(std::uint64_t index, OpenMode mode, Segment& s) {
+    bool open_segment(std::uint64_t index, OpenMode mode, Segment& s, std::optional<File>& into) {
         using namespace journal_format;
         const std::string path = path_of(index);
         Result<File> file = fs_.open(path, mode);
@@ -158,7 +158,7 @@ private:
         }
         s.header = *header;
         file_bytes_ = std::min<std::uint64_t>(*size, std::uint64_t{1} << 31);
-        file_.emplace(std::move(*file));
+        into.emplace(std::move(*file));
         return true;
     }
 
@@ -194,7 +194,7 @@ private:
     /// Reads segment `index`. Afterwards `torn_` says that it ends without a seal.
     bool read_segment(std::uint64_t index, bool is_last) {
         Segment s;
-        if (!open_segment(index, OpenMode::write, s) || !follows(s)) return false;
+        if (!open_segment(index, OpenMode::write, s, file_) || !follows(s)) return false;
         SegmentScan<File> scan{*file_, file_bytes_, s, gathered, window_};
         ScanEnd end = scan.run();
         torn_ = !end.sealed && !is_last;
@@ -213,15 +213,14 @@ private:
 
     /// Whether segment `index` is a file that was made, and never written to.
     bool expect_unfinished_roll(std::uint64_t index) {
-        std::optional<File> last = std::move(file_);
+        std::optional<File> file;
         Segment s;
-        if (!open_segment(index, OpenMode::read, s)) return false;
+        if (!open_segment(index, OpenMode::read, s, file)) return false;
         Gathered nothing;
         nothing.begin_run(s.header.first, s.header.run, s.header.salt);
-        SegmentScan<File> scan{*file_, file_bytes_, s, nothing, window_};
+        SegmentScan<File> scan{*file, file_bytes_, s, nothing, window_};
         ScanEnd end = scan.run();
         if (!end.error && end.empty) scan.classify_tail(end);
-        file_ = std::move(last);
         window_.forget();
         stale_ = index;
         return !end.error && end.empty && end.garbage_end == 0 &&

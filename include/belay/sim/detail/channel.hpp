@@ -188,9 +188,9 @@ private:
 
     void push(int from, SegmentKind kind, Bytes bytes = {}) {
         Pipe& p = pipe_[from];
+        // One drawn earlier than the one before waits for it in the ring.
         const Instant due = after(fabric_->engine.now(), fabric_->draw_latency(p.bits));
-        p.last_due = std::max(p.last_due, due);
-        p.flying.push({kind, p.last_due, std::move(bytes)});
+        p.flying.push({kind, due, std::move(bytes)});
         schedule(p);
     }
     void schedule(Pipe& p) {

@@ -28,9 +28,9 @@ class Function<R(A...)> {
         void (*destroy)(void*) noexcept;
     };
     template <class F>
-    static constexpr bool fits = sizeof(F) <= inline_bytes &&
-                                 alignof(F) <= alignof(std::max_align_t) &&
-                                 std::is_nothrow_move_constructible_v<F>;
+    static constexpr bool fits =
+        sizeof(F) <= inline_bytes && alignof(F) <= alignof(std::max_align_t) &&
+        std::is_nothrow_move_constructible_v<F>;
 
     template <class F>
     struct Inside {

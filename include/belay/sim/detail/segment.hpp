@@ -44,7 +44,6 @@ struct Pipe {
     int from = 0;
     EventRing<Segment> flying;
     Random bits;
-    Instant last_due = always;
     Instant held_until = always;   // what a partition has held comes no earlier
     std::size_t unread_bytes = 0;  // sent, and not yet read by the process at the other end
     bool scheduled = false;        // the agenda knows of it

@@ -85,8 +85,8 @@ TEST_CASE("FrameReader takes messages up to the limit and no longer ones",
 TEST_CASE("FrameReader refuses unknown kinds, and pings with a payload",
           "[drive][posix_frame][unit]") {
     using namespace std::string_literals;
-    for (const std::string& bad : {"\0\0\0\0\x03"s, "\0\0\0\0\xff"s, "\1\0\0\0\1x"s, "\1\0\0\0\2x"s,
-                                   "HTTP/1.1 200 OK"s}) {
+    for (const std::string& bad :
+         {"\0\0\0\0\x03"s, "\0\0\0\0\xff"s, "\1\0\0\0\1x"s, "\1\0\0\0\2x"s, "HTTP/1.1 200 OK"s}) {
         FrameReader reader{1000};
         CHECK(frames(reader, bad, 100) == std::vector<std::string>{"garbage"});
     }

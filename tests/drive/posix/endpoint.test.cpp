@@ -21,9 +21,10 @@ TEST_CASE("Endpoint::parse reads host and port", "[drive][posix_endpoint][unit]"
 TEST_CASE("Endpoint::parse refuses what is not host:port", "[drive][posix_endpoint][unit]") {
     using namespace std::string_view_literals;
     for (const std::string_view wrong :
-         {""sv, ":"sv, "a"sv, "a:"sv, ":9000"sv, "a:65536"sv, "a:123456"sv, "a:-1"sv, "a:+1"sv, "a: 1"sv,
-          "a:1 "sv, "a:0x10"sv, "::1:9000"sv, "[::1]9000"sv, "[::1"sv, "::1]:9000"sv, "[a]:1"sv,
-          "[]:9000"sv, "a b:1"sv, "http://a:1"sv, "u@a:1"sv, "a\0b:1"sv}) {
+         {""sv,         ":"sv,          "a"sv,     "a:"sv,        ":9000"sv, "a:65536"sv,
+          "a:123456"sv, "a:-1"sv,       "a:+1"sv,  "a: 1"sv,      "a:1 "sv,  "a:0x10"sv,
+          "::1:9000"sv, "[::1]9000"sv,  "[::1"sv,  "::1]:9000"sv, "[a]:1"sv, "[]:9000"sv,
+          "a b:1"sv,    "http://a:1"sv, "u@a:1"sv, "a\0b:1"sv}) {
         CAPTURE(wrong);
         CHECK(Endpoint::parse(wrong).error() == std::errc::invalid_argument);
     }

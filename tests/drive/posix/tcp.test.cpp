@@ -17,13 +17,19 @@ using posix::TcpOptions;
 
 namespace {
 
+struct EchoApp {
+    void on_message(auto& link, Bytes message, Lane lane) {
+        static_cast<void>(link.send(message, lane));
+    }
+};
+
 /// A heartbeat every 10 s, dead after 25 s.
 struct BeatingRig : TcpRig<Heartbeat<Tcp>> {
     BeatingRig()
-        : TcpRig<Heartbeat<Tcp>>{{}, {}, [](Tcp tcp) {
-                                     return Heartbeat{std::move(tcp),
-                                                      {.every = 10s, .dead_after = 25s}};
-                                 }} {}
+        : TcpRig<Heartbeat<Tcp>>{
+              {}, {}, [](Tcp tcp) {
+                  return Heartbeat{std::move(tcp), {.every = 10s, .dead_after = 25s}};
+              }} {}
 };
 
 /// Lets time pass second by second, as a driver would see it.
@@ -82,9 +88,8 @@ TEST_CASE("Tcp receives what comes right behind the handshake, and right before 
 
 TEST_CASE("Tcp closes with Cause::protocol on what is no frame", "[drive][posix_tcp][fault]") {
     using namespace std::string_literals;
-    for (const std::string& bad :
-         {"\x09\0\0\0\0"s, "\xff\xff\xff\xff\0"s, frame("", 3), frame("x", 1), frame("x", 2),
-          "GET / HTTP/1.1\r\n"s}) {
+    for (const std::string& bad : {"\x09\0\0\0\0"s, "\xff\xff\xff\xff\0"s, frame("", 3),
+                                   frame("x", 1), frame("x", 2), "GET / HTTP/1.1\r\n"s}) {
         TcpRig<> rig{{.message_bytes_max = 8}};
         rig.connect();
         rig.peer.send(frame("12345678") + bad + frame("behind"));
@@ -109,7 +114,7 @@ TEST_CASE("Tcp::send says busy to what does not fit, and writable follows once",
     rig.round();
     CHECK(rig.app.writables == 0);
     std::size_t read = 0;
-    rig.until([&] {
+    rig.spin_until([&] {
         read += rig.peer.read_some().size();
         return read == sent * 1005;
     });
@@ -117,6 +122,9 @@ TEST_CASE("Tcp::send says busy to what does not fit, and writable follows once",
     rig.round();
     CHECK(rig.app.writables == 1);
     CHECK(rig.link.send(message) == SendResult::sent);
+    rig.round();
+    rig.round();
+    CHECK(rig.app.writables == 1);
 }
 
 TEST_CASE("Tcp takes any legal message when its buffer is empty", "[drive][posix_tcp][unit]") {
@@ -131,7 +139,7 @@ TEST_CASE("Tcp takes any legal message when its buffer is empty", "[drive][posix
     // And back.
     std::string_view rest = big;
     rig.peer.send(frame(big).substr(0, 5));
-    rig.until([&] {
+    rig.spin_until([&] {
         const ssize_t n = ::send(rig.peer.fd(), rest.data(), rest.size(), MSG_DONTWAIT);
         if (n > 0) rest.remove_prefix(static_cast<std::size_t>(n));
         return !rig.app.messages.empty();
@@ -151,34 +159,37 @@ TEST_CASE("Tcp stops reading when its supervisor is full, and loses nothing",
         return rig.app.state() == LinkState::connected;
     });
     rig.peer = rig.server.accept();
-    const std::string text = frame(std::string(1000, 'x'));
-    std::size_t sent = 0;
-    // The peer's own kernel fills up, because nobody reads here.
-    rig.until([&] {
-        for (std::size_t done = 0; done < text.size();) {
-            const ssize_t n = ::send(rig.peer.fd(), text.data() + done, text.size() - done,
-                                     done == 0 ? MSG_DONTWAIT : 0);
-            if (n < 0) return true;
-            done += static_cast<std::size_t>(n);
-            if (done == text.size()) ++sent;
-            if (done != text.size() && ::poll(nullptr, 0, 0) == 0) rig.round();
-            if (sent > 100'000) return true;
-            // A part of a frame stays a part if there is no room at all.
-            pollfd p{rig.peer.fd(), POLLOUT, 0};
-            if (done != text.size() && ::poll(&p, 1, 0) == 0) {
-                return true;
-            }
+    std::vector<std::string> messages;
+    std::string stream;
+    for (int i = 0; i < 20'000; ++i) {
+        messages.push_back(std::to_string(i) + std::string(1000, 'x'));
+        stream += frame(messages.back());
+    }
+    std::string_view rest = stream;
+    const auto pump = [&] {
+        ssize_t n = 0;
+        bool progress = false;
+        while (!rest.empty() &&
+               (n = ::send(rig.peer.fd(), rest.data(), rest.size(), MSG_DONTWAIT)) > 0) {
+            rest.remove_prefix(static_cast<std::size_t>(n));
+            progress = true;
         }
-        return false;
+        return progress;
+    };
+    // Nobody reads here: the kernels fill up, and the peer has to wait.
+    int idle = 0;
+    rig.spin_until([&] {
+        idle = pump() ? 0 : idle + 1;
+        return idle == 10;
     });
-    CHECK(sent > 4);
-    CHECK(sent < 100'000);
+    CHECK(rest.size() > stream.size() / 4);
     CHECK(rig.app.messages.empty());
-    rig.until([&] {
+    rig.spin_until([&] {
         turn();
-        return rig.app.messages.size() >= sent;
+        pump();
+        return rig.app.messages.size() >= messages.size();
     });
-    CHECK(rig.app.state() == LinkState::connected);
+    CHECK((rig.app.messages == messages));
 }
 
 TEST_CASE("Tcp reports an endpoint where nobody listens as refused", "[drive][posix_tcp][fault]") {
@@ -255,8 +266,7 @@ TEST_CASE("Tcp reads what a peer said before it hung up, also when writing fails
     CHECK(rig.app.failure.cause == Cause::lost);
 }
 
-TEST_CASE("Tcp pings, once until it is written, and answers pings",
-          "[drive][posix_tcp][unit]") {
+TEST_CASE("Tcp pings, once until it is written, and answers pings", "[drive][posix_tcp][unit]") {
     BeatingRig rig;
     rig.connect();
     pass(rig, 9s);
@@ -269,6 +279,28 @@ TEST_CASE("Tcp pings, once until it is written, and answers pings",
     CHECK(rig.peer.read_some().empty());
     rig.peer.send(ping_frame);
     CHECK(rig.peer_reads(5) == pong_frame);
+}
+
+TEST_CASE("TcpConnection::ping does nothing while an earlier ping waits",
+          "[drive][posix_tcp][unit]") {
+    posix::Loop loop;
+    const RawSocket server = RawSocket::listen();
+    const auto box = Ref<detail::LinkBox<Bytes>>::make(std::size_t{8});
+    box->epoch = 1;
+    posix::TcpConnection connection{
+        loop, {"127.0.0.1", server.port()}, TcpOptions{}, Link<Bytes>{box, 1}};
+    connection.ping();  // not open yet
+    CHECK(loop.run_until([&] { return !box->empty(); }));
+    const RawSocket peer = server.accept();
+    connection.ping();
+    connection.ping();
+    CHECK(connection.send(to_bytes("x")) == SendResult::sent);
+    connection.ping();
+    loop.run_until([] { return true; });
+    CHECK(peer.read_some() == ping_frame + frame("x"));
+    connection.ping();
+    loop.run_until([] { return true; });
+    CHECK(peer.read_some() == ping_frame);
 }
 
 TEST_CASE("Tcp in a Heartbeat lives while pongs come", "[drive][posix_tcp][unit]") {
@@ -325,13 +357,13 @@ TEST_CASE("Tcp closes gracefully: output first, then an end from both sides",
           "[drive][posix_tcp][unit]") {
     TcpRig<> rig;
     rig.connect();
-    std::string large(3'000'000, 'x');
+    std::string large(16'000'000, 'x');
     CHECK(rig.link.send(to_bytes(large)) == SendResult::sent);
     CHECK(rig.link.send(to_bytes("bye")) == SendResult::busy);
     rig.link.stop();
     CHECK(rig.app.state() == LinkState::stopped);
     std::string read;
-    rig.until([&] {
+    rig.spin_until([&] {
         read += rig.peer.read_some();
         return rig.peer.ended();
     });
@@ -380,45 +412,41 @@ TEST_CASE("Tcp closes gracefully with a supervisor that was full", "[drive][posi
 }
 
 TEST_CASE("Tcp connection, supervisor and loop may go in any order", "[drive][posix_tcp][fault]") {
-    RawSocket server = RawSocket::listen();
-    TcpApp app;
-    auto loop = std::make_unique<posix::Loop<>>();
-    auto link = std::make_unique<TcpSupervisor<Tcp>>(Tcp{*loop, {"127.0.0.1", server.port()}},
-                                                     tcp_policy(), std::ref(app));
-    loop->attach(*link);
-    SECTION("never started") {}
-    SECTION("while connecting") {
-        link->start();
-        loop->run_until([&] { return app.state() == LinkState::connecting; });
+    enum class Moment { never_started, connecting, connected, lost, lingering };
+    for (const bool loop_first : {true, false}) {
+        for (const Moment moment : {Moment::never_started, Moment::connecting, Moment::connected,
+                                    Moment::lost, Moment::lingering}) {
+            RawSocket server = RawSocket::listen();
+            TcpApp app;
+            auto loop = std::make_unique<posix::Loop<>>();
+            auto link = std::make_unique<TcpSupervisor<Tcp>>(
+                Tcp{*loop, {"127.0.0.1", server.port()}}, tcp_policy(), std::ref(app));
+            const auto until = [&](LinkState state) {
+                REQUIRE(loop->run_until([&] { return app.state() == state; }));
+            };
+            loop->attach(*link);
+            if (moment != Moment::never_started) link->start();
+            if (moment == Moment::connecting) until(LinkState::connecting);
+            if (moment > Moment::connecting) until(LinkState::connected);
+            static_cast<void>(link->send(to_bytes("unsent")));
+            if (moment == Moment::lost) {
+                server.accept().close();
+                until(LinkState::cooldown);
+            }
+            if (moment == Moment::lingering) link->stop();
+            const auto states = app.states.size();
+            if (loop_first) {
+                loop.reset();
+                static_cast<void>(link->send(to_bytes("x")));
+                link.reset();
+            } else {
+                link.reset();
+                CHECK(loop->watched() == 0);
+                loop.reset();
+            }
+            CHECK(app.states.size() == states);
+        }
     }
-    SECTION("connected") {
-        link->start();
-        loop->run_until([&] { return app.state() == LinkState::connected; });
-        static_cast<void>(link->send(to_bytes("unsent")));
-    }
-    SECTION("after its end") {
-        link->start();
-        loop->run_until([&] { return app.state() == LinkState::connected; });
-        server.accept().close();
-        loop->run_until([&] { return app.state() == LinkState::cooldown; });
-    }
-    SECTION("lingering") {
-        link->start();
-        loop->run_until([&] { return app.state() == LinkState::connected; });
-        link->stop();
-    }
-    const bool loop_first = GENERATE(true, false);
-    const auto states = app.states.size();
-    if (loop_first) {
-        loop.reset();
-        static_cast<void>(link->send(to_bytes("x")));
-        link.reset();
-    } else {
-        link.reset();
-        CHECK(loop->watched() == 0);
-        loop.reset();
-    }
-    CHECK(app.states.size() == states);
 }
 
 TEST_CASE("Tcp that is stopped after its loop has gone ends quietly", "[drive][posix_tcp][fault]") {
@@ -442,8 +470,7 @@ TEST_CASE("Tcp tries each address of a name", "[drive][posix_tcp][unit]") {
     TcpRig<> rig;
     rig.link.transport().set_endpoint({"localhost", rig.server.port()});
     rig.connect();
-    CHECK(rig.app.states ==
-          std::vector<LinkState>{LinkState::connecting, LinkState::connected});
+    CHECK(rig.app.states == std::vector<LinkState>{LinkState::connecting, LinkState::connected});
 }
 
 TEST_CASE("Tcp reports a name that nobody knows as refused", "[drive][posix_tcp][fault]") {
@@ -473,19 +500,13 @@ TEST_CASE("connected_to_itself knows a socket that has called its own port",
 }
 
 TEST_CASE("Tcp nests in decorators by deduction", "[drive][posix_tcp][unit]") {
-    struct App {
-        void on_message(auto& link, Bytes message, Lane lane) {
-            static_cast<void>(link.send(message, lane));
-        }
-        void on_state(auto&, const Transition&) {}
-    };
     const RawSocket server_a = RawSocket::listen(), server_b = RawSocket::listen();
     const posix::Endpoint a{"127.0.0.1", server_a.port()}, b{"127.0.0.1", server_b.port()};
     posix::Loop loop;
     const Policy policy = tcp_policy();
     Supervisor link{Bundle{Heartbeat{posix::Tcp{loop, a}, {.every = 10s, .dead_after = 25s}},
                            posix::Tcp{loop, b}},
-                    policy, App{}};
+                    policy, EchoApp{}};
     loop.attach(link);
     link.start();
     CHECK(loop.run_until([&] { return link.status().state == LinkState::connected; }));

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+// What push + pop of 8 bytes costs on one thread: beside boost's ring, std::deque, and a locked
+// one.
+#include <belay/queue/ring.hpp>
+
+#include <deque>
+#include <mutex>
+
+#include <benchmark/benchmark.h>
+
+#if __has_include(<boost/lockfree/spsc_queue.hpp>)
+#    include <boost/lockfree/spsc_queue.hpp>
+#    define BELAY_BENCH_BOOST 1
+#endif
+
+#include <belay/queue/deque.hpp>
+#include <belay/queue/queue.hpp>
+
+using namespace belay;
+
+namespace {
+
+constexpr std::size_t capacity = 1024;
+
+// Queues live in memory, not in registers: ClobberMemory says so, to all of them alike. Each holds
+// some values all the time.
+template <class Push, class Pop>
+void push_pop(benchmark::State& state, Push push, Pop pop) {
+    for (std::uint64_t i = 0; i < 16; ++i) push(i);
+    std::uint64_t value = 0;
+    for (auto _ : state) {
+        push(value++);
+        benchmark::ClobberMemory();
+        benchmark::DoNotOptimize(pop());
+        benchmark::ClobberMemory();
+    }
+    state.SetItemsProcessed(state.iterations());
+}
+
+void belay_ring(benchmark::State& state) {
+    Ring<std::uint64_t, capacity> ring;
+    benchmark::DoNotOptimize(&ring);
+    push_pop(
+        state, [&](std::uint64_t v) { return ring.try_push(v); },
+        [&] { return ring.try_pop().value_or(0); });
+}
+BENCHMARK(belay_ring)->Name("queue/ring/push_pop/belay");
+
+void belay_ring_dynamic(benchmark::State& state) {
+    Ring<std::uint64_t> ring{capacity};
+    benchmark::DoNotOptimize(&ring);
+    push_pop(
+        state, [&](std::uint64_t v) { return ring.try_push(v); },
+        [&] { return ring.try_pop().value_or(0); });
+}
+BENCHMARK(belay_ring_dynamic)->Name("queue/ring/push_pop/belay_dynamic");
+
+void belay_queue(benchmark::State& state) {
+    Queue queue{Ring<std::uint64_t, capacity>{}};
+    benchmark::DoNotOptimize(&queue);
+    push_pop(
+        state, [&](std::uint64_t v) { return !queue.push(v); },
+        [&] { return queue.pop().value_or(0); });
+}
+BENCHMARK(belay_queue)->Name("queue/ring/push_pop/belay_queue");
+
+#if defined(BELAY_BENCH_BOOST)
+void boost_spsc(benchmark::State& state) {
+    boost::lockfree::spsc_queue<std::uint64_t, boost::lockfree::capacity<capacity>> queue;
+    benchmark::DoNotOptimize(&queue);
+    push_pop(
+        state, [&](std::uint64_t v) { return queue.push(v); },
+        [&] {
+            std::uint64_t value = 0;
+            queue.pop(value);
+            return value;
+        });
+}
+BENCHMARK(boost_spsc)->Name("queue/ring/push_pop/boost_spsc");
+#endif
+
+void mutex_deque(benchmark::State& state) {
+    std::mutex mutex;
+    std::deque<std::uint64_t> deque;
+    benchmark::DoNotOptimize(&deque);
+    push_pop(
+        state,
+        [&](std::uint64_t v) {
+            const std::lock_guard lock{mutex};
+            deque.push_back(v);
+            return true;
+        },
+        [&] {
+            const std::lock_guard lock{mutex};
+            const std::uint64_t value = deque.front();
+            deque.pop_front();
+            return value;
+        });
+}
+BENCHMARK(mutex_deque)->Name("queue/ring/push_pop/mutex_deque");
+
+void belay_deque(benchmark::State& state) {
+    Deque<std::uint64_t> deque;
+    benchmark::DoNotOptimize(&deque);
+    push_pop(
+        state, [&](std::uint64_t v) { return deque.try_push(v); },
+        [&] { return deque.try_pop().value_or(0); });
+}
+BENCHMARK(belay_deque)->Name("queue/deque/push_pop/belay");
+
+void std_deque(benchmark::State& state) {
+    std::deque<std::uint64_t> deque;
+    benchmark::DoNotOptimize(&deque);
+    push_pop(
+        state,
+        [&](std::uint64_t v) {
+            deque.push_back(v);
+            return true;
+        },
+        [&] {
+            const std::uint64_t value = deque.front();
+            deque.pop_front();
+            return value;
+        });
+}
+BENCHMARK(std_deque)->Name("queue/deque/push_pop/std_deque");
+
+}  // namespace

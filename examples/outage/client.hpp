@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: MIT
+/// \file outage/client.hpp
+/// The client: delivers the lines of a file through a Session.
+#pragma once
+
+#include <charconv>
+#include <chrono>
+#include <cstdint>
+#include <iostream>
+#include <limits>
+#include <string>
+#include <utility>
+
+#include <belay/drive/posix/journal.hpp>
+#include <belay/drive/posix/loop.hpp>
+#include <belay/drive/posix/tcp.hpp>
+#include <belay/link/log.hpp>
+#include <belay/policy/attempt_timeout.hpp>
+#include <belay/policy/backoff.hpp>
+#include <belay/policy/full_jitter.hpp>
+#include <belay/policy/reset_when_stable.hpp>
+#include <belay/sync/session.hpp>
+
+#include "feed.hpp"
+#include "files.hpp"
+#include "refusal.hpp"
+#include "report.hpp"
+#include "sender_id.hpp"
+#include "signals.hpp"
+
+namespace outage {
+
+/// When to try again: soon at first, then up to a second apart, for ever. A frozen server still
+/// takes connections, and must answer within a second.
+[[nodiscard]] inline auto demo_policy() {
+    using namespace std::chrono_literals;
+    return belay::Policy{belay::Backoff{belay::FullJitter{}, belay::Cap{1s}, 50ms},
+                         belay::ResetWhenStable{1s}, belay::AttemptTimeout{1s}};
+}
+
+/// The client of one run. `Parts` names the protocol's faults; the demo has none.
+template <class Parts>
+class Client {
+public:
+    /// Throws: Refusal.
+    explicit Client(const ClientOptions& options)
+        : Client{options, sender_id(options.dir), open_journal(options.dir)} {}
+
+    /// Runs until everything is acknowledged, until a signal, or until the demo is gone.
+    int run() {
+        if (!finish_if_done()) {
+            session_.start();
+            loop_.run();
+        }
+        // What was read is durable; what was acknowledged need not be sent again.
+        const std::error_code error = session_.flush();
+        session_.stop();
+        if (error && exit_ == exit_ok) journal_failed(error);
+        return exit_;
+    }
+
+private:
+    using Transport = belay::Heartbeat<belay::posix::Tcp>;
+    using Queue = belay::Queue<belay::posix::Journal>;
+
+    struct Watcher {
+        Client* me;
+        void on_state(const belay::Transition& t) { me->on_state(t); }
+        void on_accepted(std::uint64_t) { me->report_queue(); }
+        void on_acknowledged(std::uint64_t) { me->on_acknowledged(); }
+        void on_blocked(belay::Blocked why, const belay::SessionFacts& f) {
+            me->on_blocked(why, f);
+        }
+    };
+    struct Say {
+        void operator()(std::string_view line) const {
+            std::cout << "outage " << line << std::endl;
+        }
+    };
+    struct Stop {
+        Client* me;
+        void operator()(int = 0) { me->end(exit_interrupted); }
+    };
+    struct Command {
+        Client* me;
+        void operator()(std::string_view line) { me->on_command(line); }
+    };
+    using Session =
+        belay::Session<Transport, decltype(demo_policy()), Queue, Watcher, typename Parts::Fault>;
+
+    static belay::posix::Journal open_journal(const std::string& directory) {
+        const std::string path = directory + "/journal";
+        make_directories(path);
+        auto journal = belay::posix::Journal::open(path, {.segment_bytes = std::size_t{4} << 20U});
+        if (!journal) throw Refusal{journal.error().message()};
+        const belay::RecoveryReport& report = journal->report();
+        if (report.truncated_bytes != 0) {
+            std::cerr << "outage client: " << report.truncated_path
+                      << " ended in an unfinished write: cut " << report.truncated_bytes
+                      << " bytes, which nobody was promised" << std::endl;
+        }
+        return std::move(*journal);
+    }
+    static Transport transport(belay::posix::Loop<>& loop, const ClientOptions& options) {
+        using namespace std::chrono_literals;
+        return Transport{belay::posix::Tcp{loop, options.connect},
+                         {.every = 300ms, .dead_after = 1s}};
+    }
+
+    Client(const ClientOptions& options, const belay::Id& sender, belay::posix::Journal journal)
+        : lines_{options.file},
+          report_{options.leash.report},
+          log_{Say{}, belay::LogLevel::quiet, "client"},
+          session_{transport(loop_, options), demo_policy(), Queue{std::move(journal)},
+                   belay::SessionOptions{.sender = {.sender = sender}}, Watcher{this}},
+          // On a leash it waits to be told how far it may read.
+          feed_{session_, lines_, options.rate,
+                report_.on() ? 0 : std::numeric_limits<std::uint64_t>::max()},
+          signals_{loop_, {SIGTERM, SIGINT}, Stop{this}},
+          commands_{loop_, options.leash.command, Command{this}, Stop{this}} {
+        const std::uint64_t taken = session_.status().taken;
+        if (taken > lines_.count()) {
+            throw Refusal{options.dir + "/journal holds " + std::to_string(taken) + " lines, but " +
+                          options.file + " has only " + std::to_string(lines_.count()) +
+                          "; give the --file that this --dir was used with, or another --dir"};
+        }
+        loop_.attach(session_);
+        loop_.attach(feed_);
+        report_queue();
+        if (!report_.on()) {
+            Say{}("client: " + std::to_string(session_.status().acknowledged) + " of " +
+                  std::to_string(lines_.count()) + " lines are delivered, " +
+                  std::to_string(session_.depth()) + " wait in the journal");
+        }
+    }
+
+    void on_state(const belay::Transition& t) {
+        const belay::Status& s = t.to;
+        if (report_.on()) {
+            const bool waits = s.retry_at != belay::never;
+            report_.line("state " + to_words(s.since) + " " + std::string{to_string(s.state)} +
+                         " " + (waits ? to_words(s.retry_at) : "0") + " " +
+                         std::to_string(s.attempt) + " " + s.failure.message());
+        } else {
+            log_.on_state(t);
+        }
+        const bool hopeless =
+            s.state == belay::LinkState::failed || s.state == belay::LinkState::blocked_auth;
+        if (!hopeless || exit_ != exit_ok) return;
+        std::cerr << "outage client: cannot deliver: " << s.failure.message()
+                  << (s.failure.error() == belay::SyncErrc::forbidden
+                          ? "; the server's ledger is another client's: use another --dir there"
+                          : "")
+                  << std::endl;
+        end(exit_wrong);
+    }
+
+    void on_acknowledged() {
+        report_queue();
+        feed_.go_on();
+        finish_if_done();
+    }
+    bool finish_if_done() {
+        if (session_.status().acknowledged != lines_.count()) return false;
+        if (!report_.on()) {
+            Say{}("client: all " + std::to_string(lines_.count()) + " lines are delivered");
+        }
+        end(exit_ok);
+        return true;
+    }
+
+    void on_blocked(belay::Blocked why, const belay::SessionFacts& f) {
+        std::cerr << "outage client: stopped, nothing more is sent: " << to_string(why)
+                  << " (acknowledged " << f.acked << ", last in the journal " << f.last
+                  << ", the server has " << f.applied << "); " << advice(why) << std::endl;
+        end(exit_wrong);
+    }
+    static const char* advice(belay::Blocked why) {
+        switch (why) {
+            case belay::Blocked::receiver_lost_state:
+            case belay::Blocked::receiver_rolled_back:
+                return "put the server's ledger back, or begin anew with other directories";
+            case belay::Blocked::journal_failed:
+                return "see to the disk of --dir and run it again; what was delivered stays so";
+            case belay::Blocked::fenced:
+                return "another client with this sender id took over; end one of them";
+            default:
+                return "journal and ledger do not belong together; begin anew with other "
+                       "directories";
+        }
+    }
+
+    void on_command(std::string_view line) {
+        constexpr std::string_view upto = "upto ";
+        std::uint64_t number = 0;
+        if (line.substr(0, upto.size()) != upto) return;
+        std::from_chars(line.data() + upto.size(), line.data() + line.size(), number);
+        feed_.set_upto(number);
+    }
+    void report_queue() {
+        if (!report_.on()) return;
+        const belay::SessionStatus s = session_.status();
+        report_.line("queue " + to_words(loop_.now()) + " " + std::to_string(s.taken) + " " +
+                     std::to_string(s.acknowledged));
+    }
+    void journal_failed(const std::error_code& error) {
+        std::cerr << "outage client: the journal failed: " << error.message() << std::endl;
+        exit_ = exit_refused;
+    }
+    void end(int code) {
+        exit_ = code;
+        loop_.stop();
+    }
+
+    const Lines lines_;
+    belay::posix::Loop<> loop_;
+    Reporter report_;
+    int exit_ = exit_ok;
+    belay::Log<Say> log_;
+    Session session_;
+    Feed<Session> feed_;
+    Signals<Stop> signals_;
+    LineReader<Command, Stop> commands_;
+};
+
+}  // namespace outage

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MIT
+/// \file outage/demo.hpp
+/// The demo: prepares the directory, lets the villain loose, and gives the verdict.
+#pragma once
+
+#include <string>
+
+#include "options.hpp"
+
+namespace outage {
+
+/// Where the demo's files are when nobody says otherwise.
+[[nodiscard]] std::string default_directory();
+
+/// Runs the demo.   Returns: the exit code.   Throws: Refusal.
+[[nodiscard]] int run_demo(const DemoOptions& options);
+
+}  // namespace outage

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+/// \file outage/run_state.hpp
+/// RunState: what a run remembers about itself, so that an interrupted one can be resumed.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "schedule.hpp"
+
+namespace outage {
+
+/// `run.txt`. How far the lines have come is not in it: journal and ledger know that.
+struct RunState {
+    std::string file;
+    std::uint32_t checksum = 0;
+    std::uint64_t seed = 0;
+    Counts done;
+    bool finished = false;
+
+    /// What the last run in this directory left; none if there was none.
+    /// Throws: Refusal if it is damaged.
+    [[nodiscard]] static std::optional<RunState> load(const std::string& directory);
+    /// Throws: Refusal.
+    void save(const std::string& directory) const;
+};
+
+}  // namespace outage

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+/// \file outage/schedule.hpp
+/// The villain's schedule: which deed at which line.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "timeline.hpp"
+
+namespace outage {
+
+/// How often each deed is wanted, or was done.
+struct Counts {
+    unsigned kills = 0;
+    unsigned freezes = 0;
+    unsigned client_kills = 0;
+
+    [[nodiscard]] unsigned& of(Deed deed) noexcept {
+        return deed == Deed::kill_server     ? kills
+               : deed == Deed::freeze_server ? freezes
+                                             : client_kills;
+    }
+    friend bool operator==(const Counts&, const Counts&) noexcept = default;
+};
+
+/// A deed that is due when so many lines are delivered.
+struct Plan {
+    Deed deed;
+    std::uint64_t at_line;
+};
+
+/// Spreads the deeds in a random order over the lines from `from` to nearly `total`; the clock has
+/// no part in it, so that all of them happen, however fast the lines go.
+///
+/// Returns: by rising line, each below `total`.   Pre: from < total.
+[[nodiscard]] std::vector<Plan> make_schedule(const Counts& counts, std::uint64_t from,
+                                              std::uint64_t total, std::uint64_t seed);
+
+}  // namespace outage

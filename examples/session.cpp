@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+// Work that must not be lost: a durable queue, delivered exactly once over real sockets. The server
+// is away when the work is given, and is there later.
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+
+#include <belay/posix.hpp>
+
+#include "ledger_in_memory.hpp"
+
+using namespace belay;  // in examples only
+using namespace std::chrono_literals;
+
+namespace {
+
+using Ledgers = Receiver<posix::Accepted, MemoryLedger>;
+
+/// A directory that is gone at the end.
+struct Scratch {
+    Scratch() {
+        std::string pattern = std::filesystem::temp_directory_path() / "belay-session-XXXXXX";
+        if (::mkdtemp(pattern.data()) != nullptr) path = pattern;
+    }
+    ~Scratch() {
+        std::error_code ignored;
+        std::filesystem::remove_all(path, ignored);
+    }
+    std::string path;
+};
+
+}  // namespace
+
+int main() {
+    const Scratch scratch;
+    posix::Loop<> loop;
+    Shelf shelf;
+    Ledgers receiver{MemoryLedger{shelf}};
+    loop.attach(receiver);
+    posix::Listener listener{
+        loop, [&](posix::Accepted connection) { receiver.accept(std::move(connection)); }};
+    if (listener.listen({"127.0.0.1", 0})) return 2;
+    const posix::Endpoint peer{"127.0.0.1", listener.port()};
+    listener.close();  // nobody is there yet
+
+    auto journal = posix::Journal::open(scratch.path + "/outbox", {.sync = Sync::group});
+    if (!journal) {
+        std::printf("%s\n", journal.error().message().c_str());
+        return 2;
+    }
+    Session session{
+        posix::Tcp{loop, peer}, Policy{Backoff{FullJitter{}, Cap{100ms}, 5ms}, ResetWhenStable{1s}},
+        Queue{std::move(journal).value()}, SessionOptions{.sender = {.sender = Id{std::byte{1}}}}};
+    loop.attach(session);
+    session.start();
+    for (const char* const operation : {"buy milk", "feed the cat", "call home"}) {
+        if (!session.send(as_bytes(operation))) return 1;
+    }
+    if (session.flush()) return 1;  // durable: from here on it will be delivered
+    std::printf("durable: %d, delivered: %zu\n", static_cast<int>(session.status().accepted),
+                shelf.delivered.size());
+
+    loop.run_until([] { return false; }, 50ms);  // attempts fail, and nothing is lost
+    std::printf("the server is away: %s\n", to_string(session.status().link.state).data());
+    if (listener.listen(peer)) return 2;
+    const bool all = loop.run_until([&] { return session.status().acknowledged == 3; }, 10s);
+    for (const std::string& done : shelf.delivered) std::printf("delivered: %s\n", done.c_str());
+    return all && shelf.delivered.size() == 3 ? 0 : 1;
+}

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+// Keeps a connection alive over real sockets: the peer throws us out three times, and we come back.
+#include <cstdio>
+#include <memory>
+#include <string>
+
+#include <belay/belay.hpp>
+#include <belay/posix.hpp>
+
+using namespace belay;  // in examples only
+using namespace std::chrono_literals;
+
+namespace {
+
+Bytes bytes_of(std::string_view text) {
+    const BytesView view = as_bytes(text);
+    return {view.begin(), view.end()};
+}
+
+/// What the application wants to know: a struct with the hooks that it cares about.
+struct App {
+    posix::Loop<>& loop;
+    int greetings = 0;
+
+    void on_message(auto& link, const Bytes& message) {
+        std::printf("received: %s\n", std::string{as_text(message)}.c_str());
+        if (++greetings == 4) {
+            link.stop();
+            loop.stop();
+        }
+    }
+    void on_state(const Transition& t) {
+        std::printf("%s -> %s\n", to_string(t.from).data(), to_string(t.to.state).data());
+    }
+};
+
+/// The peer: greets everybody, and ends the connection at once, but the fourth.
+class Host {
+public:
+    explicit Host(posix::Loop<>& loop) : loop_{loop} {}
+    void operator()(posix::Accepted connection) {
+        guests_.push_back(std::make_unique<Guest>(std::move(connection), MaxAttempts{1},
+                                                  Greeter{static_cast<int>(guests_.size()) + 1}));
+        loop_.attach(*guests_.back());
+        guests_.back()->start();
+    }
+
+private:
+    struct Greeter {
+        int number;
+        void on_state(auto& link, const Transition& t) {
+            if (t.to.state != LinkState::connected) return;
+            static_cast<void>(link.send(bytes_of("hello, visit " + std::to_string(number))));
+            if (number < 4) link.stop();
+        }
+    };
+    using Guest = Supervisor<posix::Accepted, MaxAttempts, Greeter>;
+
+    posix::Loop<>& loop_;
+    std::vector<std::unique_ptr<Guest>> guests_{};
+};
+
+}  // namespace
+
+int main() {
+    posix::Loop<> loop;
+    posix::Listener listener{loop, Host{loop}};
+    if (const std::error_code e = listener.listen({"127.0.0.1", 0})) {
+        std::printf("cannot listen: %s\n", e.message().c_str());
+        return 2;
+    }
+    Supervisor link{Heartbeat{posix::Tcp{loop, {"127.0.0.1", listener.port()}},
+                              {.every = 10s, .dead_after = 25s}},
+                    Policy{Backoff{FullJitter{}, Cap{100ms}, 5ms}, ResetWhenStable{1s}}, App{loop}};
+    loop.attach(link);
+    link.start();
+    const auto over = [&] { return link.observer().greetings == 4; };
+    return loop.run_until(over, 10s) || over() ? 0 : 1;
+}

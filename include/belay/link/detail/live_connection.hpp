@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/link/detail/live_connection.hpp
+/// LiveConnection: the one connection of a supervisor, from its dial to its goodbye.
+#pragma once
+
+#include <algorithm>  // std::min
+#include <utility>    // std::move, std::exchange
+
+#include <belay/link/link_errc.hpp>
+#include <belay/link/part.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// Owns the transport and at most one connection, which is alive, says goodbye (its epoch is void,
+/// its end is still awaited), or is dead and waits until its own call has returned.
+///
+/// Thread safety: home thread of the supervisor.
+template <TransportLike T>
+class LiveConnection {
+    using M = typename T::message_type;
+    using Connection = ConnectionOf<T>;
+    using Box = LinkBox<M>;
+
+public:
+    LiveConnection(T transport, Ref<Box> box)
+        : box_{std::move(box)}, transport_{std::move(transport)} {}
+    LiveConnection(const LiveConnection&) = delete;
+    LiveConnection& operator=(const LiveConnection&) = delete;
+
+    [[nodiscard]] T& transport() noexcept { return transport_; }
+    [[nodiscard]] bool exists() const noexcept { return connection_.get() != nullptr; }
+    /// Whether one of its calls is on the stack, so that it must not be destroyed.
+    [[nodiscard]] bool in_part() const noexcept { return in_part_; }
+    [[nodiscard]] std::uint32_t epoch() const noexcept {
+        return box_->epoch.load(std::memory_order_relaxed);
+    }
+    /// The epoch that says goodbye, or 0.
+    [[nodiscard]] std::uint32_t lingering() const noexcept {
+        return box_->lingering.load(std::memory_order_relaxed);
+    }
+
+    [[nodiscard]] Instant deadline() const noexcept {
+        const Connection* const c = connection_.get();
+        if (c == nullptr) return never;
+        return lingering() != 0 ? linger_ends_ : part::deadline(*c);
+    }
+    /// Returns: false if a decorator kept the event.
+    [[nodiscard]] bool sift(Event<M>& event, Turn& turn) {
+        // Without a connection (open() threw) there is nobody between the event and the root.
+        if (!exists()) return true;
+        const InPart in{in_part_};
+        return part::sift(*connection_.get(), event, turn);
+    }
+    [[nodiscard]] SendResult send(const M& message, Lane lane) noexcept {
+        if (!exists() || lingering() != 0) return SendResult::down;
+        return part::send<M>(*connection_.get(), lane, message);
+    }
+    void run_timers(Turn& turn) {
+        if (!exists()) return;
+        if (lingering() != 0) {
+            if (linger_ends_ <= turn.now) end_linger();
+            return;
+        }
+        const InPart in{in_part_};
+        part::advance(*connection_.get(), turn);
+    }
+    void resume_reading() noexcept {
+        if (!exists() || lingering() != 0) return;
+        const InPart in{in_part_};
+        part::resume_reading(*connection_.get());
+    }
+
+    /// Opens the next one.   Throws: what open() throws; the attempt then ends like any other.
+    void dial() {
+        end_linger();
+        dead_ = false;
+        if (++last_epoch_ == 0) ++last_epoch_;
+        box_->epoch.store(last_epoch_, std::memory_order_release);
+        const Link<M> link{box_, last_epoch_};
+        struct Unwind {
+            const Link<M>& link;
+            bool armed = true;
+            ~Unwind() {
+                if (armed) link.closed(failure_of(LinkErrc::open_threw));
+            }
+        } unwind{link};
+        {
+            const InPart in{in_part_};
+            connection_.emplace_from([&] { return transport_.open(link); });
+        }
+        unwind.armed = false;
+    }
+
+    /// Ends the epoch, and the connection with it: at once, or with a goodbye until `linger_ends`.
+    void teardown(bool goodbye, Instant linger_ends) noexcept {
+        const std::uint32_t old = epoch();
+        void_epoch();
+        box_->forget_refusal();
+        if (in_part_) {
+            dead_ = true;
+            return;
+        }
+        if constexpr (HasClose<Connection>) {
+            if (goodbye && exists()) {
+                box_->lingering.store(old, std::memory_order_release);
+                linger_ends_ = linger_ends;
+                const InPart in{in_part_};
+                return connection_.get()->close(Failure{.cause = Cause::planned});
+            }
+        }
+        connection_.reset();
+    }
+    void end_linger() noexcept {
+        box_->lingering.store(0, std::memory_order_release);
+        connection_.reset();
+    }
+    /// Destroys a connection that was given up inside one of its own calls.
+    void reap() noexcept {
+        if (dead_ && !in_part_) {
+            dead_ = false;
+            connection_.reset();
+        }
+    }
+    /// Ends everything, without a word.
+    void abort() noexcept {
+        void_epoch();
+        connection_.reset();
+    }
+
+private:
+    struct InPart {
+        explicit InPart(bool& flag) noexcept : flag_{flag}, outer_{std::exchange(flag, true)} {}
+        ~InPart() { flag_ = outer_; }
+        bool& flag_;
+        bool outer_;
+    };
+
+    void void_epoch() noexcept {
+        box_->epoch.store(0, std::memory_order_release);
+        box_->lingering.store(0, std::memory_order_release);
+    }
+
+    Ref<Box> box_;
+    std::uint32_t last_epoch_ = 0;
+    bool in_part_ = false;
+    bool dead_ = false;
+    Instant linger_ends_ = never;
+    T transport_;
+    Slot<Connection> connection_;
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

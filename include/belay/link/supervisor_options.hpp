@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/link/supervisor_options.hpp
+/// SupervisorOptions and Reconnect: what goes into a Supervisor, and what reconnect_now() answers.
+#pragma once
+
+#include <belay/link/supervisor_core.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// What a Supervisor is tuned by.
+struct SupervisorOptions {
+    /// Messages that may wait for the supervisor; more are refused until it has caught up.
+    std::size_t messages_max = 1024;
+    /// Events handled in one turn, so that one busy connection cannot starve its neighbours.
+    unsigned events_per_turn_max = 64;
+    /// How long a connection that is closed gracefully may take for it.
+    Duration linger_max = std::chrono::seconds{2};
+    /// See CoreOptions.
+    CoreOptions core{};
+};
+
+/// What became of reconnect_now().
+struct Reconnect {
+    /// The attempt starts in the next turn.
+    bool granted = false;
+    /// Otherwise, when it starts instead; `never` if something else must happen first (a gate,
+    /// start).
+    Instant until = never;
+};
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sim/detail/disk_inode.hpp
+/// DiskInode: the bytes of one simulated file, as programs see them and as a crash leaves them.
+#pragma once
+
+#include <algorithm>  // std::copy_n, std::min
+#include <vector>     // std::vector
+
+#include <belay/core/bytes.hpp>
+
+namespace belay::inline BELAY_ABI::sim::detail {
+
+/// A file's bytes, by sectors of 512 bytes: what a real disk writes at once, or does not.
+///
+/// Thread safety: distinct objects safe.
+class DiskInode {
+public:
+    DiskInode() = default;
+    /// Durable from the start.
+    explicit DiskInode(Bytes bytes)
+        : now_{bytes}, durable_{std::move(bytes)}, dirty_(sectors(now_.size()), false) {}
+
+    /// What programs see.
+    [[nodiscard]] const Bytes& bytes() const noexcept { return now_; }
+
+    void clear() noexcept {
+        now_.clear();
+        dirty_.clear();
+    }
+    /// Makes the file at least so long.
+    void grow(std::size_t bytes) {
+        if (bytes <= now_.size()) return;
+        now_.resize(bytes);
+        dirty_.resize(sectors(bytes), true);
+    }
+    void write(std::size_t offset, BytesView from) {
+        grow(offset + from.size());
+        std::copy_n(from.begin(), from.size(), now_.begin() + static_cast<std::ptrdiff_t>(offset));
+        if (from.empty()) return;
+        for (std::size_t s = offset / sector_bytes; s < sectors(offset + from.size()); ++s) {
+            dirty_[s] = true;
+        }
+    }
+    /// Makes everything durable.
+    void sync() {
+        durable_.resize(now_.size());
+        for (std::size_t s = 0; s < dirty_.size(); ++s) {
+            const std::size_t begin = s * sector_bytes;
+            const std::size_t end = std::min(begin + sector_bytes, now_.size());
+            for (std::size_t i = begin; dirty_[s] && i < end; ++i) durable_[i] = now_[i];
+        }
+        forget_dirty();
+    }
+    /// What a failed sync does: the system believes that everything is durable.
+    void forget_dirty() { dirty_.assign(sectors(now_.size()), false); }
+
+    /// Decides what is left after a crash.
+    template <class Bits>
+    void crash(Bits& bits) {
+        // The size is metadata of its own: it may be durable before the bytes are, and be zeros.
+        if (now_.size() != durable_.size() && (bits() & 1) != 0) durable_.resize(now_.size());
+        for (std::size_t s = 0; s < dirty_.size(); ++s) {
+            if (dirty_[s]) settle_sector(s, bits());
+        }
+        now_ = durable_;
+        forget_dirty();
+    }
+
+private:
+    static constexpr std::size_t sector_bytes = 512;
+
+    static std::size_t sectors(std::size_t bytes) noexcept {
+        return (bytes + sector_bytes - 1) / sector_bytes;
+    }
+
+    void settle_sector(std::size_t sector, std::uint64_t draw) {
+        const std::size_t begin = sector * sector_bytes;
+        const std::size_t end = std::min({begin + sector_bytes, now_.size(), durable_.size()});
+        const std::size_t cut = begin + (draw >> 8) % sector_bytes;
+        for (std::size_t i = begin; i < end; ++i) {
+            std::byte& to = durable_[i];
+            const std::byte from = now_[i];
+            if (to == from) continue;
+            switch (draw % 5) {
+                case 0:
+                    break;  // lost
+                case 1:
+                    to = from;
+                    break;  // kept
+                case 2:
+                    to = i < cut ? from : to;
+                    break;  // torn
+                case 3:
+                    to = i < cut ? to : from;
+                    break;  // torn, back to front
+                default:
+                    to = static_cast<std::byte>(draw >> (i % 56));
+                    break;  // noise
+            }
+        }
+    }
+
+    Bytes now_;
+    Bytes durable_;            // what a crash cannot take
+    std::vector<bool> dirty_;  // per sector: `now_` may differ from `durable_`
+};
+
+}  // namespace belay::inline BELAY_ABI::sim::detail

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sync/detail/sender_table.hpp
+/// SenderTable: what a receiver knows of each sender, by its id.
+#pragma once
+
+#include <algorithm>  // std::lower_bound
+#include <utility>    // std::exchange
+#include <vector>     // std::vector
+
+#include <belay/queue/id.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// A bounded, sorted table.   Thread safety: home thread of the receiver.
+template <class Core>
+class SenderTable {
+public:
+    struct Sender {
+        Id id;
+        Core core;
+        bool begun = false;  ///< something of it is applied, and not committed
+    };
+
+    /// Null if there is none.   Complexity: O(log n).
+    [[nodiscard]] Sender* find(const Id& id) {
+        const auto place = place_of(id);
+        return place != senders_.end() && place->id == id ? &*place : nullptr;
+    }
+    /// Adds one if there is none; null if there are `most` already. Others may move in memory.
+    [[nodiscard]] Sender* find_or_add(const Id& id, std::size_t most, const Core& fresh) {
+        if (Sender* const s = find(id)) return s;
+        if (senders_.size() >= most) return nullptr;
+        return &*senders_.insert(place_of(id), Sender{id, fresh});
+    }
+    /// Notes that something of a sender awaits its commit.
+    void begin(Sender& sender) {
+        if (!std::exchange(sender.begun, true)) begun_.push_back(sender.id);
+    }
+    /// Everything that was begun is committed: calls `f(sender)` for each.
+    template <class F>
+    void committed(F&& f) {
+        for (const Id& id : begun_) {
+            Sender& sender = *find(id);
+            sender.begun = false;
+            f(sender);
+        }
+        begun_.clear();
+    }
+    void clear() noexcept {
+        senders_.clear();
+        begun_.clear();
+    }
+
+private:
+    [[nodiscard]] auto place_of(const Id& id) {
+        return std::lower_bound(senders_.begin(), senders_.end(), id,
+                                [](const Sender& s, const Id& i) { return s.id < i; });
+    }
+
+    std::vector<Sender> senders_;
+    std::vector<Id> begun_;
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

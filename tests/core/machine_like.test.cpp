@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+// Goal: a turn knows when user code has destroyed its machine, however turns and machines nest.
+#include <belay/core/machine_like.hpp>
+
+#include <memory>
+#include <optional>
+#include <stdexcept>
+
+#include "support/catch.hpp"
+
+using namespace belay;
+
+TEST_CASE("TurnGuard marks a turn for as long as it lives", "[core][machine_like][unit]") {
+    Lifeline line;
+    CHECK_FALSE(line.in_turn());
+    {
+        const TurnGuard turn{line};
+        CHECK(line.in_turn());
+        CHECK_FALSE(turn.gone());
+    }
+    CHECK_FALSE(line.in_turn());
+}
+
+TEST_CASE("TurnGuard tells all nested turns that the machine is gone",
+          "[core][machine_like][unit]") {
+    auto line = std::make_unique<Lifeline>();
+    const TurnGuard outer{*line};
+    {
+        const TurnGuard middle{*line};
+        {
+            const TurnGuard inner{*line};
+            line.reset();
+            CHECK(inner.gone());
+        }
+        CHECK(middle.gone());
+    }
+    CHECK(outer.gone());
+}
+
+TEST_CASE("TurnGuard of an outer turn survives an inner one that ended",
+          "[core][machine_like][unit]") {
+    auto line = std::make_unique<Lifeline>();
+    const TurnGuard outer{*line};
+    { const TurnGuard inner{*line}; }
+    CHECK(line->in_turn());
+    line.reset();
+    CHECK(outer.gone());
+}
+
+TEST_CASE("TurnGuard ends its turn when user code throws", "[core][machine_like][fault]") {
+    Lifeline line;
+    CHECK_THROWS([&] {
+        const TurnGuard turn{line};
+        throw std::runtime_error{"user"};
+    }());
+    CHECK_FALSE(line.in_turn());
+}
+
+TEST_CASE("A machine within a machine: each turn guards its own", "[core][machine_like][unit]") {
+    struct Outer {
+        Lifeline line;
+        std::optional<Lifeline> inner{std::in_place};
+    };
+    auto machine = std::make_unique<Outer>();
+    const TurnGuard outer_turn{machine->line};
+    const TurnGuard inner_turn{*machine->inner};
+    SECTION("only the inner one dies") {
+        machine->inner.reset();
+        CHECK(inner_turn.gone());
+        CHECK_FALSE(outer_turn.gone());
+    }
+    SECTION("both die") {
+        machine.reset();
+        CHECK(inner_turn.gone());
+        CHECK(outer_turn.gone());
+    }
+}

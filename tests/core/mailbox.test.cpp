@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: MIT
+// Goal: events arrive once, in the order their senders know of, within bounds, from any thread;
+// refusals are answered once.
+#include <belay/core/mailbox.hpp>
+
+#include <atomic>
+#include <thread>
+#include <vector>
+
+#include "support/aborts.hpp"
+#include "support/catch.hpp"
+
+using namespace belay;
+
+namespace {
+
+struct Mail {
+    int sender = 0;
+    int number = 0;
+    bool message = false;
+    [[nodiscard]] bool is_message() const noexcept { return message; }
+    [[nodiscard]] bool same_control(const Mail& o) const noexcept {
+        return !message && !o.message && sender == o.sender && number == o.number;
+    }
+};
+
+struct Entry : WakeNode {
+    Entry() : WakeNode{table} {}
+    std::atomic<int> wakes{0};
+    std::atomic<int> touches{0};
+    std::atomic<int> detaches{0};
+    static Entry& of(WakeNode& n) { return static_cast<Entry&>(n); }
+    static const WakeOps table;
+};
+const WakeOps Entry::table{
+    [](WakeNode& n) noexcept { ++of(n).wakes; }, [](WakeNode& n) noexcept { ++of(n).touches; },
+    [](WakeNode&) noexcept { return always; }, [](WakeNode& n) noexcept { ++of(n).detaches; },
+    [](WakeNode*) noexcept {}};
+
+struct Rig {
+    Entry entry;
+    Mailbox<Mail> box;
+    explicit Rig(std::size_t max = 4) : box{max} {
+        box.attach(Waker{WakeHandle::adopt(&entry), Seed{1}});
+    }
+    ~Rig() { box.close(); }
+
+    std::vector<int> drain() {
+        std::vector<int> numbers;
+        box.begin_turn();
+        while (box.size() != 0) numbers.push_back(box.pop().number);
+        return numbers;
+    }
+};
+
+Mail control(int n) { return {0, n, false}; }
+Mail message(int n) { return {0, n, true}; }
+
+/// Runs `f` on another thread, and waits for it.
+template <class F>
+void elsewhere(F&& f) {
+    std::thread t{std::forward<F>(f)};
+    t.join();
+}
+
+}  // namespace
+
+TEST_CASE("Mailbox has no home before its first turn, and one for ever after it",
+          "[core][mailbox][unit]") {
+    Rig rig;
+    CHECK_FALSE(rig.box.is_home());
+    CHECK(rig.box.post_control(control(1)) == Post::taken);
+    CHECK(rig.entry.wakes == 1);
+    CHECK_FALSE(rig.box.empty());
+    CHECK(rig.drain() == std::vector<int>{1});
+    CHECK(rig.box.is_home());
+    elsewhere([&] { CHECK_FALSE(rig.box.is_home()); });
+    CHECK(belay_test::aborts_with([&] {
+              elsewhere([&] { rig.box.begin_turn(); });
+          }).find("must be called on one thread only") != std::string::npos);
+}
+
+TEST_CASE(
+    "Mailbox touches the driver for the first event from home, and wakes it for the first from "
+    "afar",
+    "[core][mailbox][unit]") {
+    Rig rig;
+    static_cast<void>(rig.drain());
+    rig.box.post_control(control(1));
+    rig.box.post_control(control(2));
+    CHECK(rig.entry.touches == 1);
+    CHECK(rig.entry.wakes == 0);
+    static_cast<void>(rig.drain());
+    elsewhere([&] {
+        rig.box.post_control(control(3));
+        rig.box.post_control(control(4));
+    });
+    CHECK(rig.entry.wakes == 1);
+    CHECK(rig.drain() == std::vector<int>{3, 4});
+    elsewhere([&] { rig.box.post_control(control(5)); });
+    CHECK(rig.entry.wakes == 2);
+}
+
+TEST_CASE("Mailbox keeps the order that the senders know of", "[core][mailbox][unit]") {
+    Rig rig{10};
+    static_cast<void>(rig.drain());
+    rig.box.post_control(control(1));
+    elsewhere([&] { rig.box.post_message(message(2)); });
+    // This thread knows of 2, so what it posts now comes after it.
+    rig.box.post_message(message(3));
+    elsewhere([&] { rig.box.post_control(control(4)); });
+    rig.box.post_control(control(5));
+    CHECK(rig.drain() == std::vector<int>{1, 2, 3, 4, 5});
+}
+
+TEST_CASE("Mailbox bounds messages, takes every control, and leaves what it refuses untouched",
+          "[core][mailbox][unit]") {
+    Rig rig{2};
+    static_cast<void>(rig.drain());
+    const bool home = GENERATE(true, false);
+    const auto fill = [&] {
+        CHECK(rig.box.post_message(message(1)) == Post::taken);
+        CHECK(rig.box.post_message(message(2)) == Post::taken);
+        Mail refused = message(3);
+        CHECK(rig.box.post_message(std::move(refused)) == Post::full);
+        CHECK(refused.number == 3);
+        CHECK(rig.box.post_control(control(4)) == Post::taken);
+    };
+    if (home) {
+        fill();
+    } else {
+        elsewhere(fill);
+    }
+    if (home) CHECK_FALSE(rig.box.refused());
+    CHECK_FALSE((home && rig.box.take_refusal()));
+    CHECK(rig.drain() == std::vector<int>{1, 2, 4});
+    CHECK(rig.box.refused());
+    CHECK(rig.box.take_refusal());
+    CHECK_FALSE(rig.box.take_refusal());
+    CHECK(rig.box.post_message(message(5)) == Post::taken);
+    static_cast<void>(rig.drain());
+    CHECK_FALSE(rig.box.take_refusal());
+}
+
+TEST_CASE("Mailbox forgets a refusal that no longer matters", "[core][mailbox][unit]") {
+    Rig rig{1};
+    static_cast<void>(rig.drain());
+    rig.box.post_message(message(1));
+    CHECK(rig.box.post_message(message(2)) == Post::full);
+    rig.box.forget_refusal();
+    static_cast<void>(rig.drain());
+    CHECK_FALSE(rig.box.take_refusal());
+}
+
+TEST_CASE("Mailbox answers gone after close, and destroys what it held", "[core][mailbox][unit]") {
+    Rig rig;
+    static_cast<void>(rig.drain());
+    rig.box.post_control(control(1));
+    elsewhere([&] { rig.box.post_control(control(2)); });
+    rig.box.close();
+    CHECK(rig.entry.detaches == 1);
+    CHECK(rig.box.empty());
+    CHECK(rig.box.post_control(control(3)) == Post::gone);
+    CHECK(rig.box.post_message(message(3)) == Post::gone);
+    elsewhere([&] {
+        CHECK(rig.box.post_control(control(4)) == Post::gone);
+        Mail m = message(9);
+        CHECK(rig.box.post_message(std::move(m)) == Post::gone);
+        CHECK(m.number == 9);
+    });
+    CHECK(rig.box.empty());
+}
+
+TEST_CASE("Mailbox merges a control that repeats itself for ever, and no message",
+          "[core][mailbox][fault]") {
+    Rig rig{5000};
+    static_cast<void>(rig.drain());
+    for (int i = 0; i < 100000; ++i) CHECK(rig.box.post_control(control(7)) == Post::taken);
+    CHECK(rig.box.size() == 64);
+    elsewhere([&] {
+        for (int i = 0; i < 100000; ++i) rig.box.post_control(control(8));
+    });
+    for (int i = 0; i < 5000; ++i) REQUIRE(rig.box.post_message(message(7)) == Post::taken);
+    CHECK(rig.box.post_message(message(7)) == Post::full);
+    // Different controls are all kept.
+    for (int i = 1000; i < 1100; ++i) rig.box.post_control(control(i));
+    CHECK(rig.drain().size() == 64 + 64 + 5000 + 100);
+}
+
+TEST_CASE("Mailbox::discard_unless keeps the order of what is kept, and counts right",
+          "[core][mailbox][unit]") {
+    Rig rig{3};
+    static_cast<void>(rig.drain());
+    rig.box.post_message(message(1));
+    rig.box.post_control(control(2));
+    rig.box.post_message(message(3));
+    elsewhere([&] { rig.box.post_message(message(4)); });
+    rig.box.discard_unless([](const Mail& m) { return m.number % 2 == 0; });
+    CHECK(rig.box.size() == 2);
+    CHECK(rig.box.post_message(message(6)) == Post::taken);
+    CHECK(rig.box.post_message(message(8)) == Post::taken);
+    CHECK(rig.box.post_message(message(10)) == Post::full);
+    CHECK(rig.drain() == std::vector<int>{2, 4, 6, 8});
+}
+
+TEST_CASE("Mailbox takes each event once, in its sender's order, from many threads",
+          "[core][mailbox][fault]") {
+    constexpr int senders = 4;
+    constexpr int each = 3000;
+    Rig rig{16};
+    rig.box.begin_turn();
+    std::atomic<int> room{0};  // rises with every report of room
+    std::atomic<int> done{0};
+    std::atomic<long> refusals{0};
+    std::vector<std::thread> threads;
+    for (int s = 0; s < senders; ++s) {
+        threads.emplace_back([&, s] {
+            for (int n = 0; n < each;) {
+                Mail m{s, n, n % 3 != 0};
+                const int seen = room.load();
+                const Post p = n % 3 != 0 ? rig.box.post_message(std::move(m))
+                                          : rig.box.post_control(std::move(m));
+                if (p == Post::taken) ++n;
+                if (p == Post::full) {
+                    ++refusals;
+                    while (room.load() == seen) std::this_thread::yield();  // the report must come
+                }
+            }
+            ++done;
+        });
+    }
+    int next[senders]{};
+    long total = 0, reports = 0;
+    bool in_order = true;
+    while (total < long{senders} * each) {
+        rig.box.begin_turn();
+        for (int left = 8; left != 0 && rig.box.size() != 0; --left) {
+            const Mail m = rig.box.pop();
+            in_order = in_order && m.number == next[m.sender]++;
+            ++total;
+        }
+        if (rig.box.take_refusal()) {
+            ++reports;
+            ++room;
+        }
+        std::this_thread::yield();
+    }
+    for (std::thread& t : threads) t.join();
+    CHECK(in_order);
+    CHECK(done == senders);
+    CHECK(reports <= refusals);
+    rig.box.begin_turn();
+    CHECK(rig.box.empty());
+}
+
+TEST_CASE("Mailbox may be closed while others post", "[core][mailbox][fault]") {
+    for (int round = 0; round < 50; ++round) {
+        Ref<Mailbox<Mail>> box = Ref<Mailbox<Mail>>::make(std::size_t{8});
+        box->begin_turn();
+        std::vector<std::thread> threads;
+        for (int s = 0; s < 3; ++s) {
+            threads.emplace_back([box, s] {
+                for (int n = 0; box->post_control(Mail{s, n, false}) != Post::gone; ++n)
+                    std::this_thread::yield();
+            });
+        }
+        std::this_thread::yield();
+        box->close();
+        for (std::thread& t : threads) t.join();
+        CHECK(box->empty());
+    }
+}

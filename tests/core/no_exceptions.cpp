@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+// Goal: core works in programs built without exceptions and RTTI.
+#include <belay/core/bytes.hpp>
+#include <belay/core/crc32c.hpp>
+#include <belay/core/failure.hpp>
+#include <belay/core/machine_like.hpp>
+#include <belay/core/mailbox.hpp>
+#include <belay/core/manual_clock.hpp>
+#include <belay/core/result.hpp>
+#include <belay/core/steady_clock.hpp>
+#include <belay/core/turn.hpp>
+
+using namespace belay;
+
+namespace {
+
+struct Mail {
+    int number;
+    [[nodiscard]] bool is_message() const noexcept { return number % 2 == 0; }
+    [[nodiscard]] bool same_control(const Mail& o) const noexcept { return number == o.number; }
+};
+
+Result<int> half(int n) {
+    if (n % 2 != 0) return std::make_error_code(std::errc::invalid_argument);
+    return n / 2;
+}
+
+}  // namespace
+
+int main() {
+    Mailbox<Mail> box{1};
+    box.begin_turn();
+    bool good =
+        box.post_message(Mail{2}) == Post::taken && box.post_message(Mail{4}) == Post::full &&
+        box.post_control(Mail{1}) == Post::taken && box.pop().number == 2 && box.take_refusal();
+    box.close();
+    ManualClock clock;
+    clock.advance(std::chrono::seconds{1});
+    Random bits{Seed{7}};
+    const Turn turn{clock.now(), bits};
+    good = good && half(4).value() == 2 && !half(3) && uniform_upto(turn.bits, 9) <= 9;
+    good = good && crc32c(as_bytes("123456789")) == 0xE3069283U;
+    good = good && Failure::from(half(3).error()).cause == Cause::permanent;
+    return good && SteadyClock{}.now() > Instant{} ? 0 : 1;
+}

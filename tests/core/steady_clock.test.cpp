@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+// Goal: the machine's clocks are the standard library's, in nanoseconds, and free of state.
+#include <belay/core/steady_clock.hpp>
+
+#include "support/catch.hpp"
+
+using namespace belay;
+
+static_assert(std::is_empty_v<SteadyClock> && std::is_empty_v<SystemClock>);
+
+TEST_CASE("SteadyClock lies between two readings of the standard clock",
+          "[core][steady_clock][unit]") {
+    const auto before = std::chrono::steady_clock::now();
+    const Instant now = SteadyClock{}.now();
+    const auto after_it = std::chrono::steady_clock::now();
+    CHECK(now >= before);
+    CHECK(now <= after_it);
+}
+
+TEST_CASE("SystemClock tells the time since 1970", "[core][steady_clock][unit]") {
+    using namespace std::chrono_literals;
+    // After 2020; the wall clock may jump, so nothing finer can be said.
+    CHECK(SystemClock{}.now().time_since_epoch() > 24h * 365 * 50);
+}

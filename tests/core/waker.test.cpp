@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+// Goal: a registration detaches once, its entry dies with the last of both sides, and without a
+// driver all is a no-op.
+#include <belay/core/waker.hpp>
+
+#include <string>
+
+#include "support/catch.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct Entry : WakeNode {
+    explicit Entry(std::string& l) : WakeNode{table}, log{l} {}
+    std::string& log;
+    static std::string& of(WakeNode& n) { return static_cast<Entry&>(n).log; }
+    static const WakeOps table;
+};
+const WakeOps Entry::table{
+    [](WakeNode& n) noexcept { of(n) += 'w'; }, [](WakeNode& n) noexcept { of(n) += 't'; },
+    [](WakeNode&) noexcept { return Instant{5s}; }, [](WakeNode& n) noexcept { of(n) += 'd'; },
+    [](WakeNode* n) noexcept {
+        of(*n) += 'x';
+        delete static_cast<Entry*>(n);
+    }};
+
+Waker registered(std::string& log) { return {WakeHandle::adopt(new Entry{log}), Seed{7}}; }
+
+static_assert(!std::is_copy_constructible_v<Waker>, "a registration is one");
+static_assert(std::is_nothrow_move_constructible_v<Waker> &&
+              std::is_nothrow_move_assignable_v<Waker>);
+
+}  // namespace
+
+TEST_CASE("Waker detaches once, when its owner goes", "[core][waker][unit]") {
+    std::string log;
+    {
+        Waker a = registered(log);
+        a.touch();
+        a.handle().wake();
+        CHECK(a.now() == Instant{5s});
+        CHECK(a.seed().value == 7);
+        Waker b = std::move(a);
+        a.touch();
+        CHECK(log == "tw");
+        b.detach();
+        b.detach();
+        CHECK(log == "twdx");
+        b.touch();
+        CHECK(b.now() == always);
+    }
+    CHECK(log == "twdx");
+}
+
+TEST_CASE("Waker assignment ends the registration that it replaces", "[core][waker][unit]") {
+    std::string first, second;
+    Waker w = registered(first);
+    w = registered(second);
+    CHECK(first == "dx");
+    CHECK(second.empty());
+    Waker& self = w;
+    w = std::move(self);
+    CHECK(second.empty());
+}
+
+TEST_CASE("WakeHandle keeps the entry alive, not the registration", "[core][waker][unit]") {
+    std::string log;
+    WakeHandle kept;
+    {
+        Waker w = registered(log);
+        kept = w.handle();
+        WakeHandle copy = kept;
+        const WakeHandle moved = std::move(copy);
+        copy.wake();
+        moved.wake();
+        CHECK(log == "w");
+    }
+    CHECK(log == "wd");
+    kept.wake();
+    CHECK(log == "wdw");
+    kept = WakeHandle{};
+    CHECK(log == "wdwx");
+}
+
+TEST_CASE("Waker::nested wakes the same driver, with other bits, and never detaches it",
+          "[core][waker][unit]") {
+    std::string log;
+    Waker outer = registered(log);
+    {
+        const Waker a = outer.nested(0), b = outer.nested(1);
+        a.touch();
+        CHECK(a.seed().value != b.seed().value);
+        CHECK(a.seed().value != outer.seed().value);
+        CHECK(outer.nested(0).seed().value == a.seed().value);
+    }
+    CHECK(log == "t");
+    outer.detach();
+    CHECK(log == "tdx");
+}
+
+TEST_CASE("Waker without a driver does nothing", "[core][waker][unit]") {
+    Waker w;
+    w.touch();
+    w.handle().wake();
+    CHECK(w.now() == always);
+    w.nested(3).touch();
+    w.detach();
+}

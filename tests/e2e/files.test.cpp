@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: MIT
+// Goal: files that are torn, damaged, foreign, forbidden or on a full disk: a clear error, nothing
+// lost.
+#include "support/catch.hpp"
+
+#include <sys/resource.h>
+
+#include "e2e/workshop.hpp"
+
+using e2e::LedgerServer;
+using e2e::Process;
+using e2e::Workshop;
+
+namespace {
+
+std::vector<std::string> server(const std::string& dir) {
+    return {e2e::outage, "server", "--port", "0", "--dir", dir};
+}
+std::vector<std::string> client(const LedgerServer& s, const Workshop& w) {
+    return {e2e::outage, "client",    "--connect", s.address(),
+            "--file",    w / "input", "--dir",     w / "client"};
+}
+
+bool contains(const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+}
+
+/// A ledger and a journal in which some lines are delivered, and more are to come.
+std::string half_delivered(const Workshop& w) {
+    const std::string input = e2e::sample_text(400);
+    e2e::write(w / "input", input);
+    LedgerServer s{w / "server"};
+    std::vector<std::string> words = client(s, w);
+    words.insert(words.end(), {"--rate", "300"});
+    Process c{words};
+    e2e::eventually([&] { return e2e::ledger_size(w / "server/ledger.txt") >= 100; });
+    return input;
+}
+
+void is_delivered(const Workshop& w, const std::string& input) {
+    LedgerServer s{w / "server"};
+    Process c{client(s, w)};
+    const int code = c.wait();
+    INFO("client: " << c.text() << "\nserver: " << s.process.text());
+    CHECK(code == 0);
+    CHECK(e2e::ledger_equals(w / "server/ledger.txt", input));
+}
+
+/// The path of the journal's newest segment.
+std::string segment(const Workshop& w) {
+    std::string newest;
+    for (const auto& entry : std::filesystem::directory_iterator{w / "client/journal"}) {
+        const std::string path = entry.path();
+        if (entry.path().extension() == ".journal") newest = std::max(newest, path);
+    }
+    return newest;
+}
+
+void without_rights() {
+    if (::setresgid(65534, 65534, 65534) != 0 || ::setresuid(65534, 65534, 65534) != 0) ::_exit(99);
+}
+
+}  // namespace
+
+TEST_CASE("outage server cuts a torn last line off its ledger, says so, and goes on",
+          "[e2e][files][fault]") {
+    const Workshop w;
+    const std::string input = half_delivered(w);
+    const std::string path = w / "server/ledger.txt";
+    const std::string whole = e2e::read(path);
+    // Torn in its text, and in its number.
+    const std::size_t kept = GENERATE(std::size_t{3}, std::size_t{25});
+    const std::size_t last = whole.rfind('\n', whole.size() - 2) + 1;
+    e2e::write(path, whole.substr(0, last + kept));
+    {
+        LedgerServer s{w / "server"};
+        CHECK(s.process.says("ended in the middle of a line: cut"));
+        CHECK((e2e::read(path) == whole.substr(0, last)));
+    }
+}
+
+TEST_CASE("outage server delivers on after its ledger was torn by a crash", "[e2e][files][fault]") {
+    const Workshop w;
+    const std::string input = half_delivered(w);
+    const std::string path = w / "server/ledger.txt";
+    // A line that was begun, and never acknowledged.
+    e2e::write(path, e2e::read(path) + "101 42949");
+    is_delivered(w, input);
+}
+
+TEST_CASE("outage server refuses a ledger that is damaged before its end, and changes nothing",
+          "[e2e][files][fault]") {
+    const Workshop w;
+    half_delivered(w);
+    const std::string path = w / "server/ledger.txt";
+    const std::string whole = e2e::read(path);
+    const std::size_t line_50 = whole.find("\n50 ") + 1;
+    const std::size_t line_51 = whole.find("\n51 ") + 1;
+    std::string damaged = whole;
+    std::string said = "ledger.txt, line ";
+    SECTION("a byte of a line's text") {
+        damaged[line_51 - 2] ^= 1;
+        said = "ledger.txt, line 53: damaged: its check";
+    }
+    SECTION("a byte of a number") { damaged[line_50] = '6'; }
+    SECTION("a line is missing") {
+        damaged.erase(line_50, line_51 - line_50);
+        said = "ledger.txt, line 53: damaged: its number does not follow";
+    }
+    SECTION("a line is there twice") {
+        damaged.insert(line_50, whole.substr(line_50, line_51 - line_50));
+    }
+    SECTION("bytes of nothing") { damaged.replace(line_50, 20, 20, '\0'); }
+    SECTION("another kind of file") {
+        damaged = "shopping list\n" + whole;
+        said = "line 1: this is not a ledger";
+    }
+    e2e::write(path, damaged);
+    Process p{server(w / "server")};
+    CHECK(p.wait() == 2);
+    INFO(p.text());
+    CHECK(contains(p.text(), said));
+    CHECK(contains(p.text(), "put the file back from a copy"));
+    CHECK((e2e::read(path) == damaged));
+}
+
+TEST_CASE("outage server keeps a second server off its ledger", "[e2e][files][unit]") {
+    const Workshop w;
+    const LedgerServer first{w / "server"};
+    Process second{server(w / "server")};
+    CHECK(second.wait() == 2);
+    CHECK(contains(second.text(), "is open in another server"));
+}
+
+TEST_CASE("outage client keeps a second client off its journal", "[e2e][files][unit]") {
+    const Workshop w;
+    LedgerServer s{w / "server"};
+    e2e::write(w / "input", e2e::sample_text(100));
+    std::vector<std::string> words = client(s, w);
+    words.insert(words.end(), {"--rate", "10"});
+    Process first{words};
+    REQUIRE(first.says("connected"));
+    Process second{words};
+    CHECK(second.wait() == 2);
+    CHECK(contains(second.text(), "the journal is open already"));
+}
+
+TEST_CASE("outage client refuses a journal that is foreign or truncated, and changes nothing",
+          "[e2e][files][fault]") {
+    const Workshop w;
+    const std::string input = half_delivered(w);
+    const std::string path = segment(w);
+    const std::string whole = e2e::read(path);
+    std::string damaged = whole;
+    SECTION("foreign") { damaged = "this is not a journal\n" + std::string(5000, '.'); }
+    SECTION("truncated to less than its header") { damaged.resize(100); }
+    SECTION("a byte of an operation") { damaged[whole.find("windows line 9") + 3] ^= 1; }
+    e2e::write(path, damaged);
+    LedgerServer s{w / "server"};
+    Process c{client(s, w)};
+    CHECK(c.wait() == 2);
+    INFO(c.text());
+    CHECK(contains(c.text(), path));
+    CHECK((e2e::read(path) == damaged));
+    // With the file put back, everything arrives.
+    e2e::write(path, whole);
+    s.process.signal(SIGTERM);
+    s.process.wait();
+    is_delivered(w, input);
+}
+
+TEST_CASE("outage client refuses a sender id that is none, and another file than before",
+          "[e2e][files][unit]") {
+    const Workshop w;
+    const std::string input = half_delivered(w);
+    const std::string id = e2e::read(w / "client/sender.txt");
+    const LedgerServer s{w / "server"};
+    {
+        e2e::write(w / "client/sender.txt", "me\n");
+        Process c{client(s, w)};
+        CHECK(c.wait() == 2);
+        CHECK(contains(c.text(), "sender.txt: this is not a sender id"));
+        e2e::write(w / "client/sender.txt", id);
+    }
+    {
+        e2e::write(w / "input", "short\n");
+        Process c{client(s, w)};
+        CHECK(c.wait() == 2);
+        CHECK(contains(c.text(), "has only 1"));
+        e2e::write(w / "input", input);
+    }
+}
+
+TEST_CASE("outage client stops and says so when the server has lost its ledger",
+          "[e2e][files][fault]") {
+    const Workshop w;
+    const std::string input = half_delivered(w);
+    const std::string path = w / "server/ledger.txt";
+    const std::string whole = e2e::read(path);
+    const char* said = "";
+    SECTION("all of it") {
+        std::filesystem::remove(path);
+        said = "receiver_lost_state";
+    }
+    SECTION("what it had acknowledged") {
+        e2e::write(path, whole.substr(0, whole.find("\n50 ") + 1));
+        said = "receiver_rolled_back";
+    }
+    {
+        const LedgerServer s{w / "server"};
+        Process c{client(s, w)};
+        CHECK(c.wait() == 1);
+        INFO(c.text());
+        CHECK(contains(c.text(), said));
+        CHECK(contains(c.text(), "put the server's ledger back"));
+    }
+    e2e::write(path, whole);
+    is_delivered(w, input);
+}
+
+TEST_CASE("outage says which directory it has no permission for", "[e2e][files][unit]") {
+    if (::getuid() != 0) {
+        WARN("SKIP: needs root, to drop it in a child");
+        return;
+    }
+    const Workshop w;
+    const std::string input = half_delivered(w);
+    const std::string server_dir = w / "server", client_dir = w / "client";
+    std::filesystem::permissions(w / "", std::filesystem::perms::all);
+    {
+        Process p{server(server_dir), without_rights};
+        CHECK(p.wait() == 2);
+        INFO(p.text());
+        CHECK(contains(p.text(), server_dir));
+        CHECK(contains(p.text(), "Permission denied; give this user the permission"));
+    }
+    {
+        const LedgerServer s{server_dir};
+        Process p{client(s, w), without_rights};
+        CHECK(p.wait() == 2);
+        INFO(p.text());
+        CHECK(contains(p.text(), client_dir + "/journal"));
+        CHECK(contains(p.text(), "ermission denied"));
+    }
+    is_delivered(w, input);
+}
+
+TEST_CASE("outage loses nothing on a full disk", "[e2e][files][fault]") {
+    const Workshop w;
+    const std::string input = e2e::sample_text(400);
+    e2e::write(w / "input", input);
+    const auto limited = [](rlim_t bytes) {
+        return [bytes] {
+            const rlimit most{bytes, bytes};
+            ::setrlimit(RLIMIT_FSIZE, &most);
+            std::signal(SIGXFSZ, SIG_IGN);
+        };
+    };
+    {
+        Process s{{e2e::outage, "server", "--port", "0", "--dir", w / "server"}, limited(20000)};
+        REQUIRE(s.says("listens on 127.0.0.1:"));
+        const std::string& text = s.text();
+        const std::size_t at = text.find("127.0.0.1:");
+        Process c{{e2e::outage, "client", "--connect", text.substr(at, text.find(',', at) - at),
+                   "--file", w / "input", "--dir", w / "client"}};
+        CHECK(s.wait() == 2);
+        INFO(s.text());
+        CHECK(contains(s.text(), "cannot write " + (w / "server") +
+                                     "/ledger.txt: File too large; "
+                                     "free some space"));
+    }
+    is_delivered(w, input);
+    {
+        // The client's disk, at its first start: there is no room for a journal.
+        const LedgerServer s{w / "server2"};
+        const std::vector<std::string> words{e2e::outage, "client",    "--connect", s.address(),
+                                             "--file",    w / "input", "--dir",     w / "client2"};
+        Process c{words, limited(4096)};
+        CHECK(c.wait() == 2);
+        INFO(c.text());
+        CHECK(contains(c.text(), "free some space"));
+        Process again{words};
+        CHECK(again.wait() == 0);
+        CHECK(e2e::ledger_equals(w / "server2/ledger.txt", input));
+    }
+}

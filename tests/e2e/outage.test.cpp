@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MIT
+// Goal: the demo's promise, by running it: every line once and in order; planted bugs are seen.
+#include "support/catch.hpp"
+
+#include "e2e/workshop.hpp"
+
+using e2e::Process;
+using e2e::Workshop;
+
+namespace {
+
+/// A few seconds: fast lines, one deed of each kind or so.
+std::vector<std::string> quick(const std::string& program, const std::string& file,
+                               const std::string& dir, std::vector<std::string> more = {}) {
+    std::vector<std::string> words{program, "--file",         file, "--dir",   dir, "--rate",
+                                   "2000",  "--seed",         "7",  "--kills", "2", "--freezes",
+                                   "1",     "--client-kills", "1"};
+    words.insert(words.end(), more.begin(), more.end());
+    return words;
+}
+
+bool contains(const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("The outage demo delivers every line exactly once and in order through kills and freezes",
+          "[e2e][outage][fault]") {
+    const Workshop w;
+    const std::string input = e2e::sample_text(1500, false);
+    e2e::write(w / "input", input);
+    Process demo{quick(e2e::outage, w / "input", w / "made/by/the/demo")};
+    const int code = demo.wait();
+    INFO(demo.text());
+    REQUIRE(code == 0);
+    CHECK(contains(demo.text(),
+                   "verdict: 1500 lines, 0 lost, 0 duplicated, 0 out of order, through "
+                   "2 server kills, 1 freeze, 1 client kill\n"));
+    CHECK(e2e::ledger_equals(w / "made/by/the/demo/ledger.txt", input));
+    // Each deed is an outage that the client saw; a busy machine may add some of its own.
+    const std::size_t at = demo.text().find("s in all; ") + 10;
+    CHECK(std::stoi(demo.text().substr(at)) >= 4);
+    const std::string picture = e2e::read(w / "made/by/the/demo/outage.svg");
+    CHECK(contains(picture, "<svg xmlns="));
+    CHECK(contains(picture, "</svg>"));
+    CHECK(contains(picture, "class=\"frozen\""));
+}
+
+TEST_CASE("The outage demo does its deeds also where there are more of them than lines",
+          "[e2e][outage][unit]") {
+    const Workshop w;
+    e2e::write(w / "input", "only line");
+    Process demo{{e2e::outage, "--file", w / "input", "--dir", w / "d", "--rate", "0", "--kills",
+                  "2", "--freezes", "1", "--client-kills", "1", "--seed", "3"}};
+    const int code = demo.wait();
+    INFO(demo.text());
+    CHECK(code == 0);
+    CHECK(contains(demo.text(),
+                   "verdict: 1 line, 0 lost, 0 duplicated, 0 out of order, through 2 server "
+                   "kills, 1 freeze, 1 client kill\n"));
+    CHECK(e2e::ledger_equals(w / "d/ledger.txt", "only line"));
+}
+
+TEST_CASE("The outage demo says 0 of 0 for an empty file", "[e2e][outage][unit]") {
+    const Workshop w;
+    e2e::write(w / "input", "");
+    Process demo{quick(e2e::outage, w / "input", w / "d")};
+    CHECK(demo.wait() == 0);
+    CHECK(contains(demo.text(), "0 of 0"));
+}
+
+TEST_CASE("The outage demo is resumed after Ctrl-C, and begins afresh when it was finished",
+          "[e2e][outage][fault]") {
+    const Workshop w;
+    const std::string input = e2e::sample_text(3000);
+    e2e::write(w / "input", input);
+    {
+        Process demo{quick(e2e::outage, w / "input", w / "d", {"--rate", "400", "--freezes", "0"})};
+        REQUIRE(demo.says("server killed (1 of 2)"));
+        demo.signal(SIGINT);
+        const int code = demo.wait();
+        INFO(demo.text());
+        CHECK(code == 130);
+        CHECK(contains(demo.text(), "interrupted"));
+        CHECK_FALSE(contains(demo.text(), "verdict"));
+    }
+    {
+        // Another file must not be mixed into it.
+        e2e::write(w / "other", "other lines\n");
+        Process demo{quick(e2e::outage, w / "other", w / "d")};
+        CHECK(demo.wait() == 2);
+        CHECK(contains(demo.text(), "unfinished run of"));
+    }
+    const unsigned delivered = e2e::ledger_size(w / "d/ledger.txt");
+    {
+        // The file is remembered, and what was done counts.
+        Process demo{{e2e::outage, "--dir", w / "d", "--rate", "2000", "--kills", "2", "--freezes",
+                      "0", "--client-kills", "1"}};
+        const int code = demo.wait();
+        INFO(demo.text());
+        CHECK(code == 0);
+        CHECK(contains(demo.text(), "resuming: "));
+        CHECK(contains(demo.text(), std::to_string(delivered) + " of 3000 lines delivered"));
+        CHECK_FALSE(contains(demo.text(), "server killed (1 of 2)"));
+        CHECK(contains(demo.text(), "through 2 server kills, 0 freezes, 1 client kill\n"));
+        CHECK(e2e::ledger_equals(w / "d/ledger.txt", input));
+    }
+    {
+        e2e::write(w / "other", "other lines\n");
+        Process demo{{e2e::outage, "--dir", w / "d", "--file", w / "other", "--kills", "0",
+                      "--freezes", "0", "--client-kills", "0"}};
+        const int code = demo.wait();
+        INFO(demo.text());
+        CHECK(code == 0);
+        CHECK(contains(demo.text(), "delivering: "));
+        CHECK(e2e::ledger_equals(w / "d/ledger.txt", "other lines\n"));
+    }
+}
+
+TEST_CASE("The outage demo leaves no process behind when it is killed", "[e2e][outage][fault]") {
+    const Workshop w;
+    e2e::write(w / "input", e2e::sample_text(3000));
+    Process demo{quick(e2e::outage, w / "input", w / "d", {"--rate", "400"})};
+    REQUIRE(demo.says("client connected"));
+    demo.signal(SIGKILL);
+    CHECK(demo.wait() == -1);
+    // Their locks end with them.
+    Process again{quick(e2e::outage, w / "input", w / "d")};
+    const int code = again.wait();
+    INFO(again.text());
+    CHECK(code == 0);
+    CHECK(contains(again.text(), "resuming: "));
+}
+
+TEST_CASE("The outage demo runs once in a directory at a time", "[e2e][outage][unit]") {
+    const Workshop w;
+    e2e::write(w / "input", e2e::sample_text(3000));
+    Process first{quick(e2e::outage, w / "input", w / "d", {"--rate", "100"})};
+    REQUIRE(first.says("client connected"));
+    Process second{quick(e2e::outage, w / "input", w / "d")};
+    CHECK(second.wait() == 2);
+    CHECK(contains(second.text(), "another demo runs in"));
+}
+
+TEST_CASE("The outage demo's verdict is wrong with each planted bug", "[e2e][outage][fault]") {
+    struct Plant {
+        const char* name;
+        std::vector<std::string> options;
+        const char* seen;
+    };
+    const Plant plant = GENERATE(
+        // The ledger takes no notice of one line.
+        Plant{"drop-record", {"--kills", "0", "--freezes", "0", "--client-kills", "0"}, "1 lost"},
+        // The ledger says durable, and is not: the kill takes what was acknowledged.
+        Plant{"skip-commit", {"--kills", "1", "--freezes", "0", "--client-kills", "0"}, "lost"},
+        // An acknowledgement is skipped at the resume, and repetitions are not looked for.
+        Plant{"skip-ack", {"--kills", "0", "--freezes", "2", "--client-kills", "0"}, "duplicated"},
+        // The frozen server's old connection goes on being served beside the new one. A rate at
+        // which nearly each line is a message: many must wait in the old connection.
+        Plant{"no-fence",
+              {"--kills", "0", "--freezes", "2", "--client-kills", "0", "--rate", "900"},
+              "duplicated"});
+    const Workshop w;
+    e2e::write(w / "input", e2e::sample_text(1500));
+    ::setenv("OUTAGE_PLANT", plant.name, 1);
+    std::vector<std::string> words{e2e::outage_planted,
+                                   "--file",
+                                   w / "input",
+                                   "--dir",
+                                   w / "d",
+                                   "--rate",
+                                   "2000",
+                                   "--seed",
+                                   "7"};
+    words.insert(words.end(), plant.options.begin(), plant.options.end());
+    Process demo{words};
+    const int code = demo.wait();
+    ::unsetenv("OUTAGE_PLANT");
+    INFO(plant.name << ":\n" << demo.text());
+    CHECK(code == 1);
+    CHECK(contains(demo.text(), "verdict: WRONG: 1500 lines, "));
+    CHECK(contains(demo.text(), plant.seen));
+    CHECK_FALSE(contains(demo.text(), "1500 lines, 0 lost, 0 duplicated, 0 out of order"));
+    CHECK_FALSE(e2e::ledger_equals(w / "d/ledger.txt", e2e::read(w / "input")));
+}

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: MIT
+// Goal: server and client alone, beside peers that say what they must not, or nothing at all.
+#include "support/catch.hpp"
+
+#include <belay/drive/posix/detail/frame.hpp>
+#include <belay/sync/greeting.hpp>
+
+#include "e2e/socket.hpp"
+#include "e2e/workshop.hpp"
+
+using e2e::LedgerServer;
+using e2e::Process;
+using e2e::Socket;
+using e2e::Workshop;
+
+namespace {
+
+std::vector<std::string> client(const LedgerServer& server, const std::string& file,
+                                const std::string& dir) {
+    return {e2e::outage, "client", "--connect", server.address(), "--file", file, "--dir", dir};
+}
+
+/// The server is as good as new: a client delivers everything.
+void delivers(LedgerServer& server, const Workshop& w) {
+    const std::string input = e2e::sample_text(500);
+    e2e::write(w / "input", input);
+    Process c{client(server, w / "input", w / "client")};
+    const int code = c.wait();
+    INFO("client: " << c.text() << "\nserver: " << server.process.text());
+    CHECK(code == 0);
+    CHECK(e2e::ledger_equals(w / "server/ledger.txt", input));
+    server.process.signal(SIGTERM);
+    CHECK(server.process.wait() == 0);
+}
+
+std::string transport_frame(const belay::Bytes& message, std::uint32_t length) {
+    std::byte header[belay::posix::detail::frame_header_bytes];
+    belay::posix::detail::store_frame_header(header, belay::posix::detail::FrameKind::data, length);
+    return std::string{belay::as_text(header)} + std::string{belay::as_text(message)};
+}
+std::string transport_frame(const belay::Bytes& message) {
+    return transport_frame(message, static_cast<std::uint32_t>(message.size()));
+}
+
+belay::Bytes hello() {
+    belay::Hello h;
+    h.attach = 1;
+    h.payload_bytes_max = 1024;
+    h.sender.fill(std::byte{7});
+    h.journal.fill(std::byte{8});
+    belay::Bytes message;
+    belay::append_hello(message, h);
+    return message;
+}
+
+}  // namespace
+
+TEST_CASE("outage server closes a connection that sends garbage, and serves on",
+          "[e2e][parts][fault]") {
+    const Workshop w;
+    LedgerServer server{w / "server"};
+    REQUIRE(server.port() != 0);
+    const std::string garbage =
+        GENERATE(std::string{"GET / HTTP/1.1\r\nHost: example\r\n\r\n"},
+                 std::string(100000, '\xff'), std::string(1000, '\0'),
+                 // A frame that is longer than any message may be.
+                 transport_frame({}, 0x7FFFFFFF),
+                 // A message that is no frame of the session; then one whose checksum is wrong.
+                 transport_frame(belay::Bytes(40, std::byte{1})), [] {
+                     belay::Bytes damaged = hello();
+                     damaged.back() ^= std::byte{1};
+                     return transport_frame(damaged);
+                 }());
+    Socket s{server.port()};
+    REQUIRE(s.connected());
+    s.say(garbage);
+    CHECK(s.is_closed());
+    delivers(server, w);
+}
+
+TEST_CASE("outage server closes a connection that falls silent in the middle of a frame",
+          "[e2e][parts][fault]") {
+    const Workshop w;
+    LedgerServer server{w / "server"};
+    REQUIRE(server.port() != 0);
+    Socket half{server.port()}, mute{server.port()};
+    const std::string frame = transport_frame(hello());
+    half.say(frame.substr(0, frame.size() / 2));
+    CHECK(half.is_closed());
+    CHECK(mute.is_closed());
+    delivers(server, w);
+}
+
+TEST_CASE("outage server keeps nothing for a client that reads nothing", "[e2e][parts][fault]") {
+    const Workshop w;
+    LedgerServer server{w / "server"};
+    REQUIRE(server.port() != 0);
+    const auto resident_pages = [&] {
+        const std::string statm =
+            e2e::read("/proc/" + std::to_string(server.process.pid()) + "/statm");
+        return std::stoul(statm.substr(statm.find(' ') + 1));
+    };
+    Socket deaf{server.port()};
+    deaf.say(transport_frame(hello()));
+    const unsigned long before = resident_pages();
+    // Each of these wants an answer; a hundred times more than the server may keep for one peer.
+    belay::Bytes pings;
+    for (unsigned i = 0; i < 1000; ++i) {
+        belay::append_frame(pings, {.type = belay::FrameType::ping, .number = i});
+    }
+    const std::string message = transport_frame(pings);
+    const std::size_t wanted = std::size_t{128} << 20U;
+    std::size_t said = 0;
+    for (std::size_t n = 1; n != 0 && said < wanted; said += n) {
+        n = deaf.say(message, std::chrono::milliseconds{500});
+    }
+    INFO("the server took " << said << " bytes");
+    CHECK((resident_pages() - before) * 4096 < (std::size_t{32} << 20U));
+    delivers(server, w);
+}
+
+TEST_CASE("outage server ends cleanly on SIGTERM and SIGINT, also with a client connected",
+          "[e2e][parts][unit]") {
+    const Workshop w;
+    LedgerServer server{w / "server"};
+    e2e::write(w / "input", e2e::sample_text(100));
+    std::vector<std::string> words = client(server, w / "input", w / "client");
+    words.insert(words.end(), {"--rate", "20"});
+    Process c{words};
+    REQUIRE(c.says("connected"));
+    const int signal = GENERATE(SIGTERM, SIGINT);
+    server.process.signal(signal);
+    CHECK(server.process.wait() == 0);
+    CHECK_FALSE(c.ended());
+}
+
+TEST_CASE("outage client ends cleanly on SIGTERM, and goes on where it was", "[e2e][parts][unit]") {
+    const Workshop w;
+    LedgerServer server{w / "server"};
+    const std::string input = e2e::sample_text(300);
+    e2e::write(w / "input", input);
+    std::vector<std::string> words = client(server, w / "input", w / "client");
+    words.insert(words.end(), {"--rate", "100"});
+    {
+        Process c{words};
+        REQUIRE(e2e::eventually([&] { return e2e::ledger_size(w / "server/ledger.txt") > 20; }));
+        c.signal(SIGTERM);
+        CHECK(c.wait() == 130);
+    }
+    const unsigned delivered = e2e::ledger_size(w / "server/ledger.txt");
+    CHECK(delivered < 300);
+    {
+        Process c{client(server, w / "input", w / "client")};
+        const int code = c.wait();
+        INFO(c.text());
+        CHECK(code == 0);
+        CHECK(e2e::ledger_equals(w / "server/ledger.txt", input));
+    }
+    // Nothing is left to do, so that not even a server is needed.
+    server.process.signal(SIGKILL);
+    server.process.wait();
+    Process c{client(server, w / "input", w / "client")};
+    CHECK(c.wait() == 0);
+}
+
+TEST_CASE("outage client waits for a server that is not there yet", "[e2e][parts][fault]") {
+    const Workshop w;
+    std::string port;
+    {
+        LedgerServer server{w / "server"};
+        port = server.number;
+    }
+    const std::string input = e2e::sample_text(50);
+    e2e::write(w / "input", input);
+    Process c{{e2e::outage, "client", "--connect", "127.0.0.1:" + port, "--file", w / "input",
+               "--dir", w / "client"}};
+    REQUIRE(c.says("cannot connect"));
+    LedgerServer server{w / "server", port};
+    CHECK(c.wait() == 0);
+    CHECK(e2e::ledger_equals(w / "server/ledger.txt", input));
+}
+
+TEST_CASE("outage server refuses a second client, and says why on both sides",
+          "[e2e][parts][unit]") {
+    const Workshop w;
+    LedgerServer server{w / "server"};
+    e2e::write(w / "input", "one\ntwo\n");
+    Process first{client(server, w / "input", w / "first")};
+    REQUIRE(first.wait() == 0);
+    Process second{client(server, w / "input", w / "second")};
+    CHECK(second.wait() == 1);
+    CHECK(second.says("the server's ledger is another client's"));
+    CHECK(server.process.says("refused sender"));
+    CHECK(e2e::ledger_equals(w / "server/ledger.txt", "one\ntwo\n"));
+}
+
+TEST_CASE("outage server says which port is in use", "[e2e][parts][unit]") {
+    const Workshop w;
+    const LedgerServer first{w / "first"};
+    Process second{{e2e::outage, "server", "--port", first.number, "--dir", w / "second"}};
+    CHECK(second.wait() == 2);
+    CHECK(second.says("cannot listen on " + first.address() + ": another program listens there"));
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+// The outage demo with one bug planted, which the environment variable OUTAGE_PLANT names.
+#include <cstdlib>
+#include <cstring>
+
+#include "app.hpp"
+
+namespace {
+
+using belay::BytesView;
+using belay::Id;
+using belay::Progress;
+
+/// Forgets one line, and goes on as if it were there.
+struct DroppingLedger : outage::FileLedger {
+    static DroppingLedger open(const std::string& dir) { return {outage::FileLedger::open(dir)}; }
+    [[nodiscard]] std::error_code apply(const Id& sender, const Progress& p, BytesView operation) {
+        return p.applied == 700 ? std::error_code{} : FileLedger::apply(sender, p, operation);
+    }
+};
+
+/// Says that everything is durable, and writes nothing before it must.
+struct LazyLedger : outage::FileLedger {
+    static LazyLedger open(const std::string& dir) { return {outage::FileLedger::open(dir)}; }
+    [[nodiscard]] std::error_code commit() {
+        return ++commits_ % 16 == 0 ? FileLedger::commit() : std::error_code{};
+    }
+    unsigned commits_ = 0;
+};
+
+struct SkippedAck : belay::NoFault {
+    static constexpr bool resend_from_acked = true;
+    static constexpr bool no_duplicate_check = true;
+};
+struct NoFence : belay::NoFault {
+    static constexpr bool no_fence = true;
+    static constexpr bool no_duplicate_check = true;
+};
+
+template <class L, class F>
+struct Parts {
+    using Ledger = L;
+    using Fault = F;
+};
+
+}  // namespace
+
+int main(int count, char** words) {
+    const char* const plant = std::getenv("OUTAGE_PLANT");
+    const auto planted = [&](const char* name) {
+        return plant != nullptr && std::strcmp(plant, name) == 0;
+    };
+    if (planted("drop-record")) {
+        return outage::run<Parts<DroppingLedger, belay::NoFault>>(count, words);
+    }
+    if (planted("skip-commit")) {
+        return outage::run<Parts<LazyLedger, belay::NoFault>>(count, words);
+    }
+    if (planted("skip-ack")) {
+        return outage::run<Parts<outage::FileLedger, SkippedAck>>(count, words);
+    }
+    if (planted("no-fence")) {
+        return outage::run<Parts<outage::FileLedger, NoFence>>(count, words);
+    }
+    return 3;
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+// Programs under test: started, watched and ended; waits are for conditions, with a generous limit.
+#pragma once
+
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <functional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace e2e {
+
+/// No condition takes this long, also under sanitizers on a busy machine.
+inline constexpr std::chrono::seconds limit{60};
+
+/// Waits until `done()`.   Returns: false if it took too long.
+template <class F>
+bool eventually(F&& done) {
+    const auto end = std::chrono::steady_clock::now() + limit;
+    while (!done()) {
+        if (std::chrono::steady_clock::now() > end) return false;
+        std::this_thread::sleep_for(std::chrono::milliseconds{5});
+    }
+    return true;
+}
+
+/// A program that runs; SIGKILL at the end of the scope.
+class Process {
+public:
+    using Before = std::function<void()>;
+
+    /// `before` runs in the child.
+    explicit Process(std::vector<std::string> words, const Before& before = {}) {
+        int ends[2];
+        if (::pipe2(ends, O_CLOEXEC) != 0) std::abort();
+        pid_ = ::fork();
+        if (pid_ == 0) {
+            ::dup2(ends[1], STDOUT_FILENO);
+            ::dup2(ends[1], STDERR_FILENO);
+            if (before) before();
+            std::vector<char*> arguments;
+            for (std::string& word : words) arguments.push_back(word.data());
+            arguments.push_back(nullptr);
+            ::execv(arguments.front(), arguments.data());
+            ::_exit(127);
+        }
+        ::close(ends[1]);
+        output_ = ends[0];
+        ::fcntl(output_, F_SETFL, O_NONBLOCK);
+    }
+    Process(const Process&) = delete;
+    Process& operator=(const Process&) = delete;
+    ~Process() {
+        signal(SIGKILL);
+        wait();
+        ::close(output_);
+    }
+
+    void signal(int number) const {
+        if (pid_ > 0) ::kill(pid_, number);
+    }
+    [[nodiscard]] pid_t pid() const { return pid_; }
+
+    /// What it has written so far, to both of its streams.
+    const std::string& text() {
+        char buffer[4096];
+        for (ssize_t n; (n = ::read(output_, buffer, sizeof buffer)) > 0;) {
+            text_.append(buffer, static_cast<std::size_t>(n));
+        }
+        return text_;
+    }
+    /// Waits until it has written `words`.
+    bool says(const std::string& words) {
+        return eventually([&] { return text().find(words) != std::string::npos; });
+    }
+    [[nodiscard]] bool ended() {
+        if (pid_ > 0 && ::waitpid(pid_, &status_, WNOHANG) == pid_) pid_ = -1;
+        return pid_ <= 0;
+    }
+    /// Waits for its end.   Returns: the exit code; -1 for a signal or none in time.
+    int wait() {
+        // Read meanwhile, so that a full pipe does not hold it.
+        if (!eventually([&] { return text(), ended(); })) return -1;
+        text();
+        return WIFEXITED(status_) ? WEXITSTATUS(status_) : -1;
+    }
+
+private:
+    pid_t pid_ = -1;
+    int output_ = -1;
+    int status_ = 0;
+    std::string text_;
+};
+
+}  // namespace e2e

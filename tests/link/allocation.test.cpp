@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+// Goal: in the steady state neither a message nor a dial allocates. Method: a counting operator
+// new.
+#include <cstdlib>
+#include <new>
+
+#include <belay/link/bundle.hpp>
+#include <belay/link/heartbeat.hpp>
+#include <belay/link/supervisor.hpp>
+#include <belay/link/validated.hpp>
+#include <belay/policy/backoff.hpp>
+#include <belay/policy/breaker.hpp>
+#include <belay/policy/cap.hpp>
+#include <belay/policy/full_jitter.hpp>
+#include <belay/policy/max_attempts.hpp>
+
+#include "support/catch.hpp"
+
+namespace {
+std::size_t allocations = 0;  // of the test's own thread, while it counts
+thread_local bool counts = false;
+}  // namespace
+
+void* operator new(std::size_t n) {
+    if (counts) ++allocations;
+    if (void* const p = std::malloc(n != 0 ? n : 1)) return p;
+    throw std::bad_alloc{};
+}
+void* operator new(std::size_t n, std::align_val_t align) {
+    if (counts) ++allocations;
+    const auto a = static_cast<std::size_t>(align);
+    if (void* const p = std::aligned_alloc(a, (n + a - 1) / a * a)) return p;
+    throw std::bad_alloc{};
+}
+void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
+void operator delete(void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
+void operator delete(void* p) noexcept { std::free(p); }
+void operator delete(void* p, std::size_t) noexcept { std::free(p); }
+
+using namespace belay;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct Counting {
+    Counting() { counts = true; }
+    ~Counting() { counts = false; }
+    std::size_t before = allocations;
+    [[nodiscard]] std::size_t made() const { return allocations - before; }
+};
+
+struct Socket {
+    using message_type = int;
+    struct Connection {
+        SendResult send(const int&) noexcept { return SendResult::sent; }
+        void ping() noexcept { link.pong(); }
+        void close(const Failure&) noexcept { link.closed(); }
+        Link<int> link;
+    };
+    Link<int>* last;
+    Connection open(const Link<int>& link) {
+        *last = link;
+        return {link};
+    }
+};
+
+struct Passes {
+    Verdict begin(const auto&) { return Verdict::pending(); }
+    Verdict judge(const int& m, const auto&) {
+        return m == 7 ? Verdict::passed() : Verdict::pending();
+    }
+};
+
+struct App {
+    std::uint64_t* sum;
+    void on_message(int m, Lane) { *sum += static_cast<std::uint64_t>(m); }
+};
+
+}  // namespace
+
+TEST_CASE("Supervisor allocates for no message and no dial once it is warm",
+          "[link][supervisor][unit]") {
+    Link<int> a, b;
+    std::uint64_t sum = 0;
+    Supervisor link{Bundle{Heartbeat{Socket{&a}, {.every = 1s, .dead_after = 3s}},
+                           Validated{Socket{&b}, Passes{}}},
+                    Policy{Backoff{FullJitter{}, Cap{100ms}, 1ms}, MaxAttempts{1'000'000}},
+                    App{&sum}};
+    Instant now{};
+    const auto run = [&] {
+        for (int i = 0; i < 1000 && link.deadline() <= now; ++i) link.advance(now);
+    };
+    const auto connect = [&] {
+        while (link.status().state != LinkState::connecting) {
+            now = std::max(now, link.deadline());
+            run();
+        }
+        a.opened();
+        b.opened();
+        int seven = 7;
+        b.received(std::move(seven));
+        run();
+    };
+    const auto exchange = [&](int rounds) {
+        for (int i = 0; i < rounds; ++i) {
+            for (int k = 1; k <= 16; ++k) (k % 2 == 0 ? a : b).received(std::move(k));
+            static_cast<void>(link.send(i, static_cast<Lane>(i % 2)));
+            now += 100ms;
+            run();
+        }
+    };
+    {
+        const Counting warming;
+        link.start();
+        run();
+        connect();
+        exchange(20);
+        CHECK(warming.made() > 0);  // the counter sees the queues grow
+    }
+    {
+        const Counting messages;
+        exchange(1000);
+        CHECK(messages.made() == 0);
+    }
+    CHECK(sum > 100'000);
+    const Counting dials;
+    for (int i = 0; i < 500; ++i) {
+        (i % 2 == 0 ? a : b).closed({.cause = Cause::lost});
+        run();
+        connect();
+    }
+    for (int i = 0; i < 100; ++i) {  // and with a goodbye
+        link.stop();
+        run();
+        link.start();
+        run();
+        connect();
+    }
+    CHECK(dials.made() == 0);
+    CHECK(link.status().state == LinkState::connected);
+}

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT
+// Goal: the transports of a bundle live and die together, and each keeps its own lane through any
+// nesting.
+#include <belay/link/bundle.hpp>
+
+#include <belay/link/heartbeat.hpp>
+#include <belay/link/validated.hpp>
+
+#include "support/link_rig.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+using belay::test::FakeTransport;
+using belay::test::Wire;
+
+namespace {
+
+struct Waves {
+    Verdict begin(const auto&) { return Verdict::pending(); }
+    Verdict judge(const std::string& m, const auto&) {
+        return m == "hi" ? Verdict::passed() : Verdict::pending();
+    }
+};
+
+}  // namespace
+
+TEST_CASE("Bundle is open when all are", "[link][bundle][unit]") {
+    Wire a, b, c;
+    LinkRig rig{Bundle{FakeTransport<>{a}, FakeTransport<>{b}, FakeTransport<>{c}}};
+    rig.start();
+    CHECK(a.dials + b.dials + c.dials == 3);
+    b.link.opened();
+    b.link.opened();
+    a.link.opened();
+    rig.run(0s);
+    CHECK(rig.state() == LinkState::connecting);
+    c.link.opened();
+    rig.run(0s);
+    CHECK(rig.state() == LinkState::connected);
+}
+
+TEST_CASE("Bundle is closed when one is, and counts once", "[link][bundle][unit]") {
+    Wire a, b;
+    LinkRig rig{Bundle{FakeTransport<>{a}, FakeTransport<>{b}}};
+    rig.start();
+    SECTION("before all were open: the user never saw connected") { a.link.opened(); }
+    SECTION("after all were open") {
+        a.link.opened();
+        b.link.opened();
+    }
+    rig.run(0s);
+    b.link.closed({.cause = Cause::lost});
+    a.link.closed({.cause = Cause::overloaded});
+    rig.run(0s);
+    CHECK(rig.state() == LinkState::cooldown);
+    CHECK(rig.link.status().attempt == 1);
+    CHECK(rig.link.status().failure.cause == Cause::overloaded);
+    CHECK(a.live + b.live == 0);
+}
+
+TEST_CASE("Bundle gives each transport its lane, up and down", "[link][bundle][unit]") {
+    Wire a, b, c, d, e;
+    LinkRig rig{Bundle{FakeTransport<>{a}, Bundle{FakeTransport<>{b}, FakeTransport<>{c}},
+                       Validated{Heartbeat{FakeTransport<>{d}, {}}, Waves{}}, FakeTransport<>{e}}};
+    rig.start();
+    for (Wire* w : {&a, &b, &c, &d, &e}) w->link.opened();
+    receive(d.link, "hi");
+    rig.run(0s);
+    REQUIRE(rig.state() == LinkState::connected);
+    // The outermost index is the lowest bits.
+    const std::pair<Wire*, Lane> lanes[]{
+        {&a, Lane{0}}, {&b, Lane{1}}, {&c, Lane{1 | 1 << 2}}, {&d, Lane{2}}, {&e, Lane{3}}};
+    rig.notes.seen.clear();
+    Seen expected;
+    for (const auto& [wire, lane] : lanes) {
+        receive(wire->link, "m");
+        wire->link.writable();
+        expected.push_back("message m on " + std::to_string(lane));
+        expected.push_back("writable " + std::to_string(lane));
+        CHECK(rig.link.send("to " + std::to_string(lane), lane) == SendResult::sent);
+        CHECK(wire->sent.back() == "to " + std::to_string(lane));
+        CHECK(wire->sent.size() == 1);
+    }
+    rig.run(0s);
+    CHECK(rig.notes.seen == expected);
+}
+
+TEST_CASE("Bundle sends nowhere on a lane that it has not", "[link][bundle][unit]") {
+    Wire a, b, c;
+    LinkRig rig{Bundle{FakeTransport<>{a}, FakeTransport<>{b}, FakeTransport<>{c}}};
+    rig.start();
+    for (Wire* w : {&a, &b, &c}) w->link.opened();
+    rig.run(0s);
+    CHECK(rig.link.send("x", 3) == SendResult::down);
+    CHECK(a.sent.size() + b.sent.size() + c.sent.size() == 0);
+}
+
+TEST_CASE("Bundle says goodbye to all, and waits for the last", "[link][bundle][unit]") {
+    Wire a, b, c;
+    LinkRig rig{Bundle{FakeTransport<>{a}, Bundle{FakeTransport<>{b}, FakeTransport<false>{c}}}};
+    rig.start();
+    for (Wire* w : {&a, &b, &c}) w->link.opened();
+    rig.run(0s);
+    rig.link.stop();
+    CHECK(a.log.back() == "close");
+    CHECK(b.log.back() == "close");
+    a.link.closed();
+    rig.run(1s);
+    CHECK(a.live + b.live + c.live == 3);
+    SECTION("until the last has gone") {
+        b.link.closed();  // c has no goodbye to say
+        rig.run(1s);
+    }
+    SECTION("until the linger is over") { rig.run(2s); }
+    CHECK(a.live + b.live + c.live == 0);
+    CHECK(rig.notes.seen == Seen{"connecting", "connected", "stopped"});
+}
+
+TEST_CASE("Bundle opens in order and destroys in reverse", "[link][bundle][unit]") {
+    Wire shared;
+    std::vector<int> order;
+    struct Numbered {
+        using message_type = std::string;
+        std::vector<int>* order;
+        int n;
+        struct Connection {
+            Connection(std::vector<int>* o, int i) : order{o}, n{i} { order->push_back(n); }
+            Connection(const Connection&) = delete;
+            Connection& operator=(const Connection&) = delete;
+            ~Connection() { order->push_back(-n); }
+            SendResult send(const std::string&) noexcept { return SendResult::sent; }
+            std::vector<int>* order;
+            int n;
+        };
+        Connection open(const Link<std::string>&) { return {order, n}; }
+    };
+    {
+        LinkRig rig{Bundle{Numbered{&order, 1}, Numbered{&order, 2}, Numbered{&order, 3}}};
+        rig.start();
+    }
+    CHECK(order == std::vector<int>{1, 2, 3, -3, -2, -1});
+}
+
+TEST_CASE("Bundle reports a failure inside open once all are built", "[link][bundle][unit]") {
+    Wire a, b;
+    a.on_open = [](Link<std::string> link) { link.closed({.cause = Cause::refused}); };
+    LinkRig rig{Bundle{FakeTransport<>{a}, FakeTransport<>{b}}};
+    rig.start();
+    CHECK(rig.notes.seen == Seen{"connecting", "cooldown"});
+    CHECK(rig.link.status().failure.cause == Cause::refused);
+    CHECK(b.dials == 1);
+    CHECK(b.live == 0);
+}
+
+TEST_CASE("Bundle keeps the greeting of a lane that was open first", "[link][bundle][unit]") {
+    Wire a, b;
+    LinkRig rig{Bundle{FakeTransport<>{a}, FakeTransport<>{b}}};
+    rig.start();
+    a.link.opened();
+    receive(a.link, "welcome");
+    rig.run(0s);
+    CHECK(rig.notes.seen == Seen{"connecting"});
+    b.link.opened();
+    receive(a.link, "more");
+    rig.run(0s);
+    CHECK(rig.notes.seen ==
+          Seen{"connecting", "connected", "message welcome on 0", "message more on 0"});
+}
+
+TEST_CASE("Bundle::part reaches the transport inside", "[link][bundle][unit]") {
+    Wire a, b;
+    Bundle both{FakeTransport<>{a}, FakeTransport<false>{b}};
+    CHECK(both.part<0>().wire == &a);
+    CHECK(both.part<1>().wire == &b);
+}

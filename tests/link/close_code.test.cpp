@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+// Goal: close codes and HTTP statuses map to the causes that DESIGN decided; unknown ones are
+// retried.
+#include <belay/link/close_code.hpp>
+
+#include "support/catch.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+
+TEST_CASE("websocket_failure classifies close codes", "[link][close_code][golden]") {
+    const auto cause = [](int code) { return websocket_failure(code).cause; };
+    CHECK(cause(1000) == Cause::lost);
+    CHECK(cause(1001) == Cause::planned);
+    CHECK(cause(1002) == Cause::protocol);
+    CHECK(cause(1006) == Cause::lost);
+    CHECK(cause(1008) == Cause::forbidden);
+    CHECK(cause(1009) == Cause::permanent);
+    CHECK(cause(1011) == Cause::lost);
+    CHECK(cause(1012) == Cause::overloaded);
+    CHECK(cause(1013) == Cause::overloaded);
+    CHECK(cause(4001) == Cause::unauthorized);
+    CHECK(cause(4003) == Cause::forbidden);
+    CHECK(cause(4999) == Cause::lost);
+    CHECK(websocket_failure(1013, 7s).retry_after == 7s);
+    CHECK(websocket_failure(1013).message() == "overloaded: close code 1013");
+    CHECK(websocket_failure(1013).error() == std::error_code{1013, websocket_category()});
+}
+
+TEST_CASE("http_failure classifies statuses", "[link][close_code][golden]") {
+    const auto cause = [](int status) { return http_failure(status).cause; };
+    CHECK(cause(401) == Cause::unauthorized);
+    CHECK(cause(403) == Cause::refused);
+    CHECK(cause(404) == Cause::permanent);
+    CHECK(cause(408) == Cause::timed_out);
+    CHECK(cause(429) == Cause::overloaded);
+    CHECK(cause(500) == Cause::lost);
+    CHECK(cause(502) == Cause::lost);
+    CHECK(cause(503) == Cause::overloaded);
+    CHECK(cause(504) == Cause::timed_out);
+    CHECK(http_failure(503, 30s).retry_after == 30s);
+    CHECK(http_failure(503).message() == "overloaded: status 503");
+}

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+// Goal: an event is small, knows what is bounded, and which control repeats another.
+#include <belay/link/event.hpp>
+
+using namespace belay;
+
+namespace {
+
+constexpr Event<int> pong{.kind = EventKind::pong, .depth = 1, .lane = 2, .epoch = 3};
+constexpr bool differs(Event<int> other) { return !pong.same_control(other); }
+
+static_assert(sizeof(Event<int>) <= 48, "events are moved three times: keep them small");
+static_assert(!pong.is_message() && pong.same_control(pong));
+static_assert(differs({.kind = EventKind::writable, .depth = 1, .lane = 2, .epoch = 3}));
+static_assert(differs({.kind = EventKind::pong, .depth = 0, .lane = 2, .epoch = 3}));
+static_assert(differs({.kind = EventKind::pong, .depth = 1, .lane = 0, .epoch = 3}));
+static_assert(differs({.kind = EventKind::pong, .depth = 1, .lane = 2, .epoch = 4}));
+static_assert(differs({.kind = EventKind::pong, .depth = 1, .lane = 2, .epoch = 3, .code = 1}));
+
+constexpr Event<int> message{.kind = EventKind::received, .message = 5};
+static_assert(message.is_message() && !message.same_control(message), "no message repeats another");
+constexpr Event<int> command{.kind = EventKind::command};
+static_assert(!command.same_control(command), "every command counts");
+
+}  // namespace

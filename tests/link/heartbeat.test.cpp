@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT
+// Goal: silence is noticed within dead_after, and nothing that was heard from in time is ever given
+// up.
+#include <belay/link/heartbeat.hpp>
+
+#include <belay/link/bundle.hpp>
+
+#include "support/aborts.hpp"
+#include "support/link_rig.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+using belay::test::FakeTransport;
+using belay::test::Wire;
+
+namespace {
+
+struct Beating {
+    Wire wire;
+    LinkRig<Heartbeat<FakeTransport<>>> rig;
+
+    Beating() : rig{Heartbeat{FakeTransport<>{wire}, {.every = 10s, .dead_after = 25s}}} {
+        rig.start();
+        wire.link.opened();
+        rig.run(0s);
+    }
+};
+
+}  // namespace
+
+TEST_CASE("Heartbeat pings after each stretch of silence, and gives up after dead_after",
+          "[link][heartbeat][unit]") {
+    Beating b;
+    CHECK(b.rig.link.deadline() == at(10s));
+    b.rig.run(9999ms);
+    CHECK(b.wire.pings == 0);
+    b.rig.run(10s);
+    CHECK(b.wire.pings == 1);
+    b.rig.run(20s);
+    CHECK(b.wire.pings == 2);
+    CHECK(b.rig.link.deadline() == at(25s));
+    b.rig.run(25s);
+    CHECK(b.rig.state() == LinkState::cooldown);
+    CHECK(b.rig.link.status().failure.error() == LinkErrc::heartbeat_lost);
+    CHECK(b.rig.link.status().failure.cause == Cause::timed_out);
+    CHECK(b.wire.live == 0);
+}
+
+TEST_CASE("Heartbeat takes any sign of life, from the last one it counts",
+          "[link][heartbeat][unit]") {
+    Beating b;
+    b.rig.run(7s);
+    SECTION("a pong") { b.wire.link.pong(); }
+    SECTION("a message") { receive(b.wire.link, "x"); }
+    b.rig.run(7s);
+    b.rig.run(16999ms);
+    CHECK(b.wire.pings == 0);
+    b.rig.run(17s);
+    CHECK(b.wire.pings == 1);
+    b.rig.run(31999ms);
+    CHECK(b.rig.state() == LinkState::connected);
+    b.rig.run(32s);
+    CHECK(b.rig.state() == LinkState::cooldown);
+}
+
+TEST_CASE("Heartbeat does not count what we did ourselves", "[link][heartbeat][unit]") {
+    Beating b;
+    for (int s = 1; s < 25; ++s) {
+        b.rig.run(std::chrono::seconds{s});
+        CHECK(b.rig.link.send("x") == SendResult::sent);
+        b.wire.link.writable();
+    }
+    b.rig.run(25s);
+    CHECK(b.rig.state() == LinkState::cooldown);
+}
+
+TEST_CASE("Heartbeat of a late driver sees what had arrived before it judges",
+          "[link][heartbeat][regression]") {
+    Wire wire;
+    Notes notes;
+    Supervisor link{Heartbeat{FakeTransport<>{wire}, {.every = 10s, .dead_after = 25s}}, doubling(),
+                    std::ref(notes), SupervisorOptions{.events_per_turn_max = 4}};
+    link.start();
+    link.advance(at(0s));
+    wire.link.opened();
+    link.advance(at(0s));
+    SECTION("a pong that waits alone") {
+        wire.link.pong();
+        link.advance(at(1h));
+    }
+    SECTION("a pong behind more events than one turn handles") {
+        for (int i = 0; i < 20; ++i) wire.link.writable();
+        wire.link.pong();
+        for (int i = 0; i < 20 && link.deadline() <= at(1h); ++i) link.advance(at(1h));
+    }
+    CHECK(link.status().state == LinkState::connected);
+    CHECK(link.deadline() == at(1h + 10s));
+}
+
+TEST_CASE("Heartbeat of a late driver gives up when nothing had arrived",
+          "[link][heartbeat][unit]") {
+    Beating b;
+    b.rig.link.advance(at(1h));
+    CHECK(b.rig.state() == LinkState::cooldown);
+}
+
+TEST_CASE("Heartbeat sleeps until its connection is open, and starts afresh with each",
+          "[link][heartbeat][unit]") {
+    Beating b;
+    b.rig.run(24s);
+    b.wire.link.closed();
+    b.rig.run(24s);
+    b.rig.run(25s);
+    REQUIRE(b.rig.state() == LinkState::connecting);
+    // Only the attempt's own limit runs now.
+    CHECK(b.rig.link.deadline() == at(55s));
+    b.wire.link.opened();
+    b.rig.run(26s);
+    CHECK(b.rig.link.deadline() == at(36s));  // both: stable after 10 s, ping after 10 s
+}
+
+TEST_CASE("Heartbeat inside Heartbeat: both hear the pong", "[link][heartbeat][regression]") {
+    Wire wire;
+    LinkRig rig{Heartbeat{Heartbeat{FakeTransport<>{wire}, {.every = 4s, .dead_after = 9s}},
+                          {.every = 4s, .dead_after = 9s}}};
+    rig.start();
+    wire.link.opened();
+    for (int s = 0; s < 60; ++s) {
+        rig.run(std::chrono::seconds{s});
+        wire.link.pong();
+    }
+    CHECK(rig.state() == LinkState::connected);
+}
+
+TEST_CASE("Heartbeat of one lane closes the whole bundle", "[link][heartbeat][unit]") {
+    Wire a, b;
+    LinkRig rig{Bundle{Heartbeat{FakeTransport<>{a}, {.every = 10s, .dead_after = 25s}},
+                       FakeTransport<>{b}}};
+    rig.start();
+    a.link.opened();
+    b.link.opened();
+    rig.run(0s);
+    rig.run(20s);
+    receive(b.link, "alive");  // the other lane proves nothing about this one
+    rig.run(25s);
+    CHECK(rig.state() == LinkState::cooldown);
+    CHECK(a.live + b.live == 0);
+}
+
+TEST_CASE("Heartbeat refuses an empty rhythm", "[link][heartbeat][unit]") {
+    Wire wire;
+    const auto text = aborts_with([&] { Heartbeat h(FakeTransport<>{wire}, {.every = 0s}); });
+    CHECK(text.find("every and dead_after must be > 0ns") != std::string::npos);
+}

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+// expect-error: observer: a hook has the wrong parameters
+#include <belay/link/supervisor.hpp>
+#include <belay/policy/max_attempts.hpp>
+
+struct Transport {
+    using message_type = int;
+    struct Connection {
+        belay::SendResult send(const int&) noexcept { return belay::SendResult::sent; }
+    };
+    Connection open(belay::Link<int>) { return {}; }
+};
+
+struct App {
+    void on_state(const belay::Transition&) {}
+#if defined(BELAY_CONTROL)
+    void on_message(int, belay::Lane) {}
+#else
+    void on_message(int, belay::Lane, int) {}
+#endif
+};
+
+void use() {
+    belay::Supervisor link{Transport{}, belay::MaxAttempts{3}, App{}};
+    link.advance({});
+}

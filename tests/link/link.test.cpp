@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+// Goal: a link only queues, outlives everything, and knows its attempt; a part sees what is its
+// own, and a slot what it holds.
+#include <belay/link/link.hpp>
+
+#include <memory>
+#include <thread>
+
+#include "support/link_rig.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+using belay::test::FakeTransport;
+using belay::test::Wire;
+
+namespace {
+
+using Box = detail::LinkBox<std::string>;
+
+struct Rig {
+    Ref<Box> box = Ref<Box>::make(std::size_t{2});
+    Link<std::string> link{box, 7};
+    Rig() {
+        box->begin_turn();
+        box->epoch = 7;
+    }
+    ~Rig() { box->close(); }
+};
+
+}  // namespace
+
+TEST_CASE("Link without a machine answers gone", "[link][link][unit]") {
+    const Link<std::string> link;
+    CHECK_FALSE(link.alive());
+    CHECK(link.opened() == Post::gone);
+    CHECK(link.closed() == Post::gone);
+    CHECK(link.note(1) == Post::gone);
+    std::string m = "kept";
+    CHECK(link.received(std::move(m)) == Post::gone);
+    CHECK(m == "kept");
+}
+
+TEST_CASE("Link stamps what it posts with attempt, lane and depth", "[link][link][unit]") {
+    Rig r;
+    const Link<std::string> below = r.link.child(2, 2).child().child(1, 1);
+    CHECK(below.pong() == Post::taken);
+    const Event<std::string> e = r.box->pop();
+    CHECK(e.kind == EventKind::pong);
+    CHECK(e.epoch == 7);
+    CHECK(e.depth == 3);
+    CHECK(e.lane == (2 | 1 << 2));
+}
+
+TEST_CASE("Link::closed has a cause, and passes while the connection lingers",
+          "[link][link][unit]") {
+    Rig r;
+    CHECK(r.link.closed() == Post::taken);
+    CHECK(r.box->pop().failure.cause == Cause::lost);
+    r.box->epoch = 8;
+    CHECK(r.link.closed() == Post::gone);
+    r.box->lingering = 7;
+    CHECK(r.link.opened() == Post::gone);
+    CHECK(r.link.closed({.cause = Cause::planned}) == Post::taken);
+    CHECK(r.box->pop().failure.cause == Cause::planned);
+}
+
+TEST_CASE("Link::received leaves a refused message untouched", "[link][link][unit]") {
+    Rig r;
+    CHECK(receive(r.link, "1") == Post::taken);
+    CHECK(receive(r.link, "2") == Post::taken);
+    std::string m(100, 'x');
+    CHECK(r.link.received(std::move(m)) == Post::full);
+    CHECK(m == std::string(100, 'x'));
+    CHECK(r.link.writable() == Post::taken);
+}
+
+TEST_CASE("Link may be used by any thread while its machine ends attempts", "[link][link][fault]") {
+    Rig r;
+    std::thread reporter{[link = r.link] {
+        while (link.alive()) {
+            link.pong();
+            link.note(3);
+            std::string m = "m";
+            if (link.received(std::move(m)) != Post::taken && m != "m") std::abort();
+        }
+        if (link.opened() != Post::gone) std::abort();
+    }};
+    for (int i = 0; i < 200; ++i) {
+        r.box->begin_turn();
+        while (r.box->size() != 0) static_cast<void>(r.box->pop());
+        std::this_thread::yield();
+    }
+    r.box->epoch = 0;
+    reporter.join();
+}

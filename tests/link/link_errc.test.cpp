@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+// Goal: every error of the link layer has a text, and the cause by which policies decide.
+#include <belay/link/link_errc.hpp>
+
+#include "support/catch.hpp"
+
+using namespace belay;
+
+TEST_CASE("LinkErrc has a text and a cause for each value", "[link][link_errc][golden]") {
+    CHECK(cause_of(LinkErrc::attempt_timed_out) == Cause::timed_out);
+    CHECK(cause_of(LinkErrc::heartbeat_lost) == Cause::timed_out);
+    CHECK(cause_of(LinkErrc::closed_by_peer) == Cause::lost);
+    CHECK(cause_of(LinkErrc::token_refused) == Cause::refused);
+    CHECK(cause_of(LinkErrc::not_validated) == Cause::refused);
+    CHECK(cause_of(LinkErrc::open_threw) == Cause::lost);
+    CHECK(cause_of(LinkErrc::reported_unhealthy) == Cause::lost);
+    for (int i = 1; i <= 7; ++i) CHECK(link_category().message(i) != "unknown error");
+    CHECK(link_category().message(8) == "unknown error");
+    CHECK(failure_of(LinkErrc::token_refused, Cause::unauthorized).cause == Cause::unauthorized);
+    CHECK(failure_of(LinkErrc::token_refused).error() == LinkErrc::token_refused);
+}

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+// Goal: other threads command in the order in which they speak, and read a status that is never
+// torn.
+#include <belay/link/link_handle.hpp>
+
+#include <atomic>
+#include <thread>
+
+#include "support/link_rig.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+using belay::test::FakeTransport;
+using belay::test::Wire;
+
+TEST_CASE("LinkHandle of nothing answers gone", "[link][link_handle][unit]") {
+    const LinkHandle<std::string> handle;
+    CHECK(handle.start() == Post::gone);
+    CHECK(handle.post("x") == Post::gone);
+    CHECK(handle.status() == Status{});
+}
+
+TEST_CASE("LinkHandle commands from other threads, in their order",
+          "[link][link_handle][regression]") {
+    Wire wire;
+    LinkRig rig{FakeTransport<>{wire}};
+    rig.run(0s);
+    std::thread{[handle = rig.link.handle()] {
+        handle.start();
+        handle.stop();
+        handle.start();  // counts although a stop was queued before it
+        handle.shut(Gate::paused);
+        handle.open(Gate::paused);
+    }}.join();
+    rig.run(0s);
+    CHECK(rig.notes.seen == Seen{"connecting", "stopped", "connecting", "offline", "cooldown"});
+    std::thread{[handle = rig.link.handle()] {
+        if (handle.status().state != LinkState::cooldown) std::abort();
+        handle.reconnect_now();
+    }}.join();
+    rig.run(0s);
+    CHECK(rig.state() == LinkState::connecting);
+    wire.link.closed({.cause = Cause::unauthorized});
+    rig.run(0s);
+    std::thread{[handle = rig.link.handle()] { handle.credentials(); }}.join();
+    rig.run(0s);
+    CHECK(rig.state() == LinkState::connecting);
+}
+
+TEST_CASE("LinkHandle::status is consistent while the supervisor works",
+          "[link][link_handle][fault]") {
+    Wire wire;
+    wire.on_open = [](Link<std::string> link) { link.closed({.cause = Cause::refused}); };
+    Supervisor link{FakeTransport<>{wire}, Policy{Backoff{NoJitter{}, Cap{1ns}, 1ns}}};
+    link.start();
+    std::atomic<bool> done{false};
+    std::thread reader{[&, handle = link.handle()] {
+        while (!done) {
+            const Status s = handle.status();
+            const bool waits = s.state == LinkState::cooldown;
+            if (waits != (s.retry_at != never)) std::abort();
+        }
+    }};
+    for (int i = 1; i < 20000; ++i) link.advance(at(Duration{i}));
+    done = true;
+    reader.join();
+    CHECK(wire.dials > 1000);
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+// Goal: a part sees the events that are not its parent's, and a slot builds in place what cannot
+// move.
+#include <belay/link/part.hpp>
+
+#include "support/aborts.hpp"
+#include "support/catch.hpp"
+
+using namespace belay;
+using belay_test::aborts_with;
+
+namespace {
+
+struct Greedy {
+    template <class T>
+    explicit Greedy(T&&) {
+        ++wrong;
+    }
+    explicit Greedy(int&, int) {}
+    int wrong = 0;
+};
+
+}  // namespace
+
+TEST_CASE("part::rise hides a part's own events from the part inside", "[link][part][unit]") {
+    struct Inner {
+        int seen = -1;
+        bool sift(Event<int>& e, Turn&) {
+            seen = e.depth;
+            return false;
+        }
+    } inner;
+    Random bits{Seed{1}};
+    Turn turn{Instant{}, bits};
+    Event<int> own{.depth = 0}, below{.depth = 2};
+    CHECK(part::rise<int>(inner, own, turn));
+    CHECK(inner.seen == -1);
+    CHECK_FALSE(part::rise<int>(inner, below, turn));
+    CHECK(inner.seen == 1);
+    CHECK(below.depth == 2);
+}
+
+TEST_CASE("Slot builds in place what can be neither copied nor moved", "[link][part][unit]") {
+    struct Pinned {
+        explicit Pinned(int* d) : deaths{d}, self{this} {}
+        Pinned(const Pinned&) = delete;
+        Pinned& operator=(const Pinned&) = delete;
+        ~Pinned() { ++*deaths; }
+        int* deaths;
+        Pinned* self;
+    };
+    int deaths = 0;
+    {
+        Slot<Pinned> slot;
+        CHECK(slot.get() == nullptr);
+        Pinned& p = slot.emplace_from([&] { return Pinned{&deaths}; });
+        CHECK(p.self == slot.get());
+        CHECK(aborts_with([&] {
+                  slot.emplace_from([&] { return Pinned{&deaths}; });
+              }).find("Slot::emplace_from: must be empty") != std::string::npos);
+        slot.reset();
+        slot.reset();
+        CHECK(deaths == 1);
+        slot.emplace_from([&] { return Pinned{&deaths}; });
+    }
+    CHECK(deaths == 2);
+}
+
+TEST_CASE("Slot does not call a greedy constructor", "[link][part][unit]") {
+    Slot<Greedy> slot;
+    int i = 0;
+    CHECK(slot.emplace_from([&] { return Greedy{i, 1}; }).wrong == 0);
+}

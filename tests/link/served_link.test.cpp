@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT
+// Goal: one accepted connection: its messages in order, its end once, a bounded goodbye, nothing
+// afterwards.
+#include <belay/link/served_link.hpp>
+
+#include <belay/link/heartbeat.hpp>
+
+#include "support/link_rig.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+using belay::test::FakeTransport;
+using belay::test::Wire;
+
+namespace {
+
+struct Served {
+    Wire wire;
+    Seen seen;
+    ServedLink<FakeTransport<>> link{FakeTransport<>{wire}, 2, Waker{}, 1};
+    void run(Duration now) {
+        for (int i = 0; i < 50 && link.deadline() <= at(now); ++i) {
+            link.advance(at(now), 3, [&](std::string m, Lane) { seen.push_back(std::move(m)); });
+        }
+        REQUIRE(link.deadline() > at(now));
+    }
+};
+
+}  // namespace
+
+TEST_CASE("ServedLink hands on messages, and asks for more when there is room",
+          "[link][served_link][unit]") {
+    Served s;
+    CHECK(s.link.deadline() == never);
+    CHECK(receive(s.wire.link, "1") == Post::taken);
+    CHECK(receive(s.wire.link, "2") == Post::taken);
+    CHECK(receive(s.wire.link, "3") == Post::full);
+    s.run(0s);
+    CHECK(s.seen == Seen{"1", "2"});
+    CHECK(s.wire.resumes == 1);
+    CHECK(s.link.send("x") == SendResult::sent);
+    s.wire.link.writable();
+    s.run(0s);
+    CHECK(s.link.take_writable());
+    CHECK_FALSE(s.link.take_writable());
+}
+
+TEST_CASE("ServedLink ends with its connection", "[link][served_link][unit]") {
+    Served s;
+    receive(s.wire.link, "last");
+    s.wire.link.closed({.cause = Cause::timed_out});
+    receive(s.wire.link, "after");
+    s.run(0s);
+    CHECK(s.seen == Seen{"last"});
+    CHECK(s.link.ended());
+    CHECK(s.link.failure().cause == Cause::timed_out);
+    CHECK(s.wire.live == 0);
+    CHECK(s.link.send("x") == SendResult::down);
+    CHECK(receive(s.wire.link, "x") == Post::gone);
+    CHECK(s.link.deadline() == never);
+}
+
+TEST_CASE("ServedLink says goodbye, for a while", "[link][served_link][unit]") {
+    Served s;
+    s.run(1s);
+    s.link.advance(at(1s), 3, [](std::string, Lane) {});
+    s.link.close({.cause = Cause::protocol}, 2s);
+    CHECK(s.link.closing());
+    CHECK(s.wire.log.back() == "close");
+    CHECK(s.link.send("x") == SendResult::down);
+    receive(s.wire.link, "ignored");
+    s.run(2s);
+    CHECK_FALSE(s.link.ended());
+    SECTION("the peer's goodbye ends it") {
+        s.wire.link.closed();
+        s.run(2s);
+    }
+    SECTION("its limit ends it") { s.run(3s); }
+    CHECK(s.link.ended());
+    CHECK(s.seen.empty());
+}
+
+TEST_CASE("ServedLink rests while it says goodbye to a peer that it had refused",
+          "[link][served_link][regression]") {
+    Served s;
+    s.run(1s);
+    s.link.advance(at(1s), 3, [](std::string, Lane) {});
+    receive(s.wire.link, "1");
+    receive(s.wire.link, "2");
+    CHECK(receive(s.wire.link, "3") == Post::full);
+    s.link.close({.cause = Cause::protocol}, 2s);
+    CHECK(receive(s.wire.link, "4") == Post::gone);
+    s.run(2s);  // and does not spin
+    CHECK(s.link.deadline() == at(3s));
+    CHECK(s.wire.resumes == 0);
+    CHECK(s.seen.empty());
+    s.wire.link.closed();
+    s.run(2s);
+    CHECK(s.link.ended());
+}
+
+TEST_CASE("ServedLink reports nothing of decorators while it says goodbye",
+          "[link][served_link][unit]") {
+    Wire wire;
+    ServedLink link{Heartbeat{FakeTransport<>{wire}, {.every = 1s, .dead_after = 3s}}, 10, Waker{},
+                    1};
+    const auto run = [&](Duration now) {
+        for (int i = 0; i < 50 && link.deadline() <= at(now); ++i)
+            link.advance(at(now), 8, [](std::string, Lane) {});
+        REQUIRE(link.deadline() > at(now));
+    };
+    wire.link.opened();
+    run(0s);
+    link.close({}, 10s);
+    run(5s);
+    CHECK(wire.pings == 0);
+    CHECK_FALSE(link.ended());
+    run(10s);
+    CHECK(link.ended());
+}
+
+TEST_CASE("ServedLink may be closed or aborted while it hands on a message",
+          "[link][served_link][fault]") {
+    Served s;
+    receive(s.wire.link, "1");
+    receive(s.wire.link, "2");
+    const bool abort = GENERATE(true, false);
+    s.link.advance(at(0s), 3, [&](std::string m, Lane) {
+        s.seen.push_back(m);
+        if (abort) {
+            s.link.abort();
+        } else {
+            s.link.close({}, 0s);
+        }
+    });
+    s.run(0s);
+    CHECK(s.seen == Seen{"1"});
+    CHECK(s.wire.live == 0);
+}
+
+TEST_CASE("ServedLink runs the timers of its decorators", "[link][served_link][unit]") {
+    Wire wire;
+    ServedLink link{Heartbeat{FakeTransport<>{wire}, {.every = 1s, .dead_after = 3s}}, 10, Waker{},
+                    1};
+    const auto run = [&](Duration now) {
+        for (int i = 0; i < 50 && link.deadline() <= at(now); ++i)
+            link.advance(at(now), 8, [](std::string, Lane) {});
+    };
+    wire.link.opened();
+    run(0s);
+    run(1s);
+    CHECK(wire.pings == 1);
+    run(3s);
+    CHECK(link.ended());
+    CHECK(link.failure().error() == LinkErrc::heartbeat_lost);
+}

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: MIT
+// Goal: every reachable state of the core keeps the contract. Method: breadth-first over all
+// inputs, to a bounded depth; the core is a value, so a state is explored by copying it.
+#include <belay/link/supervisor_core.hpp>
+
+#include <deque>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "support/catch.hpp"
+#include "support/link_states.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr Instant start_of_time{1000s};
+
+/// What a shared object, which others use too, says of attempts.
+struct Mood {
+    Advice advice{};
+    bool permit_gone = false;
+};
+Mood mood;
+
+/// The policy of the exploration. It counts what it is told, and answers by the counts.
+struct Probe {
+    int open = 0;    // begun without verdict
+    int faults = 0;  // promises to a rule that were broken
+    int fails = 0;   // in a row
+    Instant advised = always;
+
+    Advice admit(Instant now) const noexcept {
+        // At a time that no supervisor asks about it tells what it has counted.
+        if (now == always)
+            return Advice::suspend(Instant{Duration{open + 10 * fails + 1000 * faults}});
+        if (mood.advice.verb != Verb::go && !mood.advice.allows(now)) return mood.advice;
+        if (fails >= 4) return Advice::stop();
+        return fails == 3 && now < advised ? Advice::suspend(advised) : Advice::go();
+    }
+    Advice begin(Turn& turn) noexcept {
+        if (mood.permit_gone) return Advice::suspend(turn.now + 1s);
+        faults += open++ != 0;
+        return Advice::go();
+    }
+    Advice failed(const Failure& f, Turn& turn) noexcept {
+        faults += open-- != 1 || f.cause == Cause::planned || f.cause == Cause::none;
+        ++fails;
+        advised = turn.now + 4s;
+        return fails == 2 ? Advice::wait_exactly(advised) : Advice::wait_at_least(turn.now + 2s);
+    }
+    Advice lost(const Failure& f, Turn& turn) noexcept {
+        faults += open != 0 || f.cause == Cause::planned;
+        return Advice::wait_at_least(turn.now + 1s);
+    }
+    void succeeded(Turn&) noexcept {
+        faults += open-- != 1;
+        fails = 0;
+    }
+    void abandoned(Turn&) noexcept { faults += open-- != 1; }
+    void reset() noexcept { fails = 0; }
+    Duration stable_window() const noexcept { return 3s; }
+    Duration attempt_limit() const noexcept { return 5s; }
+};
+
+struct Node {
+    SupervisorCore<Probe> core{Probe{}, CoreOptions{.settle_within = 0s}};
+    Instant now = start_of_time;
+    Instant floor = always;  // what a server asked for
+    Mood mood{};
+    bool live = false;  // a connection exists
+    std::string path{};
+
+    [[nodiscard]] std::int64_t counts() const {
+        return core.policy().admit(always).until.time_since_epoch().count();
+    }
+    /// What tells two states apart; times count from now.
+    [[nodiscard]] std::string key() const {
+        const auto from_now = [&](Instant t) {
+            if (t == never) return std::string{"n"};
+            return t <= now ? std::string{"p"} : std::to_string((t - now) / 1ms);
+        };
+        const Status& s = core.status();
+        std::string k;
+        for (const auto part :
+             {static_cast<std::int64_t>(s.state), static_cast<std::int64_t>(s.attempt),
+              static_cast<std::int64_t>(core.gates()), static_cast<std::int64_t>(s.retry_failed),
+              static_cast<std::int64_t>(s.failure.cause), counts()}) {
+            k += std::to_string(part) + ",";
+        }
+        k += std::to_string(static_cast<int>(mood.advice.verb)) + (mood.permit_gone ? "g," : ",");
+        for (const Instant t :
+             {mood.advice.until, core.deadline(), floor, core.manual_attempt_at(now, false),
+              core.manual_attempt_at(now, true)}) {
+            k += from_now(t) + ",";
+        }
+        return k;
+    }
+};
+
+struct Move {
+    std::string name;
+    Step step;
+    Duration wait{};
+    bool needs_connection = false;
+    bool overrides_floor = false;
+    std::optional<Mood> mood{};
+};
+
+const std::vector<Move>& moves() {
+    static const std::vector<Move> all{
+        {"start", {.input = Input::start}, 0s, false, true},
+        {"stop", {.input = Input::stop}},
+        {"shut", {.input = Input::gates, .gates = 1}},
+        {"shut both", {.input = Input::gates, .gates = 3}},
+        {"open", {.input = Input::gates, .gates = 0}},
+        {"credentials", {.input = Input::credentials}, 0s, false, true},
+        {"reconnect", {.input = Input::reconnect_now}},
+        {"force", {.input = Input::reconnect_now, .force = true}, 0s, false, true},
+        {"opened", {.input = Input::opened}, 0s, true},
+        {"lost", {.input = Input::closed, .failure = {.cause = Cause::lost}}, 0s, true},
+        {"nameless", {.input = Input::closed}, 0s, true},
+        {"unauthorized",
+         {.input = Input::closed, .failure = {.cause = Cause::unauthorized}},
+         0s,
+         true},
+        {"forbidden", {.input = Input::closed, .failure = {.cause = Cause::forbidden}}, 0s, true},
+        {"planned", {.input = Input::closed, .failure = {.cause = Cause::planned}}, 0s, true},
+        {"overloaded",
+         {.input = Input::closed, .failure = {.cause = Cause::overloaded, .retry_after = 3s}},
+         0s,
+         true},
+        {"tick", {.input = Input::tick}},
+        {"wait", {.input = Input::tick}, 700ms},
+        {"breaker opens", {}, 0s, false, false, Mood{Advice::suspend(start_of_time + 3s)}},
+        {"limiter waits", {}, 0s, false, false, Mood{Advice::wait_at_least(start_of_time + 2s)}},
+        {"somebody says stop", {}, 0s, false, false, Mood{Advice::stop()}},
+        {"the permit is gone", {}, 0s, false, false, Mood{{}, true}},
+        {"all is well", {}, 0s, false, false, Mood{}},
+        {"deadline", {.input = Input::tick}, Duration{-1}},
+    };
+    return all;
+}
+
+/// What must hold of a state, and of the step that led to it; empty if it does.
+std::string broken(const Node& before, const Node& n, const Move& m, const Actions& a) {
+    const Status &s = n.core.status(), &old = before.core.status();
+    const LinkState state = s.state;
+    const bool up = state == LinkState::connecting || state == LinkState::connected;
+    const bool waits = state == LinkState::cooldown || state == LinkState::suspended;
+    const Instant d = n.core.deadline();
+    const bool changed =
+        old.state != state || a.dial || s.retry_at != old.retry_at || s.since != old.since;
+    if (changed && !a.notify) return "a change was not told";
+    if (a.notify && (a.change.from != old.state || !(a.change.to == s)))
+        return "told something else";
+    if (a.notify && !belay_test::is_legal(old.state, state)) return "not in the table";
+    if (a.teardown && !before.live) return "tore down nothing";
+    if (a.dial && before.live && !a.teardown) return "two connections";
+    if (a.dial && (state != LinkState::connecting || n.core.gates() != 0))
+        return "dialled where it must not";
+    if (up != n.live) return "the connection does not fit the state";
+    if (waits != (s.retry_at != never)) return "retry_at does not fit the state";
+    if ((d != never) != (waits || state == LinkState::connecting ||
+                         (state == LinkState::connected && n.counts() % 10 == 1))) {
+        return "the timer does not fit the state";
+    }
+    if (n.counts() >= 1000) return "a promise to the policy was broken";
+    if ((n.counts() % 10 == 1) !=
+        (state == LinkState::connecting || (state == LinkState::connected && d != never))) {
+        return "an attempt without verdict";
+    }
+    if (n.core.gates() != 0 && (up || waits)) return "up behind a shut gate";
+    if (state == LinkState::offline && n.core.gates() == 0) return "offline with all gates open";
+    if (d <= n.now && m.step.input == Input::tick && !a.notify && state != LinkState::connected)
+        return "a due tick did nothing";
+    if (m.step.input == Input::tick && n.now < before.core.deadline() && a.notify)
+        return "an early tick did something";
+    if (m.step.input == Input::stop && state != LinkState::stopped) return "stop did not stop";
+    if (s.attempt > 1000) return "the attempt counter ran under zero";
+    if ((s.down_since == never) != (state == LinkState::connected) &&
+        !(state == LinkState::stopped && s.since == always))
+        return "down_since is wrong";
+    const bool afresh = old.state == LinkState::failed || old.state == LinkState::blocked_auth;
+    if (a.dial && n.now < before.floor && !m.overrides_floor && !afresh)
+        return "dialled before the server's wait was over";
+    if (a.dial && m.step.input == Input::tick && n.now < old.retry_at)
+        return "dialled before the wait was over";
+    return {};
+}
+
+}  // namespace
+
+TEST_CASE("SupervisorCore keeps its contract in every reachable state",
+          "[link][supervisor_core][property]") {
+    constexpr int depth = 8;
+    constexpr std::size_t nodes_max = 60'000;
+    std::deque<std::pair<Node, int>> frontier;
+    std::set<std::string> known;
+    std::set<std::pair<LinkState, LinkState>> seen;
+    frontier.push_back({Node{}, 0});
+    known.insert(Node{}.key());
+    while (!frontier.empty()) {
+        const auto [node, level] = frontier.front();
+        frontier.pop_front();
+        if (level == depth || known.size() > nodes_max) continue;
+        for (const Move& m : moves()) {
+            if (m.needs_connection && !node.live) continue;
+            Node next = node;
+            if (m.mood) {
+                next.mood = *m.mood;
+                if (m.mood->advice.until != never) {
+                    next.mood.advice.until = node.now + (m.mood->advice.until - start_of_time);
+                }
+                if (m.mood->advice.verb == Verb::go) next.mood.advice.until = always;
+                next.path += m.name + "; ";
+                mood = next.mood;
+                if (known.insert(next.key()).second)
+                    frontier.push_back({std::move(next), level + 1});
+                continue;
+            }
+            mood = node.mood;
+            if (m.wait < 0s) {
+                if (node.core.deadline() == never) continue;
+                next.now = std::max(next.now, node.core.deadline());
+            } else {
+                next.now += m.wait;
+            }
+            Random bits{Seed{1}};
+            Turn turn{next.now, bits};
+            const Actions a = next.core.step(m.step, turn);
+            next.live = a.dial || (node.live && !a.teardown);
+            next.path += m.name + "; ";
+            const std::string fault = broken(node, next, m, a);
+            if (!fault.empty()) FAIL(fault << ": " << next.path);
+            if (a.notify) seen.insert({a.change.from, a.change.to.state});
+            const LinkState state = next.core.status().state;
+            if (m.step.failure.retry_after > 0s && a.teardown)
+                next.floor = next.now + m.step.failure.retry_after;
+            const LinkState old = node.core.status().state;
+            const bool afresh = m.step.input == Input::start ||
+                                (m.step.input == Input::reconnect_now &&
+                                 (old == LinkState::failed || old == LinkState::blocked_auth));
+            if (state == LinkState::connected || state == LinkState::stopped || afresh)
+                next.floor = always;
+            if (known.insert(next.key()).second) frontier.push_back({std::move(next), level + 1});
+        }
+    }
+    CHECK(known.size() > 5000);
+    // The table promises no transition that cannot happen.
+    for (int from = 0; from < 8; ++from) {
+        for (int to = 0; to < 8; ++to) {
+            const std::pair<LinkState, LinkState> step{static_cast<LinkState>(from),
+                                                       static_cast<LinkState>(to)};
+            INFO(to_string(step.first) << " > " << to_string(step.second));
+            CHECK(seen.count(step) ==
+                  static_cast<std::size_t>(belay_test::is_legal(step.first, step.second)));
+        }
+    }
+}

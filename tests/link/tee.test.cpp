@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+// Goal: a Tee passes every hook on, in order, to what wants it, and survives its own destruction.
+#include <belay/link/tee.hpp>
+
+#include <memory>
+#include <optional>
+
+#include "support/link_rig.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+using belay::test::FakeTransport;
+using belay::test::Wire;
+
+namespace {
+
+struct Sees {
+    Seen* seen;
+    std::string name;
+    void on_state(const Transition& t) {
+        seen->push_back(name + std::string{to_string(t.to.state)});
+    }
+    void on_message(const std::string& m) { seen->push_back(name + m); }
+    void on_unsent(auto&, const std::string& m, Lane) { seen->push_back(name + "unsent " + m); }
+};
+struct SeesRoom {
+    Seen* seen;
+    void on_writable(auto& link, Lane lane) {
+        seen->push_back("room on " + std::to_string(lane) +
+                        (link.status().state == LinkState::connected ? "" : "?"));
+    }
+};
+
+}  // namespace
+
+TEST_CASE("Tee passes every hook on, in order", "[link][tee][unit]") {
+    Wire wire;
+    Seen seen;
+    LinkRig<FakeTransport<>, Tee<Sees, SeesRoom, NoObserver, Sees>> rig{
+        FakeTransport<>{wire},
+        Tee{Sees{&seen, "a:"}, SeesRoom{&seen}, NoObserver{}, Sees{&seen, "b:"}}};
+    rig.start();
+    wire.link.opened();
+    rig.run(0s);
+    receive(wire.link, "m");
+    wire.link.writable();
+    rig.run(0s);
+    wire.answer = SendResult::busy;
+    rig.link.handle().post("p");
+    rig.run(0s);
+    CHECK(seen == Seen{"a:connecting", "b:connecting", "a:connected", "b:connected", "a:m", "b:m",
+                       "room on 0", "a:unsent p", "b:unsent p"});
+    CHECK(rig.link.observer().get<0>().name == "a:");
+}
+
+TEST_CASE("Tee refers to an observer that lives elsewhere", "[link][tee][unit]") {
+    Wire wire;
+    Notes notes;
+    Seen seen;
+    using T = Tee<Sees, std::reference_wrapper<Notes>>;
+    LinkRig<FakeTransport<>, T> rig{FakeTransport<>{wire}, T{Sees{&seen, ""}, std::ref(notes)}};
+    rig.start();
+    CHECK(notes.seen == Seen{"connecting"});
+    CHECK(seen == notes.seen);
+}
+
+TEST_CASE("Tee stops when a hook has destroyed the supervisor", "[link][tee][regression]") {
+    Wire wire;
+    Seen seen;
+    struct Kills {
+        std::function<void()>* kill;
+        void on_state(const Transition&) { (*kill)(); }
+    };
+    using T = Tee<Sees, Kills, Sees>;
+    using S = Supervisor<FakeTransport<>, decltype(doubling()), T>;
+    std::unique_ptr<S> link;
+    std::function<void()> kill = [&] { link.reset(); };
+    link = std::make_unique<S>(FakeTransport<>{wire}, doubling(),
+                               T{Sees{&seen, "a:"}, Kills{&kill}, Sees{&seen, "b:"}});
+    link->start();
+    link->advance(at(0s));
+    CHECK(link == nullptr);
+    CHECK(seen == Seen{"a:connecting"});
+}

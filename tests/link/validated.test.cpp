@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: MIT
+// Goal: connected means that the peer has answered; nothing reaches the user before, nothing is
+// lost behind.
+#include <belay/link/validated.hpp>
+
+#include <belay/link/bundle.hpp>
+#include <belay/link/heartbeat.hpp>
+
+#include "support/link_rig.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+using belay::test::FakeTransport;
+using belay::test::Wire;
+
+namespace {
+
+/// Asks "who?"; "me" passes, "no" is refused as unauthorized, "odd" with the default, all else
+/// waits.
+struct Asks {
+    std::vector<std::string>* judged = nullptr;
+    std::function<void()>* inside = nullptr;
+
+    Verdict begin(const auto& say) {
+        return say("who?") == SendResult::sent ? Verdict::pending() : Verdict::refused();
+    }
+    Verdict judge(const std::string& m, const auto& say) {
+        if (judged != nullptr) judged->push_back(m);
+        if (inside != nullptr && *inside) (*inside)();
+        if (m == "me") return Verdict::passed();
+        if (m == "no") return Verdict::refused({.cause = Cause::unauthorized});
+        if (m == "odd") return Verdict::refused();
+        say("again?");
+        return Verdict::pending();
+    }
+};
+
+struct Checked {
+    Wire wire;
+    std::vector<std::string> judged;
+    std::function<void()> inside;
+    LinkRig<Validated<FakeTransport<>, Asks>> rig{
+        Validated{FakeTransport<>{wire}, Asks{&judged, &inside}}};
+
+    Checked() {
+        rig.start();
+        wire.link.opened();
+        rig.run(0s);
+    }
+};
+
+}  // namespace
+
+TEST_CASE("Validated connects when the check has passed", "[link][validated][unit]") {
+    Checked c;
+    CHECK(c.rig.state() == LinkState::connecting);
+    CHECK(c.wire.sent == Seen{"who?"});
+    CHECK(c.rig.link.send("early") == SendResult::down);
+    receive(c.wire.link, "what?");
+    c.rig.run(0s);
+    CHECK(c.wire.sent == Seen{"who?", "again?"});
+    receive(c.wire.link, "me");
+    c.rig.run(0s);
+    CHECK(c.rig.state() == LinkState::connected);
+    CHECK(c.judged == Seen{"what?", "me"});
+    CHECK(c.rig.notes.seen == Seen{"connecting", "connected"});
+}
+
+TEST_CASE("Validated delivers what came right behind the answer, after connected",
+          "[link][validated][unit]") {
+    Checked c;
+    for (const char* m : {"hm", "me", "one", "two"}) receive(c.wire.link, m);
+    c.rig.run(0s);
+    CHECK(c.judged == Seen{"hm", "me"});
+    CHECK(c.rig.notes.seen ==
+          Seen{"connecting", "connected", "message one on 0", "message two on 0"});
+}
+
+TEST_CASE("Validated refuses with the cause that decides what follows", "[link][validated][unit]") {
+    Checked c;
+    SECTION("unauthorized blocks") {
+        receive(c.wire.link, "no");
+        c.rig.run(0s);
+        CHECK(c.rig.state() == LinkState::blocked_auth);
+    }
+    SECTION("the default tries again") {
+        receive(c.wire.link, "odd");
+        c.rig.run(0s);
+        CHECK(c.rig.state() == LinkState::cooldown);
+        CHECK(c.rig.link.status().failure.error() == LinkErrc::not_validated);
+    }
+    CHECK(c.wire.live == 0);
+}
+
+TEST_CASE("Validated refuses in begin", "[link][validated][unit]") {
+    Wire wire;
+    wire.answer = SendResult::busy;
+    LinkRig rig{Validated{FakeTransport<>{wire}, Asks{}}};
+    rig.start();
+    wire.link.opened();
+    rig.run(0s);
+    CHECK(rig.state() == LinkState::cooldown);
+}
+
+TEST_CASE("Validated leaves a peer that never answers to the attempt's limit",
+          "[link][validated][unit]") {
+    Checked c;
+    c.rig.run(29999ms);
+    CHECK(c.rig.state() == LinkState::connecting);
+    c.rig.run(30s);
+    CHECK(c.rig.state() == LinkState::cooldown);
+    CHECK(c.rig.link.status().failure.error() == LinkErrc::attempt_timed_out);
+    CHECK(c.rig.link.status().attempt == 1);
+}
+
+TEST_CASE("Validated copies its check for each connection", "[link][validated][unit]") {
+    Checked c;
+    receive(c.wire.link, "me");
+    c.rig.run(0s);
+    c.wire.link.closed();
+    c.rig.run(0s);
+    c.rig.run(1s);
+    c.wire.link.opened();
+    c.rig.run(1s);
+    CHECK(c.rig.state() == LinkState::connecting);
+    CHECK(c.wire.sent == Seen{"who?", "who?"});
+}
+
+TEST_CASE("Validated does not ask a transport twice that opens twice",
+          "[link][validated][regression]") {
+    Checked c;
+    c.wire.link.opened();
+    c.rig.run(0s);
+    CHECK(c.wire.sent == Seen{"who?"});
+    CHECK(c.rig.state() == LinkState::connecting);
+}
+
+TEST_CASE("Validated over a bundle waits for every lane, also when the peer speaks first",
+          "[link][validated][regression]") {
+    Wire a, b;
+    LinkRig rig{Validated{Bundle{FakeTransport<>{a}, FakeTransport<>{b}}, Asks{}}};
+    rig.start();
+    a.link.opened();
+    receive(a.link, "me");
+    receive(a.link, "first");
+    rig.run(0s);
+    CHECK(rig.state() == LinkState::connecting);
+    b.link.opened();
+    rig.run(0s);
+    CHECK(rig.notes.seen == Seen{"connecting", "connected", "message first on 0"});
+}
+
+TEST_CASE("A check may stop its supervisor", "[link][validated][fault]") {
+    Checked c;
+    c.inside = [&] {
+        c.rig.link.stop();
+        CHECK(c.rig.link.status().state == LinkState::stopped);
+        CHECK(c.wire.live == 1);  // it is on the stack
+    };
+    SECTION("and pass") { receive(c.wire.link, "me"); }
+    SECTION("and refuse") { receive(c.wire.link, "no"); }
+    SECTION("and wait") { receive(c.wire.link, "hm"); }
+    receive(c.wire.link, "late");
+    c.rig.run(1s);
+    CHECK(c.rig.notes.seen == Seen{"connecting", "stopped"});
+    CHECK(c.wire.live == 0);
+}
+
+TEST_CASE("A check may stop and start its supervisor", "[link][validated][fault]") {
+    Checked c;
+    c.inside = [&] {
+        c.rig.link.stop();
+        c.rig.link.start();
+    };
+    receive(c.wire.link, "me");
+    c.rig.run(1s);
+    CHECK(c.rig.notes.seen == Seen{"connecting", "stopped", "connecting"});
+    CHECK(c.wire.dials == 2);
+    CHECK(c.wire.most_live == 1);
+}
+
+TEST_CASE("Validated around Heartbeat and within: the heart beats from the answer on, or before it",
+          "[link][validated][unit]") {
+    Wire wire;
+    SECTION("Heartbeat outside starts at the answer") {
+        LinkRig rig{Heartbeat{Validated{FakeTransport<>{wire}, Asks{}}, {.every = 1s}}};
+        rig.start();
+        wire.link.opened();
+        rig.run(5s);
+        CHECK(wire.pings == 0);
+        receive(wire.link, "me");
+        rig.run(6s);
+        rig.run(7s);
+        CHECK(wire.pings >= 1);
+    }
+    SECTION("Heartbeat inside starts at the opening") {
+        LinkRig rig{Validated{Heartbeat{FakeTransport<>{wire}, {.every = 1s}}, Asks{}}};
+        rig.start();
+        wire.link.opened();
+        rig.run(0s);
+        rig.run(1s);
+        CHECK(wire.pings == 1);
+        CHECK(rig.state() == LinkState::connecting);
+    }
+}

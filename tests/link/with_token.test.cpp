@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: MIT
+// Goal: every attempt asks for a token of its own, whenever and wherever the answer comes; an
+// answer too late changes nothing.
+#include <belay/link/with_token.hpp>
+
+#include <optional>
+#include <stdexcept>
+#include <thread>
+
+#include <belay/link/bundle.hpp>
+#include <belay/link/heartbeat.hpp>
+
+#include "support/link_rig.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+using belay::test::FakeConnection;
+using belay::test::Wire;
+
+namespace {
+
+using Done = Completion<std::string, std::string>;
+
+/// What a source was asked, and by whom it may be answered.
+struct Desk {
+    std::vector<Done> waiting;
+    std::optional<std::string> at_once;
+    int asked = 0;
+};
+
+struct Source {
+    using token_type = std::string;
+    Desk* desk;
+    void operator()(Done done) {
+        ++desk->asked;
+        if (desk->at_once) {
+            done(*desk->at_once);
+        } else {
+            desk->waiting.push_back(std::move(done));
+        }
+    }
+    void credentials(std::string token) { desk->at_once = std::move(token); }
+};
+
+struct TokenTransport {
+    using message_type = std::string;
+    Wire* wire;
+    FakeConnection<true> open(const Link<std::string>& link, const std::string& token) {
+        wire->log.push_back("token " + token);
+        return {*wire, link};
+    }
+};
+
+struct Rig {
+    Wire wire;
+    Desk desk;
+    LinkRig<WithToken<TokenTransport, Source>> rig{WithToken{TokenTransport{&wire}, Source{&desk}}};
+};
+
+}  // namespace
+
+TEST_CASE("WithToken opens with the token, answered at once, later, or by another thread",
+          "[link][with_token][unit]") {
+    Rig r;
+    SECTION("at once") {
+        r.desk.at_once = "t";
+        r.rig.start();
+    }
+    SECTION("later") {
+        r.rig.start();
+        CHECK(r.wire.dials == 0);
+        CHECK(r.rig.state() == LinkState::connecting);
+        r.desk.waiting.at(0)("t");
+        r.rig.run(1s);
+    }
+    SECTION("by another thread") {
+        r.rig.start();
+        std::thread{[done = std::move(r.desk.waiting.at(0))]() mutable { done("t"); }}.join();
+        r.rig.run(1s);
+    }
+    REQUIRE(r.wire.dials == 1);
+    CHECK(r.wire.log.at(0) == "token t");
+    r.wire.link.opened();
+    r.rig.run(1s);
+    CHECK(r.rig.state() == LinkState::connected);
+    receive(r.wire.link, "m");
+    r.rig.run(1s);
+    CHECK(r.rig.notes.seen.back() == "message m on 0");
+    CHECK(r.rig.link.send("x") == SendResult::sent);
+}
+
+TEST_CASE("WithToken fails an attempt whose question is dropped", "[link][with_token][unit]") {
+    Rig r;
+    r.rig.start();
+    r.desk.waiting.clear();
+    r.rig.run(0s);
+    CHECK(r.rig.state() == LinkState::cooldown);
+    CHECK(r.rig.link.status().failure.error() == LinkErrc::token_refused);
+    CHECK(r.wire.dials == 0);
+}
+
+TEST_CASE("WithToken bounds a source that never answers by the attempt's limit",
+          "[link][with_token][unit]") {
+    Rig r;
+    r.rig.start();
+    r.rig.run(30s);
+    CHECK(r.rig.link.status().failure.error() == LinkErrc::attempt_timed_out);
+}
+
+TEST_CASE("WithToken ignores an answer after its attempt", "[link][with_token][unit]") {
+    Rig r;
+    r.rig.start();
+    SECTION("the attempt timed out") { r.rig.run(30s); }
+    SECTION("the link was stopped") { r.rig.link.stop(); }
+    SECTION("another attempt runs") {
+        r.rig.link.stop();
+        r.rig.start();
+    }
+    const LinkState before = r.rig.state();
+    r.desk.waiting.at(0)("late");
+    r.rig.run(29s);
+    CHECK(r.rig.state() == before);
+    CHECK(r.wire.dials == 0);
+}
+
+TEST_CASE("A completion outlives its supervisor", "[link][with_token][fault]") {
+    Desk desk;
+    Wire wire;
+    {
+        LinkRig rig{WithToken{TokenTransport{&wire}, Source{&desk}}};
+        rig.start();
+    }
+    desk.waiting.at(0)("late");
+    desk.waiting.clear();
+    CHECK(wire.dials == 0);
+}
+
+TEST_CASE("WithToken asks at each attempt", "[link][with_token][unit]") {
+    Rig r;
+    r.desk.at_once = "a";
+    r.rig.start();
+    r.wire.link.closed();
+    r.rig.run(0s);
+    r.desk.at_once = "b";
+    r.rig.run(1s);
+    CHECK(r.desk.asked == 2);
+    CHECK(r.wire.log.back() == "open");
+    CHECK(r.wire.log.at(r.wire.log.size() - 2) == "token b");
+}
+
+TEST_CASE("Supervisor::credentials reaches the source and leaves blocked_auth",
+          "[link][with_token][unit]") {
+    Rig r;
+    r.desk.at_once = "old";
+    r.rig.start();
+    r.wire.link.closed({.cause = Cause::unauthorized});
+    r.rig.run(0s);
+    REQUIRE(r.rig.state() == LinkState::blocked_auth);
+    r.rig.run(24h);
+    CHECK(r.wire.dials == 1);
+    r.rig.link.credentials("new");
+    r.rig.run(24h);
+    CHECK(r.rig.state() == LinkState::connecting);
+    CHECK(r.wire.log.at(r.wire.log.size() - 2) == "token new");
+}
+
+TEST_CASE("Supervisor::credentials goes through decorators", "[link][with_token][regression]") {
+    Wire wire;
+    Desk desk;
+    LinkRig rig{Heartbeat{WithToken{TokenTransport{&wire}, Source{&desk}}, {}}};
+    rig.link.credentials("through");
+    rig.start();
+    CHECK(wire.log.at(0) == "token through");
+}
+
+TEST_CASE("WithToken ends an attempt whose inner open throws", "[link][with_token][regression]") {
+    Rig r;
+    r.desk.at_once = "t";
+    r.wire.on_open = [&](const Link<std::string>&) {
+        --r.wire.live;  // its destructor will not run
+        throw std::runtime_error{"open"};
+    };
+    r.rig.link.start();
+    CHECK_THROWS_AS(r.rig.run(0s), std::runtime_error);
+    r.rig.run(0s);
+    CHECK(r.rig.state() == LinkState::cooldown);
+    CHECK(r.rig.link.status().failure.error() == LinkErrc::open_threw);
+}
+
+TEST_CASE("WithToken in a bundle keeps its lane", "[link][with_token][unit]") {
+    Wire a, b;
+    Desk desk;
+    desk.at_once = "t";
+    LinkRig rig{
+        Bundle{belay::test::FakeTransport<>{a}, WithToken{TokenTransport{&b}, Source{&desk}}}};
+    rig.start();
+    a.link.opened();
+    b.link.opened();
+    rig.run(0s);
+    receive(b.link, "m");
+    rig.run(0s);
+    CHECK(rig.notes.seen == Seen{"connecting", "connected", "message m on 1"});
+    rig.link.stop();
+    CHECK(a.log.back() == "close");
+    CHECK(b.log.back() == "close");
+}
+
+TEST_CASE("WithToken takes a second 403 for what it is, and not the first",
+          "[link][with_token][unit]") {
+    Rig r;
+    r.desk.at_once = "t";
+    r.rig.link.start();
+    r.rig.run(0s);
+    r.wire.link.closed(http_failure(403));
+    r.rig.run(0s);
+    CHECK(r.rig.link.status().state == LinkState::cooldown);
+    r.rig.run(1s);
+    SECTION("the second in a row blocks") {
+        r.wire.link.closed(http_failure(403));
+        r.rig.run(1s);
+        CHECK(r.rig.link.status().state == LinkState::blocked_auth);
+        CHECK(r.desk.asked == 2);
+    }
+    SECTION("a connection in between forgives") {
+        r.wire.link.opened();
+        r.rig.run(1s);
+        r.wire.link.closed(http_failure(403));
+        r.rig.run(1s);
+        CHECK(r.rig.link.status().state == LinkState::cooldown);
+    }
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+// Goal: the examples of docs/policy.md compile and do what the page says. Keep both in step.
+#include <optional>
+
+#include <belay/core/manual_clock.hpp>
+#include <belay/policy/backoff.hpp>
+#include <belay/policy/breaker.hpp>
+#include <belay/policy/circuit_breaker.hpp>
+#include <belay/policy/cooldown_on.hpp>
+#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/policy.hpp>
+#include <belay/policy/reset_when_stable.hpp>
+#include <belay/policy/retry.hpp>
+#include <belay/policy/shared.hpp>
+
+#include "support/archetypes.hpp"
+#include "support/catch.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// At most so many attempts in a row without a pause: then wait a minute.
+struct Breather {
+    static constexpr std::string_view name = "Breather";
+    int in_a_row = 5;
+    int failures = 0;
+
+    constexpr Advice failed(const Failure&, Turn& turn) noexcept {
+        if (++failures % in_a_row != 0) return Advice::go();
+        return Advice::wait_at_least(after(turn.now, 60s));
+    }
+    constexpr void succeeded(Turn&) noexcept { failures = 0; }
+};
+
+}  // namespace
+
+TEST_CASE("Example: retry a call until it works", "[policy][examples][unit]") {
+    Random bits{Seed{1}};
+    belay_test::MinimalSleeper sleeper{bits};
+    int calls = 0;
+    const auto fetch_scene = [&]() -> std::optional<int> {
+        if (++calls < 3) return std::nullopt;
+        return 42;
+    };
+
+    Policy policy{
+        Backoff{FullJitter{}, Cap{30s}, 1s},
+        CooldownOn{Cause::overloaded, 5s, 15s},
+        Breaker{ConsecutiveFailures{5}, OpenFor{300s}},
+        MaxAttempts{10},
+        ResetWhenStable{10s},
+    };
+    Result<int> scene = retry(policy, sleeper, fetch_scene);
+
+    CHECK(scene.value() == 42);
+    CHECK(calls == 3);
+}
+
+TEST_CASE("Example: one breaker for many callers", "[policy][examples][unit]") {
+    ManualClock clock;
+    const auto ask = [] { return false; };
+    int answered_at_once = 0;
+
+    CircuitBreaker breaker{ConsecutiveFailures{5}, OpenFor{300s}, clock.view()};
+    Policy calls{Backoff{FullJitter{}, Cap{10s}, 100ms}, Shared{breaker}, MaxAttempts{5}};
+
+    for (int i = 0; i < 8; ++i) {
+        if (auto permit = breaker.acquire()) {
+            ask() ? permit.success() : permit.failure();
+        } else {
+            ++answered_at_once;  // until permit.retry_at()
+        }
+    }
+
+    CHECK(answered_at_once == 3);
+    CHECK(calls.admit(clock.now()).by == "CircuitBreaker");
+}
+
+TEST_CASE("Example: a rule of one's own", "[policy][examples][unit]") {
+    constexpr auto fifth_wait = [] {
+        Policy policy{Breather{}, MaxAttempts{10}};
+        Random bits{Seed{1}};
+        Turn turn{Instant{}, bits};
+        for (int i = 0; i < 4; ++i) static_cast<void>(policy.failed(Failure{Cause::lost}, turn));
+        return policy.failed(Failure{Cause::lost}, turn);
+    };
+    static_assert(RuleLike<Breather>);
+    static_assert(fifth_wait() == Advice{Verb::wait_at_least, Instant{} + 60s, "Breather"});
+}

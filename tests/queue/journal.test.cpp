@@ -1,0 +1,431 @@
+// SPDX-License-Identifier: MIT
+// Goal: a Journal does what SequencedLike and LeasableLike say. Method: a simulated disk.
+#include <belay/queue/journal.hpp>
+#include <belay/sim/disk.hpp>
+
+#include "support/journal_model.hpp"
+#include "support/storage_conformance.hpp"
+
+using namespace belay;
+using namespace belay_test;
+
+static_assert(explain_sequenced_like<SimJournal>());
+static_assert(explain_leasable_like<SimJournal>());
+static_assert(std::is_nothrow_move_constructible_v<SimJournal> &&
+              std::is_nothrow_move_assignable_v<SimJournal>);
+
+namespace {
+
+SimJournal open(sim::Disk& disk, const JournalOptions& options = small_journal(1)) {
+    auto journal = SimJournal::open(disk, "q", options);
+    INFO((journal ? "" : journal.error().message()));
+    REQUIRE(journal);
+    return std::move(journal).value();
+}
+
+void fill(SimJournal& journal, std::uint64_t count) {
+    for (std::uint64_t i = 0; i < count; ++i) {
+        REQUIRE(journal.append(body_of(journal.last() + 1, journal.salt())));
+    }
+}
+
+}  // namespace
+
+TEST_CASE("Journal conforms as a storage", "[queue][journal][property]") {
+    // The journal outlives its disk's maker, so the disks are kept beside.
+    std::vector<std::unique_ptr<sim::Disk>> disks;
+    check_storage_conformance(
+        [&] {
+            disks.push_back(std::make_unique<sim::Disk>());
+            return open(*disks.back());
+        },
+        [](std::uint64_t i) { return body_of(i, 0); },
+        [](BytesView lent, const Bytes& expected) {
+            return std::equal(lent.begin(), lent.end(), expected.begin(), expected.end());
+        });
+}
+
+TEST_CASE("Journal numbers from 1, and reads back what it was given", "[queue][journal][unit]") {
+    sim::Disk disk;
+    SimJournal j = open(disk);
+    CHECK(j.base() == 1);
+    CHECK(j.last() == 0);
+    CHECK(j.durable() == 0);
+    CHECK(j.run() == 1);
+    CHECK(*j.append(as_bytes("one")) == 1);
+    CHECK(*j.append({}) == 2);
+    CHECK(j.last() == 2);
+    CHECK(j.durable() == 0);
+    CHECK(as_text(*j.read(1)) == "one");
+    CHECK(j.read(2)->empty());
+    CHECK_FALSE(j.sync());
+    CHECK(j.durable() == 2);
+    CHECK(as_text(*j.read(1)) == "one");
+    CHECK(j.read(0).error() == QueueErrc::unknown_number);
+    CHECK(j.read(3).error() == QueueErrc::unknown_number);
+}
+
+TEST_CASE("Journal::check is first_check folded with next_check", "[queue][journal][unit]") {
+    sim::Disk disk;
+    SimJournal j = open(disk);
+    fill(j, 500);
+    std::uint64_t check = first_check(j.journal_id());
+    CHECK(*j.check(0) == check);
+    for (std::uint64_t n = 1; n <= 500; ++n) {
+        check = next_check(check, body_of(n, j.salt()), j.salt());
+        REQUIRE(*j.check(n) == check);
+        REQUIRE(j.salt_of(n) == j.salt());
+    }
+    CHECK_FALSE(j.ack(333));
+    CHECK(j.check(333));
+    CHECK(j.check(332).error() == QueueErrc::unknown_number);
+    CHECK(j.check(501).error() == QueueErrc::unknown_number);
+    // Over all segments that are left, in any order.
+    const std::uint64_t at_end = *j.check(500);
+    CHECK(at_end == check);
+    CHECK(*j.check(400) == next_check(*j.check(399), body_of(400, j.salt()), j.salt()));
+}
+
+TEST_CASE("Journal::read finds any operation, in any order", "[queue][journal][property]") {
+    sim::Disk disk;
+    SimJournal j = open(disk);
+    fill(j, 400);
+    REQUIRE_FALSE(j.sync());
+    fill(j, 10);  // some not written yet
+    CHECK(rc::check("read(n) is what append(n) was given", [&](std::uint16_t draw) {
+        const std::uint64_t n = 1 + draw % 410;
+        const auto body = j.read(n);
+        RC_ASSERT(body.has_value());
+        const Bytes expected = body_of(n, j.salt());
+        RC_ASSERT(std::equal(body->begin(), body->end(), expected.begin(), expected.end()));
+    }));
+}
+
+TEST_CASE("Journal::ack is cumulative, idempotent, and never goes back", "[queue][journal][unit]") {
+    sim::Disk disk;
+    SimJournal j = open(disk);
+    fill(j, 10);
+    CHECK_FALSE(j.ack(0));
+    CHECK(j.base() == 1);
+    CHECK_FALSE(j.ack(4));
+    CHECK_FALSE(j.ack(4));
+    CHECK_FALSE(j.ack(2));
+    CHECK(j.base() == 5);
+    CHECK(j.size() == 6);
+    CHECK(j.read(4).error() == QueueErrc::unknown_number);
+    CHECK(j.ack(11) == QueueErrc::unknown_number);
+    CHECK(j.base() == 5);
+    CHECK_FALSE(j.ack(10));
+    CHECK(j.size() == 0);
+    CHECK(j.front().error() == QueueErrc::queue_empty);
+}
+
+TEST_CASE("Journal::open continues the numbers although everything is acknowledged",
+          "[queue][journal][unit]") {
+    sim::Disk disk;
+    std::uint64_t check = 0;
+    Id id{};
+    {
+        SimJournal j = open(disk);
+        fill(j, 300);
+        REQUIRE_FALSE(j.ack(300));
+        check = *j.check(300);
+        id = j.journal_id();
+    }
+    SimJournal j = open(disk);
+    CHECK(j.journal_id() == id);
+    CHECK(j.run() == 2);
+    CHECK(j.last() == 300);
+    CHECK(j.base() == 301);
+    CHECK(j.durable() == 300);
+    CHECK(*j.check(300) == check);
+    CHECK(*j.append(as_bytes("next")) == 301);
+    CHECK(j.report().operations == 0);
+    CHECK_FALSE(j.report().created);
+}
+
+TEST_CASE("Journal::salt_of follows the run that appended", "[queue][journal][unit]") {
+    sim::Disk disk;
+    std::vector<std::uint32_t> salts;
+    for (std::uint64_t run = 1; run <= 5; ++run) {
+        SimJournal j = open(disk);
+        CHECK(j.run() == run);
+        // The third run appends nothing.
+        if (run != 3) fill(j, 2);
+        salts.push_back(j.salt());
+        CHECK(std::count(salts.begin(), salts.end(), j.salt()) == 1);
+    }
+    SimJournal j = open(disk);
+    CHECK(j.salt_of(1) == salts[0]);
+    CHECK(j.salt_of(2) == salts[0]);
+    CHECK(j.salt_of(4) == salts[1]);
+    CHECK(j.salt_of(5) == salts[3]);
+    CHECK(j.salt_of(8) == salts[4]);
+    CHECK_FALSE(j.ack(5));
+    CHECK(j.salt_of(6) == salts[3]);
+    CHECK(j.salt_of(7) == salts[4]);
+}
+
+TEST_CASE("Journal::check folds over acknowledged operations of earlier runs",
+          "[queue][journal][regression]") {
+    sim::Disk disk;
+    std::vector<std::uint64_t> checks{0};
+    for (int run = 0; run < 8; ++run) {
+        SimJournal j = open(disk);
+        checks[0] = first_check(j.journal_id());
+        fill(j, 5);
+        for (int i = 0; i < 5; ++i) {
+            const std::uint64_t n = checks.size();
+            checks.push_back(next_check(checks.back(), body_of(n, j.salt()), j.salt()));
+        }
+    }
+    SimJournal j = open(disk);
+    for (std::uint64_t n = 1; n <= 40; ++n) {
+        // The first one held moves past the runs before; the walk to it begins in the first of
+        // them.
+        REQUIRE_FALSE(j.ack(n));
+        const auto check = j.check(n);
+        REQUIRE(check);
+        REQUIRE(*check == checks[n]);
+    }
+}
+
+TEST_CASE("Journal::pin_store is durable when it returns", "[queue][journal][unit]") {
+    sim::Disk disk;
+    Id store{};
+    store[3] = std::byte{7};
+    Random bits{Seed{1}};
+    {
+        SimJournal j = open(disk);
+        CHECK(j.store_pin() == no_id);
+        CHECK_FALSE(j.pin_store(store));
+        CHECK(j.store_pin() == store);
+        disk.crash(bits);
+    }
+    {
+        SimJournal j = open(disk);
+        CHECK(j.store_pin() == store);
+        // And it outlives the segment that it was written in.
+        fill(j, 300);
+        CHECK_FALSE(j.ack(300));
+    }
+    CHECK(open(disk).store_pin() == store);
+}
+
+TEST_CASE("A journal that was lost comes back with another id", "[queue][journal][unit]") {
+    sim::Disk disk;
+    JournalOptions options = small_journal(1);
+    options.seed.reset();
+    const Id first = open(disk, options).journal_id();
+    disk.restore({});
+    SimJournal j = open(disk, options);
+    CHECK(j.journal_id() != first);
+    CHECK(j.report().created);
+}
+
+TEST_CASE("Journal keeps no more files than its operations need", "[queue][journal][unit]") {
+    sim::Disk disk;
+    SimJournal j = open(disk);
+    for (int round = 0; round < 50; ++round) {
+        fill(j, 40);
+        CHECK_FALSE(j.sync());
+        CHECK_FALSE(j.ack(j.last()));
+        // The last segment, and the lock.
+        CHECK(disk.list("q")->size() == 2);
+        CHECK(disk.used_bytes() == 4096);
+    }
+}
+
+TEST_CASE("Journal::append refuses what is too large, and writes nothing",
+          "[queue][journal][unit]") {
+    sim::Disk disk;
+    SimJournal j = open(disk);
+    const Bytes largest(1024, std::byte{1});
+    const Bytes larger(1025, std::byte{1});
+    CHECK(j.append(larger).error() == QueueErrc::too_large);
+    CHECK(j.last() == 0);
+    for (int i = 0; i < 10; ++i) CHECK(j.append(largest));
+    CHECK(j.read(10)->size() == 1024);
+}
+
+TEST_CASE("Journal reads operations that are longer than it takes now", "[queue][journal][unit]") {
+    sim::Disk disk;
+    {
+        SimJournal j = open(disk);
+        CHECK(j.append(Bytes(1024, std::byte{1})));
+    }
+    SimJournal j = open(disk, {.segment_bytes = 4096, .record_bytes_max = 10, .seed = Seed{1}});
+    CHECK(j.read(1)->size() == 1024);
+    CHECK(j.append(Bytes(11)).error() == QueueErrc::too_large);
+}
+
+TEST_CASE("Journal::open refuses impossible options", "[queue][journal][unit]") {
+    sim::Disk disk;
+    const JournalOptions impossible[] = {
+        {.segment_bytes = 4095, .record_bytes_max = 1},
+        {.segment_bytes = (std::size_t{1} << 30) + 1},
+        {.segment_bytes = 4096, .record_bytes_max = 3000},
+        {.segment_bytes = 4096, .record_bytes_max = no_limit},
+    };
+    for (const JournalOptions& options : impossible) {
+        const auto journal = SimJournal::open(disk, "q", options);
+        REQUIRE_FALSE(journal);
+        CHECK(journal.error().code == QueueErrc::bad_options);
+    }
+    CHECK(disk.list("q")->empty());
+}
+
+TEST_CASE("Journal::open makes nothing when told not to", "[queue][journal][unit]") {
+    sim::Disk disk;
+    const auto none = SimJournal::open(disk, "q", {.create = false});
+    REQUIRE_FALSE(none);
+    CHECK(none.error().code == std::errc::no_such_file_or_directory);
+    open(disk);
+    CHECK(SimJournal::open(disk, "q", {.create = false}));
+}
+
+TEST_CASE("Journal::open refuses a second opener, until the first is gone",
+          "[queue][journal][unit]") {
+    sim::Disk disk;
+    {
+        SimJournal first = open(disk);
+        const auto second = SimJournal::open(disk, "q");
+        REQUIRE_FALSE(second);
+        CHECK(second.error().code == QueueErrc::already_locked);
+        CHECK(second.error().path == "q/lock");
+        fill(first, 1);
+    }
+    CHECK(open(disk).last() == 1);
+    SimJournal third = open(disk);
+    disk.kill();
+    CHECK(open(disk).last() == 1);
+}
+
+TEST_CASE("Journal moves with everything it has", "[queue][journal][unit]") {
+    sim::Disk disk;
+    sim::Disk other;
+    SimJournal a = open(disk);
+    fill(a, 3);
+    SimJournal b{std::move(a)};
+    CHECK(b.last() == 3);
+    SimJournal c = open(other);
+    c = std::move(b);
+    CHECK(c.last() == 3);
+    // The one that was replaced is closed.
+    CHECK(SimJournal::open(other, "q"));
+    CHECK_FALSE(SimJournal::open(disk, "q"));
+}
+
+TEST_CASE("Journal writes what was not synced when it is destroyed", "[queue][journal][unit]") {
+    for (const Sync sync : {Sync::group, Sync::none}) {
+        sim::Disk disk;
+        JournalOptions options = small_journal(1);
+        options.sync = sync;
+        {
+            SimJournal j = open(disk, options);
+            fill(j, 20);
+            CHECK_FALSE(j.ack(5));
+        }
+        Random bits{Seed{1}};
+        disk.crash(bits);
+        SimJournal j = open(disk, options);
+        CHECK(j.last() == 20);
+        CHECK(j.base() == 6);
+        CHECK(j.report().truncated_bytes == 0);
+        CHECK(j.report().operations == 15);
+    }
+}
+
+TEST_CASE("Sync::none: what sync returned for survives the process", "[queue][journal][fault]") {
+    sim::Disk disk;
+    JournalOptions options = small_journal(1);
+    options.sync = Sync::none;
+    {
+        SimJournal j = open(disk, options);
+        fill(j, 100);
+        const std::uint64_t before = disk.operations();
+        REQUIRE_FALSE(j.sync());
+        CHECK(disk.operations() == before + 1);  // one write, and no flush
+        CHECK(j.durable() == 100);
+        fill(j, 5);
+        disk.kill();
+    }
+    SimJournal j = open(disk, options);
+    CHECK(j.last() == 100);
+}
+
+TEST_CASE("Sync::none: a loss of power takes a tail at most", "[queue][journal][fault]") {
+    for (std::uint64_t seed = 1; seed <= 300; ++seed) {
+        sim::Disk disk;
+        JournalOptions options = small_journal(seed);
+        options.sync = Sync::none;
+        std::uint32_t salt = 0;
+        {
+            SimJournal j = open(disk, options);
+            salt = j.salt();
+            for (int i = 0; i < 30; ++i) {
+                fill(j, 3);
+                REQUIRE_FALSE(j.sync());
+            }
+            Random bits{Seed{seed}};
+            disk.crash(bits);
+        }
+        SimJournal j = open(disk, options);
+        for (std::uint64_t n = j.base(); n <= j.last(); ++n) {
+            const Bytes expected = body_of(n, salt);
+            const auto body = j.read(n);
+            REQUIRE(body);
+            REQUIRE(std::equal(body->begin(), body->end(), expected.begin(), expected.end()));
+        }
+    }
+}
+
+TEST_CASE("Journal::sync makes one write and one flush, and none when there is nothing",
+          "[queue][journal][unit]") {
+    sim::Disk disk;
+    SimJournal j = open(disk);
+    fill(j, 5);
+    const std::uint64_t before = disk.operations();
+    CHECK_FALSE(j.sync());
+    CHECK(disk.operations() == before + 2);
+    CHECK_FALSE(j.sync());
+    CHECK(disk.operations() == before + 2);
+}
+
+TEST_CASE("Journal of a hundred thousand operations opens, reads and drains",
+          "[queue][journal][unit]") {
+    sim::Disk disk;
+    const JournalOptions options{.segment_bytes = 1 << 20, .record_bytes_max = 64, .seed = Seed{1}};
+    {
+        SimJournal j = open(disk, options);
+        for (std::uint64_t i = 1; i <= 100'000; ++i) {
+            REQUIRE(j.append(as_bytes(std::to_string(i))));
+        }
+    }
+    SimJournal j = open(disk, options);
+    REQUIRE(j.size() == 100'000);
+    for (std::uint64_t i = 1; i <= 100'000; ++i) {
+        REQUIRE(as_text(*j.front()) == std::to_string(i));
+        REQUIRE_FALSE(j.ack());
+    }
+    CHECK(disk.used_bytes() == 1 << 20);
+}
+
+TEST_CASE("Journal::check folds over acknowledged operations of an earlier run",
+          "[queue][journal][regression]") {
+    sim::Disk disk;
+    std::uint64_t expected = 0;
+    {
+        auto j = Journal<sim::Disk>::open(disk, "data/journal", {.seed = Seed{1}});
+        REQUIRE(j);
+        for (int i = 0; i < 5; ++i) REQUIRE(j->append(as_bytes("first run")));
+        REQUIRE_FALSE(j->sync());
+    }
+    auto j = Journal<sim::Disk>::open(disk, "data/journal", {.seed = Seed{2}});
+    REQUIRE(j);
+    for (int i = 0; i < 5; ++i) REQUIRE(j->append(as_bytes("second run")));
+    expected = *j->check(7);
+    REQUIRE_FALSE(j->ack(7));
+    REQUIRE(j->check(7));
+    CHECK(*j->check(7) == expected);
+}

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: MIT
+// Goal: damage is reported, never believed. Method: every bit of a journal flipped, files cut,
+// swapped.
+#include <belay/queue/journal.hpp>
+#include <belay/sim/disk.hpp>
+
+#include "support/journal_model.hpp"
+
+using namespace belay;
+using namespace belay_test;
+
+namespace {
+
+std::string file(std::uint64_t index) { return "q/" + journal_format::segment_name(index); }
+
+/// Three segments; everything is durable, 5 is acknowledged; closed in order, or killed.
+sim::Disk::Image make_image(bool closed) {
+    sim::Disk disk;
+    auto journal = SimJournal::open(disk, "q", small_journal(1));
+    REQUIRE(journal);
+    for (std::uint64_t n = 1; n <= 48; ++n) {
+        REQUIRE(journal->append(body_of(n, 0)));
+        if (n == 40) REQUIRE_FALSE(journal->ack(5));
+        if (n % 4 == 0) REQUIRE_FALSE(journal->sync());
+    }
+    if (!closed) disk.kill();
+    // What the close writes is in the image, if it could.
+    { auto gone = std::move(*journal); }
+    return disk.image();
+}
+
+std::uint64_t last_segment(const sim::Disk::Image& image) {
+    std::uint64_t last = 0;
+    for (const auto& [path, bytes] : image) {
+        last = std::max(last, journal_format::segment_index(path.substr(2)));
+    }
+    return last;
+}
+
+/// What opening answers, and whether everything that it gives is what was put in.
+struct Outcome {
+    std::error_code error;
+    std::uint64_t last = 0;
+    bool right = true;
+    bool reported = false;
+};
+
+Outcome open_image(sim::Disk& disk) {
+    auto journal = SimJournal::open(disk, "q", small_journal(2));
+    if (!journal) {
+        const bool explained = !journal.error().path.empty() && !journal.error().message().empty();
+        return {journal.error().code, 0, explained, true};
+    }
+    Outcome outcome{{}, journal->last(), true, journal->report().truncated_bytes != 0};
+    for (std::uint64_t n = journal->base(); n <= journal->last(); ++n) {
+        const auto body = journal->read(n);
+        const Bytes expected = body_of(n, 0);
+        outcome.right = outcome.right && body &&
+                        std::equal(body->begin(), body->end(), expected.begin(), expected.end());
+    }
+    return outcome;
+}
+
+}  // namespace
+
+TEST_CASE("Journal never gives a wrong operation, whatever single bit is flipped",
+          "[queue][journal][fault]") {
+    const bool closed = GENERATE(true, false);
+    const sim::Disk::Image image = make_image(closed);
+    REQUIRE(last_segment(image) == 3);
+    std::uint64_t refused = 0, cut = 0, same = 0;
+    for (const auto& [path, bytes] : image) {
+        // The zeros behind the end matter too; a few of them will do.
+        std::size_t used = bytes.size();
+        while (used != 0 && bytes[used - 1] == std::byte{0}) --used;
+        for (std::size_t bit = 0; bit < std::min(bytes.size(), used + 64) * 8; ++bit) {
+            sim::Disk disk;
+            disk.restore(image);
+            Bytes damaged = bytes;
+            damaged[bit / 8] ^= static_cast<std::byte>(1U << (bit % 8));
+            disk.put(path, std::move(damaged));
+            const sim::Disk::Image before = disk.image();
+            const Outcome outcome = open_image(disk);
+            INFO(path << ", bit " << bit << ": " << outcome.error.message());
+            REQUIRE(outcome.right);
+            if (outcome.error) {
+                ++refused;
+                REQUIRE((outcome.error == QueueErrc::corrupt ||
+                         outcome.error == QueueErrc::foreign_file ||
+                         outcome.error == QueueErrc::future_version));
+                REQUIRE(disk.image() == before);  // nothing is changed
+            } else if (outcome.last < 48) {
+                ++cut;
+                REQUIRE(outcome.reported);
+                // Only what nothing later vouches for.
+                REQUIRE_FALSE(closed);
+                REQUIRE(path == file(3));
+            } else {
+                ++same;  // padding, or the last acknowledgement
+            }
+        }
+    }
+    CHECK(refused > 1000);
+    CHECK((cut > 0) == !closed);
+    CHECK(same > 0);
+}
+
+TEST_CASE("Journal::open names the place of damage in the middle", "[queue][journal][fault]") {
+    sim::Disk disk;
+    disk.restore(make_image(false));
+    Bytes bytes = disk.contents(file(1));
+    bytes[journal_format::segment_header_bytes + 8] ^= std::byte{1};
+    disk.put(file(1), bytes);
+    const auto journal = SimJournal::open(disk, "q");
+    REQUIRE_FALSE(journal);
+    CHECK(journal.error().code == QueueErrc::corrupt);
+    CHECK(journal.error().path == file(1));
+    CHECK(journal.error().offset == journal_format::segment_header_bytes);
+    CHECK(journal.error().message().find("put the directory back") != std::string::npos);
+}
+
+TEST_CASE("Journal::open reports what it cuts off, and where", "[queue][journal][fault]") {
+    sim::Disk disk;
+    disk.restore(make_image(false));
+    Bytes bytes = disk.contents(file(3));
+    std::size_t used = bytes.size();
+    while (bytes[used - 1] == std::byte{0}) --used;
+    // Half of a record, as a torn write leaves it.
+    for (std::size_t i = 0; i < 20; ++i) bytes[journal_format::aligned(used) + i] = std::byte{0x5A};
+    disk.put(file(3), bytes);
+    {
+        const auto journal = SimJournal::open(disk, "q", small_journal(2));
+        REQUIRE(journal);
+        CHECK(journal->last() == 48);
+        CHECK(journal->report().truncated_bytes == 20);
+        CHECK(journal->report().truncated_path == file(3));
+        CHECK(journal->report().truncated_offset == journal_format::aligned(used));
+    }
+    const auto again = SimJournal::open(disk, "q", small_journal(2));
+    REQUIRE(again);
+    CHECK(again->report().truncated_bytes == 0);
+}
+
+TEST_CASE("Journal::open refuses when a file is missing", "[queue][journal][fault]") {
+    const auto missing = GENERATE(std::uint64_t{1}, std::uint64_t{2}, std::uint64_t{3});
+    sim::Disk disk;
+    disk.restore(make_image(true));
+    REQUIRE_FALSE(disk.remove(file(missing)));
+    const auto journal = SimJournal::open(disk, "q");
+    REQUIRE_FALSE(journal);
+    CHECK(journal.error().code == QueueErrc::corrupt);
+    CHECK(journal.error().path == file(missing));
+}
+
+TEST_CASE("Journal::open refuses a file that is cut short", "[queue][journal][fault]") {
+    const auto index = GENERATE(std::uint64_t{1}, std::uint64_t{3});
+    const sim::Disk::Image image = make_image(true);
+    for (std::size_t length = 0; length < 4096; length += 97) {
+        sim::Disk disk;
+        disk.restore(image);
+        Bytes bytes = disk.contents(file(index));
+        bytes.resize(length);
+        disk.put(file(index), bytes);
+        const auto journal = SimJournal::open(disk, "q");
+        REQUIRE_FALSE(journal);
+        CHECK(journal.error().code == QueueErrc::corrupt);
+        CHECK(journal.error().path == file(index));
+    }
+}
+
+TEST_CASE("Journal::open refuses files that are not its own", "[queue][journal][fault]") {
+    sim::Disk disk;
+    disk.restore(make_image(true));
+    SECTION("another program's file under a segment's name") {
+        disk.put(file(4), Bytes(500, std::byte{'x'}));
+        const auto journal = SimJournal::open(disk, "q");
+        REQUIRE_FALSE(journal);
+        CHECK(journal.error().code == QueueErrc::foreign_file);
+        CHECK(journal.error().path == file(4));
+    }
+    SECTION("a segment of another journal") {
+        sim::Disk other;
+        {
+            auto journal = SimJournal::open(other, "q", small_journal(9));
+            REQUIRE(journal);
+            for (std::uint64_t n = 1; n <= 64; ++n) REQUIRE(journal->append(body_of(n, 0)));
+        }
+        disk.put(file(2), other.contents(file(2)));
+        const auto journal = SimJournal::open(disk, "q");
+        REQUIRE_FALSE(journal);
+        CHECK(journal.error().code == QueueErrc::foreign_file);
+        CHECK(journal.error().path == file(2));
+    }
+    SECTION("an older copy of one of its own segments") {
+        disk.put(file(3), disk.contents(file(2)));
+        const auto journal = SimJournal::open(disk, "q");
+        REQUIRE_FALSE(journal);
+        CHECK(journal.error().code == QueueErrc::corrupt);
+        CHECK(journal.error().path == file(3));
+    }
+    SECTION("files with other names are nobody's business") {
+        disk.put("q/README", Bytes(3));
+        disk.put("q/1.journal", Bytes(3));
+        CHECK(SimJournal::open(disk, "q"));
+    }
+}
+
+TEST_CASE("Journal::open refuses what a later version wrote", "[queue][journal][fault]") {
+    sim::Disk disk;
+    disk.restore(make_image(true));
+    SECTION("a header of version 2") {
+        Bytes bytes = disk.contents(file(3));
+        bytes[8] = std::byte{2};
+        disk.put(file(3), bytes);
+    }
+    SECTION("a record of a kind that does not exist yet") {
+        namespace format = journal_format;
+        Bytes bytes = disk.contents(file(1));
+        const auto header = *format::decode_segment_header(bytes);
+        std::byte* const p = bytes.data() + format::segment_header_bytes;
+        format::RecordHeader h = format::decode_record_header(p);
+        h.kind = static_cast<format::Kind>(6);
+        format::encode(h, p);
+        const std::uint32_t crc = crc32c({p + format::record_header_bytes, h.length});
+        store_le<std::uint32_t>(p, format::record_crc(p, crc, header.nonce + header.run));
+        disk.put(file(1), bytes);
+    }
+    const auto journal = SimJournal::open(disk, "q");
+    REQUIRE_FALSE(journal);
+    CHECK(journal.error().code == QueueErrc::future_version);
+}
+
+TEST_CASE("Journal::read notices what changed under it", "[queue][journal][fault]") {
+    sim::Disk disk;
+    disk.restore(make_image(true));
+    auto journal = SimJournal::open(disk, "q");
+    REQUIRE(journal);
+    Bytes bytes = disk.contents(file(1));
+    for (std::size_t i = journal_format::segment_header_bytes; i < bytes.size(); ++i) {
+        bytes[i] ^= std::byte{4};
+    }
+    disk.put(file(1), bytes);
+    CHECK(journal->read(journal->base()).error() == QueueErrc::corrupt);
+    CHECK_FALSE(journal->try_pop());
+    CHECK(journal->size() == 43);
+}

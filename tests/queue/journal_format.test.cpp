@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT
+// Goal: the bytes of a journal never change by accident. Method: golden bytes, round trips.
+#include <belay/queue/journal.hpp>
+#include <belay/queue/journal_format.hpp>
+#include <belay/sim/disk.hpp>
+
+#include "support/catch.hpp"
+#include "support/hex.hpp"
+
+using namespace belay;
+namespace format = belay::journal_format;
+
+namespace {
+
+format::SegmentHeader example_header() {
+    format::SegmentHeader h;
+    for (std::size_t i = 0; i < 16; ++i) {
+        h.journal[i] = static_cast<std::byte>(i);
+        h.pin[i] = static_cast<std::byte>(0xF0 + i);
+    }
+    h.index = 2;
+    h.first = 0x0102030405060708;
+    h.check = 0x1112131415161718;
+    h.acked = 0x2122232425262728;
+    h.run = 0x31323334;
+    h.salt = 0x41424344;
+    h.nonce = 0x51525354;
+    h.segment_bytes = 4096;
+    return h;
+}
+
+}  // namespace
+
+TEST_CASE("SegmentHeader has its golden bytes", "[queue][journal_format][golden]") {
+    CHECK(test::to_hex(format::encode(example_header())) ==
+          "62656c61792f6a0a0100000080000000000102030405060708090a0b0c0d0e0f"
+          "0200000000000000080706050403020118171615141312112827262524232221"
+          "f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff34333231444342415453525100100000"
+          "00000000000000000000000000000000000000000000000000000000345b4d42");
+}
+
+TEST_CASE("SegmentHeader comes back as it was", "[queue][journal_format][unit]") {
+    const auto decoded = format::decode_segment_header(format::encode(example_header()));
+    REQUIRE(decoded);
+    CHECK(*decoded == example_header());
+}
+
+TEST_CASE("decode_segment_header tells foreign, future and damaged files apart",
+          "[queue][journal_format][unit]") {
+    const auto with = [](std::size_t at, std::uint8_t value, bool fix_crc) {
+        auto bytes = format::encode(example_header());
+        bytes[at] = static_cast<std::byte>(value);
+        if (fix_crc) store_le<std::uint32_t>(bytes.data() + 124, crc32c({bytes.data(), 124}));
+        return format::decode_segment_header(bytes).error();
+    };
+    CHECK(with(0, 'B', true) == QueueErrc::foreign_file);
+    CHECK(with(8, 2, false) == QueueErrc::future_version);
+    CHECK(with(96, 1, true) == QueueErrc::future_version);
+    CHECK(with(40, 1, false) == QueueErrc::corrupt);
+    const auto bytes = format::encode(example_header());
+    for (std::size_t length = 0; length < bytes.size(); ++length) {
+        CHECK(format::decode_segment_header({bytes.data(), length}).error() == QueueErrc::corrupt);
+    }
+}
+
+TEST_CASE("decode_segment_header notices every flipped bit", "[queue][journal_format][unit]") {
+    for (std::size_t bit = 0; bit < 128 * 8; ++bit) {
+        auto bytes = format::encode(example_header());
+        bytes[bit / 8] ^= static_cast<std::byte>(1U << (bit % 8));
+        CHECK_FALSE(format::decode_segment_header(bytes));
+    }
+}
+
+TEST_CASE("RecordHeader comes back as it was", "[queue][journal_format][property]") {
+    CHECK(rc::check("decode(encode(h)) == h", [](std::uint32_t crc, std::uint32_t length,
+                                                 std::uint64_t number, std::uint32_t durable,
+                                                 std::uint8_t kind, std::uint8_t flags,
+                                                 std::uint16_t key) {
+        std::array<std::byte, format::record_header_bytes> bytes;
+        format::encode({crc, length, number, durable, static_cast<format::Kind>(kind), flags, key},
+                       bytes.data());
+        const format::RecordHeader h = format::decode_record_header(bytes.data());
+        RC_ASSERT(h.crc == crc);
+        RC_ASSERT(h.length == length);
+        RC_ASSERT(h.number == number);
+        RC_ASSERT(h.durable == durable);
+        RC_ASSERT(static_cast<std::uint8_t>(h.kind) == kind);
+        RC_ASSERT(h.flags == flags);
+        RC_ASSERT(h.key_length == key);
+    }));
+}
+
+TEST_CASE("record_crc of equal bytes differs from run to run",
+          "[queue][journal_format][property]") {
+    CHECK(rc::check("another seed, another checksum", [](std::uint64_t number, std::uint32_t crc,
+                                                         std::uint32_t a, std::uint32_t b) {
+        RC_PRE(a != b);
+        std::array<std::byte, format::record_header_bytes> bytes;
+        format::encode({0, 5, number, 128, format::Kind::operation, 0, 0}, bytes.data());
+        RC_ASSERT(format::record_crc(bytes.data(), crc, a) !=
+                  format::record_crc(bytes.data(), crc, b));
+    }));
+}
+
+TEST_CASE("segment_name and segment_index are inverse", "[queue][journal_format][property]") {
+    CHECK(format::segment_name(0x1f) == "000000000000001f.journal");
+    CHECK(rc::check("index(name(i)) == i", [](std::uint64_t index) {
+        RC_ASSERT(format::segment_index(format::segment_name(index)) == index);
+    }));
+    for (const char* other :
+         {"lock", "segment.tmp", "1f.journal", "000000000000001F.journal",
+          "000000000000001g.journal", "000000000000001f.journa", "x00000000000001f.journal",
+          "000000000000001f.journal~", "0000000000000000.journal"}) {
+        CHECK(format::segment_index(other) == 0);
+    }
+}
+
+TEST_CASE("A small journal has its golden bytes", "[queue][journal_format][golden]") {
+    sim::Disk disk;
+    {
+        auto journal = Journal<sim::Disk>::open(
+            disk, "q", {.segment_bytes = 4096, .record_bytes_max = 64, .seed = Seed{1}});
+        REQUIRE(journal);
+        Id store{};
+        store[0] = std::byte{0xAA};
+        REQUIRE(journal->append(as_bytes("hello")));
+        REQUIRE_FALSE(journal->sync());
+        REQUIRE(journal->append({}));
+        REQUIRE_FALSE(journal->pin_store(store));
+        REQUIRE_FALSE(journal->ack(1));
+    }
+    {
+        auto journal = Journal<sim::Disk>::open(
+            disk, "q", {.segment_bytes = 4096, .record_bytes_max = 64, .seed = Seed{1}});
+        REQUIRE(journal);
+        disk.kill();
+    }
+    const Bytes bytes = disk.contents("q/0000000000000001.journal");
+    REQUIRE(bytes.size() == 4096);
+    CHECK(
+        test::to_hex(BytesView{bytes}.first(352)) ==
+        "62656c61792f6a0a0100000080000000c15c0289ec2d0a9167ec8e65a18debbe"  // header
+        "01000000000000000100000000000000c15c0289ec2d0a910000000000000000"
+        "00000000000000000000000000000000010000005e5532fb0bc942ee00100000"
+        "000000000000000000000000000000000000000000000000000000003fae0b26"
+        "70763dd3050000000100000000000000800000000100000068656c6c6f000000"  // operation 1, "hello"
+        "8361cd5b000000000200000000000000a000000001000000"                  // operation 2, empty
+        "df106ad7100000000000000000000000a000000004000000aa000000000000000000000000000000"  // pin
+        "46e3d6f4000000000100000000000000e000000003000000"                  // ack 1, at the close
+        "24ec9d63000000000100000000000000f800000003000000"                  // mark of the close
+        "f5e03c4004000000020000000000000080000000020000005e119eae00000000"  // opening of run 2
+        "000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000"
+        "000000");  // never written
+    for (std::size_t i = 352; i < bytes.size(); ++i) REQUIRE(bytes[i] == std::byte{0});
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+// Goal: an accepted connection is a transport for one attempt, whenever and whether it is opened.
+#include <belay/sim/accepted.hpp>
+
+#include <optional>
+
+#include "support/catch.hpp"
+#include "support/sim_peers.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+static_assert(TransportLike<sim::Accepted> && !std::is_copy_constructible_v<sim::Accepted>);
+static_assert(std::is_nothrow_move_constructible_v<sim::Accepted>);
+static_assert(!std::is_move_constructible_v<sim::Connection>);
+
+namespace {
+
+/// A server that keeps what it accepts, unopened.
+struct Rig {
+    Rig() {
+        server.listen(9000, [this](sim::Accepted a) { accepted.emplace(std::move(a)); });
+        client.attach(link);
+        link.start();
+        world.run_for(20ms);
+        REQUIRE(link.status().state == LinkState::connected);
+        REQUIRE(accepted.has_value());
+    }
+    sim::World world{Seed{3}};
+    sim::Host& server = world.host("server");
+    sim::Host& client = world.host("client");
+    std::optional<sim::Accepted> accepted;
+    Notes notes;
+    Notes there;
+    Supervisor<sim::Tcp, decltype(retry_for_ever({})), NoteTaker> link{
+        sim::Tcp{client, "server", 9000}, retry_for_ever({}), NoteTaker{&notes}};
+};
+
+}  // namespace
+
+TEST_CASE("Accepted keeps what arrives until it is opened", "[sim][accepted][unit]") {
+    Rig rig;
+    CHECK(rig.accepted->peer() == "client");
+    REQUIRE(rig.link.send(bytes("a")) == SendResult::sent);
+    REQUIRE(rig.link.send(bytes("b")) == SendResult::sent);
+    rig.world.run_for(1s);
+    Supervisor peer{std::move(*rig.accepted), Policy{MaxAttempts{1}}, NoteTaker{&rig.there}};
+    rig.server.attach(peer);
+    peer.start();
+    rig.world.run_for(0s);
+    CHECK(rig.there.seen ==
+          std::vector<std::string>{"connecting", "connected", "message a", "message b"});
+}
+
+TEST_CASE("Accepted breaks the connection off when it is thrown away", "[sim][accepted][unit]") {
+    Rig rig;
+    rig.accepted.reset();
+    rig.world.run_for(10ms);
+    CHECK(rig.notes.seen.back() != "connected");
+    CHECK(rig.world.network().sockets(rig.server) == 0);
+}
+
+TEST_CASE("Accepted opens once", "[sim][accepted][unit]") {
+    Rig rig;
+    Supervisor peer{std::move(*rig.accepted), retry_for_ever({}), NoteTaker{&rig.there}};
+    rig.accepted.reset();
+    rig.server.attach(peer);
+    peer.start();
+    rig.world.run_for(1s);
+    CHECK(rig.there.seen.back() == "connected");
+    rig.link.stop();
+    rig.world.run_for(10s);
+    // The second attempt of its supervisor fails for good.
+    CHECK(rig.there.seen.back() == "failed permanent");
+}
+
+TEST_CASE("Accepted of a dead process is closed when it is opened", "[sim][accepted][unit]") {
+    Rig rig;
+    SECTION("the listener's own") {
+        rig.world.restart(rig.server);
+        Supervisor peer{std::move(*rig.accepted), Policy{MaxAttempts{1}}, NoteTaker{&rig.there}};
+        rig.server.attach(peer);
+        peer.start();
+        rig.world.run_for(1s);
+        CHECK(rig.there.seen.back() == "failed lost");
+    }
+    SECTION("the dialler's: what it has sent comes first") {
+        REQUIRE(rig.link.send(bytes("a")) == SendResult::sent);
+        rig.world.run_for(10ms);
+        rig.world.kill(rig.client);
+        rig.world.run_for(1s);
+        Supervisor peer{std::move(*rig.accepted), Policy{MaxAttempts{1}}, NoteTaker{&rig.there}};
+        rig.server.attach(peer);
+        peer.start();
+        rig.world.run_for(1s);
+        CHECK(rig.there.messages().size() <= 1);
+        CHECK(rig.there.seen.back() == "failed lost");
+    }
+}

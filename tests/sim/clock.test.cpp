@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT
+// Goal: a clock of a world shows the world's time, to a part that asks a clock.
+#include <belay/sim/clock.hpp>
+
+#include <belay/policy/circuit_breaker.hpp>
+#include <belay/sim/world.hpp>
+
+#include "support/catch.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+
+static_assert(ClockLike<sim::Clock> && std::is_trivially_copyable_v<sim::Clock>);
+
+TEST_CASE("sim::Clock goes with the world", "[sim][clock][unit]") {
+    sim::World world{Seed{1}};
+    const sim::Clock clock = world.host("a").clock();
+    CHECK(clock.now() == Instant{});
+    world.at(3s, [&] { CHECK(clock.now() == Instant{3s}); });
+    world.run_for(5s);
+    CHECK(clock.now() == Instant{5s});
+    CHECK(world.clock().now() == world.now());
+}

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: MIT
+// Goal: sim::Disk keeps what was synced and may lose all else. Method: what is seen over many
+// crashes.
+#include <belay/sim/disk.hpp>
+
+#include <set>
+
+#include "support/catch.hpp"
+
+using namespace belay;
+using sim::Disk;
+
+namespace {
+
+Disk::File make(Disk& disk, const std::string& path) {
+    auto file = disk.open(path, OpenMode::replace);
+    REQUIRE(file);
+    return std::move(*file);
+}
+std::string text_of(const Disk& disk, const std::string& path) {
+    return std::string{as_text(disk.contents(path))};
+}
+Random seeded(std::uint64_t seed) { return Random{Seed{seed}}; }
+
+}  // namespace
+
+TEST_CASE("Disk::File reads back what was written, short only at the end", "[sim][disk][unit]") {
+    Disk disk;
+    Disk::File file = make(disk, "d/a");
+    CHECK_FALSE(file.write(3, as_bytes("hello")));
+    CHECK(*file.size() == 8);
+    std::byte into[16];
+    CHECK(*file.read(5, into) == 3);
+    CHECK(as_text({into, 3}) == "llo");
+    CHECK(*file.read(8, into) == 0);
+    CHECK(text_of(disk, "d/a") == std::string("\0\0\0hello", 8));
+    CHECK_FALSE(disk.open("d/b", OpenMode::read));
+    CHECK(*disk.list("d") == std::vector<std::string>{"a"});
+    CHECK_FALSE(disk.rename("d/a", "d/b"));
+    CHECK_FALSE(disk.remove("d/b"));
+    CHECK(disk.list("d")->empty());
+}
+
+TEST_CASE("Disk::crash keeps what was synced", "[sim][disk][property]") {
+    CHECK(rc::check("synced bytes and names survive every crash", [](std::uint64_t seed) {
+        Disk disk;
+        Random bits = seeded(seed);
+        Disk::File file = make(disk, "d/a");
+        static_cast<void>(file.write(0, as_bytes("synced")));
+        static_cast<void>(file.sync());
+        static_cast<void>(disk.sync_directory("d"));
+        static_cast<void>(file.write(6, as_bytes(" and not")));
+        disk.crash(bits);
+        RC_ASSERT(text_of(disk, "d/a").substr(0, 6) == "synced");
+    }));
+}
+
+TEST_CASE("Disk::crash loses what was not synced in every way there is", "[sim][disk][unit]") {
+    std::set<std::string> seen;
+    std::set<std::size_t> sizes;
+    for (std::uint64_t seed = 1; seed <= 300; ++seed) {
+        Disk disk;
+        Random bits = seeded(seed);
+        Disk::File file = make(disk, "d/a");
+        static_cast<void>(file.write(0, as_bytes("aaaaaaaa")));
+        static_cast<void>(file.sync());
+        static_cast<void>(disk.sync_directory("d"));
+        static_cast<void>(file.write(0, as_bytes("bbbbbbbb")));
+        static_cast<void>(file.write(1000, as_bytes("c")));
+        disk.crash(bits);
+        seen.insert(text_of(disk, "d/a").substr(0, 8));
+        sizes.insert(text_of(disk, "d/a").size());
+    }
+    CHECK(seen.contains("aaaaaaaa"));
+    CHECK(seen.contains("bbbbbbbb"));
+    CHECK(seen.size() > 10);  // torn at several places, and noise
+    CHECK(sizes == std::set<std::size_t>{8, 1001});
+}
+
+TEST_CASE("Disk::crash loses sectors independently of each other", "[sim][disk][unit]") {
+    int only_second = 0;
+    for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+        Disk disk;
+        Random bits = seeded(seed);
+        Disk::File file = make(disk, "d/a");
+        static_cast<void>(file.preallocate(1024));
+        static_cast<void>(file.sync());
+        static_cast<void>(disk.sync_directory("d"));
+        static_cast<void>(file.write(0, Bytes(1024, std::byte{'x'})));
+        disk.crash(bits);
+        const std::string text = text_of(disk, "d/a");
+        if (text[0] == '\0' && text[511] == '\0' && text[512] == 'x' && text[1023] == 'x') {
+            ++only_second;
+        }
+    }
+    CHECK(only_second > 0);
+}
+
+TEST_CASE("Disk::crash may lose names until their directory is synced", "[sim][disk][unit]") {
+    std::set<std::vector<std::string>> seen;
+    for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+        Disk disk;
+        Random bits = seeded(seed);
+        Disk::File a = make(disk, "d/a");
+        static_cast<void>(a.sync());
+        static_cast<void>(disk.sync_directory("d"));
+        static_cast<void>(disk.rename("d/a", "d/b"));
+        Disk::File c = make(disk, "d/c");
+        static_cast<void>(c.sync());
+        disk.crash(bits);
+        seen.insert(*disk.list("d"));
+    }
+    CHECK(seen == std::set<std::vector<std::string>>{{"a"}, {"b"}, {"a", "c"}, {"b", "c"}});
+}
+
+TEST_CASE("Disk::kill keeps what was written, and ends the process", "[sim][disk][unit]") {
+    Disk disk;
+    Disk::File file = make(disk, "d/a");
+    CHECK_FALSE(file.write(0, as_bytes("written")));
+    {
+        auto lock = disk.lock("d/lock");
+        REQUIRE(lock);
+        CHECK(disk.lock("d/lock").error() == QueueErrc::already_locked);
+        disk.kill();
+        // The dead process's lock is not given up twice.
+        auto next = disk.lock("d/lock");
+        REQUIRE(next);
+        { const Disk::Lock gone = std::move(*lock); }
+        CHECK(disk.lock("d/lock").error() == QueueErrc::already_locked);
+    }
+    CHECK(disk.lock("d/lock"));
+    CHECK(text_of(disk, "d/a") == "written");
+    CHECK(file.write(0, as_bytes("x")) == std::errc::io_error);
+    CHECK(file.sync() == std::errc::io_error);
+    CHECK_FALSE(file.size());
+    std::byte into[1];
+    CHECK_FALSE(file.read(0, into));
+}
+
+TEST_CASE("Disk::fail_at fails one operation, and half a write is done", "[sim][disk][fault]") {
+    Disk disk;
+    Disk::File file = make(disk, "d/a");
+    disk.fail_at(disk.operations() + 2, std::make_error_code(std::errc::no_space_on_device));
+    CHECK_FALSE(file.write(0, as_bytes("1234")));
+    CHECK(file.write(0, as_bytes("abcd")) == std::errc::no_space_on_device);
+    CHECK(text_of(disk, "d/a") == "ab34");
+    CHECK_FALSE(file.write(0, as_bytes("wxyz")));
+}
+
+TEST_CASE("A sync that failed forgets what was dirty, as real systems do", "[sim][disk][fault]") {
+    Disk disk;
+    Disk::File file = make(disk, "d/a");
+    CHECK_FALSE(file.write(0, as_bytes("lost")));
+    CHECK_FALSE(file.preallocate(4));
+    CHECK_FALSE(disk.sync_directory("d"));
+    disk.fail_at(disk.operations() + 1, std::make_error_code(std::errc::io_error));
+    CHECK(file.sync() == std::errc::io_error);
+    CHECK_FALSE(file.sync());  // nothing left to do, it believes
+    CHECK(text_of(disk, "d/a") == "lost");
+    Random bits = seeded(1);
+    disk.crash(bits);
+    CHECK(text_of(disk, "d/a") != "lost");
+}
+
+TEST_CASE("Disk::halt_at stops everything from one operation on", "[sim][disk][fault]") {
+    Disk disk;
+    Disk::File file = make(disk, "d/a");
+    CHECK_FALSE(disk.sync_directory("d"));
+    disk.halt_at(disk.operations() + 1);
+    CHECK(file.write(0, as_bytes("x")) == std::errc::io_error);
+    CHECK(text_of(disk, "d/a") == "x");  // it was under way
+    CHECK(file.write(0, as_bytes("y")) == std::errc::io_error);
+    CHECK(disk.rename("d/a", "d/b") == std::errc::io_error);
+    CHECK(text_of(disk, "d/a") == "x");
+    disk.kill();
+    CHECK(disk.open("d/a", OpenMode::write)->write(0, as_bytes("z")) == std::error_code{});
+}
+
+TEST_CASE("Disk::limit_bytes is a full disk", "[sim][disk][fault]") {
+    Disk disk;
+    disk.limit_bytes(10);
+    Disk::File file = make(disk, "d/a");
+    CHECK_FALSE(file.write(0, as_bytes("12345678")));
+    CHECK(file.write(8, as_bytes("901")) == std::errc::no_space_on_device);
+    CHECK_FALSE(file.write(0, as_bytes("abc")));  // what is there can be overwritten
+    CHECK(file.preallocate(11) == std::errc::no_space_on_device);
+    CHECK_FALSE(file.preallocate(10));
+    CHECK(disk.used_bytes() == 10);
+}
+
+TEST_CASE("Disk::restore plays a backup back", "[sim][disk][unit]") {
+    Disk disk;
+    Disk::File file = make(disk, "d/a");
+    CHECK_FALSE(file.write(0, as_bytes("old")));
+    const Disk::Image image = disk.image();
+    CHECK_FALSE(file.write(0, as_bytes("new")));
+    Disk::File other = make(disk, "d/b");
+    disk.restore(image);
+    CHECK(text_of(disk, "d/a") == "old");
+    CHECK(disk.list("d")->size() == 1);
+    CHECK_FALSE(other.size());
+    Random bits = seeded(1);
+    disk.crash(bits);
+    CHECK(disk.image() == image);
+}

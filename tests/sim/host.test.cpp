@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: MIT
+// Goal: a host's process begins, freezes and ends as real ones do, with everything that belongs to
+// it; its disk stays.
+#include <belay/sim/host.hpp>
+
+#include <memory>
+
+#include <belay/sim/world.hpp>
+
+#include "support/catch.hpp"
+#include "support/sim_peers.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+using Log = std::vector<std::string>;
+
+/// Writes down its own end.
+struct Mortal {
+    Mortal(Log& l, std::string n) : log{&l}, name{std::move(n)} {}
+    Mortal(Mortal&& other) noexcept
+        : log{std::exchange(other.log, nullptr)}, name{std::move(other.name)} {}
+    ~Mortal() {
+        if (log != nullptr) log->push_back(name + " dies");
+    }
+    Log* log;
+    std::string name;
+};
+
+/// A machine that is always due, once a second.
+struct Ticker {
+    void attach(Waker w) { waker = std::move(w); }
+    [[nodiscard]] Instant deadline() const noexcept { return due; }
+    void advance(Instant now) {
+        if (now < due) return;
+        due = now + 1s;
+        ++ticks;
+        last = now;
+        if (hook) hook();
+    }
+    Instant due{};
+    Instant last = always;
+    int ticks = 0;
+    std::function<void()> hook;
+    Waker waker;
+};
+
+std::string text_of(sim::Disk& disk, const std::string& path) {
+    return std::string{as_text(disk.contents(path))};
+}
+
+}  // namespace
+
+TEST_CASE("Host makes its process at once and at every restart", "[sim][host][unit]") {
+    Log log;
+    sim::World world{Seed{1}};
+    int made = 0;
+    sim::Host& host = world.host("a", [&](sim::Host& h) {
+        CHECK(h.alive());
+        CHECK(h.name() == "a");
+        ++made;
+        return std::make_unique<Mortal>(log, "process");
+    });
+    CHECK(made == 1);
+    REQUIRE(host.process<Mortal>() != nullptr);
+    CHECK(host.process<Ticker>() == nullptr);
+    world.kill(host);
+    CHECK(log == Log{"process dies"});
+    CHECK_FALSE(host.alive());
+    CHECK(host.process<Mortal>() == nullptr);
+    world.kill(host);
+    CHECK(made == 1);
+    world.restart(host);
+    CHECK(made == 2);
+    CHECK(host.starts() == 2);
+    // A restart of the living kills it first.
+    world.restart(host);
+    CHECK(log.size() == 2);
+    CHECK(made == 3);
+}
+
+TEST_CASE("Host keeps any kind of process", "[sim][host][unit]") {
+    Log log;
+    sim::World world{Seed{1}};
+    SECTION("a value that moves") {
+        sim::Host& host = world.host("a", [&](sim::Host&) { return Mortal{log, "value"}; });
+        CHECK(host.process<Mortal>()->name == "value");
+        world.kill(host);
+        CHECK(log == Log{"value dies"});
+    }
+    SECTION("one that cannot move") {
+        sim::Host& host = world.host("a", [&](sim::Host&) { return Ticker{}; });
+        CHECK(host.process<Ticker>() != nullptr);
+    }
+    SECTION("none") {
+        sim::Host& host = world.host("a");
+        CHECK(host.alive());
+    }
+    SECTION("the world's end is theirs") {
+        {
+            sim::World other{Seed{1}};
+            other.host("a", [&](sim::Host&) { return Mortal{log, "a"}; });
+            other.host("b", [&](sim::Host&) { return Mortal{log, "b"}; });
+        }
+        CHECK(log == Log{"b dies", "a dies"});
+    }
+}
+
+TEST_CASE("Host ends everything of a killed process", "[sim][host][unit]") {
+    Log log;
+    Ticker ticker;
+    bool ran = false;
+    sim::World world{Seed{1}};
+    sim::Host& host = world.host("a");
+    host.attach(ticker);
+    host.after(5s, [&, m = Mortal{log, "function"}] { ran = true; });
+    host.listen(1, [m = Mortal{log, "listener"}](sim::Accepted) {});
+    world.run_for(2s);
+    CHECK(ticker.ticks == 3);
+    world.kill(host);
+    CHECK(log == Log{"function dies", "listener dies"});
+    // What a dead process still asks for does not happen.
+    host.post([&] { ran = true; });
+    host.listen(1, [](sim::Accepted) {});
+    world.run_for(10s);
+    CHECK(ticker.ticks == 3);
+    CHECK_FALSE(ran);
+    CHECK(ticker.waker.now() == always);
+    world.restart(host);
+    world.run_for(10s);
+    CHECK_FALSE(ran);
+    CHECK(ticker.ticks == 3);
+}
+
+TEST_CASE("Host may be killed by its own code, when that returns", "[sim][host][unit]") {
+    Log log;
+    Notes notes;
+    sim::World world{Seed{1}};
+    sim::Host* host = nullptr;
+    const auto end_it = [&] {
+        const bool again = GENERATE(false, true);
+        if (again) {
+            world.restart(*host);
+        } else {
+            world.kill(*host);
+        }
+        CHECK(host->alive());
+        CHECK(log.empty());
+        log.push_back("returns");
+    };
+    SECTION("a machine's turn") {
+        struct App {
+            App(sim::Host& h, Log& l, std::function<void()> f) : mortal{l, "process"} {
+                if (h.starts() != 1) return;
+                ticker.due = Instant{1s};
+                ticker.hook = std::move(f);
+                h.attach(ticker);
+            }
+            Mortal mortal;
+            Ticker ticker;
+        };
+        host = &world.host(
+            "a", [&](sim::Host& h) { return std::make_unique<App>(h, log, [&] { end_it(); }); });
+    }
+    SECTION("a function") {
+        host = &world.host("a", [&](sim::Host& h) {
+            if (h.starts() == 1) h.after(1s, [&] { end_it(); });
+            return Mortal{log, "process"};
+        });
+    }
+    SECTION("a listener") {
+        host = &world.host("a", [&](sim::Host& h) {
+            if (h.starts() == 1) h.listen(9000, [&](sim::Accepted) { end_it(); });
+            return Mortal{log, "process"};
+        });
+        struct Dialler {
+            explicit Dialler(sim::Host& h, Notes& n)
+                : link{Counting{sim::Tcp{h, "a", 9000}, n}, retry_for_ever({}), NoteTaker{&n}} {
+                h.attach(link);
+                link.start();
+            }
+            Supervisor<Counting<sim::Tcp>, decltype(retry_for_ever({})), NoteTaker> link;
+        };
+        world.host("b", [&](sim::Host& h) { return std::make_unique<Dialler>(h, notes); });
+        world.run_for(1s);
+        CHECK(log == Log{"returns", "process dies"});
+        return;
+    }
+    world.run_for(1s);
+    CHECK(log == Log{"returns", "process dies"});
+    CHECK(host->alive() == (host->starts() == 2));
+}
+
+TEST_CASE("Host may be killed by its own factory", "[sim][host][unit]") {
+    Log log;
+    sim::World world{Seed{1}};
+    world.at(1s, [&] {
+        sim::Host& host = world.host("a", [&](sim::Host& h) {
+            world.kill(h);
+            return Mortal{log, "process"};
+        });
+        CHECK_FALSE(host.alive());
+        CHECK(log == Log{"process dies"});
+    });
+    world.run_for(1s);
+    CHECK(log.size() == 1);
+}
+
+TEST_CASE("Host's disk survives the process, which loses what it did not sync",
+          "[sim][host][unit]") {
+    sim::World world{Seed{1}};
+    sim::Host& host = world.host("a");
+    const auto write = [&](const std::string& path, bool sync) {
+        Result<sim::Disk::File> file = host.disk().open(path, OpenMode::replace);
+        REQUIRE(file);
+        REQUIRE_FALSE(file->write(0, as_bytes("content")));
+        if (sync) REQUIRE_FALSE(file->sync());
+        return std::move(file).value();
+    };
+    sim::Disk::File kept = write("d/kept", true);
+    REQUIRE_FALSE(host.disk().sync_directory("d"));
+    int lost = 0;
+    for (int i = 0; i < 32; ++i) {
+        const std::string path = "d/" + std::to_string(i);
+        const sim::Disk::File file = write(path, false);
+        world.restart(host);
+        if (text_of(host.disk(), path) != "content") ++lost;
+    }
+    CHECK(text_of(host.disk(), "d/kept") == "content");
+    CHECK(lost > 8);
+    // The dead process's open file is of no use.
+    CHECK(kept.write(0, as_bytes("x")));
+}
+
+TEST_CASE("Host's disk hears nothing from the destructors of a killed process",
+          "[sim][host][unit]") {
+    sim::World world{Seed{1}};
+    struct Saver {
+        explicit Saver(sim::Host& h)
+            : file{std::move(h.disk().open("late", OpenMode::replace)).value()} {
+            static_cast<void>(file.sync());
+            static_cast<void>(h.disk().sync_directory("."));
+        }
+        ~Saver() {
+            CHECK(file.write(0, as_bytes("goodbye")));
+            CHECK(file.sync());
+        }
+        sim::Disk::File file;
+    };
+    sim::Host& host = world.host("a", [](sim::Host& h) { return std::make_unique<Saver>(h); });
+    world.kill(host);
+    CHECK(text_of(host.disk(), "late").empty());
+}
+
+TEST_CASE("Host::after keeps the functions of a frozen process, in order", "[sim][host][unit]") {
+    sim::World world{Seed{1}};
+    sim::Host& host = world.host("a");
+    Log log;
+    Ticker ticker;
+    host.attach(ticker);
+    host.after(1s, [&] { log.push_back("first"); });
+    host.after(2s, [&] { log.push_back("second"); });
+    host.after(30s, [&] { log.push_back("later"); });
+    world.at(500ms, [&] { world.pause(host); });
+    world.at(600ms, [&] { CHECK(host.paused()); });
+    world.run_for(20s);
+    CHECK(log.empty());
+    CHECK(ticker.ticks == 1);
+    world.resume(host);
+    CHECK_FALSE(host.paused());
+    world.run_for(0s);
+    CHECK(log == Log{"first", "second"});
+    CHECK(ticker.last == Instant{20s});
+    world.run_for(10s);
+    CHECK(log.back() == "later");
+    CHECK(ticker.ticks == 12);
+    SECTION("a frozen process that is killed forgets them") {
+        world.pause(host);
+        host.post([&] { log.push_back("never"); });
+        world.run_for(1s);
+        world.restart(host);
+        world.resume(host);
+        world.run_for(1s);
+        CHECK(log.back() == "later");
+    }
+    SECTION("its own code may freeze it, when that returns") {
+        host.post([&] {
+            world.pause(host);
+            CHECK_FALSE(host.paused());
+        });
+        world.run_for(0s);
+        CHECK(host.paused());
+    }
+}

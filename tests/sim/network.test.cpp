@@ -1,0 +1,381 @@
+// SPDX-License-Identifier: MIT
+// Goal: each fault shows at each end what it shows on a real network, and nothing else, to a real
+// supervisor.
+#include <belay/sim/network.hpp>
+
+#include "support/catch.hpp"
+#include "support/sim_peers.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// One client, one server; a heartbeat of 10 s, dead after 25 s.
+struct Rig {
+    explicit Rig(PeerOptions o = {}) : Rig{o, o} {}
+    Rig(PeerOptions o, PeerOptions p)
+        : server{world.host(
+              "server", [this, o](sim::Host& h) { return std::make_unique<Server>(h, book, o); })},
+          client{world.host(
+              "client", [this, p](sim::Host& h) { return std::make_unique<Client>(h, notes, p); })},
+          net{world.network()} {
+        net.latency(2ms, 2ms);
+    }
+
+    auto& link() { return client.process<Client>()->link; }
+    [[nodiscard]] bool connected() {
+        return client.process<Client>() != nullptr && link().status().state == LinkState::connected;
+    }
+    void connect() {
+        REQUIRE(world.run_until([&] { return connected(); }, 10s));
+    }
+    /// The server's notes of the newest connection.
+    Notes& there() { return *book.back(); }
+    [[nodiscard]] Duration now() const { return world.now().time_since_epoch(); }
+
+    Server::Book book;
+    Notes notes;
+    sim::World world{Seed{11}};
+    sim::Host& server;
+    sim::Host& client;
+    sim::Network& net;
+};
+
+}  // namespace
+
+TEST_CASE("Network carries messages within its latency", "[sim][network][unit]") {
+    Rig rig;
+    rig.connect();
+    rig.net.latency(5ms, 9ms);
+    Duration least = 1h, most = 0ns;
+    for (int i = 0; i < 200; ++i) {
+        const Duration begin = rig.now();
+        REQUIRE(rig.link().send(bytes(std::to_string(i))) == SendResult::sent);
+        rig.world.run_for(20ms);
+        const Duration took = rig.there().when.back() - begin;
+        least = std::min(least, took);
+        most = std::max(most, took);
+    }
+    CHECK(rig.there().messages().size() == 200);
+    CHECK(least >= 5ms);
+    CHECK(least < 5200us);
+    CHECK(most <= 9ms);
+    CHECK(most > 8800us);
+}
+
+TEST_CASE("Network::partition holds what is sent, and tells nobody", "[sim][network][unit]") {
+    Rig rig;
+    rig.connect();
+    rig.world.run_for(1s);
+    REQUIRE(rig.link().send(bytes("before")) == SendResult::sent);
+    rig.world.run_for(1ms);
+    rig.net.partition(rig.server, rig.client);
+    CHECK(rig.net.partitioned(rig.client, rig.server));
+    REQUIRE(rig.link().send(bytes("during")) == SendResult::sent);
+    rig.world.run_for(20s);
+    CHECK(rig.there().messages().empty());
+    CHECK(rig.connected());
+    SECTION("it arrives when the partition heals in time, after the latency") {
+        const Duration healed = rig.now();
+        rig.net.heal(rig.client, rig.server);
+        rig.world.run_for(1s);
+        CHECK(rig.there().messages() == std::vector<std::string>{"before", "during"});
+        CHECK(rig.there().last("message before") == healed + 2ms);
+        CHECK(rig.connected());
+        CHECK(rig.book.size() == 1);
+    }
+    SECTION("heal_all heals too") {
+        rig.net.heal_all();
+        CHECK_FALSE(rig.net.partitioned(rig.client, rig.server));
+        rig.world.run_for(1s);
+        CHECK(rig.there().messages().size() == 2);
+    }
+    SECTION("the heartbeats of both sides notice it") {
+        rig.world.run_for(6s);
+        CHECK_FALSE(rig.connected());
+        CHECK(rig.notes.last("cooldown timed_out") >= 25s);
+        CHECK(rig.notes.last("cooldown timed_out") <= 1s + 26s);
+        CHECK(rig.there().count("failed timed_out") + rig.there().count("cooldown timed_out") == 1);
+        // Both have let go while nothing passed: what they had sent is lost, and nothing lingers.
+        CHECK(rig.net.sockets(rig.server) == 0);
+        rig.net.heal(rig.client, rig.server);
+        rig.world.run_for(40s);
+        CHECK(rig.connected());
+        CHECK(rig.book.size() == 2);
+        CHECK(rig.book[0]->messages().empty());
+        CHECK(rig.net.sockets(rig.server) == 1);
+        CHECK(rig.net.sockets(rig.client) == 1);
+    }
+}
+
+TEST_CASE("Network::partition loses what is held when its sender lets go", "[sim][network][unit]") {
+    Rig rig{{.heartbeat = {.every = 1h, .dead_after = 3h}}, {}};
+    rig.connect();
+    rig.world.run_for(1s);
+    rig.net.partition(rig.client, rig.server);
+    REQUIRE(rig.link().send(bytes("held")) == SendResult::sent);
+    rig.world.run_for(30s);
+    CHECK(rig.notes.count("cooldown timed_out") == 1);
+    rig.net.heal(rig.client, rig.server);
+    rig.world.run_for(1min);
+    CHECK(rig.connected());
+    REQUIRE(rig.book.size() == 2);
+    // Nobody sends it again, and nobody tells the server that the old connection is dead.
+    CHECK(rig.book[0]->messages().empty());
+    CHECK(rig.book[0]->seen.back() == "connected");
+    CHECK(rig.net.sockets(rig.server) == 2);
+}
+
+TEST_CASE("Network::partition swallows the dialling until it heals", "[sim][network][unit]") {
+    Rig rig;
+    rig.net.partition(rig.client, rig.server);
+    rig.world.run_for(29s);
+    CHECK(rig.notes.seen == std::vector<std::string>{"connecting"});
+    SECTION("the attempt's limit ends it") {
+        rig.world.run_for(2s);
+        CHECK(rig.notes.last("cooldown timed_out") == 30s);
+        CHECK(rig.book.empty());
+    }
+    SECTION("or the dialling goes through") {
+        rig.net.heal(rig.client, rig.server);
+        rig.world.run_for(10ms);
+        CHECK(rig.connected());
+        CHECK(rig.notes.last("connected") == 29s + 4ms);
+    }
+}
+
+TEST_CASE("Network::drop_connections resets both ends", "[sim][network][unit]") {
+    Rig rig;
+    rig.connect();
+    rig.world.run_for(1s);
+    const Duration begin = rig.now();
+    rig.net.drop_connections(rig.server, rig.client);
+    CHECK(rig.connected());
+    rig.world.run_for(3ms);
+    CHECK(rig.notes.last("cooldown lost") == begin + 2ms);
+    CHECK(rig.there().when.back() == begin + 2ms);
+    CHECK(rig.there().seen.back().ends_with(" lost"));
+    CHECK(rig.net.sockets(rig.server) == 0);
+    rig.world.run_for(5s);
+    CHECK(rig.connected());
+}
+
+TEST_CASE("Network::half_open tells one end, and the other when it sends", "[sim][network][unit]") {
+    Rig rig;
+    rig.connect();
+    rig.world.run_for(1s);
+    const Duration begin = rig.now();
+    rig.net.half_open(rig.server, rig.client);
+    rig.world.run_for(0s);
+    CHECK(rig.there().when.back() == begin);
+    CHECK(rig.there().seen.back().ends_with(" lost"));
+    rig.world.run_for(5s);
+    CHECK(rig.connected());
+    CHECK(rig.net.sockets(rig.server) == 0);
+    CHECK(rig.net.sockets(rig.client) == 1);
+    SECTION("by sending") {
+        const Duration sent = rig.now();
+        REQUIRE(rig.link().send(bytes("lost")) == SendResult::sent);
+        rig.world.run_for(5ms);
+        CHECK(rig.notes.last("cooldown lost") == sent + 4ms);
+        CHECK(rig.there().messages().empty());
+    }
+    SECTION("or by its next ping") {
+        rig.world.run_for(6s);
+        CHECK(rig.notes.last("cooldown lost") <= begin + 10s + 4ms);
+        CHECK(rig.notes.last("cooldown lost") > begin + 5s);
+    }
+}
+
+TEST_CASE("Network::refuse refuses until accept", "[sim][network][unit]") {
+    Rig rig;
+    rig.net.refuse(rig.server);
+    rig.world.run_for(5ms);
+    CHECK(rig.notes.seen == std::vector<std::string>{"connecting", "cooldown refused"});
+    CHECK(rig.notes.when.back() == 4ms);
+    rig.world.run_for(10s);
+    CHECK(rig.notes.count("cooldown refused") >= 4);
+    CHECK(rig.notes.count("connected") == 0);
+    rig.net.accept(rig.server);
+    rig.world.run_for(3s);
+    CHECK(rig.connected());
+    SECTION("and leaves connections alone that there are") {
+        rig.net.refuse(rig.server);
+        rig.world.run_for(1min);
+        CHECK(rig.connected());
+        CHECK(rig.book.size() == 1);
+    }
+}
+
+TEST_CASE("Network::cut_one_in cuts that often", "[sim][network][property]") {
+    Rig rig;
+    rig.net.cut_one_in(10);
+    int sent = 0;
+    for (int i = 0; i < 20'000; ++i) {
+        if (rig.connected() && rig.link().send(bytes("x")) == SendResult::sent) ++sent;
+        rig.world.run_for(10ms);
+    }
+    // Heartbeats and messages behind a cut do not count; connections last ten messages on average.
+    const auto cuts = static_cast<int>(rig.notes.count("cooldown lost"));
+    CHECK(cuts > sent / 13);
+    CHECK(cuts < sent / 8);
+    rig.net.cut_one_in(0);
+    rig.world.run_for(10s);
+    const std::size_t before = rig.book.size();
+    for (int i = 0; i < 1000; ++i) {
+        REQUIRE(rig.link().send(bytes("x")) == SendResult::sent);
+        rig.world.run_for(10ms);
+    }
+    CHECK(rig.book.size() == before);
+}
+
+TEST_CASE("World::kill resets the peers", "[sim][network][unit]") {
+    Rig rig;
+    rig.connect();
+    rig.world.run_for(1s);
+    const Duration begin = rig.now();
+    rig.world.kill(rig.server);
+    rig.world.run_for(3ms);
+    CHECK(rig.notes.last("cooldown lost") == begin + 2ms);
+    rig.world.run_for(20s);
+    CHECK(rig.notes.count("cooldown refused") > 5);
+    rig.world.restart(rig.server);
+    rig.world.run_for(4s);
+    CHECK(rig.connected());
+    CHECK(rig.net.sockets(rig.server) == 1);
+}
+
+TEST_CASE("World::kill in a partition leaves the peers half-open", "[sim][network][unit]") {
+    Rig rig{{.heartbeat = {.every = 1h, .dead_after = 3h}}};
+    rig.connect();
+    rig.world.run_for(1s);
+    rig.net.partition(rig.client, rig.server);
+    SECTION("killed after the partition began") { rig.world.kill(rig.server); }
+    SECTION("killed after, with something held on the way") {
+        REQUIRE(rig.link().send(bytes("held")) == SendResult::sent);
+        rig.world.kill(rig.server);
+        rig.world.run_for(1s);
+        rig.net.heal(rig.client, rig.server);
+        rig.world.run_for(5ms);
+        CHECK(rig.notes.seen.back() == "cooldown lost");
+        return;
+    }
+    SECTION("the reset still on the way when it began") {
+        rig.net.heal(rig.client, rig.server);
+        rig.world.run_for(1s);
+        rig.world.kill(rig.server);
+        rig.world.run_for(1ms);
+        rig.net.partition(rig.client, rig.server);
+    }
+    rig.world.run_for(1min);
+    CHECK(rig.connected());
+    rig.net.heal(rig.client, rig.server);
+    rig.world.run_for(1min);
+    CHECK(rig.connected());
+    // Until it sends.
+    REQUIRE(rig.link().send(bytes("anyone?")) == SendResult::sent);
+    rig.world.run_for(5ms);
+    CHECK(rig.notes.seen.back() == "cooldown lost");
+}
+
+TEST_CASE("A reset that answers for the dead survives a partition", "[sim][network][regression]") {
+    Rig rig{{.heartbeat = {.every = 1h, .dead_after = 3h}}};
+    rig.connect();
+    rig.world.run_for(1s);
+    rig.net.half_open(rig.server, rig.client);
+    REQUIRE(rig.link().send(bytes("anyone?")) == SendResult::sent);
+    rig.world.run_for(3ms);
+    // The answer is on the way, and lost; but what was not acknowledged is sent again.
+    rig.net.partition(rig.client, rig.server);
+    rig.world.run_for(1min);
+    CHECK(rig.connected());
+    rig.net.heal(rig.client, rig.server);
+    rig.world.run_for(5ms);
+    CHECK(rig.notes.seen.back() == "cooldown lost");
+}
+
+TEST_CASE("World::pause freezes the process, not the kernel", "[sim][network][unit]") {
+    Rig rig;
+    SECTION("which completes connects, and nobody answers") {
+        rig.world.pause(rig.server);
+        rig.world.run_for(5ms);
+        CHECK(rig.connected());
+        CHECK(rig.book.empty());
+        REQUIRE(rig.link().send(bytes("a")) == SendResult::sent);
+        REQUIRE(rig.link().send(bytes("b")) == SendResult::sent);
+        rig.world.run_for(26s);
+        // Only the heartbeat notices.
+        CHECK(rig.notes.count("cooldown timed_out") == 1);
+        CHECK(rig.connected());
+        const Duration thawed = rig.now();
+        rig.world.resume(rig.server);
+        rig.world.run_for(1s);
+        // Both connections are accepted now; of the dead one what arrived, in order, and then its
+        // end.
+        REQUIRE(rig.book.size() == 2);
+        const auto old = rig.book[0]->messages();
+        CHECK(old.size() <= 2);
+        for (std::size_t i = 0; i < old.size(); ++i) CHECK(old[i] == (i == 0 ? "a" : "b"));
+        CHECK(rig.book[0]->seen.back().ends_with(" lost"));
+        CHECK(rig.book[0]->when.back() == thawed);
+        CHECK(rig.book[1]->seen.back() == "connected");
+        CHECK(rig.net.sockets(rig.server) == 1);
+    }
+}
+
+TEST_CASE("World::resume lets a process read before its timers judge", "[sim][network][unit]") {
+    Rig rig{{}, {.heartbeat = {.every = 1h, .dead_after = 3h}}};
+    rig.connect();
+    rig.world.run_for(1s);
+    rig.world.pause(rig.server);
+    rig.world.run_for(20s);
+    REQUIRE(rig.link().send(bytes("alive")) == SendResult::sent);
+    rig.world.run_for(20s);
+    CHECK(rig.there().messages().empty());
+    // Its heartbeat has been overdue for 15 s, but the client has spoken.
+    rig.world.resume(rig.server);
+    rig.world.run_for(1min);
+    CHECK(rig.there().messages() == std::vector<std::string>{"alive"});
+    CHECK(rig.book.size() == 1);
+    CHECK(rig.connected());
+}
+
+TEST_CASE("A frozen client keeps what arrives", "[sim][network][unit]") {
+    Rig rig;
+    rig.connect();
+    rig.world.run_for(1s);
+    auto& peer = rig.server.process<Server>()->peers.back()->link;
+    rig.world.pause(rig.client);
+    REQUIRE(peer.send(bytes("a")) == SendResult::sent);
+    REQUIRE(peer.send(bytes("b")) == SendResult::sent);
+    rig.world.run_for(5s);
+    CHECK(rig.notes.messages().empty());
+    const Duration thawed = rig.now();
+    rig.world.resume(rig.client);
+    rig.world.run_for(0s);
+    CHECK(rig.notes.messages() == std::vector<std::string>{"a", "b"});
+    CHECK(rig.notes.when.back() == thawed);
+}
+
+TEST_CASE("Network's faults touch only the hosts they name", "[sim][network][unit]") {
+    Notes others;
+    Rig rig;
+    sim::Host& other =
+        rig.world.host("other", [&](sim::Host& h) { return std::make_unique<Client>(h, others); });
+    rig.world.run_for(1s);
+    REQUIRE(rig.book.size() == 2);
+    const auto seen = others.seen;
+    rig.net.partition(rig.client, rig.server);
+    rig.world.run_for(1min);
+    rig.net.heal(rig.client, rig.server);
+    rig.world.run_for(1min);
+    rig.net.drop_connections(rig.client, rig.server);
+    rig.net.half_open(rig.client, rig.server);
+    rig.world.kill(rig.client);
+    rig.world.run_for(1min);
+    CHECK(others.seen == seen);
+    CHECK(rig.net.sockets(other) == 1);
+    CHECK(rig.net.sockets(rig.server) == 1);
+}

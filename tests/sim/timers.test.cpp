@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+// Goal: what World is built of does what its plain model does: the heap of deadlines, the callable
+// in place.
+#include <belay/sim/detail/timers.hpp>
+
+#include <algorithm>
+#include <deque>
+#include <memory>
+
+#include <belay/sim/detail/function.hpp>
+
+#include "support/catch.hpp"
+
+using namespace belay;
+
+namespace {
+
+constexpr WakeOps no_ops{[](WakeNode&) noexcept {}, [](WakeNode&) noexcept {},
+                         [](WakeNode&) noexcept { return always; }, [](WakeNode&) noexcept {},
+                         [](WakeNode*) noexcept {}};
+
+}  // namespace
+
+TEST_CASE("Timers keeps machines by deadline, then by order, however they move",
+          "[sim][timers][property]") {
+    CHECK(rc::check("as a sorted list",
+                    [](const std::vector<std::pair<std::uint8_t, std::uint8_t>>& moves) {
+                        sim::detail::Timers timers;
+                        std::deque<sim::detail::Attached> machines;
+                        for (std::uint64_t i = 0; i < 16; ++i)
+                            machines.emplace_back(no_ops).order = i;
+                        std::vector<Instant> model(16, never);
+                        for (const auto [which, when] : moves) {
+                            const std::size_t i = which % 16;
+                            const Instant due = when % 4 == 0 ? never : Instant{Duration{when / 4}};
+                            timers.set(machines[i], due);
+                            model[i] = due;
+                            const auto first = std::min_element(model.begin(), model.end());
+                            RC_ASSERT(timers.next() == *first);
+                            if (*first != never) {
+                                RC_ASSERT(timers.front().order ==
+                                          static_cast<std::uint64_t>(first - model.begin()));
+                            }
+                        }
+                        for (std::size_t i = 0; i < 16; ++i) {
+                            RC_ASSERT((machines[i].place == sim::detail::Attached::nowhere) ==
+                                      (model[i] == never));
+                        }
+                    }));
+}
+
+TEST_CASE("Function keeps small and large callables, and destroys them once",
+          "[sim][function][unit]") {
+    const auto life = std::make_shared<int>(7);
+    struct Large {
+        std::shared_ptr<int> life;
+        std::byte more[100]{};
+        int operator()(int x) const { return *life + x; }
+    };
+    using Function = sim::detail::Function<int(int)>;
+    {
+        Function small{[life](int x) { return *life + x; }};
+        Function large{Large{life}};
+        CHECK(life.use_count() == 3);
+        CHECK(small(1) == 8);
+        CHECK(large(2) == 9);
+        Function moved{std::move(small)};
+        CHECK_FALSE(static_cast<bool>(small));
+        CHECK(moved(1) == 8);
+        moved = std::move(large);
+        CHECK(life.use_count() == 2);
+        CHECK(moved(3) == 10);
+        moved.reset();
+        CHECK(life.use_count() == 1);
+        CHECK_FALSE(static_cast<bool>(moved));
+    }
+    CHECK(life.use_count() == 1);
+}
