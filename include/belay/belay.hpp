@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/belay.hpp
-/// All of belay that needs only the standard library. Simulation is in belay/sim.hpp, descriptors and
-/// files in belay/posix.hpp.
+/// All of belay that needs only the standard library. Simulation is in belay/sim.hpp, descriptors
+/// and files in belay/posix.hpp.
 #pragma once
 
 #include <belay/core/assert.hpp>
@@ -85,12 +85,14 @@
 #include <belay/queue/ring.hpp>
 #include <belay/queue/sequenced_like.hpp>
 #include <belay/queue/storage_like.hpp>
+#include <belay/sync/blocked.hpp>
 #include <belay/sync/frame.hpp>
 #include <belay/sync/greeting.hpp>
 #include <belay/sync/ledger_like.hpp>
 #include <belay/sync/planted_fault.hpp>
 #include <belay/sync/receiver.hpp>
 #include <belay/sync/receiver_core.hpp>
+#include <belay/sync/receiver_options.hpp>
 #include <belay/sync/sender_half.hpp>
 #include <belay/sync/session.hpp>
 #include <belay/sync/session_observer.hpp>

@@ -115,7 +115,7 @@ inline unsigned ledger_size(const std::string& ledger_path) {
 class LedgerServer {
 public:
     explicit LedgerServer(const std::string& dir, const std::string& port = "0")
-        : process{{outage, "server", "--port", port, "--dir", dir}} {
+        : process{{outage, "server", "--port", port, "--dir", dir}, keep_no_freed_memory} {
         if (!process.says("listens on 127.0.0.1:")) return;
         const std::string& text = process.text();
         const std::size_t colon = text.find("listens on 127.0.0.1:") + 21;
@@ -128,6 +128,15 @@ public:
 
     Process process;
     std::string number = "0";
+
+private:
+    /// Under AddressSanitizer freed memory would count as used for a long time.
+    static void keep_no_freed_memory() {
+        const char* const options = std::getenv("ASAN_OPTIONS");
+        const std::string text = (options != nullptr ? std::string{options} + ":" : std::string{}) +
+                                 "quarantine_size_mb=1:thread_local_quarantine_size_kb=64";
+        ::setenv("ASAN_OPTIONS", text.c_str(), 1);
+    }
 };
 
 }  // namespace e2e

@@ -41,10 +41,12 @@ struct Full {
         seen->push_back(m + std::to_string(l) + std::to_string(link.now() == at(0s)));
     }
     void on_writable(auto& link, Lane l) {
-        seen->push_back(std::string{"w"} + std::to_string(l) + std::to_string(link.now() == at(0s)));
+        seen->push_back(std::string{"w"} + std::to_string(l) +
+                        std::to_string(link.now() == at(0s)));
     }
     void on_unsent(auto& link, std::string m, Lane l) {
-        seen->push_back(std::string{"u"} + m + std::to_string(l) + std::to_string(link.now() == at(0s)));
+        seen->push_back(std::string{"u"} + m + std::to_string(l) +
+                        std::to_string(link.now() == at(0s)));
     }
 };
 struct Short {

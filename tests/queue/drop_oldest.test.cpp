@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Goal: DropOldest keeps the newest and reports each loss. Method: examples, and a model.
-#include <belay/queue/deque.hpp>
 #include <belay/queue/drop_oldest.hpp>
+
+#include <belay/queue/deque.hpp>
 #include <belay/queue/queue.hpp>
 
 #include "support/catch.hpp"

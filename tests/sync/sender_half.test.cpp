@@ -390,7 +390,7 @@ TEST_CASE("SenderHalf does with every ERROR what section 4.3 says", "[sync][send
         {SyncErrc::protocol, 4, Cause::protocol, Blocked::none, 0s},
         {SyncErrc::version, numbered(1, 1), Cause::permanent, Blocked::none, 0s},
         {SyncErrc::unauthorized, 0, Cause::unauthorized, Blocked::none, 0s},
-        {SyncErrc::forbidden, 0, Cause::forbidden, Blocked::none, 0s},
+        {SyncErrc::forbidden, 0, Cause::unauthorized, Blocked::none, 0s},
         {SyncErrc::fenced, 9, Cause::permanent, Blocked::fenced, 0s},
         {SyncErrc::store_changed, 0, Cause::permanent, Blocked::receiver_lost_state, 0s},
         {SyncErrc::unknown_journal, 0, Cause::permanent, Blocked::receiver_lost_state, 0s},
@@ -542,8 +542,8 @@ TEST_CASE("SenderHalf refuses what its state does not allow", "[sync][sender_hal
         CHECK(refused(bytes_of(g), 2));
         CHECK(refused(patched(bytes_of(r.known(0)), 32, 2), 2));  // a version that was not offered
         CHECK(refused(
-            bytes_of(Frame{.type = FrameType::welcome, .payload = Bytes(greeting_bytes_max + 1)}),
-            2));
+            bytes_of(Frame{.type = FrameType::ping, .payload = Bytes(greeting_bytes_max + 1)}),
+            11));
     }
     SECTION("while flowing") {
         CHECK(refused(bytes_of(r.known(0)), 2));

@@ -397,7 +397,7 @@ TEST_CASE("Session is blocked for its credentials, and comes back with others",
     }
     SECTION("not allowed") {
         r.ask(error(SyncErrc::forbidden));
-        CHECK(r.state() == LinkState::failed);
+        CHECK(r.state() == LinkState::blocked_auth);
     }
     CHECK(r.blocked() == Blocked::none);
 }
@@ -576,7 +576,7 @@ TEST_CASE("Session may be destroyed in every hook", "[sync][session][unit]") {
     step([&] { r.run(70s); });
     step([&] { r.line().say(error(SyncErrc::fenced, 9)); });
     step([&] { r.session->stop(); });
-    CHECK_FALSE(r.session.has_value());
+    CHECK(r.session == nullptr);
     CHECK(r.notes.gone);
     CHECK(r.notes.later == 0);
     for (const auto& line : r.lines) CHECK_FALSE(line->live);

@@ -45,7 +45,7 @@ TEST_CASE("SyncErrc has the cause that its reaction needs", "[sync][sync_errc][u
     CHECK(cause(SyncErrc::silent) == Cause::timed_out);
     // Blocked for credentials.
     CHECK(cause(SyncErrc::unauthorized) == Cause::unauthorized);
-    CHECK(cause(SyncErrc::forbidden) == Cause::forbidden);
+    CHECK(cause(SyncErrc::forbidden) == Cause::unauthorized);
     // Stopped: trying again would be guessing.
     for (const SyncErrc e :
          {SyncErrc::version, SyncErrc::fenced, SyncErrc::store_changed, SyncErrc::unknown_journal,

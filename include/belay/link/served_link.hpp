@@ -88,10 +88,9 @@ public:
         if constexpr (detail::HasClose<ConnectionOf<T>>) {
             closing_ = true;
             linger_ends_ = after(now_, linger_max);
-            // Whoever still sends hears that nobody takes it, and is not asked for more.
+            // Whoever still sends hears that nobody takes it.
             box_->lingering.store(1, std::memory_order_release);
             box_->epoch.store(0, std::memory_order_release);
-            box_->forget_refusal();
             connection_.get()->close(why);
         } else {
             abort();

@@ -14,20 +14,6 @@
 
 namespace belay::inline BELAY_ABI {
 
-namespace detail {
-/// A rule alone is a policy of one.
-template <class R>
-[[nodiscard]] constexpr auto as_policy(R rule) {
-    if constexpr (is_policy<R>) {
-        return rule;
-    } else {
-        return Policy<R>{std::move(rule)};
-    }
-}
-template <class R>
-using AsPolicy = decltype(as_policy(std::declval<R>()));
-}  // namespace detail
-
 /// What can happen to a supervisor.
 enum class Input : std::uint8_t {
     start,
@@ -383,14 +369,14 @@ private:
     Status status_{};
     Actions actions_{};
     std::uint32_t gates_ = 0;
-    std::uint8_t tries_failed_ = 0;  // whether a try has failed in this outage
-    bool begun_ = false;             // the policy has begun an attempt, and awaits its verdict
+    std::uint8_t tries_failed_ = 0;   // whether a try has failed in this outage
+    bool begun_ = false;              // the policy has begun an attempt, and awaits its verdict
     bool fresh_credentials_ = false;  // given since the attempt in flight began
-    Instant attempt_ends_ = never;   // connecting: when the attempt has taken too long
-    Instant validated_at_ = never;   // connected: since when
-    Instant floor_ = always;         // what a server or breaker asked for: no command goes below
-    Instant not_before_ = always;    // offline: the wait that a shut gate interrupted
-    Instant manual_at_ = always;     // the last attempt that reconnect_now() was granted
+    Instant attempt_ends_ = never;    // connecting: when the attempt has taken too long
+    Instant validated_at_ = never;    // connected: since when
+    Instant floor_ = always;          // what a server or breaker asked for: no command goes below
+    Instant not_before_ = always;     // offline: the wait that a shut gate interrupted
+    Instant manual_at_ = always;      // the last attempt that reconnect_now() was granted
 };
 
 template <class P>

@@ -241,4 +241,18 @@ private:
 template <class... Rules>
 Policy(Rules...) -> Policy<Rules...>;
 
+namespace detail {
+/// A rule alone is a policy of one.
+template <class R>
+[[nodiscard]] constexpr auto as_policy(R rule) {
+    if constexpr (is_policy<R>) {
+        return rule;
+    } else {
+        return Policy<R>{std::move(rule)};
+    }
+}
+template <class R>
+using AsPolicy = decltype(as_policy(std::declval<R>()));
+}  // namespace detail
+
 }  // namespace belay::inline BELAY_ABI

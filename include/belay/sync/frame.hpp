@@ -77,7 +77,9 @@ public:
 
     /// The next frame; none at the end of the message.   Complexity: O(payload) for its checksum.
     [[nodiscard]] Result<std::optional<Frame>> next() noexcept {
-        if (rest_.empty()) return std::optional<Frame>{};
+        // A message has one frame at least: an empty one is no way to stay silent for ever.
+        if (rest_.empty() && read_any_) return std::optional<Frame>{};
+        read_any_ = true;
         if (rest_.size() < frame_header_bytes) return damaged(0);
         const std::byte* const p = rest_.data();
         const auto length = load_le<std::uint32_t>(p + 4);
@@ -128,6 +130,7 @@ private:
     BytesView rest_;
     std::size_t payload_bytes_max_;
     std::uint8_t bad_type_ = 0;
+    bool read_any_ = false;
 };
 
 }  // namespace belay::inline BELAY_ABI

@@ -34,7 +34,7 @@ inline constexpr ErrorText sync_errors[] = {
     {"the peer broke the session protocol, or the data was damaged", Cause::protocol},
     {"no common version of the session protocol", Cause::permanent},
     {"the credentials were not accepted", Cause::unauthorized},
-    {"the credentials do not own this sender id", Cause::forbidden},
+    {"the credentials do not own this sender id", Cause::unauthorized},
     {"another process took over this sender's identity", Cause::permanent},
     {"the receiver's store was replaced: it lost what it had received", Cause::permanent},
     {"the receiver does not know this journal any more", Cause::permanent},

@@ -5,9 +5,10 @@
 #include <cstdio>
 
 int main() {
-    belay::Random bits{belay::Seed{7}};
-    const auto draw = belay::uniform_upto(bits, 41);
-    std::printf("belay %d.%d.%d draws %d\n", BELAY_VERSION_MAJOR, BELAY_VERSION_MINOR,
-                BELAY_VERSION_PATCH, static_cast<int>(draw));
-    return draw <= 41 ? 0 : 1;
+    using namespace std::chrono_literals;
+    belay::Backoff backoff{belay::FullJitter{}, belay::Cap{30s}, 1s, belay::Seed{7}};
+    const belay::Duration wait = backoff.next();
+    std::printf("belay %d.%d.%d waits %lld ms\n", BELAY_VERSION_MAJOR, BELAY_VERSION_MINOR,
+                BELAY_VERSION_PATCH, static_cast<long long>(wait / 1ms));
+    return wait <= 1s ? 0 : 1;
 }
