@@ -13,7 +13,6 @@ class BelayConan(ConanFile):
     version = "0.1.0"
     description = "Keeps programs working while their connections fall: retries, queues, sessions, simulation"
     license = "MIT"
-    url = "https://github.com/belay/belay"
     homepage = url
     topics = ("retry", "backoff", "circuit-breaker", "offline-first", "reconnect", "header-only")
     package_type = "header-library"

@@ -270,3 +270,36 @@ TEST_CASE("Mailbox may be closed while others post", "[core][mailbox][fault]") {
         CHECK(box->empty());
     }
 }
+
+TEST_CASE("Mailbox counts what was collected and not handled against other threads",
+          "[core][mailbox][regression]") {
+    Rig rig{4};
+    rig.box.begin_turn();
+    int taken = 0;
+    const auto fill = [&] {
+        elsewhere([&] {
+            for (int i = 0; i < 10; ++i) taken += rig.box.post_message(message(i)) == Post::taken;
+        });
+    };
+    fill();
+    rig.box.begin_turn();  // collects, handles nothing
+    fill();
+    CHECK(taken == 4);
+    static_cast<void>(rig.box.pop());
+    CHECK(rig.box.take_refusal());
+    fill();
+    CHECK(taken == 5);
+}
+
+TEST_CASE("Mailbox wakes its driver for what it refused, or nobody would ask for it again",
+          "[core][mailbox][regression]") {
+    Rig rig{1};
+    rig.box.begin_turn();
+    CHECK(rig.box.post_message(message(1)) == Post::taken);
+    const int wakes = rig.entry.wakes;
+    elsewhere([&] { CHECK(rig.box.post_message(message(2)) == Post::full); });
+    CHECK(rig.entry.wakes == wakes + 1);
+    static_cast<void>(rig.box.pop());
+    CHECK(rig.box.refused());
+    CHECK(rig.box.take_refusal());
+}

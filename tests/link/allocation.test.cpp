@@ -26,6 +26,11 @@ void* operator new(std::size_t n) {
     if (void* const p = std::malloc(n != 0 ? n : 1)) return p;
     throw std::bad_alloc{};
 }
+// The sanitizers have one of their own, which no other of these would match.
+void* operator new(std::size_t n, const std::nothrow_t&) noexcept {
+    if (counts) ++allocations;
+    return std::malloc(n != 0 ? n : 1);
+}
 void* operator new(std::size_t n, std::align_val_t align) {
     if (counts) ++allocations;
     const auto a = static_cast<std::size_t>(align);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: close codes and HTTP statuses map to the causes that DESIGN decided; unknown ones are
+// Goal: close codes and HTTP statuses map to the causes that docs/link.md lists; unknown ones are
 // retried.
 #include <belay/link/close_code.hpp>
 

@@ -901,6 +901,7 @@ TEST_CASE("Supervisor keeps its contract under random interleavings",
     const bool replay = std::getenv("BELAY_SEED") != nullptr;
     const std::uint64_t first = number_from("BELAY_SEED", 1);
     const std::uint64_t count = replay ? 1 : number_from("BELAY_SEEDS", 2000);
+    REQUIRE(count > 0);
     std::size_t connects = 0, stable = 0, refused = 0, early = 0;
     for (std::uint64_t seed = first; seed < first + count; ++seed) {
         World sparse{seed, false};

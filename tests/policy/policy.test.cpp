@@ -214,7 +214,7 @@ TEST_CASE("Policy takes the longest stable window and the shortest attempt limit
 
 namespace {
 
-// An outage of a connection as the specs tell it, proven by the compiler.
+// An outage of a connection, proven by the compiler.
 struct Timeline {
     Random bits{Seed{7}};
     Instant now{};

@@ -37,6 +37,26 @@ std::uint64_t last_segment(const sim::Disk::Image& image) {
     return last;
 }
 
+/// One process after the other, each killed: 3 operations, `idle` openings without any, 20 more
+/// operations, then `idle_after` openings.
+sim::Disk::Image make_killed_runs(std::uint32_t idle, std::uint32_t idle_after) {
+    sim::Disk disk;
+    const auto run = [&](int operations) {
+        auto journal = SimJournal::open(disk, "q", small_journal(1));
+        REQUIRE(journal);
+        for (int i = 0; i < operations; ++i) {
+            REQUIRE(journal->append(as_bytes("payload-abcdefgh")));
+            REQUIRE_FALSE(journal->sync());
+        }
+        disk.kill();
+    };
+    run(3);
+    for (std::uint32_t i = 0; i < idle; ++i) run(0);
+    run(20);
+    for (std::uint32_t i = 0; i < idle_after; ++i) run(0);
+    return disk.image();
+}
+
 /// What opening answers, and whether everything that it gives is what was put in.
 struct Outcome {
     std::error_code error;
@@ -105,6 +125,66 @@ TEST_CASE("Journal never gives a wrong operation, whatever single bit is flipped
     CHECK(refused > 1000);
     CHECK((cut > 0) == !closed);
     CHECK(same > 0);
+}
+
+TEST_CASE("Journal::open notices damage in front of any number of runs without an operation",
+          "[queue][journal][fault]") {
+    using namespace journal_format;
+    const std::uint32_t idle = GENERATE(0U, 1U, 2U, 5U, 40U);
+    const std::uint32_t idle_after = GENERATE(0U, 3U);
+    const sim::Disk::Image image = make_killed_runs(idle, idle_after);
+    const std::size_t third = segment_header_bytes + 2 * record_bytes(16);
+    const std::size_t openings = third + record_bytes(16);
+    const std::size_t operations = openings + (idle + 1) * record_bytes(4);
+    // Where the damage begins and ends: single bytes, and a hole of many records.
+    struct Hole {
+        std::size_t begin, end;
+    };
+    std::vector<Hole> holes{{segment_header_bytes + record_header_bytes + 3, 0},
+                            {third + record_header_bytes + 3, 0},
+                            {third + 20, 0},
+                            {operations + record_header_bytes + 3, 0},
+                            {third, operations},
+                            {openings, operations}};
+    for (std::uint32_t i = 0; i <= idle; ++i) holes.push_back({openings + i * record_bytes(4), 0});
+    for (const Hole& hole : holes) {
+        sim::Disk disk;
+        disk.restore(image);
+        Bytes bytes = disk.contents(file(1));
+        for (std::size_t i = hole.begin; i < std::max(hole.end, hole.begin + 1); ++i) {
+            bytes[i] ^= std::byte{0x55};
+        }
+        disk.put(file(1), bytes);
+        const sim::Disk::Image before = disk.image();
+        const auto journal = SimJournal::open(disk, "q");
+        INFO(idle << " runs, damage at " << hole.begin << " to " << hole.end);
+        REQUIRE_FALSE(journal);
+        CHECK(journal.error().code == QueueErrc::corrupt);
+        CHECK(journal.error().offset <= hole.begin);
+        CHECK(journal.error().offset + record_bytes(16) > hole.begin);
+        CHECK(disk.image() == before);
+    }
+}
+
+TEST_CASE("Journal::open does not take openings alone for proof of damage",
+          "[queue][journal][fault]") {
+    // Nothing says that an opening that is not whole was ever flushed: what follows it may have
+    // been kept by chance.
+    using namespace journal_format;
+    const sim::Disk::Image image = make_killed_runs(0, 3);
+    const std::size_t openings = segment_header_bytes + 23 * record_bytes(16) + record_bytes(4);
+    for (std::size_t i = 0; i < 3; ++i) {
+        sim::Disk disk;
+        disk.restore(image);
+        Bytes bytes = disk.contents(file(1));
+        bytes[openings + i * record_bytes(4) + 8] ^= std::byte{0x40};
+        disk.put(file(1), bytes);
+        const auto journal = SimJournal::open(disk, "q");
+        REQUIRE(journal);
+        CHECK(journal->last() == 23);
+        CHECK(journal->run() == 3 + i);
+        CHECK(journal->report().truncated_bytes != 0);
+    }
 }
 
 TEST_CASE("Journal::open names the place of damage in the middle", "[queue][journal][fault]") {
@@ -245,4 +325,27 @@ TEST_CASE("Journal::read notices what changed under it", "[queue][journal][fault
     CHECK(journal->read(journal->base()).error() == QueueErrc::corrupt);
     CHECK_FALSE(journal->try_pop());
     CHECK(journal->size() == 43);
+}
+
+TEST_CASE("Journal::read is not led astray by a damaged length", "[queue][journal][fault]") {
+    using namespace journal_format;
+    // The first adds nothing to an offset of 32 bits, the others lead back, or out of the file.
+    const auto length = GENERATE(0xFFFFFFE8U, 0xFFFFFFE0U, 0xFFFFFFFFU, 0x7FFFFFFFU, 0x1000U);
+    sim::Disk disk;
+    auto journal = SimJournal::open(disk, "q", small_journal(1));
+    REQUIRE(journal);
+    REQUIRE(journal->append(body_of(1, 0)));
+    Id store = no_id;
+    store[0] = std::byte{1};
+    REQUIRE_FALSE(journal->pin_store(store));
+    REQUIRE(journal->append(body_of(2, 0)));
+    REQUIRE_FALSE(journal->sync());
+    Bytes bytes = disk.contents(file(1));
+    const std::size_t pin = segment_header_bytes + record_bytes(body_of(1, 0).size());
+    REQUIRE(decode_record_header(bytes.data() + pin).kind == Kind::pin);
+    store_le<std::uint32_t>(bytes.data() + pin + 4, length);
+    disk.put(file(1), bytes);
+    REQUIRE(journal->read(1));
+    CHECK(journal->read(2).error() == QueueErrc::corrupt);
+    CHECK(journal->check(2));  // known without a walk
 }

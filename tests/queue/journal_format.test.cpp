@@ -103,6 +103,18 @@ TEST_CASE("record_crc of equal bytes differs from run to run",
     }));
 }
 
+TEST_CASE("seed_by_crc finds the seed of a record", "[queue][journal_format][property]") {
+    CHECK(rc::check(
+        "seed_by_crc(crc under s, crc under 0) == s",
+        [](std::uint64_t number, std::uint32_t crc, std::uint32_t seed) {
+            std::array<std::byte, format::record_header_bytes> bytes;
+            format::encode({0, 5, number, 128, format::Kind::operation, 0, 0}, bytes.data());
+            const std::uint32_t under_0 = format::record_crc(bytes.data(), crc, 0);
+            RC_ASSERT(format::seed_by_crc(format::record_crc(bytes.data(), crc, seed), under_0) ==
+                      seed);
+        }));
+}
+
 TEST_CASE("segment_name and segment_index are inverse", "[queue][journal_format][property]") {
     CHECK(format::segment_name(0x1f) == "000000000000001f.journal");
     CHECK(rc::check("index(name(i)) == i", [](std::uint64_t index) {

@@ -54,7 +54,7 @@ FUNCTION_LINES_MAX = 70
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 DEFINE = re.compile(r"^\s*#\s*define\s+(\w+)")
 # Spelt so that these lines do not match themselves.
-MACHINE_PATH = re.compile(r"(?<![\w.}$*])/(?:home|root|work|Users|farm|lab)/\w")
+MACHINE_PATH = re.compile(r"(?<![\w.}$*])/(?:home|root|Users)/\w")
 LEFT_OPEN = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b(?!\(#\d+\))")
 SPDX = re.compile(r"SPDX-License-Identifier: (\S+)")
 

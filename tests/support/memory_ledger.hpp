@@ -5,6 +5,7 @@
 #pragma once
 
 #include <map>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,7 @@ struct MemoryLedger {
     std::error_code adopt_fails;
     std::error_code apply_fails;
     std::error_code commit_fails;
+    bool commit_throws = false;
 };
 
 /// What a Receiver is given.
@@ -49,6 +51,7 @@ public:
     }
     std::error_code commit() {
         ledger_->log.emplace_back("commit");
+        if (ledger_->commit_throws) throw std::runtime_error{"commit"};
         if (ledger_->commit_fails) return ledger_->commit_fails;
         ledger_->committed = ledger_->applied;
         return {};

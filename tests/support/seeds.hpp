@@ -26,6 +26,7 @@ template <class F>
 void for_each_seed(F&& f, std::uint64_t most = ~std::uint64_t{0}) {
     const std::uint64_t only = from_environment("BELAY_SEED", 0);
     const std::uint64_t count = std::min(from_environment("BELAY_SEEDS", 2000), most);
+    REQUIRE(count > 0);
     const std::uint64_t first = only != 0 ? only : 1;
     const std::uint64_t last = only != 0 ? only : count;
     for (std::uint64_t seed = first; seed <= last; ++seed) {

@@ -53,6 +53,7 @@ struct SessionWorldOptions {
     ReceiverOptions receiver{.commit_within = 5ms};
     Duration dead_after = 300ms;
     Duration latency_max = 5ms;
+    sim::WorldOptions world{};
 };
 
 template <class Fault = NoFault, class JournalType = Journal<sim::Disk>>
@@ -100,8 +101,12 @@ public:
                 world.sent[{journal_id, n}].insert(text);
                 latest[n] = text;
             }
-            host.after(Duration{static_cast<std::int64_t>(
-                           1'000'000 + uniform_upto(world.world.bits(), 40'000'000))},
+            // Work all the time that the adversary has, so that its deeds meet operations in
+            // flight.
+            const auto pace =
+                static_cast<std::uint64_t>(5 * world.options.adversary.within.count() /
+                                           static_cast<std::int64_t>(world.options.operations));
+            host.after(Duration{static_cast<std::int64_t>(uniform_upto(world.world.bits(), pace))},
                        [this] { tick(); });
         }
         void on_accepted(std::uint64_t up_to) {
@@ -170,7 +175,7 @@ public:
 
     explicit SessionWorld(Seed seed, SessionWorldOptions o = {})
         : options{o},
-          world{seed},
+          world{seed, o.world},
           server{world.host("server",
                             [this](sim::Host& h) { return std::make_unique<Server>(*this, h); })},
           client{world.host("client", [this](sim::Host& h) -> std::unique_ptr<Client> {
@@ -244,13 +249,22 @@ public:
             // The host dies at the end of this event.
             world.after(0ns, [this, &h, copy] {
                 ++losses;
+                // What a copy does not know, and nobody was ever sent, leaves no trace to find.
+                if (&h == &client) {
+                    std::erase_if(accepted,
+                                  [&](const auto& a) { return !happened.count(a.first); });
+                }
                 h.disk().restore(*copy);
                 world.restart(h);
             });
         });
     }
     void bounce(sim::Host& h, Duration at, Duration pause) {
-        world.at(at, [this, &h] { world.kill(h); });
+        world.at(at, [this, &h] {
+            Client* const c = client.template process<Client>();
+            if (c != nullptr && c->session.depth() != 0) ++kills_in_flight;
+            world.kill(h);
+        });
         world.at(at + pause, [this, &h] {
             if (!h.alive()) world.restart(h);
         });
@@ -337,6 +351,7 @@ public:
     int replaced = 0;
     int losses = 0;
     int connects = 0;
+    int kills_in_flight = 0;
     std::string complaints;
     sim::Host& server;
     sim::Host& client;

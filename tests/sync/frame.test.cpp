@@ -44,6 +44,10 @@ TEST_CASE("FrameReader gives back every frame of a message", "[sync][frame][prop
                 append_frame(message, {.type = FrameType::data, .number = 7, .payload = payload});
             }
             FrameReader reader{message, 1 << 20};
+            if (parts.empty()) {
+                RC_ASSERT(!reader.next().has_value());
+                return;
+            }
             for (const auto& part : parts) {
                 const auto frame = reader.next();
                 RC_ASSERT(frame.has_value());

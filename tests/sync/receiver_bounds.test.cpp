@@ -54,11 +54,12 @@ TEST_CASE("Receiver refuses a first message that is no HELLO", "[sync][receiver]
     CHECK(r.receiver.connections() == 0);
 }
 
-TEST_CASE("Receiver does not serve an empty message, and waits on", "[sync][receiver][unit]") {
+TEST_CASE("Receiver closes after an empty message: a message has one frame at least",
+          "[sync][receiver][unit]") {
     ReceiverRig<> r;
     auto a = r.connect();
-    CHECK(r.ask(a, {}).empty());
-    CHECK(r.ask(a, bytes_of(hello_of(1, 1))) == Seen{"welcome new"});
+    CHECK(r.ask(a, {}) == Seen{"error protocol 0"});
+    CHECK(r.receiver.connections() == 0);
 }
 
 TEST_CASE("Receiver takes no large frame before WELCOME", "[sync][receiver][fault]") {
@@ -408,4 +409,30 @@ TEST_CASE("Receiver may be destroyed in every hook", "[sync][receiver][unit]") {
     CHECK(d.receiver == nullptr);
     CHECK(d.later == 0);
     for (const auto& line : lines) CHECK_FALSE(line->live);
+}
+
+TEST_CASE("Receiver acknowledges nothing after a commit that threw",
+          "[sync][receiver][regression]") {
+    ReceiverRig<> r;
+    auto a = r.attached(hello_of(1, 1));
+    r.ledger.commit_throws = true;
+    a->say(data(1, "x"));
+    CHECK_THROWS_AS(r.receiver.advance(at(r.now)), std::runtime_error);
+    CHECK(a->heard().empty());
+    CHECK_THROWS_AS(r.receiver.advance(at(r.now)), std::runtime_error);
+    CHECK(a->heard().empty());
+    r.ledger.commit_throws = false;
+    r.run();
+    CHECK(a->heard() == Seen{"ack 1"});
+}
+
+TEST_CASE("Receiver::stop leaves no deadline behind for who never said HELLO",
+          "[sync][receiver][regression]") {
+    ReceiverRig<> r{{.hello_max = 1s}};
+    auto silent = r.connect();
+    silent->answers_goodbye = false;
+    r.receiver.stop();
+    r.run(1s);  // checks that the deadline has moved on
+    r.run(2s);
+    CHECK(r.receiver.connections() == 0);
 }

@@ -610,3 +610,41 @@ TEST_CASE("Session is silent when it is destroyed, and loses nothing", "[sync][s
     CHECK(journal.last() == 1);
     CHECK(journal.base() == 1);
 }
+
+namespace {
+
+/// Stops the session in on_accepted, and notes where that hook ends.
+struct Stopper {
+    Seen seen;
+    bool done = false;
+    void on_state(const Transition& t) { seen.emplace_back(to_string(t.to.state)); }
+    void on_accepted(auto& session, std::uint64_t) {
+        if (std::exchange(done, true)) return;
+        session.stop();
+        CHECK(session.status().link.state == LinkState::stopped);
+        seen.emplace_back("end of on_accepted");
+    }
+    Seen take() { return std::exchange(seen, {}); }
+};
+
+}  // namespace
+
+TEST_CASE("Session::stop in one of its hooks is told when that hook has returned",
+          "[sync][session][regression]") {
+    SessionRig<RawPingedConnection, Stopper> r;
+    r.connect();
+    r.send("a");
+    r.run();
+    CHECK(r.notes.seen == Seen{"end of on_accepted", "stopped"});
+}
+
+TEST_CASE("Session delivers what comes before an operation that is too large",
+          "[sync][session][regression]") {
+    Rig r;
+    r.connect();
+    r.send("a");
+    REQUIRE(r.session->send(Bytes(101)).has_value());
+    r.run();
+    CHECK(r.line().heard() == Seen{"data 1 a"});
+    CHECK(r.blocked() == Blocked::too_large);
+}

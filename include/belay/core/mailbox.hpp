@@ -4,6 +4,7 @@
 #pragma once
 
 #include <atomic>   // std::atomic
+#include <cstddef>  // std::ptrdiff_t
 #include <cstdint>  // std::uint8_t
 #include <utility>  // std::move
 
@@ -48,7 +49,8 @@ namespace detail {
 template <class E>
 class Mailbox : public Counted {
 public:
-    /// `messages_max` bounds each of the two ways in (home, foreign) on its own.
+    /// `messages_max` bounds the messages that wait, whoever posted them; those posted from home
+    /// are not counted against others' that were not collected yet.
     explicit Mailbox(std::size_t messages_max) noexcept : messages_max_{messages_max} {}
 
     /// Queues an event that must not be lost (opened, closed, commands).
@@ -93,18 +95,18 @@ public:
     /// The next event that was collected.   Pre: size() > 0.
     [[nodiscard]] E pop() noexcept {
         E event = local_.pop();
-        if (event.is_message()) --local_messages_;
+        if (event.is_message()) count_local(-1);
         return event;
     }
 
     /// Whether a message was refused since the last call, and there is room now.
     [[nodiscard]] bool take_refusal() noexcept {
         if (!refused_.load(std::memory_order_relaxed)) return false;
-        if (local_messages_ >= messages_max_) return false;
+        if (local_messages() >= messages_max_) return false;
         return refused_.exchange(false, std::memory_order_acq_rel);
     }
     [[nodiscard]] bool refused() const noexcept {
-        return refused_.load(std::memory_order_relaxed) && local_messages_ < messages_max_;
+        return refused_.load(std::memory_order_relaxed) && local_messages() < messages_max_;
     }
 
     /// What was refused no longer matters: the connection that was refused is gone.
@@ -118,7 +120,7 @@ public:
         for (std::size_t left = local_.size(); left != 0; --left) {
             E event = pop();
             if (!keep(event)) continue;
-            if (event.is_message()) ++local_messages_;
+            if (event.is_message()) count_local(+1);
             local_.push(std::move(event));
         }
     }
@@ -156,7 +158,7 @@ private:
     Post post_home(E&& event, bool message) {
         if (closed_) return Post::gone;
         if (message) {
-            if (local_messages_ >= messages_max_) {
+            if (local_messages() >= messages_max_) {
                 refused_.store(true, std::memory_order_relaxed);
                 return Post::full;
             }
@@ -164,31 +166,45 @@ private:
         if (!message && merges(local_, event)) return Post::taken;
         const bool first = local_.empty();
         local_.push(std::move(event));
-        if (message) ++local_messages_;
+        if (message) count_local(+1);
         if (first) waker_.touch();
         return Post::taken;
     }
 
     Post post_foreign(E&& event, bool message) {
         WakeHandle wake;
+        bool full = false;
         {
             const SpinLock lock{mutex_};
             if (closed_) return Post::gone;
             if (message) {
-                if (foreign_messages_ >= messages_max_) {
-                    refused_.store(true, std::memory_order_relaxed);
-                    return Post::full;
-                }
+                // What was collected and not handled yet counts too, or the bound would hold for a
+                // turn only.
+                full = foreign_messages_ + local_messages() >= messages_max_;
             }
             if (!message && merges(foreign_, event)) return Post::taken;
-            foreign_.push(std::move(event));
-            if (message) ++foreign_messages_;
-            const std::size_t count = foreign_.size();
-            foreign_count_.store(count, std::memory_order_release);
-            if (count == 1) wake = waker_.handle();
+            if (full) {
+                // The turn that made room may be over already: another one must answer for it.
+                if (!refused_.exchange(true, std::memory_order_acq_rel)) wake = waker_.handle();
+            } else {
+                foreign_.push(std::move(event));
+                if (message) ++foreign_messages_;
+                const std::size_t count = foreign_.size();
+                foreign_count_.store(count, std::memory_order_release);
+                if (count == 1) wake = waker_.handle();
+            }
         }
         wake.wake();
-        return Post::taken;
+        return full ? Post::full : Post::taken;
+    }
+
+    [[nodiscard]] std::size_t local_messages() const noexcept {
+        return local_messages_.load(std::memory_order_relaxed);
+    }
+    /// Not an atomic addition: there is one writer.
+    void count_local(std::ptrdiff_t change) noexcept {
+        local_messages_.store(local_messages() + static_cast<std::size_t>(change),
+                              std::memory_order_relaxed);
     }
 
     /// Keeps a source that repeats itself for ever from filling the memory.
@@ -205,12 +221,12 @@ private:
         {
             const SpinLock lock{mutex_};
             spliced_.swap(foreign_);
+            count_local(static_cast<std::ptrdiff_t>(foreign_messages_));
             foreign_messages_ = 0;
             foreign_count_.store(0, std::memory_order_release);
         }
         while (!spliced_.empty()) {
             E event = spliced_.pop();
-            if (event.is_message()) ++local_messages_;
             local_.push(std::move(event));
         }
     }
@@ -221,10 +237,11 @@ private:
     std::atomic<const void*> home_{nullptr};
     std::atomic<std::size_t> foreign_count_{0};
     std::atomic<bool> refused_{false};
+    // Written on the home thread only; others read it for the bound.
+    std::atomic<std::size_t> local_messages_{0};
     // Home thread only.
     EventRing<E> local_;
     EventRing<E> spliced_;
-    std::size_t local_messages_ = 0;
     // Under mutex_; waker_ and closed_ change on the home thread only, which may read them freely.
     mutable SpinMutex mutex_;
     EventRing<E> foreign_;

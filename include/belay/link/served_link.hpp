@@ -87,7 +87,8 @@ public:
         failure_ = why;
         if constexpr (detail::HasClose<ConnectionOf<T>>) {
             closing_ = true;
-            linger_ends_ = after(now_, linger_max);
+            // By the driver's time: the last turn may be long ago.
+            linger_ends_ = after(std::max(now_, box_->waker().now()), linger_max);
             // Whoever still sends hears that nobody takes it.
             box_->lingering.store(1, std::memory_order_release);
             box_->epoch.store(0, std::memory_order_release);

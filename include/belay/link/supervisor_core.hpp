@@ -243,10 +243,7 @@ private:
         }
         const Advice advice = begun_ ? policy_.failed(failure, turn) : policy_.lost(failure, turn);
         begun_ = false;
-        if (failure.cause == Cause::unauthorized && fresh_credentials_) {
-            return wait({Verb::wait_at_least, turn.now, "credentials"}, turn);
-        }
-        if (failure.cause == Cause::unauthorized) {
+        if (failure.cause == Cause::unauthorized && !fresh_credentials_) {
             return enter(LinkState::blocked_auth, never, turn);
         }
         if (failure.cause == Cause::permanent || failure.cause == Cause::forbidden) {

@@ -168,6 +168,17 @@ inline void encode(const RecordHeader& h, std::byte* p) noexcept {
     return crc32c(bytes, seed);
 }
 
+/// The one seed under which a record has the checksum `crc`, by what it has under seed 0.
+[[nodiscard]] constexpr std::uint32_t seed_by_crc(std::uint32_t crc,
+                                                  std::uint32_t crc_under_0) noexcept {
+    // The two differ by the seed, moved through the 24 bytes of `record_crc`: move it back.
+    std::uint32_t seed = crc ^ crc_under_0;
+    for (int bit = 0; bit < 24 * 8; ++bit) {
+        seed = (seed >> 31) != 0 ? (seed ^ 0x82F63B78U) << 1 | 1U : seed << 1;
+    }
+    return seed;
+}
+
 /// The seed of the records of one run in one segment.
 [[nodiscard]] constexpr std::uint32_t record_seed(std::uint32_t nonce, std::uint32_t run) noexcept {
     return nonce + run;

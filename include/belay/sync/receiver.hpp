@@ -95,8 +95,10 @@ public:
         waker_.touch();
     }
 
-    /// Goes on with a fresh ledger after the old one has failed.
+    /// Goes on with a fresh ledger after the old one has failed.   Pre: failed().
     void resume(L ledger) {
+        BELAY_PRECONDITION(static_cast<bool>(failed_),
+                           "Receiver::resume: the ledger in use must have failed");
         ledger_ = std::move(ledger);
         failed_.clear();
         senders_.clear();
@@ -108,6 +110,7 @@ public:
         if (commit_at_ != never) commit();
         acknowledge();
         for (const auto& peer : peers_) {
+            peer->hello_ends = never;
             peer->link.close(Failure{.cause = Cause::planned}, options_.linger_max);
         }
         waker_.touch();
@@ -255,12 +258,13 @@ private:
                 break;
         }
         const Progress after_it = sender->core.progress_after(frame);
+        // Before the ledger is asked: if it throws, nothing may be acknowledged before a commit.
+        senders_.begin(*sender);
+        commit_at_ = std::min(commit_at_, after(now_, options_.commit_within));
         if (const std::error_code e = ledger_.apply(sender->id, after_it, frame.payload))
             return fail(e);
         sender->core.applied(after_it);
-        senders_.begin(*sender);
         peer.ack_due = true;
-        commit_at_ = std::min(commit_at_, after(now_, options_.commit_within));
     }
 
     /// Closes every other connection of this sender, and drops what they had sent and we not begun.
@@ -279,8 +283,8 @@ private:
     }
 
     void commit() {
-        commit_at_ = never;
         if (const std::error_code e = ledger_.commit()) return fail(e);
+        commit_at_ = never;
         senders_.committed([this](const Sender& s) {
             note({Notice::Kind::committed, s.id, s.core.progress(), {}});
         });
@@ -309,8 +313,8 @@ private:
     }
 
     void refuse(Peer& peer, SyncErrc code, std::uint64_t number) {
-        if (peer.link.closing()) return;
         peer.hello_ends = never;
+        if (peer.link.closing()) return;
         Bytes message;
         const bool names_store =
             code == SyncErrc::store_changed || code == SyncErrc::unknown_journal;

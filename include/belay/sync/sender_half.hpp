@@ -89,8 +89,11 @@ public:
                next_ <= journal_->durable() && next_ <= number_limit_) {
             const auto body = journal_->read(next_);
             if (!body) return body.error();
-            if (body->size() > peer_payload_bytes_max_)
+            if (body->size() > peer_payload_bytes_max_) {
+                // What comes before it is delivered first.
+                if (!out.empty()) return {};
                 return block(Blocked::too_large, SyncErrc::too_large);
+            }
             starved_ = body->size() > byte_limit_ - bytes_sent_;
             if (starved_) return {};
             append_frame(out, {.type = FrameType::data,
@@ -268,7 +271,8 @@ private:
     }
 
     [[nodiscard]] std::error_code pin_store(const Id& store) {
-        if (Fault::never_pin || journal_->store_pin() == store) return {};
+        // Also when it is pinned already: the last attempt may have failed to make it durable.
+        if (Fault::never_pin) return {};
         return journal_->pin_store(store);
     }
 

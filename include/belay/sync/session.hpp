@@ -216,7 +216,12 @@ private:
             half_.close();
             if (change.to.state != LinkState::connecting) greeting_ends_ = never;
         }
-        detail::notify<detail::OnState>(observer_, *this, change);
+        // stop() inside one of our own hooks: its hook waits until that one has returned.
+        if (telling_) {
+            deferred_.push(Transition{change});
+        } else {
+            detail::notify<detail::OnState>(observer_, *this, change);
+        }
     }
 
     Failure failure(const std::error_code& e) {
@@ -287,42 +292,60 @@ private:
     }
 
     [[nodiscard]] bool untold() const noexcept {
-        return accepted_ != journal().durable() || acknowledged_ != half_.acked() ||
-               blocked_told_ != half_.blocked();
+        return !deferred_.empty() || accepted_ != journal().durable() ||
+               acknowledged_ != half_.acked() || blocked_told_ != half_.blocked();
+    }
+
+    /// Calls a hook, and then, in turn, on_state for what it has done to the connection.
+    /// Returns: false if the session is gone.
+    template <class Hook, class... A>
+    bool call(const TurnGuard& guard, A&&... a) {
+        struct Telling {
+            const TurnGuard& guard;
+            bool& flag;
+            ~Telling() {
+                if (!guard.gone()) flag = false;
+            }
+        } telling{guard, telling_};
+        telling_ = true;
+        detail::notify<Hook>(observer_, *this, std::forward<A>(a)...);
+        while (!guard.gone() && !deferred_.empty()) {
+            const Transition change = deferred_.pop();
+            detail::notify<detail::OnState>(observer_, *this, change);
+        }
+        return !guard.gone();
     }
 
     /// The session is consistent: user code may do what it likes, also destroy it.
     void tell(const TurnGuard& guard) {
+        // Left over from a hook that threw.
+        if (!deferred_.empty() && !call<detail::OnState>(guard, deferred_.pop())) return;
         if (accepted_ != journal().durable()) {
             // Nothing waited until now: an idle session has not stalled.
             if (accepted_ <= half_.acked()) progress_at_ = now_;
             accepted_ = journal().durable();
-            detail::notify<detail::OnAccepted>(observer_, *this, std::uint64_t{accepted_});
-            if (guard.gone()) return;
+            if (!call<detail::OnAccepted>(guard, std::uint64_t{accepted_})) return;
         }
         if (acknowledged_ != half_.acked()) {
             acknowledged_ = half_.acked();
             progress_at_ = now_;
             stall_told_ = false;
-            detail::notify<detail::OnAcknowledged>(observer_, *this, std::uint64_t{acknowledged_});
-            if (guard.gone()) return;
+            if (!call<detail::OnAcknowledged>(guard, std::uint64_t{acknowledged_})) return;
         }
         if (half_.take_replaced()) {
-            detail::notify<detail::OnJournalReplaced>(observer_, *this,
-                                                      SessionFacts{half_.facts()});
-            if (guard.gone()) return;
+            if (!call<detail::OnJournalReplaced>(guard, SessionFacts{half_.facts()})) return;
         }
         if (blocked_told_ != half_.blocked()) {
             blocked_told_ = half_.blocked();
-            if (blocked_told_ != Blocked::none) {
-                detail::notify<detail::OnBlocked>(observer_, *this, Blocked{blocked_told_},
-                                                  SessionFacts{half_.facts()});
-                if (guard.gone()) return;
+            const bool tell_it = blocked_told_ != Blocked::none;
+            if (tell_it && !call<detail::OnBlocked>(guard, Blocked{blocked_told_},
+                                                    SessionFacts{half_.facts()})) {
+                return;
             }
         }
         if (stalled_at() <= now_) {
             stall_told_ = true;
-            detail::notify<detail::OnStalled>(observer_, *this);
+            static_cast<void>(call<detail::OnStalled>(guard));
         }
     }
 
@@ -336,6 +359,8 @@ private:
     bool dirty_ = false;
     bool busy_ = false;
     bool stall_told_ = false;
+    bool telling_ = false;
+    EventRing<Transition> deferred_;  // of the connection, while one of our own hooks runs
     Blocked blocked_told_ = Blocked::none;
     std::uint64_t accepted_;
     std::uint64_t acknowledged_;

@@ -179,6 +179,11 @@ public:
         const Guard guard{writer_};
         return is_last(segment) ? writer_.written_offset() : index_.at(segment).end;
     }
+    /// Where the records of a segment end, written or not.
+    [[nodiscard]] std::uint32_t records_end(std::uint64_t segment) const noexcept {
+        const Guard guard{writer_};
+        return is_last(segment) ? writer_.end_offset() : index_.at(segment).end;
+    }
     /// Copies what is not written yet of the last segment, from `offset` on, up to `bytes`.
     ///
     /// Returns false if it was written in the meantime.   Throws: std::bad_alloc.
@@ -264,6 +269,8 @@ private:
         next.header.nonce = static_cast<std::uint32_t>(bits_());
         next.last = last();
         next.end = journal_format::segment_header_bytes;
+        // Without the lock the index may change: the owner removes segments from its front.
+        const std::uint32_t seal_seed = seed();
         writer_.unlock();
         next.reserve(options_.segment_bytes);
         bool fatal = false;
@@ -274,7 +281,7 @@ private:
             error = fs_.sync_directory(path_);
             fatal = static_cast<bool>(error);
         }
-        if (!error) error = seal(fatal);
+        if (!error) error = seal(next.header.check, seal_seed, fatal);
         writer_.relock();
         if (!error) {
             index_.last().end = writer_.end_offset() + static_cast<std::uint32_t>(seal_bytes);
@@ -287,12 +294,12 @@ private:
     }
 
     /// Writes and flushes what the segment still lacks, and its seal.   Pre: exclusive.
-    std::error_code seal(bool& fatal) {
-        std::array<std::byte, 8> check;
-        store_le<std::uint64_t>(check.data(), index_.last().check);
+    std::error_code seal(std::uint64_t check, std::uint32_t seed, bool& fatal) {
+        std::array<std::byte, 8> payload;
+        store_le<std::uint64_t>(payload.data(), check);
         RecordBuffer record{seal_bytes};
-        record.put(writer_.header(journal_format::Kind::seal, last()), check, crc32c(check),
-                   seed());
+        record.put(writer_.header(journal_format::Kind::seal, last()), payload, crc32c(payload),
+                   seed);
         return writer_.finish_file(record.bytes(), fatal);
     }
 

@@ -89,6 +89,9 @@ private:
                 }
                 if (check != nullptr) *check = next_check(*check, crc, h.length, run.salt);
             }
+            // A damaged length may lead anywhere, and, past 4 GiB, back to the same place.
+            const std::uint64_t end = std::uint64_t{at.offset} + record_header_bytes + h.length;
+            if (end > log.records_end(at.segment)) return corrupt();
             at.offset += static_cast<std::uint32_t>(record_bytes(h.length));
             if (h.kind == Kind::operation) ++at.number;
             if (wanted) {

@@ -87,9 +87,9 @@ public:
         s_.check = s_.header.check;
         s_.end = journal_format::segment_header_bytes;
         while (!end.sealed && !end.error) {
-            const Result<Record> record = record_at(s_.end, g_.run);
+            const Result<Record> record = record_at(s_.end);
             if (!record) end.error = record.error();
-            if (!record || !record->valid) break;
+            if (!record || !is_next(*record)) break;
             take(*record, end);
             end.empty = false;
         }
@@ -128,16 +128,23 @@ public:
 
 private:
     static constexpr std::size_t chunk_bytes = std::size_t{64} << 10;
+    static constexpr std::size_t opening_payload_bytes = 4;
 
     struct Record {
         journal_format::RecordHeader header;
         std::uint32_t payload_crc = 0;
-        BytesView payload;
-        bool valid = false;
+        BytesView bytes;  // header and payload; empty if there is no room for them
+
+        [[nodiscard]] BytesView payload() const noexcept {
+            return bytes.subspan(journal_format::record_header_bytes);
+        }
+        [[nodiscard]] std::uint32_t crc_under(std::uint32_t seed) const noexcept {
+            return journal_format::record_crc(bytes.data(), payload_crc, seed);
+        }
     };
 
-    /// The record at `offset`, valid if it is one of run `run` or opens a later one.
-    Result<Record> record_at(std::uint64_t offset, std::uint32_t run) {
+    /// What may be a record at `offset`; its checksum is not looked at.
+    Result<Record> record_at(std::uint64_t offset) {
         using namespace journal_format;
         Record record;
         Result<BytesView> bytes = window_.view(file_, offset, record_header_bytes, size_);
@@ -149,16 +156,37 @@ private:
         bytes = window_.view(file_, offset, record_header_bytes + h.length, size_);
         if (!bytes) return bytes.error();
         if (bytes->size() < record_header_bytes + h.length) return record;
-        record.payload = bytes->subspan(record_header_bytes);
-        record.payload_crc = crc32c(record.payload);
-        std::uint32_t seed_run = run;
-        if (h.kind == Kind::opening) {
-            if (h.number <= run || h.number > 0xFFFFFFFFU) return record;
-            seed_run = static_cast<std::uint32_t>(h.number);
-        }
-        record.valid = h.crc == record_crc(bytes->data(), record.payload_crc,
-                                           record_seed(s_.header.nonce, seed_run));
+        record.bytes = *bytes;
+        record.payload_crc = crc32c(record.payload());
         return record;
+    }
+
+    /// Whether a record is one of the run that goes on, or opens a later one.
+    bool is_next(const Record& record) const noexcept {
+        using namespace journal_format;
+        const RecordHeader& h = record.header;
+        if (record.bytes.empty()) return false;
+        std::uint32_t run = g_.run;
+        if (h.kind == Kind::opening) {
+            if (h.number <= run || h.number > 0xFFFFFFFFU) return false;
+            run = static_cast<std::uint32_t>(h.number);
+        }
+        return h.crc == record.crc_under(record_seed(s_.header.nonce, run));
+    }
+
+    /// Whether a record at `offset`, behind the end, is one of the run that goes on or a later one.
+    ///
+    /// Later runs are not known by their openings only: those may be what is damaged, any number
+    /// of them where they lie close together. So the record itself says its run, by the seed that
+    /// it must have. It is believed if as many runs could begin between the end and the record.
+    bool is_later(const Record& record, std::uint64_t offset) const noexcept {
+        using namespace journal_format;
+        const RecordHeader& h = record.header;
+        if (record.bytes.empty()) return false;
+        const std::uint32_t run = seed_by_crc(h.crc, record.crc_under(0)) - s_.header.nonce;
+        if (h.kind == Kind::opening && (h.number != run || run == g_.run)) return false;
+        const std::uint64_t openings = (offset - s_.end) / record_bytes(opening_payload_bytes);
+        return run >= g_.run && run - g_.run <= openings;
     }
 
     void take(const Record& record, ScanEnd& end) {
@@ -177,9 +205,10 @@ private:
                 break;
             }
             case Kind::opening: {
-                if (h.length != 4) return refuse(end, QueueErrc::corrupt, "a bad opening");
+                if (h.length != opening_payload_bytes)
+                    return refuse(end, QueueErrc::corrupt, "a bad opening");
                 g_.begin_run(s_.last + 1, static_cast<std::uint32_t>(h.number),
-                             load_le<std::uint32_t>(record.payload.data()));
+                             load_le<std::uint32_t>(record.payload().data()));
                 break;
             }
             case Kind::ack: {
@@ -193,12 +222,12 @@ private:
                 if (h.length != g_.pin.size()) {
                     return refuse(end, QueueErrc::corrupt, "a bad pin");
                 }
-                std::copy_n(record.payload.begin(), g_.pin.size(), g_.pin.begin());
+                std::copy_n(record.payload().begin(), g_.pin.size(), g_.pin.begin());
                 break;
             }
             default: {
                 if (h.length != 8 || h.number != s_.last ||
-                    load_le<std::uint64_t>(record.payload.data()) != s_.check) {
+                    load_le<std::uint64_t>(record.payload().data()) != s_.check) {
                     return refuse(end, QueueErrc::corrupt, "the seal does not match");
                 }
                 end.sealed = true;
@@ -230,19 +259,14 @@ private:
     }
 
     bool proves_damage(std::uint64_t offset, ScanEnd& end) {
-        // The damaged record may itself have opened the run that the candidate is of.
-        for (const std::uint32_t run : {g_.run, g_.run + 1}) {
-            const Result<Record> record = record_at(offset, run);
-            if (!record) {
-                end.error = record.error();
-                return true;
-            }
-            if (record->valid) {
-                refuse(end, QueueErrc::corrupt, "what follows was written after it");
-                return true;
-            }
+        const Result<Record> record = record_at(offset);
+        if (!record) {
+            end.error = record.error();
+            return true;
         }
-        return false;
+        if (!is_later(*record, offset)) return false;
+        refuse(end, QueueErrc::corrupt, "what follows was written after it");
+        return true;
     }
 
     const File& file_;

@@ -68,3 +68,6 @@ struct Fabric {
 };
 
 }  // namespace belay::inline BELAY_ABI::sim::detail
+
+// A Ref to a channel deletes it, so whoever has a Station needs all of Channel.
+#include <belay/sim/detail/channel.hpp>
