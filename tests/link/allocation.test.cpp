@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: in the steady state neither a message nor a dial allocates. Method: a counting operator
 // new.
-#include <cstdlib>
-#include <new>
-
 #include <belay/link/bundle.hpp>
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/supervisor.hpp>
@@ -15,44 +12,13 @@
 #include <belay/policy/max_attempts.hpp>
 
 #include "support/catch.hpp"
-
-namespace {
-std::size_t allocations = 0;  // of the test's own thread, while it counts
-thread_local bool counts = false;
-}  // namespace
-
-void* operator new(std::size_t n) {
-    if (counts) ++allocations;
-    if (void* const p = std::malloc(n != 0 ? n : 1)) return p;
-    throw std::bad_alloc{};
-}
-// The sanitizers have one of their own, which no other of these would match.
-void* operator new(std::size_t n, const std::nothrow_t&) noexcept {
-    if (counts) ++allocations;
-    return std::malloc(n != 0 ? n : 1);
-}
-void* operator new(std::size_t n, std::align_val_t align) {
-    if (counts) ++allocations;
-    const auto a = static_cast<std::size_t>(align);
-    if (void* const p = std::aligned_alloc(a, (n + a - 1) / a * a)) return p;
-    throw std::bad_alloc{};
-}
-void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t) noexcept { std::free(p); }
+#include "support/counting_new.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
+using belay_test::Counting;
 
 namespace {
-
-struct Counting {
-    Counting() { counts = true; }
-    ~Counting() { counts = false; }
-    std::size_t before = allocations;
-    [[nodiscard]] std::size_t made() const { return allocations - before; }
-};
 
 struct Socket {
     using message_type = int;

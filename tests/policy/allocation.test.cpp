@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+// Goal: no draw, no rule and no breaker call allocates, at any time. Method: a counting operator
+// new.
+#include <memory>
+
+#include <belay/core/manual_clock.hpp>
+#include <belay/policy/backoff.hpp>
+#include <belay/policy/breaker.hpp>
+#include <belay/policy/cap.hpp>
+#include <belay/policy/circuit_breaker.hpp>
+#include <belay/policy/cooldown_on.hpp>
+#include <belay/policy/full_jitter.hpp>
+#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/policy.hpp>
+#include <belay/policy/reset_when_stable.hpp>
+#include <belay/policy/shared.hpp>
+
+#include "support/catch.hpp"
+#include "support/counting_new.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+using belay_test::Counting;
+
+TEST_CASE("The counter of allocations sees one", "[policy][allocation][unit]") {
+    const Counting counting;
+    const auto one = std::make_unique<int>(1);
+    CHECK(counting.made() == 1);
+}
+
+TEST_CASE("Backoff::next, rule hooks and breaker calls never allocate",
+          "[policy][allocation][unit]") {
+    const ManualClock clock;
+    CircuitBreaker<ManualClock::View> breaker{ConsecutiveFailures{3}, OpenFor{1s}, clock.view()};
+    Policy policy{Backoff{FullJitter{}, Cap{30s}, 1s},
+                  CooldownOn{Cause::overloaded, 5s, 15s},
+                  Breaker{ConsecutiveFailures{5}, OpenFor{300s}},
+                  Shared{breaker},
+                  MaxAttempts{10},
+                  ResetWhenStable{10s}};
+    Backoff backoff{FullJitter{}, Cap{30s}, 1s, Seed{7}};
+    Random bits{Seed{1}};
+    Turn turn{Instant{}, bits};
+    std::uint64_t sum = 0;
+    std::size_t made = 0;
+    {
+        const Counting counting;
+        for (int i = 0; i < 100; ++i) {
+            sum += static_cast<std::uint64_t>(backoff.next().count());
+            turn.now += 1s;
+            const bool allowed = policy.admit(turn.now).allows(turn.now);
+            if (allowed && policy.begin(turn).verb == Verb::go) {
+                if (i % 3 == 0) {
+                    policy.succeeded(turn);
+                } else {
+                    sum += policy.failed(Failure{.cause = Cause::overloaded}, turn).by.size();
+                }
+            }
+            sum += policy.lost(Failure{.cause = Cause::lost}, turn).by.size();
+            auto permit = breaker.acquire();
+            if (permit) permit.failure();
+        }
+        made = counting.made();
+    }
+    CHECK(sum != 0);
+    CHECK(made == 0);
+}
