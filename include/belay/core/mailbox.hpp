@@ -49,8 +49,7 @@ namespace detail {
 template <class E>
 class Mailbox : public Counted {
 public:
-    /// `messages_max` bounds the messages that wait, whoever posted them; those posted from home
-    /// are not counted against others' that were not collected yet.
+    /// `messages_max` bounds the messages that wait, whoever posted them.
     explicit Mailbox(std::size_t messages_max) noexcept : messages_max_{messages_max} {}
 
     /// Queues an event that must not be lost (opened, closed, commands).
