@@ -924,8 +924,8 @@ TEST_CASE("Supervisor keeps its contract under random interleavings",
         refused += sparse.fulls != 0 ? 1U : 0U;
         early += sparse.log.find("message") != std::string::npos ? 1U : 0U;
     }
-    if (!replay && count >= 200) {
-        // The scripts reach what they are meant to test.
+    // The scripts reach what they are meant to test; fewer of them say little about shares.
+    if (!replay && count >= 1000) {
         CHECK(connects > count / 2);
         CHECK(stable > count / 10);
         CHECK(refused > count / 20);

@@ -69,3 +69,6 @@ struct End {
 };
 
 }  // namespace belay::inline BELAY_ABI::sim::detail
+
+// As in station.hpp.
+#include <belay/sim/detail/channel.hpp>

@@ -69,5 +69,5 @@ struct Fabric {
 
 }  // namespace belay::inline BELAY_ABI::sim::detail
 
-// A Ref to a channel deletes it, so whoever has a Station needs all of Channel.
-#include <belay/sim/detail/channel.hpp>
+// A Ref to a channel deletes it, so whoever has a Station needs all of Channel, which is there.
+#include <belay/sim/detail/segment.hpp>
