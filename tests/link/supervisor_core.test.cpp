@@ -212,10 +212,11 @@ TEST_CASE("SupervisorCore keeps its contract in every reachable state",
             Node next = node;
             if (m.mood) {
                 next.mood = *m.mood;
-                if (m.mood->advice.until != never) {
+                if (m.mood->advice.verb == Verb::go) {
+                    next.mood.advice.until = always;
+                } else if (m.mood->advice.until != never) {
                     next.mood.advice.until = node.now + (m.mood->advice.until - start_of_time);
                 }
-                if (m.mood->advice.verb == Verb::go) next.mood.advice.until = always;
                 next.path += m.name + "; ";
                 mood = next.mood;
                 if (known.insert(next.key()).second)
