@@ -12,17 +12,17 @@ inline std::size_t allocations = 0;  // of the test's own thread, while it count
 inline thread_local bool counts = false;
 }  // namespace belay_test
 
-void* operator new(std::size_t n) {
+[[gnu::noinline]] void* operator new(std::size_t n) {
     if (belay_test::counts) ++belay_test::allocations;
     if (void* const p = std::malloc(n != 0 ? n : 1)) return p;
     throw std::bad_alloc{};
 }
 // The sanitizers have one of their own, which no other of these would match.
-void* operator new(std::size_t n, const std::nothrow_t&) noexcept {
+[[gnu::noinline]] void* operator new(std::size_t n, const std::nothrow_t&) noexcept {
     if (belay_test::counts) ++belay_test::allocations;
     return std::malloc(n != 0 ? n : 1);
 }
-void* operator new(std::size_t n, std::align_val_t align) {
+[[gnu::noinline]] void* operator new(std::size_t n, std::align_val_t align) {
     if (belay_test::counts) ++belay_test::allocations;
     const auto a = static_cast<std::size_t>(align);
     if (void* const p = std::aligned_alloc(a, (n + a - 1) / a * a)) return p;
