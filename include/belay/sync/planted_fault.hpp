@@ -10,7 +10,8 @@ namespace belay::inline BELAY_ABI {
 /// The rules of the session protocol that can be left out, and none is.
 ///
 /// Sender and receiver take this as a template parameter; belay's own tests give another with
-/// the same members, set one to true, and must then find the loss or repetition that the rule prevents. Costs nothing.
+/// the same members, set one to true, and must then find the loss or repetition that the rule
+/// prevents. Costs nothing.
 struct NoFault {
     static constexpr bool no_fence = false;                ///< serve every connection
     static constexpr bool resume_unsettled = false;        ///< WELCOME before begun work is durable
