@@ -186,6 +186,80 @@ TEST_CASE("Policy suspends until the latest of all waits, outranked ones too",
     }));
 }
 
+// Hears a failure, then reviews what was planned.
+struct Reviewer {
+    static constexpr std::string_view name = "Reviewer";
+    std::vector<std::string>* seen;
+    std::string id;
+    Advice at_review{};
+    std::vector<Advice>* plans = nullptr;
+
+    void note(const char* what) const { seen->push_back(id + what); }
+    Advice failed(const Failure&, Turn&) noexcept { return note(".failed"), Advice::go(); }
+    Advice review(const Advice& planned, Turn&) noexcept {
+        note(".review");
+        if (plans != nullptr) plans->push_back(planned);
+        return at_review;
+    }
+    void abandoned(Turn&) noexcept { note(".abandoned"); }
+};
+
+TEST_CASE("Policy lets rules review the folded plan after all were heard",
+          "[policy][policy][unit]") {
+    std::vector<std::string> seen;
+    std::vector<Advice> plans;
+    Policy policy{Reviewer{&seen, "a", Advice::wait_at_least(at(9s)), &plans},
+                  Policy{Reviewer{&seen, "b", {}, &plans}},
+                  Scribe{&seen, "c", Advice::wait_at_least(at(5s))}};
+    Random bits{Seed{1}};
+    Turn turn{Instant{}, bits};
+
+    const Advice after_failure = policy.failed(Failure{Cause::lost}, turn);
+
+    CHECK(after_failure.until == at(9s));
+    CHECK(after_failure.by == "Reviewer");
+    CHECK(seen ==
+          std::vector<std::string>{"a.failed", "b.failed", "c.failed", "a.review", "b.review"});
+    REQUIRE(plans.size() == 2);
+    CHECK(plans[0].until == at(5s));
+    CHECK(plans[0].by == "Scribe");
+    CHECK(plans[1].until == at(9s));
+
+    seen.clear();
+    (void)policy.lost(Failure{Cause::lost}, turn);
+    CHECK(seen == std::vector<std::string>{"c.lost", "a.review", "b.review"});
+}
+
+TEST_CASE("Policy does not let rules review what is stopped already", "[policy][policy][unit]") {
+    std::vector<std::string> seen;
+    Policy policy{Reviewer{&seen, "a"}, StopOn{Cause::permanent}};
+    Random bits{Seed{1}};
+    Turn turn{Instant{}, bits};
+
+    CHECK(policy.failed(Failure{Cause::permanent}, turn).verb == Verb::stop);
+    CHECK(seen == std::vector<std::string>{"a.failed"});
+}
+
+TEST_CASE("Policy abandons, in reverse, the rules that reviewed a plan which a later one stops",
+          "[policy][policy][unit]") {
+    std::vector<std::string> seen;
+    Policy policy{Reviewer{&seen, "a"},
+                  Policy{Reviewer{&seen, "b"}, Scribe{&seen, "quiet"}, Reviewer{&seen, "c"}},
+                  Policy{Reviewer{&seen, "d"}, Reviewer{&seen, "stops", Advice::stop()},
+                         Reviewer{&seen, "e"}},
+                  Reviewer{&seen, "f"}};
+    Random bits{Seed{1}};
+    Turn turn{Instant{}, bits};
+
+    const Advice advice = policy.lost(Failure{Cause::lost}, turn);
+
+    CHECK(advice.verb == Verb::stop);
+    CHECK(advice.by == "Reviewer");
+    CHECK(seen == std::vector<std::string>{"quiet.lost", "a.review", "b.review", "c.review",
+                                           "d.review", "stops.review", "d.abandoned", "c.abandoned",
+                                           "b.abandoned", "a.abandoned"});
+}
+
 TEST_CASE("Policy names the deciding rule", "[policy][policy][unit]") {
     Random bits{Seed{1}};
     Turn turn{Instant{}, bits};

@@ -47,9 +47,13 @@ template <>
 struct Only<8> {
     Duration attempt_limit() const noexcept;
 };
+template <>
+struct Only<9> {
+    Advice review(const Advice&, Turn&) noexcept;
+};
 static_assert(RuleLike<Only<0>> && RuleLike<Only<1>> && RuleLike<Only<2>> && RuleLike<Only<3>>);
 static_assert(RuleLike<Only<4>> && RuleLike<Only<5>> && RuleLike<Only<6>> && RuleLike<Only<7>>);
-static_assert(RuleLike<Only<8>>);
+static_assert(RuleLike<Only<8>> && RuleLike<Only<9>>);
 static_assert(RuleLike<belay_test::MinimalRule> && explain_rule_like<belay_test::MinimalRule>());
 
 struct WithTemplateHook {
@@ -95,6 +99,12 @@ struct FailedSaysNothing : Only<0> {
 struct LostThrows : Only<0> {
     Advice lost(const Failure&, Turn&);
 };
+struct ReviewThrows : Only<0> {
+    Advice review(const Advice&, Turn&);
+};
+struct ReviewWithoutPlan : Only<0> {
+    Advice review(Turn&) noexcept;
+};
 struct SucceededThrows : Only<0> {
     void succeeded(Turn&);
 };
@@ -117,6 +127,7 @@ static_assert(!RuleLike<AdmitNotConst> && !RuleLike<AdmitSaysBool>);
 static_assert(!RuleLike<BeginSaysBool> && !RuleLike<BeginThrows>);
 static_assert(!RuleLike<FailedThrows> && !RuleLike<FailedWithoutTurn>);
 static_assert(!RuleLike<FailedSaysNothing> && !RuleLike<LostThrows>);
+static_assert(!RuleLike<ReviewThrows> && !RuleLike<ReviewWithoutPlan>);
 static_assert(!RuleLike<SucceededThrows> && !RuleLike<SucceededWithoutTurn>);
 static_assert(!RuleLike<AbandonedThrows> && !RuleLike<ResetThrows>);
 static_assert(!RuleLike<WindowInSeconds> && !RuleLike<LimitNotConst>);

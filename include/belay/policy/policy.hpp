@@ -64,6 +64,7 @@ public:
         strongest_ = stronger(strongest_, advice);
         if (advice.verb != Verb::go && advice.until > latest_) latest_ = advice.until;
     }
+    [[nodiscard]] constexpr bool stopped() const noexcept { return strongest_.verb == Verb::stop; }
     [[nodiscard]] constexpr Advice result() const noexcept {
         Advice advice = strongest_;
         if (advice.verb == Verb::suspend) advice.until = latest_;
@@ -118,7 +119,10 @@ public:
     /// Errors: none.   Complexity: O(rules).
     constexpr Advice begin(Turn& turn) noexcept { return begin_from<0>(turn); }
 
-    /// The attempt failed; what now?   Pre: an attempt has begun.   Complexity: O(rules).
+    /// The attempt failed; what now? First all rules are heard, then those that review the plan; if
+    /// one of these stops it, the ones before it are abandoned, the last one first.
+    ///
+    /// Pre: an attempt has begun.   Errors: none.   Complexity: O(rules).
     [[nodiscard]] constexpr Advice failed([[maybe_unused]] const Failure& failure,
                                           [[maybe_unused]] Turn& turn) noexcept {
         detail::AdviceFold fold;
@@ -127,10 +131,13 @@ public:
                 fold.add(detail::sign(rule.failed(failure, turn), rule));
             }
         });
+        review_from<0>(fold, turn);
         return fold.result();
     }
 
-    /// A connection that had succeeded has ended; what now?   Complexity: O(rules).
+    /// A connection that had succeeded has ended; what now? Asks as `failed` does.
+    ///
+    /// Errors: none.   Complexity: O(rules).
     [[nodiscard]] constexpr Advice lost([[maybe_unused]] const Failure& failure,
                                         [[maybe_unused]] Turn& turn) noexcept {
         detail::AdviceFold fold;
@@ -139,6 +146,7 @@ public:
                 fold.add(detail::sign(rule.lost(failure, turn), rule));
             }
         });
+        review_from<0>(fold, turn);
         return fold.result();
     }
 
@@ -149,7 +157,9 @@ public:
         });
     }
 
-    /// The attempt ended without a verdict: permits go back.   Pre: an attempt has begun.
+    /// The attempt ended without a verdict, or will not take place: permits go back.
+    ///
+    /// Pre: an attempt has begun, or `failed` or `lost` have not said `stop`.
     constexpr void abandoned([[maybe_unused]] Turn& turn) noexcept {
         visit([&](auto& rule) {
             if constexpr (requires { rule.abandoned(turn); }) rule.abandoned(turn);
@@ -232,6 +242,40 @@ private:
                 if constexpr (requires { rule.abandoned(turn); }) rule.abandoned(turn);
             }
             return rest;
+        }
+    }
+
+    template <std::size_t I>
+    constexpr void review_from([[maybe_unused]] detail::AdviceFold& fold,
+                               [[maybe_unused]] Turn& turn) noexcept {
+        if constexpr (I < sizeof...(Rules)) {
+            if (fold.stopped()) return;
+            auto& rule = rules_.template at<I>(rules_);
+            using R = std::remove_reference_t<decltype(rule)>;
+            if constexpr (detail::is_policy<R>) {
+                rule.template review_from<0>(fold, turn);
+            } else if constexpr (detail::HasReview<R>) {
+                fold.add(detail::sign(rule.review(fold.result(), turn), rule));
+            }
+            if (fold.stopped()) return;
+            review_from<I + 1>(fold, turn);
+            if (fold.stopped()) abandon_reviewer(rule, turn);
+        }
+    }
+    template <class R>
+    static constexpr void abandon_reviewer([[maybe_unused]] R& rule,
+                                           [[maybe_unused]] Turn& turn) noexcept {
+        if constexpr (detail::is_policy<R>) {
+            rule.template abandon_reviewers<0>(turn);
+        } else if constexpr (detail::HasReview<R> && requires { rule.abandoned(turn); }) {
+            rule.abandoned(turn);
+        }
+    }
+    template <std::size_t I>
+    constexpr void abandon_reviewers([[maybe_unused]] Turn& turn) noexcept {
+        if constexpr (I < sizeof...(Rules)) {
+            abandon_reviewers<I + 1>(turn);
+            abandon_reviewer(rules_.template at<I>(rules_), turn);
         }
     }
 

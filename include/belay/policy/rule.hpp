@@ -102,6 +102,13 @@ concept LostIsSound = !HasLost<R> || requires(R& r, const Failure& f, Turn& t) {
     { r.lost(f, t) } noexcept -> std::same_as<Advice>;
 };
 template <class R>
+concept HasReview = requires { &R::review; } ||
+                    requires(R& r, const Advice& planned, Turn& t) { r.review(planned, t); };
+template <class R>
+concept ReviewIsSound = !HasReview<R> || requires(R& r, const Advice& planned, Turn& t) {
+    { r.review(planned, t) } noexcept -> std::same_as<Advice>;
+};
+template <class R>
 concept HasSucceeded = requires { &R::succeeded; } || requires(R& r, Turn& t) { r.succeeded(t); };
 template <class R>
 concept SucceededIsSound = !HasSucceeded<R> || requires(R& r, Turn& t) {
@@ -135,8 +142,8 @@ concept AttemptLimitIsSound = !HasAttemptLimit<R> || requires(const R& r) {
 };
 
 template <class R>
-concept HasAnyHook = HasAdmit<R> || HasBegin<R> || HasFailed<R> || HasLost<R> || HasSucceeded<R> ||
-                     HasAbandoned<R> || HasStableWindow<R> || HasAttemptLimit<R>;
+concept HasAnyHook = HasAdmit<R> || HasBegin<R> || HasFailed<R> || HasLost<R> || HasReview<R> ||
+                     HasSucceeded<R> || HasAbandoned<R> || HasStableWindow<R> || HasAttemptLimit<R>;
 
 }  // namespace detail
 
@@ -147,21 +154,27 @@ concept HasAnyHook = HasAdmit<R> || HasBegin<R> || HasFailed<R> || HasLost<R> ||
 ///   refuses the attempt until a later moment, and then the rule must not have taken anything.
 /// - `failed(const Failure&, Turn&) -> Advice`: the attempt failed.
 /// - `succeeded(Turn&)`: it worked.
-/// - `abandoned(Turn&)`: it ended without a verdict. Gives permits back.
 /// - `lost(const Failure&, Turn&) -> Advice`: a connection that had succeeded has ended.
+/// - `review(const Advice& planned, Turn&) -> Advice`: after `failed` or `lost`, when the opinions
+///   of all rules are folded: may make the plan stronger (stop, or lengthen it), and takes what the
+///   coming attempt needs and must hold over the wait. A plan to stop is not reviewed. Whoever
+///   stops must not have taken anything.
+/// - `abandoned(Turn&)`: the attempt, begun or planned, ends without a verdict. Gives back what
+///   `begin` or `review` took.
 /// - `reset()`: start afresh, by the user's command.
 /// - `stable_window() const -> Duration`, `attempt_limit() const -> Duration`: wishes, >= 0ns.
 /// - `static constexpr std::string_view name`: who is named in the Advice.
 ///
 /// Semantics the compiler cannot check: after `begin` comes exactly one of `failed`, `succeeded`,
-/// `abandoned` (the caller ensures it); a failure with Cause::planned is no failure and counts
+/// `abandoned`, and after a `failed` or `lost` that did not lead to `stop` comes `begin` or
+/// `abandoned` (the caller ensures both); a failure with Cause::planned is no failure and counts
 /// nothing; hooks neither allocate nor read clocks.
 template <class R>
 concept RuleLike =
     std::copyable<R> && detail::HasAnyHook<R> && detail::AdmitIsSound<R> &&
     detail::BeginIsSound<R> && detail::FailedIsSound<R> && detail::LostIsSound<R> &&
-    detail::SucceededIsSound<R> && detail::AbandonedIsSound<R> && detail::ResetIsSound<R> &&
-    detail::StableWindowIsSound<R> && detail::AttemptLimitIsSound<R>;
+    detail::ReviewIsSound<R> && detail::SucceededIsSound<R> && detail::AbandonedIsSound<R> &&
+    detail::ResetIsSound<R> && detail::StableWindowIsSound<R> && detail::AttemptLimitIsSound<R>;
 
 /// Names every requirement of RuleLike that R lacks.
 template <class R>
@@ -176,6 +189,9 @@ consteval bool explain_rule_like() {
                   "RuleLike: failed must be 'Advice failed(const Failure&, Turn&) noexcept'");
     static_assert(detail::LostIsSound<R>,
                   "RuleLike: lost must be 'Advice lost(const Failure&, Turn&) noexcept'");
+    static_assert(
+        detail::ReviewIsSound<R>,
+        "RuleLike: review must be 'Advice review(const Advice& planned, Turn&) noexcept'");
     static_assert(detail::SucceededIsSound<R>,
                   "RuleLike: succeeded must be 'void succeeded(Turn&) noexcept'");
     static_assert(detail::AbandonedIsSound<R>,
