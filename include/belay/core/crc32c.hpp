@@ -3,7 +3,7 @@
 /// crc32c: the checksum of journals and frames, by hardware where the CPU has it.
 #pragma once
 
-#include <array>    // std::array
+#include <cstddef>  // std::size_t
 #include <cstdint>  // std::uint32_t
 
 #if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
@@ -16,18 +16,28 @@
 namespace belay::inline BELAY_ABI {
 namespace detail {
 
-using CrcTables = std::array<std::array<std::uint32_t, 256>, 8>;
+struct CrcTables {
+    std::uint32_t of[8][256];
+};
 
+// A CRC is linear over XOR: the entries of single bits give all the others. Compilers evaluate
+// this anew in every translation unit, so it takes as few steps as it can, on plain arrays.
 [[nodiscard]] constexpr CrcTables make_crc_tables() noexcept {
     CrcTables t{};
-    for (std::uint32_t i = 0; i < 256; ++i) {
-        std::uint32_t c = i;
-        for (int bit = 0; bit < 8; ++bit) c = (c >> 1) ^ ((c & 1U) != 0 ? 0x82F63B78U : 0U);
-        t[0][i] = c;
+    std::uint32_t state = 1;
+    for (int bit = 7; bit >= 0; --bit) {
+        state = (state >> 1) ^ ((state & 1U) != 0 ? 0x82F63B78U : 0U);
+        t.of[0][std::size_t{1} << bit] = state;
     }
-    for (std::size_t i = 0; i < 256; ++i) {
-        for (std::size_t k = 1; k < 8; ++k)
-            t[k][i] = (t[k - 1][i] >> 8) ^ t[0][t[k - 1][i] & 0xFFU];
+    for (int k = 0; k < 8; ++k) {
+        auto& slice = t.of[k];
+        for (std::size_t first = 1; first < 256; first *= 2) {
+            if (k != 0) {
+                const std::uint32_t before = t.of[k - 1][first];
+                slice[first] = (before >> 8) ^ t.of[0][before & 0xFFU];
+            }
+            for (std::size_t i = 1; i < first; ++i) slice[first + i] = slice[first] ^ slice[i];
+        }
     }
     return t;
 }
@@ -37,7 +47,7 @@ inline constexpr CrcTables crc_tables = make_crc_tables();
 /// Slice-by-8 over the inverted state. Source: M. Kounavis, F. Berry (2005).
 [[nodiscard]] constexpr std::uint32_t crc32c_portable(std::uint32_t state, const std::byte* p,
                                                       std::size_t n) noexcept {
-    const CrcTables& t = crc_tables;
+    const auto& t = crc_tables.of;
     for (; n >= 8; n -= 8, p += 8) {
         const std::uint32_t low = load_le<std::uint32_t>(p) ^ state;
         const std::uint32_t high = load_le<std::uint32_t>(p + 4);

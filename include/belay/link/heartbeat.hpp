@@ -4,9 +4,9 @@
 /// peer.
 #pragma once
 
-#include <algorithm>  // std::min
-#include <utility>    // std::move, std::forward
+#include <utility>  // std::move, std::forward
 
+#include <belay/core/order.hpp>
 #include <belay/link/link_errc.hpp>
 #include <belay/link/part.hpp>
 
@@ -64,7 +64,8 @@ public:
         }
         [[nodiscard]] Instant deadline() const noexcept {
             if (!open_ || suspect_) return Base::deadline();
-            return std::min({Base::deadline(), ping_at_, after(heard_, options_.dead_after)});
+            return detail::smaller(detail::smaller(Base::deadline(), ping_at_),
+                                   after(heard_, options_.dead_after));
         }
         void advance(Turn& turn) {
             Base::advance(turn);

@@ -3,9 +3,9 @@
 /// ServedLink: one connection that was accepted, run by the machine that serves it.
 #pragma once
 
-#include <algorithm>  // std::min
-#include <utility>    // std::move
+#include <utility>  // std::move
 
+#include <belay/core/order.hpp>
 #include <belay/link/part.hpp>
 
 namespace belay::inline BELAY_ABI {
@@ -88,7 +88,7 @@ public:
         if constexpr (detail::HasClose<ConnectionOf<T>>) {
             closing_ = true;
             // By the driver's time: the last turn may be long ago.
-            linger_ends_ = after(std::max(now_, box_->waker().now()), linger_max);
+            linger_ends_ = after(detail::larger(now_, box_->waker().now()), linger_max);
             // Whoever still sends hears that nobody takes it.
             box_->lingering.store(1, std::memory_order_release);
             box_->epoch.store(0, std::memory_order_release);

@@ -3,10 +3,10 @@
 /// Supervisor: keeps one connection alive, through all outages, as its policy says.
 #pragma once
 
-#include <algorithm>  // std::min, std::max
-#include <utility>    // std::move, std::exchange
+#include <utility>  // std::move, std::exchange
 
 #include <belay/core/machine_like.hpp>
+#include <belay/core/order.hpp>
 #include <belay/link/detail/live_connection.hpp>
 #include <belay/link/link_handle.hpp>
 #include <belay/link/observer.hpp>
@@ -63,7 +63,7 @@ public:
                            "~Supervisor: must not run inside a transport or a check");
         live_.abort();
         // Nobody is told, but the policy's permits go back.
-        Turn turn{std::max(now_, box_->waker().now()), bits_};
+        Turn turn{detail::larger(now_, box_->waker().now()), bits_};
         static_cast<void>(core_.step({.input = Input::stop}, turn));
         box_->close();
     }
@@ -79,14 +79,14 @@ public:
         const bool told =
             pending_count_ == 0 && (early_.empty() || core_.status().state != LinkState::connected);
         if (!told || !box_->empty() || box_->refused()) return always;
-        return std::min(core_.deadline(), live_.deadline());
+        return detail::smaller(core_.deadline(), live_.deadline());
     }
 
     /// One turn: events first, then timers; see docs/link.md for the order.
     void advance(Instant now) {
         BELAY_PRECONDITION(!line_.in_turn(), "Supervisor::advance: must not be called in a hook");
         box_->begin_turn();
-        now_ = std::max(now_, now);
+        now_ = detail::larger(now_, now);
         TurnGuard guard{line_};
         if (!tell(guard)) return;
         unsigned left = options_.events_per_turn_max;
@@ -120,7 +120,7 @@ public:
                     event.code == static_cast<std::uint32_t>(detail::Command::open));
         });
         if (line_.in_turn()) return step({.input = Input::stop});
-        now_ = std::max(now_, box_->waker().now());
+        now_ = detail::larger(now_, box_->waker().now());
         TurnGuard guard{line_};
         step({.input = Input::stop});
         if (tell(guard)) box_->waker().touch();
@@ -142,7 +142,7 @@ public:
     /// through. From failed and blocked_auth it starts afresh; a live connection is closed and
     /// dialled again.
     Reconnect reconnect_now(bool force = false) {
-        const Instant now = std::max(now_, box_->waker().now());
+        const Instant now = detail::larger(now_, box_->waker().now());
         const Instant at = core_.manual_attempt_at(now, force);
         post(force ? detail::Command::force : detail::Command::reconnect);
         return {at <= now, at};

@@ -3,9 +3,8 @@
 /// Block: a push into a full queue waits for room, up to a deadline.
 #pragma once
 
-#include <algorithm>  // std::min
-
 #include <belay/core/instant.hpp>
+#include <belay/core/order.hpp>
 #include <belay/policy/sleeper_like.hpp>
 #include <belay/queue/overflow_like.hpp>
 
@@ -44,7 +43,8 @@ public:
         while (room.full()) {
             const Instant now = sleeper_->now();
             if (now >= deadline) return make_error_code(QueueErrc::wait_ended);
-            sleeper_->sleep_until(std::min(deadline, after(now, options_.interval)), Unstopped{});
+            sleeper_->sleep_until(detail::smaller(deadline, after(now, options_.interval)),
+                                  Unstopped{});
         }
         return {};
     }

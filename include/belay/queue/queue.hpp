@@ -3,12 +3,12 @@
 /// Queue: work that waits, in any storage, within a limit.
 #pragma once
 
-#include <algorithm>    // std::min
 #include <concepts>     // std::default_initializable
 #include <optional>     // std::optional
 #include <type_traits>  // std::is_void_v
 #include <utility>      // std::forward, std::move
 
+#include <belay/core/order.hpp>
 #include <belay/queue/leasable_like.hpp>
 #include <belay/queue/overflow_like.hpp>
 
@@ -99,7 +99,7 @@ public:
     Queue(Storage storage, QueueOptions options, Overflow overflow)
         : storage_{std::move(storage)},
           overflow_{std::move(overflow)},
-          limit_{std::min(options.limit, storage_.capacity())} {
+          limit_{detail::smaller(options.limit, storage_.capacity())} {
         BELAY_PRECONDITION(limit_ > 0, "Queue::Queue: the limit must be > 0");
     }
     // Templates, so that Clang 14 leaves them alone where they cannot be.
@@ -149,7 +149,7 @@ public:
         if (draining_) return {0, make_error_code(QueueErrc::draining)};
         const Draining scope{*this};
         DrainResult result;
-        most = std::min(most, storage_.size());
+        most = detail::smaller(most, storage_.size());
         while (result.drained < most && !result.error) {
             result.error = drain_one(executor);
             if (!result.error) ++result.drained;

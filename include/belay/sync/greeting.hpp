@@ -3,8 +3,7 @@
 /// Hello and Welcome: how two sides find out what each of them has.
 #pragma once
 
-#include <algorithm>  // std::copy, std::equal
-#include <cstring>    // std::memcpy
+#include <cstring>  // std::memcpy
 
 #include <belay/queue/id.hpp>
 #include <belay/sync/frame.hpp>
@@ -79,7 +78,7 @@ public:
     [[nodiscard]] Id get_id() noexcept {
         Id id{};
         const BytesView b = get_bytes(id.size());
-        std::copy(b.begin(), b.end(), id.begin());
+        if (!b.empty()) std::memcpy(id.data(), b.data(), id.size());
         return id;
     }
     [[nodiscard]] BytesView get_bytes(std::size_t n) noexcept {

@@ -3,12 +3,12 @@
 /// Receiver: the other end of sessions; lets each operation take effect exactly once, in order.
 #pragma once
 
-#include <algorithm>  // std::min, std::max
-#include <memory>     // std::unique_ptr
-#include <utility>    // std::move
-#include <vector>     // std::vector
+#include <memory>   // std::unique_ptr
+#include <utility>  // std::move
+#include <vector>   // std::vector
 
 #include <belay/core/machine_like.hpp>
+#include <belay/core/order.hpp>
 #include <belay/link/served_link.hpp>
 #include <belay/sync/detail/receiver_notice.hpp>
 #include <belay/sync/detail/sender_table.hpp>
@@ -63,7 +63,8 @@ public:
         Instant first = commit_at_;
         for (const auto& peer : peers_) {
             if (peer->link.ended()) return always;
-            first = std::min({first, peer->link.deadline(), peer->hello_ends});
+            first =
+                detail::smaller(detail::smaller(first, peer->link.deadline()), peer->hello_ends);
         }
         return first;
     }
@@ -71,7 +72,7 @@ public:
     void advance(Instant now) {
         BELAY_PRECONDITION(!line_.in_turn(), "Receiver::advance: must not be called in a hook");
         const TurnGuard guard{line_};
-        now_ = std::max(now_, now);
+        now_ = detail::larger(now_, now);
         for (std::size_t i = 0; i < peers_.size(); ++i) {
             Peer& peer = *peers_[i];
             peer.link.advance(now_, options_.events_per_turn_max,
@@ -91,7 +92,7 @@ public:
         if (peers_.size() >= options_.connections_max) return;
         const std::uint32_t id = ++last_id_ != 0 ? last_id_ : ++last_id_;
         peers_.push_back(std::make_unique<Peer>(std::move(transport), options_, waker_, id));
-        peers_.back()->hello_ends = after(std::max(now_, waker_.now()), options_.hello_max);
+        peers_.back()->hello_ends = after(detail::larger(now_, waker_.now()), options_.hello_max);
         waker_.touch();
     }
 
@@ -260,7 +261,7 @@ private:
         const Progress after_it = sender->core.progress_after(frame);
         // Before the ledger is asked: if it throws, nothing may be acknowledged before a commit.
         senders_.begin(*sender);
-        commit_at_ = std::min(commit_at_, after(now_, options_.commit_within));
+        commit_at_ = detail::smaller(commit_at_, after(now_, options_.commit_within));
         if (const std::error_code e = ledger_.apply(sender->id, after_it, frame.payload))
             return fail(e);
         sender->core.applied(after_it);

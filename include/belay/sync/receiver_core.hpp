@@ -3,8 +3,7 @@
 /// ReceiverCore: everything a receiver decides about one sender, as a value without connections.
 #pragma once
 
-#include <algorithm>  // std::max
-
+#include <belay/core/order.hpp>
 #include <belay/queue/check.hpp>
 #include <belay/sync/greeting.hpp>
 #include <belay/sync/ledger_like.hpp>
@@ -52,7 +51,7 @@ public:
             return {Greeting::refuse, SyncErrc::store_changed, 0};
         }
         if (record && record->journal == h.journal) {
-            const std::uint64_t seen = std::max(record->attach, attach_of(h.journal));
+            const std::uint64_t seen = detail::larger(record->attach, attach_of(h.journal));
             if (h.attach <= seen) return {Greeting::refuse, SyncErrc::fenced, seen};
             return {Greeting::attach, {}, 0};
         }
@@ -129,10 +128,10 @@ public:
 
     /// The credit that the next ACK gives; it never shrinks.
     void grant(std::uint64_t& number_limit, std::uint64_t& byte_limit) noexcept {
-        number_limit_ = std::max(number_limit_, progress_.applied + limits_.number_window);
+        number_limit_ = detail::larger(number_limit_, progress_.applied + limits_.number_window);
         // Room for one largest payload always, or two small limits could wait for each other.
         byte_limit_ = bytes_received_ +
-                      std::max<std::uint64_t>(limits_.byte_window, limits_.payload_bytes_max);
+                      detail::larger<std::uint64_t>(limits_.byte_window, limits_.payload_bytes_max);
         number_limit = number_limit_;
         byte_limit = byte_limit_;
     }

@@ -3,9 +3,9 @@
 /// SenderHalf: what a sender says and believes, over any number of connections; without one itself.
 #pragma once
 
-#include <algorithm>  // std::max
-#include <utility>    // std::move
+#include <utility>  // std::move
 
+#include <belay/core/order.hpp>
 #include <belay/queue/sequenced_like.hpp>
 #include <belay/sync/blocked.hpp>
 #include <belay/sync/greeting.hpp>
@@ -101,7 +101,7 @@ public:
                                .number = next_,
                                .payload = *body});
             bytes_sent_ += body->size();
-            highest_sent_ = std::max(highest_sent_, next_);
+            highest_sent_ = detail::larger(highest_sent_, next_);
             ++next_;
         }
         return {};
@@ -200,7 +200,7 @@ private:
                 std::uint64_t byte_limit) noexcept {
         // Always from the receiver's number, never from our own memory of what was sent.
         const std::uint64_t from = Fault::resend_from_acked ? acked() : applied;
-        next_ = Fault::resume_from_memory ? std::max(next_, from + 1) : from + 1;
+        next_ = Fault::resume_from_memory ? detail::larger(next_, from + 1) : from + 1;
         highest_sent_ = next_ - 1;
         number_limit_ = number_limit;
         byte_limit_ = byte_limit;
@@ -223,8 +223,8 @@ private:
             resume(0, number_limit, byte_limit);
             return {};
         }
-        number_limit_ = std::max(number_limit_, number_limit);
-        byte_limit_ = std::max(byte_limit_, byte_limit);
+        number_limit_ = detail::larger(number_limit_, number_limit);
+        byte_limit_ = detail::larger(byte_limit_, byte_limit);
         starved_ = false;
         if (frame.number <= acked()) return {};
         gaps_ = 0;
@@ -246,8 +246,8 @@ private:
                 return block(Blocked::too_large, SyncErrc::too_large);
             case 10:
             case 11:
-                retry_after_ =
-                    std::chrono::milliseconds{std::min<std::uint64_t>(frame.number, 3600000)};
+                retry_after_ = std::chrono::milliseconds{
+                    detail::smaller<std::uint64_t>(frame.number, 3600000)};
                 break;
             default:
                 break;

@@ -3,9 +3,9 @@
 /// Session: delivers each operation of a durable queue exactly once, in order, over any outages.
 #pragma once
 
-#include <algorithm>  // std::min, std::max
-#include <utility>    // std::move, std::exchange
+#include <utility>  // std::move, std::exchange
 
+#include <belay/core/order.hpp>
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/supervisor.hpp>
 #include <belay/link/validated.hpp>
@@ -91,12 +91,13 @@ public:
 
     [[nodiscard]] Instant deadline() const noexcept {
         if (dirty_ || untold() || can_send()) return always;
-        return std::min({link_.deadline(), greeting_ends_, stalled_at(), silent_at()});
+        return detail::smaller(detail::smaller(link_.deadline(), greeting_ends_),
+                               detail::smaller(stalled_at(), silent_at()));
     }
 
     void advance(Instant now) {
         const TurnGuard guard{line_};
-        now_ = std::max(now_, now);
+        now_ = detail::larger(now_, now);
         link_.advance(now_);
         if (guard.gone()) return;
         run_timers();
@@ -287,8 +288,8 @@ private:
     }
     [[nodiscard]] Instant silent_at() const noexcept {
         if (!pings_itself || link_.status().state != LinkState::connected) return never;
-        return std::min(after(std::max(heard_, pinged_), options_.heartbeat.every),
-                        after(heard_, options_.heartbeat.dead_after));
+        return detail::smaller(after(detail::larger(heard_, pinged_), options_.heartbeat.every),
+                               after(heard_, options_.heartbeat.dead_after));
     }
 
     [[nodiscard]] bool untold() const noexcept {

@@ -3,8 +3,7 @@
 /// LiveConnection: the one connection of a supervisor, from its dial to its goodbye.
 #pragma once
 
-#include <algorithm>  // std::min
-#include <utility>    // std::move, std::exchange
+#include <utility>  // std::move, std::exchange
 
 #include <belay/link/link_errc.hpp>
 #include <belay/link/part.hpp>

@@ -3,8 +3,10 @@
 /// JournalLog: the writing side of a journal: numbers, segments, and what is acknowledged.
 #pragma once
 
-#include <atomic>  // std::atomic
+#include <atomic>   // std::atomic
+#include <cstring>  // std::memcpy
 
+#include <belay/core/order.hpp>
 #include <belay/queue/detail/group_writer.hpp>
 #include <belay/queue/detail/journal_scan.hpp>
 #include <belay/queue/detail/segment_maker.hpp>
@@ -43,7 +45,7 @@ public:
           acked_{start.gathered.acked},
           acked_noted_{start.gathered.acked},
           writer_{std::move(start.file), index_.last().end, index_.last().last,
-                  std::max(buffer_bytes, journal_format::record_bytes(options.record_bytes_max)),
+                  larger(buffer_bytes, journal_format::record_bytes(options.record_bytes_max)),
                   options.sync} {
         index_.last().reserve(segment_bytes());
     }
@@ -193,8 +195,8 @@ public:
         const Guard guard{writer_};
         if (!is_last(segment) || offset < writer_.written_offset()) return false;
         const BytesView from = writer_.unwritten(offset);
-        const std::size_t count = std::min(bytes, from.size());
-        std::copy_n(from.begin(), count, into.begin());
+        const std::size_t count = smaller(bytes, from.size());
+        if (count != 0) std::memcpy(into.data(), from.data(), count);
         into.resize(count);
         return true;
     }

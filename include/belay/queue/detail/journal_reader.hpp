@@ -46,10 +46,10 @@ public:
 
     /// The run that appended `number`.
     [[nodiscard]] const RunSpan& run_of(std::uint64_t number) const noexcept {
-        auto r = std::upper_bound(runs_.begin(), runs_.end(), number,
-                                  [](std::uint64_t n, const RunSpan& s) { return n < s.first; });
+        const std::size_t behind =
+            first_after(runs_, [number](const RunSpan& run) { return run.first <= number; });
         // The first span begins with the first segment: what is before it was acknowledged.
-        return r == runs_.begin() ? *r : *(r - 1);
+        return runs_[behind == 0 ? 0 : behind - 1];
     }
 
     /// Forgets runs of which no operation is in a file any more. Acknowledged ones still count: a

@@ -3,9 +3,9 @@
 /// JournalRecovery: reads what a crash, or an orderly end, left in a journal's directory.
 #pragma once
 
-#include <algorithm>  // std::sort
-#include <optional>   // std::optional
+#include <optional>  // std::optional
 
+#include <belay/core/order.hpp>
 #include <belay/queue/detail/journal_log.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
@@ -66,11 +66,16 @@ private:
         Result<std::vector<std::string>> names = fs_.list(path_);
         if (!names) return fail(names.error(), path_);
         for (const std::string& name : *names) {
-            if (const std::uint64_t i = journal_format::segment_index(name)) indices_.push_back(i);
+            if (const std::uint64_t i = journal_format::segment_index(name)) add_index(i);
             unfinished_ = unfinished_ || name == journal_format::unfinished_name;
         }
-        std::sort(indices_.begin(), indices_.end());
         return true;
+    }
+    // Sorted from the start: the file system gives names in any order.
+    void add_index(std::uint64_t index) {
+        const std::size_t place =
+            first_after(indices_, [index](std::uint64_t other) { return other < index; });
+        indices_.insert(indices_.begin() + static_cast<std::ptrdiff_t>(place), index);
     }
 
     /// Makes the first segment of a journal that never was.
@@ -157,7 +162,7 @@ private:
             return fail(make_error_code(QueueErrc::corrupt), path, *size, "the file is cut short");
         }
         s.header = *header;
-        file_bytes_ = std::min<std::uint64_t>(*size, std::uint64_t{1} << 31);
+        file_bytes_ = smaller<std::uint64_t>(*size, std::uint64_t{1} << 31);
         into.emplace(std::move(*file));
         return true;
     }
@@ -184,7 +189,7 @@ private:
             return fail(make_error_code(QueueErrc::corrupt), path_of(s.header.index), 0,
                         "it does not go on where the file before it ends");
         }
-        gathered.acked = std::max(gathered.acked, s.header.acked);
+        gathered.acked = larger(gathered.acked, s.header.acked);
         if (s.header.run != gathered.run) {
             gathered.begin_run(s.header.first, s.header.run, s.header.salt);
         }

@@ -3,9 +3,10 @@
 /// Reading a segment from its first record to its end, and telling a crash from damage.
 #pragma once
 
-#include <algorithm>  // std::min, std::max
-#include <vector>     // std::vector
+#include <cstring>  // std::memcpy
+#include <vector>   // std::vector
 
+#include <belay/core/order.hpp>
 #include <belay/queue/check.hpp>
 #include <belay/queue/detail/segment_index.hpp>
 #include <belay/queue/journal_format.hpp>
@@ -21,20 +22,20 @@ public:
     Result<BytesView> view(const File& file, std::uint64_t offset, std::size_t length,
                            std::uint64_t limit) {
         if (offset >= limit) return BytesView{};
-        length = static_cast<std::size_t>(std::min<std::uint64_t>(length, limit - offset));
+        length = static_cast<std::size_t>(smaller<std::uint64_t>(length, limit - offset));
         if (offset < begin_ || offset + length > begin_ + size_) {
-            const std::size_t want = std::max(length, ahead_bytes);
+            const std::size_t want = larger(length, ahead_bytes);
             if (bytes_.size() < want) bytes_.resize(want);
             begin_ = offset;
             size_ = 0;
             const auto count =
-                static_cast<std::size_t>(std::min<std::uint64_t>(want, limit - offset));
+                static_cast<std::size_t>(smaller<std::uint64_t>(want, limit - offset));
             const Result<std::size_t> got = file.read(offset, {bytes_.data(), count});
             if (!got) return got.error();
             size_ = *got;
         }
         const auto skip = static_cast<std::size_t>(offset - begin_);
-        return BytesView{bytes_.data() + skip, std::min(length, size_ - skip)};
+        return BytesView{bytes_.data() + skip, smaller(length, size_ - skip)};
     }
     void forget() noexcept { size_ = 0; }
 
@@ -116,7 +117,7 @@ public:
                                          ? aligned(chunk.size() - record_header_bytes)
                                          : chunk.size();
             candidates_.clear();
-            for (std::size_t i = 0; i < std::min(step, used); i += alignment) {
+            for (std::size_t i = 0; i < smaller(step, used); i += alignment) {
                 if (i + record_header_bytes <= chunk.size()) consider(chunk.data() + i, at + i);
             }
             for (const std::uint64_t candidate : candidates_) {
@@ -215,14 +216,14 @@ private:
                 if (h.number > s_.last) {
                     return refuse(end, QueueErrc::corrupt, "acknowledges what does not exist");
                 }
-                g_.acked = std::max(g_.acked, h.number);
+                g_.acked = larger(g_.acked, h.number);
                 break;
             }
             case Kind::pin: {
                 if (h.length != g_.pin.size()) {
                     return refuse(end, QueueErrc::corrupt, "a bad pin");
                 }
-                std::copy_n(record.payload().begin(), g_.pin.size(), g_.pin.begin());
+                std::memcpy(g_.pin.data(), record.payload().data(), g_.pin.size());
                 break;
             }
             default: {

@@ -3,9 +3,8 @@
 /// RecordBuffer: records in memory, as they will be in the file.
 #pragma once
 
-#include <algorithm>  // std::min
-#include <cstring>    // std::memcpy, std::memmove
-#include <memory>     // std::unique_ptr
+#include <cstring>  // std::memcpy, std::memmove
+#include <memory>   // std::unique_ptr
 
 #include <belay/queue/journal_format.hpp>
 

@@ -3,9 +3,9 @@
 /// Segment and SegmentIndex: where in the files an operation is, at a quarter of a byte each.
 #pragma once
 
-#include <algorithm>  // std::upper_bound
-#include <vector>     // std::vector
+#include <vector>  // std::vector
 
+#include <belay/core/order.hpp>
 #include <belay/queue/journal_format.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
@@ -62,16 +62,16 @@ public:
 
     [[nodiscard]] Place find(std::uint64_t number) const noexcept {
         Place place;
-        auto s = std::upper_bound(
-            segments_.begin(), segments_.end(), number,
-            [](std::uint64_t n, const Segment& segment) { return n < segment.header.first; });
-        if (s == segments_.begin()) {
+        const std::size_t behind = first_after(
+            segments_, [number](const Segment& segment) { return segment.header.first <= number; });
+        if (behind == 0) {
             // The end of a segment that is gone is what the first one began with.
-            place.check_is_known = number + 1 == s->header.first;
-            place.check = s->header.check;
+            const Segment& first = segments_.front();
+            place.check_is_known = number + 1 == first.header.first;
+            place.check = first.header.check;
             return place;
         }
-        --s;
+        const Segment* const s = &segments_[behind - 1];
         place.check_is_known = number == s->last;
         place.check = s->check;
         if (number > s->last) return place;

@@ -3,10 +3,11 @@
 /// SenderTable: what a receiver knows of each sender, by its id.
 #pragma once
 
-#include <algorithm>  // std::lower_bound
-#include <utility>    // std::exchange
-#include <vector>     // std::vector
+#include <cstddef>  // std::size_t, std::ptrdiff_t
+#include <utility>  // std::exchange
+#include <vector>   // std::vector
 
+#include <belay/core/order.hpp>
 #include <belay/queue/id.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
@@ -23,14 +24,15 @@ public:
 
     /// Null if there is none.   Complexity: O(log n).
     [[nodiscard]] Sender* find(const Id& id) {
-        const auto place = place_of(id);
-        return place != senders_.end() && place->id == id ? &*place : nullptr;
+        const std::size_t i = place_of(id);
+        return i < senders_.size() && senders_[i].id == id ? &senders_[i] : nullptr;
     }
     /// Adds one if there is none; null if there are `most` already. Others may move in memory.
     [[nodiscard]] Sender* find_or_add(const Id& id, std::size_t most, const Core& fresh) {
         if (Sender* const s = find(id)) return s;
         if (senders_.size() >= most) return nullptr;
-        return &*senders_.insert(place_of(id), Sender{id, fresh});
+        const auto place = senders_.begin() + static_cast<std::ptrdiff_t>(place_of(id));
+        return &*senders_.insert(place, Sender{id, fresh});
     }
     /// Notes that something of a sender awaits its commit.
     void begin(Sender& sender) {
@@ -52,9 +54,8 @@ public:
     }
 
 private:
-    [[nodiscard]] auto place_of(const Id& id) {
-        return std::lower_bound(senders_.begin(), senders_.end(), id,
-                                [](const Sender& s, const Id& i) { return s.id < i; });
+    [[nodiscard]] std::size_t place_of(const Id& id) const {
+        return first_after(senders_, [&id](const Sender& s) { return s.id < id; });
     }
 
     std::vector<Sender> senders_;

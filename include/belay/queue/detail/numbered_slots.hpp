@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/queue/detail/numbered_slots.hpp
+/// NumberedSlots: the slots of MpscRing and MpmcRing, each of which says whose turn it is.
+#pragma once
+
+#include <cstddef>   // std::size_t, std::ptrdiff_t
+#include <memory>    // std::construct_at, std::destroy_at
+#include <optional>  // std::optional
+#include <span>      // std::span
+#include <utility>   // std::forward, std::move
+
+#include <belay/queue/detail/ring_slots.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// Slots, and the two steps that use them: claim positions, then fill or empty their slots.
+///
+/// A *position* numbers a push, and the pop that takes its value. Positions grow; those of one slot
+/// differ by a lap, which is a power of two, and the positions at the end of a lap for which there
+/// is no slot are skipped. So every capacity is exact, and no position needs a division.
+///
+/// A slot's *turn* is `2p` while it is free for the push at position p, `2p + 1` while it holds
+/// that push's value, `2(p + lap)` when the value was taken. Invariant: who sees the turn that its
+/// position waits for, and got that position from `claim`, has the slot alone until it changes the
+/// turn.
+///
+/// Source: D. Vyukov, "Bounded MPMC queue" (1024cores.net, 2010); turns that count laps:
+///         rigtorp/MPMCQueue (2018). Exact capacities and claims of batches are added.
+template <class T, template <class> class Atomic>
+class NumberedSlots {
+public:
+    /// What a slot is for.
+    enum class Phase : std::size_t { push = 0, pop = 1 };
+
+    explicit NumberedSlots(std::size_t capacity) : slots_{capacity} {
+        for (std::size_t i = 0; i < capacity; ++i) std::construct_at(slots_.at(i), 2 * i);
+    }
+    NumberedSlots(NumberedSlots&&) noexcept = default;
+    NumberedSlots& operator=(NumberedSlots&&) noexcept = default;
+    // The turns need no destructor; the values are their owner's.
+    ~NumberedSlots() = default;
+
+    [[nodiscard]] std::size_t capacity() const noexcept { return slots_.capacity(); }
+
+    /// The position `n` places after `position`.   Pre: n <= capacity().
+    [[nodiscard]] std::size_t after(std::size_t position, std::size_t n = 1) const noexcept {
+        const std::size_t index = (position & slots_.mask()) + n;
+        return index < capacity() ? position + n
+                                  : (position | slots_.mask()) + 1 + (index - capacity());
+    }
+    /// How many values lie between two positions that may have been read while they moved on.
+    [[nodiscard]] std::size_t held(std::size_t head, std::size_t tail) const noexcept {
+        const std::size_t mask = slots_.mask();
+        // Signed: a head that was read later may be a lap ahead.
+        const auto laps = static_cast<std::ptrdiff_t>((tail & ~mask) - (head & ~mask)) /
+                          static_cast<std::ptrdiff_t>(mask + 1);
+        return held_between(
+            head & mask, static_cast<std::size_t>(laps) * capacity() + (tail & mask), capacity());
+    }
+
+    /// How many slots from `position` on, up to `most`, are ready for `phase`.
+    [[nodiscard]] std::size_t ready(std::size_t position, Phase phase, std::size_t most) noexcept {
+        std::size_t n = 0;
+        // Acquire, with the release of fill and empty: what was done in the slot before happens
+        // before what is done in it next.
+        while (n < most && slots_.at(position)->turn.load(std::memory_order_acquire) ==
+                               2 * position + static_cast<std::size_t>(phase)) {
+            ++n;
+            position = after(position);
+        }
+        return n;
+    }
+    /// Takes up to `most` positions that are ready for `phase` from `end`, the next position of
+    /// all threads of that side; answers how many, and `first` is the first of them.
+    ///
+    /// None means: at some moment of this call the next position was not ready.
+    [[nodiscard]] std::size_t claim(Atomic<std::size_t>& end, Phase phase, std::size_t most,
+                                    std::size_t& first) noexcept {
+        // Relaxed, all of them: positions hand out numbers, each once because the exchange is
+        // atomic. What is in the slots is ordered by their turns alone.
+        std::size_t position = end.load(std::memory_order_relaxed);
+        for (;;) {
+            const std::size_t n = ready(position, phase, most);
+            if (n == 0) {
+                const std::size_t now = end.load(std::memory_order_relaxed);
+                if (now == position) return 0;
+                position = now;
+            } else if (end.compare_exchange_weak(position, after(position, n),
+                                                 std::memory_order_relaxed,
+                                                 std::memory_order_relaxed)) {
+                first = position;
+                return n;
+            }
+        }
+    }
+
+    /// The value at a position that is ready for Phase::pop.
+    [[nodiscard]] T& value(std::size_t position) noexcept { return *slots_.at(position)->value(); }
+    /// Pre: the position was claimed for Phase::push.
+    void fill(std::size_t position, T&& value) noexcept {
+        Slot& slot = *slots_.at(position);
+        std::construct_at(slot.value(), std::move(value));
+        // Release: who sees the turn sees the value.
+        slot.turn.store(2 * position + 1, std::memory_order_release);
+    }
+    /// Destroys the value.   Pre: the position was claimed for Phase::pop.
+    void empty(std::size_t position) noexcept {
+        Slot& slot = *slots_.at(position);
+        std::destroy_at(slot.value());
+        // Release: who sees the turn constructs after the value was destroyed.
+        slot.turn.store(2 * (position + slots_.mask() + 1), std::memory_order_release);
+    }
+
+    /// The whole push and pop of one value and of a batch, for sides of many threads.
+    [[nodiscard]] bool push(Atomic<std::size_t>& tail, T&& value) noexcept {
+        std::size_t position = 0;
+        if (claim(tail, Phase::push, 1, position) == 0) return false;
+        fill(position, std::move(value));
+        return true;
+    }
+    [[nodiscard]] std::size_t push_some(Atomic<std::size_t>& tail, std::span<T> values) noexcept {
+        std::size_t position = 0;
+        const std::size_t count = claim(tail, Phase::push, values.size(), position);
+        for (std::size_t i = 0; i < count; ++i) {
+            fill(position, std::move(values[i]));
+            position = after(position);
+        }
+        return count;
+    }
+    [[nodiscard]] std::optional<T> take(std::size_t position) noexcept {
+        std::optional<T> taken{std::move(value(position))};
+        empty(position);
+        return taken;
+    }
+    void take_some(std::size_t position, std::span<T> into) noexcept {
+        for (T& place : into) {
+            place = std::move(value(position));
+            empty(position);
+            position = after(position);
+        }
+    }
+
+private:
+    struct Slot {
+        explicit Slot(std::size_t first) noexcept : turn{first} {}
+        T* value() noexcept { return reinterpret_cast<T*>(bytes); }
+
+        Atomic<std::size_t> turn;
+        alignas(T) std::byte bytes[sizeof(T)];
+    };
+
+    RingSlots<Slot, dynamic_capacity> slots_;
+};
+
+}  // namespace belay::inline BELAY_ABI::detail
