@@ -9,6 +9,7 @@ layout_test.py plants one violation of each rule and sees it found.
 
 import argparse
 import pathlib
+import posixpath
 import re
 import subprocess
 import sys
@@ -56,6 +57,7 @@ DEFINE = re.compile(r"^\s*#\s*define\s+(\w+)")
 # Spelt so that these lines do not match themselves.
 MACHINE_PATH = re.compile(r"(?<![\w.}$*])/(?:home|root|Users)/\w")
 LEFT_OPEN = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b(?!\(#\d+\))")
+LINK = re.compile(r"\]\(([^)\s]+)\)")
 SPDX = re.compile(r"SPDX-License-Identifier: (\S+)")
 
 SOURCES = {".cpp", ".hpp"}
@@ -91,6 +93,8 @@ class Layout:
             self.check_header_includes(path, lines)
             self.check_mirrored_test(path)
         for path, lines in self.text.items():
+            if path.endswith(".md"):
+                self.check_links(path, lines)
             if pathlib.PurePath(path).suffix not in SOURCES:
                 continue
             if path.startswith(("include/", "examples/")):
@@ -100,7 +104,28 @@ class Layout:
             if path.startswith("tests/") and re.search(r"\.(test|static)\.cpp$", path):
                 self.check_test_form(path, lines)
         self.check_header_share()
+        self.check_readme_code()
         return self.found
+
+    def check_links(self, path, lines):
+        for number, line in enumerate(outside_code(lines), 1):
+            for target in LINK.findall(line):
+                if re.match(r"[a-z]+:", target):
+                    continue
+                name, _, anchor = target.partition("#")
+                to = posixpath.normpath(posixpath.join(posixpath.dirname(path), name)) if name else path
+                if not (self.root / to).exists():
+                    self.report(path, number, "link", f"{target}: there is no {to}")
+                elif anchor and anchor not in anchors(self.text.get(to, [])):
+                    self.report(path, number, "link", f"{target}: {to} has no such heading")
+
+    def check_readme_code(self):
+        programs = [squeezed(lines) for path, lines in self.text.items()
+                    if path.startswith("examples/") and path.endswith(".cpp")]
+        for number, block in code_blocks(self.text.get("README.md", []), "cpp"):
+            body = squeezed(line for line in block if not re.match(r"#include|using namespace", line))
+            if not any(body in program for program in programs):
+                self.report("README.md", number, "readme-code", "no program in examples/ has these lines")
 
     def check_licence_line(self, path, lines):
         """SPDX identifier of LICENSE on line 1, or on line 2 below a #! line."""
@@ -217,6 +242,37 @@ class Layout:
         for begin, end in function_blocks(lines):
             if end - begin + 1 > FUNCTION_LINES_MAX:
                 self.report(path, begin, "function-size", f"{end - begin + 1} lines, the limit is {FUNCTION_LINES_MAX}")
+
+
+def code_blocks(lines, language):
+    """Line number and lines of each fenced block in that language."""
+    begin = None
+    for number, line in enumerate(lines, 1):
+        if begin is None and line.startswith(f"```{language}"):
+            begin = number
+        elif begin is not None and line.startswith("```"):
+            yield begin, lines[begin:number - 1]
+            begin = None
+
+
+def outside_code(lines):
+    """The lines, those of fenced blocks and of code in backquotes emptied."""
+    fenced = False
+    for line in lines:
+        fence = line.lstrip().startswith("```")
+        yield "" if fenced or fence else re.sub(r"`[^`]*`", "", line)
+        fenced = fenced != fence
+
+
+def anchors(lines):
+    """What the headings of a page are linked by, as GitHub makes them."""
+    headings = (re.match(r"#+ +(.*)", line) for line in lines)
+    return {re.sub(r"[^\w\- ]", "", h[1].strip().lower()).replace(" ", "-") for h in headings if h}
+
+
+def squeezed(lines):
+    """One text without indentation and empty lines, to compare code by."""
+    return "\n".join(line.strip() for line in lines if line.strip())
 
 
 def list_files(root):

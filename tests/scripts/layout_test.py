@@ -117,6 +117,20 @@ class LayoutTest(unittest.TestCase):
         self.finds("header-share", {"include/belay/core/a.hpp": a + "//\n" * 300})
         self.assertEqual(violations(many | {"include/belay/core/a.hpp": a + "//\n" * 300}), [])
 
+    def test_links(self):
+        page = "# A page\n## What it's: for\n[up](../LICENSE) [here](#what-its-for) [web](https://example.org/x)\n"
+        passing = {"docs/a.md": page, "docs/b.md": "[a](a.md#a-page)\n```\n[no](x.md)\n```\n`[no](x.md)`\n"}
+        self.assertEqual(violations(passing), [])
+        self.finds("link", passing | {"docs/b.md": "[a](c.md)\n"})
+        self.finds("link", passing | {"docs/b.md": "[a](a.md#another-page)\n"})
+        self.finds("link", passing | {"README.md": "[a](a.md)\n"})
+
+    def test_readme_code(self):
+        readme = "```cpp\n#include <x>\nint a;\n\n  int b;\n```\n```sh\nrun it\n```\n"
+        program = {"examples/e.cpp": CLEAN["examples/e.cpp"] + "int main() {\n    int a;\n    int b;\n}\n"}
+        self.assertEqual(violations(program | {"README.md": readme}), [])
+        self.finds("readme-code", {"README.md": readme})
+
     def test_function_size(self):
         for body in (function(71), "struct S {\n" + function(71) + "};\n",
                      "namespace n {\ntemplate <class T>\n" + function(71) + "}\n"):
