@@ -5,7 +5,7 @@
 
 #include <cerrno>   // errno
 #include <cstddef>  // std::size_t
-#include <utility>  // std::exchange
+#include <utility>  // std::move
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -13,16 +13,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <belay/drive/posix/detail/descriptor.hpp>
 #include <belay/queue/file_system_like.hpp>
 #include <belay/queue/queue_errc.hpp>
 
 namespace belay::inline BELAY_ABI::posix {
 
 namespace detail {
-
-[[nodiscard]] inline std::error_code last_error() noexcept {
-    return {errno, std::generic_category()};
-}
 
 /// Repeats a system call for as long as signals interrupt it.
 template <class Call>
@@ -33,32 +30,6 @@ template <class Call>
     } while (answer == -1 && errno == EINTR);
     return answer;
 }
-
-/// A file descriptor and its owner. It is not inherited by programs that are started.
-class Descriptor {
-public:
-    explicit Descriptor(int fd) noexcept : fd_{fd} {}
-    Descriptor(Descriptor&& other) noexcept : fd_{std::exchange(other.fd_, -1)} {}
-    Descriptor& operator=(Descriptor&& other) noexcept {
-        if (this != &other) {
-            reset();
-            fd_ = std::exchange(other.fd_, -1);
-        }
-        return *this;
-    }
-    ~Descriptor() { reset(); }
-
-    [[nodiscard]] int get() const noexcept { return fd_; }
-
-private:
-    // Not repeated after EINTR: on Linux the descriptor is closed then, and may be another's.
-    void reset() noexcept {
-        if (fd_ != -1) ::close(fd_);
-        fd_ = -1;
-    }
-
-    int fd_;
-};
 
 /// Opens a path, or answers a descriptor of -1 and errno.
 [[nodiscard]] inline Descriptor open_descriptor(const std::string& path, int flags) noexcept {
@@ -84,7 +55,7 @@ public:
                 return ::pread(descriptor_.get(), into.data() + done, into.size() - done,
                                static_cast<off_t>(offset + done));
             });
-            if (n == -1) return detail::last_error();
+            if (n == -1) return detail::errno_code();
             if (n == 0) break;
             done += static_cast<std::size_t>(n);
         }
@@ -99,7 +70,7 @@ public:
                 return ::pwrite(descriptor_.get(), from.data() + done, from.size() - done,
                                 static_cast<off_t>(offset + done));
             });
-            if (n == -1) return detail::last_error();
+            if (n == -1) return detail::errno_code();
             // A write that takes nothing and gives no reason would spin for ever.
             if (n == 0) return std::make_error_code(std::errc::io_error);
             done += static_cast<std::size_t>(n);
@@ -118,12 +89,12 @@ public:
 #else
         const int answer = detail::uninterrupted([&] { return ::fdatasync(descriptor_.get()); });
 #endif
-        return answer == -1 ? detail::last_error() : std::error_code{};
+        return answer == -1 ? detail::errno_code() : std::error_code{};
     }
 
     [[nodiscard]] Result<std::uint64_t> size() const noexcept {
         struct stat status {};
-        if (::fstat(descriptor_.get(), &status) == -1) return detail::last_error();
+        if (::fstat(descriptor_.get(), &status) == -1) return detail::errno_code();
         return static_cast<std::uint64_t>(status.st_size);
     }
 
@@ -136,7 +107,7 @@ public:
         const int answer = detail::uninterrupted(
             [&] { return ::fallocate(descriptor_.get(), 0, 0, static_cast<off_t>(bytes)); });
         if (answer == 0) return {};
-        if (errno != EOPNOTSUPP && errno != ENOSYS) return detail::last_error();
+        if (errno != EOPNOTSUPP && errno != ENOSYS) return detail::errno_code();
 #endif
         static constexpr std::byte zeros[16 * 1024]{};
         for (std::uint64_t at = 0; at < bytes; at += sizeof zeros) {
@@ -168,13 +139,13 @@ struct Files {
                           : mode == OpenMode::write ? O_RDWR
                                                     : O_RDWR | O_CREAT | O_TRUNC;
         detail::Descriptor descriptor = detail::open_descriptor(path, flags);
-        if (descriptor.get() == -1) return detail::last_error();
+        if (descriptor.get() == -1) return detail::errno_code();
         return File{std::move(descriptor)};
     }
 
     [[nodiscard]] Result<Lock> lock(const std::string& path) const noexcept {
         detail::Descriptor descriptor = detail::open_descriptor(path, O_RDWR | O_CREAT);
-        if (descriptor.get() == -1) return detail::last_error();
+        if (descriptor.get() == -1) return detail::errno_code();
 #if defined(F_OFD_SETLK)
         struct flock whole {};
         whole.l_type = F_WRLCK;
@@ -193,7 +164,7 @@ struct Files {
         if (errno == EAGAIN || errno == EACCES || errno == EWOULDBLOCK) {
             return make_error_code(QueueErrc::already_locked);
         }
-        return detail::last_error();
+        return detail::errno_code();
     }
 
     [[nodiscard]] std::error_code rename(const std::string& from,
@@ -207,7 +178,7 @@ struct Files {
 
     [[nodiscard]] std::error_code create_directory(const std::string& path) const noexcept {
         if (::mkdir(path.c_str(), 0755) == 0) return {};
-        const std::error_code error = detail::last_error();
+        const std::error_code error = detail::errno_code();
         struct stat status {};
         const bool exists = error == std::errc::file_exists && ::stat(path.c_str(), &status) == 0 &&
                             S_ISDIR(status.st_mode);
@@ -216,14 +187,14 @@ struct Files {
 
     [[nodiscard]] std::error_code sync_directory(const std::string& path) const noexcept {
         const detail::Descriptor descriptor = detail::open_descriptor(path, O_RDONLY | O_DIRECTORY);
-        if (descriptor.get() == -1) return detail::last_error();
+        if (descriptor.get() == -1) return detail::errno_code();
         return answer(detail::uninterrupted([&] { return ::fsync(descriptor.get()); }));
     }
 
     /// Throws: std::bad_alloc.
     [[nodiscard]] Result<std::vector<std::string>> list(const std::string& path) const {
         DIR* const directory = ::opendir(path.c_str());
-        if (directory == nullptr) return detail::last_error();
+        if (directory == nullptr) return detail::errno_code();
         const Closer closer{directory};
         std::vector<std::string> names;
         for (;;) {
@@ -232,7 +203,7 @@ struct Files {
             if (entry == nullptr) break;
             names.emplace_back(entry->d_name);
         }
-        if (errno != 0) return detail::last_error();
+        if (errno != 0) return detail::errno_code();
         return names;
     }
 
@@ -246,7 +217,7 @@ private:
     };
 
     static std::error_code answer(int result) noexcept {
-        return result == -1 ? detail::last_error() : std::error_code{};
+        return result == -1 ? detail::errno_code() : std::error_code{};
     }
 };
 

@@ -1,46 +1,30 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/drive/posix/detail/socket.hpp
-/// Socket: owns a socket's descriptor; and the few system calls that both ends of TCP need.
+/// Socket: a socket's descriptor; and the few system calls that both ends of TCP need.
 #pragma once
 
 #include <cerrno>        // errno
 #include <system_error>  // std::error_code
-#include <utility>       // std::exchange
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <belay/core/bytes.hpp>
+#include <belay/drive/posix/detail/descriptor.hpp>
 
 namespace belay::inline BELAY_ABI::posix {
 namespace detail {
-
-/// What the last failed system call said.
-[[nodiscard]] inline std::error_code errno_code() noexcept {
-    return {errno, std::generic_category()};
-}
 
 /// Whether a system call on a socket only has to be tried again later.
 [[nodiscard]] inline bool would_block(int error) noexcept {
     return error == EAGAIN || error == EWOULDBLOCK;
 }
 
-/// Owns a descriptor; -1 for none. Destroying it closes it.   Thread safety: distinct objects safe.
-class Socket {
+/// A descriptor of a socket.   Thread safety: distinct objects safe.
+class Socket : public Descriptor {
 public:
-    Socket() noexcept = default;
-    explicit Socket(int fd) noexcept : fd_{fd} {}
-    Socket(Socket&& other) noexcept : fd_{std::exchange(other.fd_, -1)} {}
-    Socket& operator=(Socket&& other) noexcept {
-        if (this != &other) {
-            reset();
-            fd_ = std::exchange(other.fd_, -1);
-        }
-        return *this;
-    }
-    ~Socket() { reset(); }
+    using Descriptor::Descriptor;
 
     /// A TCP socket that neither blocks nor is inherited by child processes; empty, with errno set,
     /// if there is none.
@@ -48,28 +32,18 @@ public:
         return Socket{::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
     }
 
-    [[nodiscard]] int get() const noexcept { return fd_; }
-    [[nodiscard]] explicit operator bool() const noexcept { return fd_ >= 0; }
-    void reset() noexcept {
-        // Not repeated when interrupted: the descriptor is gone all the same.
-        if (fd_ >= 0) ::close(std::exchange(fd_, -1));
-    }
-
     /// Switches a flag on.   Returns: false, with errno set, if that is not possible.
     bool enable(int level, int option) const noexcept {
         const int on = 1;
-        return ::setsockopt(fd_, level, option, &on, sizeof on) == 0;
+        return ::setsockopt(get(), level, option, &on, sizeof on) == 0;
     }
     /// Takes the error that the kernel keeps for this socket.
     [[nodiscard]] std::error_code take_error() const noexcept {
         int error = 0;
         socklen_t size = sizeof error;
-        if (::getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &size) != 0) return errno_code();
+        if (::getsockopt(get(), SOL_SOCKET, SO_ERROR, &error, &size) != 0) return errno_code();
         return {error, std::generic_category()};
     }
-
-private:
-    int fd_ = -1;
 };
 
 /// The address of one end of a socket.
