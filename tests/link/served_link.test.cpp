@@ -3,6 +3,7 @@
 // afterwards.
 #include <belay/link/served_link.hpp>
 
+#include <belay/link/bundle.hpp>
 #include <belay/link/heartbeat.hpp>
 
 #include "support/link_rig.hpp"
@@ -44,6 +45,26 @@ TEST_CASE("ServedLink hands on messages, and asks for more when there is room",
     s.run(0s);
     CHECK(s.link.take_writable());
     CHECK_FALSE(s.link.take_writable());
+}
+
+TEST_CASE("ServedLink bounds messages through decorators, where the connection can",
+          "[link][served_link][unit]") {
+    Wire a, b, plain;
+    const HeartbeatOptions beats{.every = 1s, .dead_after = 3s};
+    using Parts = Bundle<Heartbeat<FakeTransport<>>, FakeTransport<>>;
+    ServedLink<Parts> link{Parts{Heartbeat{FakeTransport<>{a}, beats}, FakeTransport<>{b}}, 2,
+                           Waker{}, 1};
+    link.limit_messages(100);
+    CHECK(a.limit == 100);
+    CHECK(b.limit == 100);
+
+    ServedLink<FakeTransport<false>> unbounded{FakeTransport<false>{plain}, 2, Waker{}, 1};
+    unbounded.limit_messages(100);
+    CHECK(plain.limit == 0);
+
+    link.abort();
+    link.limit_messages(200);
+    CHECK(a.limit == 100);
 }
 
 TEST_CASE("ServedLink ends with its connection", "[link][served_link][unit]") {

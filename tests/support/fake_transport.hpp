@@ -22,6 +22,7 @@ struct Wire {
     int most_live = 0;
     int pings = 0;
     int resumes = 0;
+    std::size_t limit = 0;  ///< of messages; the latest that was set
     std::vector<std::string> sent;
     std::vector<std::string> log;
     SendResult answer = SendResult::sent;
@@ -65,6 +66,7 @@ public:
     void close(const Failure&) noexcept { wire_.log.emplace_back("close"); }
     void ping() noexcept { ++wire_.pings; }
     void resume_reading() noexcept { ++wire_.resumes; }
+    void limit_messages(std::size_t bytes) noexcept { wire_.limit = bytes; }
 };
 
 template <bool Full = true>

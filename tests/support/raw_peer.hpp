@@ -136,6 +136,7 @@ struct RawLine {
     bool live = true;      ///< the connection object exists
     int pings = 0;
     int resumes = 0;
+    std::size_t limit = 0;  ///< of messages; the latest that belay has set
 
     /// Hands belay a message.
     belay::Post say(belay::Bytes message) { return link.received(std::move(message)); }
@@ -171,6 +172,7 @@ public:
         if (line_->answers_goodbye) line_->link.closed(why);
     }
     void resume_reading() noexcept { ++line_->resumes; }
+    void limit_messages(std::size_t bytes) noexcept { line_->limit = bytes; }
 
 protected:
     std::shared_ptr<RawLine> line_;

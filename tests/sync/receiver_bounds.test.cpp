@@ -54,6 +54,23 @@ TEST_CASE("Receiver refuses a first message that is no HELLO", "[sync][receiver]
     CHECK(r.receiver.connections() == 0);
 }
 
+TEST_CASE("Receiver lets a stranger's transport hold no more than a greeting",
+          "[sync][receiver][unit]") {
+    ReceiverRig<> r;
+    auto a = r.connect();
+    CHECK(a->limit == frame_header_bytes + greeting_bytes_max);
+    r.ask(a, bytes_of(hello_of(1, 1)));
+    CHECK(a->limit == frame_header_bytes + greeting_bytes_max);
+    r.ask(a, start(1));
+    CHECK(a->limit > payload_bytes_ceiling);
+    auto again = r.connect();
+    r.ask(again, bytes_of(hello_of(1, 2)));
+    CHECK(again->limit > payload_bytes_ceiling);
+    auto refused = r.connect();
+    r.ask(refused, ping(1));
+    CHECK(refused->limit == frame_header_bytes + greeting_bytes_max);
+}
+
 TEST_CASE("Receiver closes after an empty message: a message has one frame at least",
           "[sync][receiver][unit]") {
     ReceiverRig<> r;

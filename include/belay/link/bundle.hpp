@@ -79,6 +79,7 @@ private:
         static constexpr bool any_close = (detail::HasClose<ConnectionOf<At<Is>>> || ...);
         static constexpr bool all_ping = (detail::HasPing<ConnectionOf<At<Is>>> && ...);
         static constexpr bool any_resume = (detail::HasResumeReading<ConnectionOf<At<Is>>> || ...);
+        static constexpr bool any_limit = (detail::HasLimitMessages<ConnectionOf<At<Is>>> || ...);
 
     public:
         Connections(Bundle& owner, const Link<M>& own)
@@ -126,6 +127,11 @@ private:
             requires any_resume
         {
             (part::resume_reading(leaf<Is>()), ...);
+        }
+        void limit_messages(std::size_t bytes) noexcept
+            requires any_limit
+        {
+            (part::limit_messages(leaf<Is>(), bytes), ...);
         }
         [[nodiscard]] Instant deadline() const noexcept {
             Instant first = never;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <concepts>     // std::same_as
+#include <cstddef>      // std::size_t
 #include <type_traits>  // std::is_nothrow_destructible_v
 
 #include <belay/core/turn.hpp>
@@ -32,6 +33,10 @@ template <class C>
 concept HasResumeReading = requires(C& c) {
     { c.resume_reading() } noexcept;
 };
+template <class C>
+concept HasLimitMessages = requires(C& c, std::size_t bytes) {
+    { c.limit_messages(bytes) } noexcept;
+};
 template <class C, class M>
 concept HasSift = requires(C& c, Event<M>& event, Turn& turn) {
     { c.sift(event, turn) } -> std::same_as<bool>;
@@ -50,6 +55,8 @@ concept HasTimer = requires(C& c, const C& k, Turn& turn) {
 /// Found when present: `close(const Failure&) noexcept` begins a graceful close, which ends with
 /// Link::closed or after the supervisor's linger; `ping() noexcept` asks the peer for a sign of
 /// life; `resume_reading() noexcept` says that there is room after a message was refused;
+/// `limit_messages(std::size_t bytes) noexcept` bounds what the peer may make it hold, until it is
+/// told otherwise: a longer message ends the connection before it is read;
 /// `sift(Event<M>&, Turn&) -> bool` and `deadline()/advance(Turn&)` are for decorators.
 ///
 /// It is built at its final address and never moved, so it may register `this`.

@@ -3,6 +3,7 @@
 /// part, Wrapped, Slot: what decorators of transports are made of.
 #pragma once
 
+#include <cstddef>  // std::size_t
 #include <new>      // placement new
 #include <utility>  // std::forward
 
@@ -63,6 +64,11 @@ void advance(C& c, Turn& turn) {
 template <class C>
 void resume_reading(C& c) noexcept {
     if constexpr (detail::HasResumeReading<C>) c.resume_reading();
+}
+
+template <class C>
+void limit_messages(C& c, std::size_t bytes) noexcept {
+    if constexpr (detail::HasLimitMessages<C>) c.limit_messages(bytes);
 }
 
 }  // namespace part
@@ -131,6 +137,11 @@ public:
         requires detail::HasResumeReading<C>
     {
         inner_.resume_reading();
+    }
+    void limit_messages(std::size_t bytes) noexcept
+        requires detail::HasLimitMessages<C>
+    {
+        inner_.limit_messages(bytes);
     }
     [[nodiscard]] bool sift(Event<M>& event, Turn& turn) {
         return part::rise<M>(inner_, event, turn);

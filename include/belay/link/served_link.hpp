@@ -79,6 +79,11 @@ public:
         if (ended() || closing_) return SendResult::down;
         return part::send<message_type>(*connection_.get(), lane, message);
     }
+    /// Bounds the messages that are read from here on, where the connection can; see
+    /// ConnectionLike.
+    void limit_messages(std::size_t bytes) noexcept {
+        if (!ended()) part::limit_messages(*connection_.get(), bytes);
+    }
     [[nodiscard]] bool take_writable() noexcept { return std::exchange(writable_, false); }
 
     /// Says goodbye, and is gone after `linger_max` at the latest. Nothing is received any more.

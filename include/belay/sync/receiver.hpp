@@ -92,6 +92,8 @@ public:
         if (peers_.size() >= options_.connections_max) return;
         const std::uint32_t id = ++last_id_ != 0 ? last_id_ : ++last_id_;
         peers_.push_back(std::make_unique<Peer>(std::move(transport), options_, waker_, id));
+        // A stranger is not allowed to make the transport hold more than a greeting.
+        peers_.back()->link.limit_messages(frame_header_bytes + greeting_bytes_max);
         peers_.back()->hello_ends = after(detail::larger(now_, waker_.now()), options_.hello_max);
         waker_.touch();
     }
@@ -212,7 +214,7 @@ private:
         if (answer.greeting == Core::Greeting::pend) return adopt(peer, *sender);
         if (!Fault::no_fence) fence(peer);
         if (!Fault::resume_unsettled && !settle()) return;
-        peer.phase = Phase::attached;
+        let_in(peer);
         const auto settled = ledger_.progress(h.sender);
         welcome(peer, sender->core.attach(peer.id, h, settled.value_or(Progress{})));
         note({Notice::Kind::attached, h.sender, sender->core.progress(), {}});
@@ -229,6 +231,11 @@ private:
         adopt(peer, *sender);
     }
 
+    void let_in(Peer& peer) noexcept {
+        peer.phase = Phase::attached;
+        peer.link.limit_messages(~std::size_t{0});
+    }
+
     void adopt(Peer& peer, Sender& sender) {
         fence(peer);
         if (!settle()) return;
@@ -236,7 +243,7 @@ private:
         const Progress record = sender.core.adoption(peer.hello, old);
         if (const std::error_code e = ledger_.adopt(sender.id, record)) return fail(e);
         sender.core.adopted(peer.id, peer.hello, record);
-        peer.phase = Phase::attached;
+        let_in(peer);
         if (Fault::adopt_at_hello) {
             welcome(peer, sender.core.attach(peer.id, peer.hello, record));
         }

@@ -10,6 +10,9 @@
 
 #include <sys/resource.h>
 
+#include <belay/sync/receiver.hpp>
+
+#include "support/memory_ledger.hpp"
 #include "support/tcp_rig.hpp"
 
 using namespace belay;
@@ -297,6 +300,30 @@ TEST_CASE("Listener's port takes garbage without harm to its other connections",
         return (answer += good.read_some()).size() >= 15;
     }));
     CHECK(answer == frame("still here"));
+}
+
+TEST_CASE("A stranger at a Receiver's port is cut off at the length that it announces",
+          "[drive][posix_listener][fault]") {
+    ManualClock clock{Instant{1h}};
+    ManualLoop loop{clock.view()};
+    belay_test::MemoryLedger ledger;
+    Receiver<Accepted, belay_test::LedgerView> receiver{belay_test::LedgerView{ledger}};
+    loop.attach(receiver);
+    Listener listener{loop, [&](Accepted a) { receiver.accept(std::move(a)); }};
+    REQUIRE_FALSE(listener.listen(any_port));
+    const auto announce = [&](std::size_t bytes) {
+        RawSocket stranger = RawSocket::connect(listener.port());
+        stranger.send(frame(std::string(bytes, 'x')).substr(0, 5));
+        return stranger;
+    };
+    const std::size_t most = frame_header_bytes + greeting_bytes_max;
+    const RawSocket greeting = announce(most);
+    REQUIRE(loop.run_until([&] { return receiver.connections() == 1; }));
+    const RawSocket flood = announce(most + 1);
+    REQUIRE(loop.run_until([&] { return receiver.connections() == 2; }));
+    REQUIRE(loop.run_until([&] { return receiver.connections() == 1; }));
+    CHECK(flood.read(1).empty());
+    CHECK(greeting.read_some().empty());
 }
 
 TEST_CASE("Supervisor over Tcp finds a server again that was closed and reopened",

@@ -68,6 +68,9 @@ public:
         return Found::message;
     }
 
+    /// Bounds the messages that begin from here on.
+    void limit_messages(std::size_t bytes) noexcept { message_bytes_max_ = bytes; }
+
     /// The message that was found; may be moved away.
     [[nodiscard]] Bytes& message() noexcept { return message_; }
 

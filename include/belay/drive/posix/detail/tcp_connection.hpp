@@ -32,7 +32,7 @@ struct TcpOptions {
 ///
 /// Pinned. What is sent in a turn is written at the end of the loop's round, together.
 ///
-/// Models:        ConnectionLike, with close(), ping() and resume_reading().
+/// Models:        ConnectionLike, with close(), ping(), resume_reading() and limit_messages().
 /// Thread safety: the loop's thread.
 class TcpConnection {
 public:
@@ -90,6 +90,12 @@ public:
     /// Asks the peer for a sign of life, which is Link::pong. Does nothing while an earlier ping
     /// waits to be written.
     void ping() noexcept { queue_once(detail::FrameKind::ping, ping_ends_); }
+
+    /// Bounds the messages that begin from here on, below message_bytes_max; a longer one ends the
+    /// connection before its first byte is kept.
+    void limit_messages(std::size_t bytes) noexcept {
+        reader_.limit_messages(std::min(bytes, options_.message_bytes_max));
+    }
 
     /// Takes reading up again after a message was refused; offers that one first.
     void resume_reading() noexcept {
