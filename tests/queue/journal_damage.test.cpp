@@ -5,6 +5,7 @@
 #include <belay/sim/disk.hpp>
 
 #include "support/journal_model.hpp"
+#include "support/seeds.hpp"
 
 using namespace belay;
 using namespace belay_test;
@@ -89,8 +90,10 @@ TEST_CASE("Journal never gives a wrong operation, whatever single bit is flipped
     const sim::Disk::Image image = make_image(closed);
     REQUIRE(last_segment(image) == 3);
     std::uint64_t refused = 0, cut = 0, same = 0;
-    // Closing adds but a record; a sample is enough there.
-    const std::size_t step = closed ? 7 : 1;
+    // Closing adds but a record, and sanitizers look for other things than values: every seventh
+    // bit is enough there, which is one of each byte at least.
+    const bool every_bit = !closed && from_environment("BELAY_SEEDS", 2000) >= 1000;
+    const std::size_t step = every_bit ? 1 : 7;
     for (const auto& [path, bytes] : image) {
         // The zeros behind the end matter too; a few of them will do.
         std::size_t used = bytes.size();
