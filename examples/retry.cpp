@@ -17,6 +17,10 @@ std::optional<std::string> fetch_scene(Instant now) {
     return "a mountain hut at dawn";
 }
 
+struct Response {
+    int status;
+};
+
 struct Watcher {
     void on_retry(const Retry& r) const {
         std::printf("attempt %u failed, the next in %.1f s\n",
@@ -43,5 +47,15 @@ int main() {
         return std::make_error_code(std::errc::permission_denied);
     });
     std::printf("and then: %s\n", refused.message().c_str());
-    return refused == std::errc::permission_denied ? 0 : 1;
+    if (refused != std::errc::permission_denied) return 1;
+
+    // What a failure is may be for a predicate to say; and somebody may count.
+    RetryCounters counters;
+    const auto busy_twice = [](Attempt a) { return Response{a.number < 3 ? 503 : 200}; };
+    const auto failed = [](const Response& r) { return r.status >= 500; };
+    const Result<Response> response =
+        retry(policy, sleeper, fails_if(busy_twice, failed), NeverStops{}, counters);
+    std::printf("status %d after %u attempts\n", response->status,
+                static_cast<unsigned>(counters.attempts));
+    return response->status == 200 ? 0 : 1;
 }

@@ -3,13 +3,16 @@
 #include <belay/policy/backoff.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <random>
 
 #include <benchmark/benchmark.h>
 
 #include <belay/policy/breaker.hpp>
+#include <belay/policy/decorrelated_jitter.hpp>
 #include <belay/policy/max_attempts.hpp>
 #include <belay/policy/policy.hpp>
+#include <belay/policy/smooth_jitter.hpp>
 
 using namespace belay;
 using namespace std::chrono_literals;
@@ -42,7 +45,7 @@ void backoff_next(benchmark::State& state) {
 BENCHMARK(backoff_next)->Name("policy/backoff/full_jitter_draw/belay");
 
 void standard_draw(benchmark::State& state) {
-    std::mt19937_64 bits{1};
+    std::mt19937 bits{1};
     std::uint64_t attempts = 0;
     benchmark::DoNotOptimize(&bits);
     benchmark::DoNotOptimize(&attempts);
@@ -57,6 +60,40 @@ void standard_draw(benchmark::State& state) {
     state.SetItemsProcessed(state.iterations());
 }
 BENCHMARK(standard_draw)->Name("policy/backoff/full_jitter_draw/standard_library");
+
+template <class Jitter>
+void jitter_next(benchmark::State& state) {
+    Backoff backoff{Jitter{}, Cap{30s}, 1s, Seed{1}};
+    benchmark::DoNotOptimize(&backoff);
+    for (auto _ : state) {
+        benchmark::DoNotOptimize(backoff.next());
+        benchmark::ClobberMemory();
+    }
+    state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(jitter_next<SmoothJitter>)->Name("policy/backoff/smooth_jitter_draw/belay");
+BENCHMARK(jitter_next<DecorrelatedJitter>)->Name("policy/backoff/decorrelated_jitter_draw/belay");
+
+// The formula as it is published, in floating point; it clamps where ours shrinks.
+void formula_draw(benchmark::State& state) {
+    std::mt19937 bits{1};
+    double attempts = 0;
+    double before = 0;
+    benchmark::DoNotOptimize(&bits);
+    benchmark::DoNotOptimize(&attempts);
+    benchmark::DoNotOptimize(&before);
+    for (auto _ : state) {
+        const double t = attempts + std::uniform_real_distribution<double>{}(bits);
+        const double here = std::exp2(t) * std::tanh(std::sqrt(4 * t));
+        const double wait = std::min((here - before) / 1.4 * 1e9, 30e9);
+        before = here;
+        attempts = std::min(attempts + 1, 1000.0);
+        benchmark::DoNotOptimize(static_cast<std::int64_t>(wait));
+        benchmark::ClobberMemory();
+    }
+    state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(formula_draw)->Name("policy/backoff/smooth_jitter_draw/standard_library");
 
 // A whole failed attempt through three rules.
 void policy_attempt(benchmark::State& state) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What push + pop of 8 bytes costs on one thread: beside boost's ring, std::deque, and a locked
-// one.
+// What push + pop of 8 bytes costs on one thread: beside a plain array, boost's ring, std::deque,
+// and a locked one.
 #include <belay/queue/ring.hpp>
 
 #include <deque>
@@ -31,7 +31,9 @@ void push_pop(benchmark::State& state, Push push, Pop pop) {
     for (auto _ : state) {
         push(value++);
         benchmark::ClobberMemory();
-        benchmark::DoNotOptimize(pop());
+        // A variable, since of a result in passing the compiler may leave out the reading.
+        std::uint64_t popped = pop();
+        benchmark::DoNotOptimize(popped);
         benchmark::ClobberMemory();
     }
     state.SetItemsProcessed(state.iterations());
@@ -63,6 +65,26 @@ void belay_queue(benchmark::State& state) {
         [&] { return queue.pop().value_or(0); });
 }
 BENCHMARK(belay_queue)->Name("queue/ring/push_pop/belay_queue");
+
+/// What one writes by hand where it must be fast: an array and two indices.
+struct PlainArray {
+    std::uint64_t slots[capacity];
+    std::size_t head = 0;
+    std::size_t tail = 0;
+};
+void plain_array(benchmark::State& state) {
+    PlainArray ring;
+    benchmark::DoNotOptimize(&ring);
+    push_pop(
+        state,
+        [&](std::uint64_t v) {
+            if (ring.tail - ring.head == capacity) return false;
+            ring.slots[ring.tail++ % capacity] = v;
+            return true;
+        },
+        [&] { return ring.head == ring.tail ? 0 : ring.slots[ring.head++ % capacity]; });
+}
+BENCHMARK(plain_array)->Name("queue/ring/push_pop/plain_array");
 
 #if defined(BELAY_BENCH_BOOST)
 void boost_spsc(benchmark::State& state) {

@@ -1,9 +1,28 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/belay.hpp
-/// All of belay that needs only the standard library. Simulation is in belay/sim.hpp, descriptors
-/// and files in belay/posix.hpp.
+/// All of belay that needs only the standard library, but for what few users need and all would
+/// pay: ready-made policies (belay/policy/policies.hpp), a bridge to std::stop_token
+/// (belay/call/std_stop.hpp), a check for storages of your own (belay/queue/storage_check.hpp).
+/// Simulation is in belay/sim.hpp, descriptors and files in belay/posix.hpp.
 #pragma once
 
+#include <belay/call/answer.hpp>
+#include <belay/call/async_sleeper_like.hpp>
+#include <belay/call/attempt.hpp>
+#include <belay/call/bulkhead.hpp>
+#include <belay/call/fails_if.hpp>
+#include <belay/call/fallback.hpp>
+#include <belay/call/hedge.hpp>
+#include <belay/call/pipeline.hpp>
+#include <belay/call/queued.hpp>
+#include <belay/call/rate_limiter.hpp>
+#include <belay/call/retry.hpp>
+#include <belay/call/retry_observer.hpp>
+#include <belay/call/retry_outcome.hpp>
+#include <belay/call/retry_task.hpp>
+#include <belay/call/retrying.hpp>
+#include <belay/call/task.hpp>
+#include <belay/call/timeout.hpp>
 #include <belay/core/assert.hpp>
 #include <belay/core/bytes.hpp>
 #include <belay/core/cause.hpp>
@@ -15,9 +34,9 @@
 #include <belay/core/intrusive.hpp>
 #include <belay/core/machine_like.hpp>
 #include <belay/core/mailbox.hpp>
-#include <belay/core/order.hpp>
 #include <belay/core/manual_clock.hpp>
 #include <belay/core/no_observer.hpp>
+#include <belay/core/order.hpp>
 #include <belay/core/random.hpp>
 #include <belay/core/result.hpp>
 #include <belay/core/spin_mutex.hpp>
@@ -25,6 +44,7 @@
 #include <belay/core/turn.hpp>
 #include <belay/core/waker.hpp>
 #include <belay/drive/loop.hpp>
+#include <belay/drive/loop_sleeper.hpp>
 #include <belay/drive/thread_sleeper.hpp>
 #include <belay/link/bundle.hpp>
 #include <belay/link/close_code.hpp>
@@ -47,29 +67,67 @@
 #include <belay/link/transport_like.hpp>
 #include <belay/link/validated.hpp>
 #include <belay/link/with_token.hpp>
+#include <belay/policy/adaptive_limit.hpp>
+#include <belay/policy/adaptive_throttle.hpp>
+#include <belay/policy/aimd.hpp>
+#include <belay/policy/any_trip.hpp>
 #include <belay/policy/attempt_timeout.hpp>
 #include <belay/policy/backoff.hpp>
 #include <belay/policy/breaker.hpp>
+#include <belay/policy/breaker_core.hpp>
+#include <belay/policy/breaker_event.hpp>
+#include <belay/policy/breaker_state.hpp>
+#include <belay/policy/call_counts.hpp>
 #include <belay/policy/cap.hpp>
 #include <belay/policy/cap_like.hpp>
 #include <belay/policy/circuit_breaker.hpp>
+#include <belay/policy/consecutive_failures.hpp>
+#include <belay/policy/constant.hpp>
 #include <belay/policy/cooldown_on.hpp>
+#include <belay/policy/count_window.hpp>
+#include <belay/policy/deadline.hpp>
+#include <belay/policy/decorrelated_jitter.hpp>
+#include <belay/policy/delays.hpp>
+#include <belay/policy/equal_jitter.hpp>
+#include <belay/policy/exponential.hpp>
+#include <belay/policy/failure_rate.hpp>
+#include <belay/policy/fibonacci.hpp>
+#include <belay/policy/floor.hpp>
 #include <belay/policy/full_jitter.hpp>
+#include <belay/policy/gradient.hpp>
+#include <belay/policy/growth_like.hpp>
 #include <belay/policy/jitter_like.hpp>
+#include <belay/policy/linear.hpp>
+#include <belay/policy/make_backoff.hpp>
 #include <belay/policy/max_attempts.hpp>
+#include <belay/policy/max_elapsed.hpp>
+#include <belay/policy/no_cap.hpp>
 #include <belay/policy/no_jitter.hpp>
+#include <belay/policy/open_for.hpp>
+#include <belay/policy/open_wait_like.hpp>
 #include <belay/policy/policy.hpp>
 #include <belay/policy/policy_errc.hpp>
+#include <belay/policy/pre_jitter_cap.hpp>
 #include <belay/policy/proportional_jitter.hpp>
+#include <belay/policy/ratio_budget.hpp>
 #include <belay/policy/reset_when_stable.hpp>
-#include <belay/policy/retry.hpp>
-#include <belay/policy/retry_outcome.hpp>
+#include <belay/policy/restart_intensity.hpp>
+#include <belay/policy/retry_only.hpp>
 #include <belay/policy/rule.hpp>
+#include <belay/policy/shareable_like.hpp>
 #include <belay/policy/shared.hpp>
 #include <belay/policy/sleeper_like.hpp>
+#include <belay/policy/slow_call_rate.hpp>
+#include <belay/policy/smooth_jitter.hpp>
 #include <belay/policy/stop_on.hpp>
 #include <belay/policy/stop_source.hpp>
+#include <belay/policy/time_window.hpp>
+#include <belay/policy/token_budget.hpp>
+#include <belay/policy/trip_like.hpp>
+#include <belay/policy/trip_when.hpp>
+#include <belay/policy/wait_range.hpp>
 #include <belay/queue/block.hpp>
+#include <belay/queue/blocking_ring.hpp>
 #include <belay/queue/check.hpp>
 #include <belay/queue/deque.hpp>
 #include <belay/queue/drop_oldest.hpp>
@@ -80,11 +138,15 @@
 #include <belay/queue/journal_format.hpp>
 #include <belay/queue/journal_options.hpp>
 #include <belay/queue/leasable_like.hpp>
+#include <belay/queue/mpmc_ring.hpp>
+#include <belay/queue/mpsc_ring.hpp>
 #include <belay/queue/overflow_like.hpp>
+#include <belay/queue/priority.hpp>
 #include <belay/queue/queue.hpp>
 #include <belay/queue/queue_errc.hpp>
 #include <belay/queue/ring.hpp>
 #include <belay/queue/sequenced_like.hpp>
+#include <belay/queue/spsc_ring.hpp>
 #include <belay/queue/storage_like.hpp>
 #include <belay/sync/blocked.hpp>
 #include <belay/sync/frame.hpp>

@@ -157,6 +157,29 @@ TEMPLATE_TEST_CASE("Loop::attach gives every machine a seed of its own", "[drive
     CHECK(seeds.size() == 4);
 }
 
+TEMPLATE_TEST_CASE("Loop::attach bears a machine that gives its Waker up at once, or throws",
+                   "[drive][loop][fault]", BOTH_LOOPS) {
+    struct Fickle : Puppet {
+        using Puppet::Puppet;
+        void attach(Waker w) {
+            const Waker dropped = std::move(w);
+            if (throws) throw std::runtime_error{"no"};
+        }
+        bool throws = false;
+    };
+    Clocked c;
+    TestType loop{c.clock.view()};
+    Fickle fickle{always};
+    loop.attach(fickle);
+    fickle.throws = true;
+    CHECK_THROWS_AS(loop.attach(fickle), std::runtime_error);
+    Puppet steady{always};
+    loop.attach(steady);
+    round(loop);
+    CHECK(fickle.turns == 0);
+    CHECK(steady.turns == 1);
+}
+
 TEMPLATE_TEST_CASE("Loop and machines may die in any order", "[drive][loop][fault]", BOTH_LOOPS) {
     Clocked c;
     SECTION("the machine first") {

@@ -86,6 +86,7 @@ struct Recorder {
     Advice begin(Turn& turn) noexcept;
     Advice failed(const Failure& f, Turn& turn) noexcept;
     Advice lost(const Failure& f, Turn& turn) noexcept;
+    Advice review(const Advice& planned, Turn& turn) noexcept;
     void succeeded(Turn&) noexcept;
     void abandoned(Turn&) noexcept;
     void reset() noexcept;
@@ -171,7 +172,7 @@ struct World {
     std::uint32_t epochs = 0, connectings = 0;
 
     // the policy's view
-    bool begun = false, manual = false, hard_manual = false;
+    bool begun = false, planned = false, manual = false, hard_manual = false;
     std::uint32_t attempt = 0;
     Instant not_before = always, floor = always, breaker_until = always;
     unsigned refusals = 0;
@@ -418,6 +419,7 @@ struct World {
         expect(begun == (s.state == LinkState::connecting ||
                          (s.state == LinkState::connected && d != never)),
                "an attempt without verdict must be in flight or young");
+        expect(!planned || waits, "an attempt is planned that will not take place");
         expect((s.state == LinkState::offline) <= (gates != 0), "offline needs a shut gate");
         if (gates != 0) {
             expect(s.state == LinkState::stopped || s.state == LinkState::offline ||
@@ -576,6 +578,7 @@ Advice Recorder::begin(Turn& turn) noexcept {
         return Advice::suspend(turn.now + 2s);
     }
     w.begun = true;
+    w.planned = false;
     w.not_before = always;  // over, or overridden
     ++w.attempt;
     return Advice::go();
@@ -604,6 +607,12 @@ Advice Recorder::lost(const Failure& f, Turn& turn) noexcept {
     if (kind < 5) return w.floor = std::max(w.floor, until), Advice::suspend(until);
     return Advice::wait_at_least(until);
 }
+Advice Recorder::review(const Advice& plan, Turn&) noexcept {
+    world->expect(!world->begun && !world->planned, "planned twice, or under way");
+    world->expect(plan.verb != Verb::stop, "planned what was stopped");
+    world->planned = true;
+    return Advice::go();
+}
 void Recorder::succeeded(Turn&) noexcept {
     world->expect(world->begun, "succeeded without begin");
     world->begun = false;
@@ -611,9 +620,9 @@ void Recorder::succeeded(Turn&) noexcept {
     world->note("succeeded");
 }
 void Recorder::abandoned(Turn&) noexcept {
-    world->expect(world->begun, "abandoned without begin");
-    world->begun = false;
-    --world->attempt;
+    world->expect(world->begun || world->planned, "abandoned without begin or plan");
+    if (world->begun) --world->attempt;
+    world->begun = world->planned = false;
     world->note("abandoned");
 }
 void Recorder::reset() noexcept {
@@ -878,6 +887,7 @@ std::string run(World& w) {
     if (w.link && w.chance(2) == 0) w.stop();
     w.link.reset();
     w.expect(!w.begun, "destroyed with an attempt that has no verdict");
+    w.expect(!w.planned, "destroyed with a planned attempt");
     for (LeafState& l : w.leaf) {
         w.expect(!l.exists, "a connection outlived its supervisor");
         w.expect(l.link.opened() == Post::gone && l.link.closed() == Post::gone,

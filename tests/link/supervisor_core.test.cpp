@@ -3,11 +3,19 @@
 // inputs, to a bounded depth; the core is a value, so a state is explored by copying it.
 #include <belay/link/supervisor_core.hpp>
 
+#include <algorithm>
 #include <deque>
 #include <optional>
 #include <set>
 #include <string>
 #include <vector>
+
+#include <belay/policy/backoff.hpp>
+#include <belay/policy/max_elapsed.hpp>
+#include <belay/policy/no_jitter.hpp>
+#include <belay/policy/reset_when_stable.hpp>
+#include <belay/policy/shared.hpp>
+#include <belay/policy/token_budget.hpp>
 
 #include "support/catch.hpp"
 #include "support/link_states.hpp"
@@ -28,15 +36,17 @@ Mood mood;
 
 /// The policy of the exploration. It counts what it is told, and answers by the counts.
 struct Probe {
-    int open = 0;    // begun without verdict
-    int faults = 0;  // promises to a rule that were broken
-    int fails = 0;   // in a row
+    int open = 0;     // begun without verdict
+    int planned = 0;  // planned, and neither begun nor abandoned
+    int faults = 0;   // promises to a rule that were broken
+    int fails = 0;    // in a row
     Instant advised = always;
 
     Advice admit(Instant now) const noexcept {
         // At a time that no supervisor asks about it tells what it has counted.
         if (now == always)
-            return Advice::suspend(Instant{Duration{open + 10 * fails + 1000 * faults}});
+            return Advice::suspend(
+                Instant{Duration{open + 10 * fails + 1000 * planned + 10000 * faults}});
         if (mood.advice.verb != Verb::go && !mood.advice.allows(now)) return mood.advice;
         if (fails >= 4) return Advice::stop();
         return fails == 3 && now < advised ? Advice::suspend(advised) : Advice::go();
@@ -44,6 +54,11 @@ struct Probe {
     Advice begin(Turn& turn) noexcept {
         if (mood.permit_gone) return Advice::suspend(turn.now + 1s);
         faults += open++ != 0;
+        planned = 0;
+        return Advice::go();
+    }
+    Advice review(const Advice& plan, Turn&) noexcept {
+        faults += open != 0 || planned++ != 0 || plan.verb == Verb::stop;
         return Advice::go();
     }
     Advice failed(const Failure& f, Turn& turn) noexcept {
@@ -60,7 +75,10 @@ struct Probe {
         faults += open-- != 1;
         fails = 0;
     }
-    void abandoned(Turn&) noexcept { faults += open-- != 1; }
+    void abandoned(Turn&) noexcept {
+        faults += open + planned != 1;
+        open = planned = 0;
+    }
     void reset() noexcept { fails = 0; }
     Duration stable_window() const noexcept { return 3s; }
     Duration attempt_limit() const noexcept { return 5s; }
@@ -168,7 +186,8 @@ std::string broken(const Node& before, const Node& n, const Move& m, const Actio
                          (state == LinkState::connected && n.counts() % 10 == 1))) {
         return "the timer does not fit the state";
     }
-    if (n.counts() >= 1000) return "a promise to the policy was broken";
+    if (n.counts() >= 10000) return "a promise to the policy was broken";
+    if (n.counts() >= 1000 && !waits) return "a planned attempt was not abandoned";
     if ((n.counts() % 10 == 1) !=
         (state == LinkState::connecting || (state == LinkState::connected && d != never))) {
         return "an attempt without verdict";
@@ -261,4 +280,195 @@ TEST_CASE("SupervisorCore keeps its contract in every reachable state",
                   static_cast<std::size_t>(belay_test::is_legal(step.first, step.second)));
         }
     }
+}
+
+namespace {
+
+/// A core whose retries cost one token of a shared budget; where time goes is told to it.
+struct Spender {
+    using Budgeted = decltype(Policy{Backoff{NoJitter{}, Cap{8s}, 4s},
+                                     Shared{std::declval<TokenBudget&>(), AskAgain{2s}}});
+
+    TokenBudget& budget;
+    SupervisorCore<Budgeted> core{
+        Policy{Backoff{NoJitter{}, Cap{8s}, 4s}, Shared{budget, AskAgain{2s}}},
+        CoreOptions{.settle_within = 0s}};
+    Instant now = start_of_time;
+    Random bits{Seed{1}};
+
+    explicit Spender(TokenBudget& b) : budget{b} {}
+
+    LinkState step(const Step& s, Duration wait = 0s) {
+        now += wait;
+        Turn turn{now, bits};
+        core.step(s, turn);
+        return core.status().state;
+    }
+    LinkState fails(Cause cause = Cause::refused) {
+        return step({.input = Input::closed, .failure = {.cause = cause}});
+    }
+    /// Up to the first wait.
+    void plan() {
+        step({.input = Input::start});
+        REQUIRE(fails() == LinkState::cooldown);
+        REQUIRE(budget.tokens_milli() < budget.terms().capacity_milli);
+    }
+};
+
+constexpr TokenTerms one_each{.capacity_milli = 2'000,
+                              .retry_cost_milli = 1'000,
+                              .timeout_cost_milli = 1'000,
+                              .success_gain_milli = 0};
+
+}  // namespace
+
+TEST_CASE(
+    "SupervisorCore holds the token of a retry over the wait, and gives it back on every path",
+    "[link][supervisor_core][unit]") {
+    TokenBudget budget{one_each};
+    SECTION("stop") {
+        Spender s{budget};
+        s.plan();
+        CHECK(budget.tokens_milli() == 1'000);
+        CHECK(s.step({.input = Input::stop}, 1s) == LinkState::stopped);
+        CHECK(budget.tokens_milli() == 2'000);
+    }
+    SECTION("a gate shuts, and opens again") {
+        Spender s{budget};
+        s.plan();
+        CHECK(s.step({.input = Input::gates, .gates = 1}, 1s) == LinkState::offline);
+        CHECK(budget.tokens_milli() == 2'000);
+        // Still a retry: it is paid for when it begins.
+        CHECK(s.step({.input = Input::gates}, 1h) == LinkState::cooldown);
+        CHECK(s.step({}) == LinkState::connecting);
+        CHECK(budget.tokens_milli() == 1'000);
+        CHECK(s.step({.input = Input::stop}) == LinkState::stopped);
+        CHECK(budget.tokens_milli() == 2'000);
+    }
+    SECTION("destruction, and copies in mid-run") {
+        {
+            Spender s{budget};
+            s.plan();
+            Spender copy{s};
+            CHECK(budget.tokens_milli() == 1'000);
+            CHECK(copy.step({.input = Input::stop}) == LinkState::stopped);
+            CHECK(budget.tokens_milli() == 1'000);
+        }
+        CHECK(budget.tokens_milli() == 2'000);
+    }
+    SECTION("credentials are refused, or all hope is gone") {
+        for (const Cause cause : {Cause::unauthorized, Cause::permanent, Cause::forbidden}) {
+            Spender s{budget};
+            s.step({.input = Input::start});
+            CHECK(s.fails(cause) ==
+                  (cause == Cause::unauthorized ? LinkState::blocked_auth : LinkState::failed));
+            CHECK(budget.tokens_milli() == 2'000);
+        }
+    }
+    SECTION("the attempt that it was for") {
+        Spender s{budget};
+        s.plan();
+        CHECK(s.step({}, 4s) == LinkState::connecting);
+        CHECK(budget.tokens_milli() == 1'000);
+        CHECK(s.step({.input = Input::opened}) == LinkState::connected);
+        // Stable: it worked, so the token comes back.
+        CHECK(s.step({}, 10s) == LinkState::connected);
+        CHECK(budget.tokens_milli() == 2'000);
+        // To get back what was lost is no retry.
+        CHECK(s.fails() == LinkState::cooldown);
+        CHECK(budget.tokens_milli() == 2'000);
+    }
+}
+
+TEST_CASE("SupervisorCore waits for an empty budget, and goes on when others pay back",
+          "[link][supervisor_core][unit]") {
+    TokenBudget budget{one_each};
+    Random bits{Seed{1}};
+    Turn turn{start_of_time, bits};
+    auto all = budget.reserve(Cause::lost, turn);
+    auto rest = budget.reserve(Cause::lost, turn);
+    Spender s{budget};
+    s.step({.input = Input::start});
+    CHECK(s.fails() == LinkState::suspended);
+    CHECK(s.core.status().decided_by == "TokenBudget");
+    CHECK(s.core.deadline() == s.now + 4s);
+    CHECK(s.step({}, 4s) == LinkState::suspended);
+    CHECK(s.core.deadline() == s.now + 2s);
+    all.neutral();
+    CHECK(s.step({}, 2s) == LinkState::connecting);
+    CHECK(budget.tokens_milli() == 0);
+    CHECK(s.step({.input = Input::stop}) == LinkState::stopped);
+    CHECK(budget.tokens_milli() == 1'000);
+}
+
+TEST_CASE("SupervisorCore with MaxElapsed counts no time behind a shut gate",
+          "[link][supervisor_core][unit]") {
+    SupervisorCore core{Policy{Backoff{NoJitter{}, Cap{4s}, 4s}, MaxElapsed{10s}},
+                        CoreOptions{.settle_within = 0s}};
+    Random bits{Seed{1}};
+    Turn turn{start_of_time, bits};
+    const auto step = [&](const Step& s, Duration wait = 0s) {
+        turn.now += wait;
+        core.step(s, turn);
+        return core.status().state;
+    };
+    const Step refused{.input = Input::closed, .failure = {.cause = Cause::refused}};
+    step({.input = Input::start});
+    CHECK(step(refused) == LinkState::cooldown);
+    CHECK(step({.input = Input::gates, .gates = 1}, 1s) == LinkState::offline);
+    CHECK(step({.input = Input::gates}, 8h) == LinkState::cooldown);
+    CHECK(step({}, 0s) == LinkState::connecting);
+    CHECK(step(refused, 5s) == LinkState::cooldown);
+    CHECK(step({}, 4s) == LinkState::connecting);
+    CHECK(step(refused) == LinkState::failed);
+    CHECK(core.status().decided_by == "MaxElapsed");
+    // By command it starts afresh.
+    CHECK(step({.input = Input::reconnect_now}) == LinkState::connecting);
+    CHECK(step(refused) == LinkState::cooldown);
+}
+
+TEST_CASE("SupervisorCore takes a connection that falls before it is stable for a failed attempt",
+          "[link][supervisor_core][unit]") {
+    SupervisorCore core{Policy{Backoff{NoJitter{}, Cap{64s}, 1s}, ResetWhenStable{10s}}};
+    Random bits{Seed{1}};
+    Turn turn{start_of_time, bits};
+    const auto falls_after = [&](Duration up) {
+        core.step({.input = Input::opened}, turn);
+        turn.now += up;
+        core.step({.input = Input::closed, .failure = {.cause = Cause::lost}}, turn);
+        const Duration wait = core.deadline() - turn.now;
+        turn.now = core.deadline();
+        core.step({}, turn);
+        REQUIRE(core.status().state == LinkState::connecting);
+        return wait;
+    };
+    core.step({.input = Input::start}, turn);
+    // Pitfall 9: a server that accepts and drops.
+    CHECK(falls_after(0s) == 1s);
+    CHECK(falls_after(1s) == 2s);
+    CHECK(falls_after(10s - 1ns) == 4s);
+    CHECK(falls_after(10s) == 1s);
+    CHECK(falls_after(0s) == 2s);
+}
+
+TEST_CASE("SupervisorCore settles with jitter after a gate opens",
+          "[link][supervisor_core][unit]") {
+    // Pitfall 25: a fleet of laptops whose timers all fire at once.
+    std::vector<Duration> waits;
+    for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+        SupervisorCore core{Policy{Backoff{NoJitter{}, Cap{64s}, 1s}},
+                            CoreOptions{.settle_within = 2s}};
+        Random bits{Seed{seed}};
+        Turn turn{start_of_time, bits};
+        core.step({.input = Input::start}, turn);
+        core.step({.input = Input::gates, .gates = 1}, turn);
+        turn.now += 8h;
+        core.step({.input = Input::gates}, turn);
+        REQUIRE(core.status().state == LinkState::cooldown);
+        waits.push_back(core.deadline() - turn.now);
+    }
+    const auto [least, most] = std::minmax_element(waits.begin(), waits.end());
+    CHECK(*least < 100ms);
+    CHECK(*most > 1900ms);
+    CHECK(*most <= 2s);
 }

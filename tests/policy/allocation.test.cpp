@@ -4,16 +4,22 @@
 #include <memory>
 
 #include <belay/core/manual_clock.hpp>
+#include <belay/policy/any_trip.hpp>
 #include <belay/policy/backoff.hpp>
 #include <belay/policy/breaker.hpp>
 #include <belay/policy/cap.hpp>
 #include <belay/policy/circuit_breaker.hpp>
 #include <belay/policy/cooldown_on.hpp>
+#include <belay/policy/count_window.hpp>
+#include <belay/policy/failure_rate.hpp>
 #include <belay/policy/full_jitter.hpp>
 #include <belay/policy/max_attempts.hpp>
 #include <belay/policy/policy.hpp>
 #include <belay/policy/reset_when_stable.hpp>
 #include <belay/policy/shared.hpp>
+#include <belay/policy/slow_call_rate.hpp>
+#include <belay/policy/time_window.hpp>
+#include <belay/policy/trip_when.hpp>
 
 #include "support/catch.hpp"
 #include "support/counting_new.hpp"
@@ -64,4 +70,33 @@ TEST_CASE("Backoff::next, rule hooks and breaker calls never allocate",
     }
     CHECK(sum != 0);
     CHECK(made == 0);
+}
+
+TEST_CASE("A breaker never allocates", "[policy][allocation][unit]") {
+    struct Listener {
+        int* heard;
+        void on_breaker(const BreakerEvent&) noexcept { ++*heard; }
+    };
+    ManualClock clock;
+    int heard = 0;
+    const Counting counting;
+    CircuitBreaker breaker{
+        AnyTrip{ConsecutiveFailures{3}, FailureRate{TimeWindow{10s}},
+                SlowCallRate{1s, CountWindow<200>{}},
+                TripWhen{TimeWindow{60s}, [](const CallCounts& c) noexcept { return c.bad > 9; }}},
+        OpenFor{1s},
+        {.probes = 4, .successes = 2, .failures = 2},
+        clock.view(),
+        Listener{&heard}};
+    for (int i = 0; i < 200; ++i) {
+        auto permit = breaker.acquire();
+        clock.advance(300ms);
+        i % 4 == 0 ? permit.success() : permit.failure();
+        if (i % 50 == 0) breaker.set_mode(BreakerMode::automatic);
+        if (!breaker.restore(breaker.snapshot())) break;
+        static_cast<void>(breaker.counters());
+    }
+    const auto made = counting.made();
+    CHECK(made == 0);
+    CHECK(heard > 200);
 }

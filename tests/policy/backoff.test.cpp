@@ -1,72 +1,104 @@
 // SPDX-License-Identifier: MIT
-// Goal: waits double without ever overflowing, stay under the cap, and replay for a seed.
+// Goal: growth, cap, floor and jitter compose without overflow at any attempt, stay in their
+// bounds, and replay for a seed.
 #include <belay/policy/backoff.hpp>
 
 #include <array>
+#include <limits>
+#include <string>
 #include <type_traits>
 
+#include <belay/policy/decorrelated_jitter.hpp>
+#include <belay/policy/delays.hpp>
+#include <belay/policy/equal_jitter.hpp>
+#include <belay/policy/fibonacci.hpp>
+#include <belay/policy/floor.hpp>
+#include <belay/policy/linear.hpp>
+#include <belay/policy/no_cap.hpp>
 #include <belay/policy/no_jitter.hpp>
 #include <belay/policy/policy.hpp>
+#include <belay/policy/pre_jitter_cap.hpp>
 #include <belay/policy/proportional_jitter.hpp>
+#include <belay/policy/smooth_jitter.hpp>
 
+#include "support/aborts.hpp"
 #include "support/archetypes.hpp"
 #include "support/catch.hpp"
+#include "support/wait_samples.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
+using belay_test::a_year;
+using belay_test::awkward_attempts;
 
 namespace {
-
-constexpr std::array<std::uint64_t, 23> awkward_attempts{0,
-                                                         1,
-                                                         30,
-                                                         31,
-                                                         32,
-                                                         33,
-                                                         34,
-                                                         62,
-                                                         63,
-                                                         64,
-                                                         65,
-                                                         66,
-                                                         67,
-                                                         68,
-                                                         127,
-                                                         128,
-                                                         1023,
-                                                         1024,
-                                                         1025,
-                                                         2147483647U,
-                                                         4294967295U,
-                                                         4294967296U,
-                                                         ~std::uint64_t{0}};
-constexpr Duration a_year = std::chrono::hours{24 * 365};
 
 constinit Backoff static_a{FullJitter{}, Cap{30s}, 1s};
 constinit Backoff static_b{FullJitter{}, Cap{30s}, 1s};
 
-// A jitter with state, and the optional reset.
-struct Counting {
-    int draws = 0;
-    constexpr Duration delay(Duration ceiling, Random&) noexcept { return ++draws, ceiling; }
+// A jitter with state, and the optional reset: its waits get shorter.
+struct Shrinking {
+    std::uint64_t draws = 0;
+    constexpr WaitRange range(const NominalWait& nominal) const noexcept {
+        return {0ns, nominal.wait};
+    }
+    constexpr Duration delay(WaitRange range, std::uint64_t, Random&) noexcept {
+        return range.most - Duration{static_cast<std::int64_t>(draws++)};
+    }
     constexpr void reset() noexcept { draws = 0; }
 };
 
+constexpr Failure lost_for(Duration retry_after) {
+    return Failure{Cause::lost, 0, nullptr, retry_after};
+}
+
+// Calls `f` with a backoff of each kind, and its floor.
+template <class F>
+void for_each_kind(Duration base, Duration cap, F&& f) {
+    f(Backoff{NoJitter{}, Cap{cap}, base}, 0ns);
+    f(Backoff{FullJitter{}, Cap{cap}, base}, 0ns);
+    f(Backoff{EqualJitter{}, Cap{cap}, Linear{base}}, 0ns);
+    f(Backoff{ProportionalJitter::plus_minus_percent(25), Cap{cap}, Exponential{base, 1.6}}, 0ns);
+    f(Backoff{ProportionalJitter::plus_percent(100), Cap{cap}, Fibonacci{base}}, 0ns);
+    f(Backoff{DecorrelatedJitter{}, Cap{cap}, base}, 0ns);
+    f(Backoff{SmoothJitter{}, Cap{cap}, base}, 0ns);
+    f(Backoff{FullJitter{}, Cap{cap}, Delays{base, 2s, cap}}, 0ns);
+    const Duration first = base < cap ? base : cap;
+    const Duration floor = first / 2;
+    f(Backoff{FullJitter{}, Floor{floor, Cap{cap}}, Exponential{base, 1.001}}, floor);
+    f(Backoff{EqualJitter{}, Floor{floor, Cap{cap}}, Constant{base}}, floor);
+    f(Backoff{ProportionalJitter::plus_minus_percent(100), Floor{floor, Cap{cap}}, base}, floor);
+    f(Backoff{DecorrelatedJitter{}, Floor{floor, Cap{cap}}, base}, floor);
+    f(Backoff{SmoothJitter{}, Floor{floor, Cap{cap}}, base}, floor);
+}
+
+auto any_length() {
+    return rc::gen::oneOf(rc::gen::inRange<Duration::rep>(1, 100),
+                          rc::gen::inRange<Duration::rep>(1'000'000, 100'000'000'000),
+                          rc::gen::positive<Duration::rep>(), rc::gen::just(forever.count()));
+}
+
 }  // namespace
 
-static_assert(sizeof(Backoff<FullJitter, Cap>) <= 32);
+static_assert(sizeof(Backoff<FullJitter, Cap>) == 32);
+static_assert(sizeof(Backoff<EqualJitter, NoCap>) == 24);
+static_assert(sizeof(Backoff{FullJitter{}, Cap{30s}, Exponential{1s, 1.6}}) == 32);
 static_assert(std::is_trivially_copyable_v<Backoff<FullJitter, Cap>>);
+static_assert(std::is_trivially_copyable_v<Backoff<SmoothJitter, Floor<Cap>>>);
 static_assert(
     std::same_as<decltype(Backoff{FullJitter{}, Cap{30s}, 1s}), Backoff<FullJitter, Cap>>);
-static_assert(
-    std::same_as<decltype(Backoff{NoJitter{}, Cap{30s}, 1s, Seed{7}}), Backoff<NoJitter, Cap>>);
+static_assert(std::same_as<decltype(Backoff{FullJitter{}, Cap{30s}, Duration{1}, Seed{7}}),
+                           Backoff<FullJitter, Cap, Exponential<>>>);
+static_assert(std::same_as<decltype(Backoff{NoJitter{}, Cap{30s}, Linear{1s}, Seed{7}}),
+                           Backoff<NoJitter, Cap, Linear>>);
 static_assert(std::same_as<decltype(Policy{Backoff{NoJitter{}, Cap{1s}, 1s}}),
                            Policy<Backoff<NoJitter, Cap>>>);
-static_assert(noexcept(static_a.next()) && noexcept(static_a.ceiling(0)));
+static_assert(noexcept(static_a.next()) && noexcept(static_a.max_delay(0)));
 template class belay::Backoff<belay_test::MinimalJitter, belay_test::MinimalCap>;
+template class belay::Backoff<belay_test::MinimalJitter, belay_test::MinimalCap,
+                              belay_test::MinimalGrowth>;
 
-TEST_CASE("Backoff uses of a jitter and a cap only what their concepts promise",
-          "[policy][backoff][unit]") {
+TEST_CASE("Backoff uses of its parts only what their concepts promise", "[policy][backoff][unit]") {
     Backoff backoff{belay_test::MinimalJitter{1}, belay_test::MinimalCap{1}, 1s};
     Random bits;
     Turn turn{Instant{}, bits};
@@ -76,6 +108,11 @@ TEST_CASE("Backoff uses of a jitter and a cap only what their concepts promise",
     CHECK(backoff.lost(Failure{Cause::lost}, turn).until == Instant{} + 8s);
     backoff.succeeded(turn);
     CHECK(backoff.attempts() == 0);
+    CHECK(backoff.max_total(3) == 7s);
+    Backoff grown{belay_test::MinimalJitter{1}, belay_test::MinimalCap{1},
+                  belay_test::MinimalGrowth{1}};
+    CHECK(grown.next() == 1ns);
+    CHECK(grown.min_delay(7) == 1ns);
 }
 
 TEST_CASE("Backoff doubles from the base up to the cap", "[policy][backoff][unit]") {
@@ -88,59 +125,145 @@ TEST_CASE("Backoff doubles from the base up to the cap", "[policy][backoff][unit
     }());
 }
 
-TEST_CASE("Backoff::ceiling neither overflows nor falls at any attempt",
-          "[policy][backoff][unit]") {
-    for (const Duration base : {1ns, Duration{1s}, 100 * a_year, forever - 1ns, forever}) {
-        const Backoff hard{NoJitter{}, Cap{forever}, base};
-        Duration before{};
-        for (const std::uint64_t n : awkward_attempts) {
-            CAPTURE(base.count(), n);
-            const Duration c = hard.ceiling(n);
-            CHECK(c >= base);
-            CHECK(c >= before);
-            before = c;
-        }
-        CHECK(before == forever);
-    }
-    STATIC_REQUIRE(Backoff{NoJitter{}, Cap{forever}, 1ns}.ceiling(62).count() == 1LL << 62);
-    STATIC_REQUIRE(Backoff{NoJitter{}, Cap{forever}, 1ns}.ceiling(63) == forever);
-    STATIC_REQUIRE(Backoff{NoJitter{}, Cap{forever}, 3ns}.ceiling(61).count() == 3LL << 61);
-    STATIC_REQUIRE(Backoff{NoJitter{}, Cap{forever}, 3ns}.ceiling(62) == forever);
-    STATIC_REQUIRE(Backoff{NoJitter{}, Cap{forever}, forever}.ceiling(0) == forever);
-    STATIC_REQUIRE(Backoff{FullJitter{}, Cap{30s}, 1s}.ceiling(~std::uint64_t{0}) == 30s);
+TEST_CASE("Backoff takes a growth of the user's", "[policy][backoff][unit]") {
+    constexpr auto quadratic = [](std::uint64_t n) noexcept {
+        return saturating_multiply(saturating_multiply(Duration{1s}, n + 1), n + 1);
+    };
+    STATIC_REQUIRE([quadratic] {
+        Backoff b{NoJitter{}, Cap{20s}, quadratic};
+        return b.next() == 1s && b.next() == 4s && b.next() == 9s && b.next() == 16s &&
+               b.next() == 20s;
+    }());
 }
 
-TEST_CASE("Backoff waits within [0, cap] at every attempt", "[policy][backoff][property]") {
+TEST_CASE("Backoff's bounds neither overflow nor fall at any attempt", "[policy][backoff][unit]") {
+    for (const Duration base : {1ns, Duration{1s}, 100 * a_year, forever - 1ns, forever}) {
+        for_each_kind(base, forever, [&]<class B>(const B& backoff, Duration) {
+            if (std::same_as<B, Backoff<FullJitter, Cap, Delays<3>>>) return;
+            Duration most{};
+            Duration least{};
+            for (const std::uint64_t n : awkward_attempts) {
+                CAPTURE(base.count(), n);
+                CHECK(backoff.min_delay(n) <= backoff.max_delay(n));
+                CHECK(backoff.min_delay(n) >= least);
+                CHECK(backoff.max_delay(n) >= most);
+                least = backoff.min_delay(n);
+                most = backoff.max_delay(n);
+            }
+            CHECK(most >= base);
+        });
+        CHECK(Backoff{NoJitter{}, NoCap{}, base}.max_delay(~std::uint64_t{0}) == forever);
+    }
+    STATIC_REQUIRE(Backoff{FullJitter{}, Cap{30s}, 1s}.max_delay(~std::uint64_t{0}) == 30s);
+    STATIC_REQUIRE(Backoff{FullJitter{}, Cap{30s}, 1s}.max_delay(4) == 16s);
+    STATIC_REQUIRE(Backoff{FullJitter{}, Cap{30s}, 1s}.min_delay(4) == 0s);
+    STATIC_REQUIRE(Backoff{NoJitter{}, Cap{30s}, 1s}.min_delay(4) == 16s);
+}
+
+TEST_CASE("Backoff waits within floor, cap and its own bounds at every attempt",
+          "[policy][backoff][property]") {
     CHECK(rc::check("for any base, cap and seed", [](std::uint64_t seed) {
-        const Duration base{*rc::gen::positive<Duration::rep>()};
-        const Duration cap{*rc::gen::positive<Duration::rep>()};
-        Backoff full{FullJitter{}, Cap{cap}, base, Seed{seed}};
-        Backoff spread{ProportionalJitter::plus_minus_percent(25), Cap{cap}, base, Seed{seed}};
-        for (int i = 0; i < 80; ++i) {
-            const auto n = static_cast<std::uint64_t>(i);
-            const Duration a = full.next();
-            RC_ASSERT(a >= 0ns);
-            RC_ASSERT(a <= full.ceiling(n));
-            RC_ASSERT(full.ceiling(n) <= cap);
-            const Duration b = spread.next();
-            RC_ASSERT(b >= 0ns);
-            RC_ASSERT(b <= cap);
-        }
+        const Duration base{*any_length()};
+        const Duration cap{*any_length()};
+        for_each_kind(base, cap, [&](auto backoff, Duration floor) {
+            Random bits{Seed{seed}};
+            for (std::uint64_t n = 0; n < 80; ++n) {
+                const Duration wait = backoff.next(bits);
+                RC_ASSERT(wait >= backoff.min_delay(n));
+                RC_ASSERT(wait <= backoff.max_delay(n));
+                RC_ASSERT(backoff.min_delay(n) >= 0ns);
+                RC_ASSERT(backoff.max_delay(n) <= cap);
+                RC_ASSERT(wait >= floor);
+            }
+        });
     }));
+}
+
+TEST_CASE("Backoff keeps its bounds for every number of attempts", "[policy][backoff][property]") {
+    CHECK(rc::check("floor <= min_delay <= max_delay <= cap", [](std::uint64_t n) {
+        const Duration base{*any_length()};
+        const Duration cap{*any_length()};
+        for_each_kind(base, cap, [&](const auto& backoff, Duration floor) {
+            RC_ASSERT(backoff.min_delay(n) >= floor);
+            RC_ASSERT(backoff.min_delay(n) <= backoff.max_delay(n));
+            RC_ASSERT(backoff.max_delay(n) <= cap);
+        });
+    }));
+}
+
+TEST_CASE("Backoff::max_total is the sum of the longest waits", "[policy][backoff][unit]") {
+    constexpr Backoff backoff{FullJitter{}, Cap{30s}, 1s};
+    STATIC_REQUIRE(backoff.max_total(0) == 0s);
+    STATIC_REQUIRE(backoff.max_total(1) == 1s);
+    STATIC_REQUIRE(backoff.max_total(5) == 31s);
+    STATIC_REQUIRE(backoff.max_total(9) == 151s);
+    CHECK(backoff.max_total(256) == 31s + 251 * 30s);
+    CHECK(backoff.max_total(257) == 31s + 252 * 30s);
+    STATIC_REQUIRE(backoff.max_total(1'000'000) == 31s + 999'995 * 30s);
+    CHECK(backoff.max_total(~std::uint64_t{0}) == forever);
+    CHECK(Backoff{NoJitter{}, NoCap{}, 1ns}.max_total(62).count() == (1LL << 62) - 1);
+    CHECK(Backoff{NoJitter{}, NoCap{}, 1ns}.max_total(64) == forever);
+    CHECK(Backoff{NoJitter{}, Cap{1ns}, 1ns}.max_total(~std::uint64_t{0}) == forever);
+    for_each_kind(1s, 30s, [](auto kind, Duration) {
+        Random bits{Seed{3}};
+        for (int round = 0; round < 100; ++round) {
+            kind.reset();
+            Duration sum{};
+            for (std::uint64_t n = 0; n < 12; ++n) {
+                CHECK(sum <= kind.max_total(n));
+                sum += kind.next(bits);
+            }
+        }
+    });
 }
 
 TEST_CASE("Backoff jitters the first wait too", "[policy][backoff][regression]") {
     // A fleet that restarts together must not come back exactly one base later.
     Random bits{Seed{1}};
-    int distinct = 0;
-    Duration last{};
-    for (int i = 0; i < 100; ++i) {
-        Backoff backoff{FullJitter{}, Cap{30s}, 1s};
-        const Duration d = backoff.next(bits);
-        if (d != last) ++distinct;
-        last = d;
+    for_each_kind(1s, 30s, [&]<class B>(const B& backoff, Duration) {
+        if (std::same_as<B, Backoff<NoJitter, Cap>>) return;
+        int distinct = 0;
+        Duration last{};
+        for (int i = 0; i < 100; ++i) {
+            B fresh = backoff;
+            const Duration d = fresh.next(bits);
+            if (d != last) ++distinct;
+            last = d;
+        }
+        CHECK(distinct > 95);
+    });
+}
+
+TEST_CASE("Backoff piles no waits up on the cap or the floor", "[policy][backoff][regression]") {
+    for_each_kind(1s, 30s, [&]<class B>(const B& backoff, Duration) {
+        if (std::same_as<B, Backoff<NoJitter, Cap>>) return;
+        const auto late = belay_test::wait_samples(backoff, 12, 2'000);
+        CHECK(late.on_top <= 1);
+        CHECK(late.on_floor <= 1);
+    });
+}
+
+TEST_CASE("Backoff does not jitter what was jittered before", "[policy][backoff][regression]") {
+    // The nominal waits of +-20 % grow by 2 exactly, whatever was drawn.
+    Random bits{Seed{1}};
+    for (int round = 0; round < 200; ++round) {
+        Backoff backoff{ProportionalJitter::plus_minus_percent(20), NoCap{}, 1s};
+        for (int n = 0; n < 20; ++n) {
+            const Duration nominal = Duration{1s} * (1 << n);
+            const Duration wait = backoff.next(bits);
+            CHECK(wait >= nominal / 10 * 8);
+            CHECK(wait <= nominal / 10 * 12);
+        }
     }
-    CHECK(distinct > 95);
+}
+
+TEST_CASE("Backoff with a base of one nanosecond grows, too", "[policy][backoff][regression]") {
+    // In coarser ticks it would stay 0: a loop without a pause.
+    Backoff backoff{NoJitter{}, Cap{1s}, Exponential{1ns, 1.5}};
+    Duration sum{};
+    for (int i = 0; i < 60; ++i) sum += backoff.next();
+    CHECK(sum > 1s);
+    CHECK(backoff.next() == 1s);
 }
 
 TEST_CASE("Backoff objects without a seed all differ", "[policy][backoff][unit]") {
@@ -171,6 +294,18 @@ TEST_CASE("Backoff draws the same delays for ever", "[policy][backoff][golden]")
                    std::array<std::int64_t, 7>{1'000'000'000, 2'000'000'000, 4'000'000'000,
                                                8'000'000'000, 16'000'000'000, 30'000'000'000,
                                                30'000'000'000});
+    STATIC_REQUIRE(
+        delays(Backoff{EqualJitter{}, Floor{600ms, Cap{9s}}, Exponential{1s, 1.6}, Seed{7}}) ==
+        std::array<std::int64_t, 7>{755'931'899, 813'430'635, 2'432'973'672, 3'241'841'240,
+                                    4'759'361'602, 5'622'441'850, 6'605'788'519});
+    STATIC_REQUIRE(delays(Backoff{DecorrelatedJitter{}, Cap{30s}, 1s, Seed{7}}) ==
+                   std::array<std::int64_t, 7>{1'779'659'497, 1'072'844'048, 2'998'366'524,
+                                               5'660'585'736, 8'230'816'517, 6'909'643'758,
+                                               10'232'212'660});
+    STATIC_REQUIRE(delays(Backoff{SmoothJitter{}, Cap{30s}, 1s, Seed{7}}) ==
+                   std::array<std::int64_t, 7>{517'684'260, 877'519'205, 3'928'718'629,
+                                               3'228'405'606, 7'081'943'682, 10'087'751'043,
+                                               15'783'029'808});
 }
 
 TEST_CASE("Backoff as a rule draws from the turn, and names itself", "[policy][backoff][unit]") {
@@ -188,18 +323,67 @@ TEST_CASE("Backoff as a rule draws from the turn, and names itself", "[policy][b
     CHECK(policy.failed(Failure{Cause::lost}, turn_1).by == "Backoff");
 }
 
+TEST_CASE("Backoff has one history, alone or as a rule with the same bits",
+          "[policy][backoff][property]") {
+    CHECK(rc::check(
+        "for any base, cap, seed and order of failures and losses", [](std::uint64_t seed) {
+            const Duration base{*any_length()};
+            const Duration cap{*any_length()};
+            const std::uint64_t kinds = *rc::gen::arbitrary<std::uint64_t>();
+            for_each_kind(base, cap, [&](auto alone, Duration) {
+                auto rule = alone;
+                Random bits_1{Seed{seed}};
+                Random bits_2{Seed{seed}};
+                Turn turn{Instant{}, bits_2};
+                for (int i = 0; i < 64; ++i) {
+                    if ((kinds >> i & 7) == 7) {
+                        alone.reset();
+                        rule.succeeded(turn);
+                    }
+                    const Failure failure{Cause::lost};
+                    const Advice advice = (kinds >> i & 1) != 0 ? rule.failed(failure, turn)
+                                                                : rule.lost(failure, turn);
+                    RC_ASSERT(advice.until == after(turn.now, alone.next(bits_1)));
+                    RC_ASSERT(rule.attempts() == alone.attempts());
+                }
+            });
+        }));
+}
+
 TEST_CASE("Backoff lets a server lengthen a wait, never shorten it", "[policy][backoff][unit]") {
     Random bits{Seed{1}};
     Turn turn{Instant{}, bits};
     Backoff backoff{NoJitter{}, Cap{30s}, 4s};
     const auto wait = [&](Duration asked) {
-        return backoff.failed(Failure{Cause::overloaded, 0, nullptr, asked}, turn).until - turn.now;
+        return backoff.failed(lost_for(asked), turn).until - turn.now;
     };
     CHECK(wait(1s) == 4s);
-    CHECK(wait(60s) == 60s);
-    CHECK(wait(-5s) == 16s);
+    CHECK(wait(8s) == 8s);
+    CHECK(wait(15s) == 16s);
     CHECK(backoff.attempts() == 3);
-    CHECK(backoff.failed(Failure{Cause::lost, 0, nullptr, forever}, turn).until == never);
+    CHECK(wait(60s) == 60s);
+    CHECK(backoff.failed(lost_for(forever), turn).until == never);
+}
+
+TEST_CASE("Backoff grows from the base again after a wait that the server lengthened",
+          "[policy][backoff][unit]") {
+    Random bits{Seed{1}};
+    Turn turn{Instant{}, bits};
+    Backoff backoff{DecorrelatedJitter{}, Cap{1h}, 4s};
+    for (int i = 0; i < 6; ++i) static_cast<void>(backoff.next(bits));
+    CHECK(backoff.failed(lost_for(2h), turn).until == turn.now + 2h);
+    CHECK(backoff.attempts() == 0);
+    CHECK(backoff.next(bits) <= 12s);
+}
+
+TEST_CASE("Backoff ignores hints that are none", "[policy][backoff][unit]") {
+    Random bits{Seed{1}};
+    Turn turn{Instant{}, bits};
+    Backoff backoff{NoJitter{}, Cap{30s}, 1s};
+    CHECK(backoff.failed(lost_for(0s), turn).until == turn.now + 1s);
+    CHECK(backoff.failed(lost_for(-5s), turn).until == turn.now + 2s);
+    CHECK(backoff.failed(lost_for(Duration::min()), turn).until == turn.now + 4s);
+    CHECK(backoff.attempts() == 3);
 }
 
 TEST_CASE("Backoff counts planned failures as nothing", "[policy][backoff][unit]") {
@@ -211,12 +395,23 @@ TEST_CASE("Backoff counts planned failures as nothing", "[policy][backoff][unit]
         CHECK(backoff.failed(Failure{Cause::planned}, turn).until == turn.now + 1s);
     }
     CHECK(backoff.attempts() == 0);
+    static_cast<void>(backoff.next());
+    static_cast<void>(backoff.next());
+    const Failure hinted{Cause::planned, 0, nullptr, 1min};
+    CHECK(backoff.failed(hinted, turn).until == turn.now + 1min);
+    CHECK(backoff.next() == 4s);
+
+    // Nor does a jitter with state remember them.
+    Backoff shrinking{Shrinking{}, Cap{30s}, 1s};
+    CHECK(shrinking.next() == 1s);
+    CHECK(shrinking.failed(Failure{Cause::planned}, turn).until == turn.now + 1s);
+    CHECK(shrinking.next() == 2s - 1ns);
 }
 
 TEST_CASE("Backoff advises never rather than an instant that does not fit",
           "[policy][backoff][unit]") {
     Random bits{Seed{1}};
-    Backoff backoff{NoJitter{}, Cap{forever}, forever};
+    Backoff backoff{NoJitter{}, NoCap{}, forever};
     for (const Instant now : {Instant{}, never - 1ns, never, Instant{} - 10h}) {
         Turn turn{now, bits};
         const Advice advice = backoff.failed(Failure{Cause::lost}, turn);
@@ -227,11 +422,71 @@ TEST_CASE("Backoff advises never rather than an instant that does not fit",
 
 TEST_CASE("Backoff::reset resets a jitter that has state", "[policy][backoff][unit]") {
     STATIC_REQUIRE([] {
-        Backoff backoff{Counting{}, Cap{30s}, 1s};
+        Backoff backoff{Shrinking{}, Cap{30s}, 1s};
         for (int i = 0; i < 5; ++i) static_cast<void>(backoff.next());
         Random bits{Seed{1}};
         Turn turn{Instant{}, bits};
         backoff.succeeded(turn);
         return backoff.attempts() == 0 && backoff.next() == 1s;
     }());
+}
+
+TEST_CASE("Backoff keeps its counter apart from the growth beside it", "[policy][backoff][unit]") {
+    // It lies in the growth's padding: copies and assignments must carry both.
+    Backoff a{NoJitter{}, Cap{30s}, Exponential{1s, 1.6}};
+    for (int i = 0; i < 3; ++i) static_cast<void>(a.next());
+    Backoff b{NoJitter{}, Cap{50s}, Exponential{3s, 3}};
+    const Backoff c = a;
+    b = c;
+    CHECK(b.attempts() == 3);
+    CHECK(b.next() == a.next());
+    a.reset();
+    CHECK(a.next() == 1s);
+    CHECK(b.attempts() == 4);
+}
+
+TEST_CASE("Backoff refuses at run time what makes no sense, and says what",
+          "[policy][backoff][fault]") {
+    const auto says = [](auto make, const char* what) {
+        const std::string text = belay_test::aborts_with([&] { static_cast<void>(make()); });
+        CAPTURE(text);
+        CHECK(text.find(what) != std::string::npos);
+    };
+    constexpr double no_number = std::numeric_limits<double>::quiet_NaN();
+    says([] { return Backoff{FullJitter{}, Cap{1s}, 0s}; }, "the base must be > 0ns");
+    says(
+        [] {
+            return Backoff{FullJitter{}, Cap{1s}, Exponential{1s, no_number}};
+        },
+        "the factor must be in [1, 1000000]");
+    says([] { return Backoff{FullJitter{}, Cap{1s}, Delays{1s, 0s}}; }, "the last one > 0ns");
+    says([] { return Backoff{FullJitter{}, Cap{-1s}, 1s}; }, "the cap must be > 0ns");
+    says([] { return Backoff{FullJitter{}, Floor{2s, Cap{3s}}, 1s}; }, "the floor must be >= 0ns");
+    says(
+        [] {
+            return Backoff{ProportionalJitter::plus_percent(101), Cap{1s}, 1s};
+        },
+        "must be <= 100");
+}
+
+TEST_CASE("Backoff refuses what a part of the user's does against its contract",
+          "[policy][backoff][fault]") {
+    struct Beyond {
+        WaitRange range(const NominalWait& nominal) const noexcept {
+            return {nominal.wait, saturating_add(nominal.most, 1ns)};
+        }
+    };
+    struct Outside {
+        WaitRange range(const NominalWait& nominal) const noexcept { return {0ns, nominal.wait}; }
+        Duration delay(WaitRange range, std::uint64_t, Random&) noexcept {
+            return range.most + 1ns;
+        }
+    };
+    const auto draws = [](auto backoff) {
+        return belay_test::aborts_with([&] { static_cast<void>(backoff.next()); });
+    };
+    CHECK(draws(Backoff{Beyond{}, Cap{5s}, 1s}).find("JitterLike::range") != std::string::npos);
+    CHECK(draws(Backoff{Outside{}, Cap{5s}, 1s}).find("JitterLike::delay") != std::string::npos);
+    constexpr auto negative = [](std::uint64_t) noexcept { return Duration{-1}; };
+    CHECK(draws(Backoff{FullJitter{}, Cap{5s}, negative}).find("GrowthLike") != std::string::npos);
 }

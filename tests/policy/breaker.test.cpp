@@ -9,45 +9,17 @@
 #include <belay/policy/no_jitter.hpp>
 #include <belay/policy/policy.hpp>
 
+#include "support/breaker_archetypes.hpp"
 #include "support/catch.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
+using belay_test::BreakerBench;
 
 namespace {
 
-constexpr Failure lost{Cause::lost};
-
-// A breaker with its time and chance, usable in constant expressions.
-template <class B>
-struct Bench {
-    B breaker;
-    Instant now{};
-    Random bits{Seed{1}};
-
-    constexpr explicit Bench(B b) : breaker{b} {}
-
-    constexpr bool admits() const { return breaker.admit(now).verb == Verb::go; }
-    constexpr Advice fail(Failure failure = lost) {
-        Turn turn{now, bits};
-        breaker.begin(turn);
-        return breaker.failed(failure, turn);
-    }
-    constexpr void succeed() {
-        Turn turn{now, bits};
-        breaker.begin(turn);
-        breaker.succeeded(turn);
-    }
-    constexpr void abandon() {
-        Turn turn{now, bits};
-        breaker.begin(turn);
-        breaker.abandoned(turn);
-    }
-    constexpr BreakerState state() const { return breaker.state(now); }
-};
-
 constexpr auto bench(std::uint32_t failures = 3) {
-    return Bench{Breaker{ConsecutiveFailures{failures}, OpenFor{300s}}};
+    return BreakerBench{Breaker{ConsecutiveFailures{failures}, OpenFor{300s}}};
 }
 
 constexpr auto opened() {
@@ -61,8 +33,13 @@ constexpr auto opened() {
 static_assert(std::same_as<decltype(Breaker{ConsecutiveFailures{5}, OpenFor{300s}}), Breaker<>>);
 static_assert(std::same_as<decltype(Policy{Breaker{ConsecutiveFailures{5}, OpenFor{300s}}}),
                            Policy<Breaker<>>>);
-static_assert(std::is_trivially_copyable_v<Breaker<>> && sizeof(Breaker<>) <= 32);
+static_assert(std::is_trivially_copyable_v<Breaker<>> && sizeof(Breaker<>) <= 56);
 static_assert(!detail::HasLost<Breaker<>>, "a loss after a success is no failed try");
+static_assert(!detail::HasReset<Breaker<>>, "a command to try again does not make the peer well");
+static_assert(
+    std::same_as<decltype(Breaker{ConsecutiveFailures{5}, OpenFor{300s}, HalfOpen{.successes = 2}}),
+                 Breaker<>>);
+template class belay::Breaker<belay_test::MinimalTrip, belay_test::MinimalOpenWait>;
 
 TEST_CASE("Breaker opens at the n-th failure in a row", "[policy][breaker][unit]") {
     STATIC_REQUIRE([] {
@@ -174,13 +151,62 @@ TEST_CASE("Breaker waits out a clock that stands still, goes back or jumps",
 
 TEST_CASE("Breaker with a Backoff as its wait grows from reopening to reopening",
           "[policy][breaker][unit]") {
-    Bench b{Breaker{ConsecutiveFailures{1}, Backoff{NoJitter{}, Cap{60s}, 10s}}};
+    BreakerBench b{Breaker{ConsecutiveFailures{1}, Backoff{NoJitter{}, Cap{60s}, 10s}}};
     for (const Duration wait : {10s, 20s, 40s, 60s, 60s}) {
         CHECK(b.fail() == Advice::suspend(b.now + wait));
         b.now += wait;
     }
     b.succeed();
     CHECK(b.fail() == Advice::suspend(b.now + 10s));
+}
+
+TEST_CASE("Breaker may ask for several probes, one after the other", "[policy][breaker][unit]") {
+    STATIC_REQUIRE([] {
+        BreakerBench b{Breaker{ConsecutiveFailures{1}, OpenFor{300s},
+                               HalfOpen{.successes = 3, .failures = 2}}};
+        static_cast<void>(b.fail());
+        b.now += 300s;
+        b.succeed();
+        bool ok = b.fail() == Advice::go() && b.state() == BreakerState::half_open;
+        b.succeed();
+        ok = ok && b.state() == BreakerState::half_open;
+        b.succeed();
+        ok = ok && b.state() == BreakerState::closed;
+
+        static_cast<void>(b.fail());
+        b.now += 300s;
+        ok = ok && b.fail() == Advice::go() && b.fail() == Advice::suspend(b.now + 300s);
+        // A forced probe that fails is reason enough, and one that works is the first of three.
+        b.now += 10s;
+        ok = ok && b.fail() == Advice::suspend(b.now + 300s);
+        b.now += 10s;
+        b.succeed();
+        return ok && b.state() == BreakerState::half_open && b.admits();
+    }());
+}
+
+TEST_CASE("Breaker does not mind a verdict without a begin, as a policy may give one",
+          "[policy][breaker][unit]") {
+    auto b = opened();
+    Turn turn{b.now, b.bits};
+    const Instant until = b.now + 300s;
+    CHECK(b.breaker.failed(Failure{Cause::lost}, turn) == Advice::suspend(until));
+    b.breaker.succeeded(turn);
+    b.breaker.abandoned(turn);
+    CHECK(b.breaker.admit(b.now) == Advice::suspend(until));
+}
+
+// Pitfall 23.
+TEST_CASE("Breaker tells the remaining time, so that nobody asks in a hot loop",
+          "[policy][breaker][unit]") {
+    auto b = opened();
+    for (int asked = 0; asked < 3; ++asked) {
+        const Advice advice = b.breaker.admit(b.now);
+        CHECK(advice.verb == Verb::suspend);
+        CHECK(advice.until - b.now == 300s - asked * 100s);
+        b.now += 100s;
+    }
+    CHECK(b.admits());
 }
 
 TEST_CASE("Breaker in a policy outlasts shorter waits, and longer ones outlast it",

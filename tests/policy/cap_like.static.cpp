@@ -26,4 +26,23 @@ struct CapThatMovesOnly {
 static_assert(!CapLike<int> && !CapLike<CapThatThrows> && !CapLike<CapInSeconds>);
 static_assert(!CapLike<CapThatChanges> && !CapLike<CapThatMovesOnly>);
 
+struct CapWithFloor {
+    static constexpr bool before_jitter = true;
+    Duration limit(Duration) const noexcept;
+    Duration least() const noexcept;
+};
+static_assert(CapLike<CapWithFloor> && explain_cap_like<CapWithFloor>());
+static_assert(detail::CapsBeforeJitter<CapWithFloor> && !detail::CapsBeforeJitter<CapInSeconds>);
+
+// A floor of another form would be ignored in silence.
+struct CapWithThrowingFloor {
+    Duration limit(Duration) const noexcept;
+    Duration least() const;
+};
+struct CapWithFloorInSeconds {
+    Duration limit(Duration) const noexcept;
+    std::chrono::seconds least() const noexcept;
+};
+static_assert(!CapLike<CapWithThrowingFloor> && !CapLike<CapWithFloorInSeconds>);
+
 }  // namespace

@@ -2,6 +2,7 @@
 // Goal: the examples of docs/policy.md compile and do what the page says. Keep both in step.
 #include <optional>
 
+#include <belay/call/retry.hpp>
 #include <belay/core/manual_clock.hpp>
 #include <belay/policy/backoff.hpp>
 #include <belay/policy/breaker.hpp>
@@ -10,7 +11,6 @@
 #include <belay/policy/max_attempts.hpp>
 #include <belay/policy/policy.hpp>
 #include <belay/policy/reset_when_stable.hpp>
-#include <belay/policy/retry.hpp>
 #include <belay/policy/shared.hpp>
 
 #include "support/archetypes.hpp"

@@ -1,47 +1,43 @@
 // SPDX-License-Identifier: MIT
-// Goal: FullJitter is uniform over [0, ceiling], the same on every compiler.
+// Goal: FullJitter is even over [0, nominal], also at the cap, the same on every compiler.
 #include <belay/policy/full_jitter.hpp>
 
+#include <belay/policy/no_cap.hpp>
+
 #include "support/catch.hpp"
+#include "support/wait_samples.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
+using belay_test::wait_samples;
 
-TEST_CASE("FullJitter::delay never exceeds the ceiling", "[policy][full_jitter][property]") {
-    CHECK(rc::check("0 <= delay <= ceiling", [](std::uint64_t seed) {
-        const auto ceiling =
-            *rc::gen::oneOf(rc::gen::inRange<Duration::rep>(0, 10),
-                            rc::gen::nonNegative<Duration::rep>(), rc::gen::just(forever.count()));
-        Random bits{Seed{seed}};
-        for (int i = 0; i < 20; ++i) {
-            const Duration d = FullJitter{}.delay(Duration{ceiling}, bits);
-            RC_ASSERT(d >= 0ns);
-            RC_ASSERT(d.count() <= ceiling);
-        }
-    }));
+TEST_CASE("FullJitter::range reaches from nothing to the nominal wait",
+          "[policy][full_jitter][unit]") {
+    STATIC_REQUIRE(FullJitter{}.range({5s, 30s, 3}) == WaitRange{0s, 5s});
+    STATIC_REQUIRE(FullJitter{}.range({0s, 30s, 0}) == WaitRange{0s, 0s});
+    STATIC_REQUIRE(FullJitter{}.range({forever, forever, 9}) == WaitRange{0s, forever});
 }
 
-TEST_CASE("FullJitter::delay reaches both ends, and their mean", "[policy][full_jitter][unit]") {
-    Random bits{Seed{3}};
-    Duration sum{};
-    bool zero = false;
-    bool top = false;
-    for (int i = 0; i < 100'000; ++i) {
-        const Duration d = FullJitter{}.delay(1000ns, bits);
-        sum += d;
-        zero = zero || d == 0ns;
-        top = top || d == 1000ns;
-    }
-    CHECK(zero);
-    CHECK(top);
-    CHECK(sum / 100'000 >= 497ns);
-    CHECK(sum / 100'000 <= 503ns);
-    CHECK(FullJitter{}.delay(0ns, bits) == 0ns);
+TEST_CASE("FullJitter reaches both ends, and their mean", "[policy][full_jitter][unit]") {
+    const auto first = wait_samples(Backoff{FullJitter{}, NoCap{}, 1000ns}, 0, 100'000);
+    CHECK(first.least == 0ns);
+    CHECK(first.most == 1000ns);
+    CHECK(first.mean > 497);
+    CHECK(first.mean < 503);
 }
 
-TEST_CASE("FullJitter::delay draws the same sequence for ever", "[policy][full_jitter][golden]") {
-    Random bits{Seed{7}};
-    CHECK(FullJitter{}.delay(1s, bits).count() == 389'829'748);
-    CHECK(FullJitter{}.delay(1s, bits).count() == 16'788'294);
-    CHECK(FullJitter{}.delay(30s, bits).count() == 27'022'820'419);
+TEST_CASE("FullJitter piles nothing up on the cap", "[policy][full_jitter][regression]") {
+    const auto late = wait_samples(Backoff{FullJitter{}, Cap{30s}, 1s}, 10, 20'000);
+    CHECK(late.on_top <= 1);
+    CHECK(late.most > 29'990ms);
+    CHECK(late.mean > 14.8e9);
+    CHECK(late.mean < 15.2e9);
+}
+
+TEST_CASE("FullJitter draws the same sequence for ever", "[policy][full_jitter][golden]") {
+    STATIC_REQUIRE([] {
+        Backoff backoff{FullJitter{}, Cap{30s}, 1s, Seed{7}};
+        return backoff.next().count() == 389'829'748 && backoff.next().count() == 33'576'589 &&
+               backoff.next().count() == 3'603'042'723;
+    }());
 }

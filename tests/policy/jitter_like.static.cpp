@@ -10,42 +10,59 @@ namespace {
 
 static_assert(JitterLike<belay_test::MinimalJitter>);
 static_assert(explain_jitter_like<belay_test::MinimalJitter>());
-struct JitterWithPeak {
-    Duration delay(Duration, Random&) noexcept;
-    Duration peak(Duration) const noexcept;
-};
-static_assert(JitterLike<JitterWithPeak>);
 
+struct Base {
+    WaitRange range(const NominalWait&) const noexcept;
+};
+struct JitterWithAll : Base {
+    static constexpr bool grows = true;
+    Duration delay(WaitRange, std::uint64_t, Random&) noexcept;
+    void reset() noexcept;
+    PolicyErrc check() const noexcept;
+};
+static_assert(JitterLike<JitterWithAll> && explain_jitter_like<JitterWithAll>());
+static_assert(detail::GrowsByItself<JitterWithAll> && !detail::GrowsByItself<Base>);
+
+struct JitterWithoutRange {
+    Duration delay(WaitRange, std::uint64_t, Random&) noexcept;
+};
 struct JitterThatThrows {
-    Duration delay(Duration, Random&);
+    WaitRange range(const NominalWait&) const;
 };
-struct JitterInSeconds {
-    std::chrono::seconds delay(Duration, Random&) noexcept;
+struct JitterThatChanges {
+    WaitRange range(const NominalWait&) noexcept;
 };
-struct JitterWithoutBits {
-    Duration delay(Duration) noexcept;
+struct JitterOfOneWait {
+    Duration range(const NominalWait&) const noexcept;
 };
-struct JitterThatMovesOnly {
+struct JitterThatMovesOnly : Base {
     JitterThatMovesOnly(JitterThatMovesOnly&&) = default;
+};
+static_assert(!JitterLike<int> && !JitterLike<JitterWithoutRange>);
+static_assert(!JitterLike<JitterThatThrows> && !JitterLike<JitterThatChanges>);
+static_assert(!JitterLike<JitterOfOneWait> && !JitterLike<JitterThatMovesOnly>);
+
+// An optional part of another form would be ignored in silence.
+struct JitterWithThrowingDelay : Base {
+    Duration delay(WaitRange, std::uint64_t, Random&);
+};
+struct JitterWithDelayOfOldForm : Base {
     Duration delay(Duration, Random&) noexcept;
 };
-struct JitterWithChangingPeak {
-    Duration delay(Duration, Random&) noexcept;
-    Duration peak(Duration) noexcept;
+struct JitterInSeconds : Base {
+    std::chrono::seconds delay(WaitRange, std::uint64_t, Random&) noexcept;
 };
-struct JitterWithThrowingPeak {
-    Duration delay(Duration, Random&) noexcept;
-    Duration peak(Duration) const;
-};
-struct JitterWithThrowingReset {
-    Duration delay(Duration, Random&) noexcept;
+struct JitterWithThrowingReset : Base {
     void reset();
 };
-static_assert(!JitterLike<JitterWithThrowingReset>);
-static_assert(!JitterLike<int> && !JitterLike<JitterThatThrows> && !JitterLike<JitterInSeconds>);
-static_assert(!JitterLike<JitterWithoutBits> && !JitterLike<JitterThatMovesOnly>);
-static_assert(!JitterLike<JitterWithThrowingPeak>);
-// A peak that cannot be asked on a const jitter would be ignored in silence.
-static_assert(!JitterLike<JitterWithChangingPeak>);
+struct JitterWithThrowingCheck : Base {
+    PolicyErrc check() const;
+};
+struct JitterThatChecksInBool : Base {
+    bool check() const noexcept;
+};
+static_assert(!JitterLike<JitterWithThrowingDelay> && !JitterLike<JitterWithDelayOfOldForm>);
+static_assert(!JitterLike<JitterInSeconds> && !JitterLike<JitterWithThrowingReset>);
+static_assert(!JitterLike<JitterWithThrowingCheck> && !JitterLike<JitterThatChecksInBool>);
 
 }  // namespace

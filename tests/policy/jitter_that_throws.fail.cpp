@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-// expect-error: JitterLike: J::delay must be noexcept
+// expect-error: JitterLike: J::range must be noexcept
 #include <belay/policy/backoff.hpp>
 
 struct Jitter {
 #if defined(BELAY_CONTROL)
-    belay::Duration delay(belay::Duration ceiling, belay::Random&) noexcept { return ceiling; }
+    belay::WaitRange range(const belay::NominalWait& n) const noexcept { return {n.wait, n.wait}; }
 #else
-    belay::Duration delay(belay::Duration ceiling, belay::Random&) { return ceiling; }
+    belay::WaitRange range(const belay::NominalWait& n) const { return {n.wait, n.wait}; }
 #endif
 };
 

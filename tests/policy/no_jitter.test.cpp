@@ -2,18 +2,24 @@
 // Goal: NoJitter is exact and draws nothing.
 #include <belay/policy/no_jitter.hpp>
 
+#include <belay/policy/backoff.hpp>
+
 #include "support/catch.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
 
-TEST_CASE("NoJitter::delay is the ceiling, without a draw", "[policy][no_jitter][unit]") {
+TEST_CASE("NoJitter::range is the nominal wait", "[policy][no_jitter][unit]") {
+    STATIC_REQUIRE(NoJitter{}.range({5s, 30s, 3}) == WaitRange{5s, 5s});
+    STATIC_REQUIRE(NoJitter{}.range({forever, forever, 3}) == WaitRange{forever, forever});
+}
+
+TEST_CASE("NoJitter draws nothing, and so works unseeded in a constant expression",
+          "[policy][no_jitter][unit]") {
+    STATIC_REQUIRE(Backoff{NoJitter{}, Cap{30s}, 5s}.next() == 5s);
     Random bits;
-    STATIC_REQUIRE([] {
-        Random unseeded;
-        return NoJitter{}.delay(5s, unseeded) == 5s;
-    }());
-    CHECK(NoJitter{}.delay(0ns, bits) == 0ns);
-    CHECK(NoJitter{}.delay(forever, bits) == forever);
+    Backoff backoff{NoJitter{}, Cap{30s}, 5s};
+    CHECK(backoff.next(bits) == 5s);
+    CHECK(backoff.next(bits) == 10s);
     CHECK_FALSE(bits.seeded());
 }

@@ -23,5 +23,21 @@ TEST_CASE("PolicyErrc has fixed numbers, and a text and a cause for each",
     CHECK(open.value() == 3);
     CHECK(open.message() == "the circuit breaker is open");
     CHECK(open == Cause::overloaded);
-    CHECK(std::error_code{4, policy_category()}.message() == "unknown error");
+    const std::error_code failed = PolicyErrc::call_failed;
+    CHECK(failed.value() == 4);
+    CHECK(failed.message() == "the call failed");
+    CHECK(failed == Cause::lost);
+    const std::error_code refused = PolicyErrc::call_refused;
+    CHECK(refused.value() == 5);
+    CHECK(refused.message() == "the call was refused before it was made");
+    CHECK(refused == Cause::overloaded);
+    const std::error_code first_bad = PolicyErrc::bad_base;
+    CHECK(first_bad.value() == 6);
+    CHECK(first_bad.message() == "the base of a backoff must be > 0ns");
+    CHECK(first_bad == Cause::permanent);
+    const std::error_code last_bad = PolicyErrc::bad_delays;
+    CHECK(last_bad.value() == 11);
+    CHECK(last_bad.message() == "the delays of a backoff must be >= 0ns, the last one > 0ns");
+    CHECK(last_bad == Cause::permanent);
+    CHECK(std::error_code{1000, policy_category()}.message() == "unknown error");
 }

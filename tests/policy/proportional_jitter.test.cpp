@@ -2,107 +2,104 @@
 // Goal: ProportionalJitter stays in its interval, also at the cap and for every length of wait.
 #include <belay/policy/proportional_jitter.hpp>
 
-#include <algorithm>
-
-#include <belay/policy/backoff.hpp>
+#include <belay/policy/no_cap.hpp>
+#include <belay/policy/pre_jitter_cap.hpp>
 
 #include "support/catch.hpp"
+#include "support/wait_samples.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
+using belay_test::wait_samples;
 
 namespace {
-
-struct Range {
-    Duration least = forever;
-    Duration most{};
-    Duration sum{};
-    int on_top = 0;
-};
-
-Range sample(ProportionalJitter jitter, Duration ceiling, int draws) {
-    Random bits{Seed{11}};
-    Range seen;
-    for (int i = 0; i < draws; ++i) {
-        const Duration d = jitter.delay(ceiling, bits);
-        seen.least = std::min(seen.least, d);
-        seen.most = std::max(seen.most, d);
-        seen.sum += d;
-        if (d == ceiling) ++seen.on_top;
-    }
-    return seen;
-}
-
+constexpr auto both_ways = ProportionalJitter::plus_minus_percent(20);
+constexpr auto upwards = ProportionalJitter::plus_percent(10);
 }  // namespace
 
 TEST_CASE("ProportionalJitter spreads around the nominal wait, both ways",
           "[policy][proportional_jitter][unit]") {
-    constexpr auto jitter = ProportionalJitter::plus_minus_percent(20);
-    STATIC_REQUIRE(jitter.peak(1000ns) == 1200ns);
-    const Range seen = sample(jitter, jitter.peak(1000ns), 100'000);
+    STATIC_REQUIRE(both_ways.range({1000ns, forever, 0}) == WaitRange{800ns, 1200ns});
+    const auto seen = wait_samples(Backoff{both_ways, NoCap{}, 1000ns}, 0, 100'000);
     CHECK(seen.least == 800ns);
     CHECK(seen.most == 1200ns);
-    CHECK(seen.sum / 100'000 >= 998ns);
-    CHECK(seen.sum / 100'000 <= 1002ns);
+    CHECK(seen.mean > 998);
+    CHECK(seen.mean < 1002);
 }
 
 TEST_CASE("ProportionalJitter upwards never waits less than the nominal wait",
           "[policy][proportional_jitter][unit]") {
-    constexpr auto jitter = ProportionalJitter::plus_percent(10);
-    STATIC_REQUIRE(jitter.peak(1s) == 1100ms);
-    const Range seen = sample(jitter, jitter.peak(1000ns), 10'000);
+    STATIC_REQUIRE(upwards.range({1s, forever, 0}) == WaitRange{1s, 1100ms});
+    const auto seen = wait_samples(Backoff{upwards, NoCap{}, 1000ns}, 0, 20'000);
     CHECK(seen.least == 1000ns);
     CHECK(seen.most == 1100ns);
-    CHECK(ProportionalJitter::plus_percent(0).peak(7ns) == 7ns);
-    CHECK(sample(ProportionalJitter::plus_percent(0), 7ns, 100).least == 7ns);
-    CHECK(sample(ProportionalJitter::plus_minus_percent(100), 20ns, 1000).least == 0ns);
+    CHECK(seen.mean > 1049);
+    CHECK(seen.mean < 1051);
+}
+
+TEST_CASE("ProportionalJitter takes every percentage from 0 to 100",
+          "[policy][proportional_jitter][unit]") {
+    constexpr NominalWait nominal{7ns, forever, 0};
+    STATIC_REQUIRE(ProportionalJitter::plus_percent(0).range(nominal) == WaitRange{7ns, 7ns});
+    STATIC_REQUIRE(ProportionalJitter::plus_percent(100).range(nominal) == WaitRange{7ns, 14ns});
+    STATIC_REQUIRE(ProportionalJitter::plus_minus_percent(100).range(nominal) ==
+                   WaitRange{0ns, 14ns});
+    STATIC_REQUIRE(ProportionalJitter::plus_percent(100).check() == PolicyErrc{});
+    STATIC_REQUIRE(ProportionalJitter::plus_percent(101).check() == PolicyErrc::bad_jitter);
+    STATIC_REQUIRE(ProportionalJitter::plus_minus_percent(4'294'967'295U).check() ==
+                   PolicyErrc::bad_jitter);
 }
 
 TEST_CASE("ProportionalJitter keeps its spread at the cap, and piles nothing up on it",
+          "[policy][proportional_jitter][regression]") {
+    // 54.5 s is 60 s / 1.1: clamped after the draw, half of a fleet would wait 60 s exactly.
+    const auto late = wait_samples(Backoff{upwards, Cap{60s}, 1s}, 10, 20'000);
+    CHECK(late.least >= 54'545ms);
+    CHECK(late.least < 54'560ms);
+    CHECK(late.most <= 60s);
+    CHECK(late.most > 59'990ms);
+    CHECK(late.on_top <= 1);
+    // The nominal wait of 32 s is below the cap: nothing moves.
+    STATIC_REQUIRE(Backoff{upwards, Cap{60s}, 1s}.min_delay(5) == 32s);
+    STATIC_REQUIRE(Backoff{upwards, Cap{60s}, 1s}.max_delay(5) == 35'200ms);
+}
+
+TEST_CASE("ProportionalJitter goes beyond a cap that bounds the nominal wait",
           "[policy][proportional_jitter][unit]") {
-    Backoff backoff{ProportionalJitter::plus_percent(10), Cap{60s}, 1s, Seed{5}};
-    for (int i = 0; i < 10; ++i) static_cast<void>(backoff.next());
-    Duration least = forever;
-    Duration most{};
-    int on_cap = 0;
-    for (int i = 0; i < 20'000; ++i) {
-        const Duration d = backoff.next();
-        least = std::min(least, d);
-        most = std::max(most, d);
-        if (d == 60s) ++on_cap;
-    }
-    CHECK(least >= 54545ms);
-    CHECK(least < 54560ms);
-    CHECK(most <= 60s);
-    CHECK(most > 59990ms);
-    CHECK(on_cap <= 1);
+    const auto late = wait_samples(Backoff{both_ways, PreJitterCap{120s}, 1s}, 10, 20'000);
+    CHECK(late.least >= 96s);
+    CHECK(late.least < 96'020ms);
+    CHECK(late.most <= 144s);
+    CHECK(late.most > 143'980ms);
 }
 
 TEST_CASE("ProportionalJitter keeps its bounds for every percentage and wait",
           "[policy][proportional_jitter][property]") {
-    CHECK(rc::check("ceil(nominal share) <= delay <= ceiling", [](std::uint64_t seed) {
+    CHECK(rc::check("0 <= least <= most <= the cap", [](std::uint64_t n) {
         const auto percent = *rc::gen::inRange<std::uint32_t>(0, 101);
         const bool both = *rc::gen::arbitrary<bool>();
         const auto jitter = both ? ProportionalJitter::plus_minus_percent(percent)
                                  : ProportionalJitter::plus_percent(percent);
-        const Duration nominal{*rc::gen::oneOf(rc::gen::inRange<Duration::rep>(0, 1000),
-                                               rc::gen::nonNegative<Duration::rep>(),
-                                               rc::gen::just(forever.count()))};
-        const Duration peak = jitter.peak(nominal);
-        RC_ASSERT(peak >= nominal);
-        Random bits{Seed{seed}};
-        const Duration d = jitter.delay(peak, bits);
-        RC_ASSERT(d >= 0ns);
-        RC_ASSERT(d <= peak);
-        if (!both && peak != forever) RC_ASSERT(d >= nominal);
+        const auto length =
+            rc::gen::oneOf(rc::gen::inRange<Duration::rep>(0, 1000),
+                           rc::gen::nonNegative<Duration::rep>(), rc::gen::just(forever.count()));
+        const Duration cap{*length};
+        Duration nominal{*length};
+        if (nominal > cap) nominal = cap;
+        const WaitRange range = jitter.range({nominal, cap, n});
+        RC_ASSERT(range.least >= 0ns);
+        RC_ASSERT(range.least <= range.most);
+        RC_ASSERT(range.most <= cap);
+        RC_ASSERT(range.most >= nominal);
+        if (!both && range.most < cap) RC_ASSERT(range.least == nominal);
     }));
 }
 
-TEST_CASE("ProportionalJitter::delay draws the same sequence for ever",
+TEST_CASE("ProportionalJitter draws the same sequence for ever",
           "[policy][proportional_jitter][golden]") {
-    Random bits{Seed{7}};
-    const auto jitter = ProportionalJitter::plus_minus_percent(20);
-    CHECK(jitter.delay(jitter.peak(1s), bits).count() == 955'931'899);
-    CHECK(jitter.delay(jitter.peak(1s), bits).count() == 806'715'317);
-    CHECK(jitter.delay(jitter.peak(30s), bits).count() == 34'809'128'168);
+    STATIC_REQUIRE([] {
+        Backoff backoff{both_ways, NoCap{}, 1s, Seed{7}};
+        return backoff.next().count() == 955'931'899 && backoff.next().count() == 1'613'430'635 &&
+               backoff.next().count() == 4'641'217'089;
+    }());
 }

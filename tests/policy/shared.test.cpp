@@ -11,6 +11,7 @@
 #include <belay/policy/no_jitter.hpp>
 #include <belay/policy/policy.hpp>
 
+#include "support/aborts.hpp"
 #include "support/catch.hpp"
 
 using namespace belay;
@@ -61,19 +62,35 @@ struct MinimalShareable {
     int most;
 };
 
-struct WithoutPermit {
-    Advice admit(Instant) const noexcept;
+// The same as a budget: first attempts are free, retries take what is left.
+struct MinimalBudget : MinimalShareable {
+    using MinimalShareable::MinimalShareable;
+    Advice admit(Instant) const noexcept { return Advice::go(); }
+    Permit acquire(Turn&) noexcept { return Permit{free}; }
+    Permit reserve(Cause cause, Turn&) noexcept {
+        why = cause;
+        ++asked;
+        return out < most ? Permit{out} : Permit{};
+    }
+
+    int free = 0;
+    int asked = 0;
+    Cause why = Cause::none;
 };
-struct AdmitChanges : MinimalShareable {
-    Advice admit(Instant) noexcept;
+
+// One attempt after the other, as retry and Supervisor do.
+struct Driver {
+    Random bits{Seed{1}};
+    Turn turn{Instant{1000s}, bits};
+
+    Verb fail(auto& policy, Failure failure = Failure{Cause::lost}) {
+        return policy.failed(failure, turn).verb;
+    }
+    Verb begin(auto& policy) { return policy.begin(turn).verb; }
 };
 
 }  // namespace
 
-static_assert(ShareableLike<CircuitBreaker<SteadyClock>> && ShareableLike<MinimalShareable>);
-static_assert(explain_shareable_like<MinimalShareable>());
-static_assert(!ShareableLike<int> && !ShareableLike<WithoutPermit>);
-static_assert(!ShareableLike<AdmitChanges>);
 static_assert(RuleLike<Shared<MinimalShareable>> && RuleLike<Shared<CircuitBreaker<>>>);
 static_assert(std::same_as<decltype(Policy{Shared{static_breaker}}),
                            Policy<Shared<CircuitBreaker<SteadyClock>>>>);
@@ -81,6 +98,12 @@ static_assert(std::is_nothrow_copy_constructible_v<Shared<MinimalShareable>> &&
               std::is_nothrow_move_assignable_v<Shared<MinimalShareable>>);
 static_assert(!detail::HasLost<Shared<MinimalShareable>> &&
               !detail::HasReset<Shared<MinimalShareable>>);
+static_assert(!detail::HasReview<Shared<MinimalShareable>>, "its permits are for attempts");
+static_assert(detail::HasReview<Shared<MinimalBudget>> && detail::HasReset<Shared<MinimalBudget>>);
+static_assert(!detail::HasLost<Shared<MinimalBudget>>, "getting back what was lost is no retry");
+// An option that would be ignored is refused.
+static_assert(std::constructible_from<Shared<MinimalBudget>, MinimalBudget&, AskAgain>);
+static_assert(!std::constructible_from<Shared<MinimalShareable>, MinimalShareable&, AskAgain>);
 
 TEST_CASE("Shared copies refer to one object and never double a permit", "[policy][shared][unit]") {
     MinimalShareable object{2};
@@ -189,4 +212,200 @@ TEST_CASE("Shared opens one breaker for all policies that use it", "[policy][sha
     CHECK(b.admit(turn.now) == a.admit(turn.now));
     CHECK(calls.admit(turn.now) == a.admit(turn.now));
     CHECK(static_policy.admit(turn.now).verb == Verb::go);
+}
+
+TEST_CASE("Shared budgets pay for retries when they are planned, and hold over the wait",
+          "[policy][shared][unit]") {
+    MinimalBudget budget{1};
+    Driver d;
+    Policy policy{Backoff{NoJitter{}, Cap{10s}, 1s}, Shared{budget}};
+    CHECK(d.begin(policy) == Verb::go);
+    CHECK(budget.out == 0);
+    CHECK(budget.free == 1);
+    CHECK(d.fail(policy, Failure{Cause::timed_out}) == Verb::wait_at_least);
+    CHECK(budget.out == 1);
+    CHECK(budget.free == 0);
+    CHECK(budget.why == Cause::timed_out);
+    d.turn.now += 1s;
+    CHECK(d.begin(policy) == Verb::go);
+    CHECK(budget.asked == 1);
+    CHECK(budget.out == 1);
+    // The verdict ends it; the next retry is paid for anew.
+    CHECK(d.fail(policy) == Verb::wait_at_least);
+    CHECK(budget.asked == 2);
+    CHECK(d.begin(policy) == Verb::go);
+    policy.succeeded(d.turn);
+    CHECK(budget.out == 0);
+    // Afresh: the next one is a first attempt again.
+    CHECK(d.begin(policy) == Verb::go);
+    CHECK(budget.free == 1);
+    CHECK(budget.asked == 2);
+}
+
+TEST_CASE("Shared budgets that are empty stop, or are asked again", "[policy][shared][unit]") {
+    MinimalBudget budget{0};
+    Driver d;
+    Policy gives_up{Backoff{NoJitter{}, Cap{10s}, 10s}, Shared{budget}};
+    CHECK(d.begin(gives_up) == Verb::go);
+    CHECK(gives_up.failed(Failure{Cause::lost}, d.turn) == Advice{Verb::stop, never, "Shared"});
+
+    Policy waits{Backoff{NoJitter{}, Cap{10s}, 10s}, Shared{budget, AskAgain{3s}}};
+    CHECK(d.begin(waits) == Verb::go);
+    // The longer wait counts.
+    CHECK(waits.failed(Failure{Cause::lost}, d.turn) ==
+          Advice{Verb::suspend, d.turn.now + 10s, "Shared"});
+    d.turn.now += 10s;
+    CHECK(waits.begin(d.turn) == Advice{Verb::suspend, d.turn.now + 3s, "Shared"});
+    d.turn.now += 3s;
+    budget.most = 1;
+    CHECK(waits.begin(d.turn) == Advice::go());
+    CHECK(budget.out == 1);
+    CHECK(budget.why == Cause::lost);
+    waits.succeeded(d.turn);
+    CHECK(budget.out == 0);
+}
+
+TEST_CASE("Shared budgets get back what is abandoned, and are asked again before it is made up for",
+          "[policy][shared][unit]") {
+    MinimalBudget budget{1};
+    Driver d;
+    Shared rule{budget};
+    CHECK(d.begin(rule) == Verb::go);
+    CHECK(d.fail(rule) == Verb::go);
+    CHECK(rule.review(Advice::go(), d.turn) == Advice::go());
+    CHECK(budget.out == 1);
+    rule.abandoned(d.turn);
+    rule.abandoned(d.turn);
+    CHECK(budget.out == 0);
+    // A gate opened: it is still a retry.
+    CHECK(d.begin(rule) == Verb::go);
+    CHECK(budget.out == 1);
+    rule.abandoned(d.turn);
+    budget.most = 0;
+    CHECK(d.begin(rule) == Verb::stop);
+    // Started afresh by command: a first attempt.
+    rule.reset();
+    CHECK(d.begin(rule) == Verb::go);
+    CHECK(budget.free == 1);
+}
+
+TEST_CASE("Shared budgets pay for nothing planned, and nothing that was stopped",
+          "[policy][shared][unit]") {
+    MinimalBudget budget{5};
+    Driver d;
+    Policy policy{Shared{budget}, MaxAttempts{2}};
+    CHECK(d.begin(policy) == Verb::go);
+    CHECK(d.fail(policy, Failure{Cause::planned}) == Verb::go);
+    CHECK(budget.asked == 0);
+    CHECK(d.begin(policy) == Verb::go);
+    CHECK(budget.free == 1);
+    // A failure without a name is one.
+    CHECK(d.fail(policy, Failure{Cause::none}) == Verb::go);
+    CHECK(budget.out == 1);
+    CHECK(budget.why == Cause::lost);
+    CHECK(d.begin(policy) == Verb::go);
+    CHECK(d.fail(policy) == Verb::stop);
+    CHECK(budget.asked == 1);
+    CHECK(budget.out == 0);
+    // What was lost is got back for free.
+    policy.reset();
+    CHECK(policy.lost(Failure{Cause::lost}, d.turn).verb == Verb::go);
+    CHECK(budget.asked == 1);
+}
+
+TEST_CASE("Shared budgets are left by copies and destructors with nothing held",
+          "[policy][shared][unit]") {
+    MinimalBudget budget{2};
+    Driver d;
+    {
+        Policy waiting{Shared{budget}};
+        CHECK(d.begin(waiting) == Verb::go);
+        CHECK(d.fail(waiting) == Verb::go);
+        CHECK(budget.out == 1);
+        // In mid-run: the copy holds nothing, and pays for its own retry.
+        Policy copy{waiting};
+        CHECK(budget.out == 1);
+        CHECK(d.begin(copy) == Verb::go);
+        CHECK(budget.out == 2);
+        Policy moved{std::move(waiting)};
+        CHECK(budget.out == 2);
+        CHECK(d.begin(moved) == Verb::go);
+        CHECK(budget.out == 2);
+        copy = moved;
+        CHECK(budget.out == 1);
+    }
+    CHECK(budget.out == 0);
+    CHECK(budget.free == 0);
+}
+
+TEST_CASE("Shared budgets keep a plan that another rule refuses to begin",
+          "[policy][shared][unit]") {
+    ManualClock clock;
+    MinimalBudget budget{1};
+    CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{1s}, clock.view()};
+    Driver d;
+    Policy after_breaker{Shared{breaker}, Shared{budget}};
+    Policy before_breaker{Shared{budget}, Shared{breaker}};
+    for (int order = 0; order < 2; ++order) {
+        const auto run = [&](auto& policy) {
+            d.turn.now += 1h;
+            CHECK(d.begin(policy) == Verb::go);
+            CHECK(d.fail(policy) == Verb::suspend);
+            d.turn.now += 1s;
+            auto probe = breaker.acquire(d.turn);
+            CHECK(d.begin(policy) == Verb::suspend);
+            probe.success(d.turn);
+            CHECK(d.begin(policy) == Verb::go);
+            CHECK(budget.out == 1);
+            policy.succeeded(d.turn);
+            CHECK(budget.out == 0);
+        };
+        order == 0 ? run(after_breaker) : run(before_breaker);
+    }
+}
+
+TEST_CASE("Shared budgets leak nothing on any path", "[policy][shared][property]") {
+    CHECK(rc::check("held exactly while a retry is planned or under way", [] {
+        MinimalBudget budget{*rc::gen::inRange(0, 3)};
+        Driver d;
+        Shared rule{budget};
+        // What a driver knows: 0 nothing, 1 an attempt is under way, 2 one is planned.
+        int state = 0;
+        bool retry = false;
+        for (const int event : *rc::gen::container<std::vector<int>>(rc::gen::inRange(0, 7))) {
+            if (event <= 1 && state != 1) {
+                const bool granted = d.begin(rule) == Verb::go;
+                RC_ASSERT(granted == (!retry || budget.most > 0));
+                state = granted ? 1 : state;
+            } else if (event == 2 && state == 1) {
+                RC_ASSERT(d.fail(rule) == Verb::go);
+                retry = true;
+                state = rule.review(Advice::go(), d.turn).verb == Verb::go ? 2 : 0;
+            } else if (event == 3 && state == 1) {
+                rule.succeeded(d.turn);
+                retry = false;
+                state = 0;
+            } else if (event == 4) {
+                rule.abandoned(d.turn);
+                state = 0;
+            } else if (event == 5 && state == 0) {
+                rule.reset();
+                retry = false;
+            } else if (event == 6) {
+                Shared copy{rule};
+                RC_ASSERT(d.begin(copy) == Verb::go || budget.most <= (state != 0));
+            }
+            RC_ASSERT(budget.out == (retry && state != 0 ? 1 : 0));
+            RC_ASSERT(budget.free == (!retry && state == 1 ? 1 : 0));
+        }
+    }));
+}
+
+TEST_CASE("AskAgain refuses what makes no sense", "[policy][shared][unit]") {
+    CHECK(belay_test::aborts_with([] {
+              static_cast<void>(AskAgain{0s});
+          }).find("the wait must be > 0ns") != std::string::npos);
+    CHECK(belay_test::aborts_with([] {
+              static_cast<void>(AskAgain{-1s});
+          }).find("the wait must be > 0ns") != std::string::npos);
 }

@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: MIT
 // Goal: a ring allocates nothing after it was made, a journal nothing within a segment. Method: a
 // counting operator new.
+#include <belay/queue/blocking_ring.hpp>
+#include <belay/queue/deque.hpp>
+#include <belay/queue/mpmc_ring.hpp>
+#include <belay/queue/mpsc_ring.hpp>
 #include <belay/queue/queue.hpp>
 #include <belay/queue/ring.hpp>
+#include <belay/queue/spsc_ring.hpp>
 
 #include <belay/drive/posix/journal.hpp>
 
@@ -43,11 +48,45 @@ TEST_CASE("Journal appends, syncs and acknowledges within a segment without allo
         const Counting counting;
         for (int i = 0; i < 1000; ++i) {
             const Result<std::uint64_t> number = journal->append(body);
-            worked = worked && number && (i % 10 != 0 || !journal->sync()) &&
-                     !journal->ack(*number - 1);
+            worked =
+                worked && number && (i % 10 != 0 || !journal->sync()) && !journal->ack(*number - 1);
         }
         made = counting.made();
     }
     CHECK(worked);
     CHECK(made == 0);
+}
+
+namespace {
+
+/// How often a thousand pushes and pops allocate, with up to 50 values waiting.
+template <class Storage>
+std::size_t allocations_of(Storage& storage) {
+    for (int i = 0; i < 50; ++i) static_cast<void>(storage.try_push(int{i}));
+    const Counting counting;
+    for (int i = 0; i < 1000; ++i) {
+        static_cast<void>(storage.try_pop());
+        static_cast<void>(storage.try_push(int{i}));
+    }
+    return counting.made();
+}
+
+}  // namespace
+
+TEST_CASE("Rings between threads push and pop without allocating", "[queue][allocation][unit]") {
+    SpscRing<int> spsc{64};
+    MpscRing<int> mpsc{64};
+    MpmcRing<int> mpmc{64};
+    BlockingRing<SpscRing<int>> blocking{64};
+    CHECK(allocations_of(spsc) == 0);
+    CHECK(allocations_of(mpsc) == 0);
+    CHECK(allocations_of(mpmc) == 0);
+    CHECK(allocations_of(blocking) == 0);
+}
+
+TEST_CASE("Deque at a level allocates at most the block that it keeps",
+          "[queue][allocation][unit]") {
+    Deque<int> deque;
+    CHECK(allocations_of(deque) <= 1);
+    CHECK(allocations_of(deque) == 0);
 }

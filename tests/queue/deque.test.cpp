@@ -2,6 +2,8 @@
 // Goal: Deque is a storage whose steady state allocates nothing. Method: conformance, a counting
 // new.
 #include <belay/queue/deque.hpp>
+
+#include <array>
 #include <memory>
 
 #include "support/storage_conformance.hpp"
@@ -78,4 +80,64 @@ TEST_CASE("Deque destroys what it holds, once", "[queue][deque][unit]") {
         CHECK(shared.use_count() == 201);
     }
     CHECK(shared.use_count() == 1);
+}
+
+TEST_CASE("Deque::try_push adds nothing when the copy throws", "[queue][deque][unit]") {
+    // Four to a block, so that the throw also comes where a block begins.
+    struct Bomb {
+        explicit Bomb(int n) : number{n} {}
+        Bomb(const Bomb& other) : number{other.number} {
+            if (number < 0) throw number;
+        }
+        Bomb(Bomb&& other) noexcept : number{other.number} {}
+        int number;
+        std::array<std::byte, 300> rest{};
+    };
+    Deque<Bomb> deque;
+    const Bomb bomb{-1};
+    for (int i = 0; i < 10; ++i) {
+        CHECK_THROWS_AS(deque.try_push(bomb), int);
+        CHECK(deque.size() == static_cast<std::size_t>(i));
+        CHECK(deque.try_push(Bomb{i}));
+    }
+    for (int i = 0; i < 10; ++i) CHECK(deque.try_pop()->number == i);
+    CHECK(deque.size() == 0);
+}
+
+TEST_CASE("Deque that is full copies nothing", "[queue][deque][unit]") {
+    struct Copied {
+        explicit Copied(int& c) : copies{&c} {}
+        Copied(const Copied& other) : copies{other.copies} { ++*copies; }
+        Copied(Copied&& other) noexcept : copies{other.copies} {}
+        int* copies;
+    };
+    int copies = 0;
+    Deque<Copied> deque{1};
+    const Copied value{copies};
+    CHECK(deque.try_push(value));
+    CHECK_FALSE(deque.try_push(value));
+    CHECK(copies == 1);
+}
+
+TEST_CASE("Deque of values larger than a block, and of odd sizes", "[queue][deque][unit]") {
+    struct Huge {
+        explicit Huge(int n) : number{n} {}
+        int number;
+        std::array<std::byte, 5'000> rest{};
+    };
+    struct Odd {
+        std::array<unsigned char, 7> bytes{};
+    };
+    Deque<Huge> huge;
+    Deque<Odd> odd;
+    for (int i = 0; i < 500; ++i) {
+        CHECK(huge.try_push(Huge{i}));
+        Odd o;
+        o.bytes.fill(static_cast<unsigned char>(i));
+        CHECK(odd.try_push(std::move(o)));
+    }
+    for (int i = 0; i < 500; ++i) {
+        CHECK(huge.try_pop()->number == i);
+        CHECK(odd.try_pop()->bytes[6] == static_cast<unsigned char>(i));
+    }
 }

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: MIT
 // Goal: queue/ works under -fno-exceptions -fno-rtti. Method: each part once, without a framework.
 #include <belay/queue/block.hpp>
+#include <belay/queue/blocking_ring.hpp>
 #include <belay/queue/deque.hpp>
 #include <belay/queue/drop_oldest.hpp>
 #include <belay/queue/journal.hpp>
+#include <belay/queue/mpmc_ring.hpp>
+#include <belay/queue/mpsc_ring.hpp>
 #include <belay/queue/queue.hpp>
 #include <belay/queue/ring.hpp>
+#include <belay/queue/spsc_ring.hpp>
 #include <belay/sim/disk.hpp>
 
 using namespace belay;
@@ -17,6 +21,18 @@ bool storages_work() {
     Queue deque{Deque<int>{}, {.limit = 1}};
     return !ring.push(1) && !ring.push(2) && !ring.push(3) && ring.pop() == 2 && !deque.push(1) &&
            deque.push(2) == QueueErrc::queue_full && deque.drain([](int) {}).drained == 1;
+}
+
+template <class R>
+bool passes_on(R ring) {
+    return ring.try_push(7) && ring.try_push(8) && !ring.try_push(9) && ring.try_pop() == 7;
+}
+bool rings_work() {
+    BlockingRing<SpscRing<int>> blocking{2};
+    const bool taken = blocking.push_wait(1);
+    blocking.close();
+    return passes_on(SpscRing<int>{2}) && passes_on(MpscRing<int>{2}) &&
+           passes_on(MpmcRing<int>{2}) && taken && blocking.pop_wait() == 1 && !blocking.pop_wait();
 }
 
 bool journal_works() {
@@ -36,5 +52,6 @@ bool journal_works() {
 int main() {
     if (!storages_work()) return 1;
     if (!journal_works()) return 2;
+    if (!rings_work()) return 3;
     return 0;
 }

@@ -3,6 +3,7 @@
 #include <belay/queue/ring.hpp>
 #include <memory>
 
+#include "support/aborts.hpp"
 #include "support/storage_conformance.hpp"
 
 using namespace belay;
@@ -77,4 +78,29 @@ TEST_CASE("Ring::try_push adds nothing when the copy throws", "[queue][ring][uni
     CHECK_THROWS_AS(ring.try_push(bomb), int);
     CHECK(ring.size() == 0);
     CHECK(ring.try_push(Bomb{}));
+}
+
+TEST_CASE("Ring refuses a capacity of zero, and an absurd one", "[queue][ring][unit]") {
+    const std::string said = "the capacity must be from 1 to 2^48";
+    CHECK(belay_test::aborts_with([] { Ring<int>{0}; }).find(said) != std::string::npos);
+    CHECK(belay_test::aborts_with([] { Ring<int>{~std::size_t{0}}; }).find(said) !=
+          std::string::npos);
+}
+
+TEST_CASE("Ring respects the alignment of its values", "[queue][ring][unit]") {
+    struct alignas(128) Wide {
+        int number;
+    };
+    Ring<Wide, 3> fixed;
+    Ring<Wide> dynamic{3};
+    for (int i = 0; i < 3; ++i) {
+        CHECK(fixed.try_push(Wide{i}));
+        CHECK(dynamic.try_push(Wide{i}));
+    }
+    for (int i = 0; i < 3; ++i) {
+        CHECK(reinterpret_cast<std::uintptr_t>(fixed.front()) % 128 == 0);
+        CHECK(reinterpret_cast<std::uintptr_t>(dynamic.front()) % 128 == 0);
+        CHECK(fixed.try_pop()->number == i);
+        CHECK(dynamic.try_pop()->number == i);
+    }
 }

@@ -18,19 +18,20 @@ import sys
 LAYERS = {
     "core": {"core"},
     "policy": {"core", "policy"},
+    "call": {"core", "policy", "call"},
     "queue": {"core", "policy", "queue"},
     "link": {"core", "policy", "link"},
     "sync": {"core", "policy", "queue", "link", "sync"},
     "room": {"core", "policy", "queue", "link", "sync", "room"},
-    "drive": {"core", "policy", "queue", "link", "sync", "room", "drive"},
+    "drive": {"core", "policy", "call", "queue", "link", "sync", "room", "drive"},
     "sim": {"core", "policy", "queue", "link", "sync", "room", "sim"},
-    "adapter": {"core", "policy", "queue", "link", "sync", "room", "drive", "adapter"},
+    "adapter": {"core", "policy", "call", "queue", "link", "sync", "room", "drive", "adapter"},
 }
 # Headers outside the folders: what a user includes to get many at once.
 UMBRELLAS = {
     "version.hpp": set(),
-    "belay.hpp": {"core", "policy", "queue", "link", "sync", "room", "drive"},
-    "posix.hpp": {"core", "policy", "queue", "link", "sync", "room", "drive"},
+    "belay.hpp": {"core", "policy", "call", "queue", "link", "sync", "room", "drive"},
+    "posix.hpp": {"core", "policy", "call", "queue", "link", "sync", "room", "drive"},
     "sim.hpp": {"core", "policy", "queue", "link", "sync", "room", "sim"},
 }
 # Programs: tests and examples may include everything, benchmarks of the simulation included.
@@ -38,8 +39,8 @@ PROGRAMS = ("tests", "examples", "bench")
 
 HEAVY = {"iostream", "regex", "filesystem", "future", "random"}
 THREADS = {"mutex", "condition_variable", "thread"}
-FORBIDDEN = {folder: HEAVY for folder in ("core", "policy", "queue", "link", "sync", "room")}
-FORBIDDEN |= {folder: HEAVY | THREADS for folder in ("core", "policy", "queue")}
+FORBIDDEN = {folder: HEAVY for folder in ("core", "policy", "call", "queue", "link", "sync", "room")}
+FORBIDDEN |= {folder: HEAVY | THREADS for folder in ("core", "policy", "call", "queue")}
 FORBIDDEN_ANYWHERE = {"iostream"}
 
 # The only places where system headers and other libraries may be included.
@@ -105,7 +106,15 @@ class Layout:
                 self.check_test_form(path, lines)
         self.check_header_share()
         self.check_readme_code()
+        self.check_pitfalls()
         return self.found
+
+    def check_pitfalls(self):
+        tests = "\n".join("\n".join(lines) for path, lines in self.text.items() if path.startswith("tests/"))
+        for number, line in enumerate(self.text.get("docs/pitfalls.md", []), 1):
+            for name in re.findall(r'\| "([^"]+)" \|$', line):
+                if f'"{name}"' not in tests:
+                    self.report("docs/pitfalls.md", number, "pitfall", f"no test is called {name}")
 
     def check_links(self, path, lines):
         for number, line in enumerate(outside_code(lines), 1):

@@ -131,6 +131,11 @@ class LayoutTest(unittest.TestCase):
         self.assertEqual(violations(program | {"README.md": readme}), [])
         self.finds("readme-code", {"README.md": readme})
 
+    def test_pitfalls(self):
+        test = {"tests/core/a.test.cpp": CLEAN["tests/core/a.test.cpp"] + 'TEST_CASE("a holds", "[core]") {}\n'}
+        self.assertEqual(violations(test | {"docs/pitfalls.md": '| 1 | x | y | "a holds" |\n'}), [])
+        self.finds("pitfall", test | {"docs/pitfalls.md": '| 1 | x | y | "a falls" |\n'})
+
     def test_function_size(self):
         for body in (function(71), "struct S {\n" + function(71) + "};\n",
                      "namespace n {\ntemplate <class T>\n" + function(71) + "}\n"):

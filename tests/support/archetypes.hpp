@@ -6,6 +6,7 @@
 
 #include <belay/core/clock_like.hpp>
 #include <belay/core/random.hpp>
+#include <belay/policy/jitter_like.hpp>
 #include <belay/policy/rule.hpp>
 
 namespace belay_test {
@@ -22,7 +23,16 @@ struct MinimalClock {
 struct MinimalJitter {
     MinimalJitter() = delete;
     explicit MinimalJitter(int) noexcept {}
-    belay::Duration delay(belay::Duration ceiling, belay::Random&) noexcept { return ceiling; }
+    [[nodiscard]] belay::WaitRange range(const belay::NominalWait& nominal) const noexcept {
+        return {nominal.wait, nominal.wait};
+    }
+};
+
+/// GrowthLike.
+struct MinimalGrowth {
+    MinimalGrowth() = delete;
+    explicit MinimalGrowth(int) noexcept {}
+    belay::Duration operator()(std::uint64_t) const noexcept { return belay::Duration{1}; }
 };
 
 /// CapLike.

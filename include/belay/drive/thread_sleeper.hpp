@@ -7,8 +7,8 @@
 #include <mutex>               // std::mutex
 #include <utility>             // std::forward
 
+#include <belay/call/retry.hpp>
 #include <belay/core/steady_clock.hpp>
-#include <belay/policy/retry.hpp>
 
 namespace belay::inline BELAY_ABI {
 
@@ -84,7 +84,7 @@ static_assert(SleeperLike<ThreadSleeper>);
 ///
 /// The same contract as the overload that takes a sleeper.
 template <RuleLike P, class F, StopTokenLike Stop = NeverStops, class Observer = const NoObserver>
-    requires std::invocable<F&> || std::invocable<F&, Attempt>
+    requires detail::BlockingCall<std::remove_reference_t<F>>
 auto retry(const P& policy, F&& fn, const Stop& stop = {}, Observer&& observer = {}) {
     ThreadSleeper sleeper;
     return retry(policy, sleeper, std::forward<F>(fn), stop, std::forward<Observer>(observer));

@@ -4,9 +4,9 @@
 /// allocation.
 #pragma once
 
-#include <algorithm>  // std::max, std::min
-#include <utility>    // std::move
+#include <utility>  // std::move
 
+#include <belay/core/order.hpp>
 #include <belay/core/turn.hpp>
 #include <belay/link/link_errc.hpp>
 #include <belay/link/status.hpp>
@@ -56,7 +56,8 @@ struct CoreOptions {
 /// The brain of a Supervisor.
 ///
 /// A plain value: copy it to ask "what if", prove a timeline by static_assert, explore its states.
-/// Every `begin` of the policy is followed by exactly one of failed, succeeded, abandoned.
+/// Every `begin` of the policy is followed by exactly one of failed, succeeded, abandoned; every
+/// plan (a failed or lost that did not stop) by exactly one begin or abandoned.
 ///
 /// Models:        std::copyable if the policy is.
 /// Thread safety: distinct objects safe.
@@ -119,7 +120,7 @@ public:
     [[nodiscard]] constexpr Instant manual_attempt_at(Instant now, bool force) const noexcept {
         const Instant allowed = manual_at_ == always || force
                                     ? now
-                                    : std::max(now, after(manual_at_, options_.manual_gap));
+                                    : detail::larger(now, after(manual_at_, options_.manual_gap));
         switch (status_.state) {
             case LinkState::failed:
             case LinkState::blocked_auth:
@@ -129,7 +130,7 @@ public:
             case LinkState::cooldown:
             case LinkState::suspended:
                 if (force) return now;
-                return std::min(status_.retry_at, std::max(allowed, floor_));
+                return detail::smaller(status_.retry_at, detail::larger(allowed, floor_));
             default:
                 return never;
         }
@@ -154,6 +155,7 @@ private:
     constexpr void on_stop(Turn& turn) noexcept {
         if (status_.state == LinkState::stopped) return;
         leave_connection(turn);
+        abandon(turn);
         floor_ = not_before_ = always;
         enter(LinkState::stopped, never, turn);
     }
@@ -164,13 +166,15 @@ private:
         const bool trying = state == LinkState::cooldown || state == LinkState::suspended ||
                             state == LinkState::connecting || state == LinkState::connected;
         if (gates_ != 0 && trying) {
-            not_before_ = std::max(floor_, status_.retry_at == never ? always : status_.retry_at);
+            not_before_ =
+                detail::larger(floor_, status_.retry_at == never ? always : status_.retry_at);
             leave_connection(turn);
+            abandon(turn);
             enter(LinkState::offline, never, turn);
         } else if (gates_ == 0 && state == LinkState::offline) {
             // Through a wait, never straight to an attempt: a fleet must not return in one burst.
             const Instant settled = jitter(options_.settle_within, turn);
-            wait({Verb::wait_at_least, std::max(settled, not_before_), "gate"}, turn);
+            wait({Verb::wait_at_least, detail::larger(settled, not_before_), "gate"}, turn);
         }
     }
 
@@ -234,7 +238,7 @@ private:
         status_.failure = failure;
         status_.decided_by = {};
         actions_.teardown = true;
-        floor_ = std::max(floor_, after_retry(failure, turn));
+        floor_ = detail::larger(floor_, after_retry(failure, turn));
 
         if (failure.cause == Cause::planned) {
             abandon(turn);
@@ -243,10 +247,13 @@ private:
         }
         const Advice advice = begun_ ? policy_.failed(failure, turn) : policy_.lost(failure, turn);
         begun_ = false;
+        planned_ = advice.verb != Verb::stop;
         if (failure.cause == Cause::unauthorized && !fresh_credentials_) {
+            abandon(turn);
             return enter(LinkState::blocked_auth, never, turn);
         }
         if (failure.cause == Cause::permanent || failure.cause == Cause::forbidden) {
+            abandon(turn);
             return enter(LinkState::failed, never, turn);
         }
         wait(advice, turn);
@@ -279,6 +286,7 @@ private:
         const Advice advice = policy_.begin(turn);
         if (advice.verb != Verb::go) return wait(advice, turn);
         begun_ = true;
+        planned_ = false;
         fresh_credentials_ = false;
         if (status_.attempt != ~std::uint32_t{0}) ++status_.attempt;
         attempt_ends_ = after(turn.now, policy_.attempt_limit());
@@ -290,11 +298,14 @@ private:
         // A breaker that opened elsewhere shows at once, not when the wait is over.
         advice = stronger(advice, policy_.admit(turn.now));
         status_.decided_by = advice.by;
-        if (advice.verb == Verb::stop) return enter(LinkState::failed, never, turn);
-        if (advice.verb == Verb::wait_exactly || advice.verb == Verb::suspend) {
-            floor_ = std::max(floor_, advice.until);
+        if (advice.verb == Verb::stop) {
+            abandon(turn);
+            return enter(LinkState::failed, never, turn);
         }
-        const Instant until = std::max({advice.until, floor_, turn.now});
+        if (advice.verb == Verb::wait_exactly || advice.verb == Verb::suspend) {
+            floor_ = detail::larger(floor_, advice.until);
+        }
+        const Instant until = detail::larger(detail::larger(advice.until, floor_), turn.now);
         const bool suspended = advice.verb == Verb::suspend && advice.until > turn.now;
         enter(suspended ? LinkState::suspended : LinkState::cooldown, until, turn);
     }
@@ -325,11 +336,11 @@ private:
         policy_.succeeded(turn);
     }
 
+    /// The attempt has no verdict, or the planned one will not take place.
     constexpr void abandon(Turn& turn) noexcept {
-        if (!begun_) return;
-        begun_ = false;
-        if (status_.attempt != 0) --status_.attempt;
-        policy_.abandoned(turn);
+        if (begun_ && status_.attempt != 0) --status_.attempt;
+        if (begun_ || planned_) policy_.abandoned(turn);
+        begun_ = planned_ = false;
     }
 
     constexpr void start_afresh() noexcept {
@@ -368,6 +379,7 @@ private:
     std::uint32_t gates_ = 0;
     std::uint8_t tries_failed_ = 0;   // whether a try has failed in this outage
     bool begun_ = false;              // the policy has begun an attempt, and awaits its verdict
+    bool planned_ = false;            // the policy has planned one, and may hold tokens for it
     bool fresh_credentials_ = false;  // given since the attempt in flight began
     Instant attempt_ends_ = never;    // connecting: when the attempt has taken too long
     Instant validated_at_ = never;    // connected: since when

@@ -1,50 +1,98 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/policy/backoff.hpp
-/// Backoff: waits that double from attempt to attempt, capped and jittered.
+/// Backoff: waits that grow from attempt to attempt, capped and jittered.
 #pragma once
 
-#include <cstdint>      // std::uint64_t
-#include <type_traits>  // std::is_trivially_copyable_v
+#include <concepts>     // std::convertible_to, std::same_as
+#include <cstdint>      // std::uint32_t, std::uint64_t
+#include <type_traits>  // std::conditional_t, std::is_trivially_copyable_v
 
 #include <belay/policy/cap.hpp>
 #include <belay/policy/cap_like.hpp>
+#include <belay/policy/constant.hpp>
+#include <belay/policy/exponential.hpp>
 #include <belay/policy/full_jitter.hpp>
+#include <belay/policy/growth_like.hpp>
 #include <belay/policy/jitter_like.hpp>
 #include <belay/policy/rule.hpp>
 
 namespace belay::inline BELAY_ABI {
 
-/// Exponential backoff: the n-th wait is drawn by the jitter under `min(base * 2^n, cap)`.
+namespace detail {
+template <class Jitter>
+using UsualGrowth = std::conditional_t<GrowsByItself<Jitter>, Constant, Exponential<>>;
+/// What the third argument of a Backoff means: a base in any unit of time, or a growth.
+template <class Jitter, class Third>
+using GrowthOf =
+    std::conditional_t<std::convertible_to<Third, Duration>, UsualGrowth<Jitter>, Third>;
+}  // namespace detail
+
+/// Waits that the growth makes longer, the cap bounds and the jitter spreads: doubling from a base,
+/// unless a growth is given.
 ///
 /// Alone it has its own generator, which seeds itself at the first draw unless a Seed was given:
 ///
 ///     Backoff backoff{FullJitter{}, Cap{30s}, 1s};
 ///     auto wait = backoff.next();
 ///
+///     Backoff slower{EqualJitter{}, Floor{200ms, Cap{1min}}, Exponential{1s, 1.5}};
+///
 /// As a rule of a Policy it draws from the turn's bits, advises wait_at_least, and starts again
 /// from the base when an attempt succeeded. A server's `retry_after` lengthens a wait, above the
-/// cap if need be, and never shortens one. A planned failure waits like the first one and counts
-/// nothing.
+/// cap if need be, and never shortens one; after a wait that it lengthened, growth starts again
+/// (as in gRPC). One that is not > 0ns is none. A planned failure waits like the first one and
+/// counts nothing.
 ///
-/// Models:        RuleLike, std::copyable; trivially copyable if Jitter and Cap are.
+/// Parts that make no sense do not compile in a constant expression and are a broken precondition
+/// elsewhere; make_backoff returns what is wrong instead.
+///
+/// Models:        RuleLike, OpenWaitLike, std::copyable; trivially copyable if its parts are.
 /// Thread safety: distinct objects safe; a shared one not.
-template <class Jitter, class Limit>
+template <class Jitter, class Limit, class Growth = detail::UsualGrowth<Jitter>>
 class Backoff {
     // Not constraints: the compilers' words for a failed one would hide the sentence.
-    static_assert(explain_jitter_like<Jitter>() && explain_cap_like<Limit>());
+    static_assert(explain_jitter_like<Jitter>() && explain_cap_like<Limit>() &&
+                  explain_growth_like<Growth>());
+    static_assert(!detail::GrowsByItself<Jitter> || std::same_as<Growth, Constant>,
+                  "Backoff: this jitter grows by itself: give it a base, no growth");
+    static_assert(!detail::GrowsByItself<Jitter> || !detail::CapsBeforeJitter<Limit>,
+                  "Backoff: this jitter grows by itself: only a hard cap bounds it");
 
 public:
     static constexpr std::string_view name = "Backoff";
 
-    /// Pre: base > 0ns (no wait at all is no Backoff).
-    constexpr Backoff(Jitter jitter, Limit cap, Duration base) noexcept
-        : base_{base}, cap_{cap}, jitter_{jitter} {
-        BELAY_PRECONDITION(base.count() > 0, "Backoff: the base must be > 0ns");
-    }
-    /// The same with a fixed sequence of delays.   Pre: base > 0ns.
-    constexpr Backoff(Jitter jitter, Limit cap, Duration base, Seed seed) noexcept
-        : Backoff{jitter, cap, base} {
-        bits_.seed(seed);
+    /// `third` is a growth, or a base: then the growth is the usual one for the jitter, for most
+    /// doubling.
+    /// Pre: check(jitter, cap, growth) finds nothing.
+    template <class Third>
+        requires std::same_as<detail::GrowthOf<Jitter, Third>, Growth>
+    constexpr Backoff(Jitter jitter, Limit cap, Third third) noexcept
+        : Backoff{jitter, cap, Growth{third}, Random{}} {}
+    /// The same with a fixed sequence of waits.
+    template <class Third>
+        requires std::same_as<detail::GrowthOf<Jitter, Third>, Growth>
+    constexpr Backoff(Jitter jitter, Limit cap, Third third, Seed seed) noexcept
+        : Backoff{jitter, cap, Growth{third}, Random{seed}} {}
+
+    /// What is wrong with these parts: the first of bad_base, bad_factor, bad_delays, bad_jitter,
+    /// bad_cap, bad_floor, or what a part of one's own says; PolicyErrc{} if nothing is.
+    ///
+    /// Complexity: O(1).
+    [[nodiscard]] static constexpr PolicyErrc check(const Jitter& jitter, const Limit& cap,
+                                                    const Growth& growth) noexcept {
+        if constexpr (detail::HasCheck<Growth>) {
+            if (const PolicyErrc wrong = growth.check(); wrong != PolicyErrc{}) return wrong;
+        }
+        if constexpr (detail::HasCheck<Jitter>) {
+            if (const PolicyErrc wrong = jitter.check(); wrong != PolicyErrc{}) return wrong;
+        }
+        if (cap.limit(forever).count() <= 0) return PolicyErrc::bad_cap;
+        if constexpr (detail::HasLeast<Limit>) {
+            if (cap.least().count() < 0 || cap.least() > cap.limit(growth(0))) {
+                return PolicyErrc::bad_floor;
+            }
+        }
+        return PolicyErrc{};
     }
 
     /// The next wait, by the backoff's own generator.
@@ -54,38 +102,57 @@ public:
 
     /// The next wait, by the caller's generator.   Errors: none.   Complexity: O(1), one draw.
     [[nodiscard]] constexpr Duration next(Random& bits) noexcept {
-        const std::uint64_t attempts = attempts_;
-        attempts_ = attempts + (attempts != ~std::uint64_t{0} ? 1U : 0U);
-        return draw(attempts, bits);
+        const std::uint32_t failures = failures_;
+        const Duration wait = draw(jitter_, failures, bits);
+        if (failures != ~std::uint32_t{0}) failures_ = failures + 1;
+        return wait;
     }
 
-    /// The longest possible wait after `attempts` failed ones, for every number of attempts.
+    /// The shortest possible wait after `failures` others, for every number of them.
     ///
     /// Errors: none; saturates.   Complexity: O(1).
-    [[nodiscard]] constexpr Duration ceiling(std::uint64_t attempts) const noexcept {
-        const Duration nominal = doubled(attempts);
-        if constexpr (requires { jitter_.peak(nominal); }) {
-            return cap_.limit(jitter_.peak(nominal));
-        } else {
-            return cap_.limit(nominal);
+    [[nodiscard]] constexpr Duration min_delay(std::uint64_t failures) const noexcept {
+        return range(failures).least;
+    }
+    /// The longest possible wait after `failures` others, if no server asks for a longer one.
+    ///
+    /// Errors: none; saturates.   Complexity: O(1).
+    [[nodiscard]] constexpr Duration max_delay(std::uint64_t failures) const noexcept {
+        return range(failures).most;
+    }
+    /// The longest possible sum of the first `waits` waits, if no server asks for longer ones.
+    ///
+    /// Exact for growths that stop growing within 256 waits (at the cap, say); all later waits
+    /// count as long as the last.
+    /// Errors: none; saturates.   Complexity: O(min(waits, 256)).
+    [[nodiscard]] constexpr Duration max_total(std::uint64_t waits) const noexcept {
+        const std::uint64_t exact = waits < 256 ? waits : 256;
+        Duration total{};
+        for (std::uint64_t i = 0; i < exact && total != forever; ++i) {
+            total = saturating_add(total, max_delay(i));
         }
+        if (waits == exact) return total;
+        return saturating_add(total, saturating_multiply(max_delay(waits - 1), waits - exact));
     }
 
-    /// How many waits have been drawn since the last reset.
-    [[nodiscard]] constexpr std::uint64_t attempts() const noexcept { return attempts_; }
+    /// How many waits have been drawn since the last reset; at most 2^32 - 1.
+    [[nodiscard]] constexpr std::uint64_t attempts() const noexcept { return failures_; }
 
     /// Starts from the base again; the generator goes on.
     constexpr void reset() noexcept {
-        attempts_ = 0;
+        failures_ = 0;
         if constexpr (requires { jitter_.reset(); }) jitter_.reset();
     }
 
     // ---- as a rule -----------------------------------------------------------------------------
 
     [[nodiscard]] constexpr Advice failed(const Failure& failure, Turn& turn) noexcept {
-        const Duration drawn =
-            failure.cause == Cause::planned ? draw(0, turn.bits) : next(turn.bits);
-        const Duration wait = failure.retry_after > drawn ? failure.retry_after : drawn;
+        const bool planned = failure.cause == Cause::planned;
+        Duration wait = planned ? first(turn.bits) : next(turn.bits);
+        if (failure.retry_after > wait) {
+            wait = failure.retry_after;
+            if (!planned) reset();
+        }
         return Advice::wait_at_least(after(turn.now, wait));
     }
     [[nodiscard]] constexpr Advice lost(const Failure& failure, Turn& turn) noexcept {
@@ -94,31 +161,74 @@ public:
     constexpr void succeeded(Turn&) noexcept { reset(); }
 
 private:
-    [[nodiscard]] constexpr Duration draw(std::uint64_t attempts, Random& bits) noexcept {
-        const Duration most = ceiling(attempts);
-        const Duration wait = jitter_.delay(most, bits);
-        BELAY_PRECONDITION(wait.count() >= 0 && wait <= most,
-                           "JitterLike::delay: must be in [0ns, ceiling]");
-        return wait;
+    constexpr Backoff(Jitter jitter, Limit cap, Growth growth, Random bits) noexcept
+        : growth_{growth}, bits_{bits}, cap_{cap}, jitter_{jitter} {
+        [[maybe_unused]] const PolicyErrc wrong = check(jitter, cap, growth);
+        BELAY_PRECONDITION(wrong != PolicyErrc::bad_base, "Backoff: the base must be > 0ns");
+        BELAY_PRECONDITION(wrong != PolicyErrc::bad_factor,
+                           "Backoff: the factor must be in [1, 1000000], with <= 3 decimals");
+        BELAY_PRECONDITION(wrong != PolicyErrc::bad_delays,
+                           "Backoff: the delays must be >= 0ns, the last one > 0ns");
+        BELAY_PRECONDITION(wrong != PolicyErrc::bad_jitter,
+                           "Backoff: the percentages of the jitter must be <= 100");
+        BELAY_PRECONDITION(wrong != PolicyErrc::bad_cap, "Backoff: the cap must be > 0ns");
+        BELAY_PRECONDITION(wrong != PolicyErrc::bad_floor,
+                           "Backoff: the floor must be >= 0ns, <= the cap and the first wait");
+        BELAY_PRECONDITION(wrong == PolicyErrc{}, "Backoff: check() must find nothing wrong");
     }
 
-    // base * 2^n, or `forever` where that does not fit.
-    [[nodiscard]] constexpr Duration doubled(std::uint64_t n) const noexcept {
-        if (n >= 63 || base_.count() > forever.count() >> n) return forever;
-        return Duration{base_.count() << n};
+    /// Between which waits the jitter chooses after `failures` others.
+    [[nodiscard]] constexpr WaitRange range(std::uint64_t failures) const noexcept {
+        const Duration grown = growth_(failures);
+        BELAY_PRECONDITION(grown.count() >= 0, "GrowthLike: the nominal wait must be >= 0ns");
+        Duration most = forever;
+        if constexpr (!detail::CapsBeforeJitter<Limit>) most = cap_.limit(forever);
+        WaitRange chosen = jitter_.range(
+            NominalWait{.wait = cap_.limit(grown), .most = most, .failures = failures});
+        BELAY_PRECONDITION(
+            chosen.least.count() >= 0 && chosen.least <= chosen.most && chosen.most <= most,
+            "JitterLike::range: must be in [0ns, nominal.most]");
+        if constexpr (detail::HasLeast<Limit>) {
+            const Duration floor = cap_.least();
+            if (chosen.least < floor) chosen.least = floor;
+            if (chosen.most < floor) chosen.most = floor;
+        }
+        return chosen;
     }
 
-    Duration base_;
-    std::uint64_t attempts_ = 0;
-    Random bits_{};
+    [[nodiscard]] constexpr Duration draw(Jitter& jitter, std::uint64_t failures,
+                                          Random& bits) const noexcept {
+        const WaitRange chosen = range(failures);
+        if constexpr (detail::HasDelay<Jitter>) {
+            const Duration wait = jitter.delay(chosen, failures, bits);
+            BELAY_PRECONDITION(chosen.least <= wait && wait <= chosen.most,
+                               "JitterLike::delay: must be in the range");
+            return wait;
+        } else {
+            return uniform_wait(chosen, bits);
+        }
+    }
+
+    /// A first wait that leaves no trace.
+    [[nodiscard]] constexpr Duration first(Random& bits) const noexcept {
+        Jitter fresh = jitter_;
+        if constexpr (requires { fresh.reset(); }) fresh.reset();
+        return draw(fresh, 0, bits);
+    }
+
+    // The counter lies in the padding that an Exponential with a factor leaves; wider, it would
+    // cost eight bytes.
+    [[no_unique_address]] Growth growth_;
+    std::uint32_t failures_ = 0;
+    Random bits_;
     [[no_unique_address]] Limit cap_;
     [[no_unique_address]] Jitter jitter_;
 };
 
-template <class Jitter, class Limit>
-Backoff(Jitter, Limit, Duration) -> Backoff<Jitter, Limit>;
-template <class Jitter, class Limit>
-Backoff(Jitter, Limit, Duration, Seed) -> Backoff<Jitter, Limit>;
+template <class Jitter, class Limit, class Third>
+Backoff(Jitter, Limit, Third) -> Backoff<Jitter, Limit, detail::GrowthOf<Jitter, Third>>;
+template <class Jitter, class Limit, class Third>
+Backoff(Jitter, Limit, Third, Seed) -> Backoff<Jitter, Limit, detail::GrowthOf<Jitter, Third>>;
 
 static_assert(RuleLike<Backoff<FullJitter, Cap>> && sizeof(Backoff<FullJitter, Cap>) == 32);
 static_assert(std::is_trivially_copyable_v<Backoff<FullJitter, Cap>>);

@@ -7,18 +7,14 @@
 
 namespace belay::inline BELAY_ABI {
 
-/// A hard cap: it bounds what the jitter may reach, so that no wait is above it.
-///
-/// `Cap{forever}` bounds nothing.
+/// A hard cap: the jitter chooses below it, so that no wait is above it and none piles up on it.
 ///
 /// Models:        CapLike, std::copyable.
 /// Thread safety: a plain value.
 class Cap {
 public:
-    /// Pre: most > 0ns.
-    constexpr explicit Cap(Duration most) noexcept : most_{most} {
-        BELAY_PRECONDITION(most.count() > 0, "Cap: the longest wait must be > 0ns");
-    }
+    /// Pre: most > 0ns, which the Backoff checks.
+    constexpr explicit Cap(Duration most) noexcept : most_{most} {}
 
     /// The smaller of `wait` and the cap.   Errors: none.   Complexity: O(1).
     [[nodiscard]] constexpr Duration limit(Duration wait) const noexcept {

@@ -3,31 +3,24 @@
 /// FullJitter: spreads retries over the whole interval.
 #pragma once
 
-#include <cstdint>      // std::uint64_t
 #include <type_traits>  // std::is_empty_v
 
 #include <belay/policy/jitter_like.hpp>
 
 namespace belay::inline BELAY_ABI {
 
-/// Picks a delay uniformly from [0, ceiling].
+/// Waits evenly in [0, nominal]; 0ns is a legal answer ("retry at once").
 ///
-/// Use it unless exact waits (NoJitter) or a minimum wait (ProportionalJitter) matter.
+/// The default choice: of all jitters it makes the fewest calls in a crowd. Where a minimum wait
+/// matters, add a Floor, or use EqualJitter or ProportionalJitter.
 ///
 /// Models:        JitterLike, std::regular.
-/// Thread safety: distinct objects safe; a shared one safe (no state); the bit source is not.
+/// Thread safety: distinct objects safe; a shared one safe (no state).
 /// Source:        M. Brooker, "Exponential Backoff And Jitter" (2015), variant "Full Jitter".
 struct FullJitter {
-    /// The delay before the next attempt; 0ns is a legal answer ("retry at once").
-    ///
-    /// Pre:        ceiling >= 0ns.
-    /// Errors:     none.   Throws: nothing.   Allocates: never.
-    /// Complexity: O(1); draws 64 bits, and again with probability <= ceiling / 2^64.
-    template <BitSource Bits>
-    [[nodiscard]] constexpr Duration delay(Duration ceiling, Bits& bits) const noexcept {
-        BELAY_PRECONDITION(ceiling.count() >= 0, "FullJitter::delay: ceiling must be >= 0ns");
-        const auto last = static_cast<std::uint64_t>(ceiling.count());
-        return Duration{static_cast<Duration::rep>(uniform_upto(bits, last))};
+    /// Errors: none.   Complexity: O(1).
+    [[nodiscard]] constexpr WaitRange range(const NominalWait& nominal) const noexcept {
+        return {Duration::zero(), nominal.wait};
     }
 
     friend constexpr bool operator==(FullJitter, FullJitter) noexcept = default;

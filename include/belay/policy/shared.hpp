@@ -3,73 +3,60 @@
 /// Shared: a rule that refers to an object which many policies use.
 #pragma once
 
-#include <concepts>     // std::same_as
-#include <type_traits>  // std::is_nothrow_move_assignable_v
-#include <utility>      // std::move
+#include <string_view>  // std::string_view
 
 #include <belay/policy/rule.hpp>
+#include <belay/policy/shareable_like.hpp>
 
 namespace belay::inline BELAY_ABI {
 
-namespace detail {
-template <class S>
-concept HasPermit = requires { typename S::Permit; } &&
-                    std::is_nothrow_default_constructible_v<typename S::Permit> &&
-                    std::is_nothrow_move_constructible_v<typename S::Permit> &&
-                    std::is_nothrow_move_assignable_v<typename S::Permit>;
-template <class S>
-concept GivesPermits = requires(S& object, const S& asked, Instant now, Turn& turn) {
-    { asked.admit(now) } noexcept -> std::same_as<Advice>;
-    { object.acquire(turn) } noexcept -> std::same_as<typename S::Permit>;
-};
-template <class P>
-concept TakesVerdicts = requires(P& permit, const P& asked, Turn& turn) {
-    { asked.advice() } noexcept -> std::same_as<Advice>;
-    { permit.failure(turn) } noexcept -> std::same_as<Advice>;
-    { permit.success(turn) } noexcept;
-    { permit.neutral() } noexcept;
-};
-}  // namespace detail
-
-/// What a Shared rule can refer to; CircuitBreaker is one.
+/// What an empty budget refuses, a Shared rule asks for again after so long, instead of giving up.
 ///
-/// - `admit(Instant) const -> Advice`, `acquire(Turn&) -> Permit`;
-/// - `Permit`: default-constructible (empty), movable; `advice() const -> Advice` (not `go`:
-///   refused), `failure(Turn&) -> Advice`, `success(Turn&)`, `neutral()`; its destructor is
-///   neutral.
-///
-/// All noexcept. Semantics the compiler cannot check: any thread may call it at any time.
-template <class S>
-concept ShareableLike =
-    detail::HasPermit<S> && detail::GivesPermits<S> && detail::TakesVerdicts<typename S::Permit>;
-
-/// Names every requirement of ShareableLike that S lacks.
-template <class S>
-consteval bool explain_shareable_like() {
-    static_assert(detail::HasPermit<S>,
-                  "ShareableLike: S needs a nothrow default-constructible, movable S::Permit");
-    static_assert(detail::GivesPermits<S>,
-                  "ShareableLike: S needs 'Advice admit(Instant) const noexcept' and "
-                  "'Permit acquire(Turn&) noexcept'");
-    if constexpr (detail::HasPermit<S>) {
-        static_assert(detail::TakesVerdicts<typename S::Permit>,
-                      "ShareableLike: S::Permit needs advice, failure, success and neutral, "
-                      "see docs/policy.md");
+/// For a Supervisor, which should not end because others spent the tokens.
+/// Thread safety: a plain value.
+struct AskAgain {
+    /// Pre: wait > 0ns.
+    constexpr explicit AskAgain(Duration after_wait) noexcept : wait{after_wait} {
+        BELAY_PRECONDITION(after_wait.count() > 0, "AskAgain: the wait must be > 0ns");
     }
-    return ShareableLike<S>;
-}
+    Duration wait;
+};
+
+namespace detail {
+
+// What Shared keeps for an object that gives reservations, and for one that does not.
+struct RetryMemory {
+    Cause why = Cause::none;  // what the coming attempt is a retry of; none: it is a first one
+    Duration ask_again{0};    // 0: never
+};
+struct NoRetryMemory {};
+
+}  // namespace detail
 
 /// Refers to a shared object, which must outlive it, and holds at most one of its permits.
 ///
-/// Uses the turn's time and bits, never the object's own clock. If the permit is gone by the time
-/// of `begin` (another caller took it), the attempt is refused; so a probe cannot be forced. A copy
-/// refers to the same object and holds no permit: each run of a policy takes its own.
+/// Of an object that only gives permits (a CircuitBreaker) each attempt takes one when it begins.
+/// If the permit is gone by then (another caller took it), the attempt is refused; so a probe
+/// cannot be forced. Of one that also gives reservations (a budget) a retry takes its permit when
+/// it is planned, and holds it over the wait and the attempt; if there is none, the plan is to
+/// stop, or to ask again:
+///
+///     Policy calls{Backoff{FullJitter{}, Cap{10s}, 100ms}, Shared{budget}, MaxAttempts{5}};
+///     Policy link{Backoff{FullJitter{}, Cap{30s}, 1s}, Shared{budget, AskAgain{5s}}};
+///
+/// The first attempt to get back a connection that was lost is no retry. After a planned retry was
+/// abandoned (a gate shut), the attempt that replaces it reserves when it begins.
+///
+/// Uses the turn's time and bits, never the object's own clock. A copy refers to the same object
+/// and holds no permit: each run of a policy takes its own. Its destructor gives the permit back.
 ///
 /// Models:        RuleLike.
 /// Thread safety: distinct objects safe, also when they refer to one object.
 template <class Object>
 class Shared {
     static_assert(explain_shareable_like<Object>());
+    static constexpr bool reserves = ReservableLike<Object>;
+    using Memory = std::conditional_t<reserves, detail::RetryMemory, detail::NoRetryMemory>;
 
 public:
     static constexpr std::string_view name = [] {
@@ -81,39 +68,81 @@ public:
     }();
 
     constexpr explicit Shared(Object& object) noexcept : object_{&object} {}
-    constexpr Shared(const Shared& other) noexcept : object_{other.object_} {}
+    constexpr Shared(Object& object, AskAgain again) noexcept
+        requires reserves
+        : object_{&object} {
+        memory_.ask_again = again.wait;
+    }
+    constexpr Shared(const Shared& other) noexcept
+        : object_{other.object_}, memory_{other.memory_} {}
     constexpr Shared(Shared&& other) noexcept = default;
     constexpr Shared& operator=(const Shared& other) noexcept {
         if (this != &other) {
             permit_ = typename Object::Permit{};
             object_ = other.object_;
+            memory_ = other.memory_;
         }
         return *this;
     }
     constexpr Shared& operator=(Shared&& other) noexcept = default;
     constexpr ~Shared() = default;
 
-    [[nodiscard]] Advice admit(Instant now) const noexcept {
+    [[nodiscard]] constexpr Advice admit(Instant now) const noexcept {
         return static_cast<const Object*>(object_)->admit(now);
     }
-    [[nodiscard]] Advice begin(Turn& turn) noexcept {
+    [[nodiscard]] constexpr Advice begin(Turn& turn) noexcept {
+        if constexpr (reserves) {
+            if (memory_.why != Cause::none) return reserve(turn);
+        }
         permit_ = object_->acquire(turn);
         return permit_.advice();
     }
-    [[nodiscard]] Advice failed(const Failure& failure, Turn& turn) noexcept {
-        if (failure.cause != Cause::planned) return permit_.failure(turn);
-        permit_.neutral();
-        return admit(turn.now);
+    [[nodiscard]] constexpr Advice failed(const Failure& failure, Turn& turn) noexcept {
+        if (failure.cause == Cause::planned) {
+            permit_.neutral();
+            return admit(turn.now);
+        }
+        if constexpr (reserves) {
+            memory_.why = failure.cause == Cause::none ? Cause::lost : failure.cause;
+        }
+        return permit_.failure(turn);
     }
-    void succeeded(Turn& turn) noexcept { permit_.success(turn); }
-    void abandoned(Turn&) noexcept { permit_.neutral(); }
+    [[nodiscard]] constexpr Advice review(const Advice&, Turn& turn) noexcept
+        requires reserves
+    {
+        return memory_.why == Cause::none ? Advice::go() : reserve(turn);
+    }
+    constexpr void succeeded(Turn& turn) noexcept {
+        if constexpr (reserves) memory_.why = Cause::none;
+        permit_.success(turn);
+    }
+    constexpr void abandoned(Turn&) noexcept { permit_.neutral(); }
+    /// The next attempt is a first one. The object stays as it is.
+    constexpr void reset() noexcept
+        requires reserves
+    {
+        memory_.why = Cause::none;
+    }
 
 private:
+    [[nodiscard]] constexpr Advice reserve(Turn& turn) noexcept
+        requires reserves
+    {
+        if (permit_.advice().verb == Verb::go) return Advice::go();
+        permit_ = object_->reserve(memory_.why, turn);
+        const Advice advice = permit_.advice();
+        if (advice.verb != Verb::stop || memory_.ask_again == Duration::zero()) return advice;
+        return Advice::suspend(after(turn.now, memory_.ask_again));
+    }
+
     Object* object_;
     typename Object::Permit permit_{};
+    [[no_unique_address]] Memory memory_{};
 };
 
 template <class Object>
 Shared(Object&) -> Shared<Object>;
+template <class Object>
+Shared(Object&, AskAgain) -> Shared<Object>;
 
 }  // namespace belay::inline BELAY_ABI

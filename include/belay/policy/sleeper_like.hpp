@@ -36,9 +36,8 @@ concept SleepIsNoexcept = requires(S& sleeper, Instant until, const StopTokenArc
 ///
 /// - `now() const -> Instant`, as of a ClockLike;
 /// - `bits() -> Random&`, the caller's random source;
-/// - `sleep_until(Instant, const Stop&)` for every StopTokenLike: returns when `now()` is not
-/// before
-///   the instant, or a stop was requested.
+/// - `sleep_until(Instant, const Stop&)` for every StopTokenLike: returns when it is the instant,
+///   or a stop was requested.
 ///
 /// All noexcept. One sleeper serves one thread at a time.
 template <class S>

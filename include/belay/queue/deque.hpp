@@ -3,6 +3,7 @@
 /// Deque: a queue that takes memory as it grows, for one thread.
 #pragma once
 
+#include <bit>          // std::bit_floor
 #include <cstddef>      // std::size_t
 #include <memory>       // std::construct_at, std::destroy_at
 #include <new>          // std::nothrow
@@ -46,39 +47,40 @@ public:
     /// Adds a value at the back; answers false, and leaves it as it was, if the queue is full or
     /// there is no memory.
     [[nodiscard]] bool try_push(T&& value) noexcept {
-        if (size() == capacity_ || !make_room()) return false;
-        std::construct_at(last_->at(end_), std::move(value));
-        ++end_;
-        ++pushed_;
+        // Copies: as far as the compiler knows, the value may lie over the members.
+        const std::size_t pushed = pushed_;
+        if (pushed - popped_ == capacity_) return false;
+        if (place(pushed) == 0 && !append_block()) return false;
+        std::construct_at(last_->at(place(pushed)), std::move(value));
+        pushed_ = pushed + 1;
         return true;
     }
-    /// The same with a copy.   Throws: what copying throws, and then nothing was added.
+    /// The same with a copy, which is made first.   Throws: what copying throws, and then nothing
+    /// was added.
     [[nodiscard]] bool try_push(const T& value) noexcept(std::is_nothrow_copy_constructible_v<T>)
         requires std::is_copy_constructible_v<T>
     {
-        if (size() == capacity_ || !make_room()) return false;
-        std::construct_at(last_->at(end_), value);
-        ++end_;
-        ++pushed_;
-        return true;
+        return size() != capacity_ && try_push(T{value});
     }
 
     /// Takes the oldest value; nothing if there is none.
     [[nodiscard]] std::optional<T> try_pop() noexcept {
-        if (size() == 0) return std::nullopt;
-        std::optional<T> value{std::move(*first_->at(begin_))};
-        ack();
+        const std::size_t popped = popped_;
+        if (popped == pushed_) return std::nullopt;
+        T* const slot = first_->at(place(popped));
+        std::optional<T> value{std::move(*slot)};
+        std::destroy_at(slot);
+        leave(popped);
         return value;
     }
 
     /// The oldest value; null if there is none. It stays where it is until it is taken.
-    [[nodiscard]] T* front() noexcept { return size() == 0 ? nullptr : first_->at(begin_); }
+    [[nodiscard]] T* front() noexcept { return size() == 0 ? nullptr : first_->at(place(popped_)); }
     /// Removes the oldest value.   Pre: there is one.
     void ack() noexcept {
         BELAY_PRECONDITION(size() != 0, "Deque::ack: there must be a value");
-        std::destroy_at(first_->at(begin_));
-        ++popped_;
-        if (++begin_ == block_values) drop_first_block();
+        std::destroy_at(first_->at(place(popped_)));
+        leave(popped_);
     }
     /// Nothing: the oldest value is first until it is removed.
     void nack() noexcept {}
@@ -87,7 +89,9 @@ public:
     [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
 
 private:
-    static constexpr std::size_t block_values = sizeof(T) >= 256 ? 4 : 1024 / sizeof(T);
+    // A power of two, so that the number of a value tells its place in its block.
+    static constexpr std::size_t block_values =
+        sizeof(T) >= 256 ? 4 : std::bit_floor(1024 / sizeof(T));
 
     struct Block {
         T* at(std::size_t i) noexcept { return reinterpret_cast<T*>(bytes) + i; }
@@ -96,47 +100,46 @@ private:
         Block* next = nullptr;
     };
 
+    static std::size_t place(std::size_t number) noexcept { return number % block_values; }
+
     void swap(Deque& other) noexcept {
         std::swap(capacity_, other.capacity_);
         std::swap(first_, other.first_);
         std::swap(last_, other.last_);
         std::swap(spare_, other.spare_);
-        std::swap(begin_, other.begin_);
-        std::swap(end_, other.end_);
         std::swap(pushed_, other.pushed_);
         std::swap(popped_, other.popped_);
     }
 
-    /// Makes sure that `last_` has a free place at `end_`.
-    bool make_room() noexcept {
-        if (last_ != nullptr && end_ != block_values) return true;
+    [[nodiscard]] bool append_block() noexcept {
         Block* block = std::exchange(spare_, nullptr);
         if (block == nullptr) block = new (std::nothrow) Block;
         if (block == nullptr) return false;
         (last_ == nullptr ? first_ : last_->next) = block;
         last_ = block;
-        end_ = 0;
         return true;
+    }
+    /// Counts the pop of a value that was destroyed.
+    void leave(std::size_t popped) noexcept {
+        popped_ = popped + 1;
+        if (place(popped + 1) == 0) drop_first_block();
     }
     void drop_first_block() noexcept {
         Block* const block = first_;
         first_ = block->next;
         if (first_ == nullptr) last_ = nullptr;
-        begin_ = 0;
         block->next = nullptr;
         delete std::exchange(spare_, block);
     }
 
     std::size_t capacity_;
-    Block* first_ = nullptr;  // blocks that hold values, in order; the last may be empty
+    Block* first_ = nullptr;  // blocks that hold values, in order
     Block* last_ = nullptr;
     Block* spare_ = nullptr;
-    // Counted apart, so that a push writes nothing that a pop writes: each would wait for the
-    // other.
-    std::size_t begin_ = 0;  // of the oldest value in `first_`
-    std::size_t popped_ = 0;
-    std::size_t end_ = 0;  // behind the newest value in `last_`
+    // One counter for each side, and nothing that both write: compilers join two into a vector,
+    // and the next access waits for it.
     std::size_t pushed_ = 0;
+    std::size_t popped_ = 0;
 };
 
 }  // namespace belay::inline BELAY_ABI

@@ -42,7 +42,7 @@ concept HasNumberedRead = requires(S& s, std::uint64_t number) {
     { s.read(number) } -> std::same_as<Result<BytesView>>;
 };
 template <class S>
-concept HasCheck = requires(S& s, const S& c, std::uint64_t number) {
+concept HasCheckOf = requires(S& s, const S& c, std::uint64_t number) {
     { c.salt_of(number) } noexcept -> std::same_as<std::uint32_t>;
     { s.check(number) } -> std::same_as<Result<std::uint64_t>>;
 };
@@ -77,7 +77,7 @@ template <class S>
 concept SequencedLike =
     std::movable<S> && detail::HasJournalIdentity<S> && detail::HasStorePin<S> &&
     detail::HasNumbers<S> && detail::HasAppendAndSync<S> && detail::HasNumberedRead<S> &&
-    detail::HasCheck<S> && detail::HasNumberedAck<S> && detail::HasMediumFailure<S>;
+    detail::HasCheckOf<S> && detail::HasNumberedAck<S> && detail::HasMediumFailure<S>;
 
 /// Names every requirement of SequencedLike that S lacks.
 template <class S>
@@ -97,7 +97,7 @@ consteval bool explain_sequenced_like() {
                   "and 'sync() noexcept -> std::error_code'");
     static_assert(detail::HasNumberedRead<S>,
                   "SequencedLike: S needs 'read(std::uint64_t) -> Result<BytesView>'");
-    static_assert(detail::HasCheck<S>,
+    static_assert(detail::HasCheckOf<S>,
                   "SequencedLike: S needs 'salt_of(std::uint64_t) const noexcept -> std::uint32_t' "
                   "and 'check(std::uint64_t) -> Result<std::uint64_t>'");
     static_assert(detail::HasNumberedAck<S>,

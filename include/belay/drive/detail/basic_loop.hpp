@@ -55,8 +55,9 @@ public:
         node->advance = [](void* m, Instant t) { static_cast<M*>(m)->advance(t); };
         heap_.push(*node);
         node->retain();
-        machine.attach(Waker{WakeHandle::adopt(node), next_seed()});
+        // Before the machine has its Waker: it may drop it at once, and the node with it.
         touch_node(*node);
+        machine.attach(Waker{WakeHandle::adopt(node), next_seed()});
     }
 
     /// Runs until stop().

@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: MIT
+// How many values the rings pass between threads, beside the packaged lock-free queues. One
+// iteration passes 2^18 random values; threads are started and ended outside the measured time.
+#include <belay/queue/detail/ring_waiters.hpp>
+#include <belay/queue/mpmc_ring.hpp>
+#include <belay/queue/mpsc_ring.hpp>
+#include <belay/queue/spsc_ring.hpp>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <span>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <benchmark/benchmark.h>
+
+#if defined(__linux__)
+#    include <pthread.h>
+#endif
+#if __has_include(<boost/lockfree/spsc_queue.hpp>)
+#    include <boost/lockfree/queue.hpp>
+#    include <boost/lockfree/spsc_queue.hpp>
+#    define BELAY_BENCH_BOOST 1
+#endif
+#if __has_include(<readerwriterqueue/readerwriterqueue.h>)
+#    include <readerwriterqueue/readerwriterqueue.h>
+#    define BELAY_BENCH_READERWRITERQUEUE 1
+#endif
+#if __has_include(<concurrentqueue/concurrentqueue.h>)
+#    include <concurrentqueue/concurrentqueue.h>
+#    define BELAY_BENCH_CONCURRENTQUEUE 1
+#endif
+#if __has_include(<atomic_queue/atomic_queue.h>)
+#    include <atomic_queue/atomic_queue.h>
+#    define BELAY_BENCH_ATOMIC_QUEUE 1
+#endif
+
+using namespace belay;
+
+namespace {
+
+constexpr std::size_t capacity = 1024;
+constexpr std::size_t values_an_iteration = std::size_t{1} << 18;
+constexpr std::size_t batch = 32;
+
+using Small = std::uint64_t;
+struct alignas(8) Large {
+    std::array<std::uint64_t, 8> words;
+};
+
+void set(Small& value, std::uint64_t word) { value = word; }
+void set(Large& value, std::uint64_t word) { value.words.fill(word); }
+std::uint64_t read(const Small& value) { return value; }
+std::uint64_t read(const Large& value) { return value.words[0] ^ value.words[7]; }
+
+/// Random payloads, so that nothing can be predicted or compressed.
+template <class T>
+const std::array<T, 256>& payloads() {
+    static const auto made = [] {
+        std::array<T, 256> values;
+        std::uint64_t state = 1;
+        for (T& value : values) {
+            state = state * 6364136223846793005U + 1442695040888963407U;
+            set(value, state ^ (state >> 32));
+        }
+        return values;
+    }();
+    return made;
+}
+
+/// Pauses, and gives the processor away when that did not help.
+class Backing {
+public:
+    void off() {
+        if (++tries_ % 16 == 0) std::this_thread::yield();
+        detail::pause_briefly();
+    }
+
+private:
+    unsigned tries_ = 0;
+};
+
+void pin(std::thread& thread, unsigned core) {
+#if defined(__linux__)
+    cpu_set_t cores;
+    CPU_ZERO(&cores);
+    CPU_SET(core % std::thread::hardware_concurrency(), &cores);
+    pthread_setaffinity_np(thread.native_handle(), sizeof cores, &cores);
+#else
+    static_cast<void>(thread);
+    static_cast<void>(core);
+#endif
+}
+
+/// Runs all of `bodies` at once, a thread each, and answers how long they took; two are pinned.
+template <class... Bodies>
+double timed(unsigned threads, const Bodies&... bodies) {
+    std::atomic<unsigned> ready{0};
+    std::atomic<bool> go{false};
+    std::vector<std::thread> running;
+    const auto start = [&](const auto& body) {
+        running.emplace_back([&] {
+            ready.fetch_add(1);
+            while (!go.load()) std::this_thread::yield();
+            body();
+        });
+        if (threads == 2) pin(running.back(), static_cast<unsigned>(running.size() - 1));
+    };
+    (start(bodies), ...);
+    while (ready.load() != threads) std::this_thread::yield();
+    const auto begin = std::chrono::steady_clock::now();
+    go.store(true);
+    for (std::thread& thread : running) thread.join();
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+/// `Peer` has `bool push(const T&)` and `bool pop(T&)`.
+template <class Peer, class T>
+void produce(Peer& peer, std::size_t count) {
+    const std::array<T, 256>& values = payloads<T>();
+    for (std::size_t i = 0; i < count; ++i) {
+        Backing backing;
+        while (!peer.push(values[i % 256])) backing.off();
+    }
+}
+template <class Peer, class T>
+void consume(Peer& peer, std::size_t count) {
+    std::uint64_t sum = 0;
+    T value{};
+    for (std::size_t i = 0; i < count; ++i) {
+        Backing backing;
+        while (!peer.pop(value)) backing.off();
+        sum += read(value);
+    }
+    benchmark::DoNotOptimize(sum);
+}
+
+template <class Peer, class T, unsigned producers, unsigned consumers>
+void pass(benchmark::State& state) {
+    for (auto _ : state) {
+        Peer peer;
+        const auto producer = [&] { produce<Peer, T>(peer, values_an_iteration / producers); };
+        const auto consumer = [&] { consume<Peer, T>(peer, values_an_iteration / consumers); };
+        double seconds = 0;
+        if constexpr (producers == 2 && consumers == 2) {
+            seconds = timed(4, producer, consumer, producer, consumer);
+        } else if constexpr (producers == 2) {
+            seconds = timed(3, producer, producer, consumer);
+        } else {
+            seconds = timed(2, producer, consumer);
+        }
+        state.SetIterationTime(seconds);
+    }
+    state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(values_an_iteration));
+}
+
+template <class Peer, class T>
+void pass_batches(benchmark::State& state) {
+    for (auto _ : state) {
+        Peer peer;
+        const auto producer = [&] {
+            std::array<T, 256> values = payloads<T>();
+            for (std::size_t sent = 0; sent < values_an_iteration;) {
+                Backing backing;
+                const std::span<T> next{values.data() + sent % 256 / batch * batch, batch};
+                std::size_t n = 0;
+                while ((n = peer.ring.push_some(
+                            next.first(std::min(batch, values_an_iteration - sent)))) == 0) {
+                    backing.off();
+                }
+                sent += n;
+            }
+        };
+        const auto consumer = [&] {
+            std::uint64_t sum = 0;
+            std::array<T, batch> values{};
+            for (std::size_t got = 0; got < values_an_iteration;) {
+                Backing backing;
+                std::size_t n = 0;
+                while ((n = peer.ring.pop_some(values)) == 0) backing.off();
+                for (std::size_t i = 0; i < n; ++i) sum += read(values[i]);
+                got += n;
+            }
+            benchmark::DoNotOptimize(sum);
+        };
+        state.SetIterationTime(timed(2, producer, consumer));
+    }
+    state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(values_an_iteration));
+}
+
+/// Push and pop on one thread, with 16 values in it all the time.
+template <class Peer>
+void push_pop(benchmark::State& state) {
+    Peer peer;
+    Small value = 0;
+    for (Small i = 0; i < 16; ++i) peer.push(i);
+    for (auto _ : state) {
+        peer.push(value);
+        peer.pop(value);
+        benchmark::DoNotOptimize(++value);
+    }
+    state.SetItemsProcessed(state.iterations());
+}
+
+template <class Ring>
+struct Ours {
+    Ring ring{capacity};
+    bool push(const typename Ring::value_type& value) { return ring.try_push(value); }
+    bool pop(typename Ring::value_type& into) {
+        const auto value = ring.try_pop();
+        if (value) into = *value;
+        return value.has_value();
+    }
+};
+
+#if defined(BELAY_BENCH_BOOST)
+template <class T>
+struct BoostSpsc {
+    boost::lockfree::spsc_queue<T, boost::lockfree::capacity<capacity>> queue;
+    bool push(const T& value) { return queue.push(value); }
+    bool pop(T& into) { return queue.pop(into); }
+};
+template <class T>
+struct BoostQueue {
+    boost::lockfree::queue<T, boost::lockfree::capacity<capacity>> queue;
+    bool push(const T& value) { return queue.push(value); }
+    bool pop(T& into) { return queue.pop(into); }
+};
+#endif
+#if defined(BELAY_BENCH_READERWRITERQUEUE)
+template <class T>
+struct ReaderWriterQueue {
+    moodycamel::ReaderWriterQueue<T> queue{capacity};
+    bool push(const T& value) { return queue.try_enqueue(value); }
+    bool pop(T& into) { return queue.try_dequeue(into); }
+};
+#endif
+#if defined(BELAY_BENCH_CONCURRENTQUEUE)
+template <class T>
+struct ConcurrentQueue {
+    // Room for all its producers' blocks, so that it allocates no more than the rings.
+    moodycamel::ConcurrentQueue<T> queue{4 * capacity};
+    bool push(const T& value) { return queue.try_enqueue(value); }
+    bool pop(T& into) { return queue.try_dequeue(into); }
+};
+#endif
+#if defined(BELAY_BENCH_ATOMIC_QUEUE)
+template <class T, bool one_to_one>
+struct AtomicQueue {
+    atomic_queue::AtomicQueue2<T, capacity, true, true, false, one_to_one> queue;
+    bool push(const T& value) { return queue.try_push(value); }
+    bool pop(T& into) { return queue.try_pop(into); }
+};
+#endif
+
+// The names of one operation, with its own and all peers.
+template <class Peer, class T>
+void one_to_one(const std::string& name) {
+    benchmark::RegisterBenchmark(name.c_str(), pass<Peer, T, 1, 1>)->UseManualTime();
+}
+template <class Peer, class T>
+void two_to_two(const std::string& name) {
+    benchmark::RegisterBenchmark(name.c_str(), pass<Peer, T, 2, 2>)->UseManualTime();
+}
+template <class T>
+void register_for(const std::string& size) {
+    const std::string spsc = "queue/spsc_ring/pass_" + size + "/";
+    one_to_one<Ours<SpscRing<T>>, T>(spsc + "belay");
+    const std::string mpmc = "queue/mpmc_ring/pass_2_to_2_" + size + "/";
+    two_to_two<Ours<MpmcRing<T>>, T>(mpmc + "belay");
+#if defined(BELAY_BENCH_BOOST)
+    one_to_one<BoostSpsc<T>, T>(spsc + "boost_spsc");
+    two_to_two<BoostQueue<T>, T>(mpmc + "boost_queue");
+#endif
+#if defined(BELAY_BENCH_READERWRITERQUEUE)
+    one_to_one<ReaderWriterQueue<T>, T>(spsc + "readerwriterqueue");
+#endif
+#if defined(BELAY_BENCH_CONCURRENTQUEUE)
+    two_to_two<ConcurrentQueue<T>, T>(mpmc + "concurrentqueue");
+#endif
+#if defined(BELAY_BENCH_ATOMIC_QUEUE)
+    one_to_one<AtomicQueue<T, true>, T>(spsc + "atomic_queue");
+    two_to_two<AtomicQueue<T, false>, T>(mpmc + "atomic_queue");
+#endif
+}
+
+const bool registered = [] {
+    register_for<Small>("8_bytes");
+    register_for<Large>("64_bytes");
+    const auto add = [](const char* name, void (*run)(benchmark::State&)) {
+        return benchmark::RegisterBenchmark(name, run);
+    };
+    const char* const batches = "queue/spsc_ring/batches_of_32/";
+    add((batches + std::string{"belay"}).c_str(), pass_batches<Ours<SpscRing<Small>>, Small>)
+        ->UseManualTime();
+    add((batches + std::string{"single"}).c_str(), pass<Ours<SpscRing<Small>>, Small, 1, 1>)
+        ->UseManualTime();
+    const char* const two_to_one = "queue/mpsc_ring/pass_2_to_1/";
+    add((two_to_one + std::string{"belay"}).c_str(), pass<Ours<MpscRing<Small>>, Small, 2, 1>)
+        ->UseManualTime();
+    add((two_to_one + std::string{"mpmc_ring"}).c_str(), pass<Ours<MpmcRing<Small>>, Small, 2, 1>)
+        ->UseManualTime();
+    add("queue/mpmc_ring/push_pop/belay", push_pop<Ours<MpmcRing<Small>>>);
+#if defined(BELAY_BENCH_CONCURRENTQUEUE)
+    add("queue/mpmc_ring/push_pop/concurrentqueue", push_pop<ConcurrentQueue<Small>>);
+#endif
+#if defined(BELAY_BENCH_BOOST)
+    add("queue/mpmc_ring/push_pop/boost_queue", push_pop<BoostQueue<Small>>);
+#endif
+    return true;
+}();
+
+}  // namespace

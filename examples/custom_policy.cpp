@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+// Parts of your own: a jitter, a growth, a rule, a trip of a breaker, an observer. Each is a small
+// struct with the members that it needs, and goes wherever one of belay's goes.
+#include <cstdio>
+
+#include <belay/belay.hpp>
+
+#include "virtual_sleeper.hpp"
+
+using namespace belay;  // in examples only
+using namespace std::chrono_literals;
+
+namespace {
+
+/// A jitter: never early, up to a quarter late.
+struct UpToAQuarterLate {
+    static constexpr WaitRange range(const NominalWait& nominal) noexcept {
+        const Duration late = saturating_add(nominal.wait, nominal.wait / 4);
+        return {nominal.wait, late < nominal.most ? late : nominal.most};
+    }
+};
+
+/// A growth: 1, 4, 9, 16, ... times the unit.
+struct Squares {
+    Duration unit;
+    constexpr Duration operator()(std::uint64_t failures) const noexcept {
+        if (failures >= 1'000'000) return forever;
+        return saturating_multiply(unit, (failures + 1) * (failures + 1));
+    }
+};
+
+/// A rule: no attempt in the first `quiet` after each full minute, when everybody's jobs start.
+struct MindTheMinute {
+    static constexpr std::string_view name = "MindTheMinute";
+    Duration quiet;
+    constexpr Advice admit(Instant now) const noexcept {
+        const Duration into = now.time_since_epoch() % 1min;
+        return into < quiet ? Advice::wait_at_least(now + (quiet - into)) : Advice::go();
+    }
+};
+
+/// A trip: opens when failures are ahead of successes by `lead`.
+struct FailuresAhead {
+    int lead;
+    int balance = 0;
+    constexpr bool record(bool failed) noexcept {
+        balance = failed ? balance + 1 : (balance > 0 ? balance - 1 : 0);
+        return balance >= lead;
+    }
+    constexpr void reset() noexcept { balance = 0; }
+};
+
+/// An observer: says what happened.
+struct Narrator {
+    const VirtualSleeper& sleeper;
+    [[nodiscard]] double at() const {
+        return std::chrono::duration<double>(sleeper.now().time_since_epoch()).count();
+    }
+    void on_attempt(const Attempt& a) const {
+        std::printf("%6.2f s  attempt %llu\n", at(), static_cast<unsigned long long>(a.number));
+    }
+    void on_retry(const Retry& r) const {
+        std::printf("%6.2f s  failed, wait %.2f s, says %.*s\n", at(),
+                    std::chrono::duration<double>(r.wait).count(),
+                    static_cast<int>(r.advice.by.size()), r.advice.by.data());
+    }
+    void on_refusal(const Refusal& r) const {
+        std::printf("%6.2f s  refused by %.*s\n", at(), static_cast<int>(r.advice.by.size()),
+                    r.advice.by.data());
+    }
+};
+
+}  // namespace
+
+int main() {
+    VirtualSleeper sleeper;
+    const Policy policy{Backoff{UpToAQuarterLate{}, Cap{30s}, Squares{5s}}, MindTheMinute{10s},
+                        Breaker{FailuresAhead{3}, OpenFor{40s}}, MaxAttempts{8}};
+    int calls = 0;
+    const Result<void> result = retry(
+        policy, sleeper, [&] { return ++calls == 5; }, NeverStops{}, Narrator{sleeper});
+    std::printf("%s after %d calls\n", result ? "worked" : "gave up", calls);
+    return result && calls == 5 ? 0 : 1;
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/adapter/detail/sqlite_database.hpp
+/// SqliteDatabase and SqliteRun: a connection to one file that nobody else may use meanwhile, and
+/// one execution of a statement.
+#pragma once
+
+#include <sqlite3.h>
+
+#include <cstdint>  // std::int64_t
+#include <memory>   // std::unique_ptr
+#include <string>   // std::string
+
+#include <belay/adapter/sqlite_error.hpp>
+#include <belay/core/bytes.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+struct SqliteClose {
+    // Also when statements are left, which a move assignment ends only afterwards.
+    void operator()(sqlite3* db) const noexcept { sqlite3_close_v2(db); }
+    void operator()(sqlite3_stmt* statement) const noexcept { sqlite3_finalize(statement); }
+};
+using SqliteStatement = std::unique_ptr<sqlite3_stmt, SqliteClose>;
+
+/// One execution of a statement, which keeps neither a lock nor a view after it.
+class SqliteRun {
+public:
+    explicit SqliteRun(const SqliteStatement& statement) noexcept : statement_{statement.get()} {}
+    SqliteRun(const SqliteRun&) = delete;
+    SqliteRun& operator=(const SqliteRun&) = delete;
+    ~SqliteRun() {
+        sqlite3_reset(statement_);
+        sqlite3_clear_bindings(statement_);
+    }
+
+    void bind(int at, std::int64_t value) const noexcept {
+        sqlite3_bind_int64(statement_, at, value);
+    }
+    /// The bytes must outlive the execution.
+    void bind(int at, BytesView body) const noexcept {
+        // A null pointer would bind NULL.
+        const void* const bytes = body.empty() ? static_cast<const void*>("") : body.data();
+        sqlite3_bind_blob64(statement_, at, bytes, body.size(), nullptr);
+    }
+    [[nodiscard]] int step() const noexcept { return sqlite3_step(statement_); }
+    [[nodiscard]] std::int64_t number(int column) const noexcept {
+        return sqlite3_column_int64(statement_, column);
+    }
+    /// Valid until the end of the execution.
+    [[nodiscard]] BytesView bytes(int column) const noexcept {
+        const void* const body = sqlite3_column_blob(statement_, column);
+        return {static_cast<const std::byte*>(body),
+                static_cast<std::size_t>(sqlite3_column_bytes(statement_, column))};
+    }
+
+private:
+    sqlite3_stmt* statement_;
+};
+
+/// A connection; errors are those of `code_of_sqlite`.
+class SqliteDatabase {
+public:
+    /// Opens the file, or makes it, and locks it for as long as the connection is open.
+    [[nodiscard]] std::error_code open(const std::string& path) {
+        // To SQLite such names are databases without a file, or addresses.
+        const bool special = path.starts_with(':') || path.starts_with("file:");
+        const std::string name = special ? "./" + path : path;
+        sqlite3* db = nullptr;
+        const int answer = sqlite3_open_v2(
+            name.c_str(), &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+            nullptr);
+        db_.reset(db);
+        if (answer != SQLITE_OK) {
+            const std::error_code error = code_of(answer);
+            // SQLite's last attempt is only to read, and then what could not be made is missing.
+            return error == std::errc::no_such_file_or_directory && directory_exists(name)
+                       ? code_of(SQLITE_PERM)
+                       : error;
+        }
+        // What may only be read is opened nevertheless.
+        if (sqlite3_db_readonly(db, "main") == 1) return code_of(SQLITE_READONLY);
+        // The lock is taken by the first transaction, and kept.
+        return execute(
+            "PRAGMA locking_mode=EXCLUSIVE; PRAGMA cell_size_check=ON; BEGIN EXCLUSIVE; COMMIT");
+    }
+
+    [[nodiscard]] std::error_code execute(const char* sql) noexcept {
+        const int answer = sqlite3_exec(db_.get(), sql, nullptr, nullptr, nullptr);
+        return answer == SQLITE_OK ? std::error_code{} : code_of(answer);
+    }
+    [[nodiscard]] std::error_code prepare(const char* sql, SqliteStatement& into) noexcept {
+        sqlite3_stmt* statement = nullptr;
+        const int answer =
+            sqlite3_prepare_v3(db_.get(), sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
+        into.reset(statement);
+        return answer == SQLITE_OK ? std::error_code{} : code_of(answer);
+    }
+    /// The numbers in the one row that `sql` answers.
+    template <std::size_t N>
+    [[nodiscard]] std::error_code ask(const char* sql, std::int64_t (&numbers)[N]) noexcept {
+        SqliteStatement statement;
+        if (const std::error_code error = prepare(sql, statement)) return error;
+        const SqliteRun run{statement};
+        if (const int answer = run.step(); answer != SQLITE_ROW) return code_of(answer);
+        for (int i = 0; i < static_cast<int>(N); ++i) numbers[i] = run.number(i);
+        return {};
+    }
+
+    /// The rows that the last statement changed.
+    [[nodiscard]] int changes() const noexcept { return sqlite3_changes(db_.get()); }
+    /// Brings the log into the database, and both to the medium.
+    [[nodiscard]] int checkpoint() noexcept {
+        return sqlite3_wal_checkpoint_v2(db_.get(), nullptr, SQLITE_CHECKPOINT_FULL, nullptr,
+                                         nullptr);
+    }
+
+    /// What an answer of a call that reads, or opens, means.
+    [[nodiscard]] std::error_code code_of(int answer) const noexcept {
+        return code_of_sqlite(answer, sqlite3_system_errno(db_.get()));
+    }
+    /// What an answer of a call that writes means: what the system said to the log is not in
+    /// `sqlite3_system_errno`.
+    [[nodiscard]] std::error_code code_of_write(int answer) const noexcept {
+        sqlite3_file* log = nullptr;
+        sqlite3_file_control(db_.get(), "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+        int system = 0;
+        if (log != nullptr && log->pMethods != nullptr) {
+            log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &system);
+        }
+        return code_of_sqlite(answer, system);
+    }
+    /// SQLite's own words for its last failure; "" if there was none.
+    [[nodiscard]] const char* last_words() const noexcept {
+        return db_ == nullptr || sqlite3_errcode(db_.get()) == SQLITE_OK
+                   ? ""
+                   : sqlite3_errmsg(db_.get());
+    }
+
+private:
+    [[nodiscard]] static bool directory_exists(const std::string& path) {
+        const std::size_t end = path.rfind('/');
+        const std::string directory = end == path.npos ? "." : path.substr(0, end + 1);
+        sqlite3_vfs* const vfs = sqlite3_vfs_find(nullptr);
+        int exists = 0;
+        vfs->xAccess(vfs, directory.c_str(), SQLITE_ACCESS_EXISTS, &exists);
+        return exists != 0;
+    }
+
+    std::unique_ptr<sqlite3, SqliteClose> db_;
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/adapter/sqlite_error.hpp
+/// SqliteError: why a queue in SQLite could not be opened, with advice.
+#pragma once
+
+#include <sqlite3.h>
+
+#include <string>        // std::string
+#include <system_error>  // std::error_code
+
+#include <belay/queue/journal_error.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+namespace detail {
+
+/// What an answer of SQLite that is no success means; `system` is the errno that it saw, or 0.
+[[nodiscard]] inline std::error_code code_of_sqlite(int answer, int system) noexcept {
+    switch (answer & 0xFF) {
+        case SQLITE_BUSY:
+        case SQLITE_LOCKED:
+            return make_error_code(QueueErrc::already_locked);
+        case SQLITE_NOTADB:
+            return make_error_code(QueueErrc::foreign_file);
+        case SQLITE_TOOBIG:
+            return make_error_code(QueueErrc::too_large);
+        case SQLITE_FULL:
+            return std::make_error_code(std::errc::no_space_on_device);
+        case SQLITE_NOMEM:
+            return std::make_error_code(std::errc::not_enough_memory);
+        case SQLITE_PERM:
+        case SQLITE_READONLY:
+            return std::make_error_code(std::errc::permission_denied);
+        case SQLITE_CANTOPEN:
+        case SQLITE_IOERR:
+            if (system != 0) return {system, std::generic_category()};
+            return std::make_error_code(std::errc::io_error);
+        // The statements are right: if they do not fit, the tables are not those of a queue.
+        default:
+            return make_error_code(QueueErrc::corrupt);
+    }
+}
+
+}  // namespace detail
+
+/// Why a queue in SQLite could not be opened: what, where, and what to do about it.
+///
+/// Thread safety: a plain value.
+struct SqliteError {
+    std::error_code code;
+    /// The file that is meant.
+    std::string path;
+    /// What is wrong, in the words of SQLite or of this case; may be empty.
+    std::string what;
+
+    /// What the reader can do, as a sentence without its full stop.   Complexity: O(1).
+    [[nodiscard]] const char* advice() const noexcept {
+        if (detail::is_lack_of_space(code)) {
+            return "free some space on the disk, or raise the limit of file sizes, and open again; "
+                   "nothing is lost";
+        }
+        if (code == QueueErrc::already_locked) {
+            return "end the other program that has the file open, or open it once only in this "
+                   "one; the lock ends with its process";
+        }
+        if (code == QueueErrc::corrupt) {
+            return "put the file back from a copy; or save what '.recover' of the sqlite3 program "
+                   "finds in it, and open a new one";
+        }
+        if (code == QueueErrc::foreign_file) return "choose a file of the queue's own";
+        if (code == QueueErrc::future_version) {
+            return "open it with the version of belay that wrote it, or a newer one";
+        }
+        if (code == QueueErrc::bad_options) return "see SqliteOptions for what is possible";
+        if (code == std::errc::permission_denied || code == std::errc::operation_not_permitted ||
+            code == std::errc::read_only_file_system) {
+            return "allow this user to write the file and its directory, or choose another one";
+        }
+        if (code == std::errc::no_such_file_or_directory || code == std::errc::not_a_directory) {
+            return "make the directory of the file first";
+        }
+        if (code == std::errc::is_a_directory) {
+            return "choose the path of a file, in that directory for example";
+        }
+        return "see to the disk, and open again";
+    }
+
+    /// "outbox.db: the journal is open already (database is locked): end the other …".
+    ///
+    /// Allocates; throws std::bad_alloc.
+    [[nodiscard]] std::string message() const {
+        std::string text = path + ": " + code.message();
+        if (!what.empty()) text += " (" + what + ")";
+        return text + ": " + advice() + ".";
+    }
+
+    operator std::error_code() const noexcept { return code; }
+    explicit operator bool() const noexcept { return static_cast<bool>(code); }
+};
+
+}  // namespace belay::inline BELAY_ABI

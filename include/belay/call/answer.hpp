@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/call/answer.hpp
+/// Answer: how one call went, on its way out through whatever is wrapped around it.
+#pragma once
+
+#include <exception>     // std::exception_ptr
+#include <optional>      // std::optional
+#include <system_error>  // std::error_code
+#include <utility>       // std::forward, std::move
+
+#include <belay/call/attempt.hpp>
+#include <belay/call/retry_outcome.hpp>
+#include <belay/core/failure.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// What a call returned or threw and whether that is a failure, or why there was no call.
+///
+/// Thread safety: distinct objects safe.
+template <class Returned>
+struct Answer {
+    /// What the call returned, if it did.
+    std::optional<Returned> returned;
+#if defined(__cpp_exceptions)
+    /// What it threw instead.
+    std::exception_ptr thrown{};
+#endif
+    /// Why it failed; empty: it worked.
+    std::optional<Failure> failure;
+    /// The error, where the call left none of its own.
+    std::error_code why = make_error_code(PolicyErrc::call_failed);
+    /// Whether nobody was called at all, so that it says nothing about the peer.
+    bool refused = false;
+
+    [[nodiscard]] bool worked() const noexcept { return !failure; }
+    /// An answer that worked; without arguments for calls that return void.
+    template <class... Value>
+    [[nodiscard]] static Answer success(Value&&... value) {
+        Answer answer;
+        answer.returned.emplace(std::forward<Value>(value)...);
+        return answer;
+    }
+    /// The answer of a call that gave none.
+    [[nodiscard]] static Answer none(const std::error_code& why, const Failure& failure) {
+        Answer answer;
+        answer.failure = failure;
+        answer.why = why;
+        return answer;
+    }
+    /// The answer where nobody was called; ask again after `wait`.
+    [[nodiscard]] static Answer refuse(const std::error_code& why, Duration wait) {
+        Answer answer = none(why, Failure::from(why, wait));
+        answer.refused = true;
+        return answer;
+    }
+};
+
+namespace detail {
+
+// A callable whose calls block; for the others see retry_task.hpp and pipeline.hpp.
+template <class F>
+concept BlockingCall = Attemptable<F> && !Awaitable<CallResult<F>>;
+
+template <class F, class Returned>
+concept JudgesResult = requires(F& fn, const Returned& returned) { fn.judge_result(returned); };
+template <class F>
+concept JudgesExceptions = requires(F& fn) { fn.judge_exception(); };
+
+/// How calls of F that return `Returned` are judged.
+template <class F, class Returned>
+struct Callee {
+    static_assert(JudgesResult<F, Returned> || !Unsupported<Returned>,
+                  "retry: fn must return bool, optional, error_code, an expected-like type, a "
+                  "plain value or void; see docs/call.md");
+    using Outcome = OutcomeFor<Returned, JudgesResult<F, Returned>>;
+    using Answer = belay::Answer<Returned>;
+    using Result = typename Outcome::type;
+
+    static void judge(F& fn, Answer& answer) {
+        if (!answer.returned) return;
+        if constexpr (JudgesResult<F, Returned>) {
+            answer.failure = fn.judge_result(*answer.returned);
+        } else if (Outcome::failed(*answer.returned)) {
+            answer.failure = Outcome::failure(*answer.returned);
+        }
+    }
+
+#if defined(__cpp_exceptions)
+    /// Keeps the exception that is being handled, or lets it go on if it is no failure.
+    static void keep_exception(F& fn, Answer& answer) {
+        if constexpr (JudgesExceptions<F>) {
+            answer.failure = fn.judge_exception();
+            if (!answer.failure) throw;
+        } else {
+            answer.failure = failure_of_exception();
+        }
+        answer.returned.reset();
+        answer.thrown = std::current_exception();
+    }
+    static Failure failure_of_exception() {
+        try {
+            throw;
+        } catch (const std::system_error& error) {
+            return Failure::from(error.code());
+        } catch (...) {
+            return Failure{Cause::lost};
+        }
+    }
+#endif
+
+    /// Makes the call.   Throws: what is no failure, and what a predicate throws.
+    static Answer make(F& fn, const Attempt& attempt) {
+        Answer answer;
+#if defined(__cpp_exceptions)
+        try {
+            answer.returned.emplace(detail::call(fn, attempt));
+        } catch (...) {
+            keep_exception(fn, answer);
+        }
+#else
+        answer.returned.emplace(detail::call(fn, attempt));
+#endif
+        judge(fn, answer);
+        return answer;
+    }
+
+    /// What the caller gets.   Throws: what the call threw.
+    static Result unwrap(Answer&& answer) {
+#if defined(__cpp_exceptions)
+        if (answer.thrown) std::rethrow_exception(std::move(answer.thrown));
+#endif
+        return answer.returned ? Outcome::finish(std::move(*answer.returned), answer.why)
+                               : Outcome::without(answer.why);
+    }
+};
+
+}  // namespace detail
+
+}  // namespace belay::inline BELAY_ABI

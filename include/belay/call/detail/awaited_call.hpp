@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/call/detail/awaited_call.hpp
+/// Making one call whose answer is awaited, and waiting for the first of several tasks.
+#pragma once
+
+#include <coroutine>    // std::coroutine_handle
+#include <cstddef>      // std::size_t
+#include <type_traits>  // std::is_void_v
+#include <utility>      // std::forward
+
+#include <belay/call/answer.hpp>
+#include <belay/call/task.hpp>
+#include <belay/policy/stop_source.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+template <class F>
+concept AwaitingCall = Attemptable<F> && Awaitable<CallResult<F>>;
+
+template <AwaitingCall F>
+using Awaited = AwaitResult<CallResult<F>>;
+// What an awaiting call gives, as a value.
+template <AwaitingCall F>
+using AwaitedValue =
+    std::conditional_t<std::is_void_v<Awaited<F>>, VoidOutcome, std::remove_cvref_t<Awaited<F>>>;
+template <AwaitingCall F>
+using AwaitedCallee = Callee<F, AwaitedValue<F>>;
+
+/// Can be awaited by any coroutine, not only by those of its own kind.
+template <class A>
+concept AwaitableAnywhere =
+    requires(A&& a, std::coroutine_handle<TaskPromise<VoidOutcome>> anybody) {
+        detail::awaiter_of(std::forward<A>(a)).await_suspend(anybody);
+    };
+
+/// Makes one call and awaits its answer; `fn` must outlive it.
+/// Throws: what is no failure, and what a predicate throws.
+template <AwaitingCall F>
+belay::Task<belay::Answer<AwaitedValue<F>>> awaited_call(F& fn, Attempt attempt) {
+    static_assert(AwaitableAnywhere<CallResult<F>>,
+                  "Pipeline: fn's awaitable can only be awaited in coroutines of its own kind");
+    using Callee = AwaitedCallee<F>;
+    typename Callee::Answer answer;
+#if defined(__cpp_exceptions)
+    try {
+#endif
+        decltype(auto) call = detail::call(fn, attempt);
+        // GCC 12 copies awaiters that have no name.
+        decltype(auto) awaiter = detail::awaiter_of(std::forward<decltype(call)>(call));
+        if constexpr (std::is_void_v<Awaited<F>>) {
+            co_await awaiter;
+            answer.returned.emplace();
+        } else {
+            answer.returned.emplace(co_await awaiter);
+        }
+#if defined(__cpp_exceptions)
+    } catch (...) {
+        Callee::keep_exception(fn, answer);
+    }
+#endif
+    Callee::judge(fn, answer);
+    co_return answer;
+}
+
+/// A wait as a task: it can be started, and destroyed.
+template <class Sleeper>
+belay::Task<bool> sleeping(Sleeper& sleeper, Instant until) {
+    decltype(auto) sleep = sleeper.async_sleep_until(until, NeverStops{});
+    decltype(auto) awaiter = detail::awaiter_of(std::forward<decltype(sleep)>(sleep));
+    co_await awaiter;
+    co_return true;
+}
+
+/// Awaits until one of some started tasks is done. They are destroyed by who awaits, if at all:
+/// one that is done is suspended at its end, so that is safe.
+class AnyDone {
+public:
+    static constexpr std::size_t tasks_max = 10;
+
+    AnyDone() noexcept = default;
+    AnyDone(const AnyDone&) = delete;
+    AnyDone& operator=(const AnyDone&) = delete;
+
+    template <class T>
+    void add(belay::Task<T>& task) noexcept {
+        BELAY_INVARIANT(count_ < tasks_max, "AnyDone::add: there must be room");
+        done_ = done_ || task.done();
+        then_[count_++] = &task.handle_.promise().then;
+    }
+
+    [[nodiscard]] bool await_ready() const noexcept { return done_; }
+    void await_suspend(std::coroutine_handle<> waiter) noexcept { set(waiter); }
+    // Until they are awaited again, tasks that come to their end wake nobody.
+    void await_resume() noexcept { set(std::noop_coroutine()); }
+
+private:
+    void set(std::coroutine_handle<> handle) noexcept {
+        for (std::size_t i = 0; i < count_; ++i) *then_[i] = handle;
+    }
+
+    std::coroutine_handle<>* then_[tasks_max] = {};
+    std::size_t count_ = 0;
+    bool done_ = false;
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

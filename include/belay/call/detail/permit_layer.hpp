@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/call/detail/permit_layer.hpp
+/// PermitLayer: a Shared object as a layer of a Pipeline: each call needs one of its permits.
+#pragma once
+
+#include <belay/call/answer.hpp>
+#include <belay/call/task.hpp>
+#include <belay/policy/rule.hpp>
+#include <belay/policy/shared.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// One permit in the course of a call. Without a verdict its destructor gives it back.
+template <class Rule, class Context>
+class HeldPermit {
+public:
+    // A copy refers to the same object and holds no permit.
+    HeldPermit(const Rule& rule, Context& context) noexcept : rule_{rule}, context_{context} {
+        Turn turn = context_.turn();
+        advice_ = rule_.admit(turn.now);
+        if (advice_.allows(turn.now)) advice_ = rule_.begin(turn);
+        held_ = advice_.verb == Verb::go;
+        if (!held_ && advice_.verb != Verb::stop) wait_ = elapsed(turn.now, advice_.until);
+    }
+    HeldPermit(const HeldPermit&) = delete;
+    HeldPermit& operator=(const HeldPermit&) = delete;
+    [[nodiscard]] bool granted() const noexcept { return held_; }
+    template <class Answer>
+    [[nodiscard]] Answer refusal() const {
+        return Answer::refuse(PolicyErrc::call_refused, wait_);
+    }
+    // A call that an inner layer refused says nothing about the peer.
+    template <class Answer>
+    void settle(const Answer& answer) noexcept {
+        if (answer.refused) return;
+        Turn turn = context_.turn();
+        if (answer.worked()) {
+            rule_.succeeded(turn);
+        } else {
+            static_cast<void>(rule_.failed(*answer.failure, turn));
+        }
+    }
+
+private:
+    Rule rule_;
+    Context& context_;
+    Advice advice_{};
+    Duration wait_{};
+    bool held_ = false;
+};
+
+template <class Rule>
+struct PermitLayer {
+    const Rule& rule;
+
+    template <class Next, class Context>
+    typename Next::Answer call(const Next& next, Context& context, const Attempt& attempt) const {
+        HeldPermit<Rule, Context> permit{rule, context};
+        if (!permit.granted()) return permit.template refusal<typename Next::Answer>();
+        typename Next::Answer answer = next(attempt);
+        permit.settle(answer);
+        return answer;
+    }
+    template <class Next, class Context>
+    belay::Task<typename Next::Answer> await(Next next, Context& context, Attempt attempt) const {
+        return hold(rule, next, context, attempt);
+    }
+
+private:
+    // Not a member: the layer itself is a temporary.
+    template <class Next, class Context>
+    static belay::Task<typename Next::Answer> hold(const Rule& rule, Next next, Context& context,
+                                                   Attempt attempt) {
+        HeldPermit<Rule, Context> permit{rule, context};
+        if (!permit.granted()) co_return permit.template refusal<typename Next::Answer>();
+        auto answering = next(attempt);
+        typename Next::Answer answer = co_await std::move(answering);
+        permit.settle(answer);
+        co_return answer;
+    }
+};
+
+/// A layer is what it is; a Shared object becomes one.
+template <class L>
+[[nodiscard]] constexpr const L& layer_of(const L& layer) noexcept {
+    return layer;
+}
+template <class Object>
+[[nodiscard]] constexpr PermitLayer<Shared<Object>> layer_of(const Shared<Object>& rule) noexcept {
+    return {rule};
+}
+
+}  // namespace belay::inline BELAY_ABI::detail

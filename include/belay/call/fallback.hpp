@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/call/fallback.hpp
+/// Fallback: another answer where a call has none; a layer of a Pipeline.
+#pragma once
+
+#include <concepts>     // std::invocable
+#include <type_traits>  // std::is_void_v
+#include <utility>      // std::move
+
+#include <belay/call/answer.hpp>
+#include <belay/call/detail/awaited_call.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// Answers in place of what is inside when that fails, was refused or threw.
+///
+///     Fallback{[](const Failure& why) { return cached_scene(); }}
+///
+/// `fn` takes the Failure or nothing, and returns what the call returns or what that can be made
+/// of; for a call without a value, anything. In a coroutine it may return an awaitable of that. It
+/// is called as const; what it throws leaves the pipeline. Its answer counts as a success, so it
+/// comes first in a Pipeline.
+///
+/// Thread safety: as `fn`.
+template <class F>
+class Fallback {
+public:
+    static constexpr bool hides_failures = true;
+
+    constexpr explicit Fallback(F fn) : fn_{std::move(fn)} {
+        static_assert(std::invocable<const F&, const Failure&> || std::invocable<const F&>,
+                      "Fallback: fn must be callable as const, with a belay::Failure or nothing");
+    }
+
+    template <class Next, class Context>
+    typename Next::Answer call(const Next& next, Context&, const Attempt& attempt) const {
+        typename Next::Answer answer = next(attempt);
+        if (answer.worked()) return answer;
+        if constexpr (std::is_void_v<decltype(ask(*answer.failure))>) {
+            ask(*answer.failure);
+            return Next::Answer::success();
+        } else {
+            return Next::Answer::success(ask(*answer.failure));
+        }
+    }
+
+    template <class Next, class Context>
+    Task<typename Next::Answer> await(Next next, Context&, Attempt attempt) const {
+        auto answering = next(attempt);
+        typename Next::Answer answer = co_await std::move(answering);
+        if (answer.worked()) co_return answer;
+        using Said = decltype(ask(*answer.failure));
+        if constexpr (std::is_void_v<Said>) {
+            ask(*answer.failure);
+            co_return Next::Answer::success();
+        } else if constexpr (detail::Awaitable<Said>) {
+            decltype(auto) asked = ask(*answer.failure);
+            decltype(auto) awaiter = detail::awaiter_of(std::forward<decltype(asked)>(asked));
+            if constexpr (std::is_void_v<detail::AwaitResult<Said>>) {
+                co_await awaiter;
+                co_return Next::Answer::success();
+            } else {
+                co_return Next::Answer::success(co_await awaiter);
+            }
+        } else {
+            co_return Next::Answer::success(ask(*answer.failure));
+        }
+    }
+
+private:
+    decltype(auto) ask(const Failure& failure) const {
+        if constexpr (std::invocable<const F&, const Failure&>) {
+            return fn_(failure);
+        } else {
+            return fn_();
+        }
+    }
+
+    [[no_unique_address]] F fn_;
+};
+
+}  // namespace belay::inline BELAY_ABI

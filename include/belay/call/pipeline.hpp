@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/call/pipeline.hpp
+/// Pipeline: what is wrapped around one call, from the outside in.
+#pragma once
+
+#include <type_traits>  // std::decay_t
+#include <utility>      // std::forward, std::move
+
+#include <belay/call/async_sleeper_like.hpp>
+#include <belay/call/detail/awaited_call.hpp>
+#include <belay/call/detail/permit_layer.hpp>
+#include <belay/policy/stop_source.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+namespace detail {
+
+template <class L>
+concept Repeats = requires { requires L::repeats_calls; };
+template <class L>
+concept Retries = Repeats<L> && requires { requires L::retries_calls; };
+template <class L>
+concept HidesFailures = requires { requires L::hides_failures; };
+
+/// What a layer calls to go on inwards.
+template <class Answer_, class Inner, class Context, class F>
+struct BlockingNext {
+    using Answer = Answer_;
+    const Inner& inner;
+    Context& context;
+    F& fn;
+    Answer operator()(const Attempt& attempt) const {
+        return inner.template run<Answer>(context, fn, attempt);
+    }
+};
+template <class Answer_, class Inner, class Context, class F>
+struct AwaitingNext {
+    using Answer = Answer_;
+    const Inner& inner;
+    Context& context;
+    F& fn;
+    belay::Task<Answer> operator()(const Attempt& attempt) const {
+        return inner.template await<Answer>(context, fn, attempt);
+    }
+};
+
+/// The layers as nested values; the innermost makes the call.
+template <class... Layers>
+struct Layered;
+template <>
+struct Layered<> {
+    template <class Answer, class Context, class F>
+    static Answer run(Context&, F& fn, const Attempt& attempt) {
+        return Callee<F, CallResult<F>>::make(fn, attempt);
+    }
+    template <class Answer, class Context, class F>
+    static belay::Task<Answer> await(Context&, F& fn, const Attempt& attempt) {
+        return detail::awaited_call(fn, attempt);
+    }
+};
+template <class First, class... Inner>
+struct Layered<First, Inner...> {
+    static_assert(!Retries<First> || !(Retries<Inner> || ...),
+                  "Pipeline: a Retrying inside a Retrying multiplies their attempts; use one");
+    static_assert(!Repeats<First> || !(HidesFailures<Inner> || ...),
+                  "Pipeline: a Fallback inside a Retrying or Hedge hides the failures from it; "
+                  "write the Fallback first");
+
+    template <class Answer, class Context, class F>
+    Answer run(Context& context, F& fn, const Attempt& attempt) const {
+        const BlockingNext<Answer, Layered<Inner...>, Context, F> next{inner, context, fn};
+        return layer_of(first).call(next, context, attempt);
+    }
+    template <class Answer, class Context, class F>
+    belay::Task<Answer> await(Context& context, F& fn, const Attempt& attempt) const {
+        const AwaitingNext<Answer, Layered<Inner...>, Context, F> next{inner, context, fn};
+        return layer_of(first).await(next, context, attempt);
+    }
+
+    [[no_unique_address]] First first;
+    [[no_unique_address]] Layered<Inner...> inner;
+};
+
+template <class First, class... Inner>
+[[nodiscard]] constexpr Layered<First, Inner...> layered(First first, Inner... inner) {
+    if constexpr (sizeof...(Inner) == 0) {
+        return {std::move(first), {}};
+    } else {
+        return {std::move(first), detail::layered(std::move(inner)...)};
+    }
+}
+
+}  // namespace detail
+
+/// What the layers of a Pipeline share during one call.
+template <class Sleeper, class Stop>
+struct CallContext {
+    /// Time, chance and waits.
+    Sleeper& sleeper;
+    /// Asks to stop; ends waits, not calls.
+    const Stop& stop;
+
+    [[nodiscard]] Turn turn() const noexcept { return {sleeper.now(), sleeper.bits()}; }
+};
+
+/// Wraps one call in layers, the first of which is the outermost.
+///
+///     Pipeline pipeline{Fallback{[] { return cached; }}, Retrying{policy}, Shared{breaker},
+///                       Shared{limiter}, Queued{bulkhead}, Timeout{2s}};
+///     Result<Scene> scene = pipeline(sleeper, fetch);
+///     Result<Scene> scene = co_await pipeline(sleeper, async_fetch);
+///
+/// The order decides what is counted: a breaker inside of Retrying sees every attempt, outside of
+/// it every call; a Timeout inside limits each attempt, outside all of them with their waits.
+///
+/// Layers: Fallback, Retrying, Timeout, Hedge (coroutines only), Queued, and Shared with any
+/// ShareableLike: a CircuitBreaker, a RateLimiter, a Bulkhead, a budget. A layer of one's own is a
+/// copyable struct with
+/// - `call(const auto& next, auto& context, const Attempt&) const` for blocking calls: returns what
+///   `next(attempt)` does, an Answer, or one of its own;
+/// - `await(auto next, auto& context, Attempt) const` for coroutines: the same in a Task.
+///
+/// What the call may return, and what the caller gets, is as in `retry`; fails_if and fails_on
+/// judge. A call that was refused before it was made ends with PolicyErrc::call_refused, one that
+/// took too long with std::errc::timed_out, unless a Fallback has an answer.
+///
+/// Thread safety: distinct objects safe; calls through a shared one too, as far as its callables
+///                are: each call runs its own copies of what has state.
+/// Allocates:     never in blocking calls; in coroutines a frame per layer and call.
+template <class... Layers>
+class Pipeline {
+public:
+    constexpr explicit Pipeline(Layers... layers)
+        : layers_{detail::layered(std::move(layers)...)} {}
+
+    /// Calls `fn`, which may take an Attempt, through the layers.
+    ///
+    /// Throws: what `fn`, a predicate or a layer's callable throws.   Blocks: while `fn` runs, and
+    /// for the waits.
+    template <class Sleeper, class F, StopTokenLike Stop = NeverStops>
+        requires detail::BlockingCall<std::remove_reference_t<F>>
+    auto operator()(Sleeper& sleeper, F&& fn, const Stop& stop = {}) const {
+        static_assert(explain_sleeper_like<Sleeper>());
+        using Callable = std::remove_reference_t<F>;
+        using Callee = detail::Callee<Callable, detail::CallResult<Callable>>;
+        CallContext<Sleeper, Stop> context{sleeper, stop};
+        return Callee::unwrap(
+            layers_.template run<typename Callee::Answer>(context, fn, Attempt{}));
+    }
+
+    /// The same for an `fn` that returns an awaitable: a Task, which any coroutine can await. `fn`
+    /// is moved into it; the pipeline and the sleeper must outlive it. `fn`'s awaitable must be one
+    /// that any coroutine can await.
+    template <class Sleeper, class F, StopTokenLike Stop = NeverStops>
+        requires detail::AwaitingCall<std::decay_t<F>>
+    [[nodiscard]] auto operator()(Sleeper& sleeper, F&& fn, Stop stop = {}) const {
+        static_assert(explain_async_sleeper_like<Sleeper>());
+        using Callee = detail::AwaitedCallee<std::decay_t<F>>;
+        return await<Callee, Sleeper, std::decay_t<F>, Stop>(sleeper, std::forward<F>(fn),
+                                                             std::move(stop));
+    }
+
+private:
+    template <class Callee, class Sleeper, class F, class Stop>
+    Task<typename Callee::Result> await(Sleeper& sleeper, F fn, Stop stop) const {
+        CallContext<Sleeper, Stop> context{sleeper, stop};
+        auto answering = layers_.template await<typename Callee::Answer>(context, fn, Attempt{});
+        auto answer = co_await std::move(answering);
+        co_return Callee::unwrap(std::move(answer));
+    }
+
+    detail::Layered<Layers...> layers_;
+};
+
+template <class... Layers>
+Pipeline(Layers...) -> Pipeline<Layers...>;
+
+}  // namespace belay::inline BELAY_ABI

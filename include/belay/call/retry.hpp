@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/call/retry.hpp
+/// retry: calls something until it works or the policy has had enough. Blocking.
+#pragma once
+
+#include <cstdint>       // std::uint8_t
+#include <optional>      // std::optional
+#include <system_error>  // std::error_code
+#include <type_traits>   // std::remove_reference_t
+#include <utility>       // std::move
+
+#include <belay/call/answer.hpp>
+#include <belay/call/retry_observer.hpp>
+#include <belay/policy/policy.hpp>
+#include <belay/policy/sleeper_like.hpp>
+#include <belay/policy/stop_source.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+namespace detail {
+
+/// What a run of retry does next.
+enum class RetryStep : std::uint8_t { call, wait, finished };
+
+/// Decides one run of retry, blocking or not: the copy of the policy, and the last answer.
+///
+/// Keeps the promise to the policy: what has begun or is planned when this goes is abandoned.
+template <class P, class Sleeper, class Answer, class Observer>
+class RetryCore {
+public:
+    RetryCore(P policy, Sleeper& sleeper, Observer& observer, const Attempt& around)
+        : policy_{std::move(policy)}, sleeper_{sleeper}, observer_{observer}, attempt_{around} {
+        attempt_.repeats = around.is_retry();
+        attempt_.number = 0;
+    }
+    RetryCore(const RetryCore&) = delete;
+    RetryCore& operator=(const RetryCore&) = delete;
+    ~RetryCore() { abandon(); }
+
+    /// `call`: an attempt has begun, took() gets its answer. `wait`: until(), then ask again.
+    RetryStep next(bool stopped) {
+        if (finished_) return RetryStep::finished;
+        if (stopped) return end(PolicyErrc::stopped, Advice::go());
+        Turn turn{sleeper_.now(), sleeper_.bits()};
+        const bool planned_wait = !standing_.allows(turn.now);
+        Advice advice = policy_.admit(turn.now);
+        if (planned_wait) advice = stronger(standing_, advice);
+        if (advice.allows(turn.now)) {
+            advice = policy_.begin(turn);
+            if (advice.verb == Verb::go) return begun();
+        }
+        if (advice.verb == Verb::stop) return end(PolicyErrc::gave_up, advice);
+        if (advice.until == never) return end(PolicyErrc::breaker_open, advice);
+        if (advice.until > attempt_.deadline) {
+            return end(std::make_error_code(std::errc::timed_out), advice);
+        }
+        // Nobody sleeps for an attempt that a rule will not allow when it is due.
+        const Advice then = policy_.admit(advice.until);
+        if (then.verb == Verb::stop) return end(PolicyErrc::gave_up, then);
+        if constexpr (ObservesRefusal<Observer>) {
+            if (!planned_wait) {
+                observer_.on_refusal(Refusal{following(), advice, elapsed(turn.now, advice.until)});
+            }
+        }
+        until_ = advice.until;
+        return RetryStep::wait;
+    }
+
+    /// The attempt is over.
+    void took(Answer&& answer) {
+        answer_.emplace(std::move(answer));
+        Turn turn{sleeper_.now(), sleeper_.bits()};
+        held_ = false;
+        if (answer_->worked()) {
+            policy_.succeeded(turn);
+            finished_ = true;
+            if constexpr (ObservesSuccess<Observer>) observer_.on_success(attempt_);
+            return;
+        }
+        standing_ = policy_.failed(*answer_->failure, turn);
+        if (standing_.verb == Verb::stop) {
+            static_cast<void>(end(PolicyErrc::gave_up, standing_));
+            return;
+        }
+        held_ = true;
+        if constexpr (ObservesRetries<Observer>) {
+            const Duration wait =
+                standing_.verb == Verb::go ? Duration{} : elapsed(turn.now, standing_.until);
+            observer_.on_retry(Retry{attempt_, *answer_->failure, standing_, wait});
+        }
+    }
+
+    /// The attempt that has begun last; its number is 0 if none has.
+    [[nodiscard]] const Attempt& attempt() const noexcept { return attempt_; }
+    [[nodiscard]] Instant until() const noexcept { return until_; }
+    /// Pre: finished.
+    [[nodiscard]] Answer& answer() noexcept { return *answer_; }
+
+private:
+    [[nodiscard]] Attempt following() const noexcept {
+        Attempt attempt = attempt_;
+        ++attempt.number;
+        return attempt;
+    }
+
+    RetryStep begun() {
+        held_ = true;
+        attempt_ = following();
+        if constexpr (ObservesAttempt<Observer>) observer_.on_attempt(attempt_);
+        return RetryStep::call;
+    }
+
+    RetryStep end(const std::error_code& why, [[maybe_unused]] const Advice& advice) {
+        abandon();
+        finished_ = true;
+        if (answer_) {
+            answer_->why = why;
+        } else {
+            answer_.emplace(Answer::refuse(why, Duration{}));
+        }
+        if constexpr (ObservesGiveUp<Observer>) {
+            const Failure failure = attempt_.number != 0 ? *answer_->failure : Failure{};
+            observer_.on_give_up(GiveUp{attempt_.number, failure, why, advice});
+        }
+        return RetryStep::finished;
+    }
+
+    void abandon() noexcept {
+        if (!held_) return;
+        held_ = false;
+        Turn turn{sleeper_.now(), sleeper_.bits()};
+        policy_.abandoned(turn);
+    }
+
+    P policy_;
+    Sleeper& sleeper_;
+    Observer& observer_;
+    Attempt attempt_;
+    Advice standing_{};
+    Instant until_ = always;
+    bool held_ = false;  // begun or planned: the policy waits for a word
+    bool finished_ = false;
+    std::optional<Answer> answer_;
+};
+
+/// Runs a copy of the policy to its end; `make(attempt)` makes one call.
+template <class Answer, class P, class Sleeper, class Make, class Stop, class Observer>
+Answer run_retry(const P& policy, Sleeper& sleeper, Make&& make, const Stop& stop,
+                 Observer& observer, const Attempt& around) {
+    RetryCore<AsPolicy<P>, Sleeper, Answer, Observer> core{as_policy(policy), sleeper, observer,
+                                                           around};
+    for (;;) {
+        const RetryStep step = core.next(stop.stop_requested());
+        if (step == RetryStep::finished) return std::move(core.answer());
+        if (step == RetryStep::call) {
+            core.took(make(core.attempt()));
+        } else {
+            sleeper.sleep_until(core.until(), stop);
+        }
+    }
+}
+
+}  // namespace detail
+
+/// Calls `fn` until it works, waiting as the policy advises; runs a copy of the policy.
+///
+/// | `fn` returns | a failure is | retry returns |
+/// | bool | false | Result<void> |
+/// | optional | empty | Result of the value |
+/// | std::error_code | an error | the last std::error_code |
+/// | expected-like (has_value, error, value_type) | no value | the last one |
+/// | another value, or void | an exception only | Result of it |
+///
+/// Any exception is a failure too: the one of the last attempt leaves retry once the policy knows.
+/// fails_if and fails_on let predicates and exception types judge instead. The last error is
+/// returned as it was; where there is none, PolicyErrc says why there was no (further) attempt.
+/// `fn` may take an Attempt. The policy may also be a single rule.
+///
+/// A wait ends at once when `stop` is a StopToken that is asked to stop, and soon with any other
+/// token; no attempt begins after that. The observer has any of `on_attempt(Attempt)`,
+/// `on_retry(Retry)`, `on_refusal(Refusal)`, `on_success(Attempt)`, `on_give_up(GiveUp)`, which may
+/// throw. What has begun or is planned when an exception leaves is abandoned.
+///
+/// Without any rule that waits or stops, a call that never works is repeated for ever at full
+/// speed. The overload without a sleeper is in <belay/drive/thread_sleeper.hpp>, the one for
+/// coroutines in <belay/call/retry_task.hpp>.
+///
+/// Throws:     what `fn`, a predicate or the observer throws; nothing else.   Allocates: never.
+/// Blocks:     while `fn` runs, and for the waits.
+/// Complexity: attempts * rules.
+template <RuleLike P, SleeperLike Sleeper, class F, StopTokenLike Stop = NeverStops,
+          class Observer = const NoObserver>
+    requires detail::BlockingCall<std::remove_reference_t<F>>
+auto retry(const P& policy, Sleeper& sleeper, F&& fn, const Stop& stop = {},
+           Observer&& observer = {}) {
+    static_assert(detail::ObservesRetry<std::remove_reference_t<Observer>>,
+                  "retry: the observer needs one of 'on_attempt(const belay::Attempt&)', "
+                  "'on_retry(const belay::Retry&)', 'on_refusal(const belay::Refusal&)', "
+                  "'on_success(const belay::Attempt&)', 'on_give_up(const belay::GiveUp&)'");
+    using Callable = std::remove_reference_t<F>;
+    using Callee = detail::Callee<Callable, detail::CallResult<Callable>>;
+    const auto make = [&fn](const Attempt& attempt) { return Callee::make(fn, attempt); };
+    return Callee::unwrap(detail::run_retry<typename Callee::Answer>(
+        policy, sleeper, make, stop, detail::watching(observer), Attempt{}));
+}
+
+}  // namespace belay::inline BELAY_ABI

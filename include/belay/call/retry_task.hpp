@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/call/retry_task.hpp
+/// retry for coroutines: `co_await retry(policy, sleeper, fn)`.
+#pragma once
+
+#include <type_traits>  // std::decay_t
+#include <utility>      // std::forward, std::move
+
+#include <belay/call/async_sleeper_like.hpp>
+#include <belay/call/detail/awaited_call.hpp>
+#include <belay/call/retry.hpp>
+#include <belay/call/task.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+namespace detail {
+
+/// The coroutine type in which an A can be awaited, with the result T.
+template <class A, class T>
+struct CoroutineFor {
+    static_assert(AwaitableAnywhere<A>,
+                  "retry: fn's awaitable can only be awaited in coroutines of its own kind, and "
+                  "its type is no template that belay could give another result");
+    using type = belay::Task<T>;
+};
+template <template <class, class...> class Own, class Result, class... Rest, class T>
+    requires(!AwaitableAnywhere<Own<Result, Rest...>>)
+struct CoroutineFor<Own<Result, Rest...>, T> {
+    using type = Own<T, Rest...>;
+};
+
+/// A run of retry as a coroutine.
+template <class Callee, class Coroutine, class P, class Sleeper, class F, class Stop,
+          class Observer>
+Coroutine retry_coroutine(P policy, Sleeper& sleeper, F fn, Stop stop, Observer observer) {
+    using Answer = typename Callee::Answer;
+    auto& watcher = detail::watching(observer);
+    RetryCore<P, Sleeper, Answer, std::remove_reference_t<decltype(watcher)>> core{
+        std::move(policy), sleeper, watcher, Attempt{}};
+    for (;;) {
+        const RetryStep step = core.next(stop.stop_requested());
+        if (step == RetryStep::finished) break;
+        if (step == RetryStep::wait) {
+            decltype(auto) sleep = sleeper.async_sleep_until(core.until(), stop);
+            if constexpr (AwaitableAnywhere<decltype(sleep)>) {
+                decltype(auto) awaiter = detail::awaiter_of(std::forward<decltype(sleep)>(sleep));
+                co_await awaiter;
+            } else {
+                co_await std::forward<decltype(sleep)>(sleep);
+            }
+            continue;
+        }
+        Answer answer;
+#if defined(__cpp_exceptions)
+        try {
+#endif
+            decltype(auto) call = detail::call(fn, core.attempt());
+            if constexpr (!AwaitableAnywhere<decltype(call)>) {
+                if constexpr (std::is_void_v<Awaited<F>>) {
+                    co_await std::forward<decltype(call)>(call);
+                    answer.returned.emplace();
+                } else {
+                    answer.returned.emplace(co_await std::forward<decltype(call)>(call));
+                }
+            } else {
+                // GCC 12 copies awaiters that have no name.
+                decltype(auto) awaiter = detail::awaiter_of(std::forward<decltype(call)>(call));
+                if constexpr (std::is_void_v<Awaited<F>>) {
+                    co_await awaiter;
+                    answer.returned.emplace();
+                } else {
+                    answer.returned.emplace(co_await awaiter);
+                }
+            }
+#if defined(__cpp_exceptions)
+        } catch (...) {
+            Callee::keep_exception(fn, answer);
+        }
+#endif
+        Callee::judge(fn, answer);
+        core.took(std::move(answer));
+    }
+    co_return Callee::unwrap(std::move(core.answer()));
+}
+
+}  // namespace detail
+
+/// Awaits `fn` until it works, waiting as the policy advises: the same contract as blocking retry,
+/// for an `fn` that returns an awaitable of what blocking retry understands.
+///
+///     Result<Scene> scene = co_await retry(policy, sleeper, [&] { return async_fetch(url); });
+///
+/// Returns a Task, which any coroutine can await. Where `fn`'s awaitable can only be awaited in
+/// coroutines of its own kind (asio's are so), it returns that kind instead. Nothing happens before
+/// it is awaited. Destroying it in a wait or in a call ends it: then the policy is told
+/// `abandoned`, and nothing runs any more, as far as `fn`'s awaitable can be destroyed.
+///
+/// Policy, `fn`, `stop` and an observer that is no lvalue are copied or moved into the coroutine;
+/// the sleeper and an observer that is an lvalue must outlive it.
+///
+/// Throws:     what `fn`, a predicate, the sleeper or the observer throws; std::bad_alloc.
+/// Allocates:  the coroutine's frame, and what the sleeper and `fn` do.
+/// Complexity: attempts * rules.
+/// Thread safety: goes on where `fn` and the sleeper do: that must be one thread at a time.
+template <RuleLike P, class Sleeper, class F, StopTokenLike Stop = NeverStops,
+          class Observer = const NoObserver>
+    requires detail::AwaitingCall<std::decay_t<F>>
+[[nodiscard]] auto retry(const P& policy, Sleeper& sleeper, F&& fn, Stop stop = {},
+                         Observer&& observer = {}) {
+    static_assert(explain_async_sleeper_like<Sleeper>());
+    static_assert(detail::ObservesRetry<std::remove_reference_t<Observer>>,
+                  "retry: the observer needs one of 'on_attempt(const belay::Attempt&)', "
+                  "'on_retry(const belay::Retry&)', 'on_refusal(const belay::Refusal&)', "
+                  "'on_success(const belay::Attempt&)', 'on_give_up(const belay::GiveUp&)'");
+    using Callable = std::decay_t<F>;
+    using Callee = detail::Callee<Callable, detail::AwaitedValue<Callable>>;
+    using Coroutine =
+        typename detail::CoroutineFor<detail::CallResult<Callable>, typename Callee::Result>::type;
+    return detail::retry_coroutine<Callee, Coroutine, detail::AsPolicy<P>, Sleeper, Callable, Stop,
+                                   Observer>(detail::as_policy(policy), sleeper,
+                                             std::forward<F>(fn), std::move(stop),
+                                             std::forward<Observer>(observer));
+}
+
+}  // namespace belay::inline BELAY_ABI

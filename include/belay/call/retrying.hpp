@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/call/retrying.hpp
+/// Retrying: a retry as a layer of a Pipeline.
+#pragma once
+
+#include <utility>  // std::move
+
+#include <belay/call/retry.hpp>
+#include <belay/call/task.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// Repeats what is inside as its policy says; each call runs a copy of the policy.
+///
+/// The observer, if there is one, is that of `retry`; it must outlive the pipeline.
+///
+/// Thread safety: as the policy's copy; the observer is called on the thread of each call.
+template <RuleLike P, class Observer = const NoObserver>
+class Retrying {
+    static_assert(detail::ObservesRetry<Observer>,
+                  "Retrying: the observer needs one of the hooks of retry, see docs/call.md");
+
+public:
+    static constexpr bool repeats_calls = true;
+    static constexpr bool retries_calls = true;
+
+    constexpr explicit Retrying(P policy)
+        : policy_{std::move(policy)}, observer_{&detail::nobody} {}
+    constexpr Retrying(P policy, Observer& observer)
+        : policy_{std::move(policy)}, observer_{&observer} {}
+
+    template <class Next, class Context>
+    typename Next::Answer call(const Next& next, Context& context, const Attempt& around) const {
+        return detail::run_retry<typename Next::Answer>(policy_, context.sleeper, next,
+                                                        context.stop, *observer_, around);
+    }
+
+    template <class Next, class Context>
+    Task<typename Next::Answer> await(Next next, Context& context, Attempt around) const {
+        using Answer = typename Next::Answer;
+        detail::RetryCore<detail::AsPolicy<P>, std::remove_reference_t<decltype(context.sleeper)>,
+                          Answer, Observer>
+            core{detail::as_policy(policy_), context.sleeper, *observer_, around};
+        for (;;) {
+            const detail::RetryStep step = core.next(context.stop.stop_requested());
+            if (step == detail::RetryStep::finished) break;
+            if (step == detail::RetryStep::call) {
+                auto answering = next(core.attempt());
+                Answer answer = co_await std::move(answering);
+                core.took(std::move(answer));
+            } else {
+                decltype(auto) sleep =
+                    context.sleeper.async_sleep_until(core.until(), context.stop);
+                decltype(auto) awaiter = detail::awaiter_of(std::forward<decltype(sleep)>(sleep));
+                co_await awaiter;
+            }
+        }
+        co_return std::move(core.answer());
+    }
+
+private:
+    P policy_;
+    Observer* observer_;
+};
+
+template <class P>
+Retrying(P) -> Retrying<P>;
+template <class P, class Observer>
+Retrying(P, Observer&) -> Retrying<P, Observer>;
+
+}  // namespace belay::inline BELAY_ABI

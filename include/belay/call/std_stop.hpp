@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/call/std_stop.hpp
+/// StopBridge: lets a std::stop_token wake what waits with our StopToken. Not part of belay.hpp.
+#pragma once
+
+#include <stop_token>  // std::stop_token, std::stop_callback
+#include <utility>     // std::move
+
+#include <belay/policy/stop_source.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// A StopToken that is asked to stop when a std::stop_token is.
+///
+/// A std::stop_token is a StopTokenLike by itself, but sleepers have to ask it every few
+/// milliseconds; through a bridge it wakes them at once.
+///
+///     retry(policy, fn, StopBridge{thread_token}.token());
+///
+/// The token outlives the bridge, but is no longer asked then. Pinned.
+/// Thread safety: distinct objects safe; `token` also on a shared one.
+class StopBridge {
+public:
+    /// Throws: std::bad_alloc.
+    explicit StopBridge(std::stop_token token) : callback_{std::move(token), Request{source_}} {}
+    StopBridge(const StopBridge&) = delete;
+    StopBridge& operator=(const StopBridge&) = delete;
+
+    [[nodiscard]] StopToken token() const noexcept { return source_.token(); }
+
+private:
+    struct Request {
+        StopSource source;
+        void operator()() const noexcept { source.request_stop(); }
+    };
+
+    StopSource source_;
+    std::stop_callback<Request> callback_;
+};
+
+}  // namespace belay::inline BELAY_ABI

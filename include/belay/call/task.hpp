@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/call/task.hpp
+/// Task: what a coroutine of belay returns; lazy, and cancelled by destroying it.
+#pragma once
+
+#include <coroutine>    // std::coroutine_handle
+#include <exception>    // std::exception_ptr
+#include <optional>     // std::optional
+#include <type_traits>  // std::is_void_v
+#include <utility>      // std::exchange, std::forward, std::move
+
+#include <belay/core/assert.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+template <class T>
+class Task;
+
+namespace detail {
+
+class AnyDone;
+
+template <class T>
+class TaskPromise {
+public:
+    [[nodiscard]] belay::Task<T> get_return_object() noexcept;
+    [[nodiscard]] std::suspend_always initial_suspend() const noexcept { return {}; }
+
+    struct Final {
+        [[nodiscard]] bool await_ready() const noexcept { return false; }
+        // By symmetric transfer: whoever goes on may destroy this coroutine.
+        [[nodiscard]] std::coroutine_handle<> await_suspend(
+            std::coroutine_handle<TaskPromise> self) const noexcept {
+            return self.promise().then;
+        }
+        void await_resume() const noexcept {}
+    };
+    [[nodiscard]] Final final_suspend() const noexcept { return {}; }
+
+    template <class U>
+    void return_value(U&& result) {
+        value.emplace(std::forward<U>(result));
+    }
+
+#if defined(__cpp_exceptions)
+    void unhandled_exception() noexcept { thrown = std::current_exception(); }
+    std::exception_ptr thrown{};
+#else
+    void unhandled_exception() noexcept {}
+#endif
+
+    std::optional<T> value;
+    std::coroutine_handle<> then = std::noop_coroutine();
+};
+
+}  // namespace detail
+
+/// A coroutine that gives a T when it is awaited.
+///
+/// It begins when a coroutine of any kind awaits it, or at start(). Destroying the Task destroys
+/// what it waits for, so that nothing of it runs any more: any wait inside must be one that can be
+/// destroyed, as those of LoopSleeper can. Not from inside its own code, though.
+///
+/// `T` is no reference and not void: return a Result<void> instead.
+///
+/// Thread safety: distinct objects safe; goes on where what it waits for does.
+/// Allocates:     the coroutine's frame, once for each call, unless the compiler elides it.
+template <class T>
+class [[nodiscard]] Task {
+    static_assert(!std::is_void_v<T> && !std::is_reference_v<T>,
+                  "Task: T must be a value; for void use belay::Result<void>");
+
+public:
+    using promise_type = detail::TaskPromise<T>;
+    using value_type = T;
+
+    Task(Task&& other) noexcept
+        : handle_{std::exchange(other.handle_, nullptr)}, begun_{other.begun_} {}
+    Task& operator=(Task&& other) noexcept {
+        if (this != &other) {
+            destroy();
+            handle_ = std::exchange(other.handle_, nullptr);
+            begun_ = other.begun_;
+        }
+        return *this;
+    }
+    ~Task() { destroy(); }
+
+    /// Awaits the result.   Pre: not moved from, not begun.   Throws: what the coroutine threw.
+    [[nodiscard]] auto operator co_await() && noexcept {
+        BELAY_PRECONDITION(handle_ && !begun_, "Task::operator co_await: must not have begun");
+        begun_ = true;
+        return Awaiter{handle_};
+    }
+
+    /// Begins without being awaited: for code that is no coroutine.   Pre: not moved from, not
+    /// begun.
+    void start() {
+        BELAY_PRECONDITION(handle_ && !begun_, "Task::start: must not have begun");
+        begun_ = true;
+        handle_.resume();
+    }
+    /// Whether it has begun and come to its end.
+    [[nodiscard]] bool done() const noexcept { return handle_ && handle_.done(); }
+    /// The result.   Pre: done(), and not taken yet.   Throws: what the coroutine threw.
+    [[nodiscard]] T take() {
+        BELAY_PRECONDITION(done(), "Task::take: must be done");
+        return Awaiter{handle_}.await_resume();
+    }
+
+private:
+    friend promise_type;
+    friend class detail::AnyDone;
+
+    struct Awaiter {
+        std::coroutine_handle<promise_type> handle;
+
+        [[nodiscard]] bool await_ready() const noexcept { return false; }
+        [[nodiscard]] std::coroutine_handle<> await_suspend(
+            std::coroutine_handle<> then) const noexcept {
+            handle.promise().then = then;
+            return handle;
+        }
+        T await_resume() const {
+            promise_type& promise = handle.promise();
+#if defined(__cpp_exceptions)
+            if (promise.thrown) std::rethrow_exception(std::move(promise.thrown));
+#endif
+            return std::move(*promise.value);
+        }
+    };
+
+    explicit Task(std::coroutine_handle<promise_type> handle) noexcept : handle_{handle} {}
+
+    void destroy() noexcept {
+        if (handle_) handle_.destroy();
+    }
+
+    std::coroutine_handle<promise_type> handle_;
+    bool begun_ = false;
+};
+
+template <class T>
+belay::Task<T> detail::TaskPromise<T>::get_return_object() noexcept {
+    return belay::Task<T>{std::coroutine_handle<TaskPromise>::from_promise(*this)};
+}
+
+}  // namespace belay::inline BELAY_ABI

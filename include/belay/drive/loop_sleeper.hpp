@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/drive/loop_sleeper.hpp
+/// LoopSleeper: lets coroutines wait on a Loop, a posix::Loop or a sim::Host.
+#pragma once
+
+#include <concepts>   // std::same_as
+#include <coroutine>  // std::coroutine_handle
+#include <optional>   // std::optional
+#include <utility>    // std::exchange, std::move
+
+#include <belay/call/async_sleeper_like.hpp>
+#include <belay/core/machine_like.hpp>
+#include <belay/policy/stop_source.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+namespace detail {
+
+/// A wait, as a machine of its own: it lives in the coroutine's frame, and detaches itself.
+template <class Driver, StopTokenLike Stop>
+class LoopSleep {
+    static constexpr bool wakes = std::same_as<Stop, StopToken>;
+    static constexpr bool asks = !wakes && !std::same_as<Stop, NeverStops>;
+    static constexpr Duration ask_every = std::chrono::milliseconds{10};
+
+public:
+    LoopSleep(Driver& driver, Instant until, const Stop& stop) noexcept
+        : driver_{driver}, until_{until}, stop_{stop} {}
+    LoopSleep(const LoopSleep&) = delete;
+    LoopSleep& operator=(const LoopSleep&) = delete;
+
+    // ---- for the coroutine ---------------------------------------------------------------------
+
+    [[nodiscard]] bool await_ready() const noexcept { return over(driver_.now()); }
+    void await_suspend(std::coroutine_handle<> sleeper) {
+        sleeper_ = sleeper;
+        if constexpr (asks) ask_at_ = after(driver_.now(), ask_every);
+        driver_.attach(*this);
+    }
+    void await_resume() const noexcept {}
+
+    // ---- for the driver ------------------------------------------------------------------------
+
+    void attach(Waker waker) noexcept {
+        waker_ = std::move(waker);
+        if constexpr (wakes) waiter_.emplace(stop_, &wake, this);
+    }
+    [[nodiscard]] Instant deadline() const noexcept {
+        if (!sleeper_) return never;
+        if (stop_.stop_requested()) return always;
+        return asks && ask_at_ < until_ ? ask_at_ : until_;
+    }
+    void advance(Instant now) {
+        if (!sleeper_) return;
+        // The coroutine may destroy this wait, and everything else.
+        if (over(now)) return std::exchange(sleeper_, nullptr).resume();
+        if constexpr (asks) ask_at_ = after(now, ask_every);
+    }
+
+private:
+    [[nodiscard]] bool over(Instant now) const noexcept {
+        return now >= until_ || stop_.stop_requested();
+    }
+    static void wake(void* self) noexcept { static_cast<LoopSleep*>(self)->waker_.handle().wake(); }
+
+    Driver& driver_;
+    const Instant until_;
+    const Stop stop_;
+    std::coroutine_handle<> sleeper_{};
+    Instant ask_at_ = never;
+    Waker waker_;
+    // Ends before the Waker, which it uses.
+    std::optional<StopWaiter> waiter_;
+};
+
+}  // namespace detail
+
+/// Lets coroutines wait on a driver of machines: a Loop, a posix::Loop, a sim::Host.
+///
+/// A StopToken ends a wait at once, from any thread; any other token is asked every 10 ms. The
+/// random bits come from the driver, so that they are the world's in a simulation. Coroutines go on
+/// inside the driver's run; what they throw leaves it, as far as their own type lets it.
+///
+/// The driver must outlive the waits. A wait may be destroyed at any time, on the driver's thread.
+///
+/// Models:        AsyncSleeperLike.
+/// Thread safety: the driver's thread.   Allocates: an entry in the driver for each wait.
+template <class Driver>
+class LoopSleeper {
+public:
+    explicit LoopSleeper(Driver& driver) : driver_{&driver} {
+        SeedTaker taker;
+        driver.attach(taker);
+        bits_ = Random{taker.waker.seed()};
+    }
+
+    [[nodiscard]] Instant now() const noexcept { return driver_->now(); }
+    [[nodiscard]] Random& bits() noexcept { return bits_; }
+
+    /// An awaitable: goes on when it is `until`, or a stop was requested.   Complexity: O(log n).
+    template <StopTokenLike Stop = NeverStops>
+    [[nodiscard]] detail::LoopSleep<Driver, Stop> async_sleep_until(
+        Instant until, const Stop& stop = {}) noexcept {
+        return {*driver_, until, stop};
+    }
+
+private:
+    // Drivers give seeds to machines only.
+    struct SeedTaker {
+        Waker waker;
+        void attach(Waker w) noexcept { waker = std::move(w); }
+        [[nodiscard]] Instant deadline() const noexcept { return never; }
+        void advance(Instant) noexcept {}
+    };
+
+    Driver* driver_;
+    Random bits_;
+};
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/policy/detail/guarded.hpp
+/// Guarded: a value that threads share, under a one-byte lock.
+#pragma once
+
+#include <type_traits>  // std::is_constant_evaluated
+
+#include <belay/core/spin_mutex.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// The state of a shared object whose changes concern several numbers at once. In a constant
+/// expression, where there is one thread, it takes no lock, so that timelines can be proven.
+///
+/// Thread safety: any thread.   Blocks: for a few instructions of another caller.
+template <class State>
+class Guarded {
+public:
+    constexpr explicit Guarded(State state) noexcept : state_{state} {}
+    Guarded(const Guarded&) = delete;
+    Guarded& operator=(const Guarded&) = delete;
+
+    /// What `use` says of the state, alone with it.   Pre: `use` calls no user code.
+    template <class F>
+    constexpr auto with(F use) noexcept {
+        // Not a conditional expression: see RatioBudget::reserve.
+        if (std::is_constant_evaluated()) return use(state_);
+        return locked(use, state_);
+    }
+    template <class F>
+    constexpr auto with(F use) const noexcept {
+        if (std::is_constant_evaluated()) return use(state_);
+        return locked(use, state_);
+    }
+
+private:
+    template <class F, class S>
+    auto locked(F& use, S& state) const noexcept {
+        const SpinLock lock{mutex_};
+        return use(state);
+    }
+
+    State state_;
+    mutable SpinMutex mutex_;
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

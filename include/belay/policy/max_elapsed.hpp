@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/policy/max_elapsed.hpp
+/// MaxElapsed: give up when trying has taken, or would take, too long.
+#pragma once
+
+#include <string_view>  // std::string_view
+
+#include <belay/policy/rule.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// Stops when an attempt would start later than `most` after the first one began, or after the
+/// connection was lost.
+///
+/// It reviews the wait that all rules agreed on: a wait that would end too late, be it a server's
+/// hint, stops now and not when it is over. Write it after rules that lengthen a plan.
+///
+/// The time runs from the first `begin`, or from `lost`, until an attempt has succeeded or the
+/// policy is reset. A connection that opens and falls at once does not start it again. It stands
+/// still between an attempt that was abandoned (a gate shut, credentials are missing) and the next
+/// one that begins: nobody tried then. Nor does it run before the first one begins.
+///
+/// Models:        RuleLike, std::regular but for default construction.
+/// Thread safety: distinct objects safe.
+class MaxElapsed {
+public:
+    static constexpr std::string_view name = "MaxElapsed";
+
+    /// 0ns allows the first attempt, and others only in the same instant.   Pre: most >= 0ns.
+    constexpr explicit MaxElapsed(Duration most) noexcept : most_{most} {
+        BELAY_PRECONDITION(most.count() >= 0, "MaxElapsed: the time must be >= 0ns");
+    }
+
+    [[nodiscard]] constexpr Advice admit(Instant now) const noexcept {
+        return spent(now) > most_ ? Advice::stop() : Advice::go();
+    }
+    constexpr void begin(Turn& turn) noexcept {
+        begun_at_ = turn.now;
+        run_from(turn.now);
+    }
+    [[nodiscard]] constexpr Advice failed(const Failure&, Turn&) noexcept {
+        begun_at_ = never;
+        return Advice::go();
+    }
+    [[nodiscard]] constexpr Advice lost(const Failure&, Turn& turn) noexcept {
+        run_from(turn.now);
+        return Advice::go();
+    }
+    [[nodiscard]] constexpr Advice review(const Advice& planned, Turn& turn) const noexcept {
+        const Duration wait =
+            planned.verb == Verb::go ? Duration::zero() : elapsed(turn.now, planned.until);
+        return saturating_add(spent(turn.now), wait) > most_ ? Advice::stop() : Advice::go();
+    }
+    constexpr void succeeded(Turn&) noexcept { reset(); }
+    constexpr void abandoned(Turn& turn) noexcept {
+        // In the instant it began: another rule refused it, which is no reason to stand still.
+        const bool refused = begun_at_ == turn.now;
+        begun_at_ = never;
+        if (refused) return;
+        spent_ = spent(turn.now);
+        running_ = false;
+    }
+    constexpr void reset() noexcept {
+        spent_ = Duration::zero();
+        begun_at_ = never;
+        running_ = false;
+    }
+
+    /// How long trying has taken so far.
+    [[nodiscard]] constexpr Duration spent(Instant now) const noexcept {
+        return running_ ? saturating_add(spent_, elapsed(since_, now)) : spent_;
+    }
+
+    friend constexpr bool operator==(const MaxElapsed&, const MaxElapsed&) noexcept = default;
+
+private:
+    constexpr void run_from(Instant now) noexcept {
+        if (running_) return;
+        since_ = now;
+        running_ = true;
+    }
+
+    Duration most_;
+    Duration spent_{0};  // before `since_`
+    Instant since_ = always;
+    Instant begun_at_ = never;  // never: no attempt is under way
+    bool running_ = false;
+};
+
+static_assert(RuleLike<MaxElapsed>);
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/policy/shareable_like.hpp
+/// ShareableLike, ReservableLike: what a Shared rule can refer to.
+#pragma once
+
+#include <concepts>     // std::same_as
+#include <type_traits>  // std::is_nothrow_move_assignable_v
+
+#include <belay/policy/rule.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+namespace detail {
+template <class S>
+concept HasPermit = requires { typename S::Permit; } &&
+                    std::is_nothrow_default_constructible_v<typename S::Permit> &&
+                    std::is_nothrow_move_constructible_v<typename S::Permit> &&
+                    std::is_nothrow_move_assignable_v<typename S::Permit>;
+template <class S>
+concept GivesPermits = requires(S& object, const S& asked, Instant now, Turn& turn) {
+    { asked.admit(now) } noexcept -> std::same_as<Advice>;
+    { object.acquire(turn) } noexcept -> std::same_as<typename S::Permit>;
+};
+template <class P>
+concept TakesVerdicts = requires(P& permit, const P& asked, Turn& turn) {
+    { asked.advice() } noexcept -> std::same_as<Advice>;
+    { permit.failure(turn) } noexcept -> std::same_as<Advice>;
+    { permit.success(turn) } noexcept;
+    { permit.neutral() } noexcept;
+};
+template <class S>
+concept HasReserve = requires { &S::reserve; } ||
+                     requires(S& object, Cause cause, Turn& turn) { object.reserve(cause, turn); };
+template <class S>
+concept GivesReservations = requires(S& object, Cause cause, Turn& turn) {
+    { object.reserve(cause, turn) } noexcept -> std::same_as<typename S::Permit>;
+};
+template <class S>
+concept ReserveIsSound = !HasReserve<S> || GivesReservations<S>;
+}  // namespace detail
+
+/// What a Shared rule can refer to: an object that many callers use.
+///
+/// - `admit(Instant) const -> Advice`: may anybody begin? Takes nothing.
+/// - `acquire(Turn&) -> Permit`: for an attempt that begins.
+/// - `reserve(Cause, Turn&) -> Permit`, if retries have to be paid for: for a retry, taken when it
+///   is planned after a failure of that cause. See ReservableLike.
+/// - `Permit`: default-constructible (empty), movable; `advice() const -> Advice` (not `go`:
+///   refused, finished or empty), `failure(Turn&) -> Advice`, `success(Turn&)`, `neutral()`; its
+///   destructor is neutral.
+///
+/// All noexcept. Semantics the compiler cannot check: any thread may call it at any time; of the
+/// verdicts on a permit only the first counts.
+template <class S>
+concept ShareableLike = detail::HasPermit<S> && detail::GivesPermits<S> &&
+                        detail::TakesVerdicts<typename S::Permit> && detail::ReserveIsSound<S>;
+
+/// A shareable of which a retry takes its permit when it is planned, and holds it over the wait:
+/// a budget.
+///
+/// Semantics the compiler cannot check: a reservation that is refused for good advises `stop`, and
+/// has taken nothing.
+template <class S>
+concept ReservableLike = ShareableLike<S> && detail::GivesReservations<S>;
+
+/// Names every requirement of ShareableLike that S lacks.
+template <class S>
+consteval bool explain_shareable_like() {
+    static_assert(detail::HasPermit<S>,
+                  "ShareableLike: S needs a nothrow default-constructible, movable S::Permit");
+    static_assert(detail::GivesPermits<S>,
+                  "ShareableLike: S needs 'Advice admit(Instant) const noexcept' and "
+                  "'Permit acquire(Turn&) noexcept'");
+    static_assert(detail::ReserveIsSound<S>,
+                  "ShareableLike: reserve must be 'Permit reserve(Cause, Turn&) noexcept'");
+    if constexpr (detail::HasPermit<S>) {
+        static_assert(detail::TakesVerdicts<typename S::Permit>,
+                      "ShareableLike: S::Permit needs advice, failure, success and neutral, "
+                      "see docs/policy.md");
+    }
+    return ShareableLike<S>;
+}
+
+}  // namespace belay::inline BELAY_ABI

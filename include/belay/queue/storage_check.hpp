@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/queue/storage_check.hpp
+/// check_storage: is a storage right? For tests of storages; belay.hpp does not include it.
+#pragma once
+
+#include <concepts>     // std::invocable
+#include <cstdint>      // std::uint64_t
+#include <optional>     // std::optional
+#include <type_traits>  // std::remove_cvref_t
+#include <utility>      // std::move
+
+#include <belay/core/order.hpp>
+#include <belay/core/random.hpp>
+#include <belay/queue/queue.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// What a storage must do and the compiler cannot check, see StorageLike and LeasableLike.
+enum class StorageRule : std::uint8_t {
+    starts_empty,
+    has_capacity,
+    counts_its_values,
+    takes_while_there_is_room,
+    refuses_when_full,
+    refusal_changes_nothing,
+    pops_the_oldest,
+    move_keeps_everything,
+    reopening_keeps_everything,
+    lends_the_oldest,
+    push_keeps_the_loan,
+    counts_what_it_lends,
+    ack_removes_what_was_lent,
+    nack_keeps_everything,
+    nack_in_unwinding_keeps_everything,
+    reopening_ends_the_loan
+};
+
+/// The rule as a sentence.
+[[nodiscard]] constexpr const char* to_string(StorageRule rule) noexcept {
+    switch (rule) {
+        case StorageRule::starts_empty:
+            return "a new storage is empty";
+        case StorageRule::has_capacity:
+            return "capacity() is above 0, and stays what it is";
+        case StorageRule::counts_its_values:
+            return "size() counts the values that wait";
+        case StorageRule::takes_while_there_is_room:
+            return "try_push takes a value while size() is below capacity()";
+        case StorageRule::refuses_when_full:
+            return "try_push refuses when size() is capacity()";
+        case StorageRule::refusal_changes_nothing:
+            return "a refused try_push changes neither the value nor the storage";
+        case StorageRule::pops_the_oldest:
+            return "try_pop gives each value once, the oldest first, and nothing when there is "
+                   "none";
+        case StorageRule::move_keeps_everything:
+            return "moving a storage keeps everything";
+        case StorageRule::reopening_keeps_everything:
+            return "closing and opening a storage keeps what waits, and nothing else";
+        case StorageRule::lends_the_oldest:
+            return "front() lends the oldest value, and nothing when there is none";
+        case StorageRule::push_keeps_the_loan:
+            return "what front() lent outlives a try_push";
+        case StorageRule::counts_what_it_lends:
+            return "size() counts what is lent";
+        case StorageRule::ack_removes_what_was_lent:
+            return "ack() removes what was lent, only";
+        case StorageRule::nack_keeps_everything:
+            return "after nack() what was lent is first again";
+        case StorageRule::nack_in_unwinding_keeps_everything:
+            return "nack() while an exception passes does what it does without";
+        case StorageRule::reopening_ends_the_loan:
+            return "a storage that is closed while it lends has that value first when opened again";
+    }
+    return "unknown";
+}
+
+/// What check_storage found.
+struct StorageFault {
+    /// The rule that is broken.
+    StorageRule rule{};
+    /// Which history broke it; the same storage breaks it in the same one again. 0 is the one that
+    /// does one thing at a time, then fills and empties the storage twice.
+    std::uint64_t history = 0;
+    /// How many values had been pushed in it.
+    std::uint64_t pushed = 0;
+};
+
+/// How long check_storage looks.
+struct StorageCheckOptions {
+    std::uint64_t histories = 100;
+    /// Pushes, pops, loans, moves and reopenings in a history.
+    std::size_t steps = 300;
+    /// The most values that history 0 fills a storage with.
+    std::size_t fill = 1000;
+};
+
+namespace detail {
+
+/// Equal, or equal element by element: a storage may lend another type than it takes.
+template <class A, class B>
+[[nodiscard]] bool same_value(const A& a, const B& b) {
+    if constexpr (requires { static_cast<bool>(a == b); }) {
+        return static_cast<bool>(a == b);
+    } else {
+        if (a.size() != b.size()) return false;
+        for (std::size_t i = 0; i < a.size(); ++i) {
+            if (!(a[i] == b[i])) return false;
+        }
+        return true;
+    }
+}
+
+struct NeverReopened {
+    void operator()() const noexcept {}
+};
+
+/// One storage, and beside it all that a right one would hold: the values `first_` to `next_`.
+template <class Make, class Value, class Reopen>
+class StorageChecker {
+public:
+    StorageChecker(Make& make, Value& value, Reopen& reopen)
+        : value_{value}, reopen_{reopen}, storage_{make()}, capacity_{storage_->capacity()} {
+        expect(storage_->size() == 0 && !storage_->try_pop(), StorageRule::starts_empty);
+        expect(capacity_ > 0, StorageRule::has_capacity);
+    }
+
+    /// One thing at a time, so that what is simply wrong is called by its name.
+    void first_steps() {
+        if constexpr (LeasableLike<Storage>) lend_and_nack();
+        push();
+        if (right() && held() < capacity_) push();
+        if constexpr (LeasableLike<Storage>) {
+            if (right()) lend_and_nack();
+        }
+        if constexpr (reopens) {
+            if (right()) reopen(StorageRule::reopening_keeps_everything);
+        }
+        while (right() && held() > 0) pop();
+    }
+
+    void fill_and_empty(std::size_t most) {
+        most = smaller(most, capacity_);
+        for (int round = 0; round < 2 && right(); ++round) {
+            while (right() && held() < most) push();
+            if (right() && held() == capacity_) refuse();
+            // The first round leaves some, so that the second goes around any end there is.
+            while (right() && held() > (round == 0 ? most / 2 : 0)) pop();
+        }
+        if (right()) pop();
+    }
+
+    void run(Random bits, std::size_t steps) {
+        for (std::size_t i = 0; i < steps && right(); ++i) step(bits() % 16, bits());
+        while (right() && held() > 0) pop();
+        if (right()) pop();
+    }
+
+    [[nodiscard]] const std::optional<StorageRule>& broken() const noexcept { return broken_; }
+    [[nodiscard]] std::uint64_t pushed() const noexcept { return next_; }
+
+private:
+    using Storage = std::remove_cvref_t<decltype(std::declval<Make&>()())>;
+    static_assert(explain_storage_like<Storage>());
+    static constexpr bool reopens = !std::same_as<Reopen, NeverReopened>;
+
+    void step(std::uint64_t what, std::uint64_t chance) {
+        if (what < 6) return held() < capacity_ ? push() : refuse();
+        if (what < 9) return pop();
+        if (what < 10) return move();
+        if constexpr (reopens) {
+            if (what < 11) return reopen(StorageRule::reopening_keeps_everything);
+        }
+        if constexpr (LeasableLike<Storage>) borrow(chance);
+    }
+
+    void push() {
+        typename Storage::value_type offered = value_(next_);
+        if (!taken(storage_->try_push(std::move(offered)))) {
+            return expect(false, StorageRule::takes_while_there_is_room);
+        }
+        ++next_;
+        count(StorageRule::counts_its_values);
+    }
+    void refuse() {
+        typename Storage::value_type offered = value_(next_);
+        expect(!taken(storage_->try_push(std::move(offered))), StorageRule::refuses_when_full);
+        expect(same_value(offered, value_(next_)), StorageRule::refusal_changes_nothing);
+        unchanged(StorageRule::refusal_changes_nothing);
+    }
+    void pop() {
+        const std::optional<typename Storage::value_type> got = storage_->try_pop();
+        if (held() == 0) return expect(!got, StorageRule::pops_the_oldest);
+        expect(got && same_value(*got, value_(first_)), StorageRule::pops_the_oldest);
+        ++first_;
+        count(StorageRule::counts_its_values);
+    }
+    void move() {
+        Storage moved{std::move(*storage_)};
+        *storage_ = std::move(moved);
+        unchanged(StorageRule::move_keeps_everything);
+    }
+    void reopen(StorageRule rule) {
+        storage_.reset();
+        storage_.emplace(reopen_());
+        unchanged(rule);
+    }
+
+    void borrow(std::uint64_t chance) {
+        auto&& lent = storage_->front();
+        if (held() == 0 || !lent) return first_is(lent, StorageRule::lends_the_oldest);
+        first_is(lent, StorageRule::lends_the_oldest);
+        count(StorageRule::counts_what_it_lends);
+        if (right() && chance % 2 == 0 && held() < capacity_) {
+            push();
+            first_is(lent, StorageRule::push_keeps_the_loan);
+        }
+        if (right()) end_loan(chance / 2 % 8);
+    }
+    void lend_and_nack() {
+        {
+            auto&& lent = storage_->front();
+            first_is(lent, StorageRule::lends_the_oldest);
+            if (held() == 0 || !right()) return;
+        }
+        nack();
+        if (right()) unchanged(StorageRule::nack_keeps_everything);
+    }
+    void nack() {
+        expect(done([&] { return storage_->nack(); }), StorageRule::nack_keeps_everything);
+    }
+    void end_loan(std::uint64_t chance) {
+        if (chance == 0) return nack_in_unwinding();
+        if (chance <= 2) {
+            nack();
+            return unchanged(StorageRule::nack_keeps_everything);
+        }
+        if constexpr (reopens) {
+            if (chance == 3) return reopen(StorageRule::reopening_ends_the_loan);
+        }
+        ++first_;
+        expect(done([&] { return storage_->ack(); }), StorageRule::ack_removes_what_was_lent);
+        unchanged(StorageRule::ack_removes_what_was_lent);
+    }
+    void nack_in_unwinding() {
+#if defined(__cpp_exceptions)
+        try {
+            const Lease<Storage> lease{*storage_};
+            throw 0;
+        } catch (int) {
+        }
+#else
+        static_cast<void>(storage_->nack());
+#endif
+        unchanged(StorageRule::nack_in_unwinding_keeps_everything);
+    }
+
+    /// The storage holds what it should: as many values, and the right one first.
+    void unchanged(StorageRule rule) {
+        expect(storage_->capacity() == capacity_, StorageRule::has_capacity);
+        count(rule);
+        if constexpr (LeasableLike<Storage>) {
+            auto&& lent = storage_->front();
+            first_is(lent, rule);
+            if (lent) nack();
+        }
+    }
+    template <class Lent>
+    void first_is(const Lent& lent, StorageRule rule) {
+        expect(held() == 0 ? !lent : lent && same_value(*lent, value_(first_)), rule);
+    }
+    void count(StorageRule rule) { expect(storage_->size() == held(), rule); }
+
+    template <class Answer>
+    static bool taken(const Answer& answer) {
+        return !error_of(answer, QueueErrc::queue_full);
+    }
+    template <class Call>
+    static bool done(Call call) {
+        return !error_of_call(QueueErrc::queue_empty, call);
+    }
+
+    void expect(bool kept, StorageRule rule) noexcept {
+        if (!kept && !broken_) broken_ = rule;
+    }
+    [[nodiscard]] bool right() const noexcept { return !broken_; }
+    [[nodiscard]] std::size_t held() const noexcept {
+        return static_cast<std::size_t>(next_ - first_);
+    }
+
+    Value& value_;
+    Reopen& reopen_;
+    std::optional<Storage> storage_;
+    std::size_t capacity_;
+    std::uint64_t first_ = 0;
+    std::uint64_t next_ = 0;
+    std::optional<StorageRule> broken_;
+};
+
+}  // namespace detail
+
+/// Runs random histories of pushes, pops, loans, moves and reopenings on a storage, and answers the
+/// first fault; nothing if there is none.
+///
+///     const auto fault = check_storage([] { return Mine{}; }, [](auto i) { return Task{i}; });
+///     if (fault) std::puts(to_string(fault->rule));
+///
+/// - `make()` gives a new, empty storage;
+/// - `value(i)` gives the value numbered `i`: always the same, another for each `i`; compared by
+///   `==`, or element by element;
+/// - `reopen()`, for a storage that outlives its object: gives the storage that `make` gave last
+///   again, after it was destroyed.
+///
+/// The same arguments give the same histories. Loans are checked where the storage lends.
+/// Errors:     the fault.   Throws: what the storage, `make`, `value` and `reopen` throw.
+/// Complexity: `histories` times `steps`.
+/// Source:     a model beside the implementation, as in QuickCheck (K. Claessen, J. Hughes, 2000).
+template <class Make, class Value, std::invocable Reopen>
+[[nodiscard]] std::optional<StorageFault> check_storage(Make make, Value value, Reopen reopen,
+                                                        StorageCheckOptions options = {}) {
+    for (std::uint64_t history = 0; history <= options.histories; ++history) {
+        detail::StorageChecker<Make, Value, Reopen> checker{make, value, reopen};
+        if (history == 0) {
+            checker.first_steps();
+            checker.fill_and_empty(options.fill);
+        } else {
+            checker.run(Random{Seed{history}}, options.steps);
+        }
+        if (checker.broken()) return StorageFault{*checker.broken(), history, checker.pushed()};
+    }
+    return std::nullopt;
+}
+
+/// The same for a storage that ends with its object.
+template <class Make, class Value>
+[[nodiscard]] std::optional<StorageFault> check_storage(Make make, Value value,
+                                                        StorageCheckOptions options = {}) {
+    return check_storage(std::move(make), std::move(value), detail::NeverReopened{}, options);
+}
+
+}  // namespace belay::inline BELAY_ABI

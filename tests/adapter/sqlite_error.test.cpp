@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+// Goal: what SQLite answers becomes an error code that belay knows, and a sentence with advice.
+#include <belay/adapter/sqlite_error.hpp>
+
+#include <cerrno>
+#include <set>
+
+#include "support/catch.hpp"
+
+using namespace belay;
+using belay::detail::code_of_sqlite;
+
+TEST_CASE("Every answer of SQLite has a code", "[adapter][sqlite_error][unit]") {
+    CHECK(code_of_sqlite(SQLITE_BUSY, 0) == QueueErrc::already_locked);
+    CHECK(code_of_sqlite(SQLITE_BUSY_RECOVERY, 0) == QueueErrc::already_locked);
+    CHECK(code_of_sqlite(SQLITE_NOTADB, 0) == QueueErrc::foreign_file);
+    CHECK(code_of_sqlite(SQLITE_TOOBIG, 0) == QueueErrc::too_large);
+    CHECK(code_of_sqlite(SQLITE_CORRUPT_INDEX, 0) == QueueErrc::corrupt);
+    CHECK(code_of_sqlite(SQLITE_ERROR, 0) == QueueErrc::corrupt);
+    CHECK(code_of_sqlite(SQLITE_FULL, EIO) == std::errc::no_space_on_device);
+    CHECK(code_of_sqlite(SQLITE_NOMEM, 0) == std::errc::not_enough_memory);
+    CHECK(code_of_sqlite(SQLITE_READONLY_DIRECTORY, 0) == std::errc::permission_denied);
+    CHECK(code_of_sqlite(SQLITE_IOERR_WRITE, 0) == std::errc::io_error);
+    CHECK(code_of_sqlite(SQLITE_IOERR_WRITE, EFBIG) == std::errc::file_too_large);
+    CHECK(code_of_sqlite(SQLITE_CANTOPEN, EISDIR) == std::errc::is_a_directory);
+}
+
+TEST_CASE("SqliteError says what, where, and what to do", "[adapter][sqlite_error][unit]") {
+    const SqliteError error{make_error_code(QueueErrc::foreign_file), "a.db", "file is not a db"};
+    CHECK(error);
+    CHECK(std::error_code{error} == QueueErrc::foreign_file);
+    CHECK(error.message() == "a.db: " + error.code.message() +
+                                 " (file is not a db): choose a file of the queue's own.");
+    CHECK(SqliteError{error.code, "a.db", ""}.message().find("()") == std::string::npos);
+    CHECK_FALSE(SqliteError{});
+}
+
+TEST_CASE("SqliteError has advice of its own for each cause", "[adapter][sqlite_error][unit]") {
+    std::set<std::string> seen;
+    for (const int answer :
+         {SQLITE_BUSY, SQLITE_NOTADB, SQLITE_CORRUPT, SQLITE_FULL, SQLITE_READONLY, SQLITE_IOERR}) {
+        CHECK(seen.insert(SqliteError{code_of_sqlite(answer, 0), "", ""}.advice()).second);
+    }
+    for (const int system : {ENOENT, EISDIR}) {
+        const std::error_code code = code_of_sqlite(SQLITE_CANTOPEN, system);
+        CHECK(seen.insert(SqliteError{code, "", ""}.advice()).second);
+    }
+    for (const QueueErrc code : {QueueErrc::future_version, QueueErrc::bad_options}) {
+        CHECK(seen.insert(SqliteError{make_error_code(code), "", ""}.advice()).second);
+    }
+}

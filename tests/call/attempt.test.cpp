@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+// Goal: an Attempt says whether anything around it is a retry, and `within` hands that on.
+#include <belay/call/attempt.hpp>
+
+#include "support/catch.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+
+static_assert(!Attempt{}.is_retry());
+static_assert(Attempt{.number = 2}.is_retry());
+static_assert(Attempt{.number = 1, .repeats = true}.is_retry());
+static_assert(Attempt{}.deadline == never);
+
+TEST_CASE("Whatever takes an Attempt gets it, whatever does not is called without",
+          "[call][attempt][unit]") {
+    const auto number = [](Attempt attempt) { return attempt.number; };
+    CHECK(detail::call(number, Attempt{.number = 7}) == 7);
+    const auto by_reference = [](const Attempt& attempt) { return attempt.number; };
+    CHECK(detail::call(by_reference, Attempt{.number = 7}) == 7);
+    int calls = 0;
+    const auto plain = [&] { ++calls; };
+    static_assert(std::same_as<detail::CallResult<decltype(plain)>, detail::VoidOutcome>);
+    detail::call(plain, Attempt{});
+    CHECK(calls == 1);
+    // A parameter with a default is not mistaken for one that wants the attempt.
+    const auto port = [](int p = 80) { return p; };
+    CHECK(detail::call(port, Attempt{.number = 7}) == 80);
+}
+
+TEST_CASE("within hands on that a retry further out repeats, and its deadline",
+          "[call][attempt][unit]") {
+    Attempt seen;
+    const auto fn = [&](Attempt attempt) { seen = attempt; };
+    const auto call = [&](Attempt outer, Attempt inner) {
+        auto wrapped = within(outer, fn);
+        detail::call(wrapped, inner);
+        return seen;
+    };
+    CHECK(call({}, {}) == Attempt{});
+    CHECK(call({.number = 2}, {.number = 1}) == Attempt{.number = 1, .repeats = true});
+    CHECK(call({.number = 1, .repeats = true}, {.number = 3}) ==
+          Attempt{.number = 3, .repeats = true});
+    const Instant soon{1s};
+    const Instant late{2s};
+    CHECK(call({.deadline = soon}, {.deadline = late}).deadline == soon);
+    CHECK(call({.deadline = late}, {.deadline = soon}).deadline == soon);
+    // Further in than one level, also for callables that do not care.
+    auto twice = within(Attempt{.number = 2}, within(Attempt{.deadline = soon}, fn));
+    detail::call(twice, Attempt{});
+    CHECK(seen == Attempt{.number = 1, .repeats = true, .deadline = soon});
+    auto careless = within(Attempt{}, [] { return 5; });
+    CHECK(detail::call(careless, Attempt{}) == 5);
+}

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT
+// Goal: Bulkhead never lets more than its limit run or wait, and gets every permit and place back.
+#include <belay/call/bulkhead.hpp>
+
+#include <atomic>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include <belay/call/retry.hpp>
+#include <belay/policy/policy.hpp>
+#include <belay/policy/shared.hpp>
+
+#include "support/archetypes.hpp"
+#include "support/catch.hpp"
+#include "support/granted.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+using belay_test::granted;
+
+namespace {
+constexpr Instant at(Duration d) { return Instant{d}; }
+}  // namespace
+
+static_assert(ShareableLike<Bulkhead>);
+
+TEST_CASE("Bulkhead refuses beyond its limit, until a permit comes back",
+          "[call][bulkhead][unit]") {
+    Bulkhead bulkhead{{.limit = 2, .ask_every = 3ms}};
+    Random bits{Seed{1}};
+    Turn turn{at(1s), bits};
+    auto first = bulkhead.acquire(turn);
+    std::optional second{bulkhead.acquire(turn)};
+    CHECK(first);
+    CHECK(*second);
+    CHECK(bulkhead.running() == 2);
+    const auto refused = bulkhead.acquire(turn);
+    CHECK_FALSE(refused);
+    CHECK(refused.retry_at() == at(1003ms));
+    CHECK(bulkhead.admit(turn.now) == Advice::suspend(at(1003ms)));
+    SECTION("by success") { first.success(turn); }
+    SECTION("by failure") { CHECK(first.failure(turn) == Advice::go()); }
+    SECTION("without a verdict") { first.neutral(); }
+    SECTION("by its end") { second.reset(); }
+    CHECK(bulkhead.running() == 1);
+    CHECK(bulkhead.admit(turn.now) == Advice::go());
+    CHECK(granted(bulkhead.acquire(turn)));
+    CHECK(bulkhead.running() == 1);
+}
+
+TEST_CASE("A permit of Bulkhead comes back once, however often it is finished or moved",
+          "[call][bulkhead][unit]") {
+    Bulkhead bulkhead{{.limit = 5}};
+    auto kept = bulkhead.acquire(at(0s));
+    auto permit = bulkhead.acquire(at(0s));
+    auto moved = std::move(permit);
+    moved.neutral();
+    moved.neutral();
+    permit.neutral();
+    CHECK(bulkhead.running() == 1);
+    kept = bulkhead.acquire(at(0s));
+    CHECK(bulkhead.running() == 1);
+}
+
+TEST_CASE("Bulkhead has so many places to wait as it was told", "[call][bulkhead][unit]") {
+    Bulkhead bulkhead{{.limit = 1, .queue = 2}};
+    {
+        const auto first = bulkhead.line_up();
+        auto second = bulkhead.line_up();
+        const auto moved = std::move(second);
+        CHECK(first);
+        CHECK(moved);
+        CHECK_FALSE(second);
+        CHECK_FALSE(granted(bulkhead.line_up()));
+        CHECK(bulkhead.waiting() == 2);
+    }
+    CHECK(bulkhead.waiting() == 0);
+    Bulkhead without{{.limit = 1}};
+    CHECK_FALSE(granted(without.line_up()));
+}
+
+TEST_CASE("retry waits for a shared Bulkhead, and holds a permit only while it calls",
+          "[call][bulkhead][unit]") {
+    Bulkhead bulkhead{{.limit = 1, .ask_every = 10ms}};
+    Random bits{Seed{1}};
+    belay_test::MinimalSleeper sleeper{bits};
+    std::optional other{bulkhead.acquire(at(0s))};
+    struct Frees {
+        std::optional<Bulkhead::Permit>* permit;
+        int asked = 0;
+        void on_refusal(const Refusal& refusal) {
+            CHECK(refusal.advice.by == "Bulkhead");
+            CHECK(refusal.attempt.number == 1);
+            if (++asked == 3) permit->reset();
+        }
+    } observer{&other};
+    int calls = 0;
+    CHECK(retry(
+        Policy{Shared{bulkhead}}, sleeper,
+        [&] {
+            CHECK(bulkhead.running() == 1);
+            return ++calls == 3;
+        },
+        NeverStops{}, observer));
+    CHECK(sleeper.now() == at(30ms));
+    CHECK(bulkhead.running() == 0);
+}
+
+TEST_CASE("Bulkhead never lets more in than its limit, from any number of threads",
+          "[call][bulkhead][unit]") {
+    Bulkhead bulkhead{{.limit = 2, .queue = 1}};
+    std::atomic<int> inside{0};
+    std::atomic<int> waiting{0};
+    std::atomic<bool> overrun{false};
+    std::atomic<int> calls{0};
+    const auto hammer = [&] {
+        for (int i = 0; i < 10'000; ++i) {
+            if (const auto permit = bulkhead.acquire(at(0s))) {
+                if (inside.fetch_add(1) >= 2) overrun = true;
+                ++calls;
+                inside.fetch_sub(1);
+            }
+            if (const auto place = bulkhead.line_up()) {
+                if (waiting.fetch_add(1) >= 1) overrun = true;
+                waiting.fetch_sub(1);
+            }
+        }
+    };
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 3; ++i) threads.emplace_back(hammer);
+    for (std::thread& thread : threads) thread.join();
+    CHECK_FALSE(overrun);
+    CHECK(calls > 0);
+    CHECK(bulkhead.running() == 0);
+    CHECK(bulkhead.waiting() == 0);
+}
+
+TEST_CASE("A Bulkhead of one orders what its calls do", "[call][bulkhead][unit]") {
+    // Not atomic: a race would be seen by the thread sanitizer, and lose counts.
+    int count = 0;
+    Bulkhead bulkhead{{.limit = 1}};
+    const auto hammer = [&] {
+        for (int done = 0; done < 2'000;) {
+            if (const auto permit = bulkhead.acquire(at(0s))) {
+                ++count;
+                ++done;
+            } else {
+                std::this_thread::yield();
+            }
+        }
+    };
+    std::thread other{hammer};
+    hammer();
+    other.join();
+    CHECK(count == 4'000);
+}

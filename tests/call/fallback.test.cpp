@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+// Goal: Fallback answers where a call has none, and only then. Method: every way to fail, blocking
+// and in a coroutine.
+#include <belay/call/fallback.hpp>
+
+#include <optional>
+#include <stdexcept>
+#include <string>
+
+#include <belay/call/pipeline.hpp>
+#include <belay/call/rate_limiter.hpp>
+#include <belay/call/retrying.hpp>
+#include <belay/policy/max_attempts.hpp>
+
+#include "support/async_sleeper.hpp"
+#include "support/catch.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+using belay_test::AsyncSleeper;
+
+namespace {
+
+const std::error_code timed_out = std::make_error_code(std::errc::timed_out);
+
+template <class P, class F>
+auto await(const P& pipeline, AsyncSleeper& sleeper, F fn) {
+    auto task = pipeline(sleeper, fn);
+    task.start();
+    sleeper.run();
+    REQUIRE(task.done());
+    return task.take();
+}
+
+template <class T>
+Task<T> soon(AsyncSleeper& sleeper, T value) {
+    co_await sleeper.async_sleep_until(after(sleeper.now(), 1s));
+    co_return value;
+}
+
+}  // namespace
+
+TEST_CASE("Fallback answers in place of a failure", "[call][fallback][unit]") {
+    AsyncSleeper sleeper;
+    const Pipeline one{Fallback{[] { return 1; }}};
+    CHECK(one(sleeper, [] { return 5; }).value() == 5);
+    CHECK(one(sleeper, [] { return std::optional<int>{}; }).value() == 1);
+    CHECK(one(sleeper, []() -> int { throw std::runtime_error{"x"}; }).value() == 1);
+    CHECK(one(sleeper, [] { return Result<int>{timed_out}; }).value() == 1);
+    const Pipeline yes{Fallback{[] { return true; }}};
+    CHECK(yes(sleeper, [] { return false; }).has_value());
+    const Pipeline other{Fallback{[] { return std::make_error_code(std::errc::io_error); }}};
+    CHECK(other(sleeper, [] { return timed_out; }) == std::errc::io_error);
+}
+
+TEST_CASE("Fallback is not asked when the call worked", "[call][fallback][unit]") {
+    AsyncSleeper sleeper;
+    int asked = 0;
+    const Pipeline counts{Fallback{[&asked] { return ++asked; }}};
+    CHECK(counts(sleeper, [] { return 5; }).value() == 5);
+    CHECK(await(counts, sleeper, [&] { return soon(sleeper, 5); }).value() == 5);
+    CHECK(asked == 0);
+}
+
+TEST_CASE("Fallback knows why, also when the call was refused or void", "[call][fallback][unit]") {
+    AsyncSleeper sleeper;
+    Failure why;
+    const Pipeline tells{Fallback{[&why](const Failure& failure) { why = failure; }}};
+    CHECK(tells(sleeper, [] {}).has_value());
+    CHECK(why.cause == Cause::none);
+    CHECK(tells(sleeper, [] { throw std::system_error{timed_out}; }).has_value());
+    CHECK(why == Failure::from(timed_out));
+
+    RateLimiter limiter{Rate{1, 10s}, Burst{1}};
+    const Pipeline limited{Fallback{[&why](const Failure& failure) { why = failure; }},
+                           Shared{limiter}};
+    CHECK(limited(sleeper, [] {}).has_value());
+    why = {};
+    CHECK(limited(sleeper, [] { FAIL("refused"); }).has_value());
+    CHECK(why.cause == Cause::overloaded);
+    CHECK(why.retry_after == 10s);
+    CHECK(why.error() == PolicyErrc::call_refused);
+}
+
+TEST_CASE("What a Fallback throws leaves the pipeline", "[call][fallback][unit]") {
+    AsyncSleeper sleeper;
+    const Pipeline fails{Fallback{[]() -> int { throw std::logic_error{"fallback"}; }}};
+    CHECK_THROWS_WITH(fails(sleeper, [] { return std::optional<int>{}; }), "fallback");
+    CHECK_THROWS_WITH(await(fails, sleeper, [&] { return soon(sleeper, std::optional<int>{}); }),
+                      "fallback");
+}
+
+TEST_CASE("A Fallback may be awaited in a coroutine", "[call][fallback][unit]") {
+    AsyncSleeper sleeper;
+    const Pipeline waits{Fallback{[&] { return soon(sleeper, 9); }}};
+    CHECK(await(waits, sleeper, [&] { return soon(sleeper, std::optional<int>{}); }).value() == 9);
+    CHECK(sleeper.now() == Instant{} + 2s);
+    const Pipeline plain{Fallback{[] { return 8; }}};
+    CHECK(await(plain, sleeper, [&] { return soon(sleeper, std::optional<int>{}); }).value() == 8);
+    const Pipeline nothing{Fallback{[&] { return sleeper.async_sleep_until(Instant{} + 1h); }}};
+    CHECK(await(nothing, sleeper, []() -> std::suspend_never { throw 5; }).has_value());
+    CHECK(sleeper.now() == Instant{} + 1h);
+    int told = 0;
+    const Pipeline tells{Fallback{[&] { ++told; }}};
+    CHECK(await(tells, sleeper, []() -> std::suspend_never { throw 5; }).has_value());
+    CHECK(told == 1);
+}
+
+TEST_CASE("A Fallback outside of Retrying is asked once, when that gives up",
+          "[call][fallback][unit]") {
+    AsyncSleeper sleeper;
+    int asked = 0;
+    int calls = 0;
+    const Pipeline pipeline{Fallback{[&] { return ++asked, true; }}, Retrying{MaxAttempts{4}}};
+    CHECK(pipeline(sleeper, [&] { return ++calls, false; }));
+    CHECK(calls == 4);
+    CHECK(asked == 1);
+}

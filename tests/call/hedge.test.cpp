@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: MIT
+// Goal: Hedge begins further calls exactly when it should, the first success counts, and no loser
+// leaves anything behind. Method: virtual time; a model for random latencies and outcomes.
+#include <belay/call/hedge.hpp>
+
+#include <algorithm>
+#include <optional>
+#include <stdexcept>
+#include <vector>
+
+#include <belay/call/bulkhead.hpp>
+#include <belay/call/fails_if.hpp>
+#include <belay/call/pipeline.hpp>
+#include <belay/call/retrying.hpp>
+#include <belay/call/timeout.hpp>
+#include <belay/policy/max_attempts.hpp>
+
+#include "support/async_sleeper.hpp"
+#include "support/catch.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+using belay_test::AsyncSleeper;
+
+namespace {
+
+constexpr Instant at(Duration d) { return Instant{d}; }
+
+struct Call {
+    Duration takes;
+    bool works;
+};
+
+// Calls that take so long each, in the order in which they begin; who finishes is counted.
+struct Peer {
+    AsyncSleeper& sleeper;
+    std::vector<Call> calls;
+    std::vector<Instant> begun{};
+    std::vector<bool> retries{};
+    int finished = 0;
+
+    Task<std::optional<int>> operator()(Attempt attempt) {
+        const std::size_t number = begun.size();
+        begun.push_back(sleeper.now());
+        retries.push_back(attempt.is_retry());
+        const Call call = calls[number];
+        co_await sleeper.async_sleep_until(after(sleeper.now(), call.takes));
+        ++finished;
+        co_return call.works ? std::optional{static_cast<int>(number)} : std::nullopt;
+    }
+};
+
+template <class P>
+Result<int> await(const P& pipeline, Peer& peer) {
+    auto task = pipeline(peer.sleeper, [&peer](Attempt attempt) { return peer(attempt); });
+    task.start();
+    peer.sleeper.run();
+    REQUIRE(task.done());
+    return task.take();
+}
+
+}  // namespace
+
+TEST_CASE("Hedge makes one call if that is fast enough", "[call][hedge][unit]") {
+    AsyncSleeper sleeper;
+    Peer peer{sleeper, {{40ms, true}}};
+    CHECK(await(Pipeline{Hedge{50ms, 2}}, peer).value() == 0);
+    CHECK(peer.begun == std::vector<Instant>{at(0s)});
+    CHECK(sleeper.now() == at(40ms));
+    CHECK(sleeper.waiting() == 0);
+}
+
+TEST_CASE("Hedge makes further calls where the first is slow; the first success counts",
+          "[call][hedge][unit]") {
+    AsyncSleeper sleeper;
+    Peer peer{sleeper, {{1s, true}, {1s, true}, {30ms, true}}};
+    CHECK(await(Pipeline{Hedge{50ms, 2}}, peer).value() == 2);
+    CHECK(peer.begun == std::vector<Instant>{at(0s), at(50ms), at(100ms)});
+    CHECK(peer.retries == std::vector<bool>{false, true, true});
+    CHECK(sleeper.now() == at(130ms));
+    // The losers were destroyed in their calls.
+    CHECK(peer.finished == 1);
+    CHECK(sleeper.waiting() == 0);
+}
+
+TEST_CASE("Hedge begins the next call at once after a failure", "[call][hedge][unit]") {
+    AsyncSleeper sleeper;
+    Peer peer{sleeper, {{10ms, false}, {1s, true}, {5ms, false}}};
+    CHECK(await(Pipeline{Hedge{50ms, 2}}, peer).value() == 1);
+    CHECK(peer.begun == std::vector<Instant>{at(0s), at(10ms), at(60ms)});
+    CHECK(sleeper.now() == at(1010ms));
+}
+
+TEST_CASE("Hedge fails when all calls have failed, with the last failure", "[call][hedge][unit]") {
+    AsyncSleeper sleeper;
+    Peer peer{sleeper, {{10ms, false}, {0ms, false}, {20ms, false}}};
+    CHECK(await(Pipeline{Hedge{50ms, 2}}, peer).error() == PolicyErrc::call_failed);
+    CHECK(peer.finished == 3);
+    CHECK(sleeper.now() == at(30ms));
+}
+
+TEST_CASE("Hedge with no delay begins all calls at once", "[call][hedge][unit]") {
+    AsyncSleeper sleeper;
+    Peer peer{sleeper, {{3s, true}, {2s, true}, {1s, false}, {4s, true}}};
+    CHECK(await(Pipeline{Hedge{0ms, 3}}, peer).value() == 1);
+    CHECK(peer.begun == std::vector<Instant>(4, at(0s)));
+}
+
+TEST_CASE("Hedge keeps exceptions as failures, unless they are none", "[call][hedge][unit]") {
+    AsyncSleeper sleeper;
+    int calls = 0;
+    const auto throws = [&]() -> Task<int> {
+        if (++calls == 1) throw std::runtime_error{"first"};
+        co_return 5;
+    };
+    const Pipeline pipeline{Hedge{50ms, 1}};
+    auto task = pipeline(sleeper, throws);
+    task.start();
+    CHECK(task.take().value() == 5);
+    const auto judged = [&](int) -> bool { throw std::logic_error{"judge"}; };
+    auto leaves = pipeline(sleeper, fails_if(throws, judged));
+    leaves.start();
+    CHECK_THROWS_WITH(leaves.take(), "judge");
+}
+
+TEST_CASE("Destroying a Hedge, or a stop, begins no further calls", "[call][hedge][unit]") {
+    AsyncSleeper sleeper;
+    Bulkhead bulkhead{{.limit = 9}};
+    const Pipeline pipeline{Hedge{50ms, 7}, Shared{bulkhead}};
+    Peer peer{sleeper, std::vector<Call>(8, Call{1s, true})};
+    const auto ask = [&peer](Attempt attempt) { return peer(attempt); };
+    {
+        auto task = pipeline(sleeper, ask);
+        task.start();
+        sleeper.run_until(at(120ms));
+        CHECK(bulkhead.running() == 3);
+    }
+    CHECK(bulkhead.running() == 0);
+    CHECK(sleeper.waiting() == 0);
+
+    const StopSource source;
+    auto task = pipeline(sleeper, ask, source.token());
+    task.start();
+    source.request_stop();
+    sleeper.run();
+    CHECK(task.take().value() == 3);
+    CHECK(peer.begun.size() == 4);
+}
+
+TEST_CASE("A call that ends while another begins does not wake a Hedge that runs",
+          "[call][hedge][unit]") {
+    AsyncSleeper sleeper;
+    belay_test::Event event;
+    int calls = 0;
+    const auto ask = [&]() -> Task<std::optional<int>> {
+        const int call = ++calls;
+        if (call == 1) co_await event;
+        if (call == 2) event.set();
+        co_return call == 1 ? std::optional{call} : std::nullopt;
+    };
+    const Pipeline pipeline{Hedge{50ms, 3}};
+    auto task = pipeline(sleeper, ask);
+    task.start();
+    sleeper.run();
+    REQUIRE(task.done());
+    CHECK(task.take().value() == 1);
+    CHECK(calls == 2);
+    CHECK(sleeper.now() == at(50ms));
+}
+
+TEST_CASE("Hedge works inside of Retrying and Timeout", "[call][hedge][unit]") {
+    AsyncSleeper sleeper;
+    Peer peer{sleeper,
+              {{10ms, false}, {10ms, false}, {10s, true}, {10s, true}, {5ms, true}, {1s, true}}};
+    const Pipeline pipeline{Retrying{MaxAttempts{3}}, Timeout{1s}, Hedge{50ms, 1}};
+    CHECK(await(pipeline, peer).value() == 4);
+    CHECK(sleeper.now() == at(20ms + 1s + 5ms));
+}
+
+TEST_CASE("Hedge does what a model does, for any latencies and outcomes",
+          "[call][hedge][property]") {
+    CHECK(rc::check("the same begins, winner and time", [] {
+        const auto further = *rc::gen::inRange<std::size_t>(1, Hedge::further_max + 1);
+        const Duration delay{*rc::gen::inRange<std::int64_t>(0, 20)};
+        std::vector<Call> calls;
+        for (std::size_t i = 0; i <= further; ++i) {
+            // Odd against even: nothing happens at one moment, so the model need not know orders.
+            const auto takes = *rc::gen::inRange<std::int64_t>(0, 60);
+            calls.push_back({Duration{1000 * takes + static_cast<std::int64_t>(i) + 1},
+                             *rc::gen::arbitrary<bool>()});
+        }
+        const Duration gap = delay * 1000;
+        // The model: step from event to event.
+        std::vector<Duration> begun{Duration{}};
+        std::vector<bool> open{true};
+        Duration now{};
+        Duration due = gap;
+        std::optional<int> winner;
+        for (;;) {
+            std::size_t next = calls.size();
+            for (std::size_t i = 0; i < begun.size(); ++i) {
+                if (open[i] && (next == calls.size() ||
+                                begun[i] + calls[i].takes < begun[next] + calls[next].takes)) {
+                    next = i;
+                }
+            }
+            const bool more = begun.size() <= further;
+            if (next == calls.size() && !more) break;
+            const bool timer =
+                more && (next == calls.size() || due < begun[next] + calls[next].takes);
+            now = timer ? due : begun[next] + calls[next].takes;
+            if (!timer) {
+                open[next] = false;
+                if (calls[next].works) {
+                    winner = static_cast<int>(next);
+                    break;
+                }
+            }
+            if (more) {
+                begun.push_back(now);
+                open.push_back(true);
+                due = now + gap;
+            }
+        }
+        AsyncSleeper sleeper;
+        Peer peer{sleeper, calls};
+        const Result<int> result = await(Pipeline{Hedge{gap, further}}, peer);
+        RC_ASSERT(result.has_value() == winner.has_value());
+        if (winner) RC_ASSERT(result.value() == *winner);
+        RC_ASSERT(sleeper.now() == at(now));
+        RC_ASSERT(peer.begun.size() == begun.size());
+        for (std::size_t i = 0; i < begun.size(); ++i) RC_ASSERT(peer.begun[i] == at(begun[i]));
+        RC_ASSERT(sleeper.waiting() == 0);
+    }));
+}

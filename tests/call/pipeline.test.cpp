@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: MIT
+// Goal: a Pipeline nests its layers in the written order, and the order means what the docs say; no
+// permit leaks on any path. Method: virtual time; every case blocking and in a coroutine.
+#include <belay/call/pipeline.hpp>
+
+#include <atomic>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <belay/call/bulkhead.hpp>
+#include <belay/call/fails_if.hpp>
+#include <belay/call/fallback.hpp>
+#include <belay/call/queued.hpp>
+#include <belay/call/rate_limiter.hpp>
+#include <belay/call/retrying.hpp>
+#include <belay/call/timeout.hpp>
+#include <belay/policy/backoff.hpp>
+#include <belay/policy/circuit_breaker.hpp>
+#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/no_jitter.hpp>
+
+#include "support/async_sleeper.hpp"
+#include "support/catch.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+using belay_test::AsyncSleeper;
+using belay_test::Event;
+
+namespace {
+
+const std::error_code timed_out = std::make_error_code(std::errc::timed_out);
+
+constexpr auto steady(std::uint64_t most) {
+    return Policy{Backoff{NoJitter{}, Cap{30s}, 1s}, MaxAttempts{most}};
+}
+
+// Both ways to run a pipeline on an `fn(Attempt)`.
+struct Same {
+    auto operator()(auto fn) const { return fn; }
+};
+struct Blocking {
+    template <class P, class F, class Adapt = Same>
+    static auto run(const P& pipeline, AsyncSleeper& sleeper, F fn, Adapt adapt = {}) {
+        return pipeline(sleeper, adapt(fn));
+    }
+};
+struct Awaiting {
+    template <class P, class F, class Adapt = Same>
+    static auto run(const P& pipeline, AsyncSleeper& sleeper, F fn, Adapt adapt = {}) {
+        using Value = std::invoke_result_t<F&, Attempt>;
+        const auto asks = [fn](Attempt attempt) mutable -> Task<Value> { co_return fn(attempt); };
+        auto task = pipeline(sleeper, adapt(asks));
+        task.start();
+        sleeper.run();
+        REQUIRE(task.done());
+        return task.take();
+    }
+};
+
+// A user's own layer in a few lines: writes down what passes it.
+struct Log {
+    std::vector<std::string>* lines;
+    std::string name;
+
+    auto call(const auto& next, auto&, const Attempt& attempt) const {
+        lines->push_back(name + " " + std::to_string(attempt.number));
+        auto answer = next(attempt);
+        lines->push_back(name + (answer.worked() ? " worked" : " failed"));
+        return answer;
+    }
+    template <class Next, class Context>
+    Task<typename Next::Answer> await(Next next, Context&, Attempt attempt) const {
+        lines->push_back(name + " " + std::to_string(attempt.number));
+        auto answering = next(attempt);
+        auto answer = co_await std::move(answering);
+        lines->push_back(name + (answer.worked() ? " worked" : " failed"));
+        co_return answer;
+    }
+};
+
+struct Breakers {
+    CircuitBreaker<SteadyClock> breaker{ConsecutiveFailures{3}, OpenFor{60s}};
+};
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("A Pipeline nests its layers in the written order", "[call][pipeline][unit]",
+                   Blocking, Awaiting) {
+    AsyncSleeper sleeper;
+    std::vector<std::string> lines;
+    const Pipeline pipeline{Log{&lines, "outer"}, Retrying{steady(2)}, Log{&lines, "inner"}};
+    const auto result =
+        TestType::run(pipeline, sleeper, [](Attempt attempt) { return attempt.number == 2; });
+    CHECK(result);
+    CHECK(lines == std::vector<std::string>{"outer 1", "inner 1", "inner failed", "inner 2",
+                                            "inner worked", "outer worked"});
+    CHECK(sleeper.now() == Instant{} + 1s);
+}
+
+TEMPLATE_TEST_CASE("A Pipeline returns what fits the call's return type", "[call][pipeline][unit]",
+                   Blocking, Awaiting) {
+    AsyncSleeper sleeper;
+    const Pipeline pipeline{Timeout{1s}};
+    CHECK(TestType::run(pipeline, sleeper, [](Attempt) { return 5; }).value() == 5);
+    CHECK(TestType::run(pipeline, sleeper, [](Attempt) { return timed_out; }) == timed_out);
+    CHECK(TestType::run(pipeline, sleeper, [](Attempt) {
+              return Result<int>{timed_out};
+          }).error() == timed_out);
+    CHECK(TestType::run(pipeline, sleeper, [](Attempt) { return std::optional<int>{}; }).error() ==
+          PolicyErrc::call_failed);
+    CHECK(TestType::run(pipeline, sleeper, [](Attempt) { return false; }).error() ==
+          PolicyErrc::call_failed);
+    CHECK(TestType::run(pipeline, sleeper, [](Attempt) { return std::string{"x"}; }).value() ==
+          "x");
+    const auto throws = [](Attempt) -> int { throw std::runtime_error{"mine"}; };
+    CHECK_THROWS_WITH(TestType::run(pipeline, sleeper, throws), "mine");
+}
+
+TEMPLATE_TEST_CASE("A breaker inside of Retrying sees every attempt, outside every call",
+                   "[call][pipeline][unit]", Blocking, Awaiting) {
+    AsyncSleeper sleeper;
+    int calls = 0;
+    const auto fails = [&](Attempt) { return ++calls, false; };
+    {
+        Breakers b;
+        const Pipeline inside{Retrying{steady(5)}, Shared{b.breaker}};
+        CHECK_FALSE(TestType::run(inside, sleeper, fails));
+        // Three attempts open it, the fourth is refused without a call, the fifth is the probe.
+        // Backoff heeds the breaker's remaining time: no hot loop while it is open.
+        CHECK(calls == 4);
+        CHECK(b.breaker.state(sleeper.now()) != BreakerState::closed);
+        CHECK(sleeper.sleeps == std::vector<Duration>{1s, 2s, 4s, 56s});
+    }
+    calls = 0;
+    {
+        Breakers b;
+        const Pipeline outside{Shared{b.breaker}, Retrying{steady(5)}};
+        CHECK_FALSE(TestType::run(outside, sleeper, fails));
+        CHECK(calls == 5);
+        CHECK(b.breaker.state(sleeper.now()) == BreakerState::closed);
+        CHECK_FALSE(TestType::run(outside, sleeper, fails));
+        CHECK_FALSE(TestType::run(outside, sleeper, fails));
+        CHECK(calls == 15);
+        CHECK(b.breaker.state(sleeper.now()) == BreakerState::open);
+        CHECK(TestType::run(outside, sleeper, fails).error() == PolicyErrc::call_refused);
+        CHECK(calls == 15);
+    }
+}
+
+TEMPLATE_TEST_CASE("A call that an inner layer refuses says nothing about the peer",
+                   "[call][pipeline][unit]", Blocking, Awaiting) {
+    AsyncSleeper sleeper;
+    Breakers b;
+    RateLimiter limiter{Rate{1, 1h}, Burst{1}};
+    const Pipeline pipeline{Shared{b.breaker}, Shared{limiter}};
+    int calls = 0;
+    const auto works = [&](Attempt) { return ++calls, true; };
+    CHECK(TestType::run(pipeline, sleeper, works));
+    for (int i = 0; i < 10; ++i) {
+        CHECK(TestType::run(pipeline, sleeper, works).error() == PolicyErrc::call_refused);
+    }
+    CHECK(calls == 1);
+    CHECK(b.breaker.state(sleeper.now()) == BreakerState::closed);
+}
+
+TEMPLATE_TEST_CASE("Retrying waits as long as a limiter inside of it says",
+                   "[call][pipeline][unit]", Blocking, Awaiting) {
+    AsyncSleeper sleeper;
+    RateLimiter limiter{Rate{1, 10s}, Burst{1}};
+    const Pipeline pipeline{Retrying{steady(9)}, Shared{limiter}};
+    int calls = 0;
+    CHECK(TestType::run(pipeline, sleeper, [&](Attempt) { return ++calls == 2; }));
+    CHECK(sleeper.now() == Instant{} + 10s);
+    CHECK(calls == 2);
+}
+
+TEMPLATE_TEST_CASE("Inner layers and the call know of the retries around them",
+                   "[call][pipeline][unit]", Blocking, Awaiting) {
+    AsyncSleeper sleeper;
+    std::vector<std::uint64_t> numbers;
+    std::vector<bool> retries;
+    const Pipeline near{Retrying{steady(2)}};
+    const auto fn = [&](Attempt inner) {
+        numbers.push_back(inner.number);
+        retries.push_back(inner.is_retry());
+        return false;
+    };
+    // A pipeline in a retry; blocking, because the inner one runs on the same thread.
+    CHECK_FALSE(TestType::run(Pipeline{Retrying{steady(2)}}, sleeper, [&](Attempt outer) {
+        return near(sleeper, within(outer, fn)).has_value();
+    }));
+    CHECK(numbers == std::vector<std::uint64_t>{1, 2, 1, 2});
+    CHECK(retries == std::vector<bool>{false, true, true, true});
+}
+
+TEMPLATE_TEST_CASE("Permits come back on every path through a Pipeline", "[call][pipeline][unit]",
+                   Blocking, Awaiting) {
+    AsyncSleeper sleeper;
+    CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{1s}};
+    Bulkhead bulkhead{{.limit = 1}};
+    const Pipeline pipeline{Shared{breaker}, Shared{bulkhead}};
+    const auto open_and_wait = [&] {
+        CHECK_FALSE(TestType::run(pipeline, sleeper, [](Attempt) { return false; }));
+        sleeper.time += 1s;
+    };
+    // Each time the one probe is taken by a call that ends in another way.
+    open_and_wait();
+    const auto throws = [](Attempt) -> bool { throw 5; };
+    CHECK_THROWS_AS(TestType::run(pipeline, sleeper, throws), int);
+    sleeper.time += 1s;
+    CHECK_THROWS_AS(TestType::run(pipeline, sleeper, throws,
+                                  [](auto fn) { return fails_on<std::logic_error>(fn); }),
+                    int);
+    CHECK(bulkhead.running() == 0);
+    // An exception that is no failure was no verdict: the probe is free at once.
+    const auto judge = [](bool) -> bool { throw std::logic_error{"judge"}; };
+    CHECK_THROWS_AS(TestType::run(
+                        pipeline, sleeper, [](Attempt) { return true; },
+                        [&](auto fn) { return fails_if(fn, judge); }),
+                    std::logic_error);
+    CHECK(bulkhead.running() == 0);
+    CHECK(TestType::run(pipeline, sleeper, [](Attempt) { return true; }));
+    CHECK(breaker.state(sleeper.now()) == BreakerState::closed);
+    CHECK(bulkhead.running() == 0);
+}
+
+TEST_CASE("Destroying a Pipeline's task in a call gives the permits back",
+          "[call][pipeline][unit]") {
+    AsyncSleeper sleeper;
+    Event event;
+    Bulkhead bulkhead{{.limit = 1}};
+    const Pipeline pipeline{Retrying{steady(3)}, Shared{bulkhead}, Timeout{5s}};
+    {
+        auto task = pipeline(sleeper, [&]() -> Task<bool> {
+            co_await event;
+            co_return true;
+        });
+        task.start();
+        CHECK(bulkhead.running() == 1);
+        CHECK(event.awaited());
+        CHECK(sleeper.waiting() == 1);
+    }
+    CHECK(event.cancelled == 1);
+    CHECK(bulkhead.running() == 0);
+    CHECK(sleeper.waiting() == 0);
+}
+
+TEMPLATE_TEST_CASE("The full order: fallback, retry, breaker, limiter, queue, timeout",
+                   "[call][pipeline][unit]", Blocking, Awaiting) {
+    AsyncSleeper sleeper;
+    Breakers b;
+    RateLimiter limiter{Rate{100, 1s}, Burst{20}};
+    Bulkhead bulkhead{{.limit = 2, .queue = 10}};
+    RetryCounters counters;
+    const Pipeline pipeline{Fallback{[] { return -1; }},
+                            Retrying{steady(5), counters},
+                            Shared{b.breaker},
+                            Shared{limiter},
+                            Queued{bulkhead},
+                            Timeout{2s}};
+    std::vector<Instant> deadlines;
+    const auto ask = [&](Attempt attempt) -> std::optional<int> {
+        deadlines.push_back(attempt.deadline);
+        return attempt.number == 3 ? std::optional{7} : std::nullopt;
+    };
+    CHECK(TestType::run(pipeline, sleeper, ask).value() == 7);
+    CHECK(deadlines == std::vector<Instant>{Instant{} + 2s, Instant{} + 3s, Instant{} + 5s});
+    CHECK(counters == RetryCounters{.attempts = 3, .retries = 2, .successes = 1, .waited = 3s});
+    const auto never_works = [](Attempt) { return std::optional<int>{}; };
+    CHECK(TestType::run(pipeline, sleeper, never_works).value() == -1);
+    CHECK(counters.give_ups == 1);
+    CHECK(bulkhead.running() == 0);
+}
+
+TEMPLATE_TEST_CASE("A Pipeline can be called any number of times: its rules stay as they were",
+                   "[call][pipeline][unit]", Blocking, Awaiting) {
+    AsyncSleeper sleeper;
+    const Pipeline pipeline{Retrying{steady(2)}};
+    for (int i = 0; i < 3; ++i) {
+        int calls = 0;
+        CHECK_FALSE(TestType::run(pipeline, sleeper, [&](Attempt) { return ++calls, false; }));
+        CHECK(calls == 2);
+    }
+}
+
+TEST_CASE("A stop ends the waits of a Pipeline", "[call][pipeline][unit]") {
+    AsyncSleeper sleeper;
+    const StopSource source;
+    const Pipeline pipeline{Retrying{steady(9)}};
+    auto task = pipeline(
+        sleeper, [] { return std::suspend_never{}; }, source.token());
+    task.start();
+    CHECK(task.take());
+    auto waits = pipeline(
+        sleeper, []() -> Task<bool> { co_return false; }, source.token());
+    waits.start();
+    CHECK_FALSE(waits.done());
+    source.request_stop();
+    sleeper.run();
+    REQUIRE(waits.done());
+    CHECK(waits.take().error() == PolicyErrc::stopped);
+    CHECK(sleeper.now() == Instant{});
+    CHECK(pipeline(
+              sleeper, [] { return true; }, source.token())
+              .error() == PolicyErrc::stopped);
+}
+
+TEST_CASE("One Pipeline serves many threads", "[call][pipeline][unit]") {
+    CircuitBreaker breaker{ConsecutiveFailures{1'000'000}, OpenFor{60s}};
+    RateLimiter limiter{Rate{1'000'000'000, 1s}, Burst{1'000'000}};
+    Bulkhead bulkhead{{.limit = 2, .queue = 2}};
+    const Pipeline pipeline{Fallback{[] { return -1; }}, Retrying{steady(3)}, Shared{breaker},
+                            Shared{limiter}, Queued{bulkhead}};
+    std::atomic<int> inside{0};
+    std::atomic<int> right{0};
+    const auto work = [&] {
+        AsyncSleeper sleeper;
+        for (int i = 0; i < 1000; ++i) {
+            const auto ask = [&](Attempt attempt) -> std::optional<int> {
+                const bool within_limit = inside.fetch_add(1) < 2;
+                inside.fetch_sub(1);
+                // Works at the second attempt, or never.
+                if (!within_limit || attempt.number == 1 || i % 2 == 0) return std::nullopt;
+                return i;
+            };
+            const int expected = i % 2 == 0 ? -1 : i;
+            if (pipeline(sleeper, ask).value() == expected) ++right;
+        }
+    };
+    std::thread other{work};
+    work();
+    other.join();
+    CHECK(right == 2000);
+    CHECK(bulkhead.running() == 0);
+    CHECK(bulkhead.waiting() == 0);
+    CHECK(breaker.state(Instant{}) == BreakerState::closed);
+}

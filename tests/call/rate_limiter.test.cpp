@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: MIT
+// Goal: RateLimiter grants exactly what GCRA grants, never more than burst + t / interval, and says
+// when to ask again. Method: virtual time; a brute-force model that remembers every grant; threads.
+#include <belay/call/rate_limiter.hpp>
+
+#include <atomic>
+#include <thread>
+#include <vector>
+
+#include <belay/call/retry.hpp>
+#include <belay/policy/policy.hpp>
+#include <belay/policy/shared.hpp>
+
+#include "support/archetypes.hpp"
+#include "support/catch.hpp"
+#include "support/granted.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+using belay_test::granted;
+
+namespace {
+
+constexpr Instant at(Duration d) { return Instant{d}; }
+
+// The bucket, kept the slow way: the fill level is worked out from all grants since the beginning.
+// A grant needs room for a whole token in a bucket of `burst`, which leaks one per interval.
+struct Model {
+    Duration interval;
+    std::int64_t burst;
+    std::vector<Instant> grants{};
+
+    // How long the tokens in the bucket last.
+    Duration level(Instant now) const {
+        Duration level{};
+        Instant last{};
+        for (const Instant t : grants) {
+            level = level > t - last ? level - (t - last) : Duration{};
+            level += interval;
+            last = t;
+        }
+        return level > now - last ? level - (now - last) : Duration{};
+    }
+    Duration wait(Instant now) const {
+        const Duration most = interval * (burst - 1);
+        const Duration full = level(now);
+        return full > most ? full - most : Duration{};
+    }
+    bool acquire(Instant now) {
+        if (wait(now) > Duration{}) return false;
+        grants.push_back(now);
+        return true;
+    }
+};
+
+}  // namespace
+
+static_assert(ShareableLike<RateLimiter>);
+static_assert(Rate{3, 1s}.interval() == 333'333'334ns);
+static_assert(Rate{1, 1ns}.interval() == 1ns);
+static_assert(Rate{~std::uint64_t{0}, 1h}.interval() == 1ns);
+static_assert(sizeof(RateLimiter) <= 24);
+
+TEST_CASE("RateLimiter lets a burst through, and then one per interval",
+          "[call][rate_limiter][unit]") {
+    RateLimiter limiter{Rate{10, 1s}, Burst{3}};
+    for (int i = 0; i < 3; ++i) CHECK(granted(limiter.acquire(at(5s))));
+    const auto refused = limiter.acquire(at(5s));
+    CHECK_FALSE(refused);
+    CHECK(refused.retry_at() == at(5100ms));
+    CHECK(limiter.admit(at(5s)) == Advice::suspend(at(5100ms)));
+    CHECK_FALSE(granted(limiter.acquire(at(5100ms - 1ns))));
+    CHECK(limiter.admit(at(5100ms)) == Advice::go());
+    CHECK(granted(limiter.acquire(at(5100ms))));
+    CHECK_FALSE(granted(limiter.acquire(at(5100ms))));
+    // A long pause earns a burst, and no more.
+    for (int i = 0; i < 3; ++i) CHECK(granted(limiter.acquire(at(10h))));
+    CHECK_FALSE(granted(limiter.acquire(at(10h))));
+}
+
+TEST_CASE("A permit of RateLimiter that was taken is spent", "[call][rate_limiter][unit]") {
+    RateLimiter limiter{Rate{1, 1s}, Burst{1}};
+    Random bits{Seed{1}};
+    Turn turn{at(1s), bits};
+    limiter.acquire(turn).neutral();
+    CHECK_FALSE(granted(limiter.acquire(turn)));
+    turn.now = at(2s);
+    CHECK(limiter.acquire(turn).failure(turn) == Advice::go());
+    CHECK_FALSE(granted(limiter.acquire(turn)));
+}
+
+TEST_CASE("RateLimiter bears clocks that stand still, step back and jump",
+          "[call][rate_limiter][unit]") {
+    RateLimiter limiter{Rate{1, 1s}, Burst{2}};
+    CHECK(granted(limiter.acquire(at(1h))));
+    CHECK(granted(limiter.acquire(at(1h))));
+    CHECK_FALSE(granted(limiter.acquire(at(1h))));
+    // A turn of another thread that is a little older changes nothing.
+    CHECK_FALSE(granted(limiter.acquire(at(1h - 1s))));
+    CHECK(limiter.admit(at(1h - 1s)) == Advice::suspend(at(1h + 1s)));
+    // Back by an hour: nobody waits for an hour.
+    CHECK(limiter.admit(at(0s)) == Advice::go());
+    CHECK(granted(limiter.acquire(at(0s))));
+    CHECK(granted(limiter.acquire(at(0s))));
+    CHECK(limiter.acquire(at(0s)).retry_at() == at(1s));
+    CHECK(granted(limiter.acquire(at(24h * 365 * 100))));
+    CHECK(granted(limiter.acquire(always)));
+    CHECK(granted(limiter.acquire(never - 1ns)));
+    CHECK_FALSE(limiter.admit(always).until == never);
+}
+
+TEST_CASE("RateLimiter saturates with absurd rates and bursts", "[call][rate_limiter][unit]") {
+    RateLimiter rare{Rate{1, forever}, Burst{~std::uint64_t{0}}};
+    for (int i = 0; i < 100; ++i) CHECK(granted(rare.acquire(at(0s))));
+    RateLimiter rarest{Rate{1, forever}, Burst{1}};
+    CHECK(granted(rarest.acquire(at(0s))));
+    CHECK_FALSE(granted(rarest.acquire(at(24h * 365))));
+    RateLimiter fast{Rate{~std::uint64_t{0}, 1ns}, Burst{1}};
+    CHECK(granted(fast.acquire(at(0s))));
+    CHECK_FALSE(granted(fast.acquire(at(0s))));
+    CHECK(granted(fast.acquire(at(1ns))));
+}
+
+TEST_CASE("RateLimiter agrees with a model that remembers every grant",
+          "[call][rate_limiter][property]") {
+    CHECK(rc::check("the same grants and waits", [] {
+        const auto calls = *rc::gen::inRange<std::uint64_t>(1, 20);
+        const auto per = Duration{*rc::gen::inRange<std::int64_t>(1, 5000)};
+        const auto burst = *rc::gen::inRange<std::int64_t>(1, 8);
+        RateLimiter limiter{Rate{calls, per}, Burst{static_cast<std::uint64_t>(burst)}};
+        Model model{Rate{calls, per}.interval(), burst};
+        Instant now{};
+        std::size_t granted = 0;
+        for (int i = 0; i < 200; ++i) {
+            now += Duration{*rc::gen::weightedOneOf<std::int64_t>(
+                {{3, rc::gen::just<std::int64_t>(0)},
+                 {3, rc::gen::inRange<std::int64_t>(0, per.count() + 1)},
+                 {1, rc::gen::inRange<std::int64_t>(0, 20 * per.count())}})};
+            const Duration wait = model.wait(now);
+            const Advice advice = limiter.admit(now);
+            RC_ASSERT((advice.verb == Verb::go) == (wait == Duration{}));
+            const auto permit = limiter.acquire(now);
+            RC_ASSERT(static_cast<bool>(permit) == model.acquire(now));
+            if (permit) {
+                ++granted;
+            } else {
+                RC_ASSERT(permit.retry_at() == now + wait);
+                RC_ASSERT(advice.until == now + wait);
+            }
+        }
+        // Never above the promise, in any window between two grants.
+        for (std::size_t i = 0; i < granted; ++i) {
+            for (std::size_t j = i; j < granted; ++j) {
+                const std::int64_t in_time = (model.grants[j] - model.grants[i]) / model.interval;
+                RC_ASSERT(static_cast<std::int64_t>(j - i + 1) <= burst + in_time);
+            }
+        }
+    }));
+}
+
+TEST_CASE("RateLimiter grants no more to many threads than to one", "[call][rate_limiter][unit]") {
+    RateLimiter limiter{Rate{1'000'000'000, 1s}, Burst{10}};
+    std::atomic<std::int64_t> time{0};
+    std::atomic<int> granted{0};
+    const auto hammer = [&] {
+        for (int i = 0; i < 20'000; ++i) {
+            // Time passes a little slower than the callers come.
+            const auto now = i % 4 == 0 ? time.fetch_add(1) + 1 : time.load();
+            if (const auto permit = limiter.acquire(at(Duration{now}))) ++granted;
+        }
+    };
+    std::thread other{hammer};
+    hammer();
+    other.join();
+    CHECK(granted >= 10);
+    CHECK(granted <= 10 + time.load());
+}
+
+TEST_CASE("A shared RateLimiter spaces the attempts of retry", "[call][rate_limiter][unit]") {
+    RateLimiter limiter{Rate{1, 10s}, Burst{2}};
+    Random bits{Seed{1}};
+    belay_test::MinimalSleeper sleeper{bits};
+    std::vector<Instant> calls;
+    CHECK(retry(Policy{Shared{limiter}}, sleeper, [&] {
+        calls.push_back(sleeper.now());
+        return calls.size() == 4;
+    }));
+    CHECK(calls == std::vector<Instant>{at(0s), at(0s), at(10s), at(20s)});
+}

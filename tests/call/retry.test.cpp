@@ -1,0 +1,507 @@
+// SPDX-License-Identifier: MIT
+// Goal: retry calls exactly as often and waits exactly as long as its policy says, in virtual time.
+#include <belay/call/retry.hpp>
+
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include <belay/call/fails_if.hpp>
+#include <belay/core/manual_clock.hpp>
+#include <belay/policy/backoff.hpp>
+#include <belay/policy/breaker.hpp>
+#include <belay/policy/circuit_breaker.hpp>
+#include <belay/policy/cooldown_on.hpp>
+#include <belay/policy/deadline.hpp>
+#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/no_jitter.hpp>
+#include <belay/policy/proportional_jitter.hpp>
+#include <belay/policy/shared.hpp>
+#include <belay/policy/stop_on.hpp>
+
+#include "support/archetypes.hpp"
+#include "support/catch.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+using belay_test::MinimalSleeper;
+
+namespace {
+
+// Time passes only in sleeps, which it writes down; may request a stop in one of them.
+struct Sleeper {
+    Random random{Seed{1}};
+    Instant time{};
+    std::vector<Duration> sleeps{};
+    const StopSource* stops = nullptr;
+    std::size_t stop_in_sleep = 0;
+
+    [[nodiscard]] Instant now() const noexcept { return time; }
+    Random& bits() noexcept { return random; }
+    template <class Stop>
+    void sleep_until(Instant until, const Stop&) noexcept {
+        sleeps.push_back(elapsed(time, until));
+        if (stops != nullptr && sleeps.size() == stop_in_sleep) return stops->request_stop();
+        if (until > time) time = until;
+    }
+};
+
+constexpr auto steady(Duration base, std::uint64_t most) {
+    return Policy{Backoff{NoJitter{}, Cap{30s}, base}, MaxAttempts{most}};
+}
+
+// A user's rule in a few lines: what it saw.
+struct Counts {
+    struct Seen {
+        int begun = 0, failed = 0, succeeded = 0, abandoned = 0;
+        friend bool operator==(const Seen&, const Seen&) = default;
+    };
+    Seen* seen;
+    void begin(Turn&) noexcept { ++seen->begun; }
+    Advice failed(const Failure&, Turn&) noexcept { return ++seen->failed, Advice::go(); }
+    void succeeded(Turn&) noexcept { ++seen->succeeded; }
+    void abandoned(Turn&) noexcept { ++seen->abandoned; }
+};
+
+const std::error_code timed_out = std::make_error_code(std::errc::timed_out);
+
+}  // namespace
+
+TEST_CASE("retry calls until it works, and waits between the calls", "[call][retry][unit]") {
+    Sleeper sleeper;
+    int calls = 0;
+    const Result<void> result = retry(steady(1s, 10), sleeper, [&] { return ++calls == 4; });
+    CHECK(result);
+    CHECK(calls == 4);
+    CHECK(sleeper.sleeps == std::vector<Duration>{1s, 2s, 4s});
+}
+
+TEST_CASE("retry makes exactly the attempts that a policy allows", "[call][retry][unit]") {
+    const auto calls_and_wait = [](auto policy) {
+        Sleeper sleeper;
+        int calls = 0;
+        CHECK(retry(policy, sleeper, [&] { return ++calls, false; }).error() ==
+              PolicyErrc::gave_up);
+        return std::pair{calls, elapsed(Instant{}, sleeper.now())};
+    };
+    // The retry of a bridge: 5 attempts, 100 ms, doubling, up to 10 s.
+    CHECK(calls_and_wait(Policy{Backoff{NoJitter{}, Cap{10s}, 100ms}, MaxAttempts{5}}) ==
+          std::pair{5, Duration{1500ms}});
+    // The retry of a sync: 3 more attempts, 100 ms, doubling, up to 5 s.
+    CHECK(calls_and_wait(Policy{Backoff{NoJitter{}, Cap{5s}, 100ms}, MaxRetries{3}}) ==
+          std::pair{4, Duration{700ms}});
+    CHECK(calls_and_wait(MaxAttempts{1}) == std::pair{1, Duration{0ns}});
+    CHECK(calls_and_wait(Policy{MaxRetries{0}}) == std::pair{1, Duration{0ns}});
+}
+
+TEST_CASE("retry returns what fits the callable's return type", "[call][retry][unit]") {
+    Sleeper sleeper;
+    const auto policy = steady(1s, 3);
+    int n = 0;
+    CHECK(retry(policy, sleeper, [&] { return ++n < 2 ? std::optional<int>{} : 5; }).value() == 5);
+    CHECK(retry(policy, sleeper, [&] { return std::optional<int>{}; }).error() ==
+          PolicyErrc::gave_up);
+    CHECK(retry(policy, sleeper, [&] { return timed_out; }) == timed_out);
+    CHECK_FALSE(retry(policy, sleeper, [&] { return std::error_code{}; }));
+    CHECK(retry(policy, sleeper, [&] { return Result<int>{timed_out}; }).error() == timed_out);
+    CHECK(*retry(policy, sleeper, [&] { return Result<int>{7}; }) == 7);
+    CHECK(*retry(policy, sleeper, [&] { return std::string{"plain"}; }) == "plain");
+    CHECK(*retry(policy, sleeper, [&] { return std::make_unique<int>(3); }).value() == 3);
+    CHECK(retry(policy, sleeper, [&] {}));
+}
+
+TEST_CASE("retry returns the last error, not the first", "[call][retry][unit]") {
+    Sleeper sleeper;
+    const std::error_code result = retry(steady(1s, 3), sleeper, [](Attempt attempt) {
+        return std::error_code{static_cast<int>(attempt.number), std::generic_category()};
+    });
+    CHECK(result.value() == 3);
+}
+
+TEST_CASE("retry tells the callable which attempt it is, if it wants to know",
+          "[call][retry][unit]") {
+    Sleeper sleeper;
+    std::vector<std::uint64_t> numbers;
+    std::vector<bool> retries;
+    CHECK_FALSE(retry(steady(1s, 3), sleeper, [&](Attempt attempt) {
+        numbers.push_back(attempt.number);
+        retries.push_back(attempt.is_retry());
+        return false;
+    }));
+    CHECK(numbers == std::vector<std::uint64_t>{1, 2, 3});
+    CHECK(retries == std::vector<bool>{false, true, true});
+    // A parameter with a default is not mistaken for one that wants the number.
+    CHECK(retry(steady(1s, 3), sleeper, [](int port = 80) { return port; }).value() == 80);
+}
+
+TEST_CASE("retry counts an exception as a failure, and rethrows the last one",
+          "[call][retry][unit]") {
+    Sleeper sleeper;
+    Counts::Seen seen;
+    const Policy policy{steady(1s, 3), Counts{&seen}};
+    int calls = 0;
+    const auto fails = [&]() -> int { throw std::runtime_error{std::to_string(++calls)}; };
+    CHECK_THROWS_WITH(retry(policy, sleeper, fails), "3");
+    CHECK(seen.begun == 3);
+    CHECK(seen.failed == 3);
+    CHECK(sleeper.sleeps == std::vector<Duration>{1s, 2s});
+
+    const auto fails_once = [&]() -> int {
+        if (++calls < 5) throw 5;
+        return calls;
+    };
+    CHECK(retry(policy, sleeper, fails_once).value() == 5);
+    CHECK(seen.succeeded == 1);
+}
+
+TEST_CASE("retry forgets an exception when a later attempt fails without one",
+          "[call][retry][unit]") {
+    Sleeper sleeper;
+    const auto result = retry(steady(1s, 2), sleeper, [](Attempt attempt) -> std::error_code {
+        if (!attempt.is_retry()) throw 5;
+        return timed_out;
+    });
+    CHECK(result == timed_out);
+}
+
+TEST_CASE("retry reads the cause from a system_error", "[call][retry][unit]") {
+    Sleeper sleeper;
+    int calls = 0;
+    const Policy policy{Backoff{NoJitter{}, Cap{1s}, 1s}, StopOn{Cause::timed_out}};
+    CHECK_THROWS_AS(retry(policy, sleeper,
+                          [&]() -> int {
+                              if (++calls == 1) throw 5;
+                              throw std::system_error{timed_out};
+                          }),
+                    std::system_error);
+    CHECK(calls == 2);
+}
+
+TEST_CASE("retry stops at once on a cause that will not go away", "[call][retry][unit]") {
+    Sleeper sleeper;
+    int calls = 0;
+    const Policy policy{Backoff{FullJitter{}, Cap{30s}, 1s}, StopOn{Cause::forbidden}};
+    const auto denied = std::make_error_code(std::errc::permission_denied);
+    CHECK(retry(policy, sleeper, [&] { return ++calls, denied; }) == denied);
+    CHECK(calls == 1);
+}
+
+TEST_CASE("retry runs a copy: the policy stays as it was", "[call][retry][unit]") {
+    const auto policy = steady(1s, 2);
+    for (int i = 0; i < 3; ++i) {
+        Sleeper sleeper;
+        int calls = 0;
+        static_cast<void>(retry(policy, sleeper, [&] { return ++calls, false; }));
+        CHECK(calls == 2);
+        CHECK(sleeper.sleeps == std::vector<Duration>{1s});
+    }
+}
+
+TEST_CASE("retry waits until a breaker lets it probe", "[call][retry][unit]") {
+    Sleeper sleeper;
+    int calls = 0;
+    const Policy policy{Backoff{NoJitter{}, Cap{1s}, 1s},
+                        Breaker{ConsecutiveFailures{2}, OpenFor{300s}}};
+    CHECK(retry(policy, sleeper, [&] { return ++calls == 4; }));
+    CHECK(sleeper.sleeps == std::vector<Duration>{1s, 300s, 300s});
+}
+
+TEST_CASE("retry respects a shared breaker that others opened", "[call][retry][unit]") {
+    Sleeper sleeper;
+    sleeper.time += 1h;
+    CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{300s}};
+    Turn turn{sleeper.time, sleeper.random};
+    static_cast<void>(breaker.acquire(turn).failure(turn));
+    const Policy policy{Backoff{NoJitter{}, Cap{1s}, 1s}, Shared{breaker}};
+    CHECK(retry(policy, sleeper, [&] { return true; }));
+    CHECK(sleeper.sleeps == std::vector<Duration>{300s});
+    CHECK(breaker.state(sleeper.time) == BreakerState::closed);
+}
+
+namespace {
+// Ends the other caller's probe in the third sleep.
+struct Ends : Sleeper {
+    CircuitBreaker<SteadyClock>::Permit probe{};
+    template <class Stop>
+    void sleep_until(Instant until, const Stop& stop) noexcept {
+        Sleeper::sleep_until(until, stop);
+        if (sleeps.size() == 3) probe.neutral();
+    }
+};
+}  // namespace
+
+TEST_CASE("retry asks again while another caller holds the probe", "[call][retry][unit]") {
+    Ends sleeper;
+    CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{10s}};
+    Turn turn{sleeper.time, sleeper.random};
+    static_cast<void>(breaker.acquire(turn).failure(turn));
+    turn.now = sleeper.time += 10s;
+    sleeper.probe = breaker.acquire(turn);
+    CHECK(retry(Shared{breaker}, sleeper, [] { return true; }));
+    CHECK(sleeper.sleeps == std::vector<Duration>(3, breaker_recheck));
+}
+
+TEST_CASE("retry does not wait for an instant that never comes", "[call][retry][unit]") {
+    Sleeper sleeper;
+    int calls = 0;
+    const Policy policy{Breaker{ConsecutiveFailures{1}, OpenFor{forever}}};
+    CHECK(retry(policy, sleeper, [&] { return ++calls, false; }).error() ==
+          PolicyErrc::breaker_open);
+    CHECK(calls == 1);
+    CHECK(sleeper.sleeps.empty());
+}
+
+TEST_CASE("retry makes no attempt after a stop was requested", "[call][retry][unit]") {
+    const StopSource source;
+    Sleeper sleeper;
+    int calls = 0;
+    const auto fails = [&] { return ++calls, timed_out; };
+
+    sleeper.stops = &source;
+    sleeper.stop_in_sleep = 2;
+    CHECK(retry(steady(1s, 10), sleeper, fails, source.token()) == timed_out);
+    CHECK(calls == 2);
+    CHECK(sleeper.now() == Instant{} + 1s);
+
+    CHECK(retry(steady(1s, 10), sleeper, fails, source.token()) == PolicyErrc::stopped);
+    CHECK(retry(
+              steady(1s, 10), sleeper, [&] { return ++calls, true; }, source.token())
+              .error() == PolicyErrc::stopped);
+    CHECK(calls == 2);
+}
+
+TEST_CASE("retry rethrows the last exception when it is stopped", "[call][retry][unit]") {
+    const StopSource source;
+    Sleeper sleeper;
+    sleeper.stops = &source;
+    sleeper.stop_in_sleep = 1;
+    const auto fails = []() -> int { throw std::runtime_error{"last"}; };
+    CHECK_THROWS_WITH(retry(steady(1s, 3), sleeper, fails, source.token()), "last");
+    CHECK(sleeper.sleeps.size() == 1);
+}
+
+TEST_CASE("retry finishes an attempt that succeeds after the stop", "[call][retry][unit]") {
+    const StopSource source;
+    Sleeper sleeper;
+    const auto result = retry(
+        steady(1s, 3), sleeper, [&] { return source.request_stop(), 7; }, source.token());
+    CHECK(result.value() == 7);
+}
+
+TEST_CASE("retry tells its observer of each retry: attempt, cause, wait and rule",
+          "[call][retry][unit]") {
+    struct Observer {
+        std::vector<Retry> events;
+        void on_retry(const Retry& event) { events.push_back(event); }
+    } observer;
+    Sleeper sleeper;
+    const Policy policy{Backoff{NoJitter{}, Cap{30s}, 1s}, CooldownOn{Cause::overloaded, 5s, 5s},
+                        MaxAttempts{3}};
+    CHECK(retry(
+              policy, sleeper,
+              [](Attempt attempt) {
+                  return attempt.is_retry() ? timed_out
+                                            : std::make_error_code(std::errc::no_buffer_space);
+              },
+              NeverStops{}, observer) == timed_out);
+    REQUIRE(observer.events.size() == 2);
+    CHECK(observer.events[0].attempt.number == 1);
+    CHECK(observer.events[0].failure.cause == Cause::overloaded);
+    CHECK(observer.events[0].advice == Advice{Verb::wait_exactly, Instant{} + 5s, "CooldownOn"});
+    CHECK(observer.events[0].wait == 5s);
+    CHECK(observer.events[1].attempt.number == 2);
+    CHECK(observer.events[1].failure == Failure::from(timed_out));
+    CHECK(observer.events[1].advice.by == "Backoff");
+    CHECK(observer.events[1].wait == 2s);
+}
+
+TEST_CASE("retry is consistent when its observer throws", "[call][retry][unit]") {
+    struct Throws {
+        void on_retry(const Retry&) { throw std::logic_error{"observer"}; }
+    } observer;
+    Counts::Seen seen;
+    Sleeper sleeper;
+    CHECK_THROWS_AS(retry(
+                        Policy{steady(1s, 3), Counts{&seen}}, sleeper, [] { return false; },
+                        NeverStops{}, observer),
+                    std::logic_error);
+    CHECK(seen.begun == 1);
+    CHECK(seen.failed == 1);
+    CHECK(seen.abandoned == 1);  // the attempt that was planned
+}
+
+TEST_CASE("retry abandons what has begun or is planned, exactly once, however it ends",
+          "[call][retry][unit]") {
+    Counts::Seen seen;
+    const auto ends = [&](auto&& run) {
+        seen = {};
+        run();
+        return seen;
+    };
+    const Policy policy{steady(1s, 3), Counts{&seen}};
+    struct ThrowsBefore {
+        void on_attempt(const Attempt&) { throw std::logic_error{"before"}; }
+    } before;
+    struct ThrowsAfter {
+        void on_success(const Attempt&) { throw std::logic_error{"after"}; }
+        void on_give_up(const GiveUp&) { throw std::logic_error{"after"}; }
+    } after;
+    Sleeper sleeper;
+    const auto calls = [&](bool works, auto& observer) {
+        return [&, works] {
+            CHECK_THROWS_AS(retry(
+                                policy, sleeper, [works] { return works; }, NeverStops{}, observer),
+                            std::logic_error);
+        };
+    };
+    CHECK(ends(calls(true, before)) == Counts::Seen{1, 0, 0, 1});
+    CHECK(ends(calls(true, after)) == Counts::Seen{1, 0, 1, 0});
+    CHECK(ends(calls(false, after)) == Counts::Seen{3, 3, 0, 0});
+
+    const StopSource source;
+    sleeper.sleeps.clear();
+    sleeper.stops = &source;
+    sleeper.stop_in_sleep = 1;
+    CHECK(ends([&] {
+              CHECK_FALSE(retry(
+                  policy, sleeper, [] { return false; }, source.token()));
+          }) == Counts::Seen{1, 1, 0, 1});
+    // Nothing was planned yet.
+    CHECK(ends([&] {
+              CHECK_FALSE(retry(
+                  policy, sleeper, [] { return false; }, source.token()));
+          }) == Counts::Seen{});
+}
+
+TEST_CASE("retry gives back what a rule holds over the wait, when it is stopped in it",
+          "[call][retry][unit]") {
+    // Takes a token for each retry when it is planned.
+    struct Tokens {
+        int* left;
+        bool holds = false;
+        Advice review(const Advice&, Turn&) noexcept {
+            if (*left == 0) return Advice::stop();
+            --*left;
+            holds = true;
+            return Advice::go();
+        }
+        void begin(Turn&) noexcept { holds = false; }
+        void abandoned(Turn&) noexcept {
+            if (holds) ++*left;
+            holds = false;
+        }
+    };
+    int left = 3;
+    const StopSource source;
+    Sleeper sleeper;
+    sleeper.stops = &source;
+    sleeper.stop_in_sleep = 2;
+    const Policy policy{steady(1s, 10), Tokens{&left}};
+    CHECK_FALSE(retry(
+        policy, sleeper, [] { return false; }, source.token()));
+    CHECK(left == 2);  // one was spent, the second was given back
+    Sleeper other;
+    CHECK_FALSE(retry(policy, other, [] { return false; }));
+    CHECK(left == 0);
+    CHECK(other.sleeps == std::vector<Duration>{1s, 2s});
+}
+
+TEST_CASE("retry gives a shared probe back when something throws", "[call][retry][unit]") {
+    Sleeper sleeper;
+    CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{1s}};
+    const Policy policy{Shared{breaker}, MaxAttempts{1}};
+    CHECK_FALSE(retry(policy, sleeper, [] { return false; }));
+    sleeper.time += 1s;
+    const auto judge = [](bool) -> bool { throw std::logic_error{"judge"}; };
+    CHECK_THROWS_AS(retry(policy, sleeper, fails_if([] { return true; }, judge)), std::logic_error);
+    CHECK(breaker.admit(sleeper.now()) == Advice::go());
+    CHECK(retry(policy, sleeper, [] { return true; }));
+}
+
+TEST_CASE("Nested retries multiply, and the inner one can see it", "[call][retry][unit]") {
+    Sleeper sleeper;
+    int calls = 0;
+    int repeated = 0;
+    const auto fn = [&](Attempt attempt) {
+        ++calls;
+        if (attempt.is_retry()) ++repeated;
+        return false;
+    };
+    const auto nested = [&](Attempt outer) {
+        return retry(MaxAttempts{3}, sleeper, within(outer, fn)).has_value();
+    };
+    CHECK_FALSE(retry(MaxAttempts{3}, sleeper, nested));
+    CHECK(calls == 9);
+    CHECK(repeated == 8);
+    // An inner retry that heeds it.
+    calls = 0;
+    CHECK_FALSE(retry(MaxAttempts{3}, sleeper, [&](Attempt outer) {
+        const MaxAttempts once_if_retried{outer.is_retry() ? 1U : 3U};
+        return retry(once_if_retried, sleeper, within(outer, fn)).has_value();
+    }));
+    CHECK(calls == 5);
+}
+
+TEST_CASE("retry uses of a rule and a sleeper only what their concepts promise",
+          "[call][retry][unit]") {
+    Random bits{Seed{1}};
+    MinimalSleeper sleeper{bits};
+    CHECK_FALSE(retry(belay_test::MinimalRule{1}, sleeper, [] { return false; }));
+    CHECK(retry(
+        steady(1s, 3), sleeper, [n = 0]() mutable { return ++n == 3; }, NeverStops{},
+        NoObserver{}));
+    CHECK(sleeper.now() == Instant{} + 3s);
+}
+
+TEST_CASE("retry waits at least what was advised, for any policy and outcome",
+          "[call][retry][property]") {
+    CHECK(rc::check("attempts, verdicts and waits fit", [](std::uint64_t seed) {
+        Sleeper sleeper;
+        sleeper.random = Random{Seed{seed}};
+        const auto most = *rc::gen::inRange<std::uint64_t>(1, 12);
+        const auto works_at = *rc::gen::inRange<std::uint64_t>(1, 16);
+        struct Watch {
+            Sleeper& sleeper;
+            Instant may_start = always;
+            void on_retry(const Retry& event) { may_start = event.advice.until; }
+        } watch{sleeper};
+        Counts::Seen seen;
+        const Policy policy{Backoff{FullJitter{}, Cap{30s}, 1s},
+                            Breaker{ConsecutiveFailures{3}, OpenFor{60s}}, MaxAttempts{most},
+                            Counts{&seen}};
+        const Result<void> result = retry(
+            policy, sleeper,
+            [&](Attempt attempt) {
+                RC_ASSERT(sleeper.now() >= watch.may_start);
+                return attempt.number == works_at;
+            },
+            NeverStops{}, watch);
+        RC_ASSERT(result.has_value() == (works_at <= most));
+        RC_ASSERT(seen.begun == static_cast<int>(std::min(works_at, most)));
+        RC_ASSERT(seen.begun == seen.failed + seen.succeeded);
+        RC_ASSERT(seen.abandoned == 0);
+    }));
+}
+
+TEST_CASE("retry does not sleep for an attempt that will not be allowed when it is due",
+          "[call][retry][unit]") {
+    Sleeper sleeper;
+    const ManualClock clock;
+    CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{1h}, clock.view()};
+    breaker.acquire().failure();
+    int calls = 0;
+    const auto result =
+        retry(Policy{Shared{breaker}, Deadline{Instant{} + 1min}}, sleeper, [&] { ++calls; });
+    CHECK(result.error() == PolicyErrc::gave_up);
+    CHECK(calls == 0);
+    CHECK(sleeper.sleeps.empty());
+}
+
+TEST_CASE("retry repeats itself for the same seed", "[call][retry][golden]") {
+    Sleeper sleeper;
+    sleeper.random = Random{Seed{7}};
+    static_cast<void>(retry(Policy{Backoff{FullJitter{}, Cap{30s}, 1s}, MaxAttempts{4}}, sleeper,
+                            [] { return false; }));
+    CHECK(sleeper.sleeps == std::vector<Duration>{389'829'748ns, 33'576'589ns, 3'603'042'723ns});
+}

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+// expect-error: retry: the observer needs one of
+#include <belay/call/retry.hpp>
+#include <belay/policy/max_attempts.hpp>
+
+#include "support/archetypes.hpp"
+
+struct Observer {
+#if defined(BELAY_CONTROL)
+    void on_retry(const belay::Retry&) {}
+#else
+    void on_rety(const belay::Retry&) {}
+#endif
+};
+
+void use(belay_test::MinimalSleeper& sleeper) {
+    static_cast<void>(belay::retry(
+        belay::MaxAttempts{3}, sleeper, [] { return true; }, belay::NeverStops{}, Observer{}));
+}

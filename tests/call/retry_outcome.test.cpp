@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT
+// Goal: each return type is read as documented, and what cannot be read is refused.
+#include <belay/call/retry_outcome.hpp>
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "support/catch.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+
+namespace {
+
+template <class R>
+using Returns = typename detail::RetryOutcome<R>::type;
+
+// An error type of the user's, classified by an overload of cause_of found in its namespace.
+struct Error {
+    int code = 0;
+    explicit Error(std::error_code c) : code{c.value()} {}
+    friend Cause cause_of(const Error& e) noexcept {
+        return e.code == 503 ? Cause::overloaded : Cause::protocol;
+    }
+};
+
+// As std::expected: errors come wrapped, and a value may be made of anything.
+template <class T, class E>
+struct Expected {
+    using value_type = T;
+    using error_type = E;
+    struct unexpected_type {
+        E wrapped;
+        explicit unexpected_type(E e) : wrapped{e} {}
+    };
+    std::optional<T> value_;
+    std::optional<E> error_;
+    template <class U>
+        requires std::constructible_from<T, U>
+    explicit Expected(U&& u) : value_{std::forward<U>(u)} {}
+    explicit Expected(unexpected_type u) : error_{u.wrapped} {}
+    bool has_value() const noexcept { return value_.has_value(); }
+    const E& error() const noexcept { return *error_; }
+};
+struct TakesAnything {
+    template <class T>
+    explicit TakesAnything(T) {}
+};
+
+struct Awaitable {
+    bool await_ready();
+};
+
+}  // namespace
+
+static_assert(std::same_as<Returns<bool>, Result<void>>);
+static_assert(std::same_as<Returns<std::optional<int>>, Result<int>>);
+static_assert(std::same_as<Returns<std::error_code>, std::error_code>);
+static_assert(std::same_as<Returns<Result<int>>, Result<int>>);
+static_assert(std::same_as<Returns<Result<void>>, Result<void>>);
+static_assert(std::same_as<Returns<Expected<int, Error>>, Expected<int, Error>>);
+static_assert(std::same_as<Returns<int>, Result<int>>);
+static_assert(std::same_as<Returns<std::string>, Result<std::string>>);
+static_assert(std::same_as<Returns<std::unique_ptr<int>>, Result<std::unique_ptr<int>>>);
+static_assert(std::same_as<Returns<detail::VoidOutcome>, Result<void>>);
+
+static_assert(detail::Unsupported<int&> && detail::Unsupported<int*> && detail::Unsupported<Cause>);
+static_assert(detail::Unsupported<Failure> && detail::Unsupported<std::errc>);
+static_assert(detail::Unsupported<std::error_condition> && detail::Unsupported<Awaitable>);
+static_assert(!detail::Unsupported<int> && !detail::Unsupported<std::string>);
+
+TEST_CASE("RetryOutcome tells failures from successes", "[call][retry_outcome][unit]") {
+    CHECK(detail::RetryOutcome<bool>::failed(false));
+    CHECK_FALSE(detail::RetryOutcome<bool>::failed(true));
+    CHECK(detail::RetryOutcome<std::optional<int>>::failed(std::nullopt));
+    CHECK_FALSE(detail::RetryOutcome<std::optional<int>>::failed(0));
+    const auto timed_out = std::make_error_code(std::errc::timed_out);
+    CHECK(detail::RetryOutcome<std::error_code>::failed(timed_out));
+    CHECK_FALSE(detail::RetryOutcome<std::error_code>::failed({}));
+    CHECK(detail::RetryOutcome<Result<int>>::failed(Result<int>{timed_out}));
+    CHECK_FALSE(detail::RetryOutcome<Result<int>>::failed(Result<int>{0}));
+    CHECK_FALSE(detail::RetryOutcome<int>::failed(0));
+}
+
+TEST_CASE("RetryOutcome finds the cause of a failure", "[call][retry_outcome][unit]") {
+    const auto timed_out = std::make_error_code(std::errc::timed_out);
+    CHECK(detail::RetryOutcome<bool>::failure(false).cause == Cause::lost);
+    CHECK(detail::RetryOutcome<std::error_code>::failure(timed_out) == Failure::from(timed_out));
+    CHECK(detail::RetryOutcome<Result<int>>::failure(timed_out).cause == Cause::timed_out);
+    CHECK(detail::failure_of(Error{std::error_code{503, std::generic_category()}}).cause ==
+          Cause::overloaded);
+    CHECK(detail::failure_of(std::string{"?"}).cause == Cause::lost);
+    // A result may carry a whole Failure, with the wait that the server asked for.
+    CHECK(detail::failure_of(Failure{Cause::refused, 0, nullptr, 7s}).retry_after == 7s);
+}
+
+TEST_CASE("RetryOutcome makes a result where no attempt was made", "[call][retry_outcome][unit]") {
+    const std::error_code stopped = PolicyErrc::stopped;
+    CHECK(detail::RetryOutcome<bool>::without(PolicyErrc::stopped).error() == stopped);
+    CHECK(detail::RetryOutcome<int>::without(PolicyErrc::stopped).error() == stopped);
+    CHECK(detail::RetryOutcome<std::optional<int>>::without(PolicyErrc::stopped).error() ==
+          stopped);
+    CHECK(detail::RetryOutcome<std::error_code>::without(PolicyErrc::stopped) == stopped);
+    CHECK(detail::RetryOutcome<Result<int>>::without(PolicyErrc::stopped).error() == stopped);
+    using WithFailure = Expected<int, Failure>;
+    CHECK(detail::RetryOutcome<WithFailure>::without(PolicyErrc::stopped).error() ==
+          Failure::from(stopped));
+    // Even where the value's type would take the error.
+    using Greedy = Expected<TakesAnything, Error>;
+    CHECK_FALSE(detail::RetryOutcome<Greedy>::without(PolicyErrc::stopped).has_value());
+}

@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: MIT
+// Goal: awaiting retry does what blocking retry does, and ends cleanly wherever it is destroyed.
+// Method: virtual time; the same policies and outcomes through both; destruction in every phase.
+#include <belay/call/retry_task.hpp>
+
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include <belay/call/fails_if.hpp>
+#include <belay/policy/backoff.hpp>
+#include <belay/policy/breaker.hpp>
+#include <belay/policy/circuit_breaker.hpp>
+#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/no_jitter.hpp>
+#include <belay/policy/shared.hpp>
+
+#include "support/async_sleeper.hpp"
+#include "support/catch.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+using belay_test::AsyncSleeper;
+using belay_test::Event;
+
+namespace {
+
+constexpr auto steady(Duration base, std::uint64_t most) {
+    return Policy{Backoff{NoJitter{}, Cap{30s}, base}, MaxAttempts{most}};
+}
+
+// What a rule sees.
+struct Counts {
+    struct Seen {
+        int begun = 0, failed = 0, succeeded = 0, abandoned = 0;
+        friend bool operator==(const Seen&, const Seen&) = default;
+    };
+    Seen* seen;
+    void begin(Turn&) noexcept { ++seen->begun; }
+    Advice failed(const Failure&, Turn&) noexcept { return ++seen->failed, Advice::go(); }
+    void succeeded(Turn&) noexcept { ++seen->succeeded; }
+    void abandoned(Turn&) noexcept { ++seen->abandoned; }
+};
+
+const std::error_code timed_out = std::make_error_code(std::errc::timed_out);
+
+template <class T>
+Task<T> at_once(T value) {
+    co_return value;
+}
+Task<bool> after_wait(AsyncSleeper& sleeper, Duration wait, bool works) {
+    co_await sleeper.async_sleep_until(after(sleeper.now(), wait));
+    co_return works;
+}
+
+// A user's own kind of coroutine, which starts at once and keeps what it gets.
+template <class T>
+struct Own {
+    struct promise_type {
+        std::optional<T> value;
+        bool threw = false;
+        Own get_return_object() {
+            return Own{std::coroutine_handle<promise_type>::from_promise(*this)};
+        }
+        std::suspend_never initial_suspend() noexcept { return {}; }
+        std::suspend_always final_suspend() noexcept { return {}; }
+        void return_value(T v) { value = std::move(v); }
+        void unhandled_exception() { threw = true; }
+    };
+    explicit Own(std::coroutine_handle<promise_type> h) : handle{h} {}
+    Own(Own&& other) noexcept : handle{std::exchange(other.handle, nullptr)} {}
+    Own& operator=(Own&&) = delete;
+    ~Own() {
+        if (handle) handle.destroy();
+    }
+    std::coroutine_handle<promise_type> handle;
+};
+
+}  // namespace
+
+TEST_CASE("retry in a coroutine calls until it works, and waits between the calls",
+          "[call][retry_task][unit]") {
+    AsyncSleeper sleeper;
+    int calls = 0;
+    Task<Result<void>> task =
+        retry(steady(1s, 10), sleeper, [&] { return after_wait(sleeper, 100ms, ++calls == 4); });
+    CHECK(calls == 0);  // lazy
+    task.start();
+    CHECK(calls == 1);
+    sleeper.run();
+    REQUIRE(task.done());
+    CHECK(task.take());
+    CHECK(calls == 4);
+    CHECK(sleeper.now() == Instant{} + 1s + 2s + 4s + 4 * 100ms);
+}
+
+TEST_CASE("retry in a coroutine returns what fits the awaited type", "[call][retry_task][unit]") {
+    AsyncSleeper sleeper;
+    const auto run = [&](auto fn) {
+        auto task = retry(steady(1s, 3), sleeper, fn);
+        task.start();
+        sleeper.run();
+        REQUIRE(task.done());
+        return task.take();
+    };
+    int n = 0;
+    CHECK(run([&] { return at_once(++n < 2 ? std::optional<int>{} : 5); }).value() == 5);
+    CHECK(run([] { return at_once(std::optional<int>{}); }).error() == PolicyErrc::gave_up);
+    CHECK(run([] { return at_once(timed_out); }) == timed_out);
+    CHECK(run([] { return at_once(Result<int>{timed_out}); }).error() == timed_out);
+    CHECK(run([] { return at_once(std::string{"plain"}); }).value() == "plain");
+    CHECK(run([] { return at_once(false); }).error() == PolicyErrc::gave_up);
+    // Awaitables without a result, and such that are no coroutines.
+    CHECK(run([] { return std::suspend_never{}; }).has_value());
+    CHECK(run([&](Attempt attempt) {
+              return sleeper.async_sleep_until(Instant{} + attempt.number * 1h);
+          }).has_value());
+}
+
+TEST_CASE("retry in a coroutine makes the same decisions as blocking retry",
+          "[call][retry_task][property]") {
+    CHECK(rc::check("the same attempts, waits and results", [](std::uint64_t seed) {
+        const auto most = *rc::gen::inRange<std::uint64_t>(1, 10);
+        const auto works_at = *rc::gen::inRange<std::uint64_t>(1, 12);
+        const auto throws_at = *rc::gen::inRange<std::uint64_t>(1, 12);
+        AsyncSleeper blocking, awaiting;
+        blocking.random = awaiting.random = Random{Seed{seed}};
+        Counts::Seen first, second;
+        const auto policy = [&](Counts::Seen& seen) {
+            return Policy{Backoff{FullJitter{}, Cap{30s}, 1s},
+                          Breaker{ConsecutiveFailures{3}, OpenFor{60s}}, MaxAttempts{most},
+                          Counts{&seen}};
+        };
+        const auto outcome = [&](Attempt attempt) {
+            if (attempt.number == throws_at) throw std::runtime_error{"once"};
+            return attempt.number == works_at;
+        };
+        const auto verdict = [](auto&& run) {
+            try {
+                return run().has_value() ? 1 : 0;
+            } catch (const std::runtime_error&) {
+                return 2;
+            }
+        };
+        const int one = verdict([&] { return retry(policy(first), blocking, outcome); });
+        const int two = verdict([&] {
+            auto task = retry(policy(second), awaiting,
+                              [&](Attempt attempt) -> Task<bool> { co_return outcome(attempt); });
+            task.start();
+            awaiting.run();
+            return task.take();
+        });
+        RC_ASSERT(one == two);
+        RC_ASSERT(blocking.sleeps == awaiting.sleeps);
+        RC_ASSERT(first == second);
+    }));
+}
+
+TEST_CASE("retry in a coroutine keeps the last exception, and gives it to who awaits",
+          "[call][retry_task][unit]") {
+    AsyncSleeper sleeper;
+    Counts::Seen seen;
+    const auto fails = [](Attempt attempt) -> Task<int> {
+        throw std::runtime_error{std::to_string(attempt.number)};
+        co_return 0;
+    };
+    auto task = retry(Policy{steady(1s, 3), Counts{&seen}}, sleeper, fails);
+    task.start();
+    sleeper.run();
+    CHECK_THROWS_WITH(task.take(), "3");
+    CHECK(seen == Counts::Seen{3, 3, 0, 0});
+}
+
+TEST_CASE("retry can be awaited in a user's own kind of coroutine", "[call][retry_task][unit]") {
+    AsyncSleeper sleeper;
+    int calls = 0;
+    const auto user = [&]() -> Own<int> {
+        const Result<int> result = co_await retry(steady(1s, 5), sleeper, [&] {
+            return at_once(++calls < 3 ? std::optional<int>{} : calls);
+        });
+        co_return result.value();
+    };
+    const Own<int> own = user();
+    sleeper.run();
+    CHECK(own.handle.promise().value == 3);
+    CHECK(sleeper.sleeps == std::vector<Duration>{1s, 2s});
+}
+
+TEST_CASE("retry in a coroutine owns its callable, token and temporary observer",
+          "[call][retry_task][unit]") {
+    AsyncSleeper sleeper;
+    RetryCounters counters;
+    struct Forwards {
+        RetryCounters* to;
+        void on_attempt(const Attempt& attempt) { to->on_attempt(attempt); }
+        void on_success(const Attempt& attempt) { to->on_success(attempt); }
+    };
+    std::optional<Task<Result<std::string>>> task;
+    {
+        const std::string text(100, 'x');
+        const StopSource source;
+        const auto policy = steady(1s, 5);
+        task.emplace(retry(
+            policy, sleeper,
+            [text](Attempt attempt) {
+                return at_once(attempt.is_retry() ? std::optional{text} : std::nullopt);
+            },
+            source.token(), Forwards{&counters}));
+    }
+    task->start();
+    sleeper.run();
+    CHECK(task->take().value() == std::string(100, 'x'));
+    CHECK(counters.attempts == 2);
+    CHECK(counters.successes == 1);
+}
+
+TEST_CASE("A stop ends retry in every phase of a coroutine", "[call][retry_task][unit]") {
+    for (const bool before : {true, false}) {
+        const StopSource source;
+        AsyncSleeper sleeper;
+        Counts::Seen seen;
+        Event event;
+        const auto fn = [&]() -> Task<std::error_code> {
+            co_await event;
+            co_return timed_out;
+        };
+        auto task = retry(Policy{steady(1s, 5), Counts{&seen}}, sleeper, fn, source.token());
+        if (before) source.request_stop();
+        task.start();
+        if (before) {
+            REQUIRE(task.done());
+            CHECK(task.take() == PolicyErrc::stopped);
+            CHECK(seen == Counts::Seen{});
+            continue;
+        }
+        // In the call: it may finish.
+        source.request_stop();
+        CHECK_FALSE(task.done());
+        event.set();
+        REQUIRE(task.done());
+        CHECK(task.take() == timed_out);
+        CHECK(seen == Counts::Seen{1, 1, 0, 1});
+    }
+    // In the wait.
+    const StopSource source;
+    AsyncSleeper sleeper;
+    Counts::Seen seen;
+    auto task = retry(
+        Policy{steady(1s, 5), Counts{&seen}}, sleeper, [] { return at_once(timed_out); },
+        source.token());
+    task.start();
+    sleeper.run_until(Instant{} + 500ms);
+    CHECK(seen == Counts::Seen{1, 1, 0, 0});
+    source.request_stop();
+    sleeper.run_until(sleeper.now());
+    REQUIRE(task.done());
+    CHECK(task.take() == timed_out);
+    CHECK(seen == Counts::Seen{1, 1, 0, 1});
+    CHECK(sleeper.now() == Instant{} + 500ms);
+}
+
+TEST_CASE("Destroying retry in a wait or in a call ends it, and gives its permits back",
+          "[call][retry_task][unit]") {
+    CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{10s}};
+    AsyncSleeper sleeper;
+    Event event;
+    Counts::Seen seen;
+    int resumed = 0;
+    bool works = false;
+    const auto fn = [&]() -> Task<bool> {
+        co_await event;
+        ++resumed;
+        co_return works;
+    };
+    const Policy policy{Shared{breaker}, Counts{&seen}};
+    { auto never_begun = retry(policy, sleeper, fn); }
+    CHECK(seen == Counts::Seen{});
+    {
+        auto task = retry(policy, sleeper, fn);
+        task.start();
+        event.set();
+        CHECK(seen == Counts::Seen{1, 1, 0, 0});
+        CHECK(sleeper.waiting() == 1);  // for the breaker to let a probe through
+    }
+    CHECK(sleeper.waiting() == 0);
+    CHECK(seen == Counts::Seen{1, 1, 0, 1});
+    sleeper.run_until(Instant{} + 10s);
+    {
+        auto task = retry(policy, sleeper, fn);
+        task.start();
+        CHECK(event.awaited());
+        CHECK(breaker.admit(sleeper.now()).verb == Verb::suspend);  // the probe is out
+    }
+    CHECK(event.cancelled == 1);
+    CHECK(seen == Counts::Seen{2, 1, 0, 2});
+    CHECK(breaker.admit(sleeper.now()).verb == Verb::go);
+    CHECK(resumed == 1);
+}
+
+TEST_CASE("A predicate or an observer that throws in a coroutine leaves the policy told",
+          "[call][retry_task][unit]") {
+    AsyncSleeper sleeper;
+    Counts::Seen seen;
+    const Policy policy{steady(1s, 5), Counts{&seen}};
+    const auto judge = [](int) -> bool { throw std::logic_error{"judge"}; };
+    auto task = retry(policy, sleeper, fails_if([] { return at_once(1); }, judge));
+    task.start();
+    CHECK_THROWS_WITH(task.take(), "judge");
+    CHECK(seen == Counts::Seen{1, 0, 0, 1});
+
+    struct Throws {
+        void on_retry(const Retry&) { throw std::logic_error{"observer"}; }
+    } observer;
+    seen = {};
+    auto watched = retry(
+        policy, sleeper, [] { return at_once(false); }, NeverStops{}, observer);
+    watched.start();
+    CHECK_THROWS_WITH(watched.take(), "observer");
+    CHECK(seen == Counts::Seen{1, 1, 0, 1});
+}
+
+TEST_CASE("retry in a coroutine judges by predicates and exception types",
+          "[call][retry_task][unit]") {
+    AsyncSleeper sleeper;
+    int calls = 0;
+    auto judged = retry(steady(1s, 3), sleeper,
+                        fails_if([&] { return at_once(++calls); }, [](int n) { return n < 3; }));
+    judged.start();
+    sleeper.run();
+    CHECK(judged.take().value() == 3);
+
+    const auto throws = [&]() -> Task<int> {
+        if (++calls < 5) throw std::runtime_error{"again"};
+        throw 7;
+        co_return 0;
+    };
+    calls = 0;
+    auto typed = retry(steady(1s, 9), sleeper, fails_on<std::runtime_error>(throws));
+    typed.start();
+    sleeper.run();
+    CHECK_THROWS_AS(typed.take(), int);
+    CHECK(calls == 5);
+}

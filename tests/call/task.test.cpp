@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT
+// Goal: a Task begins when it is awaited or started, gives its result once, and is cancelled by
+// destroying it, with everything that it waits for.
+#include <belay/call/task.hpp>
+
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "support/async_sleeper.hpp"
+#include "support/catch.hpp"
+
+using namespace belay;
+using belay_test::Event;
+
+namespace {
+
+Task<std::string> text(int& begun) {
+    ++begun;
+    co_return std::string(50, 'x');
+}
+Task<int> fails() {
+    throw std::runtime_error{"mine"};
+    co_return 0;
+}
+
+struct Notes {
+    std::vector<std::string>* lines;
+    std::string name;
+    ~Notes() { lines->push_back(name + " gone"); }
+};
+
+Task<int> inner(Event& event, std::vector<std::string>& lines) {
+    const Notes notes{&lines, "inner"};
+    co_await event;
+    lines.push_back("inner goes on");
+    co_return 1;
+}
+Task<int> outer(Event& event, std::vector<std::string>& lines) {
+    const Notes notes{&lines, "outer"};
+    const int one = co_await inner(event, lines);
+    co_return one + 1;
+}
+
+Task<int> deep(int depth) {
+    if (depth == 0) co_return 0;
+    co_return 1 + co_await deep(depth - 1);
+}
+
+}  // namespace
+
+static_assert(!std::is_copy_constructible_v<Task<int>>);
+static_assert(std::is_nothrow_move_constructible_v<Task<int>>);
+static_assert(std::is_nothrow_move_assignable_v<Task<int>>);
+
+TEST_CASE("A Task does nothing before it is started", "[call][task][unit]") {
+    int begun = 0;
+    {
+        const auto never_started = text(begun);
+        CHECK_FALSE(never_started.done());
+    }
+    CHECK(begun == 0);
+    auto task = text(begun);
+    task.start();
+    CHECK(begun == 1);
+    REQUIRE(task.done());
+    CHECK(task.take() == std::string(50, 'x'));
+}
+
+TEST_CASE("A Task gives what its coroutine throws", "[call][task][unit]") {
+    auto task = fails();
+    task.start();
+    REQUIRE(task.done());
+    CHECK_THROWS_WITH(task.take(), "mine");
+    const auto passes = []() -> Task<int> { co_return co_await fails(); };
+    auto outside = passes();
+    outside.start();
+    CHECK_THROWS_WITH(outside.take(), "mine");
+}
+
+TEST_CASE("A Task may be moved before and after it was started", "[call][task][unit]") {
+    Event event;
+    std::vector<std::string> lines;
+    auto first = outer(event, lines);
+    auto second = std::move(first);
+    second.start();
+    CHECK_FALSE(first.done());
+    std::optional third{std::move(second)};
+    event.set();
+    REQUIRE(third->done());
+    CHECK(third->take() == 2);
+    CHECK(lines == std::vector<std::string>{"inner goes on", "inner gone", "outer gone"});
+    // Assignment destroys what was there.
+    lines.clear();
+    auto waits = outer(event, lines);
+    waits.start();
+    waits = inner(event, lines);
+    CHECK(lines == std::vector<std::string>{"inner gone", "outer gone"});
+    CHECK(event.cancelled == 1);
+}
+
+TEST_CASE("Destroying a Task destroys what it waits for, from the inside out",
+          "[call][task][unit]") {
+    Event event;
+    std::vector<std::string> lines;
+    {
+        auto task = outer(event, lines);
+        task.start();
+        CHECK(event.awaited());
+    }
+    CHECK(lines == std::vector<std::string>{"inner gone", "outer gone"});
+    CHECK_FALSE(event.awaited());
+    CHECK(event.cancelled == 1);
+}
+
+TEST_CASE("Tasks that await tasks come back in order, however deep", "[call][task][unit]") {
+    auto task = deep(500);
+    task.start();
+    CHECK(task.take() == 500);
+}
+
+TEST_CASE("A Task takes results that can only be moved", "[call][task][unit]") {
+    const auto make = []() -> Task<std::unique_ptr<int>> { co_return std::make_unique<int>(5); };
+    auto task = make();
+    task.start();
+    CHECK(*task.take() == 5);
+}

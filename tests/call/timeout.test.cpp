@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT
+// Goal: Timeout ends a wait in a coroutine on time and cleanly; for blocking calls it passes the
+// deadline down. Method: virtual time; destruction is seen by what the call awaits.
+#include <belay/call/timeout.hpp>
+
+#include <optional>
+#include <vector>
+
+#include <belay/call/pipeline.hpp>
+#include <belay/call/retrying.hpp>
+#include <belay/policy/backoff.hpp>
+#include <belay/policy/circuit_breaker.hpp>
+#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/no_jitter.hpp>
+
+#include "support/async_sleeper.hpp"
+#include "support/catch.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+using belay_test::AsyncSleeper;
+using belay_test::Event;
+
+namespace {
+
+constexpr Instant at(Duration d) { return Instant{d}; }
+
+Task<int> takes(AsyncSleeper& sleeper, Duration time, int value) {
+    co_await sleeper.async_sleep_until(after(sleeper.now(), time));
+    co_return value;
+}
+
+template <class P, class F>
+auto await(const P& pipeline, AsyncSleeper& sleeper, F fn) {
+    auto task = pipeline(sleeper, fn);
+    task.start();
+    sleeper.run();
+    REQUIRE(task.done());
+    return task.take();
+}
+
+}  // namespace
+
+TEST_CASE("Timeout lets a call finish that is in time", "[call][timeout][unit]") {
+    AsyncSleeper sleeper;
+    const Pipeline pipeline{Timeout{2s}};
+    CHECK(await(pipeline, sleeper, [&] { return takes(sleeper, 1s, 7); }).value() == 7);
+    CHECK(sleeper.now() == at(1s));
+    CHECK(sleeper.waiting() == 0);
+    CHECK(await(pipeline, sleeper, [&] { return takes(sleeper, 0s, 8); }).value() == 8);
+    // At the very moment the call counts, whichever wakes first.
+    CHECK(await(pipeline, sleeper, [&] { return takes(sleeper, 2s, 9); }).value() == 9);
+}
+
+TEST_CASE("Timeout gives up waiting, and destroys what is under way", "[call][timeout][unit]") {
+    AsyncSleeper sleeper;
+    Event event;
+    const Pipeline pipeline{Timeout{2s}};
+    const auto result = await(pipeline, sleeper, [&]() -> Task<int> {
+        co_await event;
+        co_return 1;
+    });
+    CHECK(result.error() == std::errc::timed_out);
+    CHECK(cause_of(result.error()) == Cause::timed_out);
+    CHECK(sleeper.now() == at(2s));
+    CHECK(event.cancelled == 1);
+}
+
+TEST_CASE("A breaker around a Timeout counts it as a failure", "[call][timeout][unit]") {
+    AsyncSleeper sleeper;
+    CircuitBreaker breaker{ConsecutiveFailures{2}, OpenFor{1h}};
+    const Pipeline pipeline{Shared{breaker}, Timeout{1s}};
+    const auto hangs = [&] { return takes(sleeper, 1h, 1); };
+    CHECK(await(pipeline, sleeper, hangs).error() == std::errc::timed_out);
+    CHECK(breaker.state(sleeper.now()) == BreakerState::closed);
+    CHECK(await(pipeline, sleeper, hangs).error() == std::errc::timed_out);
+    CHECK(breaker.state(sleeper.now()) == BreakerState::open);
+}
+
+TEST_CASE("Timeout inside of Retrying limits each attempt, outside all of them",
+          "[call][timeout][unit]") {
+    const Policy policy{Backoff{NoJitter{}, Cap{30s}, 1s}, MaxAttempts{3}};
+    AsyncSleeper sleeper;
+    int calls = 0;
+    const auto slow_once = [&](Attempt attempt) {
+        ++calls;
+        return takes(sleeper, attempt.is_retry() ? 1s : 10s, 5);
+    };
+    const Pipeline inside{Retrying{policy}, Timeout{2s}};
+    CHECK(await(inside, sleeper, slow_once).value() == 5);
+    CHECK(calls == 2);
+    CHECK(sleeper.now() == at(2s + 1s + 1s));
+
+    const Pipeline outside{Timeout{5s}, Retrying{policy}};
+    const Instant begun = sleeper.now();
+    CHECK(await(outside, sleeper, slow_once).error() == std::errc::timed_out);
+    CHECK(calls == 3);
+    CHECK(sleeper.now() == begun + 5s);
+}
+
+TEST_CASE("Retrying begins no wait that ends after the deadline", "[call][timeout][unit]") {
+    const Policy policy{Backoff{NoJitter{}, Cap{30s}, 1s}, MaxAttempts{9}};
+    AsyncSleeper sleeper;
+    RetryCounters counters;
+    const Pipeline pipeline{Timeout{10s}, Retrying{policy, counters}};
+    int calls = 0;
+    // Waits of 1, 2 and 4 s; the next would end at 15 s: the failure is told at once.
+    CHECK(pipeline(sleeper, [&] { return ++calls, false; }).error() == std::errc::timed_out);
+    CHECK(calls == 4);
+    CHECK(sleeper.now() == at(7s));
+    CHECK(counters.give_ups == 1);
+}
+
+TEST_CASE("Of nested deadlines the earliest counts, and the call knows it",
+          "[call][timeout][unit]") {
+    AsyncSleeper sleeper;
+    sleeper.time = at(1h);
+    std::vector<Instant> seen;
+    const auto ask = [&](Attempt attempt) { return seen.push_back(attempt.deadline), true; };
+    CHECK(Pipeline{Timeout{2s}, Timeout{3s}}(sleeper, ask));
+    CHECK(Pipeline{Timeout{3s}, Timeout{2s}}(sleeper, ask));
+    CHECK(Pipeline{Timeout{forever}}(sleeper, ask));
+    CHECK(seen == std::vector<Instant>{at(1h + 2s), at(1h + 2s), never});
+
+    AsyncSleeper awaiting;
+    const auto hangs = [&] { return takes(awaiting, 1h, 1); };
+    CHECK(await(Pipeline{Timeout{2s}, Timeout{3s}}, awaiting, hangs).error() ==
+          std::errc::timed_out);
+    CHECK(awaiting.now() == at(2s));
+}
+
+TEST_CASE("A blocking call that comes too late counts nevertheless", "[call][timeout][unit]") {
+    AsyncSleeper sleeper;
+    CHECK(Pipeline{Timeout{1s}}(sleeper, [&] {
+              sleeper.time += 1h;
+              return 3;
+          }).value() == 3);
+}

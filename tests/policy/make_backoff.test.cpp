@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+// Goal: parameters that are known at run time only are refused with what is wrong, never replaced.
+#include <belay/policy/make_backoff.hpp>
+
+#include <limits>
+#include <string>
+
+#include <belay/policy/decorrelated_jitter.hpp>
+#include <belay/policy/delays.hpp>
+#include <belay/policy/fibonacci.hpp>
+#include <belay/policy/floor.hpp>
+#include <belay/policy/linear.hpp>
+#include <belay/policy/no_cap.hpp>
+#include <belay/policy/no_jitter.hpp>
+#include <belay/policy/proportional_jitter.hpp>
+
+#include "support/catch.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+
+namespace {
+
+// A growth and a jitter of a user's own, with checks of their own.
+struct Square {
+    std::int64_t base;
+    constexpr Duration operator()(std::uint64_t n) const noexcept {
+        return saturating_multiply(saturating_multiply(Duration{base}, n + 1), n + 1);
+    }
+    constexpr PolicyErrc check() const noexcept {
+        return base > 0 ? PolicyErrc{} : PolicyErrc::bad_base;
+    }
+};
+
+}  // namespace
+
+static_assert(std::same_as<decltype(make_backoff(FullJitter{}, Cap{30s}, 1s)),
+                           Result<Backoff<FullJitter, Cap>>>);
+static_assert(std::same_as<decltype(make_backoff(DecorrelatedJitter{}, Cap{30s}, 1min)),
+                           Result<Backoff<DecorrelatedJitter, Cap, Constant>>>);
+
+TEST_CASE("make_backoff makes what the constructor makes", "[policy][make_backoff][unit]") {
+    auto made = make_backoff(NoJitter{}, Cap{30s}, Exponential{1s, 1.5});
+    REQUIRE(made);
+    Backoff constructed{NoJitter{}, Cap{30s}, Exponential{1s, 1.5}};
+    for (int i = 0; i < 20; ++i) CHECK(made->next() == constructed.next());
+    CHECK(make_backoff(FullJitter{}, Floor{1s, Cap{30s}}, 1s).value().min_delay(0) == 1s);
+    CHECK(make_backoff(NoJitter{}, NoCap{}, Square{100}).value().max_delay(2) == 900ns);
+}
+
+TEST_CASE("make_backoff says which part is wrong", "[policy][make_backoff][unit]") {
+    constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+    const auto error = [](auto made) { return made.error(); };
+    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, 0s)) == PolicyErrc::bad_base);
+    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, -1s)) == PolicyErrc::bad_base);
+    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, Linear{0s})) == PolicyErrc::bad_base);
+    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, Fibonacci{0s})) == PolicyErrc::bad_base);
+    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, Constant{0s})) == PolicyErrc::bad_base);
+    CHECK(error(make_backoff(DecorrelatedJitter{}, Cap{30s}, 0s)) == PolicyErrc::bad_base);
+    CHECK(error(make_backoff(NoJitter{}, NoCap{}, Square{0})) == PolicyErrc::bad_base);
+    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, Exponential{1s, 0.5})) ==
+          PolicyErrc::bad_factor);
+    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, Exponential{1s, nan})) ==
+          PolicyErrc::bad_factor);
+    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, Delays{1s, 0s})) == PolicyErrc::bad_delays);
+    CHECK(error(make_backoff(ProportionalJitter::plus_percent(101), Cap{30s}, 1s)) ==
+          PolicyErrc::bad_jitter);
+    CHECK(error(make_backoff(FullJitter{}, Cap{-30s}, 1s)) == PolicyErrc::bad_cap);
+    CHECK(error(make_backoff(FullJitter{}, Floor{2s, Cap{30s}}, 1s)) == PolicyErrc::bad_floor);
+    CHECK(error(make_backoff(FullJitter{}, Floor{31s, Cap{30s}}, 1min)) == PolicyErrc::bad_floor);
+}
+
+TEST_CASE("make_backoff's errors read as sentences", "[policy][make_backoff][unit]") {
+    CHECK(make_backoff(FullJitter{}, Cap{0s}, 1s).error().message() ==
+          "the cap of a backoff must be > 0ns");
+    CHECK(cause_of(make_backoff(FullJitter{}, Cap{0s}, 1s).error()) == Cause::permanent);
+}

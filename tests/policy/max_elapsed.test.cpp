@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: MIT
+// Goal: no attempt starts too late, and a wait that would end too late is not begun. Timelines are
+// proven at compile time.
+#include <belay/policy/max_elapsed.hpp>
+
+#include <optional>
+#include <type_traits>
+
+#include <belay/call/retry.hpp>
+#include <belay/policy/backoff.hpp>
+#include <belay/policy/cooldown_on.hpp>
+#include <belay/policy/no_jitter.hpp>
+#include <belay/policy/policy.hpp>
+
+#include "support/aborts.hpp"
+#include "support/archetypes.hpp"
+#include "support/catch.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr Failure lost{Cause::lost};
+
+template <class P>
+struct Run {
+    P policy;
+    Instant now{1000s};
+    Random bits{Seed{1}};
+
+    constexpr explicit Run(P p) : policy{p} {}
+
+    template <class F>
+    constexpr auto at(Duration later, F f) {
+        now += later;
+        Turn turn{now, bits};
+        return f(policy, turn);
+    }
+    constexpr void begin(Duration later = 0s) {
+        at(later, [](auto& p, Turn& t) { static_cast<void>(p.begin(t)); });
+    }
+    constexpr Advice fail(Duration later = 0s, Failure failure = lost) {
+        return at(later, [&](auto& p, Turn& t) { return p.failed(failure, t); });
+    }
+    constexpr Advice lose(Duration later = 0s) {
+        return at(later, [&](auto& p, Turn& t) { return p.lost(lost, t); });
+    }
+    constexpr void abandon(Duration later = 0s) {
+        at(later, [](auto& p, Turn& t) { p.abandoned(t); });
+    }
+    constexpr void succeed(Duration later = 0s) {
+        at(later, [](auto& p, Turn& t) { p.succeeded(t); });
+    }
+    constexpr Verb admit(Duration later = 0s) {
+        return at(later, [](auto& p, Turn& t) { return p.admit(t.now).verb; });
+    }
+};
+
+// Waits of one second.
+constexpr auto limited(Duration most) {
+    return Run{Policy{Backoff{NoJitter{}, Cap{1s}, 1s}, MaxElapsed{most}}};
+}
+
+// Refuses every attempt that begins.
+struct Refuses {
+    Duration wait;
+    constexpr Advice begin(Turn& turn) const noexcept {
+        return Advice::suspend(after(turn.now, wait));
+    }
+};
+
+}  // namespace
+
+static_assert(std::is_trivially_copyable_v<MaxElapsed> && sizeof(MaxElapsed) <= 40);
+static_assert(MaxElapsed{1s} == MaxElapsed{1s} && MaxElapsed{1s} != MaxElapsed{2s});
+
+TEST_CASE("MaxElapsed adds the next wait to the time that has passed since the first begin",
+          "[policy][max_elapsed][unit]") {
+    STATIC_REQUIRE([] {
+        auto run = limited(3s);
+        run.begin();
+        // 2 s have passed, 1 s will: exactly the limit.
+        bool ok = run.fail(2s) == Advice{Verb::wait_at_least, run.now + 1s, "Backoff"};
+        run.begin(1s);
+        ok = ok && run.fail() == Advice{Verb::stop, never, "MaxElapsed"};
+        return ok;
+    }());
+    STATIC_REQUIRE([] {
+        auto run = limited(3s - 1ns);
+        run.begin();
+        return run.fail(2s).verb == Verb::stop;
+    }());
+}
+
+TEST_CASE("MaxElapsed fails now when a server's hint ends too late, not after the wait",
+          "[policy][max_elapsed][unit]") {
+    STATIC_REQUIRE([] {
+        auto run = limited(60s);
+        run.begin();
+        bool ok = run.fail(0s, Failure{.cause = Cause::overloaded, .retry_after = 60s}).verb ==
+                  Verb::wait_at_least;
+        run.begin();
+        ok = ok && run.fail(0s, Failure{.cause = Cause::overloaded, .retry_after = 60s + 1ns}) ==
+                       Advice{Verb::stop, never, "MaxElapsed"};
+        return ok;
+    }());
+    // The wait that counts is the folded one, whichever rule said it.
+    Run run{Policy{MaxElapsed{10s}, CooldownOn{Cause::overloaded, 11s, 11s},
+                   Backoff{NoJitter{}, Cap{1s}, 1s}}};
+    run.begin();
+    CHECK(run.fail().verb == Verb::wait_at_least);
+    run.begin();
+    CHECK(run.fail(0s, Failure{Cause::overloaded}).verb == Verb::stop);
+}
+
+TEST_CASE("MaxElapsed is not started afresh by a flap, only by success or reset",
+          "[policy][max_elapsed][unit]") {
+    // Pitfall 10: a connection that opens and falls at once would otherwise be tried for ever.
+    STATIC_REQUIRE([] {
+        auto run = limited(10s);
+        bool ok = run.lose().verb == Verb::wait_at_least;
+        for (int i = 0; i < 9; ++i) {
+            run.begin(1s);
+            ok = ok && run.fail().verb == Verb::wait_at_least;
+        }
+        run.begin(1s);
+        return ok && run.fail().verb == Verb::stop;
+    }());
+    STATIC_REQUIRE([] {
+        auto run = limited(10s);
+        run.begin();
+        run.succeed(9s);
+        // Up for a day; the outage begins when it ends.
+        bool ok = run.lose(24h).verb == Verb::wait_at_least;
+        run.begin(9s);
+        ok = ok && run.fail().verb == Verb::wait_at_least;
+        run.begin(1s);
+        return ok && run.fail().verb == Verb::stop;
+    }());
+    auto run = limited(10s);
+    run.begin();
+    CHECK(run.fail(10s).verb == Verb::stop);
+    CHECK(run.admit(1ns) == Verb::stop);
+    run.policy.reset();
+    CHECK(run.admit() == Verb::go);
+    run.begin();
+    CHECK(run.fail(9s).verb == Verb::wait_at_least);
+}
+
+TEST_CASE("MaxElapsed admits nothing once the time is over", "[policy][max_elapsed][unit]") {
+    STATIC_REQUIRE([] {
+        auto run = limited(5s);
+        run.begin();
+        bool ok = run.fail(1s).verb == Verb::wait_at_least;
+        ok = ok && run.admit(4s) == Verb::go;
+        return ok && run.admit(1ns) == Verb::stop;
+    }());
+    Policy untouched{MaxElapsed{0s}};
+    CHECK(untouched.admit(never).verb == Verb::go);
+}
+
+TEST_CASE("MaxElapsed of 0 allows one attempt, or several in one instant",
+          "[policy][max_elapsed][unit]") {
+    Run run{Policy{MaxElapsed{0s}}};
+    run.begin();
+    CHECK(run.fail().verb == Verb::go);
+    run.begin();
+    CHECK(run.fail(1ns).verb == Verb::stop);
+}
+
+TEST_CASE("MaxElapsed stands still while nobody tries", "[policy][max_elapsed][unit]") {
+    STATIC_REQUIRE([] {
+        auto run = limited(10s);
+        run.begin();
+        bool ok = run.fail(4s).verb == Verb::wait_at_least;
+        // The gate shuts over night.
+        run.abandon(500ms);
+        ok = ok && run.admit(8h) == Verb::go;
+        run.begin();
+        ok = ok && run.fail(4500ms).verb == Verb::wait_at_least;
+        run.begin(1s);
+        return ok && run.fail(1ns).verb == Verb::stop;
+    }());
+    // In one instant: it began, failed, was planned again, and the gate shut.
+    auto at_once = limited(10s);
+    at_once.begin();
+    CHECK(at_once.fail().verb == Verb::wait_at_least);
+    at_once.abandon();
+    CHECK(at_once.admit(8h) == Verb::go);
+    // Twice abandoned is not twice counted.
+    auto run = limited(10s);
+    run.begin();
+    run.abandon(4s);
+    run.abandon(100s);
+    run.begin();
+    CHECK(run.fail(5s).verb == Verb::wait_at_least);
+    run.abandon();
+    run.begin(1h);
+    CHECK(run.fail(1ns).verb == Verb::stop);
+}
+
+TEST_CASE("MaxElapsed runs on while another rule refuses to begin", "[policy][max_elapsed][unit]") {
+    Run run{Policy{MaxElapsed{10s}, Refuses{1s}}};
+    for (int i = 0; i < 10; ++i) {
+        CHECK(run.admit() == Verb::go);
+        run.begin();
+        run.now += 1s;
+    }
+    CHECK(run.admit() == Verb::go);
+    CHECK(run.admit(1ns) == Verb::stop);
+}
+
+TEST_CASE(
+    "MaxElapsed takes a planned failure for time that passed, and a wait without end for too long",
+    "[policy][max_elapsed][unit]") {
+    auto run = limited(10s);
+    run.begin();
+    CHECK(run.fail(10s, Failure{Cause::planned}).verb == Verb::stop);
+    Random bits{Seed{1}};
+    Turn turn{Instant{}, bits};
+    MaxElapsed rule{24h * 365 * 100};
+    rule.begin(turn);
+    CHECK(rule.review(Advice::suspend(never), turn).verb == Verb::stop);
+    CHECK(rule.review(Advice::suspend(Instant{} + 24h), turn).verb == Verb::go);
+    CHECK(MaxElapsed{forever}.review(Advice::suspend(never), turn).verb == Verb::go);
+}
+
+TEST_CASE("MaxElapsed survives clocks that stand still, step back or jump",
+          "[policy][max_elapsed][unit]") {
+    // Pitfall 11.
+    auto run = limited(10s);
+    run.begin();
+    for (int i = 0; i < 100; ++i) CHECK(run.fail().verb == Verb::wait_at_least);
+    CHECK(run.fail(-1000h).verb == Verb::wait_at_least);
+    CHECK(run.admit() == Verb::go);
+    CHECK(run.fail(1000h + 24h).verb == Verb::stop);
+    Run ends{Policy{MaxElapsed{10s}}};
+    ends.now = always;
+    ends.begin();
+    ends.now = never;
+    CHECK(ends.fail().verb == Verb::stop);
+}
+
+TEST_CASE("MaxElapsed ends a retry before the wait that would be too long",
+          "[policy][max_elapsed][unit]") {
+    Random bits{Seed{1}};
+    belay_test::MinimalSleeper sleeper{bits};
+    const Instant start = sleeper.now();
+    int calls = 0;
+    const auto result = retry(Policy{Backoff{NoJitter{}, Cap{1h}, 1s}, MaxElapsed{10s}}, sleeper,
+                              [&] { return ++calls, false; });
+    // 0, 1, 3, 7; the next would be at 15.
+    CHECK(calls == 4);
+    CHECK(sleeper.now() == start + 7s);
+    CHECK(result.error() == make_error_code(PolicyErrc::gave_up));
+    CHECK(retry(MaxElapsed{0s}, sleeper, [] { return true; }).has_value());
+}
+
+TEST_CASE("MaxElapsed never lets an attempt start too late", "[policy][max_elapsed][property]") {
+    CHECK(rc::check("against a model that adds up the time in which somebody tried", [] {
+        const Duration most{*rc::gen::inRange<std::int64_t>(0, 50)};
+        MaxElapsed rule{most};
+        Random bits{Seed{1}};
+        Turn turn{Instant{}, bits};
+        Duration tried{0};
+        bool running = false;
+        bool under_way = false;
+        std::optional<Instant> begun;
+        for (const int event : *rc::gen::container<std::vector<int>>(rc::gen::inRange(0, 7))) {
+            const Duration passed{*rc::gen::inRange<std::int64_t>(0, 10)};
+            turn.now += passed;
+            if (running) tried += passed;
+            if (event == 0) {
+                rule.begin(turn);
+                begun = turn.now;
+                running = under_way = true;
+            } else if (event == 1 && under_way) {
+                const Advice planned = Advice::wait_at_least(
+                    turn.now + Duration{*rc::gen::inRange<std::int64_t>(0, 20)});
+                static_cast<void>(rule.failed(lost, turn));
+                under_way = false;
+                const bool late = tried + (planned.until - turn.now) > most;
+                RC_ASSERT((rule.review(planned, turn).verb == Verb::stop) == late);
+            } else if (event == 2 && under_way) {
+                rule.succeeded(turn);
+                tried = Duration{0};
+                running = under_way = false;
+            } else if (event == 3) {
+                rule.abandoned(turn);
+                if (!under_way || begun != turn.now) running = false;
+                under_way = false;
+            } else if (event == 4 && !under_way) {
+                static_cast<void>(rule.lost(lost, turn));
+                running = true;
+            } else if (event == 5 && !under_way) {
+                rule.reset();
+                tried = Duration{0};
+                running = false;
+            }
+            RC_ASSERT((rule.admit(turn.now).verb == Verb::stop) == (tried > most));
+        }
+    }));
+}
+
+TEST_CASE("MaxElapsed refuses what makes no sense", "[policy][max_elapsed][unit]") {
+    CHECK(belay_test::aborts_with([] {
+              static_cast<void>(MaxElapsed{-1ns});
+          }).find("the time must be >= 0ns") != std::string::npos);
+}

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: MIT
+// Goal: exactly so many failures within any period; a brute-force model agrees on every history.
+#include <belay/policy/restart_intensity.hpp>
+
+#include <algorithm>
+#include <type_traits>
+#include <vector>
+
+#include <belay/call/retry.hpp>
+#include <belay/policy/policy.hpp>
+
+#include "support/aborts.hpp"
+#include "support/archetypes.hpp"
+#include "support/catch.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr Failure lost{Cause::lost};
+
+template <std::size_t Most>
+constexpr Verb fail(RestartIntensity<Most>& rule, Instant now, Failure failure = lost) {
+    Random bits{Seed{1}};
+    Turn turn{now, bits};
+    return rule.failed(failure, turn).verb;
+}
+template <std::size_t Most>
+constexpr Verb lose(RestartIntensity<Most>& rule, Instant now) {
+    Random bits{Seed{1}};
+    Turn turn{now, bits};
+    return rule.lost(lost, turn).verb;
+}
+
+// The rule as one would write it on paper.
+struct Model {
+    std::size_t most;
+    Duration period;
+    std::vector<Instant> failures{};
+    bool stopped = false;
+
+    bool fail(Instant now) {
+        const auto recent = std::count_if(failures.begin(), failures.end(),
+                                          [&](Instant t) { return now - t <= period; });
+        failures.push_back(now);
+        stopped = stopped || static_cast<std::size_t>(recent) >= most;
+        return stopped;
+    }
+};
+
+template <std::size_t Most>
+void agrees_with_model() {
+    const Duration period{*rc::gen::inRange<std::int64_t>(1, 30)};
+    RestartIntensity<Most> rule{period};
+    Model model{Most, period};
+    Instant now{};
+    for (const auto step :
+         *rc::gen::container<std::vector<std::int64_t>>(rc::gen::inRange<std::int64_t>(0, 20))) {
+        now += Duration{step};
+        const bool stop = (step % 2 == 0 ? fail(rule, now) : lose(rule, now)) == Verb::stop;
+        RC_ASSERT(stop == model.fail(now));
+        RC_ASSERT((rule.admit(now).verb == Verb::stop) == model.stopped);
+        if (stop && step % 3 == 0) {
+            rule.reset();
+            model = Model{Most, period};
+        }
+    }
+}
+
+}  // namespace
+
+static_assert(sizeof(RestartIntensity<5>) == 5 * 8 + 32);
+static_assert(std::is_trivially_copyable_v<RestartIntensity<5>>);
+
+TEST_CASE("RestartIntensity stops at one more than it allows within the period",
+          "[policy][restart_intensity][unit]") {
+    STATIC_REQUIRE([] {
+        RestartIntensity<3> rule{60s};
+        bool ok = true;
+        for (int i = 0; i < 3; ++i) ok = ok && fail(rule, Instant{i * 20s}) == Verb::go;
+        // At exactly 60 s the first one is still within the period, as in Erlang.
+        return ok && fail(rule, Instant{60s}) == Verb::stop;
+    }());
+    STATIC_REQUIRE([] {
+        RestartIntensity<3> rule{60s};
+        bool ok = true;
+        for (int i = 0; i < 3; ++i) ok = ok && fail(rule, Instant{i * 20s}) == Verb::go;
+        return ok && fail(rule, Instant{60s + 1ns}) == Verb::go;
+    }());
+    STATIC_REQUIRE([] {
+        RestartIntensity<1> rule{1ns};
+        return fail(rule, Instant{}) == Verb::go && fail(rule, Instant{2ns}) == Verb::go &&
+               fail(rule, Instant{3ns}) == Verb::stop;
+    }());
+}
+
+TEST_CASE("RestartIntensity slides: no edge forgets what happened around it",
+          "[policy][restart_intensity][unit]") {
+    // Pitfall 17: five at the end of one fixed window, five at the start of the next.
+    RestartIntensity<5> rule{30s};
+    for (int i = 0; i < 5; ++i) CHECK(fail(rule, Instant{29900ms}) == Verb::go);
+    CHECK(fail(rule, Instant{30100ms}) == Verb::stop);
+}
+
+TEST_CASE("RestartIntensity allows a slow trickle for ever", "[policy][restart_intensity][unit]") {
+    RestartIntensity<2> rule{10s};
+    for (int i = 0; i < 1000; ++i) CHECK(fail(rule, Instant{i * 5001ms}) == Verb::go);
+}
+
+TEST_CASE("RestartIntensity counts lost connections, and does not forget on success",
+          "[policy][restart_intensity][unit]") {
+    STATIC_REQUIRE(!detail::HasSucceeded<RestartIntensity<2>>);
+    // A connection that works for a moment and falls, again and again.
+    Policy policy{RestartIntensity<2>{60s}};
+    Random bits{Seed{1}};
+    Turn turn{Instant{}, bits};
+    for (int i = 0; i < 3; ++i) {
+        static_cast<void>(policy.begin(turn));
+        turn.now += 10s;
+        policy.succeeded(turn);
+        const Advice advice = policy.lost(lost, turn);
+        CHECK(advice.verb == (i < 2 ? Verb::go : Verb::stop));
+        if (i == 2) CHECK(advice.by == "RestartIntensity");
+    }
+}
+
+TEST_CASE("RestartIntensity counts nothing planned or abandoned, and is forgotten by reset",
+          "[policy][restart_intensity][unit]") {
+    STATIC_REQUIRE(!detail::HasAbandoned<RestartIntensity<2>>);
+    RestartIntensity<1> rule{60s};
+    for (int i = 0; i < 10; ++i) {
+        CHECK(fail(rule, Instant{}, Failure{Cause::planned}) == Verb::go);
+    }
+    CHECK(rule == RestartIntensity<1>{60s});
+    CHECK(fail(rule, Instant{}) == Verb::go);
+    CHECK(fail(rule, Instant{}) == Verb::stop);
+    // Time alone does not help: stop is for good.
+    CHECK(rule.admit(Instant{24h}).verb == Verb::stop);
+    CHECK(fail(rule, Instant{24h}) == Verb::stop);
+    rule.reset();
+    CHECK(rule == RestartIntensity<1>{60s});
+}
+
+TEST_CASE("RestartIntensity survives clocks that stand still, step back or jump",
+          "[policy][restart_intensity][unit]") {
+    // Pitfall 11: a step back counts as no time; nothing overflows.
+    RestartIntensity<2> rule{10s};
+    CHECK(fail(rule, Instant{100h}) == Verb::go);
+    CHECK(fail(rule, Instant{1h}) == Verb::go);
+    CHECK(fail(rule, always) == Verb::stop);
+    RestartIntensity<2> ends{forever};
+    CHECK(fail(ends, always) == Verb::go);
+    CHECK(fail(ends, Instant{}) == Verb::go);
+    CHECK(fail(ends, never) == Verb::stop);
+    RestartIntensity<1> jump{10s};
+    CHECK(fail(jump, always) == Verb::go);
+    CHECK(fail(jump, never) == Verb::go);
+}
+
+TEST_CASE("RestartIntensity bounds a retry that has no wait", "[policy][restart_intensity][unit]") {
+    Random bits{Seed{1}};
+    belay_test::MinimalSleeper sleeper{bits};
+    int calls = 0;
+    CHECK_FALSE(
+        retry(RestartIntensity<4>{1s}, sleeper, [&] { return ++calls, false; }).has_value());
+    CHECK(calls == 5);
+}
+
+TEST_CASE("RestartIntensity agrees with a list of all failures",
+          "[policy][restart_intensity][property]") {
+    CHECK(rc::check("1", [] { agrees_with_model<1>(); }));
+    CHECK(rc::check("2", [] { agrees_with_model<2>(); }));
+    CHECK(rc::check("5", [] { agrees_with_model<5>(); }));
+}
+
+TEST_CASE("RestartIntensity refuses what makes no sense", "[policy][restart_intensity][unit]") {
+    CHECK(belay_test::aborts_with([] {
+              static_cast<void>(RestartIntensity<3>{0s});
+          }).find("the period must be > 0ns") != std::string::npos);
+    CHECK(belay_test::aborts_with([] {
+              static_cast<void>(RestartIntensity<3>{Duration::min()});
+          }).find("the period must be > 0ns") != std::string::npos);
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+// Goal: ShareableLike takes breakers and budgets, and refuses what Shared would call in vain.
+#include <belay/policy/shareable_like.hpp>
+
+#include <belay/policy/adaptive_limit.hpp>
+#include <belay/policy/adaptive_throttle.hpp>
+#include <belay/policy/circuit_breaker.hpp>
+#include <belay/policy/ratio_budget.hpp>
+#include <belay/policy/shared.hpp>
+#include <belay/policy/token_budget.hpp>
+
+using namespace belay;
+
+namespace {
+
+struct Permit {
+    Permit() noexcept;
+    Permit(Permit&&) noexcept;
+    Permit& operator=(Permit&&) noexcept;
+    ~Permit();
+    Advice advice() const noexcept;
+    Advice failure(Turn&) noexcept;
+    void success(Turn&) noexcept;
+    void neutral() noexcept;
+};
+template <class P>
+struct With {
+    using Permit = P;
+    Advice admit(Instant) const noexcept;
+    P acquire(Turn&) noexcept;
+};
+struct Budget : With<Permit> {
+    Permit reserve(Cause, Turn&) noexcept;
+};
+
+static_assert(ShareableLike<With<Permit>> && explain_shareable_like<With<Permit>>());
+static_assert(ShareableLike<Budget> && explain_shareable_like<Budget>());
+static_assert(!ReservableLike<With<Permit>> && ReservableLike<Budget>);
+static_assert(RuleLike<Shared<With<Permit>>> && RuleLike<Shared<Budget>>);
+static_assert(ShareableLike<CircuitBreaker<>> && !ReservableLike<CircuitBreaker<>>);
+static_assert(ReservableLike<TokenBudget> && ReservableLike<RatioBudget>);
+static_assert(ShareableLike<AdaptiveThrottle> && ShareableLike<AdaptiveLimit<>>);
+
+static_assert(!ShareableLike<int>);
+struct WithoutPermit {
+    Advice admit(Instant) const noexcept;
+};
+static_assert(!ShareableLike<WithoutPermit>);
+struct AdmitChanges : With<Permit> {
+    Advice admit(Instant) noexcept;
+};
+static_assert(!ShareableLike<AdmitChanges>);
+struct AcquireThrows : With<Permit> {
+    Permit acquire(Turn&);
+};
+static_assert(!ShareableLike<AcquireThrows>);
+struct AcquireSaysBool : With<Permit> {
+    bool acquire(Turn&) noexcept;
+};
+static_assert(!ShareableLike<AcquireSaysBool>);
+
+struct NeverEmpty : Permit {
+    explicit NeverEmpty(int) noexcept;
+};
+static_assert(!ShareableLike<With<NeverEmpty>>);
+struct SilentFailure : Permit {
+    void failure(Turn&) noexcept;
+};
+static_assert(!ShareableLike<With<SilentFailure>>);
+struct NeutralThrows : Permit {
+    void neutral();
+};
+static_assert(!ShareableLike<With<NeutralThrows>>);
+
+// A reservation in another form would never be asked for.
+struct ReserveWithoutCause : With<Permit> {
+    Permit reserve(Turn&) noexcept;
+};
+struct ReserveThrows : With<Permit> {
+    Permit reserve(Cause, Turn&);
+};
+struct ReserveSaysBool : With<Permit> {
+    bool reserve(Cause, Turn&) noexcept;
+};
+static_assert(!ShareableLike<ReserveWithoutCause> && !ReservableLike<ReserveWithoutCause>);
+static_assert(!ShareableLike<ReserveThrows> && !ShareableLike<ReserveSaysBool>);
+
+}  // namespace

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: MIT
+// Goal: who waits on a BlockingRing wakes up for every change and for the close, and nothing is
+// lost. Method: every order of the atomic accesses of small scripts, and real threads.
+#include <belay/queue/blocking_ring.hpp>
+#include <belay/queue/mpmc_ring.hpp>
+#include <belay/queue/mpsc_ring.hpp>
+#include <belay/queue/spsc_ring.hpp>
+
+#include <thread>
+
+#include "support/ring_model.hpp"
+#include "support/ring_suite.hpp"
+
+using namespace belay;
+using belay_test::Fault;
+using belay_test::Faulty;
+using belay_test::ModelAtomic;
+using belay_test::Parcel;
+using belay_test::Received;
+using belay_test::Tracked;
+
+namespace {
+
+static_assert(noexcept(std::declval<BlockingRing<SpscRing<int>>&>().push_wait(1)));
+static_assert(noexcept(std::declval<BlockingRing<SpscRing<int>>&>().pop_wait()));
+static_assert(!std::is_move_constructible_v<BlockingRing<SpscRing<int>>>,
+              "a thread may sleep on it");
+
+template <template <class, template <class> class> class Ring, template <class> class Atomic>
+std::string mistake(std::size_t capacity, const std::vector<std::string>& scripts, int filled = 0) {
+    using Blocking = BlockingRing<Ring<Tracked, Atomic>, Atomic>;
+    const auto make = [capacity] {
+        return std::make_unique<Blocking>(capacity, BlockingRingOptions{.spins = 0});
+    };
+    return belay_test::explore_ring(make, capacity, true, scripts, filled).mistake;
+}
+
+/// `producers` push with waits; the last of them to end closes the ring.
+template <class Ring>
+void check_waits(std::size_t capacity, std::uint32_t producers, std::uint32_t consumers,
+                 std::uint32_t each, unsigned spins) {
+    BlockingRing<Ring> ring{capacity, {.spins = spins}};
+    std::atomic<std::uint32_t> producing{producers};
+    std::vector<Received> received(consumers, Received{producers});
+    std::vector<std::thread> threads;
+    for (std::uint32_t p = 0; p < producers; ++p) {
+        threads.emplace_back([&, p] {
+            std::uint32_t taken = 0;
+            for (std::uint32_t n = 0; n < each; ++n)
+                taken += ring.push_wait(Parcel{p, n}) ? 1U : 0U;
+            if (producing.fetch_sub(1) == 1) ring.close();
+            if (taken != each) received[0].mistake = "a push was refused before the close";
+        });
+    }
+    for (std::uint32_t c = 0; c < consumers; ++c) {
+        threads.emplace_back([&, c] {
+            std::array<Parcel, 4> batch;
+            while (const auto one = ring.pop_wait()) {
+                received[c].add(*one);
+                const std::size_t n = ring.pop_some_wait(batch);
+                for (std::size_t i = 0; i < n; ++i) received[c].add(batch[i]);
+            }
+        });
+    }
+    for (std::thread& thread : threads) thread.join();
+    std::uint64_t count = 0;
+    for (const Received& r : received) {
+        CHECK(r.mistake == "");
+        count += r.count;
+    }
+    CHECK(count == std::uint64_t{each} * producers);
+}
+
+}  // namespace
+
+TEST_CASE("BlockingRing does what its ring does", "[queue][blocking_ring][unit]") {
+    BlockingRing<SpscRing<std::unique_ptr<int>>> ring{2};
+    CHECK(ring.capacity() == 2);
+    CHECK(ring.try_push(std::make_unique<int>(1)));
+    CHECK(ring.push_wait(std::make_unique<int>(2)));
+    auto refused = std::make_unique<int>(3);
+    CHECK_FALSE(ring.try_push(std::move(refused)));
+    CHECK(*refused == 3);
+    CHECK(ring.size() == 2);
+    CHECK(**ring.try_pop() == 1);
+    CHECK(**ring.pop_wait() == 2);
+    std::array<std::unique_ptr<int>, 3> batch{std::make_unique<int>(4), std::make_unique<int>(5),
+                                              std::make_unique<int>(6)};
+    CHECK(ring.push_some(batch) == 2);
+    CHECK(*batch[2] == 6);
+    CHECK(ring.pop_some_wait(batch) == 2);
+    CHECK((*batch[0] == 4 && *batch[1] == 5));
+    CHECK(ring.pop_some(batch) == 0);
+}
+
+TEST_CASE("BlockingRing::close refuses pushes, and lets out what is in",
+          "[queue][blocking_ring][unit]") {
+    BlockingRing<MpmcRing<std::string>> ring{4};
+    CHECK(ring.try_push("a"));
+    CHECK(ring.try_push("b"));
+    CHECK_FALSE(ring.closed());
+    ring.close();
+    ring.close();
+    CHECK(ring.closed());
+    std::string refused = "c";
+    CHECK_FALSE(ring.try_push(std::move(refused)));
+    CHECK_FALSE(ring.push_wait(std::move(refused)));
+    CHECK(refused == "c");
+    CHECK(ring.push_some(std::span{&refused, 1}) == 0);
+    CHECK(ring.pop_wait() == "a");
+    std::array<std::string, 2> rest;
+    CHECK(ring.pop_some_wait(rest) == 1);
+    CHECK(rest[0] == "b");
+    CHECK(ring.pop_wait() == std::nullopt);
+    CHECK(ring.pop_some_wait(rest) == 0);
+}
+
+TEST_CASE("BlockingRing::pop_some_wait asks for room", "[queue][blocking_ring][unit]") {
+    BlockingRing<SpscRing<int>> ring{1};
+    CHECK(belay_test::aborts_with([&] {
+              static_cast<void>(ring.pop_some_wait({}));
+          }).find("needs room for a value") != std::string::npos);
+}
+
+#if !defined(BELAY_TEST_NO_FIBERS)
+TEST_CASE("BlockingRing wakes who waits, in every order of its accesses",
+          "[queue][blocking_ring][property]") {
+    CHECK(mistake<SpscRing, ModelAtomic>(1, {"w", "t"}) == "");
+    CHECK(mistake<SpscRing, ModelAtomic>(1, {"p", "T"}) == "");
+    CHECK(mistake<SpscRing, ModelAtomic>(1, {"pw", "t"}) == "");
+    CHECK(mistake<SpscRing, ModelAtomic>(1, {"wc", "tt"}) == "");
+    CHECK(mistake<SpscRing, ModelAtomic>(2, {"Pc", "T"}) == "");
+    CHECK(mistake<SpscRing, ModelAtomic>(2, {"P", "tt"}) == "");
+    // Somebody waits for room, which each of the ways to pop makes.
+    CHECK(mistake<SpscRing, ModelAtomic>(1, {"w", "o"}, 1) == "");
+    CHECK(mistake<SpscRing, ModelAtomic>(1, {"w", "O"}, 1) == "");
+    CHECK(mistake<SpscRing, ModelAtomic>(1, {"w", "T"}, 1) == "");
+    CHECK(mistake<SpscRing, ModelAtomic>(1, {"w", "c"}, 1) == "");
+    CHECK(mistake<MpscRing, ModelAtomic>(1, {"pw", "c", "o"}) == "");
+    CHECK(mistake<MpmcRing, ModelAtomic>(1, {"c", "t", "t"}) == "");
+}
+
+TEST_CASE("BlockingRing must wake all, and announce its waits by an exchange",
+          "[queue][blocking_ring][property]") {
+    const std::string hangs = "a thread waits for ever";
+    CHECK(mistake<MpmcRing, Faulty<Fault::wakes_one>::Atomic>(2, {"P", "t", "t"}) == hangs);
+    CHECK(mistake<SpscRing, Faulty<Fault::adds_nothing_by_load>::Atomic>(1, {"w", "t"}) == hangs);
+    CHECK(mistake<SpscRing, Faulty<Fault::no_acquire>::Atomic>(1, {"c", "t"}) == hangs);
+}
+#endif
+
+TEST_CASE("BlockingRing passes everything on between threads that wait",
+          "[queue][blocking_ring][unit]") {
+    for (const unsigned spins : {0U, 64U}) {
+        check_waits<SpscRing<Parcel>>(1, 1, 1, 2'000, spins);
+        check_waits<SpscRing<Parcel>>(64, 1, 1, 20'000, spins);
+        check_waits<MpscRing<Parcel>>(2, 3, 1, 2'000, spins);
+        check_waits<MpmcRing<Parcel>>(2, 2, 2, 2'000, spins);
+        check_waits<MpmcRing<Parcel>>(64, 3, 3, 5'000, spins);
+    }
+}
+
+TEST_CASE("BlockingRing::close ends the waits of both sides", "[queue][blocking_ring][unit]") {
+    BlockingRing<MpmcRing<int>> empty{1}, full{1};
+    CHECK(full.try_push(1));
+    std::atomic<int> ended{0};
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 2; ++i) {
+        threads.emplace_back([&] { ended += empty.pop_wait() ? 0 : 1; });
+        threads.emplace_back([&] { ended += full.push_wait(2) ? 0 : 1; });
+    }
+    empty.close();
+    full.close();
+    for (std::thread& thread : threads) thread.join();
+    CHECK(ended == 4);
+    CHECK(full.try_pop() == 1);
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+// Goal: MpmcRing is a storage, and any number of threads can be on both its sides. Method: the
+// conformance suite, a model, every order of the atomic accesses of small scripts, and a load on
+// real threads.
+#include <belay/queue/mpmc_ring.hpp>
+
+#include <belay/queue/leasable_like.hpp>
+
+#include "support/ring_model.hpp"
+#include "support/ring_suite.hpp"
+
+using namespace belay;
+using belay_test::Fault;
+using belay_test::ModelAtomic;
+using belay_test::Tracked;
+
+namespace {
+
+template <class T>
+using Ring_ = MpmcRing<T>;
+
+static_assert(explain_storage_like<MpmcRing<std::unique_ptr<int>>>());
+static_assert(!LeasableLike<MpmcRing<int>>);
+static_assert(std::is_nothrow_move_constructible_v<MpmcRing<int>> &&
+              !std::is_copy_constructible_v<MpmcRing<int>>);
+static_assert(sizeof(MpmcRing<int>) == 3 * 128 && alignof(MpmcRing<int>) == 128,
+              "the sides do not share lines");
+
+template <template <class> class Atomic>
+[[maybe_unused]] std::string mistake(std::size_t capacity,
+                                     const std::vector<std::string>& scripts) {
+    using Ring = MpmcRing<Tracked, Atomic>;
+    const auto found = belay_test::explore_ring(
+        [capacity] { return std::make_unique<Ring>(capacity); }, capacity, true, scripts);
+    INFO(found.orders << " orders of " << scripts[0] << ", " << scripts[1] << ", ...");
+    CHECK((found.orders > 1 || !found.mistake.empty()));
+    return found.mistake;
+}
+
+}  // namespace
+
+TEST_CASE("MpmcRing conforms, with every kind of capacity", "[queue][mpmc_ring][property]") {
+    belay_test::check_ring_conforms<Ring_>();
+}
+
+TEST_CASE("MpmcRing::push_some and pop_some take what fits", "[queue][mpmc_ring][property]") {
+    belay_test::check_batches<MpmcRing<std::unique_ptr<int>>>();
+}
+
+TEST_CASE("MpmcRing destroys what it holds, once", "[queue][mpmc_ring][unit]") {
+    belay_test::check_lifetimes<Ring_>();
+}
+
+TEST_CASE("MpmcRing::try_push adds nothing when the copy throws", "[queue][mpmc_ring][unit]") {
+    belay_test::check_throwing_copy<Ring_>();
+}
+
+TEST_CASE("MpmcRing respects the alignment of its values", "[queue][mpmc_ring][unit]") {
+    belay_test::check_alignment<Ring_>();
+}
+
+TEST_CASE("MpmcRing refuses a capacity of zero, and an absurd one", "[queue][mpmc_ring][unit]") {
+    belay_test::check_bad_capacities<Ring_>();
+}
+
+#if !defined(BELAY_TEST_NO_FIBERS)
+TEST_CASE("MpmcRing answers what a queue may, in every order of its accesses",
+          "[queue][mpmc_ring][property]") {
+    CHECK(mistake<ModelAtomic>(1, {"p", "p", "o", "o"}) == "");
+    CHECK(mistake<ModelAtomic>(1, {"po", "po"}) == "");
+    CHECK(mistake<ModelAtomic>(2, {"po", "p", "o"}) == "");
+    CHECK(mistake<ModelAtomic>(2, {"Pp", "oo", "o"}) == "");
+    CHECK(mistake<ModelAtomic>(3, {"Pp", "O", "o"}) == "");
+    // Who learnt of all pushes by other means finds their values; who learnt of a pop finds room.
+    CHECK(mistake<ModelAtomic>(2, {"ps", "p", "goo"}) == "");
+    CHECK(mistake<ModelAtomic>(1, {"pgp", "os"}) == "");
+}
+
+TEST_CASE("MpmcRing needs each of its memory orders", "[queue][mpmc_ring][property]") {
+    CHECK(mistake<belay_test::Faulty<Fault::no_release>::Atomic>(1, {"p", "p", "oo"}) ==
+          "a data race on a value");
+    CHECK(mistake<belay_test::Faulty<Fault::no_acquire>::Atomic>(1, {"p", "p", "oo"}) ==
+          "a data race on a value");
+}
+#endif
+
+TEST_CASE("MpmcRing hands everything over between many threads", "[queue][mpmc_ring][unit]") {
+    belay_test::check_under_load<MpmcRing<belay_test::Parcel>>(1, 2, 2, 1'000);
+    belay_test::check_under_load<MpmcRing<belay_test::Parcel>>(7, 3, 2, 20'000);
+    belay_test::check_under_load<MpmcRing<belay_test::Parcel>>(256, 2, 2, 50'000);
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+// Goal: MpscRing is a storage, and any number of threads can push to it. Method: the conformance
+// suite, a model, every order of the atomic accesses of small scripts, and a load on real threads.
+#include <belay/queue/mpsc_ring.hpp>
+
+#include "support/ring_model.hpp"
+#include "support/ring_suite.hpp"
+
+using namespace belay;
+using belay_test::Fault;
+using belay_test::ModelAtomic;
+using belay_test::Tracked;
+
+namespace {
+
+template <class T>
+using Ring_ = MpscRing<T>;
+
+static_assert(explain_leasable_like<MpscRing<std::unique_ptr<int>>>());
+static_assert(std::is_nothrow_move_constructible_v<MpscRing<int>> &&
+              !std::is_copy_constructible_v<MpscRing<int>>);
+static_assert(sizeof(MpscRing<int>) == 3 * 128 && alignof(MpscRing<int>) == 128,
+              "the sides do not share lines");
+
+template <template <class> class Atomic>
+[[maybe_unused]] std::string mistake(std::size_t capacity,
+                                     const std::vector<std::string>& scripts) {
+    using Ring = MpscRing<Tracked, Atomic>;
+    const auto found = belay_test::explore_ring(
+        [capacity] { return std::make_unique<Ring>(capacity); }, capacity, true, scripts);
+    INFO(found.orders << " orders of " << scripts[0] << ", " << scripts[1] << ", ...");
+    CHECK((found.orders > 1 || !found.mistake.empty()));
+    return found.mistake;
+}
+
+}  // namespace
+
+TEST_CASE("MpscRing conforms, with every kind of capacity", "[queue][mpsc_ring][property]") {
+    belay_test::check_ring_conforms<Ring_>();
+}
+
+TEST_CASE("MpscRing::push_some and pop_some take what fits", "[queue][mpsc_ring][property]") {
+    belay_test::check_batches<MpscRing<std::unique_ptr<int>>>();
+}
+
+TEST_CASE("MpscRing destroys what it holds, once", "[queue][mpsc_ring][unit]") {
+    belay_test::check_lifetimes<Ring_>();
+}
+
+TEST_CASE("MpscRing::try_push adds nothing when the copy throws", "[queue][mpsc_ring][unit]") {
+    belay_test::check_throwing_copy<Ring_>();
+}
+
+TEST_CASE("MpscRing respects the alignment of its values", "[queue][mpsc_ring][unit]") {
+    belay_test::check_alignment<Ring_>();
+}
+
+TEST_CASE("MpscRing refuses a capacity of zero, and an absurd one", "[queue][mpsc_ring][unit]") {
+    belay_test::check_bad_capacities<Ring_>();
+}
+
+TEST_CASE("MpscRing::ack asks for a value", "[queue][mpsc_ring][unit]") {
+    MpscRing<int> ring{2};
+    CHECK(belay_test::aborts_with([&] { ring.ack(); }).find("there must be a value") !=
+          std::string::npos);
+}
+
+#if !defined(BELAY_TEST_NO_FIBERS)
+TEST_CASE("MpscRing answers what a queue may, in every order of its accesses",
+          "[queue][mpsc_ring][property]") {
+    CHECK(mistake<ModelAtomic>(1, {"p", "p", "oo"}) == "");
+    CHECK(mistake<ModelAtomic>(2, {"pp", "p", "oo"}) == "");
+    CHECK(mistake<ModelAtomic>(2, {"P", "p", "Of"}) == "");
+    CHECK(mistake<ModelAtomic>(3, {"Pp", "fOf"}) == "");
+    // Who learnt of all pushes by other means finds their values; who learnt of a pop finds room.
+    CHECK(mistake<ModelAtomic>(2, {"pps", "goo"}) == "");
+    CHECK(mistake<ModelAtomic>(2, {"ps", "p", "go"}) == "");
+    CHECK(mistake<ModelAtomic>(1, {"pgp", "os"}) == "");
+}
+
+TEST_CASE("MpscRing needs each of its memory orders", "[queue][mpsc_ring][property]") {
+    CHECK(mistake<belay_test::Faulty<Fault::no_release>::Atomic>(1, {"p", "p", "oo"}) ==
+          "a data race on a value");
+    CHECK(mistake<belay_test::Faulty<Fault::no_acquire>::Atomic>(1, {"p", "p", "oo"}) ==
+          "a data race on a value");
+}
+#endif
+
+TEST_CASE("MpscRing hands everything over from many threads to one", "[queue][mpsc_ring][unit]") {
+    belay_test::check_under_load<MpscRing<belay_test::Parcel>>(1, 2, 1, 1'000);
+    belay_test::check_under_load<MpscRing<belay_test::Parcel>>(7, 3, 1, 20'000);
+    belay_test::check_under_load<MpscRing<belay_test::Parcel>>(256, 2, 1, 50'000);
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+// Goal: SpscRing is a storage, and two threads can be its sides. Method: the conformance suite, a
+// model, every order of the atomic accesses of small scripts, and a load on real threads.
+#include <belay/queue/spsc_ring.hpp>
+
+#include "support/ring_model.hpp"
+#include "support/ring_suite.hpp"
+
+using namespace belay;
+using belay_test::Fault;
+using belay_test::ModelAtomic;
+using belay_test::Tracked;
+
+namespace {
+
+template <class T>
+using Ring_ = SpscRing<T>;
+
+static_assert(explain_leasable_like<SpscRing<std::unique_ptr<int>>>());
+static_assert(std::is_nothrow_move_constructible_v<SpscRing<int>> &&
+              !std::is_copy_constructible_v<SpscRing<int>>);
+static_assert(sizeof(SpscRing<int>) == 5 * 128 && alignof(SpscRing<int>) == 128,
+              "no side writes to a line that the other reads");
+
+template <template <class> class Atomic>
+[[maybe_unused]] std::string mistake(std::size_t capacity,
+                                     const std::vector<std::string>& scripts) {
+    using Ring = SpscRing<Tracked, Atomic>;
+    const auto found = belay_test::explore_ring(
+        [capacity] { return std::make_unique<Ring>(capacity); }, capacity, false, scripts);
+    INFO(found.orders << " orders of " << scripts[0] << " and " << scripts[1]);
+    CHECK((found.orders > 1 || !found.mistake.empty()));
+    return found.mistake;
+}
+
+}  // namespace
+
+TEST_CASE("SpscRing conforms, with every kind of capacity", "[queue][spsc_ring][property]") {
+    belay_test::check_ring_conforms<Ring_>();
+}
+
+TEST_CASE("SpscRing::push_some and pop_some take what fits", "[queue][spsc_ring][property]") {
+    belay_test::check_batches<SpscRing<std::unique_ptr<int>>>();
+}
+
+TEST_CASE("SpscRing destroys what it holds, once", "[queue][spsc_ring][unit]") {
+    belay_test::check_lifetimes<Ring_>();
+}
+
+TEST_CASE("SpscRing::try_push adds nothing when the copy throws", "[queue][spsc_ring][unit]") {
+    belay_test::check_throwing_copy<Ring_>();
+}
+
+TEST_CASE("SpscRing respects the alignment of its values", "[queue][spsc_ring][unit]") {
+    belay_test::check_alignment<Ring_>();
+}
+
+TEST_CASE("SpscRing refuses a capacity of zero, and an absurd one", "[queue][spsc_ring][unit]") {
+    belay_test::check_bad_capacities<Ring_>();
+}
+
+TEST_CASE("SpscRing that was moved from is empty and has no room", "[queue][spsc_ring][unit]") {
+    SpscRing<int> ring{2};
+    CHECK(ring.try_push(1));
+    const SpscRing<int> moved{std::move(ring)};
+    CHECK(moved.size() == 1);
+    CHECK(ring.capacity() == 0);
+    CHECK_FALSE(ring.try_push(2));
+    CHECK_FALSE(ring.try_pop());
+    CHECK(ring.front() == nullptr);
+}
+
+TEST_CASE("SpscRing::ack asks for a value", "[queue][spsc_ring][unit]") {
+    SpscRing<int> ring{2};
+    CHECK(belay_test::aborts_with([&] { ring.ack(); }).find("there must be a value") !=
+          std::string::npos);
+}
+
+#if !defined(BELAY_TEST_NO_FIBERS)
+TEST_CASE("SpscRing answers what a queue may, in every order of its accesses",
+          "[queue][spsc_ring][property]") {
+    CHECK(mistake<ModelAtomic>(1, {"ppp", "ooo"}) == "");
+    CHECK(mistake<ModelAtomic>(2, {"pppp", "oooo"}) == "");
+    CHECK(mistake<ModelAtomic>(2, {"PpP", "OfO"}) == "");
+    CHECK(mistake<ModelAtomic>(3, {"PPp", "fOff"}) == "");
+    // Who learnt of a push by other means finds its value; who learnt of a pop finds its room.
+    CHECK(mistake<ModelAtomic>(2, {"pps", "goo"}) == "");
+    CHECK(mistake<ModelAtomic>(1, {"pgp", "os"}) == "");
+}
+
+TEST_CASE("SpscRing needs each of its memory orders", "[queue][spsc_ring][property]") {
+    CHECK(mistake<belay_test::Faulty<Fault::no_release>::Atomic>(1, {"pp", "oo"}) ==
+          "a data race on a value");
+    CHECK(mistake<belay_test::Faulty<Fault::no_acquire>::Atomic>(1, {"pp", "oo"}) ==
+          "a data race on a value");
+}
+#endif
+
+TEST_CASE("SpscRing hands everything over between two threads", "[queue][spsc_ring][unit]") {
+    belay_test::check_under_load<SpscRing<belay_test::Parcel>>(1, 1, 1, 2'000);
+    belay_test::check_under_load<SpscRing<belay_test::Parcel>>(7, 1, 1, 50'000);
+    belay_test::check_under_load<SpscRing<belay_test::Parcel>>(256, 1, 1, 100'000);
+}

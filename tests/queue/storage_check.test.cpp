@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: MIT
+// Goal: check_storage finds what is wrong with a storage, and nothing wrong with ours. Method:
+// storages with one planted mistake each.
+#include <belay/queue/storage_check.hpp>
+
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+#include <belay/queue/journal.hpp>
+#include <belay/sim/disk.hpp>
+
+#include "support/broken_storages.hpp"
+#include "support/journal_model.hpp"
+#include "support/storage_conformance.hpp"
+
+using namespace belay;
+using belay_test::fault_of;
+using belay_test::Mistake;
+using belay_test::text_of;
+
+namespace {
+
+/// The rule that the mistake is found to break, as a sentence; "" if it is not found.
+template <Mistake mistake>
+std::string broken_by() {
+    const std::optional<StorageFault> fault = fault_of<mistake>();
+    return fault ? to_string(fault->rule) : "";
+}
+
+/// Only a storage, of values that can only be moved, which answers error codes.
+struct PlainStorage {
+    struct Value {
+        std::unique_ptr<int> owned;
+        friend bool operator==(const Value& a, const Value& b) {
+            return (a.owned ? *a.owned : -1) == (b.owned ? *b.owned : -1);
+        }
+    };
+    using value_type = Value;
+    std::vector<Value> held;
+    std::size_t most = 3;
+
+    std::error_code try_push(Value&& value) noexcept {
+        if (held.size() >= most) return make_error_code(QueueErrc::queue_full);
+        held.push_back(std::move(value));
+        return {};
+    }
+    std::optional<Value> try_pop() {
+        if (held.empty()) return std::nullopt;
+        Value value = std::move(held.front());
+        held.erase(held.begin());
+        return value;
+    }
+    std::size_t size() const noexcept { return held.size(); }
+    std::size_t capacity() const noexcept { return 3; }
+};
+static_assert(StorageLike<PlainStorage> && !LeasableLike<PlainStorage>);
+
+PlainStorage::Value owned(std::uint64_t i) { return {std::make_unique<int>(static_cast<int>(i))}; }
+
+}  // namespace
+
+TEST_CASE("check_storage finds nothing in a right storage", "[queue][storage_check][unit]") {
+    CHECK(text_of(fault_of<Mistake::none>()) == "");
+    CHECK(text_of(fault_of<Mistake::none>({.histories = 1000})) == "");
+}
+
+TEST_CASE("check_storage finds what is wrong with a storage, and says which rule it breaks",
+          "[queue][storage_check][unit]") {
+    const auto rule = [](StorageRule r) { return std::string{to_string(r)}; };
+    CHECK(broken_by<Mistake::not_empty_at_first>() == rule(StorageRule::starts_empty));
+    CHECK(broken_by<Mistake::no_capacity>() == rule(StorageRule::has_capacity));
+    CHECK(broken_by<Mistake::grows_its_capacity>() == rule(StorageRule::has_capacity));
+    CHECK(broken_by<Mistake::size_off_by_one>() == rule(StorageRule::counts_its_values));
+    CHECK(broken_by<Mistake::refuses_one_early>() == rule(StorageRule::takes_while_there_is_room));
+    CHECK(broken_by<Mistake::drops_oldest_when_full>() == rule(StorageRule::refuses_when_full));
+    CHECK(broken_by<Mistake::forgets_oldest_on_refusal>() ==
+          rule(StorageRule::refusal_changes_nothing));
+    CHECK(broken_by<Mistake::changes_refused>() == rule(StorageRule::refusal_changes_nothing));
+    CHECK(broken_by<Mistake::takes_newest>() == rule(StorageRule::pops_the_oldest));
+    CHECK(broken_by<Mistake::gives_from_nothing>() == rule(StorageRule::starts_empty));
+}
+
+TEST_CASE("check_storage finds what moving and reopening lose", "[queue][storage_check][unit]") {
+    const auto rule = [](StorageRule r) { return std::string{to_string(r)}; };
+    // Whether what `reopen` returns is moved is the compiler's choice: it may show there first.
+    const std::string lost = broken_by<Mistake::loses_on_move>();
+    CHECK((lost == rule(StorageRule::move_keeps_everything) ||
+           lost == rule(StorageRule::reopening_keeps_everything) ||
+           lost == rule(StorageRule::reopening_ends_the_loan)));
+    CHECK(broken_by<Mistake::copies_on_move>() == rule(StorageRule::move_keeps_everything));
+    CHECK(broken_by<Mistake::forgets_on_reopening>() ==
+          rule(StorageRule::reopening_keeps_everything));
+    CHECK(broken_by<Mistake::brings_back_acknowledged>() ==
+          rule(StorageRule::reopening_keeps_everything));
+    CHECK(broken_by<Mistake::forgets_what_is_lent>() == rule(StorageRule::reopening_ends_the_loan));
+}
+
+TEST_CASE("check_storage finds what is wrong with loans", "[queue][storage_check][unit]") {
+    const auto rule = [](StorageRule r) { return std::string{to_string(r)}; };
+    CHECK(broken_by<Mistake::lends_newest>() == rule(StorageRule::lends_the_oldest));
+    CHECK(broken_by<Mistake::lends_from_nothing>() == rule(StorageRule::lends_the_oldest));
+    CHECK(broken_by<Mistake::push_moves_what_is_lent>() == rule(StorageRule::push_keeps_the_loan));
+    CHECK(broken_by<Mistake::leaves_out_what_is_lent>() == rule(StorageRule::counts_what_it_lends));
+    CHECK(broken_by<Mistake::ack_drops_newest>() == rule(StorageRule::ack_removes_what_was_lent));
+    CHECK(broken_by<Mistake::ack_drops_two>() == rule(StorageRule::ack_removes_what_was_lent));
+    CHECK(broken_by<Mistake::keeps_on_ack>() == rule(StorageRule::ack_removes_what_was_lent));
+    CHECK(broken_by<Mistake::ack_fails>() == rule(StorageRule::ack_removes_what_was_lent));
+    CHECK(broken_by<Mistake::loses_on_nack>() == rule(StorageRule::nack_keeps_everything));
+    CHECK(broken_by<Mistake::doubles_on_nack>() == rule(StorageRule::nack_keeps_everything));
+    CHECK(broken_by<Mistake::nack_puts_last>() == rule(StorageRule::nack_keeps_everything));
+    CHECK(broken_by<Mistake::loses_in_unwinding>() ==
+          rule(StorageRule::nack_in_unwinding_keeps_everything));
+}
+
+TEST_CASE("check_storage checks storages that do not lend", "[queue][storage_check][unit]") {
+    CHECK(text_of(check_storage([] { return PlainStorage{}; }, owned)) == "");
+    const auto fault = check_storage([] { return PlainStorage{{}, 2}; }, owned);
+    REQUIRE(fault);
+    CHECK(fault->rule == StorageRule::takes_while_there_is_room);
+    CHECK(fault->history == 0);
+    CHECK(fault->pushed == 4);  // two first steps, two that filled it
+}
+
+TEST_CASE("check_storage looks as long as its options say", "[queue][storage_check][unit]") {
+    // A mistake that is rare shows only in a long history, and in the same one each time.
+    const StorageCheckOptions few{.histories = 3, .steps = 30};
+    CHECK_FALSE(fault_of<Mistake::swaps_one>(few));
+    const auto fault = fault_of<Mistake::swaps_one>();
+    REQUIRE(fault);
+    CHECK(fault->rule == StorageRule::pops_the_oldest);
+    CHECK(fault->history > 0);
+    const auto again = fault_of<Mistake::swaps_one>();
+    CHECK(again->history == fault->history);
+    CHECK(again->pushed == fault->pushed);
+
+    std::size_t made = 0;
+    std::uint64_t highest = 0;
+    CHECK_FALSE(check_storage(
+        [&] {
+            ++made;
+            return PlainStorage{};
+        },
+        [&](std::uint64_t i) {
+            highest = i > highest ? i : highest;
+            return owned(i);
+        },
+        {.histories = 7, .steps = 0}));
+    CHECK(made == 8);
+    CHECK(highest < 10);
+}
+
+TEST_CASE("check_storage lets what the storage throws through", "[queue][storage_check][unit]") {
+    struct Throwing : PlainStorage {
+        std::optional<Value> try_pop() { throw 7; }
+    };
+    CHECK_THROWS_AS(static_cast<void>(check_storage([] { return Throwing{}; }, owned)), int);
+}
+
+TEST_CASE("check_storage opens a journal again and again", "[queue][storage_check][property]") {
+    std::unique_ptr<sim::Disk> disk;
+    const auto open = [&] {
+        return Journal<sim::Disk>::open(*disk, "q", belay_test::small_journal(1)).value();
+    };
+    std::vector<std::unique_ptr<sim::Disk>> kept;  // a journal outlives its maker's next disk
+    belay_test::check_storage_conformance(
+        [&] {
+            if (disk) kept.push_back(std::move(disk));
+            disk = std::make_unique<sim::Disk>();
+            return open();
+        },
+        [](std::uint64_t i) { return Bytes(i % 50, std::byte(i)); }, open, {.histories = 30});
+}
+
+TEST_CASE("Every StorageRule has a sentence of its own", "[queue][storage_check][unit]") {
+    std::vector<std::string> sentences;
+    for (int i = 0; i <= static_cast<int>(StorageRule::reopening_ends_the_loan); ++i) {
+        const std::string sentence = to_string(static_cast<StorageRule>(i));
+        CHECK(std::find(sentences.begin(), sentences.end(), sentence) == sentences.end());
+        CHECK(sentence != "unknown");
+        sentences.push_back(sentence);
+    }
+    CHECK(to_string(static_cast<StorageRule>(200)) == std::string{"unknown"});
+}
