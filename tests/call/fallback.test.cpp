@@ -116,3 +116,12 @@ TEST_CASE("A Fallback outside of Retrying is asked once, when that gives up",
     CHECK(calls == 4);
     CHECK(asked == 1);
 }
+
+TEST_CASE("A Fallback of a call without a value may return anything",
+          "[call][fallback][regression]") {
+    AsyncSleeper sleeper;
+    int asked = 0;
+    const Pipeline pipeline{Fallback{[&] { return ++asked; }}};
+    CHECK(pipeline(sleeper, [] { throw std::runtime_error{"no"}; }));
+    CHECK(asked == 1);
+}

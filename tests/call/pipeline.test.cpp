@@ -311,7 +311,8 @@ TEST_CASE("A stop ends the waits of a Pipeline", "[call][pipeline][unit]") {
 
 TEST_CASE("One Pipeline serves many threads", "[call][pipeline][unit]") {
     CircuitBreaker breaker{ConsecutiveFailures{1'000'000}, OpenFor{60s}};
-    RateLimiter limiter{Rate{1'000'000'000, 1s}, Burst{1'000'000}};
+    // The threads have clocks of their own: the burst must bear how far they are apart.
+    RateLimiter limiter{Rate{1, 1s}, Burst{1'000'000}};
     Bulkhead bulkhead{{.limit = 2, .queue = 2}};
     const Pipeline pipeline{Fallback{[] { return -1; }}, Retrying{steady(3)}, Shared{breaker},
                             Shared{limiter}, Queued{bulkhead}};
@@ -338,4 +339,17 @@ TEST_CASE("One Pipeline serves many threads", "[call][pipeline][unit]") {
     CHECK(bulkhead.running() == 0);
     CHECK(bulkhead.waiting() == 0);
     CHECK(breaker.state(Instant{}) == BreakerState::closed);
+}
+
+TEST_CASE("A refusal after a failure does not hide the failure", "[call][pipeline][regression]") {
+    AsyncSleeper sleeper;
+    CircuitBreaker outer{ConsecutiveFailures{1}, OpenFor{1h}};
+    RateLimiter limiter{Rate{1, 1h}, Burst{1}};
+    const std::error_code eio = std::make_error_code(std::errc::io_error);
+    const Pipeline pipeline{Shared{outer}, Retrying{MaxAttempts{2}}, Shared{limiter}};
+    int calls = 0;
+    const std::error_code result = pipeline(sleeper, [&] { return ++calls, eio; });
+    CHECK(calls == 1);
+    CHECK(result == eio);
+    CHECK(outer.state(sleeper.now()) == BreakerState::open);
 }

@@ -3,9 +3,12 @@
 // deadline down. Method: virtual time; destruction is seen by what the call awaits.
 #include <belay/call/timeout.hpp>
 
+#include <coroutine>
+#include <new>
 #include <optional>
 #include <vector>
 
+#include <belay/call/hedge.hpp>
 #include <belay/call/pipeline.hpp>
 #include <belay/call/retrying.hpp>
 #include <belay/policy/backoff.hpp>
@@ -136,3 +139,71 @@ TEST_CASE("A blocking call that comes too late counts nevertheless", "[call][tim
               return 3;
           }).value() == 3);
 }
+
+TEST_CASE("Retrying begins nothing after the deadline of a Timeout around it, wait or no wait",
+          "[call][timeout][regression]") {
+    AsyncSleeper sleeper;
+    int calls = 0;
+    const Pipeline pipeline{Timeout{1s}, Retrying{MaxAttempts{5}}};
+    const auto result = pipeline(sleeper, [&] {
+        ++calls;
+        sleeper.time += 2s;
+        return false;
+    });
+    CHECK(calls == 1);
+    CHECK(result.error() == std::errc::timed_out);
+}
+
+TEST_CASE("Retrying hands on that its last attempt took too long", "[call][timeout][regression]") {
+    AsyncSleeper sleeper;
+    Event never_comes;
+    const Pipeline pipeline{Retrying{MaxAttempts{2}}, Timeout{1s}};
+    const auto result = await(pipeline, sleeper, [&]() -> Task<int> {
+        co_await never_comes;
+        co_return 1;
+    });
+    CHECK(result.error() == std::errc::timed_out);
+    CHECK(sleeper.now() == at(2s));
+}
+
+#if defined(__cpp_exceptions)
+namespace {
+/// Cannot wait: it has no memory for it.
+struct OutOfMemory : AsyncSleeper {
+    struct Wait {
+        bool await_ready() const noexcept { return false; }
+        void await_suspend(std::coroutine_handle<>) const { throw std::bad_alloc{}; }
+        void await_resume() const noexcept {}
+    };
+    template <class Stop>
+    Wait async_sleep_until(Instant, const Stop&) noexcept {
+        return {};
+    }
+};
+}  // namespace
+
+TEST_CASE("A timer that cannot wait is no timeout, and no reason to hedge",
+          "[call][timeout][regression]") {
+    OutOfMemory sleeper;
+    Event event;
+    int calls = 0;
+    const auto call = [&]() -> Task<int> {
+        ++calls;
+        co_await event;
+        co_return 1;
+    };
+    const Pipeline timed{Timeout{1h}};
+    auto task = timed(sleeper, call);
+    task.start();
+    REQUIRE(task.done());
+    CHECK_THROWS_AS(task.take(), std::bad_alloc);
+
+    calls = 0;
+    const Pipeline hedged{Hedge{1h, 3}};
+    auto hedge = hedged(sleeper, call);
+    hedge.start();
+    REQUIRE(hedge.done());
+    CHECK_THROWS_AS(hedge.take(), std::bad_alloc);
+    CHECK(calls == 1);
+}
+#endif

@@ -35,6 +35,12 @@ TEST_CASE("Gradient grows by its queue while attempts take as long as usual",
     STATIC_REQUIRE(after_samples(Gradient{{.most = 30}}, 100, 10ms).limit() == 30);
 }
 
+TEST_CASE("Gradient moves with the smallest smoothing, too", "[policy][gradient][regression]") {
+    const Gradient slow = after_samples(
+        Gradient{{.initial = 20, .queue = 1, .smoothing_per_thousand = 1}}, 5000, 10ms);
+    CHECK(slow.limit() > 20);
+}
+
 TEST_CASE("Gradient shrinks when attempts take longer than the tolerance",
           "[policy][gradient][unit]") {
     STATIC_REQUIRE([] {

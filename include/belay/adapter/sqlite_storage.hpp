@@ -123,7 +123,8 @@ public:
     [[nodiscard]] std::error_code sync() noexcept {
         if (failed_ || !sync_by_checkpoint_) return failed_;
         const int answer = db_.checkpoint();
-        return answer == SQLITE_OK ? std::error_code{} : failure(answer);
+        return answer == SQLITE_OK ? std::error_code{}
+                                   : failure(answer, db_.code_of_checkpoint(answer));
     }
 
     /// The failure of the disk after which nothing more is taken or removed: whether the last call
@@ -149,11 +150,13 @@ private:
         return crc32c(body, crc32c(bytes));
     }
 
-    /// The error of a call on the open queue. Lack of space and memory leave it as it was; after
+    /// The error of a call on the open queue. What could not be written changed nothing; after
     /// anything else nobody knows what of it is in the file.
     [[nodiscard]] std::error_code failure(int answer) noexcept {
-        const std::error_code code = db_.code_of_write(answer);
-        if (!detail::is_lack_of_space(code) && code != std::errc::not_enough_memory) failed_ = code;
+        return failure(answer, db_.code_of_write(answer));
+    }
+    [[nodiscard]] std::error_code failure(int answer, const std::error_code& code) noexcept {
+        if (!db_.changed_nothing(answer, code)) failed_ = code;
         return code;
     }
 

@@ -3,7 +3,7 @@
 /// Fallback: another answer where a call has none; a layer of a Pipeline.
 #pragma once
 
-#include <concepts>     // std::invocable
+#include <concepts>     // std::invocable, std::same_as
 #include <type_traits>  // std::is_void_v
 #include <utility>      // std::move
 
@@ -36,10 +36,12 @@ public:
     typename Next::Answer call(const Next& next, Context&, const Attempt& attempt) const {
         typename Next::Answer answer = next(attempt);
         if (answer.worked()) return answer;
-        if constexpr (std::is_void_v<decltype(ask(*answer.failure))>) {
-            ask(*answer.failure);
+        if constexpr (has_no_value<typename Next::Answer>) {
+            static_cast<void>(ask(*answer.failure));
             return Next::Answer::success();
         } else {
+            static_assert(!std::is_void_v<decltype(ask(*answer.failure))>,
+                          "Fallback: fn must answer in place of the call, which returns a value");
             return Next::Answer::success(ask(*answer.failure));
         }
     }
@@ -50,24 +52,33 @@ public:
         typename Next::Answer answer = co_await std::move(answering);
         if (answer.worked()) co_return answer;
         using Said = decltype(ask(*answer.failure));
-        if constexpr (std::is_void_v<Said>) {
-            ask(*answer.failure);
-            co_return Next::Answer::success();
-        } else if constexpr (detail::Awaitable<Said>) {
+        constexpr bool no_value = has_no_value<typename Next::Answer>;
+        if constexpr (detail::Awaitable<Said>) {
             decltype(auto) asked = ask(*answer.failure);
             decltype(auto) awaiter = detail::awaiter_of(std::forward<decltype(asked)>(asked));
-            if constexpr (std::is_void_v<detail::AwaitResult<Said>>) {
+            if constexpr (no_value) {
                 co_await awaiter;
                 co_return Next::Answer::success();
             } else {
+                static_assert(
+                    !std::is_void_v<detail::AwaitResult<Said>>,
+                    "Fallback: fn must answer in place of the call, which returns a value");
                 co_return Next::Answer::success(co_await awaiter);
             }
+        } else if constexpr (no_value) {
+            static_cast<void>(ask(*answer.failure));
+            co_return Next::Answer::success();
         } else {
+            static_assert(!std::is_void_v<Said>,
+                          "Fallback: fn must answer in place of the call, which returns a value");
             co_return Next::Answer::success(ask(*answer.failure));
         }
     }
 
 private:
+    template <class Answer>
+    static constexpr bool has_no_value = std::same_as<Answer, belay::Answer<detail::VoidOutcome>>;
+
     decltype(auto) ask(const Failure& failure) const {
         if constexpr (std::invocable<const F&, const Failure&>) {
             return fn_(failure);

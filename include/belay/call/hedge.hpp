@@ -52,6 +52,13 @@ public:
         std::optional<Answer> last;
         std::size_t begun = 0;
         bool due = true;
+        // What a timer that could not wait throws leaves here.
+        const auto expired = [&timer] {
+            if (!timer || !timer->done()) return false;
+            static_cast<void>(timer->take());
+            timer.reset();
+            return true;
+        };
         for (;;) {
             detail::AnyDone any;
             bool running = false;
@@ -64,7 +71,8 @@ public:
                 }
                 Answer answer = call->take();
                 if (answer.worked()) co_return answer;
-                last.emplace(std::move(answer));
+                // A refusal does not make unsaid what the peer has answered.
+                if (!last || !answer.refused || last->refused) last.emplace(std::move(answer));
                 call.reset();
                 due = true;
             }
@@ -78,14 +86,13 @@ public:
                         detail::sleeping(context.sleeper, after(context.sleeper.now(), delay_)));
                     timer->start();
                 }
-                due = timer && timer->done();
+                due = expired();
                 continue;
             }
             if (!running) co_return std::move(*last);
             if (timer) any.add(*timer);
             co_await any;
-            due = timer && timer->done();
-            if (due) timer.reset();
+            due = expired();
         }
     }
 

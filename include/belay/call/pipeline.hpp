@@ -114,7 +114,7 @@ struct CallContext {
 /// it every call; a Timeout inside limits each attempt, outside all of them with their waits.
 ///
 /// Layers: Fallback, Retrying, Timeout, Hedge (coroutines only), Queued, and Shared with any
-/// ShareableLike: a CircuitBreaker, a RateLimiter, a Bulkhead, a budget. A layer of one's own is a
+/// ShareableLike: a CircuitBreaker, a RateLimiter, a Bulkhead. A layer of one's own is a
 /// copyable struct with
 /// - `call(const auto& next, auto& context, const Attempt&) const` for blocking calls: returns what
 ///   `next(attempt)` does, an Answer, or one of its own;

@@ -42,6 +42,9 @@ public:
         if (finished_) return RetryStep::finished;
         if (stopped) return end(PolicyErrc::stopped, Advice::go());
         Turn turn{sleeper_.now(), sleeper_.bits()};
+        if (attempt_.number != 0 && turn.now > attempt_.deadline) {
+            return end(std::make_error_code(std::errc::timed_out), standing_);
+        }
         const bool planned_wait = !standing_.allows(turn.now);
         Advice advice = policy_.admit(turn.now);
         if (planned_wait) advice = stronger(standing_, advice);
@@ -68,16 +71,18 @@ public:
 
     /// The attempt is over.
     void took(Answer&& answer) {
-        answer_.emplace(std::move(answer));
+        const std::optional<Failure> failure = answer.failure;
+        // A refusal does not make unsaid what the peer has answered before.
+        if (!answer_ || !answer.refused || answer_->refused) answer_.emplace(std::move(answer));
         Turn turn{sleeper_.now(), sleeper_.bits()};
         held_ = false;
-        if (answer_->worked()) {
+        if (!failure) {
             policy_.succeeded(turn);
             finished_ = true;
             if constexpr (ObservesSuccess<Observer>) observer_.on_success(attempt_);
             return;
         }
-        standing_ = policy_.failed(*answer_->failure, turn);
+        standing_ = policy_.failed(*failure, turn);
         if (standing_.verb == Verb::stop) {
             static_cast<void>(end(PolicyErrc::gave_up, standing_));
             return;
@@ -86,7 +91,7 @@ public:
         if constexpr (ObservesRetries<Observer>) {
             const Duration wait =
                 standing_.verb == Verb::go ? Duration{} : elapsed(turn.now, standing_.until);
-            observer_.on_retry(Retry{attempt_, *answer_->failure, standing_, wait});
+            observer_.on_retry(Retry{attempt_, *failure, standing_, wait});
         }
     }
 
@@ -114,7 +119,8 @@ private:
         abandon();
         finished_ = true;
         if (answer_) {
-            answer_->why = why;
+            // What an inner layer said stays: it timed out, or was refused.
+            if (answer_->why == PolicyErrc::call_failed) answer_->why = why;
         } else {
             answer_.emplace(Answer::refuse(why, Duration{}));
         }

@@ -48,6 +48,8 @@ public:
             any.add(work);
             any.add(timer);
             co_await any;
+            // A timer that could not wait throws here: the time is not over then.
+            if (!work.done()) static_cast<void>(timer.take());
         }
         if (work.done()) co_return work.take();
         const std::error_code why = std::make_error_code(std::errc::timed_out);

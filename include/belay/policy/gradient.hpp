@@ -75,7 +75,8 @@ public:
         const std::uint64_t aim =
             limit_milli_ * gradient / 1000 + std::uint64_t{options_.queue} * 1000;
         const std::uint64_t smoothing = options_.smoothing_per_thousand;
-        set(limit_milli_ * (1000 - smoothing) / 1000 + aim * smoothing / 1000);
+        // One division, or a small step would be lost in two roundings.
+        set((limit_milli_ * (1000 - smoothing) + aim * smoothing) / 1000);
     }
     constexpr void failed() noexcept { set(limit_milli_ * options_.shrink_to_per_thousand / 1000); }
 

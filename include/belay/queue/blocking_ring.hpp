@@ -60,7 +60,8 @@ public:
         values_.wait(spins_, [&] {
             // Asked first: what was pushed before the close is then there to be seen.
             const bool last_look = closed();
-            value = ring_.try_pop();
+            // Not assigned: a value need not be assignable.
+            if (auto taken = ring_.try_pop()) value.emplace(std::move(*taken));
             return value.has_value() || last_look;
         });
         if (value) room_.wake();

@@ -79,7 +79,8 @@ public:
         const std::size_t lane = next_lane();
         std::optional<value_type> value = lanes_[lane].try_pop();
         lent_ = Lanes;
-        if (value) count_taken(lane);
+        // A lane that cannot give its first value has had its turn, or it would starve the others.
+        count_taken(lane);
         return value;
     }
 
@@ -89,7 +90,8 @@ public:
     {
         const std::size_t lane = next_lane();
         decltype(auto) lent = lanes_[lane].front();
-        if (lent) lent_ = lane;
+        // Also a value that cannot be read: `ack` gives it up.
+        if (lanes_[lane].size() != 0) lent_ = lane;
         return lent;
     }
     /// Removes what was lent.   Pre: `front` lent something.

@@ -129,6 +129,21 @@ public:
         }
         return code_of_sqlite(answer, system);
     }
+    /// What an answer of `checkpoint` means, which writes the database, not the log.
+    [[nodiscard]] std::error_code code_of_checkpoint(int answer) const noexcept {
+        int system = 0;
+        sqlite3_file_control(db_.get(), "main", SQLITE_FCNTL_LAST_ERRNO, &system);
+        return code_of_sqlite(answer, system);
+    }
+    /// Whether the last call, which failed so, certainly changed nothing: there was no room to
+    /// write. A flush that fails for lack of room is another matter: what it was to make durable is
+    /// in the file, and may be found there.
+    [[nodiscard]] bool changed_nothing(int answer, const std::error_code& code) const noexcept {
+        const int kind = answer & 0xFF;
+        return kind == SQLITE_FULL || kind == SQLITE_NOMEM || kind == SQLITE_TOOBIG ||
+               (sqlite3_extended_errcode(db_.get()) == SQLITE_IOERR_WRITE &&
+                is_lack_of_space(code));
+    }
     /// SQLite's own words for its last failure; "" if there was none.
     [[nodiscard]] const char* last_words() const noexcept {
         return db_ == nullptr || sqlite3_errcode(db_.get()) == SQLITE_OK
