@@ -76,13 +76,20 @@ struct FailingFiles {
     static inline int flushes = 0;
     static inline int countdown = -1;  // writes and flushes until one fails; -1: none
     static inline int answer = SQLITE_OK;
+    static inline int errno_of_database = 0;  // what the system is said to have said, if not 0
+    static inline int errno_of_log = 0;
     static inline sqlite3_vfs* base = nullptr;
     static inline sqlite3_vfs vfs{};
 
-    static int failure() {
+    /// A flush fails with SQLITE_IOERR_FSYNC, a write with any other answer, unless both do.
+    static int failure(bool is_flush) {
+        if (is_flush ? answer == SQLITE_IOERR_WRITE && said() : answer == SQLITE_IOERR_FSYNC) {
+            return SQLITE_OK;
+        }
         if (countdown < 0 || countdown-- > 0) return SQLITE_OK;
         return answer;
     }
+    static bool said() { return errno_of_database != 0 || errno_of_log != 0; }
     /// The database, and its log, which are of different kinds.
     template <int kind>
     struct Methods {
@@ -90,19 +97,28 @@ struct FailingFiles {
         static inline sqlite3_io_methods mine{};
 
         static int write(sqlite3_file* file, const void* bytes, int count, sqlite3_int64 at) {
-            const int fails = failure();
+            const int fails = failure(false);
             return fails != SQLITE_OK ? fails : real->xWrite(file, bytes, count, at);
         }
         static int sync(sqlite3_file* file, int flags) {
             ++flushes;
-            const int fails = failure();
+            const int fails = failure(true);
             return fails != SQLITE_OK ? fails : real->xSync(file, flags);
+        }
+        static int control(sqlite3_file* file, int what, void* argument) {
+            const int system = kind == 0 ? errno_of_database : errno_of_log;
+            if (what != SQLITE_FCNTL_LAST_ERRNO || system == 0) {
+                return real->xFileControl(file, what, argument);
+            }
+            *static_cast<int*>(argument) = system;
+            return SQLITE_OK;
         }
         static void replace(sqlite3_file* file) {
             real = file->pMethods;
             mine = *real;
             mine.xWrite = write;
             mine.xSync = sync;
+            mine.xFileControl = control;
             file->pMethods = &mine;
         }
     };
@@ -124,6 +140,7 @@ struct FailingFiles {
     FailingFiles& operator=(const FailingFiles&) = delete;
     ~FailingFiles() {
         countdown = -1;
+        errno_of_database = errno_of_log = 0;
         sqlite3_vfs_unregister(&vfs);
     }
 };
@@ -436,6 +453,44 @@ TEST_CASE(
             REQUIRE(n - 1 <= pushed + (unknown ? 1 : 0));
         }
     }
+}
+
+TEST_CASE("SqliteStorage: a flush that fails for lack of space leaves the outcome unknown",
+          "[adapter][sqlite_storage][regression]") {
+    FailingFiles files;
+    const auto failed_after = [](int answer) {
+        const TemporaryDirectory dir;
+        SqliteStorage storage = opened(dir / "q", {});
+        REQUIRE_FALSE(storage.try_push(as_bytes("one")));
+        FailingFiles::errno_of_log = ENOSPC;
+        FailingFiles::answer = answer;
+        FailingFiles::countdown = 0;
+        const std::error_code error = storage.try_push(as_bytes("two"));
+        FailingFiles::countdown = -1;
+        FailingFiles::errno_of_log = 0;
+        CHECK(error == std::errc::no_space_on_device);
+        CHECK(storage.size() == 1);
+        return storage.failed() == error;
+    };
+    // Its frames are in the log, and may be found there.
+    CHECK(failed_after(SQLITE_IOERR_FSYNC));
+    CHECK_FALSE(failed_after(SQLITE_IOERR_WRITE));
+}
+
+TEST_CASE("SqliteStorage::sync asks the database what went wrong, not the log",
+          "[adapter][sqlite_storage][regression]") {
+    FailingFiles files;
+    const TemporaryDirectory dir;
+    SqliteStorage storage = opened(dir / "q", {.sync = SqliteSync::normal});
+    REQUIRE_FALSE(storage.try_push(as_bytes("one")));
+    FailingFiles::errno_of_database = EFBIG;
+    FailingFiles::answer = SQLITE_IOERR_WRITE;
+    FailingFiles::countdown = 0;
+    CHECK(storage.sync() == std::errc::file_too_large);
+    CHECK_FALSE(storage.failed());
+    FailingFiles::countdown = -1;
+    CHECK_FALSE(storage.sync());
+    CHECK(storage.size() == 1);
 }
 
 TEST_CASE("SqliteStorage at the limit of file sizes goes on when there is room again",

@@ -93,6 +93,19 @@ TEST_CASE("BlockingRing does what its ring does", "[queue][blocking_ring][unit]"
     CHECK(ring.pop_some(batch) == 0);
 }
 
+TEST_CASE("BlockingRing takes values that can be moved and not assigned",
+          "[queue][blocking_ring][regression]") {
+    int ran = 0;
+    const auto task = [&ran] { ++ran; };
+    using Task = std::remove_const_t<decltype(task)>;
+    static_assert(!std::is_move_assignable_v<Task>);
+    BlockingRing<MpscRing<Task>> tasks{2};
+    CHECK(tasks.push_wait(Task{task}));
+    tasks.close();
+    while (const auto taken = tasks.pop_wait()) (*taken)();
+    CHECK(ran == 1);
+}
+
 TEST_CASE("BlockingRing::close refuses pushes, and lets out what is in",
           "[queue][blocking_ring][unit]") {
     BlockingRing<MpmcRing<std::string>> ring{4};

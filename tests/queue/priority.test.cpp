@@ -246,6 +246,41 @@ TEST_CASE("Priority::try_pop takes what was lent", "[queue][priority][unit]") {
     CHECK(*storage.front() == Task{2, 0});
 }
 
+namespace {
+/// Its first value cannot be read, until it is given up.
+struct Unreadable {
+    using value_type = Task;
+    Deque<Task> held{10};
+    bool broken = false;
+
+    [[nodiscard]] bool try_push(Task&& task) noexcept { return held.try_push(std::move(task)); }
+    [[nodiscard]] std::optional<Task> try_pop() { return broken ? std::nullopt : held.try_pop(); }
+    [[nodiscard]] Task* front() noexcept { return broken ? nullptr : held.front(); }
+    void ack() noexcept {
+        broken = false;
+        static_cast<void>(held.try_pop());
+    }
+    void nack() noexcept {}
+    [[nodiscard]] std::size_t size() const noexcept { return held.size(); }
+    [[nodiscard]] std::size_t capacity() const noexcept { return held.capacity(); }
+};
+}  // namespace
+
+TEST_CASE("Priority: a value that cannot be read starves no other lane, and can be given up",
+          "[queue][priority][regression]") {
+    Priority storage{std::array<Unreadable, 2>{}, ByLane{}, {.in_a_row = 2}};
+    REQUIRE(storage.try_push(Task{0, 0}));
+    for (int i = 0; i < 3; ++i) REQUIRE(storage.try_push(Task{1, i}));
+    storage.lane(0).broken = true;
+    int served = 0;
+    for (int i = 0; i < 9; ++i) served += storage.try_pop().has_value() ? 1 : 0;
+    CHECK(served == 3);
+    CHECK(storage.size() == 1);
+    CHECK(storage.front() == nullptr);
+    storage.ack();
+    CHECK(storage.size() == 0);
+}
+
 TEST_CASE("Priority: a full lane keeps nothing out of the others", "[queue][priority][unit]") {
     Priority storage{std::array{Deque<Task>{1}, Deque<Task>{3}}, ByLane{}};
     static_assert(storage.lane_count == 2);

@@ -51,7 +51,7 @@ public:
     /// Opens the queue in the file `path`, or makes one there.
     ///
     /// Errors:     what, where, and what to do, see SqliteError. A file of another program, of a
-    ///             later version, or that lacks operations is refused, and stays as it is.
+    ///             later version, or that lacks operations is refused, and keeps its contents.
     /// Throws:     std::bad_alloc.   Complexity: O(operations).
     [[nodiscard]] static Result<SqliteStorage, SqliteError> open(const std::string& path,
                                                                  SqliteOptions options = {}) {

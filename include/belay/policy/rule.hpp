@@ -167,8 +167,9 @@ concept HasAnyHook = HasAdmit<R> || HasBegin<R> || HasFailed<R> || HasLost<R> ||
 ///
 /// Semantics the compiler cannot check: after `begin` comes exactly one of `failed`, `succeeded`,
 /// `abandoned`, and after a `failed` or `lost` that did not lead to `stop` comes `begin` or
-/// `abandoned` (the caller ensures both); a failure with Cause::planned is no failure and counts
-/// nothing; hooks neither allocate nor read clocks.
+/// `abandoned` (the caller ensures both). `abandoned` may then come once more, and does nothing. A
+/// failure with Cause::planned is no failure and counts nothing; hooks neither allocate nor read
+/// clocks.
 template <class R>
 concept RuleLike =
     std::copyable<R> && detail::HasAnyHook<R> && detail::AdmitIsSound<R> &&
