@@ -23,7 +23,11 @@ enum class QueueErrc {
     foreign_file = 10,    ///< not a file of this journal
     future_version = 11,  ///< written by a newer version of belay
     unknown_number = 12,  ///< the number is not, or no longer, in the journal
-    bad_options = 13      ///< the options contradict each other or the format
+    bad_options = 13,     ///< the options contradict each other or the format
+    duplicate = 14,       ///< the key was taken before, with the same content; nothing was added
+    key_conflict = 15,    ///< the key was taken before, with another content; nothing was added
+    lease_ended = 16,     ///< the loan ended: acknowledged, given back, timed out, or lent again
+    bad_encoding = 17     ///< the codec could not make bytes of the value, or a value of the bytes
 };
 
 namespace detail {
@@ -42,6 +46,10 @@ inline constexpr ErrorText queue_error_texts[] = {
     {"the journal was written by a newer version", Cause::permanent},
     {"the journal does not hold this number", Cause::permanent},
     {"the options of the journal are not possible", Cause::permanent},
+    {"the key was taken before", Cause::refused},
+    {"the key was taken before, with another content", Cause::permanent},
+    {"the lease has ended", Cause::refused},
+    {"the codec refused the value", Cause::permanent},
 };
 
 }  // namespace detail
