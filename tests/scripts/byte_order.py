@@ -1,0 +1,75 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Checks that files do not know the byte order of the machine that wrote them.
+
+    byte_order.py --compiler g++     exits with 1 if a big-endian machine writes or reads anything else
+
+Builds samples/byte_order.cpp for this machine and for a big-endian one under emulation (s390x, QEMU): both must write
+the same bytes, and each must read what the other wrote. The programs without framework of each folder run there too.
+Without the cross compiler and the emulator it says "SKIP: ...".
+"""
+
+import argparse
+import filecmp
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+SAMPLE = HERE / "samples" / "byte_order.cpp"
+TESTS = HERE.parent
+INCLUDE = TESTS.parent / "include"
+CROSS_COMPILER = "s390x-linux-gnu-g++"
+EMULATOR = "qemu-s390x"
+
+
+def build(compiler, source, made, *options):
+    subprocess.run([compiler, "-std=c++20", "-O1", *options, "-I", INCLUDE, "-I", TESTS, source, "-o", made], check=True)
+    return made
+
+
+def run(*command):
+    finished = subprocess.run(command, check=False)
+    if finished.returncode:
+        print(f"failed with {finished.returncode}:", *command)
+    return finished.returncode == 0
+
+
+def same_files(one, other):
+    names = sorted(path.name for path in one.iterdir())
+    if names != sorted(path.name for path in other.iterdir()):
+        print("the two machines wrote files of different names")
+        return False
+    different = [name for name in names if not filecmp.cmp(one / name, other / name, shallow=False)]
+    for name in different:
+        print(f"{name}: the two machines wrote different bytes")
+    return not different
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--compiler", default="c++")
+    arguments = parser.parse_args()
+    for tool in (CROSS_COMPILER, EMULATOR):
+        if shutil.which(tool) is None:
+            print(f"SKIP: {tool} is not installed")
+            return 0
+    with tempfile.TemporaryDirectory() as name:
+        directory = pathlib.Path(name)
+        here = [build(arguments.compiler, SAMPLE, directory / "here")]
+        there = [EMULATOR, build(CROSS_COMPILER, SAMPLE, directory / "there", "-static")]
+        ok = run(*here, "write", directory / "from_here") and run(*there, "write", directory / "from_there")
+        ok = ok and same_files(directory / "from_here", directory / "from_there")
+        ok = ok and run(*here, "read", directory / "from_there") and run(*there, "read", directory / "from_here")
+        programs = sorted(TESTS.glob("*/no_exceptions.cpp"))
+        for source in programs:
+            program = build(CROSS_COMPILER, source, directory / "program", "-static", "-DBELAY_ASSERTIONS=1")
+            ok = run(EMULATOR, program) and ok
+    print(f"{len(programs)} programs and a journal: {'the same in both byte orders' if ok else 'NOT the same'}")
+    return 0 if ok else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
