@@ -107,9 +107,11 @@
 #include <belay/policy/open_wait_like.hpp>
 #include <belay/policy/policy.hpp>
 #include <belay/policy/policy_errc.hpp>
+#include <belay/policy/policy_history.hpp>
 #include <belay/policy/pre_jitter_cap.hpp>
 #include <belay/policy/proportional_jitter.hpp>
 #include <belay/policy/ratio_budget.hpp>
+#include <belay/policy/remembered.hpp>
 #include <belay/policy/reset_when_stable.hpp>
 #include <belay/policy/restart_intensity.hpp>
 #include <belay/policy/retry_only.hpp>

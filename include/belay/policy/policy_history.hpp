@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/policy/policy_history.hpp
+/// PolicyHistory: what a policy has been through, in a few bytes that survive a restart.
+#pragma once
+
+#include <array>    // std::array
+#include <cstddef>  // std::byte, std::size_t
+#include <cstdint>  // std::int64_t, std::uint64_t
+#include <span>     // std::span
+
+#include <belay/core/bytes.hpp>
+#include <belay/core/crc32c.hpp>
+#include <belay/core/failure.hpp>
+#include <belay/core/order.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// The latest verdicts on the attempts of one run, so that a program that crashes again and again
+/// goes on with its backoff and its open breaker, instead of starting them afresh each time.
+///
+/// It stores what happened, not what the rules made of it: a restored policy is told it all again,
+/// at the times at which it happened. So it serves every rule, a user's own included, and a policy
+/// that was changed meanwhile. A Remembered rule writes it; `save` it beside the data (for a
+/// journal: `keep`) whenever an attempt begins or ends, and `restore` it at the next start.
+///
+/// The last 29 verdicts are kept; of older failures only the number. Error codes are not stored,
+/// causes and hints are. Times are stored as ages, and a wall stamp tells how long the program was
+/// gone: where that clock jumped, waits are shorter or longer by as much, and never longer than
+/// they were.
+///
+/// Memory:        about 500 bytes.
+/// Thread safety: distinct objects safe.
+class PolicyHistory {
+public:
+    /// What `save` needs at most.
+    static constexpr std::size_t bytes_max = 512;
+    /// How many verdicts are kept with their times.
+    static constexpr std::size_t events_max = 29;
+
+    /// What happened to an attempt.
+    enum class Kind : std::uint8_t {
+        failed = 1,     ///< the attempt failed
+        succeeded = 2,  ///< it worked
+        lost = 3        ///< a connection that had succeeded ended
+    };
+    /// One verdict, or several alike that happened at about that time.
+    struct Event {
+        Kind kind = Kind::failed;
+        Cause cause = Cause::none;
+        std::uint16_t times = 1;
+        Duration retry_after{};
+        Instant at{};
+    };
+
+    // ---- storing --------------------------------------------------------------------------------
+
+    /// Writes everything to the front of `into`, and gives the part that was written.
+    ///
+    /// Errors: none.   Complexity: O(events).
+    [[nodiscard]] BytesView save(std::span<std::byte, bytes_max> into, Instant now,
+                                 WallTime wall) const noexcept {
+        std::byte* const p = into.data();
+        p[4] = std::byte{version};
+        p[5] = static_cast<std::byte>(size_);
+        p[6] = static_cast<std::byte>(attempting_ ? 1 : 0);
+        p[7] = std::byte{0};
+        store_le(p + 8, static_cast<std::uint64_t>(wall.time_since_epoch().count()));
+        store_le(p + 16, static_cast<std::uint64_t>(elapsed(now, until_).count()));
+        for (std::size_t i = 0; i < size_; ++i) encode(events_[i], now, p + header + i * record);
+        const std::size_t bytes = header + size_ * record;
+        store_le(p, crc32c({p + 4, bytes - 4}));
+        return {p, bytes};
+    }
+
+    /// Takes over what an earlier process has saved; nothing of no bytes.
+    ///
+    /// Errors: false, and the history is empty, if these are not bytes of `save`, or those of a
+    ///         later version.
+    [[nodiscard]] bool restore(BytesView saved, Instant now, WallTime wall) noexcept {
+        clear();
+        if (saved.empty()) return true;
+        if (!is_whole(saved)) return false;
+        const std::byte* const p = saved.data();
+        const Duration gone = since(load_le<std::uint64_t>(p + 8), wall);
+        attempting_ = p[6] != std::byte{0};
+        const Duration remaining = duration(load_le<std::uint64_t>(p + 16));
+        until_ = remaining > gone ? after(now, remaining - gone) : always;
+        for (std::size_t i = 0; i < static_cast<std::size_t>(p[5]); ++i) {
+            Event& event = events_[i];
+            if (!decode(p + header + i * record, now, gone, event) ||
+                (i != 0 && event.at < events_[i - 1].at)) {
+                clear();
+                return false;
+            }
+            ++size_;
+        }
+        return true;
+    }
+
+    /// Forgets everything.
+    void clear() noexcept {
+        size_ = 0;
+        attempting_ = false;
+        until_ = always;
+    }
+
+    // ---- what it holds --------------------------------------------------------------------------
+
+    [[nodiscard]] std::span<const Event> events() const noexcept { return {events_.data(), size_}; }
+    /// An attempt has begun, and its end is not known: a crash came in its middle.
+    [[nodiscard]] bool attempting() const noexcept { return attempting_; }
+    /// When the next attempt was to start.
+    [[nodiscard]] Instant until() const noexcept { return until_; }
+
+    // ---- for Remembered -------------------------------------------------------------------------
+
+    void began() noexcept { attempting_ = true; }
+    void abandoned() noexcept { attempting_ = false; }
+    /// Notes a verdict, and when the next attempt may start.
+    void note(Kind kind, const Failure& failure, Instant now, Instant until) noexcept {
+        attempting_ = false;
+        until_ = until;
+        if (size_ == events_max) drop_oldest();
+        events_[size_++] = {kind, failure.cause, 1, failure.retry_after, now};
+    }
+
+private:
+    static constexpr std::uint8_t version = 1;
+    static constexpr std::size_t header = 24;
+    static constexpr std::size_t record = 16;
+    static_assert(header + events_max * record <= bytes_max);
+
+    /// Makes room for one. The number of failures in a row is what most rules go by, so of two at
+    /// the front that can be told together one becomes the other's repetition.
+    void drop_oldest() noexcept {
+        const Event& oldest = events_[0];
+        Event& next = events_[1];
+        const bool alike = oldest.kind == Kind::failed && next.kind == Kind::failed;
+        if (alike && next.times < 0xFFFF) {
+            next.times = static_cast<std::uint16_t>(
+                detail::smaller(std::uint32_t{0xFFFF}, std::uint32_t{next.times} + oldest.times));
+        }
+        for (std::size_t i = 1; i < size_; ++i) events_[i - 1] = events_[i];
+        --size_;
+    }
+
+    static void encode(const Event& event, Instant now, std::byte* p) noexcept {
+        constexpr std::int64_t nanoseconds_per_millisecond = 1'000'000;
+        const std::int64_t milliseconds = event.retry_after.count() / nanoseconds_per_millisecond;
+        p[0] = static_cast<std::byte>(event.kind);
+        p[1] = static_cast<std::byte>(event.cause);
+        store_le(p + 2, event.times);
+        store_le(p + 4,
+                 static_cast<std::uint32_t>(detail::larger(
+                     std::int64_t{0}, detail::smaller(milliseconds, std::int64_t{0xFFFFFFFF}))));
+        store_le(p + 8, static_cast<std::uint64_t>(elapsed(event.at, now).count()));
+    }
+    [[nodiscard]] static bool decode(const std::byte* p, Instant now, Duration gone,
+                                     Event& event) noexcept {
+        const auto kind = static_cast<std::uint8_t>(p[0]);
+        const auto cause = static_cast<std::uint8_t>(p[1]);
+        if (kind < 1 || kind > 3 || cause > static_cast<std::uint8_t>(Cause::unauthorized)) {
+            return false;
+        }
+        event.kind = static_cast<Kind>(kind);
+        event.cause = static_cast<Cause>(cause);
+        event.times = load_le<std::uint16_t>(p + 2);
+        event.retry_after = std::chrono::milliseconds{load_le<std::uint32_t>(p + 4)};
+        event.at = before(now, saturating_add(duration(load_le<std::uint64_t>(p + 8)), gone));
+        return event.times != 0;
+    }
+    [[nodiscard]] static bool is_whole(BytesView saved) noexcept {
+        if (saved.size() < header || saved[4] != std::byte{version}) return false;
+        const auto count = static_cast<std::size_t>(saved[5]);
+        return count <= events_max && saved.size() == header + count * record &&
+               load_le<std::uint32_t>(saved.data()) == crc32c(saved.subspan(4));
+    }
+
+    /// A stored length of time; one that cannot be is the longest.
+    [[nodiscard]] static Duration duration(std::uint64_t ticks) noexcept {
+        const auto most = static_cast<std::uint64_t>(Duration::max().count());
+        return Duration{static_cast<std::int64_t>(detail::smaller(ticks, most))};
+    }
+    [[nodiscard]] static Duration since(std::uint64_t stamp, WallTime wall) noexcept {
+        const auto then = static_cast<std::int64_t>(stamp);
+        const std::int64_t now = wall.time_since_epoch().count();
+        if (now <= then) return Duration::zero();
+        return duration(static_cast<std::uint64_t>(now) - static_cast<std::uint64_t>(then));
+    }
+    [[nodiscard]] static Instant before(Instant now, Duration age) noexcept {
+        const Instant first = always + Duration{1};
+        return elapsed(first, now) < age ? first : now - age;
+    }
+
+    std::array<Event, events_max> events_{};
+    std::size_t size_ = 0;
+    Instant until_ = always;
+    bool attempting_ = false;
+};
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/policy/remembered.hpp
+/// Remembered: a policy that goes on after a restart of the program where it was.
+#pragma once
+
+#include <string_view>  // std::string_view
+#include <utility>      // std::move
+
+#include <belay/policy/policy.hpp>
+#include <belay/policy/policy_history.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// Wraps a whole policy, and writes down in a PolicyHistory what it is told:
+///
+///     PolicyHistory history;                          // outlives whoever runs the policy
+///     history.restore(journal.kept(), now, wall);     // what an earlier process has saved
+///     Remembered policy{history, Policy{Backoff{FullJitter{}, Cap{30s}, 1s}, MaxAttempts{10}},
+///     turn};
+///
+/// Made with a turn, it is told first what the history holds, and waits with its first attempt as
+/// long as was left of the wait. An attempt in whose middle the program ended counts as lost: that
+/// is what makes a crash loop back off. What ended with `stop` is forgotten, since somebody started
+/// the program again; so is everything at a `reset`, but for the first one after restoring, which
+/// is the start of whoever runs it.
+///
+/// One history is for one long run: a supervisor, a session. Shared objects are told like all
+/// rules.
+///
+/// Models:        RuleLike, if P does.
+/// Thread safety: that of the history: one thread at a time.
+template <class P>
+class Remembered {
+    static_assert(explain_rule_like<P>());
+
+public:
+    static constexpr std::string_view name = "Remembered";
+
+    /// Starts afresh. The history must outlive this, and all copies.
+    Remembered(PolicyHistory& history, P policy) noexcept
+        : policy_{detail::as_policy(std::move(policy))}, history_{&history} {
+        history.clear();
+    }
+    /// Goes on where the history ends.   Complexity: O(attempts that it holds).
+    Remembered(PolicyHistory& history, P policy, Turn turn) noexcept
+        : policy_{detail::as_policy(std::move(policy))}, history_{&history} {
+        tell(turn);
+    }
+
+    [[nodiscard]] Advice admit(Instant now) const noexcept {
+        const Advice advice = policy_.admit(now);
+        return until_ > now ? stronger(Advice::wait_at_least(until_), advice) : advice;
+    }
+    Advice begin(Turn& turn) noexcept {
+        const Advice advice = policy_.begin(turn);
+        if (advice.verb == Verb::go) {
+            restored_ = false;
+            until_ = always;
+            history_->began();
+        }
+        return advice;
+    }
+    [[nodiscard]] Advice failed(const Failure& failure, Turn& turn) noexcept {
+        return noted(PolicyHistory::Kind::failed, failure, policy_.failed(failure, turn), turn);
+    }
+    [[nodiscard]] Advice lost(const Failure& failure, Turn& turn) noexcept {
+        return noted(PolicyHistory::Kind::lost, failure, policy_.lost(failure, turn), turn);
+    }
+    void succeeded(Turn& turn) noexcept {
+        policy_.succeeded(turn);
+        history_->note(PolicyHistory::Kind::succeeded, {}, turn.now, always);
+    }
+    void abandoned(Turn& turn) noexcept {
+        policy_.abandoned(turn);
+        history_->abandoned();
+    }
+    void reset() noexcept {
+        if (restored_) {
+            restored_ = false;
+            return;
+        }
+        forget();
+    }
+    [[nodiscard]] Duration stable_window() const noexcept { return policy_.stable_window(); }
+    [[nodiscard]] Duration attempt_limit() const noexcept { return policy_.attempt_limit(); }
+
+private:
+    Advice noted(PolicyHistory::Kind kind, const Failure& failure, const Advice& advice,
+                 const Turn& turn) noexcept {
+        if (advice.verb == Verb::stop) {
+            history_->clear();
+        } else {
+            const Instant until = advice.verb == Verb::go ? always : advice.until;
+            history_->note(kind, failure, turn.now, until);
+        }
+        return advice;
+    }
+
+    void tell(Turn turn) noexcept {
+        Instant latest = always;
+        for (const PolicyHistory::Event& event : history_->events()) {
+            latest = event.at;
+            for (std::uint32_t i = 0; i < event.times; ++i) {
+                Turn then{latest, turn.bits};
+                // The rules may have been changed, and stop earlier now.
+                if (tell(event, then).verb == Verb::stop) return forget();
+            }
+        }
+        if (history_->attempting()) {
+            Turn now{detail::larger(turn.now, latest), turn.bits};
+            if (policy_.begin(now).verb == Verb::go &&
+                failed(Failure{.cause = Cause::lost}, now).verb == Verb::stop) {
+                return forget();
+            }
+            history_->abandoned();
+        }
+        until_ = history_->until();
+        restored_ = !history_->events().empty();
+    }
+    Advice tell(const PolicyHistory::Event& event, Turn& then) noexcept {
+        const Failure failure{.cause = event.cause, .retry_after = event.retry_after};
+        if (event.kind == PolicyHistory::Kind::lost) return policy_.lost(failure, then);
+        // It took place: a breaker that is told the times a little differently does not undo it.
+        if (policy_.begin(then).verb != Verb::go) return Advice::go();
+        if (event.kind == PolicyHistory::Kind::failed) return policy_.failed(failure, then);
+        policy_.succeeded(then);
+        return Advice::go();
+    }
+    void forget() noexcept {
+        policy_.reset();
+        until_ = always;
+        history_->clear();
+    }
+
+    detail::AsPolicy<P> policy_;
+    PolicyHistory* history_;
+    Instant until_ = always;
+    bool restored_ = false;
+};
+
+template <class P>
+Remembered(PolicyHistory&, P) -> Remembered<P>;
+template <class P>
+Remembered(PolicyHistory&, P, Turn) -> Remembered<P>;
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: MIT
+// Goal: what was saved comes back, aged by the time that the program was gone; anything else is
+// refused. Method: round trips of random histories, every bit flipped, and clocks that jump.
+#include <belay/policy/policy_history.hpp>
+
+#include <vector>
+
+#include "support/catch.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+
+namespace {
+
+using Kind = PolicyHistory::Kind;
+
+constexpr Instant noon{1000h};
+constexpr WallTime today{500'000h};
+
+Bytes save(const PolicyHistory& history, Instant now = noon, WallTime wall = today) {
+    std::array<std::byte, PolicyHistory::bytes_max> room;
+    const BytesView bytes = history.save(room, now, wall);
+    return {bytes.begin(), bytes.end()};
+}
+
+PolicyHistory three_verdicts() {
+    PolicyHistory history;
+    history.note(Kind::succeeded, {}, noon - 60s, always);
+    history.note(Kind::lost, {.cause = Cause::lost}, noon - 20s, noon - 19s);
+    history.note(Kind::failed, {.cause = Cause::overloaded, .retry_after = 1500ms}, noon - 5s,
+                 noon + 8s);
+    return history;
+}
+
+}  // namespace
+
+TEST_CASE("PolicyHistory comes back on another time line", "[policy][policy_history][unit]") {
+    const Bytes saved = save(three_verdicts());
+    CHECK(saved.size() <= PolicyHistory::bytes_max);
+
+    PolicyHistory restored;
+    const Instant now{7s};  // another machine start: the steady clock began again
+    REQUIRE(restored.restore(saved, now, today + 3s));
+    REQUIRE(restored.events().size() == 3);
+    CHECK(restored.events()[0].kind == Kind::succeeded);
+    CHECK(restored.events()[0].at == now - 63s);
+    CHECK(restored.events()[1].kind == Kind::lost);
+    CHECK(restored.events()[1].cause == Cause::lost);
+    CHECK(restored.events()[1].at == now - 23s);
+    CHECK(restored.events()[2].kind == Kind::failed);
+    CHECK(restored.events()[2].cause == Cause::overloaded);
+    CHECK(restored.events()[2].retry_after == 1500ms);
+    CHECK(restored.until() == now + 5s);
+    CHECK_FALSE(restored.attempting());
+}
+
+TEST_CASE("PolicyHistory knows an attempt that did not end", "[policy][policy_history][unit]") {
+    PolicyHistory history = three_verdicts();
+    history.began();
+    PolicyHistory restored;
+    REQUIRE(restored.restore(save(history), noon, today));
+    CHECK(restored.attempting());
+    history.abandoned();
+    REQUIRE(restored.restore(save(history), noon, today));
+    CHECK_FALSE(restored.attempting());
+}
+
+TEST_CASE("PolicyHistory never lengthens a wait, whatever the wall clock does",
+          "[policy][policy_history][unit]") {
+    const Bytes saved = save(three_verdicts());
+    PolicyHistory restored;
+    REQUIRE(restored.restore(saved, noon, today - 100h));
+    CHECK(restored.until() == noon + 8s);
+    REQUIRE(restored.restore(saved, noon, today + 100h));
+    CHECK(restored.until() <= noon);
+    REQUIRE(restored.restore(saved, noon, WallTime::min()));
+    CHECK(restored.until() == noon + 8s);
+    REQUIRE(restored.restore(saved, noon, WallTime::max()));
+    CHECK(restored.until() <= noon);
+    // Ages that lie before the beginning of the steady clock stop there.
+    REQUIRE(restored.restore(saved, always + 1ns, WallTime::max()));
+    CHECK(restored.events()[0].at > always);
+}
+
+TEST_CASE("PolicyHistory takes nothing for an empty one", "[policy][policy_history][unit]") {
+    PolicyHistory restored = three_verdicts();
+    CHECK(restored.restore({}, noon, today));
+    CHECK(restored.events().empty());
+    CHECK(restored.until() == always);
+}
+
+TEST_CASE("PolicyHistory refuses what it did not save, and is empty then",
+          "[policy][policy_history][property]") {
+    const Bytes saved = save(three_verdicts());
+    for (std::size_t bit = 0; bit < saved.size() * 8; ++bit) {
+        Bytes damaged = saved;
+        damaged[bit / 8] ^= static_cast<std::byte>(1 << (bit % 8));
+        PolicyHistory restored = three_verdicts();
+        CHECK_FALSE(restored.restore(damaged, noon, today));
+        CHECK(restored.events().empty());
+        CHECK(restored.until() == always);
+    }
+    for (std::size_t length = 1; length < saved.size(); ++length) {
+        PolicyHistory restored;
+        CHECK_FALSE(restored.restore(BytesView{saved}.first(length), noon, today));
+    }
+    Bytes longer = saved;
+    longer.push_back(std::byte{0});
+    PolicyHistory restored;
+    CHECK_FALSE(restored.restore(longer, noon, today));
+}
+
+TEST_CASE("PolicyHistory refuses bytes with a right checksum that make no sense",
+          "[policy][policy_history][unit]") {
+    const auto refuses = [](std::size_t offset, std::uint8_t value) {
+        Bytes saved = save(three_verdicts());
+        saved[offset] = static_cast<std::byte>(value);
+        store_le(saved.data(), crc32c(BytesView{saved}.subspan(4)));
+        PolicyHistory restored;
+        const bool taken = restored.restore(saved, noon, today);
+        return !taken && restored.events().empty();
+    };
+    constexpr std::size_t first = 24;
+    CHECK(refuses(4, 2));                // a later version
+    CHECK(refuses(5, 30));               // more events than there may be
+    CHECK(refuses(first, 0));            // no kind
+    CHECK(refuses(first, 4));            // a kind of later times
+    CHECK(refuses(first + 1, 11));       // a cause of later times
+    CHECK(refuses(first + 2, 0));        // happened no times
+    CHECK(refuses(first + 16 + 15, 1));  // older than the one before it
+}
+
+TEST_CASE("PolicyHistory holds the number of all failures, and the times of the last",
+          "[policy][policy_history][unit]") {
+    PolicyHistory history;
+    for (int i = 0; i < 100'000; ++i) {
+        history.note(Kind::failed, {.cause = Cause::lost}, noon + i * 1s, always);
+    }
+    REQUIRE(history.events().size() == PolicyHistory::events_max);
+    // 16 bits of repetitions, and the 28 others.
+    CHECK(history.events().front().times == 0xFFFF);
+    CHECK(history.events().back().at == noon + 99'999s);
+    CHECK(history.events().back().times == 1);
+    CHECK(save(history, noon + 100'000s).size() <= PolicyHistory::bytes_max);
+
+    PolicyHistory few;
+    for (int i = 0; i < 40; ++i) few.note(Kind::failed, {}, noon + i * 1s, always);
+    std::uint64_t times = 0;
+    for (const PolicyHistory::Event& event : few.events()) times += event.times;
+    CHECK(times == 40);
+    // What came before a success is nobody's business any more.
+    for (int i = 0; i < 29; ++i) few.note(Kind::succeeded, {}, noon + 100s, always);
+    for (const PolicyHistory::Event& event : few.events()) CHECK(event.times == 1);
+}
+
+TEST_CASE("PolicyHistory survives any sequence of restarts", "[policy][policy_history][property]") {
+    CHECK(rc::check("restored histories are the saved ones, older by the time gone", [] {
+        PolicyHistory history;
+        Instant now = noon;
+        WallTime wall = today;
+        const int steps = *rc::gen::inRange(1, 60);
+        for (int i = 0; i < steps; ++i) {
+            const Duration passed{*rc::gen::inRange<std::int64_t>(0, 5'000'000'000)};
+            now += passed;
+            wall += passed;
+            const auto kind = static_cast<Kind>(*rc::gen::inRange(1, 4));
+            const auto cause = static_cast<Cause>(*rc::gen::inRange(0, 11));
+            history.note(kind, {.cause = cause}, now, now + passed);
+            if (*rc::gen::inRange(0, 4) != 0) continue;
+            const std::vector<PolicyHistory::Event> before(history.events().begin(),
+                                                           history.events().end());
+            const Bytes saved = save(history, now, wall);
+            const Instant other{Duration{*rc::gen::inRange<std::int64_t>(0, 1'000'000'000'000)}};
+            PolicyHistory restored;
+            RC_ASSERT(restored.restore(saved, other, wall));
+            RC_ASSERT(restored.events().size() == before.size());
+            for (std::size_t k = 0; k < before.size(); ++k) {
+                const PolicyHistory::Event& event = restored.events()[k];
+                RC_ASSERT(event.kind == before[k].kind && event.cause == before[k].cause);
+                RC_ASSERT(event.times == before[k].times);
+                RC_ASSERT(other - event.at == now - before[k].at);
+            }
+            RC_ASSERT(elapsed(other, restored.until()) == elapsed(now, history.until()));
+            now = other;
+            history = restored;
+        }
+    }));
+}

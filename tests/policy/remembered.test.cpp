@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: MIT
+// Goal: a program that crashes again and again backs off as one that does not. Method: the same
+// policies, with and without restarts, in virtual time; rules that write down what they are told.
+#include <belay/policy/remembered.hpp>
+
+#include <optional>
+#include <vector>
+
+#include <belay/call/retry.hpp>
+#include <belay/link/supervisor_core.hpp>
+#include <belay/policy/backoff.hpp>
+#include <belay/policy/breaker.hpp>
+#include <belay/policy/consecutive_failures.hpp>
+#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/no_jitter.hpp>
+#include <belay/policy/open_for.hpp>
+#include <belay/policy/restart_intensity.hpp>
+
+#include "support/catch.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr Failure lost{.cause = Cause::lost};
+
+/// A machine whose steady clock begins again at every start, and whose wall clock goes on.
+struct Computer {
+    Instant now{1h};
+    WallTime wall{450'000h};
+    Bytes disk;
+    Random bits{Seed{5}};
+
+    Turn turn() { return {now, bits}; }
+    void pass(Duration d) {
+        now += d;
+        wall += d;
+    }
+    void save(const PolicyHistory& history) {
+        std::array<std::byte, PolicyHistory::bytes_max> room;
+        const BytesView bytes = history.save(room, now, wall);
+        disk.assign(bytes.begin(), bytes.end());
+    }
+    void start(PolicyHistory& history, Duration gone) {
+        now = Instant{1s} + gone;
+        wall += gone;
+        REQUIRE(history.restore(disk, now, wall));
+    }
+};
+
+auto doubling() { return Policy{Backoff{NoJitter{}, Cap{30s}, 1s}}; }
+
+/// Writes down what it is told.
+struct Witness {
+    struct Heard {
+        char what;
+        Instant at;
+        Cause cause;
+        friend bool operator==(const Heard&, const Heard&) = default;
+    };
+    std::vector<Heard>* heard;
+
+    void begin(Turn& turn) noexcept { heard->push_back({'b', turn.now, Cause::none}); }
+    Advice failed(const Failure& failure, Turn& turn) noexcept {
+        heard->push_back({'f', turn.now, failure.cause});
+        return Advice::go();
+    }
+    Advice lost(const Failure& failure, Turn& turn) noexcept {
+        heard->push_back({'l', turn.now, failure.cause});
+        return Advice::go();
+    }
+    void succeeded(Turn& turn) noexcept { heard->push_back({'s', turn.now, Cause::none}); }
+};
+
+}  // namespace
+
+TEST_CASE("Remembered lets a crash loop back off", "[policy][remembered][unit]") {
+    Computer computer;
+    std::vector<Duration> waits;
+    for (int life = 0; life < 8; ++life) {
+        PolicyHistory history;
+        if (life != 0) computer.start(history, 10ms);
+        Turn turn = computer.turn();
+        Remembered policy{history, doubling(), turn};
+        policy.reset();  // as whoever starts a run does
+        const Advice advice = policy.admit(turn.now);
+        waits.push_back(advice.verb == Verb::go ? Duration{} : elapsed(turn.now, advice.until));
+        computer.pass(waits.back());
+        turn.now = computer.now;
+        REQUIRE(policy.admit(turn.now).allows(turn.now));
+        REQUIRE(policy.begin(turn).verb == Verb::go);
+        computer.save(history);  // and here the program crashes, in the middle of its attempt
+    }
+    CHECK(waits == std::vector<Duration>{0s, 1s, 2s, 4s, 8s, 16s, 30s, 30s});
+}
+
+TEST_CASE("Remembered waits what was left of the wait", "[policy][remembered][unit]") {
+    Computer computer;
+    PolicyHistory history;
+    Remembered policy{history, doubling()};
+    Turn turn = computer.turn();
+    for (int i = 0; i < 4; ++i) {
+        static_cast<void>(policy.begin(turn));
+        static_cast<void>(policy.failed(lost, turn));
+    }
+    computer.pass(1s);
+    computer.save(history);
+
+    const auto left_after = [&](Duration gone, Duration jump) {
+        Computer later = computer;
+        PolicyHistory restored;
+        later.wall += jump;
+        later.start(restored, gone);
+        const Remembered resumed{restored, doubling(), later.turn()};
+        const Advice advice = resumed.admit(later.now);
+        return advice.verb == Verb::go ? Duration{} : elapsed(later.now, advice.until);
+    };
+    CHECK(left_after(0s, 0s) == 7s);
+    CHECK(left_after(3s, 0s) == 4s);
+    CHECK(left_after(100s, 0s) == 0s);
+    CHECK(left_after(3s, -1h) == 7s);  // a wall clock that went back shortens nothing
+    CHECK(left_after(3s, 1h) == 0s);
+}
+
+TEST_CASE("Remembered counts attempts over restarts, and ends", "[policy][remembered][unit]") {
+    Computer computer;
+    int attempts = 0;
+    std::optional<Verb> verb;
+    for (int life = 0; life < 10 && verb != Verb::stop; ++life) {
+        PolicyHistory history;
+        if (life != 0) computer.start(history, 1h);
+        Turn turn = computer.turn();
+        Remembered policy{history, Policy{MaxAttempts{5}, Backoff{NoJitter{}, Cap{30s}, 1s}}, turn};
+        for (int i = 0; i < 2 && verb != Verb::stop; ++i) {
+            REQUIRE(policy.begin(turn).verb == Verb::go);
+            ++attempts;
+            verb = policy.failed(lost, turn).verb;
+            computer.save(history);
+        }
+    }
+    CHECK(attempts == 5);
+    // It was told to stop; who starts it again means it.
+    PolicyHistory history;
+    computer.start(history, 1h);
+    CHECK(history.events().empty());
+}
+
+TEST_CASE("Remembered keeps a breaker open", "[policy][remembered][unit]") {
+    Computer computer;
+    const Policy rules{Breaker{ConsecutiveFailures{3}, OpenFor{60s}}};
+    PolicyHistory history;
+    Remembered policy{history, rules};
+    Turn turn = computer.turn();
+    for (int i = 0; i < 3; ++i) {
+        REQUIRE(policy.begin(turn).verb == Verb::go);
+        static_cast<void>(policy.failed(lost, turn));
+    }
+    computer.save(history);
+
+    PolicyHistory restored;
+    computer.start(restored, 20s);
+    const Remembered resumed{restored, rules, computer.turn()};
+    const Advice advice = resumed.admit(computer.now);
+    CHECK(advice.verb == Verb::suspend);
+    CHECK(advice.until == computer.now + 40s);
+    CHECK(resumed.admit(computer.now + 40s).allows(computer.now + 40s));
+}
+
+TEST_CASE("Remembered restores windows of time", "[policy][remembered][unit]") {
+    Computer computer;
+    PolicyHistory history;
+    Remembered policy{history, Policy{RestartIntensity<3>{60s}}};
+    for (int i = 0; i < 3; ++i) {
+        Turn turn = computer.turn();
+        REQUIRE(policy.begin(turn).verb == Verb::go);
+        CHECK(policy.failed(lost, turn).verb == Verb::go);
+        computer.save(history);
+        computer.pass(10s);
+    }
+    const auto fourth = [&](Duration gone) {
+        Computer later = computer;
+        PolicyHistory restored;
+        later.start(restored, gone);
+        Turn turn = later.turn();
+        Remembered resumed{restored, Policy{RestartIntensity<3>{60s}}, turn};
+        static_cast<void>(resumed.begin(turn));
+        return resumed.failed(lost, turn).verb;
+    };
+    CHECK(fourth(29s) == Verb::stop);  // 59 s after the first
+    CHECK(fourth(31s) == Verb::go);
+}
+
+TEST_CASE("Remembered tells a user's rule everything again", "[policy][remembered][unit]") {
+    Computer computer;
+    std::vector<Witness::Heard> first;
+    PolicyHistory history;
+    Remembered policy{history, Policy{Witness{&first}}};
+    Turn turn = computer.turn();
+    const auto pass = [&] {
+        computer.pass(7s);
+        turn.now = computer.now;
+    };
+    pass();
+    policy.begin(turn);
+    static_cast<void>(policy.failed({.cause = Cause::refused}, turn));
+    pass();
+    policy.begin(turn);
+    policy.abandoned(turn);  // nobody's verdict: not told
+    policy.begin(turn);
+    policy.succeeded(turn);
+    pass();
+    static_cast<void>(policy.lost({.cause = Cause::timed_out}, turn));
+    computer.save(history);
+    const Instant saved_at = computer.now;
+
+    std::vector<Witness::Heard> second;
+    PolicyHistory restored;
+    computer.start(restored, 2s);
+    const Remembered resumed{restored, Policy{Witness{&second}}, computer.turn()};
+    const Duration shift = (saved_at + 2s) - computer.now;
+    std::vector<Witness::Heard> expected;
+    for (const Witness::Heard& heard : first) expected.push_back(heard);
+    expected.erase(expected.begin() + 2);  // the begin that was abandoned
+    for (Witness::Heard& heard : expected) heard.at -= shift;
+    // A verdict is told with its beginning at the same time.
+    CHECK(second == expected);
+}
+
+TEST_CASE("Remembered obeys rules that have become stricter", "[policy][remembered][unit]") {
+    Computer computer;
+    PolicyHistory history;
+    Remembered policy{history, Policy{MaxAttempts{100}}};
+    Turn turn = computer.turn();
+    for (int i = 0; i < 50; ++i) {
+        static_cast<void>(policy.begin(turn));
+        static_cast<void>(policy.failed(lost, turn));
+    }
+    computer.save(history);
+    PolicyHistory restored;
+    computer.start(restored, 1s);
+    turn.now = computer.now;
+    Remembered resumed{restored, Policy{MaxAttempts{3}}, turn};
+    // It would have been stopped, and somebody has started it again: three attempts.
+    for (int i = 0; i < 3; ++i) {
+        CHECK(resumed.begin(turn).verb == Verb::go);
+        CHECK((resumed.failed(lost, turn).verb == Verb::stop) == (i == 2));
+    }
+}
+
+TEST_CASE("Remembered starts afresh when it is told to", "[policy][remembered][unit]") {
+    Computer computer;
+    PolicyHistory history;
+    Remembered policy{history, doubling()};
+    Turn turn = computer.turn();
+    static_cast<void>(policy.begin(turn));
+    static_cast<void>(policy.failed(lost, turn));
+    policy.reset();
+    CHECK(history.events().empty());
+    CHECK(policy.admit(turn.now).verb == Verb::go);
+    static_cast<void>(policy.begin(turn));
+    CHECK(policy.failed(lost, turn) == Advice{Verb::wait_at_least, turn.now + 1s, "Backoff"});
+}
+
+TEST_CASE("Remembered makes a supervisor wait with its first attempt after a restart",
+          "[policy][remembered][unit]") {
+    Computer computer;
+    PolicyHistory history;
+    {
+        SupervisorCore core{Remembered{history, doubling()}};
+        Turn turn = computer.turn();
+        CHECK(core.step({Input::start}, turn).dial);
+        for (int i = 0; i < 3; ++i) {
+            static_cast<void>(core.step({Input::closed, lost}, turn));
+            computer.now = core.deadline();
+            turn.now = computer.now;
+            CHECK(core.step({Input::tick}, turn).dial);
+        }
+        static_cast<void>(core.step({Input::closed, lost}, turn));
+        computer.save(history);
+    }
+    PolicyHistory restored;
+    computer.start(restored, 1s);
+    Turn turn = computer.turn();
+    SupervisorCore core{Remembered{restored, doubling(), turn}};
+    CHECK_FALSE(core.step({Input::start}, turn).dial);
+    CHECK(core.status().state == LinkState::cooldown);
+    CHECK(core.status().decided_by == "Remembered");
+    CHECK(core.deadline() == computer.now + 7s);
+    // A person who does not want to wait does not.
+    SupervisorCore impatient = core;
+    CHECK(impatient.step({Input::reconnect_now, {}, 0, true}, turn).dial);
+    // Stopping and starting by hand is a new start.
+    static_cast<void>(core.step({Input::stop}, turn));
+    CHECK(core.step({Input::start}, turn).dial);
+}
