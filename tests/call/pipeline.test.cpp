@@ -353,3 +353,99 @@ TEST_CASE("A refusal after a failure does not hide the failure", "[call][pipelin
     CHECK(result == eio);
     CHECK(outer.state(sleeper.now()) == BreakerState::open);
 }
+
+namespace {
+
+// Hears what no layer let through.
+struct Refusals {
+    std::vector<std::string> by{};
+    std::vector<Duration> waits{};
+
+    void on_refusal(const Refusal& refusal) {
+        by.emplace_back(refusal.advice.by);
+        waits.push_back(refusal.wait);
+    }
+};
+
+template <class P>
+void ask(Blocking, const P& pipeline, AsyncSleeper& sleeper, Refusals& refusals) {
+    static_cast<void>(pipeline(
+        sleeper, [] { return 1; }, NeverStops{}, refusals));
+}
+template <class P>
+void ask(Awaiting, const P& pipeline, AsyncSleeper& sleeper, Refusals& refusals) {
+    auto task = pipeline(
+        sleeper, []() -> Task<int> { co_return 1; }, NeverStops{}, refusals);
+    task.start();
+    sleeper.run();
+    REQUIRE(task.done());
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("A Pipeline tells its observer which layer refused a call",
+                   "[call][pipeline][unit]", Blocking, Awaiting) {
+    AsyncSleeper sleeper;
+    Refusals refusals;
+    CircuitBreaker<SteadyClock> breaker{ConsecutiveFailures{3}, OpenFor{60s}};
+    RateLimiter limiter{Rate{1, 10s}, Burst{1}};
+    Bulkhead bulkhead{{.limit = 1, .ask_every = 2ms}};
+    const Pipeline pipeline{Fallback{[] { return 0; }}, Shared{breaker}, Queued{bulkhead},
+                            Shared{limiter}};
+    ask(TestType{}, pipeline, sleeper, refusals);
+    CHECK(refusals.by.empty());
+    ask(TestType{}, pipeline, sleeper, refusals);
+    CHECK(refusals.by == std::vector<std::string>{"RateLimiter"});
+    CHECK(refusals.waits.back() == 10s);
+    {
+        const auto taken = bulkhead.acquire(sleeper.now());
+        ask(TestType{}, pipeline, sleeper, refusals);
+    }
+    CHECK(refusals.by.back() == "Bulkhead");
+    CHECK(refusals.waits.back() == 2ms);
+    breaker.set_mode(BreakerMode::forced_open);
+    ask(TestType{}, pipeline, sleeper, refusals);
+    CHECK(refusals.by.back() == "CircuitBreaker");
+    CHECK(refusals.by.size() == 3);
+    // Who counts retries can count these, too.
+    RetryCounters counters;
+    CHECK(pipeline(
+              sleeper, [] { return 1; }, NeverStops{}, counters)
+              .value() == 0);
+    CHECK(counters.refusals == 1);
+    CHECK(counters.attempts == 0);
+}
+
+TEST_CASE("A Pipeline tells which attempt a layer inside of Retrying refused",
+          "[call][pipeline][unit]") {
+    AsyncSleeper sleeper;
+    struct Seen : NoObserver {
+        std::vector<Attempt> attempts{};
+        void on_refusal(const Refusal& refusal) { attempts.push_back(refusal.attempt); }
+    } seen;
+    RateLimiter limiter{Rate{1, 10s}, Burst{1}};
+    const Pipeline pipeline{Retrying{steady(3)}, Shared{limiter}};
+    int calls = 0;
+    CHECK_FALSE(pipeline(
+        sleeper, [&] { return ++calls, false; }, NeverStops{}, seen));
+    CHECK(calls == 2);
+    CHECK(seen.attempts == std::vector<Attempt>{{.number = 2}});
+}
+
+TEST_CASE("A Pipeline's observer may be a temporary in a coroutine", "[call][pipeline][unit]") {
+    AsyncSleeper sleeper;
+    struct Counts {
+        int* refused;
+        void on_refusal(const Refusal&) const { ++*refused; }
+    };
+    int refused = 0;
+    Bulkhead bulkhead{{.limit = 1}};
+    const Pipeline pipeline{Shared{bulkhead}};
+    const auto taken = bulkhead.acquire(sleeper.now());
+    auto task = pipeline(
+        sleeper, []() -> Task<int> { co_return 1; }, NeverStops{}, Counts{&refused});
+    task.start();
+    REQUIRE(task.done());
+    CHECK(task.take().error() == PolicyErrc::call_refused);
+    CHECK(refused == 1);
+}

@@ -89,24 +89,48 @@ TEST_CASE("A permit of RateLimiter that was taken is spent", "[call][rate_limite
     CHECK_FALSE(granted(limiter.acquire(turn)));
 }
 
-TEST_CASE("RateLimiter bears clocks that stand still, step back and jump",
+TEST_CASE("RateLimiter grants nothing more to turns that are old, however old",
           "[call][rate_limiter][unit]") {
     RateLimiter limiter{Rate{1, 1s}, Burst{2}};
     CHECK(granted(limiter.acquire(at(1h))));
     CHECK(granted(limiter.acquire(at(1h))));
     CHECK_FALSE(granted(limiter.acquire(at(1h))));
-    // A turn of another thread that is a little older changes nothing.
-    CHECK_FALSE(granted(limiter.acquire(at(1h - 1s))));
-    CHECK(limiter.admit(at(1h - 1s)) == Advice::suspend(at(1h + 1s)));
-    // Back by an hour: nobody waits for an hour.
-    CHECK(limiter.admit(at(0s)) == Advice::go());
-    CHECK(granted(limiter.acquire(at(0s))));
-    CHECK(granted(limiter.acquire(at(0s))));
-    CHECK(limiter.acquire(at(0s)).retry_at() == at(1s));
+    // A thread that read its clock long ago is told the same moment as the others.
+    for (const Instant old : {at(1h - 1ns), at(1h - 1s), at(1h - 10s), at(0s), always}) {
+        CHECK_FALSE(granted(limiter.acquire(old)));
+        CHECK(limiter.admit(old) == Advice::suspend(at(1h + 1s)));
+    }
+    // Nor has it cost the others anything.
+    CHECK(granted(limiter.acquire(at(1h + 1s))));
+    // From a time that others have used up already it takes nothing of theirs either.
+    CHECK(granted(limiter.acquire(at(2h))));
+    CHECK(limiter.acquire(at(1h)).retry_at() == at(2h));
+    CHECK(granted(limiter.acquire(at(2h))));
+    CHECK_FALSE(granted(limiter.acquire(at(2h))));
     CHECK(granted(limiter.acquire(at(24h * 365 * 100))));
-    CHECK(granted(limiter.acquire(always)));
     CHECK(granted(limiter.acquire(never - 1ns)));
     CHECK_FALSE(limiter.admit(always).until == never);
+}
+
+TEST_CASE("RateLimiter keeps its promise by the latest of all turns",
+          "[call][rate_limiter][property]") {
+    CHECK(rc::check("grants <= burst + time / interval, whoever is late", [] {
+        const auto burst = *rc::gen::inRange<std::uint64_t>(1, 8);
+        RateLimiter limiter{Rate{1, 100ns}, Burst{burst}};
+        const Instant start = at(1h);
+        Instant latest = start;
+        std::uint64_t grants = granted(limiter.acquire(start)) ? 1 : 0;
+        for (int i = 0; i < 200; ++i) {
+            const Duration step{*rc::gen::inRange<std::int64_t>(0, 60)};
+            const Duration late{*rc::gen::oneOf(rc::gen::just<std::int64_t>(0),
+                                                rc::gen::inRange<std::int64_t>(0, 2000),
+                                                rc::gen::just<std::int64_t>(3'600'000'000'000))};
+            latest += step;
+            if (limiter.acquire(latest - late).advice().verb == Verb::go) ++grants;
+            const auto passed = static_cast<std::uint64_t>((latest - start).count());
+            RC_ASSERT(grants <= burst + passed / 100);
+        }
+    }));
 }
 
 TEST_CASE("RateLimiter saturates with absurd rates and bursts", "[call][rate_limiter][unit]") {

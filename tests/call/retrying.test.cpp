@@ -6,9 +6,11 @@
 #include <vector>
 
 #include <belay/call/pipeline.hpp>
+#include <belay/policy/attempt_timeout.hpp>
 #include <belay/policy/backoff.hpp>
 #include <belay/policy/breaker.hpp>
 #include <belay/policy/max_attempts.hpp>
+#include <belay/policy/no_jitter.hpp>
 
 #include "support/async_sleeper.hpp"
 #include "support/catch.hpp"
@@ -103,4 +105,91 @@ TEST_CASE("Retrying knows that a layer around it repeats already", "[call][retry
                                        {.number = 2},
                                        {.number = 1, .repeats = true},
                                        {.number = 2, .repeats = true}});
+}
+
+namespace {
+constexpr Instant at(Duration d) { return Instant{d}; }
+const std::error_code timed_out = std::make_error_code(std::errc::timed_out);
+}  // namespace
+
+TEST_CASE("Retrying ends attempts that take longer than its policy's AttemptTimeout",
+          "[call][retrying][unit]") {
+    AsyncSleeper sleeper;
+    RetryCounters counters;
+    belay_test::Event hangs;
+    std::vector<Attempt> seen;
+    const Pipeline pipeline{Retrying{
+        Policy{Backoff{NoJitter{}, Cap{1s}, 1s}, AttemptTimeout{5s}, MaxAttempts{3}}, counters}};
+    auto task = pipeline(sleeper, [&](Attempt attempt) -> Task<Result<int>> {
+        seen.push_back(attempt);
+        if (attempt.number < 3) co_await hangs;
+        co_return 7;
+    });
+    task.start();
+    sleeper.run();
+    REQUIRE(task.done());
+    CHECK(task.take().value() == 7);
+    CHECK(hangs.cancelled == 2);
+    // 5 s, a wait of 1 s, 5 s, 1 s.
+    CHECK(sleeper.now() == at(12s));
+    CHECK(seen == std::vector<Attempt>{{.number = 1, .deadline = at(5s)},
+                                       {.number = 2, .deadline = at(11s)},
+                                       {.number = 3, .deadline = at(17s)}});
+    CHECK(counters == RetryCounters{.attempts = 3, .retries = 2, .successes = 1, .waited = 2s});
+    // The last one's error is what it was.
+    auto gives_up = pipeline(sleeper, [&]() -> Task<Result<int>> {
+        co_await hangs;
+        co_return 7;
+    });
+    gives_up.start();
+    sleeper.run();
+    CHECK(gives_up.take().error() == timed_out);
+}
+
+TEST_CASE("Retrying hands an AttemptTimeout down to blocking calls, as retry does",
+          "[call][retrying][unit]") {
+    std::vector<Instant> seen;
+    const Policy policy{Backoff{NoJitter{}, Cap{1s}, 1s}, AttemptTimeout{5s}, MaxAttempts{3}};
+    const auto check = [&](const auto& run) {
+        AsyncSleeper sleeper;
+        seen.clear();
+        run(sleeper, [&](Attempt attempt) { return seen.push_back(attempt.deadline), false; });
+        return seen;
+    };
+    const std::vector<Instant> each{at(5s), at(6s), at(7s)};
+    CHECK(check([&](auto& sleeper, auto fn) { static_cast<void>(retry(policy, sleeper, fn)); }) ==
+          each);
+    CHECK(check([&](auto& sleeper, auto fn) {
+              static_cast<void>(Pipeline{Retrying{policy}}(sleeper, fn));
+          }) == each);
+    // A deadline of all attempts together counts, where it is earlier; it alone ends the retries.
+    const std::vector<Instant> bounded{at(5s), at(5500ms), at(5500ms)};
+    CHECK(check([&](auto& sleeper, auto fn) {
+              static_cast<void>(Pipeline{Timeout{5500ms}, Retrying{policy}}(sleeper, fn));
+          }) == bounded);
+    // Without a wish there is no limit: not the 30 s of a connection.
+    CHECK(check([&](auto& sleeper, auto fn) {
+              static_cast<void>(retry(MaxAttempts{1}, sleeper, fn));
+          }) == std::vector<Instant>{never});
+}
+
+TEST_CASE("An attempt that took too long does not end the retries after it",
+          "[call][retrying][regression]") {
+    // The limit of one attempt is over when the next is due; that is no deadline of theirs.
+    AsyncSleeper sleeper;
+    int calls = 0;
+    const Policy policy{Backoff{NoJitter{}, Cap{10s}, 10s}, AttemptTimeout{1s}, MaxAttempts{3}};
+    CHECK_FALSE(retry(policy, sleeper, [&] { return ++calls, false; }));
+    CHECK(calls == 3);
+    CHECK(sleeper.now() == at(20s));
+}
+
+TEST_CASE("Retrying an awaited call that never waits needs no stack for each attempt",
+          "[call][retrying][regression]") {
+    AsyncSleeper sleeper;
+    const Pipeline pipeline{Retrying{MaxAttempts{200'000}}};
+    auto task = pipeline(sleeper, []() -> Task<bool> { co_return false; });
+    task.start();
+    REQUIRE(task.done());
+    CHECK(task.take().error() == PolicyErrc::gave_up);
 }

@@ -3,10 +3,13 @@
 // destroying it, with everything that it waits for.
 #include <belay/call/task.hpp>
 
+#include <atomic>
 #include <memory>
 #include <optional>
+#include <semaphore>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "support/async_sleeper.hpp"
@@ -119,6 +122,80 @@ TEST_CASE("Tasks that await tasks come back in order, however deep", "[call][tas
     auto task = deep(500);
     task.start();
     CHECK(task.take() == 500);
+}
+
+// A million resumes within each other would need more stack than there is, where the compiler makes
+// no tail calls (in debug builds it does not).
+TEST_CASE("A loop over tasks that do not wait needs no stack for each",
+          "[call][task][regression]") {
+    const auto loop = [](int times) -> Task<int> {
+        int sum = 0;
+        for (int i = 0; i < times; ++i) sum += co_await deep(1);
+        co_return sum;
+    };
+    auto task = loop(1'000'000);
+    task.start();
+    REQUIRE(task.done());
+    CHECK(task.take() == 1'000'000);
+}
+
+TEST_CASE("A Task that waits now and then goes on each time", "[call][task][unit]") {
+    Event event;
+    const auto now_and_then = [&](int i) -> Task<int> {
+        if (i % 3 == 0) co_await event;
+        co_return 1;
+    };
+    const auto loop = [&]() -> Task<int> {
+        int sum = 0;
+        for (int i = 0; i < 100; ++i) sum += co_await now_and_then(i);
+        co_return sum;
+    };
+    auto task = loop();
+    task.start();
+    int waits = 0;
+    for (; !task.done(); ++waits) event.set();
+    CHECK(waits == 34);
+    CHECK(task.take() == 100);
+}
+
+TEST_CASE("A Task may come to its end on another thread", "[call][task][unit]") {
+    // The end races with the await: whichever is second goes on, once.
+    std::counting_semaphore<> asked{0};
+    std::atomic<std::coroutine_handle<>> handle{nullptr};
+    struct Hop {
+        std::atomic<std::coroutine_handle<>>& slot;
+        std::counting_semaphore<>& posted;
+        static bool await_ready() noexcept { return false; }
+        void await_suspend(std::coroutine_handle<> waiter) const {
+            slot.store(waiter, std::memory_order_release);
+            posted.release();
+        }
+        static void await_resume() noexcept {}
+    };
+    constexpr int hops = 2000;
+    std::thread other{[&] {
+        for (int i = 0; i < hops; ++i) {
+            asked.acquire();
+            handle.load(std::memory_order_acquire).resume();
+        }
+    }};
+    std::counting_semaphore<> ended{0};
+    const auto hop = [&](int i) -> Task<int> {
+        co_await Hop{handle, asked};
+        co_return i;
+    };
+    const auto loop = [&]() -> Task<long> {
+        long sum = 0;
+        for (int i = 0; i < hops; ++i) sum += co_await hop(i);
+        ended.release();
+        co_return sum;
+    };
+    auto task = loop();
+    task.start();
+    ended.acquire();
+    other.join();
+    REQUIRE(task.done());
+    CHECK(task.take() == long{hops} * (hops - 1) / 2);
 }
 
 TEST_CASE("A Task takes results that can only be moved", "[call][task][unit]") {

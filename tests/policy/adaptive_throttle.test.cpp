@@ -176,9 +176,12 @@ TEST_CASE("AdaptiveThrottle survives clocks that stand still, step back or jump"
     b.now += 24h * 365 * 100;
     CHECK(b.refused() == 0);
     b.attempt(100, false);
+    // An old turn does not make the others forget.
+    const Instant now = b.now;
     b.now = always;
-    CHECK(b.refused() == 0);
+    CHECK(b.refused() == 900);
     b.attempt(100, false);
+    b.now = now;
     CHECK(b.refused() == 900);
     b.now = never;
     CHECK(b.refused() == 0);
@@ -252,7 +255,7 @@ TEST_CASE("AdaptiveThrottle is right after any mix of verdicts from threads",
 TEST_CASE("AdaptiveThrottle refuses what makes no sense", "[policy][adaptive_throttle][unit]") {
     CHECK(belay_test::aborts_with([] {
               static_cast<void>(AdaptiveThrottle{ThrottleOptions{.window = 0ns}});
-          }).find("the window must be >= 10ns") != std::string::npos);
+          }).find("the length must be > 0ns") != std::string::npos);
     CHECK(belay_test::aborts_with([] {
               static_cast<void>(AdaptiveThrottle{ThrottleOptions{.attempts_per_thousand = 999}});
           }).find("K must be in") != std::string::npos);

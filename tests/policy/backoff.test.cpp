@@ -52,7 +52,7 @@ constexpr Failure lost_for(Duration retry_after) {
     return Failure{Cause::lost, 0, nullptr, retry_after};
 }
 
-// Calls `f` with a backoff of each kind, and its floor.
+// Calls `f` with a backoff of each kind, and its floor.   Pre: 2ns <= base < cap.
 template <class F>
 void for_each_kind(Duration base, Duration cap, F&& f) {
     f(Backoff{NoJitter{}, Cap{cap}, base}, 0ns);
@@ -63,8 +63,7 @@ void for_each_kind(Duration base, Duration cap, F&& f) {
     f(Backoff{DecorrelatedJitter{}, Cap{cap}, base}, 0ns);
     f(Backoff{SmoothJitter{}, Cap{cap}, base}, 0ns);
     f(Backoff{FullJitter{}, Cap{cap}, Delays{base, 2s, cap}}, 0ns);
-    const Duration first = base < cap ? base : cap;
-    const Duration floor = first / 2;
+    const Duration floor = base / 2;
     f(Backoff{FullJitter{}, Floor{floor, Cap{cap}}, Exponential{base, 1.001}}, floor);
     f(Backoff{EqualJitter{}, Floor{floor, Cap{cap}}, Constant{base}}, floor);
     f(Backoff{ProportionalJitter::plus_minus_percent(100), Floor{floor, Cap{cap}}, base}, floor);
@@ -73,9 +72,22 @@ void for_each_kind(Duration base, Duration cap, F&& f) {
 }
 
 auto any_length() {
-    return rc::gen::oneOf(rc::gen::inRange<Duration::rep>(1, 100),
+    return rc::gen::oneOf(rc::gen::inRange<Duration::rep>(2, 100),
                           rc::gen::inRange<Duration::rep>(1'000'000, 100'000'000'000),
                           rc::gen::positive<Duration::rep>(), rc::gen::just(forever.count()));
+}
+
+struct BaseAndCap {
+    Duration base;
+    Duration cap;
+};
+BaseAndCap base_and_cap() {
+    const Duration a{*any_length()};
+    const Duration b{*any_length()};
+    const Duration base = a < b ? a : b;
+    const Duration cap = a < b ? b : a;
+    RC_PRE(2ns <= base && base < cap);
+    return {base, cap};
 }
 
 }  // namespace
@@ -137,7 +149,7 @@ TEST_CASE("Backoff takes a growth of the user's", "[policy][backoff][unit]") {
 }
 
 TEST_CASE("Backoff's bounds neither overflow nor fall at any attempt", "[policy][backoff][unit]") {
-    for (const Duration base : {1ns, Duration{1s}, 100 * a_year, forever - 1ns, forever}) {
+    for (const Duration base : {2ns, Duration{1s}, 100 * a_year, forever - 1ns}) {
         for_each_kind(base, forever, [&]<class B>(const B& backoff, Duration) {
             if (std::same_as<B, Backoff<FullJitter, Cap, Delays<3>>>) return;
             Duration most{};
@@ -152,6 +164,8 @@ TEST_CASE("Backoff's bounds neither overflow nor fall at any attempt", "[policy]
             }
             CHECK(most >= base);
         });
+    }
+    for (const Duration base : {1ns, Duration{1s}, forever}) {
         CHECK(Backoff{NoJitter{}, NoCap{}, base}.max_delay(~std::uint64_t{0}) == forever);
     }
     STATIC_REQUIRE(Backoff{FullJitter{}, Cap{30s}, 1s}.max_delay(~std::uint64_t{0}) == 30s);
@@ -163,8 +177,9 @@ TEST_CASE("Backoff's bounds neither overflow nor fall at any attempt", "[policy]
 TEST_CASE("Backoff waits within floor, cap and its own bounds at every attempt",
           "[policy][backoff][property]") {
     CHECK(rc::check("for any base, cap and seed", [](std::uint64_t seed) {
-        const Duration base{*any_length()};
-        const Duration cap{*any_length()};
+        const BaseAndCap drawn = base_and_cap();
+        const Duration base = drawn.base;
+        const Duration cap = drawn.cap;
         for_each_kind(base, cap, [&](auto backoff, Duration floor) {
             Random bits{Seed{seed}};
             for (std::uint64_t n = 0; n < 80; ++n) {
@@ -181,8 +196,9 @@ TEST_CASE("Backoff waits within floor, cap and its own bounds at every attempt",
 
 TEST_CASE("Backoff keeps its bounds for every number of attempts", "[policy][backoff][property]") {
     CHECK(rc::check("floor <= min_delay <= max_delay <= cap", [](std::uint64_t n) {
-        const Duration base{*any_length()};
-        const Duration cap{*any_length()};
+        const BaseAndCap drawn = base_and_cap();
+        const Duration base = drawn.base;
+        const Duration cap = drawn.cap;
         for_each_kind(base, cap, [&](const auto& backoff, Duration floor) {
             RC_ASSERT(backoff.min_delay(n) >= floor);
             RC_ASSERT(backoff.min_delay(n) <= backoff.max_delay(n));
@@ -327,8 +343,9 @@ TEST_CASE("Backoff has one history, alone or as a rule with the same bits",
           "[policy][backoff][property]") {
     CHECK(rc::check(
         "for any base, cap, seed and order of failures and losses", [](std::uint64_t seed) {
-            const Duration base{*any_length()};
-            const Duration cap{*any_length()};
+            const BaseAndCap drawn = base_and_cap();
+            const Duration base = drawn.base;
+            const Duration cap = drawn.cap;
             const std::uint64_t kinds = *rc::gen::arbitrary<std::uint64_t>();
             for_each_kind(base, cap, [&](auto alone, Duration) {
                 auto rule = alone;
@@ -458,10 +475,13 @@ TEST_CASE("Backoff refuses at run time what makes no sense, and says what",
         [] {
             return Backoff{FullJitter{}, Cap{1s}, Exponential{1s, no_number}};
         },
-        "the factor must be in [1, 1000000]");
+        "the factor must be a finite number >= 1");
     says([] { return Backoff{FullJitter{}, Cap{1s}, Delays{1s, 0s}}; }, "the last one > 0ns");
     says([] { return Backoff{FullJitter{}, Cap{-1s}, 1s}; }, "the cap must be > 0ns");
+    says([] { return Backoff{FullJitter{}, Cap{1s}, 30s}; }, ">= the first wait");
+    says([] { return Backoff{FullJitter{}, Cap{std::chrono::years{400}}, 30s}; }, "<= 292 years");
     says([] { return Backoff{FullJitter{}, Floor{2s, Cap{3s}}, 1s}; }, "the floor must be >= 0ns");
+    says([] { return Backoff{FullJitter{}, Floor{1s, Cap{3s}}, 1s}; }, "leave the jitter a choice");
     says(
         [] {
             return Backoff{ProportionalJitter::plus_percent(101), Cap{1s}, 1s};
@@ -482,11 +502,14 @@ TEST_CASE("Backoff refuses what a part of the user's does against its contract",
             return range.most + 1ns;
         }
     };
-    const auto draws = [](auto backoff) {
-        return belay_test::aborts_with([&] { static_cast<void>(backoff.next()); });
+    const auto draws = [](auto make) {
+        return belay_test::aborts_with([&] { static_cast<void>(make().next()); });
     };
-    CHECK(draws(Backoff{Beyond{}, Cap{5s}, 1s}).find("JitterLike::range") != std::string::npos);
-    CHECK(draws(Backoff{Outside{}, Cap{5s}, 1s}).find("JitterLike::delay") != std::string::npos);
+    const auto beyond = [] { return Backoff{Beyond{}, Cap{5s}, 1s}; };
+    CHECK(draws(beyond).find("JitterLike::range") != std::string::npos);
+    const auto outside = [] { return Backoff{Outside{}, Cap{5s}, 1s}; };
+    CHECK(draws(outside).find("JitterLike::delay") != std::string::npos);
     constexpr auto negative = [](std::uint64_t) noexcept { return Duration{-1}; };
-    CHECK(draws(Backoff{FullJitter{}, Cap{5s}, negative}).find("GrowthLike") != std::string::npos);
+    const auto falls = [=] { return Backoff{FullJitter{}, Cap{5s}, negative}; };
+    CHECK(draws(falls).find("GrowthLike") != std::string::npos);
 }

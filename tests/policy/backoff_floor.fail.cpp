@@ -4,10 +4,10 @@
 #include <belay/policy/floor.hpp>
 
 #if defined(BELAY_CONTROL)
-constexpr belay::Duration least{5};
+constexpr belay::Duration least{4};
 #else
-constexpr belay::Duration least{6};
+constexpr belay::Duration least{5};
 #endif
 
 constexpr belay::Backoff backoff{
-    belay::FullJitter{}, belay::Floor{least, belay::Cap{belay::Duration{5}}}, belay::Duration{9}};
+    belay::FullJitter{}, belay::Floor{least, belay::Cap{belay::Duration{5}}}, belay::Duration{5}};

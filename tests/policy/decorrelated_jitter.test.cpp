@@ -25,11 +25,18 @@ TEST_CASE("DecorrelatedJitter::range reaches from the base to three times as far
     STATIC_REQUIRE(backoff.max_delay(3) == 30s);
     STATIC_REQUIRE(backoff.max_delay(~std::uint64_t{0}) == 30s);
     STATIC_REQUIRE(backoff.min_delay(~std::uint64_t{0}) == 1s);
-    STATIC_REQUIRE(Backoff{DecorrelatedJitter{}, Cap{1s}, 5s}.min_delay(0) == 1s);
     for (const std::uint64_t n : belay_test::awkward_attempts) {
         CHECK(Backoff{DecorrelatedJitter{}, NoCap{}, 1ns}.max_delay(n) >= 3ns);
         CHECK(Backoff{DecorrelatedJitter{}, NoCap{}, forever}.max_delay(n) == forever);
     }
+}
+
+TEST_CASE("DecorrelatedJitter needs room between the base and the cap",
+          "[policy][decorrelated_jitter][unit]") {
+    // All would wait exactly the base, each time.
+    using B = Backoff<DecorrelatedJitter, Cap>;
+    STATIC_REQUIRE(B::check({}, Cap{1s}, Constant{1s}) == PolicyErrc::bad_cap);
+    STATIC_REQUIRE(B::check({}, Cap{1s + 1ns}, Constant{1s}) == PolicyErrc{});
 }
 
 TEST_CASE("DecorrelatedJitter draws from the base to three times the wait before",
@@ -41,6 +48,7 @@ TEST_CASE("DecorrelatedJitter draws from the base to three times the wait before
         const Duration b{*length};
         const Duration base = a < b ? a : b;
         const Duration cap = a < b ? b : a;
+        RC_PRE(base < cap);
         Backoff backoff{DecorrelatedJitter{}, Cap{cap}, base, Seed{seed}};
         Duration before = base;
         for (std::uint64_t n = 0; n < 100; ++n) {

@@ -36,7 +36,7 @@ TEST_CASE("Exponential doubles unless a factor is given", "[policy][exponential]
     }
 }
 
-TEST_CASE("Exponential takes any factor of at most three decimals from 1 to a million",
+TEST_CASE("Exponential takes factors of at most three decimals as they are written",
           "[policy][exponential][unit]") {
     STATIC_REQUIRE(Exponential{1s, 1}(last_attempt) == 1s);
     STATIC_REQUIRE(Exponential{1s, 1.6}(1) == 1600ms);
@@ -53,10 +53,53 @@ TEST_CASE("Exponential takes any factor of at most three decimals from 1 to a mi
     STATIC_REQUIRE(Exponential{1s, 1.618}.check() == PolicyErrc{});
 }
 
-TEST_CASE("Exponential refuses every other factor, and a base that is none",
+TEST_CASE("Exponential takes any other factor to seven digits", "[policy][exponential][unit]") {
+    // What was meant, though a float or a sum cannot hold it.
+    STATIC_REQUIRE(Exponential{1s, 1.6F} == Exponential{1s, 1.6});
+    STATIC_REQUIRE(Exponential{1s, 0.1 + 0.7 + 0.8} == Exponential{1s, 1.6});
+    STATIC_REQUIRE(Exponential{1s, 1.41421356237309504880}(1).count() == 1'414'213'657);
+    STATIC_REQUIRE(Exponential{1s, 1.41421356237309504880}(20).count() == 1'024'001'375'836);
+    STATIC_REQUIRE(Exponential{1s, 4.0 / 3}(1).count() == 1'333'333'492);
+    STATIC_REQUIRE(Exponential{1s, 1.0001}(1).count() == 1'000'100'136);
+    STATIC_REQUIRE(Exponential{1s, 1.9999999}(1) == 2s);
+    // A fraction that is rounded up carries into the exponent.
+    STATIC_REQUIRE(Exponential{1ns, 1048575.9999}(1).count() == 1'048'576);
+    STATIC_REQUIRE(Exponential{1ns, 2097151.9999}(1).count() == 2'097'152);
+    STATIC_REQUIRE(Exponential{1ns, 1e6 + 1}(1).count() == 1'000'001);
+    STATIC_REQUIRE(Exponential{1ns, 1e18}(1).count() / 1e18 > 0.9999997);
+    STATIC_REQUIRE(Exponential{1ns, 1e18}(1).count() / 1e18 < 1.0000003);
+    STATIC_REQUIRE(Exponential{1ns, 9.2e18}(1) != forever);
+    for (const double huge : {9.3e18, 1e19, 1e20, 1e300, std::numeric_limits<double>::max()}) {
+        CAPTURE(huge);
+        CHECK(Exponential{1ns, huge}(0) == 1ns);
+        CHECK(Exponential{1ns, huge}(1) == forever);
+        CHECK(Exponential{1ns, huge}(last_attempt) == forever);
+        CHECK(Exponential{1ns, huge}.check() == PolicyErrc{});
+    }
+    CHECK(Exponential{1s, std::nextafter(1.0, 2.0)}(last_attempt) == 1s);
+}
+
+TEST_CASE("Exponential keeps every factor within a four-millionth",
+          "[policy][exponential][property]") {
+    CHECK(rc::check("any double from 1 on", [] {
+        const auto exponent = *rc::gen::inRange(0, 40);
+        const auto fraction = *rc::gen::arbitrary<std::uint32_t>();
+        const double factor = std::ldexp(1 + fraction / 4294967296.0, exponent);
+        const Exponential growth{1'000'000ns, factor};
+        const double wanted = 1e6 * factor;
+        RC_ASSERT(growth.check() == PolicyErrc{});
+        if (wanted < 9e18) {
+            const double off = std::fabs(static_cast<double>(growth(1).count()) - wanted);
+            RC_ASSERT(off <= wanted / 4194304 + 1);
+        }
+    }));
+}
+
+TEST_CASE("Exponential refuses what is no factor, and a base that is none",
           "[policy][exponential][unit]") {
-    for (const double factor : {0.999, 0.5, 0.0, -0.0, -2.0, no_number, endless, -endless, 1e6 + 1,
-                                1e300, 1.0001, 4.0 / 3, 1.9999999, 1 + 1e-15 * 1e9}) {
+    for (const double factor :
+         {0.999, std::nextafter(1.0, 0.0), 0.5, 0.0, -0.0, -2.0, -1.0, -1.6, no_number, -no_number,
+          endless, -endless, std::numeric_limits<double>::denorm_min()}) {
         CAPTURE(factor);
         CHECK(Exponential{1s, factor}.check() == PolicyErrc::bad_factor);
     }
@@ -64,6 +107,10 @@ TEST_CASE("Exponential refuses every other factor, and a base that is none",
         CHECK(Exponential{base}.check() == PolicyErrc::bad_base);
         CHECK(Exponential{base, no_number}.check() == PolicyErrc::bad_base);
     }
+    // Units that would overflow.
+    CHECK(Exponential{std::chrono::years{293}}.check() == PolicyErrc::bad_base);
+    CHECK(Exponential{std::chrono::hours::max(), 1.5}.check() == PolicyErrc::bad_base);
+    CHECK(Exponential{std::chrono::duration<double>{0.25}, 3}(1) == 750ms);
 }
 
 TEST_CASE("Exponential keeps every factor of three decimals as it was written",
@@ -78,7 +125,8 @@ TEST_CASE("Exponential keeps every factor of three decimals as it was written",
 }
 
 TEST_CASE("Exponential neither overflows nor falls at any attempt", "[policy][exponential][unit]") {
-    for (const double factor : {1.0, 1.001, 1.1, 1.5, 1.6, 1.999, 2.0, 2.001, 3.0, 10.0, 1e6}) {
+    for (const double factor :
+         {1.0, 1.001, 1.1, 1.5, 1.6, 1.999, 2.0, 2.001, 3.0, 10.0, 1e6, 4.0 / 3, 1e7, 1e300}) {
         for (const Duration base : {1ns, 2ns, Duration{1s}, belay_test::a_year,
                                     100 * belay_test::a_year, forever - 1ns, forever}) {
             const Exponential growth{base, factor};

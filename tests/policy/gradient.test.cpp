@@ -107,7 +107,7 @@ TEST_CASE("Gradient never leaves its bounds, whatever the times", "[policy][grad
         Gradient limit{{.initial = initial,
                         .least = least,
                         .most = most,
-                        .queue = *rc::gen::arbitrary<std::uint32_t>(),
+                        .queue = *rc::gen::positive<std::uint32_t>(),
                         .tolerance_per_thousand = *rc::gen::inRange<std::uint32_t>(1000, 8001),
                         .smoothing_per_thousand = *rc::gen::inRange<std::uint32_t>(1, 1001),
                         .shrink_to_per_thousand = *rc::gen::inRange<std::uint32_t>(1, 1000)}};
@@ -131,6 +131,10 @@ TEST_CASE("Gradient refuses what makes no sense", "[policy][gradient][unit]") {
     CHECK(belay_test::aborts_with([] {
               static_cast<void>(Gradient{{.least = 0}});
           }).find("must be 1 <= least <= initial <= most") != std::string::npos);
+    // With nothing to grow by, the limit could only fall.
+    CHECK(belay_test::aborts_with([] {
+              static_cast<void>(Gradient{{.queue = 0}});
+          }).find("the queue must be >= 1") != std::string::npos);
     CHECK(belay_test::aborts_with([] {
               static_cast<void>(Gradient{{.tolerance_per_thousand = 999}});
           }).find("the tolerance must be") != std::string::npos);

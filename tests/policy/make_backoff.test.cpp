@@ -12,6 +12,7 @@
 #include <belay/policy/linear.hpp>
 #include <belay/policy/no_cap.hpp>
 #include <belay/policy/no_jitter.hpp>
+#include <belay/policy/pre_jitter_cap.hpp>
 #include <belay/policy/proportional_jitter.hpp>
 
 #include "support/catch.hpp"
@@ -44,7 +45,7 @@ TEST_CASE("make_backoff makes what the constructor makes", "[policy][make_backof
     REQUIRE(made);
     Backoff constructed{NoJitter{}, Cap{30s}, Exponential{1s, 1.5}};
     for (int i = 0; i < 20; ++i) CHECK(made->next() == constructed.next());
-    CHECK(make_backoff(FullJitter{}, Floor{1s, Cap{30s}}, 1s).value().min_delay(0) == 1s);
+    CHECK(make_backoff(FullJitter{}, Floor{500ms, Cap{30s}}, 1s).value().min_delay(0) == 500ms);
     CHECK(make_backoff(NoJitter{}, NoCap{}, Square{100}).value().max_delay(2) == 900ns);
 }
 
@@ -67,11 +68,46 @@ TEST_CASE("make_backoff says which part is wrong", "[policy][make_backoff][unit]
           PolicyErrc::bad_jitter);
     CHECK(error(make_backoff(FullJitter{}, Cap{-30s}, 1s)) == PolicyErrc::bad_cap);
     CHECK(error(make_backoff(FullJitter{}, Floor{2s, Cap{30s}}, 1s)) == PolicyErrc::bad_floor);
-    CHECK(error(make_backoff(FullJitter{}, Floor{31s, Cap{30s}}, 1min)) == PolicyErrc::bad_floor);
+    CHECK(error(make_backoff(FullJitter{}, Floor{1s, Cap{30s}}, 1s)) == PolicyErrc::bad_floor);
+    CHECK(error(make_backoff(FullJitter{}, Cap{1s}, 30s)) == PolicyErrc::bad_cap);
+    CHECK(error(make_backoff(DecorrelatedJitter{}, Cap{30s}, 30s)) == PolicyErrc::bad_cap);
+    CHECK(error(make_backoff(NoJitter{}, PreJitterCap{1s}, Linear{30s})) == PolicyErrc::bad_cap);
+    CHECK(error(make_backoff(NoJitter{}, Cap{1s}, Delays{30s, 1s})) == PolicyErrc::bad_cap);
+}
+
+TEST_CASE("make_backoff overflows in no unit", "[policy][make_backoff][unit]") {
+    using std::chrono::duration;
+    using std::chrono::years;
+    const auto error = [](auto made) { return made.error(); };
+    constexpr auto hours = std::chrono::hours::max();
+    constexpr duration<double, years::period> real{1e9};
+    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, hours)) == PolicyErrc::bad_base);
+    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, real)) == PolicyErrc::bad_base);
+    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, years{-400})) == PolicyErrc::bad_base);
+    CHECK(error(make_backoff(DecorrelatedJitter{}, Cap{30s}, hours)) == PolicyErrc::bad_base);
+    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, Linear{hours})) == PolicyErrc::bad_base);
+    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, Fibonacci{real})) == PolicyErrc::bad_base);
+    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, Constant{hours})) == PolicyErrc::bad_base);
+    CHECK(error(make_backoff(FullJitter{}, Cap{hours}, 1s)) == PolicyErrc::bad_cap);
+    CHECK(error(make_backoff(FullJitter{}, PreJitterCap{real}, 1s)) == PolicyErrc::bad_cap);
+    CHECK(error(make_backoff(FullJitter{}, Floor{hours, Cap{30s}}, 1s)) == PolicyErrc::bad_floor);
+    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, Delays{1s, hours})) == PolicyErrc::bad_delays);
+    CHECK(make_backoff(NoJitter{}, Cap{years{292}}, years{200}).value().next() == years{200});
+    CHECK(make_backoff(NoJitter{}, Cap{duration<double>{2.5}}, duration<float>{0.5F})
+              .value()
+              .max_delay(9) == 2500ms);
+}
+
+TEST_CASE("make_backoff takes a seed", "[policy][make_backoff][unit]") {
+    auto made = make_backoff(FullJitter{}, Cap{30s}, 1s, Seed{7});
+    Backoff constructed{FullJitter{}, Cap{30s}, 1s, Seed{7}};
+    REQUIRE(made);
+    for (int i = 0; i < 20; ++i) CHECK(made->next() == constructed.next());
+    CHECK(make_backoff(FullJitter{}, Cap{0s}, 1s, Seed{7}).error() == PolicyErrc::bad_cap);
 }
 
 TEST_CASE("make_backoff's errors read as sentences", "[policy][make_backoff][unit]") {
     CHECK(make_backoff(FullJitter{}, Cap{0s}, 1s).error().message() ==
-          "the cap of a backoff must be > 0ns");
+          "the cap of a backoff must be > 0ns, at most 292 years, and not below the first wait");
     CHECK(cause_of(make_backoff(FullJitter{}, Cap{0s}, 1s).error()) == Cause::permanent);
 }

@@ -138,7 +138,43 @@ TEST_CASE("Policy::begin abandons in reverse what had begun before the refusal",
     Turn turn{Instant{}, bits};
     CHECK(policy.begin(turn) == Advice{Verb::suspend, at(7s), "Scribe"});
     CHECK(seen == std::vector<std::string>{"a.begin", "b.begin", "c.begin", "d.begin",
-                                           "b.abandoned", "c.abandoned", "a.abandoned"});
+                                           "c.abandoned", "b.abandoned", "a.abandoned"});
+}
+
+// Cannot refuse; takes something when an attempt begins.
+struct Certain {
+    std::vector<std::string>* seen;
+    std::string id;
+
+    void note(const char* what) const { seen->push_back(id + what); }
+    void begin(Turn&) noexcept { note(".begin"); }
+    void abandoned(Turn&) noexcept { note(".abandoned"); }
+};
+// Takes something for a plan, and has no begin.
+struct Planner {
+    std::vector<std::string>* seen;
+
+    Advice review(const Advice&, Turn&) noexcept { return Advice::go(); }
+    void abandoned(Turn&) noexcept { seen->push_back("planner.abandoned"); }
+};
+
+TEST_CASE("Policy::begin begins the rules that cannot refuse when no other has refused",
+          "[policy][policy][unit]") {
+    std::vector<std::string> seen;
+    const Advice go = Advice::go();
+    Random bits;
+    Turn turn{Instant{}, bits};
+    Policy refuses{Certain{&seen, "a"}, Planner{&seen},
+                   Policy{Certain{&seen, "b"}, Scribe{&seen, "c", go, go}},
+                   Scribe{&seen, "d", go, Advice::suspend(at(7s))}, Certain{&seen, "e"}};
+    CHECK(refuses.begin(turn).verb == Verb::suspend);
+    CHECK(seen == std::vector<std::string>{"c.begin", "d.begin", "c.abandoned"});
+
+    seen.clear();
+    Policy goes{Certain{&seen, "a"}, Policy{Certain{&seen, "b"}, Scribe{&seen, "c", go, go}},
+                Scribe{&seen, "d", go, go}, Certain{&seen, "e"}};
+    CHECK(goes.begin(turn) == go);
+    CHECK(seen == std::vector<std::string>{"c.begin", "d.begin", "a.begin", "b.begin", "e.begin"});
 }
 
 TEST_CASE("Policy::begin undoes a refusal inside a nested policy", "[policy][policy][unit]") {
@@ -284,6 +320,9 @@ TEST_CASE("Policy takes the longest stable window and the shortest attempt limit
     STATIC_REQUIRE(Policy{ResetWhenStable{3s}, Policy{MaxAttempts{1}}}.stable_window() == 3s);
     STATIC_REQUIRE(Policy{AttemptTimeout{60s}, Policy{MaxAttempts{1}}}.attempt_limit() == 60s);
     STATIC_REQUIRE(Policy{Policy{AttemptTimeout{60s}}}.attempt_limit() == 60s);
+    // What to do without a wish is up to who asks.
+    STATIC_REQUIRE(Policy{MaxAttempts{1}}.attempt_limit(forever) == forever);
+    STATIC_REQUIRE(Policy{AttemptTimeout{60s}}.attempt_limit(1s) == 60s);
 }
 
 namespace {

@@ -33,11 +33,12 @@ TEST_CASE("PolicyErrc has fixed numbers, and a text and a cause for each",
     CHECK(refused == Cause::overloaded);
     const std::error_code first_bad = PolicyErrc::bad_base;
     CHECK(first_bad.value() == 6);
-    CHECK(first_bad.message() == "the base of a backoff must be > 0ns");
+    CHECK(first_bad.message() == "the base of a backoff must be > 0ns, and at most 292 years");
     CHECK(first_bad == Cause::permanent);
     const std::error_code last_bad = PolicyErrc::bad_delays;
     CHECK(last_bad.value() == 11);
-    CHECK(last_bad.message() == "the delays of a backoff must be >= 0ns, the last one > 0ns");
+    CHECK(last_bad.message() ==
+          "the delays of a backoff must be in [0ns, 292 years], the last one > 0ns");
     CHECK(last_bad == Cause::permanent);
     CHECK(std::error_code{1000, policy_category()}.message() == "unknown error");
 }

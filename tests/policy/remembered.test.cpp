@@ -8,12 +8,14 @@
 
 #include <belay/call/retry.hpp>
 #include <belay/link/supervisor_core.hpp>
+#include <belay/policy/attempt_timeout.hpp>
 #include <belay/policy/backoff.hpp>
 #include <belay/policy/breaker.hpp>
 #include <belay/policy/consecutive_failures.hpp>
 #include <belay/policy/max_attempts.hpp>
 #include <belay/policy/no_jitter.hpp>
 #include <belay/policy/open_for.hpp>
+#include <belay/policy/reset_when_stable.hpp>
 #include <belay/policy/restart_intensity.hpp>
 
 #include "support/catch.hpp"
@@ -246,6 +248,23 @@ TEST_CASE("Remembered obeys rules that have become stricter", "[policy][remember
         CHECK(resumed.begin(turn).verb == Verb::go);
         CHECK((resumed.failed(lost, turn).verb == Verb::stop) == (i == 2));
     }
+}
+
+TEST_CASE("Remembered wishes nothing that its policy does not", "[policy][remembered][unit]") {
+    PolicyHistory history;
+    const Policy silent{Remembered{history, MaxAttempts{3}}, ResetWhenStable{3s}};
+    CHECK(silent.stable_window() == 3s);
+    CHECK(silent.attempt_limit() == 30s);
+    CHECK(silent.attempt_limit(forever) == forever);
+    CHECK(Policy{Remembered{history, MaxAttempts{3}}, AttemptTimeout{1min}}.attempt_limit() ==
+          1min);
+    const Remembered alone{history, MaxAttempts{3}};
+    CHECK(alone.stable_window() == 10s);
+    CHECK(alone.attempt_limit() == 30s);
+    const Policy wishes{Remembered{history, Policy{AttemptTimeout{5s}, ResetWhenStable{1min}}},
+                        AttemptTimeout{9s}};
+    CHECK(wishes.attempt_limit() == 5s);
+    CHECK(wishes.stable_window() == 1min);
 }
 
 TEST_CASE("Remembered starts afresh when it is told to", "[policy][remembered][unit]") {

@@ -117,6 +117,8 @@ TEST_CASE("SmoothJitter's range covers its draws, from both ends",
     CHECK(first.most <= backoff.max_delay(0));
     const auto third = wait_samples(backoff, 2, 20'000);
     CHECK(third.least < 50ms);
+    // Its longest waits cannot follow one another: max_total is a bound, not a sum that occurs.
+    CHECK(backoff.max_total(3) > backoff.max_delay(0) + backoff.max_delay(1));
     CHECK(third.most > 4200ms);
     CHECK(third.most <= backoff.max_delay(2));
 }
@@ -125,11 +127,12 @@ TEST_CASE("SmoothJitter is defined for every attempt", "[policy][smooth_jitter][
     // In floating point, infinity minus infinity was no number from attempt 1024 on.
     Random bits{Seed{1}};
     for (const Duration base : {1ns, Duration{1s}, 100 * belay_test::a_year, forever}) {
-        const Backoff capped{SmoothJitter{}, Cap{30s}, base};
+        const Duration cap = base < 30s ? 30s : base;
+        const Backoff capped{SmoothJitter{}, Cap{cap}, base};
         const Backoff open{SmoothJitter{}, NoCap{}, base};
         for (const std::uint64_t n : belay_test::awkward_attempts) {
             CAPTURE(base.count(), n);
-            CHECK(capped.max_delay(n) <= 30s);
+            CHECK(capped.max_delay(n) <= cap);
             CHECK(open.max_delay(n) >= capped.max_delay(n));
             CHECK(open.min_delay(n) == 0ns);
             SmoothJitter jitter;
@@ -159,7 +162,9 @@ TEST_CASE("SmoothJitter waits between the bounds for every base, cap and seed",
     CHECK(rc::check("min_delay <= wait <= max_delay", [](std::uint64_t seed) {
         const auto length = rc::gen::oneOf(rc::gen::inRange<Duration::rep>(1, 1000),
                                            rc::gen::positive<Duration::rep>());
-        Backoff backoff{SmoothJitter{}, Cap{Duration{*length}}, Duration{*length}, Seed{seed}};
+        const Duration a{*length};
+        const Duration b{*length};
+        Backoff backoff{SmoothJitter{}, Cap{a < b ? b : a}, a < b ? a : b, Seed{seed}};
         for (std::uint64_t n = 0; n < 100; ++n) {
             const Duration wait = backoff.next();
             RC_ASSERT(wait >= backoff.min_delay(n));

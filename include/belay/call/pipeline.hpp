@@ -3,12 +3,14 @@
 /// Pipeline: what is wrapped around one call, from the outside in.
 #pragma once
 
+#include <concepts>     // std::derived_from
 #include <type_traits>  // std::decay_t
 #include <utility>      // std::forward, std::move
 
 #include <belay/call/async_sleeper_like.hpp>
 #include <belay/call/detail/awaited_call.hpp>
 #include <belay/call/detail/permit_layer.hpp>
+#include <belay/call/retry_observer.hpp>
 #include <belay/policy/stop_source.hpp>
 
 namespace belay::inline BELAY_ABI {
@@ -93,14 +95,23 @@ template <class First, class... Inner>
 }  // namespace detail
 
 /// What the layers of a Pipeline share during one call.
-template <class Sleeper, class Stop>
+template <class Sleeper, class Stop, class Observer = const NoObserver>
 struct CallContext {
     /// Time, chance and waits.
     Sleeper& sleeper;
     /// Asks to stop; ends waits, not calls.
     const Stop& stop;
+    /// Hears of refusals.
+    Observer& observer;
 
     [[nodiscard]] Turn turn() const noexcept { return {sleeper.now(), sleeper.bits()}; }
+    /// A layer lets no call through; `advice.by` names it.
+    void refused([[maybe_unused]] const Attempt& attempt,
+                 [[maybe_unused]] const Advice& advice) const {
+        if constexpr (detail::ObservesRefusal<Observer>) {
+            observer.on_refusal(Refusal{attempt, advice, elapsed(sleeper.now(), advice.until)});
+        }
+    }
 };
 
 /// Wraps one call in layers, the first of which is the outermost.
@@ -122,7 +133,9 @@ struct CallContext {
 ///
 /// What the call may return, and what the caller gets, is as in `retry`; fails_if and fails_on
 /// judge. A call that was refused before it was made ends with PolicyErrc::call_refused, one that
-/// took too long with std::errc::timed_out, unless a Fallback has an answer.
+/// took too long with std::errc::timed_out, unless a Fallback has an answer. Which layer refused it
+/// an observer learns: the last argument of a call, with `on_refusal(const Refusal&)`, whose
+/// `advice.by` names the object ("CircuitBreaker"). A Retrying has an observer of its own.
 ///
 /// Thread safety: distinct objects safe; calls through a shared one too, as far as its callables
 ///                are: each call runs its own copies of what has state.
@@ -137,33 +150,51 @@ public:
     ///
     /// Throws: what `fn`, a predicate or a layer's callable throws.   Blocks: while `fn` runs, and
     /// for the waits.
-    template <class Sleeper, class F, StopTokenLike Stop = NeverStops>
+    template <class Sleeper, class F, StopTokenLike Stop = NeverStops,
+              class Observer = const NoObserver>
         requires detail::BlockingCall<std::remove_reference_t<F>>
-    auto operator()(Sleeper& sleeper, F&& fn, const Stop& stop = {}) const {
+    auto operator()(Sleeper& sleeper, F&& fn, const Stop& stop = {},
+                    Observer&& observer = {}) const {
         static_assert(explain_sleeper_like<Sleeper>());
+        static_assert(observes<Observer>,
+                      "Pipeline: the observer needs "
+                      "'on_refusal(const belay::Refusal&)'");
         using Callable = std::remove_reference_t<F>;
         using Callee = detail::Callee<Callable, detail::CallResult<Callable>>;
-        CallContext<Sleeper, Stop> context{sleeper, stop};
+        CallContext<Sleeper, Stop, std::remove_reference_t<Observer>> context{sleeper, stop,
+                                                                              observer};
         return Callee::unwrap(
             layers_.template run<typename Callee::Answer>(context, fn, Attempt{}));
     }
 
     /// The same for an `fn` that returns an awaitable: a Task, which any coroutine can await. `fn`
-    /// is moved into it; the pipeline and the sleeper must outlive it. `fn`'s awaitable must be one
-    /// that any coroutine can await.
-    template <class Sleeper, class F, StopTokenLike Stop = NeverStops>
+    /// and an observer that is no lvalue are moved into it; the pipeline, the sleeper and an
+    /// observer that is an lvalue must outlive it. `fn`'s awaitable must be one that any coroutine
+    /// can await.
+    template <class Sleeper, class F, StopTokenLike Stop = NeverStops,
+              class Observer = const NoObserver>
         requires detail::AwaitingCall<std::decay_t<F>>
-    [[nodiscard]] auto operator()(Sleeper& sleeper, F&& fn, Stop stop = {}) const {
+    [[nodiscard]] auto operator()(Sleeper& sleeper, F&& fn, Stop stop = {},
+                                  Observer&& observer = {}) const {
         static_assert(explain_async_sleeper_like<Sleeper>());
+        static_assert(observes<Observer>,
+                      "Pipeline: the observer needs "
+                      "'on_refusal(const belay::Refusal&)'");
         using Callee = detail::AwaitedCallee<std::decay_t<F>>;
-        return await<Callee, Sleeper, std::decay_t<F>, Stop>(sleeper, std::forward<F>(fn),
-                                                             std::move(stop));
+        return await<Callee, Sleeper, std::decay_t<F>, Stop, Observer>(
+            sleeper, std::forward<F>(fn), std::move(stop), std::forward<Observer>(observer));
     }
 
 private:
-    template <class Callee, class Sleeper, class F, class Stop>
-    Task<typename Callee::Result> await(Sleeper& sleeper, F fn, Stop stop) const {
-        CallContext<Sleeper, Stop> context{sleeper, stop};
+    template <class Observer>
+    static constexpr bool observes = std::derived_from<std::remove_cvref_t<Observer>, NoObserver> ||
+                                     detail::ObservesRefusal<std::remove_reference_t<Observer>>;
+
+    template <class Callee, class Sleeper, class F, class Stop, class Observer>
+    Task<typename Callee::Result> await(Sleeper& sleeper, F fn, Stop stop,
+                                        Observer observer) const {
+        CallContext<Sleeper, Stop, std::remove_reference_t<Observer>> context{sleeper, stop,
+                                                                              observer};
         auto answering = layers_.template await<typename Callee::Answer>(context, fn, Attempt{});
         auto answer = co_await std::move(answering);
         co_return Callee::unwrap(std::move(answer));

@@ -65,12 +65,18 @@ private:
             if (!std::exchange(waits, true)) place = bulkhead.line_up();
             until = permit.retry_at();
             if (!place) {
+                context.refused(attempt, refusing());
                 refusal.emplace(Answer::refuse(PolicyErrc::call_refused, elapsed(turn.now, until)));
             } else if (until > attempt.deadline) {
+                context.refused(attempt, refusing());
                 refusal.emplace(
                     Answer::refuse(std::make_error_code(std::errc::timed_out), Duration{}));
             }
             return !refusal;
+        }
+
+        [[nodiscard]] Advice refusing() const noexcept {
+            return {Verb::suspend, until, Bulkhead::name};
         }
 
         Bulkhead& bulkhead;

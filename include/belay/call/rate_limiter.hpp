@@ -51,8 +51,8 @@ private:
 ///
 /// In any time t it grants at most burst + t / interval permits. A permit that was taken is spent,
 /// whatever comes of it: given back it could let too many through. In a policy or pipeline that has
-/// several Shared objects, put it last. A clock that steps back by more than a second starts it
-/// afresh.
+/// several Shared objects, put it last. A turn that is older than the latest grant (its thread read
+/// the clock long ago) counts as that one: it earns nothing.
 ///
 /// Models:        ShareableLike.
 /// Thread safety: any thread; lock-free.   Complexity: O(1).   Allocates: never.
@@ -76,8 +76,8 @@ public:
     [[nodiscard]] Permit acquire(Instant now) noexcept {
         Duration::rep seen = due_.load(std::memory_order_relaxed);
         for (;;) {
-            const Instant due = due_at(seen, now);
-            if (elapsed(now, due) > tolerance_) return Permit{retry_at(due, now)};
+            const Instant due{Duration{seen}};
+            if (elapsed(now, due) > tolerance_) return Permit{retry_at(due)};
             const Instant next = after(due > now ? due : now, interval_);
             // The word is all there is: nothing else is published, so relaxed order is enough. Each
             // grant moves it by an interval or more; of two that race one sees the other's.
@@ -92,33 +92,24 @@ public:
 
     /// Would a call at `now` be let through? Takes nothing.
     [[nodiscard]] Advice admit(Instant now) const noexcept {
-        const Instant due = due_at(due_.load(std::memory_order_relaxed), now);
-        return elapsed(now, due) <= tolerance_ ? Advice::go() : Advice::suspend(retry_at(due, now));
+        const Instant due{Duration{due_.load(std::memory_order_relaxed)}};
+        return elapsed(now, due) <= tolerance_ ? Advice::go() : Advice::suspend(retry_at(due));
     }
 
 private:
     friend Permit;
 
-    // When the next call would be due if all came evenly. It cannot be much further ahead than a
-    // burst, unless the clock went back: then it starts afresh. Turns of other threads may be a
-    // little older than the last grant, and must not look like that.
-    [[nodiscard]] Instant due_at(Duration::rep seen, Instant now) const noexcept {
-        const Instant due{Duration{seen}};
-        const Duration most = saturating_add(saturating_add(tolerance_, interval_), stale_turn);
-        return elapsed(now, due) > most ? now : due;
-    }
-    [[nodiscard]] Instant retry_at(Instant due, Instant now) const noexcept {
-        return after(now, elapsed(now, due) - tolerance_);
-    }
+    // Of one who is refused: due is further away than the tolerance.
+    [[nodiscard]] Instant retry_at(Instant due) const noexcept { return due - tolerance_; }
 
     void on_success(NoStake, Instant) noexcept {}
     void on_failure(NoStake, Instant) noexcept {}
     void on_neutral(NoStake) noexcept {}
 
-    static constexpr Duration stale_turn = std::chrono::seconds{1};
-
     const Duration interval_;
     const Duration tolerance_;
+    // When the next call would be due if all came evenly. It never goes back, whatever a caller
+    // takes for now: each grant is paid for once.
     std::atomic<Duration::rep> due_{always.time_since_epoch().count()};
 };
 

@@ -29,7 +29,11 @@ template <class P, class Sleeper, class Answer, class Observer>
 class RetryCore {
 public:
     RetryCore(P policy, Sleeper& sleeper, Observer& observer, const Attempt& around)
-        : policy_{std::move(policy)}, sleeper_{sleeper}, observer_{observer}, attempt_{around} {
+        : policy_{std::move(policy)},
+          sleeper_{sleeper},
+          observer_{observer},
+          attempt_{around},
+          deadline_{around.deadline} {
         attempt_.repeats = around.is_retry();
         attempt_.number = 0;
     }
@@ -42,7 +46,7 @@ public:
         if (finished_) return RetryStep::finished;
         if (stopped) return end(PolicyErrc::stopped, Advice::go());
         Turn turn{sleeper_.now(), sleeper_.bits()};
-        if (attempt_.number != 0 && turn.now > attempt_.deadline) {
+        if (attempt_.number != 0 && turn.now > deadline_) {
             return end(std::make_error_code(std::errc::timed_out), standing_);
         }
         const bool planned_wait = !standing_.allows(turn.now);
@@ -50,11 +54,11 @@ public:
         if (planned_wait) advice = stronger(standing_, advice);
         if (advice.allows(turn.now)) {
             advice = policy_.begin(turn);
-            if (advice.verb == Verb::go) return begun();
+            if (advice.verb == Verb::go) return begun(turn.now);
         }
         if (advice.verb == Verb::stop) return end(PolicyErrc::gave_up, advice);
         if (advice.until == never) return end(PolicyErrc::breaker_open, advice);
-        if (advice.until > attempt_.deadline) {
+        if (advice.until > deadline_) {
             return end(std::make_error_code(std::errc::timed_out), advice);
         }
         // Nobody sleeps for an attempt that a rule will not allow when it is due.
@@ -105,12 +109,15 @@ private:
     [[nodiscard]] Attempt following() const noexcept {
         Attempt attempt = attempt_;
         ++attempt.number;
+        attempt.deadline = deadline_;
         return attempt;
     }
 
-    RetryStep begun() {
+    RetryStep begun(Instant now) {
         held_ = true;
         attempt_ = following();
+        const Instant end = after(now, policy_.attempt_limit(forever));
+        if (end < attempt_.deadline) attempt_.deadline = end;
         if constexpr (ObservesAttempt<Observer>) observer_.on_attempt(attempt_);
         return RetryStep::call;
     }
@@ -142,6 +149,7 @@ private:
     Sleeper& sleeper_;
     Observer& observer_;
     Attempt attempt_;
+    Instant deadline_;  // of all attempts together
     Advice standing_{};
     Instant until_ = always;
     bool held_ = false;  // begun or planned: the policy waits for a word
@@ -180,7 +188,8 @@ Answer run_retry(const P& policy, Sleeper& sleeper, Make&& make, const Stop& sto
 /// Any exception is a failure too: the one of the last attempt leaves retry once the policy knows.
 /// fails_if and fails_on let predicates and exception types judge instead. The last error is
 /// returned as it was; where there is none, PolicyErrc says why there was no (further) attempt.
-/// `fn` may take an Attempt. The policy may also be a single rule.
+/// `fn` may take an Attempt. The policy may also be a single rule. An AttemptTimeout in it becomes
+/// the deadline in the Attempt; a call that runs is not interrupted.
 ///
 /// A wait ends at once when `stop` is a StopToken that is asked to stop, and soon with any other
 /// token; no attempt begins after that. The observer has any of `on_attempt(Attempt)`,

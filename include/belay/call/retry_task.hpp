@@ -95,6 +95,9 @@ Coroutine retry_coroutine(P policy, Sleeper& sleeper, F fn, Stop stop, Observer 
 /// it is awaited. Destroying it in a wait or in a call ends it: then the policy is told
 /// `abandoned`, and nothing runs any more, as far as `fn`'s awaitable can be destroyed.
 ///
+/// An AttemptTimeout in the policy is the deadline in the Attempt; to end the call as well, write a
+/// Pipeline with Retrying.
+///
 /// Policy, `fn`, `stop` and an observer that is no lvalue are copied or moved into the coroutine;
 /// the sleeper and an observer that is an lvalue must outlive it.
 ///

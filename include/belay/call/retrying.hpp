@@ -7,10 +7,13 @@
 
 #include <belay/call/retry.hpp>
 #include <belay/call/task.hpp>
+#include <belay/call/timeout.hpp>
 
 namespace belay::inline BELAY_ABI {
 
 /// Repeats what is inside as its policy says; each call runs a copy of the policy.
+///
+/// An AttemptTimeout in the policy is a Timeout around each attempt.
 ///
 /// The observer, if there is one, is that of `retry`; it must outlive the pipeline.
 ///
@@ -38,6 +41,9 @@ public:
     template <class Next, class Context>
     Task<typename Next::Answer> await(Next next, Context& context, Attempt around) const {
         using Answer = typename Next::Answer;
+        const Duration wish = detail::as_policy(policy_).attempt_limit(forever);
+        // A wish of 0ns means at once, which is no limit that a Timeout takes.
+        const Timeout timeout{wish.count() > 0 ? wish : Duration{1}};
         detail::RetryCore<detail::AsPolicy<P>, std::remove_reference_t<decltype(context.sleeper)>,
                           Answer, Observer>
             core{detail::as_policy(policy_), context.sleeper, *observer_, around};
@@ -45,7 +51,8 @@ public:
             const detail::RetryStep step = core.next(context.stop.stop_requested());
             if (step == detail::RetryStep::finished) break;
             if (step == detail::RetryStep::call) {
-                auto answering = next(core.attempt());
+                auto answering = wish == forever ? next(core.attempt())
+                                                 : timeout.await(next, context, core.attempt());
                 Answer answer = co_await std::move(answering);
                 core.took(std::move(answer));
             } else {

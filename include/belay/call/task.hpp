@@ -3,7 +3,9 @@
 /// Task: what a coroutine of belay returns; lazy, and cancelled by destroying it.
 #pragma once
 
+#include <atomic>       // std::atomic
 #include <coroutine>    // std::coroutine_handle
+#include <cstdint>      // std::uint8_t
 #include <exception>    // std::exception_ptr
 #include <optional>     // std::optional
 #include <type_traits>  // std::is_void_v
@@ -31,7 +33,7 @@ public:
         // By symmetric transfer: whoever goes on may destroy this coroutine.
         [[nodiscard]] std::coroutine_handle<> await_suspend(
             std::coroutine_handle<TaskPromise> self) const noexcept {
-            return self.promise().then;
+            return self.promise().finish();
         }
         void await_resume() const noexcept {}
     };
@@ -49,8 +51,35 @@ public:
     void unhandled_exception() noexcept {}
 #endif
 
+    /// Begins; whoever sets `then` is resumed at the end.
+    void start(std::coroutine_handle<TaskPromise> self) {
+        stage_.store(Stage::parted, std::memory_order_relaxed);
+        self.resume();
+    }
+    /// Begins for `waiter`. Whether that has to wait: if the end has come already it goes on by
+    /// itself, in its own frame. Resumed from here instead, a coroutine that awaits in a loop what
+    /// does not wait would need more stack each time, where the compiler makes no tail calls.
+    [[nodiscard]] bool start_for(std::coroutine_handle<> waiter,
+                                 std::coroutine_handle<TaskPromise> self) {
+        then = waiter;
+        self.resume();
+        // Whichever of the two comes second goes on with the waiter; the end may come on another
+        // thread. After this line the waiter, and with it all this, may be gone.
+        return stage_.exchange(Stage::parted, std::memory_order_acq_rel) != Stage::finished;
+    }
+
     std::optional<T> value;
     std::coroutine_handle<> then = std::noop_coroutine();
+
+private:
+    enum class Stage : std::uint8_t { begun, parted, finished };
+
+    [[nodiscard]] std::coroutine_handle<> finish() noexcept {
+        const Stage before = stage_.exchange(Stage::finished, std::memory_order_acq_rel);
+        return before == Stage::parted ? then : std::noop_coroutine();
+    }
+
+    std::atomic<Stage> stage_{Stage::begun};
 };
 
 }  // namespace detail
@@ -98,7 +127,7 @@ public:
     void start() {
         BELAY_PRECONDITION(handle_ && !begun_, "Task::start: must not have begun");
         begun_ = true;
-        handle_.resume();
+        handle_.promise().start(handle_);
     }
     /// Whether it has begun and come to its end.
     [[nodiscard]] bool done() const noexcept { return handle_ && handle_.done(); }
@@ -116,10 +145,8 @@ private:
         std::coroutine_handle<promise_type> handle;
 
         [[nodiscard]] bool await_ready() const noexcept { return false; }
-        [[nodiscard]] std::coroutine_handle<> await_suspend(
-            std::coroutine_handle<> then) const noexcept {
-            handle.promise().then = then;
-            return handle;
+        [[nodiscard]] bool await_suspend(std::coroutine_handle<> waiter) const {
+            return handle.promise().start_for(waiter, handle);
         }
         T await_resume() const {
             promise_type& promise = handle.promise();

@@ -8,8 +8,8 @@
 
 #include <belay/policy/detail/budget_permit.hpp>
 #include <belay/policy/detail/guarded.hpp>
-#include <belay/policy/detail/rolling_counts.hpp>
 #include <belay/policy/shareable_like.hpp>
+#include <belay/policy/time_window.hpp>
 
 namespace belay::inline BELAY_ABI {
 
@@ -37,7 +37,7 @@ struct ThrottleOptions {
 ///     Policy calls{Backoff{FullJitter{}, Cap{20s}, 50ms}, Shared{throttle}, MaxAttempts{3}};
 ///
 /// An attempt counts when its verdict comes, or when it is refused here; one without a verdict does
-/// not count. The window rolls in tenths. Pinned; must outlive its permits.
+/// not count. The window rolls in tenths, as a TimeWindow. Pinned; must outlive its permits.
 ///
 /// Models:        ShareableLike.
 /// Thread safety: any thread.   Blocks: for a few instructions of another caller.
@@ -53,12 +53,10 @@ public:
     /// The right to make one attempt, and the duty to say how it went.
     using Permit = detail::BudgetPermit<AdaptiveThrottle, Stake>;
 
-    /// Pre: window >= 10ns; 1000 <= attempts_per_thousand <= 1'000'000; not all are refused;
+    /// Pre: window > 0ns; 1000 <= attempts_per_thousand <= 1'000'000; not all are refused;
     ///      ask_again > 0ns.
     constexpr explicit AdaptiveThrottle(ThrottleOptions options = {}) noexcept
-        : options_{options}, counts_{detail::RollingCounts{options.window}} {
-        BELAY_PRECONDITION(options.window.count() >= 10,
-                           "AdaptiveThrottle: the window must be >= 10ns");
+        : options_{options}, attempts_{TimeWindow<>{options.window}} {
         BELAY_PRECONDITION(
             options.attempts_per_thousand >= 1000 && options.attempts_per_thousand <= 1'000'000,
             "AdaptiveThrottle: K must be in [1, 1000]");
@@ -72,10 +70,10 @@ public:
     [[nodiscard]] constexpr Advice admit(Instant) const noexcept { return Advice::go(); }
     /// For any attempt.   Errors: a refused permit, which advises `suspend`.
     constexpr Permit acquire(Turn& turn) noexcept {
-        const bool granted = counts_.with([this, &turn](Counts& counts) {
-            counts.roll(turn.now);
-            if (!draw_refusal(counts, turn.bits)) return true;
-            counts.add_first(turn.now);
+        const bool granted = attempts_.with([this, &turn](TimeWindow<>& attempts) {
+            attempts.roll(turn.now);
+            if (!draw_refusal(attempts.counts(), turn.bits)) return true;
+            attempts.add(true, turn.now);
             return false;
         });
         if (!granted) return Permit{after(turn.now, options_.ask_again)};
@@ -84,44 +82,42 @@ public:
 
     /// How many of a thousand attempts would be refused at `now`, rounded down.
     [[nodiscard]] constexpr std::uint32_t refused_per_thousand(Instant now) const noexcept {
-        return counts_.with([this, now](Counts counts) {
-            counts.roll(now);
-            const std::uint64_t attempts = counts.first() + 1;
-            return static_cast<std::uint32_t>(refused_milli(counts) / attempts);
+        return attempts_.with([this, now](TimeWindow<> attempts) {
+            attempts.roll(now);
+            const CallCounts counts = attempts.counts();
+            return static_cast<std::uint32_t>(refused_milli(counts) / (counts.calls + 1));
         });
     }
 
 private:
     friend Permit;
-    using Counts = detail::RollingCounts;  // first: attempts; second: those that worked
 
-    // The probability times 1000 * (attempts + 1). Nothing overflows: counts are at most 10 * 2^32,
+    // The probability times 1000 * (attempts + 1). Nothing overflows: counts are at most 11 * 2^32,
     // factors at most 10^6.
-    [[nodiscard]] constexpr std::uint64_t refused_milli(const Counts& counts) const noexcept {
-        const std::uint64_t attempts = counts.first() * 1000;
-        const std::uint64_t allowed = counts.second() * options_.attempts_per_thousand;
-        const std::uint64_t most = (counts.first() + 1) * options_.refused_per_thousand_max;
+    [[nodiscard]] constexpr std::uint64_t refused_milli(const CallCounts& counts) const noexcept {
+        const std::uint64_t attempts = counts.calls * 1000;
+        const std::uint64_t worked = counts.calls - counts.bad;
+        const std::uint64_t allowed = worked * options_.attempts_per_thousand;
+        const std::uint64_t most = (counts.calls + 1) * options_.refused_per_thousand_max;
         if (attempts <= allowed) return 0;
         return attempts - allowed < most ? attempts - allowed : most;
     }
-    [[nodiscard]] constexpr bool draw_refusal(const Counts& counts, Random& bits) const noexcept {
+    [[nodiscard]] constexpr bool draw_refusal(const CallCounts& counts,
+                                              Random& bits) const noexcept {
         const std::uint64_t refused = refused_milli(counts);
-        return refused != 0 && uniform_upto(bits, (counts.first() + 1) * 1000 - 1) < refused;
+        return refused != 0 && uniform_upto(bits, (counts.calls + 1) * 1000 - 1) < refused;
     }
 
     constexpr void on_success(Stake, Instant now) noexcept {
-        counts_.with([now](Counts& counts) {
-            counts.add_first(now);
-            counts.add_second(now);
-        });
+        attempts_.with([now](TimeWindow<>& attempts) { attempts.add(false, now); });
     }
     constexpr void on_failure(Stake, Instant now) noexcept {
-        counts_.with([now](Counts& counts) { counts.add_first(now); });
+        attempts_.with([now](TimeWindow<>& attempts) { attempts.add(true, now); });
     }
     constexpr void on_neutral(Stake) noexcept {}
 
     const ThrottleOptions options_;
-    detail::Guarded<Counts> counts_;
+    detail::Guarded<TimeWindow<>> attempts_;  // bad: those that did not work
 };
 
 static_assert(ShareableLike<AdaptiveThrottle>);

@@ -9,8 +9,9 @@ namespace belay::inline BELAY_ABI {
 
 /// Wishes for a limit on each attempt, from dialling to the validated connection.
 ///
-/// Whoever can end an attempt obeys it (a supervisor does); blocking `retry` cannot interrupt a
-/// call that runs, and does not.
+/// Whoever can end an attempt obeys it: a supervisor, and Retrying in a pipeline of coroutines.
+/// `retry` cannot interrupt a call that runs: there it is the deadline in the Attempt, which the
+/// call can hand to its sockets.
 ///
 /// Models:        RuleLike.
 /// Thread safety: a plain value.

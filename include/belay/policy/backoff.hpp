@@ -10,6 +10,7 @@
 #include <belay/policy/cap.hpp>
 #include <belay/policy/cap_like.hpp>
 #include <belay/policy/constant.hpp>
+#include <belay/policy/detail/any_unit.hpp>
 #include <belay/policy/exponential.hpp>
 #include <belay/policy/full_jitter.hpp>
 #include <belay/policy/growth_like.hpp>
@@ -24,7 +25,7 @@ using UsualGrowth = std::conditional_t<GrowsByItself<Jitter>, Constant, Exponent
 /// What the third argument of a Backoff means: a base in any unit of time, or a growth.
 template <class Jitter, class Third>
 using GrowthOf =
-    std::conditional_t<std::convertible_to<Third, Duration>, UsualGrowth<Jitter>, Third>;
+    std::conditional_t<std::convertible_to<Third, AnyUnit>, UsualGrowth<Jitter>, Third>;
 }  // namespace detail
 
 /// Waits that the growth makes longer, the cap bounds and the jitter spreads: doubling from a base,
@@ -86,9 +87,21 @@ public:
         if constexpr (detail::HasCheck<Jitter>) {
             if (const PolicyErrc wrong = jitter.check(); wrong != PolicyErrc{}) return wrong;
         }
-        if (cap.limit(forever).count() <= 0) return PolicyErrc::bad_cap;
+        // A first wait above the cap is a slip: the arguments are swapped, or a unit is wrong.
+        const Duration nominal = growth(0);
+        const Duration most = cap.limit(forever);
+        if (most.count() <= 0 || most < nominal) return PolicyErrc::bad_cap;
+        // Nor may cap or floor leave only one wait to a jitter that chooses: all clients would wait
+        // alike.
+        const WaitRange free =
+            jitter.range(NominalWait{.wait = nominal, .most = forever, .failures = 0});
+        const WaitRange first = ranged(jitter, cap, growth, 0);
+        if (chooses(free) && !chooses(first)) return PolicyErrc::bad_cap;
         if constexpr (detail::HasLeast<Limit>) {
-            if (cap.least().count() < 0 || cap.least() > cap.limit(growth(0))) {
+            const Duration floor = cap.least();
+            if (floor.count() < 0 || floor > cap.limit(nominal)) return PolicyErrc::bad_floor;
+            const WaitRange late = ranged(jitter, cap, growth, settled);
+            if ((chooses(first) && floor >= first.most) || (chooses(late) && floor >= late.most)) {
                 return PolicyErrc::bad_floor;
             }
         }
@@ -123,10 +136,11 @@ public:
     /// The longest possible sum of the first `waits` waits, if no server asks for longer ones.
     ///
     /// Exact for growths that stop growing within 256 waits (at the cap, say); all later waits
-    /// count as long as the last.
+    /// count as long as the last. Of a SmoothJitter only a bound: its longest waits cannot follow
+    /// one another, because each ends where the next begins.
     /// Errors: none; saturates.   Complexity: O(min(waits, 256)).
     [[nodiscard]] constexpr Duration max_total(std::uint64_t waits) const noexcept {
-        const std::uint64_t exact = waits < 256 ? waits : 256;
+        const std::uint64_t exact = waits < settled ? waits : settled;
         Duration total{};
         for (std::uint64_t i = 0; i < exact && total != forever; ++i) {
             total = saturating_add(total, max_delay(i));
@@ -164,36 +178,55 @@ private:
     constexpr Backoff(Jitter jitter, Limit cap, Growth growth, Random bits) noexcept
         : growth_{growth}, bits_{bits}, cap_{cap}, jitter_{jitter} {
         [[maybe_unused]] const PolicyErrc wrong = check(jitter, cap, growth);
-        BELAY_PRECONDITION(wrong != PolicyErrc::bad_base, "Backoff: the base must be > 0ns");
+        BELAY_PRECONDITION(wrong != PolicyErrc::bad_base,
+                           "Backoff: the base must be > 0ns, and at most 292 years");
         BELAY_PRECONDITION(wrong != PolicyErrc::bad_factor,
-                           "Backoff: the factor must be in [1, 1000000], with <= 3 decimals");
+                           "Backoff: the factor must be a finite number >= 1");
         BELAY_PRECONDITION(wrong != PolicyErrc::bad_delays,
-                           "Backoff: the delays must be >= 0ns, the last one > 0ns");
+                           "Backoff: the delays must be in [0ns, 292 years], the last one > 0ns");
         BELAY_PRECONDITION(wrong != PolicyErrc::bad_jitter,
                            "Backoff: the percentages of the jitter must be <= 100");
-        BELAY_PRECONDITION(wrong != PolicyErrc::bad_cap, "Backoff: the cap must be > 0ns");
+        BELAY_PRECONDITION(wrong != PolicyErrc::bad_cap,
+                           "Backoff: the cap must be > 0ns, <= 292 years, >= the first wait");
         BELAY_PRECONDITION(wrong != PolicyErrc::bad_floor,
-                           "Backoff: the floor must be >= 0ns, <= the cap and the first wait");
+                           "Backoff: the floor must be >= 0ns, and leave the jitter a choice");
         BELAY_PRECONDITION(wrong == PolicyErrc{}, "Backoff: check() must find nothing wrong");
     }
 
-    /// Between which waits the jitter chooses after `failures` others.
-    [[nodiscard]] constexpr WaitRange range(std::uint64_t failures) const noexcept {
-        const Duration grown = growth_(failures);
+    // After so many waits a growth falls no more, see GrowthLike.
+    static constexpr std::uint64_t settled = 256;
+
+    [[nodiscard]] static constexpr bool chooses(WaitRange range) noexcept {
+        return range.least < range.most;
+    }
+    /// The range after `failures` others, but for the floor.
+    [[nodiscard]] static constexpr WaitRange ranged(const Jitter& jitter, const Limit& cap,
+                                                    const Growth& growth,
+                                                    std::uint64_t failures) noexcept {
+        const Duration grown = growth(failures);
         BELAY_PRECONDITION(grown.count() >= 0, "GrowthLike: the nominal wait must be >= 0ns");
         Duration most = forever;
-        if constexpr (!detail::CapsBeforeJitter<Limit>) most = cap_.limit(forever);
-        WaitRange chosen = jitter_.range(
-            NominalWait{.wait = cap_.limit(grown), .most = most, .failures = failures});
+        if constexpr (!detail::CapsBeforeJitter<Limit>) most = cap.limit(forever);
+        const WaitRange range =
+            jitter.range(NominalWait{.wait = cap.limit(grown), .most = most, .failures = failures});
         BELAY_PRECONDITION(
-            chosen.least.count() >= 0 && chosen.least <= chosen.most && chosen.most <= most,
+            range.least.count() >= 0 && range.least <= range.most && range.most <= most,
             "JitterLike::range: must be in [0ns, nominal.most]");
+        return range;
+    }
+    /// The range, raised by the floor.
+    [[nodiscard]] static constexpr WaitRange raised([[maybe_unused]] const Limit& cap,
+                                                    WaitRange range) noexcept {
         if constexpr (detail::HasLeast<Limit>) {
-            const Duration floor = cap_.least();
-            if (chosen.least < floor) chosen.least = floor;
-            if (chosen.most < floor) chosen.most = floor;
+            const Duration floor = cap.least();
+            if (range.least < floor) range.least = floor;
+            if (range.most < floor) range.most = floor;
         }
-        return chosen;
+        return range;
+    }
+    /// Between which waits the jitter chooses after `failures` others.
+    [[nodiscard]] constexpr WaitRange range(std::uint64_t failures) const noexcept {
+        return raised(cap_, ranged(jitter_, cap_, growth_, failures));
     }
 
     [[nodiscard]] constexpr Duration draw(Jitter& jitter, std::uint64_t failures,

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <belay/policy/cap_like.hpp>
+#include <belay/policy/detail/any_unit.hpp>
 
 namespace belay::inline BELAY_ABI {
 
@@ -13,8 +14,9 @@ namespace belay::inline BELAY_ABI {
 /// Thread safety: a plain value.
 class Cap {
 public:
-    /// Pre: most > 0ns, which the Backoff checks.
-    constexpr explicit Cap(Duration most) noexcept : most_{most} {}
+    /// Pre: most > 0ns, and at most 292 years, in any unit; not below the first wait. The Backoff
+    /// checks it.
+    constexpr explicit Cap(detail::AnyUnit most) noexcept : most_{most} {}
 
     /// The smaller of `wait` and the cap.   Errors: none.   Complexity: O(1).
     [[nodiscard]] constexpr Duration limit(Duration wait) const noexcept {

@@ -5,6 +5,7 @@
 
 #include <cstdint>  // std::uint64_t
 
+#include <belay/policy/detail/any_unit.hpp>
 #include <belay/policy/growth_like.hpp>
 
 namespace belay::inline BELAY_ABI {
@@ -15,8 +16,8 @@ namespace belay::inline BELAY_ABI {
 /// Thread safety: a plain value.
 class Constant {
 public:
-    /// Pre: base > 0ns, which the Backoff checks.
-    constexpr explicit Constant(Duration base) noexcept : base_{base} {}
+    /// Pre: base > 0ns, and at most 292 years, in any unit; the Backoff checks it.
+    constexpr explicit Constant(detail::AnyUnit base) noexcept : base_{base} {}
 
     /// Errors: none.   Complexity: O(1).
     [[nodiscard]] constexpr Duration operator()(std::uint64_t) const noexcept { return base_; }

@@ -7,6 +7,7 @@
 #include <cstddef>   // std::size_t
 #include <cstdint>   // std::uint64_t
 
+#include <belay/policy/detail/any_unit.hpp>
 #include <belay/policy/growth_like.hpp>
 
 namespace belay::inline BELAY_ABI {
@@ -20,10 +21,11 @@ namespace belay::inline BELAY_ABI {
 template <std::size_t N>
 class Delays {
 public:
-    /// Pre: delays >= 0ns, the last one > 0ns, which the Backoff checks.
-    template <std::convertible_to<Duration>... Ds>
+    /// Pre: delays >= 0ns, and at most 292 years, in any unit; the last one > 0ns. The Backoff
+    /// checks it.
+    template <std::convertible_to<detail::AnyUnit>... Ds>
         requires(sizeof...(Ds) == N)
-    constexpr explicit Delays(Ds... delays) noexcept : delays_{delays...} {}
+    constexpr explicit Delays(Ds... delays) noexcept : delays_{detail::AnyUnit{delays}...} {}
 
     /// Errors: none.   Complexity: O(1).
     [[nodiscard]] constexpr Duration operator()(std::uint64_t failures) const noexcept {
@@ -42,7 +44,7 @@ private:
     Duration delays_[N];
 };
 
-template <std::convertible_to<Duration>... Ds>
+template <std::convertible_to<detail::AnyUnit>... Ds>
 Delays(Ds...) -> Delays<sizeof...(Ds)>;
 
 static_assert(GrowthLike<Delays<3>>);

@@ -3,10 +3,11 @@
 /// Exponential: waits that grow by a factor each time.
 #pragma once
 
-#include <bit>      // std::countl_zero
+#include <bit>      // std::bit_cast, std::countl_zero
 #include <cstdint>  // std::int32_t, std::uint32_t, std::uint64_t
 
 #include <belay/core/random.hpp>
+#include <belay/policy/detail/any_unit.hpp>
 #include <belay/policy/growth_like.hpp>
 
 namespace belay::inline BELAY_ABI {
@@ -44,6 +45,60 @@ struct BigNumber {
     }
 };
 
+/// A factor >= 1 in 32 bits: as it was written if it has at most three decimals and is below 2^20,
+/// else rounded to 21 bits behind the leading one, seven digits. Whichever is nearer is kept.
+class Factor {
+public:
+    /// From the bits of `factor`, so that no compiler computes it otherwise; refuses what is below
+    /// 1, infinite or no number.
+    constexpr explicit Factor(double factor) noexcept : code_{code_of(factor)} {}
+
+    [[nodiscard]] constexpr bool refused() const noexcept { return code_ == 0; }
+    [[nodiscard]] constexpr bool is_one() const noexcept { return code_ == 1000; }
+    [[nodiscard]] constexpr BigNumber value() const noexcept {
+        if (code_ < rounded) return BigNumber::of_thousandths(code_);
+        const std::uint64_t fraction = code_ & ((1U << 21) - 1);
+        const auto exponent = static_cast<std::int32_t>((code_ & ~rounded) >> 21);
+        return {(std::uint64_t{1} << 21 | fraction) << 42, exponent - 63};
+    }
+
+    friend constexpr bool operator==(Factor, Factor) noexcept = default;
+
+private:
+    // With this bit: ten bits of exponent, 21 of fraction. Without: thousandths. 0: refused.
+    static constexpr std::uint32_t rounded = std::uint32_t{1} << 31;
+
+    [[nodiscard]] static constexpr std::uint32_t code_of(double factor) noexcept {
+        static_assert(sizeof(double) == 8, "Exponential: needs IEEE numbers of 64 bits");
+        constexpr std::uint64_t one = std::uint64_t{0x3FF} << 52;
+        constexpr std::uint64_t infinite = std::uint64_t{0x7FF} << 52;
+        const auto bits = std::bit_cast<std::uint64_t>(factor);
+        if (bits < one || bits >= infinite) return 0;
+        // The exponent before the fraction: a fraction that is rounded up carries into it.
+        const std::uint64_t scaled = bits - one;
+        const std::uint64_t nearest = (scaled + (std::uint64_t{1} << 30)) >> 31;
+        const std::uint64_t off = distance(scaled, nearest << 31) * 1000;
+        if (const std::uint64_t exponent = scaled >> 52; exponent < 20) {
+            const std::uint64_t fraction = scaled & ((std::uint64_t{1} << 52) - 1);
+            const std::uint64_t thousandfold = (std::uint64_t{1} << 52 | fraction) * 1000;
+            const std::uint64_t shift = 52 - exponent;
+            const std::uint64_t thousandths =
+                (thousandfold + (std::uint64_t{1} << (shift - 1))) >> shift;
+            if (distance(thousandfold, thousandths << shift) <= off) {
+                return static_cast<std::uint32_t>(thousandths);
+            }
+        }
+        // The largest doubles would be rounded to infinity; any such factor is followed by forever.
+        return rounded | static_cast<std::uint32_t>(nearest < rounded ? nearest : rounded - 1);
+    }
+    [[nodiscard]] static constexpr std::uint64_t distance(std::uint64_t a,
+                                                          std::uint64_t b) noexcept {
+        return a < b ? b - a : a - b;
+    }
+
+    std::uint32_t code_;
+};
+
 /// The factor of an Exponential that doubles; it costs nothing.
 struct FactorTwo {};
 /// The factor of an Exponential that was given one.
@@ -59,8 +114,8 @@ struct AnyFactor {};
 template <class Factor = detail::FactorTwo>
 class Exponential {
 public:
-    /// Pre: base > 0ns, which the Backoff checks.
-    constexpr explicit Exponential(Duration base) noexcept : base_{base} {}
+    /// Pre: base > 0ns, and at most 292 years, in any unit; the Backoff checks it.
+    constexpr explicit Exponential(detail::AnyUnit base) noexcept : base_{base} {}
 
     /// Errors: none; saturates.   Complexity: O(1).
     [[nodiscard]] constexpr Duration operator()(std::uint64_t failures) const noexcept {
@@ -77,25 +132,26 @@ private:
     Duration base_;
 };
 
-/// The same with any factor.
+/// The same with any factor. One of at most three decimals is kept as it is written, any other to
+/// seven digits.
 ///
 /// Computed in integers of 64 bits: the same on every machine, and exact to the
 /// nanosecond for all waits that anybody waits for (a year of 1.6^n is).
 template <>
 class Exponential<detail::AnyFactor> {
 public:
-    /// Pre: base > 0ns; factor in [1, 1000000], with at most three decimals, so
-    /// that it is kept as it is; the Backoff checks both.
-    constexpr Exponential(Duration base, double factor) noexcept
-        : base_{base}, thousandths_{thousandths_of(factor)} {}
+    /// Pre: base > 0ns, and at most 292 years, in any unit; factor >= 1 and
+    /// finite. The Backoff checks both.
+    constexpr Exponential(detail::AnyUnit base, double factor) noexcept
+        : base_{base}, factor_{factor} {}
 
     /// Errors: none; saturates.   Complexity: O(log failures).
     [[nodiscard]] constexpr Duration operator()(std::uint64_t failures) const noexcept {
         BELAY_PRECONDITION(check() == PolicyErrc{}, "Exponential: base > 0ns and factor >= 1");
         // By repeated squaring, which ends as soon as the wait does not fit.
-        if (thousandths_ == 1000) return base_;
+        if (factor_.is_one()) return base_;
         auto wait = detail::BigNumber::of(static_cast<std::uint64_t>(base_.count()));
-        auto power = detail::BigNumber::of_thousandths(thousandths_);
+        auto power = factor_.value();
         for (; failures != 0; failures >>= 1) {
             if (!power.fits_duration()) return forever;
             if ((failures & 1) != 0) wait = wait * power;
@@ -110,26 +166,18 @@ public:
 
     [[nodiscard]] constexpr PolicyErrc check() const noexcept {
         if (base_.count() <= 0) return PolicyErrc::bad_base;
-        return thousandths_ != 0 ? PolicyErrc{} : PolicyErrc::bad_factor;
+        return factor_.refused() ? PolicyErrc::bad_factor : PolicyErrc{};
     }
 
     friend constexpr bool operator==(const Exponential&, const Exponential&) noexcept = default;
 
 private:
-    // 0 for a factor that is refused; NaN is none of the accepted.
-    [[nodiscard]] static constexpr std::uint32_t thousandths_of(double factor) noexcept {
-        if (!(factor >= 1 && factor <= 1'000'000)) return 0;
-        const auto nearest = static_cast<std::uint32_t>(factor * 1000 + 0.5);
-        const double off = factor * 1000 - nearest;
-        return off < 1e-6 && off > -1e-6 ? nearest : 0;
-    }
-
     Duration base_;
-    std::uint32_t thousandths_;
+    detail::Factor factor_;
 };
 
-Exponential(Duration) -> Exponential<detail::FactorTwo>;
-Exponential(Duration, double) -> Exponential<detail::AnyFactor>;
+Exponential(detail::AnyUnit) -> Exponential<detail::FactorTwo>;
+Exponential(detail::AnyUnit, double) -> Exponential<detail::AnyFactor>;
 
 static_assert(GrowthLike<Exponential<>> && sizeof(Exponential<>) == sizeof(Duration));
 static_assert(GrowthLike<Exponential<detail::AnyFactor>>);

@@ -5,6 +5,7 @@
 
 #include <cstdint>  // std::uint64_t
 
+#include <belay/policy/detail/any_unit.hpp>
 #include <belay/policy/growth_like.hpp>
 
 namespace belay::inline BELAY_ABI {
@@ -16,8 +17,8 @@ namespace belay::inline BELAY_ABI {
 /// Thread safety: a plain value.
 class Fibonacci {
 public:
-    /// Pre: base > 0ns, which the Backoff checks.
-    constexpr explicit Fibonacci(Duration base) noexcept : base_{base} {}
+    /// Pre: base > 0ns, and at most 292 years, in any unit; the Backoff checks it.
+    constexpr explicit Fibonacci(detail::AnyUnit base) noexcept : base_{base} {}
 
     /// Errors: none; saturates.   Complexity: O(min(failures, 91)) additions.
     [[nodiscard]] constexpr Duration operator()(std::uint64_t failures) const noexcept {

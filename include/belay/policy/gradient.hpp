@@ -15,7 +15,7 @@ struct GradientOptions {
     std::uint32_t initial = 20;
     std::uint32_t least = 1;
     std::uint32_t most = 1000;
-    /// How many may wait at the peer: by so many the limit tries to grow.
+    /// How many may wait at the peer: by so many the limit tries to grow; it cannot by 0.
     std::uint32_t queue = 4;
     /// Up to so many thousandths of the usual time count as usual.
     std::uint32_t tolerance_per_thousand = 1500;
@@ -36,13 +36,14 @@ struct GradientOptions {
 ///                integer arithmetic. That failures shrink the limit too is ours.
 class Gradient {
 public:
-    /// Pre: 1 <= least <= initial <= most; tolerance_per_thousand in [1000, 8000];
+    /// Pre: 1 <= least <= initial <= most; queue >= 1; tolerance_per_thousand in [1000, 8000];
     ///      smoothing_per_thousand in [1, 1000]; shrink_to_per_thousand in [1, 999].
     constexpr explicit Gradient(GradientOptions options = {}) noexcept
         : limit_milli_{std::uint64_t{options.initial} * 1000}, options_{options} {
         BELAY_PRECONDITION(options.least >= 1 && options.least <= options.initial &&
                                options.initial <= options.most,
                            "Gradient: must be 1 <= least <= initial <= most");
+        BELAY_PRECONDITION(options.queue >= 1, "Gradient: the queue must be >= 1");
         BELAY_PRECONDITION(
             options.tolerance_per_thousand >= 1000 && options.tolerance_per_thousand <= 8000,
             "Gradient: the tolerance must be in [1000, 8000] thousandths");

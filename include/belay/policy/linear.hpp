@@ -5,6 +5,7 @@
 
 #include <cstdint>  // std::uint64_t
 
+#include <belay/policy/detail/any_unit.hpp>
 #include <belay/policy/growth_like.hpp>
 
 namespace belay::inline BELAY_ABI {
@@ -15,8 +16,8 @@ namespace belay::inline BELAY_ABI {
 /// Thread safety: a plain value.
 class Linear {
 public:
-    /// Pre: base > 0ns, which the Backoff checks.
-    constexpr explicit Linear(Duration base) noexcept : base_{base} {}
+    /// Pre: base > 0ns, and at most 292 years, in any unit; the Backoff checks it.
+    constexpr explicit Linear(detail::AnyUnit base) noexcept : base_{base} {}
 
     /// Errors: none; saturates.   Complexity: O(1).
     [[nodiscard]] constexpr Duration operator()(std::uint64_t failures) const noexcept {

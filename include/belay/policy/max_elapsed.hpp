@@ -18,7 +18,8 @@ namespace belay::inline BELAY_ABI {
 /// The time runs from the first `begin`, or from `lost`, until an attempt has succeeded or the
 /// policy is reset. A connection that opens and falls at once does not start it again. It stands
 /// still between an attempt that was abandoned (a gate shut, credentials are missing) and the next
-/// one that begins: nobody tried then. Nor does it run before the first one begins.
+/// one that begins: nobody tried then. Nor does it run before the first one begins. An attempt that
+/// another rule refuses has not begun: a refusal neither starts the time nor stops it.
 ///
 /// Models:        RuleLike, std::regular but for default construction.
 /// Thread safety: distinct objects safe.
@@ -34,14 +35,7 @@ public:
     [[nodiscard]] constexpr Advice admit(Instant now) const noexcept {
         return spent(now) > most_ ? Advice::stop() : Advice::go();
     }
-    constexpr void begin(Turn& turn) noexcept {
-        begun_at_ = turn.now;
-        run_from(turn.now);
-    }
-    [[nodiscard]] constexpr Advice failed(const Failure&, Turn&) noexcept {
-        begun_at_ = never;
-        return Advice::go();
-    }
+    constexpr void begin(Turn& turn) noexcept { run_from(turn.now); }
     [[nodiscard]] constexpr Advice lost(const Failure&, Turn& turn) noexcept {
         run_from(turn.now);
         return Advice::go();
@@ -53,16 +47,11 @@ public:
     }
     constexpr void succeeded(Turn&) noexcept { reset(); }
     constexpr void abandoned(Turn& turn) noexcept {
-        // In the instant it began: another rule refused it, which is no reason to stand still.
-        const bool refused = begun_at_ == turn.now;
-        begun_at_ = never;
-        if (refused) return;
         spent_ = spent(turn.now);
         running_ = false;
     }
     constexpr void reset() noexcept {
         spent_ = Duration::zero();
-        begun_at_ = never;
         running_ = false;
     }
 
@@ -83,7 +72,6 @@ private:
     Duration most_;
     Duration spent_{0};  // before `since_`
     Instant since_ = always;
-    Instant begun_at_ = never;  // never: no attempt is under way
     bool running_ = false;
 };
 

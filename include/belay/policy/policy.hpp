@@ -57,6 +57,31 @@ template <class R>
     return advice;
 }
 
+// What a rule wishes; negative if nothing. A rule around a policy takes what to answer in that
+// case.
+template <class R>
+[[nodiscard]] constexpr Duration stable_wish(const R& rule) noexcept {
+    constexpr Duration nothing{-1};
+    if constexpr (requires { rule.stable_window(nothing); }) {
+        return rule.stable_window(nothing);
+    } else if constexpr (requires { rule.stable_window(); }) {
+        return rule.stable_window();
+    } else {
+        return nothing;
+    }
+}
+template <class R>
+[[nodiscard]] constexpr Duration limit_wish(const R& rule) noexcept {
+    constexpr Duration nothing{-1};
+    if constexpr (requires { rule.attempt_limit(nothing); }) {
+        return rule.attempt_limit(nothing);
+    } else if constexpr (requires { rule.attempt_limit(); }) {
+        return rule.attempt_limit();
+    } else {
+        return nothing;
+    }
+}
+
 /// Folds opinions; unlike pairwise `stronger` it remembers waits that were outranked on the way.
 class AdviceFold {
 public:
@@ -112,12 +137,23 @@ public:
     }
 
     /// An attempt starts. An answer other than `go` means that it does not: the first rule that
-    /// refuses is the answer, and the rules (or nested policies) before it are abandoned, the last
-    /// one first.
+    /// refuses is the answer, and those that had begun before it are abandoned, the last one first.
+    ///
+    /// Rules whose `begin` may refuse come first, in the written order; the others begin only when
+    /// none of them refused, so to them `begin` means an attempt.
     ///
     /// Does not ask `admit`: whoever wants the rules' consent asks first; who does not, forces.
     /// Errors: none.   Complexity: O(rules).
-    constexpr Advice begin(Turn& turn) noexcept { return begin_from<0>(turn); }
+    constexpr Advice begin(Turn& turn) noexcept {
+        const Advice refusal = begin_from<0>(turn);
+        if (refusal.verb != Verb::go) return refusal;
+        visit([&]<class R>(R& rule) {
+            if constexpr (!detail::BeginAdvises<R> && requires { rule.begin(turn); }) {
+                rule.begin(turn);
+            }
+        });
+        return refusal;
+    }
 
     /// The attempt failed; what now? First all rules are heard, then those that review the plan; if
     /// one of these stops it, the ones before it are abandoned, the last one first.
@@ -173,29 +209,28 @@ public:
         });
     }
 
-    /// How long a connection must live to count as stable: the longest wish, else 10 s.
-    [[nodiscard]] constexpr Duration stable_window() const noexcept {
+    /// How long a connection must live to count as stable: the longest wish, else `otherwise`.
+    [[nodiscard]] constexpr Duration stable_window(
+        Duration otherwise = default_stable_window) const noexcept {
         Duration longest{-1};
         visit([&](const auto& rule) {
-            if constexpr (requires { rule.stable_window(); }) {
-                if (const Duration wish = rule.stable_window(); wish > longest) longest = wish;
-            }
+            if (const Duration wish = detail::stable_wish(rule); wish > longest) longest = wish;
         });
-        return longest.count() < 0 ? default_stable_window : longest;
+        return longest.count() < 0 ? otherwise : longest;
     }
 
-    /// How long an attempt may take: the shortest wish, else 30 s.
-    [[nodiscard]] constexpr Duration attempt_limit() const noexcept {
+    /// How long an attempt may take: the shortest wish, else `otherwise`.
+    [[nodiscard]] constexpr Duration attempt_limit(
+        Duration otherwise = default_attempt_limit) const noexcept {
         bool wished = false;
         Duration shortest = forever;
         visit([&](const auto& rule) {
-            if constexpr (requires { rule.attempt_limit(); }) {
-                const Duration wish = rule.attempt_limit();
-                if (wish < shortest) shortest = wish;
-                wished = true;
-            }
+            const Duration wish = detail::limit_wish(rule);
+            if (wish.count() < 0) return;
+            if (wish < shortest) shortest = wish;
+            wished = true;
         });
-        return wished ? shortest : default_attempt_limit;
+        return wished ? shortest : otherwise;
     }
 
 private:
@@ -231,17 +266,34 @@ private:
             return Advice::go();
         } else {
             auto& rule = rules_.template at<I>(rules_);
-            if constexpr (detail::BeginAdvises<std::remove_reference_t<decltype(rule)>>) {
+            using R = std::remove_reference_t<decltype(rule)>;
+            if constexpr (detail::is_policy<R>) {
+                const Advice refusal = rule.template begin_from<0>(turn);
+                if (refusal.verb != Verb::go) return refusal;
+            } else if constexpr (detail::BeginAdvises<R>) {
                 const Advice refusal = detail::sign(rule.begin(turn), rule);
                 if (refusal.verb != Verb::go) return refusal;
-            } else if constexpr (requires { rule.begin(turn); }) {
-                rule.begin(turn);
             }
             const Advice rest = begin_from<I + 1>(turn);
-            if (rest.verb != Verb::go) {
-                if constexpr (requires { rule.abandoned(turn); }) rule.abandoned(turn);
-            }
+            if (rest.verb != Verb::go) abandon_refusing(rule, turn);
             return rest;
+        }
+    }
+    /// Ends what begin_from has begun.
+    template <class R>
+    static constexpr void abandon_refusing([[maybe_unused]] R& rule,
+                                           [[maybe_unused]] Turn& turn) noexcept {
+        if constexpr (detail::is_policy<R>) {
+            rule.template abandon_refusing_from<0>(turn);
+        } else if constexpr (detail::BeginAdvises<R> && requires { rule.abandoned(turn); }) {
+            rule.abandoned(turn);
+        }
+    }
+    template <std::size_t I>
+    constexpr void abandon_refusing_from([[maybe_unused]] Turn& turn) noexcept {
+        if constexpr (I < sizeof...(Rules)) {
+            abandon_refusing_from<I + 1>(turn);
+            abandon_refusing(rules_.template at<I>(rules_), turn);
         }
     }
 

@@ -16,12 +16,13 @@ enum class PolicyErrc {
     breaker_open = 3,  ///< suspended without end: no later moment would help
     call_failed = 4,   ///< the call failed, and left no error of its own
     call_refused = 5,  ///< the call was not made: a breaker, limiter or bulkhead refused it
-    bad_base = 6,      ///< a backoff: the base must be > 0ns
-    bad_factor = 7,    ///< a backoff: the factor must be in [1, 1000000], of at most 3 decimals
-    bad_cap = 8,       ///< a backoff: the cap must be > 0ns
-    bad_floor = 9,     ///< a backoff: the floor must be >= 0ns, and <= the cap and the first wait
-    bad_jitter = 10,   ///< a backoff: the percentages of a jitter must be <= 100
-    bad_delays = 11    ///< a backoff: delays must be >= 0ns, and the last one > 0ns
+    bad_base = 6,      ///< a backoff: the base must be > 0ns, and at most 292 years
+    bad_factor = 7,    ///< a backoff: the factor must be a finite number >= 1
+    bad_cap =
+        8,  ///< a backoff: the cap must be > 0ns, at most 292 years, and not below the first wait
+    bad_floor = 9,    ///< a backoff: the floor must be >= 0ns, and leave the jitter a choice
+    bad_jitter = 10,  ///< a backoff: the percentages of a jitter must be <= 100
+    bad_delays = 11   ///< a backoff: delays must be in [0ns, 292 years], and the last one > 0ns
 };
 
 namespace detail {
@@ -31,13 +32,15 @@ inline constexpr ErrorText policy_errors[] = {
     {"the circuit breaker is open", Cause::overloaded},
     {"the call failed", Cause::lost},
     {"the call was refused before it was made", Cause::overloaded},
-    {"the base of a backoff must be > 0ns", Cause::permanent},
-    {"the factor of a backoff must be in [1, 1000000], with at most 3 decimals", Cause::permanent},
-    {"the cap of a backoff must be > 0ns", Cause::permanent},
-    {"the floor of a backoff must be >= 0ns, and neither above the cap nor the first wait",
+    {"the base of a backoff must be > 0ns, and at most 292 years", Cause::permanent},
+    {"the factor of a backoff must be a finite number >= 1", Cause::permanent},
+    {"the cap of a backoff must be > 0ns, at most 292 years, and not below the first wait",
+     Cause::permanent},
+    {"the floor of a backoff must be >= 0ns, and so far below the first wait and the cap that the "
+     "jitter can choose",
      Cause::permanent},
     {"the percentages of a jitter must be <= 100", Cause::permanent},
-    {"the delays of a backoff must be >= 0ns, the last one > 0ns", Cause::permanent},
+    {"the delays of a backoff must be in [0ns, 292 years], the last one > 0ns", Cause::permanent},
 };
 }  // namespace detail
 

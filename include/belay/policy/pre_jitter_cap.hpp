@@ -4,6 +4,7 @@
 #pragma once
 
 #include <belay/policy/cap_like.hpp>
+#include <belay/policy/detail/any_unit.hpp>
 
 namespace belay::inline BELAY_ABI {
 
@@ -17,8 +18,9 @@ class PreJitterCap {
 public:
     static constexpr bool before_jitter = true;
 
-    /// Pre: most > 0ns, which the Backoff checks.
-    constexpr explicit PreJitterCap(Duration most) noexcept : most_{most} {}
+    /// Pre: most > 0ns, and at most 292 years, in any unit; not below the first wait. The Backoff
+    /// checks it.
+    constexpr explicit PreJitterCap(detail::AnyUnit most) noexcept : most_{most} {}
 
     /// The smaller of `wait` and the cap.   Errors: none.   Complexity: O(1).
     [[nodiscard]] constexpr Duration limit(Duration wait) const noexcept {

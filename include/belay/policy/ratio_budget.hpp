@@ -8,8 +8,8 @@
 
 #include <belay/policy/detail/budget_permit.hpp>
 #include <belay/policy/detail/guarded.hpp>
-#include <belay/policy/detail/rolling_counts.hpp>
 #include <belay/policy/shareable_like.hpp>
+#include <belay/policy/time_window.hpp>
 
 namespace belay::inline BELAY_ABI {
 
@@ -33,8 +33,8 @@ struct RatioTerms {
 /// for a window after it ended; so neither retries that wait long nor slow ones are forgotten while
 /// they are still to come. One that is abandoned does not count at all.
 ///
-/// The window rolls in tenths. Pinned; must outlive its permits. There is no value form: a budget
-/// of one run is what MaxRetries is.
+/// The window rolls in tenths, as a TimeWindow. Pinned; must outlive its permits. There is no value
+/// form: a budget of one run is what MaxRetries is.
 ///
 /// Models:        ReservableLike.
 /// Thread safety: any thread.   Blocks: for a few instructions of another caller.
@@ -52,10 +52,9 @@ public:
     /// The right to make one attempt; its destructor gives back what it holds.
     using Permit = detail::BudgetPermit<RatioBudget, Stake>;
 
-    /// Pre: window >= 10ns; something is allowed.
+    /// Pre: window > 0ns; something is allowed.
     constexpr explicit RatioBudget(RatioTerms terms = {}) noexcept
-        : terms_{terms}, state_{State{detail::RollingCounts{terms.window}}} {
-        BELAY_PRECONDITION(terms.window.count() >= 10, "RatioBudget: the window must be >= 10ns");
+        : terms_{terms}, state_{State{TimeWindow<>{terms.window}}} {
         BELAY_PRECONDITION(terms.retries_per_thousand >= 1 || terms.at_least >= 1,
                            "RatioBudget: the share or the floor must be > 0");
     }
@@ -64,13 +63,13 @@ public:
     [[nodiscard]] constexpr Advice admit(Instant) const noexcept { return Advice::go(); }
     /// For a first attempt: never refused, and counted as a call.
     constexpr Permit acquire(Turn& turn) noexcept {
-        state_.with([&turn](State& s) { s.ended.add_first(turn.now); });
+        state_.with([&turn](State& s) { s.recent.add(false, turn.now); });
         return Permit{*this, Stake{}};
     }
     /// For a retry.   Errors: a refused permit.
     constexpr Permit reserve(Cause, Turn& turn) noexcept {
         const bool granted = state_.with([this, &turn](State& s) {
-            s.ended.roll(turn.now);
+            s.recent.roll(turn.now);
             if (s.used() >= allowed(s)) return false;
             ++s.held;
             return true;
@@ -83,7 +82,7 @@ public:
     /// How many retries could be planned at `now`.
     [[nodiscard]] constexpr std::uint64_t left(Instant now) const noexcept {
         return state_.with([this, now](State s) {
-            s.ended.roll(now);
+            s.recent.roll(now);
             return s.used() < allowed(s) ? allowed(s) - s.used() : std::uint64_t{0};
         });
     }
@@ -94,17 +93,18 @@ private:
     // Invariant: `held` is the number of permits for retries that are out; it rises only when fewer
     // than `allowed` are used.
     struct State {
-        detail::RollingCounts ended;  // first: calls that began; second: retries that ended
+        TimeWindow<> recent;  // calls that began, and as bad ones retries that ended
         std::uint64_t held = 0;
 
         [[nodiscard]] constexpr std::uint64_t used() const noexcept {
-            return held + ended.second();
+            return held + recent.counts().bad;
         }
     };
 
     [[nodiscard]] constexpr std::uint64_t allowed(const State& s) const noexcept {
-        // At most 10 * 2^32 calls * 2^32: the division comes first where the product would not fit.
-        const std::uint64_t calls = s.ended.first();
+        // At most 11 * 2^32 calls * 2^32: the division comes first where the product would not fit.
+        const CallCounts recent = s.recent.counts();
+        const std::uint64_t calls = recent.calls - recent.bad;
         const std::uint64_t share = calls / 1000 * terms_.retries_per_thousand +
                                     calls % 1000 * terms_.retries_per_thousand / 1000;
         return share > terms_.at_least ? share : terms_.at_least;
@@ -114,7 +114,7 @@ private:
         if (!stake.retry) return;
         state_.with([now](State& s) {
             --s.held;
-            s.ended.add_second(now);
+            s.recent.add(true, now);
         });
     }
     constexpr void on_success(Stake stake, Instant now) noexcept { on_end(stake, now); }

@@ -81,8 +81,16 @@ public:
         }
         forget();
     }
-    [[nodiscard]] Duration stable_window() const noexcept { return policy_.stable_window(); }
-    [[nodiscard]] Duration attempt_limit() const noexcept { return policy_.attempt_limit(); }
+    /// The policy's wish, else `otherwise`.
+    [[nodiscard]] Duration stable_window(
+        Duration otherwise = default_stable_window) const noexcept {
+        return policy_.stable_window(otherwise);
+    }
+    /// The policy's wish, else `otherwise`.
+    [[nodiscard]] Duration attempt_limit(
+        Duration otherwise = default_attempt_limit) const noexcept {
+        return policy_.attempt_limit(otherwise);
+    }
 
 private:
     Advice noted(PolicyHistory::Kind kind, const Failure& failure, const Advice& advice,

@@ -151,7 +151,8 @@ concept HasAnyHook = HasAdmit<R> || HasBegin<R> || HasFailed<R> || HasLost<R> ||
 ///
 /// - `admit(Instant now) const -> Advice`: may an attempt start now? Asks only, changes nothing.
 /// - `begin(Turn&) -> void or Advice`: an attempt starts. Takes permits; an Advice other than `go`
-///   refuses the attempt until a later moment, and then the rule must not have taken anything.
+///   refuses the attempt until a later moment, and then the rule must not have taken anything. All
+///   that may refuse are asked before those that return void, to whom it is certain.
 /// - `failed(const Failure&, Turn&) -> Advice`: the attempt failed.
 /// - `succeeded(Turn&)`: it worked.
 /// - `lost(const Failure&, Turn&) -> Advice`: a connection that had succeeded has ended.
@@ -162,7 +163,9 @@ concept HasAnyHook = HasAdmit<R> || HasBegin<R> || HasFailed<R> || HasLost<R> ||
 /// - `abandoned(Turn&)`: the attempt, begun or planned, ends without a verdict. Gives back what
 ///   `begin` or `review` took.
 /// - `reset()`: start afresh, by the user's command.
-/// - `stable_window() const -> Duration`, `attempt_limit() const -> Duration`: wishes, >= 0ns.
+/// - `stable_window() const -> Duration`, `attempt_limit() const -> Duration`: wishes, >= 0ns. A
+/// rule
+///   around a policy takes an argument: what to answer where the policy has no wish.
 /// - `static constexpr std::string_view name`: who is named in the Advice.
 ///
 /// Semantics the compiler cannot check: after `begin` comes exactly one of `failed`, `succeeded`,

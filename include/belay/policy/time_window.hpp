@@ -17,8 +17,9 @@ namespace belay::inline BELAY_ABI {
 /// (2^32 - 1 calls) counts no more.
 ///
 /// Callers may be late, because they read their clocks before they come here: a call from before
-/// the newest bucket counts in that bucket. Only if it is from a whole length before, the clock has
-/// gone back; then the newest bucket begins anew by the new reckoning, and nothing is lost.
+/// the newest bucket, be it from long before, counts in that bucket. So nothing is forgotten early
+/// for whoever comes with an old instant; nor after a clock that went back, which steady ones do
+/// not: then the window stands still until the clock has caught up.
 ///
 /// Thread safety: a plain value.
 /// Complexity:    O(1) while calls keep coming; at most O(Buckets) after a gap of any length.
@@ -36,7 +37,7 @@ public:
 
     /// One more call.
     constexpr void add(bool bad, Instant now) noexcept {
-        roll_to(now);
+        roll(now);
         Bucket& bucket = ring_[newest_];
         if (bucket.calls == most) return;
         ++bucket.calls;
@@ -45,12 +46,29 @@ public:
         ++bucket.bad;
         ++seen_.bad;
     }
+    /// Forgets what is too old at `now`.
+    constexpr void roll(Instant now) noexcept {
+        const Duration age = elapsed(begun_, now);
+        if (age < width_) return;
+        if (seen_.calls == 0) {
+            begun_ = now;
+            return;
+        }
+        const Duration::rep steps = age / width_;
+        for (std::size_t i = 0; i < slots && static_cast<Duration::rep>(i) < steps; ++i) {
+            newest_ = newest_ + 1 == slots ? 0 : newest_ + 1;
+            seen_.calls -= ring_[newest_].calls;
+            seen_.bad -= ring_[newest_].bad;
+            ring_[newest_] = {};
+        }
+        begun_ = Instant{now - age % width_};
+    }
     constexpr void reset() noexcept {
         for (Bucket& bucket : ring_) bucket = {};
         seen_ = {};
     }
 
-    /// As of the last call.
+    /// As of the last call or roll.
     [[nodiscard]] constexpr CallCounts counts() const noexcept { return seen_; }
     /// How many calls it can hold.
     [[nodiscard]] constexpr std::uint64_t capacity() const noexcept { return most * slots; }
@@ -64,25 +82,6 @@ private:
     // One more than the length needs, because the newest one has only begun.
     static constexpr std::size_t slots = Buckets + 1;
     static constexpr std::uint32_t most = ~std::uint32_t{0};
-
-    constexpr void roll_to(Instant now) noexcept {
-        const Duration age = elapsed(begun_, now);
-        const bool clock_went_back = elapsed(now, begun_) / buckets >= width_;
-        if (age < width_ && !clock_went_back) return;
-        if (seen_.calls == 0) {
-            begun_ = now;
-            return;
-        }
-        // None when the clock went back.
-        const Duration::rep steps = age / width_;
-        for (std::size_t i = 0; i < slots && static_cast<Duration::rep>(i) < steps; ++i) {
-            newest_ = newest_ + 1 == slots ? 0 : newest_ + 1;
-            seen_.calls -= ring_[newest_].calls;
-            seen_.bad -= ring_[newest_].bad;
-            ring_[newest_] = {};
-        }
-        begun_ = Instant{now - age % width_};
-    }
 
     Duration width_;
     /// When the newest bucket began.

@@ -20,13 +20,16 @@ public:
         advice_ = rule_.admit(turn.now);
         if (advice_.allows(turn.now)) advice_ = rule_.begin(turn);
         held_ = advice_.verb == Verb::go;
+        advice_.by = Rule::name;
         if (!held_ && advice_.verb != Verb::stop) wait_ = elapsed(turn.now, advice_.until);
     }
     HeldPermit(const HeldPermit&) = delete;
     HeldPermit& operator=(const HeldPermit&) = delete;
     [[nodiscard]] bool granted() const noexcept { return held_; }
+    // Tells the observer, too.
     template <class Answer>
-    [[nodiscard]] Answer refusal() const {
+    [[nodiscard]] Answer refusal(const Attempt& attempt) const {
+        context_.refused(attempt, advice_);
         return Answer::refuse(PolicyErrc::call_refused, wait_);
     }
     // A call that an inner layer refused says nothing about the peer.
@@ -56,7 +59,7 @@ struct PermitLayer {
     template <class Next, class Context>
     typename Next::Answer call(const Next& next, Context& context, const Attempt& attempt) const {
         HeldPermit<Rule, Context> permit{rule, context};
-        if (!permit.granted()) return permit.template refusal<typename Next::Answer>();
+        if (!permit.granted()) return permit.template refusal<typename Next::Answer>(attempt);
         typename Next::Answer answer = next(attempt);
         permit.settle(answer);
         return answer;
@@ -72,7 +75,7 @@ private:
     static belay::Task<typename Next::Answer> hold(const Rule& rule, Next next, Context& context,
                                                    Attempt attempt) {
         HeldPermit<Rule, Context> permit{rule, context};
-        if (!permit.granted()) co_return permit.template refusal<typename Next::Answer>();
+        if (!permit.granted()) co_return permit.template refusal<typename Next::Answer>(attempt);
         auto answering = next(attempt);
         typename Next::Answer answer = co_await std::move(answering);
         permit.settle(answer);

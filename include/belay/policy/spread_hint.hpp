@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/policy/spread_hint.hpp
+/// SpreadHint: clients that a server sent away for the same time do not come back at the same time.
+#pragma once
+
+#include <cstdint>      // std::uint32_t, std::uint64_t
+#include <string_view>  // std::string_view
+
+#include <belay/policy/rule.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// Adds up to so many percent to a wait that a server asked for, evenly: with 50 % and a hint of
+/// 30 s the waits lie in [30 s, 45 s]. Only adds: earlier is not what the server asked for.
+///
+///     Policy calls{Backoff{FullJitter{}, Cap{10s}, 100ms}, SpreadHint::plus_percent(50),
+///                  MaxAttempts{4}};
+///
+/// Without it a hint is heeded to the nanosecond, as gRPC does: who answers each client with a time
+/// of its own, or at different times, has spread them already. It is for servers that tell all the
+/// same ("Retry-After: 30", a date). A wait that is longer than the hint for another reason stays
+/// as it is. Also spreads the hint that a CooldownOn heeds. Write it before rules that limit a plan
+/// (MaxElapsed, Deadline, a shared budget).
+///
+/// Models:        RuleLike.
+/// Thread safety: distinct objects safe.
+/// Source:        Envoy's backoff by rate limit headers, which is a lower bound with up to 50 % of
+///                jitter on top; gRFC A6 for the plain hint.
+class SpreadHint {
+public:
+    static constexpr std::string_view name = "SpreadHint";
+
+    /// Pre: percent in [1, 100].
+    [[nodiscard]] static constexpr SpreadHint plus_percent(std::uint32_t percent) noexcept {
+        return SpreadHint{percent};
+    }
+
+    [[nodiscard]] constexpr Advice failed(const Failure& failure, Turn&) noexcept {
+        hint_ = failure.retry_after;
+        return Advice::go();
+    }
+    [[nodiscard]] constexpr Advice lost(const Failure& failure, Turn& turn) noexcept {
+        return failed(failure, turn);
+    }
+    /// Complexity: O(1); draws only where a hint decided.
+    [[nodiscard]] constexpr Advice review(const Advice& planned, Turn& turn) const noexcept {
+        if (hint_.count() <= 0) return Advice::go();
+        const Instant hinted = after(turn.now, hint_);
+        if (planned.verb != Verb::go && planned.until > hinted) return Advice::go();
+        const auto ticks = static_cast<std::uint64_t>(hint_.count());
+        const std::uint64_t most = ticks / 100 * percent_ + ticks % 100 * percent_ / 100;
+        const Duration more{static_cast<Duration::rep>(uniform_upto(turn.bits, most))};
+        const Verb verb = planned.verb == Verb::go ? Verb::wait_at_least : planned.verb;
+        return {verb, after(hinted, more), {}};
+    }
+
+    friend constexpr bool operator==(const SpreadHint&, const SpreadHint&) noexcept = default;
+
+private:
+    constexpr explicit SpreadHint(std::uint32_t percent) noexcept : percent_{percent} {
+        BELAY_PRECONDITION(percent >= 1 && percent <= 100,
+                           "SpreadHint: the percentage must be in [1, 100]");
+    }
+
+    std::uint32_t percent_;
+    Duration hint_{};  // of the last failure
+};
+
+static_assert(RuleLike<SpreadHint> && sizeof(SpreadHint) == 16);
+
+}  // namespace belay::inline BELAY_ABI
