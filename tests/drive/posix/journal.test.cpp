@@ -88,7 +88,8 @@ TEST_CASE("Journal: one flush serves many threads, and each gets its own number"
 }
 
 TEST_CASE("Journal: segments are sealed and deleted at the same time", "[drive][journal][unit]") {
-    // For the sanitizer of threads: one thread rolls all the time, the owner acknowledges.
+    // For the sanitizer of threads: one thread rolls all the time, one flushes, the owner
+    // acknowledges and keeps notes.
     const TemporaryDirectory dir;
     const Bytes body(900, std::byte{'x'});
     auto journal = posix::Journal::open(
@@ -102,7 +103,17 @@ TEST_CASE("Journal: segments are sealed and deleted at the same time", "[drive][
             if (!number || *number != n) ++wrong;
         }
     }};
+    std::thread flushing{[&] {
+        while (journal->base() <= count && wrong == 0) {
+            if (journal->unflushed() && journal->flush()) ++wrong;
+            // Of what is appended there is always the last segment left.
+            if (journal->last() > 0 && journal->bytes() == 0) ++wrong;
+        }
+    }};
+    std::uint64_t note = 0;
     while (journal->base() <= count && wrong == 0) {
+        if (journal->keep(as_bytes(std::to_string(++note)))) ++wrong;
+        if (as_text(journal->kept()) != std::to_string(note)) ++wrong;
         const std::uint64_t last = journal->last();
         // Some segments stay, so that the index has something to move.
         const std::uint64_t up_to = last == count ? last : last - std::min<std::uint64_t>(last, 4);
@@ -113,8 +124,13 @@ TEST_CASE("Journal: segments are sealed and deleted at the same time", "[drive][
         }
     }
     appending.join();
+    flushing.join();
     CHECK(wrong == 0);
     CHECK(journal->base() == count + 1);
+    { const auto closed = std::move(*journal); }
+    journal = posix::Journal::open(dir / "q", small);
+    REQUIRE(journal);
+    CHECK(as_text(journal->kept()) == std::to_string(note));
 }
 
 TEST_CASE("Journal::open in a directory without permission says so", "[drive][journal][fault]") {
