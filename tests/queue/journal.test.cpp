@@ -402,3 +402,378 @@ TEST_CASE("Journal::check folds over acknowledged operations of an earlier run",
     REQUIRE(j->check(7));
     CHECK(*j->check(7) == expected);
 }
+
+// ---- a kept note --------------------------------------------------------------------------------
+
+TEST_CASE("Journal::keep keeps the latest note over restarts", "[queue][journal][unit]") {
+    sim::Disk disk;
+    {
+        SimJournal j = open(disk);
+        CHECK(j.kept().empty());
+        CHECK_FALSE(j.keep(as_bytes("first")));
+        CHECK_FALSE(j.keep(as_bytes("second, and longer")));
+        CHECK(as_text(j.kept()) == "second, and longer");
+        CHECK_FALSE(j.keep(as_bytes("third")));
+    }
+    {
+        SimJournal j = open(disk);
+        CHECK(as_text(j.kept()) == "third");
+        // A part of what is kept.
+        CHECK_FALSE(j.keep(j.kept().subspan(2)));
+        CHECK(as_text(j.kept()) == "ird");
+        CHECK_FALSE(j.keep(j.kept()));
+        CHECK(as_text(j.kept()) == "ird");
+    }
+    {
+        SimJournal j = open(disk);
+        CHECK(as_text(j.kept()) == "ird");
+        CHECK_FALSE(j.keep({}));
+        CHECK(j.kept().empty());
+    }
+    CHECK(open(disk).kept().empty());
+}
+
+TEST_CASE("Journal::keep takes 512 bytes and no more", "[queue][journal][unit]") {
+    sim::Disk disk;
+    const Bytes longest(512, std::byte{7});
+    {
+        SimJournal j = open(disk);
+        CHECK_FALSE(j.keep(longest));
+        CHECK(j.keep(Bytes(513)) == QueueErrc::too_large);
+        CHECK(as_text(j.kept()) == as_text(longest));
+    }
+    CHECK(as_text(open(disk).kept()) == as_text(longest));
+}
+
+TEST_CASE("Journal::keep is durable with the next sync, and not before",
+          "[queue][journal][fault]") {
+    std::uint64_t came_back = 0;
+    for (std::uint64_t seed = 1; seed <= 50; ++seed) {
+        sim::Disk disk;
+        {
+            SimJournal j = open(disk);
+            CHECK_FALSE(j.keep(as_bytes("durable")));
+            CHECK_FALSE(j.sync());
+            CHECK_FALSE(j.keep(as_bytes("later")));
+            Random bits{Seed{seed}};
+            disk.crash(bits);
+        }
+        SimJournal j = open(disk);
+        REQUIRE(as_text(j.kept()) == "durable");
+        ++came_back;
+    }
+    CHECK(came_back == 50);
+}
+
+TEST_CASE("Journal carries the note into each new segment", "[queue][journal][unit]") {
+    sim::Disk disk;
+    const bool kept = GENERATE(true, false);
+    {
+        SimJournal j = open(disk);
+        if (kept) REQUIRE_FALSE(j.keep(as_bytes("carried")));
+        for (int round = 0; round < 5; ++round) {
+            fill(j, 60);
+            REQUIRE_FALSE(j.ack(j.last()));
+            CHECK(disk.list("q")->size() == 2);  // the segment that had it is gone
+        }
+        // The power fails before anything else is flushed.
+        fill(j, 10);
+        Random bits{Seed{3}};
+        disk.crash(bits);
+    }
+    SimJournal j = open(disk);
+    CHECK(as_text(j.kept()) == (kept ? "carried" : ""));
+    fill(j, 60);
+    CHECK(as_text(j.kept()) == (kept ? "carried" : ""));
+}
+
+TEST_CASE("Journal that only keeps notes keeps no files beside them", "[queue][journal][unit]") {
+    sim::Disk disk;
+    {
+        SimJournal j = open(disk);
+        fill(j, 3);
+        REQUIRE_FALSE(j.ack(3));
+        for (int i = 0; i < 1000; ++i) {
+            REQUIRE_FALSE(j.keep(as_bytes("the state after attempt " + std::to_string(i))));
+            REQUIRE(disk.used_bytes() <= 2 * 4096);
+        }
+        // Operations that wait keep their files, and no more of them than there are.
+        fill(j, 1);
+        for (int i = 0; i < 100; ++i) REQUIRE_FALSE(j.keep(Bytes(512)));
+        REQUIRE_FALSE(j.keep(as_bytes("last")));
+        REQUIRE_FALSE(j.ack(4));
+        CHECK(disk.used_bytes() <= 4096);
+    }
+    CHECK(as_text(open(disk).kept()) == "last");
+}
+
+// ---- flushing -----------------------------------------------------------------------------------
+
+TEST_CASE("Journal::flush makes durable what Sync::none does not", "[queue][journal][fault]") {
+    for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+        sim::Disk disk;
+        JournalOptions options = small_journal(seed);
+        options.sync = Sync::none;
+        {
+            SimJournal j = open(disk, options);
+            REQUIRE_FALSE(j.unflushed());
+            fill(j, 5);
+            REQUIRE(j.unflushed());
+            REQUIRE_FALSE(j.sync());
+            REQUIRE(j.unflushed());
+            REQUIRE(j.durable() == 5);
+            REQUIRE_FALSE(j.ack(2));
+            REQUIRE_FALSE(j.flush());
+            REQUIRE_FALSE(j.unflushed());
+            fill(j, 5);
+            Random bits{Seed{seed}};
+            disk.crash(bits);
+        }
+        SimJournal j = open(disk, options);
+        REQUIRE(j.last() >= 5);
+        REQUIRE(j.base() == 3);
+    }
+}
+
+TEST_CASE("Journal::flush makes one write and one flush, and none when nothing is new",
+          "[queue][journal][unit]") {
+    sim::Disk disk;
+    JournalOptions options = small_journal(1);
+    options.sync = GENERATE(Sync::group, Sync::none);
+    SimJournal j = open(disk, options);
+    const auto operations_of = [&](auto&& call) {
+        const std::uint64_t before = disk.operations();
+        REQUIRE_FALSE(call());
+        return disk.operations() - before;
+    };
+    CHECK(operations_of([&] { return j.flush(); }) == 0);
+    fill(j, 5);
+    CHECK(operations_of([&] { return j.flush(); }) == 2);
+    CHECK(operations_of([&] { return j.flush(); }) == 0);
+    fill(j, 1);
+    const std::uint64_t synced = operations_of([&] { return j.sync(); });
+    CHECK(synced == (options.sync == Sync::group ? 2 : 1));
+    CHECK(j.unflushed() == (options.sync == Sync::none));
+    CHECK(operations_of([&] { return j.flush(); }) == (options.sync == Sync::group ? 0 : 1));
+    REQUIRE_FALSE(j.keep(as_bytes("note")));
+    CHECK(j.unflushed());
+    CHECK(operations_of([&] { return j.flush(); }) == 2);
+    CHECK_FALSE(j.unflushed());
+}
+
+// ---- sizes and limits ---------------------------------------------------------------------------
+
+TEST_CASE("Journal::bytes counts the records that are left", "[queue][journal][property]") {
+    using journal_format::record_bytes;
+    sim::Disk disk;
+    {
+        SimJournal j = open(disk);
+        CHECK(j.bytes() == 0);
+        std::uint64_t sum = 0;
+        for (const std::size_t length : {0U, 1U, 8U, 9U, 100U}) {
+            REQUIRE(j.append(Bytes(length)));
+            sum += record_bytes(length);
+            CHECK(j.bytes() == sum);
+        }
+        REQUIRE_FALSE(j.keep(as_bytes("note")));
+        CHECK(j.bytes() == sum + record_bytes(4));
+        REQUIRE_FALSE(j.sync());
+        CHECK(j.bytes() == sum + record_bytes(4));
+    }
+    // Seen from outside: what the records in the files take.
+    const auto in_files = [&] {
+        std::uint64_t sum = 0;
+        for (const auto& [path, bytes] : disk.image()) {
+            if (journal_format::segment_index(path.substr(2)) == 0) continue;
+            std::size_t at = journal_format::segment_header_bytes;
+            while (at + journal_format::record_header_bytes <= bytes.size()) {
+                const auto h = journal_format::decode_record_header(bytes.data() + at);
+                if (h.kind == journal_format::Kind::none) break;
+                at += record_bytes(h.length);
+                sum += record_bytes(h.length);
+            }
+        }
+        return sum;
+    };
+    for (int round = 0; round < 20; ++round) {
+        JournalOptions options = small_journal(1);
+        options.verify = round % 2 == 0 ? Verify::tail : Verify::everything;
+        SimJournal j = open(disk, options);
+        CHECK(j.bytes() == in_files());
+        fill(j, static_cast<std::uint64_t>(round) * 5);
+        REQUIRE_FALSE(j.ack(j.base() + j.size() / 2));
+        REQUIRE_FALSE(j.sync());
+        CHECK(j.bytes() == in_files());
+    }
+}
+
+TEST_CASE("Journal refuses operations when it has no more numbers", "[queue][journal][unit]") {
+    // A journal that has come so far, made by hand.
+    using namespace journal_format;
+    sim::Disk disk;
+    SegmentHeader header;
+    header.journal[0] = std::byte{1};
+    header.index = 1;
+    header.first = number_max - 2;
+    header.acked = header.first - 1;
+    header.run = header.salt = header.nonce = 1;
+    const SegmentHeaderBytes bytes = encode(header);
+    disk.put("q/" + segment_name(1), Bytes(bytes.begin(), bytes.end()));
+    for (int run = 0; run < 3; ++run) {
+        SimJournal j = open(disk);
+        for (std::uint64_t i = 0; run == 0 && i < 3; ++i) {
+            CHECK(*j.append(as_bytes("one of the last")) == number_max - 2 + i);
+        }
+        CHECK(j.append({}).error() == QueueErrc::queue_full);
+        CHECK(j.last() == number_max);
+        CHECK(j.size() == (run == 0 ? 3 : run == 1 ? 2 : 0));
+        CHECK(j.check(number_max));
+        CHECK(j.check(number_max + 1).error() == QueueErrc::unknown_number);
+        CHECK(j.read(number_max + 1).error() == QueueErrc::unknown_number);
+        CHECK(j.ack(number_max + 1) == QueueErrc::unknown_number);
+        if (run < 2) CHECK(as_text(*j.read(number_max)) == "one of the last");
+        // Notes still roll.
+        for (int i = 0; i < 20; ++i) REQUIRE_FALSE(j.keep(Bytes(500)));
+        REQUIRE_FALSE(j.ack(run == 0 ? number_max - 2 : number_max));
+    }
+    CHECK(open(disk).base() == number_max + 1);
+}
+
+TEST_CASE("Journal::open refuses when there are no more runs", "[queue][journal][unit]") {
+    using namespace journal_format;
+    sim::Disk disk;
+    SegmentHeader header;
+    header.index = header.first = 1;
+    header.run = 0xFFFFFFFE;
+    const SegmentHeaderBytes bytes = encode(header);
+    disk.put("q/" + segment_name(1), Bytes(bytes.begin(), bytes.end()));
+    {
+        SimJournal j = open(disk);
+        CHECK(j.run() == 0xFFFFFFFF);
+        fill(j, 100);
+    }
+    const auto journal = SimJournal::open(disk, "q", small_journal(1));
+    REQUIRE_FALSE(journal);
+    CHECK(journal.error().code == QueueErrc::queue_full);
+    CHECK(journal.error().message().find("another directory") != std::string::npos);
+}
+
+TEST_CASE("Journal::open refuses a segment that is larger than one can be",
+          "[queue][journal][unit]") {
+    using namespace journal_format;
+    sim::Disk disk;
+    SegmentHeader header;
+    header.index = header.first = header.run = 1;
+    for (const std::uint32_t bytes : {std::uint32_t{segment_bytes_max} + 1, 0xFFFFFFFFU}) {
+        header.segment_bytes = bytes;
+        const SegmentHeaderBytes encoded = encode(header);
+        disk.put("q/" + segment_name(1), Bytes(encoded.begin(), encoded.end()));
+        const auto journal = SimJournal::open(disk, "q", small_journal(1));
+        REQUIRE_FALSE(journal);
+        CHECK(journal.error().code == QueueErrc::corrupt);
+        CHECK(journal.error().what == "it is larger than a segment can be");
+    }
+}
+
+TEST_CASE("Journal leaves room for the seal, whatever fills a segment", "[queue][journal][unit]") {
+    // Operations, then acknowledgements and pins in their reserve, then an opening.
+    for (std::uint64_t acks = 0; acks < 20; ++acks) {
+        for (int pins = 0; pins < 26; ++pins) {
+            sim::Disk disk;
+            {
+                SimJournal j = open(disk);
+                for (int i = 0; i < 22; ++i) REQUIRE(j.append(Bytes(100)));
+                for (std::uint64_t n = 1; n <= acks; ++n) {
+                    REQUIRE_FALSE(j.ack(n));
+                    REQUIRE_FALSE(j.sync());
+                }
+                for (int i = 0; i < pins; ++i) {
+                    REQUIRE_FALSE(j.pin_store(Id{static_cast<std::byte>(i + 1)}));
+                }
+                disk.kill();
+            }
+            SimJournal j = open(disk);
+            fill(j, 40);
+            bool within = true;
+            for (const auto& [path, bytes] : disk.image()) within = within && bytes.size() <= 4096;
+            INFO(acks << " acknowledgements, " << pins << " pins");
+            REQUIRE(within);
+        }
+    }
+}
+
+TEST_CASE("Journal takes the longest operations that its segments have room for",
+          "[queue][journal][unit]") {
+    sim::Disk disk;
+    const JournalOptions options{.segment_bytes = 4096, .record_bytes_max = 2328, .seed = Seed{1}};
+    const Bytes longest(2328, std::byte{9});
+    {
+        SimJournal j = open(disk, options);
+        REQUIRE_FALSE(j.keep(Bytes(512)));
+        for (int i = 0; i < 10; ++i) REQUIRE(j.append(longest));
+        REQUIRE_FALSE(j.sync());
+        CHECK(disk.used_bytes() <= 11 * 4096);
+    }
+    SimJournal j = open(disk, options);
+    CHECK(j.size() == 10);
+    CHECK(as_text(*j.read(10)) == as_text(longest));
+    for (const auto& [path, bytes] : disk.image()) CHECK(bytes.size() <= 4096);
+}
+
+TEST_CASE("Journal goes on in segments of another size", "[queue][journal][unit]") {
+    // The seal of the large one, with its many marks, has no room in a small one.
+    sim::Disk disk;
+    {
+        SimJournal j = open(
+            disk, {.segment_bytes = std::size_t{1} << 20, .record_bytes_max = 16, .seed = Seed{1}});
+        for (int i = 0; i < 40'000; ++i) REQUIRE(j.append({}));
+    }
+    SimJournal j = open(disk, {.segment_bytes = 4096, .record_bytes_max = 16, .seed = Seed{1}});
+    for (int i = 0; i < 10'000; ++i) REQUIRE(j.append({}));
+    REQUIRE_FALSE(j.sync());
+    CHECK(j.size() == 50'000);
+    for (const auto& [path, bytes] : disk.image()) {
+        CHECK(bytes.size() <= (path == "q/" + journal_format::segment_name(1) ? 1U << 20 : 4096U));
+    }
+    REQUIRE_FALSE(j.ack(45'000));
+    CHECK(j.read(45'001));
+}
+
+TEST_CASE("Journal::open reads of sealed segments their headers and seals only",
+          "[queue][journal][unit]") {
+    sim::Disk disk;
+    JournalOptions options{.segment_bytes = 65536, .record_bytes_max = 64, .seed = Seed{1}};
+    {
+        SimJournal j = open(disk, options);
+        for (std::uint64_t i = 0; i < 20'000; ++i) REQUIRE(j.append(Bytes(32)));
+    }
+    // All bodies but those of the last segment are gone: opening does not see it.
+    sim::Disk::Image image = disk.image();
+    std::size_t segments = 0;
+    for (auto& [path, bytes] : image) {
+        if (journal_format::segment_index(path.substr(2)) != 0) ++segments;
+    }
+    REQUIRE(segments > 15);
+    std::size_t seen = 0;
+    for (auto& [path, bytes] : image) {
+        const std::uint64_t index = journal_format::segment_index(path.substr(2));
+        if (index == 0 || ++seen == segments) continue;
+        const Bytes next = disk.contents("q/" + journal_format::segment_name(index + 1));
+        const auto seal = journal_format::decode_segment_header(next)->previous_seal;
+        std::fill(bytes.begin() + journal_format::segment_header_bytes, bytes.begin() + seal,
+                  std::byte{0});
+    }
+    disk.restore(image);
+    {
+        SimJournal j = open(disk, options);
+        CHECK(j.size() == 20'000);
+        CHECK(j.check(20'000));
+        CHECK(j.read(20'000));
+        CHECK(j.read(1).error() == QueueErrc::corrupt);
+        CHECK(j.front().error() == QueueErrc::corrupt);
+    }
+    options.verify = Verify::everything;
+    const auto journal = SimJournal::open(disk, "q", options);
+    REQUIRE_FALSE(journal);
+    CHECK(journal.error().code == QueueErrc::corrupt);
+}

@@ -21,6 +21,7 @@ sim::Disk::Image make_image(bool closed) {
     REQUIRE(journal);
     for (std::uint64_t n = 1; n <= 48; ++n) {
         REQUIRE(journal->append(body_of(n, 0)));
+        if (n == 10) REQUIRE_FALSE(journal->keep(as_bytes("a note")));
         if (n == 40) REQUIRE_FALSE(journal->ack(5));
         if (n % 4 == 0) REQUIRE_FALSE(journal->sync());
     }
@@ -58,6 +59,12 @@ sim::Disk::Image make_killed_runs(std::uint32_t idle, std::uint32_t idle_after) 
     return disk.image();
 }
 
+JournalOptions verify_everything() {
+    JournalOptions options = small_journal(2);
+    options.verify = Verify::everything;
+    return options;
+}
+
 /// What opening answers, and whether everything that it gives is what was put in.
 struct Outcome {
     std::error_code error;
@@ -67,7 +74,7 @@ struct Outcome {
 };
 
 Outcome open_image(sim::Disk& disk) {
-    auto journal = SimJournal::open(disk, "q", small_journal(2));
+    auto journal = SimJournal::open(disk, "q", verify_everything());
     if (!journal) {
         const bool explained = !journal.error().path.empty() && !journal.error().message().empty();
         return {journal.error().code, 0, explained, true};
@@ -196,7 +203,7 @@ TEST_CASE("Journal::open names the place of damage in the middle", "[queue][jour
     Bytes bytes = disk.contents(file(1));
     bytes[journal_format::segment_header_bytes + 8] ^= std::byte{1};
     disk.put(file(1), bytes);
-    const auto journal = SimJournal::open(disk, "q");
+    const auto journal = SimJournal::open(disk, "q", verify_everything());
     REQUIRE_FALSE(journal);
     CHECK(journal.error().code == QueueErrc::corrupt);
     CHECK(journal.error().path == file(1));
@@ -304,13 +311,13 @@ TEST_CASE("Journal::open refuses what a later version wrote", "[queue][journal][
         const auto header = *format::decode_segment_header(bytes);
         std::byte* const p = bytes.data() + format::segment_header_bytes;
         format::RecordHeader h = format::decode_record_header(p);
-        h.kind = static_cast<format::Kind>(6);
+        h.kind = static_cast<format::Kind>(7);
         format::encode(h, p);
         const std::uint32_t crc = crc32c({p + format::record_header_bytes, h.length});
         store_le<std::uint32_t>(p, format::record_crc(p, crc, header.nonce + header.run));
         disk.put(file(1), bytes);
     }
-    const auto journal = SimJournal::open(disk, "q");
+    const auto journal = SimJournal::open(disk, "q", verify_everything());
     REQUIRE_FALSE(journal);
     CHECK(journal.error().code == QueueErrc::future_version);
 }
@@ -351,4 +358,299 @@ TEST_CASE("Journal::read is not led astray by a damaged length", "[queue][journa
     REQUIRE(journal->read(1));
     CHECK(journal->read(2).error() == QueueErrc::corrupt);
     CHECK(journal->check(2));  // known without a walk
+}
+
+namespace {
+
+/// Where an operation is in a segment.
+struct Extent {
+    std::size_t begin, end;
+    std::uint64_t number;
+};
+
+std::vector<Extent> operations_in(const Bytes& segment) {
+    using namespace journal_format;
+    std::vector<Extent> found;
+    std::size_t at = segment_header_bytes;
+    while (at + record_header_bytes <= segment.size()) {
+        const RecordHeader h = decode_record_header(segment.data() + at);
+        if (h.kind == Kind::none) break;
+        const std::size_t end = at + record_header_bytes + h.length;
+        if (h.kind == Kind::operation) found.push_back({at, end, h.number});
+        at += record_bytes(h.length);
+    }
+    return found;
+}
+
+/// Several runs with pins and notes, in three segments; `acked` are acknowledged.
+sim::Disk::Image make_runs(std::vector<std::uint32_t>& salts, std::uint64_t acked) {
+    sim::Disk disk;
+    for (int run = 0; run < 8; ++run) {
+        auto journal = SimJournal::open(disk, "q", small_journal(1));
+        REQUIRE(journal);
+        for (int i = 0; i < 9; ++i) {
+            REQUIRE(journal->append(body_of(journal->last() + 1, journal->salt())));
+            salts.push_back(journal->salt());
+            if (i == 3) REQUIRE_FALSE(journal->keep(as_bytes("note " + std::to_string(run))));
+        }
+        REQUIRE_FALSE(journal->pin_store(Id{static_cast<std::byte>(run)}));
+        if (run == 7) REQUIRE_FALSE(journal->ack(acked));
+    }
+    return disk.image();
+}
+
+}  // namespace
+
+TEST_CASE("Verify::tail: a flipped byte of a sealed segment gives what was there, or an error",
+          "[queue][journal][fault]") {
+    std::vector<std::uint32_t> salts{0};
+    const sim::Disk::Image image = make_runs(salts, 4);
+    REQUIRE(last_segment(image) >= 3);
+    sim::Disk whole;
+    whole.restore(image);
+    std::vector<std::uint64_t> checks;
+    Bytes note;
+    {
+        auto journal = SimJournal::open(whole, "q", small_journal(2));
+        REQUIRE(journal);
+        for (std::uint64_t n = 4; n <= journal->last(); ++n) checks.push_back(*journal->check(n));
+        note.assign(journal->kept().begin(), journal->kept().end());
+    }
+    const std::uint64_t last = 3 + checks.size();
+    std::vector<Bytes> bodies(last + 1);
+    for (std::uint64_t n = 1; n <= last; ++n) bodies[n] = body_of(n, salts[n]);
+    std::uint64_t refused = 0, found = 0, silent = 0;
+    const std::size_t step = from_environment("BELAY_SEEDS", 2000) >= 1000 ? 1 : 3;
+    for (std::uint64_t index = 1; index < last_segment(image); ++index) {
+        sim::Disk disk;
+        disk.restore(image);
+        const Bytes bytes = disk.contents(file(index));
+        const std::vector<Extent> operations = operations_in(bytes);
+        for (std::size_t at = 0; at < bytes.size(); at += step) {
+            const unsigned flip = at % 4 == 0 ? 0xFFU : 1U << (at % 8);
+            disk.restore(image);
+            Bytes damaged = bytes;
+            damaged[at] ^= static_cast<std::byte>(flip);
+            disk.put(file(index), std::move(damaged));
+            const sim::Disk::Image before = disk.image();
+            auto journal = SimJournal::open(disk, "q", small_journal(2));
+            INFO(file(index) << ", byte " << at << ", flip " << flip);
+            if (!journal) {
+                ++refused;
+                REQUIRE(disk.image() == before);
+                continue;
+            }
+            REQUIRE(journal->last() == last);
+            REQUIRE(journal->base() == 5);
+            REQUIRE(as_text(journal->kept()) == as_text(note));
+            std::uint64_t errors = 0;
+            bool right = true;
+            for (const bool backwards : {false, true}) {
+                for (std::uint64_t i = 5; i <= last; ++i) {
+                    const std::uint64_t n = backwards ? last + 5 - i : i;
+                    right = right && journal->salt_of(n) == salts[n];
+                    const auto body = journal->read(n);
+                    errors += body ? 0U : 1U;
+                    right = right && (body ? as_text(*body) == as_text(bodies[n])
+                                           : body.error() == QueueErrc::corrupt);
+                }
+            }
+            for (std::uint64_t n = 4; n <= last; ++n) {
+                const auto check = journal->check(n);
+                right = right &&
+                        (check ? *check == checks[n - 4] : check.error() == QueueErrc::corrupt);
+            }
+            for (const Extent& operation : operations) {
+                const bool hit = at >= operation.begin && at < operation.end;
+                right = right && !(hit && operation.number >= 5 && journal->read(operation.number));
+            }
+            REQUIRE(right);
+            ++(errors != 0 ? found : silent);
+        }
+    }
+    CHECK(refused > 100);
+    CHECK(found > 1000);
+    CHECK(silent > 100);  // padding, what is acknowledged, what is not an operation
+}
+
+TEST_CASE("Journal::open notices damage in a note that a segment was made with",
+          "[queue][journal][fault]") {
+    using namespace journal_format;
+    sim::Disk disk;
+    {
+        auto journal = SimJournal::open(disk, "q", small_journal(1));
+        REQUIRE(journal);
+        REQUIRE_FALSE(journal->keep(as_bytes("the note")));
+        // Nothing was put into the second segment yet.
+        while (disk.list("q")->size() < 3) {
+            REQUIRE(journal->append(body_of(1, 0)));
+        }
+        disk.kill();
+    }
+    const sim::Disk::Image image = disk.image();
+    REQUIRE(decode_segment_header(disk.contents(file(2)))->made_bytes == 160);
+    for (std::size_t at = 128; at < 160; ++at) {
+        for (const Verify verify : {Verify::tail, Verify::everything}) {
+            disk.restore(image);
+            Bytes bytes = disk.contents(file(2));
+            bytes[at] ^= std::byte{0x10};
+            disk.put(file(2), bytes);
+            JournalOptions options = small_journal(2);
+            options.verify = verify;
+            const auto journal = SimJournal::open(disk, "q", options);
+            INFO("byte " << at);
+            REQUIRE_FALSE(journal);
+            CHECK(journal.error().code == QueueErrc::corrupt);
+            CHECK(journal.error().path == file(2));
+            CHECK(journal.error().offset == 128);
+        }
+    }
+    disk.restore(image);
+    CHECK(as_text(SimJournal::open(disk, "q", small_journal(2))->kept()) == "the note");
+}
+
+TEST_CASE("Verify::tail: opening is not led astray by a seal that says what cannot be",
+          "[queue][journal][fault]") {
+    using namespace journal_format;
+    std::vector<std::uint32_t> salts{0};
+    const sim::Disk::Image image = make_runs(salts, 4);
+    sim::Disk disk;
+    disk.restore(image);
+    const std::size_t at = decode_segment_header(disk.contents(file(2)))->previous_seal;
+    const std::uint32_t nonce = decode_segment_header(disk.contents(file(1)))->nonce;
+    Bytes bytes = disk.contents(file(1));
+    RecordHeader h = decode_record_header(bytes.data() + at);
+    REQUIRE(h.kind == Kind::seal);
+    const Seal whole = *decode_seal({bytes.data() + at + record_header_bytes, h.length});
+    REQUIRE(whole.openings.size() >= 2);
+    REQUIRE(whole.marks.size() == 1);
+    std::vector<Seal> seals(9, whole);
+    seals[1].check ^= 1;
+    seals[2].marks[0].offset = 0;
+    seals[3].marks[0].offset = 0xFFFFFFF8U;
+    seals[4].marks[0].offset += 8;
+    seals[5].marks.push_back({1, whole.marks[0].offset + 8});
+    seals[6].marks.clear();
+    seals[7].openings[0].first = ~std::uint64_t{0};
+    seals[8].openings.front().run = whole.openings.back().run;
+    for (std::size_t i = 0; i < seals.size(); ++i) {
+        const Bytes payload = encode_seal(seals[i].check, seals[i].openings, seals[i].marks);
+        Bytes file_1 = bytes;
+        h.length = static_cast<std::uint32_t>(payload.size());
+        std::byte* const p = file_1.data() + at;
+        encode(h, p);
+        std::copy(payload.begin(), payload.end(), p + record_header_bytes);
+        store_le<std::uint32_t>(
+            p, record_crc(p, crc32c(payload), record_seed(nonce, seals[i].openings.back().run)));
+        disk.restore(image);
+        disk.put(file(1), file_1);
+        auto journal = SimJournal::open(disk, "q", small_journal(2));
+        INFO("seal " << i);
+        // One that is only wrong, and not impossible, is found when it is used.
+        REQUIRE((i == 0 || i == 4) == journal.has_value());
+        if (i == 4) {
+            CHECK(journal->read(5).error() == QueueErrc::corrupt);
+        }
+        CHECK((i == 0 || !SimJournal::open(disk, "q", verify_everything())));
+    }
+}
+
+namespace {
+
+/// A file system that cannot reserve: its files grow.
+struct Growing {
+    class File {
+    public:
+        explicit File(sim::Disk::File file) noexcept : file_{std::move(file)} {}
+        [[nodiscard]] Result<std::size_t> read(std::uint64_t offset,
+                                               std::span<std::byte> into) const noexcept {
+            return file_.read(offset, into);
+        }
+        [[nodiscard]] std::error_code write(std::uint64_t offset, BytesView from) noexcept {
+            return file_.write(offset, from);
+        }
+        [[nodiscard]] std::error_code sync() noexcept { return file_.sync(); }
+        [[nodiscard]] Result<std::uint64_t> size() const noexcept { return file_.size(); }
+
+    private:
+        sim::Disk::File file_;
+    };
+    using Lock = sim::Disk::Lock;
+
+    [[nodiscard]] Result<File> open(const std::string& path, OpenMode mode) noexcept {
+        auto file = disk.open(path, mode);
+        if (!file) return file.error();
+        return File{std::move(*file)};
+    }
+    [[nodiscard]] Result<Lock> lock(const std::string& path) noexcept { return disk.lock(path); }
+    [[nodiscard]] std::error_code rename(const std::string& from, const std::string& to) noexcept {
+        return disk.rename(from, to);
+    }
+    [[nodiscard]] std::error_code remove(const std::string& path) noexcept {
+        return disk.remove(path);
+    }
+    [[nodiscard]] Result<std::vector<std::string>> list(const std::string& path) const {
+        return disk.list(path);
+    }
+    [[nodiscard]] std::error_code create_directory(const std::string& path) noexcept {
+        return disk.create_directory(path);
+    }
+    [[nodiscard]] std::error_code sync_directory(const std::string& path) noexcept {
+        synced.push_back(path);
+        return disk.sync_directory(path);
+    }
+
+    sim::Disk disk;
+    std::vector<std::string> synced;  // directories
+};
+
+}  // namespace
+
+TEST_CASE("Journal::open refuses a sealed file that is cut short, also where files grow",
+          "[queue][journal][fault]") {
+    const Verify verify = GENERATE(Verify::tail, Verify::everything);
+    JournalOptions options = small_journal(1);
+    options.verify = verify;
+    Growing files;
+    {
+        auto journal = Journal<Growing>::open(files, "q", options);
+        REQUIRE(journal);
+        for (std::uint64_t n = 1; n <= 48; ++n) REQUIRE(journal->append(body_of(n, 0)));
+    }
+    const sim::Disk::Image image = files.disk.image();
+    REQUIRE(last_segment(image) == 3);
+    const std::size_t size = files.disk.contents(file(1)).size();
+    for (std::size_t length = 0; length <= size; length += length + 40 < size ? 37 : 1) {
+        files.disk.restore(image);
+        Bytes bytes = files.disk.contents(file(1));
+        bytes.resize(length);
+        files.disk.put(file(1), bytes);
+        const auto journal = Journal<Growing>::open(files, "q", options);
+        INFO("cut to " << length << " of " << size);
+        // The last bytes are padding.
+        if (journal) REQUIRE(length + journal_format::alignment > size);
+        if (!journal) {
+            CHECK(journal.error().code == QueueErrc::corrupt);
+            CHECK(journal.error().path == file(1));
+        }
+    }
+}
+
+TEST_CASE("Journal::open makes names durable that the process before it had not",
+          "[queue][journal][regression]") {
+    std::uint64_t found = 0;
+    for (std::uint64_t halt = 1; halt < 12; ++halt) {
+        Growing files;
+        files.disk.halt_at(halt);
+        const bool opened = Journal<Growing>::open(files, "dir/q", small_journal(1)).has_value();
+        files.disk.kill();
+        files.synced.clear();
+        const auto journal = Journal<Growing>::open(files, "dir/q", small_journal(1));
+        REQUIRE(journal);
+        if (opened || journal->report().created) continue;
+        ++found;
+        INFO("operation " << halt);
+        CHECK(files.synced == std::vector<std::string>{"dir/q", "dir"});
+    }
+    CHECK(found > 0);
 }

@@ -16,6 +16,7 @@ struct Done {
     std::uint64_t durable = 0;
     std::uint64_t failures = 0;
     bool poisoned = false;
+    Bytes note;         // the last one that was durable
     bool lied = false;  // success after the journal had failed
 };
 
@@ -36,7 +37,15 @@ Done use(sim::Disk& disk, std::uint64_t seed, std::uint32_t& salt) {
             if (number) done.taken = *number;
             done.failures += number ? 0U : 1U;
         }
-        const std::error_code synced = journal->sync();
+        const Bytes note(static_cast<std::size_t>(round) * 20, static_cast<std::byte>(round));
+        const std::error_code kept = journal->keep(note);
+        done.lied = done.lied || (!kept && done.poisoned) ||
+                    (!kept && as_text(journal->kept()) != as_text(note));
+        done.failures += kept ? 1U : 0U;
+        const bool flushes = round % 2 == 0;
+        const std::error_code synced = flushes ? journal->flush() : journal->sync();
+        done.lied = done.lied || (!synced && journal->unflushed());
+        if (!synced) done.note.assign(journal->kept().begin(), journal->kept().end());
         done.lied = done.lied || (!synced && done.poisoned && done.taken > done.durable);
         if (!synced) done.durable = journal->last();
         if (journal->durable() > done.taken) done.lied = true;
@@ -49,10 +58,12 @@ Done use(sim::Disk& disk, std::uint64_t seed, std::uint32_t& salt) {
     return done;
 }
 
-bool all_there(sim::Disk& disk, std::uint64_t durable, std::uint32_t salt) {
+bool all_there(sim::Disk& disk, const Done& done, std::uint32_t salt) {
     auto journal = SimJournal::open(disk, "q", small_journal(7));
     if (!journal) return false;
-    if (journal->last() < durable) return false;
+    if (journal->last() < done.durable) return false;
+    // Or a later one, which are longer.
+    if (journal->kept().size() < done.note.size()) return false;
     for (std::uint64_t n = journal->base(); n <= journal->last(); ++n) {
         const auto body = journal->read(n);
         const Bytes expected = body_of(n, salt);
@@ -83,7 +94,7 @@ TEST_CASE("Journal survives a failure of every single operation", "[queue][journ
             poisoned += done.poisoned ? 1U : 0U;
             Random bits{Seed{number * 10 + torn}};
             disk.crash(bits);
-            REQUIRE(all_there(disk, done.durable, salt));
+            REQUIRE(all_there(disk, done, salt));
         }
     }
     CHECK(poisoned > 0);
@@ -104,6 +115,9 @@ TEST_CASE("Journal that could not flush takes nothing more, and says why",
     CHECK(journal->sync() == std::errc::io_error);
     CHECK(journal->append(as_bytes("three")).error() == std::errc::io_error);
     CHECK(journal->pin_store(Id{std::byte{1}}) == std::errc::io_error);
+    CHECK(journal->keep(as_bytes("note")) == std::errc::io_error);
+    CHECK(journal->flush() == std::errc::io_error);
+    CHECK(journal->unflushed());
     CHECK(journal->ack(1) == std::errc::io_error);
     CHECK(journal->durable() == 1);
     CHECK(as_text(*journal->read(1)) == "one");
@@ -126,6 +140,9 @@ TEST_CASE("Journal on a full disk refuses what does not fit, and keeps the rest"
     CHECK_FALSE(journal->failed());
     CHECK_FALSE(journal->sync());
     CHECK(journal->durable() == taken);
+    // A note leaves to acknowledgements what operations leave to them.
+    CHECK(journal->keep(Bytes(journal_format::note_bytes_max)) == std::errc::no_space_on_device);
+    CHECK(journal->kept().empty());
     // Reading and acknowledging go on, and make room.
     CHECK(journal->read(1));
     CHECK_FALSE(journal->ack(taken));
@@ -156,4 +173,34 @@ TEST_CASE("Journal::open on a full disk needs no space", "[queue][journal][fault
     CHECK(error->message().find("free some space") != std::string::npos);
     disk.limit_bytes(disk.used_bytes() + 4096);
     CHECK(SimJournal::open(disk, "q", small_journal(1)));
+}
+
+TEST_CASE("Journal::try_pop loses no operation, whatever fails, and repeats one at most",
+          "[queue][journal][regression]") {
+    constexpr std::uint64_t count = 60;
+    int repeated = 0;
+    int failures = 0;
+    for (std::uint64_t failing = 1; failing < 40; ++failing) {
+        sim::Disk disk;
+        std::uint64_t popped = 0;
+        {
+            auto journal = SimJournal::open(disk, "q", small_journal(1));
+            REQUIRE(journal);
+            for (std::uint64_t n = 1; n <= count; ++n) REQUIRE(journal->append(body_of(n, 0)));
+            REQUIRE_FALSE(journal->sync());
+            disk.fail_at(disk.operations() + failing, std::make_error_code(std::errc::io_error));
+            while (const auto body = journal->try_pop()) REQUIRE(*body == body_of(++popped, 0));
+            failures += journal->failed() ? 1 : 0;
+            disk.kill();
+        }
+        auto journal = SimJournal::open(disk, "q", small_journal(1));
+        REQUIRE(journal);
+        INFO("operation " << failing << " fails; " << popped << " were taken");
+        REQUIRE(journal->last() == count);
+        // What only the memory of the process knew to be taken comes again, as after any kill.
+        REQUIRE(journal->base() - 1 <= popped);
+        repeated += journal->base() - 1 < popped ? 1 : 0;
+    }
+    CHECK(failures > 0);
+    CHECK(repeated > 0);
 }

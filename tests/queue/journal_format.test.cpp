@@ -27,6 +27,8 @@ format::SegmentHeader example_header() {
     h.salt = 0x41424344;
     h.nonce = 0x51525354;
     h.segment_bytes = 4096;
+    h.previous_seal = 0x61626364;
+    h.made_bytes = 0x71727374;
     return h;
 }
 
@@ -37,7 +39,48 @@ TEST_CASE("SegmentHeader has its golden bytes", "[queue][journal_format][golden]
           "62656c61792f6a0a0100000080000000000102030405060708090a0b0c0d0e0f"
           "0200000000000000080706050403020118171615141312112827262524232221"
           "f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff34333231444342415453525100100000"
-          "00000000000000000000000000000000000000000000000000000000345b4d42");
+          "00000000000000006463626174737271000000000000000000000000e14eeaea");
+}
+
+TEST_CASE("Seal has its golden bytes", "[queue][journal_format][golden]") {
+    const format::Opening openings[] = {{0x0102030405060708, 0x11121314, 0x21222324}, {9, 8, 7}};
+    const format::Mark marks[] = {{0x3132333435363738, 0x41424344}};
+    const Bytes seal = format::encode_seal(0x5152535455565758, openings, marks);
+    CHECK(test::to_hex(seal) ==
+          "58575655545352510200000001000000"  // check, counts
+          "08070605040302011413121124232221"
+          "09000000000000000800000007000000"  // openings
+          "383736353433323144434241");        // a mark
+    CHECK(test::to_hex(format::encode_seal(1, {}, {})) == "01000000000000000000000000000000");
+}
+
+TEST_CASE("Seal comes back as it was, or not at all", "[queue][journal_format][property]") {
+    CHECK(rc::check("decode(encode(s)) == s", [](std::uint64_t seed) {
+        Random bits{Seed{seed}};
+        format::Seal seal{bits(), {}, {}};
+        seal.openings.resize(bits() % 5);
+        for (format::Opening& o : seal.openings) {
+            o = {bits(), static_cast<std::uint32_t>(bits()), static_cast<std::uint32_t>(bits())};
+        }
+        seal.marks.resize(bits() % 5);
+        for (format::Mark& m : seal.marks) m = {bits(), static_cast<std::uint32_t>(bits())};
+        Bytes bytes = format::encode_seal(seal.check, seal.openings, seal.marks);
+        RC_ASSERT(bytes.size() ==
+                  format::seal_payload_bytes(seal.openings.size(), seal.marks.size()));
+        const auto decoded = format::decode_seal(bytes);
+        RC_ASSERT(decoded.has_value());
+        RC_ASSERT(*decoded == seal);
+        // Another length, and counts that do not fit the length, also near the end of 32 bits.
+        for (std::size_t length = 0; length < bytes.size(); ++length) {
+            RC_ASSERT(format::decode_seal({bytes.data(), length}).error() == QueueErrc::corrupt);
+        }
+        const std::size_t count = seed % 2 == 0 ? 8 : 12;
+        const auto was = load_le<std::uint32_t>(bytes.data() + count);
+        for (const std::uint32_t other : {was + 1, was - 1, 0x7FFFFFFFU, 0xFFFFFFFFU}) {
+            store_le<std::uint32_t>(bytes.data() + count, other);
+            RC_ASSERT(format::decode_seal(bytes).error() == QueueErrc::corrupt);
+        }
+    }));
 }
 
 TEST_CASE("SegmentHeader comes back as it was", "[queue][journal_format][unit]") {
@@ -141,6 +184,7 @@ TEST_CASE("A small journal has its golden bytes", "[queue][journal_format][golde
         REQUIRE(journal->append({}));
         REQUIRE_FALSE(journal->pin_store(store));
         REQUIRE_FALSE(journal->ack(1));
+        REQUIRE_FALSE(journal->keep(as_bytes("note")));
     }
     {
         auto journal = Journal<sim::Disk>::open(
@@ -151,18 +195,53 @@ TEST_CASE("A small journal has its golden bytes", "[queue][journal_format][golde
     const Bytes bytes = disk.contents("q/0000000000000001.journal");
     REQUIRE(bytes.size() == 4096);
     CHECK(
-        test::to_hex(BytesView{bytes}.first(352)) ==
+        test::to_hex(BytesView{bytes}.first(384)) ==
         "62656c61792f6a0a0100000080000000c15c0289ec2d0a9167ec8e65a18debbe"  // header
         "01000000000000000100000000000000c15c0289ec2d0a910000000000000000"
         "00000000000000000000000000000000010000005e5532fb0bc942ee00100000"
-        "000000000000000000000000000000000000000000000000000000003fae0b26"
+        "00000000000000000000000080000000000000000000000000000000c7eb3a97"
         "70763dd3050000000100000000000000800000000100000068656c6c6f000000"  // operation 1, "hello"
         "8361cd5b000000000200000000000000a000000001000000"                  // operation 2, empty
         "df106ad7100000000000000000000000a000000004000000aa000000000000000000000000000000"  // pin
+        "a3aac272040000000000000000000000e0000000060000006e6f746500000000"  // note, "note"
         "46e3d6f4000000000100000000000000e000000003000000"                  // ack 1, at the close
-        "24ec9d63000000000100000000000000f800000003000000"                  // mark of the close
+        "170b566b0000000001000000000000001801000003000000"                  // mark of the close
         "f5e03c4004000000020000000000000080000000020000005e119eae00000000"  // opening of run 2
-        "000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000"
-        "000000");  // never written
-    for (std::size_t i = 352; i < bytes.size(); ++i) REQUIRE(bytes[i] == std::byte{0});
+        "00000000000000000000000000000000000000000000000000000000000000000000000000000000"
+        "0000000000000000");
+    for (std::size_t i = 336; i < bytes.size(); ++i) REQUIRE(bytes[i] == std::byte{0});
+}
+
+TEST_CASE("A sealed segment and the next one have their golden bytes",
+          "[queue][journal_format][golden]") {
+    sim::Disk disk;
+    const JournalOptions options{.segment_bytes = 4096, .record_bytes_max = 1024, .seed = Seed{1}};
+    for (int run = 0; run < 2; ++run) {
+        auto journal = Journal<sim::Disk>::open(disk, "q", options);
+        REQUIRE(journal);
+        REQUIRE_FALSE(journal->keep(as_bytes("note")));
+        for (int i = 0; i < (run == 0 ? 70 : 30); ++i) {
+            REQUIRE(journal->append(as_bytes("0123456")));
+        }
+    }
+    const Bytes sealed = disk.contents("q/0000000000000001.journal");
+    const Bytes next = disk.contents("q/0000000000000002.journal");
+    const auto header = format::decode_segment_header(next);
+    REQUIRE(header);
+    CHECK(header->made_bytes == 160);
+    CHECK(header->previous_seal == 2968);
+    CHECK(test::to_hex(BytesView{sealed}.subspan(2968, 96)) ==
+          "0a3c0d703800000055000000000000009809000005000000"  // seal behind operation 85
+          "c71920343088aba30100000002000000"                  // check; one opening, two marks
+          "4700000000000000020000005e119eae"                  // run 2 begins with operation 71
+          "c15c0289ec2d0a91a0000000"                          // operation 1 is at 160,
+          "6461fba562adb173a0080000"                          // operation 65 at 2208
+          "00000000000000000000000000000000");
+    CHECK(test::to_hex(BytesView{next}.first(192)) ==
+          "62656c61792f6a0a0100000080000000c15c0289ec2d0a9167ec8e65a18debbe"  // header
+          "02000000000000005600000000000000c71920343088aba30000000000000000"
+          "00000000000000000000000000000000020000005e119eaeb558563200100000"
+          "0000000000000000980b0000a0000000000000000000000000000000e59f90cd"
+          "8f9865b704000000000000000000000000000000060000006e6f746500000000"    // note
+          "e5e52006070000005600000000000000a0000000010000003031323334353600");  // operation 86
 }

@@ -11,7 +11,7 @@
 #if defined(BELAY_CONTROL)
 using Overflow = belay::Reject;
 #else
-using Overflow = belay::DropOldest<>;
+using Overflow = belay::DropOldest;
 #endif
 using Queue = belay::Queue<belay::Journal<belay::sim::Disk>, Overflow>;
 

@@ -36,7 +36,7 @@ struct PushWithoutAnswer : MinimalSessionQueue {
 static_assert(explain_session_queue<MinimalSessionQueue>());
 static_assert(SessionQueueLike<Queue<DiskJournal>>);
 static_assert(SessionQueueLike<Queue<DiskJournal, Reject>>);
-static_assert(!SessionQueueLike<Queue<DiskJournal, DropOldest<>>>);
+static_assert(!SessionQueueLike<Queue<DiskJournal, DropOldest>>);
 static_assert(!SessionQueueLike<Queue<Deque<Bytes>>>);
 static_assert(!SessionQueueLike<DiskJournal>);  // without a limit
 static_assert(!SessionQueueLike<NoStorage>);

@@ -20,12 +20,11 @@ namespace belay::inline BELAY_ABI {
 /// what survives what in docs/queue.md.
 ///
 /// Models:        LeasableLike, SequencedLike.
-/// Thread safety: append, try_push, sync, last, durable, base, size and failed: any thread. The
-/// rest:
-///                one thread at a time, the owner, at the same time as those. Moving and destroying
-///                a journal: alone.
-/// Blocks:        append when a segment or the buffer is full, ack when a segment is deleted, sync
-///                and pin_store always: on the disk.
+/// Thread safety: append, try_push, sync, flush, unflushed, last, durable, base, size, bytes and
+///                failed: any thread. The rest: one thread at a time, the owner, at the same time
+///                as those. Moving and destroying a journal: alone.
+/// Blocks:        append and keep when a segment or the buffer is full, ack when a segment is
+///                deleted, sync, flush and pin_store always: on the disk.
 template <FileSystemLike FileSystem>
 class Journal {
 public:
@@ -36,9 +35,9 @@ public:
     ///
     /// Errors: what, where, and what to do, see JournalError. A journal on a full disk opens,
     /// unless
-    ///         its last segment has no room for 32 bytes.
-    /// Throws: std::bad_alloc.   Complexity: O(bytes of the segments that are left); reads them
-    /// all.
+    ///         its last segment has no room for 48 bytes.
+    /// Throws: std::bad_alloc.   Complexity: reads the last segment, and of those before it the
+    ///         ends, which have a fifth of a byte for each operation; or all, see `Verify`.
     [[nodiscard]] static Result<Journal, JournalError> open(FileSystem& fs, std::string path,
                                                             JournalOptions options = {}) {
         detail::JournalRecovery<FileSystem> recovery{fs, path, options};
@@ -86,6 +85,27 @@ public:
     ///
     /// Errors: no space: nothing is lost, it may be called again. Others: the journal has failed.
     [[nodiscard]] std::error_code sync() noexcept { return log_->sync(); }
+
+    /// Makes everything appended, kept and acknowledged before it durable, whatever the mode; in
+    /// Sync::group the same as `sync`.
+    ///
+    /// Errors: as `sync`.   Blocks: on the disk, unless nothing is new.
+    [[nodiscard]] std::error_code flush() noexcept { return log_->sync(true); }
+
+    /// Whether something that was appended or kept may not be on the medium yet, so that `flush`
+    /// has something to do. What is only acknowledged may not count.   Complexity: O(1).
+    [[nodiscard]] bool unflushed() const noexcept { return log_->unflushed(); }
+
+    /// Keeps a note beside the operations, instead of the one before: what its owner wants to know
+    /// after a restart. No bytes: no note.
+    ///
+    /// It rides with the next `sync`; a crash before that brings the one before back. It takes room
+    /// in the files as an operation does, for as long as the file is needed.
+    /// Errors: too_large, above journal_format::note_bytes_max; no space for a new segment, then it
+    ///         was not taken; what `failed` says.   Complexity: O(length).
+    [[nodiscard]] std::error_code keep(BytesView note) noexcept { return log_->keep(note); }
+    /// The kept note, until the next `keep`; no bytes if there is none.
+    [[nodiscard]] BytesView kept() const noexcept { return log_->kept(); }
 
     /// An operation's body, until the next call of `read`, `check`, `front`, `ack` or `try_pop`.
     ///
@@ -138,8 +158,12 @@ public:
     [[nodiscard]] std::uint64_t base() const noexcept { return log_->acked() + 1; }
     /// The last number that was taken; 0 before the first.
     [[nodiscard]] std::uint64_t last() const noexcept { return log_->last(); }
-    /// The last number that `sync` made durable.
+    /// The last number that `sync` made durable, in the sense of the mode: with Sync::none the
+    /// operating system has it, and only `unflushed` knows of the medium.
     [[nodiscard]] std::uint64_t durable() const noexcept { return log_->durable(); }
+    /// Bytes of the records in the files, and not written yet. What is acknowledged counts until
+    /// its file is deleted.   Complexity: O(1).
+    [[nodiscard]] std::uint64_t bytes() const noexcept { return log_->bytes(); }
     /// The failure of the disk after which the journal takes nothing more; opening it again tells
     /// what was saved. No error as long as there was none.
     [[nodiscard]] std::error_code failed() const noexcept { return log_->failed(); }
@@ -150,13 +174,16 @@ public:
 
     /// As `append`.
     [[nodiscard]] std::error_code try_push(BytesView body) noexcept { return append(body).error(); }
-    /// Takes the oldest operation and acknowledges it; nothing if there is none or it cannot be
-    /// read, then `front` says why.   Throws: std::bad_alloc.
+    /// Takes the oldest operation and acknowledges it; nothing if there is none, if the journal has
+    /// failed, or it cannot be read, then `front` says why. If the disk fails while it is
+    /// acknowledged, it may come again when the journal is opened.   Throws: std::bad_alloc.
     [[nodiscard]] std::optional<Bytes> try_pop() {
+        if (failed()) return std::nullopt;
         const Result<BytesView> body = front();
         if (!body) return std::nullopt;
         std::optional<Bytes> taken{std::in_place, body->begin(), body->end()};
-        if (ack() && failed()) return std::nullopt;
+        // It may be durable all the same: an operation that was not handed out would be lost then.
+        static_cast<void>(ack());
         return taken;
     }
     /// The oldest operation; queue_empty if there is none, else as `read`.
@@ -181,7 +208,7 @@ public:
 private:
     using Log = detail::JournalLog<FileSystem>;
 
-    Journal(std::unique_ptr<Log> log, std::vector<detail::RunSpan> runs, RecoveryReport report)
+    Journal(std::unique_ptr<Log> log, std::vector<detail::Opening> runs, RecoveryReport report)
         : log_{std::move(log)}, reader_{std::move(runs)}, report_{std::move(report)} {}
 
     void close() noexcept {

@@ -50,14 +50,17 @@ struct JournalError {
                    "lock ends with its process, so do not delete the lock file";
         }
         if (code == QueueErrc::corrupt) {
-            return "put the directory back from a copy; or keep it for inspection, and open a new "
-                   "journal in another directory: what was in this one is not sent then";
+            return "put the directory back from a copy; or copy what can be read of it into a new "
+                   "journal with salvage_journal: what is lost is named";
         }
         if (code == QueueErrc::foreign_file) {
             return "move the file out of the directory, or choose a directory of the journal's own";
         }
         if (code == QueueErrc::future_version) {
             return "open it with the version of belay that wrote it, or a newer one";
+        }
+        if (code == QueueErrc::queue_full) {
+            return "send what is in it, and open a new journal in another directory";
         }
         if (code == QueueErrc::bad_options) return "see JournalOptions for what is possible";
         if (code == std::errc::permission_denied || code == std::errc::operation_not_permitted ||

@@ -8,8 +8,10 @@
 
 #include <array>        // std::array
 #include <cstdint>      // std::uint8_t
+#include <span>         // std::span
 #include <string>       // std::string
 #include <string_view>  // std::string_view
+#include <vector>       // std::vector
 
 #include <belay/core/bytes.hpp>
 #include <belay/core/crc32c.hpp>
@@ -25,9 +27,18 @@ inline constexpr std::size_t segment_header_bytes = 128;
 inline constexpr std::size_t record_header_bytes = 24;
 /// Records begin at multiples of this.
 inline constexpr std::size_t alignment = 8;
-/// Room at the end of each segment that operations leave to acknowledgements, openings and pins, so
-/// that a queue on a full disk can still be opened, and drain itself free.
+/// Room at the end of each segment, in front of that for its seal, that operations and notes leave
+/// to acknowledgements, openings and pins, so that a queue on a full disk can still be opened, and
+/// drain itself free.
 inline constexpr std::size_t reserve_bytes = 1024;
+/// The largest segment: places in it have 32 bits, with room to spare.
+inline constexpr std::size_t segment_bytes_max = std::size_t{1} << 30;
+/// The longest kept note.
+inline constexpr std::size_t note_bytes_max = 512;
+/// The first operation of a segment has a mark in its seal, and every 64th after it.
+inline constexpr std::uint64_t operations_per_mark = 64;
+/// The last number that an operation can have: what comes behind it must have a number too.
+inline constexpr std::uint64_t number_max = ~std::uint64_t{0} - 1;
 /// The name of the file whose lock admits one opener at a time.
 inline constexpr std::string_view lock_name = "lock";
 /// The name of a segment that is being made.
@@ -41,7 +52,8 @@ enum class Kind : std::uint8_t {
     opening = 2,    ///< number: the run that begins; payload: u32 salt
     ack = 3,        ///< number: everything up to it is acknowledged; no payload
     pin = 4,        ///< number: 0; payload: the pinned store id, 16 bytes
-    seal = 5        ///< number: the last operation; payload: u64 check at it; ends the segment
+    seal = 5,       ///< number: the last operation; payload: see `Seal`; ends the segment
+    note = 6        ///< number: 0; payload: the kept note; the latest counts
 };
 
 /// `n` rounded up to where the next record may begin.
@@ -66,6 +78,11 @@ struct SegmentHeader {
     std::uint32_t salt = 0;           ///< salt of that run
     std::uint32_t nonce = 0;          ///< random; seeds the checksums of the records
     std::uint32_t segment_bytes = 0;  ///< preallocated size of the file
+    std::uint32_t previous_seal =
+        0;  ///< offset of the seal of the segment before; 0: there is none
+    /// Bytes that the file had when it was made: this header, and a record of the kept note if
+    /// there was one. What follows was put into it later.
+    std::uint32_t made_bytes = segment_header_bytes;
 
     friend bool operator==(const SegmentHeader&, const SegmentHeader&) = default;
 };
@@ -88,7 +105,10 @@ using SegmentHeaderBytes = std::array<std::byte, segment_header_bytes>;
     store_le<std::uint32_t>(p + 84, h.salt);
     store_le<std::uint32_t>(p + 88, h.nonce);
     store_le<std::uint32_t>(p + 92, h.segment_bytes);
-    // 96..123 are zero: 96 is a set of features that a reader must know, the rest is free.
+    // 96..103 are zero: a set of features that a reader must know.
+    store_le<std::uint32_t>(p + 104, h.previous_seal);
+    store_le<std::uint32_t>(p + 108, h.made_bytes);
+    // 112..123 are zero, and free.
     store_le<std::uint32_t>(p + 124, crc32c({p, 124}));
     return bytes;
 }
@@ -122,6 +142,8 @@ using SegmentHeaderBytes = std::array<std::byte, segment_header_bytes>;
     h.salt = load_le<std::uint32_t>(p + 84);
     h.nonce = load_le<std::uint32_t>(p + 88);
     h.segment_bytes = load_le<std::uint32_t>(p + 92);
+    h.previous_seal = load_le<std::uint32_t>(p + 104);
+    h.made_bytes = load_le<std::uint32_t>(p + 108);
     return h;
 }
 
@@ -182,6 +204,89 @@ inline void encode(const RecordHeader& h, std::byte* p) noexcept {
 /// The seed of the records of one run in one segment.
 [[nodiscard]] constexpr std::uint32_t record_seed(std::uint32_t nonce, std::uint32_t run) noexcept {
     return nonce + run;
+}
+
+/// A run that began in a segment: operations from `first` on are its.
+struct Opening {
+    std::uint64_t first = 0;
+    std::uint32_t run = 0;
+    std::uint32_t salt = 0;
+
+    friend bool operator==(const Opening&, const Opening&) = default;
+};
+
+/// A place in a segment from which to walk.
+struct Mark {
+    std::uint64_t check = 0;   ///< at the operation before
+    std::uint32_t offset = 0;  ///< of the operation's record
+
+    friend bool operator==(const Mark&, const Mark&) = default;
+};
+
+/// What a seal says of its segment: all that opening a journal needs of it.
+struct Seal {
+    std::uint64_t check = 0;  ///< at the last operation
+    /// Of the runs that began here; of those that began at one operation, the last.
+    std::vector<Opening> openings;
+    std::vector<Mark> marks;
+
+    friend bool operator==(const Seal&, const Seal&) = default;
+};
+
+/// The bytes of a seal's payload.
+[[nodiscard]] constexpr std::size_t seal_payload_bytes(std::size_t openings,
+                                                       std::size_t marks) noexcept {
+    return 16 + 16 * openings + 12 * marks;
+}
+
+/// The payload of a seal.   Throws: std::bad_alloc.
+[[nodiscard]] inline Bytes encode_seal(std::uint64_t check, std::span<const Opening> openings,
+                                       std::span<const Mark> marks) {
+    Bytes bytes(seal_payload_bytes(openings.size(), marks.size()));
+    std::byte* p = bytes.data();
+    store_le<std::uint64_t>(p, check);
+    store_le<std::uint32_t>(p + 8, static_cast<std::uint32_t>(openings.size()));
+    store_le<std::uint32_t>(p + 12, static_cast<std::uint32_t>(marks.size()));
+    p += 16;
+    for (const Opening& opening : openings) {
+        store_le<std::uint64_t>(p, opening.first);
+        store_le<std::uint32_t>(p + 8, opening.run);
+        store_le<std::uint32_t>(p + 12, opening.salt);
+        p += 16;
+    }
+    for (const Mark& mark : marks) {
+        store_le<std::uint64_t>(p, mark.check);
+        store_le<std::uint32_t>(p + 8, mark.offset);
+        p += 12;
+    }
+    return bytes;
+}
+
+/// Reads the payload of a seal.
+///
+/// Errors: corrupt, if its length is not what it says.   Throws: std::bad_alloc.
+[[nodiscard]] inline Result<Seal> decode_seal(BytesView payload) {
+    const std::byte* p = payload.data();
+    if (payload.size() < 16) return make_error_code(QueueErrc::corrupt);
+    const std::uint64_t openings = load_le<std::uint32_t>(p + 8);
+    const std::uint64_t marks = load_le<std::uint32_t>(p + 12);
+    if (payload.size() != 16 + 16 * openings + 12 * marks) {
+        return make_error_code(QueueErrc::corrupt);
+    }
+    Seal seal{load_le<std::uint64_t>(p), {}, {}};
+    seal.openings.resize(static_cast<std::size_t>(openings));
+    seal.marks.resize(static_cast<std::size_t>(marks));
+    p += 16;
+    for (Opening& opening : seal.openings) {
+        opening = {load_le<std::uint64_t>(p), load_le<std::uint32_t>(p + 8),
+                   load_le<std::uint32_t>(p + 12)};
+        p += 16;
+    }
+    for (Mark& mark : seal.marks) {
+        mark = {load_le<std::uint64_t>(p), load_le<std::uint32_t>(p + 8)};
+        p += 12;
+    }
+    return seal;
 }
 
 /// The file name of a segment: its index in 16 hexadecimal digits, and ".journal".

@@ -14,18 +14,26 @@ namespace belay::inline BELAY_ABI {
 
 /// What `Journal::sync()` promises when it returns.
 ///
-/// | mode  | an operation survives the death of the process | and a loss of power | one flush
-/// serves |
-/// |-------|------------------------------------------------|---------------------|------------------|
-/// | group | once sync() returned                           | the same            | all callers |
-/// | none  | once sync() returned                           | not promised        | no flush is
-/// made |
+/// | mode  | an operation survives the process | and a loss of power   |
+/// |-------|-----------------------------------|-----------------------|
+/// | group | once sync() returned              | the same              |
+/// | none  | once sync() returned              | once flush() returned |
 ///
 /// In both modes run, salt, pin, and the acknowledgements before a file is deleted are flushed, and
-/// a loss of power takes a tail of the operations, never one from the middle.
+/// a loss of power takes a tail of the operations, never one from the middle. One flush serves all
+/// who wait.
 enum class Sync : std::uint8_t {
     group,  ///< sync() returns when everything is on the medium
     none    ///< sync() returns when the operating system has everything
+};
+
+/// What of its files `Journal::open` reads.
+///
+/// In both ways a file that is missing, cut short or another journal's is refused, and so is damage
+/// in the last file and in the end of each one before.
+enum class Verify : std::uint8_t {
+    tail,       ///< the last file, and the end of each one before: other damage answers read
+    everything  ///< every byte: any damage is refused at once
 };
 
 /// How a journal is opened.
@@ -38,6 +46,8 @@ struct JournalOptions {
     std::size_t record_bytes_max = std::size_t{1} << 20;
     /// Whether to make a journal where none is.
     bool create = true;
+    /// How much to read: a few milliseconds for a million operations, or a tenth of a second.
+    Verify verify = Verify::tail;
     /// Where ids and salts come from; from the system's entropy if there is none.
     std::optional<Seed> seed = std::nullopt;
 };
@@ -45,12 +55,14 @@ struct JournalOptions {
 namespace detail {
 
 [[nodiscard]] constexpr bool possible(const JournalOptions& o) noexcept {
-    constexpr std::size_t overhead = journal_format::segment_header_bytes +
-                                     journal_format::reserve_bytes +
-                                     journal_format::record_bytes(0);
-    return o.segment_bytes >= 4096 && o.segment_bytes <= (std::size_t{1} << 30) &&
+    using namespace journal_format;
+    // A new segment, with a note and one operation.
+    constexpr std::size_t overhead = segment_header_bytes + record_bytes(note_bytes_max) +
+                                     record_bytes(0) + reserve_bytes +
+                                     record_bytes(seal_payload_bytes(0, 1));
+    return o.segment_bytes >= 4096 && o.segment_bytes <= segment_bytes_max &&
            o.record_bytes_max <= o.segment_bytes &&
-           overhead + journal_format::aligned(o.record_bytes_max) <= o.segment_bytes;
+           overhead + aligned(o.record_bytes_max) <= o.segment_bytes;
 }
 
 }  // namespace detail

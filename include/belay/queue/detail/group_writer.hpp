@@ -58,6 +58,8 @@ public:
 
     /// The failure after which nothing more is written.
     [[nodiscard]] const std::error_code& failed() const noexcept { return failed_; }
+    /// Whether something that was put may not be on the medium.
+    [[nodiscard]] bool unflushed() const noexcept { return synced_position_ < position_; }
     /// Whether another thread writes now.
     [[nodiscard]] bool writing() const noexcept { return writing_; }
     [[nodiscard]] bool has_room(std::size_t bytes) const noexcept {
@@ -125,6 +127,7 @@ public:
 
     /// Returns when everything put so far is written or, if asked for, on the medium. Lets go.
     std::error_code write_all(bool to_disk) {
+        if (failed_) return failed_;
         const std::uint64_t position = position_;
         while ((to_disk ? synced_position_ : written_position_) < position) {
             if (failed_) return failed_;

@@ -4,7 +4,7 @@
 #pragma once
 
 #include <atomic>   // std::atomic
-#include <cstring>  // std::memcpy
+#include <cstring>  // std::memcpy, std::memmove
 
 #include <belay/core/order.hpp>
 #include <belay/queue/detail/group_writer.hpp>
@@ -41,6 +41,7 @@ public:
           run_{start.gathered.run},
           salt_{start.gathered.salt},
           pin_{start.gathered.pin},
+          note_{start.gathered.note},
           bits_{start.bits},
           acked_{start.gathered.acked},
           acked_noted_{start.gathered.acked},
@@ -48,6 +49,7 @@ public:
                   larger(buffer_bytes, journal_format::record_bytes(options.record_bytes_max)),
                   options.sync} {
         index_.last().reserve(segment_bytes());
+        note_.reserve(journal_format::note_bytes_max);
     }
     JournalLog(const JournalLog&) = delete;
     JournalLog& operator=(const JournalLog&) = delete;
@@ -58,14 +60,12 @@ public:
         if (body.size() > options_.record_bytes_max) return make_error_code(QueueErrc::too_large);
         const std::uint32_t crc = crc32c(body);
         const Guard guard{writer_};
-        if (const std::error_code error = make_room(journal_format::record_bytes(body.size()),
-                                                    journal_format::reserve_bytes)) {
-            return error;
-        }
+        if (last() >= journal_format::number_max) return make_error_code(QueueErrc::queue_full);
+        if (const std::error_code error = make_room(body.size(), Kind::operation)) return error;
         Segment& s = index_.last();
         s.add(s.last + 1, writer_.end_offset());
         const std::uint64_t number = s.last;
-        writer_.put(journal_format::Kind::operation, number, body, crc, seed());
+        writer_.put(Kind::operation, number, body, crc, seed());
         s.check = next_check(s.check, crc, static_cast<std::uint32_t>(body.size()), salt_);
         if (options_.sync == Sync::none && writer_.unwritten_bytes() >= write_bytes &&
             !writer_.writing()) {
@@ -75,22 +75,38 @@ public:
         return number;
     }
 
-    [[nodiscard]] std::error_code sync() {
+    /// Writes everything and, if asked to, flushes it, whatever the mode.
+    [[nodiscard]] std::error_code sync(bool to_disk) {
         const Guard guard{writer_};
         // Acknowledgements go along. Without space they wait; operations do not wait for them.
         if (acked_noted_ != acked()) static_cast<void>(note_ack());
-        return writer_.write_all(options_.sync == Sync::group);
+        return writer_.write_all(to_disk);
+    }
+    [[nodiscard]] std::error_code sync() { return sync(options_.sync == Sync::group); }
+
+    /// Owner.
+    [[nodiscard]] std::error_code keep(BytesView note) {
+        if (note.size() > journal_format::note_bytes_max) {
+            return make_error_code(QueueErrc::too_large);
+        }
+        const Guard guard{writer_};
+        if (const std::error_code error = make_room(note.size(), Kind::note)) return error;
+        writer_.put(Kind::note, 0, note, crc32c(note), seed());
+        // It may be a part of the one before.
+        if (note_.size() < note.size()) note_.resize(note.size());
+        if (!note.empty()) std::memmove(note_.data(), note.data(), note.size());
+        note_.resize(note.size());
+        // Notes alone may fill segments. What cannot be deleted now is at the next acknowledgement.
+        if (index_.first_ends_by(acked())) static_cast<void>(release());
+        return {};
     }
 
     /// Owner.
     [[nodiscard]] std::error_code pin(const Id& store) {
         const Guard guard{writer_};
         if (store != pin_) {
-            if (const std::error_code error =
-                    make_room(journal_format::record_bytes(store.size()), seal_bytes)) {
-                return error;
-            }
-            writer_.put(journal_format::Kind::pin, 0, store, crc32c(store), seed());
+            if (const std::error_code error = make_room(store.size(), Kind::pin)) return error;
+            writer_.put(Kind::pin, 0, store, crc32c(store), seed());
             pin_ = store;
         }
         return writer_.write_all(true);
@@ -103,7 +119,7 @@ public:
         if (up_to > last()) return make_error_code(QueueErrc::unknown_number);
         if (up_to > acked()) acked_.store(up_to, std::memory_order_release);
         if (index_.first_ends_by(acked())) return release();
-        if (acked() - acked_noted_ >= acks_per_note && has_room(ack_bytes, seal_bytes)) {
+        if (acked() - acked_noted_ >= acks_per_note && has_room(0, Kind::ack)) {
             return note_ack();
         }
         return {};
@@ -121,14 +137,14 @@ public:
     /// `garbage_end` is where the remains of an unfinished write end, which are cleared.
     [[nodiscard]] std::error_code begin_run(std::uint32_t run, std::uint32_t salt,
                                             std::uint64_t garbage_end) {
-        using namespace journal_format;
         const Guard guard{writer_};
         std::array<std::byte, 4> payload;
         store_le<std::uint32_t>(payload.data(), salt);
-        const bool fits = has_room(record_bytes(payload.size()), seal_bytes);
+        const bool fits = has_room(payload.size(), Kind::opening);
         if (fits) {
             run_ = run;
             writer_.put(Kind::opening, run, payload, crc32c(payload), seed());
+            index_.last().open_run(run, salt);
         }
         // Behind the opening stale bytes could do no harm, but every later opening would see them.
         std::error_code error = writer_.clear(garbage_end);
@@ -144,8 +160,8 @@ public:
     void close() {
         if (sync()) return;
         const Guard guard{writer_};
-        if (writer_.write_all(true) || !has_room(ack_bytes, seal_bytes)) return;
-        writer_.put(journal_format::Kind::ack, acked(), {}, 0, seed());
+        if (writer_.write_all(true) || !has_room(0, Kind::ack)) return;
+        writer_.put(Kind::ack, acked(), {}, 0, seed());
         static_cast<void>(writer_.flush(false));
     }
 
@@ -162,6 +178,18 @@ public:
     }
     [[nodiscard]] const Id& journal_id() const noexcept { return id_; }
     [[nodiscard]] const Id& store_pin() const noexcept { return pin_; }
+    /// Owner.
+    [[nodiscard]] BytesView kept() const noexcept { return note_; }
+    [[nodiscard]] bool unflushed() const noexcept {
+        const Guard guard{writer_};
+        return writer_.unflushed();
+    }
+    /// The bytes of the records in all files, written or not.
+    [[nodiscard]] std::uint64_t bytes() const noexcept {
+        const Guard guard{writer_};
+        return index_.sealed_bytes() +
+               (writer_.end_offset() - journal_format::segment_header_bytes);
+    }
     [[nodiscard]] std::uint32_t run() const noexcept { return run_; }
     [[nodiscard]] std::uint32_t salt() const noexcept { return salt_; }
     [[nodiscard]] const std::string& path() const noexcept { return path_; }
@@ -205,8 +233,8 @@ private:
     using Writer = GroupWriter<File>;
     using Guard = typename Writer::Guard;
 
-    static constexpr std::size_t seal_bytes = journal_format::record_bytes(8);
-    static constexpr std::size_t ack_bytes = journal_format::record_bytes(0);
+    using Kind = journal_format::Kind;
+
     static constexpr std::size_t buffer_bytes = std::size_t{256} << 10;
     static constexpr std::size_t write_bytes = std::size_t{64} << 10;
     static constexpr std::uint64_t acks_per_note = 1024;
@@ -222,20 +250,28 @@ private:
         return journal_format::record_seed(index_.last().header.nonce, run_);
     }
 
-    bool segment_has_room(std::size_t bytes, std::size_t reserve) const noexcept {
-        return writer_.end_offset() + bytes + reserve <= segment_bytes();
+    /// Whether the segment has room for a record with `length` bytes of payload, for its seal, and
+    /// for what records of this kind must leave to others.
+    bool segment_has_room(std::size_t length, Kind kind) const noexcept {
+        const bool leaves_reserve = kind == Kind::operation || kind == Kind::note;
+        const std::size_t reserve = leaves_reserve ? journal_format::reserve_bytes : 0;
+        const std::size_t seal = index_.last().seal_bytes(kind == Kind::opening ? 1 : 0,
+                                                          kind == Kind::operation ? 1 : 0);
+        return writer_.end_offset() + journal_format::record_bytes(length) + reserve + seal <=
+               segment_bytes();
     }
-    bool has_room(std::size_t bytes, std::size_t reserve) const noexcept {
-        return writer_.has_room(bytes) && segment_has_room(bytes, reserve);
+    bool has_room(std::size_t length, Kind kind) const noexcept {
+        return writer_.has_room(journal_format::record_bytes(length)) &&
+               segment_has_room(length, kind);
     }
-    /// Makes room for a record in the buffer and, beside `reserve` bytes, in the segment. Lets go.
-    std::error_code make_room(std::size_t bytes, std::size_t reserve) {
+    /// Makes room for a record in the buffer and in the segment. Lets go.
+    std::error_code make_room(std::size_t length, Kind kind) {
         for (;;) {
             if (writer_.failed()) return writer_.failed();
-            if (has_room(bytes, reserve)) return {};
+            if (has_room(length, kind)) return {};
             if (writer_.writing()) {
                 writer_.wait_for_writer();
-            } else if (const std::error_code error = segment_has_room(bytes, reserve)
+            } else if (const std::error_code error = segment_has_room(length, kind)
                                                          ? writer_.flush(false)
                                                          : roll(run_, salt_)) {
                 return error;
@@ -245,10 +281,10 @@ private:
 
     /// Notes the acknowledged number, in a record or in the header of a new segment. Lets go.
     std::error_code note_ack() {
-        if (const std::error_code error = make_room(ack_bytes, seal_bytes)) return error;
+        if (const std::error_code error = make_room(0, Kind::ack)) return error;
         if (acked_noted_ == acked()) return {};  // a new segment was made meanwhile
         acked_noted_ = acked();
-        writer_.put(journal_format::Kind::ack, acked_noted_, {}, 0, seed());
+        writer_.put(Kind::ack, acked_noted_, {}, 0, seed());
         return {};
     }
 
@@ -259,34 +295,39 @@ private:
     /// behind it is a crash, and anything else is damage.
     std::error_code roll(std::uint32_t run, std::uint32_t salt) {
         writer_.begin_exclusive();
+        const Segment& old = index_.last();
+        const Bytes seal = journal_format::encode_seal(old.check, old.openings, old.marks);
         Segment next;
-        next.header = index_.last().header;
+        next.header = old.header;
         next.header.index += 1;
         next.header.first = last() + 1;
-        next.header.check = next.check = index_.last().check;
+        next.header.check = next.check = old.check;
         next.header.acked = acked();
         next.header.pin = pin_;
         next.header.run = run;
         next.header.salt = salt;
         next.header.nonce = static_cast<std::uint32_t>(bits_());
+        next.header.previous_seal = writer_.end_offset();
         next.last = last();
-        next.end = journal_format::segment_header_bytes;
         // Without the lock the index may change: the owner removes segments from its front.
         const std::uint32_t seal_seed = seed();
         writer_.unlock();
         next.reserve(options_.segment_bytes);
         bool fatal = false;
         Result<File> file =
-            SegmentMaker<FileSystem>::make(fs_, path_, next.header, options_.segment_bytes);
+            SegmentMaker<FileSystem>::make(fs_, path_, next.header, note_, options_.segment_bytes);
         std::error_code error = file.error();
         if (!error) {
             error = fs_.sync_directory(path_);
             fatal = static_cast<bool>(error);
         }
-        if (!error) error = seal(next.header.check, seal_seed, fatal);
+        if (!error) error = put_seal(seal, seal_seed, fatal);
         writer_.relock();
         if (!error) {
-            index_.last().end = writer_.end_offset() + static_cast<std::uint32_t>(seal_bytes);
+            next.end = next.header.made_bytes;
+            index_.last().end =
+                next.header.previous_seal +
+                static_cast<std::uint32_t>(journal_format::record_bytes(seal.size()));
             acked_noted_ = next.header.acked;
             index_.add(std::move(next));
             writer_.replace_file(std::move(*file), index_.last().end);
@@ -296,12 +337,9 @@ private:
     }
 
     /// Writes and flushes what the segment still lacks, and its seal.   Pre: exclusive.
-    std::error_code seal(std::uint64_t check, std::uint32_t seed, bool& fatal) {
-        std::array<std::byte, 8> payload;
-        store_le<std::uint64_t>(payload.data(), check);
-        RecordBuffer record{seal_bytes};
-        record.put(writer_.header(journal_format::Kind::seal, last()), payload, crc32c(payload),
-                   seed);
+    std::error_code put_seal(BytesView seal, std::uint32_t seed, bool& fatal) {
+        RecordBuffer record{journal_format::record_bytes(seal.size())};
+        record.put(writer_.header(Kind::seal, last()), seal, crc32c(seal), seed);
         return writer_.finish_file(record.bytes(), fatal);
     }
 
@@ -337,6 +375,7 @@ private:
     std::uint32_t run_;
     std::uint32_t salt_;
     Id pin_;
+    Bytes note_;
     Random bits_;
     std::atomic<std::uint64_t> acked_;
     std::uint64_t acked_noted_;  // what the last record, or header, of it says

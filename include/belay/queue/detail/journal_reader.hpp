@@ -18,7 +18,7 @@ public:
     using Log = JournalLog<FileSystem>;
     using File = typename FileSystem::File;
 
-    explicit JournalReader(std::vector<RunSpan> runs) : runs_{std::move(runs)} {}
+    explicit JournalReader(std::vector<Opening> runs) : runs_{std::move(runs)} {}
 
     /// The body of an operation. Valid until the next call.   Pre: the log holds the number.
     Result<BytesView> read(const Log& log, std::uint64_t number) {
@@ -45,9 +45,9 @@ public:
     }
 
     /// The run that appended `number`.
-    [[nodiscard]] const RunSpan& run_of(std::uint64_t number) const noexcept {
+    [[nodiscard]] const Opening& run_of(std::uint64_t number) const noexcept {
         const std::size_t behind =
-            first_after(runs_, [number](const RunSpan& run) { return run.first <= number; });
+            first_after(runs_, [number](const Opening& run) { return run.first <= number; });
         // The first span begins with the first segment: what is before it was acknowledged.
         return runs_[behind == 0 ? 0 : behind - 1];
     }
@@ -75,7 +75,9 @@ private:
             if (bytes->size() < record_header_bytes) return corrupt();
             const RecordHeader h = decode_record_header(bytes->data());
             const bool wanted = h.kind == Kind::operation && h.number == number;
-            if (h.kind == Kind::none || h.kind == Kind::seal) return corrupt();
+            if (h.kind == Kind::none || h.kind == Kind::seal || h.kind > Kind::note) {
+                return corrupt();
+            }
             if (h.kind == Kind::operation && h.number != at.number) return corrupt();
             if (wanted || (check != nullptr && h.kind == Kind::operation)) {
                 bytes = view(log, at, record_header_bytes + h.length);
@@ -83,7 +85,7 @@ private:
                 if (bytes->size() < record_header_bytes + h.length) return corrupt();
                 const BytesView body = bytes->subspan(record_header_bytes);
                 const std::uint32_t crc = crc32c(body);
-                const RunSpan& run = run_of(h.number);
+                const Opening& run = run_of(h.number);
                 if (record_crc(bytes->data(), crc, record_seed(at.nonce, run.run)) != h.crc) {
                     return corrupt();
                 }
@@ -120,11 +122,11 @@ private:
         return window_.view(*file_, at.offset, length, log.written_end(at.segment));
     }
 
-    std::vector<RunSpan> runs_;
+    std::vector<Opening> runs_;
     Cursor next_;
     std::uint64_t segment_ = 0;  // that `file_` and `window_` are of
     std::optional<File> file_;
-    Window window_;
+    FileWindow window_;
     Bytes unwritten_;
 };
 

@@ -24,7 +24,7 @@ public:
 
     /// The writing side, with a run of its own begun; or null, and then `error` says why.
     std::unique_ptr<Log> open() {
-        if (!prepare() || !(indices_.empty() ? create() : read_all()) || !clear_traces()) {
+        if (!prepare() || !(indices_.empty() ? create() : read_all()) || !end_roll()) {
             return nullptr;
         }
         return start();
@@ -95,17 +95,24 @@ private:
         s.header.nonce = static_cast<std::uint32_t>(bits_());
         s.end = journal_format::segment_header_bytes;
         Result<File> file =
-            SegmentMaker<FileSystem>::make(fs_, path_, s.header, options_.segment_bytes);
+            SegmentMaker<FileSystem>::make(fs_, path_, s.header, {}, options_.segment_bytes);
         std::error_code code = file.error();
         if (!code) code = fs_.sync_directory(path_);
         if (!code) code = fs_.sync_directory(parent_of(path_));
         if (code) return fail(code, path_of(1));
-        gathered.begin_run(1, s.header.run, s.header.salt);
+        gathered.enter(s.header);
         segments_.push_back(std::move(s));
         file_.emplace(std::move(*file));
         report.created = true;
         return true;
     }
+
+    /// A segment's file, and what its header says.
+    struct Opened {
+        Segment segment;
+        std::optional<File> file;
+        std::uint64_t bytes = 0;
+    };
 
     bool read_all() {
         for (std::size_t i = 0; i + 1 < indices_.size(); ++i) {
@@ -114,14 +121,29 @@ private:
                             "the file is missing, and later ones are there");
             }
         }
+        Opened next;
+        if (!open_segment(indices_.front(), next)) return false;
         for (std::size_t i = 0; i < indices_.size(); ++i) {
-            if (!read_segment(indices_[i], i + 1 == indices_.size())) return false;
+            Opened current = std::move(next);
+            next = Opened{};
+            const std::size_t behind = indices_.size() - i - 1;
+            if (behind != 0 && !open_segment(indices_[i + 1], next)) return false;
+            if (!follows(current.segment)) return false;
+            if (!(behind != 0 && can_trust_seal(next, behind == 1) &&
+                  scan_of(current).take_seal(next.segment.header)) &&
+                !read_segment(current, behind == 0)) {
+                return false;
+            }
+            file_ = std::move(current.file);
+            segments_.push_back(std::move(current.segment));
             if (torn_) {
                 // Only the file of an unfinished roll may follow: whole, and without a record.
-                if (i + 2 < indices_.size() || !expect_unfinished_roll(indices_.back())) {
-                    return error.code ? false : fail_damaged(segments_.back());
+                if (behind != 1 || !is_unfinished_roll(next)) {
+                    return fail(make_error_code(QueueErrc::corrupt), path_of(indices_[i]),
+                                segments_.back().end,
+                                "a later file goes on where this one cannot be read");
                 }
-                indices_.pop_back();
+                stale_ = indices_.back();
                 break;
             }
         }
@@ -133,16 +155,11 @@ private:
         return true;
     }
 
-    bool fail_damaged(const Segment& s) {
-        return fail(make_error_code(QueueErrc::corrupt), path_of(s.header.index), s.end,
-                    "a later file goes on where this one cannot be read");
-    }
-
     /// Opens a segment, and reads its header.
-    bool open_segment(std::uint64_t index, OpenMode mode, Segment& s, std::optional<File>& into) {
+    bool open_segment(std::uint64_t index, Opened& into) {
         using namespace journal_format;
         const std::string path = path_of(index);
-        Result<File> file = fs_.open(path, mode);
+        Result<File> file = fs_.open(path, OpenMode::write);
         if (!file) return fail(file.error(), path);
         Result<std::uint64_t> size = file->size();
         if (!size) return fail(size.error(), path);
@@ -158,12 +175,16 @@ private:
             return fail(make_error_code(QueueErrc::corrupt), path, 0,
                         "the file has another file's name");
         }
+        if (header->segment_bytes > segment_bytes_max) {
+            return fail(make_error_code(QueueErrc::corrupt), path, 0,
+                        "it is larger than a segment can be");
+        }
         if (header->segment_bytes > *size) {
             return fail(make_error_code(QueueErrc::corrupt), path, *size, "the file is cut short");
         }
-        s.header = *header;
-        file_bytes_ = smaller<std::uint64_t>(*size, std::uint64_t{1} << 31);
-        into.emplace(std::move(*file));
+        into.segment.header = *header;
+        into.bytes = smaller<std::uint64_t>(*size, 2 * segment_bytes_max);
+        into.file.emplace(std::move(*file));
         return true;
     }
 
@@ -173,76 +194,96 @@ private:
             return fail(make_error_code(QueueErrc::corrupt), path_of(s.header.index), 0,
                         "acknowledges what does not exist");
         }
-        if (segments_.empty()) {
-            gathered.acked = s.header.acked;
-            gathered.pin = s.header.pin;
-            gathered.begin_run(s.header.first, s.header.run, s.header.salt);
-            return true;
+        if (!segments_.empty()) {
+            const Segment& previous = segments_.back();
+            if (s.header.journal != previous.header.journal) {
+                return fail(make_error_code(QueueErrc::foreign_file), path_of(s.header.index), 0,
+                            "it belongs to another journal");
+            }
+            if (s.header.first != previous.last + 1 || s.header.check != previous.check ||
+                s.header.run < gathered.run) {
+                return fail(make_error_code(QueueErrc::corrupt), path_of(s.header.index), 0,
+                            "it does not go on where the file before it ends");
+            }
         }
-        const Segment& previous = segments_.back();
-        if (s.header.journal != previous.header.journal) {
-            return fail(make_error_code(QueueErrc::foreign_file), path_of(s.header.index), 0,
-                        "it belongs to another journal");
-        }
-        if (s.header.first != previous.last + 1 || s.header.check != previous.check ||
-            s.header.run < gathered.run) {
-            return fail(make_error_code(QueueErrc::corrupt), path_of(s.header.index), 0,
-                        "it does not go on where the file before it ends");
-        }
-        gathered.acked = larger(gathered.acked, s.header.acked);
-        if (s.header.run != gathered.run) {
-            gathered.begin_run(s.header.first, s.header.run, s.header.salt);
-        }
+        gathered.enter(s.header);
         return true;
     }
 
-    /// Reads segment `index`. Afterwards `torn_` says that it ends without a seal.
-    bool read_segment(std::uint64_t index, bool is_last) {
-        Segment s;
-        if (!open_segment(index, OpenMode::write, s, file_) || !follows(s)) return false;
-        SegmentScan<File> scan{*file_, file_bytes_, s, gathered, window_};
+    SegmentScan<File> scan_of(Opened& opened) {
+        return {*opened.file, opened.bytes, opened.segment, gathered, window_};
+    }
+
+    /// Whether the seal in front of a segment proves what is in front of it.
+    ///
+    /// What is sealed is flushed together with its seal, and of that a crash may keep any part. The
+    /// next segment gets its first record after the flush.
+    bool can_trust_seal(Opened& next, bool is_last) {
+        return options_.verify == Verify::tail && (!is_last || is_used(next));
+    }
+    bool is_used(Opened& opened) {
+        Gathered nothing;
+        nothing.enter(opened.segment.header);
+        return SegmentScan<File>{*opened.file, opened.bytes, opened.segment, nothing, window_}
+            .is_used();
+    }
+
+    /// Reads all records of a segment. Afterwards `torn_` says that it ends without a seal.
+    bool read_segment(Opened& current, bool is_last) {
+        const std::uint64_t index = current.segment.header.index;
+        SegmentScan<File> scan = scan_of(current);
         ScanEnd end = scan.run();
         torn_ = !end.sealed && !is_last;
         if (!end.sealed && !end.error) {
             scan.classify_tail(end);
             garbage_end_ = end.garbage_end;
         }
+        unused_ = end.empty;
         if (!end.error && end.sealed && is_last) {
             return fail(make_error_code(QueueErrc::corrupt), path_of(index + 1), 0,
                         "the file is missing, and the one before it says that it was there");
         }
-        if (end.error) return fail(end.error, path_of(index), s.end, end.what);
-        segments_.push_back(std::move(s));
+        if (end.error) {
+            return fail(end.error, path_of(index), current.segment.end, end.what);
+        }
         return true;
     }
 
-    /// Whether segment `index` is a file that was made, and never written to.
-    bool expect_unfinished_roll(std::uint64_t index) {
-        std::optional<File> file;
-        Segment s;
-        if (!open_segment(index, OpenMode::read, s, file)) return false;
+    /// Whether a segment was made, and never written to.
+    bool is_unfinished_roll(Opened& opened) {
         Gathered nothing;
-        nothing.begin_run(s.header.first, s.header.run, s.header.salt);
-        SegmentScan<File> scan{*file, file_bytes_, s, nothing, window_};
+        nothing.enter(opened.segment.header);
+        SegmentScan<File> scan{*opened.file, opened.bytes, opened.segment, nothing, window_};
         ScanEnd end = scan.run();
         if (!end.error && end.empty) scan.classify_tail(end);
-        window_.forget();
-        stale_ = index;
         return !end.error && end.empty && end.garbage_end == 0 &&
-               s.header.journal == segments_.front().header.journal;
+               opened.segment.header.journal == segments_.front().header.journal;
     }
 
-    /// Removes the files of a roll that a crash interrupted.
-    bool clear_traces() {
+    /// Ends a roll, or a creation, that the end of a process interrupted: removes its files, or
+    /// flushes what the first record has to wait for.
+    bool end_roll() {
         if (unfinished_) {
             // It may stay if it cannot be removed: the next roll replaces it.
             static_cast<void>(
                 fs_.remove(path_ + '/' + std::string{journal_format::unfinished_name}));
         }
-        if (stale_ == 0) return true;
-        std::error_code code = fs_.remove(path_of(stale_));
-        if (!code) code = fs_.sync_directory(path_);
-        return !code || fail(code, path_of(stale_));
+        if (stale_ != 0) {
+            std::error_code code = fs_.remove(path_of(stale_));
+            if (!code) code = fs_.sync_directory(path_);
+            return !code || fail(code, path_of(stale_));
+        }
+        if (!unused_) return true;
+        std::error_code code = fs_.sync_directory(path_);
+        if (segments_.size() == 1) {
+            if (!code) code = fs_.sync_directory(parent_of(path_));
+            return !code || fail(code, path_);
+        }
+        const std::string path = path_of(segments_[segments_.size() - 2].header.index);
+        Result<File> sealed = fs_.open(path, OpenMode::write);
+        if (!code) code = sealed.error();
+        if (!code) code = sealed->sync();
+        return !code || fail(code, path);
     }
 
     /// Begins a run.
@@ -260,6 +301,10 @@ private:
             // One seed for all openings must still give each its own salt.
             bits_ = Random{Seed{mix64(seed() + gathered.run)}};
         }
+        if (gathered.run == ~std::uint32_t{0}) {
+            fail(make_error_code(QueueErrc::queue_full), path, 0, "it was opened 2^32 times");
+            return nullptr;
+        }
         const std::uint32_t run = gathered.run + 1;
         const auto salt = static_cast<std::uint32_t>(bits_());
         auto log =
@@ -271,7 +316,7 @@ private:
                 fail(code, path, end, "the new run could not be noted");
                 return nullptr;
             }
-            gathered.begin_run(last + 1, run, salt);
+            gathered.begin_run({last + 1, run, salt});
         }
         // What a crash kept from being deleted; it may wait if it cannot be.
         static_cast<void>(log->release_acked());
@@ -282,15 +327,15 @@ private:
     const std::string& path_;
     const JournalOptions& options_;
     std::optional<typename FileSystem::Lock> lock_;
-    std::optional<File> file_;  // the segment that was opened last
-    std::uint64_t file_bytes_ = 0;
+    std::optional<File> file_;  // the last segment
     std::vector<std::uint64_t> indices_;
     std::vector<Segment> segments_;
-    Window window_;
+    FileWindow window_;
     Random bits_;
     std::uint64_t garbage_end_ = 0;
     std::uint64_t stale_ = 0;  // index of a segment that an unfinished roll left; 0: none
     bool torn_ = false;
+    bool unused_ = false;  // the last segment has nothing but what it was made with
     bool unfinished_ = false;
 };
 

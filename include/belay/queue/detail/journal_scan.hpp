@@ -6,60 +6,32 @@
 #include <cstring>  // std::memcpy
 #include <vector>   // std::vector
 
-#include <belay/core/order.hpp>
 #include <belay/queue/check.hpp>
+#include <belay/queue/detail/file_window.hpp>
 #include <belay/queue/detail/segment_index.hpp>
 #include <belay/queue/journal_format.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
 
-/// A part of a file in memory, which moves on as it is asked for.
-class Window {
-public:
-    /// The bytes of the file from `offset` on: `length` of them, fewer only at `limit` or at the
-    /// end of the file. Valid until the next call.   Throws: std::bad_alloc.
-    template <class File>
-    Result<BytesView> view(const File& file, std::uint64_t offset, std::size_t length,
-                           std::uint64_t limit) {
-        if (offset >= limit) return BytesView{};
-        length = static_cast<std::size_t>(smaller<std::uint64_t>(length, limit - offset));
-        if (offset < begin_ || offset + length > begin_ + size_) {
-            const std::size_t want = larger(length, ahead_bytes);
-            if (bytes_.size() < want) bytes_.resize(want);
-            begin_ = offset;
-            size_ = 0;
-            const auto count =
-                static_cast<std::size_t>(smaller<std::uint64_t>(want, limit - offset));
-            const Result<std::size_t> got = file.read(offset, {bytes_.data(), count});
-            if (!got) return got.error();
-            size_ = *got;
-        }
-        const auto skip = static_cast<std::size_t>(offset - begin_);
-        return BytesView{bytes_.data() + skip, smaller(length, size_ - skip)};
-    }
-    void forget() noexcept { size_ = 0; }
-
-private:
-    static constexpr std::size_t ahead_bytes = std::size_t{128} << 10;
-    Bytes bytes_;
-    std::uint64_t begin_ = 0;
-    std::size_t size_ = 0;
-};
-
 /// Everything that the records of a journal say, gathered segment by segment.
 struct Gathered {
     std::uint64_t acked = 0;
     Id pin{};
+    Bytes note;
     std::uint32_t run = 0;
     std::uint32_t salt = 0;
-    std::vector<RunSpan> runs;
+    std::vector<Opening> runs;
 
-    void begin_run(std::uint64_t first, std::uint32_t r, std::uint32_t s) {
-        run = r;
-        salt = s;
-        // A run that appended nothing leaves no trace.
-        if (!runs.empty() && runs.back().first == first) runs.pop_back();
-        runs.push_back({first, r, s});
+    void begin_run(const Opening& opening) {
+        run = opening.run;
+        salt = opening.salt;
+        add_opening(runs, opening);
+    }
+    /// Takes what a segment's header says; the note is its first record, if there is one.
+    void enter(const journal_format::SegmentHeader& h) {
+        acked = larger(acked, h.acked);
+        pin = h.pin;
+        if (runs.empty() || h.run != run) begin_run({h.first, h.run, h.salt});
     }
 };
 
@@ -68,7 +40,7 @@ struct ScanEnd {
     std::error_code error;  // reading failed, or a record that is valid makes no sense
     const char* what = "";  // about the error
     bool sealed = false;
-    bool empty = true;              // not one record
+    bool empty = true;              // not one record was put into it after it was made
     std::uint64_t garbage_end = 0;  // behind the last byte that is not zero, if behind `end`
 };
 
@@ -77,7 +49,7 @@ template <class File>
 class SegmentScan {
 public:
     SegmentScan(const File& file, std::uint64_t file_bytes, Segment& segment, Gathered& gathered,
-                Window& window) noexcept
+                FileWindow& window) noexcept
         : file_{file}, size_{file_bytes}, s_{segment}, g_{gathered}, window_{window} {}
 
     /// Takes record after record until one is not valid, or the segment is sealed.
@@ -92,9 +64,43 @@ public:
             if (!record) end.error = record.error();
             if (!record || !is_next(*record)) break;
             take(*record, end);
-            end.empty = false;
+        }
+        end.empty = s_.end <= s_.header.made_bytes;
+        if (!end.error && s_.end < s_.header.made_bytes) {
+            refuse(end, QueueErrc::corrupt, "what the file was made with is damaged");
         }
         return end;
+    }
+
+    /// Takes what the seal says of the segment, instead of all its records. False, and nothing is
+    /// taken, if it is not where the next segment says, or says something else.
+    bool take_seal(const journal_format::SegmentHeader& next) {
+        window_.forget();
+        const Result<Record> record = record_at(next.previous_seal);
+        if (!record || record->bytes.empty()) return false;
+        const journal_format::RecordHeader& h = record->header;
+        if (h.kind != journal_format::Kind::seal || is_of_a_later_version(h)) return false;
+        Result<journal_format::Seal> seal = journal_format::decode_seal(record->payload());
+        if (!seal || seal->check != next.check || h.number != next.first - 1) return false;
+        const std::uint32_t run = seal->openings.empty() ? g_.run : seal->openings.back().run;
+        if (h.crc != record->crc_under(journal_format::record_seed(s_.header.nonce, run)) ||
+            !is_possible(*seal, next)) {
+            return false;
+        }
+        for (const Opening& opening : seal->openings) g_.begin_run(opening);
+        s_.last = h.number;
+        s_.check = seal->check;
+        s_.end =
+            next.previous_seal + static_cast<std::uint32_t>(journal_format::record_bytes(h.length));
+        s_.marks = std::move(seal->marks);
+        return true;
+    }
+
+    /// Whether a record was put into the segment after it was made; no, if that cannot be read.
+    bool is_used() {
+        window_.forget();
+        const Result<Record> record = record_at(s_.header.made_bytes);
+        return record && is_next(*record);
     }
 
     /// Whether what follows `Segment::end` is the trace of a crash. If it is not, `error` says so.
@@ -148,16 +154,19 @@ private:
     Result<Record> record_at(std::uint64_t offset) {
         using namespace journal_format;
         Record record;
-        Result<BytesView> bytes = window_.view(file_, offset, record_header_bytes, size_);
+        Result<BytesView> bytes = window_.at_least(file_, offset, record_header_bytes, size_);
         if (!bytes) return bytes.error();
         if (bytes->size() < record_header_bytes) return record;
         record.header = decode_record_header(bytes->data());
         const RecordHeader& h = record.header;
         if (h.kind == Kind::none || h.length > size_ - offset - record_header_bytes) return record;
-        bytes = window_.view(file_, offset, record_header_bytes + h.length, size_);
-        if (!bytes) return bytes.error();
-        if (bytes->size() < record_header_bytes + h.length) return record;
-        record.bytes = *bytes;
+        const std::size_t length = record_header_bytes + h.length;
+        if (bytes->size() < length) {
+            bytes = window_.at_least(file_, offset, length, size_);
+            if (!bytes) return bytes.error();
+            if (bytes->size() < length) return record;
+        }
+        record.bytes = bytes->first(length);
         record.payload_crc = crc32c(record.payload());
         return record;
     }
@@ -193,12 +202,12 @@ private:
     void take(const Record& record, ScanEnd& end) {
         using journal_format::Kind;
         const journal_format::RecordHeader& h = record.header;
-        if (h.flags != 0 || h.key_length != 0 || h.kind > Kind::seal) {
+        if (is_of_a_later_version(h)) {
             return refuse(end, QueueErrc::future_version, "a record of an unknown kind");
         }
         switch (h.kind) {
             case Kind::operation: {
-                if (h.number != s_.last + 1) {
+                if (h.number != s_.last + 1 || h.number > journal_format::number_max) {
                     return refuse(end, QueueErrc::corrupt, "the numbers have a gap");
                 }
                 s_.add(h.number, s_.end);
@@ -208,8 +217,9 @@ private:
             case Kind::opening: {
                 if (h.length != opening_payload_bytes)
                     return refuse(end, QueueErrc::corrupt, "a bad opening");
-                g_.begin_run(s_.last + 1, static_cast<std::uint32_t>(h.number),
-                             load_le<std::uint32_t>(record.payload().data()));
+                const auto run = static_cast<std::uint32_t>(h.number);
+                s_.open_run(run, load_le<std::uint32_t>(record.payload().data()));
+                g_.begin_run(s_.openings.back());
                 break;
             }
             case Kind::ack: {
@@ -226,16 +236,53 @@ private:
                 std::memcpy(g_.pin.data(), record.payload().data(), g_.pin.size());
                 break;
             }
+            case Kind::note: {
+                if (h.length > journal_format::note_bytes_max) {
+                    return refuse(end, QueueErrc::corrupt, "a bad note");
+                }
+                g_.note.assign(record.payload().begin(), record.payload().end());
+                break;
+            }
             default: {
-                if (h.length != 8 || h.number != s_.last ||
-                    load_le<std::uint64_t>(record.payload().data()) != s_.check) {
+                const Bytes seal = journal_format::encode_seal(s_.check, s_.openings, s_.marks);
+                if (h.number != s_.last || h.length != seal.size() ||
+                    std::memcmp(seal.data(), record.payload().data(), seal.size()) != 0) {
                     return refuse(end, QueueErrc::corrupt, "the seal does not match");
                 }
+                s_.openings = {};
                 end.sealed = true;
                 break;
             }
         }
         s_.end += static_cast<std::uint32_t>(journal_format::record_bytes(h.length));
+    }
+
+    static bool is_of_a_later_version(const journal_format::RecordHeader& h) noexcept {
+        return h.flags != 0 || h.key_length != 0 || h.kind > journal_format::Kind::note;
+    }
+
+    /// Whether what a seal says can be so; a reader must not be led out of the file.
+    bool is_possible(const journal_format::Seal& seal,
+                     const journal_format::SegmentHeader& next) const noexcept {
+        const std::uint64_t first = s_.header.first;
+        if (next.first < first) return false;
+        const std::uint64_t operations = next.first - first;
+        if (seal.marks.size() !=
+            operations / operations_per_mark + (operations % operations_per_mark != 0 ? 1 : 0)) {
+            return false;
+        }
+        std::uint32_t before = s_.header.made_bytes - 1;
+        for (const Mark& mark : seal.marks) {
+            if (mark.offset <= before || mark.offset >= next.previous_seal) return false;
+            before = mark.offset;
+        }
+        Opening last{first, s_.header.run, 0};
+        for (const Opening& opening : seal.openings) {
+            if (opening.first < last.first || opening.first > next.first) return false;
+            if (opening.run <= last.run) return false;
+            last = opening;
+        }
+        return true;
     }
 
     static void refuse(ScanEnd& end, QueueErrc error, const char* what) noexcept {
@@ -253,8 +300,8 @@ private:
     /// Notes an offset at which a proof of damage may be, by what costs nothing to look at.
     void consider(const std::byte* p, std::uint64_t offset) {
         const journal_format::RecordHeader h = journal_format::decode_record_header(p);
-        if (h.kind == journal_format::Kind::none || h.kind > journal_format::Kind::seal) return;
-        if (h.durable <= s_.end || h.durable > offset || h.flags != 0 || h.key_length != 0) return;
+        if (h.kind == journal_format::Kind::none || is_of_a_later_version(h)) return;
+        if (h.durable <= s_.end || h.durable > offset) return;
         if (h.length > size_ - offset - journal_format::record_header_bytes) return;
         candidates_.push_back(offset);
     }
@@ -274,7 +321,7 @@ private:
     std::uint64_t size_;
     Segment& s_;
     Gathered& g_;
-    Window& window_;
+    FileWindow& window_;
     std::vector<std::uint64_t> candidates_;
 };
 

@@ -10,12 +10,15 @@
 
 namespace belay::inline BELAY_ABI::detail {
 
-/// A place in a segment from which to walk: every 64th operation has one.
-struct Mark {
-    std::uint64_t check;   // at the operation before
-    std::uint32_t offset;  // of the operation's record
-};
-inline constexpr std::uint64_t operations_per_mark = 64;
+using journal_format::Mark;
+using journal_format::Opening;
+using journal_format::operations_per_mark;
+
+/// Adds a run to those before it; one that appended nothing leaves no trace.
+inline void add_opening(std::vector<Opening>& openings, const Opening& opening) {
+    if (!openings.empty() && openings.back().first == opening.first) openings.pop_back();
+    openings.push_back(opening);
+}
 
 /// What is known of a segment without reading it.
 struct Segment {
@@ -24,6 +27,7 @@ struct Segment {
     std::uint64_t check = 0;  // at `last`
     std::uint32_t end = 0;    // where its next record goes
     std::vector<Mark> marks;
+    std::vector<Opening> openings;  // of the last segment only: its seal will need them
 
     /// Notes an operation that comes next, at `offset`. Does not allocate after `reserve`.
     void add(std::uint64_t number, std::uint32_t offset) {
@@ -34,13 +38,19 @@ struct Segment {
     void reserve(std::size_t bytes) {
         marks.reserve(bytes / (journal_format::record_header_bytes * operations_per_mark) + 1);
     }
-};
-
-/// Operations from `first` on were appended by this run.
-struct RunSpan {
-    std::uint64_t first;
-    std::uint32_t run;
-    std::uint32_t salt;
+    /// Notes a run that begins behind the last operation.
+    void open_run(std::uint32_t run, std::uint32_t salt) {
+        add_opening(openings, {last + 1, run, salt});
+    }
+    /// The bytes of its seal's record, if so much comes before it yet.
+    [[nodiscard]] std::size_t seal_bytes(std::size_t more_openings,
+                                         std::size_t more_marks) const noexcept {
+        return journal_format::record_bytes(journal_format::seal_payload_bytes(
+            openings.size() + more_openings, marks.size() + more_marks));
+    }
+    [[nodiscard]] std::uint64_t records_bytes() const noexcept {
+        return end - journal_format::segment_header_bytes;
+    }
 };
 
 /// Where to look for an operation: a mark at or before it.
@@ -57,8 +67,11 @@ struct Place {
 class SegmentIndex {
 public:
     /// Pre: at least one, each going on where the one before it ends.
-    explicit SegmentIndex(std::vector<Segment> segments) noexcept
-        : segments_{std::move(segments)} {}
+    explicit SegmentIndex(std::vector<Segment> segments) noexcept : segments_{std::move(segments)} {
+        for (std::size_t i = 0; i + 1 < segments_.size(); ++i) {
+            sealed_bytes_ += segments_[i].records_bytes();
+        }
+    }
 
     [[nodiscard]] Place find(std::uint64_t number) const noexcept {
         Place place;
@@ -90,14 +103,28 @@ public:
     [[nodiscard]] const Segment& at(std::uint64_t index) const noexcept {
         return segments_[static_cast<std::size_t>(index - first().header.index)];
     }
-    void add(Segment segment) { segments_.push_back(std::move(segment)); }
-    void remove_first() noexcept { segments_.erase(segments_.begin()); }
+    /// The bytes of the records in all segments but the last.
+    [[nodiscard]] std::uint64_t sealed_bytes() const noexcept { return sealed_bytes_; }
+    /// The last one is sealed, at its `end`, and another one goes on.
+    void add(Segment segment) {
+        Segment& sealed = segments_.back();
+        sealed.openings = {};
+        sealed.marks.shrink_to_fit();
+        sealed_bytes_ += sealed.records_bytes();
+        segments_.push_back(std::move(segment));
+    }
+    /// Pre: it is not the last one.
+    void remove_first() noexcept {
+        sealed_bytes_ -= segments_.front().records_bytes();
+        segments_.erase(segments_.begin());
+    }
     [[nodiscard]] bool first_ends_by(std::uint64_t number) const noexcept {
         return segments_.size() > 1 && first().last <= number;
     }
 
 private:
     std::vector<Segment> segments_;
+    std::uint64_t sealed_bytes_ = 0;
 };
 
 }  // namespace belay::inline BELAY_ABI::detail

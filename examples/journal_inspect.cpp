@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+// Prints and verifies a journal, damaged or not, and copies what can be read of it into a new one.
+#include <cctype>
+#include <cstdio>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <belay/posix.hpp>
+#include <belay/queue/journal_salvage.hpp>
+
+using namespace belay;
+
+namespace {
+
+constexpr const char* usage =
+    "usage: journal_inspect [--operations] [--salvage NEW] DIR\n"
+    "\n"
+    "Prints what the journal in directory DIR holds, and whether every byte of it is what was\n"
+    "written. It changes nothing there, and may look while a program has it open.\n"
+    "\n"
+    "  --operations    also each operation that waits: its number, its length and its beginning\n"
+    "  --salvage NEW   copies the operations that wait and can be read, and the kept note, into a\n"
+    "                  new journal in directory NEW\n"
+    "\n"
+    "Exit code: 0 whole, 1 damaged (also when the rest was salvaged), 2 could not look or "
+    "salvage.\n";
+
+struct Options {
+    bool operations = false;
+    std::string salvage_to;
+    std::string directory;
+};
+
+int refuse(const std::string& why) {
+    std::fprintf(stderr, "journal_inspect: %s\n", why.c_str());
+    return 2;
+}
+
+/// The first bytes as text, with a point for each that is not printable.
+std::string beginning(BytesView body) {
+    std::string text{as_text(body.first(body.size() < 48 ? body.size() : 48))};
+    for (char& c : text) {
+        if (std::isprint(static_cast<unsigned char>(c)) == 0) c = '.';
+    }
+    return text;
+}
+
+void print(const JournalInspection& found) {
+    for (const InspectedSegment& s : found.segments) {
+        std::printf("%s: %llu bytes, ", s.path.c_str(), static_cast<unsigned long long>(s.bytes));
+        if (s.operations == 0) {
+            std::printf("no operation%s\n", s.sealed ? ", sealed" : "");
+        } else {
+            std::printf("operations %llu to %llu%s\n", static_cast<unsigned long long>(s.first),
+                        static_cast<unsigned long long>(s.last), s.sealed ? ", sealed" : "");
+        }
+    }
+    std::printf("run %lu; acknowledged up to %llu; %llu operations wait; a note of %zu bytes\n",
+                static_cast<unsigned long>(found.run), static_cast<unsigned long long>(found.acked),
+                static_cast<unsigned long long>(found.operations), found.note.size());
+    if (found.unfinished_roll) {
+        std::puts("the last file was being made when the program ended; opening removes it");
+    }
+    if (found.unfinished_bytes != 0) {
+        std::printf("%llu bytes at the end are an unfinished write; opening clears them away\n",
+                    static_cast<unsigned long long>(found.unfinished_bytes));
+    }
+    for (const JournalDamage& damage : found.damages) {
+        std::printf("DAMAGE: %s at byte %llu, %llu bytes: %s\n", damage.path.c_str(),
+                    static_cast<unsigned long long>(damage.offset),
+                    static_cast<unsigned long long>(damage.bytes), damage.what.c_str());
+    }
+    for (const OperationRange& lost : found.lost) {
+        std::printf("LOST: operations %llu to %llu\n", static_cast<unsigned long long>(lost.first),
+                    static_cast<unsigned long long>(lost.last));
+    }
+}
+
+int run(const Options& options) {
+    posix::Files files;
+    // How far operations were acknowledged is known at the end only, so they are told last.
+    auto found = inspect_journal(files, options.directory, [](std::uint64_t, BytesView) {});
+    if (!found) return refuse(found.error().message());
+    print(*found);
+    if (options.operations) {
+        const auto again =
+            inspect_journal(files, options.directory, [&](std::uint64_t number, BytesView body) {
+                if (number <= found->acked) return;
+                std::printf("%llu: %zu bytes: %s\n", static_cast<unsigned long long>(number),
+                            body.size(), beginning(body).c_str());
+            });
+        if (!again) return refuse(again.error().message());
+    }
+    if (!options.salvage_to.empty()) {
+        const auto done = salvage_journal(files, options.directory, options.salvage_to);
+        if (!done) return refuse(done.error().message());
+        std::printf("salvaged: %llu operations are in %s\n",
+                    static_cast<unsigned long long>(done->copied), options.salvage_to.c_str());
+    }
+    std::puts(found->is_whole() ? "verdict: whole" : "verdict: damaged");
+    return found->is_whole() ? 0 : 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    Options options;
+    const std::vector<std::string> words(argv + 1, argv + argc);
+    for (std::size_t i = 0; i < words.size(); ++i) {
+        const std::string& word = words[i];
+        if (word == "--help" || word == "-h") {
+            std::fputs(usage, stdout);
+            return 0;
+        }
+        if (word == "--operations") {
+            options.operations = true;
+        } else if (word == "--salvage") {
+            if (++i == words.size() || words[i].empty())
+                return refuse("--salvage needs a directory");
+            options.salvage_to = words[i];
+        } else if (word.size() > 1 && word[0] == '-') {
+            return refuse("unknown option '" + word + "'; see journal_inspect --help");
+        } else if (!options.directory.empty()) {
+            return refuse("one journal at a time: '" + options.directory + "' or '" + word + "'");
+        } else {
+            options.directory = word;
+        }
+    }
+    if (options.directory.empty()) return refuse("which journal? See journal_inspect --help");
+    return run(options);
+}
