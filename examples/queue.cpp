@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
-// A durable queue: what is taken survives the process, and is worked off in order, each once.
+// A durable queue of jobs: what is taken survives the process, and is worked off in order, each
+// once. An observer counts, and tells of what is refused.
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include <belay/belay.hpp>
@@ -11,11 +13,43 @@ using namespace belay;  // in examples only
 
 namespace {
 
+struct Job {
+    std::uint32_t priority = 0;
+    std::string title;
+};
+
+/// Four bytes, and the title. A journal outlives the program that wrote it: what comes from another
+/// version must be refused here, not guessed.
+struct JobCodec {
+    bool encode(const Job& job, Bytes& into) {
+        if (job.title.empty()) return false;
+        into.resize(4);
+        store_le(into.data(), job.priority);
+        const BytesView title = as_bytes(job.title);
+        into.insert(into.end(), title.begin(), title.end());
+        return true;
+    }
+    std::optional<Job> decode(BytesView bytes) {
+        if (bytes.size() <= 4) return std::nullopt;
+        return Job{load_le<std::uint32_t>(bytes.data()), std::string{as_text(bytes.subspan(4))}};
+    }
+};
+
+/// Counts, and complains.
+struct Watch : QueueCounters {
+    void on_refused(const std::error_code& why) {
+        QueueCounters::on_refused(why);
+        std::printf("refused: %s\n", why.message().c_str());
+    }
+};
+
+using Jobs = Queue<Encoded<posix::Journal, JobCodec>, Reject, Watch>;
+
 /// Opens the queue, as every start of the program does.
-Result<Queue<posix::Journal>, JournalError> open_queue(const std::string& path) {
+Result<Jobs, JournalError> open_jobs(const std::string& path) {
     auto journal = posix::Journal::open(path, {.sync = Sync::group});
     if (!journal) return journal.error();
-    return Queue{std::move(journal).value(), {.limit = 100}};
+    return Jobs{Encoded{std::move(journal).value(), JobCodec{}}, {.limit = 100}, Reject{}};
 }
 
 }  // namespace
@@ -24,29 +58,33 @@ int main() {
     const std::filesystem::path directory =
         std::filesystem::temp_directory_path() / ("belay-example-" + std::to_string(entropy()));
     const std::string path = directory.string();
-    int worked = 0;
+    const auto work_on = [](const Job& job) {
+        std::printf("working on the %s (%u)\n", job.title.c_str(), job.priority);
+        return job.title != "second";
+    };
     {
-        auto queue = open_queue(path);
-        if (!queue) return std::printf("%s\n", queue.error().message().c_str()), 1;
-        for (const char* const job : {"first", "second", "third"}) {
-            if (queue->push(as_bytes(job))) return 1;
+        auto jobs = open_jobs(path);
+        if (!jobs) return std::printf("%s\n", jobs.error().message().c_str()), 1;
+        for (const char* const title : {"first", "second", "third"}) {
+            if (jobs->push(Job{7, title})) return 1;
         }
+        if (jobs->push(Job{}) != QueueErrc::bad_encoding) return 1;
         // One flush for all three: from here on they survive a kill and a loss of power.
-        if (queue->storage().sync()) return 1;
+        if (jobs->flush()) return 1;
         // The second does not work now: it stays first in the queue, and nothing overtakes it.
-        const DrainResult result = queue->drain([&](BytesView job) {
-            std::printf("working on the %s\n", std::string{as_text(job)}.c_str());
-            return ++worked < 2;
-        });
+        const DrainResult result = jobs->drain(work_on);
         std::printf("%zu done, then: %s\n", result.drained, result.error.message().c_str());
+        const QueueCounters& counted = jobs->observer();
+        std::printf("pushed %u, refused %u, at most %zu at a time\n",
+                    static_cast<unsigned>(counted.pushed), static_cast<unsigned>(counted.refused),
+                    counted.deepest);
+        if (counted.pushed != 3 || counted.refused != 1 || counted.drained != 1) return 1;
     }
-    auto queue = open_queue(path);
-    if (!queue) return std::printf("%s\n", queue.error().message().c_str()), 1;
-    std::printf("after a restart %zu are left\n", queue->size());
-    const DrainResult rest = queue->drain([](BytesView job) {
-        std::printf("working on the %s\n", std::string{as_text(job)}.c_str());
-        return true;
-    });
+    auto jobs = open_jobs(path);
+    if (!jobs) return std::printf("%s\n", jobs.error().message().c_str()), 1;
+    std::printf("after a restart %zu are left\n", jobs->size());
+    const std::optional<Job> second = jobs->pop();
+    const DrainResult rest = jobs->drain(work_on);
     std::filesystem::remove_all(directory);
-    return worked == 2 && rest.drained == 2 && queue->empty() ? 0 : 1;
+    return second && second->title == "second" && rest.drained == 1 && jobs->empty() ? 0 : 1;
 }

@@ -3,6 +3,7 @@
 // counting operator new.
 #include <belay/queue/blocking_ring.hpp>
 #include <belay/queue/deque.hpp>
+#include <belay/queue/encoded.hpp>
 #include <belay/queue/mpmc_ring.hpp>
 #include <belay/queue/mpsc_ring.hpp>
 #include <belay/queue/queue.hpp>
@@ -89,4 +90,52 @@ TEST_CASE("Deque at a level allocates at most the block that it keeps",
     Deque<int> deque;
     CHECK(allocations_of(deque) <= 1);
     CHECK(allocations_of(deque) == 0);
+}
+
+namespace {
+
+struct Sample {
+    std::uint64_t at = 0;
+    std::uint64_t value = 0;
+};
+
+struct SampleCodec {
+    bool encode(const Sample& sample, Bytes& into) {
+        into.resize(16);
+        store_le(into.data(), sample.at);
+        store_le(into.data() + 8, sample.value);
+        return true;
+    }
+    std::optional<Sample> decode(BytesView bytes) {
+        if (bytes.size() != 16) return std::nullopt;
+        return Sample{load_le<std::uint64_t>(bytes.data()),
+                      load_le<std::uint64_t>(bytes.data() + 8)};
+    }
+};
+
+}  // namespace
+
+TEST_CASE("Encoded over a Journal pushes and drains without allocating",
+          "[queue][allocation][unit]") {
+    const belay_test::TemporaryDirectory directory;
+    auto journal = posix::Journal::open(directory.path() + "/journal", {.sync = Sync::none});
+    REQUIRE(journal);
+    Queue queue{Encoded{std::move(*journal), SampleCodec{}}, {.limit = 1000}};
+    std::uint64_t sum = 0;
+    const auto round = [&] {
+        bool worked = true;
+        for (std::uint64_t i = 0; i < 500; ++i) worked = worked && !queue.push(Sample{i, i});
+        worked = worked && !queue.storage().sync();
+        return worked && queue.drain([&](const Sample& s) { sum += s.value; }).drained == 500;
+    };
+    bool worked = round();
+    std::size_t made = 0;
+    {
+        const Counting counting;
+        worked = round() && worked;
+        made = counting.made();
+    }
+    CHECK(worked);
+    CHECK(sum == 2 * 499 * 500 / 2);
+    CHECK(made == 0);
 }

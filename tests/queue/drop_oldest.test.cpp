@@ -1,36 +1,86 @@
 // SPDX-License-Identifier: MIT
-// Goal: DropOldest keeps the newest and reports each loss. Method: examples, and a model.
+// Goal: DropOldest keeps the newest, and each loss is reported. Method: examples, and a model.
 #include <belay/queue/drop_oldest.hpp>
 
 #include <belay/queue/deque.hpp>
 #include <belay/queue/queue.hpp>
+#include <vector>
 
 #include "support/catch.hpp"
 
 using namespace belay;
 
-TEST_CASE("DropOldest keeps the newest values and reports every other one",
+namespace {
+
+struct Lost {
+    std::vector<int> values;
+    void on_dropped(int value) { values.push_back(value); }
+};
+
+}  // namespace
+
+TEST_CASE("DropOldest keeps the newest values, and the observer gets every other one",
           "[queue][drop_oldest][property]") {
-    CHECK(rc::check("what was pushed = what was reported + what is left", [](std::uint8_t count) {
-        std::vector<int> dropped;
-        Queue queue{Deque<int>{}, {.limit = 10}, DropOldest{[&](int v) { dropped.push_back(v); }}};
+    CHECK(rc::check("what was pushed = what was dropped + what is left", [](std::uint8_t count) {
+        Queue queue{Deque<int>{}, {.limit = 10}, DropOldest{}, Lost{}};
         for (int i = 0; i < count; ++i) RC_ASSERT(!queue.push(i));
-        std::vector<int> all = dropped;
+        std::vector<int> all = queue.observer().values;
+        RC_ASSERT(all.size() == static_cast<std::size_t>(std::max(0, count - 10)));
         while (const auto value = queue.pop()) all.push_back(*value);
-        RC_ASSERT(dropped.size() == static_cast<std::size_t>(std::max(0, count - 10)));
+        RC_ASSERT(all.size() == count);
         for (int i = 0; i < count; ++i) RC_ASSERT(all[static_cast<std::size_t>(i)] == i);
     }));
 }
 
 TEST_CASE("DropOldest does not drop what is being executed", "[queue][drop_oldest][unit]") {
-    Queue queue{Deque<int>{}, {.limit = 1}, DropOldest{}};
+    Queue queue{Deque<int>{}, {.limit = 1}, DropOldest{}, Lost{}};
     CHECK_FALSE(queue.push(1));
     queue.drain([&](int value) {
         CHECK(queue.push(2) == QueueErrc::queue_full);
         CHECK(value == 1);
     });
     CHECK(queue.empty());
+    CHECK(queue.observer().values.empty());
     CHECK_FALSE(queue.push(3));
     CHECK_FALSE(queue.push(4));
+    CHECK(queue.observer().values == std::vector{3});
     CHECK(*queue.pop() == 4);
+}
+
+TEST_CASE("DropOldest refuses a push when the storage gives nothing",
+          "[queue][drop_oldest][fault]") {
+    struct Stuck : Deque<int> {
+        Stuck() = default;
+        std::optional<int> try_pop() { return std::nullopt; }
+    };
+    Queue queue{Stuck{}, {.limit = 1}, DropOldest{}, Lost{}};
+    CHECK_FALSE(queue.push(1));
+    CHECK(queue.push(2) == QueueErrc::queue_full);
+    CHECK(queue.size() == 1);
+    CHECK(queue.observer().values.empty());
+}
+
+TEST_CASE("DropOldest drops as many as it takes", "[queue][drop_oldest][unit]") {
+    // Each value weighs itself.
+    struct Scales : Deque<int> {
+        Scales() = default;
+        std::uint64_t weight = 0;
+        bool try_push(int&& value) noexcept {
+            weight += static_cast<std::uint64_t>(value);
+            return Deque<int>::try_push(int{value});
+        }
+        std::optional<int> try_pop() {
+            const std::optional<int> value = Deque<int>::try_pop();
+            if (value) weight -= static_cast<std::uint64_t>(*value);
+            return value;
+        }
+        std::uint64_t bytes() const noexcept { return weight; }
+    };
+    Queue queue{Scales{}, {.bytes_limit = 10}, DropOldest{}, Lost{}};
+    for (const int value : {1, 2, 3, 9}) CHECK_FALSE(queue.push(int{value}));
+    CHECK(queue.observer().values.empty());
+    CHECK(queue.bytes() == 15);
+    CHECK_FALSE(queue.push(5));
+    CHECK(queue.observer().values == std::vector{1, 2, 3});
+    CHECK(queue.bytes() == 14);
 }

@@ -3,13 +3,19 @@
 #include <belay/queue/block.hpp>
 #include <belay/queue/blocking_ring.hpp>
 #include <belay/queue/deque.hpp>
+#include <belay/queue/drop_newest.hpp>
 #include <belay/queue/drop_oldest.hpp>
+#include <belay/queue/encoded.hpp>
+#include <belay/queue/flush_every.hpp>
 #include <belay/queue/journal.hpp>
 #include <belay/queue/mpmc_ring.hpp>
 #include <belay/queue/mpsc_ring.hpp>
+#include <belay/queue/oldest_age.hpp>
 #include <belay/queue/queue.hpp>
+#include <belay/queue/queue_counters.hpp>
 #include <belay/queue/ring.hpp>
 #include <belay/queue/spsc_ring.hpp>
+#include <belay/queue/weighed.hpp>
 #include <belay/sim/disk.hpp>
 
 using namespace belay;
@@ -47,11 +53,47 @@ bool journal_works() {
     return true;
 }
 
+struct NumberCodec {
+    bool encode(const std::uint32_t& number, Bytes& into) {
+        into.resize(4);
+        store_le(into.data(), number);
+        return number != 0;
+    }
+    std::optional<std::uint32_t> decode(BytesView bytes) {
+        if (bytes.size() != 4) return std::nullopt;
+        return load_le<std::uint32_t>(bytes.data());
+    }
+};
+
+bool encoded_and_flushed_work() {
+    sim::Disk disk;
+    auto journal = Journal<sim::Disk>::open(disk, "q", {.sync = Sync::none, .seed = Seed{1}});
+    if (!journal) return false;
+    Queue queue{Encoded{std::move(*journal), NumberCodec{}}, {}, DropNewest{}, QueueCounters{}};
+    FlushEvery flusher{queue, Duration{1}};
+    if (queue.push(7u) || queue.push(0u) != QueueErrc::bad_encoding) return false;
+    flusher.appended();
+    flusher.advance(Instant{});
+    flusher.advance(Instant{Duration{1}});
+    OldestAge<> oldest;
+    oldest.sample(Instant{}, queue.observer().pushed, queue.size());
+    return !queue.unflushed() && queue.observer().refused == 1 && queue.pop() == 7u &&
+           oldest.age(Instant{Duration{2}}) == Duration{2};
+}
+
+bool limits_of_bytes_work() {
+    Queue queue{Weighed{Deque<Bytes>{}}, {.bytes_limit = 3}, DropNewest{}, QueueCounters{}};
+    return !queue.push(Bytes(4)) && !queue.push(Bytes(1)) && queue.observer().dropped == 1 &&
+           queue.bytes() == 4;
+}
+
 }  // namespace
 
 int main() {
     if (!storages_work()) return 1;
     if (!journal_works()) return 2;
     if (!rings_work()) return 3;
+    if (!encoded_and_flushed_work()) return 4;
+    if (!limits_of_bytes_work()) return 5;
     return 0;
 }

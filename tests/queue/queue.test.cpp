@@ -9,6 +9,7 @@
 #include <belay/sim/disk.hpp>
 #include <memory>
 
+#include "support/aborts.hpp"
 #include "support/catch.hpp"
 #include "support/queue_archetypes.hpp"
 
@@ -17,9 +18,9 @@ using namespace belay;
 static_assert(std::is_same_v<decltype(Queue{Ring<int, 4>{}}), Queue<Ring<int, 4>, Reject>>);
 static_assert(std::is_same_v<decltype(Queue{Deque<int>{}, {.limit = 3}}), Queue<Deque<int>>>);
 static_assert(std::is_same_v<decltype(Queue{Deque<int>{}, {.limit = 3}, DropOldest{}}),
-                             Queue<Deque<int>, DropOldest<>>>);
+                             Queue<Deque<int>, DropOldest>>);
 static_assert(std::is_default_constructible_v<Queue<Ring<int, 4>>>);
-static_assert(!Queue<Deque<int>>::drops && Queue<Deque<int>, DropOldest<>>::drops);
+static_assert(!Queue<Deque<int>>::drops && Queue<Deque<int>, DropOldest>::drops);
 
 namespace {
 
@@ -181,4 +182,143 @@ TEST_CASE("Queue passes on why a storage did not take, or lend", "[queue][queue]
     CHECK(result.drained == 0);
     CHECK(result.error == QueueErrc::corrupt);
     CHECK(queue.size() == 1);
+}
+
+namespace {
+
+/// Weighs the texts that it keeps.
+struct Scales : Deque<std::string> {
+    Scales() = default;
+    bool try_push(std::string&& text) noexcept {
+        weight += text.size();
+        return Deque<std::string>::try_push(std::move(text));
+    }
+    std::optional<std::string> try_pop() {
+        std::optional<std::string> text = Deque<std::string>::try_pop();
+        if (text) weight -= text->size();
+        return text;
+    }
+    std::uint64_t bytes() const noexcept { return weight; }
+    std::uint64_t weight = 0;
+};
+
+}  // namespace
+
+TEST_CASE("Queue is full at either of its limits", "[queue][queue][unit]") {
+    Queue queue{Scales{}, {.limit = 3, .bytes_limit = 10}};
+    CHECK_FALSE(queue.push(std::string(9, 'a')));
+    CHECK(queue.bytes() == 9);
+    CHECK_FALSE(queue.full());
+    CHECK_FALSE(queue.push(std::string(9, 'b')));  // the push that crosses the limit
+    CHECK(queue.full());
+    CHECK(queue.push("c") == QueueErrc::queue_full);
+    CHECK(queue.pop());
+    CHECK_FALSE(queue.push(""));
+    CHECK_FALSE(queue.push(""));
+    CHECK(queue.bytes() == 9);
+    CHECK(queue.push("") == QueueErrc::queue_full);
+    CHECK(queue.size() == 3);
+}
+
+TEST_CASE("Queue counts no bytes unless it is told to", "[queue][queue][unit]") {
+    Queue queue{Scales{}};
+    queue.storage().weight = ~std::uint64_t{0} - 1;
+    CHECK_FALSE(queue.push("a"));
+    CHECK_FALSE(queue.push(""));
+}
+
+TEST_CASE("Queue takes a value when it is empty, whatever bytes its storage still counts",
+          "[queue][queue][unit]") {
+    Queue queue{Scales{}, {.bytes_limit = 1}};
+    queue.storage().weight = 1000;
+    CHECK_FALSE(queue.full());
+    CHECK_FALSE(queue.push(std::string(5, 'a')));
+    CHECK(queue.push("b") == QueueErrc::queue_full);
+    CHECK(queue.pop() == std::string(5, 'a'));
+    CHECK_FALSE(queue.push("b"));
+}
+
+TEST_CASE("Queue takes a limit of bytes only over a storage that counts them",
+          "[queue][queue][unit]") {
+    const auto complaint = [](auto make) { return belay_test::aborts_with(make); };
+    CHECK(complaint([] {
+              Queue{Deque<int>{}, {.bytes_limit = 1}};
+          }).find("'bytes()'") != std::string::npos);
+    CHECK(complaint([] {
+              Queue{Scales{}, {.bytes_limit = 0}};
+          }).find("limit of bytes must") != std::string::npos);
+    CHECK(complaint([] {
+              Queue{Scales{}, {.limit = 0}};
+          }).find("the limit must") != std::string::npos);
+    CHECK(Queue{Scales{}, {.bytes_limit = 1}}.limit() == 1000);
+}
+
+TEST_CASE("Queue over a Journal keeps the files within a limit of bytes, and goes on",
+          "[queue][queue][unit]") {
+    sim::Disk disk;
+    const JournalOptions options{.segment_bytes = 4096, .record_bytes_max = 512, .seed = Seed{1}};
+    auto journal = Journal<sim::Disk>::open(disk, "q", options);
+    REQUIRE(journal);
+    Queue queue{std::move(journal).value(), {.limit = no_limit, .bytes_limit = 16'384}};
+    const Bytes body(500);
+    int pushed = 0;
+    for (int round = 0; round < 20; ++round) {
+        while (!queue.push(body)) ++pushed;
+        REQUIRE(queue.full());
+        REQUIRE(queue.bytes() < 16'384 + 600);
+        while (queue.full()) REQUIRE(queue.pop());
+    }
+    CHECK(pushed > 60);
+    while (queue.pop()) --pushed;
+    CHECK_FALSE(queue.push(body));
+}
+
+TEST_CASE("Queue::flush makes what waits durable, by whatever the storage has for it",
+          "[queue][queue][unit]") {
+    struct Synced : Deque<int> {
+        Synced() = default;
+        int syncs = 0;
+        std::error_code sync() noexcept { return ++syncs, make_error_code(QueueErrc::corrupt); }
+    };
+    struct Flushed : Synced {
+        int flushes = 0;
+        std::error_code flush() noexcept { return ++flushes, std::error_code{}; }
+        bool unflushed() const noexcept { return flushes == 0; }
+    };
+    Queue synced{Synced{}};
+    CHECK(synced.flush() == QueueErrc::corrupt);
+    CHECK(synced.storage().syncs == 1);
+    Queue flushed{Flushed{}};
+    CHECK(flushed.unflushed());
+    CHECK_FALSE(flushed.flush());
+    CHECK_FALSE(flushed.unflushed());
+    CHECK(flushed.storage().syncs == 0);
+    static_assert(FlushableLike<Queue<Flushed>>);
+    static_assert(!FlushableLike<Queue<Synced>> && !FlushableLike<Queue<Deque<int>>>);
+    static_assert(!detail::HasFlush<Queue<Deque<int>>>);
+}
+
+TEST_CASE("Queue over a Journal that is destroyed in order loses nothing, also to the power",
+          "[queue][queue][fault]") {
+    for (const Sync mode : {Sync::group, Sync::none}) {
+        for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+            sim::Disk disk;
+            {
+                auto journal = Journal<sim::Disk>::open(disk, "q", {.sync = mode});
+                REQUIRE(journal);
+                Queue queue{std::move(journal).value()};
+                for (int i = 0; i < 10; ++i) {
+                    CHECK_FALSE(queue.push(as_bytes(std::to_string(i))));
+                }
+                CHECK(queue.pop());
+                CHECK(queue.drain([](BytesView) {}, 2).drained == 2);
+            }
+            disk.crash(Random{Seed{seed}});
+            auto journal = Journal<sim::Disk>::open(disk, "q");
+            REQUIRE(journal);
+            Queue queue{std::move(journal).value()};
+            CHECK(queue.size() == 7);
+            CHECK(as_text(*queue.pop()) == "3");
+        }
+    }
 }

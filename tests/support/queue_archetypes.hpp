@@ -3,7 +3,9 @@
 /// Types that model the concepts of queue/ and nothing more; near-misses are in the static tests.
 #pragma once
 
+#include <belay/queue/codec_like.hpp>
 #include <belay/queue/file_system_like.hpp>
+#include <belay/queue/flushable_like.hpp>
 #include <belay/queue/leasable_like.hpp>
 #include <belay/queue/overflow_like.hpp>
 #include <belay/queue/sequenced_like.hpp>
@@ -36,12 +38,45 @@ struct MinimalLeasable : MinimalStorage {
     void nack() noexcept {}
 };
 
+/// Keeps bytes, and nothing that is not required to.
+struct MinimalBytesStorage {
+    using value_type = belay::Bytes;
+    explicit MinimalBytesStorage(int) noexcept {}
+    MinimalBytesStorage(MinimalBytesStorage&&) noexcept = default;
+    MinimalBytesStorage& operator=(MinimalBytesStorage&&) noexcept = default;
+
+    bool try_push(belay::Bytes&&) noexcept { return false; }
+    std::optional<belay::Bytes> try_pop() { return std::nullopt; }
+    std::size_t size() const noexcept { return 0; }
+    std::size_t capacity() const noexcept { return 1; }
+    belay::Bytes* front() { return nullptr; }
+    void ack() noexcept {}
+    void nack() noexcept {}
+};
+
 struct MinimalOverflow {
     static constexpr bool drops = false;
     explicit MinimalOverflow(int) noexcept {}
     MinimalOverflow(MinimalOverflow&&) noexcept = default;
     MinimalOverflow& operator=(MinimalOverflow&&) = delete;
     std::error_code make_room(auto&) { return make_error_code(belay::QueueErrc::queue_full); }
+};
+
+struct MinimalCodec {
+    explicit MinimalCodec(int) noexcept {}
+    MinimalCodec(MinimalCodec&&) noexcept = default;
+    MinimalCodec& operator=(MinimalCodec&&) noexcept = default;
+
+    bool encode(const MoveOnly&, belay::Bytes&) { return false; }
+    std::optional<MoveOnly> decode(belay::BytesView) { return std::nullopt; }
+};
+
+struct MinimalFlushable {
+    MinimalFlushable() = delete;
+    MinimalFlushable(MinimalFlushable&&) = delete;
+
+    std::error_code flush() noexcept { return {}; }
+    bool unflushed() const noexcept { return false; }
 };
 
 /// Can do all that is required, and does not even preallocate. Everything fails.

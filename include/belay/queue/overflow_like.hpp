@@ -15,8 +15,8 @@ namespace detail {
 // What a Queue offers an overflow policy.
 struct RoomArchetype {
     bool full() const noexcept;
-    template <class Report>
-    std::error_code drop_oldest(Report&& report);
+    std::error_code drop_oldest();
+    void drop_newest();
 };
 
 template <class O>
@@ -32,9 +32,13 @@ concept HasMakeRoom = requires(O& overflow, RoomArchetype& room) {
 
 /// Decides what becomes of a push that does not fit.
 ///
-/// - `static constexpr bool drops`: whether values that were taken may vanish;
+/// - `static constexpr bool drops`: whether values may vanish whose push answered no error;
 /// - `make_room(room) -> std::error_code`: called when the queue is full. No error: there is room
-///   now. `room.full()` asks, `room.drop_oldest(report)` drops one and calls `report(value)`.
+///   now, or the value that is pushed was dropped.
+///
+/// `room.full()` asks. `room.drop_oldest()` drops the first value; queue_full while the queue is
+/// drained, or if the storage gives nothing. `room.drop_newest()` drops the value that is pushed:
+/// the push answers no error. What is dropped goes to the queue's observer, one by one.
 template <class O>
 concept OverflowLike =
     std::move_constructible<O> && detail::SaysWhetherItDrops<O> && detail::HasMakeRoom<O>;

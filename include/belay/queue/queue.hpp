@@ -4,13 +4,17 @@
 #pragma once
 
 #include <concepts>     // std::default_initializable
+#include <cstdint>      // std::uint64_t
 #include <optional>     // std::optional
-#include <type_traits>  // std::is_void_v
+#include <type_traits>  // std::remove_reference_t
 #include <utility>      // std::forward, std::move
 
 #include <belay/core/order.hpp>
+#include <belay/queue/detail/storage_calls.hpp>
+#include <belay/queue/flushable_like.hpp>
 #include <belay/queue/leasable_like.hpp>
 #include <belay/queue/overflow_like.hpp>
+#include <belay/queue/queue_observer.hpp>
 
 namespace belay::inline BELAY_ABI {
 
@@ -18,119 +22,85 @@ namespace belay::inline BELAY_ABI {
 struct QueueOptions {
     /// The most values that wait at a time; the storage's capacity where that is smaller.
     std::size_t limit = 1000;
+    /// The queue is full, too, when its storage has as many bytes; for storages that count them,
+    /// `bytes() const noexcept`. The push that crosses the limit is taken, and so is one into an
+    /// empty queue. A journal frees bytes by files: allow it some segments.
+    std::size_t bytes_limit = no_limit;
 };
-
-/// What `Queue::drain` did.
-struct DrainResult {
-    /// Values that were executed and are gone.
-    std::size_t drained = 0;
-    /// Why it stopped before the end; no error if it did not.
-    std::error_code error;
-};
-
-namespace detail {
-
-template <class S, class V>
-concept TakesPush = requires(S& s, V&& value) { s.try_push(static_cast<V&&>(value)); };
-
-/// The error, if any, that an answer of a storage or of an executor stands for.
-template <class Answer>
-[[nodiscard]] std::error_code error_of(const Answer& answer, QueueErrc if_false) {
-    if constexpr (std::same_as<Answer, bool>) {
-        return answer ? std::error_code{} : make_error_code(if_false);
-    } else if constexpr (std::convertible_to<const Answer&, std::error_code>) {
-        return answer;
-    } else {
-        return answer.has_value() ? std::error_code{} : std::error_code{answer.error()};
-    }
-}
-
-/// Calls something, and gives the error that its answer stands for; none for void.
-template <class Call>
-[[nodiscard]] std::error_code error_of_call(QueueErrc if_false, Call&& call) {
-    if constexpr (std::is_void_v<decltype(call())>) {
-        call();
-        return {};
-    } else {
-        return error_of(call(), if_false);
-    }
-}
-
-/// Why `front` lent nothing.
-template <class Front>
-[[nodiscard]] std::error_code why_nothing(const Front& front) noexcept {
-    if constexpr (requires { std::error_code{front.error()}; }) {
-        if (front.error()) return front.error();
-    }
-    return make_error_code(QueueErrc::queue_empty);
-}
-
-/// Gives what was lent back, unless the loan ended otherwise: also when the executor throws.
-template <class Storage>
-struct Lease {
-    explicit Lease(Storage& s) noexcept : storage{s} {}
-    Lease(const Lease&) = delete;
-    Lease& operator=(const Lease&) = delete;
-    ~Lease() {
-        if (!ended) static_cast<void>(storage.nack());
-    }
-
-    Storage& storage;
-    bool ended = false;
-};
-
-}  // namespace detail
 
 /// A bounded queue over any storage.
 ///
-/// It adds to a storage a limit and what happens at it, `suspend`, and `drain`; nothing else: what
-/// the storage can do beyond is reached through `storage()`.
+/// It adds to a storage a limit and what happens at it, `suspend`, `drain`, and an observer;
+/// nothing else: what the storage can do beyond is reached through `storage()`. What becomes of the
+/// values when the queue is destroyed is up to the storage: a durable one closes in order.
 ///
 /// Thread safety: distinct objects safe; one queue is for one thread, whatever its storage allows.
-template <StorageLike Storage, OverflowLike Overflow = Reject>
+template <StorageLike Storage, OverflowLike Overflow = Reject, class Observer = NoObserver>
 class Queue {
+    static_assert(detail::explain_queue_observer<Observer, typename Storage::value_type>());
+    static constexpr bool counts_bytes = detail::CountsBytes<Storage>;
+
 public:
     using value_type = typename Storage::value_type;
     using storage_type = Storage;
-    /// Whether values that were taken may be dropped; a Session refuses such queues.
+    /// Whether values may vanish whose push answered no error; a Session refuses such queues.
     static constexpr bool drops = Overflow::drops;
 
-    /// Pre: options.limit > 0.
-    Queue(Storage storage, QueueOptions options, Overflow overflow)
+    /// Pre: options.limit > 0; options.bytes_limit > 0, and no_limit if the storage counts no
+    /// bytes.
+    Queue(Storage storage, QueueOptions options, Overflow overflow, Observer observer = Observer())
         : storage_{std::move(storage)},
           overflow_{std::move(overflow)},
-          limit_{detail::smaller(options.limit, storage_.capacity())} {
+          observer_{std::move(observer)},
+          limit_{detail::smaller(options.limit, storage_.capacity())},
+          bytes_limit_{options.bytes_limit} {
         BELAY_PRECONDITION(limit_ > 0, "Queue::Queue: the limit must be > 0");
+        BELAY_PRECONDITION(bytes_limit_ > 0, "Queue::Queue: the limit of bytes must be > 0");
+        BELAY_PRECONDITION(counts_bytes || bytes_limit_ == no_limit,
+                           "Queue::Queue: a limit of bytes needs a storage that has 'bytes()'");
     }
     // Templates, so that Clang 14 leaves them alone where they cannot be.
     template <class O = Overflow>
-        requires std::default_initializable<O>
+        requires std::default_initializable<O> && std::default_initializable<Observer>
     explicit Queue(Storage storage, QueueOptions options = {})
         : Queue{std::move(storage), options, O{}} {}
     template <class S = Storage, class O = Overflow>
-        requires std::default_initializable<S> && std::default_initializable<O>
+        requires std::default_initializable<S> && std::default_initializable<O> &&
+                 std::default_initializable<Observer>
     Queue() : Queue{S{}, QueueOptions{}, O{}} {}
 
     /// Adds a value at the back. What was not taken is left as it was.
     ///
     /// Errors:     queue_suspended; at the limit those of `Overflow`; those of the storage.
-    /// Throws:     what copying the value, or the overflow policy, throws.
+    /// Throws:     what copying the value, the overflow policy, or the observer throws.
     /// Complexity: that of the storage.
     template <class V = value_type>
         requires detail::TakesPush<Storage, V>
     [[nodiscard]] std::error_code push(V&& value) {
-        if (suspended_) return make_error_code(QueueErrc::queue_suspended);
+        if (suspended_) return refused(make_error_code(QueueErrc::queue_suspended));
         if (full()) {
-            if (const std::error_code error = overflow_.make_room(*this)) return error;
+            Room<V> room{*this, value};
+            if (const std::error_code error = overflow_.make_room(room)) return refused(error);
+            if (room.newest_dropped()) return {};
             // Whoever made the room may have suspended the queue.
-            if (suspended_) return make_error_code(QueueErrc::queue_suspended);
+            if (suspended_) return refused(make_error_code(QueueErrc::queue_suspended));
         }
-        return detail::error_of(storage_.try_push(std::forward<V>(value)), QueueErrc::queue_full);
+        const std::error_code error =
+            detail::error_of(storage_.try_push(std::forward<V>(value)), QueueErrc::queue_full);
+        if (error) return refused(error);
+        if constexpr (detail::ObservesPush<Watcher>) watcher().on_pushed(size());
+        return error;
     }
 
     /// Takes the oldest value; nothing if there is none, or while the queue is drained.
     [[nodiscard]] std::optional<value_type> pop() {
-        return draining_ ? std::nullopt : storage_.try_pop();
+        if constexpr (detail::ObservesPop<Watcher>) {
+            std::optional<value_type> value = take();
+            if (value) watcher().on_popped(size());
+            return value;
+        } else {
+            return take();
+        }
     }
 
     /// Executes what waits, in order, and removes each value that was executed. It stops at the
@@ -147,11 +117,13 @@ public:
         requires LeasableLike<Storage>
     DrainResult drain(Executor&& executor, std::size_t most = no_limit) {
         if (draining_) return {0, make_error_code(QueueErrc::draining)};
-        const Draining scope{*this};
-        DrainResult result;
+        Draining scope{*this};
+        DrainResult& result = scope.result;
         most = detail::smaller(most, storage_.size());
         while (result.drained < most && !result.error) {
+            scope.executing = true;
             result.error = drain_one(executor);
+            scope.executing = false;
             if (!result.error) ++result.drained;
         }
         return result;
@@ -162,33 +134,97 @@ public:
     void resume() noexcept { suspended_ = false; }
     [[nodiscard]] bool suspended() const noexcept { return suspended_; }
 
+    /// Makes durable what was pushed, and what is gone: by the storage's `flush()`, else its
+    /// `sync()`. Destroying the queue needs no flush; who must know that it worked calls it before.
+    ///
+    /// Errors: those of the storage.   Blocks: on the disk.
+    template <class S = Storage>
+        requires detail::HasFlush<S> || detail::HasSync<S>
+    [[nodiscard]] std::error_code flush() noexcept {
+        if constexpr (detail::HasFlush<S>) {
+            return storage_.flush();
+        } else {
+            return storage_.sync();
+        }
+    }
+    /// Whether `flush` would have something to do.
+    template <class S = Storage>
+        requires FlushableLike<S>
+    [[nodiscard]] bool unflushed() const noexcept {
+        return storage_.unflushed();
+    }
+
     [[nodiscard]] std::size_t size() const noexcept { return storage_.size(); }
     [[nodiscard]] bool empty() const noexcept { return storage_.size() == 0; }
-    [[nodiscard]] bool full() const noexcept { return storage_.size() >= limit_; }
+    /// What waits in bytes, as the storage counts them.
+    template <class S = Storage>
+        requires detail::CountsBytes<S>
+    [[nodiscard]] std::uint64_t bytes() const noexcept {
+        return storage_.bytes();
+    }
+    [[nodiscard]] bool full() const noexcept {
+        const std::size_t waiting = storage_.size();
+        if constexpr (counts_bytes) {
+            // An empty queue takes a value, or a storage that frees its bytes late would never
+            // take one again.
+            if (waiting != 0 && bytes_limit_ != no_limit && storage_.bytes() >= bytes_limit_) {
+                return true;
+            }
+        }
+        return waiting >= limit_;
+    }
     [[nodiscard]] std::size_t limit() const noexcept { return limit_; }
 
     [[nodiscard]] Storage& storage() noexcept { return storage_; }
     [[nodiscard]] const Storage& storage() const noexcept { return storage_; }
-
-    /// Drops the oldest value after `report(value)` has seen it. For overflow policies.
-    ///
-    /// Errors: queue_full while the queue is drained, or if the storage lends nothing.
-    template <class Report>
-    [[nodiscard]] std::error_code drop_oldest(Report&& report) {
-        if (draining_) return make_error_code(QueueErrc::queue_full);
-        std::optional<value_type> dropped = storage_.try_pop();
-        if (!dropped) return make_error_code(QueueErrc::queue_full);
-        report(std::move(*dropped));
-        return {};
-    }
+    [[nodiscard]] Observer& observer() noexcept { return observer_; }
+    [[nodiscard]] const Observer& observer() const noexcept { return observer_; }
 
 private:
+    using Watcher = detail::Observing<Observer>;
+
+    /// A push that found the queue full, as the overflow policy sees it.
+    template <class V>
+    class Room {
+    public:
+        Room(Queue& queue, std::remove_reference_t<V>& value) noexcept
+            : queue_{queue}, value_{value} {}
+        Room(const Room&) = delete;
+        Room& operator=(const Room&) = delete;
+
+        [[nodiscard]] bool full() const noexcept { return queue_.full(); }
+        [[nodiscard]] std::error_code drop_oldest() {
+            std::optional<value_type> dropped = queue_.take();
+            if (!dropped) return make_error_code(QueueErrc::queue_full);
+            queue_.dropped(std::move(*dropped));
+            return {};
+        }
+        void drop_newest() {
+            newest_dropped_ = true;
+            queue_.dropped(std::forward<V>(value_));
+        }
+        [[nodiscard]] bool newest_dropped() const noexcept { return newest_dropped_; }
+
+    private:
+        Queue& queue_;
+        std::remove_reference_t<V>& value_;
+        bool newest_dropped_ = false;
+    };
+
     struct Draining {
         explicit Draining(Queue& q) noexcept : queue{q} { queue.draining_ = true; }
         Draining(const Draining&) = delete;
         Draining& operator=(const Draining&) = delete;
-        ~Draining() { queue.draining_ = false; }
+        ~Draining() {
+            queue.draining_ = false;
+            if constexpr (detail::ObservesDrain<Watcher>) {
+                if (executing) result.error = make_error_code(QueueErrc::executor_failed);
+                queue.watcher().on_drained(result);
+            }
+        }
         Queue& queue;
+        DrainResult result;
+        bool executing = false;  // at the end: an exception passes
     };
 
     template <class Executor>
@@ -203,9 +239,30 @@ private:
         return detail::error_of_call(QueueErrc::queue_empty, [&] { return storage_.ack(); });
     }
 
+    [[nodiscard]] std::optional<value_type> take() {
+        return draining_ ? std::nullopt : storage_.try_pop();
+    }
+
+    [[nodiscard]] auto& watcher() noexcept { return detail::observing(observer_); }
+    std::error_code refused(const std::error_code& why) {
+        if constexpr (detail::ObservesPushRefusal<Watcher>) watcher().on_refused(why);
+        return why;
+    }
+    template <class V>
+    void dropped(V&& value) {
+        if constexpr (detail::ObservesDrop<Watcher, V>) {
+            watcher().on_dropped(std::forward<V>(value));
+        } else if constexpr (detail::ObservesDrop<Watcher, value_type>) {
+            // What was pushed is of another type than what is stored, or must not be moved.
+            watcher().on_dropped(value_type(value));
+        }
+    }
+
     Storage storage_;
     [[no_unique_address]] Overflow overflow_;
+    [[no_unique_address]] Observer observer_;
     std::size_t limit_;
+    std::size_t bytes_limit_;
     bool suspended_ = false;
     bool draining_ = false;
 };
@@ -216,5 +273,7 @@ template <class Storage>
 Queue(Storage, QueueOptions) -> Queue<Storage>;
 template <class Storage, class Overflow>
 Queue(Storage, QueueOptions, Overflow) -> Queue<Storage, Overflow>;
+template <class Storage, class Overflow, class Observer>
+Queue(Storage, QueueOptions, Overflow, Observer) -> Queue<Storage, Overflow, Observer>;
 
 }  // namespace belay::inline BELAY_ABI

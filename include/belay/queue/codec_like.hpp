@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/queue/codec_like.hpp
+/// CodecLike: how a value becomes bytes, and bytes a value.
+#pragma once
+
+#include <concepts>     // std::movable, std::same_as
+#include <optional>     // std::optional
+#include <type_traits>  // std::remove_cvref_t
+
+#include <belay/core/bytes.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+namespace detail {
+
+template <class T>
+inline constexpr bool is_optional = false;
+template <class T>
+inline constexpr bool is_optional<std::optional<T>> = true;
+
+template <class C>
+concept HasDecode = requires(C& codec, BytesView bytes) { codec.decode(bytes); };
+template <class C>
+concept DecodeGivesOptional = requires(C& codec, BytesView bytes) {
+    requires is_optional<std::remove_cvref_t<decltype(codec.decode(bytes))>>;
+};
+/// What a codec decodes.
+template <class C>
+using DecodedBy = typename std::remove_cvref_t<decltype(std::declval<C&>().decode(
+    std::declval<BytesView>()))>::value_type;
+template <class C>
+concept DecodesMovable = DecodeGivesOptional<C> && std::movable<DecodedBy<C>>;
+template <class C>
+concept HasEncode =
+    DecodeGivesOptional<C> && requires(C& codec, const DecodedBy<C>& value, Bytes& into) {
+        { codec.encode(value, into) } -> std::same_as<bool>;
+    };
+
+}  // namespace detail
+
+/// Makes bytes of values of one type, and values of the bytes.
+///
+/// Semantics the compiler cannot check:
+/// - `encode(const T&, Bytes& into)` writes the value into `into`, which is empty and keeps its
+///   capacity from call to call. False: there are no bytes for this value.
+/// - `decode(BytesView) -> std::optional<T>` gives the value that was encoded. Nothing: the bytes
+///   are of no value. They may come from another version of the program, or be damaged: nothing
+///   may be taken for granted about them. The value must not refer to the bytes.
+/// Both may throw; it counts as a refusal.
+template <class C>
+concept CodecLike = std::movable<C> && detail::HasDecode<C> && detail::DecodeGivesOptional<C> &&
+                    detail::DecodesMovable<C> && detail::HasEncode<C>;
+
+/// Names every requirement of CodecLike that C lacks.
+template <class C>
+consteval bool explain_codec_like() {
+    static_assert(std::movable<C>, "CodecLike: C must be movable");
+    static_assert(detail::HasDecode<C>, "CodecLike: C needs 'decode(BytesView)'");
+    if constexpr (detail::HasDecode<C>) {
+        static_assert(detail::DecodeGivesOptional<C>,
+                      "CodecLike: C::decode must return std::optional of the value");
+    }
+    if constexpr (detail::DecodeGivesOptional<C>) {
+        static_assert(detail::DecodesMovable<C>, "CodecLike: what C decodes must be movable");
+        static_assert(detail::HasEncode<C>,
+                      "CodecLike: C needs 'encode(const T&, Bytes& into) -> bool'");
+    }
+    return CodecLike<C>;
+}
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/queue/detail/storage_calls.hpp
+/// How a Queue, and what wraps storages, calls them: every form of answer as one error.
+#pragma once
+
+#include <concepts>     // std::same_as, std::convertible_to
+#include <cstdint>      // std::uint64_t
+#include <type_traits>  // std::is_void_v
+
+#include <belay/queue/leasable_like.hpp>
+#include <belay/queue/queue_errc.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+template <class S, class V>
+concept TakesPush = requires(S& s, V&& value) { s.try_push(static_cast<V&&>(value)); };
+template <class S>
+concept CountsBytes = requires(const S& s) {
+    { s.bytes() } noexcept -> std::convertible_to<std::uint64_t>;
+};
+template <class S>
+concept HasSync = requires(S& s) {
+    { s.sync() } noexcept -> std::same_as<std::error_code>;
+};
+
+/// The error, if any, that an answer of a storage or of an executor stands for.
+template <class Answer>
+[[nodiscard]] std::error_code error_of(const Answer& answer, QueueErrc if_false) {
+    if constexpr (std::same_as<Answer, bool>) {
+        return answer ? std::error_code{} : make_error_code(if_false);
+    } else if constexpr (std::convertible_to<const Answer&, std::error_code>) {
+        return answer;
+    } else {
+        return answer.has_value() ? std::error_code{} : std::error_code{answer.error()};
+    }
+}
+
+/// Calls something, and gives the error that its answer stands for; none for void.
+template <class Call>
+[[nodiscard]] std::error_code error_of_call(QueueErrc if_false, Call&& call) {
+    if constexpr (std::is_void_v<decltype(call())>) {
+        call();
+        return {};
+    } else {
+        return error_of(call(), if_false);
+    }
+}
+
+/// Why `front` lent nothing.
+template <class Front>
+[[nodiscard]] std::error_code why_nothing(const Front& front) noexcept {
+    if constexpr (requires { std::error_code{front.error()}; }) {
+        if (front.error()) return front.error();
+    }
+    return make_error_code(QueueErrc::queue_empty);
+}
+
+/// Gives what was lent back, unless the loan ended otherwise: also when the executor throws.
+template <class Storage>
+struct Lease {
+    explicit Lease(Storage& s) noexcept : storage{s} {}
+    Lease(const Lease&) = delete;
+    Lease& operator=(const Lease&) = delete;
+    ~Lease() {
+        if (!ended) static_cast<void>(storage.nack());
+    }
+
+    Storage& storage;
+    bool ended = false;
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

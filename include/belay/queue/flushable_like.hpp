@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/queue/flushable_like.hpp
+/// FlushableLike: what may hold things that are not durable yet, and can make them so.
+#pragma once
+
+#include <concepts>      // std::same_as
+#include <system_error>  // std::error_code
+
+#include <belay/core/assert.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+namespace detail {
+
+template <class L>
+concept HasFlush = requires(L& log) {
+    { log.flush() } noexcept -> std::same_as<std::error_code>;
+};
+template <class L>
+concept HasUnflushed = requires(const L& log) {
+    { log.unflushed() } noexcept -> std::same_as<bool>;
+};
+
+}  // namespace detail
+
+/// A log that can be asked whether all of it is on the medium.
+///
+/// Semantics the compiler cannot check:
+/// - `flush()` makes everything durable that was taken before it. After no error `unflushed()` is
+///   false, unless something was taken meanwhile. After an error it may be called again.
+/// - `unflushed()` says whether there is something that a `flush()` would have to make durable.
+template <class L>
+concept FlushableLike = detail::HasFlush<L> && detail::HasUnflushed<L>;
+
+/// Names every requirement of FlushableLike that L lacks.
+template <class L>
+consteval bool explain_flushable_like() {
+    static_assert(detail::HasFlush<L>,
+                  "FlushableLike: L needs 'flush() noexcept -> std::error_code'");
+    static_assert(detail::HasUnflushed<L>,
+                  "FlushableLike: L needs 'unflushed() const noexcept -> bool'");
+    return FlushableLike<L>;
+}
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/queue/queue_counters.hpp
+/// QueueCounters: an observer of a Queue that counts.
+#pragma once
+
+#include <cstdint>  // std::uint64_t
+
+#include <belay/queue/queue_observer.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// Counts what a queue does, from its own beginning.
+///
+///     Queue queue{Deque<Task>{}, {.limit = 100}, Reject{}, QueueCounters{}};
+///     const QueueCounters before = queue.observer();
+///
+/// A copy is a snapshot: the difference of two, divided by the time between them, is a rate. How
+/// many wait now is `queue.size()`, how many bytes, where the storage counts them, `queue.bytes()`;
+/// how long the first has waited tells an OldestAge.
+///
+/// Thread safety: that of the queue.   Errors: none; no count overflows in practice.
+struct QueueCounters {
+    /// Values that were taken.
+    std::uint64_t pushed = 0;
+    /// Pushes that were not.
+    std::uint64_t refused = 0;
+    /// Values that the overflow policy dropped: old ones, or what was pushed.
+    std::uint64_t dropped = 0;
+    /// Values that `pop` gave.
+    std::uint64_t popped = 0;
+    /// Values that were executed.
+    std::uint64_t drained = 0;
+    /// Drains that ended with an error, or by an exception.
+    std::uint64_t failed = 0;
+    /// The most values that waited after a push.
+    std::size_t deepest = 0;
+
+    constexpr void on_pushed(std::size_t size) noexcept {
+        ++pushed;
+        if (size > deepest) deepest = size;
+    }
+    void on_refused(const std::error_code&) noexcept { ++refused; }
+    constexpr void on_dropped(const auto&) noexcept { ++dropped; }
+    constexpr void on_popped(std::size_t) noexcept { ++popped; }
+    void on_drained(const DrainResult& result) noexcept {
+        drained += result.drained;
+        if (result.error) ++failed;
+    }
+
+    friend constexpr bool operator==(const QueueCounters&, const QueueCounters&) noexcept = default;
+};
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/queue/weighed.hpp
+/// Weighed: a storage that knows how many bytes its values have.
+#pragma once
+
+#include <concepts>  // std::same_as, std::convertible_to
+#include <optional>  // std::optional
+#include <utility>   // std::exchange, std::move
+
+#include <belay/queue/detail/storage_calls.hpp>
+#include <belay/queue/leasable_like.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+namespace detail {
+template <class S>
+concept LendsPointer = LeasableLike<S> && requires(S& s) {
+    { s.front() } -> std::convertible_to<const typename S::value_type*>;
+};
+}  // namespace detail
+
+/// The bytes of a contiguous container's elements: of Bytes, a string, a vector of numbers.
+struct BytesOfElements {
+    [[nodiscard]] constexpr std::size_t operator()(const auto& value) const noexcept {
+        return value.size() * sizeof *value.data();
+    }
+};
+
+/// Counts the bytes of what a storage in memory holds, so that a Queue can limit them.
+///
+///     Queue queue{Weighed{Deque<std::string>{}}, {.limit = no_limit, .bytes_limit = 10 << 20}};
+///
+/// `bytes_of(value)` says how many a value has; it must answer the same for the same value. What is
+/// lent is const, or its bytes could change unseen.
+///
+/// Models:        StorageLike; LeasableLike if the storage does, and lends pointers.
+/// Thread safety: distinct objects safe, one thread at a time, whatever the storage allows.
+/// Errors, complexity: those of the storage.   Allocates: what the storage does.
+template <StorageLike Storage, class BytesOf = BytesOfElements>
+class Weighed {
+public:
+    using value_type = typename Storage::value_type;
+
+    static_assert(std::movable<BytesOf>, "Weighed: bytes_of must be movable, a struct for example");
+    static_assert(
+        requires(const BytesOf& bytes_of, const value_type& value) {
+            { bytes_of(value) } noexcept -> std::same_as<std::size_t>;
+        }, "Weighed: bytes_of needs 'operator()(const value_type&) const noexcept -> std::size_t'");
+
+    /// Pre: the storage is empty.
+    explicit Weighed(Storage storage, BytesOf bytes_of = BytesOf())
+        : storage_{std::move(storage)}, bytes_of_{std::move(bytes_of)} {
+        BELAY_PRECONDITION(storage_.size() == 0, "Weighed::Weighed: the storage must be empty");
+    }
+    Weighed()
+        requires std::default_initializable<Storage> && std::default_initializable<BytesOf>
+    = default;
+
+    /// Adds a value at the back. What was not taken is left as it was.
+    [[nodiscard]] auto try_push(value_type&& value) noexcept {
+        const std::uint64_t weight = bytes_of_(value);
+        return weigh(weight, storage_.try_push(std::move(value)));
+    }
+    /// The same with a copy.   Throws: what copying throws, and then nothing was added.
+    [[nodiscard]] auto try_push(const value_type& value)
+        requires detail::TakesPush<Storage, const value_type&>
+    {
+        return weigh(bytes_of_(value), storage_.try_push(value));
+    }
+    /// Takes the oldest value; nothing if there is none.
+    [[nodiscard]] std::optional<value_type> try_pop() {
+        std::optional<value_type> value = storage_.try_pop();
+        if (value) bytes_ -= bytes_of_(*value);
+        return value;
+    }
+
+    /// The oldest value; null if there is none.
+    [[nodiscard]] const value_type* front()
+        requires detail::LendsPointer<Storage>
+    {
+        const value_type* const lent = storage_.front();
+        if (lent != nullptr) lent_bytes_ = bytes_of_(*lent);
+        return lent;
+    }
+    /// Removes what was lent.   Pre: `front` lent something.
+    decltype(auto) ack() noexcept
+        requires detail::LendsPointer<Storage>
+    {
+        bytes_ -= std::exchange(lent_bytes_, 0);
+        return storage_.ack();
+    }
+    /// Gives back what was lent.   Pre: `front` lent something.
+    decltype(auto) nack() noexcept
+        requires detail::LendsPointer<Storage>
+    {
+        lent_bytes_ = 0;
+        return storage_.nack();
+    }
+
+    [[nodiscard]] std::size_t size() const noexcept { return storage_.size(); }
+    [[nodiscard]] std::size_t capacity() const noexcept { return storage_.capacity(); }
+    /// The bytes of all that wait, of what is lent too.
+    [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_; }
+
+private:
+    template <class Answer>
+    [[nodiscard]] Answer weigh(std::uint64_t weight, Answer answer) noexcept {
+        if (!detail::error_of(answer, QueueErrc::queue_full)) bytes_ += weight;
+        return answer;
+    }
+
+    Storage storage_;
+    [[no_unique_address]] BytesOf bytes_of_;
+    std::uint64_t bytes_ = 0;
+    std::uint64_t lent_bytes_ = 0;
+};
+
+}  // namespace belay::inline BELAY_ABI

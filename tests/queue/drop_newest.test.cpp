@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+// Goal: DropNewest keeps what it has, takes every push, and each loss is reported. Method:
+// examples, and a model.
+#include <belay/queue/drop_newest.hpp>
+
+#include <belay/queue/deque.hpp>
+#include <belay/queue/journal.hpp>
+#include <belay/queue/queue.hpp>
+#include <belay/queue/queue_counters.hpp>
+#include <belay/sim/disk.hpp>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "support/catch.hpp"
+
+using namespace belay;
+
+static_assert(Queue<Deque<int>, DropNewest>::drops);
+
+TEST_CASE("DropNewest keeps the oldest values, and the observer gets every other one",
+          "[queue][drop_newest][property]") {
+    CHECK(rc::check("what was pushed = what is left + what was dropped",
+                    [](const std::vector<bool>& pops) {
+                        struct Lost {
+                            std::vector<int> values;
+                            void on_dropped(int value) { values.push_back(value); }
+                        };
+                        Queue queue{Deque<int>{}, {.limit = 3}, DropNewest{}, Lost{}};
+                        std::vector<int> kept, lost;
+                        std::size_t taken = 0;
+                        for (std::size_t i = 0; i < pops.size(); ++i) {
+                            if (pops[i]) {
+                                const auto value = queue.pop();
+                                RC_ASSERT(value.has_value() == (taken < kept.size()));
+                                if (value) RC_ASSERT(*value == kept[taken++]);
+                                continue;
+                            }
+                            const int value = static_cast<int>(i);
+                            RC_ASSERT(!queue.push(int{value}));
+                            (kept.size() - taken < 3 ? kept : lost).push_back(value);
+                            RC_ASSERT(queue.observer().values == lost);
+                            RC_ASSERT(queue.size() == kept.size() - taken);
+                        }
+                    }));
+}
+
+TEST_CASE("DropNewest gives the observer the very value that was pushed, by whatever it was pushed",
+          "[queue][drop_newest][unit]") {
+    struct Keeper {
+        std::vector<std::unique_ptr<int>> values;
+        void on_dropped(std::unique_ptr<int>&& value) { values.push_back(std::move(value)); }
+    };
+    Queue owners{Deque<std::unique_ptr<int>>{}, {.limit = 1}, DropNewest{}, Keeper{}};
+    CHECK_FALSE(owners.push(std::make_unique<int>(1)));
+    auto second = std::make_unique<int>(2);
+    int* const address = second.get();
+    CHECK_FALSE(owners.push(std::move(second)));
+    REQUIRE(owners.observer().values.size() == 1);
+    CHECK(owners.observer().values[0].get() == address);
+
+    // What may not be moved is copied for a hook that wants to have it.
+    struct Texts {
+        std::vector<std::string> values;
+        void on_dropped(std::string&& value) { values.push_back(std::move(value)); }
+    };
+    Queue texts{Deque<std::string>{}, {.limit = 1}, DropNewest{}, Texts{}};
+    std::string text = "a text that is too long to be kept within the object itself";
+    const std::string copy = text;
+    CHECK_FALSE(texts.push(copy));
+    CHECK_FALSE(texts.push(copy));
+    CHECK_FALSE(texts.push(text));
+    CHECK(texts.observer().values == std::vector{copy, copy});
+    CHECK(text == copy);
+}
+
+TEST_CASE("DropNewest leaves what is executed alone", "[queue][drop_newest][unit]") {
+    Queue queue{Deque<int>{}, {.limit = 1}, DropNewest{}, QueueCounters{}};
+    CHECK_FALSE(queue.push(1));
+    CHECK(queue.drain([&](int) { CHECK_FALSE(queue.push(2)); }).drained == 1);
+    CHECK(queue.empty());
+    CHECK(queue.observer().dropped == 1);
+}
+
+TEST_CASE("DropNewest does not hide a storage's own refusal, or a suspended queue",
+          "[queue][drop_newest][fault]") {
+    sim::Disk disk;
+    auto journal = Journal<sim::Disk>::open(disk, "q", {.record_bytes_max = 8});
+    REQUIRE(journal);
+    struct Views {
+        std::string seen;
+        void on_dropped(BytesView bytes) { seen += as_text(bytes); }
+    };
+    Queue queue{std::move(journal).value(), {.limit = 1}, DropNewest{}, Views{}};
+    CHECK(queue.push(as_bytes("far too long")) == QueueErrc::too_large);
+    CHECK_FALSE(queue.push(as_bytes("first")));
+    CHECK_FALSE(queue.push(as_bytes("second")));
+    CHECK(queue.observer().seen == "second");
+    queue.suspend();
+    CHECK(queue.push(as_bytes("third")) == QueueErrc::queue_suspended);
+    CHECK(queue.observer().seen == "second");
+    CHECK(queue.size() == 1);
+}

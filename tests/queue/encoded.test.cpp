@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: MIT
+// Goal: Encoded is a storage of values over one of bytes, and loses nothing where its codec fails.
+// Method: check_storage, and codecs that refuse and throw.
+#include <belay/queue/encoded.hpp>
+
+#include <belay/queue/deque.hpp>
+#include <belay/queue/journal.hpp>
+#include <belay/queue/priority.hpp>
+#include <belay/queue/queue.hpp>
+#include <belay/queue/ring.hpp>
+#include <belay/sim/disk.hpp>
+#include <new>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "support/catch.hpp"
+#include "support/storage_conformance.hpp"
+
+using namespace belay;
+using belay_test::check_storage_conformance;
+
+namespace {
+
+struct Order {
+    std::uint32_t number = 0;
+    std::string text;
+    friend bool operator==(const Order&, const Order&) = default;
+};
+
+/// Four bytes little endian, and the text. There are no bytes for the number 0, and no order of
+/// them.
+struct OrderCodec {
+    bool encode(const Order& order, Bytes& into) {
+        if (order.number == 0) return false;
+        into.resize(4);
+        store_le(into.data(), order.number);
+        const BytesView text = as_bytes(order.text);
+        into.insert(into.end(), text.begin(), text.end());
+        return true;
+    }
+    std::optional<Order> decode(BytesView bytes) {
+        if (bytes.size() < 4) return std::nullopt;
+        const auto number = load_le<std::uint32_t>(bytes.data());
+        if (number == 0) return std::nullopt;
+        return Order{number, std::string{as_text(bytes.subspan(4))}};
+    }
+};
+
+/// The same, and throws when told to.
+struct ThrowingCodec : OrderCodec {
+    enum class Fault { none, standard, no_memory } fault = Fault::none;
+
+    void act() const {
+        if (fault == Fault::standard) throw std::runtime_error{"no"};
+        if (fault == Fault::no_memory) throw std::bad_alloc{};
+    }
+    bool encode(const Order& order, Bytes& into) {
+        into.resize(1);  // something half done
+        act();
+        return OrderCodec::encode(order, (into.clear(), into));
+    }
+    std::optional<Order> decode(BytesView bytes) {
+        act();
+        return OrderCodec::decode(bytes);
+    }
+};
+
+using DiskJournal = Journal<sim::Disk>;
+
+Order order(std::uint64_t i) {
+    return {static_cast<std::uint32_t>(i + 1), std::string(i % 20, 'a') + std::to_string(i)};
+}
+
+Bytes bytes_of(const Order& value) {
+    Bytes bytes;
+    CHECK(OrderCodec{}.encode(value, bytes));
+    return bytes;
+}
+
+DiskJournal open(sim::Disk& disk, JournalOptions options = {}) {
+    auto journal = DiskJournal::open(disk, "q", options);
+    REQUIRE(journal);
+    return std::move(*journal);
+}
+
+}  // namespace
+
+static_assert(LeasableLike<Encoded<DiskJournal, OrderCodec>>);
+static_assert(std::is_same_v<Encoded<DiskJournal, OrderCodec>::value_type, Order>);
+
+TEST_CASE("Encoded over memory does what a storage must", "[queue][encoded][property]") {
+    check_storage_conformance([] { return Encoded{Ring<Bytes>{7}, OrderCodec{}}; }, order);
+    check_storage_conformance([] { return Encoded{Deque<Bytes>{100}, OrderCodec{}}; }, order);
+    // A storage that is strict about loans.
+    struct OneLane {
+        std::size_t operator()(const Bytes&) const noexcept { return 0; }
+    };
+    check_storage_conformance(
+        [] {
+            return Encoded{Priority{std::array{Deque<Bytes>{9}}, OneLane{}}, OrderCodec{}};
+        },
+        order);
+}
+
+TEST_CASE("Encoded over a journal does what a storage must, also when it is opened again",
+          "[queue][encoded][property]") {
+    std::optional<sim::Disk> disk;
+    check_storage_conformance(
+        [&] {
+            disk.emplace();
+            return Encoded{
+                open(*disk, {.segment_bytes = 4096, .record_bytes_max = 64, .seed = Seed{1}}),
+                OrderCodec{}};
+        },
+        order,
+        [&] {
+            return Encoded{
+                open(*disk, {.segment_bytes = 4096, .record_bytes_max = 64, .seed = Seed{2}}),
+                OrderCodec{}};
+        },
+        {.histories = 20, .steps = 100, .fill = 200});
+}
+
+TEST_CASE("Encoded writes what the codec says, and nothing else", "[queue][encoded][unit]") {
+    sim::Disk disk;
+    Queue queue{Encoded{open(disk), OrderCodec{}}};
+    const Order first{7, "seven"};
+    CHECK_FALSE(queue.push(first));
+    CHECK_FALSE(queue.push(Order{8, ""}));
+    CHECK(first.text == "seven");
+    const auto body = queue.storage().storage().front();
+    REQUIRE(body);
+    CHECK(Bytes(body->begin(), body->end()) == bytes_of(first));
+    CHECK_FALSE(queue.flush());
+    CHECK(queue.storage().storage().durable() == 2);
+    CHECK(queue.pop() == first);
+    CHECK(queue.drain([](Order& value) { return value == Order{8, ""}; }).drained == 1);
+}
+
+TEST_CASE("Encoded refuses a value that the codec refuses, and writes nothing",
+          "[queue][encoded][fault]") {
+    sim::Disk disk;
+    Queue queue{Encoded{open(disk), OrderCodec{}}};
+    CHECK(queue.push(Order{0, "none"}) == QueueErrc::bad_encoding);
+    CHECK(queue.empty());
+    CHECK(queue.storage().storage().last() == 0);
+    CHECK_FALSE(queue.push(Order{1, "one"}));
+    CHECK(queue.pop() == Order{1, "one"});
+}
+
+TEST_CASE("Encoded takes an exception of the codec for a refusal", "[queue][encoded][fault]") {
+    using Fault = ThrowingCodec::Fault;
+    for (const bool in_memory : {false, true}) {
+        sim::Disk disk;
+        const auto check = [](auto make) {
+            const auto expected = [](Fault fault) {
+                return fault == Fault::no_memory
+                           ? std::make_error_code(std::errc::not_enough_memory)
+                           : make_error_code(QueueErrc::bad_encoding);
+            };
+            for (const Fault fault : {Fault::standard, Fault::no_memory}) {
+                auto encoded = make(fault);
+                CHECK(encoded.try_push(Order{1, "one"}) == expected(fault));
+                CHECK(encoded.size() == 0);
+                CHECK(encoded.storage().size() == 0);
+            }
+        };
+        if (in_memory) {
+            check([](Fault fault) { return Encoded{Deque<Bytes>{}, ThrowingCodec{{}, fault}}; });
+        } else {
+            check([&](Fault fault) { return Encoded{open(disk), ThrowingCodec{{}, fault}}; });
+        }
+    }
+}
+
+TEST_CASE("Encoded keeps bytes that it cannot decode until they are given up",
+          "[queue][encoded][fault]") {
+    sim::Disk disk;
+    {
+        DiskJournal journal = open(disk);
+        REQUIRE(journal.append(as_bytes("?")));
+        REQUIRE(journal.append(bytes_of(Order{2, "two"})));
+    }
+    Queue queue{Encoded{open(disk), OrderCodec{}}};
+    CHECK(queue.storage().front().error() == QueueErrc::bad_encoding);
+    CHECK_FALSE(queue.pop());
+    CHECK_FALSE(queue.pop());
+    const DrainResult result = queue.drain([](const Order&) { FAIL("there is no such order"); });
+    CHECK(result.drained == 0);
+    CHECK(result.error == QueueErrc::bad_encoding);
+    CHECK(queue.size() == 2);
+    const auto body = queue.storage().storage().front();
+    REQUIRE(body);
+    CHECK(as_text(*body) == "?");
+    CHECK_FALSE(queue.storage().ack());
+    CHECK(queue.size() == 1);
+    CHECK(queue.pop() == Order{2, "two"});
+    CHECK(queue.storage().front().error() == QueueErrc::queue_empty);
+}
+
+TEST_CASE("Encoded ends the loan of what it could not decode", "[queue][encoded][fault]") {
+    // Lends only when nothing is lent, and takes only then.
+    struct Strict {
+        using value_type = Bytes;
+        Deque<Bytes> held{};
+        bool lent = false;
+        int mistakes = 0;
+
+        bool try_push(Bytes&& bytes) noexcept { return held.try_push(std::move(bytes)); }
+        std::optional<Bytes> try_pop() {
+            mistakes += lent ? 1 : 0;
+            return held.try_pop();
+        }
+        std::size_t size() const noexcept { return held.size(); }
+        std::size_t capacity() const noexcept { return held.capacity(); }
+        Bytes* front() {
+            mistakes += lent ? 1 : 0;
+            lent = held.size() != 0;
+            return held.front();
+        }
+        void ack() noexcept {
+            mistakes += lent ? 0 : 1;
+            lent = false;
+            held.ack();
+        }
+        void nack() noexcept {
+            mistakes += lent ? 0 : 1;
+            lent = false;
+        }
+    };
+    Encoded encoded{Strict{}, OrderCodec{}};
+    CHECK(encoded.storage().try_push(Bytes(1)));
+    CHECK_FALSE(encoded.try_push(Order{5, "five"}));
+    CHECK_FALSE(encoded.front());
+    CHECK_FALSE(encoded.front());
+    CHECK_FALSE(encoded.try_pop());
+    encoded.ack();
+    CHECK(encoded.try_pop() == Order{5, "five"});
+    CHECK_FALSE(encoded.front());
+    CHECK_FALSE(encoded.storage().lent);
+    CHECK(encoded.storage().mistakes == 0);
+}
+
+TEST_CASE("Encoded reports a codec that throws while decoding, and memory that is short as that",
+          "[queue][encoded][fault]") {
+    using Fault = ThrowingCodec::Fault;
+    for (const Fault fault : {Fault::standard, Fault::no_memory}) {
+        Deque<Bytes> held{};
+        REQUIRE(held.try_push(bytes_of(Order{1, "one"})));
+        Encoded encoded{std::move(held), ThrowingCodec{{}, fault}};
+        if (fault == Fault::no_memory) {
+            CHECK_THROWS_AS(encoded.front(), std::bad_alloc);
+            CHECK_THROWS_AS(encoded.try_pop(), std::bad_alloc);
+        } else {
+            CHECK(encoded.front().error() == QueueErrc::bad_encoding);
+            CHECK_FALSE(encoded.try_pop());
+        }
+        CHECK(encoded.size() == 1);
+    }
+}
+
+TEST_CASE("Encoded passes on what the storage says", "[queue][encoded][fault]") {
+    sim::Disk disk;
+    Encoded encoded{open(disk, {.record_bytes_max = 8}), OrderCodec{}};
+    CHECK(encoded.try_push(Order{1, "far too long"}) == QueueErrc::too_large);
+    CHECK_FALSE(encoded.try_push(Order{1, "one"}));
+    CHECK_FALSE(encoded.sync());
+    disk.put("q/0000000000000001.journal", Bytes(4096));
+    CHECK(encoded.front().error() == QueueErrc::corrupt);
+    CHECK_FALSE(encoded.try_pop());
+    CHECK(encoded.size() == 1);
+
+    Encoded full{Ring<Bytes, 1>{}, OrderCodec{}};
+    CHECK_FALSE(full.try_push(Order{1, ""}));
+    CHECK(full.try_push(Order{2, ""}) == QueueErrc::queue_full);
+    CHECK(full.size() == 1);
+}
+
+namespace {
+
+/// What a storage over a disk gives until an operation of the disk fails, and what it has after.
+struct Outcome {
+    std::vector<std::uint32_t> given;
+    std::vector<std::uint32_t> left;
+    friend bool operator==(const Outcome&, const Outcome&) = default;
+};
+
+Order as_order(const Bytes& bytes) { return *OrderCodec{}.decode(bytes); }
+const Order& as_order(const Order& order) { return order; }
+
+template <class Wrap>
+Outcome with_failure(std::uint64_t failing, Wrap wrap) {
+    const JournalOptions options{.segment_bytes = 4096, .record_bytes_max = 1024, .seed = Seed{1}};
+    sim::Disk disk;
+    Outcome outcome;
+    {
+        auto storage = wrap(open(disk, options));
+        for (std::uint32_t i = 1; i <= 20; ++i) {
+            DiskJournal& journal = [&]() -> DiskJournal& {
+                if constexpr (requires { storage.storage(); }) {
+                    return storage.storage();
+                } else {
+                    return storage;
+                }
+            }();
+            REQUIRE(journal.append(bytes_of(Order{i, std::string(900, 'x')})));
+        }
+        disk.fail_at(disk.operations() + failing, std::make_error_code(std::errc::io_error));
+        while (const auto value = storage.try_pop()) {
+            outcome.given.push_back(as_order(*value).number);
+        }
+    }
+    disk.kill();
+    DiskJournal again = open(disk, options);
+    while (const auto value = again.try_pop()) outcome.left.push_back(as_order(*value).number);
+    return outcome;
+}
+
+}  // namespace
+
+TEST_CASE("Encoded's pop does on a failing disk what the storage's own pop does",
+          "[queue][encoded][fault]") {
+    int differ = 0;
+    for (std::uint64_t failing = 1; failing <= 20; ++failing) {
+        const Outcome plain = with_failure(failing, [](DiskJournal j) { return j; });
+        const Outcome encoded = with_failure(failing, [](DiskJournal j) {
+            return Encoded{std::move(j), OrderCodec{}};
+        });
+        REQUIRE(encoded == plain);
+        differ += plain.given.size() == 20 ? 0 : 1;
+    }
+    CHECK(differ > 0);
+}

@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: MIT
+// Goal: FlushEvery flushes once per interval while there is something to flush, and never else.
+// Method: a model of a log in virtual time, advanced at the deadlines and at more; a real log in a
+// simulated world.
+#include <belay/queue/flush_every.hpp>
+
+#include <atomic>
+#include <belay/queue/journal.hpp>
+#include <belay/queue/queue.hpp>
+#include <belay/sim/disk.hpp>
+#include <belay/sim/world.hpp>
+#include <thread>
+#include <vector>
+
+#include "support/catch.hpp"
+#include "support/seeds.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// Counts what is appended and what is flushed.
+struct Log {
+    std::uint64_t appended = 0;
+    std::uint64_t durable = 0;
+    int flushes = 0;
+    std::error_code fails_with;
+
+    std::error_code flush() noexcept {
+        ++flushes;
+        if (fails_with) return fails_with;
+        durable = appended;
+        return {};
+    }
+    bool unflushed() const noexcept { return durable != appended; }
+};
+
+Instant at(Duration d) { return Instant{} + d; }
+
+/// Appends, and lets the machine see it in the same turn.
+void append(Log& log, FlushEvery<Log>& flusher, Instant now) {
+    ++log.appended;
+    flusher.appended();
+    flusher.advance(now);
+}
+
+}  // namespace
+
+TEST_CASE("FlushEvery wants nothing while nothing was appended", "[queue][flush_every][unit]") {
+    Log log;
+    FlushEvery flusher{log, 100ms};
+    CHECK(flusher.deadline() == never);
+    flusher.advance(at(1h));
+    CHECK(flusher.deadline() == never);
+    CHECK(log.flushes == 0);
+}
+
+TEST_CASE("FlushEvery flushes an interval after the first append, once for all",
+          "[queue][flush_every][unit]") {
+    Log log;
+    FlushEvery flusher{log, 100ms};
+    flusher.attach(Waker{});
+    flusher.advance(at(0ms));
+    ++log.appended;
+    flusher.appended();
+    CHECK(flusher.deadline() == always);
+    flusher.advance(at(10ms));
+    CHECK(flusher.deadline() == at(110ms));
+    for (int i = 0; i < 5; ++i) append(log, flusher, at(20ms + i * 10ms));
+    CHECK(flusher.deadline() == at(110ms));
+    flusher.advance(at(109ms));
+    CHECK(log.flushes == 0);
+    flusher.advance(at(110ms));
+    CHECK(log.flushes == 1);
+    CHECK(log.durable == 6);
+    CHECK(flusher.deadline() == never);
+    append(log, flusher, at(500ms));
+    CHECK(flusher.deadline() == at(600ms));
+}
+
+TEST_CASE("FlushEvery flushes what was there before it was attached",
+          "[queue][flush_every][unit]") {
+    Log log;
+    log.appended = 3;
+    FlushEvery flusher{log, 1s};
+    flusher.attach(Waker{});
+    CHECK(flusher.deadline() == always);
+    flusher.advance(at(0s));
+    CHECK(flusher.deadline() == at(1s));
+    flusher.advance(at(1s));
+    CHECK(log.durable == 3);
+}
+
+TEST_CASE("FlushEvery leaves alone what somebody else has flushed", "[queue][flush_every][unit]") {
+    Log log;
+    FlushEvery flusher{log, 100ms};
+    append(log, flusher, at(0ms));
+    CHECK_FALSE(log.flush());
+    flusher.advance(at(100ms));
+    CHECK(flusher.deadline() == never);
+    // Nobody had said that it is flushed: one that finds nothing to do costs nothing.
+    CHECK(log.flushes == 2);
+    ++log.appended;
+    flusher.appended();
+    CHECK_FALSE(log.flush());
+    flusher.advance(at(200ms));
+    CHECK(flusher.deadline() == never);
+    CHECK(log.flushes == 3);
+}
+
+TEST_CASE("FlushEvery says what failed, and tries again an interval later",
+          "[queue][flush_every][fault]") {
+    Log log;
+    log.fails_with = std::make_error_code(std::errc::no_space_on_device);
+    FlushEvery flusher{log, 100ms};
+    append(log, flusher, at(0ms));
+    flusher.advance(at(100ms));
+    CHECK(flusher.error() == std::errc::no_space_on_device);
+    CHECK(flusher.deadline() == at(200ms));
+    flusher.advance(at(150ms));
+    CHECK(log.flushes == 1);
+    log.fails_with = {};
+    flusher.advance(at(200ms));
+    CHECK_FALSE(flusher.error());
+    CHECK(log.durable == 1);
+    CHECK(flusher.deadline() == never);
+}
+
+TEST_CASE("FlushEvery wakes its driver for the first append, not for each",
+          "[queue][flush_every][unit]") {
+    static int wakes;
+    wakes = 0;
+    constexpr WakeOps ops{.wake = [](WakeNode&) noexcept { ++wakes; },
+                          .touch = [](WakeNode&) noexcept {},
+                          .now = [](WakeNode&) noexcept { return Instant{}; },
+                          .detach = [](WakeNode&) noexcept {},
+                          .destroy = [](WakeNode*) noexcept {}};
+    static const WakeOps kept = ops;
+    WakeNode node{kept};
+    Log log;
+    {
+        FlushEvery flusher{log, 100ms};
+        flusher.attach(Waker{WakeHandle::adopt(&node), Seed{1}});
+        flusher.advance(at(0ms));
+        const int before = wakes;
+        for (int i = 0; i < 1000; ++i) {
+            ++log.appended;
+            flusher.appended();
+        }
+        CHECK(wakes == before + 1);
+        flusher.advance(at(1ms));
+        flusher.advance(at(101ms));
+        CHECK(log.durable == 1000);
+        CHECK(wakes == before + 1);
+        ++log.appended;
+        flusher.appended();
+        CHECK(wakes == before + 2);
+    }
+}
+
+TEST_CASE("FlushEvery keeps nothing unflushed for longer than an interval and a turn",
+          "[queue][flush_every][property]") {
+    CHECK(rc::check("in any history of appends and turns", [](std::uint64_t seed) {
+        Random bits{Seed{seed}};
+        Log log;
+        FlushEvery flusher{log, 50ms};
+        flusher.attach(Waker{});
+        std::vector<Instant> appended_at;
+        constexpr auto turn_max = 10ms;
+        Instant now = at(0ms);
+        for (int i = 0; i < 500; ++i) {
+            // A driver that is late by at most turn_max, and sometimes comes for nothing.
+            Instant next = now + std::chrono::milliseconds{1 + bits() % 30};
+            if (flusher.deadline() < next) {
+                next = std::max(now, flusher.deadline()) + std::chrono::milliseconds{bits() % 11};
+            }
+            now = next;
+            const bool appends = bits() % 3 != 0;
+            flusher.advance(now);
+            for (std::size_t k = log.durable; k < appended_at.size(); ++k) {
+                RC_ASSERT(now - appended_at[k] < 50ms + 2 * turn_max);
+            }
+            if (appends) {
+                ++log.appended;
+                appended_at.push_back(now);
+                flusher.appended();
+            }
+            RC_ASSERT((flusher.deadline() == never) == !log.unflushed());
+        }
+        RC_ASSERT(log.flushes <= 500);
+    }));
+}
+
+TEST_CASE("FlushEvery has the same history when it is advanced more often",
+          "[queue][flush_every][property]") {
+    CHECK(rc::check("flushes at the same times", [](std::uint64_t seed) {
+        const auto history = [seed](std::uint64_t extra) {
+            Random bits{Seed{seed}};
+            Random others{Seed{extra}};
+            Log log;
+            FlushEvery flusher{log, 50ms};
+            std::vector<Instant> flushed_at;
+            for (Duration t{}; t < 1s; t += 1ms) {
+                const Instant now = at(t);
+                const auto turn = [&] {
+                    const int before = log.flushes;
+                    flusher.advance(now);
+                    if (log.flushes != before) flushed_at.push_back(now);
+                };
+                if (flusher.deadline() <= now) turn();
+                if (extra != 0 && others() % 4 == 0) turn();
+                if (bits() % 40 == 0) {
+                    ++log.appended;
+                    flusher.appended();
+                    turn();
+                }
+            }
+            return flushed_at;
+        };
+        const std::vector<Instant> plain = history(0);
+        RC_ASSERT(history(1) == plain);
+        RC_ASSERT(history(2) == plain);
+    }));
+}
+
+TEST_CASE("FlushEvery runs in a driver", "[queue][flush_every][sim]") {
+    sim::World world{Seed{1}};
+    sim::Host& host = world.host("writer");
+    Log log;
+    FlushEvery flusher{log, 100ms};
+    host.attach(flusher);
+    for (int i = 0; i < 100; ++i) {
+        world.at(1s + i * 10ms, [&] {
+            ++log.appended;
+            flusher.appended();
+        });
+    }
+    world.run_for(999ms);
+    CHECK(log.flushes == 0);
+    world.run_for(1s + 200ms);
+    CHECK(log.durable == 100);
+    CHECK(log.flushes >= 9);
+    CHECK(log.flushes <= 11);
+    const int flushes = log.flushes;
+    world.run_for(1h);
+    CHECK(log.flushes == flushes);
+}
+
+TEST_CASE("FlushEvery over a Journal that waits for no disk bounds what a loss of power takes",
+          "[queue][flush_every][sim][fault]") {
+    belay_test::for_each_seed(
+        [](Seed seed) {
+            constexpr auto interval = 50ms;
+            Random bits{seed};
+            sim::Disk disk;
+            std::vector<Instant> appended_at;
+            Duration now{};
+            {
+                auto journal = Journal<sim::Disk>::open(disk, "q",
+                                                        {.sync = Sync::none,
+                                                         .segment_bytes = 8192,
+                                                         .record_bytes_max = 512,
+                                                         .seed = seed});
+                REQUIRE(journal);
+                Queue queue{std::move(journal).value()};
+                FlushEvery flusher{queue, interval};
+                flusher.attach(Waker{});
+                const Bytes body(200);
+                const Duration end = std::chrono::milliseconds{bits() % 500};
+                for (; now < end; now += 1ms) {
+                    if (flusher.deadline() <= at(now)) flusher.advance(at(now));
+                    if (bits() % 3 == 0) {
+                        REQUIRE_FALSE(queue.push(body));
+                        flusher.appended();
+                        appended_at.push_back(at(now));
+                    }
+                    // The driver comes around within the millisecond.
+                    if (flusher.deadline() <= at(now)) flusher.advance(at(now));
+                    if (bits() % 20 == 0) static_cast<void>(queue.storage().sync());
+                }
+                // From here on the disk takes nothing: the journal closes in vain.
+                disk.halt_at(disk.operations() + 1);
+            }
+            disk.crash(bits);
+            auto journal = Journal<sim::Disk>::open(disk, "q", {.seed = seed});
+            REQUIRE(journal);
+            REQUIRE(journal->last() <= appended_at.size());
+            for (std::size_t lost = journal->last(); lost < appended_at.size(); ++lost) {
+                REQUIRE(at(now) - appended_at[lost] <= interval + 1ms);
+            }
+        },
+        300);
+}
+
+TEST_CASE("FlushEvery misses nothing that other threads append", "[queue][flush_every][fault]") {
+    struct SharedLog {
+        std::atomic<std::uint64_t> appended{0};
+        std::atomic<std::uint64_t> durable{0};
+        std::error_code flush() noexcept {
+            durable = appended.load();
+            return {};
+        }
+        bool unflushed() const noexcept { return durable != appended; }
+    };
+    for (int round = 0; round < 50; ++round) {
+        SharedLog log;
+        FlushEvery flusher{log, 2ns};
+        flusher.attach(Waker{});
+        std::atomic<int> at_work{2};
+        const auto work = [&] {
+            for (int i = 0; i < 500; ++i) {
+                log.appended.fetch_add(1);
+                flusher.appended();
+            }
+            --at_work;
+        };
+        std::thread first{work};
+        std::thread second{work};
+        Duration now{};
+        while (at_work != 0) {
+            if (flusher.deadline() <= at(now)) flusher.advance(at(now));
+            ++now;
+        }
+        first.join();
+        second.join();
+        for (int turns = 0; flusher.deadline() != never; ++turns, ++now) {
+            REQUIRE(turns < 10);
+            if (flusher.deadline() <= at(now)) flusher.advance(at(now));
+        }
+        CHECK(log.durable == 1000);
+    }
+}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT
+// Goal: a KeyWindow knows exactly the last keys. Method: the published vectors of its hash, and a
+// plain list beside it.
+#include <belay/queue/key_window.hpp>
+
+#include <deque>
+#include <set>
+#include <string>
+
+#include "support/catch.hpp"
+#include "support/hex.hpp"
+#include "support/seeds.hpp"
+
+using namespace belay;
+
+namespace {
+
+Bytes counted(std::size_t size) {
+    Bytes bytes(size);
+    for (std::size_t i = 0; i < size; ++i) bytes[i] = static_cast<std::byte>(i);
+    return bytes;
+}
+
+Id counted_key() {
+    Id key{};
+    for (std::size_t i = 0; i < key.size(); ++i) key[i] = static_cast<std::byte>(i);
+    return key;
+}
+
+KeyPrint print(std::uint64_t low, std::uint32_t content = 0) {
+    return {low, static_cast<std::uint32_t>(low), content};
+}
+
+}  // namespace
+
+TEST_CASE("siphash128 gives the published values", "[queue][key_window][golden]") {
+    // vectors_sip128 of the authors' reference implementation: key 00 01 .. 0f, text 00 01 ..
+    static constexpr std::pair<std::size_t, const char*> vectors[] = {
+        {0, "a3817f04ba25a8e66df67214c7550293"},  {1, "da87c1d86b99af44347659119b22fc45"},
+        {2, "8177228da4a45dc7fca38bdef60affe4"},  {3, "9c70b60c5267a94e5f33b6b02985ed51"},
+        {4, "f88164c12d9c8faf7d0f6e7c7bcd5579"},  {5, "1368875980776f8854527a07690e9627"},
+        {6, "14eeca338b208613485ea0308fd7a15e"},  {7, "a1f1ebbed8dbc153c0b84aa61ff08239"},
+        {8, "3b62a9ba6258f5610f83e264f31497b4"},  {9, "264499060ad9baabc47f8b02bb6d71ed"},
+        {10, "00110dc378146956c95447d3f3d0fbba"}, {11, "0151c568386b6677a2b4dc6f81e5dc18"},
+        {15, "5493e99933b0a8117e08ec0f97cfc3d9"}, {16, "6ee2a4ca67b054bbfd3315bf85230577"},
+        {17, "473d06e8738db89854c066c47ae47740"}, {31, "2939b0183223fafc1723de4f52c43d35"},
+        {32, "7c3956ca5eeafc3e363e9d556546eb68"}, {47, "e61c432b720b19d18ec8d84bdc63151b"},
+        {62, "5853542321f567a005d547a4f04759bd"}, {63, "5150d1772f50834a503e069a973fbd7c"}};
+    for (const auto& [size, expected] : vectors) {
+        const detail::Hash128 hash = detail::siphash128(counted_key(), counted(size));
+        std::byte bytes[16];
+        store_le<std::uint64_t>(bytes, hash.low);
+        store_le<std::uint64_t>(bytes + 8, hash.high);
+        INFO(size);
+        CHECK(test::to_hex(bytes) == expected);
+    }
+    constexpr std::byte one{1};
+    static_assert(detail::siphash128(Id{}, BytesView{&one, 1}).low !=
+                  detail::siphash128(Id{}, BytesView{}).low);
+}
+
+TEST_CASE("print_of depends on key, secret and content", "[queue][key_window][unit]") {
+    const KeyPrint a = print_of("key", as_bytes("body"), counted_key());
+    CHECK(a.same_key(print_of("key", as_bytes("other"), counted_key())));
+    CHECK(a.content != print_of("key", as_bytes("other"), counted_key()).content);
+    CHECK(a.content == crc32c(as_bytes("body")));
+    CHECK_FALSE(a.same_key(print_of("kez", as_bytes("body"), counted_key())));
+    CHECK_FALSE(a.same_key(print_of("key", as_bytes("body"), Id{})));
+    CHECK_FALSE(print(1).same_key({1, 2, 0}));
+}
+
+TEST_CASE("KeyWindow forgets the oldest", "[queue][key_window][unit]") {
+    KeyWindow window{3};
+    CHECK(window.capacity() == 3);
+    CHECK(window.find(print(1)) == KeyWindow::Answer::unknown);
+    for (std::uint64_t i = 1; i <= 4; ++i) window.add(print(i, 7));
+    CHECK(window.size() == 3);
+    CHECK(window.find(print(1, 7)) == KeyWindow::Answer::unknown);
+    CHECK(window.find(print(2, 7)) == KeyWindow::Answer::same);
+    CHECK(window.find(print(4, 8)) == KeyWindow::Answer::different);
+    CHECK(window.at(0).low == 2);
+    CHECK(window.at(2).low == 4);
+    window.clear();
+    CHECK(window.size() == 0);
+    CHECK(window.find(print(2, 7)) == KeyWindow::Answer::unknown);
+    window.add(print(9));
+    CHECK(window.at(0).low == 9);
+}
+
+TEST_CASE("KeyWindow of no keys knows none, one of one key the last", "[queue][key_window][unit]") {
+    const KeyWindow none{0};
+    CHECK(none.find(print(1)) == KeyWindow::Answer::unknown);
+    KeyWindow one{1};
+    for (std::uint64_t i = 0; i < 100; ++i) {
+        one.add(print(i));
+        CHECK(one.find(print(i)) == KeyWindow::Answer::same);
+        CHECK(one.find(print(i - 1)) == KeyWindow::Answer::unknown);
+    }
+}
+
+TEST_CASE("KeyWindow answers as a list does, also where all keys crowd",
+          "[queue][key_window][property]") {
+    belay_test::for_each_seed(
+        [](Seed seed) {
+            Random bits{seed};
+            const std::size_t capacity = 1 + bits() % 40;
+            // The index is entered by the high bits of a print: few of these differ, or all.
+            const bool crowded = bits() % 2 == 0;
+            KeyWindow window{capacity};
+            std::deque<KeyPrint> list;
+            for (int i = 0; i < 500; ++i) {
+                const std::uint64_t draw = bits() % (2 * capacity);
+                KeyPrint p;
+                p.low = crowded ? (draw % 4 << 62) + (draw / 4 % 2) : detail::mix64(draw);
+                p.high = static_cast<std::uint32_t>(draw);
+                p.content = static_cast<std::uint32_t>(bits() % 2);
+                KeyWindow::Answer expected = KeyWindow::Answer::unknown;
+                for (const KeyPrint& known : list) {
+                    if (!known.same_key(p)) continue;
+                    expected = known.content == p.content ? KeyWindow::Answer::same
+                                                          : KeyWindow::Answer::different;
+                }
+                REQUIRE(window.find(p) == expected);
+                if (expected != KeyWindow::Answer::unknown) continue;
+                window.add(p);
+                list.push_back(p);
+                if (list.size() > capacity) list.pop_front();
+                REQUIRE(window.size() == list.size());
+                const std::size_t at = bits() % list.size();
+                REQUIRE(window.at(at).same_key(list[at]));
+            }
+        },
+        300);
+}

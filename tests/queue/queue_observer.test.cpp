@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: MIT
+// Goal: a queue's observer learns of everything, after it happened, and can do no harm by throwing.
+// Method: an observer that writes down what it is told.
+#include <belay/queue/queue_observer.hpp>
+
+#include <belay/queue/deque.hpp>
+#include <belay/queue/drop_newest.hpp>
+#include <belay/queue/drop_oldest.hpp>
+#include <belay/queue/queue.hpp>
+#include <belay/queue/ring.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "support/catch.hpp"
+#include "support/queue_archetypes.hpp"
+
+using namespace belay;
+
+namespace {
+
+struct Diary {
+    std::string text;
+
+    void on_pushed(std::size_t size) { text += "pushed:" + std::to_string(size) + " "; }
+    void on_refused(const std::error_code& why) {
+        text += "refused:" + std::to_string(why.value()) + " ";
+    }
+    void on_dropped(int value) { text += "dropped:" + std::to_string(value) + " "; }
+    void on_popped(std::size_t size) noexcept { text += "popped:" + std::to_string(size) + " "; }
+    void on_drained(const DrainResult& result) noexcept {
+        text += "drained:" + std::to_string(result.drained) + "," +
+                std::to_string(result.error.value()) + " ";
+    }
+    std::string take() { return std::exchange(text, {}); }
+};
+
+struct Blind : NoObserver {};
+struct Templated {
+    int pushes = 0;
+    void on_pushed(auto) { ++pushes; }
+};
+
+}  // namespace
+
+static_assert(sizeof(Queue<Ring<int, 4>>) == sizeof(Queue<Ring<int, 4>, Reject, Blind>),
+              "an observer that sees nothing takes no room");
+static_assert(std::is_same_v<decltype(Queue{Ring<int, 4>{}, {}, Reject{}, Diary{}}),
+                             Queue<Ring<int, 4>, Reject, Diary>>);
+static_assert(std::is_default_constructible_v<Queue<Ring<int, 4>, Reject, Diary>>);
+static_assert(
+    !std::is_default_constructible_v<Queue<Ring<int, 4>, Reject, std::reference_wrapper<Diary>>>);
+
+TEST_CASE("Queue tells its observer of each push, pop, refusal and drain",
+          "[queue][queue_observer][unit]") {
+    Queue queue{Deque<int>{}, {.limit = 2}, Reject{}, Diary{}};
+    Diary& diary = queue.observer();
+    CHECK_FALSE(queue.push(1));
+    CHECK_FALSE(queue.push(2));
+    CHECK(queue.push(3) == QueueErrc::queue_full);
+    CHECK(diary.take() == "pushed:1 pushed:2 refused:1 ");
+    CHECK(queue.pop() == 1);
+    CHECK(diary.take() == "popped:1 ");
+    queue.suspend();
+    CHECK(queue.push(3) == QueueErrc::queue_suspended);
+    CHECK(diary.take() == "refused:2 ");
+    queue.resume();
+    CHECK_FALSE(queue.push(3));
+    CHECK(queue.drain([](int value) { return value != 3; }).drained == 1);
+    CHECK(diary.take() == "pushed:2 drained:1,7 ");
+    CHECK(queue.drain([](int) {}).drained == 1);
+    CHECK(diary.take() == "drained:1,0 ");
+    // Nothing happened, nothing is told; but a drain of nothing is a drain.
+    CHECK_FALSE(queue.pop());
+    CHECK(diary.take() == "");
+    CHECK(queue.drain([](int) {}).drained == 0);
+    CHECK(diary.take() == "drained:0,0 ");
+}
+
+TEST_CASE("Queue tells its observer of what is dropped, before the push that took its place",
+          "[queue][queue_observer][unit]") {
+    Queue oldest{Deque<int>{}, {.limit = 1}, DropOldest{}, Diary{}};
+    CHECK_FALSE(oldest.push(1));
+    CHECK_FALSE(oldest.push(2));
+    CHECK(oldest.observer().take() == "pushed:1 dropped:1 pushed:1 ");
+    Queue newest{Deque<int>{}, {.limit = 1}, DropNewest{}, Diary{}};
+    CHECK_FALSE(newest.push(1));
+    CHECK_FALSE(newest.push(2));
+    CHECK(newest.observer().take() == "pushed:1 dropped:2 ");
+}
+
+TEST_CASE("Queue tells its observer of what the storage refuses",
+          "[queue][queue_observer][fault]") {
+    struct Refuses : Deque<int> {
+        Refuses() = default;
+        std::error_code try_push(int&&) noexcept { return make_error_code(QueueErrc::too_large); }
+    };
+    Queue queue{Refuses{}, {}, Reject{}, Diary{}};
+    CHECK(queue.push(1) == QueueErrc::too_large);
+    CHECK(queue.observer().take() == "refused:4 ");
+}
+
+TEST_CASE("Queue does not tell of a drain that never began, and tells of the outer one once",
+          "[queue][queue_observer][unit]") {
+    Queue queue{Deque<int>{}, {}, Reject{}, Diary{}};
+    CHECK_FALSE(queue.push(1));
+    static_cast<void>(queue.observer().take());
+    queue.drain([&](int) {
+        CHECK(queue.drain([](int) {}).error == QueueErrc::draining);
+        CHECK_FALSE(queue.pop());
+        CHECK(queue.observer().take() == "");
+    });
+    CHECK(queue.observer().take() == "drained:1,0 ");
+}
+
+TEST_CASE("Queue tells of a drain that an exception ends, with what was done before it",
+          "[queue][queue_observer][fault]") {
+    Queue queue{Deque<int>{}, {}, Reject{}, Diary{}};
+    for (const int value : {1, 2, 3}) CHECK_FALSE(queue.push(int{value}));
+    static_cast<void>(queue.observer().take());
+    CHECK_THROWS_AS(queue.drain([](int value) {
+        if (value == 2) throw value;
+    }),
+                    int);
+    CHECK(queue.observer().take() == "drained:1,7 ");
+    CHECK(queue.size() == 2);
+    CHECK(queue.drain([](int) {}).drained == 2);
+}
+
+TEST_CASE("Queue stands by what has happened when a hook throws",
+          "[queue][queue_observer][fault]") {
+    struct Throws {
+        bool armed = true;
+        void on_pushed(std::size_t) {
+            if (armed) throw 1;
+        }
+        void on_refused(const std::error_code&) {
+            if (armed) throw 2;
+        }
+        void on_dropped(int) {
+            if (armed) throw 3;
+        }
+    };
+    Queue queue{Deque<int>{}, {.limit = 1}, Reject{}, Throws{}};
+    CHECK_THROWS_AS(queue.push(1), int);
+    CHECK(queue.size() == 1);
+    CHECK_THROWS_AS(queue.push(2), int);
+    CHECK(queue.size() == 1);
+
+    Queue dropping{Deque<int>{}, {.limit = 1}, DropOldest{}, Throws{false}};
+    CHECK_FALSE(dropping.push(1));
+    dropping.observer().armed = true;
+    CHECK_THROWS_AS(dropping.push(2), int);
+    CHECK(dropping.empty());  // the oldest is gone, the newest was not taken
+    dropping.observer().armed = false;
+    CHECK_FALSE(dropping.push(3));
+    CHECK(dropping.pop() == 3);
+}
+
+TEST_CASE("Queue takes an observer that lives elsewhere, and one whose hooks are templates",
+          "[queue][queue_observer][unit]") {
+    Diary diary;
+    Queue queue{Deque<int>{}, {}, Reject{}, std::ref(diary)};
+    CHECK_FALSE(queue.push(1));
+    CHECK(diary.take() == "pushed:1 ");
+    auto moved = std::move(queue);
+    CHECK(moved.pop() == 1);
+    CHECK(diary.take() == "popped:0 ");
+
+    Queue templated{Deque<int>{}, {}, Reject{}, Templated{}};
+    CHECK_FALSE(templated.push(1));
+    CHECK(templated.observer().pushes == 1);
+}
+
+TEST_CASE("A hook may keep what is dropped", "[queue][queue_observer][unit]") {
+    struct Keeper {
+        std::unique_ptr<int> last;
+        void on_dropped(std::unique_ptr<int>&& value) { last = std::move(value); }
+    };
+    Queue queue{Ring<std::unique_ptr<int>, 2>{}, {.limit = 1}, DropOldest{}, Keeper{}};
+    CHECK_FALSE(queue.push(std::make_unique<int>(1)));
+    CHECK_FALSE(queue.push(std::make_unique<int>(2)));
+    REQUIRE(queue.observer().last != nullptr);
+    CHECK(*queue.observer().last == 1);
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+// Goal: Weighed is the storage it wraps, and always knows its bytes. Method: check_storage, and a
+// sum beside random histories.
+#include <belay/queue/weighed.hpp>
+
+#include <belay/core/random.hpp>
+#include <belay/queue/deque.hpp>
+#include <belay/queue/drop_oldest.hpp>
+#include <belay/queue/queue.hpp>
+#include <belay/queue/ring.hpp>
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "support/catch.hpp"
+#include "support/queue_archetypes.hpp"
+#include "support/storage_conformance.hpp"
+
+using namespace belay;
+
+namespace {
+
+std::string text(std::uint64_t i) { return std::string(i % 30, 'a') + std::to_string(i); }
+
+struct NoBytes {
+    std::size_t operator()(const belay_test::MoveOnly&) const noexcept { return 0; }
+};
+
+}  // namespace
+
+static_assert(std::is_same_v<decltype(Weighed{Ring<std::string, 4>{}}),
+                             Weighed<Ring<std::string, 4>, BytesOfElements>>);
+static_assert(LeasableLike<Weighed<Deque<std::string>>>);
+static_assert(StorageLike<Weighed<belay_test::MinimalStorage, NoBytes>> &&
+              !LeasableLike<Weighed<belay_test::MinimalStorage, NoBytes>>);
+static_assert(LeasableLike<Weighed<belay_test::MinimalLeasable, NoBytes>>);
+static_assert(std::is_default_constructible_v<Weighed<Ring<std::string, 4>>>);
+
+TEST_CASE("Weighed does what a storage must", "[queue][weighed][property]") {
+    belay_test::check_storage_conformance([] { return Weighed{Ring<std::string>{7}}; }, text);
+    belay_test::check_storage_conformance([] { return Weighed{Deque<std::string>{100}}; }, text);
+}
+
+TEST_CASE("BytesOfElements counts bytes, not elements", "[queue][weighed][unit]") {
+    CHECK(BytesOfElements{}(std::string{"four"}) == 4);
+    CHECK(BytesOfElements{}(Bytes(3)) == 3);
+    CHECK(BytesOfElements{}(std::vector<std::uint32_t>(3)) == 12);
+    CHECK(BytesOfElements{}(std::string{}) == 0);
+}
+
+TEST_CASE("Weighed knows the bytes of what it holds", "[queue][weighed][property]") {
+    CHECK(rc::check("the sum of all that wait", [](std::uint64_t seed) {
+        Random bits{Seed{seed}};
+        Weighed storage{Ring<std::string>{5}};
+        std::deque<std::string> model;
+        for (int i = 0; i < 300; ++i) {
+            switch (bits() % 6) {
+                case 0:
+                case 1:
+                case 2: {
+                    std::string value = text(bits());
+                    const std::string copy = value;
+                    const bool taken = bits() % 2 == 0 ? storage.try_push(std::move(value))
+                                                       : storage.try_push(copy);
+                    RC_ASSERT(taken == (model.size() < 5));
+                    if (taken) model.push_back(copy);
+                    break;
+                }
+                case 3:
+                    RC_ASSERT(storage.try_pop().has_value() == !model.empty());
+                    if (!model.empty()) model.pop_front();
+                    break;
+                default:
+                    if (storage.front() == nullptr) break;
+                    RC_ASSERT(*storage.front() == model.front());
+                    if (bits() % 2 == 0) {
+                        storage.ack();
+                        model.pop_front();
+                    } else {
+                        storage.nack();
+                    }
+            }
+            std::uint64_t sum = 0;
+            for (const std::string& value : model) sum += value.size();
+            RC_ASSERT(storage.bytes() == sum);
+        }
+    }));
+}
+
+TEST_CASE("A Queue over a Weighed storage has a limit of bytes", "[queue][weighed][unit]") {
+    Queue queue{Weighed{Deque<std::string>{}}, {.limit = no_limit, .bytes_limit = 100}};
+    int pushed = 0;
+    while (!queue.push(std::string(30, 'x'))) ++pushed;
+    CHECK(pushed == 4);
+    CHECK(queue.bytes() == 120);
+    // What is executed cannot be changed, and counts until it is done.
+    queue.drain([&](const std::string& value) {
+        CHECK(value.size() == 30);
+        CHECK(queue.bytes() == 120);
+        return false;
+    });
+    CHECK(queue.bytes() == 120);
+    CHECK(queue.drain([](std::string value) { return value.size() == 30; }, 2).drained == 2);
+    CHECK(queue.bytes() == 60);
+    CHECK_FALSE(queue.push("y"));
+}
+
+TEST_CASE("A Queue over a Weighed storage drops by bytes", "[queue][weighed][unit]") {
+    struct BytesOfOwned {
+        std::size_t operator()(const std::unique_ptr<std::string>& value) const noexcept {
+            return value ? value->size() : 0;
+        }
+    };
+    Queue queue{Weighed{Deque<std::unique_ptr<std::string>>{}, BytesOfOwned{}},
+                {.bytes_limit = 10},
+                DropOldest{}};
+    for (const std::size_t size : {4u, 4u, 4u, 1u}) {
+        CHECK_FALSE(queue.push(std::make_unique<std::string>(size, 'x')));
+    }
+    CHECK(queue.size() == 3);
+    CHECK(queue.bytes() == 9);
+    auto refused = std::make_unique<std::string>("kept");
+    queue.suspend();
+    CHECK(queue.push(std::move(refused)) == QueueErrc::queue_suspended);
+    REQUIRE(refused != nullptr);
+    CHECK(queue.bytes() == 9);
+}
