@@ -8,8 +8,8 @@
 #include <string>    // std::string
 #include <utility>   // std::move
 
+#include <belay/adapter/detail/record_check.hpp>
 #include <belay/adapter/detail/sqlite_database.hpp>
-#include <belay/core/crc32c.hpp>
 #include <belay/core/result.hpp>
 #include <belay/queue/leasable_like.hpp>
 
@@ -82,10 +82,13 @@ public:
     }
 
     /// Takes the oldest operation; nothing if there is none, or if it could not be read or removed:
-    /// then `front` or `failed` says why, and it is still there.   Throws: std::bad_alloc.
+    /// then `front` or `failed` says why, and it is still there. If the storage fails while it
+    /// removes the operation, that may come again when it is opened.   Throws: std::bad_alloc.
     [[nodiscard]] std::optional<Bytes> try_pop() {
-        if (!front() || ack()) return std::nullopt;
-        return std::move(front_);
+        if (failed_ || !front()) return std::nullopt;
+        if (!ack()) return std::move(front_);
+        // Whether it is gone nobody knows then: if it was not handed out, it could be lost.
+        return failed_ ? std::optional<Bytes>{front_} : std::nullopt;
     }
 
     /// The oldest operation, until `ack` or `try_pop`.
@@ -145,9 +148,7 @@ private:
     SqliteStorage() noexcept = default;
 
     [[nodiscard]] static std::uint32_t check_of(std::int64_t number, BytesView body) noexcept {
-        std::byte bytes[8];
-        store_le(bytes, static_cast<std::uint64_t>(number));
-        return crc32c(body, crc32c(bytes));
+        return detail::record_check(static_cast<std::uint64_t>(number), body);
     }
 
     /// The error of a call on the open queue. What could not be written changed nothing; after

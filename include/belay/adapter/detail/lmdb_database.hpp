@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/adapter/detail/lmdb_database.hpp
+/// LmdbDatabase and LmdbRun: one file that nobody else may open as a queue meanwhile, and one
+/// transaction on it.
+#pragma once
+
+#include <lmdb.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdint>   // std::uint64_t
+#include <memory>    // std::unique_ptr
+#include <optional>  // std::optional
+#include <string>    // std::string
+#include <utility>   // std::move, std::exchange
+
+#include <belay/adapter/lmdb_error.hpp>
+#include <belay/core/bytes.hpp>
+#include <belay/drive/posix/files.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// A number as a key: big endian, so that LMDB orders by it.
+class LmdbKey {
+public:
+    explicit LmdbKey(std::uint64_t number) noexcept {
+        for (int i = 0; i < 8; ++i) bytes_[7 - i] = static_cast<unsigned char>(number >> (8 * i));
+    }
+    [[nodiscard]] MDB_val value() noexcept { return {sizeof bytes_, bytes_}; }
+    /// The number of a key of the database; 0 for what is none.
+    [[nodiscard]] static std::uint64_t number_of(const MDB_val& key) noexcept {
+        if (key.mv_size != 8) return 0;
+        std::uint64_t number = 0;
+        for (int i = 0; i < 8; ++i) {
+            number = number << 8 | static_cast<const unsigned char*>(key.mv_data)[i];
+        }
+        return number;
+    }
+
+private:
+    unsigned char bytes_[8];
+};
+
+/// One transaction; without `commit` it never was.
+class LmdbRun {
+public:
+    LmdbRun(MDB_env* env, MDB_dbi table, unsigned flags) noexcept : table_{table} {
+        answer_ = mdb_txn_begin(env, nullptr, flags, &txn_);
+    }
+    LmdbRun(const LmdbRun&) = delete;
+    LmdbRun& operator=(const LmdbRun&) = delete;
+    ~LmdbRun() {
+        if (txn_ != nullptr) mdb_txn_abort(txn_);
+    }
+
+    /// Whether it began.
+    [[nodiscard]] int begun() const noexcept { return answer_; }
+    [[nodiscard]] int commit() noexcept { return mdb_txn_commit(std::exchange(txn_, nullptr)); }
+    [[nodiscard]] MDB_txn* get() const noexcept { return txn_; }
+    [[nodiscard]] MDB_dbi table() const noexcept { return table_; }
+
+private:
+    MDB_txn* txn_ = nullptr;
+    MDB_dbi table_;
+    int answer_;
+};
+
+struct LmdbClose {
+    void operator()(MDB_env* env) const noexcept { mdb_env_close(env); }
+    // Released after the environment, also when another one is assigned.
+    std::optional<posix::Files::Lock> lock{};
+};
+
+/// An environment with its main table; errors are the answers of LMDB.
+class LmdbDatabase {
+public:
+    /// Opens the file, or makes it, and locks it for as long as it is open.
+    [[nodiscard]] std::error_code open(const std::string& path, unsigned flags) {
+        // Before LMDB looks at it, which must not open a file twice in one process.
+        Result<posix::Files::Lock> lock = posix::Files{}.lock(path);
+        if (!lock) return lock.error();
+        MDB_env* env = nullptr;
+        if (answer_ = mdb_env_create(&env); answer_ == 0) {
+            env_ = {env, LmdbClose{std::move(*lock)}};
+            answer_ = mdb_env_set_mapsize(env, first_map_bytes);
+        }
+        if (answer_ == 0) {
+            answer_ = mdb_env_open(env, path.c_str(), MDB_NOSUBDIR | MDB_NOTLS | flags, 0644);
+        }
+        if (answer_ == 0) answer_ = reach_the_end();
+        if (answer_ == 0) {
+            LmdbRun run{env, 0, 0};
+            answer_ = run.begun();
+            if (answer_ == 0) answer_ = mdb_dbi_open(run.get(), nullptr, 0, &table_);
+            if (answer_ == 0) answer_ = run.commit();
+        }
+        if (answer_ != 0) {
+            env_.reset();
+            return code_of_lmdb(answer_);
+        }
+        return {};
+    }
+
+    /// Runs `change(run)`, which answers as LMDB does, in a transaction that writes. Where the map
+    /// is too small it is made larger, and `change` runs again.
+    template <class Change>
+    [[nodiscard]] int write(Change change) noexcept {
+        for (;;) {
+            {
+                LmdbRun run{env_.get(), table_, 0};
+                answer_ = run.begun();
+                if (answer_ == 0) answer_ = change(run);
+                if (answer_ == 0) answer_ = run.commit();
+            }
+            if (answer_ != MDB_MAP_FULL) return answer_;
+            MDB_envinfo info;
+            mdb_env_info(env_.get(), &info);
+            if (info.me_mapsize > ~std::size_t{0} / 2) return answer_;
+            if (mdb_env_set_mapsize(env_.get(), info.me_mapsize * 2) != 0) return answer_ = ENOMEM;
+        }
+    }
+    /// Runs `look(run)` in a transaction that reads.
+    template <class Look>
+    [[nodiscard]] int read(Look look) const {
+        const LmdbRun run{env_.get(), table_, MDB_RDONLY};
+        answer_ = run.begun();
+        if (answer_ == 0) answer_ = look(run);
+        return answer_;
+    }
+    [[nodiscard]] int flush() noexcept { return answer_ = mdb_env_sync(env_.get(), 1); }
+    /// Whether the last commit failed where it could not be taken back: then LMDB does no more.
+    [[nodiscard]] bool is_broken() const noexcept {
+        return LmdbRun{env_.get(), table_, MDB_RDONLY}.begun() == MDB_PANIC;
+    }
+    /// The bytes of the pages that hold something.
+    [[nodiscard]] static std::size_t live_bytes(const LmdbRun& run) noexcept {
+        MDB_stat stat;
+        if (mdb_stat(run.get(), run.table(), &stat) != 0) return 0;
+        return (stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages) * stat.ms_psize;
+    }
+    /// LMDB's own words for its last failure; "" if there was none.
+    [[nodiscard]] const char* last_words() const noexcept {
+        return answer_ == 0 ? "" : mdb_strerror(answer_);
+    }
+
+private:
+    static constexpr std::size_t first_map_bytes = 1 << 20;
+
+    /// A file that was cut short would end the process when a page behind its end is read. Pages
+    /// that nobody needs may be missing, so that this is no error yet: zeros are no page.
+    [[nodiscard]] int reach_the_end() noexcept {
+        MDB_envinfo info;
+        MDB_stat stat;
+        int fd = -1;
+        struct stat status {};
+        mdb_env_info(env_.get(), &info);
+        mdb_env_stat(env_.get(), &stat);
+        mdb_env_get_fd(env_.get(), &fd);
+        if (::fstat(fd, &status) != 0) return errno;
+        const auto end = static_cast<off_t>((info.me_last_pgno + 1) * stat.ms_psize);
+        return status.st_size >= end || ::ftruncate(fd, end) == 0 ? 0 : errno;
+    }
+
+    std::unique_ptr<MDB_env, LmdbClose> env_;
+    MDB_dbi table_ = 0;
+    mutable int answer_ = 0;
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/adapter/detail/record_check.hpp
+/// record_check: the checksum beside an operation in a database that has none of its own.
+#pragma once
+
+#include <cstdint>  // std::uint32_t
+
+#include <belay/core/bytes.hpp>
+#include <belay/core/crc32c.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// The CRC32C of the number, 8 bytes little endian, and the body: a body that stands at another
+/// number is found as well.
+[[nodiscard]] inline std::uint32_t record_check(std::uint64_t number, BytesView body) noexcept {
+    std::byte bytes[8];
+    store_le(bytes, number);
+    return crc32c(body, crc32c(bytes));
+}
+
+}  // namespace belay::inline BELAY_ABI::detail

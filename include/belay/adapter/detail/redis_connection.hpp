@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/adapter/detail/redis_connection.hpp
+/// RedisConnection: one command and its reply at a time, within a time limit; connects when needed.
+#pragma once
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include <hiredis/hiredis.h>
+
+#include <cerrno>       // EAGAIN, EINTR
+#include <chrono>       // std::chrono::steady_clock
+#include <memory>       // std::unique_ptr
+#include <string>       // std::string
+#include <string_view>  // std::string_view
+#include <utility>      // std::move
+
+#include <belay/adapter/redis_error.hpp>
+#include <belay/adapter/redis_options.hpp>
+#include <belay/core/bytes.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+struct RedisFree {
+    void operator()(redisContext* context) const noexcept { redisFree(context); }
+    void operator()(redisReply* reply) const noexcept { freeReplyObject(reply); }
+    void operator()(char* command) const noexcept { redisFreeCommand(command); }
+};
+using RedisReply = std::unique_ptr<redisReply, RedisFree>;
+
+/// hiredis connects, formats and parses. Reading and writing are done here: hiredis limits the
+/// time of each single read instead of a whole reply, and dies of SIGPIPE.
+class RedisConnection {
+public:
+    using Milliseconds = std::chrono::milliseconds;
+
+    /// Pre: valid options.
+    void use(const RedisOptions& options) {
+        host_ = options.host;
+        socket_ = options.socket;
+        user_ = options.user;
+        password_ = options.password;
+        port_ = options.port;
+        connect_timeout_ = options.connect_timeout;
+        command_timeout_ = options.command_timeout;
+    }
+
+    /// Sends a command, its words binary safe, and waits for the reply, for `longer` than usual.
+    ///
+    /// Errors: those of RedisErrc, and those of the system while nothing was sent; then there is no
+    /// reply. A connection is given up when it is unknown what comes next on it.
+    template <std::size_t N>
+    [[nodiscard]] std::error_code call(const std::string_view (&words)[N], RedisReply& reply,
+                                       Milliseconds longer = {}) noexcept {
+        reply.reset();
+        said_[0] = '\0';
+        if (!is_open()) {
+            if (const std::error_code error = connect()) return error;
+        }
+        return exchange(words, reply, command_timeout_ + longer);
+    }
+
+    /// What the last failure was, in the words of Redis; "" if it said nothing.
+    [[nodiscard]] const char* last_words() const noexcept { return said_; }
+    /// Whom it talks to.   Throws: std::bad_alloc.
+    [[nodiscard]] std::string peer() const {
+        return socket_.empty() ? host_ + ":" + std::to_string(port_) : socket_;
+    }
+
+private:
+    using Clock = std::chrono::steady_clock;
+
+    /// Whether there is a connection that the server has not closed meanwhile: then nothing is
+    /// lost by connecting again, and a restarted server or its idle timeout costs no error.
+    [[nodiscard]] bool is_open() noexcept {
+        if (context_ == nullptr) return false;
+        char byte = 0;
+        const ssize_t got = ::recv(context_->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+        // Nothing was asked, so that nothing may be there.
+        if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return true;
+        context_.reset();
+        return false;
+    }
+
+    [[nodiscard]] std::error_code connect() noexcept {
+        timeval limit{};
+        limit.tv_sec = static_cast<int>(connect_timeout_.count() / 1000);
+        limit.tv_usec = static_cast<int>(connect_timeout_.count() % 1000 * 1000);
+        errno = 0;
+        context_.reset(socket_.empty() ? redisConnectWithTimeout(host_.c_str(), port_, limit)
+                                       : redisConnectUnixWithTimeout(socket_.c_str(), limit));
+        const int system = errno;
+        if (context_ == nullptr) return std::make_error_code(std::errc::not_enough_memory);
+        if (context_->err != 0) {
+            say(context_->errstr);
+            // A name that is not known has no errno.
+            const bool has_errno = context_->err == REDIS_ERR_IO && system != 0;
+            context_.reset();
+            if (has_errno) return {system, std::generic_category()};
+            return std::make_error_code(std::errc::host_unreachable);
+        }
+        ::fcntl(context_->fd, F_SETFD, FD_CLOEXEC);
+        const std::error_code error = log_in();
+        // Nothing was asked yet, so that nothing is unknown.
+        if (error) context_.reset();
+        if (error == RedisErrc::no_answer) return std::make_error_code(std::errc::timed_out);
+        if (error == RedisErrc::connection_lost) {
+            return std::make_error_code(std::errc::connection_reset);
+        }
+        return error;
+    }
+    [[nodiscard]] std::error_code log_in() noexcept {
+        RedisReply reply;
+        if (!user_.empty()) {
+            return exchange({"AUTH", user_, password_}, reply, connect_timeout_);
+        }
+        if (!password_.empty()) return exchange({"AUTH", password_}, reply, connect_timeout_);
+        return {};
+    }
+
+    template <std::size_t N>
+    [[nodiscard]] std::error_code exchange(const std::string_view (&words)[N], RedisReply& reply,
+                                           Milliseconds limit) noexcept {
+        const char* texts[N];
+        std::size_t lengths[N];
+        for (std::size_t i = 0; i < N; ++i) {
+            texts[i] = words[i].data();
+            lengths[i] = words[i].size();
+        }
+        char* formatted = nullptr;
+        const long long length =
+            redisFormatCommandArgv(&formatted, static_cast<int>(N), texts, lengths);
+        if (length < 0) return std::make_error_code(std::errc::not_enough_memory);
+        const std::unique_ptr<char, RedisFree> command{formatted};
+
+        const Clock::time_point deadline = Clock::now() + limit;
+        std::error_code error = send({formatted, static_cast<std::size_t>(length)}, deadline);
+        if (!error) error = receive(reply, deadline);
+        if (error) {
+            context_.reset();
+            reply.reset();
+            return error;
+        }
+        if (reply->type != REDIS_REPLY_ERROR) return {};
+        const std::string_view words_of_error{reply->str, reply->len};
+        say(words_of_error);
+        return code_of_redis(words_of_error);
+    }
+    [[nodiscard]] std::error_code send(std::string_view bytes,
+                                       Clock::time_point deadline) noexcept {
+        while (!bytes.empty()) {
+            const ssize_t sent =
+                ::send(context_->fd, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+            if (sent >= 0) {
+                bytes.remove_prefix(static_cast<std::size_t>(sent));
+            } else if (const std::error_code error = wait(POLLOUT, deadline)) {
+                return error;
+            }
+        }
+        return {};
+    }
+    [[nodiscard]] std::error_code receive(RedisReply& reply, Clock::time_point deadline) noexcept {
+        for (;;) {
+            void* got = nullptr;
+            if (redisReaderGetReply(context_->reader, &got) != REDIS_OK) return bad_reply();
+            if (got != nullptr) {
+                reply.reset(static_cast<redisReply*>(got));
+                return {};
+            }
+            char buffer[16384];
+            const ssize_t count = ::recv(context_->fd, buffer, sizeof buffer, MSG_DONTWAIT);
+            if (count == 0) return make_error_code(RedisErrc::connection_lost);
+            if (count < 0) {
+                if (const std::error_code error = wait(POLLIN, deadline)) return error;
+            } else if (redisReaderFeed(context_->reader, buffer, static_cast<std::size_t>(count)) !=
+                       REDIS_OK) {
+                return bad_reply();
+            }
+        }
+    }
+    [[nodiscard]] std::error_code bad_reply() noexcept {
+        say(context_->reader->errstr);
+        return make_error_code(RedisErrc::bad_reply);
+    }
+    /// After a call that failed with errno: until it can be tried again.
+    [[nodiscard]] std::error_code wait(short events, Clock::time_point deadline) noexcept {
+        if (errno == EINTR) return {};
+        if (errno != EAGAIN && errno != EWOULDBLOCK) {
+            return make_error_code(RedisErrc::connection_lost);
+        }
+        pollfd polled{context_->fd, events, 0};
+        for (;;) {
+            // A part of a millisecond is a whole one, or the last would be spent spinning.
+            const auto left = std::chrono::ceil<Milliseconds>(deadline - Clock::now()).count();
+            if (left <= 0) return make_error_code(RedisErrc::no_answer);
+            const int ready = ::poll(&polled, 1, static_cast<int>(left < 60'000 ? left : 60'000));
+            if (ready > 0) return {};
+            if (ready < 0 && errno != EINTR) return make_error_code(RedisErrc::connection_lost);
+        }
+    }
+
+    void say(std::string_view words) noexcept {
+        const std::size_t count = words.size() < sizeof said_ ? words.size() : sizeof said_ - 1;
+        for (std::size_t i = 0; i < count; ++i) said_[i] = words[i];
+        said_[count] = '\0';
+    }
+
+    std::unique_ptr<redisContext, RedisFree> context_;
+    std::string host_;
+    std::string socket_;
+    std::string user_;
+    std::string password_;
+    Milliseconds connect_timeout_{};
+    Milliseconds command_timeout_{};
+    std::uint16_t port_ = 0;
+    char said_[200] = "";
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

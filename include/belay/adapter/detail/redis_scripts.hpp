@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/adapter/detail/redis_scripts.hpp
+/// What RedisStream lets Redis do in one step: nobody else's command comes between.
+#pragma once
+
+#include <string_view>  // std::string_view
+
+#include <belay/core/assert.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+// KEYS[1] is the stream; ARGV[1] the group, ARGV[2] this consumer, ARGV[3] the entry or the lease.
+// An entry is {id, {field, value, ...}}; one that is pending and was deleted is false, or missing.
+
+/// Lends the first of: what this consumer has already, what another one has for longer than the
+/// lease, what nobody had. Answers {id, how often it was lent, body}, without the last if the entry
+/// has none; nil if there is nothing.
+inline constexpr std::string_view redis_lend = R"(
+local key, group, me, lease = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
+local function lend(entry, times)
+  for i = 1, #entry[2], 2 do
+    if entry[2][i] == 'body' then return {entry[1], times, entry[2][i + 1]} end
+  end
+  return {entry[1], times}
+end
+local function lent(id)
+  return redis.call('XPENDING', key, group, id, id, 1)[1][4]
+end
+while true do
+  local mine = redis.call('XPENDING', key, group, '-', '+', 1, me)[1]
+  if not mine then break end
+  local got = redis.call('XCLAIM', key, group, me, 0, mine[1])[1]
+  if got and got[2] then return lend(got, mine[4] + 1) end
+  redis.call('XACK', key, group, mine[1])
+end
+local from = '0-0'
+repeat
+  local answer = redis.call('XAUTOCLAIM', key, group, me, lease, from, 'COUNT', 1)
+  from = answer[1]
+  local got = answer[2][1]
+  if got and got[2] then return lend(got, lent(got[1])) end
+until from == '0-0'
+local new = redis.call('XREADGROUP', 'GROUP', group, me, 'COUNT', 1, 'STREAMS', key, '>')
+if new then return lend(new[1][2][1], 1) end
+return false
+)";
+
+/// Removes an entry, whoever has it now. Answers 0 if it was not pending any more.
+inline constexpr std::string_view redis_remove = R"(
+local pending = redis.call('XACK', KEYS[1], ARGV[1], ARGV[3])
+redis.call('XDEL', KEYS[1], ARGV[3])
+return pending
+)";
+
+/// Says for how long this consumer has had an entry, ARGV[4] milliseconds, if it has it still.
+/// Answers 0 if not.
+inline constexpr std::string_view redis_age = R"(
+local key, group, me, id = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
+if #redis.call('XPENDING', key, group, id, id, 1, me) == 0 then return 0 end
+redis.call('XCLAIM', key, group, me, 0, id, 'IDLE', ARGV[4], 'JUSTID')
+return 1
+)";
+
+}  // namespace belay::inline BELAY_ABI::detail

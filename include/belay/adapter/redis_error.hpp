@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/adapter/redis_error.hpp
+/// RedisErrc and RedisError: what Redis answers instead of doing what it was asked, with advice.
+#pragma once
+
+#include <string>        // std::string
+#include <string_view>   // std::string_view
+#include <system_error>  // std::error_code, std::is_error_code_enum
+
+#include <belay/queue/queue_errc.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// The errors of a queue in Redis; category "belay.redis". Values are appended, never renumbered.
+///
+/// After `connection_lost`, `no_answer` and `bad_reply` it is unknown whether the command took
+/// effect. After any other, and after every error of the system (while connecting), it did not.
+enum class RedisErrc {
+    connection_lost = 1,  ///< broke off before the answer was there
+    no_answer = 2,        ///< no answer within the time limit of a command
+    bad_reply = 3,        ///< an answer that is not Redis's, or not to this command
+    wrong_type = 4,       ///< the key holds something else than a stream
+    unauthorized = 5,     ///< user and password are missing, or not accepted
+    forbidden = 6,        ///< the user may not do this
+    not_ready = 7,        ///< it loads its data, runs a long script, or has too many clients
+    out_of_memory = 8,    ///< above maxmemory
+    read_only = 9,        ///< a replica
+    cannot_persist = 10,  ///< it takes nothing as long as it cannot save, or has too few replicas
+    no_group = 11,        ///< the stream or its group is gone
+    other_group = 12,     ///< another group reads the stream as well
+    moved = 13,           ///< the key is on another node of a cluster
+    too_old = 14,         ///< it does not know a command
+    refused = 15          ///< any other refusal
+};
+
+namespace detail {
+
+inline constexpr ErrorText redis_error_texts[] = {
+    {"the connection to Redis broke off", Cause::lost},
+    {"Redis did not answer in time", Cause::timed_out},
+    {"Redis gave an answer that is none", Cause::protocol},
+    {"the key does not hold a stream", Cause::permanent},
+    {"Redis does not accept the user or the password", Cause::unauthorized},
+    {"Redis does not allow this to the user", Cause::forbidden},
+    {"Redis is not ready", Cause::overloaded},
+    {"Redis has used up its memory", Cause::overloaded},
+    {"this Redis only reads: it is a replica", Cause::refused},
+    {"Redis cannot make its data safe, and takes nothing", Cause::overloaded},
+    {"the stream or its group is gone", Cause::permanent},
+    {"another group reads the stream", Cause::permanent},
+    {"the stream is on another node of the cluster", Cause::permanent},
+    {"this Redis lacks a command", Cause::permanent},
+    {"Redis refused the command", Cause::permanent},
+};
+
+}  // namespace detail
+
+/// The category "belay.redis".
+[[nodiscard]] inline const std::error_category& redis_category() noexcept {
+    static const detail::TableCategory category{"belay.redis", detail::redis_error_texts};
+    return category;
+}
+
+[[nodiscard]] inline std::error_code make_error_code(RedisErrc error) noexcept {
+    return {static_cast<int>(error), redis_category()};
+}
+
+namespace detail {
+
+/// What an error reply means. Redis 7 gives the code of what failed within a script first; older
+/// ones hide it behind words of their own.
+[[nodiscard]] inline std::error_code code_of_redis(std::string_view reply) noexcept {
+    struct Word {
+        std::string_view word;
+        RedisErrc code;
+    };
+    constexpr Word words[] = {
+        {"WRONGTYPE ", RedisErrc::wrong_type},
+        {"NOAUTH ", RedisErrc::unauthorized},
+        {"WRONGPASS ", RedisErrc::unauthorized},
+        {"invalid password", RedisErrc::unauthorized},
+        {"without any password", RedisErrc::unauthorized},
+        {"NOPERM ", RedisErrc::forbidden},
+        {"DENIED ", RedisErrc::forbidden},
+        {"LOADING ", RedisErrc::not_ready},
+        {"BUSY ", RedisErrc::not_ready},
+        {"MASTERDOWN ", RedisErrc::not_ready},
+        {"CLUSTERDOWN ", RedisErrc::not_ready},
+        {"TRYAGAIN ", RedisErrc::not_ready},
+        {"max number of clients", RedisErrc::not_ready},
+        {"OOM ", RedisErrc::out_of_memory},
+        {"READONLY ", RedisErrc::read_only},
+        {"MISCONF ", RedisErrc::cannot_persist},
+        {"NOREPLICAS ", RedisErrc::cannot_persist},
+        {"NOGROUP ", RedisErrc::no_group},
+        {"MOVED ", RedisErrc::moved},
+        {"ASK ", RedisErrc::moved},
+        {"nknown command", RedisErrc::too_old},
+        {"nknown Redis command", RedisErrc::too_old},
+    };
+    for (const Word& known : words) {
+        if (reply.starts_with(known.word)) return make_error_code(known.code);
+    }
+    for (const Word& known : words) {
+        if (reply.starts_with("ERR ") && reply.find(known.word) != reply.npos) {
+            return make_error_code(known.code);
+        }
+    }
+    return make_error_code(RedisErrc::refused);
+}
+
+}  // namespace detail
+
+/// Why a queue in Redis could not be opened or used: what, where, and what to do about it.
+///
+/// Thread safety: a plain value.
+struct RedisError {
+    std::error_code code;
+    /// The server and the stream that are meant.
+    std::string where;
+    /// What is wrong, in the words of Redis or of this case; may be empty.
+    std::string what;
+
+    /// What the reader can do, as a sentence without its full stop.   Complexity: O(1).
+    [[nodiscard]] const char* advice() const noexcept {
+        if (code.category() == redis_category())
+            return advice(static_cast<RedisErrc>(code.value()));
+        if (code == QueueErrc::bad_options) return "see RedisOptions for what is possible";
+        if (code == QueueErrc::too_large) return "raise record_bytes_max, or push less at a time";
+        if (code == QueueErrc::bad_encoding) {
+            return "some other program pushed it: find out which; ack() gives the entry up";
+        }
+        if (code == QueueErrc::lease_ended) {
+            return "make the lease longer than the work, or renew() it meanwhile";
+        }
+        if (code == std::errc::permission_denied) return "allow this user to write to the socket";
+        if (code == std::errc::timed_out) {
+            return "see whether host and port are right, and no firewall is between";
+        }
+        if (code == std::errc::host_unreachable) return "correct the name of the host";
+        return "start Redis, or correct the host and port, or the path of the socket; the next "
+               "call connects again";
+    }
+
+    /// "127.0.0.1:6379, stream outbox: Redis is not ready (LOADING Redis is …): wait, ….".
+    ///
+    /// Allocates; throws std::bad_alloc.
+    [[nodiscard]] std::string message() const {
+        std::string text = where + ": " + code.message();
+        if (!what.empty()) text += " (" + what + ")";
+        return text + ": " + advice() + ".";
+    }
+
+    operator std::error_code() const noexcept { return code; }
+    explicit operator bool() const noexcept { return static_cast<bool>(code); }
+
+private:
+    [[nodiscard]] static const char* advice(RedisErrc code) noexcept {
+        switch (code) {
+            case RedisErrc::connection_lost:
+                return "call again, which connects again; a push may have been taken, and taken "
+                       "twice then";
+            case RedisErrc::no_answer:
+                return "call again, or raise command_timeout if the server is slow; a push may "
+                       "have been taken, and taken twice then";
+            case RedisErrc::bad_reply:
+                return "see whether it is Redis that listens there";
+            case RedisErrc::wrong_type:
+                return "choose a key of the queue's own";
+            case RedisErrc::unauthorized:
+                return "set user and password to what the server expects";
+            case RedisErrc::forbidden:
+                return "allow the user EVAL, XADD, XLEN, XGROUP, XINFO, XREADGROUP, XPENDING, "
+                       "XCLAIM, XAUTOCLAIM, XACK and XDEL on this key";
+            case RedisErrc::not_ready:
+                return "wait, and call again; nothing is lost";
+            case RedisErrc::out_of_memory:
+                return "take from the queue, or raise maxmemory; nothing is lost, unless "
+                       "maxmemory-policy is another than noeviction";
+            case RedisErrc::read_only:
+                return "connect to the master";
+            case RedisErrc::cannot_persist:
+                return "see to the disk of the server, or to its replicas; nothing is lost";
+            case RedisErrc::no_group:
+                return "open again, which makes them anew; but find out who removed them: the "
+                       "server may have lost its data";
+            case RedisErrc::other_group:
+                return "use one group for a stream: what one acknowledges is gone for all";
+            case RedisErrc::moved:
+                return "connect to the node that has the key; clusters are not followed";
+            case RedisErrc::too_old:
+                return "use Redis 6.2 or later, and do not rename its commands";
+            case RedisErrc::refused:
+                break;
+        }
+        return "see what it says";
+    }
+};
+
+}  // namespace belay::inline BELAY_ABI
+
+template <>
+struct std::is_error_code_enum<belay::RedisErrc> : std::true_type {};

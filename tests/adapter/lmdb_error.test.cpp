@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+// Goal: what LMDB answers becomes an error code that belay knows, and a sentence with advice.
+#include <belay/adapter/lmdb_error.hpp>
+
+#include <cerrno>
+#include <set>
+
+#include "support/catch.hpp"
+
+using namespace belay;
+using belay::detail::code_of_lmdb;
+
+TEST_CASE("Every answer of LMDB has a code", "[adapter][lmdb_error][unit]") {
+    CHECK(code_of_lmdb(MDB_INVALID) == QueueErrc::foreign_file);
+    CHECK(code_of_lmdb(MDB_VERSION_MISMATCH) == QueueErrc::future_version);
+    CHECK(code_of_lmdb(MDB_MAP_FULL) == QueueErrc::queue_full);
+    CHECK(code_of_lmdb(MDB_CORRUPTED) == QueueErrc::corrupt);
+    CHECK(code_of_lmdb(MDB_PAGE_NOTFOUND) == QueueErrc::corrupt);
+    CHECK(code_of_lmdb(MDB_NOTFOUND) == QueueErrc::corrupt);
+    CHECK(code_of_lmdb(MDB_PANIC) == std::errc::io_error);
+    CHECK(code_of_lmdb(MDB_READERS_FULL) == std::errc::resource_unavailable_try_again);
+    CHECK(code_of_lmdb(ENOSPC) == std::errc::no_space_on_device);
+    CHECK(code_of_lmdb(EACCES) == std::errc::permission_denied);
+}
+
+TEST_CASE("LmdbError says what, where, and what to do", "[adapter][lmdb_error][unit]") {
+    const LmdbError error{make_error_code(QueueErrc::foreign_file), "a.mdb", "not an LMDB file"};
+    CHECK(error);
+    CHECK(std::error_code{error} == QueueErrc::foreign_file);
+    CHECK(error.message() == "a.mdb: " + error.code.message() +
+                                 " (not an LMDB file): choose a file of the queue's own.");
+    CHECK(LmdbError{error.code, "a.mdb", ""}.message().find("()") == std::string::npos);
+    CHECK_FALSE(LmdbError{});
+}
+
+TEST_CASE("LmdbError has advice of its own for each cause", "[adapter][lmdb_error][unit]") {
+    std::set<std::string> seen;
+    for (const int answer : {MDB_INVALID, MDB_VERSION_MISMATCH, MDB_CORRUPTED, MDB_PANIC, ENOSPC,
+                             EACCES, ENOENT, EISDIR, ENOMEM}) {
+        CHECK(seen.insert(LmdbError{code_of_lmdb(answer), "", ""}.advice()).second);
+    }
+    for (const QueueErrc code : {QueueErrc::already_locked, QueueErrc::bad_options}) {
+        CHECK(seen.insert(LmdbError{make_error_code(code), "", ""}.advice()).second);
+    }
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+// Goal: options that cannot work are refused before anything is connected, each with its reason.
+#include <belay/adapter/redis_options.hpp>
+
+#include <string_view>
+
+#include <belay/adapter/redis_stream.hpp>
+
+#include "support/catch.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+using belay::detail::what_is_wrong;
+
+namespace {
+
+RedisOptions good() { return {.stream = "jobs", .consumer = "one"}; }
+
+/// What is said of the good options after a change.
+template <class Change>
+std::string_view said_after(Change change) {
+    RedisOptions options = good();
+    change(options);
+    const char* const wrong = what_is_wrong(options);
+    return wrong == nullptr ? "" : wrong;
+}
+
+}  // namespace
+
+TEST_CASE("RedisOptions: the defaults need a stream and a consumer only",
+          "[adapter][redis_options][unit]") {
+    CHECK(what_is_wrong(good()) == nullptr);
+    CHECK(said_after([](auto& o) { o.stream = ""; }) == "stream is empty");
+    CHECK(said_after([](auto& o) { o.consumer = ""; }) == "consumer is empty");
+    CHECK(said_after([](auto& o) { o.group = ""; }) == "group is empty");
+}
+
+TEST_CASE("RedisOptions: there must be a server", "[adapter][redis_options][unit]") {
+    const std::string_view none = "there is neither host and port nor socket";
+    CHECK(said_after([](auto& o) { o.host = ""; }) == none);
+    CHECK(said_after([](auto& o) { o.port = 0; }) == none);
+    CHECK(said_after([](auto& o) { o = {"s", "c", "", 0, "/run/redis"}; }) == "");
+    // What would end early in a C string would name another server.
+    CHECK(said_after([](auto& o) { o.host = std::string{"a\0b", 3}; }) != "");
+    CHECK(said_after([](auto& o) { o.socket = std::string{"a\0b", 3}; }) != "");
+    CHECK(said_after([](auto& o) { o.socket = std::string(107, 'x'); }) == "");
+    CHECK(said_after([](auto& o) { o.socket = std::string(108, 'x'); }) == "socket is too long");
+}
+
+TEST_CASE("RedisOptions: times and lengths have limits", "[adapter][redis_options][unit]") {
+    for (auto time :
+         {&RedisOptions::lease, &RedisOptions::connect_timeout, &RedisOptions::command_timeout}) {
+        CHECK(said_after([&](auto& o) { o.*time = 0ms; }) != "");
+        CHECK(said_after([&](auto& o) { o.*time = -1ms; }) != "");
+        CHECK(said_after([&](auto& o) { o.*time = 1ms; }) == "");
+        CHECK(said_after([&](auto& o) { o.*time = 24h; }) == "");
+        CHECK(said_after([&](auto& o) { o.*time = 24h + 1ms; }) != "");
+        CHECK(said_after([&](auto& o) { o.*time = std::chrono::milliseconds::max(); }) != "");
+    }
+    CHECK(said_after([](auto& o) { o.record_bytes_max = 512 << 20; }) == "");
+    CHECK(said_after([](auto& o) { o.record_bytes_max = (512 << 20) + 1; }) != "");
+    CHECK(said_after([](auto& o) { o.record_bytes_max = 0; }) == "");
+}
+
+TEST_CASE("RedisStream::open refuses options that cannot work", "[adapter][redis_options][unit]") {
+    RedisOptions options = good();
+    options.consumer = "";
+    const auto queue = RedisStream::open(options);
+    REQUIRE_FALSE(queue);
+    CHECK(queue.error().code == QueueErrc::bad_options);
+    CHECK(queue.error().message().find("(consumer is empty)") != std::string::npos);
+}

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: MIT
+// Goal: RedisStream is a storage, for one consumer first in, first out, over openings. Method: the
+// storage check and single cases against a redis-server of their own.
+#include <belay/adapter/redis_stream.hpp>
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <thread>
+
+#include <belay/queue/queue.hpp>
+
+#include "support/redis_server.hpp"
+#include "support/storage_conformance.hpp"
+
+using namespace belay;
+using namespace std::literals;
+using belay_test::first_of;
+using belay_test::opened;
+using belay_test::RedisServer;
+
+static_assert(std::is_nothrow_move_constructible_v<RedisStream> &&
+              std::is_nothrow_move_assignable_v<RedisStream> &&
+              !std::is_copy_constructible_v<RedisStream>);
+static_assert(explain_leasable_like<RedisStream>());
+
+TEST_CASE("RedisStream conforms, opened again and again", "[adapter][redis_stream][property]") {
+    const RedisServer server;
+    int made = 0;
+    const auto open = [&] {
+        RedisOptions options = server.options("one");
+        options.stream = std::to_string(made);
+        return opened(options);
+    };
+    belay_test::check_storage_conformance(
+        [&] {
+            ++made;
+            return open();
+        },
+        [](std::uint64_t i) { return Bytes(i % 500, std::byte(i)); }, open,
+        {.histories = 20, .steps = 150, .fill = 20});
+    CHECK(made == 21);
+}
+
+TEST_CASE("RedisStream keeps operations in order, over openings", "[adapter][redis_stream][unit]") {
+    const RedisServer server;
+    for (int n = 0; n < 20; ++n) {
+        REQUIRE_FALSE(server.open("one").try_push(as_bytes(std::to_string(n))));
+    }
+    for (int n = 0; n < 20; ++n) {
+        RedisStream queue = server.open("one");
+        REQUIRE(queue.size() == static_cast<std::size_t>(20 - n));
+        REQUIRE(first_of(queue) == std::to_string(n));
+        if (n % 3 == 0) {
+            REQUIRE_FALSE(queue.ack());
+        } else if (n % 3 == 1) {
+            REQUIRE_FALSE(queue.nack());
+            REQUIRE(queue.try_pop());
+        } else {
+            // Closed while it lends.
+            queue = server.open("one");
+            REQUIRE(as_text(*queue.try_pop()) == std::to_string(n));
+        }
+    }
+    RedisStream queue = server.open("one");
+    CHECK(queue.front().error() == QueueErrc::queue_empty);
+    CHECK_FALSE(queue.try_pop());
+    CHECK(queue.size() == 0);
+}
+
+TEST_CASE("RedisStream keeps all bytes, and takes names for names",
+          "[adapter][redis_stream][unit]") {
+    const RedisServer server;
+    const std::string odd = "a b\r\nXDEL \0'\"} \xff$3"s;
+    RedisOptions options = server.options(odd);
+    options.stream = odd + "s";
+    options.group = odd + "g";
+    RedisStream queue = opened(options);
+    Bytes every;
+    for (int i = 0; i < 256; ++i) every.push_back(static_cast<std::byte>(i));
+    const Bytes large(1 << 20, std::byte{'\n'});
+    for (const Bytes& body : {every, Bytes{}, large}) REQUIRE_FALSE(queue.try_push(body));
+    for (const Bytes& body : {every, Bytes{}, large}) CHECK(queue.try_pop() == body);
+    CHECK(server.ask({"EXISTS", odd + "s"}) == "1");
+}
+
+TEST_CASE("RedisStream under a Queue", "[adapter][redis_stream][unit]") {
+    const RedisServer server;
+    Queue queue{server.open("one"), {.limit = 3}};
+    for (const char* text : {"a", "b", "c"}) CHECK_FALSE(queue.push(as_bytes(text)));
+    CHECK(queue.push(as_bytes("d")) == QueueErrc::queue_full);
+    std::string seen;
+    const DrainResult result = queue.drain([&](BytesView body) {
+        seen += as_text(body);
+        return seen.size() < 2;
+    });
+    CHECK(seen == "ab");
+    CHECK(result.drained == 1);
+    CHECK(result.error == QueueErrc::executor_failed);
+    CHECK(as_text(*queue.pop()) == "b");
+    CHECK(queue.size() == 1);
+}
+
+TEST_CASE("RedisStream takes no operation above the limit", "[adapter][redis_stream][unit]") {
+    const RedisServer server;
+    RedisOptions options = server.options("one");
+    options.record_bytes_max = 10;
+    RedisStream queue = opened(options);
+    CHECK_FALSE(queue.try_push(Bytes(10)));
+    CHECK(queue.try_push(Bytes(11)) == QueueErrc::too_large);
+    CHECK(queue.explain(make_error_code(QueueErrc::too_large)).message().find("raise record") !=
+          std::string::npos);
+    CHECK(queue.size() == 1);
+}
+
+TEST_CASE("RedisStream moves with what it lends", "[adapter][redis_stream][unit]") {
+    const RedisServer server;
+    RedisStream queue = server.open("one");
+    REQUIRE_FALSE(queue.try_push(as_bytes("a")));
+    REQUIRE_FALSE(queue.try_push(as_bytes("b")));
+    const BytesView lent = *queue.front();
+    RedisStream moved = server.open("two");
+    moved = std::move(queue);
+    CHECK(as_text(lent) == "a");
+    CHECK(first_of(moved) == "a");
+    CHECK_FALSE(moved.ack());
+    CHECK(first_of(moved) == "b");
+}
+
+TEST_CASE("RedisStream deletes what was acknowledged, and only that",
+          "[adapter][redis_stream][unit]") {
+    const RedisServer server;
+    RedisStream queue = server.open("one");
+    for (const char* text : {"a", "b", "c"}) REQUIRE_FALSE(queue.try_push(as_bytes(text)));
+    REQUIRE(queue.try_pop());
+    REQUIRE(queue.front());
+    CHECK(server.ask({"XLEN", "jobs"}) == "2");
+    CHECK(server.ask({"XPENDING", "jobs", "belay"}).starts_with("1,"));
+    REQUIRE_FALSE(queue.ack());
+    REQUIRE(queue.try_pop());
+    CHECK(server.ask({"XLEN", "jobs"}) == "0");
+    CHECK(server.ask({"XPENDING", "jobs", "belay"}).starts_with("0,"));
+}
+
+TEST_CASE("RedisStream finds what was pushed before it had a group",
+          "[adapter][redis_stream][unit]") {
+    const RedisServer server;
+    server.ask({"XADD", "jobs", "*", "body", "early"});
+    // By another program, with more than belay asks for.
+    server.ask({"XADD", "jobs", "*", "from", "shell", "body", "second", "body", "third"});
+    RedisStream queue = server.open("one");
+    CHECK(as_text(*queue.try_pop()) == "early");
+    CHECK(as_text(*queue.try_pop()) == "second");
+}
+
+TEST_CASE("RedisStream::front lends an entry without body, which can be given up",
+          "[adapter][redis_stream][unit]") {
+    const RedisServer server;
+    server.ask({"XADD", "jobs", "*", "text", "no body"});
+    RedisStream queue = server.open("one");
+    REQUIRE_FALSE(queue.try_push(as_bytes("good")));
+    CHECK(queue.front().error() == QueueErrc::bad_encoding);
+    CHECK_FALSE(queue.try_pop());
+    CHECK(queue.front().error() == QueueErrc::bad_encoding);
+    CHECK(queue.explain(queue.front().error()).message().find("ack() gives the entry up") !=
+          std::string::npos);
+    CHECK(queue.size() == 2);
+    CHECK_FALSE(queue.ack());
+    CHECK(first_of(queue) == "good");
+}
+
+TEST_CASE("RedisStream::front passes over what somebody deleted", "[adapter][redis_stream][unit]") {
+    const RedisServer server;
+    RedisStream queue = server.open("one");
+    for (const char* text : {"a", "b", "c"}) REQUIRE_FALSE(queue.try_push(as_bytes(text)));
+    for (const bool reopened : {true, false}) {
+        REQUIRE(queue.front());
+        // What is lent is the first entry of the stream.
+        server.ask({"EVAL",
+                    "return redis.call('XDEL', 'jobs', redis.call('XRANGE', 'jobs', '-', '+', "
+                    "'COUNT', 1)[1][1])",
+                    "0"});
+        if (reopened) {
+            queue = server.open("one");
+        } else {
+            CHECK_FALSE(queue.nack());
+        }
+    }
+    CHECK(first_of(queue) == "c");
+    CHECK(server.ask({"XPENDING", "jobs", "belay"}).starts_with("1,"));
+}
+
+TEST_CASE("RedisStream::front_wait lends what is there, or comes",
+          "[adapter][redis_stream][unit]") {
+    const RedisServer server;
+    RedisStream queue = server.open("one");
+    CHECK(queue.front_wait(1ms).error() == QueueErrc::queue_empty);
+    REQUIRE_FALSE(queue.try_push(as_bytes("there")));
+    CHECK(as_text(*queue.front_wait(1ms)) == "there");
+    CHECK(as_text(*queue.front_wait(1ms)) == "there");
+    CHECK_FALSE(queue.ack());
+
+    std::thread producer{[&] {
+        // Not before the consumer waits.
+        while (server.ask({"INFO", "clients"}).find("blocked_clients:1") == std::string::npos) {
+            std::this_thread::yield();
+        }
+        server.ask({"XADD", "jobs", "*", "other", "field", "body", "new"});
+    }};
+    const auto came = queue.front_wait(std::chrono::milliseconds::max());
+    producer.join();
+    REQUIRE(came);
+    CHECK(as_text(*came) == "new");
+    CHECK(queue.deliveries() == 1);
+    CHECK(first_of(queue) == "new");
+    CHECK_FALSE(queue.ack());
+    CHECK(queue.size() == 0);
+}
+
+TEST_CASE("RedisStream::front_wait lends an entry without body as front does",
+          "[adapter][redis_stream][unit]") {
+    const RedisServer server;
+    RedisStream queue = server.open("one");
+    std::thread producer{[&] {
+        while (server.ask({"INFO", "clients"}).find("blocked_clients:1") == std::string::npos) {
+            std::this_thread::yield();
+        }
+        server.ask({"XADD", "jobs", "*", "bodies", "none"});
+    }};
+    CHECK(queue.front_wait(1h).error() == QueueErrc::bad_encoding);
+    producer.join();
+    CHECK_FALSE(queue.ack());
+    CHECK(queue.front().error() == QueueErrc::queue_empty);
+}
+
+TEST_CASE("RedisStream over TCP", "[adapter][redis_stream][unit]") {
+    // A port that is free, as the system says, which somebody may take before the server does.
+    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t length = sizeof address;
+    REQUIRE(::bind(fd, reinterpret_cast<sockaddr*>(&address), length) == 0);
+    REQUIRE(::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length) == 0);
+    ::close(fd);
+    RedisOptions options{.stream = "jobs", .consumer = "one", .port = ntohs(address.sin_port)};
+    CHECK(belay_test::refused(options).code == std::errc::connection_refused);
+
+    const RedisServer server{{"--port", std::to_string(options.port), "--bind", "127.0.0.1"}};
+    RedisStream queue = opened(options);
+    REQUIRE_FALSE(queue.try_push(as_bytes("a")));
+    CHECK(as_text(*queue.try_pop()) == "a");
+    server.ask({"SET", "other", "text"});
+    options.stream = "other";
+    CHECK(belay_test::refused(options).message().starts_with(
+        "127.0.0.1:" + std::to_string(options.port) + ", stream other: "));
+}

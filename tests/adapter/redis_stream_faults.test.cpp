@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: MIT
+// Goal: whatever fails, a RedisStream says what it was, loses nothing, and goes on when it is over.
+// Method: servers that refuse, are frozen or killed; connections that break at a chosen place.
+#include <belay/adapter/redis_stream.hpp>
+
+#include <map>
+#include <thread>
+
+#include <belay/core/random.hpp>
+
+#include "support/redis_proxy.hpp"
+#include "support/redis_server.hpp"
+
+using namespace belay;
+using namespace std::literals;
+using belay_test::first_of;
+using belay_test::opened;
+using belay_test::RedisProxy;
+using belay_test::RedisServer;
+using belay_test::refused;
+using Fault = RedisProxy::Fault;
+
+namespace {
+
+void push(RedisStream& queue, std::string_view text) {
+    REQUIRE_FALSE(queue.try_push(as_bytes(text)));
+}
+
+RedisStream open_through(const RedisServer& server, const RedisProxy& proxy) {
+    RedisOptions options = server.options("one");
+    options.socket = proxy.socket();
+    return opened(options);
+}
+
+/// Everything, in order.
+std::string all_of(RedisStream& queue) {
+    std::string all;
+    while (const auto value = queue.try_pop()) all += as_text(*value);
+    return all;
+}
+
+}  // namespace
+
+TEST_CASE("RedisStream::open says what is wrong with a key", "[adapter][redis_stream][fault]") {
+    const RedisServer server;
+    server.ask({"SET", "jobs", "text"});
+    const RedisError wrong = refused(server.options("one"));
+    CHECK(wrong.code == RedisErrc::wrong_type);
+    CHECK(wrong.message() == server.socket() + ", stream jobs: the key does not hold a stream (" +
+                                 wrong.what + "): choose a key of the queue's own.");
+    CHECK(wrong.what.starts_with("WRONGTYPE "));
+    CHECK(server.ask({"GET", "jobs"}) == "text");
+
+    server.ask({"XGROUP", "CREATE", "theirs", "them", "$", "MKSTREAM"});
+    RedisOptions options = server.options("one");
+    options.stream = "theirs";
+    const RedisError other = refused(options);
+    CHECK(other.code == RedisErrc::other_group);
+    CHECK(other.what == "the group them");
+    CHECK(server.ask({"XINFO", "GROUPS", "theirs"}).find("belay") == std::string::npos);
+    options.group = "them";
+    opened(options);
+}
+
+TEST_CASE("RedisStream::open without the right to says so", "[adapter][redis_stream][fault]") {
+    const RedisServer server;
+    RedisOptions options = server.options("one");
+    options.password = "not asked for";
+    CHECK(refused(options).code == RedisErrc::unauthorized);
+    server.ask({"ACL", "SETUSER", "worker", "on", ">secret", "~jobs", "-@all", "+eval", "+xadd",
+                "+xlen", "+xgroup", "+xinfo", "+xreadgroup", "+xpending", "+xclaim", "+xautoclaim",
+                "+xack", "+xdel"});
+    server.ask({"ACL", "SETUSER", "reader", "on", ">secret", "~jobs", "+@read"});
+    server.ask({"ACL", "SETUSER", "default", "off"});
+    CHECK(refused(server.options("one")).code == RedisErrc::unauthorized);
+    options.user = "worker";
+    options.password = "wrong";
+    const RedisError wrong = refused(options);
+    CHECK(wrong.code == RedisErrc::unauthorized);
+    CHECK(wrong.what.starts_with("WRONGPASS"));
+    options.password = "secret";
+    RedisStream queue = opened(options);
+    push(queue, "a");
+    push(queue, "b");
+    // The advice for `forbidden` names all that is needed.
+    CHECK(first_of(queue) == "a");
+    CHECK_FALSE(queue.renew());
+    CHECK_FALSE(queue.nack());
+    CHECK(all_of(queue) == "ab");
+    CHECK(queue.front_wait(1ms).error() == QueueErrc::queue_empty);
+    options.user = "reader";
+    CHECK(refused(options).code == RedisErrc::forbidden);
+}
+
+TEST_CASE("RedisStream::open with the password of the server", "[adapter][redis_stream][fault]") {
+    const RedisServer server{{"--requirepass", "se cret"}};
+    CHECK(refused(server.options("one")).code == RedisErrc::unauthorized);
+    RedisOptions options = server.options("one");
+    options.password = "se cret";
+    CHECK(opened(options).size() == 0);
+}
+
+TEST_CASE("RedisStream::open says that there is no server", "[adapter][redis_stream][fault]") {
+    const belay_test::TemporaryDirectory dir;
+    RedisOptions options{.stream = "jobs", .consumer = "one"};
+    options.socket = dir / "none";
+    const RedisError none = refused(options);
+    CHECK(none.code == std::errc::no_such_file_or_directory);
+    CHECK(none.message().find("start Redis, or correct") != std::string::npos);
+    RedisServer server;
+    server.kill();
+    CHECK(refused(server.options("one")).code == std::errc::connection_refused);
+}
+
+TEST_CASE("RedisStream::open needs XAUTOCLAIM", "[adapter][redis_stream][fault]") {
+    const RedisServer server{{"--rename-command", "XAUTOCLAIM", ""}};
+    const RedisError old = refused(server.options("one"));
+    CHECK(old.code == RedisErrc::too_old);
+    CHECK(old.message().find("Redis 6.2") != std::string::npos);
+}
+
+TEST_CASE("RedisStream says that the server takes nothing, and goes on when it does",
+          "[adapter][redis_stream][fault]") {
+    const RedisServer server;
+    RedisStream queue = server.open("one");
+    push(queue, "a");
+    push(queue, "b");
+
+    server.ask({"CONFIG", "SET", "maxmemory", "1"});
+    CHECK(queue.try_push(as_bytes("x")) == RedisErrc::out_of_memory);
+    CHECK(queue.size() == 2);
+    // Taking frees memory, and is possible.
+    CHECK(as_text(*queue.try_pop()) == "a");
+    server.ask({"CONFIG", "SET", "maxmemory", "0"});
+    push(queue, "c");
+
+    server.ask({"REPLICAOF", "127.0.0.1", "1"});
+    CHECK(queue.try_push(as_bytes("x")) == RedisErrc::read_only);
+    CHECK(queue.front().error() == RedisErrc::read_only);
+    CHECK_FALSE(queue.try_pop());
+    server.ask({"REPLICAOF", "NO", "ONE"});
+
+    REQUIRE(first_of(queue) == "b");
+    server.ask({"CONFIG", "SET", "min-replicas-to-write", "1"});
+    CHECK(queue.try_push(as_bytes("x")) == RedisErrc::cannot_persist);
+    CHECK(queue.ack() == RedisErrc::cannot_persist);
+    CHECK(first_of(queue) == "b");
+    server.ask({"CONFIG", "SET", "min-replicas-to-write", "0"});
+    CHECK_FALSE(queue.ack());
+    CHECK(all_of(queue) == "c");
+}
+
+TEST_CASE("RedisStream says that the server is busy", "[adapter][redis_stream][fault]") {
+    const RedisServer server{{"--busy-reply-threshold", "1"}};
+    RedisStream queue = server.open("one");
+    push(queue, "a");
+    std::thread other{[&] { server.ask({"EVAL", "while true do end", "0"}); }};
+    // Until the script has run for the threshold it is this that waits.
+    while (!server.ask({"PING"}).starts_with("BUSY")) std::this_thread::yield();
+    const std::error_code error = queue.try_push(as_bytes("x"));
+    CHECK(error == RedisErrc::not_ready);
+    CHECK(queue.explain(error).message().find("wait, and call again") != std::string::npos);
+    CHECK(queue.size() == 0);  // as far as it knew
+    server.ask({"SCRIPT", "KILL"});
+    other.join();
+    CHECK(queue.size() == 1);
+    CHECK(all_of(queue) == "a");
+}
+
+TEST_CASE("RedisStream says that its stream is gone, until it is opened again",
+          "[adapter][redis_stream][fault]") {
+    const RedisServer server;
+    RedisStream queue = server.open("one");
+    push(queue, "a");
+    REQUIRE(queue.front());
+    server.ask({"FLUSHALL"});
+    CHECK_FALSE(queue.nack() == std::error_code{});
+    CHECK(queue.front().error() == RedisErrc::no_group);
+    push(queue, "b");
+    const std::error_code error = queue.front_wait(1ms).error();
+    CHECK(error == RedisErrc::no_group);
+    CHECK(queue.explain(error).message().find("open again") != std::string::npos);
+    queue = server.open("one");
+    CHECK(all_of(queue) == "b");
+}
+
+TEST_CASE("RedisStream waits for a frozen server no longer than it may",
+          "[adapter][redis_stream][fault]") {
+    const RedisServer server;
+    RedisOptions options = server.options("one");
+    options.command_timeout = 20ms;
+    options.connect_timeout = 20ms;
+    RedisStream queue = opened(options);
+    push(queue, "a");
+    CHECK(queue.size() == 1);
+    server.freeze();
+    CHECK(queue.front().error() == RedisErrc::no_answer);
+    CHECK(queue.size() == 1);  // as far as it knew
+    CHECK(queue.try_push(as_bytes("b")) == RedisErrc::no_answer);
+    // Larger than what the system keeps for the server.
+    CHECK(queue.try_push(Bytes(1 << 20)) == RedisErrc::no_answer);
+    server.thaw();
+    // What was asked for meanwhile is answered to nobody: the value is lent to this consumer.
+    CHECK(first_of(queue) == "a");
+    CHECK(as_text(*queue.try_pop()) == "a");
+}
+
+TEST_CASE("RedisStream connects again when the server was started again, without an error",
+          "[adapter][redis_stream][fault]") {
+    RedisServer server{{"--appendonly", "yes", "--appendfsync", "always"}};
+    RedisStream queue = server.open("one");
+    RedisStream idle = server.open("idle");
+    push(queue, "a");
+    push(queue, "b");
+    REQUIRE(queue.front());
+    server.kill();
+    const std::error_code error = queue.try_push(as_bytes("x"));
+    CHECK(error == std::errc::connection_refused);
+    CHECK(queue.explain(error).message().find("the next call connects again") != std::string::npos);
+    CHECK(queue.ack() == std::errc::connection_refused);
+    CHECK(first_of(queue) == "a");
+    server.start();
+    // What was lent is lent still, to the same consumer.
+    CHECK(first_of(idle) == "b");
+    CHECK_FALSE(queue.ack());
+    CHECK(queue.size() == 1);
+}
+
+TEST_CASE("RedisStream::try_push that was not sent, or not answered",
+          "[adapter][redis_stream][fault]") {
+    const RedisServer server;
+    RedisProxy proxy{server.socket()};
+    RedisStream queue = open_through(server, proxy);
+    proxy.next(Fault::lose_command);
+    CHECK(queue.try_push(as_bytes("a")) == RedisErrc::connection_lost);
+    CHECK(queue.size() == 0);
+    proxy.next(Fault::lose_reply);
+    const std::error_code error = queue.try_push(as_bytes("b"));
+    CHECK(error == RedisErrc::connection_lost);
+    CHECK(queue.explain(error).message().find("may have been taken") != std::string::npos);
+    push(queue, "c");
+    // In the middle of writing, which must not end the process.
+    proxy.next(Fault::lose_command);
+    CHECK(queue.try_push(Bytes(1 << 20)) == RedisErrc::connection_lost);
+    // "b" was taken although nobody said so, as the error said that it might have been.
+    CHECK(all_of(queue) == "bc");
+}
+
+TEST_CASE("RedisStream: a lost reply loses no value", "[adapter][redis_stream][fault]") {
+    const RedisServer server;
+    RedisProxy proxy{server.socket()};
+    RedisStream queue = open_through(server, proxy);
+    for (const char* text : {"a", "b", "c", "d"}) push(queue, text);
+    for (const Fault fault : {Fault::lose_command, Fault::lose_reply, Fault::garbled_reply}) {
+        const RedisErrc expected =
+            fault == Fault::garbled_reply ? RedisErrc::bad_reply : RedisErrc::connection_lost;
+        proxy.next(fault);
+        CHECK(queue.front().error() == expected);
+        CHECK(first_of(queue) != "");
+        // The loan stays, whether Redis removed it or not.
+        proxy.next(fault);
+        CHECK_FALSE(queue.try_pop());
+        const std::string kept = first_of(queue);
+        CHECK(as_text(*queue.try_pop()) == kept);
+        proxy.next(fault);
+        CHECK(queue.front_wait(1ms).error() == expected);
+        REQUIRE(queue.front());
+        proxy.next(fault);
+        CHECK(queue.nack() == expected);
+        REQUIRE(queue.front());
+        proxy.next(fault);
+        CHECK(queue.renew() == expected);
+        CHECK_FALSE(queue.renew());
+        CHECK_FALSE(queue.nack());
+    }
+    CHECK(first_of(queue) == "d");
+    CHECK(queue.size() == 1);
+}
+
+TEST_CASE("RedisStream::open through a connection that breaks off",
+          "[adapter][redis_stream][fault]") {
+    const RedisServer server;
+    RedisProxy proxy{server.socket()};
+    RedisOptions options = server.options("one");
+    options.socket = proxy.socket();
+    proxy.next(Fault::lose_reply);
+    CHECK(refused(options).code == RedisErrc::connection_lost);
+    proxy.next(Fault::garbled_reply);
+    const RedisError garbled = refused(options);
+    CHECK(garbled.code == RedisErrc::bad_reply);
+    CHECK(garbled.message().find("whether it is Redis") != std::string::npos);
+    // While logging in nothing was asked for: nothing is unknown.
+    options.password = "secret";
+    proxy.next(Fault::lose_reply);
+    CHECK(refused(options).code == std::errc::connection_reset);
+}
+
+TEST_CASE("RedisStream keeps what it answered through SIGKILL of the server",
+          "[adapter][redis_stream][fault]") {
+    RedisServer server{{"--appendonly", "yes", "--appendfsync", "always"}};
+    Random bits{Seed{7}};
+    RedisOptions options = server.options("one");
+    RedisStream queue = opened(options);
+    std::map<int, char> state;  // p: pushed, a: acknowledged, ?: perhaps one of them
+    int next = 0;
+    int repeated = 0;
+    for (int round = 0; round < 8; ++round) {
+        std::atomic<bool> killed = false;
+        std::atomic<int> calls = 0;
+        const int most = 20 + static_cast<int>(bits() % 60);
+        std::thread killer{[&] {
+            while (calls < most) std::this_thread::yield();
+            server.kill();
+            killed = true;
+        }};
+        while (!killed) {
+            ++calls;
+            if (bits() % 5 < 3) {
+                const std::error_code error = queue.try_push(as_bytes(std::to_string(next)));
+                const bool unknown = error == RedisErrc::connection_lost;
+                if (!error || unknown) state[next++] = error ? '?' : 'p';
+            } else if (const auto first = queue.front()) {
+                const int n = std::stoi(std::string{as_text(*first)});
+                if (state[n] == 'a') ++repeated;
+                const std::error_code error = queue.ack();
+                if (!error) state[n] = 'a';
+                if (error == RedisErrc::connection_lost) state[n] = '?';
+            }
+        }
+        killer.join();
+        REQUIRE(repeated == 0);
+        server.start();
+        if (round % 2 == 0) queue = opened(options);
+    }
+    int last = -1;
+    while (const auto value = queue.try_pop()) {
+        const int n = std::stoi(std::string{as_text(*value)});
+        INFO(n);
+        REQUIRE(n > last);
+        REQUIRE(state[n] != 'a');
+        state[n] = 'a';
+        last = n;
+    }
+    int unknown = 0;
+    for (const auto& [n, is] : state) {
+        INFO(n);
+        REQUIRE(is != 'p');
+        unknown += is == '?' ? 1 : 0;
+    }
+    // One in a round, and a few more while the killed server still seems to listen.
+    CHECK(unknown < next / 4);
+    CHECK(next > 100);
+    CHECK(queue.size() == 0);
+}

@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: MIT
+// Goal: consumers share a RedisStream, and take over what one left; producers may be many. Method:
+// time passes by telling Redis so; threads, and processes that are killed.
+#include <belay/adapter/redis_stream.hpp>
+
+#include <atomic>
+#include <map>
+#include <mutex>
+#include <thread>
+
+#include <belay/core/random.hpp>
+
+#include "support/redis_server.hpp"
+
+using namespace belay;
+using namespace std::literals;
+using belay_test::first_of;
+using belay_test::opened;
+using belay_test::RedisServer;
+
+namespace {
+
+const std::string empty = make_error_code(QueueErrc::queue_empty).message();
+
+void push(RedisStream& queue, std::string_view text) {
+    REQUIRE_FALSE(queue.try_push(as_bytes(text)));
+}
+
+}  // namespace
+
+TEST_CASE("RedisStream lends a value to one consumer only", "[adapter][redis_stream][unit]") {
+    const RedisServer server;
+    RedisStream one = server.open("one");
+    RedisStream two = server.open("two");
+    for (const char* text : {"a", "b", "c"}) push(one, text);
+    CHECK(first_of(one) == "a");
+    CHECK(first_of(two) == "b");
+    CHECK(first_of(one) == "a");
+    CHECK(two.size() == 3);
+    CHECK_FALSE(two.ack());
+    CHECK(first_of(two) == "c");
+    CHECK_FALSE(one.ack());
+    CHECK(first_of(one) == empty);
+    CHECK(one.size() == 1);
+    CHECK(two.deliveries() == 1);
+}
+
+TEST_CASE("RedisStream: what a consumer left comes to another one after the lease",
+          "[adapter][redis_stream][unit]") {
+    const RedisServer server;
+    RedisStream two = server.open("two");
+    push(two, "a");
+    push(two, "b");
+    {
+        RedisStream one = server.open("one");
+        REQUIRE(first_of(one) == "a");
+    }
+    // The first is older, but nobody knows yet that its consumer is gone.
+    CHECK(first_of(two) == "b");
+    CHECK_FALSE(two.ack());
+    CHECK(first_of(two) == empty);
+    server.age("one");
+    CHECK(first_of(two) == "a");
+    CHECK(two.deliveries() == 2);
+    CHECK_FALSE(two.ack());
+    CHECK(first_of(server.open("one")) == empty);
+}
+
+TEST_CASE("RedisStream: a consumer that comes back has at once what it had",
+          "[adapter][redis_stream][unit]") {
+    const RedisServer server;
+    RedisStream two = server.open("two");
+    push(two, "a");
+    push(two, "b");
+    REQUIRE(first_of(server.open("one")) == "a");
+    RedisStream one = server.open("one");
+    CHECK(first_of(two) == "b");
+    CHECK(first_of(one) == "a");
+    CHECK(one.deliveries() == 2);
+    // Its lease began anew.
+    CHECK_FALSE(two.ack());
+    CHECK(first_of(two) == empty);
+}
+
+TEST_CASE("RedisStream takes over before it takes what nobody had",
+          "[adapter][redis_stream][unit]") {
+    const RedisServer server;
+    RedisStream two = server.open("two");
+    // More than one call of XAUTOCLAIM looks through.
+    for (int i = 0; i < 25; ++i) {
+        push(two, std::to_string(i));
+        RedisStream other = server.open("other " + std::to_string(i));
+        REQUIRE(first_of(other) == std::to_string(i));
+    }
+    push(two, "new");
+    server.age("other 23");
+    CHECK(first_of(two) == "23");
+    CHECK_FALSE(two.ack());
+    CHECK(first_of(two) == "new");
+    CHECK(two.size() == 25);
+}
+
+TEST_CASE("RedisStream::nack makes a value the first, for whoever asks next",
+          "[adapter][redis_stream][unit]") {
+    const RedisServer server;
+    RedisStream one = server.open("one");
+    RedisStream two = server.open("two");
+    push(one, "a");
+    push(one, "b");
+    for (std::uint64_t times = 1; times <= 3; ++times) {
+        CHECK(first_of(one) == "a");
+        CHECK(one.deliveries() == times);
+        CHECK_FALSE(one.nack());
+    }
+    CHECK(first_of(two) == "a");
+    CHECK(two.deliveries() == 4);
+    CHECK(first_of(one) == "b");
+    CHECK(one.deliveries() == 1);
+    // Also to one who would wait for longer.
+    RedisOptions options = server.options("three");
+    options.lease = 24h;
+    RedisStream three = opened(options);
+    CHECK_FALSE(one.nack());
+    CHECK(first_of(three) == "b");
+}
+
+TEST_CASE("RedisStream::nack gives nothing back that another consumer has",
+          "[adapter][redis_stream][unit]") {
+    const RedisServer server;
+    RedisStream one = server.open("one");
+    RedisStream two = server.open("two");
+    RedisStream three = server.open("three");
+    push(one, "a");
+    REQUIRE(first_of(one) == "a");
+    server.age("one");
+    REQUIRE(first_of(two) == "a");
+    CHECK_FALSE(one.nack());
+    CHECK(first_of(one) == empty);
+    CHECK(first_of(three) == empty);
+}
+
+TEST_CASE("RedisStream::ack counts also after the lease, once", "[adapter][redis_stream][unit]") {
+    const RedisServer server;
+    RedisStream one = server.open("one");
+    RedisStream two = server.open("two");
+    push(one, "a");
+    push(one, "b");
+    REQUIRE(first_of(one) == "a");
+    server.age("one");
+    REQUIRE(first_of(two) == "a");
+    CHECK_FALSE(one.ack());
+    CHECK(two.size() == 1);
+    CHECK(two.ack() == QueueErrc::lease_ended);
+    CHECK(two.size() == 1);
+    // The loan has ended nevertheless.
+    CHECK(first_of(two) == "b");
+}
+
+TEST_CASE("RedisStream::renew begins the lease anew, unless another one has it",
+          "[adapter][redis_stream][unit]") {
+    const RedisServer server;
+    RedisStream one = server.open("one");
+    RedisStream two = server.open("two");
+    push(one, "a");
+    REQUIRE(first_of(one) == "a");
+    server.age("one");
+    CHECK_FALSE(one.renew());
+    CHECK(first_of(two) == empty);
+    CHECK(one.deliveries() == 1);
+    server.age("one");
+    REQUIRE(first_of(two) == "a");
+    CHECK(one.renew() == QueueErrc::lease_ended);
+    // It was not taken away again.
+    CHECK_FALSE(two.renew());
+    CHECK_FALSE(two.ack());
+    CHECK(one.renew() == QueueErrc::lease_ended);
+    CHECK(one.ack() == QueueErrc::lease_ended);
+}
+
+TEST_CASE("RedisStream lends for as long as the options say", "[adapter][redis_stream][unit]") {
+    const RedisServer server;
+    RedisStream one = server.open("one");
+    RedisOptions options = server.options("two");
+    options.lease = 1ms;
+    RedisStream two = opened(options);
+    push(one, "a");
+    REQUIRE(first_of(one) == "a");
+    // The lease that counts is that of whoever asks.
+    while (first_of(two) == empty) std::this_thread::yield();
+    CHECK(first_of(two) == "a");
+    CHECK(first_of(server.open("three")) == empty);
+}
+
+TEST_CASE("RedisStream takes over what was deleted meanwhile as nothing",
+          "[adapter][redis_stream][unit]") {
+    const RedisServer server;
+    RedisStream two = server.open("two");
+    push(two, "a");
+    push(two, "b");
+    REQUIRE(first_of(server.open("one")) == "a");
+    server.age("one");
+    server.ask({"EVAL",
+                "return redis.call('XDEL', 'jobs', redis.call('XRANGE', 'jobs', '-', '+', 'COUNT', "
+                "1)[1][1])",
+                "0"});
+    CHECK(first_of(two) == "b");
+    CHECK_FALSE(two.ack());
+    CHECK(server.ask({"XPENDING", "jobs", "belay"}).starts_with("0,"));
+}
+
+TEST_CASE(
+    "Many producers and consumers of a RedisStream: each value once, each producer's in order",
+    "[adapter][redis_stream][fault]") {
+    const RedisServer server;
+    constexpr int each = 200;
+    std::atomic<int> left = 3 * each;
+    std::atomic<int> failures = 0;
+    std::mutex mutex;
+    std::map<std::string, int> seen;
+    std::vector<std::thread> threads;
+    for (int who = 0; who < 3; ++who) {
+        threads.emplace_back([&, who] {
+            auto queue = RedisStream::open(server.options("producer " + std::to_string(who)));
+            for (int n = 1000; queue && n < 1000 + each; ++n) {
+                const std::string text = std::to_string(who) + ' ' + std::to_string(n);
+                failures += queue->try_push(as_bytes(text)) ? 1 : 0;
+            }
+        });
+        threads.emplace_back([&, who] {
+            auto queue = RedisStream::open(server.options("consumer " + std::to_string(who)));
+            std::map<char, std::string> last;
+            Random chance{Seed{static_cast<std::uint64_t>(who) + 1}};
+            while (queue && left > 0) {
+                const auto first = queue->front_wait(5ms);
+                if (!first) continue;
+                if (chance() % 10 == 0) {
+                    failures += queue->nack() ? 1 : 0;
+                    continue;
+                }
+                const std::string text{as_text(*first)};
+                const bool given_back = queue->deliveries() > 1;
+                // What was given back is late; all else comes to each consumer in order.
+                if (!given_back && text < last[text[0]]) ++failures;
+                if (!given_back) last[text[0]] = text;
+                failures += queue->ack() ? 1 : 0;
+                --left;
+                const std::lock_guard lock{mutex};
+                ++seen[text];
+            }
+        });
+    }
+    for (std::thread& thread : threads) thread.join();
+    CHECK(failures == 0);
+    CHECK(seen.size() == 3 * each);
+    for (const auto& [text, times] : seen) {
+        INFO(text);
+        REQUIRE(times == 1);
+    }
+    CHECK(server.open("one").size() == 0);
+}
+
+TEST_CASE("RedisStream: consumers that are killed lose nothing", "[adapter][redis_stream][fault]") {
+    const RedisServer server;
+    RedisStream two = server.open("two");
+    constexpr std::uint64_t count = 300;
+    for (std::uint64_t n = 0; n < count; ++n) push(two, std::to_string(n));
+    std::map<std::string, int> done;
+    for (int round = 0; round < 8; ++round) {
+        int pipe[2];
+        REQUIRE(::pipe(pipe) == 0);
+        const pid_t child = ::fork();
+        if (child == 0) {
+            auto queue = RedisStream::open(server.options("one"));
+            while (queue) {
+                const auto first = queue->front();
+                char text[8] = {};
+                if (!first) ::_exit(1);
+                as_text(*first).copy(text, 7);
+                // The work is done, and told; the kill may come before the acknowledgement.
+                if (::write(pipe[1], text, sizeof text) != sizeof text) ::_exit(2);
+                if (queue->ack()) ::_exit(3);
+            }
+            ::_exit(4);
+        }
+        ::close(pipe[1]);
+        char text[8];
+        for (int i = 0; i < 5 + round; ++i) {
+            REQUIRE(::read(pipe[0], text, sizeof text) == sizeof text);
+            ++done[text];
+        }
+        ::kill(child, SIGKILL);
+        REQUIRE(::waitpid(child, nullptr, 0) == child);
+        while (::read(pipe[0], text, sizeof text) == sizeof text) ++done[text];
+        ::close(pipe[0]);
+        // What was read before, and not acknowledged, may be done again: by the next, or by two.
+        if (round % 2 == 0) server.age("one");
+        const std::string mine = first_of(two);
+        ++done[mine];
+        REQUIRE_FALSE(two.ack());
+    }
+    server.age("one");
+    while (const auto value = two.try_pop()) ++done[std::string{as_text(*value)}];
+    CHECK(done.size() == count);
+    std::uint64_t repeated = 0;
+    for (const auto& [text, times] : done) repeated += static_cast<std::uint64_t>(times - 1);
+    // Each kill repeats at most what was lent.
+    CHECK(repeated <= 8);
+    CHECK(two.size() == 0);
+}
