@@ -111,10 +111,11 @@ class Layout:
 
     def check_pitfalls(self):
         tests = "\n".join("\n".join(lines) for path, lines in self.text.items() if path.startswith("tests/"))
-        for number, line in enumerate(self.text.get("docs/pitfalls.md", []), 1):
-            for name in re.findall(r'\| "([^"]+)" \|$', line):
-                if f'"{name}"' not in tests:
-                    self.report("docs/pitfalls.md", number, "pitfall", f"no test is called {name}")
+        for page in ("docs/pitfalls.md", "docs/crash-list.md"):
+            for number, line in enumerate(self.text.get(page, []), 1):
+                for name in re.findall(r'\| "([^"]+)" \|$', line):
+                    if f'"{name}"' not in tests:
+                        self.report(page, number, "pitfall", f"no test is called {name}")
 
     def check_links(self, path, lines):
         for number, line in enumerate(outside_code(lines), 1):

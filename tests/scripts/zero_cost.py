@@ -4,7 +4,7 @@
 
     zero_cost.py --compiler g++     prints the sizes of code; exits with 1 if they differ
 
-Compiles samples/zero_cost.cpp without an observer and with one that has no hooks, and compares the code sections of
+Compiles samples/zero_cost*.cpp without an observer and with one that has no hooks, and compares the code sections of
 the object files; and, so that the comparison is known to see something, with one that counts. What hooks with empty
 bodies cost is up to the optimiser, and only printed.
 """
@@ -17,15 +17,15 @@ import sys
 import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
-SAMPLE = HERE / "samples" / "zero_cost.cpp"
+SAMPLES = sorted((HERE / "samples").glob("zero_cost*.cpp"))
 INCLUDE = HERE.parent.parent / "include"
 
 
-def code_sizes(compiler, observer, directory):
+def code_sizes(compiler, sample, observer, directory):
     """The sizes of all code sections: templates have one each, under names that differ."""
     made = pathlib.Path(directory) / f"observer_{observer}.o"
     subprocess.run(
-        [compiler, "-std=c++20", "-O2", "-DNDEBUG", f"-DZERO_COST_OBSERVER={observer}", "-I", INCLUDE, "-c", SAMPLE,
+        [compiler, "-std=c++20", "-O2", "-DNDEBUG", f"-DZERO_COST_OBSERVER={observer}", "-I", INCLUDE, "-c", sample,
          "-o", made],
         check=True)
     listing = subprocess.run(["size", "-A", "-d", made], check=True, capture_output=True, text=True).stdout
@@ -37,25 +37,33 @@ def code_sizes(compiler, observer, directory):
     return sizes
 
 
+def check(compiler, sample):
+    """What is wrong with a sample; None if nothing is."""
+    with tempfile.TemporaryDirectory() as directory:
+        without, blind, empty, counting = (code_sizes(compiler, sample, n, directory) for n in range(4))
+    observers = (("no observer", without), ("no hooks", blind), ("empty hooks", empty), ("counting", counting))
+    print(sample.stem)
+    for name, sizes in observers:
+        print(f"  {name:12} {sum(size * n for size, n in sizes.items()):6} bytes of code")
+    if not without:
+        return "found no code to compare"
+    if without != blind:
+        return "an observer without hooks costs code"
+    if without == counting:
+        return "an observer that counts costs nothing: the comparison does not see observers"
+    return None
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--compiler", default="c++")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as directory:
-        without, blind, empty, counting = (code_sizes(arguments.compiler, n, directory) for n in range(4))
-    observers = (("no observer", without), ("no hooks", blind), ("empty hooks", empty), ("counting", counting))
-    for name, sizes in observers:
-        print(f"{name:12} {sum(size * n for size, n in sizes.items()):6} bytes of code")
-    if not without:
-        print("found no code to compare")
-        return 1
-    if without != blind:
-        print("an observer without hooks costs code")
-        return 1
-    if without == counting:
-        print("an observer that counts costs nothing: the comparison does not see observers")
-        return 1
-    return 0
+    wrong = False
+    for sample in SAMPLES:
+        if complaint := check(arguments.compiler, sample):
+            print(complaint)
+            wrong = True
+    return 1 if wrong or not SAMPLES else 0
 
 
 if __name__ == "__main__":

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: MIT
+// What leases and acknowledgement item by item cost beside the journal alone, and what a window of
+// idempotency keys costs beside the standard library's set.
+//
+// BELAY_BENCH_DIR names the directory to use; else the system's temporary one.
+#include <belay/drive/posix/journal.hpp>
+#include <belay/queue/work_queue.hpp>
+
+#include <cstdlib>
+#include <deque>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <unordered_set>
+
+#include <benchmark/benchmark.h>
+
+using namespace belay;
+
+namespace {
+
+constexpr std::size_t payload_bytes = 256;
+constexpr std::size_t batch = 100;
+
+/// A directory that is empty at the start, and gone at the end.
+class Scratch {
+public:
+    Scratch() {
+        const char* const base = std::getenv("BELAY_BENCH_DIR");
+        path_ = (base != nullptr ? std::filesystem::path{base}
+                                 : std::filesystem::temp_directory_path()) /
+                ("belay-bench-work-" + std::to_string(::getpid()));
+        std::filesystem::remove_all(path_);
+        std::filesystem::create_directory(path_);
+    }
+    Scratch(const Scratch&) = delete;
+    Scratch& operator=(const Scratch&) = delete;
+    ~Scratch() { std::filesystem::remove_all(path_); }
+    [[nodiscard]] std::string operator/(const char* name) const { return path_ / name; }
+
+private:
+    std::filesystem::path path_;
+};
+
+Bytes random_payload() {
+    Random bits{Seed{1}};
+    Bytes bytes(payload_bytes);
+    for (std::byte& b : bytes) b = static_cast<std::byte>(bits());
+    return bytes;
+}
+
+/// The journal alone: append, read, acknowledge; a sync for each batch.
+void journal_alone(benchmark::State& state) {
+    const Scratch scratch;
+    auto journal = posix::Journal::open(scratch / "journal", {.sync = Sync::none});
+    const Bytes payload = random_payload();
+    for (auto _ : state) {
+        for (std::size_t i = 0; i < batch; ++i) static_cast<void>(journal->append(payload));
+        static_cast<void>(journal->sync());
+        for (std::size_t i = 0; i < batch; ++i) {
+            benchmark::DoNotOptimize(journal->front());
+            static_cast<void>(journal->ack());
+        }
+    }
+    state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(batch));
+}
+BENCHMARK(journal_alone)->Name("queue/work_queue/push_lease_ack/journal")->UseRealTime();
+
+void push_lease_ack(benchmark::State& state, bool with_keys, bool in_order) {
+    const Scratch scratch;
+    auto journal = posix::Journal::open(scratch / "journal", {.sync = Sync::none});
+    Moment now{Instant{}, WallTime{std::chrono::seconds{1'700'000'000}}};
+    auto work = WorkQueue<posix::Journal>::open(
+        std::move(*journal), {.keys = with_keys ? std::size_t{100'000} : 0}, now);
+    const Bytes payload = random_payload();
+    std::vector<Lease> leases(batch);
+    std::uint64_t n = 0;
+    char key[37] = "6ba7b810-9dad-11d1-80b4-000000000000";
+    for (auto _ : state) {
+        for (std::size_t i = 0; i < batch; ++i) {
+            PushOptions with;
+            if (with_keys) {
+                std::snprintf(key + 24, 13, "%012llx", static_cast<unsigned long long>(++n));
+                with.key = key;
+            }
+            static_cast<void>(work->push(payload, now, with));
+        }
+        static_cast<void>(work->sync());
+        for (Lease& lease : leases) lease = *work->lease(now);
+        for (std::size_t i = 0; i < batch; ++i) {
+            static_cast<void>(work->ack(leases[in_order ? i : i * 37 % batch]));
+        }
+    }
+    state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(batch));
+}
+BENCHMARK_CAPTURE(push_lease_ack, in_order, false, true)
+    ->Name("queue/work_queue/push_lease_ack/belay")
+    ->UseRealTime();
+BENCHMARK_CAPTURE(push_lease_ack, out_of_order, false, false)
+    ->Name("queue/work_queue/push_lease_ack_out_of_order/belay")
+    ->UseRealTime();
+BENCHMARK_CAPTURE(push_lease_ack, keys, true, true)
+    ->Name("queue/work_queue/push_lease_ack_with_keys/belay")
+    ->UseRealTime();
+
+std::string key_of(std::uint64_t n) {
+    char text[37];
+    std::snprintf(text, sizeof text, "6ba7b810-9dad-11d1-80b4-%012llx",
+                  static_cast<unsigned long long>(n));
+    return text;
+}
+
+/// A key more, and the oldest less: keys of 36 characters.
+void key_window(benchmark::State& state) {
+    const auto keys = static_cast<std::size_t>(state.range(0));
+    KeyWindow window{keys};
+    const Id secret{std::byte{1}};
+    std::vector<std::string> names;
+    for (std::uint64_t i = 0; i < 4096; ++i) names.push_back(key_of(i));
+    std::uint64_t n = 0;
+    const auto add = [&] {
+        std::string& name = names[n % names.size()];
+        store_le<std::uint64_t>(reinterpret_cast<std::byte*>(name.data()), ++n);
+        const KeyPrint print = print_of(name, BytesView{}, secret);
+        if (window.find(print) == KeyWindow::Answer::unknown) window.add(print);
+    };
+    while (n < keys) add();
+    for (auto _ : state) add();
+    state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(key_window)->Name("queue/key_window/add/belay")->Arg(10'000)->Arg(1'000'000);
+
+void set_of_strings(benchmark::State& state) {
+    const auto keys = static_cast<std::size_t>(state.range(0));
+    std::unordered_set<std::string> set;
+    set.reserve(keys);
+    std::deque<std::unordered_set<std::string>::iterator> order;
+    std::vector<std::string> names;
+    for (std::uint64_t i = 0; i < 4096; ++i) names.push_back(key_of(i));
+    std::uint64_t n = 0;
+    const auto add = [&] {
+        std::string& name = names[n % names.size()];
+        store_le<std::uint64_t>(reinterpret_cast<std::byte*>(name.data()), ++n);
+        const auto [i, is_new] = set.insert(name);
+        if (is_new) order.push_back(i);
+        if (order.size() > keys) {
+            set.erase(order.front());
+            order.pop_front();
+        }
+    };
+    while (n < keys) add();
+    for (auto _ : state) add();
+    state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(set_of_strings)->Name("queue/key_window/add/unordered_set")->Arg(10'000)->Arg(1'000'000);
+
+/// Without the hash: what the table costs.
+void prints_only(benchmark::State& state) {
+    const auto keys = static_cast<std::size_t>(state.range(0));
+    KeyWindow window{keys};
+    std::uint64_t n = 0;
+    const auto add = [&] {
+        const std::uint64_t hash = detail::mix64(++n);
+        const KeyPrint print{hash, 0, 0};
+        if (window.find(print) == KeyWindow::Answer::unknown) window.add(print);
+    };
+    while (n < keys) add();
+    for (auto _ : state) add();
+    state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(prints_only)->Name("queue/key_window/add_print/belay")->Arg(10'000)->Arg(1'000'000);
+
+}  // namespace
