@@ -2,7 +2,9 @@
 /// \file belay/belay.hpp
 /// All of belay that needs only the standard library, but for what few users need and all would
 /// pay: ready-made policies (belay/policy/policies.hpp), a bridge to std::stop_token
-/// (belay/call/std_stop.hpp), a check for storages of your own (belay/queue/storage_check.hpp).
+/// (belay/call/std_stop.hpp), a work queue with leases (belay/queue/work_queue.hpp), tools for
+/// damaged journals (belay/queue/journal_salvage.hpp), a check for storages of your own
+/// (belay/queue/storage_check.hpp).
 /// Simulation is in belay/sim.hpp, descriptors and files in belay/posix.hpp.
 #pragma once
 

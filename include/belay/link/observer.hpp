@@ -59,20 +59,6 @@ struct OnUnsent {
 template <class Hook, class... A>
 concept Callable = requires(A&&... a) { Hook::call(std::forward<A>(a)...); };
 
-/// The observer itself, also behind a std::reference_wrapper (known by its shape: its header is
-/// heavy).
-template <class O>
-[[nodiscard]] auto& unwrap(O& observer) noexcept {
-    if constexpr (requires {
-                      typename O::type;
-                      { observer.get() } -> std::same_as<typename O::type&>;
-                  }) {
-        return observer.get();
-    } else {
-        return observer;
-    }
-}
-
 /// Calls a hook with the machine first, or without it, or not at all if the observer has none.
 ///
 /// A hook that exists and fits no form is a mistake that would otherwise stay silent.
@@ -94,7 +80,7 @@ void notify(O& wrapped, S& machine, A&&... a) {
 /// on_message may leave out the lane too.
 template <class O, class S, class M>
 void notify_message(O& wrapped, S& machine, M&& message, Lane lane) {
-    using Target = std::remove_reference_t<decltype(unwrap(wrapped))>;
+    using Target = Unwrapped<O>;
     if constexpr (Callable<OnMessage, Target&, S&, M, Lane> ||
                   Callable<OnMessage, Target&, M, Lane>) {
         notify<OnMessage>(wrapped, machine, std::forward<M>(message), static_cast<Lane>(lane));
@@ -106,13 +92,12 @@ void notify_message(O& wrapped, S& machine, M&& message, Lane lane) {
 /// Whether an observer has a hook, with these arguments, with the machine in front or without.
 template <class Hook, class O, class S, class... A>
 [[nodiscard]] consteval bool hears() {
-    using Target = std::remove_reference_t<decltype(unwrap(std::declval<O&>()))>;
+    using Target = Unwrapped<O>;
     return Callable<Hook, Target&, S&, A...> || Callable<Hook, Target&, A...>;
 }
 
 template <class O>
-inline constexpr bool is_no_observer =
-    std::same_as<std::remove_reference_t<decltype(unwrap(std::declval<O&>()))>, NoObserver>;
+inline constexpr bool is_no_observer = std::same_as<Unwrapped<O>, NoObserver>;
 
 /// Whether an observer of a supervisor has any hook at all.
 template <class O, class S, class M>

@@ -181,7 +181,7 @@ public:
     [[nodiscard]] const Observer& observer() const noexcept { return observer_; }
 
 private:
-    using Watcher = detail::Observing<Observer>;
+    using Watcher = detail::Unwrapped<Observer>;
 
     /// A push that found the queue full, as the overflow policy sees it.
     template <class V>
@@ -231,7 +231,7 @@ private:
     std::error_code drain_one(Executor& executor) {
         auto&& front = storage_.front();
         if (!front) return detail::why_nothing(front);
-        detail::Lease lease{storage_};
+        detail::Loan lease{storage_};
         const std::error_code error = detail::error_of_call(
             QueueErrc::executor_failed, [&]() -> decltype(auto) { return executor(*front); });
         if (error) return error;
@@ -243,7 +243,7 @@ private:
         return draining_ ? std::nullopt : storage_.try_pop();
     }
 
-    [[nodiscard]] auto& watcher() noexcept { return detail::observing(observer_); }
+    [[nodiscard]] auto& watcher() noexcept { return detail::unwrap(observer_); }
     std::error_code refused(const std::error_code& why) {
         if constexpr (detail::ObservesPushRefusal<Watcher>) watcher().on_refused(why);
         return why;

@@ -47,26 +47,10 @@ concept ObservesPop = requires(O& o, std::size_t size) { o.on_popped(size); };
 template <class O>
 concept ObservesDrain = requires(O& o, const DrainResult& result) { o.on_drained(result); };
 
-/// The observer itself, also behind a std::reference_wrapper (known by its shape: its header is
-/// heavy).
-template <class O>
-[[nodiscard]] constexpr auto& observing(O& observer) noexcept {
-    if constexpr (requires {
-                      typename O::type;
-                      { observer.get() } -> std::same_as<typename O::type&>;
-                  }) {
-        return observer.get();
-    } else {
-        return observer;
-    }
-}
-template <class O>
-using Observing = std::remove_reference_t<decltype(observing(std::declval<O&>()))>;
-
 /// Whether an observer is right for a queue of V; if not, says why.
 template <class O, class V>
 [[nodiscard]] consteval bool explain_queue_observer() {
-    using Target = Observing<O>;
+    using Target = Unwrapped<O>;
     static_assert(std::derived_from<Target, NoObserver> || ObservesPush<Target> ||
                       ObservesPushRefusal<Target> || ObservesDrop<Target, V> ||
                       ObservesPop<Target> || ObservesDrain<Target>,

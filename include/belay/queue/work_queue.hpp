@@ -41,7 +41,7 @@ concept TakesDead = std::same_as<D, KeepDead> || requires(D& d, Bytes&& letter) 
 /// `DeadLetters`: KeepDead, or a storage that takes Bytes; what it refuses is kept as by KeepDead.
 /// A crash may put a letter there twice, and loses none. `Observer`: `on_dead(const DeadWork&)`:
 /// not lent any more; `on_dropped(const DeadWork&)`: expired and removed. They must not call the
-/// queue.
+/// queue; std::ref works.
 ///
 /// Time comes with each call: waits go by `Moment::now`; what is stored goes by `Moment::wall`, so
 /// that a wall clock that jumps can only shorten a stored delay, never lengthen it.
@@ -60,8 +60,9 @@ template <SequencedLike Log, class DeadLetters = KeepDead, class Observer = NoOb
 class WorkQueue {
     static_assert(detail::TakesDead<DeadLetters>,
                   "WorkQueue: DeadLetters must be KeepDead or have 'try_push(Bytes&&)'");
-    static_assert(std::same_as<Observer, NoObserver> || detail::HearsOfDead<Observer> ||
-                      detail::HearsOfDropped<Observer>,
+    using Watcher = detail::Unwrapped<Observer>;
+    static_assert(std::same_as<Watcher, NoObserver> || detail::HearsOfDead<Watcher> ||
+                      detail::HearsOfDropped<Watcher>,
                   "WorkQueue: Observer has neither on_dead nor on_dropped");
 
 public:
@@ -291,7 +292,7 @@ public:
     /// For its numbers and its id; appending and acknowledging are the queue's alone.
     [[nodiscard]] const Log& log() const noexcept { return work().log(); }
     [[nodiscard]] DeadLetters& dead_letters() noexcept { return dead_letters_; }
-    [[nodiscard]] Observer& observer() noexcept { return observer_; }
+    [[nodiscard]] auto& observer() noexcept { return detail::unwrap(observer_); }
 
 private:
     using Work = detail::WorkItems<Log>;
@@ -335,7 +336,7 @@ private:
         const DeadWork dead{item.id, body, cause, work_->slots[i].deliveries};
         if (cause == DeathCause::expired && work_->options.expired == Expired::drop) {
             work_->finish(i);
-            if constexpr (detail::HearsOfDropped<Observer>) observer_.on_dropped(dead);
+            if constexpr (detail::HearsOfDropped<Watcher>) observer().on_dropped(dead);
             return failed();
         }
         if (cause != DeathCause::unreadable && bury_elsewhere(body)) {
@@ -348,7 +349,7 @@ private:
             work_->slots[i].token = 0;
             work_->slots.make_dead(i);
         }
-        if constexpr (detail::HearsOfDead<Observer>) observer_.on_dead(dead);
+        if constexpr (detail::HearsOfDead<Watcher>) observer().on_dead(dead);
         return failed();
     }
     /// Whether the storage for dead letters has it, durably if it can.
@@ -369,8 +370,8 @@ private:
     }
 
     static constexpr bool body_is_wanted = !std::same_as<DeadLetters, KeepDead> ||
-                                           detail::HearsOfDead<Observer> ||
-                                           detail::HearsOfDropped<Observer>;
+                                           detail::HearsOfDead<Watcher> ||
+                                           detail::HearsOfDropped<Watcher>;
 
     std::unique_ptr<Work> work_;
     [[no_unique_address]] DeadLetters dead_letters_;

@@ -57,11 +57,11 @@ template <class Front>
 
 /// Gives what was lent back, unless the loan ended otherwise: also when the executor throws.
 template <class Storage>
-struct Lease {
-    explicit Lease(Storage& s) noexcept : storage{s} {}
-    Lease(const Lease&) = delete;
-    Lease& operator=(const Lease&) = delete;
-    ~Lease() {
+struct Loan {
+    explicit Loan(Storage& s) noexcept : storage{s} {}
+    Loan(const Loan&) = delete;
+    Loan& operator=(const Loan&) = delete;
+    ~Loan() {
         if (!ended) static_cast<void>(storage.nack());
     }
 

@@ -72,8 +72,7 @@ public:
     }
 
     /// Lends an item, of which `entry` was read.   Errors: those of the log.
-    [[nodiscard]] Result<belay::Lease> lend(const WorkPlace& item, WorkEntry& entry,
-                                            Moment moment) {
+    [[nodiscard]] Result<Lease> lend(const WorkPlace& item, WorkEntry& entry, Moment moment) {
         slots.reserve();
         const std::uint32_t i = slot_of(item);
         WorkSlot counted = slots[i];
@@ -86,7 +85,7 @@ public:
         }
         slots[i].deliveries = counted.deliveries;
         slots[i].token = ++tokens_;
-        belay::Lease lease;
+        Lease lease;
         lease.id = item.id;
         lease.body = entry.tail;
         lease.delivery = counted.deliveries;
