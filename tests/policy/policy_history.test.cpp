@@ -12,8 +12,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-using Kind = PolicyHistory::Kind;
-
 constexpr Instant noon{1000h};
 constexpr WallTime today{500'000h};
 
@@ -25,9 +23,9 @@ Bytes save(const PolicyHistory& history, Instant now = noon, WallTime wall = tod
 
 PolicyHistory three_verdicts() {
     PolicyHistory history;
-    history.note(Kind::succeeded, {}, noon - 60s, always);
-    history.note(Kind::lost, {.cause = Cause::lost}, noon - 20s, noon - 19s);
-    history.note(Kind::failed, {.cause = Cause::overloaded, .retry_after = 1500ms}, noon - 5s,
+    history.note(Outcome::succeeded, {}, noon - 60s, always);
+    history.note(Outcome::lost, {.cause = Cause::lost}, noon - 20s, noon - 19s);
+    history.note(Outcome::failed, {.cause = Cause::overloaded, .retry_after = 1500ms}, noon - 5s,
                  noon + 8s);
     return history;
 }
@@ -42,12 +40,12 @@ TEST_CASE("PolicyHistory comes back on another time line", "[policy][policy_hist
     const Instant now{7s};  // another machine start: the steady clock began again
     REQUIRE(restored.restore(saved, now, today + 3s));
     REQUIRE(restored.events().size() == 3);
-    CHECK(restored.events()[0].kind == Kind::succeeded);
+    CHECK(restored.events()[0].what == Outcome::succeeded);
     CHECK(restored.events()[0].at == now - 63s);
-    CHECK(restored.events()[1].kind == Kind::lost);
+    CHECK(restored.events()[1].what == Outcome::lost);
     CHECK(restored.events()[1].cause == Cause::lost);
     CHECK(restored.events()[1].at == now - 23s);
-    CHECK(restored.events()[2].kind == Kind::failed);
+    CHECK(restored.events()[2].what == Outcome::failed);
     CHECK(restored.events()[2].cause == Cause::overloaded);
     CHECK(restored.events()[2].retry_after == 1500ms);
     CHECK(restored.until() == now + 5s);
@@ -134,7 +132,7 @@ TEST_CASE("PolicyHistory holds the number of all failures, and the times of the 
           "[policy][policy_history][unit]") {
     PolicyHistory history;
     for (int i = 0; i < 100'000; ++i) {
-        history.note(Kind::failed, {.cause = Cause::lost}, noon + i * 1s, always);
+        history.note(Outcome::failed, {.cause = Cause::lost}, noon + i * 1s, always);
     }
     REQUIRE(history.events().size() == PolicyHistory::events_max);
     // 16 bits of repetitions, and the 28 others.
@@ -144,12 +142,12 @@ TEST_CASE("PolicyHistory holds the number of all failures, and the times of the 
     CHECK(save(history, noon + 100'000s).size() <= PolicyHistory::bytes_max);
 
     PolicyHistory few;
-    for (int i = 0; i < 40; ++i) few.note(Kind::failed, {}, noon + i * 1s, always);
+    for (int i = 0; i < 40; ++i) few.note(Outcome::failed, {}, noon + i * 1s, always);
     std::uint64_t times = 0;
     for (const PolicyHistory::Event& event : few.events()) times += event.times;
     CHECK(times == 40);
     // What came before a success is nobody's business any more.
-    for (int i = 0; i < 29; ++i) few.note(Kind::succeeded, {}, noon + 100s, always);
+    for (int i = 0; i < 29; ++i) few.note(Outcome::succeeded, {}, noon + 100s, always);
     for (const PolicyHistory::Event& event : few.events()) CHECK(event.times == 1);
 }
 
@@ -163,9 +161,9 @@ TEST_CASE("PolicyHistory survives any sequence of restarts", "[policy][policy_hi
             const Duration passed{*rc::gen::inRange<std::int64_t>(0, 5'000'000'000)};
             now += passed;
             wall += passed;
-            const auto kind = static_cast<Kind>(*rc::gen::inRange(1, 4));
+            const auto what = static_cast<Outcome>(*rc::gen::inRange(1, 4));
             const auto cause = static_cast<Cause>(*rc::gen::inRange(0, 11));
-            history.note(kind, {.cause = cause}, now, now + passed);
+            history.note(what, {.cause = cause}, now, now + passed);
             if (*rc::gen::inRange(0, 4) != 0) continue;
             const std::vector<PolicyHistory::Event> before(history.events().begin(),
                                                            history.events().end());
@@ -176,7 +174,7 @@ TEST_CASE("PolicyHistory survives any sequence of restarts", "[policy][policy_hi
             RC_ASSERT(restored.events().size() == before.size());
             for (std::size_t k = 0; k < before.size(); ++k) {
                 const PolicyHistory::Event& event = restored.events()[k];
-                RC_ASSERT(event.kind == before[k].kind && event.cause == before[k].cause);
+                RC_ASSERT(event.what == before[k].what && event.cause == before[k].cause);
                 RC_ASSERT(event.times == before[k].times);
                 RC_ASSERT(other - event.at == now - before[k].at);
             }

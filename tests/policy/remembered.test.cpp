@@ -7,16 +7,21 @@
 #include <vector>
 
 #include <belay/call/retry.hpp>
+#include <belay/core/manual_clock.hpp>
 #include <belay/link/supervisor_core.hpp>
 #include <belay/policy/attempt_timeout.hpp>
 #include <belay/policy/backoff.hpp>
 #include <belay/policy/breaker.hpp>
+#include <belay/policy/circuit_breaker.hpp>
 #include <belay/policy/consecutive_failures.hpp>
 #include <belay/policy/max_attempts.hpp>
+#include <belay/policy/max_elapsed.hpp>
 #include <belay/policy/no_jitter.hpp>
 #include <belay/policy/open_for.hpp>
 #include <belay/policy/reset_when_stable.hpp>
 #include <belay/policy/restart_intensity.hpp>
+#include <belay/policy/shared.hpp>
+#include <belay/policy/token_budget.hpp>
 
 #include "support/catch.hpp"
 
@@ -94,7 +99,10 @@ TEST_CASE("Remembered lets a crash loop back off", "[policy][remembered][unit]")
         REQUIRE(policy.begin(turn).verb == Verb::go);
         computer.save(history);  // and here the program crashes, in the middle of its attempt
     }
-    CHECK(waits == std::vector<Duration>{0s, 1s, 2s, 4s, 8s, 16s, 30s, 30s});
+    // Each wait begins at the crash, and a start takes 10 ms.
+    std::vector<Duration> expected{0s, 1s, 2s, 4s, 8s, 16s, 30s, 30s};
+    for (Duration& wait : expected) wait -= wait == 0s ? 0ms : 10ms;
+    CHECK(waits == expected);
 }
 
 TEST_CASE("Remembered waits what was left of the wait", "[policy][remembered][unit]") {
@@ -279,6 +287,99 @@ TEST_CASE("Remembered starts afresh when it is told to", "[policy][remembered][u
     CHECK(policy.admit(turn.now).verb == Verb::go);
     static_cast<void>(policy.begin(turn));
     CHECK(policy.failed(lost, turn) == Advice{Verb::wait_at_least, turn.now + 1s, "Backoff"});
+}
+
+TEST_CASE("Remembered tries again after a long absence", "[policy][remembered][regression]") {
+    // The time of MaxElapsed stands still while nobody tries.
+    for (const bool crashed : {false, true}) {
+        Computer computer;
+        const Policy rules{Backoff{NoJitter{}, Cap{30s}, 1s}, MaxElapsed{1h}};
+        PolicyHistory history;
+        Remembered policy{history, rules};
+        Turn turn = computer.turn();
+        static_cast<void>(policy.begin(turn));
+        if (!crashed) static_cast<void>(policy.failed(lost, turn));
+        computer.save(history);
+        for (int life = 0; life < 3; ++life) {
+            PolicyHistory restored;
+            computer.start(restored, 24h);
+            Turn now = computer.turn();
+            Remembered resumed{restored, rules, now};
+            CHECK(resumed.admit(now.now).allows(now.now));
+            REQUIRE(resumed.begin(now).verb == Verb::go);
+            CHECK(resumed.failed(lost, now).verb == Verb::wait_at_least);
+        }
+    }
+}
+
+TEST_CASE("Remembered ends a crash loop as its rules say, and lets the next start try",
+          "[policy][remembered][regression]") {
+    Computer computer;
+    const Policy rules{Backoff{NoJitter{}, Cap{30s}, 1s}, MaxAttempts{4}};
+    std::vector<char> lives;
+    for (int life = 0; life < 10; ++life) {
+        PolicyHistory history;
+        if (life != 0) computer.start(history, 1h);
+        Turn turn = computer.turn();
+        SupervisorCore core{Remembered{history, rules, turn}};
+        const bool dialed = core.step({Input::start}, turn).dial;
+        lives.push_back(dialed ? 'd' : core.status().state == LinkState::failed ? 'f' : 'w');
+        computer.save(history);  // and the program ends, in the middle of an attempt if it dialed
+    }
+    CHECK(lives == std::vector<char>{'d', 'd', 'd', 'd', 'f', 'd', 'd', 'd', 'd', 'f'});
+}
+
+TEST_CASE("Remembered leaves alone what is shared with others",
+          "[policy][remembered][regression]") {
+    Computer computer;
+    ManualClock clock;
+    TokenBudget budget;
+    CircuitBreaker breaker{ConsecutiveFailures{5}, OpenFor{20s}, ManualClock::View{clock}};
+    const auto rules = [&] {
+        return Policy{Shared{budget}, Shared{breaker}, MaxAttempts{60},
+                      Backoff{NoJitter{}, Cap{30s}, 1s}};
+    };
+    PolicyHistory history;
+    for (int i = 0; i < 40; ++i) {
+        history.note(Outcome::failed, lost, computer.now, computer.now);
+    }
+    history.began();
+    computer.save(history);
+    const auto full = budget.tokens_milli();
+
+    PolicyHistory restored;
+    computer.start(restored, 1h);
+    Turn turn = computer.turn();
+    Remembered resumed{restored, rules(), turn};
+    CHECK(budget.tokens_milli() == full);
+    CHECK(breaker.state() == BreakerState::closed);
+    // The breaker's refusals hid nothing from the others: 41 of 60.
+    int more = 0;
+    for (Verb verb = Verb::go; verb != Verb::stop && more < 100; ++more) {
+        turn.now += 1h;
+        REQUIRE(resumed.begin(turn).verb == Verb::go);
+        verb = resumed.failed(lost, turn).verb;
+    }
+    CHECK(more == 19);
+}
+
+TEST_CASE("Remembered lets a wait end although the program is restarted all the time",
+          "[policy][remembered][regression]") {
+    Computer computer;
+    PolicyHistory history;
+    Remembered policy{history, Policy{Backoff{NoJitter{}, Cap{60s}, 60s}}};
+    Turn turn = computer.turn();
+    static_cast<void>(policy.begin(turn));
+    computer.save(history);  // once, and never again: the program is killed every ten seconds
+    int lives = 0;
+    for (bool waits = true; waits && lives < 20; ++lives) {
+        PolicyHistory restored;
+        computer.start(restored, 10s);
+        const Remembered resumed{restored, Policy{Backoff{NoJitter{}, Cap{60s}, 60s}},
+                                 computer.turn()};
+        waits = !resumed.admit(computer.now).allows(computer.now);
+    }
+    CHECK(lives == 6);
 }
 
 TEST_CASE("Remembered makes a supervisor wait with its first attempt after a restart",

@@ -233,9 +233,64 @@ public:
         return wished ? shortest : otherwise;
     }
 
+    /// Tells the rules what happened in an earlier life of the program, as the hooks of an attempt
+    /// would: the answer to a failure or a loss is what they would have planned.
+    ///
+    /// Rules with `static constexpr bool is_shared = true` are passed over: what they refer to
+    /// (a budget, a breaker) may be others' too. One whose `begin` refuses does not hear of that
+    /// attempt, and the others do: it took place.
+    /// Errors: none.   Complexity: O(rules).
+    constexpr Advice relive(Outcome what, [[maybe_unused]] const Failure& failure,
+                            [[maybe_unused]] Turn& turn) noexcept {
+        detail::AdviceFold fold;
+        visit_own([&]<class R>(R& rule) {
+            if (what != Outcome::lost && !began(rule, turn)) return;
+            if constexpr (requires { rule.failed(failure, turn); }) {
+                if (what == Outcome::failed) {
+                    fold.add(detail::sign(rule.failed(failure, turn), rule));
+                }
+            }
+            if constexpr (requires { rule.lost(failure, turn); }) {
+                if (what == Outcome::lost) fold.add(detail::sign(rule.lost(failure, turn), rule));
+            }
+            if constexpr (requires { rule.succeeded(turn); }) {
+                if (what == Outcome::succeeded) rule.succeeded(turn);
+            }
+        });
+        if (what == Outcome::succeeded) return Advice::go();
+        visit_own([&]<class R>(R& rule) {
+            if constexpr (detail::HasReview<R>) {
+                if (!fold.stopped()) fold.add(detail::sign(rule.review(fold.result(), turn), rule));
+            }
+        });
+        return fold.result();
+    }
+    /// The program ended, and with it what was planned.   Pre: as of `abandoned`.
+    constexpr void relive_end([[maybe_unused]] Turn& turn) noexcept {
+        visit_own([&](auto& rule) {
+            if constexpr (requires { rule.abandoned(turn); }) rule.abandoned(turn);
+        });
+    }
+
 private:
     template <class... Others>
     friend class Policy;
+
+    template <class F>
+    constexpr void visit_own(F&& f) noexcept {
+        visit([&]<class R>(R& rule) {
+            if constexpr (!requires { requires R::is_shared; }) f(rule);
+        });
+    }
+    template <class R>
+    static constexpr bool began([[maybe_unused]] R& rule, [[maybe_unused]] Turn& turn) noexcept {
+        if constexpr (detail::BeginAdvises<R>) {
+            return rule.begin(turn).verb == Verb::go;
+        } else {
+            if constexpr (requires { rule.begin(turn); }) rule.begin(turn);
+            return true;
+        }
+    }
 
     // Visits the rules of nested policies one by one: folding their folded opinions would lose the
     // waits that were outranked inside, and their defaults would count as wishes.

@@ -10,8 +10,8 @@
 
 #include <belay/core/bytes.hpp>
 #include <belay/core/crc32c.hpp>
-#include <belay/core/failure.hpp>
 #include <belay/core/order.hpp>
+#include <belay/policy/rule.hpp>
 
 namespace belay::inline BELAY_ABI {
 
@@ -37,15 +37,9 @@ public:
     /// How many verdicts are kept with their times.
     static constexpr std::size_t events_max = 29;
 
-    /// What happened to an attempt.
-    enum class Kind : std::uint8_t {
-        failed = 1,     ///< the attempt failed
-        succeeded = 2,  ///< it worked
-        lost = 3        ///< a connection that had succeeded ended
-    };
     /// One verdict, or several alike that happened at about that time.
     struct Event {
-        Kind kind = Kind::failed;
+        Outcome what = Outcome::failed;
         Cause cause = Cause::none;
         std::uint16_t times = 1;
         Duration retry_after{};
@@ -83,6 +77,7 @@ public:
         const std::byte* const p = saved.data();
         const Duration gone = since(load_le<std::uint64_t>(p + 8), wall);
         attempting_ = p[6] != std::byte{0};
+        saved_at_ = before(now, gone);
         const Duration remaining = duration(load_le<std::uint64_t>(p + 16));
         until_ = remaining > gone ? after(now, remaining - gone) : always;
         for (std::size_t i = 0; i < static_cast<std::size_t>(p[5]); ++i) {
@@ -101,7 +96,7 @@ public:
     void clear() noexcept {
         size_ = 0;
         attempting_ = false;
-        until_ = always;
+        until_ = saved_at_ = always;
     }
 
     // ---- what it holds --------------------------------------------------------------------------
@@ -111,17 +106,19 @@ public:
     [[nodiscard]] bool attempting() const noexcept { return attempting_; }
     /// When the next attempt was to start.
     [[nodiscard]] Instant until() const noexcept { return until_; }
+    /// When what was restored had been saved; `always` if nothing was restored.
+    [[nodiscard]] Instant saved_at() const noexcept { return saved_at_; }
 
     // ---- for Remembered -------------------------------------------------------------------------
 
     void began() noexcept { attempting_ = true; }
     void abandoned() noexcept { attempting_ = false; }
     /// Notes a verdict, and when the next attempt may start.
-    void note(Kind kind, const Failure& failure, Instant now, Instant until) noexcept {
+    void note(Outcome what, const Failure& failure, Instant now, Instant until) noexcept {
         attempting_ = false;
         until_ = until;
         if (size_ == events_max) drop_oldest();
-        events_[size_++] = {kind, failure.cause, 1, failure.retry_after, now};
+        events_[size_++] = {what, failure.cause, 1, failure.retry_after, now};
     }
 
 private:
@@ -135,7 +132,7 @@ private:
     void drop_oldest() noexcept {
         const Event& oldest = events_[0];
         Event& next = events_[1];
-        const bool alike = oldest.kind == Kind::failed && next.kind == Kind::failed;
+        const bool alike = oldest.what == Outcome::failed && next.what == Outcome::failed;
         if (alike && next.times < 0xFFFF) {
             next.times = static_cast<std::uint16_t>(
                 detail::smaller(std::uint32_t{0xFFFF}, std::uint32_t{next.times} + oldest.times));
@@ -147,7 +144,7 @@ private:
     static void encode(const Event& event, Instant now, std::byte* p) noexcept {
         constexpr std::int64_t nanoseconds_per_millisecond = 1'000'000;
         const std::int64_t milliseconds = event.retry_after.count() / nanoseconds_per_millisecond;
-        p[0] = static_cast<std::byte>(event.kind);
+        p[0] = static_cast<std::byte>(event.what);
         p[1] = static_cast<std::byte>(event.cause);
         store_le(p + 2, event.times);
         store_le(p + 4,
@@ -157,12 +154,12 @@ private:
     }
     [[nodiscard]] static bool decode(const std::byte* p, Instant now, Duration gone,
                                      Event& event) noexcept {
-        const auto kind = static_cast<std::uint8_t>(p[0]);
+        const auto what = static_cast<std::uint8_t>(p[0]);
         const auto cause = static_cast<std::uint8_t>(p[1]);
-        if (kind < 1 || kind > 3 || cause > static_cast<std::uint8_t>(Cause::unauthorized)) {
+        if (what < 1 || what > 3 || cause > static_cast<std::uint8_t>(Cause::unauthorized)) {
             return false;
         }
-        event.kind = static_cast<Kind>(kind);
+        event.what = static_cast<Outcome>(what);
         event.cause = static_cast<Cause>(cause);
         event.times = load_le<std::uint16_t>(p + 2);
         event.retry_after = std::chrono::milliseconds{load_le<std::uint32_t>(p + 4)};
@@ -195,6 +192,7 @@ private:
     std::array<Event, events_max> events_{};
     std::size_t size_ = 0;
     Instant until_ = always;
+    Instant saved_at_ = always;
     bool attempting_ = false;
 };
 

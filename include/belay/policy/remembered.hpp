@@ -19,13 +19,14 @@ namespace belay::inline BELAY_ABI {
 ///     turn};
 ///
 /// Made with a turn, it is told first what the history holds, and waits with its first attempt as
-/// long as was left of the wait. An attempt in whose middle the program ended counts as lost: that
-/// is what makes a crash loop back off. What ended with `stop` is forgotten, since somebody started
-/// the program again; so is everything at a `reset`, but for the first one after restoring, which
-/// is the start of whoever runs it.
+/// long as was left of the wait. An attempt in whose middle the program ended counts as lost when
+/// it was saved last: that is what makes a crash loop back off, and, if a rule says so, stop. What
+/// ended with `stop` is forgotten, so that whoever starts the program again is not held by it; so
+/// is everything at a `reset`, but for the first one after restoring, which is the start of whoever
+/// runs it.
 ///
-/// One history is for one long run: a supervisor, a session. Shared objects are told like all
-/// rules.
+/// One history is for one long run: a supervisor, a session. Shared objects are not told again:
+/// they are others' too.
 ///
 /// Models:        RuleLike, if P does.
 /// Thread safety: that of the history: one thread at a time.
@@ -48,6 +49,7 @@ public:
     }
 
     [[nodiscard]] Advice admit(Instant now) const noexcept {
+        if (stopped_) return Advice::stop();
         const Advice advice = policy_.admit(now);
         return until_ > now ? stronger(Advice::wait_at_least(until_), advice) : advice;
     }
@@ -61,14 +63,14 @@ public:
         return advice;
     }
     [[nodiscard]] Advice failed(const Failure& failure, Turn& turn) noexcept {
-        return noted(PolicyHistory::Kind::failed, failure, policy_.failed(failure, turn), turn);
+        return noted(Outcome::failed, failure, policy_.failed(failure, turn), turn);
     }
     [[nodiscard]] Advice lost(const Failure& failure, Turn& turn) noexcept {
-        return noted(PolicyHistory::Kind::lost, failure, policy_.lost(failure, turn), turn);
+        return noted(Outcome::lost, failure, policy_.lost(failure, turn), turn);
     }
     void succeeded(Turn& turn) noexcept {
         policy_.succeeded(turn);
-        history_->note(PolicyHistory::Kind::succeeded, {}, turn.now, always);
+        history_->note(Outcome::succeeded, {}, turn.now, always);
     }
     void abandoned(Turn& turn) noexcept {
         policy_.abandoned(turn);
@@ -93,50 +95,49 @@ public:
     }
 
 private:
-    Advice noted(PolicyHistory::Kind kind, const Failure& failure, const Advice& advice,
+    Advice noted(Outcome what, const Failure& failure, const Advice& advice,
                  const Turn& turn) noexcept {
         if (advice.verb == Verb::stop) {
             history_->clear();
         } else {
             const Instant until = advice.verb == Verb::go ? always : advice.until;
-            history_->note(kind, failure, turn.now, until);
+            history_->note(what, failure, turn.now, until);
         }
         return advice;
     }
 
     void tell(Turn turn) noexcept {
-        Instant latest = always;
+        bool planned = false;
         for (const PolicyHistory::Event& event : history_->events()) {
-            latest = event.at;
+            const Failure failure{.cause = event.cause, .retry_after = event.retry_after};
+            Turn then{event.at, turn.bits};
             for (std::uint32_t i = 0; i < event.times; ++i) {
-                Turn then{latest, turn.bits};
-                // The rules may have been changed, and stop earlier now.
-                if (tell(event, then).verb == Verb::stop) return forget();
+                static_cast<void>(policy_.relive(event.what, failure, then));
             }
+            planned = event.what != Outcome::succeeded;
         }
+        // No earlier than what it is told of before, should the wall clock have gone back.
+        Turn end{detail::larger(history_->saved_at(), latest()), turn.bits};
         if (history_->attempting()) {
-            Turn now{detail::larger(turn.now, latest), turn.bits};
-            if (policy_.begin(now).verb == Verb::go &&
-                failed(Failure{.cause = Cause::lost}, now).verb == Verb::stop) {
-                return forget();
-            }
-            history_->abandoned();
+            const Failure crash{.cause = Cause::lost};
+            stopped_ =
+                noted(Outcome::failed, crash, policy_.relive(Outcome::failed, crash, end), end)
+                    .verb == Verb::stop;
+            planned = true;
         }
+        if (planned) policy_.relive_end(end);
+        // It has stopped, or would, for what is long ago: somebody wants it to try again.
+        if (!stopped_ && policy_.admit(turn.now).verb == Verb::stop) return forget();
         until_ = history_->until();
-        restored_ = !history_->events().empty();
+        restored_ = stopped_ || !history_->events().empty();
     }
-    Advice tell(const PolicyHistory::Event& event, Turn& then) noexcept {
-        const Failure failure{.cause = event.cause, .retry_after = event.retry_after};
-        if (event.kind == PolicyHistory::Kind::lost) return policy_.lost(failure, then);
-        // It took place: a breaker that is told the times a little differently does not undo it.
-        if (policy_.begin(then).verb != Verb::go) return Advice::go();
-        if (event.kind == PolicyHistory::Kind::failed) return policy_.failed(failure, then);
-        policy_.succeeded(then);
-        return Advice::go();
+    [[nodiscard]] Instant latest() const noexcept {
+        return history_->events().empty() ? always : history_->events().back().at;
     }
     void forget() noexcept {
         policy_.reset();
         until_ = always;
+        stopped_ = false;
         history_->clear();
     }
 
@@ -144,6 +145,7 @@ private:
     PolicyHistory* history_;
     Instant until_ = always;
     bool restored_ = false;
+    bool stopped_ = false;  // by the crash that was found when it was restored
 };
 
 template <class P>

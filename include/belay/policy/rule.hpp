@@ -67,6 +67,13 @@ struct Advice {
     return winner;
 }
 
+/// What became of an attempt.
+enum class Outcome : std::uint8_t {
+    failed = 1,     ///< it failed
+    succeeded = 2,  ///< it worked
+    lost = 3        ///< a connection that had succeeded ended
+};
+
 namespace detail {
 
 // Of each hook: whether R has it (in any form that can be seen), and whether it is as it must be.

@@ -67,6 +67,9 @@ public:
         }
     }();
 
+    /// What it refers to has a life of its own: see Policy::relive.
+    static constexpr bool is_shared = true;
+
     constexpr explicit Shared(Object& object) noexcept : object_{&object} {}
     constexpr Shared(Object& object, AskAgain again) noexcept
         requires reserves
