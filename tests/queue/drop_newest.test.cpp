@@ -101,3 +101,20 @@ TEST_CASE("DropNewest does not hide a storage's own refusal, or a suspended queu
     CHECK(queue.observer().seen == "second");
     CHECK(queue.size() == 1);
 }
+
+TEST_CASE("DropNewest shows what was pushed as what would have been stored",
+          "[queue][drop_newest][regression]") {
+    struct Lost {
+        std::vector<std::string>* texts;
+        void on_dropped(const Bytes& body) { texts->emplace_back(as_text(body)); }
+    };
+    std::vector<std::string> texts;
+    sim::Disk disk;
+    auto journal = Journal<sim::Disk>::open(
+        disk, "q", {.segment_bytes = 4096, .record_bytes_max = 512, .seed = Seed{1}});
+    REQUIRE(journal);
+    Queue queue{std::move(*journal), {.limit = 1}, DropNewest{}, Lost{&texts}};
+    CHECK_FALSE(queue.push(as_bytes("kept")));
+    CHECK_FALSE(queue.push(as_bytes("dropped")));
+    CHECK(texts == std::vector<std::string>{"dropped"});
+}

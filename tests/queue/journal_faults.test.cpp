@@ -204,3 +204,49 @@ TEST_CASE("Journal::try_pop loses no operation, whatever fails, and repeats one 
     CHECK(failures > 0);
     CHECK(repeated > 0);
 }
+
+TEST_CASE("Journal that is opened after a failed flush does not believe the system's memory",
+          "[queue][journal][regression]") {
+    std::uint64_t states = 0;
+    for (std::uint64_t failing = 1; failing < 60; ++failing) {
+        for (std::uint64_t torn = 0; torn < 8; ++torn) {
+            sim::Disk disk;
+            {
+                auto journal = SimJournal::open(disk, "q", small_journal(1));
+                REQUIRE(journal);
+                disk.fail_at(disk.operations() + failing,
+                             std::make_error_code(std::errc::io_error));
+                for (std::uint64_t n = 1; n <= 40 && !journal->failed(); ++n) {
+                    static_cast<void>(journal->append(body_of(n, 0)));
+                    if (n % 3 == 0) static_cast<void>(journal->sync());
+                }
+                if (!journal->failed()) continue;
+                disk.kill();
+            }
+            // The machine runs on, and its next flush succeeds.
+            std::uint64_t last = 0;
+            {
+                auto journal = SimJournal::open(disk, "q", small_journal(2));
+                REQUIRE(journal);
+                REQUIRE(journal->append(as_bytes("of the second run")));
+                REQUIRE_FALSE(journal->sync());
+                last = journal->last();
+                disk.kill();
+            }
+            Random bits{Seed{failing * 100 + torn}};
+            disk.crash(bits);
+            INFO("operation " << failing << " fails, torn " << torn);
+            auto journal = SimJournal::open(disk, "q", small_journal(3));
+            REQUIRE(journal);
+            REQUIRE(journal->last() == last);
+            for (std::uint64_t n = 1; n < last; ++n) {
+                const auto body = journal->read(n);
+                const Bytes expected = body_of(n, 0);
+                REQUIRE(body);
+                REQUIRE(std::equal(body->begin(), body->end(), expected.begin(), expected.end()));
+            }
+            ++states;
+        }
+    }
+    CHECK(states > 100);
+}

@@ -91,10 +91,13 @@ TEST_CASE("salvage_journal overwrites no journal, and needs one to read",
     sim::Disk disk;
     fill(disk);
     { REQUIRE(SimJournal::open(disk, "new", small_journal(2))); }
+    const sim::Disk::Image before = disk.image();
     const auto there = salvage_journal(disk, "q", "new", small_journal(2));
     REQUIRE_FALSE(there);
     CHECK(there.error().code == std::errc::file_exists);
     CHECK(there.error().path == "new");
+    CHECK(salvage_journal(disk, "q", "q", small_journal(2)).error().code == std::errc::file_exists);
+    CHECK(disk.image() == before);
 
     const auto none = salvage_journal(disk, "nowhere", "other", small_journal(2));
     REQUIRE_FALSE(none);
@@ -122,4 +125,27 @@ TEST_CASE("salvage_journal says when the new disk is full", "[queue][journal_sal
             REQUIRE(done.error().code == std::errc::no_space_on_device);
         }
     }
+}
+
+TEST_CASE("salvage_journal copies operations of any length",
+          "[queue][journal_salvage][regression]") {
+    sim::Disk disk;
+    const Bytes longest(50'000, std::byte{7});
+    {
+        auto journal = SimJournal::open(
+            disk, "q", {.segment_bytes = 1 << 17, .record_bytes_max = 60'000, .seed = Seed{1}});
+        REQUIRE(journal);
+        REQUIRE(journal->append(as_bytes("short")));
+        REQUIRE(journal->append(longest));
+        REQUIRE(journal->append(as_bytes("short again")));
+        REQUIRE_FALSE(journal->sync());
+    }
+    const auto done = salvage_journal(disk, "q", "new", small_journal(2));
+    REQUIRE(done);
+    CHECK(done->copied == 3);
+    auto journal = SimJournal::open(disk, "new", small_journal(3));
+    REQUIRE(journal);
+    const auto body = journal->read(2);
+    REQUIRE(body);
+    CHECK(std::equal(body->begin(), body->end(), longest.begin(), longest.end()));
 }

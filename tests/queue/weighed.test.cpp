@@ -126,3 +126,14 @@ TEST_CASE("A Queue over a Weighed storage drops by bytes", "[queue][weighed][uni
     REQUIRE(refused != nullptr);
     CHECK(queue.bytes() == 9);
 }
+
+TEST_CASE("Weighed takes its bytes along when it moves", "[queue][weighed][regression]") {
+    Weighed<Deque<std::string>> from;
+    REQUIRE(from.try_push("12345"));
+    Weighed to{std::move(from)};
+    CHECK(to.bytes() == 5);
+    CHECK(from.bytes() == from.size());
+    from = std::move(to);
+    CHECK(from.bytes() == 5);
+    CHECK(to.bytes() == to.size());
+}

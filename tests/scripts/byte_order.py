@@ -67,6 +67,7 @@ def main():
         for source in programs:
             program = build(CROSS_COMPILER, source, directory / "program", "-static", "-DBELAY_ASSERTIONS=1")
             ok = run(EMULATOR, program) and ok
+        ok = ok and bool(programs)
     print(f"{len(programs)} programs and a journal: {'the same in both byte orders' if ok else 'NOT the same'}")
     return 0 if ok else 1
 

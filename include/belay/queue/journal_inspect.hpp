@@ -6,6 +6,7 @@
 #pragma once
 
 #include <algorithm>  // std::sort
+#include <optional>   // std::optional
 #include <string>     // std::string
 #include <utility>    // std::move
 #include <vector>     // std::vector
@@ -52,6 +53,7 @@ struct JournalInspection {
     std::uint32_t run = 0;         ///< the last that can be read
     std::uint64_t acked = 0;       ///< everything up to it is acknowledged
     std::uint64_t operations = 0;  ///< that wait and can be read
+    std::size_t longest = 0;       ///< bytes of the longest operation that can be read
     Bytes note;                    ///< the kept note
     std::vector<InspectedSegment> segments;
     std::vector<JournalDamage> damages;
@@ -71,7 +73,7 @@ struct JournalInspection {
 /// with the next record that is whole.
 ///
 /// Takes no lock and writes nothing, so it may look at a journal that is open elsewhere: that one's
-/// end may then look unfinished.
+/// end may then look unfinished, and files that are given up meanwhile, missing.
 ///
 /// Errors: what keeps it from reading at all: no such directory, no journal in it, files of a later
 ///         version. Damage is no error: see JournalInspection.
@@ -96,9 +98,10 @@ template <FileSystemLike FileSystem, class OnOperation>
     // A roll makes the next file before it seals the one before: without that seal a file that is
     // still as it was made is the trace of a crash.
     Bytes bytes;
-    const bool last_is_fresh =
-        !detail::read_whole_file(fs, path + '/' + segment_name(indices.back()), bytes) &&
-        detail::is_fresh_segment(bytes, indices.back());
+    std::optional<SegmentHeader> fresh;
+    if (!detail::read_whole_file(fs, path + '/' + segment_name(indices.back()), bytes)) {
+        fresh = detail::fresh_segment(bytes, indices.back());
+    }
 
     JournalInspection found;
     detail::JournalFacts facts;
@@ -113,14 +116,23 @@ template <FileSystemLike FileSystem, class OnOperation>
         segment.path = path + '/' + segment_name(index);
         segment.index = index;
         if (const std::error_code error = detail::read_whole_file(fs, segment.path, bytes)) {
+            // Given up since the names were listed, by whoever has it open.
+            if (error == std::errc::no_such_file_or_directory && found.segments.size() == 1) {
+                found.segments.pop_back();
+                continue;
+            }
             found.damages.push_back({segment.path, 0, 0, "cannot be read: " + error.message()});
             continue;
         }
         segment.bytes = bytes.size();
-        const bool is_last = i + (last_is_fresh ? 2U : 1U) >= indices.size();
-        if (is_last && found.unfinished_roll) continue;
+        const bool is_last = i + (fresh ? 2U : 1U) >= indices.size();
+        if (is_last && found.unfinished_roll && fresh->journal == facts.journal) continue;
         detail::SegmentInspector inspector{bytes, index, is_last, facts};
-        inspector.run(on_operation);
+        const auto on_each = [&](std::uint64_t number, BytesView body) {
+            found.longest = detail::larger(found.longest, body.size());
+            on_operation(number, body);
+        };
+        inspector.run(on_each);
         if (inspector.error()) return JournalError{inspector.error(), segment.path, 0, {}};
         segment.end = inspector.end();
         segment.operations = inspector.operations();
@@ -132,6 +144,18 @@ template <FileSystemLike FileSystem, class OnOperation>
         }
         found.unfinished_bytes = inspector.unfinished_bytes();
         found.unfinished_roll = is_last && i + 1 != indices.size() && !inspector.sealed();
+        // The next file is made before this one is sealed.
+        if (inspector.sealed() && i + 1 == indices.size()) {
+            found.damages.push_back(
+                {path + '/' + segment_name(index + 1), 0, 0, "the file is missing"});
+        }
+    }
+    if (facts.first > facts.acked + 1) {
+        facts.gaps.insert(facts.gaps.begin(), {facts.acked + 1, facts.first - 1});
+        if (found.damages.empty()) {
+            found.damages.push_back({path + '/' + segment_name(indices.front() - 1), 0, 0,
+                                     "files are missing before this number"});
+        }
     }
 
     found.journal = facts.journal;

@@ -54,15 +54,17 @@ struct JournalOptions {
 
 namespace detail {
 
-[[nodiscard]] constexpr bool possible(const JournalOptions& o) noexcept {
+/// The smallest segment in which a record of so many bytes has room, after a note.
+[[nodiscard]] constexpr std::size_t segment_bytes_for(std::size_t record_bytes_max) noexcept {
     using namespace journal_format;
-    // A new segment, with a note and one operation.
-    constexpr std::size_t overhead = segment_header_bytes + record_bytes(note_bytes_max) +
-                                     record_bytes(0) + reserve_bytes +
-                                     record_bytes(seal_payload_bytes(0, 1));
-    return o.segment_bytes >= 4096 && o.segment_bytes <= segment_bytes_max &&
+    return segment_header_bytes + record_bytes(note_bytes_max) + record_bytes(0) + reserve_bytes +
+           record_bytes(seal_payload_bytes(0, 1)) + aligned(record_bytes_max);
+}
+
+[[nodiscard]] constexpr bool possible(const JournalOptions& o) noexcept {
+    return o.segment_bytes >= 4096 && o.segment_bytes <= journal_format::segment_bytes_max &&
            o.record_bytes_max <= o.segment_bytes &&
-           overhead + aligned(o.record_bytes_max) <= o.segment_bytes;
+           segment_bytes_for(o.record_bytes_max) <= o.segment_bytes;
 }
 
 }  // namespace detail

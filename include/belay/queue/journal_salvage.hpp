@@ -20,11 +20,14 @@ struct JournalSalvage {
 };
 
 /// Copies all operations that can be read and were not acknowledged, in their order, and the kept
-/// note, into a new journal in directory `to`. The old one is not changed.
+/// note, into a new journal in directory `to`. The old one is not changed. The new one takes
+/// records as long as the longest of the old one, whatever the options say.
 ///
 /// The new journal has another id and numbers from 1. A session's receiver takes it for another
 /// sender: operations that it got, and whose acknowledgement had not come back or was in a damaged
 /// part, take effect once more.
+/// The journal of a WorkQueue is salvaged by `salvage_work_queue`: entries there name others by number
+/// and WorkQueue::open refuses this copy of them.
 ///
 /// Errors: those of inspect_journal, of opening and writing; file_exists if `to` holds a journal
 ///         already. After an error `to` may hold a part.
@@ -37,13 +40,20 @@ template <FileSystemLike FileSystem>
     // Twice: how far operations were acknowledged is written behind them.
     auto inspection = inspect_journal(fs, from, [](std::uint64_t, BytesView) {});
     if (!inspection) return inspection.error();
+    // Asked before it is opened: opening a journal changes it.
+    if (const Result<std::vector<std::string>> names = fs.list(to); names) {
+        for (const std::string& name : *names) {
+            if (journal_format::segment_index(name) == 0) continue;
+            return JournalError{make_error_code(std::errc::file_exists), to, 0,
+                                "there is a journal in it"};
+        }
+    }
     options.create = true;
+    options.record_bytes_max = detail::larger(options.record_bytes_max, inspection->longest);
+    options.segment_bytes =
+        detail::larger(options.segment_bytes, detail::segment_bytes_for(options.record_bytes_max));
     auto journal = Journal<FileSystem>::open(fs, to, options);
     if (!journal) return journal.error();
-    if (!journal->report().created) {
-        return JournalError{make_error_code(std::errc::file_exists), to, 0,
-                            "there is a journal in it"};
-    }
     JournalSalvage done{std::move(*inspection), 0};
     std::error_code error;
     const auto copy = [&](std::uint64_t number, BytesView body) {

@@ -254,7 +254,11 @@ private:
             watcher().on_dropped(std::forward<V>(value));
         } else if constexpr (detail::ObservesDrop<Watcher, value_type>) {
             // What was pushed is of another type than what is stored, or must not be moved.
-            watcher().on_dropped(value_type(value));
+            if constexpr (std::constructible_from<value_type, V>) {
+                watcher().on_dropped(value_type(value));
+            } else {
+                watcher().on_dropped(value_type(value.begin(), value.end()));
+            }
         }
     }
 

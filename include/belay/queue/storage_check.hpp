@@ -245,7 +245,7 @@ private:
     void nack_in_unwinding() {
 #if defined(__cpp_exceptions)
         try {
-            const Lease<Storage> lease{*storage_};
+            const Loan<Storage> lease{*storage_};
             throw 0;
         } catch (int) {
         }

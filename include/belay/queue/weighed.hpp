@@ -3,9 +3,10 @@
 /// Weighed: a storage that knows how many bytes its values have.
 #pragma once
 
-#include <concepts>  // std::same_as, std::convertible_to
-#include <optional>  // std::optional
-#include <utility>   // std::exchange, std::move
+#include <concepts>     // std::same_as, std::convertible_to
+#include <optional>     // std::optional
+#include <type_traits>  // std::is_nothrow_move_constructible_v
+#include <utility>      // std::exchange, std::move
 
 #include <belay/queue/detail/storage_calls.hpp>
 #include <belay/queue/leasable_like.hpp>
@@ -55,6 +56,20 @@ public:
     Weighed()
         requires std::default_initializable<Storage> && std::default_initializable<BytesOf>
     = default;
+
+    Weighed(Weighed&& other) noexcept(std::is_nothrow_move_constructible_v<Storage>)
+        : storage_{std::move(other.storage_)},
+          bytes_of_{std::move(other.bytes_of_)},
+          bytes_{std::exchange(other.bytes_, 0)},
+          lent_bytes_{std::exchange(other.lent_bytes_, 0)} {}
+    Weighed& operator=(Weighed&& other) noexcept(std::is_nothrow_move_assignable_v<Storage>) {
+        if (this == &other) return *this;
+        storage_ = std::move(other.storage_);
+        bytes_of_ = std::move(other.bytes_of_);
+        bytes_ = std::exchange(other.bytes_, 0);
+        lent_bytes_ = std::exchange(other.lent_bytes_, 0);
+        return *this;
+    }
 
     /// Adds a value at the back. What was not taken is left as it was.
     [[nodiscard]] auto try_push(value_type&& value) noexcept {

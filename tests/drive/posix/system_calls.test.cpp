@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 // Goal: a journal on real files keeps its word whatever the system answers. Method: the linker puts
-// the functions below in front of the system's calls (--wrap, see tests/CMakeLists.txt); every call
-// of a workload fails once, is interrupted, or does less than it was asked for.
+// the functions below in front of the calls that read, write and name files (--wrap, see
+// tests/CMakeLists.txt); each of them, in a workload, fails once, is interrupted, or does less than
+// it was asked for.
 #include <belay/drive/posix/journal.hpp>
 
 #include <cerrno>
 #include <cstdarg>
 #include <string>
+#include <utility>
 
 #include "support/catch.hpp"
 #include "support/temporary_directory.hpp"
@@ -43,6 +45,13 @@ bool fails() {
     errno = plan.error;
     return true;
 }
+/// They are not interrupted.
+bool renames_and_removes_fail() {
+    const bool interrupt = std::exchange(plan.interrupt, false);
+    const bool answer = fails();
+    plan.interrupt = interrupt;
+    return answer;
+}
 std::size_t piece(std::size_t bytes) {
     return plan.armed && plan.in_pieces && bytes > 1 ? 1 + bytes / 3 : bytes;
 }
@@ -66,6 +75,14 @@ int __wrap_fsync(int file) { return fails() ? -1 : __real_fsync(file); }
 int __real_fallocate(int, int, off_t, off_t);
 int __wrap_fallocate(int file, int mode, off_t at, off_t bytes) {
     return fails() ? -1 : __real_fallocate(file, mode, at, bytes);
+}
+int __real_rename(const char*, const char*);
+int __wrap_rename(const char* from, const char* to) {
+    return renames_and_removes_fail() ? -1 : __real_rename(from, to);
+}
+int __real_unlink(const char*);
+int __wrap_unlink(const char* path) {
+    return renames_and_removes_fail() ? -1 : __real_unlink(path);
 }
 int __real_open(const char*, int, ...);
 int __wrap_open(const char* path, int flags, ...) {

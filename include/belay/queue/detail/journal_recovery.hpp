@@ -282,8 +282,27 @@ private:
         const std::string path = path_of(segments_[segments_.size() - 2].header.index);
         Result<File> sealed = fs_.open(path, OpenMode::write);
         if (!code) code = sealed.error();
+        if (!code) code = write_again(*sealed, segments_[segments_.size() - 2]);
         if (!code) code = sealed->sync();
         return !code || fail(code, path);
+    }
+
+    /// Writes again what is not known to be on the medium: after a flush that failed, systems call
+    /// clean in their memory what they have not written, and the next flush leaves it out.
+    ///
+    /// Without space it does without: what is there keeps its place on most file systems.
+    std::error_code write_again(File& file, const Segment& segment) {
+        constexpr std::size_t piece = std::size_t{64} << 10;
+        window_.forget();
+        for (std::uint64_t at = segment.durable; at < segment.end;) {
+            const Result<BytesView> bytes = window_.view(file, at, piece, segment.end);
+            if (!bytes) return bytes.error();
+            if (bytes->empty()) return std::make_error_code(std::errc::io_error);
+            const std::error_code code = file.write(at, *bytes);
+            if (code) return is_lack_of_space(code) ? std::error_code{} : code;
+            at += bytes->size();
+        }
+        return {};
     }
 
     /// Begins a run.
@@ -304,6 +323,12 @@ private:
         if (gathered.run == ~std::uint32_t{0}) {
             fail(make_error_code(QueueErrc::queue_full), path, 0, "it was opened 2^32 times");
             return nullptr;
+        }
+        if (!report.created) {
+            if (const std::error_code code = write_again(*file_, segments_.back())) {
+                fail(code, path, segments_.back().durable, "what it holds could not be written");
+                return nullptr;
+            }
         }
         const std::uint32_t run = gathered.run + 1;
         const auto salt = static_cast<std::uint32_t>(bits_());

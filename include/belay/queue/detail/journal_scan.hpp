@@ -31,6 +31,7 @@ struct Gathered {
     void enter(const journal_format::SegmentHeader& h) {
         acked = larger(acked, h.acked);
         pin = h.pin;
+        if (h.made_bytes == journal_format::segment_header_bytes) note.clear();
         if (runs.empty() || h.run != run) begin_run({h.first, h.run, h.salt});
     }
 };
@@ -205,6 +206,7 @@ private:
         if (is_of_a_later_version(h)) {
             return refuse(end, QueueErrc::future_version, "a record of an unknown kind");
         }
+        s_.durable = larger(s_.durable, h.durable);
         switch (h.kind) {
             case Kind::operation: {
                 if (h.number != s_.last + 1 || h.number > journal_format::number_max) {

@@ -26,6 +26,8 @@ struct Segment {
     std::uint64_t last = 0;   // its last operation; header.first - 1 if it has none
     std::uint64_t check = 0;  // at `last`
     std::uint32_t end = 0;    // where its next record goes
+    // All below was on the medium when its last record was made; of segments that were scanned.
+    std::uint32_t durable = journal_format::segment_header_bytes;
     std::vector<Mark> marks;
     std::vector<Opening> openings;  // of the last segment only: its seal will need them
 

@@ -29,15 +29,29 @@ template <class FileSystem>
     return {};
 }
 
-/// Whether a segment was made, and nothing was put into it yet.
-[[nodiscard]] inline bool is_fresh_segment(BytesView bytes, std::uint64_t index) noexcept {
-    const Result<journal_format::SegmentHeader> header =
-        journal_format::decode_segment_header(bytes);
-    if (!header || header->index != index) return false;
-    for (std::size_t i = header->made_bytes; i < bytes.size(); ++i) {
-        if (bytes[i] != std::byte{0}) return false;
+/// The header of a segment that was made, and into which nothing was put yet; none of any other.
+[[nodiscard]] inline std::optional<journal_format::SegmentHeader> fresh_segment(
+    BytesView bytes, std::uint64_t index) noexcept {
+    using namespace journal_format;
+    const Result<SegmentHeader> header = decode_segment_header(bytes);
+    if (!header || header->index != index || header->made_bytes > bytes.size()) {
+        return std::nullopt;
     }
-    return true;
+    for (std::size_t i = header->made_bytes; i < bytes.size(); ++i) {
+        if (bytes[i] != std::byte{0}) return std::nullopt;
+    }
+    if (header->made_bytes == segment_header_bytes) return *header;
+    // The kept note, if there was one.
+    const std::byte* const p = bytes.data() + segment_header_bytes;
+    if (header->made_bytes < segment_header_bytes + record_header_bytes) return std::nullopt;
+    const RecordHeader note = decode_record_header(p);
+    if (note.kind != Kind::note || note.length > note_bytes_max ||
+        segment_header_bytes + record_bytes(note.length) != header->made_bytes) {
+        return std::nullopt;
+    }
+    const std::uint32_t crc = crc32c({p + record_header_bytes, note.length});
+    const bool whole = note.crc == record_crc(p, crc, record_seed(header->nonce, header->run));
+    return whole ? std::optional{*header} : std::nullopt;
 }
 
 /// Numbers that no record has, although there were operations with them.
@@ -54,7 +68,8 @@ struct JournalFacts {
     Id pin{};
     std::uint32_t run = 0;
     std::uint64_t acked = 0;
-    std::uint64_t last = 0;  // the last operation that there is or must have been
+    std::uint64_t first = 0;  // the first operation that there is or must have been; 0: unknown
+    std::uint64_t last = 0;   // the last one
     Bytes note;
     std::vector<NumberGap> gaps;
 };
@@ -82,7 +97,12 @@ public:
         std::uint64_t skipped = 0;
         while (at < bytes_.size() && !sealed_) {
             const std::optional<Record> record = record_at(at, skipped);
+            if (!record && is_of_later_version(at)) {
+                error_ = make_error_code(QueueErrc::future_version);
+                return;
+            }
             if (record) {
+                look_at_padding(at, *record);
                 at += record_bytes(record->header.length);
                 take(*record, on_operation);
                 end_ = at;
@@ -118,10 +138,14 @@ private:
     /// False if nothing of the file can be used.
     bool read_header() {
         using namespace journal_format;
-        const Result<SegmentHeader> header = decode_segment_header(bytes_);
+        Result<SegmentHeader> header = decode_segment_header(bytes_);
         if (!header && header.error() == QueueErrc::future_version) {
-            error_ = header.error();
-            return false;
+            header = with_this_version();
+            if (!header) {
+                error_ = make_error_code(QueueErrc::future_version);
+                return false;
+            }
+            damages_.push_back({8, 4, "the version is not what was written"});
         }
         if (!header || header->index != index_) {
             damages_.push_back({0, smaller<std::uint64_t>(segment_header_bytes, bytes_.size()),
@@ -132,17 +156,38 @@ private:
             damages_.push_back({0, bytes_.size(), "a file of another journal"});
             return false;
         }
+        if (header->segment_bytes > bytes_.size()) {
+            damages_.push_back(
+                {bytes_.size(), header->segment_bytes - bytes_.size(), "the file was cut short"});
+        }
         nonce_ = header->nonce;
         run_ = header->run;
         // What lies between the segment before, as far as it can be read, and this one.
         if (facts_.numbers_known) note_gap(facts_.last + 1, header->first - 1);
-        facts_.id_known = facts_.numbers_known = true;
+        know_numbers(header->first);
+        facts_.id_known = true;
         facts_.journal = header->journal;
         facts_.pin = header->pin;
         facts_.run = run_;
         facts_.acked = larger(facts_.acked, header->acked);
         facts_.last = larger(facts_.last, header->first - 1);
+        if (header->made_bytes == segment_header_bytes) facts_.note.clear();
         return true;
+    }
+
+    /// The header as if its version were this one's: of a later version it would have another
+    /// checksum.
+    [[nodiscard]] Result<journal_format::SegmentHeader> with_this_version() const noexcept {
+        using namespace journal_format;
+        SegmentHeaderBytes copy;
+        std::memcpy(copy.data(), bytes_.data(), copy.size());
+        store_le<std::uint32_t>(copy.data() + 8, version);
+        return decode_segment_header(copy);
+    }
+
+    void know_numbers(std::uint64_t first) noexcept {
+        if (facts_.first == 0) facts_.first = first;
+        facts_.numbers_known = true;
     }
 
     /// Without its header a file says by itself what its records are seeded with: two that follow
@@ -205,13 +250,42 @@ private:
 
     /// Whether a record behind `at` was made when that place was on the medium already. If none
     /// was, what follows is a write that a power loss has left in pieces, and was never promised.
-    bool is_vouched_for(std::uint64_t at) const noexcept {
+    bool is_vouched_for(std::uint64_t at) noexcept {
         using namespace journal_format;
-        for (std::uint64_t i = at; i + record_header_bytes <= bytes_.size(); i += alignment) {
-            const std::optional<Record> record = record_at(i, i - at);
-            if (record && record->header.durable > at) return true;
+        // All behind it is looked at once: what vouches for a later place is behind this one, too.
+        if (!vouched_is_known_) {
+            for (std::uint64_t i = at; i + record_header_bytes <= bytes_.size(); i += alignment) {
+                const std::optional<Record> record = record_at(i, i - at);
+                if (record) vouched_ = larger(vouched_, std::uint64_t{record->header.durable});
+            }
+            vouched_is_known_ = true;
         }
-        return false;
+        return vouched_ > at;
+    }
+
+    /// Whether a record that goes on is whole, and of a kind or form that is not known here.
+    bool is_of_later_version(std::uint64_t at) const noexcept {
+        using namespace journal_format;
+        if (at + record_header_bytes > bytes_.size()) return false;
+        const std::byte* const p = bytes_.data() + at;
+        const RecordHeader h = decode_record_header(p);
+        if (h.kind == Kind::none || h.length > bytes_.size() - at - record_header_bytes) {
+            return false;
+        }
+        const std::uint32_t crc = crc32c({p + record_header_bytes, h.length});
+        return h.crc == record_crc(p, crc, nonce_ + run_);
+    }
+
+    void look_at_padding(std::uint64_t at, const Record& record) {
+        using namespace journal_format;
+        const std::uint64_t from = at + record_header_bytes + record.header.length;
+        const std::uint64_t to =
+            smaller<std::uint64_t>(at + record_bytes(record.header.length), bytes_.size());
+        for (std::uint64_t i = from; i < to; ++i) {
+            if (bytes_[static_cast<std::size_t>(i)] == std::byte{0}) continue;
+            damages_.push_back({from, to - from, "not zero between two records"});
+            return;
+        }
     }
 
     template <class OnOperation>
@@ -224,7 +298,7 @@ private:
             case Kind::operation: {
                 if (facts_.numbers_known && h.number <= facts_.last) break;
                 if (facts_.numbers_known) note_gap(facts_.last + 1, h.number - 1);
-                facts_.numbers_known = true;
+                know_numbers(h.number);
                 facts_.last = h.number;
                 if (operations_++ == 0) first_ = h.number;
                 last_ = h.number;
@@ -288,6 +362,8 @@ private:
     std::uint64_t first_ = 0;
     std::uint64_t last_ = 0;
     std::uint64_t unfinished_ = 0;
+    std::uint64_t vouched_ = 0;  // all below was on the medium when some later record was made
+    bool vouched_is_known_ = false;
     std::vector<DamagedPart> damages_;
 };
 
