@@ -68,6 +68,133 @@ struct JournalInspection {
     [[nodiscard]] bool is_whole() const noexcept { return damages.empty() && lost.empty(); }
 };
 
+namespace detail {
+
+/// One inspection, file by file.
+template <class FileSystem, class OnOperation>
+class JournalInspector {
+public:
+    JournalInspector(FileSystem& fs, const std::string& path, OnOperation& on_operation) noexcept
+        : fs_{fs}, path_{path}, on_operation_{on_operation} {}
+
+    [[nodiscard]] Result<JournalInspection, JournalError> run() {
+        if (JournalError error = list()) return error;
+        // A roll makes the next file before it seals the one before: without that seal a file that
+        // is still as it was made is the trace of a crash.
+        if (!read_whole_file(fs_, path_of(indices_.back()), bytes_)) {
+            fresh_ = fresh_segment(bytes_, indices_.back());
+        }
+        for (std::size_t i = 0; i < indices_.size(); ++i) {
+            if (i != 0 && indices_[i] - indices_[i - 1] != 1) {
+                damage_file(indices_[i - 1] + 1,
+                            "files are missing from here on, as many as " +
+                                std::to_string(indices_[i] - indices_[i - 1] - 1));
+            }
+            if (JournalError error = look_at(i)) return error;
+        }
+        conclude();
+        return std::move(found_);
+    }
+
+private:
+    [[nodiscard]] std::string path_of(std::uint64_t index) const {
+        return path_ + '/' + journal_format::segment_name(index);
+    }
+    void damage_file(std::uint64_t index, std::string what) {
+        found_.damages.push_back({path_of(index), 0, 0, std::move(what)});
+    }
+
+    JournalError list() {
+        const Result<std::vector<std::string>> names = fs_.list(path_);
+        if (!names) return {names.error(), path_, 0, {}};
+        for (const std::string& name : *names) {
+            const std::uint64_t index = journal_format::segment_index(name);
+            if (index != 0) indices_.push_back(index);
+        }
+        std::sort(indices_.begin(), indices_.end());
+        if (!indices_.empty()) return {};
+        return {make_error_code(std::errc::no_such_file_or_directory), path_, 0,
+                "there is no journal in it"};
+    }
+
+    JournalError look_at(std::size_t i) {
+        const std::uint64_t index = indices_[i];
+        InspectedSegment segment;
+        segment.path = path_of(index);
+        segment.index = index;
+        if (const std::error_code error = read_whole_file(fs_, segment.path, bytes_)) {
+            // Given up since the names were listed, by whoever has it open.
+            const bool gone = error == std::errc::no_such_file_or_directory;
+            if (gone && found_.segments.empty()) return {};
+            damage_file(index, "cannot be read: " + error.message());
+            found_.segments.push_back(std::move(segment));
+            return {};
+        }
+        segment.bytes = bytes_.size();
+        const bool is_last = i + (fresh_ ? 2U : 1U) >= indices_.size();
+        if (is_last && found_.unfinished_roll && fresh_->journal == facts_.journal) {
+            found_.segments.push_back(std::move(segment));
+            return {};
+        }
+        SegmentInspector inspector{bytes_, index, is_last, facts_};
+        const auto on_each = [this](std::uint64_t number, BytesView body) {
+            found_.longest = larger(found_.longest, body.size());
+            on_operation_(number, body);
+        };
+        inspector.run(on_each);
+        if (inspector.error()) return {inspector.error(), segment.path, 0, {}};
+        segment.end = inspector.end();
+        segment.operations = inspector.operations();
+        segment.first = inspector.first();
+        segment.last = inspector.last();
+        segment.sealed = inspector.sealed();
+        for (const DamagedPart& part : inspector.damages()) {
+            found_.damages.push_back({segment.path, part.offset, part.bytes, part.what});
+        }
+        found_.unfinished_bytes = inspector.unfinished_bytes();
+        found_.unfinished_roll = is_last && i + 1 != indices_.size() && !inspector.sealed();
+        // The next file is made before this one is sealed.
+        if (inspector.sealed() && i + 1 == indices_.size()) {
+            damage_file(index + 1, "the file is missing");
+        }
+        found_.segments.push_back(std::move(segment));
+        return {};
+    }
+
+    /// What all files say together.
+    void conclude() {
+        if (facts_.first > facts_.acked + 1) {
+            facts_.gaps.insert(facts_.gaps.begin(), {facts_.acked + 1, facts_.first - 1});
+            if (found_.damages.empty()) {
+                damage_file(indices_.front() - 1, "files are missing up to this one");
+            }
+        }
+        found_.journal = facts_.journal;
+        found_.store_pin = facts_.pin;
+        found_.run = facts_.run;
+        found_.acked = facts_.acked;
+        found_.note = std::move(facts_.note);
+        found_.operations = facts_.last > facts_.acked ? facts_.last - facts_.acked : 0;
+        for (const NumberGap& gap : facts_.gaps) {
+            const std::uint64_t first = larger(gap.first, facts_.acked + 1);
+            if (first > gap.last) continue;
+            found_.lost.push_back({first, gap.last});
+            if (gap.last <= facts_.last) found_.operations -= gap.last - first + 1;
+        }
+    }
+
+    FileSystem& fs_;
+    const std::string& path_;
+    OnOperation& on_operation_;
+    std::vector<std::uint64_t> indices_;
+    std::optional<journal_format::SegmentHeader> fresh_;
+    JournalFacts facts_;
+    JournalInspection found_;
+    Bytes bytes_;
+};
+
+}  // namespace detail
+
 /// Reads every byte of the journal in directory `path`, and calls `on_operation(number, body)` for
 /// each operation that can be read, acknowledged or not, in their order. Behind damage it goes on
 /// with the next record that is whole.
@@ -82,95 +209,7 @@ template <FileSystemLike FileSystem, class OnOperation>
 [[nodiscard]] Result<JournalInspection, JournalError> inspect_journal(FileSystem& fs,
                                                                       const std::string& path,
                                                                       OnOperation&& on_operation) {
-    using namespace journal_format;
-    const Result<std::vector<std::string>> names = fs.list(path);
-    if (!names) return JournalError{names.error(), path, 0, {}};
-    std::vector<std::uint64_t> indices;
-    for (const std::string& name : *names) {
-        if (const std::uint64_t index = segment_index(name); index != 0) indices.push_back(index);
-    }
-    std::sort(indices.begin(), indices.end());
-    if (indices.empty()) {
-        return JournalError{make_error_code(std::errc::no_such_file_or_directory), path, 0,
-                            "there is no journal in it"};
-    }
-
-    // A roll makes the next file before it seals the one before: without that seal a file that is
-    // still as it was made is the trace of a crash.
-    Bytes bytes;
-    std::optional<SegmentHeader> fresh;
-    if (!detail::read_whole_file(fs, path + '/' + segment_name(indices.back()), bytes)) {
-        fresh = detail::fresh_segment(bytes, indices.back());
-    }
-
-    JournalInspection found;
-    detail::JournalFacts facts;
-    for (std::size_t i = 0; i < indices.size(); ++i) {
-        const std::uint64_t index = indices[i];
-        if (i != 0 && index - indices[i - 1] != 1) {
-            found.damages.push_back({path + '/' + segment_name(indices[i - 1] + 1), 0, 0,
-                                     "files are missing from here on, as many as " +
-                                         std::to_string(index - indices[i - 1] - 1)});
-        }
-        InspectedSegment& segment = found.segments.emplace_back();
-        segment.path = path + '/' + segment_name(index);
-        segment.index = index;
-        if (const std::error_code error = detail::read_whole_file(fs, segment.path, bytes)) {
-            // Given up since the names were listed, by whoever has it open.
-            if (error == std::errc::no_such_file_or_directory && found.segments.size() == 1) {
-                found.segments.pop_back();
-                continue;
-            }
-            found.damages.push_back({segment.path, 0, 0, "cannot be read: " + error.message()});
-            continue;
-        }
-        segment.bytes = bytes.size();
-        const bool is_last = i + (fresh ? 2U : 1U) >= indices.size();
-        if (is_last && found.unfinished_roll && fresh->journal == facts.journal) continue;
-        detail::SegmentInspector inspector{bytes, index, is_last, facts};
-        const auto on_each = [&](std::uint64_t number, BytesView body) {
-            found.longest = detail::larger(found.longest, body.size());
-            on_operation(number, body);
-        };
-        inspector.run(on_each);
-        if (inspector.error()) return JournalError{inspector.error(), segment.path, 0, {}};
-        segment.end = inspector.end();
-        segment.operations = inspector.operations();
-        segment.first = inspector.first();
-        segment.last = inspector.last();
-        segment.sealed = inspector.sealed();
-        for (const detail::DamagedPart& part : inspector.damages()) {
-            found.damages.push_back({segment.path, part.offset, part.bytes, part.what});
-        }
-        found.unfinished_bytes = inspector.unfinished_bytes();
-        found.unfinished_roll = is_last && i + 1 != indices.size() && !inspector.sealed();
-        // The next file is made before this one is sealed.
-        if (inspector.sealed() && i + 1 == indices.size()) {
-            found.damages.push_back(
-                {path + '/' + segment_name(index + 1), 0, 0, "the file is missing"});
-        }
-    }
-    if (facts.first > facts.acked + 1) {
-        facts.gaps.insert(facts.gaps.begin(), {facts.acked + 1, facts.first - 1});
-        if (found.damages.empty()) {
-            found.damages.push_back({path + '/' + segment_name(indices.front() - 1), 0, 0,
-                                     "files are missing before this number"});
-        }
-    }
-
-    found.journal = facts.journal;
-    found.store_pin = facts.pin;
-    found.run = facts.run;
-    found.acked = facts.acked;
-    found.note = std::move(facts.note);
-    found.operations = facts.last > facts.acked ? facts.last - facts.acked : 0;
-    for (const detail::NumberGap& gap : facts.gaps) {
-        const std::uint64_t first = detail::larger(gap.first, facts.acked + 1);
-        if (first > gap.last) continue;
-        found.lost.push_back({first, gap.last});
-        if (gap.last <= facts.last) found.operations -= gap.last - first + 1;
-    }
-    return found;
+    return detail::JournalInspector<FileSystem, OnOperation>{fs, path, on_operation}.run();
 }
 
 }  // namespace belay::inline BELAY_ABI
