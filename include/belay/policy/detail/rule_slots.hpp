@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/policy/detail/rule_slots.hpp
+/// RuleSlots and AdviceFold: what a Policy keeps its rules in, and folds their opinions with.
+#pragma once
+
+#include <cstddef>      // std::size_t
+#include <string_view>  // std::string_view
+#include <utility>      // std::index_sequence
+
+#include <belay/policy/rule.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+// Not std::tuple: it is not trivially copyable, and costs every user its parse time.
+template <std::size_t, class R>
+struct RuleSlot {
+    [[no_unique_address]] R rule;
+};
+template <class, class... Rules>
+struct RuleSlots;
+template <std::size_t... I, class... Rules>
+struct RuleSlots<std::index_sequence<I...>, Rules...> : RuleSlot<I, Rules>... {
+    template <class F>
+    constexpr void each(F&& f) noexcept {
+        (f(static_cast<RuleSlot<I, Rules>*>(this)->rule), ...);
+    }
+    template <class F>
+    constexpr void each(F&& f) const noexcept {
+        (f(static_cast<const RuleSlot<I, Rules>*>(this)->rule), ...);
+    }
+    template <std::size_t N, class R>
+    static constexpr R& at(RuleSlot<N, R>& slot) noexcept {
+        return slot.rule;
+    }
+};
+
+template <class R>
+[[nodiscard]] constexpr Advice sign(Advice advice, const R&) noexcept {
+    if constexpr (requires { std::string_view{R::name}; }) {
+        if (advice.by.empty()) advice.by = R::name;
+    }
+    return advice;
+}
+
+// What a rule wishes; negative if nothing. A rule around a policy takes what to answer in that
+// case.
+template <class R>
+[[nodiscard]] constexpr Duration stable_wish(const R& rule) noexcept {
+    constexpr Duration nothing{-1};
+    if constexpr (requires { rule.stable_window(nothing); }) {
+        return rule.stable_window(nothing);
+    } else if constexpr (requires { rule.stable_window(); }) {
+        return rule.stable_window();
+    } else {
+        return nothing;
+    }
+}
+template <class R>
+[[nodiscard]] constexpr Duration limit_wish(const R& rule) noexcept {
+    constexpr Duration nothing{-1};
+    if constexpr (requires { rule.attempt_limit(nothing); }) {
+        return rule.attempt_limit(nothing);
+    } else if constexpr (requires { rule.attempt_limit(); }) {
+        return rule.attempt_limit();
+    } else {
+        return nothing;
+    }
+}
+
+/// Folds opinions; unlike pairwise `stronger` it remembers waits that were outranked on the way.
+class AdviceFold {
+public:
+    constexpr void add(const Advice& advice) noexcept {
+        strongest_ = stronger(strongest_, advice);
+        if (advice.verb != Verb::go && advice.until > latest_) latest_ = advice.until;
+    }
+    [[nodiscard]] constexpr bool stopped() const noexcept { return strongest_.verb == Verb::stop; }
+    [[nodiscard]] constexpr Advice result() const noexcept {
+        Advice advice = strongest_;
+        if (advice.verb == Verb::suspend) advice.until = latest_;
+        return advice;
+    }
+
+private:
+    Advice strongest_{};
+    Instant latest_ = always;
+};
+
+}  // namespace belay::inline BELAY_ABI::detail
