@@ -12,6 +12,8 @@
 #include <csignal>
 #include <fstream>
 #include <iterator>
+#include <set>
+#include <utility>
 
 #include <belay/core/random.hpp>
 #include <belay/queue/queue.hpp>
@@ -35,18 +37,33 @@ namespace {
 /// are counted.
 struct FailingSystem {
     static inline int flushes = 0;
+    static inline int directory_flushes = 0;
     static inline int countdown = -1;  // writes and flushes until one fails; -1: none
     static inline int error = EIO;
+    // The one that fails takes effect all the same, and all after it fail.
+    static inline bool for_good = false;
+    static inline bool has_failed = false;
 
     FailingSystem() = default;
     FailingSystem(const FailingSystem&) = delete;
     FailingSystem& operator=(const FailingSystem&) = delete;
-    ~FailingSystem() { countdown = -1; }
+    ~FailingSystem() {
+        countdown = -1;
+        for_good = has_failed = false;
+    }
 
-    static bool fails() {
-        if (countdown < 0 || countdown-- > 0) return false;
+    /// What `work` answers, unless this one fails.
+    template <class Work>
+    static long run(Work work) {
+        if (countdown < 0) return work();
+        if (countdown > 0) {
+            --countdown;
+            return work();
+        }
+        if (!for_good) countdown = -1;
+        if (for_good && !std::exchange(has_failed, true)) work();
         errno = error;
-        return true;
+        return -1;
     }
 };
 
@@ -54,17 +71,19 @@ struct FailingSystem {
 
 // Symbols of the program go before those of the C library, also for LMDB.
 extern "C" ssize_t pwrite(int fd, const void* bytes, std::size_t count, off_t at) {
-    if (FailingSystem::fails()) return -1;
-    return ::syscall(SYS_pwrite64, fd, bytes, count, at);
+    return FailingSystem::run([&] { return ::syscall(SYS_pwrite64, fd, bytes, count, at); });
 }
 extern "C" ssize_t writev(int fd, const iovec* pieces, int count) {
-    if (FailingSystem::fails()) return -1;
-    return ::syscall(SYS_writev, fd, pieces, count);
+    return FailingSystem::run([&] { return ::syscall(SYS_writev, fd, pieces, count); });
 }
 extern "C" int fdatasync(int fd) {
     ++FailingSystem::flushes;
-    if (FailingSystem::fails()) return -1;
-    return static_cast<int>(::syscall(SYS_fdatasync, fd));
+    return static_cast<int>(FailingSystem::run([&] { return ::syscall(SYS_fdatasync, fd); }));
+}
+// Only directories are flushed by this one.
+extern "C" int fsync(int fd) {
+    ++FailingSystem::directory_flushes;
+    return static_cast<int>(FailingSystem::run([&] { return ::syscall(SYS_fsync, fd); }));
 }
 
 namespace {
@@ -106,14 +125,14 @@ MDB_val as_value(const std::string& text) { return {text.size(), const_cast<char
 
 /// `change(transaction, table)` as another program makes it.
 template <class Change>
-void as_another_program(const std::string& path, Change change) {
+void as_another_program(const std::string& path, Change change, unsigned kind_of_table = 0) {
     MDB_env* env = nullptr;
     REQUIRE(mdb_env_create(&env) == 0);
     REQUIRE(mdb_env_open(env, path.c_str(), MDB_NOSUBDIR, 0644) == 0);
     MDB_txn* txn = nullptr;
     MDB_dbi table = 0;
     REQUIRE(mdb_txn_begin(env, nullptr, 0, &txn) == 0);
-    REQUIRE(mdb_dbi_open(txn, nullptr, 0, &table) == 0);
+    REQUIRE(mdb_dbi_open(txn, nullptr, kind_of_table, &table) == 0);
     change(txn, table);
     REQUIRE(mdb_txn_commit(txn) == 0);
     mdb_env_close(env);
@@ -263,6 +282,49 @@ TEST_CASE("LmdbStorage flushes each change with full, and when asked with none",
     }
 }
 
+TEST_CASE("LmdbStorage::open with full flushes what none left in memory",
+          "[adapter][lmdb_storage][regression]") {
+    const TemporaryDirectory dir;
+    fill(dir / "q", 1);
+    const int before = FailingSystem::flushes;
+    opened(dir / "q");
+    CHECK(FailingSystem::flushes == before);
+    const LmdbStorage storage = opened(dir / "q", {.sync = LmdbSync::full});
+    CHECK(FailingSystem::flushes > before);
+}
+
+TEST_CASE("LmdbStorage uses again what a reader held that died",
+          "[adapter][lmdb_storage][regression]") {
+    const TemporaryDirectory dir;
+    LmdbStorage storage = opened(dir / "q");
+    // With that many transactions, as far as there are places for them.
+    const auto a_reader_dies = [&](int transactions) {
+        return in_child([&] {
+            MDB_env* env = nullptr;
+            MDB_txn* txn = nullptr;
+            if (mdb_env_create(&env) != 0 ||
+                mdb_env_open(env, (dir / "q").c_str(), MDB_NOSUBDIR | MDB_NOTLS | MDB_RDONLY, 0) !=
+                    0) {
+                return false;
+            }
+            int answer = 0;
+            for (int i = 0; i < transactions && answer == 0; ++i) {
+                answer = mdb_txn_begin(env, nullptr, MDB_RDONLY, &txn);
+            }
+            return answer == (transactions == 1 ? 0 : MDB_READERS_FULL);
+        });
+    };
+    REQUIRE(a_reader_dies(1));
+    for (int i = 0; i < 300; ++i) {
+        REQUIRE_FALSE(storage.try_push(Bytes(20'000)));
+        REQUIRE(storage.try_pop());
+    }
+    CHECK(bytes_of(dir / "q").size() <= std::size_t{1} << 20);
+    REQUIRE(a_reader_dies(1000));
+    REQUIRE_FALSE(storage.try_push(as_bytes("x")));
+    CHECK(as_text(*storage.front()) == "x");
+}
+
 TEST_CASE("LmdbStorage moves with what it lends", "[adapter][lmdb_storage][unit]") {
     const TemporaryDirectory dir;
     fill(dir / "q", 2);
@@ -348,6 +410,83 @@ TEST_CASE("LmdbStorage::open refuses the files of others, and changes nothing in
     }
     holding("later", key_of(0), std::string{"belayq\x02\0", 8});
     CHECK(refused(dir / "later").code == QueueErrc::future_version);
+}
+
+TEST_CASE("LmdbStorage::open refuses a file in another order, even an empty one",
+          "[adapter][lmdb_storage][regression]") {
+    const TemporaryDirectory dir;
+    for (const unsigned kind : {unsigned{MDB_REVERSEKEY}, unsigned{MDB_DUPSORT}}) {
+        const std::string path = dir / std::to_string(kind);
+        as_another_program(
+            path,
+            [](MDB_txn* txn, MDB_dbi table) {
+                put(txn, table, "name", "value");
+                const std::string name = "name";
+                MDB_val key = as_value(name);
+                REQUIRE(mdb_del(txn, table, &key, nullptr) == 0);
+            },
+            kind);
+        CHECK(refused(path).code == QueueErrc::foreign_file);
+    }
+    // Of another one it cannot be told.
+    as_another_program(dir / "empty", [](MDB_txn*, MDB_dbi) {});
+    CHECK(opened(dir / "empty").size() == 0);
+}
+
+TEST_CASE("LmdbStorage::open that fails while it makes the file can be repeated",
+          "[adapter][lmdb_storage][fault]") {
+    const FailingSystem system;
+    FailingSystem::error = ENOSPC;
+    int failed = 0;
+    for (const LmdbSync sync : {LmdbSync::full, LmdbSync::none}) {
+        for (int place = 0; failed == place; ++place) {
+            REQUIRE(place < 20);
+            INFO("place " << place);
+            const TemporaryDirectory dir;
+            FailingSystem::countdown = place;
+            if (!LmdbStorage::open(dir / "q", {.sync = sync})) ++failed;
+            FailingSystem::countdown = -1;
+            CHECK(opened(dir / "q", {.sync = sync}).size() == 0);
+            REQUIRE_FALSE(opened(dir / "q").try_push(as_bytes("x")));
+        }
+        CHECK(failed >= 2);
+        failed = 0;
+    }
+}
+
+TEST_CASE("LmdbStorage::open flushes the directory of a new file before it is a queue",
+          "[adapter][lmdb_storage][regression]") {
+    const FailingSystem system;
+    FailingSystem::error = EIO;
+    bool failed_flush = false;
+    for (int place = 0; place < 10 && !failed_flush; ++place) {
+        const TemporaryDirectory dir;
+        const int before = FailingSystem::directory_flushes;
+        FailingSystem::countdown = place;
+        const bool is_open = static_cast<bool>(LmdbStorage::open(dir / "q"));
+        FailingSystem::countdown = -1;
+        failed_flush = !is_open && FailingSystem::directory_flushes > before;
+        if (!failed_flush) continue;
+        const int first = FailingSystem::directory_flushes;
+        opened(dir / "q");
+        CHECK(FailingSystem::directory_flushes > first);
+    }
+    CHECK(failed_flush);
+}
+
+TEST_CASE("LmdbStorage::open with room for the half of a new file leaves an empty one",
+          "[adapter][lmdb_storage][regression]") {
+    const TemporaryDirectory dir;
+    // With its locks, which need room too, and come first.
+    fill(dir / "q", 1);
+    REQUIRE(::unlink((dir / "q").c_str()) == 0);
+    CHECK(in_child([&] {
+        std::signal(SIGXFSZ, SIG_IGN);
+        const rlimit limit{4096, RLIM_INFINITY};
+        return ::setrlimit(RLIMIT_FSIZE, &limit) == 0 && !LmdbStorage::open(dir / "q");
+    }));
+    CHECK(bytes_of(dir / "q").empty());
+    CHECK(opened(dir / "q").size() == 0);
 }
 
 TEST_CASE("LmdbStorage::open finds that operations are missing", "[adapter][lmdb_storage][fault]") {
@@ -494,6 +633,39 @@ TEST_CASE(
     CHECK(broken >= 6);
 }
 
+TEST_CASE("LmdbStorage::try_pop with a disk that fails, at any place, loses no value",
+          "[adapter][lmdb_storage][regression]") {
+    const FailingSystem system;
+    FailingSystem::error = EIO;
+    int broken = 0;
+    for (const bool for_good : {false, true}) {
+        bool failed_somewhere = true;
+        for (int place = 0; failed_somewhere; ++place) {
+            REQUIRE(place < 100);
+            INFO("place " << place << ", for good: " << for_good);
+            const TemporaryDirectory dir;
+            fill(dir / "q", 4);
+            std::set<std::string> seen;
+            {
+                LmdbStorage storage = opened(dir / "q", {.sync = LmdbSync::full});
+                FailingSystem::for_good = for_good;
+                FailingSystem::has_failed = false;
+                FailingSystem::countdown = place;
+                for (int i = 0; i < 4; ++i) {
+                    if (const auto value = storage.try_pop()) seen.emplace(as_text(*value));
+                }
+                FailingSystem::countdown = -1;
+                failed_somewhere = storage.failed() || storage.size() > 0;
+                if (storage.failed()) ++broken;
+            }
+            LmdbStorage storage = opened(dir / "q");
+            while (const auto value = storage.try_pop()) seen.emplace(as_text(*value));
+            REQUIRE(seen.size() == 4);
+        }
+    }
+    CHECK(broken >= 8);
+}
+
 TEST_CASE("LmdbStorage::sync that fails is not tried again", "[adapter][lmdb_storage][fault]") {
     const FailingSystem system;
     const TemporaryDirectory dir;
@@ -533,6 +705,28 @@ TEST_CASE("LmdbStorage at the limit of file sizes goes on when there is room aga
     LmdbStorage storage = opened(dir / "q");
     CHECK(storage.size() == taken);
     for (std::uint64_t n = 1; n <= taken; ++n) REQUIRE(as_text(*storage.try_pop()) == text_for(n));
+}
+
+TEST_CASE("LmdbStorage goes on when there is no address space for a larger map",
+          "[adapter][lmdb_storage][regression]") {
+    const TemporaryDirectory dir;
+    const LmdbOptions options{.sync = LmdbSync::none, .record_bytes_max = 2'000'000};
+    CHECK(in_child([&] {
+        auto storage = LmdbStorage::open(dir / "q", options);
+        if (!storage || storage->try_push(as_bytes("first"))) return false;
+        const Bytes large(2'000'000);
+        // All that the process has by now, and less than the larger map.
+        std::size_t pages = 0;
+        std::ifstream{"/proc/self/statm"} >> pages;
+        const rlimit limit{pages * static_cast<std::size_t>(::getpagesize()), RLIM_INFINITY};
+        if (::setrlimit(RLIMIT_AS, &limit) != 0) return false;
+        if (storage->try_push(large) != std::errc::not_enough_memory) return false;
+        if (storage->failed() || storage->size() != 1) return false;
+        if (as_text(*storage->front()) != "first" || storage->ack()) return false;
+        const rlimit none{RLIM_INFINITY, RLIM_INFINITY};
+        return ::setrlimit(RLIMIT_AS, &none) == 0 && !storage->try_push(large);
+    }));
+    CHECK(opened(dir / "q", options).size() == 1);
 }
 
 TEST_CASE("LmdbStorage keeps what it answered through SIGKILL", "[adapter][lmdb_storage][fault]") {

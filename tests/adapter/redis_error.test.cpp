@@ -41,6 +41,8 @@ TEST_CASE("Every refusal of Redis has a code", "[adapter][redis_error][unit]") {
     CHECK(code_of_redis("NOREPLICAS Not enough good replicas to write.") ==
           RedisErrc::cannot_persist);
     CHECK(code_of_redis("NOGROUP No such key 'q' or consumer group 'g'") == RedisErrc::no_group);
+    CHECK(code_of_redis("UNBLOCKED the stream key no longer exists") == RedisErrc::no_group);
+    CHECK(code_of_redis("UNBLOCKED client unblocked via CLIENT UNBLOCK") == RedisErrc::not_ready);
     CHECK(code_of_redis("MOVED 3999 127.0.0.1:6381") == RedisErrc::moved);
     CHECK(code_of_redis("ERR unknown command 'XAUTOCLAIM', with args beginning with: ") ==
           RedisErrc::too_old);
@@ -56,6 +58,11 @@ TEST_CASE("A refusal within a script is known by its own code", "[adapter][redis
                         "@user_script: 9: NOGROUP No such key 'q'") == RedisErrc::no_group);
     CHECK(code_of_redis("ERR Error running script (call to f_0f1c): @user_script:9: @user_script: "
                         "9: Unknown Redis command called from Lua script") == RedisErrc::too_old);
+    CHECK(code_of_redis("ERR The user executing the script can't run this command or subcommand "
+                        "script: 2bdc, on @user_script:2.") == RedisErrc::forbidden);
+    CHECK(code_of_redis("ERR The user executing the script can't access at least one of the keys "
+                        "mentioned in the command arguments script: 2bdc, on @user_script:2.") ==
+          RedisErrc::forbidden);
     // What is quoted in another refusal is no code.
     CHECK(code_of_redis("NOPERM for OOM or READONLY keys") == RedisErrc::forbidden);
 }
@@ -72,8 +79,10 @@ TEST_CASE("Every RedisErrc has a text, a cause, and advice of its own",
     CHECK(code_at(last_code + 1).message() == "unknown error");
     CHECK(std::string{code_at(1).category().name()} == "belay.redis");
     for (const std::error_code& code :
-         {make_error_code(QueueErrc::bad_options), make_error_code(QueueErrc::too_large),
-          make_error_code(QueueErrc::bad_encoding), make_error_code(QueueErrc::lease_ended),
+         {make_error_code(QueueErrc::bad_options), make_error_code(QueueErrc::queue_empty),
+          std::make_error_code(std::errc::too_many_files_open),
+          make_error_code(QueueErrc::too_large), make_error_code(QueueErrc::bad_encoding),
+          make_error_code(QueueErrc::lease_ended),
           std::make_error_code(std::errc::permission_denied),
           std::make_error_code(std::errc::timed_out),
           std::make_error_code(std::errc::host_unreachable),

@@ -24,6 +24,24 @@ static_assert(std::is_nothrow_move_constructible_v<RedisStream> &&
               !std::is_copy_constructible_v<RedisStream>);
 static_assert(explain_leasable_like<RedisStream>());
 
+namespace {
+
+/// Whether this process has a connection to the port that notices when the other machine is gone.
+bool keeps_alive(std::uint16_t port) {
+    for (int fd = 0; fd < 1024; ++fd) {
+        sockaddr_in peer{};
+        socklen_t length = sizeof peer;
+        if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &length) != 0) continue;
+        if (peer.sin_family != AF_INET || ntohs(peer.sin_port) != port) continue;
+        int is_on = 0;
+        length = sizeof is_on;
+        if (::getsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &is_on, &length) == 0) return is_on != 0;
+    }
+    return false;
+}
+
+}  // namespace
+
 TEST_CASE("RedisStream conforms, opened again and again", "[adapter][redis_stream][property]") {
     const RedisServer server;
     int made = 0;
@@ -250,6 +268,7 @@ TEST_CASE("RedisStream over TCP", "[adapter][redis_stream][unit]") {
     RedisStream queue = opened(options);
     REQUIRE_FALSE(queue.try_push(as_bytes("a")));
     CHECK(as_text(*queue.try_pop()) == "a");
+    CHECK(keeps_alive(options.port));
     server.ask({"SET", "other", "text"});
     options.stream = "other";
     CHECK(belay_test::refused(options).message().starts_with(

@@ -3,10 +3,14 @@
 // Method: servers that refuse, are frozen or killed; connections that break at a chosen place.
 #include <belay/adapter/redis_stream.hpp>
 
+#include <arpa/inet.h>
+#include <sys/resource.h>
+
 #include <map>
 #include <thread>
 
 #include <belay/core/random.hpp>
+#include <belay/queue/queue.hpp>
 
 #include "support/redis_proxy.hpp"
 #include "support/redis_server.hpp"
@@ -14,6 +18,7 @@
 using namespace belay;
 using namespace std::literals;
 using belay_test::first_of;
+using belay_test::in_child;
 using belay_test::opened;
 using belay_test::RedisProxy;
 using belay_test::RedisServer;
@@ -129,8 +134,8 @@ TEST_CASE("RedisStream says that the server takes nothing, and goes on when it d
     server.ask({"CONFIG", "SET", "maxmemory", "1"});
     CHECK(queue.try_push(as_bytes("x")) == RedisErrc::out_of_memory);
     CHECK(queue.size() == 2);
-    // Taking frees memory, and is possible.
-    CHECK(as_text(*queue.try_pop()) == "a");
+    // Taking frees memory, and is possible, also for who comes now.
+    CHECK(as_text(*server.open("two").try_pop()) == "a");
     server.ask({"CONFIG", "SET", "maxmemory", "0"});
     push(queue, "c");
 
@@ -160,7 +165,7 @@ TEST_CASE("RedisStream says that the server is busy", "[adapter][redis_stream][f
     const std::error_code error = queue.try_push(as_bytes("x"));
     CHECK(error == RedisErrc::not_ready);
     CHECK(queue.explain(error).message().find("wait, and call again") != std::string::npos);
-    CHECK(queue.size() == 0);  // as far as it knew
+    CHECK(queue.size() == 1);  // for all it knows
     server.ask({"SCRIPT", "KILL"});
     other.join();
     CHECK(queue.size() == 1);
@@ -188,8 +193,8 @@ TEST_CASE("RedisStream waits for a frozen server no longer than it may",
           "[adapter][redis_stream][fault]") {
     const RedisServer server;
     RedisOptions options = server.options("one");
-    options.command_timeout = 20ms;
-    options.connect_timeout = 20ms;
+    options.command_timeout = 250ms;
+    options.connect_timeout = 250ms;
     RedisStream queue = opened(options);
     push(queue, "a");
     CHECK(queue.size() == 1);
@@ -201,6 +206,7 @@ TEST_CASE("RedisStream waits for a frozen server no longer than it may",
     CHECK(queue.try_push(Bytes(1 << 20)) == RedisErrc::no_answer);
     server.thaw();
     // What was asked for meanwhile is answered to nobody: the value is lent to this consumer.
+    queue = server.open("one");
     CHECK(first_of(queue) == "a");
     CHECK(as_text(*queue.try_pop()) == "a");
 }
@@ -250,18 +256,24 @@ TEST_CASE("RedisStream: a lost reply loses no value", "[adapter][redis_stream][f
     const RedisServer server;
     RedisProxy proxy{server.socket()};
     RedisStream queue = open_through(server, proxy);
-    for (const char* text : {"a", "b", "c", "d"}) push(queue, text);
+    for (const char* text : {"a", "b", "c", "d", "e", "f", "g"}) push(queue, text);
+    std::string taken;
     for (const Fault fault : {Fault::lose_command, Fault::lose_reply, Fault::garbled_reply}) {
         const RedisErrc expected =
             fault == Fault::garbled_reply ? RedisErrc::bad_reply : RedisErrc::connection_lost;
         proxy.next(fault);
         CHECK(queue.front().error() == expected);
-        CHECK(first_of(queue) != "");
-        // The loan stays, whether Redis removed it or not.
+        REQUIRE(queue.front());
+        // Whether Redis removed it or not, it is taken, and does not come again.
         proxy.next(fault);
-        CHECK_FALSE(queue.try_pop());
+        taken += as_text(*queue.try_pop());
+        // The loan stays then.
         const std::string kept = first_of(queue);
-        CHECK(as_text(*queue.try_pop()) == kept);
+        proxy.next(fault);
+        CHECK(queue.ack() == expected);
+        CHECK(first_of(queue) == kept);
+        CHECK_FALSE(queue.ack());
+        taken += kept;
         proxy.next(fault);
         CHECK(queue.front_wait(1ms).error() == expected);
         REQUIRE(queue.front());
@@ -273,8 +285,154 @@ TEST_CASE("RedisStream: a lost reply loses no value", "[adapter][redis_stream][f
         CHECK_FALSE(queue.renew());
         CHECK_FALSE(queue.nack());
     }
-    CHECK(first_of(queue) == "d");
+    CHECK(taken == "abcdef");
+    CHECK(first_of(queue) == "g");
     CHECK(queue.size() == 1);
+}
+
+TEST_CASE("RedisStream::try_pop loses no value that nobody removes after it",
+          "[adapter][redis_stream][regression]") {
+    const RedisServer server;
+    RedisProxy proxy{server.socket()};
+    std::string taken;
+    for (const Fault fault : {Fault::lose_command, Fault::lose_reply}) {
+        RedisStream queue = open_through(server, proxy);
+        push(queue, "a");
+        REQUIRE(queue.front());
+        proxy.next(fault);
+        if (const auto value = queue.try_pop()) taken += as_text(*value);
+        queue = server.open("one");
+        taken += all_of(queue);
+    }
+    // The first was not removed by Redis, and came again.
+    CHECK(taken == "aaa");
+}
+
+TEST_CASE("RedisStream takes no answer for that to another command",
+          "[adapter][redis_stream][regression]") {
+    const RedisServer server;
+    RedisProxy proxy{server.socket()};
+    RedisStream queue = open_through(server, proxy);
+    proxy.next(Fault::double_reply);
+    push(queue, "a");
+    CHECK(queue.size() == 1);
+    proxy.next(Fault::double_reply);
+    CHECK(queue.size() == 1);
+    push(queue, "b");
+    CHECK(queue.size() == 2);
+}
+
+TEST_CASE("RedisStream without the right to delete loses no value",
+          "[adapter][redis_stream][regression]") {
+    const RedisServer server;
+    server.ask({"ACL", "SETUSER", "worker", "on", ">secret", "~jobs", "+@all", "-xdel"});
+    RedisOptions options = server.options("one");
+    options.user = "worker";
+    options.password = "secret";
+    const RedisError error = refused(options);
+    CHECK(error.code == RedisErrc::forbidden);
+    CHECK(error.message().find("XDEL") != std::string::npos);
+    server.ask({"ACL", "SETUSER", "worker", "+xdel"});
+    RedisStream queue = opened(options);
+    push(queue, "a");
+    server.ask({"ACL", "SETUSER", "worker", "-xdel"});
+    CHECK_FALSE(queue.try_pop());
+    REQUIRE(first_of(queue) == "a");
+    CHECK(queue.ack() == RedisErrc::forbidden);
+    RedisStream other = server.open("one");
+    CHECK(all_of(other) == "a");
+}
+
+TEST_CASE("RedisStream::front_wait says that the stream was deleted meanwhile",
+          "[adapter][redis_stream][regression]") {
+    const RedisServer server;
+    RedisStream queue = server.open("one");
+    std::thread other{[&] {
+        while (server.ask({"INFO", "clients"}).find("blocked_clients:1") == std::string::npos) {
+            std::this_thread::yield();
+        }
+        server.ask({"DEL", "jobs"});
+    }};
+    CHECK(queue.front_wait(1h).error() == RedisErrc::no_group);
+    other.join();
+}
+
+TEST_CASE("RedisStream says what a server said that closed while it was sent to",
+          "[adapter][redis_stream][regression]") {
+    const RedisServer server{{"--proto-max-bulk-len", "1048576"}};
+    RedisOptions options = server.options("one");
+    options.record_bytes_max = 64 << 20;
+    RedisStream queue = opened(options);
+    const std::error_code error = queue.try_push(Bytes(16 << 20));
+    CHECK(error == RedisErrc::refused);
+    CHECK(queue.explain(error).message().find("invalid bulk length") != std::string::npos);
+    push(queue, "a");
+    CHECK(all_of(queue) == "a");
+}
+
+TEST_CASE("RedisError quotes no password", "[adapter][redis_stream][regression]") {
+    const RedisServer server{{"--rename-command", "AUTH", ""}};
+    RedisOptions options = server.options("one");
+    options.password = "secret";
+    const RedisError error = refused(options);
+    CHECK(error.code == RedisErrc::too_old);
+    CHECK(error.message().find("secret") == std::string::npos);
+}
+
+TEST_CASE("Queue::drain says that the server is gone", "[adapter][redis_stream][regression]") {
+    RedisServer server;
+    Queue queue{server.open("one")};
+    server.kill();
+    const DrainResult result = queue.drain([](BytesView) {});
+    CHECK(result.drained == 0);
+    CHECK(result.error == std::errc::connection_refused);
+}
+
+TEST_CASE("RedisStream::open connects for its whole time, whatever signals arrive",
+          "[adapter][redis_stream][regression]") {
+    // It listens, and has all that it takes: who comes now waits.
+    const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t length = sizeof address;
+    auto* const name = reinterpret_cast<sockaddr*>(&address);
+    REQUIRE(::bind(listener, name, length) == 0);
+    REQUIRE(::listen(listener, 0) == 0);
+    REQUIRE(::getsockname(listener, name, &length) == 0);
+    int waiting[4];
+    for (int& fd : waiting) {
+        fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        static_cast<void>(::connect(fd, name, length));
+    }
+    CHECK(in_child([&] {
+        struct sigaction action {};
+        action.sa_handler = [](int) {};
+        action.sa_flags = SA_RESTART;
+        ::sigaction(SIGALRM, &action, nullptr);
+        const itimerval often{{0, 10'000}, {0, 10'000}};
+        ::setitimer(ITIMER_REAL, &often, nullptr);
+        RedisOptions options{.stream = "jobs", .consumer = "one", .port = ntohs(address.sin_port)};
+        options.connect_timeout = 100ms;
+        const auto queue = RedisStream::open(options);
+        return !queue && queue.error().code == std::errc::timed_out;
+    }));
+    for (const int fd : waiting) ::close(fd);
+    ::close(listener);
+}
+
+TEST_CASE("RedisStream::open says that too many files are open",
+          "[adapter][redis_stream][regression]") {
+    CHECK(in_child([&] {
+        const rlimit limit{3, 3};
+        if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) return false;
+        RedisOptions options{.stream = "jobs", .consumer = "one"};
+        const auto over_tcp = RedisStream::open(options);
+        options.socket = "none";
+        const auto over_socket = RedisStream::open(options);
+        return !over_tcp && over_tcp.error().code == std::errc::too_many_files_open &&
+               !over_socket && over_socket.error().code == std::errc::too_many_files_open;
+    }));
 }
 
 TEST_CASE("RedisStream::open through a connection that breaks off",

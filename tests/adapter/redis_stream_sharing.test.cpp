@@ -10,6 +10,7 @@
 
 #include <belay/core/random.hpp>
 
+#include "support/redis_proxy.hpp"
 #include "support/redis_server.hpp"
 
 using namespace belay;
@@ -137,6 +138,31 @@ TEST_CASE("RedisStream::nack gives nothing back that another consumer has",
     CHECK_FALSE(one.nack());
     CHECK(first_of(one) == empty);
     CHECK(first_of(three) == empty);
+}
+
+TEST_CASE("RedisStream: a nack or renewal that comes late changes nothing of a later loan",
+          "[adapter][redis_stream][regression]") {
+    const RedisServer server;
+    belay_test::RedisProxy proxy{server.socket()};
+    RedisOptions options = server.options("one");
+    options.socket = proxy.socket();
+    RedisStream one = opened(options);
+    RedisStream two = server.open("two");
+    push(one, "a");
+    REQUIRE(first_of(one) == "a");
+    proxy.next(belay_test::RedisProxy::Fault::hold_command);
+    CHECK(one.nack() == RedisErrc::connection_lost);
+    REQUIRE(first_of(one) == "a");
+    REQUIRE(one.deliveries() == 2);
+    proxy.deliver_held();
+    CHECK(first_of(two) == empty);
+    proxy.next(belay_test::RedisProxy::Fault::hold_command);
+    CHECK(one.renew() == RedisErrc::connection_lost);
+    CHECK_FALSE(one.nack());
+    REQUIRE(first_of(one) == "a");
+    server.age("one");
+    proxy.deliver_held();
+    CHECK(first_of(two) == "a");
 }
 
 TEST_CASE("RedisStream::ack counts also after the lease, once", "[adapter][redis_stream][unit]") {

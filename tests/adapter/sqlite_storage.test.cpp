@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <set>
 
 #include <belay/core/random.hpp>
 #include <belay/queue/queue.hpp>
@@ -452,6 +453,43 @@ TEST_CASE(
             REQUIRE(n - 1 >= pushed);
             REQUIRE(n - 1 <= pushed + (unknown ? 1 : 0));
         }
+    }
+}
+
+TEST_CASE("SqliteStorage::try_pop with a disk that fails, at any place, loses no value",
+          "[adapter][sqlite_storage][regression]") {
+    const FailingFiles files;
+    for (const int answer : {SQLITE_IOERR_WRITE, SQLITE_IOERR_FSYNC}) {
+        int broken = 0;
+        bool failed_somewhere = true;
+        for (int place = 0; failed_somewhere; ++place) {
+            REQUIRE(place < 100);
+            INFO("place " << place << ", answer " << answer);
+            const TemporaryDirectory dir;
+            fill(dir / "q", 4);
+            std::set<std::string> seen;
+            const TemporaryDirectory left;
+            {
+                SqliteStorage storage = opened(dir / "q", {});
+                FailingFiles::answer = answer;
+                FailingFiles::countdown = place;
+                for (int i = 0; i < 4; ++i) {
+                    if (const auto value = storage.try_pop()) seen.emplace(as_text(*value));
+                }
+                failed_somewhere = FailingFiles::countdown == -1;
+                FailingFiles::countdown = -1;
+                if (storage.failed()) ++broken;
+                // As if the process were killed here: closing would tidy up.
+                for (const char* const name : {"q", "q-wal"}) {
+                    std::error_code none;
+                    std::filesystem::copy_file(dir / name, left / name, none);
+                }
+            }
+            SqliteStorage storage = opened(left / "q");
+            while (const auto value = storage.try_pop()) seen.emplace(as_text(*value));
+            REQUIRE(seen.size() == 4);
+        }
+        CHECK(broken > 0);
     }
 }
 

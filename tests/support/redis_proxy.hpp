@@ -21,7 +21,7 @@ namespace belay_test {
 class RedisProxy {
 public:
     /// What happens to the next command; after it everything passes again.
-    enum class Fault { none, lose_command, lose_reply, garbled_reply };
+    enum class Fault { none, lose_command, lose_reply, garbled_reply, double_reply, hold_command };
 
     explicit RedisProxy(std::string server) : server_{std::move(server)} {
         listener_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -42,6 +42,16 @@ public:
 
     [[nodiscard]] std::string socket() const { return directory_ / "proxy"; }
     void next(Fault fault) { fault_ = fault; }
+    /// What hold_command kept, and then broke the connection, arrives after all. Returns when it
+    /// is answered.
+    void deliver_held() {
+        while (fault_ != Fault::none) std::this_thread::yield();
+        const int server = connect_to(server_);
+        REQUIRE(pass(server, held_));
+        char answer = 0;
+        REQUIRE(::recv(server, &answer, 1, 0) == 1);
+        ::close(server);
+    }
 
 private:
     static sockaddr_un address_of(const std::string& path) {
@@ -83,11 +93,15 @@ private:
         if (count <= 0) return false;
         const std::string_view piece{buffer, static_cast<std::size_t>(count)};
         if (!from_server) {
-            if (fault_ == Fault::lose_command) return fault_ = Fault::none, false;
+            if (fault_ == Fault::hold_command) held_ = piece;
+            if (fault_ == Fault::lose_command || fault_ == Fault::hold_command) {
+                return fault_ = Fault::none, false;
+            }
             return pass(server, piece);
         }
         const Fault fault = fault_.exchange(Fault::none);
         if (fault == Fault::lose_reply) return false;
+        if (fault == Fault::double_reply) return pass(client, std::string{piece} += piece);
         return pass(client, fault == Fault::garbled_reply ? "220 ready\r\n" : piece);
     }
 
@@ -95,6 +109,7 @@ private:
     std::string server_;
     int listener_ = -1;
     std::atomic<Fault> fault_ = Fault::none;
+    std::string held_;
     std::atomic<bool> ends_ = false;
     std::thread thread_;
 };

@@ -57,8 +57,8 @@ public:
     /// Opens the queue in the file `path`, or makes one there.
     ///
     /// Errors:     what, where, and what to do, see LmdbError. A file of another program, of a
-    /// later
-    ///             version, or that lacks operations is refused, and keeps its contents.
+    ///             later version, or that lacks operations is refused, and keeps its contents. One
+    ///             of LMDB without any entry is taken for a new one.
     /// Throws:     std::bad_alloc.   Complexity: O(1); maps the file into memory.
     [[nodiscard]] static Result<LmdbStorage, LmdbError> open(const std::string& path,
                                                              LmdbOptions options = {}) {
@@ -213,14 +213,24 @@ private:
         std::error_code error;
         const int answer = db_.read([&](const Run& run) { return look(run, is_new, error); });
         if (answer != 0) return detail::code_of_lmdb(answer);
-        return is_new ? create(path) : error;
+        if (error) return error;
+        if (is_new) return create(path);
+        // What `none` left in the memory of the system would be lost with it.
+        const int flushed = sync_later_ ? 0 : db_.flush();
+        return flushed == 0 ? std::error_code{} : detail::code_of_lmdb(flushed);
     }
     /// Whether the file is a queue, or empty and to become one, and which operations there are.
     [[nodiscard]] int look(const Run& run, bool& is_new, std::error_code& error) noexcept {
         MDB_stat stat;
         if (const int answer = mdb_stat(run.get(), run.table(), &stat); answer != 0) return answer;
+        unsigned flags = 0;
+        if (const int answer = mdb_dbi_flags(run.get(), run.table(), &flags); answer != 0) {
+            return answer;
+        }
+        // In another order, or with more than one value for a key, it is no queue's.
+        if (flags != 0) error = make_error_code(QueueErrc::foreign_file);
         is_new = stat.ms_entries == 0;
-        if (is_new) return 0;
+        if (is_new || error) return 0;
         MDB_cursor* cursor = nullptr;
         if (const int answer = mdb_cursor_open(run.get(), run.table(), &cursor); answer != 0) {
             return answer;
@@ -256,6 +266,11 @@ private:
         return whole ? 0 : MDB_CORRUPTED;
     }
     [[nodiscard]] std::error_code create(const std::string& path) {
+        // The name survives a loss of power as well. Before the header: where this fails, the file
+        // is new the next time too.
+        const std::size_t end = path.rfind('/');
+        const std::string directory = end == path.npos ? "." : path.substr(0, end + 1);
+        if (const std::error_code error = posix::Files{}.sync_directory(directory)) return error;
         const int answer = db_.write([&](const Run& run) {
             detail::LmdbKey key{0};
             MDB_val name = key.value();
@@ -263,10 +278,7 @@ private:
             MDB_val value{sizeof header, const_cast<char*>(header)};
             return mdb_put(run.get(), run.table(), &name, &value, MDB_NOOVERWRITE);
         });
-        if (answer != 0) return detail::code_of_lmdb(answer);
-        // The name survives a loss of power as well.
-        const std::size_t end = path.rfind('/');
-        return posix::Files{}.sync_directory(end == path.npos ? "." : path.substr(0, end + 1));
+        return answer == 0 ? std::error_code{} : detail::code_of_lmdb(answer);
     }
 
     Database db_;

@@ -81,6 +81,7 @@ namespace detail {
         {"invalid password", RedisErrc::unauthorized},
         {"without any password", RedisErrc::unauthorized},
         {"NOPERM ", RedisErrc::forbidden},
+        {"The user executing the script", RedisErrc::forbidden},
         {"DENIED ", RedisErrc::forbidden},
         {"LOADING ", RedisErrc::not_ready},
         {"BUSY ", RedisErrc::not_ready},
@@ -93,6 +94,8 @@ namespace detail {
         {"MISCONF ", RedisErrc::cannot_persist},
         {"NOREPLICAS ", RedisErrc::cannot_persist},
         {"NOGROUP ", RedisErrc::no_group},
+        {"UNBLOCKED the stream", RedisErrc::no_group},
+        {"UNBLOCKED ", RedisErrc::not_ready},
         {"MOVED ", RedisErrc::moved},
         {"ASK ", RedisErrc::moved},
         {"nknown command", RedisErrc::too_old},
@@ -126,6 +129,10 @@ struct RedisError {
         if (code.category() == redis_category())
             return advice(static_cast<RedisErrc>(code.value()));
         if (code == QueueErrc::bad_options) return "see RedisOptions for what is possible";
+        if (code == QueueErrc::queue_empty) {
+            return "wait until somebody pushes, gives back what is lent, or loses it with its "
+                   "lease";
+        }
         if (code == QueueErrc::too_large) return "raise record_bytes_max, or push less at a time";
         if (code == QueueErrc::bad_encoding) {
             return "some other program pushed it: find out which; ack() gives the entry up";
@@ -136,6 +143,10 @@ struct RedisError {
         if (code == std::errc::permission_denied) return "allow this user to write to the socket";
         if (code == std::errc::timed_out) {
             return "see whether host and port are right, and no firewall is between";
+        }
+        if (code == std::errc::too_many_files_open ||
+            code == std::errc::too_many_files_open_in_system) {
+            return "close some files, or raise the limit of open files (ulimit -n)";
         }
         if (code == std::errc::host_unreachable) return "correct the name of the host";
         return "start Redis, or correct the host and port, or the path of the socket; the next "

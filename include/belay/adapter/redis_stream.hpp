@@ -41,7 +41,8 @@ public:
     /// Connects, and makes the stream and its group where they are missing.
     ///
     /// Errors:     what, where, and what to do, see RedisError. A key that is no stream, and a
-    ///             stream that another group reads, are refused, and stay what they are.
+    ///             stream that another group reads, are refused, and stay what they are. That two
+    ///             make groups of different names at the same moment is found by the next opening.
     /// Throws:     std::bad_alloc.   Complexity: O(groups of the stream).
     [[nodiscard]] static Result<RedisStream, RedisError> open(const RedisOptions& options) {
         if (const char* const wrong = detail::what_is_wrong(options); wrong != nullptr) {
@@ -70,9 +71,16 @@ public:
     }
 
     /// Takes the oldest operation; nothing if there is none, or if it could not be had or removed:
-    /// then `front` says why, or it is lent still.   Throws: std::bad_alloc.
+    /// then `front` says why, or it is lent still. One of which is unknown whether it was removed
+    /// is taken: `front` or `try_pop` removes it before the next, and if neither is called any more
+    /// it may come again.   Throws: std::bad_alloc.
     [[nodiscard]] std::optional<Bytes> try_pop() {
-        if (!front() || ack()) return std::nullopt;
+        if (!front()) return std::nullopt;
+        if (ack()) {
+            if (!maybe_removed_) return std::nullopt;
+            // If it was not handed out, it could be lost.
+            is_taken_ = true;
+        }
         return std::move(front_);
     }
 
@@ -82,6 +90,9 @@ public:
     /// Errors: queue_empty; bad_encoding for an entry without body, which is lent and can be
     ///         acknowledged; those of Redis and the system.   Throws: std::bad_alloc.
     [[nodiscard]] Result<BytesView> front() {
+        if (is_taken_) {
+            if (const std::error_code error = remove()) return error;
+        }
         if (is_lent()) return lent();
         Reply reply;
         const std::error_code error = connection_.call(
@@ -125,18 +136,7 @@ public:
     ///         loan has ended. Those of Redis and the system: it is lent still, call again.
     [[nodiscard]] std::error_code ack() noexcept {
         BELAY_PRECONDITION(is_lent(), "RedisStream::ack: something must be lent");
-        Reply reply;
-        std::error_code error = connection_.call(
-            {"EVAL", detail::redis_remove, "1", stream_, group_, consumer_, id()}, reply);
-        if (!error && reply->type != REDIS_REPLY_INTEGER) error = bad_reply();
-        if (error) {
-            maybe_removed_ = maybe_removed_ || error == RedisErrc::connection_lost ||
-                             error == RedisErrc::no_answer || error == RedisErrc::bad_reply;
-            return error;
-        }
-        const bool removed = reply->integer != 0 || maybe_removed_;
-        end_loan();
-        return removed ? std::error_code{} : make_error_code(QueueErrc::lease_ended);
+        return remove();
     }
     /// Gives what is lent back, as the first, to whoever asks next.   Pre: it is lent.
     ///
@@ -164,13 +164,14 @@ public:
     }
 
     /// All that was pushed by whomever and is not acknowledged, lent or not. Asks Redis; if it does
-    /// not answer, what it said the last time.
+    /// not answer, what it said the last time, but at least 1: then nobody knows that there is
+    /// nothing, and `front` says what is wrong.
     [[nodiscard]] std::size_t size() const noexcept {
         Reply reply;
         if (!connection_.call({"XLEN", stream_}, reply) && reply->type == REDIS_REPLY_INTEGER) {
-            size_ = static_cast<std::size_t>(reply->integer);
+            return size_ = static_cast<std::size_t>(reply->integer);
         }
-        return size_;
+        return size_ > 0 ? size_ : 1;
     }
     /// The memory of the server is the limit.
     [[nodiscard]] std::size_t capacity() const noexcept { return no_limit; }
@@ -185,12 +186,14 @@ public:
 private:
     using Reply = detail::RedisReply;
 
-    /// A number of milliseconds as a word of a command.
+    /// A number as a word of a command.
     class Number {
     public:
         explicit Number(Milliseconds value) noexcept
+            : Number{static_cast<std::uint64_t>(value.count())} {}
+        explicit Number(std::uint64_t value) noexcept
             : size_{static_cast<std::size_t>(
-                  std::to_chars(digits_, digits_ + sizeof digits_, value.count()).ptr - digits_)} {}
+                  std::to_chars(digits_, digits_ + sizeof digits_, value).ptr - digits_)} {}
         operator std::string_view() const noexcept { return {digits_, size_}; }
 
     private:
@@ -211,21 +214,27 @@ private:
         std::error_code error = connection_.call({"XINFO", "GROUPS", stream_}, reply);
         const bool is_new = error && text_of(reply.get()) == "ERR no such key";
         if (error && !is_new) return explain(error);
+        bool has_group = false;
         for (std::size_t i = 0; at(reply.get(), i) != nullptr; ++i) {
             const std::string_view name = text_of(at(at(reply.get(), i), 1));
+            has_group = has_group || name == group_;
             if (name == group_) continue;
             RedisError other = explain(make_error_code(RedisErrc::other_group));
             other.what = "the group ";
             other.what += name;
             return other;
         }
-        // From 0: also what was pushed before there was a group.
-        error = connection_.call({"XGROUP", "CREATE", stream_, group_, "0", "MKSTREAM"}, reply);
-        if (error && !text_of(reply.get()).starts_with("BUSYGROUP ")) return explain(error);
+        // A server without memory makes none, but lets take. From 0: also what was pushed before
+        // there was a group.
+        if (!has_group) {
+            error = connection_.call({"XGROUP", "CREATE", stream_, group_, "0", "MKSTREAM"}, reply);
+            if (error && !text_of(reply.get()).starts_with("BUSYGROUP ")) return explain(error);
+        }
         // Whether this may and can be used is better known now than with the first value lent.
         error = connection_.call(
             {"XAUTOCLAIM", stream_, group_, consumer_, never, "0-0", "COUNT", "1", "JUSTID"},
             reply);
+        if (!error) error = call_remove("0-0", reply);
         return error ? explain(error) : RedisError{};
     }
 
@@ -242,7 +251,7 @@ private:
         return make_error_code(RedisErrc::bad_reply);
     }
 
-    [[nodiscard]] bool is_lent() const noexcept { return id_[0] != '\0'; }
+    [[nodiscard]] bool is_lent() const noexcept { return id_[0] != '\0' && !is_taken_; }
     [[nodiscard]] std::string_view id() const noexcept { return id_; }
     [[nodiscard]] Result<BytesView> lent() const noexcept {
         if (!has_body_) return make_error_code(QueueErrc::bad_encoding);
@@ -263,11 +272,30 @@ private:
     void end_loan() noexcept {
         id_[0] = '\0';
         maybe_removed_ = false;
+        is_taken_ = false;
+    }
+    [[nodiscard]] std::error_code call_remove(std::string_view id, Reply& reply) noexcept {
+        const std::error_code error = connection_.call(
+            {"EVAL", detail::redis_remove, "1", stream_, group_, consumer_, id}, reply);
+        return !error && reply->type != REDIS_REPLY_INTEGER ? bad_reply() : error;
+    }
+    [[nodiscard]] std::error_code remove() noexcept {
+        Reply reply;
+        if (const std::error_code error = call_remove(id(), reply)) {
+            maybe_removed_ = maybe_removed_ || error == RedisErrc::connection_lost ||
+                             error == RedisErrc::no_answer || error == RedisErrc::bad_reply;
+            return error;
+        }
+        const bool removed = reply->integer != 0 || maybe_removed_;
+        end_loan();
+        return removed ? std::error_code{} : make_error_code(QueueErrc::lease_ended);
     }
     [[nodiscard]] std::error_code set_age(Milliseconds age) noexcept {
         Reply reply;
-        const std::error_code error = connection_.call(
-            {"EVAL", detail::redis_age, "1", stream_, group_, consumer_, id(), Number{age}}, reply);
+        const std::error_code error =
+            connection_.call({"EVAL", detail::redis_age, "1", stream_, group_, consumer_, id(),
+                              Number{age}, Number{deliveries_}},
+                             reply);
         if (error) return error;
         if (reply->type != REDIS_REPLY_INTEGER) return bad_reply();
         return reply->integer != 0 ? std::error_code{} : make_error_code(QueueErrc::lease_ended);
@@ -290,6 +318,8 @@ private:
     char id_[48] = "";
     bool has_body_ = false;
     bool maybe_removed_ = false;
+    // By try_pop, and perhaps not removed yet.
+    bool is_taken_ = false;
 };
 
 static_assert(LeasableLike<RedisStream>);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <lmdb.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -79,6 +80,8 @@ public:
         // Before LMDB looks at it, which must not open a file twice in one process.
         Result<posix::Files::Lock> lock = posix::Files{}.lock(path);
         if (!lock) return lock.error();
+        struct stat status {};
+        const bool is_empty = ::stat(path.c_str(), &status) == 0 && status.st_size == 0;
         MDB_env* env = nullptr;
         if (answer_ = mdb_env_create(&env); answer_ == 0) {
             env_ = {env, LmdbClose{std::move(*lock)}};
@@ -86,6 +89,9 @@ public:
         }
         if (answer_ == 0) {
             answer_ = mdb_env_open(env, path.c_str(), MDB_NOSUBDIR | MDB_NOTLS | flags, 0644);
+            // The half of a beginning would be taken for the file of another program. Where it
+            // stays nevertheless, that is what the next opening says.
+            if (answer_ != 0 && is_empty) static_cast<void>(!::truncate(path.c_str(), 0));
         }
         if (answer_ == 0) answer_ = reach_the_end();
         if (answer_ == 0) {
@@ -102,7 +108,8 @@ public:
     }
 
     /// Runs `change(run)`, which answers as LMDB does, in a transaction that writes. Where the map
-    /// is too small it is made larger, and `change` runs again.
+    /// is too small it is made larger, and `change` runs again; but first what readers that died
+    /// still hold is given back.
     template <class Change>
     [[nodiscard]] int write(Change change) noexcept {
         for (;;) {
@@ -113,24 +120,33 @@ public:
                 if (answer_ == 0) answer_ = run.commit();
             }
             if (answer_ != MDB_MAP_FULL) return answer_;
+            if (frees_dead_readers()) continue;
             MDB_envinfo info;
             mdb_env_info(env_.get(), &info);
             if (info.me_mapsize > ~std::size_t{0} / 2) return answer_;
-            if (mdb_env_set_mapsize(env_.get(), info.me_mapsize * 2) != 0) return answer_ = ENOMEM;
+            if (!has_room(info.me_mapsize * 2)) return answer_ = ENOMEM;
+            if (mdb_env_set_mapsize(env_.get(), info.me_mapsize * 2) != 0) {
+                is_unmapped_ = true;
+                return answer_ = ENOMEM;
+            }
         }
     }
     /// Runs `look(run)` in a transaction that reads.
     template <class Look>
     [[nodiscard]] int read(Look look) const {
-        const LmdbRun run{env_.get(), table_, MDB_RDONLY};
-        answer_ = run.begun();
-        if (answer_ == 0) answer_ = look(run);
+        if (is_unmapped_) return answer_ = ENOMEM;
+        do {
+            const LmdbRun run{env_.get(), table_, MDB_RDONLY};
+            answer_ = run.begun();
+            if (answer_ == 0) answer_ = look(run);
+        } while (answer_ == MDB_READERS_FULL && frees_dead_readers());
         return answer_;
     }
     [[nodiscard]] int flush() noexcept { return answer_ = mdb_env_sync(env_.get(), 1); }
-    /// Whether the last commit failed where it could not be taken back: then LMDB does no more.
+    /// Whether the last commit failed where it could not be taken back, or the map is lost: then
+    /// LMDB does no more.
     [[nodiscard]] bool is_broken() const noexcept {
-        return LmdbRun{env_.get(), table_, MDB_RDONLY}.begun() == MDB_PANIC;
+        return is_unmapped_ || LmdbRun{env_.get(), table_, MDB_RDONLY}.begun() == MDB_PANIC;
     }
     /// The bytes of the pages that hold something.
     [[nodiscard]] static std::size_t live_bytes(const LmdbRun& run) noexcept {
@@ -146,6 +162,17 @@ public:
 private:
     static constexpr std::size_t first_map_bytes = 1 << 20;
 
+    /// Whether a reader had died without giving back its place, and the pages that it saw.
+    [[nodiscard]] bool frees_dead_readers() const noexcept {
+        int dead = 0;
+        return mdb_reader_check(env_.get(), &dead) == 0 && dead > 0;
+    }
+    /// Whether a map of this size is possible. LMDB gives up the old one before it asks, and ends
+    /// the process at the next call where there is no new one.
+    [[nodiscard]] static bool has_room(std::size_t size) noexcept {
+        void* const room = ::mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        return room != MAP_FAILED && ::munmap(room, size) == 0;
+    }
     /// A file that was cut short would end the process when a page behind its end is read. Pages
     /// that nobody needs may be missing, so that this is no error yet: zeros are no page.
     [[nodiscard]] int reach_the_end() noexcept {
@@ -164,6 +191,7 @@ private:
     std::unique_ptr<MDB_env, LmdbClose> env_;
     MDB_dbi table_ = 0;
     mutable int answer_ = 0;
+    bool is_unmapped_ = false;
 };
 
 }  // namespace belay::inline BELAY_ABI::detail

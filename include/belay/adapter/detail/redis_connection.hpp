@@ -76,32 +76,32 @@ private:
     /// lost by connecting again, and a restarted server or its idle timeout costs no error.
     [[nodiscard]] bool is_open() noexcept {
         if (context_ == nullptr) return false;
+        // Nothing was asked, so that nothing may be there: not read yet, nor here already.
         char byte = 0;
         const ssize_t got = ::recv(context_->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-        // Nothing was asked, so that nothing may be there.
-        if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return true;
+        const bool is_quiet =
+            got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR);
+        if (is_quiet && context_->reader->pos == context_->reader->len) return true;
         context_.reset();
         return false;
     }
 
     [[nodiscard]] std::error_code connect() noexcept {
-        timeval limit{};
-        limit.tv_sec = static_cast<int>(connect_timeout_.count() / 1000);
-        limit.tv_usec = static_cast<int>(connect_timeout_.count() % 1000 * 1000);
-        errno = 0;
-        context_.reset(socket_.empty() ? redisConnectWithTimeout(host_.c_str(), port_, limit)
-                                       : redisConnectUnixWithTimeout(socket_.c_str(), limit));
-        const int system = errno;
-        if (context_ == nullptr) return std::make_error_code(std::errc::not_enough_memory);
-        if (context_->err != 0) {
-            say(context_->errstr);
-            // A name that is not known has no errno.
-            const bool has_errno = context_->err == REDIS_ERR_IO && system != 0;
+        const Clock::time_point deadline = Clock::now() + connect_timeout_;
+        int system = connect_once(connect_timeout_);
+        // A signal ends hiredis's waiting.
+        while (system == EINTR && Clock::now() < deadline) {
+            system = connect_once(std::chrono::ceil<Milliseconds>(deadline - Clock::now()));
+        }
+        if (system == EINTR) system = ETIMEDOUT;
+        if (system != 0) {
+            if (context_ != nullptr) say(context_->errstr);
             context_.reset();
-            if (has_errno) return {system, std::generic_category()};
-            return std::make_error_code(std::errc::host_unreachable);
+            return {system, std::generic_category()};
         }
         ::fcntl(context_->fd, F_SETFD, FD_CLOEXEC);
+        // Who waits for long notices that the other machine is gone. Without it all else works.
+        if (socket_.empty()) static_cast<void>(redisEnableKeepAlive(context_.get()));
         const std::error_code error = log_in();
         // Nothing was asked yet, so that nothing is unknown.
         if (error) context_.reset();
@@ -111,13 +111,33 @@ private:
         }
         return error;
     }
+    /// 0, or the errno.
+    [[nodiscard]] int connect_once(Milliseconds time) noexcept {
+        // The time may be over by now, and none is no limit.
+        if (time.count() < 1) time = Milliseconds{1};
+        timeval limit{};
+        limit.tv_sec = static_cast<int>(time.count() / 1000);
+        limit.tv_usec = static_cast<int>(time.count() % 1000 * 1000);
+        errno = 0;
+        context_.reset(socket_.empty() ? redisConnectWithTimeout(host_.c_str(), port_, limit)
+                                       : redisConnectUnixWithTimeout(socket_.c_str(), limit));
+        const int system = errno;
+        if (context_ == nullptr) return ENOMEM;
+        if (context_->err == 0) return 0;
+        // A name that is not known has no errno, unless it could not be looked up.
+        const bool has_errno =
+            (context_->err == REDIS_ERR_IO && system != 0) || system == EMFILE || system == ENFILE;
+        return has_errno ? system : EHOSTUNREACH;
+    }
     [[nodiscard]] std::error_code log_in() noexcept {
+        if (user_.empty() && password_.empty()) return {};
         RedisReply reply;
-        if (!user_.empty()) {
-            return exchange({"AUTH", user_, password_}, reply, connect_timeout_);
-        }
-        if (!password_.empty()) return exchange({"AUTH", password_}, reply, connect_timeout_);
-        return {};
+        const std::error_code error =
+            user_.empty() ? exchange({"AUTH", password_}, reply, connect_timeout_)
+                          : exchange({"AUTH", user_, password_}, reply, connect_timeout_);
+        // A server that lacks the command quotes the password.
+        if (error == RedisErrc::too_old) said_[0] = '\0';
+        return error;
     }
 
     template <std::size_t N>
@@ -137,7 +157,13 @@ private:
 
         const Clock::time_point deadline = Clock::now() + limit;
         std::error_code error = send({formatted, static_cast<std::size_t>(length)}, deadline);
-        if (!error) error = receive(reply, deadline);
+        if (!error) {
+            error = receive(reply, deadline);
+        } else if (error == RedisErrc::connection_lost && !receive(reply, Clock::now()) &&
+                   reply->type == REDIS_REPLY_ERROR) {
+            // It refused what it had not read to the end, said why, and closed.
+            error = {};
+        }
         if (error) {
             context_.reset();
             reply.reset();

@@ -45,18 +45,19 @@ if new then return lend(new[1][2][1], 1) end
 return false
 )";
 
-/// Removes an entry, whoever has it now. Answers 0 if it was not pending any more.
+/// Removes an entry, whoever has it now. Answers 0 if it was not pending any more. An entry that is
+/// acknowledged, and not deleted since the user may not, nobody would get any more.
 inline constexpr std::string_view redis_remove = R"(
-local pending = redis.call('XACK', KEYS[1], ARGV[1], ARGV[3])
 redis.call('XDEL', KEYS[1], ARGV[3])
-return pending
+return redis.call('XACK', KEYS[1], ARGV[1], ARGV[3])
 )";
 
-/// Says for how long this consumer has had an entry, ARGV[4] milliseconds, if it has it still.
-/// Answers 0 if not.
+/// Says for how long this consumer has had an entry, ARGV[4] milliseconds, if it has it still, and
+/// it was not lent anew since: then it was lent ARGV[5] times. Answers 0 if not.
 inline constexpr std::string_view redis_age = R"(
 local key, group, me, id = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
-if #redis.call('XPENDING', key, group, id, id, 1, me) == 0 then return 0 end
+local mine = redis.call('XPENDING', key, group, id, id, 1, me)[1]
+if not mine or mine[4] ~= tonumber(ARGV[5]) then return 0 end
 redis.call('XCLAIM', key, group, me, 0, id, 'IDLE', ARGV[4], 'JUSTID')
 return 1
 )";
