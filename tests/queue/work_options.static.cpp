@@ -17,6 +17,9 @@ static_assert(!possible(WorkOptions{.items_max = 0}));
 static_assert(!possible(WorkOptions{.bytes_max = 0}));
 static_assert(possible(WorkOptions{.record_bytes_max = 128}));
 static_assert(!possible(WorkOptions{.record_bytes_max = 127}));
+static_assert(!possible(WorkOptions{.record_bytes_max = no_limit}));
+static_assert(!possible(WorkOptions{.items_max = no_limit}));
+static_assert(possible(WorkOptions{.items_max = 0xFFFFFFFF}));
 static_assert(possible(WorkOptions{.slack_bytes = 0}));
 
 static_assert(PushOptions{}.key.empty() && PushOptions{}.delay == Duration::zero());

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: a failure of the log is told, and leaves the queue as it was. Method: histories in which
 // any one call of the log, or all from one on, find no space; what was refused is as if not asked.
+// And a case for each way in which something could be lost, doubled, or grow.
 #include <belay/queue/deque.hpp>
 #include <belay/queue/work_queue.hpp>
 
@@ -119,4 +120,365 @@ TEST_CASE("WorkQueue: a dead letter is doubled by a crash at worst, and never lo
     REQUIRE_FALSE(work->sync());
     crash();
     CHECK(work->size() == 1);
+}
+
+// ---- what is not durable is not called so -------------------------------------------------------
+
+namespace {
+
+using Memory = WorkQueue<MemoryLog>;
+constexpr Moment when{Instant{1s}, WallTime{1'700'000'000s}};
+const std::error_code no_space = std::make_error_code(std::errc::no_space_on_device);
+
+Memory open_memory(MemoryMedium& medium, const WorkOptions& options = {}) {
+    auto opened = Memory::open(MemoryLog{medium}, options, when);
+    REQUIRE(opened);
+    return std::move(*opened);
+}
+/// From here on the medium has no space, or has it again.
+void set_full(MemoryMedium& medium, bool full) {
+    medium.fails_with = no_space;
+    medium.fails_from = full ? 0 : ~std::uint64_t{0};
+}
+Lease lend(Memory& work) {
+    auto lease = work.lease(when);
+    REQUIRE(lease);
+    return *lease;
+}
+std::size_t entries_of_kind(const MemoryMedium& medium, detail::WorkKind kind) {
+    std::size_t count = 0;
+    for (const auto& [number, bytes] : medium.entries) {
+        count += static_cast<detail::WorkKind>(bytes[0]) == kind ? 1U : 0U;
+    }
+    return count;
+}
+
+}  // namespace
+
+TEST_CASE("WorkQueue::sync says it when ends are not durable", "[queue][work_queue][fault]") {
+    MemoryMedium medium;
+    medium.acks_are_late = true;
+    std::optional<Memory> work{open_memory(medium)};
+    for (int i = 0; i < 5; ++i) REQUIRE(work->push(as_bytes("x"), when));
+    REQUIRE_FALSE(work->sync());
+    for (int i = 0; i < 3; ++i) REQUIRE_FALSE(work->ack(lend(*work)));
+    medium.acks_have_no_space = true;
+    CHECK(work->sync() == std::errc::no_space_on_device);
+    CHECK_FALSE(work->failed());
+    medium.acks_have_no_space = false;
+    CHECK_FALSE(work->sync());
+    work.reset();
+    medium.crash();
+    work.emplace(open_memory(medium));
+    CHECK(work->size() == 2);
+}
+
+TEST_CASE("WorkQueue over a journal: an end that sync called durable does not come back",
+          "[queue][work_queue][fault]") {
+    std::size_t refused = 0;
+    for (const int acks : {20, 40, 60, 100, 200}) {
+        sim::Disk disk;
+        disk.limit_bytes(100 << 10);
+        const JournalOptions options{.segment_bytes = 64 << 10, .record_bytes_max = 32 << 10};
+        auto log = SimJournal::open(disk, "w", options);
+        REQUIRE(log);
+        auto work = WorkQueue<SimJournal>::open(std::move(*log), {}, when);
+        REQUIRE(work);
+        while (work->push(Bytes(100), when)) {
+        }
+        static_cast<void>(work->sync());
+        std::size_t durable = work->size();
+        for (int i = 0; i < acks; ++i) {
+            const auto lease = work->lease(when);
+            if (!lease || work->ack(*lease)) break;
+            if (!work->sync()) {
+                durable = work->size();
+            } else {
+                ++refused;
+            }
+        }
+        disk.kill();
+        work = WorkError{no_space};
+        disk.kill();
+        disk.limit_bytes(10 << 20);
+        auto again = SimJournal::open(disk, "w", options);
+        REQUIRE(again);
+        auto reopened = WorkQueue<SimJournal>::open(std::move(*again), {}, when);
+        REQUIRE(reopened);
+        CHECK(reopened->size() <= durable);
+    }
+    CHECK(refused > 0);
+}
+
+TEST_CASE("WorkQueue::nack without space for a death leaves the loan",
+          "[queue][work_queue][fault]") {
+    MemoryMedium medium;
+    const WorkOptions options{.deliveries_max = 1, .slack_bytes = 0};
+    std::optional<Memory> work{open_memory(medium, options)};
+    REQUIRE(work->push(as_bytes("poison"), when));
+    Lease lease = lend(*work);
+    set_full(medium, true);
+    CHECK(work->nack(lease, when) == std::errc::no_space_on_device);
+    set_full(medium, false);
+    CHECK(work->dead() == 0);
+    CHECK(work->leased() == 1);
+    // It is not dead where it is copied to either.
+    REQUIRE_FALSE(work->extend(lease, when, 1000h));
+    for (int i = 0; i < 60; ++i) {
+        REQUIRE(work->push(Bytes(100), when));
+        REQUIRE_FALSE(work->ack(lend(*work)));
+    }
+    REQUIRE_FALSE(work->sync());
+    CHECK(entries_of_kind(medium, detail::WorkKind::moved) > 0);
+    work.emplace(open_memory(medium, options));
+    CHECK(work->dead() == 0);
+    CHECK_FALSE(work->nack(lend(*work), when));
+    CHECK(work->dead() == 1);
+}
+
+TEST_CASE("WorkQueue notes later what it had no space for: deaths and deliveries",
+          "[queue][work_queue][fault]") {
+    const bool at_the_end = GENERATE(false, true);
+    MemoryMedium medium;
+    const WorkOptions options{.lease = 1s, .deliveries_max = 2};
+    std::optional<Memory> work{open_memory(medium, options)};
+    REQUIRE(work->push(as_bytes("expires"), when, {.expires_after = 1s}));
+    REQUIRE(work->push(as_bytes("times out"), when));
+    REQUIRE_FALSE(work->sync());
+    lend(*work);
+    lend(*work);
+    const Moment later{when.now + 2s, when.wall + 2s};
+    set_full(medium, true);
+    const auto again = work->lease(later);
+    REQUIRE(again);
+    CHECK(again->delivery == 2);
+    CHECK(work->dead() == 1);
+    CHECK(work->sync() == std::errc::no_space_on_device);
+    set_full(medium, false);
+    if (!at_the_end) {
+        REQUIRE_FALSE(work->sync());
+        set_full(medium, true);
+    }
+    work.reset();
+    set_full(medium, false);
+    work.emplace(open_memory(medium, options));
+    CHECK(work->dead() == 1);
+    CHECK(lend(*work).delivery == 2);
+}
+
+TEST_CASE("WorkQueue has room for an end before a letter is sent", "[queue][work_queue][fault]") {
+    struct Letters {
+        bool try_push(Bytes&&) noexcept {
+            *last_at_push = medium->last;
+            return true;
+        }
+        MemoryMedium* medium;
+        std::uint64_t* last_at_push;
+    };
+    MemoryMedium medium;
+    std::uint64_t last_at_push = 0;
+    auto work = WorkQueue<MemoryLog, Letters>::open(MemoryLog{medium}, {.deliveries_max = 1}, when,
+                                                    Letters{&medium, &last_at_push}, {});
+    REQUIRE(work);
+    std::vector<Lease> leases;
+    for (int i = 0; i < 70; ++i) REQUIRE(work->push(as_bytes("x"), when));
+    for (int i = 0; i < 70; ++i) leases.push_back(*work->lease(when));
+    for (std::size_t i = 1; i <= 64; ++i) REQUIRE_FALSE(work->ack(leases[i]));
+    REQUIRE(medium.last == 70);
+    REQUIRE_FALSE(work->nack(leases[66], when));
+    // What may take memory is done; without it, the letter would not have been sent.
+    CHECK(last_at_push == 71);
+    CHECK(work->size() == 5);
+}
+
+TEST_CASE("WorkQueue takes no memory when it ends", "[queue][work_queue][fault]") {
+    MemoryMedium medium;
+    for (const std::uint64_t last : {std::uint64_t{254}, std::uint64_t{255}}) {
+        medium = MemoryMedium{};
+        {
+            Memory work = open_memory(medium);
+            for (std::uint64_t i = 0; i < last; ++i) REQUIRE(work.push(as_bytes("x"), when));
+            lend(work);
+            REQUIRE_FALSE(work.ack(lend(work)));
+        }
+        // The numbers from 0 to 255 have room in four blocks.
+        CHECK(medium.last == 255);
+    }
+}
+
+// ---- what cannot be read ------------------------------------------------------------------------
+
+TEST_CASE("WorkQueue opens with a damaged entry, and keeps it as a dead letter",
+          "[queue][work_queue][fault]") {
+    MemoryMedium medium;
+    std::optional<Memory> work{open_memory(medium)};
+    for (const char* const body : {"1", "2", "3"}) REQUIRE(work->push(as_bytes(body), when));
+    REQUIRE_FALSE(work->sync());
+    medium.damaged.insert(2);
+    for (int openings = 0; openings < 2; ++openings) {
+        work.emplace(open_memory(medium));
+        CHECK(work->size() == 2);
+        CHECK(work->dead() == 1);
+        CHECK_FALSE(work->for_each_dead([](const WorkItem& item) {
+            CHECK(item.id == 2);
+            CHECK(item.cause == DeathCause::unreadable);
+        }));
+    }
+    lend(*work);
+    CHECK(as_text(lend(*work).body) == "3");
+    REQUIRE_FALSE(work->purge_dead());
+    REQUIRE_FALSE(work->sync());
+    work.reset();
+    medium.crash();
+    work.emplace(open_memory(medium));
+    CHECK(work->dead() == 0);
+    CHECK(work->size() == 2);
+}
+
+TEST_CASE("WorkQueue passes over a damaged entry whose item is gone",
+          "[queue][work_queue][fault]") {
+    MemoryMedium medium;
+    const WorkOptions options{.keys = 10};
+    {
+        Memory work = open_memory(medium, options);
+        for (const char* const key : {"a", "b", "c"}) {
+            REQUIRE(work.push(as_bytes("x"), when, {.key = key}));
+        }
+        for (int i = 0; i < 2; ++i) REQUIRE_FALSE(work.ack(lend(work)));
+        REQUIRE_FALSE(work.sync());
+    }
+    medium.damaged.insert(2);
+    const Memory work = open_memory(medium, options);
+    CHECK(work.dead() == 0);
+    CHECK(work.size() == 1);
+}
+
+TEST_CASE("WorkQueue passes by what the medium refuses twice", "[queue][work_queue][fault]") {
+    MemoryMedium medium;
+    Memory work = open_memory(medium);
+    for (int i = 0; i < 3; ++i) REQUIRE(work.push(as_bytes("x"), when));
+    medium.bad_sector = 1;
+    CHECK(work.lease(when).error() == std::errc::io_error);
+    CHECK(lend(work).id == 2);
+    CHECK(work.dead() == 1);
+    medium.bad_sector = 0;
+    REQUIRE_FALSE(work.revive(1, when));
+    CHECK(lend(work).id == 1);
+}
+
+// ---- what grows ---------------------------------------------------------------------------------
+
+TEST_CASE("WorkQueue copies nothing while any slack is allowed", "[queue][work_queue][unit]") {
+    MemoryMedium medium;
+    Memory work = open_memory(medium, {.slack_bytes = no_limit});
+    std::vector<Lease> leases;
+    for (int i = 0; i < 10; ++i) REQUIRE(work.push(as_bytes("x"), when));
+    for (int i = 0; i < 10; ++i) leases.push_back(lend(work));
+    for (std::size_t i = 1; i < 9; ++i) REQUIRE_FALSE(work.ack(leases[i]));
+    REQUIRE_FALSE(work.sync());
+    CHECK(entries_of_kind(medium, detail::WorkKind::moved) == 0);
+}
+
+TEST_CASE("WorkQueue copies items that are longer than its options, and says it if it cannot",
+          "[queue][work_queue][fault]") {
+    MemoryMedium medium;
+    {
+        Memory work = open_memory(medium);
+        REQUIRE(work.push(Bytes(2000), when));
+        REQUIRE_FALSE(work.sync());
+    }
+    const bool log_takes_it = GENERATE(true, false);
+    if (!log_takes_it) medium.record_bytes_max = 1024;
+    Memory work = open_memory(medium, {.record_bytes_max = 1024, .slack_bytes = 1000});
+    Lease first = lend(work);
+    REQUIRE_FALSE(work.extend(first, when, 1000h));
+    for (int i = 0; i < 300; ++i) {
+        REQUIRE(work.push(Bytes(500), when));
+        REQUIRE_FALSE(work.ack(lend(work)));
+        const std::error_code error = work.sync();
+        REQUIRE((!error || (!log_takes_it && error == QueueErrc::too_large)));
+    }
+    CHECK((medium.entries.size() < 20) == log_takes_it);
+    CHECK((work.sync() == QueueErrc::too_large) == !log_takes_it);
+    REQUIRE_FALSE(work.ack(first));
+    CHECK_FALSE(work.sync());
+    CHECK(medium.entries.size() < 20);
+}
+
+TEST_CASE("WorkQueue goes on copying its keys where it had no space",
+          "[queue][work_queue][fault]") {
+    MemoryMedium medium;
+    const WorkOptions options{.keys = 1000, .record_bytes_max = 1024, .slack_bytes = 1000};
+    std::optional<Memory> work{open_memory(medium, options)};
+    std::vector<Lease> leases;
+    for (int i = 0; i < 1000; ++i) {
+        REQUIRE(work->push(as_bytes("x"), when, {.key = std::to_string(i)}));
+    }
+    for (int i = 0; i < 1000; ++i) leases.push_back(lend(*work));
+    medium.fails_with = no_space;
+    for (const Lease& lease : leases) REQUIRE_FALSE(work->ack(lease));
+    // Room for five entries each time; the window takes sixteen.
+    const std::uint64_t before = medium.last;
+    for (int i = 0; i < 10; ++i) {
+        medium.fails_from = medium.calls + 6;
+        static_cast<void>(work->lease(when));
+    }
+    CHECK(medium.last - before < 20);
+    set_full(medium, false);
+    REQUIRE_FALSE(work->sync());
+    CHECK(medium.base > before);
+    work.reset();
+    work.emplace(open_memory(medium, options));
+    CHECK(work->push(as_bytes("x"), when, {.key = "0"}).error() == QueueErrc::duplicate);
+    CHECK(work->push(as_bytes("x"), when, {.key = "999"}).error() == QueueErrc::duplicate);
+}
+
+TEST_CASE("WorkQueue that is only pushed to and purged stays small", "[queue][work_queue][unit]") {
+    MemoryMedium medium;
+    Memory work = open_memory(medium, {.keys = 10, .slack_bytes = 1000});
+    for (int i = 0; i < 2000; ++i) {
+        REQUIRE(work.push(as_bytes("x"), when, {.key = std::to_string(i)}));
+        REQUIRE_FALSE(work.purge());
+        REQUIRE_FALSE(work.sync());
+    }
+    CHECK(medium.entries.size() < 100);
+}
+
+TEST_CASE("WorkQueue remembers a key where it was last, also in a larger window",
+          "[queue][work_queue][unit]") {
+    MemoryMedium medium;
+    const auto push = [](Memory& work, const char* key) {
+        return work.push(as_bytes("x"), when, {.key = key}).error();
+    };
+    {
+        Memory work = open_memory(medium, {.keys = 3});
+        for (const char* const key : {"K", "A", "B", "C", "K"}) REQUIRE_FALSE(push(work, key));
+        REQUIRE_FALSE(work.sync());
+    }
+    Memory work = open_memory(medium, {.keys = 4});
+    CHECK_FALSE(push(work, "D"));
+    CHECK(push(work, "K") == QueueErrc::duplicate);
+    CHECK_FALSE(push(work, "A"));
+}
+
+TEST_CASE("WorkQueue flushes a log that sync does not", "[queue][work_queue][unit]") {
+    sim::Disk disk;
+    const JournalOptions options{
+        .sync = Sync::none, .segment_bytes = 64 << 10, .record_bytes_max = 32 << 10};
+    auto log = SimJournal::open(disk, "w", options);
+    REQUIRE(log);
+    auto work = WorkQueue<SimJournal>::open(std::move(*log), {}, when);
+    REQUIRE(work);
+    for (const char* const body : {"a", "b"}) REQUIRE(work->push(as_bytes(body), when));
+    REQUIRE_FALSE(work->sync());
+    CHECK(work->unflushed());
+    REQUIRE_FALSE(work->flush());
+    CHECK_FALSE(work->unflushed());
+    REQUIRE(work->lease(when));
+    const auto second = work->lease(when);
+    REQUIRE(second);
+    REQUIRE_FALSE(work->ack(*second));
+    CHECK(work->unflushed());
+    REQUIRE_FALSE(work->flush());
+    CHECK_FALSE(work->unflushed());
 }

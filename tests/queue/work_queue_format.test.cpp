@@ -17,9 +17,12 @@ using namespace std::string_view_literals;
 
 namespace {
 
+/// The mark of the logs here.
+constexpr std::uint32_t mark = 0xC4C3C2C1;
+
 std::string hex_of(const WorkEntry& entry) {
     Bytes bytes;
-    encode(entry, bytes);
+    encode(entry, mark, bytes);
     return test::to_hex(bytes);
 }
 
@@ -34,7 +37,7 @@ WorkEntry example(WorkKind kind) {
 WorkError decode_hex(std::string_view hex, WorkEntry& entry) {
     static Bytes bytes;
     bytes = test::from_hex(hex);
-    return WorkDecoder{bytes, 1000}.decode(entry);
+    return WorkDecoder{bytes, 1000, mark}.decode(entry);
 }
 
 std::string why_not(std::string_view hex) {
@@ -63,25 +66,25 @@ TEST_CASE("WorkEntry has its golden bytes", "[queue][work_queue][golden]") {
     moved.id = 0x58;
     moved.pushed = 0x68;
     moved.tail = as_bytes("ab");
-    CHECK(hex_of(moved) == "0200010203040506580000000000000068000000000000006162");
+    CHECK(hex_of(moved) == "0200010203040506c1c2c3c4580000000000000068000000000000006162");
     moved.deliveries = 7;
     moved.cause = 2;
     moved.delay = 1ns;
     CHECK(hex_of(moved) ==
-          "020a010203040506580000000000000068000000000000000100000000000000"
+          "020a010203040506c1c2c3c4580000000000000068000000000000000100000000000000"
           "07000000020000006162");
 
     WorkEntry note = example(WorkKind::note);
     note.id = 0x58;
     CHECK(hex_of(note) ==
-          "0408010203040506580000000000000000000000"
+          "0408010203040506c1c2c3c4580000000000000000000000"
           "00000000");
 
     WorkEntry done = example(WorkKind::done);
     done.below = 5;
     const Bytes ids = test::from_hex("0900000000000000");
     done.tail = ids;
-    CHECK(hex_of(done) == "030001020304050605000000000000000900000000000000");
+    CHECK(hex_of(done) == "0300010203040506c1c2c3c405000000000000000900000000000000");
 
     WorkEntry keys = example(WorkKind::keys);
     keys.part = 1;
@@ -98,7 +101,7 @@ TEST_CASE("WorkEntry of a plain item is 8 bytes and its body", "[queue][work_que
     WorkEntry item = example(WorkKind::item);
     item.tail = as_bytes("0123456789012345");
     Bytes bytes;
-    encode(item, bytes);
+    encode(item, mark, bytes);
     CHECK(bytes.size() == 8 + 16);
     CHECK(WorkPositions::framed(bytes.size()) == 32 + 16);
 }
@@ -137,13 +140,13 @@ TEST_CASE("WorkDecoder gives back what was encoded", "[queue][work_queue][proper
             e.tail = tail;
 
             Bytes bytes;
-            encode(e, bytes);
+            encode(e, mark, bytes);
             WorkEntry read;
-            const WorkError error = WorkDecoder{bytes, 1000}.decode(read);
+            const WorkError error = WorkDecoder{bytes, 1000, mark}.decode(read);
             INFO(error.message());
             REQUIRE_FALSE(error);
             Bytes again;
-            encode(read, again);
+            encode(read, mark, again);
             REQUIRE(again == bytes);
             REQUIRE(read.id == e.id);
             REQUIRE(read.pushed == e.pushed);
@@ -152,7 +155,8 @@ TEST_CASE("WorkDecoder gives back what was encoded", "[queue][work_queue][proper
             REQUIRE(read.print.same_key(e.print));
             // Cut anywhere, it is refused, or its tail is shorter.
             const std::size_t cut = bits() % bytes.size();
-            const WorkError of_cut = WorkDecoder{BytesView{bytes}.first(cut), 1000}.decode(read);
+            const WorkError of_cut =
+                WorkDecoder{BytesView{bytes}.first(cut), 1000, mark}.decode(read);
             REQUIRE((of_cut || read.tail.size() < e.tail.size()));
         },
         2000);
@@ -165,19 +169,23 @@ TEST_CASE("WorkDecoder says what is wrong", "[queue][work_queue][unit]") {
     CHECK(why_not("0108000000000000") == "a flag that is not known"sv);
     CHECK(why_not("0301000000000000") == "a flag that is not known"sv);
     CHECK(why_not("0101000000000000ffff") == "it is shorter than its fields"sv);
-    CHECK(why_not("04080000000000000000000000000000"
+    CHECK(why_not("0408000000000000c1c2c3c40000000000000000"
                   "0000000000000000") == "it is about an item that was not there yet"sv);
-    CHECK(why_not("0408000000000000e803000000000000"
+    CHECK(why_not("0408000000000000c1c2c3c4e803000000000000"
                   "0000000000000000") == "it is about an item that was not there yet"sv);
-    CHECK(why_not("0408000000000000e703000000000000"
+    CHECK(why_not("0408000000000000c1c2c3c4e703000000000000"
                   "0000000005000000") == "a cause of death that is not known"sv);
-    CHECK(why_not("0408000000000000e703000000000000"
+    CHECK(why_not("0408000000000000c1c2c3c4e703000000000000"
                   "000000000400000000") == "it is longer than its fields"sv);
-    CHECK(why_not("0300000000000000e80300000000000000") == "a list of ids that is cut off"sv);
-    CHECK(why_not("0300000000000000e903000000000000") == "it is about entries that come later"sv);
+    CHECK(why_not("0300000000000000c1c2c3c4e80300000000000000") ==
+          "a list of ids that is cut off"sv);
+    CHECK(why_not("0300000000000000c1c2c3c4e903000000000000") ==
+          "it is about entries that come later"sv);
     CHECK(why_not("0500000000000000000000000100000000") == "a list of keys is cut off"sv);
     CHECK(why_not("05000000000000000100000001000000") == "a part of fewer parts"sv);
-    CHECK(why_not("0408000000000000e7030000000000000000000004000000") == ""sv);
+    CHECK(why_not("0408000000000000c1c2c3c4e7030000000000000000000004000000") == ""sv);
+    CHECK(why_not("0300000000000000c1c2c3c50500000000000000") ==
+          "salvaged as a journal: its numbers are others; use salvage_work_queue"sv);
     WorkEntry entry;
     CHECK(decode_hex("06", entry) == make_error_code(QueueErrc::corrupt));
     CHECK(decode_hex("0600000000000000", entry) == make_error_code(QueueErrc::future_version));
@@ -230,7 +238,7 @@ TEST_CASE("WorkQueue opens, or refuses, any history, and works on what it opened
                     b = static_cast<std::byte>(bits() % 4 == 0 ? bits() % 60 : 0);
                 e.tail = tail;
                 Bytes& bytes = medium.entries[number];
-                encode(e, bytes);
+                encode(e, log_mark(Id{std::byte{1}}), bytes);
                 // Now and then anything at all.
                 if (bits() % 400 == 0)
                     bytes[bits() % bytes.size()] = static_cast<std::byte>(bits());

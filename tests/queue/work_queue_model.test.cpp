@@ -32,7 +32,7 @@ TEST_CASE("WorkQueue notes deliveries before it lends, as its model does",
     options.count_before_lending = true;
     options.deliveries_max = WorkOptions::any_number;
     options.keys = 0;
-    options.items_max = no_limit;
+    options.items_max = 1'000'000'000;
     for_each_seed(
         [&](Seed seed) {
             sim::Disk disk;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/memory_log.hpp
 /// A SequencedLike in memory that makes the most of what the concept allows: what is given up is
-/// so durably at once, also before entries that were appended earlier are durable.
+/// so durably at once, also before entries that were appended earlier are durable; or as late as
+/// can be.
 #pragma once
 
 #include <belay/queue/journal_error.hpp>
@@ -18,10 +19,13 @@ struct MemoryMedium {
     std::uint64_t last = 0;
     std::uint64_t durable = 0;
     std::uint32_t runs = 0;
+    std::uint64_t bad_sector = 0;     // an entry that the medium does not give back
     std::set<std::uint64_t> damaged;  // entries that cannot be read any more
     std::size_t record_bytes_max = std::size_t{1} << 20;
     bool sync_has_no_space = false;
-    std::uint64_t calls = 0;  // appends, acks, syncs
+    bool acks_are_late = false;       // they become durable with a sync, not at once
+    bool acks_have_no_space = false;  // and not even then
+    std::uint64_t calls = 0;          // appends, acks, syncs
     std::uint64_t fails_from = ~std::uint64_t{0};
     bool fails_once = false;  // this call only
     std::error_code fails_with = std::make_error_code(std::errc::io_error);
@@ -39,6 +43,7 @@ class MemoryLog {
 public:
     explicit MemoryLog(MemoryMedium& medium) : m_{&medium} {
         run_ = ++m_->runs;
+        base_ = m_->base;
         m_->durable = m_->last;
     }
 
@@ -47,7 +52,8 @@ public:
     [[nodiscard]] std::uint32_t salt() const noexcept { return run_ * 77; }
     [[nodiscard]] const belay::Id& store_pin() const noexcept { return belay::no_id; }
     [[nodiscard]] std::error_code pin_store(const belay::Id&) noexcept { return {}; }
-    [[nodiscard]] std::uint64_t base() const noexcept { return m_->base; }
+    [[nodiscard]] std::uint64_t base() const noexcept { return base_; }
+    [[nodiscard]] std::uint64_t acked_durable() const noexcept { return m_->base - 1; }
     [[nodiscard]] std::uint64_t last() const noexcept { return m_->last; }
     [[nodiscard]] std::uint64_t durable() const noexcept { return m_->durable; }
     [[nodiscard]] belay::Result<std::uint64_t> append(belay::BytesView body) noexcept {
@@ -62,12 +68,14 @@ public:
         if (const std::error_code error = call()) return error;
         if (m_->sync_has_no_space) return std::make_error_code(std::errc::no_space_on_device);
         m_->durable = m_->last;
+        if (!m_->acks_have_no_space) give_up();
         return {};
     }
     [[nodiscard]] belay::Result<belay::BytesView> read(std::uint64_t number) {
         if (number < base() || number > last()) {
             return make_error_code(belay::QueueErrc::unknown_number);
         }
+        if (number == m_->bad_sector) return std::make_error_code(std::errc::io_error);
         if (m_->damaged.contains(number)) return make_error_code(belay::QueueErrc::corrupt);
         lent_ = m_->entries.at(number);  // a copy: the view before is not valid any more
         return belay::BytesView{lent_};
@@ -78,8 +86,8 @@ public:
         if (const std::error_code error = call()) return error;
         if (up_to > last()) return make_error_code(belay::QueueErrc::unknown_number);
         if (up_to < base()) return {};
-        m_->base = up_to + 1;
-        m_->entries.erase(m_->entries.begin(), m_->entries.upper_bound(up_to));
+        base_ = up_to + 1;
+        if (!m_->acks_are_late) give_up();
         return {};
     }
     [[nodiscard]] std::error_code failed() const noexcept {
@@ -88,6 +96,10 @@ public:
     }
 
 private:
+    void give_up() noexcept {
+        m_->base = base_;
+        m_->entries.erase(m_->entries.begin(), m_->entries.lower_bound(base_));
+    }
     std::error_code call() noexcept {
         if (failed_ && failed()) return m_->fails_with;
         failed_ = ++m_->calls >= m_->fails_from && (!m_->fails_once || m_->calls == m_->fails_from);
@@ -97,6 +109,7 @@ private:
     MemoryMedium* m_;
     belay::Id id_{std::byte{1}};
     std::uint32_t run_ = 0;
+    std::uint64_t base_ = 1;
     bool failed_ = false;
     belay::Bytes lent_;
 };

@@ -225,7 +225,7 @@ private:
             return make_error_code(history_[i].body == body ? QueueErrc::duplicate
                                                             : QueueErrc::key_conflict);
         }
-        if (body.size() + 48 > options_.record_bytes_max) {
+        if (body.size() + belay::detail::work_overhead_max > options_.record_bytes_max) {
             return make_error_code(QueueErrc::too_large);
         }
         if (items_.size() >= options_.items_max) return make_error_code(QueueErrc::queue_full);

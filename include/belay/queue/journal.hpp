@@ -83,6 +83,8 @@ public:
     /// Makes everything appended before it durable, and what was acknowledged; see `Sync`. One
     /// flush serves all threads that wait for it.
     ///
+    /// What was acknowledged waits where there is space for what was appended alone: that is no
+    /// error, and `acked_durable` says it.
     /// Errors: no space: nothing is lost, it may be called again. Others: the journal has failed.
     [[nodiscard]] std::error_code sync() noexcept { return log_->sync(); }
 
@@ -161,6 +163,8 @@ public:
     /// The last number that `sync` made durable, in the sense of the mode: with Sync::none the
     /// operating system has it, and only `unflushed` knows of the medium.
     [[nodiscard]] std::uint64_t durable() const noexcept { return log_->durable(); }
+    /// The last number whose acknowledgement `sync` made durable, likewise.
+    [[nodiscard]] std::uint64_t acked_durable() const noexcept { return log_->acked_durable(); }
     /// Bytes of the records in the files, and not written yet. What is acknowledged counts until
     /// its file is deleted.   Complexity: O(1).
     [[nodiscard]] std::uint64_t bytes() const noexcept { return log_->bytes(); }

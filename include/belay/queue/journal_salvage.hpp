@@ -26,8 +26,9 @@ struct JournalSalvage {
 /// The new journal has another id and numbers from 1. A session's receiver takes it for another
 /// sender: operations that it got, and whose acknowledgement had not come back or was in a damaged
 /// part, take effect once more.
-/// The journal of a WorkQueue is salvaged by `salvage_work_queue`: entries there name others by number
-/// and WorkQueue::open refuses this copy of them.
+///
+/// Not for the journal of a WorkQueue, whose entries name others by number: `salvage_work_queue`
+/// is, and WorkQueue::open refuses a copy made by this.
 ///
 /// Errors: those of inspect_journal, of opening and writing; file_exists if `to` holds a journal
 ///         already. After an error `to` may hold a part.

@@ -51,6 +51,10 @@ concept HasNumberedAck = requires(S& s, std::uint64_t up_to) {
     { s.ack(up_to) } noexcept -> std::same_as<std::error_code>;
 };
 template <class S>
+concept TellsDurableAck = requires(const S& s) {
+    { s.acked_durable() } noexcept -> std::same_as<std::uint64_t>;
+};
+template <class S>
 concept HasMediumFailure = requires(const S& s) {
     { s.failed() } noexcept -> std::same_as<std::error_code>;
 };
@@ -68,6 +72,9 @@ concept HasMediumFailure = requires(const S& s) {
 ///   falls.
 /// - `ack(n)` releases everything up to n; it is cumulative, idempotent, and may become durable
 ///   later: then a crash brings operations back, never loses one. base() == acked + 1.
+/// - A `sync()` without error makes durable what was acknowledged before it too. A log that may
+///   have space for what was appended alone answers no error then, and has `acked_durable() const
+///   noexcept -> std::uint64_t`: the last number whose acknowledgement is durable.
 /// - `read(n)`, base() <= n <= last(), gives a view that is valid until the next call that is not
 ///   const.
 /// - `check(n)`, base() - 1 <= n <= last(), is `first_check` folded with `next_check` up to n.

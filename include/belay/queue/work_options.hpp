@@ -39,12 +39,12 @@ struct WorkOptions {
     /// How many of the last idempotency keys are remembered; 0: none, and pushes have no keys.
     /// Takes 24 bytes each, at once. Opening with fewer forgets the older ones for good.   < 2^31.
     std::size_t keys = 0;
-    /// How many items wait, are lent, delayed or dead at most.   > 0.
+    /// How many items wait, are lent, delayed or dead at most.   > 0, < 2^32.
     std::size_t items_max = 1'000'000;
     /// How many bytes of the log these may take, with what the log adds to each.   > 0.
     std::size_t bytes_max = no_limit;
-    /// The longest record that the log takes, or less; a body is at least 48 bytes shorter.   >=
-    /// 128.
+    /// The longest record that the log takes, or less; a body is at least 52 bytes shorter.
+    /// >= 128, < 2^32.
     std::size_t record_bytes_max = std::size_t{1} << 20;
     /// How many bytes of the log may be given up and still be there, beyond as many as live items
     /// take: then items at the front are copied to the end.
@@ -68,7 +68,9 @@ namespace detail {
 
 [[nodiscard]] constexpr bool possible(const WorkOptions& o) noexcept {
     return o.lease.count() > 0 && o.deliveries_max > 0 && o.items_max > 0 && o.bytes_max > 0 &&
-           o.record_bytes_max >= 128 && o.keys < (std::size_t{1} << 31);
+           o.record_bytes_max >= 128 && o.keys < (std::size_t{1} << 31) &&
+           std::uint64_t{o.items_max} < (std::uint64_t{1} << 32) &&
+           std::uint64_t{o.record_bytes_max} < (std::uint64_t{1} << 32);
 }
 
 }  // namespace detail

@@ -3,30 +3,16 @@
 /// WorkQueue: work that is lent and acknowledged item by item, over any durable log.
 #pragma once
 
-#include <concepts>  // std::default_initializable
+#include <concepts>  // std::default_initializable, std::same_as
 #include <memory>    // std::unique_ptr
 
 #include <belay/core/no_observer.hpp>
 #include <belay/queue/detail/work_items.hpp>
+#include <belay/queue/detail/work_letters.hpp>
 #include <belay/queue/detail/work_replay.hpp>
+#include <belay/queue/flushable_like.hpp>
 
 namespace belay::inline BELAY_ABI {
-
-/// Keeps dead letters in the queue's own log, until they are revived or purged.
-struct KeepDead {};
-
-namespace detail {
-
-template <class O>
-concept HearsOfDead = requires(O& o, const DeadWork& dead) { o.on_dead(dead); };
-template <class O>
-concept HearsOfDropped = requires(O& o, const DeadWork& dead) { o.on_dropped(dead); };
-template <class D>
-concept TakesDead = std::same_as<D, KeepDead> || requires(D& d, Bytes&& letter) {
-    { !d.try_push(static_cast<Bytes&&>(letter)) } -> std::same_as<bool>;
-};
-
-}  // namespace detail
 
 /// A durable queue with leases, delays, acknowledgement in any order, dead letters, expiry and
 /// idempotency keys.
@@ -39,27 +25,30 @@ concept TakesDead = std::same_as<D, KeepDead> || requires(D& d, Bytes&& letter) 
 /// back or whose loan timed out is at its place again. Loans live in memory: opening ends all.
 ///
 /// `DeadLetters`: KeepDead, or a storage that takes Bytes; what it refuses is kept as by KeepDead.
-/// A crash may put a letter there twice, and loses none. `Observer`: `on_dead(const DeadWork&)`:
-/// not lent any more; `on_dropped(const DeadWork&)`: expired and removed. They must not call the
-/// queue; std::ref works.
+/// A crash, or a `sync` of it that fails, may leave a letter in both; none is lost. `Observer`:
+/// `on_dead(const DeadWork&)`: not lent any more; `on_dropped(const DeadWork&)`: expired and
+/// removed. They must not call the queue; std::ref works.
 ///
 /// Time comes with each call: waits go by `Moment::now`; what is stored goes by `Moment::wall`, so
 /// that a wall clock that jumps can only shorten a stored delay, never lengthen it.
 ///
 /// Thread safety: one thread at a time.
 /// Throws:        std::bad_alloc, and then nothing has changed; what the observer throws.
-/// Allocates:     nothing in push, lease and ack, once it is as full as it ever was; beyond the log
-///                4.25 bytes for each of its entries, and 64 for each item that is lent, delayed,
-///                dead, was given back or copied forward.
-/// Blocks:        as the log; `sync` always; when items or keys are copied forward, now and then.
-/// Source:        leases and delivery counts as in Amazon SQS; fencing tokens: M. Kleppmann,
+/// Allocates:     nothing in push, lease and ack, once it is as full as it ever was, but for the
+///                body of an item that dies, if somebody wants it; beyond the log 4.25 bytes for
+///                each of its entries, and 64 for each item that is lent, delayed, dead, was given
+///                back or copied forward.
+/// Blocks:        as the log; `sync` always; lease and nack when items or keys are copied forward,
+/// now and then. Source:        leases and delivery counts as in Amazon SQS; fencing tokens: M.
+/// Kleppmann,
 ///                "How to do distributed locking" (2016); copying live entries forward:
 ///                M. Rosenblum, J. Ousterhout, "The Design and Implementation of a Log-Structured
 ///                File System" (1992).
 template <SequencedLike Log, class DeadLetters = KeepDead, class Observer = NoObserver>
 class WorkQueue {
     static_assert(detail::TakesDead<DeadLetters>,
-                  "WorkQueue: DeadLetters must be KeepDead or have 'try_push(Bytes&&)'");
+                  "WorkQueue: DeadLetters must be KeepDead or have 'try_push(Bytes&&)', which "
+                  "answers bool or std::error_code");
     using Watcher = detail::Unwrapped<Observer>;
     static_assert(std::same_as<Watcher, NoObserver> || detail::HearsOfDead<Watcher> ||
                       detail::HearsOfDropped<Watcher>,
@@ -68,7 +57,10 @@ class WorkQueue {
 public:
     /// Reads the log, which nothing else may append to, and goes on where it ends.
     ///
-    /// Errors: bad_options; an entry that cannot be understood, with its number.
+    /// What the log calls damaged is taken for an item, and kept as a dead letter.
+    /// Errors: bad_options; foreign_file: the log was salvaged as a journal; an entry that cannot
+    /// be
+    ///         understood, with its number.
     /// Complexity: O(entries); reads them all.
     [[nodiscard]] static Result<WorkQueue, WorkError> open(Log log, const WorkOptions& options,
                                                            Moment moment, DeadLetters dead,
@@ -76,8 +68,8 @@ public:
         if (!detail::possible(options)) {
             return WorkError{make_error_code(QueueErrc::bad_options), 0, "see WorkOptions"};
         }
-        auto work = std::make_unique<Work>(std::move(log), options);
-        if (WorkError error = detail::WorkReplay<Log>{*work, moment}.run()) return error;
+        auto work = std::make_unique<Work>(std::move(log), options, moment);
+        if (WorkError error = detail::WorkReplay<Log>{*work}.run()) return error;
         return WorkQueue{std::move(work), std::move(dead), std::move(observer)};
     }
     template <class D = DeadLetters, class O = Observer>
@@ -116,36 +108,51 @@ public:
         BELAY_PRECONDITION(with.key.empty() || work().options.keys != 0,
                            "WorkQueue::push: keys need WorkOptions::keys");
         if (const std::error_code error = failed()) return error;
-        return work_->add(body, moment, with);
+        work_->clock = moment;
+        return work_->add(body, with);
     }
 
     /// Makes durable what was pushed, acknowledged, given back, revived and purged before. Once for
     /// all that a turn did: it costs the same.
     ///
     /// Errors: those of the log; without space it may be called again, and nothing is lost.
+    ///         too_large: all is durable, but an item that must be copied forward is too long for
+    ///         the log, which grows until that is gone.
     [[nodiscard]] std::error_code sync() { return work().sync(); }
+    /// As `sync`, and onto the medium, whatever the mode of the log.
+    template <FlushableLike L = Log>
+    [[nodiscard]] std::error_code flush() {
+        if (const std::error_code error = sync()) return error;
+        return work_->log().flush();
+    }
+    /// Whether `flush` has something to make durable.
+    template <FlushableLike L = Log>
+    [[nodiscard]] bool unflushed() const noexcept {
+        return work().has_unnoted() || work_->log().unflushed();
+    }
 
     /// Lends the first item that can be lent, for `WorkOptions::lease`.
     ///
     /// On the way, loans whose time is over end, and items that are expired, unreadable or were
-    /// lent often enough become dead letters.
+    /// lent often enough become dead letters. An item is unreadable if the log says it is damaged,
+    /// or at the second answer io_error while the log has not failed.
     ///
     /// Errors:     queue_empty: nothing can be lent before `deadline()`; those of the log.
     /// Complexity: O(length + log(lent and delayed)), amortized.
     [[nodiscard]] Result<Lease> lease(Moment moment) {
-        work().tidy(moment);
-        work_->wake(moment);
+        work().clock = moment;
+        work_->tidy();
+        work_->wake();
         for (;;) {
             if (const std::error_code error = failed()) return error;
             const Item item = work_->first_ready();
             if (item.id == 0) return make_error_code(QueueErrc::queue_empty);
             detail::WorkEntry entry;
             const std::error_code error = work_->read(item.position, entry);
-            if (error && error != QueueErrc::corrupt) return error;
-            const DeathCause cause =
-                error ? DeathCause::unreadable : work_->why_dead(item, entry, moment.wall);
-            if (cause == DeathCause::none) return work_->lend(item, entry, moment);
-            if (const std::error_code lost = bury(item, cause, moment)) return lost;
+            if (error && !means_unreadable(error, item.id)) return error;
+            const DeathCause cause = error ? DeathCause::unreadable : work_->why_dead(item, entry);
+            if (cause == DeathCause::none) return work_->lend(item, entry);
+            if (const std::error_code lost = bury(item, cause, false)) return lost;
         }
     }
 
@@ -155,25 +162,29 @@ public:
     /// Errors: lease_ended; what `failed` says.   Complexity: O(log(lent and delayed)).
     [[nodiscard]] std::error_code ack(const Lease& lease) {
         if (const std::error_code error = check(lease)) return error;
+        work_->make_room_for_gone();
         work_->finish(lease.slot);
         return failed();
     }
 
     /// The work could not be done: the item can be lent again after `delay`, at its place; or it
-    /// becomes a dead letter, if it was lent as often as it may be.
+    /// becomes a dead letter, if it was lent as often as it may be: here, if `DeadLetters` refuses
+    /// it.
     ///
-    /// Errors: lease_ended; those of the log and of `DeadLetters`: the loan goes on then.
+    /// Errors: lease_ended; those of the log: the loan goes on then.
     /// Pre:    delay >= 0ns.
     [[nodiscard]] std::error_code nack(const Lease& lease, Moment moment,
                                        Duration delay = Duration::zero()) {
         BELAY_PRECONDITION(delay.count() >= 0, "WorkQueue::nack: delay must be >= 0ns");
         if (const std::error_code error = check(lease)) return error;
-        work_->tidy(moment);
-        detail::WorkSlot& slot = work_->slots[lease.slot];
-        if (work_->spent(slot.deliveries)) {
-            return bury(work_->place_of(lease.slot), DeathCause::failed, moment);
+        work_->clock = moment;
+        work_->tidy();
+        if (work_->spent(work_->slots[lease.slot].deliveries)) {
+            return bury(work_->place_of(lease.slot), DeathCause::failed, true);
         }
-        if (const std::error_code error = work_->note(slot, delay, moment.wall)) return error;
+        detail::WorkSlot& slot = work_->slots[lease.slot];
+        if (const std::error_code error = work_->note(slot, delay)) return error;
+        slot.unnoted = false;
         slot.token = 0;
         if (delay > Duration::zero()) {
             work_->slots.make_wait(lease.slot, WorkState::delayed, after(moment.now, delay));
@@ -221,7 +232,8 @@ public:
     ///
     /// Errors: unknown_number: no dead letter has this id; those of the log.
     [[nodiscard]] std::error_code revive(std::uint64_t id, Moment moment) {
-        return work().revive(id, moment.wall);
+        work().clock = moment;
+        return work_->revive(id);
     }
     /// Removes all dead letters.   Errors: what `failed` says.   Complexity: O(slots).
     [[nodiscard]] std::error_code purge_dead() {
@@ -239,8 +251,9 @@ public:
 
     // ---- observers ------------------------------------------------------------------------------
 
-    /// Shows the item that would be lent now, but for delays and loans that have ended since the
-    /// last call of `lease`; valid until the next call that is not const.
+    /// Shows the item that would be lent now, but for what `lease` finds on its way: delays and
+    /// loans that have ended, and items that are expired or unreadable. Valid until the next call
+    /// that is not const.
     ///
     /// Errors: queue_empty; those of the log.
     [[nodiscard]] Result<WorkItem> peek() {
@@ -306,25 +319,31 @@ private:
         BELAY_PRECONDITION(work_ != nullptr, "WorkQueue: must not be used after it was moved from");
         return *work_;
     }
-    void close() {
-        if (work_ != nullptr) static_cast<void>(work_->note_gone());
+    void close() noexcept {
+        if (work_ != nullptr) work_->note_at_end();
     }
 
     // ---- what becomes of it ---------------------------------------------------------------------
 
     /// Whether a lease counts still.
     [[nodiscard]] std::error_code check(const Lease& lease) const noexcept {
-        BELAY_PRECONDITION(lease.opening == work().log().salt(),
-                           "WorkQueue: the lease must be of this queue, and this opening of it");
         if (const std::error_code error = failed()) return error;
         const Slots& slots = work_->slots;
-        const bool counts =
-            lease.token != 0 && lease.slot < slots.end() && slots[lease.slot].token == lease.token;
+        // Tokens count from 1 in each opening, whose salt tells it from others.
+        const bool counts = lease.opening == work_->log().salt() && lease.token != 0 &&
+                            lease.slot < slots.end() && slots[lease.slot].token == lease.token;
         return counts ? std::error_code{} : make_error_code(QueueErrc::lease_ended);
     }
 
-    /// An item is not lent any more.
-    [[nodiscard]] std::error_code bury(const Item& item, DeathCause cause, Moment moment) {
+    /// Whether an item that could not be read is passed by. What may be better a moment later is
+    /// told first: one bad sector must not hold up all others, nor a bad moment bury an item.
+    [[nodiscard]] bool means_unreadable(const std::error_code& error, std::uint64_t id) noexcept {
+        if (error == QueueErrc::corrupt) return true;
+        return error == std::errc::io_error && !failed() && std::exchange(work_->unread, id) == id;
+    }
+
+    /// An item is not lent any more. If it must be noted and cannot be, nothing changes.
+    [[nodiscard]] std::error_code bury(const Item& item, DeathCause cause, bool must_note) {
         Bytes body;
         if (cause != DeathCause::unreadable && body_is_wanted) {
             detail::WorkEntry entry;
@@ -332,6 +351,7 @@ private:
             body.assign(entry.tail.begin(), entry.tail.end());
         }
         work_->slots.reserve();
+        work_->make_room_for_gone();
         const std::uint32_t i = work_->slot_of(item);
         const DeadWork dead{item.id, body, cause, work_->slots[i].deliveries};
         if (cause == DeathCause::expired && work_->options.expired == Expired::drop) {
@@ -339,36 +359,25 @@ private:
             if constexpr (detail::HearsOfDropped<Watcher>) observer().on_dropped(dead);
             return failed();
         }
-        if (cause != DeathCause::unreadable && bury_elsewhere(body)) {
+        if (cause != DeathCause::unreadable && detail::bury_in(dead_letters_, body)) {
             // Only now: a crash before this entry is durable leaves the item in both places.
             work_->finish(i);
         } else {
-            work_->slots[i].cause = static_cast<std::uint8_t>(cause);
-            // Without space for it, the item is lent once more after a crash.
-            static_cast<void>(work_->note(work_->slots[i], Duration::zero(), moment.wall));
-            work_->slots[i].token = 0;
+            detail::WorkSlot noted = work_->slots[i];
+            noted.cause = static_cast<std::uint8_t>(cause);
+            noted.token = 0;
+            noted.unnoted = false;
+            if (!must_note) {
+                work_->note_soon(noted);
+            } else if (const std::error_code error = work_->note(noted)) {
+                return error;
+            }
+            work_->slots[i] = noted;
             work_->slots.make_dead(i);
         }
         if constexpr (detail::HearsOfDead<Watcher>) observer().on_dead(dead);
         return failed();
     }
-    /// Whether the storage for dead letters has it, durably if it can.
-    [[nodiscard]] bool bury_elsewhere(const Bytes& body) {
-        if constexpr (std::same_as<DeadLetters, KeepDead>) {
-            return false;
-        } else {
-            const auto answer = dead_letters_.try_push(Bytes{body});
-            bool taken = static_cast<bool>(answer);
-            if constexpr (!std::same_as<decltype(answer), const bool>) taken = !answer;
-            if constexpr (requires {
-                              { dead_letters_.sync() } -> std::same_as<std::error_code>;
-                          }) {
-                taken = taken && !dead_letters_.sync();
-            }
-            return taken;
-        }
-    }
-
     static constexpr bool body_is_wanted = !std::same_as<DeadLetters, KeepDead> ||
                                            detail::HearsOfDead<Watcher> ||
                                            detail::HearsOfDropped<Watcher>;

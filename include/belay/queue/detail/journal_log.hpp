@@ -45,6 +45,7 @@ public:
           bits_{start.bits},
           acked_{start.gathered.acked},
           acked_noted_{start.gathered.acked},
+          acked_durable_{start.gathered.acked},
           writer_{std::move(start.file), index_.last().end, index_.last().last,
                   larger(buffer_bytes, journal_format::record_bytes(options.record_bytes_max)),
                   options.sync} {
@@ -80,7 +81,10 @@ public:
         const Guard guard{writer_};
         // Acknowledgements go along. Without space they wait; operations do not wait for them.
         if (acked_noted_ != acked()) static_cast<void>(note_ack());
-        return writer_.write_all(to_disk);
+        const std::uint64_t noted = acked_noted_;
+        const std::error_code error = writer_.write_all(to_disk);
+        if (!error) acked_durable_ = larger(acked_durable_, noted);
+        return error;
     }
     [[nodiscard]] std::error_code sync() { return sync(options_.sync == Sync::group); }
 
@@ -171,6 +175,10 @@ public:
     [[nodiscard]] std::uint64_t durable() const noexcept { return writer_.durable(); }
     [[nodiscard]] std::uint64_t acked() const noexcept {
         return acked_.load(std::memory_order_acquire);
+    }
+    [[nodiscard]] std::uint64_t acked_durable() const noexcept {
+        const Guard guard{writer_};
+        return acked_durable_;
     }
     [[nodiscard]] std::error_code failed() const noexcept {
         const Guard guard{writer_};
@@ -378,7 +386,8 @@ private:
     Bytes note_;
     Random bits_;
     std::atomic<std::uint64_t> acked_;
-    std::uint64_t acked_noted_;  // what the last record, or header, of it says
+    std::uint64_t acked_noted_;    // what the last record, or header, of it says
+    std::uint64_t acked_durable_;  // what the last sync made durable of it
     mutable Writer writer_;
 };
 

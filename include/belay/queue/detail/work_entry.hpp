@@ -63,17 +63,20 @@ struct WorkEntry {
 };
 
 inline constexpr std::size_t work_header_bytes = 8;
-inline constexpr std::size_t work_overhead_max = 48;
+inline constexpr std::size_t work_overhead_max = 52;
 inline constexpr std::size_t print_bytes = 16;
+
+/// What says, in entries that name items by their numbers, which log numbered them.
+[[nodiscard]] inline std::uint32_t log_mark(const Id& journal) noexcept { return crc32c(journal); }
 
 namespace work_flags {
 inline constexpr unsigned key = 1, delay = 2, expires = 4, state = 8;
 }
 
-/// Writes an entry into `out`, in place of what it held.   Throws: std::bad_alloc.
+/// Writes an entry of the log with this mark into `out`, in place of what it held.
 ///
-/// `tail` must not be a part of `out`.
-inline void encode(const WorkEntry& e, Bytes& out) {
+/// `tail` must not be a part of `out`.   Throws: std::bad_alloc.
+inline void encode(const WorkEntry& e, std::uint32_t mark, Bytes& out) {
     using namespace work_flags;
     const bool is_item = e.kind == WorkKind::item;
     const bool is_moved = e.kind == WorkKind::moved;
@@ -94,6 +97,7 @@ inline void encode(const WorkEntry& e, Bytes& out) {
         p += 8;
     };
     put64(static_cast<std::uint64_t>(e.kind) | std::uint64_t{flags} << 8 | e.written << 16);
+    if (is_moved || is_note || e.kind == WorkKind::done) put32(mark);
     if (is_moved || is_note) put64(e.id);
     if (is_moved) put64(e.pushed);
     if (e.kind == WorkKind::done) put64(e.below);
@@ -117,12 +121,14 @@ inline void encode(const WorkEntry& e, Bytes& out) {
     if (!e.tail.empty()) std::memcpy(out.data() + head_bytes, e.tail.data(), e.tail.size());
 }
 
-/// Reads the fields of entry `number`, whose bytes may be anything. `tail` points into `bytes`.
+/// Reads the fields of entry `number` of the log with this mark. The bytes may be anything; `tail`
+/// points into them.
 ///
-/// Errors: future_version, corrupt.
+/// Errors: future_version, corrupt, foreign_file.
 class WorkDecoder {
 public:
-    WorkDecoder(BytesView bytes, std::uint64_t number) noexcept : left_{bytes}, number_{number} {}
+    WorkDecoder(BytesView bytes, std::uint64_t number, std::uint32_t mark) noexcept
+        : left_{bytes}, number_{number}, mark_{mark} {}
 
     [[nodiscard]] WorkError decode(WorkEntry& e) noexcept {
         using namespace work_flags;
@@ -139,6 +145,8 @@ public:
                                              0, delay | state,         0};
         if ((flags & ~known[kind]) != 0) return future("a flag that is not known");
         const bool of_item = e.kind == WorkKind::moved || e.kind == WorkKind::note;
+        const bool is_marked = of_item || e.kind == WorkKind::done;
+        const bool is_foreign = is_marked && take32() != mark_;
         if (of_item) e.id = take64();
         e.pushed = e.kind == WorkKind::moved ? take64() : e.written;
         if (e.kind == WorkKind::done) e.below = take64();
@@ -158,6 +166,10 @@ public:
             e.cause = take32();
         }
         if (short_) return corrupt("it is shorter than its fields");
+        if (is_foreign) {
+            return {make_error_code(QueueErrc::foreign_file), number_,
+                    "salvaged as a journal: its numbers are others; use salvage_work_queue"};
+        }
         e.delay = delay_ns > static_cast<std::uint64_t>(forever.count())
                       ? forever
                       : Duration{static_cast<std::int64_t>(delay_ns)};
@@ -215,6 +227,7 @@ private:
 
     BytesView left_;
     std::uint64_t number_;
+    std::uint32_t mark_;
     bool short_ = false;
 };
 

@@ -22,17 +22,20 @@ template <SequencedLike Log>
 class WorkItems : public WorkLog<Log> {
 public:
     using WorkLog<Log>::WorkLog;
+    using WorkLog<Log>::clock;
     using WorkLog<Log>::failed;
     using WorkLog<Log>::keys;
     using WorkLog<Log>::options;
     using WorkLog<Log>::positions;
     using WorkLog<Log>::slots;
 
+    std::uint64_t unread = 0;  // the item that last could not be read
+
     // ---- taking and lending ---------------------------------------------------------------------
 
     /// Takes an item.   Errors: see WorkQueue::push.
-    [[nodiscard]] Result<std::uint64_t> add(BytesView body, Moment moment,
-                                            const PushOptions& with) {
+    [[nodiscard]] Result<std::uint64_t> add(BytesView body, const PushOptions& with) {
+        const Moment moment = clock;
         WorkEntry entry;
         entry.written = stamp_of(moment.wall);
         entry.delay = with.delay;
@@ -72,14 +75,14 @@ public:
     }
 
     /// Lends an item, of which `entry` was read.   Errors: those of the log.
-    [[nodiscard]] Result<Lease> lend(const WorkPlace& item, WorkEntry& entry, Moment moment) {
+    [[nodiscard]] Result<Lease> lend(const WorkPlace& item, WorkEntry& entry) {
         slots.reserve();
         const std::uint32_t i = slot_of(item);
         WorkSlot counted = slots[i];
         if (counted.deliveries != WorkOptions::any_number) ++counted.deliveries;
         if (options.count_before_lending) {
-            std::error_code error = this->note(counted, Duration::zero(), moment.wall);
-            if (!error) error = this->sync();
+            std::error_code error = this->note(counted);
+            if (!error) error = this->make_durable();
             if (!error) error = this->read(item.position, entry);
             if (error) return error;
         }
@@ -89,7 +92,7 @@ public:
         lease.id = item.id;
         lease.body = entry.tail;
         lease.delivery = counted.deliveries;
-        lease.deadline = after(moment.now, options.lease);
+        lease.deadline = after(clock.now, options.lease);
         lease.pushed = time_of(entry.pushed);
         lease.slot = i;
         lease.opening = this->log().salt();
@@ -143,11 +146,11 @@ public:
                deliveries >= options.deliveries_max;
     }
     /// Why an item, of which `entry` was read, is not lent any more; `none` if it is.
-    [[nodiscard]] DeathCause why_dead(const WorkPlace& item, const WorkEntry& entry,
-                                      WallTime now) const noexcept {
+    [[nodiscard]] DeathCause why_dead(const WorkPlace& item,
+                                      const WorkEntry& entry) const noexcept {
         const bool known = item.slot != WorkSlots::none;
         const bool can_expire = !known || slots[item.slot].cause != cause_revived;
-        if (can_expire && entry.expires != no_expiry && time_of(entry.expires) <= now) {
+        if (can_expire && entry.expires != no_expiry && time_of(entry.expires) <= clock.wall) {
             return DeathCause::expired;
         }
         return known && spent(slots[item.slot].deliveries) ? DeathCause::failed : DeathCause::none;
@@ -177,13 +180,12 @@ public:
     // ---- all of them ----------------------------------------------------------------------------
 
     /// Ends the loans and the delays whose time is over.
-    void wake(Moment moment) {
+    void wake() {
         for (;;) {
             const std::uint32_t i = slots.next_due();
-            if (i == WorkSlots::none || slots[i].when > moment.now || failed()) return;
+            if (i == WorkSlots::none || slots[i].when > clock.now || failed()) return;
             if (slots[i].state == WorkState::leased && !options.count_before_lending) {
-                // Without space for it, a crash would forget this delivery, and nothing else.
-                static_cast<void>(this->note(slots[i], Duration::zero(), moment.wall));
+                this->note_soon(slots[i]);
             }
             slots.make_ready(i);
         }
@@ -191,11 +193,14 @@ public:
     /// Removes the items with a slot that are dead, or those that are not.
     void finish_slots(bool dead) {
         for (std::uint32_t i = 0; i < slots.end() && !failed(); ++i) {
-            if (slots[i].id != 0 && (slots[i].state == WorkState::dead) == dead) this->finish(i);
+            if (slots[i].id == 0 || (slots[i].state == WorkState::dead) != dead) continue;
+            this->make_room_for_gone();
+            this->finish(i);
         }
     }
     void finish_plain() {
         while (positions.ready() != 0 && !failed()) {
+            this->make_room_for_gone();
             WorkLog<Log>::finish_plain(positions.first_ready());
         }
     }
@@ -227,7 +232,7 @@ public:
     }
 
     /// A dead item lives again.   Errors: unknown_number; those of the log.
-    [[nodiscard]] std::error_code revive(std::uint64_t id, WallTime now) {
+    [[nodiscard]] std::error_code revive(std::uint64_t id) {
         const std::uint32_t i = slots.find(id);
         if (i == WorkSlots::none || slots[i].state != WorkState::dead) {
             return make_error_code(QueueErrc::unknown_number);
@@ -235,7 +240,8 @@ public:
         WorkSlot revived = slots[i];
         revived.deliveries = 0;
         revived.cause = cause_revived;
-        if (const std::error_code error = this->note(revived, Duration::zero(), now)) return error;
+        if (const std::error_code error = this->note(revived)) return error;
+        slots[i].unnoted = false;
         slots[i].deliveries = 0;
         slots[i].cause = cause_revived;
         slots.make_ready(i);

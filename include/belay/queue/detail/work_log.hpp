@@ -25,12 +25,20 @@ namespace belay::inline BELAY_ABI::detail {
 template <SequencedLike Log>
 class WorkLog {
     Log log_;
+    const std::uint32_t mark_;
 
 public:
     /// Throws: std::bad_alloc.
-    WorkLog(Log log, const WorkOptions& with)
-        : log_{std::move(log)}, options{with}, positions{log_.base()}, keys{with.keys} {
+    WorkLog(Log log, const WorkOptions& with, Moment moment)
+        : log_{std::move(log)},
+          mark_{log_mark(log_.journal_id())},
+          options{with},
+          positions{log_.base()},
+          keys{with.keys},
+          clock{moment} {
         gone_.reserve(ids_per_entry);
+        scratch_.reserve(done_bytes_max);
+        prints_.reserve(smaller(prints_per_entry(), keys.capacity()) * print_bytes);
     }
     WorkLog(const WorkLog&) = delete;
     WorkLog& operator=(const WorkLog&) = delete;
@@ -39,6 +47,7 @@ public:
     WorkPositions positions;
     WorkSlots slots;
     KeyWindow keys;
+    Moment clock;  // of the last call that told the time
 
     // ---- reading --------------------------------------------------------------------------------
 
@@ -49,20 +58,21 @@ public:
     [[nodiscard]] std::error_code read(std::uint64_t position, WorkEntry& entry) {
         const Result<BytesView> bytes = log_.read(position);
         if (!bytes) return bytes.error();
-        return WorkDecoder{*bytes, position}.decode(entry).code;
+        return decode(*bytes, position, entry).code;
+    }
+    [[nodiscard]] WorkError decode(BytesView bytes, std::uint64_t position,
+                                   WorkEntry& entry) const noexcept {
+        return WorkDecoder{bytes, position, mark_}.decode(entry);
     }
 
     // ---- appending ------------------------------------------------------------------------------
 
     /// Appends an entry, and gives its number.
     ///
-    /// Errors: too_large, those of the log; nothing has changed then.   Throws: std::bad_alloc,
-    /// likewise.
+    /// Errors: those of the log; nothing has changed then.   Throws: std::bad_alloc, likewise.
     [[nodiscard]] Result<std::uint64_t> append(const WorkEntry& entry, bool held = false,
                                                bool ready = false) {
-        encode(entry, scratch_);
-        if (scratch_.size() > options.record_bytes_max)
-            return make_error_code(QueueErrc::too_large);
+        encode(entry, mark_, scratch_);
         positions.reserve();
         const Result<std::uint64_t> number = log_.append(scratch_);
         if (!number) return number;
@@ -72,52 +82,100 @@ public:
     }
 
     /// Notes what is known of a slot's item, which is then delayed by `delay`.
-    [[nodiscard]] std::error_code note(const WorkSlot& slot, Duration delay, WallTime wall) {
+    [[nodiscard]] std::error_code note(const WorkSlot& slot, Duration delay = Duration::zero()) {
         WorkEntry entry;
         entry.kind = WorkKind::note;
-        entry.written = stamp_of(wall);
+        entry.written = stamp_of(clock.wall);
         entry.id = slot.id;
         entry.delay = delay;
         entry.deliveries = slot.deliveries;
         entry.cause = slot.cause;
         return append(entry).error();
     }
+    /// As `note`; what cannot be noted now is at the next `sync`.   Throws: std::bad_alloc.
+    void note_soon(WorkSlot& slot) {
+        slot.unnoted = static_cast<bool>(note(slot));
+        some_unnoted_ = some_unnoted_ || slot.unnoted;
+    }
 
     // ---- giving up ------------------------------------------------------------------------------
 
-    /// The item is gone. It becomes durable with the next `sync`.   Throws: std::bad_alloc; then
-    /// nothing has changed.
-    void finish(std::uint32_t slot) {
-        make_room_for_gone();
+    /// Makes room to finish one item.   Throws: std::bad_alloc; then nothing has changed.
+    void make_room_for_gone() {
+        if (gone_.size() < ids_per_entry) return;
+        // If it cannot be noted now, it is later.
+        static_cast<void>(note_gone(true));
+        if (gone_.size() == gone_.capacity()) gone_.reserve(2 * gone_.size());
+    }
+    /// The item is gone. It becomes durable with the next `sync`.   Pre: there is room.
+    void finish(std::uint32_t slot) noexcept {
         const WorkSlot gone = slots[slot];
         slots.remove(slot);
         give_up(gone.id, gone.position);
     }
-    void finish_plain(std::uint64_t id) {
-        make_room_for_gone();
-        give_up(id, id);
-    }
+    void finish_plain(std::uint64_t id) noexcept { give_up(id, id); }
 
     /// Everything up to here becomes durable.
-    [[nodiscard]] std::error_code sync() {
+    [[nodiscard]] std::error_code make_durable() {
         release();
         // Without space for it, at least what was appended becomes durable.
-        const std::error_code unnoted = note_gone();
+        std::error_code unnoted = note_late(true);
+        if (!unnoted) unnoted = note_gone(true);
+        const std::uint64_t base = log_.base();
         if (const std::error_code error = log_.sync()) return error;
+        if constexpr (TellsDurableAck<Log>) {
+            if (!unnoted && log_.acked_durable() + 1 < base) {
+                unnoted = std::make_error_code(std::errc::no_space_on_device);
+            }
+        }
         release();
         return unnoted;
     }
+    /// Copies what is due, and makes all durable; says why what is due can never be copied.
+    [[nodiscard]] std::error_code sync() {
+        tidy();
+        const std::error_code error = make_durable();
+        return error ? error : stuck_;
+    }
+    /// Appends what a `sync` would, as far as that takes no memory.
+    void note_at_end() noexcept {
+        if (!note_late(false)) static_cast<void>(note_gone(false));
+    }
+    /// Whether there is something that only a `sync` appends.
+    [[nodiscard]] bool has_unnoted() const noexcept { return some_unnoted_ || !gone_.empty(); }
+    /// How often the item was lent, as far as the log may know: the delivery in progress has not
+    /// failed yet.
+    [[nodiscard]] std::uint32_t ended_deliveries(const WorkSlot& slot) const noexcept {
+        const bool counts = slot.state != WorkState::leased || options.count_before_lending;
+        return slot.deliveries - (counts ? 0U : 1U);
+    }
 
+    /// Appends what could not be noted before.
+    [[nodiscard]] std::error_code note_late(bool may_grow) {
+        if (!some_unnoted_) return {};
+        for (std::uint32_t i = 0; i < slots.end(); ++i) {
+            if (!slots[i].unnoted) continue;
+            if (!may_grow && !positions.has_room()) return {};
+            WorkSlot known = slots[i];
+            known.deliveries = ended_deliveries(known);
+            if (const std::error_code error = note(known)) return error;
+            slots[i].unnoted = false;
+        }
+        some_unnoted_ = false;
+        return {};
+    }
     /// Appends what says which items are gone, unless the log's base says it.
-    [[nodiscard]] std::error_code note_gone() {
+    [[nodiscard]] std::error_code note_gone(bool may_grow) {
         while (!gone_.empty()) {
+            if (!may_grow && !positions.has_room()) return {};
             WorkEntry entry;
             entry.kind = WorkKind::done;
             entry.below = positions.first_held();
-            std::array<std::byte, 8 * ids_per_entry> ids;
+            std::array<std::byte, ids_bytes_max> ids;
             std::size_t count = 0;
             std::size_t left = gone_.size();
-            const std::size_t most = smaller(ids_per_entry, (options.record_bytes_max - 16) / 8);
+            const std::size_t most = smaller(
+                ids_per_entry, (options.record_bytes_max - (done_bytes_max - ids_bytes_max)) / 8);
             while (left != 0 && count < most) {
                 const Gone& gone = gone_[--left];
                 if (gone.position < entry.below) continue;
@@ -131,7 +189,10 @@ public:
     }
 
     /// From here on the entry with this number is kept for its key.
-    void keep_for_key(std::uint64_t number) noexcept { floor_ = smaller(floor_, number); }
+    void keep_for_key(std::uint64_t number) noexcept {
+        floor_ = smaller(floor_, number);
+        window_part_ = 0;  // what was copied of the window lacks it
+    }
     /// The window of keys is in the entries from `first` to `last`.
     void keep_window(std::uint64_t first, std::uint64_t last) noexcept {
         window_first_ = first;
@@ -167,17 +228,18 @@ public:
     /// call, but at least one.
     ///
     /// What cannot be done now is tried again at the next call.   Throws: std::bad_alloc.
-    void tidy(Moment moment) {
+    void tidy() {
+        stuck_ = {};
         const std::uint64_t to = positions.end();
         std::size_t budget = copied_per_call + 2 * std::exchange(given_up_bytes_, 0);
         while (budget != 0 && positions.first_held() < to && has_too_much_dead()) {
-            const std::size_t moved = move_first(moment);
+            const std::size_t moved = move_first();
             if (moved == 0) break;
             budget -= smaller(budget, moved);
         }
         if (floor_ < positions.first_held() && window_last_ == 0 &&
             positions.idle_bytes() > larger(slack(), std::uint64_t{2} * window_bytes())) {
-            copy_window(moment.wall);
+            copy_window();
         }
         const bool waits = copied_from_ != nothing || window_last_ != 0;
         if (waits && positions.idle_bytes() > slack()) static_cast<void>(log_.sync());
@@ -192,14 +254,9 @@ private:
 
     static constexpr std::uint64_t nothing = ~std::uint64_t{0};
     static constexpr std::size_t ids_per_entry = 64;
+    static constexpr std::size_t ids_bytes_max = 8 * ids_per_entry;
+    static constexpr std::size_t done_bytes_max = work_header_bytes + 4 + 8 + ids_bytes_max;
     static constexpr std::size_t copied_per_call = std::size_t{64} << 10;
-
-    void make_room_for_gone() {
-        if (gone_.size() < ids_per_entry) return;
-        // If it cannot be noted now, it is later.
-        static_cast<void>(note_gone());
-        if (gone_.size() == gone_.capacity()) gone_.reserve(2 * gone_.size());
-    }
 
     void give_up(std::uint64_t id, std::uint64_t position) noexcept {
         given_up_bytes_ += positions.bytes_at(position);
@@ -211,11 +268,12 @@ private:
     [[nodiscard]] std::uint64_t slack() const noexcept { return options.slack_bytes; }
     [[nodiscard]] bool has_too_much_dead() const noexcept {
         const std::uint64_t live = positions.held_bytes();
-        return positions.kept_bytes() - live > live + slack();
+        const std::uint64_t dead = positions.kept_bytes() - live;
+        return dead > live && dead - live > slack();
     }
 
     /// Copies the first item that is held. Returns the bytes it took; 0 if it could not be.
-    [[nodiscard]] std::size_t move_first(Moment moment) {
+    [[nodiscard]] std::size_t move_first() {
         const std::uint64_t position = positions.first_held();
         WorkEntry entry;
         if (read(position, entry)) return 0;
@@ -223,22 +281,21 @@ private:
         slots.reserve();
         std::uint32_t slot = slots.find(entry.id);
         entry.kind = WorkKind::moved;
-        entry.written = stamp_of(moment.wall);
+        entry.written = stamp_of(clock.wall);
         entry.has_key = false;
         entry.delay = Duration::zero();
         if (slot != WorkSlots::none) {
             const WorkSlot& known = slots[slot];
-            entry.deliveries = known.deliveries;
+            entry.deliveries = ended_deliveries(known);
             entry.cause = known.cause;
-            // The delivery in progress has not failed yet, and is not noted either.
-            if (known.state == WorkState::leased && !options.count_before_lending) {
-                --entry.deliveries;
-            }
             if (known.cause == cause_revived) entry.expires = no_expiry;
-            if (known.state == WorkState::delayed) entry.delay = elapsed(moment.now, known.when);
+            if (known.state == WorkState::delayed) entry.delay = elapsed(clock.now, known.when);
         }
         const Result<std::uint64_t> number = append(entry, true);
-        if (!number) return 0;
+        if (!number) {
+            if (number.error() == QueueErrc::too_large) stuck_ = number.error();
+            return 0;
+        }
         if (slot == WorkSlots::none) {
             slot = slots.add(entry.id, *number);
         } else {
@@ -255,34 +312,38 @@ private:
     }
     [[nodiscard]] std::size_t window_bytes() const noexcept { return keys.size() * print_bytes; }
 
-    void copy_window(WallTime wall) {
+    /// Goes on with the part that had no space the last time.
+    void copy_window() {
         const std::size_t per_entry = prints_per_entry();
         const std::size_t parts = (keys.size() + per_entry - 1) / per_entry;
-        const std::uint64_t first = positions.end();
         std::uint64_t last = 0;
-        Bytes prints;
-        for (std::size_t part = 0; part < parts; ++part) {
-            const std::size_t from = part * per_entry;
+        while (window_part_ < parts) {
+            const std::size_t from = window_part_ * per_entry;
             const std::size_t count = smaller(per_entry, keys.size() - from);
-            prints.resize(count * print_bytes);
+            prints_.resize(count * print_bytes);
             for (std::size_t i = 0; i < count; ++i) {
-                store_print(keys.at(from + i), prints.data() + i * print_bytes);
+                store_print(keys.at(from + i), prints_.data() + i * print_bytes);
             }
             WorkEntry entry;
             entry.kind = WorkKind::keys;
-            entry.written = stamp_of(wall);
-            entry.part = static_cast<std::uint32_t>(part);
+            entry.written = stamp_of(clock.wall);
+            entry.part = static_cast<std::uint32_t>(window_part_);
             entry.parts = static_cast<std::uint32_t>(parts);
-            entry.tail = prints;
+            entry.tail = prints_;
             const Result<std::uint64_t> number = append(entry);
             // Parts without the last one mean nothing to whoever reads them.
             if (!number) return;
+            if (window_part_++ == 0) window_begun_ = *number;
             last = *number;
         }
-        keep_window(first, last);
+        window_part_ = 0;
+        keep_window(window_begun_, last);
     }
 
     Bytes scratch_;
+    Bytes prints_;                         // of a part of the window
+    std::error_code stuck_;                // why the first item cannot be copied
+    bool some_unnoted_ = false;            // a slot may be
     std::vector<Gone> gone_;               // not noted yet, and not below the log's base
     std::size_t given_up_bytes_ = 0;       // since the last call of tidy
     std::uint64_t copied_from_ = nothing;  // the first entry of which only a copy counts, and
@@ -290,6 +351,8 @@ private:
     std::uint64_t floor_ = nothing;        // the first entry that is kept for the keys
     std::uint64_t window_first_ = 0;       // where keys were copied to; not known to be durable
     std::uint64_t window_last_ = 0;        // 0: they are, or never were copied
+    std::size_t window_part_ = 0;          // the next part to copy, of a copy that was begun
+    std::uint64_t window_begun_ = 0;       // with this entry
 };
 
 }  // namespace belay::inline BELAY_ABI::detail

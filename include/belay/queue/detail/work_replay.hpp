@@ -14,21 +14,30 @@ namespace belay::inline BELAY_ABI::detail {
 template <SequencedLike Log>
 class WorkReplay {
 public:
-    WorkReplay(WorkLog<Log>& work, Moment moment) noexcept : work_{work}, moment_{moment} {}
+    explicit WorkReplay(WorkLog<Log>& work) noexcept : work_{work}, moment_{work.clock} {}
 
     /// Errors: an entry that cannot be read or understood.   Throws: std::bad_alloc.
     [[nodiscard]] WorkError run() {
         const std::uint64_t last = work_.log().last();
         for (std::uint64_t number = work_.log().base(); number <= last; ++number) {
             const Result<BytesView> bytes = work_.log().read(number);
-            if (!bytes) return {bytes.error(), number, "it cannot be read"};
-            WorkEntry entry;
-            if (const WorkError error = WorkDecoder{*bytes, number}.decode(entry)) return error;
             work_.positions.reserve();
             work_.slots.reserve();
+            if (!bytes) {
+                if (bytes.error() != QueueErrc::corrupt) {
+                    return {bytes.error(), number, "it cannot be read"};
+                }
+                take_unreadable(number);
+                continue;
+            }
+            WorkEntry entry;
+            if (const WorkError error = work_.decode(*bytes, number, entry)) return error;
             take(entry, number, WorkPositions::framed(bytes->size()));
         }
         forget_below();
+        thin_out();
+        work_.keys.clear();
+        for (const KeyPrint& print : seen_) work_.keys.add(print);
         work_.release();
         return {};
     }
@@ -64,6 +73,15 @@ private:
         }
     }
 
+    /// An entry that is damaged may have been an item: it is kept as one, unless a later entry says
+    /// that it is gone.
+    void take_unreadable(std::uint64_t number) noexcept {
+        work_.positions.add(WorkPositions::framed(0), true, false);
+        const std::uint32_t slot = work_.slots.add(number, number);
+        work_.slots[slot].cause = static_cast<std::uint8_t>(DeathCause::unreadable);
+        work_.slots.make_dead(slot);
+    }
+
     void take_item(const WorkEntry& entry, std::uint64_t number, std::size_t bytes) {
         const bool delayed = remaining(entry) > Duration::zero();
         work_.positions.add(bytes, true, !delayed);
@@ -75,28 +93,43 @@ private:
         work_.keep_for_key(number);
     }
 
-    /// A window is taken when all parts of it have come in a row.
+    /// A window is taken when all parts of it have come, and no other key between them.
     void take_keys(const WorkEntry& entry, std::uint64_t number) {
         if (work_.keys.capacity() == 0) return;
         if (entry.part == 0) {
             window_.clear();
             window_first_ = number;
-        } else if (number != window_first_ + entry.part || window_first_ == 0) {
-            window_first_ = 0;
+            window_parts_ = entry.parts;
+        } else if (entry.part != next_part_ || entry.parts != window_parts_) {
+            next_part_ = 0;
             return;
         }
         for (std::size_t i = 0; i < entry.tail.size() / print_bytes; ++i) {
             window_.push_back(load_print(entry.tail, i));
         }
-        if (entry.part + 1 != entry.parts) return;
-        work_.keys.clear();
-        for (const KeyPrint& print : window_) remember(print);
+        next_part_ = entry.part + 1;
+        if (next_part_ != entry.parts) return;
+        seen_.swap(window_);
         work_.keep_window(window_first_, number);
-        window_first_ = 0;
+        next_part_ = 0;
     }
-    void remember(const KeyPrint& print) noexcept {
-        // A window that was smaller once may have let a key in twice.
-        if (work_.keys.find(print) == KeyWindow::Answer::unknown) work_.keys.add(print);
+    void remember(const KeyPrint& print) {
+        seen_.push_back(print);
+        if (seen_.size() / 2 > work_.keys.capacity()) thin_out();
+        next_part_ = 0;
+    }
+    /// Leaves the last keys that were seen, each where it was seen last: a window that was smaller
+    /// once may have let a key in twice.
+    void thin_out() noexcept {
+        KeyWindow& newest = work_.keys;
+        newest.clear();
+        for (std::size_t i = seen_.size(); i-- != 0 && newest.size() != newest.capacity();) {
+            if (newest.find(seen_[i]) == KeyWindow::Answer::unknown) newest.add(seen_[i]);
+        }
+        seen_.resize(newest.size());
+        for (std::size_t i = 0; i < newest.size(); ++i) {
+            seen_[newest.size() - 1 - i] = newest.at(i);
+        }
     }
 
     /// What an entry says about a slot's item.
@@ -148,9 +181,12 @@ private:
 
     WorkLog<Log>& work_;
     Moment moment_;
-    std::uint64_t below_ = 0;  // no item is in an entry before this one
-    std::vector<KeyPrint> window_;
-    std::uint64_t window_first_ = 0;  // the entry with the first part; 0: none has come
+    std::uint64_t below_ = 0;         // no item is in an entry before this one
+    std::vector<KeyPrint> seen_;      // the keys that were seen, the oldest first
+    std::vector<KeyPrint> window_;    // the parts of a window that have come
+    std::uint64_t window_first_ = 0;  // the entry with the first of them
+    std::uint32_t window_parts_ = 0;  // how many there are
+    std::uint32_t next_part_ = 0;     // which must come next; 0: a first one
 };
 
 }  // namespace belay::inline BELAY_ABI::detail

@@ -22,6 +22,7 @@ struct WorkSlot {
     std::uint32_t place = 0;  // in the heap of its state; free: the next free slot
     WorkState state = WorkState::ready;
     std::uint8_t cause = 0;  // as in the log
+    bool unnoted = false;    // the log had no space for it yet
 };
 
 static_assert(sizeof(WorkSlot) <= 48, "with 16 bytes of indices, what docs/queue.md says");
