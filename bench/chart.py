@@ -16,6 +16,7 @@ from xml.sax.saxutils import escape
 import report
 
 WIDE, HIGH, LEFT, RIGHT, TOP, BOTTOM = 430, 330, 56, 92, 66, 52
+LABEL_STEP = 13
 COLOURS = {"belay": "#cf222e", "raw": "#59636e", "sqlite": "#0969da", "leveldb": "#1a7f37", "rocksdb": "#8250df",
            "lmdb": "#bc4c00"}
 STYLE = """<style>svg { font-family: system-ui, "DejaVu Sans", sans-serif; font-size: 11px; }
@@ -84,11 +85,18 @@ def chart(title, x_label, columns, series):
         lines.append(f'<polyline class="line" stroke="{colour}" points="{path}"/>')
         lines += [f'<circle cx="{px:.1f}" cy="{py:.1f}" r="2.6" fill="{colour}"/>' for px, py in drawn]
         labels.append((drawn[-1][1], name, colour))
-    below = 0.0
-    for at, name, colour in sorted(labels):
-        # Names that would lie upon each other move down.
-        below = max(at + 4, below + 13)
-        lines.append(f'<text x="{WIDE - RIGHT + 8}" y="{below:.1f}" fill="{colour}">{escape(name)}</text>')
+    labels.sort()
+    # Names that would lie upon each other move down, but not into the names of the columns.
+    places, next_place = [], 0.0
+    for at, _, _ in labels:
+        places.append(max(at + 4, next_place))
+        next_place = places[-1] + LABEL_STEP
+    limit = HIGH - BOTTOM + 4
+    for i in reversed(range(len(places))):
+        places[i] = min(places[i], limit)
+        limit = places[i] - LABEL_STEP
+    for place, (_, name, colour) in zip(places, labels):
+        lines.append(f'<text x="{WIDE - RIGHT + 8}" y="{place:.1f}" fill="{colour}">{escape(name)}</text>')
     return lines
 
 

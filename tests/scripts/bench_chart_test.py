@@ -60,6 +60,8 @@ class ChartTest(unittest.TestCase):
         places = [float(text.get("y")) for text in self.picture(runs).iter(SVG + "text") if text.text in "abc"]
         self.assertEqual(len(places), 3)
         self.assertGreaterEqual(min(b - a for a, b in zip(sorted(places), sorted(places)[1:])), 12)
+        # Nor upon the names of the columns, below the chart.
+        self.assertLessEqual(max(places), chart.HIGH - chart.BOTTOM + 4)
 
 
 if __name__ == "__main__":
