@@ -141,9 +141,12 @@ TEST_CASE("salvage_work_queue says what it cannot do", "[queue][work_salvage][un
     CHECK_FALSE(salvage_work_queue(disk, "w", "new", later, small_journal(2)));
     fill(disk);
     REQUIRE(salvage_work_queue(disk, "w", "new", later, small_journal(2)));
+    const sim::Disk::Image before = disk.image();
+    CHECK_FALSE(salvage_work_queue(disk, "w", "w", later, small_journal(2)));
     const auto again = salvage_work_queue(disk, "w", "new", later, small_journal(2));
     REQUIRE_FALSE(again);
     CHECK(again.error().code == std::errc::file_exists);
+    CHECK(disk.image() == before);
     {
         auto other = SimJournal::open(disk, "other", small_journal(3));
         REQUIRE(other);

@@ -19,6 +19,33 @@ struct JournalSalvage {
     std::uint64_t copied = 0;      ///< operations that are in the new one, durably
 };
 
+namespace detail {
+
+/// A new journal in directory `to`, for operations of up to `longest` bytes.
+///
+/// Errors: file_exists if there is one; then nothing has changed. Those of Journal::open.
+template <FileSystemLike FileSystem>
+[[nodiscard]] Result<Journal<FileSystem>, JournalError> open_salvaged(FileSystem& fs,
+                                                                      const std::string& to,
+                                                                      JournalOptions options,
+                                                                      std::size_t longest) {
+    // Asked before it is opened: opening a journal changes it.
+    if (const Result<std::vector<std::string>> names = fs.list(to); names) {
+        for (const std::string& name : *names) {
+            if (journal_format::segment_index(name) == 0) continue;
+            return JournalError{make_error_code(std::errc::file_exists), to, 0,
+                                "there is a journal in it"};
+        }
+    }
+    options.create = true;
+    options.record_bytes_max = larger(options.record_bytes_max, longest);
+    options.segment_bytes =
+        larger(options.segment_bytes, segment_bytes_for(options.record_bytes_max));
+    return Journal<FileSystem>::open(fs, to, options);
+}
+
+}  // namespace detail
+
 /// Copies all operations that can be read and were not acknowledged, in their order, and the kept
 /// note, into a new journal in directory `to`. The old one is not changed. The new one takes
 /// records as long as the longest of the old one, whatever the options say.
@@ -34,26 +61,13 @@ struct JournalSalvage {
 ///         already. After an error `to` may hold a part.
 /// Throws: std::bad_alloc.   Complexity: O(bytes), reads everything twice.
 template <FileSystemLike FileSystem>
-[[nodiscard]] Result<JournalSalvage, JournalError> salvage_journal(FileSystem& fs,
-                                                                   const std::string& from,
-                                                                   const std::string& to,
-                                                                   JournalOptions options = {}) {
+[[nodiscard]] Result<JournalSalvage, JournalError> salvage_journal(
+    FileSystem& fs, const std::string& from, const std::string& to,
+    const JournalOptions& options = {}) {
     // Twice: how far operations were acknowledged is written behind them.
     auto inspection = inspect_journal(fs, from, [](std::uint64_t, BytesView) {});
     if (!inspection) return inspection.error();
-    // Asked before it is opened: opening a journal changes it.
-    if (const Result<std::vector<std::string>> names = fs.list(to); names) {
-        for (const std::string& name : *names) {
-            if (journal_format::segment_index(name) == 0) continue;
-            return JournalError{make_error_code(std::errc::file_exists), to, 0,
-                                "there is a journal in it"};
-        }
-    }
-    options.create = true;
-    options.record_bytes_max = detail::larger(options.record_bytes_max, inspection->longest);
-    options.segment_bytes =
-        detail::larger(options.segment_bytes, detail::segment_bytes_for(options.record_bytes_max));
-    auto journal = Journal<FileSystem>::open(fs, to, options);
+    auto journal = detail::open_salvaged(fs, to, options, inspection->longest);
     if (!journal) return journal.error();
     JournalSalvage done{std::move(*inspection), 0};
     std::error_code error;

@@ -11,8 +11,7 @@
 
 #include <belay/queue/detail/work_items.hpp>
 #include <belay/queue/detail/work_replay.hpp>
-#include <belay/queue/journal.hpp>
-#include <belay/queue/journal_inspect.hpp>
+#include <belay/queue/journal_salvage.hpp>
 
 namespace belay::inline BELAY_ABI {
 
@@ -84,11 +83,9 @@ private:
 /// Throws: std::bad_alloc.   Complexity: O(bytes), reads everything twice, and keeps the entries
 ///         that wait in memory.
 template <FileSystemLike FileSystem>
-[[nodiscard]] Result<WorkSalvage, JournalError> salvage_work_queue(FileSystem& fs,
-                                                                   const std::string& from,
-                                                                   const std::string& to,
-                                                                   Moment moment,
-                                                                   JournalOptions options = {}) {
+[[nodiscard]] Result<WorkSalvage, JournalError> salvage_work_queue(
+    FileSystem& fs, const std::string& from, const std::string& to, Moment moment,
+    const JournalOptions& options = {}) {
     // Twice: how far entries were given up is written behind them.
     auto inspection = inspect_journal(fs, from, [](std::uint64_t, BytesView) {});
     if (!inspection) return inspection.error();
@@ -101,13 +98,8 @@ template <FileSystemLike FileSystem>
         return JournalError{error.code, from, 0, error.message()};
     }
 
-    options.create = true;
-    auto journal = Journal<FileSystem>::open(fs, to, options);
+    auto journal = detail::open_salvaged(fs, to, options, inspection->longest);
     if (!journal) return journal.error();
-    if (!journal->report().created) {
-        return JournalError{make_error_code(std::errc::file_exists), to, 0,
-                            "there is a journal in it"};
-    }
     WorkSalvage done{std::move(*inspection)};
     std::error_code error;
     Bytes bytes;
