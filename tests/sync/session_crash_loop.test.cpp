@@ -28,9 +28,9 @@ struct Client {
     struct Keeper {
         Client* client;
         int* attempts;
-        void on_state(auto& session, const Transition& change) {
+        void on_state(auto& link, const Transition& change) {
             if (change.to.state == LinkState::connecting) ++*attempts;
-            client->keep(session.queue().storage());
+            client->keep(link.queue().storage());
         }
     };
     using Rules = Remembered<decltype(rules())>;
