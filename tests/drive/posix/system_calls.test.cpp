@@ -47,6 +47,7 @@ bool fails() {
 }
 /// They are not interrupted.
 bool renames_and_removes_fail() {
+    if (!plan.armed) return false;
     const bool interrupt = std::exchange(plan.interrupt, false);
     const bool answer = fails();
     plan.interrupt = interrupt;
