@@ -40,6 +40,7 @@ GOALS = [
     Goal("queue/journal/append_buffered", "leveldb", 5.0, "5x LevelDB without sync"),
     Goal("queue/journal/open_tail", WITHIN, 10e-3, "a million operations in 10 ms, sealed segments by their seals"),
     Goal("queue/journal/open_everything", WITHIN, 80e-3, "in 80 ms with every checksum"),
+    Goal("queue/key_window/add", WITHIN, 25e-9, "a key hashed, looked for and remembered in 25 ns"),
     Goal("queue/ring/push_pop", "boost_spsc", 1.0, "as fast as boost::lockfree::spsc_queue"),
     Goal("queue/ring/push_pop", "plain_array", 1 / 1.1, "within 1.1x of an array and two indices"),
     Goal("queue/deque/push_pop", "std_deque", 1.0, "as fast as std::deque"),

@@ -393,3 +393,37 @@ TEST_CASE("Policy plays whole outages in constant expressions", "[policy][policy
     STATIC_REQUIRE(success_starts_afresh());
     STATIC_REQUIRE(planned_counts_nothing());
 }
+
+namespace {
+
+/// Counts what it is told, and may refuse to begin.
+struct Listener {
+    int* heard;
+    bool refuses = false;
+
+    Advice begin(Turn&) noexcept { return refuses ? Advice::suspend(never) : Advice::go(); }
+    Advice failed(const Failure&, Turn&) noexcept { return ++*heard, Advice::go(); }
+    Advice lost(const Failure&, Turn&) noexcept { return ++*heard, Advice::go(); }
+    void succeeded(Turn&) noexcept { ++*heard; }
+};
+struct SharedListener : Listener {
+    static constexpr bool is_shared = true;
+};
+
+}  // namespace
+
+TEST_CASE("Policy::relive tells all rules of its own, and none that is shared",
+          "[policy][policy][unit]") {
+    int own = 0, nested = 0, refusing = 0, shared = 0;
+    Policy policy{Listener{&own}, Listener{&refusing, true}, SharedListener{{&shared}},
+                  Policy{Listener{&nested}}};
+    Random bits{Seed{1}};
+    Turn turn{Instant{1s}, bits};
+    for (const Outcome what : {Outcome::failed, Outcome::succeeded, Outcome::lost}) {
+        policy.relive(what, Failure{.cause = Cause::lost}, turn);
+    }
+    CHECK(own == 3);
+    CHECK(nested == 3);
+    CHECK(refusing == 1);  // of no attempt that it would not have begun, and of the loss
+    CHECK(shared == 0);
+}

@@ -19,6 +19,9 @@
 using namespace belay;
 using namespace std::chrono_literals;
 
+// Else a journal would not keep it.
+static_assert(PolicyHistory::bytes_max <= journal_format::note_bytes_max);
+
 namespace {
 
 auto rules() { return Policy{Backoff{NoJitter{}, Cap{60s}, 1s}, AttemptTimeout{5s}}; }

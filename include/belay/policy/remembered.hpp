@@ -14,7 +14,7 @@ namespace belay::inline BELAY_ABI {
 /// Wraps a whole policy, and writes down in a PolicyHistory what it is told:
 ///
 ///     PolicyHistory history;                          // outlives whoever runs the policy
-///     history.restore(journal.kept(), now, wall);     // what an earlier process has saved
+///     if (!history.restore(journal.kept(), now, wall)) ...    // what an earlier process saved
 ///     Remembered policy{history, Policy{Backoff{FullJitter{}, Cap{30s}, 1s}, MaxAttempts{10}},
 ///     turn};
 ///
