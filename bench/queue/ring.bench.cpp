@@ -14,7 +14,10 @@
 #endif
 
 #include <belay/queue/deque.hpp>
+#include <belay/queue/oldest_age.hpp>
 #include <belay/queue/queue.hpp>
+#include <belay/queue/queue_counters.hpp>
+#include <belay/queue/weighed.hpp>
 
 using namespace belay;
 
@@ -56,15 +59,6 @@ void belay_ring_dynamic(benchmark::State& state) {
         [&] { return ring.try_pop().value_or(0); });
 }
 BENCHMARK(belay_ring_dynamic)->Name("queue/ring/push_pop/belay_dynamic");
-
-void belay_queue(benchmark::State& state) {
-    Queue queue{Ring<std::uint64_t, capacity>{}};
-    benchmark::DoNotOptimize(&queue);
-    push_pop(
-        state, [&](std::uint64_t v) { return !queue.push(v); },
-        [&] { return queue.pop().value_or(0); });
-}
-BENCHMARK(belay_queue)->Name("queue/ring/push_pop/belay_queue");
 
 /// What one writes by hand where it must be fast: an array and two indices.
 struct PlainArray {
@@ -119,7 +113,7 @@ void mutex_deque(benchmark::State& state) {
             return value;
         });
 }
-BENCHMARK(mutex_deque)->Name("queue/ring/push_pop/mutex_deque");
+BENCHMARK(mutex_deque)->Name("queue/queue/push_pop/mutex_deque");
 
 void belay_deque(benchmark::State& state) {
     Deque<std::uint64_t> deque;
@@ -146,5 +140,54 @@ void std_deque(benchmark::State& state) {
         });
 }
 BENCHMARK(std_deque)->Name("queue/deque/push_pop/std_deque");
+
+// What the parts of a queue cost for who uses them: the first is without any.
+
+template <class Q>
+void queue_of(benchmark::State& state, Q queue) {
+    benchmark::DoNotOptimize(&queue);
+    push_pop(
+        state, [&](std::uint64_t v) { return !queue.push(v); },
+        [&] { return queue.pop().value_or(0); });
+}
+
+struct EightBytes {
+    std::size_t operator()(std::uint64_t) const noexcept { return 8; }
+};
+
+void queue_alone(benchmark::State& state) {
+    queue_of(state, Queue{Ring<std::uint64_t, capacity>{}});
+}
+BENCHMARK(queue_alone)->Name("queue/queue/push_pop/belay");
+
+void queue_counted(benchmark::State& state) {
+    queue_of(state, Queue{Ring<std::uint64_t, capacity>{}, {}, Reject{}, QueueCounters{}});
+}
+BENCHMARK(queue_counted)->Name("queue/queue/push_pop/with_counters");
+
+void queue_weighed(benchmark::State& state) {
+    queue_of(state, Queue{Weighed{Ring<std::uint64_t, capacity>{}, EightBytes{}},
+                          {.limit = 1000, .bytes_limit = 8000}});
+}
+BENCHMARK(queue_weighed)->Name("queue/queue/push_pop/with_bytes_limit");
+
+/// With a sample at every 16th push: a turn of a loop.
+void queue_aged(benchmark::State& state) {
+    Queue queue{Ring<std::uint64_t, capacity>{}, {}, Reject{}, QueueCounters{}};
+    OldestAge<> oldest;
+    benchmark::DoNotOptimize(&queue);
+    benchmark::DoNotOptimize(&oldest);
+    push_pop(
+        state,
+        [&](std::uint64_t v) {
+            if (v % 16 == 0) {
+                const Instant now{Duration{static_cast<Duration::rep>(v)}};
+                oldest.sample(now, queue.observer().pushed, queue.size());
+            }
+            return !queue.push(v);
+        },
+        [&] { return queue.pop().value_or(0); });
+}
+BENCHMARK(queue_aged)->Name("queue/queue/push_pop/with_oldest_age");
 
 }  // namespace

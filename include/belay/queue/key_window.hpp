@@ -3,20 +3,25 @@
 /// KeyPrint and KeyWindow: the last idempotency keys, at 24 bytes each.
 #pragma once
 
+#include <array>        // std::array
+#include <bit>          // std::bit_ceil, std::countr_zero
 #include <cstdint>      // std::uint32_t, std::uint64_t
 #include <string_view>  // std::string_view
 #include <vector>       // std::vector
 
-#include <belay/core/crc32c.hpp>
-#include <belay/queue/detail/siphash.hpp>
+#include <belay/queue/detail/key_hash.hpp>
+
+#if defined(__SSE2__)
+#    include <emmintrin.h>
+#endif
 
 namespace belay::inline BELAY_ABI {
 
-/// What is remembered of a key: 96 bits of a keyed hash of it, and the checksum of the content that
-/// came with it.
+/// What is remembered of a key: 96 bits of a hash of it, and the CRC32C of the content that came
+/// with it.
 ///
-/// Two keys share a print with probability 2^-96, and whoever does not know the secret cannot look
-/// for two that do.
+/// Two keys share a print with probability 2^-96, whatever they are, if who chose them had not seen
+/// the log's id.
 struct KeyPrint {
     std::uint64_t low = 0;
     std::uint32_t high = 0;
@@ -27,24 +32,27 @@ struct KeyPrint {
     }
 };
 
-/// The print of `key`, which came with `content`.
+/// The print of `key`, but for its content.
 ///
-/// Errors: none.   Complexity: O(length of both).
-/// Source: SipHash-2-4-128 (J.-P. Aumasson, D. J. Bernstein, 2012); CRC32C.
-[[nodiscard]] inline KeyPrint print_of(std::string_view key, BytesView content,
-                                       const Id& secret) noexcept {
-    const detail::Hash128 hash = detail::siphash128(secret, as_bytes(key));
-    return {hash.low, static_cast<std::uint32_t>(hash.high), crc32c(content)};
+/// Errors: none.   Complexity: O(length).   Source: see detail::KeyHash.
+[[nodiscard]] inline KeyPrint print_of(std::string_view key, const detail::KeyHash& hash) noexcept {
+    const detail::Hash96 known = hash(as_bytes(key));
+    return {known.low, known.high, 0};
 }
 
 /// Remembers the prints of the last `capacity` keys: a ring, and an index over it.
 ///
-/// Thread safety: distinct objects safe.   Allocates: only when it is made.
+/// An entry of the index has the slot in the ring, and in the bits that are left a tag of the
+/// print: a look at a key that is not there takes one half of a cache line, and no branch that
+/// cannot be foretold.
+///
+/// Thread safety: distinct objects safe.   Allocates: only when it is made, 24 bytes for each key.
 /// Complexity:    O(1) each.
-/// Source:        linear probing, removal by shifting back: D. Knuth, "The Art of Computer
-///                Programming" 3, 6.4, algorithm R.
+/// Source:        linear probing by buckets: D. Knuth, "The Art of Computer Programming" 3, 6.4.
 class KeyWindow {
 public:
+    static constexpr std::size_t capacity_max = (std::size_t{1} << 31) - 1;
+
     /// What the window knows of a key.
     enum class Answer : std::uint8_t {
         unknown,   ///< it is not among the last
@@ -52,22 +60,34 @@ public:
         different  ///< it came with another content
     };
 
-    /// Pre: capacity < 2^31.   Throws: std::bad_alloc.
-    explicit KeyWindow(std::size_t capacity) : index_(2 * capacity) {
-        BELAY_PRECONDITION(capacity < (std::size_t{1} << 31),
-                           "KeyWindow::KeyWindow: the capacity must be below 2^31");
-        ring_.resize(capacity);
+    /// Pre: capacity <= capacity_max.   Throws: std::bad_alloc.
+    explicit KeyWindow(std::size_t capacity)
+        : ring_(checked(capacity)),
+          index_((2 * capacity + bucket_size - 1) / bucket_size),
+          slots_{std::bit_ceil(static_cast<std::uint32_t>(capacity) + 1) - 1} {}
+
+    /// Has the memory fetched at which `find` and `add` will look, for who has work to do
+    /// meanwhile.
+    void prefetch([[maybe_unused]] const KeyPrint& print) const noexcept {
+#if defined(__GNUC__)
+        if (!index_.empty()) __builtin_prefetch(&index_[home(print)], 1);
+#endif
     }
 
     [[nodiscard]] Answer find(const KeyPrint& print) const noexcept {
         if (size_ == 0) return Answer::unknown;
-        for (std::size_t i = home(print); index_[i] != 0; i = next(i)) {
-            const KeyPrint& known = ring_[index_[i] - 1];
-            if (known.same_key(print)) {
+        for (std::size_t b = home(print);; b = next(b)) {
+            const Bucket& bucket = index_[b];
+            std::uint32_t alike = bucket.matches(print.high & tags(), tags());
+            for (; alike != 0; alike &= alike - 1) {
+                const std::uint32_t entry = bucket.entries[index_of_lowest(alike)];
+                if (entry == 0) break;
+                const KeyPrint& known = ring_[slot_of(entry)];
+                if (!known.same_key(print)) continue;
                 return known.content == print.content ? Answer::same : Answer::different;
             }
+            if (!bucket.is_full()) return Answer::unknown;
         }
-        return Answer::unknown;
     }
 
     /// Adds a key as the newest, in the place of the oldest if it is full.
@@ -75,21 +95,25 @@ public:
     /// Pre: capacity() > 0, and find(print) is `unknown`.
     void add(const KeyPrint& print) noexcept {
         BELAY_PRECONDITION(!ring_.empty(), "KeyWindow::add: the capacity must be > 0");
+        const std::size_t slot = next_slot_;
         if (size_ == ring_.size()) {
-            forget(next_slot_);
+            forget(slot);
+            // By the time that these are forgotten, what tells where they are has come.
+            if (slot + adds_ahead < ring_.size()) prefetch(ring_[slot + adds_ahead]);
         } else {
             ++size_;
         }
-        ring_[next_slot_] = print;
-        std::size_t i = home(print);
-        while (index_[i] != 0) i = next(i);
-        index_[i] = static_cast<std::uint32_t>(next_slot_ + 1);
-        next_slot_ = next_slot_ + 1 == ring_.size() ? 0 : next_slot_ + 1;
+        ring_[slot] = print;
+        std::size_t b = home(print);
+        std::uint32_t away = 0;
+        for (; index_[b].is_full(); b = next(b)) away = away_bit;
+        index_[b].push(static_cast<std::uint32_t>(slot + 1) | away | (print.high & tags()));
+        next_slot_ = slot + 1 == ring_.size() ? 0 : slot + 1;
     }
 
     /// Forgets all.
     void clear() noexcept {
-        for (std::uint32_t& entry : index_) entry = 0;
+        for (Bucket& bucket : index_) bucket = {};
         size_ = next_slot_ = 0;
     }
 
@@ -104,32 +128,107 @@ public:
     [[nodiscard]] std::size_t capacity() const noexcept { return ring_.size(); }
 
 private:
-    /// Where a key belongs: its hash scaled to the index, whose size is no power of two.
+    static constexpr std::size_t bucket_size = 8;
+    static constexpr std::size_t adds_ahead = 8;
+    static constexpr std::uint32_t away_bit = std::uint32_t{1} << 31;
+
+    /// Entries, those in use in front. Invariant: an entry is in the bucket that is its home, or in
+    /// one behind it, all before which are full; without `away_bit` it is at home.
+    struct alignas(32) Bucket {
+        std::array<std::uint32_t, bucket_size> entries;  // 0: none
+
+        [[nodiscard]] bool is_full() const noexcept { return entries.back() != 0; }
+        /// The entries that have these bits under a mask, as bits themselves.
+        [[nodiscard]] std::uint32_t matches(std::uint32_t bits, std::uint32_t mask) const noexcept {
+#if defined(__SSE2__)
+            const auto equal = [&](const std::uint32_t* four) {
+                const __m128i all = _mm_load_si128(reinterpret_cast<const __m128i*>(four));
+                return _mm_cmpeq_epi32(_mm_and_si128(all, _mm_set1_epi32(static_cast<int>(mask))),
+                                       _mm_set1_epi32(static_cast<int>(bits)));
+            };
+            const __m128i words = _mm_packs_epi32(equal(&entries[0]), equal(&entries[4]));
+            return static_cast<std::uint32_t>(
+                _mm_movemask_epi8(_mm_packs_epi16(words, _mm_setzero_si128())));
+#else
+            std::uint32_t found = 0;
+            for (std::size_t i = 0; i < bucket_size; ++i) {
+                found |= ((entries[i] & mask) == bits ? 1U : 0U) << i;
+            }
+            return found;
+#endif
+        }
+        [[nodiscard]] std::size_t size() const noexcept {
+            return index_of_lowest(matches(0, ~std::uint32_t{0}) | 1U << bucket_size);
+        }
+        void push(std::uint32_t entry) noexcept { entries[size()] = entry; }
+        void remove(std::size_t i) noexcept {
+            const std::size_t last = size() - 1;
+            entries[i] = entries[last];
+            entries[last] = 0;
+        }
+    };
+
+    [[nodiscard]] static std::size_t index_of_lowest(std::uint32_t bits) noexcept {
+        return static_cast<std::size_t>(std::countr_zero(bits));
+    }
+    [[nodiscard]] static std::size_t checked(std::size_t capacity) noexcept {
+        BELAY_PRECONDITION(capacity <= capacity_max,
+                           "KeyWindow::KeyWindow: the capacity must be below 2^31");
+        return capacity;
+    }
+    /// The bits of an entry that are a tag.
+    [[nodiscard]] std::uint32_t tags() const noexcept { return ~(slots_ | away_bit); }
+    [[nodiscard]] std::size_t slot_of(std::uint32_t entry) const noexcept {
+        return (entry & slots_) - 1;
+    }
+    /// The bucket where a key belongs: its hash scaled to their number, which is no power of two.
     [[nodiscard]] std::size_t home(const KeyPrint& print) const noexcept {
         return static_cast<std::size_t>(detail::multiply(print.low, index_.size()).high);
     }
-    [[nodiscard]] std::size_t next(std::size_t i) const noexcept {
-        return i + 1 == index_.size() ? 0 : i + 1;
+    [[nodiscard]] std::size_t next(std::size_t b) const noexcept {
+        return b + 1 == index_.size() ? 0 : b + 1;
     }
 
-    /// Takes a slot of the ring out of the index, and moves those behind it up.
+    /// Takes a slot of the ring out of the index.
     void forget(std::size_t slot) noexcept {
-        std::size_t hole = home(ring_[slot]);
-        while (index_[hole] != slot + 1) hole = next(hole);
-        for (std::size_t i = next(hole); index_[i] != 0; i = next(i)) {
-            const std::size_t wanted = home(ring_[index_[i] - 1]);
-            // It may move to the hole unless its home lies behind it, on the way to i.
-            const bool stays =
-                hole <= i ? hole < wanted && wanted <= i : hole < wanted || wanted <= i;
-            if (stays) continue;
-            index_[hole] = index_[i];
-            hole = i;
+        std::size_t b = home(ring_[slot]);
+        std::size_t at = 0;
+        for (;; b = next(b)) {
+            const std::uint32_t found =
+                index_[b].matches(static_cast<std::uint32_t>(slot + 1), slots_);
+            if (found == 0) continue;
+            at = index_of_lowest(found);
+            break;
         }
-        index_[hole] = 0;
+        const bool was_full = index_[b].is_full();
+        index_[b].remove(at);
+        if (was_full) refill(b);
+    }
+    /// A bucket that was full has room: one that passed by it comes back, and so on.
+    void refill(std::size_t hole) noexcept {
+        bool was_full = true;
+        for (std::size_t b = next(hole); was_full && b != hole; b = next(b)) {
+            Bucket& bucket = index_[b];
+            was_full = bucket.is_full();
+            for (std::size_t i = 0; i < bucket.size(); ++i) {
+                const std::uint32_t entry = bucket.entries[i];
+                if ((entry & away_bit) == 0) continue;
+                const std::size_t wanted = home(ring_[slot_of(entry)]);
+                // It may unless its home is behind the hole, on the way to b.
+                const bool stays =
+                    hole < b ? hole < wanted && wanted <= b : hole < wanted || wanted <= b;
+                if (stays) continue;
+                index_[hole].push(entry);
+                bucket.remove(i);
+                hole = b;
+                break;
+            }
+        }
     }
 
     std::vector<KeyPrint> ring_;
-    std::vector<std::uint32_t> index_;  // slot + 1; 0: nothing. At most half of it is used
+    std::vector<Bucket> index_;  // at most half of it is used
+    std::uint32_t slots_;        // the bits of an entry that are a slot + 1
     std::size_t size_ = 0;
     std::size_t next_slot_ = 0;
 };

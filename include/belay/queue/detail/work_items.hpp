@@ -4,6 +4,7 @@
 /// one.
 #pragma once
 
+#include <belay/core/crc32c.hpp>
 #include <belay/queue/detail/work_log.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
@@ -46,7 +47,9 @@ public:
         }
         if (!with.key.empty()) {
             entry.has_key = true;
-            entry.print = print_of(with.key, body, this->log().journal_id());
+            entry.print = print_of(with.key, this->key_hash);
+            keys.prefetch(entry.print);
+            entry.print.content = crc32c(body);
             const KeyWindow::Answer known = keys.find(entry.print);
             if (known == KeyWindow::Answer::same) return make_error_code(QueueErrc::duplicate);
             if (known != KeyWindow::Answer::unknown) {

@@ -35,6 +35,7 @@ public:
           options{with},
           positions{log_.base()},
           keys{with.keys},
+          key_hash{log_.journal_id()},
           clock{moment} {
         gone_.reserve(ids_per_entry);
         scratch_.reserve(done_bytes_max);
@@ -47,6 +48,7 @@ public:
     WorkPositions positions;
     WorkSlots slots;
     KeyWindow keys;
+    const KeyHash key_hash;
     Moment clock;  // of the last call that told the time
 
     // ---- reading --------------------------------------------------------------------------------
