@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Runs the benchmark programs and prints one table: ours beside each peer, as ratios of medians.
+"""Runs the benchmark programs and prints one table: ours beside each peer, as medians of ratios.
 
     report.py [--repetitions N] [--min-time SECONDS] [--filter REGEX] [--json FILE] PROGRAM...
 
-All repetitions of one program run in random order, so that a slow moment hits every implementation alike.
-A ratio above 1 says that belay is faster. Nothing fails because of a number: machines differ.
+A program is run N times, and in each run the implementations of an operation one after the other. A ratio is the median
+of the runs' own ratios: what slows a machine for longer than one run takes changes none of them. Behind a speed and a
+ratio stands how far half of the runs spread. A ratio above 1 says that belay is faster. Nothing fails because of a
+number: machines differ.
 """
 
 import argparse
@@ -75,16 +77,17 @@ def split_name(name):
     return operation, arguments, implementation
 
 
-# One implementation of one operation: how much it does in a second, of what, and seconds for one iteration.
-Result = collections.namedtuple("Result", "speed unit seconds")
+# One implementation of one operation: how much it does in a second, of what, seconds for one iteration; and the speed in
+# each run of the program.
+Result = collections.namedtuple("Result", "speed unit seconds speeds")
 
 
 def measured(run):
     seconds = run["real_time"] * NANOSECONDS[run["time_unit"]] / 1e9
     for counter, unit in (("items_per_second", "items"), ("bytes_per_second", "bytes")):
         if counter in run:
-            return Result(run[counter], unit, seconds)
-    return Result(1 / seconds, "calls", seconds)
+            return Result(run[counter], unit, seconds, (run[counter],))
+    return Result(1 / seconds, "calls", seconds, (1 / seconds,))
 
 
 def medians(runs):
@@ -102,7 +105,22 @@ def medians(runs):
 def median(results):
     speeds = [result.speed for result in results]
     seconds = [result.seconds for result in results]
-    return Result(statistics.median(speeds), results[0].unit, statistics.median(seconds))
+    return Result(statistics.median(speeds), results[0].unit, statistics.median(seconds), tuple(speeds))
+
+
+def spread(values):
+    """The quartiles, between which half of the values lie."""
+    if len(values) < 2:
+        return values[0], values[0]
+    first, _, third = statistics.quantiles(values, n=4, method="inclusive")
+    return first, third
+
+
+def ratios(ours, peer):
+    """How many times as fast ours is in each run; of medians, where not both were measured in every run."""
+    if len(ours.speeds) != len(peer.speeds):
+        return (ours.speed / peer.speed,)
+    return tuple(mine / theirs for mine, theirs in zip(ours.speeds, peer.speeds))
 
 
 def human(value):
@@ -120,20 +138,26 @@ def human_time(seconds):
 
 
 def table(results):
-    rows = [("operation", "implementation", "speed", "iteration", "belay is", "goal")]
+    rows = [("operation", "implementation", "speed", "+-", "iteration", "belay is", "half of the runs", "goal")]
     for (operation, arguments), by_name in results.items():
         ours = by_name.get(OURS)
         shown = operation + arguments
         for name in sorted(by_name, key=lambda n: n != OURS):
             result = by_name[name]
-            ratio = ours.speed / result.speed if ours and name != OURS and ours.unit == result.unit else None
-            says = f"{ratio:.2f}x" if ratio else "another unit" if ours and name != OURS else ""
-            rows.append((shown, name, f"{human(result.speed)} {result.unit}/s", human_time(result.seconds), says,
+            low, high = spread(result.speeds)
+            ratio, says, between = None, "another unit" if ours and name != OURS else "", ""
+            if ours and name != OURS and ours.unit == result.unit:
+                all_ratios = ratios(ours, result)
+                ratio = statistics.median(all_ratios)
+                says = f"{ratio:.2f}x"
+                between = "{:.2f} to {:.2f}".format(*spread(all_ratios))
+            rows.append((shown, name, f"{human(result.speed)} {result.unit}/s",
+                         f"{50 * (high - low) / result.speed:.0f} %", human_time(result.seconds), says, between,
                          verdict(operation, arguments, name, result, ratio)))
             shown = ""
-    widths = [max(len(row[i]) for row in rows) for i in range(6)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     rows.insert(1, tuple("-" * width for width in widths))
-    form = "{:<{w[0]}}  {:<{w[1]}}  {:>{w[2]}}  {:>{w[3]}}  {:>{w[4]}}  {:<{w[5]}}"
+    form = "{:<{w[0]}}  {:<{w[1]}}  {:>{w[2]}}  {:>{w[3]}}  {:>{w[4]}}  {:>{w[5]}}  {:>{w[6]}}  {:<{w[7]}}"
     return [form.format(*row, w=widths).rstrip() for row in rows]
 
 
@@ -171,9 +195,7 @@ def run_program(program, options):
     with tempfile.NamedTemporaryFile(suffix=".json") as out:
         command = [
             program,
-            f"--benchmark_repetitions={options.repetitions}",
             f"--benchmark_min_time={options.min_time}",
-            "--benchmark_enable_random_interleaving=true",
             f"--benchmark_filter={options.filter}",
             f"--benchmark_out={out.name}",
             "--benchmark_out_format=json",
@@ -197,11 +219,14 @@ def main():
     options = parser.parse_args()
 
     runs, failed = [], False
-    for program in options.programs:
-        print(f"running {program.rsplit('/', 1)[-1]}", flush=True)
-        found = run_program(program, options)
-        failed = failed or found is None
-        runs += found or []
+    for turn in range(options.repetitions):
+        for program in options.programs:
+            print(f"running {program.rsplit('/', 1)[-1]}, {turn + 1} of {options.repetitions}", flush=True)
+            found = run_program(program, options)
+            failed = failed or found is None
+            runs += found or []
+        if failed:
+            break
     broken = [run for run in runs if run.get("error_occurred")]
     for run in broken:
         print(f"{run['name']}: {run.get('error_message')}", file=sys.stderr)
@@ -210,7 +235,7 @@ def main():
             json.dump(runs, file, indent=1)
 
     results = medians(runs)
-    print(f"\nmedians of {options.repetitions} interleaved runs; above 1x belay is faster\n")
+    print(f"\nmedians of {options.repetitions} runs, ratios within each; above 1x belay is faster\n")
     print("\n".join(table(results)))
     if options.filter == ".":
         print("\n".join(unmeasured(results)))

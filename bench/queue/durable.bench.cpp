@@ -20,9 +20,9 @@ void put(benchmark::State& state) {
         scratch.emplace();
         store.emplace(*scratch, mode);
     }
-    const belay::Bytes payload = random_payload(static_cast<std::uint64_t>(state.thread_index()));
+    Payloads payloads{static_cast<std::uint64_t>(state.thread_index())};
     for (auto _ : state) {
-        if (!store->put(payload)) {
+        if (!store->put(payloads.next())) {
             state.SkipWithError("the store failed");
             break;
         }
@@ -39,9 +39,9 @@ template <class Store>
 void put_hundred(benchmark::State& state) {
     const Scratch scratch;
     Store store{scratch, Mode::durable};
-    const belay::Bytes payload = random_payload(1);
+    Payloads payloads{1};
     for (auto _ : state) {
-        if (!store.put_batch(payload, 100)) {
+        if (!store.put_batch(payloads, 100)) {
             state.SkipWithError("the store failed");
             break;
         }
@@ -54,13 +54,13 @@ template <class Store>
 void pop(benchmark::State& state) {
     const Scratch scratch;
     Store store{scratch, Mode::durable};
-    const belay::Bytes payload = random_payload(1);
+    Payloads payloads{1};
     std::size_t left = 0;
     for (auto _ : state) {
         if (left == 0) {
             state.PauseTiming();
             left = 2000;
-            if (!store.put_batch(payload, left)) state.SkipWithError("the store failed");
+            if (!store.put_batch(payloads, left)) state.SkipWithError("the store failed");
             state.ResumeTiming();
         }
         if (!store.pop()) {
@@ -72,38 +72,52 @@ void pop(benchmark::State& state) {
     state.SetItemsProcessed(state.iterations());
 }
 
-/// Everything that a store can do; Raw does not pop, and is for one thread.
-template <class Store>
-void add(const std::string& name) {
-    const auto add = [&](const char* operation, void (*function)(benchmark::State&)) {
-        const std::string full = std::string{"queue/journal/"} + operation + "/" + name;
-        return benchmark::RegisterBenchmark(full.c_str(), function)->UseRealTime();
-    };
-    add("append_one_by_one", put<Store, Mode::durable>);
-    add("append_by_hundreds", put_hundred<Store>);
-    add("append_buffered", put<Store, Mode::buffered>);
-    if constexpr (!std::same_as<Store, Raw>) {
-        add("pop", pop<Store>);
-        auto* const group = add("group_commit", put<Store, Mode::durable>);
-        for (const int threads : {1, 2, 4, 16, 64}) group->Threads(threads);
-    }
+/// Calls `body` with each store and its name: one operation of all stores is measured before the
+/// next operation, so that the disk is in the same mood for all of them.
+template <class Body>
+void for_each_store(Body body) {
+    body.template operator()<Raw>("raw");
+    body.template operator()<Ours>("belay");
+#if __has_include(<sqlite3.h>)
+    body.template operator()<Sqlite>("sqlite");
+#endif
+#if __has_include(<leveldb/db.h>)
+    body.template operator()<LevelDb>("leveldb");
+#endif
+#if __has_include(<rocksdb/db.h>)
+    body.template operator()<RocksDb>("rocksdb");
+#endif
+#if __has_include(<lmdb.h>)
+    body.template operator()<Lmdb>("lmdb");
+#endif
 }
 
 const bool added = [] {
-    add<Raw>("raw");
-    add<Ours>("belay");
-#if __has_include(<sqlite3.h>)
-    add<Sqlite>("sqlite");
-#endif
-#if __has_include(<leveldb/db.h>)
-    add<LevelDb>("leveldb");
-#endif
-#if __has_include(<rocksdb/db.h>)
-    add<RocksDb>("rocksdb");
-#endif
-#if __has_include(<lmdb.h>)
-    add<Lmdb>("lmdb");
-#endif
+    const auto add = [](const char* operation, const char* store,
+                        void (*function)(benchmark::State&)) {
+        const std::string full = std::string{"queue/journal/"} + operation + "/" + store;
+        return benchmark::RegisterBenchmark(full.c_str(), function)->UseRealTime();
+    };
+    for_each_store([&]<class Store>(const char* name) {
+        add("append_one_by_one", name, put<Store, Mode::durable>);
+    });
+    for_each_store([&]<class Store>(const char* name) {
+        add("append_by_hundreds", name, put_hundred<Store>);
+    });
+    for_each_store([&]<class Store>(const char* name) {
+        add("append_buffered", name, put<Store, Mode::buffered>);
+    });
+    // Raw does not pop, and is for one thread.
+    for_each_store([&]<class Store>(const char* name) {
+        if constexpr (!std::same_as<Store, Raw>) add("pop", name, pop<Store>);
+    });
+    for (const int threads : {1, 2, 4, 16, 64}) {
+        for_each_store([&]<class Store>(const char* name) {
+            if constexpr (!std::same_as<Store, Raw>) {
+                add("group_commit", name, put<Store, Mode::durable>)->Threads(threads);
+            }
+        });
+    }
     return true;
 }();
 

@@ -10,7 +10,7 @@ using namespace belay;
 
 namespace {
 
-using belay_bench::random_payload;
+using belay_bench::Payloads;
 using belay_bench::Scratch;
 
 /// A journal of a million operations of 256 bytes, made once for all that open it.
@@ -26,9 +26,12 @@ public:
 private:
     Large() {
         auto journal = posix::Journal::open(scratch_ / "journal", {.sync = Sync::none});
+        Payloads payloads{1};
         for (std::uint64_t i = 0; i < operations; ++i) {
-            static_cast<void>(journal->append(random_payload(i)));
+            static_cast<void>(journal->append(payloads.next()));
         }
+        // So that no opening waits for the disk to write all this.
+        static_cast<void>(journal->flush());
     }
 
     Scratch scratch_;

@@ -4,7 +4,7 @@
 ///
 /// A store is made from a Scratch and a Mode, and has
 /// - `bool put(BytesView)`: appends an operation; any thread, but for Raw;
-/// - `bool put_batch(BytesView, count)`: appends as many copies of it in one commit;
+/// - `bool put_batch(Payloads&, count)`: appends as many operations in one commit;
 /// - `bool pop()`: reads the oldest operation and gives it up, in one commit; not Raw.
 /// With Mode::durable each commit is on the medium when the call returns. Every peer is used as its
 /// manual says it is fast.
@@ -65,13 +65,26 @@ private:
 
 inline constexpr std::size_t payload_bytes = 256;
 
-/// What cannot be compressed, and differs from seed to seed.
-inline belay::Bytes random_payload(std::uint64_t seed) {
-    belay::Random bits{belay::Seed{seed}};
-    belay::Bytes bytes(payload_bytes);
-    for (std::byte& b : bytes) b = static_cast<std::byte>(bits());
-    return bytes;
-}
+/// Operations without end, of which a store that compresses what lies together can make nothing
+/// shorter: no two of a thousand in a row are alike.
+class Payloads {
+public:
+    explicit Payloads(std::uint64_t seed) {
+        belay::Random bits{belay::Seed{seed}};
+        for (std::size_t at = 0; at < pool_.size(); at += 8) {
+            belay::store_le<std::uint64_t>(pool_.data() + at, bits());
+        }
+    }
+    BytesView next() {
+        const std::size_t at = payload_bytes * (number_++ % different);
+        return BytesView{pool_}.subspan(at, payload_bytes);
+    }
+
+private:
+    static constexpr std::size_t different = 1024;
+    belay::Bytes pool_ = belay::Bytes(different * payload_bytes);
+    std::size_t number_ = 0;
+};
 
 enum class Mode {
     durable,  ///< a commit is on the medium when the call returns
@@ -94,11 +107,13 @@ public:
         offset_ += payload.size();
         return written;
     }
-    bool put_batch(BytesView payload, std::size_t count) {
-        while (batch_.size() < payload.size() * count) {
+    bool put_batch(Payloads& payloads, std::size_t count) {
+        batch_.clear();
+        for (std::size_t i = 0; i < count; ++i) {
+            const BytesView payload = payloads.next();
             batch_.insert(batch_.end(), payload.begin(), payload.end());
         }
-        return put(BytesView{batch_}.first(payload.size() * count));
+        return put(batch_);
     }
 
 private:
@@ -117,9 +132,9 @@ public:
               {.sync = mode == Mode::durable ? belay::Sync::group : belay::Sync::none}))},
           mode_{mode} {}
     bool put(BytesView payload) { return journal_.append(payload) && commit(); }
-    bool put_batch(BytesView payload, std::size_t count) {
+    bool put_batch(Payloads& payloads, std::size_t count) {
         for (std::size_t i = 0; i < count; ++i) {
-            if (!journal_.append(payload)) return false;
+            if (!journal_.append(payloads.next())) return false;
         }
         return commit();
     }
@@ -157,10 +172,10 @@ public:
         const std::lock_guard lock{mutex_};
         return insert(payload);
     }
-    bool put_batch(BytesView payload, std::size_t count) {
+    bool put_batch(Payloads& payloads, std::size_t count) {
         const std::lock_guard lock{mutex_};
         bool done = execute("BEGIN");
-        for (std::size_t i = 0; i < count; ++i) done = done && insert(payload);
+        for (std::size_t i = 0; i < count; ++i) done = done && insert(payloads.next());
         return done && execute("COMMIT");
     }
     bool pop() {
@@ -225,11 +240,11 @@ public:
         const auto key = sorted_key(last_.fetch_add(1));
         return db_->Put(write_, slice(key), slice(payload)).ok();
     }
-    bool put_batch(BytesView payload, std::size_t count) {
+    bool put_batch(Payloads& payloads, std::size_t count) {
         typename Api::Batch batch;
         for (std::size_t i = 0; i < count; ++i) {
             const auto key = sorted_key(last_.fetch_add(1));
-            batch.Put(slice(key), slice(payload));
+            batch.Put(slice(key), slice(payloads.next()));
         }
         return db_->Write(write_, &batch).ok();
     }
@@ -294,14 +309,13 @@ public:
     Lmdb(const Lmdb&) = delete;
     Lmdb& operator=(const Lmdb&) = delete;
     ~Lmdb() { mdb_env_close(env_); }
-    bool put(BytesView payload) { return put_batch(payload, 1); }
-    bool put_batch(BytesView payload, std::size_t count) {
+    bool put(BytesView payload) {
+        return commit([&](MDB_txn* txn) { return insert(txn, payload); });
+    }
+    bool put_batch(Payloads& payloads, std::size_t count) {
         return commit([&](MDB_txn* txn) {
             for (std::size_t i = 0; i < count; ++i) {
-                std::uint64_t number = last_++;
-                MDB_val key{sizeof number, &number};
-                MDB_val body{payload.size(), const_cast<std::byte*>(payload.data())};
-                if (mdb_put(txn, table_, &key, &body, MDB_APPEND) != 0) return false;
+                if (!insert(txn, payloads.next())) return false;
             }
             return true;
         });
@@ -317,6 +331,12 @@ public:
     }
 
 private:
+    bool insert(MDB_txn* txn, BytesView payload) {
+        std::uint64_t number = last_++;
+        MDB_val key{sizeof number, &number};
+        MDB_val body{payload.size(), const_cast<std::byte*>(payload.data())};
+        return mdb_put(txn, table_, &key, &body, MDB_APPEND) == 0;
+    }
     template <class F>
     bool commit(F f) {
         MDB_txn* txn = nullptr;

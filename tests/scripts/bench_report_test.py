@@ -15,6 +15,11 @@ def run(name, items=None, **fields):
     return found | ({} if items is None else {"items_per_second": items}) | fields
 
 
+def table(runs):
+    """The lines of the table, without what only aligns them."""
+    return [" ".join(line.split()) for line in report.table(report.medians(runs))]
+
+
 class ReportTest(unittest.TestCase):
     def test_names(self):
         split = report.split_name
@@ -26,7 +31,7 @@ class ReportTest(unittest.TestCase):
     def test_medians_of_single_runs(self):
         runs = [run("a/b/c/belay", n) for n in (1.0, 900.0, 3.0)]
         runs += [run("a/b/c/belay", 7.0, run_type="aggregate"), run("a/b/c/peer", 5.0, error_occurred=True)]
-        self.assertEqual(report.medians(runs), {("a/b/c", ""): {"belay": (3.0, "items", 1e-8)}})
+        self.assertEqual(report.medians(runs), {("a/b/c", ""): {"belay": (3.0, "items", 1e-8, (1.0, 900.0, 3.0))}})
 
     def test_time_where_nothing_is_counted(self):
         result = report.measured(run("a/b/c/belay", time_unit="us"))
@@ -36,46 +41,57 @@ class ReportTest(unittest.TestCase):
     def test_ratio_and_goals(self):
         operation = "queue/journal/append_one_by_one"
         runs = [run(f"{operation}/belay", 97.0), run(f"{operation}/raw", 100.0), run(f"{operation}/sqlite", 80.0)]
-        lines = report.table(report.medians(runs))
-        raw = next(line for line in lines if " raw " in line)
-        sqlite = next(line for line in lines if " sqlite " in line)
-        self.assertIn("0.97x  met: at least 0.95x", raw)
-        self.assertIn("1.21x  NOT MET: at least 1.25x", sqlite)
+        lines = table(runs)
+        raw = next(line for line in lines if line.startswith("raw "))
+        sqlite = next(line for line in lines if line.startswith("sqlite "))
+        self.assertIn("0.97x 0.97 to 0.97 met: at least 0.95x", raw)
+        self.assertIn("1.21x 1.21 to 1.21 NOT MET: at least 1.25x", sqlite)
+
+    def test_a_ratio_is_that_of_runs_and_not_of_their_medians(self):
+        # The machine was ten times slower in the second run, and slower still while only the peer was measured.
+        speeds = [("belay", 100.0), ("peer", 50.0), ("belay", 10.0), ("peer", 5.0), ("belay", 110.0), ("peer", 44.0)]
+        lines = table([run(f"a/b/c/{name}", speed) for name, speed in speeds])
+        self.assertIn("2.00x 2.00 to 2.25", lines[-1])
+        self.assertIn("belay 100 items/s 25 %", lines[-2])
+
+    def test_what_was_not_measured_in_every_run_is_compared_by_medians(self):
+        runs = [run("a/b/c/belay", 100.0), run("a/b/c/belay", 200.0), run("a/b/c/peer", 50.0)]
+        self.assertIn("3.00x 3.00 to 3.00", table(runs)[-1])
 
     def test_a_goal_of_some_arguments_goes_before_that_of_all(self):
         operation = "queue/journal/group_commit"
         runs = [run(f"{operation}/{name}/threads:{threads}", speed)
                 for threads in (2, 64) for name, speed in (("belay", 12.0), ("leveldb", 10.0))]
-        lines = [line for line in report.table(report.medians(runs)) if " leveldb " in line]
-        self.assertIn("1.20x  met: at least 1.00x", lines[0])
-        self.assertIn("1.20x  NOT MET: at least 1.50x", lines[1])
+        lines = [line for line in table(runs) if line.startswith("leveldb ")]
+        self.assertIn("1.20x 1.20 to 1.20 met: at least 1.00x", lines[0])
+        self.assertIn("1.20x 1.20 to 1.20 NOT MET: at least 1.50x", lines[1])
         without = report.unmeasured(report.medians(runs[:2]))
         self.assertTrue(any("group_commit/threads:64" in line for line in without))
 
     def test_absolute_goal(self):
-        slow = report.table(report.medians([run("sim/world/events/belay", 9e5)]))
-        fast = report.table(report.medians([run("sim/world/events/belay", 1e6)]))
+        slow = table([run("sim/world/events/belay", 9e5)])
+        fast = table([run("sim/world/events/belay", 1e6)])
         self.assertIn("NOT MET", slow[-1])
         self.assertNotIn("NOT MET", fast[-1])
         self.assertIn("met", fast[-1])
 
     def test_goal_of_time(self):
         operation = "sim/world/hour_of_outages/belay"
-        slow = report.table(report.medians([run(operation, 1e9, real_time=1.1, time_unit="s")]))
-        fast = report.table(report.medians([run(operation, 1e9, real_time=0.9, time_unit="s")]))
+        slow = table([run(operation, 1e9, real_time=1.1, time_unit="s")])
+        fast = table([run(operation, 1e9, real_time=0.9, time_unit="s")])
         self.assertIn("NOT MET", slow[-1])
         self.assertIn("met: an hour", fast[-1])
         self.assertIn("900 ms", fast[-1])
 
     def test_arguments_are_compared_only_with_their_like(self):
         runs = [run("a/b/c/belay/8", 10.0), run("a/b/c/belay/64", 99.0), run("a/b/c/peer/8", 5.0)]
-        lines = report.table(report.medians(runs))
-        self.assertEqual([line for line in lines if line.endswith("x")], [lines[3]])
+        lines = table(runs)
+        self.assertEqual([line for line in lines if "x 2." in line], [lines[3]])
         self.assertIn("2.00x", lines[3])
 
     def test_unlike_units_have_no_ratio(self):
         runs = [run("a/b/c/belay", 10.0), run("a/b/c/peer", bytes_per_second=5.0)]
-        self.assertIn("another unit", report.table(report.medians(runs))[-1])
+        self.assertIn("another unit", table(runs)[-1])
 
     def test_a_goal_without_its_benchmark_is_named(self):
         self.assertEqual(len(list(report.unmeasured({}))), len(report.GOALS))
