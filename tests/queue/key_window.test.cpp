@@ -174,14 +174,14 @@ TEST_CASE("KeyWindow answers as a list does, also where all keys crowd",
     belay_test::for_each_seed(
         [](Seed seed) {
             Random bits{seed};
-            const std::size_t capacity = 1 + bits() % 40;
+            const std::size_t capacity = 1 + bits() % 100;
             // The index is entered by the upper bits of `low`, and tagged with those of `high`: few
             // of these differ, or all.
             const bool crowded = bits() % 2 == 0;
             const bool alike = bits() % 2 == 0;
             KeyWindow window{capacity};
             std::deque<KeyPrint> list;
-            for (int i = 0; i < 500; ++i) {
+            for (int i = 0; i < 1000; ++i) {
                 const std::uint64_t draw = bits() % (2 * capacity);
                 KeyPrint p;
                 // At the first bucket and the last two: they overflow around the end.
@@ -208,7 +208,7 @@ TEST_CASE("KeyWindow answers as a list does, also where all keys crowd",
 }
 
 TEST_CASE("KeyWindow finds all of many, and none that is forgotten", "[queue][key_window][unit]") {
-    // Buckets that overflow into each other come with numbers: of 40,000 prints some hundred.
+    // Buckets that overflow into each other come with numbers: of 2,500 some ten.
     constexpr std::size_t capacity = 20'000;
     KeyWindow window{capacity};
     const auto nth = [](std::uint64_t i) {
