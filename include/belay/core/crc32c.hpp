@@ -6,9 +6,25 @@
 #include <cstddef>  // std::size_t
 #include <cstdint>  // std::uint32_t
 
+// The builtins, not <nmmintrin.h> and <arm_acle.h>, whose parse time every user would pay; and
+// Clang declares what is in the latter only where the whole program may use it.
 #if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
-// The builtins, not <nmmintrin.h>, whose parse time every user would pay.
-#    define BELAY_DETAIL_CRC_SSE42 1
+#    define BELAY_DETAIL_CRC_X86 1
+#elif defined(__AARCH64EL__) && (defined(__linux__) || defined(__ARM_FEATURE_CRC32))
+#    if defined(__linux__)
+#        include <sys/auxv.h>  // getauxval, HWCAP_CRC32
+#    endif
+#    if defined(__clang__)
+#        define BELAY_DETAIL_CRC_ARM "crc"
+#        define BELAY_DETAIL_CRC_ARM_8 __builtin_arm_crc32cd
+#        define BELAY_DETAIL_CRC_ARM_4 __builtin_arm_crc32cw
+#        define BELAY_DETAIL_CRC_ARM_1 __builtin_arm_crc32cb
+#    else
+#        define BELAY_DETAIL_CRC_ARM "+crc"
+#        define BELAY_DETAIL_CRC_ARM_8 __builtin_aarch64_crc32cx
+#        define BELAY_DETAIL_CRC_ARM_4 __builtin_aarch64_crc32cw
+#        define BELAY_DETAIL_CRC_ARM_1 __builtin_aarch64_crc32cb
+#    endif
 #endif
 
 #include <belay/core/bytes.hpp>
@@ -44,16 +60,23 @@ struct CrcTables {
 
 inline constexpr CrcTables crc_tables = make_crc_tables();
 
+/// What eight zero bytes make of a state: the state times x^64.
+[[nodiscard]] constexpr std::uint32_t crc_past_word(std::uint32_t state) noexcept {
+    const auto& t = crc_tables.of;
+    return (t[7][state & 0xFFU] ^ t[6][(state >> 8) & 0xFFU]) ^
+           (t[5][(state >> 16) & 0xFFU] ^ t[4][state >> 24]);
+}
+
 /// Slice-by-8 over the inverted state. Source: M. Kounavis, F. Berry (2005).
 [[nodiscard]] constexpr std::uint32_t crc32c_portable(std::uint32_t state, const std::byte* p,
                                                       std::size_t n) noexcept {
     const auto& t = crc_tables.of;
     for (; n >= 8; n -= 8, p += 8) {
-        const std::uint32_t low = load_le<std::uint32_t>(p) ^ state;
+        // First what does not wait for the state, in a statement of its own: a quarter faster.
         const std::uint32_t high = load_le<std::uint32_t>(p + 4);
-        state = t[7][low & 0xFFU] ^ t[6][(low >> 8) & 0xFFU] ^ t[5][(low >> 16) & 0xFFU] ^
-                t[4][low >> 24] ^ t[3][high & 0xFFU] ^ t[2][(high >> 8) & 0xFFU] ^
-                t[1][(high >> 16) & 0xFFU] ^ t[0][high >> 24];
+        const std::uint32_t ahead = (t[3][high & 0xFFU] ^ t[2][(high >> 8) & 0xFFU]) ^
+                                    (t[1][(high >> 16) & 0xFFU] ^ t[0][high >> 24]);
+        state = crc_past_word(load_le<std::uint32_t>(p) ^ state) ^ ahead;
     }
     for (; n != 0; --n, ++p) {
         state = (state >> 8) ^ t[0][(state ^ static_cast<std::uint32_t>(*p)) & 0xFFU];
@@ -61,15 +84,111 @@ inline constexpr CrcTables crc_tables = make_crc_tables();
     return state;
 }
 
-#if defined(BELAY_DETAIL_CRC_SSE42)
+#if defined(BELAY_DETAIL_CRC_X86) || defined(BELAY_DETAIL_CRC_ARM)
+/// One load on these little-endian machines; GCC 12 makes eight of load_le in a loop of three.
+template <class T>
+[[nodiscard]] inline T crc_load(const std::byte* from) noexcept {
+    T value{};
+    __builtin_memcpy(&value, from, sizeof(T));
+    return value;
+}
+#endif
+
+#if defined(BELAY_DETAIL_CRC_X86)
 [[nodiscard]] __attribute__((target("sse4.2"))) inline std::uint32_t crc32c_sse42(
     std::uint32_t state, const std::byte* p, std::size_t n) noexcept {
     std::uint64_t wide = state;
-    for (; n >= 8; n -= 8, p += 8) wide = __builtin_ia32_crc32di(wide, load_le<std::uint64_t>(p));
+    for (; n >= 8; n -= 8, p += 8) wide = __builtin_ia32_crc32di(wide, crc_load<std::uint64_t>(p));
     auto narrow = static_cast<std::uint32_t>(wide);
+    if (n >= 4) {
+        narrow = __builtin_ia32_crc32si(narrow, crc_load<std::uint32_t>(p));
+        n -= 4;
+        p += 4;
+    }
     for (; n != 0; --n, ++p)
         narrow = __builtin_ia32_crc32qi(narrow, static_cast<unsigned char>(*p));
     return narrow;
+}
+
+// Below so many bytes joining three chains costs more than it saves; above so many words, more
+// constants would win little (Zen 4, 2026-11).
+inline constexpr std::size_t crc_chains_from = 144;
+inline constexpr std::size_t crc_chain_words = 64;
+
+/// At [n]: x^(64n - 33), by which a state is multiplied to move it past n words. The missing 33 are
+/// what multiplying bit-reversed numbers (1) and the crc32 instruction on the product (32) add.
+struct CrcShifts {
+    std::uint32_t past[2 * crc_chain_words + 1];
+};
+
+[[nodiscard]] constexpr CrcShifts make_crc_shifts() noexcept {
+    CrcShifts shifts{};
+    std::uint32_t power = 1;  // x^31, bit-reversed
+    for (std::size_t n = 1; n <= 2 * crc_chain_words; ++n) {
+        shifts.past[n] = power;
+        power = crc_past_word(power);
+    }
+    return shifts;
+}
+
+inline constexpr CrcShifts crc_shifts = make_crc_shifts();
+
+using CrcLanes __attribute__((vector_size(16))) = long long;
+
+[[nodiscard]] __attribute__((target("sse4.2,pclmul"))) inline std::uint64_t crc_times(
+    std::uint64_t state, std::uint32_t power) noexcept {
+    const CrcLanes x{static_cast<long long>(state), 0};
+    const CrcLanes y{static_cast<long long>(power), 0};
+    return static_cast<std::uint64_t>(__builtin_ia32_pclmulqdq128(x, y, 0)[0]);
+}
+
+/// Three chains at once: the crc32 instruction takes one cycle, but its result comes after three.
+///
+/// Source: V. Gopal et al., Fast CRC Computation for iSCSI Polynomial Using CRC32 Instruction
+/// (Intel, 2011); one table of constants instead of fixed block sizes.
+[[nodiscard]] __attribute__((target("sse4.2,pclmul"))) inline std::uint32_t crc32c_pclmul(
+    std::uint32_t state, const std::byte* p, std::size_t n) noexcept {
+    while (n >= crc_chains_from) {
+        const std::size_t words = n / 24 < crc_chain_words ? n / 24 : crc_chain_words;
+        const std::byte* const second = p + 8 * words;
+        const std::byte* const third = second + 8 * words;
+        std::uint64_t a = state;
+        std::uint64_t b = 0;
+        std::uint64_t c = 0;
+        for (std::size_t i = 0; i < 8 * words; i += 8) {
+            a = __builtin_ia32_crc32di(a, crc_load<std::uint64_t>(p + i));
+            b = __builtin_ia32_crc32di(b, crc_load<std::uint64_t>(second + i));
+            c = __builtin_ia32_crc32di(c, crc_load<std::uint64_t>(third + i));
+        }
+        const std::uint64_t moved =
+            crc_times(a, crc_shifts.past[2 * words]) ^ crc_times(b, crc_shifts.past[words]);
+        state = static_cast<std::uint32_t>(__builtin_ia32_crc32di(0, moved) ^ c);
+        p += 24 * words;
+        n -= 24 * words;
+    }
+    return crc32c_sse42(state, p, n);
+}
+#elif defined(BELAY_DETAIL_CRC_ARM)
+#    if defined(__linux__)
+// Until it is set, early in the start of a program, the tables serve. Found at run time also where
+// this file may assume it: other files of the program need not.
+inline const bool arm_has_crc32 = (getauxval(AT_HWCAP) & HWCAP_CRC32) != 0;
+#    else
+inline constexpr bool arm_has_crc32 = true;
+#    endif
+
+[[nodiscard]] __attribute__((target(BELAY_DETAIL_CRC_ARM))) inline std::uint32_t crc32c_arm(
+    std::uint32_t state, const std::byte* p, std::size_t n) noexcept {
+    for (; n >= 8; n -= 8, p += 8) {
+        state = BELAY_DETAIL_CRC_ARM_8(state, crc_load<std::uint64_t>(p));
+    }
+    if (n >= 4) {
+        state = BELAY_DETAIL_CRC_ARM_4(state, crc_load<std::uint32_t>(p));
+        n -= 4;
+        p += 4;
+    }
+    for (; n != 0; --n, ++p) state = BELAY_DETAIL_CRC_ARM_1(state, static_cast<unsigned char>(*p));
+    return state;
 }
 #endif
 
@@ -78,18 +197,29 @@ inline constexpr CrcTables crc_tables = make_crc_tables();
 /// The CRC32C (Castagnoli) of `bytes`, continuing from the value `seed` of what came before.
 ///
 /// crc32c(a then b) == crc32c(b, crc32c(a)); the checksum of nothing is the seed.
-/// Errors: none.   Complexity: O(n); about 10 GB/s with SSE4.2, 2 GB/s without.
-/// Source: RFC 3720, appendix B.4 (test vectors).   Thread safety: any thread.
+/// Errors: none.   Thread safety: any thread.   Complexity: O(n). On x86-64, found at run time:
+/// three chains of the SSE4.2 instruction joined by PCLMULQDQ (26 GB/s at 4 KiB), or one (10 GB/s);
+/// on ARMv8, found at run time on Linux: one chain of its instruction; elsewhere 2.6 GB/s.
+/// Source: RFC 3720, appendix B.4 (test vectors).
 [[nodiscard]] inline std::uint32_t crc32c(BytesView bytes, std::uint32_t seed = 0) noexcept {
-#if defined(BELAY_DETAIL_CRC_SSE42)
+#if defined(BELAY_DETAIL_CRC_X86)
     // The compiler's own cached CPU probe: one load and one branch.
     if (__builtin_cpu_supports("sse4.2") != 0) {
+        if (bytes.size() >= detail::crc_chains_from && __builtin_cpu_supports("pclmul") != 0) {
+            return ~detail::crc32c_pclmul(~seed, bytes.data(), bytes.size());
+        }
         return ~detail::crc32c_sse42(~seed, bytes.data(), bytes.size());
     }
+#elif defined(BELAY_DETAIL_CRC_ARM)
+    if (detail::arm_has_crc32) return ~detail::crc32c_arm(~seed, bytes.data(), bytes.size());
 #endif
     return ~detail::crc32c_portable(~seed, bytes.data(), bytes.size());
 }
 
 }  // namespace belay::inline BELAY_ABI
 
-#undef BELAY_DETAIL_CRC_SSE42
+#undef BELAY_DETAIL_CRC_X86
+#undef BELAY_DETAIL_CRC_ARM
+#undef BELAY_DETAIL_CRC_ARM_8
+#undef BELAY_DETAIL_CRC_ARM_4
+#undef BELAY_DETAIL_CRC_ARM_1
