@@ -12,6 +12,10 @@
 
 #include <belay/core/assert.hpp>
 
+#if defined(__GNUC__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#    define BELAY_DETAIL_LITTLE_ENDIAN 1
+#endif
+
 namespace belay::inline BELAY_ABI {
 
 /// Bytes that somebody owns.
@@ -35,8 +39,13 @@ using BytesView = std::span<const std::byte>;
 template <std::unsigned_integral T>
 [[nodiscard]] constexpr T load_le(const std::byte* from) noexcept {
     T value = 0;
-    // Unrolled it is one load; GCC 12 leaves the loop alone below -O3.
-#pragma GCC unroll 8
+#if defined(BELAY_DETAIL_LITTLE_ENDIAN)
+    // GCC 12 does not always see that the loop is one load.
+    if (!__builtin_is_constant_evaluated()) {
+        __builtin_memcpy(&value, from, sizeof(T));
+        return value;
+    }
+#endif
     for (std::size_t i = 0; i < sizeof(T); ++i) {
         value = static_cast<T>(value | static_cast<T>(static_cast<T>(from[i]) << (8 * i)));
     }
@@ -48,10 +57,17 @@ template <std::unsigned_integral T>
 /// Pre: room for sizeof(T) bytes at `to`.   Errors: none.
 template <std::unsigned_integral T>
 constexpr void store_le(std::byte* to, T value) noexcept {
-#pragma GCC unroll 8
+#if defined(BELAY_DETAIL_LITTLE_ENDIAN)
+    if (!__builtin_is_constant_evaluated()) {
+        __builtin_memcpy(to, &value, sizeof(T));
+        return;
+    }
+#endif
     for (std::size_t i = 0; i < sizeof(T); ++i) {
         to[i] = static_cast<std::byte>(static_cast<std::uint8_t>(value >> (8 * i)));
     }
 }
 
 }  // namespace belay::inline BELAY_ABI
+
+#undef BELAY_DETAIL_LITTLE_ENDIAN

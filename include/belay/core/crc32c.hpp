@@ -84,24 +84,14 @@ inline constexpr CrcTables crc_tables = make_crc_tables();
     return state;
 }
 
-#if defined(BELAY_DETAIL_CRC_X86) || defined(BELAY_DETAIL_CRC_ARM)
-/// One load on these little-endian machines; GCC 12 makes eight of load_le in a loop of three.
-template <class T>
-[[nodiscard]] inline T crc_load(const std::byte* from) noexcept {
-    T value{};
-    __builtin_memcpy(&value, from, sizeof(T));
-    return value;
-}
-#endif
-
 #if defined(BELAY_DETAIL_CRC_X86)
 [[nodiscard]] __attribute__((target("sse4.2"))) inline std::uint32_t crc32c_sse42(
     std::uint32_t state, const std::byte* p, std::size_t n) noexcept {
     std::uint64_t wide = state;
-    for (; n >= 8; n -= 8, p += 8) wide = __builtin_ia32_crc32di(wide, crc_load<std::uint64_t>(p));
+    for (; n >= 8; n -= 8, p += 8) wide = __builtin_ia32_crc32di(wide, load_le<std::uint64_t>(p));
     auto narrow = static_cast<std::uint32_t>(wide);
     if (n >= 4) {
-        narrow = __builtin_ia32_crc32si(narrow, crc_load<std::uint32_t>(p));
+        narrow = __builtin_ia32_crc32si(narrow, load_le<std::uint32_t>(p));
         n -= 4;
         p += 4;
     }
@@ -156,9 +146,9 @@ using CrcLanes __attribute__((vector_size(16))) = long long;
         std::uint64_t b = 0;
         std::uint64_t c = 0;
         for (std::size_t i = 0; i < 8 * words; i += 8) {
-            a = __builtin_ia32_crc32di(a, crc_load<std::uint64_t>(p + i));
-            b = __builtin_ia32_crc32di(b, crc_load<std::uint64_t>(second + i));
-            c = __builtin_ia32_crc32di(c, crc_load<std::uint64_t>(third + i));
+            a = __builtin_ia32_crc32di(a, load_le<std::uint64_t>(p + i));
+            b = __builtin_ia32_crc32di(b, load_le<std::uint64_t>(second + i));
+            c = __builtin_ia32_crc32di(c, load_le<std::uint64_t>(third + i));
         }
         const std::uint64_t moved =
             crc_times(a, crc_shifts.past[2 * words]) ^ crc_times(b, crc_shifts.past[words]);
@@ -180,10 +170,10 @@ inline constexpr bool arm_has_crc32 = true;
 [[nodiscard]] __attribute__((target(BELAY_DETAIL_CRC_ARM))) inline std::uint32_t crc32c_arm(
     std::uint32_t state, const std::byte* p, std::size_t n) noexcept {
     for (; n >= 8; n -= 8, p += 8) {
-        state = BELAY_DETAIL_CRC_ARM_8(state, crc_load<std::uint64_t>(p));
+        state = BELAY_DETAIL_CRC_ARM_8(state, load_le<std::uint64_t>(p));
     }
     if (n >= 4) {
-        state = BELAY_DETAIL_CRC_ARM_4(state, crc_load<std::uint32_t>(p));
+        state = BELAY_DETAIL_CRC_ARM_4(state, load_le<std::uint32_t>(p));
         n -= 4;
         p += 4;
     }

@@ -5,6 +5,7 @@
 
 #include <cstring>  // std::memcpy
 
+#include <belay/core/crc32c.hpp>
 #include <belay/core/instant.hpp>
 #include <belay/queue/key_window.hpp>
 #include <belay/queue/lease.hpp>
