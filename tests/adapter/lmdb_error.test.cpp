@@ -36,7 +36,7 @@ TEST_CASE("LmdbError says what, where, and what to do", "[adapter][lmdb_error][u
 TEST_CASE("LmdbError has advice of its own for each cause", "[adapter][lmdb_error][unit]") {
     std::set<std::string> seen;
     for (const int answer : {MDB_INVALID, MDB_VERSION_MISMATCH, MDB_CORRUPTED, MDB_PANIC, ENOSPC,
-                             EACCES, ENOENT, EISDIR, ENOMEM}) {
+                             EACCES, ENOENT, ENOTDIR, EISDIR, ENOMEM}) {
         CHECK(seen.insert(LmdbError{code_of_lmdb(answer), "", ""}.advice()).second);
     }
     for (const QueueErrc code : {QueueErrc::already_locked, QueueErrc::bad_options}) {

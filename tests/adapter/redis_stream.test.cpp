@@ -8,8 +8,6 @@
 
 #include <thread>
 
-#include <belay/queue/queue.hpp>
-
 #include "support/redis_server.hpp"
 #include "support/storage_conformance.hpp"
 
@@ -104,19 +102,7 @@ TEST_CASE("RedisStream keeps all bytes, and takes names for names",
 
 TEST_CASE("RedisStream under a Queue", "[adapter][redis_stream][unit]") {
     const RedisServer server;
-    Queue queue{server.open("one"), {.limit = 3}};
-    for (const char* text : {"a", "b", "c"}) CHECK_FALSE(queue.push(as_bytes(text)));
-    CHECK(queue.push(as_bytes("d")) == QueueErrc::queue_full);
-    std::string seen;
-    const DrainResult result = queue.drain([&](BytesView body) {
-        seen += as_text(body);
-        return seen.size() < 2;
-    });
-    CHECK(seen == "ab");
-    CHECK(result.drained == 1);
-    CHECK(result.error == QueueErrc::executor_failed);
-    CHECK(as_text(*queue.pop()) == "b");
-    CHECK(queue.size() == 1);
+    belay_test::check_under_queue(server.open("one"));
 }
 
 TEST_CASE("RedisStream takes no operation above the limit", "[adapter][redis_stream][unit]") {

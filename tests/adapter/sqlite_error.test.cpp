@@ -41,7 +41,7 @@ TEST_CASE("SqliteError has advice of its own for each cause", "[adapter][sqlite_
          {SQLITE_BUSY, SQLITE_NOTADB, SQLITE_CORRUPT, SQLITE_FULL, SQLITE_READONLY, SQLITE_IOERR}) {
         CHECK(seen.insert(SqliteError{code_of_sqlite(answer, 0), "", ""}.advice()).second);
     }
-    for (const int system : {ENOENT, EISDIR}) {
+    for (const int system : {ENOENT, ENOTDIR, EISDIR}) {
         const std::error_code code = code_of_sqlite(SQLITE_CANTOPEN, system);
         CHECK(seen.insert(SqliteError{code, "", ""}.advice()).second);
     }

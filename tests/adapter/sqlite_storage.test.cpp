@@ -3,27 +3,23 @@
 // check, SIGKILL, failing writes and flushes, damaged and foreign files.
 #include <belay/adapter/sqlite_storage.hpp>
 
-#include <fcntl.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-
 #include <cerrno>
-#include <csignal>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
-#include <set>
 
 #include <belay/core/random.hpp>
-#include <belay/queue/queue.hpp>
 
-#include "support/catch.hpp"
-#include "support/storage_conformance.hpp"
-#include "support/temporary_directory.hpp"
+#include "support/database_suite.hpp"
 
 using namespace belay;
+using belay_test::bytes_of;
+using belay_test::fill;
 using belay_test::in_child;
+using belay_test::notices;
+using belay_test::opened;
+using belay_test::refused;
 using belay_test::TemporaryDirectory;
+using belay_test::text_for;
 
 static_assert(std::is_nothrow_move_constructible_v<SqliteStorage> &&
               std::is_nothrow_move_assignable_v<SqliteStorage> &&
@@ -31,45 +27,12 @@ static_assert(std::is_nothrow_move_constructible_v<SqliteStorage> &&
 
 namespace {
 
-// What needs no loss of power is tested without flushes.
-constexpr SqliteOptions fast{.sync = SqliteSync::normal};
-
-SqliteStorage opened(const std::string& path, SqliteOptions options = fast) {
-    auto storage = SqliteStorage::open(path, options);
-    INFO((storage ? "" : storage.error().message()));
-    REQUIRE(storage);
-    return std::move(*storage);
-}
-
-std::string text_for(std::uint64_t number) {
-    return std::to_string(number) + std::string(number * 7919 % 300, 'x');
-}
-
-void fill(const std::string& path, std::uint64_t count) {
-    SqliteStorage storage = opened(path);
-    for (std::uint64_t n = 1; n <= count; ++n) {
-        REQUIRE_FALSE(storage.try_push(as_bytes(text_for(n))));
-    }
-}
-
 /// Executes statements as another program would.
 void as_another_program(const std::string& path, const char* sql) {
     sqlite3* db = nullptr;
     REQUIRE(sqlite3_open(path.c_str(), &db) == SQLITE_OK);
     REQUIRE(sqlite3_exec(db, sql, nullptr, nullptr, nullptr) == SQLITE_OK);
     REQUIRE(sqlite3_close(db) == SQLITE_OK);
-}
-
-/// Why the file does not open.
-SqliteError refused(const std::string& path, SqliteOptions options = fast) {
-    auto storage = SqliteStorage::open(path, options);
-    REQUIRE_FALSE(storage);
-    return storage.error();
-}
-
-std::string bytes_of(const std::string& path) {
-    std::ifstream file{path, std::ios::binary};
-    return {std::istreambuf_iterator<char>{file}, {}};
 }
 
 /// SQLite's own file system, in which one write or flush fails, and flushes are counted.
@@ -146,137 +109,63 @@ struct FailingFiles {
     }
 };
 
+struct Sqlite {
+    using Storage = SqliteStorage;
+    using Options = SqliteOptions;
+    using System = FailingFiles;
+    static constexpr SqliteOptions full{};
+    static constexpr SqliteOptions fast{.sync = SqliteSync::normal};
+};
+
 }  // namespace
 
 TEST_CASE("SqliteStorage conforms, opened again and again", "[adapter][sqlite_storage][property]") {
-    const TemporaryDirectory dir;
-    int made = 0;
-    for (const SqliteSync sync : {SqliteSync::full, SqliteSync::normal}) {
-        const auto open = [&] { return opened(dir / std::to_string(made), {.sync = sync}); };
-        belay_test::check_storage_conformance(
-            [&] {
-                ++made;
-                return open();
-            },
-            [](std::uint64_t i) { return Bytes(i % 500, std::byte(i)); }, open,
-            {.histories = sync == SqliteSync::full ? 1U : 5U, .steps = 150, .fill = 10});
-    }
+    belay_test::check_database_conforms<Sqlite>();
 }
 
 TEST_CASE("SqliteStorage keeps operations in order, over openings",
           "[adapter][sqlite_storage][unit]") {
-    const TemporaryDirectory dir;
-    fill(dir / "q", 30);
-    for (std::uint64_t n = 1; n <= 30; ++n) {
-        SqliteStorage storage = opened(dir / "q");
-        REQUIRE(storage.size() == 31 - n);
-        REQUIRE(as_text(*storage.front()) == text_for(n));
-        if (n % 2 == 0) {
-            REQUIRE_FALSE(storage.ack());
-        } else {
-            REQUIRE(storage.try_pop());
-        }
-    }
-    SqliteStorage storage = opened(dir / "q");
-    CHECK(storage.front().error() == QueueErrc::queue_empty);
-    CHECK_FALSE(storage.try_pop());
-    CHECK_FALSE(storage.try_push({}));
-    CHECK(storage.front()->empty());
-    CHECK_FALSE(storage.sync());
+    belay_test::check_order<Sqlite>(30);
 }
 
 TEST_CASE("SqliteStorage under a Queue", "[adapter][sqlite_storage][unit]") {
     const TemporaryDirectory dir;
-    Queue queue{opened(dir / "q"), {.limit = 3}};
-    for (const char* text : {"a", "b", "c"}) CHECK_FALSE(queue.push(as_bytes(text)));
-    CHECK(queue.push(as_bytes("d")) == QueueErrc::queue_full);
-    std::string seen;
-    const DrainResult result = queue.drain([&](BytesView body) {
-        seen += as_text(body);
-        return seen.size() < 2;
-    });
-    CHECK(seen == "ab");
-    CHECK(result.drained == 1);
-    CHECK(result.error == QueueErrc::executor_failed);
-    CHECK(as_text(*queue.pop()) == "b");
-    CHECK_FALSE(queue.storage().sync());
+    belay_test::check_under_queue(opened<Sqlite>(dir / "q"));
 }
 
 TEST_CASE("SqliteStorage takes no operation above the limit", "[adapter][sqlite_storage][unit]") {
-    const TemporaryDirectory dir;
-    SqliteStorage storage = opened(dir / "q", {.sync = SqliteSync::normal, .record_bytes_max = 10});
-    CHECK_FALSE(storage.try_push(Bytes(10)));
-    CHECK(storage.try_push(Bytes(11)) == QueueErrc::too_large);
-    CHECK(storage.size() == 1);
-    CHECK_FALSE(storage.failed());
-    CHECK(refused(dir / "r", {.record_bytes_max = 2'000'000'000}).code == QueueErrc::bad_options);
+    belay_test::check_record_limit<Sqlite>();
 }
 
 TEST_CASE("SqliteStorage flushes each change with full, and when asked with normal",
           "[adapter][sqlite_storage][unit]") {
-    const TemporaryDirectory dir;
-    const FailingFiles files;
-    for (const SqliteSync sync : {SqliteSync::full, SqliteSync::normal}) {
-        const bool full = sync == SqliteSync::full;
-        SqliteStorage storage = opened(dir / (full ? "full" : "normal"), {.sync = sync});
-        const auto flushes_of = [](auto change) {
-            const int before = FailingFiles::flushes;
-            REQUIRE_FALSE(change());
-            return FailingFiles::flushes - before;
-        };
-        const auto push = [&] { return storage.try_push(as_bytes("x")); };
-        REQUIRE_FALSE(push());  // the first makes the log's header durable
-        CHECK(flushes_of(push) == (full ? 1 : 0));
-        CHECK(flushes_of([&] { return storage.ack(); }) == (full ? 1 : 0));
-        CHECK((flushes_of([&] { return storage.sync(); }) > 0) == !full);
-    }
+    belay_test::check_flushes<Sqlite>();
 }
 
 TEST_CASE("SqliteStorage moves with what it lends", "[adapter][sqlite_storage][unit]") {
-    const TemporaryDirectory dir;
-    fill(dir / "q", 2);
-    SqliteStorage storage = opened(dir / "q");
-    const BytesView lent = *storage.front();
-    SqliteStorage moved = opened(dir / "other");
-    moved = std::move(storage);
-    CHECK(as_text(lent) == text_for(1));
-    CHECK_FALSE(moved.ack());
-    CHECK(as_text(*moved.front()) == text_for(2));
-    // The file that was assigned over is free again.
-    CHECK(opened(dir / "other").size() == 0);
+    belay_test::check_moves<Sqlite>();
+}
+
+TEST_CASE("SqliteStorage::ack asks for an operation", "[adapter][sqlite_storage][unit]") {
+    belay_test::check_ack_asks_for_an_operation<Sqlite>();
 }
 
 TEST_CASE("SqliteStorage::open refuses what another has open", "[adapter][sqlite_storage][fault]") {
-    const TemporaryDirectory dir;
-    {
-        const SqliteStorage storage = opened(dir / "q");
-        const SqliteError error = refused(dir / "q");
-        CHECK(error.code == QueueErrc::already_locked);
-        CHECK(error.message().find("end the other program") != std::string::npos);
-        CHECK(in_child([&] {
-            const auto second = SqliteStorage::open(dir / "q");
-            return !second && second.error().code == QueueErrc::already_locked;
-        }));
-    }
+    belay_test::check_lock<Sqlite>();
     // Another program reads it.
-    fill(dir / "q", 1);
+    const TemporaryDirectory dir;
+    fill<Sqlite>(dir / "q", 1);
     sqlite3* db = nullptr;
     REQUIRE(sqlite3_open((dir / "q").c_str(), &db) == SQLITE_OK);
     REQUIRE(sqlite3_exec(db, "BEGIN; SELECT * FROM queue", nullptr, nullptr, nullptr) == SQLITE_OK);
-    CHECK(refused(dir / "q").code == QueueErrc::already_locked);
+    CHECK(refused<Sqlite>(dir / "q").code == QueueErrc::already_locked);
     sqlite3_close(db);
-    CHECK(opened(dir / "q").size() == 1);
+    CHECK(opened<Sqlite>(dir / "q").size() == 1);
 }
 
 TEST_CASE("SqliteStorage::open says what is wrong with a path",
           "[adapter][sqlite_storage][fault]") {
-    const TemporaryDirectory dir;
-    CHECK(refused(dir.path()).message().find("choose the path of a file") != std::string::npos);
-    CHECK(refused(dir / "no/q").message().find("make the directory of the file first") !=
-          std::string::npos);
-    CHECK(refused(dir / std::string(300, 'x')).code == std::errc::filename_too_long);
-    CHECK(refused("").code == QueueErrc::bad_options);
-    CHECK(refused(std::string{"a\0b", 3}).code == QueueErrc::bad_options);
+    belay_test::check_bad_paths<Sqlite>();
 }
 
 TEST_CASE("SqliteStorage::open takes no name for a database without a file",
@@ -285,7 +174,7 @@ TEST_CASE("SqliteStorage::open takes no name for a database without a file",
     CHECK(in_child([&] {
         if (::chdir(dir.path().c_str()) != 0) return false;
         for (const char* const name : {":memory:", "file:q?mode=memory"}) {
-            auto made = SqliteStorage::open(name, fast);
+            auto made = SqliteStorage::open(name, Sqlite::fast);
             if (!made || made->try_push(as_bytes("x"))) return false;
             if (!std::filesystem::exists(name)) return false;
         }
@@ -294,25 +183,7 @@ TEST_CASE("SqliteStorage::open takes no name for a database without a file",
 }
 
 TEST_CASE("SqliteStorage::open without permission says so", "[adapter][sqlite_storage][fault]") {
-    const TemporaryDirectory dir;
-    if (::geteuid() != 0) {
-        WARN("skipped: only root can drop its rights");
-        return;
-    }
-    fill(dir / "q", 1);
-    REQUIRE(::chmod((dir / "q").c_str(), 0444) == 0);
-    REQUIRE(::chmod(dir.path().c_str(), 0755) == 0);
-    CHECK(in_child([&] {
-        if (::setresuid(65534, 65534, 65534) != 0) return false;
-        for (const char* const name : {"q", "new"}) {
-            const auto storage = SqliteStorage::open(dir / name);
-            if (storage || storage.error().code != std::errc::permission_denied ||
-                storage.error().message().find("allow this user") == std::string::npos) {
-                return false;
-            }
-        }
-        return true;
-    }));
+    belay_test::check_permissions<Sqlite>();
 }
 
 TEST_CASE("SqliteStorage::open leaves the files of others alone",
@@ -323,34 +194,35 @@ TEST_CASE("SqliteStorage::open leaves the files of others alone",
     as_another_program(dir / "named", "PRAGMA application_id=7");
     for (const char* const name : {"text", "db", "named"}) {
         const std::string before = bytes_of(dir / name);
-        CHECK(refused(dir / name).code == QueueErrc::foreign_file);
+        CHECK(refused<Sqlite>(dir / name).code == QueueErrc::foreign_file);
         CHECK(bytes_of(dir / name) == before);
     }
-    fill(dir / "later", 1);
+    fill<Sqlite>(dir / "later", 1);
     as_another_program(dir / "later", "PRAGMA user_version=2");
-    CHECK(refused(dir / "later").code == QueueErrc::future_version);
+    CHECK(refused<Sqlite>(dir / "later").code == QueueErrc::future_version);
 }
 
 TEST_CASE("SqliteStorage::open refuses a queue that lacks operations",
           "[adapter][sqlite_storage][fault]") {
-    const TemporaryDirectory dir;
     for (const char* const sql :
          {"DELETE FROM queue WHERE number = 5", "DROP TABLE queue",
-          "UPDATE queue SET number = -1 WHERE number = 1", "PRAGMA user_version=0"}) {
+          "UPDATE queue SET number = -1 WHERE number = 1", "UPDATE queue SET number = number - 20",
+          "PRAGMA user_version=0"}) {
         INFO(sql);
-        const std::string path = dir / std::to_string(sql[0]) + sql[1] + sql[2];
-        fill(path, 10);
+        const TemporaryDirectory dir;
+        const std::string path = dir / "q";
+        fill<Sqlite>(path, 10);
         as_another_program(path, sql);
-        CHECK(refused(path).code == QueueErrc::corrupt);
+        CHECK(refused<Sqlite>(path).code == QueueErrc::corrupt);
     }
 }
 
 TEST_CASE("SqliteStorage finds an operation that is not what was pushed",
           "[adapter][sqlite_storage][fault]") {
     const TemporaryDirectory dir;
-    fill(dir / "q", 3);
+    fill<Sqlite>(dir / "q", 3);
     as_another_program(dir / "q", "UPDATE queue SET body = x'00' WHERE number = 2");
-    SqliteStorage storage = opened(dir / "q");
+    SqliteStorage storage = opened<Sqlite>(dir / "q");
     CHECK(as_text(*storage.try_pop()) == text_for(1));
     CHECK(storage.front().error() == QueueErrc::corrupt);
     CHECK_FALSE(storage.try_pop());
@@ -358,138 +230,63 @@ TEST_CASE("SqliteStorage finds an operation that is not what was pushed",
     CHECK_FALSE(storage.ack());  // given up unread
     CHECK(as_text(*storage.front()) == text_for(3));
     // Whole, but at each other's place.
-    fill(dir / "swapped", 2);
+    fill<Sqlite>(dir / "swapped", 2);
     as_another_program(dir / "swapped",
                        "UPDATE queue SET number = number + 10;"
                        "UPDATE queue SET number = 13 - number");
-    CHECK(opened(dir / "swapped").front().error() == QueueErrc::corrupt);
+    CHECK(opened<Sqlite>(dir / "swapped").front().error() == QueueErrc::corrupt);
 }
 
 TEST_CASE("SqliteStorage with a flipped bit, or cut short, gives nothing that was not pushed",
           "[adapter][sqlite_storage][fault]") {
     const TemporaryDirectory dir;
-    fill(dir / "q", 12);
+    fill<Sqlite>(dir / "q", 12);
     const std::string whole = bytes_of(dir / "q");
-    // Whether it was noticed.
-    const auto noticed = [&](const std::string& damaged) {
-        std::ofstream{dir / "d", std::ios::binary} << damaged;
-        auto storage = SqliteStorage::open(dir / "d", fast);
-        if (!storage) return true;
-        for (std::uint64_t n = 1; storage->size() > 0; ++n) {
-            const auto body = storage->front();
-            if (!body) return true;
-            REQUIRE(as_text(*body) == text_for(n));
-            if (storage->ack()) return true;
-        }
-        return false;
-    };
-    CHECK_FALSE(noticed(whole));
+    CHECK_FALSE(notices<Sqlite>(whole, text_for));
     Random bits{Seed{1}};
     int count = 0;
     for (std::size_t at = 0; at < whole.size(); at += 1 + bits() % 200) {
         INFO("byte " << at);
         std::string damaged = whole;
         damaged[at] = static_cast<char>(damaged[at] ^ (1 << bits() % 8));
-        if (noticed(damaged)) ++count;
+        if (notices<Sqlite>(damaged, text_for)) ++count;
     }
     CHECK(count > 10);
     // A single byte is what SQLite itself writes into an empty file on some systems.
     for (std::size_t length = 2; length < whole.size(); length += 1500) {
         INFO("cut to " << length);
-        CHECK(noticed(whole.substr(0, length)));
+        CHECK(notices<Sqlite>(whole.substr(0, length), text_for));
     }
 }
 
 TEST_CASE(
     "SqliteStorage: a write or flush that fails, at any place, loses nothing and claims nothing",
     "[adapter][sqlite_storage][fault]") {
-    FailingFiles files;
     for (const int answer : {SQLITE_FULL, SQLITE_IOERR_WRITE}) {
-        bool failed_somewhere = true;
-        for (int place = 0; failed_somewhere; ++place) {
-            REQUIRE(place < 100);
-            const TemporaryDirectory dir;
-            std::uint64_t pushed = 0;
-            std::uint64_t removed = 0;
-            bool unknown = false;
-            failed_somewhere = false;
-            {
-                SqliteStorage storage = opened(dir / "q", {});
-                FailingFiles::answer = answer;
-                FailingFiles::countdown = place;
-                for (int i = 0; i < 6; ++i) {
-                    const bool push = i % 3 != 2;
-                    const std::error_code error =
-                        push ? storage.try_push(as_bytes(text_for(pushed + 1))) : storage.ack();
-                    failed_somewhere = failed_somewhere || error;
-                    if (!error) ++(push ? pushed : removed);
-                    REQUIRE(storage.size() == pushed - removed);
-                    const bool poisoned = error && answer == SQLITE_IOERR_WRITE;
-                    REQUIRE(storage.failed() == (poisoned ? error : std::error_code{}));
-                    if (poisoned) {
-                        // It takes nothing more, and can still be read.
-                        unknown = true;
-                        REQUIRE(error == std::errc::io_error);
-                        REQUIRE(storage.try_push(as_bytes("more")) == storage.failed());
-                        REQUIRE(storage.sync() == storage.failed());
-                        if (storage.size() == 0) break;
-                        REQUIRE(as_text(*storage.front()) == text_for(removed + 1));
-                        REQUIRE_FALSE(storage.try_pop());
-                        break;
-                    }
+        INFO("answer " << answer);
+        FailingFiles::answer = answer;
+        const int broken = belay_test::check_failing_changes<Sqlite>(
+            [&](SqliteStorage& storage, const std::error_code& error) {
+                // What could not be written for lack of room changed nothing.
+                if (answer == SQLITE_FULL) {
+                    REQUIRE_FALSE(storage.failed());
+                } else {
+                    REQUIRE(error == std::errc::io_error);
+                    REQUIRE(storage.failed() == error);
+                    // It can still be read.
+                    REQUIRE((storage.size() == 0 || storage.front()));
                 }
-                FailingFiles::countdown = -1;
-            }
-            INFO("place " << place << ", answer " << answer);
-            SqliteStorage storage = opened(dir / "q");
-            // The call that failed may have taken effect only if the storage said that it is
-            // unknown.
-            std::uint64_t n = removed + 1;
-            if (storage.size() > 0 && as_text(*storage.front()) == text_for(removed + 2)) {
-                REQUIRE(unknown);
-                ++n;
-            }
-            for (; storage.size() > 0; ++n) REQUIRE(as_text(*storage.try_pop()) == text_for(n));
-            REQUIRE(n - 1 >= pushed);
-            REQUIRE(n - 1 <= pushed + (unknown ? 1 : 0));
-        }
+            });
+        CHECK((broken > 0) == (answer == SQLITE_IOERR_WRITE));
     }
 }
 
 TEST_CASE("SqliteStorage::try_pop with a disk that fails, at any place, loses no value",
           "[adapter][sqlite_storage][regression]") {
-    const FailingFiles files;
     for (const int answer : {SQLITE_IOERR_WRITE, SQLITE_IOERR_FSYNC}) {
-        int broken = 0;
-        bool failed_somewhere = true;
-        for (int place = 0; failed_somewhere; ++place) {
-            REQUIRE(place < 100);
-            INFO("place " << place << ", answer " << answer);
-            const TemporaryDirectory dir;
-            fill(dir / "q", 4);
-            std::set<std::string> seen;
-            const TemporaryDirectory left;
-            {
-                SqliteStorage storage = opened(dir / "q", {});
-                FailingFiles::answer = answer;
-                FailingFiles::countdown = place;
-                for (int i = 0; i < 4; ++i) {
-                    if (const auto value = storage.try_pop()) seen.emplace(as_text(*value));
-                }
-                failed_somewhere = FailingFiles::countdown == -1;
-                FailingFiles::countdown = -1;
-                if (storage.failed()) ++broken;
-                // As if the process were killed here: closing would tidy up.
-                for (const char* const name : {"q", "q-wal"}) {
-                    std::error_code none;
-                    std::filesystem::copy_file(dir / name, left / name, none);
-                }
-            }
-            SqliteStorage storage = opened(left / "q");
-            while (const auto value = storage.try_pop()) seen.emplace(as_text(*value));
-            REQUIRE(seen.size() == 4);
-        }
-        CHECK(broken > 0);
+        INFO("answer " << answer);
+        FailingFiles::answer = answer;
+        CHECK(belay_test::check_failing_pops<Sqlite>() > 0);
     }
 }
 
@@ -498,7 +295,7 @@ TEST_CASE("SqliteStorage: a flush that fails for lack of space leaves the outcom
     FailingFiles files;
     const auto failed_after = [](int answer) {
         const TemporaryDirectory dir;
-        SqliteStorage storage = opened(dir / "q", {});
+        SqliteStorage storage = opened<Sqlite>(dir / "q", Sqlite::full);
         REQUIRE_FALSE(storage.try_push(as_bytes("one")));
         FailingFiles::errno_of_log = ENOSPC;
         FailingFiles::answer = answer;
@@ -519,7 +316,7 @@ TEST_CASE("SqliteStorage::sync asks the database what went wrong, not the log",
           "[adapter][sqlite_storage][regression]") {
     FailingFiles files;
     const TemporaryDirectory dir;
-    SqliteStorage storage = opened(dir / "q", {.sync = SqliteSync::normal});
+    SqliteStorage storage = opened<Sqlite>(dir / "q");
     REQUIRE_FALSE(storage.try_push(as_bytes("one")));
     FailingFiles::errno_of_database = EFBIG;
     FailingFiles::answer = SQLITE_IOERR_WRITE;
@@ -533,85 +330,10 @@ TEST_CASE("SqliteStorage::sync asks the database what went wrong, not the log",
 
 TEST_CASE("SqliteStorage at the limit of file sizes goes on when there is room again",
           "[adapter][sqlite_storage][fault]") {
-    const TemporaryDirectory dir;
-    CHECK(in_child([&] {
-        std::signal(SIGXFSZ, SIG_IGN);
-        auto storage = SqliteStorage::open(dir / "q", fast);
-        if (!storage) return false;
-        rlimit limit{64 << 10, RLIM_INFINITY};
-        if (::setrlimit(RLIMIT_FSIZE, &limit) != 0) return false;
-        std::uint64_t taken = 0;
-        std::error_code error;
-        while (!(error = storage->try_push(as_bytes(text_for(taken + 1))))) ++taken;
-        if (!belay::detail::is_lack_of_space(error) || storage->failed() || taken < 3) return false;
-        if (storage->size() != taken || as_text(*storage->front()) != text_for(1)) return false;
-        limit.rlim_cur = RLIM_INFINITY;
-        if (::setrlimit(RLIMIT_FSIZE, &limit) != 0) return false;
-        if (storage->try_push(as_bytes(text_for(++taken)))) return false;
-        std::ofstream{dir / "taken"} << taken;
-        return true;
-    }));
-    std::uint64_t taken = 0;
-    std::ifstream{dir / "taken"} >> taken;
-    SqliteStorage storage = opened(dir / "q");
-    CHECK(storage.size() == taken);
-    for (std::uint64_t n = 1; n <= taken; ++n) REQUIRE(as_text(*storage.try_pop()) == text_for(n));
+    belay_test::check_limit_of_file_sizes<Sqlite>(std::errc::file_too_large);
 }
 
 TEST_CASE("SqliteStorage keeps what it answered through SIGKILL",
           "[adapter][sqlite_storage][fault]") {
-    const TemporaryDirectory dir;
-    Random bits{Seed{1}};
-    // What a writer has told over a pipe, that no kill can take back.
-    std::uint64_t told[2] = {0, 0};  // pushed, removed
-    for (int round = 0; round < 24; ++round) {
-        int pipe[2];
-        REQUIRE(::pipe(pipe) == 0);
-        const pid_t child = ::fork();
-        if (child == 0) {
-            auto storage = SqliteStorage::open(
-                dir / "q", {.sync = round % 2 == 0 ? SqliteSync::full : SqliteSync::normal});
-            if (!storage) ::_exit(1);
-            Random chance{Seed{static_cast<std::uint64_t>(round) + 100}};
-            for (;;) {
-                if (chance() % 5 < 3 || storage->size() == 0) {
-                    if (storage->try_push(as_bytes(text_for(told[0] + 1)))) ::_exit(2);
-                    ++told[0];
-                } else {
-                    if (as_text(*storage->front()) != text_for(told[1] + 1)) ::_exit(3);
-                    if (storage->ack()) ::_exit(4);
-                    ++told[1];
-                }
-                if (::write(pipe[1], told, sizeof told) != sizeof told) ::_exit(5);
-            }
-        }
-        ::close(pipe[1]);
-        const std::uint64_t until = 1 + bits() % 60;
-        for (std::uint64_t i = 0; i < until; ++i) {
-            if (::read(pipe[0], told, sizeof told) != sizeof told) break;
-        }
-        ::kill(child, SIGKILL);
-        int status = 0;
-        REQUIRE(::waitpid(child, &status, 0) == child);
-        REQUIRE(WIFSIGNALED(status));
-        // What it told before it died, and had not been read yet.
-        while (::read(pipe[0], told, sizeof told) == sizeof told) continue;
-        ::close(pipe[0]);
-
-        SqliteStorage storage = opened(dir / "q");
-        // At most one call was answered to nobody: a push, or an ack.
-        if (storage.size() == told[0] - told[1] + 1) {
-            ++told[0];
-        } else if (storage.size() + 1 == told[0] - told[1]) {
-            ++told[1];
-        }
-        REQUIRE(storage.size() == told[0] - told[1]);
-        if (storage.size() > 0) REQUIRE(as_text(*storage.front()) == text_for(told[1] + 1));
-    }
-    CHECK(told[0] > 100);
-    SqliteStorage storage = opened(dir / "q");
-    for (std::uint64_t n = told[1] + 1; n <= told[0]; ++n) {
-        REQUIRE(as_text(*storage.try_pop()) == text_for(n));
-    }
-    CHECK(storage.size() == 0);
+    belay_test::check_kills<Sqlite>();
 }

@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/ring_model.hpp
-/// explore_ring: what threads do with a ring, in every order, against what a queue may answer.
+/// explore_ring and mistake: what threads do with a ring, in every order, against what a queue may
+/// answer.
 #pragma once
 
 #include <optional>
 #include <span>
 #include <string_view>
+#include <type_traits>
 
+#include <belay/queue/spsc_ring.hpp>
+
+#include "support/catch.hpp"
 #include "support/model_atomic.hpp"
 
 namespace belay_test {
@@ -222,6 +227,19 @@ Explorer::Found explore_ring(Make make, std::size_t capacity, bool hides,
         const std::string mistake = history_mistake(calls, capacity, hides);
         if (!mistake.empty()) explorer.fail(mistake);
     });
+}
+
+/// What is wrong with a `Ring` of this capacity in one of the orders; "" if nothing is.
+template <template <class, template <class> class> class Ring, template <class> class Atomic>
+std::string mistake(std::size_t capacity, const std::vector<std::string>& scripts) {
+    using Explored = Ring<Tracked, Atomic>;
+    // Only where nobody else pushes, an unfinished push hides no value.
+    constexpr bool hides = !std::is_same_v<Explored, belay::SpscRing<Tracked, Atomic>>;
+    const auto make = [capacity] { return std::make_unique<Explored>(capacity); };
+    const Explorer::Found found = explore_ring(make, capacity, hides, scripts);
+    INFO(found.orders << " orders of " << scripts[0] << ", " << scripts[1] << ", ...");
+    CHECK((found.orders > 1 || !found.mistake.empty()));
+    return found.mistake;
 }
 
 }  // namespace belay_test

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/storage_conformance.hpp
-/// check_storage_conformance: belay::check_storage as a check of Catch2.
+/// check_storage_conformance: belay::check_storage as a check of Catch2; check_under_queue.
 #pragma once
 
+#include <belay/core/bytes.hpp>
+#include <belay/queue/queue.hpp>
 #include <belay/queue/storage_check.hpp>
 
 #include <concepts>
@@ -28,6 +30,25 @@ template <class Make, class Value, std::invocable Reopen>
 void check_storage_conformance(Make make, Value value, Reopen reopen,
                                belay::StorageCheckOptions options = {}) {
     CHECK(text_of(belay::check_storage(make, value, reopen, options)) == "");
+}
+
+/// A Queue of at most 3 operations over an empty one: refuses, drains up to an operation that
+/// fails, and goes on.
+template <class Storage>
+void check_under_queue(Storage storage) {
+    belay::Queue queue{std::move(storage), {.limit = 3}};
+    for (const char* text : {"a", "b", "c"}) CHECK_FALSE(queue.push(belay::as_bytes(text)));
+    CHECK(queue.push(belay::as_bytes("d")) == belay::QueueErrc::queue_full);
+    std::string seen;
+    const belay::DrainResult result = queue.drain([&](belay::BytesView body) {
+        seen += belay::as_text(body);
+        return seen.size() < 2;
+    });
+    CHECK(seen == "ab");
+    CHECK(result.drained == 1);
+    CHECK(result.error == belay::QueueErrc::executor_failed);
+    CHECK(belay::as_text(*queue.pop()) == "b");
+    CHECK(queue.size() == 1);
 }
 
 }  // namespace belay_test

@@ -7,6 +7,7 @@
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code, std::is_error_code_enum
 
+#include <belay/queue/detail/file_advice.hpp>
 #include <belay/queue/queue_errc.hpp>
 
 namespace belay::inline BELAY_ABI {
@@ -157,9 +158,7 @@ struct RedisError {
     ///
     /// Allocates; throws std::bad_alloc.
     [[nodiscard]] std::string message() const {
-        std::string text = where + ": " + code.message();
-        if (!what.empty()) text += " (" + what + ")";
-        return text + ": " + advice() + ".";
+        return detail::error_message(where, code, what, advice());
     }
 
     operator std::error_code() const noexcept { return code; }

@@ -8,7 +8,8 @@
 #include <string>        // std::string
 #include <system_error>  // std::error_code
 
-#include <belay/queue/journal_error.hpp>
+#include <belay/queue/detail/file_advice.hpp>
+#include <belay/queue/queue_errc.hpp>
 
 namespace belay::inline BELAY_ABI {
 
@@ -55,43 +56,19 @@ struct SqliteError {
 
     /// What the reader can do, as a sentence without its full stop.   Complexity: O(1).
     [[nodiscard]] const char* advice() const noexcept {
-        if (detail::is_lack_of_space(code)) {
-            return "free some space on the disk, or raise the limit of file sizes, and open again; "
-                   "nothing is lost";
-        }
-        if (code == QueueErrc::already_locked) {
-            return "end the other program that has the file open, or open it once only in this "
-                   "one; the lock ends with its process";
-        }
         if (code == QueueErrc::corrupt) {
             return "put the file back from a copy; or save what '.recover' of the sqlite3 program "
                    "finds in it, and open a new one";
         }
-        if (code == QueueErrc::foreign_file) return "choose a file of the queue's own";
-        if (code == QueueErrc::future_version) {
-            return "open it with the version of belay that wrote it, or a newer one";
-        }
         if (code == QueueErrc::bad_options) return "see SqliteOptions for what is possible";
-        if (code == std::errc::permission_denied || code == std::errc::operation_not_permitted ||
-            code == std::errc::read_only_file_system) {
-            return "allow this user to write the file and its directory, or choose another one";
-        }
-        if (code == std::errc::no_such_file_or_directory || code == std::errc::not_a_directory) {
-            return "make the directory of the file first";
-        }
-        if (code == std::errc::is_a_directory) {
-            return "choose the path of a file, in that directory for example";
-        }
-        return "see to the disk, and open again";
+        return detail::file_advice(code);
     }
 
     /// "outbox.db: the journal is open already (database is locked): end the other …".
     ///
     /// Allocates; throws std::bad_alloc.
     [[nodiscard]] std::string message() const {
-        std::string text = path + ": " + code.message();
-        if (!what.empty()) text += " (" + what + ")";
-        return text + ": " + advice() + ".";
+        return detail::error_message(path, code, what, advice());
     }
 
     operator std::error_code() const noexcept { return code; }

@@ -3,28 +3,14 @@
 /// JournalError and RecoveryReport: what opening a journal found, with place and advice.
 #pragma once
 
-#include <cerrno>        // ENOSPC
 #include <cstdint>       // std::uint64_t
 #include <string>        // std::string, std::to_string
 #include <system_error>  // std::error_code
 
+#include <belay/queue/detail/file_advice.hpp>
 #include <belay/queue/queue_errc.hpp>
 
 namespace belay::inline BELAY_ABI {
-
-namespace detail {
-
-[[nodiscard]] inline bool is_lack_of_space(const std::error_code& code) noexcept {
-    if (code.category() != std::generic_category() && code.category() != std::system_category()) {
-        return false;
-    }
-#if defined(EDQUOT)
-    if (code.value() == EDQUOT) return true;
-#endif
-    return code.value() == ENOSPC || code.value() == EFBIG;
-}
-
-}  // namespace detail
 
 /// Why a journal could not be opened: what, where, and what to do about it.
 ///
@@ -41,10 +27,6 @@ struct JournalError {
 
     /// What the reader can do, as a sentence without its full stop.   Complexity: O(1).
     [[nodiscard]] const char* advice() const noexcept {
-        if (detail::is_lack_of_space(code)) {
-            return "free some space on the disk, or raise the limit of file sizes, and open again; "
-                   "nothing is lost";
-        }
         if (code == QueueErrc::already_locked) {
             return "end the other process that has it open, or open it once only in this one; the "
                    "lock ends with its process, so do not delete the lock file";
@@ -56,35 +38,22 @@ struct JournalError {
         if (code == QueueErrc::foreign_file) {
             return "move the file out of the directory, or choose a directory of the journal's own";
         }
-        if (code == QueueErrc::future_version) {
-            return "open it with the version of belay that wrote it, or a newer one";
-        }
         if (code == QueueErrc::queue_full) {
             return "send what is in it, and open a new journal in another directory";
         }
         if (code == QueueErrc::bad_options) return "see JournalOptions for what is possible";
-        if (code == std::errc::permission_denied || code == std::errc::operation_not_permitted ||
-            code == std::errc::read_only_file_system) {
-            return "allow this user to write in the directory, or choose another one";
-        }
-        if (code == std::errc::no_such_file_or_directory) {
-            return "make the directory above it first";
-        }
         if (code == std::errc::not_a_directory || code == std::errc::file_exists) {
             return "choose a path that is a directory, or does not exist yet";
         }
-        return "see to the disk, and open again";
+        return detail::file_advice(code);
     }
 
     /// "outbox/0000000000000001.journal at byte 128: the journal is damaged (…): put the …".
     ///
     /// Allocates; throws std::bad_alloc.
     [[nodiscard]] std::string message() const {
-        std::string text = path;
-        if (offset != 0) text += " at byte " + std::to_string(offset);
-        text += ": " + code.message();
-        if (!what.empty()) text += " (" + what + ")";
-        return text + ": " + advice() + ".";
+        const std::string place = offset == 0 ? "" : " at byte " + std::to_string(offset);
+        return detail::error_message(path + place, code, what, advice());
     }
 
     operator std::error_code() const noexcept { return code; }
