@@ -16,8 +16,8 @@
 
 using namespace belay;
 using namespace std::chrono_literals;
-using belay::test::FakeTransport;
-using belay::test::Wire;
+using belay_test::FakeTransport;
+using belay_test::Wire;
 
 namespace {
 

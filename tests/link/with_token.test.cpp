@@ -15,8 +15,8 @@
 using namespace belay;
 using namespace belay_test;
 using namespace std::chrono_literals;
-using belay::test::FakeConnection;
-using belay::test::Wire;
+using belay_test::FakeConnection;
+using belay_test::Wire;
 
 namespace {
 
@@ -193,7 +193,7 @@ TEST_CASE("WithToken in a bundle keeps its lane", "[link][with_token][unit]") {
     Desk desk;
     desk.at_once = "t";
     LinkRig rig{
-        Bundle{belay::test::FakeTransport<>{a}, WithToken{TokenTransport{&b}, Source{&desk}}}};
+        Bundle{belay_test::FakeTransport<>{a}, WithToken{TokenTransport{&b}, Source{&desk}}}};
     rig.start();
     a.link.opened();
     b.link.opened();

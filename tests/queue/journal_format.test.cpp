@@ -35,7 +35,7 @@ format::SegmentHeader example_header() {
 }  // namespace
 
 TEST_CASE("SegmentHeader has its golden bytes", "[queue][journal_format][golden]") {
-    CHECK(test::to_hex(format::encode(example_header())) ==
+    CHECK(belay_test::to_hex(format::encode(example_header())) ==
           "62656c61792f6a0a0100000080000000000102030405060708090a0b0c0d0e0f"
           "0200000000000000080706050403020118171615141312112827262524232221"
           "f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff34333231444342415453525100100000"
@@ -46,12 +46,12 @@ TEST_CASE("Seal has its golden bytes", "[queue][journal_format][golden]") {
     const format::Opening openings[] = {{0x0102030405060708, 0x11121314, 0x21222324}, {9, 8, 7}};
     const format::Mark marks[] = {{0x3132333435363738, 0x41424344}};
     const Bytes seal = format::encode_seal(0x5152535455565758, openings, marks);
-    CHECK(test::to_hex(seal) ==
+    CHECK(belay_test::to_hex(seal) ==
           "58575655545352510200000001000000"  // check, counts
           "08070605040302011413121124232221"
           "09000000000000000800000007000000"  // openings
           "383736353433323144434241");        // a mark
-    CHECK(test::to_hex(format::encode_seal(1, {}, {})) == "01000000000000000000000000000000");
+    CHECK(belay_test::to_hex(format::encode_seal(1, {}, {})) == "01000000000000000000000000000000");
 }
 
 TEST_CASE("Seal comes back as it was, or not at all", "[queue][journal_format][property]") {
@@ -195,7 +195,7 @@ TEST_CASE("A small journal has its golden bytes", "[queue][journal_format][golde
     const Bytes bytes = disk.contents("q/0000000000000001.journal");
     REQUIRE(bytes.size() == 4096);
     CHECK(
-        test::to_hex(BytesView{bytes}.first(384)) ==
+        belay_test::to_hex(BytesView{bytes}.first(384)) ==
         "62656c61792f6a0a0100000080000000c15c0289ec2d0a9167ec8e65a18debbe"  // header
         "01000000000000000100000000000000c15c0289ec2d0a910000000000000000"
         "00000000000000000000000000000000010000005e5532fb0bc942ee00100000"
@@ -230,14 +230,14 @@ TEST_CASE("A sealed segment and the next one have their golden bytes",
     REQUIRE(header);
     CHECK(header->made_bytes == 160);
     CHECK(header->previous_seal == 2968);
-    CHECK(test::to_hex(BytesView{sealed}.subspan(2968, 96)) ==
+    CHECK(belay_test::to_hex(BytesView{sealed}.subspan(2968, 96)) ==
           "0a3c0d703800000055000000000000009809000005000000"  // seal behind operation 85
           "c71920343088aba30100000002000000"                  // check; one opening, two marks
           "4700000000000000020000005e119eae"                  // run 2 begins with operation 71
           "c15c0289ec2d0a91a0000000"                          // operation 1 is at 160,
           "6461fba562adb173a0080000"                          // operation 65 at 2208
           "00000000000000000000000000000000");
-    CHECK(test::to_hex(BytesView{next}.first(192)) ==
+    CHECK(belay_test::to_hex(BytesView{next}.first(192)) ==
           "62656c61792f6a0a0100000080000000c15c0289ec2d0a9167ec8e65a18debbe"  // header
           "02000000000000005600000000000000c71920343088aba30000000000000000"
           "00000000000000000000000000000000020000005e119eaeb558563200100000"

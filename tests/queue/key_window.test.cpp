@@ -53,7 +53,7 @@ TEST_CASE("siphash128 gives the published values", "[queue][key_window][golden]"
         store_le<std::uint64_t>(bytes, hash.low);
         store_le<std::uint64_t>(bytes + 8, hash.high);
         INFO(size);
-        CHECK(test::to_hex(bytes) == expected);
+        CHECK(belay_test::to_hex(bytes) == expected);
     }
     constexpr std::byte one{1};
     static_assert(detail::siphash128(Id{}, BytesView{&one, 1}).low !=
@@ -77,7 +77,7 @@ TEST_CASE("KeyHash gives the values of its description", "[queue][key_window][go
         store_le<std::uint64_t>(bytes, value.low);
         store_le<std::uint32_t>(bytes + 8, value.high);
         INFO(size);
-        CHECK(test::to_hex(bytes) == expected);
+        CHECK(belay_test::to_hex(bytes) == expected);
     }
 }
 

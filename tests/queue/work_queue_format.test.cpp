@@ -23,7 +23,7 @@ constexpr std::uint32_t mark = 0xC4C3C2C1;
 std::string hex_of(const WorkEntry& entry) {
     Bytes bytes;
     encode(entry, mark, bytes);
-    return test::to_hex(bytes);
+    return belay_test::to_hex(bytes);
 }
 
 WorkEntry example(WorkKind kind) {
@@ -36,7 +36,7 @@ WorkEntry example(WorkKind kind) {
 /// Reads bytes as entry 1000.
 WorkError decode_hex(std::string_view hex, WorkEntry& entry) {
     static Bytes bytes;
-    bytes = test::from_hex(hex);
+    bytes = belay_test::from_hex(hex);
     return WorkDecoder{bytes, 1000, mark}.decode(entry);
 }
 
@@ -82,7 +82,7 @@ TEST_CASE("WorkEntry has its golden bytes", "[queue][work_queue][golden]") {
 
     WorkEntry done = example(WorkKind::done);
     done.below = 5;
-    const Bytes ids = test::from_hex("0900000000000000");
+    const Bytes ids = belay_test::from_hex("0900000000000000");
     done.tail = ids;
     CHECK(hex_of(done) == "0300010203040506c1c2c3c405000000000000000900000000000000");
 

@@ -10,13 +10,13 @@
 
 #include <belay/link/link.hpp>
 
-namespace belay::test {
+namespace belay_test {
 
 /// What a FakeTransport did, and the live link; shared with the test.
 struct Wire {
     using M = std::string;
 
-    Link<M> link;  ///< of the newest attempt
+    belay::Link<M> link;  ///< of the newest attempt
     int dials = 0;
     int live = 0;  ///< connections that exist
     int most_live = 0;
@@ -25,9 +25,9 @@ struct Wire {
     std::size_t limit = 0;  ///< of messages; the latest that was set
     std::vector<std::string> sent;
     std::vector<std::string> log;
-    SendResult answer = SendResult::sent;
+    belay::SendResult answer = belay::SendResult::sent;
     /// Runs inside open().
-    std::function<void(Link<M>)> on_open;
+    std::function<void(belay::Link<M>)> on_open;
 };
 
 /// A connection without optional members; `Full` adds them.
@@ -37,7 +37,7 @@ class FakeConnection;
 template <>
 class FakeConnection<false> {
 public:
-    FakeConnection(Wire& wire, const Link<std::string>& link) : wire_{wire} {
+    FakeConnection(Wire& wire, const belay::Link<std::string>& link) : wire_{wire} {
         wire.link = link;
         ++wire.dials;
         if (++wire.live > wire.most_live) wire.most_live = wire.live;
@@ -50,8 +50,8 @@ public:
         --wire_.live;
         wire_.log.emplace_back("destroy");
     }
-    SendResult send(const std::string& m) noexcept {
-        if (wire_.answer == SendResult::sent) wire_.sent.push_back(m);
+    belay::SendResult send(const std::string& m) noexcept {
+        if (wire_.answer == belay::SendResult::sent) wire_.sent.push_back(m);
         return wire_.answer;
     }
 
@@ -63,7 +63,7 @@ template <>
 class FakeConnection<true> : public FakeConnection<false> {
 public:
     using FakeConnection<false>::FakeConnection;
-    void close(const Failure&) noexcept { wire_.log.emplace_back("close"); }
+    void close(const belay::Failure&) noexcept { wire_.log.emplace_back("close"); }
     void ping() noexcept { ++wire_.pings; }
     void resume_reading() noexcept { ++wire_.resumes; }
     void limit_messages(std::size_t bytes) noexcept { wire_.limit = bytes; }
@@ -73,8 +73,8 @@ template <bool Full = true>
 struct FakeTransport {
     using message_type = std::string;
     explicit FakeTransport(Wire& w) : wire{&w} {}
-    FakeConnection<Full> open(Link<std::string> link) { return {*wire, link}; }
+    FakeConnection<Full> open(belay::Link<std::string> link) { return {*wire, link}; }
     Wire* wire;
 };
 
-}  // namespace belay::test
+}  // namespace belay_test

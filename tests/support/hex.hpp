@@ -8,9 +8,9 @@
 
 #include <belay/core/bytes.hpp>
 
-namespace belay::test {
+namespace belay_test {
 
-inline std::string to_hex(BytesView bytes) {
+inline std::string to_hex(belay::BytesView bytes) {
     static constexpr char digits[] = "0123456789abcdef";
     std::string text;
     for (const std::byte b : bytes) {
@@ -20,15 +20,15 @@ inline std::string to_hex(BytesView bytes) {
     return text;
 }
 
-inline Bytes from_hex(std::string_view text) {
+inline belay::Bytes from_hex(std::string_view text) {
     const auto value = [](char c) {
         return static_cast<unsigned>(c <= '9' ? c - '0' : c - 'a' + 10);
     };
-    Bytes bytes;
+    belay::Bytes bytes;
     for (std::size_t i = 0; i + 1 < text.size(); i += 2) {
         bytes.push_back(static_cast<std::byte>(value(text[i]) * 16 + value(text[i + 1])));
     }
     return bytes;
 }
 
-}  // namespace belay::test
+}  // namespace belay_test

@@ -17,7 +17,7 @@
 
 #include "support/catch.hpp"
 
-namespace belay::test {
+namespace belay_test {
 
 /// A blocking socket; every read has a limit of five seconds, so that a failing test ends.
 class RawSocket {
@@ -116,4 +116,4 @@ private:
     int fd_;
 };
 
-}  // namespace belay::test
+}  // namespace belay_test

@@ -26,7 +26,7 @@
 
 #include "support/sim_ledger.hpp"
 
-namespace belay::test {
+namespace belay_test {
 
 using namespace std::chrono_literals;
 
@@ -43,43 +43,43 @@ struct Adversary {
     int server_restores = 0;  ///< the server's disk goes back to an older copy
     int client_restores = 0;  ///< the client's
     std::uint64_t cut_one_in = 60;
-    Duration within = 20s;
+    belay::Duration within = 20s;
 };
 
 struct SessionWorldOptions {
     std::uint64_t operations = 40;
     Adversary adversary{};
     LedgerFaults ledger{};
-    ReceiverOptions receiver{.commit_within = 5ms};
-    Duration dead_after = 300ms;
-    Duration latency_max = 5ms;
-    sim::WorldOptions world{};
+    belay::ReceiverOptions receiver{.commit_within = 5ms};
+    belay::Duration dead_after = 300ms;
+    belay::Duration latency_max = 5ms;
+    belay::sim::WorldOptions world{};
 };
 
-template <class Fault = NoFault, class JournalType = Journal<sim::Disk>>
+template <class Fault = belay::NoFault, class JournalType = belay::Journal<belay::sim::Disk>>
 class SessionWorld {
 public:
-    static constexpr Id sender_id{std::byte{1}, std::byte{2}};
+    static constexpr belay::Id sender_id{std::byte{1}, std::byte{2}};
     static auto policy() {
-        return Policy{Backoff{FullJitter{}, Cap{400ms}, 20ms}, ResetWhenStable{500ms},
-                      AttemptTimeout{800ms}};
+        return belay::Policy{belay::Backoff{belay::FullJitter{}, belay::Cap{400ms}, 20ms},
+                             belay::ResetWhenStable{500ms}, belay::AttemptTimeout{800ms}};
     }
 
-    using ClientTransport = Heartbeat<sim::Tcp>;
-    using ServerTransport = Heartbeat<sim::Accepted>;
+    using ClientTransport = belay::Heartbeat<belay::sim::Tcp>;
+    using ServerTransport = belay::Heartbeat<belay::sim::Accepted>;
 
     struct Client {
-        using S = Session<ClientTransport, decltype(policy()), Queue<JournalType>,
-                          std::reference_wrapper<Client>, Fault>;
+        using S = belay::Session<ClientTransport, decltype(policy()), belay::Queue<JournalType>,
+                                 std::reference_wrapper<Client>, Fault>;
 
-        Client(SessionWorld& w, sim::Host& h, JournalType journal)
+        Client(SessionWorld& w, belay::sim::Host& h, JournalType journal)
             : world{w},
               host{h},
               journal_id{journal.journal_id()},
-              session{ClientTransport{sim::Tcp{h, "server", 1},
+              session{ClientTransport{belay::sim::Tcp{h, "server", 1},
                                       {.every = 100ms, .dead_after = w.options.dead_after}},
                       policy(),
-                      Queue{std::move(journal)},
+                      belay::Queue{std::move(journal)},
                       {.sender = {.sender = sender_id}, .greeting_max = 700ms, .batch_bytes = 256},
                       std::ref(*this)} {
             h.attach(session);
@@ -87,7 +87,7 @@ public:
             tick();
         }
         void tick() {
-            const std::uint64_t burst = 1 + uniform_upto(world.world.bits(), 3);
+            const std::uint64_t burst = 1 + belay::uniform_upto(world.world.bits(), 3);
             for (std::uint64_t i = 0; i < burst; ++i) {
                 const std::uint64_t n = session.queue().storage().last() + 1;
                 if (n > world.options.operations) break;
@@ -95,7 +95,7 @@ public:
                 // time.
                 const std::string text =
                     "op " + std::to_string(n) + " of run " + std::to_string(host.starts());
-                const auto number = session.send(as_bytes(text));
+                const auto number = session.send(belay::as_bytes(text));
                 if (!number) break;
                 if (*number != n) world.complain("send gave an unexpected number");
                 world.sent[{journal_id, n}].insert(text);
@@ -106,7 +106,8 @@ public:
             const auto pace =
                 static_cast<std::uint64_t>(5 * world.options.adversary.within.count() /
                                            static_cast<std::int64_t>(world.options.operations));
-            host.after(Duration{static_cast<std::int64_t>(uniform_upto(world.world.bits(), pace))},
+            host.after(belay::Duration{static_cast<std::int64_t>(
+                           belay::uniform_upto(world.world.bits(), pace))},
                        [this] { tick(); });
         }
         void on_accepted(std::uint64_t up_to) {
@@ -124,33 +125,35 @@ public:
             }
             world.acknowledged[journal_id] = up_to;
         }
-        void on_blocked(Blocked why, const SessionFacts&) { world.blocked.push_back(why); }
-        void on_journal_replaced(const SessionFacts&) { ++world.replaced; }
-        void on_state(const Transition& t) {
-            if (t.to.state != LinkState::connected) return;
+        void on_blocked(belay::Blocked why, const belay::SessionFacts&) {
+            world.blocked.push_back(why);
+        }
+        void on_journal_replaced(const belay::SessionFacts&) { ++world.replaced; }
+        void on_state(const belay::Transition& t) {
+            if (t.to.state != belay::LinkState::connected) return;
             ++world.connects;
             world.attached_starts.insert(host.starts());
         }
 
         SessionWorld& world;
-        sim::Host& host;
-        Id journal_id;
+        belay::sim::Host& host;
+        belay::Id journal_id;
         std::uint64_t accepted = 0;
         std::map<std::uint64_t, std::string> latest;
         S session;
     };
 
     struct Server {
-        using R =
-            Receiver<ServerTransport, SimLedger, std::reference_wrapper<Server>, AllowAll, Fault>;
+        using R = belay::Receiver<ServerTransport, SimLedger, std::reference_wrapper<Server>,
+                                  belay::AllowAll, Fault>;
 
-        Server(SessionWorld& w, sim::Host& h)
+        Server(SessionWorld& w, belay::sim::Host& h)
             : world{w},
               receiver{SimLedger{h.disk(), w.world.bits(), w.options.ledger}, w.options.receiver,
                        std::ref(*this)} {
             witness();
             h.attach(receiver);
-            h.listen(1, [this](sim::Accepted connection) {
+            h.listen(1, [this](belay::sim::Accepted connection) {
                 receiver.accept(
                     ServerTransport{std::move(connection), {.every = 100ms, .dead_after = 400ms}});
             });
@@ -163,9 +166,11 @@ public:
                 world.happened[{e.journal, e.number}].insert(ledger.store_id());
             }
         }
-        void on_attached(const Id&, const Progress& p) { world.adopted.insert(p.journal); }
-        void on_committed(const Id&, const Progress&) { witness(); }
-        void on_journal_replaced(const Id&, const Progress&) { ++world.replaced; }
+        void on_attached(const belay::Id&, const belay::Progress& p) {
+            world.adopted.insert(p.journal);
+        }
+        void on_committed(const belay::Id&, const belay::Progress&) { witness(); }
+        void on_journal_replaced(const belay::Id&, const belay::Progress&) { ++world.replaced; }
         void on_ledger_failed(std::error_code) { world.complain("the ledger failed"); }
 
         SessionWorld& world;
@@ -173,22 +178,23 @@ public:
         R receiver;
     };
 
-    explicit SessionWorld(Seed seed, SessionWorldOptions o = {})
+    explicit SessionWorld(belay::Seed seed, SessionWorldOptions o = {})
         : options{o},
           world{seed, o.world},
-          server{world.host("server",
-                            [this](sim::Host& h) { return std::make_unique<Server>(*this, h); })},
-          client{world.host("client", [this](sim::Host& h) -> std::unique_ptr<Client> {
+          server{world.host(
+              "server",
+              [this](belay::sim::Host& h) { return std::make_unique<Server>(*this, h); })},
+          client{world.host("client", [this](belay::sim::Host& h) -> std::unique_ptr<Client> {
               auto journal = open(h);
               if (!journal) return nullptr;
               return std::make_unique<Client>(*this, h, std::move(*journal));
           })} {}
 
     /// The client's journal; a test may open it otherwise.
-    std::optional<JournalType> open(sim::Host& h) {
+    std::optional<JournalType> open(belay::sim::Host& h) {
         auto opened = JournalType::open(
             h.disk(), "data/journal",
-            {.segment_bytes = 8192, .record_bytes_max = 512, .seed = Seed{world.bits()()}});
+            {.segment_bytes = 8192, .record_bytes_max = 512, .seed = belay::Seed{world.bits()()}});
         if (!opened) {
             complain("the journal does not open: " + opened.error().message());
             return std::nullopt;
@@ -202,22 +208,23 @@ public:
         world.network().cut_one_in(a.cut_one_in);
         world.network().latency(1ms, options.latency_max);
         const auto some_time = [&] {
-            return Duration{static_cast<std::int64_t>(
-                uniform_upto(world.bits(), static_cast<std::uint64_t>(a.within.count())))};
+            return belay::Duration{static_cast<std::int64_t>(
+                belay::uniform_upto(world.bits(), static_cast<std::uint64_t>(a.within.count())))};
         };
         const auto pause = [&] {
-            return Duration{static_cast<std::int64_t>(uniform_upto(world.bits(), 1'500'000'000))};
+            return belay::Duration{
+                static_cast<std::int64_t>(belay::uniform_upto(world.bits(), 1'500'000'000))};
         };
         for (int i = 0; i < a.server_kills; ++i) bounce(server, some_time(), pause());
         for (int i = 0; i < a.client_kills; ++i) bounce(client, some_time(), pause());
         for (int i = 0; i < a.partitions; ++i) {
-            const Duration from = some_time();
+            const belay::Duration from = some_time();
             world.at(from, [this] { world.network().partition(client, server); });
             world.at(from + pause(), [this] { world.network().heal(client, server); });
         }
         for (int i = 0; i < a.pauses; ++i) {
-            sim::Host& h = uniform_upto(world.bits(), 3) == 0 ? client : server;
-            const Duration from = some_time();
+            belay::sim::Host& h = belay::uniform_upto(world.bits(), 3) == 0 ? client : server;
+            const belay::Duration from = some_time();
             world.at(from, [this, &h] { world.pause(h); });
             world.at(from + pause(), [this, &h] { world.resume(h); });
         }
@@ -227,11 +234,11 @@ public:
         for (int i = 0; i < a.server_losses; ++i) lose(server, some_time(), std::nullopt);
         for (int i = 0; i < a.client_losses; ++i) lose(client, some_time(), std::nullopt);
         for (int i = 0; i < a.server_restores; ++i) {
-            const Duration at = some_time();
+            const belay::Duration at = some_time();
             lose(server, at, at / 2);
         }
         for (int i = 0; i < a.client_restores; ++i) {
-            const Duration at = some_time();
+            const belay::Duration at = some_time();
             lose(client, at, at / 2);
         }
         for (int i = 0; i < a.drops; ++i) {
@@ -239,8 +246,8 @@ public:
         }
     }
     /// A disk is lost, or goes back to a copy that was taken at `copy_at`.
-    void lose(sim::Host& h, Duration at, std::optional<Duration> copy_at) {
-        auto copy = std::make_shared<sim::Disk::Image>();
+    void lose(belay::sim::Host& h, belay::Duration at, std::optional<belay::Duration> copy_at) {
+        auto copy = std::make_shared<belay::sim::Disk::Image>();
         if (copy_at) {
             world.at(*copy_at, [&h, copy] { *copy = h.disk().image(); });
         }
@@ -259,7 +266,7 @@ public:
             });
         });
     }
-    void bounce(sim::Host& h, Duration at, Duration pause) {
+    void bounce(belay::sim::Host& h, belay::Duration at, belay::Duration pause) {
         world.at(at, [this, &h] {
             Client* const c = client.template process<Client>();
             if (c != nullptr && c->session.depth() != 0) ++kills_in_flight;
@@ -276,16 +283,16 @@ public:
         world.run_for(options.adversary.within + 2s);
         world.network().cut_one_in(0);
         world.network().heal_all();
-        for (sim::Host* h : {&server, &client}) {
+        for (belay::sim::Host* h : {&server, &client}) {
             if (!h->alive()) world.restart(*h);
             world.resume(*h);
         }
         const auto done = [&] {
             Client* const c = client.template process<Client>();
             if (c == nullptr) return false;
-            const SessionStatus s = c->session.status();
+            const belay::SessionStatus s = c->session.status();
             return s.acknowledged >= options.operations ||
-                   (may_block() && s.blocked != Blocked::none);
+                   (may_block() && s.blocked != belay::Blocked::none);
         };
         return world.run_until(done, 60s);
     }
@@ -302,9 +309,9 @@ public:
         if (!complaints.empty()) return complaints;
         const bool reported = !blocked.empty() || replaced != 0;
         if (losses == 0 && reported) return "an alarm without a loss";
-        Random bits{Seed{1}};
+        belay::Random bits{belay::Seed{1}};
         const SimLedger ledger{server.disk(), bits};
-        std::map<Id, std::uint64_t> next;
+        std::map<belay::Id, std::uint64_t> next;
         std::set<Key> seen;
         for (const Effect& e : ledger.effects()) {
             const Key key{e.journal, e.number};
@@ -338,23 +345,23 @@ public:
     void complain(const std::string& what) { complaints += what + "; "; }
 
     SessionWorldOptions options;
-    sim::World world;
-    using Key = std::pair<Id, std::uint64_t>;
+    belay::sim::World world;
+    using Key = std::pair<belay::Id, std::uint64_t>;
     std::map<Key, std::set<std::string>> sent;
     std::map<Key, std::string> accepted;
     std::map<Key, std::uint64_t> accepted_by;
     std::set<std::uint64_t> attached_starts;
-    std::map<Key, std::set<Id>> happened;
-    std::set<Id> adopted;
-    std::map<Id, std::uint64_t> acknowledged;
-    std::vector<Blocked> blocked;
+    std::map<Key, std::set<belay::Id>> happened;
+    std::set<belay::Id> adopted;
+    std::map<belay::Id, std::uint64_t> acknowledged;
+    std::vector<belay::Blocked> blocked;
     int replaced = 0;
     int losses = 0;
     int connects = 0;
     int kills_in_flight = 0;
     std::string complaints;
-    sim::Host& server;
-    sim::Host& client;
+    belay::sim::Host& server;
+    belay::sim::Host& client;
 };
 
-}  // namespace belay::test
+}  // namespace belay_test

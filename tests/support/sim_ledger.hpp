@@ -11,11 +11,11 @@
 #include <belay/sim/disk.hpp>
 #include <belay/sync/ledger_like.hpp>
 
-namespace belay::test {
+namespace belay_test {
 
 /// One operation that took effect.
 struct Effect {
-    Id journal{};
+    belay::Id journal{};
     std::uint64_t number = 0;
     std::string text;
 };
@@ -32,12 +32,12 @@ struct LedgerFaults {
 class SimLedger {
 public:
     /// Reads what is there. `bits` make the id of a new store.
-    SimLedger(sim::Disk& disk, Random& bits, LedgerFaults faults = {})
+    SimLedger(belay::sim::Disk& disk, belay::Random& bits, LedgerFaults faults = {})
         : disk_{&disk}, faults_{faults} {
         read();
-        if (store_ != no_id) return;
-        store_ = faults.no_store_id ? Id{std::byte{7}} : make_id(bits);
-        auto file = disk.open(path(), OpenMode::replace);
+        if (store_ != belay::no_id) return;
+        store_ = faults.no_store_id ? belay::Id{std::byte{7}} : belay::make_id(bits);
+        auto file = disk.open(path(), belay::OpenMode::replace);
         if (!file) return;
         size_ = 0;
         append(record('S', store_, {}, ""));
@@ -46,18 +46,19 @@ public:
         static_cast<void>(disk.sync_directory("data"));
     }
 
-    [[nodiscard]] const Id& store_id() const noexcept { return store_; }
-    [[nodiscard]] std::optional<Progress> progress(const Id& sender) const {
+    [[nodiscard]] const belay::Id& store_id() const noexcept { return store_; }
+    [[nodiscard]] std::optional<belay::Progress> progress(const belay::Id& sender) const {
         const auto it = progress_.find(sender);
         return it == progress_.end() ? std::nullopt : std::optional{it->second};
     }
-    std::error_code adopt(const Id& sender, const Progress& p) {
+    std::error_code adopt(const belay::Id& sender, const belay::Progress& p) {
         append(record('A', sender, p, ""));
         progress_[sender] = p;
         return flush();
     }
-    std::error_code apply(const Id& sender, const Progress& p, BytesView operation) {
-        const std::string text{as_text(operation)};
+    std::error_code apply(const belay::Id& sender, const belay::Progress& p,
+                          belay::BytesView operation) {
+        const std::string text{belay::as_text(operation)};
         if (faults_.record_first || faults_.effect_first) {
             // Two records where one is right: a crash may fall between them.
             const bool effect = faults_.effect_first;
@@ -78,24 +79,25 @@ public:
     [[nodiscard]] static std::string path() { return "data/ledger"; }
 
 private:
-    static Bytes record(char kind, const Id& sender, const Progress& p, std::string_view text) {
-        Bytes b(8 + 1 + 16 + 16 + 24 + text.size());
+    static belay::Bytes record(char kind, const belay::Id& sender, const belay::Progress& p,
+                               std::string_view text) {
+        belay::Bytes b(8 + 1 + 16 + 16 + 24 + text.size());
         std::byte* const q = b.data();
         q[8] = static_cast<std::byte>(kind);
         std::copy(sender.begin(), sender.end(), q + 9);
         std::copy(p.journal.begin(), p.journal.end(), q + 25);
-        store_le<std::uint64_t>(q + 41, p.attach);
-        store_le<std::uint64_t>(q + 49, p.applied);
-        store_le<std::uint64_t>(q + 57, p.check);
-        const BytesView t = as_bytes(text);
+        belay::store_le<std::uint64_t>(q + 41, p.attach);
+        belay::store_le<std::uint64_t>(q + 49, p.applied);
+        belay::store_le<std::uint64_t>(q + 57, p.check);
+        const belay::BytesView t = belay::as_bytes(text);
         std::copy(t.begin(), t.end(), q + 65);
-        store_le<std::uint32_t>(q + 4, static_cast<std::uint32_t>(b.size() - 8));
-        store_le<std::uint32_t>(q, crc32c(BytesView{b}.subspan(4)));
+        belay::store_le<std::uint32_t>(q + 4, static_cast<std::uint32_t>(b.size() - 8));
+        belay::store_le<std::uint32_t>(q, belay::crc32c(belay::BytesView{b}.subspan(4)));
         return b;
     }
-    void append(const Bytes& b) { pending_.insert(pending_.end(), b.begin(), b.end()); }
+    void append(const belay::Bytes& b) { pending_.insert(pending_.end(), b.begin(), b.end()); }
 
-    std::error_code write(sim::Disk::File& file) {
+    std::error_code write(belay::sim::Disk::File& file) {
         const std::error_code e = file.write(size_, pending_);
         if (e) return e;
         size_ += pending_.size();
@@ -103,65 +105,66 @@ private:
         return {};
     }
     std::error_code write_only() {
-        auto file = disk_->open(path(), OpenMode::write);
+        auto file = disk_->open(path(), belay::OpenMode::write);
         return file ? write(*file) : file.error();
     }
     std::error_code flush() {
-        auto file = disk_->open(path(), OpenMode::write);
+        auto file = disk_->open(path(), belay::OpenMode::write);
         if (!file) return file.error();
         if (const std::error_code e = write(*file)) return e;
         return file->sync();
     }
 
     void read() {
-        auto file = disk_->open(path(), OpenMode::read);
+        auto file = disk_->open(path(), belay::OpenMode::read);
         if (!file) return;
         const auto length = file->size();
         if (!length) return;
-        Bytes all(static_cast<std::size_t>(*length));
+        belay::Bytes all(static_cast<std::size_t>(*length));
         const auto got = file->read(0, all);
         if (!got) return;
         all.resize(*got);
-        BytesView rest{all};
+        belay::BytesView rest{all};
         while (rest.size() >= 8) {
-            const auto n = load_le<std::uint32_t>(rest.data() + 4);
+            const auto n = belay::load_le<std::uint32_t>(rest.data() + 4);
             if (n < 57 || n > rest.size() - 8) break;
-            if (load_le<std::uint32_t>(rest.data()) != crc32c(rest.subspan(4, 4 + n))) break;
+            const auto check = belay::load_le<std::uint32_t>(rest.data());
+            if (check != belay::crc32c(rest.subspan(4, 4 + n))) break;
             take(rest.subspan(8, n));
             rest = rest.subspan(8 + n);
             size_ += 8 + n;
         }
         // Whole records behind a torn one must not rise again when the gap is filled.
         if (!rest.empty()) {
-            auto writable = disk_->open(path(), OpenMode::write);
+            auto writable = disk_->open(path(), belay::OpenMode::write);
             if (!writable) return;
-            static_cast<void>(writable->write(size_, Bytes(rest.size())));
+            static_cast<void>(writable->write(size_, belay::Bytes(rest.size())));
             static_cast<void>(writable->sync());
         }
     }
-    void take(BytesView b) {
-        Id sender;
+    void take(belay::BytesView b) {
+        belay::Id sender;
         std::copy(b.begin() + 1, b.begin() + 17, sender.begin());
-        Progress p;
+        belay::Progress p;
         std::copy(b.begin() + 17, b.begin() + 33, p.journal.begin());
-        p.attach = load_le<std::uint64_t>(b.data() + 33);
-        p.applied = load_le<std::uint64_t>(b.data() + 41);
-        p.check = load_le<std::uint64_t>(b.data() + 49);
+        p.attach = belay::load_le<std::uint64_t>(b.data() + 33);
+        p.applied = belay::load_le<std::uint64_t>(b.data() + 41);
+        p.check = belay::load_le<std::uint64_t>(b.data() + 49);
         const char kind = static_cast<char>(b[0]);
         if (kind == 'S') store_ = sender;
         if (kind == 'A' || kind == 'O' || kind == 'P') progress_[sender] = p;
         if (kind == 'O' || kind == 'E') {
-            effects_.push_back({p.journal, p.applied, std::string{as_text(b.subspan(57))}});
+            effects_.push_back({p.journal, p.applied, std::string{belay::as_text(b.subspan(57))}});
         }
     }
 
-    sim::Disk* disk_;
+    belay::sim::Disk* disk_;
     LedgerFaults faults_;
-    Id store_{};
+    belay::Id store_{};
     std::uint64_t size_ = 0;
-    Bytes pending_;
-    std::map<Id, Progress> progress_;
+    belay::Bytes pending_;
+    std::map<belay::Id, belay::Progress> progress_;
     std::vector<Effect> effects_;
 };
 
-}  // namespace belay::test
+}  // namespace belay_test

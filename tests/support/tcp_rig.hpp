@@ -19,34 +19,34 @@
 
 #include "support/raw_socket.hpp"
 
-namespace belay::test {
+namespace belay_test {
 
 inline auto tcp_policy() {
     using namespace std::chrono_literals;
-    return Policy{Backoff{NoJitter{}, Cap{1s}, 100ms}};
+    return belay::Policy{belay::Backoff{belay::NoJitter{}, belay::Cap{1s}, 100ms}};
 }
 using TcpPolicy = decltype(tcp_policy());
 
 /// Writes down what it sees.
 struct TcpApp {
     std::vector<std::string> messages;
-    std::vector<LinkState> states;
+    std::vector<belay::LinkState> states;
     int writables = 0;
-    Failure failure{};  ///< of the newest loss
+    belay::Failure failure{};  ///< of the newest loss
 
-    void on_state(const Transition& t) {
+    void on_state(const belay::Transition& t) {
         states.push_back(t.to.state);
-        if (t.to.failure.cause != Cause::none) failure = t.to.failure;
+        if (t.to.failure.cause != belay::Cause::none) failure = t.to.failure;
     }
-    void on_message(Bytes m, Lane) { messages.emplace_back(as_text(m)); }
-    void on_writable(Lane) { ++writables; }
-    [[nodiscard]] LinkState state() const {
-        return states.empty() ? LinkState::stopped : states.back();
+    void on_message(belay::Bytes m, belay::Lane) { messages.emplace_back(belay::as_text(m)); }
+    void on_writable(belay::Lane) { ++writables; }
+    [[nodiscard]] belay::LinkState state() const {
+        return states.empty() ? belay::LinkState::stopped : states.back();
     }
 };
 
-inline Bytes to_bytes(std::string_view text) {
-    const BytesView view = as_bytes(text);
+inline belay::Bytes to_bytes(std::string_view text) {
+    const belay::BytesView view = belay::as_bytes(text);
     return {view.begin(), view.end()};
 }
 /// A frame as it stands in docs/drive.md, written down once more.
@@ -61,18 +61,19 @@ inline std::string frame(std::string_view payload, char kind = 0) {
 inline const std::string ping_frame = frame("", 1);
 inline const std::string pong_frame = frame("", 2);
 
-using ManualLoop = posix::Loop<ManualClock::View>;
+using ManualLoop = belay::posix::Loop<belay::ManualClock::View>;
 
 template <class T>
-using TcpSupervisor = Supervisor<T, TcpPolicy, std::reference_wrapper<TcpApp>>;
+using TcpSupervisor = belay::Supervisor<T, TcpPolicy, std::reference_wrapper<TcpApp>>;
 
 /// `make` turns the posix::Tcp into the transport that is supervised.
-template <class T = posix::Tcp>
+template <class T = belay::posix::Tcp>
 struct TcpRig {
     explicit TcpRig(
-        posix::TcpOptions options = {}, SupervisorOptions supervision = {},
-        const std::function<T(posix::Tcp)>& make = [](posix::Tcp tcp) { return T{std::move(tcp)}; })
-        : link{make(posix::Tcp{loop, {"127.0.0.1", server.port()}, options}), tcp_policy(),
+        belay::posix::TcpOptions options = {}, belay::SupervisorOptions supervision = {},
+        const std::function<T(belay::posix::Tcp)>& make =
+            [](belay::posix::Tcp tcp) { return T{std::move(tcp)}; })
+        : link{make(belay::posix::Tcp{loop, {"127.0.0.1", server.port()}, options}), tcp_policy(),
                std::ref(app), supervision} {}
 
     /// Runs the loop until something holds. If it never does, the test's own time limit ends it.
@@ -91,13 +92,13 @@ struct TcpRig {
     void round() {
         until([] { return true; });
     }
-    void until_state(LinkState state) {
+    void until_state(belay::LinkState state) {
         until([&] { return app.state() == state; });
     }
     void connect() {
         loop.attach(link);
         link.start();
-        until_state(LinkState::connected);
+        until_state(belay::LinkState::connected);
         peer = server.accept();
     }
     /// Runs the loop until the peer has read so much.
@@ -107,7 +108,7 @@ struct TcpRig {
         return text;
     }
 
-    ManualClock clock{Instant{std::chrono::hours{1}}};
+    belay::ManualClock clock{belay::Instant{std::chrono::hours{1}}};
     ManualLoop loop{clock.view()};
     RawSocket server = RawSocket::listen();
     RawSocket peer;
@@ -115,4 +116,4 @@ struct TcpRig {
     TcpSupervisor<T> link;
 };
 
-}  // namespace belay::test
+}  // namespace belay_test

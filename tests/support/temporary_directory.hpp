@@ -47,4 +47,15 @@ bool in_child(Claim claim) {
     return child > 0 && ::waitpid(child, &status, 0) == child && status == 0;
 }
 
+/// The same, where the rights of files hold: a child of root becomes nobody before.
+template <class Claim>
+bool in_child_without_privileges(Claim claim) {
+    return in_child([&claim] {
+        constexpr unsigned nobody = 65534;
+        const bool root = ::geteuid() == 0;
+        if (root && (::setgid(nobody) != 0 || ::setuid(nobody) != 0)) return false;
+        return claim();
+    });
+}
+
 }  // namespace belay_test

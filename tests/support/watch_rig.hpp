@@ -13,7 +13,7 @@
 
 #include "support/catch.hpp"
 
-namespace belay::test {
+namespace belay_test {
 
 /// Two connected sockets.
 struct Pair {
@@ -37,7 +37,7 @@ struct Pair {
 };
 
 struct Handler {
-    explicit Handler(posix::Poller& poller)
+    explicit Handler(belay::posix::Poller& poller)
         : watch{poller, this, [](void* self, short revents) {
                     auto& h = *static_cast<Handler*>(self);
                     h.seen.push_back(revents);
@@ -45,7 +45,7 @@ struct Handler {
                 }} {}
     std::vector<short> seen;
     std::function<void()> action;
-    posix::Watch watch;
+    belay::posix::Watch watch;
 };
 
 template <class L>
@@ -53,4 +53,4 @@ void round(L& loop) {
     REQUIRE(loop.run_until([] { return true; }));
 }
 
-}  // namespace belay::test
+}  // namespace belay_test

@@ -6,8 +6,8 @@
 #include "support/hex.hpp"
 
 using namespace belay;
-using belay::test::from_hex;
-using belay::test::to_hex;
+using belay_test::from_hex;
+using belay_test::to_hex;
 
 TEST_CASE("append_frame writes the protocol's golden bytes", "[sync][frame][golden]") {
     Bytes data;

@@ -7,8 +7,8 @@
 #include "support/hex.hpp"
 
 using namespace belay;
-using belay::test::from_hex;
-using belay::test::to_hex;
+using belay_test::from_hex;
+using belay_test::to_hex;
 
 namespace {
 

@@ -8,7 +8,7 @@
 #include "support/session_world.hpp"
 
 using namespace belay;
-using namespace belay::test;
+using namespace belay_test;
 using belay_test::for_each_seed;
 
 TEST_CASE("Session delivers everything when nothing fails", "[sync][session][sim]") {

@@ -17,7 +17,7 @@
 
 using namespace belay;
 using namespace std::chrono_literals;
-using namespace belay::test;
+using namespace belay_test;
 using posix::Accepted;
 using posix::Endpoint;
 using posix::Listener;

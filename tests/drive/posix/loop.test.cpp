@@ -11,7 +11,7 @@
 #include "support/watch_rig.hpp"
 
 using namespace belay;
-using namespace belay::test;
+using namespace belay_test;
 using namespace std::chrono_literals;
 
 TEST_CASE("Loop is left by what a handler throws, and calls the others later",

@@ -10,7 +10,7 @@
 #include "support/watch_rig.hpp"
 
 using namespace belay;
-using namespace belay::test;
+using namespace belay_test;
 
 TEST_CASE("Watch calls for as long as its descriptor is ready", "[drive][posix_poller][unit]") {
     posix::Loop loop;

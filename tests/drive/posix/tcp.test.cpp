@@ -11,7 +11,7 @@
 
 using namespace belay;
 using namespace std::chrono_literals;
-using namespace belay::test;
+using namespace belay_test;
 using posix::Tcp;
 using posix::TcpOptions;
 
