@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Prints and verifies a journal, damaged or not, and copies what can be read of it into a new one.
+// Prints and verifies a journal, or a work queue's, damaged or not, and copies what can be read of
+// it into a new one.
 #include <cctype>
 #include <cstdio>
 #include <string>
@@ -8,6 +9,7 @@
 
 #include <belay/posix.hpp>
 #include <belay/queue/journal_salvage.hpp>
+#include <belay/queue/work_salvage.hpp>
 
 using namespace belay;
 
@@ -19,9 +21,10 @@ constexpr const char* usage =
     "Prints what the journal in directory DIR holds, and whether every byte of it is what was\n"
     "written. It changes nothing there, and may look while a program has it open.\n"
     "\n"
-    "  --operations    also each operation that waits: its number, its length and its beginning\n"
+    "  --operations    also each operation that waits: its number, its length and its beginning;\n"
+    "                  of a work queue each item, with its state\n"
     "  --salvage NEW   copies the operations that wait and can be read, and the kept note, into a\n"
-    "                  new journal in directory NEW\n"
+    "                  new journal in directory NEW; of a work queue the items that are not gone\n"
     "\n"
     "Exit code: 0 whole, 1 damaged (also when the rest was salvaged), 2 could not look or "
     "salvage.\n";
@@ -77,16 +80,27 @@ void print(const JournalInspection& found) {
     }
 }
 
-int run(const Options& options) {
-    posix::Files files;
-    // How far operations were acknowledged is known at the end only, so they are told last.
-    auto found = inspect_journal(files, options.directory, [](std::uint64_t, BytesView) {});
-    if (!found) return refuse(found.error().message());
-    print(*found);
+void print_item(const WorkItem& item) {
+    static constexpr const char* states[] = {"ready", "delayed", "lent", "dead"};
+    static constexpr const char* causes[] = {"", ", failed", ", expired", ", unreadable"};
+    std::printf("%llu: %zu bytes, %s%s, lent %lu times: %s\n",
+                static_cast<unsigned long long>(item.id), item.body.size(),
+                states[static_cast<std::size_t>(item.state)],
+                causes[static_cast<std::size_t>(item.cause)],
+                static_cast<unsigned long>(item.deliveries), beginning(item.body).c_str());
+}
+
+int verdict(const JournalInspection& found) {
+    std::puts(found.is_whole() ? "verdict: whole" : "verdict: damaged");
+    return found.is_whole() ? 0 : 1;
+}
+
+/// What is done with a journal, and with one that is a work queue's.
+int look_at_journal(posix::Files& files, const Options& options, const JournalInspection& found) {
     if (options.operations) {
         const auto again =
             inspect_journal(files, options.directory, [&](std::uint64_t number, BytesView body) {
-                if (number <= found->acked) return;
+                if (number <= found.acked) return;
                 std::printf("%llu: %zu bytes: %s\n", static_cast<unsigned long long>(number),
                             body.size(), beginning(body).c_str());
             });
@@ -98,8 +112,42 @@ int run(const Options& options) {
         std::printf("salvaged: %llu operations are in %s\n",
                     static_cast<unsigned long long>(done->copied), options.salvage_to.c_str());
     }
-    std::puts(found->is_whole() ? "verdict: whole" : "verdict: damaged");
-    return found->is_whole() ? 0 : 1;
+    return verdict(found);
+}
+int look_at_work(posix::Files& files, const Options& options, const JournalInspection& found) {
+    const Moment now{SteadyClock{}.now(), SystemClock{}.now()};
+    const auto items = inspect_work_queue(files, options.directory, now, [&](const WorkItem& item) {
+        if (options.operations) print_item(item);
+    });
+    if (!items) return refuse(items.error().message());
+    std::printf("a work queue: %llu items, %llu of them delayed; %llu dead letters",
+                static_cast<unsigned long long>(items->living),
+                static_cast<unsigned long long>(items->delayed),
+                static_cast<unsigned long long>(items->dead));
+    if (items->unreadable != 0) {
+        std::printf("; %llu entries, which may have been items, cannot be read",
+                    static_cast<unsigned long long>(items->unreadable));
+    }
+    std::puts("");
+    if (!options.salvage_to.empty()) {
+        const auto done = salvage_work_queue(files, options.directory, options.salvage_to, now);
+        if (!done) return refuse(done.error().message());
+        std::printf("salvaged: %llu items are in %s\n",
+                    static_cast<unsigned long long>(done->copied), options.salvage_to.c_str());
+    }
+    return verdict(found);
+}
+
+int run(const Options& options) {
+    posix::Files files;
+    // How far operations were acknowledged is known at the end only, so they are told later.
+    auto found = inspect_journal(files, options.directory, [](std::uint64_t, BytesView) {});
+    if (!found) return refuse(found.error().message());
+    print(*found);
+    const auto is_work = is_work_queue(files, options.directory);
+    if (!is_work) return refuse(is_work.error().message());
+    return *is_work ? look_at_work(files, options, *found)
+                    : look_at_journal(files, options, *found);
 }
 
 }  // namespace

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Goal: the tool tells a whole journal from a damaged one, and salvages. Method: the program itself
-// on real files, damaged by hand.
+// Goal: the tool tells a whole journal from a damaged one, and a work queue's from others, and
+// salvages. Method: the program itself on real files, damaged by hand.
 #include <filesystem>
 
 #include <belay/posix.hpp>
+#include <belay/queue/work_queue.hpp>
 
 #include "e2e/workshop.hpp"
 #include "support/catch.hpp"
@@ -41,6 +42,45 @@ void fill(const std::string& directory) {
     }
     REQUIRE_FALSE(journal->ack(2));
     REQUIRE_FALSE(journal->sync());
+}
+
+using Work = WorkQueue<posix::Journal>;
+
+Moment now() { return {SteadyClock{}.now(), SystemClock{}.now()}; }
+
+std::optional<Work> open_work(const std::string& directory) {
+    auto journal =
+        posix::Journal::open(directory, {.segment_bytes = 4096, .record_bytes_max = 512});
+    if (!journal) return std::nullopt;
+    auto work =
+        Work::open(std::move(*journal), {.deliveries_max = 1, .record_bytes_max = 512}, now());
+    if (!work) return std::nullopt;
+    return std::move(*work);
+}
+
+/// Items 1 to 60: the 2nd is done, the 3rd is dead, the 4th is delayed by a day, the others wait.
+void fill_work(const std::string& directory) {
+    auto work = open_work(directory);
+    REQUIRE(work);
+    for (int i = 1; i <= 60; ++i) {
+        REQUIRE(work->push(as_bytes("item " + std::to_string(i)), now(),
+                           {.delay = i == 4 ? std::chrono::hours{24} : std::chrono::hours{0}}));
+    }
+    std::vector<Lease> leases;
+    for (int i = 1; i <= 3; ++i) leases.push_back(*work->lease(now()));
+    REQUIRE_FALSE(work->ack(leases[1]));
+    REQUIRE_FALSE(work->nack(leases[2], now()));
+    REQUIRE_FALSE(work->sync());
+}
+
+/// Changes a letter of `text` in the first file.
+void damage(const std::string& directory, const std::string& text) {
+    const std::string path = directory + '/' + journal_format::segment_name(1);
+    std::string bytes = e2e::read(path);
+    const std::size_t at = bytes.find(text);
+    REQUIRE(at != std::string::npos);
+    bytes[at] ^= 1;
+    e2e::write(path, bytes);
 }
 
 std::string segment(const std::string& directory, std::uint64_t index) {
@@ -94,6 +134,72 @@ TEST_CASE("journal_inspect names damage, and salvages the rest", "[e2e][journal_
     const Answer again = ask({"--salvage", shop / "new", shop / "q"});
     CHECK(again.code == 2);
     CHECK(again.has("there is a journal in it"));
+}
+
+TEST_CASE("journal_inspect shows the items of a work queue", "[e2e][journal_inspect][unit]") {
+    const Workshop shop;
+    fill_work(shop / "w");
+    const Answer answer = ask({shop / "w"});
+    INFO(answer.text);
+    CHECK(answer.code == 0);
+    CHECK(answer.has("a work queue: 58 items, 1 of them delayed; 1 dead letters\n"));
+    CHECK(answer.has("verdict: whole"));
+    const Answer all = ask({"--operations", shop / "w"});
+    INFO(all.text);
+    CHECK(all.has("\n1: 6 bytes, ready, lent 0 times: item 1\n"));
+    CHECK_FALSE(all.has("item 2\n"));
+    CHECK(all.has("\n3: 6 bytes, dead, failed, lent 1 times: item 3\n"));
+    CHECK(all.has("\n4: 6 bytes, delayed, lent 0 times: item 4\n"));
+    CHECK(all.has("\n60: 7 bytes, ready, lent 0 times: item 60\n"));
+}
+
+TEST_CASE("journal_inspect salvages a damaged work queue into one that opens",
+          "[e2e][journal_inspect][fault]") {
+    const Workshop shop;
+    fill_work(shop / "w");
+    damage(shop / "w", "item 40");
+    damage(shop / "w", "belay");
+    REQUIRE_FALSE(open_work(shop / "w"));
+
+    const Answer answer = ask({"--salvage", shop / "new", shop / "w"});
+    INFO(answer.text);
+    CHECK(answer.code == 1);
+    CHECK(answer.has("1 entries, which may have been items, cannot be read"));
+    // Of 60 one is done and one is damaged.
+    CHECK(answer.has("salvaged: 58 items are in " + (shop / "new")));
+    CHECK(answer.has("verdict: damaged"));
+
+    auto work = open_work(shop / "new");
+    REQUIRE(work);
+    CHECK(work->size() == 57);
+    CHECK(work->dead() == 1);
+    CHECK(work->delayed() == 1);
+    std::string bodies;
+    REQUIRE_FALSE(work->for_each(
+        [&bodies](const WorkItem& item) { bodies += std::string{as_text(item.body)} + '\n'; }));
+    CHECK(bodies.starts_with("item 1\nitem 4\n"));
+    CHECK(bodies.find("item 39\nitem 41\n") != std::string::npos);
+    CHECK(bodies.ends_with("item 60\n"));
+}
+
+TEST_CASE("journal_inspect copies a work queue of plain items as what it is",
+          "[e2e][journal_inspect][unit]") {
+    // Nothing in it names another: an entry is an item, and so is its copy.
+    const Workshop shop;
+    {
+        auto work = open_work(shop / "w");
+        REQUIRE(work);
+        for (const char* const body : {"one", "two"}) REQUIRE(work->push(as_bytes(body), now()));
+        REQUIRE_FALSE(work->sync());
+    }
+    const Answer answer = ask({"--salvage", shop / "new", shop / "w"});
+    INFO(answer.text);
+    CHECK(answer.code == 0);
+    CHECK(answer.has("salvaged: 2 operations are in "));
+    auto work = open_work(shop / "new");
+    REQUIRE(work);
+    CHECK(as_text(work->lease(now())->body) == "one");
+    CHECK(as_text(work->lease(now())->body) == "two");
 }
 
 TEST_CASE("journal_inspect says what it cannot do", "[e2e][journal_inspect][unit]") {

@@ -4,11 +4,14 @@
 // simulated world.
 #include <belay/queue/flush_every.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <belay/queue/journal.hpp>
 #include <belay/queue/queue.hpp>
+#include <belay/queue/work_queue.hpp>
 #include <belay/sim/disk.hpp>
 #include <belay/sim/world.hpp>
+#include <map>
 #include <thread>
 #include <vector>
 
@@ -288,6 +291,87 @@ TEST_CASE("FlushEvery over a Journal that waits for no disk bounds what a loss o
             REQUIRE(journal->last() <= appended_at.size());
             for (std::size_t lost = journal->last(); lost < appended_at.size(); ++lost) {
                 REQUIRE(at(now) - appended_at[lost] <= interval + 1ms);
+            }
+        },
+        300);
+}
+
+TEST_CASE("FlushEvery over a WorkQueue bounds what a loss of power takes, and brings back",
+          "[queue][flush_every][work_queue][sim][fault]") {
+    using Log = Journal<sim::Disk>;
+    using Work = WorkQueue<Log>;
+    belay_test::for_each_seed(
+        [](Seed seed) {
+            constexpr auto interval = 50ms;
+            Random bits{seed};
+            sim::Disk disk;
+            const auto open = [&](Duration now) {
+                auto log = Log::open(disk, "w",
+                                     {.sync = Sync::none,
+                                      .segment_bytes = 8192,
+                                      .record_bytes_max = 512,
+                                      .seed = seed});
+                REQUIRE(log);
+                auto work = Work::open(
+                    std::move(*log), {.lease = 30ms, .record_bytes_max = 512, .slack_bytes = 2000},
+                    {at(now), WallTime{now}});
+                REQUIRE(work);
+                return std::move(*work);
+            };
+            std::map<std::uint64_t, Instant> pushed_at;
+            std::map<std::uint64_t, Instant> ended_at;
+            Duration now{};
+            {
+                Work work = open(now);
+                FlushEvery flusher{work, interval};
+                flusher.attach(Waker{});
+                std::vector<Lease> leases;
+                const Duration end = std::chrono::milliseconds{bits() % 500};
+                for (; now < end; now += 1ms) {
+                    const Moment moment{at(now), WallTime{now}};
+                    if (flusher.deadline() <= at(now)) flusher.advance(at(now));
+                    REQUIRE_FALSE(flusher.error());
+                    const std::uint64_t draw = bits() % 100;
+                    // For a while all ends are in order: of those the log alone knows.
+                    const bool quiet = now % 240ms >= 80ms;
+                    if (draw < 30 && !quiet) {
+                        const auto id = work.push(Bytes(bits() % 300), moment);
+                        REQUIRE(id);
+                        pushed_at[*id] = at(now);
+                    } else if (draw < 55) {
+                        if (const auto lease = work.lease(moment)) leases.push_back(*lease);
+                    } else if (draw < 80 && !leases.empty()) {
+                        const std::size_t which = quiet ? 0 : bits() % 2 * (leases.size() - 1);
+                        const Lease lease = leases[which];
+                        leases.erase(leases.begin() + static_cast<std::ptrdiff_t>(which));
+                        const std::error_code error = !quiet && draw % 4 == 0
+                                                          ? work.nack(lease, moment, 5ms)
+                                                          : work.ack(lease);
+                        REQUIRE((!error || error == QueueErrc::lease_ended));
+                        if (work.read(lease.id).error() == QueueErrc::unknown_number) {
+                            ended_at.try_emplace(lease.id, at(now));
+                        }
+                    } else if (draw == 99) {
+                        REQUIRE_FALSE(work.sync());
+                    }
+                    flusher.appended();
+                    // The driver comes around within the millisecond.
+                    if (flusher.deadline() <= at(now)) flusher.advance(at(now));
+                    REQUIRE((flusher.deadline() != never || !work.unflushed()));
+                }
+                disk.halt_at(disk.operations() + 1);
+            }
+            disk.crash(bits);
+            Work work = open(now);
+            for (const auto& [id, when] : pushed_at) {
+                const bool there = work.read(id).error() != QueueErrc::unknown_number;
+                const auto ended = ended_at.find(id);
+                INFO("item " << id << " of " << pushed_at.size());
+                if (ended == ended_at.end()) {
+                    REQUIRE((there || at(now) - when <= interval + 1ms));
+                } else {
+                    REQUIRE((!there || at(now) - ended->second <= interval + 1ms));
+                }
             }
         },
         300);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: Priority takes the important first, starves nobody, and is a storage. Method: the storage
-// check, a model of its rule, what a waiting value sees pass.
+// Goal: Priority takes the important first, starves nobody, and is a storage that can what its
+// lanes can. Method: the storage check, a model of its rule, what a waiting value sees pass; a
+// queue beside one without lanes.
 #include <belay/queue/priority.hpp>
 
 #include <deque>
@@ -8,15 +9,20 @@
 #include <vector>
 
 #include <belay/queue/deque.hpp>
+#include <belay/queue/drop_oldest.hpp>
+#include <belay/queue/flush_every.hpp>
 #include <belay/queue/journal.hpp>
 #include <belay/queue/ring.hpp>
+#include <belay/queue/weighed.hpp>
 #include <belay/sim/disk.hpp>
 
 #include "support/aborts.hpp"
 #include "support/journal_model.hpp"
+#include "support/seeds.hpp"
 #include "support/storage_conformance.hpp"
 
 using namespace belay;
+using namespace std::chrono_literals;
 using belay_test::check_storage_conformance;
 
 namespace {
@@ -223,15 +229,38 @@ TEST_CASE("Priority: what was given back is first in its lane, behind more impor
     CHECK(storage.try_pop() == Task{0, 0});
     CHECK(storage.try_pop() == Task{1, 0});
     CHECK(storage.try_pop() == Task{1, 1});
-    // A loan that nack ended is no turn.
-    Three two{three_lanes(), ByLane{}, {.in_a_row = 2}};
-    push(two, 0, 3);
-    push(two, 1, 1);
+}
+
+TEST_CASE("Priority: a lane whose loans are given back has had its turns",
+          "[queue][priority][regression]") {
+    Three storage{three_lanes(), ByLane{}, {.in_a_row = 2}};
+    push(storage, 0, 3);
+    push(storage, 1, 1);
+    std::string lent;
     for (int i = 0; i < 5; ++i) {
-        REQUIRE(two.front() != nullptr);
-        two.nack();
+        lent += std::to_string(storage.front()->lane);
+        storage.nack();
     }
-    CHECK(order_of(two) == "0010");
+    CHECK(lent == "00100");
+    CHECK(order_of(storage) == "1000");
+}
+
+TEST_CASE("Queue over lanes: work that always fails keeps no other lane from being drained",
+          "[queue][priority][regression]") {
+    Queue queue{Priority{std::array{Deque<Task>{10}, Deque<Task>{10}}, ByLane{}, {.in_a_row = 2}}};
+    REQUIRE_FALSE(queue.push(Task{0, 0}));
+    for (int i = 0; i < 3; ++i) REQUIRE_FALSE(queue.push(Task{1, i}));
+    std::string served;
+    for (int i = 0; i < 12; ++i) {
+        const DrainResult result = queue.drain([&](const Task& task) {
+            if (task.lane == 0) return false;
+            served += std::to_string(task.number);
+            return true;
+        });
+        CHECK(result.error == QueueErrc::executor_failed);
+    }
+    CHECK(served == "012");
+    CHECK(queue.size() == 1);
 }
 
 TEST_CASE("Priority::try_pop takes what was lent", "[queue][priority][unit]") {
@@ -279,6 +308,21 @@ TEST_CASE("Priority: a value that cannot be read starves no other lane, and can 
     CHECK(storage.front() == nullptr);
     storage.ack();
     CHECK(storage.size() == 0);
+
+    // The same where values are lent.
+    REQUIRE(storage.try_push(Task{0, 0}));
+    for (int i = 0; i < 3; ++i) REQUIRE(storage.try_push(Task{1, i}));
+    storage.lane(0).broken = true;
+    served = 0;
+    for (int i = 0; i < 9; ++i) {
+        if (storage.front() == nullptr) continue;
+        storage.ack();
+        ++served;
+    }
+    CHECK(served == 3);
+    CHECK(storage.front() == nullptr);
+    storage.ack();
+    CHECK(storage.size() == 0);
 }
 
 TEST_CASE("Priority: a full lane keeps nothing out of the others", "[queue][priority][unit]") {
@@ -321,6 +365,261 @@ TEST_CASE("Priority under a Queue: control before data, also in a drain",
     CHECK(lanes == std::vector<std::size_t>{0, 0, 1, 1});
     CHECK_THROWS_AS(queue.drain([](Task&) { throw 7; }), int);
     CHECK(queue.drain([](Task&) {}).drained == 8);
+}
+
+// ---- what the lanes have beside -----------------------------------------------------------------
+
+namespace {
+
+/// Numbers, of a size and durable by command; what fails is told.
+struct Counted {
+    using value_type = int;
+    Deque<int> held{100};
+    std::uint64_t weight = 0;
+    bool dirty = false;
+    int syncs = 0;
+    int flushes = 0;
+    std::error_code fails_with;
+
+    [[nodiscard]] bool try_push(int&& value) noexcept { return held.try_push(std::move(value)); }
+    [[nodiscard]] std::optional<int> try_pop() { return held.try_pop(); }
+    [[nodiscard]] std::size_t size() const noexcept { return held.size(); }
+    [[nodiscard]] std::size_t capacity() const noexcept { return held.capacity(); }
+
+    [[nodiscard]] std::uint64_t bytes() const noexcept { return weight; }
+    [[nodiscard]] std::error_code sync() noexcept {
+        ++syncs;
+        return fails_with;
+    }
+    [[nodiscard]] std::error_code flush() noexcept {
+        ++flushes;
+        if (!fails_with) dirty = false;
+        return fails_with;
+    }
+    [[nodiscard]] bool unflushed() const noexcept { return dirty; }
+};
+/// Syncs, but may throw, and has no `flush`.
+struct ThrowingSync {
+    using value_type = int;
+    [[nodiscard]] bool try_push(int&&) noexcept { return false; }
+    [[nodiscard]] std::optional<int> try_pop() { return std::nullopt; }
+    [[nodiscard]] std::size_t size() const noexcept { return 0; }
+    [[nodiscard]] std::size_t capacity() const noexcept { return 1; }
+    [[nodiscard]] std::error_code sync() { return {}; }
+};
+/// Syncs, and cannot flush.
+struct OnlySync : ThrowingSync {
+    [[nodiscard]] std::error_code sync() noexcept { return {}; }
+};
+
+template <class Storage>
+using Two = Priority<Storage, 2, Always<1>>;
+template <class Storage>
+constexpr int extras_of =
+    (detail::CountsBytes<Storage> ? 1 : 0) + (detail::HasSync<Storage> ? 10 : 0) +
+    (detail::HasFlush<Storage> ? 100 : 0) + (detail::HasUnflushed<Storage> ? 1000 : 0);
+template <class Storage>
+constexpr bool offers_what_lanes_have = extras_of<Two<Storage>> == extras_of<Storage> &&
+                                        extras_of<Two<Two<Storage>>> == extras_of<Storage>;
+
+static_assert(offers_what_lanes_have<Counted> && extras_of<Counted> == 1111);
+static_assert(offers_what_lanes_have<belay_test::SimJournal> && extras_of<Journals> == 1111);
+static_assert(offers_what_lanes_have<Weighed<Deque<Bytes>>>);
+static_assert(offers_what_lanes_have<Deque<Task>> && extras_of<Three> == 0);
+static_assert(offers_what_lanes_have<ThrowingSync> && extras_of<ThrowingSync> == 0);
+static_assert(offers_what_lanes_have<OnlySync> && extras_of<OnlySync> == 10);
+static_assert(FlushableLike<Journals> && !FlushableLike<Three>);
+template <class Storage>
+constexpr bool queue_flushes = requires(Queue<Storage>& queue) { queue.flush(); };
+static_assert(queue_flushes<Journals> && queue_flushes<Two<OnlySync>> && !queue_flushes<Three>);
+static_assert(FlushableLike<Queue<Journals>>);
+
+/// Into lane 0 or 1, by the first byte.
+struct ByFirstByte {
+    std::size_t operator()(BytesView body) const noexcept {
+        return !body.empty() && body.front() != std::byte{} ? 1 : 0;
+    }
+};
+belay_test::SimJournal journal_on(sim::Disk& disk, const char* path = "q") {
+    auto journal = belay_test::SimJournal::open(
+        disk, path,
+        {.sync = Sync::none, .segment_bytes = 4096, .record_bytes_max = 512, .seed = Seed{1}});
+    REQUIRE(journal);
+    return std::move(*journal);
+}
+
+}  // namespace
+
+TEST_CASE("Priority::bytes is the sum of its lanes' bytes, and ends at the largest number",
+          "[queue][priority][unit]") {
+    Priority storage{std::array<Counted, 3>{}, Always<0>{}};
+    CHECK(storage.bytes() == 0);
+    storage.lane(0).weight = 5;
+    storage.lane(2).weight = 7;
+    CHECK(storage.bytes() == 12);
+    storage.lane(1).weight = ~std::uint64_t{0} - 12;
+    CHECK(storage.bytes() == ~std::uint64_t{0});
+    storage.lane(0).weight = 6;
+    CHECK(storage.bytes() == ~std::uint64_t{0});
+
+    Priority weighed{std::array{Weighed{Deque<Bytes>{}}, Weighed{Deque<Bytes>{}}}, ByFirstByte{}};
+    CHECK(weighed.try_push(Bytes(3, std::byte{0})));
+    CHECK(weighed.try_push(Bytes(4, std::byte{1})));
+    CHECK(weighed.bytes() == 7);
+    CHECK(weighed.try_pop() == Bytes(3, std::byte{0}));
+    CHECK(weighed.bytes() == 4);
+}
+
+TEST_CASE("Priority::sync and flush try every lane, and answer the first error",
+          "[queue][priority][fault]") {
+    Priority storage{std::array<Counted, 3>{}, Always<0>{}};
+    const auto all = [&](int syncs, int flushes) {
+        for (std::size_t i = 0; i < 3; ++i) {
+            CHECK(storage.lane(i).syncs == syncs);
+            CHECK(storage.lane(i).flushes == flushes);
+        }
+    };
+    CHECK_FALSE(storage.unflushed());
+    for (std::size_t i = 0; i < 3; ++i) {
+        storage.lane(i).dirty = true;
+        CHECK(storage.unflushed());
+        CHECK_FALSE(storage.flush());
+        CHECK_FALSE(storage.unflushed());
+    }
+    CHECK_FALSE(storage.sync());
+    all(1, 3);
+    storage.lane(1).fails_with = std::make_error_code(std::errc::no_space_on_device);
+    storage.lane(2).fails_with = std::make_error_code(std::errc::io_error);
+    for (std::size_t i = 0; i < 3; ++i) storage.lane(i).dirty = true;
+    CHECK(storage.sync() == std::errc::no_space_on_device);
+    CHECK(storage.flush() == std::errc::no_space_on_device);
+    all(2, 4);
+    CHECK_FALSE(storage.lane(0).dirty);
+    CHECK(storage.unflushed());
+    storage.lane(1).fails_with = {};
+    CHECK(storage.sync() == std::errc::io_error);
+    CHECK(storage.flush() == std::errc::io_error);
+    storage.lane(2).fails_with = {};
+    CHECK_FALSE(storage.flush());
+    CHECK_FALSE(storage.unflushed());
+}
+
+TEST_CASE("Queue over a lane of bytes answers as over the storage itself",
+          "[queue][priority][property]") {
+    belay_test::for_each_seed(
+        [](Seed seed) {
+            Random bits{seed};
+            const QueueOptions options{.limit = 1 + bits() % 60,
+                                       .bytes_limit = 1 + bits() % 20'000};
+            sim::Disk plain_disk;
+            sim::Disk laned_disk;
+            Queue plain{journal_on(plain_disk), options, DropOldest{}};
+            Queue laned{Priority{std::array{journal_on(laned_disk)}, Always<0>{}}, options,
+                        DropOldest{}};
+            const auto each = [&](auto call) { return call(plain) == call(laned); };
+            for (int i = 0; i < 200; ++i) {
+                const std::uint64_t draw = bits() % 10;
+                const Bytes body(bits() % 500, static_cast<std::byte>(i));
+                if (draw < 6) {
+                    REQUIRE(each([&](auto& queue) { return queue.push(body); }));
+                } else if (draw < 8) {
+                    REQUIRE(each([](auto& queue) { return queue.pop(); }));
+                } else if (draw < 9) {
+                    REQUIRE(each([](auto& queue) { return queue.storage().sync(); }));
+                } else {
+                    REQUIRE(each([](auto& queue) { return queue.flush(); }));
+                }
+                REQUIRE(each([](auto& queue) {
+                    return std::pair{std::pair{queue.size(), queue.bytes()},
+                                     std::pair{queue.full(), queue.unflushed()}};
+                }));
+            }
+        },
+        200);
+}
+
+TEST_CASE("Queue over lanes that are journals is full by the bytes of all, and frees them",
+          "[queue][priority][unit]") {
+    sim::Disk disk;
+    Queue queue{
+        Priority{std::array{journal_on(disk, "control"), journal_on(disk, "data")}, ByFirstByte{}},
+        {.limit = no_limit, .bytes_limit = 20'000}};
+    std::error_code error;
+    for (std::size_t i = 0; !error && i < 1000; ++i) {
+        error = queue.push(Bytes(400, static_cast<std::byte>(i % 2)));
+    }
+    CHECK(error == QueueErrc::queue_full);
+    CHECK(queue.bytes() >= 20'000);
+    CHECK(queue.bytes() < 20'500);
+    CHECK(queue.bytes() == queue.storage().lane(0).bytes() + queue.storage().lane(1).bytes());
+    CHECK(queue.storage().lane(0).bytes() < 15'000);
+    const std::size_t waiting = queue.size();
+    CHECK(queue.drain([](BytesView) {}).drained == waiting);
+    CHECK(queue.bytes() < 10'000);
+    CHECK_FALSE(queue.push(Bytes(400, std::byte{1})));
+}
+
+TEST_CASE("Queue::flush makes the lanes durable beside one whose disk fails",
+          "[queue][priority][fault]") {
+    Random bits{Seed{1}};
+    sim::Disk bad;
+    sim::Disk good;
+    {
+        Queue queue{Priority{std::array{journal_on(bad), journal_on(good)}, ByFirstByte{}}};
+        for (std::size_t i = 0; i < 10; ++i) {
+            REQUIRE_FALSE(queue.push(Bytes(50, static_cast<std::byte>(i % 2))));
+        }
+        CHECK(queue.unflushed());
+        bad.fail_at(bad.operations() + 1, std::make_error_code(std::errc::io_error));
+        CHECK(queue.flush() == std::errc::io_error);
+        CHECK(queue.storage().lane(0).unflushed());
+        CHECK_FALSE(queue.storage().lane(1).unflushed());
+        CHECK(queue.unflushed());
+        good.halt_at(good.operations() + 1);
+    }
+    good.crash(bits);
+    CHECK(journal_on(good).size() == 5);
+}
+
+TEST_CASE("FlushEvery over lanes: a loss of power takes an interval of each lane at most",
+          "[queue][priority][fault]") {
+    belay_test::for_each_seed(
+        [](Seed seed) {
+            constexpr auto interval = 20ms;
+            Random bits{seed};
+            sim::Disk disk;
+            std::array<std::vector<Instant>, 2> pushed_at;
+            Instant now{};
+            {
+                Queue queue{
+                    Priority{std::array{journal_on(disk, "control"), journal_on(disk, "data")},
+                             ByFirstByte{}}};
+                FlushEvery flusher{queue, interval};
+                flusher.attach(Waker{});
+                const Instant end = now + std::chrono::milliseconds{bits() % 200};
+                for (; now < end; now += 1ms) {
+                    if (flusher.deadline() <= now) flusher.advance(now);
+                    const std::size_t lane = bits() % 4 == 0 ? 0 : 1;
+                    if (bits() % 2 == 0) {
+                        REQUIRE_FALSE(queue.push(Bytes(100, static_cast<std::byte>(lane))));
+                        pushed_at[lane].push_back(now);
+                        flusher.appended();
+                    }
+                    if (flusher.deadline() <= now) flusher.advance(now);
+                }
+                disk.halt_at(disk.operations() + 1);
+            }
+            disk.crash(bits);
+            for (std::size_t lane = 0; lane < 2; ++lane) {
+                const auto journal = journal_on(disk, lane == 0 ? "control" : "data");
+                const std::vector<Instant>& pushed = pushed_at[lane];
+                REQUIRE(journal.last() <= pushed.size());
+                for (std::size_t lost = journal.last(); lost < pushed.size(); ++lost) {
+                    REQUIRE(now - pushed[lost] <= interval + 1ms);
+                }
+            }
+        },
+        200);
 }
 
 TEST_CASE("Priority moves with its loan and its turns", "[queue][priority][unit]") {

@@ -21,6 +21,11 @@ struct Letters {
     bool try_push(Bytes&&) noexcept { return true; }
 };
 
+struct FlushableSequenced : MinimalSequenced {
+    std::error_code flush() noexcept { return {}; }
+    bool unflushed() const noexcept { return false; }
+};
+
 using Plain = WorkQueue<MinimalSequenced>;
 
 }  // namespace
@@ -33,6 +38,9 @@ static_assert(std::is_nothrow_move_constructible_v<Plain>);
 static_assert(std::is_nothrow_move_assignable_v<Plain>);
 static_assert(!std::is_copy_constructible_v<Plain>);
 static_assert(sizeof(Plain) <= 2 * sizeof(void*), "what nobody wants costs nothing");
+static_assert(noexcept(std::declval<Plain&>().sync()));
+static_assert(!FlushableLike<Plain>, "its log is none");
+static_assert(FlushableLike<WorkQueue<FlushableSequenced>>);
 static_assert(sizeof(KeyPrint) == 16);
 static_assert(std::is_trivially_copyable_v<Lease>);
 

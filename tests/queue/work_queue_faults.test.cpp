@@ -482,3 +482,82 @@ TEST_CASE("WorkQueue flushes a log that sync does not", "[queue][work_queue][uni
     REQUIRE_FALSE(work->flush());
     CHECK_FALSE(work->unflushed());
 }
+
+TEST_CASE("WorkQueue: an end that only the log was told of waits for a flush, too",
+          "[queue][work_queue][fault]") {
+    Random bits{Seed{1}};
+    sim::Disk disk;
+    const JournalOptions options{
+        .sync = Sync::none, .segment_bytes = 64 << 10, .record_bytes_max = 32 << 10};
+    const auto open = [&] {
+        auto log = SimJournal::open(disk, "w", options);
+        REQUIRE(log);
+        auto work = WorkQueue<SimJournal>::open(std::move(*log), {}, when);
+        REQUIRE(work);
+        return std::move(*work);
+    };
+    {
+        WorkQueue<SimJournal> work = open();
+        for (const char* const body : {"a", "b"}) REQUIRE(work.push(as_bytes(body), when));
+        REQUIRE_FALSE(work.flush());
+        const auto first = work.lease(when);
+        REQUIRE(first);
+        CHECK_FALSE(work.unflushed());
+        REQUIRE_FALSE(work.ack(*first));  // in order: no entry says it
+        CHECK(work.unflushed());
+        REQUIRE_FALSE(work.flush());
+        CHECK_FALSE(work.unflushed());
+        disk.halt_at(disk.operations() + 1);
+    }
+    disk.crash(bits);
+    WorkQueue<SimJournal> work = open();
+    CHECK_FALSE(work.unflushed());
+    CHECK(work.size() == 1);
+}
+
+TEST_CASE("WorkQueue::flush reaches the medium also if an item can never be copied",
+          "[queue][work_queue][fault]") {
+    Random bits{Seed{1}};
+    sim::Disk disk;
+    JournalOptions options{.sync = Sync::none, .segment_bytes = 64 << 10, .record_bytes_max = 2048};
+    const auto open = [&] {
+        auto log = SimJournal::open(disk, "w", options);
+        REQUIRE(log);
+        auto work = WorkQueue<SimJournal>::open(
+            std::move(*log), {.lease = 1h, .record_bytes_max = 1024, .slack_bytes = 1000}, when);
+        REQUIRE(work);
+        return std::move(*work);
+    };
+    {
+        auto log = SimJournal::open(disk, "w", options);
+        REQUIRE(log);
+        auto work = WorkQueue<SimJournal>::open(std::move(*log), {.record_bytes_max = 2048}, when);
+        REQUIRE(work);
+        REQUIRE(work->push(Bytes(1500), when));
+        REQUIRE_FALSE(work->sync());
+    }
+    options.record_bytes_max = 1024;
+    std::size_t pushed = 1;
+    {
+        WorkQueue<SimJournal> work = open();
+        REQUIRE(work.lease(when));
+        while (work.sync() != QueueErrc::too_large) {
+            REQUIRE(pushed < 100);
+            REQUIRE(work.push(Bytes(500), when));
+            const auto lease = work.lease(when);
+            REQUIRE(lease);
+            REQUIRE_FALSE(work.ack(*lease));
+            ++pushed;
+        }
+        REQUIRE(work.push(as_bytes("new"), when));
+        CHECK(work.flush() == QueueErrc::too_large);
+        CHECK_FALSE(work.unflushed());
+        disk.halt_at(disk.operations() + 1);
+    }
+    disk.crash(bits);
+    WorkQueue<SimJournal> work = open();
+    CHECK(work.size() == 2);
+    const auto last = work.read(work.log().last());
+    REQUIRE(last);
+    CHECK(as_text(*last) == "new");
+}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: a million operations are each done once over kills, in memory and on a disk that stay
-// small; an old item pins nothing; keys fit the space they are given. Method: long histories on a
-// simulated disk, allocations and bytes counted by it.
+// Goal: a million operations are each done once over kills, on a disk that stays small; an old item
+// pins nothing; keys fit the space they are given. Method: long histories on a simulated disk,
+// bytes counted by it. What is held in memory: allocation.test.cpp.
 #include <belay/queue/journal.hpp>
 #include <belay/queue/work_queue.hpp>
 #include <belay/sim/disk.hpp>

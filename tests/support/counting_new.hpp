@@ -1,48 +1,92 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/counting_new.hpp
-/// Counting: how often the test's own thread allocates. Include it once in an executable: it
-/// replaces operator new.
+/// Counting: how often the test's own thread allocates, and how much it holds. Include it once in
+/// an executable: it replaces operator new, for FailingNew too.
 #pragma once
 
+#include <cstdint>
 #include <cstdlib>
 #include <new>
 
+#if defined(__APPLE__)
+#    include <malloc/malloc.h>
+#else
+#    include <malloc.h>
+#endif
+
+#include "support/failing_new.hpp"
+
 namespace belay_test {
 inline std::size_t allocations = 0;  // of the test's own thread, while it counts
+inline std::int64_t bytes_held = 0;  // allocated and not given back, likewise
+inline std::int64_t bytes_peak = 0;
 inline thread_local bool counts = false;
+
+/// The bytes of an allocation, as the allocator rounded them up.
+inline std::int64_t bytes_of(void* p) noexcept {
+#if defined(__APPLE__)
+    return static_cast<std::int64_t>(::malloc_size(p));
+#else
+    return static_cast<std::int64_t>(::malloc_usable_size(p));
+#endif
+}
+inline void* taken(void* p) noexcept {
+    if (!counts || p == nullptr) return p;
+    ++allocations;
+    bytes_held += bytes_of(p);
+    if (bytes_held > bytes_peak) bytes_peak = bytes_held;
+    return p;
+}
+inline void give_back(void* p) noexcept {
+    if (counts && p != nullptr) bytes_held -= bytes_of(p);
+    std::free(p);
+}
 }  // namespace belay_test
 
 [[gnu::noinline]] void* operator new(std::size_t n) {
-    if (belay_test::counts) ++belay_test::allocations;
-    if (void* const p = std::malloc(n != 0 ? n : 1)) return p;
+    if (belay_test::allocation_fails()) throw std::bad_alloc{};
+    if (void* const p = belay_test::taken(std::malloc(n != 0 ? n : 1))) return p;
     throw std::bad_alloc{};
 }
 // The sanitizers have one of their own, which no other of these would match.
 [[gnu::noinline]] void* operator new(std::size_t n, const std::nothrow_t&) noexcept {
-    if (belay_test::counts) ++belay_test::allocations;
-    return std::malloc(n != 0 ? n : 1);
+    if (belay_test::allocation_fails()) return nullptr;
+    return belay_test::taken(std::malloc(n != 0 ? n : 1));
 }
 [[gnu::noinline]] void* operator new(std::size_t n, std::align_val_t align) {
-    if (belay_test::counts) ++belay_test::allocations;
+    if (belay_test::allocation_fails()) throw std::bad_alloc{};
     const auto a = static_cast<std::size_t>(align);
-    if (void* const p = std::aligned_alloc(a, (n + a - 1) / a * a)) return p;
+    if (void* const p = belay_test::taken(std::aligned_alloc(a, (n + a - 1) / a * a))) return p;
     throw std::bad_alloc{};
 }
-[[gnu::noinline]] void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
-[[gnu::noinline]] void operator delete(void* p, std::size_t, std::align_val_t) noexcept {
-    std::free(p);
+[[gnu::noinline]] void operator delete(void* p, std::align_val_t) noexcept {
+    belay_test::give_back(p);
 }
-[[gnu::noinline]] void operator delete(void* p) noexcept { std::free(p); }
-[[gnu::noinline]] void operator delete(void* p, std::size_t) noexcept { std::free(p); }
+[[gnu::noinline]] void operator delete(void* p, std::size_t, std::align_val_t) noexcept {
+    belay_test::give_back(p);
+}
+[[gnu::noinline]] void operator delete(void* p) noexcept { belay_test::give_back(p); }
+[[gnu::noinline]] void operator delete(void* p, std::size_t) noexcept { belay_test::give_back(p); }
 
 namespace belay_test {
 
 /// Counts allocations while it lives.
 struct Counting {
-    Counting() { counts = true; }
+    Counting() {
+        counts = true;
+        bytes_peak = bytes_held;
+    }
     ~Counting() { counts = false; }
-    std::size_t before = allocations;
+    Counting(const Counting&) = delete;
+    Counting& operator=(const Counting&) = delete;
+
     [[nodiscard]] std::size_t made() const { return allocations - before; }
+    /// The bytes that are held more than when it began to count, now and at most.
+    [[nodiscard]] std::int64_t held() const { return bytes_held - held_before; }
+    [[nodiscard]] std::int64_t peak() const { return bytes_peak - held_before; }
+
+    std::size_t before = allocations;
+    std::int64_t held_before = bytes_held;
 };
 
 }  // namespace belay_test

@@ -24,6 +24,8 @@ namespace belay::inline BELAY_ABI {
 /// in the time that the driver needs to come around and the flush to end. Nothing wakes the driver
 /// while there is nothing to flush.
 ///
+/// The log may be a Journal, a Queue over one, or a WorkQueue: then ends count as well.
+///
 /// Call `appended()` after what changes the log, once for many changes will do: it is how the
 /// machine learns of the first one. Forgotten, the change waits for the next call of it, or until
 /// the driver advances the machine for another reason. When the machine is gone, nothing is flushed

@@ -6,6 +6,7 @@
 #include <array>     // std::array
 #include <concepts>  // std::same_as
 #include <cstddef>   // std::size_t
+#include <cstdint>   // std::uint64_t
 #include <utility>   // std::forward, std::move
 
 #include <belay/core/order.hpp>
@@ -15,8 +16,8 @@ namespace belay::inline BELAY_ABI {
 
 /// How a Priority shares.
 struct PriorityOptions {
-    /// How many values of lanes above it a lane lets pass while it has one waiting; then it is its
-    /// turn. `no_limit`: all of them, also if it starves.
+    /// How many turns of lanes above it a lane lets pass while it has a value waiting; then it is
+    /// its turn. `no_limit`: all of them, also if it starves.
     std::size_t in_a_row = 8;
 };
 
@@ -26,17 +27,20 @@ struct PriorityOptions {
 ///     Queue queue{Priority{std::array{Deque<Task>{100}, Deque<Task>{900}}, ByKind{}}};
 ///
 /// Taken is the oldest value of the first lane that has one; but a lane that has let `in_a_row`
-/// values of lanes above it pass, since a value of its own was taken or came into the empty lane,
-/// goes before lane 0, and the upper before the lower of such lanes. So of what is taken while a
-/// value is first in lane i, at most `in_a_row` + i - 1 come from lanes above it.
+/// turns of lanes above it pass, since its own last one or since a value came into the empty lane,
+/// goes before lane 0, and the upper before the lower of such lanes. So while a value is first in
+/// lane i, at most `in_a_row` + i - 1 turns go to lanes above it.
 ///
 /// Within a lane the order is that of its storage. Each lane has its own bound, so that one that is
 /// full keeps nothing out of the others: `capacity()` is their sum, and a push is refused when its
 /// lane is full. Overflow policies of a Queue act at the Queue's limit, not at that of a lane.
-/// What was lent and given back is first in its lane; what came into a lane above it meanwhile goes
-/// before it.
+/// What was lent and given back, and what cannot be read, is first in its lane, whose turn is over:
+/// a lane that fails again and again keeps no other from its own.
 ///
-/// Models:        StorageLike; LeasableLike if the lanes do.
+/// What is flushed is so lane by lane: a loss of power may take the end of one lane, and leave what
+/// was pushed later into another.
+///
+/// Models:        StorageLike; LeasableLike and FlushableLike if the lanes do.
 /// Thread safety: distinct objects safe.
 /// Errors:        those of the lanes.   Allocates: what the lanes do.
 /// Complexity:    O(lanes), and that of a lane.
@@ -80,7 +84,7 @@ public:
         std::optional<value_type> value = lanes_[lane].try_pop();
         lent_ = Lanes;
         // A lane that cannot give its first value has had its turn, or it would starve the others.
-        count_taken(lane);
+        end_turn(lane);
         return value;
     }
 
@@ -88,8 +92,11 @@ public:
     [[nodiscard]] decltype(auto) front()
         requires LeasableLike<Storage>
     {
+        // Of a value that could not be read nobody has ended the loan.
+        if (lent_ < Lanes && !readable_) end_turn(std::exchange(lent_, Lanes));
         const std::size_t lane = next_lane();
         decltype(auto) lent = lanes_[lane].front();
+        readable_ = static_cast<bool>(lent);
         // Also a value that cannot be read: `ack` gives it up.
         if (lanes_[lane].size() != 0) lent_ = lane;
         return lent;
@@ -100,7 +107,7 @@ public:
     {
         BELAY_PRECONDITION(lent_ < Lanes, "Priority::ack: there must be a loan");
         const std::size_t lane = std::exchange(lent_, Lanes);
-        count_taken(lane);
+        end_turn(lane);
         return lanes_[lane].ack();
     }
     /// Gives back what was lent.   Pre: `front` lent something.
@@ -108,7 +115,9 @@ public:
         requires LeasableLike<Storage>
     {
         BELAY_PRECONDITION(lent_ < Lanes, "Priority::nack: there must be a loan");
-        return lanes_[std::exchange(lent_, Lanes)].nack();
+        const std::size_t lane = std::exchange(lent_, Lanes);
+        end_turn(lane);
+        return lanes_[lane].nack();
     }
 
     [[nodiscard]] std::size_t size() const noexcept {
@@ -123,15 +132,60 @@ public:
         return sum;
     }
 
+    // What the lanes may have beside; templates, so that Clang 14 leaves them alone where they have
+    // not.
+
+    /// The sum of the lanes' bytes.
+    template <class S = Storage>
+        requires detail::CountsBytes<S>
+    [[nodiscard]] std::uint64_t bytes() const noexcept {
+        std::uint64_t sum = 0;
+        for (const S& lane : lanes_) {
+            const std::uint64_t more = lane.bytes();
+            sum += detail::smaller(more, ~std::uint64_t{0} - sum);
+        }
+        return sum;
+    }
+    /// `sync` of every lane, also behind one that fails.   Errors: that of the first that fails.
+    template <class S = Storage>
+        requires detail::HasSync<S>
+    [[nodiscard]] std::error_code sync() noexcept {
+        return each_lane([](S& lane) noexcept { return lane.sync(); });
+    }
+    /// `flush` of every lane, also behind one that fails.   Errors: that of the first that fails.
+    template <class S = Storage>
+        requires detail::HasFlush<S>
+    [[nodiscard]] std::error_code flush() noexcept {
+        return each_lane([](S& lane) noexcept { return lane.flush(); });
+    }
+    /// Whether a lane has something to flush.
+    template <class S = Storage>
+        requires detail::HasUnflushed<S>
+    [[nodiscard]] bool unflushed() const noexcept {
+        for (const S& lane : lanes_) {
+            if (lane.unflushed()) return true;
+        }
+        return false;
+    }
+
     static constexpr std::size_t lane_count = Lanes;
-    /// What a lane's storage can do beyond: sizes, `sync`. What changes its values is not for
-    /// others.   Pre: i < Lanes.
+    /// For what is asked of one lane. Its values are not for others to change.   Pre: i < Lanes.
     [[nodiscard]] Storage& lane(std::size_t i) noexcept {
         BELAY_PRECONDITION(i < Lanes, "Priority::lane: there must be such a lane");
         return lanes_[i];
     }
 
 private:
+    template <class Call>
+    [[nodiscard]] std::error_code each_lane(Call call) noexcept {
+        std::error_code first;
+        for (Storage& lane : lanes_) {
+            const std::error_code error = call(lane);
+            if (!first) first = error;
+        }
+        return first;
+    }
+
     /// Whose turn it is; 0 if there is nothing.
     [[nodiscard]] std::size_t next_lane() const noexcept {
         if (lent_ < Lanes) return lent_;
@@ -143,7 +197,7 @@ private:
         }
         return first == Lanes ? 0 : first;
     }
-    void count_taken(std::size_t lane) noexcept {
+    void end_turn(std::size_t lane) noexcept {
         passed_[lane] = 0;
         for (std::size_t i = lane + 1; i < Lanes; ++i) {
             if (lanes_[i].size() != 0 && passed_[i] < in_a_row_) ++passed_[i];
@@ -154,6 +208,7 @@ private:
     [[no_unique_address]] LaneOf lane_of_;
     std::size_t in_a_row_;
     std::size_t lent_ = Lanes;  // the lane that lends; Lanes if none does
+    bool readable_ = true;      // what it lends
     std::array<std::size_t, Lanes> passed_{};
 };
 

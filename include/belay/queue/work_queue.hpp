@@ -30,17 +30,17 @@ namespace belay::inline BELAY_ABI {
 /// removed. They must not call the queue; std::ref works.
 ///
 /// Time comes with each call: waits go by `Moment::now`; what is stored goes by `Moment::wall`, so
-/// that a wall clock that jumps can only shorten a stored delay, never lengthen it.
+/// that a wall clock that jumps can only shorten a stored delay; ahead, it expires work early.
 ///
 /// Thread safety: one thread at a time.
-/// Throws:        std::bad_alloc, and then nothing has changed; what the observer throws.
+/// Throws:        std::bad_alloc, and then nothing has changed, except where Errors: has
+///                not_enough_memory; what the observer throws.
 /// Allocates:     nothing in push, lease and ack, once it is as full as it ever was, but for the
 ///                body of an item that dies, if somebody wants it; beyond the log 4.25 bytes for
 ///                each of its entries, and 64 for each item that is lent, delayed, dead, was given
-///                back or copied forward.
-/// Blocks:        as the log; `sync` always; lease and nack when items or keys are copied forward,
-/// now and then. Source:        leases and delivery counts as in Amazon SQS; fencing tokens: M.
-/// Kleppmann,
+///                back or copied forward; room is for a power of two of them, and stays.
+/// Blocks:        as the log; `sync` always; lease and nack when items or keys are copied.
+/// Source:        leases and delivery counts as in Amazon SQS; fencing tokens: M. Kleppmann,
 ///                "How to do distributed locking" (2016); copying live entries forward:
 ///                M. Rosenblum, J. Ousterhout, "The Design and Implementation of a Log-Structured
 ///                File System" (1992).
@@ -117,15 +117,19 @@ public:
     ///
     /// Errors: those of the log; without space it may be called again, and nothing is lost.
     ///         too_large: all is durable, but an item that must be copied forward is too long for
-    ///         the log, which grows until that is gone.
-    [[nodiscard]] std::error_code sync() { return work().sync(); }
+    ///         the log, which grows until that is gone. not_enough_memory: what was pushed is
+    ///         durable; ends may not be, or copies are due. A later call goes on.
+    [[nodiscard]] std::error_code sync() noexcept { return work().sync(); }
     /// As `sync`, and onto the medium, whatever the mode of the log.
     template <FlushableLike L = Log>
-    [[nodiscard]] std::error_code flush() {
-        if (const std::error_code error = sync()) return error;
-        return work_->log().flush();
+    [[nodiscard]] std::error_code flush() noexcept {
+        const std::error_code error = sync();
+        // What was appended does not wait for what could not be.
+        const std::error_code of_log = work_->log().flush();
+        return error ? error : of_log;
     }
-    /// Whether `flush` has something to make durable.
+    /// Whether `flush` has something to make durable. Ends of which the log was told count if it
+    /// tells whether they are: `acked_durable()`.
     template <FlushableLike L = Log>
     [[nodiscard]] bool unflushed() const noexcept {
         return work().has_unnoted() || work_->log().unflushed();

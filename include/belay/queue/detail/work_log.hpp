@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>    // std::array
+#include <new>      // std::bad_alloc
 #include <utility>  // std::exchange, std::move
 
 #include <belay/core/order.hpp>
@@ -118,11 +119,15 @@ public:
     void finish_plain(std::uint64_t id) noexcept { give_up(id, id); }
 
     /// Everything up to here becomes durable.
-    [[nodiscard]] std::error_code make_durable() {
+    ///
+    /// Errors: those of the log; not_enough_memory. What could not be noted is by a later call.
+    [[nodiscard]] std::error_code make_durable() noexcept {
         release();
-        // Without space for it, at least what was appended becomes durable.
-        std::error_code unnoted = note_late(true);
-        if (!unnoted) unnoted = note_gone(true);
+        // Without space or memory for it, at least what was appended becomes durable.
+        std::error_code unnoted = unless_no_memory([this] {
+            const std::error_code late = note_late(true);
+            return late ? late : note_gone(true);
+        });
         const std::uint64_t base = log_.base();
         if (const std::error_code error = log_.sync()) return error;
         if constexpr (TellsDurableAck<Log>) {
@@ -133,18 +138,28 @@ public:
         release();
         return unnoted;
     }
-    /// Copies what is due, and makes all durable; says why what is due can never be copied.
-    [[nodiscard]] std::error_code sync() {
-        tidy();
+    /// Copies what is due, and makes all durable; says why what is due can never be copied, or for
+    /// lack of memory not now.
+    [[nodiscard]] std::error_code sync() noexcept {
+        const std::error_code uncopied = unless_no_memory([this] {
+            tidy();
+            return stuck_;
+        });
         const std::error_code error = make_durable();
-        return error ? error : stuck_;
+        return error ? error : uncopied;
     }
     /// Appends what a `sync` would, as far as that takes no memory.
     void note_at_end() noexcept {
         if (!note_late(false)) static_cast<void>(note_gone(false));
     }
-    /// Whether there is something that only a `sync` appends.
-    [[nodiscard]] bool has_unnoted() const noexcept { return some_unnoted_ || !gone_.empty(); }
+    /// Whether something is known here only, until a `sync`; also what the log was told is gone, if
+    /// it says so.
+    [[nodiscard]] bool has_unnoted() const noexcept {
+        if constexpr (TellsDurableAck<Log>) {
+            if (log_.acked_durable() + 1 < log_.base()) return true;
+        }
+        return some_unnoted_ || !gone_.empty();
+    }
     /// How often the item was lent, as far as the log may know: the delivery in progress has not
     /// failed yet.
     [[nodiscard]] std::uint32_t ended_deliveries(const WorkSlot& slot) const noexcept {
@@ -259,6 +274,20 @@ private:
     static constexpr std::size_t ids_bytes_max = 8 * ids_per_entry;
     static constexpr std::size_t done_bytes_max = work_header_bytes + 4 + 8 + ids_bytes_max;
     static constexpr std::size_t copied_per_call = std::size_t{64} << 10;
+
+    /// What the call answers; its lack of memory, which must leave everything whole, as an error.
+    template <class Call>
+    [[nodiscard]] static std::error_code unless_no_memory(Call&& call) noexcept {
+#if defined(__cpp_exceptions)
+        try {
+            return call();
+        } catch (const std::bad_alloc&) {
+            return std::make_error_code(std::errc::not_enough_memory);
+        }
+#else
+        return call();
+#endif
+    }
 
     void give_up(std::uint64_t id, std::uint64_t position) noexcept {
         given_up_bytes_ += positions.bytes_at(position);

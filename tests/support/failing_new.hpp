@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+/// \file tests/support/failing_new.hpp
+/// FailingNew: memory that runs out. It works in executables one file of which includes
+/// counting_new.hpp.
+#pragma once
+
+#include <cstddef>
+#include <utility>
+
+namespace belay_test {
+
+inline thread_local bool memory_ends = false;
+inline thread_local std::size_t allocations_left = 0;  // if it ends
+inline thread_local std::size_t allocations_failed = 0;
+
+/// Whether this allocation fails; asked by operator new.
+inline bool allocation_fails() noexcept {
+    if (!memory_ends) return false;
+    if (allocations_left == 0) {
+        ++allocations_failed;
+        return true;
+    }
+    --allocations_left;
+    return false;
+}
+
+/// While it lives, this thread gets memory `good` times, and then none.
+struct FailingNew {
+    explicit FailingNew(std::size_t good) noexcept {
+        allocations_left = good;
+        allocations_failed = 0;
+        memory_ends = true;
+    }
+    FailingNew(const FailingNew&) = delete;
+    FailingNew& operator=(const FailingNew&) = delete;
+    ~FailingNew() { memory_ends = false; }
+    [[nodiscard]] std::size_t failed() const noexcept { return allocations_failed; }
+};
+
+/// While it lives, there is memory all the same: for what a test needs itself.
+struct SpareMemory {
+    SpareMemory() noexcept : ended{std::exchange(memory_ends, false)} {}
+    SpareMemory(const SpareMemory&) = delete;
+    SpareMemory& operator=(const SpareMemory&) = delete;
+    ~SpareMemory() { memory_ends = ended; }
+    bool ended;
+};
+
+}  // namespace belay_test
