@@ -6,6 +6,7 @@
 #include <array>
 #include <memory>
 
+#include "support/aborts.hpp"
 #include "support/storage_conformance.hpp"
 
 using namespace belay;
@@ -140,4 +141,12 @@ TEST_CASE("Deque of values larger than a block, and of odd sizes", "[queue][dequ
         CHECK(huge.try_pop()->number == i);
         CHECK(odd.try_pop()->bytes[6] == static_cast<unsigned char>(i));
     }
+}
+
+TEST_CASE("Deque::Deque refuses a capacity of 0", "[queue][deque][unit]") {
+    CHECK(belay_test::aborts_with([] { Deque<int>{0}; }).find("the capacity must be > 0") !=
+          std::string::npos);
+    Deque<int> smallest{1};
+    CHECK(smallest.try_push(1));
+    CHECK_FALSE(smallest.try_push(2));
 }

@@ -31,7 +31,10 @@ class Deque {
 public:
     using value_type = T;
 
-    explicit Deque(std::size_t capacity = no_limit) noexcept : capacity_{capacity} {}
+    /// Pre: capacity > 0.
+    explicit Deque(std::size_t capacity = no_limit) noexcept : capacity_{capacity} {
+        BELAY_PRECONDITION(capacity > 0, "Deque::Deque: the capacity must be > 0");
+    }
     Deque(Deque&& other) noexcept : capacity_{other.capacity_} { swap(other); }
     Deque& operator=(Deque&& other) noexcept {
         Deque moved{std::move(other)};

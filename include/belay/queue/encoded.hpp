@@ -9,6 +9,7 @@
 
 #include <belay/core/result.hpp>
 #include <belay/queue/codec_like.hpp>
+#include <belay/queue/dead_letters.hpp>
 #include <belay/queue/detail/storage_calls.hpp>
 #include <belay/queue/flushable_like.hpp>
 #include <belay/queue/leasable_like.hpp>
@@ -20,16 +21,23 @@ namespace belay::inline BELAY_ABI {
 ///     Queue queue{Encoded{std::move(journal), OrderCodec{}}};      // a durable queue of Order
 ///
 /// A value for which the codec has no bytes is refused, and nothing is written. Bytes of which it
-/// makes no value stay the first: `front` says bad_encoding, `ack` gives them up, and
-/// `storage().front()` has them as they are.
+/// makes no value go to `DeadLetters`, a storage that takes Bytes, durably if that has a `sync`;
+/// then they are removed here, and the next value is the first. A crash between the two leaves them
+/// in both, and so does an error of removing them, which `front` answers; none are lost. With
+/// KeepDead, and if they are refused, they stay the first: `front` says bad_encoding, and tries
+/// again when it is called again; `ack` gives them up, and `storage().front()` has them as they
+/// are.
 ///
 /// Models:        LeasableLike; FlushableLike if the storage does.
 /// Thread safety: distinct objects safe, one thread at a time, whatever the storage allows.
 /// Allocates:     nothing to push, once its buffer is as long as the longest value, where the
 ///                storage takes a BytesView; else a copy of the bytes. To pop, what the storage
 ///                and the codec do.
-template <LeasableLike Storage, CodecLike Codec>
+template <LeasableLike Storage, CodecLike Codec, class DeadLetters = KeepDead>
 class Encoded {
+    static_assert(detail::TakesDead<DeadLetters>,
+                  "Encoded: DeadLetters must be KeepDead or have 'try_push(Bytes&&)', which "
+                  "answers bool or std::error_code");
     static constexpr bool takes_views = detail::TakesPush<Storage, BytesView>;
     static_assert(takes_views || std::same_as<typename Storage::value_type, Bytes>,
                   "Encoded: the storage must take belay::BytesView or keep belay::Bytes");
@@ -37,8 +45,8 @@ class Encoded {
 public:
     using value_type = detail::DecodedBy<Codec>;
 
-    explicit Encoded(Storage storage, Codec codec = Codec())
-        : storage_{std::move(storage)}, codec_{std::move(codec)} {}
+    explicit Encoded(Storage storage, Codec codec = Codec(), DeadLetters dead = DeadLetters())
+        : storage_{std::move(storage)}, codec_{std::move(codec)}, dead_letters_{std::move(dead)} {}
 
     /// Adds a value at the back. It is left as it was, in any case.
     ///
@@ -60,37 +68,42 @@ public:
 
     /// Takes the oldest value; nothing if there is none, or `front` would say why.
     ///
-    /// Throws: std::bad_alloc; what the storage throws.
+    /// Throws: std::bad_alloc; what the storages throw.
     [[nodiscard]] std::optional<value_type> try_pop() {
         Result<value_type> value = front();
         if (!value) return std::nullopt;
-        // The storage's own pop knows whether the value is gone; an error of ack does not tell.
-        if (detail::error_of_call(QueueErrc::queue_empty, [&] { return nack(); }) ||
-            !storage_.try_pop()) {
-            return std::nullopt;
-        }
+        // The storage's own pop takes what is lent, and knows whether it is gone; an error of ack
+        // does not tell, and after nack another value may have its turn.
+        lent_ = false;
+        if (!storage_.try_pop()) return std::nullopt;
         return std::move(*value);
     }
 
     /// A copy of the oldest value; `ack` removes it, `nack` leaves it the first.
     ///
-    /// Errors: queue_empty; bad_encoding: then `ack` gives it up; those of the storage.
-    /// Throws: std::bad_alloc; what the storage throws.
+    /// Errors: queue_empty, also when all that waited became dead letters; bad_encoding: then `ack`
+    ///         gives it up; those of the storage.
+    /// Throws: std::bad_alloc; what the storages throw.
+    /// Complexity: that of the codec and the storages, for each value that becomes a dead letter
+    /// too.
     [[nodiscard]] Result<value_type> front() {
-        // Of what could not be decoded nobody has ended the loan.
-        if (lent_) static_cast<void>(nack());
-        auto&& body = storage_.front();
-        if (!body) return detail::why_nothing(body);
-        lent_ = true;
-        std::optional<value_type> value = decode(BytesView{*body});
-        if (!value) return make_error_code(QueueErrc::bad_encoding);
-        return std::move(*value);
+        for (;;) {
+            // Of what could not be decoded nobody has ended the loan.
+            if (lent_) static_cast<void>(nack());
+            auto&& body = storage_.front();
+            if (!body) return detail::why_nothing(body);
+            lent_ = true;
+            std::optional<value_type> value = decode(BytesView{*body});
+            if (value) return std::move(*value);
+            if (const std::error_code error = bury(BytesView{*body})) return error;
+        }
     }
     /// Removes the oldest value, also one that cannot be decoded.   Pre: there is one.
     ///
     /// Errors: those of the storage.
     decltype(auto) ack() noexcept {
         lent_ = false;
+        letter_.reset();
         return storage_.ack();
     }
     /// Leaves the oldest value the first.   Errors: those of the storage.
@@ -133,6 +146,7 @@ public:
     /// The bytes. What changes them while a value is lent is not for others.
     [[nodiscard]] Storage& storage() noexcept { return storage_; }
     [[nodiscard]] const Storage& storage() const noexcept { return storage_; }
+    [[nodiscard]] DeadLetters& dead_letters() noexcept { return dead_letters_; }
 
 private:
     [[nodiscard]] std::error_code push_encoded(const value_type& value) {
@@ -159,8 +173,34 @@ private:
 #endif
     }
 
+    /// Moves what is lent to the dead letters; the error if it is still here, or may be.
+    [[nodiscard]] std::error_code bury(BytesView body) {
+        if constexpr (std::same_as<DeadLetters, KeepDead>) {
+            return make_error_code(QueueErrc::bad_encoding);
+        } else {
+            // A letter that was taken, but is not durable or not gone here, is not pushed again.
+            Bytes letter(body.begin(), body.end());
+            if (letter_ != letter) {
+                if (!detail::push_letter(dead_letters_, letter)) {
+                    return make_error_code(QueueErrc::bad_encoding);
+                }
+                letter_ = std::move(letter);
+            }
+            if (!detail::sync_letters(dead_letters_)) {
+                return make_error_code(QueueErrc::bad_encoding);
+            }
+            lent_ = false;
+            const std::error_code error =
+                detail::error_of_call(QueueErrc::queue_empty, [&] { return storage_.ack(); });
+            if (!error) letter_.reset();
+            return error;
+        }
+    }
+
     Storage storage_;
     [[no_unique_address]] Codec codec_;
+    [[no_unique_address]] DeadLetters dead_letters_;
+    std::optional<Bytes> letter_;  // the last one that was taken, until it is gone here
     Bytes buffer_;
     bool lent_ = false;  // the storage lends
 };

@@ -37,7 +37,9 @@ concept HasNack = requires(S& s) {
 ///   none, or when reading it failed (then its `error()` says why). It stays valid while values are
 ///   pushed, until `ack` or `nack`.
 /// - `ack()` ends the loan: the value took effect, and is gone.
-/// - `nack()` ends the loan: the value did not take effect, and is the first again.
+/// - `nack()` ends the loan: the value did not take effect, and is the first again; in a storage of
+///   several orders, as a Priority is, the first of its own.
+/// - `try_pop()` takes what is lent, and ends the loan.
 /// Pre of both: `front()` gave a value, and the loan has not ended.
 template <class S>
 concept LeasableLike =

@@ -122,8 +122,9 @@ public:
         most = detail::smaller(most, storage_.size());
         while (result.drained < most && !result.error) {
             scope.executing = true;
-            result.error = drain_one(executor);
+            const bool was_there = drain_one(executor, result.error);
             scope.executing = false;
+            if (!was_there) break;
             if (!result.error) ++result.drained;
         }
         return result;
@@ -228,15 +229,22 @@ private:
     };
 
     template <class Executor>
-    std::error_code drain_one(Executor& executor) {
+    bool drain_one(Executor& executor, std::error_code& error) {
         auto&& front = storage_.front();
-        if (!front) return detail::why_nothing(front);
+        if (!front) {
+            error = detail::why_nothing(front);
+            // What waited at the start may have gone elsewhere: to dead letters, for example.
+            const bool is_over = error == QueueErrc::queue_empty && storage_.size() == 0;
+            if (is_over) error = {};
+            return !is_over;
+        }
         detail::Loan lease{storage_};
-        const std::error_code error = detail::error_of_call(
-            QueueErrc::executor_failed, [&]() -> decltype(auto) { return executor(*front); });
-        if (error) return error;
+        error = detail::error_of_call(QueueErrc::executor_failed,
+                                      [&]() -> decltype(auto) { return executor(*front); });
+        if (error) return true;
         lease.ended = true;
-        return detail::error_of_call(QueueErrc::queue_empty, [&] { return storage_.ack(); });
+        error = detail::error_of_call(QueueErrc::queue_empty, [&] { return storage_.ack(); });
+        return true;
     }
 
     [[nodiscard]] std::optional<value_type> take() {

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+// Goal: what takes dead letters is told from what does not, or answers what nobody understands.
+#include <belay/queue/dead_letters.hpp>
+
+#include <belay/core/result.hpp>
+#include <belay/queue/deque.hpp>
+
+using namespace belay;
+
+namespace {
+
+struct Codes {
+    std::error_code try_push(Bytes&&);
+};
+struct Silent {
+    void try_push(Bytes&&);
+};
+struct Results {
+    Result<int> try_push(Bytes&&);
+};
+struct Lines {
+    bool try_push(std::string&&);
+};
+
+}  // namespace
+
+static_assert(detail::TakesDead<KeepDead>);
+static_assert(detail::TakesDead<Deque<Bytes>>);
+static_assert(detail::TakesDead<Codes>);
+static_assert(!detail::TakesDead<Silent>);
+static_assert(!detail::TakesDead<Results>, "true would be an error, or not");
+static_assert(!detail::TakesDead<Lines>);
+static_assert(!detail::TakesDead<const Deque<Bytes>>);

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: MIT
+// Goal: a Queue is drained by its thread while others push into its storage: each value once, in
+// the order of its producer. Method: real threads, over rings and journals; for ThreadSanitizer.
+#include <belay/queue/mpsc_ring.hpp>
+#include <belay/queue/queue.hpp>
+#include <belay/queue/queue_counters.hpp>
+#include <belay/queue/spsc_ring.hpp>
+
+#include <belay/drive/posix/journal.hpp>
+
+#include <atomic>
+#include <thread>
+#include <vector>
+
+#include "support/catch.hpp"
+#include "support/temporary_directory.hpp"
+
+using namespace belay;
+using belay_test::TemporaryDirectory;
+
+namespace {
+
+struct Task {
+    std::uint32_t producer = 0;
+    std::uint32_t number = 0;
+};
+
+Bytes bytes_of(Task task) {
+    Bytes bytes(8);
+    store_le(bytes.data(), task.producer);
+    store_le(bytes.data() + 4, task.number);
+    return bytes;
+}
+Task task_of(BytesView bytes) {
+    REQUIRE(bytes.size() == 8);
+    return {load_le<std::uint32_t>(bytes.data()), load_le<std::uint32_t>(bytes.data() + 4)};
+}
+
+/// Sees that each task comes once, and those of a producer in order.
+class Ledger {
+public:
+    explicit Ledger(std::size_t producers) : next_(producers, 0) {}
+
+    /// Whether the task may be executed now; every seventh fails the first time.
+    bool execute(Task task) {
+        if (task.producer >= next_.size() || task.number != next_[task.producer]) {
+            wrong_ = true;
+            return true;
+        }
+        if (task.number % 7 == 3 && !failed_) {
+            failed_ = true;
+            return false;
+        }
+        failed_ = false;
+        ++next_[task.producer];
+        ++total_;
+        return true;
+    }
+    [[nodiscard]] std::size_t total() const { return total_; }
+    [[nodiscard]] bool wrong() const { return wrong_; }
+
+private:
+    std::vector<std::uint32_t> next_;
+    std::size_t total_ = 0;
+    bool failed_ = false;
+    bool wrong_ = false;
+};
+
+constexpr std::uint32_t in_memory = 3000;
+constexpr std::uint32_t on_disk = 300;
+
+/// Drains on this thread until everything that the producers push through `push(task)` is done,
+/// `each` of them so many. `push` answers whether the task was taken.
+template <class Queue, class Push, class Read>
+void drain_while_others_push(Queue& queue, std::uint32_t producers, std::uint32_t each, Push push,
+                             Read read) {
+    std::atomic<bool> gave_up{false};
+    std::vector<std::thread> running;
+    for (std::uint32_t p = 0; p < producers; ++p) {
+        running.emplace_back([&, p] {
+            for (std::uint32_t i = 0; i < each && !gave_up; ++i) {
+                while (!push(Task{p, i}) && !gave_up) std::this_thread::yield();
+            }
+        });
+    }
+    Ledger ledger{producers};
+    std::size_t drained = 0;
+    std::error_code unexpected;
+    while (ledger.total() < std::size_t{producers} * each && !ledger.wrong() && !unexpected) {
+        const DrainResult result =
+            queue.drain([&](auto&& value) { return ledger.execute(read(value)); });
+        drained += result.drained;
+        // A producer in the middle of its push hides what is behind it.
+        if (result.error && result.error != QueueErrc::executor_failed &&
+            result.error != QueueErrc::queue_empty) {
+            unexpected = result.error;
+        }
+        if (result.drained == 0) std::this_thread::yield();
+    }
+    gave_up = true;
+    for (std::thread& t : running) t.join();
+    CHECK_FALSE(unexpected);
+    CHECK_FALSE(ledger.wrong());
+    CHECK(ledger.total() == drained);
+    CHECK(drained == std::size_t{producers} * each);
+    CHECK(queue.empty());
+}
+
+}  // namespace
+
+TEST_CASE("Queue over an SpscRing is drained while another thread pushes",
+          "[queue][queue_drain_threads][unit]") {
+    Queue queue{SpscRing<Task>{64}};
+    SpscRing<Task>& ring = queue.storage();
+    drain_while_others_push(
+        queue, 1, in_memory, [&](Task task) { return ring.try_push(std::move(task)); },
+        [](const Task& task) { return task; });
+}
+
+TEST_CASE("Queue over an MpscRing is drained while other threads push",
+          "[queue][queue_drain_threads][unit]") {
+    Queue queue{MpscRing<Task>{64}};
+    MpscRing<Task>& ring = queue.storage();
+    drain_while_others_push(
+        queue, 3, in_memory, [&](Task task) { return ring.try_push(std::move(task)); },
+        [](const Task& task) { return task; });
+}
+
+TEST_CASE("Queue over an MpscRing takes pushes of its own thread between those of others",
+          "[queue][queue_drain_threads][unit]") {
+    Queue queue{MpscRing<Task>{64}};
+    MpscRing<Task>& ring = queue.storage();
+    std::atomic<bool> done{false};
+    std::thread other{[&] {
+        for (std::uint32_t i = 0; i < in_memory; ++i) {
+            while (!ring.try_push(Task{0, i})) std::this_thread::yield();
+        }
+        done = true;
+    }};
+    std::uint32_t next[2] = {0, 0};
+    std::uint32_t pushed = 0;
+    bool in_order = true;
+    while (!done || !queue.empty() || next[1] != pushed) {
+        // Every task of the other thread makes one of this thread, where there is room.
+        static_cast<void>(queue.drain([&](const Task& task) {
+            in_order = in_order && task.number == next[task.producer]++;
+            if (task.producer == 0 && !queue.push(Task{1, pushed})) ++pushed;
+        }));
+    }
+    other.join();
+    CHECK(in_order);
+    CHECK(next[0] == in_memory);
+    CHECK(next[1] == pushed);
+    CHECK(pushed > 0);
+}
+
+TEST_CASE("Queue over a journal is drained while other threads append and sync",
+          "[queue][queue_drain_threads][unit]") {
+    for (const Sync mode : {Sync::each, Sync::group, Sync::none}) {
+        const TemporaryDirectory directory;
+        auto opened = posix::Journal::open(
+            directory / "q",
+            {.sync = mode, .segment_bytes = std::size_t{64} << 10, .record_bytes_max = 1024});
+        REQUIRE(opened);
+        Queue queue{std::move(*opened), {.limit = no_limit}};
+        posix::Journal& journal = queue.storage();
+        drain_while_others_push(
+            queue, 3, on_disk,
+            [&](Task task) {
+                const auto number = journal.append(bytes_of(task));
+                if (!number) return false;
+                if (mode == Sync::each) return journal.durable() >= *number;
+                // A flush of real files now and then is enough.
+                return task.number % 20 != 0 || !journal.sync();
+            },
+            [](BytesView body) { return task_of(body); });
+        CHECK(journal.base() == journal.last() + 1);
+        CHECK_FALSE(queue.flush());
+        CHECK(journal.acked_durable() == journal.last());
+    }
+}
+
+TEST_CASE("Queue does not see what others push: its limit, suspension and counters are its own",
+          "[queue][queue_drain_threads][unit]") {
+    Queue queue{MpscRing<Task>{8}, {.limit = 2}, Reject{}, QueueCounters{}};
+    MpscRing<Task>& inbox = queue.storage();
+    queue.suspend();
+    CHECK(queue.push(Task{}) == QueueErrc::queue_suspended);
+    for (std::uint32_t i = 0; i < 8; ++i) CHECK(inbox.try_push(Task{0, i}));
+    CHECK_FALSE(inbox.try_push(Task{}));  // the storage's own bound
+    queue.resume();
+    CHECK(queue.push(Task{}) == QueueErrc::queue_full);
+    CHECK(queue.observer().pushed == 0);
+    CHECK(queue.observer().refused == 2);
+    CHECK(queue.drain([](const Task&) {}).drained == 8);
+    CHECK(queue.observer().drained == 8);
+}
+
+TEST_CASE("The lines of docs/queue.md about other threads do what they say",
+          "[queue][queue_drain_threads][unit]") {
+    int ran = 0;
+    const auto run = [&ran](const Task&) { ++ran; };
+    Queue queue{MpscRing<Task>{256}};
+    auto& inbox = queue.storage();  // before the threads begin
+    std::atomic<bool> done{false};
+    std::thread other{[&] {
+        for (std::uint32_t i = 0; i < 1000; ++i) {
+            while (!inbox.try_push(Task{0, i})) std::this_thread::yield();  // false: full
+        }
+        done = true;
+    }};
+    while (!done || !queue.empty()) static_cast<void>(queue.drain(run));
+    other.join();
+    CHECK(ran == 1000);
+}
