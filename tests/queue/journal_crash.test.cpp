@@ -249,3 +249,36 @@ TEST_CASE("Journal survives a loss of power while it deletes segments", "[queue]
         }
     }
 }
+
+TEST_CASE("Journal keeps its directory through a loss of power from its first sync on",
+          "[queue][journal][fault]") {
+    // The process that makes it may die at any operation, and another go on.
+    int interrupted = 0;
+    for (std::uint64_t halt = 0; halt < 12; ++halt) {
+        for (std::uint64_t torn = 0; torn < 20; ++torn) {
+            sim::Disk disk;
+            disk.halt_at(halt);
+            if (halt != 0) {
+                interrupted += SimJournal::open(disk, "dir/q", small_journal(1)) ? 0 : 1;
+                disk.kill();
+            }
+            INFO("operation " << halt << ", torn " << torn);
+            Id id{};
+            {
+                auto journal = SimJournal::open(disk, "dir/q", small_journal(2));
+                REQUIRE(journal);
+                id = journal->journal_id();
+                REQUIRE(journal->append(as_bytes("first")));
+                REQUIRE_FALSE(journal->sync());
+                Random bits{Seed{halt * 100 + torn}};
+                disk.crash(bits);
+            }
+            auto journal = SimJournal::open(disk, "dir/q", small_journal(3));
+            REQUIRE(journal);
+            CHECK(journal->journal_id() == id);
+            REQUIRE(journal->last() == 1);
+            CHECK(as_text(*journal->read(1)) == "first");
+        }
+    }
+    CHECK(interrupted > 0);
+}

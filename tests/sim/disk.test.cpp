@@ -113,6 +113,70 @@ TEST_CASE("Disk::crash may lose names until their directory is synced", "[sim][d
     CHECK(seen == std::set<std::vector<std::string>>{{"a"}, {"b"}, {"a", "c"}, {"b", "c"}});
 }
 
+TEST_CASE("Disk::crash may lose a directory, and all in it, until its parent is synced",
+          "[sim][disk][unit]") {
+    using Names = std::vector<std::string>;
+    // Which files are left after crashes behind the syncs of these directories.
+    const auto left_after = [](const Names& synced) {
+        std::set<Names> seen;
+        for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+            Disk disk;
+            Random bits = seeded(seed);
+            CHECK_FALSE(disk.create_directory("p"));
+            CHECK_FALSE(disk.create_directory("p/d/"));
+            for (const char* const name : {"p/d/in", "p/d-file"}) {
+                CHECK_FALSE(make(disk, name).sync());
+            }
+            CHECK_FALSE(disk.create_directory("p/d"));  // it is there: nothing new
+            for (const std::string& path : synced) CHECK_FALSE(disk.sync_directory(path));
+            disk.crash(bits);
+            seen.insert(*disk.list("p"));
+            // What is left is durable.
+            const Disk::Image image = disk.image();
+            disk.crash(bits);
+            CHECK(disk.image() == image);
+        }
+        return seen;
+    };
+    CHECK(left_after({".", "p", "p/d"}) == std::set<Names>{{"d-file", "d/in"}});
+    CHECK(left_after({"p", "p/d"}) == std::set<Names>{{}, {"d-file", "d/in"}});
+    CHECK(left_after({".", "p/d"}) ==
+          std::set<Names>{{}, {"d-file"}, {"d/in"}, {"d-file", "d/in"}});
+}
+
+TEST_CASE("Disk::create_directory makes nothing of one that has files", "[sim][disk][unit]") {
+    Disk disk;
+    disk.put("d/a", Bytes(3));
+    CHECK_FALSE(disk.create_directory("d"));
+    for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+        Random bits = seeded(seed);
+        disk.crash(bits);
+        CHECK(disk.list("d")->size() == 1);
+    }
+    // Without a directory that was made there is nothing to lose; a failed call makes none.
+    disk.fail_at(disk.operations() + 1, std::make_error_code(std::errc::no_space_on_device));
+    CHECK(disk.create_directory("e") == std::errc::no_space_on_device);
+    for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+        CHECK_FALSE(make(disk, "e/" + std::to_string(seed)).sync());
+        CHECK_FALSE(disk.sync_directory("e"));
+        Random bits = seeded(seed);
+        disk.crash(bits);
+        CHECK(disk.list("e")->size() == seed);
+    }
+    // A new disk has no directories.
+    std::set<std::size_t> seen;
+    for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+        disk.restore({});
+        CHECK_FALSE(disk.create_directory("d"));
+        CHECK_FALSE(make(disk, "d/a").sync());
+        CHECK_FALSE(disk.sync_directory("d"));
+        Random bits = seeded(seed);
+        disk.crash(bits);
+        seen.insert(disk.list("d")->size());
+    }
+    CHECK(seen == std::set<std::size_t>{0, 1});
+}
+
 TEST_CASE("Disk::kill keeps what was written, and ends the process", "[sim][disk][unit]") {
     Disk disk;
     Disk::File file = make(disk, "d/a");

@@ -24,7 +24,8 @@ namespace belay::inline BELAY_ABI {
 ///                failed: any thread. The rest: one thread at a time, the owner, at the same time
 ///                as those. Moving and destroying a journal: alone.
 /// Blocks:        append and keep when a segment or the buffer is full, ack when a segment is
-///                deleted, sync, flush and pin_store always: on the disk.
+///                deleted, sync, flush and pin_store always: on the disk. In Sync::each all of
+///                these, always, and appending threads one after the other.
 template <FileSystemLike FileSystem>
 class Journal {
 public:
@@ -72,10 +73,13 @@ public:
 
     // ---- numbers --------------------------------------------------------------------------------
 
-    /// Takes an operation; it is durable after the next `sync`.
+    /// Takes an operation; it is durable after the next `sync`, in Sync::each when this returns.
     ///
-    /// Errors:     too_large; no space for a new segment, then nothing was taken; what `failed`
-    /// says. Complexity: O(length).   Allocates: when a segment is full.
+    /// Errors:     too_large; no space; what `failed` says; no_such_file_or_directory or
+    ///             foreign_file, when a new file is due and the directory has gone from its path.
+    ///             Nothing was taken then; but after a failure of the disk in Sync::each, opening
+    ///             the journal again may find it.
+    /// Complexity: O(length).   Allocates: when a segment is full.
     [[nodiscard]] Result<std::uint64_t> append(BytesView body) noexcept {
         return log_->append(body);
     }
@@ -88,8 +92,8 @@ public:
     /// Errors: no space: nothing is lost, it may be called again. Others: the journal has failed.
     [[nodiscard]] std::error_code sync() noexcept { return log_->sync(); }
 
-    /// Makes everything appended, kept and acknowledged before it durable, whatever the mode; in
-    /// Sync::group the same as `sync`.
+    /// Makes everything appended, kept and acknowledged before it durable, whatever the mode; the
+    /// same as `sync`, but in Sync::none.
     ///
     /// Errors: as `sync`.   Blocks: on the disk, unless nothing is new.
     [[nodiscard]] std::error_code flush() noexcept { return log_->sync(true); }
@@ -101,10 +105,12 @@ public:
     /// Keeps a note beside the operations, instead of the one before: what its owner wants to know
     /// after a restart. No bytes: no note.
     ///
-    /// It rides with the next `sync`; a crash before that brings the one before back. It takes room
-    /// in the files as an operation does, for as long as the file is needed.
-    /// Errors: too_large, above journal_format::note_bytes_max; no space for a new segment, then it
-    ///         was not taken; what `failed` says.   Complexity: O(length).
+    /// It rides with the next `sync`, in Sync::each it is durable when this returns; a crash before
+    /// that brings the one before back. It takes room in the files as an operation does, for as
+    /// long as the file is needed.
+    ///
+    /// Errors: too_large, above journal_format::note_bytes_max; no space; what `failed` says. It
+    ///         was not taken then.   Complexity: O(length).
     [[nodiscard]] std::error_code keep(BytesView note) noexcept { return log_->keep(note); }
     /// The kept note, until the next `keep`; no bytes if there is none.
     [[nodiscard]] BytesView kept() const noexcept { return log_->kept(); }
@@ -120,10 +126,12 @@ public:
     }
 
     /// Gives up everything up to `up_to`. It becomes durable with the next `sync`, at the latest
-    /// when a segment file is deleted; a crash before that brings operations back.
+    /// when a segment file is deleted, in Sync::each when this returns; a crash before that brings
+    /// operations back.
     ///
-    /// Errors: unknown_number, above `last`; those of deleting a file, which is tried again later:
-    ///         the acknowledgement stands; what `failed` says.
+    /// Errors: unknown_number, above `last`; those of deleting a file and, in Sync::each, of the
+    ///         flush: the acknowledgement stands, and the next call, also with the same number,
+    ///         tries again what is left; what `failed` says.
     [[nodiscard]] std::error_code ack(std::uint64_t up_to) noexcept {
         const std::error_code error = log_->ack(up_to);
         reader_.forget_before(log_->first_kept());
@@ -160,10 +168,10 @@ public:
     [[nodiscard]] std::uint64_t base() const noexcept { return log_->acked() + 1; }
     /// The last number that was taken; 0 before the first.
     [[nodiscard]] std::uint64_t last() const noexcept { return log_->last(); }
-    /// The last number that `sync` made durable, in the sense of the mode: with Sync::none the
-    /// operating system has it, and only `unflushed` knows of the medium.
+    /// The last number that is durable in the sense of the mode: with Sync::none the operating
+    /// system has it, and only `unflushed` knows of the medium.
     [[nodiscard]] std::uint64_t durable() const noexcept { return log_->durable(); }
-    /// The last number whose acknowledgement `sync` made durable, likewise.
+    /// The last number whose acknowledgement is known to be durable, likewise.
     [[nodiscard]] std::uint64_t acked_durable() const noexcept { return log_->acked_durable(); }
     /// Bytes of the records in the files, and not written yet. What is acknowledged counts until
     /// its file is deleted.   Complexity: O(1).
@@ -179,8 +187,9 @@ public:
     /// As `append`.
     [[nodiscard]] std::error_code try_push(BytesView body) noexcept { return append(body).error(); }
     /// Takes the oldest operation and acknowledges it; nothing if there is none, if the journal has
-    /// failed, or it cannot be read, then `front` says why. If the disk fails while it is
-    /// acknowledged, it may come again when the journal is opened.   Throws: std::bad_alloc.
+    /// failed, or it cannot be read, then `front` says why. If the disk fails, or has no space,
+    /// while it is acknowledged, it may come again when the journal is opened; `acked_durable`
+    /// tells.   Throws: std::bad_alloc.
     [[nodiscard]] std::optional<Bytes> try_pop() {
         if (failed()) return std::nullopt;
         const Result<BytesView> body = front();

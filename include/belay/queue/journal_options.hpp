@@ -12,17 +12,23 @@
 
 namespace belay::inline BELAY_ABI {
 
-/// What `Journal::sync()` promises when it returns.
+/// When what a Journal was told survives.
 ///
-/// | mode  | an operation survives the process | and a loss of power   |
-/// |-------|-----------------------------------|-----------------------|
-/// | group | once sync() returned              | the same              |
-/// | none  | once sync() returned              | once flush() returned |
+/// | mode                   | the end of the process | a loss of power                |
+/// |------------------------|------------------------|--------------------------------|
+/// | each                   | once append() returned | once append() returned         |
+/// | group                  | once sync() returned   | once sync() returned           |
+/// | none with a FlushEvery | once sync() returned   | an interval later, or flush()  |
+/// | none                   | once sync() returned   | once flush() returned          |
 ///
-/// In both modes run, salt, pin, and the acknowledgements before a file is deleted are flushed, and
-/// a loss of power takes a tail of the operations, never one from the middle. One flush serves all
-/// who wait.
+/// In `each` the same holds for ack() and keep(), and every call is a flush of its own, also of
+/// many threads. In `group` and `none` they ride with the next sync(), and one flush serves all who
+/// wait.
+///
+/// In all modes run, salt, pin, and the acknowledgements before a file is deleted are flushed, and
+/// a loss of power takes a tail of the operations, never one from the middle.
 enum class Sync : std::uint8_t {
+    each,   ///< append(), ack() and keep() return when it is on the medium, or was not taken
     group,  ///< sync() returns when everything is on the medium
     none    ///< sync() returns when the operating system has everything
 };

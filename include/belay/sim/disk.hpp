@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>  // std::copy_n, std::min
+#include <iterator>   // std::next
 #include <map>        // std::map
 #include <memory>     // std::shared_ptr
 #include <string>     // std::string
@@ -22,7 +23,8 @@ namespace belay::inline BELAY_ABI::sim {
 /// survives `crash()`, the loss of power, only if its file was synced; of the rest each 512-byte
 /// sector is kept, lost, torn or noise, and each name that was made, moved or removed since its
 /// directory was synced is so or not, all as the given bits want. Bytes that a write did not change
-/// stay what they were.
+/// stay what they were. A directory that is lost takes with it all that is in it, synced or not;
+/// one that nobody made was there from the start.
 ///
 /// Faults are planned by the number of the operation; operations are what changes the disk or makes
 /// it durable: open to replace, lock, write, sync, preallocate, rename, remove, create_directory
@@ -36,6 +38,7 @@ class Disk {
         bool locked = false;
     };
     using Names = std::map<std::string, std::shared_ptr<Inode>>;
+    using Directories = std::map<std::string, bool>;
     struct NameChange {
         std::string path;
         std::shared_ptr<Inode> inode;  // null: removed
@@ -76,12 +79,23 @@ public:
         }
         return names;
     }
-    /// Directories need no making here; the call may still fail as planned.
-    [[nodiscard]] std::error_code create_directory(const std::string&) noexcept {
-        return begin_operation().error;
+    /// Files need no directory that was made; one that was can be lost, until its parent is synced.
+    [[nodiscard]] std::error_code create_directory(const std::string& path) noexcept {
+        const Begun begun = begin_operation();
+        if (begun.error && !begun.takes_effect) return begun.error;
+        const std::string name = path.substr(0, path.find_last_not_of('/') + 1);
+        // One that has files was there before.
+        const auto within = names_.lower_bound(name + '/');
+        if (within == names_.end() || !is_within(within->first, name)) {
+            directories_.try_emplace(name, false);
+        }
+        return begun.error;
     }
     [[nodiscard]] std::error_code sync_directory(const std::string& path) noexcept {
         if (const Begun begun = begin_operation(); begun.error) return begun.error;
+        for (auto& [name, durable] : directories_) {
+            durable = durable || directory_of(name) == path;
+        }
         std::vector<NameChange> others;
         for (NameChange& change : pending_) {
             if (directory_of(change.path) == path) {
@@ -112,6 +126,10 @@ public:
             if ((bits() & 1) != 0) apply(change, durable_names_);
         }
         pending_.clear();
+        for (auto d = directories_.begin(); d != directories_.end();) {
+            d->second = d->second || (bits() & 1) != 0;
+            d = d->second ? std::next(d) : lose(d);
+        }
         for (const auto& [name, inode] : durable_names_) inode->file.crash(bits);
         names_ = durable_names_;
     }
@@ -159,6 +177,7 @@ public:
         kill();
         names_.clear();
         durable_names_.clear();
+        directories_.clear();
         pending_.clear();
         for (const auto& [name, bytes] : image) put(name, bytes);
     }
@@ -177,7 +196,21 @@ private:
 
     static std::string directory_of(const std::string& path) {
         const std::size_t slash = path.rfind('/');
-        return slash == std::string::npos ? "." : path.substr(0, slash);
+        if (slash == std::string::npos) return ".";
+        return path.substr(0, slash == 0 ? 1 : slash);
+    }
+    static bool is_within(const std::string& path, const std::string& directory) noexcept {
+        return path.size() > directory.size() && path.starts_with(directory) &&
+               path[directory.size()] == '/';
+    }
+    /// Forgets what is durable in a directory, and the directory.   Returns: the next one.
+    Directories::iterator lose(Directories::iterator directory) {
+        const auto is_in_it = [&](const auto& entry) {
+            return is_within(entry.first, directory->first);
+        };
+        std::erase_if(durable_names_, is_in_it);
+        std::erase_if(directories_, is_in_it);
+        return directories_.erase(directory);
     }
     static std::error_code io_error() noexcept { return std::make_error_code(std::errc::io_error); }
 
@@ -244,6 +277,7 @@ private:
 
     Names names_;
     Names durable_names_;
+    Directories directories_;  // that were made, and whether their names are durable
     std::vector<NameChange> pending_;
     std::uint64_t generation_ = 0;
     std::uint64_t operations_ = 0;

@@ -12,6 +12,7 @@
 
 using namespace belay;
 using belay_test::in_child;
+using belay_test::in_child_without_privileges;
 using belay_test::TemporaryDirectory;
 
 static_assert(explain_file_system_like<posix::Files>());
@@ -126,18 +127,20 @@ TEST_CASE("posix::File::write reports a limit of file sizes", "[drive][files][fa
 
 TEST_CASE("posix::Files reports what it may not do", "[drive][files][fault]") {
     const TemporaryDirectory dir;
-    const auto denied = in_child([&] {
-        if (::geteuid() == 0 && ::setresuid(65534, 65534, 65534) != 0) return false;
-        posix::Files files;
-        if (files.open(dir / "a", OpenMode::replace).error() != std::errc::permission_denied) {
-            return false;
-        }
-        return files.lock(dir / "lock").error() == std::errc::permission_denied &&
-               files.create_directory(dir / "d") == std::errc::permission_denied;
-    });
-    if (::geteuid() == 0) {
-        CHECK(denied);
-    } else {
-        WARN("skipped: only root can drop its rights");
-    }
+    REQUIRE(posix::Files{}.open(dir / "kept", OpenMode::replace));
+    REQUIRE(::chmod((dir / "kept").c_str(), 0444) == 0);
+    REQUIRE(::chmod(dir.path().c_str(), 0555) == 0);
+    CHECK(in_child_without_privileges([&] {
+        const posix::Files files;
+        const std::errc denied = std::errc::permission_denied;
+        return files.open(dir / "a", OpenMode::replace).error() == denied &&
+               files.open(dir / "kept", OpenMode::write).error() == denied &&
+               files.open(dir / "kept", OpenMode::read).has_value() &&
+               files.lock(dir / "lock").error() == denied &&
+               files.lock(dir / "kept").error() == denied &&
+               files.rename(dir / "kept", dir / "b") == denied &&
+               files.remove(dir / "kept") == denied &&
+               files.create_directory(dir / "d") == denied && files.list(dir.path());
+    }));
+    REQUIRE(::chmod(dir.path().c_str(), 0755) == 0);
 }

@@ -63,9 +63,13 @@ public:
     /// Whether another thread writes now.
     [[nodiscard]] bool writing() const noexcept { return writing_; }
     [[nodiscard]] bool has_room(std::size_t bytes) const noexcept {
-        return !exclusive_ && buffer_.fits(bytes);
+        // In Sync::each nothing is put behind what is being written: it may be taken back.
+        return !exclusive_ && !(mode_ == Sync::each && writing_) && buffer_.fits(bytes);
     }
-    [[nodiscard]] std::size_t unwritten_bytes() const noexcept { return buffer_.size(); }
+    /// Whether so much waits in Sync::none that it should be written without being asked for.
+    [[nodiscard]] bool write_is_due() const noexcept {
+        return mode_ == Sync::none && buffer_.size() >= write_bytes && !writing_;
+    }
     /// Where in the file the next record goes.
     [[nodiscard]] std::uint32_t end_offset() const noexcept {
         return buffer_offset_ + static_cast<std::uint32_t>(buffer_.size());
@@ -87,6 +91,35 @@ public:
         if (kind == journal_format::Kind::operation) {
             last_.store(number, std::memory_order_release);
         }
+    }
+
+    /// Puts a record whose caller is told whether it was taken: in Sync::each it is on the medium
+    /// after no error, and nobody puts or sees the number before. Lets go then.
+    ///
+    /// Errors: in Sync::each as `flush`, and the record was not put.   Pre: as `put`.
+    [[nodiscard]] std::error_code add(journal_format::Kind kind, std::uint64_t number,
+                                      BytesView payload, std::uint32_t payload_crc,
+                                      std::uint32_t seed) {
+        if (mode_ != Sync::each) {
+            put(kind, number, payload, payload_crc, seed);
+            return {};
+        }
+        const std::size_t bytes = journal_format::record_bytes(payload.size());
+        buffer_.put(header(kind, number), payload, payload_crc, seed);
+        position_ += bytes;
+        exclusive_ = true;
+        const std::error_code error = flush(true);
+        exclusive_ = false;
+        if (error) {
+            // For lack of space nothing was written. `position_` stays: others wait by it.
+            if (!failed_) buffer_.drop_back(bytes);
+            return error;
+        }
+        if (kind == journal_format::Kind::operation) {
+            last_.store(number, std::memory_order_release);
+            durable_.store(number, std::memory_order_release);
+        }
+        return {};
     }
 
     // ---- writing --------------------------------------------------------------------------------
@@ -218,6 +251,8 @@ public:
     }
 
 private:
+    static constexpr std::size_t write_bytes = std::size_t{64} << 10;
+
     void end_writing() noexcept {
         writing_ = false;
         wake_ = true;

@@ -9,7 +9,7 @@
 #include <belay/core/order.hpp>
 #include <belay/queue/detail/group_writer.hpp>
 #include <belay/queue/detail/journal_scan.hpp>
-#include <belay/queue/detail/segment_maker.hpp>
+#include <belay/queue/detail/segment_files.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
 
@@ -62,17 +62,16 @@ public:
         const std::uint32_t crc = crc32c(body);
         const Guard guard{writer_};
         if (last() >= journal_format::number_max) return make_error_code(QueueErrc::queue_full);
-        if (const std::error_code error = make_room(body.size(), Kind::operation)) return error;
+        std::error_code error = make_room(body.size(), Kind::operation);
+        const std::uint64_t number = last() + 1;
+        const std::uint32_t offset = writer_.end_offset();
+        if (!error) error = writer_.add(Kind::operation, number, body, crc, seed());
+        if (error) return error;
         Segment& s = index_.last();
-        s.add(s.last + 1, writer_.end_offset());
-        const std::uint64_t number = s.last;
-        writer_.put(Kind::operation, number, body, crc, seed());
+        s.add(number, offset);
         s.check = next_check(s.check, crc, static_cast<std::uint32_t>(body.size()), salt_);
-        if (options_.sync == Sync::none && writer_.unwritten_bytes() >= write_bytes &&
-            !writer_.writing()) {
-            // A failure is kept, or comes again at sync(): this operation is taken either way.
-            static_cast<void>(writer_.flush(false));
-        }
+        // A failure is kept, or comes again at sync(): this operation is taken either way.
+        if (writer_.write_is_due()) static_cast<void>(writer_.flush(false));
         return number;
     }
 
@@ -80,13 +79,10 @@ public:
     [[nodiscard]] std::error_code sync(bool to_disk) {
         const Guard guard{writer_};
         // Acknowledgements go along. Without space they wait; operations do not wait for them.
-        if (acked_noted_ != acked()) static_cast<void>(note_ack());
-        const std::uint64_t noted = acked_noted_;
-        const std::error_code error = writer_.write_all(to_disk);
-        if (!error) acked_durable_ = larger(acked_durable_, noted);
-        return error;
+        static_cast<void>(note_ack());
+        return write_all(to_disk);
     }
-    [[nodiscard]] std::error_code sync() { return sync(options_.sync == Sync::group); }
+    [[nodiscard]] std::error_code sync() { return sync(options_.sync != Sync::none); }
 
     /// Owner.
     [[nodiscard]] std::error_code keep(BytesView note) {
@@ -94,8 +90,9 @@ public:
             return make_error_code(QueueErrc::too_large);
         }
         const Guard guard{writer_};
-        if (const std::error_code error = make_room(note.size(), Kind::note)) return error;
-        writer_.put(Kind::note, 0, note, crc32c(note), seed());
+        std::error_code error = make_room(note.size(), Kind::note);
+        if (!error) error = writer_.add(Kind::note, 0, note, crc32c(note), seed());
+        if (error) return error;
         // It may be a part of the one before.
         if (note_.size() < note.size()) note_.resize(note.size());
         if (!note.empty()) std::memmove(note_.data(), note.data(), note.size());
@@ -122,11 +119,9 @@ public:
         if (writer_.failed()) return writer_.failed();
         if (up_to > last()) return make_error_code(QueueErrc::unknown_number);
         if (up_to > acked()) acked_.store(up_to, std::memory_order_release);
-        if (index_.first_ends_by(acked())) return release();
-        if (acked() - acked_noted_ >= acks_per_note && has_room(0, Kind::ack)) {
-            return note_ack();
-        }
-        return {};
+        if (options_.sync == Sync::each || index_.first_ends_by(acked())) return release();
+        const bool due = acked() - acked_noted_ >= acks_per_note;
+        return due && has_room(0, Kind::ack) ? note_ack() : std::error_code{};
     }
 
     /// Deletes the segments of which everything is acknowledged. Owner.
@@ -240,11 +235,11 @@ public:
 private:
     using Writer = GroupWriter<File>;
     using Guard = typename Writer::Guard;
+    using Files = SegmentFiles<FileSystem>;
 
     using Kind = journal_format::Kind;
 
     static constexpr std::size_t buffer_bytes = std::size_t{256} << 10;
-    static constexpr std::size_t write_bytes = std::size_t{64} << 10;
     static constexpr std::uint64_t acks_per_note = 1024;
 
     bool is_last(std::uint64_t segment) const noexcept {
@@ -289,11 +284,21 @@ private:
 
     /// Notes the acknowledged number, in a record or in the header of a new segment. Lets go.
     std::error_code note_ack() {
-        if (const std::error_code error = make_room(0, Kind::ack)) return error;
-        if (acked_noted_ == acked()) return {};  // a new segment was made meanwhile
+        if (acked_noted_ == acked()) return {};
+        const std::error_code error = make_room(0, Kind::ack);
+        // A new segment may have been made meanwhile.
+        if (error || acked_noted_ == acked()) return error;
         acked_noted_ = acked();
         writer_.put(Kind::ack, acked_noted_, {}, 0, seed());
         return {};
+    }
+
+    /// Writes everything and, if asked to, flushes it. Lets go.
+    std::error_code write_all(bool to_disk) {
+        const std::uint64_t noted = acked_noted_;
+        const std::error_code error = writer_.write_all(to_disk);
+        if (!error) acked_durable_ = larger(acked_durable_, noted);
+        return error;
     }
 
     /// Goes on in a new segment. Lets go.   Pre: nobody writes.
@@ -305,8 +310,9 @@ private:
         writer_.begin_exclusive();
         const Segment& old = index_.last();
         const Bytes seal = journal_format::encode_seal(old.check, old.openings, old.marks);
+        const journal_format::SegmentHeader before = old.header;
         Segment next;
-        next.header = old.header;
+        next.header = before;
         next.header.index += 1;
         next.header.first = last() + 1;
         next.header.check = next.check = old.check;
@@ -322,8 +328,9 @@ private:
         writer_.unlock();
         next.reserve(options_.segment_bytes);
         bool fatal = false;
+        const std::error_code lost = Files::find(fs_, path_, before);
         Result<File> file =
-            SegmentMaker<FileSystem>::make(fs_, path_, next.header, note_, options_.segment_bytes);
+            lost ? lost : Files::make(fs_, path_, next.header, note_, options_.segment_bytes);
         std::error_code error = file.error();
         if (!error) {
             error = fs_.sync_directory(path_);
@@ -351,20 +358,16 @@ private:
         return writer_.finish_file(record.bytes(), fatal);
     }
 
-    /// Deletes from the front what is acknowledged, once that is durable itself. Lets go.
+    /// Makes durable what is acknowledged, and then deletes it from the front. Lets go.
     std::error_code release() {
-        if (acked_noted_ != acked()) {
-            if (const std::error_code error = note_ack()) return error;
-        }
-        if (const std::error_code error = writer_.write_all(true)) return error;
+        if (const std::error_code error = note_ack()) return error;
+        if (const std::error_code error = write_all(true)) return error;
         while (index_.first_ends_by(acked())) {
-            const std::uint64_t segment = index_.first().header.index;
+            const journal_format::SegmentHeader first = index_.first().header;
+            const journal_format::SegmentHeader last = index_.last().header;
             writer_.unlock();
-            std::error_code error = fs_.remove(path_ + '/' + journal_format::segment_name(segment));
-            // Gone already, and only the next step failed the last time.
-            if (error == std::errc::no_such_file_or_directory) error = {};
             // One after the other, so that a crash leaves no gap.
-            if (!error) error = fs_.sync_directory(path_);
+            const std::error_code error = Files::remove(fs_, path_, first, last);
             writer_.relock();
             if (error) return error;
             index_.remove_first();

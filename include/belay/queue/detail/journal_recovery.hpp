@@ -95,7 +95,7 @@ private:
         s.header.nonce = static_cast<std::uint32_t>(bits_());
         s.end = journal_format::segment_header_bytes;
         Result<File> file =
-            SegmentMaker<FileSystem>::make(fs_, path_, s.header, {}, options_.segment_bytes);
+            SegmentFiles<FileSystem>::make(fs_, path_, s.header, {}, options_.segment_bytes);
         std::error_code code = file.error();
         if (!code) code = fs_.sync_directory(path_);
         if (!code) code = fs_.sync_directory(parent_of(path_));

@@ -46,6 +46,12 @@ public:
         size_ -= count;
     }
 
+    /// Forgets the last `count` bytes.
+    void drop_back(std::size_t count) noexcept {
+        BELAY_PRECONDITION(count <= size_, "RecordBuffer::drop_back: must be there");
+        size_ -= count;
+    }
+
     [[nodiscard]] bool fits(std::size_t count) const noexcept { return count <= capacity_ - size_; }
     [[nodiscard]] std::size_t size() const noexcept { return size_; }
     [[nodiscard]] BytesView bytes() const noexcept { return {bytes_.get(), size_}; }

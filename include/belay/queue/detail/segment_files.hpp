@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/queue/detail/segment_maker.hpp
-/// SegmentMaker: makes segment files so that one that has its name is whole.
+/// \file belay/queue/detail/segment_files.hpp
+/// SegmentFiles: makes segment files so that one that has its name is whole, and deletes them.
 #pragma once
 
 #include <string>  // std::string
@@ -10,9 +10,10 @@
 
 namespace belay::inline BELAY_ABI::detail {
 
-/// Makes a file under another name, and moves it to its own when it is on the medium.
+/// Makes a file under another name, and moves it to its own when it is on the medium. Deletes none
+/// that is not the journal's.
 template <class FileSystem>
-class SegmentMaker {
+class SegmentFiles {
 public:
     using File = typename FileSystem::File;
 
@@ -34,6 +35,36 @@ public:
             return error;
         }
         return file;
+    }
+
+    /// Deletes the file of segment `first`, durably; `last` is the one that is written to.
+    static std::error_code remove(FileSystem& fs, const std::string& directory,
+                                  const journal_format::SegmentHeader& first,
+                                  const journal_format::SegmentHeader& last) {
+        std::error_code error = find(fs, directory, first);
+        if (!error) {
+            error = fs.remove(directory + '/' + journal_format::segment_name(first.index));
+        } else if (error == std::errc::no_such_file_or_directory) {
+            // Gone already, and only the next step failed the last time; if not all are.
+            error = find(fs, directory, last);
+        }
+        return error ? error : fs.sync_directory(directory);
+    }
+
+    /// No error if the file that has a segment's name is that segment, damaged or not: another
+    /// directory, and another journal, may have come to the path of the one that is open.
+    static std::error_code find(FileSystem& fs, const std::string& directory,
+                                const journal_format::SegmentHeader& header) {
+        using namespace journal_format;
+        const Result<File> file =
+            fs.open(directory + '/' + segment_name(header.index), OpenMode::read);
+        if (!file) return file.error();
+        SegmentHeaderBytes bytes{};
+        const Result<std::size_t> got = file->read(0, bytes);
+        if (!got) return got.error();
+        const Result<SegmentHeader> there = decode_segment_header({bytes.data(), *got});
+        const bool same = there ? *there == header : there.error() == QueueErrc::corrupt;
+        return same ? std::error_code{} : make_error_code(QueueErrc::foreign_file);
     }
 
 private:

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: MIT
+// Goal: one flush serves all threads that wait, and answers for nobody who came later. Method: a
+// disk whose flushes are counted, and held until every thread is where it is wanted.
+#include <belay/queue/journal.hpp>
+
+#include <atomic>
+#include <latch>
+#include <thread>
+
+#include "support/journal_model.hpp"
+
+using namespace belay;
+using namespace belay_test;
+
+namespace {
+
+/// Counts flushes, and holds those that are not let through.
+class Gate {
+public:
+    /// Flushes go through up to this one, counted from the first.
+    void let_through(int number) {
+        allowed_ = number;
+        allowed_.notify_all();
+    }
+    void open() { let_through(everything); }
+    /// From here on flushes answer an error.
+    void fail() { fails_ = true; }
+    [[nodiscard]] int started() const { return started_; }
+    /// Returns when flush `number` has begun.
+    void wait_for(int number) const {
+        for (int n = started_; n < number; n = started_) started_.wait(n);
+    }
+
+    [[nodiscard]] std::error_code pass() {
+        const int own = ++started_;
+        started_.notify_all();
+        for (int n = allowed_; n < own; n = allowed_) allowed_.wait(n);
+        return fails_ ? std::make_error_code(std::errc::io_error) : std::error_code{};
+    }
+
+private:
+    static constexpr int everything = 1 << 30;
+
+    std::atomic<int> started_{0};
+    std::atomic<int> allowed_{everything};
+    std::atomic<bool> fails_{false};
+};
+
+/// A disk with a gate before the flushes of its files.
+class GatedDisk {
+public:
+    class File {
+    public:
+        File(sim::Disk::File file, Gate& gate) noexcept : file_{std::move(file)}, gate_{&gate} {}
+        [[nodiscard]] Result<std::size_t> read(std::uint64_t offset,
+                                               std::span<std::byte> into) const noexcept {
+            return file_.read(offset, into);
+        }
+        [[nodiscard]] std::error_code write(std::uint64_t offset, BytesView from) noexcept {
+            return file_.write(offset, from);
+        }
+        [[nodiscard]] std::error_code sync() noexcept {
+            const std::error_code error = gate_->pass();
+            return error ? error : file_.sync();
+        }
+        [[nodiscard]] Result<std::uint64_t> size() const noexcept { return file_.size(); }
+
+    private:
+        sim::Disk::File file_;
+        Gate* gate_;
+    };
+    using Lock = sim::Disk::Lock;
+
+    [[nodiscard]] Result<File> open(const std::string& path, OpenMode mode) noexcept {
+        auto file = disk.open(path, mode);
+        if (!file) return file.error();
+        return File{std::move(*file), gate};
+    }
+    [[nodiscard]] Result<Lock> lock(const std::string& path) noexcept { return disk.lock(path); }
+    [[nodiscard]] std::error_code rename(const std::string& from, const std::string& to) noexcept {
+        return disk.rename(from, to);
+    }
+    [[nodiscard]] std::error_code remove(const std::string& path) noexcept {
+        return disk.remove(path);
+    }
+    [[nodiscard]] Result<std::vector<std::string>> list(const std::string& path) const {
+        return disk.list(path);
+    }
+    [[nodiscard]] std::error_code create_directory(const std::string& path) noexcept {
+        return disk.create_directory(path);
+    }
+    [[nodiscard]] std::error_code sync_directory(const std::string& path) noexcept {
+        return disk.sync_directory(path);
+    }
+
+    sim::Disk disk;
+    Gate gate;
+};
+
+using GatedJournal = Journal<GatedDisk>;
+
+GatedJournal open(GatedDisk& disk, Sync sync = Sync::group) {
+    JournalOptions options = small_journal(1);
+    options.sync = sync;
+    auto journal = GatedJournal::open(disk, "q", options);
+    REQUIRE(journal);
+    return std::move(*journal);
+}
+
+/// One thread has a flush under way; `others` append meanwhile, and flush too. Then `go_on` lets
+/// the flush through. Returns how many threads were told that all is well.
+template <class GoOn>
+int flush_from_threads(GatedDisk& disk, GatedJournal& journal, int others, GoOn go_on) {
+    std::atomic<int> good{0};
+    std::latch appended{others};
+    const auto flush = [&] {
+        if (!journal.flush()) ++good;
+    };
+    const int before = disk.gate.started();
+    disk.gate.let_through(before);
+    std::vector<std::thread> threads;
+    REQUIRE(journal.append(as_bytes("first")));
+    threads.emplace_back(flush);
+    disk.gate.wait_for(before + 1);
+    for (int i = 0; i < others; ++i) {
+        threads.emplace_back([&] {
+            const auto number = journal.append(as_bytes("other"));
+            appended.count_down();
+            if (number) flush();
+        });
+    }
+    appended.wait();
+    go_on();
+    for (std::thread& thread : threads) thread.join();
+    return good;
+}
+
+}  // namespace
+
+TEST_CASE("Journal: one flush serves all threads that wait for it", "[queue][journal][unit]") {
+    const Sync sync = GENERATE(Sync::group, Sync::none);
+    const int others = GENERATE(1, 2, 7);
+    // Where the threads are exactly when the flush ends differs.
+    for (int round = 0; round < 20; ++round) {
+        GatedDisk disk;
+        GatedJournal journal = open(disk, sync);
+        const int before = disk.gate.started();
+        const int good = flush_from_threads(disk, journal, others, [&disk] { disk.gate.open(); });
+        CHECK(good == 1 + others);
+        // The first had begun without them; the second has all of theirs.
+        CHECK(disk.gate.started() - before == 2);
+        CHECK_FALSE(journal.unflushed());
+        CHECK(journal.durable() == static_cast<std::uint64_t>(1 + others));
+        // Whoever comes with nothing new needs none.
+        CHECK_FALSE(journal.flush());
+        CHECK_FALSE(journal.sync());
+        CHECK(disk.gate.started() - before == 2);
+    }
+}
+
+TEST_CASE("Journal: what is appended while a flush is under way is not durable by it",
+          "[queue][journal][unit]") {
+    GatedDisk disk;
+    GatedJournal journal = open(disk);
+    const int before = disk.gate.started();
+    const int good = flush_from_threads(disk, journal, 3, [&] {
+        CHECK(journal.durable() == 0);
+        // The one under way ends; the next is held.
+        disk.gate.let_through(before + 1);
+        disk.gate.wait_for(before + 2);
+        CHECK(journal.last() == 4);
+        CHECK(journal.durable() == 1);
+        CHECK(journal.unflushed());
+        disk.gate.open();
+    });
+    CHECK(good == 4);
+    CHECK(journal.durable() == 4);
+}
+
+TEST_CASE("Journal: a flush that fails is told to all threads that wait for it",
+          "[queue][journal][fault]") {
+    for (int round = 0; round < 20; ++round) {
+        GatedDisk disk;
+        GatedJournal journal = open(disk);
+        const int before = disk.gate.started();
+        const int good = flush_from_threads(disk, journal, 5, [&] {
+            disk.gate.fail();
+            disk.gate.open();
+        });
+        CHECK(good == 0);
+        // None of them tries again: it would find clean what was never written.
+        CHECK(disk.gate.started() - before == 1);
+        CHECK(journal.failed() == std::errc::io_error);
+        CHECK(journal.durable() == 0);
+    }
+}
+
+TEST_CASE("Sync::none: sync flushes nothing, from no thread", "[queue][journal][unit]") {
+    GatedDisk disk;
+    GatedJournal journal = open(disk, Sync::none);
+    const int before = disk.gate.started();
+    std::atomic<int> wrong{0};
+    {
+        std::vector<std::thread> threads;
+        for (int t = 0; t < 4; ++t) {
+            threads.emplace_back([&] {
+                for (int i = 0; i < 5; ++i) {
+                    const auto number = journal.append(as_bytes("x"));
+                    if (!number || journal.sync() || journal.durable() < *number) ++wrong;
+                }
+            });
+        }
+        for (std::thread& thread : threads) thread.join();
+    }
+    CHECK(wrong == 0);
+    CHECK(disk.gate.started() == before);
+    CHECK(journal.unflushed());
+}
