@@ -44,6 +44,36 @@ TEST_CASE("SpscRing respects the alignment of its values", "[queue][spsc_ring][u
     belay_test::check_alignment<Ring_>();
 }
 
+TEST_CASE("SpscRing keeps a value of a cache line in one cache line", "[queue][spsc_ring][unit]") {
+    struct Line {
+        std::uint64_t words[8];
+    };
+    SpscRing<Line> ring{3};
+    for (std::uint64_t i = 0; i < 10; ++i) {
+        REQUIRE(ring.try_push(Line{{i}}));
+        REQUIRE(ring.front() != nullptr);
+        CHECK(reinterpret_cast<std::uintptr_t>(ring.front()) % 64 == 0);
+        CHECK(ring.try_pop()->words[0] == i);
+    }
+}
+
+TEST_CASE("SpscRing: slots whose size has no number are memory that nobody has",
+          "[queue][spsc_ring][unit]") {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    constexpr bool sanitized = true;  // they end the program instead
+#elif defined(__has_feature)
+    constexpr bool sanitized = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
+#else
+    constexpr bool sanitized = false;
+#endif
+    struct Huge {
+        std::byte bytes[std::size_t{1} << 20];
+    };
+    if constexpr (!sanitized) {
+        CHECK_THROWS_AS(SpscRing<Huge>{std::size_t{1} << 48}, std::bad_alloc);
+    }
+}
+
 TEST_CASE("SpscRing refuses a capacity of zero, and an absurd one", "[queue][spsc_ring][unit]") {
     belay_test::check_bad_capacities<Ring_>();
 }

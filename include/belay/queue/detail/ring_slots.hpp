@@ -6,7 +6,7 @@
 #include <bit>          // std::bit_ceil
 #include <cstddef>      // std::size_t
 #include <cstdint>      // std::uint64_t
-#include <memory>       // std::allocator
+#include <new>          // std::align_val_t
 #include <type_traits>  // std::is_nothrow_move_constructible_v
 #include <utility>      // std::exchange, std::swap
 
@@ -61,7 +61,7 @@ class RingSlots<T, dynamic_capacity> {
 public:
     /// Pre: 0 < capacity <= 2^48.   Throws: std::bad_alloc.
     explicit RingSlots(std::size_t capacity)
-        : slots_{std::allocator<T>{}.allocate(std::bit_ceil(checked_capacity(capacity)))},
+        : slots_{allocate(std::bit_ceil(checked_capacity(capacity)))},
           capacity_{capacity},
           mask_{std::bit_ceil(capacity) - 1} {}
     RingSlots(RingSlots&& other) noexcept
@@ -74,9 +74,7 @@ public:
         std::swap(mask_, other.mask_);
         return *this;
     }
-    ~RingSlots() {
-        if (slots_ != nullptr) std::allocator<T>{}.deallocate(slots_, mask_ + 1);
-    }
+    ~RingSlots() { ::operator delete(slots_, alignment); }
 
     [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
     /// The slots, a power of two, less one.
@@ -84,6 +82,17 @@ public:
     [[nodiscard]] T* at(std::size_t i) noexcept { return slots_ + (i & mask_); }
 
 private:
+    // Whole cache lines: a value of 64 bytes lies in one, not in two that the sides of a ring fight
+    // over, and none is shared with what lies beside the slots.
+    static constexpr std::align_val_t alignment{alignof(T) < 64 ? 64 : alignof(T)};
+
+    [[nodiscard]] static T* allocate(std::size_t slots) {
+        // The largest size there is, which nobody has, where the product would overflow.
+        constexpr std::size_t most = ~std::size_t{0} / 2;
+        const std::size_t bytes = slots <= most / sizeof(T) ? slots * sizeof(T) : most;
+        return static_cast<T*>(::operator new(bytes, alignment));
+    }
+
     T* slots_;
     std::size_t capacity_;
     std::size_t mask_;
