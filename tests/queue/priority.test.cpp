@@ -10,6 +10,7 @@
 
 #include <belay/queue/deque.hpp>
 #include <belay/queue/drop_oldest.hpp>
+#include <belay/queue/encoded.hpp>
 #include <belay/queue/flush_every.hpp>
 #include <belay/queue/journal.hpp>
 #include <belay/queue/ring.hpp>
@@ -323,6 +324,85 @@ TEST_CASE("Priority: a value that cannot be read starves no other lane, and can 
     CHECK(storage.front() == nullptr);
     storage.ack();
     CHECK(storage.size() == 0);
+}
+
+namespace {
+/// Values with odd numbers cannot be decoded, and become dead letters.
+struct EvenOnly {
+    bool encode(const Task& task, Bytes& into) const {
+        into = {static_cast<std::byte>(task.lane), static_cast<std::byte>(task.number)};
+        return true;
+    }
+    [[nodiscard]] std::optional<Task> decode(BytesView bytes) const {
+        const auto number = static_cast<int>(bytes[1]);
+        if (number % 2 != 0) return std::nullopt;
+        return Task{static_cast<std::size_t>(bytes[0]), number};
+    }
+};
+using Burying = Encoded<Deque<Bytes>, EvenOnly, Deque<Bytes>>;
+auto burying_lanes() {
+    const auto lane = [] { return Burying{Deque<Bytes>{10}, {}, Deque<Bytes>{10}}; };
+    return Priority{std::array{lane(), lane(), lane()}, ByLane{}};
+}
+
+/// Its values cannot be read: reading them throws.
+struct Throwing : Unreadable {
+    [[nodiscard]] std::optional<Task> try_pop() {
+        if (broken) throw std::bad_alloc{};
+        return Unreadable::try_pop();
+    }
+    [[nodiscard]] Task* front() {
+        if (broken) throw std::bad_alloc{};
+        return Unreadable::front();
+    }
+};
+}  // namespace
+
+TEST_CASE("Priority: a lane whose last values become dead letters hides no other lane",
+          "[queue][priority][regression]") {
+    Queue queue{burying_lanes()};
+    const auto fill = [&] {
+        for (const Task task : {Task{0, 1}, Task{0, 3}, Task{1, 5}, Task{2, 6}}) {
+            REQUIRE_FALSE(queue.push(task));
+        }
+    };
+    fill();
+    CHECK(queue.pop() == Task{2, 6});
+    CHECK(queue.empty());
+    CHECK_FALSE(queue.pop());
+    fill();
+    std::vector<Task> seen;
+    const DrainResult result = queue.drain([&](const Task& task) { seen.push_back(task); });
+    CHECK(seen == std::vector{Task{2, 6}});
+    CHECK_FALSE(result.error);
+    CHECK(queue.empty());
+    CHECK(queue.storage().lane(0).dead_letters().size() == 4);
+    CHECK(queue.storage().lane(1).dead_letters().size() == 2);
+}
+
+TEST_CASE("Priority: a lane that throws starves no other lane", "[queue][priority][regression]") {
+    for (const bool lent : {false, true}) {
+        Priority storage{std::array<Throwing, 2>{}, ByLane{}, {.in_a_row = 2}};
+        REQUIRE(storage.try_push(Task{0, 0}));
+        for (int i = 0; i < 3; ++i) REQUIRE(storage.try_push(Task{1, i}));
+        storage.lane(0).broken = true;
+        std::string served;
+        for (int i = 0; i < 9; ++i) {
+            try {
+                if (lent) {
+                    if (const Task* const task = storage.front()) {
+                        served += std::to_string(task->number);
+                        storage.ack();
+                    }
+                } else if (const auto task = storage.try_pop()) {
+                    served += std::to_string(task->number);
+                }
+            } catch (const std::bad_alloc&) {
+            }
+        }
+        CHECK(served == "012");
+        CHECK(storage.size() == 1);
+    }
 }
 
 TEST_CASE("Priority: a full lane keeps nothing out of the others", "[queue][priority][unit]") {

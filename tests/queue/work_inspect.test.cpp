@@ -7,6 +7,8 @@
 #include <belay/queue/work_queue.hpp>
 #include <belay/queue/work_salvage.hpp>
 
+#include <functional>
+
 #include "support/journal_model.hpp"
 
 using namespace belay;
@@ -240,4 +242,70 @@ TEST_CASE("is_work_queue and inspect_work_queue see at most one entry less for a
         fewer += seen->found.unreadable;
     }
     CHECK(fewer > 100);
+}
+
+namespace {
+/// A disk on which something happens when a directory is listed for the second time.
+struct Busy : sim::Disk {
+    std::function<void()> meanwhile;
+    int lists = 0;
+
+    auto list(const std::string& path) {
+        if (++lists == 2) meanwhile();
+        return sim::Disk::list(path);
+    }
+};
+}  // namespace
+
+TEST_CASE("inspect_work_queue takes nothing for damage that is given up while it looks",
+          "[queue][work_inspect][regression]") {
+    Busy disk;
+    disk.meanwhile = [] {};
+    auto journal = Journal<Busy>::open(disk, "w", small_journal(1));
+    REQUIRE(journal);
+    auto work = WorkQueue<Journal<Busy>>::open(std::move(*journal), {}, start);
+    REQUIRE(work);
+    for (int i = 1; i <= 300; ++i) REQUIRE(work->push(as_bytes("item"), start));
+    REQUIRE_FALSE(work->sync());
+    disk.lists = 0;
+    disk.meanwhile = [&] {
+        for (int i = 1; i <= 200; ++i) REQUIRE_FALSE(work->ack(*work->lease(start)));
+        REQUIRE_FALSE(work->sync());
+    };
+    std::uint64_t first = 0;
+    const auto seen = inspect_work_queue(disk, "w", start, [&first](const WorkItem& item) {
+        if (first == 0) first = item.id;
+    });
+    REQUIRE(seen);
+    CHECK(disk.lists == 2);
+    CHECK(work->log().base() == 201);
+    CHECK(first == 201);
+    CHECK(seen->living == 100);
+    CHECK(seen->unreadable == 0);
+    CHECK(seen->journal.acked == 200);
+}
+
+TEST_CASE("Entries behind a header that is lost begin with the first that can be read",
+          "[queue][work_inspect][regression]") {
+    // As of a journal whose first files are deleted, and whose only one says no more what was.
+    constexpr std::uint64_t far = 1'000'000'000;
+    Bytes item;
+    detail::WorkEntry entry;
+    entry.tail = as_bytes("item");
+    detail::encode(entry, 0, item);
+    detail::EntriesLeft left{no_id, 0};
+    for (const std::uint64_t number : {far, far + 1, far + 3}) left.add(number, item);
+    left.give_up(0);
+    CHECK(left.base() == far);
+    CHECK(left.last() == far + 3);
+    detail::WorkItems<detail::EntriesLeft> items{std::move(left), WorkOptions{}, start};
+    REQUIRE_FALSE(detail::WorkReplay<detail::EntriesLeft>{items}.run());
+    CHECK(items.living() == 3);
+    CHECK(items.slots.dead() == 1);  // the one between that is not there
+
+    // With a header nothing is guessed: what lacks in front is lost, and counted.
+    detail::EntriesLeft known{Id{std::byte{1}}, 2};
+    known.add(5, item);
+    known.give_up(3);
+    CHECK(known.base() == 4);
 }

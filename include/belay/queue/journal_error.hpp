@@ -42,6 +42,9 @@ struct JournalError {
             return "send what is in it, and open a new journal in another directory";
         }
         if (code == QueueErrc::bad_options) return "see JournalOptions for what is possible";
+        if (code == std::errc::is_a_directory) {
+            return "move that directory away: a journal's has only its own files";
+        }
         if (code == std::errc::not_a_directory || code == std::errc::file_exists) {
             return "choose a path that is a directory, or does not exist yet";
         }

@@ -47,7 +47,7 @@ struct KeyPrint {
 /// foretold. Of the buckets, a cache line each and on average half full, one in a hundred is full.
 ///
 /// Thread safety: distinct objects safe.   Allocates: only when it is made, 24 bytes for each key.
-/// Complexity:    O(1) each.
+/// Complexity:    O(1) each, expected over the secrets of the hash.
 /// Source:        linear probing by buckets: D. Knuth, "The Art of Computer Programming" 3, 6.4.
 class KeyWindow {
 public:

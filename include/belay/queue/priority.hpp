@@ -80,26 +80,35 @@ public:
     /// Takes the value whose turn it is; nothing if there is none. Ends a loan: takes what was
     /// lent.
     [[nodiscard]] std::optional<value_type> try_pop() {
-        const std::size_t lane = next_lane();
-        std::optional<value_type> value = lanes_[lane].try_pop();
-        lent_ = Lanes;
-        // A lane that cannot give its first value has had its turn, or it would starve the others.
-        end_turn(lane);
-        return value;
+        for (;;) {
+            const std::size_t lane = next_lane();
+            const bool had_some = lanes_[lane].size() != 0;
+            // Before the lane is asked: one that cannot give its first value, or throws, has had
+            // its turn, or it would starve the others.
+            lent_ = Lanes;
+            end_turn(lane);
+            std::optional<value_type> value = lanes_[lane].try_pop();
+            if (value || !has_emptied_itself(lane, had_some)) return value;
+        }
     }
 
     /// Lends the value whose turn it is, as its lane does.
     [[nodiscard]] decltype(auto) front()
         requires LeasableLike<Storage>
     {
-        // Of a value that could not be read nobody has ended the loan.
-        if (lent_ < Lanes && !readable_) end_turn(std::exchange(lent_, Lanes));
-        const std::size_t lane = next_lane();
-        decltype(auto) lent = lanes_[lane].front();
-        readable_ = static_cast<bool>(lent);
-        // Also a value that cannot be read: `ack` gives it up.
-        if (lanes_[lane].size() != 0) lent_ = lane;
-        return lent;
+        for (;;) {
+            // Of a value that could not be read nobody has ended the loan.
+            if (lent_ < Lanes && !readable_) end_turn(std::exchange(lent_, Lanes));
+            const std::size_t lane = next_lane();
+            const bool had_some = lanes_[lane].size() != 0;
+            // Also a value that cannot be read, or whose reading throws: `ack` gives it up.
+            if (had_some) lent_ = lane;
+            readable_ = false;
+            decltype(auto) lent = lanes_[lane].front();
+            readable_ = static_cast<bool>(lent);
+            if (readable_) lent_ = lane;
+            if (readable_ || !has_emptied_itself(lane, had_some)) return lent;
+        }
     }
     /// Removes what was lent.   Pre: `front` lent something.
     decltype(auto) ack() noexcept
@@ -184,6 +193,12 @@ private:
             if (!first) first = error;
         }
         return first;
+    }
+
+    /// Whether a lane had values, none of which it could give, and has none left: as one that puts
+    /// aside what it cannot decode. Then it is another's turn.
+    [[nodiscard]] bool has_emptied_itself(std::size_t lane, bool had_some) const noexcept {
+        return had_some && lanes_[lane].size() == 0;
     }
 
     /// Whose turn it is; 0 if there is nothing.

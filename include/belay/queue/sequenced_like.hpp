@@ -76,7 +76,7 @@ concept HasMediumFailure = requires(const S& s) {
 ///   have space for what was appended alone answers no error then, and has `acked_durable() const
 ///   noexcept -> std::uint64_t`: the last number whose acknowledgement is durable.
 /// - `read(n)`, base() <= n <= last(), gives a view that is valid until the next call that is not
-///   const.
+///   const. It and `check` throw nothing but std::bad_alloc.
 /// - `check(n)`, base() - 1 <= n <= last(), is `first_check` folded with `next_check` up to n.
 /// - `pin_store(id)` is durable when it returns; `store_pin()` is `no_id` before the first.
 /// - After a failure of the medium `failed()` is that error, and so is every later append and sync.

@@ -48,6 +48,17 @@ class EntriesLeft {
 public:
     EntriesLeft(const Id& journal, std::uint64_t acked) noexcept : id_{journal}, acked_{acked} {}
 
+    /// Everything up to `acked` is given up: that may be more than was known at first.
+    void give_up(std::uint64_t acked) noexcept {
+        acked_ = larger(acked_, acked);
+        while (!entries_.empty() && entries_.begin()->first <= acked_) {
+            entries_.erase(entries_.begin());
+        }
+        // Without the header of a file nobody knows where it begins: what is in front of the first
+        // entry is none of this log's, as far as can be told.
+        if (id_ == no_id && !entries_.empty()) acked_ = entries_.begin()->first - 1;
+    }
+
     /// Pre: numbers grow.   Throws: std::bad_alloc.
     void add(std::uint64_t number, BytesView body) {
         if (number <= acked_) return;
@@ -108,14 +119,15 @@ template <FileSystemLike FileSystem>
     auto inspection = inspect_journal(fs, path, [](std::uint64_t, BytesView) {});
     if (!inspection) return inspection.error();
     EntriesLeft left{inspection->journal, inspection->acked};
-    const auto again = inspect_journal(
+    auto again = inspect_journal(
         fs, path, [&left](std::uint64_t number, BytesView body) { left.add(number, body); });
     if (!again) return again.error();
+    left.give_up(again->acked);
     auto items = std::make_unique<WorkItems<EntriesLeft>>(std::move(left), WorkOptions{}, moment);
     if (const WorkError error = WorkReplay<EntriesLeft>{*items}.run()) {
         return JournalError{error.code, path, 0, error.message()};
     }
-    return WorkLeft{std::move(*inspection), std::move(items)};
+    return WorkLeft{std::move(*again), std::move(items)};
 }
 
 }  // namespace detail
@@ -124,7 +136,8 @@ template <FileSystemLike FileSystem>
 /// entry that names items of this journal.
 ///
 /// Of other operations one in 2^32 looks like one, at most. A work queue without any, as far as it
-/// can be read, has only entries that are plain items: `salvage_journal` copies those as well.
+/// can be read, has only plain items and keys: `salvage_journal` copies those as well, but the keys
+/// are of the old journal, and refuse nothing any more.
 ///
 /// Errors: those of inspect_journal.   Throws: std::bad_alloc.
 /// Complexity: O(bytes), reads everything twice.

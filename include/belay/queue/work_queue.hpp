@@ -141,7 +141,8 @@ public:
     /// lent often enough become dead letters. An item is unreadable if the log says it is damaged,
     /// or at the second answer io_error while the log has not failed.
     ///
-    /// Errors:     queue_empty: nothing can be lent before `deadline()`; those of the log.
+    /// Errors:     queue_empty: nothing can be lent before `deadline()`; those of the log, and
+    ///             with `count_before_lending` of `sync`: the delivery may count then, unlent.
     /// Complexity: O(length + log(lent and delayed)), amortized.
     [[nodiscard]] Result<Lease> lease(Moment moment) {
         work().clock = moment;
