@@ -243,12 +243,18 @@ TEST_CASE("Journal with Sync::each on a full disk refuses, and goes on when ther
     }
     CHECK(error == std::errc::no_space_on_device);
     CHECK_FALSE(j.failed());
-    const DrainResult result = queue.drain([n = std::uint64_t{0}](BytesView body) mutable {
-        const Bytes expected = body_of(++n, 0);
-        return std::equal(body.begin(), body.end(), expected.begin(), expected.end());
-    });
-    CHECK(result.drained == taken);
-    CHECK_FALSE(result.error);
+    // An acknowledgement that has no space stands all the same: each value is executed once.
+    std::uint64_t executed = 0;
+    std::size_t drains = 0;
+    while (!queue.empty() && ++drains <= taken) {
+        const DrainResult result = queue.drain([&](BytesView body) {
+            const Bytes expected = body_of(++executed, 0);
+            return std::equal(body.begin(), body.end(), expected.begin(), expected.end());
+        });
+        if (result.error) CHECK(result.error == std::errc::no_space_on_device);
+    }
+    CHECK(executed == taken);
+    CHECK(queue.empty());
     CHECK(j.acked_durable() == taken);
     CHECK_FALSE(queue.push(as_bytes("again")));
     CHECK(j.durable() == taken + 1);

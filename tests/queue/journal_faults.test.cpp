@@ -151,6 +151,51 @@ TEST_CASE("Journal on a full disk refuses what does not fit, and keeps the rest"
     CHECK_FALSE(journal->sync());
 }
 
+TEST_CASE("Journal on a full disk is acknowledged free one by one, over openings too",
+          "[queue][journal][regression]") {
+    // More operations than the reserve has room for acknowledgements of them.
+    constexpr std::size_t segment_bytes = std::size_t{16} << 10;
+    for (const Sync mode : {Sync::each, Sync::group, Sync::none}) {
+        for (const std::uint64_t opened_again : {0U, 1U, 3U}) {
+            INFO("mode " << static_cast<int>(mode) << ", opened again " << opened_again);
+            const JournalOptions options{.sync = mode,
+                                         .segment_bytes = segment_bytes,
+                                         .record_bytes_max = 256,
+                                         .seed = Seed{1}};
+            sim::Disk disk;
+            disk.limit_bytes(2 * segment_bytes);
+            auto journal = SimJournal::open(disk, "q", options);
+            REQUIRE(journal);
+            while (journal->append(Bytes(20))) continue;
+            REQUIRE_FALSE(journal->sync());
+            const std::uint64_t last = journal->last();
+            REQUIRE(last > 500);
+            for (std::uint64_t n = 1; n <= last; ++n) {
+                // In the thick of it, when acknowledgements find no space.
+                if (n >= last / 4 && n < last / 4 + opened_again) {
+                    const std::uint64_t durable = journal->acked_durable();
+                    { const SimJournal closed = std::move(*journal); }
+                    journal = SimJournal::open(disk, "q", options);
+                    REQUIRE(journal);
+                    REQUIRE(journal->base() > durable);
+                }
+                const std::error_code error = journal->ack(n);
+                if (error) REQUIRE(error == std::errc::no_space_on_device);
+                REQUIRE(journal->base() == n + 1);
+                REQUIRE_FALSE(journal->sync());
+            }
+            CHECK(journal->acked_durable() == last);
+            CHECK(journal->append(as_bytes("again")));
+            CHECK_FALSE(journal->sync());
+            { const SimJournal closed = std::move(*journal); }
+            journal = SimJournal::open(disk, "q", options);
+            REQUIRE(journal);
+            CHECK(journal->size() == 1);
+            CHECK(as_text(*journal->read(last + 1)) == "again");
+        }
+    }
+}
+
 TEST_CASE("Journal::open on a full disk needs no space", "[queue][journal][fault]") {
     sim::Disk disk;
     {

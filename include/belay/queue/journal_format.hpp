@@ -29,7 +29,8 @@ inline constexpr std::size_t record_header_bytes = 24;
 inline constexpr std::size_t alignment = 8;
 /// Room at the end of each segment, in front of that for its seal, that operations and notes leave
 /// to acknowledgements, openings and pins, so that a queue on a full disk can still be opened, and
-/// drain itself free.
+/// drain itself free: a quarter for acknowledgements, another for those by which a file can be
+/// deleted, and half for openings and pins.
 inline constexpr std::size_t reserve_bytes = 1024;
 /// The largest segment: places in it have 32 bits, with room to spare.
 inline constexpr std::size_t segment_bytes_max = std::size_t{1} << 30;

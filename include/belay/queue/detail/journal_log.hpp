@@ -130,10 +130,8 @@ public:
         return index_.first_ends_by(acked()) ? release() : std::error_code{};
     }
 
-    /// Begins run `run`: in this segment, or in a new one where there is no room. Owner; at
-    /// opening.
-    ///
-    /// `garbage_end` is where the remains of an unfinished write end, which are cleared.
+    /// Begins run `run`: in this segment, or in a new one where there is no room; clears up to
+    /// `garbage_end`, where the remains of an unfinished write end. Owner; at opening.
     [[nodiscard]] std::error_code begin_run(std::uint32_t run, std::uint32_t salt,
                                             std::uint64_t garbage_end) {
         const Guard guard{writer_};
@@ -256,12 +254,17 @@ private:
     /// Whether the segment has room for a record with `length` bytes of payload, for its seal, and
     /// for what records of this kind must leave to others.
     bool segment_has_room(std::size_t length, Kind kind) const noexcept {
-        const bool leaves_reserve = kind == Kind::operation || kind == Kind::note;
-        const std::size_t reserve = leaves_reserve ? journal_format::reserve_bytes : 0;
         const std::size_t seal = index_.last().seal_bytes(kind == Kind::opening ? 1 : 0,
                                                           kind == Kind::operation ? 1 : 0);
-        return writer_.end_offset() + journal_format::record_bytes(length) + reserve + seal <=
+        return writer_.end_offset() + journal_format::record_bytes(length) + left_by(kind) + seal <=
                segment_bytes();
+    }
+    /// On a full disk what frees space, and openings, must find room behind acknowledgements.
+    std::size_t left_by(Kind kind) const noexcept {
+        constexpr std::size_t all = journal_format::reserve_bytes;
+        if (kind != Kind::ack) return kind == Kind::operation || kind == Kind::note ? all : 0;
+        const bool frees = index_.first_ends_by(acked()) || acked() == last();
+        return frees ? all / 2 : all * 3 / 4;
     }
     bool has_room(std::size_t length, Kind kind) const noexcept {
         return writer_.has_room(journal_format::record_bytes(length)) &&
