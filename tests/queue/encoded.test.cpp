@@ -633,3 +633,228 @@ TEST_CASE("Encoded loses no bytes in a crash between its dead letters and itself
     CHECK(operations > 20);
     CHECK(doubled > 0);
 }
+
+TEST_CASE("Encoded counts equal letters one by one, also where removing one fails and stands",
+          "[queue][encoded][regression]") {
+    // Equal bytes of no order, so long that files become empty, and one order at the end.
+    constexpr std::size_t count = 12;
+    int stood = 0;
+    for (const Sync sync : {Sync::each, Sync::group}) {
+        for (const std::errc error : {std::errc::no_space_on_device, std::errc::permission_denied,
+                                      std::errc::no_such_file_or_directory}) {
+            for (std::uint64_t failing = 1; failing <= 60; ++failing) {
+                sim::Disk disk;
+                Encoded encoded{open(disk, {.sync = sync,
+                                            .segment_bytes = 4096,
+                                            .record_bytes_max = 1024,
+                                            .seed = Seed{failing}}),
+                                OrderCodec{}, Deque<Bytes>{}};
+                for (std::size_t i = 0; i < count; ++i) {
+                    REQUIRE(encoded.storage().append(Bytes(900)));
+                }
+                REQUIRE_FALSE(encoded.try_push(Order{1, "one"}));
+                REQUIRE_FALSE(encoded.sync());
+                disk.fail_at(disk.operations() + failing, std::make_error_code(error));
+                Result<Order> value = make_error_code(QueueErrc::queue_empty);
+                for (int i = 0; i < 3 && !value && !encoded.storage().failed(); ++i) {
+                    const std::size_t before = encoded.dead_letters().size();
+                    value = encoded.front();
+                    const std::size_t buried = encoded.dead_letters().size() - before;
+                    const bool is_first = i == 0;
+                    if (!value && is_first && encoded.size() == count + 1 - buried) ++stood;
+                }
+                if (encoded.storage().failed()) continue;
+                INFO("operation " << failing);
+                REQUIRE(value);
+                REQUIRE(encoded.dead_letters().size() == count);
+                REQUIRE(encoded.size() == 1);
+            }
+        }
+    }
+    CHECK(stood > 5);
+}
+
+TEST_CASE("Encoded counts a letter that another consumer removed as gone",
+          "[queue][encoded][regression]") {
+    // As a stream in a server: others push and acknowledge, too.
+    struct Stream : Deque<Bytes> {
+        Stream() = default;
+        bool is_contended = true;
+        std::error_code ack() noexcept {
+            Deque<Bytes>::ack();
+            if (!std::exchange(is_contended, false)) return {};
+            CHECK(try_push(Bytes(7)));
+            return make_error_code(QueueErrc::lease_ended);
+        }
+    };
+    Encoded encoded{Stream{}, OrderCodec{}, Letters{}};
+    REQUIRE(encoded.storage().try_push(Bytes(3)));
+    REQUIRE(encoded.storage().try_push(Bytes(3)));
+    CHECK(encoded.front().error() == QueueErrc::lease_ended);
+    CHECK(encoded.size() == 2);
+    CHECK(encoded.front().error() == QueueErrc::queue_empty);
+    CHECK(encoded.dead_letters().texts.size() == 3);
+}
+
+TEST_CASE("Encoded makes letters durable by a flush, where the dead letters have one",
+          "[queue][encoded][unit]") {
+    struct Flushed : Letters {
+        int flushes = 0;
+        std::error_code flush_error{};
+        std::error_code flush() {
+            ++flushes;
+            return flush_error;
+        }
+    };
+    Encoded encoded{held({"?a", "b"}), OrderCodec{}, Flushed{}};
+    encoded.dead_letters().flush_error = std::make_error_code(std::errc::io_error);
+    CHECK(encoded.front().error() == QueueErrc::bad_encoding);
+    CHECK(encoded.size() == 2);
+    encoded.dead_letters().flush_error = {};
+    CHECK(encoded.try_pop() == Order{2, "b"});
+    CHECK(encoded.dead_letters().texts == Texts{"?a"});
+    CHECK(encoded.dead_letters().flushes == 2);
+    CHECK(encoded.dead_letters().syncs == 0);
+}
+
+TEST_CASE("Encoded loses no letter to the power, also into a journal whose sync flushes nothing",
+          "[queue][encoded][regression]") {
+    for (const Sync sync : {Sync::none, Sync::group, Sync::each}) {
+        const JournalOptions options{
+            .sync = sync, .segment_bytes = 4096, .record_bytes_max = 1024, .seed = Seed{1}};
+        for (std::uint64_t torn = 1; torn <= 50; ++torn) {
+            sim::Disk disk;
+            const auto open_at = [&](const char* path) {
+                auto journal = DiskJournal::open(disk, path, options);
+                REQUIRE(journal);
+                return std::move(*journal);
+            };
+            {
+                Queue queue{Encoded{open_at("q"), OrderCodec{}, open_at("dead")}};
+                REQUIRE(queue.storage().storage().append(as_bytes("?")));
+                REQUIRE_FALSE(queue.push(Order{1, "one"}));
+                REQUIRE_FALSE(queue.flush());
+                REQUIRE(queue.drain([](const Order&) {}).drained == 1);
+                REQUIRE_FALSE(queue.flush());
+                // Not closed in order.
+                disk.halt_at(disk.operations() + 1);
+            }
+            Random bits{Seed{torn}};
+            disk.crash(bits);
+            REQUIRE(open_at("q").size() == 0);
+            DiskJournal dead = open_at("dead");
+            INFO("mode " << static_cast<int>(sync) << ", torn " << torn);
+            REQUIRE(dead.size() == 1);
+            REQUIRE(as_text(*dead.front()) == "?");
+        }
+    }
+}
+
+namespace {
+
+/// Lane 1 for texts that begin with "B", and after each turn it is the other lane's.
+struct ByLetter {
+    std::size_t operator()(const Bytes& bytes) const noexcept {
+        return bytes.size() > 4 && bytes[4] == std::byte{'B'} ? 1 : 0;
+    }
+};
+auto alternating() {
+    return Priority{std::array{Deque<Bytes>{9}, Deque<Bytes>{9}}, ByLetter{}, {.in_a_row = 1}};
+}
+
+}  // namespace
+
+TEST_CASE("Encoded takes what it lends, and lends it again until the loan ends",
+          "[queue][encoded][regression]") {
+    const auto make = [] {
+        Encoded encoded{alternating(), OrderCodec{}};
+        for (std::uint32_t i = 1; i <= 3; ++i) {
+            CHECK_FALSE(encoded.try_push(Order{i, "A"}));
+            CHECK_FALSE(encoded.try_push(Order{i, "B"}));
+        }
+        return encoded;
+    };
+    SECTION("a pop takes what is lent") {
+        auto encoded = make();
+        for (std::uint32_t i = 1; i <= 3; ++i) {
+            for (const char* const lane : {"A", "B"}) {
+                CHECK(*encoded.front() == Order{i, lane});
+                CHECK(*encoded.front() == Order{i, lane});
+                CHECK(encoded.try_pop() == Order{i, lane});
+            }
+        }
+        CHECK(encoded.size() == 0);
+    }
+    SECTION("an ack gives up what is lent") {
+        auto encoded = make();
+        for (std::uint32_t i = 1; i <= 3; ++i) {
+            for (const char* const lane : {"A", "B"}) {
+                CHECK(*encoded.front() == Order{i, lane});
+                CHECK(*encoded.front() == Order{i, lane});
+                encoded.ack();
+            }
+        }
+        CHECK(encoded.size() == 0);
+    }
+    SECTION("a nack ends the loan, and the turn of its lane") {
+        auto encoded = make();
+        CHECK(*encoded.front() == Order{1, "A"});
+        CHECK(*encoded.front() == Order{1, "A"});
+        encoded.nack();
+        CHECK(encoded.try_pop() == Order{1, "B"});
+        CHECK(encoded.try_pop() == Order{1, "A"});
+    }
+}
+
+TEST_CASE("Encoded keeps no lane from its turn with what it cannot decode",
+          "[queue][encoded][fault]") {
+    Priority lanes = alternating();
+    REQUIRE(lanes.try_push(Bytes(2)));
+    REQUIRE(lanes.try_push(bytes_of(Order{1, "B"})));
+    SECTION("of no value") {
+        Encoded encoded{std::move(lanes), OrderCodec{}};
+        CHECK(encoded.front().error() == QueueErrc::bad_encoding);
+        CHECK(encoded.try_pop() == Order{1, "B"});
+        CHECK(encoded.front().error() == QueueErrc::bad_encoding);
+        encoded.ack();
+        CHECK(encoded.front().error() == QueueErrc::queue_empty);
+    }
+    SECTION("for want of memory") {
+        struct Short : OrderCodec {
+            std::optional<Order> decode(BytesView bytes) {
+                if (bytes.size() < 4) throw std::bad_alloc{};
+                return OrderCodec::decode(bytes);
+            }
+        };
+        Encoded encoded{std::move(lanes), Short{}};
+        CHECK_THROWS_AS(encoded.front(), std::bad_alloc);
+        CHECK(encoded.try_pop() == Order{1, "B"});
+        CHECK_THROWS_AS(encoded.front(), std::bad_alloc);
+        CHECK(encoded.size() == 1);
+    }
+}
+
+TEST_CASE("Encoded's drain leaves what is pushed meanwhile for the next time, behind dead letters",
+          "[queue][encoded][regression]") {
+    const auto texts_of = [](auto storage) {
+        Queue queue{Encoded{std::move(storage), OrderCodec{}, Letters{}}};
+        std::vector<Texts> drained;
+        for (int round = 0; round < 2; ++round) {
+            Texts& texts = drained.emplace_back();
+            const DrainResult result = queue.drain([&](const Order& it) {
+                texts.push_back(it.text);
+                CHECK_FALSE(queue.push(Order{it.number, it.text + "+"}));
+            });
+            CHECK_FALSE(result.error);
+            CHECK(result.drained == texts.size());
+        }
+        CHECK(queue.storage().dead_letters().texts.size() == 2);
+        return drained;
+    };
+    using Rounds = std::vector<Texts>;
+    CHECK(texts_of(held({"?a", "?b", "c"})) == Rounds{{"c"}, {"c+"}});
+    CHECK(texts_of(held({"c", "?a", "?b", "d"})) == Rounds{{"c", "d"}, {"c+", "d+"}});
+    CHECK(texts_of(held({"c", "?a", "d", "?b"})) == Rounds{{"c", "d"}, {"c+", "d+"}});
+    // Nothing that could be executed waits at the start, or in the end.
+    CHECK(texts_of(held({"?a", "?b"})) == Rounds{{}, {}});
+}

@@ -12,6 +12,7 @@
 #include "support/aborts.hpp"
 #include "support/catch.hpp"
 #include "support/queue_archetypes.hpp"
+#include "support/seeds.hpp"
 
 using namespace belay;
 
@@ -124,6 +125,50 @@ TEST_CASE("Queue::drain leaves what is pushed meanwhile for the next time",
     CHECK(result.drained == 3);
     CHECK(queue.size() == 3);
     CHECK(*queue.pop() == 11);
+}
+
+namespace {
+
+/// Puts aside what is negative when it is looked for, as an Encoded with dead letters.
+struct Sieve : Deque<int> {
+    Sieve() = default;
+    int* front() {
+        while (size() != 0 && *Deque<int>::front() < 0) ack();
+        return Deque<int>::front();
+    }
+};
+
+}  // namespace
+
+TEST_CASE("Queue::drain executes all that waited and was not put aside, and nothing else",
+          "[queue][queue][property]") {
+    belay_test::for_each_seed([](Seed seed) {
+        Random bits{seed};
+        Queue queue{Sieve{}};
+        std::vector<int> expected;
+        for (int i = 1; i <= 20; ++i) {
+            const bool is_bad = bits() % 3 == 0;
+            REQUIRE_FALSE(queue.push(is_bad ? -i : i));
+            if (!is_bad) expected.push_back(i);
+        }
+        const std::size_t most = bits() % 2 == 0 ? no_limit : bits() % 20;
+        if (most < expected.size()) expected.resize(most);
+        std::vector<int> executed;
+        const DrainResult result = queue.drain(
+            [&](int value) {
+                executed.push_back(value);
+                for (std::uint64_t more = bits() % 3; more > 0; --more) {
+                    REQUIRE_FALSE(queue.push(bits() % 4 == 0 ? -100 : 100));
+                }
+            },
+            most);
+        REQUIRE(executed == expected);
+        REQUIRE(result.drained == expected.size());
+        REQUIRE_FALSE(result.error);
+        // The rest is for the next one.
+        REQUIRE_FALSE(queue.drain([](int) {}).error);
+        REQUIRE(queue.empty());
+    });
 }
 
 TEST_CASE("Queue::drain refuses to run, and pop to take, inside an executor",

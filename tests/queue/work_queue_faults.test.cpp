@@ -561,3 +561,46 @@ TEST_CASE("WorkQueue::flush reaches the medium also if an item can never be copi
     REQUIRE(last);
     CHECK(as_text(*last) == "new");
 }
+
+TEST_CASE("WorkQueue loses no letter to the power, also into a journal whose sync flushes nothing",
+          "[queue][work_queue][regression]") {
+    using Work = WorkQueue<SimJournal, SimJournal>;
+    for (const Sync sync : {Sync::none, Sync::group, Sync::each}) {
+        const JournalOptions options{
+            .sync = sync, .segment_bytes = 64 << 10, .record_bytes_max = 32 << 10};
+        for (std::uint64_t torn = 1; torn <= 50; ++torn) {
+            sim::Disk disk;
+            const auto open_at = [&](const char* path) {
+                auto journal = SimJournal::open(disk, path, options);
+                REQUIRE(journal);
+                return std::move(*journal);
+            };
+            const auto open = [&] {
+                auto work = Work::open(open_at("w"), {.deliveries_max = 1}, when, open_at("dead"),
+                                       NoObserver{});
+                REQUIRE(work);
+                return std::move(*work);
+            };
+            {
+                Work work = open();
+                REQUIRE(work.push(as_bytes("letter"), when));
+                REQUIRE_FALSE(work.flush());
+                const auto lease = work.lease(when);
+                REQUIRE(lease);
+                REQUIRE_FALSE(work.nack(*lease, when));
+                REQUIRE_FALSE(work.flush());
+                REQUIRE(work.size() == 0);
+                REQUIRE(work.dead() == 0);
+                // Not closed in order.
+                disk.halt_at(disk.operations() + 1);
+            }
+            Random bits{Seed{torn}};
+            disk.crash(bits);
+            Work work = open();
+            INFO("mode " << static_cast<int>(sync) << ", torn " << torn);
+            REQUIRE(work.size() == 0);
+            REQUIRE(work.dead_letters().size() == 1);
+            REQUIRE(as_text(*work.dead_letters().front()) == "letter");
+        }
+    }
+}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: a WorkQueue on real files keeps through SIGKILL what it called durable: items, ends, keys,
 // and counts of deliveries. Method: a child works until it is killed; its parent, whom it told what
-// it was promised, opens what is left. BELAY_SEEDS=25000 kills 500 times.
+// it was promised, opens what is left. BELAY_SEEDS=50000 kills 500 times.
 #include <belay/queue/work_queue.hpp>
 
 #include <algorithm>
@@ -189,7 +189,7 @@ private:
 TEST_CASE("WorkQueue keeps what it called durable through SIGKILL", "[queue][work_queue][fault]") {
     const belay_test::TemporaryDirectory dir;
     const std::uint64_t rounds =
-        std::clamp<std::uint64_t>(belay_test::from_environment("BELAY_SEEDS", 2000) / 50, 8, 1000);
+        std::clamp<std::uint64_t>(belay_test::from_environment("BELAY_SEEDS", 2000) / 100, 8, 1000);
     Witness witness;
     Random bits{Seed{7}};
     for (std::uint64_t round = 0; round < rounds; ++round) {

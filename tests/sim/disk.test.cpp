@@ -144,6 +144,61 @@ TEST_CASE("Disk::crash may lose a directory, and all in it, until its parent is 
           std::set<Names>{{}, {"d-file"}, {"d/in"}, {"d-file", "d/in"}});
 }
 
+TEST_CASE("Disk::put puts a file durably, also into a directory that may be lost",
+          "[sim][disk][regression]") {
+    std::set<std::vector<std::string>> seen;
+    std::set<std::size_t> beside;
+    for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+        Disk disk;
+        for (const char* const name : {"p", "p/d", "p/d-other", "q"}) {
+            CHECK_FALSE(disk.create_directory(name));
+        }
+        for (const char* const name : {"p/d-other/a", "q/a"}) {
+            CHECK_FALSE(make(disk, name).sync());
+        }
+        CHECK_FALSE(disk.sync_directory("p/d-other"));
+        CHECK_FALSE(disk.sync_directory("q"));
+        disk.put("p/d/put", Bytes(3));
+        Random bits = seeded(seed);
+        disk.crash(bits);
+        REQUIRE(disk.contents("p/d/put").size() == 3);
+        seen.insert(*disk.list("p"));
+        beside.insert(disk.list("q")->size());
+    }
+    // Directories beside those above it are as they were.
+    CHECK(seen == std::set<std::vector<std::string>>{{"d/put"}, {"d-other/a", "d/put"}});
+    CHECK(beside == std::set<std::size_t>{0, 1});
+}
+
+TEST_CASE("Disk::put puts a file durably, whatever was done to its name before",
+          "[sim][disk][regression]") {
+    std::set<std::vector<std::string>> seen;
+    for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+        Disk disk;
+        for (const char* const name : {"d/moved-away", "d/moved-here", "d/removed"}) {
+            disk.put(name, Bytes(1));
+        }
+        CHECK_FALSE(disk.remove("d/removed"));
+        CHECK_FALSE(disk.rename("d/moved-away", "d/other"));
+        CHECK_FALSE(disk.rename("d/moved-here", "d/there"));
+        CHECK_FALSE(make(disk, "d/made").sync());
+        for (const char* const name : {"d/moved-away", "d/there", "d/removed", "d/made"}) {
+            disk.put(name, Bytes(3));
+        }
+        Random bits = seeded(seed);
+        disk.crash(bits);
+        for (const char* const name : {"d/moved-away", "d/there", "d/removed", "d/made"}) {
+            REQUIRE(disk.contents(name).size() == 3);
+        }
+        std::vector<std::string> others = *disk.list("d");
+        std::erase_if(others,
+                      [&](const auto& name) { return disk.contents("d/" + name).size() == 3; });
+        seen.insert(std::move(others));
+    }
+    CHECK(seen == std::set<std::vector<std::string>>{
+                      {}, {"moved-here"}, {"other"}, {"moved-here", "other"}});
+}
+
 TEST_CASE("Disk::create_directory makes nothing of one that has files", "[sim][disk][unit]") {
     Disk disk;
     disk.put("d/a", Bytes(3));

@@ -12,6 +12,7 @@
 #include <type_traits>
 
 #include "support/catch.hpp"
+#include "support/temporary_directory.hpp"
 
 namespace belay_test {
 
@@ -41,7 +42,8 @@ private:
 /// died.
 ///
 /// What is told cannot be taken back by any kill: the parent is a witness of what the child was
-/// promised. `work` never returns, but with an exit code when something is wrong.
+/// promised. `work` never returns, but with an exit code when something is wrong. To end in any
+/// other way than by this kill is a failure: by itself, by another signal, by hanging.
 template <class Report, class Work, class Hear>
 void kill_at_work(std::uint64_t reports, Work work, Hear hear) {
     int ends[2];
@@ -50,7 +52,7 @@ void kill_at_work(std::uint64_t reports, Work work, Hear hear) {
     REQUIRE(child >= 0);
     if (child == 0) {
         ::close(ends[0]);
-        ::_exit(work(Teller<Report>{ends[1]}));
+        run_as_child([&] { return work(Teller<Report>{ends[1]}); });
     }
     ::close(ends[1]);
     Report report{};
@@ -59,8 +61,9 @@ void kill_at_work(std::uint64_t reports, Work work, Hear hear) {
     ::kill(child, SIGKILL);
     int status = 0;
     REQUIRE(::waitpid(child, &status, 0) == child);
-    INFO("exit code " << (WIFEXITED(status) ? WEXITSTATUS(status) : 0));
-    REQUIRE(WIFSIGNALED(status));
+    INFO(end_of_child(status));
+    const bool killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+    REQUIRE(killed);
     while (next()) hear(report);
     ::close(ends[0]);
 }

@@ -6,7 +6,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <cstdlib>
+#include <exception>
 #include <filesystem>
 #include <string>
 
@@ -38,24 +40,63 @@ private:
     std::string path_;
 };
 
+/// The rest of a forked child: exits with `work()`, and with 97 when it throws, which must not
+/// unwind into the test framework and go on there as a second one. A child that hangs dies of
+/// SIGALRM, before the test's own limit.
+template <class Work>
+[[noreturn]] void run_as_child(Work work) noexcept {
+    constexpr unsigned seconds_max = 50;
+    ::alarm(seconds_max);
+    try {
+        ::_exit(work());
+    } catch (const std::exception& e) {
+        std::fprintf(stderr, "a child process threw: %s\n", e.what());
+    } catch (...) {
+        std::fprintf(stderr, "a child process threw, or failed a REQUIRE\n");
+    }
+    ::_exit(97);
+}
+
+/// How a child ended, in words.
+inline std::string end_of_child(int status) {
+    if (WIFSIGNALED(status)) return "the child died of signal " + std::to_string(WTERMSIG(status));
+    return "the child's exit code is " + std::to_string(WEXITSTATUS(status));
+}
+
 /// Whether `claim()` holds in a forked child, which ends after it without running destructors.
 template <class Claim>
 bool in_child(Claim claim) {
     const pid_t child = ::fork();
-    if (child == 0) ::_exit(claim() ? 0 : 1);
+    if (child == 0) run_as_child([&claim] { return claim() ? 0 : 1; });
     int status = -1;
-    return child > 0 && ::waitpid(child, &status, 0) == child && status == 0;
+    if (child < 0 || ::waitpid(child, &status, 0) != child) return false;
+    if (status != 0) UNSCOPED_INFO(end_of_child(status));
+    return status == 0;
 }
 
-/// The same, where the rights of files hold: a child of root becomes nobody before.
+/// Becomes nobody, if this is root.   Returns: whether the rights of files hold now.
+inline bool drop_privileges() {
+    constexpr unsigned nobody = 65534;
+    return ::geteuid() != 0 || (::setgid(nobody) == 0 && ::setuid(nobody) == 0);
+}
+
+/// The same as `in_child`, where the rights of files hold: a child of root becomes nobody before.
+///
+/// Pre: can_drop_privileges().
 template <class Claim>
 bool in_child_without_privileges(Claim claim) {
-    return in_child([&claim] {
-        constexpr unsigned nobody = 65534;
-        const bool root = ::geteuid() == 0;
-        if (root && (::setgid(nobody) != 0 || ::setuid(nobody) != 0)) return false;
-        return claim();
-    });
+    return in_child([&claim] { return drop_privileges() && claim(); });
+}
+
+/// Whether a child can become nobody, and may enter `directory` then; else warns that the test is
+/// skipped. In user namespaces root cannot, and a TMPDIR of root's own nobody may enter.
+inline bool can_drop_privileges(const std::string& directory) {
+    const bool can =
+        in_child([&] { return drop_privileges() && ::access(directory.c_str(), X_OK) == 0; });
+    if (!can) {
+        WARN("skipped: root cannot become nobody here, or nobody may not enter " << directory);
+    }
+    return can;
 }
 
 }  // namespace belay_test

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include <belay/drive/loop.hpp>
+
 #include "support/session_rig.hpp"
 
 using namespace belay;
@@ -17,6 +19,20 @@ using Unpinged = SessionRig<RawConnection>;  // its transport has no ping()
 
 const std::error_code eio = std::make_error_code(std::errc::io_error);
 const std::error_code enospc = std::make_error_code(std::errc::no_space_on_device);
+
+/// Gives a rig that has done nothing yet a journal that flushes each operation.
+void flush_each(Rig& r) {
+    auto opened = DiskJournal::open(
+        r.disk, "data/each",
+        {.sync = Sync::each, .segment_bytes = 4096, .record_bytes_max = 512, .seed = Seed{7}});
+    REQUIRE(opened.has_value());
+    SessionOptions options;
+    options.sender.sender = id(1);
+    r.session =
+        std::make_unique<Rig::S>(RawTransport<RawPingedConnection>{r.lines}, patient(),
+                                 Rig::Queue{std::move(*opened)}, options, std::ref(r.notes));
+    r.session->advance(at({}));
+}
 }  // namespace
 
 // ---- from send to acknowledged ------------------------------------------------------------------
@@ -469,6 +485,79 @@ TEST_CASE("Session::flush does not call durable what a full disk refused",
     r.run();
     r.ask(ack(2));
     CHECK(r.session->status().acknowledged == 2);
+}
+
+TEST_CASE("Session over a journal in Sync::each promises nothing after a send that broke it",
+          "[sync][session][regression]") {
+    Rig r;
+    flush_each(r);
+    r.connect();
+    r.send("a");
+    r.run();
+    CHECK(r.line().heard() == Seen{"data 1 a"});
+    CHECK(r.notes.take() == Seen{"accepted 1"});
+    // The write succeeds, the sync does not.
+    r.disk.fail_at(r.disk.operations() + 2, eio);
+    CHECK(r.session->send(as_bytes("b")).error() == eio);
+    CHECK(r.session->deadline() == always);
+    SECTION("in a turn") { r.run(); }
+    SECTION("in flush") {
+        CHECK(r.session->flush() == eio);
+        r.run();
+    }
+    SECTION("in flush after another send") {
+        CHECK(r.session->send(as_bytes("c")).error() == eio);
+        CHECK(r.session->flush() == eio);
+        r.run();
+    }
+    CHECK(r.blocked() == Blocked::journal_failed);
+    CHECK(r.state() == LinkState::failed);
+    CHECK(r.line().heard().empty());
+    CHECK(r.session->status().accepted == 1);
+    CHECK(r.session->status().taken == 1);
+    Seen told = r.notes.take();
+    std::sort(told.begin(), told.end());
+    CHECK(told == Seen{"blocked journal_failed", "failed"});
+    CHECK(r.session->flush() == eio);
+    CHECK(r.session->send(as_bytes("d")).error() == SyncErrc::journal_failed);
+    // Not even HELLO.
+    CHECK(r.session->reconnect_now().granted);
+    r.run();
+    CHECK(r.line().heard().empty());
+    CHECK(r.blocked() == Blocked::journal_failed);
+    CHECK(r.session->flush() == eio);
+}
+
+TEST_CASE("Session wakes its driver when a send has broken the journal",
+          "[sync][session][regression]") {
+    Rig r;
+    flush_each(r);
+    Loop loop;
+    loop.attach(*r.session);
+    loop.run_until([] { return true; }, 0s);  // and the loop would look at it never again
+    r.disk.fail_at(r.disk.operations() + 2, eio);
+    CHECK(r.session->send(as_bytes("a")).error() == eio);
+    CHECK(loop.run_until([&] { return !r.notes.seen.empty(); }, 10s));
+    CHECK(r.notes.take() == Seen{"blocked journal_failed"});
+}
+
+TEST_CASE("Session over a journal in Sync::each goes on after a full disk refused an operation",
+          "[sync][session][fault]") {
+    Rig r;
+    flush_each(r);
+    r.connect();
+    r.disk.fail_at(r.disk.operations() + 1, enospc);
+    CHECK(r.session->send(as_bytes("a")).error() == enospc);
+    CHECK_FALSE(r.session->flush());
+    r.run();
+    CHECK(r.blocked() == Blocked::none);
+    CHECK(r.notes.take().empty());
+    r.send("b");
+    CHECK(r.session->status().accepted == 1);  // there is nothing to wait for
+    r.run();
+    CHECK(r.line().heard() == Seen{"data 1 b"});
+    r.ask(ack(1));
+    CHECK(r.notes.take() == Seen{"accepted 1", "acknowledged 1"});
 }
 
 TEST_CASE("Session is blocked when it cannot read what it should send", "[sync][session][fault]") {

@@ -40,9 +40,14 @@ template <TakesDead DeadLetters>
 /// Whether what a storage for dead letters has taken is durable now, if it can be.
 template <TakesDead DeadLetters>
 [[nodiscard]] bool sync_letters(DeadLetters& letters) {
+    // A journal's `sync` is not enough in Sync::none.
     if constexpr (requires {
-                      { letters.sync() } -> std::same_as<std::error_code>;
+                      { letters.flush() } -> std::same_as<std::error_code>;
                   }) {
+        return !letters.flush();
+    } else if constexpr (requires {
+                             { letters.sync() } -> std::same_as<std::error_code>;
+                         }) {
         return !letters.sync();
     } else {
         return true;

@@ -21,12 +21,12 @@ namespace belay::inline BELAY_ABI {
 ///     Queue queue{Encoded{std::move(journal), OrderCodec{}}};      // a durable queue of Order
 ///
 /// A value for which the codec has no bytes is refused, and nothing is written. Bytes of which it
-/// makes no value go to `DeadLetters`, a storage that takes Bytes, durably if that has a `sync`;
-/// then they are removed here, and the next value is the first. A crash between the two leaves them
-/// in both, and so does an error of removing them, which `front` answers; none are lost. With
-/// KeepDead, and if they are refused, they stay the first: `front` says bad_encoding, and tries
-/// again when it is called again; `ack` gives them up, and `storage().front()` has them as they
-/// are.
+/// makes no value go to `DeadLetters`, a storage that takes Bytes, durably if that has a `flush` or
+/// a `sync`; then they are removed here, and the next value is the first. A crash between the two
+/// leaves them in both, and so may an error of removing them, which `front` answers; none are lost.
+/// With KeepDead, and if they are refused, they stay the first: `front` says bad_encoding, and
+/// tries again when it is called again; `ack` gives them up, and `storage().front()` has them as
+/// they are.
 ///
 /// Models:        LeasableLike; FlushableLike if the storage does.
 /// Thread safety: distinct objects safe, one thread at a time, whatever the storage allows.
@@ -66,7 +66,8 @@ public:
 #endif
     }
 
-    /// Takes the oldest value; nothing if there is none, or `front` would say why.
+    /// Takes the oldest value, or what is lent, and ends the loan; nothing if there is none, or
+    /// `front` would say why.
     ///
     /// Throws: std::bad_alloc; what the storages throw.
     [[nodiscard]] std::optional<value_type> try_pop() {
@@ -74,12 +75,12 @@ public:
         if (!value) return std::nullopt;
         // The storage's own pop takes what is lent, and knows whether it is gone; an error of ack
         // does not tell, and after nack another value may have its turn.
-        lent_ = false;
         if (!storage_.try_pop()) return std::nullopt;
         return std::move(*value);
     }
 
-    /// A copy of the oldest value; `ack` removes it, `nack` leaves it the first.
+    /// A copy of the oldest value; `ack` removes it, `nack` leaves it the first. Until one of them
+    /// is called it is the same value again.
     ///
     /// Errors: queue_empty, also when all that waited became dead letters; bad_encoding: then `ack`
     ///         gives it up; those of the storage.
@@ -89,12 +90,16 @@ public:
     [[nodiscard]] Result<value_type> front() {
         for (;;) {
             // Of what could not be decoded nobody has ended the loan.
-            if (lent_) static_cast<void>(nack());
+            if (undecoded_) static_cast<void>(nack());
             auto&& body = storage_.front();
             if (!body) return detail::why_nothing(body);
-            lent_ = true;
+            // Also if decoding throws.
+            undecoded_ = true;
             std::optional<value_type> value = decode(BytesView{*body});
-            if (value) return std::move(*value);
+            if (value) {
+                undecoded_ = false;
+                return std::move(*value);
+            }
             if (const std::error_code error = bury(BytesView{*body})) return error;
         }
     }
@@ -102,13 +107,13 @@ public:
     ///
     /// Errors: those of the storage.
     decltype(auto) ack() noexcept {
-        lent_ = false;
+        undecoded_ = false;
         letter_.reset();
         return storage_.ack();
     }
     /// Leaves the oldest value the first.   Errors: those of the storage.
     decltype(auto) nack() noexcept {
-        lent_ = false;
+        undecoded_ = false;
         return storage_.nack();
     }
 
@@ -189,10 +194,15 @@ private:
             if (!detail::sync_letters(dead_letters_)) {
                 return make_error_code(QueueErrc::bad_encoding);
             }
-            lent_ = false;
+            undecoded_ = false;
+            const std::size_t before = storage_.size();
             const std::error_code error =
                 detail::error_of_call(QueueErrc::queue_empty, [&] { return storage_.ack(); });
-            if (!error) letter_.reset();
+            // An error does not tell whether it is gone: a journal without space gives it up, and
+            // of lease_ended another consumer did. The next one may have the same bytes.
+            if (!error || error == QueueErrc::lease_ended || storage_.size() < before) {
+                letter_.reset();
+            }
             return error;
         }
     }
@@ -202,7 +212,7 @@ private:
     [[no_unique_address]] DeadLetters dead_letters_;
     std::optional<Bytes> letter_;  // the last one that was taken, until it is gone here
     Bytes buffer_;
-    bool lent_ = false;  // the storage lends
+    bool undecoded_ = false;  // the storage lends what is no value
 };
 
 }  // namespace belay::inline BELAY_ABI

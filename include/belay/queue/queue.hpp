@@ -88,6 +88,7 @@ public:
         const std::error_code error =
             detail::error_of(storage_.try_push(std::forward<V>(value)), QueueErrc::queue_full);
         if (error) return refused(error);
+        if (draining_) ++pushed_meanwhile_;
         if constexpr (detail::ObservesPush<Watcher>) watcher().on_pushed(size());
         return error;
     }
@@ -213,7 +214,10 @@ private:
     };
 
     struct Draining {
-        explicit Draining(Queue& q) noexcept : queue{q} { queue.draining_ = true; }
+        explicit Draining(Queue& q) noexcept : queue{q} {
+            queue.draining_ = true;
+            queue.pushed_meanwhile_ = 0;
+        }
         Draining(const Draining&) = delete;
         Draining& operator=(const Draining&) = delete;
         ~Draining() {
@@ -239,6 +243,9 @@ private:
             return !is_over;
         }
         detail::Loan lease{storage_};
+        // Some that waited at the start may have become dead letters, and this one came after them.
+        // Asked only if it can be: size() may be a call to a server.
+        if (pushed_meanwhile_ != 0 && storage_.size() <= pushed_meanwhile_) return false;
         error = detail::error_of_call(QueueErrc::executor_failed,
                                       [&]() -> decltype(auto) { return executor(*front); });
         if (error) return true;
@@ -277,6 +284,7 @@ private:
     std::size_t bytes_limit_;
     bool suspended_ = false;
     bool draining_ = false;
+    std::size_t pushed_meanwhile_ = 0;  // in a drain
 };
 
 template <class Storage>

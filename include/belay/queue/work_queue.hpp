@@ -25,9 +25,9 @@ namespace belay::inline BELAY_ABI {
 /// back or whose loan timed out is at its place again. Loans live in memory: opening ends all.
 ///
 /// `DeadLetters`: KeepDead, or a storage that takes Bytes; what it refuses is kept as by KeepDead.
-/// A crash, or a `sync` of it that fails, may leave a letter in both; none is lost. `Observer`:
-/// `on_dead(const DeadWork&)`: not lent any more; `on_dropped(const DeadWork&)`: expired and
-/// removed. They must not call the queue; std::ref works.
+/// A crash, or a `flush` or `sync` of it that fails, may leave a letter in both; none is lost.
+/// `Observer`: `on_dead(const DeadWork&)`: not lent any more; `on_dropped(const DeadWork&)`:
+/// expired and removed. They must not call the queue; std::ref works.
 ///
 /// Time comes with each call: waits go by `Moment::now`; what is stored goes by `Moment::wall`, so
 /// that a wall clock that jumps can only shorten a stored delay; ahead, it expires work early.

@@ -159,8 +159,15 @@ public:
         const auto i = names_.find(path);
         return i == names_.end() ? Bytes{} : i->second->file.bytes();
     }
-    /// Puts a file on the disk, durably.
+    /// Puts a file on the disk, durably: with the directories above it that were made, and whatever
+    /// was done to its name before.
     void put(const std::string& path, Bytes bytes) {
+        for (auto& [name, durable] : directories_) durable = durable || is_within(path, name);
+        for (NameChange& change : pending_) {
+            if (change.moved_from == path) change.moved_from.clear();
+            // Of a file that was moved here is left that it is gone from where it was.
+            if (change.path == path) change = {change.moved_from, nullptr, {}};
+        }
         auto inode = std::make_shared<Inode>();
         inode->file = detail::DiskInode{std::move(bytes)};
         names_[path] = durable_names_[path] = std::move(inode);

@@ -112,12 +112,17 @@ public:
     ///
     /// Returns: its number. It is not durable yet: see on_accepted and flush().
     /// Errors:  QueueErrc::queue_full, queue_suspended, too_large; of the medium. Then it is not
-    /// taken.
+    ///          taken; but after a failure of the medium in Sync::each it may be delivered by the
+    ///          next Session over the journal, and this one is blocked.
     [[nodiscard]] Result<std::uint64_t> send(BytesView operation) {
         if (half_.blocked() == Blocked::journal_failed) return SyncErrc::journal_failed;
-        if (const std::error_code e = queue_.push(operation)) return e;
-        dirty_ = true;
-        waker_.touch();
+        const std::error_code e = queue_.push(operation);
+        // In Sync::each the push flushes: the next turn, or flush(), finds that it has failed.
+        if (!e || journal().failed()) {
+            dirty_ = true;
+            waker_.touch();
+        }
+        if (e) return e;
         return journal().last();
     }
 
