@@ -101,11 +101,15 @@ TEST_CASE("check_storage finds what is wrong with loans", "[queue][storage_check
     CHECK(broken_by<Mistake::lends_newest>() == rule(StorageRule::lends_the_oldest));
     CHECK(broken_by<Mistake::lends_from_nothing>() == rule(StorageRule::lends_the_oldest));
     CHECK(broken_by<Mistake::push_moves_what_is_lent>() == rule(StorageRule::push_keeps_the_loan));
+    CHECK(broken_by<Mistake::lends_the_next_again>() == rule(StorageRule::lends_the_same_again));
     CHECK(broken_by<Mistake::leaves_out_what_is_lent>() == rule(StorageRule::counts_what_it_lends));
     CHECK(broken_by<Mistake::ack_drops_newest>() == rule(StorageRule::ack_removes_what_was_lent));
     CHECK(broken_by<Mistake::ack_drops_two>() == rule(StorageRule::ack_removes_what_was_lent));
     CHECK(broken_by<Mistake::keeps_on_ack>() == rule(StorageRule::ack_removes_what_was_lent));
     CHECK(broken_by<Mistake::ack_fails>() == rule(StorageRule::ack_removes_what_was_lent));
+    CHECK(broken_by<Mistake::pops_the_next_of_what_is_lent>() ==
+          rule(StorageRule::pop_takes_what_was_lent));
+    CHECK(broken_by<Mistake::pop_leaves_the_loan>() == rule(StorageRule::pop_takes_what_was_lent));
     CHECK(broken_by<Mistake::loses_on_nack>() == rule(StorageRule::nack_keeps_everything));
     CHECK(broken_by<Mistake::doubles_on_nack>() == rule(StorageRule::nack_keeps_everything));
     CHECK(broken_by<Mistake::nack_puts_last>() == rule(StorageRule::nack_keeps_everything));

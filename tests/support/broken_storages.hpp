@@ -36,11 +36,14 @@ enum class Mistake : std::uint8_t {
     lends_newest,
     lends_from_nothing,
     push_moves_what_is_lent,
+    lends_the_next_again,
     leaves_out_what_is_lent,
     ack_drops_newest,
     ack_drops_two,
     keeps_on_ack,
     ack_fails,
+    pops_the_next_of_what_is_lent,
+    pop_leaves_the_loan,
     loses_on_nack,
     doubles_on_nack,
     nack_puts_last,
@@ -103,21 +106,27 @@ public:
         if (held_.empty()) {
             return is(Mistake::gives_from_nothing) ? std::optional{std::string{}} : std::nullopt;
         }
-        const bool wrong =
-            is(Mistake::takes_newest) || (is(Mistake::swaps_one) && held_.front() == "50");
+        const bool wrong = is(Mistake::takes_newest) ||
+                           (is(Mistake::swaps_one) && held_.front() == "50") ||
+                           (is(Mistake::pops_the_next_of_what_is_lent) && lent_);
+        if (!is(Mistake::pop_leaves_the_loan)) lent_ = false;
         std::string value = wrong ? held_.back() : held_.front();
         wrong ? held_.pop_back() : held_.pop_front();
         save();
         return value;
     }
     std::string* front() {
+        if (is(Mistake::pop_leaves_the_loan) && lent_) return &shown_;
         if (held_.empty()) {
             shown_ = "nothing";
             return is(Mistake::lends_from_nothing) ? &shown_ : nullptr;
         }
+        if (is(Mistake::lends_the_next_again) && lent_ && held_.size() > 1) return &held_[1];
         lent_ = true;
         if (is(Mistake::lends_newest)) return &held_.back();
-        if (!is(Mistake::push_moves_what_is_lent)) return &held_.front();
+        if (!is(Mistake::push_moves_what_is_lent) && !is(Mistake::pop_leaves_the_loan)) {
+            return &held_.front();
+        }
         shown_ = held_.front();
         return &shown_;
     }

@@ -35,7 +35,7 @@ concept HasNack = requires(S& s) {
 /// Semantics the compiler cannot check:
 /// - `front()` lends the oldest value: a pointer, optional or result that is false when there is
 ///   none, or when reading it failed (then its `error()` says why). It stays valid while values are
-///   pushed, until `ack` or `nack`.
+///   pushed, until `front`, `try_pop`, `ack` or `nack`.
 ///   While it is lent, `front()` lends the same again.
 /// - `ack()` ends the loan: the value took effect, and is gone.
 /// - `nack()` ends the loan: the value did not take effect, and is the first again; in a storage of

@@ -28,8 +28,10 @@ enum class StorageRule : std::uint8_t {
     reopening_keeps_everything,
     lends_the_oldest,
     push_keeps_the_loan,
+    lends_the_same_again,
     counts_what_it_lends,
     ack_removes_what_was_lent,
+    pop_takes_what_was_lent,
     nack_keeps_everything,
     nack_in_unwinding_keeps_everything,
     reopening_ends_the_loan
@@ -61,10 +63,14 @@ enum class StorageRule : std::uint8_t {
             return "front() lends the oldest value, and nothing when there is none";
         case StorageRule::push_keeps_the_loan:
             return "what front() lent outlives a try_push";
+        case StorageRule::lends_the_same_again:
+            return "while a value is lent, front() lends the same again";
         case StorageRule::counts_what_it_lends:
             return "size() counts what is lent";
         case StorageRule::ack_removes_what_was_lent:
             return "ack() removes what was lent, only";
+        case StorageRule::pop_takes_what_was_lent:
+            return "try_pop takes what is lent, only, and ends the loan";
         case StorageRule::nack_keeps_everything:
             return "after nack() what was lent is first again";
         case StorageRule::nack_in_unwinding_keeps_everything:
@@ -215,7 +221,11 @@ private:
             push();
             first_is(lent, StorageRule::push_keeps_the_loan);
         }
-        if (right()) end_loan(chance / 2 % 8);
+        if (right() && chance / 2 % 2 == 0) {
+            auto&& again = storage_->front();
+            first_is(again, StorageRule::lends_the_same_again);
+        }
+        if (right()) end_loan(chance / 4 % 8);
     }
     void lend_and_nack() {
         {
@@ -238,9 +248,16 @@ private:
         if constexpr (reopens) {
             if (chance == 3) return reopen(StorageRule::reopening_ends_the_loan);
         }
+        if (chance == 4) return pop_what_is_lent();
         ++first_;
         expect(done([&] { return storage_->ack(); }), StorageRule::ack_removes_what_was_lent);
         unchanged(StorageRule::ack_removes_what_was_lent);
+    }
+    void pop_what_is_lent() {
+        const std::optional<typename Storage::value_type> got = storage_->try_pop();
+        expect(got && same_value(*got, value_(first_)), StorageRule::pop_takes_what_was_lent);
+        ++first_;
+        unchanged(StorageRule::pop_takes_what_was_lent);
     }
     void nack_in_unwinding() {
 #if defined(__cpp_exceptions)
