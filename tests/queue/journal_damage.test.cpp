@@ -6,6 +6,7 @@
 
 #include "support/journal_model.hpp"
 #include "support/seeds.hpp"
+#include "support/watched_disk.hpp"
 
 using namespace belay;
 using namespace belay_test;
@@ -555,77 +556,26 @@ TEST_CASE("Verify::tail: opening is not led astray by a seal that says what cann
     }
 }
 
-namespace {
-
-/// A file system that cannot reserve: its files grow.
-struct Growing {
-    class File {
-    public:
-        explicit File(sim::Disk::File file) noexcept : file_{std::move(file)} {}
-        [[nodiscard]] Result<std::size_t> read(std::uint64_t offset,
-                                               std::span<std::byte> into) const noexcept {
-            return file_.read(offset, into);
-        }
-        [[nodiscard]] std::error_code write(std::uint64_t offset, BytesView from) noexcept {
-            return file_.write(offset, from);
-        }
-        [[nodiscard]] std::error_code sync() noexcept { return file_.sync(); }
-        [[nodiscard]] Result<std::uint64_t> size() const noexcept { return file_.size(); }
-
-    private:
-        sim::Disk::File file_;
-    };
-    using Lock = sim::Disk::Lock;
-
-    [[nodiscard]] Result<File> open(const std::string& path, OpenMode mode) noexcept {
-        auto file = disk.open(path, mode);
-        if (!file) return file.error();
-        return File{std::move(*file)};
-    }
-    [[nodiscard]] Result<Lock> lock(const std::string& path) noexcept { return disk.lock(path); }
-    [[nodiscard]] std::error_code rename(const std::string& from, const std::string& to) noexcept {
-        return disk.rename(from, to);
-    }
-    [[nodiscard]] std::error_code remove(const std::string& path) noexcept {
-        return disk.remove(path);
-    }
-    [[nodiscard]] Result<std::vector<std::string>> list(const std::string& path) const {
-        return disk.list(path);
-    }
-    [[nodiscard]] std::error_code create_directory(const std::string& path) noexcept {
-        return disk.create_directory(path);
-    }
-    [[nodiscard]] std::error_code sync_directory(const std::string& path) noexcept {
-        synced.push_back(path);
-        return disk.sync_directory(path);
-    }
-
-    sim::Disk disk;
-    std::vector<std::string> synced;  // directories
-};
-
-}  // namespace
-
 TEST_CASE("Journal::open refuses a sealed file that is cut short, also where files grow",
           "[queue][journal][fault]") {
     const Verify verify = GENERATE(Verify::tail, Verify::everything);
     JournalOptions options = small_journal(1);
     options.verify = verify;
-    Growing files;
+    WatchedDisk files;
     {
-        auto journal = Journal<Growing>::open(files, "q", options);
+        auto journal = Journal<WatchedDisk>::open(files, "q", options);
         REQUIRE(journal);
         for (std::uint64_t n = 1; n <= 48; ++n) REQUIRE(journal->append(body_of(n, 0)));
     }
-    const sim::Disk::Image image = files.disk.image();
+    const sim::Disk::Image image = files.image();
     REQUIRE(last_segment(image) == 3);
-    const std::size_t size = files.disk.contents(file(1)).size();
+    const std::size_t size = files.contents(file(1)).size();
     for (std::size_t length = 0; length <= size; length += length + 40 < size ? 37 : 1) {
-        files.disk.restore(image);
-        Bytes bytes = files.disk.contents(file(1));
+        files.restore(image);
+        Bytes bytes = files.contents(file(1));
         bytes.resize(length);
-        files.disk.put(file(1), bytes);
-        const auto journal = Journal<Growing>::open(files, "q", options);
+        files.put(file(1), bytes);
+        const auto journal = Journal<WatchedDisk>::open(files, "q", options);
         INFO("cut to " << length << " of " << size);
         // The last bytes are padding.
         if (journal) REQUIRE(length + journal_format::alignment > size);
@@ -640,17 +590,19 @@ TEST_CASE("Journal::open makes names durable that the process before it had not"
           "[queue][journal][regression]") {
     std::uint64_t found = 0;
     for (std::uint64_t halt = 1; halt < 12; ++halt) {
-        Growing files;
-        files.disk.halt_at(halt);
-        const bool opened = Journal<Growing>::open(files, "dir/q", small_journal(1)).has_value();
-        files.disk.kill();
-        files.synced.clear();
-        const auto journal = Journal<Growing>::open(files, "dir/q", small_journal(1));
+        WatchedDisk files;
+        files.halt_at(halt);
+        const bool opened =
+            Journal<WatchedDisk>::open(files, "dir/q", small_journal(1)).has_value();
+        files.kill();
+        std::vector<std::string> synced;
+        files.on_sync_directory = [&](const std::string& path) { synced.push_back(path); };
+        const auto journal = Journal<WatchedDisk>::open(files, "dir/q", small_journal(1));
         REQUIRE(journal);
         if (opened || journal->report().created) continue;
         ++found;
         INFO("operation " << halt);
-        CHECK(files.synced == std::vector<std::string>{"dir/q", "dir"});
+        CHECK(synced == std::vector<std::string>{"dir/q", "dir"});
     }
     CHECK(found > 0);
 }

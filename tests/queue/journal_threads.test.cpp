@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "support/journal_model.hpp"
+#include "support/watched_disk.hpp"
 
 using namespace belay;
 using namespace belay_test;
@@ -47,57 +48,14 @@ private:
 };
 
 /// A disk with a gate before the flushes of its files.
-class GatedDisk {
-public:
-    class File {
-    public:
-        File(sim::Disk::File file, Gate& gate) noexcept : file_{std::move(file)}, gate_{&gate} {}
-        [[nodiscard]] Result<std::size_t> read(std::uint64_t offset,
-                                               std::span<std::byte> into) const noexcept {
-            return file_.read(offset, into);
-        }
-        [[nodiscard]] std::error_code write(std::uint64_t offset, BytesView from) noexcept {
-            return file_.write(offset, from);
-        }
-        [[nodiscard]] std::error_code sync() noexcept {
-            const std::error_code error = gate_->pass();
-            return error ? error : file_.sync();
-        }
-        [[nodiscard]] Result<std::uint64_t> size() const noexcept { return file_.size(); }
-
-    private:
-        sim::Disk::File file_;
-        Gate* gate_;
-    };
-    using Lock = sim::Disk::Lock;
-
-    [[nodiscard]] Result<File> open(const std::string& path, OpenMode mode) noexcept {
-        auto file = disk.open(path, mode);
-        if (!file) return file.error();
-        return File{std::move(*file), gate};
+struct GatedDisk : WatchedDisk {
+    GatedDisk() {
+        on_sync = [this] { return gate.pass(); };
     }
-    [[nodiscard]] Result<Lock> lock(const std::string& path) noexcept { return disk.lock(path); }
-    [[nodiscard]] std::error_code rename(const std::string& from, const std::string& to) noexcept {
-        return disk.rename(from, to);
-    }
-    [[nodiscard]] std::error_code remove(const std::string& path) noexcept {
-        return disk.remove(path);
-    }
-    [[nodiscard]] Result<std::vector<std::string>> list(const std::string& path) const {
-        return disk.list(path);
-    }
-    [[nodiscard]] std::error_code create_directory(const std::string& path) noexcept {
-        return disk.create_directory(path);
-    }
-    [[nodiscard]] std::error_code sync_directory(const std::string& path) noexcept {
-        return disk.sync_directory(path);
-    }
-
-    sim::Disk disk;
     Gate gate;
 };
 
-using GatedJournal = Journal<GatedDisk>;
+using GatedJournal = Journal<WatchedDisk>;
 
 GatedJournal open(GatedDisk& disk, Sync sync = Sync::group) {
     JournalOptions options = small_journal(1);

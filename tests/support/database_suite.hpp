@@ -17,6 +17,7 @@
 
 #include "support/aborts.hpp"
 #include "support/catch.hpp"
+#include "support/kill_at_work.hpp"
 #include "support/storage_conformance.hpp"
 #include "support/temporary_directory.hpp"
 
@@ -198,24 +199,23 @@ void check_bad_paths() {
 template <class Db>
 void check_permissions() {
     const TemporaryDirectory dir;
-    if (::geteuid() != 0) {
-        WARN("skipped: only root can drop its rights");
-        return;
-    }
     fill<Db>(dir / "q", 1);
+    // The bits keep out root's child, which is nobody, and else its owner.
     REQUIRE(::chmod((dir / "q").c_str(), 0444) == 0);
-    REQUIRE(::chmod(dir.path().c_str(), 0755) == 0);
-    CHECK(in_child([&] {
-        if (::setresuid(65534, 65534, 65534) != 0) return false;
-        for (const char* const name : {"q", "new"}) {
-            const auto storage = Db::Storage::open(dir / name);
-            if (storage || storage.error().code != std::errc::permission_denied ||
-                storage.error().message().find("allow this user") == std::string::npos) {
-                return false;
+    REQUIRE(::chmod(dir.path().c_str(), 0555) == 0);
+    if (can_drop_privileges(dir.path())) {
+        CHECK(in_child_without_privileges([&] {
+            for (const char* const name : {"q", "new"}) {
+                const auto storage = Db::Storage::open(dir / name);
+                if (storage || storage.error().code != std::errc::permission_denied ||
+                    storage.error().message().find("allow this user") == std::string::npos) {
+                    return false;
+                }
             }
-        }
-        return true;
-    }));
+            return true;
+        }));
+    }
+    REQUIRE(::chmod(dir.path().c_str(), 0700) == 0);
 }
 
 /// Whether a queue with these bytes in its file is found to be damaged. What it gives until then is
@@ -357,67 +357,58 @@ void check_limit_of_file_sizes(std::errc expected) {
     }
 }
 
-/// Pushes and acknowledges until it is killed, and tells each success over the pipe: how many were
-/// pushed, and removed.
+/// Pushes and acknowledges until it is killed, and tells each success: how many were pushed, and
+/// removed.
+struct Done {
+    std::uint64_t pushed = 0;
+    std::uint64_t removed = 0;
+};
 template <class Db>
-[[noreturn]] void write_until_killed(const std::string& path, typename Db::Options options,
-                                     std::uint64_t seed, std::uint64_t (&told)[2], int pipe) {
+int push_and_ack(const std::string& path, typename Db::Options options, std::uint64_t seed,
+                 Done done, Teller<Done> tell) {
     auto storage = Db::Storage::open(path, options);
-    if (!storage) ::_exit(1);
+    if (!storage) return 1;
     belay::Random chance{belay::Seed{seed}};
-    for (;;) {
+    for (;; tell(done)) {
         if (chance() % 5 < 3 || storage->size() == 0) {
-            if (push(*storage, text_for(told[0] + 1))) ::_exit(2);
-            ++told[0];
+            if (push(*storage, text_for(done.pushed + 1))) return 2;
+            ++done.pushed;
         } else {
-            if (belay::as_text(*storage->front()) != text_for(told[1] + 1)) ::_exit(3);
-            if (storage->ack()) ::_exit(4);
-            ++told[1];
+            if (first_of(*storage) != text_for(done.removed + 1)) return 3;
+            if (storage->ack()) return 4;
+            ++done.removed;
         }
-        if (::write(pipe, told, sizeof told) != sizeof told) ::_exit(5);
     }
 }
 template <class Db>
 void check_kills() {
     const TemporaryDirectory dir;
     belay::Random bits{belay::Seed{1}};
-    std::uint64_t told[2] = {0, 0};  // pushed, removed
+    Done told;
     for (std::uint64_t round = 0; round < 24; ++round) {
-        int pipe[2];
-        REQUIRE(::pipe(pipe) == 0);
-        const pid_t child = ::fork();
-        if (child == 0) {
-            write_until_killed<Db>(dir / "q", round % 2 == 0 ? Db::full : Db::fast, round + 100,
-                                   told, pipe[1]);
-        }
-        ::close(pipe[1]);
-        const std::uint64_t until = 1 + bits() % 60;
-        for (std::uint64_t i = 0; i < until; ++i) {
-            if (::read(pipe[0], told, sizeof told) != sizeof told) break;
-        }
-        ::kill(child, SIGKILL);
-        int status = 0;
-        REQUIRE(::waitpid(child, &status, 0) == child);
-        // By this kill, and not by itself.
-        const bool killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
-        REQUIRE(killed);
-        // What it told before it died, and had not been read yet.
-        while (::read(pipe[0], told, sizeof told) == sizeof told) continue;
-        ::close(pipe[0]);
+        INFO("round " << round);
+        const auto options = round % 2 == 0 ? Db::full : Db::fast;
+        const Done before = told;
+        kill_at_work<Done>(
+            1 + bits() % 60,
+            [&](Teller<Done> tell) {
+                return push_and_ack<Db>(dir / "q", options, round + 100, before, tell);
+            },
+            [&](const Done& done) { told = done; });
 
         auto storage = opened<Db>(dir / "q");
         // At most one call was answered to nobody: a push, or an ack.
-        if (storage.size() == told[0] - told[1] + 1) {
-            ++told[0];
-        } else if (storage.size() + 1 == told[0] - told[1]) {
-            ++told[1];
+        if (storage.size() == told.pushed - told.removed + 1) {
+            ++told.pushed;
+        } else if (storage.size() + 1 == told.pushed - told.removed) {
+            ++told.removed;
         }
-        REQUIRE(storage.size() == told[0] - told[1]);
-        if (storage.size() > 0) REQUIRE(first_of(storage) == text_for(told[1] + 1));
+        REQUIRE(storage.size() == told.pushed - told.removed);
+        if (storage.size() > 0) REQUIRE(first_of(storage) == text_for(told.removed + 1));
     }
-    CHECK(told[0] > 100);
+    CHECK(told.pushed > 100);
     auto storage = opened<Db>(dir / "q");
-    for (std::uint64_t n = told[1] + 1; n <= told[0]; ++n) {
+    for (std::uint64_t n = told.removed + 1; n <= told.pushed; ++n) {
         REQUIRE(belay::as_text(*storage.try_pop()) == text_for(n));
     }
     CHECK(storage.size() == 0);

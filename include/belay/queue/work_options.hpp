@@ -60,7 +60,7 @@ struct PushOptions {
     std::string_view key{};
     /// How long it is not lent.   >= 0ns.
     Duration delay = Duration::zero();
-    /// After which time it is not worth doing any more.   > 0ns.
+    /// After which time, by the wall clock, it is not worth doing any more.   > 0ns.
     Duration expires_after = forever;
 };
 
