@@ -15,6 +15,7 @@ using namespace belay;
 using belay_test::Fault;
 using belay_test::Faulty;
 using belay_test::ModelAtomic;
+using belay_test::OrderedAtomic;
 using belay_test::Parcel;
 using belay_test::Received;
 using belay_test::Tracked;
@@ -158,7 +159,17 @@ TEST_CASE("BlockingRing must wake all, and announce its waits by an exchange",
     const std::string hangs = "a thread waits for ever";
     CHECK(mistake<MpmcRing, Faulty<Fault::wakes_one>::Atomic>(2, {"P", "t", "t"}) == hangs);
     CHECK(mistake<SpscRing, Faulty<Fault::adds_nothing_by_load>::Atomic>(1, {"w", "t"}) == hangs);
-    CHECK(mistake<SpscRing, Faulty<Fault::no_acquire>::Atomic>(1, {"c", "t"}) == hangs);
+}
+
+TEST_CASE("BlockingRing needs each of its memory orders", "[queue][blocking_ring][property]") {
+    const auto look = [] {
+        std::string found = mistake<SpscRing, OrderedAtomic>(1, {"w", "t"});
+        if (found.empty()) found = mistake<SpscRing, OrderedAtomic>(1, {"c", "t"});
+        if (found.empty()) found = mistake<SpscRing, OrderedAtomic>(1, {"pw", "t"});
+        if (found.empty()) found = mistake<SpscRing, OrderedAtomic>(1, {"wc", "tt"});
+        return found;
+    };
+    CHECK(belay_test::needless_orders(look) == std::vector<std::string>{});
 }
 #endif
 

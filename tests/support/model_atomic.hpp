@@ -3,6 +3,12 @@
 /// ModelAtomic and Tracked: a std::atomic and a value, as explore() sees them.
 #pragma once
 
+#include <compare>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
 #include "support/explorer.hpp"
 
 namespace belay_test {
@@ -68,7 +74,7 @@ private:
 };
 
 /// What a Faulty atomic does wrong.
-enum class Fault { no_release, no_acquire, wakes_one, adds_nothing_by_load };
+enum class Fault { wakes_one, adds_nothing_by_load };
 
 /// A ModelAtomic with one mistake, to see that the explorer finds it.
 template <Fault fault>
@@ -77,8 +83,6 @@ struct Faulty {
     class Atomic : public ModelAtomic<T> {
     public:
         using ModelAtomic<T>::ModelAtomic;
-        T load(std::memory_order o) const { return ModelAtomic<T>::load(weakened(o)); }
-        void store(T value, std::memory_order o) { ModelAtomic<T>::store(value, weakened(o)); }
         T fetch_add(T n, std::memory_order o) {
             if (fault == Fault::adds_nothing_by_load && n == T{})
                 return ModelAtomic<T>::load(std::memory_order_acquire);
@@ -87,15 +91,81 @@ struct Faulty {
         void notify_all() {
             fault == Fault::wakes_one ? ModelAtomic<T>::notify_one() : ModelAtomic<T>::notify_all();
         }
-
-    private:
-        static constexpr std::memory_order weakened(std::memory_order o) {
-            const bool weak = (fault == Fault::no_release && o == std::memory_order_release) ||
-                              (fault == Fault::no_acquire && o == std::memory_order_acquire);
-            return weak ? std::memory_order_relaxed : o;
-        }
     };
 };
+
+/// An acquire or a release that an access asks for, and where it stands.
+struct Order {
+    std::string file;
+    int line;
+    std::memory_order half;
+    auto operator<=>(const Order&) const = default;
+};
+
+/// The orders that OrderedAtomics were accessed with, and the one that they leave out.
+class Orders {
+public:
+    static inline std::set<Order> seen;
+    static inline std::optional<Order> left_out;
+
+    /// What is left of `order`, that of an access in this line.
+    static std::memory_order rest_of(std::memory_order order, const char* file, int line) {
+        const bool acquires = has(order, std::memory_order_acquire, file, line);
+        const bool releases = has(order, std::memory_order_release, file, line);
+        if (acquires) return releases ? std::memory_order_acq_rel : std::memory_order_acquire;
+        return releases ? std::memory_order_release : std::memory_order_relaxed;
+    }
+
+private:
+    static bool has(std::memory_order order, std::memory_order half, const char* file, int line) {
+        if (order != half && order != std::memory_order_acq_rel) return false;
+        const Order asked{file, line, half};
+        seen.insert(asked);
+        return asked != left_out;
+    }
+};
+
+/// A ModelAtomic without the order that Orders::left_out names.
+template <class T>
+class OrderedAtomic : public ModelAtomic<T> {
+    using Base = ModelAtomic<T>;
+
+public:
+    using Base::Base;
+    T load(std::memory_order o, const char* file = __builtin_FILE(),
+           int line = __builtin_LINE()) const {
+        return Base::load(Orders::rest_of(o, file, line));
+    }
+    void store(T value, std::memory_order o, const char* file = __builtin_FILE(),
+               int line = __builtin_LINE()) {
+        Base::store(value, Orders::rest_of(o, file, line));
+    }
+    T fetch_add(T n, std::memory_order o, const char* file = __builtin_FILE(),
+                int line = __builtin_LINE()) {
+        return Base::fetch_add(n, Orders::rest_of(o, file, line));
+    }
+};
+
+/// Those of the orders in `look` that it does not miss: of which no mistake tells that they were
+/// left out. `look()` explores, and answers the first mistake, or "".
+template <class Look>
+std::vector<std::string> needless_orders(Look look) {
+    Orders::seen.clear();
+    Orders::left_out.reset();
+    std::vector<std::string> needless;
+    if (const std::string mistake = look(); !mistake.empty()) needless.push_back(mistake);
+    const std::set<Order> all = Orders::seen;
+    if (all.empty()) needless.emplace_back("there are none");
+    for (const Order& order : all) {
+        Orders::left_out = order;
+        if (!look().empty()) continue;
+        const bool acquire = order.half == std::memory_order_acquire;
+        needless.push_back(order.file + ':' + std::to_string(order.line) +
+                           (acquire ? ": acquire" : ": release"));
+    }
+    Orders::left_out.reset();
+    return needless;
+}
 
 /// A value that tells the explorer when it is made, moved from and destroyed.
 class Tracked {

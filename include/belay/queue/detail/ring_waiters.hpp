@@ -23,11 +23,11 @@ inline void pause_briefly() noexcept {
 /// wakes all that have announced themselves.
 ///
 /// Invariant: a change is seen by the look of a waiter, or its `wake` sees that waiter. Both change
-/// `waiting_`, so one of them is first. If it is the wake, the waiter's increment reads what the
-/// wake wrote (or a later link of its release sequence), so that the change happens before the
-/// look. If it is the waiter, the wake counts it, and moves `changes_`: then either the waiter
-/// reads the new number before it looks, and its acquire makes the change visible, or its sleep
-/// on the old number does not begin or ends.
+/// `waiting_`, so one of them is first. If it is the wake, the waiter's increment (acquire) reads
+/// what the wake wrote (release), or a later link of its release sequence, so that the change
+/// happens before the look. If it is the waiter, the wake counts it, and needs to know no more of
+/// it; it moves `changes_` (release): then either the waiter reads the new number (acquire) before
+/// it looks, so that the change is visible, or its sleep on the old number does not begin or ends.
 ///
 /// All are woken, not one: with many producers a value may hide those behind it, so one wake may
 /// have to serve several waiters.
@@ -45,7 +45,7 @@ public:
             pause_briefly();
             if (look()) return;
         }
-        waiting_.fetch_add(1, std::memory_order_acq_rel);
+        waiting_.fetch_add(1, std::memory_order_acquire);
         for (;;) {
             const std::uint32_t seen = changes_.load(std::memory_order_acquire);
             if (look()) break;
@@ -59,7 +59,7 @@ public:
     /// Wakes all that wait.   Pre: the change was made.
     void wake() noexcept {
         // Adds nothing; it is an exchange for its place in the order of all changes of `waiting_`.
-        if (waiting_.fetch_add(0, std::memory_order_acq_rel) == 0) return;
+        if (waiting_.fetch_add(0, std::memory_order_release) == 0) return;
         changes_.fetch_add(1, std::memory_order_release);
         changes_.notify_all();
     }
