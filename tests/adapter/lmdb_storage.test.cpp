@@ -479,7 +479,7 @@ TEST_CASE("LmdbStorage::sync that fails is not tried again", "[adapter][lmdb_sto
     CHECK(storage.failed() == std::errc::io_error);
     CHECK(storage.sync() == storage.failed());
     CHECK(storage.try_push(as_bytes("two")) == storage.failed());
-    CHECK(as_text(*storage.front()) == "one");
+    CHECK(storage.front().error() == storage.failed());
     CHECK_FALSE(storage.try_pop());
 }
 

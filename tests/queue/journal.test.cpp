@@ -4,6 +4,7 @@
 #include <belay/sim/disk.hpp>
 
 #include "support/journal_model.hpp"
+#include "support/seeds.hpp"
 #include "support/storage_conformance.hpp"
 
 using namespace belay;
@@ -28,6 +29,73 @@ void fill(SimJournal& journal, std::uint64_t count) {
         REQUIRE(journal.append(body_of(journal.last() + 1, journal.salt())));
     }
 }
+
+/// The last operation in front of the last segment, seen from outside.
+std::uint64_t last_in_sealed_segments(const sim::Disk& disk) {
+    std::uint64_t first = 0;
+    for (const auto& [path, bytes] : disk.image()) {
+        if (journal_format::segment_index(path.substr(2)) == 0) continue;
+        first = std::max(first, journal_format::decode_segment_header(bytes)->first);
+    }
+    return first - 1;
+}
+
+/// Counts what calls have put into a journal's files, beside the journal.
+class DiskUse {
+public:
+    explicit DiskUse(const JournalOptions& options) : segment_bytes_{options.segment_bytes} {
+        using namespace journal_format;
+        const std::size_t marks = options.segment_bytes / record_bytes(0) / operations_per_mark + 1;
+        own_bytes_ = segment_header_bytes + reserve_bytes + record_bytes(options.record_bytes_max) +
+                     record_bytes(seal_payload_bytes(0, marks));
+    }
+
+    void appended(std::size_t body_bytes) {
+        after_.push_back(
+            {after_.back().operations + journal_format::record_bytes(body_bytes), others_});
+    }
+    /// At most one acknowledgement was written.
+    void acknowledged() { others_ += journal_format::record_bytes(0); }
+    /// At most two acknowledgements and an opening were written, which is in a seal too; operations
+    /// behind `last` are gone.
+    void opened(std::uint64_t last) {
+        others_ += 2 * journal_format::record_bytes(0) + journal_format::record_bytes(4) +
+                   journal_format::seal_payload_bytes(1, 0);
+        REQUIRE(last < after_.size());
+        after_.resize(static_cast<std::size_t>(last) + 1);
+    }
+
+    /// The bytes of the records of the operations that wait.
+    [[nodiscard]] std::uint64_t live(const SimJournal& j) const {
+        return after_[j.last()].operations - after_[j.base() - 1].operations;
+    }
+
+    /// The most that the files may take, when there are `files` of them.
+    ///
+    /// Two of them, the one with the first operation that waits and the one that is written to, may
+    /// be all but empty of operations that wait. Each file between them was full when the next one
+    /// was made, and each operation in it waits. What else is in those is named here, byte by byte,
+    /// and is little where segments are large: what each file needs for itself (its header, its
+    /// seal, the reserve, and an end that is too short for the next operation), and the records of
+    /// acknowledgements and openings that came since the first operation that waits.
+    [[nodiscard]] std::uint64_t most(const SimJournal& j, std::uint64_t files) const {
+        const std::uint64_t first = std::min(j.base(), j.last());
+        return live(j) + 2 * segment_bytes_ + (files < 2 ? 0 : files - 2) * own_bytes_ +
+               (others_ - after_[first].others);
+    }
+
+private:
+    /// What was put in, up to and with an operation.
+    struct Sums {
+        std::uint64_t operations = 0;
+        std::uint64_t others = 0;
+    };
+
+    std::uint64_t segment_bytes_;
+    std::uint64_t own_bytes_ = 0;
+    std::uint64_t others_ = 0;
+    std::vector<Sums> after_{{}};  // by number
+};
 
 }  // namespace
 
@@ -209,6 +277,59 @@ TEST_CASE("Journal keeps no more files than its operations need", "[queue][journ
     }
 }
 
+TEST_CASE("Journal takes on disk what waits and two segments at most, after every call",
+          "[queue][journal][property]") {
+    constexpr std::size_t segment = 16 * 1024;
+    constexpr std::size_t body_bytes_max = 200;
+    std::uint64_t files_max = 0;
+    for_each_seed(
+        [&](Seed seed) {
+            sim::Disk disk;
+            Random bits{seed};
+            JournalOptions options{
+                .segment_bytes = segment, .record_bytes_max = body_bytes_max, .seed = seed};
+            options.sync = std::array{Sync::group, Sync::none, Sync::each}[bits() % 3];
+            DiskUse use{options};
+            std::optional<SimJournal> j{open(disk, options)};
+            const auto check = [&] {
+                const std::uint64_t used = disk.used_bytes();
+                const std::uint64_t files = disk.list("q")->size() - 1;  // and the lock
+                files_max = std::max(files_max, files);
+                REQUIRE(used == files * segment);
+                REQUIRE(used <= use.most(*j, files));
+                REQUIRE(j->bytes() >= use.live(*j));
+                REQUIRE(j->bytes() + files * journal_format::segment_header_bytes <= used);
+            };
+            for (int step = 0; step < 200; ++step) {
+                const std::uint64_t draw = bits() % 16;
+                if (draw < 10) {
+                    for (std::uint64_t left = 1 + bits() % 120; left != 0; --left) {
+                        const std::size_t length = bits() % (body_bytes_max + 1);
+                        REQUIRE(j->append(Bytes(length)));
+                        use.appended(length);
+                        check();
+                    }
+                } else if (draw < 12) {
+                    REQUIRE_FALSE(j->sync());
+                    use.acknowledged();
+                } else if (draw < 14) {
+                    REQUIRE_FALSE(j->ack(j->base() - 1 + bits() % (j->size() + 1)));
+                    use.acknowledged();
+                } else {
+                    if (draw == 15) disk.kill();
+                    j.reset();
+                    j.emplace(open(disk, options));
+                    use.opened(j->last());
+                }
+                check();
+            }
+            REQUIRE_FALSE(j->ack(j->last()));
+            CHECK(disk.used_bytes() == segment);
+        },
+        60);
+    CHECK(files_max >= 4);
+}
+
 TEST_CASE("Journal::append refuses what is too large, and writes nothing",
           "[queue][journal][unit]") {
     sim::Disk disk;
@@ -328,11 +449,13 @@ TEST_CASE("Sync::none: what sync returned for survives the process", "[queue][jo
 }
 
 TEST_CASE("Sync::none: a loss of power takes a tail at most", "[queue][journal][fault]") {
+    std::uint64_t lost_some = 0, kept_some = 0;
     for (std::uint64_t seed = 1; seed <= 300; ++seed) {
         sim::Disk disk;
         JournalOptions options = small_journal(seed);
         options.sync = Sync::none;
         std::uint32_t salt = 0;
+        std::uint64_t flushed = 0;
         {
             SimJournal j = open(disk, options);
             salt = j.salt();
@@ -340,10 +463,19 @@ TEST_CASE("Sync::none: a loss of power takes a tail at most", "[queue][journal][
                 fill(j, 3);
                 REQUIRE_FALSE(j.sync());
             }
+            flushed = last_in_sealed_segments(disk);
             Random bits{Seed{seed}};
             disk.crash(bits);
         }
         SimJournal j = open(disk, options);
+        INFO("seed " << seed);
+        // A segment is flushed before the next one is used.
+        REQUIRE(flushed >= 30);
+        REQUIRE(j.base() == 1);
+        REQUIRE(j.last() >= flushed);
+        REQUIRE(j.last() <= 90);
+        lost_some += j.last() < 90 ? 1U : 0U;
+        kept_some += j.last() > flushed ? 1U : 0U;
         for (std::uint64_t n = j.base(); n <= j.last(); ++n) {
             const Bytes expected = body_of(n, salt);
             const auto body = j.read(n);
@@ -351,6 +483,9 @@ TEST_CASE("Sync::none: a loss of power takes a tail at most", "[queue][journal][
             REQUIRE(std::equal(body->begin(), body->end(), expected.begin(), expected.end()));
         }
     }
+    // Of the tail there is something to lose, and something may be left.
+    CHECK(lost_some > 100);
+    CHECK(kept_some > 50);
 }
 
 TEST_CASE("Journal::sync makes one write and one flush, and none when there is nothing",

@@ -252,6 +252,49 @@ TEST_CASE("Journal with Sync::each shows nothing of what may or may not be on a 
     }
 }
 
+TEST_CASE("Journal with Sync::each: nobody finds what was refused for lack of space",
+          "[queue][journal][regression]") {
+    // Half of a record is the whole of it where zeros end it, as they do the files. Under a failed
+    // call the writer may have been killed, lost its power, or gone on.
+    enum class End { killed, power_lost, went_on };
+    const bool keeps = GENERATE(false, true);
+    const End end = GENERATE(End::killed, End::power_lost, End::went_on);
+    const bool fails_twice = GENERATE(false, true);
+    for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+        Bytes body(50 * seed);
+        body[0] = std::byte{7};
+        WatchedDisk disk;
+        auto j = Journal<WatchedDisk>::open(disk, "q", each_call(1));
+        REQUIRE(j);
+        REQUIRE(j->append(as_bytes("first")));
+        disk.fail_at(disk.operations() + 1, no_space());
+        if (fails_twice) {
+            disk.on_write = [&] { disk.fail_at(disk.operations() + 1, no_space()); };
+        }
+        CHECK((keeps ? j->keep(body) : j->append(body).error()) == no_space());
+        disk.on_write = nullptr;
+        CHECK(j->last() == 1);
+        CHECK(j->kept().empty());
+        // Unless nobody can know whether it is there: then it says so.
+        CHECK(static_cast<bool>(j->failed()) == fails_twice);
+        if (fails_twice) {
+            CHECK(j->append(as_bytes("more")).error() == no_space());
+        } else if (end == End::went_on) {
+            CHECK(j->append(as_bytes("second")));
+        }
+        if (end == End::power_lost) {
+            Random bits{Seed{seed}};
+            disk.crash(bits);
+        } else {
+            disk.kill();
+        }
+        if (fails_twice) continue;
+        const SimJournal again = open(disk);
+        CHECK(again.last() == (end == End::went_on ? 2 : 1));
+        CHECK(again.kept().empty());
+    }
+}
+
 TEST_CASE("Journal::ack with Sync::each stands without space, and is durable when it says so",
           "[queue][journal][fault]") {
     sim::Disk disk;

@@ -121,6 +121,9 @@ TEST_CASE("Journal that could not flush takes nothing more, and says why",
     CHECK(journal->ack(1) == std::errc::io_error);
     CHECK(journal->durable() == 1);
     CHECK(as_text(*journal->read(1)) == "one");
+    // What cannot be acknowledged would be executed by each drain anew.
+    CHECK(journal->front().error() == std::errc::io_error);
+    CHECK_FALSE(journal->try_pop());
 }
 
 TEST_CASE("Journal on a full disk refuses what does not fit, and keeps the rest",

@@ -167,6 +167,10 @@ TEST_CASE("KeyWindow of no keys knows none, one of one key the last", "[queue][k
         CHECK(one.find(print(i)) == KeyWindow::Answer::same);
         CHECK(one.find(print(i - 1)) == KeyWindow::Answer::unknown);
     }
+    const KeyWindow moved{std::move(one)};
+    CHECK(moved.find(print(99)) == KeyWindow::Answer::same);
+    CHECK(one.capacity() == 0);
+    CHECK(one.find(print(99)) == KeyWindow::Answer::unknown);
 }
 
 TEST_CASE("KeyWindow answers as a list does, also where all keys crowd",

@@ -12,6 +12,10 @@ namespace belay::inline BELAY_ABI {
 /// The queue's observer learns of each: `on_dropped(value)`. While the queue is drained its oldest
 /// value is at work, and is not dropped: then the push is refused.
 ///
+/// Room is made before the storage is asked: what it refuses for another reason, too_large or the
+/// bound of a Priority's lane for example, has cost the oldest all the same. Over a Priority the
+/// "oldest" is what would be taken next.
+///
 /// Models: OverflowLike.   Thread safety: any thread (no state).
 struct DropOldest {
     static constexpr bool drops = true;

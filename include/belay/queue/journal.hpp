@@ -191,7 +191,6 @@ public:
     /// while it is acknowledged, it may come again when the journal is opened; `acked_durable`
     /// tells.   Throws: std::bad_alloc.
     [[nodiscard]] std::optional<Bytes> try_pop() {
-        if (failed()) return std::nullopt;
         const Result<BytesView> body = front();
         if (!body) return std::nullopt;
         std::optional<Bytes> taken{std::in_place, body->begin(), body->end()};
@@ -199,8 +198,11 @@ public:
         static_cast<void>(ack());
         return taken;
     }
-    /// The oldest operation; queue_empty if there is none, else as `read`.
+    /// The oldest operation.
+    ///
+    /// Errors: queue_empty; what `failed` says: nobody could acknowledge it; else as `read`.
     [[nodiscard]] Result<BytesView> front() {
+        if (const std::error_code error = failed()) return error;
         if (size() == 0) return make_error_code(QueueErrc::queue_empty);
         return read(base());
     }

@@ -75,7 +75,7 @@ public:
     }
 
     [[nodiscard]] Answer find(const KeyPrint& print) const noexcept {
-        if (size_ == 0) return Answer::unknown;
+        if (index_.empty()) return Answer::unknown;
         for (std::size_t b = home(print);; b = next(b)) {
             const Bucket& bucket = index_[b];
             std::uint32_t alike = bucket.matches(print.high & tags(), tags());

@@ -108,7 +108,8 @@ public:
     /// first failure, and that value stays the first.
     ///
     /// `executor(value)` answers void (done), bool, std::error_code, or what has `has_value()` and
-    /// `error()`. It may push: what is pushed meanwhile waits for the next drain.
+    /// `error()`. It may push: what is pushed meanwhile waits for the next drain; over a Priority,
+    /// as many others do, where it goes before them.
     ///
     /// Errors:     in the result: what the executor answered (executor_failed for false); draining,
     ///             from inside an executor; those of the storage.

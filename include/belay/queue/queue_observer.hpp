@@ -28,7 +28,8 @@ namespace belay::inline BELAY_ABI {
 
 /// What `Queue::drain` did.
 struct DrainResult {
-    /// Values that were executed and are gone.
+    /// Values that were executed, and removed without an error. Where that fails, one more was
+    /// executed.
     std::size_t drained = 0;
     /// Why it stopped before the end; no error if it did not.
     std::error_code error;

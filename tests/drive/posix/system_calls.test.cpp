@@ -2,9 +2,10 @@
 // Goal: a journal on real files keeps its word whatever the system answers. Method: the linker puts
 // the functions below in front of the calls that read, write and name files (--wrap, see
 // tests/CMakeLists.txt); each of them, in a workload, fails once, is interrupted, or does less than
-// it was asked for.
+// it was asked for, and reserving space is not supported.
 #include <belay/drive/posix/journal.hpp>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdarg>
 #include <string>
@@ -25,8 +26,11 @@ struct Plan {
     bool in_pieces = false;  // reads and writes do a part of what they were asked for
     int number = 0;          // the call with this number, from 1, fails with `error`
     int error = 0;
+    int reserve_error = 0;  // how every fallocate fails, if not 0
     int calls = 0;
     int failed = 0;
+    int not_reserved = 0;  // calls of fallocate that failed with `reserve_error`
+    std::uint64_t bytes_written = 0;
     bool interrupted = false;
 };
 Plan plan;
@@ -53,6 +57,13 @@ bool renames_and_removes_fail() {
     plan.interrupt = interrupt;
     return answer;
 }
+/// Whether space is not to be reserved, ever.
+bool reserving_fails() {
+    if (!plan.armed || plan.reserve_error == 0) return false;
+    ++plan.not_reserved;
+    errno = plan.reserve_error;
+    return true;
+}
 std::size_t piece(std::size_t bytes) {
     return plan.armed && plan.in_pieces && bytes > 1 ? 1 + bytes / 3 : bytes;
 }
@@ -63,7 +74,9 @@ std::size_t piece(std::size_t bytes) {
 extern "C" {
 ssize_t __real_pwrite(int, const void*, size_t, off_t);
 ssize_t __wrap_pwrite(int file, const void* from, size_t bytes, off_t at) {
-    return fails() ? -1 : __real_pwrite(file, from, piece(bytes), at);
+    const ssize_t written = fails() ? -1 : __real_pwrite(file, from, piece(bytes), at);
+    if (plan.armed && written > 0) plan.bytes_written += static_cast<std::uint64_t>(written);
+    return written;
 }
 ssize_t __real_pread(int, void*, size_t, off_t);
 ssize_t __wrap_pread(int file, void* into, size_t bytes, off_t at) {
@@ -75,7 +88,7 @@ int __real_fsync(int);
 int __wrap_fsync(int file) { return fails() ? -1 : __real_fsync(file); }
 int __real_fallocate(int, int, off_t, off_t);
 int __wrap_fallocate(int file, int mode, off_t at, off_t bytes) {
-    return fails() ? -1 : __real_fallocate(file, mode, at, bytes);
+    return fails() || reserving_fails() ? -1 : __real_fallocate(file, mode, at, bytes);
 }
 int __real_rename(const char*, const char*);
 int __wrap_rename(const char* from, const char* to) {
@@ -205,4 +218,69 @@ TEST_CASE("Journal on files loses nothing whichever system call fails",
             REQUIRE(kept(dir / "q", told));
         }
     }
+}
+
+TEST_CASE("posix::File::preallocate writes zeros where the file system cannot reserve",
+          "[drive][system_calls][fault]") {
+    const int error = GENERATE(EOPNOTSUPP, ENOSYS);
+    const bool in_pieces = GENERATE(false, true);
+    // Shorter than what is written at once, as long, and longer by a part.
+    const std::uint64_t size = GENERATE(1U, 16U * 1024, 100'000U);
+    INFO("fallocate fails with " << error << ", for " << size << " bytes");
+    const TemporaryDirectory dir;
+    posix::Files files;
+    auto file = files.open(dir / "a", OpenMode::replace);
+    REQUIRE(file);
+    plan = {.armed = true, .in_pieces = in_pieces, .reserve_error = error};
+    const std::error_code answer = file->preallocate(size);
+    const Plan done = std::exchange(plan, Plan{});
+    CHECK_FALSE(answer);
+    CHECK(done.not_reserved == 1);
+    // The zeros are written: a length without them would reserve nothing.
+    CHECK(done.bytes_written == size);
+    CHECK(*file->size() == size);
+    Bytes bytes(size + 1, std::byte{1});
+    REQUIRE(*file->read(0, bytes) == size);
+    CHECK(std::count(bytes.begin(), bytes.end(), std::byte{0}) ==
+          static_cast<std::ptrdiff_t>(size));
+}
+
+TEST_CASE("posix::File::preallocate answers any other failure, and writes nothing",
+          "[drive][system_calls][fault]") {
+    const int error = GENERATE(ENOSPC, EIO, EFBIG);
+    const TemporaryDirectory dir;
+    posix::Files files;
+    auto file = files.open(dir / "a", OpenMode::replace);
+    REQUIRE(file);
+    plan = {.armed = true, .reserve_error = error};
+    const std::error_code answer = file->preallocate(100'000);
+    const Plan done = std::exchange(plan, Plan{});
+    CHECK(answer == std::error_code{error, std::generic_category()});
+    CHECK(done.not_reserved == 1);
+    CHECK(done.bytes_written == 0);
+    CHECK(*file->size() == 0);
+}
+
+TEST_CASE("Journal on files that cannot be reserved works as on others",
+          "[drive][system_calls][fault]") {
+    const int error = GENERATE(EOPNOTSUPP, ENOSYS);
+    const TemporaryDirectory dir;
+    plan = {.armed = true, .reserve_error = error};
+    const Told told = work(dir / "q");
+    const Plan done = std::exchange(plan, Plan{});
+    INFO("fallocate fails with " << error);
+    CHECK_FALSE(told.error);
+    CHECK(told.durable == 48);
+    CHECK(done.not_reserved > 1);
+    posix::Files files;
+    int segments = 0;
+    const auto names = files.list(dir / "q");
+    REQUIRE(names);
+    for (const std::string& name : *names) {
+        if (journal_format::segment_index(name) == 0) continue;
+        ++segments;
+        CHECK(*files.open(dir / ("q/" + name), OpenMode::read)->size() == small.segment_bytes);
+    }
+    CHECK(segments > 0);
+    CHECK(kept(dir / "q", told));
 }

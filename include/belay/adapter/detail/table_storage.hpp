@@ -58,10 +58,11 @@ public:
     }
 
     /// Takes the oldest operation; nothing if there is none, or if it could not be read or removed:
-    /// then `front` or `failed` says why, and it is still there. If the storage fails while it
-    /// removes the operation, that may come again when it is opened.   Throws: std::bad_alloc.
+    /// then `front` or `failed` says why, but not for lack of space, and it is still there. If the
+    /// storage fails while it removes the operation, that may come again when it is opened.
+    /// Throws: std::bad_alloc.
     [[nodiscard]] std::optional<Bytes> try_pop() {
-        if (failed() || !front()) return std::nullopt;
+        if (!front()) return std::nullopt;
         if (!ack()) return std::move(front_);
         // Whether it is gone nobody knows then: if it was not handed out, it could be lost.
         return failed() ? std::optional<Bytes>{front_} : std::nullopt;
@@ -69,8 +70,10 @@ public:
 
     /// The oldest operation, until `ack` or `try_pop`.
     ///
-    /// Errors: queue_empty; corrupt; those of the disk.   Throws: std::bad_alloc.
+    /// Errors: what `failed` says: nobody could remove it; queue_empty; corrupt; those of the disk.
+    /// Throws: std::bad_alloc.
     [[nodiscard]] Result<BytesView> front() {
+        if (failed()) return failed();
         if (size() == 0) return make_error_code(QueueErrc::queue_empty);
         if (!has_front_) {
             if (const std::error_code error = table_.read(range_.first, front_)) return error;

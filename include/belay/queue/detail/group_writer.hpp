@@ -3,6 +3,7 @@
 /// GroupWriter: one file to which many threads append, and one flush that serves all of them.
 #pragma once
 
+#include <array>    // std::array
 #include <atomic>   // std::atomic
 #include <utility>  // std::exchange
 
@@ -109,12 +110,9 @@ public:
         position_ += bytes;
         exclusive_ = true;
         const std::error_code error = flush(true);
+        if (error && !failed_) take_back(bytes);
         exclusive_ = false;
-        if (error) {
-            // For lack of space nothing was written. `position_` stays: others wait by it.
-            if (!failed_) buffer_.drop_back(bytes);
-            return error;
-        }
+        if (error) return failed_ ? failed_ : error;
         if (kind == journal_format::Kind::operation) {
             last_.store(number, std::memory_order_release);
             durable_.store(number, std::memory_order_release);
@@ -252,6 +250,31 @@ public:
 
 private:
     static constexpr std::size_t write_bytes = std::size_t{64} << 10;
+
+    /// Takes back the last record, for which there was no space. Lets go.   Pre: exclusive_.
+    ///
+    /// `position_` stays: others wait by it.
+    void take_back(std::size_t bytes) {
+        buffer_.drop_back(bytes);
+        const std::uint32_t offset = end_offset();
+        writing_ = true;
+        unlock();
+        const std::error_code error = erase_header(offset);
+        mutex_.lock();
+        failed_ = error;
+        end_writing();
+    }
+    /// A part of a record is the whole of it if it ends with zeros, which stand there already.
+    std::error_code erase_header(std::uint32_t offset) {
+        constexpr std::array<std::byte, journal_format::record_header_bytes> none{};
+        auto header = none;
+        const Result<std::size_t> got = file_.read(offset, header);
+        if (!got) return got.error();
+        // What is not there needs no write, which might find no space either.
+        if (header == none) return {};
+        const std::error_code error = file_.write(offset, none);
+        return error ? error : file_.sync();
+    }
 
     void end_writing() noexcept {
         writing_ = false;
