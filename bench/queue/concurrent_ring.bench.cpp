@@ -194,13 +194,15 @@ void pass_batches(benchmark::State& state) {
 /// Push and pop on one thread, with 16 values in it all the time.
 template <class Peer>
 void push_pop(benchmark::State& state) {
+    const std::array<Small, 256>& values = payloads<Small>();
     Peer peer;
-    Small value = 0;
-    for (Small i = 0; i < 16; ++i) peer.push(i);
+    for (std::size_t i = 0; i < 16; ++i) peer.push(values[i]);
+    std::size_t next = 0;
     for (auto _ : state) {
-        peer.push(value);
+        peer.push(values[next++ % values.size()]);
+        Small value = 0;
         peer.pop(value);
-        benchmark::DoNotOptimize(++value);
+        benchmark::DoNotOptimize(value);
     }
     state.SetItemsProcessed(state.iterations());
 }

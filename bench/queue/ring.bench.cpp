@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// What push + pop of 8 bytes costs on one thread: beside a plain array, boost's ring, std::deque,
-// and a locked one.
+// What push + pop of 8 random bytes costs on one thread: beside a plain array, boost's ring,
+// std::deque, and a locked one.
 #include <belay/queue/ring.hpp>
 
+#include <array>
 #include <deque>
 #include <mutex>
 
@@ -13,6 +14,7 @@
 #    define BELAY_BENCH_BOOST 1
 #endif
 
+#include <belay/core/random.hpp>
 #include <belay/queue/deque.hpp>
 #include <belay/queue/oldest_age.hpp>
 #include <belay/queue/queue.hpp>
@@ -29,10 +31,14 @@ constexpr std::size_t capacity = 1024;
 // some values all the time.
 template <class Push, class Pop>
 void push_pop(benchmark::State& state, Push push, Pop pop) {
-    for (std::uint64_t i = 0; i < 16; ++i) push(i);
-    std::uint64_t value = 0;
+    // Drawn before the clock runs, and few enough for the first cache.
+    std::array<std::uint64_t, 256> values;
+    Random bits{Seed{1}};
+    for (std::uint64_t& value : values) value = bits();
+    for (std::size_t i = 0; i < 16; ++i) push(values[i]);
+    std::size_t next = 0;
     for (auto _ : state) {
-        push(value++);
+        push(values[next++ % values.size()]);
         benchmark::ClobberMemory();
         // A variable, since of a result in passing the compiler may leave out the reading.
         std::uint64_t popped = pop();
@@ -175,13 +181,14 @@ BENCHMARK(queue_weighed)->Name("queue/queue/push_pop/with_bytes_limit");
 void queue_aged(benchmark::State& state) {
     Queue queue{Ring<std::uint64_t, capacity>{}, {}, Reject{}, QueueCounters{}};
     OldestAge<> oldest;
+    Duration::rep pushes = 0;
     benchmark::DoNotOptimize(&queue);
     benchmark::DoNotOptimize(&oldest);
     push_pop(
         state,
         [&](std::uint64_t v) {
-            if (v % 16 == 0) {
-                const Instant now{Duration{static_cast<Duration::rep>(v)}};
+            if (++pushes % 16 == 0) {
+                const Instant now{Duration{pushes}};
                 oldest.sample(now, queue.observer().pushed, queue.size());
             }
             return !queue.push(v);

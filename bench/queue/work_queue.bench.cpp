@@ -1,46 +1,28 @@
 // SPDX-License-Identifier: MIT
-// What leases and acknowledgement item by item cost beside the journal alone, and what a window of
-// idempotency keys costs beside the standard library's set.
+// What leases and acknowledgement item by item cost beside the journal alone, what an opening
+// costs, which reads every entry, and what a window of idempotency keys costs beside the standard
+// library's set.
 //
 // BELAY_BENCH_DIR names the directory to use; else the system's temporary one.
-#include <belay/drive/posix/journal.hpp>
 #include <belay/queue/work_queue.hpp>
 
-#include <cstdlib>
 #include <deque>
-#include <filesystem>
 #include <optional>
 #include <string>
 #include <unordered_set>
 
 #include <benchmark/benchmark.h>
 
+#include "queue/peers.hpp"
+
 using namespace belay;
 
 namespace {
 
-constexpr std::size_t payload_bytes = 256;
+using belay_bench::payload_bytes;
+using belay_bench::Scratch;
+
 constexpr std::size_t batch = 100;
-
-/// A directory that is empty at the start, and gone at the end.
-class Scratch {
-public:
-    Scratch() {
-        const char* const base = std::getenv("BELAY_BENCH_DIR");
-        path_ = (base != nullptr ? std::filesystem::path{base}
-                                 : std::filesystem::temp_directory_path()) /
-                ("belay-bench-work-" + std::to_string(::getpid()));
-        std::filesystem::remove_all(path_);
-        std::filesystem::create_directory(path_);
-    }
-    Scratch(const Scratch&) = delete;
-    Scratch& operator=(const Scratch&) = delete;
-    ~Scratch() { std::filesystem::remove_all(path_); }
-    [[nodiscard]] std::string operator/(const char* name) const { return path_ / name; }
-
-private:
-    std::filesystem::path path_;
-};
 
 Bytes random_payload() {
     Random bits{Seed{1}};
@@ -103,6 +85,58 @@ BENCHMARK_CAPTURE(push_lease_ack, out_of_order, false, false)
 BENCHMARK_CAPTURE(push_lease_ack, keys, true, true)
     ->Name("queue/work_queue/push_lease_ack_with_keys/belay")
     ->UseRealTime();
+
+/// A work queue of a million items of 256 bytes, made once for all runs.
+class Large {
+public:
+    static constexpr std::uint64_t items = 1'000'000;
+    static constexpr Moment now{Instant{}, WallTime{std::chrono::seconds{1'700'000'000}}};
+
+    static std::string path() {
+        static const Large large;
+        return large.scratch_ / "journal";
+    }
+
+private:
+    Large() {
+        auto journal = posix::Journal::open(scratch_ / "journal", {.sync = Sync::none});
+        auto work = WorkQueue<posix::Journal>::open(std::move(*journal), {}, now);
+        belay_bench::Payloads payloads{1};
+        for (std::uint64_t i = 0; i < items; ++i) {
+            static_cast<void>(work->push(payloads.next(), now));
+        }
+        // So that no opening waits for the disk to write all this.
+        static_cast<void>(work->flush());
+    }
+
+    Scratch scratch_;
+};
+
+/// Opening it and its journal, beside "queue/journal/open_tail", its files in the system's memory.
+void open_work_queue(benchmark::State& state) {
+    const std::string path = Large::path();
+    for (auto _ : state) {
+        std::optional<WorkQueue<posix::Journal>> opened;
+        {
+            auto journal = posix::Journal::open(path);
+            if (!journal) {
+                state.SkipWithError("the journal does not open");
+                break;
+            }
+            auto work = WorkQueue<posix::Journal>::open(std::move(*journal), {}, Large::now);
+            if (!work || work->size() != Large::items) {
+                state.SkipWithError("not all are there");
+                break;
+            }
+            opened.emplace(std::move(*work));
+        }
+        state.PauseTiming();
+        opened.reset();
+        state.ResumeTiming();
+    }
+    state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(Large::items));
+}
+BENCHMARK(open_work_queue)->Name("queue/work_queue/open/belay")->UseRealTime();
 
 /// So few that they are in the first cache, as a key is that has just come in; a constant, so that
 /// none is chosen by a division.

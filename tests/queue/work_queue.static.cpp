@@ -26,7 +26,22 @@ struct FlushableSequenced : MinimalSequenced {
     bool unflushed() const noexcept { return false; }
 };
 
+struct KeepingSequenced : MinimalSequenced {
+    std::error_code keep(BytesView) noexcept { return {}; }
+    BytesView kept() const noexcept { return {}; }
+};
+
 using Plain = WorkQueue<MinimalSequenced>;
+using Keeping = WorkQueue<KeepingSequenced>;
+
+template <class W>
+concept Keeps = requires(W& work, const W& known, BytesView note) {
+    { work.keep(note) } noexcept -> std::same_as<std::error_code>;
+    { known.kept() } noexcept -> std::same_as<BytesView>;
+};
+template <class W>
+concept KeepsSomehow =
+    requires(W& work) { work.keep(BytesView{}); } || requires(W& work) { work.kept(); };
 
 }  // namespace
 
@@ -41,6 +56,8 @@ static_assert(sizeof(Plain) <= 2 * sizeof(void*), "what nobody wants costs nothi
 static_assert(noexcept(std::declval<Plain&>().sync()));
 static_assert(!FlushableLike<Plain>, "its log is none");
 static_assert(FlushableLike<WorkQueue<FlushableSequenced>>);
+static_assert(Keeps<Keeping>);
+static_assert(!KeepsSomehow<Plain>, "its log keeps none");
 static_assert(sizeof(KeyPrint) == 16);
 static_assert(std::is_trivially_copyable_v<Lease>);
 

@@ -28,7 +28,9 @@ template <class Dead = KeepDead, class Observer = NoObserver>
 struct Rig {
     using Work = WorkQueue<Log, Dead, Observer>;
 
-    explicit Rig(WorkOptions with = {}) : options{with} { open(); }
+    explicit Rig(WorkOptions with = {}, std::uint64_t seed = 0) : options{with}, openings{seed} {
+        open();
+    }
 
     void open() {
         work.reset();
@@ -236,6 +238,31 @@ TEST_CASE("WorkQueue: opening ends all loans, and an old lease means nothing",
     CHECK(rig.work->ack(before) == QueueErrc::lease_ended);
     CHECK(rig.work->nack(before, rig.now) == QueueErrc::lease_ended);
     CHECK_FALSE(rig.work->ack(rig.last));
+}
+
+TEST_CASE("WorkQueue: a lease of another queue means nothing", "[queue][work_queue][unit]") {
+    Rig rig;
+    Rig other{WorkOptions{}, 100};
+    rig.push("mine");
+    other.push("theirs");
+    REQUIRE(rig.lend() == "mine");
+    REQUIRE(other.lend() == "theirs");
+    // They are alike in all but the queue.
+    Lease theirs = other.last;
+    REQUIRE(theirs.id == rig.last.id);
+    REQUIRE(theirs.slot == rig.last.slot);
+    REQUIRE(theirs.token == rig.last.token);
+    CHECK(rig.work->ack(theirs) == QueueErrc::lease_ended);
+    CHECK(rig.work->nack(theirs, rig.now) == QueueErrc::lease_ended);
+    CHECK(rig.work->extend(theirs, rig.now, 1h) == QueueErrc::lease_ended);
+    CHECK(theirs.deadline == other.last.deadline);
+    CHECK(other.work->ack(rig.last) == QueueErrc::lease_ended);
+    CHECK(rig.work->leased() == 1);
+    CHECK(other.work->leased() == 1);
+    CHECK_FALSE(rig.work->ack(rig.last));
+    CHECK_FALSE(other.work->nack(other.last, other.now));
+    CHECK(rig.work->empty());
+    CHECK(other.lend() == "theirs");
 }
 
 TEST_CASE("WorkQueue lends a body again by its id", "[queue][work_queue][unit]") {

@@ -83,6 +83,17 @@ class ReportTest(unittest.TestCase):
         self.assertIn("met: an hour", fast[-1])
         self.assertIn("900 ms", fast[-1])
 
+    def test_what_is_counted_and_not_timed(self):
+        operation = "queue/key_window/in_memory"
+        runs = [run(f"{operation}/belay", bytes_each=24.004), run(f"{operation}/unordered_set", bytes_each=96.016)]
+        lines = table(runs)
+        # No spread and no time of an iteration, and the smaller is the better.
+        self.assertIn("belay 24 bytes each met: at most 24 bytes of memory", lines[-2])
+        self.assertIn("unordered_set 96 bytes each 4.00x 4.00 to 4.00", lines[-1])
+        more = table([run("queue/journal/disk_beyond_live/belay", segments=2.01)])
+        self.assertIn("belay 2.01 segments NOT MET: at most two segments", more[-1])
+        self.assertFalse(any(operation in line for line in report.unmeasured(report.medians(runs))))
+
     def test_arguments_are_compared_only_with_their_like(self):
         runs = [run("a/b/c/belay/8", 10.0), run("a/b/c/belay/64", 99.0), run("a/b/c/peer/8", 5.0)]
         lines = table(runs)

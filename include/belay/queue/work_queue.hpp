@@ -9,6 +9,7 @@
 #include <belay/core/no_observer.hpp>
 #include <belay/queue/detail/work_items.hpp>
 #include <belay/queue/detail/work_letters.hpp>
+#include <belay/queue/detail/work_notes.hpp>
 #include <belay/queue/detail/work_replay.hpp>
 #include <belay/queue/flushable_like.hpp>
 
@@ -58,10 +59,9 @@ public:
     /// Reads the log, which nothing else may append to, and goes on where it ends.
     ///
     /// What the log calls damaged is taken for an item, and kept as a dead letter.
-    /// Errors: bad_options; foreign_file: the log was salvaged as a journal; an entry that cannot
-    /// be
-    ///         understood, with its number.
-    /// Complexity: O(entries); reads them all.
+    /// Errors:     bad_options; foreign_file: the log was salvaged as a journal; an entry that
+    ///             cannot be understood, with its number.
+    /// Complexity: O(bytes) of the entries in the log; reads them all, each once.
     [[nodiscard]] static Result<WorkQueue, WorkError> open(Log log, const WorkOptions& options,
                                                            Moment moment, DeadLetters dead,
                                                            Observer observer) {
@@ -112,8 +112,8 @@ public:
         return work_->add(body, with);
     }
 
-    /// Makes durable what was pushed, acknowledged, given back, revived and purged before. Once for
-    /// all that a turn did: it costs the same.
+    /// Makes durable what was pushed, acknowledged, given back, revived, purged and kept before.
+    /// Once for all that a turn did: it costs the same.
     ///
     /// Errors: those of the log; without space it may be called again, and nothing is lost.
     ///         too_large: all is durable, but an item that must be copied forward is too long for
@@ -154,7 +154,7 @@ public:
             if (item.id == 0) return make_error_code(QueueErrc::queue_empty);
             detail::WorkEntry entry;
             const std::error_code error = work_->read(item.position, entry);
-            if (error && !means_unreadable(error, item.id)) return error;
+            if (error && !work_->means_unreadable(error, item.id)) return error;
             const DeathCause cause = error ? DeathCause::unreadable : work_->why_dead(item, entry);
             if (cause == DeathCause::none) return work_->lend(item, entry);
             if (const std::error_code lost = bury(item, cause, false)) return lost;
@@ -166,7 +166,7 @@ public:
     /// Also after the deadline, as long as the item was not lent again.
     /// Errors: lease_ended; what `failed` says.   Complexity: O(log(lent and delayed)).
     [[nodiscard]] std::error_code ack(const Lease& lease) {
-        if (const std::error_code error = check(lease)) return error;
+        if (const std::error_code error = work().check(lease)) return error;
         work_->make_room_for_gone();
         work_->finish(lease.slot);
         return failed();
@@ -181,7 +181,7 @@ public:
     [[nodiscard]] std::error_code nack(const Lease& lease, Moment moment,
                                        Duration delay = Duration::zero()) {
         BELAY_PRECONDITION(delay.count() >= 0, "WorkQueue::nack: delay must be >= 0ns");
-        if (const std::error_code error = check(lease)) return error;
+        if (const std::error_code error = work().check(lease)) return error;
         work_->clock = moment;
         work_->tidy();
         if (work_->spent(work_->slots[lease.slot].deliveries)) {
@@ -202,10 +202,10 @@ public:
     /// The loan lasts until `duration` from now.
     ///
     /// Also after the deadline, as long as the item was not lent again.
-    /// Errors: lease_ended.   Pre: duration > 0ns.
+    /// Errors: lease_ended; what `failed` says.   Pre: duration > 0ns.
     [[nodiscard]] std::error_code extend(Lease& lease, Moment moment, Duration duration) {
         BELAY_PRECONDITION(duration.count() > 0, "WorkQueue::extend: duration must be > 0ns");
-        if (const std::error_code error = check(lease)) return error;
+        if (const std::error_code error = work().check(lease)) return error;
         lease.deadline = after(moment.now, duration);
         work_->slots.make_wait(lease.slot, WorkState::leased, lease.deadline);
         return {};
@@ -252,6 +252,25 @@ public:
     template <class Visitor>
     [[nodiscard]] std::error_code for_each_dead(Visitor&& visitor) {
         return work().show_dead(visitor);
+    }
+
+    // ---- a note beside the work, if the log keeps one -------------------------------------------
+
+    /// Keeps a note beside the work, instead of the one before, as `Journal::keep`: the history of
+    /// a policy, say. No bytes: no note. It is durable after the next `sync`, and stays when what
+    /// is done is given up.
+    ///
+    /// Errors:     those of the log: too_large, no space, what `failed` says. It was not taken
+    ///             then.
+    /// Complexity: O(length).
+    template <detail::KeepsNote L = Log>
+    [[nodiscard]] std::error_code keep(BytesView note) noexcept {
+        return work().log().keep(note);
+    }
+    /// The kept note, until the next `keep`; no bytes if there is none.
+    template <detail::KeepsNote L = Log>
+    [[nodiscard]] BytesView kept() const noexcept {
+        return work().log().kept();
     }
 
     // ---- observers ------------------------------------------------------------------------------
@@ -326,25 +345,6 @@ private:
     }
     void close() noexcept {
         if (work_ != nullptr) work_->note_at_end();
-    }
-
-    // ---- what becomes of it ---------------------------------------------------------------------
-
-    /// Whether a lease counts still.
-    [[nodiscard]] std::error_code check(const Lease& lease) const noexcept {
-        if (const std::error_code error = failed()) return error;
-        const Slots& slots = work_->slots;
-        // Tokens count from 1 in each opening, whose salt tells it from others.
-        const bool counts = lease.opening == work_->log().salt() && lease.token != 0 &&
-                            lease.slot < slots.end() && slots[lease.slot].token == lease.token;
-        return counts ? std::error_code{} : make_error_code(QueueErrc::lease_ended);
-    }
-
-    /// Whether an item that could not be read is passed by. What may be better a moment later is
-    /// told first: one bad sector must not hold up all others, nor a bad moment bury an item.
-    [[nodiscard]] bool means_unreadable(const std::error_code& error, std::uint64_t id) noexcept {
-        if (error == QueueErrc::corrupt) return true;
-        return error == std::errc::io_error && !failed() && std::exchange(work_->unread, id) == id;
     }
 
     /// An item is not lent any more. If it must be noted and cannot be, nothing changes.

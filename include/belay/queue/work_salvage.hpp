@@ -21,8 +21,8 @@ struct WorkSalvage {
 };
 
 /// Copies all items that can be read and are not gone, in their order, with what is known of them
-/// and what is left of their delays, into a new journal in directory `to`, which WorkQueue::open
-/// then opens. The old one is not changed.
+/// and what is left of their delays, and the kept note, into a new journal in directory `to`, which
+/// WorkQueue::open then opens. The old one is not changed.
 ///
 /// The items have new ids, and idempotency keys are forgotten: both are of the old journal. Where
 /// what said that an item is gone cannot be read, the item is there again.
@@ -84,6 +84,7 @@ template <FileSystemLike FileSystem>
     };
     if (const std::error_code unread = work.show_living(copy)) error = unread;
     if (const std::error_code unread = work.show_dead(copy)) error = unread;
+    if (!error && !done.inspection.note.empty()) error = journal->keep(done.inspection.note);
     if (!error) error = journal->sync();
     if (error) return JournalError{error, to, 0, {}};
     return done;

@@ -79,11 +79,15 @@ private:
                 return corrupt();
             }
             if (h.kind == Kind::operation && h.number != at.number) return corrupt();
+            BytesView body;
             if (wanted || (check != nullptr && h.kind == Kind::operation)) {
-                bytes = view(log, at, record_header_bytes + h.length);
-                if (!bytes) return bytes;
-                if (bytes->size() < record_header_bytes + h.length) return corrupt();
-                const BytesView body = bytes->subspan(record_header_bytes);
+                // Most often the window has all of it.
+                if (bytes->size() < record_header_bytes + h.length) {
+                    bytes = view(log, at, record_header_bytes + h.length);
+                    if (!bytes) return bytes;
+                    if (bytes->size() < record_header_bytes + h.length) return corrupt();
+                }
+                body = bytes->subspan(record_header_bytes, h.length);
                 const std::uint32_t crc = crc32c(body);
                 const Opening& run = run_of(h.number);
                 if (record_crc(bytes->data(), crc, record_seed(at.nonce, run.run)) != h.crc) {
@@ -98,18 +102,22 @@ private:
             if (h.kind == Kind::operation) ++at.number;
             if (wanted) {
                 next_ = at;
-                return bytes->subspan(record_header_bytes);
+                return body;
             }
         }
     }
 
     static std::error_code corrupt() noexcept { return make_error_code(QueueErrc::corrupt); }
 
-    /// The bytes at a place: at most `length`, fewer where they end.
+    /// The bytes at a place: `length` of them or more, fewer where they end.
     Result<BytesView> view(const Log& log, const Cursor& at, std::size_t length) {
-        const std::uint32_t written = log.written_end(at.segment);
-        if (at.offset >= written && log.copy_unwritten(at.segment, at.offset, length, unwritten_)) {
-            return BytesView{unwritten_};
+        std::uint32_t written = log.written_end(at.segment);
+        if (at.offset >= written) {
+            if (log.copy_unwritten(at.segment, at.offset, length, unwritten_)) {
+                return BytesView{unwritten_};
+            }
+            // It was written in the meantime.
+            written = log.written_end(at.segment);
         }
         if (segment_ != at.segment) {
             Result<File> file = log.file_system().open(
@@ -119,7 +127,7 @@ private:
             segment_ = at.segment;
             window_.forget();
         }
-        return window_.view(*file_, at.offset, length, log.written_end(at.segment));
+        return window_.at_least(*file_, at.offset, length, written);
     }
 
     std::vector<Opening> runs_;

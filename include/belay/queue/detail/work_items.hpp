@@ -30,8 +30,6 @@ public:
     using WorkLog<Log>::positions;
     using WorkLog<Log>::slots;
 
-    std::uint64_t unread = 0;  // the item that last could not be read
-
     // ---- taking and lending ---------------------------------------------------------------------
 
     /// Takes an item.   Errors: see WorkQueue::push.
@@ -104,6 +102,15 @@ public:
         return lease;
     }
 
+    /// Whether a lease counts still.   Errors: lease_ended; what `failed` says.
+    [[nodiscard]] std::error_code check(const Lease& lease) noexcept {
+        if (const std::error_code error = failed()) return error;
+        // Tokens count from 1 in each opening, whose salt tells it from others.
+        const bool counts = lease.opening == this->log().salt() && lease.token != 0 &&
+                            lease.slot < slots.end() && slots[lease.slot].token == lease.token;
+        return counts ? std::error_code{} : make_error_code(QueueErrc::lease_ended);
+    }
+
     // ---- which ----------------------------------------------------------------------------------
 
     [[nodiscard]] WorkPlace place_of(std::uint32_t slot) const noexcept {
@@ -157,6 +164,12 @@ public:
             return DeathCause::expired;
         }
         return known && spent(slots[item.slot].deliveries) ? DeathCause::failed : DeathCause::none;
+    }
+    /// Whether an item that could not be read is passed by. What may be better a moment later is
+    /// told first: one bad sector must not hold up all others, nor a bad moment bury an item.
+    [[nodiscard]] bool means_unreadable(const std::error_code& error, std::uint64_t id) noexcept {
+        if (error == QueueErrc::corrupt) return true;
+        return error == std::errc::io_error && !failed() && std::exchange(unread_, id) == id;
     }
     /// Shows an item to `visitor(const WorkItem&)`; the body of one that is unreadable is empty.
     template <class Visitor>
@@ -259,6 +272,7 @@ private:
     }
 
     std::uint64_t tokens_ = 0;  // of the last loan
+    std::uint64_t unread_ = 0;  // the item that last could not be read
 };
 
 }  // namespace belay::inline BELAY_ABI::detail
