@@ -32,10 +32,11 @@ public:
     using value_type = T;
 
     /// Pre: capacity > 0.
-    explicit Deque(std::size_t capacity = no_limit) noexcept : capacity_{capacity} {
+    explicit Deque(std::size_t capacity = no_limit) noexcept
+        : capacity_{capacity}, full_at_{capacity} {
         BELAY_PRECONDITION(capacity > 0, "Deque::Deque: the capacity must be > 0");
     }
-    Deque(Deque&& other) noexcept : capacity_{other.capacity_} { swap(other); }
+    Deque(Deque&& other) noexcept : capacity_{other.capacity_}, full_at_{capacity_} { swap(other); }
     Deque& operator=(Deque&& other) noexcept {
         Deque moved{std::move(other)};
         swap(moved);
@@ -52,7 +53,7 @@ public:
     [[nodiscard]] bool try_push(T&& value) noexcept {
         // Copies: as far as the compiler knows, the value may lie over the members.
         const std::size_t pushed = pushed_;
-        if (pushed - popped_ == capacity_) return false;
+        if (pushed == full_at_ && !has_room(pushed)) return false;
         if (place(pushed) == 0 && !append_block()) return false;
         std::construct_at(last_->at(place(pushed)), std::move(value));
         pushed_ = pushed + 1;
@@ -107,6 +108,7 @@ private:
 
     void swap(Deque& other) noexcept {
         std::swap(capacity_, other.capacity_);
+        std::swap(full_at_, other.full_at_);
         std::swap(first_, other.first_);
         std::swap(last_, other.last_);
         std::swap(spare_, other.spare_);
@@ -114,6 +116,11 @@ private:
         std::swap(popped_, other.popped_);
     }
 
+    /// Looks again how far pushes may go.
+    [[nodiscard]] bool has_room(std::size_t pushed) noexcept {
+        full_at_ = popped_ + capacity_;
+        return pushed != full_at_;
+    }
     [[nodiscard]] bool append_block() noexcept {
         Block* block = std::exchange(spare_, nullptr);
         if (block == nullptr) block = new (std::nothrow) Block;
@@ -136,6 +143,7 @@ private:
     }
 
     std::size_t capacity_;
+    std::size_t full_at_;     // no push before this one needs a look at the pops
     Block* first_ = nullptr;  // blocks that hold values, in order
     Block* last_ = nullptr;
     Block* spare_ = nullptr;
