@@ -542,6 +542,41 @@ TEST_CASE("WorkQueue refuses what is too many or too much", "[queue][work_queue]
     CHECK(small.work->size() == 2);
 }
 
+TEST_CASE("WorkQueue takes no more bytes of the log than it may",
+          "[queue][work_queue][regression]") {
+    // With everything that an entry may have, and each length of padding.
+    for (std::size_t length = 0; length < 16; ++length) {
+        Rig rig{{.keys = 100, .bytes_max = 1000}};
+        std::error_code error;
+        std::size_t pushed = 0;
+        for (; !error; ++pushed) {
+            const std::string key = std::to_string(pushed);
+            error =
+                rig.work
+                    ->push(Bytes(length), rig.now, {.key = key, .delay = 1h, .expires_after = 2h})
+                    .error();
+            CHECK(rig.work->bytes() <= 1000);
+        }
+        CHECK(error == QueueErrc::queue_full);
+        CHECK(pushed > 10);
+    }
+}
+
+TEST_CASE("WorkQueue: a loan that timed out counts until its item is buried",
+          "[queue][work_queue][regression]") {
+    Rig rig{{.deliveries_max = 1}};
+    rig.push("x");
+    REQUIRE(rig.lend() == "x");
+    rig.pass(31s);
+    REQUIRE_FALSE(rig.work->extend(rig.last, rig.now, 30s));
+    rig.pass(31s);
+    CHECK(rig.work->lease(rig.now).error() == QueueErrc::queue_empty);
+    CHECK(rig.work->dead() == 1);
+    CHECK(rig.work->ack(rig.last) == QueueErrc::lease_ended);
+    CHECK(rig.work->nack(rig.last, rig.now) == QueueErrc::lease_ended);
+    CHECK(rig.work->extend(rig.last, rig.now, 30s) == QueueErrc::lease_ended);
+}
+
 TEST_CASE("WorkQueue::open refuses options that are not possible", "[queue][work_queue][unit]") {
     const Moment now{};
     const WorkOptions wrong[] = {

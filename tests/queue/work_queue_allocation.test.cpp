@@ -315,3 +315,46 @@ TEST_CASE("WorkQueue::sync copies later what it has no memory to copy",
     REQUIRE(kept);
     CHECK(as_text(*kept) == "front");
 }
+
+TEST_CASE("WorkQueue has room for both names of an unreadable copy that is gone",
+          "[queue][work_queue][regression]") {
+    MemoryMedium medium;
+    {
+        Work work = open(medium, {.slack_bytes = 1000});
+        // The first stays in front, so that the log's base does not say what is gone.
+        REQUIRE(work.push(as_bytes("in front"), when, {.delay = 9h}));
+        REQUIRE(work.push(as_bytes("copied"), when, {.delay = 1h}));
+        for (int i = 0; i < 60; ++i) {
+            REQUIRE(work.push(Bytes(100), when));
+            const auto lease = work.lease(when);
+            REQUIRE(lease);
+            REQUIRE_FALSE(work.ack(*lease));
+            REQUIRE_FALSE(work.sync());
+        }
+    }
+    Work work = open(medium, {});
+    for (const auto& [number, bytes] : medium.entries) {
+        const auto kind = static_cast<detail::WorkKind>(bytes[0]);
+        if (kind == detail::WorkKind::moved) medium.damaged = {number};
+    }
+    REQUIRE(work.read(2).error() == QueueErrc::corrupt);
+    // One more end, and the list is as long as it gets before it is noted.
+    for (int i = 0; i < 63; ++i) REQUIRE(work.push(as_bytes("x"), when));
+    for (int i = 0; i < 63; ++i) {
+        const auto lease = work.lease(when);
+        REQUIRE(lease);
+        REQUIRE_FALSE(work.ack(*lease));
+    }
+    REQUIRE(work.lease({when.now + 2h, when.wall + 2h}).error() == QueueErrc::queue_empty);
+    REQUIRE(work.dead() == 1);
+    const std::uint64_t last = medium.last;
+    {
+        const FailingNew memory{0};
+        const std::error_code error = work.purge_dead();
+        const SpareMemory spare;
+        CHECK_FALSE(error);
+        CHECK(memory.failed() == 0);
+    }
+    CHECK(work.dead() == 0);
+    CHECK(medium.last == last);
+}

@@ -266,6 +266,108 @@ TEST_CASE("WorkQueue notes later what it had no space for: deaths and deliveries
     CHECK(lend(*work).delivery == 2);
 }
 
+TEST_CASE("WorkQueue: a delivery that counted counts also when the late worker goes on",
+          "[queue][work_queue][regression]") {
+    // Noted when the loan timed out, or, for want of space, at the next sync.
+    const bool has_space = GENERATE(true, false);
+    MemoryMedium medium;
+    Memory work = open_memory(medium, {.slack_bytes = 1000});
+    for (const char* const body : {"first", "late"}) REQUIRE(work.push(as_bytes(body), when));
+    REQUIRE_FALSE(work.nack(lend(work), when, 5s));
+    Lease late = lend(work);
+    REQUIRE(late.id == 2);
+    const Moment later{when.now + 31s, when.wall + 31s};
+    set_full(medium, !has_space);
+    REQUIRE(work.lease(later)->id == 1);
+    REQUIRE_FALSE(work.extend(late, later, 1h));
+    set_full(medium, false);
+    REQUIRE_FALSE(work.sync());
+    const auto durable_count = [&] {
+        MemoryMedium copy = medium;
+        copy.crash();
+        Memory other = open_memory(copy);
+        std::uint32_t count = 0;
+        CHECK_FALSE(other.for_each([&](const WorkItem& item) {
+            if (item.id == 2) count = item.deliveries;
+        }));
+        return count;
+    };
+    const auto copy_forward = [&] {
+        const std::uint64_t before = medium.base;
+        for (int i = 0; i < 60; ++i) {
+            REQUIRE(work.push(Bytes(100), later));
+            const auto lease = work.lease(later);
+            REQUIRE(lease);
+            REQUIRE_FALSE(work.ack(*lease));
+            REQUIRE_FALSE(work.sync());
+        }
+        REQUIRE(medium.base > before + 30);
+    };
+    CHECK(durable_count() == 1);
+    copy_forward();
+    CHECK(durable_count() == 1);
+    // The next delivery does not count before it has failed.
+    REQUIRE_FALSE(work.nack(late, later));
+    const auto next = work.lease(later);
+    REQUIRE(next);
+    REQUIRE(next->delivery == 2);
+    copy_forward();
+    CHECK(durable_count() == 1);
+}
+
+TEST_CASE("WorkQueue sends a letter once, however often it is not durable",
+          "[queue][work_queue][regression]") {
+    struct Letters {
+        std::error_code try_push(Bytes&& body) {
+            if (!has_room) return no_space;
+            taken.push_back(std::move(body));
+            return {};
+        }
+        std::error_code sync() const { return syncs ? std::error_code{} : no_space; }
+        std::vector<Bytes> taken;
+        bool has_room = true;
+        bool syncs = false;
+    };
+    MemoryMedium medium;
+    auto opened = WorkQueue<MemoryLog, Letters>::open(MemoryLog{medium}, {.deliveries_max = 1},
+                                                      when, Letters{}, NoObserver{});
+    REQUIRE(opened);
+    auto& work = *opened;
+    Letters& letters = work.dead_letters();
+    for (const char* const body : {"a", "b"}) REQUIRE(work.push(as_bytes(body), when));
+    REQUIRE_FALSE(work.sync());
+    const auto first = work.lease(when);
+    const auto second = work.lease(when);
+    REQUIRE(second);
+    set_full(medium, true);
+    letters.has_room = false;
+    CHECK(work.nack(*first, when) == no_space);
+    letters.has_room = true;
+    for (int i = 0; i < 3; ++i) {
+        CHECK(work.nack(*first, when) == no_space);
+        CHECK(work.nack(*second, when) == no_space);
+    }
+    CHECK(letters.taken.size() == 2);
+    CHECK(work.leased() == 2);
+    // The one dies here, as its letter is not durable; the other there, when its loan times out.
+    set_full(medium, false);
+    CHECK_FALSE(work.nack(*first, when));
+    CHECK(work.dead() == 1);
+    letters.syncs = true;
+    const Moment later{when.now + 31s, when.wall + 31s};
+    CHECK(work.lease(later).error() == QueueErrc::queue_empty);
+    CHECK(work.size() == 0);
+    CHECK(work.dead() == 1);
+    CHECK(letters.taken.size() == 2);
+    // Revived, it dies another death, and has another letter: the first may be read and gone.
+    REQUIRE_FALSE(work.revive(1, later));
+    const auto again = work.lease(later);
+    REQUIRE(again);
+    REQUIRE_FALSE(work.nack(*again, later));
+    CHECK(letters.taken.size() == 3);
+    CHECK(work.dead() == 0);
+}
+
 TEST_CASE("WorkQueue has room for an end before a letter is sent", "[queue][work_queue][fault]") {
     struct Letters {
         bool try_push(Bytes&&) noexcept {

@@ -54,10 +54,14 @@ template <TakesDead DeadLetters>
     }
 }
 
-/// Both: whether the letter is there now, durably if it can.
+/// Whether the letter is in the storage now, durably if it can be. It is pushed once only: `sent`
+/// says whether it was, also by an earlier call after which it was not durable.
+///
+/// Throws: what the storage throws.
 template <TakesDead DeadLetters>
-[[nodiscard]] bool bury_in(DeadLetters& letters, BytesView body) {
-    return push_letter(letters, body) && sync_letters(letters);
+[[nodiscard]] bool send_letter(DeadLetters& letters, BytesView body, bool& sent) {
+    sent = sent || push_letter(letters, body);
+    return sent && sync_letters(letters);
 }
 
 }  // namespace detail

@@ -37,11 +37,13 @@ struct WorkOptions {
     /// What becomes of expired items.
     Expired expired = Expired::bury;
     /// How many of the last idempotency keys are remembered; 0: none, and pushes have no keys.
-    /// Takes 24 bytes each, at once. Opening with fewer forgets the older ones for good.   < 2^31.
+    /// Takes 24 bytes each, at once. Opening with fewer forgets the older ones; a later opening
+    /// with more knows those again that the log still has.   < 2^31.
     std::size_t keys = 0;
     /// How many items wait, are lent, delayed or dead at most.   > 0, < 2^32.
     std::size_t items_max = 1'000'000;
-    /// How many bytes of the log these may take, with what the log adds to each.   > 0.
+    /// How many bytes of the log these may take, with what the log adds to each, for a push to be
+    /// taken. Items that are copied forward may pass it, by at most 40 bytes each.   > 0.
     std::size_t bytes_max = no_limit;
     /// The longest record that the log takes, or less; a body is at least 52 bytes shorter.
     /// >= 128, < 2^32.

@@ -27,8 +27,9 @@ namespace belay::inline BELAY_ABI {
 ///
 /// `DeadLetters`: KeepDead, or a storage that takes Bytes; what it refuses is kept as by KeepDead.
 /// A crash, or a `flush` or `sync` of it that fails, may leave a letter in both; none is lost.
-/// `Observer`: `on_dead(const DeadWork&)`: not lent any more; `on_dropped(const DeadWork&)`:
-/// expired and removed. They must not call the queue; std::ref works.
+/// `Observer`: `on_dead(const DeadWork&)`: not lent any more (not of what an opening finds damaged:
+/// see `dead`); `on_dropped(const DeadWork&)`: expired and removed. They must not call the queue;
+/// std::ref works.
 ///
 /// Time comes with each call: waits go by `Moment::now`; what is stored goes by `Moment::wall`, so
 /// that a wall clock that jumps can only shorten a stored delay; ahead, it expires work early.
@@ -58,7 +59,8 @@ class WorkQueue {
 public:
     /// Reads the log, which nothing else may append to, and goes on where it ends.
     ///
-    /// What the log calls damaged is taken for an item, and kept as a dead letter.
+    /// What the log calls damaged is taken for an item, and kept as a dead letter; a key in it is
+    /// forgotten.
     /// Errors:     bad_options; foreign_file: the log was salvaged as a journal; an entry that
     ///             cannot be understood, with its number.
     /// Complexity: O(bytes) of the entries in the log; reads them all, each once.
@@ -163,7 +165,7 @@ public:
 
     /// The work is done: the item is gone.
     ///
-    /// Also after the deadline, as long as the item was not lent again.
+    /// Also after the deadline, until the item is lent again or dead.
     /// Errors: lease_ended; what `failed` says.   Complexity: O(log(lent and delayed)).
     [[nodiscard]] std::error_code ack(const Lease& lease) {
         if (const std::error_code error = work().check(lease)) return error;
@@ -201,7 +203,7 @@ public:
 
     /// The loan lasts until `duration` from now.
     ///
-    /// Also after the deadline, as long as the item was not lent again.
+    /// Also after the deadline, until the item is lent again or dead.
     /// Errors: lease_ended; what `failed` says.   Pre: duration > 0ns.
     [[nodiscard]] std::error_code extend(Lease& lease, Moment moment, Duration duration) {
         BELAY_PRECONDITION(duration.count() > 0, "WorkQueue::extend: duration must be > 0ns");
@@ -328,6 +330,7 @@ public:
     [[nodiscard]] std::error_code failed() const noexcept { return work().failed(); }
     /// For its numbers and its id; appending and acknowledging are the queue's alone.
     [[nodiscard]] const Log& log() const noexcept { return work().log(); }
+    /// It may have taken letters of items that are here still: another must not take its place.
     [[nodiscard]] DeadLetters& dead_letters() noexcept { return dead_letters_; }
     [[nodiscard]] auto& observer() noexcept { return detail::unwrap(observer_); }
 
@@ -364,14 +367,15 @@ private:
             if constexpr (detail::HearsOfDropped<Watcher>) observer().on_dropped(dead);
             return failed();
         }
-        if (cause != DeathCause::unreadable && detail::bury_in(dead_letters_, body)) {
+        if (cause != DeathCause::unreadable &&
+            detail::send_letter(dead_letters_, body, work_->slots[i].sent)) {
             // Only now: a crash before this entry is durable leaves the item in both places.
             work_->finish(i);
         } else {
             detail::WorkSlot noted = work_->slots[i];
             noted.cause = static_cast<std::uint8_t>(cause);
             noted.token = 0;
-            noted.unnoted = false;
+            noted.unnoted = noted.sent = false;
             if (!must_note) {
                 work_->note_soon(noted);
             } else if (const std::error_code error = work_->note(noted)) {

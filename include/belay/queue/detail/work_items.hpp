@@ -58,7 +58,7 @@ public:
         const std::size_t bytes = body.size() + work_overhead_max;
         if (bytes > options.record_bytes_max) return make_error_code(QueueErrc::too_large);
         if (living() + slots.dead() >= options.items_max ||
-            positions.held_bytes() + bytes > options.bytes_max) {
+            positions.held_bytes() + WorkPositions::framed(bytes) > options.bytes_max) {
             return make_error_code(QueueErrc::queue_full);
         }
         const bool delayed = with.delay > Duration::zero();
@@ -89,6 +89,7 @@ public:
         }
         slots[i].deliveries = counted.deliveries;
         slots[i].token = ++tokens_;
+        slots[i].counted = options.count_before_lending;
         Lease lease;
         lease.id = item.id;
         lease.body = entry.tail;
@@ -176,7 +177,6 @@ public:
     [[nodiscard]] std::error_code show(Visitor& visitor, const WorkPlace& item) {
         WorkEntry entry;
         const std::error_code error = this->read(item.position, entry);
-        if (error && error != QueueErrc::corrupt) return error;
         WorkItem shown;
         shown.id = item.id;
         if (!error) {
@@ -189,6 +189,9 @@ public:
             shown.deliveries = slot.deliveries;
             if (slot.state == WorkState::dead) shown.cause = static_cast<DeathCause>(slot.cause);
         }
+        // Of one that died of it this is no news, and must not hide the others.
+        const bool is_known = error == std::errc::io_error && shown.cause == DeathCause::unreadable;
+        if (error && error != QueueErrc::corrupt && !is_known) return error;
         visitor(static_cast<const WorkItem&>(shown));
         return {};
     }
@@ -200,8 +203,9 @@ public:
         for (;;) {
             const std::uint32_t i = slots.next_due();
             if (i == WorkSlots::none || slots[i].when > clock.now || failed()) return;
-            if (slots[i].state == WorkState::leased && !options.count_before_lending) {
+            if (slots[i].state == WorkState::leased && !slots[i].counted) {
                 this->note_soon(slots[i]);
+                slots[i].counted = true;
             }
             slots.make_ready(i);
         }

@@ -38,7 +38,7 @@ public:
           keys{with.keys},
           key_hash{log_.journal_id()},
           clock{moment} {
-        gone_.reserve(ids_per_entry);
+        gone_.reserve(ids_per_entry + 1);
         scratch_.reserve(done_bytes_max);
         prints_.reserve(smaller(prints_per_entry(), keys.capacity()) * print_bytes);
     }
@@ -108,12 +108,17 @@ public:
         if (gone_.size() < ids_per_entry) return;
         // If it cannot be noted now, it is later.
         static_cast<void>(note_gone(true));
-        if (gone_.size() == gone_.capacity()) gone_.reserve(2 * gone_.size());
+        if (gone_.size() + 2 > gone_.capacity()) gone_.reserve(2 * gone_.size());
     }
     /// The item is gone. It becomes durable with the next `sync`.   Pre: there is room.
     void finish(std::uint32_t slot) noexcept {
         const WorkSlot gone = slots[slot];
         slots.remove(slot);
+        // A copy that cannot be read has told no opening whose it is: there it has its own number.
+        if (gone.position != gone.id &&
+            gone.cause == static_cast<std::uint8_t>(DeathCause::unreadable)) {
+            gone_.push_back({gone.position, gone.position});
+        }
         give_up(gone.id, gone.position);
     }
     void finish_plain(std::uint64_t id) noexcept { give_up(id, id); }
@@ -160,10 +165,10 @@ public:
         }
         return some_unnoted_ || !gone_.empty();
     }
-    /// How often the item was lent, as far as the log may know: the delivery in progress has not
-    /// failed yet.
-    [[nodiscard]] std::uint32_t ended_deliveries(const WorkSlot& slot) const noexcept {
-        const bool counts = slot.state != WorkState::leased || options.count_before_lending;
+    /// How often the item was lent, as far as the log may know: a delivery in progress has not
+    /// failed yet, unless it counted before.
+    [[nodiscard]] static std::uint32_t ended_deliveries(const WorkSlot& slot) noexcept {
+        const bool counts = slot.state != WorkState::leased || slot.counted;
         return slot.deliveries - (counts ? 0U : 1U);
     }
 

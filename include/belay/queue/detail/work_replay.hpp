@@ -35,6 +35,7 @@ public:
             take(entry, number, WorkPositions::framed(bytes->size()));
         }
         forget_below();
+        bury_unreadable();
         thin_out();
         work_.keys.clear();
         for (const KeyPrint& print : seen_) work_.keys.add(print);
@@ -75,11 +76,19 @@ private:
 
     /// An entry that is damaged may have been an item: it is kept as one, unless a later entry says
     /// that it is gone.
-    void take_unreadable(std::uint64_t number) noexcept {
+    void take_unreadable(std::uint64_t number) {
+        unreadable_.push_back(number);
         work_.positions.add(WorkPositions::framed(0), true, false);
-        const std::uint32_t slot = work_.slots.add(number, number);
-        work_.slots[slot].cause = static_cast<std::uint8_t>(DeathCause::unreadable);
-        work_.slots.make_dead(slot);
+        work_.slots.add(number, number);
+    }
+    /// Whatever was noted of them, what cannot be read is dead, unless it was copied.
+    void bury_unreadable() noexcept {
+        for (const std::uint64_t number : unreadable_) {
+            const std::uint32_t slot = work_.slots.find(number);
+            if (slot == WorkSlots::none || work_.slots[slot].position != number) continue;
+            work_.slots[slot].cause = static_cast<std::uint8_t>(DeathCause::unreadable);
+            work_.slots.make_dead(slot);
+        }
     }
 
     void take_item(const WorkEntry& entry, std::uint64_t number, std::size_t bytes) {
@@ -181,12 +190,13 @@ private:
 
     WorkLog<Log>& work_;
     Moment moment_;
-    std::uint64_t below_ = 0;         // no item is in an entry before this one
-    std::vector<KeyPrint> seen_;      // the keys that were seen, the oldest first
-    std::vector<KeyPrint> window_;    // the parts of a window that have come
-    std::uint64_t window_first_ = 0;  // the entry with the first of them
-    std::uint32_t window_parts_ = 0;  // how many there are
-    std::uint32_t next_part_ = 0;     // which must come next; 0: a first one
+    std::uint64_t below_ = 0;                // no item is in an entry before this one
+    std::vector<std::uint64_t> unreadable_;  // the entries that are damaged
+    std::vector<KeyPrint> seen_;             // the keys that were seen, the oldest first
+    std::vector<KeyPrint> window_;           // the parts of a window that have come
+    std::uint64_t window_first_ = 0;         // the entry with the first of them
+    std::uint32_t window_parts_ = 0;         // how many there are
+    std::uint32_t next_part_ = 0;            // which must come next; 0: a first one
 };
 
 }  // namespace belay::inline BELAY_ABI::detail

@@ -23,6 +23,8 @@ struct WorkSlot {
     WorkState state = WorkState::ready;
     std::uint8_t cause = 0;  // as in the log
     bool unnoted = false;    // the log had no space for it yet
+    bool counted = false;    // the last delivery counts, also while it is in progress
+    bool sent = false;       // the storage for dead letters has taken its letter
 };
 
 static_assert(sizeof(WorkSlot) <= 48, "with 16 bytes of indices, what docs/queue.md says");
