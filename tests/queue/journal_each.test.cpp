@@ -295,6 +295,23 @@ TEST_CASE("Journal with Sync::each: nobody finds what was refused for lack of sp
     }
 }
 
+TEST_CASE("Journal with Sync::each needs no space to erase what there was no space for",
+          "[queue][journal][regression]") {
+    WatchedDisk disk;
+    auto j = Journal<WatchedDisk>::open(disk, "q", each_call(1));
+    REQUIRE(j);
+    REQUIRE(j->append(as_bytes("first")));
+    std::string path;
+    for (const auto& [name, bytes] : disk.image()) path = bytes.empty() ? path : name;
+    const std::size_t before = disk.contents(path).size();
+    // Of 32 bytes 16: less than a header.
+    disk.fail_at(disk.operations() + 1, no_space());
+    CHECK(j->append(as_bytes("2")).error() == no_space());
+    CHECK_FALSE(j->failed());
+    CHECK(disk.contents(path).size() == before + 16);
+    CHECK(j->append(as_bytes("2")));
+}
+
 TEST_CASE("Journal::ack with Sync::each stands without space, and is durable when it says so",
           "[queue][journal][fault]") {
     sim::Disk disk;

@@ -170,6 +170,7 @@ TEST_CASE("KeyWindow of no keys knows none, one of one key the last", "[queue][k
     const KeyWindow moved{std::move(one)};
     CHECK(moved.find(print(99)) == KeyWindow::Answer::same);
     CHECK(one.capacity() == 0);
+    CHECK(one.size() == 0);
     CHECK(one.find(print(99)) == KeyWindow::Answer::unknown);
 }
 

@@ -171,8 +171,10 @@ TEST_CASE("WorkQueue shows all dead letters, also one that the medium refuses",
     CHECK(work.for_each_dead(show) == std::errc::io_error);
 }
 
-TEST_CASE("WorkQueue: a copied item that was purged as unreadable does not come back",
+TEST_CASE("WorkQueue: a copied item that is gone does not come back when its copy is damaged",
           "[queue][work_queue][regression]") {
+    enum class Gone { purged_dead, revived_and_purged, done_before };
+    const Gone gone = GENERATE(Gone::purged_dead, Gone::revived_and_purged, Gone::done_before);
     MemoryMedium medium;
     const WorkOptions options{.slack_bytes = 1000};
     // A full list of ends, one less, and one: there is room for both names of the last.
@@ -187,22 +189,48 @@ TEST_CASE("WorkQueue: a copied item that was purged as unreadable does not come 
     }
     const std::uint64_t copy = last_copy(medium);
     REQUIRE(copy > 2);
-    std::optional<Work> work{open(medium)};
+    std::optional<Work> work{open(medium, {.deliveries_max = 1})};
     const auto copied = work->read(2);
     REQUIRE(copied);
     REQUIRE(as_text(*copied) == "damaged");
-    medium.damaged.insert(copy);
-    REQUIRE(work->read(2).error() == QueueErrc::corrupt);
+    Moment now = later(2h);
+    if (gone == Gone::revived_and_purged) {
+        // It stays in front, dead.
+        now = later(10h);
+        const auto front = work->lease(now);
+        REQUIRE(front);
+        REQUIRE(front->id == 1);
+        REQUIRE_FALSE(work->nack(*front, now));
+    }
+    if (gone != Gone::done_before) {
+        medium.damaged.insert(copy);
+        REQUIRE(work->read(2).error() == QueueErrc::corrupt);
+    }
     std::vector<Lease> leases;
     for (std::size_t i = 0; i < others; ++i) REQUIRE(work->push(as_bytes("x"), when));
     for (std::size_t i = 0; i < others; ++i) leases.push_back(*work->lease(when));
     for (const Lease& lease : leases) REQUIRE_FALSE(work->ack(lease));
-    REQUIRE(work->lease(later(2h)).error() == QueueErrc::queue_empty);
-    CHECK(only_dead(*work).id == 2);
-    REQUIRE_FALSE(work->purge_dead());
+    if (gone == Gone::done_before) {
+        const auto last = work->lease(now);
+        REQUIRE(last);
+        REQUIRE(last->id == 2);
+        REQUIRE_FALSE(work->ack(*last));
+    } else {
+        REQUIRE(work->lease(now).error() == QueueErrc::queue_empty);
+        if (gone == Gone::purged_dead) {
+            CHECK(only_dead(*work).id == 2);
+            REQUIRE_FALSE(work->purge_dead());
+        } else {
+            REQUIRE_FALSE(work->revive(2, now));
+            REQUIRE(work->size() == 1);
+            REQUIRE_FALSE(work->purge());
+        }
+    }
     REQUIRE_FALSE(work->sync());
     REQUIRE(medium.base <= copy);
+    medium.damaged.insert(copy);
     work.emplace(open(medium));
-    CHECK(work->dead() == 0);
-    CHECK(work->size() == 1);
+    CHECK(work->size() + work->dead() == 1);
+    CHECK_FALSE(work->read(2));
+    CHECK(as_text(*work->read(1)) == "in front");
 }

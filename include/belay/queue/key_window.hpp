@@ -119,12 +119,12 @@ public:
 
     /// The i-th oldest.   Pre: i < size().
     [[nodiscard]] const KeyPrint& at(std::size_t i) const noexcept {
-        BELAY_PRECONDITION(i < size_, "KeyWindow::at: must be there");
+        BELAY_PRECONDITION(i < size(), "KeyWindow::at: must be there");
         const std::size_t oldest = size_ == ring_.size() ? next_slot_ : 0;
         const std::size_t slot = oldest + i;
         return ring_[slot < ring_.size() ? slot : slot - ring_.size()];
     }
-    [[nodiscard]] std::size_t size() const noexcept { return size_; }
+    [[nodiscard]] std::size_t size() const noexcept { return ring_.empty() ? 0 : size_; }
     [[nodiscard]] std::size_t capacity() const noexcept { return ring_.size(); }
 
 private:

@@ -7,9 +7,9 @@
 #include <memory>    // std::unique_ptr
 
 #include <belay/core/no_observer.hpp>
+#include <belay/queue/detail/keeps_note.hpp>
 #include <belay/queue/detail/work_items.hpp>
 #include <belay/queue/detail/work_letters.hpp>
-#include <belay/queue/detail/work_notes.hpp>
 #include <belay/queue/detail/work_replay.hpp>
 #include <belay/queue/flushable_like.hpp>
 

@@ -272,7 +272,7 @@ private:
         if (!got) return got.error();
         // What is not there needs no write, which might find no space either.
         if (header == none) return {};
-        const std::error_code error = file_.write(offset, none);
+        const std::error_code error = file_.write(offset, BytesView{none}.first(*got));
         return error ? error : file_.sync();
     }
 

@@ -82,10 +82,10 @@ private:
             BytesView body;
             if (wanted || (check != nullptr && h.kind == Kind::operation)) {
                 // Most often the window has all of it.
-                if (bytes->size() < record_header_bytes + h.length) {
+                if (bytes->size() - record_header_bytes < h.length) {
                     bytes = view(log, at, record_header_bytes + h.length);
                     if (!bytes) return bytes;
-                    if (bytes->size() < record_header_bytes + h.length) return corrupt();
+                    if (bytes->size() - record_header_bytes < h.length) return corrupt();
                 }
                 body = bytes->subspan(record_header_bytes, h.length);
                 const std::uint32_t crc = crc32c(body);

@@ -103,7 +103,8 @@ public:
 
     // ---- giving up ------------------------------------------------------------------------------
 
-    /// Makes room to finish one item.   Throws: std::bad_alloc; then nothing has changed.
+    /// Makes room to finish one item, which may have two names.   Throws: std::bad_alloc; then
+    /// nothing has changed.
     void make_room_for_gone() {
         if (gone_.size() < ids_per_entry) return;
         // If it cannot be noted now, it is later.
@@ -114,11 +115,9 @@ public:
     void finish(std::uint32_t slot) noexcept {
         const WorkSlot gone = slots[slot];
         slots.remove(slot);
-        // A copy that cannot be read has told no opening whose it is: there it has its own number.
-        if (gone.position != gone.id &&
-            gone.cause == static_cast<std::uint8_t>(DeathCause::unreadable)) {
-            gone_.push_back({gone.position, gone.position});
-        }
+        // If its copy is damaged, now or later, it tells no opening whose it is: there it is an
+        // item by its own number.
+        if (gone.position != gone.id) gone_.push_back({gone.position, gone.position});
         give_up(gone.id, gone.position);
     }
     void finish_plain(std::uint64_t id) noexcept { give_up(id, id); }

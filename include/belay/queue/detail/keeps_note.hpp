@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/queue/detail/work_notes.hpp
+/// \file belay/queue/detail/keeps_note.hpp
 /// KeepsNote: a log that keeps a note beside its entries, as a Journal does.
 #pragma once
 
