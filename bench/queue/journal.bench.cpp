@@ -40,21 +40,11 @@ private:
 /// Opening it, its files in the system's memory. The flush of the opening is a part of it.
 void open_journal(benchmark::State& state, Verify verify) {
     const std::string path = Large::path();
-    for (auto _ : state) {
-        std::optional<posix::Journal> opened;
-        {
-            auto journal = posix::Journal::open(path, {.verify = verify});
-            if (!journal || journal->size() != Large::operations) {
-                state.SkipWithError("not all are there");
-                break;
-            }
-            opened.emplace(std::move(*journal));
-        }
-        state.PauseTiming();
-        opened.reset();
-        state.ResumeTiming();
-    }
-    state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(Large::operations));
+    belay_bench::time_openings(state, Large::operations, [&]() -> std::optional<posix::Journal> {
+        auto journal = posix::Journal::open(path, {.verify = verify});
+        if (!journal || journal->size() != Large::operations) return std::nullopt;
+        return std::move(*journal);
+    });
 }
 BENCHMARK_CAPTURE(open_journal, tail, Verify::tail)
     ->Name("queue/journal/open_tail/belay")

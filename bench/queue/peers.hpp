@@ -20,6 +20,8 @@
 #include <mutex>
 #include <string>
 
+#include <benchmark/benchmark.h>
+
 #if __has_include(<sqlite3.h>)
 #    include <sqlite3.h>
 #endif
@@ -62,6 +64,23 @@ public:
 private:
     std::filesystem::path path_;
 };
+
+/// Times `open()`, which answers an optional: nothing where something is wrong; `each` is how many
+/// operations wait in what it opens. Closing is not timed.
+template <class Open>
+void time_openings(benchmark::State& state, std::uint64_t each, Open open) {
+    for (auto _ : state) {
+        auto opened = open();
+        if (!opened) {
+            state.SkipWithError("not all are there");
+            break;
+        }
+        state.PauseTiming();
+        opened.reset();
+        state.ResumeTiming();
+    }
+    state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(each));
+}
 
 inline constexpr std::size_t payload_bytes = 256;
 

@@ -115,26 +115,14 @@ private:
 /// Opening it and its journal, beside "queue/journal/open_tail", its files in the system's memory.
 void open_work_queue(benchmark::State& state) {
     const std::string path = Large::path();
-    for (auto _ : state) {
-        std::optional<WorkQueue<posix::Journal>> opened;
-        {
-            auto journal = posix::Journal::open(path);
-            if (!journal) {
-                state.SkipWithError("the journal does not open");
-                break;
-            }
-            auto work = WorkQueue<posix::Journal>::open(std::move(*journal), {}, Large::now);
-            if (!work || work->size() != Large::items) {
-                state.SkipWithError("not all are there");
-                break;
-            }
-            opened.emplace(std::move(*work));
-        }
-        state.PauseTiming();
-        opened.reset();
-        state.ResumeTiming();
-    }
-    state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(Large::items));
+    using Work = WorkQueue<posix::Journal>;
+    belay_bench::time_openings(state, Large::items, [&]() -> std::optional<Work> {
+        auto journal = posix::Journal::open(path);
+        if (!journal) return std::nullopt;
+        auto work = Work::open(std::move(*journal), {}, Large::now);
+        if (!work || work->size() != Large::items) return std::nullopt;
+        return std::move(*work);
+    });
 }
 BENCHMARK(open_work_queue)->Name("queue/work_queue/open/belay")->UseRealTime();
 

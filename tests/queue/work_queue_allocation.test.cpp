@@ -11,14 +11,15 @@
 
 #include "support/catch.hpp"
 #include "support/failing_new.hpp"
-#include "support/memory_log.hpp"
 #include "support/seeds.hpp"
+#include "support/work_turns.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
 using belay_test::FailingNew;
 using belay_test::MemoryLog;
 using belay_test::MemoryMedium;
+using belay_test::pass_through;
 using belay_test::SpareMemory;
 
 namespace {
@@ -324,19 +325,10 @@ TEST_CASE("WorkQueue has room for both names of an unreadable copy that is gone"
         // The first stays in front, so that the log's base does not say what is gone.
         REQUIRE(work.push(as_bytes("in front"), when, {.delay = 9h}));
         REQUIRE(work.push(as_bytes("copied"), when, {.delay = 1h}));
-        for (int i = 0; i < 60; ++i) {
-            REQUIRE(work.push(Bytes(100), when));
-            const auto lease = work.lease(when);
-            REQUIRE(lease);
-            REQUIRE_FALSE(work.ack(*lease));
-            REQUIRE_FALSE(work.sync());
-        }
+        pass_through(work, 60, when);
     }
     Work work = open(medium, {});
-    for (const auto& [number, bytes] : medium.entries) {
-        const auto kind = static_cast<detail::WorkKind>(bytes[0]);
-        if (kind == detail::WorkKind::moved) medium.damaged = {number};
-    }
+    medium.damaged = {entries_of_kind(medium, detail::WorkKind::moved).back()};
     REQUIRE(work.read(2).error() == QueueErrc::corrupt);
     // One more end, and the list is as long as it gets before it is noted.
     for (int i = 0; i < 63; ++i) REQUIRE(work.push(as_bytes("x"), when));

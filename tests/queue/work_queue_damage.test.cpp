@@ -6,8 +6,7 @@
 
 #include <vector>
 
-#include "support/catch.hpp"
-#include "support/memory_log.hpp"
+#include "support/work_turns.hpp"
 
 using namespace belay;
 using namespace belay_test;
@@ -32,26 +31,6 @@ WorkItem only_dead(Work& work) {
     REQUIRE(shown.size() == 1);
     shown[0].body = {};
     return shown[0];
-}
-/// The last entry that has a copied item; 0 if none has.
-std::uint64_t last_copy(const MemoryMedium& medium) {
-    std::uint64_t last = 0;
-    for (const auto& [number, bytes] : medium.entries) {
-        if (static_cast<detail::WorkKind>(bytes[0]) == detail::WorkKind::moved) last = number;
-    }
-    return last;
-}
-/// Pushes and ends items until the log has no room for them but by copying what is in front.
-void pass_through(Work& work, int items) {
-    for (int i = 0; i < items; ++i) {
-        const auto id = work.push(Bytes(100), when);
-        REQUIRE(id);
-        const auto lease = work.lease(when);
-        REQUIRE(lease);
-        REQUIRE(lease->id == *id);
-        REQUIRE_FALSE(work.ack(*lease));
-        REQUIRE_FALSE(work.sync());
-    }
 }
 
 }  // namespace
@@ -89,7 +68,7 @@ TEST_CASE("WorkQueue: a damaged item is a dead letter, whatever was noted of it"
     {
         Work work = open(medium, options);
         REQUIRE_FALSE(work.purge_dead());
-        pass_through(work, 100);
+        pass_through(work, 100, when);
         CHECK(medium.entries.size() < 30);
     }
     CHECK(open(medium, options).dead() == 0);
@@ -138,7 +117,7 @@ TEST_CASE("WorkQueue: a damaged entry whose item was copied is no dead letter",
             static_cast<void>(work.sync());
         }
     }
-    REQUIRE(last_copy(medium) != 0);
+    REQUIRE_FALSE(entries_of_kind(medium, detail::WorkKind::moved).empty());
     REQUIRE(medium.base == 1);
     medium.damaged.insert(1);
     Work work = open(medium, options);
@@ -185,10 +164,11 @@ TEST_CASE("WorkQueue: a copied item that is gone does not come back when its cop
         REQUIRE(work.push(as_bytes("in front"), when, {.delay = 9h}));
         REQUIRE(work.push(as_bytes("damaged"), when, {.delay = 1h}));
         REQUIRE_FALSE(work.sync());
-        pass_through(work, 50);
+        pass_through(work, 50, when);
     }
-    const std::uint64_t copy = last_copy(medium);
-    REQUIRE(copy > 2);
+    const std::vector<std::uint64_t> copies = entries_of_kind(medium, detail::WorkKind::moved);
+    REQUIRE_FALSE(copies.empty());
+    const std::uint64_t copy = copies.back();
     std::optional<Work> work{open(medium, {.deliveries_max = 1})};
     const auto copied = work->read(2);
     REQUIRE(copied);

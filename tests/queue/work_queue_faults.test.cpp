@@ -6,6 +6,7 @@
 #include <belay/queue/work_queue.hpp>
 
 #include "support/work_model.hpp"
+#include "support/work_turns.hpp"
 
 using namespace belay;
 using namespace belay_test;
@@ -145,13 +146,6 @@ Lease lend(Memory& work) {
     REQUIRE(lease);
     return *lease;
 }
-std::size_t entries_of_kind(const MemoryMedium& medium, detail::WorkKind kind) {
-    std::size_t count = 0;
-    for (const auto& [number, bytes] : medium.entries) {
-        count += static_cast<detail::WorkKind>(bytes[0]) == kind ? 1U : 0U;
-    }
-    return count;
-}
 
 }  // namespace
 
@@ -229,7 +223,7 @@ TEST_CASE("WorkQueue::nack without space for a death leaves the loan",
         REQUIRE_FALSE(work->ack(lend(*work)));
     }
     REQUIRE_FALSE(work->sync());
-    CHECK(entries_of_kind(medium, detail::WorkKind::moved) > 0);
+    CHECK_FALSE(entries_of_kind(medium, detail::WorkKind::moved).empty());
     work.emplace(open_memory(medium, options));
     CHECK(work->dead() == 0);
     CHECK_FALSE(work->nack(lend(*work), when));
@@ -294,13 +288,7 @@ TEST_CASE("WorkQueue: a delivery that counted counts also when the late worker g
     };
     const auto copy_forward = [&] {
         const std::uint64_t before = medium.base;
-        for (int i = 0; i < 60; ++i) {
-            REQUIRE(work.push(Bytes(100), later));
-            const auto lease = work.lease(later);
-            REQUIRE(lease);
-            REQUIRE_FALSE(work.ack(*lease));
-            REQUIRE_FALSE(work.sync());
-        }
+        pass_through(work, 60, later);
         REQUIRE(medium.base > before + 30);
     };
     CHECK(durable_count() == 1);
@@ -478,7 +466,7 @@ TEST_CASE("WorkQueue copies nothing while any slack is allowed", "[queue][work_q
     for (int i = 0; i < 10; ++i) leases.push_back(lend(work));
     for (std::size_t i = 1; i < 9; ++i) REQUIRE_FALSE(work.ack(leases[i]));
     REQUIRE_FALSE(work.sync());
-    CHECK(entries_of_kind(medium, detail::WorkKind::moved) == 0);
+    CHECK(entries_of_kind(medium, detail::WorkKind::moved).empty());
 }
 
 TEST_CASE("WorkQueue copies items that are longer than its options, and says it if it cannot",
