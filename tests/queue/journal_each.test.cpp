@@ -255,7 +255,8 @@ TEST_CASE("Journal with Sync::each shows nothing of what may or may not be on a 
 TEST_CASE("Journal with Sync::each: nobody finds what was refused for lack of space",
           "[queue][journal][regression]") {
     // Half of a record is the whole of it where zeros end it, as they do the files. Under a failed
-    // call the writer may have been killed, lost its power, or gone on; or the disk fails once more.
+    // call the writer may have been killed, lost its power, or gone on; or the disk fails once
+    // more.
     enum class End { killed, power_lost, went_on, not_erased };
     const bool keeps = GENERATE(false, true);
     const End end = GENERATE(End::killed, End::power_lost, End::went_on, End::not_erased);
