@@ -34,7 +34,7 @@ def by_threads(results):
     series, columns = {}, set()
     for (operation, arguments), by_name in results.items():
         threads = re.fullmatch(r"/threads:(\d+)", arguments)
-        if operation != "queue/journal/group_commit" or not threads:
+        if operation != "journal/journal/group_commit" or not threads:
             continue
         columns.add(int(threads[1]))
         for name, result in by_name.items():
@@ -45,7 +45,7 @@ def by_threads(results):
 def by_mode(results):
     series, columns = {}, []
     for operation, label in MODES:
-        by_name = results.get((f"queue/journal/{operation}", ""), {})
+        by_name = results.get((f"journal/journal/{operation}", ""), {})
         if by_name:
             columns.append((operation, label))
         for name, result in by_name.items():
@@ -123,7 +123,7 @@ def main():
     with open(sys.argv[1], encoding="utf-8") as file:
         picture = draw(json.load(file))
     if picture is None:
-        print(f"{sys.argv[1]} has no runs of queue/journal/group_commit or append_...", file=sys.stderr)
+        print(f"{sys.argv[1]} has no runs of journal/journal/group_commit or append_...", file=sys.stderr)
         return 1
     with open(sys.argv[2], "w", encoding="utf-8") as file:
         file.write(picture)

@@ -2,11 +2,11 @@
 // How long to wait before the next attempt: a value of 32 bytes, also at compile time.
 #include <cstdio>
 
-#include <belay/policy/backoff.hpp>
-#include <belay/policy/equal_jitter.hpp>
-#include <belay/policy/floor.hpp>
-#include <belay/policy/make_backoff.hpp>
-#include <belay/policy/smooth_jitter.hpp>
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/equal_jitter.hpp>
+#include <belay/backoff/floor.hpp>
+#include <belay/backoff/make_backoff.hpp>
+#include <belay/backoff/smooth_jitter.hpp>
 
 using namespace belay;  // in examples only
 using namespace std::chrono_literals;

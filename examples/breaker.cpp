@@ -2,11 +2,11 @@
 // One breaker shared by many callers: while the server is down, few of them ask it. Then one by
 // hand, with everything: a rate or slow calls trip it, two probes decide, an observer hears of it,
 // and it survives a restart.
-#include <belay/policy/any_trip.hpp>
-#include <belay/policy/count_window.hpp>
-#include <belay/policy/failure_rate.hpp>
-#include <belay/policy/slow_call_rate.hpp>
-#include <belay/policy/time_window.hpp>
+#include <belay/breaker/any_trip.hpp>
+#include <belay/breaker/count_window.hpp>
+#include <belay/breaker/failure_rate.hpp>
+#include <belay/breaker/slow_call_rate.hpp>
+#include <belay/core/time_window.hpp>
 
 #include <cstdio>
 

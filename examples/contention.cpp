@@ -12,11 +12,11 @@
 #include <string_view>
 #include <vector>
 
-#include <belay/policy/backoff.hpp>
-#include <belay/policy/decorrelated_jitter.hpp>
-#include <belay/policy/equal_jitter.hpp>
-#include <belay/policy/no_jitter.hpp>
-#include <belay/policy/smooth_jitter.hpp>
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/decorrelated_jitter.hpp>
+#include <belay/backoff/equal_jitter.hpp>
+#include <belay/backoff/no_jitter.hpp>
+#include <belay/backoff/smooth_jitter.hpp>
 
 #include "chart.hpp"
 

@@ -7,9 +7,9 @@
 #include <string_view>
 #include <vector>
 
+#include <belay/journal/journal_salvage.hpp>
 #include <belay/posix.hpp>
-#include <belay/queue/journal_salvage.hpp>
-#include <belay/queue/work_salvage.hpp>
+#include <belay/work/work_salvage.hpp>
 
 using namespace belay;
 

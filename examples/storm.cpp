@@ -11,10 +11,10 @@
 #include <string_view>
 #include <vector>
 
+#include <belay/backoff/decorrelated_jitter.hpp>
+#include <belay/backoff/equal_jitter.hpp>
+#include <belay/backoff/smooth_jitter.hpp>
 #include <belay/belay.hpp>
-#include <belay/policy/decorrelated_jitter.hpp>
-#include <belay/policy/equal_jitter.hpp>
-#include <belay/policy/smooth_jitter.hpp>
 #include <belay/sim.hpp>
 
 #include "chart.hpp"

@@ -7,7 +7,7 @@
 
 #include <belay/belay.hpp>
 #include <belay/posix.hpp>
-#include <belay/queue/work_queue.hpp>
+#include <belay/work/work_queue.hpp>
 
 using namespace belay;  // in examples only
 using namespace std::chrono_literals;

@@ -10,7 +10,7 @@
 
 #include <benchmark/benchmark.h>
 
-#include <belay/queue/key_window.hpp>
+#include <belay/work/key_window.hpp>
 
 #include "queue/peers.hpp"
 #include "support/counting_new.hpp"
@@ -54,7 +54,7 @@ void journal_index(benchmark::State& state) {
         if (journal->size() != many) state.SkipWithError("not all are there");
     }
 }
-BENCHMARK(journal_index)->Name("queue/journal/index_in_memory/belay")->Iterations(1);
+BENCHMARK(journal_index)->Name("journal/journal/index_in_memory/belay")->Iterations(1);
 
 /// On the disk, beyond the payload: headers, checksums, padding, seals, and what files leave empty.
 void journal_framing(benchmark::State& state) {
@@ -80,7 +80,7 @@ void journal_framing(benchmark::State& state) {
             each(static_cast<std::int64_t>(used - payload_bytes), operations);
     }
 }
-BENCHMARK(journal_framing)->Name("queue/journal/framing_on_disk/belay")->Iterations(1);
+BENCHMARK(journal_framing)->Name("journal/journal/framing_on_disk/belay")->Iterations(1);
 
 /// On the disk, beyond the records of what waits, at most: some always wait, while ten times as
 /// many are appended and acknowledged in order.
@@ -108,7 +108,7 @@ void journal_beyond_live(benchmark::State& state) {
         state.counters["segments"] = static_cast<double>(most) / double{segment_bytes};
     }
 }
-BENCHMARK(journal_beyond_live)->Name("queue/journal/disk_beyond_live/belay")->Iterations(1);
+BENCHMARK(journal_beyond_live)->Name("journal/journal/disk_beyond_live/belay")->Iterations(1);
 
 /// In memory, for each key that is remembered.
 void key_window(benchmark::State& state) {
@@ -123,7 +123,7 @@ void key_window(benchmark::State& state) {
         state.counters["bytes_each"] = each(counting.held(), many);
     }
 }
-BENCHMARK(key_window)->Name("queue/key_window/in_memory/belay")->Iterations(1);
+BENCHMARK(key_window)->Name("work/key_window/in_memory/belay")->Iterations(1);
 
 /// The standard library's set of the same keys, and their order.
 void set_of_strings(benchmark::State& state) {
@@ -137,6 +137,6 @@ void set_of_strings(benchmark::State& state) {
         state.counters["bytes_each"] = each(counting.held(), many);
     }
 }
-BENCHMARK(set_of_strings)->Name("queue/key_window/in_memory/unordered_set")->Iterations(1);
+BENCHMARK(set_of_strings)->Name("work/key_window/in_memory/unordered_set")->Iterations(1);
 
 }  // namespace

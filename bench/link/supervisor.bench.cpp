@@ -9,12 +9,12 @@
 
 #include <benchmark/benchmark.h>
 
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/cap.hpp>
+#include <belay/backoff/full_jitter.hpp>
 #include <belay/link/bundle.hpp>
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/validated.hpp>
-#include <belay/policy/backoff.hpp>
-#include <belay/policy/cap.hpp>
-#include <belay/policy/full_jitter.hpp>
 #include <belay/policy/max_attempts.hpp>
 
 using namespace belay;

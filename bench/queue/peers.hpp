@@ -10,7 +10,7 @@
 /// manual says it is fast.
 #pragma once
 
-#include <belay/drive/posix/journal.hpp>
+#include <belay/posix/journal.hpp>
 
 #include <array>
 #include <atomic>

@@ -7,12 +7,12 @@
 
 #include <benchmark/benchmark.h>
 
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/cap.hpp>
+#include <belay/backoff/full_jitter.hpp>
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/supervisor.hpp>
 #include <belay/policy/attempt_timeout.hpp>
-#include <belay/policy/backoff.hpp>
-#include <belay/policy/cap.hpp>
-#include <belay/policy/full_jitter.hpp>
 #include <belay/sim/world.hpp>
 
 namespace {

@@ -11,15 +11,15 @@
 #include <string>
 #include <utility>
 
-#include <belay/drive/posix/journal.hpp>
-#include <belay/drive/posix/loop.hpp>
-#include <belay/drive/posix/tcp.hpp>
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/full_jitter.hpp>
 #include <belay/link/log.hpp>
 #include <belay/policy/attempt_timeout.hpp>
-#include <belay/policy/backoff.hpp>
-#include <belay/policy/full_jitter.hpp>
 #include <belay/policy/reset_when_stable.hpp>
-#include <belay/sync/session.hpp>
+#include <belay/posix/journal.hpp>
+#include <belay/posix/loop.hpp>
+#include <belay/posix/tcp.hpp>
+#include <belay/session/session.hpp>
 
 #include "feed.hpp"
 #include "files.hpp"

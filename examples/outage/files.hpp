@@ -7,8 +7,8 @@
 #include <string_view>
 #include <system_error>
 
-#include <belay/drive/posix/files.hpp>
-#include <belay/queue/id.hpp>
+#include <belay/journal/id.hpp>
+#include <belay/posix/files.hpp>
 
 namespace outage {
 

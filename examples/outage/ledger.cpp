@@ -6,7 +6,7 @@
 #include <charconv>
 #include <memory>
 
-#include <belay/queue/check.hpp>
+#include <belay/journal/check.hpp>
 
 #include "refusal.hpp"
 

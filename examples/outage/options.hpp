@@ -10,7 +10,7 @@
 #include <variant>
 #include <vector>
 
-#include <belay/drive/posix/endpoint.hpp>
+#include <belay/posix/endpoint.hpp>
 
 namespace outage {
 

@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #include <belay/core/instant.hpp>
-#include <belay/drive/posix/poller.hpp>
+#include <belay/posix/poller.hpp>
 
 #include "options.hpp"
 

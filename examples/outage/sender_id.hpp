@@ -5,7 +5,7 @@
 
 #include <string>
 
-#include <belay/queue/id.hpp>
+#include <belay/journal/id.hpp>
 
 namespace outage {
 

@@ -8,9 +8,9 @@
 #include <string>
 #include <utility>
 
-#include <belay/drive/posix/listener.hpp>
 #include <belay/link/heartbeat.hpp>
-#include <belay/sync/receiver.hpp>
+#include <belay/posix/listener.hpp>
+#include <belay/session/receiver.hpp>
 
 #include "ledger.hpp"
 #include "options.hpp"

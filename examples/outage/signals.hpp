@@ -12,7 +12,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <belay/drive/posix/poller.hpp>
+#include <belay/posix/poller.hpp>
 
 namespace outage {
 

@@ -9,7 +9,7 @@
 
 #include <belay/core/machine_like.hpp>
 #include <belay/core/random.hpp>
-#include <belay/drive/posix/loop.hpp>
+#include <belay/posix/loop.hpp>
 
 #include "child.hpp"
 #include "schedule.hpp"

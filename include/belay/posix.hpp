@@ -3,10 +3,10 @@
 /// All of belay that needs a POSIX system: descriptors, sockets and files.
 #pragma once
 
-#include <belay/drive/posix/endpoint.hpp>
-#include <belay/drive/posix/files.hpp>
-#include <belay/drive/posix/journal.hpp>
-#include <belay/drive/posix/listener.hpp>
-#include <belay/drive/posix/loop.hpp>
-#include <belay/drive/posix/poller.hpp>
-#include <belay/drive/posix/tcp.hpp>
+#include <belay/posix/endpoint.hpp>
+#include <belay/posix/files.hpp>
+#include <belay/posix/journal.hpp>
+#include <belay/posix/listener.hpp>
+#include <belay/posix/loop.hpp>
+#include <belay/posix/poller.hpp>
+#include <belay/posix/tcp.hpp>

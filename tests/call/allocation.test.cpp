@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Goal: blocking calls allocate nothing, a coroutine's retry its frame. Method: a counting operator
 // new.
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/full_jitter.hpp>
+#include <belay/breaker/circuit_breaker.hpp>
 #include <belay/call/bulkhead.hpp>
 #include <belay/call/fallback.hpp>
 #include <belay/call/pipeline.hpp>
@@ -10,9 +13,6 @@
 #include <belay/call/retrying.hpp>
 #include <belay/call/timeout.hpp>
 #include <belay/core/manual_clock.hpp>
-#include <belay/policy/backoff.hpp>
-#include <belay/policy/circuit_breaker.hpp>
-#include <belay/policy/full_jitter.hpp>
 #include <belay/policy/max_attempts.hpp>
 #include <belay/policy/policy.hpp>
 #include <belay/policy/shared.hpp>

@@ -8,10 +8,10 @@
 #include <stdexcept>
 #include <vector>
 
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/no_jitter.hpp>
 #include <belay/call/retry.hpp>
-#include <belay/policy/backoff.hpp>
 #include <belay/policy/max_attempts.hpp>
-#include <belay/policy/no_jitter.hpp>
 #include <belay/policy/stop_on.hpp>
 
 #include "support/archetypes.hpp"

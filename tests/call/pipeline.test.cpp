@@ -10,6 +10,9 @@
 #include <thread>
 #include <vector>
 
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/no_jitter.hpp>
+#include <belay/breaker/circuit_breaker.hpp>
 #include <belay/call/bulkhead.hpp>
 #include <belay/call/fails_if.hpp>
 #include <belay/call/fallback.hpp>
@@ -17,10 +20,7 @@
 #include <belay/call/rate_limiter.hpp>
 #include <belay/call/retrying.hpp>
 #include <belay/call/timeout.hpp>
-#include <belay/policy/backoff.hpp>
-#include <belay/policy/circuit_breaker.hpp>
 #include <belay/policy/max_attempts.hpp>
-#include <belay/policy/no_jitter.hpp>
 
 #include "support/async_sleeper.hpp"
 #include "support/catch.hpp"

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // expect-error: Pipeline: a budget pays for retries
+#include <belay/budget/token_budget.hpp>
 #include <belay/call/pipeline.hpp>
 #include <belay/call/retrying.hpp>
 #include <belay/policy/max_attempts.hpp>
-#include <belay/policy/token_budget.hpp>
 
 #include "support/archetypes.hpp"
 

@@ -7,16 +7,16 @@
 #include <string>
 #include <vector>
 
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/no_jitter.hpp>
+#include <belay/backoff/proportional_jitter.hpp>
+#include <belay/breaker/breaker.hpp>
+#include <belay/breaker/circuit_breaker.hpp>
 #include <belay/call/fails_if.hpp>
 #include <belay/core/manual_clock.hpp>
-#include <belay/policy/backoff.hpp>
-#include <belay/policy/breaker.hpp>
-#include <belay/policy/circuit_breaker.hpp>
 #include <belay/policy/cooldown_on.hpp>
 #include <belay/policy/deadline.hpp>
 #include <belay/policy/max_attempts.hpp>
-#include <belay/policy/no_jitter.hpp>
-#include <belay/policy/proportional_jitter.hpp>
 #include <belay/policy/shared.hpp>
 #include <belay/policy/stop_on.hpp>
 

@@ -12,10 +12,10 @@
 #    include <boost/asio/use_awaitable.hpp>
 #endif
 
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/no_jitter.hpp>
 #include <belay/core/steady_clock.hpp>
-#include <belay/policy/backoff.hpp>
 #include <belay/policy/max_attempts.hpp>
-#include <belay/policy/no_jitter.hpp>
 
 #include "support/catch.hpp"
 

@@ -8,12 +8,12 @@
 #include <string>
 #include <vector>
 
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/no_jitter.hpp>
+#include <belay/breaker/breaker.hpp>
+#include <belay/breaker/circuit_breaker.hpp>
 #include <belay/call/fails_if.hpp>
-#include <belay/policy/backoff.hpp>
-#include <belay/policy/breaker.hpp>
-#include <belay/policy/circuit_breaker.hpp>
 #include <belay/policy/max_attempts.hpp>
-#include <belay/policy/no_jitter.hpp>
 #include <belay/policy/shared.hpp>
 
 #include "support/async_sleeper.hpp"

@@ -5,12 +5,12 @@
 #include <stdexcept>
 #include <vector>
 
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/no_jitter.hpp>
+#include <belay/breaker/breaker.hpp>
 #include <belay/call/pipeline.hpp>
 #include <belay/policy/attempt_timeout.hpp>
-#include <belay/policy/backoff.hpp>
-#include <belay/policy/breaker.hpp>
 #include <belay/policy/max_attempts.hpp>
-#include <belay/policy/no_jitter.hpp>
 
 #include "support/async_sleeper.hpp"
 #include "support/catch.hpp"

@@ -5,10 +5,10 @@
 #include <optional>
 #include <thread>
 
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/no_jitter.hpp>
 #include <belay/call/retry.hpp>
 #include <belay/drive/thread_sleeper.hpp>
-#include <belay/policy/backoff.hpp>
-#include <belay/policy/no_jitter.hpp>
 
 #include "support/catch.hpp"
 

@@ -8,13 +8,13 @@
 #include <optional>
 #include <vector>
 
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/no_jitter.hpp>
+#include <belay/breaker/circuit_breaker.hpp>
 #include <belay/call/hedge.hpp>
 #include <belay/call/pipeline.hpp>
 #include <belay/call/retrying.hpp>
-#include <belay/policy/backoff.hpp>
-#include <belay/policy/circuit_breaker.hpp>
 #include <belay/policy/max_attempts.hpp>
-#include <belay/policy/no_jitter.hpp>
 
 #include "support/async_sleeper.hpp"
 #include "support/catch.hpp"

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include <belay/core/manual_clock.hpp>
-#include <belay/drive/posix/loop.hpp>
+#include <belay/posix/loop.hpp>
 
 #include "support/catch.hpp"
 

@@ -10,12 +10,12 @@
 #include <thread>
 #include <vector>
 
+#include <belay/backoff/backoff.hpp>
 #include <belay/call/retry_task.hpp>
 #include <belay/core/manual_clock.hpp>
 #include <belay/drive/loop.hpp>
-#include <belay/drive/posix/loop.hpp>
-#include <belay/policy/backoff.hpp>
 #include <belay/policy/max_attempts.hpp>
+#include <belay/posix/loop.hpp>
 #include <belay/sim/world.hpp>
 
 #include "support/catch.hpp"

@@ -5,9 +5,9 @@
 #include <atomic>
 #include <thread>
 
-#include <belay/policy/backoff.hpp>
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/no_jitter.hpp>
 #include <belay/policy/max_attempts.hpp>
-#include <belay/policy/no_jitter.hpp>
 
 #include "support/catch.hpp"
 

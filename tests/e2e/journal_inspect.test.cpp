@@ -4,7 +4,7 @@
 #include <filesystem>
 
 #include <belay/posix.hpp>
-#include <belay/queue/work_queue.hpp>
+#include <belay/work/work_queue.hpp>
 
 #include "e2e/workshop.hpp"
 #include "support/catch.hpp"

@@ -2,8 +2,8 @@
 // Goal: server and client alone, beside peers that say what they must not, or nothing at all.
 #include "support/catch.hpp"
 
-#include <belay/drive/posix/detail/frame.hpp>
-#include <belay/sync/greeting.hpp>
+#include <belay/posix/detail/frame.hpp>
+#include <belay/session/greeting.hpp>
 
 #include "e2e/socket.hpp"
 #include "e2e/workshop.hpp"

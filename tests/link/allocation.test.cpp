@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 // Goal: in the steady state neither a message nor a dial allocates. Method: a counting operator
 // new.
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/cap.hpp>
+#include <belay/backoff/full_jitter.hpp>
+#include <belay/breaker/breaker.hpp>
 #include <belay/link/bundle.hpp>
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/supervisor.hpp>
 #include <belay/link/validated.hpp>
-#include <belay/policy/backoff.hpp>
-#include <belay/policy/breaker.hpp>
-#include <belay/policy/cap.hpp>
-#include <belay/policy/full_jitter.hpp>
 #include <belay/policy/max_attempts.hpp>
 
 #include "support/catch.hpp"

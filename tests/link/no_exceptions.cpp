@@ -3,6 +3,9 @@
 // and RTTI.
 #include <string>
 
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/cap.hpp>
+#include <belay/backoff/no_jitter.hpp>
 #include <belay/link/bundle.hpp>
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/log.hpp>
@@ -10,9 +13,6 @@
 #include <belay/link/tee.hpp>
 #include <belay/link/validated.hpp>
 #include <belay/link/with_token.hpp>
-#include <belay/policy/backoff.hpp>
-#include <belay/policy/cap.hpp>
-#include <belay/policy/no_jitter.hpp>
 
 using namespace belay;
 using namespace std::chrono_literals;

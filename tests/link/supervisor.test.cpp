@@ -6,9 +6,9 @@
 #include <memory>
 #include <stdexcept>
 
-#include <belay/policy/backoff.hpp>
-#include <belay/policy/cap.hpp>
-#include <belay/policy/no_jitter.hpp>
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/cap.hpp>
+#include <belay/backoff/no_jitter.hpp>
 
 #include "support/aborts.hpp"
 #include "support/catch.hpp"

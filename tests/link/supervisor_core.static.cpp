@@ -4,14 +4,14 @@
 
 #include <array>
 
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/cap.hpp>
+#include <belay/backoff/full_jitter.hpp>
+#include <belay/backoff/no_jitter.hpp>
+#include <belay/breaker/breaker.hpp>
 #include <belay/policy/attempt_timeout.hpp>
-#include <belay/policy/backoff.hpp>
-#include <belay/policy/breaker.hpp>
-#include <belay/policy/cap.hpp>
 #include <belay/policy/cooldown_on.hpp>
-#include <belay/policy/full_jitter.hpp>
 #include <belay/policy/max_attempts.hpp>
-#include <belay/policy/no_jitter.hpp>
 #include <belay/policy/reset_when_stable.hpp>
 
 using namespace belay;

@@ -10,12 +10,12 @@
 #include <string>
 #include <vector>
 
-#include <belay/policy/backoff.hpp>
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/no_jitter.hpp>
+#include <belay/budget/token_budget.hpp>
 #include <belay/policy/max_elapsed.hpp>
-#include <belay/policy/no_jitter.hpp>
 #include <belay/policy/reset_when_stable.hpp>
 #include <belay/policy/shared.hpp>
-#include <belay/policy/token_budget.hpp>
 
 #include "support/catch.hpp"
 #include "support/link_states.hpp"

@@ -3,23 +3,23 @@
 // new.
 #include <memory>
 
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/cap.hpp>
+#include <belay/backoff/full_jitter.hpp>
+#include <belay/breaker/any_trip.hpp>
+#include <belay/breaker/breaker.hpp>
+#include <belay/breaker/circuit_breaker.hpp>
+#include <belay/breaker/count_window.hpp>
+#include <belay/breaker/failure_rate.hpp>
+#include <belay/breaker/slow_call_rate.hpp>
+#include <belay/breaker/trip_when.hpp>
 #include <belay/core/manual_clock.hpp>
-#include <belay/policy/any_trip.hpp>
-#include <belay/policy/backoff.hpp>
-#include <belay/policy/breaker.hpp>
-#include <belay/policy/cap.hpp>
-#include <belay/policy/circuit_breaker.hpp>
+#include <belay/core/time_window.hpp>
 #include <belay/policy/cooldown_on.hpp>
-#include <belay/policy/count_window.hpp>
-#include <belay/policy/failure_rate.hpp>
-#include <belay/policy/full_jitter.hpp>
 #include <belay/policy/max_attempts.hpp>
 #include <belay/policy/policy.hpp>
 #include <belay/policy/reset_when_stable.hpp>
 #include <belay/policy/shared.hpp>
-#include <belay/policy/slow_call_rate.hpp>
-#include <belay/policy/time_window.hpp>
-#include <belay/policy/trip_when.hpp>
 
 #include "support/catch.hpp"
 #include "support/counting_new.hpp"

@@ -4,10 +4,10 @@
 
 #include <type_traits>
 
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/no_jitter.hpp>
+#include <belay/breaker/breaker.hpp>
 #include <belay/call/retry.hpp>
-#include <belay/policy/backoff.hpp>
-#include <belay/policy/breaker.hpp>
-#include <belay/policy/no_jitter.hpp>
 #include <belay/policy/policy.hpp>
 
 #include "support/archetypes.hpp"

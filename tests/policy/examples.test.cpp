@@ -2,11 +2,11 @@
 // Goal: the examples of docs/policy.md compile and do what the page says. Keep both in step.
 #include <optional>
 
+#include <belay/backoff/backoff.hpp>
+#include <belay/breaker/breaker.hpp>
+#include <belay/breaker/circuit_breaker.hpp>
 #include <belay/call/retry.hpp>
 #include <belay/core/manual_clock.hpp>
-#include <belay/policy/backoff.hpp>
-#include <belay/policy/breaker.hpp>
-#include <belay/policy/circuit_breaker.hpp>
 #include <belay/policy/cooldown_on.hpp>
 #include <belay/policy/max_attempts.hpp>
 #include <belay/policy/policy.hpp>

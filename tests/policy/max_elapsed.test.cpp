@@ -5,10 +5,10 @@
 
 #include <type_traits>
 
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/no_jitter.hpp>
 #include <belay/call/retry.hpp>
-#include <belay/policy/backoff.hpp>
 #include <belay/policy/cooldown_on.hpp>
-#include <belay/policy/no_jitter.hpp>
 #include <belay/policy/policy.hpp>
 
 #include "support/aborts.hpp"

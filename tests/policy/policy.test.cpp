@@ -8,12 +8,12 @@
 #include <type_traits>
 #include <vector>
 
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/no_jitter.hpp>
+#include <belay/breaker/breaker.hpp>
 #include <belay/policy/attempt_timeout.hpp>
-#include <belay/policy/backoff.hpp>
-#include <belay/policy/breaker.hpp>
 #include <belay/policy/cooldown_on.hpp>
 #include <belay/policy/max_attempts.hpp>
-#include <belay/policy/no_jitter.hpp>
 #include <belay/policy/reset_when_stable.hpp>
 #include <belay/policy/stop_on.hpp>
 

@@ -6,22 +6,22 @@
 #include <optional>
 #include <vector>
 
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/no_jitter.hpp>
+#include <belay/breaker/breaker.hpp>
+#include <belay/breaker/circuit_breaker.hpp>
+#include <belay/breaker/consecutive_failures.hpp>
+#include <belay/breaker/open_for.hpp>
+#include <belay/budget/token_budget.hpp>
 #include <belay/call/retry.hpp>
 #include <belay/core/manual_clock.hpp>
 #include <belay/link/supervisor_core.hpp>
 #include <belay/policy/attempt_timeout.hpp>
-#include <belay/policy/backoff.hpp>
-#include <belay/policy/breaker.hpp>
-#include <belay/policy/circuit_breaker.hpp>
-#include <belay/policy/consecutive_failures.hpp>
 #include <belay/policy/max_attempts.hpp>
 #include <belay/policy/max_elapsed.hpp>
-#include <belay/policy/no_jitter.hpp>
-#include <belay/policy/open_for.hpp>
 #include <belay/policy/reset_when_stable.hpp>
 #include <belay/policy/restart_intensity.hpp>
 #include <belay/policy/shared.hpp>
-#include <belay/policy/token_budget.hpp>
 
 #include "support/catch.hpp"
 

@@ -2,12 +2,12 @@
 // Goal: ShareableLike takes breakers and budgets, and refuses what Shared would call in vain.
 #include <belay/policy/shareable_like.hpp>
 
-#include <belay/policy/adaptive_limit.hpp>
-#include <belay/policy/adaptive_throttle.hpp>
-#include <belay/policy/circuit_breaker.hpp>
-#include <belay/policy/ratio_budget.hpp>
+#include <belay/breaker/circuit_breaker.hpp>
+#include <belay/budget/adaptive_limit.hpp>
+#include <belay/budget/adaptive_throttle.hpp>
+#include <belay/budget/ratio_budget.hpp>
+#include <belay/budget/token_budget.hpp>
 #include <belay/policy/shared.hpp>
-#include <belay/policy/token_budget.hpp>
 
 using namespace belay;
 

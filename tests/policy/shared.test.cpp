@@ -4,11 +4,11 @@
 
 #include <type_traits>
 
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/no_jitter.hpp>
+#include <belay/breaker/circuit_breaker.hpp>
 #include <belay/core/manual_clock.hpp>
-#include <belay/policy/backoff.hpp>
-#include <belay/policy/circuit_breaker.hpp>
 #include <belay/policy/max_attempts.hpp>
-#include <belay/policy/no_jitter.hpp>
 #include <belay/policy/policy.hpp>
 
 #include "support/aborts.hpp"

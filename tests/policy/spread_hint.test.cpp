@@ -6,10 +6,10 @@
 #include <algorithm>
 #include <type_traits>
 
-#include <belay/policy/backoff.hpp>
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/no_jitter.hpp>
 #include <belay/policy/cooldown_on.hpp>
 #include <belay/policy/max_elapsed.hpp>
-#include <belay/policy/no_jitter.hpp>
 #include <belay/policy/policy.hpp>
 
 #include "support/aborts.hpp"

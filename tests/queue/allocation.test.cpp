@@ -4,18 +4,18 @@
 #include <belay/queue/blocking_ring.hpp>
 #include <belay/queue/deque.hpp>
 #include <belay/queue/encoded.hpp>
-#include <belay/queue/key_window.hpp>
 #include <belay/queue/mpmc_ring.hpp>
 #include <belay/queue/mpsc_ring.hpp>
 #include <belay/queue/queue.hpp>
 #include <belay/queue/ring.hpp>
 #include <belay/queue/spsc_ring.hpp>
-#include <belay/queue/work_queue.hpp>
+#include <belay/work/key_window.hpp>
+#include <belay/work/work_queue.hpp>
 
 #include <bit>
 #include <memory>
 
-#include <belay/drive/posix/journal.hpp>
+#include <belay/posix/journal.hpp>
 
 #include "support/catch.hpp"
 #include "support/counting_new.hpp"

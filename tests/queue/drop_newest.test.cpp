@@ -3,8 +3,8 @@
 // examples, and a model.
 #include <belay/queue/drop_newest.hpp>
 
+#include <belay/journal/journal.hpp>
 #include <belay/queue/deque.hpp>
-#include <belay/queue/journal.hpp>
 #include <belay/queue/queue.hpp>
 #include <belay/queue/queue_counters.hpp>
 #include <belay/sim/disk.hpp>

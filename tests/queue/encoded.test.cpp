@@ -4,8 +4,8 @@
 #include <belay/queue/encoded.hpp>
 
 #include <algorithm>
+#include <belay/journal/journal.hpp>
 #include <belay/queue/deque.hpp>
-#include <belay/queue/journal.hpp>
 #include <belay/queue/priority.hpp>
 #include <belay/queue/queue.hpp>
 #include <belay/queue/ring.hpp>

@@ -6,11 +6,11 @@
 
 #include <algorithm>
 #include <atomic>
-#include <belay/queue/journal.hpp>
+#include <belay/journal/journal.hpp>
 #include <belay/queue/queue.hpp>
-#include <belay/queue/work_queue.hpp>
 #include <belay/sim/disk.hpp>
 #include <belay/sim/world.hpp>
+#include <belay/work/work_queue.hpp>
 #include <map>
 #include <thread>
 #include <vector>

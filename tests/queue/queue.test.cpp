@@ -2,9 +2,9 @@
 // Goal: Queue adds limit, suspend and drain to a storage. Method: examples, and a model for drain.
 #include <belay/queue/queue.hpp>
 
+#include <belay/journal/journal.hpp>
 #include <belay/queue/deque.hpp>
 #include <belay/queue/drop_oldest.hpp>
-#include <belay/queue/journal.hpp>
 #include <belay/queue/ring.hpp>
 #include <belay/sim/disk.hpp>
 #include <memory>

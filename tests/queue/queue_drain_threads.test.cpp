@@ -6,7 +6,7 @@
 #include <belay/queue/queue_counters.hpp>
 #include <belay/queue/spsc_ring.hpp>
 
-#include <belay/drive/posix/journal.hpp>
+#include <belay/posix/journal.hpp>
 
 #include <atomic>
 #include <thread>

@@ -7,7 +7,7 @@
 #include <memory>
 #include <vector>
 
-#include <belay/queue/journal.hpp>
+#include <belay/journal/journal.hpp>
 #include <belay/sim/disk.hpp>
 
 #include "support/broken_storages.hpp"

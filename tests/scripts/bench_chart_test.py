@@ -18,7 +18,7 @@ def run(name, items):
 
 
 def group(name, threads, items):
-    return run(f"queue/journal/group_commit/{name}/real_time/threads:{threads}", items)
+    return run(f"journal/journal/group_commit/{name}/real_time/threads:{threads}", items)
 
 
 class ChartTest(unittest.TestCase):
@@ -42,7 +42,7 @@ class ChartTest(unittest.TestCase):
     def test_both_charts_and_every_implementation(self):
         runs = [group(name, threads, 100.0 * threads) for name in ("belay", "a<b") for threads in (1, 2)]
         for mode in ("append_one_by_one", "append_by_hundreds", "append_buffered"):
-            runs += [run(f"queue/journal/{mode}/{name}/real_time", 1e3) for name in ("raw", "belay")]
+            runs += [run(f"journal/journal/{mode}/{name}/real_time", 1e3) for name in ("raw", "belay")]
         picture = self.picture(runs)
         self.assertEqual(len(list(picture.iter(SVG + "g"))), 2)
         self.assertEqual(len(list(picture.iter(SVG + "polyline"))), 4)

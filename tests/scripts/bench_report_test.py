@@ -23,7 +23,7 @@ def table(runs):
 class ReportTest(unittest.TestCase):
     def test_names(self):
         split = report.split_name
-        self.assertEqual(split("policy/backoff/next/belay"), ("policy/backoff/next", "", "belay"))
+        self.assertEqual(split("backoff/backoff/next/belay"), ("backoff/backoff/next", "", "belay"))
         self.assertEqual(split("a/b/c/belay/payload_bytes:256/threads:16/real_time"),
                          ("a/b/c", "/payload_bytes:256/threads:16", "belay"))
         self.assertEqual(split("a/b/c/peer/8/iterations:100"), ("a/b/c", "/8", "peer"))
@@ -39,7 +39,7 @@ class ReportTest(unittest.TestCase):
         self.assertAlmostEqual(result.speed, 1e5)
 
     def test_ratio_and_goals(self):
-        operation = "queue/journal/append_one_by_one"
+        operation = "journal/journal/append_one_by_one"
         runs = [run(f"{operation}/belay", 97.0), run(f"{operation}/raw", 100.0), run(f"{operation}/sqlite", 80.0)]
         lines = table(runs)
         raw = next(line for line in lines if line.startswith("raw "))
@@ -59,7 +59,7 @@ class ReportTest(unittest.TestCase):
         self.assertIn("3.00x 3.00 to 3.00", table(runs)[-1])
 
     def test_a_goal_of_some_arguments_goes_before_that_of_all(self):
-        operation = "queue/journal/group_commit"
+        operation = "journal/journal/group_commit"
         runs = [run(f"{operation}/{name}/threads:{threads}", speed)
                 for threads in (2, 64) for name, speed in (("belay", 12.0), ("leveldb", 10.0))]
         lines = [line for line in table(runs) if line.startswith("leveldb ")]
@@ -84,13 +84,13 @@ class ReportTest(unittest.TestCase):
         self.assertIn("900 ms", fast[-1])
 
     def test_what_is_counted_and_not_timed(self):
-        operation = "queue/key_window/in_memory"
+        operation = "work/key_window/in_memory"
         runs = [run(f"{operation}/belay", bytes_each=24.004), run(f"{operation}/unordered_set", bytes_each=96.016)]
         lines = table(runs)
         # No spread and no time of an iteration, and the smaller is the better.
         self.assertIn("belay 24 bytes each met: at most 24 bytes of memory", lines[-2])
         self.assertIn("unordered_set 96 bytes each 4.00x 4.00 to 4.00", lines[-1])
-        more = table([run("queue/journal/disk_beyond_live/belay", segments=2.01)])
+        more = table([run("journal/journal/disk_beyond_live/belay", segments=2.01)])
         self.assertIn("belay 2.01 segments NOT MET: at most two segments", more[-1])
         self.assertFalse(any(operation in line for line in report.unmeasured(report.medians(runs))))
 

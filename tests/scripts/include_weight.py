@@ -29,7 +29,7 @@ def cases(root):
     include = root / "include"
     lower = sorted(p.relative_to(include) for folder in ("core", "policy") for p in include.glob(f"belay/{folder}/*.hpp"))
     yield "<chrono>", ["chrono"], None
-    yield "backoff.hpp", ["belay/policy/backoff.hpp"], 1.15
+    yield "backoff.hpp", ["belay/backoff/backoff.hpp"], 1.15
     yield "core + policy", [str(p) for p in lower], 1.5
     yield "belay.hpp", ["belay/belay.hpp"], 2.2
 

@@ -14,37 +14,52 @@ import re
 import subprocess
 import sys
 
-# Who may include whom: a folder of include/belay, and the folders its headers may include.
-LAYERS = {
-    "core": {"core"},
-    "policy": {"core", "policy"},
-    "call": {"core", "policy", "call"},
-    "queue": {"core", "policy", "queue"},
-    "link": {"core", "policy", "link"},
-    "sync": {"core", "policy", "queue", "link", "sync"},
-    "room": {"core", "policy", "queue", "link", "sync", "room"},
-    "drive": {"core", "policy", "call", "queue", "link", "sync", "room", "drive"},
-    "sim": {"core", "policy", "queue", "link", "sync", "room", "sim"},
-    "adapter": {"core", "policy", "call", "queue", "link", "sync", "room", "drive", "adapter"},
+# The rooms of include/belay, from the ground up, and upon which each stands. Arrows are transitive.
+FLOORS = {
+    "core": (),
+    "policy": ("core",),
+    "backoff": ("policy",),
+    "breaker": ("policy",),
+    "budget": ("policy",),
+    "call": ("policy", "backoff", "breaker", "budget"),
+    "queue": ("core",),
+    "journal": ("queue",),
+    "work": ("journal",),
+    "link": ("policy", "backoff", "breaker", "budget"),
+    "session": ("journal", "queue", "link"),
+    "sync": ("session", "call"),
+    "room": ("sync",),
+    "drive": ("room", "work"),
+    "posix": ("drive",),
+    "sim": ("room", "work"),
+    "adapter": ("posix",),
 }
+
+
+def standing_on(folder):
+    """The folder and all that are below it: what its headers may include."""
+    return {folder}.union(*(standing_on(below) for below in FLOORS[folder]))
+
+
+LAYERS = {folder: standing_on(folder) for folder in FLOORS}
 # Headers outside the folders: what a user includes to get many at once.
 UMBRELLAS = {
     "version.hpp": set(),
-    "belay.hpp": {"core", "policy", "call", "queue", "link", "sync", "room", "drive"},
-    "posix.hpp": {"core", "policy", "call", "queue", "link", "sync", "room", "drive"},
-    "sim.hpp": {"core", "policy", "queue", "link", "sync", "room", "sim"},
+    "belay.hpp": LAYERS["drive"],
+    "posix.hpp": LAYERS["posix"],
+    "sim.hpp": LAYERS["sim"],
 }
 # Programs: tests and examples may include everything, benchmarks of the simulation included.
 PROGRAMS = ("tests", "examples", "bench")
 
 HEAVY = {"iostream", "regex", "filesystem", "future", "random"}
 THREADS = {"mutex", "condition_variable", "thread"}
-FORBIDDEN = {folder: HEAVY for folder in ("core", "policy", "call", "queue", "link", "sync", "room")}
-FORBIDDEN |= {folder: HEAVY | THREADS for folder in ("core", "policy", "call", "queue")}
+FORBIDDEN = {folder: HEAVY for folder in LAYERS["room"] | LAYERS["work"]}
+FORBIDDEN |= {folder: HEAVY | THREADS for folder in LAYERS["call"] | LAYERS["work"]}
 FORBIDDEN_ANYWHERE = {"iostream"}
 
 # The only places where system headers and other libraries may be included.
-FOREIGN_ALLOWED = ("include/belay/drive/posix/", "include/belay/adapter/")
+FOREIGN_ALLOWED = ("include/belay/posix/", "include/belay/adapter/")
 # Macros for users; a header's own BELAY_DETAIL_ macros end with the header.
 MACROS_ALLOWED = ("include/belay/core/assert.hpp", "include/belay/version.hpp")
 
@@ -206,8 +221,6 @@ class Layout:
             return
         if parts[1] not in allowed:
             self.report(path, number, "layer", f"<{target}>: {folder or path.split('/')[-1]} may not include {parts[1]}")
-        elif path == "include/belay/belay.hpp" and target.startswith("belay/drive/posix/"):
-            self.report(path, number, "layer", f"<{target}>: belay.hpp needs the standard library only")
 
     def check_standard_include(self, path, number, folder, target, conditional):
         if target in FORBIDDEN_ANYWHERE | FORBIDDEN.get(folder, set()):

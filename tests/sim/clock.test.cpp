@@ -2,7 +2,7 @@
 // Goal: a clock of a world shows the world's time, to a part that asks a clock.
 #include <belay/sim/clock.hpp>
 
-#include <belay/policy/circuit_breaker.hpp>
+#include <belay/breaker/circuit_breaker.hpp>
 #include <belay/sim/world.hpp>
 
 #include "support/catch.hpp"

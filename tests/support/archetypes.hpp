@@ -4,9 +4,9 @@
 /// compiled against them, which proves that it uses nothing the concept does not promise.
 #pragma once
 
+#include <belay/backoff/jitter_like.hpp>
 #include <belay/core/clock_like.hpp>
 #include <belay/core/random.hpp>
-#include <belay/policy/jitter_like.hpp>
 #include <belay/policy/rule.hpp>
 
 namespace belay_test {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include <belay/call/async_sleeper_like.hpp>
-#include <belay/policy/stop_source.hpp>
+#include <belay/core/stop_source.hpp>
 
 namespace belay_test {
 

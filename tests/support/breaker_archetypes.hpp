@@ -3,8 +3,8 @@
 /// Minimal models of what users plug into breakers, and a breaker with its time and chance.
 #pragma once
 
+#include <belay/breaker/breaker_state.hpp>
 #include <belay/core/turn.hpp>
-#include <belay/policy/breaker_state.hpp>
 #include <belay/policy/rule.hpp>
 
 namespace belay_test {

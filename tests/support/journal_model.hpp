@@ -5,7 +5,7 @@
 
 #include <algorithm>
 #include <array>
-#include <belay/queue/journal.hpp>
+#include <belay/journal/journal.hpp>
 #include <belay/sim/disk.hpp>
 #include <map>
 #include <optional>

@@ -8,10 +8,10 @@
 #include <string>
 #include <vector>
 
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/cap.hpp>
+#include <belay/backoff/no_jitter.hpp>
 #include <belay/link/supervisor.hpp>
-#include <belay/policy/backoff.hpp>
-#include <belay/policy/cap.hpp>
-#include <belay/policy/no_jitter.hpp>
 
 #include "support/catch.hpp"
 #include "support/fake_transport.hpp"

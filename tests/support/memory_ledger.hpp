@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include <belay/sync/ledger_like.hpp>
+#include <belay/session/ledger_like.hpp>
 
 namespace belay_test {
 

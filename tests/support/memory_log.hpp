@@ -5,8 +5,8 @@
 /// can be.
 #pragma once
 
-#include <belay/queue/journal_error.hpp>
-#include <belay/queue/sequenced_like.hpp>
+#include <belay/journal/journal_error.hpp>
+#include <belay/journal/sequenced_like.hpp>
 #include <map>
 #include <set>
 

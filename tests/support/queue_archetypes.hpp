@@ -3,12 +3,12 @@
 /// Types that model the concepts of queue/ and nothing more; near-misses are in the static tests.
 #pragma once
 
+#include <belay/journal/file_system_like.hpp>
+#include <belay/journal/sequenced_like.hpp>
 #include <belay/queue/codec_like.hpp>
-#include <belay/queue/file_system_like.hpp>
 #include <belay/queue/flushable_like.hpp>
 #include <belay/queue/leasable_like.hpp>
 #include <belay/queue/overflow_like.hpp>
-#include <belay/queue/sequenced_like.hpp>
 
 namespace belay_test {
 

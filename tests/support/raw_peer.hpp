@@ -10,7 +10,7 @@
 
 #include <belay/link/link.hpp>
 #include <belay/link/link_errc.hpp>
-#include <belay/sync/greeting.hpp>
+#include <belay/session/greeting.hpp>
 
 namespace belay_test {
 

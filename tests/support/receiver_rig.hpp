@@ -5,7 +5,7 @@
 
 #include <functional>
 
-#include <belay/sync/receiver.hpp>
+#include <belay/session/receiver.hpp>
 
 #include "support/catch.hpp"
 #include "support/memory_ledger.hpp"

@@ -7,12 +7,12 @@
 #include <functional>
 #include <memory>
 
-#include <belay/policy/backoff.hpp>
-#include <belay/policy/cap.hpp>
-#include <belay/policy/no_jitter.hpp>
-#include <belay/queue/journal.hpp>
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/cap.hpp>
+#include <belay/backoff/no_jitter.hpp>
+#include <belay/journal/journal.hpp>
+#include <belay/session/session.hpp>
 #include <belay/sim/disk.hpp>
-#include <belay/sync/session.hpp>
 
 #include "support/catch.hpp"
 #include "support/raw_peer.hpp"

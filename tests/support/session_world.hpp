@@ -11,18 +11,18 @@
 #include <set>
 #include <string>
 
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/cap.hpp>
+#include <belay/backoff/full_jitter.hpp>
+#include <belay/journal/journal.hpp>
 #include <belay/link/heartbeat.hpp>
 #include <belay/policy/attempt_timeout.hpp>
-#include <belay/policy/backoff.hpp>
-#include <belay/policy/cap.hpp>
-#include <belay/policy/full_jitter.hpp>
 #include <belay/policy/reset_when_stable.hpp>
-#include <belay/queue/journal.hpp>
 #include <belay/queue/queue.hpp>
+#include <belay/session/receiver.hpp>
+#include <belay/session/session.hpp>
 #include <belay/sim/tcp.hpp>
 #include <belay/sim/world.hpp>
-#include <belay/sync/receiver.hpp>
-#include <belay/sync/session.hpp>
 
 #include "support/sim_ledger.hpp"
 

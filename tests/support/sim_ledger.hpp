@@ -8,8 +8,8 @@
 #include <vector>
 
 #include <belay/core/crc32c.hpp>
+#include <belay/session/ledger_like.hpp>
 #include <belay/sim/disk.hpp>
-#include <belay/sync/ledger_like.hpp>
 
 namespace belay_test {
 

@@ -4,7 +4,7 @@
 #pragma once
 
 #include <belay/link/link.hpp>
-#include <belay/sync/ledger_like.hpp>
+#include <belay/session/ledger_like.hpp>
 
 #include "support/queue_archetypes.hpp"
 

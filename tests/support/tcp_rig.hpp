@@ -8,14 +8,14 @@
 #include <string>
 #include <vector>
 
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/cap.hpp>
+#include <belay/backoff/no_jitter.hpp>
 #include <belay/core/manual_clock.hpp>
-#include <belay/drive/posix/loop.hpp>
-#include <belay/drive/posix/tcp.hpp>
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/supervisor.hpp>
-#include <belay/policy/backoff.hpp>
-#include <belay/policy/cap.hpp>
-#include <belay/policy/no_jitter.hpp>
+#include <belay/posix/loop.hpp>
+#include <belay/posix/tcp.hpp>
 
 #include "support/raw_socket.hpp"
 

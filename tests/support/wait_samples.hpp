@@ -6,7 +6,7 @@
 #include <array>
 #include <cstdint>
 
-#include <belay/policy/backoff.hpp>
+#include <belay/backoff/backoff.hpp>
 
 namespace belay_test {
 

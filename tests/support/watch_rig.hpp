@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <belay/drive/posix/poller.hpp>
+#include <belay/posix/poller.hpp>
 
 #include "support/catch.hpp"
 

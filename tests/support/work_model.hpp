@@ -4,7 +4,7 @@
 /// survive a crash.
 #pragma once
 
-#include <belay/queue/work_queue.hpp>
+#include <belay/work/work_queue.hpp>
 #include <map>
 #include <set>
 

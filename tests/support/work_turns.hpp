@@ -3,8 +3,8 @@
 /// What tests of a WorkQueue over a MemoryLog do again and again.
 #pragma once
 
-#include <belay/queue/detail/work_entry.hpp>
-#include <belay/queue/work_queue.hpp>
+#include <belay/work/detail/work_entry.hpp>
+#include <belay/work/work_queue.hpp>
 
 #include <vector>
 

@@ -8,7 +8,7 @@
 #include <string>        // std::string
 #include <system_error>  // std::error_code
 
-#include <belay/queue/detail/file_advice.hpp>
+#include <belay/journal/detail/file_advice.hpp>
 #include <belay/queue/queue_errc.hpp>
 
 namespace belay::inline BELAY_ABI {

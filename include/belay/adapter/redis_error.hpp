@@ -7,7 +7,7 @@
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code, std::is_error_code_enum
 
-#include <belay/queue/detail/file_advice.hpp>
+#include <belay/journal/detail/file_advice.hpp>
 #include <belay/queue/queue_errc.hpp>
 
 namespace belay::inline BELAY_ABI {

@@ -4,7 +4,7 @@
 #pragma once
 
 #include <belay/call/detail/awaitable.hpp>
-#include <belay/policy/sleeper_like.hpp>
+#include <belay/core/sleeper_like.hpp>
 
 namespace belay::inline BELAY_ABI {
 

@@ -8,7 +8,7 @@
 #include <string_view>  // std::string_view
 #include <utility>      // std::exchange
 
-#include <belay/policy/detail/budget_permit.hpp>
+#include <belay/budget/detail/budget_permit.hpp>
 #include <belay/policy/rule.hpp>
 
 namespace belay::inline BELAY_ABI {

@@ -11,7 +11,7 @@
 #include <belay/call/detail/awaited_call.hpp>
 #include <belay/call/detail/permit_layer.hpp>
 #include <belay/call/retry_observer.hpp>
-#include <belay/policy/stop_source.hpp>
+#include <belay/core/stop_source.hpp>
 
 namespace belay::inline BELAY_ABI {
 

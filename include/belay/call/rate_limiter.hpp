@@ -7,7 +7,7 @@
 #include <cstdint>      // std::uint64_t
 #include <string_view>  // std::string_view
 
-#include <belay/policy/detail/budget_permit.hpp>
+#include <belay/budget/detail/budget_permit.hpp>
 #include <belay/policy/rule.hpp>
 
 namespace belay::inline BELAY_ABI {

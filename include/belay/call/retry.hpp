@@ -11,9 +11,9 @@
 
 #include <belay/call/answer.hpp>
 #include <belay/call/retry_observer.hpp>
+#include <belay/core/sleeper_like.hpp>
+#include <belay/core/stop_source.hpp>
 #include <belay/policy/policy.hpp>
-#include <belay/policy/sleeper_like.hpp>
-#include <belay/policy/stop_source.hpp>
 
 namespace belay::inline BELAY_ABI {
 

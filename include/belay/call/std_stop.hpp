@@ -6,7 +6,7 @@
 #include <stop_token>  // std::stop_token, std::stop_callback
 #include <utility>     // std::move
 
-#include <belay/policy/stop_source.hpp>
+#include <belay/core/stop_source.hpp>
 
 namespace belay::inline BELAY_ABI {
 

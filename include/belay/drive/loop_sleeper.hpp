@@ -10,7 +10,7 @@
 
 #include <belay/call/async_sleeper_like.hpp>
 #include <belay/core/machine_like.hpp>
-#include <belay/policy/stop_source.hpp>
+#include <belay/core/stop_source.hpp>
 
 namespace belay::inline BELAY_ABI {
 

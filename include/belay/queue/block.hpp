@@ -5,7 +5,7 @@
 
 #include <belay/core/instant.hpp>
 #include <belay/core/order.hpp>
-#include <belay/policy/sleeper_like.hpp>
+#include <belay/core/sleeper_like.hpp>
 #include <belay/queue/overflow_like.hpp>
 
 namespace belay::inline BELAY_ABI {

@@ -11,7 +11,7 @@
 #include <utility>    // std::pair
 
 #include <belay/core/random.hpp>
-#include <belay/queue/file_system_like.hpp>
+#include <belay/journal/file_system_like.hpp>
 #include <belay/queue/queue_errc.hpp>
 #include <belay/sim/detail/disk_inode.hpp>
 

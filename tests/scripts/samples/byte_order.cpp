@@ -10,7 +10,7 @@
 #include <string>
 
 #include <belay/posix.hpp>
-#include <belay/queue/work_queue.hpp>
+#include <belay/work/work_queue.hpp>
 
 namespace {
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Compiled by zero_cost.py: with -DZERO_COST_OBSERVER=0 nobody observes, with 1 one without hooks
 // does, with 2 one that does nothing in its hooks, with 3 one that counts.
+#include <belay/backoff/backoff.hpp>
 #include <belay/call/retry.hpp>
-#include <belay/policy/backoff.hpp>
 #include <belay/policy/max_attempts.hpp>
 
 using namespace belay;

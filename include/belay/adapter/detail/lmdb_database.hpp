@@ -17,7 +17,7 @@
 
 #include <belay/adapter/lmdb_error.hpp>
 #include <belay/core/bytes.hpp>
-#include <belay/drive/posix/files.hpp>
+#include <belay/posix/files.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
 

@@ -10,7 +10,7 @@
 
 #include <belay/call/answer.hpp>
 #include <belay/call/task.hpp>
-#include <belay/policy/stop_source.hpp>
+#include <belay/core/stop_source.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
 

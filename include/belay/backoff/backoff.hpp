@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/backoff/backoff.hpp
+/// Backoff: waits that grow from attempt to attempt, capped and jittered.
+#pragma once
+
+#include <concepts>     // std::convertible_to, std::same_as
+#include <cstdint>      // std::uint32_t, std::uint64_t
+#include <type_traits>  // std::conditional_t, std::is_trivially_copyable_v
+
+#include <belay/backoff/cap.hpp>
+#include <belay/backoff/cap_like.hpp>
+#include <belay/backoff/constant.hpp>
+#include <belay/backoff/detail/any_unit.hpp>
+#include <belay/backoff/exponential.hpp>
+#include <belay/backoff/full_jitter.hpp>
+#include <belay/backoff/growth_like.hpp>
+#include <belay/backoff/jitter_like.hpp>
+#include <belay/policy/rule.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+namespace detail {
+template <class Jitter>
+using UsualGrowth = std::conditional_t<GrowsByItself<Jitter>, Constant, Exponential<>>;
+/// What the third argument of a Backoff means: a base in any unit of time, or a growth.
+template <class Jitter, class Third>
+using GrowthOf =
+    std::conditional_t<std::convertible_to<Third, AnyUnit>, UsualGrowth<Jitter>, Third>;
+}  // namespace detail
+
+/// Waits that the growth makes longer, the cap bounds and the jitter spreads: doubling from a base,
+/// unless a growth is given.
+///
+/// Alone it has its own generator, which seeds itself at the first draw unless a Seed was given:
+///
+///     Backoff backoff{FullJitter{}, Cap{30s}, 1s};
+///     auto wait = backoff.next();
+///
+///     Backoff slower{EqualJitter{}, Floor{200ms, Cap{1min}}, Exponential{1s, 1.5}};
+///
+/// As a rule of a Policy it draws from the turn's bits, advises wait_at_least, and starts again
+/// from the base when an attempt succeeded. A server's `retry_after` lengthens a wait, above the
+/// cap if need be, and never shortens one; after a wait that it lengthened, growth starts again
+/// (as in gRPC). One that is not > 0ns is none. A planned failure waits like the first one and
+/// counts nothing.
+///
+/// Parts that make no sense do not compile in a constant expression and are a broken precondition
+/// elsewhere; make_backoff returns what is wrong instead.
+///
+/// Models:        RuleLike, OpenWaitLike, std::copyable; trivially copyable if its parts are.
+/// Thread safety: distinct objects safe; a shared one not.
+template <class Jitter, class Limit, class Growth = detail::UsualGrowth<Jitter>>
+class Backoff {
+    // Not constraints: the compilers' words for a failed one would hide the sentence.
+    static_assert(explain_jitter_like<Jitter>() && explain_cap_like<Limit>() &&
+                  explain_growth_like<Growth>());
+    static_assert(!detail::GrowsByItself<Jitter> || std::same_as<Growth, Constant>,
+                  "Backoff: this jitter grows by itself: give it a base, no growth");
+    static_assert(!detail::GrowsByItself<Jitter> || !detail::CapsBeforeJitter<Limit>,
+                  "Backoff: this jitter grows by itself: only a hard cap bounds it");
+
+public:
+    static constexpr std::string_view name = "Backoff";
+
+    /// `third` is a growth, or a base: then the growth is the usual one for the jitter, for most
+    /// doubling.
+    /// Pre: check(jitter, cap, growth) finds nothing.
+    template <class Third>
+        requires std::same_as<detail::GrowthOf<Jitter, Third>, Growth>
+    constexpr Backoff(Jitter jitter, Limit cap, Third third) noexcept
+        : Backoff{jitter, cap, Growth{third}, Random{}} {}
+    /// The same with a fixed sequence of waits.
+    template <class Third>
+        requires std::same_as<detail::GrowthOf<Jitter, Third>, Growth>
+    constexpr Backoff(Jitter jitter, Limit cap, Third third, Seed seed) noexcept
+        : Backoff{jitter, cap, Growth{third}, Random{seed}} {}
+
+    /// What is wrong with these parts: the first of bad_base, bad_factor, bad_delays, bad_jitter,
+    /// bad_cap, bad_floor, or what a part of one's own says; PolicyErrc{} if nothing is.
+    ///
+    /// Complexity: O(1).
+    [[nodiscard]] static constexpr PolicyErrc check(const Jitter& jitter, const Limit& cap,
+                                                    const Growth& growth) noexcept {
+        if constexpr (detail::HasCheck<Growth>) {
+            if (const PolicyErrc wrong = growth.check(); wrong != PolicyErrc{}) return wrong;
+        }
+        if constexpr (detail::HasCheck<Jitter>) {
+            if (const PolicyErrc wrong = jitter.check(); wrong != PolicyErrc{}) return wrong;
+        }
+        // A first wait above the cap is a slip: the arguments are swapped, or a unit is wrong.
+        const Duration nominal = growth(0);
+        const Duration most = cap.limit(forever);
+        if (most.count() <= 0 || most < nominal) return PolicyErrc::bad_cap;
+        // Nor may cap or floor leave only one wait to a jitter that chooses: all clients would wait
+        // alike.
+        const WaitRange free =
+            jitter.range(NominalWait{.wait = nominal, .most = forever, .failures = 0});
+        const WaitRange first = ranged(jitter, cap, growth, 0);
+        if (chooses(free) && !chooses(first)) return PolicyErrc::bad_cap;
+        if constexpr (detail::HasLeast<Limit>) {
+            const Duration floor = cap.least();
+            if (floor.count() < 0 || floor > cap.limit(nominal)) return PolicyErrc::bad_floor;
+            const WaitRange late = ranged(jitter, cap, growth, settled);
+            if ((chooses(first) && floor >= first.most) || (chooses(late) && floor >= late.most)) {
+                return PolicyErrc::bad_floor;
+            }
+        }
+        return PolicyErrc{};
+    }
+
+    /// The next wait, by the backoff's own generator.
+    ///
+    /// Errors: none.   Complexity: O(1), one draw.   Allocates: never.
+    [[nodiscard]] constexpr Duration next() noexcept { return next(bits_); }
+
+    /// The next wait, by the caller's generator.   Errors: none.   Complexity: O(1), one draw.
+    [[nodiscard]] constexpr Duration next(Random& bits) noexcept {
+        const std::uint32_t failures = failures_;
+        const Duration wait = draw(jitter_, failures, bits);
+        if (failures != ~std::uint32_t{0}) failures_ = failures + 1;
+        return wait;
+    }
+
+    /// The shortest possible wait after `failures` others, for every number of them.
+    ///
+    /// Errors: none; saturates.   Complexity: O(1).
+    [[nodiscard]] constexpr Duration min_delay(std::uint64_t failures) const noexcept {
+        return range(failures).least;
+    }
+    /// The longest possible wait after `failures` others, if no server asks for a longer one.
+    ///
+    /// Errors: none; saturates.   Complexity: O(1).
+    [[nodiscard]] constexpr Duration max_delay(std::uint64_t failures) const noexcept {
+        return range(failures).most;
+    }
+    /// The longest possible sum of the first `waits` waits, if no server asks for longer ones.
+    ///
+    /// Exact for growths that stop growing within 256 waits (at the cap, say); all later waits
+    /// count as long as the last. Of a SmoothJitter only a bound: its longest waits cannot follow
+    /// one another, because each ends where the next begins.
+    /// Errors: none; saturates.   Complexity: O(min(waits, 256)).
+    [[nodiscard]] constexpr Duration max_total(std::uint64_t waits) const noexcept {
+        const std::uint64_t exact = waits < settled ? waits : settled;
+        Duration total{};
+        for (std::uint64_t i = 0; i < exact && total != forever; ++i) {
+            total = saturating_add(total, max_delay(i));
+        }
+        if (waits == exact) return total;
+        return saturating_add(total, saturating_multiply(max_delay(waits - 1), waits - exact));
+    }
+
+    /// How many waits have been drawn since the last reset; at most 2^32 - 1.
+    [[nodiscard]] constexpr std::uint64_t attempts() const noexcept { return failures_; }
+
+    /// Starts from the base again; the generator goes on.
+    constexpr void reset() noexcept {
+        failures_ = 0;
+        if constexpr (requires { jitter_.reset(); }) jitter_.reset();
+    }
+
+    // ---- as a rule -----------------------------------------------------------------------------
+
+    [[nodiscard]] constexpr Advice failed(const Failure& failure, Turn& turn) noexcept {
+        const bool planned = failure.cause == Cause::planned;
+        Duration wait = planned ? first(turn.bits) : next(turn.bits);
+        if (failure.retry_after > wait) {
+            wait = failure.retry_after;
+            if (!planned) reset();
+        }
+        return Advice::wait_at_least(after(turn.now, wait));
+    }
+    [[nodiscard]] constexpr Advice lost(const Failure& failure, Turn& turn) noexcept {
+        return failed(failure, turn);
+    }
+    constexpr void succeeded(Turn&) noexcept { reset(); }
+
+private:
+    constexpr Backoff(Jitter jitter, Limit cap, Growth growth, Random bits) noexcept
+        : growth_{growth}, bits_{bits}, cap_{cap}, jitter_{jitter} {
+        [[maybe_unused]] const PolicyErrc wrong = check(jitter, cap, growth);
+        BELAY_PRECONDITION(wrong != PolicyErrc::bad_base,
+                           "Backoff: the base must be > 0ns, and at most 292 years");
+        BELAY_PRECONDITION(wrong != PolicyErrc::bad_factor,
+                           "Backoff: the factor must be a finite number >= 1");
+        BELAY_PRECONDITION(wrong != PolicyErrc::bad_delays,
+                           "Backoff: the delays must be in [0ns, 292 years], the last one > 0ns");
+        BELAY_PRECONDITION(wrong != PolicyErrc::bad_jitter,
+                           "Backoff: the percentages of the jitter must be <= 100");
+        BELAY_PRECONDITION(wrong != PolicyErrc::bad_cap,
+                           "Backoff: the cap must be > 0ns, <= 292 years, >= the first wait");
+        BELAY_PRECONDITION(wrong != PolicyErrc::bad_floor,
+                           "Backoff: the floor must be >= 0ns, and leave the jitter a choice");
+        BELAY_PRECONDITION(wrong == PolicyErrc{}, "Backoff: check() must find nothing wrong");
+    }
+
+    // After so many waits a growth falls no more, see GrowthLike.
+    static constexpr std::uint64_t settled = 256;
+
+    [[nodiscard]] static constexpr bool chooses(WaitRange range) noexcept {
+        return range.least < range.most;
+    }
+    /// The range after `failures` others, but for the floor.
+    [[nodiscard]] static constexpr WaitRange ranged(const Jitter& jitter, const Limit& cap,
+                                                    const Growth& growth,
+                                                    std::uint64_t failures) noexcept {
+        const Duration grown = growth(failures);
+        BELAY_PRECONDITION(grown.count() >= 0, "GrowthLike: the nominal wait must be >= 0ns");
+        Duration most = forever;
+        if constexpr (!detail::CapsBeforeJitter<Limit>) most = cap.limit(forever);
+        const WaitRange range =
+            jitter.range(NominalWait{.wait = cap.limit(grown), .most = most, .failures = failures});
+        BELAY_PRECONDITION(
+            range.least.count() >= 0 && range.least <= range.most && range.most <= most,
+            "JitterLike::range: must be in [0ns, nominal.most]");
+        return range;
+    }
+    /// The range, raised by the floor.
+    [[nodiscard]] static constexpr WaitRange raised([[maybe_unused]] const Limit& cap,
+                                                    WaitRange range) noexcept {
+        if constexpr (detail::HasLeast<Limit>) {
+            const Duration floor = cap.least();
+            if (range.least < floor) range.least = floor;
+            if (range.most < floor) range.most = floor;
+        }
+        return range;
+    }
+    /// Between which waits the jitter chooses after `failures` others.
+    [[nodiscard]] constexpr WaitRange range(std::uint64_t failures) const noexcept {
+        return raised(cap_, ranged(jitter_, cap_, growth_, failures));
+    }
+
+    [[nodiscard]] constexpr Duration draw(Jitter& jitter, std::uint64_t failures,
+                                          Random& bits) const noexcept {
+        const WaitRange chosen = range(failures);
+        if constexpr (detail::HasDelay<Jitter>) {
+            const Duration wait = jitter.delay(chosen, failures, bits);
+            BELAY_PRECONDITION(chosen.least <= wait && wait <= chosen.most,
+                               "JitterLike::delay: must be in the range");
+            return wait;
+        } else {
+            return uniform_wait(chosen, bits);
+        }
+    }
+
+    /// A first wait that leaves no trace.
+    [[nodiscard]] constexpr Duration first(Random& bits) const noexcept {
+        Jitter fresh = jitter_;
+        if constexpr (requires { fresh.reset(); }) fresh.reset();
+        return draw(fresh, 0, bits);
+    }
+
+    // The counter lies in the padding that an Exponential with a factor leaves; wider, it would
+    // cost eight bytes.
+    [[no_unique_address]] Growth growth_;
+    std::uint32_t failures_ = 0;
+    Random bits_;
+    [[no_unique_address]] Limit cap_;
+    [[no_unique_address]] Jitter jitter_;
+};
+
+template <class Jitter, class Limit, class Third>
+Backoff(Jitter, Limit, Third) -> Backoff<Jitter, Limit, detail::GrowthOf<Jitter, Third>>;
+template <class Jitter, class Limit, class Third>
+Backoff(Jitter, Limit, Third, Seed) -> Backoff<Jitter, Limit, detail::GrowthOf<Jitter, Third>>;
+
+static_assert(RuleLike<Backoff<FullJitter, Cap>> && sizeof(Backoff<FullJitter, Cap>) == 32);
+static_assert(std::is_trivially_copyable_v<Backoff<FullJitter, Cap>>);
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/backoff/cap_like.hpp
+/// CapLike: how long a wait may become.
+#pragma once
+
+#include <concepts>  // std::copyable, std::same_as
+
+#include <belay/core/instant.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+namespace detail {
+template <class C>
+concept HasLimit = requires(const C& cap, Duration wait) { cap.limit(wait); };
+template <class C>
+concept LimitIsDuration = requires(const C& cap, Duration wait) {
+    { cap.limit(wait) } -> std::same_as<Duration>;
+};
+template <class C>
+concept LimitIsNoexcept = requires(const C& cap, Duration wait) {
+    { cap.limit(wait) } noexcept;
+};
+template <class C>
+concept HasLeast = requires { &C::least; } || requires(const C& cap) { cap.least(); };
+template <class C>
+concept LeastIsSound = !HasLeast<C> || requires(const C& cap) {
+    { cap.least() } noexcept -> std::same_as<Duration>;
+};
+template <class C>
+concept CapsBeforeJitter = requires { requires C::before_jitter; };
+}  // namespace detail
+
+/// Bounds waits.
+///
+/// - `limit(Duration) const -> Duration`: the nominal wait, bounded. No wait, jitter included, is
+///   longer than `limit(forever)`.
+/// - optional `static constexpr bool before_jitter = true`: the cap is not hard; the jitter may go
+///   beyond it.
+/// - optional `least() const -> Duration`: no wait is shorter.
+///
+/// All noexcept. Semantics the compiler cannot check: 0ns <= limit(d) <= d for every d >= 0ns; it
+/// never falls while d rises.
+template <class C>
+concept CapLike = std::copyable<C> && detail::HasLimit<C> && detail::LimitIsDuration<C> &&
+                  detail::LimitIsNoexcept<C> && detail::LeastIsSound<C>;
+
+/// Names every requirement of CapLike that C lacks.
+template <class C>
+consteval bool explain_cap_like() {
+    static_assert(std::copyable<C>, "CapLike: C must be copyable");
+    static_assert(detail::HasLimit<C>,
+                  "CapLike: C needs 'Duration limit(Duration) const', see docs/policy.md");
+    if constexpr (detail::HasLimit<C>) {
+        static_assert(detail::LimitIsDuration<C>, "CapLike: C::limit must return belay::Duration");
+        static_assert(detail::LimitIsNoexcept<C>, "CapLike: C::limit must be noexcept");
+    }
+    static_assert(detail::LeastIsSound<C>,
+                  "CapLike: C::least must be 'Duration least() const noexcept'");
+    return CapLike<C>;
+}
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/backoff/constant.hpp
+/// Constant: waits that do not grow.
+#pragma once
+
+#include <cstdint>  // std::uint64_t
+
+#include <belay/backoff/detail/any_unit.hpp>
+#include <belay/backoff/growth_like.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// base, base, base, ...
+///
+/// Models:        GrowthLike.
+/// Thread safety: a plain value.
+class Constant {
+public:
+    /// Pre: base > 0ns, and at most 292 years, in any unit; the Backoff checks it.
+    constexpr explicit Constant(detail::AnyUnit base) noexcept : base_{base} {}
+
+    /// Errors: none.   Complexity: O(1).
+    [[nodiscard]] constexpr Duration operator()(std::uint64_t) const noexcept { return base_; }
+    [[nodiscard]] constexpr PolicyErrc check() const noexcept {
+        return base_.count() > 0 ? PolicyErrc{} : PolicyErrc::bad_base;
+    }
+
+    friend constexpr bool operator==(Constant, Constant) noexcept = default;
+
+private:
+    Duration base_;
+};
+
+static_assert(GrowthLike<Constant>);
+
+}  // namespace belay::inline BELAY_ABI

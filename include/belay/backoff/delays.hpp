@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/backoff/delays.hpp
+/// Delays: a table of waits.
+#pragma once
+
+#include <concepts>  // std::convertible_to
+#include <cstddef>   // std::size_t
+#include <cstdint>   // std::uint64_t
+
+#include <belay/backoff/detail/any_unit.hpp>
+#include <belay/backoff/growth_like.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// The waits as they are written, `Delays{0s, 2s, 10s, 30s}`; the last one repeats.
+///
+/// A first delay of 0s retries at once. Fewer attempts than delays are a matter for MaxAttempts.
+///
+/// Models:        GrowthLike.
+/// Thread safety: a plain value.
+template <std::size_t N>
+class Delays {
+public:
+    /// Pre: delays >= 0ns, and at most 292 years, in any unit; the last one > 0ns. The Backoff
+    /// checks it.
+    template <std::convertible_to<detail::AnyUnit>... Ds>
+        requires(sizeof...(Ds) == N)
+    constexpr explicit Delays(Ds... delays) noexcept : delays_{detail::AnyUnit{delays}...} {}
+
+    /// Errors: none.   Complexity: O(1).
+    [[nodiscard]] constexpr Duration operator()(std::uint64_t failures) const noexcept {
+        return delays_[failures < N ? failures : N - 1];
+    }
+    [[nodiscard]] constexpr PolicyErrc check() const noexcept {
+        for (const Duration delay : delays_) {
+            if (delay.count() < 0) return PolicyErrc::bad_delays;
+        }
+        return delays_[N - 1].count() > 0 ? PolicyErrc{} : PolicyErrc::bad_delays;
+    }
+
+    friend constexpr bool operator==(const Delays&, const Delays&) noexcept = default;
+
+private:
+    Duration delays_[N];
+};
+
+template <std::convertible_to<detail::AnyUnit>... Ds>
+Delays(Ds...) -> Delays<sizeof...(Ds)>;
+
+static_assert(GrowthLike<Delays<3>>);
+
+}  // namespace belay::inline BELAY_ABI

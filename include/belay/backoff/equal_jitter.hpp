@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/backoff/equal_jitter.hpp
+/// EqualJitter: half of the wait is sure, the other half is spread.
+#pragma once
+
+#include <type_traits>  // std::is_empty_v
+
+#include <belay/backoff/jitter_like.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// Waits evenly in [nominal / 2, nominal].
+///
+/// Models:        JitterLike, std::regular.
+/// Thread safety: distinct objects safe; a shared one safe (no state).
+/// Source:        M. Brooker, "Exponential Backoff And Jitter" (2015), variant "Equal Jitter".
+struct EqualJitter {
+    /// Errors: none.   Complexity: O(1).
+    [[nodiscard]] constexpr WaitRange range(const NominalWait& nominal) const noexcept {
+        return {nominal.wait - nominal.wait / 2, nominal.wait};
+    }
+
+    friend constexpr bool operator==(EqualJitter, EqualJitter) noexcept = default;
+};
+
+static_assert(JitterLike<EqualJitter>);
+static_assert(std::is_empty_v<EqualJitter>, "a Backoff must not pay for its jitter");
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/backoff/fibonacci.hpp
+/// Fibonacci: waits of which each is the sum of the two before.
+#pragma once
+
+#include <cstdint>  // std::uint64_t
+
+#include <belay/backoff/detail/any_unit.hpp>
+#include <belay/backoff/growth_like.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// base * 1, 1, 2, 3, 5, 8, ...; `forever` where that does not fit. Slower than doubling: the
+/// factor from wait to wait nears 1.618.
+///
+/// Models:        GrowthLike.
+/// Thread safety: a plain value.
+class Fibonacci {
+public:
+    /// Pre: base > 0ns, and at most 292 years, in any unit; the Backoff checks it.
+    constexpr explicit Fibonacci(detail::AnyUnit base) noexcept : base_{base} {}
+
+    /// Errors: none; saturates.   Complexity: O(min(failures, 91)) additions.
+    [[nodiscard]] constexpr Duration operator()(std::uint64_t failures) const noexcept {
+        // The 93rd number is the first that no Duration of any base can hold.
+        if (failures >= 92) return forever;
+        std::uint64_t now = 1;
+        std::uint64_t before = 0;
+        for (; failures != 0; --failures) {
+            const std::uint64_t next = now + before;
+            before = now;
+            now = next;
+        }
+        return saturating_multiply(base_, now);
+    }
+    [[nodiscard]] constexpr PolicyErrc check() const noexcept {
+        return base_.count() > 0 ? PolicyErrc{} : PolicyErrc::bad_base;
+    }
+
+    friend constexpr bool operator==(Fibonacci, Fibonacci) noexcept = default;
+
+private:
+    Duration base_;
+};
+
+static_assert(GrowthLike<Fibonacci>);
+
+}  // namespace belay::inline BELAY_ABI

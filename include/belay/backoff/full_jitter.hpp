@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/backoff/full_jitter.hpp
+/// FullJitter: spreads retries over the whole interval.
+#pragma once
+
+#include <type_traits>  // std::is_empty_v
+
+#include <belay/backoff/jitter_like.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// Waits evenly in [0, nominal]; 0ns is a legal answer ("retry at once").
+///
+/// The default choice: of all jitters it makes the fewest calls in a crowd. Where a minimum wait
+/// matters, add a Floor, or use EqualJitter or ProportionalJitter.
+///
+/// Models:        JitterLike, std::regular.
+/// Thread safety: distinct objects safe; a shared one safe (no state).
+/// Source:        M. Brooker, "Exponential Backoff And Jitter" (2015), variant "Full Jitter".
+struct FullJitter {
+    /// Errors: none.   Complexity: O(1).
+    [[nodiscard]] constexpr WaitRange range(const NominalWait& nominal) const noexcept {
+        return {Duration::zero(), nominal.wait};
+    }
+
+    friend constexpr bool operator==(FullJitter, FullJitter) noexcept = default;
+};
+
+static_assert(JitterLike<FullJitter>);
+static_assert(std::is_empty_v<FullJitter>, "a Backoff must not pay for its jitter");
+
+}  // namespace belay::inline BELAY_ABI

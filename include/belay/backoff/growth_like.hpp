@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/backoff/growth_like.hpp
+/// GrowthLike: how waits grow from attempt to attempt.
+#pragma once
+
+#include <concepts>  // std::copyable, std::same_as
+#include <cstdint>   // std::uint64_t
+
+#include <belay/backoff/jitter_like.hpp>
+#include <belay/core/instant.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+namespace detail {
+template <class G>
+concept HasGrowth = requires(const G& growth, std::uint64_t failures) { growth(failures); };
+template <class G>
+concept GrowthIsDuration = requires(const G& growth, std::uint64_t failures) {
+    { growth(failures) } -> std::same_as<Duration>;
+};
+template <class G>
+concept GrowthIsNoexcept = requires(const G& growth, std::uint64_t failures) {
+    { growth(failures) } noexcept;
+};
+}  // namespace detail
+
+/// The nominal wait, before cap and jitter, as a function of the waits that came before.
+///
+/// - `growth(std::uint64_t failures) const -> Duration`: 0 for the first wait.
+/// - optional `check() const -> PolicyErrc`: what is wrong with its parameters, PolicyErrc{} if
+///   nothing is.
+///
+/// All noexcept. A lambda without captures is one, if it is noexcept and returns a Duration.
+/// Semantics the compiler cannot check: >= 0ns for every argument, and `forever` rather than an
+/// overflow; it does not fall beyond the 256th wait (`Backoff::max_total` counts on that).
+template <class G>
+concept GrowthLike = std::copyable<G> && detail::HasGrowth<G> && detail::GrowthIsDuration<G> &&
+                     detail::GrowthIsNoexcept<G> && detail::ChecksSoundly<G>;
+
+/// Names every requirement of GrowthLike that G lacks.
+template <class G>
+consteval bool explain_growth_like() {
+    static_assert(std::copyable<G>,
+                  "GrowthLike: G must be copyable; a lambda with captures is not");
+    static_assert(
+        detail::HasGrowth<G>,
+        "GrowthLike: G needs 'Duration operator()(std::uint64_t) const', see docs/policy.md");
+    if constexpr (detail::HasGrowth<G>) {
+        static_assert(detail::GrowthIsDuration<G>, "GrowthLike: G must return belay::Duration");
+        static_assert(detail::GrowthIsNoexcept<G>, "GrowthLike: G must be noexcept");
+    }
+    static_assert(detail::ChecksSoundly<G>,
+                  "GrowthLike: G::check must be 'PolicyErrc check() const noexcept'");
+    return GrowthLike<G>;
+}
+
+}  // namespace belay::inline BELAY_ABI

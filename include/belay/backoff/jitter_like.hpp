@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/backoff/jitter_like.hpp
+/// JitterLike: how retries are spread in time.
+#pragma once
+
+#include <concepts>  // std::copyable, std::same_as
+#include <cstdint>   // std::uint64_t
+
+#include <belay/backoff/wait_range.hpp>
+#include <belay/core/instant.hpp>
+#include <belay/core/random.hpp>
+#include <belay/policy/policy_errc.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// One wait as it is before the jitter.   0ns <= wait <= most.
+struct NominalWait {
+    /// What the growth says, not above the cap.
+    Duration wait;
+    /// The longest wait that a hard cap allows; `forever` without one.
+    Duration most;
+    /// How many waits came before; 0 for the first.
+    std::uint64_t failures;
+};
+
+namespace detail {
+template <class J>
+concept HasRange = requires(const J& jitter, const NominalWait& nominal) { jitter.range(nominal); };
+template <class J>
+concept RangeIsWaitRange = requires(const J& jitter, const NominalWait& nominal) {
+    { jitter.range(nominal) } -> std::same_as<WaitRange>;
+};
+template <class J>
+concept RangeIsNoexcept = requires(const J& jitter, const NominalWait& nominal) {
+    { jitter.range(nominal) } noexcept;
+};
+
+// Of each optional part: whether J has it in any form that can be seen, and whether it is as it
+// must be. A part of another form would be ignored in silence.
+template <class J>
+concept HasDelay =
+    requires { &J::delay; } || requires(J& jitter, WaitRange range, std::uint64_t n, Random& bits) {
+        jitter.delay(range, n, bits);
+    };
+template <class J>
+concept DelayIsSound =
+    !HasDelay<J> || requires(J& jitter, WaitRange range, std::uint64_t n, Random& bits) {
+        { jitter.delay(range, n, bits) } noexcept -> std::same_as<Duration>;
+    };
+template <class J>
+concept ForgetsSoundly = !requires(J& jitter) { jitter.reset(); } || requires(J& jitter) {
+    { jitter.reset() } noexcept;
+};
+template <class T>
+concept HasCheck = requires { &T::check; } || requires(const T& part) { part.check(); };
+template <class T>
+concept ChecksSoundly = !HasCheck<T> || requires(const T& part) {
+    { part.check() } noexcept -> std::same_as<PolicyErrc>;
+};
+/// Whether the waits grow by what the jitter remembers, not by a growth of the backoff.
+template <class J>
+concept GrowsByItself = requires { requires J::grows; };
+}  // namespace detail
+
+/// Spreads retries in time.
+///
+/// - `range(const NominalWait&) const -> WaitRange`: between which waits to choose.
+/// - optional `delay(WaitRange, std::uint64_t failures, Random&) -> Duration`: the choice; may
+///   change the jitter's state. Without it every wait of the range is equally likely.
+/// - optional `reset()`: forgets state.
+/// - optional `check() const -> PolicyErrc`: what is wrong with its parameters, PolicyErrc{} if
+///   nothing is.
+/// - optional `static constexpr bool grows = true`: it makes the waits longer by itself. Such a
+///   jitter has a base instead of a growth, and only a hard cap bounds it.
+///
+/// All noexcept. Semantics the compiler cannot check: 0ns <= range.least <= range.most <=
+/// nominal.most; the range depends on its argument only, whatever was drawn before; delay stays in
+/// the range that it is given, which a floor may have made smaller.
+template <class J>
+concept JitterLike = std::copyable<J> && detail::HasRange<J> && detail::RangeIsWaitRange<J> &&
+                     detail::RangeIsNoexcept<J> && detail::DelayIsSound<J> &&
+                     detail::ForgetsSoundly<J> && detail::ChecksSoundly<J>;
+
+/// Names every requirement of JitterLike that J lacks.
+template <class J>
+consteval bool explain_jitter_like() {
+    static_assert(std::copyable<J>, "JitterLike: J must be copyable");
+    static_assert(
+        detail::HasRange<J>,
+        "JitterLike: J needs 'WaitRange range(const NominalWait&) const', see docs/policy.md");
+    if constexpr (detail::HasRange<J>) {
+        static_assert(detail::RangeIsWaitRange<J>,
+                      "JitterLike: J::range must return belay::WaitRange");
+        static_assert(detail::RangeIsNoexcept<J>, "JitterLike: J::range must be noexcept");
+    }
+    static_assert(detail::DelayIsSound<J>,
+                  "JitterLike: J::delay must be "
+                  "'Duration delay(WaitRange, std::uint64_t, Random&) noexcept'");
+    static_assert(detail::ForgetsSoundly<J>, "JitterLike: J::reset must be noexcept");
+    static_assert(detail::ChecksSoundly<J>,
+                  "JitterLike: J::check must be 'PolicyErrc check() const noexcept'");
+    return JitterLike<J>;
+}
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/backoff/linear.hpp
+/// Linear: waits that grow by the base each time.
+#pragma once
+
+#include <cstdint>  // std::uint64_t
+
+#include <belay/backoff/detail/any_unit.hpp>
+#include <belay/backoff/growth_like.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// base, 2 * base, 3 * base, ...; `forever` where that does not fit.
+///
+/// Models:        GrowthLike.
+/// Thread safety: a plain value.
+class Linear {
+public:
+    /// Pre: base > 0ns, and at most 292 years, in any unit; the Backoff checks it.
+    constexpr explicit Linear(detail::AnyUnit base) noexcept : base_{base} {}
+
+    /// Errors: none; saturates.   Complexity: O(1).
+    [[nodiscard]] constexpr Duration operator()(std::uint64_t failures) const noexcept {
+        const bool last = failures == ~std::uint64_t{0};
+        return saturating_multiply(base_, last ? failures : failures + 1);
+    }
+    [[nodiscard]] constexpr PolicyErrc check() const noexcept {
+        return base_.count() > 0 ? PolicyErrc{} : PolicyErrc::bad_base;
+    }
+
+    friend constexpr bool operator==(Linear, Linear) noexcept = default;
+
+private:
+    Duration base_;
+};
+
+static_assert(GrowthLike<Linear>);
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/backoff/no_cap.hpp
+/// NoCap: waits grow without bound.
+#pragma once
+
+#include <type_traits>  // std::is_empty_v
+
+#include <belay/backoff/cap_like.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// No bound; a wait that does not fit is `forever`.
+///
+/// For growths that end by themselves (Constant, Delays), or under a rule that stops in time.
+///
+/// Models:        CapLike, std::regular.
+/// Thread safety: a plain value.
+struct NoCap {
+    /// `wait` itself.   Errors: none.   Complexity: O(1).
+    [[nodiscard]] constexpr Duration limit(Duration wait) const noexcept { return wait; }
+
+    friend constexpr bool operator==(NoCap, NoCap) noexcept = default;
+};
+
+static_assert(CapLike<NoCap>);
+static_assert(std::is_empty_v<NoCap>, "a Backoff must not pay for a cap that it has not");
+
+}  // namespace belay::inline BELAY_ABI

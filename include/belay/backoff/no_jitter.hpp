@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/backoff/no_jitter.hpp
+/// NoJitter: exact waits, for tests and for clients that are alone.
+#pragma once
+
+#include <cstdint>      // std::uint64_t
+#include <type_traits>  // std::is_empty_v
+
+#include <belay/backoff/jitter_like.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// The nominal wait itself. A fleet that waits so returns in step: prefer any other
+/// jitter.
+///
+/// Models:        JitterLike, std::regular.
+/// Thread safety: distinct objects safe; a shared one safe (no state).
+struct NoJitter {
+    /// Errors: none.   Complexity: O(1).
+    [[nodiscard]] constexpr WaitRange range(const NominalWait& nominal) const noexcept {
+        return {nominal.wait, nominal.wait};
+    }
+    /// Draws nothing.   Errors: none.   Complexity: O(1).
+    [[nodiscard]] constexpr Duration delay(WaitRange range, std::uint64_t, Random&) const noexcept {
+        return range.most;
+    }
+
+    friend constexpr bool operator==(NoJitter, NoJitter) noexcept = default;
+};
+
+static_assert(JitterLike<NoJitter>);
+static_assert(std::is_empty_v<NoJitter>, "a Backoff must not pay for its jitter");
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/backoff/proportional_jitter.hpp
+/// ProportionalJitter: waits within some percent of the nominal one.
+#pragma once
+
+#include <cstdint>  // std::uint32_t, std::uint64_t
+
+#include <belay/backoff/jitter_like.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// Waits evenly in [nominal - below %, nominal + above %].
+///
+/// Under a hard cap the whole interval moves down until its upper end is the cap: with +0..10 % and
+/// 60 s the late waits lie in [54.5 s, 60 s], evenly, and none is above the cap.
+///
+/// Models:        JitterLike, std::regular but for default construction.
+/// Thread safety: distinct objects safe; a shared one safe (never changes).
+class ProportionalJitter {
+public:
+    /// Both ways: `plus_minus_percent(20)` waits 80..120 % of the nominal wait.
+    /// Pre: percent <= 100, which the Backoff checks.
+    [[nodiscard]] static constexpr ProportionalJitter plus_minus_percent(
+        std::uint32_t percent) noexcept {
+        return ProportionalJitter{percent, percent};
+    }
+    /// Upwards only: `plus_percent(10)` waits 100..110 % of the nominal wait.
+    /// Pre: percent <= 100, which the Backoff checks.
+    [[nodiscard]] static constexpr ProportionalJitter plus_percent(std::uint32_t percent) noexcept {
+        return ProportionalJitter{0, percent};
+    }
+
+    /// Errors: none; saturates.   Complexity: O(1).
+    [[nodiscard]] constexpr WaitRange range(const NominalWait& nominal) const noexcept {
+        const Duration peak = peak_of(nominal.wait);
+        const Duration most = peak < nominal.most ? peak : nominal.most;
+        return {floor_of(most), most};
+    }
+
+    [[nodiscard]] constexpr PolicyErrc check() const noexcept {
+        return below_percent_ <= 100 && above_percent_ <= 100 ? PolicyErrc{}
+                                                              : PolicyErrc::bad_jitter;
+    }
+
+    friend constexpr bool operator==(ProportionalJitter, ProportionalJitter) noexcept = default;
+
+private:
+    constexpr ProportionalJitter(std::uint32_t below, std::uint32_t above) noexcept
+        : below_percent_{below}, above_percent_{above} {}
+
+    // In parts that cannot overflow, or saturate.
+    [[nodiscard]] constexpr Duration peak_of(Duration nominal) const noexcept {
+        const std::uint64_t share = std::uint64_t{100} + above_percent_;
+        const auto rest = static_cast<std::uint64_t>((nominal % 100).count()) * share / 100;
+        return saturating_add(saturating_multiply(nominal / 100, share),
+                              Duration{static_cast<Duration::rep>(rest)});
+    }
+
+    // most * (100 - below) / (100 + above), in parts that cannot overflow; rounded up, so that
+    // floor_of(peak_of(d)) is d itself where nothing is taken off.
+    [[nodiscard]] constexpr Duration floor_of(Duration most) const noexcept {
+        const auto top = static_cast<std::uint64_t>(most.count());
+        const std::uint64_t share = 100U - below_percent_;
+        const std::uint64_t whole = 100U + above_percent_;
+        const std::uint64_t least = top / whole * share + (top % whole * share + whole - 1) / whole;
+        return Duration{static_cast<Duration::rep>(least)};
+    }
+
+    std::uint32_t below_percent_;
+    std::uint32_t above_percent_;
+};
+
+static_assert(JitterLike<ProportionalJitter> && sizeof(ProportionalJitter) == 8);
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/backoff/wait_range.hpp
+/// WaitRange: between which two waits a jitter may choose, and the even draw between them.
+#pragma once
+
+#include <cstdint>  // std::uint64_t
+
+#include <belay/core/instant.hpp>
+#include <belay/core/random.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// All waits from `least` to `most`, both included.   0ns <= least <= most.
+struct WaitRange {
+    Duration least;
+    Duration most;
+
+    friend constexpr bool operator==(WaitRange, WaitRange) noexcept = default;
+};
+
+/// A wait drawn evenly from the range.
+///
+/// Pre:        0ns <= least <= most.
+/// Errors:     none.   Allocates: never.
+/// Complexity: O(1); draws 64 bits, and again with probability <= (most - least) / 2^64.
+[[nodiscard]] constexpr Duration uniform_wait(WaitRange range, Random& bits) noexcept {
+    BELAY_PRECONDITION(range.least.count() >= 0 && range.least <= range.most,
+                       "uniform_wait: the range must be 0ns <= least <= most");
+    const auto last = static_cast<std::uint64_t>((range.most - range.least).count());
+    return range.least + Duration{static_cast<Duration::rep>(uniform_upto(bits, last))};
+}
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/breaker/any_trip.hpp
+/// AnyTrip and AllTrips: several trips as one.
+#pragma once
+
+#include <cstddef>  // std::size_t
+#include <utility>  // std::index_sequence
+
+#include <belay/breaker/trip_like.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+namespace detail {
+
+// Not std::tuple: it is not trivially copyable, and costs every user its parse time.
+template <std::size_t, class T>
+struct TripSlot {
+    [[no_unique_address]] T trip;
+};
+template <class, class... Trips>
+struct TripSlots;
+template <std::size_t... I, class... Trips>
+struct TripSlots<std::index_sequence<I...>, Trips...> : TripSlot<I, Trips>... {
+    template <class F>
+    constexpr void each(F&& f) noexcept {
+        (f(static_cast<TripSlot<I, Trips>*>(this)->trip), ...);
+    }
+    template <class F>
+    constexpr void each(F&& f) const noexcept {
+        (f(static_cast<const TripSlot<I, Trips>*>(this)->trip), ...);
+    }
+};
+
+/// Trips that are told of every call, and answer as one: when `least` of them agree.
+template <std::size_t least, class... Trips>
+class TripQuorum {
+    static_assert(sizeof...(Trips) >= 1, "AnyTrip, AllTrips: at least one trip");
+    static_assert((explain_trip_like<Trips>() && ...));
+
+    static constexpr bool times_calls = (RecordsTimedCalls<Trips> || ...);
+    static constexpr bool reads_clock = times_calls || (RecordsAtInstants<Trips> || ...);
+
+public:
+    constexpr explicit TripQuorum(Trips... trips) noexcept : trips_{{trips}...} {}
+
+    // What no trip asks for must not be asked for in their name.
+    [[nodiscard]] constexpr bool record(bool failed) noexcept
+        requires(!reads_clock)
+    {
+        return ask(failed, Instant{}, Duration{});
+    }
+    [[nodiscard]] constexpr bool record(bool failed, Instant now) noexcept
+        requires(reads_clock && !times_calls)
+    {
+        return ask(failed, now, Duration{});
+    }
+    [[nodiscard]] constexpr bool record(bool failed, Instant now, Duration took) noexcept
+        requires times_calls
+    {
+        return ask(failed, now, took);
+    }
+    constexpr void reset() noexcept {
+        trips_.each([](auto& trip) { trip.reset(); });
+    }
+    /// Whether any of them says so, for all of them: a probe is slow, or it is not.
+    [[nodiscard]] constexpr bool too_slow(Duration took) const noexcept
+        requires times_calls
+    {
+        bool slow = false;
+        trips_.each([&](const auto& trip) { slow = detail::too_slow(trip, took) || slow; });
+        return slow;
+    }
+
+private:
+    constexpr bool ask(bool failed, Instant now, Duration took) noexcept {
+        std::size_t agree = 0;
+        trips_.each(
+            [&](auto& trip) { agree += detail::record(trip, failed, now, took) ? 1U : 0U; });
+        return agree >= least;
+    }
+
+    [[no_unique_address]] TripSlots<std::index_sequence_for<Trips...>, Trips...> trips_;
+};
+
+}  // namespace detail
+
+/// Trips when any of its trips would: `AnyTrip{ConsecutiveFailures{5}, SlowCallRate{...}}`.
+///
+/// Models:        TripLike.
+/// Thread safety: a plain value.
+template <class... Trips>
+class AnyTrip : public detail::TripQuorum<1, Trips...> {
+public:
+    using detail::TripQuorum<1, Trips...>::TripQuorum;
+};
+/// Trips when all of its trips would, after one and the same call.
+///
+/// Models:        TripLike.
+/// Thread safety: a plain value.
+template <class... Trips>
+class AllTrips : public detail::TripQuorum<sizeof...(Trips), Trips...> {
+public:
+    using detail::TripQuorum<sizeof...(Trips), Trips...>::TripQuorum;
+};
+
+template <class... Trips>
+AnyTrip(Trips...) -> AnyTrip<Trips...>;
+template <class... Trips>
+AllTrips(Trips...) -> AllTrips<Trips...>;
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/breaker/breaker.hpp
+/// Breaker: stops asking a peer that keeps failing, then probes it. A value, for one caller.
+#pragma once
+
+#include <type_traits>  // std::conditional_t
+
+#include <belay/breaker/breaker_core.hpp>
+#include <belay/breaker/consecutive_failures.hpp>
+#include <belay/breaker/open_for.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// A circuit breaker as a rule: closed, open, half-open.
+///
+/// While open it advises `suspend`; from `now >= open_until` on it lets one attempt at a time
+/// through as a probe, and HalfOpen says how many verdicts decide. A probe that is abandoned leaves
+/// it as it was. `begin` without asking `admit` first, while open, is a forced probe. Planned
+/// failures are no verdict. The end of a connection that had succeeded is none either: there is no
+/// `lost` hook.
+///
+///     Breaker{ConsecutiveFailures{5}, OpenFor{300s}}
+///     Breaker{FailureRate{CountWindow<20>{}, {.percent = 50}}, Backoff{FullJitter{}, Cap{60s},
+///     1s},
+///             HalfOpen{.successes = 3}}
+///
+/// Serves one run of a policy, one attempt at a time; for many callers, commands, events and
+/// snapshots there is CircuitBreaker, which decides the same.
+///
+/// Models:        RuleLike.
+/// Thread safety: distinct objects safe.
+/// Source:        M. Nygard, "Release It!" (2007), the Circuit Breaker pattern.
+template <class Trip = ConsecutiveFailures, class OpenWait = OpenFor>
+class Breaker {
+public:
+    static constexpr std::string_view name = "Breaker";
+
+    constexpr Breaker(Trip trip, OpenWait open_wait, HalfOpen half_open = {}) noexcept
+        : core_{trip, open_wait, half_open} {}
+
+    [[nodiscard]] constexpr Advice admit(Instant now) const noexcept { return core_.admit(now); }
+    constexpr void begin(Turn& turn) noexcept {
+        core_.force(turn.now);
+        if constexpr (times_calls) began_ = turn.now;
+    }
+    [[nodiscard]] constexpr Advice failed(const Failure& failure, Turn& turn) noexcept {
+        if (failure.cause == Cause::planned) {
+            abandoned(turn);
+        } else {
+            core_.verdict(true, core_.generation(), turn, took(turn.now));
+        }
+        return admit(turn.now);
+    }
+    constexpr void succeeded(Turn& turn) noexcept {
+        core_.verdict(false, core_.generation(), turn, took(turn.now));
+    }
+    constexpr void abandoned(Turn&) noexcept { core_.neutral(core_.generation()); }
+
+    [[nodiscard]] constexpr BreakerState state(Instant now) const noexcept {
+        return core_.state(now);
+    }
+
+private:
+    static constexpr bool times_calls = detail::RecordsTimedCalls<Trip>;
+    struct Untimed {};
+
+    [[nodiscard]] constexpr Duration took([[maybe_unused]] Instant now) const noexcept {
+        if constexpr (times_calls) {
+            return elapsed(began_, now);
+        } else {
+            return Duration{};
+        }
+    }
+
+    BreakerCore<Trip, OpenWait> core_;
+    [[no_unique_address]] std::conditional_t<times_calls, Instant, Untimed> began_{};
+};
+
+template <class Trip, class OpenWait>
+Breaker(Trip, OpenWait) -> Breaker<Trip, OpenWait>;
+template <class Trip, class OpenWait>
+Breaker(Trip, OpenWait, HalfOpen) -> Breaker<Trip, OpenWait>;
+
+static_assert(RuleLike<Breaker<>> && sizeof(Breaker<>) <= 56);
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/breaker/breaker_event.hpp
+/// BreakerEvent, BreakerCounters: what a CircuitBreaker tells its observer, and what it counts.
+#pragma once
+
+#include <concepts>  // std::same_as
+#include <cstddef>   // std::size_t
+#include <cstdint>   // std::uint64_t
+
+#include <belay/breaker/breaker_state.hpp>
+#include <belay/core/no_observer.hpp>
+#include <belay/core/spin_mutex.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// One change of a CircuitBreaker.
+struct BreakerEvent {
+    BreakerChange change = BreakerChange::none;
+    /// The state and the mode after it.
+    BreakerState state = BreakerState::closed;
+    BreakerMode mode = BreakerMode::automatic;
+    /// When it happened, by the clock of the call that made it: events are in order, but the
+    /// instants of several threads need not be.
+    Instant at{};
+    /// When callers may probe, `at` or later; without meaning unless `opened` or `reopened`.
+    Instant open_until{};
+    /// 1, 2, 3, ...; a gap means that an observer was so slow that the oldest ones were dropped.
+    std::uint64_t number = 0;
+};
+
+/// What happened to a CircuitBreaker since it was made. No number ever falls.
+///
+/// Successes of a closed breaker are not counted: they would be its only write on that path.
+struct BreakerCounters {
+    std::uint64_t failures = 0;    ///< verdicts `failure` that counted; no slow successes
+    std::uint64_t rejected = 0;    ///< calls that were refused
+    std::uint64_t probes = 0;      ///< permits given while half-open
+    std::uint64_t lost = 0;        ///< times that probes were given up for lost
+    std::uint64_t stale = 0;       ///< failures and successes that came too late to count
+    std::uint64_t opened = 0;      ///< times it opened
+    std::uint64_t reopened = 0;    ///< times its probes failed
+    std::uint64_t closed = 0;      ///< times its probes worked
+    std::uint64_t would_open = 0;  ///< times it would have opened (metrics only)
+
+    friend constexpr bool operator==(const BreakerCounters&,
+                                     const BreakerCounters&) noexcept = default;
+};
+
+namespace detail {
+
+constexpr void count(BreakerCounters& counters, BreakerChange change) noexcept {
+    counters.lost += change == BreakerChange::probe_lost ? 1U : 0U;
+    counters.opened += change == BreakerChange::opened ? 1U : 0U;
+    counters.reopened += change == BreakerChange::reopened ? 1U : 0U;
+    counters.closed += change == BreakerChange::closed ? 1U : 0U;
+    counters.would_open += change == BreakerChange::would_open ? 1U : 0U;
+}
+
+template <class O>
+concept HearsBreaker = std::same_as<O, NoObserver> || requires(O& o, const BreakerEvent& event) {
+    { o.on_breaker(event) } noexcept;
+};
+
+/// Events on their way to an observer: written under the breaker's lock, told without it, in
+/// order, by one thread at a time.
+template <class Observer>
+class BreakerEvents {
+public:
+    constexpr explicit BreakerEvents(Observer observer) noexcept : observer_{observer} {}
+
+    /// Under the lock. A full ring drops its oldest event, which the numbers show.
+    constexpr void push(BreakerEvent event) noexcept {
+        event.number = ++last_;
+        ring_[event.number % capacity] = event;
+    }
+    /// Without the lock. Returns at once if another call tells already, be it on another thread or
+    /// further up on this one's stack: that call sees what was pushed before it ends.
+    void tell(SpinMutex& mutex) noexcept {
+        for (bool telling = false;; telling = true) {
+            BreakerEvent next;
+            {
+                const SpinLock lock{mutex};
+                if (!telling && telling_) return;
+                telling_ = told_ != last_;
+                if (!telling_) return;
+                told_ = last_ - told_ > capacity ? last_ - capacity + 1 : told_ + 1;
+                next = ring_[told_ % capacity];
+            }
+            observer_.on_breaker(next);
+        }
+    }
+
+    /// Under the lock.
+    [[nodiscard]] constexpr bool is_telling() const noexcept { return telling_; }
+
+private:
+    static constexpr std::size_t capacity = 8;
+
+    [[no_unique_address]] Observer observer_;
+    BreakerEvent ring_[capacity]{};
+    std::uint64_t last_ = 0;
+    std::uint64_t told_ = 0;
+    bool telling_ = false;
+};
+template <>
+class BreakerEvents<NoObserver> {
+public:
+    constexpr explicit BreakerEvents(NoObserver) noexcept {}
+    constexpr void push(const BreakerEvent&) noexcept {}
+    void tell(SpinMutex&) noexcept {}
+    [[nodiscard]] constexpr bool is_telling() const noexcept { return false; }
+};
+
+}  // namespace detail
+
+}  // namespace belay::inline BELAY_ABI

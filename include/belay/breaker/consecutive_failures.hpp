@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/breaker/consecutive_failures.hpp
+/// ConsecutiveFailures: opens a breaker after so many failures in a row.
+#pragma once
+
+#include <cstdint>  // std::uint32_t
+
+#include <belay/breaker/trip_like.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// Trips when so many failures came in a row. The right one for connections and for little traffic:
+/// rates need a minimum of calls, which a rarely used peer never sees.
+///
+/// Models:        TripLike.
+/// Thread safety: a plain value.
+class ConsecutiveFailures {
+public:
+    /// Pre: limit >= 1.
+    constexpr explicit ConsecutiveFailures(std::uint32_t limit) noexcept : limit_{limit} {
+        BELAY_PRECONDITION(limit >= 1, "ConsecutiveFailures: the limit must be >= 1");
+    }
+
+    [[nodiscard]] constexpr bool record(bool failed) noexcept {
+        if (!failed) {
+            failures_ = 0;
+        } else if (failures_ < limit_) {
+            ++failures_;
+        }
+        return failures_ == limit_;
+    }
+    constexpr void reset() noexcept { failures_ = 0; }
+
+    [[nodiscard]] constexpr std::uint32_t limit() const noexcept { return limit_; }
+
+private:
+    std::uint32_t limit_;
+    std::uint32_t failures_ = 0;
+};
+
+static_assert(TripLike<ConsecutiveFailures>);
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/breaker/detail/breaker_engine.hpp
+/// BreakerEngine: a BreakerCore that many threads share; what CircuitBreaker is made of.
+#pragma once
+
+#include <atomic>    // std::atomic
+#include <concepts>  // std::same_as
+#include <cstdint>   // std::uint32_t, std::uint64_t
+
+#include <belay/breaker/breaker_core.hpp>
+#include <belay/breaker/breaker_event.hpp>
+#include <belay/breaker/consecutive_failures.hpp>
+#include <belay/breaker/detail/breaker_word.hpp>
+#include <belay/core/spin_mutex.hpp>
+
+namespace belay::inline BELAY_ABI {
+namespace detail {
+
+/// A permit as the engine sees it.
+struct BreakerGrant {
+    bool granted;
+    /// Granted: of which generation.
+    std::uint32_t generation;
+    /// Granted: when, if the trip asks how long calls take. Refused: when to ask again.
+    Instant at;
+};
+
+/// Decides as BreakerCore does, for any number of threads. `time` is a callable that gives the turn
+/// (or a reference to it); it is called only where time or chance are needed.
+///
+/// While closed, `acquire` is one load (and a clock read if the trip times calls).
+/// ConsecutiveFailures are counted in that word too, so that verdicts of a closed breaker need no
+/// lock; all else happens under it, by the core.
+template <class Trip, class OpenWait, class Observer>
+class BreakerEngine {
+public:
+    constexpr BreakerEngine(Trip trip, OpenWait open_wait, HalfOpen half_open,
+                            Observer observer) noexcept
+        : core_{trip, open_wait, half_open}, events_{observer} {}
+
+    template <class Time>
+    [[nodiscard]] BreakerGrant acquire(Time time) noexcept {
+        const Word word = word_.load();
+        if (word.gate == Gate::guarded) return acquire_guarded(Instant{time().now});
+        if constexpr (times_calls) {
+            return {true, word.generation, Instant{time().now}};
+        } else {
+            return {true, word.generation, always};
+        }
+    }
+
+    template <class Time>
+    void success(std::uint32_t generation, Instant began, Time time) noexcept {
+        Word word = word_.load();
+        if constexpr (counts_in_word) {
+            while (word.is(Gate::closed, generation)) {
+                if (word.failures == 0) return;
+                if (word_.replace(word, {0, generation, Gate::closed})) return;
+            }
+        }
+        judge(false, word, generation, began, time);
+    }
+    template <class Time>
+    void failure(std::uint32_t generation, Instant began, Time time) noexcept {
+        Word word = word_.load();
+        if constexpr (counts_in_word) {
+            while (word.is(Gate::closed, generation) && word.failures + 1 < core_.trip().limit()) {
+                if (word_.replace(word, {word.failures + 1, generation, Gate::closed})) {
+                    failures_.fetch_add(1, std::memory_order_relaxed);
+                    return;
+                }
+            }
+        }
+        judge(true, word, generation, began, time);
+    }
+    void neutral(std::uint32_t generation) noexcept {
+        if (!word_.load().is(Gate::guarded, generation)) return;
+        const SpinLock lock{mutex_};
+        core_.neutral(generation);
+    }
+
+    [[nodiscard]] bool is_guarded() const noexcept { return word_.load().gate == Gate::guarded; }
+    [[nodiscard]] Advice admit(Instant now) const noexcept {
+        if (!is_guarded()) return Advice::go();
+        const SpinLock lock{mutex_};
+        return core_.admit(now);
+    }
+    [[nodiscard]] BreakerState state(Instant now) const noexcept {
+        if (!is_guarded()) return BreakerState::closed;
+        const SpinLock lock{mutex_};
+        return core_.state(now);
+    }
+    [[nodiscard]] BreakerMode mode() const noexcept {
+        const SpinLock lock{mutex_};
+        return core_.mode();
+    }
+    [[nodiscard]] BreakerCounters counters() const noexcept {
+        const SpinLock lock{mutex_};
+        BreakerCounters all = counters_;
+        all.failures += failures_.load(std::memory_order_relaxed);
+        all.stale = stale_.load(std::memory_order_relaxed);
+        return all;
+    }
+
+    [[nodiscard]] bool is_telling() const noexcept {
+        const SpinLock lock{mutex_};
+        return events_.is_telling();
+    }
+
+    void set_mode(BreakerMode mode, Instant now) noexcept {
+        {
+            const SpinLock lock{mutex_};
+            settle(core_.set_mode(mode), now);
+        }
+        events_.tell(mutex_);
+    }
+    [[nodiscard]] BreakerSnapshot snapshot(Instant now) const noexcept {
+        const SpinLock lock{mutex_};
+        return core_.snapshot(now);
+    }
+    [[nodiscard]] bool restore(const BreakerSnapshot& snapshot, Turn turn) noexcept {
+        {
+            const SpinLock lock{mutex_};
+            if (!core_.restore(snapshot, turn)) return false;
+            settle(BreakerChange::mode_set, turn.now);
+        }
+        events_.tell(mutex_);
+        return true;
+    }
+
+private:
+    using Word = BreakerWord;
+    using Gate = BreakerWord::Gate;
+
+    static constexpr bool counts_in_word = std::same_as<Trip, ConsecutiveFailures>;
+    static constexpr bool times_calls = RecordsTimedCalls<Trip>;
+    static constexpr bool needs_no_time =
+        !counts_in_word && !times_calls && !RecordsAtInstants<Trip>;
+
+    [[nodiscard]] BreakerGrant acquire_guarded(Instant now) noexcept {
+        BreakerGrant grant{true, 0, now};
+        bool changed = false;
+        {
+            const SpinLock lock{mutex_};
+            const auto answer = core_.acquire(now);
+            if (answer.advice.verb != Verb::go) {
+                ++counters_.rejected;
+                return {false, 0, answer.advice.until};
+            }
+            // Somebody may have closed it before we had the lock.
+            if (core_.state(now) != BreakerState::closed) ++counters_.probes;
+            changed = settle(answer.change, now);
+            grant.generation = core_.generation();
+        }
+        if (changed) events_.tell(mutex_);
+        return grant;
+    }
+
+    // A verdict that may change more than a count in the word.
+    template <class Time>
+    void judge(bool failed, Word word, std::uint32_t generation, Instant began,
+               Time time) noexcept {
+        if (word.generation != generation) {
+            stale_.fetch_add(1, std::memory_order_relaxed);
+            return;
+        }
+        if (word.gate == Gate::ignored) return;
+        if constexpr (needs_no_time) {
+            if (word.gate == Gate::closed) {
+                if (decide(failed, generation, began, time)) events_.tell(mutex_);
+                return;
+            }
+        }
+        // Before the lock: a clock may be slow.
+        auto&& turn = time();
+        const auto read = [&turn]() -> Turn& { return turn; };
+        if (decide(failed, generation, began, read)) events_.tell(mutex_);
+    }
+    template <class Time>
+    [[nodiscard]] bool decide(bool failed, std::uint32_t generation, Instant began,
+                              Time time) noexcept {
+        const SpinLock lock{mutex_};
+        if (core_.generation() != generation) {
+            stale_.fetch_add(1, std::memory_order_relaxed);
+            return false;
+        }
+        if (failed) ++counters_.failures;
+        if constexpr (needs_no_time) {
+            // No clock is read for a call that changes nothing; only for the one that opens.
+            if (word_.load().gate == Gate::closed) {
+                if (!core_.record(failed, Instant{}, Duration{})) return false;
+                auto&& turn = time();
+                return settle(core_.trip_now(turn), turn.now);
+            }
+        }
+        auto&& turn = time();
+        if constexpr (counts_in_word) {
+            // Other calls count on without the lock, so this one must win its place among them.
+            Word word = word_.load();
+            while (word.is(Gate::closed, generation)) {
+                const std::uint32_t failures = failed ? word.failures + 1 : 0;
+                const bool opens = failures == core_.trip().limit();
+                const Word next = opens ? Word{0, generation, Gate::guarded}
+                                        : Word{failures, generation, Gate::closed};
+                if (!word_.replace(word, next)) continue;
+                return opens && settle(core_.trip_now(turn), turn.now);
+            }
+        }
+        const Duration took = times_calls ? elapsed(began, turn.now) : Duration{};
+        return settle(core_.verdict(failed, generation, turn, took), turn.now);
+    }
+
+    // Under the lock, after core_ has changed: the word, the counters and the events follow.
+    // Whether there is anything to tell.
+    bool settle(BreakerChange change, Instant now) noexcept {
+        if (change == BreakerChange::none) return false;
+        word_.store({0, core_.generation(), gate()});
+        detail::count(counters_, change);
+        // It has opened even if the wait is 0ns, and the next caller may probe.
+        const bool opens = change == BreakerChange::opened || change == BreakerChange::reopened;
+        const BreakerState state = opens ? BreakerState::open : core_.state(now);
+        events_.push({change, state, core_.mode(), now, core_.open_until()});
+        return true;
+    }
+    [[nodiscard]] Gate gate() const noexcept {
+        if (core_.mode() == BreakerMode::disabled) return Gate::ignored;
+        if (core_.mode() == BreakerMode::metrics_only) return Gate::watched;
+        // `always`: an open breaker whose wait is over is still not closed.
+        return core_.state(always) == BreakerState::closed ? Gate::closed : Gate::guarded;
+    }
+
+    AtomicBreakerWord word_;
+    mutable SpinMutex mutex_;
+    BreakerCore<Trip, OpenWait> core_;
+    BreakerCounters counters_{};
+    // Counted without the lock.
+    std::atomic<std::uint64_t> failures_{0};
+    std::atomic<std::uint64_t> stale_{0};
+    [[no_unique_address]] BreakerEvents<Observer> events_;
+};
+
+}  // namespace detail
+}  // namespace belay::inline BELAY_ABI

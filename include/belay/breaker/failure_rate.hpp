@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/breaker/failure_rate.hpp
+/// FailureRate: opens a breaker when too many of the last calls failed.
+#pragma once
+
+#include <belay/breaker/trip_like.hpp>
+#include <belay/core/call_counts.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// Trips when so many of a hundred calls in the window failed:
+///
+///     FailureRate{CountWindow<100>{}, {.percent = 50, .min_calls = 20}}
+///     FailureRate{TimeWindow{30s}, {.percent = 20, .min_calls = 50}}
+///
+/// It looks after every verdict, so the call that completes `min_calls` may trip by succeeding.
+///
+/// Models:        TripLike.
+/// Thread safety: a plain value.
+template <class Window>
+class FailureRate {
+    static_assert(detail::CallWindow<Window>,
+                  "FailureRate: the window must be a CountWindow or a TimeWindow");
+
+public:
+    /// Pre: the threshold's, and that its min_calls fit into the window.
+    constexpr explicit FailureRate(Window window, RateThreshold threshold = {}) noexcept
+        : window_{window}, threshold_{threshold} {
+        detail::check(threshold, window);
+    }
+
+    [[nodiscard]] constexpr bool record(bool failed) noexcept
+        requires detail::CountsCalls<Window>
+    {
+        window_.add(failed);
+        return threshold_.reached_by(window_.counts());
+    }
+    [[nodiscard]] constexpr bool record(bool failed, Instant now) noexcept
+        requires detail::CountsCallsInTime<Window>
+    {
+        window_.add(failed, now);
+        return threshold_.reached_by(window_.counts());
+    }
+    constexpr void reset() noexcept { window_.reset(); }
+
+private:
+    Window window_;
+    RateThreshold threshold_;
+};
+
+template <class Window>
+FailureRate(Window) -> FailureRate<Window>;
+template <class Window>
+FailureRate(Window, RateThreshold) -> FailureRate<Window>;
+
+}  // namespace belay::inline BELAY_ABI

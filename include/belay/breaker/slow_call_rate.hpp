@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/breaker/slow_call_rate.hpp
+/// SlowCallRate: opens a breaker when too many of the last calls took too long.
+#pragma once
+
+#include <belay/breaker/trip_like.hpp>
+#include <belay/core/call_counts.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// Trips when so many of a hundred calls in the window took `slow_after` or longer, whether they
+/// worked or not; a slow probe counts as failed:
+///
+///     SlowCallRate{2s, TimeWindow{60s}, {.percent = 80, .min_calls = 20}}
+///
+/// Costs a clock read per call. With AnyTrip it stands beside a rule for failures.
+///
+/// Models:        TripLike.
+/// Thread safety: a plain value.
+template <class Window>
+class SlowCallRate {
+    static_assert(detail::CallWindow<Window>,
+                  "SlowCallRate: the window must be a CountWindow or a TimeWindow");
+
+public:
+    /// Pre: slow_after > 0ns; the threshold's, and that its min_calls fit into the window.
+    constexpr SlowCallRate(Duration slow_after, Window window,
+                           RateThreshold threshold = {}) noexcept
+        : slow_after_{slow_after}, window_{window}, threshold_{threshold} {
+        BELAY_PRECONDITION(slow_after.count() > 0, "SlowCallRate: slow_after must be > 0ns");
+        detail::check(threshold, window);
+    }
+
+    [[nodiscard]] constexpr bool record(bool, Instant now, Duration took) noexcept {
+        detail::add(window_, too_slow(took), now);
+        return threshold_.reached_by(window_.counts());
+    }
+    constexpr void reset() noexcept { window_.reset(); }
+    [[nodiscard]] constexpr bool too_slow(Duration took) const noexcept {
+        return took >= slow_after_;
+    }
+
+private:
+    Duration slow_after_;
+    Window window_;
+    RateThreshold threshold_;
+};
+
+template <class Window>
+SlowCallRate(Duration, Window) -> SlowCallRate<Window>;
+template <class Window>
+SlowCallRate(Duration, Window, RateThreshold) -> SlowCallRate<Window>;
+
+}  // namespace belay::inline BELAY_ABI

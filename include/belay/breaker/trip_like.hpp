@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/breaker/trip_like.hpp
+/// TripLike: when a breaker has seen enough failures.
+#pragma once
+
+#include <concepts>  // std::copyable, std::same_as
+
+#include <belay/core/instant.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+namespace detail {
+template <class T>
+concept RecordsTimedCalls =
+    requires(T& trip, bool failed, Instant now, Duration took) { trip.record(failed, now, took); };
+template <class T>
+concept RecordsAtInstants =
+    requires(T& trip, bool failed, Instant now) { trip.record(failed, now); };
+template <class T>
+concept RecordsVerdicts = requires(T& trip, bool failed) { trip.record(failed); };
+template <class T>
+concept Records = RecordsTimedCalls<T> || RecordsAtInstants<T> || RecordsVerdicts<T>;
+
+// Of several forms the one that is told most is used, so it is the one that must be right.
+template <class T>
+concept RecordIsBool =
+    requires(T& trip, bool failed, Instant now, Duration took) {
+        { trip.record(failed, now, took) } -> std::same_as<bool>;
+    } || (!RecordsTimedCalls<T> && requires(T& trip, bool failed, Instant now) {
+        { trip.record(failed, now) } -> std::same_as<bool>;
+    }) || (!RecordsTimedCalls<T> && !RecordsAtInstants<T> && requires(T& trip, bool failed) {
+        { trip.record(failed) } -> std::same_as<bool>;
+    });
+template <class T>
+concept RecordIsNoexcept =
+    requires(T& trip, bool failed, Instant now, Duration took) {
+        { trip.record(failed, now, took) } noexcept;
+    } || (!RecordsTimedCalls<T> && requires(T& trip, bool failed, Instant now) {
+        { trip.record(failed, now) } noexcept;
+    }) || (!RecordsTimedCalls<T> && !RecordsAtInstants<T> && requires(T& trip, bool failed) {
+        { trip.record(failed) } noexcept;
+    });
+template <class T>
+concept StartsAfresh = requires(T& trip) {
+    { trip.reset() } noexcept;
+};
+template <class T>
+concept HasTooSlow =
+    requires { &T::too_slow; } || requires(T& trip, Duration took) { trip.too_slow(took); };
+template <class T>
+concept TooSlowIsTimed = !HasTooSlow<T> || RecordsTimedCalls<T>;
+template <class T>
+concept TooSlowIsSound = !HasTooSlow<T> || requires(const T& trip, Duration took) {
+    { trip.too_slow(took) } noexcept -> std::same_as<bool>;
+};
+
+/// Tells the trip how a call went, in the form that it asks for.
+template <class T>
+constexpr bool record(T& trip, bool failed, [[maybe_unused]] Instant now,
+                      [[maybe_unused]] Duration took) noexcept {
+    if constexpr (RecordsTimedCalls<T>) {
+        return trip.record(failed, now, took);
+    } else if constexpr (RecordsAtInstants<T>) {
+        return trip.record(failed, now);
+    } else {
+        return trip.record(failed);
+    }
+}
+/// Whether a probe that took so long is none of success.
+template <class T>
+[[nodiscard]] constexpr bool too_slow([[maybe_unused]] const T& trip,
+                                      [[maybe_unused]] Duration took) noexcept {
+    if constexpr (HasTooSlow<T>) {
+        return trip.too_slow(took);
+    } else {
+        return false;
+    }
+}
+}  // namespace detail
+
+/// Decides when a closed breaker opens; told of every call that had a verdict.
+///
+/// - `record(bool failed) -> bool`: one more call; whether it is time to open now. Also with
+///   `(bool failed, Instant now)`, or with `(bool failed, Instant now, Duration took)`: what a trip
+///   does not ask for is not measured, so that no clock is read for it.
+/// - `reset()`: the breaker starts afresh; forget everything.
+/// - optional, for trips that record `took`: `too_slow(Duration took) const -> bool`, whether a
+///   probe that worked was so slow that it counts as a failure.
+///
+/// All noexcept. Semantics the compiler cannot check: the answer of `record` depends on nothing but
+/// what was recorded since the last reset; hooks neither allocate nor call the breaker, whose lock
+/// may be held. A breaker that is not closed records nothing.
+template <class T>
+concept TripLike = std::copyable<T> && detail::Records<T> && detail::RecordIsBool<T> &&
+                   detail::RecordIsNoexcept<T> && detail::StartsAfresh<T> &&
+                   detail::TooSlowIsTimed<T> && detail::TooSlowIsSound<T>;
+
+/// Names every requirement of TripLike that T lacks.
+template <class T>
+consteval bool explain_trip_like() {
+    static_assert(std::copyable<T>, "TripLike: T must be copyable");
+    static_assert(detail::Records<T>,
+                  "TripLike: T needs 'bool record(bool failed)', with further parameters "
+                  "'Instant now' and 'Duration took' as it likes, see docs/policy.md");
+    if constexpr (detail::Records<T>) {
+        static_assert(detail::RecordIsBool<T>, "TripLike: T::record must return bool");
+        static_assert(detail::RecordIsNoexcept<T>, "TripLike: T::record must be noexcept");
+    }
+    static_assert(detail::StartsAfresh<T>, "TripLike: T needs 'void reset() noexcept'");
+    static_assert(detail::TooSlowIsTimed<T>,
+                  "TripLike: T::too_slow needs 'bool record(bool failed, Instant now, Duration "
+                  "took)': else no call is timed, and no probe would ever be slow");
+    static_assert(detail::TooSlowIsSound<T>,
+                  "TripLike: T::too_slow must be 'bool too_slow(Duration) const noexcept'");
+    return TripLike<T>;
+}
+
+}  // namespace belay::inline BELAY_ABI

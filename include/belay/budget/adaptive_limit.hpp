@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/budget/adaptive_limit.hpp
+/// AdaptiveLimit: as many attempts at once as the peer turns out to bear.
+#pragma once
+
+#include <concepts>     // std::copyable, std::same_as
+#include <cstdint>      // std::uint32_t, std::uint64_t
+#include <string_view>  // std::string_view
+
+#include <belay/budget/aimd.hpp>
+#include <belay/budget/detail/budget_permit.hpp>
+#include <belay/policy/detail/guarded.hpp>
+#include <belay/policy/shareable_like.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+namespace detail {
+template <class A>
+concept LimitAlgorithm =
+    std::copyable<A> && requires(A& rule, const A& asked, Duration took, std::uint32_t in_flight) {
+        { asked.limit() } noexcept -> std::same_as<std::uint32_t>;
+        { rule.succeeded(took, in_flight) } noexcept;
+        { rule.failed() } noexcept;
+    };
+}  // namespace detail
+
+/// Bounds how many attempts are under way at once, for all who share it, and finds the bound by
+/// itself: an Aimd by failures alone, a Gradient also by how long attempts take.
+///
+///     AdaptiveLimit limit{Aimd{{.initial = 20, .least = 1, .most = 200}}};
+///     Policy calls{Backoff{FullJitter{}, Cap{20s}, 50ms}, Shared{limit}, MaxAttempts{3}};
+///
+/// It grows only while at least half of it is used. It shrinks once per round: of the attempts that
+/// began before it shrank, no further failure counts, so one burst of failures is one signal. Never
+/// below 1, so there is always a probe. Pinned; must outlive its permits.
+///
+/// An algorithm is any copyable value with `limit() const -> std::uint32_t`,
+/// `succeeded(Duration took, std::uint32_t in_flight)` and `failed()`, all noexcept.
+///
+/// Models:        ShareableLike.
+/// Thread safety: any thread.   Blocks: for a few instructions of another caller.
+/// Complexity:    O(1).
+template <detail::LimitAlgorithm Algorithm = Aimd>
+class AdaptiveLimit {
+    struct Stake {
+        Instant began = always;
+        std::uint32_t round = 0;
+    };
+
+public:
+    static constexpr std::string_view name = "AdaptiveLimit";
+
+    /// The right to make one attempt, and the duty to say how it went.
+    using Permit = detail::BudgetPermit<AdaptiveLimit, Stake>;
+
+    /// A refused caller may ask again after `ask_again`.   Pre: ask_again > 0ns.
+    constexpr explicit AdaptiveLimit(Algorithm algorithm = Algorithm{},
+                                     Duration ask_again = std::chrono::milliseconds{100}) noexcept
+        : ask_again_{ask_again}, state_{State{algorithm}} {
+        BELAY_PRECONDITION(ask_again.count() > 0, "AdaptiveLimit: the wait must be > 0ns");
+    }
+
+    /// Could an attempt begin at `now`? Takes nothing.
+    [[nodiscard]] constexpr Advice admit(Instant now) const noexcept {
+        const bool full = state_.with([](const State& s) { return s.full(); });
+        return full ? Advice::suspend(after(now, ask_again_)) : Advice::go();
+    }
+    /// For any attempt.   Errors: a refused permit, which advises `suspend`.
+    constexpr Permit acquire(Turn& turn) noexcept {
+        return state_.with([this, &turn](State& s) {
+            if (s.full()) return Permit{after(turn.now, ask_again_)};
+            ++s.in_flight;
+            return Permit{*this, Stake{turn.now, s.round}};
+        });
+    }
+
+    /// How many may be under way at once now.
+    [[nodiscard]] constexpr std::uint32_t limit() const noexcept {
+        return state_.with([](const State& s) { return s.algorithm.limit(); });
+    }
+    /// How many are under way.
+    [[nodiscard]] constexpr std::uint32_t in_flight() const noexcept {
+        return state_.with([](const State& s) { return s.in_flight; });
+    }
+
+private:
+    friend Permit;
+
+    // Invariant: in_flight is the number of permits that are out. It rises only below the limit; a
+    // limit that shrinks below it lets nobody in until enough have ended.
+    struct State {
+        Algorithm algorithm;
+        std::uint32_t in_flight = 0;
+        std::uint32_t round = 0;  // how often the limit has shrunk
+
+        [[nodiscard]] constexpr bool full() const noexcept {
+            const std::uint32_t limit = algorithm.limit();
+            return in_flight >= (limit >= 1 ? limit : 1);
+        }
+    };
+
+    constexpr void on_success(Stake stake, Instant now) noexcept {
+        state_.with([=](State& s) {
+            s.algorithm.succeeded(elapsed(stake.began, now), s.in_flight);
+            --s.in_flight;
+        });
+    }
+    constexpr void on_failure(Stake stake, Instant) noexcept {
+        state_.with([=](State& s) {
+            --s.in_flight;
+            if (stake.round != s.round) return;
+            ++s.round;
+            s.algorithm.failed();
+        });
+    }
+    constexpr void on_neutral(Stake) noexcept {
+        state_.with([](State& s) { --s.in_flight; });
+    }
+
+    const Duration ask_again_;
+    detail::Guarded<State> state_;
+};
+
+static_assert(ShareableLike<AdaptiveLimit<>>);
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/budget/adaptive_throttle.hpp
+/// AdaptiveThrottle: callers refuse on their own what the peer would refuse anyway.
+#pragma once
+
+#include <cstdint>      // std::uint32_t, std::uint64_t
+#include <string_view>  // std::string_view
+
+#include <belay/budget/detail/budget_permit.hpp>
+#include <belay/core/time_window.hpp>
+#include <belay/policy/detail/guarded.hpp>
+#include <belay/policy/shareable_like.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// What an AdaptiveThrottle is tuned by.   Thread safety: a plain value.
+struct ThrottleOptions {
+    /// How far back attempts count.
+    Duration window = std::chrono::minutes{2};
+    /// K in thousandths: so many attempts are let through for a thousand that work.
+    std::uint32_t attempts_per_thousand = 2000;
+    /// At most so many of a thousand attempts are refused, so that some always ask the peer.
+    std::uint32_t refused_per_thousand_max = 900;
+    /// When a refused caller may ask again.
+    Duration ask_again = std::chrono::seconds{1};
+};
+
+/// Refuses attempts with a probability that rises with the share of attempts that fail, for all who
+/// share it: when a peer is overloaded, most of the load that it would only refuse never reaches
+/// it.
+///
+/// With `r` attempts in the window, of which `a` worked, an attempt is refused with probability
+/// `(r - K * a) / (r + 1)`, bounded from below by 0 and from above by `refused_per_thousand_max`;
+/// without that bound a peer of which nothing is heard would hardly ever be asked again.
+///
+///     AdaptiveThrottle throttle;
+///     Policy calls{Backoff{FullJitter{}, Cap{20s}, 50ms}, Shared{throttle}, MaxAttempts{3}};
+///
+/// An attempt counts when its verdict comes, or when it is refused here; one without a verdict does
+/// not count. The window rolls in tenths, as a TimeWindow. Pinned; must outlive its permits.
+///
+/// Models:        ShareableLike.
+/// Thread safety: any thread.   Blocks: for a few instructions of another caller.
+/// Complexity:    O(1); one draw from the turn's bits, none while all is well.
+/// Source:        B. Beyer and others (ed.), "Site Reliability Engineering" (2016), chapter 21,
+///                "Client-Side Throttling". The upper bound is ours.
+class AdaptiveThrottle {
+    struct Stake {};
+
+public:
+    static constexpr std::string_view name = "AdaptiveThrottle";
+
+    /// The right to make one attempt, and the duty to say how it went.
+    using Permit = detail::BudgetPermit<AdaptiveThrottle, Stake>;
+
+    /// Pre: window > 0ns; 1000 <= attempts_per_thousand <= 1'000'000; not all are refused;
+    ///      ask_again > 0ns.
+    constexpr explicit AdaptiveThrottle(ThrottleOptions options = {}) noexcept
+        : options_{options}, attempts_{TimeWindow<>{options.window}} {
+        BELAY_PRECONDITION(
+            options.attempts_per_thousand >= 1000 && options.attempts_per_thousand <= 1'000'000,
+            "AdaptiveThrottle: K must be in [1, 1000]");
+        BELAY_PRECONDITION(options.refused_per_thousand_max < 1000,
+                           "AdaptiveThrottle: some attempts must be let through");
+        BELAY_PRECONDITION(options.ask_again.count() > 0,
+                           "AdaptiveThrottle: the wait must be > 0ns");
+    }
+
+    /// Always `go`: the draw is made when an attempt begins.
+    [[nodiscard]] constexpr Advice admit(Instant) const noexcept { return Advice::go(); }
+    /// For any attempt.   Errors: a refused permit, which advises `suspend`.
+    constexpr Permit acquire(Turn& turn) noexcept {
+        const bool granted = attempts_.with([this, &turn](TimeWindow<>& attempts) {
+            attempts.roll(turn.now);
+            if (!draw_refusal(attempts.counts(), turn.bits)) return true;
+            attempts.add(true, turn.now);
+            return false;
+        });
+        if (!granted) return Permit{after(turn.now, options_.ask_again)};
+        return Permit{*this, Stake{}};
+    }
+
+    /// How many of a thousand attempts would be refused at `now`, rounded down.
+    [[nodiscard]] constexpr std::uint32_t refused_per_thousand(Instant now) const noexcept {
+        return attempts_.with([this, now](TimeWindow<> attempts) {
+            attempts.roll(now);
+            const CallCounts counts = attempts.counts();
+            return static_cast<std::uint32_t>(refused_milli(counts) / (counts.calls + 1));
+        });
+    }
+
+private:
+    friend Permit;
+
+    // The probability times 1000 * (attempts + 1). Nothing overflows: counts are at most 11 * 2^32,
+    // factors at most 10^6.
+    [[nodiscard]] constexpr std::uint64_t refused_milli(const CallCounts& counts) const noexcept {
+        const std::uint64_t attempts = counts.calls * 1000;
+        const std::uint64_t worked = counts.calls - counts.bad;
+        const std::uint64_t allowed = worked * options_.attempts_per_thousand;
+        const std::uint64_t most = (counts.calls + 1) * options_.refused_per_thousand_max;
+        if (attempts <= allowed) return 0;
+        return attempts - allowed < most ? attempts - allowed : most;
+    }
+    [[nodiscard]] constexpr bool draw_refusal(const CallCounts& counts,
+                                              Random& bits) const noexcept {
+        const std::uint64_t refused = refused_milli(counts);
+        return refused != 0 && uniform_upto(bits, (counts.calls + 1) * 1000 - 1) < refused;
+    }
+
+    constexpr void on_success(Stake, Instant now) noexcept {
+        attempts_.with([now](TimeWindow<>& attempts) { attempts.add(false, now); });
+    }
+    constexpr void on_failure(Stake, Instant now) noexcept {
+        attempts_.with([now](TimeWindow<>& attempts) { attempts.add(true, now); });
+    }
+    constexpr void on_neutral(Stake) noexcept {}
+
+    const ThrottleOptions options_;
+    detail::Guarded<TimeWindow<>> attempts_;  // bad: those that did not work
+};
+
+static_assert(ShareableLike<AdaptiveThrottle>);
+
+}  // namespace belay::inline BELAY_ABI

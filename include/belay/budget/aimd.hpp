@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/budget/aimd.hpp
+/// Aimd: a concurrency limit that grows by one and shrinks by a share.
+#pragma once
+
+#include <cstdint>  // std::uint32_t, std::uint64_t
+
+#include <belay/core/instant.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// What an Aimd is tuned by.   Thread safety: a plain value.
+struct AimdOptions {
+    /// The limit in the beginning, and the bounds of what it may become.
+    std::uint32_t initial = 20;
+    std::uint32_t least = 1;
+    std::uint32_t most = 1000;
+    /// What is left, in thousandths, when attempts fail.
+    std::uint32_t shrink_to_per_thousand = 900;
+};
+
+/// Additive increase, multiplicative decrease: one more after as many successes as the limit is,
+/// a share less after a failure.
+///
+/// An algorithm of AdaptiveLimit.
+///
+/// Thread safety: a plain value.
+/// Source:        D. Chiu, R. Jain, "Analysis of the Increase and Decrease Algorithms for
+/// Congestion
+///                Avoidance in Computer Networks" (1989); TCP's congestion avoidance.
+class Aimd {
+public:
+    /// Pre: 1 <= least <= initial <= most; shrink_to_per_thousand in [1, 999].
+    constexpr explicit Aimd(AimdOptions options = {}) noexcept
+        : limit_milli_{std::uint64_t{options.initial} * 1000}, options_{options} {
+        BELAY_PRECONDITION(options.least >= 1 && options.least <= options.initial &&
+                               options.initial <= options.most,
+                           "Aimd: must be 1 <= least <= initial <= most");
+        BELAY_PRECONDITION(
+            options.shrink_to_per_thousand >= 1 && options.shrink_to_per_thousand <= 999,
+            "Aimd: must shrink to [1, 999] thousandths");
+    }
+
+    [[nodiscard]] constexpr std::uint32_t limit() const noexcept {
+        return static_cast<std::uint32_t>(limit_milli_ / 1000);
+    }
+    /// An attempt worked while so many were under way, itself included.
+    constexpr void succeeded(Duration, std::uint32_t in_flight) noexcept {
+        if (std::uint64_t{in_flight} * 2 < limit()) return;
+        const std::uint64_t step = 1'000'000 / limit_milli_;
+        const std::uint64_t most = std::uint64_t{options_.most} * 1000;
+        limit_milli_ += step >= 1 ? step : 1;
+        if (limit_milli_ > most) limit_milli_ = most;
+    }
+    constexpr void failed() noexcept {
+        const std::uint64_t least = std::uint64_t{options_.least} * 1000;
+        limit_milli_ = limit_milli_ * options_.shrink_to_per_thousand / 1000;
+        if (limit_milli_ < least) limit_milli_ = least;
+    }
+
+private:
+    std::uint64_t limit_milli_;
+    AimdOptions options_;
+};
+
+}  // namespace belay::inline BELAY_ABI

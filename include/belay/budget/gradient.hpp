@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/budget/gradient.hpp
+/// Gradient: a concurrency limit that shrinks when attempts begin to take longer than usual.
+#pragma once
+
+#include <cstdint>  // std::int64_t, std::uint32_t, std::uint64_t
+
+#include <belay/core/instant.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// What a Gradient is tuned by.   Thread safety: a plain value.
+struct GradientOptions {
+    /// The limit in the beginning, and the bounds of what it may become.
+    std::uint32_t initial = 20;
+    std::uint32_t least = 1;
+    std::uint32_t most = 1000;
+    /// How many may wait at the peer: by so many the limit tries to grow; it cannot by 0.
+    std::uint32_t queue = 4;
+    /// Up to so many thousandths of the usual time count as usual.
+    std::uint32_t tolerance_per_thousand = 1500;
+    /// How much of the way to a new limit is gone at once, in thousandths.
+    std::uint32_t smoothing_per_thousand = 200;
+    /// What is left, in thousandths, when attempts fail.
+    std::uint32_t shrink_to_per_thousand = 900;
+};
+
+/// Compares how long each attempt took with the long-run mean: queues at the peer show in the
+/// time before anything fails. The new limit is `limit * gradient + queue`, where the gradient is
+/// `tolerance * mean / took` within [0.5, 1].
+///
+/// An algorithm of AdaptiveLimit, for calls; how long a connection takes to be stable says nothing.
+///
+/// Thread safety: a plain value.
+/// Source:        Netflix concurrency-limits, Gradient2Limit: its formula and its constants, in
+///                integer arithmetic. That failures shrink the limit too is ours.
+class Gradient {
+public:
+    /// Pre: 1 <= least <= initial <= most; queue >= 1; tolerance_per_thousand in [1000, 8000];
+    ///      smoothing_per_thousand in [1, 1000]; shrink_to_per_thousand in [1, 999].
+    constexpr explicit Gradient(GradientOptions options = {}) noexcept
+        : limit_milli_{std::uint64_t{options.initial} * 1000}, options_{options} {
+        BELAY_PRECONDITION(options.least >= 1 && options.least <= options.initial &&
+                               options.initial <= options.most,
+                           "Gradient: must be 1 <= least <= initial <= most");
+        BELAY_PRECONDITION(options.queue >= 1, "Gradient: the queue must be >= 1");
+        BELAY_PRECONDITION(
+            options.tolerance_per_thousand >= 1000 && options.tolerance_per_thousand <= 8000,
+            "Gradient: the tolerance must be in [1000, 8000] thousandths");
+        BELAY_PRECONDITION(
+            options.smoothing_per_thousand >= 1 && options.smoothing_per_thousand <= 1000,
+            "Gradient: the smoothing must be in [1, 1000] thousandths");
+        BELAY_PRECONDITION(
+            options.shrink_to_per_thousand >= 1 && options.shrink_to_per_thousand <= 999,
+            "Gradient: must shrink to [1, 999] thousandths");
+    }
+
+    [[nodiscard]] constexpr std::uint32_t limit() const noexcept {
+        return static_cast<std::uint32_t>(limit_milli_ / 1000);
+    }
+    /// The long-run mean of how long attempts take; 0ns before the first.
+    [[nodiscard]] constexpr Duration usual() const noexcept { return Duration{mean_ / fine}; }
+
+    /// An attempt worked while so many were under way, itself included.
+    constexpr void succeeded(Duration took, std::uint32_t in_flight) noexcept {
+        const std::int64_t ticks = took.count() < 1           ? 1
+                                   : took.count() > took_most ? took_most
+                                                              : took.count();
+        const std::int64_t sample = ticks * fine;
+        learn(sample);
+        if (std::uint64_t{in_flight} * 2 < limit()) return;
+        const auto mean = static_cast<std::uint64_t>(mean_);
+        std::uint64_t gradient =
+            mean * options_.tolerance_per_thousand / static_cast<std::uint64_t>(sample);
+        gradient = gradient < 500 ? 500 : gradient > 1000 ? 1000 : gradient;
+        const std::uint64_t aim =
+            limit_milli_ * gradient / 1000 + std::uint64_t{options_.queue} * 1000;
+        const std::uint64_t smoothing = options_.smoothing_per_thousand;
+        // One division, or a small step would be lost in two roundings.
+        set((limit_milli_ * (1000 - smoothing) + aim * smoothing) / 1000);
+    }
+    constexpr void failed() noexcept { set(limit_milli_ * options_.shrink_to_per_thousand / 1000); }
+
+private:
+    // The first samples count alike; after that the mean forgets with a half-life of 200 samples.
+    static constexpr std::int64_t warm_up = 10;
+    static constexpr std::int64_t mean_divisor = 300;
+    // The mean is kept in fractions of a tick, so that small differences are not lost.
+    static constexpr std::int64_t fine = 1024;
+    // 18 minutes; then nothing here overflows.
+    static constexpr std::int64_t took_most = std::int64_t{1} << 40;
+
+    constexpr void learn(std::int64_t sample) noexcept {
+        if (seen_ < warm_up) ++seen_;
+        mean_ += (sample - mean_) / (seen_ < warm_up ? seen_ : mean_divisor);
+        // After a long time of slow attempts the mean must not take as long to come down.
+        if (mean_ > 2 * sample) mean_ = mean_ / 100 * 95;
+    }
+    constexpr void set(std::uint64_t limit_milli) noexcept {
+        const std::uint64_t least = std::uint64_t{options_.least} * 1000;
+        const std::uint64_t most = std::uint64_t{options_.most} * 1000;
+        limit_milli_ = limit_milli < least ? least : limit_milli > most ? most : limit_milli;
+    }
+
+    std::uint64_t limit_milli_;
+    std::int64_t mean_ = 0;  // in 1/1024 ns
+    std::int64_t seen_ = 0;
+    GradientOptions options_;
+};
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/budget/token_budget.hpp
+/// TokenBudget: retries are paid for with tokens, which successes earn.
+#pragma once
+
+#include <atomic>       // std::atomic
+#include <cstdint>      // std::uint32_t
+#include <string_view>  // std::string_view
+
+#include <belay/budget/detail/budget_permit.hpp>
+#include <belay/policy/shareable_like.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// What a TokenBudget gives and takes, all in thousandths of a token.
+///
+/// Thread safety: a plain value.
+struct TokenTerms {
+    /// There are never more; there are as many in the beginning.
+    std::uint32_t capacity_milli = 500'000;
+    /// There are no retries while there are no more than these.
+    std::uint32_t threshold_milli = 0;
+    /// A retry takes these when it is planned. They come back when it succeeds or is abandoned.
+    std::uint32_t retry_cost_milli = 5'000;
+    /// The same for a retry after Cause::timed_out.
+    std::uint32_t timeout_cost_milli = 10'000;
+    /// Each failed attempt takes these, or what is left.
+    std::uint32_t failure_cost_milli = 0;
+    /// Each success for which no retry cost comes back earns these.
+    std::uint32_t success_gain_milli = 1'000;
+
+    /// The terms of the AWS SDKs' standard retry mode: 500 tokens; a retry takes 5, after a timeout
+    /// 10, which come back if it succeeds; a call that needs no retry earns 1.
+    ///
+    /// Source: AWS SDKs and Tools Reference Guide, "Retry behavior", standard mode.
+    [[nodiscard]] static constexpr TokenTerms aws() noexcept { return {}; }
+
+    /// The terms of gRPC's retry throttling: each failure takes 1 token, each success earns
+    /// `ratio`; there are retries while more than half of the tokens are left.
+    ///
+    /// Pre: 1 <= tokens <= 1000; 1 <= ratio_milli (100 is a ratio of 0.1).
+    /// Source: gRFC A6, "gRPC Retry Design", throttling retry attempts and hedged RPCs.
+    [[nodiscard]] static constexpr TokenTerms grpc(std::uint32_t tokens,
+                                                   std::uint32_t ratio_milli) noexcept {
+        BELAY_PRECONDITION(tokens >= 1 && tokens <= 1000,
+                           "TokenTerms::grpc: there must be 1 to 1000 tokens");
+        BELAY_PRECONDITION(ratio_milli >= 1, "TokenTerms::grpc: the ratio must be > 0");
+        return {.capacity_milli = tokens * 1000,
+                .threshold_milli = tokens * 500,
+                .retry_cost_milli = 0,
+                .timeout_cost_milli = 0,
+                .failure_cost_milli = 1000,
+                .success_gain_milli = ratio_milli};
+    }
+
+    friend constexpr bool operator==(const TokenTerms&, const TokenTerms&) noexcept = default;
+};
+
+/// A budget of retries for all who share it: while most calls work, each may be retried; when a
+/// server fails, retries stop before they multiply its load.
+///
+///     TokenBudget budget{TokenTerms::aws()};
+///     Policy calls{Backoff{FullJitter{}, Cap{20s}, 50ms}, Shared{budget}, MaxAttempts{3}};
+///
+/// The tokens of a retry are taken when it is planned, before the wait, and held over it. First
+/// attempts are free. Pinned; must outlive its permits. Uses no time.
+///
+/// There is no value form: a budget of one run is what MaxRetries is.
+///
+/// Models:        ReservableLike.
+/// Thread safety: any thread.   Blocks: never; lock-free.
+/// Complexity:    O(1). A success that finds the budget full writes nothing that is shared.
+class TokenBudget {
+    struct Stake {
+        std::uint32_t held_milli = 0;
+    };
+
+public:
+    static constexpr std::string_view name = "TokenBudget";
+
+    /// The right to make one attempt; its destructor gives back what it holds.
+    using Permit = detail::BudgetPermit<TokenBudget, Stake>;
+
+    /// Pre: each cost and the threshold fit the capacity, which is >= 1.
+    constexpr explicit TokenBudget(TokenTerms terms = TokenTerms::aws()) noexcept
+        : tokens_milli_{terms.capacity_milli}, terms_{terms} {
+        BELAY_PRECONDITION(terms.capacity_milli >= 1, "TokenBudget: the capacity must be > 0");
+        BELAY_PRECONDITION(terms.threshold_milli < terms.capacity_milli,
+                           "TokenBudget: the threshold must be below the capacity");
+        BELAY_PRECONDITION(terms.retry_cost_milli <= terms.capacity_milli &&
+                               terms.timeout_cost_milli <= terms.capacity_milli,
+                           "TokenBudget: a retry must not cost more than the capacity");
+    }
+    TokenBudget(const TokenBudget&) = delete;
+    TokenBudget& operator=(const TokenBudget&) = delete;
+
+    /// First attempts are free.
+    [[nodiscard]] Advice admit(Instant) const noexcept { return Advice::go(); }
+    /// For a first attempt: never refused.
+    Permit acquire(Turn&) noexcept { return Permit{*this, Stake{}}; }
+    /// For a retry after a failure of this cause.   Errors: a refused permit.
+    Permit reserve(Cause cause, Turn&) noexcept {
+        const std::uint32_t cost =
+            cause == Cause::timed_out ? terms_.timeout_cost_milli : terms_.retry_cost_milli;
+        std::uint32_t seen = tokens_milli_.load(std::memory_order_relaxed);
+        do {
+            if (seen <= terms_.threshold_milli || seen < cost) return Permit{};
+        } while (!replace(seen, seen - cost));
+        return Permit{*this, Stake{cost}};
+    }
+
+    /// What is left now, in thousandths of a token.
+    [[nodiscard]] std::uint32_t tokens_milli() const noexcept {
+        return tokens_milli_.load(std::memory_order_relaxed);
+    }
+    [[nodiscard]] constexpr const TokenTerms& terms() const noexcept { return terms_; }
+
+private:
+    friend Permit;
+
+    void on_success(Stake stake, Instant) noexcept {
+        add(stake.held_milli != 0 ? stake.held_milli : terms_.success_gain_milli);
+    }
+    void on_failure(Stake, Instant) noexcept {
+        if (terms_.failure_cost_milli == 0) return;
+        std::uint32_t seen = tokens_milli_.load(std::memory_order_relaxed);
+        while (seen != 0 &&
+               !replace(seen,
+                        seen > terms_.failure_cost_milli ? seen - terms_.failure_cost_milli : 0)) {
+        }
+    }
+    void on_neutral(Stake stake) noexcept { add(stake.held_milli); }
+
+    void add(std::uint32_t gain) noexcept {
+        std::uint32_t seen = tokens_milli_.load(std::memory_order_relaxed);
+        while (gain != 0 && seen != terms_.capacity_milli) {
+            const std::uint32_t room = terms_.capacity_milli - seen;
+            if (replace(seen, seen + (gain < room ? gain : room))) return;
+        }
+    }
+
+    // Reloads `seen` if somebody was faster.
+    [[nodiscard]] bool replace(std::uint32_t& seen, std::uint32_t next) noexcept {
+        return tokens_milli_.compare_exchange_weak(seen, next, std::memory_order_relaxed);
+    }
+
+    // Invariant: never above the capacity; what a permit took out, that permit alone brings back,
+    // once. Each change is one compare-and-swap from a value for which it was checked, so no two
+    // retries are paid for with one token. Nothing is published through it: relaxed order is
+    // enough.
+    std::atomic<std::uint32_t> tokens_milli_;
+    const TokenTerms terms_;
+};
+
+static_assert(ReservableLike<TokenBudget>);
+
+}  // namespace belay::inline BELAY_ABI

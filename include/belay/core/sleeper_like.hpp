@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/core/sleeper_like.hpp
+/// SleeperLike: what a blocking wait is made of.
+#pragma once
+
+#include <concepts>  // std::same_as
+
+#include <belay/core/clock_like.hpp>
+#include <belay/core/random.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+namespace detail {
+
+// A token with exactly what StopTokenLike asks for.
+struct StopTokenArchetype {
+    [[nodiscard]] bool stop_requested() const noexcept;
+};
+
+template <class S>
+concept HasBits = requires(S& sleeper) {
+    { sleeper.bits() } noexcept -> std::same_as<Random&>;
+};
+template <class S>
+concept HasSleepUntil = requires(S& sleeper, Instant until, const StopTokenArchetype& stop) {
+    sleeper.sleep_until(until, stop);
+};
+template <class S>
+concept SleepIsNoexcept = requires(S& sleeper, Instant until, const StopTokenArchetype& stop) {
+    { sleeper.sleep_until(until, stop) } noexcept;
+};
+
+}  // namespace detail
+
+/// Brings time and chance to blocking calls, and waits for them.
+///
+/// - `now() const -> Instant`, as of a ClockLike;
+/// - `bits() -> Random&`, the caller's random source;
+/// - `sleep_until(Instant, const Stop&)` for every StopTokenLike: returns when it is the instant,
+///   or a stop was requested.
+///
+/// All noexcept. One sleeper serves one thread at a time.
+template <class S>
+concept SleeperLike =
+    ClockLike<S> && detail::HasBits<S> && detail::HasSleepUntil<S> && detail::SleepIsNoexcept<S>;
+
+/// Names every requirement of SleeperLike that S lacks.
+template <class S>
+consteval bool explain_sleeper_like() {
+    static_assert(ClockLike<S>, "SleeperLike: S needs 'Instant now() const noexcept'");
+    static_assert(detail::HasBits<S>, "SleeperLike: S needs 'Random& bits() noexcept'");
+    static_assert(detail::HasSleepUntil<S>,
+                  "SleeperLike: S needs 'sleep_until(Instant, const auto& stop)', "
+                  "see docs/policy.md");
+    if constexpr (detail::HasSleepUntil<S>) {
+        static_assert(detail::SleepIsNoexcept<S>, "SleeperLike: S::sleep_until must be noexcept");
+    }
+    return SleeperLike<S>;
+}
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/core/stop_source.hpp
+/// StopSource, StopToken, StopTokenLike: asking something that waits to stop waiting.
+#pragma once
+
+#include <atomic>    // std::atomic
+#include <concepts>  // std::same_as
+
+#include <belay/core/intrusive.hpp>
+#include <belay/core/spin_mutex.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// Says whether somebody asked to stop: `stop_requested() const noexcept -> bool`.
+///
+/// std::stop_token is one. Semantics the compiler cannot check: once true, always true; any thread
+/// may ask.
+template <class T>
+concept StopTokenLike = requires(const T& token) {
+    { token.stop_requested() } noexcept -> std::same_as<bool>;
+};
+
+/// The token of what nobody stops.
+struct NeverStops {
+    [[nodiscard]] static constexpr bool stop_requested() noexcept { return false; }
+};
+
+class StopWaiter;
+
+namespace detail {
+
+class StopState : public Counted {
+public:
+    [[nodiscard]] bool requested() const noexcept {
+        return requested_.load(std::memory_order_acquire);
+    }
+    inline void request() noexcept;
+    inline void add(StopWaiter& waiter) noexcept;
+    inline void remove(StopWaiter& waiter) noexcept;
+
+private:
+    std::atomic<bool> requested_{false};
+    SpinMutex mutex_;
+    StopWaiter* first_ = nullptr;  // under mutex_
+};
+
+}  // namespace detail
+
+/// What a StopSource gives to those who shall stop.
+///
+/// Models:        StopTokenLike, std::regular but for equality.
+/// Thread safety: distinct objects safe, also when they come from one source.
+class StopToken {
+public:
+    /// A token that is never asked to stop.
+    StopToken() noexcept = default;
+
+    [[nodiscard]] bool stop_requested() const noexcept { return state_ && state_->requested(); }
+
+private:
+    friend class StopSource;
+    friend class StopWaiter;
+    explicit StopToken(Ref<detail::StopState> state) noexcept : state_{std::move(state)} {}
+
+    Ref<detail::StopState> state_;
+};
+
+/// Asks everything that holds one of its tokens to stop. Unlike std::stop_source it needs neither
+/// <stop_token>, which some standard libraries lack, nor <thread>.
+///
+/// Copies are the same source.
+///
+/// Thread safety: distinct objects safe; `request_stop` and `token` also on a shared one.
+class StopSource {
+public:
+    /// Throws: std::bad_alloc.
+    StopSource() : state_{Ref<detail::StopState>::make()} {}
+
+    [[nodiscard]] StopToken token() const noexcept { return StopToken{state_}; }
+
+    /// Asks to stop, and wakes who waits. Asking again does nothing.
+    ///
+    /// Errors: none.   Complexity: O(waiters).
+    void request_stop() const noexcept { state_->request(); }
+
+    [[nodiscard]] bool stop_requested() const noexcept { return state_->requested(); }
+
+private:
+    Ref<detail::StopState> state_;
+};
+
+/// For those who write sleepers: has a function called once when the stop is requested, at once if
+/// it was already.
+///
+/// The function runs on the requesting thread, under a lock: it may wake somebody, and must not
+/// touch waiters or sources. When the destructor has returned it is not running, and will not.
+///
+/// Pinned.   Thread safety: distinct objects safe.
+class StopWaiter {
+public:
+    using Wake = void (*)(void* context) noexcept;
+
+    StopWaiter(const StopToken& token, Wake wake, void* context) noexcept
+        : state_{token.state_}, wake_{wake}, context_{context} {
+        if (state_) state_->add(*this);
+    }
+    StopWaiter(const StopWaiter&) = delete;
+    StopWaiter& operator=(const StopWaiter&) = delete;
+    ~StopWaiter() {
+        if (state_) state_->remove(*this);
+    }
+
+private:
+    friend class detail::StopState;
+
+    Ref<detail::StopState> state_;
+    Wake wake_;
+    void* context_;
+    StopWaiter* next_ = nullptr;
+    StopWaiter** previous_ = nullptr;  // who points to us; null: not in the list
+};
+
+inline void detail::StopState::request() noexcept {
+    const SpinLock lock{mutex_};
+    if (requested_.exchange(true, std::memory_order_acq_rel)) return;
+    for (StopWaiter* w = first_; w != nullptr; w = w->next_) w->wake_(w->context_);
+}
+
+inline void detail::StopState::add(StopWaiter& waiter) noexcept {
+    const SpinLock lock{mutex_};
+    if (requested()) {
+        waiter.wake_(waiter.context_);
+        return;
+    }
+    waiter.next_ = first_;
+    waiter.previous_ = &first_;
+    if (first_ != nullptr) first_->previous_ = &waiter.next_;
+    first_ = &waiter;
+}
+
+inline void detail::StopState::remove(StopWaiter& waiter) noexcept {
+    const SpinLock lock{mutex_};
+    if (waiter.previous_ == nullptr) return;
+    *waiter.previous_ = waiter.next_;
+    if (waiter.next_ != nullptr) waiter.next_->previous_ = waiter.previous_;
+}
+
+static_assert(StopTokenLike<StopToken> && StopTokenLike<NeverStops>);
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/core/time_window.hpp
+/// TimeWindow: the calls of the last so many seconds.
+#pragma once
+
+#include <cstddef>  // std::size_t
+#include <cstdint>  // std::uint32_t, std::uint64_t
+
+#include <belay/core/call_counts.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// The calls of the last `length`, in buckets that roll: `TimeWindow{30s}`.
+///
+/// Calls leave a bucket at a time, so it covers at least `length` and at most one bucket (a tenth,
+/// rounded up) more: failures on both sides of any instant are seen together. A bucket that is full
+/// (2^32 - 1 calls) counts no more.
+///
+/// Callers may be late, because they read their clocks before they come here: a call from before
+/// the newest bucket, be it from long before, counts in that bucket. So nothing is forgotten early
+/// for whoever comes with an old instant; nor after a clock that went back, which steady ones do
+/// not: then the window stands still until the clock has caught up.
+///
+/// Thread safety: a plain value.
+/// Complexity:    O(1) while calls keep coming; at most O(Buckets) after a gap of any length.
+template <std::size_t Buckets = 10>
+class TimeWindow {
+    static_assert(Buckets >= 1 && Buckets <= 1000, "TimeWindow: must have 1 to 1000 buckets");
+
+public:
+    /// Pre: length > 0ns.
+    constexpr explicit TimeWindow(Duration length) noexcept
+        // Rounded up without overflow: a window is never shorter than asked for.
+        : width_{length / buckets + Duration{length % buckets > Duration::zero() ? 1 : 0}} {
+        BELAY_PRECONDITION(length.count() > 0, "TimeWindow: the length must be > 0ns");
+    }
+
+    /// One more call.
+    constexpr void add(bool bad, Instant now) noexcept {
+        roll(now);
+        Bucket& bucket = ring_[newest_];
+        if (bucket.calls == most) return;
+        ++bucket.calls;
+        ++seen_.calls;
+        if (!bad) return;
+        ++bucket.bad;
+        ++seen_.bad;
+    }
+    /// Forgets what is too old at `now`.
+    constexpr void roll(Instant now) noexcept {
+        const Duration age = elapsed(begun_, now);
+        if (age < width_) return;
+        if (seen_.calls == 0) {
+            begun_ = now;
+            return;
+        }
+        const Duration::rep steps = age / width_;
+        for (std::size_t i = 0; i < slots && static_cast<Duration::rep>(i) < steps; ++i) {
+            newest_ = newest_ + 1 == slots ? 0 : newest_ + 1;
+            seen_.calls -= ring_[newest_].calls;
+            seen_.bad -= ring_[newest_].bad;
+            ring_[newest_] = {};
+        }
+        begun_ = Instant{now - age % width_};
+    }
+    constexpr void reset() noexcept {
+        for (Bucket& bucket : ring_) bucket = {};
+        seen_ = {};
+    }
+
+    /// As of the last call or roll.
+    [[nodiscard]] constexpr CallCounts counts() const noexcept { return seen_; }
+    /// How many calls it can hold.
+    [[nodiscard]] constexpr std::uint64_t capacity() const noexcept { return most * slots; }
+
+private:
+    struct Bucket {
+        std::uint32_t calls = 0;
+        std::uint32_t bad = 0;
+    };
+    static constexpr auto buckets = static_cast<Duration::rep>(Buckets);
+    // One more than the length needs, because the newest one has only begun.
+    static constexpr std::size_t slots = Buckets + 1;
+    static constexpr std::uint32_t most = ~std::uint32_t{0};
+
+    Duration width_;
+    /// When the newest bucket began.
+    Instant begun_ = always;
+    CallCounts seen_{};
+    Bucket ring_[slots]{};
+    std::size_t newest_ = 0;
+};
+
+template <class Rep, class Period>
+TimeWindow(std::chrono::duration<Rep, Period>) -> TimeWindow<>;
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/journal/detail/file_advice.hpp
+/// file_advice and error_message: what to do about a file that could not be opened, and the
+/// sentence that says so.
+#pragma once
+
+#include <cerrno>        // ENOSPC
+#include <string>        // std::string
+#include <system_error>  // std::error_code
+
+#include <belay/queue/queue_errc.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+[[nodiscard]] inline bool is_lack_of_space(const std::error_code& code) noexcept {
+    if (code.category() != std::generic_category() && code.category() != std::system_category()) {
+        return false;
+    }
+#if defined(EDQUOT)
+    if (code.value() == EDQUOT) return true;
+#endif
+    return code.value() == ENOSPC || code.value() == EFBIG;
+}
+
+/// What the reader can do where the kind of queue makes no difference, as a sentence without its
+/// full stop.   Complexity: O(1).
+[[nodiscard]] inline const char* file_advice(const std::error_code& code) noexcept {
+    if (is_lack_of_space(code)) {
+        return "free some space on the disk, or raise the limit of file sizes, and open again; "
+               "nothing is lost";
+    }
+    if (code == QueueErrc::already_locked) {
+        return "end the other program that has it open, or open it once only in this one; the "
+               "lock ends with its process";
+    }
+    if (code == QueueErrc::foreign_file) return "choose a file of the queue's own";
+    if (code == QueueErrc::future_version) {
+        return "open it with the version of belay that wrote it, or a newer one";
+    }
+    if (code == std::errc::permission_denied || code == std::errc::operation_not_permitted ||
+        code == std::errc::read_only_file_system) {
+        return "allow this user to write it and the directory above it, or choose another path";
+    }
+    if (code == std::errc::no_such_file_or_directory) return "make the directory above it first";
+    if (code == std::errc::not_a_directory) {
+        return "choose another path: in this one a file stands where a directory must be";
+    }
+    if (code == std::errc::is_a_directory) {
+        return "choose the path of a file, in that directory for example";
+    }
+    return "see to the disk, and open again";
+}
+
+/// "<where>: <the words of the code> (<what>): <advice>."; without the brackets if `what` is empty.
+///
+/// Allocates; throws std::bad_alloc.
+[[nodiscard]] inline std::string error_message(std::string where, const std::error_code& code,
+                                               const std::string& what, const char* advice) {
+    where += ": " + code.message();
+    if (!what.empty()) where += " (" + what + ")";
+    return where + ": " + advice + ".";
+}
+
+}  // namespace belay::inline BELAY_ABI::detail

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/journal/detail/file_window.hpp
+/// FileWindow: reads a file record by record, and from the disk in large pieces.
+#pragma once
+
+#include <belay/core/bytes.hpp>
+#include <belay/core/order.hpp>
+#include <belay/core/result.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// A part of a file in memory, which moves on as it is asked for.
+class FileWindow {
+public:
+    /// The bytes of the file from `offset` on: `length` of them, fewer only at `limit` or at the
+    /// end of the file. Valid until the next call.   Throws: std::bad_alloc.
+    template <class File>
+    Result<BytesView> view(const File& file, std::uint64_t offset, std::size_t length,
+                           std::uint64_t limit) {
+        const Result<BytesView> bytes = at_least(file, offset, length, limit);
+        if (!bytes) return bytes;
+        return bytes->first(smaller(length, bytes->size()));
+    }
+    /// The same, and whatever of what follows is in memory.
+    template <class File>
+    Result<BytesView> at_least(const File& file, std::uint64_t offset, std::size_t length,
+                               std::uint64_t limit) {
+        if (offset >= limit) return BytesView{};
+        length = static_cast<std::size_t>(smaller<std::uint64_t>(length, limit - offset));
+        if (offset < begin_ || offset + length > begin_ + size_) {
+            const std::size_t want = larger(length, ahead_bytes);
+            if (bytes_.size() < want) bytes_.resize(want);
+            begin_ = offset;
+            size_ = 0;
+            const auto count =
+                static_cast<std::size_t>(smaller<std::uint64_t>(want, limit - offset));
+            const Result<std::size_t> got = file.read(offset, {bytes_.data(), count});
+            if (!got) return got.error();
+            size_ = *got;
+        }
+        const auto skip = static_cast<std::size_t>(offset - begin_);
+        return BytesView{bytes_.data() + skip, size_ - skip};
+    }
+    void forget() noexcept { size_ = 0; }
+
+private:
+    static constexpr std::size_t ahead_bytes = std::size_t{128} << 10;
+    Bytes bytes_;
+    std::uint64_t begin_ = 0;
+    std::size_t size_ = 0;
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

@@ -1,0 +1,400 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/journal/detail/journal_log.hpp
+/// JournalLog: the writing side of a journal: numbers, segments, and what is acknowledged.
+#pragma once
+
+#include <atomic>   // std::atomic
+#include <cstring>  // std::memcpy, std::memmove
+
+#include <belay/core/order.hpp>
+#include <belay/journal/detail/group_writer.hpp>
+#include <belay/journal/detail/journal_scan.hpp>
+#include <belay/journal/detail/segment_files.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// Appends records to the last segment, makes the next one, and deletes the first.
+///
+/// Thread safety: any thread, but for what says "owner": one thread at a time.
+template <class FileSystem>
+class JournalLog {
+public:
+    using File = typename FileSystem::File;
+    using Lock = typename FileSystem::Lock;
+
+    /// What opening a journal leaves to the writing side.
+    struct Start {
+        Lock lock;
+        File file;  // the last segment, for writing
+        std::vector<Segment> segments;
+        const Gathered& gathered;
+        Random bits;
+    };
+
+    JournalLog(FileSystem& fs, std::string path, const JournalOptions& options, Start start)
+        : fs_{fs},
+          path_{std::move(path)},
+          options_{options},
+          lock_{std::move(start.lock)},
+          id_{start.segments.front().header.journal},
+          index_{std::move(start.segments)},
+          run_{start.gathered.run},
+          salt_{start.gathered.salt},
+          pin_{start.gathered.pin},
+          note_{start.gathered.note},
+          bits_{start.bits},
+          acked_{start.gathered.acked},
+          acked_noted_{start.gathered.acked},
+          acked_durable_{start.gathered.acked},
+          writer_{std::move(start.file), index_.last().end, index_.last().last,
+                  larger(buffer_bytes, journal_format::record_bytes(options.record_bytes_max)),
+                  options.sync} {
+        index_.last().reserve(segment_bytes());
+        note_.reserve(journal_format::note_bytes_max);
+    }
+    JournalLog(const JournalLog&) = delete;
+    JournalLog& operator=(const JournalLog&) = delete;
+
+    // ---- the main operations --------------------------------------------------------------------
+
+    [[nodiscard]] Result<std::uint64_t> append(BytesView body) {
+        if (body.size() > options_.record_bytes_max) return make_error_code(QueueErrc::too_large);
+        const std::uint32_t crc = crc32c(body);
+        const Guard guard{writer_};
+        if (last() >= journal_format::number_max) return make_error_code(QueueErrc::queue_full);
+        std::error_code error = make_room(body.size(), Kind::operation);
+        const std::uint64_t number = last() + 1;
+        const std::uint32_t offset = writer_.end_offset();
+        if (!error) error = writer_.add(Kind::operation, number, body, crc, seed());
+        if (error) return error;
+        Segment& s = index_.last();
+        s.add(number, offset);
+        s.check = next_check(s.check, crc, static_cast<std::uint32_t>(body.size()), salt_);
+        // A failure is kept, or comes again at sync(): this operation is taken either way.
+        if (writer_.write_is_due()) static_cast<void>(writer_.flush(false));
+        return number;
+    }
+
+    /// Writes everything and, if asked to, flushes it, whatever the mode.
+    [[nodiscard]] std::error_code sync(bool to_disk) {
+        const Guard guard{writer_};
+        // Acknowledgements go along. Without space they wait; operations do not wait for them.
+        static_cast<void>(note_ack());
+        return write_all(to_disk);
+    }
+    [[nodiscard]] std::error_code sync() { return sync(options_.sync != Sync::none); }
+
+    /// Owner.
+    [[nodiscard]] std::error_code keep(BytesView note) {
+        if (note.size() > journal_format::note_bytes_max) {
+            return make_error_code(QueueErrc::too_large);
+        }
+        const Guard guard{writer_};
+        std::error_code error = make_room(note.size(), Kind::note);
+        if (!error) error = writer_.add(Kind::note, 0, note, crc32c(note), seed());
+        if (error) return error;
+        // It may be a part of the one before.
+        if (note_.size() < note.size()) note_.resize(note.size());
+        if (!note.empty()) std::memmove(note_.data(), note.data(), note.size());
+        note_.resize(note.size());
+        // Notes alone may fill segments. What cannot be deleted now is at the next acknowledgement.
+        if (index_.first_ends_by(acked())) static_cast<void>(release());
+        return {};
+    }
+
+    /// Owner.
+    [[nodiscard]] std::error_code pin(const Id& store) {
+        const Guard guard{writer_};
+        if (store != pin_) {
+            if (const std::error_code error = make_room(store.size(), Kind::pin)) return error;
+            writer_.put(Kind::pin, 0, store, crc32c(store), seed());
+            pin_ = store;
+        }
+        return writer_.write_all(true);
+    }
+
+    /// Owner.
+    [[nodiscard]] std::error_code ack(std::uint64_t up_to) {
+        const Guard guard{writer_};
+        if (writer_.failed()) return writer_.failed();
+        if (up_to > last()) return make_error_code(QueueErrc::unknown_number);
+        if (up_to > acked()) acked_.store(up_to, std::memory_order_release);
+        if (options_.sync == Sync::each || index_.first_ends_by(acked())) return release();
+        const bool due = acked() - acked_noted_ >= acks_per_note;
+        return due && has_room(0, Kind::ack) ? note_ack() : std::error_code{};
+    }
+
+    /// Deletes the segments of which everything is acknowledged. Owner.
+    [[nodiscard]] std::error_code release_acked() {
+        const Guard guard{writer_};
+        return index_.first_ends_by(acked()) ? release() : std::error_code{};
+    }
+
+    /// Begins run `run`: in this segment, or in a new one where there is no room; clears up to
+    /// `garbage_end`, where the remains of an unfinished write end. Owner; at opening.
+    [[nodiscard]] std::error_code begin_run(std::uint32_t run, std::uint32_t salt,
+                                            std::uint64_t garbage_end) {
+        const Guard guard{writer_};
+        std::array<std::byte, 4> payload;
+        store_le<std::uint32_t>(payload.data(), salt);
+        const bool fits = has_room(payload.size(), Kind::opening);
+        if (fits) {
+            run_ = run;
+            writer_.put(Kind::opening, run, payload, crc32c(payload), seed());
+            index_.last().open_run(run, salt);
+        }
+        // Behind the opening stale bytes could do no harm, but every later opening would see them.
+        std::error_code error = writer_.clear(garbage_end);
+        // The seal is the last run's; the new segment's header begins the new one.
+        if (!error) error = fits ? writer_.flush(true) : roll(run, salt);
+        run_ = run;
+        salt_ = salt;
+        return error;
+    }
+
+    /// Writes what is left, and a mark by which the next opening can tell later damage from a
+    /// crash. Owner; at the end.
+    void close() {
+        if (sync()) return;
+        const Guard guard{writer_};
+        if (writer_.write_all(true) || !has_room(0, Kind::ack)) return;
+        writer_.put(Kind::ack, acked(), {}, 0, seed());
+        static_cast<void>(writer_.flush(false));
+    }
+
+    // ---- observers ------------------------------------------------------------------------------
+
+    [[nodiscard]] std::uint64_t last() const noexcept { return writer_.last(); }
+    [[nodiscard]] std::uint64_t durable() const noexcept { return writer_.durable(); }
+    [[nodiscard]] std::uint64_t acked() const noexcept {
+        return acked_.load(std::memory_order_acquire);
+    }
+    [[nodiscard]] std::uint64_t acked_durable() const noexcept {
+        const Guard guard{writer_};
+        return acked_durable_;
+    }
+    [[nodiscard]] std::error_code failed() const noexcept {
+        const Guard guard{writer_};
+        return writer_.failed();
+    }
+    [[nodiscard]] const Id& journal_id() const noexcept { return id_; }
+    [[nodiscard]] const Id& store_pin() const noexcept { return pin_; }
+    /// Owner.
+    [[nodiscard]] BytesView kept() const noexcept { return note_; }
+    [[nodiscard]] bool unflushed() const noexcept {
+        const Guard guard{writer_};
+        return writer_.unflushed();
+    }
+    /// The bytes of the records in all files, written or not.
+    [[nodiscard]] std::uint64_t bytes() const noexcept {
+        const Guard guard{writer_};
+        return index_.sealed_bytes() +
+               (writer_.end_offset() - journal_format::segment_header_bytes);
+    }
+    [[nodiscard]] std::uint32_t run() const noexcept { return run_; }
+    [[nodiscard]] std::uint32_t salt() const noexcept { return salt_; }
+    [[nodiscard]] const std::string& path() const noexcept { return path_; }
+    [[nodiscard]] FileSystem& file_system() const noexcept { return fs_; }
+
+    [[nodiscard]] Place find(std::uint64_t number) const noexcept {
+        const Guard guard{writer_};
+        return index_.find(number);
+    }
+    /// The first operation that is in a file, acknowledged or not.
+    [[nodiscard]] std::uint64_t first_kept() const noexcept {
+        const Guard guard{writer_};
+        return index_.first().header.first;
+    }
+    /// How far a segment can be read from its file.   Pre: the segment is there.
+    [[nodiscard]] std::uint32_t written_end(std::uint64_t segment) const noexcept {
+        const Guard guard{writer_};
+        return is_last(segment) ? writer_.written_offset() : index_.at(segment).end;
+    }
+    /// Where the records of a segment end, written or not.
+    [[nodiscard]] std::uint32_t records_end(std::uint64_t segment) const noexcept {
+        const Guard guard{writer_};
+        return is_last(segment) ? writer_.end_offset() : index_.at(segment).end;
+    }
+    /// Copies what is not written yet of the last segment, from `offset` on, up to `bytes`.
+    ///
+    /// Returns false if it was written in the meantime.   Throws: std::bad_alloc.
+    [[nodiscard]] bool copy_unwritten(std::uint64_t segment, std::uint32_t offset,
+                                      std::size_t bytes, Bytes& into) const {
+        into.resize(bytes);
+        const Guard guard{writer_};
+        if (!is_last(segment) || offset < writer_.written_offset()) return false;
+        const BytesView from = writer_.unwritten(offset);
+        const std::size_t count = smaller(bytes, from.size());
+        if (count != 0) std::memcpy(into.data(), from.data(), count);
+        into.resize(count);
+        return true;
+    }
+
+private:
+    using Writer = GroupWriter<File>;
+    using Guard = typename Writer::Guard;
+    using Files = SegmentFiles<FileSystem>;
+
+    using Kind = journal_format::Kind;
+
+    static constexpr std::size_t buffer_bytes = std::size_t{256} << 10;
+    static constexpr std::uint64_t acks_per_note = 1024;
+
+    bool is_last(std::uint64_t segment) const noexcept {
+        return segment == index_.last().header.index;
+    }
+    std::size_t segment_bytes() const noexcept {
+        const std::uint32_t own = index_.last().header.segment_bytes;
+        return own != 0 ? own : options_.segment_bytes;
+    }
+    std::uint32_t seed() const noexcept {
+        return journal_format::record_seed(index_.last().header.nonce, run_);
+    }
+
+    /// Whether the segment has room for a record with `length` bytes of payload, for its seal, and
+    /// for what records of this kind must leave to others.
+    bool segment_has_room(std::size_t length, Kind kind) const noexcept {
+        const std::size_t seal = index_.last().seal_bytes(kind == Kind::opening ? 1 : 0,
+                                                          kind == Kind::operation ? 1 : 0);
+        return writer_.end_offset() + journal_format::record_bytes(length) + left_by(kind) + seal <=
+               segment_bytes();
+    }
+    /// On a full disk what frees space, and openings, must find room behind acknowledgements.
+    std::size_t left_by(Kind kind) const noexcept {
+        constexpr std::size_t all = journal_format::reserve_bytes;
+        if (kind != Kind::ack) return kind == Kind::operation || kind == Kind::note ? all : 0;
+        const bool frees = index_.first_ends_by(acked()) || acked() == last();
+        return frees ? all / 2 : all * 3 / 4;
+    }
+    bool has_room(std::size_t length, Kind kind) const noexcept {
+        return writer_.has_room(journal_format::record_bytes(length)) &&
+               segment_has_room(length, kind);
+    }
+    /// Makes room for a record in the buffer and in the segment. Lets go.
+    std::error_code make_room(std::size_t length, Kind kind) {
+        for (;;) {
+            if (writer_.failed()) return writer_.failed();
+            if (has_room(length, kind)) return {};
+            if (writer_.writing()) {
+                writer_.wait_for_writer();
+            } else if (const std::error_code error = segment_has_room(length, kind)
+                                                         ? writer_.flush(false)
+                                                         : roll(run_, salt_)) {
+                return error;
+            }
+        }
+    }
+
+    /// Notes the acknowledged number, in a record or in the header of a new segment. Lets go.
+    std::error_code note_ack() {
+        if (acked_noted_ == acked()) return {};
+        const std::error_code error = make_room(0, Kind::ack);
+        // A new segment may have been made meanwhile.
+        if (error || acked_noted_ == acked()) return error;
+        acked_noted_ = acked();
+        writer_.put(Kind::ack, acked_noted_, {}, 0, seed());
+        return {};
+    }
+
+    /// Writes everything and, if asked to, flushes it. Lets go.
+    std::error_code write_all(bool to_disk) {
+        const std::uint64_t noted = acked_noted_;
+        const std::error_code error = writer_.write_all(to_disk);
+        if (!error) acked_durable_ = larger(acked_durable_, noted);
+        return error;
+    }
+
+    /// Goes on in a new segment. Lets go.   Pre: nobody writes.
+    ///
+    /// The order makes every crash readable: the new file is whole and has its name before the old
+    /// one is sealed, and gets its first record after. So an unsealed segment with an empty one
+    /// behind it is a crash, and anything else is damage.
+    std::error_code roll(std::uint32_t run, std::uint32_t salt) {
+        writer_.begin_exclusive();
+        const Segment& old = index_.last();
+        const Bytes seal = journal_format::encode_seal(old.check, old.openings, old.marks);
+        const journal_format::SegmentHeader before = old.header;
+        Segment next;
+        next.header = before;
+        next.header.index += 1;
+        next.header.first = last() + 1;
+        next.header.check = next.check = old.check;
+        next.header.acked = acked();
+        next.header.pin = pin_;
+        next.header.run = run;
+        next.header.salt = salt;
+        next.header.nonce = static_cast<std::uint32_t>(bits_());
+        next.header.previous_seal = writer_.end_offset();
+        next.last = last();
+        // Without the lock the index may change: the owner removes segments from its front.
+        const std::uint32_t seal_seed = seed();
+        writer_.unlock();
+        next.reserve(options_.segment_bytes);
+        bool fatal = false;
+        const std::error_code lost = Files::find(fs_, path_, before);
+        Result<File> file =
+            lost ? lost : Files::make(fs_, path_, next.header, note_, options_.segment_bytes);
+        std::error_code error = file.error();
+        if (!error) {
+            error = fs_.sync_directory(path_);
+            fatal = static_cast<bool>(error);
+        }
+        if (!error) error = put_seal(seal, seal_seed, fatal);
+        writer_.relock();
+        if (!error) {
+            next.end = next.header.made_bytes;
+            index_.last().end =
+                next.header.previous_seal +
+                static_cast<std::uint32_t>(journal_format::record_bytes(seal.size()));
+            acked_noted_ = next.header.acked;
+            index_.add(std::move(next));
+            writer_.replace_file(std::move(*file), index_.last().end);
+        }
+        writer_.end_exclusive(fatal ? error : std::error_code{});
+        return error;
+    }
+
+    /// Writes and flushes what the segment still lacks, and its seal.   Pre: exclusive.
+    std::error_code put_seal(BytesView seal, std::uint32_t seed, bool& fatal) {
+        RecordBuffer record{journal_format::record_bytes(seal.size())};
+        record.put(writer_.header(Kind::seal, last()), seal, crc32c(seal), seed);
+        return writer_.finish_file(record.bytes(), fatal);
+    }
+
+    /// Makes durable what is acknowledged, and then deletes it from the front. Lets go.
+    std::error_code release() {
+        if (const std::error_code error = note_ack()) return error;
+        if (const std::error_code error = write_all(true)) return error;
+        while (index_.first_ends_by(acked())) {
+            const journal_format::SegmentHeader first = index_.first().header;
+            const journal_format::SegmentHeader last = index_.last().header;
+            writer_.unlock();
+            // One after the other, so that a crash leaves no gap.
+            const std::error_code error = Files::remove(fs_, path_, first, last);
+            writer_.relock();
+            if (error) return error;
+            index_.remove_first();
+        }
+        return {};
+    }
+
+    FileSystem& fs_;
+    const std::string path_;
+    const JournalOptions options_;
+    Lock lock_;
+    const Id id_;
+
+    // Guarded by the writer's lock.
+    SegmentIndex index_;
+    std::uint32_t run_;
+    std::uint32_t salt_;
+    Id pin_;
+    Bytes note_;
+    Random bits_;
+    std::atomic<std::uint64_t> acked_;
+    std::uint64_t acked_noted_;    // what the last record, or header, of it says
+    std::uint64_t acked_durable_;  // what the last sync made durable of it
+    mutable Writer writer_;
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

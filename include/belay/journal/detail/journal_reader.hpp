@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/journal/detail/journal_reader.hpp
+/// JournalReader: finds operations by number, in the files or in what is not written yet.
+#pragma once
+
+#include <optional>  // std::optional
+
+#include <belay/journal/detail/journal_log.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// Reads a journal while it is being appended to.
+///
+/// Thread safety: one thread at a time; at the same time as the log's other users.
+template <class FileSystem>
+class JournalReader {
+public:
+    using Log = JournalLog<FileSystem>;
+    using File = typename FileSystem::File;
+
+    explicit JournalReader(std::vector<Opening> runs) : runs_{std::move(runs)} {}
+
+    /// The body of an operation. Valid until the next call.   Pre: the log holds the number.
+    Result<BytesView> read(const Log& log, std::uint64_t number) {
+        const Place place = log.find(number);
+        Cursor at{place.segment, place.nonce, place.number, place.mark.offset};
+        if (at.segment == 0) return make_error_code(QueueErrc::unknown_number);
+        // Reading on from where the last read ended saves the walk from the mark.
+        if (next_.segment == at.segment && next_.number <= number && next_.number > at.number) {
+            at = next_;
+        }
+        return walk(log, at, number, nullptr);
+    }
+
+    /// The check at `number`.   Pre: base - 1 <= number <= last.
+    Result<std::uint64_t> check(const Log& log, std::uint64_t number) {
+        const Place place = log.find(number);
+        if (place.check_is_known) return place.check;
+        if (place.segment == 0) return make_error_code(QueueErrc::unknown_number);
+        std::uint64_t value = place.mark.check;
+        const Cursor at{place.segment, place.nonce, place.number, place.mark.offset};
+        const Result<BytesView> body = walk(log, at, number, &value);
+        if (!body) return body.error();
+        return value;
+    }
+
+    /// The run that appended `number`.
+    [[nodiscard]] const Opening& run_of(std::uint64_t number) const noexcept {
+        const std::size_t behind =
+            first_after(runs_, [number](const Opening& run) { return run.first <= number; });
+        // The first span begins with the first segment: what is before it was acknowledged.
+        return runs_[behind == 0 ? 0 : behind - 1];
+    }
+
+    /// Forgets runs of which no operation is in a file any more. Acknowledged ones still count: a
+    /// check is folded over them from the mark before it.
+    void forget_before(std::uint64_t first_kept) noexcept {
+        while (runs_.size() > 1 && runs_[1].first <= first_kept) runs_.erase(runs_.begin());
+    }
+
+private:
+    struct Cursor {
+        std::uint64_t segment = 0;
+        std::uint32_t nonce = 0;
+        std::uint64_t number = 0;  // of the first operation at or behind `offset`
+        std::uint32_t offset = 0;
+    };
+
+    /// The body of `number`, walking from `at`; folds the check of each operation on the way.
+    Result<BytesView> walk(const Log& log, Cursor at, std::uint64_t number, std::uint64_t* check) {
+        using namespace journal_format;
+        for (;;) {
+            Result<BytesView> bytes = view(log, at, record_header_bytes);
+            if (!bytes) return bytes;
+            if (bytes->size() < record_header_bytes) return corrupt();
+            const RecordHeader h = decode_record_header(bytes->data());
+            const bool wanted = h.kind == Kind::operation && h.number == number;
+            if (h.kind == Kind::none || h.kind == Kind::seal || h.kind > Kind::note) {
+                return corrupt();
+            }
+            if (h.kind == Kind::operation && h.number != at.number) return corrupt();
+            BytesView body;
+            if (wanted || (check != nullptr && h.kind == Kind::operation)) {
+                // Most often the window has all of it.
+                if (bytes->size() - record_header_bytes < h.length) {
+                    bytes = view(log, at, record_header_bytes + h.length);
+                    if (!bytes) return bytes;
+                    if (bytes->size() - record_header_bytes < h.length) return corrupt();
+                }
+                body = bytes->subspan(record_header_bytes, h.length);
+                const std::uint32_t crc = crc32c(body);
+                const Opening& run = run_of(h.number);
+                if (record_crc(bytes->data(), crc, record_seed(at.nonce, run.run)) != h.crc) {
+                    return corrupt();
+                }
+                if (check != nullptr) *check = next_check(*check, crc, h.length, run.salt);
+            }
+            // A damaged length may lead anywhere, and, past 4 GiB, back to the same place.
+            const std::uint64_t end = std::uint64_t{at.offset} + record_header_bytes + h.length;
+            if (end > log.records_end(at.segment)) return corrupt();
+            at.offset += static_cast<std::uint32_t>(record_bytes(h.length));
+            if (h.kind == Kind::operation) ++at.number;
+            if (wanted) {
+                next_ = at;
+                return body;
+            }
+        }
+    }
+
+    static std::error_code corrupt() noexcept { return make_error_code(QueueErrc::corrupt); }
+
+    /// The bytes at a place: `length` of them or more, fewer where they end.
+    Result<BytesView> view(const Log& log, const Cursor& at, std::size_t length) {
+        std::uint32_t written = log.written_end(at.segment);
+        if (at.offset >= written) {
+            if (log.copy_unwritten(at.segment, at.offset, length, unwritten_)) {
+                return BytesView{unwritten_};
+            }
+            // It was written in the meantime.
+            written = log.written_end(at.segment);
+        }
+        if (segment_ != at.segment) {
+            Result<File> file = log.file_system().open(
+                log.path() + '/' + journal_format::segment_name(at.segment), OpenMode::read);
+            if (!file) return file.error();
+            file_.emplace(std::move(*file));
+            segment_ = at.segment;
+            window_.forget();
+        }
+        return window_.at_least(*file_, at.offset, length, written);
+    }
+
+    std::vector<Opening> runs_;
+    Cursor next_;
+    std::uint64_t segment_ = 0;  // that `file_` and `window_` are of
+    std::optional<File> file_;
+    FileWindow window_;
+    Bytes unwritten_;
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

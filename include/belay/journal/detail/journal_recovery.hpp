@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/journal/detail/journal_recovery.hpp
+/// JournalRecovery: reads what a crash, or an orderly end, left in a journal's directory.
+#pragma once
+
+#include <optional>  // std::optional
+
+#include <belay/core/order.hpp>
+#include <belay/journal/detail/journal_log.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// Opens or makes the files of a journal.
+///
+/// It changes nothing before everything was read and found to be whole, or the trace of a crash.
+template <class FileSystem>
+class JournalRecovery {
+public:
+    using File = typename FileSystem::File;
+    using Log = JournalLog<FileSystem>;
+
+    JournalRecovery(FileSystem& fs, const std::string& path, const JournalOptions& options)
+        : fs_{fs}, path_{path}, options_{options} {}
+
+    /// The writing side, with a run of its own begun; or null, and then `error` says why.
+    std::unique_ptr<Log> open() {
+        if (!prepare() || !(indices_.empty() ? create() : read_all()) || !end_roll()) {
+            return nullptr;
+        }
+        return start();
+    }
+
+    JournalError error;
+    RecoveryReport report;
+    Gathered gathered;
+
+private:
+    bool fail(std::error_code code, const std::string& path, std::uint64_t offset = 0,
+              const char* what = "") {
+        error = {code, path, offset, what};
+        return false;
+    }
+    std::string path_of(std::uint64_t index) const {
+        return path_ + '/' + journal_format::segment_name(index);
+    }
+    std::uint64_t seed() const noexcept { return options_.seed ? options_.seed->value : entropy(); }
+    static std::string parent_of(const std::string& path) {
+        const std::size_t end = path.find_last_not_of('/');
+        const std::size_t slash = end == std::string::npos ? end : path.rfind('/', end);
+        if (slash == std::string::npos) return ".";
+        return slash == 0 ? "/" : path.substr(0, slash);
+    }
+
+    /// Takes the lock, and lists the segments.
+    bool prepare() {
+        if (!possible(options_)) return fail(make_error_code(QueueErrc::bad_options), path_);
+        if (options_.create) {
+            if (const std::error_code code = fs_.create_directory(path_)) {
+                return fail(code, path_);
+            }
+        }
+        const std::string lock_path = path_ + '/' + std::string{journal_format::lock_name};
+        Result<typename FileSystem::Lock> lock = fs_.lock(lock_path);
+        if (!lock) return fail(lock.error(), lock_path);
+        lock_.emplace(std::move(*lock));
+        Result<std::vector<std::string>> names = fs_.list(path_);
+        if (!names) return fail(names.error(), path_);
+        for (const std::string& name : *names) {
+            if (const std::uint64_t i = journal_format::segment_index(name)) add_index(i);
+            unfinished_ = unfinished_ || name == journal_format::unfinished_name;
+        }
+        return true;
+    }
+    // Sorted from the start: the file system gives names in any order.
+    void add_index(std::uint64_t index) {
+        const std::size_t place =
+            first_after(indices_, [index](std::uint64_t other) { return other < index; });
+        indices_.insert(indices_.begin() + static_cast<std::ptrdiff_t>(place), index);
+    }
+
+    /// Makes the first segment of a journal that never was.
+    bool create() {
+        if (!options_.create) {
+            return fail(std::make_error_code(std::errc::no_such_file_or_directory), path_, 0,
+                        "there is no journal");
+        }
+        bits_ = Random{Seed{seed()}};
+        Segment s;
+        s.header.journal = make_id(bits_);
+        s.header.index = 1;
+        s.header.first = 1;
+        s.header.check = s.check = first_check(s.header.journal);
+        s.header.run = 1;
+        s.header.salt = static_cast<std::uint32_t>(bits_());
+        s.header.nonce = static_cast<std::uint32_t>(bits_());
+        s.end = journal_format::segment_header_bytes;
+        Result<File> file =
+            SegmentFiles<FileSystem>::make(fs_, path_, s.header, {}, options_.segment_bytes);
+        std::error_code code = file.error();
+        if (!code) code = fs_.sync_directory(path_);
+        if (!code) code = fs_.sync_directory(parent_of(path_));
+        if (code) return fail(code, path_of(1));
+        gathered.enter(s.header);
+        segments_.push_back(std::move(s));
+        file_.emplace(std::move(*file));
+        report.created = true;
+        return true;
+    }
+
+    /// A segment's file, and what its header says.
+    struct Opened {
+        Segment segment;
+        std::optional<File> file;
+        std::uint64_t bytes = 0;
+    };
+
+    bool read_all() {
+        for (std::size_t i = 0; i + 1 < indices_.size(); ++i) {
+            if (indices_[i] + 1 != indices_[i + 1]) {
+                return fail(make_error_code(QueueErrc::corrupt), path_of(indices_[i] + 1), 0,
+                            "the file is missing, and later ones are there");
+            }
+        }
+        Opened next;
+        if (!open_segment(indices_.front(), next)) return false;
+        for (std::size_t i = 0; i < indices_.size(); ++i) {
+            Opened current = std::move(next);
+            next = Opened{};
+            const std::size_t behind = indices_.size() - i - 1;
+            if (behind != 0 && !open_segment(indices_[i + 1], next)) return false;
+            if (!follows(current.segment)) return false;
+            if (!(behind != 0 && can_trust_seal(next, behind == 1) &&
+                  scan_of(current).take_seal(next.segment.header)) &&
+                !read_segment(current, behind == 0)) {
+                return false;
+            }
+            file_ = std::move(current.file);
+            segments_.push_back(std::move(current.segment));
+            if (torn_) {
+                // Only the file of an unfinished roll may follow: whole, and without a record.
+                if (behind != 1 || !is_unfinished_roll(next)) {
+                    return fail(make_error_code(QueueErrc::corrupt), path_of(indices_[i]),
+                                segments_.back().end,
+                                "a later file goes on where this one cannot be read");
+                }
+                stale_ = indices_.back();
+                break;
+            }
+        }
+        const std::uint64_t first = segments_.front().header.first;
+        if (first > gathered.acked + 1) {
+            return fail(make_error_code(QueueErrc::corrupt), path_of(indices_.front() - 1), 0,
+                        "the file is missing, and not all in it was acknowledged");
+        }
+        return true;
+    }
+
+    /// Opens a segment, and reads its header.
+    bool open_segment(std::uint64_t index, Opened& into) {
+        using namespace journal_format;
+        const std::string path = path_of(index);
+        Result<File> file = fs_.open(path, OpenMode::write);
+        if (!file) return fail(file.error(), path);
+        Result<std::uint64_t> size = file->size();
+        if (!size) return fail(size.error(), path);
+        SegmentHeaderBytes bytes{};
+        const Result<std::size_t> got = file->read(0, bytes);
+        if (!got) return fail(got.error(), path);
+        const Result<SegmentHeader> header = decode_segment_header({bytes.data(), *got});
+        if (!header) {
+            return fail(header.error(), path, 0,
+                        *got < bytes.size() ? "the file is cut short" : "");
+        }
+        if (header->index != index) {
+            return fail(make_error_code(QueueErrc::corrupt), path, 0,
+                        "the file has another file's name");
+        }
+        if (header->segment_bytes > segment_bytes_max) {
+            return fail(make_error_code(QueueErrc::corrupt), path, 0,
+                        "it is larger than a segment can be");
+        }
+        if (header->segment_bytes > *size) {
+            return fail(make_error_code(QueueErrc::corrupt), path, *size, "the file is cut short");
+        }
+        into.segment.header = *header;
+        into.bytes = smaller<std::uint64_t>(*size, 2 * segment_bytes_max);
+        into.file.emplace(std::move(*file));
+        return true;
+    }
+
+    /// Whether a segment goes on where the one before it ended.
+    bool follows(const Segment& s) {
+        if (s.header.first <= s.header.acked) {
+            return fail(make_error_code(QueueErrc::corrupt), path_of(s.header.index), 0,
+                        "acknowledges what does not exist");
+        }
+        if (!segments_.empty()) {
+            const Segment& previous = segments_.back();
+            if (s.header.journal != previous.header.journal) {
+                return fail(make_error_code(QueueErrc::foreign_file), path_of(s.header.index), 0,
+                            "it belongs to another journal");
+            }
+            if (s.header.first != previous.last + 1 || s.header.check != previous.check ||
+                s.header.run < gathered.run) {
+                return fail(make_error_code(QueueErrc::corrupt), path_of(s.header.index), 0,
+                            "it does not go on where the file before it ends");
+            }
+        }
+        gathered.enter(s.header);
+        return true;
+    }
+
+    SegmentScan<File> scan_of(Opened& opened) {
+        return {*opened.file, opened.bytes, opened.segment, gathered, window_};
+    }
+
+    /// Whether the seal in front of a segment proves what is in front of it.
+    ///
+    /// What is sealed is flushed together with its seal, and of that a crash may keep any part. The
+    /// next segment gets its first record after the flush.
+    bool can_trust_seal(Opened& next, bool is_last) {
+        return options_.verify == Verify::tail && (!is_last || is_used(next));
+    }
+    bool is_used(Opened& opened) {
+        Gathered nothing;
+        nothing.enter(opened.segment.header);
+        return SegmentScan<File>{*opened.file, opened.bytes, opened.segment, nothing, window_}
+            .is_used();
+    }
+
+    /// Reads all records of a segment. Afterwards `torn_` says that it ends without a seal.
+    bool read_segment(Opened& current, bool is_last) {
+        const std::uint64_t index = current.segment.header.index;
+        SegmentScan<File> scan = scan_of(current);
+        ScanEnd end = scan.run();
+        torn_ = !end.sealed && !is_last;
+        if (!end.sealed && !end.error) {
+            scan.classify_tail(end);
+            garbage_end_ = end.garbage_end;
+        }
+        unused_ = end.empty;
+        if (!end.error && end.sealed && is_last) {
+            return fail(make_error_code(QueueErrc::corrupt), path_of(index + 1), 0,
+                        "the file is missing, and the one before it says that it was there");
+        }
+        if (end.error) {
+            return fail(end.error, path_of(index), current.segment.end, end.what);
+        }
+        return true;
+    }
+
+    /// Whether a segment was made, and never written to.
+    bool is_unfinished_roll(Opened& opened) {
+        Gathered nothing;
+        nothing.enter(opened.segment.header);
+        SegmentScan<File> scan{*opened.file, opened.bytes, opened.segment, nothing, window_};
+        ScanEnd end = scan.run();
+        if (!end.error && end.empty) scan.classify_tail(end);
+        return !end.error && end.empty && end.garbage_end == 0 &&
+               opened.segment.header.journal == segments_.front().header.journal;
+    }
+
+    /// Ends a roll, or a creation, that the end of a process interrupted: removes its files, or
+    /// flushes what the first record has to wait for.
+    bool end_roll() {
+        if (unfinished_) {
+            // It may stay if it cannot be removed: the next roll replaces it.
+            static_cast<void>(
+                fs_.remove(path_ + '/' + std::string{journal_format::unfinished_name}));
+        }
+        if (stale_ != 0) {
+            std::error_code code = fs_.remove(path_of(stale_));
+            if (!code) code = fs_.sync_directory(path_);
+            return !code || fail(code, path_of(stale_));
+        }
+        if (!unused_) return true;
+        std::error_code code = fs_.sync_directory(path_);
+        if (segments_.size() == 1) {
+            if (!code) code = fs_.sync_directory(parent_of(path_));
+            return !code || fail(code, path_);
+        }
+        const std::string path = path_of(segments_[segments_.size() - 2].header.index);
+        Result<File> sealed = fs_.open(path, OpenMode::write);
+        if (!code) code = sealed.error();
+        if (!code) code = write_again(*sealed, segments_[segments_.size() - 2]);
+        if (!code) code = sealed->sync();
+        return !code || fail(code, path);
+    }
+
+    /// Writes again what is not known to be on the medium: after a flush that failed, systems call
+    /// clean in their memory what they have not written, and the next flush leaves it out.
+    ///
+    /// Without space it does without: what is there keeps its place on most file systems.
+    std::error_code write_again(File& file, const Segment& segment) {
+        constexpr std::size_t piece = std::size_t{64} << 10;
+        window_.forget();
+        for (std::uint64_t at = segment.durable; at < segment.end;) {
+            const Result<BytesView> bytes = window_.view(file, at, piece, segment.end);
+            if (!bytes) return bytes.error();
+            if (bytes->empty()) return std::make_error_code(std::errc::io_error);
+            const std::error_code code = file.write(at, *bytes);
+            if (code) return is_lack_of_space(code) ? std::error_code{} : code;
+            at += bytes->size();
+        }
+        return {};
+    }
+
+    /// Begins a run.
+    std::unique_ptr<Log> start() {
+        const std::string path = path_of(segments_.back().header.index);
+        const std::uint64_t end = segments_.back().end;
+        const std::uint64_t last = segments_.back().last;
+        report.operations = last - gathered.acked;
+        if (garbage_end_ > end) {
+            report.truncated_bytes = garbage_end_ - end;
+            report.truncated_path = path;
+            report.truncated_offset = end;
+        }
+        if (!report.created) {
+            // One seed for all openings must still give each its own salt.
+            bits_ = Random{Seed{mix64(seed() + gathered.run)}};
+        }
+        if (gathered.run == ~std::uint32_t{0}) {
+            fail(make_error_code(QueueErrc::queue_full), path, 0, "it was opened 2^32 times");
+            return nullptr;
+        }
+        if (!report.created) {
+            if (const std::error_code code = write_again(*file_, segments_.back())) {
+                fail(code, path, segments_.back().durable, "what it holds could not be written");
+                return nullptr;
+            }
+        }
+        const std::uint32_t run = gathered.run + 1;
+        const auto salt = static_cast<std::uint32_t>(bits_());
+        auto log =
+            std::make_unique<Log>(fs_, path_, options_,
+                                  typename Log::Start{std::move(*lock_), std::move(*file_),
+                                                      std::move(segments_), gathered, bits_});
+        if (!report.created) {
+            if (const std::error_code code = log->begin_run(run, salt, garbage_end_)) {
+                fail(code, path, end, "the new run could not be noted");
+                return nullptr;
+            }
+            gathered.begin_run({last + 1, run, salt});
+        }
+        // What a crash kept from being deleted; it may wait if it cannot be.
+        static_cast<void>(log->release_acked());
+        return log;
+    }
+
+    FileSystem& fs_;
+    const std::string& path_;
+    const JournalOptions& options_;
+    std::optional<typename FileSystem::Lock> lock_;
+    std::optional<File> file_;  // the last segment
+    std::vector<std::uint64_t> indices_;
+    std::vector<Segment> segments_;
+    FileWindow window_;
+    Random bits_;
+    std::uint64_t garbage_end_ = 0;
+    std::uint64_t stale_ = 0;  // index of a segment that an unfinished roll left; 0: none
+    bool torn_ = false;
+    bool unused_ = false;  // the last segment has nothing but what it was made with
+    bool unfinished_ = false;
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

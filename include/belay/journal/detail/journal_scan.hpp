@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/journal/detail/journal_scan.hpp
+/// Reading a segment from its first record to its end, and telling a crash from damage.
+#pragma once
+
+#include <cstring>  // std::memcpy
+#include <vector>   // std::vector
+
+#include <belay/journal/check.hpp>
+#include <belay/journal/detail/file_window.hpp>
+#include <belay/journal/detail/segment_index.hpp>
+#include <belay/journal/journal_format.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// Everything that the records of a journal say, gathered segment by segment.
+struct Gathered {
+    std::uint64_t acked = 0;
+    Id pin{};
+    Bytes note;
+    std::uint32_t run = 0;
+    std::uint32_t salt = 0;
+    std::vector<Opening> runs;
+
+    void begin_run(const Opening& opening) {
+        run = opening.run;
+        salt = opening.salt;
+        add_opening(runs, opening);
+    }
+    /// Takes what a segment's header says; the note is its first record, if there is one.
+    void enter(const journal_format::SegmentHeader& h) {
+        acked = larger(acked, h.acked);
+        pin = h.pin;
+        if (h.made_bytes == journal_format::segment_header_bytes) note.clear();
+        if (runs.empty() || h.run != run) begin_run({h.first, h.run, h.salt});
+    }
+};
+
+/// How a scan ended.
+struct ScanEnd {
+    std::error_code error;  // reading failed, or a record that is valid makes no sense
+    const char* what = "";  // about the error
+    bool sealed = false;
+    bool empty = true;              // not one record was put into it after it was made
+    std::uint64_t garbage_end = 0;  // behind the last byte that is not zero, if behind `end`
+};
+
+/// Reads one segment. `Segment::end` is where its valid records end.
+template <class File>
+class SegmentScan {
+public:
+    SegmentScan(const File& file, std::uint64_t file_bytes, Segment& segment, Gathered& gathered,
+                FileWindow& window) noexcept
+        : file_{file}, size_{file_bytes}, s_{segment}, g_{gathered}, window_{window} {}
+
+    /// Takes record after record until one is not valid, or the segment is sealed.
+    ScanEnd run() {
+        window_.forget();
+        ScanEnd end;
+        s_.last = s_.header.first - 1;
+        s_.check = s_.header.check;
+        s_.end = journal_format::segment_header_bytes;
+        while (!end.sealed && !end.error) {
+            const Result<Record> record = record_at(s_.end);
+            if (!record) end.error = record.error();
+            if (!record || !is_next(*record)) break;
+            take(*record, end);
+        }
+        end.empty = s_.end <= s_.header.made_bytes;
+        if (!end.error && s_.end < s_.header.made_bytes) {
+            refuse(end, QueueErrc::corrupt, "what the file was made with is damaged");
+        }
+        return end;
+    }
+
+    /// Takes what the seal says of the segment, instead of all its records. False, and nothing is
+    /// taken, if it is not where the next segment says, or says something else.
+    bool take_seal(const journal_format::SegmentHeader& next) {
+        window_.forget();
+        const Result<Record> record = record_at(next.previous_seal);
+        if (!record || record->bytes.empty()) return false;
+        const journal_format::RecordHeader& h = record->header;
+        if (h.kind != journal_format::Kind::seal || is_of_a_later_version(h)) return false;
+        Result<journal_format::Seal> seal = journal_format::decode_seal(record->payload());
+        if (!seal || seal->check != next.check || h.number != next.first - 1) return false;
+        const std::uint32_t run = seal->openings.empty() ? g_.run : seal->openings.back().run;
+        if (h.crc != record->crc_under(journal_format::record_seed(s_.header.nonce, run)) ||
+            !is_possible(*seal, next)) {
+            return false;
+        }
+        for (const Opening& opening : seal->openings) g_.begin_run(opening);
+        s_.last = h.number;
+        s_.check = seal->check;
+        s_.end =
+            next.previous_seal + static_cast<std::uint32_t>(journal_format::record_bytes(h.length));
+        s_.marks = std::move(seal->marks);
+        return true;
+    }
+
+    /// Whether a record was put into the segment after it was made; no, if that cannot be read.
+    bool is_used() {
+        window_.forget();
+        const Result<Record> record = record_at(s_.header.made_bytes);
+        return record && is_next(*record);
+    }
+
+    /// Whether what follows `Segment::end` is the trace of a crash. If it is not, `error` says so.
+    ///
+    /// A record that is valid, and was made when the place of the invalid one was on the medium
+    /// already, proves that something was there, and is damaged.
+    void classify_tail(ScanEnd& end) {
+        using namespace journal_format;
+        for (std::uint64_t at = s_.end; at < size_;) {
+            const Result<BytesView> view = window_.view(file_, at, chunk_bytes, size_);
+            if (!view || view->empty()) {
+                if (!view) end.error = view.error();
+                return;
+            }
+            const BytesView chunk = *view;
+            const std::size_t used = last_byte_that_is_not_zero(chunk);
+            if (used != 0) end.garbage_end = at + used;
+            // Headers that straddle two chunks are seen whole in the next one.
+            const std::size_t step = chunk.size() > record_header_bytes
+                                         ? aligned(chunk.size() - record_header_bytes)
+                                         : chunk.size();
+            candidates_.clear();
+            for (std::size_t i = 0; i < smaller(step, used); i += alignment) {
+                if (i + record_header_bytes <= chunk.size()) consider(chunk.data() + i, at + i);
+            }
+            for (const std::uint64_t candidate : candidates_) {
+                if (proves_damage(candidate, end)) return;
+            }
+            at += step;
+        }
+    }
+
+private:
+    static constexpr std::size_t chunk_bytes = std::size_t{64} << 10;
+    static constexpr std::size_t opening_payload_bytes = 4;
+
+    struct Record {
+        journal_format::RecordHeader header;
+        std::uint32_t payload_crc = 0;
+        BytesView bytes;  // header and payload; empty if there is no room for them
+
+        [[nodiscard]] BytesView payload() const noexcept {
+            return bytes.subspan(journal_format::record_header_bytes);
+        }
+        [[nodiscard]] std::uint32_t crc_under(std::uint32_t seed) const noexcept {
+            return journal_format::record_crc(bytes.data(), payload_crc, seed);
+        }
+    };
+
+    /// What may be a record at `offset`; its checksum is not looked at.
+    Result<Record> record_at(std::uint64_t offset) {
+        using namespace journal_format;
+        Record record;
+        Result<BytesView> bytes = window_.at_least(file_, offset, record_header_bytes, size_);
+        if (!bytes) return bytes.error();
+        if (bytes->size() < record_header_bytes) return record;
+        record.header = decode_record_header(bytes->data());
+        const RecordHeader& h = record.header;
+        if (h.kind == Kind::none || h.length > size_ - offset - record_header_bytes) return record;
+        const std::size_t length = record_header_bytes + h.length;
+        if (bytes->size() < length) {
+            bytes = window_.at_least(file_, offset, length, size_);
+            if (!bytes) return bytes.error();
+            if (bytes->size() < length) return record;
+        }
+        record.bytes = bytes->first(length);
+        record.payload_crc = crc32c(record.payload());
+        return record;
+    }
+
+    /// Whether a record is one of the run that goes on, or opens a later one.
+    bool is_next(const Record& record) const noexcept {
+        using namespace journal_format;
+        const RecordHeader& h = record.header;
+        if (record.bytes.empty()) return false;
+        std::uint32_t run = g_.run;
+        if (h.kind == Kind::opening) {
+            if (h.number <= run || h.number > 0xFFFFFFFFU) return false;
+            run = static_cast<std::uint32_t>(h.number);
+        }
+        return h.crc == record.crc_under(record_seed(s_.header.nonce, run));
+    }
+
+    /// Whether a record at `offset`, behind the end, is one of the run that goes on or a later one.
+    ///
+    /// Later runs are not known by their openings only: those may be what is damaged, any number
+    /// of them where they lie close together. So the record itself says its run, by the seed that
+    /// it must have. It is believed if as many runs could begin between the end and the record.
+    bool is_later(const Record& record, std::uint64_t offset) const noexcept {
+        using namespace journal_format;
+        const RecordHeader& h = record.header;
+        if (record.bytes.empty()) return false;
+        const std::uint32_t run = seed_by_crc(h.crc, record.crc_under(0)) - s_.header.nonce;
+        if (h.kind == Kind::opening && (h.number != run || run == g_.run)) return false;
+        const std::uint64_t openings = (offset - s_.end) / record_bytes(opening_payload_bytes);
+        return run >= g_.run && run - g_.run <= openings;
+    }
+
+    void take(const Record& record, ScanEnd& end) {
+        using journal_format::Kind;
+        const journal_format::RecordHeader& h = record.header;
+        if (is_of_a_later_version(h)) {
+            return refuse(end, QueueErrc::future_version, "a record of an unknown kind");
+        }
+        s_.durable = larger(s_.durable, h.durable);
+        switch (h.kind) {
+            case Kind::operation: {
+                if (h.number != s_.last + 1 || h.number > journal_format::number_max) {
+                    return refuse(end, QueueErrc::corrupt, "the numbers have a gap");
+                }
+                s_.add(h.number, s_.end);
+                s_.check = next_check(s_.check, record.payload_crc, h.length, g_.salt);
+                break;
+            }
+            case Kind::opening: {
+                if (h.length != opening_payload_bytes)
+                    return refuse(end, QueueErrc::corrupt, "a bad opening");
+                const auto run = static_cast<std::uint32_t>(h.number);
+                s_.open_run(run, load_le<std::uint32_t>(record.payload().data()));
+                g_.begin_run(s_.openings.back());
+                break;
+            }
+            case Kind::ack: {
+                if (h.number > s_.last) {
+                    return refuse(end, QueueErrc::corrupt, "acknowledges what does not exist");
+                }
+                g_.acked = larger(g_.acked, h.number);
+                break;
+            }
+            case Kind::pin: {
+                if (h.length != g_.pin.size()) {
+                    return refuse(end, QueueErrc::corrupt, "a bad pin");
+                }
+                std::memcpy(g_.pin.data(), record.payload().data(), g_.pin.size());
+                break;
+            }
+            case Kind::note: {
+                if (h.length > journal_format::note_bytes_max) {
+                    return refuse(end, QueueErrc::corrupt, "a bad note");
+                }
+                g_.note.assign(record.payload().begin(), record.payload().end());
+                break;
+            }
+            default: {
+                const Bytes seal = journal_format::encode_seal(s_.check, s_.openings, s_.marks);
+                if (h.number != s_.last || h.length != seal.size() ||
+                    std::memcmp(seal.data(), record.payload().data(), seal.size()) != 0) {
+                    return refuse(end, QueueErrc::corrupt, "the seal does not match");
+                }
+                s_.openings = {};
+                end.sealed = true;
+                break;
+            }
+        }
+        s_.end += static_cast<std::uint32_t>(journal_format::record_bytes(h.length));
+    }
+
+    static bool is_of_a_later_version(const journal_format::RecordHeader& h) noexcept {
+        return h.flags != 0 || h.key_length != 0 || h.kind > journal_format::Kind::note;
+    }
+
+    /// Whether what a seal says can be so; a reader must not be led out of the file.
+    bool is_possible(const journal_format::Seal& seal,
+                     const journal_format::SegmentHeader& next) const noexcept {
+        const std::uint64_t first = s_.header.first;
+        if (next.first < first) return false;
+        const std::uint64_t operations = next.first - first;
+        if (seal.marks.size() !=
+            operations / operations_per_mark + (operations % operations_per_mark != 0 ? 1 : 0)) {
+            return false;
+        }
+        std::uint32_t before = s_.header.made_bytes - 1;
+        for (const Mark& mark : seal.marks) {
+            if (mark.offset <= before || mark.offset >= next.previous_seal) return false;
+            before = mark.offset;
+        }
+        Opening last{first, s_.header.run, 0};
+        for (const Opening& opening : seal.openings) {
+            if (opening.first < last.first || opening.first > next.first) return false;
+            if (opening.run <= last.run) return false;
+            last = opening;
+        }
+        return true;
+    }
+
+    static void refuse(ScanEnd& end, QueueErrc error, const char* what) noexcept {
+        end.error = make_error_code(error);
+        end.what = what;
+    }
+
+    static std::size_t last_byte_that_is_not_zero(BytesView bytes) noexcept {
+        std::size_t n = bytes.size();
+        while (n >= 8 && load_le<std::uint64_t>(bytes.data() + n - 8) == 0) n -= 8;
+        while (n != 0 && bytes[n - 1] == std::byte{0}) --n;
+        return n;
+    }
+
+    /// Notes an offset at which a proof of damage may be, by what costs nothing to look at.
+    void consider(const std::byte* p, std::uint64_t offset) {
+        const journal_format::RecordHeader h = journal_format::decode_record_header(p);
+        if (h.kind == journal_format::Kind::none || is_of_a_later_version(h)) return;
+        if (h.durable <= s_.end || h.durable > offset) return;
+        if (h.length > size_ - offset - journal_format::record_header_bytes) return;
+        candidates_.push_back(offset);
+    }
+
+    bool proves_damage(std::uint64_t offset, ScanEnd& end) {
+        const Result<Record> record = record_at(offset);
+        if (!record) {
+            end.error = record.error();
+            return true;
+        }
+        if (!is_later(*record, offset)) return false;
+        refuse(end, QueueErrc::corrupt, "what follows was written after it");
+        return true;
+    }
+
+    const File& file_;
+    std::uint64_t size_;
+    Segment& s_;
+    Gathered& g_;
+    FileWindow& window_;
+    std::vector<std::uint64_t> candidates_;
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

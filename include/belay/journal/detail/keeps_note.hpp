@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/journal/detail/keeps_note.hpp
+/// KeepsNote: a log that keeps a note beside its entries, as a Journal does.
+#pragma once
+
+#include <concepts>      // std::same_as
+#include <system_error>  // std::error_code
+
+#include <belay/core/bytes.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// Semantics the compiler cannot check: the latest note is kept instead of the one before, for as
+/// long as the log is; `sync()` makes it durable.
+template <class L>
+concept KeepsNote = requires(L& log, const L& known, BytesView note) {
+    { log.keep(note) } noexcept -> std::same_as<std::error_code>;
+    { known.kept() } noexcept -> std::same_as<BytesView>;
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

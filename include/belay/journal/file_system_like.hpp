@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/journal/file_system_like.hpp
+/// FileSystemLike: the few calls by which a Journal reaches a disk, real or simulated.
+#pragma once
+
+#include <concepts>      // std::same_as, std::movable
+#include <cstddef>       // std::byte, std::size_t
+#include <cstdint>       // std::uint8_t, std::uint64_t
+#include <span>          // std::span
+#include <string>        // std::string
+#include <system_error>  // std::error_code
+#include <vector>        // std::vector
+
+#include <belay/core/bytes.hpp>
+#include <belay/core/result.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// How a file is opened.
+enum class OpenMode : std::uint8_t {
+    read,    ///< an existing file, to read only
+    write,   ///< an existing file, to read and write
+    replace  ///< a file that is created, or emptied, to read and write
+};
+
+namespace detail {
+
+template <class F>
+concept FileCanReadAndWrite =
+    requires(F& f, const F& c, std::uint64_t offset, std::span<std::byte> into, BytesView from) {
+        { c.read(offset, into) } noexcept -> std::same_as<Result<std::size_t>>;
+        { f.write(offset, from) } noexcept -> std::same_as<std::error_code>;
+        { c.size() } noexcept -> std::same_as<Result<std::uint64_t>>;
+    };
+template <class F>
+concept FileCanSync = requires(F& f) {
+    { f.sync() } noexcept -> std::same_as<std::error_code>;
+};
+template <class F>
+concept FileCanPreallocate = requires(F& f, std::uint64_t bytes) {
+    { f.preallocate(bytes) } noexcept -> std::same_as<std::error_code>;
+};
+template <class S>
+concept HasFile = requires { typename S::File; } && std::movable<typename S::File>;
+template <class S>
+concept HasOpen = HasFile<S> && requires(S& s, const std::string& path, OpenMode mode) {
+    { s.open(path, mode) } noexcept -> std::same_as<Result<typename S::File>>;
+};
+template <class S>
+concept HasLock = requires { typename S::Lock; } && std::movable<typename S::Lock> &&
+                  requires(S& s, const std::string& path) {
+                      { s.lock(path) } noexcept -> std::same_as<Result<typename S::Lock>>;
+                  };
+template <class S>
+concept HasNames = requires(S& s, const std::string& path) {
+    { s.rename(path, path) } noexcept -> std::same_as<std::error_code>;
+    { s.remove(path) } noexcept -> std::same_as<std::error_code>;
+    { s.list(path) } -> std::same_as<Result<std::vector<std::string>>>;
+};
+template <class S>
+concept HasDirectories = requires(S& s, const std::string& path) {
+    { s.create_directory(path) } noexcept -> std::same_as<std::error_code>;
+    { s.sync_directory(path) } noexcept -> std::same_as<std::error_code>;
+};
+
+}  // namespace detail
+
+/// A file system. Paths are text with '/' between names.
+///
+/// Semantics the compiler cannot check:
+/// - `File::read(offset, into)` fills `into`, and is short only at the end of the file.
+/// - `File::write(offset, from)` writes everything or fails; after a failure any part of it may be
+///   in the file, and nothing outside of it has changed.
+/// - `File::sync()` returns when the file's bytes, and the size it takes to read them, are on the
+///   medium. After it failed, what was written since the last success may be lost for good.
+/// - `File::preallocate(bytes)`, optional: the file is at least so long, later writes below that
+///   need no new space, and unwritten bytes read as zero.
+/// - Destroying a File closes it. A closed file's unsynced bytes are as unsynced as before.
+/// - `lock(path)` creates the file if it is missing and holds an exclusive lock on it until the
+///   Lock is destroyed or the process dies; if it is held already, also by this very process:
+///   QueueErrc::already_locked.
+/// - `rename` replaces an existing target in one step. `list` gives the names of the files in a
+///   directory, in any order. `create_directory` is content with one that exists.
+/// - Names that were created, renamed or removed survive a crash once `sync_directory` returned.
+template <class S>
+concept FileSystemLike = detail::HasFile<S> && detail::FileCanReadAndWrite<typename S::File> &&
+                         detail::FileCanSync<typename S::File> && detail::HasOpen<S> &&
+                         detail::HasLock<S> && detail::HasNames<S> && detail::HasDirectories<S>;
+
+/// Names every requirement of FileSystemLike that S lacks.
+template <class S>
+consteval bool explain_file_system_like() {
+    static_assert(detail::HasFile<S>, "FileSystemLike: S needs a movable type 'File'");
+    if constexpr (detail::HasFile<S>) {
+        static_assert(detail::FileCanReadAndWrite<typename S::File>,
+                      "FileSystemLike: S::File needs 'read', 'write' and 'size', all noexcept, see "
+                      "docs/queue.md");
+        static_assert(detail::FileCanSync<typename S::File>,
+                      "FileSystemLike: S::File needs 'sync() noexcept -> std::error_code'");
+        static_assert(detail::HasOpen<S>,
+                      "FileSystemLike: S needs 'open(const std::string&, OpenMode) noexcept -> "
+                      "Result<File>'");
+    }
+    static_assert(detail::HasLock<S>,
+                  "FileSystemLike: S needs a movable type 'Lock' and 'lock(const std::string&) "
+                  "noexcept -> Result<Lock>'");
+    static_assert(detail::HasNames<S>,
+                  "FileSystemLike: S needs 'rename', 'remove' (noexcept -> std::error_code) and "
+                  "'list -> Result<std::vector<std::string>>'");
+    static_assert(detail::HasDirectories<S>,
+                  "FileSystemLike: S needs 'create_directory' and 'sync_directory', both noexcept "
+                  "-> std::error_code");
+    return FileSystemLike<S>;
+}
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/journal/id.hpp
+/// Id: sixteen bytes that name a journal or a store, and are never reused.
+#pragma once
+
+#include <array>    // std::array
+#include <cstddef>  // std::byte
+#include <cstdint>  // std::uint64_t
+
+#include <belay/core/bytes.hpp>
+#include <belay/core/random.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// The name of a journal or a store. Random, but not a secret.
+using Id = std::array<std::byte, 16>;
+
+/// No id: what a journal that is pinned to no store answers.
+inline constexpr Id no_id{};
+
+/// A fresh id, which is never `no_id`.
+///
+/// Errors: none.   Complexity: O(1); draws 128 bits, and again with probability 2^-128.
+template <BitSource Bits>
+[[nodiscard]] constexpr Id make_id(Bits& bits) noexcept {
+    Id id{};
+    while (id == no_id) {
+        store_le<std::uint64_t>(id.data(), bits());
+        store_le<std::uint64_t>(id.data() + 8, bits());
+    }
+    return id;
+}
+
+}  // namespace belay::inline BELAY_ABI

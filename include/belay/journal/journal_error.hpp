@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/journal/journal_error.hpp
+/// JournalError and RecoveryReport: what opening a journal found, with place and advice.
+#pragma once
+
+#include <cstdint>       // std::uint64_t
+#include <string>        // std::string, std::to_string
+#include <system_error>  // std::error_code
+
+#include <belay/journal/detail/file_advice.hpp>
+#include <belay/queue/queue_errc.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// Why a journal could not be opened: what, where, and what to do about it.
+///
+/// Nothing was changed in the journal, but that a torn tail may have been cleared.
+/// Thread safety: a plain value.
+struct JournalError {
+    std::error_code code;
+    /// The file or directory that is meant.
+    std::string path;
+    /// Where in the file; 0 if it is not about a place.
+    std::uint64_t offset = 0;
+    /// What is wrong, in the words of this case; may be empty.
+    std::string what;
+
+    /// What the reader can do, as a sentence without its full stop.   Complexity: O(1).
+    [[nodiscard]] const char* advice() const noexcept {
+        if (code == QueueErrc::already_locked) {
+            return "end the other process that has it open, or open it once only in this one; the "
+                   "lock ends with its process, so do not delete the lock file";
+        }
+        if (code == QueueErrc::corrupt) {
+            return "put the directory back from a copy; or copy what can be read of it into a new "
+                   "journal with salvage_journal: what is lost is named";
+        }
+        if (code == QueueErrc::foreign_file) {
+            return "move the file out of the directory, or choose a directory of the journal's own";
+        }
+        if (code == QueueErrc::queue_full) {
+            return "send what is in it, and open a new journal in another directory";
+        }
+        if (code == QueueErrc::bad_options) return "see JournalOptions for what is possible";
+        if (code == std::errc::is_a_directory) {
+            return "move that directory away: a journal's has only its own files";
+        }
+        if (code == std::errc::not_a_directory || code == std::errc::file_exists) {
+            return "choose a path that is a directory, or does not exist yet";
+        }
+        return detail::file_advice(code);
+    }
+
+    /// "outbox/0000000000000001.journal at byte 128: the journal is damaged (…): put the …".
+    ///
+    /// Allocates; throws std::bad_alloc.
+    [[nodiscard]] std::string message() const {
+        const std::string place = offset == 0 ? "" : " at byte " + std::to_string(offset);
+        return detail::error_message(path + place, code, what, advice());
+    }
+
+    operator std::error_code() const noexcept { return code; }
+    explicit operator bool() const noexcept { return static_cast<bool>(code); }
+};
+
+/// What opening a journal found and did.
+struct RecoveryReport {
+    /// Operations that wait to be acknowledged.
+    std::uint64_t operations = 0;
+    /// Bytes that no record uses, from an unfinished write, that were cleared from the end of the
+    /// last segment. 0 after an orderly end; but in Sync::each a write that found no space may have
+    /// left some behind the last record, of an operation or note that was not taken.
+    std::uint64_t truncated_bytes = 0;
+    /// The file and the offset at which they began; empty and 0 if there were none.
+    std::string truncated_path;
+    std::uint64_t truncated_offset = 0;
+    /// The journal did not exist, and was made.
+    bool created = false;
+};
+
+}  // namespace belay::inline BELAY_ABI

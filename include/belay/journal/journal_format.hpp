@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/journal/journal_format.hpp
+/// The bytes of a journal's files; docs/journal-format.md has them as tables.
+///
+/// Everything is little endian. A segment is a file of a 128-byte header and records, each a
+/// 24-byte header and a payload, padded to 8 bytes with zeros. A segment is only ever appended to.
+#pragma once
+
+#include <array>        // std::array
+#include <cstdint>      // std::uint8_t
+#include <span>         // std::span
+#include <string>       // std::string
+#include <string_view>  // std::string_view
+#include <vector>       // std::vector
+
+#include <belay/core/bytes.hpp>
+#include <belay/core/crc32c.hpp>
+#include <belay/core/result.hpp>
+#include <belay/journal/id.hpp>
+#include <belay/queue/queue_errc.hpp>
+
+namespace belay::inline BELAY_ABI::journal_format {
+
+inline constexpr std::string_view magic = "belay/j\n";
+inline constexpr std::uint32_t version = 1;
+inline constexpr std::size_t segment_header_bytes = 128;
+inline constexpr std::size_t record_header_bytes = 24;
+/// Records begin at multiples of this.
+inline constexpr std::size_t alignment = 8;
+/// Room at the end of each segment, in front of that for its seal, that operations and notes leave
+/// to acknowledgements, openings and pins, so that a queue on a full disk can still be opened, and
+/// drain itself free: a quarter for acknowledgements, another for those by which a file can be
+/// deleted, and half for openings and pins.
+inline constexpr std::size_t reserve_bytes = 1024;
+/// The largest segment: places in it have 32 bits, with room to spare.
+inline constexpr std::size_t segment_bytes_max = std::size_t{1} << 30;
+/// The longest kept note.
+inline constexpr std::size_t note_bytes_max = 512;
+/// The first operation of a segment has a mark in its seal, and every 64th after it.
+inline constexpr std::uint64_t operations_per_mark = 64;
+/// The last number that an operation can have: what comes behind it must have a number too.
+inline constexpr std::uint64_t number_max = ~std::uint64_t{0} - 1;
+/// The name of the file whose lock admits one opener at a time.
+inline constexpr std::string_view lock_name = "lock";
+/// The name of a segment that is being made.
+inline constexpr std::string_view unfinished_name = "segment.tmp";
+inline constexpr std::string_view segment_suffix = ".journal";
+
+/// What a record says. Zero is none, so that space never written is no record.
+enum class Kind : std::uint8_t {
+    none = 0,
+    operation = 1,  ///< number: the operation's; payload: its body
+    opening = 2,    ///< number: the run that begins; payload: u32 salt
+    ack = 3,        ///< number: everything up to it is acknowledged; no payload
+    pin = 4,        ///< number: 0; payload: the pinned store id, 16 bytes
+    seal = 5,       ///< number: the last operation; payload: see `Seal`; ends the segment
+    note = 6        ///< number: 0; payload: the kept note; the latest counts
+};
+
+/// `n` rounded up to where the next record may begin.
+[[nodiscard]] constexpr std::size_t aligned(std::size_t n) noexcept {
+    return (n + (alignment - 1)) / alignment * alignment;
+}
+
+/// The bytes a record with a payload of `length` bytes takes in the file.
+[[nodiscard]] constexpr std::size_t record_bytes(std::size_t length) noexcept {
+    return record_header_bytes + aligned(length);
+}
+
+/// What the first 128 bytes of a segment say: enough to go on without the segments before it.
+struct SegmentHeader {
+    Id journal{};                     ///< the same in all segments of a journal
+    std::uint64_t index = 0;          ///< from 1, without a gap; part of the file's name
+    std::uint64_t first = 0;          ///< number of the first operation that may be here
+    std::uint64_t check = 0;          ///< check at first - 1
+    std::uint64_t acked = 0;          ///< acknowledged when the segment was made
+    Id pin{};                         ///< pinned store id when the segment was made
+    std::uint32_t run = 0;            ///< run that made the segment
+    std::uint32_t salt = 0;           ///< salt of that run
+    std::uint32_t nonce = 0;          ///< random; seeds the checksums of the records
+    std::uint32_t segment_bytes = 0;  ///< preallocated size of the file
+    std::uint32_t previous_seal =
+        0;  ///< offset of the seal of the segment before; 0: there is none
+    /// Bytes that the file had when it was made: this header, and a record of the kept note if
+    /// there was one. What follows was put into it later.
+    std::uint32_t made_bytes = segment_header_bytes;
+
+    friend bool operator==(const SegmentHeader&, const SegmentHeader&) = default;
+};
+
+using SegmentHeaderBytes = std::array<std::byte, segment_header_bytes>;
+
+[[nodiscard]] inline SegmentHeaderBytes encode(const SegmentHeader& h) noexcept {
+    SegmentHeaderBytes bytes{};
+    std::byte* const p = bytes.data();
+    for (std::size_t i = 0; i < magic.size(); ++i) p[i] = static_cast<std::byte>(magic[i]);
+    store_le<std::uint32_t>(p + 8, version);
+    store_le<std::uint32_t>(p + 12, segment_header_bytes);
+    for (std::size_t i = 0; i < 16; ++i) p[16 + i] = h.journal[i];
+    store_le<std::uint64_t>(p + 32, h.index);
+    store_le<std::uint64_t>(p + 40, h.first);
+    store_le<std::uint64_t>(p + 48, h.check);
+    store_le<std::uint64_t>(p + 56, h.acked);
+    for (std::size_t i = 0; i < 16; ++i) p[64 + i] = h.pin[i];
+    store_le<std::uint32_t>(p + 80, h.run);
+    store_le<std::uint32_t>(p + 84, h.salt);
+    store_le<std::uint32_t>(p + 88, h.nonce);
+    store_le<std::uint32_t>(p + 92, h.segment_bytes);
+    // 96..103 are zero: a set of features that a reader must know.
+    store_le<std::uint32_t>(p + 104, h.previous_seal);
+    store_le<std::uint32_t>(p + 108, h.made_bytes);
+    // 112..123 are zero, and free.
+    store_le<std::uint32_t>(p + 124, crc32c({p, 124}));
+    return bytes;
+}
+
+/// Reads a segment's header.
+///
+/// Errors: foreign_file (no magic), future_version (a version or a feature of later times),
+/// corrupt.
+[[nodiscard]] inline Result<SegmentHeader> decode_segment_header(BytesView bytes) noexcept {
+    const std::byte* const p = bytes.data();
+    if (bytes.size() < segment_header_bytes) return make_error_code(QueueErrc::corrupt);
+    if (as_text(bytes.first(magic.size())) != magic) {
+        return make_error_code(QueueErrc::foreign_file);
+    }
+    // A later version may have another header, and so its checksum elsewhere.
+    if (load_le<std::uint32_t>(p + 8) > version) return make_error_code(QueueErrc::future_version);
+    if (load_le<std::uint32_t>(p + 124) != crc32c({p, 124}) ||
+        load_le<std::uint32_t>(p + 8) != version ||
+        load_le<std::uint32_t>(p + 12) != segment_header_bytes) {
+        return make_error_code(QueueErrc::corrupt);
+    }
+    if (load_le<std::uint64_t>(p + 96) != 0) return make_error_code(QueueErrc::future_version);
+    SegmentHeader h;
+    for (std::size_t i = 0; i < 16; ++i) h.journal[i] = p[16 + i];
+    h.index = load_le<std::uint64_t>(p + 32);
+    h.first = load_le<std::uint64_t>(p + 40);
+    h.check = load_le<std::uint64_t>(p + 48);
+    h.acked = load_le<std::uint64_t>(p + 56);
+    for (std::size_t i = 0; i < 16; ++i) h.pin[i] = p[64 + i];
+    h.run = load_le<std::uint32_t>(p + 80);
+    h.salt = load_le<std::uint32_t>(p + 84);
+    h.nonce = load_le<std::uint32_t>(p + 88);
+    h.segment_bytes = load_le<std::uint32_t>(p + 92);
+    h.previous_seal = load_le<std::uint32_t>(p + 104);
+    h.made_bytes = load_le<std::uint32_t>(p + 108);
+    return h;
+}
+
+/// What the first 24 bytes of a record say.
+struct RecordHeader {
+    std::uint32_t crc = 0;     ///< see `record_crc`
+    std::uint32_t length = 0;  ///< bytes of payload
+    std::uint64_t number = 0;  ///< by kind
+    /// All of the segment below this offset was on the medium when the record was made. It tells
+    /// damage (something invalid below) from a crash (something invalid above).
+    std::uint32_t durable = 0;
+    Kind kind = Kind::none;
+    std::uint8_t flags = 0;        ///< zero in this version
+    std::uint16_t key_length = 0;  ///< zero in this version; later: the payload begins with a key
+};
+
+inline void encode(const RecordHeader& h, std::byte* p) noexcept {
+    store_le<std::uint32_t>(p, h.crc);
+    store_le<std::uint32_t>(p + 4, h.length);
+    store_le<std::uint64_t>(p + 8, h.number);
+    store_le<std::uint32_t>(p + 16, h.durable);
+    p[20] = static_cast<std::byte>(h.kind);
+    p[21] = static_cast<std::byte>(h.flags);
+    store_le<std::uint16_t>(p + 22, h.key_length);
+}
+
+[[nodiscard]] inline RecordHeader decode_record_header(const std::byte* p) noexcept {
+    return {load_le<std::uint32_t>(p),     load_le<std::uint32_t>(p + 4),
+            load_le<std::uint64_t>(p + 8), load_le<std::uint32_t>(p + 16),
+            static_cast<Kind>(p[20]),      static_cast<std::uint8_t>(p[21]),
+            load_le<std::uint16_t>(p + 22)};
+}
+
+/// The checksum of a record: over bytes 4..23 of its header, then the payload's own CRC32C.
+///
+/// It is seeded with the segment's nonce plus the run, so that bytes of another file, or of a run
+/// that ended in a crash, never pass for a record: equal bytes under two seeds never have one CRC.
+/// The payload's checksum is a step of its own because `check` needs it too.
+[[nodiscard]] inline std::uint32_t record_crc(const std::byte* header, std::uint32_t payload_crc,
+                                              std::uint32_t seed) noexcept {
+    std::array<std::byte, 24> bytes;
+    for (std::size_t i = 0; i < 20; ++i) bytes[i] = header[4 + i];
+    store_le<std::uint32_t>(bytes.data() + 20, payload_crc);
+    return crc32c(bytes, seed);
+}
+
+/// The one seed under which a record has the checksum `crc`, by what it has under seed 0.
+[[nodiscard]] constexpr std::uint32_t seed_by_crc(std::uint32_t crc,
+                                                  std::uint32_t crc_under_0) noexcept {
+    // The two differ by the seed, moved through the 24 bytes of `record_crc`: move it back.
+    std::uint32_t seed = crc ^ crc_under_0;
+    for (int bit = 0; bit < 24 * 8; ++bit) {
+        seed = (seed >> 31) != 0 ? (seed ^ 0x82F63B78U) << 1 | 1U : seed << 1;
+    }
+    return seed;
+}
+
+/// The seed of the records of one run in one segment.
+[[nodiscard]] constexpr std::uint32_t record_seed(std::uint32_t nonce, std::uint32_t run) noexcept {
+    return nonce + run;
+}
+
+/// A run that began in a segment: operations from `first` on are its.
+struct Opening {
+    std::uint64_t first = 0;
+    std::uint32_t run = 0;
+    std::uint32_t salt = 0;
+
+    friend bool operator==(const Opening&, const Opening&) = default;
+};
+
+/// A place in a segment from which to walk.
+struct Mark {
+    std::uint64_t check = 0;   ///< at the operation before
+    std::uint32_t offset = 0;  ///< of the operation's record
+
+    friend bool operator==(const Mark&, const Mark&) = default;
+};
+
+/// What a seal says of its segment: all that opening a journal needs of it.
+struct Seal {
+    std::uint64_t check = 0;  ///< at the last operation
+    /// Of the runs that began here; of those that began at one operation, the last.
+    std::vector<Opening> openings;
+    std::vector<Mark> marks;
+
+    friend bool operator==(const Seal&, const Seal&) = default;
+};
+
+/// The bytes of a seal's payload.
+[[nodiscard]] constexpr std::size_t seal_payload_bytes(std::size_t openings,
+                                                       std::size_t marks) noexcept {
+    return 16 + 16 * openings + 12 * marks;
+}
+
+/// The payload of a seal.   Throws: std::bad_alloc.
+[[nodiscard]] inline Bytes encode_seal(std::uint64_t check, std::span<const Opening> openings,
+                                       std::span<const Mark> marks) {
+    Bytes bytes(seal_payload_bytes(openings.size(), marks.size()));
+    std::byte* p = bytes.data();
+    store_le<std::uint64_t>(p, check);
+    store_le<std::uint32_t>(p + 8, static_cast<std::uint32_t>(openings.size()));
+    store_le<std::uint32_t>(p + 12, static_cast<std::uint32_t>(marks.size()));
+    p += 16;
+    for (const Opening& opening : openings) {
+        store_le<std::uint64_t>(p, opening.first);
+        store_le<std::uint32_t>(p + 8, opening.run);
+        store_le<std::uint32_t>(p + 12, opening.salt);
+        p += 16;
+    }
+    for (const Mark& mark : marks) {
+        store_le<std::uint64_t>(p, mark.check);
+        store_le<std::uint32_t>(p + 8, mark.offset);
+        p += 12;
+    }
+    return bytes;
+}
+
+/// Reads the payload of a seal.
+///
+/// Errors: corrupt, if its length is not what it says.   Throws: std::bad_alloc.
+[[nodiscard]] inline Result<Seal> decode_seal(BytesView payload) {
+    const std::byte* p = payload.data();
+    if (payload.size() < 16) return make_error_code(QueueErrc::corrupt);
+    const std::uint64_t openings = load_le<std::uint32_t>(p + 8);
+    const std::uint64_t marks = load_le<std::uint32_t>(p + 12);
+    if (payload.size() != 16 + 16 * openings + 12 * marks) {
+        return make_error_code(QueueErrc::corrupt);
+    }
+    Seal seal{load_le<std::uint64_t>(p), {}, {}};
+    seal.openings.resize(static_cast<std::size_t>(openings));
+    seal.marks.resize(static_cast<std::size_t>(marks));
+    p += 16;
+    for (Opening& opening : seal.openings) {
+        opening = {load_le<std::uint64_t>(p), load_le<std::uint32_t>(p + 8),
+                   load_le<std::uint32_t>(p + 12)};
+        p += 16;
+    }
+    for (Mark& mark : seal.marks) {
+        mark = {load_le<std::uint64_t>(p), load_le<std::uint32_t>(p + 8)};
+        p += 12;
+    }
+    return seal;
+}
+
+/// The file name of a segment: its index in 16 hexadecimal digits, and ".journal".
+[[nodiscard]] inline std::string segment_name(std::uint64_t index) {
+    constexpr char digits[] = "0123456789abcdef";
+    std::string name(16, '0');
+    for (std::size_t i = 16; i-- > 0; index >>= 4) name[i] = digits[index & 15];
+    return name.append(segment_suffix);
+}
+
+/// The index in a segment's file name; 0 if it is not the name of a segment.
+[[nodiscard]] inline std::uint64_t segment_index(std::string_view name) noexcept {
+    if (name.size() != 16 + segment_suffix.size() || !name.ends_with(segment_suffix)) return 0;
+    std::uint64_t index = 0;
+    for (const char c : name.substr(0, 16)) {
+        const bool digit = c >= '0' && c <= '9';
+        if (!digit && (c < 'a' || c > 'f')) return 0;
+        index = index << 4 | static_cast<std::uint64_t>(digit ? c - '0' : c - 'a' + 10);
+    }
+    return index;
+}
+
+}  // namespace belay::inline BELAY_ABI::journal_format

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/journal/journal_inspect.hpp
+/// inspect_journal: reads a journal's files as they lie there, damaged or not, and changes nothing.
+///
+/// For tools and tests; belay.hpp does not include it.
+#pragma once
+
+#include <algorithm>  // std::sort
+#include <optional>   // std::optional
+#include <string>     // std::string
+#include <utility>    // std::move
+#include <vector>     // std::vector
+
+#include <belay/core/order.hpp>
+#include <belay/journal/detail/segment_inspector.hpp>
+#include <belay/journal/file_system_like.hpp>
+#include <belay/journal/journal_error.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// What one file of a journal holds.
+struct InspectedSegment {
+    std::string path;
+    std::uint64_t index = 0;
+    std::uint64_t bytes = 0;       ///< size of the file
+    std::uint64_t end = 0;         ///< where what can be read of it ends
+    std::uint64_t operations = 0;  ///< that can be read
+    std::uint64_t first = 0;       ///< number of the first of them; 0: there is none
+    std::uint64_t last = 0;
+    bool sealed = false;
+};
+
+/// Bytes that are not what was written.
+struct JournalDamage {
+    std::string path;
+    std::uint64_t offset = 0;
+    std::uint64_t bytes = 0;  ///< 0: the file as a whole
+    std::string what;
+};
+
+/// Operations by number, both ends included.
+struct OperationRange {
+    std::uint64_t first = 0;
+    std::uint64_t last = 0;
+
+    friend bool operator==(const OperationRange&, const OperationRange&) = default;
+};
+
+/// What `inspect_journal` found.
+struct JournalInspection {
+    Id journal{};
+    Id store_pin{};
+    std::uint32_t run = 0;         ///< the last that can be read
+    std::uint64_t acked = 0;       ///< everything up to it is acknowledged
+    std::uint64_t operations = 0;  ///< that wait and can be read
+    std::size_t longest = 0;       ///< bytes of the longest operation that can be read
+    Bytes note;                    ///< the kept note
+    std::vector<InspectedSegment> segments;
+    std::vector<JournalDamage> damages;
+    /// Operations that wait to be acknowledged, and cannot be read.
+    std::vector<OperationRange> lost;
+    /// Bytes at the end of the last file that are no record: an unfinished write, which opening
+    /// clears away; or the last write of all, damaged, which nothing vouches for.
+    std::uint64_t unfinished_bytes = 0;
+    /// The last file was made by a roll that was not finished; opening removes it.
+    bool unfinished_roll = false;
+
+    [[nodiscard]] bool is_whole() const noexcept { return damages.empty() && lost.empty(); }
+};
+
+namespace detail {
+
+/// One inspection, file by file.
+template <class FileSystem, class OnOperation>
+class JournalInspector {
+public:
+    JournalInspector(FileSystem& fs, const std::string& path, OnOperation& on_operation) noexcept
+        : fs_{fs}, path_{path}, on_operation_{on_operation} {}
+
+    [[nodiscard]] Result<JournalInspection, JournalError> run() {
+        if (JournalError error = list()) return error;
+        // A roll makes the next file before it seals the one before: without that seal a file that
+        // is still as it was made is the trace of a crash.
+        if (!read_whole_file(fs_, path_of(indices_.back()), bytes_)) {
+            fresh_ = fresh_segment(bytes_, indices_.back());
+        }
+        for (std::size_t i = 0; i < indices_.size(); ++i) {
+            if (i != 0 && indices_[i] - indices_[i - 1] != 1) {
+                damage_file(indices_[i - 1] + 1,
+                            "files are missing from here on, as many as " +
+                                std::to_string(indices_[i] - indices_[i - 1] - 1));
+            }
+            if (JournalError error = look_at(i)) return error;
+        }
+        conclude();
+        return std::move(found_);
+    }
+
+private:
+    [[nodiscard]] std::string path_of(std::uint64_t index) const {
+        return path_ + '/' + journal_format::segment_name(index);
+    }
+    void damage_file(std::uint64_t index, std::string what) {
+        found_.damages.push_back({path_of(index), 0, 0, std::move(what)});
+    }
+
+    JournalError list() {
+        const Result<std::vector<std::string>> names = fs_.list(path_);
+        if (!names) return {names.error(), path_, 0, {}};
+        for (const std::string& name : *names) {
+            const std::uint64_t index = journal_format::segment_index(name);
+            if (index != 0) indices_.push_back(index);
+        }
+        std::sort(indices_.begin(), indices_.end());
+        if (!indices_.empty()) return {};
+        return {make_error_code(std::errc::no_such_file_or_directory), path_, 0,
+                "there is no journal in it"};
+    }
+
+    JournalError look_at(std::size_t i) {
+        const std::uint64_t index = indices_[i];
+        InspectedSegment segment;
+        segment.path = path_of(index);
+        segment.index = index;
+        if (const std::error_code error = read_whole_file(fs_, segment.path, bytes_)) {
+            // Given up since the names were listed, by whoever has it open.
+            const bool gone = error == std::errc::no_such_file_or_directory;
+            if (gone && found_.segments.empty()) return {};
+            damage_file(index, "cannot be read: " + error.message());
+            found_.segments.push_back(std::move(segment));
+            return {};
+        }
+        segment.bytes = bytes_.size();
+        const bool is_last = i + (fresh_ ? 2U : 1U) >= indices_.size();
+        if (is_last && found_.unfinished_roll && fresh_->journal == facts_.journal) {
+            found_.segments.push_back(std::move(segment));
+            return {};
+        }
+        SegmentInspector inspector{bytes_, index, is_last, facts_};
+        const auto on_each = [this](std::uint64_t number, BytesView body) {
+            found_.longest = larger(found_.longest, body.size());
+            on_operation_(number, body);
+        };
+        inspector.run(on_each);
+        if (inspector.error()) return {inspector.error(), segment.path, 0, {}};
+        segment.end = inspector.end();
+        segment.operations = inspector.operations();
+        segment.first = inspector.first();
+        segment.last = inspector.last();
+        segment.sealed = inspector.sealed();
+        for (const DamagedPart& part : inspector.damages()) {
+            found_.damages.push_back({segment.path, part.offset, part.bytes, part.what});
+        }
+        found_.unfinished_bytes = inspector.unfinished_bytes();
+        found_.unfinished_roll = is_last && i + 1 != indices_.size() && !inspector.sealed();
+        // The next file is made before this one is sealed.
+        if (inspector.sealed() && i + 1 == indices_.size()) {
+            damage_file(index + 1, "the file is missing");
+        }
+        found_.segments.push_back(std::move(segment));
+        return {};
+    }
+
+    /// What all files say together.
+    void conclude() {
+        if (facts_.first > facts_.acked + 1) {
+            facts_.gaps.insert(facts_.gaps.begin(), {facts_.acked + 1, facts_.first - 1});
+            if (found_.damages.empty()) {
+                damage_file(indices_.front() - 1, "files are missing up to this one");
+            }
+        }
+        found_.journal = facts_.journal;
+        found_.store_pin = facts_.pin;
+        found_.run = facts_.run;
+        found_.acked = facts_.acked;
+        found_.note = std::move(facts_.note);
+        found_.operations = facts_.last > facts_.acked ? facts_.last - facts_.acked : 0;
+        for (const NumberGap& gap : facts_.gaps) {
+            const std::uint64_t first = larger(gap.first, facts_.acked + 1);
+            if (first > gap.last) continue;
+            found_.lost.push_back({first, gap.last});
+            if (gap.last <= facts_.last) found_.operations -= gap.last - first + 1;
+        }
+    }
+
+    FileSystem& fs_;
+    const std::string& path_;
+    OnOperation& on_operation_;
+    std::vector<std::uint64_t> indices_;
+    std::optional<journal_format::SegmentHeader> fresh_;
+    JournalFacts facts_;
+    JournalInspection found_;
+    Bytes bytes_;
+};
+
+}  // namespace detail
+
+/// Reads every byte of the journal in directory `path`, and calls `on_operation(number, body)` for
+/// each operation that can be read, acknowledged or not, in their order. Behind damage it goes on
+/// with the next record that is whole.
+///
+/// Takes no lock and writes nothing, so it may look at a journal that is open elsewhere: that one's
+/// end may then look unfinished, and files that are given up meanwhile, missing.
+///
+/// Errors: what keeps it from reading at all: no such directory, no journal in it, files of a later
+///         version. Damage is no error: see JournalInspection.
+/// Throws: std::bad_alloc; what on_operation throws.   Memory: one file.   Complexity: O(bytes).
+template <FileSystemLike FileSystem, class OnOperation>
+[[nodiscard]] Result<JournalInspection, JournalError> inspect_journal(FileSystem& fs,
+                                                                      const std::string& path,
+                                                                      OnOperation&& on_operation) {
+    return detail::JournalInspector<FileSystem, OnOperation>{fs, path, on_operation}.run();
+}
+
+}  // namespace belay::inline BELAY_ABI

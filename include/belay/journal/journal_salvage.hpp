@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/journal/journal_salvage.hpp
+/// salvage_journal: what can still be read of a damaged journal, in a new one.
+///
+/// For tools; belay.hpp does not include it.
+#pragma once
+
+#include <string>   // std::string
+#include <utility>  // std::move
+
+#include <belay/journal/journal.hpp>
+#include <belay/journal/journal_inspect.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// What `salvage_journal` did.
+struct JournalSalvage {
+    JournalInspection inspection;  ///< of the damaged one
+    std::uint64_t copied = 0;      ///< operations that are in the new one, durably
+};
+
+namespace detail {
+
+/// A new journal in directory `to`, for operations of up to `longest` bytes.
+///
+/// Errors: file_exists if there is one; then nothing has changed. Those of Journal::open.
+template <FileSystemLike FileSystem>
+[[nodiscard]] Result<Journal<FileSystem>, JournalError> open_salvaged(FileSystem& fs,
+                                                                      const std::string& to,
+                                                                      JournalOptions options,
+                                                                      std::size_t longest) {
+    // Asked before it is opened: opening a journal changes it.
+    if (const Result<std::vector<std::string>> names = fs.list(to); names) {
+        for (const std::string& name : *names) {
+            if (journal_format::segment_index(name) == 0) continue;
+            return JournalError{make_error_code(std::errc::file_exists), to, 0,
+                                "there is a journal in it"};
+        }
+    }
+    options.create = true;
+    options.record_bytes_max = larger(options.record_bytes_max, longest);
+    options.segment_bytes =
+        larger(options.segment_bytes, segment_bytes_for(options.record_bytes_max));
+    return Journal<FileSystem>::open(fs, to, options);
+}
+
+}  // namespace detail
+
+/// Copies all operations that can be read and were not acknowledged, in their order, and the kept
+/// note, into a new journal in directory `to`. The old one is not changed. The new one takes
+/// records as long as the longest of the old one, whatever the options say.
+///
+/// The new journal has another id and numbers from 1. A session's receiver takes it for another
+/// sender: operations that it got, and whose acknowledgement had not come back or was in a damaged
+/// part, take effect once more.
+///
+/// Not for the journal of a WorkQueue, whose entries name others by number: `salvage_work_queue`
+/// is, and WorkQueue::open refuses a copy made by this.
+///
+/// Errors: those of inspect_journal, of opening and writing; file_exists if `to` holds a journal
+///         already. After an error `to` may hold a part.
+/// Throws: std::bad_alloc.   Complexity: O(bytes), reads everything twice.
+template <FileSystemLike FileSystem>
+[[nodiscard]] Result<JournalSalvage, JournalError> salvage_journal(
+    FileSystem& fs, const std::string& from, const std::string& to,
+    const JournalOptions& options = {}) {
+    // Twice: how far operations were acknowledged is written behind them.
+    auto inspection = inspect_journal(fs, from, [](std::uint64_t, BytesView) {});
+    if (!inspection) return inspection.error();
+    auto journal = detail::open_salvaged(fs, to, options, inspection->longest);
+    if (!journal) return journal.error();
+    JournalSalvage done{std::move(*inspection), 0};
+    std::error_code error;
+    const auto copy = [&](std::uint64_t number, BytesView body) {
+        if (error || number <= done.inspection.acked) return;
+        error = journal->append(body).error();
+        if (!error) ++done.copied;
+        // The buffer of the new journal is bounded, what waits in the old one is not.
+        if (!error && done.copied % 1024 == 0) error = journal->sync();
+    };
+    const auto again = inspect_journal(fs, from, copy);
+    if (!again) return again.error();
+    if (!error && !done.inspection.note.empty()) error = journal->keep(done.inspection.note);
+    if (!error) error = journal->sync();
+    if (error) return JournalError{error, to, 0, {}};
+    return done;
+}
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/posix/detail/addresses.hpp
+/// Addresses: what an endpoint's host and port stand for.
+#pragma once
+
+#include <cerrno>   // errno
+#include <cstdio>   // std::snprintf
+#include <string>   // std::string
+#include <utility>  // std::exchange
+
+#include <netdb.h>
+#include <sys/socket.h>
+
+#include <belay/core/cause.hpp>
+#include <belay/posix/endpoint.hpp>
+
+namespace belay::inline BELAY_ABI::posix {
+namespace detail {
+
+class ResolveCategory final : public std::error_category {
+public:
+    constexpr ResolveCategory() noexcept = default;
+    const char* name() const noexcept override { return "belay.resolve"; }
+    std::string message(int value) const override { return ::gai_strerror(value); }
+    // A name that is unknown today may be known tomorrow: nothing here is permanent.
+    std::error_condition default_error_condition(int value) const noexcept override {
+        return make_error_condition(value == EAI_MEMORY ? Cause::overloaded : Cause::refused);
+    }
+};
+
+[[nodiscard]] inline const std::error_category& resolve_category() noexcept {
+    static const ResolveCategory category;
+    return category;
+}
+
+/// The socket addresses of an endpoint, in the order in which to try them.
+///
+/// Thread safety: distinct objects safe.
+class Addresses {
+public:
+    Addresses() noexcept = default;
+    Addresses(const Addresses&) = delete;
+    Addresses& operator=(const Addresses&) = delete;
+    ~Addresses() { reset(); }
+
+    /// Looks an endpoint up; `passive` to listen there.
+    ///
+    /// Blocks: for names, as long as the system's resolver takes; not for numeric addresses.
+    [[nodiscard]] std::error_code resolve(const Endpoint& endpoint, bool passive) noexcept {
+        reset();
+        char port[8];
+        std::snprintf(port, sizeof port, "%u", static_cast<unsigned>(endpoint.port));
+        addrinfo hints{};
+        hints.ai_socktype = SOCK_STREAM;
+        // Numeric first: only so it is certain that nothing is asked of anybody.
+        hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | (passive ? AI_PASSIVE : 0);
+        int error = ::getaddrinfo(endpoint.host.c_str(), port, &hints, &first_);
+        if (error == EAI_NONAME) {
+            hints.ai_flags &= ~AI_NUMERICHOST;
+            error = ::getaddrinfo(endpoint.host.c_str(), port, &hints, &first_);
+        }
+        if (error == 0) return {};
+        first_ = nullptr;
+        if (error == EAI_SYSTEM) return {errno, std::generic_category()};
+        return {error, resolve_category()};
+    }
+    [[nodiscard]] const addrinfo* first() const noexcept { return first_; }
+    void reset() noexcept {
+        if (first_ != nullptr) ::freeaddrinfo(std::exchange(first_, nullptr));
+    }
+
+private:
+    addrinfo* first_ = nullptr;
+};
+
+}  // namespace detail
+}  // namespace belay::inline BELAY_ABI::posix

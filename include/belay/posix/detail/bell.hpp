@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/posix/detail/bell.hpp
+/// Bell: interrupts a poll(2) from another thread, by an eventfd or a pipe.
+#pragma once
+
+#include <atomic>        // std::atomic
+#include <cerrno>        // errno
+#include <cstdint>       // std::uint64_t
+#include <system_error>  // std::system_error
+
+#include <fcntl.h>
+#include <unistd.h>
+#if __has_include(<sys/eventfd.h>)
+#    include <sys/eventfd.h>
+#    define BELAY_DETAIL_HAS_EVENTFD 1
+#endif
+
+#include <belay/core/assert.hpp>
+
+namespace belay::inline BELAY_ABI::posix {
+namespace detail {
+
+/// A descriptor that becomes readable when somebody rings.
+///
+/// Thread safety: ring() from any thread; the rest on the loop's.
+class Bell {
+public:
+    /// Throws: std::system_error if the process has no descriptors left.
+    Bell() {
+#if defined(BELAY_DETAIL_HAS_EVENTFD)
+        out_ = in_ = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+        const bool made = in_ >= 0;
+#else
+        int ends[2];
+        const bool made = ::pipe2(ends, O_NONBLOCK | O_CLOEXEC) == 0;
+        if (made) {
+            in_ = ends[0];
+            out_ = ends[1];
+        }
+#endif
+        if (!made) throw std::system_error{errno, std::generic_category(), "posix::Loop"};
+    }
+    Bell(const Bell&) = delete;
+    Bell& operator=(const Bell&) = delete;
+    ~Bell() {
+        ::close(in_);
+        if (out_ != in_) ::close(out_);
+    }
+
+    void ring() noexcept {
+        // Rung once, it stays rung until it is silenced: no further system call is needed.
+        if (rung_.exchange(true, std::memory_order_acq_rel)) return;
+        const std::uint64_t one = 1;
+        // It cannot be full: between two calls of silence() only one is written.
+        while (::write(out_, &one, sizeof one) < 0 && errno == EINTR) {
+        }
+    }
+    /// To be called before what was rung for is looked at.
+    void silence() noexcept {
+        std::uint64_t count = 0;
+        while (::read(in_, &count, sizeof count) < 0 && errno == EINTR) {
+        }
+        rung_.store(false, std::memory_order_release);
+    }
+    [[nodiscard]] int descriptor() const noexcept { return in_; }
+
+private:
+    int in_ = -1;
+    int out_ = -1;
+    std::atomic<bool> rung_{false};
+};
+
+}  // namespace detail
+}  // namespace belay::inline BELAY_ABI::posix
+
+#undef BELAY_DETAIL_HAS_EVENTFD

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/posix/detail/descriptor.hpp
+/// Descriptor: owns a file descriptor; errno_code: what the last failed system call said.
+#pragma once
+
+#include <cerrno>        // errno
+#include <system_error>  // std::error_code
+#include <utility>       // std::exchange
+
+#include <unistd.h>
+
+#include <belay/core/assert.hpp>
+
+namespace belay::inline BELAY_ABI::posix::detail {
+
+/// What the last failed system call said.
+[[nodiscard]] inline std::error_code errno_code() noexcept {
+    return {errno, std::generic_category()};
+}
+
+/// Owns a descriptor; -1 for none. Destroying it closes it.   Thread safety: distinct objects safe.
+class Descriptor {
+public:
+    Descriptor() noexcept = default;
+    explicit Descriptor(int fd) noexcept : fd_{fd} {}
+    Descriptor(Descriptor&& other) noexcept : fd_{std::exchange(other.fd_, -1)} {}
+    Descriptor& operator=(Descriptor&& other) noexcept {
+        if (this != &other) {
+            reset();
+            fd_ = std::exchange(other.fd_, -1);
+        }
+        return *this;
+    }
+    ~Descriptor() { reset(); }
+
+    [[nodiscard]] int get() const noexcept { return fd_; }
+    [[nodiscard]] explicit operator bool() const noexcept { return fd_ >= 0; }
+    void reset() noexcept {
+        // Not repeated after EINTR: on Linux the descriptor is closed then, and may be another's.
+        if (fd_ >= 0) ::close(std::exchange(fd_, -1));
+    }
+
+private:
+    int fd_ = -1;
+};
+
+}  // namespace belay::inline BELAY_ABI::posix::detail

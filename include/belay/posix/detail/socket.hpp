@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/posix/detail/socket.hpp
+/// Socket: a socket's descriptor; and the few system calls that both ends of TCP need.
+#pragma once
+
+#include <cerrno>        // errno
+#include <system_error>  // std::error_code
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <belay/core/bytes.hpp>
+#include <belay/posix/detail/descriptor.hpp>
+
+namespace belay::inline BELAY_ABI::posix {
+namespace detail {
+
+/// Whether a system call on a socket only has to be tried again later.
+[[nodiscard]] inline bool would_block(int error) noexcept {
+    return error == EAGAIN || error == EWOULDBLOCK;
+}
+
+/// A descriptor of a socket.   Thread safety: distinct objects safe.
+class Socket : public Descriptor {
+public:
+    using Descriptor::Descriptor;
+
+    /// A TCP socket that neither blocks nor is inherited by child processes; empty, with errno set,
+    /// if there is none.
+    [[nodiscard]] static Socket tcp(int family) noexcept {
+        return Socket{::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
+    }
+
+    /// Switches a flag on.   Returns: false, with errno set, if that is not possible.
+    bool enable(int level, int option) const noexcept {
+        const int on = 1;
+        return ::setsockopt(get(), level, option, &on, sizeof on) == 0;
+    }
+    /// Takes the error that the kernel keeps for this socket.
+    [[nodiscard]] std::error_code take_error() const noexcept {
+        int error = 0;
+        socklen_t size = sizeof error;
+        if (::getsockopt(get(), SOL_SOCKET, SO_ERROR, &error, &size) != 0) return errno_code();
+        return {error, std::generic_category()};
+    }
+};
+
+/// The address of one end of a socket.
+struct SocketAddress {
+    sockaddr_storage storage{};
+    socklen_t size = sizeof storage;
+
+    [[nodiscard]] static SocketAddress local(const Socket& socket) noexcept {
+        SocketAddress a;
+        if (::getsockname(socket.get(), a.as_sockaddr(), &a.size) != 0) a = {};
+        return a;
+    }
+    [[nodiscard]] static SocketAddress peer(const Socket& socket) noexcept {
+        SocketAddress a;
+        if (::getpeername(socket.get(), a.as_sockaddr(), &a.size) != 0) a = {};
+        return a;
+    }
+    [[nodiscard]] std::uint16_t port() const noexcept {
+        if (storage.ss_family == AF_INET6) {
+            return ntohs(reinterpret_cast<const sockaddr_in6&>(storage).sin6_port);
+        }
+        if (storage.ss_family == AF_INET) {
+            return ntohs(reinterpret_cast<const sockaddr_in&>(storage).sin_port);
+        }
+        return 0;
+    }
+    [[nodiscard]] sockaddr* as_sockaddr() noexcept { return reinterpret_cast<sockaddr*>(&storage); }
+};
+
+/// Whether a socket is connected to itself: a TCP that dials a port of its own machine at which
+/// nobody listens may be given that very port, and then calls and answers at once.
+[[nodiscard]] inline bool connected_to_itself(const Socket& socket) noexcept {
+    const SocketAddress here = SocketAddress::local(socket);
+    const SocketAddress there = SocketAddress::peer(socket);
+    if (here.storage.ss_family != there.storage.ss_family || here.port() != there.port()) {
+        return false;
+    }
+    // The address only: flow label and padding of the rest may differ.
+    if (here.storage.ss_family == AF_INET6) {
+        return IN6_ARE_ADDR_EQUAL(&reinterpret_cast<const sockaddr_in6&>(here.storage).sin6_addr,
+                                  &reinterpret_cast<const sockaddr_in6&>(there.storage).sin6_addr);
+    }
+    return reinterpret_cast<const sockaddr_in&>(here.storage).sin_addr.s_addr ==
+           reinterpret_cast<const sockaddr_in&>(there.storage).sin_addr.s_addr;
+}
+
+}  // namespace detail
+}  // namespace belay::inline BELAY_ABI::posix

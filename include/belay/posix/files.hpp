@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/posix/files.hpp
+/// posix::Files: the machine's own files, as a Journal needs them.
+#pragma once
+
+#include <cerrno>   // errno
+#include <cstddef>  // std::size_t
+#include <utility>  // std::move
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <belay/journal/file_system_like.hpp>
+#include <belay/posix/detail/descriptor.hpp>
+#include <belay/queue/queue_errc.hpp>
+
+namespace belay::inline BELAY_ABI::posix {
+
+namespace detail {
+
+/// Repeats a system call for as long as signals interrupt it.
+template <class Call>
+[[nodiscard]] auto uninterrupted(Call&& call) noexcept {
+    decltype(call()) answer;
+    do {
+        answer = call();
+    } while (answer == -1 && errno == EINTR);
+    return answer;
+}
+
+/// Opens a path, or answers a descriptor of -1 and errno.
+[[nodiscard]] inline Descriptor open_descriptor(const std::string& path, int flags) noexcept {
+    return Descriptor{uninterrupted([&] { return ::open(path.c_str(), flags | O_CLOEXEC, 0644); })};
+}
+
+}  // namespace detail
+
+/// An open file.
+///
+/// Models:        the `File` of FileSystemLike.
+/// Thread safety: reads, writes and syncs of one file may run at the same time.
+class File {
+public:
+    explicit File(detail::Descriptor descriptor) noexcept : descriptor_{std::move(descriptor)} {}
+
+    /// Fills `into` from `offset` on; short only at the end of the file.   Blocks: on the disk.
+    [[nodiscard]] Result<std::size_t> read(std::uint64_t offset,
+                                           std::span<std::byte> into) const noexcept {
+        std::size_t done = 0;
+        while (done < into.size()) {
+            const ssize_t n = detail::uninterrupted([&] {
+                return ::pread(descriptor_.get(), into.data() + done, into.size() - done,
+                               static_cast<off_t>(offset + done));
+            });
+            if (n == -1) return detail::errno_code();
+            if (n == 0) break;
+            done += static_cast<std::size_t>(n);
+        }
+        return done;
+    }
+
+    /// Writes all of `from` at `offset`, or fails.   Blocks: on the disk.
+    [[nodiscard]] std::error_code write(std::uint64_t offset, BytesView from) noexcept {
+        std::size_t done = 0;
+        while (done < from.size()) {
+            const ssize_t n = detail::uninterrupted([&] {
+                return ::pwrite(descriptor_.get(), from.data() + done, from.size() - done,
+                                static_cast<off_t>(offset + done));
+            });
+            if (n == -1) return detail::errno_code();
+            // A write that takes nothing and gives no reason would spin for ever.
+            if (n == 0) return std::make_error_code(std::errc::io_error);
+            done += static_cast<std::size_t>(n);
+        }
+        return {};
+    }
+
+    /// Returns when everything written is on the medium.   Blocks: on the disk.
+    [[nodiscard]] std::error_code sync() noexcept {
+#if defined(__APPLE__)
+        // fsync leaves the bytes in the drive's own cache there.
+        if (detail::uninterrupted([&] { return ::fcntl(descriptor_.get(), F_FULLFSYNC); }) != -1) {
+            return {};
+        }
+        const int answer = detail::uninterrupted([&] { return ::fsync(descriptor_.get()); });
+#else
+        const int answer = detail::uninterrupted([&] { return ::fdatasync(descriptor_.get()); });
+#endif
+        return answer == -1 ? detail::errno_code() : std::error_code{};
+    }
+
+    [[nodiscard]] Result<std::uint64_t> size() const noexcept {
+        struct stat status {};
+        if (::fstat(descriptor_.get(), &status) == -1) return detail::errno_code();
+        return static_cast<std::uint64_t>(status.st_size);
+    }
+
+    /// Reserves the file's first `bytes` bytes, which read as zero where nothing was written.
+    ///
+    /// Pre: the file is empty.   Blocks: on the disk; for long where the file system cannot
+    /// reserve, since zeros are written there.
+    [[nodiscard]] std::error_code preallocate(std::uint64_t bytes) noexcept {
+#if defined(__linux__)
+        const int answer = detail::uninterrupted(
+            [&] { return ::fallocate(descriptor_.get(), 0, 0, static_cast<off_t>(bytes)); });
+        if (answer == 0) return {};
+        if (errno != EOPNOTSUPP && errno != ENOSYS) return detail::errno_code();
+#endif
+        static constexpr std::byte zeros[16 * 1024]{};
+        for (std::uint64_t at = 0; at < bytes; at += sizeof zeros) {
+            const std::uint64_t left = bytes - at;
+            const std::size_t n =
+                left < sizeof zeros ? static_cast<std::size_t>(left) : sizeof zeros;
+            if (const std::error_code error = write(at, {zeros, n})) return error;
+        }
+        return {};
+    }
+
+private:
+    detail::Descriptor descriptor_;
+};
+
+/// The machine's own file system. Errors are those of the system, in std::generic_category().
+///
+/// Locks belong to the open file: the kernel releases them when the process dies. A forked child
+/// inherits them until it ends or starts another program.
+///
+/// Models:        FileSystemLike.
+/// Thread safety: any thread (no state).
+struct Files {
+    using File = posix::File;
+    using Lock = detail::Descriptor;
+
+    [[nodiscard]] Result<File> open(const std::string& path, OpenMode mode) const noexcept {
+        const int flags = mode == OpenMode::read    ? O_RDONLY
+                          : mode == OpenMode::write ? O_RDWR
+                                                    : O_RDWR | O_CREAT | O_TRUNC;
+        detail::Descriptor descriptor = detail::open_descriptor(path, flags);
+        if (descriptor.get() == -1) return detail::errno_code();
+        return File{std::move(descriptor)};
+    }
+
+    [[nodiscard]] Result<Lock> lock(const std::string& path) const noexcept {
+        detail::Descriptor descriptor = detail::open_descriptor(path, O_RDWR | O_CREAT);
+        if (descriptor.get() == -1) return detail::errno_code();
+#if defined(F_OFD_SETLK)
+        struct flock whole {};
+        whole.l_type = F_WRLCK;
+        whole.l_whence = SEEK_SET;
+        int answer =
+            detail::uninterrupted([&] { return ::fcntl(descriptor.get(), F_OFD_SETLK, &whole); });
+        if (answer == -1 && errno == EINVAL) {  // a kernel from before 2014
+            answer =
+                detail::uninterrupted([&] { return ::flock(descriptor.get(), LOCK_EX | LOCK_NB); });
+        }
+#else
+        const int answer =
+            detail::uninterrupted([&] { return ::flock(descriptor.get(), LOCK_EX | LOCK_NB); });
+#endif
+        if (answer == 0) return descriptor;
+        if (errno == EAGAIN || errno == EACCES || errno == EWOULDBLOCK) {
+            return make_error_code(QueueErrc::already_locked);
+        }
+        return detail::errno_code();
+    }
+
+    [[nodiscard]] std::error_code rename(const std::string& from,
+                                         const std::string& to) const noexcept {
+        return answer(::rename(from.c_str(), to.c_str()));
+    }
+
+    [[nodiscard]] std::error_code remove(const std::string& path) const noexcept {
+        return answer(::unlink(path.c_str()));
+    }
+
+    [[nodiscard]] std::error_code create_directory(const std::string& path) const noexcept {
+        if (::mkdir(path.c_str(), 0755) == 0) return {};
+        const std::error_code error = detail::errno_code();
+        struct stat status {};
+        const bool exists = error == std::errc::file_exists && ::stat(path.c_str(), &status) == 0 &&
+                            S_ISDIR(status.st_mode);
+        return exists ? std::error_code{} : error;
+    }
+
+    [[nodiscard]] std::error_code sync_directory(const std::string& path) const noexcept {
+        const detail::Descriptor descriptor = detail::open_descriptor(path, O_RDONLY | O_DIRECTORY);
+        if (descriptor.get() == -1) return detail::errno_code();
+        return answer(detail::uninterrupted([&] { return ::fsync(descriptor.get()); }));
+    }
+
+    /// Throws: std::bad_alloc.
+    [[nodiscard]] Result<std::vector<std::string>> list(const std::string& path) const {
+        DIR* const directory = ::opendir(path.c_str());
+        if (directory == nullptr) return detail::errno_code();
+        const Closer closer{directory};
+        std::vector<std::string> names;
+        for (;;) {
+            errno = 0;
+            const dirent* const entry = ::readdir(directory);
+            if (entry == nullptr) break;
+            names.emplace_back(entry->d_name);
+        }
+        if (errno != 0) return detail::errno_code();
+        return names;
+    }
+
+private:
+    struct Closer {
+        explicit Closer(DIR* d) noexcept : directory{d} {}
+        Closer(const Closer&) = delete;
+        Closer& operator=(const Closer&) = delete;
+        ~Closer() { ::closedir(directory); }
+        DIR* directory;
+    };
+
+    static std::error_code answer(int result) noexcept {
+        return result == -1 ? detail::errno_code() : std::error_code{};
+    }
+};
+
+static_assert(FileSystemLike<Files>);
+
+}  // namespace belay::inline BELAY_ABI::posix

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/posix/journal.hpp
+/// posix::Journal: the durable queue on the machine's own files.
+#pragma once
+
+#include <belay/journal/journal.hpp>
+#include <belay/posix/files.hpp>
+
+namespace belay::inline BELAY_ABI::posix {
+
+/// `posix::Journal::open("outbox", {.sync = Sync::group})`; see belay::Journal.
+using Journal = belay::Journal<Files>;
+
+}  // namespace belay::inline BELAY_ABI::posix

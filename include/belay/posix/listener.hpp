@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/posix/listener.hpp
+/// posix::Listener and posix::Accepted: the server's end of posix::Tcp.
+#pragma once
+
+#include <concepts>  // std::invocable
+#include <utility>   // std::move
+
+#include <belay/core/machine_like.hpp>
+#include <belay/link/transport_like.hpp>
+#include <belay/posix/detail/tcp_connection.hpp>
+#include <belay/posix/loop.hpp>
+
+namespace belay::inline BELAY_ABI::posix {
+
+/// A connection that a Listener has accepted, as a transport that can be opened once.
+///
+/// Give it to a Supervisor, alone or in a Heartbeat. A second attempt fails with Cause::permanent,
+/// so a supervisor whose connection is lost ends in LinkState::failed, or earlier if its policy
+/// says so. Unopened it closes the connection when it is destroyed.
+///
+/// Models:        TransportLike, move-only.
+/// Thread safety: the loop's thread.
+class Accepted {
+public:
+    using message_type = Bytes;
+
+    Accepted(Poller& poller, detail::Socket socket, const TcpOptions& options) noexcept
+        : poller_{&poller}, socket_{std::move(socket)}, options_{options} {}
+
+    /// Hands the connection over; reports `opened` at once.   Throws: std::bad_alloc.
+    [[nodiscard]] TcpConnection open(const Link<Bytes>& link) {
+        return {*poller_, std::move(socket_), options_, link};
+    }
+
+private:
+    Poller* poller_;
+    detail::Socket socket_;
+    TcpOptions options_;
+};
+
+static_assert(TransportLike<Accepted>);
+
+/// How a Listener listens.
+struct ListenerOptions {
+    /// Of the connections.
+    TcpOptions connection{};
+    /// Connections that the kernel keeps until they are accepted.
+    int backlog = 128;
+    /// Connections accepted in one turn, so that a rush does not starve those that are there.
+    unsigned accepts_per_turn_max = 64;
+    /// The pause when the process or the system has no descriptors or memory left.
+    Duration exhausted_pause = std::chrono::milliseconds{100};
+};
+
+/// Accepts TCP connections; calls `on_accept(Accepted)` for each, in a turn of its own.
+///
+/// A Machine that attaches itself to its loop. on_accept may do everything, and destroy the
+/// listener; what it throws leaves the loop's run(), and that connection is closed.
+///
+/// Models:        MachineLike.
+/// Thread safety: the loop's thread, or any while it is not running. Loop and listener may die in
+///                any order.
+template <class F>
+class Listener {
+    static_assert(std::invocable<F&, Accepted>,
+                  "Listener: on_accept must be callable with a belay::posix::Accepted");
+
+public:
+    template <ClockLike Clock>
+    Listener(Loop<Clock>& loop, F on_accept, ListenerOptions options = {})
+        : poller_{&loop},
+          options_{options},
+          on_accept_{std::move(on_accept)},
+          watch_{loop, this, [](void* self, short) { static_cast<Listener*>(self)->ready(); }} {
+        loop.attach(*this);
+    }
+    Listener(const Listener&) = delete;
+    Listener& operator=(const Listener&) = delete;
+    ~Listener() = default;
+
+    /// Starts to listen; a listener that listens already stops first.
+    ///
+    /// Errors: what the system says, std::errc::address_in_use above all; of an endpoint with
+    /// several addresses, what it says of the last.
+    /// Blocks: while a name is looked up.   Throws: std::bad_alloc.
+    [[nodiscard]] std::error_code listen(const Endpoint& endpoint) {
+        close();
+        detail::Addresses addresses;
+        if (const std::error_code error = addresses.resolve(endpoint, true)) return error;
+        std::error_code error;
+        for (const addrinfo* a = addresses.first(); a != nullptr; a = a->ai_next) {
+            detail::Socket socket = detail::Socket::tcp(a->ai_family);
+            // REUSEADDR: a restarted server need not wait until its old connections are forgotten.
+            if (socket && socket.enable(SOL_SOCKET, SO_REUSEADDR) &&
+                ::bind(socket.get(), a->ai_addr, a->ai_addrlen) == 0 &&
+                ::listen(socket.get(), options_.backlog) == 0) {
+                watch_.start(socket.get(), POLLIN);
+                socket_ = std::move(socket);
+                return {};
+            }
+            error = detail::errno_code();
+        }
+        return error;
+    }
+
+    /// Stops to listen; connections that were accepted stay.   Errors: none.
+    void close() noexcept {
+        watch_.stop();
+        socket_.reset();
+        due_ = never;
+    }
+
+    /// Where it listens, also if port 0 was asked for; 0 if it does not.
+    [[nodiscard]] std::uint16_t port() const noexcept {
+        return socket_ ? detail::SocketAddress::local(socket_).port() : std::uint16_t{0};
+    }
+
+    // ---- for the driver ------------------------------------------------------------------------
+
+    void attach(Waker waker) noexcept { waker_ = std::move(waker); }
+    [[nodiscard]] Instant deadline() const noexcept { return due_; }
+
+    /// Accepts what waits, within the limit of a turn.
+    void advance(Instant now) {
+        if (now < due_) return;
+        TurnGuard guard{line_};
+        for (unsigned left = options_.accepts_per_turn_max; left != 0; --left) {
+            detail::Socket socket{
+                ::accept4(socket_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)};
+            if (!socket) {
+                if (is_transient(errno)) continue;
+                return is_exhausted(errno) ? pause(now) : wait();
+            }
+            on_accept_(Accepted{*poller_, std::move(socket), options_.connection});
+            if (guard.gone() || !socket_) return;
+        }
+    }
+
+private:
+    /// There may be more to accept behind it. Source: accept(2), "Error handling".
+    static bool is_transient(int error) noexcept {
+        switch (error) {
+            case EINTR:
+            case ECONNABORTED:
+            case EPROTO:
+            case ENETDOWN:
+            case ENOPROTOOPT:
+            case EHOSTDOWN:
+            case EHOSTUNREACH:
+            case ENETUNREACH:
+                return true;
+            default:
+                return false;
+        }
+    }
+    static bool is_exhausted(int error) noexcept {
+        return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+    }
+
+    void ready() noexcept {
+        due_ = always;
+        waker_.touch();
+    }
+    /// Until the kernel has another.
+    void wait() noexcept {
+        due_ = never;
+        watch_.modify(POLLIN);
+    }
+    /// The connection that cannot be accepted would keep the loop busy: looks away for a while.
+    void pause(Instant now) noexcept {
+        due_ = after(now, options_.exhausted_pause);
+        watch_.modify(0);
+    }
+
+    Poller* poller_;
+    ListenerOptions options_;
+    F on_accept_;
+    Waker waker_;
+    Lifeline line_;
+    Instant due_ = never;
+    detail::Socket socket_;
+    /// Last, so that it ends before the descriptor is closed.
+    Watch watch_;
+};
+
+template <ClockLike Clock, class F>
+Listener(Loop<Clock>&, F) -> Listener<F>;
+template <ClockLike Clock, class F>
+Listener(Loop<Clock>&, F, ListenerOptions) -> Listener<F>;
+
+}  // namespace belay::inline BELAY_ABI::posix

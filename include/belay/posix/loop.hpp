@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/posix/loop.hpp
+/// posix::Loop: runs machines on one thread, and waits for descriptors meanwhile.
+#pragma once
+
+#include <concepts>  // std::default_initializable
+#include <utility>   // std::move
+
+#include <belay/core/steady_clock.hpp>
+#include <belay/drive/detail/basic_loop.hpp>
+#include <belay/posix/poller.hpp>
+
+namespace belay::inline BELAY_ABI::posix {
+
+/// A belay::Loop that also waits for file descriptors, which parts watch by a Watch.
+///
+/// In each round descriptors come before timers: after a long suspend, what waits in the kernel is
+/// read before a heartbeat judges.
+///
+/// Waits end up to a millisecond late, which is the unit of poll(2); its cost is linear in the
+/// number of descriptors.
+///
+/// Members: attach(machine), run(), run_until(done, limit), stop(), post(function), now(); see
+///          belay/drive/detail/basic_loop.hpp.
+/// Thread safety: stop(), post() and what wakers do from any thread; all else on the loop's thread,
+///                or any while it is not running.
+/// Throws:        std::system_error from the constructor, if the process has no descriptors left.
+template <ClockLike Clock = SteadyClock>
+class Loop final : public belay::detail::BasicLoop<Clock, Poller> {
+    using Base = belay::detail::BasicLoop<Clock, Poller>;
+
+public:
+    Loop()
+        requires std::default_initializable<Clock>
+        : Base{Clock{}} {}
+    explicit Loop(Clock clock) : Base{std::move(clock)} {}
+};
+
+}  // namespace belay::inline BELAY_ABI::posix

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/posix/poller.hpp
+/// Poller and Watch: the descriptors that a posix::Loop waits for.
+#pragma once
+
+#include <cstddef>  // std::size_t
+#include <vector>   // std::vector
+
+#include <poll.h>
+
+#include <belay/core/instant.hpp>
+#include <belay/posix/detail/bell.hpp>
+
+namespace belay::inline BELAY_ABI::posix {
+
+class Watch;
+
+/// The part of a posix::Loop that waits for descriptors, by poll(2).
+///
+/// Parts that only need descriptors refer to it, so that they do not depend on the loop's clock.
+/// Thread safety: the loop's thread, or any while it is not running.
+class Poller {
+public:
+    Poller(const Poller&) = delete;
+    Poller& operator=(const Poller&) = delete;
+
+    /// How many descriptors are watched.
+    [[nodiscard]] std::size_t watched() const noexcept { return watched_; }
+
+protected:
+    using Bell = detail::Bell;
+
+    explicit Poller(Bell& bell) : bell_{bell} {
+        polled_.push_back({bell.descriptor(), POLLIN, 0});
+        watches_.push_back(nullptr);
+    }
+    inline ~Poller();
+
+    /// Waits at most so long, and calls those watches whose descriptors are ready.
+    inline void wait(Duration most);
+    /// Calls the watches that asked for it by soon().
+    inline void finish_round();
+
+private:
+    friend class Watch;
+
+    inline void add(Watch& watch, int fd, short events);
+    inline void remove(Watch& watch) noexcept;
+    inline void dispatch(std::size_t ready);
+    inline void compact() noexcept;
+    [[nodiscard]] static int milliseconds(Duration d) noexcept;
+
+    Bell& bell_;
+    // One entry each; the first is the bell. A watch that ended leaves a hole until the end of the
+    // round, so that handlers may end any watch.
+    std::vector<pollfd> polled_;
+    std::vector<Watch*> watches_;
+    std::size_t watched_ = 0;
+    bool holes_ = false;
+    Watch* soon_ = nullptr;
+};
+
+/// Calls a function when a descriptor is ready. Destroying it ends the watch.
+///
+/// Pinned. It does not own the descriptor, which must stay open while it is watched. The function
+/// may do anything but run the loop: also end, begin and destroy watches, its own included.
+///
+/// Thread safety: the loop's thread, or any while it is not running. An active one may outlive the
+///                loop, and then does nothing.
+class Watch {
+public:
+    /// Called with `self` and what poll(2) reported; with 0 after soon().
+    using Ready = void (*)(void* self, short revents);
+
+    Watch(Poller& poller, void* self, Ready ready) noexcept
+        : poller_{&poller}, self_{self}, ready_{ready} {}
+    Watch(const Watch&) = delete;
+    Watch& operator=(const Watch&) = delete;
+    ~Watch() { stop(); }
+
+    /// Begins to watch a descriptor for `events` of poll(2).
+    ///
+    /// Without events it is not watched at all, so that a hung-up peer does not keep the loop
+    /// busy. Pre: not active().   Throws: std::bad_alloc.
+    void start(int fd, short events) {
+        BELAY_PRECONDITION(!active(), "Watch::start: must not be active");
+        if (poller_ != nullptr) poller_->add(*this, fd, events);
+    }
+    /// Changes the events.   Does nothing unless active().
+    void modify(short events) noexcept {
+        if (!active()) return;
+        pollfd& p = poller_->polled_[place_];
+        p.events = events;
+        p.fd = events != 0 ? fd_ : -1;
+    }
+    /// Ends the watch; a call that was due does not come any more.
+    void stop() noexcept {
+        if (active()) poller_->remove(*this);
+    }
+    /// Asks for one call with `revents` 0 at the end of this round, or of the next.
+    /// Does nothing unless active().
+    void soon() noexcept {
+        if (!active() || previous_ != nullptr) return;
+        next_ = poller_->soon_;
+        if (next_ != nullptr) next_->previous_ = &next_;
+        previous_ = &poller_->soon_;
+        poller_->soon_ = this;
+    }
+    [[nodiscard]] bool active() const noexcept { return poller_ != nullptr && place_ != 0; }
+
+private:
+    friend class Poller;
+
+    void unlink() noexcept {
+        if (previous_ == nullptr) return;
+        *previous_ = next_;
+        if (next_ != nullptr) next_->previous_ = previous_;
+        previous_ = nullptr;
+        next_ = nullptr;
+    }
+
+    Poller* poller_;
+    void* self_;
+    Ready ready_;
+    int fd_ = -1;
+    /// In the poller's vectors; 0, which is the bell's, for none.
+    std::size_t place_ = 0;
+    /// The list of those that want a call soon; previous_ is null outside of it.
+    Watch** previous_ = nullptr;
+    Watch* next_ = nullptr;
+};
+
+inline Poller::~Poller() {
+    for (Watch* const watch : watches_) {
+        if (watch != nullptr) watch->poller_ = nullptr;
+    }
+    while (soon_ != nullptr) soon_->unlink();
+}
+
+inline void Poller::add(Watch& watch, int fd, short events) {
+    if (watches_.capacity() == watches_.size()) watches_.reserve(2 * watches_.size());
+    polled_.push_back({events != 0 ? fd : -1, events, 0});
+    watches_.push_back(&watch);
+    watch.fd_ = fd;
+    watch.place_ = watches_.size() - 1;
+    ++watched_;
+}
+
+inline void Poller::remove(Watch& watch) noexcept {
+    watch.unlink();
+    polled_[watch.place_].fd = -1;
+    watches_[watch.place_] = nullptr;
+    watch.place_ = 0;
+    --watched_;
+    holes_ = true;
+}
+
+inline int Poller::milliseconds(Duration d) noexcept {
+    constexpr int longest = 3'600'000;
+    // Rounded up: waking before the deadline would only mean to wait again.
+    const auto count = d.count() / 1'000'000 + (d.count() % 1'000'000 != 0 ? 1 : 0);
+    return count < longest ? static_cast<int>(count) : longest;
+}
+
+inline void Poller::wait(Duration most) {
+    if (soon_ != nullptr) most = Duration::zero();
+    compact();
+    const int ready =
+        ::poll(polled_.data(), static_cast<nfds_t>(polled_.size()), milliseconds(most));
+    // A signal, or no memory in the kernel: nothing is known to be ready; the next round asks
+    // again.
+    if (ready <= 0) return;
+    std::size_t left = static_cast<std::size_t>(ready);
+    if (polled_.front().revents != 0) {
+        bell_.silence();
+        --left;
+    }
+    dispatch(left);
+}
+
+inline void Poller::dispatch(std::size_t ready) {
+    // Those that handlers add wait for the next round: poll() has not seen them.
+    const std::size_t size = polled_.size();
+    for (std::size_t i = 1; i < size && ready != 0; ++i) {
+        const short revents = polled_[i].revents;
+        if (revents == 0) continue;
+        --ready;
+        if (Watch* const watch = watches_[i]) watch->ready_(watch->self_, revents);
+    }
+}
+
+inline void Poller::compact() noexcept {
+    if (!holes_) return;
+    holes_ = false;
+    std::size_t to = 1;
+    for (std::size_t from = 1; from < watches_.size(); ++from) {
+        if (watches_[from] == nullptr) continue;
+        watches_[from]->place_ = to;
+        watches_[to] = watches_[from];
+        polled_[to] = polled_[from];
+        ++to;
+    }
+    watches_.resize(to);
+    polled_.resize(to);
+}
+
+inline void Poller::finish_round() {
+    // One that asks again while it is called waits for the next round.
+    Watch* due = soon_;
+    soon_ = nullptr;
+    if (due != nullptr) due->previous_ = &due;
+    struct PutBack {
+        Poller& poller;
+        Watch*& rest;
+        ~PutBack() {
+            // Only if one has thrown.
+            while (rest != nullptr) {
+                Watch& watch = *rest;
+                watch.unlink();
+                watch.soon();
+            }
+        }
+    } const put_back{*this, due};
+    while (due != nullptr) {
+        Watch& watch = *due;
+        watch.unlink();
+        watch.ready_(watch.self_, 0);
+    }
+}
+
+}  // namespace belay::inline BELAY_ABI::posix

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/session/frame.hpp
+/// Frame: the unit of the session protocol, to the byte; see docs/session-protocol.md.
+#pragma once
+
+#include <optional>  // std::optional
+
+#include <belay/core/bytes.hpp>
+#include <belay/core/crc32c.hpp>
+#include <belay/core/result.hpp>
+#include <belay/session/sync_errc.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// What a frame is. Numbers are fixed for ever.
+enum class FrameType : std::uint8_t {
+    hello = 1,
+    welcome = 2,
+    start = 3,
+    data = 4,
+    ack = 5,
+    reject = 6,
+    confirm = 7,
+    drain = 8,
+    close = 9,
+    error = 10,
+    ping = 11,
+    pong = 12
+};
+
+/// A frame's fields; `payload` refers to the message that it was read from.
+struct Frame {
+    FrameType type{};
+    std::uint8_t flags = 0;
+    std::uint8_t lane = 0;
+    /// By type: largest payload accepted (hello, welcome), salt (data), code (error).
+    std::uint32_t aux = 0;
+    /// By type: attach (hello, welcome, start), number (data, ack), detail (error), token (ping).
+    std::uint64_t number = 0;
+    BytesView payload{};
+};
+
+inline constexpr std::size_t frame_header_bytes = 24;
+inline constexpr std::uint8_t frame_version = 1;
+/// Before WELCOME no frame may carry more than this.
+inline constexpr std::size_t greeting_bytes_max = 8 * 1024;
+/// The largest payload that either side may ever announce.
+inline constexpr std::uint32_t payload_bytes_ceiling = 16U << 20U;
+
+/// Appends a frame to a message.   Pre: the payload is under 4 GiB.   Throws: std::bad_alloc.
+inline void append_frame(Bytes& message, const Frame& frame) {
+    const std::size_t start = message.size();
+    message.resize(start + frame_header_bytes);
+    message.insert(message.end(), frame.payload.begin(), frame.payload.end());
+    std::byte* const p = message.data() + start;
+    store_le<std::uint32_t>(p + 4, static_cast<std::uint32_t>(frame.payload.size()));
+    store_le<std::uint8_t>(p + 8, frame_version);
+    store_le<std::uint8_t>(p + 9, static_cast<std::uint8_t>(frame.type));
+    store_le<std::uint8_t>(p + 10, frame.flags);
+    store_le<std::uint8_t>(p + 11, frame.lane);
+    store_le<std::uint32_t>(p + 12, frame.aux);
+    store_le<std::uint64_t>(p + 16, frame.number);
+    const BytesView covered{p + 4, frame_header_bytes - 4 + frame.payload.size()};
+    store_le<std::uint32_t>(p, crc32c(covered));
+}
+
+/// Takes a message apart into its frames.
+///
+/// Errors:        SyncErrc::protocol for anything that is not a whole, undamaged, known frame; then
+///                `bad_type` is the offending type, and nothing more is read.
+/// Thread safety: distinct objects safe.   Allocates: never.
+class FrameReader {
+public:
+    /// `payload_bytes_max` bounds every frame's payload, before anything else of it is looked at.
+    FrameReader(BytesView message, std::size_t payload_bytes_max) noexcept
+        : rest_{message}, payload_bytes_max_{payload_bytes_max} {}
+
+    /// The next frame; none at the end of the message.   Complexity: O(payload) for its checksum.
+    [[nodiscard]] Result<std::optional<Frame>> next() noexcept {
+        // A message has one frame at least: an empty one is no way to stay silent for ever.
+        if (rest_.empty() && read_any_) return std::optional<Frame>{};
+        read_any_ = true;
+        if (rest_.size() < frame_header_bytes) return damaged(0);
+        const std::byte* const p = rest_.data();
+        const auto length = load_le<std::uint32_t>(p + 4);
+        const auto type = load_le<std::uint8_t>(p + 9);
+        if (length > payload_bytes_max_ || length > rest_.size() - frame_header_bytes) {
+            return damaged(type);
+        }
+        const BytesView covered = rest_.subspan(4, frame_header_bytes - 4 + length);
+        if (load_le<std::uint32_t>(p) != crc32c(covered)) return damaged(type);
+        Frame frame;
+        frame.type = static_cast<FrameType>(type);
+        frame.flags = load_le<std::uint8_t>(p + 10);
+        frame.lane = load_le<std::uint8_t>(p + 11);
+        frame.aux = load_le<std::uint32_t>(p + 12);
+        frame.number = load_le<std::uint64_t>(p + 16);
+        frame.payload = rest_.subspan(frame_header_bytes, length);
+        const bool known = load_le<std::uint8_t>(p + 8) == frame_version && type >= 1 && type <= 12;
+        if (!known || (frame.flags & ~flags_of(frame.type)) != 0 || frame.lane > 15) {
+            return damaged(type);
+        }
+        rest_ = rest_.subspan(frame_header_bytes + length);
+        return std::optional<Frame>{frame};
+    }
+
+    /// The type byte of the frame that was refused; 0 if not even that could be read.
+    [[nodiscard]] std::uint8_t bad_type() const noexcept { return bad_type_; }
+
+private:
+    [[nodiscard]] std::error_code damaged(std::uint8_t type) noexcept {
+        bad_type_ = type;
+        rest_ = {};
+        return SyncErrc::protocol;
+    }
+    /// Unknown flags are errors: the protocol grows by features that are agreed, not by luck.
+    [[nodiscard]] static constexpr std::uint8_t flags_of(FrameType type) noexcept {
+        switch (type) {
+            case FrameType::hello:
+            case FrameType::reject:
+            case FrameType::drain:
+                return 1;
+            case FrameType::data:
+                return 7;
+            default:
+                return 0;
+        }
+    }
+
+    BytesView rest_;
+    std::size_t payload_bytes_max_;
+    std::uint8_t bad_type_ = 0;
+    bool read_any_ = false;
+};
+
+}  // namespace belay::inline BELAY_ABI

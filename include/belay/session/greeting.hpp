@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/session/greeting.hpp
+/// Hello and Welcome: how two sides find out what each of them has.
+#pragma once
+
+#include <cstring>  // std::memcpy
+
+#include <belay/journal/id.hpp>
+#include <belay/session/frame.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// What a sender says first (one lane, one direction).
+struct Hello {
+    std::uint64_t attach = 0;
+    std::uint32_t payload_bytes_max = 0;
+    std::uint8_t version_low = frame_version;
+    std::uint8_t version_high = frame_version;
+    Id sender{};
+    Id journal{};
+    Id pinned_store{};
+    /// The first number still held: the acknowledged ones + 1.
+    std::uint64_t base = 1;
+    /// The highest durable number; base - 1 if there is none.
+    std::uint64_t last = 0;
+    /// The check at base - 1.
+    std::uint64_t check = 0;
+    BytesView token{};
+};
+
+/// What a receiver answers.
+struct Welcome {
+    std::uint64_t attach = 0;
+    std::uint32_t payload_bytes_max = 0;
+    /// The journal is adopted already: the numbers below are its own.
+    bool known = false;
+    /// The record holds another journal, and START would replace it.
+    bool replaces = false;
+    Id store{};
+    Id replaced_journal{};
+    std::uint64_t byte_limit = 0;
+    std::uint64_t applied = 0;
+    std::uint64_t check = 0;
+    std::uint64_t number_limit = 0;
+    std::uint64_t replaced_applied = 0;
+};
+
+namespace detail {
+
+inline constexpr char session_magic[8] = {'b', 'e', 'l', 'a', 'y', '/', 's', '\n'};
+inline constexpr std::uint64_t number_ceiling = std::uint64_t{1} << 63U;
+
+/// Writes fields one after the other.
+class FieldWriter {
+public:
+    template <class T>
+    void put(T value) {
+        const std::size_t at = bytes_.size();
+        bytes_.resize(at + sizeof(T));
+        store_le<T>(bytes_.data() + at, value);
+    }
+    void put_bytes(BytesView b) { bytes_.insert(bytes_.end(), b.begin(), b.end()); }
+    [[nodiscard]] BytesView view() const noexcept { return bytes_; }
+
+private:
+    Bytes bytes_;
+};
+
+/// Reads fields one after the other; past the end it gives zeros and remembers that it failed.
+class FieldReader {
+public:
+    explicit FieldReader(BytesView bytes) noexcept : rest_{bytes} {}
+    template <class T>
+    [[nodiscard]] T get() noexcept {
+        const BytesView b = get_bytes(sizeof(T));
+        return b.empty() ? T{0} : load_le<T>(b.data());
+    }
+    [[nodiscard]] Id get_id() noexcept {
+        Id id{};
+        const BytesView b = get_bytes(id.size());
+        if (!b.empty()) std::memcpy(id.data(), b.data(), id.size());
+        return id;
+    }
+    [[nodiscard]] BytesView get_bytes(std::size_t n) noexcept {
+        if (n > rest_.size()) {
+            failed_ = true;
+            rest_ = {};
+            return {};
+        }
+        const BytesView b = rest_.first(n);
+        rest_ = rest_.subspan(n);
+        return b;
+    }
+    /// Everything was there, and nothing is left over.
+    [[nodiscard]] bool complete() const noexcept { return !failed_ && rest_.empty(); }
+    [[nodiscard]] bool failed() const noexcept { return failed_; }
+
+private:
+    BytesView rest_;
+    bool failed_ = false;
+};
+
+[[nodiscard]] inline BytesView magic_bytes() noexcept {
+    return as_bytes(std::string_view{session_magic, sizeof session_magic});
+}
+[[nodiscard]] inline bool is_magic(BytesView b) noexcept {
+    return as_text(b) == std::string_view{session_magic, sizeof session_magic};
+}
+
+}  // namespace detail
+
+/// Appends a HELLO frame to a message.   Pre: the token is at most 4 KiB.
+inline void append_hello(Bytes& message, const Hello& h) {
+    BELAY_PRECONDITION(h.token.size() <= 4096, "append_hello: the token must be at most 4 KiB");
+    detail::FieldWriter w;
+    w.put_bytes(detail::magic_bytes());
+    w.put<std::uint8_t>(h.version_low);
+    w.put<std::uint8_t>(h.version_high);
+    w.put<std::uint8_t>(1);   // roles: sends
+    w.put<std::uint8_t>(1);   // lanes of the sending half
+    w.put<std::uint32_t>(0);  // features offered
+    w.put_bytes(h.sender);
+    w.put_bytes(h.journal);
+    w.put_bytes(h.pinned_store);
+    w.put_bytes(no_id);  // store of a receiving half: there is none
+    w.put<std::uint64_t>(h.base);
+    w.put<std::uint64_t>(h.last);
+    w.put<std::uint64_t>(h.check);
+    w.put<std::uint16_t>(static_cast<std::uint16_t>(h.token.size()));
+    w.put_bytes(h.token);
+    append_frame(message, {.type = FrameType::hello,
+                           .aux = h.payload_bytes_max,
+                           .number = h.attach,
+                           .payload = w.view()});
+}
+
+/// Reads a HELLO frame.   Errors: SyncErrc::protocol, or version if none is common.
+[[nodiscard]] inline Result<Hello> read_hello(const Frame& frame) noexcept {
+    detail::FieldReader r{frame.payload};
+    Hello h;
+    h.attach = frame.number;
+    h.payload_bytes_max = frame.aux;
+    if (!detail::is_magic(r.get_bytes(sizeof detail::session_magic))) return SyncErrc::protocol;
+    h.version_low = r.get<std::uint8_t>();
+    h.version_high = r.get<std::uint8_t>();
+    if (r.failed() || h.version_low > h.version_high) return SyncErrc::protocol;
+    if (h.version_low > frame_version || h.version_high < frame_version) return SyncErrc::version;
+    const auto roles = r.get<std::uint8_t>();
+    const auto lanes = r.get<std::uint8_t>();
+    static_cast<void>(r.get<std::uint32_t>());  // offers may be ignored
+    h.sender = r.get_id();
+    h.journal = r.get_id();
+    h.pinned_store = r.get_id();
+    static_cast<void>(r.get_id());
+    // This receiver serves one lane in one direction, and takes no decision to rebase.
+    if (roles != 1 || lanes != 1 || frame.flags != 0) return SyncErrc::protocol;
+    h.base = r.get<std::uint64_t>();
+    h.last = r.get<std::uint64_t>();
+    h.check = r.get<std::uint64_t>();
+    h.token = r.get_bytes(r.get<std::uint16_t>());
+    if (!r.complete()) return SyncErrc::protocol;
+    const bool sane = h.base >= 1 && h.base < detail::number_ceiling && h.last >= h.base - 1 &&
+                      h.last < detail::number_ceiling && h.attach != 0 && h.sender != no_id &&
+                      h.journal != no_id;
+    if (!sane) return SyncErrc::protocol;
+    return h;
+}
+
+/// Appends a WELCOME frame to a message.
+inline void append_welcome(Bytes& message, const Welcome& g) {
+    detail::FieldWriter w;
+    w.put_bytes(detail::magic_bytes());
+    w.put<std::uint8_t>(frame_version);
+    w.put<std::uint8_t>(static_cast<std::uint8_t>((g.known ? 1 : 0) | (g.replaces ? 2 : 0)));
+    w.put<std::uint8_t>(1);  // lanes
+    w.put<std::uint8_t>(0);
+    w.put<std::uint32_t>(0);  // features agreed
+    w.put_bytes(g.store);
+    w.put_bytes(g.replaced_journal);
+    w.put<std::uint64_t>(g.byte_limit);
+    w.put<std::uint64_t>(g.applied);
+    w.put<std::uint64_t>(g.check);
+    w.put<std::uint64_t>(g.number_limit);
+    w.put<std::uint64_t>(g.replaced_applied);
+    w.put<std::uint16_t>(0);  // unconfirmed rejections
+    append_frame(message, {.type = FrameType::welcome,
+                           .aux = g.payload_bytes_max,
+                           .number = g.attach,
+                           .payload = w.view()});
+}
+
+/// Reads a WELCOME frame.   Errors: SyncErrc::protocol, or version.
+[[nodiscard]] inline Result<Welcome> read_welcome(const Frame& frame) noexcept {
+    detail::FieldReader r{frame.payload};
+    Welcome g;
+    g.attach = frame.number;
+    g.payload_bytes_max = frame.aux;
+    if (!detail::is_magic(r.get_bytes(sizeof detail::session_magic))) return SyncErrc::protocol;
+    if (r.get<std::uint8_t>() != frame_version) return SyncErrc::version;
+    const auto flags = r.get<std::uint8_t>();
+    const auto lanes = r.get<std::uint8_t>();
+    const auto zero = r.get<std::uint8_t>();
+    const auto features = r.get<std::uint32_t>();
+    if (flags > 3 || lanes != 1 || zero != 0 || features != 0) return SyncErrc::protocol;
+    g.known = (flags & 1U) != 0;
+    g.replaces = (flags & 2U) != 0;
+    g.store = r.get_id();
+    g.replaced_journal = r.get_id();
+    g.byte_limit = r.get<std::uint64_t>();
+    g.applied = r.get<std::uint64_t>();
+    g.check = r.get<std::uint64_t>();
+    g.number_limit = r.get<std::uint64_t>();
+    g.replaced_applied = r.get<std::uint64_t>();
+    const auto rejections = r.get<std::uint16_t>();
+    const bool sane = r.complete() && rejections == 0 && g.applied < detail::number_ceiling &&
+                      g.number_limit < detail::number_ceiling && g.store != no_id &&
+                      g.payload_bytes_max != 0;
+    if (!sane) return SyncErrc::protocol;
+    return g;
+}
+
+/// Appends an ACK frame to a message.
+inline void append_ack(Bytes& message, std::uint64_t applied, std::uint64_t number_limit,
+                       std::uint64_t byte_limit) {
+    std::byte payload[16];
+    store_le<std::uint64_t>(payload, number_limit);
+    store_le<std::uint64_t>(payload + 8, byte_limit);
+    append_frame(message, {.type = FrameType::ack, .number = applied, .payload = payload});
+}
+
+/// Appends an ERROR frame, the last of its connection, to a message.
+inline void append_error(Bytes& message, SyncErrc code, std::uint64_t detail,
+                         BytesView payload = {}) {
+    append_frame(message, {.type = FrameType::error,
+                           .aux = static_cast<std::uint32_t>(code),
+                           .number = detail,
+                           .payload = payload});
+}
+
+}  // namespace belay::inline BELAY_ABI

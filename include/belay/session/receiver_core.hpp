@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/session/receiver_core.hpp
+/// ReceiverCore: everything a receiver decides about one sender, as a value without connections.
+#pragma once
+
+#include <belay/core/order.hpp>
+#include <belay/journal/check.hpp>
+#include <belay/session/greeting.hpp>
+#include <belay/session/ledger_like.hpp>
+#include <belay/session/planted_fault.hpp>
+#include <belay/session/receiver_options.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// Decides for one sender which connection is served, and which operation comes next.
+///
+/// Connections are named by numbers that their owner gives them. The owner carries decisions out
+/// and calls back with what has become durable; see docs/session-protocol.md, section 5.2, for the
+/// steps.
+///
+/// Models:        std::copyable.
+/// Thread safety: distinct objects safe.
+template <class Fault = NoFault>
+class ReceiverCore {
+public:
+    /// What a HELLO is answered with.
+    enum class Greeting : std::uint8_t {
+        refuse,  ///< ERROR `error`; close
+        attach,  ///< fence, settle, then WELCOME from `attach`
+        pend     ///< WELCOME from `pend`; nothing changes before START
+    };
+    struct HelloAnswer {
+        Greeting greeting = Greeting::refuse;
+        SyncErrc error = SyncErrc::protocol;
+        std::uint64_t detail = 0;
+    };
+    /// What becomes of a DATA frame.
+    enum class Data : std::uint8_t {
+        skip,     ///< it has taken effect already
+        apply,    ///< it takes effect, with `progress_after`
+        gap,      ///< ERROR gap; close
+        protocol  ///< ERROR protocol; close
+    };
+
+    ReceiverCore(const Id& store, const ReceiverLimits& limits) noexcept
+        : store_{store}, limits_{limits} {}
+
+    /// Steps 1 to 3: looks at a HELLO, changes nothing.   `record`: the store's, for this sender.
+    [[nodiscard]] HelloAnswer judge(const Hello& h, const std::optional<Progress>& record) const {
+        if (h.pinned_store != no_id && h.pinned_store != store_) {
+            return {Greeting::refuse, SyncErrc::store_changed, 0};
+        }
+        if (record && record->journal == h.journal) {
+            const std::uint64_t seen = detail::larger(record->attach, attach_of(h.journal));
+            if (h.attach <= seen) return {Greeting::refuse, SyncErrc::fenced, seen};
+            return {Greeting::attach, {}, 0};
+        }
+        if (!Fault::accept_unknown_journal && (h.base > 1 || h.pinned_store != no_id)) {
+            return {Greeting::refuse, SyncErrc::unknown_journal, 0};
+        }
+        return {Greeting::pend, {}, 0};
+    }
+
+    /// Step 2, after fence and settlement: this connection is the one that counts.
+    /// Returns: the WELCOME.
+    Welcome attach(std::uint32_t connection, const Hello& h, const Progress& settled) noexcept {
+        attached_ = connection;
+        journal_ = h.journal;
+        attach_ = h.attach;
+        progress_ = settled;
+        bytes_received_ = number_limit_ = byte_limit_ = 0;
+        Welcome g = welcome(h);
+        g.known = true;
+        g.applied = settled.applied;
+        g.check = settled.check;
+        grant(g.number_limit, g.byte_limit);
+        return g;
+    }
+
+    /// Step 3: the answer to a journal that would be new here.
+    [[nodiscard]] Welcome pend(const Hello& h,
+                               const std::optional<Progress>& record) const noexcept {
+        Welcome g = welcome(h);
+        if (record) {
+            g.replaces = true;
+            g.replaced_journal = record->journal;
+            g.replaced_applied = record->applied;
+        }
+        return g;
+    }
+
+    /// Step 4, after everybody else is closed and settled: the record to make durable.
+    [[nodiscard]] Progress adoption(const Hello& h, const std::optional<Progress>& record) const {
+        const std::uint64_t base = Fault::accept_unknown_journal ? h.base - 1 : 0;
+        return {.journal = h.journal,
+                .attach = Fault::adopt_with_old_attach && record ? record->attach : h.attach,
+                .applied = base,
+                .check = base == 0 ? first_check(h.journal) : h.check};
+    }
+
+    /// The adoption is durable.
+    void adopted(std::uint32_t connection, const Hello& h, const Progress& record) noexcept {
+        attached_ = connection;
+        journal_ = h.journal;
+        attach_ = record.attach;
+        progress_ = record;
+        bytes_received_ = number_limit_ = byte_limit_ = 0;
+    }
+
+    /// Step 6: what to do with an operation.
+    [[nodiscard]] Data judge_data(std::uint32_t connection, const Frame& f) noexcept {
+        if (!serves(connection) || f.flags != 0 || f.number == 0) return Data::protocol;
+        bytes_received_ += f.payload.size();
+        if (bytes_received_ > byte_limit_ || f.number > number_limit_) return Data::protocol;
+        if (Fault::no_duplicate_check) return Data::apply;
+        if (f.number <= progress_.applied) return Data::skip;
+        return f.number == progress_.applied + 1 ? Data::apply : Data::gap;
+    }
+
+    /// What holds after the operation of `f` has taken effect.
+    [[nodiscard]] Progress progress_after(const Frame& f) const noexcept {
+        return {.journal = progress_.journal,
+                .attach = attach_,
+                .applied = f.number,
+                .check = next_check(progress_.check, f.payload, f.aux)};
+    }
+    void applied(const Progress& progress) noexcept { progress_ = progress; }
+
+    /// The credit that the next ACK gives; it never shrinks.
+    void grant(std::uint64_t& number_limit, std::uint64_t& byte_limit) noexcept {
+        number_limit_ = detail::larger(number_limit_, progress_.applied + limits_.number_window);
+        // Room for one largest payload always, or two small limits could wait for each other.
+        byte_limit_ = bytes_received_ +
+                      detail::larger<std::uint64_t>(limits_.byte_window, limits_.payload_bytes_max);
+        number_limit = number_limit_;
+        byte_limit = byte_limit_;
+    }
+
+    /// The connection has ended.
+    void ended(std::uint32_t connection) noexcept {
+        if (attached_ == connection) attached_ = 0;
+    }
+    [[nodiscard]] bool serves(std::uint32_t connection) const noexcept {
+        return attached_ == connection || Fault::no_fence;
+    }
+    [[nodiscard]] std::uint32_t attached() const noexcept { return attached_; }
+    [[nodiscard]] const Progress& progress() const noexcept { return progress_; }
+
+private:
+    [[nodiscard]] Welcome welcome(const Hello& h) const noexcept {
+        Welcome g;
+        g.attach = h.attach;
+        g.payload_bytes_max = limits_.payload_bytes_max;
+        g.store = store_;
+        return g;
+    }
+    [[nodiscard]] std::uint64_t attach_of(const Id& journal) const noexcept {
+        return journal == journal_ ? attach_ : 0;
+    }
+
+    Id store_;
+    ReceiverLimits limits_;
+    Id journal_{};                // of the last connection that was attached
+    std::uint64_t attach_ = 0;    // its number
+    std::uint32_t attached_ = 0;  // that connection while it lives; 0 for none
+    Progress progress_{};         // with what is applied and not yet committed
+    std::uint64_t bytes_received_ = 0;
+    std::uint64_t number_limit_ = 0;
+    std::uint64_t byte_limit_ = 0;
+};
+
+}  // namespace belay::inline BELAY_ABI

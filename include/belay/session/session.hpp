@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/session/session.hpp
+/// Session: delivers each operation of a durable queue exactly once, in order, over any outages.
+#pragma once
+
+#include <utility>  // std::move, std::exchange
+
+#include <belay/core/order.hpp>
+#include <belay/link/heartbeat.hpp>
+#include <belay/link/supervisor.hpp>
+#include <belay/link/validated.hpp>
+#include <belay/session/sender_half.hpp>
+#include <belay/session/session_observer.hpp>
+#include <belay/session/session_queue.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// What a Session is tuned by.
+struct SessionOptions {
+    /// Who we are; `sender.sender` is required.
+    SenderOptions sender{};
+    /// HELLO and START must be answered within this.
+    Duration greeting_max = std::chrono::seconds{10};
+    /// on_stalled is called after this long with unacknowledged operations and no progress.
+    Duration stalled_after = std::chrono::seconds{60};
+    /// DATA is sent in messages of about this size.
+    std::size_t batch_bytes = std::size_t{32} << 10U;
+    /// Used over transports without ping(); the others have Heartbeat.
+    HeartbeatOptions heartbeat{};
+    SupervisorOptions link{};
+};
+
+/// Where a session stands, as one consistent value.
+struct SessionStatus {
+    Status link{};                    ///< `connected` means: resumed, operations flow
+    Blocked blocked = Blocked::none;  ///< why nothing is sent, if so
+    SessionFacts facts{};             ///< what is known about it
+    std::uint64_t taken = 0;          ///< the highest number given out by send()
+    std::uint64_t accepted = 0;       ///< durable up to here: will be delivered
+    std::uint64_t acknowledged = 0;   ///< delivered up to here
+};
+
+/// Sends operations to a Receiver, each exactly once and in order, whatever fails on the way.
+///
+/// `send` takes an operation; it is durable, and will be delivered, when on_accepted(up_to) says so
+/// or flush() has returned; one flush serves all operations of a turn. The session owns the
+/// supervisor of its connection and the queue; it does not drop: a queue whose overflow policy does
+/// is refused.
+///
+/// What no protocol can mend (a side lost what it had made durable) is detected, stops the session,
+/// and is reported by on_blocked with the facts; the queue goes on taking operations up to its
+/// limit.
+///
+/// Models:        MachineLike.
+/// Thread safety: home thread, as its supervisor; handle() for other threads.
+/// Source:        docs/session-protocol.md.
+template <TransportLike T, RuleLike P, class Q, class O = NoObserver, class Fault = NoFault>
+class Session {
+    static_assert(explain_session_queue<Q>());
+    static_assert(std::is_same_v<typename T::message_type, Bytes>,
+                  "Session: the transport must carry belay::Bytes");
+
+    using Journal = detail::JournalOf<Q>;
+    using Half = SenderHalf<Journal, Fault>;
+
+public:
+    using Handle = LinkCommands<Bytes>;
+
+    Session(T transport, P policy, Q queue, SessionOptions options, O observer = {})
+        : options_{std::move(options)},
+          observer_{std::move(observer)},
+          queue_{std::move(queue)},
+          half_{queue_.storage(), options_.sender},
+          accepted_{queue_.storage().durable()},
+          acknowledged_{half_.acked()},
+          link_{Validated{std::move(transport), Check{this}}, std::move(policy), Tap{this},
+                options_.link} {
+        static_assert(detail::observes_session<O, Session, Blocked, SessionFacts>(),
+                      "Session: the observer has none of the hooks, see docs/session.md; use "
+                      "NoObserver for none, and std::ref for one that lives elsewhere");
+    }
+    Session(const Session&) = delete;
+    Session& operator=(const Session&) = delete;
+
+    // ---- for the driver ------------------------------------------------------------------------
+
+    void attach(Waker waker) {
+        link_.attach(waker.nested(0));
+        waker_ = std::move(waker);
+    }
+
+    [[nodiscard]] Instant deadline() const noexcept {
+        if (dirty_ || untold() || can_send()) return always;
+        return detail::smaller(detail::smaller(link_.deadline(), greeting_ends_),
+                               detail::smaller(stalled_at(), silent_at()));
+    }
+
+    void advance(Instant now) {
+        const TurnGuard guard{line_};
+        now_ = detail::larger(now_, now);
+        link_.advance(now_);
+        if (guard.gone()) return;
+        run_timers();
+        make_durable();
+        pump();
+        tell(guard);
+    }
+
+    // ---- commands ------------------------------------------------------------------------------
+
+    /// Takes an operation.
+    ///
+    /// Returns: its number. It is not durable yet: see on_accepted and flush().
+    /// Errors:  QueueErrc::queue_full, queue_suspended, too_large; of the medium. Then it is not
+    ///          taken; but after a failure of the medium in Sync::each it may be delivered by the
+    ///          next Session over the journal, and this one is blocked.
+    [[nodiscard]] Result<std::uint64_t> send(BytesView operation) {
+        if (half_.blocked() == Blocked::journal_failed) return SyncErrc::journal_failed;
+        const std::error_code e = queue_.push(operation);
+        // In Sync::each the push flushes: the next turn, or flush(), finds that it has failed.
+        if (!e || journal().failed()) {
+            dirty_ = true;
+            waker_.touch();
+        }
+        if (e) return e;
+        return journal().last();
+    }
+
+    /// Makes everything that send() has taken durable.   Blocks: for one flush of the medium.
+    /// Errors: of the medium; then nothing can be promised any more, and the session is blocked.
+    [[nodiscard]] std::error_code flush() {
+        std::error_code error = make_durable();
+        waker_.touch();
+        if (error || half_.blocked() != Blocked::journal_failed) return error;
+        error = journal().failed();
+        return error ? error : SyncErrc::journal_failed;
+    }
+
+    /// Connects, and stays connected; operations may be sent before.
+    void start() { link_.start(); }
+    /// Disconnects; see Supervisor::stop. What was taken stays in the queue.
+    void stop() { link_.stop(); }
+    void shut(Gate gate) { link_.shut(gate); }
+    void open(Gate gate) { link_.open(gate); }
+    template <class... A>
+    void credentials(A&&... values) {
+        link_.credentials(std::forward<A>(values)...);
+    }
+    /// See Supervisor::reconnect_now. A blocked session looks again when it is connected: what is
+    /// still wrong is found again.
+    Reconnect reconnect_now(bool force = false) { return link_.reconnect_now(force); }
+
+    // ---- observers -----------------------------------------------------------------------------
+
+    [[nodiscard]] SessionStatus status() const {
+        return {link_.status(),   half_.blocked(),     half_.facts(),
+                journal().last(), journal().durable(), half_.acked()};
+    }
+    /// Operations that are taken and not yet acknowledged.
+    [[nodiscard]] std::uint64_t depth() const noexcept { return journal().last() - half_.acked(); }
+    /// Commands for other threads; operations are given to `send` on the home thread.
+    [[nodiscard]] Handle handle() const { return link_.handle(); }
+    [[nodiscard]] auto& observer() noexcept { return detail::unwrap(observer_); }
+    [[nodiscard]] Q& queue() noexcept { return queue_; }
+    [[nodiscard]] Instant now() const noexcept { return now_; }
+
+private:
+    static constexpr bool pings_itself = !detail::HasPing<ConnectionOf<T>>;
+    static constexpr int batches_per_turn_max = 16;
+
+    /// Stands between opening and connected: greets, and passes when the receiver has resumed us.
+    struct Check {
+        Session* me;
+        Verdict begin(const auto& say) { return me->greet(say); }
+        Verdict judge(const Bytes& message, const auto& say) { return me->judge(message, say); }
+    };
+    /// What the supervisor tells; user code is told later, when the session is consistent.
+    struct Tap {
+        Session* me;
+        void on_state(const Transition& change) { me->on_state(change); }
+        void on_message(Bytes message) { me->on_message(message); }
+        void on_writable(Lane) { me->busy_ = false; }
+    };
+    using Link = Supervisor<Validated<T, Check>, P, Tap>;
+
+    [[nodiscard]] Journal& journal() noexcept { return queue_.storage(); }
+    [[nodiscard]] const Journal& journal() const noexcept { return queue_.storage(); }
+
+    Verdict greet(const auto& say) {
+        Bytes hello;
+        busy_ = false;
+        unsent_.clear();
+        if (const std::error_code e = half_.hello(hello)) return Verdict::refused(failure(e));
+        // A full disk may have room again.
+        dirty_ = journal().durable() != journal().last();
+        greeting_ends_ = after(now_, options_.greeting_max);
+        return say(hello) == SendResult::sent ? Verdict::pending() : Verdict::refused();
+    }
+
+    Verdict judge(const Bytes& message, const auto& say) {
+        Bytes reply;
+        const std::error_code e = half_.take(message, reply);
+        const bool said = reply.empty() || say(reply) == SendResult::sent;
+        if (e) return Verdict::refused(failure(e));
+        if (!said) return Verdict::refused();
+        if (half_.phase() != Half::Phase::flowing) return Verdict::pending();
+        greeting_ends_ = never;
+        progress_at_ = heard_ = now_;
+        return Verdict::passed();
+    }
+
+    void on_message(const Bytes& message) {
+        Bytes reply;
+        heard_ = now_;
+        const std::error_code e = half_.take(message, reply);
+        if (!reply.empty()) static_cast<void>(link_.send(reply));
+        if (e) link_.report_unhealthy(failure(e));
+    }
+
+    void on_state(const Transition& change) {
+        if (change.to.state != LinkState::connected) {
+            half_.close();
+            if (change.to.state != LinkState::connecting) greeting_ends_ = never;
+        }
+        // stop() inside one of our own hooks: its hook waits until that one has returned.
+        if (telling_) {
+            deferred_.push(Transition{change});
+        } else {
+            detail::notify<detail::OnState>(observer_, *this, change);
+        }
+    }
+
+    Failure failure(const std::error_code& e) {
+        if (e.category() != sync_category()) {
+            half_.journal_failed();
+            Failure f = Failure::from(e);
+            f.cause = Cause::permanent;
+            return f;
+        }
+        return Failure::from(e, half_.take_retry_after());
+    }
+
+    void run_timers() {
+        if (greeting_ends_ <= now_) {
+            greeting_ends_ = never;
+            link_.report_unhealthy(failure_of(SyncErrc::silent));
+        }
+        if constexpr (pings_itself) {
+            if (silent_at() > now_) return;
+            if (after(heard_, options_.heartbeat.dead_after) <= now_) {
+                heard_ = now_;
+                return link_.report_unhealthy(failure_of(LinkErrc::heartbeat_lost));
+            }
+            Bytes ping;
+            append_frame(ping, {.type = FrameType::ping, .number = ++pings_});
+            static_cast<void>(link_.send(ping));
+            pinged_ = now_;
+        }
+    }
+
+    /// One flush serves every operation that was taken since the last.
+    std::error_code make_durable() {
+        if (!std::exchange(dirty_, false)) return {};
+        const std::error_code e = journal().sync();
+        if (e) link_.report_unhealthy(failure(e));
+        return e;
+    }
+
+    void pump() {
+        if (!can_send()) return;
+        for (int i = 0; i < batches_per_turn_max && can_send(); ++i) {
+            if (unsent_.empty()) {
+                if (const std::error_code e = half_.fill(unsent_, options_.batch_bytes)) {
+                    return link_.report_unhealthy(failure(e));
+                }
+                if (unsent_.empty()) return;
+            }
+            const SendResult result = link_.send(unsent_);
+            busy_ = result == SendResult::busy;
+            if (!busy_) unsent_.clear();
+        }
+    }
+
+    [[nodiscard]] bool can_send() const noexcept {
+        const bool up = link_.status().state == LinkState::connected && !busy_;
+        return up && (!unsent_.empty() || half_.wants_to_send());
+    }
+
+    [[nodiscard]] Instant stalled_at() const noexcept {
+        const bool waiting = link_.status().state == LinkState::connected && !stall_told_ &&
+                             journal().durable() > half_.acked();
+        return waiting ? after(progress_at_, options_.stalled_after) : never;
+    }
+    [[nodiscard]] Instant silent_at() const noexcept {
+        if (!pings_itself || link_.status().state != LinkState::connected) return never;
+        return detail::smaller(after(detail::larger(heard_, pinged_), options_.heartbeat.every),
+                               after(heard_, options_.heartbeat.dead_after));
+    }
+
+    [[nodiscard]] bool untold() const noexcept {
+        return !deferred_.empty() || accepted_ != journal().durable() ||
+               acknowledged_ != half_.acked() || blocked_told_ != half_.blocked();
+    }
+
+    /// Calls a hook, and then, in turn, on_state for what it has done to the connection.
+    /// Returns: false if the session is gone.
+    template <class Hook, class... A>
+    bool call(const TurnGuard& guard, A&&... a) {
+        struct Telling {
+            const TurnGuard& guard;
+            bool& flag;
+            ~Telling() {
+                if (!guard.gone()) flag = false;
+            }
+        } telling{guard, telling_};
+        telling_ = true;
+        detail::notify<Hook>(observer_, *this, std::forward<A>(a)...);
+        while (!guard.gone() && !deferred_.empty()) {
+            const Transition change = deferred_.pop();
+            detail::notify<detail::OnState>(observer_, *this, change);
+        }
+        return !guard.gone();
+    }
+
+    /// The session is consistent: user code may do what it likes, also destroy it.
+    void tell(const TurnGuard& guard) {
+        // Left over from a hook that threw.
+        if (!deferred_.empty() && !call<detail::OnState>(guard, deferred_.pop())) return;
+        if (accepted_ != journal().durable()) {
+            // Nothing waited until now: an idle session has not stalled.
+            if (accepted_ <= half_.acked()) progress_at_ = now_;
+            accepted_ = journal().durable();
+            if (!call<detail::OnAccepted>(guard, std::uint64_t{accepted_})) return;
+        }
+        if (acknowledged_ != half_.acked()) {
+            acknowledged_ = half_.acked();
+            progress_at_ = now_;
+            stall_told_ = false;
+            if (!call<detail::OnAcknowledged>(guard, std::uint64_t{acknowledged_})) return;
+        }
+        if (half_.take_replaced()) {
+            if (!call<detail::OnJournalReplaced>(guard, SessionFacts{half_.facts()})) return;
+        }
+        if (blocked_told_ != half_.blocked()) {
+            blocked_told_ = half_.blocked();
+            const bool tell_it = blocked_told_ != Blocked::none;
+            if (tell_it && !call<detail::OnBlocked>(guard, Blocked{blocked_told_},
+                                                    SessionFacts{half_.facts()})) {
+                return;
+            }
+        }
+        if (stalled_at() <= now_) {
+            stall_told_ = true;
+            static_cast<void>(call<detail::OnStalled>(guard));
+        }
+    }
+
+    const SessionOptions options_;
+    [[no_unique_address]] O observer_;
+    Q queue_;
+    Half half_;
+    Lifeline line_;
+    Waker waker_;
+    Bytes unsent_;
+    bool dirty_ = false;
+    bool busy_ = false;
+    bool stall_told_ = false;
+    bool telling_ = false;
+    EventRing<Transition> deferred_;  // of the connection, while one of our own hooks runs
+    Blocked blocked_told_ = Blocked::none;
+    std::uint64_t accepted_;
+    std::uint64_t acknowledged_;
+    std::uint64_t pings_ = 0;
+    Instant now_ = always;
+    Instant greeting_ends_ = never;
+    Instant progress_at_ = always;
+    Instant heard_ = always;
+    Instant pinged_ = always;
+    Link link_;
+};
+
+template <class T, class P, class Q>
+Session(T, P, Q, SessionOptions) -> Session<T, P, Q>;
+template <class T, class P, class Q, class O>
+Session(T, P, Q, SessionOptions, O) -> Session<T, P, Q, O>;
+
+}  // namespace belay::inline BELAY_ABI

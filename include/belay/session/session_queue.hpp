@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/session/session_queue.hpp
+/// SessionQueueLike: a Queue whose storage is a journal, and that never drops.
+#pragma once
+
+#include <type_traits>  // std::remove_cvref_t
+#include <utility>      // std::declval
+
+#include <belay/journal/sequenced_like.hpp>
+#include <belay/queue/queue.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+namespace detail {
+
+template <class Q>
+using JournalOf = std::remove_cvref_t<decltype(std::declval<Q&>().storage())>;
+
+template <class Q>
+concept HasJournal = requires(Q& queue) { queue.storage(); } && SequencedLike<JournalOf<Q>>;
+template <class Q>
+concept NeverDrops = requires {
+    { Q::drops } -> std::same_as<const bool&>;
+} && !Q::drops;
+template <class Q>
+concept PushesBytes = requires(Q& queue, BytesView operation) {
+    { queue.push(operation) } -> std::same_as<std::error_code>;
+};
+
+}  // namespace detail
+
+/// What a Session keeps its operations in: `Queue<Journal<...>>`, with a limit, and with an
+/// overflow policy that refuses or blocks.
+template <class Q>
+concept SessionQueueLike = detail::HasJournal<Q> && detail::NeverDrops<Q> && detail::PushesBytes<Q>;
+
+/// Names every requirement of SessionQueueLike that Q lacks.
+template <class Q>
+consteval bool explain_session_queue() {
+    static_assert(detail::HasJournal<Q>,
+                  "Session: needs a Queue over a SequencedLike storage, such as Journal");
+    static_assert(detail::NeverDrops<Q>,
+                  "Session: a queue that drops operations cannot deliver each exactly once");
+    static_assert(detail::PushesBytes<Q>, "Session: the queue must take belay::BytesView");
+    return SessionQueueLike<Q>;
+}
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/session/sync_errc.hpp
+/// SyncErrc: what two sides of a session can find wrong with each other.
+#pragma once
+
+#include <belay/core/failure.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// Errors of the session protocol; category "belay.sync". 1 to 13 are the codes of ERROR frames.
+enum class SyncErrc : std::int32_t {
+    protocol = 1,         ///< a frame that is damaged, unknown, too long, or not allowed here
+    version = 2,          ///< no version of the protocol that both sides speak
+    unauthorized = 3,     ///< the credentials are not accepted
+    forbidden = 4,        ///< the credentials do not own this sender id
+    fenced = 5,           ///< somebody else attached with this sender's identity, later than we
+    store_changed = 6,    ///< the receiver's store is not the one that this journal is pinned to
+    unknown_journal = 7,  ///< the receiver should know this journal, and does not
+    gap = 8,              ///< an operation is missing before this one
+    too_large = 9,        ///< the operation is larger than the receiver accepts
+    overloaded = 10,      ///< try again later
+    draining = 11,        ///< the receiver goes; try again later, elsewhere if possible
+    superseded = 12,      ///< a newer connection of the same sender took over
+    storage = 13,         ///< the receiver could not store what it was sent
+    rolled_back_receiver = 14,  ///< the receiver lost operations that it had acknowledged
+    rolled_back_sender = 15,    ///< the receiver has operations that this journal never had
+    diverged = 16,              ///< both sides mean different operations by the same number
+    journal_failed = 17,        ///< our own journal failed; see its error
+    silent = 18                 ///< the peer did not answer in time
+};
+
+namespace detail {
+inline constexpr ErrorText sync_errors[] = {
+    {"the peer broke the session protocol, or the data was damaged", Cause::protocol},
+    {"no common version of the session protocol", Cause::permanent},
+    {"the credentials were not accepted", Cause::unauthorized},
+    {"the credentials do not own this sender id", Cause::unauthorized},
+    {"another process took over this sender's identity", Cause::permanent},
+    {"the receiver's store was replaced: it lost what it had received", Cause::permanent},
+    {"the receiver does not know this journal any more", Cause::permanent},
+    {"an operation is missing before this one", Cause::protocol},
+    {"the operation is larger than the receiver accepts", Cause::permanent},
+    {"the receiver is overloaded", Cause::overloaded},
+    {"the receiver is draining", Cause::overloaded},
+    {"a newer connection of the same sender took over", Cause::lost},
+    {"the receiver could not store what it was sent", Cause::lost},
+    {"the receiver lost operations that it had acknowledged", Cause::permanent},
+    {"the receiver has operations that this journal never had", Cause::permanent},
+    {"both sides mean different operations by the same number", Cause::permanent},
+    {"the sender's own journal failed", Cause::permanent},
+    {"the peer did not answer in time", Cause::timed_out},
+};
+}  // namespace detail
+
+/// The category of SyncErrc.
+[[nodiscard]] inline const std::error_category& sync_category() noexcept {
+    static const detail::TableCategory category{"belay.sync", detail::sync_errors};
+    return category;
+}
+
+[[nodiscard]] inline std::error_code make_error_code(SyncErrc e) noexcept {
+    return {static_cast<int>(e), sync_category()};
+}
+
+/// The failure that a SyncErrc is.
+[[nodiscard]] inline Failure failure_of(SyncErrc e, Duration retry_after = {}) noexcept {
+    return Failure::from(make_error_code(e), retry_after);
+}
+
+}  // namespace belay::inline BELAY_ABI
+
+template <>
+struct std::is_error_code_enum<belay::SyncErrc> : std::true_type {};

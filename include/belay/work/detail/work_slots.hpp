@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/work/detail/work_slots.hpp
+/// WorkSlots: the items of a WorkQueue of which more is known than their entry in the log.
+#pragma once
+
+#include <utility>  // std::swap
+#include <vector>   // std::vector
+
+#include <belay/core/assert.hpp>
+#include <belay/core/instant.hpp>
+#include <belay/work/lease.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// What is known of an item that is or was lent, is delayed, dead, or was moved.
+struct WorkSlot {
+    std::uint64_t id = 0;        // 0: the slot is free
+    std::uint64_t position = 0;  // the entry that has its body
+    std::uint64_t token = 0;     // of the last loan; 0: no lease counts any more
+    Instant when{};              // delayed, leased: until then
+    std::uint32_t deliveries = 0;
+    std::uint32_t place = 0;  // in the heap of its state; free: the next free slot
+    WorkState state = WorkState::ready;
+    std::uint8_t cause = 0;  // as in the log
+    bool unnoted = false;    // the log had no space for it yet
+    bool counted = false;    // the last delivery counts, also while it is in progress
+    bool sent = false;       // the storage for dead letters has taken its letter
+};
+
+static_assert(sizeof(WorkSlot) <= 48, "with 16 bytes of indices, what docs/queue.md says");
+
+/// Slots by number, found by id, and in two orders: those that can be lent by id, those that wait
+/// for a time by that time.
+///
+/// Thread safety: none of its own.   Allocates: in `reserve` only; nothing once there are as many
+/// slots as there ever were.
+/// Source: binary heaps (J. Williams, 1964); linear probing with removal by shifting back (Knuth,
+///         TAOCP 3, 6.4, algorithm R).
+class WorkSlots {
+public:
+    static constexpr std::uint32_t none = ~std::uint32_t{0};
+
+    /// Makes room for one more.   Throws: std::bad_alloc; then nothing has changed but room.
+    void reserve() {
+        if (free_ != none) return;
+        const std::size_t size = slots_.empty() ? 16 : 2 * slots_.size();
+        std::vector<std::uint32_t> index(2 * size, none);
+        ready_.reserve(size);
+        timed_.reserve(size);
+        slots_.reserve(size);
+        index_.swap(index);
+        for (std::uint32_t i = 0; i < slots_.size(); ++i) enter(i);
+        const auto first = static_cast<std::uint32_t>(slots_.size());
+        slots_.resize(size);
+        for (auto i = static_cast<std::uint32_t>(size); i-- > first;) put_free(i);
+    }
+
+    /// A slot for an item that can be lent.   Pre: there is room, and the item has none.
+    std::uint32_t add(std::uint64_t id, std::uint64_t position) noexcept {
+        BELAY_INVARIANT(free_ != none && id != 0, "WorkSlots::add: there must be room");
+        const std::uint32_t i = free_;
+        free_ = slots_[i].place;
+        slots_[i] = WorkSlot{};
+        slots_[i].id = id;
+        slots_[i].position = position;
+        enter(i);
+        push(ready_, i);
+        ++size_;
+        return i;
+    }
+    void remove(std::uint32_t i) noexcept {
+        leave_state(i);
+        leave_index(i);
+        slots_[i] = WorkSlot{};
+        put_free(i);
+        --size_;
+    }
+
+    [[nodiscard]] std::uint32_t find(std::uint64_t id) const noexcept {
+        if (size_ == 0) return none;
+        for (std::size_t h = home(id); index_[h] != none; h = (h + 1) & mask()) {
+            if (slots_[index_[h]].id == id) return index_[h];
+        }
+        return none;
+    }
+
+    void make_ready(std::uint32_t i) noexcept {
+        leave_state(i);
+        slots_[i].state = WorkState::ready;
+        push(ready_, i);
+    }
+    /// Pre: state is delayed or leased.
+    void make_wait(std::uint32_t i, WorkState state, Instant until) noexcept {
+        leave_state(i);
+        slots_[i].state = state;
+        slots_[i].when = until;
+        leased_ += state == WorkState::leased ? 1U : 0U;
+        push(timed_, i);
+    }
+    void make_dead(std::uint32_t i) noexcept {
+        leave_state(i);
+        slots_[i].state = WorkState::dead;
+        ++dead_;
+    }
+
+    /// The one with the lowest id that can be lent, the one that waits for the earliest time; none.
+    [[nodiscard]] std::uint32_t first_ready() const noexcept {
+        return ready_.empty() ? none : ready_.front();
+    }
+    [[nodiscard]] std::uint32_t next_due() const noexcept {
+        return timed_.empty() ? none : timed_.front();
+    }
+
+    /// The slots that are dead, or those that are not, by id.   Throws: std::bad_alloc.
+    [[nodiscard]] std::vector<std::uint32_t> in_order(bool dead) const {
+        std::vector<std::uint32_t> order;
+        order.reserve(size_);
+        for (std::uint32_t i = 0; i < end(); ++i) {
+            if (slots_[i].id != 0 && (slots_[i].state == WorkState::dead) == dead) {
+                order.push_back(i);
+            }
+        }
+        for (std::size_t i = order.size() / 2; i-- != 0;) sink_by_id(order, i, order.size());
+        for (std::size_t size = order.size(); size-- > 1;) {
+            std::swap(order[0], order[size]);
+            sink_by_id(order, 0, size);
+        }
+        return order;
+    }
+
+    [[nodiscard]] WorkSlot& operator[](std::uint32_t i) noexcept { return slots_[i]; }
+    [[nodiscard]] const WorkSlot& operator[](std::uint32_t i) const noexcept { return slots_[i]; }
+    /// One past the highest slot; free ones below it have id 0.
+    [[nodiscard]] std::uint32_t end() const noexcept {
+        return static_cast<std::uint32_t>(slots_.size());
+    }
+    [[nodiscard]] std::size_t size() const noexcept { return size_; }
+    [[nodiscard]] std::size_t ready() const noexcept { return ready_.size(); }
+    [[nodiscard]] std::size_t leased() const noexcept { return leased_; }
+    [[nodiscard]] std::size_t delayed() const noexcept { return timed_.size() - leased_; }
+    [[nodiscard]] std::size_t dead() const noexcept { return dead_; }
+
+private:
+    using Heap = std::vector<std::uint32_t>;
+
+    void put_free(std::uint32_t i) noexcept {
+        slots_[i].place = free_;
+        free_ = i;
+    }
+    void leave_state(std::uint32_t i) noexcept {
+        switch (slots_[i].state) {
+            case WorkState::ready:
+                pop(ready_, slots_[i].place);
+                break;
+            case WorkState::leased:
+                --leased_;
+                [[fallthrough]];
+            case WorkState::delayed:
+                pop(timed_, slots_[i].place);
+                break;
+            default:
+                --dead_;
+                break;
+        }
+    }
+
+    // ---- by id ----------------------------------------------------------------------------------
+
+    [[nodiscard]] std::size_t mask() const noexcept { return index_.size() - 1; }
+    [[nodiscard]] std::size_t home(std::uint64_t id) const noexcept {
+        // Ids follow each other: multiplied, they are spread.
+        return static_cast<std::size_t>((id * 0x9E3779B97F4A7C15U) >> 32) & mask();
+    }
+    void enter(std::uint32_t i) noexcept {
+        std::size_t h = home(slots_[i].id);
+        while (index_[h] != none) h = (h + 1) & mask();
+        index_[h] = i;
+    }
+    void leave_index(std::uint32_t i) noexcept {
+        std::size_t hole = home(slots_[i].id);
+        while (index_[hole] != i) hole = (hole + 1) & mask();
+        for (std::size_t h = (hole + 1) & mask(); index_[h] != none; h = (h + 1) & mask()) {
+            // It may move to the hole unless its home lies behind the hole.
+            const std::size_t from_home = (h - home(slots_[index_[h]].id)) & mask();
+            if (from_home < ((h - hole) & mask())) continue;
+            index_[hole] = index_[h];
+            hole = h;
+        }
+        index_[hole] = none;
+    }
+
+    // ---- in order -------------------------------------------------------------------------------
+
+    /// Whether slot a comes before slot b in a heap, in which both are in the same state.
+    [[nodiscard]] bool before(std::uint32_t a, std::uint32_t b) const noexcept {
+        const WorkSlot& x = slots_[a];
+        const WorkSlot& y = slots_[b];
+        if (x.state != WorkState::ready && x.when != y.when) return x.when < y.when;
+        return x.id < y.id;
+    }
+    void set(Heap& heap, std::size_t at, std::uint32_t i) noexcept {
+        heap[at] = i;
+        slots_[i].place = static_cast<std::uint32_t>(at);
+    }
+    void push(Heap& heap, std::uint32_t i) noexcept {
+        heap.push_back(i);
+        rise(heap, heap.size() - 1, i);
+    }
+    /// Takes out what is at a place.
+    void pop(Heap& heap, std::size_t at) noexcept {
+        const std::uint32_t moved = heap.back();
+        heap.pop_back();
+        if (at == heap.size()) return;
+        if (at != 0 && before(moved, heap[(at - 1) / 2])) {
+            rise(heap, at, moved);
+        } else {
+            sink(heap, at, moved);
+        }
+    }
+    void rise(Heap& heap, std::size_t at, std::uint32_t i) noexcept {
+        while (at != 0 && before(i, heap[(at - 1) / 2])) {
+            set(heap, at, heap[(at - 1) / 2]);
+            at = (at - 1) / 2;
+        }
+        set(heap, at, i);
+    }
+    void sink(Heap& heap, std::size_t at, std::uint32_t i) noexcept {
+        for (std::size_t child = 2 * at + 1; child < heap.size(); child = 2 * at + 1) {
+            if (child + 1 < heap.size() && before(heap[child + 1], heap[child])) ++child;
+            if (!before(heap[child], i)) break;
+            set(heap, at, heap[child]);
+            at = child;
+        }
+        set(heap, at, i);
+    }
+
+    /// As `sink`, in a heap that has its highest id in front and keeps no places.
+    void sink_by_id(Heap& heap, std::size_t at, std::size_t size) const noexcept {
+        for (std::size_t child = 2 * at + 1; child < size; child = 2 * at + 1) {
+            if (child + 1 < size && slots_[heap[child]].id < slots_[heap[child + 1]].id) ++child;
+            if (slots_[heap[child]].id < slots_[heap[at]].id) return;
+            std::swap(heap[at], heap[child]);
+            at = child;
+        }
+    }
+
+    std::vector<WorkSlot> slots_;
+    std::vector<std::uint32_t> index_;  // a power of two, at most half used
+    Heap ready_;
+    Heap timed_;
+    std::uint32_t free_ = none;
+    std::size_t size_ = 0;
+    std::size_t leased_ = 0;
+    std::size_t dead_ = 0;
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/work/work_salvage.hpp
+/// salvage_work_queue: what can still be read of a work queue's damaged journal, in a new one.
+///
+/// For tools; belay.hpp does not include it.
+#pragma once
+
+#include <string>   // std::string
+#include <utility>  // std::move
+
+#include <belay/journal/journal_salvage.hpp>
+#include <belay/work/work_inspect.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// What `salvage_work_queue` did.
+struct WorkSalvage {
+    JournalInspection inspection;  ///< of the damaged one
+    std::uint64_t copied = 0;      ///< items that are in the new one, durably; also dead ones
+    std::uint64_t unreadable = 0;  ///< entries that cannot be read, and may have been items
+};
+
+/// Copies all items that can be read and are not gone, in their order, with what is known of them
+/// and what is left of their delays, and the kept note, into a new journal in directory `to`, which
+/// WorkQueue::open then opens. The old one is not changed.
+///
+/// The items have new ids, and idempotency keys are forgotten: both are of the old journal. Where
+/// what said that an item is gone cannot be read, the item is there again.
+///
+/// `salvage_journal` is not for a work queue's journal: it numbers anew, and entries name items by
+/// number. WorkQueue::open refuses the copy, unless there are plain items in it only.
+///
+/// Errors: those of inspect_work_queue, of opening and writing; file_exists if `to` holds a journal
+///         already. After an error `to` may hold a part.
+/// Throws: std::bad_alloc.   Complexity: O(bytes), reads everything twice, and keeps the entries
+///         that wait in memory.
+template <FileSystemLike FileSystem>
+[[nodiscard]] Result<WorkSalvage, JournalError> salvage_work_queue(
+    FileSystem& fs, const std::string& from, const std::string& to, Moment moment,
+    const JournalOptions& options = {}) {
+    auto left = detail::read_work_left(fs, from, moment);
+    if (!left) return left.error();
+    detail::WorkItems<detail::EntriesLeft>& work = *left->items;
+    auto journal = detail::open_salvaged(fs, to, options, left->inspection.longest);
+    if (!journal) return journal.error();
+    WorkSalvage done{std::move(left->inspection)};
+    std::error_code error;
+    Bytes bytes;
+    const auto append = [&](const detail::WorkEntry& entry) {
+        detail::encode(entry, detail::log_mark(journal->journal_id()), bytes);
+        const Result<std::uint64_t> number = journal->append(bytes);
+        if (!number) error = number.error();
+        return number;
+    };
+    const auto copy = [&](const WorkItem& shown) {
+        if (error) return;
+        const detail::WorkPlace place = work.find(shown.id);
+        detail::WorkEntry item;
+        if (work.read(place.position, item)) {
+            ++done.unreadable;
+            return;
+        }
+        // What it says of a delay is said below; when it was pushed is when it was written.
+        item.kind = detail::WorkKind::item;
+        item.written = item.pushed;
+        item.delay = Duration::zero();
+        item.has_key = false;
+        const Result<std::uint64_t> id = append(item);
+        if (!id) return;
+        ++done.copied;
+        if (place.slot != detail::WorkSlots::none) {
+            const detail::WorkSlot& known = work.slots[place.slot];
+            detail::WorkEntry note;
+            note.kind = detail::WorkKind::note;
+            note.id = *id;
+            note.written = detail::stamp_of(moment.wall);
+            if (known.state == WorkState::delayed) note.delay = elapsed(moment.now, known.when);
+            note.deliveries = known.deliveries;
+            note.cause = known.cause;
+            if (!append(note)) return;
+        }
+        // The buffer of the new journal is bounded, what waits in the old one is not.
+        if (done.copied % 1024 == 0) error = journal->sync();
+    };
+    if (const std::error_code unread = work.show_living(copy)) error = unread;
+    if (const std::error_code unread = work.show_dead(copy)) error = unread;
+    if (!error && !done.inspection.note.empty()) error = journal->keep(done.inspection.note);
+    if (!error) error = journal->sync();
+    if (error) return JournalError{error, to, 0, {}};
+    return done;
+}
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,515 @@
+// SPDX-License-Identifier: MIT
+// Goal: growth, cap, floor and jitter compose without overflow at any attempt, stay in their
+// bounds, and replay for a seed.
+#include <belay/backoff/backoff.hpp>
+
+#include <array>
+#include <limits>
+#include <string>
+#include <type_traits>
+
+#include <belay/backoff/decorrelated_jitter.hpp>
+#include <belay/backoff/delays.hpp>
+#include <belay/backoff/equal_jitter.hpp>
+#include <belay/backoff/fibonacci.hpp>
+#include <belay/backoff/floor.hpp>
+#include <belay/backoff/linear.hpp>
+#include <belay/backoff/no_cap.hpp>
+#include <belay/backoff/no_jitter.hpp>
+#include <belay/backoff/pre_jitter_cap.hpp>
+#include <belay/backoff/proportional_jitter.hpp>
+#include <belay/backoff/smooth_jitter.hpp>
+#include <belay/policy/policy.hpp>
+
+#include "support/aborts.hpp"
+#include "support/archetypes.hpp"
+#include "support/catch.hpp"
+#include "support/wait_samples.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+using belay_test::a_year;
+using belay_test::awkward_attempts;
+
+namespace {
+
+constinit Backoff static_a{FullJitter{}, Cap{30s}, 1s};
+constinit Backoff static_b{FullJitter{}, Cap{30s}, 1s};
+
+// A jitter with state, and the optional reset: its waits get shorter.
+struct Shrinking {
+    std::uint64_t draws = 0;
+    constexpr WaitRange range(const NominalWait& nominal) const noexcept {
+        return {0ns, nominal.wait};
+    }
+    constexpr Duration delay(WaitRange range, std::uint64_t, Random&) noexcept {
+        return range.most - Duration{static_cast<std::int64_t>(draws++)};
+    }
+    constexpr void reset() noexcept { draws = 0; }
+};
+
+constexpr Failure lost_for(Duration retry_after) {
+    return Failure{Cause::lost, 0, nullptr, retry_after};
+}
+
+// Calls `f` with a backoff of each kind, and its floor.   Pre: 2ns <= base < cap.
+template <class F>
+void for_each_kind(Duration base, Duration cap, F&& f) {
+    f(Backoff{NoJitter{}, Cap{cap}, base}, 0ns);
+    f(Backoff{FullJitter{}, Cap{cap}, base}, 0ns);
+    f(Backoff{EqualJitter{}, Cap{cap}, Linear{base}}, 0ns);
+    f(Backoff{ProportionalJitter::plus_minus_percent(25), Cap{cap}, Exponential{base, 1.6}}, 0ns);
+    f(Backoff{ProportionalJitter::plus_percent(100), Cap{cap}, Fibonacci{base}}, 0ns);
+    f(Backoff{DecorrelatedJitter{}, Cap{cap}, base}, 0ns);
+    f(Backoff{SmoothJitter{}, Cap{cap}, base}, 0ns);
+    f(Backoff{FullJitter{}, Cap{cap}, Delays{base, 2s, cap}}, 0ns);
+    const Duration floor = base / 2;
+    f(Backoff{FullJitter{}, Floor{floor, Cap{cap}}, Exponential{base, 1.001}}, floor);
+    f(Backoff{EqualJitter{}, Floor{floor, Cap{cap}}, Constant{base}}, floor);
+    f(Backoff{ProportionalJitter::plus_minus_percent(100), Floor{floor, Cap{cap}}, base}, floor);
+    f(Backoff{DecorrelatedJitter{}, Floor{floor, Cap{cap}}, base}, floor);
+    f(Backoff{SmoothJitter{}, Floor{floor, Cap{cap}}, base}, floor);
+}
+
+auto any_length() {
+    return rc::gen::oneOf(rc::gen::inRange<Duration::rep>(2, 100),
+                          rc::gen::inRange<Duration::rep>(1'000'000, 100'000'000'000),
+                          rc::gen::positive<Duration::rep>(), rc::gen::just(forever.count()));
+}
+
+struct BaseAndCap {
+    Duration base;
+    Duration cap;
+};
+BaseAndCap base_and_cap() {
+    const Duration a{*any_length()};
+    const Duration b{*any_length()};
+    const Duration base = a < b ? a : b;
+    const Duration cap = a < b ? b : a;
+    RC_PRE(2ns <= base && base < cap);
+    return {base, cap};
+}
+
+}  // namespace
+
+static_assert(sizeof(Backoff<FullJitter, Cap>) == 32);
+static_assert(sizeof(Backoff<EqualJitter, NoCap>) == 24);
+static_assert(sizeof(Backoff{FullJitter{}, Cap{30s}, Exponential{1s, 1.6}}) == 32);
+static_assert(std::is_trivially_copyable_v<Backoff<FullJitter, Cap>>);
+static_assert(std::is_trivially_copyable_v<Backoff<SmoothJitter, Floor<Cap>>>);
+static_assert(
+    std::same_as<decltype(Backoff{FullJitter{}, Cap{30s}, 1s}), Backoff<FullJitter, Cap>>);
+static_assert(std::same_as<decltype(Backoff{FullJitter{}, Cap{30s}, Duration{1}, Seed{7}}),
+                           Backoff<FullJitter, Cap, Exponential<>>>);
+static_assert(std::same_as<decltype(Backoff{NoJitter{}, Cap{30s}, Linear{1s}, Seed{7}}),
+                           Backoff<NoJitter, Cap, Linear>>);
+static_assert(std::same_as<decltype(Policy{Backoff{NoJitter{}, Cap{1s}, 1s}}),
+                           Policy<Backoff<NoJitter, Cap>>>);
+static_assert(noexcept(static_a.next()) && noexcept(static_a.max_delay(0)));
+template class belay::Backoff<belay_test::MinimalJitter, belay_test::MinimalCap>;
+template class belay::Backoff<belay_test::MinimalJitter, belay_test::MinimalCap,
+                              belay_test::MinimalGrowth>;
+
+TEST_CASE("Backoff uses of its parts only what their concepts promise", "[backoff][backoff][unit]") {
+    Backoff backoff{belay_test::MinimalJitter{1}, belay_test::MinimalCap{1}, 1s};
+    Random bits;
+    Turn turn{Instant{}, bits};
+    CHECK(backoff.next() == 1s);
+    CHECK(backoff.next(bits) == 2s);
+    CHECK(backoff.failed(Failure{Cause::lost}, turn).until == Instant{} + 4s);
+    CHECK(backoff.lost(Failure{Cause::lost}, turn).until == Instant{} + 8s);
+    backoff.succeeded(turn);
+    CHECK(backoff.attempts() == 0);
+    CHECK(backoff.max_total(3) == 7s);
+    Backoff grown{belay_test::MinimalJitter{1}, belay_test::MinimalCap{1},
+                  belay_test::MinimalGrowth{1}};
+    CHECK(grown.next() == 1ns);
+    CHECK(grown.min_delay(7) == 1ns);
+}
+
+TEST_CASE("Backoff doubles from the base up to the cap", "[backoff][backoff][unit]") {
+    STATIC_REQUIRE([] {
+        Backoff b{NoJitter{}, Cap{30s}, 1s};
+        bool ok = true;
+        for (const auto expected : {1s, 2s, 4s, 8s, 16s, 30s, 30s}) ok = ok && b.next() == expected;
+        b.reset();
+        return ok && b.next() == 1s;
+    }());
+}
+
+TEST_CASE("Backoff takes a growth of the user's", "[backoff][backoff][unit]") {
+    constexpr auto quadratic = [](std::uint64_t n) noexcept {
+        return saturating_multiply(saturating_multiply(Duration{1s}, n + 1), n + 1);
+    };
+    STATIC_REQUIRE([quadratic] {
+        Backoff b{NoJitter{}, Cap{20s}, quadratic};
+        return b.next() == 1s && b.next() == 4s && b.next() == 9s && b.next() == 16s &&
+               b.next() == 20s;
+    }());
+}
+
+TEST_CASE("Backoff's bounds neither overflow nor fall at any attempt", "[backoff][backoff][unit]") {
+    for (const Duration base : {2ns, Duration{1s}, 100 * a_year, forever - 1ns}) {
+        for_each_kind(base, forever, [&]<class B>(const B& backoff, Duration) {
+            if (std::same_as<B, Backoff<FullJitter, Cap, Delays<3>>>) return;
+            Duration most{};
+            Duration least{};
+            for (const std::uint64_t n : awkward_attempts) {
+                CAPTURE(base.count(), n);
+                CHECK(backoff.min_delay(n) <= backoff.max_delay(n));
+                CHECK(backoff.min_delay(n) >= least);
+                CHECK(backoff.max_delay(n) >= most);
+                least = backoff.min_delay(n);
+                most = backoff.max_delay(n);
+            }
+            CHECK(most >= base);
+        });
+    }
+    for (const Duration base : {1ns, Duration{1s}, forever}) {
+        CHECK(Backoff{NoJitter{}, NoCap{}, base}.max_delay(~std::uint64_t{0}) == forever);
+    }
+    STATIC_REQUIRE(Backoff{FullJitter{}, Cap{30s}, 1s}.max_delay(~std::uint64_t{0}) == 30s);
+    STATIC_REQUIRE(Backoff{FullJitter{}, Cap{30s}, 1s}.max_delay(4) == 16s);
+    STATIC_REQUIRE(Backoff{FullJitter{}, Cap{30s}, 1s}.min_delay(4) == 0s);
+    STATIC_REQUIRE(Backoff{NoJitter{}, Cap{30s}, 1s}.min_delay(4) == 16s);
+}
+
+TEST_CASE("Backoff waits within floor, cap and its own bounds at every attempt",
+          "[backoff][backoff][property]") {
+    CHECK(rc::check("for any base, cap and seed", [](std::uint64_t seed) {
+        const BaseAndCap drawn = base_and_cap();
+        const Duration base = drawn.base;
+        const Duration cap = drawn.cap;
+        for_each_kind(base, cap, [&](auto backoff, Duration floor) {
+            Random bits{Seed{seed}};
+            for (std::uint64_t n = 0; n < 80; ++n) {
+                const Duration wait = backoff.next(bits);
+                RC_ASSERT(wait >= backoff.min_delay(n));
+                RC_ASSERT(wait <= backoff.max_delay(n));
+                RC_ASSERT(backoff.min_delay(n) >= 0ns);
+                RC_ASSERT(backoff.max_delay(n) <= cap);
+                RC_ASSERT(wait >= floor);
+            }
+        });
+    }));
+}
+
+TEST_CASE("Backoff keeps its bounds for every number of attempts", "[backoff][backoff][property]") {
+    CHECK(rc::check("floor <= min_delay <= max_delay <= cap", [](std::uint64_t n) {
+        const BaseAndCap drawn = base_and_cap();
+        const Duration base = drawn.base;
+        const Duration cap = drawn.cap;
+        for_each_kind(base, cap, [&](const auto& backoff, Duration floor) {
+            RC_ASSERT(backoff.min_delay(n) >= floor);
+            RC_ASSERT(backoff.min_delay(n) <= backoff.max_delay(n));
+            RC_ASSERT(backoff.max_delay(n) <= cap);
+        });
+    }));
+}
+
+TEST_CASE("Backoff::max_total is the sum of the longest waits", "[backoff][backoff][unit]") {
+    constexpr Backoff backoff{FullJitter{}, Cap{30s}, 1s};
+    STATIC_REQUIRE(backoff.max_total(0) == 0s);
+    STATIC_REQUIRE(backoff.max_total(1) == 1s);
+    STATIC_REQUIRE(backoff.max_total(5) == 31s);
+    STATIC_REQUIRE(backoff.max_total(9) == 151s);
+    CHECK(backoff.max_total(256) == 31s + 251 * 30s);
+    CHECK(backoff.max_total(257) == 31s + 252 * 30s);
+    STATIC_REQUIRE(backoff.max_total(1'000'000) == 31s + 999'995 * 30s);
+    CHECK(backoff.max_total(~std::uint64_t{0}) == forever);
+    CHECK(Backoff{NoJitter{}, NoCap{}, 1ns}.max_total(62).count() == (1LL << 62) - 1);
+    CHECK(Backoff{NoJitter{}, NoCap{}, 1ns}.max_total(64) == forever);
+    CHECK(Backoff{NoJitter{}, Cap{1ns}, 1ns}.max_total(~std::uint64_t{0}) == forever);
+    for_each_kind(1s, 30s, [](auto kind, Duration) {
+        Random bits{Seed{3}};
+        for (int round = 0; round < 100; ++round) {
+            kind.reset();
+            Duration sum{};
+            for (std::uint64_t n = 0; n < 12; ++n) {
+                CHECK(sum <= kind.max_total(n));
+                sum += kind.next(bits);
+            }
+        }
+    });
+}
+
+TEST_CASE("Backoff jitters the first wait too", "[backoff][backoff][regression]") {
+    // A fleet that restarts together must not come back exactly one base later.
+    Random bits{Seed{1}};
+    for_each_kind(1s, 30s, [&]<class B>(const B& backoff, Duration) {
+        if (std::same_as<B, Backoff<NoJitter, Cap>>) return;
+        int distinct = 0;
+        Duration last{};
+        for (int i = 0; i < 100; ++i) {
+            B fresh = backoff;
+            const Duration d = fresh.next(bits);
+            if (d != last) ++distinct;
+            last = d;
+        }
+        CHECK(distinct > 95);
+    });
+}
+
+TEST_CASE("Backoff piles no waits up on the cap or the floor", "[backoff][backoff][regression]") {
+    for_each_kind(1s, 30s, [&]<class B>(const B& backoff, Duration) {
+        if (std::same_as<B, Backoff<NoJitter, Cap>>) return;
+        const auto late = belay_test::wait_samples(backoff, 12, 2'000);
+        CHECK(late.on_top <= 1);
+        CHECK(late.on_floor <= 1);
+    });
+}
+
+TEST_CASE("Backoff does not jitter what was jittered before", "[backoff][backoff][regression]") {
+    // The nominal waits of +-20 % grow by 2 exactly, whatever was drawn.
+    Random bits{Seed{1}};
+    for (int round = 0; round < 200; ++round) {
+        Backoff backoff{ProportionalJitter::plus_minus_percent(20), NoCap{}, 1s};
+        for (int n = 0; n < 20; ++n) {
+            const Duration nominal = Duration{1s} * (1 << n);
+            const Duration wait = backoff.next(bits);
+            CHECK(wait >= nominal / 10 * 8);
+            CHECK(wait <= nominal / 10 * 12);
+        }
+    }
+}
+
+TEST_CASE("Backoff with a base of one nanosecond grows, too", "[backoff][backoff][regression]") {
+    // In coarser ticks it would stay 0: a loop without a pause.
+    Backoff backoff{NoJitter{}, Cap{1s}, Exponential{1ns, 1.5}};
+    Duration sum{};
+    for (int i = 0; i < 60; ++i) sum += backoff.next();
+    CHECK(sum > 1s);
+    CHECK(backoff.next() == 1s);
+}
+
+TEST_CASE("Backoff objects without a seed all differ", "[backoff][backoff][unit]") {
+    Backoff copy = static_a;
+    const Duration a = static_a.next();
+    const Duration b = static_b.next();
+    const Duration c = copy.next();
+    CHECK(a != b);
+    CHECK(a != c);
+    CHECK(b != c);
+}
+
+TEST_CASE("Backoff draws the same delays for ever", "[backoff][backoff][golden]") {
+    constexpr auto delays = [](auto backoff) {
+        std::array<std::int64_t, 7> d{};
+        for (auto& x : d) x = backoff.next().count();
+        return d;
+    };
+    STATIC_REQUIRE(delays(Backoff{FullJitter{}, Cap{30s}, 1s, Seed{7}}) ==
+                   std::array<std::int64_t, 7>{389'829'748, 33'576'589, 3'603'042'723,
+                                               4'663'442'344, 7'239'070'320, 7'482'945'668,
+                                               14'038'590'127});
+    STATIC_REQUIRE(delays(Backoff{ProportionalJitter::plus_percent(10), Cap{60s}, 1s, Seed{7}}) ==
+                   std::array<std::int64_t, 7>{1'038'982'975, 2'003'357'658, 4'360'304'273,
+                                               8'466'344'235, 16'723'907'032, 32'798'180'871,
+                                               57'097'925'478});
+    STATIC_REQUIRE(delays(Backoff{NoJitter{}, Cap{30s}, 1s, Seed{7}}) ==
+                   std::array<std::int64_t, 7>{1'000'000'000, 2'000'000'000, 4'000'000'000,
+                                               8'000'000'000, 16'000'000'000, 30'000'000'000,
+                                               30'000'000'000});
+    STATIC_REQUIRE(
+        delays(Backoff{EqualJitter{}, Floor{600ms, Cap{9s}}, Exponential{1s, 1.6}, Seed{7}}) ==
+        std::array<std::int64_t, 7>{755'931'899, 813'430'635, 2'432'973'672, 3'241'841'240,
+                                    4'759'361'602, 5'622'441'850, 6'605'788'519});
+    STATIC_REQUIRE(delays(Backoff{DecorrelatedJitter{}, Cap{30s}, 1s, Seed{7}}) ==
+                   std::array<std::int64_t, 7>{1'779'659'497, 1'072'844'048, 2'998'366'524,
+                                               5'660'585'736, 8'230'816'517, 6'909'643'758,
+                                               10'232'212'660});
+    STATIC_REQUIRE(delays(Backoff{SmoothJitter{}, Cap{30s}, 1s, Seed{7}}) ==
+                   std::array<std::int64_t, 7>{517'684'260, 877'519'205, 3'928'718'629,
+                                               3'228'405'606, 7'081'943'682, 10'087'751'043,
+                                               15'783'029'808});
+}
+
+TEST_CASE("Backoff as a rule draws from the turn, and names itself", "[backoff][backoff][unit]") {
+    Backoff with_seed_1{FullJitter{}, Cap{30s}, 1s, Seed{1}};
+    Backoff with_seed_2{FullJitter{}, Cap{30s}, 1s, Seed{2}};
+    Random bits_1{Seed{9}};
+    Random bits_2{Seed{9}};
+    Turn turn_1{Instant{}, bits_1};
+    Turn turn_2{Instant{}, bits_2};
+    for (int i = 0; i < 10; ++i) {
+        CHECK(with_seed_1.failed(Failure{Cause::lost}, turn_1) ==
+              with_seed_2.lost(Failure{Cause::lost}, turn_2));
+    }
+    Policy policy{with_seed_1};
+    CHECK(policy.failed(Failure{Cause::lost}, turn_1).by == "Backoff");
+}
+
+TEST_CASE("Backoff has one history, alone or as a rule with the same bits",
+          "[backoff][backoff][property]") {
+    CHECK(rc::check(
+        "for any base, cap, seed and order of failures and losses", [](std::uint64_t seed) {
+            const BaseAndCap drawn = base_and_cap();
+            const Duration base = drawn.base;
+            const Duration cap = drawn.cap;
+            const std::uint64_t kinds = *rc::gen::arbitrary<std::uint64_t>();
+            for_each_kind(base, cap, [&](auto alone, Duration) {
+                auto rule = alone;
+                Random bits_1{Seed{seed}};
+                Random bits_2{Seed{seed}};
+                Turn turn{Instant{}, bits_2};
+                for (int i = 0; i < 64; ++i) {
+                    if ((kinds >> i & 7) == 7) {
+                        alone.reset();
+                        rule.succeeded(turn);
+                    }
+                    const Failure failure{Cause::lost};
+                    const Advice advice = (kinds >> i & 1) != 0 ? rule.failed(failure, turn)
+                                                                : rule.lost(failure, turn);
+                    RC_ASSERT(advice.until == after(turn.now, alone.next(bits_1)));
+                    RC_ASSERT(rule.attempts() == alone.attempts());
+                }
+            });
+        }));
+}
+
+TEST_CASE("Backoff lets a server lengthen a wait, never shorten it", "[backoff][backoff][unit]") {
+    Random bits{Seed{1}};
+    Turn turn{Instant{}, bits};
+    Backoff backoff{NoJitter{}, Cap{30s}, 4s};
+    const auto wait = [&](Duration asked) {
+        return backoff.failed(lost_for(asked), turn).until - turn.now;
+    };
+    CHECK(wait(1s) == 4s);
+    CHECK(wait(8s) == 8s);
+    CHECK(wait(15s) == 16s);
+    CHECK(backoff.attempts() == 3);
+    CHECK(wait(60s) == 60s);
+    CHECK(backoff.failed(lost_for(forever), turn).until == never);
+}
+
+TEST_CASE("Backoff grows from the base again after a wait that the server lengthened",
+          "[backoff][backoff][unit]") {
+    Random bits{Seed{1}};
+    Turn turn{Instant{}, bits};
+    Backoff backoff{DecorrelatedJitter{}, Cap{1h}, 4s};
+    for (int i = 0; i < 6; ++i) static_cast<void>(backoff.next(bits));
+    CHECK(backoff.failed(lost_for(2h), turn).until == turn.now + 2h);
+    CHECK(backoff.attempts() == 0);
+    CHECK(backoff.next(bits) <= 12s);
+}
+
+TEST_CASE("Backoff ignores hints that are none", "[backoff][backoff][unit]") {
+    Random bits{Seed{1}};
+    Turn turn{Instant{}, bits};
+    Backoff backoff{NoJitter{}, Cap{30s}, 1s};
+    CHECK(backoff.failed(lost_for(0s), turn).until == turn.now + 1s);
+    CHECK(backoff.failed(lost_for(-5s), turn).until == turn.now + 2s);
+    CHECK(backoff.failed(lost_for(Duration::min()), turn).until == turn.now + 4s);
+    CHECK(backoff.attempts() == 3);
+}
+
+TEST_CASE("Backoff counts planned failures as nothing", "[backoff][backoff][unit]") {
+    Random bits{Seed{1}};
+    Turn turn{Instant{}, bits};
+    Backoff backoff{NoJitter{}, Cap{30s}, 1s};
+    for (int i = 0; i < 3; ++i) {
+        CHECK(backoff.lost(Failure{Cause::planned}, turn).until == turn.now + 1s);
+        CHECK(backoff.failed(Failure{Cause::planned}, turn).until == turn.now + 1s);
+    }
+    CHECK(backoff.attempts() == 0);
+    static_cast<void>(backoff.next());
+    static_cast<void>(backoff.next());
+    const Failure hinted{Cause::planned, 0, nullptr, 1min};
+    CHECK(backoff.failed(hinted, turn).until == turn.now + 1min);
+    CHECK(backoff.next() == 4s);
+
+    // Nor does a jitter with state remember them.
+    Backoff shrinking{Shrinking{}, Cap{30s}, 1s};
+    CHECK(shrinking.next() == 1s);
+    CHECK(shrinking.failed(Failure{Cause::planned}, turn).until == turn.now + 1s);
+    CHECK(shrinking.next() == 2s - 1ns);
+}
+
+TEST_CASE("Backoff advises never rather than an instant that does not fit",
+          "[backoff][backoff][unit]") {
+    Random bits{Seed{1}};
+    Backoff backoff{NoJitter{}, NoCap{}, forever};
+    for (const Instant now : {Instant{}, never - 1ns, never, Instant{} - 10h}) {
+        Turn turn{now, bits};
+        const Advice advice = backoff.failed(Failure{Cause::lost}, turn);
+        CHECK(advice.verb == Verb::wait_at_least);
+        CHECK(advice.until >= now);
+    }
+}
+
+TEST_CASE("Backoff::reset resets a jitter that has state", "[backoff][backoff][unit]") {
+    STATIC_REQUIRE([] {
+        Backoff backoff{Shrinking{}, Cap{30s}, 1s};
+        for (int i = 0; i < 5; ++i) static_cast<void>(backoff.next());
+        Random bits{Seed{1}};
+        Turn turn{Instant{}, bits};
+        backoff.succeeded(turn);
+        return backoff.attempts() == 0 && backoff.next() == 1s;
+    }());
+}
+
+TEST_CASE("Backoff keeps its counter apart from the growth beside it", "[backoff][backoff][unit]") {
+    // It lies in the growth's padding: copies and assignments must carry both.
+    Backoff a{NoJitter{}, Cap{30s}, Exponential{1s, 1.6}};
+    for (int i = 0; i < 3; ++i) static_cast<void>(a.next());
+    Backoff b{NoJitter{}, Cap{50s}, Exponential{3s, 3}};
+    const Backoff c = a;
+    b = c;
+    CHECK(b.attempts() == 3);
+    CHECK(b.next() == a.next());
+    a.reset();
+    CHECK(a.next() == 1s);
+    CHECK(b.attempts() == 4);
+}
+
+TEST_CASE("Backoff refuses at run time what makes no sense, and says what",
+          "[backoff][backoff][fault]") {
+    const auto says = [](auto make, const char* what) {
+        const std::string text = belay_test::aborts_with([&] { static_cast<void>(make()); });
+        CAPTURE(text);
+        CHECK(text.find(what) != std::string::npos);
+    };
+    constexpr double no_number = std::numeric_limits<double>::quiet_NaN();
+    says([] { return Backoff{FullJitter{}, Cap{1s}, 0s}; }, "the base must be > 0ns");
+    says(
+        [] {
+            return Backoff{FullJitter{}, Cap{1s}, Exponential{1s, no_number}};
+        },
+        "the factor must be a finite number >= 1");
+    says([] { return Backoff{FullJitter{}, Cap{1s}, Delays{1s, 0s}}; }, "the last one > 0ns");
+    says([] { return Backoff{FullJitter{}, Cap{-1s}, 1s}; }, "the cap must be > 0ns");
+    says([] { return Backoff{FullJitter{}, Cap{1s}, 30s}; }, ">= the first wait");
+    says([] { return Backoff{FullJitter{}, Cap{std::chrono::years{400}}, 30s}; }, "<= 292 years");
+    says([] { return Backoff{FullJitter{}, Floor{2s, Cap{3s}}, 1s}; }, "the floor must be >= 0ns");
+    says([] { return Backoff{FullJitter{}, Floor{1s, Cap{3s}}, 1s}; }, "leave the jitter a choice");
+    says(
+        [] {
+            return Backoff{ProportionalJitter::plus_percent(101), Cap{1s}, 1s};
+        },
+        "must be <= 100");
+}
+
+TEST_CASE("Backoff refuses what a part of the user's does against its contract",
+          "[backoff][backoff][fault]") {
+    struct Beyond {
+        WaitRange range(const NominalWait& nominal) const noexcept {
+            return {nominal.wait, saturating_add(nominal.most, 1ns)};
+        }
+    };
+    struct Outside {
+        WaitRange range(const NominalWait& nominal) const noexcept { return {0ns, nominal.wait}; }
+        Duration delay(WaitRange range, std::uint64_t, Random&) noexcept {
+            return range.most + 1ns;
+        }
+    };
+    const auto draws = [](auto make) {
+        return belay_test::aborts_with([&] { static_cast<void>(make().next()); });
+    };
+    const auto beyond = [] { return Backoff{Beyond{}, Cap{5s}, 1s}; };
+    CHECK(draws(beyond).find("JitterLike::range") != std::string::npos);
+    const auto outside = [] { return Backoff{Outside{}, Cap{5s}, 1s}; };
+    CHECK(draws(outside).find("JitterLike::delay") != std::string::npos);
+    constexpr auto negative = [](std::uint64_t) noexcept { return Duration{-1}; };
+    const auto falls = [=] { return Backoff{FullJitter{}, Cap{5s}, negative}; };
+    CHECK(draws(falls).find("GrowthLike") != std::string::npos);
+}

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: MIT
+// expect-error: (constant expression|constant initializer|assertion_failed)
+#include <belay/backoff/backoff.hpp>
+
+#if defined(BELAY_CONTROL)
+constexpr belay::Duration base{1};
+#else
+constexpr belay::Duration base{0};
+#endif
+
+constexpr belay::Backoff backoff{belay::FullJitter{}, belay::Cap{belay::forever}, base};

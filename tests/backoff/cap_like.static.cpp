@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+// Goal: CapLike takes its archetype, and refuses types that lack one requirement each.
+#include <belay/backoff/cap_like.hpp>
+
+#include "support/archetypes.hpp"
+
+using namespace belay;
+
+namespace {
+
+static_assert(CapLike<belay_test::MinimalCap> && explain_cap_like<belay_test::MinimalCap>());
+
+struct CapThatThrows {
+    Duration limit(Duration) const;
+};
+struct CapInSeconds {
+    std::chrono::seconds limit(Duration) const noexcept;
+};
+struct CapThatChanges {
+    Duration limit(Duration) noexcept;
+};
+struct CapThatMovesOnly {
+    CapThatMovesOnly(CapThatMovesOnly&&) = default;
+    Duration limit(Duration) const noexcept;
+};
+static_assert(!CapLike<int> && !CapLike<CapThatThrows> && !CapLike<CapInSeconds>);
+static_assert(!CapLike<CapThatChanges> && !CapLike<CapThatMovesOnly>);
+
+struct CapWithFloor {
+    static constexpr bool before_jitter = true;
+    Duration limit(Duration) const noexcept;
+    Duration least() const noexcept;
+};
+static_assert(CapLike<CapWithFloor> && explain_cap_like<CapWithFloor>());
+static_assert(detail::CapsBeforeJitter<CapWithFloor> && !detail::CapsBeforeJitter<CapInSeconds>);
+
+// A floor of another form would be ignored in silence.
+struct CapWithThrowingFloor {
+    Duration limit(Duration) const noexcept;
+    Duration least() const;
+};
+struct CapWithFloorInSeconds {
+    Duration limit(Duration) const noexcept;
+    std::chrono::seconds least() const noexcept;
+};
+static_assert(!CapLike<CapWithThrowingFloor> && !CapLike<CapWithFloorInSeconds>);
+
+}  // namespace

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+// A program without framework: the waits must be the same with every compiler, optimization and
+// standard library. Built by the project's compiler, and with libc++ where there is one; no test
+// framework is packaged for that. Each number stands for thousands of waits.
+#include <cstdint>
+#include <cstdio>
+
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/decorrelated_jitter.hpp>
+#include <belay/backoff/delays.hpp>
+#include <belay/backoff/equal_jitter.hpp>
+#include <belay/backoff/fibonacci.hpp>
+#include <belay/backoff/floor.hpp>
+#include <belay/backoff/linear.hpp>
+#include <belay/backoff/no_cap.hpp>
+#include <belay/backoff/no_jitter.hpp>
+#include <belay/backoff/pre_jitter_cap.hpp>
+#include <belay/backoff/proportional_jitter.hpp>
+#include <belay/backoff/smooth_jitter.hpp>
+#include <belay/call/policies.hpp>
+#include <belay/policy/cooldown_on.hpp>
+#include <belay/policy/spread_hint.hpp>
+
+using namespace belay;
+using namespace std::chrono_literals;
+
+namespace {
+
+int failures = 0;
+
+void check(const char* what, std::uint64_t seen, std::uint64_t wanted) {
+    if (seen == wanted) return;
+    std::printf("%s: 0x%016llX, must be 0x%016llX\n", what, static_cast<unsigned long long>(seen),
+                static_cast<unsigned long long>(wanted));
+    ++failures;
+}
+
+constexpr std::uint64_t added(std::uint64_t sum, Duration wait) {
+    return detail::mix64(sum ^ static_cast<std::uint64_t>(wait.count()));
+}
+
+// 50 runs of 40 waits.
+template <class B>
+std::uint64_t waits_of(B backoff) {
+    Random bits{Seed{7}};
+    std::uint64_t sum = 0;
+    for (int run = 0; run < 50; ++run) {
+        backoff.reset();
+        for (int n = 0; n < 40; ++n) sum = added(sum, backoff.next(bits));
+    }
+    return sum;
+}
+
+template <class G>
+std::uint64_t waits_without_jitter(const G& growth) {
+    std::uint64_t sum = 0;
+    for (std::uint64_t n = 0; n < 400; ++n) sum = added(sum, growth(n));
+    return sum;
+}
+
+// An outage as the policy sees it, with a hint now and then.
+template <class P>
+std::uint64_t advised_by(P policy) {
+    Random bits{Seed{9}};
+    Turn turn{Instant{} + 1h, bits};
+    std::uint64_t sum = 0;
+    for (int n = 0; n < 1000; ++n) {
+        static_cast<void>(policy.begin(turn));
+        Failure failure{n % 7 == 6 ? Cause::overloaded : Cause::lost};
+        if (n % 5 == 4) failure.retry_after = 20s;
+        const Advice advice = policy.failed(failure, turn);
+        sum = added(sum, advice.until - turn.now);
+        sum = added(sum, Duration{static_cast<int>(advice.verb)});
+        if (advice.verb == Verb::stop || n % 11 == 10) policy.reset();
+    }
+    return sum;
+}
+
+}  // namespace
+
+int main() {
+    check("FullJitter", waits_of(Backoff{FullJitter{}, Cap{30s}, 1s}), 0x5DBAD9E1160A8EC8U);
+    check("EqualJitter", waits_of(Backoff{EqualJitter{}, Cap{9s}, Exponential{1s, 1.6}}),
+          0xA6B8D42A305FF742U);
+    check("plus_percent",
+          waits_of(Backoff{ProportionalJitter::plus_percent(10), Cap{60s}, Linear{1s}}),
+          0x5FD11FEB2E19AEC5U);
+    check("plus_minus_percent",
+          waits_of(Backoff{ProportionalJitter::plus_minus_percent(20), PreJitterCap{120s},
+                           Fibonacci{300ms}}),
+          0x32B7A931BA6B6A06U);
+    check("DecorrelatedJitter", waits_of(Backoff{DecorrelatedJitter{}, Cap{30s}, 1s}),
+          0xFE34127F5482EAEBU);
+    check("SmoothJitter", waits_of(Backoff{SmoothJitter{}, Cap{30s}, 1s}), 0x0374A98E543BB68FU);
+    check("SmoothJitter without cap", waits_of(Backoff{SmoothJitter{}, NoCap{}, 1s}),
+          0xB79C983ACBC20CC9U);
+    check("Floor", waits_of(Backoff{FullJitter{}, Floor{600ms, Cap{9s}}, 1s}), 0x05607BB7EC1B0B6EU);
+    check("Delays", waits_of(Backoff{FullJitter{}, NoCap{}, Delays{0s, 2s, 10s, 30s}}),
+          0x1C43206EFADF1374U);
+    check("1.6", waits_without_jitter(Exponential{1s, 1.6}), 0x0B4BA3B2BC1C8FD0U);
+    check("1.3", waits_without_jitter(Exponential{100ms, 1.3}), 0x4587D31304C3F06FU);
+    check("1.001", waits_without_jitter(Exponential{7ns, 1.001}), 0x0A3BCA7A34B5BA6CU);
+    check("square root of 2", waits_without_jitter(Exponential{1s, 1.41421356237309504880}),
+          0x643AD9E8437C6C5AU);
+    check("a third", waits_without_jitter(Exponential{1s, 4.0 / 3}), 0xCDE22D1451DCE727U);
+    check("policies::grpc_connection", advised_by(policies::grpc_connection()),
+          0xD7D0810CE3FC9D9EU);
+    check("policies::reconnection", advised_by(policies::reconnection()), 0x4A303FF1B0522537U);
+    check("policies::connection", advised_by(policies::connection()), 0x1564FE4773F1ABC4U);
+    check("SpreadHint",
+          advised_by(Policy{Backoff{FullJitter{}, Cap{10s}, 100ms}, SpreadHint::plus_percent(50)}),
+          0x47645B94B0D9356CU);
+    if (failures == 0) std::puts("golden: all waits are as they must be");
+    return failures;
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+// Goal: JitterLike takes its archetype, and refuses types that lack one requirement each.
+#include <belay/backoff/jitter_like.hpp>
+
+#include "support/archetypes.hpp"
+
+using namespace belay;
+
+namespace {
+
+static_assert(JitterLike<belay_test::MinimalJitter>);
+static_assert(explain_jitter_like<belay_test::MinimalJitter>());
+
+struct Base {
+    WaitRange range(const NominalWait&) const noexcept;
+};
+struct JitterWithAll : Base {
+    static constexpr bool grows = true;
+    Duration delay(WaitRange, std::uint64_t, Random&) noexcept;
+    void reset() noexcept;
+    PolicyErrc check() const noexcept;
+};
+static_assert(JitterLike<JitterWithAll> && explain_jitter_like<JitterWithAll>());
+static_assert(detail::GrowsByItself<JitterWithAll> && !detail::GrowsByItself<Base>);
+
+struct JitterWithoutRange {
+    Duration delay(WaitRange, std::uint64_t, Random&) noexcept;
+};
+struct JitterThatThrows {
+    WaitRange range(const NominalWait&) const;
+};
+struct JitterThatChanges {
+    WaitRange range(const NominalWait&) noexcept;
+};
+struct JitterOfOneWait {
+    Duration range(const NominalWait&) const noexcept;
+};
+struct JitterThatMovesOnly : Base {
+    JitterThatMovesOnly(JitterThatMovesOnly&&) = default;
+};
+static_assert(!JitterLike<int> && !JitterLike<JitterWithoutRange>);
+static_assert(!JitterLike<JitterThatThrows> && !JitterLike<JitterThatChanges>);
+static_assert(!JitterLike<JitterOfOneWait> && !JitterLike<JitterThatMovesOnly>);
+
+// An optional part of another form would be ignored in silence.
+struct JitterWithThrowingDelay : Base {
+    Duration delay(WaitRange, std::uint64_t, Random&);
+};
+struct JitterWithDelayOfOldForm : Base {
+    Duration delay(Duration, Random&) noexcept;
+};
+struct JitterInSeconds : Base {
+    std::chrono::seconds delay(WaitRange, std::uint64_t, Random&) noexcept;
+};
+struct JitterWithThrowingReset : Base {
+    void reset();
+};
+struct JitterWithThrowingCheck : Base {
+    PolicyErrc check() const;
+};
+struct JitterThatChecksInBool : Base {
+    bool check() const noexcept;
+};
+static_assert(!JitterLike<JitterWithThrowingDelay> && !JitterLike<JitterWithDelayOfOldForm>);
+static_assert(!JitterLike<JitterInSeconds> && !JitterLike<JitterWithThrowingReset>);
+static_assert(!JitterLike<JitterWithThrowingCheck> && !JitterLike<JitterThatChecksInBool>);
+
+}  // namespace

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT
+// Goal: parameters that are known at run time only are refused with what is wrong, never replaced.
+#include <belay/backoff/make_backoff.hpp>
+
+#include <limits>
+#include <string>
+
+#include <belay/backoff/decorrelated_jitter.hpp>
+#include <belay/backoff/delays.hpp>
+#include <belay/backoff/fibonacci.hpp>
+#include <belay/backoff/floor.hpp>
+#include <belay/backoff/linear.hpp>
+#include <belay/backoff/no_cap.hpp>
+#include <belay/backoff/no_jitter.hpp>
+#include <belay/backoff/pre_jitter_cap.hpp>
+#include <belay/backoff/proportional_jitter.hpp>
+
+#include "support/catch.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+
+namespace {
+
+// A growth and a jitter of a user's own, with checks of their own.
+struct Square {
+    std::int64_t base;
+    constexpr Duration operator()(std::uint64_t n) const noexcept {
+        return saturating_multiply(saturating_multiply(Duration{base}, n + 1), n + 1);
+    }
+    constexpr PolicyErrc check() const noexcept {
+        return base > 0 ? PolicyErrc{} : PolicyErrc::bad_base;
+    }
+};
+
+}  // namespace
+
+static_assert(std::same_as<decltype(make_backoff(FullJitter{}, Cap{30s}, 1s)),
+                           Result<Backoff<FullJitter, Cap>>>);
+static_assert(std::same_as<decltype(make_backoff(DecorrelatedJitter{}, Cap{30s}, 1min)),
+                           Result<Backoff<DecorrelatedJitter, Cap, Constant>>>);
+
+TEST_CASE("make_backoff makes what the constructor makes", "[backoff][make_backoff][unit]") {
+    auto made = make_backoff(NoJitter{}, Cap{30s}, Exponential{1s, 1.5});
+    REQUIRE(made);
+    Backoff constructed{NoJitter{}, Cap{30s}, Exponential{1s, 1.5}};
+    for (int i = 0; i < 20; ++i) CHECK(made->next() == constructed.next());
+    CHECK(make_backoff(FullJitter{}, Floor{500ms, Cap{30s}}, 1s).value().min_delay(0) == 500ms);
+    CHECK(make_backoff(NoJitter{}, NoCap{}, Square{100}).value().max_delay(2) == 900ns);
+}
+
+TEST_CASE("make_backoff says which part is wrong", "[backoff][make_backoff][unit]") {
+    constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+    const auto error = [](auto made) { return made.error(); };
+    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, 0s)) == PolicyErrc::bad_base);
+    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, -1s)) == PolicyErrc::bad_base);
+    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, Linear{0s})) == PolicyErrc::bad_base);
+    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, Fibonacci{0s})) == PolicyErrc::bad_base);
+    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, Constant{0s})) == PolicyErrc::bad_base);
+    CHECK(error(make_backoff(DecorrelatedJitter{}, Cap{30s}, 0s)) == PolicyErrc::bad_base);
+    CHECK(error(make_backoff(NoJitter{}, NoCap{}, Square{0})) == PolicyErrc::bad_base);
+    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, Exponential{1s, 0.5})) ==
+          PolicyErrc::bad_factor);
+    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, Exponential{1s, nan})) ==
+          PolicyErrc::bad_factor);
+    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, Delays{1s, 0s})) == PolicyErrc::bad_delays);
+    CHECK(error(make_backoff(ProportionalJitter::plus_percent(101), Cap{30s}, 1s)) ==
+          PolicyErrc::bad_jitter);
+    CHECK(error(make_backoff(FullJitter{}, Cap{-30s}, 1s)) == PolicyErrc::bad_cap);
+    CHECK(error(make_backoff(FullJitter{}, Floor{2s, Cap{30s}}, 1s)) == PolicyErrc::bad_floor);
+    CHECK(error(make_backoff(FullJitter{}, Floor{1s, Cap{30s}}, 1s)) == PolicyErrc::bad_floor);
+    CHECK(error(make_backoff(FullJitter{}, Cap{1s}, 30s)) == PolicyErrc::bad_cap);
+    CHECK(error(make_backoff(DecorrelatedJitter{}, Cap{30s}, 30s)) == PolicyErrc::bad_cap);
+    CHECK(error(make_backoff(NoJitter{}, PreJitterCap{1s}, Linear{30s})) == PolicyErrc::bad_cap);
+    CHECK(error(make_backoff(NoJitter{}, Cap{1s}, Delays{30s, 1s})) == PolicyErrc::bad_cap);
+}
+
+TEST_CASE("make_backoff overflows in no unit", "[backoff][make_backoff][unit]") {
+    using std::chrono::duration;
+    using std::chrono::years;
+    const auto error = [](auto made) { return made.error(); };
+    constexpr auto hours = std::chrono::hours::max();
+    constexpr duration<double, years::period> real{1e9};
+    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, hours)) == PolicyErrc::bad_base);
+    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, real)) == PolicyErrc::bad_base);
+    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, years{-400})) == PolicyErrc::bad_base);
+    CHECK(error(make_backoff(DecorrelatedJitter{}, Cap{30s}, hours)) == PolicyErrc::bad_base);
+    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, Linear{hours})) == PolicyErrc::bad_base);
+    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, Fibonacci{real})) == PolicyErrc::bad_base);
+    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, Constant{hours})) == PolicyErrc::bad_base);
+    CHECK(error(make_backoff(FullJitter{}, Cap{hours}, 1s)) == PolicyErrc::bad_cap);
+    CHECK(error(make_backoff(FullJitter{}, PreJitterCap{real}, 1s)) == PolicyErrc::bad_cap);
+    CHECK(error(make_backoff(FullJitter{}, Floor{hours, Cap{30s}}, 1s)) == PolicyErrc::bad_floor);
+    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, Delays{1s, hours})) == PolicyErrc::bad_delays);
+    CHECK(make_backoff(NoJitter{}, Cap{years{292}}, years{200}).value().next() == years{200});
+    CHECK(make_backoff(NoJitter{}, Cap{duration<double>{2.5}}, duration<float>{0.5F})
+              .value()
+              .max_delay(9) == 2500ms);
+}
+
+TEST_CASE("make_backoff takes a seed", "[backoff][make_backoff][unit]") {
+    auto made = make_backoff(FullJitter{}, Cap{30s}, 1s, Seed{7});
+    Backoff constructed{FullJitter{}, Cap{30s}, 1s, Seed{7}};
+    REQUIRE(made);
+    for (int i = 0; i < 20; ++i) CHECK(made->next() == constructed.next());
+    CHECK(make_backoff(FullJitter{}, Cap{0s}, 1s, Seed{7}).error() == PolicyErrc::bad_cap);
+}
+
+TEST_CASE("make_backoff's errors read as sentences", "[backoff][make_backoff][unit]") {
+    CHECK(make_backoff(FullJitter{}, Cap{0s}, 1s).error().message() ==
+          "the cap of a backoff must be > 0ns, at most 292 years, and not below the first wait");
+    CHECK(cause_of(make_backoff(FullJitter{}, Cap{0s}, 1s).error()) == Cause::permanent);
+}

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+// Goal: NoCap bounds nothing and costs nothing.
+#include <belay/backoff/no_cap.hpp>
+
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/no_jitter.hpp>
+#include <belay/backoff/proportional_jitter.hpp>
+
+#include "support/catch.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+
+static_assert(sizeof(Backoff<FullJitter, NoCap>) == 24);
+
+TEST_CASE("NoCap::limit is the wait itself", "[backoff][no_cap][unit]") {
+    STATIC_REQUIRE(NoCap{}.limit(0ns) == 0ns);
+    STATIC_REQUIRE(NoCap{}.limit(forever) == forever);
+}
+
+TEST_CASE("NoCap lets waits grow to forever, without overflow", "[backoff][no_cap][unit]") {
+    STATIC_REQUIRE(Backoff{NoJitter{}, NoCap{}, 1ns}.max_delay(62).count() == 1LL << 62);
+    STATIC_REQUIRE(Backoff{NoJitter{}, NoCap{}, 1ns}.max_delay(63) == forever);
+    STATIC_REQUIRE(Backoff{ProportionalJitter::plus_percent(100), NoCap{}, 1s}.max_delay(1024) ==
+                   forever);
+}

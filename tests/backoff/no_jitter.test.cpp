@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+// Goal: NoJitter is exact and draws nothing.
+#include <belay/backoff/no_jitter.hpp>
+
+#include <belay/backoff/backoff.hpp>
+
+#include "support/catch.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+
+TEST_CASE("NoJitter::range is the nominal wait", "[backoff][no_jitter][unit]") {
+    STATIC_REQUIRE(NoJitter{}.range({5s, 30s, 3}) == WaitRange{5s, 5s});
+    STATIC_REQUIRE(NoJitter{}.range({forever, forever, 3}) == WaitRange{forever, forever});
+}
+
+TEST_CASE("NoJitter draws nothing, and so works unseeded in a constant expression",
+          "[backoff][no_jitter][unit]") {
+    STATIC_REQUIRE(Backoff{NoJitter{}, Cap{30s}, 5s}.next() == 5s);
+    Random bits;
+    Backoff backoff{NoJitter{}, Cap{30s}, 5s};
+    CHECK(backoff.next(bits) == 5s);
+    CHECK(backoff.next(bits) == 10s);
+    CHECK_FALSE(bits.seeded());
+}

@@ -1,0 +1,513 @@
+// SPDX-License-Identifier: MIT
+// Goal: several permits, verdicts of older generations, commands and snapshots, as one value; never
+// stuck, whatever happens to probes. Method: timelines as static_assert, properties over events.
+#include <belay/breaker/breaker_core.hpp>
+
+#include <type_traits>
+#include <vector>
+
+#include <belay/breaker/consecutive_failures.hpp>
+#include <belay/breaker/open_for.hpp>
+
+#include "support/breaker_archetypes.hpp"
+#include "support/catch.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+using enum BreakerChange;
+
+namespace {
+
+using Core = BreakerCore<ConsecutiveFailures, OpenFor>;
+
+// A core with its time and chance, usable in constant expressions.
+template <class C>
+struct CoreBench {
+    C core;
+    Instant now{};
+    Random bits{Seed{1}};
+
+    constexpr explicit CoreBench(C c) : core{c} {}
+
+    constexpr bool admits() const { return core.admit(now).verb == Verb::go; }
+    constexpr BreakerState state() const { return core.state(now); }
+    constexpr auto acquire() { return core.acquire(now); }
+    constexpr BreakerChange verdict(bool failed, std::uint32_t generation) {
+        Turn turn{now, bits};
+        return core.verdict(failed, generation, turn, {});
+    }
+    constexpr BreakerChange fail() { return verdict(true, core.generation()); }
+    constexpr BreakerChange succeed() { return verdict(false, core.generation()); }
+    constexpr bool restore(const BreakerSnapshot& snapshot) {
+        Turn turn{now, bits};
+        return core.restore(snapshot, turn);
+    }
+};
+
+constexpr auto fresh(HalfOpen half_open = {}, std::uint32_t limit = 1) {
+    return CoreBench{Core{ConsecutiveFailures{limit}, OpenFor{60s}, half_open}};
+}
+constexpr auto tripped(HalfOpen half_open = {}) {
+    auto b = fresh(half_open);
+    static_cast<void>(b.fail());
+    return b;
+}
+/// Open, and its wait is over.
+constexpr auto due(HalfOpen half_open = {}) {
+    auto b = tripped(half_open);
+    b.now += 60s;
+    return b;
+}
+
+}  // namespace
+
+static_assert(std::is_trivially_copyable_v<Core> && sizeof(Core) <= 56);
+template class belay::BreakerCore<belay_test::MinimalTrip, belay_test::MinimalOpenWait>;
+
+TEST_CASE("BreakerCore says what changed, once for each change", "[breaker][breaker_core][unit]") {
+    STATIC_REQUIRE([] {
+        auto b = fresh({}, 2);
+        bool ok = b.acquire().change == none && b.fail() == none && b.succeed() == none;
+        ok = ok && b.fail() == none && b.fail() == opened && b.fail() == none;
+        b.now += 60s;
+        ok = ok && b.acquire().change == half_opened && b.acquire().change == none;
+        ok = ok && b.fail() == reopened;
+        b.now += 60s;
+        ok = ok && b.acquire().change == half_opened && b.succeed() == BreakerChange::closed;
+        // From the start: one failure is not two.
+        return ok && b.fail() == none && b.fail() == opened;
+    }());
+}
+
+// Pitfall 12.
+TEST_CASE("BreakerCore is half-open at its instant, and not a nanosecond before",
+          "[breaker][breaker_core][unit]") {
+    STATIC_REQUIRE([] {
+        auto b = tripped();
+        b.now += 60s - 1ns;
+        bool ok = b.state() == BreakerState::open && b.acquire().advice.verb == Verb::suspend;
+        b.now += 1ns;
+        return ok && b.state() == BreakerState::half_open && b.acquire().advice.verb == Verb::go;
+    }());
+}
+
+// Pitfall 13.
+TEST_CASE("BreakerCore gives no more permits at a time than it has probes",
+          "[breaker][breaker_core][unit]") {
+    STATIC_REQUIRE([] {
+        auto b = due({.probes = 3});
+        for (int i = 0; i < 3; ++i) {
+            if (b.acquire().advice.verb != Verb::go) return false;
+        }
+        bool ok = b.acquire().advice == Advice::suspend(b.now + breaker_recheck);
+        b.core.neutral(b.core.generation());
+        return ok && b.admits() && b.acquire().advice.verb == Verb::go && !b.admits();
+    }());
+}
+
+TEST_CASE("BreakerCore closes after so many successes, and reopens after so many failures",
+          "[breaker][breaker_core][unit]") {
+    STATIC_REQUIRE([] {
+        auto b = due({.probes = 5, .successes = 3, .failures = 2});
+        for (int i = 0; i < 5; ++i) static_cast<void>(b.acquire());
+        bool ok = b.succeed() == none && b.fail() == none && b.succeed() == none;
+        ok = ok && b.succeed() == BreakerChange::closed;
+
+        b = due({.probes = 5, .successes = 3, .failures = 2});
+        for (int i = 0; i < 5; ++i) static_cast<void>(b.acquire());
+        ok = ok && b.succeed() == none && b.fail() == none && b.succeed() == none;
+        ok = ok && b.fail() == reopened && b.core.open_until() == b.now + 60s;
+        // The next round starts from nothing.
+        b.now += 60s;
+        for (int i = 0; i < 5; ++i) static_cast<void>(b.acquire());
+        ok = ok && b.fail() == none && b.succeed() == none && b.succeed() == none;
+        return ok && b.state() == BreakerState::half_open && b.fail() == reopened;
+    }());
+    // One at a time does as well.
+    STATIC_REQUIRE([] {
+        auto b = due({.successes = 2});
+        bool ok = b.acquire().change == half_opened && b.succeed() == none && b.admits();
+        ok = ok && b.acquire().change == none && b.succeed() == BreakerChange::closed;
+        return ok;
+    }());
+}
+
+// Pitfall 16.
+TEST_CASE("BreakerCore ignores verdicts of an earlier generation", "[breaker][breaker_core][unit]") {
+    STATIC_REQUIRE([] {
+        auto b = fresh();
+        const auto before_opening = b.core.generation();
+        static_cast<void>(b.fail());
+        b.now += 60s;
+        static_cast<void>(b.acquire());
+        const auto probe = b.core.generation();
+        bool ok = b.verdict(false, before_opening) == none;
+        b.core.neutral(before_opening);
+        ok = ok && b.verdict(true, before_opening) == none && !b.admits();
+        ok = ok && b.verdict(false, probe) == BreakerChange::closed;
+        // Neither may a late probe open what another one closed.
+        return ok && b.verdict(true, probe) == none && b.state() == BreakerState::closed;
+    }());
+}
+
+// Pitfalls 14 and 15.
+TEST_CASE("BreakerCore is not closed by a probe without a verdict, nor stuck",
+          "[breaker][breaker_core][unit]") {
+    STATIC_REQUIRE([] {
+        auto b = due();
+        for (int i = 0; i < 10; ++i) {
+            static_cast<void>(b.acquire());
+            b.core.neutral(b.core.generation());
+            b.core.neutral(b.core.generation());  // twice gives back once
+            if (b.state() != BreakerState::half_open || !b.admits()) return false;
+        }
+        static_cast<void>(b.acquire());
+        return !b.admits();
+    }());
+}
+
+// Pitfall 14.
+TEST_CASE("BreakerCore gives a lost probe's permit to the next caller after its time",
+          "[breaker][breaker_core][unit]") {
+    STATIC_REQUIRE([] {
+        auto b = due({.probe_timeout = 10s});
+        static_cast<void>(b.acquire());
+        const auto lost = b.core.generation();
+        b.now += 10s - 1ns;
+        bool ok = b.core.admit(b.now) == Advice::suspend(b.now + 1ns);
+        ok = ok && b.acquire().advice.verb == Verb::suspend;
+        b.now += 1ns;
+        ok = ok && b.admits() && b.acquire().change == probe_lost;
+        ok = ok && b.verdict(false, lost) == none && b.verdict(true, lost) == none;
+        b.core.neutral(lost);
+        return ok && !b.admits() && b.succeed() == BreakerChange::closed;
+    }());
+}
+
+TEST_CASE("BreakerCore takes a late probe's verdict as long as nobody took its permit",
+          "[breaker][breaker_core][unit]") {
+    STATIC_REQUIRE([] {
+        auto b = due({.probe_timeout = 10s});
+        static_cast<void>(b.acquire());
+        b.now += 1h;
+        return b.succeed() == BreakerChange::closed;
+    }());
+}
+
+TEST_CASE("BreakerCore gives probes up when the last one's time is over",
+          "[breaker][breaker_core][unit]") {
+    STATIC_REQUIRE([] {
+        auto b = due({.probes = 2, .successes = 2, .probe_timeout = 10s});
+        static_cast<void>(b.acquire());
+        bool ok = b.succeed() == none;
+        static_cast<void>(b.acquire());
+        b.now += 5s;
+        static_cast<void>(b.acquire());
+        b.now += 5s;
+        ok = ok && !b.admits();
+        b.now += 5s;
+        ok = ok && b.acquire().change == probe_lost && b.acquire().advice.verb == Verb::go;
+        // The success from before still counts: it was no less true.
+        return ok && !b.admits() && b.succeed() == BreakerChange::closed;
+    }());
+}
+
+TEST_CASE("BreakerCore under a mode that a person set", "[breaker][breaker_core][unit]") {
+    STATIC_REQUIRE([] {
+        auto b = fresh();
+        bool ok = b.core.set_mode(BreakerMode::forced_open) == mode_set;
+        ok = ok && b.state() == BreakerState::open;
+        b.now += 24h;
+        ok = ok && b.acquire().advice == Advice::suspend(b.now + breaker_recheck);
+        ok = ok && b.state() == BreakerState::open && b.succeed() == none && b.fail() == none;
+
+        b.core.set_mode(BreakerMode::disabled);
+        for (int i = 0; i < 10; ++i) ok = ok && b.admits() && b.fail() == none;
+        ok = ok && b.state() == BreakerState::closed;
+
+        b.core.set_mode(BreakerMode::automatic);
+        ok = ok && b.state() == BreakerState::closed && b.fail() == opened;
+        // Again: that is how a person closes it.
+        b.core.set_mode(BreakerMode::automatic);
+        return ok && b.state() == BreakerState::closed && b.admits();
+    }());
+}
+
+TEST_CASE("BreakerCore with metrics only says when it would have opened, and lets all through",
+          "[breaker][breaker_core][unit]") {
+    STATIC_REQUIRE([] {
+        auto b = fresh({}, 3);
+        b.core.set_mode(BreakerMode::metrics_only);
+        for (int i = 0; i < 3; ++i) {
+            const auto before = b.core.generation();
+            bool ok = b.fail() == none && b.fail() == none && b.fail() == would_open;
+            ok = ok && b.admits() && b.state() == BreakerState::closed;
+            if (!ok || b.verdict(true, before) != none) return false;
+        }
+        return true;
+    }());
+}
+
+TEST_CASE("BreakerCore voids the permits that were out when a mode was set",
+          "[breaker][breaker_core][unit]") {
+    auto b = due();
+    static_cast<void>(b.acquire());
+    const auto probe = b.core.generation();
+    b.core.set_mode(BreakerMode::automatic);
+    CHECK(b.verdict(true, probe) == none);
+    CHECK(b.state() == BreakerState::closed);
+}
+
+TEST_CASE("BreakerCore grows its wait from reopening to reopening, and forgets when it closes",
+          "[breaker][breaker_core][unit]") {
+    STATIC_REQUIRE([] {
+        CoreBench b{BreakerCore{ConsecutiveFailures{1}, belay_test::GrowingWait{}, HalfOpen{}}};
+        for (const Duration wait : {10s, 20s, 30s}) {
+            static_cast<void>(b.acquire());
+            static_cast<void>(b.fail());
+            if (b.core.open_until() != b.now + wait) return false;
+            b.now += wait;
+        }
+        static_cast<void>(b.acquire());
+        bool ok = b.succeed() == BreakerChange::closed && b.fail() == opened;
+        return ok && b.core.open_until() == b.now + 10s;
+    }());
+}
+
+TEST_CASE("BreakerCore goes on where its snapshot left off, in another program at another time",
+          "[breaker][breaker_core][unit]") {
+    STATIC_REQUIRE([] {
+        CoreBench b{BreakerCore{ConsecutiveFailures{1}, belay_test::GrowingWait{}, HalfOpen{}}};
+        for (int i = 0; i < 3; ++i) {
+            static_cast<void>(b.acquire());
+            static_cast<void>(b.fail());
+            b.now = b.core.open_until();
+        }
+        b.now -= 12s;  // 18 of 30 s are over
+        const BreakerSnapshot saved = b.core.snapshot(b.now);
+        bool ok = saved == BreakerSnapshot{BreakerMode::automatic, BreakerState::open, 3, 12s};
+
+        CoreBench restarted{
+            BreakerCore{ConsecutiveFailures{1}, belay_test::GrowingWait{}, HalfOpen{}}};
+        restarted.now = Instant{} - 1000h;
+        ok = ok && restarted.restore(saved) && restarted.core.snapshot(restarted.now) == saved;
+        ok = ok && restarted.core.admit(restarted.now) == Advice::suspend(restarted.now + 12s);
+        restarted.now += 12s;
+        static_cast<void>(restarted.acquire());
+        ok = ok && restarted.fail() == reopened;
+        return ok && restarted.core.open_until() == restarted.now + 40s;
+    }());
+}
+
+TEST_CASE("BreakerCore keeps how far its wait has grown, up to 65535 openings",
+          "[breaker][breaker_core][unit]") {
+    const auto growing = [] {
+        return CoreBench{
+            BreakerCore{ConsecutiveFailures{1}, belay_test::GrowingWait{}, HalfOpen{}}};
+    };
+    auto b = growing();
+    for (int i = 0; i < 300; ++i) {
+        static_cast<void>(b.acquire());
+        static_cast<void>(b.fail());
+        b.now = b.core.open_until();
+    }
+    auto restarted = growing();
+    REQUIRE(restarted.restore(b.core.snapshot(b.now)));
+    CHECK(restarted.core.snapshot(restarted.now).openings == 300);
+    static_cast<void>(restarted.acquire());
+    CHECK(restarted.fail() == reopened);
+    CHECK(restarted.core.open_until() == restarted.now + 3010s);
+
+    REQUIRE(b.restore({BreakerMode::automatic, BreakerState::half_open, 65534, 0s}));
+    for (int i = 0; i < 2; ++i) {
+        static_cast<void>(b.acquire());
+        CHECK(b.fail() == reopened);
+        CHECK(b.core.snapshot(b.now).openings == 65535);
+        b.now = b.core.open_until();
+    }
+}
+
+TEST_CASE("BreakerCore opens again at one failure of a probe before the time",
+          "[breaker][breaker_core][unit]") {
+    STATIC_REQUIRE([] {
+        auto b = tripped({.probes = 3, .successes = 2, .failures = 3});
+        b.now += 20s;
+        b.core.force(b.now);
+        bool ok = b.state() == BreakerState::half_open && b.fail() == reopened;
+        ok = ok && b.state() == BreakerState::open && b.core.open_until() == b.now + 60s;
+        // A success is one of those it takes.
+        b.core.force(b.now);
+        ok = ok && b.succeed() == half_opened && b.state() == BreakerState::half_open;
+        return ok && b.acquire().change == none && b.succeed() == BreakerChange::closed;
+    }());
+}
+
+TEST_CASE("BreakerCore restores every mode and state", "[breaker][breaker_core][unit]") {
+    auto b = tripped();
+    CHECK(b.restore({BreakerMode::automatic, BreakerState::closed, 0, 0s}));
+    CHECK(b.state() == BreakerState::closed);
+    CHECK(b.restore({BreakerMode::automatic, BreakerState::half_open, 7, 0s}));
+    CHECK(b.state() == BreakerState::half_open);
+    CHECK(b.core.snapshot(b.now) ==
+          BreakerSnapshot{BreakerMode::automatic, BreakerState::half_open, 7, 0s});
+    CHECK(b.restore({BreakerMode::forced_open, BreakerState::open, 0, 0s}));
+    CHECK(b.core.mode() == BreakerMode::forced_open);
+    CHECK(b.restore({BreakerMode::metrics_only, BreakerState::closed, 0, 0s}));
+    CHECK(b.admits());
+    CHECK(b.restore({BreakerMode::automatic, BreakerState::open, 255, forever}));
+    CHECK_FALSE(b.admits());
+    const auto generation = b.core.generation();
+    CHECK_FALSE(b.restore({.remaining = -1ns}));
+    CHECK(b.core.generation() == generation);
+    CHECK_FALSE(b.admits());
+}
+
+// Pitfall 11.
+TEST_CASE("BreakerCore outlives clocks that stand still, go back or jump",
+          "[breaker][breaker_core][unit]") {
+    auto b = due({.probe_timeout = 10s});
+    static_cast<void>(b.acquire());
+    b.now -= 100h;
+    CHECK_FALSE(b.admits());
+    CHECK(b.core.admit(b.now) == Advice::suspend(b.now + breaker_recheck));
+    b.now = never;
+    CHECK(b.admits());
+    CHECK(b.fail() == reopened);
+    CHECK(b.core.open_until() == never);
+    CHECK(b.admits());
+    CHECK(b.core.snapshot(always).remaining == forever);
+}
+
+TEST_CASE("BreakerCore's generations start again after 2^30 changes",
+          "[breaker][breaker_core][unit]") {
+    STATIC_REQUIRE(Core::generation_mask == (1U << 30) - 1);
+    auto b = fresh();
+    for (int i = 0; i < 1000; ++i) b.core.set_mode(BreakerMode::automatic);
+    CHECK(b.core.generation() == 1000);
+}
+
+namespace {
+
+// Permits that are out, some of them lost.
+struct Caller {
+    std::uint32_t generation;
+};
+
+void run(auto& b, std::vector<Caller>& out, int event) {
+    if (event <= 2 && b.acquire().advice.verb == Verb::go) out.push_back({b.core.generation()});
+    if (event == 3) b.now += Duration{*rc::gen::inRange<std::int64_t>(0, 90'000'000'000)};
+    if (event == 4) b.now -= 1s;
+    if (event == 9) {
+        b.core.set_mode(*rc::gen::element(BreakerMode::automatic, BreakerMode::forced_open,
+                                          BreakerMode::disabled, BreakerMode::metrics_only));
+    }
+    if (event < 5 || event > 8 || out.empty()) return;
+    const auto i = *rc::gen::inRange<std::size_t>(0, out.size());
+    if (event == 5) b.verdict(true, out[i].generation);
+    if (event == 6) b.verdict(false, out[i].generation);
+    if (event == 7) b.core.neutral(out[i].generation);
+    // 8: lost for good.
+    out.erase(out.begin() + static_cast<std::ptrdiff_t>(i));
+}
+
+auto any_core() {
+    const HalfOpen half_open{.probes = *rc::gen::inRange<std::uint8_t>(1, 4),
+                             .successes = *rc::gen::inRange<std::uint8_t>(1, 4),
+                             .failures = *rc::gen::inRange<std::uint8_t>(1, 4),
+                             .probe_timeout = 30s};
+    return fresh(half_open, *rc::gen::inRange<std::uint32_t>(1, 4));
+}
+
+}  // namespace
+
+TEST_CASE("BreakerCore is never stuck, though probes are lost",
+          "[breaker][breaker_core][property]") {
+    CHECK(rc::check("waiting as told leads to a permit, and successes close it", [] {
+        auto b = any_core();
+        std::vector<Caller> out;
+        for (const int event : *rc::gen::container<std::vector<int>>(rc::gen::inRange(0, 9))) {
+            run(b, out, event);
+            const Advice advice = b.core.admit(b.now);
+            RC_ASSERT(advice.verb == Verb::go || advice.until > b.now);
+        }
+        for (int calls = 0; b.state() != BreakerState::closed; ++calls) {
+            RC_ASSERT(calls < 3);
+            for (int asked = 0; b.acquire().advice.verb != Verb::go; ++asked) {
+                // The open wait, or the probes' time in steps of breaker_recheck; and clocks went
+                // back.
+                RC_ASSERT(asked < 150);
+                b.now = b.core.admit(b.now).until;
+            }
+            b.succeed();
+        }
+    }));
+}
+
+TEST_CASE("BreakerCore has no more probes out than it may, and each decides once",
+          "[breaker][breaker_core][property]") {
+    CHECK(rc::check("permits of the current generation, while it is not closed", [] {
+        auto b = any_core();
+        std::vector<Caller> out;
+        for (const int event : *rc::gen::container<std::vector<int>>(rc::gen::inRange(0, 8))) {
+            const auto changes_before = b.core.generation();
+            run(b, out, event);
+            RC_ASSERT(b.core.generation() - changes_before <= 1U);
+            if (b.state() == BreakerState::closed) continue;
+            std::size_t current = 0;
+            for (const Caller& caller : out) {
+                current += caller.generation == b.core.generation() ? 1U : 0U;
+            }
+            RC_ASSERT(current <= 3U);
+            if (b.state() == BreakerState::open) RC_ASSERT(current == 0U);
+        }
+    }));
+}
+
+TEST_CASE("BreakerCore's history does not depend on how often it is asked",
+          "[breaker][breaker_core][property]") {
+    CHECK(rc::check("one that is asked between all events is equal to one that is not", [] {
+        auto asked = any_core();
+        auto left_alone = asked;
+        std::vector<std::uint32_t> out;
+        for (const int event : *rc::gen::container<std::vector<int>>(rc::gen::inRange(0, 7))) {
+            for (const Duration later : {0s, 1s, 30s, 60s, 300s}) {
+                static_cast<void>(asked.core.admit(asked.now + later));
+                static_cast<void>(asked.core.state(asked.now + later));
+                static_cast<void>(asked.core.snapshot(asked.now + later));
+            }
+            const Duration step{*rc::gen::inRange<std::int64_t>(0, 40'000'000'000)};
+            for (auto* b : {&asked, &left_alone}) {
+                if (event <= 1) static_cast<void>(b->acquire());
+                if (event == 2) b->now += step;
+                if (event == 3 || event == 4) b->fail();
+                if (event == 5) b->succeed();
+                if (event == 6) b->core.neutral(b->core.generation());
+            }
+            RC_ASSERT(asked.core.generation() == left_alone.core.generation());
+            RC_ASSERT(asked.core.snapshot(asked.now) == left_alone.core.snapshot(asked.now));
+            RC_ASSERT(asked.core.admit(asked.now) == left_alone.core.admit(asked.now));
+        }
+    }));
+}
+
+TEST_CASE("BreakerCore restored from its snapshot decides as it would have",
+          "[breaker][breaker_core][property]") {
+    CHECK(rc::check("advice by remaining time is the same", [] {
+        auto b = any_core();
+        std::vector<Caller> out;
+        for (const int event : *rc::gen::container<std::vector<int>>(rc::gen::inRange(0, 10))) {
+            run(b, out, event);
+        }
+        const BreakerSnapshot saved = b.core.snapshot(b.now);
+        auto restarted = fresh();
+        restarted.now = b.now + 1000h;
+        RC_ASSERT(restarted.restore(saved));
+        RC_ASSERT(restarted.core.mode() == b.core.mode());
+        RC_ASSERT(restarted.state() == b.state());
+        RC_ASSERT(restarted.core.snapshot(restarted.now) == saved);
+        if (b.state() == BreakerState::open && b.core.mode() == BreakerMode::automatic) {
+            RC_ASSERT(restarted.core.admit(restarted.now).until - restarted.now ==
+                      b.core.admit(b.now).until - b.now);
+        }
+    }));
+}

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: MIT
+// Goal: an observer hears every change after it was made, in order, never under the lock; a slow
+// one sees what it missed.
+#include <belay/breaker/breaker_event.hpp>
+
+#include <atomic>
+#include <optional>
+#include <thread>
+#include <type_traits>
+#include <vector>
+
+#include <belay/breaker/circuit_breaker.hpp>
+#include <belay/core/manual_clock.hpp>
+
+#include "support/aborts.hpp"
+#include "support/breaker_archetypes.hpp"
+#include "support/catch.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+using enum BreakerChange;
+
+namespace {
+
+struct Listener {
+    std::vector<BreakerEvent>* heard;
+    void on_breaker(const BreakerEvent& event) noexcept { heard->push_back(event); }
+};
+struct Throws {
+    void on_breaker(const BreakerEvent&);
+};
+struct Misspelt {
+    void on_braker(const BreakerEvent&) noexcept;
+};
+
+std::vector<BreakerChange> changes(const std::vector<BreakerEvent>& heard) {
+    std::vector<BreakerChange> found;
+    for (const BreakerEvent& event : heard) found.push_back(event.change);
+    return found;
+}
+
+}  // namespace
+
+static_assert(std::is_trivially_copyable_v<BreakerEvent>);
+static_assert(detail::HearsBreaker<NoObserver> && detail::HearsBreaker<Listener>);
+static_assert(!detail::HearsBreaker<Throws> && !detail::HearsBreaker<Misspelt>);
+static_assert(std::is_empty_v<detail::BreakerEvents<NoObserver>>, "nobody pays for no observer");
+
+TEST_CASE("BreakerEvents tells events in order, each once", "[breaker][breaker_event][unit]") {
+    std::vector<BreakerEvent> heard;
+    detail::BreakerEvents<Listener> events{Listener{&heard}};
+    SpinMutex mutex;
+    events.tell(mutex);
+    CHECK(heard.empty());
+    events.push({opened});
+    events.push({half_opened});
+    events.tell(mutex);
+    events.tell(mutex);
+    CHECK(changes(heard) == std::vector{opened, half_opened});
+    CHECK(heard[0].number == 1);
+    CHECK(heard[1].number == 2);
+}
+
+TEST_CASE("BreakerEvents drops the oldest when nobody listens, and the numbers show it",
+          "[breaker][breaker_event][unit]") {
+    std::vector<BreakerEvent> heard;
+    detail::BreakerEvents<Listener> events{Listener{&heard}};
+    SpinMutex mutex;
+    for (int i = 0; i < 20; ++i) events.push({opened});
+    events.tell(mutex);
+    REQUIRE(heard.size() == 8);
+    for (std::uint64_t i = 0; i < 8; ++i) CHECK(heard[i].number == 13 + i);
+    events.push({reopened});
+    events.tell(mutex);
+    CHECK(heard.back().number == 21);
+    for (int i = 0; i < 8; ++i) events.push({opened});
+    events.tell(mutex);
+    CHECK(heard.size() == 17);
+}
+
+TEST_CASE("CircuitBreaker tells a whole outage with its instants",
+          "[breaker][breaker_event][unit]") {
+    ManualClock clock;
+    std::vector<BreakerEvent> heard;
+    CircuitBreaker breaker{ConsecutiveFailures{2},
+                           OpenFor{60s},
+                           {.probe_timeout = 10s},
+                           clock.view(),
+                           Listener{&heard}};
+    breaker.acquire().failure();
+    breaker.acquire().failure();
+    clock.advance(60s);
+    auto lost = breaker.acquire();
+    clock.advance(10s);
+    breaker.acquire().failure();
+    clock.advance(60s);
+    breaker.acquire().success();
+    breaker.set_mode(BreakerMode::metrics_only);
+    breaker.acquire().failure();
+    breaker.acquire().failure();
+    breaker.set_mode(BreakerMode::forced_open);
+    CHECK(changes(heard) == std::vector{opened, half_opened, probe_lost, reopened, half_opened,
+                                        closed, mode_set, would_open, mode_set});
+    REQUIRE(heard.size() == 9);
+    CHECK(heard[0].at == Instant{});
+    CHECK(heard[0].open_until == Instant{} + 60s);
+    CHECK(heard[0].state == BreakerState::open);
+    CHECK(heard[1].at == Instant{} + 60s);
+    CHECK(heard[1].state == BreakerState::half_open);
+    CHECK(heard[3].open_until == Instant{} + 130s);
+    CHECK(heard[5].state == BreakerState::closed);
+    CHECK(heard[6].mode == BreakerMode::metrics_only);
+    CHECK(heard[8].state == BreakerState::open);
+    for (std::uint64_t i = 0; i < 9; ++i) CHECK(heard[i].number == i + 1);
+}
+
+TEST_CASE("CircuitBreaker that opened says so, though its wait may be over at once",
+          "[breaker][breaker_event][unit]") {
+    ManualClock clock;
+    std::vector<BreakerEvent> heard;
+    CircuitBreaker breaker{ConsecutiveFailures{1}, belay_test::MinimalOpenWait{0ns}, clock.view(),
+                           Listener{&heard}};
+    breaker.acquire().failure();
+    CHECK(breaker.state() == BreakerState::half_open);
+    breaker.acquire().failure();
+    REQUIRE(changes(heard) == std::vector{opened, half_opened, reopened});
+    CHECK(heard[0].state == BreakerState::open);
+    CHECK(heard[0].open_until == heard[0].at);
+    CHECK(heard[1].state == BreakerState::half_open);
+    CHECK(heard[2].state == BreakerState::open);
+}
+
+namespace {
+
+// Ends the object that tells it.
+struct Undertaker;
+struct UndertakerHook {
+    Undertaker* owner;
+    void on_breaker(const BreakerEvent&) noexcept;
+};
+struct Undertaker {
+    std::optional<CircuitBreaker<ManualClock::View, ConsecutiveFailures, OpenFor, UndertakerHook>>
+        breaker;
+};
+void UndertakerHook::on_breaker(const BreakerEvent&) noexcept { owner->breaker.reset(); }
+
+}  // namespace
+
+TEST_CASE("CircuitBreaker that its observer destroys is found in a checked build",
+          "[breaker][breaker_event][unit]") {
+    CHECK_THAT(belay_test::aborts_with([] {
+                   const ManualClock clock;
+                   Undertaker owner;
+                   owner.breaker.emplace(ConsecutiveFailures{1}, OpenFor{60s}, clock.view(),
+                                         UndertakerHook{&owner});
+                   owner.breaker->set_mode(BreakerMode::forced_open);
+               }),
+               Catch::Matchers::Contains("it must outlive its observer's calls"));
+}
+
+namespace {
+
+// Pitfall 27: an observer that asks the breaker, and even changes it, while it is told.
+struct MeddlerState;
+struct MeddlerHook {
+    MeddlerState* state;
+    void on_breaker(const BreakerEvent& event) noexcept;
+};
+struct MeddlerState {
+    std::vector<BreakerChange> heard;
+    std::vector<BreakerState> seen;
+    int depth = 0;
+    int deepest = 0;
+    CircuitBreaker<ManualClock::View, ConsecutiveFailures, OpenFor, MeddlerHook>* breaker = nullptr;
+};
+void MeddlerHook::on_breaker(const BreakerEvent& event) noexcept {
+    state->deepest = ++state->depth > state->deepest ? state->depth : state->deepest;
+    state->heard.push_back(event.change);
+    state->seen.push_back(state->breaker->state());
+    if (event.change == opened) {
+        // Refused: it is open already.
+        if (const auto permit = state->breaker->acquire()) state->heard.clear();
+        state->breaker->set_mode(BreakerMode::automatic);
+    } else if (event.change == mode_set && state->heard.size() < 4) {
+        state->breaker->acquire().failure();
+    }
+    --state->depth;
+}
+
+}  // namespace
+
+TEST_CASE("CircuitBreaker's observer may call the breaker, and hears what follows afterwards",
+          "[breaker][breaker_event][unit]") {
+    ManualClock clock;
+    MeddlerState state;
+    CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{60s}, clock.view(), MeddlerHook{&state}};
+    state.breaker = &breaker;
+    breaker.acquire().failure();
+    CHECK(state.heard == std::vector{opened, mode_set, opened, mode_set});
+    CHECK(state.seen == std::vector{BreakerState::open, BreakerState::closed, BreakerState::open,
+                                    BreakerState::closed});
+    CHECK(state.deepest == 1);
+}
+
+TEST_CASE("CircuitBreaker tells in order, by one thread at a time, whatever threads do",
+          "[breaker][breaker_event][unit]") {
+    struct Watch {
+        std::atomic<int> inside{0};
+        bool overlapped = false;
+        bool out_of_order = false;
+        std::uint64_t last = 0;
+    };
+    struct Hook {
+        Watch* watch;
+        void on_breaker(const BreakerEvent& event) noexcept {
+            if (watch->inside.fetch_add(1, std::memory_order_relaxed) != 0) {
+                watch->overlapped = true;
+            }
+            if (event.number <= watch->last) watch->out_of_order = true;
+            watch->last = event.number;
+            watch->inside.fetch_sub(1, std::memory_order_relaxed);
+        }
+    };
+    ManualClock clock;
+    Watch watch;
+    CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{1ms}, clock.view(), Hook{&watch}};
+    const auto work = [&](std::uint64_t seed) {
+        Random bits{Seed{seed}};
+        for (int i = 0; i < 5'000; ++i) {
+            auto permit = breaker.acquire();
+            if (!permit) clock.advance(1ms);
+            uniform_upto(bits, 1) == 0 ? permit.failure() : permit.success();
+        }
+    };
+    std::vector<std::thread> threads;
+    for (std::uint64_t t = 1; t <= 3; ++t) threads.emplace_back(work, t);
+    for (auto& t : threads) t.join();
+    CHECK_FALSE(watch.overlapped);
+    CHECK_FALSE(watch.out_of_order);
+    const BreakerCounters counters = breaker.counters();
+    CHECK(watch.last >= counters.opened + counters.reopened + counters.closed);
+    CHECK(counters.opened > 0);
+}

@@ -1,0 +1,663 @@
+// SPDX-License-Identifier: MIT
+// Goal: the shared breaker behaves as the value, leaks no permit, and stays right under threads.
+#include <belay/breaker/circuit_breaker.hpp>
+
+#include <atomic>
+#include <type_traits>
+#include <vector>
+
+#include <belay/backoff/backoff.hpp>
+#include <belay/breaker/any_trip.hpp>
+#include <belay/breaker/count_window.hpp>
+#include <belay/breaker/failure_rate.hpp>
+#include <belay/breaker/slow_call_rate.hpp>
+#include <belay/core/manual_clock.hpp>
+#include <belay/core/time_window.hpp>
+#include <belay/policy/shared.hpp>
+
+#include "support/aborts.hpp"
+#include "support/archetypes.hpp"
+#include "support/breaker_archetypes.hpp"
+#include "support/catch.hpp"
+#include "support/granted.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+using belay_test::granted;
+
+namespace {
+
+constinit CircuitBreaker<SteadyClock> static_breaker{ConsecutiveFailures{5}, OpenFor{300s}};
+
+constinit CircuitBreaker<SteadyClock, FailureRate<TimeWindow<>>> static_rate{
+    FailureRate{TimeWindow{60s}}, OpenFor{300s}, {.probes = 3}};
+
+// A clock that counts how often it is read.
+struct CountingClock {
+    std::atomic<int>* reads;
+    [[nodiscard]] Instant now() const noexcept { return reads->fetch_add(1), Instant{}; }
+};
+
+using Breaking = CircuitBreaker<ManualClock::View>;
+using TimeWindowed = FailureRate<TimeWindow<>>;
+using Permit = Breaking::Permit;
+
+void open(Breaking& breaker, int failures) {
+    for (int i = 0; i < failures; ++i) breaker.acquire().failure();
+}
+
+bool never_fell(const BreakerCounters& a, const BreakerCounters& b) {
+    return a.failures <= b.failures && a.rejected <= b.rejected && a.probes <= b.probes &&
+           a.lost <= b.lost && a.stale <= b.stale && a.opened <= b.opened &&
+           a.reopened <= b.reopened && a.closed <= b.closed && a.would_open <= b.would_open;
+}
+
+}  // namespace
+
+static_assert(std::same_as<decltype(CircuitBreaker{ConsecutiveFailures{5}, OpenFor{300s}}),
+                           CircuitBreaker<SteadyClock>>);
+static_assert(std::same_as<decltype(CircuitBreaker{ConsecutiveFailures{5}, OpenFor{300s},
+                                                   std::declval<ManualClock::View>()}),
+                           CircuitBreaker<ManualClock::View>>);
+static_assert(!std::is_copy_constructible_v<Permit> &&
+              std::is_nothrow_move_constructible_v<Permit>);
+static_assert(!std::is_move_constructible_v<Breaking>);
+static_assert(sizeof(Permit) <= 24 && sizeof(CircuitBreaker<SteadyClock>) <= 192);
+static_assert(noexcept(std::declval<Breaking&>().acquire()));
+static_assert(
+    std::same_as<decltype(CircuitBreaker{ConsecutiveFailures{5}, OpenFor{300s}, {.probes = 3}}),
+                 CircuitBreaker<SteadyClock>>);
+static_assert(std::same_as<decltype(CircuitBreaker{ConsecutiveFailures{5},
+                                                   OpenFor{300s},
+                                                   {.probes = 3},
+                                                   std::declval<ManualClock::View>()}),
+                           CircuitBreaker<ManualClock::View>>);
+template class belay::CircuitBreaker<belay_test::MinimalClock>;
+template class belay::CircuitBreaker<belay_test::MinimalClock, belay_test::MinimalTrip,
+                                     belay_test::MinimalOpenWait>;
+
+TEST_CASE("CircuitBreaker uses of a clock only what ClockLike promises",
+          "[breaker][circuit_breaker][unit]") {
+    CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{1s},
+                           belay_test::MinimalClock{Instant{}}};
+    breaker.acquire().failure();
+    CHECK(breaker.state() == BreakerState::open);
+    CHECK_FALSE(granted(breaker.acquire()));
+}
+
+TEST_CASE("CircuitBreaker may be a constant-initialized static",
+          "[breaker][circuit_breaker][unit]") {
+    CHECK(granted(static_breaker.acquire()));
+    CHECK(static_breaker.state() == BreakerState::closed);
+    CHECK(granted(static_rate.acquire()));
+}
+
+TEST_CASE("CircuitBreaker reads no clock while closed", "[breaker][circuit_breaker][unit]") {
+    std::atomic<int> reads{0};
+    CircuitBreaker breaker{ConsecutiveFailures{3}, OpenFor{1s}, CountingClock{&reads}};
+    for (int i = 0; i < 10; ++i) {
+        breaker.acquire().failure();
+        breaker.acquire().success();
+        breaker.acquire().neutral();
+    }
+    CHECK(breaker.state() == BreakerState::closed);
+    CHECK(reads.load() == 0);
+    for (int i = 0; i < 3; ++i) breaker.acquire().failure();
+    CHECK(reads.load() == 1);
+}
+
+TEST_CASE("CircuitBreaker reads the clock only as often as its trip asks for",
+          "[breaker][circuit_breaker][unit]") {
+    const auto reads_of = [](auto trip) {
+        std::atomic<int> reads{0};
+        CircuitBreaker breaker{trip, OpenFor{1s}, CountingClock{&reads}};
+        for (int i = 0; i < 10; ++i) breaker.acquire().success();
+        return reads.load();
+    };
+    CHECK(reads_of(ConsecutiveFailures{3}) == 0);
+    CHECK(reads_of(FailureRate{CountWindow<20>{}}) == 0);
+    CHECK(reads_of(TimeWindowed{TimeWindow{10s}}) == 10);
+    CHECK(reads_of(SlowCallRate{1s, CountWindow<10>{}}) == 20);
+}
+
+TEST_CASE("CircuitBreaker refuses while open, and tells until when",
+          "[breaker][circuit_breaker][unit]") {
+    ManualClock clock;
+    Breaking breaker{ConsecutiveFailures{3}, OpenFor{300s}, clock.view()};
+    open(breaker, 3);
+    const Instant until = clock.now() + 300s;
+    CHECK(breaker.state() == BreakerState::open);
+    clock.advance(300s - 1ns);
+    const Permit refused = breaker.acquire();
+    CHECK_FALSE(refused);
+    CHECK(refused.retry_at() == until);
+    CHECK(refused.advice() == Advice::suspend(until));
+    CHECK(breaker.admit(clock.now()) == Advice::suspend(until));
+    clock.advance(1ns);
+    CHECK(breaker.admit(clock.now()) == Advice::go());
+    CHECK(granted(breaker.acquire()));
+}
+
+TEST_CASE("CircuitBreaker lets one probe through at a time", "[breaker][circuit_breaker][unit]") {
+    ManualClock clock;
+    Breaking breaker{ConsecutiveFailures{1}, OpenFor{300s}, clock.view()};
+    open(breaker, 1);
+    clock.advance(300s);
+    {
+        Permit probe = breaker.acquire();
+        CHECK(probe);
+        CHECK(breaker.state() == BreakerState::half_open);
+        const Permit second = breaker.acquire();
+        CHECK_FALSE(second);
+        CHECK(second.retry_at() == clock.now() + breaker_recheck);
+    }
+    // Dropped without a verdict: the next caller may probe at once.
+    Permit probe = breaker.acquire();
+    CHECK(probe);
+    probe.failure();
+    CHECK(breaker.state() == BreakerState::open);
+    clock.advance(300s);
+    breaker.acquire().success();
+    CHECK(breaker.state() == BreakerState::closed);
+}
+
+TEST_CASE("CircuitBreaker takes only the first verdict on a permit",
+          "[breaker][circuit_breaker][unit]") {
+    ManualClock clock;
+    Breaking breaker{ConsecutiveFailures{2}, OpenFor{300s}, clock.view()};
+    Permit permit = breaker.acquire();
+    permit.failure();
+    CHECK_FALSE(permit);
+    permit.failure();
+    permit.failure();
+    CHECK(breaker.state() == BreakerState::closed);
+    permit.success();
+    breaker.acquire().failure();
+    CHECK(breaker.state() == BreakerState::open);
+}
+
+TEST_CASE("CircuitBreaker permits can be moved, and the moved-from one is void",
+          "[breaker][circuit_breaker][unit]") {
+    ManualClock clock;
+    Breaking breaker{ConsecutiveFailures{1}, OpenFor{300s}, clock.view()};
+    open(breaker, 1);
+    clock.advance(300s);
+    Permit probe = breaker.acquire();
+    Permit moved = std::move(probe);
+    CHECK_FALSE(probe);  // NOLINT(bugprone-use-after-move): that is the point
+    probe.failure();
+    CHECK(breaker.state() == BreakerState::half_open);
+    CHECK(moved);
+    Permit& same = moved;
+    moved = std::move(same);
+    CHECK(moved);
+    // Replacing a permit gives it back.
+    moved = Permit{};
+    Permit next = breaker.acquire();
+    CHECK(next);
+    next.success();
+    CHECK(breaker.state() == BreakerState::closed);
+    Permit{}.failure();
+}
+
+TEST_CASE("CircuitBreaker ignores verdicts from before the last change of state",
+          "[breaker][circuit_breaker][unit]") {
+    ManualClock clock;
+    Breaking breaker{ConsecutiveFailures{1}, OpenFor{300s}, clock.view()};
+    Permit old_success = breaker.acquire();
+    Permit old_failure = breaker.acquire();
+    Permit old_neutral = breaker.acquire();
+    open(breaker, 1);
+    clock.advance(10s);
+    old_failure.failure();
+    CHECK(breaker.admit(clock.now()) == Advice::suspend(Instant{} + 300s));
+    clock.advance(290s);
+    Permit probe = breaker.acquire();
+    old_success.success();
+    old_neutral.neutral();
+    CHECK(breaker.state() == BreakerState::half_open);
+    CHECK_FALSE(granted(breaker.acquire()));
+    Permit before_closing = std::move(probe);
+    Breaking other{ConsecutiveFailures{1}, OpenFor{1s}, clock.view()};
+    before_closing.success();
+    CHECK(breaker.state() == BreakerState::closed);
+}
+
+TEST_CASE("CircuitBreaker ignores a failure of an older closed time",
+          "[breaker][circuit_breaker][unit]") {
+    ManualClock clock;
+    Breaking breaker{ConsecutiveFailures{1}, OpenFor{1s}, clock.view()};
+    Permit old = breaker.acquire();
+    open(breaker, 1);
+    clock.advance(1s);
+    breaker.acquire().success();
+    old.failure();
+    CHECK(breaker.state() == BreakerState::closed);
+}
+
+TEST_CASE("CircuitBreaker lets several probes through, which decide together",
+          "[breaker][circuit_breaker][unit]") {
+    ManualClock clock;
+    CircuitBreaker breaker{ConsecutiveFailures{1},
+                           OpenFor{60s},
+                           {.probes = 3, .successes = 2, .failures = 2},
+                           clock.view()};
+    breaker.acquire().failure();
+    clock.advance(60s);
+    auto a = breaker.acquire();
+    auto b = breaker.acquire();
+    auto c = breaker.acquire();
+    CHECK((a && b && c));
+    CHECK_FALSE(granted(breaker.acquire()));
+    a.success();
+    b.failure();
+    CHECK(breaker.state() == BreakerState::half_open);
+    c.success();
+    CHECK(breaker.state() == BreakerState::closed);
+}
+
+// Pitfall 14.
+TEST_CASE("CircuitBreaker is not locked by a probe that hangs", "[breaker][circuit_breaker][unit]") {
+    ManualClock clock;
+    CircuitBreaker breaker{
+        ConsecutiveFailures{1}, OpenFor{60s}, {.probe_timeout = 10s}, clock.view()};
+    breaker.acquire().failure();
+    clock.advance(60s);
+    auto hangs = breaker.acquire();
+    clock.advance(10s - 1ns);
+    CHECK_FALSE(granted(breaker.acquire()));
+    clock.advance(1ns);
+    auto second = breaker.acquire();
+    CHECK(second);
+    hangs.success();
+    CHECK(breaker.state() == BreakerState::half_open);
+    second.success();
+    CHECK(breaker.state() == BreakerState::closed);
+    CHECK(breaker.counters().lost == 1);
+    CHECK(breaker.counters().stale == 1);
+}
+
+TEST_CASE("CircuitBreaker gives up even the default probe one day",
+          "[breaker][circuit_breaker][unit]") {
+    ManualClock clock;
+    Breaking breaker{ConsecutiveFailures{1}, OpenFor{60s}, clock.view()};
+    open(breaker, 1);
+    clock.advance(60s);
+    const Permit hangs = breaker.acquire();
+    for (int asked = 0; breaker.acquire().advice().verb != Verb::go; ++asked) {
+        REQUIRE(asked < 300);
+        clock.advance(1s);
+    }
+}
+
+TEST_CASE("CircuitBreaker obeys a person", "[breaker][circuit_breaker][unit]") {
+    ManualClock clock;
+    Breaking breaker{ConsecutiveFailures{1}, OpenFor{60s}, clock.view()};
+    Permit before = breaker.acquire();
+    breaker.set_mode(BreakerMode::forced_open);
+    CHECK(breaker.mode() == BreakerMode::forced_open);
+    CHECK(breaker.state() == BreakerState::open);
+    clock.advance(24h);
+    const Permit refused = breaker.acquire();
+    CHECK_FALSE(refused);
+    CHECK(refused.retry_at() == clock.now() + breaker_recheck);
+    CHECK(breaker.admit(clock.now()) == Advice::suspend(clock.now() + breaker_recheck));
+    before.success();
+    CHECK(breaker.state() == BreakerState::open);
+
+    breaker.set_mode(BreakerMode::disabled);
+    open(breaker, 10);
+    CHECK(breaker.state() == BreakerState::closed);
+    CHECK(breaker.counters().failures == 0);
+
+    breaker.set_mode(BreakerMode::metrics_only);
+    open(breaker, 10);
+    CHECK(breaker.state() == BreakerState::closed);
+    CHECK(breaker.counters().would_open == 10);
+    CHECK(breaker.counters().opened == 0);
+    Permit in_metrics = breaker.acquire();
+
+    breaker.set_mode(BreakerMode::automatic);
+    in_metrics.failure();
+    CHECK(breaker.state() == BreakerState::closed);
+    open(breaker, 1);
+    CHECK(breaker.state() == BreakerState::open);
+    breaker.set_mode(BreakerMode::automatic);
+    CHECK(breaker.state() == BreakerState::closed);
+}
+
+TEST_CASE("CircuitBreaker counts what is off the fast path", "[breaker][circuit_breaker][unit]") {
+    ManualClock clock;
+    Breaking breaker{ConsecutiveFailures{2}, OpenFor{60s}, clock.view()};
+    Permit late = breaker.acquire();
+    breaker.acquire().success();
+    open(breaker, 2);
+    static_cast<void>(breaker.acquire());
+    late.success();
+    clock.advance(60s);
+    breaker.acquire().failure();
+    clock.advance(60s);
+    static_cast<void>(breaker.acquire());
+    breaker.acquire().success();
+    CHECK(breaker.counters() == BreakerCounters{.failures = 3,
+                                                .rejected = 1,
+                                                .probes = 3,
+                                                .stale = 1,
+                                                .opened = 1,
+                                                .reopened = 1,
+                                                .closed = 1});
+}
+
+TEST_CASE("CircuitBreaker counts each failure once while nobody decides",
+          "[breaker][circuit_breaker][unit]") {
+    const auto failures_of = [](auto trip) {
+        CircuitBreaker breaker{trip, OpenFor{60s}};
+        breaker.set_mode(BreakerMode::metrics_only);
+        for (int i = 0; i < 10; ++i) breaker.acquire().failure();
+        breaker.acquire().success();
+        CHECK(breaker.counters().would_open > 0);
+        return breaker.counters().failures;
+    };
+    CHECK(failures_of(ConsecutiveFailures{3}) == 10);
+    CHECK(failures_of(FailureRate{CountWindow<8>{}, {.percent = 50, .min_calls = 3}}) == 10);
+    CHECK(failures_of(TimeWindowed{TimeWindow{10s}}) == 10);
+}
+
+TEST_CASE("CircuitBreaker counts no success as a failure, though it was too slow",
+          "[breaker][circuit_breaker][unit]") {
+    ManualClock clock;
+    CircuitBreaker breaker{SlowCallRate{2s, CountWindow<4>{}, {.percent = 50, .min_calls = 1}},
+                           OpenFor{1s}, clock.view()};
+    for (int i = 0; i < 2; ++i) {
+        auto slow = breaker.acquire();
+        clock.advance(2s);
+        slow.success();
+        clock.advance(1s);
+    }
+    CHECK(breaker.counters() == BreakerCounters{.probes = 1, .opened = 1, .reopened = 1});
+}
+
+namespace {
+
+// A clock that asks the breaker for something under its lock: that would never return if the clock
+// were read there.
+struct AskingClock {
+    bool (*const* ask)();
+    [[nodiscard]] Instant now() const noexcept {
+        if (*ask != nullptr) static_cast<void>((*ask)());
+        return {};
+    }
+};
+bool (*ask_asking)() = nullptr;
+CircuitBreaker<AskingClock, FailureRate<CountWindow<4>>, belay_test::MinimalOpenWait> asking{
+    FailureRate{CountWindow<4>{}, {.percent = 50, .min_calls = 1}},
+    belay_test::MinimalOpenWait{0ns},
+    {.successes = 3, .failures = 2},
+    AskingClock{&ask_asking}};
+
+}  // namespace
+
+TEST_CASE("CircuitBreaker reads a clock under its lock only when it opens",
+          "[breaker][circuit_breaker][unit]") {
+    asking.set_mode(BreakerMode::metrics_only);
+    ask_asking = [] { return asking.counters().opened > 0; };
+    asking.acquire().failure();
+    asking.acquire().success();
+    ask_asking = nullptr;
+    asking.set_mode(BreakerMode::automatic);
+    asking.acquire().failure();
+    REQUIRE(asking.counters().opened == 1);
+    ask_asking = [] { return asking.counters().opened > 0; };
+    asking.acquire().success();
+    asking.acquire().failure();
+    asking.acquire().failure();
+    CHECK(asking.counters().reopened == 1);
+    CHECK(asking.counters().probes == 3);
+    ask_asking = nullptr;
+}
+
+TEST_CASE("CircuitBreaker trips by a rate though its callers' turns are of different age",
+          "[breaker][circuit_breaker][regression]") {
+    Random bits{Seed{1}};
+    CircuitBreaker breaker{FailureRate{TimeWindow{1s}, {.percent = 50, .min_calls = 50}},
+                           OpenFor{30s}};
+    for (int i = 0; i < 50; ++i) {
+        Turn turn{Instant{1000s} + i * 100us - (i % 2 == 0 ? 0ms : 150ms), bits};
+        CHECK(breaker.acquire(turn).failure(turn).verb == (i < 49 ? Verb::go : Verb::suspend));
+    }
+}
+
+TEST_CASE("CircuitBreaker's permit that replaces another one is asked for while that is out",
+          "[breaker][circuit_breaker][unit]") {
+    ManualClock clock;
+    Breaking breaker{ConsecutiveFailures{1}, OpenFor{60s}, clock.view()};
+    open(breaker, 1);
+    clock.advance(60s);
+    Permit probe = breaker.acquire();
+    probe = breaker.acquire();
+    CHECK_FALSE(probe);
+    probe = breaker.acquire();
+    CHECK(probe);
+}
+
+TEST_CASE("CircuitBreaker survives a restart by its snapshot", "[breaker][circuit_breaker][unit]") {
+    ManualClock clock;
+    Breaking breaker{ConsecutiveFailures{1}, OpenFor{60s}, clock.view()};
+    open(breaker, 1);
+    clock.advance(20s);
+    const BreakerSnapshot saved = breaker.snapshot();
+    CHECK(saved == BreakerSnapshot{BreakerMode::automatic, BreakerState::open, 1, 40s});
+
+    ManualClock other_clock{Instant{} - 7h};
+    Breaking restarted{ConsecutiveFailures{1}, OpenFor{60s}, other_clock.view()};
+    Permit before = restarted.acquire();
+    REQUIRE(restarted.restore(saved));
+    CHECK(restarted.acquire().retry_at() == other_clock.now() + 40s);
+    before.success();
+    CHECK(restarted.snapshot() == saved);
+    other_clock.advance(40s);
+    restarted.acquire().success();
+    CHECK(restarted.state() == BreakerState::closed);
+    CHECK_FALSE(restarted.restore({.remaining = -1s}));
+    CHECK(restarted.state() == BreakerState::closed);
+}
+
+TEST_CASE("CircuitBreaker with a Backoff spreads the probes of many clients",
+          "[breaker][circuit_breaker][unit]") {
+    ManualClock clock;
+    std::vector<Instant> probes;
+    for (int client = 0; client < 20; ++client) {
+        CircuitBreaker breaker{ConsecutiveFailures{1}, Backoff{FullJitter{}, Cap{60s}, 60s},
+                               clock.view()};
+        breaker.acquire().failure();
+        probes.push_back(breaker.acquire().retry_at());
+    }
+    for (std::size_t i = 1; i < probes.size(); ++i) CHECK(probes[i] != probes[0]);
+}
+
+TEST_CASE("CircuitBreaker that dies before its permits is found in a checked build",
+          "[breaker][circuit_breaker][unit]") {
+    CHECK_THAT(belay_test::aborts_with([] {
+                   Permit survivor;
+                   const ManualClock clock;
+                   Breaking breaker{ConsecutiveFailures{1}, OpenFor{60s}, clock.view()};
+                   survivor = breaker.acquire();
+               }),
+               Catch::Matchers::Contains("it must outlive its permits"));
+}
+
+TEST_CASE("CircuitBreaker survives a clock that goes back or jumps",
+          "[breaker][circuit_breaker][unit]") {
+    ManualClock clock;
+    Breaking breaker{ConsecutiveFailures{1}, OpenFor{300s}, clock.view()};
+    open(breaker, 1);
+    clock.set(Instant{} - 100h);
+    CHECK_FALSE(granted(breaker.acquire()));
+    clock.set(never);
+    Permit probe = breaker.acquire();
+    CHECK(probe);
+    probe.failure();
+    CHECK(granted(breaker.acquire()));
+    clock.set(Instant{} + 1h);
+    // The dropped probe left it half-open, by whatever clock.
+    CHECK(granted(breaker.acquire()));
+}
+
+namespace {
+
+// Drives both by the same events and the same chance.
+template <class Trip, class OpenWait>
+void are_equal(Trip trip, OpenWait open_wait, HalfOpen half_open) {
+    Breaker value{trip, open_wait, half_open};
+    CircuitBreaker<SteadyClock, Trip, OpenWait> object{trip, open_wait, half_open};
+    Shared rule{object};
+    Random bits_of_value{Seed{1}};
+    Random bits_of_object{Seed{1}};
+    Instant now{};
+    bool begun = false;
+    for (const int event : *rc::gen::container<std::vector<int>>(rc::gen::inRange(0, 9))) {
+        if (event == 0) now += Duration{*rc::gen::inRange<std::int64_t>(0, 12'000'000'000)};
+        if (event == 1) now -= 1s;
+        if (event == 2 && value.admit(now).until > now) now = value.admit(now).until;
+        Turn a{now, bits_of_value};
+        Turn b{now, bits_of_object};
+        const Failure failure{event == 5 ? Cause::planned : Cause::refused};
+        // A shared breaker takes no forced probes: ask first.
+        if (event >= 3 && !begun && value.admit(now).verb == Verb::go) {
+            value.begin(a);
+            RC_ASSERT(rule.begin(b).verb == Verb::go);
+            begun = true;
+        } else if (begun && event >= 3) {
+            if (event <= 5) RC_ASSERT(value.failed(failure, a) == rule.failed(failure, b));
+            if (event == 6 || event == 7) value.succeeded(a), rule.succeeded(b);
+            if (event == 8) value.abandoned(a), rule.abandoned(b);
+            begun = false;
+        }
+        RC_ASSERT(value.admit(now) == rule.admit(now));
+        RC_ASSERT(value.state(now) == object.state(now));
+    }
+    RC_ASSERT(bits_of_value() == bits_of_object());
+}
+
+HalfOpen any_half_open() {
+    return {.probes = *rc::gen::inRange<std::uint8_t>(1, 4),
+            .successes = *rc::gen::inRange<std::uint8_t>(1, 4),
+            .failures = *rc::gen::inRange<std::uint8_t>(1, 4)};
+}
+
+// Many permits at a time, beside the core that decides alone.
+template <class Trip, class OpenWait>
+void is_its_core(Trip trip, OpenWait open_wait) {
+    HalfOpen half_open = any_half_open();
+    half_open.probe_timeout = 5s;
+    BreakerCore core{trip, open_wait, half_open};
+    CircuitBreaker<SteadyClock, Trip, OpenWait> object{trip, open_wait, half_open};
+    using ItsPermit = typename CircuitBreaker<SteadyClock, Trip, OpenWait>::Permit;
+    struct Call {
+        ItsPermit permit;
+        std::uint32_t generation;
+        Instant began;
+    };
+    std::vector<Call> calls;
+    BreakerCounters before;
+    Random bits_of_core{Seed{1}};
+    Random bits_of_object{Seed{1}};
+    Instant now{};
+    for (const int event : *rc::gen::container<std::vector<int>>(rc::gen::inRange(0, 9))) {
+        Turn a{now, bits_of_core};
+        Turn b{now, bits_of_object};
+        if (event <= 3) {
+            const Advice advice = core.acquire(now).advice;
+            ItsPermit permit = object.acquire(b);
+            RC_ASSERT(permit.advice() == advice);
+            if (permit) calls.push_back({std::move(permit), core.generation(), now});
+        } else if (event == 4) {
+            now += Duration{*rc::gen::inRange<std::int64_t>(0, 12'000'000'000)};
+        } else if (!calls.empty()) {
+            const auto i = *rc::gen::inRange<std::size_t>(0, calls.size());
+            Call call = std::move(calls[i]);
+            calls.erase(calls.begin() + static_cast<std::ptrdiff_t>(i));
+            const Duration took = elapsed(call.began, now);
+            if (event <= 6) {
+                core.verdict(true, call.generation, a, took);
+                RC_ASSERT(call.permit.failure(b) == core.admit(now));
+            } else if (event == 7) {
+                core.verdict(false, call.generation, a, took);
+                call.permit.success(b);
+            } else {
+                core.neutral(call.generation);
+                call.permit.neutral();
+            }
+        }
+        RC_ASSERT(object.admit(now) == core.admit(now));
+        RC_ASSERT(object.state(now) == core.state(now));
+        const BreakerCounters after = object.counters();
+        RC_ASSERT(never_fell(before, after));
+        before = after;
+    }
+}
+
+}  // namespace
+
+TEST_CASE("CircuitBreaker and Breaker are equal on every event sequence",
+          "[breaker][circuit_breaker][property]") {
+    CHECK(rc::check("consecutive failures", [] {
+        are_equal(ConsecutiveFailures{*rc::gen::inRange<std::uint32_t>(1, 4)}, OpenFor{10s},
+                  any_half_open());
+    }));
+    CHECK(rc::check("consecutive failures, with a wait that grows and jitters", [] {
+        are_equal(ConsecutiveFailures{*rc::gen::inRange<std::uint32_t>(1, 4)},
+                  Backoff{FullJitter{}, Cap{60s}, 1s}, any_half_open());
+    }));
+    CHECK(rc::check("failure rate", [] {
+        are_equal(FailureRate{CountWindow<8>{}, {.percent = 50, .min_calls = 3}},
+                  belay_test::GrowingWait{}, any_half_open());
+    }));
+    CHECK(rc::check("failure rate over time, or slow calls", [] {
+        are_equal(AnyTrip{FailureRate{TimeWindow{20s}, {.percent = 60, .min_calls = 2}},
+                          SlowCallRate{8s, CountWindow<4>{}, {.percent = 50, .min_calls = 2}}},
+                  OpenFor{10s}, any_half_open());
+    }));
+}
+
+TEST_CASE("CircuitBreaker decides as its core for any number of callers, and its counters rise",
+          "[breaker][circuit_breaker][property]") {
+    CHECK(rc::check("consecutive failures", [] {
+        is_its_core(ConsecutiveFailures{*rc::gen::inRange<std::uint32_t>(1, 4)}, OpenFor{10s});
+    }));
+    CHECK(rc::check("failure rate over time, or slow calls", [] {
+        is_its_core(AnyTrip{FailureRate{TimeWindow{20s}, {.percent = 60, .min_calls = 2}},
+                            SlowCallRate{8s, CountWindow<4>{}, {.percent = 50, .min_calls = 2}}},
+                    belay_test::GrowingWait{});
+    }));
+}
+
+TEST_CASE("CircuitBreaker leaks no permit under any interleaving of verdicts",
+          "[breaker][circuit_breaker][property]") {
+    CHECK(rc::check("waiting as told always leads to a permit", [] {
+        ManualClock clock;
+        Breaking breaker{ConsecutiveFailures{2}, OpenFor{10s}, clock.view()};
+        std::vector<Permit> held;
+        for (const int event : *rc::gen::container<std::vector<int>>(rc::gen::inRange(0, 7))) {
+            if (event <= 1) held.push_back(breaker.acquire());
+            if (event == 2)
+                clock.advance(Duration{*rc::gen::inRange<std::int64_t>(0, 12'000'000'000)});
+            if (event < 3 || held.empty()) continue;
+            const auto i = *rc::gen::inRange<std::size_t>(0, held.size());
+            if (event == 3) held[i].success();
+            if (event == 4) held[i].failure();
+            if (event == 5) held[i].neutral();
+            if (event == 6) held.erase(held.begin() + static_cast<std::ptrdiff_t>(i));
+        }
+        held.clear();
+        Permit permit = breaker.acquire();
+        if (!permit) {
+            RC_ASSERT(permit.retry_at() > clock.now());
+            clock.set(permit.retry_at());
+            permit = breaker.acquire();
+        }
+        RC_ASSERT(static_cast<bool>(permit));
+        permit.success();
+        RC_ASSERT(breaker.state() == BreakerState::closed);
+    }));
+}

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT
+// Goal: the wait is what was asked for, at every opening, and draws nothing.
+#include <belay/breaker/open_for.hpp>
+
+#include <type_traits>
+
+#include "support/catch.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+
+static_assert(std::is_trivially_copyable_v<OpenFor> && sizeof(OpenFor) == sizeof(Duration));
+static_assert(!detail::Grows<OpenFor>);
+
+TEST_CASE("OpenFor waits as long every time, and draws no bits", "[breaker][open_for][unit]") {
+    STATIC_REQUIRE([] {
+        const OpenFor wait{300s};
+        Random bits{Seed{1}};
+        Random untouched{Seed{1}};
+        bool ok = true;
+        for (int i = 0; i < 5; ++i) ok = ok && wait.next(bits) == 300s;
+        return ok && bits() == untouched();
+    }());
+    Random bits{Seed{1}};
+    CHECK(OpenFor{1ns}.next(bits) == 1ns);
+    CHECK(OpenFor{forever}.next(bits) == forever);
+}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+// Goal: OpenWaitLike takes its archetype, and refuses types that lack one requirement each.
+#include <belay/breaker/open_wait_like.hpp>
+
+#include "support/breaker_archetypes.hpp"
+
+using namespace belay;
+
+namespace {
+
+static_assert(OpenWaitLike<belay_test::MinimalOpenWait>);
+static_assert(explain_open_wait_like<belay_test::MinimalOpenWait>());
+static_assert(OpenWaitLike<belay_test::GrowingWait> && detail::Grows<belay_test::GrowingWait>);
+static_assert(!detail::Grows<belay_test::MinimalOpenWait>);
+
+struct WithoutNext {
+    void reset() noexcept;
+};
+struct NextWithoutBits {
+    Duration next() noexcept;
+};
+struct NextInSeconds {
+    std::chrono::seconds next(Random&) noexcept;
+};
+struct NextThrows {
+    Duration next(Random&);
+};
+struct ResetThrows {
+    Duration next(Random&) noexcept;
+    void reset();
+};
+struct MoveOnly {
+    MoveOnly(MoveOnly&&) = default;
+    Duration next(Random&) noexcept;
+};
+static_assert(!OpenWaitLike<int> && !OpenWaitLike<WithoutNext> && !OpenWaitLike<NextWithoutBits>);
+static_assert(!OpenWaitLike<NextInSeconds> && !OpenWaitLike<NextThrows>);
+static_assert(!OpenWaitLike<ResetThrows> && !OpenWaitLike<MoveOnly>);
+
+}  // namespace

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+// Goal: TripLike takes its archetype in each of its forms, and refuses near-misses.
+#include <belay/breaker/trip_like.hpp>
+
+#include "support/breaker_archetypes.hpp"
+
+using namespace belay;
+
+namespace {
+
+static_assert(TripLike<belay_test::MinimalTrip> && explain_trip_like<belay_test::MinimalTrip>());
+
+struct AtInstants {
+    bool record(bool, Instant) noexcept;
+    void reset() noexcept;
+};
+struct TimesCalls {
+    bool record(bool, Instant, Duration) noexcept;
+    void reset() noexcept;
+    bool too_slow(Duration) const noexcept;
+};
+static_assert(TripLike<AtInstants> && TripLike<TimesCalls>);
+static_assert(!detail::RecordsTimedCalls<AtInstants> && detail::RecordsTimedCalls<TimesCalls>);
+
+// Of several forms the one that is told most is used.
+struct Overloaded {
+    constexpr bool record(bool) noexcept { return false; }
+    constexpr bool record(bool, Instant) noexcept { return true; }
+    void reset() noexcept;
+};
+static_assert([] {
+    Overloaded trip;
+    return detail::record(trip, true, Instant{}, Duration{});
+}());
+
+struct WithoutRecord {
+    void reset() noexcept;
+};
+struct WithoutReset {
+    bool record(bool) noexcept;
+};
+struct RecordThrows {
+    bool record(bool);
+    void reset() noexcept;
+};
+struct TimedRecordThrows {
+    bool record(bool) noexcept;
+    bool record(bool, Instant, Duration);
+    void reset() noexcept;
+};
+struct RecordSaysNothing {
+    void record(bool) noexcept;
+    void reset() noexcept;
+};
+struct RecordSaysInt {
+    int record(bool, Instant) noexcept;
+    void reset() noexcept;
+};
+struct RecordIsConfused {
+    bool record(bool, Duration) noexcept;
+    void reset() noexcept;
+};
+struct ResetThrows {
+    bool record(bool) noexcept;
+    void reset();
+};
+struct MoveOnly {
+    MoveOnly(MoveOnly&&) = default;
+    bool record(bool) noexcept;
+    void reset() noexcept;
+};
+struct TooSlowChanges {
+    bool record(bool, Instant, Duration) noexcept;
+    void reset() noexcept;
+    bool too_slow(Duration) noexcept;
+};
+struct TooSlowWithoutDuration {
+    bool record(bool, Instant, Duration) noexcept;
+    void reset() noexcept;
+    bool too_slow() const noexcept;
+};
+struct TooSlowOfUntimed {
+    bool record(bool, Instant) noexcept;
+    void reset() noexcept;
+    bool too_slow(Duration) const noexcept;
+};
+static_assert(!TripLike<int> && !TripLike<WithoutRecord> && !TripLike<WithoutReset>);
+static_assert(!TripLike<RecordThrows> && !TripLike<TimedRecordThrows>);
+static_assert(!TripLike<RecordSaysNothing> && !TripLike<RecordSaysInt>);
+static_assert(!TripLike<RecordIsConfused> && !TripLike<ResetThrows> && !TripLike<MoveOnly>);
+static_assert(!TripLike<TooSlowChanges> && !TripLike<TooSlowWithoutDuration>);
+static_assert(!TripLike<TooSlowOfUntimed>);
+
+}  // namespace

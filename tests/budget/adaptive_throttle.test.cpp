@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: MIT
+// Goal: refusals follow the formula of the SRE book, and a peer of which nothing is heard is still
+// asked.
+#include <belay/budget/adaptive_throttle.hpp>
+
+#include <atomic>
+#include <thread>
+#include <type_traits>
+#include <vector>
+
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/no_jitter.hpp>
+#include <belay/call/retry.hpp>
+#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/policy.hpp>
+#include <belay/policy/shared.hpp>
+
+#include "support/aborts.hpp"
+#include "support/archetypes.hpp"
+#include "support/catch.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+
+namespace {
+
+constinit AdaptiveThrottle static_throttle;
+using Permit = AdaptiveThrottle::Permit;
+
+struct Bench {
+    AdaptiveThrottle throttle;
+    Instant now{1000s};
+    Random bits{Seed{1}};
+
+    constexpr explicit Bench(ThrottleOptions options = {}) : throttle{options} {}
+
+    constexpr Permit acquire() {
+        Turn turn{now, bits};
+        return throttle.acquire(turn);
+    }
+    // Makes `count` attempts, refused or not; how many of them reached the peer.
+    constexpr int attempt(int count, bool works) {
+        Turn turn{now, bits};
+        int made = 0;
+        for (int i = 0; i < count; ++i) {
+            Permit permit = throttle.acquire(turn);
+            if (!permit) continue;
+            ++made;
+            works ? permit.success(turn) : static_cast<void>(permit.failure(turn));
+        }
+        return made;
+    }
+    [[nodiscard]] constexpr std::uint32_t refused() const {
+        return throttle.refused_per_thousand(now);
+    }
+};
+
+}  // namespace
+
+static_assert(!std::is_move_constructible_v<AdaptiveThrottle>);
+static_assert(!ReservableLike<AdaptiveThrottle>, "it judges all attempts, not only retries");
+static_assert(!std::is_copy_constructible_v<Permit> && sizeof(Permit) <= 24);
+
+TEST_CASE("AdaptiveThrottle may be a constant-initialized static",
+          "[budget][adaptive_throttle][unit]") {
+    CHECK(static_throttle.refused_per_thousand(Instant{}) == 0);
+}
+
+TEST_CASE("AdaptiveThrottle refuses nothing while enough attempts work, and draws nothing",
+          "[budget][adaptive_throttle][unit]") {
+    STATIC_REQUIRE([] {
+        Bench b;
+        bool ok = b.attempt(20, true) == 20;
+        // K is 2: as many again may fail.
+        ok = ok && b.attempt(20, false) == 20 && b.refused() == 0;
+        return ok && b.bits() == Random{Seed{1}}();
+    }());
+}
+
+TEST_CASE("AdaptiveThrottle refuses by the formula", "[budget][adaptive_throttle][unit]") {
+    STATIC_REQUIRE([] {
+        // (r - K * a) / (r + 1), in thousandths, rounded down.
+        Bench b;
+        b.attempt(10, true);
+        b.attempt(10, false);
+        bool ok = b.refused() == 0;
+        b.attempt(1, false);
+        ok = ok && b.refused() == 1000 / 22;
+        return ok;
+    }());
+    STATIC_REQUIRE([] {
+        // A smaller K refuses earlier.
+        Bench b{{.attempts_per_thousand = 1100}};
+        b.attempt(10, true);
+        b.attempt(1, false);
+        bool ok = b.refused() == 0;
+        b.attempt(1, false);
+        return ok && b.refused() == 1000 / 13;
+    }());
+    // Refusals count as attempts too, as in the book.
+    Bench b;
+    b.attempt(1, false);
+    CHECK(b.refused() == 500);
+    while (const auto permit = b.acquire()) {
+    }
+    CHECK(b.refused() == 666);
+}
+
+TEST_CASE("AdaptiveThrottle always lets some attempts ask the peer",
+          "[budget][adaptive_throttle][unit]") {
+    // Pitfall 26: with the plain formula, of 10'000 attempts without any success about 10 would.
+    Bench b;
+    b.attempt(1000, false);
+    CHECK(b.refused() == 900);
+    const int made = b.attempt(10'000, false);
+    CHECK(made > 900);
+    CHECK(made < 1100);
+    CHECK(b.refused() == 900);
+    Bench open{{.refused_per_thousand_max = 0}};
+    CHECK(open.attempt(1000, false) == 1000);
+}
+
+TEST_CASE("AdaptiveThrottle recovers with the peer", "[budget][adaptive_throttle][unit]") {
+    Bench b;
+    b.attempt(2000, false);
+    CHECK(b.refused() == 900);
+    int rounds = 0;
+    while (b.refused() > 0) {
+        b.now += 1s;
+        b.attempt(100, true);
+        REQUIRE(++rounds < 1000);
+    }
+    // The first successes are few, and the failures leave the window: less than two windows.
+    CHECK(rounds < 240);
+}
+
+TEST_CASE("AdaptiveThrottle refused advice says when to ask again",
+          "[budget][adaptive_throttle][unit]") {
+    Bench b{{.ask_again = 250ms}};
+    b.attempt(100, false);
+    for (;;) {
+        const Permit permit = b.acquire();
+        if (permit) continue;
+        CHECK(permit.retry_at() == b.now + 250ms);
+        CHECK(permit.advice() == Advice::suspend(b.now + 250ms));
+        break;
+    }
+    CHECK(b.throttle.admit(b.now) == Advice::go());
+}
+
+TEST_CASE("AdaptiveThrottle counts nothing that is planned, abandoned or dropped",
+          "[budget][adaptive_throttle][unit]") {
+    Bench b;
+    Shared rule{b.throttle};
+    Turn turn{b.now, b.bits};
+    for (int i = 0; i < 10; ++i) {
+        CHECK(rule.begin(turn).verb == Verb::go);
+        CHECK(rule.failed(Failure{Cause::planned}, turn).verb == Verb::go);
+        CHECK(rule.begin(turn).verb == Verb::go);
+        rule.abandoned(turn);
+        static_cast<void>(b.acquire());
+    }
+    CHECK(b.refused() == 0);
+    CHECK(rule.begin(turn).verb == Verb::go);
+    CHECK(rule.failed(Failure{Cause::lost}, turn).verb == Verb::go);
+    CHECK(b.refused() == 500);
+}
+
+TEST_CASE("AdaptiveThrottle survives clocks that stand still, step back or jump",
+          "[budget][adaptive_throttle][unit]") {
+    // Pitfall 11: a long gap forgets, in one step.
+    Bench b;
+    b.attempt(100, false);
+    b.now -= 10s;
+    CHECK(b.refused() == 900);
+    b.now += 24h * 365 * 100;
+    CHECK(b.refused() == 0);
+    b.attempt(100, false);
+    // An old turn does not make the others forget.
+    const Instant now = b.now;
+    b.now = always;
+    CHECK(b.refused() == 900);
+    b.attempt(100, false);
+    b.now = now;
+    CHECK(b.refused() == 900);
+    b.now = never;
+    CHECK(b.refused() == 0);
+}
+
+TEST_CASE("AdaptiveThrottle in a retry waits and asks again", "[budget][adaptive_throttle][unit]") {
+    Random bits{Seed{1}};
+    belay_test::MinimalSleeper sleeper{bits};
+    AdaptiveThrottle throttle;
+    const Policy policy{Backoff{NoJitter{}, Cap{10ms}, 10ms}, Shared{throttle}, MaxAttempts{20}};
+    const Instant start = sleeper.now();
+    int calls = 0;
+    CHECK_FALSE(retry(policy, sleeper, [&] { return ++calls, false; }).has_value());
+    CHECK(calls == 20);
+    // Most of the time it waited for the throttle.
+    CHECK(sleeper.now() - start > 10s);
+}
+
+TEST_CASE("AdaptiveThrottle refuses more, never less, the more attempts fail",
+          "[budget][adaptive_throttle][property]") {
+    CHECK(rc::check("monotone in failures, antitone in successes, never above the bound", [] {
+        const ThrottleOptions options{
+            .attempts_per_thousand = *rc::gen::inRange<std::uint32_t>(1000, 5000),
+            .refused_per_thousand_max = *rc::gen::inRange<std::uint32_t>(0, 1000)};
+        Bench b{options};
+        for (const int event : *rc::gen::container<std::vector<int>>(rc::gen::inRange(0, 3))) {
+            const std::uint32_t before = b.refused();
+            Permit permit = b.acquire();
+            if (!permit) {
+                RC_ASSERT(b.refused() >= before);
+                continue;
+            }
+            Turn turn{b.now, b.bits};
+            if (event == 0) permit.success(turn);
+            if (event == 0) RC_ASSERT(b.refused() <= before);
+            if (event == 1) static_cast<void>(permit.failure(turn));
+            if (event == 1) RC_ASSERT(b.refused() >= before);
+            if (event == 2) permit.neutral();
+            if (event == 2) RC_ASSERT(b.refused() == before);
+            RC_ASSERT(b.refused() <= options.refused_per_thousand_max);
+        }
+    }));
+}
+
+TEST_CASE("AdaptiveThrottle is right after any mix of verdicts from threads",
+          "[budget][adaptive_throttle][unit]") {
+    // Even, so that next to nothing is refused.
+    AdaptiveThrottle throttle{{.refused_per_thousand_max = 1}};
+    const auto work = [&](std::uint64_t seed) {
+        Random bits{Seed{seed}};
+        Turn turn{Instant{1000s}, bits};
+        for (int i = 0; i < 20'000; ++i) {
+            throttle.acquire(turn).success(turn);
+            static_cast<void>(throttle.acquire(turn).failure(turn));
+            throttle.acquire(turn).neutral();
+        }
+    };
+    std::vector<std::thread> threads;
+    for (std::uint64_t t = 1; t <= 4; ++t) threads.emplace_back(work, t);
+    for (auto& t : threads) t.join();
+    // 80'000 of 160'000 worked. One more failure tips it, for K is 2.
+    CHECK(throttle.refused_per_thousand(Instant{1000s}) == 0);
+    Random bits{Seed{9}};
+    Turn turn{Instant{1000s}, bits};
+    for (int i = 0; i < 200; ++i) static_cast<void>(throttle.acquire(turn).failure(turn));
+    CHECK(throttle.refused_per_thousand(Instant{1000s}) == 1);
+    for (int i = 0; i < 100; ++i) throttle.acquire(turn).success(turn);
+    CHECK(throttle.refused_per_thousand(Instant{1000s}) == 0);
+}
+
+TEST_CASE("AdaptiveThrottle refuses what makes no sense", "[budget][adaptive_throttle][unit]") {
+    CHECK(belay_test::aborts_with([] {
+              static_cast<void>(AdaptiveThrottle{ThrottleOptions{.window = 0ns}});
+          }).find("the length must be > 0ns") != std::string::npos);
+    CHECK(belay_test::aborts_with([] {
+              static_cast<void>(AdaptiveThrottle{ThrottleOptions{.attempts_per_thousand = 999}});
+          }).find("K must be in") != std::string::npos);
+    CHECK(belay_test::aborts_with([] {
+              static_cast<void>(
+                  AdaptiveThrottle{ThrottleOptions{.attempts_per_thousand = 1'000'001}});
+          }).find("K must be in") != std::string::npos);
+    CHECK(belay_test::aborts_with([] {
+              static_cast<void>(
+                  AdaptiveThrottle{ThrottleOptions{.refused_per_thousand_max = 1000}});
+          }).find("some attempts must be let through") != std::string::npos);
+    CHECK(belay_test::aborts_with([] {
+              static_cast<void>(AdaptiveThrottle{ThrottleOptions{.ask_again = 0ns}});
+          }).find("the wait must be > 0ns") != std::string::npos);
+}

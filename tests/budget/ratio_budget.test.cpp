@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: MIT
+// Goal: retries are never more than the share of the window, or the floor; waiting ones count; a
+// brute-force model agrees.
+#include <belay/budget/ratio_budget.hpp>
+
+#include <atomic>
+#include <thread>
+#include <type_traits>
+#include <vector>
+
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/no_jitter.hpp>
+#include <belay/call/retry.hpp>
+#include <belay/policy/policy.hpp>
+#include <belay/policy/shared.hpp>
+
+#include "support/aborts.hpp"
+#include "support/archetypes.hpp"
+#include "support/catch.hpp"
+#include "support/granted.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+using belay_test::granted;
+
+namespace {
+
+constinit RatioBudget static_budget;
+using Permit = RatioBudget::Permit;
+
+constexpr RatioTerms terms{.window = 10s, .retries_per_thousand = 200, .at_least = 2};
+
+struct Bench {
+    RatioBudget budget;
+    Instant now{1000s};
+    Random bits{Seed{1}};
+
+    constexpr explicit Bench(RatioTerms t = terms) : budget{t} {}
+
+    constexpr void call(bool works = true) {
+        Turn turn{now, bits};
+        Permit permit = budget.acquire(turn);
+        works ? permit.success(turn) : static_cast<void>(permit.failure(turn));
+    }
+    constexpr Permit reserve() {
+        Turn turn{now, bits};
+        return budget.reserve(Cause::lost, turn);
+    }
+    constexpr bool retry() {
+        Turn turn{now, bits};
+        Permit permit = budget.reserve(Cause::lost, turn);
+        if (!permit) return false;
+        return static_cast<void>(permit.failure(turn)), true;
+    }
+    constexpr int retries() {
+        int n = 0;
+        while (retry()) ++n;
+        return n;
+    }
+};
+
+// The rule as one would write it on paper, slot by slot.
+struct Model {
+    Duration::rep slot;  // a tenth of the window
+    std::vector<std::int64_t> calls{};
+    std::vector<std::int64_t> ended{};
+    std::uint64_t held = 0;
+    Instant origin{};
+
+    [[nodiscard]] std::int64_t slot_of(Instant t) const { return (t - origin).count() / slot; }
+    [[nodiscard]] std::uint64_t recent(const std::vector<std::int64_t>& all, Instant now) const {
+        std::uint64_t n = 0;
+        for (const std::int64_t s : all) n += s >= slot_of(now) - 10;
+        return n;
+    }
+    [[nodiscard]] std::uint64_t left(Instant now, const RatioTerms& t) const {
+        const std::uint64_t share = recent(calls, now) * t.retries_per_thousand / 1000;
+        const std::uint64_t allowed = share > t.at_least ? share : t.at_least;
+        const std::uint64_t used = held + recent(ended, now);
+        return used < allowed ? allowed - used : 0;
+    }
+};
+
+}  // namespace
+
+static_assert(!std::is_move_constructible_v<RatioBudget> && sizeof(RatioBudget) <= 168);
+static_assert(!std::is_copy_constructible_v<Permit> && sizeof(Permit) <= 24);
+
+TEST_CASE("RatioBudget may be a constant-initialized static", "[budget][ratio_budget][unit]") {
+    CHECK(static_budget.left(Instant{}) == 10);
+}
+
+TEST_CASE("RatioBudget allows a share of the calls of the window", "[budget][ratio_budget][unit]") {
+    STATIC_REQUIRE([] {
+        Bench b;
+        for (int i = 0; i < 50; ++i) b.call();
+        return b.retries() == 10 && b.budget.left(b.now) == 0;
+    }());
+    STATIC_REQUIRE([] {
+        // Pitfall 18: 70 % is neither 100 % nor 50 %.
+        Bench b{{.window = 10s, .retries_per_thousand = 700, .at_least = 0}};
+        for (int i = 0; i < 10; ++i) b.call(false);
+        return b.retries() == 7;
+    }());
+    Bench b{{.window = 10s, .retries_per_thousand = 1, .at_least = 0}};
+    CHECK(b.retries() == 0);
+    for (int i = 0; i < 999; ++i) b.call();
+    CHECK(b.retries() == 0);
+    b.call();
+    CHECK(b.retries() == 1);
+}
+
+TEST_CASE("RatioBudget has a floor for low traffic", "[budget][ratio_budget][unit]") {
+    // Pitfall 18: 20 % of one call would be no retry at all.
+    STATIC_REQUIRE([] {
+        Bench b;
+        b.call(false);
+        bool ok = b.retries() == 2;
+        // Again in each window; the floor is not added to the share.
+        b.now += 11s;
+        ok = ok && b.retries() == 2;
+        b.now += 11s;
+        for (int i = 0; i < 50; ++i) b.call();
+        return ok && b.retries() == 10;
+    }());
+}
+
+TEST_CASE("RatioBudget forgets step by step, nothing before the window is over",
+          "[budget][ratio_budget][unit]") {
+    STATIC_REQUIRE([] {
+        Bench b;
+        b.now += 999ms;  // the end of a slot; the first call begins one
+        b.call();
+        bool ok = b.retries() == 2;
+        b.now += 11s - 1ns;
+        ok = ok && b.retries() == 0;
+        b.now += 1ns;
+        return ok && b.retries() == 2;
+    }());
+}
+
+TEST_CASE("RatioBudget counts retries that wait, however long", "[budget][ratio_budget][unit]") {
+    // Pitfall 18: retries that sleep must not be forgotten, or they all come later.
+    STATIC_REQUIRE([] {
+        Bench b;
+        Permit first = b.reserve();
+        Permit second = b.reserve();
+        b.now += 24h;
+        bool ok = first && second && !granted(b.reserve());
+        {
+            // It ends now, so it counts for a window more.
+            Turn turn{b.now, b.bits};
+            first.success(turn);
+        }
+        b.now += 10s;
+        ok = ok && !granted(b.reserve());
+        b.now += 1s;
+        ok = ok && b.retries() == 1;
+        // One that is abandoned has never been.
+        second.neutral();
+        return ok && b.budget.left(b.now) == 1;
+    }());
+}
+
+TEST_CASE("RatioBudget survives clocks that stand still, step back or jump",
+          "[budget][ratio_budget][unit]") {
+    // Pitfall 11.
+    Bench b;
+    b.call();
+    CHECK(b.retries() == 2);
+    // An old turn, be it older than the window, gets nothing, and takes nothing from the others.
+    b.now -= 5s;
+    CHECK(b.retries() == 0);
+    b.now -= 100h;
+    CHECK(b.retries() == 0);
+    b.now += 100h + 5s;
+    CHECK(b.retries() == 0);
+    b.now = never;
+    CHECK(b.retries() == 2);
+    b.now = always;
+    CHECK(b.retries() == 0);
+    Bench longest{{.window = forever, .retries_per_thousand = 0, .at_least = 1}};
+    CHECK(longest.retries() == 1);
+    longest.now += 24h * 365 * 200;
+    CHECK(longest.retries() == 0);
+    Bench shortest{{.window = 1ns, .retries_per_thousand = 0, .at_least = 1}};
+    for (int i = 0; i < 100; ++i) {
+        CHECK(shortest.retries() == 1);
+        shortest.now += 11ns;
+    }
+}
+
+TEST_CASE("RatioBudget keeps a fleet of retries near the number of calls",
+          "[budget][ratio_budget][unit]") {
+    Random bits{Seed{1}};
+    belay_test::MinimalSleeper sleeper{bits};
+    RatioBudget budget{terms};
+    const Policy policy{Backoff{NoJitter{}, Cap{1ms}, 1ms}, Shared{budget}};
+    int calls = 0;
+    for (int i = 0; i < 1000; ++i) {
+        static_cast<void>(retry(policy, sleeper, [&] { return ++calls, false; }));
+    }
+    CHECK(calls <= 1200);
+    CHECK(calls >= 1195);
+}
+
+TEST_CASE("RatioBudget agrees with a list of all calls and retries",
+          "[budget][ratio_budget][property]") {
+    CHECK(rc::check("left, and what is granted", [] {
+        const RatioTerms t{.window = 100ns,
+                           .retries_per_thousand = *rc::gen::inRange<std::uint32_t>(0, 1500),
+                           .at_least = *rc::gen::inRange<std::uint32_t>(1, 4)};
+        Bench b{t};
+        Model model{.slot = 10, .origin = b.now};
+        // The first event sets the slots.
+        b.call();
+        model.calls.push_back(0);
+        std::vector<Permit> out;
+        const auto events = *rc::gen::container<std::vector<int>>(rc::gen::inRange(0, 9));
+        for (const int event : events) {
+            b.now += Duration{*rc::gen::inRange<std::int64_t>(0, 12)};
+            if (event == 8) b.now += Duration{*rc::gen::inRange<std::int64_t>(0, 200)};
+            Turn turn{b.now, b.bits};
+            const std::int64_t slot = model.slot_of(b.now);
+            // An empty window would begin its slots anew.
+            b.call();
+            model.calls.push_back(slot);
+            RC_ASSERT(b.budget.left(b.now) == model.left(b.now, t));
+            if (event <= 2) {
+                b.call(event == 0);
+                model.calls.push_back(slot);
+            } else if (event <= 4) {
+                Permit permit = b.reserve();
+                RC_ASSERT(static_cast<bool>(permit) == (model.left(b.now, t) > 0));
+                if (!permit) continue;
+                ++model.held;
+                out.push_back(std::move(permit));
+            } else if (!out.empty()) {
+                Permit permit = std::move(out.back());
+                out.pop_back();
+                --model.held;
+                if (event == 5) permit.success(turn);
+                if (event == 6) static_cast<void>(permit.failure(turn));
+                if (event <= 6) model.ended.push_back(slot);
+            }
+            RC_ASSERT(b.budget.left(b.now) == model.left(b.now, t));
+        }
+    }));
+}
+
+TEST_CASE("RatioBudget leaks no permit, whatever threads do", "[budget][ratio_budget][unit]") {
+    RatioBudget budget{RatioTerms{.window = 1h, .retries_per_thousand = 0, .at_least = 50'000}};
+    std::atomic<int> ended{0};
+    const auto work = [&](std::uint64_t seed) {
+        Random bits{Seed{seed}};
+        Turn turn{Instant{1000s}, bits};
+        Permit kept;
+        for (int i = 0; i < 10'000; ++i) {
+            budget.acquire(turn).success(turn);
+            Permit permit = budget.reserve(Cause::lost, turn);
+            switch (uniform_upto(bits, 3)) {
+                case 0:
+                    permit.success(turn);
+                    ended.fetch_add(1);
+                    break;
+                case 1:
+                    static_cast<void>(permit.failure(turn));
+                    ended.fetch_add(1);
+                    break;
+                case 2:
+                    kept = std::move(permit);
+                    break;
+                default:
+                    break;
+            }
+        }
+    };
+    std::vector<std::thread> threads;
+    for (std::uint64_t t = 1; t <= 4; ++t) threads.emplace_back(work, t);
+    for (auto& t : threads) t.join();
+    CHECK(budget.left(Instant{1000s}) == 50'000U - static_cast<unsigned>(ended.load()));
+    CHECK(budget.left(Instant{1000s} + 2h) == 50'000);
+}
+
+TEST_CASE("RatioBudget refuses what makes no sense", "[budget][ratio_budget][unit]") {
+    CHECK(belay_test::aborts_with([] {
+              static_cast<void>(RatioBudget{RatioTerms{.window = 0ns}});
+          }).find("the length must be > 0ns") != std::string::npos);
+    CHECK(belay_test::aborts_with([] {
+              static_cast<void>(RatioBudget{RatioTerms{.window = -1s}});
+          }).find("the length must be > 0ns") != std::string::npos);
+    CHECK(belay_test::aborts_with([] {
+              static_cast<void>(RatioBudget{RatioTerms{.retries_per_thousand = 0, .at_least = 0}});
+          }).find("the share or the floor must be > 0") != std::string::npos);
+}

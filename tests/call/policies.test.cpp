@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: MIT
+// Goal: each ready-made policy calls as often and waits as long as its page says. Method: retry
+// with a sleeper whose time is virtual; a fixed seed, and the bounds for many.
+#include <belay/call/policies.hpp>
+
+#include <algorithm>
+#include <vector>
+
+#include <belay/call/retry.hpp>
+
+#include "support/catch.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+
+namespace {
+
+// Time passes only in sleeps, which it writes down; at the last one it asks to stop.
+struct Sleeper {
+    Random random{Seed{1}};
+    Instant time{};
+    std::vector<Duration> waits{};
+    std::size_t most = 1000;
+    StopSource stop{};
+
+    [[nodiscard]] Instant now() const noexcept { return time; }
+    Random& bits() noexcept { return random; }
+    template <class Stop>
+    void sleep_until(Instant until, const Stop&) noexcept {
+        waits.push_back(elapsed(time, until));
+        if (waits.size() == most) return stop.request_stop();
+        if (until > time) time = until;
+    }
+};
+
+struct Seen {
+    int calls = 0;
+    std::vector<Duration> waits;
+    Duration sum{};
+};
+
+// Runs `policy` against a call that always fails so.
+template <class P>
+Seen run(const P& policy, Failure failure, std::uint64_t seed, std::size_t most_waits = 1000) {
+    Sleeper sleeper{.random = Random{Seed{seed}}, .most = most_waits};
+    Seen seen;
+    const auto call = [&]() -> std::error_code {
+        ++seen.calls;
+        return make_error_code(failure.cause == Cause::overloaded  ? PolicyErrc::breaker_open
+                               : failure.cause == Cause::permanent ? PolicyErrc::bad_base
+                                                                   : PolicyErrc::call_failed);
+    };
+    static_cast<void>(retry(policy, sleeper, call, sleeper.stop.token()));
+    seen.waits = sleeper.waits;
+    for (const Duration wait : seen.waits) seen.sum += wait;
+    return seen;
+}
+
+constexpr Failure lost{Cause::lost};
+constexpr Failure overloaded{Cause::overloaded};
+constexpr Failure permanent{Cause::permanent};
+
+}  // namespace
+
+TEST_CASE("policies::grpc_connection waits 1 s * 1.6^n to 120 s, +-20 %",
+          "[call][policies][unit]") {
+    for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+        const Seen seen = run(policies::grpc_connection(), lost, seed, 40);
+        REQUIRE(seen.waits.size() == 40);
+        CHECK(seen.calls == 40);  // and no end: the sleeper stopped it
+        double nominal = 1e9;
+        for (const Duration wait : seen.waits) {
+            const auto ns = static_cast<double>(wait.count());
+            CHECK(ns >= 0.8 * nominal - 1);
+            CHECK(ns <= 1.2 * nominal + 1);
+            nominal = std::min(nominal * 1.6, 120e9);
+        }
+    }
+    STATIC_REQUIRE(policies::grpc_connection().attempt_limit() == 20s);
+    STATIC_REQUIRE(policies::grpc_connection().stable_window() == 0s);
+    CHECK(run(policies::grpc_connection(), lost, 7, 20).sum.count() == 1'450'095'120'032);
+}
+
+TEST_CASE("policies::aws_standard makes 3 attempts, and waits at most 3 s",
+          "[call][policies][unit]") {
+    Duration longest{};
+    for (std::uint64_t seed = 1; seed <= 1000; ++seed) {
+        TokenBudget quota{TokenTerms::aws()};
+        const Seen seen = run(policies::aws_standard(quota), lost, seed);
+        CHECK(seen.calls == 3);
+        REQUIRE(seen.waits.size() == 2);
+        CHECK(seen.waits[0] <= 1s);
+        CHECK(seen.waits[1] <= 2s);
+        if (seen.sum > longest) longest = seen.sum;
+    }
+    CHECK(longest > 2800ms);
+    TokenBudget quota{TokenTerms::aws()};
+    CHECK(run(policies::aws_standard(quota), lost, 7).sum.count() == 423'406'337);
+    CHECK(run(policies::aws_standard(quota), permanent, 7).calls == 1);
+}
+
+TEST_CASE("policies::aws_standard makes no retries once the quota is spent",
+          "[call][policies][unit]") {
+    TokenBudget quota{{.capacity_milli = 15'000}};
+    auto first = policies::aws_standard(quota);
+    auto second = policies::aws_standard(quota);
+    auto third = policies::aws_standard(quota);
+    Random bits{Seed{1}};
+    Turn turn{Instant{}, bits};
+    const auto fails = [&](auto& policy) {
+        CHECK(policy.begin(turn).verb == Verb::go);
+        return policy.failed(lost, turn).verb;
+    };
+    CHECK(fails(first) == Verb::wait_at_least);
+    CHECK(fails(second) == Verb::wait_at_least);
+    CHECK(fails(third) == Verb::wait_at_least);
+    auto fourth = policies::aws_standard(quota);
+    CHECK(fails(fourth) == Verb::stop);
+    CHECK(first.begin(turn).verb == Verb::go);
+    first.succeeded(turn);
+    CHECK(quota.tokens_milli() == 5'000);
+}
+
+TEST_CASE("policies::bridge makes 5 attempts, and waits at most 1.5 s",
+          "[call][policies][unit]") {
+    for (std::uint64_t seed = 1; seed <= 500; ++seed) {
+        const Seen seen = run(policies::bridge(), lost, seed);
+        CHECK(seen.calls == 5);
+        REQUIRE(seen.waits.size() == 4);
+        for (std::size_t i = 0; i < 4; ++i) CHECK(seen.waits[i] <= 100ms * (1 << i));
+        CHECK(seen.sum <= 1500ms);
+    }
+    CHECK(run(policies::bridge(), lost, 7).sum.count() == 868'989'141);
+    // An answer that says no is one.
+    CHECK(run(policies::bridge(), permanent, 7).calls == 1);
+}
+
+TEST_CASE("policies::sync makes 3 retries, and waits at most 0.7 s", "[call][policies][unit]") {
+    for (std::uint64_t seed = 1; seed <= 500; ++seed) {
+        const Seen seen = run(policies::sync(), lost, seed);
+        CHECK(seen.calls == 4);
+        REQUIRE(seen.waits.size() == 3);
+        for (std::size_t i = 0; i < 3; ++i) CHECK(seen.waits[i] <= 100ms * (1 << i));
+        CHECK(seen.sum <= 700ms);
+    }
+    CHECK(run(policies::sync(), lost, 7).sum.count() == 402'644'906);
+    CHECK(run(policies::sync(), permanent, 7).calls == 1);
+}
+
+TEST_CASE("policies::reconnection makes 10 attempts; late waits lie in [54.5, 60] s",
+          "[call][policies][unit]") {
+    int on_cap = 0;
+    for (std::uint64_t seed = 1; seed <= 500; ++seed) {
+        const Seen seen = run(policies::reconnection(), lost, seed);
+        CHECK(seen.calls == 10);
+        REQUIRE(seen.waits.size() == 9);
+        for (std::size_t i = 0; i < 6; ++i) {
+            CHECK(seen.waits[i] >= 1s * (1 << i));
+            CHECK(seen.waits[i] <= 1100ms * (1 << i));
+        }
+        for (std::size_t i = 6; i < 9; ++i) {
+            CHECK(seen.waits[i] >= 54'545ms);
+            CHECK(seen.waits[i] <= 60s);
+            if (seen.waits[i] == 60s) ++on_cap;
+        }
+        CHECK(seen.sum >= 63s + 3 * 54'545ms);
+        CHECK(seen.sum <= 63s * 11 / 10 + 180s);
+    }
+    CHECK(on_cap <= 1);
+    CHECK(run(policies::reconnection(), lost, 7).sum.count() == 234'101'739'093);
+    STATIC_REQUIRE(policies::reconnection().stable_window() == 10s);
+}
+
+TEST_CASE("policies::reconnection gives a Supervisor 10 attempts after a loss",
+          "[call][policies][unit]") {
+    auto policy = policies::reconnection();
+    Random bits{Seed{1}};
+    Turn turn{Instant{}, bits};
+    Advice advice = policy.lost(lost, turn);
+    int attempts = 0;
+    while (advice.verb != Verb::stop) {
+        CHECK(advice.until > turn.now);
+        turn.now = advice.until;
+        static_cast<void>(policy.begin(turn));
+        ++attempts;
+        advice = policy.failed(lost, turn);
+    }
+    CHECK(attempts == 10);
+    CHECK(advice.by == "MaxAttempts");
+    CHECK(elapsed(Instant{}, turn.now) >= 63s + 4 * 54'545ms);
+}
+
+TEST_CASE("policies::connection waits under full jitter to 30 s, for ever",
+          "[call][policies][unit]") {
+    for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+        const Seen seen = run(policies::connection(), lost, seed, 40);
+        REQUIRE(seen.waits.size() == 40);
+        for (std::size_t i = 0; i < 40; ++i) {
+            CHECK(seen.waits[i] <= (i < 5 ? Duration{1s} * (1 << i) : Duration{30s}));
+        }
+    }
+    CHECK(run(policies::connection(), lost, 7, 20).sum.count() == 269'139'731'494);
+    STATIC_REQUIRE(policies::connection().stable_window() == 10s);
+}
+
+TEST_CASE("policies::connection waits exactly 5..15 s after 'try again later', at every attempt",
+          "[call][policies][unit]") {
+    Duration least = forever;
+    Duration most{};
+    for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+        const Seen seen = run(policies::connection(), overloaded, seed, 40);
+        for (const Duration wait : seen.waits) {
+            if (wait < least) least = wait;
+            if (wait > most) most = wait;
+        }
+    }
+    CHECK(least >= 5s);
+    CHECK(least < 5020ms);
+    CHECK(most <= 15s);
+    CHECK(most > 14'980ms);
+
+    // And counts: the next loss waits as the sixth.
+    bool beyond_one_second = false;
+    for (std::uint64_t seed = 1; seed <= 50; ++seed) {
+        auto policy = policies::connection();
+        Random bits{Seed{seed}};
+        Turn turn{Instant{}, bits};
+        for (int i = 0; i < 5; ++i) {
+            CHECK(policy.failed(overloaded, turn).verb == Verb::wait_exactly);
+        }
+        const Advice next = policy.failed(lost, turn);
+        CHECK(next.verb == Verb::wait_at_least);
+        beyond_one_second = beyond_one_second || next.until > turn.now + 16s;
+    }
+    CHECK(beyond_one_second);
+}

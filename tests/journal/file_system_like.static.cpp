@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+// Goal: FileSystemLike holds for the archetype, and for nothing that lacks one of its requirements.
+#include <belay/journal/file_system_like.hpp>
+#include <belay/journal/journal.hpp>
+
+#include "support/queue_archetypes.hpp"
+
+using namespace belay;
+using belay_test::MinimalFileSystem;
+
+static_assert(explain_file_system_like<MinimalFileSystem>());
+// A journal needs nothing that the concept does not promise.
+template class belay::Journal<MinimalFileSystem>;
+
+namespace {
+
+struct NoFile : MinimalFileSystem {
+    using File = void;
+};
+struct NoOpen : MinimalFileSystem {
+    Result<File> open(const std::string&, OpenMode) = delete;
+};
+struct LockThatThrows : MinimalFileSystem {
+    Result<Lock> lock(const std::string&);
+};
+struct NoRename : MinimalFileSystem {
+    std::error_code rename(const std::string&, const std::string&) = delete;
+};
+struct NoSyncDirectory : MinimalFileSystem {
+    std::error_code sync_directory(const std::string&) = delete;
+};
+struct FileWithoutSync : MinimalFileSystem {
+    struct File : MinimalFileSystem::File {
+        std::error_code sync() = delete;
+    };
+    Result<File> open(const std::string&, OpenMode) noexcept;
+};
+
+static_assert(!FileSystemLike<NoFile>);
+static_assert(!FileSystemLike<NoOpen>);
+static_assert(!FileSystemLike<LockThatThrows>);
+static_assert(!FileSystemLike<NoRename>);
+static_assert(!FileSystemLike<NoSyncDirectory>);
+static_assert(!FileSystemLike<FileWithoutSync>);
+
+}  // namespace

@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: MIT
+// Goal: no crash loses what was durable. Method: workloads on a simulated disk, cut at every
+// operation, with what was not flushed kept, lost and torn; the states are counted.
+#include <belay/journal/journal.hpp>
+
+#include <unordered_set>
+
+#include "support/journal_model.hpp"
+#include "support/seeds.hpp"
+
+using namespace belay;
+using namespace belay_test;
+
+namespace {
+
+using Call = JournalModel::Call;
+using Script = std::vector<std::pair<Call, std::uint64_t>>;
+
+/// Runs a script until the power fails at operation `halt` (0: never).
+void run_script(sim::Disk& disk, JournalModel& model, const Script& script, std::uint64_t halt) {
+    disk.halt_at(halt);
+    for (const auto& [call, draw] : script) {
+        if (!model.call(call, draw)) break;
+    }
+}
+
+/// The operations that a whole script makes.
+std::uint64_t operations_of(std::uint64_t seed, const Script& script) {
+    sim::Disk disk;
+    JournalModel model{disk, seed};
+    run_script(disk, model, script, 0);
+    return disk.operations();
+}
+
+/// A number that stands for a crash state: the script, what its calls had promised when the power
+/// failed, and what is on the disk after it. Where the script was cut counts only by these.
+std::uint64_t state_of(std::uint64_t seed, const JournalModel& model, const sim::Disk& disk) {
+    std::uint64_t sum = detail::mix64(seed ^ model.promised());
+    for (const auto& [path, bytes] : disk.image()) {
+        sum = detail::mix64(sum ^ crc32c(as_bytes(path)));
+        sum = detail::mix64(sum ^ (std::uint64_t{crc32c(bytes)} << 32 | bytes.size()));
+    }
+    return sum;
+}
+
+/// How many of the scripts of a test are run: all, but where tests are to be short.
+std::uint64_t share(std::uint64_t scripts) {
+    const std::uint64_t seeds =
+        std::min<std::uint64_t>(from_environment("BELAY_SEEDS", 2000), 2000);
+    return std::max<std::uint64_t>(1, scripts * seeds / 2000);
+}
+
+/// What is opened after a crash must be the same when it is opened again, with every byte verified,
+/// and go on working.
+bool goes_on(JournalModel& model) {
+    const std::uint64_t base = model.journal().base();
+    const std::uint64_t last = model.journal().last();
+    model.drop_process();
+    model.options.verify = Verify::everything;
+    if (!model.recover()) return false;
+    if (model.journal().base() != base || model.journal().last() != last) return false;
+    if (model.journal().report().truncated_bytes != 0) return false;
+    for (int i = 0; i < 3; ++i) {
+        if (!model.call(Call::append, 0)) return false;
+    }
+    if (!model.call(Call::flush, 0)) return false;
+    model.drop_process();
+    model.options.verify = Verify::tail;
+    return model.recover() && model.journal().last() == last + 3;
+}
+
+}  // namespace
+
+TEST_CASE("Journal survives a loss of power at every operation of a workload",
+          "[journal][journal][fault]") {
+    const std::uint64_t scripts = share(540);
+    std::unordered_set<std::uint64_t> states;
+    for (std::uint64_t seed = 1; seed <= scripts; ++seed) {
+        // Some long ones, which make and delete several segments.
+        const Script script = make_script(seed, seed % 4 == 0 ? 90 : 40);
+        const std::uint64_t operations = operations_of(seed, script);
+        for (std::uint64_t halt = 1; halt <= operations; ++halt) {
+            std::uint64_t repeated = 0;
+            // Where nothing was torn there are few states, and they come again, also at later
+            // operations: what is allowed to be there only grows with those, so that once is
+            // enough.
+            for (std::uint64_t torn = 0; torn < 64 && repeated < 4; ++torn) {
+                sim::Disk disk;
+                JournalModel model{disk, seed};
+                run_script(disk, model, script, halt);
+                Random bits{Seed{seed * 1000 + torn}};
+                disk.crash(bits);
+                if (!states.insert(state_of(seed, model, disk)).second) {
+                    ++repeated;
+                    continue;
+                }
+                model.drop_process();
+                const bool good = model.recover() && goes_on(model);
+                INFO("script " << seed << ", operation " << halt << ", torn " << torn << ": "
+                               << model.message());
+                REQUIRE(good);
+            }
+        }
+    }
+    // Single scripts differ much.
+    CHECK(states.size() >= 120 * scripts);
+    if (scripts == 540) CHECK(states.size() >= 100'000);
+}
+
+TEST_CASE("Journal survives a loss of power while it recovers from one",
+          "[journal][journal][fault]") {
+    const std::uint64_t scripts = share(12);
+    for (std::uint64_t seed = 1000; seed < 1000 + scripts; ++seed) {
+        const Script script = make_script(seed, 40);
+        const std::uint64_t operations = operations_of(seed, script);
+        for (std::uint64_t halt = 1; halt <= operations; halt += 3) {
+            // An opening takes fewer than 16 operations.
+            for (std::uint64_t second = 1; second < 16; ++second) {
+                sim::Disk disk;
+                JournalModel model{disk, seed};
+                run_script(disk, model, script, halt);
+                Random bits{Seed{halt * 100 + second}};
+                disk.crash(bits);
+                model.drop_process();
+                disk.halt_at(disk.operations() + second);
+                const bool whole_opening = model.open();
+                if (whole_opening) model.drop_process();
+                disk.crash(bits);
+                const bool good = model.recover() && goes_on(model);
+                INFO("script " << seed << ", operation " << halt << ", then " << second << ": "
+                               << model.message());
+                REQUIRE(good);
+            }
+        }
+    }
+}
+
+TEST_CASE("Journal survives the death of its process at every operation of a workload",
+          "[journal][journal][fault]") {
+    const std::uint64_t scripts = share(60);
+    for (std::uint64_t seed = 2000; seed < 2000 + scripts; ++seed) {
+        const Script script = make_script(seed, 60);
+        const std::uint64_t operations = operations_of(seed, script);
+        for (std::uint64_t halt = 1; halt <= operations; ++halt) {
+            sim::Disk disk;
+            JournalModel model{disk, seed};
+            run_script(disk, model, script, halt);
+            disk.kill();
+            model.drop_process();
+            const bool good = model.recover(false) && goes_on(model);
+            INFO("script " << seed << ", operation " << halt << ": " << model.message());
+            REQUIRE(good);
+        }
+    }
+}
+
+TEST_CASE("Journal::open makes durable what a process that died had not flushed",
+          "[journal][journal][regression]") {
+    // The process dies at every operation, the next one opens the journal, and then the power
+    // fails.
+    const std::uint64_t scripts = share(20);
+    for (std::uint64_t seed = 3000; seed < 3000 + scripts; ++seed) {
+        const Script script = make_script(seed, 60);
+        const std::uint64_t operations = operations_of(seed, script);
+        for (std::uint64_t halt = 1; halt <= operations; ++halt) {
+            for (std::uint64_t torn = 0; torn < 4; ++torn) {
+                sim::Disk disk;
+                JournalModel model{disk, seed};
+                run_script(disk, model, script, halt);
+                disk.kill();
+                model.drop_process();
+                const bool opened = model.recover(false);
+                Random bits{Seed{seed * 1000 + torn}};
+                disk.crash(bits);
+                model.drop_process();
+                const bool good = opened && model.recover() && goes_on(model);
+                INFO("script " << seed << ", operation " << halt << ", torn " << torn << ": "
+                               << model.message());
+                REQUIRE(good);
+            }
+        }
+    }
+}
+
+TEST_CASE("Journal opens the same whether everything is verified or the tail",
+          "[journal][journal][property]") {
+    const std::uint64_t scripts = share(60);
+    for (std::uint64_t seed = 4000; seed < 4000 + scripts; ++seed) {
+        const Script script = make_script(seed, 80);
+        const std::uint64_t operations = operations_of(seed, script);
+        for (std::uint64_t halt = 1; halt <= operations + 1; halt += 2) {
+            sim::Disk disk;
+            JournalModel model{disk, seed};
+            run_script(disk, model, script, halt);
+            Random bits{Seed{seed}};
+            if (seed % 3 != 0) disk.crash(bits);
+            disk.kill();
+            model.drop_process();
+            const sim::Disk::Image before = disk.image();
+            JournalOptions options = model.options;
+            Bytes seen[2];
+            sim::Disk::Image after[2];
+            for (const Verify verify : {Verify::tail, Verify::everything}) {
+                const auto i = static_cast<std::size_t>(verify);
+                sim::Disk copy;
+                copy.restore(before);
+                options.verify = verify;
+                {
+                    auto journal = SimJournal::open(copy, "q", options);
+                    INFO("script " << seed << ", operation " << halt << ", way " << i);
+                    REQUIRE(journal);
+                    seen[i] = describe(*journal);
+                    after[i] = copy.image();
+                    for (int n = 0; n < 30; ++n) {
+                        REQUIRE(journal->append(body_of(journal->last() + 1, journal->salt())));
+                    }
+                    REQUIRE_FALSE(journal->ack(journal->base() + 20));
+                    const Bytes used = describe(*journal);
+                    seen[i].insert(seen[i].end(), used.begin(), used.end());
+                }
+                for (const auto& [path, bytes] : copy.image()) after[i].emplace_back(path, bytes);
+            }
+            INFO("script " << seed << ", operation " << halt);
+            REQUIRE(seen[0] == seen[1]);
+            REQUIRE(after[0] == after[1]);
+        }
+    }
+}
+
+TEST_CASE("Journal survives a loss of power while it deletes segments", "[journal][journal][fault]") {
+    // One acknowledgement that empties several segments; each deletion is cut, with the names that
+    // are not durable kept or lost in every combination.
+    const auto fill = [](JournalModel& model) {
+        REQUIRE(model.call(Call::keep, 77));
+        for (int i = 0; i < 120; ++i) REQUIRE(model.call(Call::append, 0));
+        REQUIRE(model.call(Call::flush, 0));
+    };
+    for (std::uint64_t step = 1; step < 16; ++step) {
+        for (std::uint64_t torn = 0; torn < 40; ++torn) {
+            sim::Disk disk;
+            JournalModel model{disk, 1};
+            fill(model);
+            const std::uint64_t all = model.journal().size();
+            disk.halt_at(disk.operations() + step);
+            static_cast<void>(model.call(Call::ack, all));
+            Random bits{Seed{torn}};
+            disk.crash(bits);
+            model.drop_process();
+            const bool good = model.recover() && goes_on(model);
+            INFO("step " << step << ", torn " << torn << ": " << model.message());
+            REQUIRE(good);
+        }
+    }
+}
+
+TEST_CASE("Journal keeps its directory through a loss of power from its first sync on",
+          "[journal][journal][fault]") {
+    // The process that makes it may die at any operation, and another go on.
+    int interrupted = 0;
+    for (std::uint64_t halt = 0; halt < 12; ++halt) {
+        for (std::uint64_t torn = 0; torn < 20; ++torn) {
+            sim::Disk disk;
+            disk.halt_at(halt);
+            if (halt != 0) {
+                interrupted += SimJournal::open(disk, "dir/q", small_journal(1)) ? 0 : 1;
+                disk.kill();
+            }
+            INFO("operation " << halt << ", torn " << torn);
+            Id id{};
+            {
+                auto journal = SimJournal::open(disk, "dir/q", small_journal(2));
+                REQUIRE(journal);
+                id = journal->journal_id();
+                REQUIRE(journal->append(as_bytes("first")));
+                REQUIRE_FALSE(journal->sync());
+                Random bits{Seed{halt * 100 + torn}};
+                disk.crash(bits);
+            }
+            auto journal = SimJournal::open(disk, "dir/q", small_journal(3));
+            REQUIRE(journal);
+            CHECK(journal->journal_id() == id);
+            REQUIRE(journal->last() == 1);
+            CHECK(as_text(*journal->read(1)) == "first");
+        }
+    }
+    CHECK(interrupted > 0);
+}

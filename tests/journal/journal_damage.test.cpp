@@ -1,0 +1,619 @@
+// SPDX-License-Identifier: MIT
+// Goal: damage is reported, never believed. Method: every bit of a journal flipped, files cut,
+// swapped.
+#include <belay/journal/journal.hpp>
+#include <belay/sim/disk.hpp>
+
+#include "support/journal_model.hpp"
+#include "support/seeds.hpp"
+#include "support/watched_disk.hpp"
+
+using namespace belay;
+using namespace belay_test;
+
+namespace {
+
+std::string file(std::uint64_t index) { return "q/" + journal_format::segment_name(index); }
+
+/// Three segments; everything is durable, 5 is acknowledged; closed in order, or killed.
+sim::Disk::Image make_image(bool closed) {
+    sim::Disk disk;
+    auto journal = SimJournal::open(disk, "q", small_journal(1));
+    REQUIRE(journal);
+    for (std::uint64_t n = 1; n <= 48; ++n) {
+        REQUIRE(journal->append(body_of(n, 0)));
+        if (n == 10) REQUIRE_FALSE(journal->keep(as_bytes("a note")));
+        if (n == 40) REQUIRE_FALSE(journal->ack(5));
+        if (n % 4 == 0) REQUIRE_FALSE(journal->sync());
+    }
+    if (!closed) disk.kill();
+    // What the close writes is in the image, if it could.
+    { auto gone = std::move(*journal); }
+    return disk.image();
+}
+
+std::uint64_t last_segment(const sim::Disk::Image& image) {
+    std::uint64_t last = 0;
+    for (const auto& [path, bytes] : image) {
+        last = std::max(last, journal_format::segment_index(path.substr(2)));
+    }
+    return last;
+}
+
+/// One process after the other, each killed: 3 operations, `idle` openings without any, 20 more
+/// operations, then `idle_after` openings.
+sim::Disk::Image make_killed_runs(std::uint32_t idle, std::uint32_t idle_after) {
+    sim::Disk disk;
+    const auto run = [&](int operations) {
+        auto journal = SimJournal::open(disk, "q", small_journal(1));
+        REQUIRE(journal);
+        for (int i = 0; i < operations; ++i) {
+            REQUIRE(journal->append(as_bytes("payload-abcdefgh")));
+            REQUIRE_FALSE(journal->sync());
+        }
+        disk.kill();
+    };
+    run(3);
+    for (std::uint32_t i = 0; i < idle; ++i) run(0);
+    run(20);
+    for (std::uint32_t i = 0; i < idle_after; ++i) run(0);
+    return disk.image();
+}
+
+JournalOptions verify_everything() {
+    JournalOptions options = small_journal(2);
+    options.verify = Verify::everything;
+    return options;
+}
+
+/// What opening answers, and whether everything that it gives is what was put in.
+struct Outcome {
+    std::error_code error = {};
+    std::uint64_t base = 0;
+    std::uint64_t last = 0;
+    std::string note = {};
+    bool right = true;
+    bool reported = false;
+};
+
+Outcome open_image(sim::Disk& disk) {
+    auto journal = SimJournal::open(disk, "q", verify_everything());
+    if (!journal) {
+        const bool explained = !journal.error().path.empty() && !journal.error().message().empty();
+        return {.error = journal.error().code, .right = explained, .reported = true};
+    }
+    Outcome outcome{.base = journal->base(),
+                    .last = journal->last(),
+                    .note = std::string{as_text(journal->kept())},
+                    .reported = journal->report().truncated_bytes != 0};
+    for (std::uint64_t n = journal->base(); n <= journal->last(); ++n) {
+        const auto body = journal->read(n);
+        const Bytes expected = body_of(n, 0);
+        outcome.right = outcome.right && body &&
+                        std::equal(body->begin(), body->end(), expected.begin(), expected.end());
+    }
+    return outcome;
+}
+
+}  // namespace
+
+TEST_CASE("Journal never gives a wrong operation, whatever single bit is flipped",
+          "[journal][journal][fault]") {
+    const bool closed = GENERATE(true, false);
+    const sim::Disk::Image image = make_image(closed);
+    REQUIRE(last_segment(image) == 3);
+    std::uint64_t refused = 0, cut = 0, same = 0;
+    // Closing adds but a record, and sanitizers look for other things than values: every seventh
+    // bit is enough there, which is one of each byte at least.
+    const bool every_bit = !closed && from_environment("BELAY_SEEDS", 2000) >= 1000;
+    const std::size_t step = every_bit ? 1 : 7;
+    for (const auto& [path, bytes] : image) {
+        // The zeros behind the end matter too; a few of them will do.
+        std::size_t used = bytes.size();
+        while (used != 0 && bytes[used - 1] == std::byte{0}) --used;
+        for (std::size_t bit = 0; bit < std::min(bytes.size(), used + 64) * 8; bit += step) {
+            sim::Disk disk;
+            disk.restore(image);
+            Bytes damaged = bytes;
+            damaged[bit / 8] ^= static_cast<std::byte>(1U << (bit % 8));
+            disk.put(path, std::move(damaged));
+            const sim::Disk::Image before = disk.image();
+            const Outcome outcome = open_image(disk);
+            INFO(path << ", bit " << bit << ": " << outcome.error.message());
+            REQUIRE(outcome.right);
+            if (outcome.error) {
+                ++refused;
+                REQUIRE((outcome.error == QueueErrc::corrupt ||
+                         outcome.error == QueueErrc::foreign_file ||
+                         outcome.error == QueueErrc::future_version));
+                REQUIRE(disk.image() == before);  // nothing is changed
+                continue;
+            }
+            // Later flushes vouch for the note and for the acknowledgement: no flip changes them.
+            REQUIRE(outcome.note == "a note");
+            REQUIRE(outcome.base == 6);
+            if (outcome.last < 48) {
+                ++cut;
+                REQUIRE(outcome.reported);
+                // Only what nothing later vouches for.
+                REQUIRE_FALSE(closed);
+                REQUIRE(path == file(3));
+                REQUIRE(outcome.last >= 44);
+            } else {
+                ++same;  // padding, or the last acknowledgement, which says the same again
+            }
+        }
+    }
+    CHECK(refused > 1000);
+    CHECK((cut > 0) == !closed);
+    CHECK(same > 0);
+}
+
+TEST_CASE("Journal::open notices damage in front of any number of runs without an operation",
+          "[journal][journal][fault]") {
+    using namespace journal_format;
+    const std::uint32_t idle = GENERATE(0U, 1U, 2U, 5U, 40U);
+    const std::uint32_t idle_after = GENERATE(0U, 3U);
+    const sim::Disk::Image image = make_killed_runs(idle, idle_after);
+    const std::size_t third = segment_header_bytes + 2 * record_bytes(16);
+    const std::size_t openings = third + record_bytes(16);
+    const std::size_t operations = openings + (idle + 1) * record_bytes(4);
+    // Where the damage begins and ends: single bytes, and a hole of many records.
+    struct Hole {
+        std::size_t begin, end;
+    };
+    std::vector<Hole> holes{{segment_header_bytes + record_header_bytes + 3, 0},
+                            {third + record_header_bytes + 3, 0},
+                            {third + 20, 0},
+                            {operations + record_header_bytes + 3, 0},
+                            {third, operations},
+                            {openings, operations}};
+    for (std::uint32_t i = 0; i <= idle; ++i) holes.push_back({openings + i * record_bytes(4), 0});
+    for (const Hole& hole : holes) {
+        sim::Disk disk;
+        disk.restore(image);
+        Bytes bytes = disk.contents(file(1));
+        for (std::size_t i = hole.begin; i < std::max(hole.end, hole.begin + 1); ++i) {
+            bytes[i] ^= std::byte{0x55};
+        }
+        disk.put(file(1), bytes);
+        const sim::Disk::Image before = disk.image();
+        const auto journal = SimJournal::open(disk, "q");
+        INFO(idle << " runs, damage at " << hole.begin << " to " << hole.end);
+        REQUIRE_FALSE(journal);
+        CHECK(journal.error().code == QueueErrc::corrupt);
+        CHECK(journal.error().offset <= hole.begin);
+        CHECK(journal.error().offset + record_bytes(16) > hole.begin);
+        CHECK(disk.image() == before);
+    }
+}
+
+TEST_CASE("Journal::open does not take openings alone for proof of damage",
+          "[journal][journal][fault]") {
+    // Nothing says that an opening that is not whole was ever flushed: what follows it may have
+    // been kept by chance.
+    using namespace journal_format;
+    const sim::Disk::Image image = make_killed_runs(0, 3);
+    const std::size_t openings = segment_header_bytes + 23 * record_bytes(16) + record_bytes(4);
+    for (std::size_t i = 0; i < 3; ++i) {
+        sim::Disk disk;
+        disk.restore(image);
+        Bytes bytes = disk.contents(file(1));
+        bytes[openings + i * record_bytes(4) + 8] ^= std::byte{0x40};
+        disk.put(file(1), bytes);
+        const auto journal = SimJournal::open(disk, "q");
+        REQUIRE(journal);
+        CHECK(journal->last() == 23);
+        CHECK(journal->run() == 3 + i);
+        CHECK(journal->report().truncated_bytes != 0);
+    }
+}
+
+TEST_CASE("Journal::open names the place of damage in the middle", "[journal][journal][fault]") {
+    sim::Disk disk;
+    disk.restore(make_image(false));
+    Bytes bytes = disk.contents(file(1));
+    bytes[journal_format::segment_header_bytes + 8] ^= std::byte{1};
+    disk.put(file(1), bytes);
+    const auto journal = SimJournal::open(disk, "q", verify_everything());
+    REQUIRE_FALSE(journal);
+    CHECK(journal.error().code == QueueErrc::corrupt);
+    CHECK(journal.error().path == file(1));
+    CHECK(journal.error().offset == journal_format::segment_header_bytes);
+    CHECK(journal.error().message().find("put the directory back") != std::string::npos);
+}
+
+TEST_CASE("Journal::open reports what it cuts off, and where", "[journal][journal][fault]") {
+    sim::Disk disk;
+    disk.restore(make_image(false));
+    Bytes bytes = disk.contents(file(3));
+    std::size_t used = bytes.size();
+    while (bytes[used - 1] == std::byte{0}) --used;
+    // Half of a record, as a torn write leaves it.
+    for (std::size_t i = 0; i < 20; ++i) bytes[journal_format::aligned(used) + i] = std::byte{0x5A};
+    disk.put(file(3), bytes);
+    {
+        const auto journal = SimJournal::open(disk, "q", small_journal(2));
+        REQUIRE(journal);
+        CHECK(journal->last() == 48);
+        CHECK(journal->report().truncated_bytes == 20);
+        CHECK(journal->report().truncated_path == file(3));
+        CHECK(journal->report().truncated_offset == journal_format::aligned(used));
+    }
+    const auto again = SimJournal::open(disk, "q", small_journal(2));
+    REQUIRE(again);
+    CHECK(again->report().truncated_bytes == 0);
+}
+
+TEST_CASE("Journal::open refuses when a file is missing", "[journal][journal][fault]") {
+    const auto missing = GENERATE(std::uint64_t{1}, std::uint64_t{2}, std::uint64_t{3});
+    sim::Disk disk;
+    disk.restore(make_image(true));
+    REQUIRE_FALSE(disk.remove(file(missing)));
+    const auto journal = SimJournal::open(disk, "q");
+    REQUIRE_FALSE(journal);
+    CHECK(journal.error().code == QueueErrc::corrupt);
+    CHECK(journal.error().path == file(missing));
+}
+
+TEST_CASE("Journal::open refuses a file that is cut short", "[journal][journal][fault]") {
+    const auto index = GENERATE(std::uint64_t{1}, std::uint64_t{3});
+    const sim::Disk::Image image = make_image(true);
+    for (std::size_t length = 0; length < 4096; length += 97) {
+        sim::Disk disk;
+        disk.restore(image);
+        Bytes bytes = disk.contents(file(index));
+        bytes.resize(length);
+        disk.put(file(index), bytes);
+        const auto journal = SimJournal::open(disk, "q");
+        REQUIRE_FALSE(journal);
+        CHECK(journal.error().code == QueueErrc::corrupt);
+        CHECK(journal.error().path == file(index));
+    }
+}
+
+TEST_CASE("Journal::open refuses files that are not its own", "[journal][journal][fault]") {
+    sim::Disk disk;
+    disk.restore(make_image(true));
+    SECTION("another program's file under a segment's name") {
+        disk.put(file(4), Bytes(500, std::byte{'x'}));
+        const auto journal = SimJournal::open(disk, "q");
+        REQUIRE_FALSE(journal);
+        CHECK(journal.error().code == QueueErrc::foreign_file);
+        CHECK(journal.error().path == file(4));
+    }
+    SECTION("a segment of another journal") {
+        sim::Disk other;
+        {
+            auto journal = SimJournal::open(other, "q", small_journal(9));
+            REQUIRE(journal);
+            for (std::uint64_t n = 1; n <= 64; ++n) REQUIRE(journal->append(body_of(n, 0)));
+        }
+        disk.put(file(2), other.contents(file(2)));
+        const auto journal = SimJournal::open(disk, "q");
+        REQUIRE_FALSE(journal);
+        CHECK(journal.error().code == QueueErrc::foreign_file);
+        CHECK(journal.error().path == file(2));
+    }
+    SECTION("an older copy of one of its own segments") {
+        disk.put(file(3), disk.contents(file(2)));
+        const auto journal = SimJournal::open(disk, "q");
+        REQUIRE_FALSE(journal);
+        CHECK(journal.error().code == QueueErrc::corrupt);
+        CHECK(journal.error().path == file(3));
+    }
+    SECTION("files with other names are nobody's business") {
+        disk.put("q/README", Bytes(3));
+        disk.put("q/1.journal", Bytes(3));
+        CHECK(SimJournal::open(disk, "q"));
+    }
+}
+
+TEST_CASE("Journal::open refuses what a later version wrote", "[journal][journal][fault]") {
+    sim::Disk disk;
+    disk.restore(make_image(true));
+    SECTION("a header of version 2") {
+        Bytes bytes = disk.contents(file(3));
+        bytes[8] = std::byte{2};
+        disk.put(file(3), bytes);
+    }
+    SECTION("a record of a kind that does not exist yet") {
+        namespace format = journal_format;
+        Bytes bytes = disk.contents(file(1));
+        const auto header = *format::decode_segment_header(bytes);
+        std::byte* const p = bytes.data() + format::segment_header_bytes;
+        format::RecordHeader h = format::decode_record_header(p);
+        h.kind = static_cast<format::Kind>(7);
+        format::encode(h, p);
+        const std::uint32_t crc = crc32c({p + format::record_header_bytes, h.length});
+        store_le<std::uint32_t>(p, format::record_crc(p, crc, header.nonce + header.run));
+        disk.put(file(1), bytes);
+    }
+    const auto journal = SimJournal::open(disk, "q", verify_everything());
+    REQUIRE_FALSE(journal);
+    CHECK(journal.error().code == QueueErrc::future_version);
+}
+
+TEST_CASE("Journal::read notices what changed under it", "[journal][journal][fault]") {
+    sim::Disk disk;
+    disk.restore(make_image(true));
+    auto journal = SimJournal::open(disk, "q");
+    REQUIRE(journal);
+    Bytes bytes = disk.contents(file(1));
+    for (std::size_t i = journal_format::segment_header_bytes; i < bytes.size(); ++i) {
+        bytes[i] ^= std::byte{4};
+    }
+    disk.put(file(1), bytes);
+    CHECK(journal->read(journal->base()).error() == QueueErrc::corrupt);
+    CHECK_FALSE(journal->try_pop());
+    CHECK(journal->size() == 43);
+}
+
+TEST_CASE("Journal::read is not led astray by a damaged length", "[journal][journal][fault]") {
+    using namespace journal_format;
+    // The first adds nothing to an offset of 32 bits, the others lead back, or out of the file.
+    const auto length = GENERATE(0xFFFFFFE8U, 0xFFFFFFE0U, 0xFFFFFFFFU, 0x7FFFFFFFU, 0x1000U);
+    sim::Disk disk;
+    auto journal = SimJournal::open(disk, "q", small_journal(1));
+    REQUIRE(journal);
+    REQUIRE(journal->append(body_of(1, 0)));
+    Id store = no_id;
+    store[0] = std::byte{1};
+    REQUIRE_FALSE(journal->pin_store(store));
+    REQUIRE(journal->append(body_of(2, 0)));
+    REQUIRE_FALSE(journal->sync());
+    Bytes bytes = disk.contents(file(1));
+    const std::size_t pin = segment_header_bytes + record_bytes(body_of(1, 0).size());
+    REQUIRE(decode_record_header(bytes.data() + pin).kind == Kind::pin);
+    store_le<std::uint32_t>(bytes.data() + pin + 4, length);
+    disk.put(file(1), bytes);
+    REQUIRE(journal->read(1));
+    CHECK(journal->read(2).error() == QueueErrc::corrupt);
+    CHECK(journal->check(2));  // known without a walk
+}
+
+namespace {
+
+/// Where an operation is in a segment.
+struct Extent {
+    std::size_t begin, end;
+    std::uint64_t number;
+};
+
+std::vector<Extent> operations_in(const Bytes& segment) {
+    using namespace journal_format;
+    std::vector<Extent> found;
+    std::size_t at = segment_header_bytes;
+    while (at + record_header_bytes <= segment.size()) {
+        const RecordHeader h = decode_record_header(segment.data() + at);
+        if (h.kind == Kind::none) break;
+        const std::size_t end = at + record_header_bytes + h.length;
+        if (h.kind == Kind::operation) found.push_back({at, end, h.number});
+        at += record_bytes(h.length);
+    }
+    return found;
+}
+
+/// Several runs with pins and notes, in three segments; `acked` are acknowledged.
+sim::Disk::Image make_runs(std::vector<std::uint32_t>& salts, std::uint64_t acked) {
+    sim::Disk disk;
+    for (int run = 0; run < 8; ++run) {
+        auto journal = SimJournal::open(disk, "q", small_journal(1));
+        REQUIRE(journal);
+        for (int i = 0; i < 9; ++i) {
+            REQUIRE(journal->append(body_of(journal->last() + 1, journal->salt())));
+            salts.push_back(journal->salt());
+            if (i == 3) REQUIRE_FALSE(journal->keep(as_bytes("note " + std::to_string(run))));
+        }
+        REQUIRE_FALSE(journal->pin_store(Id{static_cast<std::byte>(run)}));
+        if (run == 7) REQUIRE_FALSE(journal->ack(acked));
+    }
+    return disk.image();
+}
+
+}  // namespace
+
+TEST_CASE("Verify::tail: a flipped byte of a sealed segment gives what was there, or an error",
+          "[journal][journal][fault]") {
+    std::vector<std::uint32_t> salts{0};
+    const sim::Disk::Image image = make_runs(salts, 4);
+    REQUIRE(last_segment(image) >= 3);
+    sim::Disk whole;
+    whole.restore(image);
+    std::vector<std::uint64_t> checks;
+    Bytes note;
+    {
+        auto journal = SimJournal::open(whole, "q", small_journal(2));
+        REQUIRE(journal);
+        for (std::uint64_t n = 4; n <= journal->last(); ++n) checks.push_back(*journal->check(n));
+        note.assign(journal->kept().begin(), journal->kept().end());
+    }
+    const std::uint64_t last = 3 + checks.size();
+    std::vector<Bytes> bodies(last + 1);
+    for (std::uint64_t n = 1; n <= last; ++n) bodies[n] = body_of(n, salts[n]);
+    std::uint64_t refused = 0, found = 0, silent = 0;
+    const std::size_t step = from_environment("BELAY_SEEDS", 2000) >= 1000 ? 1 : 3;
+    for (std::uint64_t index = 1; index < last_segment(image); ++index) {
+        sim::Disk disk;
+        disk.restore(image);
+        const Bytes bytes = disk.contents(file(index));
+        const std::vector<Extent> operations = operations_in(bytes);
+        for (std::size_t at = 0; at < bytes.size(); at += step) {
+            const unsigned flip = at % 4 == 0 ? 0xFFU : 1U << (at % 8);
+            disk.restore(image);
+            Bytes damaged = bytes;
+            damaged[at] ^= static_cast<std::byte>(flip);
+            disk.put(file(index), std::move(damaged));
+            const sim::Disk::Image before = disk.image();
+            auto journal = SimJournal::open(disk, "q", small_journal(2));
+            INFO(file(index) << ", byte " << at << ", flip " << flip);
+            if (!journal) {
+                ++refused;
+                REQUIRE(disk.image() == before);
+                continue;
+            }
+            REQUIRE(journal->last() == last);
+            REQUIRE(journal->base() == 5);
+            REQUIRE(as_text(journal->kept()) == as_text(note));
+            std::uint64_t errors = 0;
+            bool right = true;
+            for (const bool backwards : {false, true}) {
+                for (std::uint64_t i = 5; i <= last; ++i) {
+                    const std::uint64_t n = backwards ? last + 5 - i : i;
+                    right = right && journal->salt_of(n) == salts[n];
+                    const auto body = journal->read(n);
+                    errors += body ? 0U : 1U;
+                    right = right && (body ? as_text(*body) == as_text(bodies[n])
+                                           : body.error() == QueueErrc::corrupt);
+                }
+            }
+            for (std::uint64_t n = 4; n <= last; ++n) {
+                const auto check = journal->check(n);
+                right = right &&
+                        (check ? *check == checks[n - 4] : check.error() == QueueErrc::corrupt);
+            }
+            for (const Extent& operation : operations) {
+                const bool hit = at >= operation.begin && at < operation.end;
+                right = right && !(hit && operation.number >= 5 && journal->read(operation.number));
+            }
+            REQUIRE(right);
+            ++(errors != 0 ? found : silent);
+        }
+    }
+    CHECK(refused > 100);
+    CHECK(found > 1000);
+    CHECK(silent > 100);  // padding, what is acknowledged, what is not an operation
+}
+
+TEST_CASE("Journal::open notices damage in a note that a segment was made with",
+          "[journal][journal][fault]") {
+    using namespace journal_format;
+    sim::Disk disk;
+    {
+        auto journal = SimJournal::open(disk, "q", small_journal(1));
+        REQUIRE(journal);
+        REQUIRE_FALSE(journal->keep(as_bytes("the note")));
+        // Nothing was put into the second segment yet.
+        while (disk.list("q")->size() < 3) {
+            REQUIRE(journal->append(body_of(1, 0)));
+        }
+        disk.kill();
+    }
+    const sim::Disk::Image image = disk.image();
+    REQUIRE(decode_segment_header(disk.contents(file(2)))->made_bytes == 160);
+    for (std::size_t at = 128; at < 160; ++at) {
+        for (const Verify verify : {Verify::tail, Verify::everything}) {
+            disk.restore(image);
+            Bytes bytes = disk.contents(file(2));
+            bytes[at] ^= std::byte{0x10};
+            disk.put(file(2), bytes);
+            JournalOptions options = small_journal(2);
+            options.verify = verify;
+            const auto journal = SimJournal::open(disk, "q", options);
+            INFO("byte " << at);
+            REQUIRE_FALSE(journal);
+            CHECK(journal.error().code == QueueErrc::corrupt);
+            CHECK(journal.error().path == file(2));
+            CHECK(journal.error().offset == 128);
+        }
+    }
+    disk.restore(image);
+    CHECK(as_text(SimJournal::open(disk, "q", small_journal(2))->kept()) == "the note");
+}
+
+TEST_CASE("Verify::tail: opening is not led astray by a seal that says what cannot be",
+          "[journal][journal][fault]") {
+    using namespace journal_format;
+    std::vector<std::uint32_t> salts{0};
+    const sim::Disk::Image image = make_runs(salts, 4);
+    sim::Disk disk;
+    disk.restore(image);
+    const std::size_t at = decode_segment_header(disk.contents(file(2)))->previous_seal;
+    const std::uint32_t nonce = decode_segment_header(disk.contents(file(1)))->nonce;
+    Bytes bytes = disk.contents(file(1));
+    RecordHeader h = decode_record_header(bytes.data() + at);
+    REQUIRE(h.kind == Kind::seal);
+    const Seal whole = *decode_seal({bytes.data() + at + record_header_bytes, h.length});
+    REQUIRE(whole.openings.size() >= 2);
+    REQUIRE(whole.marks.size() == 1);
+    std::vector<Seal> seals(9, whole);
+    seals[1].check ^= 1;
+    seals[2].marks[0].offset = 0;
+    seals[3].marks[0].offset = 0xFFFFFFF8U;
+    seals[4].marks[0].offset += 8;
+    seals[5].marks.push_back({1, whole.marks[0].offset + 8});
+    seals[6].marks.clear();
+    seals[7].openings[0].first = ~std::uint64_t{0};
+    seals[8].openings.front().run = whole.openings.back().run;
+    for (std::size_t i = 0; i < seals.size(); ++i) {
+        const Bytes payload = encode_seal(seals[i].check, seals[i].openings, seals[i].marks);
+        Bytes file_1 = bytes;
+        h.length = static_cast<std::uint32_t>(payload.size());
+        std::byte* const p = file_1.data() + at;
+        encode(h, p);
+        std::copy(payload.begin(), payload.end(), p + record_header_bytes);
+        store_le<std::uint32_t>(
+            p, record_crc(p, crc32c(payload), record_seed(nonce, seals[i].openings.back().run)));
+        disk.restore(image);
+        disk.put(file(1), file_1);
+        auto journal = SimJournal::open(disk, "q", small_journal(2));
+        INFO("seal " << i);
+        // One that is only wrong, and not impossible, is found when it is used.
+        REQUIRE((i == 0 || i == 4) == journal.has_value());
+        if (i == 4) {
+            CHECK(journal->read(5).error() == QueueErrc::corrupt);
+        }
+        CHECK((i == 0 || !SimJournal::open(disk, "q", verify_everything())));
+    }
+}
+
+TEST_CASE("Journal::open refuses a sealed file that is cut short, also where files grow",
+          "[journal][journal][fault]") {
+    const Verify verify = GENERATE(Verify::tail, Verify::everything);
+    JournalOptions options = small_journal(1);
+    options.verify = verify;
+    WatchedDisk files;
+    {
+        auto journal = Journal<WatchedDisk>::open(files, "q", options);
+        REQUIRE(journal);
+        for (std::uint64_t n = 1; n <= 48; ++n) REQUIRE(journal->append(body_of(n, 0)));
+    }
+    const sim::Disk::Image image = files.image();
+    REQUIRE(last_segment(image) == 3);
+    const std::size_t size = files.contents(file(1)).size();
+    for (std::size_t length = 0; length <= size; length += length + 40 < size ? 37 : 1) {
+        files.restore(image);
+        Bytes bytes = files.contents(file(1));
+        bytes.resize(length);
+        files.put(file(1), bytes);
+        const auto journal = Journal<WatchedDisk>::open(files, "q", options);
+        INFO("cut to " << length << " of " << size);
+        // The last bytes are padding.
+        if (journal) REQUIRE(length + journal_format::alignment > size);
+        if (!journal) {
+            CHECK(journal.error().code == QueueErrc::corrupt);
+            CHECK(journal.error().path == file(1));
+        }
+    }
+}
+
+TEST_CASE("Journal::open makes names durable that the process before it had not",
+          "[journal][journal][regression]") {
+    std::uint64_t found = 0;
+    for (std::uint64_t halt = 1; halt < 12; ++halt) {
+        WatchedDisk files;
+        files.halt_at(halt);
+        const bool opened =
+            Journal<WatchedDisk>::open(files, "dir/q", small_journal(1)).has_value();
+        files.kill();
+        std::vector<std::string> synced;
+        files.on_sync_directory = [&](const std::string& path) { synced.push_back(path); };
+        const auto journal = Journal<WatchedDisk>::open(files, "dir/q", small_journal(1));
+        REQUIRE(journal);
+        if (opened || journal->report().created) continue;
+        ++found;
+        INFO("operation " << halt);
+        CHECK(synced == std::vector<std::string>{"dir/q", "dir"});
+    }
+    CHECK(found > 0);
+}

@@ -1,0 +1,416 @@
+// SPDX-License-Identifier: MIT
+// Goal: with Sync::each a call that answered no error is durable, and one that answered an error
+// has taken nothing. Method: losses of power, failing calls, and a look from inside the flush.
+#include <belay/journal/journal.hpp>
+#include <belay/queue/queue.hpp>
+#include <belay/sim/disk.hpp>
+
+#include <atomic>
+#include <thread>
+
+#include "support/journal_model.hpp"
+#include "support/storage_conformance.hpp"
+#include "support/watched_disk.hpp"
+
+using namespace belay;
+using namespace belay_test;
+
+namespace {
+
+using Call = JournalModel::Call;
+
+JournalOptions each_call(std::uint64_t seed) {
+    JournalOptions options = small_journal(seed);
+    options.sync = Sync::each;
+    return options;
+}
+
+SimJournal open(sim::Disk& disk, const JournalOptions& options = each_call(1)) {
+    auto journal = SimJournal::open(disk, "q", options);
+    INFO((journal ? "" : journal.error().message()));
+    REQUIRE(journal);
+    return std::move(journal).value();
+}
+
+std::error_code no_space() { return std::make_error_code(std::errc::no_space_on_device); }
+std::error_code io_error() { return std::make_error_code(std::errc::io_error); }
+
+/// What the calls that returned have said.
+struct Said {
+    std::uint64_t last = 0;
+    std::uint64_t acked = 0;
+    Bytes note;
+    bool note_in_flight = false;
+};
+
+/// Runs a script, and fails the power at operation `halt`.
+Said run_script(sim::Disk& disk, JournalModel& model,
+                const std::vector<std::pair<Call, std::uint64_t>>& script, std::uint64_t halt) {
+    disk.halt_at(halt);
+    Said said;
+    for (const auto& [call, draw] : script) {
+        said.note_in_flight = call == Call::keep;
+        if (!model.call(call, draw)) break;
+        said.note_in_flight = false;
+        const SimJournal& j = model.journal();
+        said.last = j.last();
+        said.acked = j.base() - 1;
+        said.note.assign(j.kept().begin(), j.kept().end());
+    }
+    return said;
+}
+
+/// How many losses of power, at every operation of some scripts, took what a call had answered for.
+int losses(Sync mode, std::uint64_t scripts) {
+    int lost = 0;
+    for (std::uint64_t seed = 1; seed <= scripts; ++seed) {
+        const auto script = make_script(seed, 50);
+        std::uint64_t operations = 0;
+        for (std::uint64_t halt = 0; halt <= operations; ++halt) {
+            for (std::uint64_t torn = 0; torn < 3; ++torn) {
+                sim::Disk disk;
+                JournalModel model{disk, seed};
+                model.options.sync = mode;
+                const Said said = run_script(disk, model, script, halt);
+                if (halt == 0) operations = disk.operations();
+                Random bits{Seed{seed * 100'000 + halt * 10 + torn}};
+                disk.crash(bits);
+                model.drop_process();
+                const bool good = model.recover();
+                INFO("script " << seed << ", operation " << halt << ": " << model.message());
+                REQUIRE(good);
+                const SimJournal& j = model.journal();
+                const bool note_is_there = as_text(j.kept()) == as_text(said.note);
+                lost += j.last() < said.last || j.base() - 1 < said.acked ||
+                                !(note_is_there || said.note_in_flight)
+                            ? 1
+                            : 0;
+            }
+        }
+    }
+    return lost;
+}
+
+}  // namespace
+
+TEST_CASE("Journal with Sync::each loses nothing that a call has answered for",
+          "[journal][journal][fault]") {
+    CHECK(losses(Sync::each, 5) == 0);
+    // The same scripts find what the other modes do not promise.
+    CHECK(losses(Sync::group, 2) > 0);
+    CHECK(losses(Sync::none, 2) > 0);
+}
+
+TEST_CASE("Journal with Sync::each conforms as a storage, and works under a Queue",
+          "[journal][journal][property]") {
+    std::vector<std::unique_ptr<sim::Disk>> disks;
+    check_storage_conformance(
+        [&] {
+            disks.push_back(std::make_unique<sim::Disk>());
+            return open(*disks.back());
+        },
+        [](std::uint64_t i) { return body_of(i, 0); }, [&] { return open(*disks.back()); },
+        {.histories = 40, .steps = 200, .fill = 100});
+    sim::Disk disk;
+    check_under_queue(open(disk));
+}
+
+TEST_CASE("Journal with Sync::each flushes once for each call, and not for nothing",
+          "[journal][journal][unit]") {
+    sim::Disk disk;
+    SimJournal j = open(disk);
+    const auto operations_of = [&](auto call) {
+        const std::uint64_t before = disk.operations();
+        call();
+        return disk.operations() - before;
+    };
+    // A write and a flush.
+    for (std::uint64_t n = 1; n <= 5; ++n) {
+        CHECK(operations_of([&] { CHECK(*j.append(as_bytes("text")) == n); }) == 2);
+        CHECK(j.durable() == n);
+        CHECK_FALSE(j.unflushed());
+    }
+    CHECK(operations_of([&] { CHECK_FALSE(j.sync()); }) == 0);
+    CHECK(operations_of([&] { CHECK_FALSE(j.flush()); }) == 0);
+    CHECK(operations_of([&] { CHECK_FALSE(j.ack(2)); }) == 2);
+    CHECK(j.acked_durable() == 2);
+    CHECK(operations_of([&] { CHECK_FALSE(j.ack(2)); }) == 0);
+    CHECK(operations_of([&] { CHECK_FALSE(j.ack(1)); }) == 0);
+    CHECK(operations_of([&] { CHECK(j.try_pop()); }) == 2);
+    CHECK(operations_of([&] { CHECK_FALSE(j.ack()); }) == 2);
+    CHECK(j.acked_durable() == 4);
+    CHECK(operations_of([&] { CHECK_FALSE(j.keep(as_bytes("note"))); }) == 2);
+    CHECK_FALSE(j.unflushed());
+    CHECK(operations_of([&] { CHECK(j.front()); }) == 0);
+}
+
+TEST_CASE("Journal with Sync::each takes nothing for which there is no space",
+          "[journal][journal][fault]") {
+    for (std::uint64_t torn = 0; torn < 20; ++torn) {
+        sim::Disk disk;
+        {
+            SimJournal j = open(disk);
+            REQUIRE(j.append(as_bytes("one")));
+            REQUIRE_FALSE(j.keep(as_bytes("before")));
+            const std::uint64_t check = *j.check(1);
+            for (int i = 0; i < 3; ++i) {
+                disk.fail_at(disk.operations() + 1, no_space());
+                CHECK(j.append(Bytes(700, std::byte{7})).error() == std::errc::no_space_on_device);
+                disk.fail_at(disk.operations() + 1, no_space());
+                CHECK(j.keep(Bytes(300, std::byte{7})) == std::errc::no_space_on_device);
+            }
+            CHECK_FALSE(j.failed());
+            CHECK(j.last() == 1);
+            CHECK(j.durable() == 1);
+            CHECK(j.size() == 1);
+            CHECK(j.read(2).error() == QueueErrc::unknown_number);
+            CHECK(*j.check(1) == check);
+            CHECK(as_text(j.kept()) == "before");
+            // Its number is free, and its remains in the file are in nobody's way.
+            CHECK(*j.append(as_bytes("two")) == 2);
+            CHECK_FALSE(j.unflushed());
+            CHECK(as_text(*j.read(2)) == "two");
+            CHECK(*j.check(2) == next_check(check, as_bytes("two"), j.salt()));
+            if (torn % 2 == 1) REQUIRE(j.append(as_bytes("three")));
+            Random bits{Seed{torn}};
+            disk.crash(bits);
+        }
+        SimJournal j = open(disk);
+        REQUIRE(j.last() == 2 + torn % 2);
+        CHECK(as_text(*j.read(1)) == "one");
+        CHECK(as_text(*j.read(2)) == "two");
+        CHECK(as_text(j.kept()) == "before");
+    }
+}
+
+TEST_CASE("Journal with Sync::each on a full disk refuses, and goes on when there is room",
+          "[journal][journal][fault]") {
+    sim::Disk disk;
+    disk.limit_bytes(2 * 4096);
+    Queue queue{open(disk), {.limit = no_limit}};
+    SimJournal& j = queue.storage();
+    std::size_t taken = 0;
+    std::error_code error;
+    while (!error) {
+        error = queue.push(body_of(taken + 1, 0));
+        if (!error) ++taken;
+        REQUIRE(queue.size() == taken);
+        REQUIRE(j.durable() == taken);
+    }
+    CHECK(error == std::errc::no_space_on_device);
+    CHECK_FALSE(j.failed());
+    // An acknowledgement that has no space stands all the same: each value is executed once.
+    std::uint64_t executed = 0;
+    std::size_t drains = 0;
+    while (!queue.empty() && ++drains <= taken) {
+        const DrainResult result = queue.drain([&](BytesView body) {
+            const Bytes expected = body_of(++executed, 0);
+            return std::equal(body.begin(), body.end(), expected.begin(), expected.end());
+        });
+        if (result.error) CHECK(result.error == std::errc::no_space_on_device);
+    }
+    CHECK(executed == taken);
+    CHECK(queue.empty());
+    CHECK(j.acked_durable() == taken);
+    CHECK_FALSE(queue.push(as_bytes("again")));
+    CHECK(j.durable() == taken + 1);
+}
+
+TEST_CASE("Journal with Sync::each shows nothing of what may or may not be on a failed disk",
+          "[journal][journal][fault]") {
+    // The write fails, or the flush.
+    for (const std::uint64_t failing : {1U, 2U}) {
+        std::uint64_t found = 0;
+        for (std::uint64_t torn = 0; torn < 30; ++torn) {
+            sim::Disk disk;
+            {
+                SimJournal j = open(disk);
+                REQUIRE(j.append(as_bytes("one")));
+                disk.fail_at(disk.operations() + failing, io_error());
+                CHECK(j.append(as_bytes("two")).error() == std::errc::io_error);
+                CHECK(j.failed() == std::errc::io_error);
+                CHECK(j.last() == 1);
+                CHECK(j.durable() == 1);
+                CHECK(j.size() == 1);
+                CHECK(j.append(as_bytes("three")).error() == std::errc::io_error);
+                CHECK(j.keep(as_bytes("note")) == std::errc::io_error);
+                CHECK(j.ack(1) == std::errc::io_error);
+                CHECK(as_text(*j.read(1)) == "one");
+                CHECK(j.read(2).error() == QueueErrc::unknown_number);
+                // The process dies, or the power fails.
+                Random bits{Seed{torn}};
+                torn % 2 == 0 ? disk.kill() : disk.crash(bits);
+            }
+            SimJournal j = open(disk);
+            REQUIRE((j.last() == 1 || j.last() == 2));
+            CHECK(as_text(*j.read(1)) == "one");
+            if (j.last() == 2) CHECK(as_text(*j.read(2)) == "two");
+            found += j.last() - 1;
+        }
+        // What the write left half is never there; what was written and not flushed may be.
+        CHECK((found > 0) == (failing == 2));
+    }
+}
+
+TEST_CASE("Journal with Sync::each: nobody finds what was refused for lack of space",
+          "[journal][journal][regression]") {
+    // Half of a record is the whole of it where zeros end it, as they do the files. Under a failed
+    // call the writer may have been killed, lost its power, or gone on; or the disk fails once
+    // more.
+    enum class End { killed, power_lost, went_on, not_erased };
+    const bool keeps = GENERATE(false, true);
+    const End end = GENERATE(End::killed, End::power_lost, End::went_on, End::not_erased);
+    const bool fails_twice = end == End::not_erased;
+    for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+        Bytes body(50 * seed);
+        body[0] = std::byte{7};
+        WatchedDisk disk;
+        auto j = Journal<WatchedDisk>::open(disk, "q", each_call(1));
+        REQUIRE(j);
+        REQUIRE(j->append(as_bytes("first")));
+        disk.fail_at(disk.operations() + 1, no_space());
+        if (fails_twice) {
+            disk.on_write = [&] { disk.fail_at(disk.operations() + 1, no_space()); };
+        }
+        CHECK((keeps ? j->keep(body) : j->append(body).error()) == no_space());
+        disk.on_write = nullptr;
+        CHECK(j->last() == 1);
+        CHECK(j->kept().empty());
+        // Unless nobody can know whether it is there: then it says so.
+        CHECK(static_cast<bool>(j->failed()) == fails_twice);
+        if (fails_twice) {
+            CHECK(j->append(as_bytes("more")).error() == no_space());
+        } else if (end == End::went_on) {
+            CHECK(j->append(as_bytes("second")));
+        }
+        if (end == End::power_lost) {
+            Random bits{Seed{seed}};
+            disk.crash(bits);
+        } else {
+            disk.kill();
+        }
+        if (fails_twice) continue;
+        const SimJournal again = open(disk);
+        CHECK(again.last() == (end == End::went_on ? 2 : 1));
+        CHECK(again.kept().empty());
+    }
+}
+
+TEST_CASE("Journal with Sync::each needs no space to erase what there was no space for",
+          "[journal][journal][regression]") {
+    WatchedDisk disk;
+    auto j = Journal<WatchedDisk>::open(disk, "q", each_call(1));
+    REQUIRE(j);
+    REQUIRE(j->append(as_bytes("first")));
+    std::string path;
+    for (const auto& [name, bytes] : disk.image()) path = bytes.empty() ? path : name;
+    const std::size_t before = disk.contents(path).size();
+    // Of 32 bytes 16: less than a header.
+    disk.fail_at(disk.operations() + 1, no_space());
+    CHECK(j->append(as_bytes("2")).error() == no_space());
+    CHECK_FALSE(j->failed());
+    CHECK(disk.contents(path).size() == before + 16);
+    CHECK(j->append(as_bytes("2")));
+}
+
+TEST_CASE("Journal::ack with Sync::each stands without space, and is durable when it says so",
+          "[journal][journal][fault]") {
+    sim::Disk disk;
+    const auto acked_after_crash = [&disk](std::uint64_t seed) {
+        Random bits{Seed{seed}};
+        disk.crash(bits);
+        return open(disk).base() - 1;
+    };
+    for (std::uint64_t round = 1; round <= 10; ++round) {
+        disk.restore({});
+        {
+            SimJournal j = open(disk);
+            for (int i = 0; i < 4; ++i) REQUIRE(j.append(as_bytes("text")));
+            disk.fail_at(disk.operations() + 1, no_space());
+            CHECK(j.ack(3) == std::errc::no_space_on_device);
+            CHECK_FALSE(j.failed());
+            CHECK(j.base() == 4);
+            CHECK(j.acked_durable() == 0);
+            CHECK(j.unflushed());
+            if (round % 2 == 0) {
+                // The same number again.
+                CHECK_FALSE(j.ack(3));
+                CHECK(j.acked_durable() == 3);
+            }
+        }
+        const std::uint64_t acked = acked_after_crash(round);
+        CHECK(acked == 3);  // closing tried again too
+    }
+    // A pop hands out what it may have removed, and says so afterwards.
+    disk.restore({});
+    {
+        SimJournal j = open(disk);
+        for (int i = 0; i < 2; ++i) REQUIRE(j.append(as_bytes("text")));
+        disk.fail_at(disk.operations() + 1, no_space());
+        CHECK(j.try_pop());
+        CHECK(j.size() == 1);
+        CHECK(j.acked_durable() == 0);
+        CHECK(j.try_pop());
+        CHECK(j.acked_durable() == 2);
+        disk.kill();
+    }
+    CHECK(acked_after_crash(99) == 2);
+}
+
+TEST_CASE("Journal with Sync::each shows an operation to nobody before it is durable",
+          "[journal][journal][unit]") {
+    WatchedDisk disk;
+    auto journal = Journal<WatchedDisk>::open(disk, "q", each_call(1));
+    REQUIRE(journal);
+    int flushes = 0;
+    disk.on_sync = [&] {
+        ++flushes;
+        CHECK(journal->last() == 0);
+        CHECK(journal->size() == 0);
+        CHECK(journal->front().error() == QueueErrc::queue_empty);
+        return std::error_code{};
+    };
+    REQUIRE(journal->append(as_bytes("one")));
+    disk.on_sync = nullptr;
+    CHECK(flushes == 1);
+    CHECK(as_text(*journal->front()) == "one");
+}
+
+TEST_CASE("Journal with Sync::each lets another thread go on behind an append that failed",
+          "[journal][journal][fault]") {
+    for (int round = 0; round < 20; ++round) {
+        WatchedDisk disk;
+        auto journal = Journal<WatchedDisk>::open(disk, "q", each_call(1));
+        REQUIRE(journal);
+        REQUIRE(journal->append(as_bytes("one")));
+        // While the first writes, another thread comes, and waits for it: it appends, and may have
+        // no number yet, or flushes all that it finds there.
+        const bool appends = round % 2 == 0;
+        std::thread other;
+        std::atomic<bool> began{false};
+        Result<std::uint64_t> second = std::uint64_t{0};
+        std::error_code flushed;
+        disk.on_write = [&] {
+            if (other.joinable()) return;
+            disk.fail_at(disk.operations() + 1, no_space());
+            other = std::thread{[&] {
+                began = true;
+                if (appends) second = journal->append(as_bytes("second"));
+                flushed = journal->flush();
+            }};
+            while (!began) std::this_thread::yield();
+            for (int i = 0; i < 100 * round; ++i) std::this_thread::yield();
+        };
+        const auto first = journal->append(as_bytes("first"));
+        other.join();
+        disk.on_write = nullptr;
+        CHECK(first.error() == std::errc::no_space_on_device);
+        CHECK_FALSE(flushed);
+        CHECK_FALSE(journal->unflushed());
+        REQUIRE(second);
+        CHECK(*second == (appends ? 2 : 0));
+        CHECK(journal->last() == (appends ? 2 : 1));
+        CHECK(journal->durable() == journal->last());
+        if (appends) CHECK(as_text(*journal->read(2)) == "second");
+    }
+}

@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: MIT
+// Goal: no failing call makes the journal claim what is not so. Method: each operation failed in
+// turn.
+#include <belay/journal/journal.hpp>
+#include <belay/sim/disk.hpp>
+
+#include "support/journal_model.hpp"
+
+using namespace belay;
+using namespace belay_test;
+
+namespace {
+
+struct Done {
+    std::uint64_t taken = 0;
+    std::uint64_t durable = 0;
+    std::uint64_t failures = 0;
+    bool poisoned = false;
+    Bytes note;         // the last one that was durable
+    bool lied = false;  // success after the journal had failed
+};
+
+/// Appends, syncs and acknowledges, going on after each failure as a patient user would.
+Done use(sim::Disk& disk, std::uint64_t seed, std::uint32_t& salt) {
+    Done done;
+    auto journal = SimJournal::open(disk, "q", small_journal(seed));
+    if (!journal) {
+        ++done.failures;
+        return done;
+    }
+    salt = journal->salt();
+    for (int round = 0; round < 20; ++round) {
+        for (int i = 0; i < 4; ++i) {
+            const std::uint64_t next = journal->last() + 1;
+            const auto number = journal->append(body_of(next, salt));
+            done.lied = done.lied || (number && done.poisoned);
+            if (number) done.taken = *number;
+            done.failures += number ? 0U : 1U;
+        }
+        const Bytes note(static_cast<std::size_t>(round) * 20, static_cast<std::byte>(round));
+        const std::error_code kept = journal->keep(note);
+        done.lied = done.lied || (!kept && done.poisoned) ||
+                    (!kept && as_text(journal->kept()) != as_text(note));
+        done.failures += kept ? 1U : 0U;
+        const bool flushes = round % 2 == 0;
+        const std::error_code synced = flushes ? journal->flush() : journal->sync();
+        done.lied = done.lied || (!synced && journal->unflushed());
+        if (!synced) done.note.assign(journal->kept().begin(), journal->kept().end());
+        done.lied = done.lied || (!synced && done.poisoned && done.taken > done.durable);
+        if (!synced) done.durable = journal->last();
+        if (journal->durable() > done.taken) done.lied = true;
+        done.failures += synced ? 1U : 0U;
+        if (round % 3 == 2) {
+            static_cast<void>(journal->ack(std::min(journal->base() + 8, journal->durable())));
+        }
+        done.poisoned = done.poisoned || static_cast<bool>(journal->failed());
+    }
+    return done;
+}
+
+bool all_there(sim::Disk& disk, const Done& done, std::uint32_t salt) {
+    auto journal = SimJournal::open(disk, "q", small_journal(7));
+    if (!journal) return false;
+    if (journal->last() < done.durable) return false;
+    // Or a later one, which are longer.
+    if (journal->kept().size() < done.note.size()) return false;
+    for (std::uint64_t n = journal->base(); n <= journal->last(); ++n) {
+        const auto body = journal->read(n);
+        const Bytes expected = body_of(n, salt);
+        if (!body || !std::equal(body->begin(), body->end(), expected.begin(), expected.end())) {
+            return false;
+        }
+    }
+    return true;
+}
+
+}  // namespace
+
+TEST_CASE("Journal survives a failure of every single operation", "[journal][journal][fault]") {
+    const std::errc what =
+        GENERATE(std::errc::io_error, std::errc::no_space_on_device, std::errc::permission_denied);
+    sim::Disk whole;
+    std::uint32_t salt = 0;
+    REQUIRE(use(whole, 1, salt).failures == 0);
+    const std::uint64_t operations = whole.operations();
+    std::uint64_t poisoned = 0;
+    for (std::uint64_t number = 1; number <= operations; ++number) {
+        for (std::uint64_t torn = 0; torn < 4; ++torn) {
+            sim::Disk disk;
+            disk.fail_at(number, std::make_error_code(what));
+            const Done done = use(disk, 1, salt);
+            INFO("operation " << number << ", " << std::make_error_code(what).message());
+            REQUIRE_FALSE(done.lied);
+            poisoned += done.poisoned ? 1U : 0U;
+            Random bits{Seed{number * 10 + torn}};
+            disk.crash(bits);
+            REQUIRE(all_there(disk, done, salt));
+        }
+    }
+    CHECK(poisoned > 0);
+}
+
+TEST_CASE("Journal that could not flush takes nothing more, and says why",
+          "[journal][journal][fault]") {
+    sim::Disk disk;
+    auto journal = SimJournal::open(disk, "q", small_journal(1));
+    REQUIRE(journal);
+    REQUIRE(journal->append(as_bytes("one")));
+    REQUIRE_FALSE(journal->sync());
+    REQUIRE(journal->append(as_bytes("two")));
+    disk.fail_at(disk.operations() + 2, std::make_error_code(std::errc::io_error));
+    CHECK(journal->sync() == std::errc::io_error);
+    CHECK(journal->failed() == std::errc::io_error);
+    // The disk would work again; the journal does not try.
+    CHECK(journal->sync() == std::errc::io_error);
+    CHECK(journal->append(as_bytes("three")).error() == std::errc::io_error);
+    CHECK(journal->pin_store(Id{std::byte{1}}) == std::errc::io_error);
+    CHECK(journal->keep(as_bytes("note")) == std::errc::io_error);
+    CHECK(journal->flush() == std::errc::io_error);
+    CHECK(journal->unflushed());
+    CHECK(journal->ack(1) == std::errc::io_error);
+    CHECK(journal->durable() == 1);
+    CHECK(as_text(*journal->read(1)) == "one");
+    // What cannot be acknowledged would be executed by each drain anew.
+    CHECK(journal->front().error() == std::errc::io_error);
+    CHECK_FALSE(journal->try_pop());
+}
+
+TEST_CASE("Journal on a full disk refuses what does not fit, and keeps the rest",
+          "[journal][journal][fault]") {
+    sim::Disk disk;
+    disk.limit_bytes(2 * 4096);
+    auto journal = SimJournal::open(disk, "q", small_journal(1));
+    REQUIRE(journal);
+    std::uint64_t taken = 0;
+    std::error_code error;
+    while (!error) {
+        const auto number = journal->append(body_of(taken + 1, journal->salt()));
+        error = number.error();
+        if (number) taken = *number;
+    }
+    CHECK(error == std::errc::no_space_on_device);
+    CHECK_FALSE(journal->failed());
+    CHECK_FALSE(journal->sync());
+    CHECK(journal->durable() == taken);
+    // A note leaves to acknowledgements what operations leave to them.
+    CHECK(journal->keep(Bytes(journal_format::note_bytes_max)) == std::errc::no_space_on_device);
+    CHECK(journal->kept().empty());
+    // Reading and acknowledging go on, and make room.
+    CHECK(journal->read(1));
+    CHECK_FALSE(journal->ack(taken));
+    CHECK_FALSE(journal->sync());
+    CHECK(*journal->append(as_bytes("again")) == taken + 1);
+    CHECK_FALSE(journal->sync());
+}
+
+TEST_CASE("Journal on a full disk is acknowledged free one by one, over openings too",
+          "[journal][journal][regression]") {
+    // More operations than the reserve has room for acknowledgements of them.
+    constexpr std::size_t segment_bytes = std::size_t{16} << 10;
+    for (const Sync mode : {Sync::each, Sync::group, Sync::none}) {
+        for (const std::uint64_t opened_again : {0U, 1U, 3U}) {
+            INFO("mode " << static_cast<int>(mode) << ", opened again " << opened_again);
+            const JournalOptions options{.sync = mode,
+                                         .segment_bytes = segment_bytes,
+                                         .record_bytes_max = 256,
+                                         .seed = Seed{1}};
+            sim::Disk disk;
+            disk.limit_bytes(2 * segment_bytes);
+            auto journal = SimJournal::open(disk, "q", options);
+            REQUIRE(journal);
+            while (journal->append(Bytes(20))) continue;
+            REQUIRE_FALSE(journal->sync());
+            const std::uint64_t last = journal->last();
+            REQUIRE(last > 500);
+            for (std::uint64_t n = 1; n <= last; ++n) {
+                // In the thick of it, when acknowledgements find no space.
+                if (n >= last / 4 && n < last / 4 + opened_again) {
+                    const std::uint64_t durable = journal->acked_durable();
+                    { const SimJournal closed = std::move(*journal); }
+                    journal = SimJournal::open(disk, "q", options);
+                    REQUIRE(journal);
+                    REQUIRE(journal->base() > durable);
+                }
+                const std::error_code error = journal->ack(n);
+                if (error) REQUIRE(error == std::errc::no_space_on_device);
+                REQUIRE(journal->base() == n + 1);
+                REQUIRE_FALSE(journal->sync());
+            }
+            CHECK(journal->acked_durable() == last);
+            CHECK(journal->append(as_bytes("again")));
+            CHECK_FALSE(journal->sync());
+            { const SimJournal closed = std::move(*journal); }
+            journal = SimJournal::open(disk, "q", options);
+            REQUIRE(journal);
+            CHECK(journal->size() == 1);
+            CHECK(as_text(*journal->read(last + 1)) == "again");
+        }
+    }
+}
+
+TEST_CASE("Journal::open on a full disk needs no space", "[journal][journal][fault]") {
+    sim::Disk disk;
+    {
+        auto journal = SimJournal::open(disk, "q", small_journal(1));
+        REQUIRE(journal);
+        while (disk.used_bytes() < 3 * 4096) {
+            REQUIRE(journal->append(body_of(journal->last() + 1, journal->salt())));
+        }
+    }
+    disk.limit_bytes(disk.used_bytes());
+    for (int run = 0; run < 10; ++run) CHECK(SimJournal::open(disk, "q", small_journal(1)));
+    // Only when the last segment has no room for one more opening does it say so.
+    std::optional<JournalError> error;
+    for (int run = 0; run < 200 && !error; ++run) {
+        auto journal = SimJournal::open(disk, "q", small_journal(1));
+        if (!journal) error = journal.error();
+    }
+    REQUIRE(error);
+    CHECK(error->code == std::errc::no_space_on_device);
+    CHECK(error->message().find("free some space") != std::string::npos);
+    disk.limit_bytes(disk.used_bytes() + 4096);
+    CHECK(SimJournal::open(disk, "q", small_journal(1)));
+}
+
+TEST_CASE("Journal::try_pop loses no operation, whatever fails, and repeats one at most",
+          "[journal][journal][regression]") {
+    constexpr std::uint64_t count = 60;
+    int repeated = 0;
+    int failures = 0;
+    for (std::uint64_t failing = 1; failing < 40; ++failing) {
+        sim::Disk disk;
+        std::uint64_t popped = 0;
+        {
+            auto journal = SimJournal::open(disk, "q", small_journal(1));
+            REQUIRE(journal);
+            for (std::uint64_t n = 1; n <= count; ++n) REQUIRE(journal->append(body_of(n, 0)));
+            REQUIRE_FALSE(journal->sync());
+            disk.fail_at(disk.operations() + failing, std::make_error_code(std::errc::io_error));
+            while (const auto body = journal->try_pop()) REQUIRE(*body == body_of(++popped, 0));
+            failures += journal->failed() ? 1 : 0;
+            disk.kill();
+        }
+        auto journal = SimJournal::open(disk, "q", small_journal(1));
+        REQUIRE(journal);
+        INFO("operation " << failing << " fails; " << popped << " were taken");
+        REQUIRE(journal->last() == count);
+        // What only the memory of the process knew to be taken comes again, as after any kill.
+        REQUIRE(journal->base() - 1 <= popped);
+        repeated += journal->base() - 1 < popped ? 1 : 0;
+    }
+    CHECK(failures > 0);
+    CHECK(repeated > 0);
+}
+
+TEST_CASE("Journal that is opened after a failed flush does not believe the system's memory",
+          "[journal][journal][regression]") {
+    std::uint64_t states = 0;
+    for (std::uint64_t failing = 1; failing < 60; ++failing) {
+        for (std::uint64_t torn = 0; torn < 8; ++torn) {
+            sim::Disk disk;
+            {
+                auto journal = SimJournal::open(disk, "q", small_journal(1));
+                REQUIRE(journal);
+                disk.fail_at(disk.operations() + failing,
+                             std::make_error_code(std::errc::io_error));
+                for (std::uint64_t n = 1; n <= 40 && !journal->failed(); ++n) {
+                    static_cast<void>(journal->append(body_of(n, 0)));
+                    if (n % 3 == 0) static_cast<void>(journal->sync());
+                }
+                if (!journal->failed()) continue;
+                disk.kill();
+            }
+            // The machine runs on, and its next flush succeeds.
+            std::uint64_t last = 0;
+            {
+                auto journal = SimJournal::open(disk, "q", small_journal(2));
+                REQUIRE(journal);
+                REQUIRE(journal->append(as_bytes("of the second run")));
+                REQUIRE_FALSE(journal->sync());
+                last = journal->last();
+                disk.kill();
+            }
+            Random bits{Seed{failing * 100 + torn}};
+            disk.crash(bits);
+            INFO("operation " << failing << " fails, torn " << torn);
+            auto journal = SimJournal::open(disk, "q", small_journal(3));
+            REQUIRE(journal);
+            REQUIRE(journal->last() == last);
+            for (std::uint64_t n = 1; n < last; ++n) {
+                const auto body = journal->read(n);
+                const Bytes expected = body_of(n, 0);
+                REQUIRE(body);
+                REQUIRE(std::equal(body->begin(), body->end(), expected.begin(), expected.end()));
+            }
+            ++states;
+        }
+    }
+    CHECK(states > 100);
+}

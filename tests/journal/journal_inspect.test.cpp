@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: MIT
+// Goal: an inspection sees exactly what is there, around any damage, and calls no crash damage.
+// Method: whole journals, every bit of one flipped, files missing and cut, every crash of a script.
+#include <belay/journal/journal_inspect.hpp>
+
+#include <map>
+
+#include "support/journal_model.hpp"
+
+using namespace belay;
+using namespace belay_test;
+
+namespace {
+
+constexpr std::uint64_t operations = 60;
+constexpr std::uint64_t acknowledged = 5;
+
+std::string file(std::uint64_t index) { return "q/" + journal_format::segment_name(index); }
+
+/// Several segments with everything in them, closed in order.
+void fill(sim::Disk& disk) {
+    for (std::uint64_t run = 0; run < 3; ++run) {
+        auto journal = SimJournal::open(disk, "q", small_journal(run + 1));
+        REQUIRE(journal);
+        for (std::uint64_t i = 0; i < operations / 3; ++i) {
+            REQUIRE(journal->append(body_of(journal->last() + 1, 0)));
+            if (i % 4 == 3) REQUIRE_FALSE(journal->sync());
+        }
+        if (run == 1) {
+            REQUIRE_FALSE(journal->ack(acknowledged));
+            REQUIRE_FALSE(journal->keep(as_bytes("a note")));
+            REQUIRE_FALSE(journal->pin_store(Id{std::byte{7}}));
+        }
+        REQUIRE_FALSE(journal->sync());
+    }
+}
+
+struct Seen {
+    JournalInspection inspection;
+    std::map<std::uint64_t, Bytes> bodies;
+    bool right = true;
+};
+
+std::optional<Seen> look(sim::Disk& disk) {
+    Seen seen;
+    std::uint64_t previous = 0;
+    auto found = inspect_journal(disk, "q", [&](std::uint64_t number, BytesView body) {
+        const Bytes expected = body_of(number, 0);
+        seen.right = seen.right && number > previous &&
+                     std::equal(body.begin(), body.end(), expected.begin(), expected.end());
+        seen.bodies[number] = Bytes{body.begin(), body.end()};
+        previous = number;
+    });
+    if (!found) return std::nullopt;
+    seen.inspection = std::move(*found);
+    return seen;
+}
+
+std::uint64_t lost(const JournalInspection& inspection) {
+    std::uint64_t sum = 0;
+    for (const OperationRange& range : inspection.lost) sum += range.last - range.first + 1;
+    return sum;
+}
+
+}  // namespace
+
+TEST_CASE("inspect_journal sees everything, and changes nothing",
+          "[journal][journal_inspect][unit]") {
+    sim::Disk disk;
+    fill(disk);
+    const sim::Disk::Image before = disk.image();
+    const auto seen = look(disk);
+    REQUIRE(seen);
+    CHECK(disk.image() == before);
+    CHECK(seen->right);
+    CHECK(seen->bodies.size() == operations);
+    const JournalInspection& found = seen->inspection;
+    CHECK(found.is_whole());
+    CHECK(found.acked == acknowledged);
+    CHECK(found.operations == operations - acknowledged);
+    CHECK(found.run == 3);
+    CHECK(as_text(found.note) == "a note");
+    CHECK(found.store_pin == Id{std::byte{7}});
+    CHECK(found.unfinished_bytes == 0);
+    CHECK_FALSE(found.unfinished_roll);
+    REQUIRE(found.segments.size() >= 3);
+    CHECK(found.segments.front().path == file(1));
+    CHECK(found.segments.front().first == 1);
+    CHECK(found.segments.front().sealed);
+    CHECK_FALSE(found.segments.back().sealed);
+    CHECK(found.segments.back().last == operations);
+
+    // While somebody has it open, too.
+    auto journal = SimJournal::open(disk, "q", small_journal(9));
+    REQUIRE(journal);
+    CHECK(look(disk)->inspection.journal == journal->journal_id());
+}
+
+TEST_CASE("inspect_journal says what keeps it from looking", "[journal][journal_inspect][unit]") {
+    sim::Disk disk;
+    const auto none = inspect_journal(disk, "nowhere", [](std::uint64_t, BytesView) {});
+    REQUIRE_FALSE(none);
+    CHECK(none.error().path == "nowhere");
+
+    REQUIRE_FALSE(disk.create_directory("empty"));
+    const auto empty = inspect_journal(disk, "empty", [](std::uint64_t, BytesView) {});
+    REQUIRE_FALSE(empty);
+    CHECK(empty.error().what == "there is no journal in it");
+
+    fill(disk);
+    Bytes newer = disk.contents(file(2));
+    store_le<std::uint32_t>(newer.data() + 8, journal_format::version + 1);
+    store_le<std::uint32_t>(newer.data() + 124, crc32c(BytesView{newer}.first(124)));
+    disk.put(file(2), newer);
+    const auto later = inspect_journal(disk, "q", [](std::uint64_t, BytesView) {});
+    REQUIRE_FALSE(later);
+    CHECK(later.error().code == QueueErrc::future_version);
+    CHECK(later.error().path == file(2));
+}
+
+TEST_CASE("inspect_journal loses one operation to one flipped bit, and finds all others",
+          "[journal][journal_inspect][fault]") {
+    sim::Disk disk;
+    fill(disk);
+    const sim::Disk::Image image = disk.image();
+    std::uint64_t seen_damages = 0;
+    for (const auto& [path, bytes] : image) {
+        if (journal_format::segment_index(path.substr(2)) == 0) continue;
+        for (std::size_t at = 0; at < bytes.size(); at += 3) {
+            Bytes damaged = bytes;
+            damaged[at] ^= static_cast<std::byte>(1 << (at % 8));
+            disk.put(path, damaged);
+            const auto seen = look(disk);
+            INFO(path << ", byte " << at);
+            REQUIRE(seen);
+            const JournalInspection& found = seen->inspection;
+            REQUIRE(seen->right);
+            REQUIRE(seen->bodies.size() + 1 >= operations);
+            // What is missing is reported: as lost, or, of the very last write, as unfinished.
+            const std::uint64_t missing = operations - seen->bodies.size();
+            REQUIRE(lost(found) <= missing);
+            if (missing != 0) REQUIRE((!found.is_whole() || found.unfinished_bytes != 0));
+            seen_damages += found.damages.size();
+        }
+        disk.put(path, bytes);
+    }
+    CHECK(seen_damages > 1000);
+}
+
+TEST_CASE("inspect_journal finds the operations of a file without its header",
+          "[journal][journal_inspect][fault]") {
+    sim::Disk disk;
+    fill(disk);
+    const std::uint64_t segments = look(disk)->inspection.segments.size();
+    for (std::uint64_t index = 1; index <= segments; ++index) {
+        const Bytes bytes = disk.contents(file(index));
+        Bytes damaged = bytes;
+        for (std::size_t i = 0; i < journal_format::segment_header_bytes; ++i) {
+            damaged[i] = std::byte{0xA5};
+        }
+        disk.put(file(index), damaged);
+        const auto seen = look(disk);
+        REQUIRE(seen);
+        CHECK(seen->right);
+        CHECK(seen->bodies.size() == operations);
+        REQUIRE(seen->inspection.damages.size() == 1);
+        CHECK(seen->inspection.damages[0].path == file(index));
+        CHECK(seen->inspection.damages[0].bytes == journal_format::segment_header_bytes);
+        disk.put(file(index), bytes);
+    }
+}
+
+TEST_CASE("inspect_journal names what a missing or cut file takes along",
+          "[journal][journal_inspect][fault]") {
+    sim::Disk disk;
+    fill(disk);
+    const JournalInspection whole = look(disk)->inspection;
+    const InspectedSegment& second = whole.segments[1];
+    const Bytes bytes = disk.contents(second.path);
+
+    REQUIRE_FALSE(disk.remove(second.path));
+    const auto missing = look(disk);
+    REQUIRE(missing);
+    CHECK(missing->bodies.size() == operations - second.operations);
+    REQUIRE(missing->inspection.damages.size() == 1);
+    CHECK(missing->inspection.damages[0].path == second.path);
+    CHECK(missing->inspection.lost == std::vector<OperationRange>{{second.first, second.last}});
+    CHECK(missing->inspection.operations == whole.operations - second.operations);
+
+    for (std::size_t keep = 0; keep < second.end; keep += 64) {
+        disk.put(second.path, {bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(keep)});
+        const auto cut = look(disk);
+        REQUIRE(cut);
+        REQUIRE(cut->right);
+        REQUIRE_FALSE(cut->inspection.is_whole());
+        // Of a cut off seal nothing is missing but itself.
+        REQUIRE(cut->bodies.size() + lost(cut->inspection) == operations);
+    }
+
+    disk.put(second.path, disk.contents(file(1)));  // a copy in the wrong place
+    const auto copied = look(disk);
+    REQUIRE(copied);
+    CHECK(copied->right);
+    CHECK_FALSE(copied->inspection.is_whole());
+}
+
+TEST_CASE("inspect_journal misses a file at either end", "[journal][journal_inspect][regression]") {
+    sim::Disk disk;
+    {
+        auto journal = SimJournal::open(disk, "q", small_journal(1));
+        REQUIRE(journal);
+        for (std::uint64_t n = 1; n <= operations; ++n) REQUIRE(journal->append(body_of(n, 0)));
+        REQUIRE_FALSE(journal->sync());
+    }
+    const JournalInspection whole = look(disk)->inspection;
+    REQUIRE(whole.is_whole());
+    REQUIRE(whole.segments.size() > 2);
+    const InspectedSegment& first = whole.segments.front();
+    const InspectedSegment& last = whole.segments.back();
+    const Bytes first_bytes = disk.contents(first.path);
+    const Bytes last_bytes = disk.contents(last.path);
+
+    REQUIRE_FALSE(disk.remove(first.path));
+    const JournalInspection headless = look(disk)->inspection;
+    CHECK_FALSE(headless.damages.empty());
+    CHECK(headless.lost == std::vector<OperationRange>{{1, first.last}});
+    CHECK(headless.operations == operations - first.last);
+
+    disk.put(first.path, Bytes(4096));
+    const JournalInspection zeros = look(disk)->inspection;
+    CHECK_FALSE(zeros.damages.empty());
+    CHECK(zeros.lost == std::vector<OperationRange>{{1, first.last}});
+    CHECK(zeros.operations == operations - first.last);
+    disk.put(first.path, first_bytes);
+
+    REQUIRE_FALSE(disk.remove(last.path));
+    const JournalInspection tailless = look(disk)->inspection;
+    REQUIRE(tailless.damages.size() == 1);
+    CHECK(tailless.damages[0].path == last.path);
+
+    // Nothing but zeros is missing, and all the same the file is not what it was.
+    disk.put(last.path, {last_bytes.begin(), last_bytes.end() - 8});
+    CHECK_FALSE(look(disk)->inspection.is_whole());
+}
+
+TEST_CASE("inspect_journal tells a flipped version from a later one",
+          "[journal][journal_inspect][regression]") {
+    sim::Disk disk;
+    fill(disk);
+    for (std::size_t at = 8; at < 12; ++at) {
+        Bytes bytes = disk.contents(file(2));
+        bytes[at] ^= std::byte{0x10};
+        disk.put(file(2), bytes);
+        const auto seen = look(disk);
+        REQUIRE(seen);
+        CHECK(seen->bodies.size() == operations);
+        REQUIRE(seen->inspection.damages.size() == 1);
+        CHECK(seen->inspection.damages[0].offset == 8);
+        bytes[at] ^= std::byte{0x10};
+        disk.put(file(2), bytes);
+    }
+    // A whole record of a kind that there is none of.
+    Bytes bytes = disk.contents(file(1));
+    std::byte* const record = bytes.data() + journal_format::segment_header_bytes;
+    journal_format::RecordHeader h = journal_format::decode_record_header(record);
+    h.kind = static_cast<journal_format::Kind>(9);
+    journal_format::encode(h, record);
+    const auto header = journal_format::decode_segment_header(bytes);
+    REQUIRE(header);
+    h.crc = journal_format::record_crc(
+        record, crc32c({record + journal_format::record_header_bytes, h.length}),
+        journal_format::record_seed(header->nonce, header->run));
+    journal_format::encode(h, record);
+    disk.put(file(1), bytes);
+    const auto later = inspect_journal(disk, "q", [](std::uint64_t, BytesView) {});
+    REQUIRE_FALSE(later);
+    CHECK(later.error().code == QueueErrc::future_version);
+}
+
+TEST_CASE("inspect_journal finds what is wrong in an unfinished roll",
+          "[journal][journal_inspect][regression]") {
+    // A new file behind one without a seal, as a crash leaves it.
+    sim::Disk disk;
+    {
+        auto journal = SimJournal::open(disk, "q", small_journal(1));
+        REQUIRE(journal);
+        REQUIRE_FALSE(journal->keep(as_bytes("a note")));
+        std::uint64_t n = 0;
+        while (disk.contents(file(2)).empty()) REQUIRE(journal->append(body_of(++n, 0)));
+        disk.kill();
+    }
+    Bytes sealed = disk.contents(file(1));
+    const auto next = journal_format::decode_segment_header(disk.contents(file(2)));
+    REQUIRE(next);
+    for (std::size_t i = next->previous_seal; i < sealed.size(); ++i) sealed[i] = std::byte{0};
+    disk.put(file(1), sealed);
+    Bytes fresh = disk.contents(file(2));
+    for (std::size_t i = next->made_bytes; i < fresh.size(); ++i) fresh[i] = std::byte{0};
+    disk.put(file(2), fresh);
+    const JournalInspection crash = look(disk)->inspection;
+    CHECK(crash.is_whole());
+    CHECK(crash.unfinished_roll);
+
+    fresh[journal_format::segment_header_bytes + journal_format::record_header_bytes] ^=
+        std::byte{1};
+    disk.put(file(2), fresh);
+    CHECK_FALSE(look(disk)->inspection.is_whole());
+}
+
+TEST_CASE("inspect_journal calls no crash damage, and sees what opening will find",
+          "[journal][journal_inspect][fault]") {
+    std::uint64_t states = 0;
+    for (std::uint64_t script = 1; script <= 8; ++script) {
+        sim::Disk whole;
+        JournalModel dry{whole, script};
+        for (const auto& [call, draw] : make_script(script, 50)) {
+            if (!dry.call(call, draw)) break;
+        }
+        const std::uint64_t last = whole.operations();
+        for (std::uint64_t halt = 1; halt <= last; ++halt) {
+            sim::Disk disk;
+            disk.halt_at(halt);
+            JournalModel model{disk, script};
+            for (const auto& [call, draw] : make_script(script, 50)) {
+                if (!model.call(call, draw)) break;
+            }
+            Random bits{Seed{script * 1000 + halt}};
+            disk.crash(bits);
+            model.drop_process();
+            INFO("script " << script << ", operation " << halt);
+            const auto found = inspect_journal(disk, "q", [](std::uint64_t, BytesView) {});
+            auto opened = SimJournal::open(disk, "q", small_journal(script));
+            REQUIRE(opened);
+            if (!found) {
+                REQUIRE(opened->last() == 0);  // not even its first file was there
+                continue;
+            }
+            REQUIRE(found->damages.empty());
+            REQUIRE(found->lost.empty());
+            REQUIRE(found->operations == opened->size());
+            REQUIRE(found->acked == opened->base() - 1);
+            ++states;
+        }
+    }
+    CHECK(states > 300);
+}

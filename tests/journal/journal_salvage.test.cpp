@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+// Goal: a salvaged journal has every operation that can be read and waits, in order; the damaged
+// one stays as it is. Method: damage in the middle, and every way in which salvaging can fail.
+#include <belay/journal/journal_salvage.hpp>
+
+#include "support/journal_model.hpp"
+
+using namespace belay;
+using namespace belay_test;
+
+namespace {
+
+constexpr std::uint64_t operations = 50;
+constexpr std::uint64_t acknowledged = 7;
+
+void fill(sim::Disk& disk) {
+    auto journal = SimJournal::open(disk, "q", small_journal(1));
+    REQUIRE(journal);
+    for (std::uint64_t n = 1; n <= operations; ++n) {
+        REQUIRE(journal->append(body_of(n, 0)));
+        if (n % 10 == 0) REQUIRE_FALSE(journal->sync());
+    }
+    REQUIRE_FALSE(journal->keep(as_bytes("breaker open")));
+    REQUIRE_FALSE(journal->ack(acknowledged));
+    REQUIRE_FALSE(journal->sync());
+}
+
+bool is_copy_of(sim::Disk& disk, const std::vector<std::uint64_t>& numbers) {
+    auto journal = SimJournal::open(disk, "new", small_journal(3));
+    if (!journal || journal->size() != numbers.size()) return false;
+    std::uint64_t n = journal->base();
+    for (const std::uint64_t number : numbers) {
+        const auto body = journal->read(n++);
+        const Bytes expected = body_of(number, 0);
+        if (!body || !std::equal(body->begin(), body->end(), expected.begin(), expected.end())) {
+            return false;
+        }
+    }
+    return as_text(journal->kept()) == "breaker open";
+}
+
+std::vector<std::uint64_t> waiting_but(std::uint64_t lost) {
+    std::vector<std::uint64_t> numbers;
+    for (std::uint64_t n = acknowledged + 1; n <= operations; ++n) {
+        if (n != lost) numbers.push_back(n);
+    }
+    return numbers;
+}
+
+}  // namespace
+
+TEST_CASE("salvage_journal copies what waits of a whole journal",
+          "[journal][journal_salvage][unit]") {
+    sim::Disk disk;
+    fill(disk);
+    const auto done = salvage_journal(disk, "q", "new", small_journal(2));
+    REQUIRE(done);
+    CHECK(done->copied == operations - acknowledged);
+    CHECK(done->inspection.is_whole());
+    CHECK(is_copy_of(disk, waiting_but(0)));
+}
+
+TEST_CASE("salvage_journal copies around damage, and leaves the damaged one as it is",
+          "[journal][journal_salvage][fault]") {
+    sim::Disk disk;
+    fill(disk);
+    const std::string path = "q/" + journal_format::segment_name(2);
+    Bytes bytes = disk.contents(path);
+    // The first operation's record, behind the header.
+    std::size_t at = journal_format::segment_header_bytes;
+    while (journal_format::decode_record_header(bytes.data() + at).kind !=
+           journal_format::Kind::operation) {
+        at += journal_format::record_bytes(
+            journal_format::decode_record_header(bytes.data() + at).length);
+    }
+    const std::uint64_t number = journal_format::decode_record_header(bytes.data() + at).number;
+    bytes[at] ^= std::byte{1};
+    disk.put(path, bytes);
+    const Bytes damaged = disk.contents(path);
+
+    const auto done = salvage_journal(disk, "q", "new", small_journal(2));
+    REQUIRE(done);
+    CHECK(done->copied == operations - acknowledged - 1);
+    CHECK(done->inspection.lost == std::vector<OperationRange>{{number, number}});
+    CHECK(disk.contents(path) == damaged);
+    CHECK(is_copy_of(disk, waiting_but(number)));
+}
+
+TEST_CASE("salvage_journal overwrites no journal, and needs one to read",
+          "[journal][journal_salvage][unit]") {
+    sim::Disk disk;
+    fill(disk);
+    { REQUIRE(SimJournal::open(disk, "new", small_journal(2))); }
+    const sim::Disk::Image before = disk.image();
+    const auto there = salvage_journal(disk, "q", "new", small_journal(2));
+    REQUIRE_FALSE(there);
+    CHECK(there.error().code == std::errc::file_exists);
+    CHECK(there.error().path == "new");
+    CHECK(salvage_journal(disk, "q", "q", small_journal(2)).error().code == std::errc::file_exists);
+    CHECK(disk.image() == before);
+
+    const auto none = salvage_journal(disk, "nowhere", "other", small_journal(2));
+    REQUIRE_FALSE(none);
+    CHECK(none.error().path == "nowhere");
+    CHECK(disk.list("other")->empty());
+}
+
+TEST_CASE("salvage_journal says when the new disk is full", "[journal][journal_salvage][fault]") {
+    sim::Disk disk;
+    fill(disk);
+    const std::uint64_t before = disk.operations();
+    REQUIRE(salvage_journal(disk, "q", "new", small_journal(2)));
+    const std::uint64_t needed = disk.operations() - before;
+    for (std::uint64_t failing = 1; failing <= needed; ++failing) {
+        sim::Disk other;
+        fill(other);
+        other.fail_at(other.operations() + failing,
+                      std::make_error_code(std::errc::no_space_on_device));
+        const auto done = salvage_journal(other, "q", "new", small_journal(2));
+        INFO("operation " << failing);
+        // What is left of it may fail where it does no harm; then all is there.
+        if (done) {
+            REQUIRE(is_copy_of(other, waiting_but(0)));
+        } else {
+            REQUIRE(done.error().code == std::errc::no_space_on_device);
+        }
+    }
+}
+
+TEST_CASE("salvage_journal copies operations of any length",
+          "[journal][journal_salvage][regression]") {
+    sim::Disk disk;
+    const Bytes longest(50'000, std::byte{7});
+    {
+        auto journal = SimJournal::open(
+            disk, "q", {.segment_bytes = 1 << 17, .record_bytes_max = 60'000, .seed = Seed{1}});
+        REQUIRE(journal);
+        REQUIRE(journal->append(as_bytes("short")));
+        REQUIRE(journal->append(longest));
+        REQUIRE(journal->append(as_bytes("short again")));
+        REQUIRE_FALSE(journal->sync());
+    }
+    const auto done = salvage_journal(disk, "q", "new", small_journal(2));
+    REQUIRE(done);
+    CHECK(done->copied == 3);
+    auto journal = SimJournal::open(disk, "new", small_journal(3));
+    REQUIRE(journal);
+    const auto body = journal->read(2);
+    REQUIRE(body);
+    CHECK(std::equal(body->begin(), body->end(), longest.begin(), longest.end()));
+}

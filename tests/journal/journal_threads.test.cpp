@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT
+// Goal: one flush serves all threads that wait, and answers for nobody who came later. Method: a
+// disk whose flushes are counted, and held until every thread is where it is wanted.
+#include <belay/journal/journal.hpp>
+
+#include <atomic>
+#include <latch>
+#include <thread>
+
+#include "support/journal_model.hpp"
+#include "support/watched_disk.hpp"
+
+using namespace belay;
+using namespace belay_test;
+
+namespace {
+
+/// Counts flushes, and holds those that are not let through.
+class Gate {
+public:
+    /// Flushes go through up to this one, counted from the first.
+    void let_through(int number) {
+        allowed_ = number;
+        allowed_.notify_all();
+    }
+    void open() { let_through(everything); }
+    /// From here on flushes answer an error.
+    void fail() { fails_ = true; }
+    [[nodiscard]] int started() const { return started_; }
+    /// Returns when flush `number` has begun.
+    void wait_for(int number) const {
+        for (int n = started_; n < number; n = started_) started_.wait(n);
+    }
+
+    [[nodiscard]] std::error_code pass() {
+        const int own = ++started_;
+        started_.notify_all();
+        for (int n = allowed_; n < own; n = allowed_) allowed_.wait(n);
+        return fails_ ? std::make_error_code(std::errc::io_error) : std::error_code{};
+    }
+
+private:
+    static constexpr int everything = 1 << 30;
+
+    std::atomic<int> started_{0};
+    std::atomic<int> allowed_{everything};
+    std::atomic<bool> fails_{false};
+};
+
+/// A disk with a gate before the flushes of its files.
+struct GatedDisk : WatchedDisk {
+    GatedDisk() {
+        on_sync = [this] { return gate.pass(); };
+    }
+    Gate gate;
+};
+
+using GatedJournal = Journal<WatchedDisk>;
+
+GatedJournal open(GatedDisk& disk, Sync sync = Sync::group) {
+    JournalOptions options = small_journal(1);
+    options.sync = sync;
+    auto journal = GatedJournal::open(disk, "q", options);
+    REQUIRE(journal);
+    return std::move(*journal);
+}
+
+/// One thread has a flush under way; `others` append meanwhile, and flush too. Then `go_on` lets
+/// the flush through. Returns how many threads were told that all is well.
+template <class GoOn>
+int flush_from_threads(GatedDisk& disk, GatedJournal& journal, int others, GoOn go_on) {
+    std::atomic<int> good{0};
+    std::latch appended{others};
+    const auto flush = [&] {
+        if (!journal.flush()) ++good;
+    };
+    const int before = disk.gate.started();
+    disk.gate.let_through(before);
+    std::vector<std::thread> threads;
+    REQUIRE(journal.append(as_bytes("first")));
+    threads.emplace_back(flush);
+    disk.gate.wait_for(before + 1);
+    for (int i = 0; i < others; ++i) {
+        threads.emplace_back([&] {
+            const auto number = journal.append(as_bytes("other"));
+            appended.count_down();
+            if (number) flush();
+        });
+    }
+    appended.wait();
+    go_on();
+    for (std::thread& thread : threads) thread.join();
+    return good;
+}
+
+}  // namespace
+
+TEST_CASE("Journal: one flush serves all threads that wait for it", "[journal][journal][unit]") {
+    const Sync sync = GENERATE(Sync::group, Sync::none);
+    const int others = GENERATE(1, 2, 7);
+    // Where the threads are exactly when the flush ends differs.
+    for (int round = 0; round < 20; ++round) {
+        GatedDisk disk;
+        GatedJournal journal = open(disk, sync);
+        const int before = disk.gate.started();
+        const int good = flush_from_threads(disk, journal, others, [&disk] { disk.gate.open(); });
+        CHECK(good == 1 + others);
+        // The first had begun without them; the second has all of theirs.
+        CHECK(disk.gate.started() - before == 2);
+        CHECK_FALSE(journal.unflushed());
+        CHECK(journal.durable() == static_cast<std::uint64_t>(1 + others));
+        // Whoever comes with nothing new needs none.
+        CHECK_FALSE(journal.flush());
+        CHECK_FALSE(journal.sync());
+        CHECK(disk.gate.started() - before == 2);
+    }
+}
+
+TEST_CASE("Journal: what is appended while a flush is under way is not durable by it",
+          "[journal][journal][unit]") {
+    GatedDisk disk;
+    GatedJournal journal = open(disk);
+    const int before = disk.gate.started();
+    const int good = flush_from_threads(disk, journal, 3, [&] {
+        CHECK(journal.durable() == 0);
+        // The one under way ends; the next is held.
+        disk.gate.let_through(before + 1);
+        disk.gate.wait_for(before + 2);
+        CHECK(journal.last() == 4);
+        CHECK(journal.durable() == 1);
+        CHECK(journal.unflushed());
+        disk.gate.open();
+    });
+    CHECK(good == 4);
+    CHECK(journal.durable() == 4);
+}
+
+TEST_CASE("Journal: a flush that fails is told to all threads that wait for it",
+          "[journal][journal][fault]") {
+    for (int round = 0; round < 20; ++round) {
+        GatedDisk disk;
+        GatedJournal journal = open(disk);
+        const int before = disk.gate.started();
+        const int good = flush_from_threads(disk, journal, 5, [&] {
+            disk.gate.fail();
+            disk.gate.open();
+        });
+        CHECK(good == 0);
+        // None of them tries again: it would find clean what was never written.
+        CHECK(disk.gate.started() - before == 1);
+        CHECK(journal.failed() == std::errc::io_error);
+        CHECK(journal.durable() == 0);
+    }
+}
+
+TEST_CASE("Sync::none: sync flushes nothing, from no thread", "[journal][journal][unit]") {
+    GatedDisk disk;
+    GatedJournal journal = open(disk, Sync::none);
+    const int before = disk.gate.started();
+    std::atomic<int> wrong{0};
+    {
+        std::vector<std::thread> threads;
+        for (int t = 0; t < 4; ++t) {
+            threads.emplace_back([&] {
+                for (int i = 0; i < 5; ++i) {
+                    const auto number = journal.append(as_bytes("x"));
+                    if (!number || journal.sync() || journal.durable() < *number) ++wrong;
+                }
+            });
+        }
+        for (std::thread& thread : threads) thread.join();
+    }
+    CHECK(wrong == 0);
+    CHECK(disk.gate.started() == before);
+    CHECK(journal.unflushed());
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+// Goal: endpoints are read as people write them, and nothing else is; look-ups map their errors.
+#include <belay/posix/endpoint.hpp>
+
+#include <belay/posix/detail/addresses.hpp>
+
+#include "support/catch.hpp"
+
+using namespace belay;
+using posix::Endpoint;
+
+TEST_CASE("Endpoint::parse reads host and port", "[posix][posix_endpoint][unit]") {
+    CHECK(Endpoint::parse("127.0.0.1:9000").value() == Endpoint{"127.0.0.1", 9000});
+    CHECK(Endpoint::parse("[::1]:9000").value() == Endpoint{"::1", 9000});
+    CHECK(Endpoint::parse("localhost:9000").value() == Endpoint{"localhost", 9000});
+    CHECK(Endpoint::parse("a:0").value() == Endpoint{"a", 0});
+    CHECK(Endpoint::parse("a:65535").value() == Endpoint{"a", 65535});
+    CHECK(Endpoint::parse("a:00080").value() == Endpoint{"a", 80});
+}
+
+TEST_CASE("Endpoint::parse refuses what is not host:port", "[posix][posix_endpoint][unit]") {
+    using namespace std::string_view_literals;
+    for (const std::string_view wrong :
+         {""sv,         ":"sv,          "a"sv,     "a:"sv,        ":9000"sv, "a:65536"sv,
+          "a:123456"sv, "a:-1"sv,       "a:+1"sv,  "a: 1"sv,      "a:1 "sv,  "a:0x10"sv,
+          "::1:9000"sv, "[::1]9000"sv,  "[::1"sv,  "::1]:9000"sv, "[a]:1"sv, "[]:9000"sv,
+          "a b:1"sv,    "http://a:1"sv, "u@a:1"sv, "a\0b:1"sv}) {
+        CAPTURE(wrong);
+        CHECK(Endpoint::parse(wrong).error() == std::errc::invalid_argument);
+    }
+}
+
+TEST_CASE("Endpoint::to_string is what parse reads", "[posix][posix_endpoint][property]") {
+    CHECK(rc::check("parse(to_string(e)) == e", [](std::uint16_t port, bool v6) {
+        const Endpoint e{v6 ? "fe80::1" : "example.org", port};
+        RC_ASSERT(Endpoint::parse(e.to_string()).value() == e);
+    }));
+    CHECK(rc::check("parse takes any text without harm", [](const std::string& text) {
+        const Result<Endpoint> e = Endpoint::parse(text);
+        if (e) RC_ASSERT(Endpoint::parse(e->to_string()).value() == *e);
+    }));
+}
+
+TEST_CASE("Addresses::resolve finds numeric addresses of both families",
+          "[posix][posix_endpoint][unit]") {
+    posix::detail::Addresses a;
+    REQUIRE_FALSE(a.resolve({"127.0.0.1", 80}, false));
+    CHECK(a.first()->ai_family == AF_INET);
+    REQUIRE_FALSE(a.resolve({"::1", 80}, false));
+    CHECK(a.first()->ai_family == AF_INET6);
+    CHECK(a.first()->ai_next == nullptr);
+}
+
+TEST_CASE("Addresses::resolve reports a host that nobody knows as refused",
+          "[posix][posix_endpoint][fault]") {
+    posix::detail::Addresses a;
+    const std::error_code error = a.resolve({"no such host", 80}, false);
+    REQUIRE(error);
+    CHECK(cause_of(error) == Cause::refused);
+    CHECK(error.category().name() == std::string{"belay.resolve"});
+    CHECK_FALSE(error.message().empty());
+    CHECK(a.first() == nullptr);
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+// Goal: on a disk that is really full a journal refuses, loses nothing, and drains itself free.
+// Method: a small file system in memory; where it cannot be mounted there is nothing to show.
+#include <belay/posix/journal.hpp>
+
+#include <sys/mount.h>
+#include <fstream>
+
+#include "support/catch.hpp"
+#include "support/temporary_directory.hpp"
+
+using namespace belay;
+using belay_test::TemporaryDirectory;
+
+namespace {
+
+const JournalOptions small{.segment_bytes = 64 << 10, .record_bytes_max = 1024};
+
+/// A file system of 512 KiB, unmounted at the end of the scope.
+class SmallDisk {
+public:
+    SmallDisk() { mounted_ = ::mount("tmpfs", dir_.path().c_str(), "tmpfs", 0, "size=512k") == 0; }
+    SmallDisk(const SmallDisk&) = delete;
+    SmallDisk& operator=(const SmallDisk&) = delete;
+    ~SmallDisk() {
+        if (mounted_) ::umount2(dir_.path().c_str(), MNT_DETACH);
+    }
+    [[nodiscard]] bool mounted() const { return mounted_; }
+    [[nodiscard]] std::string operator/(const std::string& name) const { return dir_ / name; }
+
+private:
+    TemporaryDirectory dir_;
+    bool mounted_ = false;
+};
+
+std::string text_for(std::uint64_t number) {
+    return std::to_string(number) + std::string(number * 7919 % 300, 'x');
+}
+
+/// Appends and syncs until there is no space. Returns the last durable number.
+std::uint64_t fill(posix::Journal& journal) {
+    for (;;) {
+        const auto number = journal.append(as_bytes(text_for(journal.last() + 1)));
+        const std::error_code error = number ? journal.sync() : number.error();
+        if (!error) continue;
+        CHECK(error == std::errc::no_space_on_device);
+        return journal.durable();
+    }
+}
+
+void has_all(posix::Journal& journal, std::uint64_t durable) {
+    REQUIRE(journal.last() >= durable);
+    for (std::uint64_t n = journal.base(); n <= journal.last(); ++n) {
+        REQUIRE(as_text(*journal.read(n)) == text_for(n));
+    }
+}
+
+}  // namespace
+
+TEST_CASE("Journal on a full file system refuses, loses nothing, and frees it by acknowledging",
+          "[posix][full_disk][fault]") {
+    const SmallDisk disk;
+    if (!disk.mounted()) {
+        WARN("SKIP: needs the right to mount a file system");
+        return;
+    }
+    std::uint64_t durable = 0;
+    {
+        auto journal = posix::Journal::open(disk / "q", small);
+        REQUIRE(journal);
+        durable = fill(*journal);
+        CHECK(durable > 1000);
+        CHECK_FALSE(journal->failed());
+        has_all(*journal, durable);
+    }
+    // What is left of the space goes to others.
+    std::ofstream other{disk / "other"};
+    while (other << std::string(4096, 'y') << std::flush) {
+    }
+    for (int run = 0; run < 3; ++run) {
+        auto journal = posix::Journal::open(disk / "q", small);
+        REQUIRE(journal);
+        has_all(*journal, durable);
+    }
+    auto journal = posix::Journal::open(disk / "q", small);
+    REQUIRE(journal);
+    REQUIRE_FALSE(journal->ack(journal->last() / 2));
+    REQUIRE_FALSE(journal->sync());
+    const std::uint64_t before = journal->last();
+    CHECK(fill(*journal) > before);
+    has_all(*journal, before + 1);
+}

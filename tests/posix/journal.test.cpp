@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: MIT
+// Goal: a Journal on real files keeps its promises. Method: threads, locks, paths and limits.
+#include <belay/posix/journal.hpp>
+
+#include <sys/resource.h>
+#include <fstream>
+
+#include <csignal>
+#include <thread>
+
+#include "support/catch.hpp"
+#include "support/temporary_directory.hpp"
+
+using namespace belay;
+using belay_test::in_child;
+using belay_test::TemporaryDirectory;
+
+namespace {
+
+const JournalOptions small{.segment_bytes = 64 << 10, .record_bytes_max = 1024};
+
+std::string text_for(std::uint64_t number) {
+    return std::to_string(number) + std::string(number * 7919 % 300, 'x');
+}
+
+}  // namespace
+
+TEST_CASE("posix::Journal::open makes a journal, and finds it again", "[posix][journal][unit]") {
+    const TemporaryDirectory dir;
+    Id id{};
+    {
+        auto journal = posix::Journal::open(dir / "outbox");
+        REQUIRE(journal);
+        CHECK(journal->report().created);
+        id = journal->journal_id();
+        for (std::uint64_t n = 1; n <= 1000; ++n) REQUIRE(journal->append(as_bytes(text_for(n))));
+        REQUIRE_FALSE(journal->sync());
+        REQUIRE_FALSE(journal->ack(10));
+    }
+    auto journal = posix::Journal::open(dir / "outbox", {.sync = Sync::group});
+    REQUIRE(journal);
+    CHECK(journal->journal_id() == id);
+    CHECK(journal->run() == 2);
+    CHECK(journal->report().operations == 990);
+    for (std::uint64_t n = 11; n <= 1000; ++n) REQUIRE(as_text(*journal->read(n)) == text_for(n));
+}
+
+TEST_CASE("Journal: many threads append and sync, and each gets its own number",
+          "[posix][journal][unit]") {
+    const TemporaryDirectory dir;
+    constexpr std::uint64_t threads = 8;
+    constexpr std::uint64_t each = 200;
+    auto journal = posix::Journal::open(dir / "q", small);
+    REQUIRE(journal);
+    std::vector<std::vector<std::uint64_t>> numbers(threads);
+    std::atomic<int> wrong{0};
+    {
+        std::vector<std::thread> running;
+        for (std::uint64_t t = 0; t < threads; ++t) {
+            running.emplace_back([&, t] {
+                for (std::uint64_t i = 0; i < each; ++i) {
+                    const std::string text = std::to_string(t) + ":" + std::to_string(i);
+                    const auto number = journal->append(as_bytes(text));
+                    if (!number || journal->sync() || journal->durable() < *number) ++wrong;
+                    if (number) numbers[t].push_back(*number);
+                }
+            });
+        }
+        // The owner reads and acknowledges meanwhile.
+        while (journal->base() <= threads * each) {
+            const std::uint64_t durable = journal->durable();
+            for (std::uint64_t n = journal->base(); n <= durable; ++n) {
+                if (!journal->read(n) || !journal->check(n)) ++wrong;
+                if (n % 50 == 0 && journal->ack(n)) ++wrong;
+            }
+            if (durable == threads * each && journal->ack(durable)) ++wrong;
+        }
+        for (std::thread& t : running) t.join();
+    }
+    CHECK(wrong == 0);
+    std::vector<bool> seen(threads * each + 1);
+    for (const auto& own : numbers) {
+        CHECK(std::is_sorted(own.begin(), own.end()));
+        for (const std::uint64_t n : own) seen[n] = true;
+    }
+    CHECK(std::count(seen.begin(), seen.end(), true) == threads * each);
+}
+
+TEST_CASE("Journal: segments are sealed and deleted at the same time", "[posix][journal][unit]") {
+    // For the sanitizer of threads: one thread rolls all the time, one flushes, the owner
+    // acknowledges and keeps notes.
+    const TemporaryDirectory dir;
+    const Bytes body(900, std::byte{'x'});
+    auto journal = posix::Journal::open(
+        dir / "q", {.sync = Sync::none, .segment_bytes = 4096, .record_bytes_max = 1000});
+    REQUIRE(journal);
+    constexpr std::uint64_t count = 1500;
+    std::atomic<int> wrong{0};
+    std::thread appending{[&] {
+        for (std::uint64_t n = 1; n <= count; ++n) {
+            const auto number = journal->append(body);
+            if (!number || *number != n) ++wrong;
+        }
+    }};
+    std::thread flushing{[&] {
+        while (journal->base() <= count && wrong == 0) {
+            if (journal->unflushed() && journal->flush()) ++wrong;
+            // Of what is appended there is always the last segment left.
+            if (journal->last() > 0 && journal->bytes() == 0) ++wrong;
+        }
+    }};
+    std::uint64_t note = 0;
+    while (journal->base() <= count && wrong == 0) {
+        if (journal->keep(as_bytes(std::to_string(++note)))) ++wrong;
+        if (as_text(journal->kept()) != std::to_string(note)) ++wrong;
+        const std::uint64_t last = journal->last();
+        // Some segments stay, so that the index has something to move.
+        const std::uint64_t up_to = last == count ? last : last - std::min<std::uint64_t>(last, 4);
+        if (up_to < journal->base()) {
+            std::this_thread::yield();
+        } else if (!journal->read(up_to) || !journal->check(up_to) || journal->ack(up_to)) {
+            ++wrong;
+        }
+    }
+    appending.join();
+    flushing.join();
+    CHECK(wrong == 0);
+    CHECK(journal->base() == count + 1);
+    { const auto closed = std::move(*journal); }
+    journal = posix::Journal::open(dir / "q", small);
+    REQUIRE(journal);
+    CHECK(as_text(journal->kept()) == std::to_string(note));
+}
+
+TEST_CASE("Journal::open of a path that is a file, or has no parent, says so",
+          "[posix][journal][fault]") {
+    const TemporaryDirectory dir;
+    REQUIRE(posix::Files{}.open(dir / "file", OpenMode::replace));
+    const auto file = posix::Journal::open(dir / "file");
+    REQUIRE_FALSE(file);
+    CHECK(file.error().message().find("choose a path that is a directory") != std::string::npos);
+    // A file that is on the way to it.
+    const auto below = posix::Journal::open(dir / "file/q");
+    REQUIRE_FALSE(below);
+    CHECK(below.error().code == std::errc::not_a_directory);
+    CHECK(below.error().path == dir / "file/q");
+    CHECK(below.error().message().find("choose a path that is a directory") != std::string::npos);
+    const auto orphan = posix::Journal::open(dir / "no/q");
+    REQUIRE_FALSE(orphan);
+    CHECK(orphan.error().message().find("make the directory above it") != std::string::npos);
+    const auto long_path = posix::Journal::open(dir / std::string(300, 'x'));
+    REQUIRE_FALSE(long_path);
+    CHECK(long_path.error().code == std::errc::filename_too_long);
+}
+
+TEST_CASE("Journal::open refuses a second process", "[posix][journal][fault]") {
+    const TemporaryDirectory dir;
+    const auto journal = posix::Journal::open(dir / "q");
+    REQUIRE(journal);
+    CHECK(in_child([&] {
+        const auto second = posix::Journal::open(dir / "q");
+        return !second && second.error().code == QueueErrc::already_locked;
+    }));
+}
+
+TEST_CASE("Journal at the limit of file sizes loses nothing", "[posix][journal][fault]") {
+    const TemporaryDirectory dir;
+    const auto limit_file_sizes = [](rlim_t bytes) {
+        rlimit limit{};
+        static_cast<void>(::getrlimit(RLIMIT_FSIZE, &limit));
+        limit.rlim_cur = bytes;
+        return ::setrlimit(RLIMIT_FSIZE, &limit) == 0;
+    };
+    const auto reads = [](posix::Journal& journal, std::uint64_t from, std::uint64_t to) {
+        for (std::uint64_t n = from; n <= to; ++n) {
+            const auto body = journal.read(n);
+            if (!body || as_text(*body) != text_for(n)) return false;
+        }
+        return true;
+    };
+    // In the middle of a file; and where the next file, which is to be larger, cannot be made.
+    const bool in_the_middle = GENERATE(true, false);
+    const rlim_t limit = in_the_middle ? 32 << 10 : 100 << 10;
+    JournalOptions options = small;
+    REQUIRE(posix::Journal::open(dir / "q", options));
+    if (!in_the_middle) options.segment_bytes = 256 << 10;
+    CHECK(in_child([&] {
+        std::signal(SIGXFSZ, SIG_IGN);
+        auto journal = posix::Journal::open(dir / "q", options);
+        if (!journal || !limit_file_sizes(limit)) return false;
+        std::uint64_t durable = 0;
+        std::error_code error;
+        while (!error) {
+            const auto number = journal->append(as_bytes(text_for(journal->last() + 1)));
+            error = number ? journal->sync() : number.error();
+            if (!error) durable = *number;
+        }
+        if (error != std::errc::file_too_large || durable <= 10) return false;
+        // What was taken stays, and is not called durable; it says so again.
+        const std::uint64_t taken = journal->last();
+        if (journal->durable() != durable || journal->failed()) return false;
+        if (in_the_middle != (taken > durable)) return false;
+        if (in_the_middle && journal->sync() != std::errc::file_too_large) return false;
+        if (journal->durable() != durable || !reads(*journal, 1, taken)) return false;
+        if (journal->ack(durable / 2) || journal->base() != durable / 2 + 1) return false;
+        if (!limit_file_sizes(RLIM_INFINITY)) return false;
+        if (journal->sync() || journal->durable() != taken) return false;
+        if (journal->acked_durable() != durable / 2) return false;
+        for (std::uint64_t n = taken + 1; n <= taken + 300; ++n) {
+            const auto number = journal->append(as_bytes(text_for(n)));
+            if (!number || *number != n) return false;
+        }
+        if (journal->sync() || !reads(*journal, durable / 2 + 1, taken + 300)) return false;
+        std::ofstream{dir / "told"} << durable / 2 << ' ' << taken + 300;
+        return true;
+    }));
+    std::uint64_t acked = 0;
+    std::uint64_t durable = 0;
+    std::ifstream{dir / "told"} >> acked >> durable;
+    auto journal = posix::Journal::open(dir / "q", small);
+    REQUIRE(journal);
+    CHECK(acked > 5);
+    CHECK(journal->base() == acked + 1);
+    CHECK(journal->last() == durable);
+    CHECK(reads(*journal, acked + 1, durable));
+}

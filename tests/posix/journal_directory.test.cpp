@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: MIT
+// Goal: a journal whose directory vanishes while it is open confirms nothing that is not so, and
+// leaves alone what came in its place. Method: real directories, deleted, moved and replaced.
+#include <belay/posix/journal.hpp>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <optional>
+
+#include "support/catch.hpp"
+#include "support/temporary_directory.hpp"
+
+using namespace belay;
+using belay_test::TemporaryDirectory;
+
+namespace {
+
+const JournalOptions small{.segment_bytes = 4096, .record_bytes_max = 1000};
+
+std::string text_for(std::uint64_t number) {
+    return std::to_string(number) + std::string(number * 7919 % 300, 'x');
+}
+
+/// A journal of several files, all of it durable.
+posix::Journal filled(const std::string& path) {
+    auto journal = posix::Journal::open(path, small);
+    REQUIRE(journal);
+    for (std::uint64_t n = 1; n <= 40; ++n) REQUIRE(journal->append(as_bytes(text_for(n))));
+    REQUIRE_FALSE(journal->sync());
+    return std::move(*journal);
+}
+
+/// Appends until it is refused, over a few files at most.   Returns: why.
+std::error_code append_until_refused(posix::Journal& journal) {
+    std::error_code error;
+    for (int i = 0; i < 200 && !error; ++i) {
+        error = journal.append(as_bytes(text_for(journal.last() + 1))).error();
+    }
+    return error;
+}
+
+/// Appends until a file was made.
+void append_over_a_roll(posix::Journal& journal) {
+    std::uint64_t bytes = 0;
+    while (bytes < 2 * small.segment_bytes) {
+        const std::string text = text_for(journal.last() + 1);
+        REQUIRE(journal.append(as_bytes(text)));
+        bytes += text.size();
+    }
+    REQUIRE_FALSE(journal.sync());
+}
+
+bool has_all(posix::Journal& journal, std::uint64_t last) {
+    if (journal.last() != last) return false;
+    for (std::uint64_t n = journal.base(); n <= last; ++n) {
+        const auto body = journal.read(n);
+        if (!body || as_text(*body) != text_for(n)) return false;
+    }
+    return true;
+}
+
+/// Every file of a directory.
+std::map<std::string, std::string> contents(const std::string& path) {
+    std::map<std::string, std::string> all;
+    for (const auto& entry : std::filesystem::directory_iterator{path}) {
+        std::ifstream in{entry.path(), std::ios::binary};
+        all[entry.path().filename()] = {std::istreambuf_iterator<char>{in}, {}};
+    }
+    return all;
+}
+
+}  // namespace
+
+TEST_CASE("Journal whose directory was deleted goes on in the file it has, and then says so",
+          "[posix][journal][fault]") {
+    const TemporaryDirectory dir;
+    Id id{};
+    {
+        posix::Journal journal = filled(dir / "q");
+        id = journal.journal_id();
+        std::filesystem::remove_all(dir / "q");
+        CHECK(append_until_refused(journal) == std::errc::no_such_file_or_directory);
+        const std::uint64_t last = journal.last();
+        // The file is there for as long as it is open; that it has no name the next file tells.
+        CHECK_FALSE(journal.sync());
+        CHECK(journal.durable() == last);
+        CHECK(append_until_refused(journal) == std::errc::no_such_file_or_directory);
+        CHECK(journal.last() == last);
+        CHECK_FALSE(journal.failed());
+        CHECK(journal.read(1).error() == std::errc::no_such_file_or_directory);
+        CHECK(journal.keep(Bytes(500)) == std::errc::no_such_file_or_directory);
+        CHECK(journal.kept().empty());
+        CHECK(journal.ack(40) == std::errc::no_such_file_or_directory);
+        CHECK(journal.base() == 41);
+        CHECK_FALSE(journal.try_pop());
+    }
+    CHECK_FALSE(std::filesystem::exists(dir / "q"));
+    // What comes at its path is another journal, and no receiver takes it for this one.
+    auto next = posix::Journal::open(dir / "q", small);
+    REQUIRE(next);
+    CHECK(next->report().created);
+    CHECK(next->journal_id() != id);
+}
+
+TEST_CASE("Journal whose directory was moved away goes on when it is back",
+          "[posix][journal][fault]") {
+    const TemporaryDirectory dir;
+    // An unmount leaves an empty directory.
+    const bool leaves_empty_one = GENERATE(false, true);
+    std::uint64_t last = 0;
+    {
+        posix::Journal journal = filled(dir / "q");
+        std::filesystem::rename(dir / "q", dir / "away");
+        if (leaves_empty_one) std::filesystem::create_directory(dir / "q");
+        CHECK(append_until_refused(journal) == std::errc::no_such_file_or_directory);
+        CHECK_FALSE(journal.failed());
+        CHECK_FALSE(journal.sync());
+        CHECK(journal.durable() == journal.last());
+        // What is to be deleted is not gone because its directory is: later files would follow it.
+        CHECK(journal.ack(20) == std::errc::no_such_file_or_directory);
+        CHECK(journal.base() == 21);
+        if (leaves_empty_one) CHECK(std::filesystem::remove(dir / "q"));  // only if still empty
+        std::filesystem::rename(dir / "away", dir / "q");
+        append_over_a_roll(journal);
+        last = journal.last();
+        CHECK(has_all(journal, last));
+        CHECK_FALSE(journal.ack(40));
+    }
+    auto journal = posix::Journal::open(dir / "q", small);
+    REQUIRE(journal);
+    CHECK(journal->base() == 41);
+    CHECK(has_all(*journal, last));
+}
+
+TEST_CASE("Journal whose directory was moved away is whole where it is now",
+          "[posix][journal][fault]") {
+    const TemporaryDirectory dir;
+    std::uint64_t last = 0;
+    {
+        posix::Journal journal = filled(dir / "q");
+        std::filesystem::rename(dir / "q", dir / "away");
+        CHECK(append_until_refused(journal) == std::errc::no_such_file_or_directory);
+        last = journal.last();
+        CHECK(journal.ack(20) == std::errc::no_such_file_or_directory);
+    }
+    auto journal = posix::Journal::open(dir / "away", small);
+    REQUIRE(journal);
+    CHECK(journal->report().truncated_bytes == 0);
+    CHECK(journal->base() == 21);
+    CHECK(has_all(*journal, last));
+}
+
+TEST_CASE("Journal touches no other journal that came to the path of its directory",
+          "[posix][journal][regression]") {
+    const TemporaryDirectory dir;
+    std::uint64_t last = 0;
+    {
+        posix::Journal journal = filled(dir / "q");
+        std::filesystem::rename(dir / "q", dir / "away");
+        // The same file names, and as many of them.
+        auto other = std::optional{filled(dir / "q")};
+        CHECK(has_all(*other, 40));
+        const auto before = contents(dir / "q");
+        CHECK(journal.ack(30) == QueueErrc::foreign_file);
+        CHECK(append_until_refused(journal) == QueueErrc::foreign_file);
+        CHECK_FALSE(journal.failed());
+        CHECK(journal.read(31).error() == QueueErrc::corrupt);
+        CHECK_FALSE(journal.sync());
+        last = journal.last();
+        CHECK(contents(dir / "q") == before);
+        append_over_a_roll(*other);
+        CHECK_FALSE(other->ack(30));
+        CHECK(has_all(*other, other->last()));
+    }
+    for (const char* const name : {"q", "away"}) {
+        auto journal = posix::Journal::open(dir / name, small);
+        INFO(name);
+        REQUIRE(journal);
+        CHECK(journal->base() == 31);
+        CHECK(has_all(*journal, name[0] == 'q' ? journal->last() : last));
+    }
+}
+
+TEST_CASE("Journal goes on over the damaged header of a file that it has open",
+          "[posix][journal][fault]") {
+    // To make the next file and to delete the first it looks whether they are its own. Damage,
+    // which the next opening names, is no other journal.
+    const TemporaryDirectory dir;
+    posix::Journal journal = filled(dir / "q");
+    for (const auto& entry : std::filesystem::directory_iterator{dir / "q"}) {
+        if (entry.path().extension() != ".journal") continue;
+        std::fstream file{entry.path(), std::ios::in | std::ios::out | std::ios::binary};
+        file.seekp(40);
+        file.put('\x5a');
+    }
+    const std::uint64_t bytes = journal.bytes();
+    CHECK_FALSE(journal.ack(40));
+    CHECK(journal.bytes() < bytes);
+    append_over_a_roll(journal);
+    CHECK(has_all(journal, journal.last()));
+}

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: MIT
+// Goal: a journal that may not be written is refused with its place, and can be looked at all the
+// same. Method: rights taken from directories and files, in a child for which they hold.
+#include <belay/journal/journal_inspect.hpp>
+#include <belay/posix/journal.hpp>
+
+#include <sys/stat.h>
+
+#include <fstream>
+#include <iterator>
+
+#include "support/catch.hpp"
+#include "support/temporary_directory.hpp"
+
+using namespace belay;
+using belay_test::can_drop_privileges;
+using belay_test::in_child_without_privileges;
+using belay_test::TemporaryDirectory;
+
+namespace {
+
+const JournalOptions small{.segment_bytes = 4096, .record_bytes_max = 1000};
+constexpr std::uint64_t count = 40;
+
+std::string text_for(std::uint64_t number) {
+    return std::to_string(number) + std::string(number * 7919 % 300, 'x');
+}
+
+bool set_mode(const std::string& path, mode_t mode) { return ::chmod(path.c_str(), mode) == 0; }
+
+/// A directory that everybody may enter, with a journal of several files in it that everybody may
+/// write.
+class OpenToAll {
+public:
+    OpenToAll() {
+        REQUIRE(set_mode(dir_.path(), 0777));
+        {
+            auto journal = posix::Journal::open(path(), small);
+            REQUIRE(journal);
+            for (std::uint64_t n = 1; n <= count; ++n) {
+                REQUIRE(journal->append(as_bytes(text_for(n))));
+            }
+            REQUIRE_FALSE(journal->sync());
+        }
+        set_modes(0777, 0666);
+        REQUIRE(files().size() >= 3);
+    }
+    OpenToAll(const OpenToAll&) = delete;
+    OpenToAll& operator=(const OpenToAll&) = delete;
+    ~OpenToAll() { static_cast<void>(set_mode(path(), 0777)); }
+
+    [[nodiscard]] std::string path() const { return dir_ / "q"; }
+    [[nodiscard]] std::string lock() const { return path() + "/lock"; }
+    /// Those of the segments, in order.
+    [[nodiscard]] std::vector<std::string> files() const {
+        std::vector<std::string> paths;
+        for (std::uint64_t i = 1;; ++i) {
+            paths.push_back(path() + '/' + journal_format::segment_name(i));
+            if (::access(paths.back().c_str(), F_OK) != 0) break;
+        }
+        paths.pop_back();
+        return paths;
+    }
+    void set_modes(mode_t directory, mode_t file) const {
+        REQUIRE(set_mode(path(), 0777));
+        for (const std::string& name : files()) REQUIRE(set_mode(name, file));
+        REQUIRE(set_mode(lock(), file));
+        REQUIRE(set_mode(path(), directory));
+    }
+    [[nodiscard]] std::string contents() const {
+        std::string all;
+        for (const std::string& name : files()) {
+            std::ifstream in{name, std::ios::binary};
+            all += name + std::string{std::istreambuf_iterator<char>{in}, {}};
+        }
+        return all;
+    }
+
+private:
+    TemporaryDirectory dir_;
+};
+
+/// Whether opening is refused for want of permission, and names this path.
+bool refused_at(const std::string& journal, const std::string& path) {
+    const auto opened = posix::Journal::open(journal, small);
+    return !opened && opened.error().code == std::errc::permission_denied &&
+           opened.error().path == path &&
+           opened.error().message().find("allow this user") != std::string::npos;
+}
+
+/// Whether all operations can be seen without opening the journal.
+bool can_be_inspected(const std::string& path) {
+    posix::Files files;
+    std::uint64_t next = 1;
+    bool right = true;
+    const auto seen = inspect_journal(files, path, [&](std::uint64_t number, BytesView body) {
+        right = right && number == next++ && as_text(body) == text_for(number);
+    });
+    return seen && right && next == count + 1 && seen->operations == count && seen->damages.empty();
+}
+
+/// Whether the inspection names this file and goes on with the others.
+bool is_called_unreadable(const std::string& journal, const std::string& file) {
+    posix::Files files;
+    std::uint64_t read = 0;
+    const auto seen = inspect_journal(files, journal, [&](std::uint64_t number, BytesView body) {
+        read += as_text(body) == text_for(number) ? 1U : 0U;
+    });
+    return seen && read > count / 3 && read < count && seen->damages.front().path == file &&
+           seen->damages.front().what.starts_with("cannot be read: ");
+}
+
+}  // namespace
+
+TEST_CASE("Journal::open in a directory without permission says so", "[posix][journal][fault]") {
+    const TemporaryDirectory dir;
+    REQUIRE(set_mode(dir.path(), 0555));
+    if (!can_drop_privileges(dir.path())) return;
+    CHECK(in_child_without_privileges([&] { return refused_at(dir / "q", dir / "q"); }));
+}
+
+TEST_CASE("A journal that may only be read is refused, and can be inspected",
+          "[posix][journal][fault]") {
+    const OpenToAll journal;
+    if (!can_drop_privileges(journal.path())) return;
+    journal.set_modes(0555, 0444);
+    const std::string before = journal.contents();
+    CHECK(in_child_without_privileges([&] { return refused_at(journal.path(), journal.lock()); }));
+    CHECK(in_child_without_privileges([&] { return can_be_inspected(journal.path()); }));
+    CHECK(journal.contents() == before);
+    // With its rights back it opens as it was.
+    journal.set_modes(0777, 0666);
+    CHECK(in_child_without_privileges([&] {
+        auto opened = posix::Journal::open(journal.path(), small);
+        return opened && opened->last() == count && opened->report().truncated_bytes == 0;
+    }));
+}
+
+TEST_CASE("Journal::open names the file that it may not write or read", "[posix][journal][fault]") {
+    const OpenToAll journal;
+    if (!can_drop_privileges(journal.path())) return;
+    const std::vector<std::string> files = journal.files();
+    for (const std::string& path : {files.front(), files[1], files.back()}) {
+        for (const mode_t mode : {mode_t{0444}, mode_t{0}}) {
+            INFO(path << ", rights " << mode);
+            journal.set_modes(0777, 0666);
+            const std::string before = journal.contents();
+            REQUIRE(set_mode(path, mode));
+            CHECK(in_child_without_privileges([&] { return refused_at(journal.path(), path); }));
+            CHECK(in_child_without_privileges([&] {
+                return mode != 0 ? can_be_inspected(journal.path())
+                                 : is_called_unreadable(journal.path(), path);
+            }));
+            // Nothing was changed by those that were opened before it.
+            REQUIRE(set_mode(path, 0666));
+            CHECK(journal.contents() == before);
+        }
+    }
+}
+
+TEST_CASE("Journal goes on without the right to make and delete files, until it needs one",
+          "[posix][journal][fault]") {
+    const TemporaryDirectory dir;
+    REQUIRE(set_mode(dir.path(), 0777));
+    if (!can_drop_privileges(dir.path())) return;
+    CHECK(in_child_without_privileges([&] {
+        auto journal = posix::Journal::open(dir / "q", small);
+        if (!journal) return false;
+        const auto append = [&] {
+            return journal->append(as_bytes(text_for(journal->last() + 1)));
+        };
+        while (journal->last() < count) {
+            if (!append()) return false;
+        }
+        if (journal->sync() || !set_mode(dir / "q", 0555)) return false;
+        Result<std::uint64_t> number = append();
+        while (number) number = append();
+        const std::uint64_t last = journal->last();
+        if (number.error() != std::errc::permission_denied || journal->failed()) return false;
+        // What was taken can be made durable, read, and acknowledged; only deleting has to wait.
+        if (journal->sync() || journal->durable() != last) return false;
+        for (std::uint64_t n = 1; n <= last; ++n) {
+            const auto body = journal->read(n);
+            if (!body || as_text(*body) != text_for(n)) return false;
+        }
+        if (journal->ack(count) != std::errc::permission_denied) return false;
+        const std::uint64_t bytes = journal->bytes();
+        if (journal->base() != count + 1 || journal->failed()) return false;
+        if (!set_mode(dir / "q", 0777)) return false;
+        if (journal->ack(count) || journal->bytes() >= bytes) return false;
+        number = append();
+        return number && *number == last + 1 && !journal->sync();
+    }));
+    CHECK(in_child_without_privileges([&] {
+        auto journal = posix::Journal::open(dir / "q", small);
+        return journal && journal->base() == count + 1 && journal->last() > count + 1 &&
+               as_text(*journal->read(journal->last())) == text_for(journal->last());
+    }));
+}

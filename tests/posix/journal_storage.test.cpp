@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+// Goal: a Journal on real files is a storage like any other. Method: the conformance suite, with
+// files of the smallest and of the usual size, in every mode.
+#include <belay/posix/journal.hpp>
+
+#include <filesystem>
+
+#include "support/catch.hpp"
+#include "support/storage_conformance.hpp"
+#include "support/temporary_directory.hpp"
+
+using namespace belay;
+
+namespace {
+
+Bytes body_of(std::uint64_t i) {
+    Bytes bytes(i * 7919 % 200);
+    for (std::size_t k = 0; k < bytes.size(); ++k) bytes[k] = static_cast<std::byte>(i + k);
+    return bytes;
+}
+
+}  // namespace
+
+TEST_CASE("Journal on files conforms to what a storage is", "[posix][journal][property]") {
+    const belay_test::TemporaryDirectory dir;
+    for (const Sync sync : {Sync::group, Sync::none, Sync::each}) {
+        for (const std::size_t segment_bytes : {std::size_t{4096}, std::size_t{16} << 20}) {
+            // It waits for the disk with each operation: the smallest files, and little of it.
+            const bool waits = sync == Sync::each;
+            if (waits && segment_bytes != 4096) continue;
+            const JournalOptions options{
+                .sync = sync, .segment_bytes = segment_bytes, .record_bytes_max = 256};
+            std::size_t journals = 0;
+            const auto open = [&] {
+                auto journal = posix::Journal::open(dir / std::to_string(journals), options);
+                REQUIRE(journal);
+                return std::move(*journal);
+            };
+            const auto make = [&] {
+                ++journals;
+                std::filesystem::remove_all(dir / std::to_string(journals));
+                return open();
+            };
+            INFO("mode " << static_cast<int>(sync) << ", segments of " << segment_bytes);
+            belay_test::check_storage_conformance(make, body_of, open,
+                                                  {.histories = waits ? 2U : 5U,
+                                                   .steps = waits ? 50U : 100U,
+                                                   .fill = waits ? 50U : 200U});
+            belay_test::check_under_queue(make());
+        }
+    }
+}

@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: MIT
+// Goal: a listener accepts what comes, survives what goes wrong, and both ends of TCP fit together.
+#include <belay/posix/listener.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <memory>
+#include <stdexcept>
+#include <thread>
+
+#include <sys/resource.h>
+
+#include <belay/session/receiver.hpp>
+
+#include "support/memory_ledger.hpp"
+#include "support/tcp_rig.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+using namespace belay_test;
+using posix::Accepted;
+using posix::Endpoint;
+using posix::Listener;
+using posix::Tcp;
+
+namespace {
+
+constexpr HeartbeatOptions beats{.every = 10s, .dead_after = 25s};
+
+struct Echo {
+    void on_message(auto& link, Bytes message) { static_cast<void>(link.send(message)); }
+};
+
+/// A server that answers each message with itself.
+template <class Loop>
+struct EchoServer {
+    using Link = Supervisor<Heartbeat<Accepted>, TcpPolicy, Echo>;
+
+    explicit EchoServer(Loop& l) : loop{l} {}
+
+    void accept(Accepted accepted) {
+        links.push_back(
+            std::make_unique<Link>(Heartbeat{std::move(accepted), beats}, tcp_policy(), Echo{}));
+        loop.attach(*links.back());
+        links.back()->start();
+    }
+
+    Loop& loop;
+    std::vector<std::unique_ptr<Link>> links;
+};
+
+const Endpoint any_port{"127.0.0.1", 0};
+
+/// A listener on a manual clock that keeps what it accepts.
+struct Rig {
+    explicit Rig(posix::ListenerOptions options = {}) : listener{loop, Keep{this}, options} {
+        REQUIRE_FALSE(listener.listen(any_port));
+    }
+    template <class F>
+    void until(F&& holds) {
+        REQUIRE(loop.run_until(std::forward<F>(holds)));
+    }
+    void round() {
+        until([] { return true; });
+    }
+
+    struct Keep {
+        Rig* rig;
+        void operator()(Accepted a) const {
+            rig->accepted.push_back(std::move(a));
+            if (rig->action) rig->action();
+        }
+    };
+
+    ManualClock clock;
+    ManualLoop loop{clock.view()};
+    std::vector<Accepted> accepted;
+    std::function<void()> action;
+    Listener<Keep> listener;
+};
+
+}  // namespace
+
+TEST_CASE("Listener and Tcp carry messages both ways, with heartbeats on both ends",
+          "[posix][posix_listener][unit]") {
+    ManualClock clock{Instant{1h}};
+    ManualLoop loop{clock.view()};
+    EchoServer server{loop};
+    Listener listener{loop, [&](Accepted a) { server.accept(std::move(a)); }};
+    REQUIRE_FALSE(listener.listen(any_port));
+    TcpApp app;
+    Supervisor link{Heartbeat{Tcp{loop, {"127.0.0.1", listener.port()}}, beats}, tcp_policy(),
+                    std::ref(app)};
+    loop.attach(link);
+    link.start();
+    REQUIRE(loop.run_until([&] { return app.state() == LinkState::connected; }));
+    for (const char* text : {"one", "", "three"}) {
+        CHECK(link.send(to_bytes(text)) == SendResult::sent);
+    }
+    REQUIRE(loop.run_until([&] { return app.messages.size() == 3; }));
+    CHECK(app.messages == std::vector<std::string>{"one", "", "three"});
+    // Idle for two hours: only pings and pongs keep it alive.
+    for (int i = 0; i < 720; ++i) {
+        clock.advance(10s);
+        for (int r = 0; r < 4; ++r) loop.run_until([] { return true; });
+    }
+    CHECK(app.state() == LinkState::connected);
+    CHECK(server.links.size() == 1);
+    CHECK(server.links.front()->status().state == LinkState::connected);
+}
+
+TEST_CASE("Listener::listen reports what the system says", "[posix][posix_listener][fault]") {
+    Rig rig;
+    CHECK(rig.listener.port() != 0);
+    Listener other{rig.loop, [](Accepted) {}};
+    CHECK(other.port() == 0);
+    CHECK(other.listen({"127.0.0.1", rig.listener.port()}) == std::errc::address_in_use);
+    CHECK(other.port() == 0);
+    CHECK(other.listen({"192.0.2.1", 0}) == std::errc::address_not_available);
+    CHECK(cause_of(other.listen({"no such host", 1})) == Cause::refused);
+    CHECK_FALSE(other.listen(any_port));
+    const std::uint16_t first = other.port();
+    CHECK_FALSE(other.listen(any_port));
+    CHECK(other.port() != first);
+    other.close();
+    other.close();
+    CHECK(other.port() == 0);
+    CHECK_FALSE(other.listen({"127.0.0.1", first}));
+    CHECK(other.port() == first);
+}
+
+TEST_CASE("Listener listens on IPv6 too, where there is any", "[posix][posix_listener][unit]") {
+    posix::Loop loop;
+    EchoServer server{loop};
+    Listener listener{loop, [&](Accepted a) { server.accept(std::move(a)); }};
+    if (listener.listen({"::1", 0})) {
+        WARN("no IPv6 here");
+        return;
+    }
+    TcpApp app;
+    TcpSupervisor<Tcp> link{Tcp{loop, {"::1", listener.port()}}, tcp_policy(), std::ref(app)};
+    loop.attach(link);
+    link.start();
+    CHECK(loop.run_until([&] { return app.state() == LinkState::connected; }));
+}
+
+TEST_CASE("Accepted that is never opened closes its connection", "[posix][posix_listener][unit]") {
+    Rig rig;
+    const RawSocket client = RawSocket::connect(rig.listener.port());
+    rig.until([&] { return rig.accepted.size() == 1; });
+    CHECK_FALSE(client.ended());
+    rig.accepted.clear();
+    CHECK(client.ended());
+}
+
+TEST_CASE("Accepted can be opened once; a second attempt is permanent",
+          "[posix][posix_listener][unit]") {
+    Rig rig;
+    RawSocket client = RawSocket::connect(rig.listener.port());
+    rig.until([&] { return rig.accepted.size() == 1; });
+    TcpApp app;
+    TcpSupervisor<Accepted> link{std::move(rig.accepted.front()), tcp_policy(), std::ref(app)};
+    rig.loop.attach(link);
+    link.start();
+    rig.until([&] { return app.state() == LinkState::connected; });
+    client.close();
+    rig.until([&] { return app.state() == LinkState::cooldown; });
+    CHECK(app.failure == failure_of(LinkErrc::closed_by_peer));
+    rig.clock.advance(100ms);
+    rig.until([&] { return app.state() == LinkState::failed; });
+    CHECK(app.failure.cause == Cause::permanent);
+}
+
+TEST_CASE("Listener accepts a bounded number in one turn", "[posix][posix_listener][unit]") {
+    Rig rig{{.accepts_per_turn_max = 2}};
+    std::vector<RawSocket> clients;
+    for (int i = 0; i < 5; ++i) clients.push_back(RawSocket::connect(rig.listener.port()));
+    rig.round();
+    CHECK(rig.accepted.size() == 2);
+    rig.round();
+    CHECK(rig.accepted.size() == 4);
+    rig.until([&] { return rig.accepted.size() == 5; });
+}
+
+TEST_CASE("Listener pauses when the process has no descriptors left, and does not spin",
+          "[posix][posix_listener][fault]") {
+    Rig rig;
+    const RawSocket client = RawSocket::connect(rig.listener.port());
+    rlimit old{};
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &old) == 0);
+    rlimit none = old;
+    none.rlim_cur = static_cast<rlim_t>(client.fd());
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+    rig.round();
+    const Instant due = rig.listener.deadline();
+    rig.round();
+    const bool still = rig.listener.deadline() == due;
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &old) == 0);
+    CHECK(rig.accepted.empty());
+    CHECK(due == rig.clock.now() + 100ms);
+    CHECK(still);
+    rig.round();
+    CHECK(rig.accepted.empty());
+    rig.clock.advance(100ms);
+    rig.until([&] { return rig.accepted.size() == 1; });
+    // And goes on as if nothing had happened.
+    const RawSocket next = RawSocket::connect(rig.listener.port());
+    rig.until([&] { return rig.accepted.size() == 2; });
+    rig.round();
+    CHECK(rig.listener.deadline() == never);
+}
+
+TEST_CASE("Listener survives what on_accept does to it", "[posix][posix_listener][fault]") {
+    SECTION("throws") {
+        Rig rig;
+        const RawSocket one = RawSocket::connect(rig.listener.port());
+        const RawSocket two = RawSocket::connect(rig.listener.port());
+        rig.action = [&] {
+            rig.action = {};
+            rig.accepted.pop_back();
+            throw std::runtime_error{"user"};
+        };
+        CHECK_THROWS_WITH(rig.loop.run(), "user");
+        rig.until([&] { return rig.accepted.size() == 1; });
+        CHECK(one.ended());
+        CHECK_FALSE(two.ended());
+    }
+    SECTION("closes it") {
+        Rig rig;
+        const RawSocket one = RawSocket::connect(rig.listener.port());
+        const RawSocket two = RawSocket::connect(rig.listener.port());
+        rig.action = [&] { rig.listener.close(); };
+        rig.round();
+        rig.round();
+        CHECK(rig.accepted.size() == 1);
+    }
+    SECTION("listens elsewhere") {
+        Rig rig;
+        const RawSocket one = RawSocket::connect(rig.listener.port());
+        rig.action = [&] {
+            rig.action = {};
+            CHECK_FALSE(rig.listener.listen(any_port));
+        };
+        rig.round();
+        const RawSocket two = RawSocket::connect(rig.listener.port());
+        rig.until([&] { return rig.accepted.size() == 2; });
+    }
+    SECTION("destroys it") {
+        posix::Loop loop;
+        struct Killer {
+            void operator()(const Accepted&) const { target->reset(); }
+            std::unique_ptr<Listener<Killer>>* target;
+        };
+        std::unique_ptr<Listener<Killer>> listener;
+        listener = std::make_unique<Listener<Killer>>(loop, Killer{&listener});
+        REQUIRE_FALSE(listener->listen(any_port));
+        const RawSocket one = RawSocket::connect(listener->port());
+        CHECK(loop.run_until([&] { return listener == nullptr; }));
+        CHECK(loop.watched() == 0);
+        CHECK(loop.run_until([] { return true; }));
+    }
+}
+
+TEST_CASE("Listener and loop may go in any order", "[posix][posix_listener][fault]") {
+    auto loop = std::make_unique<posix::Loop<>>();
+    const auto ignore = [](const Accepted&) {};
+    auto first = std::make_unique<Listener<decltype(ignore)>>(*loop, ignore);
+    auto last = std::make_unique<Listener<decltype(ignore)>>(*loop, ignore);
+    REQUIRE_FALSE(first->listen(any_port));
+    REQUIRE_FALSE(last->listen(any_port));
+    const RawSocket waits = RawSocket::connect(last->port());
+    first.reset();
+    loop.reset();
+    CHECK(last->port() != 0);
+}
+
+TEST_CASE("Listener's port takes garbage without harm to its other connections",
+          "[posix][posix_listener][fault]") {
+    ManualClock clock{Instant{1h}};
+    ManualLoop loop{clock.view()};
+    EchoServer server{loop};
+    Listener listener{loop, [&](Accepted a) { server.accept(std::move(a)); }};
+    REQUIRE_FALSE(listener.listen(any_port));
+    const RawSocket good = RawSocket::connect(listener.port());
+    CHECK(rc::check("any bytes", [&](const std::string& garbage) {
+        RawSocket bad = RawSocket::connect(listener.port());
+        bad.send(garbage);
+        bad.shut_down_writing();
+        RC_ASSERT(loop.run_until([&] {
+            return !server.links.empty() &&
+                   server.links.back()->status().state == LinkState::cooldown;
+        }));
+        server.links.erase(server.links.begin() + (server.links.size() > 1 ? 1 : 0),
+                           server.links.end());
+    }));
+    good.send(frame("still here"));
+    std::string answer;
+    CHECK(loop.run_until([&] {
+        loop.post([] {});
+        return (answer += good.read_some()).size() >= 15;
+    }));
+    CHECK(answer == frame("still here"));
+}
+
+TEST_CASE("A stranger at a Receiver's port is cut off at the length that it announces",
+          "[posix][posix_listener][fault]") {
+    ManualClock clock{Instant{1h}};
+    ManualLoop loop{clock.view()};
+    belay_test::MemoryLedger ledger;
+    Receiver<Accepted, belay_test::LedgerView> receiver{belay_test::LedgerView{ledger}};
+    loop.attach(receiver);
+    Listener listener{loop, [&](Accepted a) { receiver.accept(std::move(a)); }};
+    REQUIRE_FALSE(listener.listen(any_port));
+    const auto announce = [&](std::size_t bytes) {
+        RawSocket stranger = RawSocket::connect(listener.port());
+        stranger.send(frame(std::string(bytes, 'x')).substr(0, 5));
+        return stranger;
+    };
+    const std::size_t most = frame_header_bytes + greeting_bytes_max;
+    const RawSocket greeting = announce(most);
+    REQUIRE(loop.run_until([&] { return receiver.connections() == 1; }));
+    const RawSocket flood = announce(most + 1);
+    REQUIRE(loop.run_until([&] { return receiver.connections() == 2; }));
+    REQUIRE(loop.run_until([&] { return receiver.connections() == 1; }));
+    CHECK(flood.read(1).empty());
+    CHECK(greeting.read_some().empty());
+}
+
+TEST_CASE("Supervisor over Tcp finds a server again that was closed and reopened",
+          "[posix][posix_listener][unit]") {
+    ManualClock clock{Instant{1h}};
+    ManualLoop loop{clock.view()};
+    EchoServer server{loop};
+    Listener listener{loop, [&](Accepted a) { server.accept(std::move(a)); }};
+    REQUIRE_FALSE(listener.listen(any_port));
+    const Endpoint endpoint{"127.0.0.1", listener.port()};
+    TcpApp app;
+    TcpSupervisor<Tcp> link{Tcp{loop, endpoint}, tcp_policy(), std::ref(app)};
+    loop.attach(link);
+    link.start();
+    for (int outage = 0; outage < 10; ++outage) {
+        REQUIRE(loop.run_until([&] { return app.state() == LinkState::connected; }));
+        CHECK(link.send(to_bytes(std::to_string(outage))) == SendResult::sent);
+        REQUIRE(loop.run_until(
+            [&] { return app.messages.size() == static_cast<std::size_t>(outage) + 1; }));
+        listener.close();
+        server.links.clear();
+        REQUIRE(loop.run_until([&] { return app.state() == LinkState::cooldown; }));
+        clock.advance(1s);
+        const auto attempts = app.states.size();
+        REQUIRE(loop.run_until(
+            [&] { return app.states.size() > attempts && app.state() == LinkState::cooldown; }));
+        CHECK(app.failure.cause == Cause::refused);
+        REQUIRE_FALSE(listener.listen(endpoint));
+        clock.advance(1s);
+    }
+}
+
+TEST_CASE("Handles of other threads send over Tcp", "[posix][posix_listener][fault]") {
+    constexpr int threads = 4;
+    constexpr int each = 500;
+    posix::Loop loop;
+    EchoServer server{loop};
+    Listener listener{loop, [&](Accepted a) { server.accept(std::move(a)); }};
+    REQUIRE_FALSE(listener.listen(any_port));
+    TcpApp app;
+    TcpSupervisor<Tcp> link{Tcp{loop, {"127.0.0.1", listener.port()}}, tcp_policy(), std::ref(app)};
+    loop.attach(link);
+    std::vector<std::thread> pool;
+    for (int t = 0; t < threads; ++t) {
+        pool.emplace_back([t, handle = link.handle()] {
+            handle.start();
+            while (handle.status().state != LinkState::connected) std::this_thread::yield();
+            for (int i = 0; i < each; ++i) {
+                const std::string text = std::to_string(t) + ":" + std::to_string(i);
+                while (handle.post(to_bytes(text)) == Post::full) std::this_thread::yield();
+            }
+        });
+    }
+    CHECK(loop.run_until([&] { return app.messages.size() == threads * each; }));
+    for (std::thread& t : pool) t.join();
+    // All have come back, and those of one thread in its order.
+    std::vector<int> next(threads, 0);
+    bool in_order = true;
+    for (const std::string& m : app.messages) {
+        int& expected = next[static_cast<std::size_t>(m[0] - '0')];
+        in_order = in_order && m.substr(2) == std::to_string(expected++);
+    }
+    CHECK(in_order);
+}

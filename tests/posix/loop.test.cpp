@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+// Goal: a loop with descriptors treats them and machines in the order that heartbeats rely on.
+#include <belay/posix/loop.hpp>
+
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include <belay/core/manual_clock.hpp>
+
+#include "support/watch_rig.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+TEST_CASE("Loop is left by what a handler throws, and calls the others later",
+          "[posix][posix_loop][fault]") {
+    posix::Loop loop;
+    Pair a, b;
+    Handler first{loop}, second{loop};
+    first.watch.start(a.ends[0], POLLIN);
+    second.watch.start(b.ends[0], POLLIN);
+    SECTION("by readiness") {
+        a.ring();
+        b.ring();
+        first.action = [&] {
+            a.drain();
+            throw std::runtime_error{"handler"};
+        };
+        CHECK_THROWS_WITH(loop.run(), "handler");
+    }
+    SECTION("by soon") {
+        second.watch.soon();
+        first.watch.soon();
+        first.action = [] { throw std::runtime_error{"handler"}; };
+        CHECK_THROWS_WITH(loop.run(), "handler");
+    }
+    first.action = {};
+    CHECK(loop.run_until([&] { return second.seen.size() == 1; }));
+    CHECK(first.seen.size() == 1);
+}
+
+TEST_CASE("Loop reads descriptors before it lets timers judge", "[posix][posix_loop][unit]") {
+    ManualClock clock;
+    posix::Loop loop{clock.view()};
+    Pair pair;
+    std::vector<std::string> order;
+    Handler h{loop};
+    h.watch.start(pair.ends[0], POLLIN);
+    h.action = [&] {
+        pair.drain();
+        order.emplace_back("data");
+    };
+    struct Judge {
+        void attach(Waker w) { waker = std::move(w); }
+        Instant deadline() const noexcept { return due; }
+        void advance(Instant) {
+            due = never;
+            order->emplace_back("timer");
+        }
+        std::vector<std::string>* order;
+        Instant due;
+        Waker waker;
+    } judge{&order, after(clock.now(), 10s), {}};
+    loop.attach(judge);
+    round(loop);
+    // A long suspend: both are late.
+    pair.ring();
+    clock.advance(1h);
+    round(loop);
+    CHECK(order == std::vector<std::string>{"data", "timer"});
+}
+
+TEST_CASE("Loop waits in the kernel until a descriptor is ready", "[posix][posix_loop][unit]") {
+    posix::Loop loop;
+    Pair pair;
+    Handler h{loop};
+    h.watch.start(pair.ends[0], POLLIN);
+    int rounds = 0;
+    loop.post([&] { pair.ring(); });
+    CHECK(loop.run_until([&] {
+        ++rounds;
+        return !h.seen.empty();
+    }));
+    CHECK(rounds <= 3);
+}

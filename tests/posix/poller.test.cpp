@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+// Goal: watches call when, and only when, their descriptor is ready, whatever handlers do to them.
+#include <belay/posix/poller.hpp>
+
+#include <memory>
+#include <vector>
+
+#include <belay/posix/loop.hpp>
+
+#include "support/watch_rig.hpp"
+
+using namespace belay;
+using namespace belay_test;
+
+TEST_CASE("Watch calls for as long as its descriptor is ready", "[posix][posix_poller][unit]") {
+    posix::Loop loop;
+    Pair pair;
+    Handler h{loop};
+    h.watch.start(pair.ends[0], POLLIN);
+    CHECK(loop.watched() == 1);
+    round(loop);
+    CHECK(h.seen.empty());
+    pair.ring();
+    round(loop);
+    round(loop);
+    CHECK(h.seen == std::vector<short>{POLLIN, POLLIN});
+    pair.drain();
+    round(loop);
+    CHECK(h.seen.size() == 2);
+    h.watch.modify(POLLOUT);
+    round(loop);
+    CHECK(h.seen.back() == POLLOUT);
+    h.watch.stop();
+    CHECK(loop.watched() == 0);
+    round(loop);
+    CHECK(h.seen.size() == 3);
+    h.watch.start(pair.ends[0], POLLOUT);
+    round(loop);
+    CHECK(h.seen.size() == 4);
+}
+
+TEST_CASE("Watch without events is silent even when the peer has hung up",
+          "[posix][posix_poller][unit]") {
+    posix::Loop loop;
+    Pair pair;
+    Handler h{loop};
+    h.watch.start(pair.ends[0], 0);
+    pair.hang_up();
+    round(loop);
+    CHECK(h.seen.empty());
+    h.watch.modify(POLLIN);
+    round(loop);
+    CHECK(h.seen.size() == 1);
+    h.watch.modify(0);
+    round(loop);
+    CHECK(h.seen.size() == 1);
+}
+
+TEST_CASE("Watch handlers may end and begin any watch", "[posix][posix_poller][fault]") {
+    posix::Loop loop;
+    std::vector<std::unique_ptr<Pair>> pairs;
+    std::vector<std::unique_ptr<Handler>> handlers;
+    int calls = 0;
+    for (int i = 0; i < 5; ++i) {
+        pairs.push_back(std::make_unique<Pair>());
+        pairs.back()->ring();
+        handlers.push_back(std::make_unique<Handler>(loop));
+        handlers.back()->watch.start(pairs.back()->ends[0], POLLIN);
+        handlers.back()->action = [&] { ++calls; };
+    }
+    Pair fresh_pair;
+    fresh_pair.ring();
+    Handler fresh{loop};
+    // The second ends the first, its neighbours and itself, and begins another.
+    handlers[1]->action = [&] {
+        ++calls;
+        auto dying = std::move(handlers[1]->action);
+        fresh.watch.start(fresh_pair.ends[0], POLLIN);
+        handlers[0].reset();
+        handlers[2].reset();
+        handlers[1].reset();
+    };
+    round(loop);
+    CHECK(calls == 4);  // 0, 1, 3, 4
+    CHECK(fresh.seen.empty());
+    CHECK(loop.watched() == 3);
+    round(loop);
+    CHECK(calls == 6);
+    CHECK(fresh.seen.size() == 1);
+}
+
+TEST_CASE("Watch may outlive its loop", "[posix][posix_poller][fault]") {
+    Pair pair;
+    auto loop = std::make_unique<posix::Loop<>>();
+    Handler h{*loop}, idle{*loop};
+    h.watch.start(pair.ends[0], POLLIN);
+    h.watch.soon();
+    loop.reset();
+    CHECK_FALSE(h.watch.active());
+    h.watch.modify(POLLIN);
+    h.watch.soon();
+    h.watch.stop();
+    idle.watch.soon();
+}
+
+TEST_CASE("Watch::soon brings one call at the end of the round", "[posix][posix_poller][unit]") {
+    posix::Loop loop;
+    Pair a, b;
+    Handler first{loop}, second{loop}, ended{loop};
+    first.watch.start(a.ends[0], POLLIN);
+    second.watch.start(b.ends[0], POLLIN);
+    ended.watch.soon();
+    loop.post([&] {
+        first.watch.soon();
+        first.watch.soon();
+        second.watch.soon();
+    });
+    first.action = [&] { first.watch.soon(); };
+    round(loop);
+    CHECK(first.seen == std::vector<short>{0});
+    CHECK(second.seen == std::vector<short>{0});
+    CHECK(ended.seen.empty());
+    first.action = {};
+    // The loop does not wait while somebody is to be called.
+    CHECK(loop.run_until([&] { return first.seen.size() == 2; }));
+    round(loop);
+    CHECK(first.seen.size() == 2);
+}

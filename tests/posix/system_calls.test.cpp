@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: MIT
+// Goal: a journal on real files keeps its word whatever the system answers. Method: the linker puts
+// the functions below in front of the calls that read, write and name files (--wrap, see
+// tests/CMakeLists.txt); each of them, in a workload, fails once, is interrupted, or does less than
+// it was asked for, and reserving space is not supported.
+#include <belay/posix/journal.hpp>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdarg>
+#include <string>
+#include <utility>
+
+#include "support/catch.hpp"
+#include "support/temporary_directory.hpp"
+
+using namespace belay;
+using namespace belay_test;
+
+namespace {
+
+/// What the next calls are answered. One test at a time, one thread.
+struct Plan {
+    bool armed = false;
+    bool interrupt = false;  // every call once, before it is made
+    bool in_pieces = false;  // reads and writes do a part of what they were asked for
+    int number = 0;          // the call with this number, from 1, fails with `error`
+    int error = 0;
+    int reserve_error = 0;  // how every fallocate fails, if not 0
+    int calls = 0;
+    int failed = 0;
+    int not_reserved = 0;  // calls of fallocate that failed with `reserve_error`
+    std::uint64_t bytes_written = 0;
+    bool interrupted = false;
+};
+Plan plan;
+
+/// Whether a call is to fail now; errno says how.
+bool fails() {
+    if (!plan.armed) return false;
+    if (plan.interrupt && !plan.interrupted) {
+        plan.interrupted = true;
+        errno = EINTR;
+        return true;
+    }
+    plan.interrupted = false;
+    if (++plan.calls != plan.number) return false;
+    ++plan.failed;
+    errno = plan.error;
+    return true;
+}
+/// They are not interrupted.
+bool renames_and_removes_fail() {
+    if (!plan.armed) return false;
+    const bool interrupt = std::exchange(plan.interrupt, false);
+    const bool answer = fails();
+    plan.interrupt = interrupt;
+    return answer;
+}
+/// Whether space is not to be reserved, ever.
+bool reserving_fails() {
+    if (!plan.armed || plan.reserve_error == 0) return false;
+    ++plan.not_reserved;
+    errno = plan.reserve_error;
+    return true;
+}
+std::size_t piece(std::size_t bytes) {
+    return plan.armed && plan.in_pieces && bytes > 1 ? 1 + bytes / 3 : bytes;
+}
+
+}  // namespace
+
+// The names that the linker looks for.
+extern "C" {
+ssize_t __real_pwrite(int, const void*, size_t, off_t);
+ssize_t __wrap_pwrite(int file, const void* from, size_t bytes, off_t at) {
+    const ssize_t written = fails() ? -1 : __real_pwrite(file, from, piece(bytes), at);
+    if (plan.armed && written > 0) plan.bytes_written += static_cast<std::uint64_t>(written);
+    return written;
+}
+ssize_t __real_pread(int, void*, size_t, off_t);
+ssize_t __wrap_pread(int file, void* into, size_t bytes, off_t at) {
+    return fails() ? -1 : __real_pread(file, into, piece(bytes), at);
+}
+int __real_fdatasync(int);
+int __wrap_fdatasync(int file) { return fails() ? -1 : __real_fdatasync(file); }
+int __real_fsync(int);
+int __wrap_fsync(int file) { return fails() ? -1 : __real_fsync(file); }
+int __real_fallocate(int, int, off_t, off_t);
+int __wrap_fallocate(int file, int mode, off_t at, off_t bytes) {
+    return fails() || reserving_fails() ? -1 : __real_fallocate(file, mode, at, bytes);
+}
+int __real_rename(const char*, const char*);
+int __wrap_rename(const char* from, const char* to) {
+    return renames_and_removes_fail() ? -1 : __real_rename(from, to);
+}
+int __real_unlink(const char*);
+int __wrap_unlink(const char* path) {
+    return renames_and_removes_fail() ? -1 : __real_unlink(path);
+}
+int __real_open(const char*, int, ...);
+int __wrap_open(const char* path, int flags, ...) {
+    va_list more;
+    va_start(more, flags);
+    const mode_t mode = (flags & O_CREAT) != 0 ? va_arg(more, mode_t) : 0;
+    va_end(more);
+    return fails() ? -1 : __real_open(path, flags, mode);
+}
+}
+
+namespace {
+
+const JournalOptions small{.segment_bytes = 4096, .record_bytes_max = 512, .seed = Seed{1}};
+
+Bytes body_of(std::uint64_t number) {
+    return Bytes(static_cast<std::size_t>(number * 37 % 150), static_cast<std::byte>(number));
+}
+
+/// What the journal has said.
+struct Told {
+    std::uint64_t taken = 0;
+    std::uint64_t durable = 0;
+    std::uint64_t acked = 0;  // at most
+    std::error_code error;    // the first
+    bool silent = false;      // something succeeded after a failure of a flush
+};
+
+/// Appends, syncs, rolls, acknowledges, deletes a segment, and opens again in the middle.
+Told work(const std::string& path) {
+    Told told;
+    for (int part = 0; part < 2; ++part) {
+        auto journal = posix::Journal::open(path, small);
+        if (!journal) {
+            told.error = journal.error().code;
+            return told;
+        }
+        for (int i = 0; i < 24; ++i) {
+            const auto number = journal->append(body_of(journal->last() + 1));
+            std::error_code error = number.error();
+            if (number) told.taken = *number;
+            if (!error && i % 4 == 3) {
+                error = journal->sync();
+                if (!error) told.durable = told.taken;
+            }
+            if (!error && i == 20) {
+                told.acked = told.taken / 2;
+                error = journal->ack(told.acked);
+            }
+            if (error && !told.error) told.error = error;
+            if (!error && told.error && journal->failed()) told.silent = true;
+        }
+        // Without space a sync may be repeated; after any other failure it must not succeed.
+        const std::error_code last = journal->sync();
+        if (!last && journal->failed()) told.silent = true;
+        if (!last) told.durable = told.taken;
+    }
+    return told;
+}
+
+/// Opens what is left, undisturbed; whether everything that was promised is there.
+bool kept(const std::string& path, const Told& told) {
+    auto journal = posix::Journal::open(path, small);
+    if (!journal) return false;
+    if (journal->last() < told.durable || journal->last() > told.taken) return false;
+    if (journal->base() - 1 > told.acked) return false;
+    for (std::uint64_t n = journal->base(); n <= journal->last(); ++n) {
+        const auto body = journal->read(n);
+        const Bytes expected = body_of(n);
+        if (!body || !std::equal(body->begin(), body->end(), expected.begin(), expected.end())) {
+            return false;
+        }
+    }
+    const auto next = journal->append(body_of(journal->last() + 1));
+    return next && !journal->sync();
+}
+
+int calls_of_the_workload() {
+    const TemporaryDirectory dir;
+    plan = {.armed = true};
+    const Told told = work(dir / "q");
+    plan.armed = false;
+    REQUIRE_FALSE(told.error);
+    REQUIRE(told.durable == 48);
+    REQUIRE(kept(dir / "q", told));
+    return plan.calls;
+}
+
+}  // namespace
+
+TEST_CASE("Journal on files does not notice interrupted and partial system calls",
+          "[posix][system_calls][fault]") {
+    const TemporaryDirectory dir;
+    plan = {.armed = true, .interrupt = true, .in_pieces = true};
+    const Told told = work(dir / "q");
+    const int calls = plan.calls;
+    plan.armed = false;
+    CHECK_FALSE(told.error);
+    CHECK(told.durable == 48);
+    CHECK(kept(dir / "q", told));
+    // Pieces make more calls of it: without wrapping there would be none.
+    CHECK(calls > calls_of_the_workload());
+}
+
+TEST_CASE("Journal on files loses nothing whichever system call fails",
+          "[posix][system_calls][fault]") {
+    const int calls = calls_of_the_workload();
+    CHECK(calls > 40);
+    for (const int error : {EIO, ENOSPC}) {
+        for (int number = 1; number <= calls; ++number) {
+            const TemporaryDirectory dir;
+            plan = {.armed = true, .number = number, .error = error};
+            const Told told = work(dir / "q");
+            const int failed = plan.failed;
+            plan.armed = false;
+            INFO("call " << number << " of " << calls << " fails with " << error);
+            REQUIRE(failed == 1);
+            REQUIRE_FALSE(told.silent);
+            REQUIRE(kept(dir / "q", told));
+        }
+    }
+}
+
+TEST_CASE("posix::File::preallocate writes zeros where the file system cannot reserve",
+          "[posix][system_calls][fault]") {
+    const int error = GENERATE(EOPNOTSUPP, ENOSYS);
+    const bool in_pieces = GENERATE(false, true);
+    // Shorter than what is written at once, as long, and longer by a part.
+    const std::uint64_t size = GENERATE(1U, 16U * 1024, 100'000U);
+    INFO("fallocate fails with " << error << ", for " << size << " bytes");
+    const TemporaryDirectory dir;
+    posix::Files files;
+    auto file = files.open(dir / "a", OpenMode::replace);
+    REQUIRE(file);
+    plan = {.armed = true, .in_pieces = in_pieces, .reserve_error = error};
+    const std::error_code answer = file->preallocate(size);
+    const Plan done = std::exchange(plan, Plan{});
+    CHECK_FALSE(answer);
+    CHECK(done.not_reserved == 1);
+    // The zeros are written: a length without them would reserve nothing.
+    CHECK(done.bytes_written == size);
+    CHECK(*file->size() == size);
+    Bytes bytes(size + 1, std::byte{1});
+    REQUIRE(*file->read(0, bytes) == size);
+    CHECK(std::count(bytes.begin(), bytes.end(), std::byte{0}) ==
+          static_cast<std::ptrdiff_t>(size));
+}
+
+TEST_CASE("posix::File::preallocate answers any other failure, and writes nothing",
+          "[posix][system_calls][fault]") {
+    const int error = GENERATE(ENOSPC, EIO, EFBIG);
+    const TemporaryDirectory dir;
+    posix::Files files;
+    auto file = files.open(dir / "a", OpenMode::replace);
+    REQUIRE(file);
+    plan = {.armed = true, .reserve_error = error};
+    const std::error_code answer = file->preallocate(100'000);
+    const Plan done = std::exchange(plan, Plan{});
+    CHECK(answer == std::error_code{error, std::generic_category()});
+    CHECK(done.not_reserved == 1);
+    CHECK(done.bytes_written == 0);
+    CHECK(*file->size() == 0);
+}
+
+TEST_CASE("Journal on files that cannot be reserved works as on others",
+          "[posix][system_calls][fault]") {
+    const int error = GENERATE(EOPNOTSUPP, ENOSYS);
+    const TemporaryDirectory dir;
+    plan = {.armed = true, .reserve_error = error};
+    const Told told = work(dir / "q");
+    const Plan done = std::exchange(plan, Plan{});
+    INFO("fallocate fails with " << error);
+    CHECK_FALSE(told.error);
+    CHECK(told.durable == 48);
+    CHECK(done.not_reserved > 1);
+    posix::Files files;
+    int segments = 0;
+    const auto names = files.list(dir / "q");
+    REQUIRE(names);
+    for (const std::string& name : *names) {
+        if (journal_format::segment_index(name) == 0) continue;
+        ++segments;
+        CHECK(*files.open(dir / ("q/" + name), OpenMode::read)->size() == small.segment_bytes);
+    }
+    CHECK(segments > 0);
+    CHECK(kept(dir / "q", told));
+}

@@ -1,0 +1,536 @@
+// SPDX-License-Identifier: MIT
+// Goal: whole messages, in order and once, and every end reported with its cause, whatever the peer
+// does. Method: a supervised Tcp against a plain socket on the loopback; time stands still.
+#include <belay/posix/tcp.hpp>
+
+#include <sys/socket.h>
+
+#include <belay/link/bundle.hpp>
+
+#include "support/tcp_rig.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+using namespace belay_test;
+using posix::Tcp;
+using posix::TcpOptions;
+
+namespace {
+
+struct EchoApp {
+    void on_message(auto& link, Bytes message, Lane lane) {
+        static_cast<void>(link.send(message, lane));
+    }
+};
+
+/// A heartbeat every 10 s, dead after 25 s.
+struct BeatingRig : TcpRig<Heartbeat<Tcp>> {
+    BeatingRig()
+        : TcpRig<Heartbeat<Tcp>>{
+              {}, {}, [](Tcp tcp) {
+                  return Heartbeat{std::move(tcp), {.every = 10s, .dead_after = 25s}};
+              }} {}
+};
+
+/// Lets time pass second by second, as a driver would see it.
+template <class R>
+void pass(R& rig, Duration time) {
+    for (; time > 0s; time -= 1s) {
+        rig.clock.advance(1s);
+        rig.round();
+    }
+}
+
+}  // namespace
+
+TEST_CASE("Tcp sends messages as frames, in order", "[posix][posix_tcp][golden]") {
+    TcpRig<> rig;
+    rig.connect();
+    CHECK(rig.link.send(to_bytes("one")) == SendResult::sent);
+    CHECK(rig.link.send(to_bytes("")) == SendResult::sent);
+    CHECK(rig.link.send(to_bytes("three")) == SendResult::sent);
+    using namespace std::string_literals;
+    CHECK(rig.peer_reads(23) == "\x03\0\0\0\0one\0\0\0\0\0\x05\0\0\0\0three"s);
+}
+
+TEST_CASE("Tcp sends the messages of one turn together", "[posix][posix_tcp][unit]") {
+    TcpRig<> rig;
+    rig.connect();
+    for (int i = 0; i < 100; ++i) CHECK(rig.link.send(to_bytes("m")) == SendResult::sent);
+    CHECK(rig.peer.read_some().empty());
+    rig.round();
+    CHECK(rig.peer.read_some().size() == 600);
+}
+
+TEST_CASE("Tcp receives frames that come byte by byte", "[posix][posix_tcp][unit]") {
+    TcpRig<> rig;
+    rig.connect();
+    for (const char c : frame("hello") + frame("") + frame("world")) {
+        rig.peer.send({&c, 1});
+        rig.round();
+    }
+    rig.until([&] { return rig.app.messages.size() == 3; });
+    CHECK(rig.app.messages == std::vector<std::string>{"hello", "", "world"});
+}
+
+TEST_CASE("Tcp receives what comes right behind the handshake, and right before the end",
+          "[posix][posix_tcp][unit]") {
+    TcpRig<> rig;
+    rig.loop.attach(rig.link);
+    rig.link.start();
+    rig.round();
+    rig.peer = rig.server.accept();
+    rig.peer.send(frame("first") + frame("last"));
+    rig.peer.close();
+    rig.until_state(LinkState::cooldown);
+    CHECK(rig.app.messages == std::vector<std::string>{"first", "last"});
+}
+
+TEST_CASE("Tcp closes with Cause::protocol on what is no frame", "[posix][posix_tcp][fault]") {
+    using namespace std::string_literals;
+    for (const std::string& bad : {"\x09\0\0\0\0"s, "\xff\xff\xff\xff\0"s, frame("", 3),
+                                   frame("x", 1), frame("x", 2), "GET / HTTP/1.1\r\n"s}) {
+        TcpRig<> rig{{.message_bytes_max = 8}};
+        rig.connect();
+        rig.peer.send(frame("12345678") + bad + frame("behind"));
+        rig.until_state(LinkState::cooldown);
+        CHECK(rig.app.failure.cause == Cause::protocol);
+        CHECK(rig.app.messages == std::vector<std::string>{"12345678"});
+    }
+}
+
+TEST_CASE("Tcp::send says busy to what does not fit, and writable follows once",
+          "[posix][posix_tcp][unit]") {
+    TcpRig<> rig{{.output_bytes_max = 10'000}};
+    rig.connect();
+    const Bytes message(1000);
+    std::size_t sent = 0;
+    // The peer does not read: at some time its kernel and ours are full.
+    rig.until([&] {
+        while (rig.link.send(message) == SendResult::sent) ++sent;
+        return rig.link.send(message) == SendResult::busy;
+    });
+    CHECK(rig.link.send(message) == SendResult::busy);
+    rig.round();
+    CHECK(rig.app.writables == 0);
+    std::size_t read = 0;
+    rig.spin_until([&] {
+        read += rig.peer.read_some().size();
+        return read == sent * 1005;
+    });
+    rig.round();
+    rig.round();
+    CHECK(rig.app.writables == 1);
+    CHECK(rig.link.send(message) == SendResult::sent);
+    rig.round();
+    rig.round();
+    CHECK(rig.app.writables == 1);
+}
+
+TEST_CASE("Tcp takes any legal message when its buffer is empty", "[posix][posix_tcp][unit]") {
+    TcpRig<> rig{{.message_bytes_max = 16 << 20, .output_bytes_max = 1000}};
+    rig.connect();
+    std::string big(16 << 20, 'x');
+    for (std::size_t i = 0; i < big.size(); i += 4093) big[i] = static_cast<char>(i);
+    CHECK(rig.link.send(to_bytes(big)) == SendResult::sent);
+    CHECK(rig.link.send(to_bytes("small")) == SendResult::busy);
+    CHECK(rig.peer_reads(big.size() + 5) == frame(big));
+    rig.until([&] { return rig.app.writables == 1; });
+    // And back.
+    std::string_view rest = big;
+    rig.peer.send(frame(big).substr(0, 5));
+    rig.spin_until([&] {
+        const ssize_t n = ::send(rig.peer.fd(), rest.data(), rest.size(), MSG_DONTWAIT);
+        if (n > 0) rest.remove_prefix(static_cast<std::size_t>(n));
+        return !rig.app.messages.empty();
+    });
+    CHECK((rig.app.messages.front() == big));
+}
+
+TEST_CASE("Tcp stops reading when its supervisor is full, and loses nothing",
+          "[posix][posix_tcp][unit]") {
+    // Not attached: the supervisor gets its turns from the test.
+    TcpRig<> rig{{}, {.messages_max = 4}};
+    const auto turn = [&] { rig.link.advance(rig.clock.now()); };
+    turn();
+    rig.link.start();
+    rig.until([&] {
+        turn();
+        return rig.app.state() == LinkState::connected;
+    });
+    rig.peer = rig.server.accept();
+    std::vector<std::string> messages;
+    std::string stream;
+    for (int i = 0; i < 20'000; ++i) {
+        messages.push_back(std::to_string(i) + std::string(1000, 'x'));
+        stream += frame(messages.back());
+    }
+    std::string_view rest = stream;
+    const auto pump = [&] {
+        ssize_t n = 0;
+        bool progress = false;
+        while (!rest.empty() &&
+               (n = ::send(rig.peer.fd(), rest.data(), rest.size(), MSG_DONTWAIT)) > 0) {
+            rest.remove_prefix(static_cast<std::size_t>(n));
+            progress = true;
+        }
+        return progress;
+    };
+    // Nobody reads here: the kernels fill up, and the peer has to wait.
+    int idle = 0;
+    rig.spin_until([&] {
+        idle = pump() ? 0 : idle + 1;
+        return idle == 10;
+    });
+    CHECK(rest.size() > stream.size() / 4);
+    CHECK(rig.app.messages.empty());
+    rig.spin_until([&] {
+        turn();
+        pump();
+        return rig.app.messages.size() >= messages.size();
+    });
+    CHECK((rig.app.messages == messages));
+}
+
+TEST_CASE("Tcp reports an endpoint where nobody listens as refused", "[posix][posix_tcp][fault]") {
+    TcpRig<> rig;
+    rig.server.close();
+    rig.loop.attach(rig.link);
+    rig.link.start();
+    rig.until_state(LinkState::cooldown);
+    CHECK(rig.app.failure.cause == Cause::refused);
+    CHECK(rig.app.failure.error() == std::errc::connection_refused);
+}
+
+TEST_CASE("Tcp that reaches nobody fails at the attempt's limit", "[posix][posix_tcp][fault]") {
+    TcpRig<> rig;
+    // With its queue full a listening socket drops what else comes, as a firewall does.
+    rig.server = RawSocket::listen(0);
+    rig.link.transport().set_endpoint({"127.0.0.1", rig.server.port()});
+    std::vector<RawSocket> fill;
+    sockaddr_in a{};
+    a.sin_family = AF_INET;
+    a.sin_port = htons(rig.server.port());
+    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    for (int i = 0; i < 4; ++i) {
+        fill.emplace_back(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
+        ::connect(fill.back().fd(), reinterpret_cast<const sockaddr*>(&a), sizeof a);
+    }
+    rig.loop.attach(rig.link);
+    rig.link.start();
+    rig.until_state(LinkState::connecting);
+    pass(rig, 29s);
+    CHECK(rig.app.state() == LinkState::connecting);
+    pass(rig, 1s);
+    CHECK(rig.app.state() == LinkState::cooldown);
+    CHECK(rig.app.failure.cause == Cause::timed_out);
+}
+
+TEST_CASE("Tcp tells an orderly end from a reset", "[posix][posix_tcp][fault]") {
+    TcpRig<> rig;
+    rig.connect();
+    SECTION("orderly") {
+        rig.peer.close();
+        rig.until_state(LinkState::cooldown);
+        CHECK(rig.app.failure == failure_of(LinkErrc::closed_by_peer));
+    }
+    SECTION("in the middle of a frame") {
+        rig.peer.send(frame("hello").substr(0, 7));
+        rig.peer.close();
+        rig.until_state(LinkState::cooldown);
+        CHECK(rig.app.failure == failure_of(LinkErrc::closed_by_peer));
+        CHECK(rig.app.messages.empty());
+    }
+    SECTION("reset") {
+        rig.peer.reset();
+        rig.until_state(LinkState::cooldown);
+        CHECK(rig.app.failure.cause == Cause::lost);
+        CHECK(rig.app.failure.error() == std::errc::connection_reset);
+    }
+}
+
+TEST_CASE("Tcp reads what a peer said before it hung up, also when writing fails first",
+          "[posix][posix_tcp][fault]") {
+    TcpRig<> rig;
+    rig.connect();
+    // The reset follows the message because there is input that the peer never read.
+    CHECK(rig.link.send(to_bytes("never read")) == SendResult::sent);
+    rig.round();
+    rig.peer.send(frame("the reason"));
+    rig.peer.close();
+    // Without a round in between: the connection learns of the reset by writing.
+    CHECK(rig.link.send(Bytes(100'000)) != SendResult::busy);
+    CHECK(rig.link.send(Bytes(100'000)) != SendResult::busy);
+    rig.until_state(LinkState::cooldown);
+    CHECK(rig.app.messages == std::vector<std::string>{"the reason"});
+    CHECK(rig.app.failure.cause == Cause::lost);
+}
+
+TEST_CASE("Tcp pings, once until it is written, and answers pings", "[posix][posix_tcp][unit]") {
+    BeatingRig rig;
+    rig.connect();
+    pass(rig, 9s);
+    CHECK(rig.peer.read_some().empty());
+    pass(rig, 1s);
+    CHECK(rig.peer_reads(5) == ping_frame);
+    rig.peer.send(ping_frame + ping_frame + ping_frame);
+    CHECK(rig.peer_reads(5) == pong_frame);
+    rig.round();
+    CHECK(rig.peer.read_some().empty());
+    rig.peer.send(ping_frame);
+    CHECK(rig.peer_reads(5) == pong_frame);
+}
+
+TEST_CASE("TcpConnection::ping does nothing while an earlier ping waits",
+          "[posix][posix_tcp][unit]") {
+    posix::Loop loop;
+    const RawSocket server = RawSocket::listen();
+    const auto box = Ref<detail::LinkBox<Bytes>>::make(std::size_t{8});
+    box->epoch = 1;
+    posix::TcpConnection connection{
+        loop, {"127.0.0.1", server.port()}, TcpOptions{}, Link<Bytes>{box, 1}};
+    connection.ping();  // not open yet
+    CHECK(loop.run_until([&] { return !box->empty(); }));
+    const RawSocket peer = server.accept();
+    connection.ping();
+    connection.ping();
+    CHECK(connection.send(to_bytes("x")) == SendResult::sent);
+    connection.ping();
+    loop.run_until([] { return true; });
+    CHECK(peer.read_some() == ping_frame + frame("x"));
+    connection.ping();
+    loop.run_until([] { return true; });
+    CHECK(peer.read_some() == ping_frame);
+}
+
+TEST_CASE("Tcp in a Heartbeat lives while pongs come", "[posix][posix_tcp][unit]") {
+    BeatingRig rig;
+    rig.connect();
+    for (int i = 0; i < 10; ++i) {
+        pass(rig, 10s);
+        CHECK(rig.peer_reads(5) == ping_frame);
+        rig.peer.send(pong_frame);
+        rig.round();
+        rig.round();
+    }
+    CHECK(rig.app.state() == LinkState::connected);
+    CHECK(rig.app.messages.empty());
+}
+
+TEST_CASE("Tcp in a Heartbeat notices a frozen peer after dead_after",
+          "[posix][posix_tcp][fault]") {
+    BeatingRig rig;
+    rig.connect();
+    pass(rig, 24s);
+    CHECK(rig.app.state() == LinkState::connected);
+    pass(rig, 1s);
+    CHECK(rig.app.state() == LinkState::cooldown);
+    CHECK(rig.app.failure == failure_of(LinkErrc::heartbeat_lost));
+}
+
+TEST_CASE("Tcp in a Heartbeat counts each part of a message as a sign of life",
+          "[posix][posix_tcp][unit]") {
+    BeatingRig rig;
+    rig.connect();
+    for (const char c : frame("slow")) {
+        pass(rig, 20s);
+        rig.peer.send({&c, 1});
+        rig.round();
+    }
+    rig.until([&] { return !rig.app.messages.empty(); });
+    CHECK(rig.app.states.back() == LinkState::connected);
+}
+
+TEST_CASE("Tcp reads what waits in the kernel before a heartbeat judges after a suspend",
+          "[posix][posix_tcp][unit]") {
+    BeatingRig rig;
+    rig.connect();
+    rig.peer.send(frame("hello"));
+    rig.clock.advance(8h);
+    rig.round();
+    rig.round();
+    CHECK(rig.app.state() == LinkState::connected);
+    CHECK(rig.app.messages.size() == 1);
+}
+
+TEST_CASE("Tcp closes gracefully: output first, then an end from both sides",
+          "[posix][posix_tcp][unit]") {
+    TcpRig<> rig;
+    rig.connect();
+    std::string large(16'000'000, 'x');
+    CHECK(rig.link.send(to_bytes(large)) == SendResult::sent);
+    CHECK(rig.link.send(to_bytes("bye")) == SendResult::busy);
+    rig.link.stop();
+    CHECK(rig.app.state() == LinkState::stopped);
+    std::string read;
+    rig.spin_until([&] {
+        read += rig.peer.read_some();
+        return rig.peer.ended();
+    });
+    CHECK(read.size() == large.size() + 5);
+    // What still comes is dropped; the connection ends when the peer has said goodbye too.
+    CHECK(rig.loop.watched() == 1);
+    rig.peer.send(frame("late"));
+    rig.round();
+    rig.peer.close();
+    rig.until([&] { return rig.loop.watched() == 0; });
+    CHECK(rig.app.messages.empty());
+    CHECK(rig.app.states.back() == LinkState::stopped);
+}
+
+TEST_CASE("Tcp that closes gracefully does not wait for ever for a silent peer",
+          "[posix][posix_tcp][fault]") {
+    TcpRig<> rig;
+    rig.connect();
+    rig.link.stop();
+    rig.round();
+    CHECK(rig.peer.ended());
+    CHECK(rig.loop.watched() == 1);
+    pass(rig, 2s);
+    CHECK(rig.loop.watched() == 0);
+}
+
+TEST_CASE("Tcp closes gracefully with a supervisor that was full", "[posix][posix_tcp][fault]") {
+    TcpRig<> rig{{}, {.messages_max = 2}};
+    const auto turn = [&] { rig.link.advance(rig.clock.now()); };
+    turn();
+    rig.link.start();
+    rig.until([&] {
+        turn();
+        return rig.app.state() == LinkState::connected;
+    });
+    rig.peer = rig.server.accept();
+    for (int i = 0; i < 10; ++i) rig.peer.send(frame("message"));
+    rig.round();
+    rig.link.stop();
+    rig.peer.close();
+    rig.until([&] {
+        turn();
+        return rig.loop.watched() == 0;
+    });
+    CHECK(rig.app.messages.empty());
+}
+
+TEST_CASE("Tcp connection, supervisor and loop may go in any order", "[posix][posix_tcp][fault]") {
+    enum class Moment { never_started, connecting, connected, lost, lingering };
+    for (const bool loop_first : {true, false}) {
+        for (const Moment moment : {Moment::never_started, Moment::connecting, Moment::connected,
+                                    Moment::lost, Moment::lingering}) {
+            RawSocket server = RawSocket::listen();
+            TcpApp app;
+            auto loop = std::make_unique<posix::Loop<>>();
+            auto link = std::make_unique<TcpSupervisor<Tcp>>(
+                Tcp{*loop, {"127.0.0.1", server.port()}}, tcp_policy(), std::ref(app));
+            const auto until = [&](LinkState state) {
+                REQUIRE(loop->run_until([&] { return app.state() == state; }));
+            };
+            loop->attach(*link);
+            if (moment != Moment::never_started) link->start();
+            if (moment == Moment::connecting) until(LinkState::connecting);
+            if (moment > Moment::connecting) until(LinkState::connected);
+            static_cast<void>(link->send(to_bytes("unsent")));
+            if (moment == Moment::lost) {
+                server.accept().close();
+                until(LinkState::cooldown);
+            }
+            if (moment == Moment::lingering) link->stop();
+            const auto states = app.states.size();
+            if (loop_first) {
+                loop.reset();
+                static_cast<void>(link->send(to_bytes("x")));
+                link.reset();
+            } else {
+                link.reset();
+                CHECK(loop->watched() == 0);
+                loop.reset();
+            }
+            CHECK(app.states.size() == states);
+        }
+    }
+}
+
+TEST_CASE("Tcp that is stopped after its loop has gone ends quietly", "[posix][posix_tcp][fault]") {
+    RawSocket server = RawSocket::listen();
+    TcpApp app;
+    auto loop = std::make_unique<posix::Loop<>>();
+    TcpSupervisor<Tcp> link{Tcp{*loop, {"127.0.0.1", server.port()}}, tcp_policy(), std::ref(app)};
+    loop->attach(link);
+    link.start();
+    loop->run_until([&] { return app.state() == LinkState::connected; });
+    static_cast<void>(link.send(to_bytes("flushed")));
+    const RawSocket peer = server.accept();
+    loop.reset();
+    link.stop();
+    CHECK(app.state() == LinkState::stopped);
+    CHECK(peer.read(100) == frame("flushed"));
+}
+
+TEST_CASE("Tcp tries each address of a name", "[posix][posix_tcp][unit]") {
+    // "localhost" is often ::1 first, where nobody listens here.
+    TcpRig<> rig;
+    rig.link.transport().set_endpoint({"localhost", rig.server.port()});
+    rig.connect();
+    CHECK(rig.app.states == std::vector<LinkState>{LinkState::connecting, LinkState::connected});
+}
+
+TEST_CASE("Tcp reports a name that nobody knows as refused", "[posix][posix_tcp][fault]") {
+    TcpRig<> rig;
+    rig.link.transport().set_endpoint({"no such host", 1});
+    rig.loop.attach(rig.link);
+    rig.link.start();
+    rig.until_state(LinkState::cooldown);
+    CHECK(rig.app.failure.cause == Cause::refused);
+}
+
+TEST_CASE("connected_to_itself knows a socket that has called its own port",
+          "[posix][posix_tcp][unit]") {
+    posix::detail::Socket s{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    sockaddr_in a{};
+    a.sin_family = AF_INET;
+    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    REQUIRE(::bind(s.get(), reinterpret_cast<const sockaddr*>(&a), sizeof a) == 0);
+    auto own = posix::detail::SocketAddress::local(s);
+    CHECK(own.port() != 0);
+    REQUIRE(::connect(s.get(), own.as_sockaddr(), own.size) == 0);
+    CHECK(posix::detail::connected_to_itself(s));
+    RawSocket server = RawSocket::listen();
+    const RawSocket client = RawSocket::connect(server.port());
+    const posix::detail::Socket other{::dup(client.fd())};
+    CHECK_FALSE(posix::detail::connected_to_itself(other));
+}
+
+TEST_CASE("Tcp nests in decorators by deduction", "[posix][posix_tcp][unit]") {
+    const RawSocket server_a = RawSocket::listen(), server_b = RawSocket::listen();
+    const posix::Endpoint a{"127.0.0.1", server_a.port()}, b{"127.0.0.1", server_b.port()};
+    posix::Loop loop;
+    const Policy policy = tcp_policy();
+    Supervisor link{Bundle{Heartbeat{posix::Tcp{loop, a}, {.every = 10s, .dead_after = 25s}},
+                           posix::Tcp{loop, b}},
+                    policy, EchoApp{}};
+    loop.attach(link);
+    link.start();
+    CHECK(loop.run_until([&] { return link.status().state == LinkState::connected; }));
+    const RawSocket peer = server_b.accept();
+    peer.send(frame("echo"));
+    std::string answer;
+    CHECK(loop.run_until([&] { return (answer += peer.read_some()).size() >= 9; }));
+    CHECK(answer == frame("echo"));
+}
+
+TEST_CASE("Tcp delivers any messages however the peer cuts them", "[posix][posix_tcp][property]") {
+    TcpRig<> rig;
+    rig.connect();
+    CHECK(rc::check("frames in pieces of any size", [&](const std::vector<std::string>& messages) {
+        rig.app.messages.clear();
+        std::string stream;
+        for (const std::string& m : messages) stream += frame(m);
+        for (std::size_t i = 0; i < stream.size();) {
+            const auto piece = *rc::gen::inRange<std::size_t>(1, 64);
+            rig.peer.send(std::string_view{stream}.substr(i, piece));
+            rig.round();
+            i += piece;
+        }
+        rig.until([&] { return rig.app.messages.size() == messages.size(); });
+        RC_ASSERT(rig.app.messages == messages);
+    }));
+}

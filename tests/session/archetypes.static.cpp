@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+// Goal: the templates of sync/ use nothing that the concepts do not promise.
+#include <belay/session/receiver.hpp>
+#include <belay/session/session.hpp>
+
+#include "support/archetypes.hpp"
+#include "support/sync_archetypes.hpp"
+
+using namespace belay;
+using namespace belay_test;
+
+namespace {
+struct OneHookSession {
+    void on_accepted(std::uint64_t) {}
+};
+struct OneHookReceiver {
+    void on_committed(const Id&, const Progress&) {}
+};
+}  // namespace
+
+template class belay::ReceiverCore<>;
+template class belay::SenderHalf<MinimalSequenced>;
+template class belay::Session<MinimalBytesTransport, MinimalRule, MinimalSessionQueue>;
+template class belay::Session<MinimalBytesTransport, MinimalRule, MinimalSessionQueue,
+                              OneHookSession>;
+template class belay::Receiver<MinimalBytesTransport, MinimalLedger>;
+template class belay::Receiver<MinimalBytesTransport, MinimalLedger, OneHookReceiver,
+                               MinimalAuthorizer>;
+
+static_assert(MachineLike<Session<MinimalBytesTransport, MinimalRule, MinimalSessionQueue>>);
+static_assert(MachineLike<Receiver<MinimalBytesTransport, MinimalLedger>>);

@@ -1,0 +1,487 @@
+// SPDX-License-Identifier: MIT
+// Goal: a receiver answers every frame as section 5.2 of the protocol says; the test plays the
+// senders, frame by frame.
+#include <belay/session/receiver.hpp>
+
+#include "support/receiver_rig.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+const Id store = MemoryLedger{}.store;
+
+Frame only_frame(const Bytes& message) {
+    FrameReader reader{message, payload_bytes_ceiling};
+    const auto frame = reader.next();
+    REQUIRE(frame.has_value());
+    REQUIRE(frame->has_value());
+    return **frame;
+}
+/// Number limit and byte limit of an ACK.
+std::pair<std::uint64_t, std::uint64_t> limits_of(const Bytes& message) {
+    const Frame f = only_frame(message);
+    REQUIRE(f.type == FrameType::ack);
+    return {load_le<std::uint64_t>(f.payload.data()), load_le<std::uint64_t>(f.payload.data() + 8)};
+}
+
+}  // namespace
+
+// ---- 5.2, steps 1 to 4 --------------------------------------------------------------------------
+
+TEST_CASE("Receiver adopts a new journal at START, not before", "[session][receiver][unit]") {
+    ReceiverRig<> r;
+    auto a = r.connect();
+    CHECK(r.ask(a, bytes_of(hello_of(1, 1))) == Seen{"welcome new"});
+    CHECK(r.ledger.log.empty());
+    CHECK(r.notes.take().empty());
+    CHECK(r.ask(a, start(1)) == Seen{"ack 0"});
+    CHECK(r.ledger.log == Seen{"adopt"});
+    CHECK(r.notes.take() == Seen{"attached 1 at 0"});
+    const Progress p = r.ledger.committed.at(id(1));
+    CHECK(p == Progress{.journal = id(1), .attach = 1, .applied = 0, .check = first_check(id(1))});
+}
+
+TEST_CASE("Receiver's WELCOME to a new journal gives no credit; its first ACK does",
+          "[session][receiver][unit]") {
+    ReceiverRig<> r{{.limits = {.number_window = 5, .byte_window = 100, .payload_bytes_max = 50}}};
+    auto a = r.connect();
+    a->say(bytes_of(hello_of(1, 9)));
+    r.run();
+    const Bytes message = a->take();
+    const auto g = read_welcome(only_frame(message));
+    REQUIRE(g.has_value());
+    CHECK(g->attach == 9);
+    CHECK(g->payload_bytes_max == 50);
+    CHECK(g->store == store);
+    CHECK(g->number_limit == 0);
+    CHECK(g->byte_limit == 0);
+    a->say(start(9));
+    r.run();
+    CHECK(limits_of(a->take()) == std::pair<std::uint64_t, std::uint64_t>{5, 100});
+}
+
+TEST_CASE("Receiver resumes a known journal from what it has", "[session][receiver][unit]") {
+    ReceiverRig<> r{{.limits = {.number_window = 5}}};
+    auto a = r.attached(hello_of(1, 1));
+    CHECK(r.ask(a, data(1, "x") + data(2, "y")) == Seen{"ack 2"});
+    CHECK(r.ledger.effects == Seen{"x", "y"});
+    auto b = r.connect();
+    b->say(bytes_of(pinned_hello_of(1, 2)));
+    r.run();
+    const Bytes message = b->take();
+    const auto g = read_welcome(only_frame(message));
+    REQUIRE(g.has_value());
+    CHECK(g->known);
+    CHECK(g->applied == 2);
+    CHECK(g->number_limit == 7);
+    std::uint64_t check = next_check(first_check(id(1)), as_bytes("x"), 7);
+    check = next_check(check, as_bytes("y"), 7);
+    CHECK(g->check == check);
+    CHECK(r.ask(b, start(2)).empty());
+    CHECK(r.ask(b, data(3, "z")) == Seen{"ack 3"});
+    CHECK(r.ledger.committed.at(id(1)).attach == 2);
+}
+
+TEST_CASE("Receiver refuses a journal that is pinned to another store", "[session][receiver][unit]") {
+    ReceiverRig<> r;
+    auto a = r.attached(hello_of(1, 1));
+    Hello h = hello_of(1, 2);
+    h.pinned_store = id(99);
+    auto b = r.connect();
+    b->say(bytes_of(h));
+    r.run();
+    const Bytes message = b->take();
+    CHECK(describe(message) == Seen{"error store_changed 0"});
+    CHECK(text_of(only_frame(message).payload) == text_of(store));
+    CHECK(b->goodbye);
+    // It fenced nobody.
+    CHECK(r.ask(a, data(1, "x")) == Seen{"ack 1"});
+}
+
+TEST_CASE("Receiver refuses what it should know and does not", "[session][receiver][unit]") {
+    ReceiverRig<> r;
+    const auto refused = [&](const Hello& h) {
+        auto a = r.connect();
+        a->say(bytes_of(h));
+        r.run();
+        const Bytes message = a->take();
+        return describe(message) == Seen{"error unknown_journal 0"} &&
+               text_of(only_frame(message).payload) == text_of(store);
+    };
+    Hello forgotten = hello_of(1, 1);
+    forgotten.base = 2;
+    forgotten.last = 1;
+    CHECK(refused(forgotten));
+    CHECK(refused(pinned_hello_of(1, 1)));
+    // Also when the record holds another journal of this sender.
+    auto a = r.attached(hello_of(2, 1));
+    CHECK(refused(forgotten));
+    CHECK(refused(pinned_hello_of(1, 2)));
+    CHECK(r.ask(a, data(1, "x")) == Seen{"ack 1"});
+}
+
+TEST_CASE("Receiver fences by the highest attach, of the record or in memory",
+          "[session][receiver][unit]") {
+    ReceiverRig<> r;
+    auto a = r.attached(hello_of(1, 10));
+    const auto greet = [&](auto& rig, std::uint64_t attach) {
+        auto b = rig.connect();
+        return rig.ask(b, bytes_of(pinned_hello_of(1, attach)));
+    };
+    CHECK(greet(r, 9) == Seen{"error fenced 10"});
+    CHECK(greet(r, 10) == Seen{"error fenced 10"});
+    CHECK(r.ask(a, data(1, "x")) == Seen{"ack 1"});  // nobody was unseated
+    CHECK(greet(r, 20) == Seen{"welcome known 1"});
+    CHECK(a->heard() == Seen{"error superseded 20"});
+    // Attach 20 has brought nothing, so the record says 10 still.
+    CHECK(r.ledger.committed.at(id(1)).attach == 10);
+    CHECK(greet(r, 15) == Seen{"error fenced 20"});
+    // After a restart the record is all there is.
+    ReceiverRig<> restarted;
+    restarted.ledger = r.ledger;
+    CHECK(greet(restarted, 10) == Seen{"error fenced 10"});
+    CHECK(greet(restarted, 15) == Seen{"welcome known 1"});
+}
+
+TEST_CASE("Receiver closes every other connection of the sender, attached or pending",
+          "[session][receiver][unit]") {
+    ReceiverRig<> r;
+    auto silent = r.connect();
+    auto attached = r.attached(hello_of(1, 1));
+    auto pending = r.connect();
+    CHECK(r.ask(pending, bytes_of(hello_of(2, 1))) == Seen{"welcome replaces 0"});
+    Hello other = hello_of(3, 1);
+    other.sender = id(2);
+    auto stranger = r.attached(other);
+    auto newest = r.connect();
+    CHECK(r.ask(newest, bytes_of(pinned_hello_of(1, 2))) == Seen{"welcome known 0"});
+    CHECK(attached->heard() == Seen{"error superseded 2"});
+    CHECK(pending->heard() == Seen{"error superseded 2"});
+    CHECK(attached->goodbye);
+    CHECK_FALSE(attached->live);
+    CHECK(pending->say(start(1)) == Post::gone);
+    // Of another sender, or of none yet: not concerned.
+    CHECK(r.ask(stranger, data(1, "x")) == Seen{"ack 1"});
+    CHECK(r.ask(silent, bytes_of(pinned_hello_of(1, 3))) == Seen{"welcome known 0"});
+    CHECK(r.receiver.connections() == 2);
+}
+
+TEST_CASE("Receiver drops what a fenced connection had sent and was not begun",
+          "[session][receiver][unit]") {
+    ReceiverRig<> r;
+    auto newer = r.connect();  // accepted first, so its turn comes first
+    auto older = r.attached(hello_of(1, 1));
+    older->say(data(1, "stale"));
+    newer->say(bytes_of(pinned_hello_of(1, 2)));
+    r.run();
+    CHECK(newer->heard() == Seen{"welcome known 0"});
+    CHECK(older->heard() == Seen{"error superseded 2"});
+    CHECK(r.ledger.effects.empty());
+    CHECK(r.ask(newer, data(1, "fresh")) == Seen{"ack 1"});
+    CHECK(r.ledger.effects == Seen{"fresh"});
+}
+
+TEST_CASE("Receiver answers a resume only when all that was begun is durable",
+          "[session][receiver][unit]") {
+    ReceiverRig<> r{{.commit_within = 10s}};
+    auto older = r.attached(hello_of(1, 1));
+    CHECK(r.ask(older, data(1, "x")).empty());
+    CHECK(r.ledger.log == Seen{"adopt", "apply 1"});
+    auto newer = r.connect();
+    CHECK(r.ask(newer, bytes_of(pinned_hello_of(1, 2))) == Seen{"welcome known 1"});
+    CHECK(r.ledger.log == Seen{"adopt", "apply 1", "commit"});
+    CHECK(r.ledger.committed.at(id(1)).applied == 1);
+    CHECK(older->heard() == Seen{"error superseded 2"});
+}
+
+TEST_CASE("Receiver lets a pending journal change nothing before START", "[session][receiver][unit]") {
+    ReceiverRig<> r;
+    auto living = r.attached(hello_of(1, 5));
+    CHECK(r.ask(living, data(1, "x")) == Seen{"ack 1"});
+    r.notes.take();
+    auto other = r.connect();
+    CHECK(r.ask(other, bytes_of(hello_of(2, 1))) == Seen{"welcome replaces 1"});
+    CHECK(r.ask(living, data(2, "y")) == Seen{"ack 2"});
+    r.notes.take();
+    CHECK(r.ask(other, start(1)) == Seen{"ack 0"});
+    CHECK(living->heard() == Seen{"error superseded 1"});
+    CHECK(r.notes.take() == Seen{"refused 1: 12", "replaced 1 at 2", "attached 1 at 0"});
+    // With its own attach, not the old journal's.
+    CHECK(r.ledger.committed.at(id(1)).attach == 1);
+    CHECK(r.ask(other, data(1, "new")) == Seen{"ack 1"});
+    // The dead journal: pinned, it is unknown now.
+    auto dead = r.connect();
+    CHECK(r.ask(dead, bytes_of(pinned_hello_of(1, 6))) == Seen{"error unknown_journal 0"});
+}
+
+TEST_CASE("Receiver makes an adoption durable after what was begun, before its ACK",
+          "[session][receiver][unit]") {
+    ReceiverRig<> r{{.commit_within = 10s}};
+    auto living = r.attached(hello_of(1, 5));
+    CHECK(r.ask(living, data(1, "x")).empty());
+    auto other = r.attached(hello_of(2, 1));
+    CHECK(r.ledger.log == Seen{"adopt", "apply 1", "commit", "adopt"});
+}
+
+TEST_CASE("Receiver takes START once, of the right attach, from whom it concerns",
+          "[session][receiver][unit]") {
+    ReceiverRig<> r;
+    SECTION("again: ignored") {
+        auto a = r.attached(hello_of(1, 1));
+        CHECK(r.ask(a, start(1)).empty());
+        CHECK(r.ask(a, data(1, "x")) == Seen{"ack 1"});
+        CHECK(r.ask(a, start(1)).empty());
+        CHECK(r.ledger.log == Seen{"adopt", "apply 1", "commit"});
+    }
+    SECTION("with another attach: refused") {
+        auto a = r.connect();
+        r.ask(a, bytes_of(hello_of(1, 1)));
+        CHECK(r.ask(a, start(2)) == Seen{"error protocol 3"});
+        CHECK(r.ledger.log.empty());
+        auto b = r.attached(hello_of(1, 2));
+        CHECK(r.ask(b, start(1)) == Seen{"error protocol 3"});
+    }
+    SECTION("before HELLO: refused") {
+        auto a = r.connect();
+        CHECK(r.ask(a, start(1)) == Seen{"error protocol 3"});
+    }
+    SECTION("after a newer connection has adopted: nobody listens") {
+        auto a = r.connect();
+        auto b = r.connect();
+        CHECK(r.ask(a, bytes_of(hello_of(1, 1))) == Seen{"welcome new"});
+        CHECK(r.ask(b, bytes_of(hello_of(1, 2))) == Seen{"welcome new"});
+        CHECK(r.ask(b, start(2)) == Seen{"ack 0"});
+        CHECK(a->heard() == Seen{"error superseded 2"});
+        CHECK(a->say(start(1)) == Post::gone);
+        CHECK(r.ask(b, data(1, "x")) == Seen{"ack 1"});
+        CHECK(r.ledger.log == Seen{"adopt", "apply 1", "commit"});
+    }
+    SECTION("queued behind the newer one's: dropped") {
+        auto b = r.connect();
+        auto a = r.connect();
+        r.ask(a, bytes_of(hello_of(1, 1)));
+        r.ask(b, bytes_of(hello_of(1, 2)));
+        a->say(start(1));
+        b->say(start(2));
+        r.run();
+        CHECK(a->heard() == Seen{"error superseded 2"});
+        CHECK(b->heard() == Seen{"ack 0"});
+        CHECK(r.ledger.committed.at(id(1)).attach == 2);
+    }
+}
+
+TEST_CASE("Receiver takes HELLO once", "[session][receiver][unit]") {
+    ReceiverRig<> r;
+    auto a = r.connect();
+    r.ask(a, bytes_of(hello_of(1, 1)));
+    CHECK(r.ask(a, bytes_of(hello_of(1, 2))) == Seen{"error protocol 1"});
+    auto b = r.attached(hello_of(1, 3));
+    CHECK(r.ask(b, bytes_of(pinned_hello_of(1, 4))) == Seen{"error protocol 1"});
+}
+
+// ---- 5.2, step 6, and 7 -------------------------------------------------------------------------
+
+TEST_CASE("Receiver applies the next operation, skips what it has, refuses a gap",
+          "[session][receiver][unit]") {
+    ReceiverRig<> r;
+    auto a = r.attached(hello_of(1, 1));
+    CHECK(r.ask(a, data(1, "x") + data(2, "y")) == Seen{"ack 2"});
+    CHECK(r.ask(a, data(1, "again") + data(2, "again")) == Seen{"ack 2"});
+    CHECK(r.ask(a, data(2, "again") + data(3, "z")) == Seen{"ack 3"});
+    CHECK(r.ledger.effects == Seen{"x", "y", "z"});
+    CHECK(r.ask(a, data(5, "gap") + data(4, "late")) == Seen{"error gap 4"});
+    CHECK(a->goodbye);
+    CHECK(r.ledger.effects == Seen{"x", "y", "z"});
+}
+
+TEST_CASE("Receiver takes DATA on the attached connection only", "[session][receiver][unit]") {
+    ReceiverRig<> r;
+    auto pending = r.connect();
+    CHECK(r.ask(pending, data(1, "x")) == Seen{"error protocol 4"});
+    pending = r.connect();
+    r.ask(pending, bytes_of(hello_of(1, 1)));
+    CHECK(r.ask(pending, data(1, "x")) == Seen{"error protocol 4"});
+    CHECK(r.ledger.effects.empty());
+}
+
+TEST_CASE("Receiver takes nothing beyond the credit that it gave", "[session][receiver][unit]") {
+    ReceiverRig<> r{{.limits = {.number_window = 2, .byte_window = 8, .payload_bytes_max = 8},
+                     .commit_within = 10s}};
+    auto a = r.attached(hello_of(1, 1));
+    SECTION("in numbers") {
+        CHECK(r.ask(a, data(1, "") + data(2, "")).empty());
+        CHECK(r.ask(a, data(3, "")) == Seen{"error protocol 4"});
+    }
+    SECTION("in bytes, exactly") {
+        CHECK(r.ask(a, data(1, "12345678")).empty());
+        CHECK(r.ask(a, data(2, "9")) == Seen{"error protocol 4"});
+    }
+    SECTION("in bytes, also of what it skips") {
+        CHECK(r.ask(a, data(1, "1234") + data(1, "1234")).empty());
+        CHECK(r.ask(a, data(1, "1")) == Seen{"error protocol 4"});
+    }
+    SECTION("in one payload") { CHECK(r.ask(a, data(1, "123456789")) == Seen{"error protocol 4"}); }
+    CHECK(r.ledger.effects.size() < 3);
+}
+
+TEST_CASE("Receiver always leaves room for one largest payload", "[session][receiver][unit]") {
+    // Windows that are smaller than one payload must not stop the work.
+    ReceiverRig<> r{{.limits = {.number_window = 1, .byte_window = 1, .payload_bytes_max = 16}}};
+    auto a = r.connect();
+    r.ask(a, bytes_of(hello_of(1, 1)));
+    a->say(start(1));
+    r.run();
+    auto limits = limits_of(a->take());
+    CHECK(limits == std::pair<std::uint64_t, std::uint64_t>{1, 16});
+    for (std::uint64_t n = 1; n <= 5; ++n) {
+        a->say(data(n, "0123456789abcdef"));
+        r.run();
+        const auto next = limits_of(a->take());
+        CHECK(next.first == limits.first + 1);
+        CHECK(next.second == limits.second + 16);
+        limits = next;
+    }
+    CHECK(r.ledger.effects.size() == 5);
+}
+
+TEST_CASE("Receiver commits once for all operations of a turn, and ACKs once",
+          "[session][receiver][unit]") {
+    ReceiverRig<> r;
+    auto a = r.attached(hello_of(1, 1));
+    a->say(data(1, "x") + data(2, "y"));
+    a->say(data(3, "z"));
+    r.run();
+    CHECK(a->heard() == Seen{"ack 3"});
+    CHECK(r.ledger.log == Seen{"adopt", "apply 1", "apply 2", "apply 3", "commit"});
+    CHECK(r.notes.take() == Seen{"committed 1 at 3"});
+}
+
+TEST_CASE("Receiver waits for more operations as long as commit_within says",
+          "[session][receiver][unit]") {
+    ReceiverRig<> r{{.commit_within = 20ms}};
+    auto a = r.attached(hello_of(1, 1));
+    CHECK(r.ask(a, data(1, "x")).empty());
+    CHECK(r.receiver.deadline() == at(20ms));
+    r.run(10ms);
+    CHECK(r.ask(a, data(2, "y")).empty());  // the oldest counts
+    CHECK(r.receiver.deadline() == at(20ms));
+    r.run(20ms);
+    CHECK(a->heard() == Seen{"ack 2"});
+    CHECK(r.ledger.log == Seen{"adopt", "apply 1", "apply 2", "commit"});
+    CHECK(r.receiver.deadline() == never);
+}
+
+TEST_CASE("Receiver tells of a commit also when its connection has gone",
+          "[session][receiver][regression]") {
+    ReceiverRig<> r{{.commit_within = 20ms}};
+    auto a = r.attached(hello_of(1, 1));
+    CHECK(r.ask(a, data(1, "x")).empty());
+    a->link.closed();
+    r.run();
+    CHECK(r.receiver.connections() == 0);
+    CHECK(r.notes.take().empty());
+    r.run(20ms);
+    CHECK(r.notes.take() == Seen{"committed 1 at 1"});
+}
+
+TEST_CASE("Receiver tells of a commit once, and only of whom it concerns",
+          "[session][receiver][regression]") {
+    ReceiverRig<> r{{.commit_within = 20ms}};
+    auto older = r.attached(hello_of(1, 1));
+    older->answers_goodbye = false;  // it lingers beside the newer one
+    CHECK(r.ask(older, data(1, "x")).empty());
+    auto newer = r.attached(pinned_hello_of(1, 2));
+    Hello other = hello_of(3, 1);
+    other.sender = id(2);
+    auto second = r.attached(other);
+    CHECK(r.ask(second, data(1, "y")).empty());
+    r.run(20ms);
+    CHECK(r.notes.take() == Seen{"committed 2 at 1"});
+    CHECK(second->heard() == Seen{"ack 1"});
+    CHECK(r.ask(newer, data(2, "z")).empty());
+    CHECK(r.ask(second, data(1, "y")).empty());  // skipped
+    r.run(40ms);
+    CHECK(r.notes.take() == Seen{"committed 1 at 2"});
+}
+
+TEST_CASE("Receiver repeats an ACK for which there was no room", "[session][receiver][regression]") {
+    ReceiverRig<> r;
+    auto a = r.attached(hello_of(1, 1));
+    a->link.writable();  // of an earlier time; it must not count for later
+    r.run();
+    a->answer = SendResult::busy;
+    CHECK(r.ask(a, data(1, "x")).empty());
+    CHECK(r.receiver.deadline() == never);
+    a->answer = SendResult::sent;
+    a->link.writable();
+    r.run();
+    CHECK(a->heard() == Seen{"ack 1"});
+}
+
+TEST_CASE("Receiver serves several senders side by side", "[session][receiver][unit]") {
+    ReceiverRig<> r;
+    std::vector<std::shared_ptr<RawLine>> lines;
+    for (const unsigned n : {5U, 2U, 9U, 1U}) {
+        Hello h = hello_of(n, n);
+        h.sender = id(n);
+        lines.push_back(r.attached(h));
+    }
+    for (auto& line : lines) line->say(data(1, "x"));
+    r.run();
+    for (auto& line : lines) CHECK(line->heard() == Seen{"ack 1"});
+    CHECK(r.ledger.committed.size() == 4);
+    CHECK(r.notes.take() ==
+          Seen{"committed 5 at 1", "committed 2 at 1", "committed 9 at 1", "committed 1 at 1"});
+}
+
+// ---- an omission each, with the sound rules beside it -------------------------------------------
+
+namespace {
+struct AdoptAtHello : NoFault {
+    static constexpr bool adopt_at_hello = true;
+};
+struct AdoptWithOldAttach : NoFault {
+    static constexpr bool adopt_with_old_attach = true;
+};
+
+/// A dead journal's HELLO arrives when a fresh journal is at work already.
+template <class Fault>
+Seen after_a_delayed_hello() {
+    ReceiverRig<Fault> r;
+    auto dead = r.connect();
+    auto living = r.connect();
+    r.ask(living, bytes_of(hello_of(2, 1)));
+    r.ask(living, start(1));
+    r.ask(dead, bytes_of(hello_of(1, 1)));
+    Seen seen = r.ask(living, data(1, "x"));
+    seen.push_back(living->goodbye ? "closed" : "open");
+    auto again = r.connect();
+    for (auto& s : r.ask(again, bytes_of(pinned_hello_of(2, 2)))) seen.push_back(s);
+    return seen;
+}
+/// A fresh journal, whose runs count from 1, follows one that was opened often.
+template <class Fault>
+Seen after_an_old_journal() {
+    ReceiverRig<Fault> r;
+    r.attached(hello_of(1, (5ULL << 32U) + 3));
+    r.attached(hello_of(2, (1ULL << 32U) + 1));
+    auto again = r.connect();
+    return r.ask(again, bytes_of(pinned_hello_of(2, (1ULL << 32U) + 2)));
+}
+}  // namespace
+
+TEST_CASE("A fresh journal adopted at HELLO is shut out by a dead one's delayed HELLO",
+          "[session][receiver][fault]") {
+    CHECK(after_a_delayed_hello<NoFault>() == Seen{"ack 1", "open", "welcome known 1"});
+    CHECK(after_a_delayed_hello<AdoptAtHello>() ==
+          Seen{"error superseded 1", "closed", "error unknown_journal 0"});
+}
+
+TEST_CASE("A fresh journal adopted with the old one's attach is shut out",
+          "[session][receiver][fault]") {
+    CHECK(after_an_old_journal<NoFault>() == Seen{"welcome known 0"});
+    CHECK(after_an_old_journal<AdoptWithOldAttach>() == Seen{"error fenced 21474836483"});
+}

@@ -1,0 +1,455 @@
+// SPDX-License-Identifier: MIT
+// Goal: what a receiver refuses, bounds and survives: bad frames, strangers, floods, a ledger that
+// fails, hooks that destroy it; the test plays the senders.
+#include <belay/session/receiver.hpp>
+
+#include <memory>
+
+#include "support/receiver_rig.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+using Guarded = ReceiverRig<NoFault, Door>;
+
+Hello with_token(Hello h, std::string_view token) {
+    h.token = as_bytes(token);
+    return h;
+}
+const std::error_code eio = std::make_error_code(std::errc::io_error);
+}  // namespace
+
+// ---- bad frames ---------------------------------------------------------------------------------
+
+TEST_CASE("Receiver refuses a first message that is no HELLO", "[session][receiver][fault]") {
+    ReceiverRig<> r;
+    const auto answer = [&](Bytes message) {
+        auto a = r.connect();
+        Seen seen = r.ask(a, std::move(message));
+        CHECK(a->goodbye);
+        CHECK_FALSE(a->live);
+        return seen;
+    };
+    const Bytes hello = bytes_of(hello_of(1, 1));
+    CHECK(answer(Bytes(100, std::byte{'G'})) == Seen{"error protocol 71"});
+    CHECK(answer({hello.begin(), hello.begin() + 10}) == Seen{"error protocol 0"});
+    CHECK(answer({hello.begin(), hello.end() - 1}) == Seen{"error protocol 1"});
+    CHECK(answer(ping(1)) == Seen{"error protocol 11"});
+    CHECK(answer(data(1, "x")) == Seen{"error protocol 4"});
+    CHECK(answer(patched(hello, 9, 99)) == Seen{"error protocol 99"});   // type
+    CHECK(answer(patched(hello, 8, 2)) == Seen{"error protocol 1"});     // version of the frame
+    CHECK(answer(patched(hello, 10, 2)) == Seen{"error protocol 1"});    // unknown flag
+    CHECK(answer(patched(hello, 10, 1)) == Seen{"error protocol 1"});    // rebase: not spoken
+    CHECK(answer(patched(hello, 11, 1)) == Seen{"error protocol 1"});    // lane
+    CHECK(answer(patched(hello, 11, 16)) == Seen{"error protocol 1"});   // lane
+    CHECK(answer(patched(hello, 24, 'B')) == Seen{"error protocol 1"});  // magic
+    CHECK(answer(patched(hello, 34, 3)) == Seen{"error protocol 1"});    // both directions
+    CHECK(answer(patched(hello, 35, 2)) == Seen{"error protocol 1"});    // two lanes
+    Bytes bad_crc = hello;
+    bad_crc[30] ^= std::byte{1};
+    CHECK(answer(bad_crc) == Seen{"error protocol 1"});
+    CHECK(r.ledger.log.empty());
+    CHECK(r.receiver.connections() == 0);
+}
+
+TEST_CASE("Receiver lets a stranger's transport hold no more than a greeting",
+          "[session][receiver][unit]") {
+    ReceiverRig<> r;
+    auto a = r.connect();
+    CHECK(a->limit == frame_header_bytes + greeting_bytes_max);
+    r.ask(a, bytes_of(hello_of(1, 1)));
+    CHECK(a->limit == frame_header_bytes + greeting_bytes_max);
+    r.ask(a, start(1));
+    CHECK(a->limit > payload_bytes_ceiling);
+    auto again = r.connect();
+    r.ask(again, bytes_of(hello_of(1, 2)));
+    CHECK(again->limit > payload_bytes_ceiling);
+    auto refused = r.connect();
+    r.ask(refused, ping(1));
+    CHECK(refused->limit == frame_header_bytes + greeting_bytes_max);
+}
+
+TEST_CASE("Receiver closes after an empty message: a message has one frame at least",
+          "[session][receiver][unit]") {
+    ReceiverRig<> r;
+    auto a = r.connect();
+    CHECK(r.ask(a, {}) == Seen{"error protocol 0"});
+    CHECK(r.receiver.connections() == 0);
+}
+
+TEST_CASE("Receiver takes no large frame before WELCOME", "[session][receiver][fault]") {
+    ReceiverRig<> r;
+    const auto oversized = [](FrameType type) {
+        return bytes_of(Frame{.type = type, .payload = Bytes(greeting_bytes_max + 1)});
+    };
+    auto a = r.connect();
+    CHECK(r.ask(a, oversized(FrameType::hello)) == Seen{"error protocol 1"});
+    auto b = r.connect();
+    r.ask(b, bytes_of(hello_of(1, 1)));
+    CHECK(r.ask(b, oversized(FrameType::ping)) == Seen{"error protocol 11"});
+    // Attached, it takes what it has announced.
+    auto c = r.attached(hello_of(1, 2));
+    CHECK(r.ask(c, data(1, std::string(greeting_bytes_max + 1, 'x'))) == Seen{"ack 1"});
+}
+
+TEST_CASE("Receiver names its version to who speaks another", "[session][receiver][unit]") {
+    ReceiverRig<> r;
+    const auto answer = [&](unsigned low, unsigned high) {
+        auto a = r.connect();
+        return r.ask(a, patched(patched(bytes_of(hello_of(1, 1)), 32, low), 33, high));
+    };
+    const Seen version{"error version " + std::to_string((1ULL << 32U) + 1)};
+    CHECK(answer(1, 1) == Seen{"welcome new"});
+    CHECK(answer(0, 7) == Seen{"welcome new"});
+    CHECK(answer(2, 7) == version);
+    CHECK(answer(0, 0) == version);
+    CHECK(answer(2, 1) == Seen{"error protocol 1"});  // no range
+}
+
+TEST_CASE("Receiver refuses what an attached connection must not say", "[session][receiver][fault]") {
+    ReceiverRig<> r;
+    const auto [message, answer] = GENERATE(table<Bytes, std::string>({
+        {bytes_of(Frame{.type = FrameType::welcome}), "error protocol 2"},
+        {ack(0), "error protocol 5"},
+        {bytes_of(Frame{.type = FrameType::reject, .number = 1}), "error protocol 6"},
+        {bytes_of(Frame{.type = FrameType::confirm}), "error protocol 7"},
+        {bytes_of(Frame{.type = FrameType::drain}), "error protocol 8"},
+        {bytes_of(Frame{.type = FrameType::close}), "error protocol 9"},
+        {data(0, "zero"), "error protocol 4"},
+        {patched(data(1, "key"), 10, 1), "error protocol 4"},
+        {patched(data(1, "tombstone"), 10, 2), "error protocol 4"},
+        {patched(data(1, "acknowledge now"), 10, 4), "error protocol 4"},
+        {patched(data(1, "lane"), 11, 1), "error protocol 4"},
+        {patched(ping(1), 11, 1), "error protocol 11"},
+        {Bytes(3), "error protocol 0"},
+    }));
+    auto a = r.attached(hello_of(1, 1));
+    CHECK(r.ask(a, data(1, "good") + message + data(2, "after")) == Seen{answer});
+    // What came before the bad frame stands; nothing that comes after it counts.
+    CHECK(r.ledger.effects == Seen{"good"});
+    CHECK(r.ledger.committed.at(id(1)).applied == 1);
+    auto b = r.connect();
+    CHECK(r.ask(b, bytes_of(pinned_hello_of(1, 2))) == Seen{"welcome known 1"});
+}
+
+TEST_CASE("Receiver closes without a word when the sender says ERROR", "[session][receiver][unit]") {
+    ReceiverRig<> r;
+    auto a = r.attached(hello_of(1, 1));
+    CHECK(r.ask(a, error(SyncErrc::protocol, 5)).empty());
+    CHECK_FALSE(a->live);
+    CHECK(r.receiver.connections() == 0);
+}
+
+TEST_CASE("Receiver answers PING once it has been greeted", "[session][receiver][unit]") {
+    ReceiverRig<> r;
+    auto a = r.connect();
+    r.ask(a, bytes_of(hello_of(1, 1)));
+    CHECK(r.ask(a, ping(5)) == Seen{"pong 5"});
+    CHECK(r.ask(a, start(1) + ping(6)) == Seen{"pong 6", "ack 0"});
+    CHECK(r.ask(a, bytes_of(Frame{.type = FrameType::pong, .number = 1})).empty());
+}
+
+// ---- who may come in ----------------------------------------------------------------------------
+
+TEST_CASE("Receiver authorizes before anything else, so that nobody fences a victim",
+          "[session][receiver][unit]") {
+    Guarded r;
+    auto victim = r.attached(with_token(hello_of(1, 1), "ticket"));
+    const auto greet = [&](const Hello& h) {
+        auto a = r.connect();
+        return r.ask(a, bytes_of(h));
+    };
+    CHECK(greet(with_token(pinned_hello_of(1, 99), "forged")) == Seen{"error forbidden 0"});
+    CHECK(greet(with_token(pinned_hello_of(1, 99), "nobody")) == Seen{"error unauthorized 0"});
+    CHECK(greet(pinned_hello_of(1, 99)) == Seen{"error forbidden 0"});
+    // Nor does anybody learn what there is: the same answer for what exists and what does not.
+    CHECK(greet(with_token(hello_of(8, 1), "forged")) == Seen{"error forbidden 0"});
+    CHECK(victim->heard().empty());
+    CHECK(r.ask(victim, data(1, "x")) == Seen{"ack 1"});
+    CHECK(greet(with_token(pinned_hello_of(1, 2), "ticket")) == Seen{"welcome known 1"});
+}
+
+TEST_CASE("Receiver closes who says no HELLO in time", "[session][receiver][unit]") {
+    ReceiverRig<> r{{.hello_max = 3s}};
+    auto silent = r.connect();
+    auto greeted = r.connect();
+    r.ask(greeted, bytes_of(hello_of(1, 1)));
+    CHECK(r.receiver.deadline() == at(3s));
+    r.run(2999ms);
+    CHECK(silent->live);
+    r.run(3s);
+    CHECK(silent->heard() == Seen{"error protocol 0"});
+    CHECK_FALSE(silent->live);
+    CHECK(greeted->live);
+    CHECK(r.receiver.deadline() == never);
+}
+
+TEST_CASE("Receiver bounds its connections and its senders", "[session][receiver][unit]") {
+    ReceiverRig<> r{{.connections_max = 3, .senders_max = 2}};
+    const auto of = [](unsigned sender) {
+        Hello h = hello_of(sender, 1);
+        h.sender = id(sender);
+        return h;
+    };
+    auto first = r.attached(of(1));
+    auto second = r.attached(of(2));
+    auto third = r.connect();
+    r.receiver.accept(RawTransport{r.lines});
+    CHECK(r.lines.size() == 3);  // not even opened
+    CHECK(r.receiver.connections() == 3);
+    CHECK(r.ask(third, bytes_of(of(3))) == Seen{"error overloaded 1000"});
+    CHECK(r.receiver.connections() == 2);
+    // Who is known comes in still.
+    auto again = r.connect();
+    Hello h = of(2);
+    h.attach = 2;
+    CHECK(r.ask(again, bytes_of(h)) == Seen{"welcome known 0"});
+}
+
+TEST_CASE("Receiver serves a flood in bounded turns, and everybody else meanwhile",
+          "[session][receiver][unit]") {
+    ReceiverRig<> r{{.messages_max = 8, .events_per_turn_max = 2}};
+    auto flood = r.attached(hello_of(1, 1));
+    Hello other = hello_of(2, 1);
+    other.sender = id(2);
+    auto calm = r.attached(other);
+    for (std::uint64_t n = 1; n <= 8; ++n) CHECK(flood->say(data(n, "x")) == Post::taken);
+    CHECK(flood->say(data(9, "x")) == Post::full);
+    calm->say(data(1, "y"));
+    r.receiver.advance(at({}));
+    CHECK(calm->heard() == Seen{"ack 1"});
+    CHECK(flood->heard() == Seen{"ack 2"});
+    r.run();
+    CHECK(flood->resumes == 1);
+    CHECK(flood->heard() == Seen{"ack 4", "ack 6", "ack 8"});
+}
+
+TEST_CASE("Receiver rests while a refused flood says goodbye", "[session][receiver][regression]") {
+    ReceiverRig<> r{{.messages_max = 4, .linger_max = 2s}};
+    auto a = r.attached(hello_of(1, 1));
+    a->answers_goodbye = false;
+    a->say(data(5, "gap"));
+    while (a->say(data(6, "x")) == Post::taken) {
+    }
+    r.run();  // and does not spin
+    CHECK(a->heard() == Seen{"error gap 1"});
+    CHECK(a->live);
+    CHECK(a->say(data(1, "x")) == Post::gone);
+    CHECK(r.receiver.deadline() == at(2s));
+    r.run(2s);
+    CHECK_FALSE(a->live);
+    CHECK(r.receiver.connections() == 0);
+}
+
+// ---- a ledger that fails ------------------------------------------------------------------------
+
+TEST_CASE("Receiver serves nobody when its ledger has failed, until it is given a fresh one",
+          "[session][receiver][fault]") {
+    ReceiverRig<> r{{.commit_within = 5ms}};
+    auto a = r.attached(hello_of(1, 1));
+    Hello other = hello_of(2, 1);
+    other.sender = id(2);
+    auto bystander = r.attached(other);
+    auto silent = r.connect();
+    CHECK(r.ask(a, data(1, "x")).empty());
+    r.run(5ms);
+    CHECK(a->heard() == Seen{"ack 1"});
+    r.notes.take();
+
+    SECTION("in apply") {
+        r.ledger.apply_fails = eio;
+        a->say(data(2, "y") + data(3, "z"));
+        r.run();
+        CHECK(r.ledger.log.back() == "apply 2");
+    }
+    SECTION("in commit") {
+        r.ledger.commit_fails = eio;
+        CHECK(r.ask(a, data(2, "y")).empty());
+        r.run(10ms);
+    }
+    SECTION("in commit, for a newer connection") {
+        r.ledger.commit_fails = eio;
+        CHECK(r.ask(a, data(2, "y")).empty());
+        auto newer = r.connect();
+        CHECK(r.ask(newer, bytes_of(pinned_hello_of(1, 2))) == Seen{"error storage 0"});
+        CHECK(a->heard() == Seen{"error superseded 2"});
+        a->messages.push_back(error(SyncErrc::storage));
+        r.notes.seen.erase(r.notes.seen.begin());
+    }
+    SECTION("in adopt") {
+        r.ledger.adopt_fails = eio;
+        Hello third = hello_of(3, 1);
+        third.sender = id(3);
+        auto adopting = r.connect();
+        CHECK(r.ask(adopting, bytes_of(third)) == Seen{"welcome new"});
+        CHECK(r.ask(adopting, start(1)) == Seen{"error storage 0"});
+    }
+    CHECK(a->heard() == Seen{"error storage 0"});
+    CHECK(bystander->heard() == Seen{"error storage 0"});
+    CHECK(silent->heard() == Seen{"error storage 0"});
+    CHECK(r.receiver.connections() == 0);
+    CHECK(r.receiver.failed() == eio);
+    CHECK(r.notes.seen.back() == "failed: " + std::to_string(eio.value()));
+
+    // Not even a greeting, as long as it is unknown what the ledger holds.
+    auto b = r.connect();
+    CHECK(r.ask(b, bytes_of(pinned_hello_of(1, 7))) == Seen{"error storage 0"});
+
+    // What was durable is all that a fresh one has.
+    const auto committed = r.ledger.committed;
+    r.ledger = {};
+    r.ledger.applied = r.ledger.committed = committed;
+    auto waiting = r.connect();
+    r.receiver.resume(LedgerView{r.ledger});
+    CHECK_FALSE(r.receiver.failed());
+    CHECK(r.ask(waiting, bytes_of(pinned_hello_of(1, 8))) == Seen{"welcome known 1"});
+    CHECK(r.ask(waiting, data(2, "y")).empty());
+    r.run(r.now + 5ms);
+    CHECK(waiting->heard() == Seen{"ack 2"});
+}
+
+TEST_CASE("Receiver resumes while connections of the failed ledger still say goodbye",
+          "[session][receiver][regression]") {
+    ReceiverRig<> r{{.commit_within = 5ms}};
+    Hello low = hello_of(1, 1);
+    auto old = r.attached(low);
+    old->answers_goodbye = false;
+    CHECK(r.ask(old, data(1, "x")).empty());
+    r.ledger.commit_fails = eio;
+    r.run(5ms);
+    REQUIRE(r.receiver.failed());
+    r.ledger.commit_fails.clear();
+    r.receiver.resume(LedgerView{r.ledger});
+    // Begun work of one sender is settled for the HELLO of another; the old connection is no part
+    // of it.
+    Hello h = hello_of(2, 1);
+    h.sender = id(2);
+    auto b = r.attached(h);
+    CHECK(r.ask(b, data(1, "y")).empty());
+    h = hello_of(3, 1);
+    h.sender = id(3);
+    r.notes.take();
+    auto c = r.attached(h);
+    CHECK(b->heard() == Seen{"ack 1"});
+    CHECK(r.ask(c, data(1, "z")).empty());
+    r.run(10ms);
+    CHECK(c->heard() == Seen{"ack 1"});
+    CHECK(r.notes.take() == Seen{"committed 3 at 1"});
+}
+
+TEST_CASE("Receiver::stop makes everything durable and says goodbye", "[session][receiver][unit]") {
+    ReceiverRig<> r{{.commit_within = 10s}};
+    auto a = r.attached(hello_of(1, 1));
+    auto silent = r.connect();
+    CHECK(r.ask(a, data(1, "x")).empty());
+    r.receiver.stop();
+    CHECK(r.ledger.committed.at(id(1)).applied == 1);
+    CHECK(a->heard() == Seen{"ack 1"});
+    CHECK(a->goodbye);
+    CHECK(silent->goodbye);
+    r.run();
+    CHECK(r.receiver.connections() == 0);
+    CHECK(r.notes.take() == Seen{"committed 1 at 1"});
+    // Whoever still listens may let others in.
+    auto b = r.connect();
+    CHECK(r.ask(b, bytes_of(pinned_hello_of(1, 2))) == Seen{"welcome known 1"});
+}
+
+TEST_CASE("Receiver needs no graceful close of its transport", "[session][receiver][unit]") {
+    struct Abrupt {
+        explicit Abrupt(std::shared_ptr<RawLine> line) : inner{std::move(line)} {}
+        SendResult send(const Bytes& m) noexcept { return inner.send(m); }
+        RawConnection inner;
+    };
+    ReceiverRig<NoFault, AllowAll, RawTransport<Abrupt>> r;
+    auto a = r.attached(hello_of(1, 1));
+    CHECK(r.ask(a, data(1, "x") + data(5, "gap") + data(2, "y")) == Seen{"error gap 2"});
+    CHECK_FALSE(a->live);
+    CHECK(r.receiver.connections() == 0);
+    CHECK(r.ledger.effects == Seen{"x"});
+}
+
+// ---- hooks that destroy the receiver ------------------------------------------------------------
+
+namespace {
+
+struct Destroyer;
+using Doomed = Receiver<RawTransport<>, LedgerView, std::reference_wrapper<Destroyer>>;
+
+/// Destroys the receiver in the hook of this name.
+struct Destroyer {
+    std::string when;
+    int later = 0;                       ///< hooks after the end
+    std::unique_ptr<Doomed> receiver{};  ///< on the heap, where sanitizers see its end
+
+    void hook(const char* name) {
+        if (!receiver) ++later;
+        if (when == name) receiver.reset();
+    }
+    void on_attached(Doomed&, const Id&, const Progress&) { hook("attached"); }
+    void on_committed(Doomed&, const Id&, const Progress&) { hook("committed"); }
+    void on_journal_replaced(Doomed&, const Id&, const Progress&) { hook("replaced"); }
+    void on_refused(Doomed&, SyncErrc, const Id&) { hook("refused"); }
+    void on_ledger_failed(Doomed&, std::error_code) { hook("failed"); }
+};
+
+}  // namespace
+
+TEST_CASE("Receiver may be destroyed in every hook", "[session][receiver][unit]") {
+    Destroyer d{
+        GENERATE(as<std::string>{}, "attached", "committed", "replaced", "refused", "failed")};
+    MemoryLedger ledger;
+    RawLines lines;
+    d.receiver = std::make_unique<Doomed>(LedgerView{ledger}, ReceiverOptions{}, std::ref(d));
+    d.receiver->advance(at({}));
+    const auto turn = [&] {
+        for (int i = 0; i < 10 && d.receiver; ++i) d.receiver->advance(at({}));
+    };
+    const auto say = [&](std::size_t line, Bytes message) {
+        if (!d.receiver) return;
+        while (lines.size() <= line) d.receiver->accept(RawTransport{lines});
+        lines[line]->say(std::move(message));
+    };
+    // Much in one turn, so that notices wait behind the one that ends it.
+    say(0, bytes_of(hello_of(1, 1)) + start(1));
+    turn();
+    say(0, data(1, "x") + data(5, "gap"));
+    turn();
+    say(1, bytes_of(hello_of(2, 1)) + start(1));
+    turn();
+    turn();
+    ledger.apply_fails = eio;
+    say(1, data(1, "y"));
+    turn();
+    CHECK(d.receiver == nullptr);
+    CHECK(d.later == 0);
+    for (const auto& line : lines) CHECK_FALSE(line->live);
+}
+
+TEST_CASE("Receiver acknowledges nothing after a commit that threw",
+          "[session][receiver][regression]") {
+    ReceiverRig<> r;
+    auto a = r.attached(hello_of(1, 1));
+    r.ledger.commit_throws = true;
+    a->say(data(1, "x"));
+    CHECK_THROWS_AS(r.receiver.advance(at(r.now)), std::runtime_error);
+    CHECK(a->heard().empty());
+    CHECK_THROWS_AS(r.receiver.advance(at(r.now)), std::runtime_error);
+    CHECK(a->heard().empty());
+    r.ledger.commit_throws = false;
+    r.run();
+    CHECK(a->heard() == Seen{"ack 1"});
+}
+
+TEST_CASE("Receiver::stop leaves no deadline behind for who never said HELLO",
+          "[session][receiver][regression]") {
+    ReceiverRig<> r{{.hello_max = 1s}};
+    auto silent = r.connect();
+    silent->answers_goodbye = false;
+    r.receiver.stop();
+    r.run(1s);  // checks that the deadline has moved on
+    r.run(2s);
+    CHECK(r.receiver.connections() == 0);
+}

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: MIT
+// Goal: the decisions about one sender, as a value: who is attached, what comes next, and a credit
+// that never shrinks.
+#include <belay/session/receiver_core.hpp>
+
+#include "support/catch.hpp"
+
+using namespace belay;
+
+namespace {
+
+constexpr Id store{std::byte{9}};
+constexpr Id journal{std::byte{1}};
+constexpr Id other{std::byte{2}};
+
+using Core = ReceiverCore<>;
+using Greeting = Core::Greeting;
+
+Hello hello(std::uint64_t attach, Id of = journal) {
+    return {.attach = attach, .sender = Id{std::byte{3}}, .journal = of};
+}
+Progress record(std::uint64_t attach, std::uint64_t applied = 0) {
+    return {.journal = journal, .attach = attach, .applied = applied, .check = 77};
+}
+Frame data(std::uint64_t number, BytesView payload = {}) {
+    return {.type = FrameType::data, .aux = 4, .number = number, .payload = payload};
+}
+
+}  // namespace
+
+TEST_CASE("ReceiverCore::judge follows steps 1 to 3, in this order",
+          "[session][receiver_core][unit]") {
+    const Core core{store, {}};
+    Hello pinned = hello(1);
+    pinned.pinned_store = other;
+    Hello ours = hello(1);
+    ours.pinned_store = store;
+    Hello based = hello(1);
+    based.base = 4;
+    struct Row {
+        Hello h;
+        std::optional<Progress> record;
+        Greeting greeting;
+        SyncErrc error;
+        std::uint64_t detail;
+    };
+    const Row rows[] = {
+        {hello(1), {}, Greeting::pend, {}, 0},
+        {hello(1, other), record(9), Greeting::pend, {}, 0},
+        {hello(2), record(1), Greeting::attach, {}, 0},
+        {hello(1), record(1), Greeting::refuse, SyncErrc::fenced, 1},
+        {hello(1), record(5), Greeting::refuse, SyncErrc::fenced, 5},
+        {pinned, {}, Greeting::refuse, SyncErrc::store_changed, 0},
+        {pinned, record(5), Greeting::refuse, SyncErrc::store_changed, 0},  // before the fence
+        {ours, {}, Greeting::refuse, SyncErrc::unknown_journal, 0},
+        {ours, record(0), Greeting::attach, {}, 0},
+        {based, {}, Greeting::refuse, SyncErrc::unknown_journal, 0},
+        {based, record(0), Greeting::attach, {}, 0},
+    };
+    for (const Row& row : rows) {
+        const auto answer = core.judge(row.h, row.record);
+        CHECK(answer.greeting == row.greeting);
+        if (row.greeting != Greeting::refuse) continue;
+        CHECK(answer.error == row.error);
+        CHECK(answer.detail == row.detail);
+    }
+}
+
+TEST_CASE("ReceiverCore remembers the attach that the record does not have yet",
+          "[session][receiver_core][unit]") {
+    Core core{store, {}};
+    core.attach(1, hello(8), record(2));
+    CHECK(core.judge(hello(8), record(2)).error == SyncErrc::fenced);
+    CHECK(core.judge(hello(8), record(2)).detail == 8);
+    CHECK(core.judge(hello(9), record(2)).greeting == Greeting::attach);
+    // Of this journal only: another counts on its own.
+    Progress replaced = record(1);
+    replaced.journal = other;
+    CHECK(core.judge(hello(2, other), replaced).greeting == Greeting::attach);
+    CHECK(core.attached() == 1);
+    core.ended(7);
+    CHECK(core.attached() == 1);
+    core.ended(1);
+    CHECK(core.attached() == 0);
+    CHECK(core.judge(hello(8), record(2)).error == SyncErrc::fenced);
+}
+
+TEST_CASE("ReceiverCore::progress_after carries journal, attach, number and check",
+          "[session][receiver_core][unit]") {
+    Core core{store, {}};
+    core.adopted(1, hello(8), core.adoption(hello(8), {}));
+    CHECK(core.progress() ==
+          Progress{.journal = journal, .attach = 8, .check = first_check(journal)});
+    std::uint64_t numbers = 0;
+    std::uint64_t bytes = 0;
+    core.grant(numbers, bytes);
+    const Frame f = data(1, as_bytes("x"));
+    CHECK(core.judge_data(1, f) == Core::Data::apply);
+    CHECK(core.progress_after(f) ==
+          Progress{.journal = journal,
+                   .attach = 8,
+                   .applied = 1,
+                   .check = next_check(first_check(journal), as_bytes("x"), 4)});
+    CHECK(core.progress().applied == 0);  // not before the owner says so
+    CHECK(core.judge_data(2, f) == Core::Data::protocol);
+}
+
+TEST_CASE("ReceiverCore's credit never shrinks, covers one payload, and is exact",
+          "[session][receiver_core][property]") {
+    CHECK(rc::check("whatever is applied, skipped and granted", [](std::uint64_t seed) {
+        Random bits{Seed{seed}};
+        const ReceiverLimits limits{
+            .number_window = 1 + bits() % 8,
+            .byte_window = bits() % 64,
+            .payload_bytes_max = 1 + static_cast<std::uint32_t>(bits() % 32)};
+        Core core{store, limits};
+        core.attach(1, hello(2), record(1, bits() % 100));
+        std::uint64_t number_limit = 0;
+        std::uint64_t byte_limit = 0;
+        std::uint64_t sent_bytes = 0;
+        const auto grant = [&] {
+            std::uint64_t n = 0;
+            std::uint64_t b = 0;
+            core.grant(n, b);
+            RC_ASSERT(n >= number_limit);
+            RC_ASSERT(b >= byte_limit);
+            RC_ASSERT(n == core.progress().applied + limits.number_window);
+            RC_ASSERT(b >= sent_bytes + limits.payload_bytes_max);
+            number_limit = n;
+            byte_limit = b;
+        };
+        grant();
+        for (int i = 0; i < 50; ++i) {
+            if (bits() % 3 == 0) grant();
+            const Bytes body(bits() % (limits.payload_bytes_max + 1));
+            const std::uint64_t next = core.progress().applied + 1;
+            const std::uint64_t number = bits() % 4 == 0 && next > 1 ? next - 1 : next;
+            const bool allowed = number <= number_limit && sent_bytes + body.size() <= byte_limit;
+            const auto verdict = core.judge_data(1, data(number, body));
+            if (!allowed) {
+                RC_ASSERT(verdict == Core::Data::protocol);
+                return;
+            }
+            sent_bytes += body.size();
+            RC_ASSERT(verdict == (number == next ? Core::Data::apply : Core::Data::skip));
+            if (number == next) core.applied(core.progress_after(data(number, body)));
+        }
+    }));
+}
+
+TEST_CASE("ReceiverCore grants afresh to every connection", "[session][receiver_core][unit]") {
+    Core core{store, {.number_window = 3, .byte_window = 10, .payload_bytes_max = 4}};
+    Welcome g = core.attach(1, hello(2), record(1, 5));
+    CHECK(g.known);
+    CHECK(g.applied == 5);
+    CHECK(g.check == 77);
+    CHECK(g.number_limit == 8);
+    CHECK(g.byte_limit == 10);
+    const Bytes body(4);
+    CHECK(core.judge_data(1, data(6, body)) == Core::Data::apply);
+    core.applied(core.progress_after(data(6, body)));
+    g = core.attach(2, hello(3), core.progress());
+    CHECK(g.number_limit == 9);
+    CHECK(g.byte_limit == 10);  // bytes count from the first DATA of the connection
+}
+
+TEST_CASE("ReceiverCore::pend says what it would replace, and gives no credit",
+          "[session][receiver_core][unit]") {
+    const Core core{store, {.payload_bytes_max = 50}};
+    Welcome g = core.pend(hello(1), {});
+    CHECK_FALSE(g.known);
+    CHECK_FALSE(g.replaces);
+    CHECK(g.number_limit == 0);
+    CHECK(g.byte_limit == 0);
+    CHECK(g.payload_bytes_max == 50);
+    g = core.pend(hello(1, other), record(3, 12));
+    CHECK(g.replaces);
+    CHECK(g.replaced_journal == journal);
+    CHECK(g.replaced_applied == 12);
+    CHECK(g.store == store);
+}

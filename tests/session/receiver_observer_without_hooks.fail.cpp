@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MIT
+// expect-error: Receiver: the observer has none of the hooks
+#include <belay/session/receiver.hpp>
+
+#include "support/sync_archetypes.hpp"
+
+struct App {
+#if defined(BELAY_CONTROL)
+    void on_committed(const belay::Id&, const belay::Progress&) {}
+#else
+    void on_comitted(const belay::Id&, const belay::Progress&) {}
+#endif
+};
+
+void use() {
+    belay::Receiver<belay_test::MinimalBytesTransport, belay_test::MinimalLedger, App> receiver{
+        belay_test::MinimalLedger{0}};
+}

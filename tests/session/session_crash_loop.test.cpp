@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+// Goal: a program that crashes soon after each start does not hammer its server. Method: a client
+// that keeps its policy's history in its journal, killed every two seconds, beside one that
+// forgets.
+#include <belay/policy/remembered.hpp>
+#include <belay/session/session.hpp>
+
+#include <memory>
+#include <optional>
+
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/no_jitter.hpp>
+#include <belay/journal/journal.hpp>
+#include <belay/policy/attempt_timeout.hpp>
+#include <belay/sim.hpp>
+
+#include "support/catch.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+
+// Else a journal would not keep it.
+static_assert(PolicyHistory::bytes_max <= journal_format::note_bytes_max);
+
+namespace {
+
+auto rules() { return Policy{Backoff{NoJitter{}, Cap{60s}, 1s}, AttemptTimeout{5s}}; }
+
+/// A program whose journal holds the policy's state beside the operations.
+struct Client {
+    struct Keeper {
+        Client* client;
+        int* attempts;
+        void on_state(auto& link, const Transition& change) {
+            if (change.to.state == LinkState::connecting) ++*attempts;
+            client->keep(link.queue().storage());
+        }
+    };
+    using Rules = Remembered<decltype(rules())>;
+    using Link = Session<sim::Tcp, Rules, Queue<Journal<sim::Disk>>, Keeper>;
+
+    Client(sim::Host& h, int& attempts, bool remembers) : host{h} {
+        auto journal =
+            Journal<sim::Disk>::open(
+                h.disk(), "outbox",
+                {.segment_bytes = 8192, .record_bytes_max = 256, .seed = Seed{h.starts()}})
+                .value();
+        Random bits{Seed{h.starts()}};
+        Turn turn{h.now(), bits};
+        if (remembers) REQUIRE(history.restore(journal.kept(), h.now(), wall()));
+        session.emplace(
+            sim::Tcp{h, "server", 1}, Rules{history, rules(), turn}, Queue{std::move(journal)},
+            SessionOptions{.sender = {.sender = Id{std::byte{1}}}}, Keeper{this, &attempts});
+        h.attach(*session);
+        session->start();
+    }
+    void keep(Journal<sim::Disk>& journal) {
+        std::array<std::byte, PolicyHistory::bytes_max> room;
+        CHECK_FALSE(journal.keep(history.save(room, host.now(), wall())));
+        CHECK_FALSE(journal.sync());
+    }
+    /// Of a host, too, whose clock went on while its program was gone.
+    [[nodiscard]] WallTime wall() const { return WallTime{host.now().time_since_epoch()}; }
+
+    sim::Host& host;
+    PolicyHistory history;
+    std::optional<Link> session;
+};
+
+int attempts_in_ten_minutes(bool remembers) {
+    sim::World world{Seed{1}};
+    int attempts = 0;
+    auto& server = world.host("server", [](sim::Host&) { return std::make_unique<int>(0); });
+    auto& client = world.host(
+        "client", [&](sim::Host& h) { return std::make_unique<Client>(h, attempts, remembers); });
+    world.network().partition(client, server);
+    for (Duration at = 2s; at < 10min; at += 2s) {
+        world.at(at, [&] { world.restart(client); });
+    }
+    world.run_for(10min);
+    return attempts;
+}
+
+}  // namespace
+
+TEST_CASE("Session that crashes every two seconds backs off over its restarts",
+          "[session][session_crash_loop][unit]") {
+    // Waits of 1, 2, 4, ... 60 s, and an attempt after each, whoever's life it falls into.
+    const int patient = attempts_in_ten_minutes(true);
+    CHECK(patient > 8);
+    CHECK(patient < 20);
+    CHECK(attempts_in_ten_minutes(false) == 300);
+}

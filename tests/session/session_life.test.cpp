@@ -1,0 +1,730 @@
+// SPDX-License-Identifier: MIT
+// Goal: what a session tells and when, what blocks it, what ends it; the test plays the receiver,
+// frame by frame, and time by hand.
+#include <belay/session/session.hpp>
+
+#include <algorithm>
+
+#include <belay/drive/loop.hpp>
+
+#include "support/session_rig.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+using Rig = SessionRig<>;
+using Unpinged = SessionRig<RawConnection>;  // its transport has no ping()
+
+const std::error_code eio = std::make_error_code(std::errc::io_error);
+const std::error_code enospc = std::make_error_code(std::errc::no_space_on_device);
+
+/// Its journal has failed, behind one operation that was accepted: it says so once, sends and takes
+/// nothing more, and a try again changes nothing.
+void stays_failed(Rig& r) {
+    const auto is_failed = [&r] {
+        CHECK(r.blocked() == Blocked::journal_failed);
+        CHECK(r.state() == LinkState::failed);
+        CHECK(r.line().heard().empty());
+        CHECK(r.session->status().accepted == 1);
+        CHECK(r.session->flush() == eio);
+    };
+    is_failed();
+    Seen told = r.notes.take();
+    std::sort(told.begin(), told.end());
+    CHECK(told == Seen{"blocked journal_failed", "failed"});
+    CHECK(r.session->send(as_bytes("more")).error() == SyncErrc::journal_failed);
+    // Not even HELLO.
+    CHECK(r.session->reconnect_now().granted);
+    r.run();
+    is_failed();
+}
+/// Gives a rig that has done nothing yet a journal that flushes each operation.
+void flush_each(Rig& r) {
+    auto opened = DiskJournal::open(
+        r.disk, "data/each",
+        {.sync = Sync::each, .segment_bytes = 4096, .record_bytes_max = 512, .seed = Seed{7}});
+    REQUIRE(opened.has_value());
+    SessionOptions options;
+    options.sender.sender = id(1);
+    r.session =
+        std::make_unique<Rig::S>(RawTransport<RawPingedConnection>{r.lines}, patient(),
+                                 Rig::Queue{std::move(*opened)}, options, std::ref(r.notes));
+    r.session->advance(at({}));
+}
+}  // namespace
+
+// ---- from send to acknowledged ------------------------------------------------------------------
+
+TEST_CASE("Session is connected when the receiver has adopted its journal",
+          "[session][session][unit]") {
+    Rig r;
+    r.start();
+    CHECK(r.line().heard() == Seen{"hello 4294967297 base 1 last 0"});
+    CHECK(r.state() == LinkState::connecting);
+    CHECK(r.ask(r.fresh()) == Seen{"start 4294967297"});
+    CHECK(r.state() == LinkState::connecting);
+    CHECK(r.ask(ack(0)).empty());
+    CHECK(r.state() == LinkState::connected);
+    CHECK(r.notes.take() == Seen{"connecting", "connected"});
+}
+
+TEST_CASE("Session is connected at once when the receiver knows its journal",
+          "[session][session][unit]") {
+    Rig r;
+    r.send("a");
+    r.send("b");
+    r.run();
+    CHECK(r.notes.take() == Seen{"accepted 2"});  // before there is any connection
+    r.start();
+    CHECK(r.line().heard() == Seen{"hello 4294967297 base 1 last 2"});
+    CHECK(r.ask(r.known(1)) == Seen{"start 4294967297", "data 2 b"});
+    CHECK(r.notes.take() == Seen{"connecting", "connected", "acknowledged 1"});
+}
+
+TEST_CASE("Session tells accepted before it sends, and acknowledged when it is delivered",
+          "[session][session][unit]") {
+    Rig r;
+    r.connect();
+    const auto first = r.session->send(as_bytes("a"));
+    REQUIRE(first.has_value());
+    CHECK(*first == 1);
+    r.send("b");
+    CHECK(r.session->status().taken == 2);
+    CHECK(r.session->status().accepted == 0);
+    CHECK(r.session->depth() == 2);
+    CHECK(r.line().heard().empty());  // nothing leaves before it is durable
+    const std::uint64_t before = r.disk.operations();
+    r.run();
+    CHECK(r.notes.take() == Seen{"accepted 2"});  // one flush for both
+    CHECK(r.disk.operations() == before + 2);     // a write and a sync
+    CHECK(r.line().heard() == Seen{"data 1 a", "data 2 b"});
+    r.ask(ack(1));
+    CHECK(r.notes.take() == Seen{"acknowledged 1"});
+    r.ask(ack(2));
+    CHECK(r.notes.take() == Seen{"acknowledged 2"});
+    CHECK(r.session->depth() == 0);
+    CHECK(r.session->status().acknowledged == 2);
+}
+
+TEST_CASE("Session::flush makes durable what was taken, and sends it later",
+          "[session][session][unit]") {
+    Rig r;
+    r.connect();
+    r.send("a");
+    CHECK_FALSE(r.session->flush());
+    CHECK(r.session->status().accepted == 1);
+    CHECK(r.notes.take().empty());
+    CHECK(r.session->deadline() == always);
+    r.run();
+    CHECK(r.notes.take() == Seen{"accepted 1"});
+    CHECK(r.line().heard() == Seen{"data 1 a"});
+    const std::uint64_t before = r.disk.operations();
+    CHECK_FALSE(r.session->flush());
+    CHECK(r.disk.operations() == before);  // there is nothing to do
+}
+
+TEST_CASE("Session::send refuses what the queue refuses", "[session][session][unit]") {
+    Rig r{{}, 2};
+    r.send("a");
+    r.send("b");
+    CHECK(r.session->send(as_bytes("c")).error() == QueueErrc::queue_full);
+    CHECK(r.session->send(Bytes(600)).error() == QueueErrc::queue_full);
+    r.connect();
+    r.run();
+    r.ask(ack(1));
+    CHECK(r.session->send(Bytes(600)).error() == QueueErrc::too_large);
+    r.session->queue().suspend();
+    CHECK(r.session->send(as_bytes("c")).error() == QueueErrc::queue_suspended);
+    r.ask(ack(2));  // what was taken is delivered meanwhile
+    CHECK(r.session->depth() == 0);
+    r.session->queue().resume();
+    r.send("c");
+    r.run();
+    CHECK(r.line().heard() == Seen{"data 3 c"});
+}
+
+TEST_CASE("Session keeps its operations over stop and start", "[session][session][unit]") {
+    Rig r;
+    r.connect();
+    r.send("a");
+    r.run();
+    r.send("b");
+    r.session->stop();
+    CHECK(r.state() == LinkState::stopped);
+    r.send("c");
+    r.run();
+    CHECK(r.notes.take() == Seen{"accepted 1", "stopped", "accepted 3"});
+    CHECK(r.session->depth() == 3);
+    const std::size_t connections = r.lines.size();
+    r.start();
+    CHECK(r.lines.size() == connections + 1);
+    CHECK(r.line().heard() == Seen{"hello 4294967298 base 1 last 3"});
+    CHECK(r.ask(r.known(1)) == Seen{"start 4294967298", "data 2 b", "data 3 c"});
+}
+
+TEST_CASE("Session keeps what there was no room for, until there is or the connection ends",
+          "[session][session][unit]") {
+    Rig r;
+    r.connect();
+    r.line().answer = SendResult::busy;
+    r.send("a");
+    r.run();
+    CHECK(r.session->deadline() > at(r.now));  // it waits, and does not spin
+    r.send("b");
+    r.run();
+    r.line().answer = SendResult::sent;
+    SECTION("there is room") {
+        r.line().link.writable();
+        r.run();
+        CHECK(r.line().heard() == Seen{"data 1 a", "data 2 b"});
+    }
+    SECTION("the connection ends") {
+        r.line().link.closed();
+        r.run();
+        r.run(1s);
+        r.ask(r.known(0));
+        CHECK(r.line().heard().empty());
+        CHECK(r.session->status().accepted == 2);
+    }
+}
+
+TEST_CASE("Session goes on from the receiver's number after a loss", "[session][session][unit]") {
+    Rig r;
+    r.connect();
+    for (const char* text : {"a", "b", "c"}) r.send(text);
+    r.run();
+    CHECK(r.line().heard() == Seen{"data 1 a", "data 2 b", "data 3 c"});
+    r.line().link.closed();
+    r.run();
+    CHECK(r.state() == LinkState::cooldown);
+    r.run(1s);
+    CHECK(r.line().heard() == Seen{"hello 4294967298 base 1 last 3"});
+    CHECK(r.ask(r.known(2)) == Seen{"start 4294967298", "data 3 c"});
+    CHECK(r.session->status().acknowledged == 2);
+}
+
+TEST_CASE("Session cuts its messages at about batch_bytes", "[session][session][unit]") {
+    Rig r{{.batch_bytes = 60}};
+    r.connect();
+    for (int i = 0; i < 5; ++i) r.send("0123456789");
+    r.run();
+    CHECK(r.line().messages.size() == 3);
+    CHECK(r.line().heard().size() == 5);
+}
+
+TEST_CASE("Session tells that its journal replaces another", "[session][session][unit]") {
+    Rig r;
+    r.start();
+    r.ask(bytes_of(Welcome{.attach = r.attach(),
+                           .payload_bytes_max = 100,
+                           .replaces = true,
+                           .store = Rig::store,
+                           .replaced_journal = id(77),
+                           .replaced_applied = 12}));
+    r.ask(ack(0));
+    CHECK(r.notes.take() == Seen{"connecting", "replaced at 12", "connected"});
+    CHECK(r.blocked() == Blocked::none);
+}
+
+// ---- time ---------------------------------------------------------------------------------------
+
+TEST_CASE("Session gives up a receiver that does not answer HELLO or START",
+          "[session][session][unit]") {
+    Rig r{{.greeting_max = 3s}};
+    r.start();
+    const bool welcomed = GENERATE(true, false);
+    if (welcomed) r.ask(r.fresh());
+    r.run(2999ms);
+    CHECK(r.state() == LinkState::connecting);
+    r.run(3s);
+    CHECK(r.state() == LinkState::cooldown);
+    CHECK(r.session->status().link.failure.error() == SyncErrc::silent);
+    CHECK(r.session->status().link.failure.cause == Cause::timed_out);
+}
+
+TEST_CASE("Session tells once that it is stalled, and again after progress",
+          "[session][session][unit]") {
+    Rig r{{.stalled_after = 60s}};
+    r.connect();
+    r.run(100s);
+    CHECK(r.notes.take().empty());  // nothing waits
+    r.send("a");
+    r.send("b");
+    r.run();
+    CHECK(r.notes.take() == Seen{"accepted 2"});  // nor has it waited long
+    r.ask(ack(0));
+    r.run(159s);
+    CHECK(r.notes.take().empty());
+    r.run(160s);
+    CHECK(r.notes.take() == Seen{"stalled"});
+    r.run(1000s);
+    CHECK(r.notes.take().empty());
+    SECTION("by an ACK") {
+        r.ask(ack(1));
+        CHECK(r.notes.take() == Seen{"acknowledged 1"});
+        r.run(1060s);
+        CHECK(r.notes.take() == Seen{"stalled"});
+    }
+    SECTION("by a WELCOME") {
+        r.line().link.closed();
+        r.run();
+        r.run(1001s);
+        r.ask(r.known(1));
+        r.notes.take();
+        r.run(1060s);
+        CHECK(r.notes.take().empty());
+        r.run(1061s);
+        CHECK(r.notes.take() == Seen{"stalled"});
+    }
+}
+
+TEST_CASE("Session pings by itself where the transport cannot", "[session][session][unit]") {
+    Unpinged r{{.heartbeat = {.every = 10s, .dead_after = 25s}}};
+    r.connect();
+    CHECK(r.session->deadline() == at(10s));
+    r.run(10s);
+    CHECK(r.line().heard() == Seen{"ping 1"});
+    r.run(12s);
+    r.ask(bytes_of(Frame{.type = FrameType::pong, .number = 1}));
+    r.run(21s);
+    CHECK(r.line().heard().empty());
+    r.run(22s);
+    CHECK(r.line().heard() == Seen{"ping 2"});
+    r.run(32s);
+    CHECK(r.line().heard() == Seen{"ping 3"});
+    r.run(36s);
+    CHECK(r.state() == LinkState::connected);
+    r.run(37s);
+    CHECK(r.state() == LinkState::cooldown);
+    CHECK(r.session->status().link.failure.error() == LinkErrc::heartbeat_lost);
+}
+
+TEST_CASE("Session leaves pings to a transport that can", "[session][session][unit]") {
+    Rig r{{.heartbeat = {.every = 10s, .dead_after = 25s}}};
+    r.connect();
+    r.run(100s);
+    CHECK(r.line().heard().empty());
+    CHECK(r.state() == LinkState::connected);
+    CHECK(r.ask(ping(9)) == Seen{"pong 9"});
+}
+
+// ---- what blocks --------------------------------------------------------------------------------
+
+TEST_CASE("Session stops at what must not be guessed, tells it, and takes on",
+          "[session][session][unit]") {
+    Rig r;
+    r.connect();
+    r.send("a");
+    r.send("b");
+    r.run();
+    r.ask(ack(1));
+    r.line().link.closed();
+    r.run();
+    r.run(1s);
+    r.line().heard();
+    r.notes.take();
+    const auto [message, blocked] =
+        GENERATE(table<int, Blocked>({{0, Blocked::receiver_lost_state},
+                                      {1, Blocked::receiver_lost_state},
+                                      {2, Blocked::receiver_lost_state},
+                                      {3, Blocked::receiver_rolled_back},
+                                      {4, Blocked::sender_rolled_back},
+                                      {5, Blocked::diverged},
+                                      {6, Blocked::fenced},
+                                      {7, Blocked::too_large}}));
+    const auto welcome = [&](std::uint64_t applied, std::uint64_t check, Id of = Rig::store) {
+        return bytes_of(Welcome{.attach = r.attach(),
+                                .payload_bytes_max = 100,
+                                .known = true,
+                                .store = of,
+                                .applied = applied,
+                                .check = check,
+                                .number_limit = 100});
+    };
+    const Bytes messages[] = {
+        r.fresh(),
+        welcome(1, 0, id(99)),
+        error(SyncErrc::unknown_journal, 0, id(99)),
+        welcome(0, 0),
+        welcome(3, 0),
+        welcome(2, 1),
+        error(SyncErrc::fenced, 99),
+        error(SyncErrc::too_large, 1),
+    };
+    CHECK(r.ask(messages[message]).empty());  // no DATA
+    CHECK(r.state() == LinkState::failed);
+    CHECK(r.blocked() == blocked);
+    CHECK(r.notes.take() == Seen{"failed", "blocked " + std::string{to_string(blocked)}});
+    const SessionFacts facts = r.session->status().facts;
+    CHECK(facts.acked == 1);
+    CHECK(facts.last == 2);
+    CHECK(facts.pinned_store == Rig::store);
+    if (message <= 2 && message > 0) CHECK(facts.receiver_store == id(99));
+    if (message == 4) CHECK(facts.applied == 3);
+    if (message == 6) CHECK(facts.attach == 99);
+    // It takes operations, and tries nothing by itself.
+    r.send("c");
+    r.run(1h);
+    CHECK(r.notes.take() == Seen{"accepted 3"});
+    CHECK(r.state() == LinkState::failed);
+    CHECK(r.session->depth() == 2);
+
+    // Whoever mended it asks for another look, in whatever way.
+    const int way = GENERATE(0, 1, 2);
+    if (way == 0) CHECK(r.session->reconnect_now().granted);
+    if (way == 1) CHECK(r.session->handle().reconnect_now() == Post::taken);
+    if (way == 2) {
+        r.session->stop();
+        r.session->start();
+    }
+    r.run();
+    CHECK(r.ask(r.known(1)) == Seen{"hello " + std::to_string(r.attach()) + " base 2 last 3",
+                                    "start " + std::to_string(r.attach()), "data 2 b", "data 3 c"});
+    CHECK(r.blocked() == Blocked::none);
+    CHECK(r.state() == LinkState::connected);
+}
+
+TEST_CASE("Session finds again what is still wrong", "[session][session][unit]") {
+    Rig r;
+    r.connect();
+    r.line().link.closed();
+    r.run();
+    r.run(1s);
+    r.ask(error(SyncErrc::fenced, 99));
+    CHECK(r.session->reconnect_now().granted);
+    r.run();
+    r.notes.take();
+    r.ask(error(SyncErrc::fenced, 99));
+    CHECK(r.notes.take() == Seen{"failed", "blocked fenced"});
+}
+
+TEST_CASE("Session stops at an operation that is too large for this receiver",
+          "[session][session][unit]") {
+    Rig r;
+    r.connect();
+    r.send("a");
+    REQUIRE(r.session->send(Bytes(101)).has_value());
+    r.run();
+    CHECK(r.blocked() == Blocked::too_large);
+    CHECK(r.state() == LinkState::failed);
+}
+
+TEST_CASE("Session waits as an overloaded receiver asks", "[session][session][unit]") {
+    Rig r;
+    r.start();
+    r.ask(error(SyncErrc::overloaded, 5000));
+    CHECK(r.state() == LinkState::cooldown);
+    CHECK(r.session->status().link.retry_at == at(5s));
+    CHECK(r.session->status().link.failure.cause == Cause::overloaded);
+}
+
+TEST_CASE("Session is blocked for its credentials, and comes back with others",
+          "[session][session][unit]") {
+    Rig r;
+    r.start();
+    SECTION("not known") {
+        r.ask(error(SyncErrc::unauthorized));
+        CHECK(r.state() == LinkState::blocked_auth);
+        r.session->credentials();
+        r.run();
+        CHECK(r.state() == LinkState::connecting);
+    }
+    SECTION("not allowed") {
+        r.ask(error(SyncErrc::forbidden));
+        CHECK(r.state() == LinkState::blocked_auth);
+    }
+    CHECK(r.blocked() == Blocked::none);
+}
+
+TEST_CASE("Session closes after garbage, says so, and tries again", "[session][session][fault]") {
+    Rig r;
+    r.connect();
+    CHECK(r.ask(Bytes(40, std::byte{'G'})) == Seen{"error protocol 71"});
+    CHECK(r.state() == LinkState::cooldown);
+    CHECK(r.session->status().link.failure.cause == Cause::protocol);
+}
+
+// ---- a journal that fails -----------------------------------------------------------------------
+
+TEST_CASE("Session promises nothing after its journal has failed, and sends nothing more",
+          "[session][session][fault]") {
+    Rig r;
+    r.connect();
+    r.send("a");
+    r.run();
+    r.line().heard();
+    r.notes.take();
+    r.send("b");
+    // The write succeeds, the sync does not.
+    r.disk.fail_at(r.disk.operations() + 2, eio);
+    SECTION("in a turn") { r.run(); }
+    SECTION("in flush") {
+        CHECK(r.session->flush() == eio);
+        r.run();
+    }
+    stays_failed(r);
+}
+
+TEST_CASE("Session::flush does not call durable what a full disk refused",
+          "[session][session][regression]") {
+    Rig r;
+    r.connect();
+    r.send("a");
+    r.disk.fail_at(r.disk.operations() + 1, enospc);
+    CHECK(r.session->flush() == enospc);
+    CHECK(r.session->flush() == SyncErrc::journal_failed);
+    r.run();
+    CHECK(r.blocked() == Blocked::journal_failed);
+    CHECK(r.session->status().accepted == 0);
+    CHECK(r.notes.take() == Seen{"failed", "blocked journal_failed"});
+    CHECK(r.session->send(as_bytes("b")).error() == SyncErrc::journal_failed);
+    // The journal itself has lost nothing: with room again, all goes on.
+    CHECK(r.session->reconnect_now().granted);
+    r.run();
+    r.ask(r.known(0));
+    CHECK(r.session->status().accepted == 1);
+    CHECK(r.blocked() == Blocked::none);
+    r.send("b");
+    r.run();
+    r.ask(ack(2));
+    CHECK(r.session->status().acknowledged == 2);
+}
+
+TEST_CASE("Session over a journal in Sync::each promises nothing after a send that broke it",
+          "[session][session][regression]") {
+    Rig r;
+    flush_each(r);
+    r.connect();
+    r.send("a");
+    r.run();
+    CHECK(r.line().heard() == Seen{"data 1 a"});
+    CHECK(r.notes.take() == Seen{"accepted 1"});
+    // The write succeeds, the sync does not.
+    r.disk.fail_at(r.disk.operations() + 2, eio);
+    CHECK(r.session->send(as_bytes("b")).error() == eio);
+    CHECK(r.session->deadline() == always);
+    SECTION("in a turn") { r.run(); }
+    SECTION("in flush") {
+        CHECK(r.session->flush() == eio);
+        r.run();
+    }
+    SECTION("in flush after another send") {
+        CHECK(r.session->send(as_bytes("c")).error() == eio);
+        CHECK(r.session->flush() == eio);
+        r.run();
+    }
+    CHECK(r.session->status().taken == 1);
+    stays_failed(r);
+}
+
+TEST_CASE("Session wakes its driver when a send has broken the journal",
+          "[session][session][regression]") {
+    Rig r;
+    flush_each(r);
+    Loop loop;
+    loop.attach(*r.session);
+    loop.run_until([] { return true; }, 0s);  // and the loop would look at it never again
+    r.disk.fail_at(r.disk.operations() + 2, eio);
+    CHECK(r.session->send(as_bytes("a")).error() == eio);
+    CHECK(loop.run_until([&] { return !r.notes.seen.empty(); }, 10s));
+    CHECK(r.notes.take() == Seen{"blocked journal_failed"});
+}
+
+TEST_CASE("Session over a journal in Sync::each goes on after a full disk refused an operation",
+          "[session][session][fault]") {
+    Rig r;
+    flush_each(r);
+    r.connect();
+    r.disk.fail_at(r.disk.operations() + 1, enospc);
+    CHECK(r.session->send(as_bytes("a")).error() == enospc);
+    CHECK_FALSE(r.session->flush());
+    r.run();
+    CHECK(r.blocked() == Blocked::none);
+    CHECK(r.notes.take().empty());
+    r.send("b");
+    CHECK(r.session->status().accepted == 1);  // there is nothing to wait for
+    r.run();
+    CHECK(r.line().heard() == Seen{"data 1 b"});
+    r.ask(ack(1));
+    CHECK(r.notes.take() == Seen{"accepted 1", "acknowledged 1"});
+}
+
+TEST_CASE("Session is blocked when it cannot read what it should send", "[session][session][fault]") {
+    Rig r;
+    r.send("a");
+    r.run();
+    for (const auto& [name, bytes] : r.disk.image()) {
+        if (bytes.size() < 4096) continue;
+        Bytes damaged = bytes;
+        const std::string_view text = as_text(damaged);
+        // Turns the operation's body over, in the file that the journal has open.
+        const std::size_t at = text.rfind('a');
+        REQUIRE(at != std::string_view::npos);
+        auto file = r.disk.open(name, OpenMode::write);
+        REQUIRE(file.has_value());
+        REQUIRE_FALSE(file->write(at, as_bytes("b")));
+    }
+    r.start();
+    r.ask(r.fresh());
+    r.ask(ack(0));
+    CHECK(r.blocked() == Blocked::journal_failed);
+    CHECK(r.state() == LinkState::failed);
+    for (const std::string& s : r.line().heard()) CHECK(s.substr(0, 4) != "data");
+}
+
+// ---- hooks --------------------------------------------------------------------------------------
+
+namespace {
+
+/// Destroys the session in the hook of this name.
+struct SessionDestroyer {
+    std::string when;
+    std::function<void()> destroy;
+    bool gone = false;
+    int later = 0;
+
+    void hook(std::string_view name) {
+        if (gone) ++later;
+        if (gone || name != when) return;
+        gone = true;
+        destroy();
+    }
+    void on_state(auto&, const Transition& t) { hook(to_string(t.to.state)); }
+    void on_accepted(auto&, std::uint64_t) { hook("accepted"); }
+    void on_acknowledged(auto&, std::uint64_t) { hook("acknowledged"); }
+    void on_blocked(auto&, Blocked, const SessionFacts& facts) {
+        hook("blocked");
+        acked = facts.acked;  // still there
+    }
+    void on_journal_replaced(auto&, const SessionFacts& facts) {
+        hook("replaced");
+        acked = facts.acked;
+    }
+    void on_stalled(auto&) { hook("stalled"); }
+    std::uint64_t acked = 99;
+    Seen take() { return {}; }
+};
+
+/// Does what it may in its hooks.
+struct Eager {
+    int accepted = 0;
+    bool stopped = false;
+    void on_accepted(auto& session, std::uint64_t up_to) {
+        ++accepted;
+        if (up_to < 3) {
+            CHECK(session.send(as_bytes("more")).has_value());
+            CHECK_FALSE(session.flush());
+        }
+    }
+    void on_acknowledged(auto& session, std::uint64_t) {
+        session.stop();
+        stopped = session.status().link.state == LinkState::stopped;
+        session.start();
+    }
+    Seen take() { return {}; }
+};
+
+}  // namespace
+
+TEST_CASE("Session may be destroyed in every hook", "[session][session][unit]") {
+    using DestroyedRig = SessionRig<RawPingedConnection, SessionDestroyer>;
+    DestroyedRig r;
+    r.notes.when =
+        GENERATE(as<std::string>{}, "connecting", "connected", "accepted", "acknowledged",
+                 "replaced", "stalled", "cooldown", "blocked", "stopped");
+    r.notes.destroy = [&r] { r.session.reset(); };
+    const auto step = [&r](auto&& f) {
+        if (r.session) f();
+        if (r.session) r.run();
+    };
+    step([&] { r.session->start(); });
+    step([&] {
+        r.line().say(bytes_of(Welcome{.attach = r.attach(),
+                                      .payload_bytes_max = 100,
+                                      .replaces = true,
+                                      .store = DestroyedRig::store,
+                                      .replaced_journal = id(77)}));
+    });
+    step([&] { r.line().say(ack(0)); });
+    step([&] { r.send("a"); });
+    step([&] { r.send("b"); });
+    step([&] { r.run(61s); });
+    step([&] { r.line().say(ack(1)); });
+    step([&] { r.line().link.closed(); });
+    step([&] { r.run(70s); });
+    step([&] { r.line().say(error(SyncErrc::fenced, 9)); });
+    step([&] { r.session->stop(); });
+    CHECK(r.session == nullptr);
+    CHECK(r.notes.gone);
+    CHECK(r.notes.later == 0);
+    for (const auto& line : r.lines) CHECK_FALSE(line->live);
+}
+
+TEST_CASE("Session's hooks may send, flush, stop and start", "[session][session][unit]") {
+    SessionRig<RawPingedConnection, Eager> r;
+    r.connect();
+    r.send("a");
+    r.run();
+    CHECK(r.notes.accepted == 3);
+    CHECK(r.line().heard() == Seen{"data 1 a", "data 2 more", "data 3 more"});
+    r.ask(ack(1));
+    CHECK(r.notes.stopped);
+    CHECK(r.lines.size() == 2);
+    CHECK(r.line().messages.empty());
+    CHECK(r.state() == LinkState::connecting);
+}
+
+TEST_CASE("Session is silent when it is destroyed, and loses nothing", "[session][session][unit]") {
+    Rig r;
+    r.connect();
+    r.send("a");
+    r.run();
+    r.notes.take();
+    r.session.reset();
+    CHECK(r.notes.take().empty());
+    CHECK_FALSE(r.line().live);
+    CHECK(r.line().link.closed() == Post::gone);
+    const DiskJournal journal = open_journal(r.disk);
+    CHECK(journal.last() == 1);
+    CHECK(journal.base() == 1);
+}
+
+namespace {
+
+/// Stops the session in on_accepted, and notes where that hook ends.
+struct Stopper {
+    Seen seen;
+    bool done = false;
+    void on_state(const Transition& t) { seen.emplace_back(to_string(t.to.state)); }
+    void on_accepted(auto& session, std::uint64_t) {
+        if (std::exchange(done, true)) return;
+        session.stop();
+        CHECK(session.status().link.state == LinkState::stopped);
+        seen.emplace_back("end of on_accepted");
+    }
+    Seen take() { return std::exchange(seen, {}); }
+};
+
+}  // namespace
+
+TEST_CASE("Session::stop in one of its hooks is told when that hook has returned",
+          "[session][session][regression]") {
+    SessionRig<RawPingedConnection, Stopper> r;
+    r.connect();
+    r.send("a");
+    r.run();
+    CHECK(r.notes.seen == Seen{"end of on_accepted", "stopped"});
+}
+
+TEST_CASE("Session delivers what comes before an operation that is too large",
+          "[session][session][regression]") {
+    Rig r;
+    r.connect();
+    r.send("a");
+    REQUIRE(r.session->send(Bytes(101)).has_value());
+    r.run();
+    CHECK(r.line().heard() == Seen{"data 1 a"});
+    CHECK(r.blocked() == Blocked::too_large);
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+// Goal: a Session takes a queue over a journal that refuses or blocks, and no other.
+#include <belay/session/session_queue.hpp>
+
+#include <belay/journal/journal.hpp>
+#include <belay/queue/deque.hpp>
+#include <belay/queue/drop_oldest.hpp>
+#include <belay/sim/disk.hpp>
+
+#include "support/sync_archetypes.hpp"
+
+using namespace belay;
+using belay_test::MinimalSessionQueue;
+
+namespace {
+
+using DiskJournal = Journal<sim::Disk>;
+
+struct NoStorage {
+    [[maybe_unused]] static constexpr bool drops = false;
+    std::error_code push(BytesView);
+};
+struct Drops : MinimalSessionQueue {
+    [[maybe_unused]] static constexpr bool drops = true;
+};
+struct DropsSometimes : MinimalSessionQueue {
+    [[maybe_unused]] static inline bool drops = false;
+};
+struct PushesText : MinimalSessionQueue {
+    std::error_code push(const char*);
+};
+struct PushWithoutAnswer : MinimalSessionQueue {
+    void push(BytesView);
+};
+
+static_assert(explain_session_queue<MinimalSessionQueue>());
+static_assert(SessionQueueLike<Queue<DiskJournal>>);
+static_assert(SessionQueueLike<Queue<DiskJournal, Reject>>);
+static_assert(!SessionQueueLike<Queue<DiskJournal, DropOldest>>);
+static_assert(!SessionQueueLike<Queue<Deque<Bytes>>>);
+static_assert(!SessionQueueLike<DiskJournal>);  // without a limit
+static_assert(!SessionQueueLike<NoStorage>);
+static_assert(!SessionQueueLike<Drops>);
+static_assert(!SessionQueueLike<DropsSometimes>);
+static_assert(!SessionQueueLike<PushesText>);
+static_assert(!SessionQueueLike<PushWithoutAnswer>);
+
+}  // namespace

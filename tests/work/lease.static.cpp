@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MIT
+// Goal: leases and what a WorkQueue shows are plain values; stored causes keep their numbers.
+#include <belay/work/lease.hpp>
+
+#include <type_traits>
+
+using namespace belay;
+
+static_assert(std::is_trivially_copyable_v<Lease>);
+static_assert(std::is_trivially_copyable_v<WorkItem> && std::is_trivially_copyable_v<DeadWork>);
+static_assert(sizeof(Lease) <= 72);
+static_assert(Lease{}.token == 0, "a lease of nothing");
+
+// They are in the log: see docs/work-queue-format.md.
+static_assert(static_cast<int>(DeathCause::none) == 0);
+static_assert(static_cast<int>(DeathCause::failed) == 1);
+static_assert(static_cast<int>(DeathCause::expired) == 2);
+static_assert(static_cast<int>(DeathCause::unreadable) == 3);

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT
+// Goal: a WorkError says which entry, and why. Method: its texts.
+#include <belay/work/work_error.hpp>
+
+#include "support/catch.hpp"
+
+using namespace belay;
+
+TEST_CASE("WorkError::message names the entry and the reason", "[work][work_error][unit]") {
+    const WorkError at{make_error_code(QueueErrc::corrupt), 17, "it is cut off"};
+    CHECK(at.message() == "entry 17: the journal is damaged (it is cut off)");
+    const WorkError whole{make_error_code(QueueErrc::bad_options), 0, ""};
+    CHECK(whole.message() == "the options of the journal are not possible");
+}
+
+TEST_CASE("WorkError is its code, and false without one", "[work][work_error][unit]") {
+    const WorkError error{make_error_code(QueueErrc::future_version), 3, ""};
+    const std::error_code code = error;
+    CHECK(code == QueueErrc::future_version);
+    CHECK(static_cast<bool>(error));
+    CHECK_FALSE(static_cast<bool>(WorkError{}));
+    CHECK(WorkError{}.number == 0);
+}

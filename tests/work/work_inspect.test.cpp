@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: MIT
+// Goal: a work queue's journal is told from others, and shown item by item, also when it is damaged
+// or open. Method: one queue with items in every state; every bit of its file flipped.
+#include <belay/work/work_inspect.hpp>
+
+#include <belay/journal/journal_salvage.hpp>
+#include <belay/work/work_queue.hpp>
+#include <belay/work/work_salvage.hpp>
+
+#include <functional>
+
+#include "support/journal_model.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+using Work = WorkQueue<SimJournal>;
+
+constexpr Moment start{Instant{100s}, WallTime{1'700'000'000s}};
+
+Work open_work(sim::Disk& disk, const char* path, std::uint64_t seed) {
+    auto journal = SimJournal::open(disk, path, small_journal(seed));
+    REQUIRE(journal);
+    auto work = Work::open(std::move(*journal), {.deliveries_max = 1}, start);
+    REQUIRE(work);
+    return std::move(*work);
+}
+
+/// Items 1 to 6: the 2nd is gone, the 3rd is dead, the 4th is delayed, the others wait.
+void fill(sim::Disk& disk) {
+    Work work = open_work(disk, "w", 1);
+    for (int i = 1; i <= 6; ++i) {
+        REQUIRE(
+            work.push(as_bytes("item " + std::to_string(i)), start, {.delay = i == 4 ? 10s : 0s}));
+    }
+    std::vector<Lease> leases;
+    for (int i = 1; i <= 3; ++i) leases.push_back(*work.lease(start));
+    REQUIRE_FALSE(work.ack(leases[1]));
+    REQUIRE_FALSE(work.nack(leases[2], start));
+    REQUIRE_FALSE(work.sync());
+}
+
+struct Seen {
+    WorkInspection found;
+    std::string items;  // id, body, state, cause
+};
+
+std::optional<Seen> look(sim::Disk& disk, const char* path) {
+    std::string items;
+    auto found = inspect_work_queue(disk, path, start, [&items](const WorkItem& item) {
+        items += std::to_string(item.id) + ' ' + std::string{as_text(item.body)} + ' ' +
+                 std::to_string(static_cast<int>(item.state)) + ' ' +
+                 std::to_string(static_cast<int>(item.cause)) + '\n';
+    });
+    if (!found) return std::nullopt;
+    return Seen{std::move(*found), std::move(items)};
+}
+
+const std::string file = "w/" + journal_format::segment_name(1);
+const std::string all_items =
+    "1 item 1 0 0\n4 item 4 1 0\n5 item 5 0 0\n6 item 6 0 0\n3 item 3 3 1\n";
+
+}  // namespace
+
+TEST_CASE("inspect_work_queue shows what is not gone, and changes nothing",
+          "[work][work_inspect][unit]") {
+    sim::Disk disk;
+    fill(disk);
+    const sim::Disk::Image before = disk.image();
+    const auto seen = look(disk, "w");
+    REQUIRE(seen);
+    CHECK(disk.image() == before);
+    CHECK(seen->items == all_items);
+    CHECK(seen->found.living == 4);
+    CHECK(seen->found.delayed == 1);
+    CHECK(seen->found.dead == 1);
+    CHECK(seen->found.unreadable == 0);
+    CHECK(seen->found.journal.is_whole());
+
+    // While it is open: what is lent there has not ended here.
+    Work work = open_work(disk, "w", 2);
+    REQUIRE(work.lease(start));
+    REQUIRE(look(disk, "w"));
+    CHECK(look(disk, "w")->items == all_items);
+}
+
+TEST_CASE("inspect_work_queue shows a damaged entry as an item without a body",
+          "[work][work_inspect][fault]") {
+    sim::Disk disk;
+    fill(disk);
+    Bytes bytes = disk.contents(file);
+    const std::string_view text = as_text(bytes);
+    bytes[text.find("item 5")] ^= std::byte{1};
+    disk.put(file, bytes);
+    const auto seen = look(disk, "w");
+    REQUIRE(seen);
+    CHECK(seen->items == "1 item 1 0 0\n4 item 4 1 0\n6 item 6 0 0\n3 item 3 3 1\n5  3 3\n");
+    CHECK(seen->found.living == 3);
+    CHECK(seen->found.dead == 1);
+    CHECK(seen->found.unreadable == 1);
+    CHECK_FALSE(seen->found.journal.is_whole());
+}
+
+TEST_CASE("inspect_work_queue shows an item that was copied forward once, under its id",
+          "[work][work_inspect][unit]") {
+    // Many files, of which the first ones are given up, and copies of what was in them.
+    sim::Disk disk;
+    auto journal = SimJournal::open(disk, "w", small_journal(1));
+    REQUIRE(journal);
+    auto work = Work::open(std::move(*journal), {.slack_bytes = 0}, start);
+    REQUIRE(work);
+    const auto old = work->push(as_bytes("old"), start);
+    REQUIRE(old);
+    const auto loan = work->lease(start);
+    REQUIRE(loan);
+    for (int i = 0; i < 200; ++i) {
+        REQUIRE(work->push(as_bytes("young"), start));
+        const auto lease = work->lease(start);
+        REQUIRE(lease);
+        REQUIRE_FALSE(work->ack(*lease));
+        REQUIRE_FALSE(work->sync());
+    }
+    REQUIRE(work->log().base() > *old);
+    CHECK(*is_work_queue(disk, "w"));
+    const auto seen = look(disk, "w");
+    REQUIRE(seen);
+    CHECK(seen->items == std::to_string(*old) + " old 0 0\n");
+    CHECK(seen->found.living == 1);
+    CHECK(seen->found.journal.acked + 1 >= work->log().base());
+}
+
+TEST_CASE("inspect_work_queue says what keeps it from looking", "[work][work_inspect][unit]") {
+    sim::Disk disk;
+    const auto nothing = [](const WorkItem&) {};
+    const auto none = inspect_work_queue(disk, "nowhere", start, nothing);
+    REQUIRE_FALSE(none);
+    CHECK(none.error().path == "nowhere");
+    CHECK_FALSE(is_work_queue(disk, "nowhere"));
+    {
+        auto other = SimJournal::open(disk, "other", small_journal(1));
+        REQUIRE(other);
+        REQUIRE(other->append(as_bytes("no entry of a work queue")));
+        REQUIRE_FALSE(other->sync());
+    }
+    CHECK_FALSE(*is_work_queue(disk, "other"));
+    const auto foreign = inspect_work_queue(disk, "other", start, nothing);
+    REQUIRE_FALSE(foreign);
+    CHECK(foreign.error().path == "other");
+    CHECK(foreign.error().what.find("entry 1: ") == 0);
+}
+
+TEST_CASE("inspect_work_queue and salvage_work_queue need no header of a file",
+          "[work][work_inspect][fault]") {
+    // The id is nowhere else: the entries' own mark tells whose they are.
+    sim::Disk disk;
+    fill(disk);
+    Bytes bytes = disk.contents(file);
+    bytes[0] ^= std::byte{1};
+    disk.put(file, bytes);
+    REQUIRE(inspect_journal(disk, "w", [](std::uint64_t, BytesView) {})->journal == no_id);
+    CHECK(*is_work_queue(disk, "w"));
+    const auto seen = look(disk, "w");
+    REQUIRE(seen);
+    CHECK(seen->items == all_items);
+    const auto done = salvage_work_queue(disk, "w", "new", start, small_journal(2));
+    REQUIRE(done);
+    CHECK(done->copied == 5);
+    const Work work = open_work(disk, "new", 3);
+    CHECK(work.size() == 4);
+    CHECK(work.dead() == 1);
+}
+
+TEST_CASE("is_work_queue tells a work queue's journal from others", "[work][work_inspect][unit]") {
+    sim::Disk disk;
+    CHECK_FALSE(is_work_queue(disk, "w"));
+    fill(disk);
+    CHECK(*is_work_queue(disk, "w"));
+
+    // Its copy by salvage_journal is one no more: the marks are another journal's.
+    REQUIRE(salvage_journal(disk, "w", "copy", small_journal(2)));
+    CHECK_FALSE(*is_work_queue(disk, "copy"));
+    const auto refused = inspect_work_queue(disk, "copy", start, [](const WorkItem&) {});
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == QueueErrc::foreign_file);
+
+    // Plain items only: a copy by salvage_journal is what it was.
+    {
+        Work work = open_work(disk, "plain", 3);
+        for (const char* const body : {"one", "two"}) REQUIRE(work.push(as_bytes(body), start));
+        REQUIRE_FALSE(work.sync());
+    }
+    CHECK_FALSE(*is_work_queue(disk, "plain"));
+    REQUIRE(salvage_journal(disk, "plain", "plain copy", small_journal(4)));
+    CHECK(look(disk, "plain copy")->items == "1 one 0 0\n2 two 0 0\n");
+    const Work work = open_work(disk, "plain copy", 5);
+    CHECK(work.size() == 2);
+
+    // Another program's, with an operation as a work queue's would be, but for the mark.
+    detail::WorkEntry done;
+    done.kind = detail::WorkKind::done;
+    Bytes entry;
+    const auto make_other = [&](const char* path, bool has_text) {
+        auto other = SimJournal::open(disk, path, small_journal(6));
+        REQUIRE(other);
+        detail::encode(done, ~detail::log_mark(other->journal_id()), entry);
+        if (has_text) REQUIRE(other->append(as_bytes("an operation")));
+        REQUIRE(other->append(entry));
+        REQUIRE_FALSE(other->sync());
+    };
+    make_other("other", false);
+    CHECK_FALSE(*is_work_queue(disk, "other"));
+    // Where the id is lost, one that looks like an entry is not enough.
+    make_other("lost", true);
+    const std::string lost = "lost/" + journal_format::segment_name(1);
+    Bytes bytes = disk.contents(lost);
+    bytes[0] ^= std::byte{1};
+    disk.put(lost, bytes);
+    CHECK_FALSE(*is_work_queue(disk, "lost"));
+}
+
+TEST_CASE("is_work_queue and inspect_work_queue see at most one entry less for a flipped bit",
+          "[work][work_inspect][fault]") {
+    sim::Disk disk;
+    fill(disk);
+    const Bytes whole = disk.contents(file);
+    std::uint64_t fewer = 0;
+    for (std::size_t at = 0; at < 700; ++at) {
+        Bytes bytes = whole;
+        bytes[at] ^= std::byte{static_cast<unsigned char>(1U << (at % 8))};
+        disk.put(file, bytes);
+        INFO("byte " << at);
+        REQUIRE(*is_work_queue(disk, "w"));
+        const auto seen = look(disk, "w");
+        REQUIRE(seen);
+        const std::uint64_t all = seen->found.living + seen->found.dead + seen->found.unreadable;
+        // An end that is lost brings an item back; an entry that is lost may have been one.
+        REQUIRE(all >= 5);
+        REQUIRE(all <= 7);
+        fewer += seen->found.unreadable;
+    }
+    CHECK(fewer > 100);
+}
+
+namespace {
+/// A disk on which something happens when a directory is listed for the second time.
+struct Busy : sim::Disk {
+    std::function<void()> meanwhile;
+    int lists = 0;
+
+    auto list(const std::string& path) {
+        if (++lists == 2) meanwhile();
+        return sim::Disk::list(path);
+    }
+};
+}  // namespace
+
+TEST_CASE("inspect_work_queue takes nothing for damage that is given up while it looks",
+          "[work][work_inspect][regression]") {
+    Busy disk;
+    disk.meanwhile = [] {};
+    auto journal = Journal<Busy>::open(disk, "w", small_journal(1));
+    REQUIRE(journal);
+    auto work = WorkQueue<Journal<Busy>>::open(std::move(*journal), {}, start);
+    REQUIRE(work);
+    for (int i = 1; i <= 300; ++i) REQUIRE(work->push(as_bytes("item"), start));
+    REQUIRE_FALSE(work->sync());
+    disk.lists = 0;
+    disk.meanwhile = [&] {
+        for (int i = 1; i <= 200; ++i) REQUIRE_FALSE(work->ack(*work->lease(start)));
+        REQUIRE_FALSE(work->sync());
+    };
+    std::uint64_t first = 0;
+    const auto seen = inspect_work_queue(disk, "w", start, [&first](const WorkItem& item) {
+        if (first == 0) first = item.id;
+    });
+    REQUIRE(seen);
+    CHECK(disk.lists == 2);
+    CHECK(work->log().base() == 201);
+    CHECK(first == 201);
+    CHECK(seen->living == 100);
+    CHECK(seen->unreadable == 0);
+    CHECK(seen->journal.acked == 200);
+}
+
+TEST_CASE("Entries behind a header that is lost begin with the first that can be read",
+          "[work][work_inspect][regression]") {
+    // As of a journal whose first files are deleted, and whose only one says no more what was.
+    constexpr std::uint64_t far = 1'000'000'000;
+    Bytes item;
+    detail::WorkEntry entry;
+    entry.tail = as_bytes("item");
+    detail::encode(entry, 0, item);
+    detail::EntriesLeft left{no_id, 0};
+    for (const std::uint64_t number : {far, far + 1, far + 3}) left.add(number, item);
+    left.give_up(0);
+    CHECK(left.base() == far);
+    CHECK(left.last() == far + 3);
+    detail::WorkItems<detail::EntriesLeft> items{std::move(left), WorkOptions{}, start};
+    REQUIRE_FALSE(detail::WorkReplay<detail::EntriesLeft>{items}.run());
+    CHECK(items.living() == 3);
+    CHECK(items.slots.dead() == 1);  // the one between that is not there
+
+    // With a header nothing is guessed: what lacks in front is lost, and counted.
+    detail::EntriesLeft known{Id{std::byte{1}}, 2};
+    known.add(5, item);
+    known.give_up(3);
+    CHECK(known.base() == 4);
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+// Goal: a WorkQueue uses nothing that SequencedLike does not promise, moves, and is small. Method:
+// instantiation with the archetype.
+#include <belay/work/work_queue.hpp>
+
+#include "support/queue_archetypes.hpp"
+
+using namespace belay;
+using belay_test::MinimalSequenced;
+
+namespace {
+
+struct HearsOfTheDead {
+    void on_dead(const DeadWork&) {}
+};
+struct HearsOfDrops {
+    void on_dropped(const DeadWork&) {}
+};
+/// A storage for dead letters that answers bool, and cannot flush.
+struct Letters {
+    bool try_push(Bytes&&) noexcept { return true; }
+};
+
+struct FlushableSequenced : MinimalSequenced {
+    std::error_code flush() noexcept { return {}; }
+    bool unflushed() const noexcept { return false; }
+};
+
+struct KeepingSequenced : MinimalSequenced {
+    std::error_code keep(BytesView) noexcept { return {}; }
+    BytesView kept() const noexcept { return {}; }
+};
+
+using Plain = WorkQueue<MinimalSequenced>;
+using Keeping = WorkQueue<KeepingSequenced>;
+
+template <class W>
+concept Keeps = requires(W& work, const W& known, BytesView note) {
+    { work.keep(note) } noexcept -> std::same_as<std::error_code>;
+    { known.kept() } noexcept -> std::same_as<BytesView>;
+};
+template <class W>
+concept KeepsSomehow =
+    requires(W& work) { work.keep(BytesView{}); } || requires(W& work) { work.kept(); };
+
+}  // namespace
+
+template class belay::WorkQueue<MinimalSequenced>;
+template class belay::WorkQueue<MinimalSequenced, Letters, HearsOfTheDead>;
+template class belay::WorkQueue<MinimalSequenced, KeepDead, HearsOfDrops>;
+
+static_assert(std::is_nothrow_move_constructible_v<Plain>);
+static_assert(std::is_nothrow_move_assignable_v<Plain>);
+static_assert(!std::is_copy_constructible_v<Plain>);
+static_assert(sizeof(Plain) <= 2 * sizeof(void*), "what nobody wants costs nothing");
+static_assert(noexcept(std::declval<Plain&>().sync()));
+static_assert(!FlushableLike<Plain>, "its log is none");
+static_assert(FlushableLike<WorkQueue<FlushableSequenced>>);
+static_assert(Keeps<Keeping>);
+static_assert(!KeepsSomehow<Plain>, "its log keeps none");
+static_assert(sizeof(KeyPrint) == 16);
+static_assert(std::is_trivially_copyable_v<Lease>);
+
+static_assert(detail::possible(WorkOptions{}));
+static_assert(!detail::possible(WorkOptions{.lease = Duration::zero()}));
+static_assert(!detail::possible(WorkOptions{.keys = std::size_t{1} << 31}));

@@ -1,0 +1,814 @@
+// SPDX-License-Identifier: MIT
+// Goal: each promise of a WorkQueue, one by one. Method: journals on a simulated disk, time by
+// hand.
+#include <belay/work/work_queue.hpp>
+
+#include <belay/journal/journal.hpp>
+#include <belay/queue/deque.hpp>
+#include <belay/sim/disk.hpp>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "support/aborts.hpp"
+#include "support/catch.hpp"
+#include "support/memory_log.hpp"
+#include "support/seeds.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+
+namespace {
+
+using Log = Journal<sim::Disk>;
+
+/// A queue on a disk, and the time.
+template <class Dead = KeepDead, class Observer = NoObserver>
+struct Rig {
+    using Work = WorkQueue<Log, Dead, Observer>;
+
+    explicit Rig(WorkOptions with = {}, std::uint64_t seed = 0) : options{with}, openings{seed} {
+        open();
+    }
+
+    void open() {
+        work.reset();
+        auto log = Log::open(
+            disk, "w",
+            {.segment_bytes = 64 << 10, .record_bytes_max = 32 << 10, .seed = Seed{++openings}});
+        REQUIRE(log);
+        auto opened = Work::open(std::move(*log), options, now, Dead{}, observer);
+        REQUIRE(opened);
+        work = std::make_unique<Work>(std::move(*opened));
+    }
+    void pass(Duration time) { now = {now.now + time, now.wall + time}; }
+    std::uint64_t push(std::string_view body, const PushOptions& with = {}) {
+        const auto id = work->push(as_bytes(body), now, with);
+        REQUIRE(id);
+        return *id;
+    }
+    /// The body of what is lent next; empty if nothing is.
+    std::string lend() {
+        const auto got = work->lease(now);
+        if (got) last = *got;
+        return got ? std::string{as_text(got->body)} : "";
+    }
+
+    sim::Disk disk;
+    WorkOptions options;
+    Moment now{Instant{100s}, WallTime{1'700'000'000s}};
+    Observer observer{};
+    std::uint64_t openings = 0;
+    std::unique_ptr<Work> work;
+    Lease last{};
+};
+
+/// What an observer was told; shared, as observers are copied into the queue.
+struct Told {
+    void on_dead(const DeadWork& dead) {
+        deaths->push_back(std::to_string(dead.id) + " " + std::string{as_text(dead.body)} + " " +
+                          std::to_string(static_cast<int>(dead.cause)) + " " +
+                          std::to_string(dead.deliveries));
+    }
+    void on_dropped(const DeadWork& dead) { drops->push_back(std::string{as_text(dead.body)}); }
+    std::shared_ptr<std::vector<std::string>> deaths = std::make_shared<std::vector<std::string>>();
+    std::shared_ptr<std::vector<std::string>> drops = std::make_shared<std::vector<std::string>>();
+};
+
+/// The bodies that `for_each` shows, one behind the other.
+template <class Rig>
+std::string all(Rig& rig) {
+    std::string text;
+    REQUIRE_FALSE(rig.work->for_each(
+        [&](const WorkItem& item) { text += std::string{as_text(item.body)} + ' '; }));
+    return text;
+}
+
+std::error_code code(QueueErrc error) { return make_error_code(error); }
+
+}  // namespace
+
+// ---- leases -------------------------------------------------------------------------------------
+
+TEST_CASE("WorkQueue lends in the order of the pushes, and acknowledges in any",
+          "[work][work_queue][unit]") {
+    Rig rig;
+    for (const char* const body : {"a", "b", "c"}) rig.push(body);
+    CHECK(rig.lend() == "a");
+    const Lease a = rig.last;
+    CHECK(a.id == 1);
+    CHECK(a.delivery == 1);
+    CHECK(a.deadline == rig.now.now + 30s);
+    CHECK(a.pushed == rig.now.wall);
+    CHECK(rig.lend() == "b");
+    CHECK_FALSE(rig.work->ack(rig.last));
+    CHECK(rig.lend() == "c");
+    CHECK(rig.work->leased() == 2);
+    CHECK_FALSE(rig.work->ack(rig.last));
+    CHECK(rig.lend().empty());
+    CHECK(rig.work->lease(rig.now).error() == QueueErrc::queue_empty);
+    CHECK(rig.work->size() == 1);
+    CHECK_FALSE(rig.work->ack(a));
+    CHECK(rig.work->empty());
+    CHECK(rig.work->bytes() == 0);
+}
+
+TEST_CASE("WorkQueue: what is acknowledged out of order stays so over an opening",
+          "[work][work_queue][unit]") {
+    Rig rig;
+    for (int i = 0; i < 200; ++i) rig.push(std::to_string(i));
+    std::vector<Lease> leases;
+    for (int i = 0; i < 200; ++i) {
+        rig.lend();
+        leases.push_back(rig.last);
+    }
+    for (std::size_t i = 1; i < 200; i += 2) REQUIRE_FALSE(rig.work->ack(leases[i]));
+    REQUIRE_FALSE(rig.work->sync());
+    rig.disk.kill();
+    rig.open();
+    CHECK(rig.work->size() == 100);
+    for (int i = 0; i < 200; i += 2) REQUIRE(rig.lend() == std::to_string(i));
+}
+
+TEST_CASE("WorkQueue::nack puts an item back at its place", "[work][work_queue][unit]") {
+    Rig rig;
+    for (const char* const body : {"a", "b", "c"}) rig.push(body);
+    CHECK(rig.lend() == "a");
+    const Lease a = rig.last;
+    CHECK(rig.lend() == "b");
+    CHECK_FALSE(rig.work->nack(a, rig.now));
+    CHECK(rig.work->ack(a) == QueueErrc::lease_ended);
+    CHECK(rig.work->nack(a, rig.now) == QueueErrc::lease_ended);
+    CHECK(rig.lend() == "a");
+    CHECK(rig.last.delivery == 2);
+    CHECK(rig.work->ack(a) == QueueErrc::lease_ended);
+    CHECK(rig.lend() == "c");
+}
+
+TEST_CASE("WorkQueue: a delay lets others pass, and ends by itself", "[work][work_queue][unit]") {
+    Rig rig;
+    rig.push("later", {.delay = 5s});
+    rig.push("now");
+    CHECK(rig.work->delayed() == 1);
+    CHECK(rig.work->deadline() == always);
+    CHECK(rig.lend() == "now");
+    CHECK(rig.lend().empty());
+    CHECK(rig.work->deadline() == rig.now.now + 5s);
+    CHECK_FALSE(rig.work->nack(rig.last, rig.now, 2s));
+    CHECK(rig.work->deadline() == rig.now.now + 2s);
+    rig.pass(2s - 1ns);
+    CHECK(rig.lend().empty());
+    rig.pass(1ns);
+    CHECK(rig.lend() == "now");
+    CHECK_FALSE(rig.work->ack(rig.last));
+    rig.pass(3s);
+    CHECK(rig.lend() == "later");
+    CHECK(rig.last.delivery == 1);
+    CHECK_FALSE(rig.work->ack(rig.last));
+    CHECK(rig.work->deadline() == never);
+}
+
+TEST_CASE("WorkQueue: a loan that timed out is lent again, and fences the old lease",
+          "[work][work_queue][unit]") {
+    Rig rig{{.lease = 10s}};
+    rig.push("a");
+    rig.push("b");
+    CHECK(rig.lend() == "a");
+    const Lease old = rig.last;
+    CHECK(rig.lend() == "b");
+    CHECK(rig.work->deadline() == rig.now.now + 10s);
+    rig.pass(10s);
+    CHECK(rig.lend() == "a");
+    CHECK(rig.last.delivery == 2);
+    CHECK(rig.work->ack(old) == QueueErrc::lease_ended);
+    CHECK(rig.work->nack(old, rig.now) == QueueErrc::lease_ended);
+    Lease extended = old;
+    CHECK(rig.work->extend(extended, rig.now, 1s) == QueueErrc::lease_ended);
+    CHECK(extended.deadline == old.deadline);
+    CHECK_FALSE(rig.work->ack(rig.last));
+}
+
+TEST_CASE("WorkQueue: a late ack counts until the item is lent again",
+          "[work][work_queue][unit]") {
+    Rig rig{{.lease = 10s}};
+    rig.push("a");
+    rig.push("b");
+    CHECK(rig.lend() == "a");
+    const Lease a = rig.last;
+    rig.pass(1h);
+    // This ends the loan of the first, and lends it; so end that, and let it be put back again.
+    CHECK(rig.lend() == "a");
+    CHECK_FALSE(rig.work->ack(rig.last));
+    CHECK(rig.work->ack(a) == QueueErrc::lease_ended);
+    CHECK(rig.lend() == "b");
+    const Lease b = rig.last;
+    rig.pass(1h);
+    CHECK_FALSE(rig.work->ack(b));
+    CHECK(rig.work->empty());
+}
+
+TEST_CASE("WorkQueue::extend makes a loan longer, or shorter", "[work][work_queue][unit]") {
+    Rig rig{{.lease = 10s}};
+    rig.push("a");
+    rig.lend();
+    Lease lease = rig.last;
+    CHECK_FALSE(rig.work->extend(lease, rig.now, 60s));
+    CHECK(lease.deadline == rig.now.now + 60s);
+    rig.pass(59s);
+    CHECK(rig.lend().empty());
+    CHECK_FALSE(rig.work->extend(lease, rig.now, 500ms));
+    rig.pass(500ms);
+    CHECK(rig.lend() == "a");
+    CHECK(rig.last.delivery == 2);
+}
+
+TEST_CASE("WorkQueue: opening ends all loans, and an old lease means nothing",
+          "[work][work_queue][unit]") {
+    Rig rig;
+    rig.push("a");
+    CHECK(rig.lend() == "a");
+    const Lease before = rig.last;
+    rig.open();
+    CHECK(rig.work->leased() == 0);
+    CHECK(rig.lend() == "a");
+    CHECK(rig.last.delivery == 1);
+    // It has the same slot and the same token as the new one.
+    CHECK(before.token == rig.last.token);
+    CHECK(rig.work->ack(before) == QueueErrc::lease_ended);
+    CHECK(rig.work->nack(before, rig.now) == QueueErrc::lease_ended);
+    CHECK_FALSE(rig.work->ack(rig.last));
+}
+
+TEST_CASE("WorkQueue: a lease of another queue means nothing", "[work][work_queue][unit]") {
+    Rig rig;
+    Rig other{WorkOptions{}, 100};
+    rig.push("mine");
+    other.push("theirs");
+    REQUIRE(rig.lend() == "mine");
+    REQUIRE(other.lend() == "theirs");
+    // They are alike in all but the queue.
+    Lease theirs = other.last;
+    REQUIRE(theirs.id == rig.last.id);
+    REQUIRE(theirs.slot == rig.last.slot);
+    REQUIRE(theirs.token == rig.last.token);
+    CHECK(rig.work->ack(theirs) == QueueErrc::lease_ended);
+    CHECK(rig.work->nack(theirs, rig.now) == QueueErrc::lease_ended);
+    CHECK(rig.work->extend(theirs, rig.now, 1h) == QueueErrc::lease_ended);
+    CHECK(theirs.deadline == other.last.deadline);
+    CHECK(other.work->ack(rig.last) == QueueErrc::lease_ended);
+    CHECK(rig.work->leased() == 1);
+    CHECK(other.work->leased() == 1);
+    CHECK_FALSE(rig.work->ack(rig.last));
+    CHECK_FALSE(other.work->nack(other.last, other.now));
+    CHECK(rig.work->empty());
+    CHECK(other.lend() == "theirs");
+}
+
+TEST_CASE("WorkQueue lends a body again by its id", "[work][work_queue][unit]") {
+    Rig rig;
+    rig.push("first");
+    rig.push("second");
+    rig.lend();
+    const Lease first = rig.last;
+    rig.lend();
+    const auto body = rig.work->read(first.id);
+    REQUIRE(body);
+    CHECK(as_text(*body) == "first");
+    CHECK_FALSE(rig.work->ack(first));
+    CHECK(rig.work->read(first.id).error() == QueueErrc::unknown_number);
+    CHECK(rig.work->read(99).error() == QueueErrc::unknown_number);
+    CHECK(rig.work->read(0).error() == QueueErrc::unknown_number);
+}
+
+// ---- deaths -------------------------------------------------------------------------------------
+
+TEST_CASE("WorkQueue: a poison item becomes a dead letter, and blocks nobody",
+          "[work][work_queue][unit]") {
+    Rig<KeepDead, Told> rig{{.lease = 1s, .deliveries_max = 3}};
+    rig.push("poison");
+    rig.push("good");
+    CHECK(rig.lend() == "poison");
+    CHECK_FALSE(rig.work->nack(rig.last, rig.now));
+    CHECK(rig.lend() == "poison");
+    rig.pass(1s);
+    CHECK(rig.lend() == "poison");
+    CHECK(rig.last.delivery == 3);
+    CHECK(rig.work->dead() == 0);
+    CHECK_FALSE(rig.work->nack(rig.last, rig.now));
+    CHECK(*rig.observer.deaths == std::vector<std::string>{"1 poison 1 3"});
+    CHECK(rig.work->dead() == 1);
+    CHECK(rig.lend() == "good");
+    CHECK_FALSE(rig.work->ack(rig.last));
+    CHECK(rig.work->size() == 0);
+    rig.open();
+    CHECK(rig.work->dead() == 1);
+    CHECK(rig.lend().empty());
+    std::vector<WorkItem> dead;
+    CHECK_FALSE(rig.work->for_each_dead([&](const WorkItem& item) {
+        dead.push_back(item);
+        CHECK(as_text(item.body) == "poison");
+    }));
+    REQUIRE(dead.size() == 1);
+    CHECK(dead[0].cause == DeathCause::failed);
+    CHECK(dead[0].state == WorkState::dead);
+    CHECK(dead[0].deliveries == 3);
+}
+
+TEST_CASE("WorkQueue: a last loan that times out ends as a dead letter too",
+          "[work][work_queue][unit]") {
+    Rig rig{{.lease = 1s, .deliveries_max = 1}};
+    rig.push("a");
+    rig.push("b");
+    CHECK(rig.lend() == "a");
+    const Lease a = rig.last;
+    rig.pass(1s);
+    CHECK(rig.lend() == "b");
+    CHECK(rig.work->dead() == 1);
+    CHECK(rig.work->ack(a) == QueueErrc::lease_ended);
+}
+
+TEST_CASE("WorkQueue::revive lets a dead letter live, purge_dead ends it",
+          "[work][work_queue][unit]") {
+    Rig rig{{.deliveries_max = 1}};
+    const std::uint64_t a = rig.push("a");
+    rig.push("b", {.expires_after = 1s});
+    rig.lend();
+    CHECK_FALSE(rig.work->nack(rig.last, rig.now));
+    rig.pass(1s);
+    CHECK(rig.lend().empty());
+    CHECK(rig.work->dead() == 2);
+    CHECK(rig.work->revive(77, rig.now) == QueueErrc::unknown_number);
+    CHECK_FALSE(rig.work->revive(a, rig.now));
+    CHECK(rig.work->revive(a, rig.now) == QueueErrc::unknown_number);
+    CHECK_FALSE(rig.work->revive(2, rig.now));
+    rig.open();
+    CHECK(rig.lend() == "a");
+    CHECK(rig.last.delivery == 1);
+    CHECK_FALSE(rig.work->nack(rig.last, rig.now));
+    // It had expired, and does not again.
+    CHECK(rig.lend() == "b");
+    CHECK_FALSE(rig.work->ack(rig.last));
+    CHECK(rig.work->dead() == 1);
+    CHECK_FALSE(rig.work->purge_dead());
+    CHECK(rig.work->dead() == 0);
+    CHECK_FALSE(rig.work->sync());
+    rig.disk.kill();
+    rig.open();
+    CHECK(rig.work->dead() == 0);
+    CHECK(rig.work->log().base() == rig.work->log().last() + 1);
+}
+
+TEST_CASE("WorkQueue moves dead letters into another storage, and keeps what that refuses",
+          "[work][work_queue][unit]") {
+    struct OneLetter {
+        std::error_code try_push(Bytes&& letter) noexcept {
+            if (!letters.empty()) return make_error_code(QueueErrc::queue_full);
+            letters.push_back(std::move(letter));
+            return {};
+        }
+        std::error_code sync() noexcept {
+            ++syncs;
+            return {};
+        }
+        std::vector<Bytes> letters;
+        int syncs = 0;
+    };
+    Rig<OneLetter, Told> rig{{.deliveries_max = 1}};
+    for (const char* const body : {"a", "b"}) {
+        rig.push(body);
+        rig.lend();
+        CHECK_FALSE(rig.work->nack(rig.last, rig.now));
+    }
+    REQUIRE(rig.work->dead_letters().letters.size() == 1);
+    CHECK(as_text(rig.work->dead_letters().letters[0]) == "a");
+    CHECK(rig.work->dead_letters().syncs == 1);
+    CHECK(rig.work->dead() == 1);
+    CHECK(rig.observer.deaths->size() == 2);
+    CHECK(rig.work->size() == 0);
+
+    Rig<Deque<Bytes>> other{{.deliveries_max = 1}};
+    other.push("a");
+    other.lend();
+    CHECK_FALSE(other.work->nack(other.last, other.now));
+    CHECK(other.work->dead() == 0);
+    CHECK(other.work->dead_letters().size() == 1);
+    other.open();
+    CHECK(other.work->size() == 0);
+}
+
+TEST_CASE("WorkQueue: what expired is buried, or dropped, and told either way",
+          "[work][work_queue][unit]") {
+    for (const Expired what : {Expired::bury, Expired::drop}) {
+        Rig<KeepDead, Told> rig{{.expired = what}};
+        rig.push("old", {.expires_after = 10s});
+        rig.push("new");
+        rig.pass(10s);
+        CHECK(rig.lend() == "new");
+        CHECK(rig.work->dead() == (what == Expired::bury ? 1u : 0u));
+        CHECK(*rig.observer.deaths == (what == Expired::bury ? std::vector<std::string>{"1 old 2 0"}
+                                                             : std::vector<std::string>{}));
+        CHECK(rig.observer.drops->size() == (what == Expired::drop ? 1u : 0u));
+        CHECK_FALSE(rig.work->sync());
+        rig.disk.kill();
+        rig.open();
+        CHECK(all(rig) == "new ");
+    }
+}
+
+TEST_CASE("WorkQueue counts deliveries before lending, for items that kill their process",
+          "[work][work_queue][unit]") {
+    Rig rig{{.deliveries_max = 3, .count_before_lending = true}};
+    rig.push("killer");
+    rig.push("good");
+    REQUIRE_FALSE(rig.work->sync());
+    for (std::uint32_t i = 1; i <= 3; ++i) {
+        REQUIRE(rig.lend() == "killer");
+        CHECK(rig.last.delivery == i);
+        rig.disk.crash(Random{Seed{i}});
+        rig.open();
+    }
+    CHECK(rig.lend() == "good");
+    CHECK(rig.work->dead() == 1);
+}
+
+TEST_CASE("WorkQueue passes a damaged item by, and says so", "[work][work_queue][fault]") {
+    const Moment now{Instant{}, WallTime{1'700'000'000s}};
+    belay_test::MemoryMedium medium;
+    Told told;
+    auto opened = WorkQueue<belay_test::MemoryLog, KeepDead, Told>::open(
+        belay_test::MemoryLog{medium}, {}, now, {}, told);
+    REQUIRE(opened);
+    for (const char* const body : {"first", "second"}) {
+        REQUIRE(opened->push(as_bytes(body), now));
+    }
+    medium.damaged.insert(1);
+    const auto lease = opened->lease(now);
+    REQUIRE(lease);
+    CHECK(as_text(lease->body) == "second");
+    CHECK(*told.deaths == std::vector<std::string>{"1  3 0"});
+    CHECK(opened->dead() == 1);
+    CHECK_FALSE(opened->for_each_dead([](const WorkItem& item) {
+        CHECK(item.body.empty());
+        CHECK(item.cause == DeathCause::unreadable);
+    }));
+    CHECK_FALSE(opened->purge_dead());
+    CHECK(medium.base == 2);
+}
+
+// ---- keys ---------------------------------------------------------------------------------------
+
+TEST_CASE("WorkQueue takes work with one key once", "[work][work_queue][unit]") {
+    Rig rig{{.keys = 3}};
+    const auto push = [&](std::string_view key, std::string_view body) {
+        return rig.work->push(as_bytes(body), rig.now, {.key = key}).error();
+    };
+    CHECK_FALSE(push("1", "a"));
+    CHECK(push("1", "a") == QueueErrc::duplicate);
+    CHECK(push("1", "b") == QueueErrc::key_conflict);
+    CHECK(rig.work->size() == 1);
+    CHECK_FALSE(push("2", "a"));
+    CHECK_FALSE(push("3", "a"));
+    // Also after the end of the work, and in another life.
+    while (!rig.lend().empty()) CHECK_FALSE(rig.work->ack(rig.last));
+    CHECK(push("1", "a") == QueueErrc::duplicate);
+    CHECK_FALSE(rig.work->sync());
+    rig.disk.kill();
+    rig.open();
+    CHECK(push("1", "a") == QueueErrc::duplicate);
+    CHECK(push("1", "b") == QueueErrc::key_conflict);
+    // Out of the window: the oldest is forgotten.
+    CHECK_FALSE(push("4", "a"));
+    CHECK_FALSE(push("1", "b"));
+    CHECK(push("3", "a") == QueueErrc::duplicate);
+}
+
+TEST_CASE("WorkQueue keeps its keys while the log behind them is given up",
+          "[work][work_queue][unit]") {
+    Rig rig{{.keys = 3000, .record_bytes_max = 1024, .slack_bytes = 64 << 10}};
+    const auto key = [](int i) { return "order " + std::to_string(i); };
+    for (int i = 0; i < 20000; ++i) {
+        rig.push("x", {.key = key(i)});
+        rig.lend();
+        REQUIRE_FALSE(rig.work->ack(rig.last));
+        if (i % 100 == 0) REQUIRE_FALSE(rig.work->sync());
+    }
+    REQUIRE_FALSE(rig.work->sync());
+    // Keys of 48 KB; the log holds them twice at most, and what is given up for them.
+    CHECK(rig.work->log().base() > 15000);
+    rig.disk.kill();
+    rig.open();
+    for (int i = 17000; i < 20000; ++i) {
+        const auto again = rig.work->push(as_bytes("x"), rig.now, {.key = key(i)});
+        REQUIRE(again.error() == QueueErrc::duplicate);
+    }
+    CHECK(rig.work->push(as_bytes("x"), rig.now, {.key = key(16999)}));
+}
+
+TEST_CASE("WorkQueue may be opened with another window of keys", "[work][work_queue][unit]") {
+    Rig rig{{.keys = 10}};
+    for (int i = 0; i < 10; ++i) rig.push("x", {.key = std::to_string(i)});
+    rig.options.keys = 4;
+    rig.open();
+    CHECK(rig.work->push(as_bytes("x"), rig.now, {.key = "6"}).error() == QueueErrc::duplicate);
+    CHECK(rig.work->push(as_bytes("x"), rig.now, {.key = "5"}));
+    rig.options.keys = 0;
+    rig.open();
+    rig.push("x");
+    CHECK(belay_test::aborts_with([&] {
+              rig.push("x", {.key = "5"});
+          }).find("keys need WorkOptions::keys") != std::string::npos);
+}
+
+// ---- limits -------------------------------------------------------------------------------------
+
+TEST_CASE("WorkQueue refuses what is too many or too much", "[work][work_queue][unit]") {
+    Rig rig{{.items_max = 3}};
+    for (int i = 0; i < 3; ++i) rig.push("x");
+    CHECK(rig.work->push(as_bytes("x"), rig.now).error() == QueueErrc::queue_full);
+    rig.lend();
+    CHECK(rig.work->push(as_bytes("x"), rig.now).error() == QueueErrc::queue_full);
+    CHECK_FALSE(rig.work->ack(rig.last));
+    rig.push("x");
+
+    Rig small{{.bytes_max = 1000, .record_bytes_max = 512}};
+    const std::string body(300, 'x');
+    small.push(body);
+    small.push(body);
+    CHECK(small.work->push(as_bytes(body), small.now).error() == QueueErrc::queue_full);
+    CHECK(small.work->bytes() == 2 * 336);
+    const std::string large(465, 'x');
+    CHECK(small.work->push(as_bytes(large), small.now).error() == QueueErrc::too_large);
+    CHECK(small.work->size() == 2);
+}
+
+TEST_CASE("WorkQueue takes no more bytes of the log than it may",
+          "[work][work_queue][regression]") {
+    // With everything that an entry may have, and each length of padding.
+    for (std::size_t length = 0; length < 16; ++length) {
+        Rig rig{{.keys = 100, .bytes_max = 1000}};
+        std::error_code error;
+        std::size_t pushed = 0;
+        for (; !error; ++pushed) {
+            const std::string key = std::to_string(pushed);
+            error =
+                rig.work
+                    ->push(Bytes(length), rig.now, {.key = key, .delay = 1h, .expires_after = 2h})
+                    .error();
+            CHECK(rig.work->bytes() <= 1000);
+        }
+        CHECK(error == QueueErrc::queue_full);
+        CHECK(pushed > 10);
+    }
+}
+
+TEST_CASE("WorkQueue: a loan that timed out counts until its item is buried",
+          "[work][work_queue][regression]") {
+    Rig rig{{.deliveries_max = 1}};
+    rig.push("x");
+    REQUIRE(rig.lend() == "x");
+    rig.pass(31s);
+    REQUIRE_FALSE(rig.work->extend(rig.last, rig.now, 30s));
+    rig.pass(31s);
+    CHECK(rig.work->lease(rig.now).error() == QueueErrc::queue_empty);
+    CHECK(rig.work->dead() == 1);
+    CHECK(rig.work->ack(rig.last) == QueueErrc::lease_ended);
+    CHECK(rig.work->nack(rig.last, rig.now) == QueueErrc::lease_ended);
+    CHECK(rig.work->extend(rig.last, rig.now, 30s) == QueueErrc::lease_ended);
+}
+
+TEST_CASE("WorkQueue::open refuses options that are not possible", "[work][work_queue][unit]") {
+    const Moment now{};
+    const WorkOptions wrong[] = {
+        {.lease = 0s},    {.deliveries_max = 0}, {.keys = std::size_t{1} << 31},
+        {.items_max = 0}, {.bytes_max = 0},      {.record_bytes_max = 127}};
+    for (const WorkOptions& options : wrong) {
+        sim::Disk disk;
+        const auto opened = WorkQueue<Log>::open(std::move(*Log::open(disk, "w")), options, now);
+        REQUIRE_FALSE(opened);
+        CHECK(opened.error() == code(QueueErrc::bad_options));
+        CHECK(opened.error().message() ==
+              "the options of the journal are not possible (see WorkOptions)");
+    }
+}
+
+// ---- clocks -------------------------------------------------------------------------------------
+
+TEST_CASE("WorkQueue: a wall clock that jumps makes no stored delay longer",
+          "[work][work_queue][unit]") {
+    Rig rig;
+    rig.push("x", {.delay = 60s});
+    // The clock goes back by a year: what is left is what it was.
+    rig.now.wall -= 365 * 24h;
+    rig.open();
+    CHECK(rig.lend().empty());
+    CHECK(rig.work->deadline() == rig.now.now + 60s);
+    // In a running queue the wall clock means nothing.
+    rig.now.wall += 365 * 24h + 1h;
+    CHECK(rig.lend().empty());
+    // It jumped ahead: the delay is over.
+    rig.open();
+    CHECK(rig.lend() == "x");
+}
+
+TEST_CASE("WorkQueue: no jumps of the wall clock make a delay longer than it was",
+          "[work][work_queue][property]") {
+    belay_test::for_each_seed(
+        [](Seed seed) {
+            Random bits{seed};
+            Rig rig;
+            const Duration delay{static_cast<std::int64_t>(1 + bits() % 100'000'000'000)};
+            rig.push("x", {.delay = delay});
+            Duration most = delay;
+            bool was_lent = false;
+            for (int i = 0; i < 20 && !was_lent; ++i) {
+                rig.pass(Duration{static_cast<std::int64_t>(bits() % 10'000'000'000)});
+                const auto jump = static_cast<std::int64_t>(bits() % 200'000'000'000);
+                rig.now.wall += Duration{jump - 100'000'000'000};
+                const bool opens = bits() % 2 == 0;
+                if (opens) rig.open();
+                was_lent = !rig.lend().empty();
+                if (was_lent) break;
+                const Duration left = rig.work->deadline() - rig.now.now;
+                REQUIRE(left > 0ns);
+                REQUIRE(left <= delay);
+                // In one life it only shrinks.
+                if (!opens) REQUIRE(left <= most);
+                most = left;
+            }
+            rig.pass(delay);
+            if (!was_lent) REQUIRE(rig.lend() == "x");
+        },
+        200);
+}
+
+TEST_CASE("WorkQueue: a delay goes on over an opening", "[work][work_queue][unit]") {
+    Rig rig;
+    rig.push("pushed", {.delay = 60s});
+    rig.push("given back");
+    CHECK(rig.lend() == "given back");
+    CHECK_FALSE(rig.work->nack(rig.last, rig.now, 50s));
+    rig.pass(20s);
+    rig.now.now = Instant{5s};  // another boot, another steady clock
+    rig.open();
+    CHECK(rig.work->delayed() == 2);
+    CHECK(rig.work->deadline() == Instant{35s});
+    rig.pass(30s);
+    CHECK(rig.lend() == "given back");
+    CHECK(rig.last.delivery == 2);
+    rig.pass(10s);
+    CHECK(rig.lend() == "pushed");
+}
+
+TEST_CASE("WorkQueue stores any moment and any delay", "[work][work_queue][unit]") {
+    Rig rig;
+    rig.push("ages ago", {.delay = forever, .expires_after = forever - 1ns});
+    for (const WallTime wall : {WallTime::min(), WallTime{}, WallTime::max()}) {
+        rig.now.wall = wall;
+        rig.push("x", {.delay = 1ns, .expires_after = 1ns});
+        rig.open();
+        CHECK(rig.work->oldest(wall));
+    }
+    rig.now.wall = WallTime{};
+    rig.open();
+    CHECK(rig.work->deadline() != never);
+    CHECK(rig.work->size() == 4);
+}
+
+// ---- looking ------------------------------------------------------------------------------------
+
+TEST_CASE("WorkQueue shows its items in order, whatever they do", "[work][work_queue][unit]") {
+    Rig rig;
+    for (const char* const body : {"a", "b", "c", "d", "e"}) {
+        rig.push(body, {.delay = *body == 'd' ? 1h : 0h});
+    }
+    rig.lend();
+    rig.lend();
+    CHECK_FALSE(rig.work->nack(rig.last, rig.now));
+    CHECK(all(rig) == "a b c d e ");
+    std::string states;
+    CHECK_FALSE(rig.work->for_each([&](const WorkItem& item) {
+        states += std::to_string(static_cast<int>(item.state)) + std::to_string(item.deliveries);
+    }));
+    CHECK(states == "2101001000");
+    const auto next = rig.work->peek();
+    REQUIRE(next);
+    CHECK(as_text(next->body) == "b");
+    CHECK(next->id == 2);
+    CHECK(next->pushed == rig.now.wall);
+    CHECK(rig.work->leased() == 1);
+    CHECK_FALSE(rig.work->purge());
+    CHECK(all(rig).empty());
+    CHECK(rig.work->peek().error() == QueueErrc::queue_empty);
+    rig.open();
+    CHECK(rig.work->empty());
+}
+
+TEST_CASE("WorkQueue::purge leaves the dead", "[work][work_queue][unit]") {
+    Rig rig{{.deliveries_max = 1}};
+    for (int i = 0; i < 200; ++i) rig.push(std::to_string(i));
+    CHECK(rig.lend() == "0");
+    CHECK_FALSE(rig.work->nack(rig.last, rig.now));
+    CHECK_FALSE(rig.work->purge());
+    CHECK_FALSE(rig.work->sync());
+    rig.disk.kill();
+    rig.open();
+    CHECK(rig.work->size() == 0);
+    CHECK(rig.work->dead() == 1);
+}
+
+TEST_CASE("WorkQueue says how old its oldest item is", "[work][work_queue][unit]") {
+    Rig rig;
+    CHECK(*rig.work->oldest(rig.now.wall) == 0ns);
+    rig.push("a");
+    rig.pass(5s);
+    rig.push("b");
+    rig.pass(5s);
+    CHECK(*rig.work->oldest(rig.now.wall) == 10s);
+    CHECK(*rig.work->oldest(rig.now.wall - 1h) == 0ns);
+    rig.lend();
+    CHECK(*rig.work->oldest(rig.now.wall) == 10s);
+    CHECK_FALSE(rig.work->ack(rig.last));
+    CHECK(*rig.work->oldest(rig.now.wall) == 5s);
+}
+
+// ---- failures -----------------------------------------------------------------------------------
+
+TEST_CASE("WorkQueue goes on when the disk is full, and frees it", "[work][work_queue][fault]") {
+    Rig rig;
+    const std::string body(1000, 'x');
+    rig.disk.limit_bytes(200 << 10);
+    std::size_t taken = 0;
+    for (; taken < 1000; ++taken) {
+        const auto id = rig.work->push(as_bytes(body), rig.now);
+        if (id) continue;
+        CHECK(id.error() == std::errc::no_space_on_device);
+        break;
+    }
+    CHECK(rig.work->size() == taken);
+    CHECK_FALSE(rig.work->failed());
+    std::size_t done = 0;
+    while (!rig.lend().empty()) {
+        REQUIRE_FALSE(rig.work->ack(rig.last));
+        ++done;
+    }
+    CHECK(done == taken);
+    CHECK_FALSE(rig.work->sync());
+    CHECK(rig.work->push(as_bytes(body), rig.now));
+}
+
+TEST_CASE("WorkQueue says it when the log has failed", "[work][work_queue][fault]") {
+    Rig rig;
+    rig.push("a");
+    rig.push("b");
+    rig.lend();
+    rig.disk.fail_at(rig.disk.operations() + 1, std::make_error_code(std::errc::io_error));
+    CHECK(rig.work->sync() == std::errc::io_error);
+    CHECK(rig.work->failed() == std::errc::io_error);
+    CHECK(rig.work->push(as_bytes("c"), rig.now).error() == std::errc::io_error);
+    CHECK(rig.work->lease(rig.now).error() == std::errc::io_error);
+    CHECK(rig.work->ack(rig.last) == std::errc::io_error);
+    CHECK(rig.work->nack(rig.last, rig.now) == std::errc::io_error);
+    CHECK(rig.work->extend(rig.last, rig.now, 1s) == std::errc::io_error);
+    CHECK(rig.work->size() == 2);
+}
+
+TEST_CASE("WorkQueue::open names the entry it cannot understand", "[work][work_queue][fault]") {
+    sim::Disk disk;
+    {
+        auto log = Log::open(disk, "w");
+        REQUIRE(log->append(as_bytes(std::string_view{"\1\0\0\0\0\0\0\0body", 12})));
+        REQUIRE(log->append(as_bytes("something that is no entry")));
+        REQUIRE_FALSE(log->sync());
+    }
+    const auto opened = WorkQueue<Log>::open(std::move(*Log::open(disk, "w")), {}, Moment{});
+    REQUIRE_FALSE(opened);
+    CHECK(opened.error().number == 2);
+    CHECK(opened.error() == code(QueueErrc::future_version));
+    CHECK(opened.error().message() ==
+          "entry 2: the journal was written by a newer version (a kind of entry that is not "
+          "known)");
+}
+
+// ---- preconditions ------------------------------------------------------------------------------
+
+TEST_CASE("WorkQueue refuses its caller's mistakes", "[work][work_queue][unit]") {
+    Rig rig;
+    rig.push("a");
+    rig.lend();
+    const auto dies = [](auto&& f, const char* why) {
+        return belay_test::aborts_with(f).find(why) != std::string::npos;
+    };
+    CHECK(dies([&] { rig.push("x", {.delay = -1ns}); }, "delay must be >= 0ns"));
+    CHECK(dies([&] { rig.push("x", {.expires_after = 0ns}); }, "expires_after > 0ns"));
+    CHECK(dies([&] { static_cast<void>(rig.work->nack(rig.last, rig.now, -1ns)); },
+               "delay must be >= 0ns"));
+    CHECK(dies([&] { static_cast<void>(rig.work->extend(rig.last, rig.now, 0ns)); },
+               "duration must be > 0ns"));
+    auto moved = std::move(*rig.work);
+    CHECK(moved.size() == 1);
+    CHECK(dies([&] { static_cast<void>(rig.work->lease(rig.now)); }, "moved from"));
+    CHECK_FALSE(moved.ack(rig.last));
+    *rig.work = std::move(moved);
+    CHECK(rig.work->empty());
+}

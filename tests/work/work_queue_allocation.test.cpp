@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: MIT
+// Goal: WorkQueue::sync and flush answer an error where memory lacks, lose nothing, and go on
+// later. Method: one history made again and again, with memory that ends at each allocation of its
+// flush.
+#include <belay/work/work_queue.hpp>
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "support/catch.hpp"
+#include "support/failing_new.hpp"
+#include "support/seeds.hpp"
+#include "support/work_turns.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+using belay_test::FailingNew;
+using belay_test::MemoryLog;
+using belay_test::MemoryMedium;
+using belay_test::pass_through;
+using belay_test::SpareMemory;
+
+namespace {
+
+/// Takes its memory in `read` only, as a SequencedLike must: what is noexcept cannot lack it.
+class Log : public MemoryLog {
+public:
+    using MemoryLog::MemoryLog;
+    [[nodiscard]] Result<std::uint64_t> append(BytesView body) noexcept {
+        const SpareMemory spare;
+        return MemoryLog::append(body);
+    }
+    [[nodiscard]] std::error_code sync() noexcept {
+        const SpareMemory spare;
+        return MemoryLog::sync();
+    }
+    [[nodiscard]] std::error_code ack(std::uint64_t up_to) noexcept {
+        const SpareMemory spare;
+        return MemoryLog::ack(up_to);
+    }
+    [[nodiscard]] std::error_code flush() noexcept { return sync(); }
+    [[nodiscard]] bool unflushed() const noexcept { return durable() != last(); }
+};
+using Work = WorkQueue<Log>;
+static_assert(FlushableLike<Work>);
+static_assert(noexcept(std::declval<Work&>().sync()));
+
+constexpr auto lacks_memory = std::errc::not_enough_memory;
+constexpr Moment when{Instant{1s}, WallTime{1'700'000'000s}};
+
+Work open(MemoryMedium& medium, const WorkOptions& options, Moment moment = when) {
+    auto opened = Work::open(Log{medium}, options, moment);
+    REQUIRE(opened);
+    return std::move(*opened);
+}
+
+/// What the queue would have after an opening, item by item; deliveries in progress do not count.
+std::vector<std::string> listed(Work& work) {
+    std::vector<std::string> lines;
+    const auto list = [&lines](const WorkItem& item) {
+        const std::uint32_t open = item.state == WorkState::leased ? 1 : 0;
+        lines.push_back(std::to_string(item.id) + ' ' + std::to_string(item.deliveries - open) +
+                        (item.state == WorkState::dead ? " dead " : " ") +
+                        std::string{as_text(item.body)});
+    };
+    REQUIRE_FALSE(work.for_each(list));
+    REQUIRE_FALSE(work.for_each_dead(list));
+    return lines;
+}
+/// All bodies with their ids, dead or not, in order.
+std::vector<std::string> bodies(Work& work) {
+    std::vector<std::string> lines;
+    const auto list = [&lines](const WorkItem& item) {
+        lines.push_back(std::to_string(item.id) + ' ' + std::string{as_text(item.body)});
+    };
+    REQUIRE_FALSE(work.for_each(list));
+    REQUIRE_FALSE(work.for_each_dead(list));
+    std::sort(lines.begin(), lines.end());
+    return lines;
+}
+
+/// Until there is no room left in what the queue has, or nothing to be done.
+template <class Call>
+void until_memory_lacks(Call call) {
+    int calls = 0;
+    try {
+        const FailingNew memory{0};
+        // More need memory, if operator new is that of counting_new.hpp.
+        while (++calls < 100'000 && call()) {
+        }
+    } catch (const std::bad_alloc&) {
+    }
+    REQUIRE(calls < 100'000);
+}
+
+/// A history that leaves much to a flush: ends out of order, copies, and notes without space.
+class History {
+public:
+    explicit History(Seed seed) : bits_{seed} {
+        options_.deliveries_max = 4;
+        options_.lease = 50ms;
+        options_.keys = bits_() % 2 * 8;
+        options_.slack_bytes = bits_() % 2 * 2000;
+        work_.emplace(open(medium_, options_));
+        for (std::uint64_t left = 50 + bits_() % 400; left != 0; --left) step();
+        // What an opening has not used yet is small, and grows in the flush.
+        if (bits_() % 2 == 0) reopen();
+        set_full(false);
+        // `lease` copies what is due: these ends it does not see. And the tables become full.
+        until_memory_lacks([this] { return lend(); });
+        while (!leases_.empty() && bits_() % 16 != 0) end_one();
+        until_memory_lacks([this] { return work_->push(as_bytes("x"), now_).has_value(); });
+    }
+
+    Work& work() { return *work_; }
+    MemoryMedium& medium() { return medium_; }
+    /// The power fails, and the queue is opened again.
+    std::vector<std::string> after_crash() {
+        work_.reset();
+        medium_.crash();
+        work_.emplace(open(medium_, options_, now_));
+        return listed(*work_);
+    }
+
+private:
+    void step() {
+        now_ = {now_.now + 1ms, now_.wall + 1ms};
+        const std::uint64_t draw = bits_() % 100;
+        if (draw < 45) {
+            push();
+        } else if (draw < 70) {
+            lend();
+        } else if (draw < 92) {
+            if (!leases_.empty()) end_one();
+        } else if (draw < 94) {
+            static_cast<void>(work_->sync());
+        } else {
+            set_full(draw < 96);
+        }
+    }
+    void push() {
+        const std::string body(bits_() % 8 == 0 ? bits_() % 3000 : bits_() % 20, 'b');
+        const std::string key = std::to_string(++pushed_);
+        PushOptions with;
+        if (bits_() % 4 == 0) with.delay = milliseconds(200);
+        if (options_.keys != 0 && bits_() % 2 == 0) with.key = key;
+        static_cast<void>(work_->push(as_bytes(body), now_, with));
+    }
+    bool lend() {
+        const auto lease = work_->lease(now_);
+        const SpareMemory spare;
+        if (lease) leases_.push_back(*lease);
+        return lease.has_value();
+    }
+    void end_one() {
+        const auto which = leases_.begin() + static_cast<std::ptrdiff_t>(bits_() % leases_.size());
+        if (bits_() % 5 == 0) {
+            static_cast<void>(work_->nack(*which, now_, milliseconds(50)));
+        } else {
+            static_cast<void>(work_->ack(*which));
+        }
+        leases_.erase(which);
+    }
+    Duration milliseconds(std::uint64_t below) {
+        return std::chrono::milliseconds{bits_() % below};
+    }
+    void reopen() {
+        set_full(false);
+        leases_.clear();
+        work_.reset();
+        work_.emplace(open(medium_, options_, now_));
+    }
+    void set_full(bool full) {
+        medium_.fails_with = std::make_error_code(std::errc::no_space_on_device);
+        medium_.fails_from = full ? 0 : ~std::uint64_t{0};
+    }
+
+    Random bits_;
+    MemoryMedium medium_;
+    WorkOptions options_;
+    std::optional<Work> work_;
+    std::vector<Lease> leases_;
+    Moment now_ = when;
+    int pushed_ = 0;
+};
+
+}  // namespace
+
+TEST_CASE("WorkQueue::flush loses nothing when memory ends at any of its allocations",
+          "[work][work_queue][fault]") {
+    std::size_t failed = 0;
+    std::size_t histories = 0;
+    belay_test::for_each_seed(
+        [&](Seed seed) {
+            ++histories;
+            // Of a twin: to list is to read, which takes the memory that a flush would need.
+            const std::vector<std::string> before = listed(History{seed}.work());
+            for (std::size_t good = 0;; ++good) {
+                INFO("memory ends after " << good << " allocations");
+                History history{seed};
+                Work& work = history.work();
+                std::error_code error;
+                std::size_t lacked = 0;
+                {
+                    const FailingNew memory{good};
+                    error = work.flush();
+                    lacked = memory.failed();
+                }
+                REQUIRE(error ==
+                        (lacked != 0 ? std::make_error_code(lacks_memory) : std::error_code{}));
+                REQUIRE_FALSE(work.failed());
+                // Ends may come back, but what was pushed is durable.
+                REQUIRE(history.medium().durable == history.medium().last);
+                REQUIRE(listed(work) == before);
+                REQUIRE_FALSE(work.flush());
+                REQUIRE_FALSE(work.unflushed());
+                REQUIRE(listed(work) == before);
+                REQUIRE(history.after_crash() == before);
+                if (lacked == 0) break;
+                failed += lacked;
+            }
+        },
+        300);
+    CHECK(failed >= histories / 4);
+}
+
+TEST_CASE("WorkQueue::flush without memory leaves all items to a loss of power",
+          "[work][work_queue][fault]") {
+    belay_test::for_each_seed(
+        [](Seed seed) {
+            History history{seed};
+            Work& work = history.work();
+            const std::vector<std::string> before = bodies(History{seed}.work());
+            {
+                const FailingNew memory{0};
+                static_cast<void>(work.flush());
+            }
+            static_cast<void>(history.after_crash());
+            // More may be there: ends that were not noted.
+            const std::vector<std::string> after = bodies(history.work());
+            REQUIRE(std::includes(after.begin(), after.end(), before.begin(), before.end()));
+        },
+        300);
+}
+
+TEST_CASE("WorkQueue::sync makes durable what was pushed, also if no end can be noted",
+          "[work][work_queue][fault]") {
+    MemoryMedium medium;
+    Work work = open(medium, {});
+    // The table of entries is full: the next one needs memory.
+    for (int i = 0; i < 255; ++i) REQUIRE(work.push(as_bytes("x"), when));
+    REQUIRE(work.lease(when));
+    const auto second = work.lease(when);
+    REQUIRE(second);
+    REQUIRE_FALSE(work.ack(*second));
+    for (int again = 0; again < 3; ++again) {
+        const FailingNew memory{0};
+        const std::error_code error = work.sync();
+        const SpareMemory spare;
+        REQUIRE(error == lacks_memory);
+        CHECK(memory.failed() == 1);
+        CHECK(medium.durable == 255);
+        CHECK(work.unflushed());
+        CHECK_FALSE(work.failed());
+    }
+    CHECK(medium.last == 255);
+    CHECK_FALSE(work.sync());
+    CHECK(medium.last == 256);
+    medium.crash();
+    Work opened = open(medium, {});
+    CHECK(opened.size() == 254);
+    CHECK(opened.read(2).error() == QueueErrc::unknown_number);
+}
+
+TEST_CASE("WorkQueue::sync copies later what it has no memory to copy",
+          "[work][work_queue][fault]") {
+    MemoryMedium medium;
+    {
+        Work work = open(medium, {});
+        REQUIRE(work.push(as_bytes("front"), when));
+        REQUIRE(work.lease(when));
+        for (int i = 0; i < 60; ++i) {
+            REQUIRE(work.push(Bytes(1000), when));
+            const auto lease = work.lease(when);
+            REQUIRE(lease);
+            REQUIRE_FALSE(work.ack(*lease));
+        }
+        REQUIRE_FALSE(work.sync());
+    }
+    // The first item has no slot yet, and must be copied; there is no slot left for it.
+    Work work = open(medium, {.slack_bytes = 100});
+    REQUIRE(work.push(as_bytes("later"), when, {.delay = 1h}));
+    until_memory_lacks(
+        [&] { return work.push(as_bytes("later"), when, {.delay = 1h}).has_value(); });
+    const std::size_t size = work.size();
+    const std::uint64_t first = medium.base;
+    {
+        const FailingNew memory{0};
+        const std::error_code error = work.sync();
+        const SpareMemory spare;
+        CHECK(error == lacks_memory);
+        CHECK(memory.failed() == 1);
+    }
+    CHECK(medium.durable == medium.last);
+    CHECK(medium.base == first);
+    CHECK(work.size() == size);
+    CHECK_FALSE(work.sync());
+    CHECK(medium.base > first);
+    CHECK(work.size() == size);
+    medium.crash();
+    Work opened = open(medium, {});
+    CHECK(opened.size() == size);
+    const auto kept = opened.read(1);
+    REQUIRE(kept);
+    CHECK(as_text(*kept) == "front");
+}
+
+TEST_CASE("WorkQueue has room for both names of an unreadable copy that is gone",
+          "[work][work_queue][regression]") {
+    MemoryMedium medium;
+    {
+        Work work = open(medium, {.slack_bytes = 1000});
+        // The first stays in front, so that the log's base does not say what is gone.
+        REQUIRE(work.push(as_bytes("in front"), when, {.delay = 9h}));
+        REQUIRE(work.push(as_bytes("copied"), when, {.delay = 1h}));
+        pass_through(work, 60, when);
+    }
+    Work work = open(medium, {});
+    medium.damaged = {entries_of_kind(medium, detail::WorkKind::moved).back()};
+    REQUIRE(work.read(2).error() == QueueErrc::corrupt);
+    // One more end, and the list is as long as it gets before it is noted.
+    for (int i = 0; i < 63; ++i) REQUIRE(work.push(as_bytes("x"), when));
+    for (int i = 0; i < 63; ++i) {
+        const auto lease = work.lease(when);
+        REQUIRE(lease);
+        REQUIRE_FALSE(work.ack(*lease));
+    }
+    REQUIRE(work.lease({when.now + 2h, when.wall + 2h}).error() == QueueErrc::queue_empty);
+    REQUIRE(work.dead() == 1);
+    const std::uint64_t last = medium.last;
+    {
+        const FailingNew memory{0};
+        const std::error_code error = work.purge_dead();
+        const SpareMemory spare;
+        CHECK_FALSE(error);
+        CHECK(memory.failed() == 0);
+    }
+    CHECK(work.dead() == 0);
+    CHECK(medium.last == last);
+}

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT
+// Goal: what a wall clock that jumps does to work that expires, and what it does not do. Method: a
+// queue in memory, and two clocks, of which one jumps.
+#include <belay/work/work_queue.hpp>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <belay/queue/deque.hpp>
+
+#include "support/catch.hpp"
+#include "support/memory_log.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+using belay_test::MemoryLog;
+using belay_test::MemoryMedium;
+
+namespace {
+
+constexpr auto a_year = 365 * 24h;
+
+struct Told {
+    void on_dead(const DeadWork& work) {
+        heard.push_back("dead " + std::string{as_text(work.body)});
+        CHECK(work.cause == DeathCause::expired);
+    }
+    void on_dropped(const DeadWork& work) {
+        heard.push_back("dropped " + std::string{as_text(work.body)});
+    }
+    std::vector<std::string> heard;
+};
+
+template <class DeadLetters = KeepDead>
+struct Rig {
+    using Work = WorkQueue<MemoryLog, DeadLetters, Told>;
+
+    explicit Rig(const WorkOptions& with = {}) : options{with} { open(); }
+
+    void open() {
+        work.reset();
+        auto opened = Work::open(MemoryLog{medium}, options, now);
+        REQUIRE(opened);
+        work = std::make_unique<Work>(std::move(*opened));
+    }
+    std::uint64_t push(const char* body, const PushOptions& with = {}) {
+        const auto id = work->push(as_bytes(body), now, with);
+        REQUIRE(id);
+        return *id;
+    }
+    /// The body of what is lent; empty: nothing is.
+    std::string lend() {
+        const auto lease = work->lease(now);
+        if (!lease) return {};
+        last = *lease;
+        return std::string{as_text(lease->body)};
+    }
+    [[nodiscard]] const std::vector<std::string>& heard() const { return work->observer().heard; }
+
+    MemoryMedium medium;
+    WorkOptions options;
+    Moment now{Instant{1s}, WallTime{1'700'000'000s}};
+    std::unique_ptr<Work> work;
+    Lease last;
+};
+
+using Lines = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("WorkQueue: a wall clock that jumps ahead buries what expires, and deletes nothing",
+          "[work][work_queue][unit]") {
+    Rig rig;
+    const std::uint64_t id = rig.push("expires", {.expires_after = 1h});
+    rig.push("stays");
+    rig.push("waits", {.delay = 60s});
+    rig.now.wall += a_year;
+    // Nothing has passed on the machine's own clock.
+    CHECK(rig.lend() == "stays");
+    CHECK(rig.lend().empty());
+    CHECK(rig.work->deadline() == rig.last.deadline);
+    CHECK(rig.work->delayed() == 1);
+    CHECK(rig.work->dead() == 1);
+    CHECK(rig.heard() == Lines{"dead expires"});
+
+    // Set right again, the clock brings nothing back: that is for who looks at dead letters.
+    rig.now.wall -= a_year;
+    CHECK(rig.lend().empty());
+    REQUIRE_FALSE(rig.work->for_each_dead([id](const WorkItem& item) {
+        CHECK(item.id == id);
+        CHECK(item.cause == DeathCause::expired);
+        CHECK(as_text(item.body) == "expires");
+    }));
+    REQUIRE_FALSE(rig.work->revive(id, rig.now));
+    CHECK(rig.lend() == "expires");
+    // It does not expire any more, whatever the clock does then.
+    REQUIRE_FALSE(rig.work->nack(rig.last, rig.now));
+    rig.now.wall += a_year;
+    CHECK(rig.lend() == "expires");
+    CHECK_FALSE(rig.work->ack(rig.last));
+    CHECK(rig.work->dead() == 0);
+}
+
+TEST_CASE("WorkQueue: a wall clock that jumps ahead deletes what expires with Expired::drop only",
+          "[work][work_queue][unit]") {
+    Rig rig{{.expired = Expired::drop}};
+    rig.push("expires", {.expires_after = 1h});
+    rig.push("stays");
+    rig.now.wall += a_year;
+    CHECK(rig.lend() == "stays");
+    CHECK(rig.heard() == Lines{"dropped expires"});
+    CHECK(rig.work->dead() == 0);
+    CHECK(rig.work->size() == 1);
+    // For good, also where the clock is set right.
+    REQUIRE_FALSE(rig.work->sync());
+    rig.now.wall -= a_year;
+    rig.open();
+    CHECK(rig.work->size() == 1);
+    CHECK(rig.work->dead() == 0);
+    CHECK(rig.lend() == "stays");
+}
+
+TEST_CASE(
+    "WorkQueue: what expires by a wall clock that jumped goes to the storage for dead letters",
+    "[work][work_queue][unit]") {
+    Rig<Deque<Bytes>> rig;
+    rig.push("expires", {.expires_after = 1h});
+    rig.now.wall += a_year;
+    CHECK(rig.lend().empty());
+    CHECK(rig.work->empty());
+    const auto letter = rig.work->dead_letters().try_pop();
+    REQUIRE(letter);
+    CHECK(as_text(*letter) == "expires");
+}
+
+TEST_CASE("WorkQueue: work that is lent when the wall clock jumps can be acknowledged",
+          "[work][work_queue][unit]") {
+    Rig rig{{.lease = 30s}};
+    rig.push("done", {.expires_after = 1h});
+    rig.push("given back", {.expires_after = 1h});
+    CHECK(rig.lend() == "done");
+    const Lease done = rig.last;
+    CHECK(rig.lend() == "given back");
+    rig.now.wall += a_year;
+    // The loans go by the machine's own clock.
+    CHECK(rig.lend().empty());
+    CHECK(rig.work->leased() == 2);
+    CHECK_FALSE(rig.work->ack(done));
+    CHECK_FALSE(rig.work->nack(rig.last, rig.now));
+    CHECK(rig.heard().empty());
+    CHECK(rig.lend().empty());
+    CHECK(rig.heard() == Lines{"dead given back"});
+}
+
+TEST_CASE("WorkQueue: a wall clock that goes back lets work live longer, by as much",
+          "[work][work_queue][unit]") {
+    Rig rig{{.lease = 1s}};
+    rig.push("expires", {.expires_after = 1h});
+    rig.now.wall -= a_year;
+    rig.now = {rig.now.now + 2h, rig.now.wall + 2h};
+    CHECK(rig.lend() == "expires");
+    rig.open();
+    CHECK(rig.lend() == "expires");
+    REQUIRE_FALSE(rig.work->nack(rig.last, rig.now));
+    rig.now.wall += a_year;
+    CHECK(rig.lend().empty());
+    CHECK(rig.work->dead() == 1);
+}
+
+TEST_CASE("WorkQueue: a wall clock that is wrong at an opening only buries nothing",
+          "[work][work_queue][unit]") {
+    // Machines start with a wrong clock, and set it a moment later.
+    Rig rig;
+    rig.push("expires", {.expires_after = 1h});
+    REQUIRE_FALSE(rig.work->sync());
+    rig.now.wall += a_year;
+    rig.open();
+    REQUIRE_FALSE(rig.work->sync());
+    rig.now.wall -= a_year;
+    CHECK(rig.lend() == "expires");
+}

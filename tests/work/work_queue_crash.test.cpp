@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: MIT
+// Goal: a crash loses no item that was durable, brings none back whose end was durable, and doubles
+// none. Method: workloads on a simulated disk, cut at every operation of the disk, also again while
+// recovering.
+#include <belay/queue/deque.hpp>
+#include <belay/work/work_queue.hpp>
+
+#include "support/work_model.hpp"
+
+using namespace belay;
+using namespace belay_test;
+
+namespace {
+
+/// Runs a script until the power fails at operation `halt` (0: never). Returns the operations made.
+std::uint64_t run_script(sim::Disk& disk, WorkModel<>& model, std::uint64_t seed, std::size_t calls,
+                         std::uint64_t halt) {
+    disk.halt_at(halt);
+    for (const auto& [call, draw] : make_work_script(seed, calls)) {
+        if (!model.call(call, draw)) break;
+    }
+    INFO("seed " << seed << ": " << model.message());
+    REQUIRE(model.message().empty());
+    return disk.operations();
+}
+
+/// What was opened after a crash must be the same when it is opened again, and go on working.
+template <class Model>
+bool goes_on(Model& model, std::uint64_t seed) {
+    model.drop_process();
+    if (!model.recover()) return false;
+    for (const auto& [call, draw] : make_work_script(seed + 7, 40)) {
+        if (!model.call(call, draw)) return false;
+    }
+    return model.call(WorkCall::sync, 0);
+}
+
+}  // namespace
+
+TEST_CASE("WorkQueue survives a loss of power at every operation of a workload",
+          "[work][work_queue][fault]") {
+    std::uint64_t states = 0;
+    for (std::uint64_t script = 1; script <= 12; ++script) {
+        sim::Disk whole;
+        WorkModel<> dry{whole, script};
+        const std::uint64_t operations = run_script(whole, dry, script, 200, 0);
+        for (std::uint64_t halt = 1; halt <= operations; ++halt) {
+            for (std::uint64_t torn = 0; torn < 3; ++torn) {
+                sim::Disk disk;
+                WorkModel<> model{disk, script};
+                run_script(disk, model, script, 200, halt);
+                Random bits{Seed{script * 1000 + torn}};
+                disk.crash(bits);
+                model.drop_process();
+                const bool good = model.recover() && goes_on(model, script);
+                INFO("script " << script << ", operation " << halt << ", torn " << torn << ": "
+                               << model.message());
+                REQUIRE(good);
+                ++states;
+            }
+        }
+    }
+    CHECK(states > 1000);
+}
+
+TEST_CASE("WorkQueue survives the death of its process at every operation of a workload",
+          "[work][work_queue][fault]") {
+    for (std::uint64_t script = 200; script < 212; ++script) {
+        sim::Disk whole;
+        WorkModel<> dry{whole, script};
+        const std::uint64_t operations = run_script(whole, dry, script, 200, 0);
+        for (std::uint64_t halt = 1; halt <= operations; ++halt) {
+            sim::Disk disk;
+            WorkModel<> model{disk, script};
+            run_script(disk, model, script, 200, halt);
+            disk.kill();
+            model.drop_process();
+            const bool good = model.recover() && goes_on(model, script);
+            INFO("script " << script << ", operation " << halt << ": " << model.message());
+            REQUIRE(good);
+        }
+    }
+}
+
+TEST_CASE("WorkQueue survives a loss of power while it recovers from one",
+          "[work][work_queue][fault]") {
+    for (std::uint64_t script = 100; script < 104; ++script) {
+        sim::Disk whole;
+        WorkModel<> dry{whole, script};
+        const std::uint64_t operations = run_script(whole, dry, script, 120, 0);
+        for (std::uint64_t halt = 1; halt <= operations; halt += 5) {
+            for (std::uint64_t second = 1; second < 16; second += 2) {
+                sim::Disk disk;
+                WorkModel<> model{disk, script};
+                run_script(disk, model, script, 120, halt);
+                Random bits{Seed{halt * 100 + second}};
+                disk.crash(bits);
+                model.drop_process();
+                disk.halt_at(disk.operations() + second);
+                if (model.open()) model.drop_process();
+                disk.crash(bits);
+                const bool good = model.recover() && goes_on(model, script);
+                INFO("script " << script << ", operation " << halt << ", then " << second << ": "
+                               << model.message());
+                REQUIRE(good);
+            }
+        }
+    }
+}
+
+TEST_CASE("WorkQueue survives crashes over a log that gives up at once and appends later",
+          "[work][work_queue][fault]") {
+    // Windows of keys in several parts.
+    WorkOptions options = small_work();
+    options.keys = 40;
+    options.record_bytes_max = 256;
+    options.slack_bytes = 300;
+    for (std::uint64_t script = 300; script < 330; ++script) {
+        MemoryMedium whole;
+        WorkModel<MemoryMedium> dry{whole, script, options};
+        const auto calls = make_work_script(script, 200);
+        for (const auto& [call, draw] : calls) REQUIRE(dry.call(call, draw));
+        for (std::uint64_t fails = 1; fails <= whole.calls; fails += 3) {
+            MemoryMedium medium;
+            medium.fails_from = fails;
+            WorkModel<MemoryMedium> model{medium, script, options};
+            for (const auto& [call, draw] : calls) {
+                if (!model.call(call, draw)) break;
+            }
+            const bool as_expected = model.message().empty();
+            model.drop_process();
+            medium.crash();
+            const bool good = as_expected && model.recover() && goes_on(model, script);
+            INFO("script " << script << ", call " << fails << ": " << model.message());
+            REQUIRE(good);
+        }
+    }
+}
+
+TEST_CASE("WorkQueue gives nothing up for copies that are not durable",
+          "[work][work_queue][fault]") {
+    using Work = WorkQueue<MemoryLog>;
+    const Moment now{Instant{1s}, WallTime{1s}};
+    MemoryMedium medium;
+    const WorkOptions options{.slack_bytes = 200 << 10};
+    std::optional<Work> work{std::move(*Work::open(MemoryLog{medium}, options, now))};
+    // Large items in front, of which only some are copied in one call, and much dead behind them.
+    const Bytes large(40 << 10);
+    for (int i = 0; i < 24; ++i) REQUIRE(work->push(large, now));
+    REQUIRE_FALSE(work->sync());
+    std::vector<Lease> leases;
+    for (int i = 0; i < 24; ++i) leases.push_back(*work->lease(now));
+    REQUIRE_FALSE(work->sync());
+    const std::uint64_t last = medium.last;
+    for (std::size_t i = 6; i < 24 && medium.last == last; ++i) {
+        REQUIRE_FALSE(work->ack(leases[i]));
+        CHECK_FALSE(work->lease(now));
+    }
+    REQUIRE(medium.last == last + 4);
+    REQUIRE(medium.durable == last);
+    REQUIRE(medium.entries.at(medium.last)[0] == std::byte{2});
+    work.reset();
+    medium.crash();
+    work.emplace(std::move(*Work::open(MemoryLog{medium}, options, now)));
+    // The ends were not durable, so all are there again.
+    CHECK(work->size() == 24);
+}
+
+TEST_CASE("WorkQueue gives no key up for a copy that is not durable",
+          "[work][work_queue][fault]") {
+    using Work = WorkQueue<MemoryLog>;
+    const Moment now{Instant{1s}, WallTime{1s}};
+    MemoryMedium medium;
+    const WorkOptions options{.keys = 100, .slack_bytes = 1 << 10};
+    std::optional<Work> work{std::move(*Work::open(MemoryLog{medium}, options, now))};
+    const auto do_one = [&](int i) {
+        REQUIRE(work->push(as_bytes("x"), now, {.key = std::to_string(i)}));
+        REQUIRE_FALSE(work->ack(*work->lease(now)));
+    };
+    for (int i = 0; i < 20; ++i) do_one(i);
+    REQUIRE_FALSE(work->sync());
+    medium.sync_has_no_space = true;
+    for (int i = 20; i < 60; ++i) do_one(i);
+    bool copied = false;
+    for (const auto& [number, bytes] : medium.entries) copied |= bytes[0] == std::byte{5};
+    REQUIRE(copied);
+    work.reset();
+    medium.crash();
+    medium.sync_has_no_space = false;
+    work.emplace(std::move(*Work::open(MemoryLog{medium}, options, now)));
+    for (int i = 0; i < 20; ++i) {
+        const auto again = work->push(as_bytes("x"), now, {.key = std::to_string(i)});
+        CHECK(again.error() == QueueErrc::duplicate);
+    }
+}

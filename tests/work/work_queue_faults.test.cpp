@@ -1,0 +1,696 @@
+// SPDX-License-Identifier: MIT
+// Goal: a failure of the log is told, and leaves the queue as it was. Method: histories in which
+// any one call of the log, or all from one on, find no space; what was refused is as if not asked.
+// And a case for each way in which something could be lost, doubled, or grow.
+#include <belay/queue/deque.hpp>
+#include <belay/work/work_queue.hpp>
+
+#include "support/work_model.hpp"
+#include "support/work_turns.hpp"
+
+using namespace belay;
+using namespace belay_test;
+
+namespace {
+
+/// Runs a history over a medium with faults; openings are checked as after a crash, since what was
+/// not noted for want of space may be forgotten then.
+void run(MemoryMedium& medium, std::uint64_t script, std::size_t& refused) {
+    WorkModel<MemoryMedium> model{medium, script};
+    std::size_t at = 0;
+    for (const auto& [call, draw] : make_work_script(script, 150)) {
+        bool good = true;
+        if (call == WorkCall::reopen && at != 0) {
+            medium.fails_from = ~std::uint64_t{0};
+            model.drop_process();
+            good = model.recover();
+        } else if (!model.call(call, draw)) {
+            ++refused;
+        }
+        INFO("script " << script << ", call " << at << ": " << model.message());
+        REQUIRE(good);
+        REQUIRE(model.message().empty());
+        ++at;
+    }
+    medium.fails_from = ~std::uint64_t{0};
+    medium.fails_once = false;
+    model.drop_process();
+    const bool good = model.recover();
+    INFO("script " << script << ": " << model.message());
+    REQUIRE(good);
+}
+
+}  // namespace
+
+TEST_CASE("WorkQueue goes on after any one call of the log found no space",
+          "[work][work_queue][fault]") {
+    std::size_t refused = 0;
+    for (std::uint64_t script = 400; script < 406; ++script) {
+        MemoryMedium whole;
+        std::size_t none = 0;
+        run(whole, script, none);
+        CHECK(none == 0);
+        for (std::uint64_t fails = 1; fails <= whole.calls; ++fails) {
+            MemoryMedium medium;
+            medium.fails_from = fails;
+            medium.fails_once = true;
+            medium.fails_with = std::make_error_code(std::errc::no_space_on_device);
+            run(medium, script, refused);
+        }
+    }
+    CHECK(refused > 100);
+}
+
+TEST_CASE("WorkQueue takes ends while there is no space, and notes them when there is",
+          "[work][work_queue][fault]") {
+    using Work = WorkQueue<MemoryLog>;
+    const Moment now{Instant{1s}, WallTime{1s}};
+    MemoryMedium medium;
+    std::optional<Work> work{std::move(*Work::open(MemoryLog{medium}, {}, now))};
+    for (int i = 0; i < 500; ++i) REQUIRE(work->push(as_bytes("x"), now));
+    REQUIRE_FALSE(work->sync());
+    std::vector<Lease> leases;
+    for (int i = 0; i < 500; ++i) leases.push_back(*work->lease(now));
+    medium.fails_with = std::make_error_code(std::errc::no_space_on_device);
+    medium.fails_from = 0;
+    for (std::size_t i = 0; i < 500; i += 2) REQUIRE_FALSE(work->ack(leases[i]));
+    CHECK(work->size() == 250);
+    CHECK(work->sync() == std::errc::no_space_on_device);
+    CHECK_FALSE(work->failed());
+    CHECK(work->nack(leases[1], now) == std::errc::no_space_on_device);
+    CHECK(work->leased() == 250);
+    medium.fails_from = ~std::uint64_t{0};
+    CHECK_FALSE(work->nack(leases[1], now));
+    REQUIRE_FALSE(work->sync());
+    work.reset();
+    medium.crash();
+    work.emplace(std::move(*Work::open(MemoryLog{medium}, {}, now)));
+    CHECK(work->size() == 250);
+}
+
+TEST_CASE("WorkQueue: a dead letter is doubled by a crash at worst, and never lost",
+          "[work][work_queue][fault]") {
+    using Letters = Deque<Bytes>;
+    using Work = WorkQueue<MemoryLog, Letters>;
+    const Moment now{Instant{1s}, WallTime{1s}};
+    MemoryMedium medium;
+    const WorkOptions options{.deliveries_max = 1};
+    std::optional<Work> work{std::move(*Work::open(MemoryLog{medium}, options, now))};
+    // The first is in front of it, so the log does not give the second up by itself.
+    for (const char* const body : {"first", "letter"}) REQUIRE(work->push(as_bytes(body), now));
+    REQUIRE_FALSE(work->sync());
+    REQUIRE(work->lease(now));
+    const auto die = [&] {
+        const auto lease = work->lease(now);
+        REQUIRE(lease);
+        REQUIRE(as_text(lease->body) == "letter");
+        REQUIRE_FALSE(work->nack(*lease, now));
+        CHECK(work->dead_letters().size() == 1);
+        CHECK(work->size() == 1);
+    };
+    const auto crash = [&] {
+        work.reset();
+        medium.crash();
+        work.emplace(std::move(*Work::open(MemoryLog{medium}, options, now)));
+    };
+    die();
+    crash();
+    CHECK(work->size() == 2);
+    REQUIRE(work->lease(now));
+    die();
+    REQUIRE_FALSE(work->sync());
+    crash();
+    CHECK(work->size() == 1);
+}
+
+// ---- what is not durable is not called so -------------------------------------------------------
+
+namespace {
+
+using Memory = WorkQueue<MemoryLog>;
+constexpr Moment when{Instant{1s}, WallTime{1'700'000'000s}};
+const std::error_code no_space = std::make_error_code(std::errc::no_space_on_device);
+
+Memory open_memory(MemoryMedium& medium, const WorkOptions& options = {}) {
+    auto opened = Memory::open(MemoryLog{medium}, options, when);
+    REQUIRE(opened);
+    return std::move(*opened);
+}
+/// From here on the medium has no space, or has it again.
+void set_full(MemoryMedium& medium, bool full) {
+    medium.fails_with = no_space;
+    medium.fails_from = full ? 0 : ~std::uint64_t{0};
+}
+Lease lend(Memory& work) {
+    auto lease = work.lease(when);
+    REQUIRE(lease);
+    return *lease;
+}
+
+}  // namespace
+
+TEST_CASE("WorkQueue::sync says it when ends are not durable", "[work][work_queue][fault]") {
+    MemoryMedium medium;
+    medium.acks_are_late = true;
+    std::optional<Memory> work{open_memory(medium)};
+    for (int i = 0; i < 5; ++i) REQUIRE(work->push(as_bytes("x"), when));
+    REQUIRE_FALSE(work->sync());
+    for (int i = 0; i < 3; ++i) REQUIRE_FALSE(work->ack(lend(*work)));
+    medium.acks_have_no_space = true;
+    CHECK(work->sync() == std::errc::no_space_on_device);
+    CHECK_FALSE(work->failed());
+    medium.acks_have_no_space = false;
+    CHECK_FALSE(work->sync());
+    work.reset();
+    medium.crash();
+    work.emplace(open_memory(medium));
+    CHECK(work->size() == 2);
+}
+
+TEST_CASE("WorkQueue over a journal: an end that sync called durable does not come back",
+          "[work][work_queue][fault]") {
+    std::size_t refused = 0;
+    for (const int acks : {20, 40, 60, 100, 200}) {
+        sim::Disk disk;
+        disk.limit_bytes(100 << 10);
+        const JournalOptions options{.segment_bytes = 64 << 10, .record_bytes_max = 32 << 10};
+        auto log = SimJournal::open(disk, "w", options);
+        REQUIRE(log);
+        auto work = WorkQueue<SimJournal>::open(std::move(*log), {}, when);
+        REQUIRE(work);
+        while (work->push(Bytes(100), when)) {
+        }
+        static_cast<void>(work->sync());
+        std::size_t durable = work->size();
+        for (int i = 0; i < acks; ++i) {
+            const auto lease = work->lease(when);
+            if (!lease || work->ack(*lease)) break;
+            if (!work->sync()) {
+                durable = work->size();
+            } else {
+                ++refused;
+            }
+        }
+        disk.kill();
+        work = WorkError{no_space};
+        disk.kill();
+        disk.limit_bytes(10 << 20);
+        auto again = SimJournal::open(disk, "w", options);
+        REQUIRE(again);
+        auto reopened = WorkQueue<SimJournal>::open(std::move(*again), {}, when);
+        REQUIRE(reopened);
+        CHECK(reopened->size() <= durable);
+    }
+    CHECK(refused > 0);
+}
+
+TEST_CASE("WorkQueue::nack without space for a death leaves the loan",
+          "[work][work_queue][fault]") {
+    MemoryMedium medium;
+    const WorkOptions options{.deliveries_max = 1, .slack_bytes = 0};
+    std::optional<Memory> work{open_memory(medium, options)};
+    REQUIRE(work->push(as_bytes("poison"), when));
+    Lease lease = lend(*work);
+    set_full(medium, true);
+    CHECK(work->nack(lease, when) == std::errc::no_space_on_device);
+    set_full(medium, false);
+    CHECK(work->dead() == 0);
+    CHECK(work->leased() == 1);
+    // It is not dead where it is copied to either.
+    REQUIRE_FALSE(work->extend(lease, when, 1000h));
+    for (int i = 0; i < 60; ++i) {
+        REQUIRE(work->push(Bytes(100), when));
+        REQUIRE_FALSE(work->ack(lend(*work)));
+    }
+    REQUIRE_FALSE(work->sync());
+    CHECK_FALSE(entries_of_kind(medium, detail::WorkKind::moved).empty());
+    work.emplace(open_memory(medium, options));
+    CHECK(work->dead() == 0);
+    CHECK_FALSE(work->nack(lend(*work), when));
+    CHECK(work->dead() == 1);
+}
+
+TEST_CASE("WorkQueue notes later what it had no space for: deaths and deliveries",
+          "[work][work_queue][fault]") {
+    const bool at_the_end = GENERATE(false, true);
+    MemoryMedium medium;
+    const WorkOptions options{.lease = 1s, .deliveries_max = 2};
+    std::optional<Memory> work{open_memory(medium, options)};
+    REQUIRE(work->push(as_bytes("expires"), when, {.expires_after = 1s}));
+    REQUIRE(work->push(as_bytes("times out"), when));
+    REQUIRE_FALSE(work->sync());
+    lend(*work);
+    lend(*work);
+    const Moment later{when.now + 2s, when.wall + 2s};
+    set_full(medium, true);
+    const auto again = work->lease(later);
+    REQUIRE(again);
+    CHECK(again->delivery == 2);
+    CHECK(work->dead() == 1);
+    CHECK(work->sync() == std::errc::no_space_on_device);
+    set_full(medium, false);
+    if (!at_the_end) {
+        REQUIRE_FALSE(work->sync());
+        set_full(medium, true);
+    }
+    work.reset();
+    set_full(medium, false);
+    work.emplace(open_memory(medium, options));
+    CHECK(work->dead() == 1);
+    CHECK(lend(*work).delivery == 2);
+}
+
+TEST_CASE("WorkQueue: a delivery that counted counts also when the late worker goes on",
+          "[work][work_queue][regression]") {
+    // Noted when the loan timed out, or, for want of space, at the next sync.
+    const bool has_space = GENERATE(true, false);
+    MemoryMedium medium;
+    Memory work = open_memory(medium, {.slack_bytes = 1000});
+    for (const char* const body : {"first", "late"}) REQUIRE(work.push(as_bytes(body), when));
+    REQUIRE_FALSE(work.nack(lend(work), when, 5s));
+    Lease late = lend(work);
+    REQUIRE(late.id == 2);
+    const Moment later{when.now + 31s, when.wall + 31s};
+    set_full(medium, !has_space);
+    REQUIRE(work.lease(later)->id == 1);
+    REQUIRE_FALSE(work.extend(late, later, 1h));
+    set_full(medium, false);
+    REQUIRE_FALSE(work.sync());
+    const auto durable_count = [&] {
+        MemoryMedium copy = medium;
+        copy.crash();
+        Memory other = open_memory(copy);
+        std::uint32_t count = 0;
+        CHECK_FALSE(other.for_each([&](const WorkItem& item) {
+            if (item.id == 2) count = item.deliveries;
+        }));
+        return count;
+    };
+    const auto copy_forward = [&] {
+        const std::uint64_t before = medium.base;
+        pass_through(work, 60, later);
+        REQUIRE(medium.base > before + 30);
+    };
+    CHECK(durable_count() == 1);
+    copy_forward();
+    CHECK(durable_count() == 1);
+    // The next delivery does not count before it has failed.
+    REQUIRE_FALSE(work.nack(late, later));
+    const auto next = work.lease(later);
+    REQUIRE(next);
+    REQUIRE(next->delivery == 2);
+    copy_forward();
+    CHECK(durable_count() == 1);
+}
+
+TEST_CASE("WorkQueue sends a letter once, however often it is not durable",
+          "[work][work_queue][regression]") {
+    struct Letters {
+        std::error_code try_push(Bytes&& body) {
+            if (!has_room) return no_space;
+            taken.push_back(std::move(body));
+            return {};
+        }
+        std::error_code sync() const { return syncs ? std::error_code{} : no_space; }
+        std::vector<Bytes> taken;
+        bool has_room = true;
+        bool syncs = false;
+    };
+    MemoryMedium medium;
+    auto opened = WorkQueue<MemoryLog, Letters>::open(MemoryLog{medium}, {.deliveries_max = 1},
+                                                      when, Letters{}, NoObserver{});
+    REQUIRE(opened);
+    auto& work = *opened;
+    Letters& letters = work.dead_letters();
+    for (const char* const body : {"a", "b"}) REQUIRE(work.push(as_bytes(body), when));
+    REQUIRE_FALSE(work.sync());
+    const auto first = work.lease(when);
+    const auto second = work.lease(when);
+    REQUIRE(second);
+    set_full(medium, true);
+    letters.has_room = false;
+    CHECK(work.nack(*first, when) == no_space);
+    letters.has_room = true;
+    for (int i = 0; i < 3; ++i) {
+        CHECK(work.nack(*first, when) == no_space);
+        CHECK(work.nack(*second, when) == no_space);
+    }
+    CHECK(letters.taken.size() == 2);
+    CHECK(work.leased() == 2);
+    // The one dies here, as its letter is not durable; the other there, when its loan times out.
+    set_full(medium, false);
+    CHECK_FALSE(work.nack(*first, when));
+    CHECK(work.dead() == 1);
+    letters.syncs = true;
+    const Moment later{when.now + 31s, when.wall + 31s};
+    CHECK(work.lease(later).error() == QueueErrc::queue_empty);
+    CHECK(work.size() == 0);
+    CHECK(work.dead() == 1);
+    CHECK(letters.taken.size() == 2);
+    // Revived, it dies another death, and has another letter: the first may be read and gone.
+    REQUIRE_FALSE(work.revive(1, later));
+    const auto again = work.lease(later);
+    REQUIRE(again);
+    REQUIRE_FALSE(work.nack(*again, later));
+    CHECK(letters.taken.size() == 3);
+    CHECK(work.dead() == 0);
+}
+
+TEST_CASE("WorkQueue has room for an end before a letter is sent", "[work][work_queue][fault]") {
+    struct Letters {
+        bool try_push(Bytes&&) noexcept {
+            *last_at_push = medium->last;
+            return true;
+        }
+        MemoryMedium* medium;
+        std::uint64_t* last_at_push;
+    };
+    MemoryMedium medium;
+    std::uint64_t last_at_push = 0;
+    auto work = WorkQueue<MemoryLog, Letters>::open(MemoryLog{medium}, {.deliveries_max = 1}, when,
+                                                    Letters{&medium, &last_at_push}, {});
+    REQUIRE(work);
+    std::vector<Lease> leases;
+    for (int i = 0; i < 70; ++i) REQUIRE(work->push(as_bytes("x"), when));
+    for (int i = 0; i < 70; ++i) leases.push_back(*work->lease(when));
+    for (std::size_t i = 1; i <= 64; ++i) REQUIRE_FALSE(work->ack(leases[i]));
+    REQUIRE(medium.last == 70);
+    REQUIRE_FALSE(work->nack(leases[66], when));
+    // What may take memory is done; without it, the letter would not have been sent.
+    CHECK(last_at_push == 71);
+    CHECK(work->size() == 5);
+}
+
+TEST_CASE("WorkQueue takes no memory when it ends", "[work][work_queue][fault]") {
+    MemoryMedium medium;
+    for (const std::uint64_t last : {std::uint64_t{254}, std::uint64_t{255}}) {
+        medium = MemoryMedium{};
+        {
+            Memory work = open_memory(medium);
+            for (std::uint64_t i = 0; i < last; ++i) REQUIRE(work.push(as_bytes("x"), when));
+            lend(work);
+            REQUIRE_FALSE(work.ack(lend(work)));
+        }
+        // The numbers from 0 to 255 have room in four blocks.
+        CHECK(medium.last == 255);
+    }
+}
+
+// ---- what cannot be read ------------------------------------------------------------------------
+
+TEST_CASE("WorkQueue opens with a damaged entry, and keeps it as a dead letter",
+          "[work][work_queue][fault]") {
+    MemoryMedium medium;
+    std::optional<Memory> work{open_memory(medium)};
+    for (const char* const body : {"1", "2", "3"}) REQUIRE(work->push(as_bytes(body), when));
+    REQUIRE_FALSE(work->sync());
+    medium.damaged.insert(2);
+    for (int openings = 0; openings < 2; ++openings) {
+        work.emplace(open_memory(medium));
+        CHECK(work->size() == 2);
+        CHECK(work->dead() == 1);
+        CHECK_FALSE(work->for_each_dead([](const WorkItem& item) {
+            CHECK(item.id == 2);
+            CHECK(item.cause == DeathCause::unreadable);
+        }));
+    }
+    lend(*work);
+    CHECK(as_text(lend(*work).body) == "3");
+    REQUIRE_FALSE(work->purge_dead());
+    REQUIRE_FALSE(work->sync());
+    work.reset();
+    medium.crash();
+    work.emplace(open_memory(medium));
+    CHECK(work->dead() == 0);
+    CHECK(work->size() == 2);
+}
+
+TEST_CASE("WorkQueue passes over a damaged entry whose item is gone",
+          "[work][work_queue][fault]") {
+    MemoryMedium medium;
+    const WorkOptions options{.keys = 10};
+    {
+        Memory work = open_memory(medium, options);
+        for (const char* const key : {"a", "b", "c"}) {
+            REQUIRE(work.push(as_bytes("x"), when, {.key = key}));
+        }
+        for (int i = 0; i < 2; ++i) REQUIRE_FALSE(work.ack(lend(work)));
+        REQUIRE_FALSE(work.sync());
+    }
+    medium.damaged.insert(2);
+    const Memory work = open_memory(medium, options);
+    CHECK(work.dead() == 0);
+    CHECK(work.size() == 1);
+}
+
+TEST_CASE("WorkQueue passes by what the medium refuses twice", "[work][work_queue][fault]") {
+    MemoryMedium medium;
+    Memory work = open_memory(medium);
+    for (int i = 0; i < 3; ++i) REQUIRE(work.push(as_bytes("x"), when));
+    medium.bad_sector = 1;
+    CHECK(work.lease(when).error() == std::errc::io_error);
+    CHECK(lend(work).id == 2);
+    CHECK(work.dead() == 1);
+    medium.bad_sector = 0;
+    REQUIRE_FALSE(work.revive(1, when));
+    CHECK(lend(work).id == 1);
+}
+
+// ---- what grows ---------------------------------------------------------------------------------
+
+TEST_CASE("WorkQueue copies nothing while any slack is allowed", "[work][work_queue][unit]") {
+    MemoryMedium medium;
+    Memory work = open_memory(medium, {.slack_bytes = no_limit});
+    std::vector<Lease> leases;
+    for (int i = 0; i < 10; ++i) REQUIRE(work.push(as_bytes("x"), when));
+    for (int i = 0; i < 10; ++i) leases.push_back(lend(work));
+    for (std::size_t i = 1; i < 9; ++i) REQUIRE_FALSE(work.ack(leases[i]));
+    REQUIRE_FALSE(work.sync());
+    CHECK(entries_of_kind(medium, detail::WorkKind::moved).empty());
+}
+
+TEST_CASE("WorkQueue copies items that are longer than its options, and says it if it cannot",
+          "[work][work_queue][fault]") {
+    MemoryMedium medium;
+    {
+        Memory work = open_memory(medium);
+        REQUIRE(work.push(Bytes(2000), when));
+        REQUIRE_FALSE(work.sync());
+    }
+    const bool log_takes_it = GENERATE(true, false);
+    if (!log_takes_it) medium.record_bytes_max = 1024;
+    Memory work = open_memory(medium, {.record_bytes_max = 1024, .slack_bytes = 1000});
+    Lease first = lend(work);
+    REQUIRE_FALSE(work.extend(first, when, 1000h));
+    for (int i = 0; i < 300; ++i) {
+        REQUIRE(work.push(Bytes(500), when));
+        REQUIRE_FALSE(work.ack(lend(work)));
+        const std::error_code error = work.sync();
+        REQUIRE((!error || (!log_takes_it && error == QueueErrc::too_large)));
+    }
+    CHECK((medium.entries.size() < 20) == log_takes_it);
+    CHECK((work.sync() == QueueErrc::too_large) == !log_takes_it);
+    REQUIRE_FALSE(work.ack(first));
+    CHECK_FALSE(work.sync());
+    CHECK(medium.entries.size() < 20);
+}
+
+TEST_CASE("WorkQueue goes on copying its keys where it had no space",
+          "[work][work_queue][fault]") {
+    MemoryMedium medium;
+    const WorkOptions options{.keys = 1000, .record_bytes_max = 1024, .slack_bytes = 1000};
+    std::optional<Memory> work{open_memory(medium, options)};
+    std::vector<Lease> leases;
+    for (int i = 0; i < 1000; ++i) {
+        REQUIRE(work->push(as_bytes("x"), when, {.key = std::to_string(i)}));
+    }
+    for (int i = 0; i < 1000; ++i) leases.push_back(lend(*work));
+    medium.fails_with = no_space;
+    for (const Lease& lease : leases) REQUIRE_FALSE(work->ack(lease));
+    // Room for five entries each time; the window takes sixteen.
+    const std::uint64_t before = medium.last;
+    for (int i = 0; i < 10; ++i) {
+        medium.fails_from = medium.calls + 6;
+        static_cast<void>(work->lease(when));
+    }
+    CHECK(medium.last - before < 20);
+    set_full(medium, false);
+    REQUIRE_FALSE(work->sync());
+    CHECK(medium.base > before);
+    work.reset();
+    work.emplace(open_memory(medium, options));
+    CHECK(work->push(as_bytes("x"), when, {.key = "0"}).error() == QueueErrc::duplicate);
+    CHECK(work->push(as_bytes("x"), when, {.key = "999"}).error() == QueueErrc::duplicate);
+}
+
+TEST_CASE("WorkQueue that is only pushed to and purged stays small", "[work][work_queue][unit]") {
+    MemoryMedium medium;
+    Memory work = open_memory(medium, {.keys = 10, .slack_bytes = 1000});
+    for (int i = 0; i < 2000; ++i) {
+        REQUIRE(work.push(as_bytes("x"), when, {.key = std::to_string(i)}));
+        REQUIRE_FALSE(work.purge());
+        REQUIRE_FALSE(work.sync());
+    }
+    CHECK(medium.entries.size() < 100);
+}
+
+TEST_CASE("WorkQueue remembers a key where it was last, also in a larger window",
+          "[work][work_queue][unit]") {
+    MemoryMedium medium;
+    const auto push = [](Memory& work, const char* key) {
+        return work.push(as_bytes("x"), when, {.key = key}).error();
+    };
+    {
+        Memory work = open_memory(medium, {.keys = 3});
+        for (const char* const key : {"K", "A", "B", "C", "K"}) REQUIRE_FALSE(push(work, key));
+        REQUIRE_FALSE(work.sync());
+    }
+    Memory work = open_memory(medium, {.keys = 4});
+    CHECK_FALSE(push(work, "D"));
+    CHECK(push(work, "K") == QueueErrc::duplicate);
+    CHECK_FALSE(push(work, "A"));
+}
+
+TEST_CASE("WorkQueue flushes a log that sync does not", "[work][work_queue][unit]") {
+    sim::Disk disk;
+    const JournalOptions options{
+        .sync = Sync::none, .segment_bytes = 64 << 10, .record_bytes_max = 32 << 10};
+    auto log = SimJournal::open(disk, "w", options);
+    REQUIRE(log);
+    auto work = WorkQueue<SimJournal>::open(std::move(*log), {}, when);
+    REQUIRE(work);
+    for (const char* const body : {"a", "b"}) REQUIRE(work->push(as_bytes(body), when));
+    REQUIRE_FALSE(work->sync());
+    CHECK(work->unflushed());
+    REQUIRE_FALSE(work->flush());
+    CHECK_FALSE(work->unflushed());
+    REQUIRE(work->lease(when));
+    const auto second = work->lease(when);
+    REQUIRE(second);
+    REQUIRE_FALSE(work->ack(*second));
+    CHECK(work->unflushed());
+    REQUIRE_FALSE(work->flush());
+    CHECK_FALSE(work->unflushed());
+}
+
+TEST_CASE("WorkQueue: an end that only the log was told of waits for a flush, too",
+          "[work][work_queue][fault]") {
+    Random bits{Seed{1}};
+    sim::Disk disk;
+    const JournalOptions options{
+        .sync = Sync::none, .segment_bytes = 64 << 10, .record_bytes_max = 32 << 10};
+    const auto open = [&] {
+        auto log = SimJournal::open(disk, "w", options);
+        REQUIRE(log);
+        auto work = WorkQueue<SimJournal>::open(std::move(*log), {}, when);
+        REQUIRE(work);
+        return std::move(*work);
+    };
+    {
+        WorkQueue<SimJournal> work = open();
+        for (const char* const body : {"a", "b"}) REQUIRE(work.push(as_bytes(body), when));
+        REQUIRE_FALSE(work.flush());
+        const auto first = work.lease(when);
+        REQUIRE(first);
+        CHECK_FALSE(work.unflushed());
+        REQUIRE_FALSE(work.ack(*first));  // in order: no entry says it
+        CHECK(work.unflushed());
+        REQUIRE_FALSE(work.flush());
+        CHECK_FALSE(work.unflushed());
+        disk.halt_at(disk.operations() + 1);
+    }
+    disk.crash(bits);
+    WorkQueue<SimJournal> work = open();
+    CHECK_FALSE(work.unflushed());
+    CHECK(work.size() == 1);
+}
+
+TEST_CASE("WorkQueue::flush reaches the medium also if an item can never be copied",
+          "[work][work_queue][fault]") {
+    Random bits{Seed{1}};
+    sim::Disk disk;
+    JournalOptions options{.sync = Sync::none, .segment_bytes = 64 << 10, .record_bytes_max = 2048};
+    const auto open = [&] {
+        auto log = SimJournal::open(disk, "w", options);
+        REQUIRE(log);
+        auto work = WorkQueue<SimJournal>::open(
+            std::move(*log), {.lease = 1h, .record_bytes_max = 1024, .slack_bytes = 1000}, when);
+        REQUIRE(work);
+        return std::move(*work);
+    };
+    {
+        auto log = SimJournal::open(disk, "w", options);
+        REQUIRE(log);
+        auto work = WorkQueue<SimJournal>::open(std::move(*log), {.record_bytes_max = 2048}, when);
+        REQUIRE(work);
+        REQUIRE(work->push(Bytes(1500), when));
+        REQUIRE_FALSE(work->sync());
+    }
+    options.record_bytes_max = 1024;
+    std::size_t pushed = 1;
+    {
+        WorkQueue<SimJournal> work = open();
+        REQUIRE(work.lease(when));
+        while (work.sync() != QueueErrc::too_large) {
+            REQUIRE(pushed < 100);
+            REQUIRE(work.push(Bytes(500), when));
+            const auto lease = work.lease(when);
+            REQUIRE(lease);
+            REQUIRE_FALSE(work.ack(*lease));
+            ++pushed;
+        }
+        REQUIRE(work.push(as_bytes("new"), when));
+        CHECK(work.flush() == QueueErrc::too_large);
+        CHECK_FALSE(work.unflushed());
+        disk.halt_at(disk.operations() + 1);
+    }
+    disk.crash(bits);
+    WorkQueue<SimJournal> work = open();
+    CHECK(work.size() == 2);
+    const auto last = work.read(work.log().last());
+    REQUIRE(last);
+    CHECK(as_text(*last) == "new");
+}
+
+TEST_CASE("WorkQueue loses no letter to the power, also into a journal whose sync flushes nothing",
+          "[work][work_queue][regression]") {
+    using Work = WorkQueue<SimJournal, SimJournal>;
+    for (const Sync sync : {Sync::none, Sync::group, Sync::each}) {
+        const JournalOptions options{
+            .sync = sync, .segment_bytes = 64 << 10, .record_bytes_max = 32 << 10};
+        for (std::uint64_t torn = 1; torn <= 50; ++torn) {
+            sim::Disk disk;
+            const auto open_at = [&](const char* path) {
+                auto journal = SimJournal::open(disk, path, options);
+                REQUIRE(journal);
+                return std::move(*journal);
+            };
+            const auto open = [&] {
+                auto work = Work::open(open_at("w"), {.deliveries_max = 1}, when, open_at("dead"),
+                                       NoObserver{});
+                REQUIRE(work);
+                return std::move(*work);
+            };
+            {
+                Work work = open();
+                REQUIRE(work.push(as_bytes("letter"), when));
+                REQUIRE_FALSE(work.flush());
+                const auto lease = work.lease(when);
+                REQUIRE(lease);
+                REQUIRE_FALSE(work.nack(*lease, when));
+                REQUIRE_FALSE(work.flush());
+                REQUIRE(work.size() == 0);
+                REQUIRE(work.dead() == 0);
+                // Not closed in order.
+                disk.halt_at(disk.operations() + 1);
+            }
+            Random bits{Seed{torn}};
+            disk.crash(bits);
+            Work work = open();
+            INFO("mode " << static_cast<int>(sync) << ", torn " << torn);
+            REQUIRE(work.size() == 0);
+            REQUIRE(work.dead_letters().size() == 1);
+            REQUIRE(as_text(*work.dead_letters().front()) == "letter");
+        }
+    }
+}

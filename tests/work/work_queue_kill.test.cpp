@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: MIT
+// Goal: a WorkQueue on real files keeps through SIGKILL what it called durable: items, ends, keys,
+// and counts of deliveries. Method: a child works until it is killed; its parent, whom it told what
+// it was promised, opens what is left. BELAY_SEEDS=50000 kills 500 times.
+#include <belay/work/work_queue.hpp>
+
+#include <algorithm>
+#include <map>
+#include <string>
+#include <vector>
+
+#include <belay/posix/journal.hpp>
+
+#include "support/catch.hpp"
+#include "support/kill_at_work.hpp"
+#include "support/seeds.hpp"
+#include "support/temporary_directory.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+
+namespace {
+
+using Work = WorkQueue<posix::Journal>;
+
+constexpr std::size_t keys = 1024;
+
+/// Small files and little slack, so that items and keys are copied, and files deleted, all the
+/// time.
+Result<Work, WorkError> open_work(const std::string& path, std::uint64_t round, Moment now) {
+    auto journal = posix::Journal::open(
+        path, {.segment_bytes = 16 << 10, .record_bytes_max = 1024, .seed = Seed{round + 1}});
+    if (!journal) return WorkError{journal.error().code, 0, "the journal"};
+    return Work::open(std::move(*journal),
+                      {.deliveries_max = 4,
+                       .count_before_lending = round % 2 == 0,
+                       .keys = keys,
+                       .record_bytes_max = 1024,
+                       .slack_bytes = 8 << 10},
+                      now);
+}
+
+/// A day for each round: delays and loans of the one before are over.
+Moment start_of(std::uint64_t round) {
+    const Duration day = 24h;
+    const auto days = static_cast<std::int64_t>(round) * day;
+    return {Instant{1s} + days, WallTime{1'700'000'000s} + days};
+}
+
+std::string text_for(std::uint64_t n) {
+    return std::to_string(n) + ':' + std::string(n * 7919 % 200, 'x');
+}
+std::uint64_t number_in(BytesView body) { return std::stoull(std::string{as_text(body)}); }
+
+enum class Fact : std::uint64_t {
+    pushed,  // durably
+    lent,    // for the `detail`-th time, which was counted before, durably
+    ending,  // from here on it may be gone
+    ended    // durably
+};
+struct Told {
+    Fact fact;
+    std::uint64_t n;
+    std::uint64_t detail;
+};
+
+/// The child: pushes, lends, ends, gives back, forgets what it was lent.   Returns: what is wrong.
+template <class Tell>
+int work_until_killed(const std::string& path, std::uint64_t round, Tell tell) {
+    Moment now = start_of(round);
+    auto work = open_work(path, round, now);
+    if (!work) return 1;
+    Random bits{Seed{round + 1}};
+    std::uint64_t next = (round + 1) << 20;
+    std::vector<std::uint64_t> pushed, ended;
+    if (round % 8 == 7) {
+        const auto tell_end = [&](const WorkItem& item) {
+            ended.push_back(number_in(item.body));
+            tell(Told{Fact::ending, ended.back(), 0});
+        };
+        if (work->for_each_dead(tell_end) || work->purge_dead()) return 2;
+    }
+    for (;;) {
+        now = {now.now + 5s, now.wall + 5s};
+        for (int i = 0; i < 4 && work->size() < 300; ++i) {
+            const std::string key = std::to_string(next);
+            const Duration delay = bits() % 5 == 0 ? 20s : 0s;
+            if (!work->push(as_bytes(text_for(next)), now, {.key = key, .delay = delay})) return 3;
+            pushed.push_back(next++);
+        }
+        for (int i = 0; i < 4; ++i) {
+            const auto lease = work->lease(now);
+            if (!lease && lease.error() == QueueErrc::queue_empty) break;
+            if (!lease) return 4;
+            const std::uint64_t n = number_in(lease->body);
+            if (round % 2 == 0) tell(Told{Fact::lent, n, lease->delivery});
+            const std::uint64_t draw = bits() % 10;
+            if (draw < 6) {
+                tell(Told{Fact::ending, n, 0});
+                if (work->ack(*lease)) return 5;
+                ended.push_back(n);
+            } else if (draw < 8) {
+                if (work->nack(*lease, now, draw == 6 ? 10s : 0s)) return 6;
+            }
+        }
+        if (work->sync()) return 7;
+        for (const std::uint64_t n : pushed) tell(Told{Fact::pushed, n, 0});
+        for (const std::uint64_t n : ended) tell(Told{Fact::ended, n, 0});
+        pushed.clear();
+        ended.clear();
+    }
+}
+
+/// The parent: what it knows of each item that was ever pushed durably.
+class Witness {
+public:
+    void hear(const Told& told) {
+        Item& item = items_[told.n];
+        switch (told.fact) {
+            case Fact::pushed:
+                item.is_durable = true;
+                break;
+            case Fact::lent:
+                item.deliveries = std::max(item.deliveries, told.detail);
+                break;
+            case Fact::ending:
+                item.end = item.end == End::none ? End::maybe : item.end;
+                break;
+            case Fact::ended:
+                item.end = End::durable;
+                ++ended_;
+                break;
+        }
+    }
+
+    /// Looks at what is left.
+    void check(Work& work, Moment now) {
+        std::map<std::uint64_t, std::uint64_t> there;  // and how often it was lent
+        const auto look = [&](const WorkItem& shown) {
+            const std::uint64_t n = number_in(shown.body);
+            INFO("item " << n);
+            REQUIRE(as_text(shown.body) == text_for(n));
+            REQUIRE(there.emplace(n, shown.deliveries).second);
+            REQUIRE(shown.deliveries <= 4);
+        };
+        REQUIRE_FALSE(work.for_each(look));
+        REQUIRE_FALSE(work.for_each_dead(look));
+        for (const auto& [n, deliveries] : there) {
+            INFO("item " << n);
+            Item& item = items_[n];
+            REQUIRE(item.end != End::durable);
+            REQUIRE(deliveries >= item.deliveries);
+            item = {true, End::none, deliveries};
+        }
+        std::erase_if(items_, [](const auto& i) { return !i.second.is_durable; });
+        for (auto& [n, item] : items_) {
+            if (there.contains(n)) continue;
+            INFO("item " << n);
+            REQUIRE(item.end != End::none);
+            item.end = End::durable;
+        }
+        // A killed round may have pushed a few that nobody knows of: they are in the window too.
+        auto newest = items_.rbegin();
+        for (std::size_t i = 0; i < keys / 3 && newest != items_.rend(); ++i, ++newest) {
+            const std::string key = std::to_string(newest->first);
+            const auto again = work.push(as_bytes(text_for(newest->first)), now, {.key = key});
+            INFO("item " << newest->first);
+            REQUIRE(again.error() == QueueErrc::duplicate);
+        }
+    }
+
+    [[nodiscard]] std::size_t pushed() const { return items_.size(); }
+    [[nodiscard]] std::size_t ended() const { return ended_; }
+
+private:
+    enum class End : std::uint8_t { none, maybe, durable };
+    struct Item {
+        bool is_durable = false;
+        End end = End::none;
+        std::uint64_t deliveries = 0;  // at least
+    };
+
+    std::map<std::uint64_t, Item> items_;
+    std::size_t ended_ = 0;
+};
+
+}  // namespace
+
+TEST_CASE("WorkQueue keeps what it called durable through SIGKILL", "[work][work_queue][fault]") {
+    const belay_test::TemporaryDirectory dir;
+    const std::uint64_t rounds =
+        std::clamp<std::uint64_t>(belay_test::from_environment("BELAY_SEEDS", 2000) / 100, 8, 1000);
+    Witness witness;
+    Random bits{Seed{7}};
+    for (std::uint64_t round = 0; round < rounds; ++round) {
+        INFO("round " << round);
+        belay_test::kill_at_work<Told>(
+            1 + bits() % 200, [&](auto tell) { return work_until_killed(dir / "w", round, tell); },
+            [&](const Told& told) { witness.hear(told); });
+        auto work = open_work(dir / "w", round, start_of(round + 1));
+        REQUIRE(work);
+        witness.check(*work, start_of(round + 1));
+    }
+    CHECK(witness.pushed() > 10 * rounds);
+    CHECK(witness.ended() > 5 * rounds);
+    // Or nothing was given up, and nothing copied.
+    auto work = open_work(dir / "w", rounds, start_of(rounds));
+    REQUIRE(work);
+    CHECK(work->log().base() > 10 * rounds);
+}

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: MIT
+// Goal: a million operations that wait are each done once over kills, on a disk that stays small;
+// an old item pins nothing; keys fit the space they are given. Method: long histories on a
+// simulated disk, bytes counted by it. What is held in memory: allocation.test.cpp.
+#include <belay/journal/journal.hpp>
+#include <belay/sim/disk.hpp>
+#include <belay/work/work_queue.hpp>
+
+#include <memory>
+#include <vector>
+
+#include "support/catch.hpp"
+#include "support/seeds.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+
+namespace {
+
+using Log = Journal<sim::Disk>;
+using Work = WorkQueue<Log>;
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool slow_build = true;
+#elif defined(__has_feature)
+constexpr bool slow_build = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
+#else
+constexpr bool slow_build = false;
+#endif
+
+constexpr std::size_t segment_bytes = std::size_t{256} << 10;
+
+struct Rig {
+    void open() {
+        work.reset();
+        auto log = Log::open(
+            disk, "w",
+            {.segment_bytes = segment_bytes, .record_bytes_max = 4096, .seed = Seed{++openings}});
+        REQUIRE(log);
+        auto opened = Work::open(std::move(*log), options, now);
+        REQUIRE(opened);
+        work = std::make_unique<Work>(std::move(*opened));
+    }
+
+    sim::Disk disk;
+    WorkOptions options;
+    Moment now{Instant{1s}, WallTime{1'700'000'000s}};
+    std::uint64_t openings = 0;
+    std::unique_ptr<Work> work;
+};
+
+Bytes body_of(std::uint64_t n, std::size_t size = 16) {
+    Bytes body(size);
+    store_le<std::uint64_t>(body.data(), n);
+    store_le<std::uint64_t>(body.data() + 8, detail::mix64(n));
+    return body;
+}
+
+/// Pushes numbered items and works them off, and knows of each what may still become of it.
+class Hands {
+public:
+    enum class Is : std::uint8_t {
+        waiting,       // durable, and lent to nobody
+        lent,          // in this life; it waits again in the next one
+        acknowledged,  // not durably: gone in this life, and may wait again in the next one
+        over           // never again
+    };
+
+    Hands(Rig& rig, std::size_t items) : rig_{&rig} { items_.reserve(items); }
+
+    [[nodiscard]] std::uint64_t pushed() const { return items_.size(); }
+    [[nodiscard]] std::uint64_t over() const { return over_; }
+    [[nodiscard]] std::uint64_t repeated() const { return repeated_; }
+
+    /// Pushes so many. They are durable after the next sync().
+    void push(std::uint64_t count) {
+        for (; count != 0; --count) {
+            REQUIRE(rig_->work->push(body_of(pushed()), rig_->now));
+            items_.push_back(Is::waiting);
+        }
+    }
+    void sync() {
+        REQUIRE_FALSE(rig_->work->sync());
+        for (const std::uint64_t n : acknowledged_) items_[n] = Is::over;
+        over_ += acknowledged_.size();
+        acknowledged_.clear();
+    }
+    /// Borrows so many, if there are.
+    void borrow(int count) {
+        for (; count != 0; --count) {
+            const auto lease = rig_->work->lease(rig_->now);
+            if (!lease) {
+                REQUIRE(rig_->work->size() == loans_.size());
+                return;
+            }
+            const std::uint64_t n = load_le<std::uint64_t>(lease->body.data());
+            REQUIRE(n < pushed());
+            REQUIRE(load_le<std::uint64_t>(lease->body.data() + 8) == detail::mix64(n));
+            REQUIRE(items_[n] == Is::waiting);
+            items_[n] = Is::lent;
+            loans_.push_back({*lease, n});
+        }
+    }
+    /// Acknowledges loans, in any order, until so many are left.
+    void finish(std::size_t left, Random& bits) {
+        while (loans_.size() > left) {
+            std::swap(loans_[bits() % loans_.size()], loans_.back());
+            const Loan& loan = loans_.back();
+            REQUIRE_FALSE(rig_->work->ack(loan.lease));
+            items_[loan.number] = Is::acknowledged;
+            acknowledged_.push_back(loan.number);
+            loans_.pop_back();
+        }
+    }
+    /// What is there in a new life: all that waited or was lent, once each and in order, and what
+    /// was acknowledged or not. Pre: every push was durable.
+    void come_back() {
+        for (const Loan& loan : loans_) items_[loan.number] = Is::waiting;
+        loans_.clear();
+        std::uint64_t next = 0;
+        const std::error_code error = rig_->work->for_each([&](const WorkItem& item) {
+            const std::uint64_t n = load_le<std::uint64_t>(item.body.data());
+            REQUIRE(n >= next);
+            REQUIRE(n < pushed());
+            next = n + 1;
+            if (items_[n] == Is::acknowledged) {
+                items_[n] = Is::waiting;
+                ++repeated_;
+            }
+            REQUIRE(items_[n] == Is::waiting);
+        });
+        REQUIRE_FALSE(error);
+        std::erase_if(acknowledged_, [&](std::uint64_t n) { return items_[n] == Is::waiting; });
+        REQUIRE(rig_->work->size() == pushed() - over_ - acknowledged_.size());
+    }
+
+private:
+    struct Loan {
+        Lease lease;
+        std::uint64_t number;
+    };
+
+    Rig* rig_;
+    std::vector<Is> items_;  // by number
+    std::vector<std::uint64_t> acknowledged_;
+    std::vector<Loan> loans_;
+    std::uint64_t over_ = 0;
+    std::uint64_t repeated_ = 0;
+};
+
+/// A million in Release, less where it takes longer.
+std::uint64_t load() {
+    if (slow_build) return 30'000;
+    return belay_test::from_environment("BELAY_SEEDS", 2000) >= 2000 ? 1'000'000 : 200'000;
+}
+
+}  // namespace
+
+TEST_CASE("WorkQueue does a million operations once each, killed again and again",
+          "[work][work_queue][load]") {
+    const std::uint64_t count = load();
+    Rig rig;
+    rig.options = {.record_bytes_max = 4096, .slack_bytes = 1 << 20};
+    rig.open();
+    Random bits{Seed{1}};
+    Hands hands{rig, count};
+    const int round = static_cast<int>(count / 2000);
+    // Seven times as many as are done, so that most of them wait before the last one is pushed.
+    const std::uint64_t pushes = 7 * count / 2000;
+    std::size_t waiting_max = 0;
+    for (int step = 1; hands.over() < count; ++step) {
+        hands.push(std::min(pushes, count - hands.pushed()));
+        waiting_max = std::max(waiting_max, rig.work->size());
+        hands.sync();
+        // Twice, so that what is acknowledged and not durable could be lent again.
+        for (int half = 0; half < 2; ++half) {
+            hands.borrow(round / 2);
+            hands.finish(rig.work->size() > 300 ? 300 : 0, bits);
+        }
+        REQUIRE(rig.disk.used_bytes() <
+                2 * rig.work->bytes() + rig.options.slack_bytes + 3 * segment_bytes);
+        if (step % 97 != 0) continue;
+        // What was acknowledged since the last sync is over, or comes back.
+        if (bits() % 2 == 0) {
+            rig.disk.kill();
+        } else {
+            rig.disk.crash(bits);
+        }
+        rig.open();
+        hands.come_back();
+    }
+    CHECK(hands.pushed() == count);
+    CHECK(waiting_max > count / 4 * 3);
+    CHECK(hands.repeated() > 0);
+    CHECK(rig.work->empty());
+}
+
+TEST_CASE("WorkQueue: one old item pins no more than the slack", "[work][work_queue][load]") {
+    Rig rig;
+    rig.options = {.lease = 1s,
+                   .deliveries_max = WorkOptions::any_number,
+                   .record_bytes_max = 4096,
+                   .slack_bytes = 1 << 20};
+    rig.open();
+    REQUIRE(rig.work->push(body_of(7, 100), rig.now));
+    auto stuck = rig.work->lease(rig.now);
+    REQUIRE(stuck);
+    REQUIRE_FALSE(rig.work->extend(*stuck, rig.now, 10'000h));
+    const int count = slow_build ? 20'000 : 200'000;
+    std::uint64_t bytes_max = 0;
+    for (int i = 0; i < count; ++i) {
+        REQUIRE(rig.work->push(body_of(1, 400), rig.now));
+        const auto lease = rig.work->lease(rig.now);
+        REQUIRE(lease);
+        REQUIRE_FALSE(rig.work->ack(*lease));
+        if (i % 16 == 0) {
+            REQUIRE_FALSE(rig.work->sync());
+            bytes_max = std::max(bytes_max, rig.disk.used_bytes());
+        }
+    }
+    CHECK(bytes_max < (1 << 20) + 4 * segment_bytes);
+    CHECK(rig.work->size() == 1);
+    // It is the same item still, and the loan counts.
+    const auto body = rig.work->read(stuck->id);
+    REQUIRE(body);
+    CHECK(load_le<std::uint64_t>(body->data()) == 7);
+    CHECK_FALSE(rig.work->ack(*stuck));
+    CHECK(rig.work->empty());
+}
+
+TEST_CASE("WorkQueue without keys is in its log what it keeps", "[work][work_queue][load]") {
+    // Acknowledged in order, nothing is written for the ends but what the log itself writes.
+    Rig rig;
+    rig.open();
+    for (int i = 0; i < 10'000; ++i) {
+        REQUIRE(rig.work->push(body_of(1, 100), rig.now));
+        const auto lease = rig.work->lease(rig.now);
+        REQUIRE(lease);
+        REQUIRE_FALSE(rig.work->ack(*lease));
+    }
+    REQUIRE_FALSE(rig.work->sync());
+    CHECK(rig.work->log().last() == 10'000);
+    CHECK(rig.work->log().base() == 10'001);
+}
+
+TEST_CASE("WorkQueue: the keys of a large window take their space once or twice",
+          "[work][work_queue][load]") {
+    Rig rig;
+    const std::size_t keys = slow_build ? 5'000 : 100'000;
+    rig.options = {.keys = keys, .record_bytes_max = 4096, .slack_bytes = 256 << 10};
+    rig.open();
+    std::uint64_t bytes_max = 0;
+    const std::uint64_t count = 6 * keys;
+    for (std::uint64_t i = 0; i < count; ++i) {
+        const std::string key = std::to_string(i);
+        REQUIRE(rig.work->push(body_of(i, 20), rig.now, {.key = key}));
+        const auto lease = rig.work->lease(rig.now);
+        REQUIRE(lease);
+        REQUIRE_FALSE(rig.work->ack(*lease));
+        if (i % 64 != 0) continue;
+        REQUIRE_FALSE(rig.work->sync());
+        bytes_max = std::max(bytes_max, rig.disk.used_bytes());
+    }
+    const std::uint64_t window = keys * 16;
+    CHECK(bytes_max < 5 * window + (512 << 10) + 4 * segment_bytes);
+    REQUIRE_FALSE(rig.work->sync());
+    rig.disk.kill();
+    rig.open();
+    for (std::uint64_t i = count - keys; i < count; i += keys / 100) {
+        const std::string key = std::to_string(i);
+        const auto again = rig.work->push(body_of(i, 20), rig.now, {.key = key});
+        REQUIRE(again.error() == QueueErrc::duplicate);
+    }
+}

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MIT
+// expect-error: WorkQueue: Observer has neither on_dead nor on_dropped
+#include <belay/work/work_queue.hpp>
+
+#include "support/queue_archetypes.hpp"
+
+struct Observer {
+#if defined(BELAY_CONTROL)
+    void on_dead(const belay::DeadWork&) {}
+#else
+    void on_death(const belay::DeadWork&) {}
+#endif
+};
+
+template class belay::WorkQueue<belay_test::MinimalSequenced, belay::KeepDead, Observer>;

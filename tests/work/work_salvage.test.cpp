@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+// Goal: a salvaged work queue has every item that lived and can be read, as it was, and none that
+// is gone; a journal's copy of it is refused. Method: one queue with items in every state, whole
+// and damaged at each byte that matters.
+#include <belay/work/work_salvage.hpp>
+
+#include <belay/journal/journal_salvage.hpp>
+#include <belay/work/work_queue.hpp>
+
+#include <memory>
+
+#include "support/journal_model.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+using Work = WorkQueue<SimJournal>;
+
+constexpr Moment start{Instant{100s}, WallTime{1'700'000'000s}};
+constexpr Moment later{Instant{103s}, WallTime{1'700'000'003s}};
+
+Result<Work, WorkError> open_work(sim::Disk& disk, const char* path, std::uint64_t seed,
+                                  const Moment& now) {
+    auto journal = SimJournal::open(disk, path, small_journal(seed));
+    REQUIRE(journal);
+    return Work::open(std::move(*journal), {.deliveries_max = 2, .keys = 4}, now);
+}
+
+/// Items 1 to 8: one waits, one was done behind it, one failed once, one is delayed for 10 s, one
+/// expires after 60 s, one is dead, two wait.
+void fill(sim::Disk& disk) {
+    auto work = open_work(disk, "w", 1, start);
+    REQUIRE(work);
+    for (const char* const body : {"plain", "done", "failed"}) {
+        REQUIRE(work->push(as_bytes(body), start));
+    }
+    REQUIRE(work->push(as_bytes("delayed"), start, {.delay = 10s}));
+    REQUIRE(work->push(as_bytes("expires"), start, {.expires_after = 60s}));
+    REQUIRE(work->push(as_bytes("dead"), start, {.key = "k"}));
+    for (const char* const body : {"seven", "eight"}) REQUIRE(work->push(as_bytes(body), start));
+    std::vector<Lease> leases;
+    for (int i = 0; i < 5; ++i) leases.push_back(*work->lease(start));
+    REQUIRE_FALSE(work->ack(leases[1]));
+    REQUIRE_FALSE(work->nack(leases[2], start, 1s));
+    REQUIRE_FALSE(work->nack(leases[4], start));
+    const auto dying = work->lease(start);
+    REQUIRE(dying);
+    REQUIRE(dying->id == 6);
+    REQUIRE_FALSE(work->nack(*dying, start));
+    REQUIRE_FALSE(work->sync());
+}
+
+/// What a queue shows, an item behind the other: body, state, deliveries.
+std::string all(Work& work) {
+    std::string text;
+    const auto show = [&text](const WorkItem& item) {
+        text += std::string{as_text(item.body)} + '/' +
+                std::to_string(static_cast<int>(item.state)) + '/' +
+                std::to_string(item.deliveries) + ' ';
+    };
+    REQUIRE_FALSE(work.for_each(show));
+    REQUIRE_FALSE(work.for_each_dead(show));
+    return text;
+}
+
+}  // namespace
+
+TEST_CASE("salvage_work_queue copies what lives, as it was", "[work][work_salvage][unit]") {
+    sim::Disk disk;
+    fill(disk);
+    const auto done = salvage_work_queue(disk, "w", "new", later, small_journal(2));
+    REQUIRE(done);
+    CHECK(done->copied == 7);
+    CHECK(done->unreadable == 0);
+    CHECK(done->inspection.is_whole());
+    auto before = open_work(disk, "w", 3, later);
+    REQUIRE(before);
+    auto work = open_work(disk, "new", 4, later);
+    REQUIRE(work);
+    CHECK(all(*work) == all(*before));
+    CHECK(work->delayed() == 1);
+    CHECK(*work->oldest(later.wall) == 3s);
+    const auto next = work->lease(later);
+    REQUIRE(next);
+    CHECK(as_text(next->body) == "plain");
+    CHECK(next->pushed == start.wall);
+    // The delay has 7 s to go; expired is what was pushed to be so 60 s after.
+    CHECK(work->delayed() == 1);
+    static_cast<void>(work->lease({later.now + 8s, later.wall + 60s}));
+    CHECK(work->delayed() == 0);
+    // The new queue's own numbers hold over another opening.
+    REQUIRE_FALSE(work->ack(*next));
+    REQUIRE_FALSE(work->sync());
+    work = open_work(disk, "other", 5, later);
+    work = open_work(disk, "new", 6, later);
+    REQUIRE(work);
+    CHECK(all(*work).find("plain") == std::string::npos);
+}
+
+TEST_CASE("WorkQueue refuses its journal salvaged as a journal", "[work][work_salvage][unit]") {
+    sim::Disk disk;
+    fill(disk);
+    REQUIRE(salvage_journal(disk, "w", "copy", small_journal(2)));
+    const auto work = open_work(disk, "copy", 3, later);
+    REQUIRE_FALSE(work);
+    CHECK(work.error().code == QueueErrc::foreign_file);
+    CHECK(work.error().message().find("use salvage_work_queue") != std::string::npos);
+}
+
+TEST_CASE("salvage_work_queue passes over what is damaged, anywhere",
+          "[work][work_salvage][fault]") {
+    sim::Disk whole;
+    fill(whole);
+    const std::string path = "w/" + journal_format::segment_name(1);
+    std::uint64_t passed_over = 0;
+    for (std::uint64_t at = journal_format::segment_header_bytes;
+         at < journal_format::segment_header_bytes + 700; at += 7) {
+        sim::Disk disk;
+        fill(disk);
+        Bytes bytes = disk.contents(path);
+        bytes[at] ^= std::byte{1};
+        disk.put(path, bytes);
+        const auto done = salvage_work_queue(disk, "w", "new", later, small_journal(2));
+        if (!done) continue;
+        auto work = open_work(disk, "new", 3, later);
+        REQUIRE(work);
+        REQUIRE(work->size() + work->dead() == done->copied);
+        // One entry was lost at most: an item, or what became of one.
+        REQUIRE(done->copied >= 6);
+        REQUIRE(done->copied <= 8);
+        passed_over += done->unreadable;
+    }
+    CHECK(passed_over > 10);
+}
+
+TEST_CASE("salvage_work_queue says what it cannot do", "[work][work_salvage][unit]") {
+    sim::Disk disk;
+    CHECK_FALSE(salvage_work_queue(disk, "w", "new", later, small_journal(2)));
+    fill(disk);
+    REQUIRE(salvage_work_queue(disk, "w", "new", later, small_journal(2)));
+    const sim::Disk::Image before = disk.image();
+    CHECK_FALSE(salvage_work_queue(disk, "w", "w", later, small_journal(2)));
+    const auto again = salvage_work_queue(disk, "w", "new", later, small_journal(2));
+    REQUIRE_FALSE(again);
+    CHECK(again.error().code == std::errc::file_exists);
+    CHECK(disk.image() == before);
+    {
+        auto other = SimJournal::open(disk, "other", small_journal(3));
+        REQUIRE(other);
+        REQUIRE(other->append(as_bytes("no entry of a work queue")));
+        REQUIRE_FALSE(other->sync());
+    }
+    const auto foreign = salvage_work_queue(disk, "other", "third", later, small_journal(2));
+    REQUIRE_FALSE(foreign);
+    CHECK(foreign.error().what.find("entry 1: ") == 0);
+}
