@@ -35,7 +35,7 @@ struct Client {
         : host{h},
           session{Heartbeat{sim::Tcp{h, "server", port}, {.every = 1s, .dead_after = 4s}},
                   patience(), Queue{std::move(journal), {.limit = 10000}},
-                  SessionOptions{.sender = {.sender = Id{std::byte{1}}}}} {
+                  SessionOptions{.id = Id{std::byte{1}}}} {
         h.attach(session);
         session.start();
         work();

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <belay/backoff/backoff.hpp>
+#include <belay/backoff/backoff_errc.hpp>
 #include <belay/backoff/cap.hpp>
 #include <belay/backoff/cap_like.hpp>
 #include <belay/backoff/constant.hpp>
@@ -53,6 +54,7 @@
 #include <belay/call/async_sleeper_like.hpp>
 #include <belay/call/attempt.hpp>
 #include <belay/call/bulkhead.hpp>
+#include <belay/call/call_errc.hpp>
 #include <belay/call/fails_if.hpp>
 #include <belay/call/fallback.hpp>
 #include <belay/call/hedge.hpp>
@@ -100,7 +102,7 @@
 #include <belay/journal/journal_error.hpp>
 #include <belay/journal/journal_format.hpp>
 #include <belay/journal/journal_options.hpp>
-#include <belay/journal/sequenced_like.hpp>
+#include <belay/journal/log_like.hpp>
 #include <belay/link/bundle.hpp>
 #include <belay/link/close_code.hpp>
 #include <belay/link/completion.hpp>
@@ -110,7 +112,7 @@
 #include <belay/link/link.hpp>
 #include <belay/link/link_errc.hpp>
 #include <belay/link/link_handle.hpp>
-#include <belay/link/log.hpp>
+#include <belay/link/link_log.hpp>
 #include <belay/link/observer.hpp>
 #include <belay/link/part.hpp>
 #include <belay/link/served_link.hpp>
@@ -128,7 +130,6 @@
 #include <belay/policy/max_attempts.hpp>
 #include <belay/policy/max_elapsed.hpp>
 #include <belay/policy/policy.hpp>
-#include <belay/policy/policy_errc.hpp>
 #include <belay/policy/policy_history.hpp>
 #include <belay/policy/remembered.hpp>
 #include <belay/policy/reset_when_stable.hpp>
@@ -170,9 +171,9 @@
 #include <belay/session/receiver.hpp>
 #include <belay/session/receiver_core.hpp>
 #include <belay/session/receiver_options.hpp>
-#include <belay/session/sender_half.hpp>
+#include <belay/session/sender_core.hpp>
 #include <belay/session/session.hpp>
+#include <belay/session/session_errc.hpp>
 #include <belay/session/session_observer.hpp>
 #include <belay/session/session_queue.hpp>
-#include <belay/session/sync_errc.hpp>
 #include <belay/version.hpp>

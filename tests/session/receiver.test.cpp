@@ -85,7 +85,8 @@ TEST_CASE("Receiver resumes a known journal from what it has", "[session][receiv
     CHECK(r.ledger.committed.at(id(1)).attach == 2);
 }
 
-TEST_CASE("Receiver refuses a journal that is pinned to another store", "[session][receiver][unit]") {
+TEST_CASE("Receiver refuses a journal that is pinned to another store",
+          "[session][receiver][unit]") {
     ReceiverRig<> r;
     auto a = r.attached(hello_of(1, 1));
     Hello h = hello_of(1, 2);
@@ -197,7 +198,8 @@ TEST_CASE("Receiver answers a resume only when all that was begun is durable",
     CHECK(older->heard() == Seen{"error superseded 2"});
 }
 
-TEST_CASE("Receiver lets a pending journal change nothing before START", "[session][receiver][unit]") {
+TEST_CASE("Receiver lets a pending journal change nothing before START",
+          "[session][receiver][unit]") {
     ReceiverRig<> r;
     auto living = r.attached(hello_of(1, 5));
     CHECK(r.ask(living, data(1, "x")) == Seen{"ack 1"});
@@ -407,7 +409,8 @@ TEST_CASE("Receiver tells of a commit once, and only of whom it concerns",
     CHECK(r.notes.take() == Seen{"committed 1 at 2"});
 }
 
-TEST_CASE("Receiver repeats an ACK for which there was no room", "[session][receiver][regression]") {
+TEST_CASE("Receiver repeats an ACK for which there was no room",
+          "[session][receiver][regression]") {
     ReceiverRig<> r;
     auto a = r.attached(hello_of(1, 1));
     a->link.writable();  // of an earlier time; it must not count for later

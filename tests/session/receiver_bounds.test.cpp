@@ -108,7 +108,8 @@ TEST_CASE("Receiver names its version to who speaks another", "[session][receive
     CHECK(answer(2, 1) == Seen{"error protocol 1"});  // no range
 }
 
-TEST_CASE("Receiver refuses what an attached connection must not say", "[session][receiver][fault]") {
+TEST_CASE("Receiver refuses what an attached connection must not say",
+          "[session][receiver][fault]") {
     ReceiverRig<> r;
     const auto [message, answer] = GENERATE(table<Bytes, std::string>({
         {bytes_of(Frame{.type = FrameType::welcome}), "error protocol 2"},
@@ -134,10 +135,11 @@ TEST_CASE("Receiver refuses what an attached connection must not say", "[session
     CHECK(r.ask(b, bytes_of(pinned_hello_of(1, 2))) == Seen{"welcome known 1"});
 }
 
-TEST_CASE("Receiver closes without a word when the sender says ERROR", "[session][receiver][unit]") {
+TEST_CASE("Receiver closes without a word when the sender says ERROR",
+          "[session][receiver][unit]") {
     ReceiverRig<> r;
     auto a = r.attached(hello_of(1, 1));
-    CHECK(r.ask(a, error(SyncErrc::protocol, 5)).empty());
+    CHECK(r.ask(a, error(SessionErrc::protocol, 5)).empty());
     CHECK_FALSE(a->live);
     CHECK(r.receiver.connections() == 0);
 }
@@ -275,7 +277,7 @@ TEST_CASE("Receiver serves nobody when its ledger has failed, until it is given 
         auto newer = r.connect();
         CHECK(r.ask(newer, bytes_of(pinned_hello_of(1, 2))) == Seen{"error storage 0"});
         CHECK(a->heard() == Seen{"error superseded 2"});
-        a->messages.push_back(error(SyncErrc::storage));
+        a->messages.push_back(error(SessionErrc::storage));
         r.notes.seen.erase(r.notes.seen.begin());
     }
     SECTION("in adopt") {
@@ -376,7 +378,7 @@ TEST_CASE("Receiver needs no graceful close of its transport", "[session][receiv
 namespace {
 
 struct Destroyer;
-using Doomed = Receiver<RawTransport<>, LedgerView, std::reference_wrapper<Destroyer>>;
+using Doomed = Receiver<RawTransport<>, LedgerView, AllowAll, std::reference_wrapper<Destroyer>>;
 
 /// Destroys the receiver in the hook of this name.
 struct Destroyer {
@@ -391,7 +393,7 @@ struct Destroyer {
     void on_attached(Doomed&, const Id&, const Progress&) { hook("attached"); }
     void on_committed(Doomed&, const Id&, const Progress&) { hook("committed"); }
     void on_journal_replaced(Doomed&, const Id&, const Progress&) { hook("replaced"); }
-    void on_refused(Doomed&, SyncErrc, const Id&) { hook("refused"); }
+    void on_refused(Doomed&, SessionErrc, const Id&) { hook("refused"); }
     void on_ledger_failed(Doomed&, std::error_code) { hook("failed"); }
 };
 

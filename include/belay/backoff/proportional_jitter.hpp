@@ -37,9 +37,9 @@ public:
         return {floor_of(most), most};
     }
 
-    [[nodiscard]] constexpr PolicyErrc check() const noexcept {
-        return below_percent_ <= 100 && above_percent_ <= 100 ? PolicyErrc{}
-                                                              : PolicyErrc::bad_jitter;
+    [[nodiscard]] constexpr BackoffErrc check() const noexcept {
+        return below_percent_ <= 100 && above_percent_ <= 100 ? BackoffErrc{}
+                                                              : BackoffErrc::bad_jitter;
     }
 
     friend constexpr bool operator==(ProportionalJitter, ProportionalJitter) noexcept = default;

@@ -25,7 +25,7 @@ struct LinkBox : Mailbox<Event<M>> {
     /// The closing connection whose `closed` is still awaited; 0 for none.
     std::atomic<std::uint32_t> lingering{0};
     /// Under the mailbox's lock.
-    Status status{};
+    LinkStatus status{};
 };
 
 }  // namespace detail
