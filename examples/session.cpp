@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include <belay/belay.hpp>
 #include <belay/posix.hpp>
 
 #include "ledger_in_memory.hpp"

@@ -3,6 +3,8 @@
 #include <cstdio>
 #include <memory>
 
+#include <belay/belay.hpp>
+#include <belay/journal.hpp>
 #include <belay/sim.hpp>
 
 #include "ledger_in_memory.hpp"

@@ -5,6 +5,7 @@
 
 #include <belay/belay.hpp>
 #include <belay/posix.hpp>
+#include <belay/session.hpp>
 
 using namespace belay;  // in examples only
 using namespace std::chrono_literals;

@@ -74,6 +74,4 @@ private:
     LmdbStorage() noexcept = default;
 };
 
-static_assert(LeasableLike<LmdbStorage>);
-
 }  // namespace belay::inline BELAY_ABI

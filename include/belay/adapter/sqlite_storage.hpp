@@ -64,6 +64,4 @@ private:
     SqliteStorage() noexcept = default;
 };
 
-static_assert(LeasableLike<SqliteStorage>);
-
 }  // namespace belay::inline BELAY_ABI

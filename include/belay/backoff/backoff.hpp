@@ -263,7 +263,4 @@ Backoff(Jitter, Limit, Third) -> Backoff<Jitter, Limit, detail::GrowthOf<Jitter,
 template <class Jitter, class Limit, class Third>
 Backoff(Jitter, Limit, Third, Seed) -> Backoff<Jitter, Limit, detail::GrowthOf<Jitter, Third>>;
 
-static_assert(RuleLike<Backoff<FullJitter, Cap>> && sizeof(Backoff<FullJitter, Cap>) == 32);
-static_assert(std::is_trivially_copyable_v<Backoff<FullJitter, Cap>>);
-
 }  // namespace belay::inline BELAY_ABI

@@ -31,6 +31,4 @@ private:
     Duration base_;
 };
 
-static_assert(GrowthLike<Constant>);
-
 }  // namespace belay::inline BELAY_ABI

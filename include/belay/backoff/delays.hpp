@@ -47,6 +47,4 @@ private:
 template <std::convertible_to<detail::AnyUnit>... Ds>
 Delays(Ds...) -> Delays<sizeof...(Ds)>;
 
-static_assert(GrowthLike<Delays<3>>);
-
 }  // namespace belay::inline BELAY_ABI

@@ -179,7 +179,4 @@ private:
 Exponential(detail::AnyUnit) -> Exponential<detail::FactorTwo>;
 Exponential(detail::AnyUnit, double) -> Exponential<detail::AnyFactor>;
 
-static_assert(GrowthLike<Exponential<>> && sizeof(Exponential<>) == sizeof(Duration));
-static_assert(GrowthLike<Exponential<detail::AnyFactor>>);
-
 }  // namespace belay::inline BELAY_ABI

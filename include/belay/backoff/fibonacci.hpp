@@ -43,6 +43,4 @@ private:
     Duration base_;
 };
 
-static_assert(GrowthLike<Fibonacci>);
-
 }  // namespace belay::inline BELAY_ABI

@@ -34,6 +34,4 @@ private:
     Duration base_;
 };
 
-static_assert(GrowthLike<Linear>);
-
 }  // namespace belay::inline BELAY_ABI

@@ -70,6 +70,4 @@ private:
     std::uint32_t above_percent_;
 };
 
-static_assert(JitterLike<ProportionalJitter> && sizeof(ProportionalJitter) == 8);
-
 }  // namespace belay::inline BELAY_ABI

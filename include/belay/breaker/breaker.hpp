@@ -81,6 +81,4 @@ Breaker(Trip, OpenWait) -> Breaker<Trip, OpenWait>;
 template <class Trip, class OpenWait>
 Breaker(Trip, OpenWait, HalfOpenOptions) -> Breaker<Trip, OpenWait>;
 
-static_assert(RuleLike<Breaker<>> && sizeof(Breaker<>) <= 56);
-
 }  // namespace belay::inline BELAY_ABI

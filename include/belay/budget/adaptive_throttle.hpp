@@ -120,6 +120,4 @@ private:
     detail::Guarded<TimeWindow<>> attempts_;  // bad: those that did not work
 };
 
-static_assert(ShareableLike<AdaptiveThrottle>);
-
 }  // namespace belay::inline BELAY_ABI

@@ -127,6 +127,4 @@ private:
     detail::Guarded<State> state_;
 };
 
-static_assert(ReservableLike<RatioBudget>);
-
 }  // namespace belay::inline BELAY_ABI

@@ -153,6 +153,4 @@ private:
     const TokenBudgetOptions terms_;
 };
 
-static_assert(ReservableLike<TokenBudget>);
-
 }  // namespace belay::inline BELAY_ABI

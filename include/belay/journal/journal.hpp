@@ -3,7 +3,6 @@
 /// Journal: a queue of operations in files, that survives crashes and loses nothing durable.
 #pragma once
 
-#include <memory>    // std::unique_ptr
 #include <optional>  // std::optional
 
 #include <belay/journal/detail/journal_reader.hpp>
@@ -42,8 +41,8 @@ public:
     [[nodiscard]] static Result<Journal, JournalError> open(FileSystem& fs, std::string path,
                                                             JournalOptions options = {}) {
         detail::JournalRecovery<FileSystem> recovery{fs, path, options};
-        std::unique_ptr<Log> log = recovery.open();
-        if (log == nullptr) return std::move(recovery.error);
+        Ref<Log> log = recovery.open();
+        if (!log) return std::move(recovery.error);
         return Journal{std::move(log), std::move(recovery.gathered.runs),
                        std::move(recovery.report)};
     }
@@ -57,6 +56,7 @@ public:
         return open(none, std::move(path), options);
     }
 
+    Journal(const Journal&) = delete;
     Journal(Journal&&) noexcept = default;
     Journal& operator=(Journal&& other) noexcept {
         if (this != &other) {
@@ -223,15 +223,15 @@ public:
 private:
     using Log = detail::JournalLog<FileSystem>;
 
-    Journal(std::unique_ptr<Log> log, std::vector<detail::Opening> runs, RecoveryReport report)
+    Journal(Ref<Log> log, std::vector<detail::Opening> runs, RecoveryReport report)
         : log_{std::move(log)}, reader_{std::move(runs)}, report_{std::move(report)} {}
 
     void close() noexcept {
-        if (log_ != nullptr) log_->close();
+        if (log_) log_->close();
         log_.reset();
     }
 
-    std::unique_ptr<Log> log_;
+    Ref<Log> log_;  // its only reference
     detail::JournalReader<FileSystem> reader_;
     RecoveryReport report_;
 };

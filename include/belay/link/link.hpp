@@ -114,6 +114,4 @@ private:
     std::uint8_t depth_ = 0;
 };
 
-static_assert(sizeof(Link<int>) == 16);
-
 }  // namespace belay::inline BELAY_ABI

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <string_view>  // std::string_view
-#include <type_traits>  // std::is_trivially_copyable_v
 
 #include <belay/core/failure.hpp>
 
@@ -54,8 +53,6 @@ struct LinkStatus {
 
     friend constexpr bool operator==(const LinkStatus&, const LinkStatus&) noexcept = default;
 };
-
-static_assert(std::is_trivially_copyable_v<LinkStatus> && sizeof(LinkStatus) <= 72);
 
 /// One step from a state to the next. `from == to.state` when only the wait changed.
 struct Transition {

@@ -6,6 +6,7 @@
 #include <atomic>   // std::atomic
 #include <cstring>  // std::memcpy, std::memmove
 
+#include <belay/core/intrusive.hpp>
 #include <belay/core/order.hpp>
 #include <belay/journal/detail/group_writer.hpp>
 #include <belay/journal/detail/journal_scan.hpp>
@@ -17,7 +18,7 @@ namespace belay::inline BELAY_ABI::detail {
 ///
 /// Thread safety: any thread, but for what says "owner": one thread at a time.
 template <class FileSystem>
-class JournalLog {
+class JournalLog : public Counted {
 public:
     using File = typename FileSystem::File;
     using Lock = typename FileSystem::Lock;
@@ -52,8 +53,6 @@ public:
         index_.last().reserve(segment_bytes());
         note_.reserve(journal_format::note_bytes_max);
     }
-    JournalLog(const JournalLog&) = delete;
-    JournalLog& operator=(const JournalLog&) = delete;
 
     // ---- the main operations --------------------------------------------------------------------
 
