@@ -27,7 +27,7 @@ using belay_test::text_for;
 static_assert(std::is_nothrow_move_constructible_v<LmdbStorage> &&
               std::is_nothrow_move_assignable_v<LmdbStorage> &&
               !std::is_copy_constructible_v<LmdbStorage>);
-static_assert(explain_leasable_like<LmdbStorage>());
+static_assert(explain::leasable_like<LmdbStorage>());
 
 namespace {
 

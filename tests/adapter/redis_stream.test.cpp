@@ -20,7 +20,7 @@ using belay_test::RedisServer;
 static_assert(std::is_nothrow_move_constructible_v<RedisStream> &&
               std::is_nothrow_move_assignable_v<RedisStream> &&
               !std::is_copy_constructible_v<RedisStream>);
-static_assert(explain_leasable_like<RedisStream>());
+static_assert(explain::leasable_like<RedisStream>());
 
 namespace {
 

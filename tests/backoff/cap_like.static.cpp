@@ -8,7 +8,7 @@ using namespace belay;
 
 namespace {
 
-static_assert(CapLike<belay_test::MinimalCap> && explain_cap_like<belay_test::MinimalCap>());
+static_assert(CapLike<belay_test::MinimalCap> && explain::cap_like<belay_test::MinimalCap>());
 
 struct CapThatThrows {
     Duration limit(Duration) const;
@@ -31,7 +31,7 @@ struct CapWithFloor {
     Duration limit(Duration) const noexcept;
     Duration least() const noexcept;
 };
-static_assert(CapLike<CapWithFloor> && explain_cap_like<CapWithFloor>());
+static_assert(CapLike<CapWithFloor> && explain::cap_like<CapWithFloor>());
 static_assert(detail::CapsBeforeJitter<CapWithFloor> && !detail::CapsBeforeJitter<CapInSeconds>);
 
 // A floor of another form would be ignored in silence.

@@ -10,7 +10,7 @@ using namespace belay;
 namespace {
 
 static_assert(GrowthLike<belay_test::MinimalGrowth>);
-static_assert(explain_growth_like<belay_test::MinimalGrowth>());
+static_assert(explain::growth_like<belay_test::MinimalGrowth>());
 
 constexpr auto lambda = [](std::uint64_t) noexcept { return Duration{1}; };
 constexpr auto that_throws = [](std::uint64_t) { return Duration{1}; };

@@ -9,7 +9,7 @@ using namespace belay;
 namespace {
 
 static_assert(JitterLike<belay_test::MinimalJitter>);
-static_assert(explain_jitter_like<belay_test::MinimalJitter>());
+static_assert(explain::jitter_like<belay_test::MinimalJitter>());
 
 struct Base {
     WaitRange range(const NominalWait&) const noexcept;
@@ -20,7 +20,7 @@ struct JitterWithAll : Base {
     void reset() noexcept;
     BackoffErrc check() const noexcept;
 };
-static_assert(JitterLike<JitterWithAll> && explain_jitter_like<JitterWithAll>());
+static_assert(JitterLike<JitterWithAll> && explain::jitter_like<JitterWithAll>());
 static_assert(detail::GrowsByItself<JitterWithAll> && !detail::GrowsByItself<Base>);
 
 struct JitterWithoutRange {

@@ -9,7 +9,7 @@ using namespace belay;
 namespace {
 
 static_assert(OpenWaitLike<belay_test::MinimalOpenWait>);
-static_assert(explain_open_wait_like<belay_test::MinimalOpenWait>());
+static_assert(explain::open_wait_like<belay_test::MinimalOpenWait>());
 static_assert(OpenWaitLike<belay_test::GrowingWait> && detail::Grows<belay_test::GrowingWait>);
 static_assert(!detail::Grows<belay_test::MinimalOpenWait>);
 

@@ -8,7 +8,7 @@ using namespace belay;
 
 namespace {
 
-static_assert(TripLike<belay_test::MinimalTrip> && explain_trip_like<belay_test::MinimalTrip>());
+static_assert(TripLike<belay_test::MinimalTrip> && explain::trip_like<belay_test::MinimalTrip>());
 
 struct AtInstants {
     bool record(bool, Instant) noexcept;

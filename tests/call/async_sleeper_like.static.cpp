@@ -24,7 +24,7 @@ struct MinimalAsyncSleeper : WithoutSleep {
     Wait async_sleep_until(Instant, const auto&) { return {}; }
 };
 static_assert(AsyncSleeperLike<MinimalAsyncSleeper>);
-static_assert(explain_async_sleeper_like<MinimalAsyncSleeper>());
+static_assert(explain::async_sleeper_like<MinimalAsyncSleeper>());
 static_assert(!SleeperLike<MinimalAsyncSleeper>);
 static_assert(!AsyncSleeperLike<belay_test::MinimalSleeper>);
 

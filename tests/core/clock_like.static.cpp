@@ -28,7 +28,7 @@ struct WallClockThatThrows {
 };
 
 static_assert(ClockLike<belay_test::MinimalClock> &&
-              explain_clock_like<belay_test::MinimalClock>());
+              explain::clock_like<belay_test::MinimalClock>());
 static_assert(ClockLike<SteadyClock> && ClockLike<ManualClock> && ClockLike<ManualClock::View>);
 static_assert(WallClockLike<MinimalWallClock> && WallClockLike<SystemClock>);
 static_assert(!ClockLike<ClockWithoutNow>);

@@ -8,4 +8,4 @@ struct Clock {
 #endif
 };
 
-static_assert(belay::explain_clock_like<Clock>());
+static_assert(belay::explain::clock_like<Clock>());

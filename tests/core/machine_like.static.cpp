@@ -41,7 +41,7 @@ struct MachineWithoutAdvance {
     Instant deadline() const noexcept;
 };
 
-static_assert(MachineLike<MinimalMachine> && explain_machine_like<MinimalMachine>());
+static_assert(MachineLike<MinimalMachine> && explain::machine_like<MinimalMachine>());
 static_assert(!MachineLike<MachineWithoutAttach>);
 static_assert(!MachineLike<MachineWithoutDeadline>);
 static_assert(!MachineLike<MachineWhoseDeadlineThrows>);

@@ -10,4 +10,4 @@ struct Machine {
 #endif
 };
 
-static_assert(belay::explain_machine_like<Machine>());
+static_assert(belay::explain::machine_like<Machine>());

@@ -9,7 +9,7 @@ using namespace belay;
 namespace {
 
 static_assert(SleeperLike<belay_test::MinimalSleeper>);
-static_assert(explain_sleeper_like<belay_test::MinimalSleeper>());
+static_assert(explain::sleeper_like<belay_test::MinimalSleeper>());
 
 struct WithoutNow {
     Random& bits() noexcept;

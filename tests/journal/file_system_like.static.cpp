@@ -8,7 +8,7 @@
 using namespace belay;
 using belay_test::MinimalFileSystem;
 
-static_assert(explain_file_system_like<MinimalFileSystem>());
+static_assert(explain::file_system_like<MinimalFileSystem>());
 // A journal needs nothing that the concept does not promise.
 template class belay::Journal<MinimalFileSystem>;
 

@@ -10,8 +10,8 @@
 using namespace belay;
 using namespace belay_test;
 
-static_assert(explain_sequenced_like<SimJournal>());
-static_assert(explain_leasable_like<SimJournal>());
+static_assert(explain::log_like<SimJournal>());
+static_assert(explain::leasable_like<SimJournal>());
 static_assert(std::is_nothrow_move_constructible_v<SimJournal> &&
               std::is_nothrow_move_assignable_v<SimJournal>);
 

@@ -7,7 +7,7 @@
 using namespace belay;
 using belay_test::MinimalSequenced;
 
-static_assert(explain_sequenced_like<MinimalSequenced>());
+static_assert(explain::log_like<MinimalSequenced>());
 
 namespace {
 

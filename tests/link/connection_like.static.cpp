@@ -25,7 +25,7 @@ struct ConnectionWhoseDestructorThrows {
 };
 
 static_assert(ConnectionLike<MinimalConnection, MinimalMessage>);
-static_assert(explain_connection_like<MinimalConnection, MinimalMessage>());
+static_assert(explain::connection_like<MinimalConnection, MinimalMessage>());
 static_assert(ConnectionLike<MinimalLaneConnection, MinimalMessage>);
 static_assert(!ConnectionLike<ConnectionWithoutSend, MinimalMessage>);
 static_assert(!ConnectionLike<ConnectionWhoseSendThrows, MinimalMessage>);

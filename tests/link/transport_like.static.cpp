@@ -45,7 +45,7 @@ struct TransportOfAnotherMessage {
 };
 
 static_assert(TransportLike<Plain> && TransportLike<OnLanes> && TransportLike<Pinged>);
-static_assert(explain_transport_like<Plain>());
+static_assert(explain::transport_like<Plain>());
 static_assert(TransportLike<TransportOf<int>>);
 static_assert(!TransportLike<TransportOf<ThrowingMessage>>);
 static_assert(!TransportLike<TransportOf<FixedMessage>>);

@@ -54,7 +54,7 @@ struct Only<9> {
 static_assert(RuleLike<Only<0>> && RuleLike<Only<1>> && RuleLike<Only<2>> && RuleLike<Only<3>>);
 static_assert(RuleLike<Only<4>> && RuleLike<Only<5>> && RuleLike<Only<6>> && RuleLike<Only<7>>);
 static_assert(RuleLike<Only<8>> && RuleLike<Only<9>>);
-static_assert(RuleLike<belay_test::MinimalRule> && explain_rule_like<belay_test::MinimalRule>());
+static_assert(RuleLike<belay_test::MinimalRule> && explain::rule_like<belay_test::MinimalRule>());
 
 struct WithTemplateHook {
     template <class T>

@@ -33,8 +33,8 @@ struct Budget : With<Permit> {
     Permit reserve(Cause, Turn&) noexcept;
 };
 
-static_assert(ShareableLike<With<Permit>> && explain_shareable_like<With<Permit>>());
-static_assert(ShareableLike<Budget> && explain_shareable_like<Budget>());
+static_assert(ShareableLike<With<Permit>> && explain::shareable_like<With<Permit>>());
+static_assert(ShareableLike<Budget> && explain::shareable_like<Budget>());
 static_assert(!ReservableLike<With<Permit>> && ReservableLike<Budget>);
 static_assert(RuleLike<Shared<With<Permit>>> && RuleLike<Shared<Budget>>);
 static_assert(ShareableLike<CircuitBreaker<>> && !ReservableLike<CircuitBreaker<>>);

@@ -16,7 +16,7 @@ using belay_test::in_child;
 using belay_test::in_child_without_privileges;
 using belay_test::TemporaryDirectory;
 
-static_assert(explain_file_system_like<posix::Files>());
+static_assert(explain::file_system_like<posix::Files>());
 static_assert(std::is_empty_v<posix::Files>);
 
 TEST_CASE("posix::Files reads back what was written, short only at the end",

@@ -11,4 +11,4 @@ struct Codec {
     std::optional<int> decode(belay::BytesView bytes);
 };
 
-static_assert(belay::explain_codec_like<Codec>());
+static_assert(belay::explain::codec_like<Codec>());

@@ -10,7 +10,7 @@ using belay_test::MinimalBytesStorage;
 using belay_test::MinimalCodec;
 using belay_test::MoveOnly;
 
-static_assert(explain_codec_like<MinimalCodec>());
+static_assert(explain::codec_like<MinimalCodec>());
 // An Encoded needs nothing that the concepts do not promise, and is what it says.
 template class belay::Encoded<MinimalBytesStorage, MinimalCodec>;
 static_assert(LeasableLike<Encoded<MinimalBytesStorage, MinimalCodec>>);

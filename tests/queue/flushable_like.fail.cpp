@@ -11,4 +11,4 @@ struct Log {
 #endif
 };
 
-static_assert(belay::explain_flushable_like<Log>());
+static_assert(belay::explain::flushable_like<Log>());

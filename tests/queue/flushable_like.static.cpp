@@ -9,7 +9,7 @@
 using namespace belay;
 using belay_test::MinimalFlushable;
 
-static_assert(explain_flushable_like<MinimalFlushable>());
+static_assert(explain::flushable_like<MinimalFlushable>());
 // A FlushEvery needs nothing that the concept does not promise, and is what it says.
 template class belay::FlushEvery<MinimalFlushable>;
 static_assert(MachineLike<FlushEvery<MinimalFlushable>>);

@@ -8,7 +8,7 @@ using namespace belay;
 using belay_test::MinimalLeasable;
 using belay_test::MoveOnly;
 
-static_assert(explain_leasable_like<MinimalLeasable>());
+static_assert(explain::leasable_like<MinimalLeasable>());
 
 namespace {
 

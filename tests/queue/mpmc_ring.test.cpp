@@ -19,7 +19,7 @@ namespace {
 template <class T>
 using Ring_ = MpmcRing<T>;
 
-static_assert(explain_storage_like<MpmcRing<std::unique_ptr<int>>>());
+static_assert(explain::storage_like<MpmcRing<std::unique_ptr<int>>>());
 static_assert(!LeasableLike<MpmcRing<int>>);
 static_assert(std::is_nothrow_move_constructible_v<MpmcRing<int>> &&
               !std::is_copy_constructible_v<MpmcRing<int>>);

@@ -16,7 +16,7 @@ namespace {
 template <class T>
 using Ring_ = MpscRing<T>;
 
-static_assert(explain_leasable_like<MpscRing<std::unique_ptr<int>>>());
+static_assert(explain::leasable_like<MpscRing<std::unique_ptr<int>>>());
 static_assert(std::is_nothrow_move_constructible_v<MpscRing<int>> &&
               !std::is_copy_constructible_v<MpscRing<int>>);
 static_assert(sizeof(MpscRing<int>) == 3 * 128 && alignof(MpscRing<int>) == 128,

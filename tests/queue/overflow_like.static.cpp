@@ -8,7 +8,7 @@
 using namespace belay;
 using belay_test::MinimalOverflow;
 
-static_assert(explain_overflow_like<MinimalOverflow>());
+static_assert(explain::overflow_like<MinimalOverflow>());
 // A queue needs nothing that the concepts do not promise.
 template class belay::Queue<belay_test::MinimalStorage, MinimalOverflow>;
 template class belay::Queue<belay_test::MinimalLeasable, MinimalOverflow>;

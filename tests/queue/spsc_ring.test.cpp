@@ -16,7 +16,7 @@ namespace {
 template <class T>
 using Ring_ = SpscRing<T>;
 
-static_assert(explain_leasable_like<SpscRing<std::unique_ptr<int>>>());
+static_assert(explain::leasable_like<SpscRing<std::unique_ptr<int>>>());
 static_assert(std::is_nothrow_move_constructible_v<SpscRing<int>> &&
               !std::is_copy_constructible_v<SpscRing<int>>);
 static_assert(sizeof(SpscRing<int>) == 5 * 128 && alignof(SpscRing<int>) == 128,

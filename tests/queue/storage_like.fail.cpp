@@ -12,4 +12,4 @@ struct Storage {
     std::size_t capacity() const noexcept;
 };
 
-static_assert(belay::explain_storage_like<Storage>());
+static_assert(belay::explain::storage_like<Storage>());

@@ -8,7 +8,7 @@ using namespace belay;
 using belay_test::MinimalStorage;
 using belay_test::MoveOnly;
 
-static_assert(explain_storage_like<MinimalStorage>());
+static_assert(explain::storage_like<MinimalStorage>());
 
 namespace {
 

@@ -7,7 +7,7 @@
 using namespace belay;
 using belay_test::MinimalLedger;
 
-static_assert(explain_ledger_like<MinimalLedger>());
+static_assert(explain::ledger_like<MinimalLedger>());
 
 namespace {
 

@@ -33,7 +33,7 @@ struct PushWithoutAnswer : MinimalSessionQueue {
     void push(BytesView);
 };
 
-static_assert(explain_session_queue<MinimalSessionQueue>());
+static_assert(explain::session_queue<MinimalSessionQueue>());
 static_assert(SessionQueueLike<Queue<DiskJournal>>);
 static_assert(SessionQueueLike<Queue<DiskJournal, Reject>>);
 static_assert(!SessionQueueLike<Queue<DiskJournal, DropOldest>>);

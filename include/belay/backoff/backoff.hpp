@@ -52,8 +52,8 @@ using GrowthOf =
 template <class Jitter, class Limit, class Growth = detail::UsualGrowth<Jitter>>
 class Backoff {
     // Not constraints: the compilers' words for a failed one would hide the sentence.
-    static_assert(explain_jitter_like<Jitter>() && explain_cap_like<Limit>() &&
-                  explain_growth_like<Growth>());
+    static_assert(explain::jitter_like<Jitter>() && explain::cap_like<Limit>() &&
+                  explain::growth_like<Growth>());
     static_assert(!detail::GrowsByItself<Jitter> || std::same_as<Growth, Constant>,
                   "Backoff: this jitter grows by itself: give it a base, no growth");
     static_assert(!detail::GrowsByItself<Jitter> || !detail::CapsBeforeJitter<Limit>,

@@ -44,9 +44,11 @@ template <class C>
 concept CapLike = std::copyable<C> && detail::HasLimit<C> && detail::LimitIsDuration<C> &&
                   detail::LimitIsNoexcept<C> && detail::LeastIsSound<C>;
 
+namespace explain {
+
 /// Names every requirement of CapLike that C lacks.
 template <class C>
-consteval bool explain_cap_like() {
+consteval bool cap_like() {
     static_assert(std::copyable<C>, "CapLike: C must be copyable");
     static_assert(detail::HasLimit<C>,
                   "CapLike: C needs 'Duration limit(Duration) const', see docs/policy.md");
@@ -58,5 +60,7 @@ consteval bool explain_cap_like() {
                   "CapLike: C::least must be 'Duration least() const noexcept'");
     return CapLike<C>;
 }
+
+}  // namespace explain
 
 }  // namespace belay::inline BELAY_ABI

@@ -18,7 +18,7 @@ namespace belay::inline BELAY_ABI {
 /// Thread safety: a plain value.
 template <class Limit>
 class Floor {
-    static_assert(explain_cap_like<Limit>());
+    static_assert(explain::cap_like<Limit>());
     static_assert(!detail::HasLeast<Limit>,
                   "Floor: the cap has a floor already; there can be only one");
 

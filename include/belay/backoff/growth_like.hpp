@@ -37,9 +37,11 @@ template <class G>
 concept GrowthLike = std::copyable<G> && detail::HasGrowth<G> && detail::GrowthIsDuration<G> &&
                      detail::GrowthIsNoexcept<G> && detail::ChecksSoundly<G>;
 
+namespace explain {
+
 /// Names every requirement of GrowthLike that G lacks.
 template <class G>
-consteval bool explain_growth_like() {
+consteval bool growth_like() {
     static_assert(std::copyable<G>,
                   "GrowthLike: G must be copyable; a lambda with captures is not");
     static_assert(
@@ -53,5 +55,7 @@ consteval bool explain_growth_like() {
                   "GrowthLike: G::check must be 'BackoffErrc check() const noexcept'");
     return GrowthLike<G>;
 }
+
+}  // namespace explain
 
 }  // namespace belay::inline BELAY_ABI

@@ -81,9 +81,11 @@ concept JitterLike = std::copyable<J> && detail::HasRange<J> && detail::RangeIsW
                      detail::RangeIsNoexcept<J> && detail::DelayIsSound<J> &&
                      detail::ForgetsSoundly<J> && detail::ChecksSoundly<J>;
 
+namespace explain {
+
 /// Names every requirement of JitterLike that J lacks.
 template <class J>
-consteval bool explain_jitter_like() {
+consteval bool jitter_like() {
     static_assert(std::copyable<J>, "JitterLike: J must be copyable");
     static_assert(
         detail::HasRange<J>,
@@ -101,5 +103,7 @@ consteval bool explain_jitter_like() {
                   "JitterLike: J::check must be 'BackoffErrc check() const noexcept'");
     return JitterLike<J>;
 }
+
+}  // namespace explain
 
 }  // namespace belay::inline BELAY_ABI

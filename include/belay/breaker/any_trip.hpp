@@ -35,7 +35,7 @@ struct TripSlots<std::index_sequence<I...>, Trips...> : TripSlot<I, Trips>... {
 template <std::size_t least, class... Trips>
 class TripQuorum {
     static_assert(sizeof...(Trips) >= 1, "AnyTrip, AllTrips: at least one trip");
-    static_assert((explain_trip_like<Trips>() && ...));
+    static_assert((explain::trip_like<Trips>() && ...));
 
     static constexpr bool times_calls = (RecordsTimedCalls<Trips> || ...);
     static constexpr bool reads_clock = times_calls || (RecordsAtInstants<Trips> || ...);

@@ -24,7 +24,7 @@ namespace belay::inline BELAY_ABI {
 template <class Trip, class OpenWait>
 class BreakerCore {
     // Not constraints: the compilers' words for a failed one would hide the sentence.
-    static_assert(explain_trip_like<Trip>() && explain_open_wait_like<OpenWait>());
+    static_assert(explain::trip_like<Trip>() && explain::open_wait_like<OpenWait>());
 
 public:
     /// Generations have 30 bits, so that CircuitBreaker can keep one in an atomic word.

@@ -40,7 +40,7 @@ template <class Clock = SteadyClock, class Trip = ConsecutiveFailures, class Ope
           class Observer = NoObserver>
 class CircuitBreaker {
     // Not constraints: the compilers' words for a failed one would hide the sentence.
-    static_assert(explain_clock_like<Clock>());
+    static_assert(explain::clock_like<Clock>());
     static_assert(detail::HearsBreaker<Observer>,
                   "CircuitBreaker: the observer needs 'void on_breaker(const belay::BreakerEvent&) "
                   "noexcept'");

@@ -39,9 +39,11 @@ template <class W>
 concept OpenWaitLike = std::copyable<W> && detail::HasNext<W> && detail::NextIsDuration<W> &&
                        detail::NextIsNoexcept<W> && detail::GrowsSoundly<W>;
 
+namespace explain {
+
 /// Names every requirement of OpenWaitLike that W lacks.
 template <class W>
-consteval bool explain_open_wait_like() {
+consteval bool open_wait_like() {
     static_assert(std::copyable<W>, "OpenWaitLike: W must be copyable");
     static_assert(detail::HasNext<W>,
                   "OpenWaitLike: W needs 'Duration next(Random&)', see docs/policy.md");
@@ -53,5 +55,7 @@ consteval bool explain_open_wait_like() {
     static_assert(detail::GrowsSoundly<W>, "OpenWaitLike: W::reset must be noexcept");
     return OpenWaitLike<W>;
 }
+
+}  // namespace explain
 
 }  // namespace belay::inline BELAY_ABI

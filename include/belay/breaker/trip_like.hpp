@@ -95,9 +95,11 @@ concept TripLike = std::copyable<T> && detail::Records<T> && detail::RecordIsBoo
                    detail::RecordIsNoexcept<T> && detail::StartsAfresh<T> &&
                    detail::TooSlowIsTimed<T> && detail::TooSlowIsSound<T>;
 
+namespace explain {
+
 /// Names every requirement of TripLike that T lacks.
 template <class T>
-consteval bool explain_trip_like() {
+consteval bool trip_like() {
     static_assert(std::copyable<T>, "TripLike: T must be copyable");
     static_assert(detail::Records<T>,
                   "TripLike: T needs 'bool record(bool failed)', with further parameters "
@@ -114,5 +116,7 @@ consteval bool explain_trip_like() {
                   "TripLike: T::too_slow must be 'bool too_slow(Duration) const noexcept'");
     return TripLike<T>;
 }
+
+}  // namespace explain
 
 }  // namespace belay::inline BELAY_ABI

@@ -35,9 +35,11 @@ template <class S>
 concept AsyncSleeperLike = ClockLike<S> && detail::HasBits<S> && detail::HasAsyncSleep<S> &&
                            detail::AsyncSleepIsAwaitable<S>;
 
+namespace explain {
+
 /// Names every requirement of AsyncSleeperLike that S lacks.
 template <class S>
-consteval bool explain_async_sleeper_like() {
+consteval bool async_sleeper_like() {
     static_assert(ClockLike<S>, "AsyncSleeperLike: S needs 'Instant now() const noexcept'");
     static_assert(detail::HasBits<S>, "AsyncSleeperLike: S needs 'Random& bits() noexcept'");
     static_assert(detail::HasAsyncSleep<S>,
@@ -49,5 +51,7 @@ consteval bool explain_async_sleeper_like() {
     }
     return AsyncSleeperLike<S>;
 }
+
+}  // namespace explain
 
 }  // namespace belay::inline BELAY_ABI

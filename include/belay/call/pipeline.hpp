@@ -155,7 +155,7 @@ public:
         requires detail::BlockingCall<std::remove_reference_t<F>>
     auto operator()(Sleeper& sleeper, F&& fn, const Stop& stop = {},
                     Observer&& observer = {}) const {
-        static_assert(explain_sleeper_like<Sleeper>());
+        static_assert(explain::sleeper_like<Sleeper>());
         static_assert(observes<Observer>,
                       "Pipeline: the observer needs "
                       "'on_refusal(const belay::CallRefused&)'");
@@ -176,7 +176,7 @@ public:
         requires detail::AwaitingCall<std::decay_t<F>>
     [[nodiscard]] auto operator()(Sleeper& sleeper, F&& fn, Stop stop = {},
                                   Observer&& observer = {}) const {
-        static_assert(explain_async_sleeper_like<Sleeper>());
+        static_assert(explain::async_sleeper_like<Sleeper>());
         static_assert(observes<Observer>,
                       "Pipeline: the observer needs "
                       "'on_refusal(const belay::CallRefused&)'");

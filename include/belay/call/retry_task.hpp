@@ -110,7 +110,7 @@ template <RuleLike P, class Sleeper, class F, StopTokenLike Stop = NeverStops,
     requires detail::AwaitingCall<std::decay_t<F>>
 [[nodiscard]] auto retry(const P& policy, Sleeper& sleeper, F&& fn, Stop stop = {},
                          Observer&& observer = {}) {
-    static_assert(explain_async_sleeper_like<Sleeper>());
+    static_assert(explain::async_sleeper_like<Sleeper>());
     static_assert(
         detail::ObservesRetry<std::remove_reference_t<Observer>>,
         "retry: the observer needs one of 'on_attempt(const belay::Attempt&)', "

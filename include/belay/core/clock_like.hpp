@@ -35,9 +35,11 @@ concept WallClockLike = requires(const C& clock) {
     { clock.now() } noexcept -> std::convertible_to<WallTime>;
 };
 
+namespace explain {
+
 /// Names every requirement of ClockLike that C lacks.
 template <class C>
-consteval bool explain_clock_like() {
+consteval bool clock_like() {
     static_assert(detail::HasNow<C>, "ClockLike: C needs 'now() const', see docs/core.md");
     if constexpr (detail::HasNow<C>) {
         static_assert(detail::NowIsInstant<C>, "ClockLike: C::now must return belay::Instant");
@@ -45,5 +47,7 @@ consteval bool explain_clock_like() {
     }
     return ClockLike<C>;
 }
+
+}  // namespace explain
 
 }  // namespace belay::inline BELAY_ABI

@@ -33,15 +33,19 @@ concept HasAdvance = requires(M& m, Instant now) { m.advance(now); };
 template <class M>
 concept MachineLike = detail::HasAttach<M> && detail::HasDeadline<M> && detail::HasAdvance<M>;
 
+namespace explain {
+
 /// Names every requirement of MachineLike that M lacks.
 template <class M>
-consteval bool explain_machine_like() {
+consteval bool machine_like() {
     static_assert(detail::HasAttach<M>, "MachineLike: M needs 'attach(belay::Waker)'");
     static_assert(detail::HasDeadline<M>,
                   "MachineLike: M needs 'Instant deadline() const noexcept'");
     static_assert(detail::HasAdvance<M>, "MachineLike: M needs 'advance(belay::Instant)'");
     return MachineLike<M>;
 }
+
+}  // namespace explain
 
 /// A machine's member by which turns in progress learn that the machine has been destroyed.
 class Lifeline {

@@ -44,9 +44,11 @@ template <class S>
 concept SleeperLike =
     ClockLike<S> && detail::HasBits<S> && detail::HasSleepUntil<S> && detail::SleepIsNoexcept<S>;
 
+namespace explain {
+
 /// Names every requirement of SleeperLike that S lacks.
 template <class S>
-consteval bool explain_sleeper_like() {
+consteval bool sleeper_like() {
     static_assert(ClockLike<S>, "SleeperLike: S needs 'Instant now() const noexcept'");
     static_assert(detail::HasBits<S>, "SleeperLike: S needs 'Random& bits() noexcept'");
     static_assert(detail::HasSleepUntil<S>,
@@ -57,5 +59,7 @@ consteval bool explain_sleeper_like() {
     }
     return SleeperLike<S>;
 }
+
+}  // namespace explain
 
 }  // namespace belay::inline BELAY_ABI

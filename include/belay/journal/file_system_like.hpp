@@ -87,9 +87,11 @@ concept FileSystemLike = detail::HasFile<S> && detail::FileCanReadAndWrite<typen
                          detail::FileCanSync<typename S::File> && detail::HasOpen<S> &&
                          detail::HasLock<S> && detail::HasNames<S> && detail::HasDirectories<S>;
 
+namespace explain {
+
 /// Names every requirement of FileSystemLike that S lacks.
 template <class S>
-consteval bool explain_file_system_like() {
+consteval bool file_system_like() {
     static_assert(detail::HasFile<S>, "FileSystemLike: S needs a movable type 'File'");
     if constexpr (detail::HasFile<S>) {
         static_assert(detail::FileCanReadAndWrite<typename S::File>,
@@ -112,5 +114,7 @@ consteval bool explain_file_system_like() {
                   "-> std::error_code");
     return FileSystemLike<S>;
 }
+
+}  // namespace explain
 
 }  // namespace belay::inline BELAY_ABI

@@ -86,9 +86,11 @@ concept LogLike =
     detail::HasNumbers<S> && detail::HasAppendAndSync<S> && detail::HasNumberedRead<S> &&
     detail::HasCheckOf<S> && detail::HasNumberedAck<S> && detail::HasMediumFailure<S>;
 
+namespace explain {
+
 /// Names every requirement of LogLike that S lacks.
 template <class S>
-consteval bool explain_sequenced_like() {
+consteval bool log_like() {
     static_assert(std::movable<S>, "LogLike: S must be movable");
     static_assert(detail::HasJournalIdentity<S>,
                   "LogLike: S needs 'journal_id() const noexcept -> const Id&', and 'run()' "
@@ -113,5 +115,7 @@ consteval bool explain_sequenced_like() {
                   "LogLike: S needs 'failed() const noexcept -> std::error_code'");
     return LogLike<S>;
 }
+
+}  // namespace explain
 
 }  // namespace belay::inline BELAY_ABI

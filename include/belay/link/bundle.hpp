@@ -47,7 +47,7 @@ struct BundleLeaf {
 template <class... Ts>
 class Bundle {
     static_assert(sizeof...(Ts) > 0, "Bundle: needs at least one transport");
-    static_assert((explain_transport_like<Ts>() && ...));
+    static_assert((explain::transport_like<Ts>() && ...));
 
     template <std::size_t I>
     using At = std::tuple_element_t<I, std::tuple<Ts...>>;

@@ -64,9 +64,11 @@ template <class C, class M>
 concept ConnectionLike =
     std::is_nothrow_destructible_v<C> && (detail::SendsPlain<C, M> || detail::SendsOnLane<C, M>);
 
+namespace explain {
+
 /// Names every requirement of ConnectionLike that C lacks.
 template <class C, class M>
-consteval bool explain_connection_like() {
+consteval bool connection_like() {
     static_assert(std::is_nothrow_destructible_v<C>,
                   "ConnectionLike: the connection's destructor must be noexcept");
     static_assert(detail::SendsPlain<C, M> || detail::SendsOnLane<C, M>,
@@ -74,5 +76,7 @@ consteval bool explain_connection_like() {
                   "noexcept', see docs/link.md");
     return ConnectionLike<C, M>;
 }
+
+}  // namespace explain
 
 }  // namespace belay::inline BELAY_ABI

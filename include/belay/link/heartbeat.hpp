@@ -32,7 +32,7 @@ struct HeartbeatOptions {
 /// Source:        libwebsockets' "validity" (lws-retry.h): only what was received proves anything.
 template <class Transport>
 class Heartbeat {
-    static_assert(explain_transport_like<Transport>());
+    static_assert(explain::transport_like<Transport>());
     static_assert(!TransportLike<Transport> || detail::HasPing<ConnectionOf<Transport>>,
                   "Heartbeat: the connection needs 'void ping() noexcept' whose answer is "
                   "Link::pong");

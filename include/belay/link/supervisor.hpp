@@ -17,8 +17,8 @@ namespace belay::inline BELAY_ABI {
 /// Says what is wrong with the types it is given. The real one is specialised below.
 template <class Transport, class Policy, class Observer = NoObserver>
 class Supervisor {
-    static_assert(explain_transport_like<Transport>());
-    static_assert(explain_rule_like<Policy>());
+    static_assert(explain::transport_like<Transport>());
+    static_assert(explain::rule_like<Policy>());
 
 public:
     template <class... A>

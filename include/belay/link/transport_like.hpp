@@ -38,9 +38,11 @@ template <class T>
 concept TransportLike = detail::HasMessageType<T> && detail::OpensLink<T> &&
                         ConnectionLike<ConnectionOf<T>, typename T::message_type>;
 
+namespace explain {
+
 /// Names every requirement of TransportLike that T lacks.
 template <class T>
-consteval bool explain_transport_like() {
+consteval bool transport_like() {
     static_assert(detail::HasMessageType<T>,
                   "TransportLike: T needs 'message_type', which moves without throwing");
     if constexpr (detail::HasMessageType<T>) {
@@ -48,10 +50,12 @@ consteval bool explain_transport_like() {
                       "TransportLike: T needs 'open(belay::Link<message_type>)' that returns its "
                       "connection, see docs/link.md");
         if constexpr (detail::OpensLink<T>) {
-            static_cast<void>(explain_connection_like<ConnectionOf<T>, typename T::message_type>());
+            static_cast<void>(connection_like<ConnectionOf<T>, typename T::message_type>());
         }
     }
     return TransportLike<T>;
 }
+
+}  // namespace explain
 
 }  // namespace belay::inline BELAY_ABI

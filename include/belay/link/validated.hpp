@@ -75,7 +75,7 @@ concept CheckLike = std::copyable<Check> && requires(Check& check, const M& mess
 /// Thread safety: as the transport inside; the check runs on the home thread.
 template <class Transport, class Check>
 class Validated {
-    static_assert(explain_transport_like<Transport>());
+    static_assert(explain::transport_like<Transport>());
 
 public:
     using message_type = typename Transport::message_type;

@@ -44,7 +44,7 @@ inline constexpr bool is_policy<Policy<Rules...>> = true;
 template <class... Rules>
 class Policy {
     // Not constraints: the compilers' words for a failed one would hide the sentence.
-    static_assert((explain_rule_like<Rules>() && ...));
+    static_assert((explain::rule_like<Rules>() && ...));
 
 public:
     constexpr explicit Policy(Rules... rules) noexcept(

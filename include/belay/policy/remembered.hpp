@@ -32,7 +32,7 @@ namespace belay::inline BELAY_ABI {
 /// Thread safety: that of the history: one thread at a time.
 template <class P>
 class Remembered {
-    static_assert(explain_rule_like<P>());
+    static_assert(explain::rule_like<P>());
 
 public:
     static constexpr std::string_view name = "Remembered";

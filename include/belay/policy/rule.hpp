@@ -187,9 +187,11 @@ concept RuleLike =
     detail::ReviewIsSound<R> && detail::SucceededIsSound<R> && detail::AbandonedIsSound<R> &&
     detail::ResetIsSound<R> && detail::StableWindowIsSound<R> && detail::AttemptLimitIsSound<R>;
 
+namespace explain {
+
 /// Names every requirement of RuleLike that R lacks.
 template <class R>
-consteval bool explain_rule_like() {
+consteval bool rule_like() {
     static_assert(std::copyable<R>, "RuleLike: R must be copyable");
     static_assert(detail::HasAnyHook<R>, "RuleLike: R needs at least one hook, see docs/policy.md");
     static_assert(detail::AdmitIsSound<R>,
@@ -214,5 +216,7 @@ consteval bool explain_rule_like() {
                   "RuleLike: attempt_limit must be 'Duration attempt_limit() const noexcept'");
     return RuleLike<R>;
 }
+
+}  // namespace explain
 
 }  // namespace belay::inline BELAY_ABI

@@ -63,9 +63,11 @@ concept ShareableLike = detail::HasPermit<S> && detail::GivesPermits<S> &&
 template <class S>
 concept ReservableLike = ShareableLike<S> && detail::GivesReservations<S>;
 
+namespace explain {
+
 /// Names every requirement of ShareableLike that S lacks.
 template <class S>
-consteval bool explain_shareable_like() {
+consteval bool shareable_like() {
     static_assert(detail::HasPermit<S>,
                   "ShareableLike: S needs a nothrow default-constructible, movable S::Permit");
     static_assert(detail::GivesPermits<S>,
@@ -80,5 +82,7 @@ consteval bool explain_shareable_like() {
     }
     return ShareableLike<S>;
 }
+
+}  // namespace explain
 
 }  // namespace belay::inline BELAY_ABI

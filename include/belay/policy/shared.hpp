@@ -54,7 +54,7 @@ struct NoRetryMemory {};
 /// Thread safety: distinct objects safe, also when they refer to one object.
 template <class Object>
 class Shared {
-    static_assert(explain_shareable_like<Object>());
+    static_assert(explain::shareable_like<Object>());
     static constexpr bool reserves = ReservableLike<Object>;
     using Memory = std::conditional_t<reserves, detail::RetryMemory, detail::NoRetryMemory>;
 

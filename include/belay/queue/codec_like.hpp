@@ -51,9 +51,11 @@ template <class C>
 concept CodecLike = std::movable<C> && detail::HasDecode<C> && detail::DecodeGivesOptional<C> &&
                     detail::DecodesMovable<C> && detail::HasEncode<C>;
 
+namespace explain {
+
 /// Names every requirement of CodecLike that C lacks.
 template <class C>
-consteval bool explain_codec_like() {
+consteval bool codec_like() {
     static_assert(std::movable<C>, "CodecLike: C must be movable");
     static_assert(detail::HasDecode<C>, "CodecLike: C needs 'decode(BytesView)'");
     if constexpr (detail::HasDecode<C>) {
@@ -67,5 +69,7 @@ consteval bool explain_codec_like() {
     }
     return CodecLike<C>;
 }
+
+}  // namespace explain
 
 }  // namespace belay::inline BELAY_ABI

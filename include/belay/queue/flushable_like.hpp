@@ -32,14 +32,18 @@ concept HasUnflushed = requires(const L& log) {
 template <class L>
 concept FlushableLike = detail::HasFlush<L> && detail::HasUnflushed<L>;
 
+namespace explain {
+
 /// Names every requirement of FlushableLike that L lacks.
 template <class L>
-consteval bool explain_flushable_like() {
+consteval bool flushable_like() {
     static_assert(detail::HasFlush<L>,
                   "FlushableLike: L needs 'flush() noexcept -> std::error_code'");
     static_assert(detail::HasUnflushed<L>,
                   "FlushableLike: L needs 'unflushed() const noexcept -> bool'");
     return FlushableLike<L>;
 }
+
+}  // namespace explain
 
 }  // namespace belay::inline BELAY_ABI

@@ -46,10 +46,12 @@ template <class S>
 concept LeasableLike =
     StorageLike<S> && detail::HasFront<S> && detail::HasAck<S> && detail::HasNack<S>;
 
+namespace explain {
+
 /// Names every requirement of LeasableLike that S lacks.
 template <class S>
-consteval bool explain_leasable_like() {
-    static_assert(explain_storage_like<S>());
+consteval bool leasable_like() {
+    static_assert(storage_like<S>());
     static_assert(detail::HasFront<S>,
                   "LeasableLike: S needs 'front()', a pointer, optional or result");
     static_assert(detail::HasAck<S>,
@@ -58,5 +60,7 @@ consteval bool explain_leasable_like() {
                   "LeasableLike: S needs 'nack() noexcept', void or std::error_code");
     return LeasableLike<S>;
 }
+
+}  // namespace explain
 
 }  // namespace belay::inline BELAY_ABI

@@ -43,9 +43,11 @@ template <class O>
 concept OverflowLike =
     std::move_constructible<O> && detail::SaysWhetherItDrops<O> && detail::HasMakeRoom<O>;
 
+namespace explain {
+
 /// Names every requirement of OverflowLike that O lacks.
 template <class O>
-consteval bool explain_overflow_like() {
+consteval bool overflow_like() {
     static_assert(std::move_constructible<O>, "OverflowLike: O must be move constructible");
     static_assert(detail::SaysWhetherItDrops<O>,
                   "OverflowLike: O needs 'static constexpr bool drops'");
@@ -54,6 +56,8 @@ consteval bool explain_overflow_like() {
                   "docs/queue.md");
     return OverflowLike<O>;
 }
+
+}  // namespace explain
 
 /// What does not fit is refused with QueueErrc::queue_full.
 ///

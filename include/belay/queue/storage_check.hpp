@@ -167,7 +167,7 @@ public:
 
 private:
     using Storage = std::remove_cvref_t<decltype(std::declval<Make&>()())>;
-    static_assert(explain_storage_like<Storage>());
+    static_assert(explain::storage_like<Storage>());
     static constexpr bool reopens = !std::same_as<Reopen, NeverReopened>;
 
     void step(std::uint64_t what, std::uint64_t chance) {

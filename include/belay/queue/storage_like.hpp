@@ -63,9 +63,11 @@ concept StorageLike =
     detail::TryPushAnswers<S> && detail::TryPushIsNoexcept<S> && detail::HasTryPop<S> &&
     detail::TryPopGivesOptional<S> && detail::HasSizeAndCapacity<S>;
 
+namespace explain {
+
 /// Names every requirement of StorageLike that S lacks.
 template <class S>
-consteval bool explain_storage_like() {
+consteval bool storage_like() {
     static_assert(std::movable<S>, "StorageLike: S must be movable");
     static_assert(detail::HasValueType<S>, "StorageLike: S needs a type 'value_type'");
     if constexpr (detail::HasValueType<S>) {
@@ -88,5 +90,7 @@ consteval bool explain_storage_like() {
                   "std::size_t'");
     return StorageLike<S>;
 }
+
+}  // namespace explain
 
 }  // namespace belay::inline BELAY_ABI

@@ -69,9 +69,11 @@ template <class L>
 concept LedgerLike = detail::HasStoreId<L> && detail::HasProgress<L> && detail::HasAdopt<L> &&
                      detail::HasApply<L> && detail::HasCommit<L>;
 
+namespace explain {
+
 /// Names every requirement of LedgerLike that L lacks.
 template <class L>
-consteval bool explain_ledger_like() {
+consteval bool ledger_like() {
     static_assert(detail::HasStoreId<L>,
                   "LedgerLike: L needs 'const Id& store_id() const noexcept', see docs/session.md");
     static_assert(detail::HasProgress<L>,
@@ -84,5 +86,7 @@ consteval bool explain_ledger_like() {
     static_assert(detail::HasCommit<L>, "LedgerLike: L needs 'std::error_code commit()'");
     return LedgerLike<L>;
 }
+
+}  // namespace explain
 
 }  // namespace belay::inline BELAY_ABI

@@ -28,7 +28,7 @@ namespace belay::inline BELAY_ABI {
 template <TransportLike Transport, class Ledger, class Authorize = AllowAll,
           class Observer = NoObserver, class Fault = NoFault>
 class Receiver {
-    static_assert(explain_ledger_like<Ledger>());
+    static_assert(explain::ledger_like<Ledger>());
     static_assert(
         detail::Authorizes<Authorize>,
         "Receiver: the authorizer must be callable as (const Id& sender, BytesView token) "

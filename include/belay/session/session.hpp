@@ -61,7 +61,7 @@ struct SessionStatus {
 template <TransportLike Transport, RuleLike Policy, class Queue, class Observer = NoObserver,
           class Fault = NoFault>
 class Session {
-    static_assert(explain_session_queue<Queue>());
+    static_assert(explain::session_queue<Queue>());
     static_assert(std::is_same_v<typename Transport::message_type, Bytes>,
                   "Session: the transport must carry belay::Bytes");
 

@@ -34,9 +34,11 @@ concept PushesBytes = requires(Q& queue, BytesView operation) {
 template <class Q>
 concept SessionQueueLike = detail::HasJournal<Q> && detail::NeverDrops<Q> && detail::PushesBytes<Q>;
 
+namespace explain {
+
 /// Names every requirement of SessionQueueLike that Q lacks.
 template <class Q>
-consteval bool explain_session_queue() {
+consteval bool session_queue() {
     static_assert(detail::HasJournal<Q>,
                   "Session: needs a Queue over a LogLike storage, such as Journal");
     static_assert(detail::NeverDrops<Q>,
@@ -44,5 +46,7 @@ consteval bool explain_session_queue() {
     static_assert(detail::PushesBytes<Q>, "Session: the queue must take belay::BytesView");
     return SessionQueueLike<Q>;
 }
+
+}  // namespace explain
 
 }  // namespace belay::inline BELAY_ABI

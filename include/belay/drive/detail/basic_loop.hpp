@@ -43,7 +43,7 @@ public:
     /// Thread safety: the loop's thread, or any while it is not running.   Complexity: O(log n).
     template <class M>
     void attach(M& machine) {
-        static_assert(explain_machine_like<M>());
+        static_assert(explain::machine_like<M>());
         heap_.reserve(attached_ + 1);
         if (batch_.capacity() <= attached_) batch_.reserve(2 * (attached_ + 1));
         Node* const node = new Node{*this};
