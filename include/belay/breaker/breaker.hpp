@@ -20,9 +20,8 @@ namespace belay::inline BELAY_ABI {
 /// `lost` hook.
 ///
 ///     Breaker{ConsecutiveFailures{5}, OpenFor{300s}}
-///     Breaker{FailureRate{CountWindow<20>{}, {.percent = 50}}, Backoff{FullJitter{}, Cap{60s},
-///     1s},
-///             HalfOpenOptions{.successes = 3}}
+///     Breaker{FailureRate{CountWindow<20>{}, {.percent = 50}},
+///             Backoff{FullJitter{}, Cap{60s}, 1s}, HalfOpenOptions{.successes = 3}}
 ///
 /// Serves one run of a policy, one attempt at a time; for many callers, commands, events and
 /// snapshots there is CircuitBreaker, which decides the same.

@@ -26,8 +26,7 @@ struct AimdOptions {
 ///
 /// Thread safety: a plain value.
 /// Source:        D. Chiu, R. Jain, "Analysis of the Increase and Decrease Algorithms for
-/// Congestion
-///                Avoidance in Computer Networks" (1989); TCP's congestion avoidance.
+///                Congestion Avoidance in Computer Networks" (1989); TCP's congestion avoidance.
 class Aimd {
 public:
     /// Pre: 1 <= least <= initial <= most; shrink_to_per_thousand in [1, 999].

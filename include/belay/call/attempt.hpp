@@ -97,8 +97,8 @@ struct Within : CallAdapter<F> {
 /// `fn` for a retry that is itself part of a call that is retried: its attempts know of the outer
 /// one.
 ///
-///     retry(far, sleeper, [&](Attempt outer) { return retry(near, sleeper, within(outer, ask));
-///     });
+///     retry(far, sleeper,
+///           [&](Attempt outer) { return retry(near, sleeper, within(outer, ask)); });
 ///
 /// Parts of one Pipeline do so by themselves.   Complexity: O(1).
 template <class F>

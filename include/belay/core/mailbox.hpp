@@ -59,8 +59,8 @@ public:
 
     /// Queues a message if there is room. `event` is untouched unless it was taken.
     ///
-    /// Post: full is followed by exactly one report of room (take_refusal).   Throws:
-    /// std::bad_alloc.
+    /// Post: full is followed by exactly one report of room (take_refusal).
+    /// Throws: std::bad_alloc.
     Post post_message(E&& event) { return post(std::move(event), true); }
 
     // ---- for the machine, on its home thread ---------------------------------------------------

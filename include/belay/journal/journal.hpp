@@ -34,8 +34,7 @@ public:
     /// must outlive the journal.
     ///
     /// Errors: what, where, and what to do, see JournalError. A journal on a full disk opens,
-    /// unless
-    ///         its last segment has no room for 48 bytes.
+    ///         unless its last segment has no room for 48 bytes.
     /// Throws: std::bad_alloc.   Complexity: reads the last segment, and of those before it the
     ///         ends, which have a fifth of a byte for each operation; or all, see `Verify`.
     [[nodiscard]] static Result<Journal, JournalError> open(FileSystem& fs, std::string path,
@@ -140,8 +139,8 @@ public:
 
     /// The check at `number`, see `next_check`.
     ///
-    /// Errors: unknown_number, outside of base() - 1 to last(); as `read`.   Throws:
-    /// std::bad_alloc. Complexity: O(1) for last(), else at most 64 records are read.
+    /// Errors: unknown_number, outside of base() - 1 to last(); as `read`.   Throws: std::bad_alloc.
+    /// Complexity: O(1) for last(), else at most 64 records are read.
     [[nodiscard]] Result<std::uint64_t> check(std::uint64_t number) {
         if (number + 1 < base() || number > last()) {
             return make_error_code(QueueErrc::unknown_number);

@@ -171,8 +171,7 @@ concept HasAnyHook = HasAdmit<R> || HasBegin<R> || HasFailed<R> || HasLost<R> ||
 ///   `begin` or `review` took.
 /// - `reset()`: start afresh, by the user's command.
 /// - `stable_window() const -> Duration`, `attempt_limit() const -> Duration`: wishes, >= 0ns. A
-/// rule
-///   around a policy takes an argument: what to answer where the policy has no wish.
+///   rule around a policy takes an argument: what to answer where the policy has no wish.
 /// - `static constexpr std::string_view name`: who is named in the Advice.
 ///
 /// Semantics the compiler cannot check: after `begin` comes exactly one of `failed`, `succeeded`,

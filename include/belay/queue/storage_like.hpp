@@ -53,8 +53,7 @@ concept HasSizeAndCapacity = requires(const S& s) {
 ///
 /// Semantics the compiler cannot check:
 /// - `try_push(value&&)` answers `true`, or an empty error code, when the value was taken. Any
-/// other
-///   answer leaves the value and the storage as they were; `false` means that it is full.
+///   other answer leaves the value and the storage as they were; `false` means that it is full.
 /// - `try_pop()` takes the oldest value; nothing if there is none.
 /// - `size() <= capacity()`; `capacity()` is `no_limit` where only memory or the disk is the bound.
 template <class S>

@@ -52,12 +52,11 @@ concept HasCommit = requires(L& ledger) {
 /// The receiver's store, and the place where operations take effect.
 ///
 /// - `store_id()`: random, made with the store, durable; a store that was lost and recreated has
-/// another.
+///   another.
 /// - `progress(sender)`: what is applied, also what is not committed yet.
 /// - `adopt(sender, progress)`: a new journal, or one instead of another; durable when it returns.
 /// - `apply(sender, progress, operation)`: the operation takes effect, and `progress` is what holds
-/// after
-///   it. Both in one piece: after a crash either both are there or none.
+///   after it. Both in one piece: after a crash either both are there or none.
 /// - `commit()`: everything applied is durable when it returns.
 ///
 /// Two ways to keep both in one piece: a *transaction* over effect and progress (SQL, LMDB), or

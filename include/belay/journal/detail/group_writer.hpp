@@ -19,8 +19,7 @@ namespace belay::inline BELAY_ABI::detail {
 /// the others wait for the number of flushes to move.
 ///
 /// Thread safety: the first group any thread; all else while a Guard is held, which some of them
-/// let
-///                go of for a while, and say so ("lets go").
+///                let go of for a while, and say so ("lets go").
 template <class File>
 class GroupWriter {
 public:
