@@ -24,6 +24,7 @@
 using namespace belay;
 using namespace std::chrono_literals;
 using belay_test::granted;
+using belay_test::open;
 
 namespace {
 
@@ -41,10 +42,6 @@ struct CountingClock {
 using Breaking = CircuitBreaker<ManualClock::View>;
 using TimeWindowed = FailureRate<TimeWindow<>>;
 using Permit = Breaking::Permit;
-
-void open(Breaking& breaker, int failures) {
-    for (int i = 0; i < failures; ++i) breaker.acquire().failure();
-}
 
 bool never_fell(const BreakerCounters& a, const BreakerCounters& b) {
     return a.failures <= b.failures && a.rejected <= b.rejected && a.probes <= b.probes &&
@@ -257,7 +254,8 @@ TEST_CASE("CircuitBreaker lets several probes through, which decide together",
 }
 
 // Pitfall 14.
-TEST_CASE("CircuitBreaker is not locked by a probe that hangs", "[breaker][circuit_breaker][unit]") {
+TEST_CASE("CircuitBreaker is not locked by a probe that hangs",
+          "[breaker][circuit_breaker][unit]") {
     ManualClock clock;
     CircuitBreaker breaker{
         ConsecutiveFailures{1}, OpenFor{60s}, {.probe_timeout = 10s}, clock.view()};
