@@ -145,30 +145,30 @@ void kill_again_and_again(const Way& way) {
     CHECK(witness.acked > 0);
 }
 
-JournalOptions small(Sync sync) {
+JournalOptions options_with(Sync sync) {
     return {.sync = sync, .segment_bytes = 64 << 10, .record_bytes_max = 1024};
 }
 
 }  // namespace
 
 TEST_CASE("Journal keeps what it called durable through SIGKILL", "[posix][journal][fault]") {
-    kill_again_and_again({small(Sync::group), 1, 3, few});
+    kill_again_and_again({options_with(Sync::group), 1, 3, few});
 }
 
 TEST_CASE("Journal keeps what it called durable to several threads through SIGKILL",
           "[posix][journal][fault]") {
-    kill_again_and_again({small(Sync::group), 4, 2, few});
+    kill_again_and_again({options_with(Sync::group), 4, 2, few});
 }
 
 TEST_CASE("Sync::each: what append returned for survives SIGKILL", "[posix][journal][fault]") {
-    kill_again_and_again({small(Sync::each), 2, 1, fewest});
+    kill_again_and_again({options_with(Sync::each), 2, 1, fewest});
 }
 
 TEST_CASE("Sync::none: what sync returned for survives SIGKILL", "[posix][journal][fault]") {
-    kill_again_and_again({small(Sync::none), 1, 3});
+    kill_again_and_again({options_with(Sync::none), 1, 3});
 }
 
 TEST_CASE("Sync::none: what sync returned for, to several threads, survives SIGKILL",
           "[posix][journal][fault]") {
-    kill_again_and_again({small(Sync::none), 4, 2});
+    kill_again_and_again({options_with(Sync::none), 4, 2});
 }
