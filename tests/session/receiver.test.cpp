@@ -11,15 +11,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
-const Id store = MemoryLedger{}.store;
+const Id ledger_store_id = MemoryLedger{}.store;
 
-Frame only_frame(const Bytes& message) {
-    FrameReader reader{message, payload_bytes_ceiling};
-    const auto frame = reader.next();
-    REQUIRE(frame.has_value());
-    REQUIRE(frame->has_value());
-    return **frame;
-}
 /// Number limit and byte limit of an ACK.
 std::pair<std::uint64_t, std::uint64_t> limits_of(const Bytes& message) {
     const Frame f = only_frame(message);
@@ -55,7 +48,7 @@ TEST_CASE("Receiver's WELCOME to a new journal gives no credit; its first ACK do
     REQUIRE(g.has_value());
     CHECK(g->attach == 9);
     CHECK(g->payload_bytes_max == 50);
-    CHECK(g->store == store);
+    CHECK(g->store == ledger_store_id);
     CHECK(g->number_limit == 0);
     CHECK(g->byte_limit == 0);
     a->say(start(9));
@@ -85,7 +78,8 @@ TEST_CASE("Receiver resumes a known journal from what it has", "[session][receiv
     CHECK(r.ledger.committed.at(id(1)).attach == 2);
 }
 
-TEST_CASE("Receiver refuses a journal that is pinned to another store", "[session][receiver][unit]") {
+TEST_CASE("Receiver refuses a journal that is pinned to another store",
+          "[session][receiver][unit]") {
     ReceiverRig<> r;
     auto a = r.attached(hello_of(1, 1));
     Hello h = hello_of(1, 2);
@@ -95,7 +89,7 @@ TEST_CASE("Receiver refuses a journal that is pinned to another store", "[sessio
     r.run();
     const Bytes message = b->take();
     CHECK(describe(message) == Seen{"error store_changed 0"});
-    CHECK(text_of(only_frame(message).payload) == text_of(store));
+    CHECK(text_of(only_frame(message).payload) == text_of(ledger_store_id));
     CHECK(b->goodbye);
     // It fenced nobody.
     CHECK(r.ask(a, data(1, "x")) == Seen{"ack 1"});
@@ -109,7 +103,7 @@ TEST_CASE("Receiver refuses what it should know and does not", "[session][receiv
         r.run();
         const Bytes message = a->take();
         return describe(message) == Seen{"error unknown_journal 0"} &&
-               text_of(only_frame(message).payload) == text_of(store);
+               text_of(only_frame(message).payload) == text_of(ledger_store_id);
     };
     Hello forgotten = hello_of(1, 1);
     forgotten.base = 2;
@@ -197,7 +191,8 @@ TEST_CASE("Receiver answers a resume only when all that was begun is durable",
     CHECK(older->heard() == Seen{"error superseded 2"});
 }
 
-TEST_CASE("Receiver lets a pending journal change nothing before START", "[session][receiver][unit]") {
+TEST_CASE("Receiver lets a pending journal change nothing before START",
+          "[session][receiver][unit]") {
     ReceiverRig<> r;
     auto living = r.attached(hello_of(1, 5));
     CHECK(r.ask(living, data(1, "x")) == Seen{"ack 1"});
@@ -407,7 +402,8 @@ TEST_CASE("Receiver tells of a commit once, and only of whom it concerns",
     CHECK(r.notes.take() == Seen{"committed 1 at 2"});
 }
 
-TEST_CASE("Receiver repeats an ACK for which there was no room", "[session][receiver][regression]") {
+TEST_CASE("Receiver repeats an ACK for which there was no room",
+          "[session][receiver][regression]") {
     ReceiverRig<> r;
     auto a = r.attached(hello_of(1, 1));
     a->link.writable();  // of an earlier time; it must not count for later

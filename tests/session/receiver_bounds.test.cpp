@@ -18,7 +18,6 @@ Hello with_token(Hello h, std::string_view token) {
     h.token = as_bytes(token);
     return h;
 }
-const std::error_code eio = std::make_error_code(std::errc::io_error);
 }  // namespace
 
 // ---- bad frames ---------------------------------------------------------------------------------
@@ -108,7 +107,8 @@ TEST_CASE("Receiver names its version to who speaks another", "[session][receive
     CHECK(answer(2, 1) == Seen{"error protocol 1"});  // no range
 }
 
-TEST_CASE("Receiver refuses what an attached connection must not say", "[session][receiver][fault]") {
+TEST_CASE("Receiver refuses what an attached connection must not say",
+          "[session][receiver][fault]") {
     ReceiverRig<> r;
     const auto [message, answer] = GENERATE(table<Bytes, std::string>({
         {bytes_of(Frame{.type = FrameType::welcome}), "error protocol 2"},
@@ -134,7 +134,8 @@ TEST_CASE("Receiver refuses what an attached connection must not say", "[session
     CHECK(r.ask(b, bytes_of(pinned_hello_of(1, 2))) == Seen{"welcome known 1"});
 }
 
-TEST_CASE("Receiver closes without a word when the sender says ERROR", "[session][receiver][unit]") {
+TEST_CASE("Receiver closes without a word when the sender says ERROR",
+          "[session][receiver][unit]") {
     ReceiverRig<> r;
     auto a = r.attached(hello_of(1, 1));
     CHECK(r.ask(a, error(SyncErrc::protocol, 5)).empty());

@@ -22,16 +22,16 @@ using DiskJournal = Journal<Disk>;
 using Half = SenderHalf<DiskJournal>;
 using Phase = Half::Phase;
 
-constexpr Id store{std::byte{0x5A}};
+constexpr Id pinned_store_id{std::byte{0x5A}};
 
-struct Rig {
+struct HalfRig {
     Disk disk;
     std::optional<DiskJournal> journal;
     std::optional<Half> half;
     Bytes reply;
     std::uint64_t attach = 0;
 
-    Rig() { reopen(); }
+    HalfRig() { reopen(); }
     /// The process dies and starts again.
     void reopen() {
         half.reset();
@@ -56,17 +56,10 @@ struct Rig {
         half->close();
         Bytes out;
         REQUIRE_FALSE(half->hello(out));
-        const auto read = read_hello(frame_of(out));
+        const auto read = read_hello(only_frame(out));
         REQUIRE(read.has_value());
         attach = read->attach;
         return *read;
-    }
-    static Frame frame_of(const Bytes& message) {
-        FrameReader reader{message, payload_bytes_ceiling};
-        const auto frame = reader.next();
-        REQUIRE(frame.has_value());
-        REQUIRE(frame->has_value());
-        return **frame;
     }
     /// A receiver that knows this journal up to `applied`.
     Welcome known(std::uint64_t applied) {
@@ -75,13 +68,15 @@ struct Rig {
         return {.attach = attach,
                 .payload_bytes_max = 1000,
                 .known = true,
-                .store = store,
+                .store = pinned_store_id,
                 .byte_limit = 1U << 20U,
                 .applied = applied,
                 .check = *check,
                 .number_limit = 1000};
     }
-    Welcome fresh() { return {.attach = attach, .payload_bytes_max = 1000, .store = store}; }
+    Welcome fresh() {
+        return {.attach = attach, .payload_bytes_max = 1000, .store = pinned_store_id};
+    }
     /// Gives the sender a message. Its answer is in `reply`.
     std::error_code take(const Bytes& message) {
         reply.clear();
@@ -118,7 +113,7 @@ std::uint64_t numbered(std::uint64_t run, std::uint64_t count) { return (run << 
 // ---- greeting -----------------------------------------------------------------------------------
 
 TEST_CASE("SenderHalf::hello says who it is and what it has", "[session][sender_half][unit]") {
-    Rig r;
+    HalfRig r;
     Hello h = r.hello();
     CHECK(h.attach == numbered(1, 1));
     CHECK(h.sender == id(1));
@@ -133,7 +128,7 @@ TEST_CASE("SenderHalf::hello says who it is and what it has", "[session][sender_
     CHECK_FALSE(r.take(ack(2)));
     REQUIRE(r.journal->append(as_bytes("not durable")).has_value());
     h = r.hello();
-    CHECK(h.pinned_store == store);
+    CHECK(h.pinned_store == pinned_store_id);
     CHECK(h.base == 3);
     CHECK(h.last == 3);
     CHECK(h.check == *r.journal->check(2));
@@ -142,12 +137,12 @@ TEST_CASE("SenderHalf::hello says who it is and what it has", "[session][sender_
 }
 
 TEST_CASE("SenderHalf::hello carries the token", "[session][sender_half][unit]") {
-    Rig r;
+    HalfRig r;
     Bytes token(3, std::byte{'t'});
     Half half{*r.journal, {.sender = id(1), .payload_bytes_max = 99, .token = token}};
     Bytes out;
     REQUIRE_FALSE(half.hello(out));
-    const auto read = read_hello(Rig::frame_of(out));
+    const auto read = read_hello(only_frame(out));
     REQUIRE(read.has_value());
     CHECK(text_of(read->token) == "ttt");
     CHECK(read->payload_bytes_max == 99);
@@ -157,7 +152,7 @@ TEST_CASE("SenderHalf::hello carries the token", "[session][sender_half][unit]")
 
 TEST_CASE("SenderHalf is adopted by a receiver that does not know it",
           "[session][sender_half][unit]") {
-    Rig r;
+    HalfRig r;
     r.append(2);
     r.hello();
     CHECK_FALSE(r.take(bytes_of(r.fresh())));
@@ -168,17 +163,17 @@ TEST_CASE("SenderHalf is adopted by a receiver that does not know it",
     CHECK(r.journal->store_pin() == no_id);
     CHECK_FALSE(r.take(ack(0)));
     CHECK(r.half->phase() == Phase::flowing);
-    CHECK(r.journal->store_pin() == store);
+    CHECK(r.journal->store_pin() == pinned_store_id);
     CHECK(r.filled() == Seen{"data 1 op 1", "data 2 op 2"});
     // The pin is durable before the first DATA.
     r.disk.crash(Random{Seed{3}});
     r.reopen();
-    CHECK(r.journal->store_pin() == store);
+    CHECK(r.journal->store_pin() == pinned_store_id);
 }
 
 TEST_CASE("SenderHalf does not believe an adoption that has applied something",
           "[session][sender_half][unit]") {
-    Rig r;
+    HalfRig r;
     r.append(2);
     r.hello();
     CHECK_FALSE(r.take(bytes_of(r.fresh())));
@@ -188,7 +183,7 @@ TEST_CASE("SenderHalf does not believe an adoption that has applied something",
 }
 
 TEST_CASE("SenderHalf resumes from the receiver's number", "[session][sender_half][unit]") {
-    Rig r;
+    HalfRig r;
     r.adopted(5);
     CHECK(r.filled().size() == 5);
     CHECK_FALSE(r.take(ack(1)));
@@ -202,17 +197,19 @@ TEST_CASE("SenderHalf resumes from the receiver's number", "[session][sender_hal
     CHECK(r.filled() == Seen{"data 4 op 4", "data 5 op 5"});
 }
 
-TEST_CASE("SenderHalf pins the store of a known journal before DATA", "[session][sender_half][unit]") {
+TEST_CASE("SenderHalf pins the store of a known journal before DATA",
+          "[session][sender_half][unit]") {
     // The first ACK was lost: the receiver knows the journal, the journal no store.
-    Rig r;
+    HalfRig r;
     r.append(1);
     r.flow(0);
-    CHECK(r.journal->store_pin() == store);
+    CHECK(r.journal->store_pin() == pinned_store_id);
     CHECK(r.filled() == Seen{"data 1 op 1"});
 }
 
-TEST_CASE("SenderHalf tells once that its journal replaces another", "[session][sender_half][unit]") {
-    Rig r;
+TEST_CASE("SenderHalf tells once that its journal replaces another",
+          "[session][sender_half][unit]") {
+    HalfRig r;
     r.hello();
     Welcome g = r.fresh();
     g.replaces = true;
@@ -230,7 +227,7 @@ TEST_CASE("SenderHalf tells once that its journal replaces another", "[session][
 // ---- 8: what blocks -----------------------------------------------------------------------------
 
 TEST_CASE("SenderHalf blocks for a receiver that lost its state", "[session][sender_half][unit]") {
-    Rig r;
+    HalfRig r;
     r.adopted(4);
     r.filled();
     CHECK_FALSE(r.take(ack(2)));
@@ -249,7 +246,7 @@ TEST_CASE("SenderHalf blocks for a receiver that lost its state", "[session][sen
     }
     SECTION("the same store, which forgot us") {
         CHECK(r.take(bytes_of(r.fresh())) == SyncErrc::store_changed);
-        CHECK(r.half->facts().receiver_store == store);
+        CHECK(r.half->facts().receiver_store == pinned_store_id);
     }
     SECTION("it says so: another store") {
         CHECK(r.take(error(SyncErrc::store_changed, 0, id(98))) == SyncErrc::store_changed);
@@ -266,14 +263,14 @@ TEST_CASE("SenderHalf blocks for a receiver that lost its state", "[session][sen
     const SessionFacts& facts = r.half->facts();
     CHECK(facts.acked == 2);
     CHECK(facts.last == 4);
-    CHECK(facts.pinned_store == store);
-    CHECK(r.journal->store_pin() == store);
+    CHECK(facts.pinned_store == pinned_store_id);
+    CHECK(r.journal->store_pin() == pinned_store_id);
     CHECK(r.half->acked() == 2);
 }
 
 TEST_CASE("SenderHalf blocks for a side that was rolled back, and for another history",
           "[session][sender_half][unit]") {
-    Rig r;
+    HalfRig r;
     r.adopted(4);
     r.filled();
     CHECK_FALSE(r.take(ack(2)));
@@ -311,7 +308,7 @@ TEST_CASE("SenderHalf blocks for a side that was rolled back, and for another hi
 
 TEST_CASE("SenderHalf accepts a receiver that was restored to what it had acknowledged",
           "[session][sender_half][unit]") {
-    Rig r;
+    HalfRig r;
     r.adopted(4);
     r.filled();
     CHECK_FALSE(r.take(ack(2)));
@@ -319,8 +316,9 @@ TEST_CASE("SenderHalf accepts a receiver that was restored to what it had acknow
     CHECK(r.filled() == Seen{"data 3 op 3", "data 4 op 4"});
 }
 
-TEST_CASE("SenderHalf blocks when it is fenced, and names the other", "[session][sender_half][unit]") {
-    Rig r;
+TEST_CASE("SenderHalf blocks when it is fenced, and names the other",
+          "[session][sender_half][unit]") {
+    HalfRig r;
     r.adopted(1);
     r.hello();
     CHECK(r.take(error(SyncErrc::fenced, numbered(9, 4))) == SyncErrc::fenced);
@@ -330,7 +328,7 @@ TEST_CASE("SenderHalf blocks when it is fenced, and names the other", "[session]
 
 TEST_CASE("SenderHalf blocks at an operation that the receiver does not accept",
           "[session][sender_half][unit]") {
-    Rig r;
+    HalfRig r;
     r.adopted(1);
     REQUIRE(r.journal->append(Bytes(1001)).has_value());
     REQUIRE(r.journal->append(as_bytes("behind it")).has_value());
@@ -350,7 +348,7 @@ TEST_CASE("SenderHalf blocks at an operation that the receiver does not accept",
 
 TEST_CASE("SenderHalf reports a defect after two gaps without progress",
           "[session][sender_half][unit]") {
-    Rig r;
+    HalfRig r;
     r.adopted(3);
     CHECK(r.take(error(SyncErrc::gap, 1)) == SyncErrc::gap);
     CHECK(r.half->blocked() == Blocked::none);
@@ -369,7 +367,7 @@ TEST_CASE("SenderHalf reports a defect after two gaps without progress",
 
 TEST_CASE("SenderHalf looks again at what blocked it when it is connected again",
           "[session][sender_half][unit]") {
-    Rig r;
+    HalfRig r;
     r.adopted(3);
     r.hello();
     CHECK(r.take(error(SyncErrc::fenced, numbered(9, 1))) == SyncErrc::fenced);
@@ -381,7 +379,8 @@ TEST_CASE("SenderHalf looks again at what blocked it when it is connected again"
     CHECK(r.half->blocked() == Blocked::fenced);
 }
 
-TEST_CASE("SenderHalf does with every ERROR what section 4.3 says", "[session][sender_half][unit]") {
+TEST_CASE("SenderHalf does with every ERROR what section 4.3 says",
+          "[session][sender_half][unit]") {
     struct Row {
         SyncErrc code;
         std::uint64_t detail;
@@ -407,7 +406,7 @@ TEST_CASE("SenderHalf does with every ERROR what section 4.3 says", "[session][s
     };
     const bool greeting = GENERATE(true, false);
     for (const Row& row : rows) {
-        Rig r;
+        HalfRig r;
         r.hello();
         if (!greeting) r.flow(0);
         CHECK(r.take(error(row.code, row.detail)) == row.code);
@@ -418,7 +417,7 @@ TEST_CASE("SenderHalf does with every ERROR what section 4.3 says", "[session][s
         CHECK(r.replied().empty());
     }
     for (const unsigned code : {0U, 14U, 99U}) {
-        Rig r;
+        HalfRig r;
         r.hello();
         CHECK(r.take(error(static_cast<SyncErrc>(code))) == SyncErrc::protocol);
     }
@@ -427,7 +426,7 @@ TEST_CASE("SenderHalf does with every ERROR what section 4.3 says", "[session][s
 // ---- 5.1, step 6, and 7 -------------------------------------------------------------------------
 
 TEST_CASE("SenderHalf sends only what is durable", "[session][sender_half][unit]") {
-    Rig r;
+    HalfRig r;
     r.adopted(1);
     REQUIRE(r.journal->append(as_bytes("op 2")).has_value());
     CHECK(r.filled() == Seen{"data 1 op 1"});
@@ -439,7 +438,7 @@ TEST_CASE("SenderHalf sends only what is durable", "[session][sender_half][unit]
 
 TEST_CASE("SenderHalf sends DATA with the salt of the run that took it",
           "[session][sender_half][unit]") {
-    Rig r;
+    HalfRig r;
     r.append(1);
     const std::uint32_t first = r.journal->salt();
     r.reopen();
@@ -453,7 +452,7 @@ TEST_CASE("SenderHalf sends DATA with the salt of the run that took it",
 }
 
 TEST_CASE("SenderHalf fills about as much as is wanted", "[session][sender_half][unit]") {
-    Rig r;
+    HalfRig r;
     r.adopted(5);
     CHECK(r.filled(1) == Seen{"data 1 op 1"});
     CHECK(r.filled(50) == Seen{"data 2 op 2", "data 3 op 3"});
@@ -462,7 +461,7 @@ TEST_CASE("SenderHalf fills about as much as is wanted", "[session][sender_half]
 }
 
 TEST_CASE("SenderHalf stays within the credit in numbers", "[session][sender_half][unit]") {
-    Rig r;
+    HalfRig r;
     r.append(5);
     r.hello();
     CHECK_FALSE(r.take(bytes_of(r.fresh())));
@@ -477,7 +476,7 @@ TEST_CASE("SenderHalf stays within the credit in numbers", "[session][sender_hal
 }
 
 TEST_CASE("SenderHalf stays within the credit in bytes", "[session][sender_half][unit]") {
-    Rig r;
+    HalfRig r;
     r.append(5);  // of 4 bytes each
     r.hello();
     CHECK_FALSE(r.take(bytes_of(r.fresh())));
@@ -499,7 +498,7 @@ TEST_CASE("SenderHalf stays within the credit in bytes", "[session][sender_half]
 }
 
 TEST_CASE("SenderHalf releases what is acknowledged, and no more", "[session][sender_half][unit]") {
-    Rig r;
+    HalfRig r;
     r.adopted(5);
     CHECK(r.filled(60).size() == 3);
     CHECK_FALSE(r.take(ack(2)));
@@ -518,7 +517,7 @@ TEST_CASE("SenderHalf releases what is acknowledged, and no more", "[session][se
 }
 
 TEST_CASE("SenderHalf answers PING at any time, and ignores PONG", "[session][sender_half][unit]") {
-    Rig r;
+    HalfRig r;
     r.hello();
     CHECK_FALSE(r.take(ping(3)));
     CHECK(r.replied() == Seen{"pong 3"});
@@ -529,7 +528,7 @@ TEST_CASE("SenderHalf answers PING at any time, and ignores PONG", "[session][se
 }
 
 TEST_CASE("SenderHalf refuses what its state does not allow", "[session][sender_half][fault]") {
-    Rig r;
+    HalfRig r;
     r.adopted(1);
     const auto refused = [&](const Bytes& message, unsigned type) {
         return r.take(message) == SyncErrc::protocol &&
@@ -576,11 +575,11 @@ TEST_CASE("SenderHalf refuses what its state does not allow", "[session][sender_
 
 // ---- a journal that fails -----------------------------------------------------------------------
 
-TEST_CASE("SenderHalf greets nobody with a journal that has failed", "[session][sender_half][fault]") {
-    Rig r;
+TEST_CASE("SenderHalf greets nobody with a journal that has failed",
+          "[session][sender_half][fault]") {
+    HalfRig r;
     r.adopted(2);
     REQUIRE(r.journal->append(as_bytes("op 3")).has_value());
-    const std::error_code eio = std::make_error_code(std::errc::io_error);
     for (std::uint64_t i = 1; !r.journal->failed() && i < 10; ++i) {
         r.disk.fail_at(r.disk.operations() + 1, eio);
         static_cast<void>(r.journal->sync());
@@ -597,7 +596,7 @@ TEST_CASE("SenderHalf greets nobody with a journal that has failed", "[session][
 }
 
 TEST_CASE("SenderHalf reports a pin that cannot be made durable", "[session][sender_half][fault]") {
-    Rig r;
+    HalfRig r;
     r.append(1);
     r.hello();
     CHECK_FALSE(r.take(bytes_of(r.fresh())));
@@ -611,7 +610,7 @@ TEST_CASE("SenderHalf goes on when a file of acknowledged operations cannot be d
     // The operation of the disk that fails: the last two of an acknowledgement remove a file, those
     // before them make durable why.
     const std::uint64_t which = GENERATE(1U, 2U, 3U, 4U);
-    Rig r;
+    HalfRig r;
     r.adopted(0);
     for (int i = 0; i < 20; ++i) REQUIRE(r.journal->append(Bytes(900)).has_value());
     REQUIRE_FALSE(r.journal->sync());

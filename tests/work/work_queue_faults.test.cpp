@@ -5,6 +5,7 @@
 #include <belay/queue/deque.hpp>
 #include <belay/work/work_queue.hpp>
 
+#include "support/moments.hpp"
 #include "support/work_model.hpp"
 #include "support/work_turns.hpp"
 
@@ -128,7 +129,6 @@ TEST_CASE("WorkQueue: a dead letter is doubled by a crash at worst, and never lo
 namespace {
 
 using Memory = WorkQueue<MemoryLog>;
-constexpr Moment when{Instant{1s}, WallTime{1'700'000'000s}};
 const std::error_code no_space = std::make_error_code(std::errc::no_space_on_device);
 
 Memory open_memory(MemoryMedium& medium, const WorkOptions& options = {}) {
@@ -425,8 +425,7 @@ TEST_CASE("WorkQueue opens with a damaged entry, and keeps it as a dead letter",
     CHECK(work->size() == 2);
 }
 
-TEST_CASE("WorkQueue passes over a damaged entry whose item is gone",
-          "[work][work_queue][fault]") {
+TEST_CASE("WorkQueue passes over a damaged entry whose item is gone", "[work][work_queue][fault]") {
     MemoryMedium medium;
     const WorkOptions options{.keys = 10};
     {
@@ -495,8 +494,7 @@ TEST_CASE("WorkQueue copies items that are longer than its options, and says it 
     CHECK(medium.entries.size() < 20);
 }
 
-TEST_CASE("WorkQueue goes on copying its keys where it had no space",
-          "[work][work_queue][fault]") {
+TEST_CASE("WorkQueue goes on copying its keys where it had no space", "[work][work_queue][fault]") {
     MemoryMedium medium;
     const WorkOptions options{.keys = 1000, .record_bytes_max = 1024, .slack_bytes = 1000};
     std::optional<Memory> work{open_memory(medium, options)};
