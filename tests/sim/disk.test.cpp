@@ -17,7 +17,7 @@ Disk::File make(Disk& disk, const std::string& path) {
     REQUIRE(file);
     return std::move(*file);
 }
-std::string text_on(const Disk& disk, const std::string& path) {
+std::string text_of(const Disk& disk, const std::string& path) {
     return std::string{as_text(disk.contents(path))};
 }
 Random seeded(std::uint64_t seed) { return Random{Seed{seed}}; }
@@ -33,7 +33,7 @@ TEST_CASE("Disk::File reads back what was written, short only at the end", "[sim
     CHECK(*file.read(5, into) == 3);
     CHECK(as_text({into, 3}) == "llo");
     CHECK(*file.read(8, into) == 0);
-    CHECK(text_on(disk, "d/a") == std::string("\0\0\0hello", 8));
+    CHECK(text_of(disk, "d/a") == std::string("\0\0\0hello", 8));
     CHECK_FALSE(disk.open("d/b", OpenMode::read));
     CHECK(*disk.list("d") == std::vector<std::string>{"a"});
     CHECK_FALSE(disk.rename("d/a", "d/b"));
@@ -51,7 +51,7 @@ TEST_CASE("Disk::crash keeps what was synced", "[sim][disk][property]") {
         static_cast<void>(disk.sync_directory("d"));
         static_cast<void>(file.write(6, as_bytes(" and not")));
         disk.crash(bits);
-        RC_ASSERT(text_on(disk, "d/a").substr(0, 6) == "synced");
+        RC_ASSERT(text_of(disk, "d/a").substr(0, 6) == "synced");
     }));
 }
 
@@ -68,8 +68,8 @@ TEST_CASE("Disk::crash loses what was not synced in every way there is", "[sim][
         static_cast<void>(file.write(0, as_bytes("bbbbbbbb")));
         static_cast<void>(file.write(1000, as_bytes("c")));
         disk.crash(bits);
-        seen.insert(text_on(disk, "d/a").substr(0, 8));
-        sizes.insert(text_on(disk, "d/a").size());
+        seen.insert(text_of(disk, "d/a").substr(0, 8));
+        sizes.insert(text_of(disk, "d/a").size());
     }
     CHECK(seen.contains("aaaaaaaa"));
     CHECK(seen.contains("bbbbbbbb"));
@@ -88,7 +88,7 @@ TEST_CASE("Disk::crash loses sectors independently of each other", "[sim][disk][
         static_cast<void>(disk.sync_directory("d"));
         static_cast<void>(file.write(0, Bytes(1024, std::byte{'x'})));
         disk.crash(bits);
-        const std::string text = text_on(disk, "d/a");
+        const std::string text = text_of(disk, "d/a");
         if (text[0] == '\0' && text[511] == '\0' && text[512] == 'x' && text[1023] == 'x') {
             ++only_second;
         }
@@ -248,7 +248,7 @@ TEST_CASE("Disk::kill keeps what was written, and ends the process", "[sim][disk
         CHECK(disk.lock("d/lock").error() == QueueErrc::already_locked);
     }
     CHECK(disk.lock("d/lock"));
-    CHECK(text_on(disk, "d/a") == "written");
+    CHECK(text_of(disk, "d/a") == "written");
     CHECK(file.write(0, as_bytes("x")) == std::errc::io_error);
     CHECK(file.sync() == std::errc::io_error);
     CHECK_FALSE(file.size());
@@ -262,7 +262,7 @@ TEST_CASE("Disk::fail_at fails one operation, and half a write is done", "[sim][
     disk.fail_at(disk.operations() + 2, std::make_error_code(std::errc::no_space_on_device));
     CHECK_FALSE(file.write(0, as_bytes("1234")));
     CHECK(file.write(0, as_bytes("abcd")) == std::errc::no_space_on_device);
-    CHECK(text_on(disk, "d/a") == "ab34");
+    CHECK(text_of(disk, "d/a") == "ab34");
     CHECK_FALSE(file.write(0, as_bytes("wxyz")));
 }
 
@@ -275,10 +275,10 @@ TEST_CASE("A sync that failed forgets what was dirty, as real systems do", "[sim
     disk.fail_at(disk.operations() + 1, std::make_error_code(std::errc::io_error));
     CHECK(file.sync() == std::errc::io_error);
     CHECK_FALSE(file.sync());  // nothing left to do, it believes
-    CHECK(text_on(disk, "d/a") == "lost");
+    CHECK(text_of(disk, "d/a") == "lost");
     Random bits = seeded(1);
     disk.crash(bits);
-    CHECK(text_on(disk, "d/a") != "lost");
+    CHECK(text_of(disk, "d/a") != "lost");
 }
 
 TEST_CASE("Disk::halt_at stops everything from one operation on", "[sim][disk][fault]") {
@@ -287,10 +287,10 @@ TEST_CASE("Disk::halt_at stops everything from one operation on", "[sim][disk][f
     CHECK_FALSE(disk.sync_directory("d"));
     disk.halt_at(disk.operations() + 1);
     CHECK(file.write(0, as_bytes("x")) == std::errc::io_error);
-    CHECK(text_on(disk, "d/a") == "x");  // it was under way
+    CHECK(text_of(disk, "d/a") == "x");  // it was under way
     CHECK(file.write(0, as_bytes("y")) == std::errc::io_error);
     CHECK(disk.rename("d/a", "d/b") == std::errc::io_error);
-    CHECK(text_on(disk, "d/a") == "x");
+    CHECK(text_of(disk, "d/a") == "x");
     disk.kill();
     CHECK(disk.open("d/a", OpenMode::write)->write(0, as_bytes("z")) == std::error_code{});
 }
@@ -315,7 +315,7 @@ TEST_CASE("Disk::restore plays a backup back", "[sim][disk][unit]") {
     CHECK_FALSE(file.write(0, as_bytes("new")));
     Disk::File other = make(disk, "d/b");
     disk.restore(image);
-    CHECK(text_on(disk, "d/a") == "old");
+    CHECK(text_of(disk, "d/a") == "old");
     CHECK(disk.list("d")->size() == 1);
     CHECK_FALSE(other.size());
     Random bits = seeded(1);
