@@ -55,8 +55,8 @@ auto make_breaker(ManualClock::View clock) {
                        SlowCallRate{2s, CountWindow<20>{}, {.percent = 80, .min_calls = 10}}};
     return CircuitBreaker{trip,
                           Backoff{FullJitter{}, Cap{60s}, 10s},
-                          {.probes = 2, .successes = 2},
                           clock,
+                          {.probes = 2, .successes = 2},
                           Printer{}};
 }
 

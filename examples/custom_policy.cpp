@@ -59,12 +59,12 @@ struct Narrator {
     void on_attempt(const Attempt& a) const {
         std::printf("%6.2f s  attempt %llu\n", at(), static_cast<unsigned long long>(a.number));
     }
-    void on_retry(const Retry& r) const {
+    void on_retry(const RetryPlanned& r) const {
         std::printf("%6.2f s  failed, wait %.2f s, says %.*s\n", at(),
                     std::chrono::duration<double>(r.wait).count(),
                     static_cast<int>(r.advice.by.size()), r.advice.by.data());
     }
-    void on_refusal(const Refusal& r) const {
+    void on_refusal(const CallRefused& r) const {
         std::printf("%6.2f s  refused by %.*s\n", at(), static_cast<int>(r.advice.by.size()),
                     r.advice.by.data());
     }

@@ -49,7 +49,7 @@ std::string beginning(BytesView body) {
     return text;
 }
 
-void print(const JournalInspection& found) {
+void print(const JournalReport& found) {
     for (const InspectedSegment& s : found.segments) {
         std::printf("%s: %llu bytes, ", s.path.c_str(), static_cast<unsigned long long>(s.bytes));
         if (s.operations == 0) {
@@ -90,13 +90,13 @@ void print_item(const WorkItem& item) {
                 static_cast<unsigned long>(item.deliveries), beginning(item.body).c_str());
 }
 
-int verdict(const JournalInspection& found) {
+int verdict(const JournalReport& found) {
     std::puts(found.is_whole() ? "verdict: whole" : "verdict: damaged");
     return found.is_whole() ? 0 : 1;
 }
 
 /// What is done with a journal, and with one that is a work queue's.
-int look_at_journal(posix::Files& files, const Options& options, const JournalInspection& found) {
+int look_at_journal(posix::Files& files, const Options& options, const JournalReport& found) {
     if (options.operations) {
         const auto again =
             inspect_journal(files, options.directory, [&](std::uint64_t number, BytesView body) {
@@ -114,7 +114,7 @@ int look_at_journal(posix::Files& files, const Options& options, const JournalIn
     }
     return verdict(found);
 }
-int look_at_work(posix::Files& files, const Options& options, const JournalInspection& found) {
+int look_at_work(posix::Files& files, const Options& options, const JournalReport& found) {
     const Moment now{SteadyClock{}.now(), SystemClock{}.now()};
     const auto items = inspect_work_queue(files, options.directory, now, [&](const WorkItem& item) {
         if (options.operations) print_item(item);

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include <belay/belay.hpp>
+#include <belay/session.hpp>
 
 /// What outlives the server's process in the examples, as a disk would.
 struct Shelf {

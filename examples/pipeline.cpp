@@ -5,6 +5,8 @@
 #include <string>
 
 #include <belay/belay.hpp>
+#include <belay/call_coroutines.hpp>
+#include <belay/drive.hpp>
 #include <belay/sim.hpp>
 
 #include "virtual_sleeper.hpp"

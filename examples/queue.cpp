@@ -47,9 +47,9 @@ using Jobs = Queue<Encoded<posix::Journal, JobCodec>, Reject, Watch>;
 
 /// Opens the queue, as every start of the program does.
 Result<Jobs, JournalError> open_jobs(const std::string& path) {
-    auto journal = posix::Journal::open(path, {.sync = Sync::group});
+    auto journal = posix::Journal::open(path, {.flush = Flush::group});
     if (!journal) return journal.error();
-    return Jobs{Encoded{std::move(journal).value(), JobCodec{}}, {.limit = 100}, Reject{}};
+    return Jobs{Encoded{std::move(journal).value(), JobCodec{}}, Reject{}, {.limit = 100}};
 }
 
 }  // namespace
@@ -72,7 +72,7 @@ int main() {
         // One flush for all three: from here on they survive a kill and a loss of power.
         if (jobs->flush()) return 1;
         // The second does not work now: it stays first in the queue, and nothing overtakes it.
-        const DrainResult result = jobs->drain(work_on);
+        const DrainReport result = jobs->drain(work_on);
         std::printf("%zu done, then: %s\n", result.drained, result.error.message().c_str());
         const QueueCounters& counted = jobs->observer();
         std::printf("pushed %u, refused %u, at most %zu at a time\n",
@@ -84,7 +84,7 @@ int main() {
     if (!jobs) return std::printf("%s\n", jobs.error().message().c_str()), 1;
     std::printf("after a restart %zu are left\n", jobs->size());
     const std::optional<Job> second = jobs->pop();
-    const DrainResult rest = jobs->drain(work_on);
+    const DrainReport rest = jobs->drain(work_on);
     std::filesystem::remove_all(directory);
     return second && second->title == "second" && rest.drained == 1 && jobs->empty() ? 0 : 1;
 }

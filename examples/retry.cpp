@@ -22,7 +22,7 @@ struct Response {
 };
 
 struct Watcher {
-    void on_retry(const Retry& r) const {
+    void on_retry(const RetryPlanned& r) const {
         std::printf("attempt %u failed, the next in %.1f s\n",
                     static_cast<unsigned>(r.attempt.number),
                     std::chrono::duration<double>(r.wait).count());

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include <belay/belay.hpp>
 #include <belay/posix.hpp>
 
 #include "ledger_in_memory.hpp"
@@ -43,14 +44,14 @@ int main() {
     const posix::Endpoint peer{"127.0.0.1", listener.port()};
     listener.close();  // nobody is there yet
 
-    auto journal = posix::Journal::open(scratch.path + "/outbox", {.sync = Sync::group});
+    auto journal = posix::Journal::open(scratch.path + "/outbox", {.flush = Flush::group});
     if (!journal) {
         std::printf("%s\n", journal.error().message().c_str());
         return 2;
     }
-    Session session{
-        posix::Tcp{loop, peer}, Policy{Backoff{FullJitter{}, Cap{100ms}, 5ms}, ResetWhenStable{1s}},
-        Queue{std::move(journal).value()}, SessionOptions{.sender = {.sender = Id{std::byte{1}}}}};
+    Session session{posix::Tcp{loop, peer},
+                    Policy{Backoff{FullJitter{}, Cap{100ms}, 5ms}, ResetWhenStable{1s}},
+                    Queue{std::move(journal).value()}, SessionOptions{.id = Id{std::byte{1}}}};
     loop.attach(session);
     session.start();
     for (const char* const operation : {"buy milk", "feed the cat", "call home"}) {

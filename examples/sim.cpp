@@ -3,6 +3,8 @@
 #include <cstdio>
 #include <memory>
 
+#include <belay/belay.hpp>
+#include <belay/journal.hpp>
 #include <belay/sim.hpp>
 
 #include "ledger_in_memory.hpp"
@@ -35,7 +37,7 @@ struct Client {
         : host{h},
           session{Heartbeat{sim::Tcp{h, "server", port}, {.every = 1s, .dead_after = 4s}},
                   patience(), Queue{std::move(journal), {.limit = 10000}},
-                  SessionOptions{.sender = {.sender = Id{std::byte{1}}}}} {
+                  SessionOptions{.id = Id{std::byte{1}}}} {
         h.attach(session);
         session.start();
         work();

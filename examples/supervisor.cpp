@@ -40,6 +40,7 @@ public:
     explicit Host(posix::Loop<>& loop) : loop_{loop} {}
     void operator()(posix::Accepted connection) {
         guests_.push_back(std::make_unique<Guest>(std::move(connection), MaxAttempts{1},
+                                                  SupervisorOptions{},
                                                   Greeter{static_cast<int>(guests_.size()) + 1}));
         loop_.attach(*guests_.back());
         guests_.back()->start();
@@ -71,7 +72,9 @@ int main() {
     }
     Supervisor link{Heartbeat{posix::Tcp{loop, {"127.0.0.1", listener.port()}},
                               {.every = 10s, .dead_after = 25s}},
-                    Policy{Backoff{FullJitter{}, Cap{100ms}, 5ms}, ResetWhenStable{1s}}, App{loop}};
+                    Policy{Backoff{FullJitter{}, Cap{100ms}, 5ms}, ResetWhenStable{1s}},
+                    {},
+                    App{loop}};
     loop.attach(link);
     link.start();
     const auto over = [&] { return link.observer().greetings == 4; };

@@ -5,6 +5,7 @@
 
 #include <belay/belay.hpp>
 #include <belay/posix.hpp>
+#include <belay/session.hpp>
 
 using namespace belay;  // in examples only
 using namespace std::chrono_literals;
@@ -24,12 +25,11 @@ int fail(const std::string& why) {
 
 int deliver(const posix::Endpoint& server, const Id& my_id, BytesView operation) {
     posix::Loop loop;
-    auto journal = posix::Journal::open("outbox", {.sync = Sync::group});
+    auto journal = posix::Journal::open("outbox", {.flush = Flush::group});
     if (!journal) return fail(journal.error().message());
     Policy policy{Backoff{FullJitter{}, Cap{30s}, 1s}, ResetWhenStable{10s}};
     Session session{Heartbeat{posix::Tcp{loop, server}, {.every = 10s, .dead_after = 25s}}, policy,
-                    Queue{std::move(journal).value()}, SessionOptions{.sender = {.sender = my_id}},
-                    App{}};
+                    Queue{std::move(journal).value()}, SessionOptions{.id = my_id}, App{}};
     loop.attach(session);
     session.start();
     auto number = session.send(operation);

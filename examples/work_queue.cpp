@@ -47,7 +47,7 @@ int main() {
         // The client did not hear the answer, and asks again.
         const auto again = orders->push(as_bytes("a book"), now(), {.key = "a book"});
         std::printf("a book, again: %s\n", again.error().message().c_str());
-        if (orders->sync()) return 1;
+        if (orders->commit()) return 1;
 
         while (auto job = orders->lease(now())) {
             const std::string what{as_text(job->body)};
@@ -58,7 +58,7 @@ int main() {
             if (done ? orders->ack(*job) : orders->nack(*job, now())) return 1;
             shipped += done ? 1U : 0U;
         }
-        if (orders->sync()) return 1;
+        if (orders->commit()) return 1;
     }
     auto orders = open_orders(directory.string());
     if (!orders) return std::printf("%s\n", orders.error().message().c_str()), 1;

@@ -30,7 +30,7 @@ double each(std::int64_t bytes, std::uint64_t of) {
 }
 
 JournalOptions small_files(std::size_t segment_bytes) {
-    return {.sync = Sync::none, .segment_bytes = segment_bytes, .record_bytes_max = 4096};
+    return {.flush = Flush::none, .segment_bytes = segment_bytes, .record_bytes_max = 4096};
 }
 
 /// The bytes of all files, with what is reserved in them.
@@ -45,7 +45,7 @@ void journal_index(benchmark::State& state) {
     for (auto _ : state) {
         const Scratch scratch;
         const Counting counting;
-        auto journal = posix::Journal::open(scratch / "journal", {.sync = Sync::none});
+        auto journal = posix::Journal::open(scratch / "journal", {.flush = Flush::none});
         if (!journal) return state.SkipWithError("no journal");
         const std::int64_t empty = counting.held();
         const Bytes payload(16);
@@ -72,7 +72,7 @@ void journal_framing(benchmark::State& state) {
             payload_bytes += payload.size();
             static_cast<void>(journal->append(payload));
         }
-        if (journal->sync() || journal->size() != operations) {
+        if (journal->commit() || journal->size() != operations) {
             return state.SkipWithError("not all are there");
         }
         const std::uint64_t used = disk_bytes(scratch / "journal");
@@ -102,7 +102,7 @@ void journal_beyond_live(benchmark::State& state) {
             if (journal->size() > waiting) {
                 static_cast<void>(journal->ack(journal->last() - waiting));
             }
-            if (journal->sync()) return state.SkipWithError("the journal failed");
+            if (journal->commit()) return state.SkipWithError("the journal failed");
             most = std::max(most, disk_bytes(scratch / "journal") - journal->size() * record);
         }
         state.counters["segments"] = static_cast<double>(most) / double{segment_bytes};

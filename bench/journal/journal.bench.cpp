@@ -25,7 +25,7 @@ public:
 
 private:
     Large() {
-        auto journal = posix::Journal::open(scratch_ / "journal", {.sync = Sync::none});
+        auto journal = posix::Journal::open(scratch_ / "journal", {.flush = Flush::none});
         Payloads payloads{1};
         for (std::uint64_t i = 0; i < operations; ++i) {
             static_cast<void>(journal->append(payloads.next()));

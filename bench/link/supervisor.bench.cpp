@@ -132,7 +132,7 @@ void receive_in_batches(benchmark::State& state, Machine& link, const Link<std::
 void receive_bare(benchmark::State& state) {
     Link<std::uint64_t> wire;
     std::uint64_t sum = 0;
-    Supervisor link{Socket{&wire}, policy(), Sum{&sum}};
+    Supervisor link{Socket{&wire}, policy(), {}, Sum{&sum}};
     receive_in_batches(state, link, wire, sum);
 }
 BENCHMARK(receive_bare)->Name("link/supervisor/receive/belay");
@@ -140,7 +140,7 @@ BENCHMARK(receive_bare)->Name("link/supervisor/receive/belay");
 void receive_decorated(benchmark::State& state) {
     Link<std::uint64_t> wire;
     std::uint64_t sum = 0;
-    Supervisor link{Validated{Heartbeat{Socket{&wire}, {}}, Greeted{}}, policy(), Sum{&sum}};
+    Supervisor link{Validated{Heartbeat{Socket{&wire}, {}}, Greeted{}}, policy(), {}, Sum{&sum}};
     receive_in_batches(state, link, wire, sum);
 }
 BENCHMARK(receive_decorated)->Name("link/supervisor/receive_decorated/belay");

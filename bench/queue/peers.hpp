@@ -148,7 +148,7 @@ public:
     Ours(const Scratch& scratch, Mode mode)
         : journal_{std::move(*belay::posix::Journal::open(
               scratch / "journal",
-              {.sync = mode == Mode::durable ? belay::Sync::group : belay::Sync::none}))},
+              {.flush = mode == Mode::durable ? belay::Flush::group : belay::Flush::none}))},
           mode_{mode} {}
     bool put(BytesView payload) { return journal_.append(payload) && commit(); }
     bool put_batch(Payloads& payloads, std::size_t count) {
@@ -160,7 +160,7 @@ public:
     bool pop() { return journal_.front() && !journal_.ack() && commit(); }
 
 private:
-    bool commit() { return mode_ == Mode::buffered || !journal_.sync(); }
+    bool commit() { return mode_ == Mode::buffered || !journal_.commit(); }
 
     belay::posix::Journal journal_;
     Mode mode_;

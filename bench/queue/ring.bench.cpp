@@ -167,7 +167,7 @@ void queue_alone(benchmark::State& state) {
 BENCHMARK(queue_alone)->Name("queue/queue/push_pop/belay");
 
 void queue_counted(benchmark::State& state) {
-    queue_of(state, Queue{Ring<std::uint64_t, capacity>{}, {}, Reject{}, QueueCounters{}});
+    queue_of(state, Queue{Ring<std::uint64_t, capacity>{}, Reject{}, {}, QueueCounters{}});
 }
 BENCHMARK(queue_counted)->Name("queue/queue/push_pop/with_counters");
 
@@ -179,7 +179,7 @@ BENCHMARK(queue_weighed)->Name("queue/queue/push_pop/with_bytes_limit");
 
 /// With a sample at every 16th push: a turn of a loop.
 void queue_aged(benchmark::State& state) {
-    Queue queue{Ring<std::uint64_t, capacity>{}, {}, Reject{}, QueueCounters{}};
+    Queue queue{Ring<std::uint64_t, capacity>{}, Reject{}, {}, QueueCounters{}};
     OldestAge<> oldest;
     Duration::rep pushes = 0;
     benchmark::DoNotOptimize(&queue);

@@ -40,7 +40,8 @@ struct Quiet {
 template <class Observer>
 struct Server {
     struct Peer {
-        Peer(sim::Host& h, sim::Accepted a) : link{std::move(a), Policy{AttemptTimeout{30s}}, {}} {
+        Peer(sim::Host& h, sim::Accepted a)
+            : link{std::move(a), Policy{AttemptTimeout{30s}}, {}, {}} {
             h.attach(link);
             link.start();
         }
@@ -58,6 +59,7 @@ struct Client {
     explicit Client(sim::Host& h)
         : link{Transport{sim::Tcp{h, "server", 9000}, {.every = 10s, .dead_after = 25s}},
                policy(),
+               {},
                {}} {
         h.attach(link);
         link.start();

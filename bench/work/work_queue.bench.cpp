@@ -31,14 +31,14 @@ Bytes random_payload() {
     return bytes;
 }
 
-/// The journal alone: append, read, acknowledge; a sync for each batch.
+/// The journal alone: append, read, acknowledge; a commit for each batch.
 void journal_alone(benchmark::State& state) {
     const Scratch scratch;
-    auto journal = posix::Journal::open(scratch / "journal", {.sync = Sync::none});
+    auto journal = posix::Journal::open(scratch / "journal", {.flush = Flush::none});
     const Bytes payload = random_payload();
     for (auto _ : state) {
         for (std::size_t i = 0; i < batch; ++i) static_cast<void>(journal->append(payload));
-        static_cast<void>(journal->sync());
+        static_cast<void>(journal->commit());
         for (std::size_t i = 0; i < batch; ++i) {
             benchmark::DoNotOptimize(journal->front());
             static_cast<void>(journal->ack());
@@ -50,7 +50,7 @@ BENCHMARK(journal_alone)->Name("work/work_queue/push_lease_ack/journal")->UseRea
 
 void push_lease_ack(benchmark::State& state, bool with_keys, bool in_order) {
     const Scratch scratch;
-    auto journal = posix::Journal::open(scratch / "journal", {.sync = Sync::none});
+    auto journal = posix::Journal::open(scratch / "journal", {.flush = Flush::none});
     Moment now{Instant{}, WallTime{std::chrono::seconds{1'700'000'000}}};
     auto work = WorkQueue<posix::Journal>::open(
         std::move(*journal), {.keys = with_keys ? std::size_t{100'000} : 0}, now);
@@ -68,7 +68,7 @@ void push_lease_ack(benchmark::State& state, bool with_keys, bool in_order) {
             }
             static_cast<void>(work->push(payload, now, with));
         }
-        static_cast<void>(work->sync());
+        static_cast<void>(work->commit());
         for (Lease& lease : leases) lease = *work->lease(now);
         for (std::size_t i = 0; i < batch; ++i) {
             static_cast<void>(work->ack(leases[in_order ? i : i * 37 % batch]));
@@ -99,7 +99,7 @@ public:
 
 private:
     Large() {
-        auto journal = posix::Journal::open(scratch_ / "journal", {.sync = Sync::none});
+        auto journal = posix::Journal::open(scratch_ / "journal", {.flush = Flush::none});
         auto work = WorkQueue<posix::Journal>::open(std::move(*journal), {}, now);
         belay_bench::Payloads payloads{1};
         for (std::uint64_t i = 0; i < items; ++i) {

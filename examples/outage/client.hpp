@@ -13,7 +13,7 @@
 
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/full_jitter.hpp>
-#include <belay/link/log.hpp>
+#include <belay/link/link_log.hpp>
 #include <belay/policy/attempt_timeout.hpp>
 #include <belay/policy/reset_when_stable.hpp>
 #include <belay/posix/journal.hpp>
@@ -68,7 +68,7 @@ private:
         void on_state(const belay::Transition& t) { me->on_state(t); }
         void on_accepted(std::uint64_t) { me->report_queue(); }
         void on_acknowledged(std::uint64_t) { me->on_acknowledged(); }
-        void on_blocked(belay::Blocked why, const belay::SessionFacts& f) {
+        void on_blocked(belay::Blocked why, const belay::BlockedDetails& f) {
             me->on_blocked(why, f);
         }
     };
@@ -112,7 +112,7 @@ private:
           report_{options.leash.report},
           log_{Say{}, belay::LogLevel::quiet, "client"},
           session_{transport(loop_, options), demo_policy(), Queue{std::move(journal)},
-                   belay::SessionOptions{.sender = {.sender = sender}}, Watcher{this}},
+                   belay::SessionOptions{.id = sender}, Watcher{this}},
           // On a leash it waits to be told how far it may read.
           feed_{session_, lines_, options.rate,
                 report_.on() ? 0 : std::numeric_limits<std::uint64_t>::max()},
@@ -135,7 +135,7 @@ private:
     }
 
     void on_state(const belay::Transition& t) {
-        const belay::Status& s = t.to;
+        const belay::LinkStatus& s = t.to;
         if (report_.on()) {
             const bool waits = s.retry_at != belay::never;
             report_.line("state " + to_words(s.since) + " " + std::string{to_string(s.state)} +
@@ -148,7 +148,7 @@ private:
             s.state == belay::LinkState::failed || s.state == belay::LinkState::blocked_auth;
         if (!hopeless || exit_ != exit_ok) return;
         std::cerr << "outage client: cannot deliver: " << s.failure.message()
-                  << (s.failure.error() == belay::SyncErrc::forbidden
+                  << (s.failure.error() == belay::SessionErrc::forbidden
                           ? "; the server's ledger is another client's: use another --dir there"
                           : "")
                   << std::endl;
@@ -169,7 +169,7 @@ private:
         return true;
     }
 
-    void on_blocked(belay::Blocked why, const belay::SessionFacts& f) {
+    void on_blocked(belay::Blocked why, const belay::BlockedDetails& f) {
         std::cerr << "outage client: stopped, nothing more is sent: " << to_string(why)
                   << " (acknowledged " << f.acked << ", last in the journal " << f.last
                   << ", the server has " << f.applied << "); " << advice(why) << std::endl;
@@ -216,7 +216,7 @@ private:
     belay::posix::Loop<> loop_;
     Reporter report_;
     int exit_ = exit_ok;
-    belay::Log<Say> log_;
+    belay::LinkLog<Say> log_;
     Session session_;
     Feed<Session> feed_;
     Signals<Stop> signals_;

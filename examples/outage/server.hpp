@@ -26,7 +26,7 @@ struct OneSender {
 
     [[nodiscard]] std::error_code operator()(const belay::Id& sender, belay::BytesView) const {
         if (*owner == belay::no_id || *owner == sender) return {};
-        return belay::SyncErrc::forbidden;
+        return belay::SessionErrc::forbidden;
     }
 };
 
@@ -61,14 +61,16 @@ private:
         void on_committed(const belay::Id&, const belay::Progress& p) {
             me->tell_delivered(p.applied);
         }
-        void on_refused(belay::SyncErrc why, const belay::Id& sender) { me->refused(why, sender); }
+        void on_refused(belay::SessionErrc why, const belay::Id& sender) {
+            me->refused(why, sender);
+        }
         void on_journal_replaced(const belay::Id&, const belay::Progress& old) {
             me->say("the client has a new journal; of the old one " + std::to_string(old.applied) +
                     " lines are here");
         }
         void on_ledger_failed(std::error_code error) { me->ledger_failed(error); }
     };
-    using Receiver = belay::Receiver<Transport, Ledger, Watcher, OneSender, typename Parts::Fault>;
+    using Receiver = belay::Receiver<Transport, Ledger, OneSender, Watcher, typename Parts::Fault>;
 
     struct Accept {
         Server* me;
@@ -101,7 +103,7 @@ private:
         : report_{options.leash.report},
           ledger_path_{ledger.path()},
           owner_{&ledger.owner()},
-          receiver_{std::move(ledger), receiver_options(), Watcher{this}, OneSender{owner_}},
+          receiver_{std::move(ledger), OneSender{owner_}, receiver_options(), Watcher{this}},
           listener_{loop_, Accept{this}, listener_options()},
           signals_{loop_, {SIGTERM, SIGINT}, Stop{this}},
           commands_{loop_, options.leash.command, [](std::string_view) {}, Stop{this}} {
@@ -133,9 +135,9 @@ private:
     void tell_delivered(std::uint64_t number) {
         report_.line("delivered " + std::to_string(number));
     }
-    void refused(belay::SyncErrc why, const belay::Id& sender) {
+    void refused(belay::SessionErrc why, const belay::Id& sender) {
         // The rest is the ordinary life of connections that end.
-        if (why == belay::SyncErrc::forbidden) {
+        if (why == belay::SessionErrc::forbidden) {
             std::cerr << "outage server: refused sender " << to_hex(sender).substr(0, 8) << ": "
                       << ledger_path_ << " belongs to sender " << to_hex(*owner_).substr(0, 8)
                       << "; each sender needs a server with a --dir of its own" << std::endl;

@@ -94,7 +94,7 @@ struct Lmdb {
     using Options = LmdbOptions;
     using System = FailingSystem;
     static constexpr LmdbOptions full{};
-    static constexpr LmdbOptions fast{.sync = LmdbSync::none};
+    static constexpr LmdbOptions fast{.flush = LmdbFlush::none};
 };
 
 MDB_val as_value(const std::string& text) { return {text.size(), const_cast<char*>(text.data())}; }
@@ -172,7 +172,7 @@ TEST_CASE("LmdbStorage grows beyond its first map, up to its limit, and goes on 
           "[adapter][lmdb_storage][unit]") {
     const TemporaryDirectory dir;
     const LmdbOptions options{
-        .sync = LmdbSync::none, .record_bytes_max = 100'000, .bytes_max = 8'000'000};
+        .flush = LmdbFlush::none, .record_bytes_max = 100'000, .bytes_max = 8'000'000};
     std::uint64_t pushed = 0;
     std::uint64_t removed = 0;
     const auto body = [](std::uint64_t n) { return Bytes(n * 7919 % 100'000, std::byte(n)); };
@@ -211,7 +211,7 @@ TEST_CASE("LmdbStorage::open with full flushes what none left in memory",
     const int before = FailingSystem::flushes;
     opened<Lmdb>(dir / "q");
     CHECK(FailingSystem::flushes == before);
-    const LmdbStorage storage = opened<Lmdb>(dir / "q", {.sync = LmdbSync::full});
+    const LmdbStorage storage = opened<Lmdb>(dir / "q", {.flush = LmdbFlush::full});
     CHECK(FailingSystem::flushes > before);
 }
 
@@ -317,15 +317,15 @@ TEST_CASE("LmdbStorage::open that fails while it makes the file can be repeated"
     const FailingSystem system;
     FailingSystem::error = ENOSPC;
     int failed = 0;
-    for (const LmdbSync sync : {LmdbSync::full, LmdbSync::none}) {
+    for (const LmdbFlush flush : {LmdbFlush::full, LmdbFlush::none}) {
         for (int place = 0; failed == place; ++place) {
             REQUIRE(place < 20);
             INFO("place " << place);
             const TemporaryDirectory dir;
             FailingSystem::countdown = place;
-            if (!LmdbStorage::open(dir / "q", {.sync = sync})) ++failed;
+            if (!LmdbStorage::open(dir / "q", {.flush = flush})) ++failed;
             FailingSystem::countdown = -1;
-            CHECK(opened<Lmdb>(dir / "q", {.sync = sync}).size() == 0);
+            CHECK(opened<Lmdb>(dir / "q", {.flush = flush}).size() == 0);
             REQUIRE_FALSE(opened<Lmdb>(dir / "q").try_push(as_bytes("x")));
         }
         CHECK(failed >= 2);
@@ -468,16 +468,16 @@ TEST_CASE("LmdbStorage::try_pop with a disk that fails, at any place, loses no v
     CHECK(broken >= 8);
 }
 
-TEST_CASE("LmdbStorage::sync that fails is not tried again", "[adapter][lmdb_storage][fault]") {
+TEST_CASE("LmdbStorage::commit that fails is not tried again", "[adapter][lmdb_storage][fault]") {
     const FailingSystem system;
     const TemporaryDirectory dir;
     LmdbStorage storage = opened<Lmdb>(dir / "q");
     REQUIRE_FALSE(storage.try_push(as_bytes("one")));
     FailingSystem::error = EIO;
     FailingSystem::countdown = 0;
-    CHECK(storage.sync() == std::errc::io_error);
+    CHECK(storage.commit() == std::errc::io_error);
     CHECK(storage.failed() == std::errc::io_error);
-    CHECK(storage.sync() == storage.failed());
+    CHECK(storage.commit() == storage.failed());
     CHECK(storage.try_push(as_bytes("two")) == storage.failed());
     CHECK(storage.front().error() == storage.failed());
     CHECK_FALSE(storage.try_pop());
@@ -492,7 +492,7 @@ TEST_CASE("LmdbStorage at the limit of file sizes goes on when there is room aga
 TEST_CASE("LmdbStorage goes on when there is no address space for a larger map",
           "[adapter][lmdb_storage][regression]") {
     const TemporaryDirectory dir;
-    const LmdbOptions options{.sync = LmdbSync::none, .record_bytes_max = 2'000'000};
+    const LmdbOptions options{.flush = LmdbFlush::none, .record_bytes_max = 2'000'000};
     CHECK(in_child([&] {
         auto storage = LmdbStorage::open(dir / "q", options);
         if (!storage || storage->try_push(as_bytes("first"))) return false;

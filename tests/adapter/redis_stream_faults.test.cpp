@@ -380,7 +380,7 @@ TEST_CASE("Queue::drain says that the server is gone", "[adapter][redis_stream][
     RedisServer server;
     Queue queue{server.open("one")};
     server.kill();
-    const DrainResult result = queue.drain([](BytesView) {});
+    const DrainReport result = queue.drain([](BytesView) {});
     CHECK(result.drained == 0);
     CHECK(result.error == std::errc::connection_refused);
 }

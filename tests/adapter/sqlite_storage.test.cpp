@@ -114,7 +114,7 @@ struct Sqlite {
     using Options = SqliteOptions;
     using System = FailingFiles;
     static constexpr SqliteOptions full{};
-    static constexpr SqliteOptions fast{.sync = SqliteSync::normal};
+    static constexpr SqliteOptions fast{.flush = SqliteFlush::normal};
 };
 
 }  // namespace
@@ -310,7 +310,7 @@ TEST_CASE("SqliteStorage: a flush that fails for lack of space leaves the outcom
     CHECK_FALSE(failed_after(SQLITE_IOERR_WRITE));
 }
 
-TEST_CASE("SqliteStorage::sync asks the database what went wrong, not the log",
+TEST_CASE("SqliteStorage::commit asks the database what went wrong, not the log",
           "[adapter][sqlite_storage][regression]") {
     FailingFiles files;
     const TemporaryDirectory dir;
@@ -319,10 +319,10 @@ TEST_CASE("SqliteStorage::sync asks the database what went wrong, not the log",
     FailingFiles::errno_of_database = EFBIG;
     FailingFiles::answer = SQLITE_IOERR_WRITE;
     FailingFiles::countdown = 0;
-    CHECK(storage.sync() == std::errc::file_too_large);
+    CHECK(storage.commit() == std::errc::file_too_large);
     CHECK_FALSE(storage.failed());
     FailingFiles::countdown = -1;
-    CHECK_FALSE(storage.sync());
+    CHECK_FALSE(storage.commit());
     CHECK(storage.size() == 1);
 }
 

@@ -110,7 +110,8 @@ template class belay::Backoff<belay_test::MinimalJitter, belay_test::MinimalCap>
 template class belay::Backoff<belay_test::MinimalJitter, belay_test::MinimalCap,
                               belay_test::MinimalGrowth>;
 
-TEST_CASE("Backoff uses of its parts only what their concepts promise", "[backoff][backoff][unit]") {
+TEST_CASE("Backoff uses of its parts only what their concepts promise",
+          "[backoff][backoff][unit]") {
     Backoff backoff{belay_test::MinimalJitter{1}, belay_test::MinimalCap{1}, 1s};
     Random bits;
     Turn turn{Instant{}, bits};

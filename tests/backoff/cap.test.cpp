@@ -30,14 +30,14 @@ TEST_CASE("Cap bounds what the jitter adds, too", "[backoff][cap][unit]") {
 
 TEST_CASE("Cap must be positive, and not below the first wait", "[backoff][cap][unit]") {
     using B = Backoff<FullJitter, Cap>;
-    STATIC_REQUIRE(B::check({}, Cap{1ns}, Exponential{1ns}) == PolicyErrc{});
-    STATIC_REQUIRE(B::check({}, Cap{0ns}, Exponential{1s}) == PolicyErrc::bad_cap);
-    STATIC_REQUIRE(B::check({}, Cap{-1s}, Exponential{1s}) == PolicyErrc::bad_cap);
+    STATIC_REQUIRE(B::check({}, Cap{1ns}, Exponential{1ns}) == BackoffErrc{});
+    STATIC_REQUIRE(B::check({}, Cap{0ns}, Exponential{1s}) == BackoffErrc::bad_cap);
+    STATIC_REQUIRE(B::check({}, Cap{-1s}, Exponential{1s}) == BackoffErrc::bad_cap);
     // Base and cap in the wrong order, or in the wrong unit.
-    STATIC_REQUIRE(B::check({}, Cap{1s}, Exponential{30s}) == PolicyErrc::bad_cap);
-    STATIC_REQUIRE(B::check({}, Cap{30ms}, Exponential{1s}) == PolicyErrc::bad_cap);
-    STATIC_REQUIRE(B::check({}, Cap{1s - 1ns}, Exponential{1s}) == PolicyErrc::bad_cap);
-    STATIC_REQUIRE(B::check({}, Cap{1s}, Exponential{1s}) == PolicyErrc{});
+    STATIC_REQUIRE(B::check({}, Cap{1s}, Exponential{30s}) == BackoffErrc::bad_cap);
+    STATIC_REQUIRE(B::check({}, Cap{30ms}, Exponential{1s}) == BackoffErrc::bad_cap);
+    STATIC_REQUIRE(B::check({}, Cap{1s - 1ns}, Exponential{1s}) == BackoffErrc::bad_cap);
+    STATIC_REQUIRE(B::check({}, Cap{1s}, Exponential{1s}) == BackoffErrc{});
 }
 
 TEST_CASE("Cap takes any unit, and refuses what does not fit instead of overflowing",
@@ -49,23 +49,23 @@ TEST_CASE("Cap takes any unit, and refuses what does not fit instead of overflow
     STATIC_REQUIRE(Cap{std::chrono::duration<float, std::milli>{-0.4F}} == Cap{-400us});
     STATIC_REQUIRE(Cap{std::chrono::duration<std::uint64_t>{2}} == Cap{2s});
     STATIC_REQUIRE(Cap{std::chrono::duration<double, std::nano>{0.5}} == Cap{1ns});
-    STATIC_REQUIRE(check(Cap{std::chrono::years{292}}) == PolicyErrc{});
-    STATIC_REQUIRE(check(Cap{std::chrono::years{293}}) == PolicyErrc::bad_cap);
-    STATIC_REQUIRE(check(Cap{std::chrono::hours::max()}) == PolicyErrc::bad_cap);
-    STATIC_REQUIRE(check(Cap{std::chrono::hours::min()}) == PolicyErrc::bad_cap);
-    STATIC_REQUIRE(check(Cap{std::chrono::days{106'752}}) == PolicyErrc::bad_cap);
-    STATIC_REQUIRE(check(Cap{std::chrono::days{106'751}}) == PolicyErrc{});
+    STATIC_REQUIRE(check(Cap{std::chrono::years{292}}) == BackoffErrc{});
+    STATIC_REQUIRE(check(Cap{std::chrono::years{293}}) == BackoffErrc::bad_cap);
+    STATIC_REQUIRE(check(Cap{std::chrono::hours::max()}) == BackoffErrc::bad_cap);
+    STATIC_REQUIRE(check(Cap{std::chrono::hours::min()}) == BackoffErrc::bad_cap);
+    STATIC_REQUIRE(check(Cap{std::chrono::days{106'752}}) == BackoffErrc::bad_cap);
+    STATIC_REQUIRE(check(Cap{std::chrono::days{106'751}}) == BackoffErrc{});
     STATIC_REQUIRE(check(Cap{std::chrono::duration<std::uint64_t>{~std::uint64_t{0}}}) ==
-                   PolicyErrc::bad_cap);
-    STATIC_REQUIRE(check(Cap{std::chrono::seconds{9'223'372'036}}) == PolicyErrc{});
-    STATIC_REQUIRE(check(Cap{std::chrono::seconds{9'223'372'037}}) == PolicyErrc::bad_cap);
+                   BackoffErrc::bad_cap);
+    STATIC_REQUIRE(check(Cap{std::chrono::seconds{9'223'372'036}}) == BackoffErrc{});
+    STATIC_REQUIRE(check(Cap{std::chrono::seconds{9'223'372'037}}) == BackoffErrc::bad_cap);
     for (const double years : {292.2, 1.0}) {
         CHECK(check(Cap{std::chrono::duration<double, std::chrono::years::period>{years}}) ==
-              PolicyErrc{});
+              BackoffErrc{});
     }
     for (const double years : {292.3, 1e300, -1e300, std::numeric_limits<double>::infinity(),
                                std::numeric_limits<double>::quiet_NaN()}) {
         CHECK(check(Cap{std::chrono::duration<double, std::chrono::years::period>{years}}) ==
-              PolicyErrc::bad_cap);
+              BackoffErrc::bad_cap);
     }
 }

@@ -19,7 +19,7 @@ TEST_CASE("Constant is the base at every attempt", "[backoff][constant][unit]") 
 }
 
 TEST_CASE("Constant must have a positive base", "[backoff][constant][unit]") {
-    STATIC_REQUIRE(Constant{1ns}.check() == PolicyErrc{});
-    STATIC_REQUIRE(Constant{0ns}.check() == PolicyErrc::bad_base);
-    STATIC_REQUIRE(Constant{-1ns}.check() == PolicyErrc::bad_base);
+    STATIC_REQUIRE(Constant{1ns}.check() == BackoffErrc{});
+    STATIC_REQUIRE(Constant{0ns}.check() == BackoffErrc::bad_base);
+    STATIC_REQUIRE(Constant{-1ns}.check() == BackoffErrc::bad_base);
 }

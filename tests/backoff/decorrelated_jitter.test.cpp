@@ -35,8 +35,8 @@ TEST_CASE("DecorrelatedJitter needs room between the base and the cap",
           "[backoff][decorrelated_jitter][unit]") {
     // All would wait exactly the base, each time.
     using B = Backoff<DecorrelatedJitter, Cap>;
-    STATIC_REQUIRE(B::check({}, Cap{1s}, Constant{1s}) == PolicyErrc::bad_cap);
-    STATIC_REQUIRE(B::check({}, Cap{1s + 1ns}, Constant{1s}) == PolicyErrc{});
+    STATIC_REQUIRE(B::check({}, Cap{1s}, Constant{1s}) == BackoffErrc::bad_cap);
+    STATIC_REQUIRE(B::check({}, Cap{1s + 1ns}, Constant{1s}) == BackoffErrc{});
 }
 
 TEST_CASE("DecorrelatedJitter draws from the base to three times the wait before",

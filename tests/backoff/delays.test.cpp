@@ -38,9 +38,9 @@ TEST_CASE("Delays may fall; the sums stay exact", "[backoff][delays][unit]") {
 
 TEST_CASE("Delays must not be negative, and must end with one that is positive",
           "[backoff][delays][unit]") {
-    STATIC_REQUIRE(Delays{0s, 1s}.check() == PolicyErrc{});
-    STATIC_REQUIRE(Delays{1ns}.check() == PolicyErrc{});
-    STATIC_REQUIRE(Delays{1s, -1ns, 2s}.check() == PolicyErrc::bad_delays);
-    STATIC_REQUIRE(Delays{1s, 0s}.check() == PolicyErrc::bad_delays);
-    STATIC_REQUIRE(Delays{0s}.check() == PolicyErrc::bad_delays);
+    STATIC_REQUIRE(Delays{0s, 1s}.check() == BackoffErrc{});
+    STATIC_REQUIRE(Delays{1ns}.check() == BackoffErrc{});
+    STATIC_REQUIRE(Delays{1s, -1ns, 2s}.check() == BackoffErrc::bad_delays);
+    STATIC_REQUIRE(Delays{1s, 0s}.check() == BackoffErrc::bad_delays);
+    STATIC_REQUIRE(Delays{0s}.check() == BackoffErrc::bad_delays);
 }

@@ -50,7 +50,7 @@ TEST_CASE("Exponential takes factors of at most three decimals as they are writt
     STATIC_REQUIRE(Exponential{1ns, 1'000'000}(3).count() == 1'000'000'000'000'000'000);
     STATIC_REQUIRE(Exponential{1s, 1.001}(1).count() == 1'001'000'000);
     STATIC_REQUIRE(Exponential{1ns, 1.001}(last_attempt) == forever);
-    STATIC_REQUIRE(Exponential{1s, 1.618}.check() == PolicyErrc{});
+    STATIC_REQUIRE(Exponential{1s, 1.618}.check() == BackoffErrc{});
 }
 
 TEST_CASE("Exponential takes any other factor to seven digits", "[backoff][exponential][unit]") {
@@ -74,7 +74,7 @@ TEST_CASE("Exponential takes any other factor to seven digits", "[backoff][expon
         CHECK(Exponential{1ns, huge}(0) == 1ns);
         CHECK(Exponential{1ns, huge}(1) == forever);
         CHECK(Exponential{1ns, huge}(last_attempt) == forever);
-        CHECK(Exponential{1ns, huge}.check() == PolicyErrc{});
+        CHECK(Exponential{1ns, huge}.check() == BackoffErrc{});
     }
     CHECK(Exponential{1s, std::nextafter(1.0, 2.0)}(last_attempt) == 1s);
 }
@@ -87,7 +87,7 @@ TEST_CASE("Exponential keeps every factor within a four-millionth",
         const double factor = std::ldexp(1 + fraction / 4294967296.0, exponent);
         const Exponential growth{1'000'000ns, factor};
         const double wanted = 1e6 * factor;
-        RC_ASSERT(growth.check() == PolicyErrc{});
+        RC_ASSERT(growth.check() == BackoffErrc{});
         if (wanted < 9e18) {
             const double off = std::fabs(static_cast<double>(growth(1).count()) - wanted);
             RC_ASSERT(off <= wanted / 4194304 + 1);
@@ -101,15 +101,15 @@ TEST_CASE("Exponential refuses what is no factor, and a base that is none",
          {0.999, std::nextafter(1.0, 0.0), 0.5, 0.0, -0.0, -2.0, -1.0, -1.6, no_number, -no_number,
           endless, -endless, std::numeric_limits<double>::denorm_min()}) {
         CAPTURE(factor);
-        CHECK(Exponential{1s, factor}.check() == PolicyErrc::bad_factor);
+        CHECK(Exponential{1s, factor}.check() == BackoffErrc::bad_factor);
     }
     for (const Duration base : {0ns, -1ns, Duration::min()}) {
-        CHECK(Exponential{base}.check() == PolicyErrc::bad_base);
-        CHECK(Exponential{base, no_number}.check() == PolicyErrc::bad_base);
+        CHECK(Exponential{base}.check() == BackoffErrc::bad_base);
+        CHECK(Exponential{base, no_number}.check() == BackoffErrc::bad_base);
     }
     // Units that would overflow.
-    CHECK(Exponential{std::chrono::years{293}}.check() == PolicyErrc::bad_base);
-    CHECK(Exponential{std::chrono::hours::max(), 1.5}.check() == PolicyErrc::bad_base);
+    CHECK(Exponential{std::chrono::years{293}}.check() == BackoffErrc::bad_base);
+    CHECK(Exponential{std::chrono::hours::max(), 1.5}.check() == BackoffErrc::bad_base);
     CHECK(Exponential{std::chrono::duration<double>{0.25}, 3}(1) == 750ms);
 }
 
@@ -117,14 +117,15 @@ TEST_CASE("Exponential keeps every factor of three decimals as it was written",
           "[backoff][exponential][unit]") {
     for (int thousandths = 1000; thousandths <= 20'000; ++thousandths) {
         const Exponential growth{1s, thousandths / 1000.0};
-        if (growth.check() != PolicyErrc{} || growth(1).count() != thousandths * 1'000'000LL) {
+        if (growth.check() != BackoffErrc{} || growth(1).count() != thousandths * 1'000'000LL) {
             CAPTURE(thousandths);
             FAIL_CHECK("another factor");
         }
     }
 }
 
-TEST_CASE("Exponential neither overflows nor falls at any attempt", "[backoff][exponential][unit]") {
+TEST_CASE("Exponential neither overflows nor falls at any attempt",
+          "[backoff][exponential][unit]") {
     for (const double factor :
          {1.0, 1.001, 1.1, 1.5, 1.6, 1.999, 2.0, 2.001, 3.0, 10.0, 1e6, 4.0 / 3, 1e7, 1e300}) {
         for (const Duration base : {1ns, 2ns, Duration{1s}, belay_test::a_year,

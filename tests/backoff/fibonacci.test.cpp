@@ -40,7 +40,7 @@ TEST_CASE("Fibonacci neither overflows nor falls at any attempt", "[backoff][fib
 }
 
 TEST_CASE("Fibonacci must have a positive base", "[backoff][fibonacci][unit]") {
-    STATIC_REQUIRE(Fibonacci{1ns}.check() == PolicyErrc{});
-    STATIC_REQUIRE(Fibonacci{0ns}.check() == PolicyErrc::bad_base);
-    STATIC_REQUIRE(Fibonacci{-5s}.check() == PolicyErrc::bad_base);
+    STATIC_REQUIRE(Fibonacci{1ns}.check() == BackoffErrc{});
+    STATIC_REQUIRE(Fibonacci{0ns}.check() == BackoffErrc::bad_base);
+    STATIC_REQUIRE(Fibonacci{-5s}.check() == BackoffErrc::bad_base);
 }

@@ -61,25 +61,25 @@ TEST_CASE("Floor must leave the jitter something to choose from", "[backoff][flo
     const auto check = [](detail::AnyUnit floor, Duration cap, Duration base) constexpr {
         return B::check({}, Floor{floor, Cap{cap}}, Exponential{base});
     };
-    STATIC_REQUIRE(check(0s, 30s, 1s) == PolicyErrc{});
-    STATIC_REQUIRE(check(1s - 1ns, 30s, 1s) == PolicyErrc{});
-    STATIC_REQUIRE(check(-1ns, 30s, 1s) == PolicyErrc::bad_floor);
-    STATIC_REQUIRE(check(1s + 1ns, 30s, 1s) == PolicyErrc::bad_floor);
-    STATIC_REQUIRE(check(1s, 0s, 1s) == PolicyErrc::bad_cap);
-    STATIC_REQUIRE(check(std::chrono::years{300}, 30s, 1s) == PolicyErrc::bad_floor);
+    STATIC_REQUIRE(check(0s, 30s, 1s) == BackoffErrc{});
+    STATIC_REQUIRE(check(1s - 1ns, 30s, 1s) == BackoffErrc{});
+    STATIC_REQUIRE(check(-1ns, 30s, 1s) == BackoffErrc::bad_floor);
+    STATIC_REQUIRE(check(1s + 1ns, 30s, 1s) == BackoffErrc::bad_floor);
+    STATIC_REQUIRE(check(1s, 0s, 1s) == BackoffErrc::bad_cap);
+    STATIC_REQUIRE(check(std::chrono::years{300}, 30s, 1s) == BackoffErrc::bad_floor);
     // All clients would wait exactly the floor: the first time, or always.
-    STATIC_REQUIRE(check(1s, 30s, 1s) == PolicyErrc::bad_floor);
-    STATIC_REQUIRE(check(1s, 1s, 1s) == PolicyErrc::bad_floor);
+    STATIC_REQUIRE(check(1s, 30s, 1s) == BackoffErrc::bad_floor);
+    STATIC_REQUIRE(check(1s, 1s, 1s) == BackoffErrc::bad_floor);
     using Equal = Backoff<EqualJitter, Floor<Cap>>;
-    STATIC_REQUIRE(Equal::check({}, Floor{2s, Cap{9s}}, Exponential{2s}) == PolicyErrc::bad_floor);
+    STATIC_REQUIRE(Equal::check({}, Floor{2s, Cap{9s}}, Exponential{2s}) == BackoffErrc::bad_floor);
     // Or the last time, if waits fall.
     using Table = Backoff<FullJitter, Floor<Cap>, Delays<2>>;
-    STATIC_REQUIRE(Table::check({}, Floor{2s, Cap{9s}}, Delays{5s, 1s}) == PolicyErrc::bad_floor);
-    STATIC_REQUIRE(Table::check({}, Floor{900ms, Cap{9s}}, Delays{5s, 1s}) == PolicyErrc{});
+    STATIC_REQUIRE(Table::check({}, Floor{2s, Cap{9s}}, Delays{5s, 1s}) == BackoffErrc::bad_floor);
+    STATIC_REQUIRE(Table::check({}, Floor{900ms, Cap{9s}}, Delays{5s, 1s}) == BackoffErrc{});
     // A jitter that goes above the nominal wait still has a choice, and NoJitter never had one.
     using Percent = Backoff<ProportionalJitter, Floor<NoCap>>;
     STATIC_REQUIRE(Percent::check(ProportionalJitter::plus_percent(10), Floor{1s, NoCap{}},
-                                  Exponential{1s}) == PolicyErrc{});
+                                  Exponential{1s}) == BackoffErrc{});
     using Exact = Backoff<NoJitter, Floor<Cap>>;
-    STATIC_REQUIRE(Exact::check({}, Floor{1s, Cap{1s}}, Exponential{1s}) == PolicyErrc{});
+    STATIC_REQUIRE(Exact::check({}, Floor{1s, Cap{1s}}, Exponential{1s}) == BackoffErrc{});
 }

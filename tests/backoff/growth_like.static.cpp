@@ -31,7 +31,7 @@ struct GrowthThatChanges {
 };
 struct GrowthWithThrowingCheck {
     Duration operator()(std::uint64_t) const noexcept;
-    PolicyErrc check() const;
+    BackoffErrc check() const;
 };
 static_assert(!GrowthLike<int> && !GrowthLike<GrowthThatChanges>);
 static_assert(!GrowthLike<GrowthWithThrowingCheck>);

@@ -18,7 +18,7 @@ struct JitterWithAll : Base {
     static constexpr bool grows = true;
     Duration delay(WaitRange, std::uint64_t, Random&) noexcept;
     void reset() noexcept;
-    PolicyErrc check() const noexcept;
+    BackoffErrc check() const noexcept;
 };
 static_assert(JitterLike<JitterWithAll> && explain_jitter_like<JitterWithAll>());
 static_assert(detail::GrowsByItself<JitterWithAll> && !detail::GrowsByItself<Base>);
@@ -56,7 +56,7 @@ struct JitterWithThrowingReset : Base {
     void reset();
 };
 struct JitterWithThrowingCheck : Base {
-    PolicyErrc check() const;
+    BackoffErrc check() const;
 };
 struct JitterThatChecksInBool : Base {
     bool check() const noexcept;

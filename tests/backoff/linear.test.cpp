@@ -37,7 +37,7 @@ TEST_CASE("Linear neither overflows nor falls at any attempt", "[backoff][linear
 }
 
 TEST_CASE("Linear must have a positive base", "[backoff][linear][unit]") {
-    STATIC_REQUIRE(Linear{1ns}.check() == PolicyErrc{});
-    STATIC_REQUIRE(Linear{0ns}.check() == PolicyErrc::bad_base);
-    STATIC_REQUIRE(Linear{-5s}.check() == PolicyErrc::bad_base);
+    STATIC_REQUIRE(Linear{1ns}.check() == BackoffErrc{});
+    STATIC_REQUIRE(Linear{0ns}.check() == BackoffErrc::bad_base);
+    STATIC_REQUIRE(Linear{-5s}.check() == BackoffErrc::bad_base);
 }

@@ -28,8 +28,8 @@ struct Square {
     constexpr Duration operator()(std::uint64_t n) const noexcept {
         return saturating_multiply(saturating_multiply(Duration{base}, n + 1), n + 1);
     }
-    constexpr PolicyErrc check() const noexcept {
-        return base > 0 ? PolicyErrc{} : PolicyErrc::bad_base;
+    constexpr BackoffErrc check() const noexcept {
+        return base > 0 ? BackoffErrc{} : BackoffErrc::bad_base;
     }
 };
 
@@ -52,27 +52,27 @@ TEST_CASE("make_backoff makes what the constructor makes", "[backoff][make_backo
 TEST_CASE("make_backoff says which part is wrong", "[backoff][make_backoff][unit]") {
     constexpr double nan = std::numeric_limits<double>::quiet_NaN();
     const auto error = [](auto made) { return made.error(); };
-    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, 0s)) == PolicyErrc::bad_base);
-    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, -1s)) == PolicyErrc::bad_base);
-    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, Linear{0s})) == PolicyErrc::bad_base);
-    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, Fibonacci{0s})) == PolicyErrc::bad_base);
-    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, Constant{0s})) == PolicyErrc::bad_base);
-    CHECK(error(make_backoff(DecorrelatedJitter{}, Cap{30s}, 0s)) == PolicyErrc::bad_base);
-    CHECK(error(make_backoff(NoJitter{}, NoCap{}, Square{0})) == PolicyErrc::bad_base);
+    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, 0s)) == BackoffErrc::bad_base);
+    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, -1s)) == BackoffErrc::bad_base);
+    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, Linear{0s})) == BackoffErrc::bad_base);
+    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, Fibonacci{0s})) == BackoffErrc::bad_base);
+    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, Constant{0s})) == BackoffErrc::bad_base);
+    CHECK(error(make_backoff(DecorrelatedJitter{}, Cap{30s}, 0s)) == BackoffErrc::bad_base);
+    CHECK(error(make_backoff(NoJitter{}, NoCap{}, Square{0})) == BackoffErrc::bad_base);
     CHECK(error(make_backoff(FullJitter{}, Cap{30s}, Exponential{1s, 0.5})) ==
-          PolicyErrc::bad_factor);
+          BackoffErrc::bad_factor);
     CHECK(error(make_backoff(FullJitter{}, Cap{30s}, Exponential{1s, nan})) ==
-          PolicyErrc::bad_factor);
-    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, Delays{1s, 0s})) == PolicyErrc::bad_delays);
+          BackoffErrc::bad_factor);
+    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, Delays{1s, 0s})) == BackoffErrc::bad_delays);
     CHECK(error(make_backoff(ProportionalJitter::plus_percent(101), Cap{30s}, 1s)) ==
-          PolicyErrc::bad_jitter);
-    CHECK(error(make_backoff(FullJitter{}, Cap{-30s}, 1s)) == PolicyErrc::bad_cap);
-    CHECK(error(make_backoff(FullJitter{}, Floor{2s, Cap{30s}}, 1s)) == PolicyErrc::bad_floor);
-    CHECK(error(make_backoff(FullJitter{}, Floor{1s, Cap{30s}}, 1s)) == PolicyErrc::bad_floor);
-    CHECK(error(make_backoff(FullJitter{}, Cap{1s}, 30s)) == PolicyErrc::bad_cap);
-    CHECK(error(make_backoff(DecorrelatedJitter{}, Cap{30s}, 30s)) == PolicyErrc::bad_cap);
-    CHECK(error(make_backoff(NoJitter{}, PreJitterCap{1s}, Linear{30s})) == PolicyErrc::bad_cap);
-    CHECK(error(make_backoff(NoJitter{}, Cap{1s}, Delays{30s, 1s})) == PolicyErrc::bad_cap);
+          BackoffErrc::bad_jitter);
+    CHECK(error(make_backoff(FullJitter{}, Cap{-30s}, 1s)) == BackoffErrc::bad_cap);
+    CHECK(error(make_backoff(FullJitter{}, Floor{2s, Cap{30s}}, 1s)) == BackoffErrc::bad_floor);
+    CHECK(error(make_backoff(FullJitter{}, Floor{1s, Cap{30s}}, 1s)) == BackoffErrc::bad_floor);
+    CHECK(error(make_backoff(FullJitter{}, Cap{1s}, 30s)) == BackoffErrc::bad_cap);
+    CHECK(error(make_backoff(DecorrelatedJitter{}, Cap{30s}, 30s)) == BackoffErrc::bad_cap);
+    CHECK(error(make_backoff(NoJitter{}, PreJitterCap{1s}, Linear{30s})) == BackoffErrc::bad_cap);
+    CHECK(error(make_backoff(NoJitter{}, Cap{1s}, Delays{30s, 1s})) == BackoffErrc::bad_cap);
 }
 
 TEST_CASE("make_backoff overflows in no unit", "[backoff][make_backoff][unit]") {
@@ -81,17 +81,18 @@ TEST_CASE("make_backoff overflows in no unit", "[backoff][make_backoff][unit]") 
     const auto error = [](auto made) { return made.error(); };
     constexpr auto hours = std::chrono::hours::max();
     constexpr duration<double, years::period> real{1e9};
-    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, hours)) == PolicyErrc::bad_base);
-    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, real)) == PolicyErrc::bad_base);
-    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, years{-400})) == PolicyErrc::bad_base);
-    CHECK(error(make_backoff(DecorrelatedJitter{}, Cap{30s}, hours)) == PolicyErrc::bad_base);
-    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, Linear{hours})) == PolicyErrc::bad_base);
-    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, Fibonacci{real})) == PolicyErrc::bad_base);
-    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, Constant{hours})) == PolicyErrc::bad_base);
-    CHECK(error(make_backoff(FullJitter{}, Cap{hours}, 1s)) == PolicyErrc::bad_cap);
-    CHECK(error(make_backoff(FullJitter{}, PreJitterCap{real}, 1s)) == PolicyErrc::bad_cap);
-    CHECK(error(make_backoff(FullJitter{}, Floor{hours, Cap{30s}}, 1s)) == PolicyErrc::bad_floor);
-    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, Delays{1s, hours})) == PolicyErrc::bad_delays);
+    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, hours)) == BackoffErrc::bad_base);
+    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, real)) == BackoffErrc::bad_base);
+    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, years{-400})) == BackoffErrc::bad_base);
+    CHECK(error(make_backoff(DecorrelatedJitter{}, Cap{30s}, hours)) == BackoffErrc::bad_base);
+    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, Linear{hours})) == BackoffErrc::bad_base);
+    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, Fibonacci{real})) == BackoffErrc::bad_base);
+    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, Constant{hours})) == BackoffErrc::bad_base);
+    CHECK(error(make_backoff(FullJitter{}, Cap{hours}, 1s)) == BackoffErrc::bad_cap);
+    CHECK(error(make_backoff(FullJitter{}, PreJitterCap{real}, 1s)) == BackoffErrc::bad_cap);
+    CHECK(error(make_backoff(FullJitter{}, Floor{hours, Cap{30s}}, 1s)) == BackoffErrc::bad_floor);
+    CHECK(error(make_backoff(FullJitter{}, Cap{30s}, Delays{1s, hours})) ==
+          BackoffErrc::bad_delays);
     CHECK(make_backoff(NoJitter{}, Cap{years{292}}, years{200}).value().next() == years{200});
     CHECK(make_backoff(NoJitter{}, Cap{duration<double>{2.5}}, duration<float>{0.5F})
               .value()
@@ -103,7 +104,7 @@ TEST_CASE("make_backoff takes a seed", "[backoff][make_backoff][unit]") {
     Backoff constructed{FullJitter{}, Cap{30s}, 1s, Seed{7}};
     REQUIRE(made);
     for (int i = 0; i < 20; ++i) CHECK(made->next() == constructed.next());
-    CHECK(make_backoff(FullJitter{}, Cap{0s}, 1s, Seed{7}).error() == PolicyErrc::bad_cap);
+    CHECK(make_backoff(FullJitter{}, Cap{0s}, 1s, Seed{7}).error() == BackoffErrc::bad_cap);
 }
 
 TEST_CASE("make_backoff's errors read as sentences", "[backoff][make_backoff][unit]") {

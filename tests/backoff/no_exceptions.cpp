@@ -26,7 +26,7 @@ bool waits_stay_in_bounds() {
 
 bool mistakes_are_values() {
     const auto made = make_backoff(NoJitter{}, Cap{4s}, 0s);
-    return !made && made.error() == PolicyErrc::bad_base;
+    return !made && made.error() == BackoffErrc::bad_base;
 }
 
 }  // namespace

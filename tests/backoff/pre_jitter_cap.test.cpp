@@ -31,6 +31,6 @@ TEST_CASE("PreJitterCap lets the jitter go beyond, by its own share and no more"
 
 TEST_CASE("PreJitterCap must be positive", "[backoff][pre_jitter_cap][unit]") {
     using B = Backoff<FullJitter, PreJitterCap>;
-    STATIC_REQUIRE(B::check({}, PreJitterCap{0s}, Exponential{1s}) == PolicyErrc::bad_cap);
-    STATIC_REQUIRE(B::check({}, PreJitterCap{1s}, Exponential{1s}) == PolicyErrc{});
+    STATIC_REQUIRE(B::check({}, PreJitterCap{0s}, Exponential{1s}) == BackoffErrc::bad_cap);
+    STATIC_REQUIRE(B::check({}, PreJitterCap{1s}, Exponential{1s}) == BackoffErrc{});
 }

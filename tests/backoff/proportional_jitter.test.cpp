@@ -44,10 +44,10 @@ TEST_CASE("ProportionalJitter takes every percentage from 0 to 100",
     STATIC_REQUIRE(ProportionalJitter::plus_percent(100).range(nominal) == WaitRange{7ns, 14ns});
     STATIC_REQUIRE(ProportionalJitter::plus_minus_percent(100).range(nominal) ==
                    WaitRange{0ns, 14ns});
-    STATIC_REQUIRE(ProportionalJitter::plus_percent(100).check() == PolicyErrc{});
-    STATIC_REQUIRE(ProportionalJitter::plus_percent(101).check() == PolicyErrc::bad_jitter);
+    STATIC_REQUIRE(ProportionalJitter::plus_percent(100).check() == BackoffErrc{});
+    STATIC_REQUIRE(ProportionalJitter::plus_percent(101).check() == BackoffErrc::bad_jitter);
     STATIC_REQUIRE(ProportionalJitter::plus_minus_percent(4'294'967'295U).check() ==
-                   PolicyErrc::bad_jitter);
+                   BackoffErrc::bad_jitter);
 }
 
 TEST_CASE("ProportionalJitter keeps its spread at the cap, and piles nothing up on it",

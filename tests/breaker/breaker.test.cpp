@@ -36,9 +36,9 @@ static_assert(std::same_as<decltype(Policy{Breaker{ConsecutiveFailures{5}, OpenF
 static_assert(std::is_trivially_copyable_v<Breaker<>> && sizeof(Breaker<>) <= 56);
 static_assert(!detail::HasLost<Breaker<>>, "a loss after a success is no failed try");
 static_assert(!detail::HasReset<Breaker<>>, "a command to try again does not make the peer well");
-static_assert(
-    std::same_as<decltype(Breaker{ConsecutiveFailures{5}, OpenFor{300s}, HalfOpen{.successes = 2}}),
-                 Breaker<>>);
+static_assert(std::same_as<decltype(Breaker{ConsecutiveFailures{5}, OpenFor{300s},
+                                            HalfOpenOptions{.successes = 2}}),
+                           Breaker<>>);
 template class belay::Breaker<belay_test::MinimalTrip, belay_test::MinimalOpenWait>;
 
 TEST_CASE("Breaker opens at the n-th failure in a row", "[breaker][breaker][unit]") {
@@ -164,7 +164,7 @@ TEST_CASE("Breaker with a Backoff as its wait grows from reopening to reopening"
 TEST_CASE("Breaker may ask for several probes, one after the other", "[breaker][breaker][unit]") {
     STATIC_REQUIRE([] {
         BreakerBench b{Breaker{ConsecutiveFailures{1}, OpenFor{300s},
-                               HalfOpen{.successes = 3, .failures = 2}}};
+                               HalfOpenOptions{.successes = 3, .failures = 2}}};
         static_cast<void>(b.fail());
         b.now += 300s;
         b.succeed();

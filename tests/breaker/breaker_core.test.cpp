@@ -44,16 +44,16 @@ struct CoreBench {
     }
 };
 
-constexpr auto fresh(HalfOpen half_open = {}, std::uint32_t limit = 1) {
+constexpr auto fresh(HalfOpenOptions half_open = {}, std::uint32_t limit = 1) {
     return CoreBench{Core{ConsecutiveFailures{limit}, OpenFor{60s}, half_open}};
 }
-constexpr auto tripped(HalfOpen half_open = {}) {
+constexpr auto tripped(HalfOpenOptions half_open = {}) {
     auto b = fresh(half_open);
     static_cast<void>(b.fail());
     return b;
 }
 /// Open, and its wait is over.
-constexpr auto due(HalfOpen half_open = {}) {
+constexpr auto due(HalfOpenOptions half_open = {}) {
     auto b = tripped(half_open);
     b.now += 60s;
     return b;
@@ -133,7 +133,8 @@ TEST_CASE("BreakerCore closes after so many successes, and reopens after so many
 }
 
 // Pitfall 16.
-TEST_CASE("BreakerCore ignores verdicts of an earlier generation", "[breaker][breaker_core][unit]") {
+TEST_CASE("BreakerCore ignores verdicts of an earlier generation",
+          "[breaker][breaker_core][unit]") {
     STATIC_REQUIRE([] {
         auto b = fresh();
         const auto before_opening = b.core.generation();
@@ -261,7 +262,8 @@ TEST_CASE("BreakerCore voids the permits that were out when a mode was set",
 TEST_CASE("BreakerCore grows its wait from reopening to reopening, and forgets when it closes",
           "[breaker][breaker_core][unit]") {
     STATIC_REQUIRE([] {
-        CoreBench b{BreakerCore{ConsecutiveFailures{1}, belay_test::GrowingWait{}, HalfOpen{}}};
+        CoreBench b{
+            BreakerCore{ConsecutiveFailures{1}, belay_test::GrowingWait{}, HalfOpenOptions{}}};
         for (const Duration wait : {10s, 20s, 30s}) {
             static_cast<void>(b.acquire());
             static_cast<void>(b.fail());
@@ -277,7 +279,8 @@ TEST_CASE("BreakerCore grows its wait from reopening to reopening, and forgets w
 TEST_CASE("BreakerCore goes on where its snapshot left off, in another program at another time",
           "[breaker][breaker_core][unit]") {
     STATIC_REQUIRE([] {
-        CoreBench b{BreakerCore{ConsecutiveFailures{1}, belay_test::GrowingWait{}, HalfOpen{}}};
+        CoreBench b{
+            BreakerCore{ConsecutiveFailures{1}, belay_test::GrowingWait{}, HalfOpenOptions{}}};
         for (int i = 0; i < 3; ++i) {
             static_cast<void>(b.acquire());
             static_cast<void>(b.fail());
@@ -288,7 +291,7 @@ TEST_CASE("BreakerCore goes on where its snapshot left off, in another program a
         bool ok = saved == BreakerSnapshot{BreakerMode::automatic, BreakerState::open, 3, 12s};
 
         CoreBench restarted{
-            BreakerCore{ConsecutiveFailures{1}, belay_test::GrowingWait{}, HalfOpen{}}};
+            BreakerCore{ConsecutiveFailures{1}, belay_test::GrowingWait{}, HalfOpenOptions{}}};
         restarted.now = Instant{} - 1000h;
         ok = ok && restarted.restore(saved) && restarted.core.snapshot(restarted.now) == saved;
         ok = ok && restarted.core.admit(restarted.now) == Advice::suspend(restarted.now + 12s);
@@ -303,7 +306,7 @@ TEST_CASE("BreakerCore keeps how far its wait has grown, up to 65535 openings",
           "[breaker][breaker_core][unit]") {
     const auto growing = [] {
         return CoreBench{
-            BreakerCore{ConsecutiveFailures{1}, belay_test::GrowingWait{}, HalfOpen{}}};
+            BreakerCore{ConsecutiveFailures{1}, belay_test::GrowingWait{}, HalfOpenOptions{}}};
     };
     auto b = growing();
     for (int i = 0; i < 300; ++i) {
@@ -411,10 +414,10 @@ void run(auto& b, std::vector<Caller>& out, int event) {
 }
 
 auto any_core() {
-    const HalfOpen half_open{.probes = *rc::gen::inRange<std::uint8_t>(1, 4),
-                             .successes = *rc::gen::inRange<std::uint8_t>(1, 4),
-                             .failures = *rc::gen::inRange<std::uint8_t>(1, 4),
-                             .probe_timeout = 30s};
+    const HalfOpenOptions half_open{.probes = *rc::gen::inRange<std::uint8_t>(1, 4),
+                                    .successes = *rc::gen::inRange<std::uint8_t>(1, 4),
+                                    .failures = *rc::gen::inRange<std::uint8_t>(1, 4),
+                                    .probe_timeout = 30s};
     return fresh(half_open, *rc::gen::inRange<std::uint32_t>(1, 4));
 }
 

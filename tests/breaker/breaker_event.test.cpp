@@ -84,8 +84,8 @@ TEST_CASE("CircuitBreaker tells a whole outage with its instants",
     std::vector<BreakerEvent> heard;
     CircuitBreaker breaker{ConsecutiveFailures{2},
                            OpenFor{60s},
-                           {.probe_timeout = 10s},
                            clock.view(),
+                           {.probe_timeout = 10s},
                            Listener{&heard}};
     breaker.acquire().failure();
     breaker.acquire().failure();
@@ -118,7 +118,10 @@ TEST_CASE("CircuitBreaker that opened says so, though its wait may be over at on
           "[breaker][breaker_event][unit]") {
     ManualClock clock;
     std::vector<BreakerEvent> heard;
-    CircuitBreaker breaker{ConsecutiveFailures{1}, belay_test::MinimalOpenWait{0ns}, clock.view(),
+    CircuitBreaker breaker{ConsecutiveFailures{1},
+                           belay_test::MinimalOpenWait{0ns},
+                           clock.view(),
+                           {},
                            Listener{&heard}};
     breaker.acquire().failure();
     CHECK(breaker.state() == BreakerState::half_open);
@@ -152,7 +155,7 @@ TEST_CASE("CircuitBreaker that its observer destroys is found in a checked build
                    const ManualClock clock;
                    Undertaker owner;
                    owner.breaker.emplace(ConsecutiveFailures{1}, OpenFor{60s}, clock.view(),
-                                         UndertakerHook{&owner});
+                                         HalfOpenOptions{}, UndertakerHook{&owner});
                    owner.breaker->set_mode(BreakerMode::forced_open);
                }),
                Catch::Matchers::Contains("it must outlive its observer's calls"));
@@ -193,7 +196,8 @@ TEST_CASE("CircuitBreaker's observer may call the breaker, and hears what follow
           "[breaker][breaker_event][unit]") {
     ManualClock clock;
     MeddlerState state;
-    CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{60s}, clock.view(), MeddlerHook{&state}};
+    CircuitBreaker breaker{
+        ConsecutiveFailures{1}, OpenFor{60s}, clock.view(), {}, MeddlerHook{&state}};
     state.breaker = &breaker;
     breaker.acquire().failure();
     CHECK(state.heard == std::vector{opened, mode_set, opened, mode_set});
@@ -223,7 +227,7 @@ TEST_CASE("CircuitBreaker tells in order, by one thread at a time, whatever thre
     };
     ManualClock clock;
     Watch watch;
-    CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{1ms}, clock.view(), Hook{&watch}};
+    CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{1ms}, clock.view(), {}, Hook{&watch}};
     const auto work = [&](std::uint64_t seed) {
         Random bits{Seed{seed}};
         for (int i = 0; i < 5'000; ++i) {

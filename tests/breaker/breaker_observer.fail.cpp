@@ -10,5 +10,8 @@ struct Observer {
 #endif
 };
 
-belay::CircuitBreaker breaker{belay::ConsecutiveFailures{5}, belay::OpenFor{belay::Duration{1}},
-                              belay::SteadyClock{}, Observer{}};
+belay::CircuitBreaker breaker{belay::ConsecutiveFailures{5},
+                              belay::OpenFor{belay::Duration{1}},
+                              belay::SteadyClock{},
+                              {},
+                              Observer{}};

@@ -66,8 +66,8 @@ static_assert(
                  CircuitBreaker<SteadyClock>>);
 static_assert(std::same_as<decltype(CircuitBreaker{ConsecutiveFailures{5},
                                                    OpenFor{300s},
-                                                   {.probes = 3},
-                                                   std::declval<ManualClock::View>()}),
+                                                   std::declval<ManualClock::View>(),
+                                                   {.probes = 3}}),
                            CircuitBreaker<ManualClock::View>>);
 template class belay::CircuitBreaker<belay_test::MinimalClock>;
 template class belay::CircuitBreaker<belay_test::MinimalClock, belay_test::MinimalTrip,
@@ -237,8 +237,8 @@ TEST_CASE("CircuitBreaker lets several probes through, which decide together",
     ManualClock clock;
     CircuitBreaker breaker{ConsecutiveFailures{1},
                            OpenFor{60s},
-                           {.probes = 3, .successes = 2, .failures = 2},
-                           clock.view()};
+                           clock.view(),
+                           {.probes = 3, .successes = 2, .failures = 2}};
     breaker.acquire().failure();
     clock.advance(60s);
     auto a = breaker.acquire();
@@ -258,7 +258,7 @@ TEST_CASE("CircuitBreaker is not locked by a probe that hangs",
           "[breaker][circuit_breaker][unit]") {
     ManualClock clock;
     CircuitBreaker breaker{
-        ConsecutiveFailures{1}, OpenFor{60s}, {.probe_timeout = 10s}, clock.view()};
+        ConsecutiveFailures{1}, OpenFor{60s}, clock.view(), {.probe_timeout = 10s}};
     breaker.acquire().failure();
     clock.advance(60s);
     auto hangs = breaker.acquire();
@@ -390,8 +390,8 @@ bool (*ask_asking)() = nullptr;
 CircuitBreaker<AskingClock, FailureRate<CountWindow<4>>, belay_test::MinimalOpenWait> asking{
     FailureRate{CountWindow<4>{}, {.percent = 50, .min_calls = 1}},
     belay_test::MinimalOpenWait{0ns},
-    {.successes = 3, .failures = 2},
-    AskingClock{&ask_asking}};
+    AskingClock{&ask_asking},
+    {.successes = 3, .failures = 2}};
 
 }  // namespace
 
@@ -505,7 +505,7 @@ namespace {
 
 // Drives both by the same events and the same chance.
 template <class Trip, class OpenWait>
-void are_equal(Trip trip, OpenWait open_wait, HalfOpen half_open) {
+void are_equal(Trip trip, OpenWait open_wait, HalfOpenOptions half_open) {
     Breaker value{trip, open_wait, half_open};
     CircuitBreaker<SteadyClock, Trip, OpenWait> object{trip, open_wait, half_open};
     Shared rule{object};
@@ -537,7 +537,7 @@ void are_equal(Trip trip, OpenWait open_wait, HalfOpen half_open) {
     RC_ASSERT(bits_of_value() == bits_of_object());
 }
 
-HalfOpen any_half_open() {
+HalfOpenOptions any_half_open() {
     return {.probes = *rc::gen::inRange<std::uint8_t>(1, 4),
             .successes = *rc::gen::inRange<std::uint8_t>(1, 4),
             .failures = *rc::gen::inRange<std::uint8_t>(1, 4)};
@@ -546,7 +546,7 @@ HalfOpen any_half_open() {
 // Many permits at a time, beside the core that decides alone.
 template <class Trip, class OpenWait>
 void is_its_core(Trip trip, OpenWait open_wait) {
-    HalfOpen half_open = any_half_open();
+    HalfOpenOptions half_open = any_half_open();
     half_open.probe_timeout = 5s;
     BreakerCore core{trip, open_wait, half_open};
     CircuitBreaker<SteadyClock, Trip, OpenWait> object{trip, open_wait, half_open};

@@ -224,8 +224,8 @@ TEST_CASE("CircuitBreaker with windows and several probes is consistent under th
         AnyTrip{FailureRate{TimeWindow{1s}, {.percent = 40, .min_calls = 5}},
                 SlowCallRate{1ms, CountWindow<16>{}, {.percent = 90, .min_calls = 8}}},
         OpenFor{2ms},
-        {.probes = 2, .successes = 3, .failures = 2, .probe_timeout = 1ms},
-        clock.view()};
+        clock.view(),
+        {.probes = 2, .successes = 3, .failures = 2, .probe_timeout = 1ms}};
     std::atomic<bool> fell{false};
     on_threads(3, [&](std::uint64_t seed) {
         Random bits{Seed{seed}};

@@ -9,4 +9,4 @@ constexpr unsigned char probes = 0;
 #endif
 
 constexpr belay::Breaker breaker{belay::ConsecutiveFailures{5}, belay::OpenFor{belay::Duration{1}},
-                                 belay::HalfOpen{.probes = probes}};
+                                 belay::HalfOpenOptions{.probes = probes}};

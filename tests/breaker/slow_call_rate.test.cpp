@@ -28,7 +28,8 @@ TEST_CASE("SlowCallRate counts calls that took too long, whether they worked or 
     }());
 }
 
-TEST_CASE("SlowCallRate opens a breaker of calls that all work", "[breaker][slow_call_rate][unit]") {
+TEST_CASE("SlowCallRate opens a breaker of calls that all work",
+          "[breaker][slow_call_rate][unit]") {
     STATIC_REQUIRE([] {
         belay_test::BreakerBench b{Breaker{
             SlowCallRate{2s, TimeWindow{60s}, {.percent = 80, .min_calls = 5}}, OpenFor{60s}}};

@@ -32,7 +32,7 @@ struct ThrottleBench {
     Instant now{1000s};
     Random bits{Seed{1}};
 
-    constexpr explicit ThrottleBench(ThrottleOptions options = {}) : throttle{options} {}
+    constexpr explicit ThrottleBench(AdaptiveThrottleOptions options = {}) : throttle{options} {}
 
     constexpr ThrottlePermit acquire() {
         Turn turn{now, bits};
@@ -203,7 +203,7 @@ TEST_CASE("AdaptiveThrottle in a retry waits and asks again", "[budget][adaptive
 TEST_CASE("AdaptiveThrottle refuses more, never less, the more attempts fail",
           "[budget][adaptive_throttle][property]") {
     CHECK(rc::check("monotone in failures, antitone in successes, never above the bound", [] {
-        const ThrottleOptions options{
+        const AdaptiveThrottleOptions options{
             .attempts_per_thousand = *rc::gen::inRange<std::uint32_t>(1000, 5000),
             .refused_per_thousand_max = *rc::gen::inRange<std::uint32_t>(0, 1000)};
         ThrottleBench b{options};
@@ -254,20 +254,21 @@ TEST_CASE("AdaptiveThrottle is right after any mix of verdicts from threads",
 
 TEST_CASE("AdaptiveThrottle refuses what makes no sense", "[budget][adaptive_throttle][unit]") {
     CHECK(belay_test::aborts_with([] {
-              static_cast<void>(AdaptiveThrottle{ThrottleOptions{.window = 0ns}});
+              static_cast<void>(AdaptiveThrottle{AdaptiveThrottleOptions{.window = 0ns}});
           }).find("the length must be > 0ns") != std::string::npos);
     CHECK(belay_test::aborts_with([] {
-              static_cast<void>(AdaptiveThrottle{ThrottleOptions{.attempts_per_thousand = 999}});
+              static_cast<void>(
+                  AdaptiveThrottle{AdaptiveThrottleOptions{.attempts_per_thousand = 999}});
           }).find("K must be in") != std::string::npos);
     CHECK(belay_test::aborts_with([] {
               static_cast<void>(
-                  AdaptiveThrottle{ThrottleOptions{.attempts_per_thousand = 1'000'001}});
+                  AdaptiveThrottle{AdaptiveThrottleOptions{.attempts_per_thousand = 1'000'001}});
           }).find("K must be in") != std::string::npos);
     CHECK(belay_test::aborts_with([] {
               static_cast<void>(
-                  AdaptiveThrottle{ThrottleOptions{.refused_per_thousand_max = 1000}});
+                  AdaptiveThrottle{AdaptiveThrottleOptions{.refused_per_thousand_max = 1000}});
           }).find("some attempts must be let through") != std::string::npos);
     CHECK(belay_test::aborts_with([] {
-              static_cast<void>(AdaptiveThrottle{ThrottleOptions{.ask_again = 0ns}});
+              static_cast<void>(AdaptiveThrottle{AdaptiveThrottleOptions{.ask_again = 0ns}});
           }).find("the wait must be > 0ns") != std::string::npos);
 }

@@ -27,7 +27,7 @@ bool begins_after_failures(Budget& budget, int failures) {
 }
 
 bool budgets_run_out() {
-    TokenBudget tokens{TokenTerms::aws()};
+    TokenBudget tokens{TokenBudgetOptions::aws()};
     RatioBudget share;
     return begins_after_failures(tokens, 1) && !begins_after_failures(tokens, 1000) &&
            begins_after_failures(share, 1) && !begins_after_failures(share, 1000);

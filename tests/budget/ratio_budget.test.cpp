@@ -28,14 +28,14 @@ namespace {
 constinit RatioBudget static_ratio_budget;
 using RatioPermit = RatioBudget::Permit;
 
-constexpr RatioTerms terms{.window = 10s, .retries_per_thousand = 200, .at_least = 2};
+constexpr RatioBudgetOptions terms{.window = 10s, .retries_per_thousand = 200, .at_least = 2};
 
 struct RatioBench {
     RatioBudget budget;
     Instant now{1000s};
     Random bits{Seed{1}};
 
-    constexpr explicit RatioBench(RatioTerms t = terms) : budget{t} {}
+    constexpr explicit RatioBench(RatioBudgetOptions t = terms) : budget{t} {}
 
     constexpr void call(bool works = true) {
         Turn turn{now, bits};
@@ -73,7 +73,7 @@ struct Model {
         for (const std::int64_t s : all) n += s >= slot_of(now) - 10;
         return n;
     }
-    [[nodiscard]] std::uint64_t left(Instant now, const RatioTerms& t) const {
+    [[nodiscard]] std::uint64_t left(Instant now, const RatioBudgetOptions& t) const {
         const std::uint64_t share = recent(calls, now) * t.retries_per_thousand / 1000;
         const std::uint64_t allowed = share > t.at_least ? share : t.at_least;
         const std::uint64_t used = held + recent(ended, now);
@@ -207,9 +207,10 @@ TEST_CASE("RatioBudget keeps a fleet of retries near the number of calls",
 TEST_CASE("RatioBudget agrees with a list of all calls and retries",
           "[budget][ratio_budget][property]") {
     CHECK(rc::check("left, and what is granted", [] {
-        const RatioTerms t{.window = 100ns,
-                           .retries_per_thousand = *rc::gen::inRange<std::uint32_t>(0, 1500),
-                           .at_least = *rc::gen::inRange<std::uint32_t>(1, 4)};
+        const RatioBudgetOptions t{
+            .window = 100ns,
+            .retries_per_thousand = *rc::gen::inRange<std::uint32_t>(0, 1500),
+            .at_least = *rc::gen::inRange<std::uint32_t>(1, 4)};
         RatioBench b{t};
         Model model{.slot = 10, .origin = b.now};
         // The first event sets the slots.
@@ -249,7 +250,8 @@ TEST_CASE("RatioBudget agrees with a list of all calls and retries",
 }
 
 TEST_CASE("RatioBudget leaks no permit, whatever threads do", "[budget][ratio_budget][unit]") {
-    RatioBudget budget{RatioTerms{.window = 1h, .retries_per_thousand = 0, .at_least = 50'000}};
+    RatioBudget budget{
+        RatioBudgetOptions{.window = 1h, .retries_per_thousand = 0, .at_least = 50'000}};
     std::atomic<int> ended{0};
     const auto work = [&](std::uint64_t seed) {
         Random bits{Seed{seed}};
@@ -284,12 +286,13 @@ TEST_CASE("RatioBudget leaks no permit, whatever threads do", "[budget][ratio_bu
 
 TEST_CASE("RatioBudget refuses what makes no sense", "[budget][ratio_budget][unit]") {
     CHECK(belay_test::aborts_with([] {
-              static_cast<void>(RatioBudget{RatioTerms{.window = 0ns}});
+              static_cast<void>(RatioBudget{RatioBudgetOptions{.window = 0ns}});
           }).find("the length must be > 0ns") != std::string::npos);
     CHECK(belay_test::aborts_with([] {
-              static_cast<void>(RatioBudget{RatioTerms{.window = -1s}});
+              static_cast<void>(RatioBudget{RatioBudgetOptions{.window = -1s}});
           }).find("the length must be > 0ns") != std::string::npos);
     CHECK(belay_test::aborts_with([] {
-              static_cast<void>(RatioBudget{RatioTerms{.retries_per_thousand = 0, .at_least = 0}});
+              static_cast<void>(
+                  RatioBudget{RatioBudgetOptions{.retries_per_thousand = 0, .at_least = 0}});
           }).find("the share or the floor must be > 0") != std::string::npos);
 }

@@ -27,14 +27,14 @@ using belay_test::granted;
 
 namespace {
 
-constinit TokenBudget static_token_budget{TokenTerms::grpc(10, 100)};
+constinit TokenBudget static_token_budget{TokenBudgetOptions::grpc(10, 100)};
 using TokenPermit = TokenBudget::Permit;
 
 // A budget that only passes tokens around: what is out comes back, nothing is earned or spent.
-constexpr TokenTerms closed_terms{.capacity_milli = 10'000,
-                                  .retry_cost_milli = 1'000,
-                                  .timeout_cost_milli = 3'000,
-                                  .success_gain_milli = 0};
+constexpr TokenBudgetOptions closed_terms{.capacity_milli = 10'000,
+                                          .retry_cost_milli = 1'000,
+                                          .timeout_cost_milli = 3'000,
+                                          .success_gain_milli = 0};
 
 struct TokenBench {
     Random bits{Seed{1}};
@@ -52,18 +52,18 @@ static_assert(!std::is_move_constructible_v<TokenBudget> && sizeof(TokenBudget) 
 static_assert(!std::is_copy_constructible_v<TokenPermit> && sizeof(TokenPermit) <= 24);
 static_assert(std::is_nothrow_move_constructible_v<TokenPermit>);
 static_assert(std::atomic<std::uint32_t>::is_always_lock_free);
-static_assert(TokenTerms::aws() == TokenTerms{});
-static_assert(TokenTerms::grpc(1000, 1).capacity_milli == 1'000'000);
+static_assert(TokenBudgetOptions::aws() == TokenBudgetOptions{});
+static_assert(TokenBudgetOptions::grpc(1000, 1).capacity_milli == 1'000'000);
 
 TEST_CASE("TokenBudget may be a constant-initialized static", "[budget][token_budget][unit]") {
     CHECK(static_token_budget.tokens_milli() == 10'000);
-    CHECK(static_token_budget.terms() == TokenTerms::grpc(10, 100));
+    CHECK(static_token_budget.terms() == TokenBudgetOptions::grpc(10, 100));
 }
 
 TEST_CASE("TokenBudget throttles retries as gRPC does", "[budget][token_budget][unit]") {
     // gRFC A6: retries stop when the count is at or below half, to the thousandth.
     TokenBench b;
-    TokenBudget budget{TokenTerms::grpc(10, 100)};
+    TokenBudget budget{TokenBudgetOptions::grpc(10, 100)};
     for (int i = 0; i < 4; ++i) b.call(budget, false);
     CHECK(budget.tokens_milli() == 6'000);
     CHECK(granted(budget.reserve(Cause::refused, b.turn)));
@@ -88,7 +88,7 @@ TEST_CASE("TokenBudget throttles retries as gRPC does", "[budget][token_budget][
 TEST_CASE("TokenBudget keeps a fraction that is no reciprocal", "[budget][token_budget][unit]") {
     // Pitfall 18: a ratio of 0.7 kept as a whole number of calls per token would be 1.
     TokenBench b;
-    TokenBudget budget{TokenTerms::grpc(10, 700)};
+    TokenBudget budget{TokenBudgetOptions::grpc(10, 700)};
     for (int i = 0; i < 10; ++i) b.call(budget, false);
     for (int i = 0; i < 10; ++i) b.call(budget, true);
     CHECK(budget.tokens_milli() == 7'000);
@@ -169,7 +169,7 @@ TEST_CASE("TokenBudget stops a retry that cannot be paid for, without a wait",
           "[budget][token_budget][unit]") {
     Random bits{Seed{1}};
     belay_test::MinimalSleeper sleeper{bits};
-    TokenBudget budget{TokenTerms{
+    TokenBudget budget{TokenBudgetOptions{
         .capacity_milli = 2'000, .retry_cost_milli = 1'000, .timeout_cost_milli = 1'000}};
     const Instant start = sleeper.now();
     int calls = 0;
@@ -196,7 +196,7 @@ TEST_CASE("TokenBudget limits what nested retries multiply", "[budget][token_bud
     // Pitfall 19: 4 * 4 calls without a budget.
     Random bits{Seed{1}};
     belay_test::MinimalSleeper sleeper{bits};
-    TokenBudget budget{TokenTerms{
+    TokenBudget budget{TokenBudgetOptions{
         .capacity_milli = 4'000, .retry_cost_milli = 1'000, .timeout_cost_milli = 1'000}};
     const Policy policy{MaxAttempts{4}, Shared{budget}};
     int calls = 0;
@@ -243,12 +243,13 @@ TEST_CASE("TokenBudget conserves its tokens under any interleaving",
     }));
     CHECK(rc::check("never outside of [0, capacity], whatever the terms", [] {
         const auto cost = [] { return *rc::gen::inRange<std::uint32_t>(0, 100); };
-        TokenBudget budget{TokenTerms{.capacity_milli = 100,
-                                      .threshold_milli = cost(),
-                                      .retry_cost_milli = cost(),
-                                      .timeout_cost_milli = cost(),
-                                      .failure_cost_milli = *rc::gen::arbitrary<std::uint32_t>(),
-                                      .success_gain_milli = *rc::gen::arbitrary<std::uint32_t>()}};
+        TokenBudget budget{
+            TokenBudgetOptions{.capacity_milli = 100,
+                               .threshold_milli = cost(),
+                               .retry_cost_milli = cost(),
+                               .timeout_cost_milli = cost(),
+                               .failure_cost_milli = *rc::gen::arbitrary<std::uint32_t>(),
+                               .success_gain_milli = *rc::gen::arbitrary<std::uint32_t>()}};
         TokenBench b;
         std::vector<TokenPermit> out;
         for (const int event : *rc::gen::container<std::vector<int>>(rc::gen::inRange(0, 5))) {
@@ -304,11 +305,11 @@ TEST_CASE("TokenBudget conserves its tokens whatever threads do", "[budget][toke
 }
 
 TEST_CASE("TokenBudget counts every gain and cost of threads", "[budget][token_budget][unit]") {
-    TokenBudget budget{TokenTerms{.capacity_milli = 4'000'000,
-                                  .retry_cost_milli = 0,
-                                  .timeout_cost_milli = 0,
-                                  .failure_cost_milli = 3,
-                                  .success_gain_milli = 1}};
+    TokenBudget budget{TokenBudgetOptions{.capacity_milli = 4'000'000,
+                                          .retry_cost_milli = 0,
+                                          .timeout_cost_milli = 0,
+                                          .failure_cost_milli = 3,
+                                          .success_gain_milli = 1}};
     const auto work = [&](std::uint64_t seed) {
         Random bits{Seed{seed}};
         Turn turn{Instant{}, bits};
@@ -328,24 +329,24 @@ TEST_CASE("TokenBudget counts every gain and cost of threads", "[budget][token_b
 
 TEST_CASE("TokenBudget refuses what makes no sense", "[budget][token_budget][unit]") {
     CHECK(belay_test::aborts_with([] {
-              static_cast<void>(TokenTerms::grpc(0, 1));
+              static_cast<void>(TokenBudgetOptions::grpc(0, 1));
           }).find("1 to 1000 tokens") != std::string::npos);
     CHECK(belay_test::aborts_with([] {
-              static_cast<void>(TokenTerms::grpc(1001, 1));
+              static_cast<void>(TokenBudgetOptions::grpc(1001, 1));
           }).find("1 to 1000 tokens") != std::string::npos);
     CHECK(belay_test::aborts_with([] {
-              static_cast<void>(TokenTerms::grpc(10, 0));
+              static_cast<void>(TokenBudgetOptions::grpc(10, 0));
           }).find("the ratio must be > 0") != std::string::npos);
     CHECK(belay_test::aborts_with([] {
-              static_cast<void>(TokenBudget{TokenTerms{.capacity_milli = 0}});
+              static_cast<void>(TokenBudget{TokenBudgetOptions{.capacity_milli = 0}});
           }).find("the capacity must be > 0") != std::string::npos);
     CHECK(belay_test::aborts_with([] {
-              static_cast<void>(TokenBudget{TokenTerms{.threshold_milli = 500'000}});
+              static_cast<void>(TokenBudget{TokenBudgetOptions{.threshold_milli = 500'000}});
           }).find("the threshold must be below the capacity") != std::string::npos);
     CHECK(belay_test::aborts_with([] {
-              static_cast<void>(TokenBudget{TokenTerms{.retry_cost_milli = 500'001}});
+              static_cast<void>(TokenBudget{TokenBudgetOptions{.retry_cost_milli = 500'001}});
           }).find("a retry must not cost more than the capacity") != std::string::npos);
     CHECK(belay_test::aborts_with([] {
-              static_cast<void>(TokenBudget{TokenTerms{.timeout_cost_milli = 500'001}});
+              static_cast<void>(TokenBudget{TokenBudgetOptions{.timeout_cost_milli = 500'001}});
           }).find("a retry must not cost more than the capacity") != std::string::npos);
 }

@@ -56,11 +56,11 @@ TEST_CASE("An Answer can be made by a layer", "[call][answer][unit]") {
     using A = Answer<std::optional<int>>;
     CHECK(unwrap(call, A::success(7)).value() == 7);
     CHECK(A::success(7).worked());
-    const A refused = A::refuse(PolicyErrc::call_refused, 3s);
+    const A refused = A::refuse(CallErrc::call_refused, 3s);
     CHECK(refused.refused);
     CHECK(refused.failure->cause == Cause::overloaded);
     CHECK(refused.failure->retry_after == 3s);
-    CHECK(unwrap(call, refused).error() == PolicyErrc::call_refused);
+    CHECK(unwrap(call, refused).error() == CallErrc::call_refused);
     const A none = A::none(timed_out, Failure::from(timed_out));
     CHECK_FALSE(none.refused);
     CHECK_FALSE(none.worked());
@@ -68,5 +68,5 @@ TEST_CASE("An Answer can be made by a layer", "[call][answer][unit]") {
     A empty;
     empty.returned.emplace();
     empty.failure = Failure{Cause::lost};
-    CHECK(unwrap(call, empty).error() == PolicyErrc::call_failed);
+    CHECK(unwrap(call, empty).error() == CallErrc::call_failed);
 }

@@ -87,7 +87,7 @@ TEST_CASE("retry waits for a shared Bulkhead, and holds a permit only while it c
     struct Frees {
         std::optional<Bulkhead::Permit>* permit;
         int asked = 0;
-        void on_refusal(const Refusal& refusal) {
+        void on_refusal(const CallRefused& refusal) {
             CHECK(refusal.advice.by == "Bulkhead");
             CHECK(refusal.attempt.number == 1);
             if (++asked == 3) permit->reset();

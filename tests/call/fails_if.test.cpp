@@ -89,7 +89,7 @@ TEST_CASE("fails_if gives back the last result as it was", "[call][fails_if][uni
     source.request_stop();
     CHECK(retry(rig.policy(), rig.sleeper, fails_if([&] { return Response{++calls}; }, bad),
                 source.token())
-              .error() == PolicyErrc::stopped);
+              .error() == CallErrc::stopped);
     CHECK(calls == 3);
 }
 

@@ -71,7 +71,7 @@ TEST_CASE("Fallback knows why, also when the call was refused or void", "[call][
     CHECK(limited(sleeper, [] { FAIL("refused"); }).has_value());
     CHECK(why.cause == Cause::overloaded);
     CHECK(why.retry_after == 10s);
-    CHECK(why.error() == PolicyErrc::call_refused);
+    CHECK(why.error() == CallErrc::call_refused);
 }
 
 TEST_CASE("What a Fallback throws leaves the pipeline", "[call][fallback][unit]") {

@@ -94,7 +94,7 @@ TEST_CASE("Hedge begins the next call at once after a failure", "[call][hedge][u
 TEST_CASE("Hedge fails when all calls have failed, with the last failure", "[call][hedge][unit]") {
     AsyncSleeper sleeper;
     Peer peer{sleeper, {{10ms, false}, {0ms, false}, {20ms, false}}};
-    CHECK(await(Pipeline{Hedge{50ms, 2}}, peer).error() == PolicyErrc::call_failed);
+    CHECK(await(Pipeline{Hedge{50ms, 2}}, peer).error() == CallErrc::call_failed);
     CHECK(peer.finished == 3);
     CHECK(sleeper.now() == at(30ms));
 }

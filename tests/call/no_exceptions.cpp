@@ -64,7 +64,7 @@ void retries_until_it_works() {
     source.request_stop();
     check(retry(
               policy, sleeper, [] { return 1; }, source.token())
-                  .error() == PolicyErrc::stopped,
+                  .error() == CallErrc::stopped,
           "a stopped retry");
 }
 

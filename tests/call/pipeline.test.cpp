@@ -110,9 +110,9 @@ TEMPLATE_TEST_CASE("A Pipeline returns what fits the call's return type", "[call
               return Result<int>{timed_out};
           }).error() == timed_out);
     CHECK(TestType::run(pipeline, sleeper, [](Attempt) { return std::optional<int>{}; }).error() ==
-          PolicyErrc::call_failed);
+          CallErrc::call_failed);
     CHECK(TestType::run(pipeline, sleeper, [](Attempt) { return false; }).error() ==
-          PolicyErrc::call_failed);
+          CallErrc::call_failed);
     CHECK(TestType::run(pipeline, sleeper, [](Attempt) { return std::string{"x"}; }).value() ==
           "x");
     const auto throws = [](Attempt) -> int { throw std::runtime_error{"mine"}; };
@@ -145,7 +145,7 @@ TEMPLATE_TEST_CASE("A breaker inside of Retrying sees every attempt, outside eve
         CHECK_FALSE(TestType::run(outside, sleeper, fails));
         CHECK(calls == 15);
         CHECK(b.breaker.state(sleeper.now()) == BreakerState::open);
-        CHECK(TestType::run(outside, sleeper, fails).error() == PolicyErrc::call_refused);
+        CHECK(TestType::run(outside, sleeper, fails).error() == CallErrc::call_refused);
         CHECK(calls == 15);
     }
 }
@@ -160,7 +160,7 @@ TEMPLATE_TEST_CASE("A call that an inner layer refuses says nothing about the pe
     const auto works = [&](Attempt) { return ++calls, true; };
     CHECK(TestType::run(pipeline, sleeper, works));
     for (int i = 0; i < 10; ++i) {
-        CHECK(TestType::run(pipeline, sleeper, works).error() == PolicyErrc::call_refused);
+        CHECK(TestType::run(pipeline, sleeper, works).error() == CallErrc::call_refused);
     }
     CHECK(calls == 1);
     CHECK(b.breaker.state(sleeper.now()) == BreakerState::closed);
@@ -301,11 +301,11 @@ TEST_CASE("A stop ends the waits of a Pipeline", "[call][pipeline][unit]") {
     source.request_stop();
     sleeper.run();
     REQUIRE(waits.done());
-    CHECK(waits.take().error() == PolicyErrc::stopped);
+    CHECK(waits.take().error() == CallErrc::stopped);
     CHECK(sleeper.now() == Instant{});
     CHECK(pipeline(
               sleeper, [] { return true; }, source.token())
-              .error() == PolicyErrc::stopped);
+              .error() == CallErrc::stopped);
 }
 
 TEST_CASE("One Pipeline serves many threads", "[call][pipeline][unit]") {
@@ -360,7 +360,7 @@ struct Refusals {
     std::vector<std::string> by{};
     std::vector<Duration> waits{};
 
-    void on_refusal(const Refusal& refusal) {
+    void on_refusal(const CallRefused& refusal) {
         by.emplace_back(refusal.advice.by);
         waits.push_back(refusal.wait);
     }
@@ -420,7 +420,7 @@ TEST_CASE("A Pipeline tells which attempt a layer inside of Retrying refused",
     AsyncSleeper sleeper;
     struct Seen : NoObserver {
         std::vector<Attempt> attempts{};
-        void on_refusal(const Refusal& refusal) { attempts.push_back(refusal.attempt); }
+        void on_refusal(const CallRefused& refusal) { attempts.push_back(refusal.attempt); }
     } seen;
     RateLimiter limiter{Rate{1, 10s}, Burst{1}};
     const Pipeline pipeline{Retrying{steady(1s, 3)}, Shared{limiter}};
@@ -435,7 +435,7 @@ TEST_CASE("A Pipeline's observer may be a temporary in a coroutine", "[call][pip
     AsyncSleeper sleeper;
     struct Counts {
         int* refused;
-        void on_refusal(const Refusal&) const { ++*refused; }
+        void on_refusal(const CallRefused&) const { ++*refused; }
     };
     int refused = 0;
     Bulkhead bulkhead{{.limit = 1}};
@@ -445,6 +445,6 @@ TEST_CASE("A Pipeline's observer may be a temporary in a coroutine", "[call][pip
         sleeper, []() -> Task<int> { co_return 1; }, NeverStops{}, Counts{&refused});
     task.start();
     REQUIRE(task.done());
-    CHECK(task.take().error() == PolicyErrc::call_refused);
+    CHECK(task.take().error() == CallErrc::call_refused);
     CHECK(refused == 1);
 }

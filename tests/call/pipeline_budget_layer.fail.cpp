@@ -9,7 +9,7 @@
 
 using namespace belay;
 
-TokenBudget budget{TokenTerms::aws()};
+TokenBudget budget{TokenBudgetOptions::aws()};
 #if defined(BELAY_CONTROL)
 const Pipeline pipeline{Retrying{Policy{MaxAttempts{3}, Shared{budget}}}};
 #else

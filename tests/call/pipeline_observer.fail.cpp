@@ -11,9 +11,9 @@ struct Sleeper {
 };
 struct Observer {
 #if defined(BELAY_CONTROL)
-    void on_refusal(const belay::Refusal&) {}
+    void on_refusal(const belay::CallRefused&) {}
 #else
-    void on_refused(const belay::Refusal&) {}
+    void on_refused(const belay::CallRefused&) {}
 #endif
 };
 

@@ -48,9 +48,9 @@ Seen run(const P& policy, Failure failure, std::uint64_t seed, std::size_t most_
     Seen seen;
     const auto call = [&]() -> std::error_code {
         ++seen.calls;
-        return make_error_code(failure.cause == Cause::overloaded  ? PolicyErrc::breaker_open
-                               : failure.cause == Cause::permanent ? PolicyErrc::bad_base
-                                                                   : PolicyErrc::call_failed);
+        return failure.cause == Cause::overloaded  ? make_error_code(CallErrc::breaker_open)
+               : failure.cause == Cause::permanent ? make_error_code(BackoffErrc::bad_base)
+                                                   : make_error_code(CallErrc::call_failed);
     };
     static_cast<void>(retry(policy, sleeper, call, sleeper.stop.token()));
     seen.waits = sleeper.waits;
@@ -86,7 +86,7 @@ TEST_CASE("policies::aws_standard makes 3 attempts, and waits at most 3 s",
           "[call][policies][unit]") {
     Duration longest{};
     for (std::uint64_t seed = 1; seed <= 1000; ++seed) {
-        TokenBudget quota{TokenTerms::aws()};
+        TokenBudget quota{TokenBudgetOptions::aws()};
         const Seen seen = run(policies::aws_standard(quota), lost, seed);
         CHECK(seen.calls == 3);
         REQUIRE(seen.waits.size() == 2);
@@ -95,7 +95,7 @@ TEST_CASE("policies::aws_standard makes 3 attempts, and waits at most 3 s",
         if (seen.sum > longest) longest = seen.sum;
     }
     CHECK(longest > 2800ms);
-    TokenBudget quota{TokenTerms::aws()};
+    TokenBudget quota{TokenBudgetOptions::aws()};
     CHECK(run(policies::aws_standard(quota), lost, 7).sum.count() == 423'406'337);
     CHECK(run(policies::aws_standard(quota), permanent, 7).calls == 1);
 }

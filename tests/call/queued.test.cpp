@@ -52,7 +52,7 @@ TEST_CASE("Queued lets as many run as the limit, and the others wait", "[call][q
     CHECK(bulkhead.running() == 2);
     CHECK(bulkhead.waiting() == 3);
     REQUIRE(tasks[5].done());
-    CHECK(tasks[5].take().error() == PolicyErrc::call_refused);
+    CHECK(tasks[5].take().error() == CallErrc::call_refused);
     sleeper.run();
     int sum = 0;
     for (std::size_t i = 0; i < 5; ++i) sum += tasks[i].take().value();
@@ -97,7 +97,7 @@ TEST_CASE("A stop, a deadline and destruction end the wait in the queue", "[call
     sleeper.run_until(at(5ms));
     source.request_stop();
     sleeper.run_until(at(5ms));
-    CHECK(stopped.take().error() == PolicyErrc::stopped);
+    CHECK(stopped.take().error() == CallErrc::stopped);
     sleeper.run_until(at(1s));
     CHECK(late.take().error() == std::errc::timed_out);
     CHECK(bulkhead.waiting() == 0);

@@ -67,8 +67,7 @@ TEST_CASE("retry makes exactly the attempts that a policy allows", "[call][retry
     const auto calls_and_wait = [](auto policy) {
         NotedSleeper sleeper;
         int calls = 0;
-        CHECK(retry(policy, sleeper, [&] { return ++calls, false; }).error() ==
-              PolicyErrc::gave_up);
+        CHECK(retry(policy, sleeper, [&] { return ++calls, false; }).error() == CallErrc::gave_up);
         return std::pair{calls, elapsed(Instant{}, sleeper.now())};
     };
     // The retry of a bridge: 5 attempts, 100 ms, doubling, up to 10 s.
@@ -87,7 +86,7 @@ TEST_CASE("retry returns what fits the callable's return type", "[call][retry][u
     int n = 0;
     CHECK(retry(policy, sleeper, [&] { return ++n < 2 ? std::optional<int>{} : 5; }).value() == 5);
     CHECK(retry(policy, sleeper, [&] { return std::optional<int>{}; }).error() ==
-          PolicyErrc::gave_up);
+          CallErrc::gave_up);
     CHECK(retry(policy, sleeper, [&] { return timed_out; }) == timed_out);
     CHECK_FALSE(retry(policy, sleeper, [&] { return std::error_code{}; }));
     CHECK(retry(policy, sleeper, [&] { return Result<int>{timed_out}; }).error() == timed_out);
@@ -232,8 +231,7 @@ TEST_CASE("retry does not wait for an instant that never comes", "[call][retry][
     NotedSleeper sleeper;
     int calls = 0;
     const Policy policy{Breaker{ConsecutiveFailures{1}, OpenFor{forever}}};
-    CHECK(retry(policy, sleeper, [&] { return ++calls, false; }).error() ==
-          PolicyErrc::breaker_open);
+    CHECK(retry(policy, sleeper, [&] { return ++calls, false; }).error() == CallErrc::breaker_open);
     CHECK(calls == 1);
     CHECK(sleeper.sleeps.empty());
 }
@@ -250,10 +248,10 @@ TEST_CASE("retry makes no attempt after a stop was requested", "[call][retry][un
     CHECK(calls == 2);
     CHECK(sleeper.now() == Instant{} + 1s);
 
-    CHECK(retry(steady(1s, 10), sleeper, fails, source.token()) == PolicyErrc::stopped);
+    CHECK(retry(steady(1s, 10), sleeper, fails, source.token()) == CallErrc::stopped);
     CHECK(retry(
               steady(1s, 10), sleeper, [&] { return ++calls, true; }, source.token())
-              .error() == PolicyErrc::stopped);
+              .error() == CallErrc::stopped);
     CHECK(calls == 2);
 }
 
@@ -278,8 +276,8 @@ TEST_CASE("retry finishes an attempt that succeeds after the stop", "[call][retr
 TEST_CASE("retry tells its observer of each retry: attempt, cause, wait and rule",
           "[call][retry][unit]") {
     struct Observer {
-        std::vector<Retry> events;
-        void on_retry(const Retry& event) { events.push_back(event); }
+        std::vector<RetryPlanned> events;
+        void on_retry(const RetryPlanned& event) { events.push_back(event); }
     } observer;
     NotedSleeper sleeper;
     const Policy policy{Backoff{NoJitter{}, Cap{30s}, 1s}, CooldownOn{Cause::overloaded, 5s, 5s},
@@ -304,7 +302,7 @@ TEST_CASE("retry tells its observer of each retry: attempt, cause, wait and rule
 
 TEST_CASE("retry is consistent when its observer throws", "[call][retry][unit]") {
     struct Throws {
-        void on_retry(const Retry&) { throw std::logic_error{"observer"}; }
+        void on_retry(const RetryPlanned&) { throw std::logic_error{"observer"}; }
     } observer;
     Counts::Seen seen;
     NotedSleeper sleeper;
@@ -331,7 +329,7 @@ TEST_CASE("retry abandons what has begun or is planned, exactly once, however it
     } before;
     struct ThrowsAfter {
         void on_success(const Attempt&) { throw std::logic_error{"after"}; }
-        void on_give_up(const GiveUp&) { throw std::logic_error{"after"}; }
+        void on_give_up(const RetryEnded&) { throw std::logic_error{"after"}; }
     } after;
     NotedSleeper sleeper;
     const auto calls = [&](bool works, auto& observer) {
@@ -450,7 +448,7 @@ TEST_CASE("retry waits at least what was advised, for any policy and outcome",
         struct Watch {
             NotedSleeper& sleeper;
             Instant may_start = always;
-            void on_retry(const Retry& event) { may_start = event.advice.until; }
+            void on_retry(const RetryPlanned& event) { may_start = event.advice.until; }
         } watch{sleeper};
         Counts::Seen seen;
         const Policy policy{Backoff{FullJitter{}, Cap{30s}, 1s},
@@ -479,7 +477,7 @@ TEST_CASE("retry does not sleep for an attempt that will not be allowed when it 
     int calls = 0;
     const auto result =
         retry(Policy{Shared{breaker}, Deadline{Instant{} + 1min}}, sleeper, [&] { ++calls; });
-    CHECK(result.error() == PolicyErrc::gave_up);
+    CHECK(result.error() == CallErrc::gave_up);
     CHECK(calls == 0);
     CHECK(sleeper.sleeps.empty());
 }

@@ -7,9 +7,9 @@
 
 struct Observer {
 #if defined(BELAY_CONTROL)
-    void on_retry(const belay::Retry&) {}
+    void on_retry(const belay::RetryPlanned&) {}
 #else
-    void on_rety(const belay::Retry&) {}
+    void on_rety(const belay::RetryPlanned&) {}
 #endif
 };
 

@@ -34,20 +34,20 @@ std::string seconds(Duration d) {
 struct RetryLog {
     std::vector<std::string> lines{};
     void on_attempt(const Attempt& a) { lines.push_back("attempt " + std::to_string(a.number)); }
-    void on_retry(const Retry& r) {
+    void on_retry(const RetryPlanned& r) {
         lines.push_back("retry " + std::string{r.advice.by} + " " + seconds(r.wait));
     }
-    void on_refusal(const Refusal& r) {
+    void on_refusal(const CallRefused& r) {
         lines.push_back("refused " + std::to_string(r.attempt.number) + " " +
                         std::string{r.advice.by} + " " + seconds(r.wait));
     }
     void on_success(const Attempt& a) { lines.push_back("success " + std::to_string(a.number)); }
-    void on_give_up(const GiveUp& g) {
+    void on_give_up(const RetryEnded& g) {
         lines.push_back("gave up after " + std::to_string(g.attempts) + ": " + g.why.message() +
                         " by " + std::string{g.advice.by});
         last = g;
     }
-    GiveUp last{};
+    RetryEnded last{};
 };
 
 }  // namespace
@@ -94,7 +94,7 @@ TEST_CASE("An observer learns why retry gave up", "[call][retry_observer][unit]"
     CHECK(cause.last.advice.by == "StopOn");
     const RetryLog open =
         run(Policy{Breaker{ConsecutiveFailures{1}, OpenFor{forever}}}, NeverStops{});
-    CHECK(open.last.why == PolicyErrc::breaker_open);
+    CHECK(open.last.why == CallErrc::breaker_open);
     CHECK(open.last.advice.by == "Breaker");
     const StopSource source;
     source.request_stop();
@@ -146,10 +146,10 @@ TEST_CASE("RetryCounters add up over many runs", "[call][retry_observer][propert
 
 TEST_CASE("RetryCounters saturate with endless waits", "[call][retry_observer][unit]") {
     RetryCounters counters;
-    const Retry endless{{}, {}, Advice::wait_at_least(never), forever};
+    const RetryPlanned endless{{}, {}, Advice::wait_at_least(never), forever};
     counters.on_retry(endless);
     counters.on_retry(endless);
-    counters.on_refusal(Refusal{{}, {}, 1s});
+    counters.on_refusal(CallRefused{{}, {}, 1s});
     CHECK(counters.waited == forever);
     CHECK(counters.refusals == 1);
 }

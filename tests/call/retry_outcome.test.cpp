@@ -96,17 +96,16 @@ TEST_CASE("RetryOutcome finds the cause of a failure", "[call][retry_outcome][un
 }
 
 TEST_CASE("RetryOutcome makes a result where no attempt was made", "[call][retry_outcome][unit]") {
-    const std::error_code stopped = PolicyErrc::stopped;
-    CHECK(detail::RetryOutcome<bool>::without(PolicyErrc::stopped).error() == stopped);
-    CHECK(detail::RetryOutcome<int>::without(PolicyErrc::stopped).error() == stopped);
-    CHECK(detail::RetryOutcome<std::optional<int>>::without(PolicyErrc::stopped).error() ==
-          stopped);
-    CHECK(detail::RetryOutcome<std::error_code>::without(PolicyErrc::stopped) == stopped);
-    CHECK(detail::RetryOutcome<Result<int>>::without(PolicyErrc::stopped).error() == stopped);
+    const std::error_code stopped = CallErrc::stopped;
+    CHECK(detail::RetryOutcome<bool>::without(CallErrc::stopped).error() == stopped);
+    CHECK(detail::RetryOutcome<int>::without(CallErrc::stopped).error() == stopped);
+    CHECK(detail::RetryOutcome<std::optional<int>>::without(CallErrc::stopped).error() == stopped);
+    CHECK(detail::RetryOutcome<std::error_code>::without(CallErrc::stopped) == stopped);
+    CHECK(detail::RetryOutcome<Result<int>>::without(CallErrc::stopped).error() == stopped);
     using WithFailure = Expected<int, Failure>;
-    CHECK(detail::RetryOutcome<WithFailure>::without(PolicyErrc::stopped).error() ==
+    CHECK(detail::RetryOutcome<WithFailure>::without(CallErrc::stopped).error() ==
           Failure::from(stopped));
     // Even where the value's type would take the error.
     using Greedy = Expected<TakesAnything, Error>;
-    CHECK_FALSE(detail::RetryOutcome<Greedy>::without(PolicyErrc::stopped).has_value());
+    CHECK_FALSE(detail::RetryOutcome<Greedy>::without(CallErrc::stopped).has_value());
 }

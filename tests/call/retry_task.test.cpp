@@ -92,11 +92,11 @@ TEST_CASE("retry in a coroutine returns what fits the awaited type", "[call][ret
     };
     int n = 0;
     CHECK(run([&] { return at_once(++n < 2 ? std::optional<int>{} : 5); }).value() == 5);
-    CHECK(run([] { return at_once(std::optional<int>{}); }).error() == PolicyErrc::gave_up);
+    CHECK(run([] { return at_once(std::optional<int>{}); }).error() == CallErrc::gave_up);
     CHECK(run([] { return at_once(timed_out); }) == timed_out);
     CHECK(run([] { return at_once(Result<int>{timed_out}); }).error() == timed_out);
     CHECK(run([] { return at_once(std::string{"plain"}); }).value() == "plain");
-    CHECK(run([] { return at_once(false); }).error() == PolicyErrc::gave_up);
+    CHECK(run([] { return at_once(false); }).error() == CallErrc::gave_up);
     // Awaitables without a result, and such that are no coroutines.
     CHECK(run([] { return std::suspend_never{}; }).has_value());
     CHECK(run([&](Attempt attempt) {
@@ -216,7 +216,7 @@ TEST_CASE("A stop ends retry in every phase of a coroutine", "[call][retry_task]
         task.start();
         if (before) {
             REQUIRE(task.done());
-            CHECK(task.take() == PolicyErrc::stopped);
+            CHECK(task.take() == CallErrc::stopped);
             CHECK(seen == Counts::Seen{});
             continue;
         }
@@ -296,7 +296,7 @@ TEST_CASE("A predicate or an observer that throws in a coroutine leaves the poli
     CHECK(seen == Counts::Seen{1, 0, 0, 1});
 
     struct Throws {
-        void on_retry(const Retry&) { throw std::logic_error{"observer"}; }
+        void on_retry(const RetryPlanned&) { throw std::logic_error{"observer"}; }
     } observer;
     seen = {};
     auto watched = retry(

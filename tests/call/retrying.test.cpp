@@ -189,5 +189,5 @@ TEST_CASE("Retrying an awaited call that never waits needs no stack for each att
     auto task = pipeline(sleeper, []() -> Task<bool> { co_return false; });
     task.start();
     REQUIRE(task.done());
-    CHECK(task.take().error() == PolicyErrc::gave_up);
+    CHECK(task.take().error() == CallErrc::gave_up);
 }

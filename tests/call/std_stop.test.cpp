@@ -44,7 +44,7 @@ TEST_CASE("A std::stop_token wakes a sleeping retry", "[call][std_stop][unit]") 
     const Result<void> result = retry(
         Policy{Backoff{NoJitter{}, Cap{24h}, 24h}}, [] { return false; },
         StopBridge{source.get_token()}.token());
-    CHECK(result.error() == PolicyErrc::stopped);
+    CHECK(result.error() == CallErrc::stopped);
 }
 
 TEST_CASE("A std::stop_token is a token by itself, which is asked", "[call][std_stop][unit]") {
@@ -52,5 +52,5 @@ TEST_CASE("A std::stop_token is a token by itself, which is asked", "[call][std_
     source.request_stop();
     CHECK(retry(
               Policy{Backoff{NoJitter{}, Cap{24h}, 24h}}, [] { return false; }, source.get_token())
-              .error() == PolicyErrc::stopped);
+              .error() == CallErrc::stopped);
 }

@@ -18,6 +18,11 @@ static_assert(after(never, 0s) == never && after(never, 1ns) == never &&
 static_assert(after(always, 1h) == always && after(always, forever) == always);
 static_assert(after(at(1ns), forever) == never &&
               after(at(-5ns), forever) == Instant{forever - 5ns});
+static_assert(before(at(3s), 2s) == at(1s) && before(at(1s), 3s) == at(-2s));
+static_assert(before(always, 0s) == always && before(always, forever) == always);
+static_assert(before(never, 1h) == never && before(never, forever) == never);
+static_assert(before(at(-2ns), forever) == always && before(at(-1ns), forever) == always);
+static_assert(before(at(0ns), forever) == always + 1ns);
 static_assert(elapsed(at(1s), at(3s)) == 2s);
 static_assert(elapsed(at(3s), at(1s)) == 0s && elapsed(at(3s), at(3s)) == 0s);
 static_assert(elapsed(always, never) == forever && elapsed(always, Instant{}) == forever);

@@ -95,13 +95,13 @@ TEST_CASE("retry is ended by a stop from another thread in the middle of a wait"
     }};
     struct Observer {
         int retries = 0;
-        void on_retry(const Retry&) { ++retries; }
+        void on_retry(const RetryPlanned&) { ++retries; }
     } observer;
     const auto result = retry(
         Backoff{NoJitter{}, Cap{forever}, 24h}, [&] { return ++calls, false; }, source.token(),
         observer);
     stopper.join();
-    CHECK(result.error() == PolicyErrc::stopped);
+    CHECK(result.error() == CallErrc::stopped);
     CHECK(calls == 1);
     CHECK(observer.retries == 1);
 }

@@ -41,7 +41,7 @@ void fill(const std::string& directory) {
         REQUIRE(journal->append(as_bytes("operation " + std::to_string(i))));
     }
     REQUIRE_FALSE(journal->ack(2));
-    REQUIRE_FALSE(journal->sync());
+    REQUIRE_FALSE(journal->commit());
 }
 
 using Work = WorkQueue<posix::Journal>;
@@ -70,7 +70,7 @@ void fill_work(const std::string& directory) {
     for (int i = 1; i <= 3; ++i) leases.push_back(*work->lease(now()));
     REQUIRE_FALSE(work->ack(leases[1]));
     REQUIRE_FALSE(work->nack(leases[2], now()));
-    REQUIRE_FALSE(work->sync());
+    REQUIRE_FALSE(work->commit());
 }
 
 /// Changes a letter of `text` in the first file.
@@ -190,7 +190,7 @@ TEST_CASE("journal_inspect copies a work queue of plain items as what it is",
         auto work = open_work(shop / "w");
         REQUIRE(work);
         for (const char* const body : {"one", "two"}) REQUIRE(work->push(as_bytes(body), now()));
-        REQUIRE_FALSE(work->sync());
+        REQUIRE_FALSE(work->commit());
     }
     const Answer answer = ask({"--salvage", shop / "new", shop / "w"});
     INFO(answer.text);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: a Journal does what SequencedLike and LeasableLike say. Method: a simulated disk.
+// Goal: a Journal does what LogLike and LeasableLike say. Method: a simulated disk.
 #include <belay/journal/journal.hpp>
 #include <belay/sim/disk.hpp>
 
@@ -123,7 +123,7 @@ TEST_CASE("Journal numbers from 1, and reads back what it was given", "[journal]
     CHECK(j.durable() == 0);
     CHECK(as_text(*j.read(1)) == "one");
     CHECK(j.read(2)->empty());
-    CHECK_FALSE(j.sync());
+    CHECK_FALSE(j.commit());
     CHECK(j.durable() == 2);
     CHECK(as_text(*j.read(1)) == "one");
     CHECK(j.read(0).error() == QueueErrc::unknown_number);
@@ -155,7 +155,7 @@ TEST_CASE("Journal::read finds any operation, in any order", "[journal][journal]
     sim::Disk disk;
     SimJournal j = open(disk);
     fill(j, 400);
-    REQUIRE_FALSE(j.sync());
+    REQUIRE_FALSE(j.commit());
     fill(j, 10);  // some not written yet
     CHECK(rc::check("read(n) is what append(n) was given", [&](std::uint16_t draw) {
         const std::uint64_t n = 1 + draw % 410;
@@ -166,7 +166,8 @@ TEST_CASE("Journal::read finds any operation, in any order", "[journal][journal]
     }));
 }
 
-TEST_CASE("Journal::ack is cumulative, idempotent, and never goes back", "[journal][journal][unit]") {
+TEST_CASE("Journal::ack is cumulative, idempotent, and never goes back",
+          "[journal][journal][unit]") {
     sim::Disk disk;
     SimJournal j = open(disk);
     fill(j, 10);
@@ -269,7 +270,7 @@ TEST_CASE("Journal keeps no more files than its operations need", "[journal][jou
     SimJournal j = open(disk);
     for (int round = 0; round < 50; ++round) {
         fill(j, 40);
-        CHECK_FALSE(j.sync());
+        CHECK_FALSE(j.commit());
         CHECK_FALSE(j.ack(j.last()));
         // The last segment, and the lock.
         CHECK(disk.list("q")->size() == 2);
@@ -288,7 +289,7 @@ TEST_CASE("Journal takes on disk what waits and two segments at most, after ever
             Random bits{seed};
             JournalOptions options{
                 .segment_bytes = segment, .record_bytes_max = body_bytes_max, .seed = seed};
-            options.sync = std::array{Sync::group, Sync::none, Sync::each}[bits() % 3];
+            options.flush = std::array{Flush::group, Flush::none, Flush::each}[bits() % 3];
             DiskUse use{options};
             std::optional<SimJournal> j{open(disk, options)};
             const auto check = [&] {
@@ -310,7 +311,7 @@ TEST_CASE("Journal takes on disk what waits and two segments at most, after ever
                         check();
                     }
                 } else if (draw < 12) {
-                    REQUIRE_FALSE(j->sync());
+                    REQUIRE_FALSE(j->commit());
                     use.acknowledged();
                 } else if (draw < 14) {
                     REQUIRE_FALSE(j->ack(j->base() - 1 + bits() % (j->size() + 1)));
@@ -342,7 +343,8 @@ TEST_CASE("Journal::append refuses what is too large, and writes nothing",
     CHECK(j.read(10)->size() == 1024);
 }
 
-TEST_CASE("Journal reads operations that are longer than it takes now", "[journal][journal][unit]") {
+TEST_CASE("Journal reads operations that are longer than it takes now",
+          "[journal][journal][unit]") {
     sim::Disk disk;
     {
         SimJournal j = open(disk);
@@ -411,10 +413,10 @@ TEST_CASE("Journal moves with everything it has", "[journal][journal][unit]") {
 }
 
 TEST_CASE("Journal writes what was not synced when it is destroyed", "[journal][journal][unit]") {
-    for (const Sync sync : {Sync::group, Sync::none}) {
+    for (const Flush flush : {Flush::group, Flush::none}) {
         sim::Disk disk;
         JournalOptions options = small_journal(1);
-        options.sync = sync;
+        options.flush = flush;
         {
             SimJournal j = open(disk, options);
             fill(j, 20);
@@ -430,15 +432,15 @@ TEST_CASE("Journal writes what was not synced when it is destroyed", "[journal][
     }
 }
 
-TEST_CASE("Sync::none: what sync returned for survives the process", "[journal][journal][fault]") {
+TEST_CASE("Flush::none: what sync returned for survives the process", "[journal][journal][fault]") {
     sim::Disk disk;
     JournalOptions options = small_journal(1);
-    options.sync = Sync::none;
+    options.flush = Flush::none;
     {
         SimJournal j = open(disk, options);
         fill(j, 100);
         const std::uint64_t before = disk.operations();
-        REQUIRE_FALSE(j.sync());
+        REQUIRE_FALSE(j.commit());
         CHECK(disk.operations() == before + 1);  // one write, and no flush
         CHECK(j.durable() == 100);
         fill(j, 5);
@@ -448,12 +450,12 @@ TEST_CASE("Sync::none: what sync returned for survives the process", "[journal][
     CHECK(j.last() == 100);
 }
 
-TEST_CASE("Sync::none: a loss of power takes a tail at most", "[journal][journal][fault]") {
+TEST_CASE("Flush::none: a loss of power takes a tail at most", "[journal][journal][fault]") {
     std::uint64_t lost_some = 0, kept_some = 0;
     for (std::uint64_t seed = 1; seed <= 300; ++seed) {
         sim::Disk disk;
         JournalOptions options = small_journal(seed);
-        options.sync = Sync::none;
+        options.flush = Flush::none;
         std::uint32_t salt = 0;
         std::uint64_t flushed = 0;
         {
@@ -461,7 +463,7 @@ TEST_CASE("Sync::none: a loss of power takes a tail at most", "[journal][journal
             salt = j.salt();
             for (int i = 0; i < 30; ++i) {
                 fill(j, 3);
-                REQUIRE_FALSE(j.sync());
+                REQUIRE_FALSE(j.commit());
             }
             flushed = last_in_sealed_segments(disk);
             Random bits{Seed{seed}};
@@ -488,15 +490,15 @@ TEST_CASE("Sync::none: a loss of power takes a tail at most", "[journal][journal
     CHECK(kept_some > 50);
 }
 
-TEST_CASE("Journal::sync makes one write and one flush, and none when there is nothing",
+TEST_CASE("Journal::commit makes one write and one flush, and none when there is nothing",
           "[journal][journal][unit]") {
     sim::Disk disk;
     SimJournal j = open(disk);
     fill(j, 5);
     const std::uint64_t before = disk.operations();
-    CHECK_FALSE(j.sync());
+    CHECK_FALSE(j.commit());
     CHECK(disk.operations() == before + 2);
-    CHECK_FALSE(j.sync());
+    CHECK_FALSE(j.commit());
     CHECK(disk.operations() == before + 2);
 }
 
@@ -527,7 +529,7 @@ TEST_CASE("Journal::check folds over acknowledged operations of an earlier run",
         auto j = Journal<sim::Disk>::open(disk, "data/journal", {.seed = Seed{1}});
         REQUIRE(j);
         for (int i = 0; i < 5; ++i) REQUIRE(j->append(as_bytes("first run")));
-        REQUIRE_FALSE(j->sync());
+        REQUIRE_FALSE(j->commit());
     }
     auto j = Journal<sim::Disk>::open(disk, "data/journal", {.seed = Seed{2}});
     REQUIRE(j);
@@ -588,7 +590,7 @@ TEST_CASE("Journal::keep is durable with the next sync, and not before",
         {
             SimJournal j = open(disk);
             CHECK_FALSE(j.keep(as_bytes("durable")));
-            CHECK_FALSE(j.sync());
+            CHECK_FALSE(j.commit());
             CHECK_FALSE(j.keep(as_bytes("later")));
             Random bits{Seed{seed}};
             disk.crash(bits);
@@ -644,17 +646,17 @@ TEST_CASE("Journal that only keeps notes keeps no files beside them", "[journal]
 
 // ---- flushing -----------------------------------------------------------------------------------
 
-TEST_CASE("Journal::flush makes durable what Sync::none does not", "[journal][journal][fault]") {
+TEST_CASE("Journal::flush makes durable what Flush::none does not", "[journal][journal][fault]") {
     for (std::uint64_t seed = 1; seed <= 100; ++seed) {
         sim::Disk disk;
         JournalOptions options = small_journal(seed);
-        options.sync = Sync::none;
+        options.flush = Flush::none;
         {
             SimJournal j = open(disk, options);
             REQUIRE_FALSE(j.unflushed());
             fill(j, 5);
             REQUIRE(j.unflushed());
-            REQUIRE_FALSE(j.sync());
+            REQUIRE_FALSE(j.commit());
             REQUIRE(j.unflushed());
             REQUIRE(j.durable() == 5);
             REQUIRE_FALSE(j.ack(2));
@@ -674,7 +676,7 @@ TEST_CASE("Journal::flush makes one write and one flush, and none when nothing i
           "[journal][journal][unit]") {
     sim::Disk disk;
     JournalOptions options = small_journal(1);
-    options.sync = GENERATE(Sync::group, Sync::none);
+    options.flush = GENERATE(Flush::group, Flush::none);
     SimJournal j = open(disk, options);
     const auto operations_of = [&](auto&& call) {
         const std::uint64_t before = disk.operations();
@@ -686,10 +688,10 @@ TEST_CASE("Journal::flush makes one write and one flush, and none when nothing i
     CHECK(operations_of([&] { return j.flush(); }) == 2);
     CHECK(operations_of([&] { return j.flush(); }) == 0);
     fill(j, 1);
-    const std::uint64_t synced = operations_of([&] { return j.sync(); });
-    CHECK(synced == (options.sync == Sync::group ? 2 : 1));
-    CHECK(j.unflushed() == (options.sync == Sync::none));
-    CHECK(operations_of([&] { return j.flush(); }) == (options.sync == Sync::group ? 0 : 1));
+    const std::uint64_t synced = operations_of([&] { return j.commit(); });
+    CHECK(synced == (options.flush == Flush::group ? 2 : 1));
+    CHECK(j.unflushed() == (options.flush == Flush::none));
+    CHECK(operations_of([&] { return j.flush(); }) == (options.flush == Flush::group ? 0 : 1));
     REQUIRE_FALSE(j.keep(as_bytes("note")));
     CHECK(j.unflushed());
     CHECK(operations_of([&] { return j.flush(); }) == 2);
@@ -712,7 +714,7 @@ TEST_CASE("Journal::bytes counts the records that are left", "[journal][journal]
         }
         REQUIRE_FALSE(j.keep(as_bytes("note")));
         CHECK(j.bytes() == sum + record_bytes(4));
-        REQUIRE_FALSE(j.sync());
+        REQUIRE_FALSE(j.commit());
         CHECK(j.bytes() == sum + record_bytes(4));
     }
     // Seen from outside: what the records in the files take.
@@ -737,7 +739,7 @@ TEST_CASE("Journal::bytes counts the records that are left", "[journal][journal]
         CHECK(j.bytes() == in_files());
         fill(j, static_cast<std::uint64_t>(round) * 5);
         REQUIRE_FALSE(j.ack(j.base() + j.size() / 2));
-        REQUIRE_FALSE(j.sync());
+        REQUIRE_FALSE(j.commit());
         CHECK(j.bytes() == in_files());
     }
 }
@@ -810,7 +812,8 @@ TEST_CASE("Journal::open refuses a segment that is larger than one can be",
     }
 }
 
-TEST_CASE("Journal leaves room for the seal, whatever fills a segment", "[journal][journal][unit]") {
+TEST_CASE("Journal leaves room for the seal, whatever fills a segment",
+          "[journal][journal][unit]") {
     // Operations, then acknowledgements and pins in their reserve, then an opening.
     for (std::uint64_t acks = 0; acks < 20; ++acks) {
         for (int pins = 0; pins < 26; ++pins) {
@@ -820,7 +823,7 @@ TEST_CASE("Journal leaves room for the seal, whatever fills a segment", "[journa
                 for (int i = 0; i < 22; ++i) REQUIRE(j.append(Bytes(100)));
                 for (std::uint64_t n = 1; n <= acks; ++n) {
                     REQUIRE_FALSE(j.ack(n));
-                    REQUIRE_FALSE(j.sync());
+                    REQUIRE_FALSE(j.commit());
                 }
                 for (int i = 0; i < pins; ++i) {
                     REQUIRE_FALSE(j.pin_store(Id{static_cast<std::byte>(i + 1)}));
@@ -846,7 +849,7 @@ TEST_CASE("Journal takes the longest operations that its segments have room for"
         SimJournal j = open(disk, options);
         REQUIRE_FALSE(j.keep(Bytes(512)));
         for (int i = 0; i < 10; ++i) REQUIRE(j.append(longest));
-        REQUIRE_FALSE(j.sync());
+        REQUIRE_FALSE(j.commit());
         CHECK(disk.used_bytes() <= 11 * 4096);
     }
     SimJournal j = open(disk, options);
@@ -865,7 +868,7 @@ TEST_CASE("Journal goes on in segments of another size", "[journal][journal][uni
     }
     SimJournal j = open(disk, {.segment_bytes = 4096, .record_bytes_max = 16, .seed = Seed{1}});
     for (int i = 0; i < 10'000; ++i) REQUIRE(j.append({}));
-    REQUIRE_FALSE(j.sync());
+    REQUIRE_FALSE(j.commit());
     CHECK(j.size() == 50'000);
     for (const auto& [path, bytes] : disk.image()) {
         CHECK(bytes.size() <= (path == "q/" + journal_format::segment_name(1) ? 1U << 20 : 4096U));

@@ -227,7 +227,8 @@ TEST_CASE("Journal opens the same whether everything is verified or the tail",
     }
 }
 
-TEST_CASE("Journal survives a loss of power while it deletes segments", "[journal][journal][fault]") {
+TEST_CASE("Journal survives a loss of power while it deletes segments",
+          "[journal][journal][fault]") {
     // One acknowledgement that empties several segments; each deletion is cut, with the names that
     // are not durable kept or lost in every combination.
     const auto fill = [](JournalModel& model) {
@@ -272,7 +273,7 @@ TEST_CASE("Journal keeps its directory through a loss of power from its first sy
                 REQUIRE(journal);
                 id = journal->journal_id();
                 REQUIRE(journal->append(as_bytes("first")));
-                REQUIRE_FALSE(journal->sync());
+                REQUIRE_FALSE(journal->commit());
                 Random bits{Seed{halt * 100 + torn}};
                 disk.crash(bits);
             }

@@ -22,7 +22,7 @@ sim::Disk::Image make_image(bool closed) {
         REQUIRE(journal->append(body_of(n, 0)));
         if (n == 10) REQUIRE_FALSE(journal->keep(as_bytes("a note")));
         if (n == 40) REQUIRE_FALSE(journal->ack(5));
-        if (n % 4 == 0) REQUIRE_FALSE(journal->sync());
+        if (n % 4 == 0) REQUIRE_FALSE(journal->commit());
     }
     if (!closed) disk.kill();
     // What the close writes is in the image, if it could.
@@ -47,7 +47,7 @@ sim::Disk::Image make_killed_runs(std::uint32_t idle, std::uint32_t idle_after) 
         REQUIRE(journal);
         for (int i = 0; i < operations; ++i) {
             REQUIRE(journal->append(as_bytes("payload-abcdefgh")));
-            REQUIRE_FALSE(journal->sync());
+            REQUIRE_FALSE(journal->commit());
         }
         disk.kill();
     };
@@ -359,7 +359,7 @@ TEST_CASE("Journal::read is not led astray by a damaged length", "[journal][jour
     store[0] = std::byte{1};
     REQUIRE_FALSE(journal->pin_store(store));
     REQUIRE(journal->append(body_of(2, 0)));
-    REQUIRE_FALSE(journal->sync());
+    REQUIRE_FALSE(journal->commit());
     Bytes bytes = disk.contents(segment_file(1));
     const std::size_t pin = segment_header_bytes + record_bytes(body_of(1, 0).size());
     REQUIRE(decode_record_header(bytes.data() + pin).kind == Kind::pin);

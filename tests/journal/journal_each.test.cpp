@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: with Sync::each a call that answered no error is durable, and one that answered an error
+// Goal: with Flush::each a call that answered no error is durable, and one that answered an error
 // has taken nothing. Method: losses of power, failing calls, and a look from inside the flush.
 #include <belay/journal/journal.hpp>
 #include <belay/queue/queue.hpp>
@@ -21,7 +21,7 @@ using Call = JournalModel::Call;
 
 JournalOptions each_call(std::uint64_t seed) {
     JournalOptions options = small_journal(seed);
-    options.sync = Sync::each;
+    options.flush = Flush::each;
     return options;
 }
 
@@ -61,7 +61,7 @@ Said run_and_listen(sim::Disk& disk, JournalModel& model,
 }
 
 /// How many losses of power, at every operation of some scripts, took what a call had answered for.
-int losses(Sync mode, std::uint64_t scripts) {
+int losses(Flush mode, std::uint64_t scripts) {
     int lost = 0;
     for (std::uint64_t seed = 1; seed <= scripts; ++seed) {
         const auto script = make_script(seed, 50);
@@ -70,7 +70,7 @@ int losses(Sync mode, std::uint64_t scripts) {
             for (std::uint64_t torn = 0; torn < 3; ++torn) {
                 sim::Disk disk;
                 JournalModel model{disk, seed};
-                model.options.sync = mode;
+                model.options.flush = mode;
                 const Said said = run_and_listen(disk, model, script, halt);
                 if (halt == 0) operations = disk.operations();
                 Random bits{Seed{seed * 100'000 + halt * 10 + torn}};
@@ -93,15 +93,15 @@ int losses(Sync mode, std::uint64_t scripts) {
 
 }  // namespace
 
-TEST_CASE("Journal with Sync::each loses nothing that a call has answered for",
+TEST_CASE("Journal with Flush::each loses nothing that a call has answered for",
           "[journal][journal][fault]") {
-    CHECK(losses(Sync::each, 5) == 0);
+    CHECK(losses(Flush::each, 5) == 0);
     // The same scripts find what the other modes do not promise.
-    CHECK(losses(Sync::group, 2) > 0);
-    CHECK(losses(Sync::none, 2) > 0);
+    CHECK(losses(Flush::group, 2) > 0);
+    CHECK(losses(Flush::none, 2) > 0);
 }
 
-TEST_CASE("Journal with Sync::each conforms as a storage, and works under a Queue",
+TEST_CASE("Journal with Flush::each conforms as a storage, and works under a Queue",
           "[journal][journal][property]") {
     std::vector<std::unique_ptr<sim::Disk>> disks;
     check_storage_conformance(
@@ -115,7 +115,7 @@ TEST_CASE("Journal with Sync::each conforms as a storage, and works under a Queu
     check_under_queue(open_each(disk));
 }
 
-TEST_CASE("Journal with Sync::each flushes once for each call, and not for nothing",
+TEST_CASE("Journal with Flush::each flushes once for each call, and not for nothing",
           "[journal][journal][unit]") {
     sim::Disk disk;
     SimJournal j = open_each(disk);
@@ -130,7 +130,7 @@ TEST_CASE("Journal with Sync::each flushes once for each call, and not for nothi
         CHECK(j.durable() == n);
         CHECK_FALSE(j.unflushed());
     }
-    CHECK(operations_of([&] { CHECK_FALSE(j.sync()); }) == 0);
+    CHECK(operations_of([&] { CHECK_FALSE(j.commit()); }) == 0);
     CHECK(operations_of([&] { CHECK_FALSE(j.flush()); }) == 0);
     CHECK(operations_of([&] { CHECK_FALSE(j.ack(2)); }) == 2);
     CHECK(j.acked_durable() == 2);
@@ -144,7 +144,7 @@ TEST_CASE("Journal with Sync::each flushes once for each call, and not for nothi
     CHECK(operations_of([&] { CHECK(j.front()); }) == 0);
 }
 
-TEST_CASE("Journal with Sync::each takes nothing for which there is no space",
+TEST_CASE("Journal with Flush::each takes nothing for which there is no space",
           "[journal][journal][fault]") {
     for (std::uint64_t torn = 0; torn < 20; ++torn) {
         sim::Disk disk;
@@ -183,7 +183,7 @@ TEST_CASE("Journal with Sync::each takes nothing for which there is no space",
     }
 }
 
-TEST_CASE("Journal with Sync::each on a full disk refuses, and goes on when there is room",
+TEST_CASE("Journal with Flush::each on a full disk refuses, and goes on when there is room",
           "[journal][journal][fault]") {
     sim::Disk disk;
     disk.limit_bytes(2 * 4096);
@@ -203,7 +203,7 @@ TEST_CASE("Journal with Sync::each on a full disk refuses, and goes on when ther
     std::uint64_t executed = 0;
     std::size_t drains = 0;
     while (!queue.empty() && ++drains <= taken) {
-        const DrainResult result = queue.drain([&](BytesView body) {
+        const DrainReport result = queue.drain([&](BytesView body) {
             const Bytes expected = body_of(++executed, 0);
             return std::equal(body.begin(), body.end(), expected.begin(), expected.end());
         });
@@ -216,7 +216,7 @@ TEST_CASE("Journal with Sync::each on a full disk refuses, and goes on when ther
     CHECK(j.durable() == taken + 1);
 }
 
-TEST_CASE("Journal with Sync::each shows nothing of what may or may not be on a failed disk",
+TEST_CASE("Journal with Flush::each shows nothing of what may or may not be on a failed disk",
           "[journal][journal][fault]") {
     // The write fails, or the flush.
     for (const std::uint64_t failing : {1U, 2U}) {
@@ -252,7 +252,7 @@ TEST_CASE("Journal with Sync::each shows nothing of what may or may not be on a 
     }
 }
 
-TEST_CASE("Journal with Sync::each: nobody finds what was refused for lack of space",
+TEST_CASE("Journal with Flush::each: nobody finds what was refused for lack of space",
           "[journal][journal][regression]") {
     // Half of a record is the whole of it where zeros end it, as they do the files. Under a failed
     // call the writer may have been killed, lost its power, or gone on; or the disk fails once
@@ -296,7 +296,7 @@ TEST_CASE("Journal with Sync::each: nobody finds what was refused for lack of sp
     }
 }
 
-TEST_CASE("Journal with Sync::each needs no space to erase what there was no space for",
+TEST_CASE("Journal with Flush::each needs no space to erase what there was no space for",
           "[journal][journal][regression]") {
     WatchedDisk disk;
     auto j = Journal<WatchedDisk>::open(disk, "q", each_call(1));
@@ -313,7 +313,7 @@ TEST_CASE("Journal with Sync::each needs no space to erase what there was no spa
     CHECK(j->append(as_bytes("2")));
 }
 
-TEST_CASE("Journal::ack with Sync::each stands without space, and is durable when it says so",
+TEST_CASE("Journal::ack with Flush::each stands without space, and is durable when it says so",
           "[journal][journal][fault]") {
     sim::Disk disk;
     const auto acked_after_crash = [&disk](std::uint64_t seed) {
@@ -357,7 +357,7 @@ TEST_CASE("Journal::ack with Sync::each stands without space, and is durable whe
     CHECK(acked_after_crash(99) == 2);
 }
 
-TEST_CASE("Journal with Sync::each shows an operation to nobody before it is durable",
+TEST_CASE("Journal with Flush::each shows an operation to nobody before it is durable",
           "[journal][journal][unit]") {
     WatchedDisk disk;
     auto journal = Journal<WatchedDisk>::open(disk, "q", each_call(1));
@@ -376,7 +376,7 @@ TEST_CASE("Journal with Sync::each shows an operation to nobody before it is dur
     CHECK(as_text(*journal->front()) == "one");
 }
 
-TEST_CASE("Journal with Sync::each lets another thread go on behind an append that failed",
+TEST_CASE("Journal with Flush::each lets another thread go on behind an append that failed",
           "[journal][journal][fault]") {
     for (int round = 0; round < 20; ++round) {
         WatchedDisk disk;

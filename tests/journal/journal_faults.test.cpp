@@ -43,7 +43,7 @@ Done use(sim::Disk& disk, std::uint64_t seed, std::uint32_t& salt) {
                     (!kept && as_text(journal->kept()) != as_text(note));
         done.failures += kept ? 1U : 0U;
         const bool flushes = round % 2 == 0;
-        const std::error_code synced = flushes ? journal->flush() : journal->sync();
+        const std::error_code synced = flushes ? journal->flush() : journal->commit();
         done.lied = done.lied || (!synced && journal->unflushed());
         if (!synced) done.note.assign(journal->kept().begin(), journal->kept().end());
         done.lied = done.lied || (!synced && done.poisoned && done.taken > done.durable);
@@ -106,13 +106,13 @@ TEST_CASE("Journal that could not flush takes nothing more, and says why",
     auto journal = SimJournal::open(disk, "q", small_journal(1));
     REQUIRE(journal);
     REQUIRE(journal->append(as_bytes("one")));
-    REQUIRE_FALSE(journal->sync());
+    REQUIRE_FALSE(journal->commit());
     REQUIRE(journal->append(as_bytes("two")));
     disk.fail_at(disk.operations() + 2, std::make_error_code(std::errc::io_error));
-    CHECK(journal->sync() == std::errc::io_error);
+    CHECK(journal->commit() == std::errc::io_error);
     CHECK(journal->failed() == std::errc::io_error);
     // The disk would work again; the journal does not try.
-    CHECK(journal->sync() == std::errc::io_error);
+    CHECK(journal->commit() == std::errc::io_error);
     CHECK(journal->append(as_bytes("three")).error() == std::errc::io_error);
     CHECK(journal->pin_store(Id{std::byte{1}}) == std::errc::io_error);
     CHECK(journal->keep(as_bytes("note")) == std::errc::io_error);
@@ -141,7 +141,7 @@ TEST_CASE("Journal on a full disk refuses what does not fit, and keeps the rest"
     }
     CHECK(error == std::errc::no_space_on_device);
     CHECK_FALSE(journal->failed());
-    CHECK_FALSE(journal->sync());
+    CHECK_FALSE(journal->commit());
     CHECK(journal->durable() == taken);
     // A note leaves to acknowledgements what operations leave to them.
     CHECK(journal->keep(Bytes(journal_format::note_bytes_max)) == std::errc::no_space_on_device);
@@ -149,19 +149,19 @@ TEST_CASE("Journal on a full disk refuses what does not fit, and keeps the rest"
     // Reading and acknowledging go on, and make room.
     CHECK(journal->read(1));
     CHECK_FALSE(journal->ack(taken));
-    CHECK_FALSE(journal->sync());
+    CHECK_FALSE(journal->commit());
     CHECK(*journal->append(as_bytes("again")) == taken + 1);
-    CHECK_FALSE(journal->sync());
+    CHECK_FALSE(journal->commit());
 }
 
 TEST_CASE("Journal on a full disk is acknowledged free one by one, over openings too",
           "[journal][journal][regression]") {
     // More operations than the reserve has room for acknowledgements of them.
     constexpr std::size_t segment_bytes = std::size_t{16} << 10;
-    for (const Sync mode : {Sync::each, Sync::group, Sync::none}) {
+    for (const Flush mode : {Flush::each, Flush::group, Flush::none}) {
         for (const std::uint64_t opened_again : {0U, 1U, 3U}) {
             INFO("mode " << static_cast<int>(mode) << ", opened again " << opened_again);
-            const JournalOptions options{.sync = mode,
+            const JournalOptions options{.flush = mode,
                                          .segment_bytes = segment_bytes,
                                          .record_bytes_max = 256,
                                          .seed = Seed{1}};
@@ -170,7 +170,7 @@ TEST_CASE("Journal on a full disk is acknowledged free one by one, over openings
             auto journal = SimJournal::open(disk, "q", options);
             REQUIRE(journal);
             while (journal->append(Bytes(20))) continue;
-            REQUIRE_FALSE(journal->sync());
+            REQUIRE_FALSE(journal->commit());
             const std::uint64_t last = journal->last();
             REQUIRE(last > 500);
             for (std::uint64_t n = 1; n <= last; ++n) {
@@ -185,11 +185,11 @@ TEST_CASE("Journal on a full disk is acknowledged free one by one, over openings
                 const std::error_code error = journal->ack(n);
                 if (error) REQUIRE(error == std::errc::no_space_on_device);
                 REQUIRE(journal->base() == n + 1);
-                REQUIRE_FALSE(journal->sync());
+                REQUIRE_FALSE(journal->commit());
             }
             CHECK(journal->acked_durable() == last);
             CHECK(journal->append(as_bytes("again")));
-            CHECK_FALSE(journal->sync());
+            CHECK_FALSE(journal->commit());
             { const SimJournal closed = std::move(*journal); }
             journal = SimJournal::open(disk, "q", options);
             REQUIRE(journal);
@@ -235,7 +235,7 @@ TEST_CASE("Journal::try_pop loses no operation, whatever fails, and repeats one 
             auto journal = SimJournal::open(disk, "q", small_journal(1));
             REQUIRE(journal);
             for (std::uint64_t n = 1; n <= count; ++n) REQUIRE(journal->append(body_of(n, 0)));
-            REQUIRE_FALSE(journal->sync());
+            REQUIRE_FALSE(journal->commit());
             disk.fail_at(disk.operations() + failing, std::make_error_code(std::errc::io_error));
             while (const auto body = journal->try_pop()) REQUIRE(*body == body_of(++popped, 0));
             failures += journal->failed() ? 1 : 0;
@@ -266,7 +266,7 @@ TEST_CASE("Journal that is opened after a failed flush does not believe the syst
                              std::make_error_code(std::errc::io_error));
                 for (std::uint64_t n = 1; n <= 40 && !journal->failed(); ++n) {
                     static_cast<void>(journal->append(body_of(n, 0)));
-                    if (n % 3 == 0) static_cast<void>(journal->sync());
+                    if (n % 3 == 0) static_cast<void>(journal->commit());
                 }
                 if (!journal->failed()) continue;
                 disk.kill();
@@ -277,7 +277,7 @@ TEST_CASE("Journal that is opened after a failed flush does not believe the syst
                 auto journal = SimJournal::open(disk, "q", small_journal(2));
                 REQUIRE(journal);
                 REQUIRE(journal->append(as_bytes("of the second run")));
-                REQUIRE_FALSE(journal->sync());
+                REQUIRE_FALSE(journal->commit());
                 last = journal->last();
                 disk.kill();
             }

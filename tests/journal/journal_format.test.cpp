@@ -180,7 +180,7 @@ TEST_CASE("A small journal has its golden bytes", "[journal][journal_format][gol
         Id store{};
         store[0] = std::byte{0xAA};
         REQUIRE(journal->append(as_bytes("hello")));
-        REQUIRE_FALSE(journal->sync());
+        REQUIRE_FALSE(journal->commit());
         REQUIRE(journal->append({}));
         REQUIRE_FALSE(journal->pin_store(store));
         REQUIRE_FALSE(journal->ack(1));

@@ -22,19 +22,19 @@ void fill_segments(sim::Disk& disk) {
         REQUIRE(journal);
         for (std::uint64_t i = 0; i < inspected_operations / 3; ++i) {
             REQUIRE(journal->append(body_of(journal->last() + 1, 0)));
-            if (i % 4 == 3) REQUIRE_FALSE(journal->sync());
+            if (i % 4 == 3) REQUIRE_FALSE(journal->commit());
         }
         if (run == 1) {
             REQUIRE_FALSE(journal->ack(inspected_acked));
             REQUIRE_FALSE(journal->keep(as_bytes("a note")));
             REQUIRE_FALSE(journal->pin_store(Id{std::byte{7}}));
         }
-        REQUIRE_FALSE(journal->sync());
+        REQUIRE_FALSE(journal->commit());
     }
 }
 
 struct Seen {
-    JournalInspection inspection;
+    JournalReport inspection;
     std::map<std::uint64_t, Bytes> bodies;
     bool right = true;
 };
@@ -54,7 +54,7 @@ std::optional<Seen> look(sim::Disk& disk) {
     return seen;
 }
 
-std::uint64_t lost(const JournalInspection& inspection) {
+std::uint64_t lost(const JournalReport& inspection) {
     std::uint64_t sum = 0;
     for (const OperationRange& range : inspection.lost) sum += range.last - range.first + 1;
     return sum;
@@ -72,7 +72,7 @@ TEST_CASE("inspect_journal sees everything, and changes nothing",
     CHECK(disk.image() == before);
     CHECK(seen->right);
     CHECK(seen->bodies.size() == inspected_operations);
-    const JournalInspection& found = seen->inspection;
+    const JournalReport& found = seen->inspection;
     CHECK(found.is_whole());
     CHECK(found.acked == inspected_acked);
     CHECK(found.operations == inspected_operations - inspected_acked);
@@ -131,7 +131,7 @@ TEST_CASE("inspect_journal loses one operation to one flipped bit, and finds all
             const auto seen = look(disk);
             INFO(path << ", byte " << at);
             REQUIRE(seen);
-            const JournalInspection& found = seen->inspection;
+            const JournalReport& found = seen->inspection;
             REQUIRE(seen->right);
             REQUIRE(seen->bodies.size() + 1 >= inspected_operations);
             // What is missing is reported: as lost, or, of the very last write, as unfinished.
@@ -172,7 +172,7 @@ TEST_CASE("inspect_journal names what a missing or cut file takes along",
           "[journal][journal_inspect][fault]") {
     sim::Disk disk;
     fill_segments(disk);
-    const JournalInspection whole = look(disk)->inspection;
+    const JournalReport whole = look(disk)->inspection;
     const InspectedSegment& second = whole.segments[1];
     const Bytes bytes = disk.contents(second.path);
 
@@ -209,9 +209,9 @@ TEST_CASE("inspect_journal misses a file at either end", "[journal][journal_insp
         REQUIRE(journal);
         for (std::uint64_t n = 1; n <= inspected_operations; ++n)
             REQUIRE(journal->append(body_of(n, 0)));
-        REQUIRE_FALSE(journal->sync());
+        REQUIRE_FALSE(journal->commit());
     }
-    const JournalInspection whole = look(disk)->inspection;
+    const JournalReport whole = look(disk)->inspection;
     REQUIRE(whole.is_whole());
     REQUIRE(whole.segments.size() > 2);
     const InspectedSegment& first = whole.segments.front();
@@ -220,20 +220,20 @@ TEST_CASE("inspect_journal misses a file at either end", "[journal][journal_insp
     const Bytes last_bytes = disk.contents(last.path);
 
     REQUIRE_FALSE(disk.remove(first.path));
-    const JournalInspection headless = look(disk)->inspection;
+    const JournalReport headless = look(disk)->inspection;
     CHECK_FALSE(headless.damages.empty());
     CHECK(headless.lost == std::vector<OperationRange>{{1, first.last}});
     CHECK(headless.operations == inspected_operations - first.last);
 
     disk.put(first.path, Bytes(4096));
-    const JournalInspection zeros = look(disk)->inspection;
+    const JournalReport zeros = look(disk)->inspection;
     CHECK_FALSE(zeros.damages.empty());
     CHECK(zeros.lost == std::vector<OperationRange>{{1, first.last}});
     CHECK(zeros.operations == inspected_operations - first.last);
     disk.put(first.path, first_bytes);
 
     REQUIRE_FALSE(disk.remove(last.path));
-    const JournalInspection tailless = look(disk)->inspection;
+    const JournalReport tailless = look(disk)->inspection;
     REQUIRE(tailless.damages.size() == 1);
     CHECK(tailless.damages[0].path == last.path);
 
@@ -296,7 +296,7 @@ TEST_CASE("inspect_journal finds what is wrong in an unfinished roll",
     Bytes fresh = disk.contents(segment_file(2));
     for (std::size_t i = next->made_bytes; i < fresh.size(); ++i) fresh[i] = std::byte{0};
     disk.put(segment_file(2), fresh);
-    const JournalInspection crash = look(disk)->inspection;
+    const JournalReport crash = look(disk)->inspection;
     CHECK(crash.is_whole());
     CHECK(crash.unfinished_roll);
 

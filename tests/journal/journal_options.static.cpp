@@ -5,7 +5,7 @@
 using namespace belay;
 
 static_assert(detail::possible(JournalOptions{}));
-static_assert(JournalOptions{}.sync == Sync::group && JournalOptions{}.create);
+static_assert(JournalOptions{}.flush == Flush::group && JournalOptions{}.create);
 static_assert(JournalOptions{}.verify == Verify::tail);
 static_assert(detail::possible({.segment_bytes = 4096, .record_bytes_max = 2328}));
 static_assert(!detail::possible({.segment_bytes = 4096, .record_bytes_max = 2329}),

@@ -18,11 +18,11 @@ void fill_for_salvage(sim::Disk& disk) {
     REQUIRE(journal);
     for (std::uint64_t n = 1; n <= salvaged_operations; ++n) {
         REQUIRE(journal->append(body_of(n, 0)));
-        if (n % 10 == 0) REQUIRE_FALSE(journal->sync());
+        if (n % 10 == 0) REQUIRE_FALSE(journal->commit());
     }
     REQUIRE_FALSE(journal->keep(as_bytes("breaker open")));
     REQUIRE_FALSE(journal->ack(salvaged_acked));
-    REQUIRE_FALSE(journal->sync());
+    REQUIRE_FALSE(journal->commit());
 }
 
 bool is_copy_of(sim::Disk& disk, const std::vector<std::uint64_t>& numbers) {
@@ -138,7 +138,7 @@ TEST_CASE("salvage_journal copies operations of any length",
         REQUIRE(journal->append(as_bytes("short")));
         REQUIRE(journal->append(longest));
         REQUIRE(journal->append(as_bytes("short again")));
-        REQUIRE_FALSE(journal->sync());
+        REQUIRE_FALSE(journal->commit());
     }
     const auto done = salvage_journal(disk, "q", "new", small_journal(2));
     REQUIRE(done);

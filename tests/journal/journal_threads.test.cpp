@@ -57,9 +57,9 @@ struct GatedDisk : WatchedDisk {
 
 using GatedJournal = Journal<WatchedDisk>;
 
-GatedJournal open_gated(GatedDisk& disk, Sync sync = Sync::group) {
+GatedJournal open_gated(GatedDisk& disk, Flush flush = Flush::group) {
     JournalOptions options = small_journal(1);
-    options.sync = sync;
+    options.flush = flush;
     auto journal = GatedJournal::open(disk, "q", options);
     REQUIRE(journal);
     return std::move(*journal);
@@ -96,12 +96,12 @@ int flush_from_threads(GatedDisk& disk, GatedJournal& journal, int others, GoOn 
 }  // namespace
 
 TEST_CASE("Journal: one flush serves all threads that wait for it", "[journal][journal][unit]") {
-    const Sync sync = GENERATE(Sync::group, Sync::none);
+    const Flush flush = GENERATE(Flush::group, Flush::none);
     const int others = GENERATE(1, 2, 7);
     // Where the threads are exactly when the flush ends differs.
     for (int round = 0; round < 20; ++round) {
         GatedDisk disk;
-        GatedJournal journal = open_gated(disk, sync);
+        GatedJournal journal = open_gated(disk, flush);
         const int before = disk.gate.started();
         const int good = flush_from_threads(disk, journal, others, [&disk] { disk.gate.open(); });
         CHECK(good == 1 + others);
@@ -111,7 +111,7 @@ TEST_CASE("Journal: one flush serves all threads that wait for it", "[journal][j
         CHECK(journal.durable() == static_cast<std::uint64_t>(1 + others));
         // Whoever comes with nothing new needs none.
         CHECK_FALSE(journal.flush());
-        CHECK_FALSE(journal.sync());
+        CHECK_FALSE(journal.commit());
         CHECK(disk.gate.started() - before == 2);
     }
 }
@@ -153,9 +153,9 @@ TEST_CASE("Journal: a flush that fails is told to all threads that wait for it",
     }
 }
 
-TEST_CASE("Sync::none: sync flushes nothing, from no thread", "[journal][journal][unit]") {
+TEST_CASE("Flush::none: sync flushes nothing, from no thread", "[journal][journal][unit]") {
     GatedDisk disk;
-    GatedJournal journal = open_gated(disk, Sync::none);
+    GatedJournal journal = open_gated(disk, Flush::none);
     const int before = disk.gate.started();
     std::atomic<int> wrong{0};
     {
@@ -164,7 +164,7 @@ TEST_CASE("Sync::none: sync flushes nothing, from no thread", "[journal][journal
             threads.emplace_back([&] {
                 for (int i = 0; i < 5; ++i) {
                     const auto number = journal.append(as_bytes("x"));
-                    if (!number || journal.sync() || journal.durable() < *number) ++wrong;
+                    if (!number || journal.commit() || journal.durable() < *number) ++wrong;
                 }
             });
         }

@@ -18,7 +18,7 @@ bool journal_works() {
         auto journal = Journal<sim::Disk>::open(disk, "q", {.seed = Seed{1}});
         if (!journal || journal->run() != run) return false;
         Queue queue{std::move(*journal)};
-        if (queue.push(as_bytes("operation")) || queue.storage().sync()) return false;
+        if (queue.push(as_bytes("operation")) || queue.storage().commit()) return false;
         if (queue.storage().durable() != run || queue.size() != run) return false;
     }
     return true;
@@ -38,9 +38,9 @@ struct NumberCodec {
 
 bool encoded_and_flushed_work() {
     sim::Disk disk;
-    auto journal = Journal<sim::Disk>::open(disk, "q", {.sync = Sync::none, .seed = Seed{1}});
+    auto journal = Journal<sim::Disk>::open(disk, "q", {.flush = Flush::none, .seed = Seed{1}});
     if (!journal) return false;
-    Queue queue{Encoded{std::move(*journal), NumberCodec{}}, {}, DropNewest{}, QueueCounters{}};
+    Queue queue{Encoded{std::move(*journal), NumberCodec{}}, DropNewest{}, {}, QueueCounters{}};
     FlushEvery flusher{queue, Duration{1}};
     if (queue.push(7u) || queue.push(0u) != QueueErrc::bad_encoding) return false;
     flusher.appended();

@@ -56,6 +56,7 @@ TEST_CASE("Supervisor allocates for no message and no dial once it is warm",
     Supervisor link{Bundle{Heartbeat{IntSocket{&a}, {.every = 1s, .dead_after = 3s}},
                            Validated{IntSocket{&b}, Passes{}}},
                     Policy{Backoff{FullJitter{}, Cap{100ms}, 1ms}, MaxAttempts{1'000'000}},
+                    {},
                     SummingApp{&sum}};
     Instant now{};
     const auto run = [&] {

@@ -3,7 +3,7 @@
 // templates use nothing more.
 #include <belay/link/bundle.hpp>
 #include <belay/link/heartbeat.hpp>
-#include <belay/link/log.hpp>
+#include <belay/link/link_log.hpp>
 #include <belay/link/served_link.hpp>
 #include <belay/link/supervisor.hpp>
 #include <belay/link/tee.hpp>
@@ -35,7 +35,7 @@ template class belay::SupervisorCore<MinimalRule>;
 template class belay::Supervisor<Plain, MinimalRule, NoObserver>;
 template class belay::Supervisor<OnLanes, Policy<MinimalRule>, MinimalObserver>;
 template class belay::Supervisor<Bundle<Plain, Heartbeat<Pinged>>, MinimalRule, NoObserver>;
-template class belay::Log<MinimalSink>;
+template class belay::LinkLog<MinimalSink>;
 // Clang before 16 instantiates members whose constraints do not hold.
 #if !defined(__clang__) || __clang_major__ >= 16
 template class belay::Wrapped<MinimalConnection, MinimalMessage>;
@@ -117,11 +117,13 @@ static_assert(Bundle<Plain, Validated<Bundle<Plain, Plain>, MinimalCheck>>::lane
     Supervisor nested{
         Bundle{Heartbeat{Validated{Pinged{0}, MinimalCheck{0}}, {}},
                Bundle{Plain{0}, WithToken{MinimalTokenTransport{0}, MinimalSource{0}}}},
-        Policy{MinimalRule{0}}, Tee{MinimalObserver{0}, Log{MinimalSink{0}}}};
+        Policy{MinimalRule{0}},
+        {},
+        Tee{MinimalObserver{0}, LinkLog{MinimalSink{0}}}};
     using Nested =
         Supervisor<Bundle<Heartbeat<Validated<Pinged, MinimalCheck>>,
                           Bundle<Plain, WithToken<MinimalTokenTransport, MinimalSource>>>,
-                   Policy<MinimalRule>, Tee<MinimalObserver, Log<MinimalSink>>>;
+                   Policy<MinimalRule>, Tee<MinimalObserver, LinkLog<MinimalSink>>>;
     static_assert(std::is_same_v<decltype(nested), Nested>);
     Heartbeat twice{Heartbeat{Pinged{0}, {}}, {}};
     static_assert(std::is_same_v<decltype(twice), Heartbeat<Heartbeat<Pinged>>>);
@@ -135,7 +137,7 @@ static_assert(Bundle<Plain, Validated<Bundle<Plain, Plain>, MinimalCheck>>::lane
 // ---- Sizes
 // ---------------------------------------------------------------------------------------
 
-static_assert(sizeof(Link<int>) == 16 && sizeof(Status) == 72);
+static_assert(sizeof(Link<int>) == 16 && sizeof(LinkStatus) == 72);
 static_assert(sizeof(ConnectionOf<Heartbeat<Pinged>>) <= 72);
 static_assert(sizeof(SupervisorCore<Policy<MinimalRule>>) <= 272);
 

@@ -79,8 +79,10 @@ TEST_CASE("Heartbeat of a late driver sees what had arrived before it judges",
           "[link][heartbeat][regression]") {
     Wire wire;
     Notes notes;
-    Supervisor link{Heartbeat{FakeTransport<>{wire}, {.every = 10s, .dead_after = 25s}}, doubling(),
-                    std::ref(notes), SupervisorOptions{.events_per_turn_max = 4}};
+    Supervisor link{Heartbeat{FakeTransport<>{wire}, {.every = 10s, .dead_after = 25s}},
+                    doubling(),
+                    {.events_per_turn_max = 4},
+                    std::ref(notes)};
     link.start();
     link.advance(at(0s));
     wire.link.opened();

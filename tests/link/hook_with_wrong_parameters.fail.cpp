@@ -21,6 +21,6 @@ struct App {
 };
 
 void use() {
-    belay::Supervisor link{Transport{}, belay::MaxAttempts{3}, App{}};
+    belay::Supervisor link{Transport{}, belay::MaxAttempts{3}, {}, App{}};
     link.advance({});
 }

@@ -212,8 +212,9 @@ struct World {
                  Validated{Heartbeat{Fake<1>{this}, {.every = 10s, .dead_after = dead_after}},
                            Check<1>{this}},
                  Bundle{Fake<2>{this}, Validated{Fake<3>{this}, Check<3>{this}}}},
-            Recorder{this}, App{this},
-            SupervisorOptions{.messages_max = messages, .events_per_turn_max = per_turn});
+            Recorder{this},
+            SupervisorOptions{.messages_max = messages, .events_per_turn_max = per_turn},
+            App{this});
         node.references.fetch_add(1);
         link->attach(Waker{WakeHandle::adopt(&node), Seed{seed + 5}});
         handle = std::make_unique<Handle<Sup>>(link->handle());
@@ -377,7 +378,7 @@ struct World {
     };
 
     void quiet() {
-        const Status& s = link->status();
+        const LinkStatus& s = link->status();
         expect(handle->status() == s, "the published status differs");
         expect(s.state == told, "a transition was not told");
         expect(connectings == epochs, "dials and told attempts differ");

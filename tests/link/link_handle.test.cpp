@@ -18,7 +18,7 @@ TEST_CASE("LinkHandle of nothing answers gone", "[link][link_handle][unit]") {
     const LinkHandle<std::string> handle;
     CHECK(handle.start() == Post::gone);
     CHECK(handle.post("x") == Post::gone);
-    CHECK(handle.status() == Status{});
+    CHECK(handle.status() == LinkStatus{});
 }
 
 TEST_CASE("LinkHandle commands from other threads, in their order",
@@ -57,7 +57,7 @@ TEST_CASE("LinkHandle::status is consistent while the supervisor works",
     std::atomic<bool> done{false};
     std::thread reader{[&, handle = link.handle()] {
         while (!done) {
-            const Status s = handle.status();
+            const LinkStatus s = handle.status();
             const bool waits = s.state == LinkState::cooldown;
             if (waits != (s.retry_at != never)) std::abort();
         }

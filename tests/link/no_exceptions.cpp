@@ -8,7 +8,7 @@
 #include <belay/backoff/no_jitter.hpp>
 #include <belay/link/bundle.hpp>
 #include <belay/link/heartbeat.hpp>
-#include <belay/link/log.hpp>
+#include <belay/link/link_log.hpp>
 #include <belay/link/supervisor.hpp>
 #include <belay/link/tee.hpp>
 #include <belay/link/validated.hpp>
@@ -68,7 +68,9 @@ int main() {
     Supervisor link{
         Bundle{Validated{Heartbeat{Socket{&a}, {.every = 10s, .dead_after = 25s}}, Check{}},
                WithToken{Socket{&b}, Source{}}},
-        Policy{Backoff{NoJitter{}, Cap{8s}, 1s}}, Tee{Log{Sink{&lines}}, App{&messages}}};
+        Policy{Backoff{NoJitter{}, Cap{8s}, 1s}},
+        {},
+        Tee{LinkLog{Sink{&lines}}, App{&messages}}};
     const auto run = [&](Duration now) {
         for (int i = 0; i < 100 && link.deadline() <= Instant{now}; ++i) link.advance(Instant{now});
     };

@@ -19,4 +19,4 @@ struct App {
 #endif
 };
 
-void use() { belay::Supervisor link{Transport{}, belay::MaxAttempts{3}, App{}}; }
+void use() { belay::Supervisor link{Transport{}, belay::MaxAttempts{3}, {}, App{}}; }

@@ -48,7 +48,7 @@ struct Rig {
     Wire wire;
     HookedNotes notes;
     Supervisor<FakeTransport<Full>, decltype(policy()), std::reference_wrapper<HookedNotes>> link{
-        FakeTransport<Full>{wire}, policy(), std::ref(notes)};
+        FakeTransport<Full>{wire}, policy(), {}, std::ref(notes)};
 
     /// Advances until nothing is due any more at `now`.
     void run(Duration now) {
@@ -210,7 +210,8 @@ TEST_CASE("Supervisor may be destroyed in every hook", "[link][supervisor][fault
         HookedNotes notes;
         using S =
             Supervisor<FakeTransport<>, decltype(policy()), std::reference_wrapper<HookedNotes>>;
-        auto link = std::make_unique<S>(FakeTransport<>{wire}, policy(), std::ref(notes));
+        auto link = std::make_unique<S>(FakeTransport<>{wire}, policy(), SupervisorOptions{},
+                                        std::ref(notes));
         notes.hook = [&](LinkState s) {
             if (to_string(s) == at_what) link.reset();
         };
@@ -292,8 +293,7 @@ TEST_CASE("Supervisor refuses messages above its limit and asks for them once th
           "[link][supervisor][unit]") {
     Wire wire;
     HookedNotes notes;
-    Supervisor link{FakeTransport<>{wire}, policy(), std::ref(notes),
-                    SupervisorOptions{.messages_max = 2}};
+    Supervisor link{FakeTransport<>{wire}, policy(), {.messages_max = 2}, std::ref(notes)};
     link.start();
     link.advance(at(0s));
     wire.link.opened();
@@ -449,8 +449,7 @@ TEST_CASE("Supervisor needs a budget of events, and refuses to be advanced in a 
     using belay_test::aborts_with;
     CHECK(aborts_with([] {
               Wire wire;
-              Supervisor link{FakeTransport<>{wire}, policy(), NoObserver{},
-                              SupervisorOptions{.events_per_turn_max = 0}};
+              Supervisor link{FakeTransport<>{wire}, policy(), {.events_per_turn_max = 0}};
           }).find("events_per_turn_max must be > 0") != std::string::npos);
     CHECK(aborts_with([] {
               Rig<> rig;

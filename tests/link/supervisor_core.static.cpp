@@ -108,7 +108,7 @@ consteval bool try_again_later_waits_and_counts() {
     t.step({.input = Input::opened});
     for (int i = 1; i <= 4; ++i) {
         t.step({.input = Input::closed, .failure = {.cause = Cause::overloaded}});
-        const Status& s = t.core.status();
+        const LinkStatus& s = t.core.status();
         if (s.state != LinkState::cooldown || s.attempt != static_cast<std::uint32_t>(i))
             return false;
         const Duration wait = elapsed(t.now, s.retry_at);
@@ -240,7 +240,7 @@ consteval bool a_planned_rotation_keeps_attempt_zero() {
         t.step({.input = Input::opened});
         t.now += 1s;
         t.step({.input = Input::closed, .failure = {.cause = Cause::planned}});
-        const Status& s = t.core.status();
+        const LinkStatus& s = t.core.status();
         if (s.state != LinkState::cooldown || s.attempt != 0) return false;
         if (elapsed(t.now, s.retry_at) > 1s) return false;
         t.now = s.retry_at;

@@ -85,7 +85,7 @@ struct Probe {
 };
 
 struct Node {
-    SupervisorCore<Probe> core{Probe{}, CoreOptions{.settle_within = 0s}};
+    SupervisorCore<Probe> core{Probe{}, SupervisorCoreOptions{.settle_within = 0s}};
     Instant now = start_of_time;
     Instant floor = always;  // what a server asked for
     Mood mood{};
@@ -101,7 +101,7 @@ struct Node {
             if (t == never) return std::string{"n"};
             return t <= now ? std::string{"p"} : std::to_string((t - now) / 1ms);
         };
-        const Status& s = core.status();
+        const LinkStatus& s = core.status();
         std::string k;
         for (const auto part :
              {static_cast<std::int64_t>(s.state), static_cast<std::int64_t>(s.attempt),
@@ -165,7 +165,7 @@ const std::vector<Move>& moves() {
 
 /// What must hold of a state, and of the step that led to it; empty if it does.
 std::string broken(const Node& before, const Node& n, const Move& m, const Actions& a) {
-    const Status &s = n.core.status(), &old = before.core.status();
+    const LinkStatus &s = n.core.status(), &old = before.core.status();
     const LinkState state = s.state;
     const bool up = state == LinkState::connecting || state == LinkState::connected;
     const bool waits = state == LinkState::cooldown || state == LinkState::suspended;
@@ -292,7 +292,7 @@ struct Spender {
     TokenBudget& budget;
     SupervisorCore<Budgeted> core{
         Policy{Backoff{NoJitter{}, Cap{8s}, 4s}, Shared{budget, AskAgain{2s}}},
-        CoreOptions{.settle_within = 0s}};
+        SupervisorCoreOptions{.settle_within = 0s}};
     Instant now = start_of_time;
     Random bits{Seed{1}};
 
@@ -315,10 +315,10 @@ struct Spender {
     }
 };
 
-constexpr TokenTerms one_each{.capacity_milli = 2'000,
-                              .retry_cost_milli = 1'000,
-                              .timeout_cost_milli = 1'000,
-                              .success_gain_milli = 0};
+constexpr TokenBudgetOptions one_each{.capacity_milli = 2'000,
+                                      .retry_cost_milli = 1'000,
+                                      .timeout_cost_milli = 1'000,
+                                      .success_gain_milli = 0};
 
 }  // namespace
 
@@ -404,7 +404,7 @@ TEST_CASE("SupervisorCore waits for an empty budget, and goes on when others pay
 TEST_CASE("SupervisorCore with MaxElapsed counts no time behind a shut gate",
           "[link][supervisor_core][unit]") {
     SupervisorCore core{Policy{Backoff{NoJitter{}, Cap{4s}, 4s}, MaxElapsed{10s}},
-                        CoreOptions{.settle_within = 0s}};
+                        SupervisorCoreOptions{.settle_within = 0s}};
     Random bits{Seed{1}};
     Turn turn{start_of_time, bits};
     const auto step = [&](const Step& s, Duration wait = 0s) {
@@ -457,7 +457,7 @@ TEST_CASE("SupervisorCore settles with jitter after a gate opens",
     std::vector<Duration> waits;
     for (std::uint64_t seed = 1; seed <= 200; ++seed) {
         SupervisorCore core{Policy{Backoff{NoJitter{}, Cap{64s}, 1s}},
-                            CoreOptions{.settle_within = 2s}};
+                            SupervisorCoreOptions{.settle_within = 2s}};
         Random bits{Seed{seed}};
         Turn turn{start_of_time, bits};
         core.step({.input = Input::start}, turn);

@@ -76,7 +76,7 @@ TEST_CASE("Tee stops when a hook has destroyed the supervisor", "[link][tee][reg
     using S = Supervisor<FakeTransport<>, decltype(doubling()), T>;
     std::unique_ptr<S> link;
     std::function<void()> kill = [&] { link.reset(); };
-    link = std::make_unique<S>(FakeTransport<>{wire}, doubling(),
+    link = std::make_unique<S>(FakeTransport<>{wire}, doubling(), SupervisorOptions{},
                                T{Sees{&seen, "a:"}, Kills{&kill}, Sees{&seen, "b:"}});
     link->start();
     link->advance(at(0s));

@@ -85,8 +85,8 @@ TEST_CASE("A breaker never allocates", "[policy][allocation][unit]") {
                 SlowCallRate{1s, CountWindow<200>{}},
                 TripWhen{TimeWindow{60s}, [](const CallCounts& c) noexcept { return c.bad > 9; }}},
         OpenFor{1s},
-        {.probes = 4, .successes = 2, .failures = 2},
         clock.view(),
+        {.probes = 4, .successes = 2, .failures = 2},
         Listener{&heard}};
     for (int i = 0; i < 200; ++i) {
         auto permit = breaker.acquire();

@@ -80,7 +80,7 @@ TEST_CASE("Deadline ends a retry before the wait that would be too long",
     // A run that begins too late does not call at all.
     sleeper.sleep_until(start + 4s, 0);
     CHECK(retry(policy, sleeper, [&] { return ++calls, true; }).error() ==
-          make_error_code(PolicyErrc::gave_up));
+          make_error_code(CallErrc::gave_up));
     CHECK(calls == 3);
 }
 

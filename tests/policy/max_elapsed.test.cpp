@@ -280,7 +280,7 @@ TEST_CASE("MaxElapsed ends a retry before the wait that would be too long",
     // 0, 1, 3, 7; the next would be at 15.
     CHECK(calls == 4);
     CHECK(sleeper.now() == start + 7s);
-    CHECK(result.error() == make_error_code(PolicyErrc::gave_up));
+    CHECK(result.error() == make_error_code(CallErrc::gave_up));
     CHECK(retry(MaxElapsed{0s}, sleeper, [] { return true; }).has_value());
 }
 

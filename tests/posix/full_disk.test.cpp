@@ -39,7 +39,7 @@ private:
 std::uint64_t fill(posix::Journal& journal) {
     for (;;) {
         const auto number = journal.append(as_bytes(text_for(journal.last() + 1)));
-        const std::error_code error = number ? journal.sync() : number.error();
+        const std::error_code error = number ? journal.commit() : number.error();
         if (!error) continue;
         CHECK(error == std::errc::no_space_on_device);
         return journal.durable();
@@ -83,7 +83,7 @@ TEST_CASE("Journal on a full file system refuses, loses nothing, and frees it by
     auto journal = posix::Journal::open(disk / "q", files_of_64k);
     REQUIRE(journal);
     REQUIRE_FALSE(journal->ack(journal->last() / 2));
-    REQUIRE_FALSE(journal->sync());
+    REQUIRE_FALSE(journal->commit());
     const std::uint64_t before = journal->last();
     CHECK(fill(*journal) > before);
     check_has_all(*journal, before + 1);

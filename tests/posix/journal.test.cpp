@@ -28,10 +28,10 @@ TEST_CASE("posix::Journal::open makes a journal, and finds it again", "[posix][j
         CHECK(journal->report().created);
         id = journal->journal_id();
         for (std::uint64_t n = 1; n <= 1000; ++n) REQUIRE(journal->append(as_bytes(text_for(n))));
-        REQUIRE_FALSE(journal->sync());
+        REQUIRE_FALSE(journal->commit());
         REQUIRE_FALSE(journal->ack(10));
     }
-    auto journal = posix::Journal::open(dir / "outbox", {.sync = Sync::group});
+    auto journal = posix::Journal::open(dir / "outbox", {.flush = Flush::group});
     REQUIRE(journal);
     CHECK(journal->journal_id() == id);
     CHECK(journal->run() == 2);
@@ -55,7 +55,7 @@ TEST_CASE("Journal: many threads append and sync, and each gets its own number",
                 for (std::uint64_t i = 0; i < each; ++i) {
                     const std::string text = std::to_string(t) + ":" + std::to_string(i);
                     const auto number = journal->append(as_bytes(text));
-                    if (!number || journal->sync() || journal->durable() < *number) ++wrong;
+                    if (!number || journal->commit() || journal->durable() < *number) ++wrong;
                     if (number) numbers[t].push_back(*number);
                 }
             });
@@ -86,7 +86,7 @@ TEST_CASE("Journal: segments are sealed and deleted at the same time", "[posix][
     const TemporaryDirectory dir;
     const Bytes body(900, std::byte{'x'});
     auto journal = posix::Journal::open(
-        dir / "q", {.sync = Sync::none, .segment_bytes = 4096, .record_bytes_max = 1000});
+        dir / "q", {.flush = Flush::none, .segment_bytes = 4096, .record_bytes_max = 1000});
     REQUIRE(journal);
     constexpr std::uint64_t count = 1500;
     std::atomic<int> wrong{0};
@@ -186,7 +186,7 @@ TEST_CASE("Journal at the limit of file sizes loses nothing", "[posix][journal][
         std::error_code error;
         while (!error) {
             const auto number = journal->append(as_bytes(text_for(journal->last() + 1)));
-            error = number ? journal->sync() : number.error();
+            error = number ? journal->commit() : number.error();
             if (!error) durable = *number;
         }
         if (error != std::errc::file_too_large || durable <= 10) return false;
@@ -194,17 +194,17 @@ TEST_CASE("Journal at the limit of file sizes loses nothing", "[posix][journal][
         const std::uint64_t taken = journal->last();
         if (journal->durable() != durable || journal->failed()) return false;
         if (in_the_middle != (taken > durable)) return false;
-        if (in_the_middle && journal->sync() != std::errc::file_too_large) return false;
+        if (in_the_middle && journal->commit() != std::errc::file_too_large) return false;
         if (journal->durable() != durable || !reads(*journal, 1, taken)) return false;
         if (journal->ack(durable / 2) || journal->base() != durable / 2 + 1) return false;
         if (!limit_file_sizes(RLIM_INFINITY)) return false;
-        if (journal->sync() || journal->durable() != taken) return false;
+        if (journal->commit() || journal->durable() != taken) return false;
         if (journal->acked_durable() != durable / 2) return false;
         for (std::uint64_t n = taken + 1; n <= taken + 300; ++n) {
             const auto number = journal->append(as_bytes(text_for(n)));
             if (!number || *number != n) return false;
         }
-        if (journal->sync() || !reads(*journal, durable / 2 + 1, taken + 300)) return false;
+        if (journal->commit() || !reads(*journal, durable / 2 + 1, taken + 300)) return false;
         std::ofstream{dir / "told"} << durable / 2 << ' ' << taken + 300;
         return true;
     }));

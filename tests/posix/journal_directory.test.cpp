@@ -26,7 +26,7 @@ posix::Journal filled(const std::string& path) {
     auto journal = posix::Journal::open(path, files_of_4k);
     REQUIRE(journal);
     for (std::uint64_t n = 1; n <= 40; ++n) REQUIRE(journal->append(as_bytes(text_for(n))));
-    REQUIRE_FALSE(journal->sync());
+    REQUIRE_FALSE(journal->commit());
     return std::move(*journal);
 }
 
@@ -47,7 +47,7 @@ void append_over_a_roll(posix::Journal& journal) {
         REQUIRE(journal.append(as_bytes(text)));
         bytes += text.size();
     }
-    REQUIRE_FALSE(journal.sync());
+    REQUIRE_FALSE(journal.commit());
 }
 
 bool has_all(posix::Journal& journal, std::uint64_t last) {
@@ -82,7 +82,7 @@ TEST_CASE("Journal whose directory was deleted goes on in the file it has, and t
         CHECK(append_until_refused(journal) == std::errc::no_such_file_or_directory);
         const std::uint64_t last = journal.last();
         // The file is there for as long as it is open; that it has no name the next file tells.
-        CHECK_FALSE(journal.sync());
+        CHECK_FALSE(journal.commit());
         CHECK(journal.durable() == last);
         CHECK(append_until_refused(journal) == std::errc::no_such_file_or_directory);
         CHECK(journal.last() == last);
@@ -114,7 +114,7 @@ TEST_CASE("Journal whose directory was moved away goes on when it is back",
         if (leaves_empty_one) std::filesystem::create_directory(dir / "q");
         CHECK(append_until_refused(journal) == std::errc::no_such_file_or_directory);
         CHECK_FALSE(journal.failed());
-        CHECK_FALSE(journal.sync());
+        CHECK_FALSE(journal.commit());
         CHECK(journal.durable() == journal.last());
         // What is to be deleted is not gone because its directory is: later files would follow it.
         CHECK(journal.ack(20) == std::errc::no_such_file_or_directory);
@@ -165,7 +165,7 @@ TEST_CASE("Journal touches no other journal that came to the path of its directo
         CHECK(append_until_refused(journal) == QueueErrc::foreign_file);
         CHECK_FALSE(journal.failed());
         CHECK(journal.read(31).error() == QueueErrc::corrupt);
-        CHECK_FALSE(journal.sync());
+        CHECK_FALSE(journal.commit());
         last = journal.last();
         CHECK(contents(dir / "q") == before);
         append_over_a_roll(*other);

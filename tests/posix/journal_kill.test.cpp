@@ -61,7 +61,7 @@ void write_and_tell(posix::Journal& journal, const Way& way, std::uint64_t life,
             if (!number) ::_exit(4);
             told.push_back({thread, own, *number, acked});
         }
-        if (way.options.sync != Sync::each && journal.sync()) ::_exit(5);
+        if (way.options.flush != Flush::each && journal.commit()) ::_exit(5);
         tell(std::span<const Told>{told});
     }
 }
@@ -145,30 +145,30 @@ void kill_again_and_again(const Way& way) {
     CHECK(witness.acked > 0);
 }
 
-JournalOptions options_with(Sync sync) {
-    return {.sync = sync, .segment_bytes = 64 << 10, .record_bytes_max = 1024};
+JournalOptions options_with(Flush flush) {
+    return {.flush = flush, .segment_bytes = 64 << 10, .record_bytes_max = 1024};
 }
 
 }  // namespace
 
 TEST_CASE("Journal keeps what it called durable through SIGKILL", "[posix][journal][fault]") {
-    kill_again_and_again({options_with(Sync::group), 1, 3, few});
+    kill_again_and_again({options_with(Flush::group), 1, 3, few});
 }
 
 TEST_CASE("Journal keeps what it called durable to several threads through SIGKILL",
           "[posix][journal][fault]") {
-    kill_again_and_again({options_with(Sync::group), 4, 2, few});
+    kill_again_and_again({options_with(Flush::group), 4, 2, few});
 }
 
-TEST_CASE("Sync::each: what append returned for survives SIGKILL", "[posix][journal][fault]") {
-    kill_again_and_again({options_with(Sync::each), 2, 1, fewest});
+TEST_CASE("Flush::each: what append returned for survives SIGKILL", "[posix][journal][fault]") {
+    kill_again_and_again({options_with(Flush::each), 2, 1, fewest});
 }
 
-TEST_CASE("Sync::none: what sync returned for survives SIGKILL", "[posix][journal][fault]") {
-    kill_again_and_again({options_with(Sync::none), 1, 3});
+TEST_CASE("Flush::none: what sync returned for survives SIGKILL", "[posix][journal][fault]") {
+    kill_again_and_again({options_with(Flush::none), 1, 3});
 }
 
-TEST_CASE("Sync::none: what sync returned for, to several threads, survives SIGKILL",
+TEST_CASE("Flush::none: what sync returned for, to several threads, survives SIGKILL",
           "[posix][journal][fault]") {
-    kill_again_and_again({options_with(Sync::none), 4, 2});
+    kill_again_and_again({options_with(Flush::none), 4, 2});
 }

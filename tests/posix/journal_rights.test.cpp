@@ -39,7 +39,7 @@ public:
             for (std::uint64_t n = 1; n <= count; ++n) {
                 REQUIRE(journal->append(as_bytes(text_for(n))));
             }
-            REQUIRE_FALSE(journal->sync());
+            REQUIRE_FALSE(journal->commit());
         }
         set_modes(0777, 0666);
         REQUIRE(files().size() >= 3);
@@ -171,13 +171,13 @@ TEST_CASE("Journal goes on without the right to make and delete files, until it 
         while (journal->last() < count) {
             if (!append()) return false;
         }
-        if (journal->sync() || !set_mode(dir / "q", 0555)) return false;
+        if (journal->commit() || !set_mode(dir / "q", 0555)) return false;
         Result<std::uint64_t> number = append();
         while (number) number = append();
         const std::uint64_t last = journal->last();
         if (number.error() != std::errc::permission_denied || journal->failed()) return false;
         // What was taken can be made durable, read, and acknowledged; only deleting has to wait.
-        if (journal->sync() || journal->durable() != last) return false;
+        if (journal->commit() || journal->durable() != last) return false;
         for (std::uint64_t n = 1; n <= last; ++n) {
             const auto body = journal->read(n);
             if (!body || as_text(*body) != text_for(n)) return false;
@@ -188,7 +188,7 @@ TEST_CASE("Journal goes on without the right to make and delete files, until it 
         if (!set_mode(dir / "q", 0777)) return false;
         if (journal->ack(count) || journal->bytes() >= bytes) return false;
         number = append();
-        return number && *number == last + 1 && !journal->sync();
+        return number && *number == last + 1 && !journal->commit();
     }));
     CHECK(in_child_without_privileges([&] {
         auto journal = posix::Journal::open(dir / "q", files_of_4k);

@@ -23,13 +23,13 @@ Bytes bytes_for(std::uint64_t i) {
 
 TEST_CASE("Journal on files conforms to what a storage is", "[posix][journal][property]") {
     const belay_test::TemporaryDirectory dir;
-    for (const Sync sync : {Sync::group, Sync::none, Sync::each}) {
+    for (const Flush flush : {Flush::group, Flush::none, Flush::each}) {
         for (const std::size_t segment_bytes : {std::size_t{4096}, std::size_t{16} << 20}) {
             // It waits for the disk with each operation: the smallest files, and little of it.
-            const bool waits = sync == Sync::each;
+            const bool waits = flush == Flush::each;
             if (waits && segment_bytes != 4096) continue;
             const JournalOptions options{
-                .sync = sync, .segment_bytes = segment_bytes, .record_bytes_max = 256};
+                .flush = flush, .segment_bytes = segment_bytes, .record_bytes_max = 256};
             std::size_t journals = 0;
             const auto open = [&] {
                 auto journal = posix::Journal::open(dir / std::to_string(journals), options);
@@ -41,7 +41,7 @@ TEST_CASE("Journal on files conforms to what a storage is", "[posix][journal][pr
                 std::filesystem::remove_all(dir / std::to_string(journals));
                 return open();
             };
-            INFO("mode " << static_cast<int>(sync) << ", segments of " << segment_bytes);
+            INFO("mode " << static_cast<int>(flush) << ", segments of " << segment_bytes);
             belay_test::check_storage_conformance(make, bytes_for, open,
                                                   {.histories = waits ? 2U : 5U,
                                                    .steps = waits ? 50U : 100U,

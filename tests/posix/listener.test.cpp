@@ -39,8 +39,8 @@ struct EchoServer {
     explicit EchoServer(Loop& l) : loop{l} {}
 
     void accept(Accepted accepted) {
-        links.push_back(
-            std::make_unique<Link>(Heartbeat{std::move(accepted), beats}, tcp_policy(), Echo{}));
+        links.push_back(std::make_unique<Link>(Heartbeat{std::move(accepted), beats}, tcp_policy(),
+                                               SupervisorOptions{}, Echo{}));
         loop.attach(*links.back());
         links.back()->start();
     }
@@ -89,7 +89,9 @@ TEST_CASE("Listener and Tcp carry messages both ways, with heartbeats on both en
     Listener listener{loop, [&](Accepted a) { server.accept(std::move(a)); }};
     REQUIRE_FALSE(listener.listen(any_port));
     TcpApp app;
-    Supervisor link{Heartbeat{Tcp{loop, {"127.0.0.1", listener.port()}}, beats}, tcp_policy(),
+    Supervisor link{Heartbeat{Tcp{loop, {"127.0.0.1", listener.port()}}, beats},
+                    tcp_policy(),
+                    {},
                     std::ref(app)};
     loop.attach(link);
     link.start();
@@ -138,7 +140,7 @@ TEST_CASE("Listener listens on IPv6 too, where there is any", "[posix][posix_lis
         return;
     }
     TcpApp app;
-    TcpSupervisor<Tcp> link{Tcp{loop, {"::1", listener.port()}}, tcp_policy(), std::ref(app)};
+    TcpSupervisor<Tcp> link{Tcp{loop, {"::1", listener.port()}}, tcp_policy(), {}, std::ref(app)};
     loop.attach(link);
     link.start();
     CHECK(loop.run_until([&] { return app.state() == LinkState::connected; }));
@@ -159,7 +161,7 @@ TEST_CASE("Accepted can be opened once; a second attempt is permanent",
     RawSocket client = RawSocket::connect(rig.listener.port());
     rig.until([&] { return rig.accepted.size() == 1; });
     TcpApp app;
-    TcpSupervisor<Accepted> link{std::move(rig.accepted.front()), tcp_policy(), std::ref(app)};
+    TcpSupervisor<Accepted> link{std::move(rig.accepted.front()), tcp_policy(), {}, std::ref(app)};
     rig.loop.attach(link);
     link.start();
     rig.until([&] { return app.state() == LinkState::connected; });
@@ -335,7 +337,7 @@ TEST_CASE("Supervisor over Tcp finds a server again that was closed and reopened
     REQUIRE_FALSE(listener.listen(any_port));
     const Endpoint endpoint{"127.0.0.1", listener.port()};
     TcpApp app;
-    TcpSupervisor<Tcp> link{Tcp{loop, endpoint}, tcp_policy(), std::ref(app)};
+    TcpSupervisor<Tcp> link{Tcp{loop, endpoint}, tcp_policy(), {}, std::ref(app)};
     loop.attach(link);
     link.start();
     for (int outage = 0; outage < 10; ++outage) {
@@ -364,7 +366,8 @@ TEST_CASE("Handles of other threads send over Tcp", "[posix][posix_listener][fau
     Listener listener{loop, [&](Accepted a) { server.accept(std::move(a)); }};
     REQUIRE_FALSE(listener.listen(any_port));
     TcpApp app;
-    TcpSupervisor<Tcp> link{Tcp{loop, {"127.0.0.1", listener.port()}}, tcp_policy(), std::ref(app)};
+    TcpSupervisor<Tcp> link{
+        Tcp{loop, {"127.0.0.1", listener.port()}}, tcp_policy(), {}, std::ref(app)};
     loop.attach(link);
     std::vector<std::thread> pool;
     for (int t = 0; t < threads; ++t) {

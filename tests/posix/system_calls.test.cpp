@@ -140,7 +140,7 @@ Said work(const std::string& path) {
             std::error_code error = number.error();
             if (number) told.taken = *number;
             if (!error && i % 4 == 3) {
-                error = journal->sync();
+                error = journal->commit();
                 if (!error) told.durable = told.taken;
             }
             if (!error && i == 20) {
@@ -151,7 +151,7 @@ Said work(const std::string& path) {
             if (!error && told.error && journal->failed()) told.silent = true;
         }
         // Without space a sync may be repeated; after any other failure it must not succeed.
-        const std::error_code last = journal->sync();
+        const std::error_code last = journal->commit();
         if (!last && journal->failed()) told.silent = true;
         if (!last) told.durable = told.taken;
     }
@@ -172,7 +172,7 @@ bool kept(const std::string& path, const Said& told) {
         }
     }
     const auto next = journal->append(body_of(journal->last() + 1));
-    return next && !journal->sync();
+    return next && !journal->commit();
 }
 
 int calls_of_the_workload() {

@@ -420,7 +420,8 @@ TEST_CASE("Tcp connection, supervisor and loop may go in any order", "[posix][po
             TcpApp app;
             auto loop = std::make_unique<posix::Loop<>>();
             auto link = std::make_unique<TcpSupervisor<Tcp>>(
-                Tcp{*loop, {"127.0.0.1", server.port()}}, tcp_policy(), std::ref(app));
+                Tcp{*loop, {"127.0.0.1", server.port()}}, tcp_policy(), SupervisorOptions{},
+                std::ref(app));
             const auto until = [&](LinkState state) {
                 REQUIRE(loop->run_until([&] { return app.state() == state; }));
             };
@@ -453,7 +454,8 @@ TEST_CASE("Tcp that is stopped after its loop has gone ends quietly", "[posix][p
     RawSocket server = RawSocket::listen();
     TcpApp app;
     auto loop = std::make_unique<posix::Loop<>>();
-    TcpSupervisor<Tcp> link{Tcp{*loop, {"127.0.0.1", server.port()}}, tcp_policy(), std::ref(app)};
+    TcpSupervisor<Tcp> link{
+        Tcp{*loop, {"127.0.0.1", server.port()}}, tcp_policy(), {}, std::ref(app)};
     loop->attach(link);
     link.start();
     loop->run_until([&] { return app.state() == LinkState::connected; });
@@ -506,7 +508,9 @@ TEST_CASE("Tcp nests in decorators by deduction", "[posix][posix_tcp][unit]") {
     const Policy policy = tcp_policy();
     Supervisor link{Bundle{Heartbeat{posix::Tcp{loop, a}, {.every = 10s, .dead_after = 25s}},
                            posix::Tcp{loop, b}},
-                    policy, EchoApp{}};
+                    policy,
+                    {},
+                    EchoApp{}};
     loop.attach(link);
     link.start();
     CHECK(loop.run_until([&] { return link.status().state == LinkState::connected; }));

@@ -46,7 +46,7 @@ TEST_CASE("Ring and a Queue over it push and pop without allocating", "[queue][a
 TEST_CASE("Journal appends, syncs and acknowledges within a segment without allocating",
           "[queue][allocation][unit]") {
     const belay_test::TemporaryDirectory directory;
-    auto journal = posix::Journal::open(directory.path() + "/journal", {.sync = Sync::none});
+    auto journal = posix::Journal::open(directory.path() + "/journal", {.flush = Flush::none});
     REQUIRE(journal);
     const Bytes body(256, std::byte{7});
     bool worked = journal->append(body).has_value();
@@ -55,8 +55,8 @@ TEST_CASE("Journal appends, syncs and acknowledges within a segment without allo
         const Counting counting;
         for (int i = 0; i < 1000; ++i) {
             const Result<std::uint64_t> number = journal->append(body);
-            worked =
-                worked && number && (i % 10 != 0 || !journal->sync()) && !journal->ack(*number - 1);
+            worked = worked && number && (i % 10 != 0 || !journal->commit()) &&
+                     !journal->ack(*number - 1);
         }
         made = counting.made();
     }
@@ -124,14 +124,14 @@ struct SampleCodec {
 TEST_CASE("Encoded over a Journal pushes and drains without allocating",
           "[queue][allocation][unit]") {
     const belay_test::TemporaryDirectory directory;
-    auto journal = posix::Journal::open(directory.path() + "/journal", {.sync = Sync::none});
+    auto journal = posix::Journal::open(directory.path() + "/journal", {.flush = Flush::none});
     REQUIRE(journal);
     Queue queue{Encoded{std::move(*journal), SampleCodec{}}, {.limit = 1000}};
     std::uint64_t sum = 0;
     const auto round = [&] {
         bool worked = true;
         for (std::uint64_t i = 0; i < 500; ++i) worked = worked && !queue.push(Sample{i, i});
-        worked = worked && !queue.storage().sync();
+        worked = worked && !queue.storage().commit();
         return worked && queue.drain([&](const Sample& s) { sum += s.value; }).drained == 500;
     };
     bool worked = round();
@@ -155,7 +155,7 @@ using Work = WorkQueue<posix::Journal>;
 constexpr Moment when{Instant{1s}, WallTime{1'700'000'000s}};
 
 std::unique_ptr<Work> open_work(const std::string& path, const WorkOptions& options,
-                                const JournalOptions& files = {.sync = Sync::none}) {
+                                const JournalOptions& files = {.flush = Flush::none}) {
     auto journal = posix::Journal::open(path, files);
     if (!journal) return nullptr;
     auto opened = Work::open(std::move(*journal), options, when);
@@ -179,7 +179,7 @@ bool work_a_round(Work& work, Moment& now, std::vector<Lease>& leases, std::uint
         worked = worked && work.push(text, now,
                                      {.key = key, .delay = i % 8 == 0 ? Duration{1s} : Duration{}});
     }
-    worked = worked && !work.sync();
+    worked = worked && !work.commit();
     for (int again = 0; again < 4; ++again) {
         now = {now.now + 2s, now.wall + 2s};
         leases.clear();
@@ -194,7 +194,7 @@ bool work_a_round(Work& work, Moment& now, std::vector<Lease>& leases, std::uint
             }
         }
     }
-    return worked && !work.sync() && work.empty();
+    return worked && !work.commit() && work.empty();
 }
 
 }  // namespace
@@ -230,7 +230,7 @@ TEST_CASE("WorkQueue over a Journal allocates for each new file only",
     const belay_test::TemporaryDirectory directory;
     const auto work =
         open_work(directory / "w", {.keys = 100, .record_bytes_max = 1000},
-                  {.sync = Sync::none, .segment_bytes = 64 << 10, .record_bytes_max = 1000});
+                  {.flush = Flush::none, .segment_bytes = 64 << 10, .record_bytes_max = 1000});
     REQUIRE(work);
     const Bytes body(400, std::byte{7});
     bool worked = true;
@@ -239,7 +239,7 @@ TEST_CASE("WorkQueue over a Journal allocates for each new file only",
             worked = worked && work->push(body, when);
             const auto lease = work->lease(when);
             worked = worked && lease && !work->ack(*lease);
-            if (i % 100 == 0) worked = worked && !work->sync();
+            if (i % 100 == 0) worked = worked && !work->commit();
         }
     };
     do_some(2000);
@@ -267,13 +267,13 @@ TEST_CASE("WorkQueue allocates for a body that dies only if somebody wants it",
         std::size_t made = 0;
         for (int round = 0; round < 2; ++round) {
             for (int i = 0; i < deaths; ++i) worked = worked && work.push(body, when);
-            worked = worked && !work.sync();
+            worked = worked && !work.commit();
             const Counting counting;
             for (int i = 0; i < deaths; ++i) {
                 const auto lease = work.lease(when);
                 worked = worked && lease && !work.nack(*lease, when);
             }
-            worked = worked && !work.purge_dead() && !work.sync();
+            worked = worked && !work.purge_dead() && !work.commit();
             made = counting.made();
         }
         REQUIRE(worked);
@@ -283,7 +283,7 @@ TEST_CASE("WorkQueue allocates for a body that dies only if somebody wants it",
     REQUIRE(silent);
     CHECK(allocations_of_deaths(*silent) == 0);
 
-    auto journal = posix::Journal::open(directory / "heard", {.sync = Sync::none});
+    auto journal = posix::Journal::open(directory / "heard", {.flush = Flush::none});
     REQUIRE(journal);
     auto heard = WorkQueue<posix::Journal, KeepDead, Coroner>::open(std::move(*journal),
                                                                     {.deliveries_max = 1}, when);
@@ -300,7 +300,7 @@ constexpr std::int64_t many = 200'000;
 constexpr std::int64_t page = 4096;  // how far an allocation may be rounded up
 /// So that there are many files.
 const JournalOptions files_of_1_mib{
-    .sync = Sync::none, .segment_bytes = 1 << 20, .record_bytes_max = 1000};
+    .flush = Flush::none, .segment_bytes = 1 << 20, .record_bytes_max = 1000};
 
 struct Held {
     bool worked = true;
@@ -322,7 +322,7 @@ TEST_CASE("Journal holds half a byte for each operation, and none for what is ac
         const Counting counting;
         auto journal = posix::Journal::open(directory / "q", files_of_1_mib);
         // With the buffer to read files.
-        seen.worked = journal && journal->append(body) && !journal->sync() && journal->read(1) &&
+        seen.worked = journal && journal->append(body) && !journal->commit() && journal->read(1) &&
                       !journal->ack(1);
         seen.fixed = counting.held();
         for (int round = 0; seen.worked && round < 4; ++round) {
@@ -333,7 +333,7 @@ TEST_CASE("Journal holds half a byte for each operation, and none for what is ac
                 seen.worked = seen.worked && journal->read(n);
             }
             seen.filled = std::max(seen.filled, counting.held() - seen.fixed);
-            seen.worked = seen.worked && !journal->sync() && !journal->ack(journal->last());
+            seen.worked = seen.worked && !journal->commit() && !journal->ack(journal->last());
             seen.drained = std::max(seen.drained, counting.held() - seen.fixed);
             if (round == 0) seen.first_peak = counting.peak();
             seen.last_peak = counting.peak();
@@ -365,7 +365,7 @@ TEST_CASE("WorkQueue holds what its page says, and no more from round to round",
         auto work =
             open_work(directory / "w", {.keys = 1000, .record_bytes_max = 1000}, files_of_1_mib);
         // With the buffer to read files.
-        seen.worked = work && work->push(body, when) && !work->sync() &&
+        seen.worked = work && work->push(body, when) && !work->commit() &&
                       !work->ack(work->lease(when).value_or(Lease{}));
         seen.fixed = counting.held();
         for (int round = 0; seen.worked && round < 3; ++round) {
@@ -387,7 +387,7 @@ TEST_CASE("WorkQueue holds what its page says, and no more from round to round",
                         seen.worked = seen.worked && !work->ack(leases[i]);
                     }
                 }
-                seen.worked = seen.worked && !work->sync();
+                seen.worked = seen.worked && !work->commit();
             }
             if (round == 0) seen.first_peak = counting.peak();
             seen.last_peak = counting.peak();

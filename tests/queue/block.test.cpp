@@ -32,7 +32,7 @@ struct FakeSleeper {
 
 TEST_CASE("Block::make_room waits until something takes a value", "[queue][block][unit]") {
     FakeSleeper sleeper;
-    Queue queue{Deque<int>{}, {.limit = 1}, Block{sleeper, {.timeout = 1s, .interval = 10ms}}};
+    Queue queue{Deque<int>{}, Block{sleeper, {.timeout = 1s, .interval = 10ms}}, {.limit = 1}};
     CHECK_FALSE(queue.push(1));
     CHECK(sleeper.sleeps == 0);
     sleeper.on_sleep = [&](int sleeps) {
@@ -46,7 +46,7 @@ TEST_CASE("Block::make_room waits until something takes a value", "[queue][block
 
 TEST_CASE("Block::make_room gives up at the deadline, not after it", "[queue][block][unit]") {
     FakeSleeper sleeper;
-    Queue queue{Deque<int>{}, {.limit = 1}, Block{sleeper, {.timeout = 25ms, .interval = 10ms}}};
+    Queue queue{Deque<int>{}, Block{sleeper, {.timeout = 25ms, .interval = 10ms}}, {.limit = 1}};
     CHECK_FALSE(queue.push(1));
     CHECK(queue.push(2) == QueueErrc::wait_ended);
     CHECK(sleeper.time == Instant{} + 25ms);
@@ -55,7 +55,7 @@ TEST_CASE("Block::make_room gives up at the deadline, not after it", "[queue][bl
 
 TEST_CASE("Block with no timeout at all only looks once", "[queue][block][unit]") {
     FakeSleeper sleeper;
-    Queue queue{Deque<int>{}, {.limit = 1}, Block{sleeper, {.timeout = 0ns}}};
+    Queue queue{Deque<int>{}, Block{sleeper, {.timeout = 0ns}}, {.limit = 1}};
     CHECK_FALSE(queue.push(1));
     CHECK(queue.push(2) == QueueErrc::wait_ended);
     CHECK(sleeper.sleeps == 0);
@@ -63,7 +63,7 @@ TEST_CASE("Block with no timeout at all only looks once", "[queue][block][unit]"
 
 TEST_CASE("Block with a timeout that never ends waits for ever", "[queue][block][unit]") {
     FakeSleeper sleeper;
-    Queue queue{Deque<int>{}, {.limit = 1}, Block{sleeper, {.timeout = forever, .interval = 24h}}};
+    Queue queue{Deque<int>{}, Block{sleeper, {.timeout = forever, .interval = 24h}}, {.limit = 1}};
     CHECK_FALSE(queue.push(1));
     sleeper.on_sleep = [&](int sleeps) {
         if (sleeps == 1000) CHECK(queue.pop());
@@ -75,7 +75,7 @@ TEST_CASE("Block with a timeout that never ends waits for ever", "[queue][block]
 TEST_CASE("Queue::push answers queue_suspended when it was suspended during the wait",
           "[queue][block][unit]") {
     FakeSleeper sleeper;
-    Queue queue{Deque<int>{}, {.limit = 1}, Block{sleeper}};
+    Queue queue{Deque<int>{}, Block{sleeper}, {.limit = 1}};
     CHECK_FALSE(queue.push(1));
     sleeper.on_sleep = [&](int) {
         queue.suspend();
@@ -88,7 +88,7 @@ TEST_CASE("Queue::push answers queue_suspended when it was suspended during the 
 TEST_CASE("Block needs no more of a sleeper than SleeperLike asks", "[queue][block][unit]") {
     Random bits{Seed{1}};
     belay_test::MinimalSleeper sleeper{bits};
-    Queue queue{Deque<int>{}, {.limit = 1}, Block{sleeper}};
+    Queue queue{Deque<int>{}, Block{sleeper}, {.limit = 1}};
     CHECK_FALSE(queue.push(1));
     CHECK(queue.push(2) == QueueErrc::wait_ended);
 }

@@ -26,7 +26,7 @@ TEST_CASE("DropNewest keeps the oldest values, and the observer gets every other
                             std::vector<int> values;
                             void on_dropped(int value) { values.push_back(value); }
                         };
-                        Queue queue{Deque<int>{}, {.limit = 3}, DropNewest{}, Lost{}};
+                        Queue queue{Deque<int>{}, DropNewest{}, {.limit = 3}, Lost{}};
                         std::vector<int> kept, lost;
                         std::size_t taken = 0;
                         for (std::size_t i = 0; i < pops.size(); ++i) {
@@ -51,7 +51,7 @@ TEST_CASE("DropNewest gives the observer the very value that was pushed, by what
         std::vector<std::unique_ptr<int>> values;
         void on_dropped(std::unique_ptr<int>&& value) { values.push_back(std::move(value)); }
     };
-    Queue owners{Deque<std::unique_ptr<int>>{}, {.limit = 1}, DropNewest{}, Keeper{}};
+    Queue owners{Deque<std::unique_ptr<int>>{}, DropNewest{}, {.limit = 1}, Keeper{}};
     CHECK_FALSE(owners.push(std::make_unique<int>(1)));
     auto second = std::make_unique<int>(2);
     int* const address = second.get();
@@ -64,7 +64,7 @@ TEST_CASE("DropNewest gives the observer the very value that was pushed, by what
         std::vector<std::string> values;
         void on_dropped(std::string&& value) { values.push_back(std::move(value)); }
     };
-    Queue texts{Deque<std::string>{}, {.limit = 1}, DropNewest{}, Texts{}};
+    Queue texts{Deque<std::string>{}, DropNewest{}, {.limit = 1}, Texts{}};
     std::string text = "a text that is too long to be kept within the object itself";
     const std::string copy = text;
     CHECK_FALSE(texts.push(copy));
@@ -75,7 +75,7 @@ TEST_CASE("DropNewest gives the observer the very value that was pushed, by what
 }
 
 TEST_CASE("DropNewest leaves what is executed alone", "[queue][drop_newest][unit]") {
-    Queue queue{Deque<int>{}, {.limit = 1}, DropNewest{}, QueueCounters{}};
+    Queue queue{Deque<int>{}, DropNewest{}, {.limit = 1}, QueueCounters{}};
     CHECK_FALSE(queue.push(1));
     CHECK(queue.drain([&](int) { CHECK_FALSE(queue.push(2)); }).drained == 1);
     CHECK(queue.empty());
@@ -91,7 +91,7 @@ TEST_CASE("DropNewest does not hide a storage's own refusal, or a suspended queu
         std::string seen;
         void on_dropped(BytesView bytes) { seen += as_text(bytes); }
     };
-    Queue queue{std::move(journal).value(), {.limit = 1}, DropNewest{}, Views{}};
+    Queue queue{std::move(journal).value(), DropNewest{}, {.limit = 1}, Views{}};
     CHECK(queue.push(as_bytes("far too long")) == QueueErrc::too_large);
     CHECK_FALSE(queue.push(as_bytes("first")));
     CHECK_FALSE(queue.push(as_bytes("second")));
@@ -113,7 +113,7 @@ TEST_CASE("DropNewest shows what was pushed as what would have been stored",
     auto journal = Journal<sim::Disk>::open(
         disk, "q", {.segment_bytes = 4096, .record_bytes_max = 512, .seed = Seed{1}});
     REQUIRE(journal);
-    Queue queue{std::move(*journal), {.limit = 1}, DropNewest{}, Lost{&texts}};
+    Queue queue{std::move(*journal), DropNewest{}, {.limit = 1}, Lost{&texts}};
     CHECK_FALSE(queue.push(as_bytes("kept")));
     CHECK_FALSE(queue.push(as_bytes("dropped")));
     CHECK(texts == std::vector<std::string>{"dropped"});

@@ -22,7 +22,7 @@ struct Lost {
 TEST_CASE("DropOldest keeps the newest values, and the observer gets every other one",
           "[queue][drop_oldest][property]") {
     CHECK(rc::check("what was pushed = what was dropped + what is left", [](std::uint8_t count) {
-        Queue queue{Deque<int>{}, {.limit = 10}, DropOldest{}, Lost{}};
+        Queue queue{Deque<int>{}, DropOldest{}, {.limit = 10}, Lost{}};
         for (int i = 0; i < count; ++i) RC_ASSERT(!queue.push(i));
         std::vector<int> all = queue.observer().values;
         RC_ASSERT(all.size() == static_cast<std::size_t>(std::max(0, count - 10)));
@@ -33,7 +33,7 @@ TEST_CASE("DropOldest keeps the newest values, and the observer gets every other
 }
 
 TEST_CASE("DropOldest does not drop what is being executed", "[queue][drop_oldest][unit]") {
-    Queue queue{Deque<int>{}, {.limit = 1}, DropOldest{}, Lost{}};
+    Queue queue{Deque<int>{}, DropOldest{}, {.limit = 1}, Lost{}};
     CHECK_FALSE(queue.push(1));
     queue.drain([&](int value) {
         CHECK(queue.push(2) == QueueErrc::queue_full);
@@ -53,7 +53,7 @@ TEST_CASE("DropOldest refuses a push when the storage gives nothing",
         Stuck() = default;
         std::optional<int> try_pop() { return std::nullopt; }
     };
-    Queue queue{Stuck{}, {.limit = 1}, DropOldest{}, Lost{}};
+    Queue queue{Stuck{}, DropOldest{}, {.limit = 1}, Lost{}};
     CHECK_FALSE(queue.push(1));
     CHECK(queue.push(2) == QueueErrc::queue_full);
     CHECK(queue.size() == 1);
@@ -76,7 +76,7 @@ TEST_CASE("DropOldest drops as many as it takes", "[queue][drop_oldest][unit]") 
         }
         std::uint64_t bytes() const noexcept { return weight; }
     };
-    Queue queue{Scales{}, {.bytes_limit = 10}, DropOldest{}, Lost{}};
+    Queue queue{Scales{}, DropOldest{}, {.bytes_limit = 10}, Lost{}};
     for (const int value : {1, 2, 3, 9}) CHECK_FALSE(queue.push(int{value}));
     CHECK(queue.observer().values.empty());
     CHECK(queue.bytes() == 15);

@@ -190,7 +190,7 @@ TEST_CASE("Encoded keeps bytes that it cannot decode until they are given up",
     CHECK(queue.storage().front().error() == QueueErrc::bad_encoding);
     CHECK_FALSE(queue.pop());
     CHECK_FALSE(queue.pop());
-    const DrainResult result = queue.drain([](const Order&) { FAIL("there is no such order"); });
+    const DrainReport result = queue.drain([](const Order&) { FAIL("there is no such order"); });
     CHECK(result.drained == 0);
     CHECK(result.error == QueueErrc::bad_encoding);
     CHECK(queue.size() == 2);
@@ -269,7 +269,7 @@ TEST_CASE("Encoded passes on what the storage says", "[queue][encoded][fault]") 
     Encoded encoded{open(disk, {.record_bytes_max = 8}), OrderCodec{}};
     CHECK(encoded.try_push(Order{1, "far too long"}) == QueueErrc::too_large);
     CHECK_FALSE(encoded.try_push(Order{1, "one"}));
-    CHECK_FALSE(encoded.sync());
+    CHECK_FALSE(encoded.commit());
     disk.put("q/0000000000000001.journal", Bytes(4096));
     CHECK(encoded.front().error() == QueueErrc::corrupt);
     CHECK_FALSE(encoded.try_pop());
@@ -351,7 +351,7 @@ struct Letters {
         texts.emplace_back(as_text(letter));
         return {};
     }
-    std::error_code sync() {
+    std::error_code commit() {
         ++syncs;
         return sync_error;
     }
@@ -415,7 +415,7 @@ TEST_CASE("Encoded puts what it cannot decode to the dead letters, and goes on",
         CHECK(queue.drain(see, 1).drained == 1);
         CHECK(seen == Texts{"c"});
         // Two waited, and one of them is dead: that is no error.
-        const DrainResult rest = queue.drain(see);
+        const DrainReport rest = queue.drain(see);
         CHECK(rest.drained == 1);
         CHECK_FALSE(rest.error);
         CHECK(seen == Texts{"c", "e"});
@@ -640,12 +640,12 @@ TEST_CASE("Encoded counts equal letters one by one, also where removing one fail
     // Equal bytes of no order, so long that files become empty, and one order at the end.
     constexpr std::size_t count = 12;
     int stood = 0;
-    for (const Sync sync : {Sync::each, Sync::group}) {
+    for (const Flush flush : {Flush::each, Flush::group}) {
         for (const std::errc error : {std::errc::no_space_on_device, std::errc::permission_denied,
                                       std::errc::no_such_file_or_directory}) {
             for (std::uint64_t failing = 1; failing <= 60; ++failing) {
                 sim::Disk disk;
-                Encoded encoded{open(disk, {.sync = sync,
+                Encoded encoded{open(disk, {.flush = flush,
                                             .segment_bytes = 4096,
                                             .record_bytes_max = 1024,
                                             .seed = Seed{failing}}),
@@ -654,7 +654,7 @@ TEST_CASE("Encoded counts equal letters one by one, also where removing one fail
                     REQUIRE(encoded.storage().append(Bytes(900)));
                 }
                 REQUIRE_FALSE(encoded.try_push(Order{1, "one"}));
-                REQUIRE_FALSE(encoded.sync());
+                REQUIRE_FALSE(encoded.commit());
                 disk.fail_at(disk.operations() + failing, std::make_error_code(error));
                 Result<Order> value = make_error_code(QueueErrc::queue_empty);
                 for (int i = 0; i < 3 && !value && !encoded.storage().failed(); ++i) {
@@ -720,9 +720,9 @@ TEST_CASE("Encoded makes letters durable by a flush, where the dead letters have
 
 TEST_CASE("Encoded loses no letter to the power, also into a journal whose sync flushes nothing",
           "[queue][encoded][regression]") {
-    for (const Sync sync : {Sync::none, Sync::group, Sync::each}) {
+    for (const Flush flush : {Flush::none, Flush::group, Flush::each}) {
         const JournalOptions options{
-            .sync = sync, .segment_bytes = 4096, .record_bytes_max = 1024, .seed = Seed{1}};
+            .flush = flush, .segment_bytes = 4096, .record_bytes_max = 1024, .seed = Seed{1}};
         for (std::uint64_t torn = 1; torn <= 50; ++torn) {
             sim::Disk disk;
             const auto open_at = [&](const char* path) {
@@ -744,7 +744,7 @@ TEST_CASE("Encoded loses no letter to the power, also into a journal whose sync 
             disk.crash(bits);
             REQUIRE(open_at("q").size() == 0);
             DiskJournal dead = open_at("dead");
-            INFO("mode " << static_cast<int>(sync) << ", torn " << torn);
+            INFO("mode " << static_cast<int>(flush) << ", torn " << torn);
             REQUIRE(dead.size() == 1);
             REQUIRE(as_text(*dead.front()) == "?");
         }
@@ -842,7 +842,7 @@ TEST_CASE("Encoded's drain leaves what is pushed meanwhile for the next time, be
         std::vector<Texts> drained;
         for (int round = 0; round < 2; ++round) {
             Texts& texts = drained.emplace_back();
-            const DrainResult result = queue.drain([&](const Order& it) {
+            const DrainReport result = queue.drain([&](const Order& it) {
                 texts.push_back(it.text);
                 CHECK_FALSE(queue.push(Order{it.number, it.text + "+"}));
             });

@@ -261,7 +261,7 @@ TEST_CASE("FlushEvery over a Journal that waits for no disk bounds what a loss o
             Duration now{};
             {
                 auto journal = Journal<sim::Disk>::open(disk, "q",
-                                                        {.sync = Sync::none,
+                                                        {.flush = Flush::none,
                                                          .segment_bytes = 8192,
                                                          .record_bytes_max = 512,
                                                          .seed = seed});
@@ -280,7 +280,7 @@ TEST_CASE("FlushEvery over a Journal that waits for no disk bounds what a loss o
                     }
                     // The driver comes around within the millisecond.
                     if (flusher.deadline() <= at(now)) flusher.advance(at(now));
-                    if (bits() % 20 == 0) static_cast<void>(queue.storage().sync());
+                    if (bits() % 20 == 0) static_cast<void>(queue.storage().commit());
                 }
                 // From here on the disk takes nothing: the journal closes in vain.
                 disk.halt_at(disk.operations() + 1);
@@ -307,7 +307,7 @@ TEST_CASE("FlushEvery over a WorkQueue bounds what a loss of power takes, and br
             sim::Disk disk;
             const auto open = [&](Duration now) {
                 auto log = Log::open(disk, "w",
-                                     {.sync = Sync::none,
+                                     {.flush = Flush::none,
                                       .segment_bytes = 8192,
                                       .record_bytes_max = 512,
                                       .seed = seed});
@@ -352,7 +352,7 @@ TEST_CASE("FlushEvery over a WorkQueue bounds what a loss of power takes, and br
                             ended_at.try_emplace(lease.id, at(now));
                         }
                     } else if (draw == 99) {
-                        REQUIRE_FALSE(work.sync());
+                        REQUIRE_FALSE(work.commit());
                     }
                     flusher.appended();
                     // The driver comes around within the millisecond.

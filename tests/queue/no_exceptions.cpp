@@ -20,7 +20,7 @@ using namespace belay;
 namespace {
 
 bool storages_work() {
-    Queue ring{Ring<int, 4>{}, {.limit = 2}, DropOldest{}};
+    Queue ring{Ring<int, 4>{}, DropOldest{}, {.limit = 2}};
     Queue deque{Deque<int>{}, {.limit = 1}};
     return !ring.push(1) && !ring.push(2) && !ring.push(3) && ring.pop() == 2 && !deque.push(1) &&
            deque.push(2) == QueueErrc::queue_full && deque.drain([](int) {}).drained == 1;
@@ -51,7 +51,7 @@ struct NumberCodec {
 };
 
 bool encoded_works() {
-    Queue queue{Encoded{Deque<Bytes>{}, NumberCodec{}}, {}, DropNewest{}, QueueCounters{}};
+    Queue queue{Encoded{Deque<Bytes>{}, NumberCodec{}}, DropNewest{}, {}, QueueCounters{}};
     if (queue.push(7u) || queue.push(0u) != QueueErrc::bad_encoding) return false;
     OldestAge<> oldest;
     oldest.sample(Instant{}, queue.observer().pushed, queue.size());
@@ -60,7 +60,7 @@ bool encoded_works() {
 }
 
 bool limits_of_bytes_work() {
-    Queue queue{Weighed{Deque<Bytes>{}}, {.bytes_limit = 3}, DropNewest{}, QueueCounters{}};
+    Queue queue{Weighed{Deque<Bytes>{}}, DropNewest{}, {.bytes_limit = 3}, QueueCounters{}};
     return !queue.push(Bytes(4)) && !queue.push(Bytes(1)) && queue.observer().dropped == 1 &&
            queue.bytes() == 4;
 }

@@ -84,7 +84,7 @@ namespace {
 template <std::size_t Marks, class Overflow>
 void stays_close(std::uint64_t seed) {
     Random bits{Seed{seed}};
-    Queue queue{Deque<Instant>{}, {.limit = 300}, Overflow{}, QueueCounters{}};
+    Queue queue{Deque<Instant>{}, Overflow{}, {.limit = 300}, QueueCounters{}};
     OldestAge<Marks> oldest;
     const Duration interval = 10ms;
     Duration longest{};

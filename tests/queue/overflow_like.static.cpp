@@ -31,3 +31,5 @@ static_assert(!OverflowLike<NoMakeRoom>);
 static_assert(!OverflowLike<MakeRoomOfBool>);
 
 }  // namespace
+
+static_assert(OverflowLike<Reject>);

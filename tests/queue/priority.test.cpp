@@ -253,7 +253,7 @@ TEST_CASE("Queue over lanes: work that always fails keeps no other lane from bei
     for (int i = 0; i < 3; ++i) REQUIRE_FALSE(queue.push(Task{1, i}));
     std::string served;
     for (int i = 0; i < 12; ++i) {
-        const DrainResult result = queue.drain([&](const Task& task) {
+        const DrainReport result = queue.drain([&](const Task& task) {
             if (task.lane == 0) return false;
             served += std::to_string(task.number);
             return true;
@@ -372,7 +372,7 @@ TEST_CASE("Priority: a lane whose last values become dead letters hides no other
     CHECK_FALSE(queue.pop());
     fill();
     std::vector<Task> seen;
-    const DrainResult result = queue.drain([&](const Task& task) { seen.push_back(task); });
+    const DrainReport result = queue.drain([&](const Task& task) { seen.push_back(task); });
     CHECK(seen == std::vector{Task{2, 6}});
     CHECK_FALSE(result.error);
     CHECK(queue.empty());
@@ -433,7 +433,7 @@ TEST_CASE("Priority under a Queue: control before data, also in a drain",
     CHECK(queue.push(Task{0, 2}) == QueueErrc::queue_full);  // the limit of the queue itself
 
     std::vector<std::size_t> lanes;
-    const DrainResult first = queue.drain([&](Task& task) {
+    const DrainReport first = queue.drain([&](Task& task) {
         lanes.push_back(task.lane);
         return lanes.size() != 4;
     });
@@ -467,7 +467,7 @@ struct CountedLane {
     [[nodiscard]] std::size_t capacity() const noexcept { return held.capacity(); }
 
     [[nodiscard]] std::uint64_t bytes() const noexcept { return weight; }
-    [[nodiscard]] std::error_code sync() noexcept {
+    [[nodiscard]] std::error_code commit() noexcept {
         ++syncs;
         return fails_with;
     }
@@ -485,11 +485,11 @@ struct ThrowingSync {
     [[nodiscard]] std::optional<int> try_pop() { return std::nullopt; }
     [[nodiscard]] std::size_t size() const noexcept { return 0; }
     [[nodiscard]] std::size_t capacity() const noexcept { return 1; }
-    [[nodiscard]] std::error_code sync() { return {}; }
+    [[nodiscard]] std::error_code commit() { return {}; }
 };
 /// Syncs, and cannot flush.
 struct OnlySync : ThrowingSync {
-    [[nodiscard]] std::error_code sync() noexcept { return {}; }
+    [[nodiscard]] std::error_code commit() noexcept { return {}; }
 };
 
 template <class Storage>
@@ -523,7 +523,7 @@ struct ByFirstByte {
 belay_test::SimJournal journal_on(sim::Disk& disk, const char* path = "q") {
     auto journal = belay_test::SimJournal::open(
         disk, path,
-        {.sync = Sync::none, .segment_bytes = 4096, .record_bytes_max = 512, .seed = Seed{1}});
+        {.flush = Flush::none, .segment_bytes = 4096, .record_bytes_max = 512, .seed = Seed{1}});
     REQUIRE(journal);
     return std::move(*journal);
 }
@@ -550,7 +550,7 @@ TEST_CASE("Priority::bytes is the sum of its lanes' bytes, and ends at the large
     CHECK(weighed.bytes() == 4);
 }
 
-TEST_CASE("Priority::sync and flush try every lane, and answer the first error",
+TEST_CASE("Priority::commit and flush try every lane, and answer the first error",
           "[queue][priority][fault]") {
     Priority storage{std::array<CountedLane, 3>{}, Always<0>{}};
     const auto all = [&](int syncs, int flushes) {
@@ -566,18 +566,18 @@ TEST_CASE("Priority::sync and flush try every lane, and answer the first error",
         CHECK_FALSE(storage.flush());
         CHECK_FALSE(storage.unflushed());
     }
-    CHECK_FALSE(storage.sync());
+    CHECK_FALSE(storage.commit());
     all(1, 3);
     storage.lane(1).fails_with = std::make_error_code(std::errc::no_space_on_device);
     storage.lane(2).fails_with = std::make_error_code(std::errc::io_error);
     for (std::size_t i = 0; i < 3; ++i) storage.lane(i).dirty = true;
-    CHECK(storage.sync() == std::errc::no_space_on_device);
+    CHECK(storage.commit() == std::errc::no_space_on_device);
     CHECK(storage.flush() == std::errc::no_space_on_device);
     all(2, 4);
     CHECK_FALSE(storage.lane(0).dirty);
     CHECK(storage.unflushed());
     storage.lane(1).fails_with = {};
-    CHECK(storage.sync() == std::errc::io_error);
+    CHECK(storage.commit() == std::errc::io_error);
     CHECK(storage.flush() == std::errc::io_error);
     storage.lane(2).fails_with = {};
     CHECK_FALSE(storage.flush());
@@ -593,9 +593,9 @@ TEST_CASE("Queue over a lane of bytes answers as over the storage itself",
                                        .bytes_limit = 1 + bits() % 20'000};
             sim::Disk plain_disk;
             sim::Disk laned_disk;
-            Queue plain{journal_on(plain_disk), options, DropOldest{}};
-            Queue laned{Priority{std::array{journal_on(laned_disk)}, Always<0>{}}, options,
-                        DropOldest{}};
+            Queue plain{journal_on(plain_disk), DropOldest{}, options};
+            Queue laned{Priority{std::array{journal_on(laned_disk)}, Always<0>{}}, DropOldest{},
+                        options};
             const auto each = [&](auto call) { return call(plain) == call(laned); };
             for (int i = 0; i < 200; ++i) {
                 const std::uint64_t draw = bits() % 10;
@@ -605,7 +605,7 @@ TEST_CASE("Queue over a lane of bytes answers as over the storage itself",
                 } else if (draw < 8) {
                     REQUIRE(each([](auto& queue) { return queue.pop(); }));
                 } else if (draw < 9) {
-                    REQUIRE(each([](auto& queue) { return queue.storage().sync(); }));
+                    REQUIRE(each([](auto& queue) { return queue.storage().commit(); }));
                 } else {
                     REQUIRE(each([](auto& queue) { return queue.flush(); }));
                 }

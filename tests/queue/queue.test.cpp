@@ -18,7 +18,7 @@ using namespace belay;
 
 static_assert(std::is_same_v<decltype(Queue{Ring<int, 4>{}}), Queue<Ring<int, 4>, Reject>>);
 static_assert(std::is_same_v<decltype(Queue{Deque<int>{}, {.limit = 3}}), Queue<Deque<int>>>);
-static_assert(std::is_same_v<decltype(Queue{Deque<int>{}, {.limit = 3}, DropOldest{}}),
+static_assert(std::is_same_v<decltype(Queue{Deque<int>{}, DropOldest{}, {.limit = 3}}),
                              Queue<Deque<int>, DropOldest>>);
 static_assert(std::is_default_constructible_v<Queue<Ring<int, 4>>>);
 static_assert(!Queue<Deque<int>>::drops && Queue<Deque<int>, DropOldest>::drops);
@@ -74,7 +74,7 @@ TEST_CASE("Queue::suspend refuses pushes, and nothing else, until resume", "[que
 TEST_CASE("Queue::drain executes in order, and reports how many", "[queue][queue][unit]") {
     auto queue = filled(5);
     std::vector<int> seen;
-    const DrainResult result = queue.drain([&](int value) { seen.push_back(value); });
+    const DrainReport result = queue.drain([&](int value) { seen.push_back(value); });
     CHECK(result.drained == 5);
     CHECK_FALSE(result.error);
     CHECK(seen == std::vector{1, 2, 3, 4, 5});
@@ -89,7 +89,7 @@ TEST_CASE("Queue::drain stops at the first failure, which stays the first",
             const int fails = f % 60;
             auto queue = filled(count);
             std::vector<int> seen;
-            const DrainResult result = queue.drain([&](int value) {
+            const DrainReport result = queue.drain([&](int value) {
                 seen.push_back(value);
                 return value - 1 != fails;
             });
@@ -121,7 +121,7 @@ TEST_CASE("Queue::drain takes every kind of answer", "[queue][queue][unit]") {
 TEST_CASE("Queue::drain leaves what is pushed meanwhile for the next time",
           "[queue][queue][unit]") {
     auto queue = filled(3);
-    const DrainResult result = queue.drain([&](int value) { CHECK_FALSE(queue.push(value + 10)); });
+    const DrainReport result = queue.drain([&](int value) { CHECK_FALSE(queue.push(value + 10)); });
     CHECK(result.drained == 3);
     CHECK(queue.size() == 3);
     CHECK(*queue.pop() == 11);
@@ -154,7 +154,7 @@ TEST_CASE("Queue::drain executes all that waited and was not put aside, and noth
         const std::size_t most = bits() % 2 == 0 ? no_limit : bits() % 20;
         if (most < expected.size()) expected.resize(most);
         std::vector<int> executed;
-        const DrainResult result = queue.drain(
+        const DrainReport result = queue.drain(
             [&](int value) {
                 executed.push_back(value);
                 for (std::uint64_t more = bits() % 3; more > 0; --more) {
@@ -200,10 +200,10 @@ TEST_CASE("Queue over a Journal drains operations, and gives access to the rest"
     REQUIRE(journal);
     Queue queue{std::move(journal).value()};
     for (const char* text : {"one", "two", "three"}) CHECK_FALSE(queue.push(as_bytes(text)));
-    CHECK_FALSE(queue.storage().sync());
+    CHECK_FALSE(queue.storage().commit());
     CHECK(queue.storage().durable() == 3);
     std::string seen;
-    const DrainResult result = queue.drain([&](BytesView body) {
+    const DrainReport result = queue.drain([&](BytesView body) {
         seen += as_text(body);
         return as_text(body) != "two";
     });
@@ -221,9 +221,9 @@ TEST_CASE("Queue passes on why a storage did not take, or lend", "[queue][queue]
     Queue queue{std::move(journal).value()};
     CHECK(queue.push(as_bytes("far too long")) == QueueErrc::too_large);
     CHECK_FALSE(queue.push(as_bytes("short")));
-    CHECK_FALSE(queue.storage().sync());
+    CHECK_FALSE(queue.storage().commit());
     disk.put("q/0000000000000001.journal", Bytes(4096));
-    const DrainResult result = queue.drain([](BytesView) {});
+    const DrainReport result = queue.drain([](BytesView) {});
     CHECK(result.drained == 0);
     CHECK(result.error == QueueErrc::corrupt);
     CHECK(queue.size() == 1);
@@ -323,7 +323,7 @@ TEST_CASE("Queue::flush makes what waits durable, by whatever the storage has fo
     struct Synced : Deque<int> {
         Synced() = default;
         int syncs = 0;
-        std::error_code sync() noexcept { return ++syncs, make_error_code(QueueErrc::corrupt); }
+        std::error_code commit() noexcept { return ++syncs, make_error_code(QueueErrc::corrupt); }
     };
     struct Flushed : Synced {
         int flushes = 0;
@@ -345,11 +345,11 @@ TEST_CASE("Queue::flush makes what waits durable, by whatever the storage has fo
 
 TEST_CASE("Queue over a Journal that is destroyed in order loses nothing, also to the power",
           "[queue][queue][fault]") {
-    for (const Sync mode : {Sync::group, Sync::none}) {
+    for (const Flush mode : {Flush::group, Flush::none}) {
         for (std::uint64_t seed = 1; seed <= 20; ++seed) {
             sim::Disk disk;
             {
-                auto journal = Journal<sim::Disk>::open(disk, "q", {.sync = mode});
+                auto journal = Journal<sim::Disk>::open(disk, "q", {.flush = mode});
                 REQUIRE(journal);
                 Queue queue{std::move(journal).value()};
                 for (int i = 0; i < 10; ++i) {

@@ -22,7 +22,7 @@ namespace {
 template <class Overflow>
 void counts_everything(std::uint64_t seed) {
     Random bits{Seed{seed}};
-    Queue queue{Deque<int>{}, {.limit = 5}, Overflow{}, QueueCounters{}};
+    Queue queue{Deque<int>{}, Overflow{}, {.limit = 5}, QueueCounters{}};
     QueueCounters expected;
     std::uint64_t lost_from_inside = 0;
     for (int i = 0; i < 200; ++i) {
@@ -35,7 +35,7 @@ void counts_everything(std::uint64_t seed) {
                 const std::uint64_t most = bits() % 4;
                 const std::uint64_t fails = bits() % 6;
                 std::uint64_t calls = 0;
-                const DrainResult result = queue.drain([&](int) { return calls++ != fails; }, most);
+                const DrainReport result = queue.drain([&](int) { return calls++ != fails; }, most);
                 expected.drained += result.drained;
                 if (result.error) ++expected.failed;
                 break;
@@ -69,7 +69,7 @@ TEST_CASE("QueueCounters counts what happens, whatever the overflow policy",
 
 TEST_CASE("QueueCounters counts a drain that throws as failed, and what it did before",
           "[queue][queue_counters][unit]") {
-    Queue queue{Deque<int>{}, {}, Reject{}, QueueCounters{}};
+    Queue queue{Deque<int>{}, Reject{}, {}, QueueCounters{}};
     for (int i = 0; i < 3; ++i) CHECK_FALSE(queue.push(i));
     CHECK_THROWS_AS(queue.drain([](int value) {
         if (value == 1) throw value;
@@ -82,7 +82,7 @@ TEST_CASE("QueueCounters counts a drain that throws as failed, and what it did b
 
 TEST_CASE("The difference of two copies of QueueCounters is what happened between them",
           "[queue][queue_counters][unit]") {
-    Queue queue{Deque<int>{}, {}, Reject{}, QueueCounters{}};
+    Queue queue{Deque<int>{}, Reject{}, {}, QueueCounters{}};
     CHECK_FALSE(queue.push(1));
     const QueueCounters before = queue.observer();
     for (int i = 0; i < 10; ++i) CHECK_FALSE(queue.push(i));

@@ -87,7 +87,7 @@ void drain_while_others_push(Queue& queue, std::uint32_t producers, std::uint32_
     std::size_t drained = 0;
     std::error_code unexpected;
     while (ledger.total() < std::size_t{producers} * each && !ledger.wrong() && !unexpected) {
-        const DrainResult result =
+        const DrainReport result =
             queue.drain([&](auto&& value) { return ledger.execute(read(value)); });
         drained += result.drained;
         // A producer in the middle of its push hides what is behind it.
@@ -156,11 +156,11 @@ TEST_CASE("Queue over an MpscRing takes pushes of its own thread between those o
 
 TEST_CASE("Queue over a journal is drained while other threads append and sync",
           "[queue][queue_drain_threads][unit]") {
-    for (const Sync mode : {Sync::each, Sync::group, Sync::none}) {
+    for (const Flush mode : {Flush::each, Flush::group, Flush::none}) {
         const TemporaryDirectory directory;
         auto opened = posix::Journal::open(
             directory / "q",
-            {.sync = mode, .segment_bytes = std::size_t{64} << 10, .record_bytes_max = 1024});
+            {.flush = mode, .segment_bytes = std::size_t{64} << 10, .record_bytes_max = 1024});
         REQUIRE(opened);
         Queue queue{std::move(*opened), {.limit = no_limit}};
         posix::Journal& journal = queue.storage();
@@ -169,9 +169,9 @@ TEST_CASE("Queue over a journal is drained while other threads append and sync",
             [&](ProducerTask task) {
                 const auto number = journal.append(bytes_of_task(task));
                 if (!number) return false;
-                if (mode == Sync::each) return journal.durable() >= *number;
+                if (mode == Flush::each) return journal.durable() >= *number;
                 // A flush of real files now and then is enough.
-                return task.number % 20 != 0 || !journal.sync();
+                return task.number % 20 != 0 || !journal.commit();
             },
             [](BytesView body) { return task_of(body); });
         CHECK(journal.base() == journal.last() + 1);
@@ -182,7 +182,7 @@ TEST_CASE("Queue over a journal is drained while other threads append and sync",
 
 TEST_CASE("Queue does not see what others push: its limit, suspension and counters are its own",
           "[queue][queue_drain_threads][unit]") {
-    Queue queue{MpscRing<ProducerTask>{8}, {.limit = 2}, Reject{}, QueueCounters{}};
+    Queue queue{MpscRing<ProducerTask>{8}, Reject{}, {.limit = 2}, QueueCounters{}};
     MpscRing<ProducerTask>& inbox = queue.storage();
     queue.suspend();
     CHECK(queue.push(ProducerTask{}) == QueueErrc::queue_suspended);

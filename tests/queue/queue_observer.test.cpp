@@ -28,7 +28,7 @@ struct Diary {
     }
     void on_dropped(int value) { text += "dropped:" + std::to_string(value) + " "; }
     void on_popped(std::size_t size) noexcept { text += "popped:" + std::to_string(size) + " "; }
-    void on_drained(const DrainResult& result) noexcept {
+    void on_drained(const DrainReport& result) noexcept {
         text += "drained:" + std::to_string(result.drained) + "," +
                 std::to_string(result.error.value()) + " ";
     }
@@ -45,7 +45,7 @@ struct Templated {
 
 static_assert(sizeof(Queue<Ring<int, 4>>) == sizeof(Queue<Ring<int, 4>, Reject, Blind>),
               "an observer that sees nothing takes no room");
-static_assert(std::is_same_v<decltype(Queue{Ring<int, 4>{}, {}, Reject{}, Diary{}}),
+static_assert(std::is_same_v<decltype(Queue{Ring<int, 4>{}, Reject{}, {}, Diary{}}),
                              Queue<Ring<int, 4>, Reject, Diary>>);
 static_assert(std::is_default_constructible_v<Queue<Ring<int, 4>, Reject, Diary>>);
 static_assert(
@@ -53,7 +53,7 @@ static_assert(
 
 TEST_CASE("Queue tells its observer of each push, pop, refusal and drain",
           "[queue][queue_observer][unit]") {
-    Queue queue{Deque<int>{}, {.limit = 2}, Reject{}, Diary{}};
+    Queue queue{Deque<int>{}, Reject{}, {.limit = 2}, Diary{}};
     Diary& diary = queue.observer();
     CHECK_FALSE(queue.push(1));
     CHECK_FALSE(queue.push(2));
@@ -79,11 +79,11 @@ TEST_CASE("Queue tells its observer of each push, pop, refusal and drain",
 
 TEST_CASE("Queue tells its observer of what is dropped, before the push that took its place",
           "[queue][queue_observer][unit]") {
-    Queue oldest{Deque<int>{}, {.limit = 1}, DropOldest{}, Diary{}};
+    Queue oldest{Deque<int>{}, DropOldest{}, {.limit = 1}, Diary{}};
     CHECK_FALSE(oldest.push(1));
     CHECK_FALSE(oldest.push(2));
     CHECK(oldest.observer().take() == "pushed:1 dropped:1 pushed:1 ");
-    Queue newest{Deque<int>{}, {.limit = 1}, DropNewest{}, Diary{}};
+    Queue newest{Deque<int>{}, DropNewest{}, {.limit = 1}, Diary{}};
     CHECK_FALSE(newest.push(1));
     CHECK_FALSE(newest.push(2));
     CHECK(newest.observer().take() == "pushed:1 dropped:2 ");
@@ -95,14 +95,14 @@ TEST_CASE("Queue tells its observer of what the storage refuses",
         Refuses() = default;
         std::error_code try_push(int&&) noexcept { return make_error_code(QueueErrc::too_large); }
     };
-    Queue queue{Refuses{}, {}, Reject{}, Diary{}};
+    Queue queue{Refuses{}, Reject{}, {}, Diary{}};
     CHECK(queue.push(1) == QueueErrc::too_large);
     CHECK(queue.observer().take() == "refused:4 ");
 }
 
 TEST_CASE("Queue does not tell of a drain that never began, and tells of the outer one once",
           "[queue][queue_observer][unit]") {
-    Queue queue{Deque<int>{}, {}, Reject{}, Diary{}};
+    Queue queue{Deque<int>{}, Reject{}, {}, Diary{}};
     CHECK_FALSE(queue.push(1));
     static_cast<void>(queue.observer().take());
     queue.drain([&](int) {
@@ -115,7 +115,7 @@ TEST_CASE("Queue does not tell of a drain that never began, and tells of the out
 
 TEST_CASE("Queue tells of a drain that an exception ends, with what was done before it",
           "[queue][queue_observer][fault]") {
-    Queue queue{Deque<int>{}, {}, Reject{}, Diary{}};
+    Queue queue{Deque<int>{}, Reject{}, {}, Diary{}};
     for (const int value : {1, 2, 3}) CHECK_FALSE(queue.push(int{value}));
     static_cast<void>(queue.observer().take());
     CHECK_THROWS_AS(queue.drain([](int value) {
@@ -141,13 +141,13 @@ TEST_CASE("Queue stands by what has happened when a hook throws",
             if (armed) throw 3;
         }
     };
-    Queue queue{Deque<int>{}, {.limit = 1}, Reject{}, Throws{}};
+    Queue queue{Deque<int>{}, Reject{}, {.limit = 1}, Throws{}};
     CHECK_THROWS_AS(queue.push(1), int);
     CHECK(queue.size() == 1);
     CHECK_THROWS_AS(queue.push(2), int);
     CHECK(queue.size() == 1);
 
-    Queue dropping{Deque<int>{}, {.limit = 1}, DropOldest{}, Throws{false}};
+    Queue dropping{Deque<int>{}, DropOldest{}, {.limit = 1}, Throws{false}};
     CHECK_FALSE(dropping.push(1));
     dropping.observer().armed = true;
     CHECK_THROWS_AS(dropping.push(2), int);
@@ -160,14 +160,14 @@ TEST_CASE("Queue stands by what has happened when a hook throws",
 TEST_CASE("Queue takes an observer that lives elsewhere, and one whose hooks are templates",
           "[queue][queue_observer][unit]") {
     Diary diary;
-    Queue queue{Deque<int>{}, {}, Reject{}, std::ref(diary)};
+    Queue queue{Deque<int>{}, Reject{}, {}, std::ref(diary)};
     CHECK_FALSE(queue.push(1));
     CHECK(diary.take() == "pushed:1 ");
     auto moved = std::move(queue);
     CHECK(moved.pop() == 1);
     CHECK(diary.take() == "popped:0 ");
 
-    Queue templated{Deque<int>{}, {}, Reject{}, Templated{}};
+    Queue templated{Deque<int>{}, Reject{}, {}, Templated{}};
     CHECK_FALSE(templated.push(1));
     CHECK(templated.observer().pushes == 1);
 }
@@ -177,7 +177,7 @@ TEST_CASE("A hook may keep what is dropped", "[queue][queue_observer][unit]") {
         std::unique_ptr<int> last;
         void on_dropped(std::unique_ptr<int>&& value) { last = std::move(value); }
     };
-    Queue queue{Ring<std::unique_ptr<int>, 2>{}, {.limit = 1}, DropOldest{}, Keeper{}};
+    Queue queue{Ring<std::unique_ptr<int>, 2>{}, DropOldest{}, {.limit = 1}, Keeper{}};
     CHECK_FALSE(queue.push(std::make_unique<int>(1)));
     CHECK_FALSE(queue.push(std::make_unique<int>(2)));
     REQUIRE(queue.observer().last != nullptr);

@@ -5,10 +5,10 @@
 
 struct Observer {
 #ifdef BELAY_CONTROL
-    void on_drained(const belay::DrainResult& result) noexcept;
+    void on_drained(const belay::DrainReport& result) noexcept;
 #else
-    void on_drained(const belay::DrainResult& result);
+    void on_drained(const belay::DrainReport& result);
 #endif
 };
 
-belay::Queue queue{belay::Deque<int>{}, {}, belay::Reject{}, Observer{}};
+belay::Queue queue{belay::Deque<int>{}, belay::Reject{}, {}, Observer{}};

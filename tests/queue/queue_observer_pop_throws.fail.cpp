@@ -11,4 +11,4 @@ struct Observer {
 #endif
 };
 
-belay::Queue queue{belay::Deque<int>{}, {}, belay::Reject{}, Observer{}};
+belay::Queue queue{belay::Deque<int>{}, belay::Reject{}, {}, Observer{}};

@@ -113,8 +113,8 @@ TEST_CASE("A Queue over a Weighed storage drops by bytes", "[queue][weighed][uni
         }
     };
     Queue queue{Weighed{Deque<std::unique_ptr<std::string>>{}, BytesOfOwned{}},
-                {.bytes_limit = 10},
-                DropOldest{}};
+                DropOldest{},
+                {.bytes_limit = 10}};
     for (const std::size_t size : {4u, 4u, 4u, 1u}) {
         CHECK_FALSE(queue.push(std::make_unique<std::string>(size, 'x')));
     }

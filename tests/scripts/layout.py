@@ -42,13 +42,22 @@ def standing_on(folder):
 
 
 LAYERS = {folder: standing_on(folder) for folder in FLOORS}
-# Headers outside the folders: what a user includes to get many at once.
-UMBRELLAS = {
-    "version.hpp": set(),
-    "belay.hpp": LAYERS["drive"],
-    "posix.hpp": LAYERS["posix"],
-    "sim.hpp": LAYERS["sim"],
+# Headers outside the rooms: what a user includes to get many at once. Each public header of a room is in exactly one
+# of its umbrellas, or left out with a reason. Adapters have none: each needs a library of its own.
+UMBRELLAS = {f"{folder}.hpp": folder for folder in FLOORS if folder != "adapter"} | {"call_coroutines.hpp": "call"}
+LEFT_OUT = {
+    "call/policies.hpp": "few programs take a policy as it is, and it brings all that the ready-made ones use",
+    "call/std_stop.hpp": "<stop_token>, which some standard libraries lack",
+    "journal/journal_inspect.hpp": "a tool for damaged files",
+    "journal/journal_salvage.hpp": "a tool for damaged files",
+    "queue/storage_check.hpp": "for the tests of storages",
+    "session/planted_fault.hpp": "for the tests of belay",
+    "work/work_inspect.hpp": "a tool for damaged files",
+    "work/work_salvage.hpp": "a tool for damaged files",
 }
+# The one that includes umbrellas.
+MOST = "belay.hpp"
+MOST_ROOMS = ("backoff", "breaker", "budget", "call", "core", "link", "policy", "queue")
 # Programs: tests and examples may include everything, benchmarks of the simulation included.
 PROGRAMS = ("tests", "examples", "bench")
 
@@ -119,6 +128,7 @@ class Layout:
                 self.check_example_includes(path, lines)
             if path.startswith("tests/") and re.search(r"\.(test|static)\.cpp$", path):
                 self.check_test_form(path, lines)
+        self.check_umbrellas()
         self.check_header_share()
         self.check_readme_code()
         self.check_pitfalls()
@@ -183,6 +193,9 @@ class Layout:
         for number, line in enumerate(lines, 1):
             if line.startswith("using namespace "):
                 self.report(path, number, "using-namespace", "imposed on every user of this header")
+            if line.startswith("static_assert("):
+                self.report(path, number, "namespace-assert",
+                            "instantiated by every user's file: its place is the mirrored .static.cpp")
             macro = DEFINE.match(line)
             if macro and not macro[1].startswith("BELAY_"):
                 self.report(path, number, "macro", f"{macro[1]} does not begin with BELAY_")
@@ -192,7 +205,13 @@ class Layout:
     def check_header_includes(self, path, lines):
         parts = path.split("/")
         folder = parts[2] if len(parts) > 3 else None
-        allowed = LAYERS.get(folder) if folder else UMBRELLAS.get(parts[2])
+        name = parts[2]
+        if folder:
+            allowed = LAYERS.get(folder)
+        elif name in UMBRELLAS:
+            allowed = {UMBRELLAS[name]}
+        else:
+            allowed = set() if name in (MOST, "version.hpp") else None
         if allowed is None:
             self.report(path, 1, "layer", "not in a folder, nor an umbrella, that the layers name")
             return
@@ -215,8 +234,9 @@ class Layout:
             self.report(path, number, "include-form", f"<{target}> does not exist")
         parts = target.split("/")
         if len(parts) == 2:
-            # Within the folders only the version is included from above; an umbrella may hold another.
-            if folder and parts[1] != "version.hpp":
+            # Only the version is included from above, and umbrellas by the one that is for them.
+            of_most = path == f"include/belay/{MOST}" and parts[1].removesuffix(".hpp") in MOST_ROOMS
+            if parts[1] != "version.hpp" and not of_most:
                 self.report(path, number, "layer", f"<{target}>: an umbrella inside the library")
             return
         if parts[1] not in allowed:
@@ -230,6 +250,23 @@ class Layout:
         foreign = "/" in target or "." in target
         if foreign and not conditional and not path.startswith(FOREIGN_ALLOWED):
             self.report(path, number, "foreign-include", f"<{target}> is not of the standard library")
+
+    def check_umbrellas(self):
+        held = {}
+        for umbrella in UMBRELLAS:
+            for line in self.text.get(f"include/belay/{umbrella}", []):
+                include = INCLUDE.match(line)
+                if include:
+                    held.setdefault(include[2].removeprefix("belay/"), []).append(umbrella)
+        for path in self.headers:
+            name = path.removeprefix("include/belay/")
+            folder = name.split("/")[0]
+            if "/" not in name or "/detail/" in name or f"{folder}.hpp" not in UMBRELLAS:
+                continue
+            umbrellas = held.get(name, [])
+            if len(umbrellas) + (name in LEFT_OUT) != 1:
+                where = ", ".join(umbrellas) or f"no umbrella; {folder}.hpp lacks it"
+                self.report(path, 1, "umbrella", f"must be in exactly one, or left out with a reason; is in {where}")
 
     def check_mirrored_test(self, path):
         name = path.removeprefix("include/belay/").removesuffix(".hpp")

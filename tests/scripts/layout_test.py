@@ -33,7 +33,12 @@ CLEAN = {
     "CMakeLists.txt": "# SPDX-License-Identifier: MIT\n",
     "tests/run": "#!/usr/bin/env bash\n# SPDX-License-Identifier: MIT\n",
     "include/belay/version.hpp": header("version.hpp", "#define BELAY_VERSION_MAJOR 0\n"),
-    "include/belay/belay.hpp": header("belay.hpp", "#include <belay/core/a.hpp>\n#include <belay/drive/b.hpp>\n"),
+    "include/belay/belay.hpp": header("belay.hpp", "#include <belay/core.hpp>\n#include <belay/version.hpp>\n"),
+    "include/belay/core.hpp": header("core.hpp", "#include <belay/core/a.hpp>\n"),
+    "include/belay/drive.hpp": header("drive.hpp", "#include <belay/drive/b.hpp>\n"),
+    "include/belay/posix.hpp": header("posix.hpp", "#include <belay/posix/tcp.hpp>\n"),
+    "include/belay/queue.hpp": header("queue.hpp", "#include <belay/queue/q.hpp>\n"),
+    "include/belay/link.hpp": header("link.hpp", "#include <belay/link/l.hpp>\n"),
     "include/belay/sim.hpp": header("sim.hpp", "#include <belay/sim/c.hpp>\n"),
     "include/belay/core/a.hpp": header("core/a.hpp", "#if X\n#    include <sys/random.h>\n#endif\n#include <cstdint>\n"),
     "include/belay/core/detail/hidden.hpp": header("core/detail/hidden.hpp"),
@@ -62,6 +67,13 @@ def violations(changes):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text)
         return [line.split(": ")[1] for line in layout.Layout(root).check()]
+
+
+def umbrella(folder, *names):
+    """The umbrella of a room with what the clean tree has in it, and `names`."""
+    text = CLEAN.get(f"include/belay/{folder}.hpp", header(f"{folder}.hpp"))
+    lines = "".join(f"#include <belay/{folder}/{name}.hpp>\n" for name in names)
+    return {} if folder == "adapter" else {f"include/belay/{folder}.hpp": text + lines}
 
 
 def including(path, *targets):
@@ -107,14 +119,23 @@ class LayoutTest(unittest.TestCase):
         passing = {"include/belay/core/a.hpp": a + "#define BELAY_DETAIL_X 1\n#undef BELAY_DETAIL_X\n"}
         self.assertEqual(violations(passing), [])
 
+    def test_asserts_at_namespace_scope(self):
+        a = CLEAN["include/belay/core/a.hpp"]
+        self.finds("namespace-assert", {"include/belay/core/a.hpp": a + "static_assert(sizeof(int) == 4);\n"})
+        inside = "struct S {\n    static_assert(sizeof(int) == 4);\n};\n"
+        self.assertEqual(violations({"include/belay/core/a.hpp": a + inside}), [])
+
     def test_sizes(self):
         a = CLEAN["include/belay/core/a.hpp"]
         many = {}
         for i in range(20):
             many |= {f"include/belay/core/n{i}.hpp": header(f"core/n{i}.hpp"),
                      f"tests/core/n{i}.test.cpp": test_of(f"core/n{i}.hpp")}
+        many |= umbrella("core", *(f"n{i}" for i in range(20)))
         self.finds("header-size", many | {"include/belay/core/a.hpp": a + "//\n" * 400})
-        self.finds("header-share", {"include/belay/core/a.hpp": a + "//\n" * 300})
+        other = CLEAN["include/belay/link/l.hpp"]
+        self.finds("header-share", {"include/belay/core/a.hpp": a + "//\n" * 300,
+                                    "include/belay/link/l.hpp": other + "//\n" * 300})
         self.assertEqual(violations(many | {"include/belay/core/a.hpp": a + "//\n" * 300}), [])
 
     def test_links(self):
@@ -149,15 +170,15 @@ class LayoutTest(unittest.TestCase):
     def test_heavy_includes(self):
         tests = {f"tests/{folder}/h.test.cpp": test_of(f"{folder}/h.hpp") for folder in layout.LAYERS}
         for folder in ("core", "policy", "budget", "journal", "work", "link", "session", "sync", "room"):
-            planted = {f"tests/{folder}/h.test.cpp": tests[f"tests/{folder}/h.test.cpp"]}
+            planted = {f"tests/{folder}/h.test.cpp": tests[f"tests/{folder}/h.test.cpp"]} | umbrella(folder, "h")
             for name in ("iostream", "regex", "filesystem", "future", "random"):
                 self.finds("heavy-include", planted | including(f"{folder}/h.hpp", f"<{name}>"))
         for folder in ("core", "backoff", "call", "queue", "journal", "work"):
-            planted = {f"tests/{folder}/h.test.cpp": tests[f"tests/{folder}/h.test.cpp"]}
+            planted = {f"tests/{folder}/h.test.cpp": tests[f"tests/{folder}/h.test.cpp"]} | umbrella(folder, "h")
             for name in ("mutex", "condition_variable", "thread"):
                 self.finds("heavy-include", planted | including(f"{folder}/h.hpp", f"<{name}>"))
         for folder in ("drive", "sim", "adapter"):
-            planted = {f"tests/{folder}/h.test.cpp": tests[f"tests/{folder}/h.test.cpp"]}
+            planted = {f"tests/{folder}/h.test.cpp": tests[f"tests/{folder}/h.test.cpp"]} | umbrella(folder, "h")
             self.finds("heavy-include", planted | including(f"{folder}/h.hpp", "<iostream>"))
 
     def test_foreign_includes(self):
@@ -174,7 +195,9 @@ class LayoutTest(unittest.TestCase):
                     f"include/belay/{included}/to.hpp": header(f"{included}/to.hpp"),
                     f"tests/{included}/to.test.cpp": test_of(f"{included}/to.hpp"),
                     f"tests/{name[:-4]}.test.cpp": test_of(name),
-                }
+                } | umbrella(included, "to") | umbrella(including_folder, "from")
+                if included == including_folder:
+                    changes |= umbrella(included, "from", "to")
                 if included in allowed:
                     self.assertEqual(violations(changes), [], changes)
                 else:
@@ -194,13 +217,29 @@ class LayoutTest(unittest.TestCase):
             self.assertEqual("sim" in allowed, folder == "sim")
             self.assertEqual("adapter" in allowed, folder == "adapter")
 
-    def test_umbrellas(self):
-        self.finds("layer", including("belay.hpp", "<belay/sim/c.hpp>"))
-        self.finds("layer", including("belay.hpp", "<belay/posix/tcp.hpp>"))
-        self.finds("layer", including("sim.hpp", "<belay/drive/b.hpp>"))
+    def test_umbrellas_include_their_room(self):
+        self.finds("layer", {"include/belay/sim.hpp": CLEAN["include/belay/sim.hpp"] + "#include <belay/core/detail/hidden.hpp>\n"})
+        most = CLEAN["include/belay/belay.hpp"]
+        for target in ("sim", "drive", "core/a"):
+            self.finds("layer", {"include/belay/belay.hpp": most + f"#include <belay/{target}.hpp>\n"})
+        self.assertEqual(violations({"include/belay/belay.hpp": most + "#include <belay/queue.hpp>\n"}), [])
         self.finds("layer", including("core/a.hpp", "<belay/belay.hpp>"))
+        self.finds("layer", including("core/a.hpp", "<belay/core.hpp>"))
         self.finds("layer", including("other.hpp"))
         self.finds("layer", including("other/x.hpp") | {"tests/other/x.test.cpp": test_of("other/x.hpp")})
+
+    def test_each_header_is_in_one_umbrella(self):
+        self.finds("umbrella", {"include/belay/sim.hpp": header("sim.hpp")})
+        new = {"include/belay/call/task.hpp": header("call/task.hpp"), "tests/call/task.test.cpp": test_of("call/task.hpp")}
+        self.finds("umbrella", new)
+        coroutines = {"include/belay/call_coroutines.hpp": header("call_coroutines.hpp", "#include <belay/call/task.hpp>\n")}
+        self.assertEqual(violations(new | coroutines), [])
+        self.assertEqual(violations(new | umbrella("call", "task")), [])
+        self.finds("umbrella", new | coroutines | umbrella("call", "task"))
+        left_out = {"include/belay/queue/storage_check.hpp": header("queue/storage_check.hpp"),
+                    "tests/queue/storage_check.test.cpp": test_of("queue/storage_check.hpp")}
+        self.assertEqual(violations(left_out), [])
+        self.finds("umbrella", left_out | umbrella("queue", "storage_check"))
 
     def test_detail_is_not_public(self):
         self.finds("layer", {"examples/e.cpp": SPDX + "#include <belay/core/detail/hidden.hpp>\n"})

@@ -4,7 +4,7 @@
 #include <belay/session/session.hpp>
 
 #include "support/archetypes.hpp"
-#include "support/sync_archetypes.hpp"
+#include "support/session_archetypes.hpp"
 
 using namespace belay;
 using namespace belay_test;
@@ -19,13 +19,13 @@ struct OneHookReceiver {
 }  // namespace
 
 template class belay::ReceiverCore<>;
-template class belay::SenderHalf<MinimalSequenced>;
+template class belay::SenderCore<MinimalSequenced>;
 template class belay::Session<MinimalBytesTransport, MinimalRule, MinimalSessionQueue>;
 template class belay::Session<MinimalBytesTransport, MinimalRule, MinimalSessionQueue,
                               OneHookSession>;
 template class belay::Receiver<MinimalBytesTransport, MinimalLedger>;
-template class belay::Receiver<MinimalBytesTransport, MinimalLedger, OneHookReceiver,
-                               MinimalAuthorizer>;
+template class belay::Receiver<MinimalBytesTransport, MinimalLedger, MinimalAuthorizer,
+                               OneHookReceiver>;
 
 static_assert(MachineLike<Session<MinimalBytesTransport, MinimalRule, MinimalSessionQueue>>);
 static_assert(MachineLike<Receiver<MinimalBytesTransport, MinimalLedger>>);

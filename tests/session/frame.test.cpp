@@ -67,11 +67,11 @@ TEST_CASE("FrameReader refuses every single flipped bit and every cut", "[sessio
         Bytes bad = message;
         bad[bit / 8] ^= static_cast<std::byte>(1U << (bit % 8));
         FrameReader reader{bad, 1 << 20};
-        CHECK(reader.next().error() == SyncErrc::protocol);
+        CHECK(reader.next().error() == SessionErrc::protocol);
     }
     for (std::size_t n = 1; n < message.size(); ++n) {
         FrameReader reader{BytesView{message}.first(n), 1 << 20};
-        CHECK(reader.next().error() == SyncErrc::protocol);
+        CHECK(reader.next().error() == SessionErrc::protocol);
     }
 }
 
@@ -83,7 +83,7 @@ TEST_CASE("FrameReader refuses what is too long, unknown, or of another version"
         message[at] = static_cast<std::byte>(value);
         store_le<std::uint32_t>(message.data(), crc32c(BytesView{message}.subspan(4)));
         FrameReader reader{message, limit};
-        const bool bad = reader.next().error() == SyncErrc::protocol;
+        const bool bad = reader.next().error() == SessionErrc::protocol;
         return bad && reader.bad_type() == static_cast<std::uint8_t>(message[9]);
     };
     CHECK(refused(8, 2));    // version

@@ -71,7 +71,7 @@ std::string hex_of(const Frame& frame) {
     append_frame(message, frame);
     return to_hex(message);
 }
-std::string hex_of(SyncErrc code, std::uint64_t detail, BytesView payload = {}) {
+std::string hex_of(SessionErrc code, std::uint64_t detail, BytesView payload = {}) {
     Bytes message;
     append_error(message, code, detail, payload);
     return to_hex(message);
@@ -131,12 +131,12 @@ TEST_CASE("START, ERROR, PING and PONG have the golden bytes", "[session][greeti
     // Computed as the greetings above.
     CHECK(hex_of({.type = FrameType::start, .number = golden_attach}) ==
           "60631e240000000001030000000000000300000007000000");
-    CHECK(hex_of(SyncErrc::fenced, (std::uint64_t{9} << 32U) + 1) ==
+    CHECK(hex_of(SessionErrc::fenced, (std::uint64_t{9} << 32U) + 1) ==
           "50e21c2500000000010a0000050000000100000009000000");
-    CHECK(hex_of(SyncErrc::store_changed, 0, counting(0x20)) ==
+    CHECK(hex_of(SessionErrc::store_changed, 0, counting(0x20)) ==
           "011e426b10000000010a0000060000000000000000000000"
           "202122232425262728292a2b2c2d2e2f");
-    CHECK(hex_of(SyncErrc::version, (std::uint64_t{1} << 32U) + 1) ==
+    CHECK(hex_of(SessionErrc::version, (std::uint64_t{1} << 32U) + 1) ==
           "26ad0d4500000000010a0000020000000100000001000000");
     CHECK(hex_of({.type = FrameType::ping, .number = 77}) ==
           "7a1f03e400000000010b0000000000004d00000000000000");
@@ -205,46 +205,46 @@ TEST_CASE("read_hello trusts no field", "[session][greeting][fault]") {
         return hello_error(payload_with(golden_hello, at, bytes));
     };
     CHECK_FALSE(with(0, "belay/s\n"));
-    CHECK(with(0, "B") == SyncErrc::protocol);
-    CHECK(with(7, "\0"sv) == SyncErrc::protocol);
-    CHECK(with(8, "\x02\x01") == SyncErrc::protocol);  // no range
-    CHECK(with(8, "\x02\x09") == SyncErrc::version);
-    CHECK(with(8, "\0\0"sv) == SyncErrc::version);
+    CHECK(with(0, "B") == SessionErrc::protocol);
+    CHECK(with(7, "\0"sv) == SessionErrc::protocol);
+    CHECK(with(8, "\x02\x01") == SessionErrc::protocol);  // no range
+    CHECK(with(8, "\x02\x09") == SessionErrc::version);
+    CHECK(with(8, "\0\0"sv) == SessionErrc::version);
     CHECK_FALSE(with(8, "\0\x09"sv));
-    CHECK(with(10, "\x03") == SyncErrc::protocol);  // roles
-    CHECK(with(10, "\x02") == SyncErrc::protocol);
-    CHECK(with(11, "\0"sv) == SyncErrc::protocol);  // lanes
-    CHECK(with(11, "\x02") == SyncErrc::protocol);
-    CHECK_FALSE(with(12, "\x01"));                                // an offer that is not taken
-    CHECK(with(16, sixteen_zeros) == SyncErrc::protocol);         // no sender
-    CHECK(with(32, sixteen_zeros) == SyncErrc::protocol);         // no journal
-    CHECK_FALSE(with(48, sixteen_zeros));                         // not pinned
-    CHECK_FALSE(with(64, eight_ones));                            // of a half that we do not have
-    CHECK(with(80, std::string(8, '\0')) == SyncErrc::protocol);  // base 0
-    CHECK(with(80, eight_ones) == SyncErrc::protocol);            // base beyond 2^63
-    CHECK(with(80, "\x0b") == SyncErrc::protocol);                // base above last + 1
-    CHECK_FALSE(with(80, "\x0a"));                                // nothing is held
-    CHECK(with(88, eight_ones) == SyncErrc::protocol);            // last beyond 2^63
-    CHECK(with(104, "\x05") == SyncErrc::protocol);               // token shorter than it says
-    CHECK(with(104, "\x07") == SyncErrc::protocol);
+    CHECK(with(10, "\x03") == SessionErrc::protocol);  // roles
+    CHECK(with(10, "\x02") == SessionErrc::protocol);
+    CHECK(with(11, "\0"sv) == SessionErrc::protocol);  // lanes
+    CHECK(with(11, "\x02") == SessionErrc::protocol);
+    CHECK_FALSE(with(12, "\x01"));                            // an offer that is not taken
+    CHECK(with(16, sixteen_zeros) == SessionErrc::protocol);  // no sender
+    CHECK(with(32, sixteen_zeros) == SessionErrc::protocol);  // no journal
+    CHECK_FALSE(with(48, sixteen_zeros));                     // not pinned
+    CHECK_FALSE(with(64, eight_ones));                        // of a half that we do not have
+    CHECK(with(80, std::string(8, '\0')) == SessionErrc::protocol);  // base 0
+    CHECK(with(80, eight_ones) == SessionErrc::protocol);            // base beyond 2^63
+    CHECK(with(80, "\x0b") == SessionErrc::protocol);                // base above last + 1
+    CHECK_FALSE(with(80, "\x0a"));                                   // nothing is held
+    CHECK(with(88, eight_ones) == SessionErrc::protocol);            // last beyond 2^63
+    CHECK(with(104, "\x05") == SessionErrc::protocol);               // token shorter than it says
+    CHECK(with(104, "\x07") == SessionErrc::protocol);
     const Bytes good = payload_with(golden_hello, 0, "");
-    CHECK(hello_error(good, 1) == SyncErrc::protocol);     // rebase
-    CHECK(hello_error(good, 0, 0) == SyncErrc::protocol);  // attach 0
+    CHECK(hello_error(good, 1) == SessionErrc::protocol);     // rebase
+    CHECK(hello_error(good, 0, 0) == SessionErrc::protocol);  // attach 0
 }
 
 TEST_CASE("read_welcome trusts no field", "[session][greeting][fault]") {
     const auto with = [](std::size_t at, std::string_view bytes) {
         return welcome_error(payload_with(golden_known, at, bytes));
     };
-    CHECK(with(0, "B") == SyncErrc::protocol);
-    CHECK(with(8, "\x02") == SyncErrc::version);
-    CHECK(with(9, "\x04") == SyncErrc::protocol);   // flags
-    CHECK(with(10, "\x02") == SyncErrc::protocol);  // lanes
-    CHECK(with(11, "\x01") == SyncErrc::protocol);
-    CHECK(with(12, "\x01") == SyncErrc::protocol);         // a feature that was not offered
-    CHECK(with(16, sixteen_zeros) == SyncErrc::protocol);  // no store
-    CHECK(with(56, eight_ones) == SyncErrc::protocol);     // applied beyond 2^63
-    CHECK(with(72, eight_ones) == SyncErrc::protocol);     // limit beyond 2^63
-    CHECK(with(88, "\x01") == SyncErrc::protocol);         // rejections
-    CHECK(welcome_error(payload_with(golden_known, 0, ""), 0) == SyncErrc::protocol);
+    CHECK(with(0, "B") == SessionErrc::protocol);
+    CHECK(with(8, "\x02") == SessionErrc::version);
+    CHECK(with(9, "\x04") == SessionErrc::protocol);   // flags
+    CHECK(with(10, "\x02") == SessionErrc::protocol);  // lanes
+    CHECK(with(11, "\x01") == SessionErrc::protocol);
+    CHECK(with(12, "\x01") == SessionErrc::protocol);         // a feature that was not offered
+    CHECK(with(16, sixteen_zeros) == SessionErrc::protocol);  // no store
+    CHECK(with(56, eight_ones) == SessionErrc::protocol);     // applied beyond 2^63
+    CHECK(with(72, eight_ones) == SessionErrc::protocol);     // limit beyond 2^63
+    CHECK(with(88, "\x01") == SessionErrc::protocol);         // rejections
+    CHECK(welcome_error(payload_with(golden_known, 0, ""), 0) == SessionErrc::protocol);
 }

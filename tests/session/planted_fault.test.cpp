@@ -56,7 +56,9 @@ struct Tampered : Journal<sim::Disk> {
     const Id& store_pin() const noexcept { return Planted::forgets_pin ? pin : J::store_pin(); }
     std::error_code pin_store(const Id& store) noexcept { return pin = store, J::pin_store(store); }
     std::uint64_t durable() const noexcept { return Planted::sync_lies ? last() : J::durable(); }
-    std::error_code sync() noexcept { return Planted::sync_lies ? std::error_code{} : J::sync(); }
+    std::error_code commit() noexcept {
+        return Planted::sync_lies ? std::error_code{} : J::commit();
+    }
     Id id{std::byte{9}};
     Id pin{};
 };

@@ -138,7 +138,7 @@ TEST_CASE("Receiver closes without a word when the sender says ERROR",
           "[session][receiver][unit]") {
     ReceiverRig<> r;
     auto a = r.attached(hello_of(1, 1));
-    CHECK(r.ask(a, error(SyncErrc::protocol, 5)).empty());
+    CHECK(r.ask(a, error(SessionErrc::protocol, 5)).empty());
     CHECK_FALSE(a->live);
     CHECK(r.receiver.connections() == 0);
 }
@@ -276,7 +276,7 @@ TEST_CASE("Receiver serves nobody when its ledger has failed, until it is given 
         auto newer = r.connect();
         CHECK(r.ask(newer, bytes_of(pinned_hello_of(1, 2))) == Seen{"error storage 0"});
         CHECK(a->heard() == Seen{"error superseded 2"});
-        a->messages.push_back(error(SyncErrc::storage));
+        a->messages.push_back(error(SessionErrc::storage));
         r.notes.seen.erase(r.notes.seen.begin());
     }
     SECTION("in adopt") {
@@ -377,7 +377,7 @@ TEST_CASE("Receiver needs no graceful close of its transport", "[session][receiv
 namespace {
 
 struct Destroyer;
-using Doomed = Receiver<RawTransport<>, LedgerView, std::reference_wrapper<Destroyer>>;
+using Doomed = Receiver<RawTransport<>, LedgerView, AllowAll, std::reference_wrapper<Destroyer>>;
 
 /// Destroys the receiver in the hook of this name.
 struct Destroyer {
@@ -392,7 +392,7 @@ struct Destroyer {
     void on_attached(Doomed&, const Id&, const Progress&) { hook("attached"); }
     void on_committed(Doomed&, const Id&, const Progress&) { hook("committed"); }
     void on_journal_replaced(Doomed&, const Id&, const Progress&) { hook("replaced"); }
-    void on_refused(Doomed&, SyncErrc, const Id&) { hook("refused"); }
+    void on_refused(Doomed&, SessionErrc, const Id&) { hook("refused"); }
     void on_ledger_failed(Doomed&, std::error_code) { hook("failed"); }
 };
 

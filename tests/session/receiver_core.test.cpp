@@ -41,20 +41,20 @@ TEST_CASE("ReceiverCore::judge follows steps 1 to 3, in this order",
         Hello h;
         std::optional<Progress> record;
         Greeting greeting;
-        SyncErrc error;
+        SessionErrc error;
         std::uint64_t detail;
     };
     const Row rows[] = {
         {hello(1), {}, Greeting::pend, {}, 0},
         {hello(1, other), record(9), Greeting::pend, {}, 0},
         {hello(2), record(1), Greeting::attach, {}, 0},
-        {hello(1), record(1), Greeting::refuse, SyncErrc::fenced, 1},
-        {hello(1), record(5), Greeting::refuse, SyncErrc::fenced, 5},
-        {pinned, {}, Greeting::refuse, SyncErrc::store_changed, 0},
-        {pinned, record(5), Greeting::refuse, SyncErrc::store_changed, 0},  // before the fence
-        {ours, {}, Greeting::refuse, SyncErrc::unknown_journal, 0},
+        {hello(1), record(1), Greeting::refuse, SessionErrc::fenced, 1},
+        {hello(1), record(5), Greeting::refuse, SessionErrc::fenced, 5},
+        {pinned, {}, Greeting::refuse, SessionErrc::store_changed, 0},
+        {pinned, record(5), Greeting::refuse, SessionErrc::store_changed, 0},  // before the fence
+        {ours, {}, Greeting::refuse, SessionErrc::unknown_journal, 0},
         {ours, record(0), Greeting::attach, {}, 0},
-        {based, {}, Greeting::refuse, SyncErrc::unknown_journal, 0},
+        {based, {}, Greeting::refuse, SessionErrc::unknown_journal, 0},
         {based, record(0), Greeting::attach, {}, 0},
     };
     for (const Row& row : rows) {
@@ -70,7 +70,7 @@ TEST_CASE("ReceiverCore remembers the attach that the record does not have yet",
           "[session][receiver_core][unit]") {
     Core core{store, {}};
     core.attach(1, hello(8), record(2));
-    CHECK(core.judge(hello(8), record(2)).error == SyncErrc::fenced);
+    CHECK(core.judge(hello(8), record(2)).error == SessionErrc::fenced);
     CHECK(core.judge(hello(8), record(2)).detail == 8);
     CHECK(core.judge(hello(9), record(2)).greeting == Greeting::attach);
     // Of this journal only: another counts on its own.
@@ -82,7 +82,7 @@ TEST_CASE("ReceiverCore remembers the attach that the record does not have yet",
     CHECK(core.attached() == 1);
     core.ended(1);
     CHECK(core.attached() == 0);
-    CHECK(core.judge(hello(8), record(2)).error == SyncErrc::fenced);
+    CHECK(core.judge(hello(8), record(2)).error == SessionErrc::fenced);
 }
 
 TEST_CASE("ReceiverCore::progress_after carries journal, attach, number and check",

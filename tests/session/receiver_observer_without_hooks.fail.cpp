@@ -2,7 +2,7 @@
 // expect-error: Receiver: the observer has none of the hooks
 #include <belay/session/receiver.hpp>
 
-#include "support/sync_archetypes.hpp"
+#include "support/session_archetypes.hpp"
 
 struct App {
 #if defined(BELAY_CONTROL)
@@ -13,6 +13,7 @@ struct App {
 };
 
 void use() {
-    belay::Receiver<belay_test::MinimalBytesTransport, belay_test::MinimalLedger, App> receiver{
-        belay_test::MinimalLedger{0}};
+    belay::Receiver<belay_test::MinimalBytesTransport, belay_test::MinimalLedger, belay::AllowAll,
+                    App>
+        receiver{belay_test::MinimalLedger{0}};
 }

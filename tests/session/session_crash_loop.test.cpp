@@ -48,16 +48,16 @@ struct RememberingClient {
         Random bits{Seed{h.starts()}};
         Turn turn{h.now(), bits};
         if (remembers) REQUIRE(history.restore(journal.kept(), h.now(), wall()));
-        session.emplace(
-            sim::Tcp{h, "server", 1}, Rules{history, rules(), turn}, Queue{std::move(journal)},
-            SessionOptions{.sender = {.sender = Id{std::byte{1}}}}, Keeper{this, &attempts});
+        session.emplace(sim::Tcp{h, "server", 1}, Rules{history, rules(), turn},
+                        Queue{std::move(journal)}, SessionOptions{.id = Id{std::byte{1}}},
+                        Keeper{this, &attempts});
         h.attach(*session);
         session->start();
     }
     void keep(Journal<sim::Disk>& journal) {
         std::array<std::byte, PolicyHistory::bytes_max> room;
         CHECK_FALSE(journal.keep(history.save(room, host.now(), wall())));
-        CHECK_FALSE(journal.sync());
+        CHECK_FALSE(journal.commit());
     }
     /// Of a host, too, whose clock went on while its program was gone.
     [[nodiscard]] WallTime wall() const { return WallTime{host.now().time_since_epoch()}; }

@@ -33,7 +33,7 @@ void stays_failed(Rig& r) {
     Seen told = r.notes.take();
     std::sort(told.begin(), told.end());
     CHECK(told == Seen{"blocked journal_failed", "failed"});
-    CHECK(r.session->send(as_bytes("more")).error() == SyncErrc::journal_failed);
+    CHECK(r.session->send(as_bytes("more")).error() == SessionErrc::journal_failed);
     // Not even HELLO.
     CHECK(r.session->reconnect_now().granted);
     r.run();
@@ -43,10 +43,10 @@ void stays_failed(Rig& r) {
 void flush_each(Rig& r) {
     auto opened = DiskJournal::open(
         r.disk, "data/each",
-        {.sync = Sync::each, .segment_bytes = 4096, .record_bytes_max = 512, .seed = Seed{7}});
+        {.flush = Flush::each, .segment_bytes = 4096, .record_bytes_max = 512, .seed = Seed{7}});
     REQUIRE(opened.has_value());
     SessionOptions options;
-    options.sender.sender = id(1);
+    options.id = id(1);
     r.session =
         std::make_unique<Rig::S>(RawTransport<RawPingedConnection>{r.lines}, patient(),
                                  Rig::Queue{std::move(*opened)}, options, std::ref(r.notes));
@@ -239,7 +239,7 @@ TEST_CASE("Session gives up a receiver that does not answer HELLO or START",
     CHECK(r.state() == LinkState::connecting);
     r.run(3s);
     CHECK(r.state() == LinkState::cooldown);
-    CHECK(r.session->status().link.failure.error() == SyncErrc::silent);
+    CHECK(r.session->status().link.failure.error() == SessionErrc::silent);
     CHECK(r.session->status().link.failure.cause == Cause::timed_out);
 }
 
@@ -345,24 +345,24 @@ TEST_CASE("Session stops at what must not be guessed, tells it, and takes on",
     const Bytes messages[] = {
         r.fresh(),
         welcome(1, 0, id(99)),
-        error(SyncErrc::unknown_journal, 0, id(99)),
+        error(SessionErrc::unknown_journal, 0, id(99)),
         welcome(0, 0),
         welcome(3, 0),
         welcome(2, 1),
-        error(SyncErrc::fenced, 99),
-        error(SyncErrc::too_large, 1),
+        error(SessionErrc::fenced, 99),
+        error(SessionErrc::too_large, 1),
     };
     CHECK(r.ask(messages[message]).empty());  // no DATA
     CHECK(r.state() == LinkState::failed);
     CHECK(r.blocked() == blocked);
     CHECK(r.notes.take() == Seen{"failed", "blocked " + std::string{to_string(blocked)}});
-    const SessionFacts facts = r.session->status().facts;
-    CHECK(facts.acked == 1);
-    CHECK(facts.last == 2);
-    CHECK(facts.pinned_store == Rig::store);
-    if (message <= 2 && message > 0) CHECK(facts.receiver_store == id(99));
-    if (message == 4) CHECK(facts.applied == 3);
-    if (message == 6) CHECK(facts.attach == 99);
+    const BlockedDetails details = r.session->status().details;
+    CHECK(details.acked == 1);
+    CHECK(details.last == 2);
+    CHECK(details.pinned_store == Rig::store);
+    if (message <= 2 && message > 0) CHECK(details.receiver_store == id(99));
+    if (message == 4) CHECK(details.applied == 3);
+    if (message == 6) CHECK(details.attach == 99);
     // It takes operations, and tries nothing by itself.
     r.send("c");
     r.run(1h);
@@ -391,11 +391,11 @@ TEST_CASE("Session finds again what is still wrong", "[session][session][unit]")
     r.line().link.closed();
     r.run();
     r.run(1s);
-    r.ask(error(SyncErrc::fenced, 99));
+    r.ask(error(SessionErrc::fenced, 99));
     CHECK(r.session->reconnect_now().granted);
     r.run();
     r.notes.take();
-    r.ask(error(SyncErrc::fenced, 99));
+    r.ask(error(SessionErrc::fenced, 99));
     CHECK(r.notes.take() == Seen{"failed", "blocked fenced"});
 }
 
@@ -413,7 +413,7 @@ TEST_CASE("Session stops at an operation that is too large for this receiver",
 TEST_CASE("Session waits as an overloaded receiver asks", "[session][session][unit]") {
     Rig r;
     r.start();
-    r.ask(error(SyncErrc::overloaded, 5000));
+    r.ask(error(SessionErrc::overloaded, 5000));
     CHECK(r.state() == LinkState::cooldown);
     CHECK(r.session->status().link.retry_at == at(5s));
     CHECK(r.session->status().link.failure.cause == Cause::overloaded);
@@ -424,14 +424,14 @@ TEST_CASE("Session is blocked for its credentials, and comes back with others",
     Rig r;
     r.start();
     SECTION("not known") {
-        r.ask(error(SyncErrc::unauthorized));
+        r.ask(error(SessionErrc::unauthorized));
         CHECK(r.state() == LinkState::blocked_auth);
         r.session->credentials();
         r.run();
         CHECK(r.state() == LinkState::connecting);
     }
     SECTION("not allowed") {
-        r.ask(error(SyncErrc::forbidden));
+        r.ask(error(SessionErrc::forbidden));
         CHECK(r.state() == LinkState::blocked_auth);
     }
     CHECK(r.blocked() == Blocked::none);
@@ -473,12 +473,12 @@ TEST_CASE("Session::flush does not call durable what a full disk refused",
     r.send("a");
     r.disk.fail_at(r.disk.operations() + 1, enospc);
     CHECK(r.session->flush() == enospc);
-    CHECK(r.session->flush() == SyncErrc::journal_failed);
+    CHECK(r.session->flush() == SessionErrc::journal_failed);
     r.run();
     CHECK(r.blocked() == Blocked::journal_failed);
     CHECK(r.session->status().accepted == 0);
     CHECK(r.notes.take() == Seen{"failed", "blocked journal_failed"});
-    CHECK(r.session->send(as_bytes("b")).error() == SyncErrc::journal_failed);
+    CHECK(r.session->send(as_bytes("b")).error() == SessionErrc::journal_failed);
     // The journal itself has lost nothing: with room again, all goes on.
     CHECK(r.session->reconnect_now().granted);
     r.run();
@@ -491,7 +491,7 @@ TEST_CASE("Session::flush does not call durable what a full disk refused",
     CHECK(r.session->status().acknowledged == 2);
 }
 
-TEST_CASE("Session over a journal in Sync::each promises nothing after a send that broke it",
+TEST_CASE("Session over a journal in Flush::each promises nothing after a send that broke it",
           "[session][session][regression]") {
     Rig r;
     flush_each(r);
@@ -531,7 +531,7 @@ TEST_CASE("Session wakes its driver when a send has broken the journal",
     CHECK(r.notes.take() == Seen{"blocked journal_failed"});
 }
 
-TEST_CASE("Session over a journal in Sync::each goes on after a full disk refused an operation",
+TEST_CASE("Session over a journal in Flush::each goes on after a full disk refused an operation",
           "[session][session][fault]") {
     Rig r;
     flush_each(r);
@@ -594,13 +594,13 @@ struct SessionDestroyer {
     void on_state(auto&, const Transition& t) { hook(to_string(t.to.state)); }
     void on_accepted(auto&, std::uint64_t) { hook("accepted"); }
     void on_acknowledged(auto&, std::uint64_t) { hook("acknowledged"); }
-    void on_blocked(auto&, Blocked, const SessionFacts& facts) {
+    void on_blocked(auto&, Blocked, const BlockedDetails& details) {
         hook("blocked");
-        acked = facts.acked;  // still there
+        acked = details.acked;  // still there
     }
-    void on_journal_replaced(auto&, const SessionFacts& facts) {
+    void on_journal_replaced(auto&, const BlockedDetails& details) {
         hook("replaced");
-        acked = facts.acked;
+        acked = details.acked;
     }
     void on_stalled(auto&) { hook("stalled"); }
     std::uint64_t acked = 99;
@@ -654,7 +654,7 @@ TEST_CASE("Session may be destroyed in every hook", "[session][session][unit]") 
     step([&] { r.line().say(ack(1)); });
     step([&] { r.line().link.closed(); });
     step([&] { r.run(70s); });
-    step([&] { r.line().say(error(SyncErrc::fenced, 9)); });
+    step([&] { r.line().say(error(SessionErrc::fenced, 9)); });
     step([&] { r.session->stop(); });
     CHECK(r.session == nullptr);
     CHECK(r.notes.gone);

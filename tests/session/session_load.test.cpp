@@ -115,7 +115,7 @@ struct LoadClient {
           operations{all},
           session{sim::Tcp{h, "server", port}, patience(),
                   Queue{std::move(log), {.limit = 2'000'000}},
-                  SessionOptions{.sender = {.sender = Id{std::byte{1}}}}} {
+                  SessionOptions{.id = Id{std::byte{1}}}} {
         h.attach(session);
         session.start();
         fill();

@@ -8,7 +8,7 @@
 #include <belay/journal/id.hpp>
 #include <belay/session/blocked.hpp>
 #include <belay/session/ledger_like.hpp>
-#include <belay/session/sync_errc.hpp>
+#include <belay/session/session_errc.hpp>
 
 using namespace belay;
 
@@ -17,9 +17,9 @@ namespace {
 struct Machine {};
 
 template <class O>
-constexpr bool session = detail::observes_session<O, Machine, Blocked, SessionFacts>();
+constexpr bool session = detail::observes_session<O, Machine, Blocked, BlockedDetails>();
 template <class O>
-constexpr bool receiver = detail::observes_receiver<O, Machine, Id, Progress, SyncErrc>();
+constexpr bool receiver = detail::observes_receiver<O, Machine, Id, Progress, SessionErrc>();
 
 struct State {
     void on_state(const Transition&);
@@ -37,10 +37,10 @@ struct Acknowledged {
     void on_acknowledged(std::uint64_t);
 };
 struct BlockedHook {
-    void on_blocked(Blocked, const SessionFacts&);
+    void on_blocked(Blocked, const BlockedDetails&);
 };
 struct SessionReplaced {
-    void on_journal_replaced(const SessionFacts&);
+    void on_journal_replaced(const BlockedDetails&);
 };
 struct Stalled {
     void on_stalled();
@@ -58,7 +58,7 @@ struct ReceiverReplaced {
     void on_journal_replaced(const Id&, const Progress&);
 };
 struct Refused {
-    void on_refused(SyncErrc, const Id&);
+    void on_refused(SessionErrc, const Id&);
 };
 struct LedgerFailed {
     void on_ledger_failed(std::error_code);

@@ -34,7 +34,7 @@ struct AcceptedRig {
     Notes notes;
     Notes there;
     Supervisor<sim::Tcp, decltype(retry_for_ever({})), NoteTaker> link{
-        sim::Tcp{client, "server", 9000}, retry_for_ever({}), NoteTaker{&notes}};
+        sim::Tcp{client, "server", 9000}, retry_for_ever({}), {}, NoteTaker{&notes}};
 };
 
 }  // namespace
@@ -45,7 +45,7 @@ TEST_CASE("Accepted keeps what arrives until it is opened", "[sim][accepted][uni
     REQUIRE(rig.link.send(bytes("a")) == SendResult::sent);
     REQUIRE(rig.link.send(bytes("b")) == SendResult::sent);
     rig.world.run_for(1s);
-    Supervisor peer{std::move(*rig.accepted), Policy{MaxAttempts{1}}, NoteTaker{&rig.there}};
+    Supervisor peer{std::move(*rig.accepted), Policy{MaxAttempts{1}}, {}, NoteTaker{&rig.there}};
     rig.server.attach(peer);
     peer.start();
     rig.world.run_for(0s);
@@ -63,7 +63,7 @@ TEST_CASE("Accepted breaks the connection off when it is thrown away", "[sim][ac
 
 TEST_CASE("Accepted opens once", "[sim][accepted][unit]") {
     AcceptedRig rig;
-    Supervisor peer{std::move(*rig.accepted), retry_for_ever({}), NoteTaker{&rig.there}};
+    Supervisor peer{std::move(*rig.accepted), retry_for_ever({}), {}, NoteTaker{&rig.there}};
     rig.accepted.reset();
     rig.server.attach(peer);
     peer.start();
@@ -79,7 +79,8 @@ TEST_CASE("Accepted of a dead process is closed when it is opened", "[sim][accep
     AcceptedRig rig;
     SECTION("the listener's own") {
         rig.world.restart(rig.server);
-        Supervisor peer{std::move(*rig.accepted), Policy{MaxAttempts{1}}, NoteTaker{&rig.there}};
+        Supervisor peer{
+            std::move(*rig.accepted), Policy{MaxAttempts{1}}, {}, NoteTaker{&rig.there}};
         rig.server.attach(peer);
         peer.start();
         rig.world.run_for(1s);
@@ -90,7 +91,8 @@ TEST_CASE("Accepted of a dead process is closed when it is opened", "[sim][accep
         rig.world.run_for(10ms);
         rig.world.kill(rig.client);
         rig.world.run_for(1s);
-        Supervisor peer{std::move(*rig.accepted), Policy{MaxAttempts{1}}, NoteTaker{&rig.there}};
+        Supervisor peer{
+            std::move(*rig.accepted), Policy{MaxAttempts{1}}, {}, NoteTaker{&rig.there}};
         rig.server.attach(peer);
         peer.start();
         rig.world.run_for(1s);

@@ -174,7 +174,7 @@ TEST_CASE("Host may be killed by its own code, when that returns", "[sim][host][
         });
         struct Dialler {
             explicit Dialler(sim::Host& h, Notes& n)
-                : link{Counting{sim::Tcp{h, "a", 9000}, n}, retry_for_ever({}), NoteTaker{&n}} {
+                : link{Counting{sim::Tcp{h, "a", 9000}, n}, retry_for_ever({}), {}, NoteTaker{&n}} {
                 h.attach(link);
                 link.start();
             }

@@ -81,7 +81,8 @@ TEST_CASE("Tcp is refused where nobody listens or nobody is", "[sim][tcp][unit]"
     Notes notes;
     sim::Host& client = world.host("client");
     const auto dial = [&](std::string_view peer, std::uint16_t port) {
-        Supervisor link{sim::Tcp{client, peer, port}, Policy{MaxAttempts{1}}, NoteTaker{&notes}};
+        Supervisor link{
+            sim::Tcp{client, peer, port}, Policy{MaxAttempts{1}}, {}, NoteTaker{&notes}};
         client.attach(link);
         link.start();
         world.run_for(1s);

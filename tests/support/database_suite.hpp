@@ -101,7 +101,7 @@ void check_order(std::uint64_t count) {
     CHECK_FALSE(storage.try_pop());
     CHECK_FALSE(storage.try_push({}));
     CHECK(storage.front()->empty());
-    CHECK_FALSE(storage.sync());
+    CHECK_FALSE(storage.commit());
 }
 
 template <class Db>
@@ -133,7 +133,7 @@ void check_flushes() {
         REQUIRE_FALSE(push(storage, "x"));
         CHECK(flushes_of([&] { return push(storage, "x"); }) == (full ? 1 : 0));
         CHECK(flushes_of([&] { return storage.ack(); }) == (full ? 1 : 0));
-        CHECK((flushes_of([&] { return storage.sync(); }) > 0) == !full);
+        CHECK((flushes_of([&] { return storage.commit(); }) > 0) == !full);
     }
 }
 
@@ -268,7 +268,7 @@ int check_failing_changes(Judge judge) {
                 REQUIRE(storage.failed() == error);
                 REQUIRE(storage.front().error() == error);
                 REQUIRE(push(storage, "more") == error);
-                REQUIRE(storage.sync() == error);
+                REQUIRE(storage.commit() == error);
                 REQUIRE_FALSE(storage.try_pop());
                 if (storage.size() > 0) REQUIRE(storage.ack() == error);
             }

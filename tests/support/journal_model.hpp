@@ -49,10 +49,10 @@ class JournalModel {
 public:
     JournalModel(belay::sim::Disk& disk, std::uint64_t seed) : disk_{disk}, even_{seed % 3 == 0} {
         options = small_journal(seed);
-        if (seed % 4 == 0) options.sync = belay::Sync::none;
+        if (seed % 4 == 0) options.flush = belay::Flush::none;
     }
 
-    enum class Call { append, sync, flush, ack, keep, pin, reopen };
+    enum class Call { append, commit, flush, ack, keep, pin, reopen };
 
     /// How it is opened from now on.
     belay::JournalOptions options;
@@ -68,11 +68,11 @@ public:
                 const auto got = journal_->append(body_of(number, journal_->salt(), even_));
                 return got && *got == number;
             }
-            case Call::sync: {
+            case Call::commit: {
                 const Promise promise = now();
-                if (journal_->sync()) return false;
+                if (journal_->commit()) return false;
                 synced_ = promise;
-                if (options.sync == belay::Sync::group) flushed_ = promise;
+                if (options.flush == belay::Flush::group) flushed_ = promise;
                 return true;
             }
             case Call::flush: {
@@ -259,7 +259,7 @@ inline std::vector<std::pair<JournalModel::Call, std::uint64_t>> make_script(std
         using Call = JournalModel::Call;
         const std::uint64_t draw = bits() % 32;
         const Call call = draw < 17   ? Call::append
-                          : draw < 22 ? Call::sync
+                          : draw < 22 ? Call::commit
                           : draw < 23 ? Call::flush
                           : draw < 27 ? Call::ack
                           : draw < 29 ? Call::keep

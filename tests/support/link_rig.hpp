@@ -46,9 +46,9 @@ struct LinkRig {
 
     explicit LinkRig(T transport)
         requires std::same_as<O, std::reference_wrapper<Notes>>
-        : link{std::move(transport), doubling(), std::ref(notes)} {}
+        : link{std::move(transport), doubling(), {}, std::ref(notes)} {}
     LinkRig(T transport, O observer)
-        : link{std::move(transport), doubling(), std::move(observer)} {}
+        : link{std::move(transport), doubling(), {}, std::move(observer)} {}
 
     /// Advances until nothing is due any more at `now`.
     void run(belay::Duration now) {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/memory_log.hpp
-/// A SequencedLike in memory that makes the most of what the concept allows: what is given up is
+/// A LogLike in memory that makes the most of what the concept allows: what is given up is
 /// so durably at once, also before entries that were appended earlier are durable; or as late as
 /// can be.
 #pragma once
 
 #include <belay/journal/journal_error.hpp>
-#include <belay/journal/sequenced_like.hpp>
+#include <belay/journal/log_like.hpp>
 #include <map>
 #include <set>
 
@@ -64,7 +64,7 @@ public:
         m_->entries[++m_->last] = belay::Bytes(body.begin(), body.end());
         return m_->last;
     }
-    [[nodiscard]] std::error_code sync() noexcept {
+    [[nodiscard]] std::error_code commit() noexcept {
         if (const std::error_code error = call()) return error;
         if (m_->sync_has_no_space) return std::make_error_code(std::errc::no_space_on_device);
         m_->durable = m_->last;
@@ -114,6 +114,6 @@ private:
     belay::Bytes lent_;
 };
 
-static_assert(belay::SequencedLike<MemoryLog>);
+static_assert(belay::LogLike<MemoryLog>);
 
 }  // namespace belay_test

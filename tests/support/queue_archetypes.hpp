@@ -4,7 +4,7 @@
 #pragma once
 
 #include <belay/journal/file_system_like.hpp>
-#include <belay/journal/sequenced_like.hpp>
+#include <belay/journal/log_like.hpp>
 #include <belay/queue/codec_like.hpp>
 #include <belay/queue/flushable_like.hpp>
 #include <belay/queue/leasable_like.hpp>
@@ -122,7 +122,7 @@ struct MinimalSequenced {
     std::uint64_t last() const noexcept { return 0; }
     std::uint64_t durable() const noexcept { return 0; }
     belay::Result<std::uint64_t> append(belay::BytesView) noexcept { return std::uint64_t{1}; }
-    std::error_code sync() noexcept { return {}; }
+    std::error_code commit() noexcept { return {}; }
     belay::Result<belay::BytesView> read(std::uint64_t) { return belay::BytesView{}; }
     std::uint32_t salt_of(std::uint64_t) const noexcept { return 0; }
     belay::Result<std::uint64_t> check(std::uint64_t) { return std::uint64_t{0}; }

@@ -118,7 +118,7 @@ inline belay::Bytes ack(std::uint64_t applied, std::uint64_t number_limit = 1000
     belay::append_ack(message, applied, number_limit, byte_limit);
     return message;
 }
-inline belay::Bytes error(belay::SyncErrc code, std::uint64_t detail = 0,
+inline belay::Bytes error(belay::SessionErrc code, std::uint64_t detail = 0,
                           belay::BytesView payload = {}) {
     belay::Bytes message;
     belay::append_error(message, code, detail, payload);

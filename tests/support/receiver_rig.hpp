@@ -26,7 +26,7 @@ struct ReceiverNotes {
     void on_journal_replaced(const belay::Id& s, const belay::Progress& old) {
         seen.push_back("replaced " + name(s) + " at " + std::to_string(old.applied));
     }
-    void on_refused(belay::SyncErrc e, const belay::Id& s) {
+    void on_refused(belay::SessionErrc e, const belay::Id& s) {
         seen.push_back("refused " + name(s) + ": " + std::to_string(static_cast<int>(e)));
     }
     void on_ledger_failed(std::error_code e) {
@@ -42,8 +42,8 @@ private:
 struct Door {
     std::error_code operator()(const belay::Id&, belay::BytesView token) const {
         if (belay::as_text(token) == "ticket") return {};
-        return belay::as_text(token) == "nobody" ? belay::SyncErrc::unauthorized
-                                                 : belay::SyncErrc::forbidden;
+        return belay::as_text(token) == "nobody" ? belay::SessionErrc::unauthorized
+                                                 : belay::SessionErrc::forbidden;
     }
 };
 
@@ -54,7 +54,7 @@ struct ReceiverRig {
     ReceiverNotes notes;
     RawLines lines;
     belay::Duration now{};
-    belay::Receiver<Transport, LedgerView, std::reference_wrapper<ReceiverNotes>, Authorize, Fault>
+    belay::Receiver<Transport, LedgerView, Authorize, std::reference_wrapper<ReceiverNotes>, Fault>
         receiver;
 
     explicit ReceiverRig(belay::ReceiverOptions options = {})

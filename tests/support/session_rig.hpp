@@ -30,10 +30,10 @@ struct SessionNotes {
     void on_acknowledged(std::uint64_t up_to) {
         seen.push_back("acknowledged " + std::to_string(up_to));
     }
-    void on_blocked(belay::Blocked b, const belay::SessionFacts&) {
+    void on_blocked(belay::Blocked b, const belay::BlockedDetails&) {
         seen.push_back("blocked " + std::string{to_string(b)});
     }
-    void on_journal_replaced(const belay::SessionFacts& f) {
+    void on_journal_replaced(const belay::BlockedDetails& f) {
         seen.push_back("replaced at " + std::to_string(f.replaced_applied));
     }
     void on_stalled() { seen.emplace_back("stalled"); }
@@ -69,7 +69,7 @@ struct SessionRig {
     std::unique_ptr<S> session;  ///< on the heap, where sanitizers see its end
 
     explicit SessionRig(belay::SessionOptions options = {}, std::size_t limit = 1000) {
-        options.sender.sender = id(1);
+        options.id = id(1);
         session =
             std::make_unique<S>(RawTransport<Connection>{lines}, patient(),
                                 Queue{open_journal(disk), belay::QueueOptions{.limit = limit}},

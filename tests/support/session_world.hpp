@@ -80,7 +80,7 @@ public:
                                       {.every = 100ms, .dead_after = w.options.dead_after}},
                       policy(),
                       belay::Queue{std::move(journal)},
-                      {.sender = {.sender = sender_id}, .greeting_max = 700ms, .batch_bytes = 256},
+                      {.id = sender_id, .greeting_max = 700ms, .batch_bytes = 256},
                       std::ref(*this)} {
             h.attach(session);
             session.start();
@@ -125,10 +125,10 @@ public:
             }
             world.acknowledged[journal_id] = up_to;
         }
-        void on_blocked(belay::Blocked why, const belay::SessionFacts&) {
+        void on_blocked(belay::Blocked why, const belay::BlockedDetails&) {
             world.blocked.push_back(why);
         }
-        void on_journal_replaced(const belay::SessionFacts&) { ++world.replaced; }
+        void on_journal_replaced(const belay::BlockedDetails&) { ++world.replaced; }
         void on_state(const belay::Transition& t) {
             if (t.to.state != belay::LinkState::connected) return;
             ++world.connects;
@@ -144,8 +144,8 @@ public:
     };
 
     struct Server {
-        using R = belay::Receiver<ServerTransport, SimLedger, std::reference_wrapper<Server>,
-                                  belay::AllowAll, Fault>;
+        using R = belay::Receiver<ServerTransport, SimLedger, belay::AllowAll,
+                                  std::reference_wrapper<Server>, Fault>;
 
         Server(SessionWorld& w, belay::sim::Host& h)
             : world{w},

@@ -127,8 +127,8 @@ struct Client {
     Client(belay::sim::Host& h, Notes& notes, PeerOptions o = {})
         : link{Transport{Counting{belay::sim::Tcp{h, "server", 9000}, notes}, o.heartbeat},
                retry_for_ever(o),
-               NoteTaker{&notes},
-               {.messages_max = o.messages_max}} {
+               {.messages_max = o.messages_max},
+               NoteTaker{&notes}} {
         h.attach(link);
         link.start();
     }
@@ -146,8 +146,8 @@ struct Server {
             : notes{n},
               link{Transport{Counting{std::move(a), n}, o.heartbeat},
                    Policy{belay::MaxAttempts{1}},
-                   NoteTaker{&n},
-                   {.messages_max = o.messages_max}} {
+                   {.messages_max = o.messages_max},
+                   NoteTaker{&n}} {
             h.attach(link);
             link.start();
         }

@@ -40,7 +40,7 @@ void check_under_queue(Storage storage) {
     for (const char* text : {"a", "b", "c"}) CHECK_FALSE(queue.push(belay::as_bytes(text)));
     CHECK(queue.push(belay::as_bytes("d")) == belay::QueueErrc::queue_full);
     std::string seen;
-    const belay::DrainResult result = queue.drain([&](belay::BytesView body) {
+    const belay::DrainReport result = queue.drain([&](belay::BytesView body) {
         seen += belay::as_text(body);
         return seen.size() < 2;
     });

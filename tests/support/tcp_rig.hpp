@@ -74,7 +74,7 @@ struct TcpRig {
         const std::function<T(belay::posix::Tcp)>& make =
             [](belay::posix::Tcp tcp) { return T{std::move(tcp)}; })
         : link{make(belay::posix::Tcp{loop, {"127.0.0.1", server.port()}, options}), tcp_policy(),
-               std::ref(app), supervision} {}
+               supervision, std::ref(app)} {}
 
     /// Runs the loop until something holds. If it never does, the test's own time limit ends it.
     template <class F>

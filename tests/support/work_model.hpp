@@ -34,7 +34,7 @@ inline belay::WorkOptions small_work() {
             .slack_bytes = 1500};
 }
 
-enum class WorkCall { push, sync, lease, ack, nack, extend, tick, reopen, revive, purge };
+enum class WorkCall { push, commit, lease, ack, nack, extend, tick, reopen, revive, purge };
 
 template <class Medium = belay::sim::Disk>
 class WorkModel {
@@ -140,8 +140,8 @@ private:
         switch (what) {
             case Call::push:
                 return push(draw);
-            case Call::sync: {
-                if (work_->sync()) return false;
+            case Call::commit: {
+                if (work_->commit()) return false;
                 durable_ = work_->log().last();
                 for (const auto& [id, item] : gone_) over_.insert(id);
                 gone_.clear();
@@ -399,8 +399,9 @@ inline std::vector<std::pair<WorkCall, std::uint64_t>> make_work_script(std::uin
     std::vector<std::pair<WorkCall, std::uint64_t>> script;
     using Call = WorkCall;
     static constexpr std::pair<Call, int> weights[] = {
-        {Call::push, 14},  {Call::sync, 4}, {Call::lease, 13}, {Call::ack, 9},    {Call::nack, 4},
-        {Call::extend, 1}, {Call::tick, 5}, {Call::reopen, 1}, {Call::revive, 1}, {Call::purge, 1}};
+        {Call::push, 14},  {Call::commit, 4}, {Call::lease, 13}, {Call::ack, 9},
+        {Call::nack, 4},   {Call::extend, 1}, {Call::tick, 5},   {Call::reopen, 1},
+        {Call::revive, 1}, {Call::purge, 1}};
     for (std::size_t i = 0; i < calls; ++i) {
         int draw = static_cast<int>(bits() % 53);
         for (const auto& [call, weight] : weights) {

@@ -24,7 +24,7 @@ void pass_through(Work& work, int items, belay::Moment now) {
         REQUIRE(lease);
         REQUIRE(lease->id == *id);
         REQUIRE_FALSE(work.ack(*lease));
-        REQUIRE_FALSE(work.sync());
+        REQUIRE_FALSE(work.commit());
     }
 }
 

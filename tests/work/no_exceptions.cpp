@@ -32,7 +32,7 @@ bool work_queue_works() {
         const auto done = work->lease(moment_at(0));
         if (!done || as_text(done->body) != "done" || work->ack(*done)) return false;
         if (work->lease(moment_at(2)).error() != QueueErrc::queue_empty) return false;
-        if (work->keep(as_bytes("note")) || work->sync()) return false;
+        if (work->keep(as_bytes("note")) || work->commit()) return false;
     }
     auto work = open_at(3);
     if (!work || work->size() != 1 || work->delayed() != 1 || work->dead() != 1) return false;

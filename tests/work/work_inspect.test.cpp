@@ -39,11 +39,11 @@ void fill_for_inspection(sim::Disk& disk) {
     for (int i = 1; i <= 3; ++i) leases.push_back(*work.lease(start));
     REQUIRE_FALSE(work.ack(leases[1]));
     REQUIRE_FALSE(work.nack(leases[2], start));
-    REQUIRE_FALSE(work.sync());
+    REQUIRE_FALSE(work.commit());
 }
 
 struct Seen {
-    WorkInspection found;
+    WorkReport found;
     std::string items;  // id, body, state, cause
 };
 
@@ -120,7 +120,7 @@ TEST_CASE("inspect_work_queue shows an item that was copied forward once, under 
         const auto lease = work->lease(start);
         REQUIRE(lease);
         REQUIRE_FALSE(work->ack(*lease));
-        REQUIRE_FALSE(work->sync());
+        REQUIRE_FALSE(work->commit());
     }
     REQUIRE(work->log().base() > *old);
     CHECK(*is_work_queue(disk, "w"));
@@ -142,7 +142,7 @@ TEST_CASE("inspect_work_queue says what keeps it from looking", "[work][work_ins
         auto other = SimJournal::open(disk, "other", small_journal(1));
         REQUIRE(other);
         REQUIRE(other->append(as_bytes("no entry of a work queue")));
-        REQUIRE_FALSE(other->sync());
+        REQUIRE_FALSE(other->commit());
     }
     CHECK_FALSE(*is_work_queue(disk, "other"));
     const auto foreign = inspect_work_queue(disk, "other", start, nothing);
@@ -189,7 +189,7 @@ TEST_CASE("is_work_queue tells a work queue's journal from others", "[work][work
     {
         SimWork work = open_at_start(disk, "plain", 3);
         for (const char* const body : {"one", "two"}) REQUIRE(work.push(as_bytes(body), start));
-        REQUIRE_FALSE(work.sync());
+        REQUIRE_FALSE(work.commit());
     }
     CHECK_FALSE(*is_work_queue(disk, "plain"));
     REQUIRE(salvage_journal(disk, "plain", "plain copy", small_journal(4)));
@@ -207,7 +207,7 @@ TEST_CASE("is_work_queue tells a work queue's journal from others", "[work][work
         detail::encode(done, ~detail::log_mark(other->journal_id()), entry);
         if (has_text) REQUIRE(other->append(as_bytes("an operation")));
         REQUIRE(other->append(entry));
-        REQUIRE_FALSE(other->sync());
+        REQUIRE_FALSE(other->commit());
     };
     make_other("other", false);
     CHECK_FALSE(*is_work_queue(disk, "other"));
@@ -265,11 +265,11 @@ TEST_CASE("inspect_work_queue takes nothing for damage that is given up while it
     auto work = WorkQueue<Journal<Busy>>::open(std::move(*journal), {}, start);
     REQUIRE(work);
     for (int i = 1; i <= 300; ++i) REQUIRE(work->push(as_bytes("item"), start));
-    REQUIRE_FALSE(work->sync());
+    REQUIRE_FALSE(work->commit());
     disk.lists = 0;
     disk.meanwhile = [&] {
         for (int i = 1; i <= 200; ++i) REQUIRE_FALSE(work->ack(*work->lease(start)));
-        REQUIRE_FALSE(work->sync());
+        REQUIRE_FALSE(work->commit());
     };
     std::uint64_t first = 0;
     const auto seen = inspect_work_queue(disk, "w", start, [&first](const WorkItem& item) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: a WorkQueue uses nothing that SequencedLike does not promise, moves, and is small. Method:
+// Goal: a WorkQueue uses nothing that LogLike does not promise, moves, and is small. Method:
 // instantiation with the archetype.
 #include <belay/work/work_queue.hpp>
 
@@ -53,7 +53,7 @@ static_assert(std::is_nothrow_move_constructible_v<Plain>);
 static_assert(std::is_nothrow_move_assignable_v<Plain>);
 static_assert(!std::is_copy_constructible_v<Plain>);
 static_assert(sizeof(Plain) <= 2 * sizeof(void*), "what nobody wants costs nothing");
-static_assert(noexcept(std::declval<Plain&>().sync()));
+static_assert(noexcept(std::declval<Plain&>().commit()));
 static_assert(!FlushableLike<Plain>, "its log is none");
 static_assert(FlushableLike<WorkQueue<FlushableSequenced>>);
 static_assert(Keeps<Keeping>);

@@ -38,7 +38,7 @@ struct Rig {
             disk, "w",
             {.segment_bytes = 64 << 10, .record_bytes_max = 32 << 10, .seed = Seed{++openings}});
         REQUIRE(log);
-        auto opened = Work::open(std::move(*log), options, now, Dead{}, observer);
+        auto opened = Work::open(std::move(*log), Dead{}, options, now, observer);
         REQUIRE(opened);
         work = std::make_unique<Work>(std::move(*opened));
     }
@@ -124,7 +124,7 @@ TEST_CASE("WorkQueue: what is acknowledged out of order stays so over an opening
         leases.push_back(rig.last);
     }
     for (std::size_t i = 1; i < 200; i += 2) REQUIRE_FALSE(rig.work->ack(leases[i]));
-    REQUIRE_FALSE(rig.work->sync());
+    REQUIRE_FALSE(rig.work->commit());
     rig.disk.kill();
     rig.open();
     CHECK(rig.work->size() == 100);
@@ -189,8 +189,7 @@ TEST_CASE("WorkQueue: a loan that timed out is lent again, and fences the old le
     CHECK_FALSE(rig.work->ack(rig.last));
 }
 
-TEST_CASE("WorkQueue: a late ack counts until the item is lent again",
-          "[work][work_queue][unit]") {
+TEST_CASE("WorkQueue: a late ack counts until the item is lent again", "[work][work_queue][unit]") {
     Rig rig{{.lease = 10s}};
     rig.push("a");
     rig.push("b");
@@ -352,7 +351,7 @@ TEST_CASE("WorkQueue::revive lets a dead letter live, purge_dead ends it",
     CHECK(rig.work->dead() == 1);
     CHECK_FALSE(rig.work->purge_dead());
     CHECK(rig.work->dead() == 0);
-    CHECK_FALSE(rig.work->sync());
+    CHECK_FALSE(rig.work->commit());
     rig.disk.kill();
     rig.open();
     CHECK(rig.work->dead() == 0);
@@ -367,7 +366,7 @@ TEST_CASE("WorkQueue moves dead letters into another storage, and keeps what tha
             letters.push_back(std::move(letter));
             return {};
         }
-        std::error_code sync() noexcept {
+        std::error_code commit() noexcept {
             ++syncs;
             return {};
         }
@@ -409,7 +408,7 @@ TEST_CASE("WorkQueue: what expired is buried, or dropped, and told either way",
         CHECK(*rig.observer.deaths == (what == Expired::bury ? std::vector<std::string>{"1 old 2 0"}
                                                              : std::vector<std::string>{}));
         CHECK(rig.observer.drops->size() == (what == Expired::drop ? 1u : 0u));
-        CHECK_FALSE(rig.work->sync());
+        CHECK_FALSE(rig.work->commit());
         rig.disk.kill();
         rig.open();
         CHECK(all(rig) == "new ");
@@ -421,7 +420,7 @@ TEST_CASE("WorkQueue counts deliveries before lending, for items that kill their
     Rig rig{{.deliveries_max = 3, .count_before_lending = true}};
     rig.push("killer");
     rig.push("good");
-    REQUIRE_FALSE(rig.work->sync());
+    REQUIRE_FALSE(rig.work->commit());
     for (std::uint32_t i = 1; i <= 3; ++i) {
         REQUIRE(rig.lend() == "killer");
         CHECK(rig.last.delivery == i);
@@ -437,7 +436,7 @@ TEST_CASE("WorkQueue passes a damaged item by, and says so", "[work][work_queue]
     belay_test::MemoryMedium medium;
     Told told;
     auto opened = WorkQueue<belay_test::MemoryLog, KeepDead, Told>::open(
-        belay_test::MemoryLog{medium}, {}, now, {}, told);
+        belay_test::MemoryLog{medium}, {}, {}, now, told);
     REQUIRE(opened);
     for (const char* const body : {"first", "second"}) {
         REQUIRE(opened->push(as_bytes(body), now));
@@ -472,7 +471,7 @@ TEST_CASE("WorkQueue takes work with one key once", "[work][work_queue][unit]") 
     // Also after the end of the work, and in another life.
     while (!rig.lend().empty()) CHECK_FALSE(rig.work->ack(rig.last));
     CHECK(push("1", "a") == QueueErrc::duplicate);
-    CHECK_FALSE(rig.work->sync());
+    CHECK_FALSE(rig.work->commit());
     rig.disk.kill();
     rig.open();
     CHECK(push("1", "a") == QueueErrc::duplicate);
@@ -491,9 +490,9 @@ TEST_CASE("WorkQueue keeps its keys while the log behind them is given up",
         rig.push("x", {.key = key(i)});
         rig.lend();
         REQUIRE_FALSE(rig.work->ack(rig.last));
-        if (i % 100 == 0) REQUIRE_FALSE(rig.work->sync());
+        if (i % 100 == 0) REQUIRE_FALSE(rig.work->commit());
     }
-    REQUIRE_FALSE(rig.work->sync());
+    REQUIRE_FALSE(rig.work->commit());
     // Keys of 48 KB; the log holds them twice at most, and what is given up for them.
     CHECK(rig.work->log().base() > 15000);
     rig.disk.kill();
@@ -710,7 +709,7 @@ TEST_CASE("WorkQueue::purge leaves the dead", "[work][work_queue][unit]") {
     CHECK(rig.lend() == "0");
     CHECK_FALSE(rig.work->nack(rig.last, rig.now));
     CHECK_FALSE(rig.work->purge());
-    CHECK_FALSE(rig.work->sync());
+    CHECK_FALSE(rig.work->commit());
     rig.disk.kill();
     rig.open();
     CHECK(rig.work->size() == 0);
@@ -753,7 +752,7 @@ TEST_CASE("WorkQueue goes on when the disk is full, and frees it", "[work][work_
         ++done;
     }
     CHECK(done == taken);
-    CHECK_FALSE(rig.work->sync());
+    CHECK_FALSE(rig.work->commit());
     CHECK(rig.work->push(as_bytes(body), rig.now));
 }
 
@@ -763,7 +762,7 @@ TEST_CASE("WorkQueue says it when the log has failed", "[work][work_queue][fault
     rig.push("b");
     rig.lend();
     rig.disk.fail_at(rig.disk.operations() + 1, std::make_error_code(std::errc::io_error));
-    CHECK(rig.work->sync() == std::errc::io_error);
+    CHECK(rig.work->commit() == std::errc::io_error);
     CHECK(rig.work->failed() == std::errc::io_error);
     CHECK(rig.work->push(as_bytes("c"), rig.now).error() == std::errc::io_error);
     CHECK(rig.work->lease(rig.now).error() == std::errc::io_error);
@@ -779,7 +778,7 @@ TEST_CASE("WorkQueue::open names the entry it cannot understand", "[work][work_q
         auto log = Log::open(disk, "w");
         REQUIRE(log->append(as_bytes(std::string_view{"\1\0\0\0\0\0\0\0body", 12})));
         REQUIRE(log->append(as_bytes("something that is no entry")));
-        REQUIRE_FALSE(log->sync());
+        REQUIRE_FALSE(log->commit());
     }
     const auto opened = WorkQueue<Log>::open(std::move(*Log::open(disk, "w")), {}, Moment{});
     REQUIRE_FALSE(opened);

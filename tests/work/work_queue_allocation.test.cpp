@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: WorkQueue::sync and flush answer an error where memory lacks, lose nothing, and go on
+// Goal: WorkQueue::commit and flush answer an error where memory lacks, lose nothing, and go on
 // later. Method: one history made again and again, with memory that ends at each allocation of its
 // flush.
 #include <belay/work/work_queue.hpp>
@@ -26,7 +26,7 @@ using belay_test::when;
 
 namespace {
 
-/// Takes its memory in `read` only, as a SequencedLike must: what is noexcept cannot lack it.
+/// Takes its memory in `read` only, as a LogLike must: what is noexcept cannot lack it.
 class SparingLog : public MemoryLog {
 public:
     using MemoryLog::MemoryLog;
@@ -34,20 +34,20 @@ public:
         const SpareMemory spare;
         return MemoryLog::append(body);
     }
-    [[nodiscard]] std::error_code sync() noexcept {
+    [[nodiscard]] std::error_code commit() noexcept {
         const SpareMemory spare;
-        return MemoryLog::sync();
+        return MemoryLog::commit();
     }
     [[nodiscard]] std::error_code ack(std::uint64_t up_to) noexcept {
         const SpareMemory spare;
         return MemoryLog::ack(up_to);
     }
-    [[nodiscard]] std::error_code flush() noexcept { return sync(); }
+    [[nodiscard]] std::error_code flush() noexcept { return commit(); }
     [[nodiscard]] bool unflushed() const noexcept { return durable() != last(); }
 };
 using SparingWork = WorkQueue<SparingLog>;
 static_assert(FlushableLike<SparingWork>);
-static_assert(noexcept(std::declval<SparingWork&>().sync()));
+static_assert(noexcept(std::declval<SparingWork&>().commit()));
 
 constexpr auto lacks_memory = std::errc::not_enough_memory;
 
@@ -136,7 +136,7 @@ private:
         } else if (draw < 92) {
             if (!leases_.empty()) end_one();
         } else if (draw < 94) {
-            static_cast<void>(work_->sync());
+            static_cast<void>(work_->commit());
         } else {
             set_full(draw < 96);
         }
@@ -246,7 +246,7 @@ TEST_CASE("WorkQueue::flush without memory leaves all items to a loss of power",
         300);
 }
 
-TEST_CASE("WorkQueue::sync makes durable what was pushed, also if no end can be noted",
+TEST_CASE("WorkQueue::commit makes durable what was pushed, also if no end can be noted",
           "[work][work_queue][fault]") {
     MemoryMedium medium;
     SparingWork work = open_sparing(medium, {});
@@ -258,7 +258,7 @@ TEST_CASE("WorkQueue::sync makes durable what was pushed, also if no end can be 
     REQUIRE_FALSE(work.ack(*second));
     for (int again = 0; again < 3; ++again) {
         const FailingNew memory{0};
-        const std::error_code error = work.sync();
+        const std::error_code error = work.commit();
         const SpareMemory spare;
         REQUIRE(error == lacks_memory);
         CHECK(memory.failed() == 1);
@@ -267,7 +267,7 @@ TEST_CASE("WorkQueue::sync makes durable what was pushed, also if no end can be 
         CHECK_FALSE(work.failed());
     }
     CHECK(medium.last == 255);
-    CHECK_FALSE(work.sync());
+    CHECK_FALSE(work.commit());
     CHECK(medium.last == 256);
     medium.crash();
     SparingWork opened = open_sparing(medium, {});
@@ -275,7 +275,7 @@ TEST_CASE("WorkQueue::sync makes durable what was pushed, also if no end can be 
     CHECK(opened.read(2).error() == QueueErrc::unknown_number);
 }
 
-TEST_CASE("WorkQueue::sync copies later what it has no memory to copy",
+TEST_CASE("WorkQueue::commit copies later what it has no memory to copy",
           "[work][work_queue][fault]") {
     MemoryMedium medium;
     {
@@ -288,7 +288,7 @@ TEST_CASE("WorkQueue::sync copies later what it has no memory to copy",
             REQUIRE(lease);
             REQUIRE_FALSE(work.ack(*lease));
         }
-        REQUIRE_FALSE(work.sync());
+        REQUIRE_FALSE(work.commit());
     }
     // The first item has no slot yet, and must be copied; there is no slot left for it.
     SparingWork work = open_sparing(medium, {.slack_bytes = 100});
@@ -299,7 +299,7 @@ TEST_CASE("WorkQueue::sync copies later what it has no memory to copy",
     const std::uint64_t first = medium.base;
     {
         const FailingNew memory{0};
-        const std::error_code error = work.sync();
+        const std::error_code error = work.commit();
         const SpareMemory spare;
         CHECK(error == lacks_memory);
         CHECK(memory.failed() == 1);
@@ -307,7 +307,7 @@ TEST_CASE("WorkQueue::sync copies later what it has no memory to copy",
     CHECK(medium.durable == medium.last);
     CHECK(medium.base == first);
     CHECK(work.size() == size);
-    CHECK_FALSE(work.sync());
+    CHECK_FALSE(work.commit());
     CHECK(medium.base > first);
     CHECK(work.size() == size);
     medium.crash();

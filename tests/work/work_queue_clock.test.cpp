@@ -113,7 +113,7 @@ TEST_CASE("WorkQueue: a wall clock that jumps ahead deletes what expires with Ex
     CHECK(rig.work->dead() == 0);
     CHECK(rig.work->size() == 1);
     // For good, also where the clock is set right.
-    REQUIRE_FALSE(rig.work->sync());
+    REQUIRE_FALSE(rig.work->commit());
     rig.now.wall -= a_year;
     rig.open();
     CHECK(rig.work->size() == 1);
@@ -173,10 +173,10 @@ TEST_CASE("WorkQueue: a wall clock that is wrong at an opening only buries nothi
     // Machines start with a wrong clock, and set it a moment later.
     ClockRig rig;
     rig.push("expires", {.expires_after = 1h});
-    REQUIRE_FALSE(rig.work->sync());
+    REQUIRE_FALSE(rig.work->commit());
     rig.now.wall += a_year;
     rig.open();
-    REQUIRE_FALSE(rig.work->sync());
+    REQUIRE_FALSE(rig.work->commit());
     rig.now.wall -= a_year;
     CHECK(rig.lend() == "expires");
 }

@@ -32,7 +32,7 @@ bool goes_on(Model& model, std::uint64_t seed) {
     for (const auto& [call, draw] : make_work_script(seed + 7, 40)) {
         if (!model.call(call, draw)) return false;
     }
-    return model.call(WorkCall::sync, 0);
+    return model.call(WorkCall::commit, 0);
 }
 
 }  // namespace
@@ -147,10 +147,10 @@ TEST_CASE("WorkQueue gives nothing up for copies that are not durable",
     // Large items in front, of which only some are copied in one call, and much dead behind them.
     const Bytes large(40 << 10);
     for (int i = 0; i < 24; ++i) REQUIRE(work->push(large, now));
-    REQUIRE_FALSE(work->sync());
+    REQUIRE_FALSE(work->commit());
     std::vector<Lease> leases;
     for (int i = 0; i < 24; ++i) leases.push_back(*work->lease(now));
-    REQUIRE_FALSE(work->sync());
+    REQUIRE_FALSE(work->commit());
     const std::uint64_t last = medium.last;
     for (std::size_t i = 6; i < 24 && medium.last == last; ++i) {
         REQUIRE_FALSE(work->ack(leases[i]));
@@ -166,8 +166,7 @@ TEST_CASE("WorkQueue gives nothing up for copies that are not durable",
     CHECK(work->size() == 24);
 }
 
-TEST_CASE("WorkQueue gives no key up for a copy that is not durable",
-          "[work][work_queue][fault]") {
+TEST_CASE("WorkQueue gives no key up for a copy that is not durable", "[work][work_queue][fault]") {
     using Work = WorkQueue<MemoryLog>;
     const Moment now{Instant{1s}, WallTime{1s}};
     MemoryMedium medium;
@@ -178,7 +177,7 @@ TEST_CASE("WorkQueue gives no key up for a copy that is not durable",
         REQUIRE_FALSE(work->ack(*work->lease(now)));
     };
     for (int i = 0; i < 20; ++i) do_one(i);
-    REQUIRE_FALSE(work->sync());
+    REQUIRE_FALSE(work->commit());
     medium.sync_has_no_space = true;
     for (int i = 20; i < 60; ++i) do_one(i);
     bool copied = false;

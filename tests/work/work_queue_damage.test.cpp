@@ -52,7 +52,7 @@ TEST_CASE("WorkQueue: a damaged item is a dead letter, whatever was noted of it"
             REQUIRE_FALSE(work.nack(*lease, when, noted == Noted::delayed ? 24h : 0h));
         }
         if (noted == Noted::revived) REQUIRE_FALSE(work.revive(1, when));
-        REQUIRE_FALSE(work.sync());
+        REQUIRE_FALSE(work.commit());
     }
     medium.damaged.insert(1);
     for (int openings = 0; openings < 2; ++openings) {
@@ -87,12 +87,12 @@ TEST_CASE("WorkQueue counts what an opening finds damaged, and forgets its key",
         for (const char* const key : {"a", "b"}) {
             REQUIRE(work.push(as_bytes("x"), when, {.key = key}));
         }
-        REQUIRE_FALSE(work.sync());
+        REQUIRE_FALSE(work.commit());
     }
     medium.damaged.insert(1);
     int deaths = 0;
-    auto work = WorkQueue<MemoryLog, KeepDead, Told>::open(MemoryLog{medium}, options, when,
-                                                           KeepDead{}, Told{&deaths});
+    auto work = WorkQueue<MemoryLog, KeepDead, Told>::open(MemoryLog{medium}, KeepDead{}, options,
+                                                           when, Told{&deaths});
     REQUIRE(work);
     CHECK(work->dead() == 1);
     CHECK(deaths == 0);
@@ -114,7 +114,7 @@ TEST_CASE("WorkQueue: a damaged entry whose item was copied is no dead letter",
             const auto lease = work.lease(when);
             REQUIRE(lease);
             REQUIRE_FALSE(work.ack(*lease));
-            static_cast<void>(work.sync());
+            static_cast<void>(work.commit());
         }
     }
     REQUIRE_FALSE(entries_of_kind(medium, detail::WorkKind::moved).empty());
@@ -163,7 +163,7 @@ TEST_CASE("WorkQueue: a copied item that is gone does not come back when its cop
         // The first stays in front, so that the log's base does not say what is gone.
         REQUIRE(work.push(as_bytes("in front"), when, {.delay = 9h}));
         REQUIRE(work.push(as_bytes("damaged"), when, {.delay = 1h}));
-        REQUIRE_FALSE(work.sync());
+        REQUIRE_FALSE(work.commit());
         pass_through(work, 50, when);
     }
     const std::vector<std::uint64_t> copies = entries_of_kind(medium, detail::WorkKind::moved);
@@ -206,7 +206,7 @@ TEST_CASE("WorkQueue: a copied item that is gone does not come back when its cop
             REQUIRE_FALSE(work->purge());
         }
     }
-    REQUIRE_FALSE(work->sync());
+    REQUIRE_FALSE(work->commit());
     REQUIRE(medium.base <= copy);
     medium.damaged.insert(copy);
     work.emplace(open_memory_work(medium));

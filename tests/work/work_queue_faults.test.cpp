@@ -69,20 +69,20 @@ TEST_CASE("WorkQueue takes ends while there is no space, and notes them when the
     MemoryMedium medium;
     std::optional<Work> work{std::move(*Work::open(MemoryLog{medium}, {}, now))};
     for (int i = 0; i < 500; ++i) REQUIRE(work->push(as_bytes("x"), now));
-    REQUIRE_FALSE(work->sync());
+    REQUIRE_FALSE(work->commit());
     std::vector<Lease> leases;
     for (int i = 0; i < 500; ++i) leases.push_back(*work->lease(now));
     medium.fails_with = std::make_error_code(std::errc::no_space_on_device);
     medium.fails_from = 0;
     for (std::size_t i = 0; i < 500; i += 2) REQUIRE_FALSE(work->ack(leases[i]));
     CHECK(work->size() == 250);
-    CHECK(work->sync() == std::errc::no_space_on_device);
+    CHECK(work->commit() == std::errc::no_space_on_device);
     CHECK_FALSE(work->failed());
     CHECK(work->nack(leases[1], now) == std::errc::no_space_on_device);
     CHECK(work->leased() == 250);
     medium.fails_from = ~std::uint64_t{0};
     CHECK_FALSE(work->nack(leases[1], now));
-    REQUIRE_FALSE(work->sync());
+    REQUIRE_FALSE(work->commit());
     work.reset();
     medium.crash();
     work.emplace(std::move(*Work::open(MemoryLog{medium}, {}, now)));
@@ -99,7 +99,7 @@ TEST_CASE("WorkQueue: a dead letter is doubled by a crash at worst, and never lo
     std::optional<Work> work{std::move(*Work::open(MemoryLog{medium}, options, now))};
     // The first is in front of it, so the log does not give the second up by itself.
     for (const char* const body : {"first", "letter"}) REQUIRE(work->push(as_bytes(body), now));
-    REQUIRE_FALSE(work->sync());
+    REQUIRE_FALSE(work->commit());
     REQUIRE(work->lease(now));
     const auto die = [&] {
         const auto lease = work->lease(now);
@@ -119,7 +119,7 @@ TEST_CASE("WorkQueue: a dead letter is doubled by a crash at worst, and never lo
     CHECK(work->size() == 2);
     REQUIRE(work->lease(now));
     die();
-    REQUIRE_FALSE(work->sync());
+    REQUIRE_FALSE(work->commit());
     crash();
     CHECK(work->size() == 1);
 }
@@ -149,18 +149,18 @@ Lease lend(Memory& work) {
 
 }  // namespace
 
-TEST_CASE("WorkQueue::sync says it when ends are not durable", "[work][work_queue][fault]") {
+TEST_CASE("WorkQueue::commit says it when ends are not durable", "[work][work_queue][fault]") {
     MemoryMedium medium;
     medium.acks_are_late = true;
     std::optional<Memory> work{open_memory(medium)};
     for (int i = 0; i < 5; ++i) REQUIRE(work->push(as_bytes("x"), when));
-    REQUIRE_FALSE(work->sync());
+    REQUIRE_FALSE(work->commit());
     for (int i = 0; i < 3; ++i) REQUIRE_FALSE(work->ack(lend(*work)));
     medium.acks_have_no_space = true;
-    CHECK(work->sync() == std::errc::no_space_on_device);
+    CHECK(work->commit() == std::errc::no_space_on_device);
     CHECK_FALSE(work->failed());
     medium.acks_have_no_space = false;
-    CHECK_FALSE(work->sync());
+    CHECK_FALSE(work->commit());
     work.reset();
     medium.crash();
     work.emplace(open_memory(medium));
@@ -180,12 +180,12 @@ TEST_CASE("WorkQueue over a journal: an end that sync called durable does not co
         REQUIRE(work);
         while (work->push(Bytes(100), when)) {
         }
-        static_cast<void>(work->sync());
+        static_cast<void>(work->commit());
         std::size_t durable = work->size();
         for (int i = 0; i < acks; ++i) {
             const auto lease = work->lease(when);
             if (!lease || work->ack(*lease)) break;
-            if (!work->sync()) {
+            if (!work->commit()) {
                 durable = work->size();
             } else {
                 ++refused;
@@ -222,7 +222,7 @@ TEST_CASE("WorkQueue::nack without space for a death leaves the loan",
         REQUIRE(work->push(Bytes(100), when));
         REQUIRE_FALSE(work->ack(lend(*work)));
     }
-    REQUIRE_FALSE(work->sync());
+    REQUIRE_FALSE(work->commit());
     CHECK_FALSE(entries_of_kind(medium, detail::WorkKind::moved).empty());
     work.emplace(open_memory(medium, options));
     CHECK(work->dead() == 0);
@@ -238,7 +238,7 @@ TEST_CASE("WorkQueue notes later what it had no space for: deaths and deliveries
     std::optional<Memory> work{open_memory(medium, options)};
     REQUIRE(work->push(as_bytes("expires"), when, {.expires_after = 1s}));
     REQUIRE(work->push(as_bytes("times out"), when));
-    REQUIRE_FALSE(work->sync());
+    REQUIRE_FALSE(work->commit());
     lend(*work);
     lend(*work);
     const Moment later{when.now + 2s, when.wall + 2s};
@@ -247,10 +247,10 @@ TEST_CASE("WorkQueue notes later what it had no space for: deaths and deliveries
     REQUIRE(again);
     CHECK(again->delivery == 2);
     CHECK(work->dead() == 1);
-    CHECK(work->sync() == std::errc::no_space_on_device);
+    CHECK(work->commit() == std::errc::no_space_on_device);
     set_full(medium, false);
     if (!at_the_end) {
-        REQUIRE_FALSE(work->sync());
+        REQUIRE_FALSE(work->commit());
         set_full(medium, true);
     }
     work.reset();
@@ -275,7 +275,7 @@ TEST_CASE("WorkQueue: a delivery that counted counts also when the late worker g
     REQUIRE(work.lease(later)->id == 1);
     REQUIRE_FALSE(work.extend(late, later, 1h));
     set_full(medium, false);
-    REQUIRE_FALSE(work.sync());
+    REQUIRE_FALSE(work.commit());
     const auto durable_count = [&] {
         MemoryMedium copy = medium;
         copy.crash();
@@ -311,19 +311,19 @@ TEST_CASE("WorkQueue sends a letter once, however often it is not durable",
             taken.push_back(std::move(body));
             return {};
         }
-        std::error_code sync() const { return syncs ? std::error_code{} : no_space; }
+        std::error_code commit() const { return syncs ? std::error_code{} : no_space; }
         std::vector<Bytes> taken;
         bool has_room = true;
         bool syncs = false;
     };
     MemoryMedium medium;
-    auto opened = WorkQueue<MemoryLog, Letters>::open(MemoryLog{medium}, {.deliveries_max = 1},
-                                                      when, Letters{}, NoObserver{});
+    auto opened = WorkQueue<MemoryLog, Letters>::open(MemoryLog{medium}, Letters{},
+                                                      {.deliveries_max = 1}, when);
     REQUIRE(opened);
     auto& work = *opened;
     Letters& letters = work.dead_letters();
     for (const char* const body : {"a", "b"}) REQUIRE(work.push(as_bytes(body), when));
-    REQUIRE_FALSE(work.sync());
+    REQUIRE_FALSE(work.commit());
     const auto first = work.lease(when);
     const auto second = work.lease(when);
     REQUIRE(second);
@@ -367,8 +367,8 @@ TEST_CASE("WorkQueue has room for an end before a letter is sent", "[work][work_
     };
     MemoryMedium medium;
     std::uint64_t last_at_push = 0;
-    auto work = WorkQueue<MemoryLog, Letters>::open(MemoryLog{medium}, {.deliveries_max = 1}, when,
-                                                    Letters{&medium, &last_at_push}, {});
+    auto work = WorkQueue<MemoryLog, Letters>::open(
+        MemoryLog{medium}, Letters{&medium, &last_at_push}, {.deliveries_max = 1}, when);
     REQUIRE(work);
     std::vector<Lease> leases;
     for (int i = 0; i < 70; ++i) REQUIRE(work->push(as_bytes("x"), when));
@@ -403,7 +403,7 @@ TEST_CASE("WorkQueue opens with a damaged entry, and keeps it as a dead letter",
     MemoryMedium medium;
     std::optional<Memory> work{open_memory(medium)};
     for (const char* const body : {"1", "2", "3"}) REQUIRE(work->push(as_bytes(body), when));
-    REQUIRE_FALSE(work->sync());
+    REQUIRE_FALSE(work->commit());
     medium.damaged.insert(2);
     for (int openings = 0; openings < 2; ++openings) {
         work.emplace(open_memory(medium));
@@ -417,7 +417,7 @@ TEST_CASE("WorkQueue opens with a damaged entry, and keeps it as a dead letter",
     lend(*work);
     CHECK(as_text(lend(*work).body) == "3");
     REQUIRE_FALSE(work->purge_dead());
-    REQUIRE_FALSE(work->sync());
+    REQUIRE_FALSE(work->commit());
     work.reset();
     medium.crash();
     work.emplace(open_memory(medium));
@@ -434,7 +434,7 @@ TEST_CASE("WorkQueue passes over a damaged entry whose item is gone", "[work][wo
             REQUIRE(work.push(as_bytes("x"), when, {.key = key}));
         }
         for (int i = 0; i < 2; ++i) REQUIRE_FALSE(work.ack(lend(work)));
-        REQUIRE_FALSE(work.sync());
+        REQUIRE_FALSE(work.commit());
     }
     medium.damaged.insert(2);
     const Memory work = open_memory(medium, options);
@@ -464,7 +464,7 @@ TEST_CASE("WorkQueue copies nothing while any slack is allowed", "[work][work_qu
     for (int i = 0; i < 10; ++i) REQUIRE(work.push(as_bytes("x"), when));
     for (int i = 0; i < 10; ++i) leases.push_back(lend(work));
     for (std::size_t i = 1; i < 9; ++i) REQUIRE_FALSE(work.ack(leases[i]));
-    REQUIRE_FALSE(work.sync());
+    REQUIRE_FALSE(work.commit());
     CHECK(entries_of_kind(medium, detail::WorkKind::moved).empty());
 }
 
@@ -474,7 +474,7 @@ TEST_CASE("WorkQueue copies items that are longer than its options, and says it 
     {
         Memory work = open_memory(medium);
         REQUIRE(work.push(Bytes(2000), when));
-        REQUIRE_FALSE(work.sync());
+        REQUIRE_FALSE(work.commit());
     }
     const bool log_takes_it = GENERATE(true, false);
     if (!log_takes_it) medium.record_bytes_max = 1024;
@@ -484,13 +484,13 @@ TEST_CASE("WorkQueue copies items that are longer than its options, and says it 
     for (int i = 0; i < 300; ++i) {
         REQUIRE(work.push(Bytes(500), when));
         REQUIRE_FALSE(work.ack(lend(work)));
-        const std::error_code error = work.sync();
+        const std::error_code error = work.commit();
         REQUIRE((!error || (!log_takes_it && error == QueueErrc::too_large)));
     }
     CHECK((medium.entries.size() < 20) == log_takes_it);
-    CHECK((work.sync() == QueueErrc::too_large) == !log_takes_it);
+    CHECK((work.commit() == QueueErrc::too_large) == !log_takes_it);
     REQUIRE_FALSE(work.ack(first));
-    CHECK_FALSE(work.sync());
+    CHECK_FALSE(work.commit());
     CHECK(medium.entries.size() < 20);
 }
 
@@ -513,7 +513,7 @@ TEST_CASE("WorkQueue goes on copying its keys where it had no space", "[work][wo
     }
     CHECK(medium.last - before < 20);
     set_full(medium, false);
-    REQUIRE_FALSE(work->sync());
+    REQUIRE_FALSE(work->commit());
     CHECK(medium.base > before);
     work.reset();
     work.emplace(open_memory(medium, options));
@@ -527,7 +527,7 @@ TEST_CASE("WorkQueue that is only pushed to and purged stays small", "[work][wor
     for (int i = 0; i < 2000; ++i) {
         REQUIRE(work.push(as_bytes("x"), when, {.key = std::to_string(i)}));
         REQUIRE_FALSE(work.purge());
-        REQUIRE_FALSE(work.sync());
+        REQUIRE_FALSE(work.commit());
     }
     CHECK(medium.entries.size() < 100);
 }
@@ -541,7 +541,7 @@ TEST_CASE("WorkQueue remembers a key where it was last, also in a larger window"
     {
         Memory work = open_memory(medium, {.keys = 3});
         for (const char* const key : {"K", "A", "B", "C", "K"}) REQUIRE_FALSE(push(work, key));
-        REQUIRE_FALSE(work.sync());
+        REQUIRE_FALSE(work.commit());
     }
     Memory work = open_memory(medium, {.keys = 4});
     CHECK_FALSE(push(work, "D"));
@@ -552,13 +552,13 @@ TEST_CASE("WorkQueue remembers a key where it was last, also in a larger window"
 TEST_CASE("WorkQueue flushes a log that sync does not", "[work][work_queue][unit]") {
     sim::Disk disk;
     const JournalOptions options{
-        .sync = Sync::none, .segment_bytes = 64 << 10, .record_bytes_max = 32 << 10};
+        .flush = Flush::none, .segment_bytes = 64 << 10, .record_bytes_max = 32 << 10};
     auto log = SimJournal::open(disk, "w", options);
     REQUIRE(log);
     auto work = WorkQueue<SimJournal>::open(std::move(*log), {}, when);
     REQUIRE(work);
     for (const char* const body : {"a", "b"}) REQUIRE(work->push(as_bytes(body), when));
-    REQUIRE_FALSE(work->sync());
+    REQUIRE_FALSE(work->commit());
     CHECK(work->unflushed());
     REQUIRE_FALSE(work->flush());
     CHECK_FALSE(work->unflushed());
@@ -576,7 +576,7 @@ TEST_CASE("WorkQueue: an end that only the log was told of waits for a flush, to
     Random bits{Seed{1}};
     sim::Disk disk;
     const JournalOptions options{
-        .sync = Sync::none, .segment_bytes = 64 << 10, .record_bytes_max = 32 << 10};
+        .flush = Flush::none, .segment_bytes = 64 << 10, .record_bytes_max = 32 << 10};
     const auto open = [&] {
         auto log = SimJournal::open(disk, "w", options);
         REQUIRE(log);
@@ -607,7 +607,8 @@ TEST_CASE("WorkQueue::flush reaches the medium also if an item can never be copi
           "[work][work_queue][fault]") {
     Random bits{Seed{1}};
     sim::Disk disk;
-    JournalOptions options{.sync = Sync::none, .segment_bytes = 64 << 10, .record_bytes_max = 2048};
+    JournalOptions options{
+        .flush = Flush::none, .segment_bytes = 64 << 10, .record_bytes_max = 2048};
     const auto open = [&] {
         auto log = SimJournal::open(disk, "w", options);
         REQUIRE(log);
@@ -622,14 +623,14 @@ TEST_CASE("WorkQueue::flush reaches the medium also if an item can never be copi
         auto work = WorkQueue<SimJournal>::open(std::move(*log), {.record_bytes_max = 2048}, when);
         REQUIRE(work);
         REQUIRE(work->push(Bytes(1500), when));
-        REQUIRE_FALSE(work->sync());
+        REQUIRE_FALSE(work->commit());
     }
     options.record_bytes_max = 1024;
     std::size_t pushed = 1;
     {
         WorkQueue<SimJournal> work = open();
         REQUIRE(work.lease(when));
-        while (work.sync() != QueueErrc::too_large) {
+        while (work.commit() != QueueErrc::too_large) {
             REQUIRE(pushed < 100);
             REQUIRE(work.push(Bytes(500), when));
             const auto lease = work.lease(when);
@@ -653,9 +654,9 @@ TEST_CASE("WorkQueue::flush reaches the medium also if an item can never be copi
 TEST_CASE("WorkQueue loses no letter to the power, also into a journal whose sync flushes nothing",
           "[work][work_queue][regression]") {
     using Work = WorkQueue<SimJournal, SimJournal>;
-    for (const Sync sync : {Sync::none, Sync::group, Sync::each}) {
+    for (const Flush flush : {Flush::none, Flush::group, Flush::each}) {
         const JournalOptions options{
-            .sync = sync, .segment_bytes = 64 << 10, .record_bytes_max = 32 << 10};
+            .flush = flush, .segment_bytes = 64 << 10, .record_bytes_max = 32 << 10};
         for (std::uint64_t torn = 1; torn <= 50; ++torn) {
             sim::Disk disk;
             const auto open_at = [&](const char* path) {
@@ -664,8 +665,7 @@ TEST_CASE("WorkQueue loses no letter to the power, also into a journal whose syn
                 return std::move(*journal);
             };
             const auto open = [&] {
-                auto work = Work::open(open_at("w"), {.deliveries_max = 1}, when, open_at("dead"),
-                                       NoObserver{});
+                auto work = Work::open(open_at("w"), open_at("dead"), {.deliveries_max = 1}, when);
                 REQUIRE(work);
                 return std::move(*work);
             };
@@ -685,7 +685,7 @@ TEST_CASE("WorkQueue loses no letter to the power, also into a journal whose syn
             Random bits{Seed{torn}};
             disk.crash(bits);
             Work work = open();
-            INFO("mode " << static_cast<int>(sync) << ", torn " << torn);
+            INFO("mode " << static_cast<int>(flush) << ", torn " << torn);
             REQUIRE(work.size() == 0);
             REQUIRE(work.dead_letters().size() == 1);
             REQUIRE(as_text(*work.dead_letters().front()) == "letter");

@@ -104,7 +104,7 @@ int work_until_killed(const std::string& path, std::uint64_t round, Tell tell) {
                 if (work->nack(*lease, now, draw == 6 ? 10s : 0s)) return 6;
             }
         }
-        if (work->sync()) return 7;
+        if (work->commit()) return 7;
         for (const std::uint64_t n : pushed) tell(ToldFact{Fact::pushed, n, 0});
         for (const std::uint64_t n : ended) tell(ToldFact{Fact::ended, n, 0});
         pushed.clear();

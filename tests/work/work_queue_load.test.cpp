@@ -72,15 +72,15 @@ public:
     [[nodiscard]] std::uint64_t over() const { return over_; }
     [[nodiscard]] std::uint64_t repeated() const { return repeated_; }
 
-    /// Pushes so many. They are durable after the next sync().
+    /// Pushes so many. They are durable after the next commit().
     void push(std::uint64_t count) {
         for (; count != 0; --count) {
             REQUIRE(rig_->work->push(sized_body(pushed()), rig_->now));
             items_.push_back(Is::waiting);
         }
     }
-    void sync() {
-        REQUIRE_FALSE(rig_->work->sync());
+    void commit() {
+        REQUIRE_FALSE(rig_->work->commit());
         for (const std::uint64_t n : acknowledged_) items_[n] = Is::over;
         over_ += acknowledged_.size();
         acknowledged_.clear();
@@ -171,7 +171,7 @@ TEST_CASE("WorkQueue does a million operations once each, killed again and again
     for (int step = 1; hands.over() < count; ++step) {
         hands.push(std::min(pushes, count - hands.pushed()));
         waiting_max = std::max(waiting_max, rig.work->size());
-        hands.sync();
+        hands.commit();
         // Twice, so that what is acknowledged and not durable could be lent again.
         for (int half = 0; half < 2; ++half) {
             hands.borrow(round / 2);
@@ -214,7 +214,7 @@ TEST_CASE("WorkQueue: one old item pins no more than the slack", "[work][work_qu
         REQUIRE(lease);
         REQUIRE_FALSE(rig.work->ack(*lease));
         if (i % 16 == 0) {
-            REQUIRE_FALSE(rig.work->sync());
+            REQUIRE_FALSE(rig.work->commit());
             bytes_max = std::max(bytes_max, rig.disk.used_bytes());
         }
     }
@@ -238,7 +238,7 @@ TEST_CASE("WorkQueue without keys is in its log what it keeps", "[work][work_que
         REQUIRE(lease);
         REQUIRE_FALSE(rig.work->ack(*lease));
     }
-    REQUIRE_FALSE(rig.work->sync());
+    REQUIRE_FALSE(rig.work->commit());
     CHECK(rig.work->log().last() == 10'000);
     CHECK(rig.work->log().base() == 10'001);
 }
@@ -258,12 +258,12 @@ TEST_CASE("WorkQueue: the keys of a large window take their space once or twice"
         REQUIRE(lease);
         REQUIRE_FALSE(rig.work->ack(*lease));
         if (i % 64 != 0) continue;
-        REQUIRE_FALSE(rig.work->sync());
+        REQUIRE_FALSE(rig.work->commit());
         bytes_max = std::max(bytes_max, rig.disk.used_bytes());
     }
     const std::uint64_t window = keys * 16;
     CHECK(bytes_max < 5 * window + (512 << 10) + 4 * segment_bytes);
-    REQUIRE_FALSE(rig.work->sync());
+    REQUIRE_FALSE(rig.work->commit());
     rig.disk.kill();
     rig.open();
     for (std::uint64_t i = count - keys; i < count; i += keys / 100) {

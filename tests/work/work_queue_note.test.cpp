@@ -47,7 +47,7 @@ bool pass_one_through(SimWork& work, std::uint64_t n) {
 }
 /// The first item, which is lent for as long as the program lives: it is copied forward.
 bool push_old(SimWork& work) {
-    return work.push(as_bytes("old"), start) && work.lease(start) && !work.sync();
+    return work.push(as_bytes("old"), start) && work.lease(start) && !work.commit();
 }
 
 /// What a program has kept, and how much of that was promised to it.
@@ -70,7 +70,7 @@ void work_and_keep(sim::Disk& disk, Kept& kept) {
             if (as_text(work->kept()) != note) FAIL("another note");
         }
         if (n % 5 == 4) {
-            if (work->sync()) return;
+            if (work->commit()) return;
             kept.durable = kept.notes.size() - 1;
         }
     }
@@ -123,7 +123,7 @@ TEST_CASE("WorkQueue::keep: the note stays while items are copied and files give
         REQUIRE(work);
         REQUIRE(push_old(*work));
         REQUIRE_FALSE(work->keep(as_bytes("kept once")));
-        REQUIRE_FALSE(work->sync());
+        REQUIRE_FALSE(work->commit());
         const std::string file = journal_format::segment_name(1);
         const auto has_file = [&] {
             const std::vector<std::string> files = *disk.list("w");
@@ -132,7 +132,7 @@ TEST_CASE("WorkQueue::keep: the note stays while items are copied and files give
         REQUIRE(has_file());
         for (std::uint64_t n = 0; n < 200; ++n) {
             REQUIRE(pass_one_through(*work, n));
-            REQUIRE_FALSE(work->sync());
+            REQUIRE_FALSE(work->commit());
         }
         // The file with the note, and the entry with the old item.
         REQUIRE_FALSE(has_file());
@@ -224,7 +224,7 @@ int attempts_in_ten_minutes(bool remembers) {
             const WallTime wall = now.wall + elapsed(now.now, turn.now);
             REQUIRE_FALSE(work->keep(history.save(room, turn.now, wall)));
         }
-        REQUIRE_FALSE(work->sync());
+        REQUIRE_FALSE(work->commit());
         disk.crash(bits);
     }
     return attempts;

@@ -50,7 +50,7 @@ void fill_for_salvage(sim::Disk& disk) {
     REQUIRE(dying);
     REQUIRE(dying->id == 6);
     REQUIRE_FALSE(work->nack(*dying, start));
-    REQUIRE_FALSE(work->sync());
+    REQUIRE_FALSE(work->commit());
 }
 
 /// What a queue shows, an item behind the other: body, state, deliveries.
@@ -93,7 +93,7 @@ TEST_CASE("salvage_work_queue copies what lives, as it was", "[work][work_salvag
     CHECK(work->delayed() == 0);
     // The new queue's own numbers hold over another opening.
     REQUIRE_FALSE(work->ack(*next));
-    REQUIRE_FALSE(work->sync());
+    REQUIRE_FALSE(work->commit());
     work = open_work(disk, "other", 5, three_seconds_on);
     work = open_work(disk, "new", 6, three_seconds_on);
     REQUIRE(work);
@@ -151,7 +151,7 @@ TEST_CASE("salvage_work_queue says what it cannot do", "[work][work_salvage][uni
         auto other = SimJournal::open(disk, "other", small_journal(3));
         REQUIRE(other);
         REQUIRE(other->append(as_bytes("no entry of a work queue")));
-        REQUIRE_FALSE(other->sync());
+        REQUIRE_FALSE(other->commit());
     }
     const auto foreign =
         salvage_work_queue(disk, "other", "third", three_seconds_on, small_journal(2));

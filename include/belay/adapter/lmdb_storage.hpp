@@ -14,14 +14,14 @@
 namespace belay::inline BELAY_ABI {
 
 /// When what an LmdbStorage was told is on the medium.
-enum class LmdbSync : std::uint8_t {
+enum class LmdbFlush : std::uint8_t {
     full,  ///< when the call returns: a flush for each
-    none   ///< when `sync` returns; a loss of power before that may cost the whole file
+    none   ///< when `commit` returns; a loss of power before that may cost the whole file
 };
 
 /// How a queue in LMDB is opened.
 struct LmdbOptions {
-    LmdbSync sync = LmdbSync::full;
+    LmdbFlush flush = LmdbFlush::full;
     /// The longest operation; at most 1'000'000'000.
     std::size_t record_bytes_max = 1 << 20;
     /// How much may wait, counted in pages of the file: above it, `queue_full`. At least 64 KiB
@@ -65,7 +65,7 @@ public:
         }
         LmdbStorage storage;
         const std::error_code code = storage.start(
-            path, options.record_bytes_max, options.sync == LmdbSync::full, options.bytes_max);
+            path, options.record_bytes_max, options.flush == LmdbFlush::full, options.bytes_max);
         if (code) return LmdbError{code, path, storage.last_words()};
         return storage;
     }
@@ -73,7 +73,5 @@ public:
 private:
     LmdbStorage() noexcept = default;
 };
-
-static_assert(LeasableLike<LmdbStorage>);
 
 }  // namespace belay::inline BELAY_ABI

@@ -322,6 +322,4 @@ private:
     bool is_taken_ = false;
 };
 
-static_assert(LeasableLike<RedisStream>);
-
 }  // namespace belay::inline BELAY_ABI

@@ -15,14 +15,14 @@ namespace belay::inline BELAY_ABI {
 
 /// When what a SqliteStorage was told is on the medium; the names are those of SQLite's
 /// `synchronous`.
-enum class SqliteSync : std::uint8_t {
+enum class SqliteFlush : std::uint8_t {
     full,   ///< when the call returns: one flush for each
-    normal  ///< when `sync` returns; before that it survives the process, not a loss of power
+    normal  ///< when `commit` returns; before that it survives the process, not a loss of power
 };
 
 /// How a queue in SQLite is opened.
 struct SqliteOptions {
-    SqliteSync sync = SqliteSync::full;
+    SqliteFlush flush = SqliteFlush::full;
     /// The longest operation; at most 1'000'000'000, the limit of SQLite.
     std::size_t record_bytes_max = 1 << 20;
 };
@@ -55,7 +55,7 @@ public:
                                                                  SqliteOptions options = {}) {
         SqliteStorage storage;
         const std::error_code code =
-            storage.start(path, options.record_bytes_max, options.sync == SqliteSync::full);
+            storage.start(path, options.record_bytes_max, options.flush == SqliteFlush::full);
         if (code) return SqliteError{code, path, storage.last_words()};
         return storage;
     }
@@ -63,7 +63,5 @@ public:
 private:
     SqliteStorage() noexcept = default;
 };
-
-static_assert(LeasableLike<SqliteStorage>);
 
 }  // namespace belay::inline BELAY_ABI

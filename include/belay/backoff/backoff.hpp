@@ -76,36 +76,36 @@ public:
         : Backoff{jitter, cap, Growth{third}, Random{seed}} {}
 
     /// What is wrong with these parts: the first of bad_base, bad_factor, bad_delays, bad_jitter,
-    /// bad_cap, bad_floor, or what a part of one's own says; PolicyErrc{} if nothing is.
+    /// bad_cap, bad_floor, or what a part of one's own says; BackoffErrc{} if nothing is.
     ///
     /// Complexity: O(1).
-    [[nodiscard]] static constexpr PolicyErrc check(const Jitter& jitter, const Limit& cap,
-                                                    const Growth& growth) noexcept {
+    [[nodiscard]] static constexpr BackoffErrc check(const Jitter& jitter, const Limit& cap,
+                                                     const Growth& growth) noexcept {
         if constexpr (detail::HasCheck<Growth>) {
-            if (const PolicyErrc wrong = growth.check(); wrong != PolicyErrc{}) return wrong;
+            if (const BackoffErrc wrong = growth.check(); wrong != BackoffErrc{}) return wrong;
         }
         if constexpr (detail::HasCheck<Jitter>) {
-            if (const PolicyErrc wrong = jitter.check(); wrong != PolicyErrc{}) return wrong;
+            if (const BackoffErrc wrong = jitter.check(); wrong != BackoffErrc{}) return wrong;
         }
         // A first wait above the cap is a slip: the arguments are swapped, or a unit is wrong.
         const Duration nominal = growth(0);
         const Duration most = cap.limit(forever);
-        if (most.count() <= 0 || most < nominal) return PolicyErrc::bad_cap;
+        if (most.count() <= 0 || most < nominal) return BackoffErrc::bad_cap;
         // Nor may cap or floor leave only one wait to a jitter that chooses: all clients would wait
         // alike.
         const WaitRange free =
             jitter.range(NominalWait{.wait = nominal, .most = forever, .failures = 0});
         const WaitRange first = ranged(jitter, cap, growth, 0);
-        if (chooses(free) && !chooses(first)) return PolicyErrc::bad_cap;
+        if (chooses(free) && !chooses(first)) return BackoffErrc::bad_cap;
         if constexpr (detail::HasLeast<Limit>) {
             const Duration floor = cap.least();
-            if (floor.count() < 0 || floor > cap.limit(nominal)) return PolicyErrc::bad_floor;
+            if (floor.count() < 0 || floor > cap.limit(nominal)) return BackoffErrc::bad_floor;
             const WaitRange late = ranged(jitter, cap, growth, settled);
             if ((chooses(first) && floor >= first.most) || (chooses(late) && floor >= late.most)) {
-                return PolicyErrc::bad_floor;
+                return BackoffErrc::bad_floor;
             }
         }
-        return PolicyErrc{};
+        return BackoffErrc{};
     }
 
     /// The next wait, by the backoff's own generator.
@@ -177,20 +177,20 @@ public:
 private:
     constexpr Backoff(Jitter jitter, Limit cap, Growth growth, Random bits) noexcept
         : growth_{growth}, bits_{bits}, cap_{cap}, jitter_{jitter} {
-        [[maybe_unused]] const PolicyErrc wrong = check(jitter, cap, growth);
-        BELAY_PRECONDITION(wrong != PolicyErrc::bad_base,
+        [[maybe_unused]] const BackoffErrc wrong = check(jitter, cap, growth);
+        BELAY_PRECONDITION(wrong != BackoffErrc::bad_base,
                            "Backoff: the base must be > 0ns, and at most 292 years");
-        BELAY_PRECONDITION(wrong != PolicyErrc::bad_factor,
+        BELAY_PRECONDITION(wrong != BackoffErrc::bad_factor,
                            "Backoff: the factor must be a finite number >= 1");
-        BELAY_PRECONDITION(wrong != PolicyErrc::bad_delays,
+        BELAY_PRECONDITION(wrong != BackoffErrc::bad_delays,
                            "Backoff: the delays must be in [0ns, 292 years], the last one > 0ns");
-        BELAY_PRECONDITION(wrong != PolicyErrc::bad_jitter,
+        BELAY_PRECONDITION(wrong != BackoffErrc::bad_jitter,
                            "Backoff: the percentages of the jitter must be <= 100");
-        BELAY_PRECONDITION(wrong != PolicyErrc::bad_cap,
+        BELAY_PRECONDITION(wrong != BackoffErrc::bad_cap,
                            "Backoff: the cap must be > 0ns, <= 292 years, >= the first wait");
-        BELAY_PRECONDITION(wrong != PolicyErrc::bad_floor,
+        BELAY_PRECONDITION(wrong != BackoffErrc::bad_floor,
                            "Backoff: the floor must be >= 0ns, and leave the jitter a choice");
-        BELAY_PRECONDITION(wrong == PolicyErrc{}, "Backoff: check() must find nothing wrong");
+        BELAY_PRECONDITION(wrong == BackoffErrc{}, "Backoff: check() must find nothing wrong");
     }
 
     // After so many waits a growth falls no more, see GrowthLike.
@@ -262,8 +262,5 @@ template <class Jitter, class Limit, class Third>
 Backoff(Jitter, Limit, Third) -> Backoff<Jitter, Limit, detail::GrowthOf<Jitter, Third>>;
 template <class Jitter, class Limit, class Third>
 Backoff(Jitter, Limit, Third, Seed) -> Backoff<Jitter, Limit, detail::GrowthOf<Jitter, Third>>;
-
-static_assert(RuleLike<Backoff<FullJitter, Cap>> && sizeof(Backoff<FullJitter, Cap>) == 32);
-static_assert(std::is_trivially_copyable_v<Backoff<FullJitter, Cap>>);
 
 }  // namespace belay::inline BELAY_ABI

@@ -29,6 +29,4 @@ private:
     Duration most_;
 };
 
-static_assert(CapLike<Cap> && sizeof(Cap) == sizeof(Duration));
-
 }  // namespace belay::inline BELAY_ABI

@@ -21,8 +21,8 @@ public:
 
     /// Errors: none.   Complexity: O(1).
     [[nodiscard]] constexpr Duration operator()(std::uint64_t) const noexcept { return base_; }
-    [[nodiscard]] constexpr PolicyErrc check() const noexcept {
-        return base_.count() > 0 ? PolicyErrc{} : PolicyErrc::bad_base;
+    [[nodiscard]] constexpr BackoffErrc check() const noexcept {
+        return base_.count() > 0 ? BackoffErrc{} : BackoffErrc::bad_base;
     }
 
     friend constexpr bool operator==(Constant, Constant) noexcept = default;
@@ -30,7 +30,5 @@ public:
 private:
     Duration base_;
 };
-
-static_assert(GrowthLike<Constant>);
 
 }  // namespace belay::inline BELAY_ABI

@@ -48,6 +48,4 @@ private:
     Duration before_{};
 };
 
-static_assert(JitterLike<DecorrelatedJitter> && sizeof(DecorrelatedJitter) == 8);
-
 }  // namespace belay::inline BELAY_ABI

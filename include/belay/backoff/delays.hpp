@@ -31,11 +31,11 @@ public:
     [[nodiscard]] constexpr Duration operator()(std::uint64_t failures) const noexcept {
         return delays_[failures < N ? failures : N - 1];
     }
-    [[nodiscard]] constexpr PolicyErrc check() const noexcept {
+    [[nodiscard]] constexpr BackoffErrc check() const noexcept {
         for (const Duration delay : delays_) {
-            if (delay.count() < 0) return PolicyErrc::bad_delays;
+            if (delay.count() < 0) return BackoffErrc::bad_delays;
         }
-        return delays_[N - 1].count() > 0 ? PolicyErrc{} : PolicyErrc::bad_delays;
+        return delays_[N - 1].count() > 0 ? BackoffErrc{} : BackoffErrc::bad_delays;
     }
 
     friend constexpr bool operator==(const Delays&, const Delays&) noexcept = default;
@@ -46,7 +46,5 @@ private:
 
 template <std::convertible_to<detail::AnyUnit>... Ds>
 Delays(Ds...) -> Delays<sizeof...(Ds)>;
-
-static_assert(GrowthLike<Delays<3>>);
 
 }  // namespace belay::inline BELAY_ABI

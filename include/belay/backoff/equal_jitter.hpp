@@ -3,8 +3,6 @@
 /// EqualJitter: half of the wait is sure, the other half is spread.
 #pragma once
 
-#include <type_traits>  // std::is_empty_v
-
 #include <belay/backoff/jitter_like.hpp>
 
 namespace belay::inline BELAY_ABI {
@@ -22,8 +20,5 @@ struct EqualJitter {
 
     friend constexpr bool operator==(EqualJitter, EqualJitter) noexcept = default;
 };
-
-static_assert(JitterLike<EqualJitter>);
-static_assert(std::is_empty_v<EqualJitter>, "a Backoff must not pay for its jitter");
 
 }  // namespace belay::inline BELAY_ABI

@@ -122,8 +122,8 @@ public:
         if (failures >= 63 || base_.count() > forever.count() >> failures) return forever;
         return Duration{base_.count() << failures};
     }
-    [[nodiscard]] constexpr PolicyErrc check() const noexcept {
-        return base_.count() > 0 ? PolicyErrc{} : PolicyErrc::bad_base;
+    [[nodiscard]] constexpr BackoffErrc check() const noexcept {
+        return base_.count() > 0 ? BackoffErrc{} : BackoffErrc::bad_base;
     }
 
     friend constexpr bool operator==(const Exponential&, const Exponential&) noexcept = default;
@@ -147,7 +147,7 @@ public:
 
     /// Errors: none; saturates.   Complexity: O(log failures).
     [[nodiscard]] constexpr Duration operator()(std::uint64_t failures) const noexcept {
-        BELAY_PRECONDITION(check() == PolicyErrc{}, "Exponential: base > 0ns and factor >= 1");
+        BELAY_PRECONDITION(check() == BackoffErrc{}, "Exponential: base > 0ns and factor >= 1");
         // By repeated squaring, which ends as soon as the wait does not fit.
         if (factor_.is_one()) return base_;
         auto wait = detail::BigNumber::of(static_cast<std::uint64_t>(base_.count()));
@@ -164,9 +164,9 @@ public:
         return whole + half > most ? forever : Duration{static_cast<Duration::rep>(whole + half)};
     }
 
-    [[nodiscard]] constexpr PolicyErrc check() const noexcept {
-        if (base_.count() <= 0) return PolicyErrc::bad_base;
-        return factor_.refused() ? PolicyErrc::bad_factor : PolicyErrc{};
+    [[nodiscard]] constexpr BackoffErrc check() const noexcept {
+        if (base_.count() <= 0) return BackoffErrc::bad_base;
+        return factor_.refused() ? BackoffErrc::bad_factor : BackoffErrc{};
     }
 
     friend constexpr bool operator==(const Exponential&, const Exponential&) noexcept = default;
@@ -178,8 +178,5 @@ private:
 
 Exponential(detail::AnyUnit) -> Exponential<detail::FactorTwo>;
 Exponential(detail::AnyUnit, double) -> Exponential<detail::AnyFactor>;
-
-static_assert(GrowthLike<Exponential<>> && sizeof(Exponential<>) == sizeof(Duration));
-static_assert(GrowthLike<Exponential<detail::AnyFactor>>);
 
 }  // namespace belay::inline BELAY_ABI

@@ -33,8 +33,8 @@ public:
         }
         return saturating_multiply(base_, now);
     }
-    [[nodiscard]] constexpr PolicyErrc check() const noexcept {
-        return base_.count() > 0 ? PolicyErrc{} : PolicyErrc::bad_base;
+    [[nodiscard]] constexpr BackoffErrc check() const noexcept {
+        return base_.count() > 0 ? BackoffErrc{} : BackoffErrc::bad_base;
     }
 
     friend constexpr bool operator==(Fibonacci, Fibonacci) noexcept = default;
@@ -42,7 +42,5 @@ public:
 private:
     Duration base_;
 };
-
-static_assert(GrowthLike<Fibonacci>);
 
 }  // namespace belay::inline BELAY_ABI

@@ -3,8 +3,6 @@
 /// FullJitter: spreads retries over the whole interval.
 #pragma once
 
-#include <type_traits>  // std::is_empty_v
-
 #include <belay/backoff/jitter_like.hpp>
 
 namespace belay::inline BELAY_ABI {
@@ -25,8 +23,5 @@ struct FullJitter {
 
     friend constexpr bool operator==(FullJitter, FullJitter) noexcept = default;
 };
-
-static_assert(JitterLike<FullJitter>);
-static_assert(std::is_empty_v<FullJitter>, "a Backoff must not pay for its jitter");
 
 }  // namespace belay::inline BELAY_ABI

@@ -27,7 +27,7 @@ concept GrowthIsNoexcept = requires(const G& growth, std::uint64_t failures) {
 /// The nominal wait, before cap and jitter, as a function of the waits that came before.
 ///
 /// - `growth(std::uint64_t failures) const -> Duration`: 0 for the first wait.
-/// - optional `check() const -> PolicyErrc`: what is wrong with its parameters, PolicyErrc{} if
+/// - optional `check() const -> BackoffErrc`: what is wrong with its parameters, BackoffErrc{} if
 ///   nothing is.
 ///
 /// All noexcept. A lambda without captures is one, if it is noexcept and returns a Duration.
@@ -50,7 +50,7 @@ consteval bool explain_growth_like() {
         static_assert(detail::GrowthIsNoexcept<G>, "GrowthLike: G must be noexcept");
     }
     static_assert(detail::ChecksSoundly<G>,
-                  "GrowthLike: G::check must be 'PolicyErrc check() const noexcept'");
+                  "GrowthLike: G::check must be 'BackoffErrc check() const noexcept'");
     return GrowthLike<G>;
 }
 

@@ -6,10 +6,10 @@
 #include <concepts>  // std::copyable, std::same_as
 #include <cstdint>   // std::uint64_t
 
+#include <belay/backoff/backoff_errc.hpp>
 #include <belay/backoff/wait_range.hpp>
 #include <belay/core/instant.hpp>
 #include <belay/core/random.hpp>
-#include <belay/policy/policy_errc.hpp>
 
 namespace belay::inline BELAY_ABI {
 
@@ -55,7 +55,7 @@ template <class T>
 concept HasCheck = requires { &T::check; } || requires(const T& part) { part.check(); };
 template <class T>
 concept ChecksSoundly = !HasCheck<T> || requires(const T& part) {
-    { part.check() } noexcept -> std::same_as<PolicyErrc>;
+    { part.check() } noexcept -> std::same_as<BackoffErrc>;
 };
 /// Whether the waits grow by what the jitter remembers, not by a growth of the backoff.
 template <class J>
@@ -68,7 +68,7 @@ concept GrowsByItself = requires { requires J::grows; };
 /// - optional `delay(WaitRange, std::uint64_t failures, Random&) -> Duration`: the choice; may
 ///   change the jitter's state. Without it every wait of the range is equally likely.
 /// - optional `reset()`: forgets state.
-/// - optional `check() const -> PolicyErrc`: what is wrong with its parameters, PolicyErrc{} if
+/// - optional `check() const -> BackoffErrc`: what is wrong with its parameters, BackoffErrc{} if
 ///   nothing is.
 /// - optional `static constexpr bool grows = true`: it makes the waits longer by itself. Such a
 ///   jitter has a base instead of a growth, and only a hard cap bounds it.
@@ -98,7 +98,7 @@ consteval bool explain_jitter_like() {
                   "'Duration delay(WaitRange, std::uint64_t, Random&) noexcept'");
     static_assert(detail::ForgetsSoundly<J>, "JitterLike: J::reset must be noexcept");
     static_assert(detail::ChecksSoundly<J>,
-                  "JitterLike: J::check must be 'PolicyErrc check() const noexcept'");
+                  "JitterLike: J::check must be 'BackoffErrc check() const noexcept'");
     return JitterLike<J>;
 }
 

@@ -24,8 +24,8 @@ public:
         const bool last = failures == ~std::uint64_t{0};
         return saturating_multiply(base_, last ? failures : failures + 1);
     }
-    [[nodiscard]] constexpr PolicyErrc check() const noexcept {
-        return base_.count() > 0 ? PolicyErrc{} : PolicyErrc::bad_base;
+    [[nodiscard]] constexpr BackoffErrc check() const noexcept {
+        return base_.count() > 0 ? BackoffErrc{} : BackoffErrc::bad_base;
     }
 
     friend constexpr bool operator==(Linear, Linear) noexcept = default;
@@ -33,7 +33,5 @@ public:
 private:
     Duration base_;
 };
-
-static_assert(GrowthLike<Linear>);
 
 }  // namespace belay::inline BELAY_ABI

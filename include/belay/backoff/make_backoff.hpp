@@ -18,7 +18,7 @@ namespace belay::inline BELAY_ABI {
 ///
 /// `third` is a base or a growth, as for Backoff. Without a seed the backoff seeds itself.
 ///
-/// Errors:     PolicyErrc::bad_base, bad_factor, bad_delays, bad_jitter, bad_cap, bad_floor, or
+/// Errors:     BackoffErrc::bad_base, bad_factor, bad_delays, bad_jitter, bad_cap, bad_floor, or
 ///             what the check() of a part of one's own says.
 /// Complexity: O(1).   Allocates: never.
 template <class Jitter, class Limit, class Third, std::same_as<Seed>... Fixed>
@@ -28,7 +28,7 @@ template <class Jitter, class Limit, class Third, std::same_as<Seed>... Fixed>
     using Growth = detail::GrowthOf<Jitter, Third>;
     using Made = Backoff<Jitter, Limit, Growth>;
     const Growth growth{third};
-    if (const PolicyErrc wrong = Made::check(jitter, cap, growth); wrong != PolicyErrc{}) {
+    if (const BackoffErrc wrong = Made::check(jitter, cap, growth); wrong != BackoffErrc{}) {
         return wrong;
     }
     return Made{jitter, cap, growth, seed...};

@@ -3,8 +3,6 @@
 /// NoCap: waits grow without bound.
 #pragma once
 
-#include <type_traits>  // std::is_empty_v
-
 #include <belay/backoff/cap_like.hpp>
 
 namespace belay::inline BELAY_ABI {
@@ -21,8 +19,5 @@ struct NoCap {
 
     friend constexpr bool operator==(NoCap, NoCap) noexcept = default;
 };
-
-static_assert(CapLike<NoCap>);
-static_assert(std::is_empty_v<NoCap>, "a Backoff must not pay for a cap that it has not");
 
 }  // namespace belay::inline BELAY_ABI

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstdint>      // std::uint64_t
-#include <type_traits>  // std::is_empty_v
 
 #include <belay/backoff/jitter_like.hpp>
 
@@ -27,8 +26,5 @@ struct NoJitter {
 
     friend constexpr bool operator==(NoJitter, NoJitter) noexcept = default;
 };
-
-static_assert(JitterLike<NoJitter>);
-static_assert(std::is_empty_v<NoJitter>, "a Backoff must not pay for its jitter");
 
 }  // namespace belay::inline BELAY_ABI

@@ -33,6 +33,4 @@ private:
     Duration most_;
 };
 
-static_assert(CapLike<PreJitterCap> && sizeof(PreJitterCap) == sizeof(Duration));
-
 }  // namespace belay::inline BELAY_ABI

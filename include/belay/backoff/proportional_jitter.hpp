@@ -37,9 +37,9 @@ public:
         return {floor_of(most), most};
     }
 
-    [[nodiscard]] constexpr PolicyErrc check() const noexcept {
-        return below_percent_ <= 100 && above_percent_ <= 100 ? PolicyErrc{}
-                                                              : PolicyErrc::bad_jitter;
+    [[nodiscard]] constexpr BackoffErrc check() const noexcept {
+        return below_percent_ <= 100 && above_percent_ <= 100 ? BackoffErrc{}
+                                                              : BackoffErrc::bad_jitter;
     }
 
     friend constexpr bool operator==(ProportionalJitter, ProportionalJitter) noexcept = default;
@@ -69,7 +69,5 @@ private:
     std::uint32_t below_percent_;
     std::uint32_t above_percent_;
 };
-
-static_assert(JitterLike<ProportionalJitter> && sizeof(ProportionalJitter) == 8);
 
 }  // namespace belay::inline BELAY_ABI

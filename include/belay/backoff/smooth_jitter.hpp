@@ -115,6 +115,4 @@ private:
     std::uint32_t before_ = 0;
 };
 
-static_assert(JitterLike<SmoothJitter> && sizeof(SmoothJitter) == 4);
-
 }  // namespace belay::inline BELAY_ABI

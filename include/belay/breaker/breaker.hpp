@@ -14,7 +14,7 @@ namespace belay::inline BELAY_ABI {
 /// A circuit breaker as a rule: closed, open, half-open.
 ///
 /// While open it advises `suspend`; from `now >= open_until` on it lets one attempt at a time
-/// through as a probe, and HalfOpen says how many verdicts decide. A probe that is abandoned leaves
+/// through as a probe, and HalfOpenOptions says how many verdicts decide. A probe that is abandoned leaves
 /// it as it was. `begin` without asking `admit` first, while open, is a forced probe. Planned
 /// failures are no verdict. The end of a connection that had succeeded is none either: there is no
 /// `lost` hook.
@@ -22,7 +22,7 @@ namespace belay::inline BELAY_ABI {
 ///     Breaker{ConsecutiveFailures{5}, OpenFor{300s}}
 ///     Breaker{FailureRate{CountWindow<20>{}, {.percent = 50}}, Backoff{FullJitter{}, Cap{60s},
 ///     1s},
-///             HalfOpen{.successes = 3}}
+///             HalfOpenOptions{.successes = 3}}
 ///
 /// Serves one run of a policy, one attempt at a time; for many callers, commands, events and
 /// snapshots there is CircuitBreaker, which decides the same.
@@ -35,7 +35,7 @@ class Breaker {
 public:
     static constexpr std::string_view name = "Breaker";
 
-    constexpr Breaker(Trip trip, OpenWait open_wait, HalfOpen half_open = {}) noexcept
+    constexpr Breaker(Trip trip, OpenWait open_wait, HalfOpenOptions half_open = {}) noexcept
         : core_{trip, open_wait, half_open} {}
 
     [[nodiscard]] constexpr Advice admit(Instant now) const noexcept { return core_.admit(now); }
@@ -79,8 +79,6 @@ private:
 template <class Trip, class OpenWait>
 Breaker(Trip, OpenWait) -> Breaker<Trip, OpenWait>;
 template <class Trip, class OpenWait>
-Breaker(Trip, OpenWait, HalfOpen) -> Breaker<Trip, OpenWait>;
-
-static_assert(RuleLike<Breaker<>> && sizeof(Breaker<>) <= 56);
+Breaker(Trip, OpenWait, HalfOpenOptions) -> Breaker<Trip, OpenWait>;
 
 }  // namespace belay::inline BELAY_ABI

@@ -30,13 +30,13 @@ public:
     /// Generations have 30 bits, so that CircuitBreaker can keep one in an atomic word.
     static constexpr std::uint32_t generation_mask = 0x3FFFFFFFU;
 
-    constexpr BreakerCore(Trip trip, OpenWait open_wait, HalfOpen half_open) noexcept
+    constexpr BreakerCore(Trip trip, OpenWait open_wait, HalfOpenOptions half_open) noexcept
         : trip_{trip}, open_wait_{open_wait}, half_open_{half_open} {
-        BELAY_PRECONDITION(half_open.probes >= 1, "HalfOpen: probes must be >= 1");
-        BELAY_PRECONDITION(half_open.successes >= 1, "HalfOpen: successes must be >= 1");
-        BELAY_PRECONDITION(half_open.failures >= 1, "HalfOpen: failures must be >= 1");
+        BELAY_PRECONDITION(half_open.probes >= 1, "HalfOpenOptions: probes must be >= 1");
+        BELAY_PRECONDITION(half_open.successes >= 1, "HalfOpenOptions: successes must be >= 1");
+        BELAY_PRECONDITION(half_open.failures >= 1, "HalfOpenOptions: failures must be >= 1");
         BELAY_PRECONDITION(half_open.probe_timeout.count() > 0,
-                           "HalfOpen: probe_timeout must be > 0ns");
+                           "HalfOpenOptions: probe_timeout must be > 0ns");
     }
 
     /// Would a call be let through? Else until when not.   Errors: none.   Complexity: O(1).
@@ -196,7 +196,7 @@ private:
 
     [[no_unique_address]] Trip trip_;
     [[no_unique_address]] OpenWait open_wait_;
-    HalfOpen half_open_;
+    HalfOpenOptions half_open_;
     /// Open: when that ends. Half-open: when the probes that are out count as lost.
     Instant until_ = always;
     std::uint32_t generation_ = 0;

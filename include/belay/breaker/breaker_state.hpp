@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/breaker/breaker_state.hpp
-/// BreakerState, BreakerMode, BreakerChange, HalfOpen, BreakerSnapshot: the vocabulary of breakers.
+/// BreakerState, BreakerMode, BreakerChange, HalfOpenOptions, BreakerSnapshot: the vocabulary of breakers.
 #pragma once
 
 #include <cstdint>  // std::uint8_t, std::uint16_t
@@ -63,7 +63,7 @@ enum class BreakerChange : std::uint8_t {
 ///
 /// After at most `successes + failures - 1` verdicts it is closed or open. The default: one call
 /// decides.
-struct HalfOpen {
+struct HalfOpenOptions {
     /// So many probes may be under way at a time.   Pre: >= 1.
     std::uint8_t probes = 1;
     /// So many that work close it.   Pre: >= 1.

@@ -137,11 +137,12 @@ public:
         Instant at_ = never;
     };
 
-    constexpr CircuitBreaker(Trip trip, OpenWait open_wait, Clock clock = {},
-                             Observer observer = {}) noexcept
-        : CircuitBreaker{trip, open_wait, HalfOpen{}, clock, observer} {}
-    constexpr CircuitBreaker(Trip trip, OpenWait open_wait, HalfOpen half_open, Clock clock = {},
-                             Observer observer = {}) noexcept
+    template <class C = Clock>
+        requires std::default_initializable<C>
+    constexpr CircuitBreaker(Trip trip, OpenWait open_wait, HalfOpenOptions half_open = {}) noexcept
+        : CircuitBreaker{trip, open_wait, C{}, half_open} {}
+    constexpr CircuitBreaker(Trip trip, OpenWait open_wait, Clock clock,
+                             HalfOpenOptions half_open = {}, Observer observer = {}) noexcept
         : engine_{trip, open_wait, half_open, observer}, clock_{clock} {}
     CircuitBreaker(const CircuitBreaker&) = delete;
     CircuitBreaker& operator=(const CircuitBreaker&) = delete;
@@ -217,15 +218,13 @@ private:
 template <class Trip, class OpenWait>
 CircuitBreaker(Trip, OpenWait) -> CircuitBreaker<SteadyClock, Trip, OpenWait>;
 template <class Trip, class OpenWait>
-CircuitBreaker(Trip, OpenWait, HalfOpen) -> CircuitBreaker<SteadyClock, Trip, OpenWait>;
+CircuitBreaker(Trip, OpenWait, HalfOpenOptions) -> CircuitBreaker<SteadyClock, Trip, OpenWait>;
 template <class Trip, class OpenWait, class Clock>
 CircuitBreaker(Trip, OpenWait, Clock) -> CircuitBreaker<Clock, Trip, OpenWait>;
 template <class Trip, class OpenWait, class Clock>
-CircuitBreaker(Trip, OpenWait, HalfOpen, Clock) -> CircuitBreaker<Clock, Trip, OpenWait>;
+CircuitBreaker(Trip, OpenWait, Clock, HalfOpenOptions) -> CircuitBreaker<Clock, Trip, OpenWait>;
 template <class Trip, class OpenWait, class Clock, class Observer>
-CircuitBreaker(Trip, OpenWait, Clock, Observer) -> CircuitBreaker<Clock, Trip, OpenWait, Observer>;
-template <class Trip, class OpenWait, class Clock, class Observer>
-CircuitBreaker(Trip, OpenWait, HalfOpen, Clock, Observer)
+CircuitBreaker(Trip, OpenWait, Clock, HalfOpenOptions, Observer)
     -> CircuitBreaker<Clock, Trip, OpenWait, Observer>;
 
 }  // namespace belay::inline BELAY_ABI

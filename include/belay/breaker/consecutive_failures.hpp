@@ -38,6 +38,4 @@ private:
     std::uint32_t failures_ = 0;
 };
 
-static_assert(TripLike<ConsecutiveFailures>);
-
 }  // namespace belay::inline BELAY_ABI

@@ -44,6 +44,4 @@ private:
     std::uint32_t bad_ = 0;
 };
 
-static_assert(sizeof(CountWindow<100>) == 32);
-
 }  // namespace belay::inline BELAY_ABI

@@ -24,6 +24,4 @@ private:
     Duration wait_;
 };
 
-static_assert(OpenWaitLike<OpenFor>);
-
 }  // namespace belay::inline BELAY_ABI

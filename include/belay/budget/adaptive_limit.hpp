@@ -121,6 +121,4 @@ private:
     detail::Guarded<State> state_;
 };
 
-static_assert(ShareableLike<AdaptiveLimit<>>);
-
 }  // namespace belay::inline BELAY_ABI

@@ -14,7 +14,7 @@
 namespace belay::inline BELAY_ABI {
 
 /// What an AdaptiveThrottle is tuned by.   Thread safety: a plain value.
-struct ThrottleOptions {
+struct AdaptiveThrottleOptions {
     /// How far back attempts count.
     Duration window = std::chrono::minutes{2};
     /// K in thousandths: so many attempts are let through for a thousand that work.
@@ -55,7 +55,7 @@ public:
 
     /// Pre: window > 0ns; 1000 <= attempts_per_thousand <= 1'000'000; not all are refused;
     ///      ask_again > 0ns.
-    constexpr explicit AdaptiveThrottle(ThrottleOptions options = {}) noexcept
+    constexpr explicit AdaptiveThrottle(AdaptiveThrottleOptions options = {}) noexcept
         : options_{options}, attempts_{TimeWindow<>{options.window}} {
         BELAY_PRECONDITION(
             options.attempts_per_thousand >= 1000 && options.attempts_per_thousand <= 1'000'000,
@@ -116,10 +116,8 @@ private:
     }
     constexpr void on_neutral(Stake) noexcept {}
 
-    const ThrottleOptions options_;
+    const AdaptiveThrottleOptions options_;
     detail::Guarded<TimeWindow<>> attempts_;  // bad: those that did not work
 };
-
-static_assert(ShareableLike<AdaptiveThrottle>);
 
 }  // namespace belay::inline BELAY_ABI

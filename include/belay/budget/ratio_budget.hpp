@@ -14,7 +14,7 @@
 namespace belay::inline BELAY_ABI {
 
 /// What a RatioBudget allows.   Thread safety: a plain value.
-struct RatioTerms {
+struct RatioBudgetOptions {
     /// How far back calls and retries count.
     Duration window = std::chrono::seconds{10};
     /// So many retries for a thousand calls.
@@ -53,7 +53,7 @@ public:
     using Permit = detail::BudgetPermit<RatioBudget, Stake>;
 
     /// Pre: window > 0ns; something is allowed.
-    constexpr explicit RatioBudget(RatioTerms terms = {}) noexcept
+    constexpr explicit RatioBudget(RatioBudgetOptions terms = {}) noexcept
         : terms_{terms}, state_{State{TimeWindow<>{terms.window}}} {
         BELAY_PRECONDITION(terms.retries_per_thousand >= 1 || terms.at_least >= 1,
                            "RatioBudget: the share or the floor must be > 0");
@@ -123,10 +123,8 @@ private:
         if (stake.retry) state_.with([](State& s) { --s.held; });
     }
 
-    const RatioTerms terms_;
+    const RatioBudgetOptions terms_;
     detail::Guarded<State> state_;
 };
-
-static_assert(ReservableLike<RatioBudget>);
 
 }  // namespace belay::inline BELAY_ABI

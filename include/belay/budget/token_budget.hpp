@@ -15,7 +15,7 @@ namespace belay::inline BELAY_ABI {
 /// What a TokenBudget gives and takes, all in thousandths of a token.
 ///
 /// Thread safety: a plain value.
-struct TokenTerms {
+struct TokenBudgetOptions {
     /// There are never more; there are as many in the beginning.
     std::uint32_t capacity_milli = 500'000;
     /// There are no retries while there are no more than these.
@@ -33,18 +33,18 @@ struct TokenTerms {
     /// 10, which come back if it succeeds; a call that needs no retry earns 1.
     ///
     /// Source: AWS SDKs and Tools Reference Guide, "Retry behavior", standard mode.
-    [[nodiscard]] static constexpr TokenTerms aws() noexcept { return {}; }
+    [[nodiscard]] static constexpr TokenBudgetOptions aws() noexcept { return {}; }
 
     /// The terms of gRPC's retry throttling: each failure takes 1 token, each success earns
     /// `ratio`; there are retries while more than half of the tokens are left.
     ///
     /// Pre: 1 <= tokens <= 1000; 1 <= ratio_milli (100 is a ratio of 0.1).
     /// Source: gRFC A6, "gRPC Retry Design", throttling retry attempts and hedged RPCs.
-    [[nodiscard]] static constexpr TokenTerms grpc(std::uint32_t tokens,
-                                                   std::uint32_t ratio_milli) noexcept {
+    [[nodiscard]] static constexpr TokenBudgetOptions grpc(std::uint32_t tokens,
+                                                           std::uint32_t ratio_milli) noexcept {
         BELAY_PRECONDITION(tokens >= 1 && tokens <= 1000,
-                           "TokenTerms::grpc: there must be 1 to 1000 tokens");
-        BELAY_PRECONDITION(ratio_milli >= 1, "TokenTerms::grpc: the ratio must be > 0");
+                           "TokenBudgetOptions::grpc: there must be 1 to 1000 tokens");
+        BELAY_PRECONDITION(ratio_milli >= 1, "TokenBudgetOptions::grpc: the ratio must be > 0");
         return {.capacity_milli = tokens * 1000,
                 .threshold_milli = tokens * 500,
                 .retry_cost_milli = 0,
@@ -53,13 +53,14 @@ struct TokenTerms {
                 .success_gain_milli = ratio_milli};
     }
 
-    friend constexpr bool operator==(const TokenTerms&, const TokenTerms&) noexcept = default;
+    friend constexpr bool operator==(const TokenBudgetOptions&,
+                                     const TokenBudgetOptions&) noexcept = default;
 };
 
 /// A budget of retries for all who share it: while most calls work, each may be retried; when a
 /// server fails, retries stop before they multiply its load.
 ///
-///     TokenBudget budget{TokenTerms::aws()};
+///     TokenBudget budget{TokenBudgetOptions::aws()};
 ///     Policy calls{Backoff{FullJitter{}, Cap{20s}, 50ms}, Shared{budget}, MaxAttempts{3}};
 ///
 /// The tokens of a retry are taken when it is planned, before the wait, and held over it. First
@@ -82,7 +83,7 @@ public:
     using Permit = detail::BudgetPermit<TokenBudget, Stake>;
 
     /// Pre: each cost and the threshold fit the capacity, which is >= 1.
-    constexpr explicit TokenBudget(TokenTerms terms = TokenTerms::aws()) noexcept
+    constexpr explicit TokenBudget(TokenBudgetOptions terms = TokenBudgetOptions::aws()) noexcept
         : tokens_milli_{terms.capacity_milli}, terms_{terms} {
         BELAY_PRECONDITION(terms.capacity_milli >= 1, "TokenBudget: the capacity must be > 0");
         BELAY_PRECONDITION(terms.threshold_milli < terms.capacity_milli,
@@ -113,7 +114,7 @@ public:
     [[nodiscard]] std::uint32_t tokens_milli() const noexcept {
         return tokens_milli_.load(std::memory_order_relaxed);
     }
-    [[nodiscard]] constexpr const TokenTerms& terms() const noexcept { return terms_; }
+    [[nodiscard]] constexpr const TokenBudgetOptions& terms() const noexcept { return terms_; }
 
 private:
     friend Permit;
@@ -149,9 +150,7 @@ private:
     // retries are paid for with one token. Nothing is published through it: relaxed order is
     // enough.
     std::atomic<std::uint32_t> tokens_milli_;
-    const TokenTerms terms_;
+    const TokenBudgetOptions terms_;
 };
-
-static_assert(ReservableLike<TokenBudget>);
 
 }  // namespace belay::inline BELAY_ABI

@@ -28,7 +28,7 @@ struct Answer {
     /// Why it failed; empty: it worked.
     std::optional<Failure> failure;
     /// The error, where the call left none of its own.
-    std::error_code why = make_error_code(PolicyErrc::call_failed);
+    std::error_code why = make_error_code(CallErrc::call_failed);
     /// Whether nobody was called at all, so that it says nothing about the peer.
     bool refused = false;
 

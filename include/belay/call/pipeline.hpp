@@ -109,7 +109,7 @@ struct CallContext {
     void refused([[maybe_unused]] const Attempt& attempt,
                  [[maybe_unused]] const Advice& advice) const {
         if constexpr (detail::ObservesRefusal<Observer>) {
-            observer.on_refusal(Refusal{attempt, advice, elapsed(sleeper.now(), advice.until)});
+            observer.on_refusal(CallRefused{attempt, advice, elapsed(sleeper.now(), advice.until)});
         }
     }
 };
@@ -132,9 +132,9 @@ struct CallContext {
 /// - `await(auto next, auto& context, Attempt) const` for coroutines: the same in a Task.
 ///
 /// What the call may return, and what the caller gets, is as in `retry`; fails_if and fails_on
-/// judge. A call that was refused before it was made ends with PolicyErrc::call_refused, one that
+/// judge. A call that was refused before it was made ends with CallErrc::call_refused, one that
 /// took too long with std::errc::timed_out, unless a Fallback has an answer. Which layer refused it
-/// an observer learns: the last argument of a call, with `on_refusal(const Refusal&)`, whose
+/// an observer learns: the last argument of a call, with `on_refusal(const CallRefused&)`, whose
 /// `advice.by` names the object ("CircuitBreaker"). A Retrying has an observer of its own.
 ///
 /// Thread safety: distinct objects safe; calls through a shared one too, as far as its callables
@@ -158,7 +158,7 @@ public:
         static_assert(explain_sleeper_like<Sleeper>());
         static_assert(observes<Observer>,
                       "Pipeline: the observer needs "
-                      "'on_refusal(const belay::Refusal&)'");
+                      "'on_refusal(const belay::CallRefused&)'");
         using Callable = std::remove_reference_t<F>;
         using Callee = detail::Callee<Callable, detail::CallResult<Callable>>;
         CallContext<Sleeper, Stop, std::remove_reference_t<Observer>> context{sleeper, stop,
@@ -179,7 +179,7 @@ public:
         static_assert(explain_async_sleeper_like<Sleeper>());
         static_assert(observes<Observer>,
                       "Pipeline: the observer needs "
-                      "'on_refusal(const belay::Refusal&)'");
+                      "'on_refusal(const belay::CallRefused&)'");
         using Callee = detail::AwaitedCallee<std::decay_t<F>>;
         return await<Callee, Sleeper, std::decay_t<F>, Stop, Observer>(
             sleeper, std::forward<F>(fn), std::move(stop), std::forward<Observer>(observer));

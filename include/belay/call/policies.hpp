@@ -39,7 +39,7 @@ namespace belay::inline BELAY_ABI::policies {
 /// waits. The retry quota is common to all calls of a client, so it is an object beside the
 /// policies:
 ///
-///     TokenBudget quota{TokenTerms::aws()};
+///     TokenBudget quota{TokenBudgetOptions::aws()};
 ///     auto answer = retry(policies::aws_standard(quota), call);
 ///
 /// Chosen: retried is what has a chance, so neither permanent, forbidden nor unauthorized answers.

@@ -54,7 +54,7 @@ private:
         bool goes_on(Context& context, const Attempt& attempt) {
             Turn turn = context.turn();
             if (waits && context.stop.stop_requested()) {
-                refusal.emplace(Answer::refuse(PolicyErrc::stopped, Duration{}));
+                refusal.emplace(Answer::refuse(CallErrc::stopped, Duration{}));
                 return false;
             }
             permit = bulkhead.acquire(turn);
@@ -66,7 +66,7 @@ private:
             until = permit.retry_at();
             if (!place) {
                 context.refused(attempt, refusing());
-                refusal.emplace(Answer::refuse(PolicyErrc::call_refused, elapsed(turn.now, until)));
+                refusal.emplace(Answer::refuse(CallErrc::call_refused, elapsed(turn.now, until)));
             } else if (until > attempt.deadline) {
                 context.refused(attempt, refusing());
                 refusal.emplace(

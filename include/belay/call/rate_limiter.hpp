@@ -100,7 +100,7 @@ private:
     friend Permit;
 
     // Of one who is refused: due is further away than the tolerance.
-    [[nodiscard]] Instant retry_at(Instant due) const noexcept { return due - tolerance_; }
+    [[nodiscard]] Instant retry_at(Instant due) const noexcept { return before(due, tolerance_); }
 
     void on_success(NoStake, Instant) noexcept {}
     void on_failure(NoStake, Instant) noexcept {}

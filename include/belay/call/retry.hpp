@@ -44,7 +44,7 @@ public:
     /// `call`: an attempt has begun, took() gets its answer. `wait`: until(), then ask again.
     RetryStep next(bool stopped) {
         if (finished_) return RetryStep::finished;
-        if (stopped) return end(PolicyErrc::stopped, Advice::go());
+        if (stopped) return end(CallErrc::stopped, Advice::go());
         Turn turn{sleeper_.now(), sleeper_.bits()};
         if (attempt_.number != 0 && turn.now > deadline_) {
             return end(std::make_error_code(std::errc::timed_out), standing_);
@@ -56,17 +56,18 @@ public:
             advice = policy_.begin(turn);
             if (advice.verb == Verb::go) return begun(turn.now);
         }
-        if (advice.verb == Verb::stop) return end(PolicyErrc::gave_up, advice);
-        if (advice.until == never) return end(PolicyErrc::breaker_open, advice);
+        if (advice.verb == Verb::stop) return end(CallErrc::gave_up, advice);
+        if (advice.until == never) return end(CallErrc::breaker_open, advice);
         if (advice.until > deadline_) {
             return end(std::make_error_code(std::errc::timed_out), advice);
         }
         // Nobody sleeps for an attempt that a rule will not allow when it is due.
         const Advice then = policy_.admit(advice.until);
-        if (then.verb == Verb::stop) return end(PolicyErrc::gave_up, then);
+        if (then.verb == Verb::stop) return end(CallErrc::gave_up, then);
         if constexpr (ObservesRefusal<Observer>) {
             if (!planned_wait) {
-                observer_.on_refusal(Refusal{following(), advice, elapsed(turn.now, advice.until)});
+                observer_.on_refusal(
+                    CallRefused{following(), advice, elapsed(turn.now, advice.until)});
             }
         }
         until_ = advice.until;
@@ -88,14 +89,14 @@ public:
         }
         standing_ = policy_.failed(*failure, turn);
         if (standing_.verb == Verb::stop) {
-            static_cast<void>(end(PolicyErrc::gave_up, standing_));
+            static_cast<void>(end(CallErrc::gave_up, standing_));
             return;
         }
         held_ = true;
         if constexpr (ObservesRetries<Observer>) {
             const Duration wait =
                 standing_.verb == Verb::go ? Duration{} : elapsed(turn.now, standing_.until);
-            observer_.on_retry(Retry{attempt_, *failure, standing_, wait});
+            observer_.on_retry(RetryPlanned{attempt_, *failure, standing_, wait});
         }
     }
 
@@ -127,13 +128,13 @@ private:
         finished_ = true;
         if (answer_) {
             // What an inner layer said stays: it timed out, or was refused.
-            if (answer_->why == PolicyErrc::call_failed) answer_->why = why;
+            if (answer_->why == CallErrc::call_failed) answer_->why = why;
         } else {
             answer_.emplace(Answer::refuse(why, Duration{}));
         }
         if constexpr (ObservesGiveUp<Observer>) {
             const Failure failure = attempt_.number != 0 ? *answer_->failure : Failure{};
-            observer_.on_give_up(GiveUp{attempt_.number, failure, why, advice});
+            observer_.on_give_up(RetryEnded{attempt_.number, failure, why, advice});
         }
         return RetryStep::finished;
     }
@@ -187,13 +188,13 @@ Answer run_retry(const P& policy, Sleeper& sleeper, Make&& make, const Stop& sto
 ///
 /// Any exception is a failure too: the one of the last attempt leaves retry once the policy knows.
 /// fails_if and fails_on let predicates and exception types judge instead. The last error is
-/// returned as it was; where there is none, PolicyErrc says why there was no (further) attempt.
+/// returned as it was; where there is none, CallErrc says why there was no (further) attempt.
 /// `fn` may take an Attempt. The policy may also be a single rule. An AttemptTimeout in it becomes
 /// the deadline in the Attempt; a call that runs is not interrupted.
 ///
 /// A wait ends at once when `stop` is a StopToken that is asked to stop, and soon with any other
 /// token; no attempt begins after that. The observer has any of `on_attempt(Attempt)`,
-/// `on_retry(Retry)`, `on_refusal(Refusal)`, `on_success(Attempt)`, `on_give_up(GiveUp)`, which may
+/// `on_retry(RetryPlanned)`, `on_refusal(CallRefused)`, `on_success(Attempt)`, `on_give_up(RetryEnded)`, which may
 /// throw. What has begun or is planned when an exception leaves is abandoned.
 ///
 /// Without any rule that waits or stops, a call that never works is repeated for ever at full
@@ -208,10 +209,11 @@ template <RuleLike P, SleeperLike Sleeper, class F, StopTokenLike Stop = NeverSt
     requires detail::BlockingCall<std::remove_reference_t<F>>
 auto retry(const P& policy, Sleeper& sleeper, F&& fn, const Stop& stop = {},
            Observer&& observer = {}) {
-    static_assert(detail::ObservesRetry<std::remove_reference_t<Observer>>,
-                  "retry: the observer needs one of 'on_attempt(const belay::Attempt&)', "
-                  "'on_retry(const belay::Retry&)', 'on_refusal(const belay::Refusal&)', "
-                  "'on_success(const belay::Attempt&)', 'on_give_up(const belay::GiveUp&)'");
+    static_assert(
+        detail::ObservesRetry<std::remove_reference_t<Observer>>,
+        "retry: the observer needs one of 'on_attempt(const belay::Attempt&)', "
+        "'on_retry(const belay::RetryPlanned&)', 'on_refusal(const belay::CallRefused&)', "
+        "'on_success(const belay::Attempt&)', 'on_give_up(const belay::RetryEnded&)'");
     using Callable = std::remove_reference_t<F>;
     using Callee = detail::Callee<Callable, detail::CallResult<Callable>>;
     const auto make = [&fn](const Attempt& attempt) { return Callee::make(fn, attempt); };

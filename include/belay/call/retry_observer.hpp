@@ -15,7 +15,7 @@
 namespace belay::inline BELAY_ABI {
 
 /// An attempt failed, and there will be another: `on_retry`.
-struct Retry {
+struct RetryPlanned {
     /// The attempt that failed.
     Attempt attempt;
     /// Why.
@@ -27,7 +27,7 @@ struct Retry {
 };
 
 /// An attempt was due and may not start yet, say because of a breaker: `on_refusal`.
-struct Refusal {
+struct CallRefused {
     /// The attempt that is refused.
     Attempt attempt;
     /// Until when, and which rule says so.
@@ -37,7 +37,7 @@ struct Refusal {
 };
 
 /// There will be no further attempt: `on_give_up`.
-struct GiveUp {
+struct RetryEnded {
     /// How many attempts there were.
     std::uint64_t attempts;
     /// The last failure; Cause::none if there was no attempt.
@@ -53,13 +53,13 @@ namespace detail {
 template <class O>
 concept ObservesAttempt = requires(O& o, const Attempt& event) { o.on_attempt(event); };
 template <class O>
-concept ObservesRetries = requires(O& o, const Retry& event) { o.on_retry(event); };
+concept ObservesRetries = requires(O& o, const RetryPlanned& event) { o.on_retry(event); };
 template <class O>
-concept ObservesRefusal = requires(O& o, const Refusal& event) { o.on_refusal(event); };
+concept ObservesRefusal = requires(O& o, const CallRefused& event) { o.on_refusal(event); };
 template <class O>
 concept ObservesSuccess = requires(O& o, const Attempt& event) { o.on_success(event); };
 template <class O>
-concept ObservesGiveUp = requires(O& o, const GiveUp& event) { o.on_give_up(event); };
+concept ObservesGiveUp = requires(O& o, const RetryEnded& event) { o.on_give_up(event); };
 
 template <class O>
 concept HasRetryHook = ObservesAttempt<O> || ObservesRetries<O> || ObservesRefusal<O> ||
@@ -104,13 +104,13 @@ struct RetryCounters {
         ++attempts;
         if (attempt.number > 1) ++retries;
     }
-    constexpr void on_retry(const Retry& retry) noexcept { add(retry.wait); }
-    constexpr void on_refusal(const Refusal& refusal) noexcept {
+    constexpr void on_retry(const RetryPlanned& retry) noexcept { add(retry.wait); }
+    constexpr void on_refusal(const CallRefused& refusal) noexcept {
         ++refusals;
         add(refusal.wait);
     }
     constexpr void on_success(const Attempt&) noexcept { ++successes; }
-    constexpr void on_give_up(const GiveUp&) noexcept { ++give_ups; }
+    constexpr void on_give_up(const RetryEnded&) noexcept { ++give_ups; }
 
     friend constexpr bool operator==(const RetryCounters&, const RetryCounters&) noexcept = default;
 

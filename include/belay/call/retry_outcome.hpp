@@ -9,10 +9,10 @@
 #include <utility>       // std::move
 
 #include <belay/call/attempt.hpp>
+#include <belay/call/call_errc.hpp>
 #include <belay/call/detail/awaitable.hpp>
 #include <belay/core/failure.hpp>
 #include <belay/core/result.hpp>
-#include <belay/policy/policy_errc.hpp>
 
 namespace belay::inline BELAY_ABI {
 

@@ -111,10 +111,11 @@ template <RuleLike P, class Sleeper, class F, StopTokenLike Stop = NeverStops,
 [[nodiscard]] auto retry(const P& policy, Sleeper& sleeper, F&& fn, Stop stop = {},
                          Observer&& observer = {}) {
     static_assert(explain_async_sleeper_like<Sleeper>());
-    static_assert(detail::ObservesRetry<std::remove_reference_t<Observer>>,
-                  "retry: the observer needs one of 'on_attempt(const belay::Attempt&)', "
-                  "'on_retry(const belay::Retry&)', 'on_refusal(const belay::Refusal&)', "
-                  "'on_success(const belay::Attempt&)', 'on_give_up(const belay::GiveUp&)'");
+    static_assert(
+        detail::ObservesRetry<std::remove_reference_t<Observer>>,
+        "retry: the observer needs one of 'on_attempt(const belay::Attempt&)', "
+        "'on_retry(const belay::RetryPlanned&)', 'on_refusal(const belay::CallRefused&)', "
+        "'on_success(const belay::Attempt&)', 'on_give_up(const belay::RetryEnded&)'");
     using Callable = std::decay_t<F>;
     using Callee = detail::Callee<Callable, detail::AwaitedValue<Callable>>;
     using Coroutine =

@@ -27,7 +27,6 @@
 #else
 #    define BELAY_ABI v0
 #endif
-static_assert(BELAY_VERSION_MAJOR == 0, "BELAY_ABI names the major version: change both");
 
 namespace belay::inline BELAY_ABI {
 namespace detail {

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <string>       // std::string
-#include <type_traits>  // std::is_trivially_copyable_v
 
 #include <belay/core/cause.hpp>
 #include <belay/core/instant.hpp>
@@ -44,8 +43,6 @@ struct Failure {
 
     friend constexpr bool operator==(const Failure&, const Failure&) noexcept = default;
 };
-
-static_assert(std::is_trivially_copyable_v<Failure> && sizeof(Failure) <= 24);
 
 /// The one of two failures that counts when both happen in one turn: the more severe, else the
 /// first.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/core/instant.hpp
-/// Duration, Instant, WallTime: the units of time, and the arithmetic on them, which saturates.
+/// Duration, Instant, WallTime: the units of time, and the arithmetic on them, which saturates. The
+/// operators of an Instant do not, and overflow: no other header of belay uses them.
 #pragma once
 
 #include <chrono>   // std::chrono::nanoseconds, time_point
@@ -34,6 +35,15 @@ inline constexpr Duration forever = Duration::max();
     BELAY_PRECONDITION(d.count() >= 0, "after: the duration must be >= 0ns");
     if (t == always) return always;
     return t.time_since_epoch() > Duration::max() - d ? never : t + d;
+}
+
+/// `t - d`, or `always` where the difference does not fit. `never` and `always` stay what they are.
+///
+/// Pre: d >= 0ns.   Errors: none.   Complexity: O(1).
+[[nodiscard]] constexpr Instant before(Instant t, Duration d) noexcept {
+    BELAY_PRECONDITION(d.count() >= 0, "before: the duration must be >= 0ns");
+    if (t == never) return never;
+    return t.time_since_epoch() < Duration::min() + d ? always : t - d;
 }
 
 /// The time from `since` to `now`: 0ns if the clock stood still or went back, `forever` at most.

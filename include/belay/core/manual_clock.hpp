@@ -49,6 +49,4 @@ private:
     std::atomic<Duration::rep> ticks_;
 };
 
-static_assert(ClockLike<ManualClock> && ClockLike<ManualClock::View>);
-
 }  // namespace belay::inline BELAY_ABI

@@ -109,8 +109,6 @@ private:
     std::uint64_t state_ = 0;
 };
 
-static_assert(BitSource<Random> && sizeof(Random) == 8);
-
 /// A value uniformly from [0, last].
 ///
 /// Errors: none.   Complexity: O(1); one draw, and again with probability <= last / 2^64.

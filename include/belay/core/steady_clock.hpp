@@ -21,6 +21,4 @@ struct SystemClock {
     }
 };
 
-static_assert(ClockLike<SteadyClock> && WallClockLike<SystemClock>);
-
 }  // namespace belay::inline BELAY_ABI

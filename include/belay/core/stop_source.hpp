@@ -145,6 +145,4 @@ inline void detail::StopState::remove(StopWaiter& waiter) noexcept {
     if (waiter.next_ != nullptr) waiter.next_->previous_ = waiter.previous_;
 }
 
-static_assert(StopTokenLike<StopToken> && StopTokenLike<NeverStops>);
-
 }  // namespace belay::inline BELAY_ABI

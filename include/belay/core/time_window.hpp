@@ -61,7 +61,7 @@ public:
             seen_.bad -= ring_[newest_].bad;
             ring_[newest_] = {};
         }
-        begun_ = Instant{now - age % width_};
+        begun_ = before(now, age % width_);
     }
     constexpr void reset() noexcept {
         for (Bucket& bucket : ring_) bucket = {};

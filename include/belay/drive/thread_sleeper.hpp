@@ -78,8 +78,6 @@ private:
     Random bits_;
 };
 
-static_assert(SleeperLike<ThreadSleeper>);
-
 /// `retry` that sleeps on the calling thread, with random bits from the system's entropy.
 ///
 /// The same contract as the overload that takes a sleeper.

@@ -3,28 +3,27 @@
 /// Journal: a queue of operations in files, that survives crashes and loses nothing durable.
 #pragma once
 
-#include <memory>    // std::unique_ptr
 #include <optional>  // std::optional
 
 #include <belay/journal/detail/journal_reader.hpp>
 #include <belay/journal/detail/journal_recovery.hpp>
-#include <belay/journal/sequenced_like.hpp>
+#include <belay/journal/log_like.hpp>
 #include <belay/queue/leasable_like.hpp>
 
 namespace belay::inline BELAY_ABI {
 
 /// Operations, numbered from 1, in segment files in a directory of their own.
 ///
-/// `append` takes an operation, `sync` makes it durable, `ack` gives it up. One process, and one
+/// `append` takes an operation, `commit` makes it durable, `ack` gives it up. One process, and one
 /// object in it, has a journal open at a time. The files are described in docs/journal-format.md,
 /// what survives what in docs/queue.md.
 ///
-/// Models:        LeasableLike, SequencedLike.
-/// Thread safety: append, try_push, sync, flush, unflushed, last, durable, base, size, bytes and
+/// Models:        LeasableLike, LogLike.
+/// Thread safety: append, try_push, commit, flush, unflushed, last, durable, base, size, bytes and
 ///                failed: any thread. The rest: one thread at a time, the owner, at the same time
 ///                as those. Moving and destroying a journal: alone.
 /// Blocks:        append and keep when a segment or the buffer is full, ack when a segment is
-///                deleted, sync, flush and pin_store always: on the disk. In Sync::each all of
+///                deleted, commit, flush and pin_store always: on the disk. In Flush::each all of
 ///                these, always, and appending threads one after the other.
 template <FileSystemLike FileSystem>
 class Journal {
@@ -42,8 +41,8 @@ public:
     [[nodiscard]] static Result<Journal, JournalError> open(FileSystem& fs, std::string path,
                                                             JournalOptions options = {}) {
         detail::JournalRecovery<FileSystem> recovery{fs, path, options};
-        std::unique_ptr<Log> log = recovery.open();
-        if (log == nullptr) return std::move(recovery.error);
+        Ref<Log> log = recovery.open();
+        if (!log) return std::move(recovery.error);
         return Journal{std::move(log), std::move(recovery.gathered.runs),
                        std::move(recovery.report)};
     }
@@ -57,6 +56,7 @@ public:
         return open(none, std::move(path), options);
     }
 
+    Journal(const Journal&) = delete;
     Journal(Journal&&) noexcept = default;
     Journal& operator=(Journal&& other) noexcept {
         if (this != &other) {
@@ -68,35 +68,35 @@ public:
         return *this;
     }
     /// Flushes what was appended and acknowledged, as far as the disk lets it; who must know calls
-    /// `sync` before.
+    /// `commit` before.
     ~Journal() { close(); }
 
     // ---- numbers --------------------------------------------------------------------------------
 
-    /// Takes an operation; it is durable after the next `sync`, in Sync::each when this returns.
+    /// Takes an operation; it is durable after the next `commit`, in Flush::each when this returns.
     ///
     /// Errors:     too_large; no space; what `failed` says; no_such_file_or_directory or
     ///             foreign_file, when a new file is due and the directory has gone from its path.
-    ///             Nothing was taken then; but after a failure of the disk in Sync::each, opening
+    ///             Nothing was taken then; but after a failure of the disk in Flush::each, opening
     ///             the journal again may find it.
     /// Complexity: O(length).   Allocates: when a segment is full.
     [[nodiscard]] Result<std::uint64_t> append(BytesView body) noexcept {
         return log_->append(body);
     }
 
-    /// Makes everything appended before it durable, and what was acknowledged; see `Sync`. One
+    /// Makes everything appended before it durable, and what was acknowledged; see `Flush`. One
     /// flush serves all threads that wait for it.
     ///
     /// What was acknowledged waits where there is space for what was appended alone: that is no
     /// error, and `acked_durable` says it.
     /// Errors: no space: nothing is lost, it may be called again. Others: the journal has failed.
-    [[nodiscard]] std::error_code sync() noexcept { return log_->sync(); }
+    [[nodiscard]] std::error_code commit() noexcept { return log_->commit(); }
 
     /// Makes everything appended, kept and acknowledged before it durable, whatever the mode; the
-    /// same as `sync`, but in Sync::none.
+    /// same as `commit`, but in Flush::none.
     ///
-    /// Errors: as `sync`.   Blocks: on the disk, unless nothing is new.
-    [[nodiscard]] std::error_code flush() noexcept { return log_->sync(true); }
+    /// Errors: as `commit`.   Blocks: on the disk, unless nothing is new.
+    [[nodiscard]] std::error_code flush() noexcept { return log_->commit(true); }
 
     /// Whether something that was appended or kept may not be on the medium yet, so that `flush`
     /// has something to do. What is only acknowledged may not count.   Complexity: O(1).
@@ -105,7 +105,7 @@ public:
     /// Keeps a note beside the operations, instead of the one before: what its owner wants to know
     /// after a restart. No bytes: no note.
     ///
-    /// It rides with the next `sync`, in Sync::each it is durable when this returns; a crash before
+    /// It rides with the next `commit`, in Flush::each it is durable when this returns; a crash before
     /// that brings the one before back. It takes room in the files as an operation does, for as
     /// long as the file is needed.
     ///
@@ -125,11 +125,11 @@ public:
         return reader_.read(*log_, number);
     }
 
-    /// Gives up everything up to `up_to`. It becomes durable with the next `sync`, at the latest
-    /// when a segment file is deleted, in Sync::each when this returns; a crash before that brings
+    /// Gives up everything up to `up_to`. It becomes durable with the next `commit`, at the latest
+    /// when a segment file is deleted, in Flush::each when this returns; a crash before that brings
     /// operations back.
     ///
-    /// Errors: unknown_number, above `last`; those of deleting a file and, in Sync::each, of the
+    /// Errors: unknown_number, above `last`; those of deleting a file and, in Flush::each, of the
     ///         flush: the acknowledgement stands, and the next call, also with the same number,
     ///         tries again what is left; what `failed` says.
     [[nodiscard]] std::error_code ack(std::uint64_t up_to) noexcept {
@@ -157,7 +157,7 @@ public:
     }
 
     /// Notes, durably when it returns, to which store the operations go.   Errors: as `append` and
-    /// `sync`.
+    /// `commit`.
     [[nodiscard]] std::error_code pin_store(const Id& store) noexcept { return log_->pin(store); }
 
     [[nodiscard]] const Id& journal_id() const noexcept { return log_->journal_id(); }
@@ -168,7 +168,7 @@ public:
     [[nodiscard]] std::uint64_t base() const noexcept { return log_->acked() + 1; }
     /// The last number that was taken; 0 before the first.
     [[nodiscard]] std::uint64_t last() const noexcept { return log_->last(); }
-    /// The last number that is durable in the sense of the mode: with Sync::none the operating
+    /// The last number that is durable in the sense of the mode: with Flush::none the operating
     /// system has it, and only `unflushed` knows of the medium.
     [[nodiscard]] std::uint64_t durable() const noexcept { return log_->durable(); }
     /// The last number whose acknowledgement is known to be durable, likewise.
@@ -223,15 +223,15 @@ public:
 private:
     using Log = detail::JournalLog<FileSystem>;
 
-    Journal(std::unique_ptr<Log> log, std::vector<detail::Opening> runs, RecoveryReport report)
+    Journal(Ref<Log> log, std::vector<detail::Opening> runs, RecoveryReport report)
         : log_{std::move(log)}, reader_{std::move(runs)}, report_{std::move(report)} {}
 
     void close() noexcept {
-        if (log_ != nullptr) log_->close();
+        if (log_) log_->close();
         log_.reset();
     }
 
-    std::unique_ptr<Log> log_;
+    Ref<Log> log_;  // its only reference
     detail::JournalReader<FileSystem> reader_;
     RecoveryReport report_;
 };

@@ -274,9 +274,8 @@ struct Seal {
     if (payload.size() != 16 + 16 * openings + 12 * marks) {
         return make_error_code(QueueErrc::corrupt);
     }
-    Seal seal{load_le<std::uint64_t>(p), {}, {}};
-    seal.openings.resize(static_cast<std::size_t>(openings));
-    seal.marks.resize(static_cast<std::size_t>(marks));
+    Seal seal{load_le<std::uint64_t>(p), std::vector<Opening>(static_cast<std::size_t>(openings)),
+              std::vector<Mark>(static_cast<std::size_t>(marks))};
     p += 16;
     for (Opening& opening : seal.openings) {
         opening = {load_le<std::uint64_t>(p), load_le<std::uint32_t>(p + 8),

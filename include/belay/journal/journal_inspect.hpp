@@ -47,7 +47,7 @@ struct OperationRange {
 };
 
 /// What `inspect_journal` found.
-struct JournalInspection {
+struct JournalReport {
     Id journal{};
     Id store_pin{};
     std::uint32_t run = 0;         ///< the last that can be read
@@ -77,7 +77,7 @@ public:
     JournalInspector(FileSystem& fs, const std::string& path, OnOperation& on_operation) noexcept
         : fs_{fs}, path_{path}, on_operation_{on_operation} {}
 
-    [[nodiscard]] Result<JournalInspection, JournalError> run() {
+    [[nodiscard]] Result<JournalReport, JournalError> run() {
         if (JournalError error = list()) return error;
         // A roll makes the next file before it seals the one before: without that seal a file that
         // is still as it was made is the trace of a crash.
@@ -132,11 +132,11 @@ private:
         }
         segment.bytes = bytes_.size();
         const bool is_last = i + (fresh_ ? 2U : 1U) >= indices_.size();
-        if (is_last && found_.unfinished_roll && fresh_->journal == facts_.journal) {
+        if (is_last && found_.unfinished_roll && fresh_->journal == outline_.journal) {
             found_.segments.push_back(std::move(segment));
             return {};
         }
-        SegmentInspector inspector{bytes_, index, is_last, facts_};
+        SegmentInspector inspector{bytes_, index, is_last, outline_};
         const auto on_each = [this](std::uint64_t number, BytesView body) {
             found_.longest = larger(found_.longest, body.size());
             on_operation_(number, body);
@@ -163,23 +163,23 @@ private:
 
     /// What all files say together.
     void conclude() {
-        if (facts_.first > facts_.acked + 1) {
-            facts_.gaps.insert(facts_.gaps.begin(), {facts_.acked + 1, facts_.first - 1});
+        if (outline_.first > outline_.acked + 1) {
+            outline_.gaps.insert(outline_.gaps.begin(), {outline_.acked + 1, outline_.first - 1});
             if (found_.damages.empty()) {
                 damage_file(indices_.front() - 1, "files are missing up to this one");
             }
         }
-        found_.journal = facts_.journal;
-        found_.store_pin = facts_.pin;
-        found_.run = facts_.run;
-        found_.acked = facts_.acked;
-        found_.note = std::move(facts_.note);
-        found_.operations = facts_.last > facts_.acked ? facts_.last - facts_.acked : 0;
-        for (const NumberGap& gap : facts_.gaps) {
-            const std::uint64_t first = larger(gap.first, facts_.acked + 1);
+        found_.journal = outline_.journal;
+        found_.store_pin = outline_.pin;
+        found_.run = outline_.run;
+        found_.acked = outline_.acked;
+        found_.note = std::move(outline_.note);
+        found_.operations = outline_.last > outline_.acked ? outline_.last - outline_.acked : 0;
+        for (const NumberGap& gap : outline_.gaps) {
+            const std::uint64_t first = larger(gap.first, outline_.acked + 1);
             if (first > gap.last) continue;
             found_.lost.push_back({first, gap.last});
-            if (gap.last <= facts_.last) found_.operations -= gap.last - first + 1;
+            if (gap.last <= outline_.last) found_.operations -= gap.last - first + 1;
         }
     }
 
@@ -188,8 +188,8 @@ private:
     OnOperation& on_operation_;
     std::vector<std::uint64_t> indices_;
     std::optional<journal_format::SegmentHeader> fresh_;
-    JournalFacts facts_;
-    JournalInspection found_;
+    JournalOutline outline_;
+    JournalReport found_;
     Bytes bytes_;
 };
 
@@ -203,12 +203,12 @@ private:
 /// end may then look unfinished, and files that are given up meanwhile, missing.
 ///
 /// Errors: what keeps it from reading at all: no such directory, no journal in it, files of a later
-///         version. Damage is no error: see JournalInspection.
+///         version. Damage is no error: see JournalReport.
 /// Throws: std::bad_alloc; what on_operation throws.   Memory: one file.   Complexity: O(bytes).
 template <FileSystemLike FileSystem, class OnOperation>
-[[nodiscard]] Result<JournalInspection, JournalError> inspect_journal(FileSystem& fs,
-                                                                      const std::string& path,
-                                                                      OnOperation&& on_operation) {
+[[nodiscard]] Result<JournalReport, JournalError> inspect_journal(FileSystem& fs,
+                                                                  const std::string& path,
+                                                                  OnOperation&& on_operation) {
     return detail::JournalInspector<FileSystem, OnOperation>{fs, path, on_operation}.run();
 }
 

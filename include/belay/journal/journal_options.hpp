@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/journal/journal_options.hpp
-/// Sync and JournalOptions: what a journal promises, and its sizes.
+/// Flush and JournalOptions: what a journal promises, and its sizes.
 #pragma once
 
 #include <cstddef>   // std::size_t
@@ -17,20 +17,20 @@ namespace belay::inline BELAY_ABI {
 /// | mode                   | the end of the process | a loss of power                |
 /// |------------------------|------------------------|--------------------------------|
 /// | each                   | once append() returned | once append() returned         |
-/// | group                  | once sync() returned   | once sync() returned           |
-/// | none with a FlushEvery | once sync() returned   | an interval later, or flush()  |
-/// | none                   | once sync() returned   | once flush() returned          |
+/// | group                  | once commit() returned   | once commit() returned           |
+/// | none with a FlushEvery | once commit() returned   | an interval later, or flush()  |
+/// | none                   | once commit() returned   | once flush() returned          |
 ///
 /// In `each` the same holds for ack() and keep(), and every call is a flush of its own, also of
-/// many threads. In `group` and `none` they ride with the next sync(), and one flush serves all who
+/// many threads. In `group` and `none` they ride with the next commit(), and one flush serves all who
 /// wait.
 ///
 /// In all modes run, salt, pin, and the acknowledgements before a file is deleted are flushed, and
 /// a loss of power takes a tail of the operations, never one from the middle.
-enum class Sync : std::uint8_t {
+enum class Flush : std::uint8_t {
     each,   ///< append(), ack() and keep() return when it is on the medium, or was not taken
-    group,  ///< sync() returns when everything is on the medium
-    none    ///< sync() returns when the operating system has everything
+    group,  ///< commit() returns when everything is on the medium
+    none    ///< commit() returns when the operating system has everything
 };
 
 /// What of its files `Journal::open` reads.
@@ -44,7 +44,7 @@ enum class Verify : std::uint8_t {
 
 /// How a journal is opened.
 struct JournalOptions {
-    Sync sync = Sync::group;
+    Flush flush = Flush::group;
     /// The size of a segment file, reserved when it is made; 4 KiB to 1 GiB. Segments that exist
     /// keep theirs.
     std::size_t segment_bytes = std::size_t{16} << 20;

@@ -14,9 +14,9 @@
 namespace belay::inline BELAY_ABI {
 
 /// What `salvage_journal` did.
-struct JournalSalvage {
-    JournalInspection inspection;  ///< of the damaged one
-    std::uint64_t copied = 0;      ///< operations that are in the new one, durably
+struct JournalSalvageReport {
+    JournalReport inspection;  ///< of the damaged one
+    std::uint64_t copied = 0;  ///< operations that are in the new one, durably
 };
 
 namespace detail {
@@ -61,7 +61,7 @@ template <FileSystemLike FileSystem>
 ///         already. After an error `to` may hold a part.
 /// Throws: std::bad_alloc.   Complexity: O(bytes), reads everything twice.
 template <FileSystemLike FileSystem>
-[[nodiscard]] Result<JournalSalvage, JournalError> salvage_journal(
+[[nodiscard]] Result<JournalSalvageReport, JournalError> salvage_journal(
     FileSystem& fs, const std::string& from, const std::string& to,
     const JournalOptions& options = {}) {
     // Twice: how far operations were acknowledged is written behind them.
@@ -69,19 +69,19 @@ template <FileSystemLike FileSystem>
     if (!inspection) return inspection.error();
     auto journal = detail::open_salvaged(fs, to, options, inspection->longest);
     if (!journal) return journal.error();
-    JournalSalvage done{std::move(*inspection), 0};
+    JournalSalvageReport done{std::move(*inspection), 0};
     std::error_code error;
     const auto copy = [&](std::uint64_t number, BytesView body) {
         if (error || number <= done.inspection.acked) return;
         error = journal->append(body).error();
         if (!error) ++done.copied;
         // The buffer of the new journal is bounded, what waits in the old one is not.
-        if (!error && done.copied % 1024 == 0) error = journal->sync();
+        if (!error && done.copied % 1024 == 0) error = journal->commit();
     };
     const auto again = inspect_journal(fs, from, copy);
     if (!again) return again.error();
     if (!error && !done.inspection.note.empty()) error = journal->keep(done.inspection.note);
-    if (!error) error = journal->sync();
+    if (!error) error = journal->commit();
     if (error) return JournalError{error, to, 0, {}};
     return done;
 }

@@ -30,18 +30,18 @@ struct HeartbeatOptions {
 /// Models:        TransportLike; its connections add a deadline.
 /// Thread safety: as the transport inside.
 /// Source:        libwebsockets' "validity" (lws-retry.h): only what was received proves anything.
-template <class T>
+template <class Transport>
 class Heartbeat {
-    static_assert(explain_transport_like<T>());
-    static_assert(!TransportLike<T> || detail::HasPing<ConnectionOf<T>>,
+    static_assert(explain_transport_like<Transport>());
+    static_assert(!TransportLike<Transport> || detail::HasPing<ConnectionOf<Transport>>,
                   "Heartbeat: the connection needs 'void ping() noexcept' whose answer is "
                   "Link::pong");
 
 public:
-    using message_type = typename T::message_type;
+    using message_type = typename Transport::message_type;
 
-    class Connection : public Wrapped<ConnectionOf<T>, message_type> {
-        using Base = Wrapped<ConnectionOf<T>, message_type>;
+    class Connection : public Wrapped<ConnectionOf<Transport>, message_type> {
+        using Base = Wrapped<ConnectionOf<Transport>, message_type>;
 
     public:
         template <class... A>
@@ -101,7 +101,7 @@ public:
     };
 
     /// Pre: 0ns < every, 0ns < dead_after.
-    Heartbeat(T transport, HeartbeatOptions options)
+    Heartbeat(Transport transport, HeartbeatOptions options)
         : inner_{std::move(transport)}, options_{options} {
         BELAY_PRECONDITION(
             options.every > Duration::zero() && options.dead_after > Duration::zero(),
@@ -112,20 +112,20 @@ public:
     [[nodiscard]] Connection open(const Link<message_type>& link, const A&... args) {
         return Connection{*this, link, args...};
     }
-    [[nodiscard]] T& inner() noexcept { return inner_; }
+    [[nodiscard]] Transport& inner() noexcept { return inner_; }
     /// New credentials, on their way to a WithToken inside.
     template <class... A>
-        requires requires(T& t, A&&... a) { t.credentials(std::forward<A>(a)...); }
+        requires requires(Transport& t, A&&... a) { t.credentials(std::forward<A>(a)...); }
     void credentials(A&&... values) {
         inner_.credentials(std::forward<A>(values)...);
     }
 
 private:
-    T inner_;
+    Transport inner_;
     HeartbeatOptions options_;
 };
 
-template <class T>
-Heartbeat(T, HeartbeatOptions) -> Heartbeat<T>;
+template <class Transport>
+Heartbeat(Transport, HeartbeatOptions) -> Heartbeat<Transport>;
 
 }  // namespace belay::inline BELAY_ABI

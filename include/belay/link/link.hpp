@@ -25,7 +25,7 @@ struct LinkBox : Mailbox<Event<M>> {
     /// The closing connection whose `closed` is still awaited; 0 for none.
     std::atomic<std::uint32_t> lingering{0};
     /// Under the mailbox's lock.
-    Status status{};
+    LinkStatus status{};
 };
 
 }  // namespace detail
@@ -113,7 +113,5 @@ private:
     std::uint8_t shift_ = 0;
     std::uint8_t depth_ = 0;
 };
-
-static_assert(sizeof(Link<int>) == 16);
 
 }  // namespace belay::inline BELAY_ABI

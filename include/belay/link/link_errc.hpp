@@ -8,7 +8,7 @@
 namespace belay::inline BELAY_ABI {
 
 /// Errors of the link layer; category "belay.link".
-enum class LinkErrc : std::int32_t {
+enum class LinkErrc {
     attempt_timed_out = 1,  ///< neither opened nor validated within the attempt's limit
     heartbeat_lost = 2,     ///< nothing was heard from the peer for `dead_after`
     closed_by_peer = 3,     ///< the peer closed the connection in an orderly way
@@ -19,7 +19,7 @@ enum class LinkErrc : std::int32_t {
 };
 
 namespace detail {
-inline constexpr ErrorText link_errors[] = {
+inline constexpr ErrorText link_error_texts[] = {
     {"the attempt did not end in time", Cause::timed_out},
     {"nothing was heard from the peer in time", Cause::timed_out},
     {"the peer closed the connection", Cause::lost},
@@ -32,7 +32,7 @@ inline constexpr ErrorText link_errors[] = {
 
 /// The category of LinkErrc.
 [[nodiscard]] inline const std::error_category& link_category() noexcept {
-    static const detail::TableCategory category{"belay.link", detail::link_errors};
+    static const detail::TableCategory category{"belay.link", detail::link_error_texts};
     return category;
 }
 

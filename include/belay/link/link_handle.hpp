@@ -36,8 +36,8 @@ public:
     Post reconnect_now() const { return command(detail::Command::reconnect); }
 
     /// A consistent copy, as of the supervisor's last turn.   Blocks: for a few instructions.
-    [[nodiscard]] Status status() const {
-        return box_ ? box_->locked([this] { return box_->status; }) : Status{};
+    [[nodiscard]] LinkStatus status() const {
+        return box_ ? box_->locked([this] { return box_->status; }) : LinkStatus{};
     }
 
 protected:

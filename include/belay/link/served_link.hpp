@@ -13,16 +13,17 @@ namespace belay::inline BELAY_ABI {
 /// What an acceptor's machine holds for each connection: the other end of a Supervisor, without a
 /// policy, since who was dialled does not dial again.
 ///
-/// `T` is a transport that opens once: what a listener hands out, decorated at will. Pinned.
+/// `Transport` is a transport that opens once: what a listener hands out, decorated at will. Pinned.
 ///
 /// Thread safety: home thread of the machine that owns it.
-template <TransportLike T>
+template <TransportLike Transport>
 class ServedLink {
 public:
-    using message_type = typename T::message_type;
+    using message_type = typename Transport::message_type;
 
     /// `driver` is the owner's; `key` tells this connection from its others.
-    ServedLink(T transport, std::size_t messages_max, const Waker& driver, std::uint64_t key)
+    ServedLink(Transport transport, std::size_t messages_max, const Waker& driver,
+               std::uint64_t key)
         : box_{Ref<Box>::make(messages_max)}, transport_{std::move(transport)} {
         Waker waker = driver.nested(key);
         bits_ = Random{waker.seed()};
@@ -90,7 +91,7 @@ public:
     void close(const Failure& why, Duration linger_max) noexcept {
         if (ended() || closing_) return;
         failure_ = why;
-        if constexpr (detail::HasClose<ConnectionOf<T>>) {
+        if constexpr (detail::HasClose<ConnectionOf<Transport>>) {
             closing_ = true;
             // By the driver's time: the last turn may be long ago.
             linger_ends_ = after(detail::larger(now_, box_->waker().now()), linger_max);
@@ -124,8 +125,8 @@ private:
     Instant linger_ends_ = never;
     bool closing_ = false;
     bool writable_ = false;
-    T transport_;
-    Slot<ConnectionOf<T>> connection_;
+    Transport transport_;
+    Slot<ConnectionOf<Transport>> connection_;
 };
 
 }  // namespace belay::inline BELAY_ABI

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/status.hpp
-/// LinkState, Status, Transition: where a supervised connection stands, as one consistent value.
+/// LinkState, LinkStatus, Transition: where a supervised connection stands, as one consistent value.
 #pragma once
 
 #include <string_view>  // std::string_view
-#include <type_traits>  // std::is_trivially_copyable_v
 
 #include <belay/core/failure.hpp>
 
@@ -34,7 +33,7 @@ enum class LinkState : std::uint8_t {
 /// Where a connection stands.
 ///
 /// Thread safety: a plain value; Supervisor::status and Handle::status give consistent copies.
-struct Status {
+struct LinkStatus {
     LinkState state = LinkState::stopped;
     /// Whether a retry has failed since `down_since`.
     bool retry_failed = false;
@@ -52,15 +51,13 @@ struct Status {
     /// The rule that decided the wait or the stop; empty if none did. Static storage.
     std::string_view decided_by{};
 
-    friend constexpr bool operator==(const Status&, const Status&) noexcept = default;
+    friend constexpr bool operator==(const LinkStatus&, const LinkStatus&) noexcept = default;
 };
-
-static_assert(std::is_trivially_copyable_v<Status> && sizeof(Status) <= 72);
 
 /// One step from a state to the next. `from == to.state` when only the wait changed.
 struct Transition {
     LinkState from = LinkState::stopped;
-    Status to{};
+    LinkStatus to{};
 };
 
 /// The coarser view that user interfaces show.
@@ -76,8 +73,8 @@ struct Connectivity {
     std::uint32_t attempt = 0;
 };
 
-/// Status as connected, disconnected{since, reason} or reconnecting{attempt}.   Complexity: O(1).
-[[nodiscard]] constexpr Connectivity connectivity(const Status& s) noexcept {
+/// LinkStatus as connected, disconnected{since, reason} or reconnecting{attempt}.   Complexity: O(1).
+[[nodiscard]] constexpr Connectivity connectivity(const LinkStatus& s) noexcept {
     using Kind = Connectivity::Kind;
     if (s.state == LinkState::connected) return {Kind::connected, s.since, {}, 0};
     const bool trying = s.state == LinkState::cooldown || s.state == LinkState::suspended ||

@@ -15,10 +15,10 @@
 namespace belay::inline BELAY_ABI {
 
 /// Says what is wrong with the types it is given. The real one is specialised below.
-template <class T, class P, class O = NoObserver>
+template <class Transport, class Policy, class Observer = NoObserver>
 class Supervisor {
-    static_assert(explain_transport_like<T>());
-    static_assert(explain_rule_like<P>());
+    static_assert(explain_transport_like<Transport>());
+    static_assert(explain_rule_like<Policy>());
 
 public:
     template <class... A>
@@ -38,13 +38,14 @@ public:
 /// Models:        MachineLike.
 /// Thread safety: home thread only, which is the thread of the first advance(); see handle().
 /// Source:        the order of a turn and the rule of epochs are explained in docs/link.md.
-template <TransportLike T, RuleLike P, class O>
-class Supervisor<T, P, O> {
+template <TransportLike Transport, RuleLike Policy, class Observer>
+class Supervisor<Transport, Policy, Observer> {
 public:
-    using message_type = typename T::message_type;
+    using message_type = typename Transport::message_type;
     using Handle = LinkHandle<message_type>;
 
-    explicit Supervisor(T transport, P policy, O observer = {}, SupervisorOptions options = {})
+    explicit Supervisor(Transport transport, Policy policy, SupervisorOptions options = {},
+                        Observer observer = {})
         : options_{options},
           box_{Ref<Box>::make(options.messages_max)},
           observer_{std::move(observer)},
@@ -52,7 +53,7 @@ public:
           live_{std::move(transport), box_} {
         BELAY_PRECONDITION(options.events_per_turn_max > 0,
                            "Supervisor::Supervisor: events_per_turn_max must be > 0");
-        static_assert(detail::observes_link<O, Supervisor, message_type>(),
+        static_assert(detail::observes_link<Observer, Supervisor, message_type>(),
                       "Supervisor: the observer has none of the hooks, see docs/link.md; "
                       "use NoObserver for none");
     }
@@ -164,11 +165,11 @@ public:
 
     // ---- observers -----------------------------------------------------------------------------
 
-    [[nodiscard]] const Status& status() const noexcept { return core_.status(); }
-    [[nodiscard]] const SupervisorCore<P>& core() const noexcept { return core_; }
+    [[nodiscard]] const LinkStatus& status() const noexcept { return core_.status(); }
+    [[nodiscard]] const SupervisorCore<Policy>& core() const noexcept { return core_; }
     [[nodiscard]] Handle handle() const { return Handle{box_}; }
     [[nodiscard]] auto& observer() noexcept { return detail::unwrap(observer_); }
-    [[nodiscard]] T& transport() noexcept { return live_.transport(); }
+    [[nodiscard]] Transport& transport() noexcept { return live_.transport(); }
     /// The time of the turn in progress, or of the last one.
     [[nodiscard]] Instant now() const noexcept { return now_; }
 
@@ -317,22 +318,23 @@ private:
 
     const SupervisorOptions options_;
     Ref<Box> box_;
-    [[no_unique_address]] O observer_;
+    [[no_unique_address]] Observer observer_;
     Random bits_;
     Lifeline line_;
-    SupervisorCore<P> core_;
+    SupervisorCore<Policy> core_;
     EventRing<Early> early_;
     Transition pending_[pending_max]{};
     std::size_t pending_count_ = 0;
     Instant now_ = always;
-    detail::LiveConnection<T> live_;  // last: it dies first
+    detail::LiveConnection<Transport> live_;  // last: it dies first
 };
 
-template <class T, class P>
-Supervisor(T, P) -> Supervisor<T, P, NoObserver>;
-template <class T, class P, class O>
-Supervisor(T, P, O) -> Supervisor<T, P, O>;
-template <class T, class P, class O>
-Supervisor(T, P, O, SupervisorOptions) -> Supervisor<T, P, O>;
+template <class Transport, class Policy>
+Supervisor(Transport, Policy) -> Supervisor<Transport, Policy, NoObserver>;
+template <class Transport, class Policy>
+Supervisor(Transport, Policy, SupervisorOptions) -> Supervisor<Transport, Policy, NoObserver>;
+template <class Transport, class Policy, class Observer>
+Supervisor(Transport, Policy, SupervisorOptions, Observer)
+    -> Supervisor<Transport, Policy, Observer>;
 
 }  // namespace belay::inline BELAY_ABI

@@ -44,7 +44,7 @@ struct Actions {
 };
 
 /// What a SupervisorCore is tuned by.
-struct CoreOptions {
+struct SupervisorCoreOptions {
     /// The first attempt waits uniformly up to this; 0 attempts at once.
     Duration start_within{0};
     /// After a gate opens or a planned close, the next attempt waits uniformly up to this.
@@ -61,12 +61,12 @@ struct CoreOptions {
 ///
 /// Models:        std::copyable if the policy is.
 /// Thread safety: distinct objects safe.
-template <RuleLike R>
+template <RuleLike Policy>
 class SupervisorCore {
-    using P = detail::AsPolicy<R>;
+    using Rules = detail::AsPolicy<Policy>;
 
 public:
-    constexpr explicit SupervisorCore(R policy, CoreOptions options = {})
+    constexpr explicit SupervisorCore(Policy policy, SupervisorCoreOptions options = {})
         : policy_{detail::as_policy(std::move(policy))}, options_{options} {}
 
     /// Takes one event; at most one transition follows.   Complexity: O(rules).   Allocates: never.
@@ -136,7 +136,7 @@ public:
         }
     }
 
-    [[nodiscard]] constexpr const Status& status() const noexcept { return status_; }
+    [[nodiscard]] constexpr const LinkStatus& status() const noexcept { return status_; }
     [[nodiscard]] constexpr std::uint32_t gates() const noexcept { return gates_; }
     [[nodiscard]] constexpr const auto& policy() const noexcept { return policy_; }
 
@@ -372,9 +372,9 @@ private:
         return after(turn.now, Duration{static_cast<std::int64_t>(uniform_upto(turn.bits, last))});
     }
 
-    P policy_;
-    CoreOptions options_;
-    Status status_{};
+    Rules policy_;
+    SupervisorCoreOptions options_;
+    LinkStatus status_{};
     Actions actions_{};
     std::uint32_t gates_ = 0;
     std::uint8_t tries_failed_ = 0;   // whether a try has failed in this outage
@@ -388,9 +388,9 @@ private:
     Instant manual_at_ = always;      // the last attempt that reconnect_now() was granted
 };
 
-template <class P>
-SupervisorCore(P) -> SupervisorCore<P>;
-template <class P>
-SupervisorCore(P, CoreOptions) -> SupervisorCore<P>;
+template <class Policy>
+SupervisorCore(Policy) -> SupervisorCore<Policy>;
+template <class Policy>
+SupervisorCore(Policy, SupervisorCoreOptions) -> SupervisorCore<Policy>;
 
 }  // namespace belay::inline BELAY_ABI

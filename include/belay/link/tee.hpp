@@ -11,7 +11,7 @@
 
 namespace belay::inline BELAY_ABI {
 
-/// Feeds several observers, in order: `Tee{Log{sink}, std::ref(app)}`.
+/// Feeds several observers, in order: `Tee{LinkLog{sink}, std::ref(app)}`.
 ///
 /// Messages are copied for all but the last.
 /// Thread safety: as its observers; their hooks run on the machine's home thread.

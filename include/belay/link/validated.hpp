@@ -73,16 +73,16 @@ concept CheckLike = std::copyable<Check> && requires(Check& check, const M& mess
 ///
 /// Models:        TransportLike.
 /// Thread safety: as the transport inside; the check runs on the home thread.
-template <class T, class Check>
+template <class Transport, class Check>
 class Validated {
-    static_assert(explain_transport_like<T>());
+    static_assert(explain_transport_like<Transport>());
 
 public:
-    using message_type = typename T::message_type;
+    using message_type = typename Transport::message_type;
 
-    class Connection : public Wrapped<ConnectionOf<T>, message_type> {
-        using Base = Wrapped<ConnectionOf<T>, message_type>;
-        using Voice = Say<ConnectionOf<T>, message_type>;
+    class Connection : public Wrapped<ConnectionOf<Transport>, message_type> {
+        using Base = Wrapped<ConnectionOf<Transport>, message_type>;
+        using Voice = Say<ConnectionOf<Transport>, message_type>;
         static_assert(detail::CheckLike<Check, Voice, message_type>,
                       "Validated: the check needs 'Verdict begin(const auto& say)' and "
                       "'Verdict judge(const message_type&, const auto& say)', and to be copyable");
@@ -123,26 +123,27 @@ public:
         bool passed_ = false;
     };
 
-    Validated(T transport, Check check) : inner_{std::move(transport)}, check_{std::move(check)} {}
+    Validated(Transport transport, Check check)
+        : inner_{std::move(transport)}, check_{std::move(check)} {}
 
     template <class... A>
     [[nodiscard]] Connection open(const Link<message_type>& link, const A&... args) {
         return Connection{*this, link, args...};
     }
-    [[nodiscard]] T& inner() noexcept { return inner_; }
+    [[nodiscard]] Transport& inner() noexcept { return inner_; }
     /// New credentials, on their way to a WithToken inside.
     template <class... A>
-        requires requires(T& t, A&&... a) { t.credentials(std::forward<A>(a)...); }
+        requires requires(Transport& t, A&&... a) { t.credentials(std::forward<A>(a)...); }
     void credentials(A&&... values) {
         inner_.credentials(std::forward<A>(values)...);
     }
 
 private:
-    T inner_;
+    Transport inner_;
     Check check_;
 };
 
-template <class T, class Check>
-Validated(T, Check) -> Validated<T, Check>;
+template <class Transport, class Check>
+Validated(Transport, Check) -> Validated<Transport, Check>;
 
 }  // namespace belay::inline BELAY_ABI

@@ -14,9 +14,9 @@
 namespace belay::inline BELAY_ABI {
 
 namespace detail {
-template <class T, class Token>
-concept OpensWithToken =
-    HasMessageType<T> && requires(T& t, const Link<typename T::message_type>& link,
+template <class Transport, class Token>
+concept OpensWithToken = HasMessageType<Transport> &&
+                         requires(Transport& t, const Link<typename Transport::message_type>& link,
                                   const Token& token) { t.open(link, token); };
 template <class Source>
 concept HasTokenType = requires { typename Source::token_type; };
@@ -37,22 +37,22 @@ concept AnswersTokens =
 ///
 /// Models:        TransportLike.
 /// Thread safety: as the transport inside; the source is called on the home thread.
-template <class T, class Source>
+template <class Transport, class Source>
 class WithToken {
     static_assert(detail::HasTokenType<Source>, "WithToken: the source needs 'token_type'");
     using Token = typename Source::token_type;
-    static_assert(detail::OpensWithToken<T, Token>,
+    static_assert(detail::OpensWithToken<Transport, Token>,
                   "WithToken: the transport needs 'open(Link<message_type>, const token_type&)'");
 
 public:
-    using message_type = typename T::message_type;
+    using message_type = typename Transport::message_type;
     static_assert(detail::AnswersTokens<Source, message_type>,
                   "WithToken: the source needs 'void operator()(auto completion)', which takes "
                   "Completion<token_type, message_type>");
 
     class Connection {
-        using Inner = decltype(std::declval<T&>().open(std::declval<const Link<message_type>&>(),
-                                                       std::declval<const Token&>()));
+        using Inner = decltype(std::declval<Transport&>().open(
+            std::declval<const Link<message_type>&>(), std::declval<const Token&>()));
 
     public:
         Connection(WithToken& owner, const Link<message_type>& own)
@@ -132,7 +132,7 @@ public:
         Slot<Inner> inner_;
     };
 
-    WithToken(T transport, Source source)
+    WithToken(Transport transport, Source source)
         : inner_{std::move(transport)}, source_{std::move(source)} {}
 
     [[nodiscard]] Connection open(const Link<message_type>& link) {
@@ -146,7 +146,7 @@ public:
         source_.credentials(std::forward<A>(values)...);
     }
     [[nodiscard]] Source& source() noexcept { return source_; }
-    [[nodiscard]] T& inner() noexcept { return inner_; }
+    [[nodiscard]] Transport& inner() noexcept { return inner_; }
 
 private:
     /// A 403 that comes again, although the token was fresh, is about the token.
@@ -157,12 +157,12 @@ private:
         if (event.kind == EventKind::opened || forbidden_ >= 2) forbidden_ = 0;
     }
 
-    T inner_;
+    Transport inner_;
     Source source_;
     int forbidden_ = 0;  // 403s since the last connection
 };
 
-template <class T, class Source>
-WithToken(T, Source) -> WithToken<T, Source>;
+template <class Transport, class Source>
+WithToken(Transport, Source) -> WithToken<Transport, Source>;
 
 }  // namespace belay::inline BELAY_ABI

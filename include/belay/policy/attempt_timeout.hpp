@@ -32,6 +32,4 @@ private:
     Duration most_;
 };
 
-static_assert(RuleLike<AttemptTimeout>);
-
 }  // namespace belay::inline BELAY_ABI

@@ -48,6 +48,4 @@ private:
     Cause cause_;
 };
 
-static_assert(RuleLike<CooldownOn>);
-
 }  // namespace belay::inline BELAY_ABI

@@ -38,6 +38,4 @@ private:
     Instant last_;
 };
 
-static_assert(RuleLike<Deadline>);
-
 }  // namespace belay::inline BELAY_ABI

@@ -68,6 +68,4 @@ private:
     MaxAttempts attempts_;
 };
 
-static_assert(RuleLike<MaxAttempts> && RuleLike<MaxRetries>);
-
 }  // namespace belay::inline BELAY_ABI

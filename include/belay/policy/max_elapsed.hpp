@@ -75,6 +75,4 @@ private:
     bool running_ = false;
 };
 
-static_assert(RuleLike<MaxElapsed>);
-
 }  // namespace belay::inline BELAY_ABI

@@ -77,7 +77,7 @@ public:
         const std::byte* const p = saved.data();
         const Duration gone = since(load_le<std::uint64_t>(p + 8), wall);
         attempting_ = p[6] != std::byte{0};
-        saved_at_ = before(now, gone);
+        saved_at_ = ago(now, gone);
         const Duration remaining = duration(load_le<std::uint64_t>(p + 16));
         until_ = remaining > gone ? after(now, remaining - gone) : always;
         for (std::size_t i = 0; i < static_cast<std::size_t>(p[5]); ++i) {
@@ -163,7 +163,7 @@ private:
         event.cause = static_cast<Cause>(cause);
         event.times = load_le<std::uint16_t>(p + 2);
         event.retry_after = std::chrono::milliseconds{load_le<std::uint32_t>(p + 4)};
-        event.at = before(now, saturating_add(duration(load_le<std::uint64_t>(p + 8)), gone));
+        event.at = ago(now, saturating_add(duration(load_le<std::uint64_t>(p + 8)), gone));
         return event.times != 0;
     }
     [[nodiscard]] static bool is_whole(BytesView saved) noexcept {
@@ -184,9 +184,11 @@ private:
         if (now <= then) return Duration::zero();
         return duration(static_cast<std::uint64_t>(now) - static_cast<std::uint64_t>(then));
     }
-    [[nodiscard]] static Instant before(Instant now, Duration age) noexcept {
-        const Instant first = always + Duration{1};
-        return elapsed(first, now) < age ? first : now - age;
+    /// Never `always`, which is no moment.
+    [[nodiscard]] static Instant ago(Instant now, Duration age) noexcept {
+        constexpr Instant first{always.time_since_epoch() + Duration{1}};
+        const Instant then = before(now, age);
+        return then < first ? first : then;
     }
 
     std::array<Event, events_max> events_{};

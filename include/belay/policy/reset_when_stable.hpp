@@ -31,6 +31,4 @@ private:
     Duration window_;
 };
 
-static_assert(RuleLike<ResetWhenStable>);
-
 }  // namespace belay::inline BELAY_ABI

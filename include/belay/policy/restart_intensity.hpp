@@ -66,6 +66,4 @@ private:
     Instant last_[Most]{};
 };
 
-static_assert(RuleLike<RestartIntensity<5>>);
-
 }  // namespace belay::inline BELAY_ABI

@@ -44,6 +44,4 @@ private:
     std::uint32_t causes_;
 };
 
-static_assert(RuleLike<RetryOnly>);
-
 }  // namespace belay::inline BELAY_ABI

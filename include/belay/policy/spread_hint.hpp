@@ -66,6 +66,4 @@ private:
     Duration hint_{};  // of the last failure
 };
 
-static_assert(RuleLike<SpreadHint> && sizeof(SpreadHint) == 16);
-
 }  // namespace belay::inline BELAY_ABI

@@ -42,6 +42,4 @@ private:
     std::uint32_t causes_;
 };
 
-static_assert(RuleLike<StopOn>);
-
 }  // namespace belay::inline BELAY_ABI

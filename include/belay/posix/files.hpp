@@ -221,6 +221,4 @@ private:
     }
 };
 
-static_assert(FileSystemLike<Files>);
-
 }  // namespace belay::inline BELAY_ABI::posix

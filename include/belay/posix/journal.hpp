@@ -8,7 +8,7 @@
 
 namespace belay::inline BELAY_ABI::posix {
 
-/// `posix::Journal::open("outbox", {.sync = Sync::group})`; see belay::Journal.
+/// `posix::Journal::open("outbox", {.flush = Flush::group})`; see belay::Journal.
 using Journal = belay::Journal<Files>;
 
 }  // namespace belay::inline BELAY_ABI::posix

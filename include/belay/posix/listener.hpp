@@ -39,8 +39,6 @@ private:
     TcpOptions options_;
 };
 
-static_assert(TransportLike<Accepted>);
-
 /// How a Listener listens.
 struct ListenerOptions {
     /// Of the connections.

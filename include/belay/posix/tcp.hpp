@@ -47,6 +47,4 @@ private:
     TcpOptions options_;
 };
 
-static_assert(TransportLike<Tcp>);
-
 }  // namespace belay::inline BELAY_ABI::posix

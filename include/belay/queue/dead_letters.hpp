@@ -40,15 +40,15 @@ template <TakesDead DeadLetters>
 /// Whether what a storage for dead letters has taken is durable now, if it can be.
 template <TakesDead DeadLetters>
 [[nodiscard]] bool sync_letters(DeadLetters& letters) {
-    // A journal's `sync` is not enough in Sync::none.
+    // A journal's `commit` is not enough in Flush::none.
     if constexpr (requires {
                       { letters.flush() } -> std::same_as<std::error_code>;
                   }) {
         return !letters.flush();
     } else if constexpr (requires {
-                             { letters.sync() } -> std::same_as<std::error_code>;
+                             { letters.commit() } -> std::same_as<std::error_code>;
                          }) {
-        return !letters.sync();
+        return !letters.commit();
     } else {
         return true;
     }

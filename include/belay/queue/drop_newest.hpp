@@ -25,6 +25,4 @@ struct DropNewest {
     }
 };
 
-static_assert(OverflowLike<DropNewest>);
-
 }  // namespace belay::inline BELAY_ABI

@@ -30,6 +30,4 @@ struct DropOldest {
     }
 };
 
-static_assert(OverflowLike<DropOldest>);
-
 }  // namespace belay::inline BELAY_ABI

@@ -22,7 +22,7 @@ namespace belay::inline BELAY_ABI {
 ///
 /// A value for which the codec has no bytes is refused, and nothing is written. Bytes of which it
 /// makes no value go to `DeadLetters`, a storage that takes Bytes, durably if that has a `flush` or
-/// a `sync`; then they are removed here, and the next value is the first. A crash between the two
+/// a `commit`; then they are removed here, and the next value is the first. A crash between the two
 /// leaves them in both, and so may an error of removing them, which `front` answers; none are lost.
 /// With KeepDead, and if they are refused, they stay the first: `front` says bad_encoding, and
 /// tries again when it is called again; `ack` gives them up, and `storage().front()` has them as
@@ -132,8 +132,8 @@ public:
     /// As the storage's.
     template <class S = Storage>
         requires detail::HasSync<S>
-    [[nodiscard]] std::error_code sync() noexcept {
-        return storage_.sync();
+    [[nodiscard]] std::error_code commit() noexcept {
+        return storage_.commit();
     }
     /// As the storage's.
     template <class S = Storage>

@@ -13,7 +13,7 @@ namespace belay::inline BELAY_ABI {
 
 /// Flushes a log once per interval, as long as there is something to flush.
 ///
-///     auto journal = posix::Journal::open("metrics", {.sync = Sync::none});
+///     auto journal = posix::Journal::open("metrics", {.flush = Flush::none});
 ///     FlushEvery flusher{*journal, 100ms};
 ///     loop.attach(flusher);
 ///     ...

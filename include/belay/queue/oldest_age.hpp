@@ -13,7 +13,7 @@ namespace belay::inline BELAY_ABI {
 /// Tells how long the oldest value of a first-in, first-out queue waits, without a stamp on any
 /// value: pushing and taking cost nothing, and the queue needs no clock.
 ///
-///     Queue queue{Deque<Task>{}, {}, Reject{}, QueueCounters{}};
+///     Queue queue{Deque<Task>{}, Reject{}, {}, QueueCounters{}};
 ///     OldestAge<> oldest;
 ///     // now and then, once per turn for example:
 ///     oldest.sample(now, queue.observer().pushed, queue.size());

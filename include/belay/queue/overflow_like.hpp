@@ -66,6 +66,4 @@ struct Reject {
     }
 };
 
-static_assert(OverflowLike<Reject>);
-
 }  // namespace belay::inline BELAY_ABI

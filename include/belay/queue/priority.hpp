@@ -155,11 +155,11 @@ public:
         }
         return sum;
     }
-    /// `sync` of every lane, also behind one that fails.   Errors: that of the first that fails.
+    /// `commit` of every lane, also behind one that fails.   Errors: that of the first that fails.
     template <class S = Storage>
         requires detail::HasSync<S>
-    [[nodiscard]] std::error_code sync() noexcept {
-        return each_lane([](S& lane) noexcept { return lane.sync(); });
+    [[nodiscard]] std::error_code commit() noexcept {
+        return each_lane([](S& lane) noexcept { return lane.commit(); });
     }
     /// `flush` of every lane, also behind one that fails.   Errors: that of the first that fails.
     template <class S = Storage>

@@ -48,7 +48,8 @@ public:
 
     /// Pre: options.limit > 0; options.bytes_limit > 0, and no_limit if the storage counts no
     /// bytes.
-    Queue(Storage storage, QueueOptions options, Overflow overflow, Observer observer = Observer())
+    Queue(Storage storage, Overflow overflow, QueueOptions options = {},
+          Observer observer = Observer())
         : storage_{std::move(storage)},
           overflow_{std::move(overflow)},
           observer_{std::move(observer)},
@@ -63,11 +64,11 @@ public:
     template <class O = Overflow>
         requires std::default_initializable<O> && std::default_initializable<Observer>
     explicit Queue(Storage storage, QueueOptions options = {})
-        : Queue{std::move(storage), options, O{}} {}
+        : Queue{std::move(storage), O{}, options} {}
     template <class S = Storage, class O = Overflow>
         requires std::default_initializable<S> && std::default_initializable<O> &&
                  std::default_initializable<Observer>
-    Queue() : Queue{S{}, QueueOptions{}, O{}} {}
+    Queue() : Queue{S{}, O{}} {}
 
     /// Adds a value at the back. What was not taken is left as it was.
     ///
@@ -117,10 +118,10 @@ public:
     /// Complexity: at most `most` calls, and at most as many as values waited at the start.
     template <class Executor>
         requires LeasableLike<Storage>
-    DrainResult drain(Executor&& executor, std::size_t most = no_limit) {
+    DrainReport drain(Executor&& executor, std::size_t most = no_limit) {
         if (draining_) return {0, make_error_code(QueueErrc::draining)};
         Draining scope{*this};
-        DrainResult& result = scope.result;
+        DrainReport& result = scope.result;
         most = detail::smaller(most, storage_.size());
         while (result.drained < most && !result.error) {
             scope.executing = true;
@@ -138,7 +139,7 @@ public:
     [[nodiscard]] bool suspended() const noexcept { return suspended_; }
 
     /// Makes durable what was pushed, and what is gone: by the storage's `flush()`, else its
-    /// `sync()`. Destroying the queue needs no flush; who must know that it worked calls it before.
+    /// `commit()`. Destroying the queue needs no flush; who must know that it worked calls it before.
     ///
     /// Errors: those of the storage.   Blocks: on the disk.
     template <class S = Storage>
@@ -147,7 +148,7 @@ public:
         if constexpr (detail::HasFlush<S>) {
             return storage_.flush();
         } else {
-            return storage_.sync();
+            return storage_.commit();
         }
     }
     /// Whether `flush` would have something to do.
@@ -229,7 +230,7 @@ private:
             }
         }
         Queue& queue;
-        DrainResult result;
+        DrainReport result;
         bool executing = false;  // at the end: an exception passes
     };
 
@@ -293,8 +294,10 @@ Queue(Storage) -> Queue<Storage>;
 template <class Storage>
 Queue(Storage, QueueOptions) -> Queue<Storage>;
 template <class Storage, class Overflow>
-Queue(Storage, QueueOptions, Overflow) -> Queue<Storage, Overflow>;
+Queue(Storage, Overflow) -> Queue<Storage, Overflow>;
+template <class Storage, class Overflow>
+Queue(Storage, Overflow, QueueOptions) -> Queue<Storage, Overflow>;
 template <class Storage, class Overflow, class Observer>
-Queue(Storage, QueueOptions, Overflow, Observer) -> Queue<Storage, Overflow, Observer>;
+Queue(Storage, Overflow, QueueOptions, Observer) -> Queue<Storage, Overflow, Observer>;
 
 }  // namespace belay::inline BELAY_ABI

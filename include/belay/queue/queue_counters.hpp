@@ -11,7 +11,7 @@ namespace belay::inline BELAY_ABI {
 
 /// Counts what a queue does, from its own beginning.
 ///
-///     Queue queue{Deque<Task>{}, {.limit = 100}, Reject{}, QueueCounters{}};
+///     Queue queue{Deque<Task>{}, Reject{}, {.limit = 100}, QueueCounters{}};
 ///     const QueueCounters before = queue.observer();
 ///
 /// A copy is a snapshot: the difference of two, divided by the time between them, is a rate. How
@@ -42,7 +42,7 @@ struct QueueCounters {
     void on_refused(const std::error_code&) noexcept { ++refused; }
     constexpr void on_dropped(const auto&) noexcept { ++dropped; }
     constexpr void on_popped(std::size_t) noexcept { ++popped; }
-    void on_drained(const DrainResult& result) noexcept {
+    void on_drained(const DrainReport& result) noexcept {
         drained += result.drained;
         if (result.error) ++failed;
     }

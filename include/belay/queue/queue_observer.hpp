@@ -9,7 +9,7 @@
 /// - `on_dropped(value)`: the overflow policy dropped a value, an old one or the one that was
 ///   pushed. Its only trace: the hook may move it away;
 /// - `on_popped(std::size_t size) noexcept`: `pop` took a value; `size` are left;
-/// - `on_drained(const DrainResult&) noexcept`: a drain has ended, also by an exception.
+/// - `on_drained(const DrainReport&) noexcept`: a drain has ended, also by an exception.
 ///
 /// Hooks may ask the queue, and must not change it. What one throws leaves the call that ran it;
 /// what had happened stays so. Two must not throw: `pop` would lose its value, and a drain may have
@@ -27,7 +27,7 @@
 namespace belay::inline BELAY_ABI {
 
 /// What `Queue::drain` did.
-struct DrainResult {
+struct DrainReport {
     /// Values that were executed, and removed without an error. Where that fails, one more was
     /// executed.
     std::size_t drained = 0;
@@ -46,7 +46,7 @@ concept ObservesDrop = requires(O& o, V&& value) { o.on_dropped(static_cast<V&&>
 template <class O>
 concept ObservesPop = requires(O& o, std::size_t size) { o.on_popped(size); };
 template <class O>
-concept ObservesDrain = requires(O& o, const DrainResult& result) { o.on_drained(result); };
+concept ObservesDrain = requires(O& o, const DrainReport& result) { o.on_drained(result); };
 
 /// Whether an observer is right for a queue of V; if not, says why.
 template <class O, class V>
@@ -72,14 +72,14 @@ template <class O, class V>
         "Queue: the observer's on_popped must take a std::size_t");
     static_assert(
         ObservesDrain<Target> || !requires { &Target::on_drained; },
-        "Queue: the observer's on_drained must take a const DrainResult&");
+        "Queue: the observer's on_drained must take a const DrainReport&");
     if constexpr (ObservesPop<Target>) {
         static_assert(noexcept(std::declval<Target&>().on_popped(std::size_t{})),
                       "Queue: the observer's on_popped must be noexcept");
     }
     if constexpr (ObservesDrain<Target>) {
         static_assert(
-            noexcept(std::declval<Target&>().on_drained(std::declval<const DrainResult&>())),
+            noexcept(std::declval<Target&>().on_drained(std::declval<const DrainReport&>())),
             "Queue: the observer's on_drained must be noexcept");
     }
     return true;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/session/blocked.hpp
-/// Blocked and SessionFacts: why a session stopped sending, and what is known about it.
+/// Blocked and BlockedDetails: why a session stopped sending, and what is known about it.
 #pragma once
 
 #include <string_view>  // std::string_view
@@ -32,7 +32,7 @@ enum class Blocked : std::uint8_t {
 }
 
 /// What is known when something is wrong; what was lost lies between these numbers.
-struct SessionFacts {
+struct BlockedDetails {
     std::uint64_t acked = 0;             ///< acknowledged and released here
     std::uint64_t last = 0;              ///< the highest durable number here
     std::uint64_t applied = 0;           ///< what the receiver says it has

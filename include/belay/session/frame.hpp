@@ -8,7 +8,7 @@
 #include <belay/core/bytes.hpp>
 #include <belay/core/crc32c.hpp>
 #include <belay/core/result.hpp>
-#include <belay/session/sync_errc.hpp>
+#include <belay/session/session_errc.hpp>
 
 namespace belay::inline BELAY_ABI {
 
@@ -66,7 +66,7 @@ inline void append_frame(Bytes& message, const Frame& frame) {
 
 /// Takes a message apart into its frames.
 ///
-/// Errors:        SyncErrc::protocol for anything that is not a whole, undamaged, known frame; then
+/// Errors:        SessionErrc::protocol for anything that is not a whole, undamaged, known frame; then
 ///                `bad_type` is the offending type, and nothing more is read.
 /// Thread safety: distinct objects safe.   Allocates: never.
 class FrameReader {
@@ -111,7 +111,7 @@ private:
     [[nodiscard]] std::error_code damaged(std::uint8_t type) noexcept {
         bad_type_ = type;
         rest_ = {};
-        return SyncErrc::protocol;
+        return SessionErrc::protocol;
     }
     /// Unknown flags are errors: the protocol grows by features that are agreed, not by luck.
     [[nodiscard]] static constexpr std::uint8_t flags_of(FrameType type) noexcept {

@@ -134,17 +134,18 @@ inline void append_hello(Bytes& message, const Hello& h) {
                            .payload = w.view()});
 }
 
-/// Reads a HELLO frame.   Errors: SyncErrc::protocol, or version if none is common.
+/// Reads a HELLO frame.   Errors: SessionErrc::protocol, or version if none is common.
 [[nodiscard]] inline Result<Hello> read_hello(const Frame& frame) noexcept {
     detail::FieldReader r{frame.payload};
     Hello h;
     h.attach = frame.number;
     h.payload_bytes_max = frame.aux;
-    if (!detail::is_magic(r.get_bytes(sizeof detail::session_magic))) return SyncErrc::protocol;
+    if (!detail::is_magic(r.get_bytes(sizeof detail::session_magic))) return SessionErrc::protocol;
     h.version_low = r.get<std::uint8_t>();
     h.version_high = r.get<std::uint8_t>();
-    if (r.failed() || h.version_low > h.version_high) return SyncErrc::protocol;
-    if (h.version_low > frame_version || h.version_high < frame_version) return SyncErrc::version;
+    if (r.failed() || h.version_low > h.version_high) return SessionErrc::protocol;
+    if (h.version_low > frame_version || h.version_high < frame_version)
+        return SessionErrc::version;
     const auto roles = r.get<std::uint8_t>();
     const auto lanes = r.get<std::uint8_t>();
     static_cast<void>(r.get<std::uint32_t>());  // offers may be ignored
@@ -153,16 +154,16 @@ inline void append_hello(Bytes& message, const Hello& h) {
     h.pinned_store = r.get_id();
     static_cast<void>(r.get_id());
     // This receiver serves one lane in one direction, and takes no decision to rebase.
-    if (roles != 1 || lanes != 1 || frame.flags != 0) return SyncErrc::protocol;
+    if (roles != 1 || lanes != 1 || frame.flags != 0) return SessionErrc::protocol;
     h.base = r.get<std::uint64_t>();
     h.last = r.get<std::uint64_t>();
     h.check = r.get<std::uint64_t>();
     h.token = r.get_bytes(r.get<std::uint16_t>());
-    if (!r.complete()) return SyncErrc::protocol;
+    if (!r.complete()) return SessionErrc::protocol;
     const bool sane = h.base >= 1 && h.base < detail::number_ceiling && h.last >= h.base - 1 &&
                       h.last < detail::number_ceiling && h.attach != 0 && h.sender != no_id &&
                       h.journal != no_id;
-    if (!sane) return SyncErrc::protocol;
+    if (!sane) return SessionErrc::protocol;
     return h;
 }
 
@@ -189,19 +190,19 @@ inline void append_welcome(Bytes& message, const Welcome& g) {
                            .payload = w.view()});
 }
 
-/// Reads a WELCOME frame.   Errors: SyncErrc::protocol, or version.
+/// Reads a WELCOME frame.   Errors: SessionErrc::protocol, or version.
 [[nodiscard]] inline Result<Welcome> read_welcome(const Frame& frame) noexcept {
     detail::FieldReader r{frame.payload};
     Welcome g;
     g.attach = frame.number;
     g.payload_bytes_max = frame.aux;
-    if (!detail::is_magic(r.get_bytes(sizeof detail::session_magic))) return SyncErrc::protocol;
-    if (r.get<std::uint8_t>() != frame_version) return SyncErrc::version;
+    if (!detail::is_magic(r.get_bytes(sizeof detail::session_magic))) return SessionErrc::protocol;
+    if (r.get<std::uint8_t>() != frame_version) return SessionErrc::version;
     const auto flags = r.get<std::uint8_t>();
     const auto lanes = r.get<std::uint8_t>();
     const auto zero = r.get<std::uint8_t>();
     const auto features = r.get<std::uint32_t>();
-    if (flags > 3 || lanes != 1 || zero != 0 || features != 0) return SyncErrc::protocol;
+    if (flags > 3 || lanes != 1 || zero != 0 || features != 0) return SessionErrc::protocol;
     g.known = (flags & 1U) != 0;
     g.replaces = (flags & 2U) != 0;
     g.store = r.get_id();
@@ -215,7 +216,7 @@ inline void append_welcome(Bytes& message, const Welcome& g) {
     const bool sane = r.complete() && rejections == 0 && g.applied < detail::number_ceiling &&
                       g.number_limit < detail::number_ceiling && g.store != no_id &&
                       g.payload_bytes_max != 0;
-    if (!sane) return SyncErrc::protocol;
+    if (!sane) return SessionErrc::protocol;
     return g;
 }
 
@@ -229,7 +230,7 @@ inline void append_ack(Bytes& message, std::uint64_t applied, std::uint64_t numb
 }
 
 /// Appends an ERROR frame, the last of its connection, to a message.
-inline void append_error(Bytes& message, SyncErrc code, std::uint64_t detail,
+inline void append_error(Bytes& message, SessionErrc code, std::uint64_t detail,
                          BytesView payload = {}) {
     append_frame(message, {.type = FrameType::error,
                            .aux = static_cast<std::uint32_t>(code),

@@ -25,15 +25,15 @@ namespace belay::inline BELAY_ABI {
 /// Models:        MachineLike.
 /// Thread safety: home thread only.
 /// Source:        docs/session-protocol.md, section 5.2.
-template <TransportLike T, class L, class O = NoObserver, class Authorize = AllowAll,
-          class Fault = NoFault>
+template <TransportLike Transport, class Ledger, class Authorize = AllowAll,
+          class Observer = NoObserver, class Fault = NoFault>
 class Receiver {
-    static_assert(explain_ledger_like<L>());
+    static_assert(explain_ledger_like<Ledger>());
     static_assert(
         detail::Authorizes<Authorize>,
         "Receiver: the authorizer must be callable as (const Id& sender, BytesView token) "
         "-> std::error_code");
-    static_assert(std::is_same_v<typename T::message_type, Bytes>,
+    static_assert(std::is_same_v<typename Transport::message_type, Bytes>,
                   "Receiver: the transport must carry belay::Bytes");
     using Core = ReceiverCore<Fault>;
     using Senders = detail::SenderTable<Core>;
@@ -41,13 +41,17 @@ class Receiver {
     using Notice = detail::ReceiverNotice;
 
 public:
-    explicit Receiver(L ledger, ReceiverOptions options = {}, O observer = {},
-                      Authorize authorize = {})
+    template <class A = Authorize>
+        requires std::default_initializable<A>
+    explicit Receiver(Ledger ledger, ReceiverOptions options = {}, Observer observer = {})
+        : Receiver{std::move(ledger), A{}, options, std::move(observer)} {}
+    Receiver(Ledger ledger, Authorize authorize, ReceiverOptions options = {},
+             Observer observer = {})
         : options_{options},
           observer_{std::move(observer)},
           authorize_{std::move(authorize)},
           ledger_{std::move(ledger)} {
-        static_assert(detail::observes_receiver<O, Receiver, Id, Progress, SyncErrc>(),
+        static_assert(detail::observes_receiver<Observer, Receiver, Id, Progress, SessionErrc>(),
                       "Receiver: the observer has none of the hooks, see docs/session.md; use "
                       "NoObserver for none, and std::ref for one that lives elsewhere");
     }
@@ -77,7 +81,7 @@ public:
             Peer& peer = *peers_[i];
             peer.link.advance(now_, options_.events_per_turn_max,
                               [&](const Bytes& message, Lane) { on_message(peer, message); });
-            if (peer.hello_ends <= now_) refuse(peer, SyncErrc::protocol, 0);
+            if (peer.hello_ends <= now_) refuse(peer, SessionErrc::protocol, 0);
         }
         if (commit_at_ <= now_) commit();
         acknowledge();
@@ -88,7 +92,7 @@ public:
     // ---- commands ------------------------------------------------------------------------------
 
     /// Takes over a connection from a listener.   Pre: attached to a driver.
-    void accept(T transport) {
+    void accept(Transport transport) {
         if (peers_.size() >= options_.connections_max) return;
         const std::uint32_t id = ++last_id_ != 0 ? last_id_ : ++last_id_;
         peers_.push_back(std::make_unique<Peer>(std::move(transport), options_, waker_, id));
@@ -99,7 +103,7 @@ public:
     }
 
     /// Goes on with a fresh ledger after the old one has failed.   Pre: failed().
-    void resume(L ledger) {
+    void resume(Ledger ledger) {
         BELAY_PRECONDITION(static_cast<bool>(failed_),
                            "Receiver::resume: the ledger in use must have failed");
         ledger_ = std::move(ledger);
@@ -121,7 +125,7 @@ public:
 
     // ---- observers -----------------------------------------------------------------------------
 
-    [[nodiscard]] L& ledger() noexcept { return ledger_; }
+    [[nodiscard]] Ledger& ledger() noexcept { return ledger_; }
     [[nodiscard]] auto& observer() noexcept { return detail::unwrap(observer_); }
     [[nodiscard]] std::size_t connections() const noexcept { return peers_.size(); }
     /// Why nobody is served; none if all is well.
@@ -131,14 +135,14 @@ private:
     enum class Phase : std::uint8_t { expecting_hello, pending, attached };
 
     struct Peer {
-        Peer(T transport, const ReceiverOptions& o, const Waker& waker, std::uint32_t n)
+        Peer(Transport transport, const ReceiverOptions& o, const Waker& waker, std::uint32_t n)
             : id{n}, link{std::move(transport), o.messages_max, waker, n} {}
         std::uint32_t id;
         Phase phase = Phase::expecting_hello;
         bool ack_due = false;
         Hello hello{};
         Instant hello_ends = never;
-        ServedLink<T> link;
+        ServedLink<Transport> link;
     };
     void on_message(Peer& peer, const Bytes& message) {
         const bool greeted = peer.phase == Phase::attached;
@@ -146,7 +150,7 @@ private:
                            greeted ? options_.limits.payload_bytes_max : greeting_bytes_max};
         while (!peer.link.closing()) {
             const auto next = reader.next();
-            if (!next) return refuse(peer, SyncErrc::protocol, reader.bad_type());
+            if (!next) return refuse(peer, SessionErrc::protocol, reader.bad_type());
             if (!*next) return;
             on_frame(peer, **next);
         }
@@ -154,10 +158,10 @@ private:
 
     void on_frame(Peer& peer, const Frame& frame) {
         const auto type = static_cast<std::uint8_t>(frame.type);
-        if (frame.lane != 0) return refuse(peer, SyncErrc::protocol, type);
+        if (frame.lane != 0) return refuse(peer, SessionErrc::protocol, type);
         if (peer.phase == Phase::expecting_hello) {
             if (frame.type == FrameType::hello) return on_hello(peer, frame);
-            return refuse(peer, SyncErrc::protocol, type);
+            return refuse(peer, SessionErrc::protocol, type);
         }
         switch (frame.type) {
             case FrameType::start:
@@ -176,18 +180,18 @@ private:
             case FrameType::pong:
                 return;
             case FrameType::error:
-                return peer.link.close(failure_of(SyncErrc::protocol), Duration{});
+                return peer.link.close(failure_of(SessionErrc::protocol), Duration{});
             default:
                 break;
         }
-        refuse(peer, SyncErrc::protocol, type);
+        refuse(peer, SessionErrc::protocol, type);
     }
 
     void on_hello(Peer& peer, const Frame& frame) {
         const auto read = read_hello(frame);
         if (!read) {
-            const bool version = read.error() == SyncErrc::version;
-            return refuse(peer, version ? SyncErrc::version : SyncErrc::protocol,
+            const bool version = read.error() == SessionErrc::version;
+            return refuse(peer, version ? SessionErrc::version : SessionErrc::protocol,
                           version ? (std::uint64_t{frame_version} << 32U) | frame_version : 1);
         }
         const Hello& h = *read;
@@ -196,13 +200,14 @@ private:
         // Before any other answer, and before the fence: or anyone could fence a victim.
         if (const std::error_code e = authorize_(h.sender, h.token)) {
             return refuse(
-                peer, e == SyncErrc::unauthorized ? SyncErrc::unauthorized : SyncErrc::forbidden,
+                peer,
+                e == SessionErrc::unauthorized ? SessionErrc::unauthorized : SessionErrc::forbidden,
                 0);
         }
-        if (failed_) return refuse(peer, SyncErrc::storage, 0);
+        if (failed_) return refuse(peer, SessionErrc::storage, 0);
         Sender* const sender = senders_.find_or_add(h.sender, options_.senders_max,
                                                     Core{ledger_.store_id(), options_.limits});
-        if (sender == nullptr) return refuse(peer, SyncErrc::overloaded, 1000);
+        if (sender == nullptr) return refuse(peer, SessionErrc::overloaded, 1000);
         const auto answer = sender->core.judge(h, ledger_.progress(h.sender));
         peer.hello_ends = never;
         if (answer.greeting == Core::Greeting::refuse)
@@ -221,13 +226,14 @@ private:
     }
 
     void on_start(Peer& peer) {
-        if (failed_) return refuse(peer, SyncErrc::storage, 0);
+        if (failed_) return refuse(peer, SessionErrc::storage, 0);
         Sender* const sender = senders_.find(peer.hello.sender);
         // Between HELLO and START a newer connection may have become the one that counts.
         const auto answer = sender->core.judge(peer.hello, ledger_.progress(peer.hello.sender));
         if (answer.greeting == Core::Greeting::refuse)
             return refuse(peer, answer.error, answer.detail);
-        if (answer.greeting == Core::Greeting::attach) return refuse(peer, SyncErrc::superseded, 0);
+        if (answer.greeting == Core::Greeting::attach)
+            return refuse(peer, SessionErrc::superseded, 0);
         adopt(peer, *sender);
     }
 
@@ -259,9 +265,9 @@ private:
                 peer.ack_due = true;
                 return;
             case Core::Data::gap:
-                return refuse(peer, SyncErrc::gap, sender->core.progress().applied + 1);
+                return refuse(peer, SessionErrc::gap, sender->core.progress().applied + 1);
             case Core::Data::protocol:
-                return refuse(peer, SyncErrc::protocol, 4);
+                return refuse(peer, SessionErrc::protocol, 4);
             case Core::Data::apply:
                 break;
         }
@@ -280,7 +286,7 @@ private:
         for (const auto& other : peers_) {
             if (other->id == newest.id || other->hello.sender != newest.hello.sender) continue;
             if (other->phase == Phase::expecting_hello) continue;
-            refuse(*other, SyncErrc::superseded, newest.hello.attach);
+            refuse(*other, SessionErrc::superseded, newest.hello.attach);
         }
     }
 
@@ -320,12 +326,12 @@ private:
         static_cast<void>(peer.link.send(message));
     }
 
-    void refuse(Peer& peer, SyncErrc code, std::uint64_t number) {
+    void refuse(Peer& peer, SessionErrc code, std::uint64_t number) {
         peer.hello_ends = never;
         if (peer.link.closing()) return;
         Bytes message;
         const bool names_store =
-            code == SyncErrc::store_changed || code == SyncErrc::unknown_journal;
+            code == SessionErrc::store_changed || code == SessionErrc::unknown_journal;
         append_error(message, code, number,
                      names_store ? BytesView{ledger_.store_id()} : BytesView{});
         static_cast<void>(peer.link.send(message));
@@ -336,7 +342,7 @@ private:
     void fail(const std::error_code& error) {
         failed_ = error;
         commit_at_ = never;
-        for (const auto& peer : peers_) refuse(*peer, SyncErrc::storage, 0);
+        for (const auto& peer : peers_) refuse(*peer, SessionErrc::storage, 0);
         note({Notice::Kind::failed, {}, {}, error});
     }
 
@@ -365,9 +371,9 @@ private:
     }
 
     const ReceiverOptions options_;
-    [[no_unique_address]] O observer_;
+    [[no_unique_address]] Observer observer_;
     [[no_unique_address]] Authorize authorize_;
-    L ledger_;
+    Ledger ledger_;
     Lifeline line_;
     Waker waker_;
     std::error_code failed_;

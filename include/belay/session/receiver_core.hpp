@@ -31,7 +31,7 @@ public:
     };
     struct HelloAnswer {
         Greeting greeting = Greeting::refuse;
-        SyncErrc error = SyncErrc::protocol;
+        SessionErrc error = SessionErrc::protocol;
         std::uint64_t detail = 0;
     };
     /// What becomes of a DATA frame.
@@ -48,15 +48,15 @@ public:
     /// Steps 1 to 3: looks at a HELLO, changes nothing.   `record`: the store's, for this sender.
     [[nodiscard]] HelloAnswer judge(const Hello& h, const std::optional<Progress>& record) const {
         if (h.pinned_store != no_id && h.pinned_store != store_) {
-            return {Greeting::refuse, SyncErrc::store_changed, 0};
+            return {Greeting::refuse, SessionErrc::store_changed, 0};
         }
         if (record && record->journal == h.journal) {
             const std::uint64_t seen = detail::larger(record->attach, attach_of(h.journal));
-            if (h.attach <= seen) return {Greeting::refuse, SyncErrc::fenced, seen};
+            if (h.attach <= seen) return {Greeting::refuse, SessionErrc::fenced, seen};
             return {Greeting::attach, {}, 0};
         }
         if (!Fault::accept_unknown_journal && (h.base > 1 || h.pinned_store != no_id)) {
-            return {Greeting::refuse, SyncErrc::unknown_journal, 0};
+            return {Greeting::refuse, SessionErrc::unknown_journal, 0};
         }
         return {Greeting::pend, {}, 0};
     }

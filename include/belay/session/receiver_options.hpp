@@ -7,7 +7,7 @@
 
 #include <belay/core/instant.hpp>
 #include <belay/journal/id.hpp>
-#include <belay/session/sync_errc.hpp>
+#include <belay/session/session_errc.hpp>
 
 namespace belay::inline BELAY_ABI {
 

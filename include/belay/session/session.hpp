@@ -9,7 +9,7 @@
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/supervisor.hpp>
 #include <belay/link/validated.hpp>
-#include <belay/session/sender_half.hpp>
+#include <belay/session/sender_core.hpp>
 #include <belay/session/session_observer.hpp>
 #include <belay/session/session_queue.hpp>
 
@@ -17,8 +17,12 @@ namespace belay::inline BELAY_ABI {
 
 /// What a Session is tuned by.
 struct SessionOptions {
-    /// Who we are; `sender.sender` is required.
-    SenderOptions sender{};
+    /// Names the stream of work, not the process; never changes. Required.
+    Id id{};
+    /// The largest payload that is accepted from the receiver.
+    std::uint32_t payload_bytes_max = 1U << 20U;
+    /// Sent in HELLO, when the transport has not authenticated already; at most 4 KiB.
+    Bytes token{};
     /// HELLO and START must be answered within this.
     Duration greeting_max = std::chrono::seconds{10};
     /// on_stalled is called after this long with unacknowledged operations and no progress.
@@ -32,9 +36,9 @@ struct SessionOptions {
 
 /// Where a session stands, as one consistent value.
 struct SessionStatus {
-    Status link{};                    ///< `connected` means: resumed, operations flow
+    LinkStatus link{};                ///< `connected` means: resumed, operations flow
     Blocked blocked = Blocked::none;  ///< why nothing is sent, if so
-    SessionFacts facts{};             ///< what is known about it
+    BlockedDetails details{};         ///< what is known about it
     std::uint64_t taken = 0;          ///< the highest number given out by send()
     std::uint64_t accepted = 0;       ///< durable up to here: will be delivered
     std::uint64_t acknowledged = 0;   ///< delivered up to here
@@ -54,28 +58,31 @@ struct SessionStatus {
 /// Models:        MachineLike.
 /// Thread safety: home thread, as its supervisor; handle() for other threads.
 /// Source:        docs/session-protocol.md.
-template <TransportLike T, RuleLike P, class Q, class O = NoObserver, class Fault = NoFault>
+template <TransportLike Transport, RuleLike Policy, class Queue, class Observer = NoObserver,
+          class Fault = NoFault>
 class Session {
-    static_assert(explain_session_queue<Q>());
-    static_assert(std::is_same_v<typename T::message_type, Bytes>,
+    static_assert(explain_session_queue<Queue>());
+    static_assert(std::is_same_v<typename Transport::message_type, Bytes>,
                   "Session: the transport must carry belay::Bytes");
 
-    using Journal = detail::JournalOf<Q>;
-    using Half = SenderHalf<Journal, Fault>;
+    using Journal = detail::JournalOf<Queue>;
+    using Core = SenderCore<Journal, Fault>;
 
 public:
     using Handle = LinkCommands<Bytes>;
 
-    Session(T transport, P policy, Q queue, SessionOptions options, O observer = {})
+    Session(Transport transport, Policy policy, Queue queue, SessionOptions options,
+            Observer observer = {})
         : options_{std::move(options)},
           observer_{std::move(observer)},
           queue_{std::move(queue)},
-          half_{queue_.storage(), options_.sender},
+          core_{queue_.storage(),
+                {options_.id, options_.payload_bytes_max, std::move(options_.token)}},
           accepted_{queue_.storage().durable()},
-          acknowledged_{half_.acked()},
-          link_{Validated{std::move(transport), Check{this}}, std::move(policy), Tap{this},
-                options_.link} {
-        static_assert(detail::observes_session<O, Session, Blocked, SessionFacts>(),
+          acknowledged_{core_.acked()},
+          link_{Validated{std::move(transport), Check{this}}, std::move(policy), options_.link,
+                Tap{this}} {
+        static_assert(detail::observes_session<Observer, Session, Blocked, BlockedDetails>(),
                       "Session: the observer has none of the hooks, see docs/session.md; use "
                       "NoObserver for none, and std::ref for one that lives elsewhere");
     }
@@ -112,12 +119,12 @@ public:
     ///
     /// Returns: its number. It is not durable yet: see on_accepted and flush().
     /// Errors:  QueueErrc::queue_full, queue_suspended, too_large; of the medium. Then it is not
-    ///          taken; but after a failure of the medium in Sync::each it may be delivered by the
+    ///          taken; but after a failure of the medium in Flush::each it may be delivered by the
     ///          next Session over the journal, and this one is blocked.
     [[nodiscard]] Result<std::uint64_t> send(BytesView operation) {
-        if (half_.blocked() == Blocked::journal_failed) return SyncErrc::journal_failed;
+        if (core_.blocked() == Blocked::journal_failed) return SessionErrc::journal_failed;
         const std::error_code e = queue_.push(operation);
-        // In Sync::each the push flushes: the next turn, or flush(), finds that it has failed.
+        // In Flush::each the push flushes: the next turn, or flush(), finds that it has failed.
         if (!e || journal().failed()) {
             dirty_ = true;
             waker_.touch();
@@ -131,9 +138,9 @@ public:
     [[nodiscard]] std::error_code flush() {
         std::error_code error = make_durable();
         waker_.touch();
-        if (error || half_.blocked() != Blocked::journal_failed) return error;
+        if (error || core_.blocked() != Blocked::journal_failed) return error;
         error = journal().failed();
-        return error ? error : SyncErrc::journal_failed;
+        return error ? error : SessionErrc::journal_failed;
     }
 
     /// Connects, and stays connected; operations may be sent before.
@@ -153,19 +160,19 @@ public:
     // ---- observers -----------------------------------------------------------------------------
 
     [[nodiscard]] SessionStatus status() const {
-        return {link_.status(),   half_.blocked(),     half_.facts(),
-                journal().last(), journal().durable(), half_.acked()};
+        return {link_.status(),   core_.blocked(),     core_.details(),
+                journal().last(), journal().durable(), core_.acked()};
     }
     /// Operations that are taken and not yet acknowledged.
-    [[nodiscard]] std::uint64_t depth() const noexcept { return journal().last() - half_.acked(); }
+    [[nodiscard]] std::uint64_t depth() const noexcept { return journal().last() - core_.acked(); }
     /// Commands for other threads; operations are given to `send` on the home thread.
     [[nodiscard]] Handle handle() const { return link_.handle(); }
     [[nodiscard]] auto& observer() noexcept { return detail::unwrap(observer_); }
-    [[nodiscard]] Q& queue() noexcept { return queue_; }
+    [[nodiscard]] Queue& queue() noexcept { return queue_; }
     [[nodiscard]] Instant now() const noexcept { return now_; }
 
 private:
-    static constexpr bool pings_itself = !detail::HasPing<ConnectionOf<T>>;
+    static constexpr bool pings_itself = !detail::HasPing<ConnectionOf<Transport>>;
     static constexpr int batches_per_turn_max = 16;
 
     /// Stands between opening and connected: greets, and passes when the receiver has resumed us.
@@ -181,7 +188,7 @@ private:
         void on_message(Bytes message) { me->on_message(message); }
         void on_writable(Lane) { me->busy_ = false; }
     };
-    using Link = Supervisor<Validated<T, Check>, P, Tap>;
+    using Link = Supervisor<Validated<Transport, Check>, Policy, Tap>;
 
     [[nodiscard]] Journal& journal() noexcept { return queue_.storage(); }
     [[nodiscard]] const Journal& journal() const noexcept { return queue_.storage(); }
@@ -190,7 +197,7 @@ private:
         Bytes hello;
         busy_ = false;
         unsent_.clear();
-        if (const std::error_code e = half_.hello(hello)) return Verdict::refused(failure(e));
+        if (const std::error_code e = core_.hello(hello)) return Verdict::refused(failure(e));
         // A full disk may have room again.
         dirty_ = journal().durable() != journal().last();
         greeting_ends_ = after(now_, options_.greeting_max);
@@ -199,11 +206,11 @@ private:
 
     Verdict judge(const Bytes& message, const auto& say) {
         Bytes reply;
-        const std::error_code e = half_.take(message, reply);
+        const std::error_code e = core_.take(message, reply);
         const bool said = reply.empty() || say(reply) == SendResult::sent;
         if (e) return Verdict::refused(failure(e));
         if (!said) return Verdict::refused();
-        if (half_.phase() != Half::Phase::flowing) return Verdict::pending();
+        if (core_.phase() != Core::Phase::flowing) return Verdict::pending();
         greeting_ends_ = never;
         progress_at_ = heard_ = now_;
         return Verdict::passed();
@@ -212,14 +219,14 @@ private:
     void on_message(const Bytes& message) {
         Bytes reply;
         heard_ = now_;
-        const std::error_code e = half_.take(message, reply);
+        const std::error_code e = core_.take(message, reply);
         if (!reply.empty()) static_cast<void>(link_.send(reply));
         if (e) link_.report_unhealthy(failure(e));
     }
 
     void on_state(const Transition& change) {
         if (change.to.state != LinkState::connected) {
-            half_.close();
+            core_.close();
             if (change.to.state != LinkState::connecting) greeting_ends_ = never;
         }
         // stop() inside one of our own hooks: its hook waits until that one has returned.
@@ -231,19 +238,19 @@ private:
     }
 
     Failure failure(const std::error_code& e) {
-        if (e.category() != sync_category()) {
-            half_.journal_failed();
+        if (e.category() != session_category()) {
+            core_.journal_failed();
             Failure f = Failure::from(e);
             f.cause = Cause::permanent;
             return f;
         }
-        return Failure::from(e, half_.take_retry_after());
+        return Failure::from(e, core_.take_retry_after());
     }
 
     void run_timers() {
         if (greeting_ends_ <= now_) {
             greeting_ends_ = never;
-            link_.report_unhealthy(failure_of(SyncErrc::silent));
+            link_.report_unhealthy(failure_of(SessionErrc::silent));
         }
         if constexpr (pings_itself) {
             if (silent_at() > now_) return;
@@ -261,7 +268,7 @@ private:
     /// One flush serves every operation that was taken since the last.
     std::error_code make_durable() {
         if (!std::exchange(dirty_, false)) return {};
-        const std::error_code e = journal().sync();
+        const std::error_code e = journal().commit();
         if (e) link_.report_unhealthy(failure(e));
         return e;
     }
@@ -270,7 +277,7 @@ private:
         if (!can_send()) return;
         for (int i = 0; i < batches_per_turn_max && can_send(); ++i) {
             if (unsent_.empty()) {
-                if (const std::error_code e = half_.fill(unsent_, options_.batch_bytes)) {
+                if (const std::error_code e = core_.fill(unsent_, options_.batch_bytes)) {
                     return link_.report_unhealthy(failure(e));
                 }
                 if (unsent_.empty()) return;
@@ -283,12 +290,12 @@ private:
 
     [[nodiscard]] bool can_send() const noexcept {
         const bool up = link_.status().state == LinkState::connected && !busy_;
-        return up && (!unsent_.empty() || half_.wants_to_send());
+        return up && (!unsent_.empty() || core_.wants_to_send());
     }
 
     [[nodiscard]] Instant stalled_at() const noexcept {
         const bool waiting = link_.status().state == LinkState::connected && !stall_told_ &&
-                             journal().durable() > half_.acked();
+                             journal().durable() > core_.acked();
         return waiting ? after(progress_at_, options_.stalled_after) : never;
     }
     [[nodiscard]] Instant silent_at() const noexcept {
@@ -299,7 +306,7 @@ private:
 
     [[nodiscard]] bool untold() const noexcept {
         return !deferred_.empty() || accepted_ != journal().durable() ||
-               acknowledged_ != half_.acked() || blocked_told_ != half_.blocked();
+               acknowledged_ != core_.acked() || blocked_told_ != core_.blocked();
     }
 
     /// Calls a hook, and then, in turn, on_state for what it has done to the connection.
@@ -328,24 +335,24 @@ private:
         if (!deferred_.empty() && !call<detail::OnState>(guard, deferred_.pop())) return;
         if (accepted_ != journal().durable()) {
             // Nothing waited until now: an idle session has not stalled.
-            if (accepted_ <= half_.acked()) progress_at_ = now_;
+            if (accepted_ <= core_.acked()) progress_at_ = now_;
             accepted_ = journal().durable();
             if (!call<detail::OnAccepted>(guard, std::uint64_t{accepted_})) return;
         }
-        if (acknowledged_ != half_.acked()) {
-            acknowledged_ = half_.acked();
+        if (acknowledged_ != core_.acked()) {
+            acknowledged_ = core_.acked();
             progress_at_ = now_;
             stall_told_ = false;
             if (!call<detail::OnAcknowledged>(guard, std::uint64_t{acknowledged_})) return;
         }
-        if (half_.take_replaced()) {
-            if (!call<detail::OnJournalReplaced>(guard, SessionFacts{half_.facts()})) return;
+        if (core_.take_replaced()) {
+            if (!call<detail::OnJournalReplaced>(guard, BlockedDetails{core_.details()})) return;
         }
-        if (blocked_told_ != half_.blocked()) {
-            blocked_told_ = half_.blocked();
+        if (blocked_told_ != core_.blocked()) {
+            blocked_told_ = core_.blocked();
             const bool tell_it = blocked_told_ != Blocked::none;
             if (tell_it && !call<detail::OnBlocked>(guard, Blocked{blocked_told_},
-                                                    SessionFacts{half_.facts()})) {
+                                                    BlockedDetails{core_.details()})) {
                 return;
             }
         }
@@ -356,9 +363,9 @@ private:
     }
 
     const SessionOptions options_;
-    [[no_unique_address]] O observer_;
-    Q queue_;
-    Half half_;
+    [[no_unique_address]] Observer observer_;
+    Queue queue_;
+    Core core_;
     Lifeline line_;
     Waker waker_;
     Bytes unsent_;
@@ -379,9 +386,10 @@ private:
     Link link_;
 };
 
-template <class T, class P, class Q>
-Session(T, P, Q, SessionOptions) -> Session<T, P, Q>;
-template <class T, class P, class Q, class O>
-Session(T, P, Q, SessionOptions, O) -> Session<T, P, Q, O>;
+template <class Transport, class Policy, class Queue>
+Session(Transport, Policy, Queue, SessionOptions) -> Session<Transport, Policy, Queue>;
+template <class Transport, class Policy, class Queue, class Observer>
+Session(Transport, Policy, Queue, SessionOptions, Observer)
+    -> Session<Transport, Policy, Queue, Observer>;
 
 }  // namespace belay::inline BELAY_ABI

@@ -5,15 +5,15 @@
 /// Of a Session, each also without the session in front: `on_state(auto& session, const
 /// Transition&)`, `on_accepted(auto& session, std::uint64_t up_to)`: durable, will be delivered;
 /// `on_acknowledged(auto& session, std::uint64_t up_to)`: delivered;
-/// `on_blocked(auto& session, Blocked, const SessionFacts&)`: stopped by a loss that must not be
-/// guessed about; `on_journal_replaced(auto& session, const SessionFacts&)`: the receiver gave up
+/// `on_blocked(auto& session, Blocked, const BlockedDetails&)`: stopped by a loss that must not be
+/// guessed about; `on_journal_replaced(auto& session, const BlockedDetails&)`: the receiver gave up
 /// another journal of this sender for ours; `on_stalled(auto& session)`: connected, and no progress
 /// for a long time.
 ///
 /// Of a Receiver, each also without the receiver in front: `on_attached(auto& receiver, const Id&
 /// sender, const Progress&)`, `on_committed(auto& receiver, const Id& sender, const Progress&)`,
 /// `on_journal_replaced(auto& receiver, const Id& sender, const Progress& old)`,
-/// `on_refused(auto& receiver, SyncErrc, const Id& sender)`, `on_ledger_failed(auto& receiver,
+/// `on_refused(auto& receiver, SessionErrc, const Id& sender)`, `on_ledger_failed(auto& receiver,
 /// std::error_code)`.
 #pragma once
 
@@ -97,13 +97,13 @@ struct OnLedgerFailed {
 };
 
 /// Whether an observer of a session has any hook at all; one without would stay silent unnoticed.
-template <class O, class S, class Blocked, class Facts>
+template <class O, class S, class Blocked, class Details>
 [[nodiscard]] consteval bool observes_session() {
     return is_no_observer<O> || hears<OnState, O, S, const Transition&>() ||
            hears<OnAccepted, O, S, std::uint64_t>() ||
            hears<OnAcknowledged, O, S, std::uint64_t>() ||
-           hears<OnBlocked, O, S, Blocked, const Facts&>() ||
-           hears<OnJournalReplaced, O, S, const Facts&>() || hears<OnStalled, O, S>();
+           hears<OnBlocked, O, S, Blocked, const Details&>() ||
+           hears<OnJournalReplaced, O, S, const Details&>() || hears<OnStalled, O, S>();
 }
 template <class O, class R, class Id, class Progress, class Error>
 [[nodiscard]] consteval bool observes_receiver() {

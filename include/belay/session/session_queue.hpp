@@ -6,7 +6,7 @@
 #include <type_traits>  // std::remove_cvref_t
 #include <utility>      // std::declval
 
-#include <belay/journal/sequenced_like.hpp>
+#include <belay/journal/log_like.hpp>
 #include <belay/queue/queue.hpp>
 
 namespace belay::inline BELAY_ABI {
@@ -17,7 +17,7 @@ template <class Q>
 using JournalOf = std::remove_cvref_t<decltype(std::declval<Q&>().storage())>;
 
 template <class Q>
-concept HasJournal = requires(Q& queue) { queue.storage(); } && SequencedLike<JournalOf<Q>>;
+concept HasJournal = requires(Q& queue) { queue.storage(); } && LogLike<JournalOf<Q>>;
 template <class Q>
 concept NeverDrops = requires {
     { Q::drops } -> std::same_as<const bool&>;
@@ -38,7 +38,7 @@ concept SessionQueueLike = detail::HasJournal<Q> && detail::NeverDrops<Q> && det
 template <class Q>
 consteval bool explain_session_queue() {
     static_assert(detail::HasJournal<Q>,
-                  "Session: needs a Queue over a SequencedLike storage, such as Journal");
+                  "Session: needs a Queue over a LogLike storage, such as Journal");
     static_assert(detail::NeverDrops<Q>,
                   "Session: a queue that drops operations cannot deliver each exactly once");
     static_assert(detail::PushesBytes<Q>, "Session: the queue must take belay::BytesView");

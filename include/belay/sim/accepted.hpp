@@ -88,6 +88,4 @@ private:
     Ref<detail::Channel> channel_;
 };
 
-static_assert(TransportLike<Accepted>);
-
 }  // namespace belay::inline BELAY_ABI::sim

@@ -21,6 +21,4 @@ private:
     const detail::Engine* engine_;
 };
 
-static_assert(ClockLike<Clock>);
-
 }  // namespace belay::inline BELAY_ABI::sim

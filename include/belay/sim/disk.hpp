@@ -386,6 +386,4 @@ inline Result<Disk::Lock> Disk::lock(const std::string& path) noexcept {
     return Lock{File{*this, inode}};
 }
 
-static_assert(FileSystemLike<Disk>);
-
 }  // namespace belay::inline BELAY_ABI::sim

@@ -6,7 +6,6 @@
 #include <algorithm>    // std::max
 #include <string>       // std::string
 #include <string_view>  // std::string_view
-#include <utility>      // std::move
 
 #include <belay/sim/host.hpp>
 
@@ -53,7 +52,5 @@ private:
     std::string peer_;
     std::uint16_t port_;
 };
-
-static_assert(TransportLike<Tcp>);
 
 }  // namespace belay::inline BELAY_ABI::sim

@@ -233,6 +233,4 @@ private:
     std::size_t next_slot_ = 0;
 };
 
-static_assert(sizeof(KeyPrint) == 16);
-
 }  // namespace belay::inline BELAY_ABI

@@ -18,8 +18,8 @@
 namespace belay::inline BELAY_ABI {
 
 /// What `inspect_work_queue` found.
-struct WorkInspection {
-    JournalInspection journal;     ///< its operations are entries, some of them items
+struct WorkReport {
+    JournalReport journal;         ///< its operations are entries, some of them items
     std::uint64_t living = 0;      ///< items that are not dead
     std::uint64_t delayed = 0;     ///< of these, such as are not lent yet
     std::uint64_t dead = 0;        ///< dead letters that are kept in the queue, and can be read
@@ -83,7 +83,7 @@ public:
     }
     [[nodiscard]] std::uint64_t durable() const noexcept { return last(); }
     [[nodiscard]] Result<std::uint64_t> append(BytesView) noexcept { return takes_nothing(); }
-    [[nodiscard]] std::error_code sync() noexcept { return takes_nothing(); }
+    [[nodiscard]] std::error_code commit() noexcept { return takes_nothing(); }
     [[nodiscard]] Result<BytesView> read(std::uint64_t number) {
         const auto found = entries_.find(number);
         if (found == entries_.end()) return make_error_code(QueueErrc::corrupt);
@@ -107,7 +107,7 @@ private:
 
 /// A damaged work queue, as far as it can be read.
 struct WorkLeft {
-    JournalInspection inspection;
+    JournalReport inspection;
     std::unique_ptr<WorkItems<EntriesLeft>> items;
 };
 
@@ -171,17 +171,16 @@ template <FileSystemLike FileSystem>
 /// one has not made durable is missing here, and what it lends is not lent here.
 ///
 /// Errors: those of inspect_journal; foreign_file, future_version, corrupt: an entry that is no
-///         work queue's of this journal. Damage is no error: see WorkInspection.
+///         work queue's of this journal. Damage is no error: see WorkReport.
 /// Throws: std::bad_alloc; what on_item throws.   Complexity: O(bytes), reads everything twice, and
 ///         keeps the entries that wait in memory.
 template <FileSystemLike FileSystem, class OnItem>
-[[nodiscard]] Result<WorkInspection, JournalError> inspect_work_queue(FileSystem& fs,
-                                                                      const std::string& path,
-                                                                      Moment moment,
-                                                                      OnItem&& on_item) {
+[[nodiscard]] Result<WorkReport, JournalError> inspect_work_queue(FileSystem& fs,
+                                                                  const std::string& path,
+                                                                  Moment moment, OnItem&& on_item) {
     auto left = detail::read_work_left(fs, path, moment);
     if (!left) return left.error();
-    WorkInspection found{std::move(left->inspection)};
+    WorkReport found{std::move(left->inspection)};
     const auto show = [&](const WorkItem& item) {
         const bool dead = item.state == WorkState::dead;
         ++(!dead                                  ? found.living

@@ -26,7 +26,7 @@ namespace belay::inline BELAY_ABI {
 /// back or whose loan timed out is at its place again. Loans live in memory: opening ends all.
 ///
 /// `DeadLetters`: KeepDead, or a storage that takes Bytes; what it refuses is kept as by KeepDead.
-/// A crash, or a `flush` or `sync` of it that fails, may leave a letter in both; none is lost.
+/// A crash, or a `flush` or `commit` of it that fails, may leave a letter in both; none is lost.
 /// `Observer`: `on_dead(const DeadWork&)`: not lent any more (not of what an opening finds damaged:
 /// see `dead`); `on_dropped(const DeadWork&)`: expired and removed. They must not call the queue;
 /// std::ref works.
@@ -41,12 +41,12 @@ namespace belay::inline BELAY_ABI {
 ///                body of an item that dies, if somebody wants it; beyond the log 4.25 bytes for
 ///                each of its entries, and 64 for each item that is lent, delayed, dead, was given
 ///                back or copied forward; room is for a power of two of them, and stays.
-/// Blocks:        as the log; `sync` always; lease and nack when items or keys are copied.
+/// Blocks:        as the log; `commit` always; lease and nack when items or keys are copied.
 /// Source:        leases and delivery counts as in Amazon SQS; fencing tokens: M. Kleppmann,
 ///                "How to do distributed locking" (2016); copying live entries forward:
 ///                M. Rosenblum, J. Ousterhout, "The Design and Implementation of a Log-Structured
 ///                File System" (1992).
-template <SequencedLike Log, class DeadLetters = KeepDead, class Observer = NoObserver>
+template <LogLike Log, class DeadLetters = KeepDead, class Observer = NoObserver>
 class WorkQueue {
     static_assert(detail::TakesDead<DeadLetters>,
                   "WorkQueue: DeadLetters must be KeepDead or have 'try_push(Bytes&&)', which "
@@ -64,9 +64,10 @@ public:
     /// Errors:     bad_options; foreign_file: the log was salvaged as a journal; an entry that
     ///             cannot be understood, with its number.
     /// Complexity: O(bytes) of the entries in the log; reads them all, each once.
-    [[nodiscard]] static Result<WorkQueue, WorkError> open(Log log, const WorkOptions& options,
-                                                           Moment moment, DeadLetters dead,
-                                                           Observer observer) {
+    [[nodiscard]] static Result<WorkQueue, WorkError> open(Log log, DeadLetters dead,
+                                                           const WorkOptions& options,
+                                                           Moment moment,
+                                                           Observer observer = Observer()) {
         if (!detail::possible(options)) {
             return WorkError{make_error_code(QueueErrc::bad_options), 0, "see WorkOptions"};
         }
@@ -78,7 +79,7 @@ public:
         requires std::default_initializable<D> && std::default_initializable<O>
     [[nodiscard]] static Result<WorkQueue, WorkError> open(Log log, const WorkOptions& options,
                                                            Moment moment) {
-        return open(std::move(log), options, moment, D{}, O{});
+        return open(std::move(log), D{}, options, moment, O{});
     }
 
     WorkQueue(WorkQueue&&) noexcept = default;
@@ -91,13 +92,13 @@ public:
         }
         return *this;
     }
-    /// Tells the log what is acknowledged, as far as it takes it; who must know calls `sync`
+    /// Tells the log what is acknowledged, as far as it takes it; who must know calls `commit`
     /// before.
     ~WorkQueue() { close(); }
 
     // ---- work -----------------------------------------------------------------------------------
 
-    /// Takes work, and gives its id; ids grow. It is durable after the next `sync`.
+    /// Takes work, and gives its id; ids grow. It is durable after the next `commit`.
     ///
     /// Errors:     duplicate, key_conflict: of the key; queue_full: items_max or bytes_max is
     ///             reached; too_large; those of the log. Nothing was taken then.
@@ -121,11 +122,11 @@ public:
     ///         too_large: all is durable, but an item that must be copied forward is too long for
     ///         the log, which grows until that is gone. not_enough_memory: what was pushed is
     ///         durable; ends may not be, or copies are due. A later call goes on.
-    [[nodiscard]] std::error_code sync() noexcept { return work().sync(); }
-    /// As `sync`, and onto the medium, whatever the mode of the log.
+    [[nodiscard]] std::error_code commit() noexcept { return work().commit(); }
+    /// As `commit`, and onto the medium, whatever the mode of the log.
     template <FlushableLike L = Log>
     [[nodiscard]] std::error_code flush() noexcept {
-        const std::error_code error = sync();
+        const std::error_code error = commit();
         // What was appended does not wait for what could not be.
         const std::error_code of_log = work_->log().flush();
         return error ? error : of_log;
@@ -144,7 +145,7 @@ public:
     /// or at the second answer io_error while the log has not failed.
     ///
     /// Errors:     queue_empty: nothing can be lent before `deadline()`; those of the log, and
-    ///             with `count_before_lending` of `sync`: the delivery may count then, unlent.
+    ///             with `count_before_lending` of `commit`: the delivery may count then, unlent.
     /// Complexity: O(length + log(lent and delayed)), amortized.
     [[nodiscard]] Result<Lease> lease(Moment moment) {
         work().clock = moment;
@@ -259,7 +260,7 @@ public:
     // ---- a note beside the work, if the log keeps one -------------------------------------------
 
     /// Keeps a note beside the work, instead of the one before, as `Journal::keep`: the history of
-    /// a policy, say. No bytes: no note. It is durable after the next `sync`, and stays when what
+    /// a policy, say. No bytes: no note. It is durable after the next `commit`, and stays when what
     /// is done is given up.
     ///
     /// Errors:     those of the log: too_large, no space, what `failed` says. It was not taken

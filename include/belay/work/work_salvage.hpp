@@ -14,8 +14,8 @@
 namespace belay::inline BELAY_ABI {
 
 /// What `salvage_work_queue` did.
-struct WorkSalvage {
-    JournalInspection inspection;  ///< of the damaged one
+struct WorkSalvageReport {
+    JournalReport inspection;      ///< of the damaged one
     std::uint64_t copied = 0;      ///< items that are in the new one, durably; also dead ones
     std::uint64_t unreadable = 0;  ///< entries that cannot be read, and may have been items
 };
@@ -35,7 +35,7 @@ struct WorkSalvage {
 /// Throws: std::bad_alloc.   Complexity: O(bytes), reads everything twice, and keeps the entries
 ///         that wait in memory.
 template <FileSystemLike FileSystem>
-[[nodiscard]] Result<WorkSalvage, JournalError> salvage_work_queue(
+[[nodiscard]] Result<WorkSalvageReport, JournalError> salvage_work_queue(
     FileSystem& fs, const std::string& from, const std::string& to, Moment moment,
     const JournalOptions& options = {}) {
     auto left = detail::read_work_left(fs, from, moment);
@@ -43,7 +43,7 @@ template <FileSystemLike FileSystem>
     detail::WorkItems<detail::EntriesLeft>& work = *left->items;
     auto journal = detail::open_salvaged(fs, to, options, left->inspection.longest);
     if (!journal) return journal.error();
-    WorkSalvage done{std::move(left->inspection)};
+    WorkSalvageReport done{std::move(left->inspection)};
     std::error_code error;
     Bytes bytes;
     const auto append = [&](const detail::WorkEntry& entry) {
@@ -80,12 +80,12 @@ template <FileSystemLike FileSystem>
             if (!append(note)) return;
         }
         // The buffer of the new journal is bounded, what waits in the old one is not.
-        if (done.copied % 1024 == 0) error = journal->sync();
+        if (done.copied % 1024 == 0) error = journal->commit();
     };
     if (const std::error_code unread = work.show_living(copy)) error = unread;
     if (const std::error_code unread = work.show_dead(copy)) error = unread;
     if (!error && !done.inspection.note.empty()) error = journal->keep(done.inspection.note);
-    if (!error) error = journal->sync();
+    if (!error) error = journal->commit();
     if (error) return JournalError{error, to, 0, {}};
     return done;
 }

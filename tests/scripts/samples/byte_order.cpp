@@ -46,12 +46,12 @@ bool write_journal(const std::string& directory) {
         for (std::uint64_t i = 1; i <= operations / 3; ++i) {
             const Result<std::uint64_t> number = journal->append(body_of(run * operations / 3 + i));
             if (!number) return fail("append failed");
-            if (*number % 40 == 0 && journal->sync()) return fail("sync failed");
+            if (*number % 40 == 0 && journal->commit()) return fail("sync failed");
         }
         if (run == 1 && journal->pin_store(store)) return fail("pin_store failed");
         if (run == 1 && journal->ack(acknowledged)) return fail("ack failed");
         if (run == 1 && journal->keep(as_bytes("a note"))) return fail("keep failed");
-        if (journal->sync()) return fail("sync failed");
+        if (journal->commit()) return fail("sync failed");
     }
     return true;
 }
@@ -136,12 +136,12 @@ bool write_work(const std::string& directory) {
         if (!work->push(body_of(n), at(62s), {.key = key_of(n)})) return fail("push failed");
         const auto lease = work->lease(at(62s));
         if (!lease || work->ack(*lease)) return fail("ack failed");
-        if (n % 10 == 0 && work->sync()) return fail("sync failed");
+        if (n % 10 == 0 && work->commit()) return fail("sync failed");
     }
     if (!work->push(as_bytes("again"), at(62s))) return fail("push failed");
     const auto again = work->lease(at(62s));
     if (!again || work->nack(*again, at(62s), 30min)) return fail("nack failed");
-    return !work->sync() || fail("sync failed");
+    return !work->commit() || fail("sync failed");
 }
 
 bool has_dead(Work& work, std::uint64_t id, DeathCause cause) {
@@ -192,7 +192,7 @@ bool read_work(const std::string& directory) {
     if (!work->push(as_bytes("new"), at(1h), {.key = "new", .delay = 1s, .expires_after = 2h})) {
         return fail("push failed");
     }
-    return !work->sync() || fail("sync failed");
+    return !work->commit() || fail("sync failed");
 }
 
 }  // namespace

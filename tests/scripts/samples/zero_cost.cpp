@@ -22,10 +22,10 @@ struct Watcher : NoObserver {};
 #elif ZERO_COST_OBSERVER == 2
 struct Watcher {
     void on_attempt(const Attempt&) noexcept {}
-    void on_retry(const Retry&) noexcept {}
-    void on_refusal(const Refusal&) noexcept {}
+    void on_retry(const RetryPlanned&) noexcept {}
+    void on_refusal(const CallRefused&) noexcept {}
     void on_success(const Attempt&) noexcept {}
-    void on_give_up(const GiveUp&) noexcept {}
+    void on_give_up(const RetryEnded&) noexcept {}
 };
 #else
 using Watcher = RetryCounters;

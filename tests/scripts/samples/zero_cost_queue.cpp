@@ -16,7 +16,7 @@ struct Watcher {
     void on_refused(const std::error_code&) noexcept {}
     void on_dropped(int) noexcept {}
     void on_popped(std::size_t) noexcept {}
-    void on_drained(const DrainResult&) noexcept {}
+    void on_drained(const DrainReport&) noexcept {}
 };
 #else
 using Watcher = QueueCounters;
@@ -32,4 +32,4 @@ bool work_on(int value);
 
 std::error_code push(Watched& queue, int value) { return queue.push(value); }
 std::optional<int> pop(Watched& queue) { return queue.pop(); }
-DrainResult drain(Watched& queue) { return queue.drain(work_on); }
+DrainReport drain(Watched& queue) { return queue.drain(work_on); }

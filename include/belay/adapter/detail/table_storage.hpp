@@ -99,7 +99,7 @@ public:
     ///
     /// Errors: what `failed` says; no space: unless `failed` says so too, it may be called again.
     /// Blocks: on the disk, without `full`.
-    [[nodiscard]] std::error_code sync() noexcept { return failed() ? failed() : table_.flush(); }
+    [[nodiscard]] std::error_code commit() noexcept { return failed() ? failed() : table_.flush(); }
 
     /// The failure of the disk after which nothing more is taken or removed: whether the last call,
     /// or without a flush any, took effect is not known until the file is opened again. No error as

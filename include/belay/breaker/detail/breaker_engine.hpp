@@ -34,7 +34,7 @@ struct BreakerGrant {
 template <class Trip, class OpenWait, class Observer>
 class BreakerEngine {
 public:
-    constexpr BreakerEngine(Trip trip, OpenWait open_wait, HalfOpen half_open,
+    constexpr BreakerEngine(Trip trip, OpenWait open_wait, HalfOpenOptions half_open,
                             Observer observer) noexcept
         : core_{trip, open_wait, half_open}, events_{observer} {}
 

@@ -30,7 +30,7 @@ public:
     template <class Answer>
     [[nodiscard]] Answer refusal(const Attempt& attempt) const {
         context_.refused(attempt, advice_);
-        return Answer::refuse(PolicyErrc::call_refused, wait_);
+        return Answer::refuse(CallErrc::call_refused, wait_);
     }
     // A call that an inner layer refused says nothing about the peer.
     template <class Answer>

@@ -26,7 +26,7 @@ class GroupWriter {
 public:
     /// Writes to `file` from `offset` on; operation `last` was the last one before.
     GroupWriter(File file, std::uint32_t offset, std::uint64_t last, std::size_t buffer_bytes,
-                Sync mode)
+                Flush mode)
         : file_{std::move(file)},
           buffer_{buffer_bytes},
           buffer_offset_{offset},
@@ -64,12 +64,12 @@ public:
     /// Whether another thread writes now.
     [[nodiscard]] bool writing() const noexcept { return writing_; }
     [[nodiscard]] bool has_room(std::size_t bytes) const noexcept {
-        // In Sync::each nothing is put behind what is being written: it may be taken back.
-        return !exclusive_ && !(mode_ == Sync::each && writing_) && buffer_.fits(bytes);
+        // In Flush::each nothing is put behind what is being written: it may be taken back.
+        return !exclusive_ && !(mode_ == Flush::each && writing_) && buffer_.fits(bytes);
     }
-    /// Whether so much waits in Sync::none that it should be written without being asked for.
+    /// Whether so much waits in Flush::none that it should be written without being asked for.
     [[nodiscard]] bool write_is_due() const noexcept {
-        return mode_ == Sync::none && buffer_.size() >= write_bytes && !writing_;
+        return mode_ == Flush::none && buffer_.size() >= write_bytes && !writing_;
     }
     /// Where in the file the next record goes.
     [[nodiscard]] std::uint32_t end_offset() const noexcept {
@@ -94,14 +94,14 @@ public:
         }
     }
 
-    /// Puts a record whose caller is told whether it was taken: in Sync::each it is on the medium
+    /// Puts a record whose caller is told whether it was taken: in Flush::each it is on the medium
     /// after no error, and nobody puts or sees the number before. Lets go then.
     ///
-    /// Errors: in Sync::each as `flush`, and the record was not put.   Pre: as `put`.
+    /// Errors: in Flush::each as `flush`, and the record was not put.   Pre: as `put`.
     [[nodiscard]] std::error_code add(journal_format::Kind kind, std::uint64_t number,
                                       BytesView payload, std::uint32_t payload_crc,
                                       std::uint32_t seed) {
-        if (mode_ != Sync::each) {
+        if (mode_ != Flush::each) {
             put(kind, number, payload, payload_crc, seed);
             return {};
         }
@@ -148,7 +148,7 @@ public:
             synced_offset_ = buffer_offset_;
             synced_position_ = position;
         }
-        if (!error && (to_disk || mode_ == Sync::none)) {
+        if (!error && (to_disk || mode_ == Flush::none)) {
             durable_.store(last_number, std::memory_order_release);
         }
         if (error && (written || !is_lack_of_space(error))) failed_ = error;
@@ -292,7 +292,7 @@ private:
     std::uint64_t position_ = 0;  // bytes put, in all files
     std::uint64_t written_position_ = 0;
     std::uint64_t synced_position_ = 0;
-    const Sync mode_;
+    const Flush mode_;
     bool writing_ = false;    // a thread writes, without the lock
     bool exclusive_ = false;  // and changes the file
     bool wake_ = false;

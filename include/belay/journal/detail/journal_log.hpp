@@ -6,6 +6,7 @@
 #include <atomic>   // std::atomic
 #include <cstring>  // std::memcpy, std::memmove
 
+#include <belay/core/intrusive.hpp>
 #include <belay/core/order.hpp>
 #include <belay/journal/detail/group_writer.hpp>
 #include <belay/journal/detail/journal_scan.hpp>
@@ -17,7 +18,7 @@ namespace belay::inline BELAY_ABI::detail {
 ///
 /// Thread safety: any thread, but for what says "owner": one thread at a time.
 template <class FileSystem>
-class JournalLog {
+class JournalLog : public Counted {
 public:
     using File = typename FileSystem::File;
     using Lock = typename FileSystem::Lock;
@@ -48,12 +49,10 @@ public:
           acked_durable_{start.gathered.acked},
           writer_{std::move(start.file), index_.last().end, index_.last().last,
                   larger(buffer_bytes, journal_format::record_bytes(options.record_bytes_max)),
-                  options.sync} {
+                  options.flush} {
         index_.last().reserve(segment_bytes());
         note_.reserve(journal_format::note_bytes_max);
     }
-    JournalLog(const JournalLog&) = delete;
-    JournalLog& operator=(const JournalLog&) = delete;
 
     // ---- the main operations --------------------------------------------------------------------
 
@@ -70,19 +69,19 @@ public:
         Segment& s = index_.last();
         s.add(number, offset);
         s.check = next_check(s.check, crc, static_cast<std::uint32_t>(body.size()), salt_);
-        // A failure is kept, or comes again at sync(): this operation is taken either way.
+        // A failure is kept, or comes again at commit(): this operation is taken either way.
         if (writer_.write_is_due()) static_cast<void>(writer_.flush(false));
         return number;
     }
 
     /// Writes everything and, if asked to, flushes it, whatever the mode.
-    [[nodiscard]] std::error_code sync(bool to_disk) {
+    [[nodiscard]] std::error_code commit(bool to_disk) {
         const Guard guard{writer_};
         // Acknowledgements go along. Without space they wait; operations do not wait for them.
         static_cast<void>(note_ack());
         return write_all(to_disk);
     }
-    [[nodiscard]] std::error_code sync() { return sync(options_.sync != Sync::none); }
+    [[nodiscard]] std::error_code commit() { return commit(options_.flush != Flush::none); }
 
     /// Owner.
     [[nodiscard]] std::error_code keep(BytesView note) {
@@ -119,7 +118,7 @@ public:
         if (writer_.failed()) return writer_.failed();
         if (up_to > last()) return make_error_code(QueueErrc::unknown_number);
         if (up_to > acked()) acked_.store(up_to, std::memory_order_release);
-        if (options_.sync == Sync::each || index_.first_ends_by(acked())) return release();
+        if (options_.flush == Flush::each || index_.first_ends_by(acked())) return release();
         const bool due = acked() - acked_noted_ >= acks_per_note;
         return due && has_room(0, Kind::ack) ? note_ack() : std::error_code{};
     }
@@ -155,7 +154,7 @@ public:
     /// Writes what is left, and a mark by which the next opening can tell later damage from a
     /// crash. Owner; at the end.
     void close() {
-        if (sync()) return;
+        if (commit()) return;
         const Guard guard{writer_};
         if (writer_.write_all(true) || !has_room(0, Kind::ack)) return;
         writer_.put(Kind::ack, acked(), {}, 0, seed());
@@ -393,7 +392,7 @@ private:
     Random bits_;
     std::atomic<std::uint64_t> acked_;
     std::uint64_t acked_noted_;    // what the last record, or header, of it says
-    std::uint64_t acked_durable_;  // what the last sync made durable of it
+    std::uint64_t acked_durable_;  // what the last commit made durable of it
     mutable Writer writer_;
 };
 

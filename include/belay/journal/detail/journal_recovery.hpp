@@ -23,9 +23,9 @@ public:
         : fs_{fs}, path_{path}, options_{options} {}
 
     /// The writing side, with a run of its own begun; or null, and then `error` says why.
-    std::unique_ptr<Log> open() {
+    Ref<Log> open() {
         if (!prepare() || !(indices_.empty() ? create() : read_all()) || !end_roll()) {
-            return nullptr;
+            return {};
         }
         return start();
     }
@@ -306,7 +306,7 @@ private:
     }
 
     /// Begins a run.
-    std::unique_ptr<Log> start() {
+    Ref<Log> start() {
         const std::string path = path_of(segments_.back().header.index);
         const std::uint64_t end = segments_.back().end;
         const std::uint64_t last = segments_.back().last;
@@ -322,24 +322,23 @@ private:
         }
         if (gathered.run == ~std::uint32_t{0}) {
             fail(make_error_code(QueueErrc::queue_full), path, 0, "it was opened 2^32 times");
-            return nullptr;
+            return {};
         }
         if (!report.created) {
             if (const std::error_code code = write_again(*file_, segments_.back())) {
                 fail(code, path, segments_.back().durable, "what it holds could not be written");
-                return nullptr;
+                return {};
             }
         }
         const std::uint32_t run = gathered.run + 1;
         const auto salt = static_cast<std::uint32_t>(bits_());
-        auto log =
-            std::make_unique<Log>(fs_, path_, options_,
+        auto log = Ref<Log>::make(fs_, path_, options_,
                                   typename Log::Start{std::move(*lock_), std::move(*file_),
                                                       std::move(segments_), gathered, bits_});
         if (!report.created) {
             if (const std::error_code code = log->begin_run(run, salt, garbage_end_)) {
                 fail(code, path, end, "the new run could not be noted");
-                return nullptr;
+                return {};
             }
             gathered.begin_run({last + 1, run, salt});
         }

@@ -11,7 +11,7 @@
 namespace belay::inline BELAY_ABI::detail {
 
 /// Semantics the compiler cannot check: the latest note is kept instead of the one before, for as
-/// long as the log is; `sync()` makes it durable.
+/// long as the log is; `commit()` makes it durable.
 template <class L>
 concept KeepsNote = requires(L& log, const L& known, BytesView note) {
     { log.keep(note) } noexcept -> std::same_as<std::error_code>;

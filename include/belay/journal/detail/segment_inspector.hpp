@@ -61,7 +61,7 @@ struct NumberGap {
 };
 
 /// What the segments of a journal say together.
-struct JournalFacts {
+struct JournalOutline {
     bool id_known = false;
     bool numbers_known = false;  // where they begin
     Id journal{};
@@ -85,8 +85,8 @@ struct DamagedPart {
 class SegmentInspector {
 public:
     SegmentInspector(BytesView bytes, std::uint64_t index, bool is_last,
-                     JournalFacts& facts) noexcept
-        : bytes_{bytes}, index_{index}, is_last_{is_last}, facts_{facts} {}
+                     JournalOutline& outline) noexcept
+        : bytes_{bytes}, index_{index}, is_last_{is_last}, outline_{outline} {}
 
     template <class OnOperation>
     void run(OnOperation& on_operation) {
@@ -152,7 +152,7 @@ private:
                                 header ? "the header of another file" : "no header of a segment"});
             return find_seed();
         }
-        if (facts_.id_known && header->journal != facts_.journal) {
+        if (outline_.id_known && header->journal != outline_.journal) {
             damages_.push_back({0, bytes_.size(), "a file of another journal"});
             return false;
         }
@@ -163,15 +163,15 @@ private:
         nonce_ = header->nonce;
         run_ = header->run;
         // What lies between the segment before, as far as it can be read, and this one.
-        if (facts_.numbers_known) note_gap(facts_.last + 1, header->first - 1);
+        if (outline_.numbers_known) note_gap(outline_.last + 1, header->first - 1);
         know_numbers(header->first);
-        facts_.id_known = true;
-        facts_.journal = header->journal;
-        facts_.pin = header->pin;
-        facts_.run = run_;
-        facts_.acked = larger(facts_.acked, header->acked);
-        facts_.last = larger(facts_.last, header->first - 1);
-        if (header->made_bytes == segment_header_bytes) facts_.note.clear();
+        outline_.id_known = true;
+        outline_.journal = header->journal;
+        outline_.pin = header->pin;
+        outline_.run = run_;
+        outline_.acked = larger(outline_.acked, header->acked);
+        outline_.last = larger(outline_.last, header->first - 1);
+        if (header->made_bytes == segment_header_bytes) outline_.note.clear();
         return true;
     }
 
@@ -186,8 +186,8 @@ private:
     }
 
     void know_numbers(std::uint64_t first) noexcept {
-        if (facts_.first == 0) facts_.first = first;
-        facts_.numbers_known = true;
+        if (outline_.first == 0) outline_.first = first;
+        outline_.numbers_known = true;
     }
 
     /// Without its header a file says by itself what its records are seeded with: two that follow
@@ -293,36 +293,36 @@ private:
         using namespace journal_format;
         const RecordHeader& h = record.header;
         run_ = record.run;
-        if (!seed_is_found_) facts_.run = run_;
+        if (!seed_is_found_) outline_.run = run_;
         switch (h.kind) {
             case Kind::operation: {
-                if (facts_.numbers_known && h.number <= facts_.last) break;
-                if (facts_.numbers_known) note_gap(facts_.last + 1, h.number - 1);
+                if (outline_.numbers_known && h.number <= outline_.last) break;
+                if (outline_.numbers_known) note_gap(outline_.last + 1, h.number - 1);
                 know_numbers(h.number);
-                facts_.last = h.number;
+                outline_.last = h.number;
                 if (operations_++ == 0) first_ = h.number;
                 last_ = h.number;
                 on_operation(h.number, record.payload);
                 break;
             }
             case Kind::ack: {
-                facts_.acked = larger(facts_.acked, h.number);
+                outline_.acked = larger(outline_.acked, h.number);
                 break;
             }
             case Kind::pin: {
-                if (h.length == facts_.pin.size()) {
-                    std::memcpy(facts_.pin.data(), record.payload.data(), facts_.pin.size());
+                if (h.length == outline_.pin.size()) {
+                    std::memcpy(outline_.pin.data(), record.payload.data(), outline_.pin.size());
                 }
                 break;
             }
             case Kind::note: {
-                facts_.note.assign(record.payload.begin(), record.payload.end());
+                outline_.note.assign(record.payload.begin(), record.payload.end());
                 break;
             }
             case Kind::seal: {
                 sealed_ = true;
-                note_gap(facts_.last + 1, h.number);
-                facts_.last = larger(facts_.last, h.number);
+                note_gap(outline_.last + 1, h.number);
+                outline_.last = larger(outline_.last, h.number);
                 break;
             }
             default:
@@ -331,7 +331,7 @@ private:
     }
 
     void note_gap(std::uint64_t first, std::uint64_t last) {
-        if (first <= last) facts_.gaps.push_back({first, last});
+        if (first <= last) outline_.gaps.push_back({first, last});
     }
 
     /// What is behind the last record: nothing, the trace of a crash, or damage.
@@ -351,7 +351,7 @@ private:
     BytesView bytes_;
     std::uint64_t index_;
     bool is_last_;
-    JournalFacts& facts_;
+    JournalOutline& outline_;
     std::uint32_t nonce_ = 0;
     std::uint32_t run_ = 0;
     bool seed_is_found_ = false;

@@ -14,19 +14,19 @@ namespace belay::inline BELAY_ABI::detail {
 /// its end is still awaited), or is dead and waits until its own call has returned.
 ///
 /// Thread safety: home thread of the supervisor.
-template <TransportLike T>
+template <TransportLike Transport>
 class LiveConnection {
-    using M = typename T::message_type;
-    using Connection = ConnectionOf<T>;
+    using M = typename Transport::message_type;
+    using Connection = ConnectionOf<Transport>;
     using Box = LinkBox<M>;
 
 public:
-    LiveConnection(T transport, Ref<Box> box)
+    LiveConnection(Transport transport, Ref<Box> box)
         : box_{std::move(box)}, transport_{std::move(transport)} {}
     LiveConnection(const LiveConnection&) = delete;
     LiveConnection& operator=(const LiveConnection&) = delete;
 
-    [[nodiscard]] T& transport() noexcept { return transport_; }
+    [[nodiscard]] Transport& transport() noexcept { return transport_; }
     [[nodiscard]] bool exists() const noexcept { return connection_.get() != nullptr; }
     /// Whether one of its calls is on the stack, so that it must not be destroyed.
     [[nodiscard]] bool in_part() const noexcept { return in_part_; }
@@ -144,7 +144,7 @@ private:
     bool in_part_ = false;
     bool dead_ = false;
     Instant linger_ends_ = never;
-    T transport_;
+    Transport transport_;
     Slot<Connection> connection_;
 };
 

@@ -356,6 +356,4 @@ private:
     Watch watch_;
 };
 
-static_assert(ConnectionLike<TcpConnection, Bytes>);
-
 }  // namespace belay::inline BELAY_ABI::posix

@@ -20,7 +20,7 @@ concept CountsBytes = requires(const S& s) {
 };
 template <class S>
 concept HasSync = requires(S& s) {
-    { s.sync() } noexcept -> std::same_as<std::error_code>;
+    { s.commit() } noexcept -> std::same_as<std::error_code>;
 };
 
 /// The error, if any, that an answer of a storage or of an executor stands for.

@@ -4,8 +4,8 @@
 #pragma once
 
 #include <belay/session/ledger_like.hpp>
+#include <belay/session/session_errc.hpp>
 #include <belay/session/session_observer.hpp>
-#include <belay/session/sync_errc.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
 
@@ -28,7 +28,7 @@ void tell(O& observer, R& receiver, const ReceiverNotice& n) {
         case Kind::replaced:
             return notify<OnJournalReplaced>(observer, receiver, n.sender, n.progress);
         case Kind::refused:
-            return notify<OnRefused>(observer, receiver, static_cast<SyncErrc>(n.error.value()),
+            return notify<OnRefused>(observer, receiver, static_cast<SessionErrc>(n.error.value()),
                                      n.sender);
         case Kind::failed:
             return notify<OnLedgerFailed>(observer, receiver, n.error);

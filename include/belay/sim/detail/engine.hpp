@@ -217,8 +217,8 @@ private:
         const Duration gap = elapsed(now_, next);
         Attached& a = *machines_[uniform_upto(extra_, machines_.size() - 1)];
         if (a.frozen || gap <= Duration{1}) return false;
-        now_ += Duration{1} + Duration{static_cast<std::int64_t>(uniform_upto(
-                                  extra_, static_cast<std::uint64_t>(gap.count() - 2)))};
+        const auto later = uniform_upto(extra_, static_cast<std::uint64_t>(gap.count() - 2));
+        now_ = after(now_, Duration{static_cast<std::int64_t>(later) + 1});
         turn(a);
         return true;
     }

@@ -19,7 +19,7 @@ struct WorkPlace {
 /// A WorkLog, seen as items.
 ///
 /// Thread safety: none of its own.
-template <SequencedLike Log>
+template <LogLike Log>
 class WorkItems : public WorkLog<Log> {
 public:
     using WorkLog<Log>::WorkLog;

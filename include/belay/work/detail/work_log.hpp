@@ -8,7 +8,7 @@
 #include <utility>  // std::exchange, std::move
 
 #include <belay/core/order.hpp>
-#include <belay/journal/sequenced_like.hpp>
+#include <belay/journal/log_like.hpp>
 #include <belay/work/detail/work_entry.hpp>
 #include <belay/work/detail/work_positions.hpp>
 #include <belay/work/detail/work_slots.hpp>
@@ -23,7 +23,7 @@ namespace belay::inline BELAY_ABI::detail {
 /// is given up in front of what is held, or of what is only held by entries that are not durable.
 ///
 /// Thread safety: none of its own.
-template <SequencedLike Log>
+template <LogLike Log>
 class WorkLog {
     Log log_;
     const std::uint32_t mark_;
@@ -95,7 +95,7 @@ public:
         entry.cause = slot.cause;
         return append(entry).error();
     }
-    /// As `note`; what cannot be noted now is at the next `sync`.   Throws: std::bad_alloc.
+    /// As `note`; what cannot be noted now is at the next `commit`.   Throws: std::bad_alloc.
     void note_soon(WorkSlot& slot) {
         slot.unnoted = static_cast<bool>(note(slot));
         some_unnoted_ = some_unnoted_ || slot.unnoted;
@@ -111,7 +111,7 @@ public:
         static_cast<void>(note_gone(true));
         if (gone_.size() + 2 > gone_.capacity()) gone_.reserve(2 * gone_.size());
     }
-    /// The item is gone. It becomes durable with the next `sync`.   Pre: there is room.
+    /// The item is gone. It becomes durable with the next `commit`.   Pre: there is room.
     void finish(std::uint32_t slot) noexcept {
         const WorkSlot gone = slots[slot];
         slots.remove(slot);
@@ -133,7 +133,7 @@ public:
             return late ? late : note_gone(true);
         });
         const std::uint64_t base = log_.base();
-        if (const std::error_code error = log_.sync()) return error;
+        if (const std::error_code error = log_.commit()) return error;
         if constexpr (TellsDurableAck<Log>) {
             if (!unnoted && log_.acked_durable() + 1 < base) {
                 unnoted = std::make_error_code(std::errc::no_space_on_device);
@@ -144,7 +144,7 @@ public:
     }
     /// Copies what is due, and makes all durable; says why what is due can never be copied, or for
     /// lack of memory not now.
-    [[nodiscard]] std::error_code sync() noexcept {
+    [[nodiscard]] std::error_code commit() noexcept {
         const std::error_code uncopied = unless_no_memory([this] {
             tidy();
             return stuck_;
@@ -152,11 +152,11 @@ public:
         const std::error_code error = make_durable();
         return error ? error : uncopied;
     }
-    /// Appends what a `sync` would, as far as that takes no memory.
+    /// Appends what a `commit` would, as far as that takes no memory.
     void note_at_end() noexcept {
         if (!note_late(false)) static_cast<void>(note_gone(false));
     }
-    /// Whether something is known here only, until a `sync`; also what the log was told is gone, if
+    /// Whether something is known here only, until a `commit`; also what the log was told is gone, if
     /// it says so.
     [[nodiscard]] bool has_unnoted() const noexcept {
         if constexpr (TellsDurableAck<Log>) {
@@ -263,7 +263,7 @@ public:
             copy_window();
         }
         const bool waits = copied_from_ != nothing || window_last_ != 0;
-        if (waits && positions.idle_bytes() > slack()) static_cast<void>(log_.sync());
+        if (waits && positions.idle_bytes() > slack()) static_cast<void>(log_.commit());
         if (waits) release();
     }
 

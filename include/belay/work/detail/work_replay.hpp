@@ -11,7 +11,7 @@ namespace belay::inline BELAY_ABI::detail {
 ///
 /// What an entry says about an item that is gone, or was given up with the log's front, is passed
 /// over: acknowledgements of the log may be lost in a crash, and then its front is there again.
-template <SequencedLike Log>
+template <LogLike Log>
 class WorkReplay {
 public:
     explicit WorkReplay(WorkLog<Log>& work) noexcept : work_{work}, moment_{work.clock} {}

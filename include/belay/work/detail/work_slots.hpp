@@ -27,8 +27,6 @@ struct WorkSlot {
     bool sent = false;       // the storage for dead letters has taken its letter
 };
 
-static_assert(sizeof(WorkSlot) <= 48, "with 16 bytes of indices, what docs/queue.md says");
-
 /// Slots by number, found by id, and in two orders: those that can be lent by id, those that wait
 /// for a time by that time.
 ///

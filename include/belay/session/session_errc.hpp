@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/session/sync_errc.hpp
-/// SyncErrc: what two sides of a session can find wrong with each other.
+/// \file belay/session/session_errc.hpp
+/// SessionErrc: what two sides of a session can find wrong with each other.
 #pragma once
 
 #include <belay/core/failure.hpp>
 
 namespace belay::inline BELAY_ABI {
 
-/// Errors of the session protocol; category "belay.sync". 1 to 13 are the codes of ERROR frames.
-enum class SyncErrc : std::int32_t {
+/// Errors of the session protocol; category "belay.session". 1 to 13 are the codes of ERROR frames.
+enum class SessionErrc {
     protocol = 1,         ///< a frame that is damaged, unknown, too long, or not allowed here
     version = 2,          ///< no version of the protocol that both sides speak
     unauthorized = 3,     ///< the credentials are not accepted
@@ -30,7 +30,7 @@ enum class SyncErrc : std::int32_t {
 };
 
 namespace detail {
-inline constexpr ErrorText sync_errors[] = {
+inline constexpr ErrorText session_error_texts[] = {
     {"the peer broke the session protocol, or the data was damaged", Cause::protocol},
     {"no common version of the session protocol", Cause::permanent},
     {"the credentials were not accepted", Cause::unauthorized},
@@ -52,22 +52,22 @@ inline constexpr ErrorText sync_errors[] = {
 };
 }  // namespace detail
 
-/// The category of SyncErrc.
-[[nodiscard]] inline const std::error_category& sync_category() noexcept {
-    static const detail::TableCategory category{"belay.sync", detail::sync_errors};
+/// The category of SessionErrc.
+[[nodiscard]] inline const std::error_category& session_category() noexcept {
+    static const detail::TableCategory category{"belay.session", detail::session_error_texts};
     return category;
 }
 
-[[nodiscard]] inline std::error_code make_error_code(SyncErrc e) noexcept {
-    return {static_cast<int>(e), sync_category()};
+[[nodiscard]] inline std::error_code make_error_code(SessionErrc e) noexcept {
+    return {static_cast<int>(e), session_category()};
 }
 
-/// The failure that a SyncErrc is.
-[[nodiscard]] inline Failure failure_of(SyncErrc e, Duration retry_after = {}) noexcept {
+/// The failure that a SessionErrc is.
+[[nodiscard]] inline Failure failure_of(SessionErrc e, Duration retry_after = {}) noexcept {
     return Failure::from(make_error_code(e), retry_after);
 }
 
 }  // namespace belay::inline BELAY_ABI
 
 template <>
-struct std::is_error_code_enum<belay::SyncErrc> : std::true_type {};
+struct std::is_error_code_enum<belay::SessionErrc> : std::true_type {};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: a sender does what section 5.1 of the protocol says, over a journal on a simulated disk;
 // the test plays the receiver, frame by frame.
-#include <belay/session/sender_half.hpp>
+#include <belay/session/sender_core.hpp>
 
 #include <optional>
 
@@ -19,22 +19,22 @@ namespace {
 
 using Disk = sim::Disk;
 using DiskJournal = Journal<Disk>;
-using Half = SenderHalf<DiskJournal>;
-using Phase = Half::Phase;
+using SendingCore = SenderCore<DiskJournal>;
+using Phase = SendingCore::Phase;
 
 constexpr Id pinned_store_id{std::byte{0x5A}};
 
-struct HalfRig {
+struct CoreRig {
     Disk disk;
     std::optional<DiskJournal> journal;
-    std::optional<Half> half;
+    std::optional<SendingCore> core;
     Bytes reply;
     std::uint64_t attach = 0;
 
-    HalfRig() { reopen(); }
+    CoreRig() { reopen(); }
     /// The process dies and starts again.
     void reopen() {
-        half.reset();
+        core.reset();
         journal.reset();
         disk.kill();
         auto opened = DiskJournal::open(
@@ -42,20 +42,20 @@ struct HalfRig {
             {.segment_bytes = 4096, .record_bytes_max = 1024, .seed = Seed{disk.operations()}});
         REQUIRE(opened.has_value());
         journal.emplace(std::move(*opened));
-        half.emplace(*journal, SenderOptions{.sender = id(1)});
+        core.emplace(*journal, SenderOptions{.id = id(1)});
     }
     void append(int n) {
         for (int i = 0; i < n; ++i) {
             const std::string text = "op " + std::to_string(journal->last() + 1);
             REQUIRE(journal->append(as_bytes(text)).has_value());
         }
-        REQUIRE_FALSE(journal->sync());
+        REQUIRE_FALSE(journal->commit());
     }
     /// A new connection. Returns: what HELLO says.
     Hello hello() {
-        half->close();
+        core->close();
         Bytes out;
-        REQUIRE_FALSE(half->hello(out));
+        REQUIRE_FALSE(core->hello(out));
         const auto read = read_hello(only_frame(out));
         REQUIRE(read.has_value());
         attach = read->attach;
@@ -80,12 +80,12 @@ struct HalfRig {
     /// Gives the sender a message. Its answer is in `reply`.
     std::error_code take(const Bytes& message) {
         reply.clear();
-        return half->take(message, reply);
+        return core->take(message, reply);
     }
     Seen replied() { return describe(reply); }
     Seen filled(std::size_t bytes_wanted = 1U << 20U) {
         Bytes out;
-        const std::error_code e = half->fill(out, bytes_wanted);
+        const std::error_code e = core->fill(out, bytes_wanted);
         Seen seen = describe(out);
         if (e) seen.push_back(e.message());
         return seen;
@@ -94,7 +94,7 @@ struct HalfRig {
     void flow(std::uint64_t applied) {
         hello();
         REQUIRE_FALSE(take(bytes_of(known(applied))));
-        REQUIRE(half->phase() == Phase::flowing);
+        REQUIRE(core->phase() == Phase::flowing);
     }
     /// Connects for the first time, and is adopted.
     void adopted(int operations = 0) {
@@ -102,7 +102,7 @@ struct HalfRig {
         hello();
         REQUIRE_FALSE(take(bytes_of(fresh())));
         REQUIRE_FALSE(take(ack(0)));
-        REQUIRE(half->phase() == Phase::flowing);
+        REQUIRE(core->phase() == Phase::flowing);
     }
 };
 
@@ -112,8 +112,8 @@ std::uint64_t numbered(std::uint64_t run, std::uint64_t count) { return (run << 
 
 // ---- greeting -----------------------------------------------------------------------------------
 
-TEST_CASE("SenderHalf::hello says who it is and what it has", "[session][sender_half][unit]") {
-    HalfRig r;
+TEST_CASE("SenderCore::hello says who it is and what it has", "[session][sender_core][unit]") {
+    CoreRig r;
     Hello h = r.hello();
     CHECK(h.attach == numbered(1, 1));
     CHECK(h.sender == id(1));
@@ -136,12 +136,12 @@ TEST_CASE("SenderHalf::hello says who it is and what it has", "[session][sender_
     CHECK(r.hello().attach == numbered(2, 1));  // a later run is newer than all of an earlier one
 }
 
-TEST_CASE("SenderHalf::hello carries the token", "[session][sender_half][unit]") {
-    HalfRig r;
+TEST_CASE("SenderCore::hello carries the token", "[session][sender_core][unit]") {
+    CoreRig r;
     Bytes token(3, std::byte{'t'});
-    Half half{*r.journal, {.sender = id(1), .payload_bytes_max = 99, .token = token}};
+    SendingCore core{*r.journal, {.id = id(1), .payload_bytes_max = 99, .token = token}};
     Bytes out;
-    REQUIRE_FALSE(half.hello(out));
+    REQUIRE_FALSE(core.hello(out));
     const auto read = read_hello(only_frame(out));
     REQUIRE(read.has_value());
     CHECK(text_of(read->token) == "ttt");
@@ -150,19 +150,19 @@ TEST_CASE("SenderHalf::hello carries the token", "[session][sender_half][unit]")
 
 // ---- 5.1, steps 1 to 5: what WELCOME says -------------------------------------------------------
 
-TEST_CASE("SenderHalf is adopted by a receiver that does not know it",
-          "[session][sender_half][unit]") {
-    HalfRig r;
+TEST_CASE("SenderCore is adopted by a receiver that does not know it",
+          "[session][sender_core][unit]") {
+    CoreRig r;
     r.append(2);
     r.hello();
     CHECK_FALSE(r.take(bytes_of(r.fresh())));
     CHECK(r.replied() == Seen{"start " + std::to_string(r.attach)});
-    CHECK(r.half->phase() == Phase::adopting);
+    CHECK(r.core->phase() == Phase::adopting);
     // No credit yet, and no pin: if START is lost, the receiver may rightly not know us.
     CHECK(r.filled().empty());
     CHECK(r.journal->store_pin() == no_id);
     CHECK_FALSE(r.take(ack(0)));
-    CHECK(r.half->phase() == Phase::flowing);
+    CHECK(r.core->phase() == Phase::flowing);
     CHECK(r.journal->store_pin() == pinned_store_id);
     CHECK(r.filled() == Seen{"data 1 op 1", "data 2 op 2"});
     // The pin is durable before the first DATA.
@@ -171,63 +171,63 @@ TEST_CASE("SenderHalf is adopted by a receiver that does not know it",
     CHECK(r.journal->store_pin() == pinned_store_id);
 }
 
-TEST_CASE("SenderHalf does not believe an adoption that has applied something",
-          "[session][sender_half][unit]") {
-    HalfRig r;
+TEST_CASE("SenderCore does not believe an adoption that has applied something",
+          "[session][sender_core][unit]") {
+    CoreRig r;
     r.append(2);
     r.hello();
     CHECK_FALSE(r.take(bytes_of(r.fresh())));
-    CHECK(r.take(ack(1)) == SyncErrc::protocol);
+    CHECK(r.take(ack(1)) == SessionErrc::protocol);
     CHECK(r.replied() == Seen{"error protocol 5"});
     CHECK(r.journal->store_pin() == no_id);
 }
 
-TEST_CASE("SenderHalf resumes from the receiver's number", "[session][sender_half][unit]") {
-    HalfRig r;
+TEST_CASE("SenderCore resumes from the receiver's number", "[session][sender_core][unit]") {
+    CoreRig r;
     r.adopted(5);
     CHECK(r.filled().size() == 5);
     CHECK_FALSE(r.take(ack(1)));
     r.hello();
     CHECK_FALSE(r.take(bytes_of(r.known(3))));
     CHECK(r.replied() == Seen{"start " + std::to_string(r.attach)});
-    CHECK(r.half->acked() == 3);  // the answer to a resume is an acknowledgement
+    CHECK(r.core->acked() == 3);  // the answer to a resume is an acknowledgement
     CHECK(r.filled() == Seen{"data 4 op 4", "data 5 op 5"});
     // Also behind what it has sent itself before.
     r.flow(3);
     CHECK(r.filled() == Seen{"data 4 op 4", "data 5 op 5"});
 }
 
-TEST_CASE("SenderHalf pins the store of a known journal before DATA",
-          "[session][sender_half][unit]") {
+TEST_CASE("SenderCore pins the store of a known journal before DATA",
+          "[session][sender_core][unit]") {
     // The first ACK was lost: the receiver knows the journal, the journal no store.
-    HalfRig r;
+    CoreRig r;
     r.append(1);
     r.flow(0);
     CHECK(r.journal->store_pin() == pinned_store_id);
     CHECK(r.filled() == Seen{"data 1 op 1"});
 }
 
-TEST_CASE("SenderHalf tells once that its journal replaces another",
-          "[session][sender_half][unit]") {
-    HalfRig r;
+TEST_CASE("SenderCore tells once that its journal replaces another",
+          "[session][sender_core][unit]") {
+    CoreRig r;
     r.hello();
     Welcome g = r.fresh();
     g.replaces = true;
     g.replaced_journal = id(77);
     g.replaced_applied = 12;
-    CHECK_FALSE(r.half->take_replaced());
+    CHECK_FALSE(r.core->take_replaced());
     CHECK_FALSE(r.take(bytes_of(g)));
-    CHECK(r.half->take_replaced());
-    CHECK_FALSE(r.half->take_replaced());
-    CHECK(r.half->facts().replaced_journal == id(77));
-    CHECK(r.half->facts().replaced_applied == 12);
-    CHECK(r.half->blocked() == Blocked::none);
+    CHECK(r.core->take_replaced());
+    CHECK_FALSE(r.core->take_replaced());
+    CHECK(r.core->details().replaced_journal == id(77));
+    CHECK(r.core->details().replaced_applied == 12);
+    CHECK(r.core->blocked() == Blocked::none);
 }
 
 // ---- 8: what blocks -----------------------------------------------------------------------------
 
-TEST_CASE("SenderHalf blocks for a receiver that lost its state", "[session][sender_half][unit]") {
-    HalfRig r;
+TEST_CASE("SenderCore blocks for a receiver that lost its state", "[session][sender_core][unit]") {
+    CoreRig r;
     r.adopted(4);
     r.filled();
     CHECK_FALSE(r.take(ack(2)));
@@ -235,42 +235,43 @@ TEST_CASE("SenderHalf blocks for a receiver that lost its state", "[session][sen
     SECTION("another store, which does not know us") {
         Welcome g = r.fresh();
         g.store = id(99);
-        CHECK(r.take(bytes_of(g)) == SyncErrc::store_changed);
-        CHECK(r.half->facts().receiver_store == id(99));
+        CHECK(r.take(bytes_of(g)) == SessionErrc::store_changed);
+        CHECK(r.core->details().receiver_store == id(99));
     }
     SECTION("another store, which claims to know us") {
         Welcome g = r.known(2);
         g.store = id(99);
-        CHECK(r.take(bytes_of(g)) == SyncErrc::store_changed);
-        CHECK(r.half->facts().receiver_store == id(99));
+        CHECK(r.take(bytes_of(g)) == SessionErrc::store_changed);
+        CHECK(r.core->details().receiver_store == id(99));
     }
     SECTION("the same store, which forgot us") {
-        CHECK(r.take(bytes_of(r.fresh())) == SyncErrc::store_changed);
-        CHECK(r.half->facts().receiver_store == pinned_store_id);
+        CHECK(r.take(bytes_of(r.fresh())) == SessionErrc::store_changed);
+        CHECK(r.core->details().receiver_store == pinned_store_id);
     }
     SECTION("it says so: another store") {
-        CHECK(r.take(error(SyncErrc::store_changed, 0, id(98))) == SyncErrc::store_changed);
-        CHECK(r.half->facts().receiver_store == id(98));
+        CHECK(r.take(error(SessionErrc::store_changed, 0, id(98))) == SessionErrc::store_changed);
+        CHECK(r.core->details().receiver_store == id(98));
     }
     SECTION("it says so: unknown") {
-        CHECK(r.take(error(SyncErrc::unknown_journal, 0, id(98))) == SyncErrc::unknown_journal);
-        CHECK(r.half->facts().receiver_store == id(98));
+        CHECK(r.take(error(SessionErrc::unknown_journal, 0, id(98))) ==
+              SessionErrc::unknown_journal);
+        CHECK(r.core->details().receiver_store == id(98));
     }
-    CHECK(r.half->blocked() == Blocked::receiver_lost_state);
+    CHECK(r.core->blocked() == Blocked::receiver_lost_state);
     CHECK(r.replied().empty());
     CHECK(r.filled().empty());
-    CHECK_FALSE(r.half->wants_to_send());
-    const SessionFacts& facts = r.half->facts();
-    CHECK(facts.acked == 2);
-    CHECK(facts.last == 4);
-    CHECK(facts.pinned_store == pinned_store_id);
+    CHECK_FALSE(r.core->wants_to_send());
+    const BlockedDetails& details = r.core->details();
+    CHECK(details.acked == 2);
+    CHECK(details.last == 4);
+    CHECK(details.pinned_store == pinned_store_id);
     CHECK(r.journal->store_pin() == pinned_store_id);
-    CHECK(r.half->acked() == 2);
+    CHECK(r.core->acked() == 2);
 }
 
-TEST_CASE("SenderHalf blocks for a side that was rolled back, and for another history",
-          "[session][sender_half][unit]") {
-    HalfRig r;
+TEST_CASE("SenderCore blocks for a side that was rolled back, and for another history",
+          "[session][sender_core][unit]") {
+    CoreRig r;
     r.adopted(4);
     r.filled();
     CHECK_FALSE(r.take(ack(2)));
@@ -279,36 +280,36 @@ TEST_CASE("SenderHalf blocks for a side that was rolled back, and for another hi
         // Its check cannot be computed any more: the number alone must do.
         Welcome g = r.known(2);
         g.applied = 1;
-        CHECK(r.take(bytes_of(g)) == SyncErrc::rolled_back_receiver);
-        CHECK(r.half->blocked() == Blocked::receiver_rolled_back);
-        CHECK(r.half->facts().applied == 1);
+        CHECK(r.take(bytes_of(g)) == SessionErrc::rolled_back_receiver);
+        CHECK(r.core->blocked() == Blocked::receiver_rolled_back);
+        CHECK(r.core->details().applied == 1);
     }
     SECTION("the sender") {
-        CHECK(r.take(bytes_of(r.known(5))) == SyncErrc::rolled_back_sender);
-        CHECK(r.half->blocked() == Blocked::sender_rolled_back);
-        CHECK(r.half->facts().applied == 5);
+        CHECK(r.take(bytes_of(r.known(5))) == SessionErrc::rolled_back_sender);
+        CHECK(r.core->blocked() == Blocked::sender_rolled_back);
+        CHECK(r.core->details().applied == 5);
     }
     SECTION("the sender, also when it has taken as much that is not durable") {
         REQUIRE(r.journal->append(as_bytes("x")).has_value());
-        CHECK(r.take(bytes_of(r.known(5))) == SyncErrc::rolled_back_sender);
+        CHECK(r.take(bytes_of(r.known(5))) == SessionErrc::rolled_back_sender);
     }
     SECTION("neither: the numbers mean other operations") {
         Welcome g = r.known(3);
         g.check ^= 1;
-        CHECK(r.take(bytes_of(g)) == SyncErrc::diverged);
-        CHECK(r.half->blocked() == Blocked::diverged);
-        CHECK(r.half->facts().applied == 3);
+        CHECK(r.take(bytes_of(g)) == SessionErrc::diverged);
+        CHECK(r.core->blocked() == Blocked::diverged);
+        CHECK(r.core->details().applied == 3);
     }
     CHECK(r.replied().empty());
-    CHECK(r.half->acked() == 2);
-    CHECK(r.half->facts().acked == 2);
-    CHECK(r.half->facts().last == 4);
+    CHECK(r.core->acked() == 2);
+    CHECK(r.core->details().acked == 2);
+    CHECK(r.core->details().last == 4);
     CHECK(r.filled().empty());
 }
 
-TEST_CASE("SenderHalf accepts a receiver that was restored to what it had acknowledged",
-          "[session][sender_half][unit]") {
-    HalfRig r;
+TEST_CASE("SenderCore accepts a receiver that was restored to what it had acknowledged",
+          "[session][sender_core][unit]") {
+    CoreRig r;
     r.adopted(4);
     r.filled();
     CHECK_FALSE(r.take(ack(2)));
@@ -316,143 +317,143 @@ TEST_CASE("SenderHalf accepts a receiver that was restored to what it had acknow
     CHECK(r.filled() == Seen{"data 3 op 3", "data 4 op 4"});
 }
 
-TEST_CASE("SenderHalf blocks when it is fenced, and names the other",
-          "[session][sender_half][unit]") {
-    HalfRig r;
+TEST_CASE("SenderCore blocks when it is fenced, and names the other",
+          "[session][sender_core][unit]") {
+    CoreRig r;
     r.adopted(1);
     r.hello();
-    CHECK(r.take(error(SyncErrc::fenced, numbered(9, 4))) == SyncErrc::fenced);
-    CHECK(r.half->blocked() == Blocked::fenced);
-    CHECK(r.half->facts().attach == numbered(9, 4));
+    CHECK(r.take(error(SessionErrc::fenced, numbered(9, 4))) == SessionErrc::fenced);
+    CHECK(r.core->blocked() == Blocked::fenced);
+    CHECK(r.core->details().attach == numbered(9, 4));
 }
 
-TEST_CASE("SenderHalf blocks at an operation that the receiver does not accept",
-          "[session][sender_half][unit]") {
-    HalfRig r;
+TEST_CASE("SenderCore blocks at an operation that the receiver does not accept",
+          "[session][sender_core][unit]") {
+    CoreRig r;
     r.adopted(1);
     REQUIRE(r.journal->append(Bytes(1001)).has_value());
     REQUIRE(r.journal->append(as_bytes("behind it")).has_value());
-    REQUIRE_FALSE(r.journal->sync());
-    const std::string large = make_error_code(SyncErrc::too_large).message();
+    REQUIRE_FALSE(r.journal->commit());
+    const std::string large = make_error_code(SessionErrc::too_large).message();
     SECTION("as it announced") {
         CHECK(r.filled() == Seen{"data 1 op 1"});
         CHECK(r.filled() == Seen{large});
     }
     SECTION("as it says") {
-        CHECK(r.take(error(SyncErrc::too_large, 1000)) == SyncErrc::too_large);
+        CHECK(r.take(error(SessionErrc::too_large, 1000)) == SessionErrc::too_large);
     }
-    CHECK(r.half->blocked() == Blocked::too_large);
-    CHECK_FALSE(r.half->wants_to_send());
+    CHECK(r.core->blocked() == Blocked::too_large);
+    CHECK_FALSE(r.core->wants_to_send());
     CHECK(r.filled().empty());
 }
 
-TEST_CASE("SenderHalf reports a defect after two gaps without progress",
-          "[session][sender_half][unit]") {
-    HalfRig r;
+TEST_CASE("SenderCore reports a defect after two gaps without progress",
+          "[session][sender_core][unit]") {
+    CoreRig r;
     r.adopted(3);
-    CHECK(r.take(error(SyncErrc::gap, 1)) == SyncErrc::gap);
-    CHECK(r.half->blocked() == Blocked::none);
+    CHECK(r.take(error(SessionErrc::gap, 1)) == SessionErrc::gap);
+    CHECK(r.core->blocked() == Blocked::none);
     r.flow(0);
     SECTION("with progress between them: as the first") {
         r.filled();
         CHECK_FALSE(r.take(ack(1)));
-        CHECK(r.take(error(SyncErrc::gap, 2)) == SyncErrc::gap);
-        CHECK(r.half->blocked() == Blocked::none);
+        CHECK(r.take(error(SessionErrc::gap, 2)) == SessionErrc::gap);
+        CHECK(r.core->blocked() == Blocked::none);
     }
     SECTION("without") {
-        CHECK(r.take(error(SyncErrc::gap, 1)) == SyncErrc::diverged);
-        CHECK(r.half->blocked() == Blocked::diverged);
+        CHECK(r.take(error(SessionErrc::gap, 1)) == SessionErrc::diverged);
+        CHECK(r.core->blocked() == Blocked::diverged);
     }
 }
 
-TEST_CASE("SenderHalf looks again at what blocked it when it is connected again",
-          "[session][sender_half][unit]") {
-    HalfRig r;
+TEST_CASE("SenderCore looks again at what blocked it when it is connected again",
+          "[session][sender_core][unit]") {
+    CoreRig r;
     r.adopted(3);
     r.hello();
-    CHECK(r.take(error(SyncErrc::fenced, numbered(9, 1))) == SyncErrc::fenced);
+    CHECK(r.take(error(SessionErrc::fenced, numbered(9, 1))) == SessionErrc::fenced);
     r.flow(1);
-    CHECK(r.half->blocked() == Blocked::none);
+    CHECK(r.core->blocked() == Blocked::none);
     CHECK(r.filled() == Seen{"data 2 op 2", "data 3 op 3"});
     r.hello();
-    CHECK(r.take(error(SyncErrc::fenced, numbered(9, 2))) == SyncErrc::fenced);
-    CHECK(r.half->blocked() == Blocked::fenced);
+    CHECK(r.take(error(SessionErrc::fenced, numbered(9, 2))) == SessionErrc::fenced);
+    CHECK(r.core->blocked() == Blocked::fenced);
 }
 
-TEST_CASE("SenderHalf does with every ERROR what section 4.3 says",
-          "[session][sender_half][unit]") {
+TEST_CASE("SenderCore does with every ERROR what section 4.3 says",
+          "[session][sender_core][unit]") {
     struct Row {
-        SyncErrc code;
+        SessionErrc code;
         std::uint64_t detail;
         Cause cause;
         Blocked blocked;
         Duration retry_after;
     };
     const Row rows[] = {
-        {SyncErrc::protocol, 4, Cause::protocol, Blocked::none, 0s},
-        {SyncErrc::version, numbered(1, 1), Cause::permanent, Blocked::none, 0s},
-        {SyncErrc::unauthorized, 0, Cause::unauthorized, Blocked::none, 0s},
-        {SyncErrc::forbidden, 0, Cause::unauthorized, Blocked::none, 0s},
-        {SyncErrc::fenced, 9, Cause::permanent, Blocked::fenced, 0s},
-        {SyncErrc::store_changed, 0, Cause::permanent, Blocked::receiver_lost_state, 0s},
-        {SyncErrc::unknown_journal, 0, Cause::permanent, Blocked::receiver_lost_state, 0s},
-        {SyncErrc::gap, 1, Cause::protocol, Blocked::none, 0s},
-        {SyncErrc::too_large, 9, Cause::permanent, Blocked::too_large, 0s},
-        {SyncErrc::overloaded, 1500, Cause::overloaded, Blocked::none, 1500ms},
-        {SyncErrc::draining, 3000, Cause::overloaded, Blocked::none, 3s},
-        {SyncErrc::overloaded, ~std::uint64_t{0}, Cause::overloaded, Blocked::none, 1h},
-        {SyncErrc::superseded, 9, Cause::lost, Blocked::none, 0s},
-        {SyncErrc::storage, 0, Cause::lost, Blocked::none, 0s},
+        {SessionErrc::protocol, 4, Cause::protocol, Blocked::none, 0s},
+        {SessionErrc::version, numbered(1, 1), Cause::permanent, Blocked::none, 0s},
+        {SessionErrc::unauthorized, 0, Cause::unauthorized, Blocked::none, 0s},
+        {SessionErrc::forbidden, 0, Cause::unauthorized, Blocked::none, 0s},
+        {SessionErrc::fenced, 9, Cause::permanent, Blocked::fenced, 0s},
+        {SessionErrc::store_changed, 0, Cause::permanent, Blocked::receiver_lost_state, 0s},
+        {SessionErrc::unknown_journal, 0, Cause::permanent, Blocked::receiver_lost_state, 0s},
+        {SessionErrc::gap, 1, Cause::protocol, Blocked::none, 0s},
+        {SessionErrc::too_large, 9, Cause::permanent, Blocked::too_large, 0s},
+        {SessionErrc::overloaded, 1500, Cause::overloaded, Blocked::none, 1500ms},
+        {SessionErrc::draining, 3000, Cause::overloaded, Blocked::none, 3s},
+        {SessionErrc::overloaded, ~std::uint64_t{0}, Cause::overloaded, Blocked::none, 1h},
+        {SessionErrc::superseded, 9, Cause::lost, Blocked::none, 0s},
+        {SessionErrc::storage, 0, Cause::lost, Blocked::none, 0s},
     };
     const bool greeting = GENERATE(true, false);
     for (const Row& row : rows) {
-        HalfRig r;
+        CoreRig r;
         r.hello();
         if (!greeting) r.flow(0);
         CHECK(r.take(error(row.code, row.detail)) == row.code);
         CHECK(cause_of(make_error_code(row.code)) == row.cause);
-        CHECK(r.half->blocked() == row.blocked);
-        CHECK(r.half->take_retry_after() == row.retry_after);
-        CHECK(r.half->take_retry_after() == 0s);
+        CHECK(r.core->blocked() == row.blocked);
+        CHECK(r.core->take_retry_after() == row.retry_after);
+        CHECK(r.core->take_retry_after() == 0s);
         CHECK(r.replied().empty());
     }
     for (const unsigned code : {0U, 14U, 99U}) {
-        HalfRig r;
+        CoreRig r;
         r.hello();
-        CHECK(r.take(error(static_cast<SyncErrc>(code))) == SyncErrc::protocol);
+        CHECK(r.take(error(static_cast<SessionErrc>(code))) == SessionErrc::protocol);
     }
 }
 
 // ---- 5.1, step 6, and 7 -------------------------------------------------------------------------
 
-TEST_CASE("SenderHalf sends only what is durable", "[session][sender_half][unit]") {
-    HalfRig r;
+TEST_CASE("SenderCore sends only what is durable", "[session][sender_core][unit]") {
+    CoreRig r;
     r.adopted(1);
     REQUIRE(r.journal->append(as_bytes("op 2")).has_value());
     CHECK(r.filled() == Seen{"data 1 op 1"});
-    CHECK_FALSE(r.half->wants_to_send());
-    REQUIRE_FALSE(r.journal->sync());
-    CHECK(r.half->wants_to_send());
+    CHECK_FALSE(r.core->wants_to_send());
+    REQUIRE_FALSE(r.journal->commit());
+    CHECK(r.core->wants_to_send());
     CHECK(r.filled() == Seen{"data 2 op 2"});
 }
 
-TEST_CASE("SenderHalf sends DATA with the salt of the run that took it",
-          "[session][sender_half][unit]") {
-    HalfRig r;
+TEST_CASE("SenderCore sends DATA with the salt of the run that took it",
+          "[session][sender_core][unit]") {
+    CoreRig r;
     r.append(1);
     const std::uint32_t first = r.journal->salt();
     r.reopen();
     r.adopted(1);
     Bytes out;
-    REQUIRE_FALSE(r.half->fill(out, 1000));
+    REQUIRE_FALSE(r.core->fill(out, 1000));
     FrameReader reader{out, 1000};
     CHECK((*reader.next())->aux == first);
     CHECK((*reader.next())->aux == r.journal->salt());
     CHECK(first != r.journal->salt());
 }
 
-TEST_CASE("SenderHalf fills about as much as is wanted", "[session][sender_half][unit]") {
-    HalfRig r;
+TEST_CASE("SenderCore fills about as much as is wanted", "[session][sender_core][unit]") {
+    CoreRig r;
     r.adopted(5);
     CHECK(r.filled(1) == Seen{"data 1 op 1"});
     CHECK(r.filled(50) == Seen{"data 2 op 2", "data 3 op 3"});
@@ -460,14 +461,14 @@ TEST_CASE("SenderHalf fills about as much as is wanted", "[session][sender_half]
     CHECK(r.filled().empty());
 }
 
-TEST_CASE("SenderHalf stays within the credit in numbers", "[session][sender_half][unit]") {
-    HalfRig r;
+TEST_CASE("SenderCore stays within the credit in numbers", "[session][sender_core][unit]") {
+    CoreRig r;
     r.append(5);
     r.hello();
     CHECK_FALSE(r.take(bytes_of(r.fresh())));
     CHECK_FALSE(r.take(ack(0, 2)));
     CHECK(r.filled() == Seen{"data 1 op 1", "data 2 op 2"});
-    CHECK_FALSE(r.half->wants_to_send());
+    CHECK_FALSE(r.core->wants_to_send());
     CHECK_FALSE(r.take(ack(1, 3)));
     CHECK(r.filled() == Seen{"data 3 op 3"});
     CHECK_FALSE(r.take(ack(2, 1)));  // it never shrinks
@@ -475,17 +476,17 @@ TEST_CASE("SenderHalf stays within the credit in numbers", "[session][sender_hal
     CHECK(r.filled() == Seen{"data 4 op 4"});
 }
 
-TEST_CASE("SenderHalf stays within the credit in bytes", "[session][sender_half][unit]") {
-    HalfRig r;
+TEST_CASE("SenderCore stays within the credit in bytes", "[session][sender_core][unit]") {
+    CoreRig r;
     r.append(5);  // of 4 bytes each
     r.hello();
     CHECK_FALSE(r.take(bytes_of(r.fresh())));
     CHECK_FALSE(r.take(ack(0, 100, 7)));
     CHECK(r.filled() == Seen{"data 1 op 1"});
-    CHECK_FALSE(r.half->wants_to_send());  // or its owner would spin
+    CHECK_FALSE(r.core->wants_to_send());  // or its owner would spin
     CHECK(r.filled().empty());
     CHECK_FALSE(r.take(ack(0, 100, 8)));
-    CHECK(r.half->wants_to_send());
+    CHECK(r.core->wants_to_send());
     CHECK(r.filled() == Seen{"data 2 op 2"});
     CHECK_FALSE(r.take(ack(0, 100, 3)));
     CHECK(r.filled().empty());
@@ -497,27 +498,27 @@ TEST_CASE("SenderHalf stays within the credit in bytes", "[session][sender_half]
     CHECK(r.filled() == Seen{"data 1 op 1"});
 }
 
-TEST_CASE("SenderHalf releases what is acknowledged, and no more", "[session][sender_half][unit]") {
-    HalfRig r;
+TEST_CASE("SenderCore releases what is acknowledged, and no more", "[session][sender_core][unit]") {
+    CoreRig r;
     r.adopted(5);
     CHECK(r.filled(60).size() == 3);
     CHECK_FALSE(r.take(ack(2)));
-    CHECK(r.half->acked() == 2);
+    CHECK(r.core->acked() == 2);
     CHECK(r.journal->base() == 3);
     CHECK_FALSE(r.take(ack(1)));  // late
     CHECK_FALSE(r.take(ack(2)));  // again
-    CHECK(r.half->acked() == 2);
-    CHECK(r.take(ack(4)) == SyncErrc::protocol);  // never sent on this connection
+    CHECK(r.core->acked() == 2);
+    CHECK(r.take(ack(4)) == SessionErrc::protocol);  // never sent on this connection
     CHECK(r.replied() == Seen{"error protocol 5"});
-    CHECK(r.half->acked() == 2);
+    CHECK(r.core->acked() == 2);
     // A resumed number counts as sent.
     r.flow(4);
     CHECK_FALSE(r.take(ack(4)));
-    CHECK(r.take(ack(5)) == SyncErrc::protocol);
+    CHECK(r.take(ack(5)) == SessionErrc::protocol);
 }
 
-TEST_CASE("SenderHalf answers PING at any time, and ignores PONG", "[session][sender_half][unit]") {
-    HalfRig r;
+TEST_CASE("SenderCore answers PING at any time, and ignores PONG", "[session][sender_core][unit]") {
+    CoreRig r;
     r.hello();
     CHECK_FALSE(r.take(ping(3)));
     CHECK(r.replied() == Seen{"pong 3"});
@@ -527,11 +528,11 @@ TEST_CASE("SenderHalf answers PING at any time, and ignores PONG", "[session][se
     CHECK(r.replied().empty());
 }
 
-TEST_CASE("SenderHalf refuses what its state does not allow", "[session][sender_half][fault]") {
-    HalfRig r;
+TEST_CASE("SenderCore refuses what its state does not allow", "[session][sender_core][fault]") {
+    CoreRig r;
     r.adopted(1);
     const auto refused = [&](const Bytes& message, unsigned type) {
-        return r.take(message) == SyncErrc::protocol &&
+        return r.take(message) == SessionErrc::protocol &&
                r.replied() == Seen{"error protocol " + std::to_string(type)};
     };
     SECTION("while greeting") {
@@ -556,47 +557,47 @@ TEST_CASE("SenderHalf refuses what its state does not allow", "[session][sender_
         CHECK(refused(bytes_of(Frame{.type = FrameType::close}), 9));
         CHECK(refused(patched(ack(0), 11, 1), 5));                   // lane
         CHECK(refused(ack(0, std::uint64_t{1} << 63U), 5));          // limit
-        CHECK(refused(bytes_of(Frame{.type = FrameType::ack}), 5));  // half an ACK
+        CHECK(refused(bytes_of(Frame{.type = FrameType::ack}), 5));  // core an ACK
         CHECK(refused(Bytes(30, std::byte{'G'}), 'G'));
         CHECK(refused(Bytes(5), 0));
     }
     SECTION("when closed") {
-        r.half->close();
+        r.core->close();
         CHECK(refused(ack(0), 5));
         CHECK(refused(ping(1), 11));
     }
-    CHECK(r.half->blocked() == Blocked::none);
+    CHECK(r.core->blocked() == Blocked::none);
     // What came before the bad frame counts.
     r.flow(0);
     r.filled();
-    CHECK(r.take(ack(1) + start(1)) == SyncErrc::protocol);
-    CHECK(r.half->acked() == 1);
+    CHECK(r.take(ack(1) + start(1)) == SessionErrc::protocol);
+    CHECK(r.core->acked() == 1);
 }
 
 // ---- a journal that fails -----------------------------------------------------------------------
 
-TEST_CASE("SenderHalf greets nobody with a journal that has failed",
-          "[session][sender_half][fault]") {
-    HalfRig r;
+TEST_CASE("SenderCore greets nobody with a journal that has failed",
+          "[session][sender_core][fault]") {
+    CoreRig r;
     r.adopted(2);
     REQUIRE(r.journal->append(as_bytes("op 3")).has_value());
     for (std::uint64_t i = 1; !r.journal->failed() && i < 10; ++i) {
         r.disk.fail_at(r.disk.operations() + 1, eio);
-        static_cast<void>(r.journal->sync());
+        static_cast<void>(r.journal->commit());
     }
     REQUIRE(r.journal->failed());
-    r.half->journal_failed();
-    CHECK(r.half->blocked() == Blocked::journal_failed);
+    r.core->journal_failed();
+    CHECK(r.core->blocked() == Blocked::journal_failed);
     CHECK(r.filled().empty());
-    r.half->close();
+    r.core->close();
     Bytes out;
-    CHECK(r.half->hello(out) == r.journal->failed());
+    CHECK(r.core->hello(out) == r.journal->failed());
     CHECK(out.empty());
-    CHECK(r.half->blocked() == Blocked::journal_failed);
+    CHECK(r.core->blocked() == Blocked::journal_failed);
 }
 
-TEST_CASE("SenderHalf reports a pin that cannot be made durable", "[session][sender_half][fault]") {
-    HalfRig r;
+TEST_CASE("SenderCore reports a pin that cannot be made durable", "[session][sender_core][fault]") {
+    CoreRig r;
     r.append(1);
     r.hello();
     CHECK_FALSE(r.take(bytes_of(r.fresh())));
@@ -605,15 +606,15 @@ TEST_CASE("SenderHalf reports a pin that cannot be made durable", "[session][sen
     CHECK(r.filled().empty());
 }
 
-TEST_CASE("SenderHalf goes on when a file of acknowledged operations cannot be deleted",
-          "[session][sender_half][regression]") {
+TEST_CASE("SenderCore goes on when a file of acknowledged operations cannot be deleted",
+          "[session][sender_core][regression]") {
     // The operation of the disk that fails: the last two of an acknowledgement remove a file, those
     // before them make durable why.
     const std::uint64_t which = GENERATE(1U, 2U, 3U, 4U);
-    HalfRig r;
+    CoreRig r;
     r.adopted(0);
     for (int i = 0; i < 20; ++i) REQUIRE(r.journal->append(Bytes(900)).has_value());
-    REQUIRE_FALSE(r.journal->sync());
+    REQUIRE_FALSE(r.journal->commit());
     CHECK(r.filled().size() == 20);
     const std::uint64_t before = r.disk.operations();
     r.disk.fail_at(before + which, std::make_error_code(std::errc::io_error));
@@ -621,5 +622,5 @@ TEST_CASE("SenderHalf goes on when a file of acknowledged operations cannot be d
     CHECK(r.disk.operations() >= before + which);
     CHECK(e == r.journal->failed());
     CHECK(static_cast<bool>(e) == (which <= 2));
-    CHECK(r.half->acked() == 5);
+    CHECK(r.core->acked() == 5);
 }

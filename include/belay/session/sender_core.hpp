@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/session/sender_half.hpp
-/// SenderHalf: what a sender says and believes, over any number of connections; without one itself.
+/// \file belay/session/sender_core.hpp
+/// SenderCore: what a sender says and believes, over any number of connections; without one itself.
 #pragma once
 
 #include <utility>  // std::move
 
 #include <belay/core/order.hpp>
-#include <belay/journal/sequenced_like.hpp>
+#include <belay/journal/log_like.hpp>
 #include <belay/session/blocked.hpp>
 #include <belay/session/greeting.hpp>
 #include <belay/session/planted_fault.hpp>
 
 namespace belay::inline BELAY_ABI {
 
-/// What a SenderHalf is tuned by.
+/// What a SenderCore is tuned by.
 struct SenderOptions {
     /// Names the stream of work, not the process; never changes. Required.
-    Id sender{};
+    Id id{};
     /// The largest payload that is accepted from the peer.
     std::uint32_t payload_bytes_max = 1U << 20U;
     /// Sent in HELLO, when the transport has not authenticated already; at most 4 KiB.
@@ -30,16 +30,16 @@ struct SenderOptions {
 ///
 /// Thread safety: distinct objects safe.
 /// Source:        docs/session-protocol.md, sections 5.1 and 7.
-template <SequencedLike S, class Fault = NoFault>
-class SenderHalf {
+template <LogLike Log, class Fault = NoFault>
+class SenderCore {
 public:
     enum class Phase : std::uint8_t { closed, greeting, adopting, flowing };
 
-    /// Pre: options.sender is not no_id.
-    SenderHalf(S& journal, SenderOptions options)
+    /// Pre: options.id is not no_id.
+    SenderCore(Log& journal, SenderOptions options)
         : journal_{&journal}, options_{std::move(options)} {
-        BELAY_PRECONDITION(options_.sender != no_id, "SenderHalf: the sender id must be set");
-        BELAY_PRECONDITION(options_.token.size() <= 4096, "SenderHalf: the token must be <= 4 KiB");
+        BELAY_PRECONDITION(options_.id != no_id, "SenderCore: options.id must be set");
+        BELAY_PRECONDITION(options_.token.size() <= 4096, "SenderCore: the token must be <= 4 KiB");
     }
 
     /// Forgets the connection, and nothing else.
@@ -59,7 +59,7 @@ public:
         attach_ = (std::uint64_t{journal_->run()} << 32U) | ++connections_;
         append_hello(out, {.attach = attach_,
                            .payload_bytes_max = options_.payload_bytes_max,
-                           .sender = options_.sender,
+                           .sender = options_.id,
                            .journal = journal_->journal_id(),
                            .pinned_store = journal_->store_pin(),
                            .base = journal_->base(),
@@ -70,7 +70,7 @@ public:
     }
 
     /// Takes a message; appends what must be answered to `reply`.
-    /// Errors: any SyncErrc, or of the journal; then the connection must be closed after the reply.
+    /// Errors: any SessionErrc, or of the journal; then the connection must be closed after the reply.
     [[nodiscard]] std::error_code take(BytesView message, Bytes& reply) {
         const bool greeted = phase_ == Phase::adopting || phase_ == Phase::flowing;
         FrameReader reader{message, greeted ? options_.payload_bytes_max : greeting_bytes_max};
@@ -92,7 +92,7 @@ public:
             if (body->size() > peer_payload_bytes_max_) {
                 // What comes before it is delivered first.
                 if (!out.empty()) return {};
-                return block(Blocked::too_large, SyncErrc::too_large);
+                return block(Blocked::too_large, SessionErrc::too_large);
             }
             starved_ = body->size() > byte_limit_ - bytes_sent_;
             if (starved_) return {};
@@ -114,13 +114,13 @@ public:
     }
     [[nodiscard]] Phase phase() const noexcept { return phase_; }
     [[nodiscard]] Blocked blocked() const noexcept { return blocked_; }
-    [[nodiscard]] const SessionFacts& facts() const noexcept { return facts_; }
+    [[nodiscard]] const BlockedDetails& details() const noexcept { return details_; }
     [[nodiscard]] std::uint64_t acked() const noexcept { return journal_->base() - 1; }
     /// Whether the receiver gave up another journal for ours; once.
     [[nodiscard]] bool take_replaced() noexcept { return std::exchange(replaced_, false); }
     /// Our own journal failed: nothing can be promised any more.
     void journal_failed() noexcept {
-        static_cast<void>(block(Blocked::journal_failed, SyncErrc::journal_failed));
+        static_cast<void>(block(Blocked::journal_failed, SessionErrc::journal_failed));
     }
 
     /// The wait that the receiver asked for with its last ERROR; 0ns if none.   Resets it.
@@ -162,7 +162,7 @@ private:
         note(g);
         const Id& pin = journal_->store_pin();
         if (pin != no_id && (pin != g.store || !g.known) && !Fault::never_pin) {
-            return block(Blocked::receiver_lost_state, SyncErrc::store_changed);
+            return block(Blocked::receiver_lost_state, SessionErrc::store_changed);
         }
         if (g.known) {
             if (const std::error_code e = compare(g)) return e;
@@ -185,15 +185,16 @@ private:
     /// Whether both sides mean the same; only a journal that the receiver knows can be compared.
     [[nodiscard]] std::error_code compare(const Welcome& g) {
         if (g.applied < acked()) {
-            return block(Blocked::receiver_rolled_back, SyncErrc::rolled_back_receiver);
+            return block(Blocked::receiver_rolled_back, SessionErrc::rolled_back_receiver);
         }
         if (Fault::no_check) return {};
         if (g.applied > journal_->durable()) {
-            return block(Blocked::sender_rolled_back, SyncErrc::rolled_back_sender);
+            return block(Blocked::sender_rolled_back, SessionErrc::rolled_back_sender);
         }
         const auto check = journal_->check(g.applied);
         if (!check) return check.error();
-        return *check == g.check ? std::error_code{} : block(Blocked::diverged, SyncErrc::diverged);
+        return *check == g.check ? std::error_code{}
+                                 : block(Blocked::diverged, SessionErrc::diverged);
     }
 
     void resume(std::uint64_t applied, std::uint64_t number_limit,
@@ -218,7 +219,7 @@ private:
         if (phase_ == Phase::adopting) {
             // The journal is adopted now, and not before: pinned at WELCOME, a lost START would
             // look like a receiver that forgot us.
-            if (const std::error_code e = pin_store(facts_.receiver_store)) return e;
+            if (const std::error_code e = pin_store(details_.receiver_store)) return e;
             phase_ = Phase::flowing;
             resume(0, number_limit, byte_limit);
             return {};
@@ -232,18 +233,19 @@ private:
     }
 
     [[nodiscard]] std::error_code on_error(const Frame& frame) {
-        facts_.attach = frame.number;
+        details_.attach = frame.number;
         switch (frame.aux) {
             case 5:
-                return block(Blocked::fenced, SyncErrc::fenced);
+                return block(Blocked::fenced, SessionErrc::fenced);
             case 6:
-                return lost_state(frame, SyncErrc::store_changed);
+                return lost_state(frame, SessionErrc::store_changed);
             case 7:
-                return lost_state(frame, SyncErrc::unknown_journal);
+                return lost_state(frame, SessionErrc::unknown_journal);
             case 8:
-                return ++gaps_ < 2 ? SyncErrc::gap : block(Blocked::diverged, SyncErrc::diverged);
+                return ++gaps_ < 2 ? SessionErrc::gap
+                                   : block(Blocked::diverged, SessionErrc::diverged);
             case 9:
-                return block(Blocked::too_large, SyncErrc::too_large);
+                return block(Blocked::too_large, SessionErrc::too_large);
             case 10:
             case 11:
                 retry_after_ = std::chrono::milliseconds{
@@ -252,14 +254,14 @@ private:
             default:
                 break;
         }
-        return frame.aux >= 1 && frame.aux <= 13 ? static_cast<SyncErrc>(frame.aux)
-                                                 : SyncErrc::protocol;
+        return frame.aux >= 1 && frame.aux <= 13 ? static_cast<SessionErrc>(frame.aux)
+                                                 : SessionErrc::protocol;
     }
 
-    [[nodiscard]] std::error_code lost_state(const Frame& frame, SyncErrc error) {
+    [[nodiscard]] std::error_code lost_state(const Frame& frame, SessionErrc error) {
         detail::FieldReader r{frame.payload};
         const Id store = r.get_id();
-        if (!r.failed()) facts_.receiver_store = store;
+        if (!r.failed()) details_.receiver_store = store;
         return block(Blocked::receiver_lost_state, error);
     }
 
@@ -277,31 +279,31 @@ private:
     }
 
     void note(const Welcome& g) noexcept {
-        facts_.acked = acked();
-        facts_.last = journal_->durable();
-        facts_.applied = g.applied;
-        facts_.pinned_store = journal_->store_pin();
-        facts_.receiver_store = g.store;
-        facts_.replaced_journal = g.replaced_journal;
-        facts_.replaced_applied = g.replaced_applied;
+        details_.acked = acked();
+        details_.last = journal_->durable();
+        details_.applied = g.applied;
+        details_.pinned_store = journal_->store_pin();
+        details_.receiver_store = g.store;
+        details_.replaced_journal = g.replaced_journal;
+        details_.replaced_applied = g.replaced_applied;
     }
 
-    [[nodiscard]] std::error_code block(Blocked why, SyncErrc error) noexcept {
-        facts_.acked = acked();
-        facts_.last = journal_->durable();
-        facts_.pinned_store = journal_->store_pin();
+    [[nodiscard]] std::error_code block(Blocked why, SessionErrc error) noexcept {
+        details_.acked = acked();
+        details_.last = journal_->durable();
+        details_.pinned_store = journal_->store_pin();
         blocked_ = why;
         return error;
     }
 
     [[nodiscard]] static std::error_code refuse(Bytes& reply, std::uint8_t type) {
-        append_error(reply, SyncErrc::protocol, type);
-        return SyncErrc::protocol;
+        append_error(reply, SessionErrc::protocol, type);
+        return SessionErrc::protocol;
     }
 
-    S* journal_;
+    Log* journal_;
     SenderOptions options_;
-    SessionFacts facts_{};
+    BlockedDetails details_{};
     Phase phase_ = Phase::closed;
     Blocked blocked_ = Blocked::none;
     bool replaced_ = false;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// \file tests/support/sync_archetypes.hpp
+/// \file tests/support/session_archetypes.hpp
 /// The minimal models of the concepts of sync/: what each asks for, and nothing more.
 #pragma once
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/link/log.hpp
-/// Log: an observer that writes lines for people; quiet by default.
+/// \file belay/link/link_log.hpp
+/// LinkLog: an observer that writes lines for people; quiet by default.
 #pragma once
 
 #include <string>   // std::string, std::to_string
@@ -10,24 +10,24 @@
 
 namespace belay::inline BELAY_ABI {
 
-/// How much a Log says.
+/// How much a LinkLog says.
 enum class LogLevel : std::uint8_t {
     quiet,  ///< one line when an outage begins, one when it ends; errors that end the retries
     retry   ///< also each attempt: its number, and of each wait the length, the cause and the rule
 };
 
-/// Writes what happens to a connection, as lines for any sink: `Log{[](std::string_view line)
+/// Writes what happens to a connection, as lines for any sink: `LinkLog{[](std::string_view line)
 /// {...}}`.
 ///
 /// Thread safety: home thread.   Allocates: one string per line; none where nothing is said.
 template <class Sink>
-class Log {
+class LinkLog {
 public:
-    explicit Log(Sink sink, LogLevel level = LogLevel::quiet, std::string name = "link")
+    explicit LinkLog(Sink sink, LogLevel level = LogLevel::quiet, std::string name = "link")
         : sink_{std::move(sink)}, name_{std::move(name)}, level_{level} {}
 
     void on_state(const Transition& change) {
-        const Status& s = change.to;
+        const LinkStatus& s = change.to;
         switch (s.state) {
             case LinkState::connected:
                 return connected(s);
@@ -54,7 +54,7 @@ public:
     }
 
 private:
-    void connected(const Status& s) {
+    void connected(const LinkStatus& s) {
         if (said_down_) {
             line("connected again after " + text(elapsed(down_since_, s.since)));
         } else if (!ever_up_ || level_ == LogLevel::retry) {
@@ -65,7 +65,7 @@ private:
     }
 
     void waiting(const Transition& change) {
-        const Status& s = change.to;
+        const LinkStatus& s = change.to;
         const bool failed =
             change.from == LinkState::connected || change.from == LinkState::connecting;
         if (failed && !said_down_ && s.failure.cause != Cause::planned) {
@@ -79,12 +79,12 @@ private:
         }
     }
 
-    void begin_outage(const Status& s) noexcept {
+    void begin_outage(const LinkStatus& s) noexcept {
         if (!said_down_) down_since_ = s.down_since;
         said_down_ = true;
     }
 
-    static std::string by(const Status& s) {
+    static std::string by(const LinkStatus& s) {
         return s.decided_by.empty() ? std::string{} : ", " + std::string{s.decided_by};
     }
     static std::string text(Duration d) {
@@ -104,10 +104,10 @@ private:
 };
 
 template <class Sink>
-Log(Sink) -> Log<Sink>;
+LinkLog(Sink) -> LinkLog<Sink>;
 template <class Sink>
-Log(Sink, LogLevel) -> Log<Sink>;
+LinkLog(Sink, LogLevel) -> LinkLog<Sink>;
 template <class Sink>
-Log(Sink, LogLevel, std::string) -> Log<Sink>;
+LinkLog(Sink, LogLevel, std::string) -> LinkLog<Sink>;
 
 }  // namespace belay::inline BELAY_ABI

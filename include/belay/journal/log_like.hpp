@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/journal/sequenced_like.hpp
-/// SequencedLike: a durable, numbered queue, as a Session needs it to deliver exactly once.
+/// \file belay/journal/log_like.hpp
+/// LogLike: a durable, numbered queue, as a Session needs it to deliver exactly once.
 #pragma once
 
 #include <concepts>      // std::same_as
@@ -35,7 +35,7 @@ concept HasNumbers = requires(const S& s) {
 template <class S>
 concept HasAppendAndSync = requires(S& s, BytesView body) {
     { s.append(body) } noexcept -> std::same_as<Result<std::uint64_t>>;
-    { s.sync() } noexcept -> std::same_as<std::error_code>;
+    { s.commit() } noexcept -> std::same_as<std::error_code>;
 };
 template <class S>
 concept HasNumberedRead = requires(S& s, std::uint64_t number) {
@@ -67,51 +67,51 @@ concept HasMediumFailure = requires(const S& s) {
 /// - `journal_id()` is random and made with the queue; one that was lost and recreated has another.
 /// - `run()` counts openings; `salt()` is random per opening; both are durable before the opener
 ///   returns. `salt_of(n)`, base() <= n <= last(), is the salt of the run that appended n.
-/// - `append(body)` gives the number last() + 1, and is not durable yet; `sync()` makes everything
+/// - `append(body)` gives the number last() + 1, and is not durable yet; `commit()` makes everything
 ///   appended before it durable, and then `durable()` is at least that number. `durable()` never
 ///   falls.
 /// - `ack(n)` releases everything up to n; it is cumulative, idempotent, and may become durable
 ///   later: then a crash brings operations back, never loses one. base() == acked + 1.
-/// - A `sync()` without error makes durable what was acknowledged before it too. A log that may
+/// - A `commit()` without error makes durable what was acknowledged before it too. A log that may
 ///   have space for what was appended alone answers no error then, and has `acked_durable() const
 ///   noexcept -> std::uint64_t`: the last number whose acknowledgement is durable.
 /// - `read(n)`, base() <= n <= last(), gives a view that is valid until the next call that is not
 ///   const. It and `check` throw nothing but std::bad_alloc.
 /// - `check(n)`, base() - 1 <= n <= last(), is `first_check` folded with `next_check` up to n.
 /// - `pin_store(id)` is durable when it returns; `store_pin()` is `no_id` before the first.
-/// - After a failure of the medium `failed()` is that error, and so is every later append and sync.
+/// - After a failure of the medium `failed()` is that error, and so is every later append and commit.
 template <class S>
-concept SequencedLike =
+concept LogLike =
     std::movable<S> && detail::HasJournalIdentity<S> && detail::HasStorePin<S> &&
     detail::HasNumbers<S> && detail::HasAppendAndSync<S> && detail::HasNumberedRead<S> &&
     detail::HasCheckOf<S> && detail::HasNumberedAck<S> && detail::HasMediumFailure<S>;
 
-/// Names every requirement of SequencedLike that S lacks.
+/// Names every requirement of LogLike that S lacks.
 template <class S>
 consteval bool explain_sequenced_like() {
-    static_assert(std::movable<S>, "SequencedLike: S must be movable");
+    static_assert(std::movable<S>, "LogLike: S must be movable");
     static_assert(detail::HasJournalIdentity<S>,
-                  "SequencedLike: S needs 'journal_id() const noexcept -> const Id&', and 'run()' "
+                  "LogLike: S needs 'journal_id() const noexcept -> const Id&', and 'run()' "
                   "and 'salt()', both 'const noexcept -> std::uint32_t', see docs/queue.md");
     static_assert(detail::HasStorePin<S>,
-                  "SequencedLike: S needs 'store_pin() const noexcept -> const Id&' and "
+                  "LogLike: S needs 'store_pin() const noexcept -> const Id&' and "
                   "'pin_store(const Id&) noexcept -> std::error_code'");
     static_assert(detail::HasNumbers<S>,
-                  "SequencedLike: S needs 'base()', 'last()' and 'durable()', each 'const noexcept "
+                  "LogLike: S needs 'base()', 'last()' and 'durable()', each 'const noexcept "
                   "-> std::uint64_t'");
     static_assert(detail::HasAppendAndSync<S>,
-                  "SequencedLike: S needs 'append(BytesView) noexcept -> Result<std::uint64_t>' "
-                  "and 'sync() noexcept -> std::error_code'");
+                  "LogLike: S needs 'append(BytesView) noexcept -> Result<std::uint64_t>' "
+                  "and 'commit() noexcept -> std::error_code'");
     static_assert(detail::HasNumberedRead<S>,
-                  "SequencedLike: S needs 'read(std::uint64_t) -> Result<BytesView>'");
+                  "LogLike: S needs 'read(std::uint64_t) -> Result<BytesView>'");
     static_assert(detail::HasCheckOf<S>,
-                  "SequencedLike: S needs 'salt_of(std::uint64_t) const noexcept -> std::uint32_t' "
+                  "LogLike: S needs 'salt_of(std::uint64_t) const noexcept -> std::uint32_t' "
                   "and 'check(std::uint64_t) -> Result<std::uint64_t>'");
     static_assert(detail::HasNumberedAck<S>,
-                  "SequencedLike: S needs 'ack(std::uint64_t) noexcept -> std::error_code'");
+                  "LogLike: S needs 'ack(std::uint64_t) noexcept -> std::error_code'");
     static_assert(detail::HasMediumFailure<S>,
-                  "SequencedLike: S needs 'failed() const noexcept -> std::error_code'");
-    return SequencedLike<S>;
+                  "LogLike: S needs 'failed() const noexcept -> std::error_code'");
+    return LogLike<S>;
 }
 
 }  // namespace belay::inline BELAY_ABI

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: quiet says one line per outage and one on recovery, and errors pass; retry says each
 // attempt, wait, cause and rule.
-#include <belay/link/log.hpp>
+#include <belay/link/link_log.hpp>
 
 #include <belay/policy/cooldown_on.hpp>
 #include <belay/policy/max_attempts.hpp>
@@ -28,10 +28,10 @@ struct Logged {
         Seen* lines;
         void operator()(std::string_view line) { lines->emplace_back(line); }
     };
-    Supervisor<FakeTransport<>, decltype(log_policy()), Log<Sink>> link;
+    Supervisor<FakeTransport<>, decltype(log_policy()), LinkLog<Sink>> link;
 
     explicit Logged(LogLevel level)
-        : link{FakeTransport<>{wire}, log_policy(), Log{Sink{&lines}, level, "api"}} {
+        : link{FakeTransport<>{wire}, log_policy(), {}, LinkLog{Sink{&lines}, level, "api"}} {
         link.start();
         run(0s);
     }
@@ -160,7 +160,7 @@ TEST_CASE("Log, retry: giving up names the rule", "[link][log][unit]") {
 
 TEST_CASE("Log has a name and a level by default", "[link][log][unit]") {
     Seen lines;
-    Log log{[&](std::string_view line) { lines.emplace_back(line); }};
+    LinkLog log{[&](std::string_view line) { lines.emplace_back(line); }};
     log.on_state({LinkState::connecting, {.state = LinkState::connected, .since = at(1s)}});
     log.on_state({LinkState::connected, {.state = LinkState::connecting}});
     CHECK(lines == Seen{"link: connected"});

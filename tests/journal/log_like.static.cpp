@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: SequencedLike holds for the archetype, and for nothing that lacks one of its requirements.
-#include <belay/journal/sequenced_like.hpp>
+// Goal: LogLike holds for the archetype, and for nothing that lacks one of its requirements.
+#include <belay/journal/log_like.hpp>
 
 #include "support/queue_archetypes.hpp"
 
@@ -27,7 +27,7 @@ struct AppendWithoutNumber : MinimalSequenced {
     std::error_code append(BytesView) noexcept;
 };
 struct SyncThatThrows : MinimalSequenced {
-    std::error_code sync();
+    std::error_code commit();
 };
 struct ReadOfCopy : MinimalSequenced {
     Result<Bytes> read(std::uint64_t);
@@ -42,15 +42,15 @@ struct NoFailed : MinimalSequenced {
     std::error_code failed() const = delete;
 };
 
-static_assert(!SequencedLike<IdByValue>);
-static_assert(!SequencedLike<RunOf64Bits>);
-static_assert(!SequencedLike<NoPin>);
-static_assert(!SequencedLike<DurableThatThrows>);
-static_assert(!SequencedLike<AppendWithoutNumber>);
-static_assert(!SequencedLike<SyncThatThrows>);
-static_assert(!SequencedLike<ReadOfCopy>);
-static_assert(!SequencedLike<NoCheck>);
-static_assert(!SequencedLike<AckWithoutAnswer>);
-static_assert(!SequencedLike<NoFailed>);
+static_assert(!LogLike<IdByValue>);
+static_assert(!LogLike<RunOf64Bits>);
+static_assert(!LogLike<NoPin>);
+static_assert(!LogLike<DurableThatThrows>);
+static_assert(!LogLike<AppendWithoutNumber>);
+static_assert(!LogLike<SyncThatThrows>);
+static_assert(!LogLike<ReadOfCopy>);
+static_assert(!LogLike<NoCheck>);
+static_assert(!LogLike<AckWithoutAnswer>);
+static_assert(!LogLike<NoFailed>);
 
 }  // namespace

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/call.hpp
+/// All of call/: around one call: retry, and Pipeline with its layers. Blocking without a sleeper of your
+/// own needs belay/drive/thread_sleeper.hpp, coroutines belay/call_coroutines.hpp, ready-made policies
+/// belay/call/policies.hpp, a bridge to std::stop_token belay/call/std_stop.hpp.
+#pragma once
+
+#include <belay/call/answer.hpp>
+#include <belay/call/attempt.hpp>
+#include <belay/call/bulkhead.hpp>
+#include <belay/call/call_errc.hpp>
+#include <belay/call/fails_if.hpp>
+#include <belay/call/fallback.hpp>
+#include <belay/call/hedge.hpp>
+#include <belay/call/pipeline.hpp>
+#include <belay/call/queued.hpp>
+#include <belay/call/rate_limiter.hpp>
+#include <belay/call/retry.hpp>
+#include <belay/call/retry_observer.hpp>
+#include <belay/call/retry_outcome.hpp>
+#include <belay/call/retrying.hpp>
+#include <belay/call/timeout.hpp>

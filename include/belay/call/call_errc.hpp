@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/call/call_errc.hpp
+/// CallErrc: what a call reports where no attempt left an error of its own.
+#pragma once
+
+#include <system_error>  // std::error_code
+
+#include <belay/core/cause.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// The errors of belay/call. Appended to, never renumbered.
+enum class CallErrc {
+    gave_up = 1,       ///< a rule of the policy said stop
+    stopped = 2,       ///< the stop token was asked to stop
+    breaker_open = 3,  ///< suspended without end: no later moment would help
+    call_failed = 4,   ///< the call failed, and left no error of its own
+    call_refused = 5   ///< the call was not made: a breaker, limiter or bulkhead refused it
+};
+
+namespace detail {
+inline constexpr ErrorText call_error_texts[] = {
+    {"gave up: a rule of the policy said stop", Cause::lost},
+    {"stopped on request", Cause::planned},
+    {"the circuit breaker is open", Cause::overloaded},
+    {"the call failed", Cause::lost},
+    {"the call was refused before it was made", Cause::overloaded},
+};
+}  // namespace detail
+
+/// The category "belay.call".
+[[nodiscard]] inline const std::error_category& call_category() noexcept {
+    static const detail::TableCategory category{"belay.call", detail::call_error_texts};
+    return category;
+}
+
+[[nodiscard]] inline std::error_code make_error_code(CallErrc errc) noexcept {
+    return {static_cast<int>(errc), call_category()};
+}
+
+}  // namespace belay::inline BELAY_ABI
+
+template <>
+struct std::is_error_code_enum<belay::CallErrc> : std::true_type {};

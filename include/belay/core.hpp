@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/core.hpp
+/// All of core/: time and chance that are passed in, errors as values, machines and mailboxes.
+#pragma once
+
+#include <belay/core/assert.hpp>
+#include <belay/core/bytes.hpp>
+#include <belay/core/call_counts.hpp>
+#include <belay/core/cause.hpp>
+#include <belay/core/clock_like.hpp>
+#include <belay/core/crc32c.hpp>
+#include <belay/core/event_ring.hpp>
+#include <belay/core/failure.hpp>
+#include <belay/core/instant.hpp>
+#include <belay/core/intrusive.hpp>
+#include <belay/core/machine_like.hpp>
+#include <belay/core/mailbox.hpp>
+#include <belay/core/manual_clock.hpp>
+#include <belay/core/no_observer.hpp>
+#include <belay/core/order.hpp>
+#include <belay/core/random.hpp>
+#include <belay/core/result.hpp>
+#include <belay/core/sleeper_like.hpp>
+#include <belay/core/spin_mutex.hpp>
+#include <belay/core/steady_clock.hpp>
+#include <belay/core/stop_source.hpp>
+#include <belay/core/time_window.hpp>
+#include <belay/core/turn.hpp>
+#include <belay/core/waker.hpp>

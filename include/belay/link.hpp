@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/link.hpp
+/// All of link/: Supervisor, which keeps a connection alive, and the transports that wrap transports.
+#pragma once
+
+#include <belay/link/bundle.hpp>
+#include <belay/link/close_code.hpp>
+#include <belay/link/completion.hpp>
+#include <belay/link/connection_like.hpp>
+#include <belay/link/event.hpp>
+#include <belay/link/heartbeat.hpp>
+#include <belay/link/link.hpp>
+#include <belay/link/link_errc.hpp>
+#include <belay/link/link_handle.hpp>
+#include <belay/link/link_log.hpp>
+#include <belay/link/observer.hpp>
+#include <belay/link/part.hpp>
+#include <belay/link/served_link.hpp>
+#include <belay/link/status.hpp>
+#include <belay/link/supervisor.hpp>
+#include <belay/link/supervisor_core.hpp>
+#include <belay/link/supervisor_options.hpp>
+#include <belay/link/tee.hpp>
+#include <belay/link/transport_like.hpp>
+#include <belay/link/validated.hpp>
+#include <belay/link/with_token.hpp>

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/session.hpp
+/// All of session/: Session and Receiver: exactly once, in order, over any outages.
+#pragma once
+
+#include <belay/session/blocked.hpp>
+#include <belay/session/frame.hpp>
+#include <belay/session/greeting.hpp>
+#include <belay/session/ledger_like.hpp>
+#include <belay/session/receiver.hpp>
+#include <belay/session/receiver_core.hpp>
+#include <belay/session/receiver_options.hpp>
+#include <belay/session/sender_core.hpp>
+#include <belay/session/session.hpp>
+#include <belay/session/session_errc.hpp>
+#include <belay/session/session_observer.hpp>
+#include <belay/session/session_queue.hpp>

@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: MIT
+// Goal: what backoff.hpp says of its types holds: concepts, sizes, what may throw.
+#include <belay/backoff/backoff.hpp>
+
+#include <type_traits>
+
+using namespace belay;
+
+static_assert(RuleLike<Backoff<FullJitter, Cap>> && sizeof(Backoff<FullJitter, Cap>) == 32);
+static_assert(std::is_trivially_copyable_v<Backoff<FullJitter, Cap>>);

@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: MIT
+// Goal: what count_window.hpp says of its types holds: concepts, sizes, what may throw.
+#include <belay/breaker/count_window.hpp>
+
+using namespace belay;
+
+static_assert(sizeof(CountWindow<100>) == 32);

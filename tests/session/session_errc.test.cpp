@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+// Goal: every error of the protocol has its number for ever, a text, and the cause that decides
+// what a supervisor does.
+#include <belay/session/session_errc.hpp>
+
+#include <set>
+
+#include "support/catch.hpp"
+
+using namespace belay;
+
+TEST_CASE("SessionErrc has the codes of ERROR frames, and texts", "[session][session_errc][unit]") {
+    CHECK(std::string_view{session_category().name()} == "belay.session");
+    CHECK(static_cast<int>(SessionErrc::protocol) == 1);
+    CHECK(static_cast<int>(SessionErrc::version) == 2);
+    CHECK(static_cast<int>(SessionErrc::unauthorized) == 3);
+    CHECK(static_cast<int>(SessionErrc::forbidden) == 4);
+    CHECK(static_cast<int>(SessionErrc::fenced) == 5);
+    CHECK(static_cast<int>(SessionErrc::store_changed) == 6);
+    CHECK(static_cast<int>(SessionErrc::unknown_journal) == 7);
+    CHECK(static_cast<int>(SessionErrc::gap) == 8);
+    CHECK(static_cast<int>(SessionErrc::too_large) == 9);
+    CHECK(static_cast<int>(SessionErrc::overloaded) == 10);
+    CHECK(static_cast<int>(SessionErrc::draining) == 11);
+    CHECK(static_cast<int>(SessionErrc::superseded) == 12);
+    CHECK(static_cast<int>(SessionErrc::storage) == 13);
+    CHECK(static_cast<int>(SessionErrc::silent) == 18);
+    std::set<std::string> texts;
+    for (int i = 1; i <= 18; ++i) texts.insert(session_category().message(i));
+    CHECK(texts.size() == 18);
+    CHECK(texts.count("unknown error") == 0);
+    CHECK(session_category().message(0) == "unknown error");
+    CHECK(session_category().message(19) == "unknown error");
+}
+
+TEST_CASE("SessionErrc has the cause that its reaction needs", "[session][session_errc][unit]") {
+    const auto cause = [](SessionErrc e) { return cause_of(make_error_code(e)); };
+    // Tried again by policy.
+    CHECK(cause(SessionErrc::protocol) == Cause::protocol);
+    CHECK(cause(SessionErrc::gap) == Cause::protocol);
+    CHECK(cause(SessionErrc::superseded) == Cause::lost);
+    CHECK(cause(SessionErrc::storage) == Cause::lost);
+    CHECK(cause(SessionErrc::overloaded) == Cause::overloaded);
+    CHECK(cause(SessionErrc::draining) == Cause::overloaded);
+    CHECK(cause(SessionErrc::silent) == Cause::timed_out);
+    // Blocked for credentials.
+    CHECK(cause(SessionErrc::unauthorized) == Cause::unauthorized);
+    CHECK(cause(SessionErrc::forbidden) == Cause::unauthorized);
+    // Stopped: trying again would be guessing.
+    for (const SessionErrc e :
+         {SessionErrc::version, SessionErrc::fenced, SessionErrc::store_changed,
+          SessionErrc::unknown_journal, SessionErrc::too_large, SessionErrc::rolled_back_receiver,
+          SessionErrc::rolled_back_sender, SessionErrc::diverged, SessionErrc::journal_failed}) {
+        CHECK(cause(e) == Cause::permanent);
+    }
+    CHECK(failure_of(SessionErrc::overloaded, std::chrono::seconds{2}).retry_after ==
+          std::chrono::seconds{2});
+    CHECK(failure_of(SessionErrc::gap).error() == SessionErrc::gap);
+}
