@@ -20,16 +20,13 @@ using namespace std::literals;
 using belay_test::first_of;
 using belay_test::in_child;
 using belay_test::opened;
+using belay_test::push;
 using belay_test::RedisProxy;
 using belay_test::RedisServer;
 using belay_test::refused;
 using Fault = RedisProxy::Fault;
 
 namespace {
-
-void push(RedisStream& queue, std::string_view text) {
-    REQUIRE_FALSE(queue.try_push(as_bytes(text)));
-}
 
 RedisStream open_through(const RedisServer& server, const RedisProxy& proxy) {
     RedisOptions options = server.options("one");

@@ -17,15 +17,12 @@ using namespace belay;
 using namespace std::literals;
 using belay_test::first_of;
 using belay_test::opened;
+using belay_test::push;
 using belay_test::RedisServer;
 
 namespace {
 
 const std::string empty = make_error_code(QueueErrc::queue_empty).message();
-
-void push(RedisStream& queue, std::string_view text) {
-    REQUIRE_FALSE(queue.try_push(as_bytes(text)));
-}
 
 }  // namespace
 

@@ -28,7 +28,7 @@ static_assert(std::is_nothrow_move_constructible_v<SqliteStorage> &&
 namespace {
 
 /// Executes statements as another program would.
-void as_another_program(const std::string& path, const char* sql) {
+void execute_as_another_program(const std::string& path, const char* sql) {
     sqlite3* db = nullptr;
     REQUIRE(sqlite3_open(path.c_str(), &db) == SQLITE_OK);
     REQUIRE(sqlite3_exec(db, sql, nullptr, nullptr, nullptr) == SQLITE_OK);
@@ -190,15 +190,15 @@ TEST_CASE("SqliteStorage::open leaves the files of others alone",
           "[adapter][sqlite_storage][fault]") {
     const TemporaryDirectory dir;
     std::ofstream{dir / "text"} << std::string(1000, 'x');
-    as_another_program(dir / "db", "CREATE TABLE notes (text)");
-    as_another_program(dir / "named", "PRAGMA application_id=7");
+    execute_as_another_program(dir / "db", "CREATE TABLE notes (text)");
+    execute_as_another_program(dir / "named", "PRAGMA application_id=7");
     for (const char* const name : {"text", "db", "named"}) {
         const std::string before = bytes_of(dir / name);
         CHECK(refused<Sqlite>(dir / name).code == QueueErrc::foreign_file);
         CHECK(bytes_of(dir / name) == before);
     }
     fill<Sqlite>(dir / "later", 1);
-    as_another_program(dir / "later", "PRAGMA user_version=2");
+    execute_as_another_program(dir / "later", "PRAGMA user_version=2");
     CHECK(refused<Sqlite>(dir / "later").code == QueueErrc::future_version);
 }
 
@@ -212,7 +212,7 @@ TEST_CASE("SqliteStorage::open refuses a queue that lacks operations",
         const TemporaryDirectory dir;
         const std::string path = dir / "q";
         fill<Sqlite>(path, 10);
-        as_another_program(path, sql);
+        execute_as_another_program(path, sql);
         CHECK(refused<Sqlite>(path).code == QueueErrc::corrupt);
     }
 }
@@ -221,7 +221,7 @@ TEST_CASE("SqliteStorage finds an operation that is not what was pushed",
           "[adapter][sqlite_storage][fault]") {
     const TemporaryDirectory dir;
     fill<Sqlite>(dir / "q", 3);
-    as_another_program(dir / "q", "UPDATE queue SET body = x'00' WHERE number = 2");
+    execute_as_another_program(dir / "q", "UPDATE queue SET body = x'00' WHERE number = 2");
     SqliteStorage storage = opened<Sqlite>(dir / "q");
     CHECK(as_text(*storage.try_pop()) == text_for(1));
     CHECK(storage.front().error() == QueueErrc::corrupt);
@@ -231,9 +231,9 @@ TEST_CASE("SqliteStorage finds an operation that is not what was pushed",
     CHECK(as_text(*storage.front()) == text_for(3));
     // Whole, but at each other's place.
     fill<Sqlite>(dir / "swapped", 2);
-    as_another_program(dir / "swapped",
-                       "UPDATE queue SET number = number + 10;"
-                       "UPDATE queue SET number = 13 - number");
+    execute_as_another_program(dir / "swapped",
+                               "UPDATE queue SET number = number + 10;"
+                               "UPDATE queue SET number = 13 - number");
     CHECK(opened<Sqlite>(dir / "swapped").front().error() == QueueErrc::corrupt);
 }
 

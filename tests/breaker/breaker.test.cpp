@@ -22,7 +22,7 @@ constexpr auto bench(std::uint32_t failures = 3) {
     return BreakerBench{Breaker{ConsecutiveFailures{failures}, OpenFor{300s}}};
 }
 
-constexpr auto opened() {
+constexpr auto opened_bench() {
     auto b = bench();
     for (int i = 0; i < 3; ++i) static_cast<void>(b.fail());
     return b;
@@ -58,7 +58,7 @@ TEST_CASE("Breaker opens at the n-th failure in a row", "[breaker][breaker][unit
 
 TEST_CASE("Breaker is half-open from its instant on, not before", "[breaker][breaker][unit]") {
     STATIC_REQUIRE([] {
-        auto b = opened();
+        auto b = opened_bench();
         const Instant until = b.now + 300s;
         b.now = until - 1ns;
         bool ok = b.breaker.admit(b.now) == Advice::suspend(until);
@@ -71,7 +71,7 @@ TEST_CASE("Breaker is half-open from its instant on, not before", "[breaker][bre
 TEST_CASE("Breaker closes after a probe that succeeds, and starts to count afresh",
           "[breaker][breaker][unit]") {
     STATIC_REQUIRE([] {
-        auto b = opened();
+        auto b = opened_bench();
         b.now += 300s;
         b.succeed();
         bool ok = b.state() == BreakerState::closed;
@@ -83,7 +83,7 @@ TEST_CASE("Breaker closes after a probe that succeeds, and starts to count afres
 TEST_CASE("Breaker opens again, for its full wait, after a probe that fails",
           "[breaker][breaker][unit]") {
     STATIC_REQUIRE([] {
-        auto b = opened();
+        auto b = opened_bench();
         b.now += 301s;
         return b.fail() == Advice::suspend(b.now + 300s) && !b.admits();
     }());
@@ -91,7 +91,7 @@ TEST_CASE("Breaker opens again, for its full wait, after a probe that fails",
 
 TEST_CASE("Breaker lets one probe through, and says when to ask again",
           "[breaker][breaker][unit]") {
-    auto b = opened();
+    auto b = opened_bench();
     b.now += 300s;
     Turn turn{b.now, b.bits};
     b.breaker.begin(turn);
@@ -100,7 +100,7 @@ TEST_CASE("Breaker lets one probe through, and says when to ask again",
 }
 
 TEST_CASE("Breaker gives an abandoned probe back", "[breaker][breaker][unit]") {
-    auto b = opened();
+    auto b = opened_bench();
     b.now += 300s;
     for (int i = 0; i < 100; ++i) {
         b.abandon();
@@ -113,7 +113,7 @@ TEST_CASE("Breaker gives an abandoned probe back", "[breaker][breaker][unit]") {
 }
 
 TEST_CASE("Breaker takes begin while open as a forced probe", "[breaker][breaker][unit]") {
-    auto b = opened();
+    auto b = opened_bench();
     const Instant until = b.now + 300s;
     b.now += 10s;
     b.abandon();
@@ -137,7 +137,7 @@ TEST_CASE("Breaker counts neither planned nor abandoned attempts", "[breaker][br
 
 TEST_CASE("Breaker waits out a clock that stands still, goes back or jumps",
           "[breaker][breaker][unit]") {
-    auto b = opened();
+    auto b = opened_bench();
     CHECK_FALSE(b.admits());
     b.now -= 100h;
     CHECK_FALSE(b.admits());
@@ -188,7 +188,7 @@ TEST_CASE("Breaker may ask for several probes, one after the other", "[breaker][
 
 TEST_CASE("Breaker does not mind a verdict without a begin, as a policy may give one",
           "[breaker][breaker][unit]") {
-    auto b = opened();
+    auto b = opened_bench();
     Turn turn{b.now, b.bits};
     const Instant until = b.now + 300s;
     CHECK(b.breaker.failed(Failure{Cause::lost}, turn) == Advice::suspend(until));
@@ -200,7 +200,7 @@ TEST_CASE("Breaker does not mind a verdict without a begin, as a policy may give
 // Pitfall 23.
 TEST_CASE("Breaker tells the remaining time, so that nobody asks in a hot loop",
           "[breaker][breaker][unit]") {
-    auto b = opened();
+    auto b = opened_bench();
     for (int asked = 0; asked < 3; ++asked) {
         const Advice advice = b.breaker.admit(b.now);
         CHECK(advice.verb == Verb::suspend);

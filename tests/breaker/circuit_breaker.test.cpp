@@ -24,6 +24,7 @@
 using namespace belay;
 using namespace std::chrono_literals;
 using belay_test::granted;
+using belay_test::open;
 
 namespace {
 
@@ -41,10 +42,6 @@ struct CountingClock {
 using Breaking = CircuitBreaker<ManualClock::View>;
 using TimeWindowed = FailureRate<TimeWindow<>>;
 using Permit = Breaking::Permit;
-
-void open(Breaking& breaker, int failures) {
-    for (int i = 0; i < failures; ++i) breaker.acquire().failure();
-}
 
 bool never_fell(const BreakerCounters& a, const BreakerCounters& b) {
     return a.failures <= b.failures && a.rejected <= b.rejected && a.probes <= b.probes &&

@@ -16,19 +16,17 @@
 #include <belay/core/manual_clock.hpp>
 #include <belay/core/time_window.hpp>
 
+#include "support/breaker_archetypes.hpp"
 #include "support/catch.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
+using belay_test::open;
 
 namespace {
 
 using Breaking = CircuitBreaker<ManualClock::View>;
 using Permit = Breaking::Permit;
-
-void open(Breaking& breaker, int failures) {
-    for (int i = 0; i < failures; ++i) breaker.acquire().failure();
-}
 
 // Another thread that is always in time: what it does happens between a caller's look at the
 // breaker and its lock, which is where the clock is read.

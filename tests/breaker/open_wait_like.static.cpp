@@ -25,16 +25,16 @@ struct NextInSeconds {
 struct NextThrows {
     Duration next(Random&);
 };
-struct ResetThrows {
+struct WaitResetThrows {
     Duration next(Random&) noexcept;
     void reset();
 };
-struct MoveOnly {
-    MoveOnly(MoveOnly&&) = default;
+struct WaitMoveOnly {
+    WaitMoveOnly(WaitMoveOnly&&) = default;
     Duration next(Random&) noexcept;
 };
 static_assert(!OpenWaitLike<int> && !OpenWaitLike<WithoutNext> && !OpenWaitLike<NextWithoutBits>);
 static_assert(!OpenWaitLike<NextInSeconds> && !OpenWaitLike<NextThrows>);
-static_assert(!OpenWaitLike<ResetThrows> && !OpenWaitLike<MoveOnly>);
+static_assert(!OpenWaitLike<WaitResetThrows> && !OpenWaitLike<WaitMoveOnly>);
 
 }  // namespace

@@ -60,12 +60,12 @@ struct RecordIsConfused {
     bool record(bool, Duration) noexcept;
     void reset() noexcept;
 };
-struct ResetThrows {
+struct TripResetThrows {
     bool record(bool) noexcept;
     void reset();
 };
-struct MoveOnly {
-    MoveOnly(MoveOnly&&) = default;
+struct TripMoveOnly {
+    TripMoveOnly(TripMoveOnly&&) = default;
     bool record(bool) noexcept;
     void reset() noexcept;
 };
@@ -87,7 +87,7 @@ struct TooSlowOfUntimed {
 static_assert(!TripLike<int> && !TripLike<WithoutRecord> && !TripLike<WithoutReset>);
 static_assert(!TripLike<RecordThrows> && !TripLike<TimedRecordThrows>);
 static_assert(!TripLike<RecordSaysNothing> && !TripLike<RecordSaysInt>);
-static_assert(!TripLike<RecordIsConfused> && !TripLike<ResetThrows> && !TripLike<MoveOnly>);
+static_assert(!TripLike<RecordIsConfused> && !TripLike<TripResetThrows> && !TripLike<TripMoveOnly>);
 static_assert(!TripLike<TooSlowChanges> && !TripLike<TooSlowWithoutDuration>);
 static_assert(!TripLike<TooSlowOfUntimed>);
 

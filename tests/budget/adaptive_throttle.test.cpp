@@ -25,16 +25,16 @@ using namespace std::chrono_literals;
 namespace {
 
 constinit AdaptiveThrottle static_throttle;
-using Permit = AdaptiveThrottle::Permit;
+using ThrottlePermit = AdaptiveThrottle::Permit;
 
-struct Bench {
+struct ThrottleBench {
     AdaptiveThrottle throttle;
     Instant now{1000s};
     Random bits{Seed{1}};
 
-    constexpr explicit Bench(AdaptiveThrottleOptions options = {}) : throttle{options} {}
+    constexpr explicit ThrottleBench(AdaptiveThrottleOptions options = {}) : throttle{options} {}
 
-    constexpr Permit acquire() {
+    constexpr ThrottlePermit acquire() {
         Turn turn{now, bits};
         return throttle.acquire(turn);
     }
@@ -43,7 +43,7 @@ struct Bench {
         Turn turn{now, bits};
         int made = 0;
         for (int i = 0; i < count; ++i) {
-            Permit permit = throttle.acquire(turn);
+            ThrottlePermit permit = throttle.acquire(turn);
             if (!permit) continue;
             ++made;
             works ? permit.success(turn) : static_cast<void>(permit.failure(turn));
@@ -59,7 +59,7 @@ struct Bench {
 
 static_assert(!std::is_move_constructible_v<AdaptiveThrottle>);
 static_assert(!ReservableLike<AdaptiveThrottle>, "it judges all attempts, not only retries");
-static_assert(!std::is_copy_constructible_v<Permit> && sizeof(Permit) <= 24);
+static_assert(!std::is_copy_constructible_v<ThrottlePermit> && sizeof(ThrottlePermit) <= 24);
 
 TEST_CASE("AdaptiveThrottle may be a constant-initialized static",
           "[budget][adaptive_throttle][unit]") {
@@ -69,7 +69,7 @@ TEST_CASE("AdaptiveThrottle may be a constant-initialized static",
 TEST_CASE("AdaptiveThrottle refuses nothing while enough attempts work, and draws nothing",
           "[budget][adaptive_throttle][unit]") {
     STATIC_REQUIRE([] {
-        Bench b;
+        ThrottleBench b;
         bool ok = b.attempt(20, true) == 20;
         // K is 2: as many again may fail.
         ok = ok && b.attempt(20, false) == 20 && b.refused() == 0;
@@ -80,7 +80,7 @@ TEST_CASE("AdaptiveThrottle refuses nothing while enough attempts work, and draw
 TEST_CASE("AdaptiveThrottle refuses by the formula", "[budget][adaptive_throttle][unit]") {
     STATIC_REQUIRE([] {
         // (r - K * a) / (r + 1), in thousandths, rounded down.
-        Bench b;
+        ThrottleBench b;
         b.attempt(10, true);
         b.attempt(10, false);
         bool ok = b.refused() == 0;
@@ -90,7 +90,7 @@ TEST_CASE("AdaptiveThrottle refuses by the formula", "[budget][adaptive_throttle
     }());
     STATIC_REQUIRE([] {
         // A smaller K refuses earlier.
-        Bench b{{.attempts_per_thousand = 1100}};
+        ThrottleBench b{{.attempts_per_thousand = 1100}};
         b.attempt(10, true);
         b.attempt(1, false);
         bool ok = b.refused() == 0;
@@ -98,7 +98,7 @@ TEST_CASE("AdaptiveThrottle refuses by the formula", "[budget][adaptive_throttle
         return ok && b.refused() == 1000 / 13;
     }());
     // Refusals count as attempts too, as in the book.
-    Bench b;
+    ThrottleBench b;
     b.attempt(1, false);
     CHECK(b.refused() == 500);
     while (const auto permit = b.acquire()) {
@@ -109,19 +109,19 @@ TEST_CASE("AdaptiveThrottle refuses by the formula", "[budget][adaptive_throttle
 TEST_CASE("AdaptiveThrottle always lets some attempts ask the peer",
           "[budget][adaptive_throttle][unit]") {
     // Pitfall 26: with the plain formula, of 10'000 attempts without any success about 10 would.
-    Bench b;
+    ThrottleBench b;
     b.attempt(1000, false);
     CHECK(b.refused() == 900);
     const int made = b.attempt(10'000, false);
     CHECK(made > 900);
     CHECK(made < 1100);
     CHECK(b.refused() == 900);
-    Bench open{{.refused_per_thousand_max = 0}};
+    ThrottleBench open{{.refused_per_thousand_max = 0}};
     CHECK(open.attempt(1000, false) == 1000);
 }
 
 TEST_CASE("AdaptiveThrottle recovers with the peer", "[budget][adaptive_throttle][unit]") {
-    Bench b;
+    ThrottleBench b;
     b.attempt(2000, false);
     CHECK(b.refused() == 900);
     int rounds = 0;
@@ -136,10 +136,10 @@ TEST_CASE("AdaptiveThrottle recovers with the peer", "[budget][adaptive_throttle
 
 TEST_CASE("AdaptiveThrottle refused advice says when to ask again",
           "[budget][adaptive_throttle][unit]") {
-    Bench b{{.ask_again = 250ms}};
+    ThrottleBench b{{.ask_again = 250ms}};
     b.attempt(100, false);
     for (;;) {
-        const Permit permit = b.acquire();
+        const ThrottlePermit permit = b.acquire();
         if (permit) continue;
         CHECK(permit.retry_at() == b.now + 250ms);
         CHECK(permit.advice() == Advice::suspend(b.now + 250ms));
@@ -150,7 +150,7 @@ TEST_CASE("AdaptiveThrottle refused advice says when to ask again",
 
 TEST_CASE("AdaptiveThrottle counts nothing that is planned, abandoned or dropped",
           "[budget][adaptive_throttle][unit]") {
-    Bench b;
+    ThrottleBench b;
     Shared rule{b.throttle};
     Turn turn{b.now, b.bits};
     for (int i = 0; i < 10; ++i) {
@@ -169,7 +169,7 @@ TEST_CASE("AdaptiveThrottle counts nothing that is planned, abandoned or dropped
 TEST_CASE("AdaptiveThrottle survives clocks that stand still, step back or jump",
           "[budget][adaptive_throttle][unit]") {
     // Pitfall 11: a long gap forgets, in one step.
-    Bench b;
+    ThrottleBench b;
     b.attempt(100, false);
     b.now -= 10s;
     CHECK(b.refused() == 900);
@@ -206,10 +206,10 @@ TEST_CASE("AdaptiveThrottle refuses more, never less, the more attempts fail",
         const AdaptiveThrottleOptions options{
             .attempts_per_thousand = *rc::gen::inRange<std::uint32_t>(1000, 5000),
             .refused_per_thousand_max = *rc::gen::inRange<std::uint32_t>(0, 1000)};
-        Bench b{options};
+        ThrottleBench b{options};
         for (const int event : *rc::gen::container<std::vector<int>>(rc::gen::inRange(0, 3))) {
             const std::uint32_t before = b.refused();
-            Permit permit = b.acquire();
+            ThrottlePermit permit = b.acquire();
             if (!permit) {
                 RC_ASSERT(b.refused() >= before);
                 continue;

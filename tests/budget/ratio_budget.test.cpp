@@ -25,30 +25,30 @@ using belay_test::granted;
 
 namespace {
 
-constinit RatioBudget static_budget;
-using Permit = RatioBudget::Permit;
+constinit RatioBudget static_ratio_budget;
+using RatioPermit = RatioBudget::Permit;
 
 constexpr RatioBudgetOptions terms{.window = 10s, .retries_per_thousand = 200, .at_least = 2};
 
-struct Bench {
+struct RatioBench {
     RatioBudget budget;
     Instant now{1000s};
     Random bits{Seed{1}};
 
-    constexpr explicit Bench(RatioBudgetOptions t = terms) : budget{t} {}
+    constexpr explicit RatioBench(RatioBudgetOptions t = terms) : budget{t} {}
 
     constexpr void call(bool works = true) {
         Turn turn{now, bits};
-        Permit permit = budget.acquire(turn);
+        RatioPermit permit = budget.acquire(turn);
         works ? permit.success(turn) : static_cast<void>(permit.failure(turn));
     }
-    constexpr Permit reserve() {
+    constexpr RatioPermit reserve() {
         Turn turn{now, bits};
         return budget.reserve(Cause::lost, turn);
     }
     constexpr bool retry() {
         Turn turn{now, bits};
-        Permit permit = budget.reserve(Cause::lost, turn);
+        RatioPermit permit = budget.reserve(Cause::lost, turn);
         if (!permit) return false;
         return static_cast<void>(permit.failure(turn)), true;
     }
@@ -84,25 +84,25 @@ struct Model {
 }  // namespace
 
 static_assert(!std::is_move_constructible_v<RatioBudget> && sizeof(RatioBudget) <= 168);
-static_assert(!std::is_copy_constructible_v<Permit> && sizeof(Permit) <= 24);
+static_assert(!std::is_copy_constructible_v<RatioPermit> && sizeof(RatioPermit) <= 24);
 
 TEST_CASE("RatioBudget may be a constant-initialized static", "[budget][ratio_budget][unit]") {
-    CHECK(static_budget.left(Instant{}) == 10);
+    CHECK(static_ratio_budget.left(Instant{}) == 10);
 }
 
 TEST_CASE("RatioBudget allows a share of the calls of the window", "[budget][ratio_budget][unit]") {
     STATIC_REQUIRE([] {
-        Bench b;
+        RatioBench b;
         for (int i = 0; i < 50; ++i) b.call();
         return b.retries() == 10 && b.budget.left(b.now) == 0;
     }());
     STATIC_REQUIRE([] {
         // Pitfall 18: 70 % is neither 100 % nor 50 %.
-        Bench b{{.window = 10s, .retries_per_thousand = 700, .at_least = 0}};
+        RatioBench b{{.window = 10s, .retries_per_thousand = 700, .at_least = 0}};
         for (int i = 0; i < 10; ++i) b.call(false);
         return b.retries() == 7;
     }());
-    Bench b{{.window = 10s, .retries_per_thousand = 1, .at_least = 0}};
+    RatioBench b{{.window = 10s, .retries_per_thousand = 1, .at_least = 0}};
     CHECK(b.retries() == 0);
     for (int i = 0; i < 999; ++i) b.call();
     CHECK(b.retries() == 0);
@@ -113,7 +113,7 @@ TEST_CASE("RatioBudget allows a share of the calls of the window", "[budget][rat
 TEST_CASE("RatioBudget has a floor for low traffic", "[budget][ratio_budget][unit]") {
     // Pitfall 18: 20 % of one call would be no retry at all.
     STATIC_REQUIRE([] {
-        Bench b;
+        RatioBench b;
         b.call(false);
         bool ok = b.retries() == 2;
         // Again in each window; the floor is not added to the share.
@@ -128,7 +128,7 @@ TEST_CASE("RatioBudget has a floor for low traffic", "[budget][ratio_budget][uni
 TEST_CASE("RatioBudget forgets step by step, nothing before the window is over",
           "[budget][ratio_budget][unit]") {
     STATIC_REQUIRE([] {
-        Bench b;
+        RatioBench b;
         b.now += 999ms;  // the end of a slot; the first call begins one
         b.call();
         bool ok = b.retries() == 2;
@@ -142,9 +142,9 @@ TEST_CASE("RatioBudget forgets step by step, nothing before the window is over",
 TEST_CASE("RatioBudget counts retries that wait, however long", "[budget][ratio_budget][unit]") {
     // Pitfall 18: retries that sleep must not be forgotten, or they all come later.
     STATIC_REQUIRE([] {
-        Bench b;
-        Permit first = b.reserve();
-        Permit second = b.reserve();
+        RatioBench b;
+        RatioPermit first = b.reserve();
+        RatioPermit second = b.reserve();
         b.now += 24h;
         bool ok = first && second && !granted(b.reserve());
         {
@@ -165,7 +165,7 @@ TEST_CASE("RatioBudget counts retries that wait, however long", "[budget][ratio_
 TEST_CASE("RatioBudget survives clocks that stand still, step back or jump",
           "[budget][ratio_budget][unit]") {
     // Pitfall 11.
-    Bench b;
+    RatioBench b;
     b.call();
     CHECK(b.retries() == 2);
     // An old turn, be it older than the window, gets nothing, and takes nothing from the others.
@@ -179,11 +179,11 @@ TEST_CASE("RatioBudget survives clocks that stand still, step back or jump",
     CHECK(b.retries() == 2);
     b.now = always;
     CHECK(b.retries() == 0);
-    Bench longest{{.window = forever, .retries_per_thousand = 0, .at_least = 1}};
+    RatioBench longest{{.window = forever, .retries_per_thousand = 0, .at_least = 1}};
     CHECK(longest.retries() == 1);
     longest.now += 24h * 365 * 200;
     CHECK(longest.retries() == 0);
-    Bench shortest{{.window = 1ns, .retries_per_thousand = 0, .at_least = 1}};
+    RatioBench shortest{{.window = 1ns, .retries_per_thousand = 0, .at_least = 1}};
     for (int i = 0; i < 100; ++i) {
         CHECK(shortest.retries() == 1);
         shortest.now += 11ns;
@@ -211,12 +211,12 @@ TEST_CASE("RatioBudget agrees with a list of all calls and retries",
             .window = 100ns,
             .retries_per_thousand = *rc::gen::inRange<std::uint32_t>(0, 1500),
             .at_least = *rc::gen::inRange<std::uint32_t>(1, 4)};
-        Bench b{t};
+        RatioBench b{t};
         Model model{.slot = 10, .origin = b.now};
         // The first event sets the slots.
         b.call();
         model.calls.push_back(0);
-        std::vector<Permit> out;
+        std::vector<RatioPermit> out;
         const auto events = *rc::gen::container<std::vector<int>>(rc::gen::inRange(0, 9));
         for (const int event : events) {
             b.now += Duration{*rc::gen::inRange<std::int64_t>(0, 12)};
@@ -231,13 +231,13 @@ TEST_CASE("RatioBudget agrees with a list of all calls and retries",
                 b.call(event == 0);
                 model.calls.push_back(slot);
             } else if (event <= 4) {
-                Permit permit = b.reserve();
+                RatioPermit permit = b.reserve();
                 RC_ASSERT(static_cast<bool>(permit) == (model.left(b.now, t) > 0));
                 if (!permit) continue;
                 ++model.held;
                 out.push_back(std::move(permit));
             } else if (!out.empty()) {
-                Permit permit = std::move(out.back());
+                RatioPermit permit = std::move(out.back());
                 out.pop_back();
                 --model.held;
                 if (event == 5) permit.success(turn);
@@ -256,10 +256,10 @@ TEST_CASE("RatioBudget leaks no permit, whatever threads do", "[budget][ratio_bu
     const auto work = [&](std::uint64_t seed) {
         Random bits{Seed{seed}};
         Turn turn{Instant{1000s}, bits};
-        Permit kept;
+        RatioPermit kept;
         for (int i = 0; i < 10'000; ++i) {
             budget.acquire(turn).success(turn);
-            Permit permit = budget.reserve(Cause::lost, turn);
+            RatioPermit permit = budget.reserve(Cause::lost, turn);
             switch (uniform_upto(bits, 3)) {
                 case 0:
                     permit.success(turn);

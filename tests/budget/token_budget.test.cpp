@@ -27,8 +27,8 @@ using belay_test::granted;
 
 namespace {
 
-constinit TokenBudget static_budget{TokenBudgetOptions::grpc(10, 100)};
-using Permit = TokenBudget::Permit;
+constinit TokenBudget static_token_budget{TokenBudgetOptions::grpc(10, 100)};
+using TokenPermit = TokenBudget::Permit;
 
 // A budget that only passes tokens around: what is out comes back, nothing is earned or spent.
 constexpr TokenBudgetOptions closed_terms{.capacity_milli = 10'000,
@@ -36,12 +36,12 @@ constexpr TokenBudgetOptions closed_terms{.capacity_milli = 10'000,
                                           .timeout_cost_milli = 3'000,
                                           .success_gain_milli = 0};
 
-struct Bench {
+struct TokenBench {
     Random bits{Seed{1}};
     Turn turn{Instant{}, bits};
 
     void call(TokenBudget& budget, bool works) {
-        Permit permit = budget.acquire(turn);
+        TokenPermit permit = budget.acquire(turn);
         works ? permit.success(turn) : static_cast<void>(permit.failure(turn));
     }
 };
@@ -49,27 +49,27 @@ struct Bench {
 }  // namespace
 
 static_assert(!std::is_move_constructible_v<TokenBudget> && sizeof(TokenBudget) <= 28);
-static_assert(!std::is_copy_constructible_v<Permit> && sizeof(Permit) <= 24);
-static_assert(std::is_nothrow_move_constructible_v<Permit>);
+static_assert(!std::is_copy_constructible_v<TokenPermit> && sizeof(TokenPermit) <= 24);
+static_assert(std::is_nothrow_move_constructible_v<TokenPermit>);
 static_assert(std::atomic<std::uint32_t>::is_always_lock_free);
 static_assert(TokenBudgetOptions::aws() == TokenBudgetOptions{});
 static_assert(TokenBudgetOptions::grpc(1000, 1).capacity_milli == 1'000'000);
 
 TEST_CASE("TokenBudget may be a constant-initialized static", "[budget][token_budget][unit]") {
-    CHECK(static_budget.tokens_milli() == 10'000);
-    CHECK(static_budget.terms() == TokenBudgetOptions::grpc(10, 100));
+    CHECK(static_token_budget.tokens_milli() == 10'000);
+    CHECK(static_token_budget.terms() == TokenBudgetOptions::grpc(10, 100));
 }
 
 TEST_CASE("TokenBudget throttles retries as gRPC does", "[budget][token_budget][unit]") {
     // gRFC A6: retries stop when the count is at or below half, to the thousandth.
-    Bench b;
+    TokenBench b;
     TokenBudget budget{TokenBudgetOptions::grpc(10, 100)};
     for (int i = 0; i < 4; ++i) b.call(budget, false);
     CHECK(budget.tokens_milli() == 6'000);
     CHECK(granted(budget.reserve(Cause::refused, b.turn)));
     b.call(budget, false);
     CHECK(budget.tokens_milli() == 5'000);
-    const Permit refused = budget.reserve(Cause::refused, b.turn);
+    const TokenPermit refused = budget.reserve(Cause::refused, b.turn);
     CHECK_FALSE(refused);
     CHECK(refused.advice() == Advice::stop());
     CHECK(refused.retry_at() == never);
@@ -87,7 +87,7 @@ TEST_CASE("TokenBudget throttles retries as gRPC does", "[budget][token_budget][
 
 TEST_CASE("TokenBudget keeps a fraction that is no reciprocal", "[budget][token_budget][unit]") {
     // Pitfall 18: a ratio of 0.7 kept as a whole number of calls per token would be 1.
-    Bench b;
+    TokenBench b;
     TokenBudget budget{TokenBudgetOptions::grpc(10, 700)};
     for (int i = 0; i < 10; ++i) b.call(budget, false);
     for (int i = 0; i < 10; ++i) b.call(budget, true);
@@ -95,12 +95,12 @@ TEST_CASE("TokenBudget keeps a fraction that is no reciprocal", "[budget][token_
 }
 
 TEST_CASE("TokenBudget lends and refunds as the AWS SDKs do", "[budget][token_budget][unit]") {
-    Bench b;
+    TokenBench b;
     TokenBudget budget;
     CHECK(budget.tokens_milli() == 500'000);
-    Permit first = budget.reserve(Cause::overloaded, b.turn);
+    TokenPermit first = budget.reserve(Cause::overloaded, b.turn);
     CHECK(budget.tokens_milli() == 495'000);
-    Permit late = budget.reserve(Cause::timed_out, b.turn);
+    TokenPermit late = budget.reserve(Cause::timed_out, b.turn);
     CHECK(budget.tokens_milli() == 485'000);
     // A retry that works brings back what it took, and earns nothing more.
     late.success(b.turn);
@@ -112,7 +112,7 @@ TEST_CASE("TokenBudget lends and refunds as the AWS SDKs do", "[budget][token_bu
     b.call(budget, true);
     b.call(budget, false);
     CHECK(budget.tokens_milli() == 496'000);
-    std::vector<Permit> held;
+    std::vector<TokenPermit> held;
     while (budget.tokens_milli() >= 10'000)
         held.push_back(budget.reserve(Cause::timed_out, b.turn));
     CHECK(budget.tokens_milli() == 6'000);
@@ -121,11 +121,11 @@ TEST_CASE("TokenBudget lends and refunds as the AWS SDKs do", "[budget][token_bu
 }
 
 TEST_CASE("TokenBudget permits give back what they hold, once", "[budget][token_budget][unit]") {
-    Bench b;
+    TokenBench b;
     TokenBudget budget{closed_terms};
     {
-        Permit a = budget.reserve(Cause::lost, b.turn);
-        Permit moved = std::move(a);
+        TokenPermit a = budget.reserve(Cause::lost, b.turn);
+        TokenPermit moved = std::move(a);
         CHECK_FALSE(a);  // NOLINT(bugprone-use-after-move): that is the point
         a.neutral();
         CHECK(budget.tokens_milli() == 9'000);
@@ -133,8 +133,8 @@ TEST_CASE("TokenBudget permits give back what they hold, once", "[budget][token_
         moved.neutral();
         moved.success(b.turn);
         CHECK(budget.tokens_milli() == 10'000);
-        Permit c = budget.reserve(Cause::lost, b.turn);
-        Permit& same = c;
+        TokenPermit c = budget.reserve(Cause::lost, b.turn);
+        TokenPermit& same = c;
         c = std::move(same);
         CHECK(c);
         // Replacing a permit gives it back.
@@ -142,7 +142,7 @@ TEST_CASE("TokenBudget permits give back what they hold, once", "[budget][token_
         CHECK(budget.tokens_milli() == 7'000);
     }
     CHECK(budget.tokens_milli() == 10'000);
-    Permit empty;
+    TokenPermit empty;
     empty.success(b.turn);
     CHECK(empty.failure(b.turn) == Advice::go());
     CHECK(empty.advice() == Advice::stop());
@@ -151,7 +151,7 @@ TEST_CASE("TokenBudget permits give back what they hold, once", "[budget][token_
 TEST_CASE("TokenBudget is asked before the wait, and its tokens are held over it",
           "[budget][token_budget][unit]") {
     // Pitfall 18, both halves.
-    Bench b;
+    TokenBench b;
     TokenBudget budget{closed_terms};
     Policy policy{Backoff{NoJitter{}, Cap{1h}, 1h}, Shared{budget}};
     CHECK(policy.begin(b.turn).verb == Verb::go);
@@ -210,15 +210,16 @@ TEST_CASE("TokenBudget limits what nested retries multiply", "[budget][token_bud
 TEST_CASE("TokenBudget conserves its tokens under any interleaving",
           "[budget][token_budget][property]") {
     CHECK(rc::check("what is in and what is out and what failed retries took is all there is", [] {
-        Bench b;
+        TokenBench b;
         TokenBudget budget{closed_terms};
-        std::vector<std::pair<Permit, std::uint32_t>> out;
+        std::vector<std::pair<TokenPermit, std::uint32_t>> out;
         std::uint32_t held = 0;
         std::uint32_t spent = 0;
         for (const int event : *rc::gen::container<std::vector<int>>(rc::gen::inRange(0, 8))) {
             if (event <= 2) {
                 const std::uint32_t cost = event == 0 ? 3'000 : 1'000;
-                Permit permit = budget.reserve(event == 0 ? Cause::timed_out : Cause::lost, b.turn);
+                TokenPermit permit =
+                    budget.reserve(event == 0 ? Cause::timed_out : Cause::lost, b.turn);
                 const bool enough = 10'000 - held - spent >= cost;
                 RC_ASSERT(static_cast<bool>(permit) == enough);
                 if (permit) {
@@ -249,8 +250,8 @@ TEST_CASE("TokenBudget conserves its tokens under any interleaving",
                                .timeout_cost_milli = cost(),
                                .failure_cost_milli = *rc::gen::arbitrary<std::uint32_t>(),
                                .success_gain_milli = *rc::gen::arbitrary<std::uint32_t>()}};
-        Bench b;
-        std::vector<Permit> out;
+        TokenBench b;
+        std::vector<TokenPermit> out;
         for (const int event : *rc::gen::container<std::vector<int>>(rc::gen::inRange(0, 5))) {
             const std::uint32_t before = budget.tokens_milli();
             if (event == 0) out.push_back(budget.reserve(Cause::lost, b.turn));
@@ -273,12 +274,12 @@ TEST_CASE("TokenBudget conserves its tokens whatever threads do", "[budget][toke
     const auto work = [&](std::uint64_t seed) {
         Random bits{Seed{seed}};
         Turn turn{Instant{}, bits};
-        Permit kept;
+        TokenPermit kept;
         std::uint32_t kept_cost = 0;
         for (int i = 0; i < 20'000; ++i) {
             const bool late = uniform_upto(bits, 1) == 0;
             const std::uint32_t cost = late ? 3'000 : 1'000;
-            Permit permit = budget.reserve(late ? Cause::timed_out : Cause::lost, turn);
+            TokenPermit permit = budget.reserve(late ? Cause::timed_out : Cause::lost, turn);
             if (!permit) continue;
             granted.fetch_add(1);
             // Counted from after it was taken until before it is given back: never too many.

@@ -9,16 +9,16 @@
 #include <belay/call/fails_if.hpp>
 
 #include "support/catch.hpp"
+#include "support/shorthand.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
+using belay_test::timed_out;
 
 namespace {
 
-const std::error_code timed_out = std::make_error_code(std::errc::timed_out);
-
 template <class F>
-auto ask(F fn) {
+auto answer_of(F fn) {
     return detail::Callee<F, detail::CallResult<F>>::make(fn, Attempt{});
 }
 template <class F, class A>
@@ -29,26 +29,26 @@ auto unwrap(const F&, A answer) {
 }  // namespace
 
 TEST_CASE("An Answer knows whether the call worked, and why not", "[call][answer][unit]") {
-    CHECK(ask([] { return 5; }).worked());
-    CHECK(ask([] {}).worked());
-    CHECK(ask([] { return true; }).worked());
-    const auto failed = ask([] { return timed_out; });
+    CHECK(answer_of([] { return 5; }).worked());
+    CHECK(answer_of([] {}).worked());
+    CHECK(answer_of([] { return true; }).worked());
+    const auto failed = answer_of([] { return timed_out; });
     CHECK_FALSE(failed.worked());
     CHECK(*failed.failure == Failure::from(timed_out));
     CHECK(*failed.returned == timed_out);
     CHECK_FALSE(failed.refused);
-    CHECK(ask([] { return false; }).failure->cause == Cause::lost);
+    CHECK(answer_of([] { return false; }).failure->cause == Cause::lost);
 }
 
 TEST_CASE("An Answer keeps exceptions that are failures", "[call][answer][unit]") {
     const auto throws = []() -> int { throw std::system_error{timed_out}; };
-    const auto answer = ask(throws);
+    const auto answer = answer_of(throws);
     CHECK(answer.failure->cause == Cause::timed_out);
     CHECK_FALSE(answer.returned);
     CHECK_THROWS_AS(unwrap(throws, answer), std::system_error);
     const auto other = []() -> int { throw 5; };
-    CHECK(ask(other).failure->cause == Cause::lost);
-    CHECK_THROWS_AS(ask(fails_on<std::logic_error>(other)), int);
+    CHECK(answer_of(other).failure->cause == Cause::lost);
+    CHECK_THROWS_AS(answer_of(fails_on<std::logic_error>(other)), int);
 }
 
 TEST_CASE("An Answer can be made by a layer", "[call][answer][unit]") {

@@ -14,14 +14,12 @@
 #include "support/archetypes.hpp"
 #include "support/catch.hpp"
 #include "support/granted.hpp"
+#include "support/shorthand.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
+using belay_test::at;
 using belay_test::granted;
-
-namespace {
-constexpr Instant at(Duration d) { return Instant{d}; }
-}  // namespace
 
 static_assert(ShareableLike<Bulkhead>);
 

@@ -16,14 +16,14 @@
 
 #include "support/archetypes.hpp"
 #include "support/catch.hpp"
+#include "support/shorthand.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
 using belay_test::MinimalSleeper;
+using belay_test::timed_out;
 
 namespace {
-
-const std::error_code timed_out = std::make_error_code(std::errc::timed_out);
 
 struct Response {
     int status;
@@ -31,7 +31,7 @@ struct Response {
 };
 
 // What a rule sees.
-struct Counts {
+struct CountsFailures {
     struct Seen {
         int begun = 0, failed = 0, succeeded = 0, abandoned = 0;
         std::vector<Failure> failures{};
@@ -58,8 +58,8 @@ struct Refused : NetworkError {
 struct Rig {
     Random bits{Seed{1}};
     MinimalSleeper sleeper{bits};
-    Counts::Seen seen{};
-    auto policy(std::uint64_t most = 3) { return Policy{MaxAttempts{most}, Counts{&seen}}; }
+    CountsFailures::Seen seen{};
+    auto policy(std::uint64_t most = 3) { return Policy{MaxAttempts{most}, CountsFailures{&seen}}; }
 };
 
 }  // namespace
@@ -141,7 +141,7 @@ TEST_CASE("A predicate that throws abandons the attempt, and its exception leave
     const auto judge = [](const Response&) -> bool { throw std::logic_error{"judge"}; };
     CHECK_THROWS_WITH(
         retry(rig.policy(), rig.sleeper, fails_if([] { return Response{200}; }, judge)), "judge");
-    CHECK(rig.seen == Counts::Seen{.begun = 1, .abandoned = 1});
+    CHECK(rig.seen == CountsFailures::Seen{.begun = 1, .abandoned = 1});
 }
 
 TEST_CASE("fails_on retries exceptions of its type, and lets others go", "[call][fails_if][unit]") {

@@ -14,23 +14,15 @@
 
 #include "support/async_sleeper.hpp"
 #include "support/catch.hpp"
+#include "support/shorthand.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
 using belay_test::AsyncSleeper;
+using belay_test::await;
+using belay_test::timed_out;
 
 namespace {
-
-const std::error_code timed_out = std::make_error_code(std::errc::timed_out);
-
-template <class P, class F>
-auto await(const P& pipeline, AsyncSleeper& sleeper, F fn) {
-    auto task = pipeline(sleeper, fn);
-    task.start();
-    sleeper.run();
-    REQUIRE(task.done());
-    return task.take();
-}
 
 template <class T>
 Task<T> soon(AsyncSleeper& sleeper, T value) {

@@ -17,14 +17,14 @@
 
 #include "support/async_sleeper.hpp"
 #include "support/catch.hpp"
+#include "support/shorthand.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
 using belay_test::AsyncSleeper;
+using belay_test::at;
 
 namespace {
-
-constexpr Instant at(Duration d) { return Instant{d}; }
 
 struct Call {
     Duration takes;

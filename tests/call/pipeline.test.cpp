@@ -24,19 +24,17 @@
 
 #include "support/async_sleeper.hpp"
 #include "support/catch.hpp"
+#include "support/retry_rules.hpp"
+#include "support/shorthand.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
 using belay_test::AsyncSleeper;
 using belay_test::Event;
+using belay_test::steady;
+using belay_test::timed_out;
 
 namespace {
-
-const std::error_code timed_out = std::make_error_code(std::errc::timed_out);
-
-constexpr auto steady(std::uint64_t most) {
-    return Policy{Backoff{NoJitter{}, Cap{30s}, 1s}, MaxAttempts{most}};
-}
 
 // Both ways to run a pipeline on an `fn(Attempt)`.
 struct Same {
@@ -62,7 +60,7 @@ struct Awaiting {
 };
 
 // A user's own layer in a few lines: writes down what passes it.
-struct Log {
+struct LogLayer {
     std::vector<std::string>* lines;
     std::string name;
 
@@ -92,7 +90,8 @@ TEMPLATE_TEST_CASE("A Pipeline nests its layers in the written order", "[call][p
                    Blocking, Awaiting) {
     AsyncSleeper sleeper;
     std::vector<std::string> lines;
-    const Pipeline pipeline{Log{&lines, "outer"}, Retrying{steady(2)}, Log{&lines, "inner"}};
+    const Pipeline pipeline{LogLayer{&lines, "outer"}, Retrying{steady(1s, 2)},
+                            LogLayer{&lines, "inner"}};
     const auto result =
         TestType::run(pipeline, sleeper, [](Attempt attempt) { return attempt.number == 2; });
     CHECK(result);
@@ -127,7 +126,7 @@ TEMPLATE_TEST_CASE("A breaker inside of Retrying sees every attempt, outside eve
     const auto fails = [&](Attempt) { return ++calls, false; };
     {
         Breakers b;
-        const Pipeline inside{Retrying{steady(5)}, Shared{b.breaker}};
+        const Pipeline inside{Retrying{steady(1s, 5)}, Shared{b.breaker}};
         CHECK_FALSE(TestType::run(inside, sleeper, fails));
         // Three attempts open it, the fourth is refused without a call, the fifth is the probe.
         // Backoff heeds the breaker's remaining time: no hot loop while it is open.
@@ -138,7 +137,7 @@ TEMPLATE_TEST_CASE("A breaker inside of Retrying sees every attempt, outside eve
     calls = 0;
     {
         Breakers b;
-        const Pipeline outside{Shared{b.breaker}, Retrying{steady(5)}};
+        const Pipeline outside{Shared{b.breaker}, Retrying{steady(1s, 5)}};
         CHECK_FALSE(TestType::run(outside, sleeper, fails));
         CHECK(calls == 5);
         CHECK(b.breaker.state(sleeper.now()) == BreakerState::closed);
@@ -171,7 +170,7 @@ TEMPLATE_TEST_CASE("Retrying waits as long as a limiter inside of it says",
                    "[call][pipeline][unit]", Blocking, Awaiting) {
     AsyncSleeper sleeper;
     RateLimiter limiter{Rate{1, 10s}, Burst{1}};
-    const Pipeline pipeline{Retrying{steady(9)}, Shared{limiter}};
+    const Pipeline pipeline{Retrying{steady(1s, 9)}, Shared{limiter}};
     int calls = 0;
     CHECK(TestType::run(pipeline, sleeper, [&](Attempt) { return ++calls == 2; }));
     CHECK(sleeper.now() == Instant{} + 10s);
@@ -183,14 +182,14 @@ TEMPLATE_TEST_CASE("Inner layers and the call know of the retries around them",
     AsyncSleeper sleeper;
     std::vector<std::uint64_t> numbers;
     std::vector<bool> retries;
-    const Pipeline near{Retrying{steady(2)}};
+    const Pipeline near{Retrying{steady(1s, 2)}};
     const auto fn = [&](Attempt inner) {
         numbers.push_back(inner.number);
         retries.push_back(inner.is_retry());
         return false;
     };
     // A pipeline in a retry; blocking, because the inner one runs on the same thread.
-    CHECK_FALSE(TestType::run(Pipeline{Retrying{steady(2)}}, sleeper, [&](Attempt outer) {
+    CHECK_FALSE(TestType::run(Pipeline{Retrying{steady(1s, 2)}}, sleeper, [&](Attempt outer) {
         return near(sleeper, within(outer, fn)).has_value();
     }));
     CHECK(numbers == std::vector<std::uint64_t>{1, 2, 1, 2});
@@ -233,7 +232,7 @@ TEST_CASE("Destroying a Pipeline's task in a call gives the permits back",
     AsyncSleeper sleeper;
     Event event;
     Bulkhead bulkhead{{.limit = 1}};
-    const Pipeline pipeline{Retrying{steady(3)}, Shared{bulkhead}, Timeout{5s}};
+    const Pipeline pipeline{Retrying{steady(1s, 3)}, Shared{bulkhead}, Timeout{5s}};
     {
         auto task = pipeline(sleeper, [&]() -> Task<bool> {
             co_await event;
@@ -257,7 +256,7 @@ TEMPLATE_TEST_CASE("The full order: fallback, retry, breaker, limiter, queue, ti
     Bulkhead bulkhead{{.limit = 2, .queue = 10}};
     RetryCounters counters;
     const Pipeline pipeline{Fallback{[] { return -1; }},
-                            Retrying{steady(5), counters},
+                            Retrying{steady(1s, 5), counters},
                             Shared{b.breaker},
                             Shared{limiter},
                             Queued{bulkhead},
@@ -279,7 +278,7 @@ TEMPLATE_TEST_CASE("The full order: fallback, retry, breaker, limiter, queue, ti
 TEMPLATE_TEST_CASE("A Pipeline can be called any number of times: its rules stay as they were",
                    "[call][pipeline][unit]", Blocking, Awaiting) {
     AsyncSleeper sleeper;
-    const Pipeline pipeline{Retrying{steady(2)}};
+    const Pipeline pipeline{Retrying{steady(1s, 2)}};
     for (int i = 0; i < 3; ++i) {
         int calls = 0;
         CHECK_FALSE(TestType::run(pipeline, sleeper, [&](Attempt) { return ++calls, false; }));
@@ -290,7 +289,7 @@ TEMPLATE_TEST_CASE("A Pipeline can be called any number of times: its rules stay
 TEST_CASE("A stop ends the waits of a Pipeline", "[call][pipeline][unit]") {
     AsyncSleeper sleeper;
     const StopSource source;
-    const Pipeline pipeline{Retrying{steady(9)}};
+    const Pipeline pipeline{Retrying{steady(1s, 9)}};
     auto task = pipeline(
         sleeper, [] { return std::suspend_never{}; }, source.token());
     task.start();
@@ -314,7 +313,7 @@ TEST_CASE("One Pipeline serves many threads", "[call][pipeline][unit]") {
     // The threads have clocks of their own: the burst must bear how far they are apart.
     RateLimiter limiter{Rate{1, 1s}, Burst{1'000'000}};
     Bulkhead bulkhead{{.limit = 2, .queue = 2}};
-    const Pipeline pipeline{Fallback{[] { return -1; }}, Retrying{steady(3)}, Shared{breaker},
+    const Pipeline pipeline{Fallback{[] { return -1; }}, Retrying{steady(1s, 3)}, Shared{breaker},
                             Shared{limiter}, Queued{bulkhead}};
     std::atomic<int> inside{0};
     std::atomic<int> right{0};
@@ -424,7 +423,7 @@ TEST_CASE("A Pipeline tells which attempt a layer inside of Retrying refused",
         void on_refusal(const CallRefused& refusal) { attempts.push_back(refusal.attempt); }
     } seen;
     RateLimiter limiter{Rate{1, 10s}, Burst{1}};
-    const Pipeline pipeline{Retrying{steady(3)}, Shared{limiter}};
+    const Pipeline pipeline{Retrying{steady(1s, 3)}, Shared{limiter}};
     int calls = 0;
     CHECK_FALSE(pipeline(
         sleeper, [&] { return ++calls, false; }, NeverStops{}, seen));

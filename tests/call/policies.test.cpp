@@ -9,14 +9,16 @@
 #include <belay/call/retry.hpp>
 
 #include "support/catch.hpp"
+#include "support/shorthand.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
+using belay_test::lost;
 
 namespace {
 
 // Time passes only in sleeps, which it writes down; at the last one it asks to stop.
-struct Sleeper {
+struct StoppingSleeper {
     Random random{Seed{1}};
     Instant time{};
     std::vector<Duration> waits{};
@@ -42,7 +44,7 @@ struct Seen {
 // Runs `policy` against a call that always fails so.
 template <class P>
 Seen run(const P& policy, Failure failure, std::uint64_t seed, std::size_t most_waits = 1000) {
-    Sleeper sleeper{.random = Random{Seed{seed}}, .most = most_waits};
+    StoppingSleeper sleeper{.random = Random{Seed{seed}}, .most = most_waits};
     Seen seen;
     const auto call = [&]() -> std::error_code {
         ++seen.calls;
@@ -56,7 +58,6 @@ Seen run(const P& policy, Failure failure, std::uint64_t seed, std::size_t most_
     return seen;
 }
 
-constexpr Failure lost{Cause::lost};
 constexpr Failure overloaded{Cause::overloaded};
 constexpr Failure permanent{Cause::permanent};
 

@@ -10,19 +10,15 @@
 
 #include "support/async_sleeper.hpp"
 #include "support/catch.hpp"
+#include "support/shorthand.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
 using belay_test::AsyncSleeper;
+using belay_test::at;
+using belay_test::takes;
 
 namespace {
-
-constexpr Instant at(Duration d) { return Instant{d}; }
-
-Task<int> takes(AsyncSleeper& sleeper, Duration time, int value) {
-    co_await sleeper.async_sleep_until(after(sleeper.now(), time));
-    co_return value;
-}
 
 // Frees a permit in the third sleep.
 struct Freeing {

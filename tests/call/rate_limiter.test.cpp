@@ -14,14 +14,14 @@
 #include "support/archetypes.hpp"
 #include "support/catch.hpp"
 #include "support/granted.hpp"
+#include "support/shorthand.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
+using belay_test::at;
 using belay_test::granted;
 
 namespace {
-
-constexpr Instant at(Duration d) { return Instant{d}; }
 
 // The bucket, kept the slow way: the fill level is worked out from all grants since the beginning.
 // A grant needs room for a whole token in a bucket of `burst`, which leaks one per interval.

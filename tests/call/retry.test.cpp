@@ -22,15 +22,20 @@
 
 #include "support/archetypes.hpp"
 #include "support/catch.hpp"
+#include "support/retry_rules.hpp"
+#include "support/shorthand.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
+using belay_test::Counts;
 using belay_test::MinimalSleeper;
+using belay_test::steady;
+using belay_test::timed_out;
 
 namespace {
 
 // Time passes only in sleeps, which it writes down; may request a stop in one of them.
-struct Sleeper {
+struct NotedSleeper {
     Random random{Seed{1}};
     Instant time{};
     std::vector<Duration> sleeps{};
@@ -47,29 +52,10 @@ struct Sleeper {
     }
 };
 
-constexpr auto steady(Duration base, std::uint64_t most) {
-    return Policy{Backoff{NoJitter{}, Cap{30s}, base}, MaxAttempts{most}};
-}
-
-// A user's rule in a few lines: what it saw.
-struct Counts {
-    struct Seen {
-        int begun = 0, failed = 0, succeeded = 0, abandoned = 0;
-        friend bool operator==(const Seen&, const Seen&) = default;
-    };
-    Seen* seen;
-    void begin(Turn&) noexcept { ++seen->begun; }
-    Advice failed(const Failure&, Turn&) noexcept { return ++seen->failed, Advice::go(); }
-    void succeeded(Turn&) noexcept { ++seen->succeeded; }
-    void abandoned(Turn&) noexcept { ++seen->abandoned; }
-};
-
-const std::error_code timed_out = std::make_error_code(std::errc::timed_out);
-
 }  // namespace
 
 TEST_CASE("retry calls until it works, and waits between the calls", "[call][retry][unit]") {
-    Sleeper sleeper;
+    NotedSleeper sleeper;
     int calls = 0;
     const Result<void> result = retry(steady(1s, 10), sleeper, [&] { return ++calls == 4; });
     CHECK(result);
@@ -79,7 +65,7 @@ TEST_CASE("retry calls until it works, and waits between the calls", "[call][ret
 
 TEST_CASE("retry makes exactly the attempts that a policy allows", "[call][retry][unit]") {
     const auto calls_and_wait = [](auto policy) {
-        Sleeper sleeper;
+        NotedSleeper sleeper;
         int calls = 0;
         CHECK(retry(policy, sleeper, [&] { return ++calls, false; }).error() == CallErrc::gave_up);
         return std::pair{calls, elapsed(Instant{}, sleeper.now())};
@@ -95,7 +81,7 @@ TEST_CASE("retry makes exactly the attempts that a policy allows", "[call][retry
 }
 
 TEST_CASE("retry returns what fits the callable's return type", "[call][retry][unit]") {
-    Sleeper sleeper;
+    NotedSleeper sleeper;
     const auto policy = steady(1s, 3);
     int n = 0;
     CHECK(retry(policy, sleeper, [&] { return ++n < 2 ? std::optional<int>{} : 5; }).value() == 5);
@@ -111,7 +97,7 @@ TEST_CASE("retry returns what fits the callable's return type", "[call][retry][u
 }
 
 TEST_CASE("retry returns the last error, not the first", "[call][retry][unit]") {
-    Sleeper sleeper;
+    NotedSleeper sleeper;
     const std::error_code result = retry(steady(1s, 3), sleeper, [](Attempt attempt) {
         return std::error_code{static_cast<int>(attempt.number), std::generic_category()};
     });
@@ -120,7 +106,7 @@ TEST_CASE("retry returns the last error, not the first", "[call][retry][unit]") 
 
 TEST_CASE("retry tells the callable which attempt it is, if it wants to know",
           "[call][retry][unit]") {
-    Sleeper sleeper;
+    NotedSleeper sleeper;
     std::vector<std::uint64_t> numbers;
     std::vector<bool> retries;
     CHECK_FALSE(retry(steady(1s, 3), sleeper, [&](Attempt attempt) {
@@ -136,7 +122,7 @@ TEST_CASE("retry tells the callable which attempt it is, if it wants to know",
 
 TEST_CASE("retry counts an exception as a failure, and rethrows the last one",
           "[call][retry][unit]") {
-    Sleeper sleeper;
+    NotedSleeper sleeper;
     Counts::Seen seen;
     const Policy policy{steady(1s, 3), Counts{&seen}};
     int calls = 0;
@@ -156,7 +142,7 @@ TEST_CASE("retry counts an exception as a failure, and rethrows the last one",
 
 TEST_CASE("retry forgets an exception when a later attempt fails without one",
           "[call][retry][unit]") {
-    Sleeper sleeper;
+    NotedSleeper sleeper;
     const auto result = retry(steady(1s, 2), sleeper, [](Attempt attempt) -> std::error_code {
         if (!attempt.is_retry()) throw 5;
         return timed_out;
@@ -165,7 +151,7 @@ TEST_CASE("retry forgets an exception when a later attempt fails without one",
 }
 
 TEST_CASE("retry reads the cause from a system_error", "[call][retry][unit]") {
-    Sleeper sleeper;
+    NotedSleeper sleeper;
     int calls = 0;
     const Policy policy{Backoff{NoJitter{}, Cap{1s}, 1s}, StopOn{Cause::timed_out}};
     CHECK_THROWS_AS(retry(policy, sleeper,
@@ -178,7 +164,7 @@ TEST_CASE("retry reads the cause from a system_error", "[call][retry][unit]") {
 }
 
 TEST_CASE("retry stops at once on a cause that will not go away", "[call][retry][unit]") {
-    Sleeper sleeper;
+    NotedSleeper sleeper;
     int calls = 0;
     const Policy policy{Backoff{FullJitter{}, Cap{30s}, 1s}, StopOn{Cause::forbidden}};
     const auto denied = std::make_error_code(std::errc::permission_denied);
@@ -189,7 +175,7 @@ TEST_CASE("retry stops at once on a cause that will not go away", "[call][retry]
 TEST_CASE("retry runs a copy: the policy stays as it was", "[call][retry][unit]") {
     const auto policy = steady(1s, 2);
     for (int i = 0; i < 3; ++i) {
-        Sleeper sleeper;
+        NotedSleeper sleeper;
         int calls = 0;
         static_cast<void>(retry(policy, sleeper, [&] { return ++calls, false; }));
         CHECK(calls == 2);
@@ -198,7 +184,7 @@ TEST_CASE("retry runs a copy: the policy stays as it was", "[call][retry][unit]"
 }
 
 TEST_CASE("retry waits until a breaker lets it probe", "[call][retry][unit]") {
-    Sleeper sleeper;
+    NotedSleeper sleeper;
     int calls = 0;
     const Policy policy{Backoff{NoJitter{}, Cap{1s}, 1s},
                         Breaker{ConsecutiveFailures{2}, OpenFor{300s}}};
@@ -207,7 +193,7 @@ TEST_CASE("retry waits until a breaker lets it probe", "[call][retry][unit]") {
 }
 
 TEST_CASE("retry respects a shared breaker that others opened", "[call][retry][unit]") {
-    Sleeper sleeper;
+    NotedSleeper sleeper;
     sleeper.time += 1h;
     CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{300s}};
     Turn turn{sleeper.time, sleeper.random};
@@ -220,11 +206,11 @@ TEST_CASE("retry respects a shared breaker that others opened", "[call][retry][u
 
 namespace {
 // Ends the other caller's probe in the third sleep.
-struct Ends : Sleeper {
+struct Ends : NotedSleeper {
     CircuitBreaker<SteadyClock>::Permit probe{};
     template <class Stop>
     void sleep_until(Instant until, const Stop& stop) noexcept {
-        Sleeper::sleep_until(until, stop);
+        NotedSleeper::sleep_until(until, stop);
         if (sleeps.size() == 3) probe.neutral();
     }
 };
@@ -242,7 +228,7 @@ TEST_CASE("retry asks again while another caller holds the probe", "[call][retry
 }
 
 TEST_CASE("retry does not wait for an instant that never comes", "[call][retry][unit]") {
-    Sleeper sleeper;
+    NotedSleeper sleeper;
     int calls = 0;
     const Policy policy{Breaker{ConsecutiveFailures{1}, OpenFor{forever}}};
     CHECK(retry(policy, sleeper, [&] { return ++calls, false; }).error() == CallErrc::breaker_open);
@@ -252,7 +238,7 @@ TEST_CASE("retry does not wait for an instant that never comes", "[call][retry][
 
 TEST_CASE("retry makes no attempt after a stop was requested", "[call][retry][unit]") {
     const StopSource source;
-    Sleeper sleeper;
+    NotedSleeper sleeper;
     int calls = 0;
     const auto fails = [&] { return ++calls, timed_out; };
 
@@ -271,7 +257,7 @@ TEST_CASE("retry makes no attempt after a stop was requested", "[call][retry][un
 
 TEST_CASE("retry rethrows the last exception when it is stopped", "[call][retry][unit]") {
     const StopSource source;
-    Sleeper sleeper;
+    NotedSleeper sleeper;
     sleeper.stops = &source;
     sleeper.stop_in_sleep = 1;
     const auto fails = []() -> int { throw std::runtime_error{"last"}; };
@@ -281,7 +267,7 @@ TEST_CASE("retry rethrows the last exception when it is stopped", "[call][retry]
 
 TEST_CASE("retry finishes an attempt that succeeds after the stop", "[call][retry][unit]") {
     const StopSource source;
-    Sleeper sleeper;
+    NotedSleeper sleeper;
     const auto result = retry(
         steady(1s, 3), sleeper, [&] { return source.request_stop(), 7; }, source.token());
     CHECK(result.value() == 7);
@@ -293,7 +279,7 @@ TEST_CASE("retry tells its observer of each retry: attempt, cause, wait and rule
         std::vector<RetryPlanned> events;
         void on_retry(const RetryPlanned& event) { events.push_back(event); }
     } observer;
-    Sleeper sleeper;
+    NotedSleeper sleeper;
     const Policy policy{Backoff{NoJitter{}, Cap{30s}, 1s}, CooldownOn{Cause::overloaded, 5s, 5s},
                         MaxAttempts{3}};
     CHECK(retry(
@@ -319,7 +305,7 @@ TEST_CASE("retry is consistent when its observer throws", "[call][retry][unit]")
         void on_retry(const RetryPlanned&) { throw std::logic_error{"observer"}; }
     } observer;
     Counts::Seen seen;
-    Sleeper sleeper;
+    NotedSleeper sleeper;
     CHECK_THROWS_AS(retry(
                         Policy{steady(1s, 3), Counts{&seen}}, sleeper, [] { return false; },
                         NeverStops{}, observer),
@@ -345,7 +331,7 @@ TEST_CASE("retry abandons what has begun or is planned, exactly once, however it
         void on_success(const Attempt&) { throw std::logic_error{"after"}; }
         void on_give_up(const RetryEnded&) { throw std::logic_error{"after"}; }
     } after;
-    Sleeper sleeper;
+    NotedSleeper sleeper;
     const auto calls = [&](bool works, auto& observer) {
         return [&, works] {
             CHECK_THROWS_AS(retry(
@@ -392,21 +378,21 @@ TEST_CASE("retry gives back what a rule holds over the wait, when it is stopped 
     };
     int left = 3;
     const StopSource source;
-    Sleeper sleeper;
+    NotedSleeper sleeper;
     sleeper.stops = &source;
     sleeper.stop_in_sleep = 2;
     const Policy policy{steady(1s, 10), Tokens{&left}};
     CHECK_FALSE(retry(
         policy, sleeper, [] { return false; }, source.token()));
     CHECK(left == 2);  // one was spent, the second was given back
-    Sleeper other;
+    NotedSleeper other;
     CHECK_FALSE(retry(policy, other, [] { return false; }));
     CHECK(left == 0);
     CHECK(other.sleeps == std::vector<Duration>{1s, 2s});
 }
 
 TEST_CASE("retry gives a shared probe back when something throws", "[call][retry][unit]") {
-    Sleeper sleeper;
+    NotedSleeper sleeper;
     CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{1s}};
     const Policy policy{Shared{breaker}, MaxAttempts{1}};
     CHECK_FALSE(retry(policy, sleeper, [] { return false; }));
@@ -418,7 +404,7 @@ TEST_CASE("retry gives a shared probe back when something throws", "[call][retry
 }
 
 TEST_CASE("Nested retries multiply, and the inner one can see it", "[call][retry][unit]") {
-    Sleeper sleeper;
+    NotedSleeper sleeper;
     int calls = 0;
     int repeated = 0;
     const auto fn = [&](Attempt attempt) {
@@ -455,12 +441,12 @@ TEST_CASE("retry uses of a rule and a sleeper only what their concepts promise",
 TEST_CASE("retry waits at least what was advised, for any policy and outcome",
           "[call][retry][property]") {
     CHECK(rc::check("attempts, verdicts and waits fit", [](std::uint64_t seed) {
-        Sleeper sleeper;
+        NotedSleeper sleeper;
         sleeper.random = Random{Seed{seed}};
         const auto most = *rc::gen::inRange<std::uint64_t>(1, 12);
         const auto works_at = *rc::gen::inRange<std::uint64_t>(1, 16);
         struct Watch {
-            Sleeper& sleeper;
+            NotedSleeper& sleeper;
             Instant may_start = always;
             void on_retry(const RetryPlanned& event) { may_start = event.advice.until; }
         } watch{sleeper};
@@ -484,7 +470,7 @@ TEST_CASE("retry waits at least what was advised, for any policy and outcome",
 
 TEST_CASE("retry does not sleep for an attempt that will not be allowed when it is due",
           "[call][retry][unit]") {
-    Sleeper sleeper;
+    NotedSleeper sleeper;
     const ManualClock clock;
     CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{1h}, clock.view()};
     breaker.acquire().failure();
@@ -497,7 +483,7 @@ TEST_CASE("retry does not sleep for an attempt that will not be allowed when it 
 }
 
 TEST_CASE("retry repeats itself for the same seed", "[call][retry][golden]") {
-    Sleeper sleeper;
+    NotedSleeper sleeper;
     sleeper.random = Random{Seed{7}};
     static_cast<void>(retry(Policy{Backoff{FullJitter{}, Cap{30s}, 1s}, MaxAttempts{4}}, sleeper,
                             [] { return false; }));

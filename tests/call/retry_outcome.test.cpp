@@ -7,9 +7,11 @@
 #include <string>
 
 #include "support/catch.hpp"
+#include "support/shorthand.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
+using belay_test::timed_out;
 
 namespace {
 
@@ -75,7 +77,6 @@ TEST_CASE("RetryOutcome tells failures from successes", "[call][retry_outcome][u
     CHECK_FALSE(detail::RetryOutcome<bool>::failed(true));
     CHECK(detail::RetryOutcome<std::optional<int>>::failed(std::nullopt));
     CHECK_FALSE(detail::RetryOutcome<std::optional<int>>::failed(0));
-    const auto timed_out = std::make_error_code(std::errc::timed_out);
     CHECK(detail::RetryOutcome<std::error_code>::failed(timed_out));
     CHECK_FALSE(detail::RetryOutcome<std::error_code>::failed({}));
     CHECK(detail::RetryOutcome<Result<int>>::failed(Result<int>{timed_out}));
@@ -84,7 +85,6 @@ TEST_CASE("RetryOutcome tells failures from successes", "[call][retry_outcome][u
 }
 
 TEST_CASE("RetryOutcome finds the cause of a failure", "[call][retry_outcome][unit]") {
-    const auto timed_out = std::make_error_code(std::errc::timed_out);
     CHECK(detail::RetryOutcome<bool>::failure(false).cause == Cause::lost);
     CHECK(detail::RetryOutcome<std::error_code>::failure(timed_out) == Failure::from(timed_out));
     CHECK(detail::RetryOutcome<Result<int>>::failure(timed_out).cause == Cause::timed_out);

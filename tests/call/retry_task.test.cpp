@@ -18,32 +18,18 @@
 
 #include "support/async_sleeper.hpp"
 #include "support/catch.hpp"
+#include "support/retry_rules.hpp"
+#include "support/shorthand.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
 using belay_test::AsyncSleeper;
+using belay_test::Counts;
 using belay_test::Event;
+using belay_test::steady;
+using belay_test::timed_out;
 
 namespace {
-
-constexpr auto steady(Duration base, std::uint64_t most) {
-    return Policy{Backoff{NoJitter{}, Cap{30s}, base}, MaxAttempts{most}};
-}
-
-// What a rule sees.
-struct Counts {
-    struct Seen {
-        int begun = 0, failed = 0, succeeded = 0, abandoned = 0;
-        friend bool operator==(const Seen&, const Seen&) = default;
-    };
-    Seen* seen;
-    void begin(Turn&) noexcept { ++seen->begun; }
-    Advice failed(const Failure&, Turn&) noexcept { return ++seen->failed, Advice::go(); }
-    void succeeded(Turn&) noexcept { ++seen->succeeded; }
-    void abandoned(Turn&) noexcept { ++seen->abandoned; }
-};
-
-const std::error_code timed_out = std::make_error_code(std::errc::timed_out);
 
 template <class T>
 Task<T> at_once(T value) {

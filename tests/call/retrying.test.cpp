@@ -14,10 +14,13 @@
 
 #include "support/async_sleeper.hpp"
 #include "support/catch.hpp"
+#include "support/shorthand.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
 using belay_test::AsyncSleeper;
+using belay_test::at;
+using belay_test::timed_out;
 
 namespace {
 
@@ -106,11 +109,6 @@ TEST_CASE("Retrying knows that a layer around it repeats already", "[call][retry
                                        {.number = 1, .repeats = true},
                                        {.number = 2, .repeats = true}});
 }
-
-namespace {
-constexpr Instant at(Duration d) { return Instant{d}; }
-const std::error_code timed_out = std::make_error_code(std::errc::timed_out);
-}  // namespace
 
 TEST_CASE("Retrying ends attempts that take longer than its policy's AttemptTimeout",
           "[call][retrying][unit]") {

@@ -18,31 +18,15 @@
 
 #include "support/async_sleeper.hpp"
 #include "support/catch.hpp"
+#include "support/shorthand.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
 using belay_test::AsyncSleeper;
+using belay_test::at;
+using belay_test::await;
 using belay_test::Event;
-
-namespace {
-
-constexpr Instant at(Duration d) { return Instant{d}; }
-
-Task<int> takes(AsyncSleeper& sleeper, Duration time, int value) {
-    co_await sleeper.async_sleep_until(after(sleeper.now(), time));
-    co_return value;
-}
-
-template <class P, class F>
-auto await(const P& pipeline, AsyncSleeper& sleeper, F fn) {
-    auto task = pipeline(sleeper, fn);
-    task.start();
-    sleeper.run();
-    REQUIRE(task.done());
-    return task.take();
-}
-
-}  // namespace
+using belay_test::takes;
 
 TEST_CASE("Timeout lets a call finish that is in time", "[call][timeout][unit]") {
     AsyncSleeper sleeper;

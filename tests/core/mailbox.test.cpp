@@ -24,21 +24,21 @@ struct Mail {
     }
 };
 
-struct Entry : WakeNode {
-    Entry() : WakeNode{table} {}
+struct CountedEntry : WakeNode {
+    CountedEntry() : WakeNode{table} {}
     std::atomic<int> wakes{0};
     std::atomic<int> touches{0};
     std::atomic<int> detaches{0};
-    static Entry& of(WakeNode& n) { return static_cast<Entry&>(n); }
+    static CountedEntry& of(WakeNode& n) { return static_cast<CountedEntry&>(n); }
     static const WakeOps table;
 };
-const WakeOps Entry::table{
+const WakeOps CountedEntry::table{
     [](WakeNode& n) noexcept { ++of(n).wakes; }, [](WakeNode& n) noexcept { ++of(n).touches; },
     [](WakeNode&) noexcept { return always; }, [](WakeNode& n) noexcept { ++of(n).detaches; },
     [](WakeNode*) noexcept {}};
 
 struct Rig {
-    Entry entry;
+    CountedEntry entry;
     Mailbox<Mail> box;
     explicit Rig(std::size_t max = 4) : box{max} {
         box.attach(Waker{WakeHandle::adopt(&entry), Seed{1}});

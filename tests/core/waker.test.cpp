@@ -12,21 +12,21 @@ using namespace std::chrono_literals;
 
 namespace {
 
-struct Entry : WakeNode {
-    explicit Entry(std::string& l) : WakeNode{table}, log{l} {}
+struct LoggedEntry : WakeNode {
+    explicit LoggedEntry(std::string& l) : WakeNode{table}, log{l} {}
     std::string& log;
-    static std::string& of(WakeNode& n) { return static_cast<Entry&>(n).log; }
+    static std::string& of(WakeNode& n) { return static_cast<LoggedEntry&>(n).log; }
     static const WakeOps table;
 };
-const WakeOps Entry::table{
+const WakeOps LoggedEntry::table{
     [](WakeNode& n) noexcept { of(n) += 'w'; }, [](WakeNode& n) noexcept { of(n) += 't'; },
     [](WakeNode&) noexcept { return Instant{5s}; }, [](WakeNode& n) noexcept { of(n) += 'd'; },
     [](WakeNode* n) noexcept {
         of(*n) += 'x';
-        delete static_cast<Entry*>(n);
+        delete static_cast<LoggedEntry*>(n);
     }};
 
-Waker registered(std::string& log) { return {WakeHandle::adopt(new Entry{log}), Seed{7}}; }
+Waker registered(std::string& log) { return {WakeHandle::adopt(new LoggedEntry{log}), Seed{7}}; }
 
 static_assert(!std::is_copy_constructible_v<Waker>, "a registration is one");
 static_assert(std::is_nothrow_move_constructible_v<Waker> &&

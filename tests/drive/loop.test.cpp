@@ -16,13 +16,15 @@
 #include <belay/posix/loop.hpp>
 
 #include "support/catch.hpp"
+#include "support/round.hpp"
+#include "support/shorthand.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
+using belay_test::at;
+using belay_test::round;
 
 namespace {
-
-constexpr Instant at(Duration d) { return Instant{d}; }
 
 /// A machine that does what the test says; without an action its deadline passes once.
 struct Puppet {
@@ -46,12 +48,6 @@ struct Puppet {
     mutable int reads = 0;
     Instant last = always;
 };
-
-/// One round that does not wait.
-template <class L>
-void round(L& loop) {
-    REQUIRE(loop.run_until([] { return true; }));
-}
 
 struct Clocked {
     ManualClock clock{at(1000s)};

@@ -19,25 +19,21 @@
 #include <belay/sim/world.hpp>
 
 #include "support/catch.hpp"
+#include "support/round.hpp"
+#include "support/shorthand.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
+using belay_test::round;
+using belay_test::timed_out;
 
 namespace {
-
-/// One round that does not wait.
-template <class L>
-void round(L& loop) {
-    REQUIRE(loop.run_until([] { return true; }));
-}
 
 template <class Sleeper, class Stop = NeverStops>
 Task<Instant> sleep_until(Sleeper& sleeper, Instant until, Stop stop = {}) {
     co_await sleeper.async_sleep_until(until, stop);
     co_return sleeper.now();
 }
-
-const std::error_code timed_out = std::make_error_code(std::errc::timed_out);
 
 }  // namespace
 

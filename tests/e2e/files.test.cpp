@@ -7,6 +7,7 @@
 
 #include "e2e/workshop.hpp"
 
+using e2e::contains;
 using e2e::LedgerServer;
 using e2e::Process;
 using e2e::Workshop;
@@ -16,13 +17,9 @@ namespace {
 std::vector<std::string> server(const std::string& dir) {
     return {e2e::outage, "server", "--port", "0", "--dir", dir};
 }
-std::vector<std::string> client(const LedgerServer& s, const Workshop& w) {
+std::vector<std::string> delivering_client(const LedgerServer& s, const Workshop& w) {
     return {e2e::outage, "client",    "--connect", s.address(),
             "--file",    w / "input", "--dir",     w / "client"};
-}
-
-bool contains(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
 }
 
 /// A ledger and a journal in which some lines are delivered, and more are to come.
@@ -30,7 +27,7 @@ std::string half_delivered(const Workshop& w) {
     const std::string input = e2e::sample_text(400);
     e2e::write(w / "input", input);
     LedgerServer s{w / "server"};
-    std::vector<std::string> words = client(s, w);
+    std::vector<std::string> words = delivering_client(s, w);
     words.insert(words.end(), {"--rate", "300"});
     Process c{words};
     e2e::eventually([&] { return e2e::ledger_size(w / "server/ledger.txt") >= 100; });
@@ -39,7 +36,7 @@ std::string half_delivered(const Workshop& w) {
 
 void is_delivered(const Workshop& w, const std::string& input) {
     LedgerServer s{w / "server"};
-    Process c{client(s, w)};
+    Process c{delivering_client(s, w)};
     const int code = c.wait();
     INFO("client: " << c.text() << "\nserver: " << s.process.text());
     CHECK(code == 0);
@@ -47,7 +44,7 @@ void is_delivered(const Workshop& w, const std::string& input) {
 }
 
 /// The path of the journal's newest segment.
-std::string segment(const Workshop& w) {
+std::string newest_segment(const Workshop& w) {
     std::string newest;
     for (const auto& entry : std::filesystem::directory_iterator{w / "client/journal"}) {
         const std::string path = entry.path();
@@ -136,7 +133,7 @@ TEST_CASE("outage client keeps a second client off its journal", "[e2e][files][u
     const Workshop w;
     LedgerServer s{w / "server"};
     e2e::write(w / "input", e2e::sample_text(100));
-    std::vector<std::string> words = client(s, w);
+    std::vector<std::string> words = delivering_client(s, w);
     words.insert(words.end(), {"--rate", "10"});
     Process first{words};
     REQUIRE(first.says("connected"));
@@ -149,7 +146,7 @@ TEST_CASE("outage client refuses a journal that is foreign or truncated, and cha
           "[e2e][files][fault]") {
     const Workshop w;
     const std::string input = half_delivered(w);
-    const std::string path = segment(w);
+    const std::string path = newest_segment(w);
     const std::string whole = e2e::read(path);
     std::string damaged = whole;
     SECTION("foreign") { damaged = "this is not a journal\n" + std::string(5000, '.'); }
@@ -157,7 +154,7 @@ TEST_CASE("outage client refuses a journal that is foreign or truncated, and cha
     SECTION("a byte of an operation") { damaged[whole.find("windows line 9") + 3] ^= 1; }
     e2e::write(path, damaged);
     LedgerServer s{w / "server"};
-    Process c{client(s, w)};
+    Process c{delivering_client(s, w)};
     CHECK(c.wait() == 2);
     INFO(c.text());
     CHECK(contains(c.text(), path));
@@ -177,14 +174,14 @@ TEST_CASE("outage client refuses a sender id that is none, and another file than
     const LedgerServer s{w / "server"};
     {
         e2e::write(w / "client/sender.txt", "me\n");
-        Process c{client(s, w)};
+        Process c{delivering_client(s, w)};
         CHECK(c.wait() == 2);
         CHECK(contains(c.text(), "sender.txt: this is not a sender id"));
         e2e::write(w / "client/sender.txt", id);
     }
     {
         e2e::write(w / "input", "short\n");
-        Process c{client(s, w)};
+        Process c{delivering_client(s, w)};
         CHECK(c.wait() == 2);
         CHECK(contains(c.text(), "has only 1"));
         e2e::write(w / "input", input);
@@ -208,7 +205,7 @@ TEST_CASE("outage client stops and says so when the server has lost its ledger",
     }
     {
         const LedgerServer s{w / "server"};
-        Process c{client(s, w)};
+        Process c{delivering_client(s, w)};
         CHECK(c.wait() == 1);
         INFO(c.text());
         CHECK(contains(c.text(), said));
@@ -236,7 +233,7 @@ TEST_CASE("outage says which directory it has no permission for", "[e2e][files][
     }
     {
         const LedgerServer s{server_dir};
-        Process p{client(s, w), without_rights};
+        Process p{delivering_client(s, w), without_rights};
         CHECK(p.wait() == 2);
         INFO(p.text());
         CHECK(contains(p.text(), client_dir + "/journal"));

@@ -19,10 +19,6 @@ std::vector<std::string> quick(const std::string& program, const std::string& fi
     return words;
 }
 
-bool contains(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
-}
-
 }  // namespace
 
 TEST_CASE("The outage demo delivers every line exactly once and in order through kills and freezes",

@@ -26,6 +26,10 @@ inline void write(const std::string& path, const std::string& bytes) {
     std::ofstream{path, std::ios::binary} << bytes;
 }
 
+inline bool contains(const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+}
+
 /// A fresh directory; removed at the end of the scope.
 class Workshop {
 public:

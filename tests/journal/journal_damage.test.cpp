@@ -13,8 +13,6 @@ using namespace belay_test;
 
 namespace {
 
-std::string file(std::uint64_t index) { return "q/" + journal_format::segment_name(index); }
-
 /// Three segments; everything is durable, 5 is acknowledged; closed in order, or killed.
 sim::Disk::Image make_image(bool closed) {
     sim::Disk disk;
@@ -137,7 +135,7 @@ TEST_CASE("Journal never gives a wrong operation, whatever single bit is flipped
                 REQUIRE(outcome.reported);
                 // Only what nothing later vouches for.
                 REQUIRE_FALSE(closed);
-                REQUIRE(path == file(3));
+                REQUIRE(path == segment_file(3));
                 REQUIRE(outcome.last >= 44);
             } else {
                 ++same;  // padding, or the last acknowledgement, which says the same again
@@ -172,11 +170,11 @@ TEST_CASE("Journal::open notices damage in front of any number of runs without a
     for (const Hole& hole : holes) {
         sim::Disk disk;
         disk.restore(image);
-        Bytes bytes = disk.contents(file(1));
+        Bytes bytes = disk.contents(segment_file(1));
         for (std::size_t i = hole.begin; i < std::max(hole.end, hole.begin + 1); ++i) {
             bytes[i] ^= std::byte{0x55};
         }
-        disk.put(file(1), bytes);
+        disk.put(segment_file(1), bytes);
         const sim::Disk::Image before = disk.image();
         const auto journal = SimJournal::open(disk, "q");
         INFO(idle << " runs, damage at " << hole.begin << " to " << hole.end);
@@ -198,9 +196,9 @@ TEST_CASE("Journal::open does not take openings alone for proof of damage",
     for (std::size_t i = 0; i < 3; ++i) {
         sim::Disk disk;
         disk.restore(image);
-        Bytes bytes = disk.contents(file(1));
+        Bytes bytes = disk.contents(segment_file(1));
         bytes[openings + i * record_bytes(4) + 8] ^= std::byte{0x40};
-        disk.put(file(1), bytes);
+        disk.put(segment_file(1), bytes);
         const auto journal = SimJournal::open(disk, "q");
         REQUIRE(journal);
         CHECK(journal->last() == 23);
@@ -212,13 +210,13 @@ TEST_CASE("Journal::open does not take openings alone for proof of damage",
 TEST_CASE("Journal::open names the place of damage in the middle", "[journal][journal][fault]") {
     sim::Disk disk;
     disk.restore(make_image(false));
-    Bytes bytes = disk.contents(file(1));
+    Bytes bytes = disk.contents(segment_file(1));
     bytes[journal_format::segment_header_bytes + 8] ^= std::byte{1};
-    disk.put(file(1), bytes);
+    disk.put(segment_file(1), bytes);
     const auto journal = SimJournal::open(disk, "q", verify_everything());
     REQUIRE_FALSE(journal);
     CHECK(journal.error().code == QueueErrc::corrupt);
-    CHECK(journal.error().path == file(1));
+    CHECK(journal.error().path == segment_file(1));
     CHECK(journal.error().offset == journal_format::segment_header_bytes);
     CHECK(journal.error().message().find("put the directory back") != std::string::npos);
 }
@@ -226,18 +224,18 @@ TEST_CASE("Journal::open names the place of damage in the middle", "[journal][jo
 TEST_CASE("Journal::open reports what it cuts off, and where", "[journal][journal][fault]") {
     sim::Disk disk;
     disk.restore(make_image(false));
-    Bytes bytes = disk.contents(file(3));
+    Bytes bytes = disk.contents(segment_file(3));
     std::size_t used = bytes.size();
     while (bytes[used - 1] == std::byte{0}) --used;
     // Half of a record, as a torn write leaves it.
     for (std::size_t i = 0; i < 20; ++i) bytes[journal_format::aligned(used) + i] = std::byte{0x5A};
-    disk.put(file(3), bytes);
+    disk.put(segment_file(3), bytes);
     {
         const auto journal = SimJournal::open(disk, "q", small_journal(2));
         REQUIRE(journal);
         CHECK(journal->last() == 48);
         CHECK(journal->report().truncated_bytes == 20);
-        CHECK(journal->report().truncated_path == file(3));
+        CHECK(journal->report().truncated_path == segment_file(3));
         CHECK(journal->report().truncated_offset == journal_format::aligned(used));
     }
     const auto again = SimJournal::open(disk, "q", small_journal(2));
@@ -249,11 +247,11 @@ TEST_CASE("Journal::open refuses when a file is missing", "[journal][journal][fa
     const auto missing = GENERATE(std::uint64_t{1}, std::uint64_t{2}, std::uint64_t{3});
     sim::Disk disk;
     disk.restore(make_image(true));
-    REQUIRE_FALSE(disk.remove(file(missing)));
+    REQUIRE_FALSE(disk.remove(segment_file(missing)));
     const auto journal = SimJournal::open(disk, "q");
     REQUIRE_FALSE(journal);
     CHECK(journal.error().code == QueueErrc::corrupt);
-    CHECK(journal.error().path == file(missing));
+    CHECK(journal.error().path == segment_file(missing));
 }
 
 TEST_CASE("Journal::open refuses a file that is cut short", "[journal][journal][fault]") {
@@ -262,13 +260,13 @@ TEST_CASE("Journal::open refuses a file that is cut short", "[journal][journal][
     for (std::size_t length = 0; length < 4096; length += 97) {
         sim::Disk disk;
         disk.restore(image);
-        Bytes bytes = disk.contents(file(index));
+        Bytes bytes = disk.contents(segment_file(index));
         bytes.resize(length);
-        disk.put(file(index), bytes);
+        disk.put(segment_file(index), bytes);
         const auto journal = SimJournal::open(disk, "q");
         REQUIRE_FALSE(journal);
         CHECK(journal.error().code == QueueErrc::corrupt);
-        CHECK(journal.error().path == file(index));
+        CHECK(journal.error().path == segment_file(index));
     }
 }
 
@@ -276,11 +274,11 @@ TEST_CASE("Journal::open refuses files that are not its own", "[journal][journal
     sim::Disk disk;
     disk.restore(make_image(true));
     SECTION("another program's file under a segment's name") {
-        disk.put(file(4), Bytes(500, std::byte{'x'}));
+        disk.put(segment_file(4), Bytes(500, std::byte{'x'}));
         const auto journal = SimJournal::open(disk, "q");
         REQUIRE_FALSE(journal);
         CHECK(journal.error().code == QueueErrc::foreign_file);
-        CHECK(journal.error().path == file(4));
+        CHECK(journal.error().path == segment_file(4));
     }
     SECTION("a segment of another journal") {
         sim::Disk other;
@@ -289,18 +287,18 @@ TEST_CASE("Journal::open refuses files that are not its own", "[journal][journal
             REQUIRE(journal);
             for (std::uint64_t n = 1; n <= 64; ++n) REQUIRE(journal->append(body_of(n, 0)));
         }
-        disk.put(file(2), other.contents(file(2)));
+        disk.put(segment_file(2), other.contents(segment_file(2)));
         const auto journal = SimJournal::open(disk, "q");
         REQUIRE_FALSE(journal);
         CHECK(journal.error().code == QueueErrc::foreign_file);
-        CHECK(journal.error().path == file(2));
+        CHECK(journal.error().path == segment_file(2));
     }
     SECTION("an older copy of one of its own segments") {
-        disk.put(file(3), disk.contents(file(2)));
+        disk.put(segment_file(3), disk.contents(segment_file(2)));
         const auto journal = SimJournal::open(disk, "q");
         REQUIRE_FALSE(journal);
         CHECK(journal.error().code == QueueErrc::corrupt);
-        CHECK(journal.error().path == file(3));
+        CHECK(journal.error().path == segment_file(3));
     }
     SECTION("files with other names are nobody's business") {
         disk.put("q/README", Bytes(3));
@@ -313,13 +311,13 @@ TEST_CASE("Journal::open refuses what a later version wrote", "[journal][journal
     sim::Disk disk;
     disk.restore(make_image(true));
     SECTION("a header of version 2") {
-        Bytes bytes = disk.contents(file(3));
+        Bytes bytes = disk.contents(segment_file(3));
         bytes[8] = std::byte{2};
-        disk.put(file(3), bytes);
+        disk.put(segment_file(3), bytes);
     }
     SECTION("a record of a kind that does not exist yet") {
         namespace format = journal_format;
-        Bytes bytes = disk.contents(file(1));
+        Bytes bytes = disk.contents(segment_file(1));
         const auto header = *format::decode_segment_header(bytes);
         std::byte* const p = bytes.data() + format::segment_header_bytes;
         format::RecordHeader h = format::decode_record_header(p);
@@ -327,7 +325,7 @@ TEST_CASE("Journal::open refuses what a later version wrote", "[journal][journal
         format::encode(h, p);
         const std::uint32_t crc = crc32c({p + format::record_header_bytes, h.length});
         store_le<std::uint32_t>(p, format::record_crc(p, crc, header.nonce + header.run));
-        disk.put(file(1), bytes);
+        disk.put(segment_file(1), bytes);
     }
     const auto journal = SimJournal::open(disk, "q", verify_everything());
     REQUIRE_FALSE(journal);
@@ -339,11 +337,11 @@ TEST_CASE("Journal::read notices what changed under it", "[journal][journal][fau
     disk.restore(make_image(true));
     auto journal = SimJournal::open(disk, "q");
     REQUIRE(journal);
-    Bytes bytes = disk.contents(file(1));
+    Bytes bytes = disk.contents(segment_file(1));
     for (std::size_t i = journal_format::segment_header_bytes; i < bytes.size(); ++i) {
         bytes[i] ^= std::byte{4};
     }
-    disk.put(file(1), bytes);
+    disk.put(segment_file(1), bytes);
     CHECK(journal->read(journal->base()).error() == QueueErrc::corrupt);
     CHECK_FALSE(journal->try_pop());
     CHECK(journal->size() == 43);
@@ -362,11 +360,11 @@ TEST_CASE("Journal::read is not led astray by a damaged length", "[journal][jour
     REQUIRE_FALSE(journal->pin_store(store));
     REQUIRE(journal->append(body_of(2, 0)));
     REQUIRE_FALSE(journal->commit());
-    Bytes bytes = disk.contents(file(1));
+    Bytes bytes = disk.contents(segment_file(1));
     const std::size_t pin = segment_header_bytes + record_bytes(body_of(1, 0).size());
     REQUIRE(decode_record_header(bytes.data() + pin).kind == Kind::pin);
     store_le<std::uint32_t>(bytes.data() + pin + 4, length);
-    disk.put(file(1), bytes);
+    disk.put(segment_file(1), bytes);
     REQUIRE(journal->read(1));
     CHECK(journal->read(2).error() == QueueErrc::corrupt);
     CHECK(journal->check(2));  // known without a walk
@@ -436,17 +434,17 @@ TEST_CASE("Verify::tail: a flipped byte of a sealed segment gives what was there
     for (std::uint64_t index = 1; index < last_segment(image); ++index) {
         sim::Disk disk;
         disk.restore(image);
-        const Bytes bytes = disk.contents(file(index));
+        const Bytes bytes = disk.contents(segment_file(index));
         const std::vector<Extent> operations = operations_in(bytes);
         for (std::size_t at = 0; at < bytes.size(); at += step) {
             const unsigned flip = at % 4 == 0 ? 0xFFU : 1U << (at % 8);
             disk.restore(image);
             Bytes damaged = bytes;
             damaged[at] ^= static_cast<std::byte>(flip);
-            disk.put(file(index), std::move(damaged));
+            disk.put(segment_file(index), std::move(damaged));
             const sim::Disk::Image before = disk.image();
             auto journal = SimJournal::open(disk, "q", small_journal(2));
-            INFO(file(index) << ", byte " << at << ", flip " << flip);
+            INFO(segment_file(index) << ", byte " << at << ", flip " << flip);
             if (!journal) {
                 ++refused;
                 REQUIRE(disk.image() == before);
@@ -500,20 +498,20 @@ TEST_CASE("Journal::open notices damage in a note that a segment was made with",
         disk.kill();
     }
     const sim::Disk::Image image = disk.image();
-    REQUIRE(decode_segment_header(disk.contents(file(2)))->made_bytes == 160);
+    REQUIRE(decode_segment_header(disk.contents(segment_file(2)))->made_bytes == 160);
     for (std::size_t at = 128; at < 160; ++at) {
         for (const Verify verify : {Verify::tail, Verify::everything}) {
             disk.restore(image);
-            Bytes bytes = disk.contents(file(2));
+            Bytes bytes = disk.contents(segment_file(2));
             bytes[at] ^= std::byte{0x10};
-            disk.put(file(2), bytes);
+            disk.put(segment_file(2), bytes);
             JournalOptions options = small_journal(2);
             options.verify = verify;
             const auto journal = SimJournal::open(disk, "q", options);
             INFO("byte " << at);
             REQUIRE_FALSE(journal);
             CHECK(journal.error().code == QueueErrc::corrupt);
-            CHECK(journal.error().path == file(2));
+            CHECK(journal.error().path == segment_file(2));
             CHECK(journal.error().offset == 128);
         }
     }
@@ -528,9 +526,9 @@ TEST_CASE("Verify::tail: opening is not led astray by a seal that says what cann
     const sim::Disk::Image image = make_runs(salts, 4);
     sim::Disk disk;
     disk.restore(image);
-    const std::size_t at = decode_segment_header(disk.contents(file(2)))->previous_seal;
-    const std::uint32_t nonce = decode_segment_header(disk.contents(file(1)))->nonce;
-    Bytes bytes = disk.contents(file(1));
+    const std::size_t at = decode_segment_header(disk.contents(segment_file(2)))->previous_seal;
+    const std::uint32_t nonce = decode_segment_header(disk.contents(segment_file(1)))->nonce;
+    Bytes bytes = disk.contents(segment_file(1));
     RecordHeader h = decode_record_header(bytes.data() + at);
     REQUIRE(h.kind == Kind::seal);
     const Seal whole = *decode_seal({bytes.data() + at + record_header_bytes, h.length});
@@ -555,7 +553,7 @@ TEST_CASE("Verify::tail: opening is not led astray by a seal that says what cann
         store_le<std::uint32_t>(
             p, record_crc(p, crc32c(payload), record_seed(nonce, seals[i].openings.back().run)));
         disk.restore(image);
-        disk.put(file(1), file_1);
+        disk.put(segment_file(1), file_1);
         auto journal = SimJournal::open(disk, "q", small_journal(2));
         INFO("seal " << i);
         // One that is only wrong, and not impossible, is found when it is used.
@@ -580,19 +578,19 @@ TEST_CASE("Journal::open refuses a sealed file that is cut short, also where fil
     }
     const sim::Disk::Image image = files.image();
     REQUIRE(last_segment(image) == 3);
-    const std::size_t size = files.contents(file(1)).size();
+    const std::size_t size = files.contents(segment_file(1)).size();
     for (std::size_t length = 0; length <= size; length += length + 40 < size ? 37 : 1) {
         files.restore(image);
-        Bytes bytes = files.contents(file(1));
+        Bytes bytes = files.contents(segment_file(1));
         bytes.resize(length);
-        files.put(file(1), bytes);
+        files.put(segment_file(1), bytes);
         const auto journal = Journal<WatchedDisk>::open(files, "q", options);
         INFO("cut to " << length << " of " << size);
         // The last bytes are padding.
         if (journal) REQUIRE(length + journal_format::alignment > size);
         if (!journal) {
             CHECK(journal.error().code == QueueErrc::corrupt);
-            CHECK(journal.error().path == file(1));
+            CHECK(journal.error().path == segment_file(1));
         }
     }
 }

@@ -25,7 +25,7 @@ JournalOptions each_call(std::uint64_t seed) {
     return options;
 }
 
-SimJournal open(sim::Disk& disk, const JournalOptions& options = each_call(1)) {
+SimJournal open_each(sim::Disk& disk, const JournalOptions& options = each_call(1)) {
     auto journal = SimJournal::open(disk, "q", options);
     INFO((journal ? "" : journal.error().message()));
     REQUIRE(journal);
@@ -44,8 +44,8 @@ struct Said {
 };
 
 /// Runs a script, and fails the power at operation `halt`.
-Said run_script(sim::Disk& disk, JournalModel& model,
-                const std::vector<std::pair<Call, std::uint64_t>>& script, std::uint64_t halt) {
+Said run_and_listen(sim::Disk& disk, JournalModel& model,
+                    const std::vector<std::pair<Call, std::uint64_t>>& script, std::uint64_t halt) {
     disk.halt_at(halt);
     Said said;
     for (const auto& [call, draw] : script) {
@@ -71,7 +71,7 @@ int losses(Flush mode, std::uint64_t scripts) {
                 sim::Disk disk;
                 JournalModel model{disk, seed};
                 model.options.flush = mode;
-                const Said said = run_script(disk, model, script, halt);
+                const Said said = run_and_listen(disk, model, script, halt);
                 if (halt == 0) operations = disk.operations();
                 Random bits{Seed{seed * 100'000 + halt * 10 + torn}};
                 disk.crash(bits);
@@ -107,18 +107,18 @@ TEST_CASE("Journal with Flush::each conforms as a storage, and works under a Que
     check_storage_conformance(
         [&] {
             disks.push_back(std::make_unique<sim::Disk>());
-            return open(*disks.back());
+            return open_each(*disks.back());
         },
-        [](std::uint64_t i) { return body_of(i, 0); }, [&] { return open(*disks.back()); },
+        [](std::uint64_t i) { return body_of(i, 0); }, [&] { return open_each(*disks.back()); },
         {.histories = 40, .steps = 200, .fill = 100});
     sim::Disk disk;
-    check_under_queue(open(disk));
+    check_under_queue(open_each(disk));
 }
 
 TEST_CASE("Journal with Flush::each flushes once for each call, and not for nothing",
           "[journal][journal][unit]") {
     sim::Disk disk;
-    SimJournal j = open(disk);
+    SimJournal j = open_each(disk);
     const auto operations_of = [&](auto call) {
         const std::uint64_t before = disk.operations();
         call();
@@ -149,7 +149,7 @@ TEST_CASE("Journal with Flush::each takes nothing for which there is no space",
     for (std::uint64_t torn = 0; torn < 20; ++torn) {
         sim::Disk disk;
         {
-            SimJournal j = open(disk);
+            SimJournal j = open_each(disk);
             REQUIRE(j.append(as_bytes("one")));
             REQUIRE_FALSE(j.keep(as_bytes("before")));
             const std::uint64_t check = *j.check(1);
@@ -175,7 +175,7 @@ TEST_CASE("Journal with Flush::each takes nothing for which there is no space",
             Random bits{Seed{torn}};
             disk.crash(bits);
         }
-        SimJournal j = open(disk);
+        SimJournal j = open_each(disk);
         REQUIRE(j.last() == 2 + torn % 2);
         CHECK(as_text(*j.read(1)) == "one");
         CHECK(as_text(*j.read(2)) == "two");
@@ -187,7 +187,7 @@ TEST_CASE("Journal with Flush::each on a full disk refuses, and goes on when the
           "[journal][journal][fault]") {
     sim::Disk disk;
     disk.limit_bytes(2 * 4096);
-    Queue queue{open(disk), {.limit = no_limit}};
+    Queue queue{open_each(disk), {.limit = no_limit}};
     SimJournal& j = queue.storage();
     std::size_t taken = 0;
     std::error_code error;
@@ -224,7 +224,7 @@ TEST_CASE("Journal with Flush::each shows nothing of what may or may not be on a
         for (std::uint64_t torn = 0; torn < 30; ++torn) {
             sim::Disk disk;
             {
-                SimJournal j = open(disk);
+                SimJournal j = open_each(disk);
                 REQUIRE(j.append(as_bytes("one")));
                 disk.fail_at(disk.operations() + failing, io_error());
                 CHECK(j.append(as_bytes("two")).error() == std::errc::io_error);
@@ -241,7 +241,7 @@ TEST_CASE("Journal with Flush::each shows nothing of what may or may not be on a
                 Random bits{Seed{torn}};
                 torn % 2 == 0 ? disk.kill() : disk.crash(bits);
             }
-            SimJournal j = open(disk);
+            SimJournal j = open_each(disk);
             REQUIRE((j.last() == 1 || j.last() == 2));
             CHECK(as_text(*j.read(1)) == "one");
             if (j.last() == 2) CHECK(as_text(*j.read(2)) == "two");
@@ -290,7 +290,7 @@ TEST_CASE("Journal with Flush::each: nobody finds what was refused for lack of s
             disk.kill();
         }
         if (fails_twice) continue;
-        const SimJournal again = open(disk);
+        const SimJournal again = open_each(disk);
         CHECK(again.last() == (end == End::went_on ? 2 : 1));
         CHECK(again.kept().empty());
     }
@@ -319,12 +319,12 @@ TEST_CASE("Journal::ack with Flush::each stands without space, and is durable wh
     const auto acked_after_crash = [&disk](std::uint64_t seed) {
         Random bits{Seed{seed}};
         disk.crash(bits);
-        return open(disk).base() - 1;
+        return open_each(disk).base() - 1;
     };
     for (std::uint64_t round = 1; round <= 10; ++round) {
         disk.restore({});
         {
-            SimJournal j = open(disk);
+            SimJournal j = open_each(disk);
             for (int i = 0; i < 4; ++i) REQUIRE(j.append(as_bytes("text")));
             disk.fail_at(disk.operations() + 1, no_space());
             CHECK(j.ack(3) == std::errc::no_space_on_device);
@@ -344,7 +344,7 @@ TEST_CASE("Journal::ack with Flush::each stands without space, and is durable wh
     // A pop hands out what it may have removed, and says so afterwards.
     disk.restore({});
     {
-        SimJournal j = open(disk);
+        SimJournal j = open_each(disk);
         for (int i = 0; i < 2; ++i) REQUIRE(j.append(as_bytes("text")));
         disk.fail_at(disk.operations() + 1, no_space());
         CHECK(j.try_pop());

@@ -12,22 +12,20 @@ using namespace belay_test;
 
 namespace {
 
-constexpr std::uint64_t operations = 60;
-constexpr std::uint64_t acknowledged = 5;
-
-std::string file(std::uint64_t index) { return "q/" + journal_format::segment_name(index); }
+constexpr std::uint64_t inspected_operations = 60;
+constexpr std::uint64_t inspected_acked = 5;
 
 /// Several segments with everything in them, closed in order.
-void fill(sim::Disk& disk) {
+void fill_segments(sim::Disk& disk) {
     for (std::uint64_t run = 0; run < 3; ++run) {
         auto journal = SimJournal::open(disk, "q", small_journal(run + 1));
         REQUIRE(journal);
-        for (std::uint64_t i = 0; i < operations / 3; ++i) {
+        for (std::uint64_t i = 0; i < inspected_operations / 3; ++i) {
             REQUIRE(journal->append(body_of(journal->last() + 1, 0)));
             if (i % 4 == 3) REQUIRE_FALSE(journal->commit());
         }
         if (run == 1) {
-            REQUIRE_FALSE(journal->ack(acknowledged));
+            REQUIRE_FALSE(journal->ack(inspected_acked));
             REQUIRE_FALSE(journal->keep(as_bytes("a note")));
             REQUIRE_FALSE(journal->pin_store(Id{std::byte{7}}));
         }
@@ -67,28 +65,28 @@ std::uint64_t lost(const JournalReport& inspection) {
 TEST_CASE("inspect_journal sees everything, and changes nothing",
           "[journal][journal_inspect][unit]") {
     sim::Disk disk;
-    fill(disk);
+    fill_segments(disk);
     const sim::Disk::Image before = disk.image();
     const auto seen = look(disk);
     REQUIRE(seen);
     CHECK(disk.image() == before);
     CHECK(seen->right);
-    CHECK(seen->bodies.size() == operations);
+    CHECK(seen->bodies.size() == inspected_operations);
     const JournalReport& found = seen->inspection;
     CHECK(found.is_whole());
-    CHECK(found.acked == acknowledged);
-    CHECK(found.operations == operations - acknowledged);
+    CHECK(found.acked == inspected_acked);
+    CHECK(found.operations == inspected_operations - inspected_acked);
     CHECK(found.run == 3);
     CHECK(as_text(found.note) == "a note");
     CHECK(found.store_pin == Id{std::byte{7}});
     CHECK(found.unfinished_bytes == 0);
     CHECK_FALSE(found.unfinished_roll);
     REQUIRE(found.segments.size() >= 3);
-    CHECK(found.segments.front().path == file(1));
+    CHECK(found.segments.front().path == segment_file(1));
     CHECK(found.segments.front().first == 1);
     CHECK(found.segments.front().sealed);
     CHECK_FALSE(found.segments.back().sealed);
-    CHECK(found.segments.back().last == operations);
+    CHECK(found.segments.back().last == inspected_operations);
 
     // While somebody has it open, too.
     auto journal = SimJournal::open(disk, "q", small_journal(9));
@@ -107,21 +105,21 @@ TEST_CASE("inspect_journal says what keeps it from looking", "[journal][journal_
     REQUIRE_FALSE(empty);
     CHECK(empty.error().what == "there is no journal in it");
 
-    fill(disk);
-    Bytes newer = disk.contents(file(2));
+    fill_segments(disk);
+    Bytes newer = disk.contents(segment_file(2));
     store_le<std::uint32_t>(newer.data() + 8, journal_format::version + 1);
     store_le<std::uint32_t>(newer.data() + 124, crc32c(BytesView{newer}.first(124)));
-    disk.put(file(2), newer);
+    disk.put(segment_file(2), newer);
     const auto later = inspect_journal(disk, "q", [](std::uint64_t, BytesView) {});
     REQUIRE_FALSE(later);
     CHECK(later.error().code == QueueErrc::future_version);
-    CHECK(later.error().path == file(2));
+    CHECK(later.error().path == segment_file(2));
 }
 
 TEST_CASE("inspect_journal loses one operation to one flipped bit, and finds all others",
           "[journal][journal_inspect][fault]") {
     sim::Disk disk;
-    fill(disk);
+    fill_segments(disk);
     const sim::Disk::Image image = disk.image();
     std::uint64_t seen_damages = 0;
     for (const auto& [path, bytes] : image) {
@@ -135,9 +133,9 @@ TEST_CASE("inspect_journal loses one operation to one flipped bit, and finds all
             REQUIRE(seen);
             const JournalReport& found = seen->inspection;
             REQUIRE(seen->right);
-            REQUIRE(seen->bodies.size() + 1 >= operations);
+            REQUIRE(seen->bodies.size() + 1 >= inspected_operations);
             // What is missing is reported: as lost, or, of the very last write, as unfinished.
-            const std::uint64_t missing = operations - seen->bodies.size();
+            const std::uint64_t missing = inspected_operations - seen->bodies.size();
             REQUIRE(lost(found) <= missing);
             if (missing != 0) REQUIRE((!found.is_whole() || found.unfinished_bytes != 0));
             seen_damages += found.damages.size();
@@ -150,30 +148,30 @@ TEST_CASE("inspect_journal loses one operation to one flipped bit, and finds all
 TEST_CASE("inspect_journal finds the operations of a file without its header",
           "[journal][journal_inspect][fault]") {
     sim::Disk disk;
-    fill(disk);
+    fill_segments(disk);
     const std::uint64_t segments = look(disk)->inspection.segments.size();
     for (std::uint64_t index = 1; index <= segments; ++index) {
-        const Bytes bytes = disk.contents(file(index));
+        const Bytes bytes = disk.contents(segment_file(index));
         Bytes damaged = bytes;
         for (std::size_t i = 0; i < journal_format::segment_header_bytes; ++i) {
             damaged[i] = std::byte{0xA5};
         }
-        disk.put(file(index), damaged);
+        disk.put(segment_file(index), damaged);
         const auto seen = look(disk);
         REQUIRE(seen);
         CHECK(seen->right);
-        CHECK(seen->bodies.size() == operations);
+        CHECK(seen->bodies.size() == inspected_operations);
         REQUIRE(seen->inspection.damages.size() == 1);
-        CHECK(seen->inspection.damages[0].path == file(index));
+        CHECK(seen->inspection.damages[0].path == segment_file(index));
         CHECK(seen->inspection.damages[0].bytes == journal_format::segment_header_bytes);
-        disk.put(file(index), bytes);
+        disk.put(segment_file(index), bytes);
     }
 }
 
 TEST_CASE("inspect_journal names what a missing or cut file takes along",
           "[journal][journal_inspect][fault]") {
     sim::Disk disk;
-    fill(disk);
+    fill_segments(disk);
     const JournalReport whole = look(disk)->inspection;
     const InspectedSegment& second = whole.segments[1];
     const Bytes bytes = disk.contents(second.path);
@@ -181,7 +179,7 @@ TEST_CASE("inspect_journal names what a missing or cut file takes along",
     REQUIRE_FALSE(disk.remove(second.path));
     const auto missing = look(disk);
     REQUIRE(missing);
-    CHECK(missing->bodies.size() == operations - second.operations);
+    CHECK(missing->bodies.size() == inspected_operations - second.operations);
     REQUIRE(missing->inspection.damages.size() == 1);
     CHECK(missing->inspection.damages[0].path == second.path);
     CHECK(missing->inspection.lost == std::vector<OperationRange>{{second.first, second.last}});
@@ -194,10 +192,10 @@ TEST_CASE("inspect_journal names what a missing or cut file takes along",
         REQUIRE(cut->right);
         REQUIRE_FALSE(cut->inspection.is_whole());
         // Of a cut off seal nothing is missing but itself.
-        REQUIRE(cut->bodies.size() + lost(cut->inspection) == operations);
+        REQUIRE(cut->bodies.size() + lost(cut->inspection) == inspected_operations);
     }
 
-    disk.put(second.path, disk.contents(file(1)));  // a copy in the wrong place
+    disk.put(second.path, disk.contents(segment_file(1)));  // a copy in the wrong place
     const auto copied = look(disk);
     REQUIRE(copied);
     CHECK(copied->right);
@@ -209,7 +207,8 @@ TEST_CASE("inspect_journal misses a file at either end", "[journal][journal_insp
     {
         auto journal = SimJournal::open(disk, "q", small_journal(1));
         REQUIRE(journal);
-        for (std::uint64_t n = 1; n <= operations; ++n) REQUIRE(journal->append(body_of(n, 0)));
+        for (std::uint64_t n = 1; n <= inspected_operations; ++n)
+            REQUIRE(journal->append(body_of(n, 0)));
         REQUIRE_FALSE(journal->commit());
     }
     const JournalReport whole = look(disk)->inspection;
@@ -224,13 +223,13 @@ TEST_CASE("inspect_journal misses a file at either end", "[journal][journal_insp
     const JournalReport headless = look(disk)->inspection;
     CHECK_FALSE(headless.damages.empty());
     CHECK(headless.lost == std::vector<OperationRange>{{1, first.last}});
-    CHECK(headless.operations == operations - first.last);
+    CHECK(headless.operations == inspected_operations - first.last);
 
     disk.put(first.path, Bytes(4096));
     const JournalReport zeros = look(disk)->inspection;
     CHECK_FALSE(zeros.damages.empty());
     CHECK(zeros.lost == std::vector<OperationRange>{{1, first.last}});
-    CHECK(zeros.operations == operations - first.last);
+    CHECK(zeros.operations == inspected_operations - first.last);
     disk.put(first.path, first_bytes);
 
     REQUIRE_FALSE(disk.remove(last.path));
@@ -246,21 +245,21 @@ TEST_CASE("inspect_journal misses a file at either end", "[journal][journal_insp
 TEST_CASE("inspect_journal tells a flipped version from a later one",
           "[journal][journal_inspect][regression]") {
     sim::Disk disk;
-    fill(disk);
+    fill_segments(disk);
     for (std::size_t at = 8; at < 12; ++at) {
-        Bytes bytes = disk.contents(file(2));
+        Bytes bytes = disk.contents(segment_file(2));
         bytes[at] ^= std::byte{0x10};
-        disk.put(file(2), bytes);
+        disk.put(segment_file(2), bytes);
         const auto seen = look(disk);
         REQUIRE(seen);
-        CHECK(seen->bodies.size() == operations);
+        CHECK(seen->bodies.size() == inspected_operations);
         REQUIRE(seen->inspection.damages.size() == 1);
         CHECK(seen->inspection.damages[0].offset == 8);
         bytes[at] ^= std::byte{0x10};
-        disk.put(file(2), bytes);
+        disk.put(segment_file(2), bytes);
     }
     // A whole record of a kind that there is none of.
-    Bytes bytes = disk.contents(file(1));
+    Bytes bytes = disk.contents(segment_file(1));
     std::byte* const record = bytes.data() + journal_format::segment_header_bytes;
     journal_format::RecordHeader h = journal_format::decode_record_header(record);
     h.kind = static_cast<journal_format::Kind>(9);
@@ -271,7 +270,7 @@ TEST_CASE("inspect_journal tells a flipped version from a later one",
         record, crc32c({record + journal_format::record_header_bytes, h.length}),
         journal_format::record_seed(header->nonce, header->run));
     journal_format::encode(h, record);
-    disk.put(file(1), bytes);
+    disk.put(segment_file(1), bytes);
     const auto later = inspect_journal(disk, "q", [](std::uint64_t, BytesView) {});
     REQUIRE_FALSE(later);
     CHECK(later.error().code == QueueErrc::future_version);
@@ -286,24 +285,24 @@ TEST_CASE("inspect_journal finds what is wrong in an unfinished roll",
         REQUIRE(journal);
         REQUIRE_FALSE(journal->keep(as_bytes("a note")));
         std::uint64_t n = 0;
-        while (disk.contents(file(2)).empty()) REQUIRE(journal->append(body_of(++n, 0)));
+        while (disk.contents(segment_file(2)).empty()) REQUIRE(journal->append(body_of(++n, 0)));
         disk.kill();
     }
-    Bytes sealed = disk.contents(file(1));
-    const auto next = journal_format::decode_segment_header(disk.contents(file(2)));
+    Bytes sealed = disk.contents(segment_file(1));
+    const auto next = journal_format::decode_segment_header(disk.contents(segment_file(2)));
     REQUIRE(next);
     for (std::size_t i = next->previous_seal; i < sealed.size(); ++i) sealed[i] = std::byte{0};
-    disk.put(file(1), sealed);
-    Bytes fresh = disk.contents(file(2));
+    disk.put(segment_file(1), sealed);
+    Bytes fresh = disk.contents(segment_file(2));
     for (std::size_t i = next->made_bytes; i < fresh.size(); ++i) fresh[i] = std::byte{0};
-    disk.put(file(2), fresh);
+    disk.put(segment_file(2), fresh);
     const JournalReport crash = look(disk)->inspection;
     CHECK(crash.is_whole());
     CHECK(crash.unfinished_roll);
 
     fresh[journal_format::segment_header_bytes + journal_format::record_header_bytes] ^=
         std::byte{1};
-    disk.put(file(2), fresh);
+    disk.put(segment_file(2), fresh);
     CHECK_FALSE(look(disk)->inspection.is_whole());
 }
 

@@ -10,18 +10,18 @@ using namespace belay_test;
 
 namespace {
 
-constexpr std::uint64_t operations = 50;
-constexpr std::uint64_t acknowledged = 7;
+constexpr std::uint64_t salvaged_operations = 50;
+constexpr std::uint64_t salvaged_acked = 7;
 
-void fill(sim::Disk& disk) {
+void fill_for_salvage(sim::Disk& disk) {
     auto journal = SimJournal::open(disk, "q", small_journal(1));
     REQUIRE(journal);
-    for (std::uint64_t n = 1; n <= operations; ++n) {
+    for (std::uint64_t n = 1; n <= salvaged_operations; ++n) {
         REQUIRE(journal->append(body_of(n, 0)));
         if (n % 10 == 0) REQUIRE_FALSE(journal->commit());
     }
     REQUIRE_FALSE(journal->keep(as_bytes("breaker open")));
-    REQUIRE_FALSE(journal->ack(acknowledged));
+    REQUIRE_FALSE(journal->ack(salvaged_acked));
     REQUIRE_FALSE(journal->commit());
 }
 
@@ -41,7 +41,7 @@ bool is_copy_of(sim::Disk& disk, const std::vector<std::uint64_t>& numbers) {
 
 std::vector<std::uint64_t> waiting_but(std::uint64_t lost) {
     std::vector<std::uint64_t> numbers;
-    for (std::uint64_t n = acknowledged + 1; n <= operations; ++n) {
+    for (std::uint64_t n = salvaged_acked + 1; n <= salvaged_operations; ++n) {
         if (n != lost) numbers.push_back(n);
     }
     return numbers;
@@ -52,10 +52,10 @@ std::vector<std::uint64_t> waiting_but(std::uint64_t lost) {
 TEST_CASE("salvage_journal copies what waits of a whole journal",
           "[journal][journal_salvage][unit]") {
     sim::Disk disk;
-    fill(disk);
+    fill_for_salvage(disk);
     const auto done = salvage_journal(disk, "q", "new", small_journal(2));
     REQUIRE(done);
-    CHECK(done->copied == operations - acknowledged);
+    CHECK(done->copied == salvaged_operations - salvaged_acked);
     CHECK(done->inspection.is_whole());
     CHECK(is_copy_of(disk, waiting_but(0)));
 }
@@ -63,7 +63,7 @@ TEST_CASE("salvage_journal copies what waits of a whole journal",
 TEST_CASE("salvage_journal copies around damage, and leaves the damaged one as it is",
           "[journal][journal_salvage][fault]") {
     sim::Disk disk;
-    fill(disk);
+    fill_for_salvage(disk);
     const std::string path = "q/" + journal_format::segment_name(2);
     Bytes bytes = disk.contents(path);
     // The first operation's record, behind the header.
@@ -80,7 +80,7 @@ TEST_CASE("salvage_journal copies around damage, and leaves the damaged one as i
 
     const auto done = salvage_journal(disk, "q", "new", small_journal(2));
     REQUIRE(done);
-    CHECK(done->copied == operations - acknowledged - 1);
+    CHECK(done->copied == salvaged_operations - salvaged_acked - 1);
     CHECK(done->inspection.lost == std::vector<OperationRange>{{number, number}});
     CHECK(disk.contents(path) == damaged);
     CHECK(is_copy_of(disk, waiting_but(number)));
@@ -89,7 +89,7 @@ TEST_CASE("salvage_journal copies around damage, and leaves the damaged one as i
 TEST_CASE("salvage_journal overwrites no journal, and needs one to read",
           "[journal][journal_salvage][unit]") {
     sim::Disk disk;
-    fill(disk);
+    fill_for_salvage(disk);
     { REQUIRE(SimJournal::open(disk, "new", small_journal(2))); }
     const sim::Disk::Image before = disk.image();
     const auto there = salvage_journal(disk, "q", "new", small_journal(2));
@@ -107,13 +107,13 @@ TEST_CASE("salvage_journal overwrites no journal, and needs one to read",
 
 TEST_CASE("salvage_journal says when the new disk is full", "[journal][journal_salvage][fault]") {
     sim::Disk disk;
-    fill(disk);
+    fill_for_salvage(disk);
     const std::uint64_t before = disk.operations();
     REQUIRE(salvage_journal(disk, "q", "new", small_journal(2)));
     const std::uint64_t needed = disk.operations() - before;
     for (std::uint64_t failing = 1; failing <= needed; ++failing) {
         sim::Disk other;
-        fill(other);
+        fill_for_salvage(other);
         other.fail_at(other.operations() + failing,
                       std::make_error_code(std::errc::no_space_on_device));
         const auto done = salvage_journal(other, "q", "new", small_journal(2));

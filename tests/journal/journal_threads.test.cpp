@@ -57,7 +57,7 @@ struct GatedDisk : WatchedDisk {
 
 using GatedJournal = Journal<WatchedDisk>;
 
-GatedJournal open(GatedDisk& disk, Flush flush = Flush::group) {
+GatedJournal open_gated(GatedDisk& disk, Flush flush = Flush::group) {
     JournalOptions options = small_journal(1);
     options.flush = flush;
     auto journal = GatedJournal::open(disk, "q", options);
@@ -101,7 +101,7 @@ TEST_CASE("Journal: one flush serves all threads that wait for it", "[journal][j
     // Where the threads are exactly when the flush ends differs.
     for (int round = 0; round < 20; ++round) {
         GatedDisk disk;
-        GatedJournal journal = open(disk, flush);
+        GatedJournal journal = open_gated(disk, flush);
         const int before = disk.gate.started();
         const int good = flush_from_threads(disk, journal, others, [&disk] { disk.gate.open(); });
         CHECK(good == 1 + others);
@@ -119,7 +119,7 @@ TEST_CASE("Journal: one flush serves all threads that wait for it", "[journal][j
 TEST_CASE("Journal: what is appended while a flush is under way is not durable by it",
           "[journal][journal][unit]") {
     GatedDisk disk;
-    GatedJournal journal = open(disk);
+    GatedJournal journal = open_gated(disk);
     const int before = disk.gate.started();
     const int good = flush_from_threads(disk, journal, 3, [&] {
         CHECK(journal.durable() == 0);
@@ -139,7 +139,7 @@ TEST_CASE("Journal: a flush that fails is told to all threads that wait for it",
           "[journal][journal][fault]") {
     for (int round = 0; round < 20; ++round) {
         GatedDisk disk;
-        GatedJournal journal = open(disk);
+        GatedJournal journal = open_gated(disk);
         const int before = disk.gate.started();
         const int good = flush_from_threads(disk, journal, 5, [&] {
             disk.gate.fail();
@@ -155,7 +155,7 @@ TEST_CASE("Journal: a flush that fails is told to all threads that wait for it",
 
 TEST_CASE("Flush::none: sync flushes nothing, from no thread", "[journal][journal][unit]") {
     GatedDisk disk;
-    GatedJournal journal = open(disk, Flush::none);
+    GatedJournal journal = open_gated(disk, Flush::none);
     const int before = disk.gate.started();
     std::atomic<int> wrong{0};
     {

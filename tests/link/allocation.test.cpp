@@ -20,7 +20,7 @@ using belay_test::Counting;
 
 namespace {
 
-struct Socket {
+struct IntSocket {
     using message_type = int;
     struct Connection {
         SendResult send(const int&) noexcept { return SendResult::sent; }
@@ -42,7 +42,7 @@ struct Passes {
     }
 };
 
-struct App {
+struct SummingApp {
     std::uint64_t* sum;
     void on_message(int m, Lane) { *sum += static_cast<std::uint64_t>(m); }
 };
@@ -53,11 +53,11 @@ TEST_CASE("Supervisor allocates for no message and no dial once it is warm",
           "[link][supervisor][unit]") {
     Link<int> a, b;
     std::uint64_t sum = 0;
-    Supervisor link{Bundle{Heartbeat{Socket{&a}, {.every = 1s, .dead_after = 3s}},
-                           Validated{Socket{&b}, Passes{}}},
+    Supervisor link{Bundle{Heartbeat{IntSocket{&a}, {.every = 1s, .dead_after = 3s}},
+                           Validated{IntSocket{&b}, Passes{}}},
                     Policy{Backoff{FullJitter{}, Cap{100ms}, 1ms}, MaxAttempts{1'000'000}},
                     {},
-                    App{&sum}};
+                    SummingApp{&sum}};
     Instant now{};
     const auto run = [&] {
         for (int i = 0; i < 1000 && link.deadline() <= now; ++i) link.advance(now);

@@ -92,9 +92,9 @@ static_assert(AddsNothing<WithToken<MinimalTokenTransport, MinimalSource>>);
 static_assert(AddsNothing<Bundle<Plain, Plain>>);
 static_assert(AddsNothing<Bundle<Plain, Bundle<Plain, Validated<Plain, MinimalCheck>>>>);
 static_assert(AddsNothing<Bundle<Pinged, Plain>>, "a bundle answers pings only if all do");
-using Beating = ConnectionOf<Heartbeat<Pinged>>;
-static_assert(!detail::HasClose<Beating> && !detail::HasResumeReading<Beating>);
-static_assert(detail::HasPing<Beating>, "and it keeps what there is");
+using BeatingConnection = ConnectionOf<Heartbeat<Pinged>>;
+static_assert(!detail::HasClose<BeatingConnection> && !detail::HasResumeReading<BeatingConnection>);
+static_assert(detail::HasPing<BeatingConnection>, "and it keeps what there is");
 
 // The machine that all this is for.
 static_assert(MachineLike<Supervisor<Plain, MinimalRule, NoObserver>>);

@@ -12,18 +12,18 @@ using namespace belay;
 
 namespace {
 
-using Box = detail::LinkBox<int>;
+using IntBox = detail::LinkBox<int>;
 using Answer = detail::Answer<std::unique_ptr<int>>;
 using Asked = Completion<std::unique_ptr<int>, int>;
 
-struct Rig {
-    Ref<Box> box = Ref<Box>::make(std::size_t{4});
+struct AskingRig {
+    Ref<IntBox> box = Ref<IntBox>::make(std::size_t{4});
     Ref<Answer> answer = Ref<Answer>::make();
-    Rig() {
+    AskingRig() {
         box->begin_turn();
         box->epoch = 1;
     }
-    ~Rig() { box->close(); }
+    ~AskingRig() { box->close(); }
     Asked ask() { return {answer, Link<int>{box, 1}}; }
     std::size_t notes() {
         box->begin_turn();
@@ -36,7 +36,7 @@ static_assert(!std::is_copy_constructible_v<Asked> && std::is_nothrow_move_const
 }  // namespace
 
 TEST_CASE("Completion answers once, from any thread", "[link][completion][unit]") {
-    Rig r;
+    AskingRig r;
     {
         Asked asked = r.ask();
         std::thread{[moved = std::move(asked)]() mutable {
@@ -50,14 +50,14 @@ TEST_CASE("Completion answers once, from any thread", "[link][completion][unit]"
 }
 
 TEST_CASE("Completion that is dropped says no", "[link][completion][unit]") {
-    Rig r;
+    AskingRig r;
     { const Asked asked = r.ask(); }
     CHECK(r.notes() == 1);
     CHECK_FALSE(r.answer->value);
 }
 
 TEST_CASE("Completion changes nothing once its attempt is over", "[link][completion][unit]") {
-    Rig r;
+    AskingRig r;
     Asked asked = r.ask();
     r.box->epoch = 2;
     asked(std::make_unique<int>(5));
@@ -66,7 +66,7 @@ TEST_CASE("Completion changes nothing once its attempt is over", "[link][complet
 
 TEST_CASE("Completion refuses a second answer", "[link][completion][unit]") {
     const std::string text = belay_test::aborts_with([] {
-        Rig r;
+        AskingRig r;
         Asked asked = r.ask();
         asked(nullptr);
         asked(nullptr);

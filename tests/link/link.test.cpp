@@ -16,16 +16,16 @@ using belay_test::Wire;
 
 namespace {
 
-using Box = detail::LinkBox<std::string>;
+using TextBox = detail::LinkBox<std::string>;
 
-struct Rig {
-    Ref<Box> box = Ref<Box>::make(std::size_t{2});
+struct BoxRig {
+    Ref<TextBox> box = Ref<TextBox>::make(std::size_t{2});
     Link<std::string> link{box, 7};
-    Rig() {
+    BoxRig() {
         box->begin_turn();
         box->epoch = 7;
     }
-    ~Rig() { box->close(); }
+    ~BoxRig() { box->close(); }
 };
 
 }  // namespace
@@ -42,7 +42,7 @@ TEST_CASE("Link without a machine answers gone", "[link][link][unit]") {
 }
 
 TEST_CASE("Link stamps what it posts with attempt, lane and depth", "[link][link][unit]") {
-    Rig r;
+    BoxRig r;
     const Link<std::string> below = r.link.child(2, 2).child().child(1, 1);
     CHECK(below.pong() == Post::taken);
     const Event<std::string> e = r.box->pop();
@@ -54,7 +54,7 @@ TEST_CASE("Link stamps what it posts with attempt, lane and depth", "[link][link
 
 TEST_CASE("Link::closed has a cause, and passes while the connection lingers",
           "[link][link][unit]") {
-    Rig r;
+    BoxRig r;
     CHECK(r.link.closed() == Post::taken);
     CHECK(r.box->pop().failure.cause == Cause::lost);
     r.box->epoch = 8;
@@ -66,7 +66,7 @@ TEST_CASE("Link::closed has a cause, and passes while the connection lingers",
 }
 
 TEST_CASE("Link::received leaves a refused message untouched", "[link][link][unit]") {
-    Rig r;
+    BoxRig r;
     CHECK(receive(r.link, "1") == Post::taken);
     CHECK(receive(r.link, "2") == Post::taken);
     std::string m(100, 'x');
@@ -76,7 +76,7 @@ TEST_CASE("Link::received leaves a refused message untouched", "[link][link][uni
 }
 
 TEST_CASE("Link may be used by any thread while its machine ends attempts", "[link][link][fault]") {
-    Rig r;
+    BoxRig r;
     std::thread reporter{[link = r.link] {
         while (link.alive()) {
             link.pong();

@@ -16,7 +16,7 @@ using belay_test::Wire;
 
 namespace {
 
-auto policy() {
+auto log_policy() {
     return Policy{Backoff{NoJitter{}, Cap{8s}, 1s}, CooldownOn{Cause::overloaded, 5s, 5s},
                   MaxAttempts{4}};
 }
@@ -28,10 +28,10 @@ struct Logged {
         Seen* lines;
         void operator()(std::string_view line) { lines->emplace_back(line); }
     };
-    Supervisor<FakeTransport<>, decltype(policy()), LinkLog<Sink>> link;
+    Supervisor<FakeTransport<>, decltype(log_policy()), LinkLog<Sink>> link;
 
     explicit Logged(LogLevel level)
-        : link{FakeTransport<>{wire}, policy(), {}, LinkLog{Sink{&lines}, level, "api"}} {
+        : link{FakeTransport<>{wire}, log_policy(), {}, LinkLog{Sink{&lines}, level, "api"}} {
         link.start();
         run(0s);
     }

@@ -13,18 +13,18 @@
 #include "support/aborts.hpp"
 #include "support/catch.hpp"
 #include "support/fake_transport.hpp"
+#include "support/shorthand.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
+using belay_test::at;
 using belay_test::FakeTransport;
 using belay_test::Wire;
 
 namespace {
 
-constexpr Instant at(Duration d) { return Instant{d}; }
-
 /// Writes down what it sees; `hook` runs in every on_state.
-struct Notes {
+struct HookedNotes {
     std::vector<std::string> seen;
     std::function<void(LinkState)> hook;
     std::function<void(const std::string&)> message_hook;
@@ -46,8 +46,8 @@ auto policy() { return Policy{Backoff{NoJitter{}, Cap{8s}, 1s}}; }
 template <bool Full = true>
 struct Rig {
     Wire wire;
-    Notes notes;
-    Supervisor<FakeTransport<Full>, decltype(policy()), std::reference_wrapper<Notes>> link{
+    HookedNotes notes;
+    Supervisor<FakeTransport<Full>, decltype(policy()), std::reference_wrapper<HookedNotes>> link{
         FakeTransport<Full>{wire}, policy(), {}, std::ref(notes)};
 
     /// Advances until nothing is due any more at `now`.
@@ -207,8 +207,9 @@ TEST_CASE("Supervisor may be destroyed in every hook", "[link][supervisor][fault
     for (const std::string at_what :
          {"connecting", "connected", "message", "cooldown", "stopped"}) {
         Wire wire;
-        Notes notes;
-        using S = Supervisor<FakeTransport<>, decltype(policy()), std::reference_wrapper<Notes>>;
+        HookedNotes notes;
+        using S =
+            Supervisor<FakeTransport<>, decltype(policy()), std::reference_wrapper<HookedNotes>>;
         auto link = std::make_unique<S>(FakeTransport<>{wire}, policy(), SupervisorOptions{},
                                         std::ref(notes));
         notes.hook = [&](LinkState s) {
@@ -291,7 +292,7 @@ TEST_CASE("Supervisor takes the worst of two failures of one turn, once",
 TEST_CASE("Supervisor refuses messages above its limit and asks for them once there is room",
           "[link][supervisor][unit]") {
     Wire wire;
-    Notes notes;
+    HookedNotes notes;
     Supervisor link{FakeTransport<>{wire}, policy(), {.messages_max = 2}, std::ref(notes)};
     link.start();
     link.advance(at(0s));

@@ -14,12 +14,13 @@
 #include <belay/policy/max_attempts.hpp>
 #include <belay/policy/reset_when_stable.hpp>
 
+#include "support/shorthand.hpp"
+
 using namespace belay;
 using namespace std::chrono_literals;
+using belay_test::at;
 
 namespace {
-
-constexpr Instant at(Duration d) { return Instant{d}; }
 
 /// A world of one supervisor core: events go in at chosen times, ticks whenever the core wants one.
 template <class P>
@@ -97,11 +98,12 @@ static_assert(breaker_outlasts_the_backoff());
 // ---- The resilience plan: 1013 waits 5 to 15 s and counts; stable for 10 s starts afresh
 // ---------
 
-constexpr auto plan = Policy{Backoff{FullJitter{}, Cap{30s}, 1s},
-                             CooldownOn{Cause::overloaded, 5s, 15s}, ResetWhenStable{10s}};
+constexpr auto resilience_plan =
+    Policy{Backoff{FullJitter{}, Cap{30s}, 1s}, CooldownOn{Cause::overloaded, 5s, 15s},
+           ResetWhenStable{10s}};
 
 consteval bool try_again_later_waits_and_counts() {
-    Timeline t{plan};
+    Timeline t{resilience_plan};
     t.step({.input = Input::start});
     t.step({.input = Input::opened});
     for (int i = 1; i <= 4; ++i) {
@@ -171,7 +173,7 @@ static_assert(a_gate_is_nobodys_failure());
 // ---- Credentials --------------------------------------------------------------------------------
 
 consteval bool refused_credentials_block_until_new_ones() {
-    Timeline t{plan};
+    Timeline t{resilience_plan};
     t.step({.input = Input::start});
     t.step({.input = Input::closed, .failure = {.cause = Cause::unauthorized}});
     if (t.core.status().state != LinkState::blocked_auth || t.core.deadline() != never)
@@ -191,7 +193,7 @@ consteval bool refused_credentials_block_until_new_ones() {
 static_assert(refused_credentials_block_until_new_ones());
 
 consteval bool credentials_for_an_attempt_in_flight_are_not_forgotten() {
-    Timeline t{plan};
+    Timeline t{resilience_plan};
     t.step({.input = Input::start});
     t.step({.input = Input::credentials});
     t.step({.input = Input::closed, .failure = {.cause = Cause::unauthorized}});

@@ -52,7 +52,7 @@ struct TokenTransport {
     }
 };
 
-struct Rig {
+struct TokenRig {
     Wire wire;
     Desk desk;
     LinkRig<WithToken<TokenTransport, Source>> rig{WithToken{TokenTransport{&wire}, Source{&desk}}};
@@ -62,7 +62,7 @@ struct Rig {
 
 TEST_CASE("WithToken opens with the token, answered at once, later, or by another thread",
           "[link][with_token][unit]") {
-    Rig r;
+    TokenRig r;
     SECTION("at once") {
         r.desk.at_once = "t";
         r.rig.start();
@@ -91,7 +91,7 @@ TEST_CASE("WithToken opens with the token, answered at once, later, or by anothe
 }
 
 TEST_CASE("WithToken fails an attempt whose question is dropped", "[link][with_token][unit]") {
-    Rig r;
+    TokenRig r;
     r.rig.start();
     r.desk.waiting.clear();
     r.rig.run(0s);
@@ -102,14 +102,14 @@ TEST_CASE("WithToken fails an attempt whose question is dropped", "[link][with_t
 
 TEST_CASE("WithToken bounds a source that never answers by the attempt's limit",
           "[link][with_token][unit]") {
-    Rig r;
+    TokenRig r;
     r.rig.start();
     r.rig.run(30s);
     CHECK(r.rig.link.status().failure.error() == LinkErrc::attempt_timed_out);
 }
 
 TEST_CASE("WithToken ignores an answer after its attempt", "[link][with_token][unit]") {
-    Rig r;
+    TokenRig r;
     r.rig.start();
     SECTION("the attempt timed out") { r.rig.run(30s); }
     SECTION("the link was stopped") { r.rig.link.stop(); }
@@ -137,7 +137,7 @@ TEST_CASE("A completion outlives its supervisor", "[link][with_token][fault]") {
 }
 
 TEST_CASE("WithToken asks at each attempt", "[link][with_token][unit]") {
-    Rig r;
+    TokenRig r;
     r.desk.at_once = "a";
     r.rig.start();
     r.wire.link.closed();
@@ -151,7 +151,7 @@ TEST_CASE("WithToken asks at each attempt", "[link][with_token][unit]") {
 
 TEST_CASE("Supervisor::credentials reaches the source and leaves blocked_auth",
           "[link][with_token][unit]") {
-    Rig r;
+    TokenRig r;
     r.desk.at_once = "old";
     r.rig.start();
     r.wire.link.closed({.cause = Cause::unauthorized});
@@ -175,7 +175,7 @@ TEST_CASE("Supervisor::credentials goes through decorators", "[link][with_token]
 }
 
 TEST_CASE("WithToken ends an attempt whose inner open throws", "[link][with_token][regression]") {
-    Rig r;
+    TokenRig r;
     r.desk.at_once = "t";
     r.wire.on_open = [&](const Link<std::string>&) {
         --r.wire.live;  // its destructor will not run
@@ -208,7 +208,7 @@ TEST_CASE("WithToken in a bundle keeps its lane", "[link][with_token][unit]") {
 
 TEST_CASE("WithToken takes a second 403 for what it is, and not the first",
           "[link][with_token][unit]") {
-    Rig r;
+    TokenRig r;
     r.desk.at_once = "t";
     r.rig.link.start();
     r.rig.run(0s);

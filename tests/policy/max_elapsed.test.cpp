@@ -14,13 +14,13 @@
 #include "support/aborts.hpp"
 #include "support/archetypes.hpp"
 #include "support/catch.hpp"
+#include "support/shorthand.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
+using belay_test::lost;
 
 namespace {
-
-constexpr Failure lost{Cause::lost};
 
 template <class P>
 struct Run {

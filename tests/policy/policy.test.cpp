@@ -19,13 +19,13 @@
 
 #include "support/archetypes.hpp"
 #include "support/catch.hpp"
+#include "support/shorthand.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
+using belay_test::at;
 
 namespace {
-
-constexpr Instant at(Duration d) { return Instant{} + d; }
 
 // Writes down what it sees, and answers what it is told.
 struct Scribe {

@@ -12,10 +12,10 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr Instant noon{1000h};
+constexpr Instant present{1000h};
 constexpr WallTime today{500'000h};
 
-Bytes save(const PolicyHistory& history, Instant now = noon, WallTime wall = today) {
+Bytes save(const PolicyHistory& history, Instant now = present, WallTime wall = today) {
     std::array<std::byte, PolicyHistory::bytes_max> room;
     const BytesView bytes = history.save(room, now, wall);
     return {bytes.begin(), bytes.end()};
@@ -23,10 +23,10 @@ Bytes save(const PolicyHistory& history, Instant now = noon, WallTime wall = tod
 
 PolicyHistory three_verdicts() {
     PolicyHistory history;
-    history.note(Outcome::succeeded, {}, noon - 60s, always);
-    history.note(Outcome::lost, {.cause = Cause::lost}, noon - 20s, noon - 19s);
-    history.note(Outcome::failed, {.cause = Cause::overloaded, .retry_after = 1500ms}, noon - 5s,
-                 noon + 8s);
+    history.note(Outcome::succeeded, {}, present - 60s, always);
+    history.note(Outcome::lost, {.cause = Cause::lost}, present - 20s, present - 19s);
+    history.note(Outcome::failed, {.cause = Cause::overloaded, .retry_after = 1500ms}, present - 5s,
+                 present + 8s);
     return history;
 }
 
@@ -56,10 +56,10 @@ TEST_CASE("PolicyHistory knows an attempt that did not end", "[policy][policy_hi
     PolicyHistory history = three_verdicts();
     history.began();
     PolicyHistory restored;
-    REQUIRE(restored.restore(save(history), noon, today));
+    REQUIRE(restored.restore(save(history), present, today));
     CHECK(restored.attempting());
     history.abandoned();
-    REQUIRE(restored.restore(save(history), noon, today));
+    REQUIRE(restored.restore(save(history), present, today));
     CHECK_FALSE(restored.attempting());
 }
 
@@ -67,14 +67,14 @@ TEST_CASE("PolicyHistory never lengthens a wait, whatever the wall clock does",
           "[policy][policy_history][unit]") {
     const Bytes saved = save(three_verdicts());
     PolicyHistory restored;
-    REQUIRE(restored.restore(saved, noon, today - 100h));
-    CHECK(restored.until() == noon + 8s);
-    REQUIRE(restored.restore(saved, noon, today + 100h));
-    CHECK(restored.until() <= noon);
-    REQUIRE(restored.restore(saved, noon, WallTime::min()));
-    CHECK(restored.until() == noon + 8s);
-    REQUIRE(restored.restore(saved, noon, WallTime::max()));
-    CHECK(restored.until() <= noon);
+    REQUIRE(restored.restore(saved, present, today - 100h));
+    CHECK(restored.until() == present + 8s);
+    REQUIRE(restored.restore(saved, present, today + 100h));
+    CHECK(restored.until() <= present);
+    REQUIRE(restored.restore(saved, present, WallTime::min()));
+    CHECK(restored.until() == present + 8s);
+    REQUIRE(restored.restore(saved, present, WallTime::max()));
+    CHECK(restored.until() <= present);
     // Ages that lie before the beginning of the steady clock stop there.
     REQUIRE(restored.restore(saved, always + 1ns, WallTime::max()));
     CHECK(restored.events()[0].at > always);
@@ -82,7 +82,7 @@ TEST_CASE("PolicyHistory never lengthens a wait, whatever the wall clock does",
 
 TEST_CASE("PolicyHistory takes nothing for an empty one", "[policy][policy_history][unit]") {
     PolicyHistory restored = three_verdicts();
-    CHECK(restored.restore({}, noon, today));
+    CHECK(restored.restore({}, present, today));
     CHECK(restored.events().empty());
     CHECK(restored.until() == always);
 }
@@ -94,18 +94,18 @@ TEST_CASE("PolicyHistory refuses what it did not save, and is empty then",
         Bytes damaged = saved;
         damaged[bit / 8] ^= static_cast<std::byte>(1 << (bit % 8));
         PolicyHistory restored = three_verdicts();
-        CHECK_FALSE(restored.restore(damaged, noon, today));
+        CHECK_FALSE(restored.restore(damaged, present, today));
         CHECK(restored.events().empty());
         CHECK(restored.until() == always);
     }
     for (std::size_t length = 1; length < saved.size(); ++length) {
         PolicyHistory restored;
-        CHECK_FALSE(restored.restore(BytesView{saved}.first(length), noon, today));
+        CHECK_FALSE(restored.restore(BytesView{saved}.first(length), present, today));
     }
     Bytes longer = saved;
     longer.push_back(std::byte{0});
     PolicyHistory restored;
-    CHECK_FALSE(restored.restore(longer, noon, today));
+    CHECK_FALSE(restored.restore(longer, present, today));
 }
 
 TEST_CASE("PolicyHistory refuses bytes with a right checksum that make no sense",
@@ -115,7 +115,7 @@ TEST_CASE("PolicyHistory refuses bytes with a right checksum that make no sense"
         saved[offset] = static_cast<std::byte>(value);
         store_le(saved.data(), crc32c(BytesView{saved}.subspan(4)));
         PolicyHistory restored;
-        const bool taken = restored.restore(saved, noon, today);
+        const bool taken = restored.restore(saved, present, today);
         return !taken && restored.events().empty();
     };
     constexpr std::size_t first = 24;
@@ -132,29 +132,29 @@ TEST_CASE("PolicyHistory holds the number of all failures, and the times of the 
           "[policy][policy_history][unit]") {
     PolicyHistory history;
     for (int i = 0; i < 100'000; ++i) {
-        history.note(Outcome::failed, {.cause = Cause::lost}, noon + i * 1s, always);
+        history.note(Outcome::failed, {.cause = Cause::lost}, present + i * 1s, always);
     }
     REQUIRE(history.events().size() == PolicyHistory::events_max);
     // 16 bits of repetitions, and the 28 others.
     CHECK(history.events().front().times == 0xFFFF);
-    CHECK(history.events().back().at == noon + 99'999s);
+    CHECK(history.events().back().at == present + 99'999s);
     CHECK(history.events().back().times == 1);
-    CHECK(save(history, noon + 100'000s).size() <= PolicyHistory::bytes_max);
+    CHECK(save(history, present + 100'000s).size() <= PolicyHistory::bytes_max);
 
     PolicyHistory few;
-    for (int i = 0; i < 40; ++i) few.note(Outcome::failed, {}, noon + i * 1s, always);
+    for (int i = 0; i < 40; ++i) few.note(Outcome::failed, {}, present + i * 1s, always);
     std::uint64_t times = 0;
     for (const PolicyHistory::Event& event : few.events()) times += event.times;
     CHECK(times == 40);
     // What came before a success is nobody's business any more.
-    for (int i = 0; i < 29; ++i) few.note(Outcome::succeeded, {}, noon + 100s, always);
+    for (int i = 0; i < 29; ++i) few.note(Outcome::succeeded, {}, present + 100s, always);
     for (const PolicyHistory::Event& event : few.events()) CHECK(event.times == 1);
 }
 
 TEST_CASE("PolicyHistory survives any sequence of restarts", "[policy][policy_history][property]") {
     CHECK(rc::check("restored histories are the saved ones, older by the time gone", [] {
         PolicyHistory history;
-        Instant now = noon;
+        Instant now = present;
         WallTime wall = today;
         const int steps = *rc::gen::inRange(1, 60);
         for (int i = 0; i < steps; ++i) {

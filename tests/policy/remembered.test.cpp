@@ -24,13 +24,13 @@
 #include <belay/policy/shared.hpp>
 
 #include "support/catch.hpp"
+#include "support/shorthand.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
+using belay_test::lost;
 
 namespace {
-
-constexpr Failure lost{.cause = Cause::lost};
 
 /// A machine whose steady clock begins again at every start, and whose wall clock goes on.
 struct Computer {

@@ -12,13 +12,13 @@
 #include "support/aborts.hpp"
 #include "support/archetypes.hpp"
 #include "support/catch.hpp"
+#include "support/shorthand.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
+using belay_test::lost;
 
 namespace {
-
-constexpr Failure lost{Cause::lost};
 
 template <std::size_t Most>
 constexpr Verb fail(RestartIntensity<Most>& rule, Instant now, Failure failure = lost) {

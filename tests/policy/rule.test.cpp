@@ -5,13 +5,13 @@
 #include <algorithm>
 
 #include "support/catch.hpp"
+#include "support/shorthand.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
+using belay_test::at;
 
 namespace {
-
-constexpr Instant at(Duration d) { return Instant{} + d; }
 
 Advice arbitrary_advice() {
     const int verb = *rc::gen::inRange(0, 5);

@@ -3,6 +3,5 @@
 #include <belay/posix/files.hpp>
 
 using namespace belay;
-using namespace belay::posix;
 
-static_assert(FileSystemLike<Files>);
+static_assert(FileSystemLike<posix::Files>);

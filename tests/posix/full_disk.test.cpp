@@ -7,14 +7,16 @@
 #include <fstream>
 
 #include "support/catch.hpp"
+#include "support/small_files.hpp"
 #include "support/temporary_directory.hpp"
+#include "support/text_for.hpp"
 
 using namespace belay;
+using belay_test::files_of_64k;
 using belay_test::TemporaryDirectory;
+using belay_test::text_for;
 
 namespace {
-
-const JournalOptions small{.segment_bytes = 64 << 10, .record_bytes_max = 1024};
 
 /// A file system of 512 KiB, unmounted at the end of the scope.
 class SmallDisk {
@@ -33,10 +35,6 @@ private:
     bool mounted_ = false;
 };
 
-std::string text_for(std::uint64_t number) {
-    return std::to_string(number) + std::string(number * 7919 % 300, 'x');
-}
-
 /// Appends and syncs until there is no space. Returns the last durable number.
 std::uint64_t fill(posix::Journal& journal) {
     for (;;) {
@@ -48,7 +46,7 @@ std::uint64_t fill(posix::Journal& journal) {
     }
 }
 
-void has_all(posix::Journal& journal, std::uint64_t durable) {
+void check_has_all(posix::Journal& journal, std::uint64_t durable) {
     REQUIRE(journal.last() >= durable);
     for (std::uint64_t n = journal.base(); n <= journal.last(); ++n) {
         REQUIRE(as_text(*journal.read(n)) == text_for(n));
@@ -66,27 +64,27 @@ TEST_CASE("Journal on a full file system refuses, loses nothing, and frees it by
     }
     std::uint64_t durable = 0;
     {
-        auto journal = posix::Journal::open(disk / "q", small);
+        auto journal = posix::Journal::open(disk / "q", files_of_64k);
         REQUIRE(journal);
         durable = fill(*journal);
         CHECK(durable > 1000);
         CHECK_FALSE(journal->failed());
-        has_all(*journal, durable);
+        check_has_all(*journal, durable);
     }
     // What is left of the space goes to others.
     std::ofstream other{disk / "other"};
     while (other << std::string(4096, 'y') << std::flush) {
     }
     for (int run = 0; run < 3; ++run) {
-        auto journal = posix::Journal::open(disk / "q", small);
+        auto journal = posix::Journal::open(disk / "q", files_of_64k);
         REQUIRE(journal);
-        has_all(*journal, durable);
+        check_has_all(*journal, durable);
     }
-    auto journal = posix::Journal::open(disk / "q", small);
+    auto journal = posix::Journal::open(disk / "q", files_of_64k);
     REQUIRE(journal);
     REQUIRE_FALSE(journal->ack(journal->last() / 2));
     REQUIRE_FALSE(journal->commit());
     const std::uint64_t before = journal->last();
     CHECK(fill(*journal) > before);
-    has_all(*journal, before + 1);
+    check_has_all(*journal, before + 1);
 }

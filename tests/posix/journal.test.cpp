@@ -9,21 +9,15 @@
 #include <thread>
 
 #include "support/catch.hpp"
+#include "support/small_files.hpp"
 #include "support/temporary_directory.hpp"
+#include "support/text_for.hpp"
 
 using namespace belay;
+using belay_test::files_of_64k;
 using belay_test::in_child;
 using belay_test::TemporaryDirectory;
-
-namespace {
-
-const JournalOptions small{.segment_bytes = 64 << 10, .record_bytes_max = 1024};
-
-std::string text_for(std::uint64_t number) {
-    return std::to_string(number) + std::string(number * 7919 % 300, 'x');
-}
-
-}  // namespace
+using belay_test::text_for;
 
 TEST_CASE("posix::Journal::open makes a journal, and finds it again", "[posix][journal][unit]") {
     const TemporaryDirectory dir;
@@ -50,7 +44,7 @@ TEST_CASE("Journal: many threads append and sync, and each gets its own number",
     const TemporaryDirectory dir;
     constexpr std::uint64_t threads = 8;
     constexpr std::uint64_t each = 200;
-    auto journal = posix::Journal::open(dir / "q", small);
+    auto journal = posix::Journal::open(dir / "q", files_of_64k);
     REQUIRE(journal);
     std::vector<std::vector<std::uint64_t>> numbers(threads);
     std::atomic<int> wrong{0};
@@ -127,7 +121,7 @@ TEST_CASE("Journal: segments are sealed and deleted at the same time", "[posix][
     CHECK(wrong == 0);
     CHECK(journal->base() == count + 1);
     { const auto closed = std::move(*journal); }
-    journal = posix::Journal::open(dir / "q", small);
+    journal = posix::Journal::open(dir / "q", files_of_64k);
     REQUIRE(journal);
     CHECK(as_text(journal->kept()) == std::to_string(note));
 }
@@ -181,7 +175,7 @@ TEST_CASE("Journal at the limit of file sizes loses nothing", "[posix][journal][
     // In the middle of a file; and where the next file, which is to be larger, cannot be made.
     const bool in_the_middle = GENERATE(true, false);
     const rlim_t limit = in_the_middle ? 32 << 10 : 100 << 10;
-    JournalOptions options = small;
+    JournalOptions options = files_of_64k;
     REQUIRE(posix::Journal::open(dir / "q", options));
     if (!in_the_middle) options.segment_bytes = 256 << 10;
     CHECK(in_child([&] {
@@ -217,7 +211,7 @@ TEST_CASE("Journal at the limit of file sizes loses nothing", "[posix][journal][
     std::uint64_t acked = 0;
     std::uint64_t durable = 0;
     std::ifstream{dir / "told"} >> acked >> durable;
-    auto journal = posix::Journal::open(dir / "q", small);
+    auto journal = posix::Journal::open(dir / "q", files_of_64k);
     REQUIRE(journal);
     CHECK(acked > 5);
     CHECK(journal->base() == acked + 1);

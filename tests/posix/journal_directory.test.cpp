@@ -10,22 +10,20 @@
 #include <optional>
 
 #include "support/catch.hpp"
+#include "support/small_files.hpp"
 #include "support/temporary_directory.hpp"
+#include "support/text_for.hpp"
 
 using namespace belay;
+using belay_test::files_of_4k;
 using belay_test::TemporaryDirectory;
+using belay_test::text_for;
 
 namespace {
 
-const JournalOptions small{.segment_bytes = 4096, .record_bytes_max = 1000};
-
-std::string text_for(std::uint64_t number) {
-    return std::to_string(number) + std::string(number * 7919 % 300, 'x');
-}
-
 /// A journal of several files, all of it durable.
 posix::Journal filled(const std::string& path) {
-    auto journal = posix::Journal::open(path, small);
+    auto journal = posix::Journal::open(path, files_of_4k);
     REQUIRE(journal);
     for (std::uint64_t n = 1; n <= 40; ++n) REQUIRE(journal->append(as_bytes(text_for(n))));
     REQUIRE_FALSE(journal->commit());
@@ -44,7 +42,7 @@ std::error_code append_until_refused(posix::Journal& journal) {
 /// Appends until a file was made.
 void append_over_a_roll(posix::Journal& journal) {
     std::uint64_t bytes = 0;
-    while (bytes < 2 * small.segment_bytes) {
+    while (bytes < 2 * files_of_4k.segment_bytes) {
         const std::string text = text_for(journal.last() + 1);
         REQUIRE(journal.append(as_bytes(text)));
         bytes += text.size();
@@ -98,7 +96,7 @@ TEST_CASE("Journal whose directory was deleted goes on in the file it has, and t
     }
     CHECK_FALSE(std::filesystem::exists(dir / "q"));
     // What comes at its path is another journal, and no receiver takes it for this one.
-    auto next = posix::Journal::open(dir / "q", small);
+    auto next = posix::Journal::open(dir / "q", files_of_4k);
     REQUIRE(next);
     CHECK(next->report().created);
     CHECK(next->journal_id() != id);
@@ -128,7 +126,7 @@ TEST_CASE("Journal whose directory was moved away goes on when it is back",
         CHECK(has_all(journal, last));
         CHECK_FALSE(journal.ack(40));
     }
-    auto journal = posix::Journal::open(dir / "q", small);
+    auto journal = posix::Journal::open(dir / "q", files_of_4k);
     REQUIRE(journal);
     CHECK(journal->base() == 41);
     CHECK(has_all(*journal, last));
@@ -145,7 +143,7 @@ TEST_CASE("Journal whose directory was moved away is whole where it is now",
         last = journal.last();
         CHECK(journal.ack(20) == std::errc::no_such_file_or_directory);
     }
-    auto journal = posix::Journal::open(dir / "away", small);
+    auto journal = posix::Journal::open(dir / "away", files_of_4k);
     REQUIRE(journal);
     CHECK(journal->report().truncated_bytes == 0);
     CHECK(journal->base() == 21);
@@ -175,7 +173,7 @@ TEST_CASE("Journal touches no other journal that came to the path of its directo
         CHECK(has_all(*other, other->last()));
     }
     for (const char* const name : {"q", "away"}) {
-        auto journal = posix::Journal::open(dir / name, small);
+        auto journal = posix::Journal::open(dir / name, files_of_4k);
         INFO(name);
         REQUIRE(journal);
         CHECK(journal->base() == 31);

@@ -145,30 +145,30 @@ void kill_again_and_again(const Way& way) {
     CHECK(witness.acked > 0);
 }
 
-JournalOptions small(Flush flush) {
+JournalOptions options_with(Flush flush) {
     return {.flush = flush, .segment_bytes = 64 << 10, .record_bytes_max = 1024};
 }
 
 }  // namespace
 
 TEST_CASE("Journal keeps what it called durable through SIGKILL", "[posix][journal][fault]") {
-    kill_again_and_again({small(Flush::group), 1, 3, few});
+    kill_again_and_again({options_with(Flush::group), 1, 3, few});
 }
 
 TEST_CASE("Journal keeps what it called durable to several threads through SIGKILL",
           "[posix][journal][fault]") {
-    kill_again_and_again({small(Flush::group), 4, 2, few});
+    kill_again_and_again({options_with(Flush::group), 4, 2, few});
 }
 
 TEST_CASE("Flush::each: what append returned for survives SIGKILL", "[posix][journal][fault]") {
-    kill_again_and_again({small(Flush::each), 2, 1, fewest});
+    kill_again_and_again({options_with(Flush::each), 2, 1, fewest});
 }
 
 TEST_CASE("Flush::none: what sync returned for survives SIGKILL", "[posix][journal][fault]") {
-    kill_again_and_again({small(Flush::none), 1, 3});
+    kill_again_and_again({options_with(Flush::none), 1, 3});
 }
 
 TEST_CASE("Flush::none: what sync returned for, to several threads, survives SIGKILL",
           "[posix][journal][fault]") {
-    kill_again_and_again({small(Flush::none), 4, 2});
+    kill_again_and_again({options_with(Flush::none), 4, 2});
 }

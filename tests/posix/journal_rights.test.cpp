@@ -10,21 +10,20 @@
 #include <iterator>
 
 #include "support/catch.hpp"
+#include "support/small_files.hpp"
 #include "support/temporary_directory.hpp"
+#include "support/text_for.hpp"
 
 using namespace belay;
 using belay_test::can_drop_privileges;
+using belay_test::files_of_4k;
 using belay_test::in_child_without_privileges;
 using belay_test::TemporaryDirectory;
+using belay_test::text_for;
 
 namespace {
 
-const JournalOptions small{.segment_bytes = 4096, .record_bytes_max = 1000};
 constexpr std::uint64_t count = 40;
-
-std::string text_for(std::uint64_t number) {
-    return std::to_string(number) + std::string(number * 7919 % 300, 'x');
-}
 
 bool set_mode(const std::string& path, mode_t mode) { return ::chmod(path.c_str(), mode) == 0; }
 
@@ -35,7 +34,7 @@ public:
     OpenToAll() {
         REQUIRE(set_mode(dir_.path(), 0777));
         {
-            auto journal = posix::Journal::open(path(), small);
+            auto journal = posix::Journal::open(path(), files_of_4k);
             REQUIRE(journal);
             for (std::uint64_t n = 1; n <= count; ++n) {
                 REQUIRE(journal->append(as_bytes(text_for(n))));
@@ -82,7 +81,7 @@ private:
 
 /// Whether opening is refused for want of permission, and names this path.
 bool refused_at(const std::string& journal, const std::string& path) {
-    const auto opened = posix::Journal::open(journal, small);
+    const auto opened = posix::Journal::open(journal, files_of_4k);
     return !opened && opened.error().code == std::errc::permission_denied &&
            opened.error().path == path &&
            opened.error().message().find("allow this user") != std::string::npos;
@@ -131,7 +130,7 @@ TEST_CASE("A journal that may only be read is refused, and can be inspected",
     // With its rights back it opens as it was.
     journal.set_modes(0777, 0666);
     CHECK(in_child_without_privileges([&] {
-        auto opened = posix::Journal::open(journal.path(), small);
+        auto opened = posix::Journal::open(journal.path(), files_of_4k);
         return opened && opened->last() == count && opened->report().truncated_bytes == 0;
     }));
 }
@@ -164,7 +163,7 @@ TEST_CASE("Journal goes on without the right to make and delete files, until it 
     REQUIRE(set_mode(dir.path(), 0777));
     if (!can_drop_privileges(dir.path())) return;
     CHECK(in_child_without_privileges([&] {
-        auto journal = posix::Journal::open(dir / "q", small);
+        auto journal = posix::Journal::open(dir / "q", files_of_4k);
         if (!journal) return false;
         const auto append = [&] {
             return journal->append(as_bytes(text_for(journal->last() + 1)));
@@ -192,7 +191,7 @@ TEST_CASE("Journal goes on without the right to make and delete files, until it 
         return number && *number == last + 1 && !journal->commit();
     }));
     CHECK(in_child_without_privileges([&] {
-        auto journal = posix::Journal::open(dir / "q", small);
+        auto journal = posix::Journal::open(dir / "q", files_of_4k);
         return journal && journal->base() == count + 1 && journal->last() > count + 1 &&
                as_text(*journal->read(journal->last())) == text_for(journal->last());
     }));

@@ -13,7 +13,7 @@ using namespace belay;
 
 namespace {
 
-Bytes body_of(std::uint64_t i) {
+Bytes bytes_for(std::uint64_t i) {
     Bytes bytes(i * 7919 % 200);
     for (std::size_t k = 0; k < bytes.size(); ++k) bytes[k] = static_cast<std::byte>(i + k);
     return bytes;
@@ -42,7 +42,7 @@ TEST_CASE("Journal on files conforms to what a storage is", "[posix][journal][pr
                 return open();
             };
             INFO("mode " << static_cast<int>(flush) << ", segments of " << segment_bytes);
-            belay_test::check_storage_conformance(make, body_of, open,
+            belay_test::check_storage_conformance(make, bytes_for, open,
                                                   {.histories = waits ? 2U : 5U,
                                                    .steps = waits ? 50U : 100U,
                                                    .fill = waits ? 50U : 200U});

@@ -3,6 +3,5 @@
 #include <belay/posix/listener.hpp>
 
 using namespace belay;
-using namespace belay::posix;
 
-static_assert(TransportLike<Accepted>);
+static_assert(TransportLike<posix::Accepted>);

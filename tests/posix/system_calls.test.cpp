@@ -110,14 +110,15 @@ int __wrap_open(const char* path, int flags, ...) {
 
 namespace {
 
-const JournalOptions small{.segment_bytes = 4096, .record_bytes_max = 512, .seed = Seed{1}};
+const JournalOptions small_and_seeded{
+    .segment_bytes = 4096, .record_bytes_max = 512, .seed = Seed{1}};
 
 Bytes body_of(std::uint64_t number) {
     return Bytes(static_cast<std::size_t>(number * 37 % 150), static_cast<std::byte>(number));
 }
 
 /// What the journal has said.
-struct Told {
+struct Said {
     std::uint64_t taken = 0;
     std::uint64_t durable = 0;
     std::uint64_t acked = 0;  // at most
@@ -126,10 +127,10 @@ struct Told {
 };
 
 /// Appends, syncs, rolls, acknowledges, deletes a segment, and opens again in the middle.
-Told work(const std::string& path) {
-    Told told;
+Said work(const std::string& path) {
+    Said told;
     for (int part = 0; part < 2; ++part) {
-        auto journal = posix::Journal::open(path, small);
+        auto journal = posix::Journal::open(path, small_and_seeded);
         if (!journal) {
             told.error = journal.error().code;
             return told;
@@ -158,8 +159,8 @@ Told work(const std::string& path) {
 }
 
 /// Opens what is left, undisturbed; whether everything that was promised is there.
-bool kept(const std::string& path, const Told& told) {
-    auto journal = posix::Journal::open(path, small);
+bool kept(const std::string& path, const Said& told) {
+    auto journal = posix::Journal::open(path, small_and_seeded);
     if (!journal) return false;
     if (journal->last() < told.durable || journal->last() > told.taken) return false;
     if (journal->base() - 1 > told.acked) return false;
@@ -177,7 +178,7 @@ bool kept(const std::string& path, const Told& told) {
 int calls_of_the_workload() {
     const TemporaryDirectory dir;
     plan = {.armed = true};
-    const Told told = work(dir / "q");
+    const Said told = work(dir / "q");
     plan.armed = false;
     REQUIRE_FALSE(told.error);
     REQUIRE(told.durable == 48);
@@ -191,7 +192,7 @@ TEST_CASE("Journal on files does not notice interrupted and partial system calls
           "[posix][system_calls][fault]") {
     const TemporaryDirectory dir;
     plan = {.armed = true, .interrupt = true, .in_pieces = true};
-    const Told told = work(dir / "q");
+    const Said told = work(dir / "q");
     const int calls = plan.calls;
     plan.armed = false;
     CHECK_FALSE(told.error);
@@ -209,7 +210,7 @@ TEST_CASE("Journal on files loses nothing whichever system call fails",
         for (int number = 1; number <= calls; ++number) {
             const TemporaryDirectory dir;
             plan = {.armed = true, .number = number, .error = error};
-            const Told told = work(dir / "q");
+            const Said told = work(dir / "q");
             const int failed = plan.failed;
             plan.armed = false;
             INFO("call " << number << " of " << calls << " fails with " << error);
@@ -266,7 +267,7 @@ TEST_CASE("Journal on files that cannot be reserved works as on others",
     const int error = GENERATE(EOPNOTSUPP, ENOSYS);
     const TemporaryDirectory dir;
     plan = {.armed = true, .reserve_error = error};
-    const Told told = work(dir / "q");
+    const Said told = work(dir / "q");
     const Plan done = std::exchange(plan, Plan{});
     INFO("fallocate fails with " << error);
     CHECK_FALSE(told.error);
@@ -279,7 +280,8 @@ TEST_CASE("Journal on files that cannot be reserved works as on others",
     for (const std::string& name : *names) {
         if (journal_format::segment_index(name) == 0) continue;
         ++segments;
-        CHECK(*files.open(dir / ("q/" + name), OpenMode::read)->size() == small.segment_bytes);
+        CHECK(*files.open(dir / ("q/" + name), OpenMode::read)->size() ==
+              small_and_seeded.segment_bytes);
     }
     CHECK(segments > 0);
     CHECK(kept(dir / "q", told));

@@ -3,6 +3,5 @@
 #include <belay/posix/tcp.hpp>
 
 using namespace belay;
-using namespace belay::posix;
 
-static_assert(TransportLike<Tcp>);
+static_assert(TransportLike<posix::Tcp>);

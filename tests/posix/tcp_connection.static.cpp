@@ -3,6 +3,5 @@
 #include <belay/posix/detail/tcp_connection.hpp>
 
 using namespace belay;
-using namespace belay::posix;
 
-static_assert(ConnectionLike<TcpConnection, Bytes>);
+static_assert(ConnectionLike<posix::TcpConnection, Bytes>);

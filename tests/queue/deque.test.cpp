@@ -15,18 +15,18 @@ using belay_test::check_storage_conformance;
 namespace {
 
 /// Counts the blocks that hold values of it: each block is one `new`.
-struct Counted {
+struct CountedValue {
     std::uint64_t value = 0;
-    friend bool operator==(const Counted&, const Counted&) = default;
+    friend bool operator==(const CountedValue&, const CountedValue&) = default;
 };
 
 }  // namespace
 
 TEST_CASE("Deque conforms, with and without a bound", "[queue][deque][property]") {
-    const auto value = [](std::uint64_t i) { return Counted{i}; };
-    check_storage_conformance([] { return Deque<Counted>{}; }, value);
-    check_storage_conformance([] { return Deque<Counted>{1}; }, value);
-    check_storage_conformance([] { return Deque<Counted>{300}; }, value);
+    const auto value = [](std::uint64_t i) { return CountedValue{i}; };
+    check_storage_conformance([] { return Deque<CountedValue>{}; }, value);
+    check_storage_conformance([] { return Deque<CountedValue>{1}; }, value);
+    check_storage_conformance([] { return Deque<CountedValue>{300}; }, value);
     // Few values to a block, so that blocks come and go.
     struct Large {
         std::uint64_t value;
@@ -40,24 +40,24 @@ TEST_CASE("Deque conforms, with and without a bound", "[queue][deque][property]"
 }
 
 TEST_CASE("Deque keeps values where they are while others come and go", "[queue][deque][unit]") {
-    Deque<Counted> deque;
-    CHECK(deque.try_push(Counted{1}));
-    const Counted* const first = deque.front();
-    for (std::uint64_t i = 0; i < 10'000; ++i) CHECK(deque.try_push(Counted{i}));
+    Deque<CountedValue> deque;
+    CHECK(deque.try_push(CountedValue{1}));
+    const CountedValue* const first = deque.front();
+    for (std::uint64_t i = 0; i < 10'000; ++i) CHECK(deque.try_push(CountedValue{i}));
     CHECK(deque.front() == first);
     CHECK(first->value == 1);
 }
 
 TEST_CASE("Deque keeps one spare block, so that a level allocates nothing",
           "[queue][deque][unit]") {
-    Deque<Counted> deque;
-    const Counted* places[2] = {};
+    Deque<CountedValue> deque;
+    const CountedValue* places[2] = {};
     // 128 values of 8 bytes fill a block. Up and down over the edge uses two blocks for ever.
     for (int round = 0; round < 100; ++round) {
-        for (std::uint64_t i = 0; i < 128; ++i) CHECK(deque.try_push(Counted{i}));
-        const Counted* const place = deque.front();
+        for (std::uint64_t i = 0; i < 128; ++i) CHECK(deque.try_push(CountedValue{i}));
+        const CountedValue* const place = deque.front();
         bool known = false;
-        for (const Counted*& p : places) {
+        for (const CountedValue*& p : places) {
             if (p == nullptr) p = place;
             if (p == place) {
                 known = true;

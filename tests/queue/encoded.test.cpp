@@ -284,20 +284,20 @@ TEST_CASE("Encoded passes on what the storage says", "[queue][encoded][fault]") 
 namespace {
 
 /// What a storage over a disk gives until an operation of the disk fails, and what it has after.
-struct Outcome {
+struct PopOutcome {
     std::vector<std::uint32_t> given;
     std::vector<std::uint32_t> left;
-    friend bool operator==(const Outcome&, const Outcome&) = default;
+    friend bool operator==(const PopOutcome&, const PopOutcome&) = default;
 };
 
 Order as_order(const Bytes& bytes) { return *OrderCodec{}.decode(bytes); }
 const Order& as_order(const Order& order) { return order; }
 
 template <class Wrap>
-Outcome with_failure(std::uint64_t failing, Wrap wrap) {
+PopOutcome with_failure(std::uint64_t failing, Wrap wrap) {
     const JournalOptions options{.segment_bytes = 4096, .record_bytes_max = 1024, .seed = Seed{1}};
     sim::Disk disk;
-    Outcome outcome;
+    PopOutcome outcome;
     {
         auto storage = wrap(open(disk, options));
         for (std::uint32_t i = 1; i <= 20; ++i) {
@@ -327,8 +327,8 @@ TEST_CASE("Encoded's pop does on a failing disk what the storage's own pop does"
           "[queue][encoded][fault]") {
     int differ = 0;
     for (std::uint64_t failing = 1; failing <= 20; ++failing) {
-        const Outcome plain = with_failure(failing, [](DiskJournal j) { return j; });
-        const Outcome encoded = with_failure(failing, [](DiskJournal j) {
+        const PopOutcome plain = with_failure(failing, [](DiskJournal j) { return j; });
+        const PopOutcome encoded = with_failure(failing, [](DiskJournal j) {
             return Encoded{std::move(j), OrderCodec{}};
         });
         REQUIRE(encoded == plain);

@@ -17,9 +17,11 @@
 
 #include "support/catch.hpp"
 #include "support/seeds.hpp"
+#include "support/shorthand.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
+using belay_test::at;
 
 namespace {
 
@@ -38,8 +40,6 @@ struct Log {
     }
     bool unflushed() const noexcept { return durable != appended; }
 };
-
-Instant at(Duration d) { return Instant{} + d; }
 
 /// Appends, and lets the machine see it in the same turn.
 void append(Log& log, FlushEvery<Log>& flusher, Instant now) {
@@ -299,7 +299,7 @@ TEST_CASE("FlushEvery over a Journal that waits for no disk bounds what a loss o
 TEST_CASE("FlushEvery over a WorkQueue bounds what a loss of power takes, and brings back",
           "[queue][flush_every][work_queue][sim][fault]") {
     using Log = Journal<sim::Disk>;
-    using Work = WorkQueue<Log>;
+    using LoggedWork = WorkQueue<Log>;
     belay_test::for_each_seed(
         [](Seed seed) {
             constexpr auto interval = 50ms;
@@ -312,7 +312,7 @@ TEST_CASE("FlushEvery over a WorkQueue bounds what a loss of power takes, and br
                                       .record_bytes_max = 512,
                                       .seed = seed});
                 REQUIRE(log);
-                auto work = Work::open(
+                auto work = LoggedWork::open(
                     std::move(*log), {.lease = 30ms, .record_bytes_max = 512, .slack_bytes = 2000},
                     {at(now), WallTime{now}});
                 REQUIRE(work);
@@ -322,7 +322,7 @@ TEST_CASE("FlushEvery over a WorkQueue bounds what a loss of power takes, and br
             std::map<std::uint64_t, Instant> ended_at;
             Duration now{};
             {
-                Work work = open(now);
+                LoggedWork work = open(now);
                 FlushEvery flusher{work, interval};
                 flusher.attach(Waker{});
                 std::vector<Lease> leases;
@@ -362,13 +362,13 @@ TEST_CASE("FlushEvery over a WorkQueue bounds what a loss of power takes, and br
                 disk.halt_at(disk.operations() + 1);
             }
             disk.crash(bits);
-            Work work = open(now);
-            for (const auto& [id, when] : pushed_at) {
+            LoggedWork work = open(now);
+            for (const auto& [id, pushed] : pushed_at) {
                 const bool there = work.read(id).error() != QueueErrc::unknown_number;
                 const auto ended = ended_at.find(id);
                 INFO("item " << id << " of " << pushed_at.size());
                 if (ended == ended_at.end()) {
-                    REQUIRE((there || at(now) - when <= interval + 1ms));
+                    REQUIRE((there || at(now) - pushed <= interval + 1ms));
                 } else {
                     REQUIRE((!there || at(now) - ended->second <= interval + 1ms));
                 }

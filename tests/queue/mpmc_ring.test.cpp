@@ -17,7 +17,7 @@ using belay_test::OrderedAtomic;
 namespace {
 
 template <class T>
-using Ring_ = MpmcRing<T>;
+using PlainMpmc = MpmcRing<T>;
 
 static_assert(explain::storage_like<MpmcRing<std::unique_ptr<int>>>());
 static_assert(!LeasableLike<MpmcRing<int>>);
@@ -29,7 +29,7 @@ static_assert(sizeof(MpmcRing<int>) == 3 * 128 && alignof(MpmcRing<int>) == 128,
 }  // namespace
 
 TEST_CASE("MpmcRing conforms, with every kind of capacity", "[queue][mpmc_ring][property]") {
-    belay_test::check_ring_conforms<Ring_>();
+    belay_test::check_ring_conforms<PlainMpmc>();
 }
 
 TEST_CASE("MpmcRing::push_some and pop_some take what fits", "[queue][mpmc_ring][property]") {
@@ -37,19 +37,19 @@ TEST_CASE("MpmcRing::push_some and pop_some take what fits", "[queue][mpmc_ring]
 }
 
 TEST_CASE("MpmcRing destroys what it holds, once", "[queue][mpmc_ring][unit]") {
-    belay_test::check_lifetimes<Ring_>();
+    belay_test::check_lifetimes<PlainMpmc>();
 }
 
 TEST_CASE("MpmcRing::try_push adds nothing when the copy throws", "[queue][mpmc_ring][unit]") {
-    belay_test::check_throwing_copy<Ring_>();
+    belay_test::check_throwing_copy<PlainMpmc>();
 }
 
 TEST_CASE("MpmcRing respects the alignment of its values", "[queue][mpmc_ring][unit]") {
-    belay_test::check_alignment<Ring_>();
+    belay_test::check_alignment<PlainMpmc>();
 }
 
 TEST_CASE("MpmcRing refuses a capacity of zero, and an absurd one", "[queue][mpmc_ring][unit]") {
-    belay_test::check_bad_capacities<Ring_>();
+    belay_test::check_bad_capacities<PlainMpmc>();
 }
 
 #if !defined(BELAY_TEST_NO_FIBERS)

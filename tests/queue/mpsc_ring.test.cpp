@@ -14,7 +14,7 @@ using belay_test::OrderedAtomic;
 namespace {
 
 template <class T>
-using Ring_ = MpscRing<T>;
+using PlainMpsc = MpscRing<T>;
 
 static_assert(explain::leasable_like<MpscRing<std::unique_ptr<int>>>());
 static_assert(std::is_nothrow_move_constructible_v<MpscRing<int>> &&
@@ -25,7 +25,7 @@ static_assert(sizeof(MpscRing<int>) == 3 * 128 && alignof(MpscRing<int>) == 128,
 }  // namespace
 
 TEST_CASE("MpscRing conforms, with every kind of capacity", "[queue][mpsc_ring][property]") {
-    belay_test::check_ring_conforms<Ring_>();
+    belay_test::check_ring_conforms<PlainMpsc>();
 }
 
 TEST_CASE("MpscRing::push_some and pop_some take what fits", "[queue][mpsc_ring][property]") {
@@ -33,19 +33,19 @@ TEST_CASE("MpscRing::push_some and pop_some take what fits", "[queue][mpsc_ring]
 }
 
 TEST_CASE("MpscRing destroys what it holds, once", "[queue][mpsc_ring][unit]") {
-    belay_test::check_lifetimes<Ring_>();
+    belay_test::check_lifetimes<PlainMpsc>();
 }
 
 TEST_CASE("MpscRing::try_push adds nothing when the copy throws", "[queue][mpsc_ring][unit]") {
-    belay_test::check_throwing_copy<Ring_>();
+    belay_test::check_throwing_copy<PlainMpsc>();
 }
 
 TEST_CASE("MpscRing respects the alignment of its values", "[queue][mpsc_ring][unit]") {
-    belay_test::check_alignment<Ring_>();
+    belay_test::check_alignment<PlainMpsc>();
 }
 
 TEST_CASE("MpscRing refuses a capacity of zero, and an absurd one", "[queue][mpsc_ring][unit]") {
-    belay_test::check_bad_capacities<Ring_>();
+    belay_test::check_bad_capacities<PlainMpsc>();
 }
 
 TEST_CASE("MpscRing::ack asks for a value", "[queue][mpsc_ring][unit]") {

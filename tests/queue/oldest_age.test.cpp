@@ -11,13 +11,13 @@
 #include <belay/queue/queue_counters.hpp>
 
 #include "support/catch.hpp"
+#include "support/shorthand.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
+using belay_test::at;
 
 namespace {
-
-constexpr Instant at(Duration d) { return Instant{} + d; }
 
 constexpr Duration after_two_of_three() {
     OldestAge<4> oldest;

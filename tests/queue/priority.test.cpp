@@ -452,7 +452,7 @@ TEST_CASE("Priority under a Queue: control before data, also in a drain",
 namespace {
 
 /// Numbers, of a size and durable by command; what fails is told.
-struct Counted {
+struct CountedLane {
     using value_type = int;
     Deque<int> held{100};
     std::uint64_t weight = 0;
@@ -502,7 +502,7 @@ template <class Storage>
 constexpr bool offers_what_lanes_have = extras_of<Two<Storage>> == extras_of<Storage> &&
                                         extras_of<Two<Two<Storage>>> == extras_of<Storage>;
 
-static_assert(offers_what_lanes_have<Counted> && extras_of<Counted> == 1111);
+static_assert(offers_what_lanes_have<CountedLane> && extras_of<CountedLane> == 1111);
 static_assert(offers_what_lanes_have<belay_test::SimJournal> && extras_of<Journals> == 1111);
 static_assert(offers_what_lanes_have<Weighed<Deque<Bytes>>>);
 static_assert(offers_what_lanes_have<Deque<Task>> && extras_of<Three> == 0);
@@ -532,7 +532,7 @@ belay_test::SimJournal journal_on(sim::Disk& disk, const char* path = "q") {
 
 TEST_CASE("Priority::bytes is the sum of its lanes' bytes, and ends at the largest number",
           "[queue][priority][unit]") {
-    Priority storage{std::array<Counted, 3>{}, Always<0>{}};
+    Priority storage{std::array<CountedLane, 3>{}, Always<0>{}};
     CHECK(storage.bytes() == 0);
     storage.lane(0).weight = 5;
     storage.lane(2).weight = 7;
@@ -552,7 +552,7 @@ TEST_CASE("Priority::bytes is the sum of its lanes' bytes, and ends at the large
 
 TEST_CASE("Priority::commit and flush try every lane, and answer the first error",
           "[queue][priority][fault]") {
-    Priority storage{std::array<Counted, 3>{}, Always<0>{}};
+    Priority storage{std::array<CountedLane, 3>{}, Always<0>{}};
     const auto all = [&](int syncs, int flushes) {
         for (std::size_t i = 0; i < 3; ++i) {
             CHECK(storage.lane(i).syncs == syncs);

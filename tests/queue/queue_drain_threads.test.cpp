@@ -20,18 +20,18 @@ using belay_test::TemporaryDirectory;
 
 namespace {
 
-struct Task {
+struct ProducerTask {
     std::uint32_t producer = 0;
     std::uint32_t number = 0;
 };
 
-Bytes bytes_of(Task task) {
+Bytes bytes_of_task(ProducerTask task) {
     Bytes bytes(8);
     store_le(bytes.data(), task.producer);
     store_le(bytes.data() + 4, task.number);
     return bytes;
 }
-Task task_of(BytesView bytes) {
+ProducerTask task_of(BytesView bytes) {
     REQUIRE(bytes.size() == 8);
     return {load_le<std::uint32_t>(bytes.data()), load_le<std::uint32_t>(bytes.data() + 4)};
 }
@@ -42,7 +42,7 @@ public:
     explicit Ledger(std::size_t producers) : next_(producers, 0) {}
 
     /// Whether the task may be executed now; every seventh fails the first time.
-    bool execute(Task task) {
+    bool execute(ProducerTask task) {
         if (task.producer >= next_.size() || task.number != next_[task.producer]) {
             wrong_ = true;
             return true;
@@ -79,7 +79,7 @@ void drain_while_others_push(Queue& queue, std::uint32_t producers, std::uint32_
     for (std::uint32_t p = 0; p < producers; ++p) {
         running.emplace_back([&, p] {
             for (std::uint32_t i = 0; i < each && !gave_up; ++i) {
-                while (!push(Task{p, i}) && !gave_up) std::this_thread::yield();
+                while (!push(ProducerTask{p, i}) && !gave_up) std::this_thread::yield();
             }
         });
     }
@@ -110,30 +110,30 @@ void drain_while_others_push(Queue& queue, std::uint32_t producers, std::uint32_
 
 TEST_CASE("Queue over an SpscRing is drained while another thread pushes",
           "[queue][queue_drain_threads][unit]") {
-    Queue queue{SpscRing<Task>{64}};
-    SpscRing<Task>& ring = queue.storage();
+    Queue queue{SpscRing<ProducerTask>{64}};
+    SpscRing<ProducerTask>& ring = queue.storage();
     drain_while_others_push(
-        queue, 1, in_memory, [&](Task task) { return ring.try_push(std::move(task)); },
-        [](const Task& task) { return task; });
+        queue, 1, in_memory, [&](ProducerTask task) { return ring.try_push(std::move(task)); },
+        [](const ProducerTask& task) { return task; });
 }
 
 TEST_CASE("Queue over an MpscRing is drained while other threads push",
           "[queue][queue_drain_threads][unit]") {
-    Queue queue{MpscRing<Task>{64}};
-    MpscRing<Task>& ring = queue.storage();
+    Queue queue{MpscRing<ProducerTask>{64}};
+    MpscRing<ProducerTask>& ring = queue.storage();
     drain_while_others_push(
-        queue, 3, in_memory, [&](Task task) { return ring.try_push(std::move(task)); },
-        [](const Task& task) { return task; });
+        queue, 3, in_memory, [&](ProducerTask task) { return ring.try_push(std::move(task)); },
+        [](const ProducerTask& task) { return task; });
 }
 
 TEST_CASE("Queue over an MpscRing takes pushes of its own thread between those of others",
           "[queue][queue_drain_threads][unit]") {
-    Queue queue{MpscRing<Task>{64}};
-    MpscRing<Task>& ring = queue.storage();
+    Queue queue{MpscRing<ProducerTask>{64}};
+    MpscRing<ProducerTask>& ring = queue.storage();
     std::atomic<bool> done{false};
     std::thread other{[&] {
         for (std::uint32_t i = 0; i < in_memory; ++i) {
-            while (!ring.try_push(Task{0, i})) std::this_thread::yield();
+            while (!ring.try_push(ProducerTask{0, i})) std::this_thread::yield();
         }
         done = true;
     }};
@@ -142,9 +142,9 @@ TEST_CASE("Queue over an MpscRing takes pushes of its own thread between those o
     bool in_order = true;
     while (!done || !queue.empty() || next[1] != pushed) {
         // Every task of the other thread makes one of this thread, where there is room.
-        static_cast<void>(queue.drain([&](const Task& task) {
+        static_cast<void>(queue.drain([&](const ProducerTask& task) {
             in_order = in_order && task.number == next[task.producer]++;
-            if (task.producer == 0 && !queue.push(Task{1, pushed})) ++pushed;
+            if (task.producer == 0 && !queue.push(ProducerTask{1, pushed})) ++pushed;
         }));
     }
     other.join();
@@ -166,8 +166,8 @@ TEST_CASE("Queue over a journal is drained while other threads append and sync",
         posix::Journal& journal = queue.storage();
         drain_while_others_push(
             queue, 3, on_disk,
-            [&](Task task) {
-                const auto number = journal.append(bytes_of(task));
+            [&](ProducerTask task) {
+                const auto number = journal.append(bytes_of_task(task));
                 if (!number) return false;
                 if (mode == Flush::each) return journal.durable() >= *number;
                 // A flush of real files now and then is enough.
@@ -182,30 +182,30 @@ TEST_CASE("Queue over a journal is drained while other threads append and sync",
 
 TEST_CASE("Queue does not see what others push: its limit, suspension and counters are its own",
           "[queue][queue_drain_threads][unit]") {
-    Queue queue{MpscRing<Task>{8}, Reject{}, {.limit = 2}, QueueCounters{}};
-    MpscRing<Task>& inbox = queue.storage();
+    Queue queue{MpscRing<ProducerTask>{8}, Reject{}, {.limit = 2}, QueueCounters{}};
+    MpscRing<ProducerTask>& inbox = queue.storage();
     queue.suspend();
-    CHECK(queue.push(Task{}) == QueueErrc::queue_suspended);
-    for (std::uint32_t i = 0; i < 8; ++i) CHECK(inbox.try_push(Task{0, i}));
-    CHECK_FALSE(inbox.try_push(Task{}));  // the storage's own bound
+    CHECK(queue.push(ProducerTask{}) == QueueErrc::queue_suspended);
+    for (std::uint32_t i = 0; i < 8; ++i) CHECK(inbox.try_push(ProducerTask{0, i}));
+    CHECK_FALSE(inbox.try_push(ProducerTask{}));  // the storage's own bound
     queue.resume();
-    CHECK(queue.push(Task{}) == QueueErrc::queue_full);
+    CHECK(queue.push(ProducerTask{}) == QueueErrc::queue_full);
     CHECK(queue.observer().pushed == 0);
     CHECK(queue.observer().refused == 2);
-    CHECK(queue.drain([](const Task&) {}).drained == 8);
+    CHECK(queue.drain([](const ProducerTask&) {}).drained == 8);
     CHECK(queue.observer().drained == 8);
 }
 
 TEST_CASE("The lines of docs/queue.md about other threads do what they say",
           "[queue][queue_drain_threads][unit]") {
     int ran = 0;
-    const auto run = [&ran](const Task&) { ++ran; };
-    Queue queue{MpscRing<Task>{256}};
+    const auto run = [&ran](const ProducerTask&) { ++ran; };
+    Queue queue{MpscRing<ProducerTask>{256}};
     auto& inbox = queue.storage();  // before the threads begin
     std::atomic<bool> done{false};
     std::thread other{[&] {
         for (std::uint32_t i = 0; i < 1000; ++i) {
-            while (!inbox.try_push(Task{0, i})) std::this_thread::yield();  // false: full
+            while (!inbox.try_push(ProducerTask{0, i})) std::this_thread::yield();  // false: full
         }
         done = true;
     }};

@@ -14,7 +14,7 @@ using belay_test::OrderedAtomic;
 namespace {
 
 template <class T>
-using Ring_ = SpscRing<T>;
+using PlainSpsc = SpscRing<T>;
 
 static_assert(explain::leasable_like<SpscRing<std::unique_ptr<int>>>());
 static_assert(std::is_nothrow_move_constructible_v<SpscRing<int>> &&
@@ -25,7 +25,7 @@ static_assert(sizeof(SpscRing<int>) == 5 * 128 && alignof(SpscRing<int>) == 128,
 }  // namespace
 
 TEST_CASE("SpscRing conforms, with every kind of capacity", "[queue][spsc_ring][property]") {
-    belay_test::check_ring_conforms<Ring_>();
+    belay_test::check_ring_conforms<PlainSpsc>();
 }
 
 TEST_CASE("SpscRing::push_some and pop_some take what fits", "[queue][spsc_ring][property]") {
@@ -33,15 +33,15 @@ TEST_CASE("SpscRing::push_some and pop_some take what fits", "[queue][spsc_ring]
 }
 
 TEST_CASE("SpscRing destroys what it holds, once", "[queue][spsc_ring][unit]") {
-    belay_test::check_lifetimes<Ring_>();
+    belay_test::check_lifetimes<PlainSpsc>();
 }
 
 TEST_CASE("SpscRing::try_push adds nothing when the copy throws", "[queue][spsc_ring][unit]") {
-    belay_test::check_throwing_copy<Ring_>();
+    belay_test::check_throwing_copy<PlainSpsc>();
 }
 
 TEST_CASE("SpscRing respects the alignment of its values", "[queue][spsc_ring][unit]") {
-    belay_test::check_alignment<Ring_>();
+    belay_test::check_alignment<PlainSpsc>();
 }
 
 TEST_CASE("SpscRing keeps a value of a cache line in one cache line", "[queue][spsc_ring][unit]") {
@@ -75,7 +75,7 @@ TEST_CASE("SpscRing: slots whose size has no number are memory that nobody has",
 }
 
 TEST_CASE("SpscRing refuses a capacity of zero, and an absurd one", "[queue][spsc_ring][unit]") {
-    belay_test::check_bad_capacities<Ring_>();
+    belay_test::check_bad_capacities<PlainSpsc>();
 }
 
 TEST_CASE("SpscRing that was moved from is empty and has no room", "[queue][spsc_ring][unit]") {

@@ -56,7 +56,9 @@ struct PlainStorage {
 };
 static_assert(StorageLike<PlainStorage> && !LeasableLike<PlainStorage>);
 
-PlainStorage::Value owned(std::uint64_t i) { return {std::make_unique<int>(static_cast<int>(i))}; }
+PlainStorage::Value owned_value(std::uint64_t i) {
+    return {std::make_unique<int>(static_cast<int>(i))};
+}
 
 }  // namespace
 
@@ -118,8 +120,8 @@ TEST_CASE("check_storage finds what is wrong with loans", "[queue][storage_check
 }
 
 TEST_CASE("check_storage checks storages that do not lend", "[queue][storage_check][unit]") {
-    CHECK(text_of(check_storage([] { return PlainStorage{}; }, owned)) == "");
-    const auto fault = check_storage([] { return PlainStorage{{}, 2}; }, owned);
+    CHECK(text_of(check_storage([] { return PlainStorage{}; }, owned_value)) == "");
+    const auto fault = check_storage([] { return PlainStorage{{}, 2}; }, owned_value);
     REQUIRE(fault);
     CHECK(fault->rule == StorageRule::takes_while_there_is_room);
     CHECK(fault->history == 0);
@@ -147,7 +149,7 @@ TEST_CASE("check_storage looks as long as its options say", "[queue][storage_che
         },
         [&](std::uint64_t i) {
             highest = i > highest ? i : highest;
-            return owned(i);
+            return owned_value(i);
         },
         {.histories = 7, .steps = 0}));
     CHECK(made == 8);
@@ -158,7 +160,7 @@ TEST_CASE("check_storage lets what the storage throws through", "[queue][storage
     struct Throwing : PlainStorage {
         std::optional<Value> try_pop() { throw 7; }
     };
-    CHECK_THROWS_AS(static_cast<void>(check_storage([] { return Throwing{}; }, owned)), int);
+    CHECK_THROWS_AS(static_cast<void>(check_storage([] { return Throwing{}; }, owned_value)), int);
 }
 
 TEST_CASE("check_storage opens a journal again and again", "[queue][storage_check][property]") {

@@ -5,9 +5,11 @@
 
 #include "support/catch.hpp"
 #include "support/hex.hpp"
+#include "support/raw_peer.hpp"
 
 using namespace belay;
 using belay_test::from_hex;
+using belay_test::only_frame;
 using belay_test::to_hex;
 
 namespace {
@@ -19,10 +21,10 @@ Id counting(unsigned first) {
     return id;
 }
 
-constexpr std::uint64_t attach = (std::uint64_t{7} << 32U) + 3;
+constexpr std::uint64_t golden_attach = (std::uint64_t{7} << 32U) + 3;
 
 Hello some_hello() {
-    return {.attach = attach,
+    return {.attach = golden_attach,
             .payload_bytes_max = 1U << 20U,
             .sender = counting(0x10),
             .journal = counting(0),
@@ -33,7 +35,7 @@ Hello some_hello() {
             .token = as_bytes("secret")};
 }
 Welcome some_welcome() {
-    return {.attach = attach,
+    return {.attach = golden_attach,
             .payload_bytes_max = 1U << 20U,
             .known = true,
             .store = counting(0x20),
@@ -74,13 +76,6 @@ std::string hex_of(SessionErrc code, std::uint64_t detail, BytesView payload = {
     append_error(message, code, detail, payload);
     return to_hex(message);
 }
-Frame only_frame(const Bytes& message) {
-    FrameReader reader{message, greeting_bytes_max};
-    const auto frame = reader.next();
-    REQUIRE(frame.has_value());
-    REQUIRE(frame->has_value());
-    return **frame;
-}
 
 /// The payload of a golden greeting, with some bytes of it changed.
 Bytes payload_with(const char* golden, std::size_t at, std::string_view bytes) {
@@ -91,14 +86,16 @@ Bytes payload_with(const char* golden, std::size_t at, std::string_view bytes) {
     return payload;
 }
 std::error_code hello_error(const Bytes& payload, std::uint8_t flags = 0,
-                            std::uint64_t number = attach) {
+                            std::uint64_t number = golden_attach) {
     return read_hello(
                {.type = FrameType::hello, .flags = flags, .number = number, .payload = payload})
         .error();
 }
 std::error_code welcome_error(const Bytes& payload, std::uint32_t aux = 1) {
-    return read_welcome(
-               {.type = FrameType::welcome, .aux = aux, .number = attach, .payload = payload})
+    return read_welcome({.type = FrameType::welcome,
+                         .aux = aux,
+                         .number = golden_attach,
+                         .payload = payload})
         .error();
 }
 
@@ -116,7 +113,7 @@ TEST_CASE("Greetings have the golden bytes", "[session][greeting][golden]") {
     append_welcome(message, some_welcome());
     CHECK(to_hex(message) == golden_known);
     message.clear();
-    append_welcome(message, {.attach = attach,
+    append_welcome(message, {.attach = golden_attach,
                              .payload_bytes_max = 1U << 20U,
                              .replaces = true,
                              .store = counting(0x20),
@@ -132,7 +129,7 @@ TEST_CASE("Greetings have the golden bytes", "[session][greeting][golden]") {
 
 TEST_CASE("START, ERROR, PING and PONG have the golden bytes", "[session][greeting][golden]") {
     // Computed as the greetings above.
-    CHECK(hex_of({.type = FrameType::start, .number = attach}) ==
+    CHECK(hex_of({.type = FrameType::start, .number = golden_attach}) ==
           "60631e240000000001030000000000000300000007000000");
     CHECK(hex_of(SessionErrc::fenced, (std::uint64_t{9} << 32U) + 1) ==
           "50e21c2500000000010a0000050000000100000009000000");
@@ -149,7 +146,7 @@ TEST_CASE("START, ERROR, PING and PONG have the golden bytes", "[session][greeti
 
 TEST_CASE("read_hello gives back what append_hello wrote", "[session][greeting][unit]") {
     const Bytes message = from_hex(golden_hello);
-    const auto read = read_hello(only_frame(message));
+    const auto read = read_hello(only_frame(message, greeting_bytes_max));
     REQUIRE(read.has_value());
     const Hello h = some_hello();
     CHECK(read->attach == h.attach);
@@ -167,7 +164,7 @@ TEST_CASE("read_hello gives back what append_hello wrote", "[session][greeting][
 
 TEST_CASE("read_welcome gives back what append_welcome wrote", "[session][greeting][unit]") {
     const Bytes known = from_hex(golden_known);
-    auto read = read_welcome(only_frame(known));
+    auto read = read_welcome(only_frame(known, greeting_bytes_max));
     REQUIRE(read.has_value());
     const Welcome g = some_welcome();
     CHECK(read->attach == g.attach);
@@ -180,7 +177,7 @@ TEST_CASE("read_welcome gives back what append_welcome wrote", "[session][greeti
     CHECK(read->check == g.check);
     CHECK(read->number_limit == g.number_limit);
     const Bytes replaces = from_hex(golden_replaces);
-    read = read_welcome(only_frame(replaces));
+    read = read_welcome(only_frame(replaces, greeting_bytes_max));
     REQUIRE(read.has_value());
     CHECK_FALSE(read->known);
     CHECK(read->replaces);

@@ -11,15 +11,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
-const Id store = MemoryLedger{}.store;
+const Id ledger_store_id = MemoryLedger{}.store;
 
-Frame only_frame(const Bytes& message) {
-    FrameReader reader{message, payload_bytes_ceiling};
-    const auto frame = reader.next();
-    REQUIRE(frame.has_value());
-    REQUIRE(frame->has_value());
-    return **frame;
-}
 /// Number limit and byte limit of an ACK.
 std::pair<std::uint64_t, std::uint64_t> limits_of(const Bytes& message) {
     const Frame f = only_frame(message);
@@ -55,7 +48,7 @@ TEST_CASE("Receiver's WELCOME to a new journal gives no credit; its first ACK do
     REQUIRE(g.has_value());
     CHECK(g->attach == 9);
     CHECK(g->payload_bytes_max == 50);
-    CHECK(g->store == store);
+    CHECK(g->store == ledger_store_id);
     CHECK(g->number_limit == 0);
     CHECK(g->byte_limit == 0);
     a->say(start(9));
@@ -96,7 +89,7 @@ TEST_CASE("Receiver refuses a journal that is pinned to another store",
     r.run();
     const Bytes message = b->take();
     CHECK(describe(message) == Seen{"error store_changed 0"});
-    CHECK(text_of(only_frame(message).payload) == text_of(store));
+    CHECK(text_of(only_frame(message).payload) == text_of(ledger_store_id));
     CHECK(b->goodbye);
     // It fenced nobody.
     CHECK(r.ask(a, data(1, "x")) == Seen{"ack 1"});
@@ -110,7 +103,7 @@ TEST_CASE("Receiver refuses what it should know and does not", "[session][receiv
         r.run();
         const Bytes message = a->take();
         return describe(message) == Seen{"error unknown_journal 0"} &&
-               text_of(only_frame(message).payload) == text_of(store);
+               text_of(only_frame(message).payload) == text_of(ledger_store_id);
     };
     Hello forgotten = hello_of(1, 1);
     forgotten.base = 2;

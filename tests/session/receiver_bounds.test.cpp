@@ -18,7 +18,6 @@ Hello with_token(Hello h, std::string_view token) {
     h.token = as_bytes(token);
     return h;
 }
-const std::error_code eio = std::make_error_code(std::errc::io_error);
 }  // namespace
 
 // ---- bad frames ---------------------------------------------------------------------------------

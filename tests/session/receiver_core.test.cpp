@@ -10,19 +10,19 @@ using namespace belay;
 namespace {
 
 constexpr Id store{std::byte{9}};
-constexpr Id journal{std::byte{1}};
+constexpr Id own_journal{std::byte{1}};
 constexpr Id other{std::byte{2}};
 
 using Core = ReceiverCore<>;
 using Greeting = Core::Greeting;
 
-Hello hello(std::uint64_t attach, Id of = journal) {
+Hello hello(std::uint64_t attach, Id of = own_journal) {
     return {.attach = attach, .sender = Id{std::byte{3}}, .journal = of};
 }
 Progress record(std::uint64_t attach, std::uint64_t applied = 0) {
-    return {.journal = journal, .attach = attach, .applied = applied, .check = 77};
+    return {.journal = own_journal, .attach = attach, .applied = applied, .check = 77};
 }
-Frame data(std::uint64_t number, BytesView payload = {}) {
+Frame data_frame(std::uint64_t number, BytesView payload = {}) {
     return {.type = FrameType::data, .aux = 4, .number = number, .payload = payload};
 }
 
@@ -90,17 +90,17 @@ TEST_CASE("ReceiverCore::progress_after carries journal, attach, number and chec
     Core core{store, {}};
     core.adopted(1, hello(8), core.adoption(hello(8), {}));
     CHECK(core.progress() ==
-          Progress{.journal = journal, .attach = 8, .check = first_check(journal)});
+          Progress{.journal = own_journal, .attach = 8, .check = first_check(own_journal)});
     std::uint64_t numbers = 0;
     std::uint64_t bytes = 0;
     core.grant(numbers, bytes);
-    const Frame f = data(1, as_bytes("x"));
+    const Frame f = data_frame(1, as_bytes("x"));
     CHECK(core.judge_data(1, f) == Core::Data::apply);
     CHECK(core.progress_after(f) ==
-          Progress{.journal = journal,
+          Progress{.journal = own_journal,
                    .attach = 8,
                    .applied = 1,
-                   .check = next_check(first_check(journal), as_bytes("x"), 4)});
+                   .check = next_check(first_check(own_journal), as_bytes("x"), 4)});
     CHECK(core.progress().applied == 0);  // not before the owner says so
     CHECK(core.judge_data(2, f) == Core::Data::protocol);
 }
@@ -136,14 +136,14 @@ TEST_CASE("ReceiverCore's credit never shrinks, covers one payload, and is exact
             const std::uint64_t next = core.progress().applied + 1;
             const std::uint64_t number = bits() % 4 == 0 && next > 1 ? next - 1 : next;
             const bool allowed = number <= number_limit && sent_bytes + body.size() <= byte_limit;
-            const auto verdict = core.judge_data(1, data(number, body));
+            const auto verdict = core.judge_data(1, data_frame(number, body));
             if (!allowed) {
                 RC_ASSERT(verdict == Core::Data::protocol);
                 return;
             }
             sent_bytes += body.size();
             RC_ASSERT(verdict == (number == next ? Core::Data::apply : Core::Data::skip));
-            if (number == next) core.applied(core.progress_after(data(number, body)));
+            if (number == next) core.applied(core.progress_after(data_frame(number, body)));
         }
     }));
 }
@@ -157,8 +157,8 @@ TEST_CASE("ReceiverCore grants afresh to every connection", "[session][receiver_
     CHECK(g.number_limit == 8);
     CHECK(g.byte_limit == 10);
     const Bytes body(4);
-    CHECK(core.judge_data(1, data(6, body)) == Core::Data::apply);
-    core.applied(core.progress_after(data(6, body)));
+    CHECK(core.judge_data(1, data_frame(6, body)) == Core::Data::apply);
+    core.applied(core.progress_after(data_frame(6, body)));
     g = core.attach(2, hello(3), core.progress());
     CHECK(g.number_limit == 9);
     CHECK(g.byte_limit == 10);  // bytes count from the first DATA of the connection
@@ -175,7 +175,7 @@ TEST_CASE("ReceiverCore::pend says what it would replace, and gives no credit",
     CHECK(g.payload_bytes_max == 50);
     g = core.pend(hello(1, other), record(3, 12));
     CHECK(g.replaces);
-    CHECK(g.replaced_journal == journal);
+    CHECK(g.replaced_journal == own_journal);
     CHECK(g.replaced_applied == 12);
     CHECK(g.store == store);
 }

@@ -19,19 +19,19 @@ namespace {
 
 using Disk = sim::Disk;
 using DiskJournal = Journal<Disk>;
-using Core = SenderCore<DiskJournal>;
-using Phase = Core::Phase;
+using SendingCore = SenderCore<DiskJournal>;
+using Phase = SendingCore::Phase;
 
-constexpr Id store{std::byte{0x5A}};
+constexpr Id pinned_store_id{std::byte{0x5A}};
 
-struct Rig {
+struct CoreRig {
     Disk disk;
     std::optional<DiskJournal> journal;
-    std::optional<Core> core;
+    std::optional<SendingCore> core;
     Bytes reply;
     std::uint64_t attach = 0;
 
-    Rig() { reopen(); }
+    CoreRig() { reopen(); }
     /// The process dies and starts again.
     void reopen() {
         core.reset();
@@ -56,17 +56,10 @@ struct Rig {
         core->close();
         Bytes out;
         REQUIRE_FALSE(core->hello(out));
-        const auto read = read_hello(frame_of(out));
+        const auto read = read_hello(only_frame(out));
         REQUIRE(read.has_value());
         attach = read->attach;
         return *read;
-    }
-    static Frame frame_of(const Bytes& message) {
-        FrameReader reader{message, payload_bytes_ceiling};
-        const auto frame = reader.next();
-        REQUIRE(frame.has_value());
-        REQUIRE(frame->has_value());
-        return **frame;
     }
     /// A receiver that knows this journal up to `applied`.
     Welcome known(std::uint64_t applied) {
@@ -75,13 +68,15 @@ struct Rig {
         return {.attach = attach,
                 .payload_bytes_max = 1000,
                 .known = true,
-                .store = store,
+                .store = pinned_store_id,
                 .byte_limit = 1U << 20U,
                 .applied = applied,
                 .check = *check,
                 .number_limit = 1000};
     }
-    Welcome fresh() { return {.attach = attach, .payload_bytes_max = 1000, .store = store}; }
+    Welcome fresh() {
+        return {.attach = attach, .payload_bytes_max = 1000, .store = pinned_store_id};
+    }
     /// Gives the sender a message. Its answer is in `reply`.
     std::error_code take(const Bytes& message) {
         reply.clear();
@@ -118,7 +113,7 @@ std::uint64_t numbered(std::uint64_t run, std::uint64_t count) { return (run << 
 // ---- greeting -----------------------------------------------------------------------------------
 
 TEST_CASE("SenderCore::hello says who it is and what it has", "[session][sender_core][unit]") {
-    Rig r;
+    CoreRig r;
     Hello h = r.hello();
     CHECK(h.attach == numbered(1, 1));
     CHECK(h.sender == id(1));
@@ -133,7 +128,7 @@ TEST_CASE("SenderCore::hello says who it is and what it has", "[session][sender_
     CHECK_FALSE(r.take(ack(2)));
     REQUIRE(r.journal->append(as_bytes("not durable")).has_value());
     h = r.hello();
-    CHECK(h.pinned_store == store);
+    CHECK(h.pinned_store == pinned_store_id);
     CHECK(h.base == 3);
     CHECK(h.last == 3);
     CHECK(h.check == *r.journal->check(2));
@@ -142,12 +137,12 @@ TEST_CASE("SenderCore::hello says who it is and what it has", "[session][sender_
 }
 
 TEST_CASE("SenderCore::hello carries the token", "[session][sender_core][unit]") {
-    Rig r;
+    CoreRig r;
     Bytes token(3, std::byte{'t'});
-    Core core{*r.journal, {.id = id(1), .payload_bytes_max = 99, .token = token}};
+    SendingCore core{*r.journal, {.id = id(1), .payload_bytes_max = 99, .token = token}};
     Bytes out;
     REQUIRE_FALSE(core.hello(out));
-    const auto read = read_hello(Rig::frame_of(out));
+    const auto read = read_hello(only_frame(out));
     REQUIRE(read.has_value());
     CHECK(text_of(read->token) == "ttt");
     CHECK(read->payload_bytes_max == 99);
@@ -157,7 +152,7 @@ TEST_CASE("SenderCore::hello carries the token", "[session][sender_core][unit]")
 
 TEST_CASE("SenderCore is adopted by a receiver that does not know it",
           "[session][sender_core][unit]") {
-    Rig r;
+    CoreRig r;
     r.append(2);
     r.hello();
     CHECK_FALSE(r.take(bytes_of(r.fresh())));
@@ -168,17 +163,17 @@ TEST_CASE("SenderCore is adopted by a receiver that does not know it",
     CHECK(r.journal->store_pin() == no_id);
     CHECK_FALSE(r.take(ack(0)));
     CHECK(r.core->phase() == Phase::flowing);
-    CHECK(r.journal->store_pin() == store);
+    CHECK(r.journal->store_pin() == pinned_store_id);
     CHECK(r.filled() == Seen{"data 1 op 1", "data 2 op 2"});
     // The pin is durable before the first DATA.
     r.disk.crash(Random{Seed{3}});
     r.reopen();
-    CHECK(r.journal->store_pin() == store);
+    CHECK(r.journal->store_pin() == pinned_store_id);
 }
 
 TEST_CASE("SenderCore does not believe an adoption that has applied something",
           "[session][sender_core][unit]") {
-    Rig r;
+    CoreRig r;
     r.append(2);
     r.hello();
     CHECK_FALSE(r.take(bytes_of(r.fresh())));
@@ -188,7 +183,7 @@ TEST_CASE("SenderCore does not believe an adoption that has applied something",
 }
 
 TEST_CASE("SenderCore resumes from the receiver's number", "[session][sender_core][unit]") {
-    Rig r;
+    CoreRig r;
     r.adopted(5);
     CHECK(r.filled().size() == 5);
     CHECK_FALSE(r.take(ack(1)));
@@ -205,16 +200,16 @@ TEST_CASE("SenderCore resumes from the receiver's number", "[session][sender_cor
 TEST_CASE("SenderCore pins the store of a known journal before DATA",
           "[session][sender_core][unit]") {
     // The first ACK was lost: the receiver knows the journal, the journal no store.
-    Rig r;
+    CoreRig r;
     r.append(1);
     r.flow(0);
-    CHECK(r.journal->store_pin() == store);
+    CHECK(r.journal->store_pin() == pinned_store_id);
     CHECK(r.filled() == Seen{"data 1 op 1"});
 }
 
 TEST_CASE("SenderCore tells once that its journal replaces another",
           "[session][sender_core][unit]") {
-    Rig r;
+    CoreRig r;
     r.hello();
     Welcome g = r.fresh();
     g.replaces = true;
@@ -232,7 +227,7 @@ TEST_CASE("SenderCore tells once that its journal replaces another",
 // ---- 8: what blocks -----------------------------------------------------------------------------
 
 TEST_CASE("SenderCore blocks for a receiver that lost its state", "[session][sender_core][unit]") {
-    Rig r;
+    CoreRig r;
     r.adopted(4);
     r.filled();
     CHECK_FALSE(r.take(ack(2)));
@@ -251,7 +246,7 @@ TEST_CASE("SenderCore blocks for a receiver that lost its state", "[session][sen
     }
     SECTION("the same store, which forgot us") {
         CHECK(r.take(bytes_of(r.fresh())) == SessionErrc::store_changed);
-        CHECK(r.core->details().receiver_store == store);
+        CHECK(r.core->details().receiver_store == pinned_store_id);
     }
     SECTION("it says so: another store") {
         CHECK(r.take(error(SessionErrc::store_changed, 0, id(98))) == SessionErrc::store_changed);
@@ -269,14 +264,14 @@ TEST_CASE("SenderCore blocks for a receiver that lost its state", "[session][sen
     const BlockedDetails& details = r.core->details();
     CHECK(details.acked == 2);
     CHECK(details.last == 4);
-    CHECK(details.pinned_store == store);
-    CHECK(r.journal->store_pin() == store);
+    CHECK(details.pinned_store == pinned_store_id);
+    CHECK(r.journal->store_pin() == pinned_store_id);
     CHECK(r.core->acked() == 2);
 }
 
 TEST_CASE("SenderCore blocks for a side that was rolled back, and for another history",
           "[session][sender_core][unit]") {
-    Rig r;
+    CoreRig r;
     r.adopted(4);
     r.filled();
     CHECK_FALSE(r.take(ack(2)));
@@ -314,7 +309,7 @@ TEST_CASE("SenderCore blocks for a side that was rolled back, and for another hi
 
 TEST_CASE("SenderCore accepts a receiver that was restored to what it had acknowledged",
           "[session][sender_core][unit]") {
-    Rig r;
+    CoreRig r;
     r.adopted(4);
     r.filled();
     CHECK_FALSE(r.take(ack(2)));
@@ -324,7 +319,7 @@ TEST_CASE("SenderCore accepts a receiver that was restored to what it had acknow
 
 TEST_CASE("SenderCore blocks when it is fenced, and names the other",
           "[session][sender_core][unit]") {
-    Rig r;
+    CoreRig r;
     r.adopted(1);
     r.hello();
     CHECK(r.take(error(SessionErrc::fenced, numbered(9, 4))) == SessionErrc::fenced);
@@ -334,7 +329,7 @@ TEST_CASE("SenderCore blocks when it is fenced, and names the other",
 
 TEST_CASE("SenderCore blocks at an operation that the receiver does not accept",
           "[session][sender_core][unit]") {
-    Rig r;
+    CoreRig r;
     r.adopted(1);
     REQUIRE(r.journal->append(Bytes(1001)).has_value());
     REQUIRE(r.journal->append(as_bytes("behind it")).has_value());
@@ -354,7 +349,7 @@ TEST_CASE("SenderCore blocks at an operation that the receiver does not accept",
 
 TEST_CASE("SenderCore reports a defect after two gaps without progress",
           "[session][sender_core][unit]") {
-    Rig r;
+    CoreRig r;
     r.adopted(3);
     CHECK(r.take(error(SessionErrc::gap, 1)) == SessionErrc::gap);
     CHECK(r.core->blocked() == Blocked::none);
@@ -373,7 +368,7 @@ TEST_CASE("SenderCore reports a defect after two gaps without progress",
 
 TEST_CASE("SenderCore looks again at what blocked it when it is connected again",
           "[session][sender_core][unit]") {
-    Rig r;
+    CoreRig r;
     r.adopted(3);
     r.hello();
     CHECK(r.take(error(SessionErrc::fenced, numbered(9, 1))) == SessionErrc::fenced);
@@ -412,7 +407,7 @@ TEST_CASE("SenderCore does with every ERROR what section 4.3 says",
     };
     const bool greeting = GENERATE(true, false);
     for (const Row& row : rows) {
-        Rig r;
+        CoreRig r;
         r.hello();
         if (!greeting) r.flow(0);
         CHECK(r.take(error(row.code, row.detail)) == row.code);
@@ -423,7 +418,7 @@ TEST_CASE("SenderCore does with every ERROR what section 4.3 says",
         CHECK(r.replied().empty());
     }
     for (const unsigned code : {0U, 14U, 99U}) {
-        Rig r;
+        CoreRig r;
         r.hello();
         CHECK(r.take(error(static_cast<SessionErrc>(code))) == SessionErrc::protocol);
     }
@@ -432,7 +427,7 @@ TEST_CASE("SenderCore does with every ERROR what section 4.3 says",
 // ---- 5.1, step 6, and 7 -------------------------------------------------------------------------
 
 TEST_CASE("SenderCore sends only what is durable", "[session][sender_core][unit]") {
-    Rig r;
+    CoreRig r;
     r.adopted(1);
     REQUIRE(r.journal->append(as_bytes("op 2")).has_value());
     CHECK(r.filled() == Seen{"data 1 op 1"});
@@ -444,7 +439,7 @@ TEST_CASE("SenderCore sends only what is durable", "[session][sender_core][unit]
 
 TEST_CASE("SenderCore sends DATA with the salt of the run that took it",
           "[session][sender_core][unit]") {
-    Rig r;
+    CoreRig r;
     r.append(1);
     const std::uint32_t first = r.journal->salt();
     r.reopen();
@@ -458,7 +453,7 @@ TEST_CASE("SenderCore sends DATA with the salt of the run that took it",
 }
 
 TEST_CASE("SenderCore fills about as much as is wanted", "[session][sender_core][unit]") {
-    Rig r;
+    CoreRig r;
     r.adopted(5);
     CHECK(r.filled(1) == Seen{"data 1 op 1"});
     CHECK(r.filled(50) == Seen{"data 2 op 2", "data 3 op 3"});
@@ -467,7 +462,7 @@ TEST_CASE("SenderCore fills about as much as is wanted", "[session][sender_core]
 }
 
 TEST_CASE("SenderCore stays within the credit in numbers", "[session][sender_core][unit]") {
-    Rig r;
+    CoreRig r;
     r.append(5);
     r.hello();
     CHECK_FALSE(r.take(bytes_of(r.fresh())));
@@ -482,7 +477,7 @@ TEST_CASE("SenderCore stays within the credit in numbers", "[session][sender_cor
 }
 
 TEST_CASE("SenderCore stays within the credit in bytes", "[session][sender_core][unit]") {
-    Rig r;
+    CoreRig r;
     r.append(5);  // of 4 bytes each
     r.hello();
     CHECK_FALSE(r.take(bytes_of(r.fresh())));
@@ -504,7 +499,7 @@ TEST_CASE("SenderCore stays within the credit in bytes", "[session][sender_core]
 }
 
 TEST_CASE("SenderCore releases what is acknowledged, and no more", "[session][sender_core][unit]") {
-    Rig r;
+    CoreRig r;
     r.adopted(5);
     CHECK(r.filled(60).size() == 3);
     CHECK_FALSE(r.take(ack(2)));
@@ -523,7 +518,7 @@ TEST_CASE("SenderCore releases what is acknowledged, and no more", "[session][se
 }
 
 TEST_CASE("SenderCore answers PING at any time, and ignores PONG", "[session][sender_core][unit]") {
-    Rig r;
+    CoreRig r;
     r.hello();
     CHECK_FALSE(r.take(ping(3)));
     CHECK(r.replied() == Seen{"pong 3"});
@@ -534,7 +529,7 @@ TEST_CASE("SenderCore answers PING at any time, and ignores PONG", "[session][se
 }
 
 TEST_CASE("SenderCore refuses what its state does not allow", "[session][sender_core][fault]") {
-    Rig r;
+    CoreRig r;
     r.adopted(1);
     const auto refused = [&](const Bytes& message, unsigned type) {
         return r.take(message) == SessionErrc::protocol &&
@@ -583,10 +578,9 @@ TEST_CASE("SenderCore refuses what its state does not allow", "[session][sender_
 
 TEST_CASE("SenderCore greets nobody with a journal that has failed",
           "[session][sender_core][fault]") {
-    Rig r;
+    CoreRig r;
     r.adopted(2);
     REQUIRE(r.journal->append(as_bytes("op 3")).has_value());
-    const std::error_code eio = std::make_error_code(std::errc::io_error);
     for (std::uint64_t i = 1; !r.journal->failed() && i < 10; ++i) {
         r.disk.fail_at(r.disk.operations() + 1, eio);
         static_cast<void>(r.journal->commit());
@@ -603,7 +597,7 @@ TEST_CASE("SenderCore greets nobody with a journal that has failed",
 }
 
 TEST_CASE("SenderCore reports a pin that cannot be made durable", "[session][sender_core][fault]") {
-    Rig r;
+    CoreRig r;
     r.append(1);
     r.hello();
     CHECK_FALSE(r.take(bytes_of(r.fresh())));
@@ -617,7 +611,7 @@ TEST_CASE("SenderCore goes on when a file of acknowledged operations cannot be d
     // The operation of the disk that fails: the last two of an acknowledgement remove a file, those
     // before them make durable why.
     const std::uint64_t which = GENERATE(1U, 2U, 3U, 4U);
-    Rig r;
+    CoreRig r;
     r.adopted(0);
     for (int i = 0; i < 20; ++i) REQUIRE(r.journal->append(Bytes(900)).has_value());
     REQUIRE_FALSE(r.journal->commit());

@@ -27,9 +27,9 @@ namespace {
 auto rules() { return Policy{Backoff{NoJitter{}, Cap{60s}, 1s}, AttemptTimeout{5s}}; }
 
 /// A program whose journal holds the policy's state beside the operations.
-struct Client {
+struct RememberingClient {
     struct Keeper {
-        Client* client;
+        RememberingClient* client;
         int* attempts;
         void on_state(auto& link, const Transition& change) {
             if (change.to.state == LinkState::connecting) ++*attempts;
@@ -39,7 +39,7 @@ struct Client {
     using Rules = Remembered<decltype(rules())>;
     using Link = Session<sim::Tcp, Rules, Queue<Journal<sim::Disk>>, Keeper>;
 
-    Client(sim::Host& h, int& attempts, bool remembers) : host{h} {
+    RememberingClient(sim::Host& h, int& attempts, bool remembers) : host{h} {
         auto journal =
             Journal<sim::Disk>::open(
                 h.disk(), "outbox",
@@ -71,8 +71,9 @@ int attempts_in_ten_minutes(bool remembers) {
     sim::World world{Seed{1}};
     int attempts = 0;
     auto& server = world.host("server", [](sim::Host&) { return std::make_unique<int>(0); });
-    auto& client = world.host(
-        "client", [&](sim::Host& h) { return std::make_unique<Client>(h, attempts, remembers); });
+    auto& client = world.host("client", [&](sim::Host& h) {
+        return std::make_unique<RememberingClient>(h, attempts, remembers);
+    });
     world.network().partition(client, server);
     for (Duration at = 2s; at < 10min; at += 2s) {
         world.at(at, [&] { world.restart(client); });

@@ -17,7 +17,6 @@ namespace {
 using Rig = SessionRig<>;
 using Unpinged = SessionRig<RawConnection>;  // its transport has no ping()
 
-const std::error_code eio = std::make_error_code(std::errc::io_error);
 const std::error_code enospc = std::make_error_code(std::errc::no_space_on_device);
 
 /// Its journal has failed, behind one operation that was accepted: it says so once, sends and takes

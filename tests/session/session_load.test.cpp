@@ -107,10 +107,10 @@ JournalOptions outbox(const sim::Host& h) {
 }
 
 template <class Log>
-struct Client {
+struct LoadClient {
     using Link = Session<sim::Tcp, decltype(patience()), Queue<Log>>;
 
-    Client(sim::Host& h, Log log, std::uint64_t all)
+    LoadClient(sim::Host& h, Log log, std::uint64_t all)
         : host{h},
           operations{all},
           session{sim::Tcp{h, "server", port}, patience(),
@@ -134,10 +134,10 @@ struct Client {
 };
 
 /// A server, and a client that has so many operations to send; `open(host)` opens its journal.
-class Rig {
+class LoadRig {
 public:
     template <class Open>
-    Rig(std::uint64_t all, Open open)
+    LoadRig(std::uint64_t all, Open open)
         : operations_{all},
           server_{&world_.host(
               "server", [this](sim::Host& h) { return std::make_unique<Server>(h, shelf_); })},
@@ -145,7 +145,7 @@ public:
               auto log = open(h);
               REQUIRE(log);
               using Log = std::remove_cvref_t<decltype(*log)>;
-              return std::make_unique<Client<Log>>(h, std::move(*log), all);
+              return std::make_unique<LoadClient<Log>>(h, std::move(*log), all);
           })} {}
 
     /// The client takes everything while nothing comes through.
@@ -190,8 +190,9 @@ std::uint64_t load() {
 TEST_CASE("Session drains a million operations through kills of both sides, each once, in order",
           "[session][session_load][sim]") {
     const std::uint64_t operations = load();
-    Rig rig{operations,
-            [](sim::Host& h) { return Journal<sim::Disk>::open(h.disk(), "outbox", outbox(h)); }};
+    LoadRig rig{operations, [](sim::Host& h) {
+                    return Journal<sim::Disk>::open(h.disk(), "outbox", outbox(h));
+                }};
     rig.fill();
     CHECK(rig.disk().used_bytes() > operations * 40);
     rig.drain();
@@ -205,8 +206,9 @@ TEST_CASE("Session holds less than a byte for each operation that waits, or was 
     constexpr std::uint64_t operations = 1'000'000;
     const belay_test::TemporaryDirectory directory;
     const belay_test::Counting counting;
-    Rig rig{operations,
-            [&](sim::Host& h) { return posix::Journal::open(directory / "outbox", outbox(h)); }};
+    LoadRig rig{operations, [&](sim::Host& h) {
+                    return posix::Journal::open(directory / "outbox", outbox(h));
+                }};
     const std::int64_t empty = counting.held();
     rig.fill();
     rig.drain();

@@ -18,8 +18,8 @@ static_assert(!std::is_move_constructible_v<sim::Connection>);
 namespace {
 
 /// A server that keeps what it accepts, unopened.
-struct Rig {
-    Rig() {
+struct AcceptedRig {
+    AcceptedRig() {
         server.listen(9000, [this](sim::Accepted a) { accepted.emplace(std::move(a)); });
         client.attach(link);
         link.start();
@@ -40,7 +40,7 @@ struct Rig {
 }  // namespace
 
 TEST_CASE("Accepted keeps what arrives until it is opened", "[sim][accepted][unit]") {
-    Rig rig;
+    AcceptedRig rig;
     CHECK(rig.accepted->peer() == "client");
     REQUIRE(rig.link.send(bytes("a")) == SendResult::sent);
     REQUIRE(rig.link.send(bytes("b")) == SendResult::sent);
@@ -54,7 +54,7 @@ TEST_CASE("Accepted keeps what arrives until it is opened", "[sim][accepted][uni
 }
 
 TEST_CASE("Accepted breaks the connection off when it is thrown away", "[sim][accepted][unit]") {
-    Rig rig;
+    AcceptedRig rig;
     rig.accepted.reset();
     rig.world.run_for(10ms);
     CHECK(rig.notes.seen.back() != "connected");
@@ -62,7 +62,7 @@ TEST_CASE("Accepted breaks the connection off when it is thrown away", "[sim][ac
 }
 
 TEST_CASE("Accepted opens once", "[sim][accepted][unit]") {
-    Rig rig;
+    AcceptedRig rig;
     Supervisor peer{std::move(*rig.accepted), retry_for_ever({}), {}, NoteTaker{&rig.there}};
     rig.accepted.reset();
     rig.server.attach(peer);
@@ -76,7 +76,7 @@ TEST_CASE("Accepted opens once", "[sim][accepted][unit]") {
 }
 
 TEST_CASE("Accepted of a dead process is closed when it is opened", "[sim][accepted][unit]") {
-    Rig rig;
+    AcceptedRig rig;
     SECTION("the listener's own") {
         rig.world.restart(rig.server);
         Supervisor peer{

@@ -48,10 +48,6 @@ struct Ticker {
     Waker waker;
 };
 
-std::string text_of(sim::Disk& disk, const std::string& path) {
-    return std::string{as_text(disk.contents(path))};
-}
-
 }  // namespace
 
 TEST_CASE("Host makes its process at once and at every restart", "[sim][host][unit]") {
@@ -227,9 +223,9 @@ TEST_CASE("Host's disk survives the process, which loses what it did not sync",
         const std::string path = "d/" + std::to_string(i);
         const sim::Disk::File file = write(path, false);
         world.restart(host);
-        if (text_of(host.disk(), path) != "content") ++lost;
+        if (as_text(host.disk().contents(path)) != "content") ++lost;
     }
-    CHECK(text_of(host.disk(), "d/kept") == "content");
+    CHECK(as_text(host.disk().contents("d/kept")) == "content");
     CHECK(lost > 8);
     // The dead process's open file is of no use.
     CHECK(kept.write(0, as_bytes("x")));
@@ -252,7 +248,7 @@ TEST_CASE("Host's disk hears nothing from the destructors of a killed process",
     };
     sim::Host& host = world.host("a", [](sim::Host& h) { return std::make_unique<Saver>(h); });
     world.kill(host);
-    CHECK(text_of(host.disk(), "late").empty());
+    CHECK(as_text(host.disk().contents("late")).empty());
 }
 
 TEST_CASE("Host::after keeps the functions of a frozen process, in order", "[sim][host][unit]") {

@@ -13,9 +13,9 @@ using namespace std::chrono_literals;
 namespace {
 
 /// One client, one server; a heartbeat of 10 s, dead after 25 s.
-struct Rig {
-    explicit Rig(PeerOptions o = {}) : Rig{o, o} {}
-    Rig(PeerOptions o, PeerOptions p)
+struct NetworkRig {
+    explicit NetworkRig(PeerOptions o = {}) : NetworkRig{o, o} {}
+    NetworkRig(PeerOptions o, PeerOptions p)
         : server{world.host(
               "server", [this, o](sim::Host& h) { return std::make_unique<Server>(h, book, o); })},
           client{world.host(
@@ -46,7 +46,7 @@ struct Rig {
 }  // namespace
 
 TEST_CASE("Network carries messages within its latency", "[sim][network][unit]") {
-    Rig rig;
+    NetworkRig rig;
     rig.connect();
     rig.net.latency(5ms, 9ms);
     Duration least = 1h, most = 0ns;
@@ -66,7 +66,7 @@ TEST_CASE("Network carries messages within its latency", "[sim][network][unit]")
 }
 
 TEST_CASE("Network::partition holds what is sent, and tells nobody", "[sim][network][unit]") {
-    Rig rig;
+    NetworkRig rig;
     rig.connect();
     rig.world.run_for(1s);
     REQUIRE(rig.link().send(bytes("before")) == SendResult::sent);
@@ -111,7 +111,7 @@ TEST_CASE("Network::partition holds what is sent, and tells nobody", "[sim][netw
 }
 
 TEST_CASE("Network::partition loses what is held when its sender lets go", "[sim][network][unit]") {
-    Rig rig{{.heartbeat = {.every = 1h, .dead_after = 3h}}, {}};
+    NetworkRig rig{{.heartbeat = {.every = 1h, .dead_after = 3h}}, {}};
     rig.connect();
     rig.world.run_for(1s);
     rig.net.partition(rig.client, rig.server);
@@ -129,7 +129,7 @@ TEST_CASE("Network::partition loses what is held when its sender lets go", "[sim
 }
 
 TEST_CASE("Network::partition swallows the dialling until it heals", "[sim][network][unit]") {
-    Rig rig;
+    NetworkRig rig;
     rig.net.partition(rig.client, rig.server);
     rig.world.run_for(29s);
     CHECK(rig.notes.seen == std::vector<std::string>{"connecting"});
@@ -147,7 +147,7 @@ TEST_CASE("Network::partition swallows the dialling until it heals", "[sim][netw
 }
 
 TEST_CASE("Network::drop_connections resets both ends", "[sim][network][unit]") {
-    Rig rig;
+    NetworkRig rig;
     rig.connect();
     rig.world.run_for(1s);
     const Duration begin = rig.now();
@@ -163,7 +163,7 @@ TEST_CASE("Network::drop_connections resets both ends", "[sim][network][unit]") 
 }
 
 TEST_CASE("Network::half_open tells one end, and the other when it sends", "[sim][network][unit]") {
-    Rig rig;
+    NetworkRig rig;
     rig.connect();
     rig.world.run_for(1s);
     const Duration begin = rig.now();
@@ -190,7 +190,7 @@ TEST_CASE("Network::half_open tells one end, and the other when it sends", "[sim
 }
 
 TEST_CASE("Network::refuse refuses until accept", "[sim][network][unit]") {
-    Rig rig;
+    NetworkRig rig;
     rig.net.refuse(rig.server);
     rig.world.run_for(5ms);
     CHECK(rig.notes.seen == std::vector<std::string>{"connecting", "cooldown refused"});
@@ -210,7 +210,7 @@ TEST_CASE("Network::refuse refuses until accept", "[sim][network][unit]") {
 }
 
 TEST_CASE("Network::cut_one_in cuts that often", "[sim][network][property]") {
-    Rig rig;
+    NetworkRig rig;
     rig.net.cut_one_in(10);
     int sent = 0;
     for (int i = 0; i < 20'000; ++i) {
@@ -232,7 +232,7 @@ TEST_CASE("Network::cut_one_in cuts that often", "[sim][network][property]") {
 }
 
 TEST_CASE("World::kill resets the peers", "[sim][network][unit]") {
-    Rig rig;
+    NetworkRig rig;
     rig.connect();
     rig.world.run_for(1s);
     const Duration begin = rig.now();
@@ -248,7 +248,7 @@ TEST_CASE("World::kill resets the peers", "[sim][network][unit]") {
 }
 
 TEST_CASE("World::kill in a partition leaves the peers half-open", "[sim][network][unit]") {
-    Rig rig{{.heartbeat = {.every = 1h, .dead_after = 3h}}};
+    NetworkRig rig{{.heartbeat = {.every = 1h, .dead_after = 3h}}};
     rig.connect();
     rig.world.run_for(1s);
     rig.net.partition(rig.client, rig.server);
@@ -281,7 +281,7 @@ TEST_CASE("World::kill in a partition leaves the peers half-open", "[sim][networ
 }
 
 TEST_CASE("A reset that answers for the dead survives a partition", "[sim][network][regression]") {
-    Rig rig{{.heartbeat = {.every = 1h, .dead_after = 3h}}};
+    NetworkRig rig{{.heartbeat = {.every = 1h, .dead_after = 3h}}};
     rig.connect();
     rig.world.run_for(1s);
     rig.net.half_open(rig.server, rig.client);
@@ -297,7 +297,7 @@ TEST_CASE("A reset that answers for the dead survives a partition", "[sim][netwo
 }
 
 TEST_CASE("World::pause freezes the process, not the kernel", "[sim][network][unit]") {
-    Rig rig;
+    NetworkRig rig;
     SECTION("which completes connects, and nobody answers") {
         rig.world.pause(rig.server);
         rig.world.run_for(5ms);
@@ -326,7 +326,7 @@ TEST_CASE("World::pause freezes the process, not the kernel", "[sim][network][un
 }
 
 TEST_CASE("World::resume lets a process read before its timers judge", "[sim][network][unit]") {
-    Rig rig{{}, {.heartbeat = {.every = 1h, .dead_after = 3h}}};
+    NetworkRig rig{{}, {.heartbeat = {.every = 1h, .dead_after = 3h}}};
     rig.connect();
     rig.world.run_for(1s);
     rig.world.pause(rig.server);
@@ -343,7 +343,7 @@ TEST_CASE("World::resume lets a process read before its timers judge", "[sim][ne
 }
 
 TEST_CASE("A frozen client keeps what arrives", "[sim][network][unit]") {
-    Rig rig;
+    NetworkRig rig;
     rig.connect();
     rig.world.run_for(1s);
     auto& peer = rig.server.process<Server>()->peers.back()->link;
@@ -361,7 +361,7 @@ TEST_CASE("A frozen client keeps what arrives", "[sim][network][unit]") {
 
 TEST_CASE("Network's faults touch only the hosts they name", "[sim][network][unit]") {
     Notes others;
-    Rig rig;
+    NetworkRig rig;
     sim::Host& other =
         rig.world.host("other", [&](sim::Host& h) { return std::make_unique<Client>(h, others); });
     rig.world.run_for(1s);

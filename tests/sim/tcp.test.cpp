@@ -16,8 +16,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
-struct Rig {
-    explicit Rig(PeerOptions o = {}, Seed seed = Seed{5})
+struct ConnectionRig {
+    explicit ConnectionRig(PeerOptions o = {}, Seed seed = Seed{5})
         : world{seed},
           server{world.host(
               "server", [this, o](sim::Host& h) { return std::make_unique<Server>(h, book, o); })},
@@ -52,7 +52,7 @@ std::vector<std::string> numbers(int first, int last) {
 }  // namespace
 
 TEST_CASE("Tcp carries messages both ways, whole and in order", "[sim][tcp][unit]") {
-    Rig rig;
+    ConnectionRig rig;
     rig.connect();
     for (int i = 1; i <= 100; ++i) {
         REQUIRE(rig.link().send(bytes(std::to_string(i))) == SendResult::sent);
@@ -68,7 +68,7 @@ TEST_CASE("Tcp carries messages both ways, whole and in order", "[sim][tcp][unit
 }
 
 TEST_CASE("Tcp is down until it is connected, and after its end", "[sim][tcp][unit]") {
-    Rig rig;
+    ConnectionRig rig;
     CHECK(rig.link().send(bytes("early")) == SendResult::down);
     rig.connect();
     rig.world.kill(rig.server);
@@ -126,7 +126,7 @@ TEST_CASE("Tcp reaches its own host", "[sim][tcp][unit]") {
 }
 
 TEST_CASE("Tcp is busy above its window, and says once when there is room", "[sim][tcp][unit]") {
-    Rig rig;
+    ConnectionRig rig;
     rig.world.network().window_bytes(1000);
     rig.connect();
     const Bytes message(84, std::byte{1});  // 100 with what each takes
@@ -170,7 +170,7 @@ TEST_CASE("Tcp is busy above its window, and says once when there is room", "[si
 }
 
 TEST_CASE("Tcp resumes reading after its machine was full", "[sim][tcp][unit]") {
-    Rig rig{{.messages_max = 2}};
+    ConnectionRig rig{{.messages_max = 2}};
     rig.connect();
     rig.world.network().latency(1ms, 1ms);
     for (int i = 1; i <= 500; ++i) {
@@ -190,7 +190,7 @@ TEST_CASE("Tcp resumes reading after its machine was full", "[sim][tcp][unit]") 
 }
 
 TEST_CASE("Tcp's goodbye follows what was sent, and ends both sides", "[sim][tcp][unit]") {
-    Rig rig;
+    ConnectionRig rig;
     rig.connect();
     for (int i = 1; i <= 50; ++i) {
         REQUIRE(rig.link().send(bytes(std::to_string(i))) == SendResult::sent);
@@ -232,7 +232,7 @@ TEST_CASE("Tcp that is let go delivers a part of what was on the way, from the f
     int all = 0, some = 0, none = 0;
     for_each_seed(
         [&](Seed seed) {
-            Rig rig{{}, seed};
+            ConnectionRig rig{{}, seed};
             rig.connect();
             for (int i = 1; i <= 20; ++i) {
                 REQUIRE(rig.link().send(bytes(std::to_string(i))) == SendResult::sent);
@@ -265,7 +265,7 @@ TEST_CASE("Tcp of a dead connection may deliver while the next one is open",
     int overlaps = 0;
     for_each_seed(
         [&](Seed seed) {
-            Rig rig{{}, seed};
+            ConnectionRig rig{{}, seed};
             rig.connect();
             rig.world.network().latency(1ms, 50ms);
             bool open = false;

@@ -9,7 +9,10 @@
 #include <vector>
 
 #include <belay/call/async_sleeper_like.hpp>
+#include <belay/call/task.hpp>
 #include <belay/core/stop_source.hpp>
+
+#include "support/catch.hpp"
 
 namespace belay_test {
 
@@ -93,6 +96,21 @@ private:
 
     std::vector<Wait*> waits_{};
 };
+
+/// A call that takes so long.
+inline belay::Task<int> takes(AsyncSleeper& sleeper, belay::Duration time, int value) {
+    co_await sleeper.async_sleep_until(belay::after(sleeper.now(), time));
+    co_return value;
+}
+/// What a pipeline of coroutines answers in the end.
+template <class P, class F>
+auto await(const P& pipeline, AsyncSleeper& sleeper, F fn) {
+    auto task = pipeline(sleeper, fn);
+    task.start();
+    sleeper.run();
+    REQUIRE(task.done());
+    return task.take();
+}
 
 /// What a coroutine waits for until the test sets it; notes whether it was destroyed in the wait.
 class Event {

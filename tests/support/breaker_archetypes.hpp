@@ -35,6 +35,12 @@ struct GrowingWait {
     int drawn = 0;
 };
 
+/// Calls that fail, one after the other, of a CircuitBreaker.
+template <class B>
+void open(B& breaker, int failures) {
+    for (int i = 0; i < failures; ++i) breaker.acquire().failure();
+}
+
 /// A breaker as a rule, with its time and chance, usable in constant expressions.
 template <class B>
 struct BreakerBench {

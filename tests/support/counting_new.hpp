@@ -20,7 +20,7 @@ namespace belay_test {
 inline std::size_t allocations = 0;  // of the test's own thread, while it counts
 inline std::int64_t bytes_held = 0;  // allocated and not given back, likewise
 inline std::int64_t bytes_peak = 0;
-inline thread_local bool counts = false;
+inline thread_local bool is_counting = false;
 
 /// The bytes of an allocation, as the allocator rounded them up.
 inline std::int64_t bytes_of(void* p) noexcept {
@@ -31,14 +31,14 @@ inline std::int64_t bytes_of(void* p) noexcept {
 #endif
 }
 inline void* taken(void* p) noexcept {
-    if (!counts || p == nullptr) return p;
+    if (!is_counting || p == nullptr) return p;
     ++allocations;
     bytes_held += bytes_of(p);
     if (bytes_held > bytes_peak) bytes_peak = bytes_held;
     return p;
 }
 inline void give_back(void* p) noexcept {
-    if (counts && p != nullptr) bytes_held -= bytes_of(p);
+    if (is_counting && p != nullptr) bytes_held -= bytes_of(p);
     std::free(p);
 }
 }  // namespace belay_test
@@ -73,10 +73,10 @@ namespace belay_test {
 /// Counts allocations while it lives.
 struct Counting {
     Counting() {
-        counts = true;
+        is_counting = true;
         bytes_peak = bytes_held;
     }
-    ~Counting() { counts = false; }
+    ~Counting() { is_counting = false; }
     Counting(const Counting&) = delete;
     Counting& operator=(const Counting&) = delete;
 

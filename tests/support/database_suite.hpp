@@ -20,6 +20,7 @@
 #include "support/kill_at_work.hpp"
 #include "support/storage_conformance.hpp"
 #include "support/temporary_directory.hpp"
+#include "support/text_for.hpp"
 
 namespace belay_test {
 
@@ -28,10 +29,6 @@ namespace belay_test {
 // System::flushes counts, and of the writes and flushes the one after System::countdown others
 // fails; with -1, none.
 
-/// The body of an operation.
-inline std::string text_for(std::uint64_t number) {
-    return std::to_string(number) + std::string(number * 7919 % 300, 'x');
-}
 inline std::error_code push(auto& storage, const std::string& text) {
     return storage.try_push(belay::as_bytes(text));
 }

@@ -23,6 +23,11 @@ inline belay::JournalOptions small_journal(std::uint64_t seed) {
     return {.segment_bytes = 4096, .record_bytes_max = 1024, .seed = belay::Seed{seed}};
 }
 
+/// The path of a segment of the journal in "q".
+inline std::string segment_file(std::uint64_t index) {
+    return "q/" + belay::journal_format::segment_name(index);
+}
+
 /// The body of operation `number`: of any length, and different in every run.
 ///
 /// `even`: of one of two lengths, whose difference is that of an opening: so what a crash left lies

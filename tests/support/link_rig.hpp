@@ -15,12 +15,11 @@
 
 #include "support/catch.hpp"
 #include "support/fake_transport.hpp"
+#include "support/shorthand.hpp"
 
 namespace belay_test {
 
 using Seen = std::vector<std::string>;
-
-constexpr belay::Instant at(belay::Duration d) { return belay::Instant{d}; }
 
 /// Writes down what it sees.
 struct Notes {

@@ -1,3 +1,3 @@
 // SPDX-License-Identifier: MIT
-// What every test file includes anyway, compiled once per executable. No header of belay is in it.
+// What every test file includes anyway, compiled once. No header of belay is in it.
 #include "support/catch.hpp"

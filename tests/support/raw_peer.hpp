@@ -12,16 +12,27 @@
 #include <belay/link/link_errc.hpp>
 #include <belay/session/greeting.hpp>
 
+#include "support/catch.hpp"
+#include "support/shorthand.hpp"
+
 namespace belay_test {
 
 using Seen = std::vector<std::string>;
-
-constexpr belay::Instant at(belay::Duration d) { return belay::Instant{d}; }
 
 /// An id that is `n` and zeros.
 inline belay::Id id(unsigned n) { return belay::Id{static_cast<std::byte>(n)}; }
 
 inline std::string text_of(belay::BytesView bytes) { return std::string{belay::as_text(bytes)}; }
+
+/// The frame of a message that is one frame.
+inline belay::Frame only_frame(const belay::Bytes& message,
+                               std::size_t payload_bytes_max = belay::payload_bytes_ceiling) {
+    belay::FrameReader reader{message, payload_bytes_max};
+    const auto frame = reader.next();
+    REQUIRE(frame.has_value());
+    REQUIRE(frame->has_value());
+    return **frame;
+}
 
 /// A frame as the tests compare it: "data 3 text", "ack 3", "error fenced 7".
 inline std::string describe(const belay::Frame& f) {

@@ -33,6 +33,9 @@ inline belay::RedisError refused(const belay::RedisOptions& options) {
     REQUIRE_FALSE(queue);
     return queue.error();
 }
+inline void push(belay::RedisStream& queue, std::string_view text) {
+    REQUIRE_FALSE(queue.try_push(belay::as_bytes(text)));
+}
 /// The text of the first value, or why there is none.
 inline std::string first_of(belay::RedisStream&& queue) {
     const auto first = queue.front();

@@ -10,6 +10,7 @@
 #include <functional>
 
 #include "support/journal_model.hpp"
+#include "support/moments.hpp"
 
 using namespace belay;
 using namespace belay_test;
@@ -17,21 +18,19 @@ using namespace std::chrono_literals;
 
 namespace {
 
-using Work = WorkQueue<SimJournal>;
+using SimWork = WorkQueue<SimJournal>;
 
-constexpr Moment start{Instant{100s}, WallTime{1'700'000'000s}};
-
-Work open_work(sim::Disk& disk, const char* path, std::uint64_t seed) {
+SimWork open_at_start(sim::Disk& disk, const char* path, std::uint64_t seed) {
     auto journal = SimJournal::open(disk, path, small_journal(seed));
     REQUIRE(journal);
-    auto work = Work::open(std::move(*journal), {.deliveries_max = 1}, start);
+    auto work = SimWork::open(std::move(*journal), {.deliveries_max = 1}, start);
     REQUIRE(work);
     return std::move(*work);
 }
 
 /// Items 1 to 6: the 2nd is gone, the 3rd is dead, the 4th is delayed, the others wait.
-void fill(sim::Disk& disk) {
-    Work work = open_work(disk, "w", 1);
+void fill_for_inspection(sim::Disk& disk) {
+    SimWork work = open_at_start(disk, "w", 1);
     for (int i = 1; i <= 6; ++i) {
         REQUIRE(
             work.push(as_bytes("item " + std::to_string(i)), start, {.delay = i == 4 ? 10s : 0s}));
@@ -59,7 +58,7 @@ std::optional<Seen> look(sim::Disk& disk, const char* path) {
     return Seen{std::move(*found), std::move(items)};
 }
 
-const std::string file = "w/" + journal_format::segment_name(1);
+const std::string first_file = "w/" + journal_format::segment_name(1);
 const std::string all_items =
     "1 item 1 0 0\n4 item 4 1 0\n5 item 5 0 0\n6 item 6 0 0\n3 item 3 3 1\n";
 
@@ -68,7 +67,7 @@ const std::string all_items =
 TEST_CASE("inspect_work_queue shows what is not gone, and changes nothing",
           "[work][work_inspect][unit]") {
     sim::Disk disk;
-    fill(disk);
+    fill_for_inspection(disk);
     const sim::Disk::Image before = disk.image();
     const auto seen = look(disk, "w");
     REQUIRE(seen);
@@ -81,7 +80,7 @@ TEST_CASE("inspect_work_queue shows what is not gone, and changes nothing",
     CHECK(seen->found.journal.is_whole());
 
     // While it is open: what is lent there has not ended here.
-    Work work = open_work(disk, "w", 2);
+    SimWork work = open_at_start(disk, "w", 2);
     REQUIRE(work.lease(start));
     REQUIRE(look(disk, "w"));
     CHECK(look(disk, "w")->items == all_items);
@@ -90,11 +89,11 @@ TEST_CASE("inspect_work_queue shows what is not gone, and changes nothing",
 TEST_CASE("inspect_work_queue shows a damaged entry as an item without a body",
           "[work][work_inspect][fault]") {
     sim::Disk disk;
-    fill(disk);
-    Bytes bytes = disk.contents(file);
+    fill_for_inspection(disk);
+    Bytes bytes = disk.contents(first_file);
     const std::string_view text = as_text(bytes);
     bytes[text.find("item 5")] ^= std::byte{1};
-    disk.put(file, bytes);
+    disk.put(first_file, bytes);
     const auto seen = look(disk, "w");
     REQUIRE(seen);
     CHECK(seen->items == "1 item 1 0 0\n4 item 4 1 0\n6 item 6 0 0\n3 item 3 3 1\n5  3 3\n");
@@ -110,7 +109,7 @@ TEST_CASE("inspect_work_queue shows an item that was copied forward once, under 
     sim::Disk disk;
     auto journal = SimJournal::open(disk, "w", small_journal(1));
     REQUIRE(journal);
-    auto work = Work::open(std::move(*journal), {.slack_bytes = 0}, start);
+    auto work = SimWork::open(std::move(*journal), {.slack_bytes = 0}, start);
     REQUIRE(work);
     const auto old = work->push(as_bytes("old"), start);
     REQUIRE(old);
@@ -156,10 +155,10 @@ TEST_CASE("inspect_work_queue and salvage_work_queue need no header of a file",
           "[work][work_inspect][fault]") {
     // The id is nowhere else: the entries' own mark tells whose they are.
     sim::Disk disk;
-    fill(disk);
-    Bytes bytes = disk.contents(file);
+    fill_for_inspection(disk);
+    Bytes bytes = disk.contents(first_file);
     bytes[0] ^= std::byte{1};
-    disk.put(file, bytes);
+    disk.put(first_file, bytes);
     REQUIRE(inspect_journal(disk, "w", [](std::uint64_t, BytesView) {})->journal == no_id);
     CHECK(*is_work_queue(disk, "w"));
     const auto seen = look(disk, "w");
@@ -168,7 +167,7 @@ TEST_CASE("inspect_work_queue and salvage_work_queue need no header of a file",
     const auto done = salvage_work_queue(disk, "w", "new", start, small_journal(2));
     REQUIRE(done);
     CHECK(done->copied == 5);
-    const Work work = open_work(disk, "new", 3);
+    const SimWork work = open_at_start(disk, "new", 3);
     CHECK(work.size() == 4);
     CHECK(work.dead() == 1);
 }
@@ -176,7 +175,7 @@ TEST_CASE("inspect_work_queue and salvage_work_queue need no header of a file",
 TEST_CASE("is_work_queue tells a work queue's journal from others", "[work][work_inspect][unit]") {
     sim::Disk disk;
     CHECK_FALSE(is_work_queue(disk, "w"));
-    fill(disk);
+    fill_for_inspection(disk);
     CHECK(*is_work_queue(disk, "w"));
 
     // Its copy by salvage_journal is one no more: the marks are another journal's.
@@ -188,14 +187,14 @@ TEST_CASE("is_work_queue tells a work queue's journal from others", "[work][work
 
     // Plain items only: a copy by salvage_journal is what it was.
     {
-        Work work = open_work(disk, "plain", 3);
+        SimWork work = open_at_start(disk, "plain", 3);
         for (const char* const body : {"one", "two"}) REQUIRE(work.push(as_bytes(body), start));
         REQUIRE_FALSE(work.commit());
     }
     CHECK_FALSE(*is_work_queue(disk, "plain"));
     REQUIRE(salvage_journal(disk, "plain", "plain copy", small_journal(4)));
     CHECK(look(disk, "plain copy")->items == "1 one 0 0\n2 two 0 0\n");
-    const Work work = open_work(disk, "plain copy", 5);
+    const SimWork work = open_at_start(disk, "plain copy", 5);
     CHECK(work.size() == 2);
 
     // Another program's, with an operation as a work queue's would be, but for the mark.
@@ -224,13 +223,13 @@ TEST_CASE("is_work_queue tells a work queue's journal from others", "[work][work
 TEST_CASE("is_work_queue and inspect_work_queue see at most one entry less for a flipped bit",
           "[work][work_inspect][fault]") {
     sim::Disk disk;
-    fill(disk);
-    const Bytes whole = disk.contents(file);
+    fill_for_inspection(disk);
+    const Bytes whole = disk.contents(first_file);
     std::uint64_t fewer = 0;
     for (std::size_t at = 0; at < 700; ++at) {
         Bytes bytes = whole;
         bytes[at] ^= std::byte{static_cast<unsigned char>(1U << (at % 8))};
-        disk.put(file, bytes);
+        disk.put(first_file, bytes);
         INFO("byte " << at);
         REQUIRE(*is_work_queue(disk, "w"));
         const auto seen = look(disk, "w");

@@ -10,7 +10,8 @@
 #include <vector>
 
 #include "support/catch.hpp"
-#include "support/failing_new.hpp"
+#include "support/counting_new.hpp"
+#include "support/moments.hpp"
 #include "support/seeds.hpp"
 #include "support/work_turns.hpp"
 
@@ -21,11 +22,12 @@ using belay_test::MemoryLog;
 using belay_test::MemoryMedium;
 using belay_test::pass_through;
 using belay_test::SpareMemory;
+using belay_test::when;
 
 namespace {
 
 /// Takes its memory in `read` only, as a LogLike must: what is noexcept cannot lack it.
-class Log : public MemoryLog {
+class SparingLog : public MemoryLog {
 public:
     using MemoryLog::MemoryLog;
     [[nodiscard]] Result<std::uint64_t> append(BytesView body) noexcept {
@@ -43,21 +45,20 @@ public:
     [[nodiscard]] std::error_code flush() noexcept { return commit(); }
     [[nodiscard]] bool unflushed() const noexcept { return durable() != last(); }
 };
-using Work = WorkQueue<Log>;
-static_assert(FlushableLike<Work>);
-static_assert(noexcept(std::declval<Work&>().commit()));
+using SparingWork = WorkQueue<SparingLog>;
+static_assert(FlushableLike<SparingWork>);
+static_assert(noexcept(std::declval<SparingWork&>().commit()));
 
 constexpr auto lacks_memory = std::errc::not_enough_memory;
-constexpr Moment when{Instant{1s}, WallTime{1'700'000'000s}};
 
-Work open(MemoryMedium& medium, const WorkOptions& options, Moment moment = when) {
-    auto opened = Work::open(Log{medium}, options, moment);
+SparingWork open_sparing(MemoryMedium& medium, const WorkOptions& options, Moment moment = when) {
+    auto opened = SparingWork::open(SparingLog{medium}, options, moment);
     REQUIRE(opened);
     return std::move(*opened);
 }
 
 /// What the queue would have after an opening, item by item; deliveries in progress do not count.
-std::vector<std::string> listed(Work& work) {
+std::vector<std::string> listed(SparingWork& work) {
     std::vector<std::string> lines;
     const auto list = [&lines](const WorkItem& item) {
         const std::uint32_t open = item.state == WorkState::leased ? 1 : 0;
@@ -70,7 +71,7 @@ std::vector<std::string> listed(Work& work) {
     return lines;
 }
 /// All bodies with their ids, dead or not, in order.
-std::vector<std::string> bodies(Work& work) {
+std::vector<std::string> bodies(SparingWork& work) {
     std::vector<std::string> lines;
     const auto list = [&lines](const WorkItem& item) {
         lines.push_back(std::to_string(item.id) + ' ' + std::string{as_text(item.body)});
@@ -103,7 +104,7 @@ public:
         options_.lease = 50ms;
         options_.keys = bits_() % 2 * 8;
         options_.slack_bytes = bits_() % 2 * 2000;
-        work_.emplace(open(medium_, options_));
+        work_.emplace(open_sparing(medium_, options_));
         for (std::uint64_t left = 50 + bits_() % 400; left != 0; --left) step();
         // What an opening has not used yet is small, and grows in the flush.
         if (bits_() % 2 == 0) reopen();
@@ -114,13 +115,13 @@ public:
         until_memory_lacks([this] { return work_->push(as_bytes("x"), now_).has_value(); });
     }
 
-    Work& work() { return *work_; }
+    SparingWork& work() { return *work_; }
     MemoryMedium& medium() { return medium_; }
     /// The power fails, and the queue is opened again.
     std::vector<std::string> after_crash() {
         work_.reset();
         medium_.crash();
-        work_.emplace(open(medium_, options_, now_));
+        work_.emplace(open_sparing(medium_, options_, now_));
         return listed(*work_);
     }
 
@@ -170,7 +171,7 @@ private:
         set_full(false);
         leases_.clear();
         work_.reset();
-        work_.emplace(open(medium_, options_, now_));
+        work_.emplace(open_sparing(medium_, options_, now_));
     }
     void set_full(bool full) {
         medium_.fails_with = std::make_error_code(std::errc::no_space_on_device);
@@ -180,7 +181,7 @@ private:
     Random bits_;
     MemoryMedium medium_;
     WorkOptions options_;
-    std::optional<Work> work_;
+    std::optional<SparingWork> work_;
     std::vector<Lease> leases_;
     Moment now_ = when;
     int pushed_ = 0;
@@ -200,7 +201,7 @@ TEST_CASE("WorkQueue::flush loses nothing when memory ends at any of its allocat
             for (std::size_t good = 0;; ++good) {
                 INFO("memory ends after " << good << " allocations");
                 History history{seed};
-                Work& work = history.work();
+                SparingWork& work = history.work();
                 std::error_code error;
                 std::size_t lacked = 0;
                 {
@@ -231,7 +232,7 @@ TEST_CASE("WorkQueue::flush without memory leaves all items to a loss of power",
     belay_test::for_each_seed(
         [](Seed seed) {
             History history{seed};
-            Work& work = history.work();
+            SparingWork& work = history.work();
             const std::vector<std::string> before = bodies(History{seed}.work());
             {
                 const FailingNew memory{0};
@@ -248,7 +249,7 @@ TEST_CASE("WorkQueue::flush without memory leaves all items to a loss of power",
 TEST_CASE("WorkQueue::commit makes durable what was pushed, also if no end can be noted",
           "[work][work_queue][fault]") {
     MemoryMedium medium;
-    Work work = open(medium, {});
+    SparingWork work = open_sparing(medium, {});
     // The table of entries is full: the next one needs memory.
     for (int i = 0; i < 255; ++i) REQUIRE(work.push(as_bytes("x"), when));
     REQUIRE(work.lease(when));
@@ -269,7 +270,7 @@ TEST_CASE("WorkQueue::commit makes durable what was pushed, also if no end can b
     CHECK_FALSE(work.commit());
     CHECK(medium.last == 256);
     medium.crash();
-    Work opened = open(medium, {});
+    SparingWork opened = open_sparing(medium, {});
     CHECK(opened.size() == 254);
     CHECK(opened.read(2).error() == QueueErrc::unknown_number);
 }
@@ -278,7 +279,7 @@ TEST_CASE("WorkQueue::commit copies later what it has no memory to copy",
           "[work][work_queue][fault]") {
     MemoryMedium medium;
     {
-        Work work = open(medium, {});
+        SparingWork work = open_sparing(medium, {});
         REQUIRE(work.push(as_bytes("front"), when));
         REQUIRE(work.lease(when));
         for (int i = 0; i < 60; ++i) {
@@ -290,7 +291,7 @@ TEST_CASE("WorkQueue::commit copies later what it has no memory to copy",
         REQUIRE_FALSE(work.commit());
     }
     // The first item has no slot yet, and must be copied; there is no slot left for it.
-    Work work = open(medium, {.slack_bytes = 100});
+    SparingWork work = open_sparing(medium, {.slack_bytes = 100});
     REQUIRE(work.push(as_bytes("later"), when, {.delay = 1h}));
     until_memory_lacks(
         [&] { return work.push(as_bytes("later"), when, {.delay = 1h}).has_value(); });
@@ -310,7 +311,7 @@ TEST_CASE("WorkQueue::commit copies later what it has no memory to copy",
     CHECK(medium.base > first);
     CHECK(work.size() == size);
     medium.crash();
-    Work opened = open(medium, {});
+    SparingWork opened = open_sparing(medium, {});
     CHECK(opened.size() == size);
     const auto kept = opened.read(1);
     REQUIRE(kept);
@@ -321,13 +322,13 @@ TEST_CASE("WorkQueue has room for both names of an unreadable copy that is gone"
           "[work][work_queue][regression]") {
     MemoryMedium medium;
     {
-        Work work = open(medium, {.slack_bytes = 1000});
+        SparingWork work = open_sparing(medium, {.slack_bytes = 1000});
         // The first stays in front, so that the log's base does not say what is gone.
         REQUIRE(work.push(as_bytes("in front"), when, {.delay = 9h}));
         REQUIRE(work.push(as_bytes("copied"), when, {.delay = 1h}));
         pass_through(work, 60, when);
     }
-    Work work = open(medium, {});
+    SparingWork work = open_sparing(medium, {});
     medium.damaged = {entries_of_kind(medium, detail::WorkKind::moved).back()};
     REQUIRE(work.read(2).error() == QueueErrc::corrupt);
     // One more end, and the list is as long as it gets before it is noted.

@@ -21,7 +21,7 @@ namespace {
 
 constexpr auto a_year = 365 * 24h;
 
-struct Told {
+struct DeathsHeard {
     void on_dead(const DeadWork& work) {
         heard.push_back("dead " + std::string{as_text(work.body)});
         CHECK(work.cause == DeathCause::expired);
@@ -33,10 +33,10 @@ struct Told {
 };
 
 template <class DeadLetters = KeepDead>
-struct Rig {
-    using Work = WorkQueue<MemoryLog, DeadLetters, Told>;
+struct ClockRig {
+    using Work = WorkQueue<MemoryLog, DeadLetters, DeathsHeard>;
 
-    explicit Rig(const WorkOptions& with = {}) : options{with} { open(); }
+    explicit ClockRig(const WorkOptions& with = {}) : options{with} { open(); }
 
     void open() {
         work.reset();
@@ -71,7 +71,7 @@ using Lines = std::vector<std::string>;
 
 TEST_CASE("WorkQueue: a wall clock that jumps ahead buries what expires, and deletes nothing",
           "[work][work_queue][unit]") {
-    Rig rig;
+    ClockRig rig;
     const std::uint64_t id = rig.push("expires", {.expires_after = 1h});
     rig.push("stays");
     rig.push("waits", {.delay = 60s});
@@ -104,7 +104,7 @@ TEST_CASE("WorkQueue: a wall clock that jumps ahead buries what expires, and del
 
 TEST_CASE("WorkQueue: a wall clock that jumps ahead deletes what expires with Expired::drop only",
           "[work][work_queue][unit]") {
-    Rig rig{{.expired = Expired::drop}};
+    ClockRig rig{{.expired = Expired::drop}};
     rig.push("expires", {.expires_after = 1h});
     rig.push("stays");
     rig.now.wall += a_year;
@@ -124,7 +124,7 @@ TEST_CASE("WorkQueue: a wall clock that jumps ahead deletes what expires with Ex
 TEST_CASE(
     "WorkQueue: what expires by a wall clock that jumped goes to the storage for dead letters",
     "[work][work_queue][unit]") {
-    Rig<Deque<Bytes>> rig;
+    ClockRig<Deque<Bytes>> rig;
     rig.push("expires", {.expires_after = 1h});
     rig.now.wall += a_year;
     CHECK(rig.lend().empty());
@@ -136,7 +136,7 @@ TEST_CASE(
 
 TEST_CASE("WorkQueue: work that is lent when the wall clock jumps can be acknowledged",
           "[work][work_queue][unit]") {
-    Rig rig{{.lease = 30s}};
+    ClockRig rig{{.lease = 30s}};
     rig.push("done", {.expires_after = 1h});
     rig.push("given back", {.expires_after = 1h});
     CHECK(rig.lend() == "done");
@@ -155,7 +155,7 @@ TEST_CASE("WorkQueue: work that is lent when the wall clock jumps can be acknowl
 
 TEST_CASE("WorkQueue: a wall clock that goes back lets work live longer, by as much",
           "[work][work_queue][unit]") {
-    Rig rig{{.lease = 1s}};
+    ClockRig rig{{.lease = 1s}};
     rig.push("expires", {.expires_after = 1h});
     rig.now.wall -= a_year;
     rig.now = {rig.now.now + 2h, rig.now.wall + 2h};
@@ -171,7 +171,7 @@ TEST_CASE("WorkQueue: a wall clock that goes back lets work live longer, by as m
 TEST_CASE("WorkQueue: a wall clock that is wrong at an opening only buries nothing",
           "[work][work_queue][unit]") {
     // Machines start with a wrong clock, and set it a moment later.
-    Rig rig;
+    ClockRig rig;
     rig.push("expires", {.expires_after = 1h});
     REQUIRE_FALSE(rig.work->commit());
     rig.now.wall += a_year;

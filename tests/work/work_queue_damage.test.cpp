@@ -6,6 +6,7 @@
 
 #include <vector>
 
+#include "support/moments.hpp"
 #include "support/work_turns.hpp"
 
 using namespace belay;
@@ -14,18 +15,17 @@ using namespace std::chrono_literals;
 
 namespace {
 
-using Work = WorkQueue<MemoryLog>;
-constexpr Moment when{Instant{1s}, WallTime{1'700'000'000s}};
+using MemoryWork = WorkQueue<MemoryLog>;
 
-Work open(MemoryMedium& medium, const WorkOptions& options = {}) {
-    auto opened = Work::open(MemoryLog{medium}, options, when);
+MemoryWork open_memory_work(MemoryMedium& medium, const WorkOptions& options = {}) {
+    auto opened = MemoryWork::open(MemoryLog{medium}, options, when);
     REQUIRE(opened);
     return std::move(*opened);
 }
 Moment later(Duration time) { return {when.now + time, when.wall + time}; }
 
 /// The one dead letter; without a body.
-WorkItem only_dead(Work& work) {
+WorkItem only_dead(MemoryWork& work) {
     std::vector<WorkItem> shown;
     CHECK_FALSE(work.for_each_dead([&](const WorkItem& item) { shown.push_back(item); }));
     REQUIRE(shown.size() == 1);
@@ -43,7 +43,7 @@ TEST_CASE("WorkQueue: a damaged item is a dead letter, whatever was noted of it"
     const WorkOptions options{.deliveries_max = noted == Noted::delayed ? 5U : 2U,
                               .slack_bytes = 1000};
     {
-        Work work = open(medium, options);
+        MemoryWork work = open_memory_work(medium, options);
         REQUIRE(work.push(as_bytes("damaged"), when));
         const int deliveries = noted == Noted::revived || noted == Noted::failed ? 2 : 1;
         for (int i = 0; i < deliveries; ++i) {
@@ -56,7 +56,7 @@ TEST_CASE("WorkQueue: a damaged item is a dead letter, whatever was noted of it"
     }
     medium.damaged.insert(1);
     for (int openings = 0; openings < 2; ++openings) {
-        Work work = open(medium, options);
+        MemoryWork work = open_memory_work(medium, options);
         CHECK(work.size() == 0);
         CHECK(work.delayed() == 0);
         CHECK(work.deadline() == never);
@@ -66,12 +66,12 @@ TEST_CASE("WorkQueue: a damaged item is a dead letter, whatever was noted of it"
     }
     // Purged, it pins nothing.
     {
-        Work work = open(medium, options);
+        MemoryWork work = open_memory_work(medium, options);
         REQUIRE_FALSE(work.purge_dead());
         pass_through(work, 100, when);
         CHECK(medium.entries.size() < 30);
     }
-    CHECK(open(medium, options).dead() == 0);
+    CHECK(open_memory_work(medium, options).dead() == 0);
 }
 
 TEST_CASE("WorkQueue counts what an opening finds damaged, and forgets its key",
@@ -83,7 +83,7 @@ TEST_CASE("WorkQueue counts what an opening finds damaged, and forgets its key",
     MemoryMedium medium;
     const WorkOptions options{.keys = 10};
     {
-        Work work = open(medium, options);
+        MemoryWork work = open_memory_work(medium, options);
         for (const char* const key : {"a", "b"}) {
             REQUIRE(work.push(as_bytes("x"), when, {.key = key}));
         }
@@ -107,7 +107,7 @@ TEST_CASE("WorkQueue: a damaged entry whose item was copied is no dead letter",
     medium.acks_have_no_space = true;  // so that what was copied is there still
     const WorkOptions options{.slack_bytes = 1000};
     {
-        Work work = open(medium, options);
+        MemoryWork work = open_memory_work(medium, options);
         REQUIRE(work.push(as_bytes("copied"), when, {.delay = 24h}));
         for (int i = 0; i < 50; ++i) {
             REQUIRE(work.push(Bytes(100), when));
@@ -120,7 +120,7 @@ TEST_CASE("WorkQueue: a damaged entry whose item was copied is no dead letter",
     REQUIRE_FALSE(entries_of_kind(medium, detail::WorkKind::moved).empty());
     REQUIRE(medium.base == 1);
     medium.damaged.insert(1);
-    Work work = open(medium, options);
+    MemoryWork work = open_memory_work(medium, options);
     CHECK(work.dead() == 0);
     CHECK(work.delayed() == 1);
     const auto body = work.read(1);
@@ -131,7 +131,7 @@ TEST_CASE("WorkQueue: a damaged entry whose item was copied is no dead letter",
 TEST_CASE("WorkQueue shows all dead letters, also one that the medium refuses",
           "[work][work_queue][regression]") {
     MemoryMedium medium;
-    Work work = open(medium, {.deliveries_max = 1});
+    MemoryWork work = open_memory_work(medium, {.deliveries_max = 1});
     for (const char* const body : {"a", "b"}) REQUIRE(work.push(as_bytes(body), when));
     medium.bad_sector = 1;
     REQUIRE(work.lease(when).error() == std::errc::io_error);
@@ -159,7 +159,7 @@ TEST_CASE("WorkQueue: a copied item that is gone does not come back when its cop
     // A full list of ends, one less, and one: there is room for both names of the last.
     const std::size_t others = GENERATE(std::size_t{0}, std::size_t{62}, std::size_t{63});
     {
-        Work work = open(medium, options);
+        MemoryWork work = open_memory_work(medium, options);
         // The first stays in front, so that the log's base does not say what is gone.
         REQUIRE(work.push(as_bytes("in front"), when, {.delay = 9h}));
         REQUIRE(work.push(as_bytes("damaged"), when, {.delay = 1h}));
@@ -169,7 +169,7 @@ TEST_CASE("WorkQueue: a copied item that is gone does not come back when its cop
     const std::vector<std::uint64_t> copies = entries_of_kind(medium, detail::WorkKind::moved);
     REQUIRE_FALSE(copies.empty());
     const std::uint64_t copy = copies.back();
-    std::optional<Work> work{open(medium, {.deliveries_max = 1})};
+    std::optional<MemoryWork> work{open_memory_work(medium, {.deliveries_max = 1})};
     const auto copied = work->read(2);
     REQUIRE(copied);
     REQUIRE(as_text(*copied) == "damaged");
@@ -209,7 +209,7 @@ TEST_CASE("WorkQueue: a copied item that is gone does not come back when its cop
     REQUIRE_FALSE(work->commit());
     REQUIRE(medium.base <= copy);
     medium.damaged.insert(copy);
-    work.emplace(open(medium));
+    work.emplace(open_memory_work(medium));
     CHECK(work->size() + work->dead() == 1);
     CHECK_FALSE(work->read(2));
     CHECK(as_text(*work->read(1)) == "in front");

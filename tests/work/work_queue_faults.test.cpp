@@ -5,6 +5,7 @@
 #include <belay/queue/deque.hpp>
 #include <belay/work/work_queue.hpp>
 
+#include "support/moments.hpp"
 #include "support/work_model.hpp"
 #include "support/work_turns.hpp"
 
@@ -128,7 +129,6 @@ TEST_CASE("WorkQueue: a dead letter is doubled by a crash at worst, and never lo
 namespace {
 
 using Memory = WorkQueue<MemoryLog>;
-constexpr Moment when{Instant{1s}, WallTime{1'700'000'000s}};
 const std::error_code no_space = std::make_error_code(std::errc::no_space_on_device);
 
 Memory open_memory(MemoryMedium& medium, const WorkOptions& options = {}) {

@@ -21,23 +21,24 @@ using namespace std::chrono_literals;
 
 namespace {
 
-using Work = WorkQueue<posix::Journal>;
+using PosixWork = WorkQueue<posix::Journal>;
 
-constexpr std::size_t keys = 1024;
+constexpr std::size_t keys_kept = 1024;
 
 /// Small files and little slack, so that items and keys are copied, and files deleted, all the
 /// time.
-Result<Work, WorkError> open_work(const std::string& path, std::uint64_t round, Moment now) {
+Result<PosixWork, WorkError> open_for_round(const std::string& path, std::uint64_t round,
+                                            Moment now) {
     auto journal = posix::Journal::open(
         path, {.segment_bytes = 16 << 10, .record_bytes_max = 1024, .seed = Seed{round + 1}});
     if (!journal) return WorkError{journal.error().code, 0, "the journal"};
-    return Work::open(std::move(*journal),
-                      {.deliveries_max = 4,
-                       .count_before_lending = round % 2 == 0,
-                       .keys = keys,
-                       .record_bytes_max = 1024,
-                       .slack_bytes = 8 << 10},
-                      now);
+    return PosixWork::open(std::move(*journal),
+                           {.deliveries_max = 4,
+                            .count_before_lending = round % 2 == 0,
+                            .keys = keys_kept,
+                            .record_bytes_max = 1024,
+                            .slack_bytes = 8 << 10},
+                           now);
 }
 
 /// A day for each round: delays and loans of the one before are over.
@@ -58,7 +59,7 @@ enum class Fact : std::uint64_t {
     ending,  // from here on it may be gone
     ended    // durably
 };
-struct Told {
+struct ToldFact {
     Fact fact;
     std::uint64_t n;
     std::uint64_t detail;
@@ -68,7 +69,7 @@ struct Told {
 template <class Tell>
 int work_until_killed(const std::string& path, std::uint64_t round, Tell tell) {
     Moment now = start_of(round);
-    auto work = open_work(path, round, now);
+    auto work = open_for_round(path, round, now);
     if (!work) return 1;
     Random bits{Seed{round + 1}};
     std::uint64_t next = (round + 1) << 20;
@@ -76,7 +77,7 @@ int work_until_killed(const std::string& path, std::uint64_t round, Tell tell) {
     if (round % 8 == 7) {
         const auto tell_end = [&](const WorkItem& item) {
             ended.push_back(number_in(item.body));
-            tell(Told{Fact::ending, ended.back(), 0});
+            tell(ToldFact{Fact::ending, ended.back(), 0});
         };
         if (work->for_each_dead(tell_end) || work->purge_dead()) return 2;
     }
@@ -93,10 +94,10 @@ int work_until_killed(const std::string& path, std::uint64_t round, Tell tell) {
             if (!lease && lease.error() == QueueErrc::queue_empty) break;
             if (!lease) return 4;
             const std::uint64_t n = number_in(lease->body);
-            if (round % 2 == 0) tell(Told{Fact::lent, n, lease->delivery});
+            if (round % 2 == 0) tell(ToldFact{Fact::lent, n, lease->delivery});
             const std::uint64_t draw = bits() % 10;
             if (draw < 6) {
-                tell(Told{Fact::ending, n, 0});
+                tell(ToldFact{Fact::ending, n, 0});
                 if (work->ack(*lease)) return 5;
                 ended.push_back(n);
             } else if (draw < 8) {
@@ -104,8 +105,8 @@ int work_until_killed(const std::string& path, std::uint64_t round, Tell tell) {
             }
         }
         if (work->commit()) return 7;
-        for (const std::uint64_t n : pushed) tell(Told{Fact::pushed, n, 0});
-        for (const std::uint64_t n : ended) tell(Told{Fact::ended, n, 0});
+        for (const std::uint64_t n : pushed) tell(ToldFact{Fact::pushed, n, 0});
+        for (const std::uint64_t n : ended) tell(ToldFact{Fact::ended, n, 0});
         pushed.clear();
         ended.clear();
     }
@@ -114,7 +115,7 @@ int work_until_killed(const std::string& path, std::uint64_t round, Tell tell) {
 /// The parent: what it knows of each item that was ever pushed durably.
 class Witness {
 public:
-    void hear(const Told& told) {
+    void hear(const ToldFact& told) {
         Item& item = items_[told.n];
         switch (told.fact) {
             case Fact::pushed:
@@ -134,7 +135,7 @@ public:
     }
 
     /// Looks at what is left.
-    void check(Work& work, Moment now) {
+    void check(PosixWork& work, Moment now) {
         std::map<std::uint64_t, std::uint64_t> there;  // and how often it was lent
         const auto look = [&](const WorkItem& shown) {
             const std::uint64_t n = number_in(shown.body);
@@ -161,7 +162,7 @@ public:
         }
         // A killed round may have pushed a few that nobody knows of: they are in the window too.
         auto newest = items_.rbegin();
-        for (std::size_t i = 0; i < keys / 3 && newest != items_.rend(); ++i, ++newest) {
+        for (std::size_t i = 0; i < keys_kept / 3 && newest != items_.rend(); ++i, ++newest) {
             const std::string key = std::to_string(newest->first);
             const auto again = work.push(as_bytes(text_for(newest->first)), now, {.key = key});
             INFO("item " << newest->first);
@@ -194,17 +195,17 @@ TEST_CASE("WorkQueue keeps what it called durable through SIGKILL", "[work][work
     Random bits{Seed{7}};
     for (std::uint64_t round = 0; round < rounds; ++round) {
         INFO("round " << round);
-        belay_test::kill_at_work<Told>(
+        belay_test::kill_at_work<ToldFact>(
             1 + bits() % 200, [&](auto tell) { return work_until_killed(dir / "w", round, tell); },
-            [&](const Told& told) { witness.hear(told); });
-        auto work = open_work(dir / "w", round, start_of(round + 1));
+            [&](const ToldFact& told) { witness.hear(told); });
+        auto work = open_for_round(dir / "w", round, start_of(round + 1));
         REQUIRE(work);
         witness.check(*work, start_of(round + 1));
     }
     CHECK(witness.pushed() > 10 * rounds);
     CHECK(witness.ended() > 5 * rounds);
     // Or nothing was given up, and nothing copied.
-    auto work = open_work(dir / "w", rounds, start_of(rounds));
+    auto work = open_for_round(dir / "w", rounds, start_of(rounds));
     REQUIRE(work);
     CHECK(work->log().base() > 10 * rounds);
 }

@@ -18,7 +18,7 @@ using namespace std::chrono_literals;
 namespace {
 
 using Log = Journal<sim::Disk>;
-using Work = WorkQueue<Log>;
+using SimWork = WorkQueue<Log>;
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr bool slow_build = true;
@@ -30,26 +30,26 @@ constexpr bool slow_build = false;
 
 constexpr std::size_t segment_bytes = std::size_t{256} << 10;
 
-struct Rig {
+struct LoadRig {
     void open() {
         work.reset();
         auto log = Log::open(
             disk, "w",
             {.segment_bytes = segment_bytes, .record_bytes_max = 4096, .seed = Seed{++openings}});
         REQUIRE(log);
-        auto opened = Work::open(std::move(*log), options, now);
+        auto opened = SimWork::open(std::move(*log), options, now);
         REQUIRE(opened);
-        work = std::make_unique<Work>(std::move(*opened));
+        work = std::make_unique<SimWork>(std::move(*opened));
     }
 
     sim::Disk disk;
     WorkOptions options;
     Moment now{Instant{1s}, WallTime{1'700'000'000s}};
     std::uint64_t openings = 0;
-    std::unique_ptr<Work> work;
+    std::unique_ptr<SimWork> work;
 };
 
-Bytes body_of(std::uint64_t n, std::size_t size = 16) {
+Bytes sized_body(std::uint64_t n, std::size_t size = 16) {
     Bytes body(size);
     store_le<std::uint64_t>(body.data(), n);
     store_le<std::uint64_t>(body.data() + 8, detail::mix64(n));
@@ -66,7 +66,7 @@ public:
         over           // never again
     };
 
-    Hands(Rig& rig, std::size_t items) : rig_{&rig} { items_.reserve(items); }
+    Hands(LoadRig& rig, std::size_t items) : rig_{&rig} { items_.reserve(items); }
 
     [[nodiscard]] std::uint64_t pushed() const { return items_.size(); }
     [[nodiscard]] std::uint64_t over() const { return over_; }
@@ -75,7 +75,7 @@ public:
     /// Pushes so many. They are durable after the next commit().
     void push(std::uint64_t count) {
         for (; count != 0; --count) {
-            REQUIRE(rig_->work->push(body_of(pushed()), rig_->now));
+            REQUIRE(rig_->work->push(sized_body(pushed()), rig_->now));
             items_.push_back(Is::waiting);
         }
     }
@@ -140,7 +140,7 @@ private:
         std::uint64_t number;
     };
 
-    Rig* rig_;
+    LoadRig* rig_;
     std::vector<Is> items_;  // by number
     std::vector<std::uint64_t> acknowledged_;
     std::vector<Loan> loans_;
@@ -159,7 +159,7 @@ std::uint64_t load() {
 TEST_CASE("WorkQueue does a million operations once each, killed again and again",
           "[work][work_queue][load]") {
     const std::uint64_t count = load();
-    Rig rig;
+    LoadRig rig;
     rig.options = {.record_bytes_max = 4096, .slack_bytes = 1 << 20};
     rig.open();
     Random bits{Seed{1}};
@@ -196,20 +196,20 @@ TEST_CASE("WorkQueue does a million operations once each, killed again and again
 }
 
 TEST_CASE("WorkQueue: one old item pins no more than the slack", "[work][work_queue][load]") {
-    Rig rig;
+    LoadRig rig;
     rig.options = {.lease = 1s,
                    .deliveries_max = WorkOptions::any_number,
                    .record_bytes_max = 4096,
                    .slack_bytes = 1 << 20};
     rig.open();
-    REQUIRE(rig.work->push(body_of(7, 100), rig.now));
+    REQUIRE(rig.work->push(sized_body(7, 100), rig.now));
     auto stuck = rig.work->lease(rig.now);
     REQUIRE(stuck);
     REQUIRE_FALSE(rig.work->extend(*stuck, rig.now, 10'000h));
     const int count = slow_build ? 20'000 : 200'000;
     std::uint64_t bytes_max = 0;
     for (int i = 0; i < count; ++i) {
-        REQUIRE(rig.work->push(body_of(1, 400), rig.now));
+        REQUIRE(rig.work->push(sized_body(1, 400), rig.now));
         const auto lease = rig.work->lease(rig.now);
         REQUIRE(lease);
         REQUIRE_FALSE(rig.work->ack(*lease));
@@ -230,10 +230,10 @@ TEST_CASE("WorkQueue: one old item pins no more than the slack", "[work][work_qu
 
 TEST_CASE("WorkQueue without keys is in its log what it keeps", "[work][work_queue][load]") {
     // Acknowledged in order, nothing is written for the ends but what the log itself writes.
-    Rig rig;
+    LoadRig rig;
     rig.open();
     for (int i = 0; i < 10'000; ++i) {
-        REQUIRE(rig.work->push(body_of(1, 100), rig.now));
+        REQUIRE(rig.work->push(sized_body(1, 100), rig.now));
         const auto lease = rig.work->lease(rig.now);
         REQUIRE(lease);
         REQUIRE_FALSE(rig.work->ack(*lease));
@@ -245,7 +245,7 @@ TEST_CASE("WorkQueue without keys is in its log what it keeps", "[work][work_que
 
 TEST_CASE("WorkQueue: the keys of a large window take their space once or twice",
           "[work][work_queue][load]") {
-    Rig rig;
+    LoadRig rig;
     const std::size_t keys = slow_build ? 5'000 : 100'000;
     rig.options = {.keys = keys, .record_bytes_max = 4096, .slack_bytes = 256 << 10};
     rig.open();
@@ -253,7 +253,7 @@ TEST_CASE("WorkQueue: the keys of a large window take their space once or twice"
     const std::uint64_t count = 6 * keys;
     for (std::uint64_t i = 0; i < count; ++i) {
         const std::string key = std::to_string(i);
-        REQUIRE(rig.work->push(body_of(i, 20), rig.now, {.key = key}));
+        REQUIRE(rig.work->push(sized_body(i, 20), rig.now, {.key = key}));
         const auto lease = rig.work->lease(rig.now);
         REQUIRE(lease);
         REQUIRE_FALSE(rig.work->ack(*lease));
@@ -268,7 +268,7 @@ TEST_CASE("WorkQueue: the keys of a large window take their space once or twice"
     rig.open();
     for (std::uint64_t i = count - keys; i < count; i += keys / 100) {
         const std::string key = std::to_string(i);
-        const auto again = rig.work->push(body_of(i, 20), rig.now, {.key = key});
+        const auto again = rig.work->push(sized_body(i, 20), rig.now, {.key = key});
         REQUIRE(again.error() == QueueErrc::duplicate);
     }
 }

@@ -15,6 +15,7 @@
 #include <belay/work/work_salvage.hpp>
 
 #include "support/journal_model.hpp"
+#include "support/moments.hpp"
 
 using namespace belay;
 using namespace belay_test;
@@ -22,17 +23,15 @@ using namespace std::chrono_literals;
 
 namespace {
 
-using Work = WorkQueue<SimJournal>;
-
-constexpr Moment start{Instant{100s}, WallTime{1'700'000'000s}};
+using SimWork = WorkQueue<SimJournal>;
 
 /// Small files and little slack, so that items and keys are copied, and files deleted, all the
 /// time. Nothing if the disk has halted.
-std::optional<Work> open_work(sim::Disk& disk, std::uint64_t seed, const char* path = "w",
-                              Moment now = start) {
+std::optional<SimWork> open_to_note(sim::Disk& disk, std::uint64_t seed, const char* path = "w",
+                                    Moment now = start) {
     auto journal = SimJournal::open(disk, path, small_journal(seed));
     if (!journal) return std::nullopt;
-    auto work = Work::open(
+    auto work = SimWork::open(
         std::move(*journal),
         {.keys = 8, .items_max = 40, .record_bytes_max = 1024, .slack_bytes = 1500}, now);
     if (!work) return std::nullopt;
@@ -40,14 +39,14 @@ std::optional<Work> open_work(sim::Disk& disk, std::uint64_t seed, const char* p
 }
 
 /// One item more, and one less: never the first.
-bool pass_one_through(Work& work, std::uint64_t n) {
+bool pass_one_through(SimWork& work, std::uint64_t n) {
     const std::string body = "item " + std::to_string(n) + std::string(100, '.');
     if (!work.push(as_bytes(body), start, {.key = std::to_string(n)})) return false;
     const auto lease = work.lease(start);
     return lease && !work.ack(*lease);
 }
 /// The first item, which is lent for as long as the program lives: it is copied forward.
-bool push_old(Work& work) {
+bool push_old(SimWork& work) {
     return work.push(as_bytes("old"), start) && work.lease(start) && !work.commit();
 }
 
@@ -59,7 +58,7 @@ struct Kept {
 
 /// Works, and keeps notes of all lengths, until the disk halts.
 void work_and_keep(sim::Disk& disk, Kept& kept) {
-    auto work = open_work(disk, 1);
+    auto work = open_to_note(disk, 1);
     if (!work || !push_old(*work)) return;
     for (std::uint64_t n = 0; n < 60; ++n) {
         if (!pass_one_through(*work, n)) return;
@@ -79,7 +78,7 @@ void work_and_keep(sim::Disk& disk, Kept& kept) {
 
 /// Whether the note after a crash is one that may be there.
 bool is_right(sim::Disk& disk, const Kept& kept) {
-    const auto work = open_work(disk, 2);
+    const auto work = open_to_note(disk, 2);
     if (!work) return false;
     const std::string note{as_text(work->kept())};
     for (std::size_t i = kept.durable; i < kept.notes.size(); ++i) {
@@ -93,7 +92,7 @@ bool is_right(sim::Disk& disk, const Kept& kept) {
 TEST_CASE("WorkQueue::keep keeps the latest note over restarts", "[work][work_queue][unit]") {
     sim::Disk disk;
     {
-        auto work = open_work(disk, 1);
+        auto work = open_to_note(disk, 1);
         REQUIRE(work);
         CHECK(work->kept().empty());
         CHECK_FALSE(work->keep(as_bytes("first")));
@@ -105,7 +104,7 @@ TEST_CASE("WorkQueue::keep keeps the latest note over restarts", "[work][work_qu
         CHECK_FALSE(work->flush());
         CHECK_FALSE(work->unflushed());
     }
-    auto work = open_work(disk, 2);
+    auto work = open_to_note(disk, 2);
     REQUIRE(work);
     CHECK(as_text(work->kept()) == "second");
     // It is no item, and counts for nothing.
@@ -113,14 +112,14 @@ TEST_CASE("WorkQueue::keep keeps the latest note over restarts", "[work][work_qu
     CHECK(work->bytes() == 0);
     CHECK_FALSE(work->keep({}));
     work.reset();
-    CHECK(open_work(disk, 3)->kept().empty());
+    CHECK(open_to_note(disk, 3)->kept().empty());
 }
 
 TEST_CASE("WorkQueue::keep: the note stays while items are copied and files given up",
           "[work][work_queue][fault]") {
     sim::Disk disk;
     {
-        auto work = open_work(disk, 1);
+        auto work = open_to_note(disk, 1);
         REQUIRE(work);
         REQUIRE(push_old(*work));
         REQUIRE_FALSE(work->keep(as_bytes("kept once")));
@@ -142,7 +141,7 @@ TEST_CASE("WorkQueue::keep: the note stays while items are copied and files give
         Random bits{Seed{3}};
         disk.crash(bits);
     }
-    auto work = open_work(disk, 2);
+    auto work = open_to_note(disk, 2);
     REQUIRE(work);
     CHECK(as_text(work->kept()) == "kept once");
     CHECK(as_text(work->peek()->body) == "old");
@@ -179,7 +178,7 @@ TEST_CASE("inspect_work_queue shows the note, and salvage_work_queue keeps it",
           "[work][work_salvage][unit]") {
     sim::Disk disk;
     {
-        auto work = open_work(disk, 1);
+        auto work = open_to_note(disk, 1);
         REQUIRE(work);
         REQUIRE(work->push(as_bytes("item"), start));
         REQUIRE_FALSE(work->keep(as_bytes("breaker open")));
@@ -188,7 +187,7 @@ TEST_CASE("inspect_work_queue shows the note, and salvage_work_queue keeps it",
     REQUIRE(seen);
     CHECK(as_text(seen->journal.note) == "breaker open");
     REQUIRE(salvage_work_queue(disk, "w", "new", start, small_journal(2)));
-    const auto work = open_work(disk, 3, "new");
+    const auto work = open_to_note(disk, 3, "new");
     REQUIRE(work);
     CHECK(as_text(work->kept()) == "breaker open");
     CHECK(work->size() == 1);
@@ -207,7 +206,7 @@ int attempts_in_ten_minutes(bool remembers) {
     for (std::uint64_t life = 1; life <= 300; ++life) {
         // The steady clock begins again, the wall clock goes on.
         const Moment now{Instant{1h}, start.wall + 2s * static_cast<std::int64_t>(life)};
-        auto work = open_work(disk, life, "w", now);
+        auto work = open_to_note(disk, life, "w", now);
         REQUIRE(work);
         REQUIRE(pass_one_through(*work, life));
         PolicyHistory history;

@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "support/journal_model.hpp"
+#include "support/moments.hpp"
 
 using namespace belay;
 using namespace belay_test;
@@ -17,21 +18,20 @@ using namespace std::chrono_literals;
 
 namespace {
 
-using Work = WorkQueue<SimJournal>;
+using SimWork = WorkQueue<SimJournal>;
 
-constexpr Moment start{Instant{100s}, WallTime{1'700'000'000s}};
-constexpr Moment later{Instant{103s}, WallTime{1'700'000'003s}};
+constexpr Moment three_seconds_on{Instant{103s}, WallTime{1'700'000'003s}};
 
-Result<Work, WorkError> open_work(sim::Disk& disk, const char* path, std::uint64_t seed,
-                                  const Moment& now) {
+Result<SimWork, WorkError> open_work(sim::Disk& disk, const char* path, std::uint64_t seed,
+                                     const Moment& now) {
     auto journal = SimJournal::open(disk, path, small_journal(seed));
     REQUIRE(journal);
-    return Work::open(std::move(*journal), {.deliveries_max = 2, .keys = 4}, now);
+    return SimWork::open(std::move(*journal), {.deliveries_max = 2, .keys = 4}, now);
 }
 
 /// Items 1 to 8: one waits, one was done behind it, one failed once, one is delayed for 10 s, one
 /// expires after 60 s, one is dead, two wait.
-void fill(sim::Disk& disk) {
+void fill_for_salvage(sim::Disk& disk) {
     auto work = open_work(disk, "w", 1, start);
     REQUIRE(work);
     for (const char* const body : {"plain", "done", "failed"}) {
@@ -54,7 +54,7 @@ void fill(sim::Disk& disk) {
 }
 
 /// What a queue shows, an item behind the other: body, state, deliveries.
-std::string all(Work& work) {
+std::string all_shown(SimWork& work) {
     std::string text;
     const auto show = [&text](const WorkItem& item) {
         text += std::string{as_text(item.body)} + '/' +
@@ -70,41 +70,41 @@ std::string all(Work& work) {
 
 TEST_CASE("salvage_work_queue copies what lives, as it was", "[work][work_salvage][unit]") {
     sim::Disk disk;
-    fill(disk);
-    const auto done = salvage_work_queue(disk, "w", "new", later, small_journal(2));
+    fill_for_salvage(disk);
+    const auto done = salvage_work_queue(disk, "w", "new", three_seconds_on, small_journal(2));
     REQUIRE(done);
     CHECK(done->copied == 7);
     CHECK(done->unreadable == 0);
     CHECK(done->inspection.is_whole());
-    auto before = open_work(disk, "w", 3, later);
+    auto before = open_work(disk, "w", 3, three_seconds_on);
     REQUIRE(before);
-    auto work = open_work(disk, "new", 4, later);
+    auto work = open_work(disk, "new", 4, three_seconds_on);
     REQUIRE(work);
-    CHECK(all(*work) == all(*before));
+    CHECK(all_shown(*work) == all_shown(*before));
     CHECK(work->delayed() == 1);
-    CHECK(*work->oldest(later.wall) == 3s);
-    const auto next = work->lease(later);
+    CHECK(*work->oldest(three_seconds_on.wall) == 3s);
+    const auto next = work->lease(three_seconds_on);
     REQUIRE(next);
     CHECK(as_text(next->body) == "plain");
     CHECK(next->pushed == start.wall);
     // The delay has 7 s to go; expired is what was pushed to be so 60 s after.
     CHECK(work->delayed() == 1);
-    static_cast<void>(work->lease({later.now + 8s, later.wall + 60s}));
+    static_cast<void>(work->lease({three_seconds_on.now + 8s, three_seconds_on.wall + 60s}));
     CHECK(work->delayed() == 0);
     // The new queue's own numbers hold over another opening.
     REQUIRE_FALSE(work->ack(*next));
     REQUIRE_FALSE(work->commit());
-    work = open_work(disk, "other", 5, later);
-    work = open_work(disk, "new", 6, later);
+    work = open_work(disk, "other", 5, three_seconds_on);
+    work = open_work(disk, "new", 6, three_seconds_on);
     REQUIRE(work);
-    CHECK(all(*work).find("plain") == std::string::npos);
+    CHECK(all_shown(*work).find("plain") == std::string::npos);
 }
 
 TEST_CASE("WorkQueue refuses its journal salvaged as a journal", "[work][work_salvage][unit]") {
     sim::Disk disk;
-    fill(disk);
+    fill_for_salvage(disk);
     REQUIRE(salvage_journal(disk, "w", "copy", small_journal(2)));
-    const auto work = open_work(disk, "copy", 3, later);
+    const auto work = open_work(disk, "copy", 3, three_seconds_on);
     REQUIRE_FALSE(work);
     CHECK(work.error().code == QueueErrc::foreign_file);
     CHECK(work.error().message().find("use salvage_work_queue") != std::string::npos);
@@ -113,19 +113,19 @@ TEST_CASE("WorkQueue refuses its journal salvaged as a journal", "[work][work_sa
 TEST_CASE("salvage_work_queue passes over what is damaged, anywhere",
           "[work][work_salvage][fault]") {
     sim::Disk whole;
-    fill(whole);
+    fill_for_salvage(whole);
     const std::string path = "w/" + journal_format::segment_name(1);
     std::uint64_t passed_over = 0;
     for (std::uint64_t at = journal_format::segment_header_bytes;
          at < journal_format::segment_header_bytes + 700; at += 7) {
         sim::Disk disk;
-        fill(disk);
+        fill_for_salvage(disk);
         Bytes bytes = disk.contents(path);
         bytes[at] ^= std::byte{1};
         disk.put(path, bytes);
-        const auto done = salvage_work_queue(disk, "w", "new", later, small_journal(2));
+        const auto done = salvage_work_queue(disk, "w", "new", three_seconds_on, small_journal(2));
         if (!done) continue;
-        auto work = open_work(disk, "new", 3, later);
+        auto work = open_work(disk, "new", 3, three_seconds_on);
         REQUIRE(work);
         REQUIRE(work->size() + work->dead() == done->copied);
         // One entry was lost at most: an item, or what became of one.
@@ -138,12 +138,12 @@ TEST_CASE("salvage_work_queue passes over what is damaged, anywhere",
 
 TEST_CASE("salvage_work_queue says what it cannot do", "[work][work_salvage][unit]") {
     sim::Disk disk;
-    CHECK_FALSE(salvage_work_queue(disk, "w", "new", later, small_journal(2)));
-    fill(disk);
-    REQUIRE(salvage_work_queue(disk, "w", "new", later, small_journal(2)));
+    CHECK_FALSE(salvage_work_queue(disk, "w", "new", three_seconds_on, small_journal(2)));
+    fill_for_salvage(disk);
+    REQUIRE(salvage_work_queue(disk, "w", "new", three_seconds_on, small_journal(2)));
     const sim::Disk::Image before = disk.image();
-    CHECK_FALSE(salvage_work_queue(disk, "w", "w", later, small_journal(2)));
-    const auto again = salvage_work_queue(disk, "w", "new", later, small_journal(2));
+    CHECK_FALSE(salvage_work_queue(disk, "w", "w", three_seconds_on, small_journal(2)));
+    const auto again = salvage_work_queue(disk, "w", "new", three_seconds_on, small_journal(2));
     REQUIRE_FALSE(again);
     CHECK(again.error().code == std::errc::file_exists);
     CHECK(disk.image() == before);
@@ -153,7 +153,8 @@ TEST_CASE("salvage_work_queue says what it cannot do", "[work][work_salvage][uni
         REQUIRE(other->append(as_bytes("no entry of a work queue")));
         REQUIRE_FALSE(other->commit());
     }
-    const auto foreign = salvage_work_queue(disk, "other", "third", later, small_journal(2));
+    const auto foreign =
+        salvage_work_queue(disk, "other", "third", three_seconds_on, small_journal(2));
     REQUIRE_FALSE(foreign);
     CHECK(foreign.error().what.find("entry 1: ") == 0);
 }

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: MIT
+/// \file tests/support/shorthand.hpp
+/// What many tests say, in a word: an instant, and why something failed.
+#pragma once
+
+#include <system_error>
+
+#include <belay/core/instant.hpp>
+#include <belay/core/failure.hpp>
+
+namespace belay_test {
+
+/// That long after the beginning of all time.
+constexpr belay::Instant at(belay::Duration d) { return belay::Instant{d}; }
+
+inline constexpr belay::Failure lost{belay::Cause::lost};
+inline const std::error_code timed_out = std::make_error_code(std::errc::timed_out);
+inline const std::error_code eio = std::make_error_code(std::errc::io_error);
+
+}  // namespace belay_test
