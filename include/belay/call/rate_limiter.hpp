@@ -99,8 +99,11 @@ public:
 private:
     friend Permit;
 
-    // Of one who is refused: due is further away than the tolerance.
-    [[nodiscard]] Instant retry_at(Instant due) const noexcept { return before(due, tolerance_); }
+    // Of one who is refused: due is further away than the tolerance. Not before(): the last due is
+    // as far away as an instant can be, and still comes.
+    [[nodiscard]] Instant retry_at(Instant due) const noexcept {
+        return Instant{due.time_since_epoch() - tolerance_};
+    }
 
     void on_success(NoStake, Instant) noexcept {}
     void on_failure(NoStake, Instant) noexcept {}
