@@ -5,7 +5,6 @@
 
 #include <belay/breaker/any_trip.hpp>
 #include <belay/breaker/breaker.hpp>
-#include <belay/breaker/breaker_core.hpp>
 #include <belay/breaker/breaker_event.hpp>
 #include <belay/breaker/breaker_state.hpp>
 #include <belay/breaker/circuit_breaker.hpp>

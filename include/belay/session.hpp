@@ -8,9 +8,7 @@
 #include <belay/session/greeting.hpp>
 #include <belay/session/ledger_like.hpp>
 #include <belay/session/receiver.hpp>
-#include <belay/session/receiver_core.hpp>
 #include <belay/session/receiver_options.hpp>
-#include <belay/session/sender_core.hpp>
 #include <belay/session/session.hpp>
 #include <belay/session/session_errc.hpp>
 #include <belay/session/session_observer.hpp>

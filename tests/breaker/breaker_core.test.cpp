@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: several permits, verdicts of older generations, commands and snapshots, as one value; never
 // stuck, whatever happens to probes. Method: timelines as static_assert, properties over events.
-#include <belay/breaker/breaker_core.hpp>
+#include <belay/breaker/detail/breaker_core.hpp>
 
 #include <type_traits>
 #include <vector>
@@ -18,7 +18,7 @@ using enum BreakerChange;
 
 namespace {
 
-using Core = BreakerCore<ConsecutiveFailures, OpenFor>;
+using Core = detail::BreakerCore<ConsecutiveFailures, OpenFor>;
 
 // A core with its time and chance, usable in constant expressions.
 template <class C>
@@ -62,7 +62,7 @@ constexpr auto due(HalfOpenOptions half_open = {}) {
 }  // namespace
 
 static_assert(std::is_trivially_copyable_v<Core> && sizeof(Core) <= 56);
-template class belay::BreakerCore<belay_test::MinimalTrip, belay_test::MinimalOpenWait>;
+template class belay::detail::BreakerCore<belay_test::MinimalTrip, belay_test::MinimalOpenWait>;
 
 TEST_CASE("BreakerCore says what changed, once for each change", "[breaker][breaker_core][unit]") {
     STATIC_REQUIRE([] {
@@ -262,8 +262,8 @@ TEST_CASE("BreakerCore voids the permits that were out when a mode was set",
 TEST_CASE("BreakerCore grows its wait from reopening to reopening, and forgets when it closes",
           "[breaker][breaker_core][unit]") {
     STATIC_REQUIRE([] {
-        CoreBench b{
-            BreakerCore{ConsecutiveFailures{1}, belay_test::GrowingWait{}, HalfOpenOptions{}}};
+        CoreBench b{detail::BreakerCore{ConsecutiveFailures{1}, belay_test::GrowingWait{},
+                                        HalfOpenOptions{}}};
         for (const Duration wait : {10s, 20s, 30s}) {
             static_cast<void>(b.acquire());
             static_cast<void>(b.fail());
@@ -279,8 +279,8 @@ TEST_CASE("BreakerCore grows its wait from reopening to reopening, and forgets w
 TEST_CASE("BreakerCore goes on where its snapshot left off, in another program at another time",
           "[breaker][breaker_core][unit]") {
     STATIC_REQUIRE([] {
-        CoreBench b{
-            BreakerCore{ConsecutiveFailures{1}, belay_test::GrowingWait{}, HalfOpenOptions{}}};
+        CoreBench b{detail::BreakerCore{ConsecutiveFailures{1}, belay_test::GrowingWait{},
+                                        HalfOpenOptions{}}};
         for (int i = 0; i < 3; ++i) {
             static_cast<void>(b.acquire());
             static_cast<void>(b.fail());
@@ -290,8 +290,8 @@ TEST_CASE("BreakerCore goes on where its snapshot left off, in another program a
         const BreakerSnapshot saved = b.core.snapshot(b.now);
         bool ok = saved == BreakerSnapshot{BreakerMode::automatic, BreakerState::open, 3, 12s};
 
-        CoreBench restarted{
-            BreakerCore{ConsecutiveFailures{1}, belay_test::GrowingWait{}, HalfOpenOptions{}}};
+        CoreBench restarted{detail::BreakerCore{ConsecutiveFailures{1}, belay_test::GrowingWait{},
+                                                HalfOpenOptions{}}};
         restarted.now = Instant{} - 1000h;
         ok = ok && restarted.restore(saved) && restarted.core.snapshot(restarted.now) == saved;
         ok = ok && restarted.core.admit(restarted.now) == Advice::suspend(restarted.now + 12s);
@@ -305,8 +305,8 @@ TEST_CASE("BreakerCore goes on where its snapshot left off, in another program a
 TEST_CASE("BreakerCore keeps how far its wait has grown, up to 65535 openings",
           "[breaker][breaker_core][unit]") {
     const auto growing = [] {
-        return CoreBench{
-            BreakerCore{ConsecutiveFailures{1}, belay_test::GrowingWait{}, HalfOpenOptions{}}};
+        return CoreBench{detail::BreakerCore{ConsecutiveFailures{1}, belay_test::GrowingWait{},
+                                             HalfOpenOptions{}}};
     };
     auto b = growing();
     for (int i = 0; i < 300; ++i) {

@@ -548,7 +548,7 @@ template <class Trip, class OpenWait>
 void is_its_core(Trip trip, OpenWait open_wait) {
     HalfOpenOptions half_open = any_half_open();
     half_open.probe_timeout = 5s;
-    BreakerCore core{trip, open_wait, half_open};
+    detail::BreakerCore core{trip, open_wait, half_open};
     CircuitBreaker<SteadyClock, Trip, OpenWait> object{trip, open_wait, half_open};
     using ItsPermit = typename CircuitBreaker<SteadyClock, Trip, OpenWait>::Permit;
     struct Call {

@@ -43,13 +43,13 @@ std::string transport_frame(const belay::Bytes& message) {
 }
 
 belay::Bytes hello() {
-    belay::Hello h;
+    belay::session_format::Hello h;
     h.attach = 1;
     h.payload_bytes_max = 1024;
     h.sender.fill(std::byte{7});
     h.journal.fill(std::byte{8});
     belay::Bytes message;
-    belay::append_hello(message, h);
+    belay::session_format::append_hello(message, h);
     return message;
 }
 
@@ -107,7 +107,8 @@ TEST_CASE("outage server keeps nothing for a client that reads nothing", "[e2e][
     // peer that has only said hello may not send more than 8 KiB in one message.
     belay::Bytes pings;
     for (unsigned i = 0; i < 300; ++i) {
-        belay::append_frame(pings, {.type = belay::FrameType::ping, .number = i});
+        belay::session_format::append_frame(
+            pings, {.type = belay::session_format::FrameType::ping, .number = i});
     }
     const std::string message = transport_frame(pings);
     const std::size_t wanted = std::size_t{128} << 20U;

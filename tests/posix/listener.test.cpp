@@ -318,7 +318,8 @@ TEST_CASE("A stranger at a Receiver's port is cut off at the length that it anno
         stranger.send(frame(std::string(bytes, 'x')).substr(0, 5));
         return stranger;
     };
-    const std::size_t most = frame_header_bytes + greeting_bytes_max;
+    const std::size_t most =
+        session_format::frame_header_bytes + session_format::greeting_bytes_max;
     const RawSocket greeting = announce(most);
     REQUIRE(loop.run_until([&] { return receiver.connections() == 1; }));
     const RawSocket flood = announce(most + 1);

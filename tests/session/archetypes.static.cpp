@@ -18,8 +18,8 @@ struct OneHookReceiver {
 };
 }  // namespace
 
-template class belay::ReceiverCore<>;
-template class belay::SenderCore<MinimalSequenced>;
+template class belay::detail::ReceiverCore<>;
+template class belay::detail::SenderCore<MinimalSequenced>;
 template class belay::Session<MinimalBytesTransport, MinimalRule, MinimalSessionQueue>;
 template class belay::Session<MinimalBytesTransport, MinimalRule, MinimalSessionQueue,
                               OneHookSession>;

@@ -6,6 +6,7 @@
 #include "support/hex.hpp"
 
 using namespace belay;
+using namespace belay::session_format;
 using belay_test::from_hex;
 using belay_test::to_hex;
 

@@ -8,6 +8,7 @@
 #include "support/raw_peer.hpp"
 
 using namespace belay;
+using namespace belay::session_format;
 using belay_test::from_hex;
 using belay_test::only_frame;
 using belay_test::to_hex;

@@ -6,6 +6,7 @@
 #include "support/receiver_rig.hpp"
 
 using namespace belay;
+using namespace belay::session_format;
 using namespace belay_test;
 using namespace std::chrono_literals;
 

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 // Goal: the decisions about one sender, as a value: who is attached, what comes next, and a credit
 // that never shrinks.
-#include <belay/session/receiver_core.hpp>
+#include <belay/session/detail/receiver_core.hpp>
 
 #include "support/catch.hpp"
 
 using namespace belay;
+using namespace belay::detail;
+using namespace belay::session_format;
 
 namespace {
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: a sender does what section 5.1 of the protocol says, over a journal on a simulated disk;
 // the test plays the receiver, frame by frame.
-#include <belay/session/sender_core.hpp>
+#include <belay/session/detail/sender_core.hpp>
 
 #include <optional>
 
@@ -12,6 +12,8 @@
 #include "support/raw_peer.hpp"
 
 using namespace belay;
+using namespace belay::detail;
+using namespace belay::session_format;
 using namespace belay_test;
 using namespace std::chrono_literals;
 

@@ -10,6 +10,7 @@
 #include "support/session_rig.hpp"
 
 using namespace belay;
+using namespace belay::session_format;
 using namespace belay_test;
 using namespace std::chrono_literals;
 

@@ -25,9 +25,10 @@ inline belay::Id id(unsigned n) { return belay::Id{static_cast<std::byte>(n)}; }
 inline std::string text_of(belay::BytesView bytes) { return std::string{belay::as_text(bytes)}; }
 
 /// The frame of a message that is one frame.
-inline belay::Frame only_frame(const belay::Bytes& message,
-                               std::size_t payload_bytes_max = belay::payload_bytes_ceiling) {
-    belay::FrameReader reader{message, payload_bytes_max};
+inline belay::session_format::Frame only_frame(
+    const belay::Bytes& message,
+    std::size_t payload_bytes_max = belay::session_format::payload_bytes_ceiling) {
+    belay::session_format::FrameReader reader{message, payload_bytes_max};
     const auto frame = reader.next();
     REQUIRE(frame.has_value());
     REQUIRE(frame->has_value());
@@ -35,39 +36,39 @@ inline belay::Frame only_frame(const belay::Bytes& message,
 }
 
 /// A frame as the tests compare it: "data 3 text", "ack 3", "error fenced 7".
-inline std::string describe(const belay::Frame& f) {
-    using belay::FrameType;
+inline std::string describe(const belay::session_format::Frame& f) {
+    using belay::session_format::FrameType;
     const std::string number = " " + std::to_string(f.number);
     switch (f.type) {
-        case FrameType::hello: {
-            const auto h = belay::read_hello(f);
+        case belay::session_format::FrameType::hello: {
+            const auto h = belay::session_format::read_hello(f);
             if (!h) return "bad hello";
             return "hello" + number + " base " + std::to_string(h->base) + " last " +
                    std::to_string(h->last);
         }
-        case FrameType::welcome: {
-            const auto g = belay::read_welcome(f);
+        case belay::session_format::FrameType::welcome: {
+            const auto g = belay::session_format::read_welcome(f);
             if (!g) return "bad welcome";
             if (g->known) return "welcome known " + std::to_string(g->applied);
             return g->replaces ? "welcome replaces " + std::to_string(g->replaced_applied)
                                : "welcome new";
         }
-        case FrameType::start:
+        case belay::session_format::FrameType::start:
             return "start" + number;
-        case FrameType::data:
+        case belay::session_format::FrameType::data:
             return "data" + number + " " + text_of(f.payload);
-        case FrameType::ack:
+        case belay::session_format::FrameType::ack:
             return "ack" + number;
-        case FrameType::error: {
+        case belay::session_format::FrameType::error: {
             static constexpr const char* names[] = {
                 "0",          "protocol",      "version",         "unauthorized", "forbidden",
                 "fenced",     "store_changed", "unknown_journal", "gap",          "too_large",
                 "overloaded", "draining",      "superseded",      "storage"};
             return std::string{"error "} + (f.aux < 14 ? names[f.aux] : "unknown") + number;
         }
-        case FrameType::ping:
+        case belay::session_format::FrameType::ping:
             return "ping" + number;
-        case FrameType::pong:
+        case belay::session_format::FrameType::pong:
             return "pong" + number;
         default:
             return "frame " + std::to_string(static_cast<int>(f.type)) + number;
@@ -77,7 +78,8 @@ inline std::string describe(const belay::Frame& f) {
 /// The frames of a message, described.
 inline Seen describe(belay::BytesView message) {
     Seen seen;
-    belay::FrameReader reader{message, belay::payload_bytes_ceiling};
+    belay::session_format::FrameReader reader{message,
+                                              belay::session_format::payload_bytes_ceiling};
     for (auto f = reader.next(); f && *f; f = reader.next()) seen.push_back(describe(**f));
     if (reader.bad_type() != 0) seen.emplace_back("garbage");
     return seen;
@@ -85,43 +87,45 @@ inline Seen describe(belay::BytesView message) {
 
 // ---- messages -----------------------------------------------------------------------------------
 
-inline belay::Bytes bytes_of(const belay::Frame& frame) {
+inline belay::Bytes bytes_of(const belay::session_format::Frame& frame) {
     belay::Bytes message;
-    belay::append_frame(message, frame);
+    belay::session_format::append_frame(message, frame);
     return message;
 }
-inline belay::Bytes bytes_of(const belay::Hello& hello) {
+inline belay::Bytes bytes_of(const belay::session_format::Hello& hello) {
     belay::Bytes message;
-    belay::append_hello(message, hello);
+    belay::session_format::append_hello(message, hello);
     return message;
 }
-inline belay::Bytes bytes_of(const belay::Welcome& welcome) {
+inline belay::Bytes bytes_of(const belay::session_format::Welcome& welcome) {
     belay::Bytes message;
-    belay::append_welcome(message, welcome);
+    belay::session_format::append_welcome(message, welcome);
     return message;
 }
 inline belay::Bytes start(std::uint64_t attach) {
-    return bytes_of(belay::Frame{.type = belay::FrameType::start, .number = attach});
+    return bytes_of(belay::session_format::Frame{.type = belay::session_format::FrameType::start,
+                                                 .number = attach});
 }
 inline belay::Bytes data(std::uint64_t number, std::string_view text, std::uint32_t salt = 7) {
-    return bytes_of(belay::Frame{.type = belay::FrameType::data,
-                                 .aux = salt,
-                                 .number = number,
-                                 .payload = belay::as_bytes(text)});
+    return bytes_of(belay::session_format::Frame{.type = belay::session_format::FrameType::data,
+                                                 .aux = salt,
+                                                 .number = number,
+                                                 .payload = belay::as_bytes(text)});
 }
 inline belay::Bytes ping(std::uint64_t token) {
-    return bytes_of(belay::Frame{.type = belay::FrameType::ping, .number = token});
+    return bytes_of(belay::session_format::Frame{.type = belay::session_format::FrameType::ping,
+                                                 .number = token});
 }
 inline belay::Bytes ack(std::uint64_t applied, std::uint64_t number_limit = 1000,
                         std::uint64_t byte_limit = 1U << 20U) {
     belay::Bytes message;
-    belay::append_ack(message, applied, number_limit, byte_limit);
+    belay::session_format::append_ack(message, applied, number_limit, byte_limit);
     return message;
 }
 inline belay::Bytes error(belay::SessionErrc code, std::uint64_t detail = 0,
                           belay::BytesView payload = {}) {
     belay::Bytes message;
-    belay::append_error(message, code, detail, payload);
+    belay::session_format::append_error(message, code, detail, payload);
     return message;
 }
 inline belay::Bytes operator+(belay::Bytes a, const belay::Bytes& b) {

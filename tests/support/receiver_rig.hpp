@@ -83,7 +83,7 @@ struct ReceiverRig {
         return line->heard();
     }
     /// A connection of a sender whose journal the receiver knows already, or gets to know now.
-    std::shared_ptr<RawLine> attached(const belay::Hello& hello) {
+    std::shared_ptr<RawLine> attached(const belay::session_format::Hello& hello) {
         auto line = connect();
         const Seen answer = ask(line, bytes_of(hello));
         REQUIRE(answer.size() == 1);
@@ -95,14 +95,14 @@ struct ReceiverRig {
 };
 
 /// Sender 1, its journal `journal`, connection `attach`.
-inline belay::Hello hello_of(unsigned journal, std::uint64_t attach) {
+inline belay::session_format::Hello hello_of(unsigned journal, std::uint64_t attach) {
     return {
         .attach = attach, .payload_bytes_max = 1U << 20U, .sender = id(1), .journal = id(journal)};
 }
 /// The same, once the journal is pinned to the rig's store.
-inline belay::Hello pinned_hello_of(unsigned journal, std::uint64_t attach,
-                                    std::uint64_t base = 1) {
-    belay::Hello h = hello_of(journal, attach);
+inline belay::session_format::Hello pinned_hello_of(unsigned journal, std::uint64_t attach,
+                                                    std::uint64_t base = 1) {
+    belay::session_format::Hello h = hello_of(journal, attach);
     h.pinned_store = MemoryLedger{}.store;
     h.base = base;
     h.last = base - 1;

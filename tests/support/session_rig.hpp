@@ -103,18 +103,18 @@ struct SessionRig {
     belay::Bytes known(std::uint64_t applied) {
         const auto check = session->queue().storage().check(applied);
         REQUIRE(check.has_value());
-        return bytes_of(belay::Welcome{.attach = attach(),
-                                       .payload_bytes_max = 100,
-                                       .known = true,
-                                       .store = store,
-                                       .byte_limit = 1U << 20U,
-                                       .applied = applied,
-                                       .check = *check,
-                                       .number_limit = 1000});
+        return bytes_of(belay::session_format::Welcome{.attach = attach(),
+                                                       .payload_bytes_max = 100,
+                                                       .known = true,
+                                                       .store = store,
+                                                       .byte_limit = 1U << 20U,
+                                                       .applied = applied,
+                                                       .check = *check,
+                                                       .number_limit = 1000});
     }
     belay::Bytes fresh() {
-        return bytes_of(
-            belay::Welcome{.attach = attach(), .payload_bytes_max = 100, .store = store});
+        return bytes_of(belay::session_format::Welcome{
+            .attach = attach(), .payload_bytes_max = 100, .store = store});
     }
     /// Starts, and is adopted.
     void connect() {

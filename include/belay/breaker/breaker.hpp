@@ -5,8 +5,8 @@
 
 #include <type_traits>  // std::conditional_t
 
-#include <belay/breaker/breaker_core.hpp>
 #include <belay/breaker/consecutive_failures.hpp>
+#include <belay/breaker/detail/breaker_core.hpp>
 #include <belay/breaker/open_for.hpp>
 
 namespace belay::inline BELAY_ABI {
@@ -71,7 +71,7 @@ private:
         }
     }
 
-    BreakerCore<Trip, OpenWait> core_;
+    detail::BreakerCore<Trip, OpenWait> core_;
     [[no_unique_address]] std::conditional_t<times_calls, Instant, Untimed> began_{};
 };
 

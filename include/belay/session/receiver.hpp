@@ -10,9 +10,9 @@
 #include <belay/core/machine_like.hpp>
 #include <belay/core/order.hpp>
 #include <belay/link/served_link.hpp>
+#include <belay/session/detail/receiver_core.hpp>
 #include <belay/session/detail/receiver_notice.hpp>
 #include <belay/session/detail/sender_table.hpp>
-#include <belay/session/receiver_core.hpp>
 
 namespace belay::inline BELAY_ABI {
 
@@ -35,7 +35,7 @@ class Receiver {
         "-> std::error_code");
     static_assert(std::is_same_v<typename Transport::message_type, Bytes>,
                   "Receiver: the transport must carry belay::Bytes");
-    using Core = ReceiverCore<Fault>;
+    using Core = detail::ReceiverCore<Fault>;
     using Senders = detail::SenderTable<Core>;
     using Sender = typename Senders::Sender;
     using Notice = detail::ReceiverNotice;
@@ -97,7 +97,8 @@ public:
         const std::uint32_t id = ++last_id_ != 0 ? last_id_ : ++last_id_;
         peers_.push_back(std::make_unique<Peer>(std::move(transport), options_, waker_, id));
         // A stranger is not allowed to make the transport hold more than a greeting.
-        peers_.back()->link.limit_messages(frame_header_bytes + greeting_bytes_max);
+        peers_.back()->link.limit_messages(session_format::frame_header_bytes +
+                                           session_format::greeting_bytes_max);
         peers_.back()->hello_ends = after(detail::larger(now_, waker_.now()), options_.hello_max);
         waker_.touch();
     }
@@ -140,14 +141,14 @@ private:
         std::uint32_t id;
         Phase phase = Phase::expecting_hello;
         bool ack_due = false;
-        Hello hello{};
+        session_format::Hello hello{};
         Instant hello_ends = never;
         ServedLink<Transport> link;
     };
     void on_message(Peer& peer, const Bytes& message) {
         const bool greeted = peer.phase == Phase::attached;
-        FrameReader reader{message,
-                           greeted ? options_.limits.payload_bytes_max : greeting_bytes_max};
+        session_format::FrameReader reader{message, greeted ? options_.limits.payload_bytes_max
+                                                            : session_format::greeting_bytes_max};
         while (!peer.link.closing()) {
             const auto next = reader.next();
             if (!next) return refuse(peer, SessionErrc::protocol, reader.bad_type());
@@ -156,30 +157,31 @@ private:
         }
     }
 
-    void on_frame(Peer& peer, const Frame& frame) {
+    void on_frame(Peer& peer, const session_format::Frame& frame) {
         const auto type = static_cast<std::uint8_t>(frame.type);
         if (frame.lane != 0) return refuse(peer, SessionErrc::protocol, type);
         if (peer.phase == Phase::expecting_hello) {
-            if (frame.type == FrameType::hello) return on_hello(peer, frame);
+            if (frame.type == session_format::FrameType::hello) return on_hello(peer, frame);
             return refuse(peer, SessionErrc::protocol, type);
         }
         switch (frame.type) {
-            case FrameType::start:
+            case session_format::FrameType::start:
                 if (frame.number != peer.hello.attach) break;
                 if (peer.phase == Phase::pending) on_start(peer);
                 return;
-            case FrameType::data:
+            case session_format::FrameType::data:
                 if (peer.phase != Phase::attached) break;
                 return on_data(peer, frame);
-            case FrameType::ping: {
+            case session_format::FrameType::ping: {
                 Bytes pong;
-                append_frame(pong, {.type = FrameType::pong, .number = frame.number});
+                session_format::append_frame(
+                    pong, {.type = session_format::FrameType::pong, .number = frame.number});
                 static_cast<void>(peer.link.send(pong));
                 return;
             }
-            case FrameType::pong:
+            case session_format::FrameType::pong:
                 return;
-            case FrameType::error:
+            case session_format::FrameType::error:
                 return peer.link.close(failure_of(SessionErrc::protocol), Duration{});
             default:
                 break;
@@ -187,14 +189,16 @@ private:
         refuse(peer, SessionErrc::protocol, type);
     }
 
-    void on_hello(Peer& peer, const Frame& frame) {
-        const auto read = read_hello(frame);
+    void on_hello(Peer& peer, const session_format::Frame& frame) {
+        const auto read = session_format::read_hello(frame);
         if (!read) {
             const bool version = read.error() == SessionErrc::version;
             return refuse(peer, version ? SessionErrc::version : SessionErrc::protocol,
-                          version ? (std::uint64_t{frame_version} << 32U) | frame_version : 1);
+                          version ? (std::uint64_t{session_format::frame_version} << 32U) |
+                                        session_format::frame_version
+                                  : 1);
         }
-        const Hello& h = *read;
+        const session_format::Hello& h = *read;
         peer.hello = h;
         peer.hello.token = {};  // seen by the authorizer, kept by nobody
         // Before any other answer, and before the fence: or anyone could fence a victim.
@@ -258,7 +262,7 @@ private:
         peer.ack_due = true;
     }
 
-    void on_data(Peer& peer, const Frame& frame) {
+    void on_data(Peer& peer, const session_format::Frame& frame) {
         Sender* const sender = senders_.find(peer.hello.sender);
         switch (sender->core.judge_data(peer.id, frame)) {
             case Core::Data::skip:
@@ -314,15 +318,15 @@ private:
             std::uint64_t byte_limit = 0;
             core.grant(number_limit, byte_limit);
             Bytes ack;
-            append_ack(ack, core.progress().applied, number_limit, byte_limit);
+            session_format::append_ack(ack, core.progress().applied, number_limit, byte_limit);
             // A full output is no loss: when there is room, a turn comes, and the ACK says more.
             peer->ack_due = peer->link.send(ack) == SendResult::busy;
         }
     }
 
-    void welcome(Peer& peer, const Welcome& g) {
+    void welcome(Peer& peer, const session_format::Welcome& g) {
         Bytes message;
-        append_welcome(message, g);
+        session_format::append_welcome(message, g);
         static_cast<void>(peer.link.send(message));
     }
 
@@ -332,8 +336,8 @@ private:
         Bytes message;
         const bool names_store =
             code == SessionErrc::store_changed || code == SessionErrc::unknown_journal;
-        append_error(message, code, number,
-                     names_store ? BytesView{ledger_.store_id()} : BytesView{});
+        session_format::append_error(message, code, number,
+                                     names_store ? BytesView{ledger_.store_id()} : BytesView{});
         static_cast<void>(peer.link.send(message));
         peer.link.close(failure_of(code), options_.linger_max);
         note({Notice::Kind::refused, peer.hello.sender, {}, make_error_code(code)});

@@ -9,7 +9,7 @@
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/supervisor.hpp>
 #include <belay/link/validated.hpp>
-#include <belay/session/sender_core.hpp>
+#include <belay/session/detail/sender_core.hpp>
 #include <belay/session/session_observer.hpp>
 #include <belay/session/session_queue.hpp>
 
@@ -66,7 +66,7 @@ class Session {
                   "Session: the transport must carry belay::Bytes");
 
     using Journal = detail::JournalOf<Queue>;
-    using Core = SenderCore<Journal, Fault>;
+    using Core = detail::SenderCore<Journal, Fault>;
 
 public:
     using Handle = LinkCommands<Bytes>;
@@ -259,7 +259,8 @@ private:
                 return link_.report_unhealthy(failure_of(LinkErrc::heartbeat_lost));
             }
             Bytes ping;
-            append_frame(ping, {.type = FrameType::ping, .number = ++pings_});
+            session_format::append_frame(
+                ping, {.type = session_format::FrameType::ping, .number = ++pings_});
             static_cast<void>(link_.send(ping));
             pinged_ = now_;
         }

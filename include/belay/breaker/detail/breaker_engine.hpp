@@ -7,9 +7,9 @@
 #include <concepts>  // std::same_as
 #include <cstdint>   // std::uint32_t, std::uint64_t
 
-#include <belay/breaker/breaker_core.hpp>
 #include <belay/breaker/breaker_event.hpp>
 #include <belay/breaker/consecutive_failures.hpp>
+#include <belay/breaker/detail/breaker_core.hpp>
 #include <belay/breaker/detail/breaker_word.hpp>
 #include <belay/core/spin_mutex.hpp>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/session/sender_core.hpp
+/// \file belay/session/detail/sender_core.hpp
 /// SenderCore: what a sender says and believes, over any number of connections; without one itself.
 #pragma once
 
@@ -11,7 +11,7 @@
 #include <belay/session/greeting.hpp>
 #include <belay/session/planted_fault.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay::inline BELAY_ABI::detail {
 
 /// What a SenderCore is tuned by.
 struct SenderOptions {
@@ -57,15 +57,15 @@ public:
         highest_sent_ = 0;
         number_limit_ = byte_limit_ = bytes_sent_ = 0;
         attach_ = (std::uint64_t{journal_->run()} << 32U) | ++connections_;
-        append_hello(out, {.attach = attach_,
-                           .payload_bytes_max = options_.payload_bytes_max,
-                           .sender = options_.id,
-                           .journal = journal_->journal_id(),
-                           .pinned_store = journal_->store_pin(),
-                           .base = journal_->base(),
-                           .last = journal_->durable(),
-                           .check = *check,
-                           .token = options_.token});
+        session_format::append_hello(out, {.attach = attach_,
+                                           .payload_bytes_max = options_.payload_bytes_max,
+                                           .sender = options_.id,
+                                           .journal = journal_->journal_id(),
+                                           .pinned_store = journal_->store_pin(),
+                                           .base = journal_->base(),
+                                           .last = journal_->durable(),
+                                           .check = *check,
+                                           .token = options_.token});
         return {};
     }
 
@@ -73,7 +73,8 @@ public:
     /// Errors: any SessionErrc, or of the journal; then the connection must be closed after the reply.
     [[nodiscard]] std::error_code take(BytesView message, Bytes& reply) {
         const bool greeted = phase_ == Phase::adopting || phase_ == Phase::flowing;
-        FrameReader reader{message, greeted ? options_.payload_bytes_max : greeting_bytes_max};
+        session_format::FrameReader reader{
+            message, greeted ? options_.payload_bytes_max : session_format::greeting_bytes_max};
         while (true) {
             const auto next = reader.next();
             if (!next) return refuse(reply, reader.bad_type());
@@ -96,12 +97,12 @@ public:
             }
             starved_ = body->size() > byte_limit_ - bytes_sent_;
             if (starved_) return {};
-            append_frame(out, {.type = FrameType::data,
-                               .aux = journal_->salt_of(next_),
-                               .number = next_,
-                               .payload = *body});
+            session_format::append_frame(out, {.type = session_format::FrameType::data,
+                                               .aux = journal_->salt_of(next_),
+                                               .number = next_,
+                                               .payload = *body});
             bytes_sent_ += body->size();
-            highest_sent_ = detail::larger(highest_sent_, next_);
+            highest_sent_ = larger(highest_sent_, next_);
             ++next_;
         }
         return {};
@@ -129,23 +130,24 @@ public:
     }
 
 private:
-    [[nodiscard]] std::error_code take_frame(const Frame& frame, Bytes& reply) {
+    [[nodiscard]] std::error_code take_frame(const session_format::Frame& frame, Bytes& reply) {
         if (phase_ == Phase::closed || frame.lane != 0) {
             return refuse(reply, static_cast<std::uint8_t>(frame.type));
         }
         switch (frame.type) {
-            case FrameType::welcome:
+            case session_format::FrameType::welcome:
                 if (phase_ == Phase::greeting) return on_welcome(frame, reply);
                 break;
-            case FrameType::ack:
+            case session_format::FrameType::ack:
                 if (phase_ != Phase::greeting) return on_ack(frame, reply);
                 break;
-            case FrameType::error:
+            case session_format::FrameType::error:
                 return on_error(frame);
-            case FrameType::ping:
-                append_frame(reply, {.type = FrameType::pong, .number = frame.number});
+            case session_format::FrameType::ping:
+                session_format::append_frame(
+                    reply, {.type = session_format::FrameType::pong, .number = frame.number});
                 return {};
-            case FrameType::pong:
+            case session_format::FrameType::pong:
                 return {};
             default:
                 break;
@@ -153,12 +155,12 @@ private:
         return refuse(reply, static_cast<std::uint8_t>(frame.type));
     }
 
-    [[nodiscard]] std::error_code on_welcome(const Frame& frame, Bytes& reply) {
-        const auto read = read_welcome(frame);
+    [[nodiscard]] std::error_code on_welcome(const session_format::Frame& frame, Bytes& reply) {
+        const auto read = session_format::read_welcome(frame);
         if (!read || read->attach != attach_) {
             return refuse(reply, static_cast<std::uint8_t>(frame.type));
         }
-        const Welcome& g = *read;
+        const session_format::Welcome& g = *read;
         note(g);
         const Id& pin = journal_->store_pin();
         if (pin != no_id && (pin != g.store || !g.known) && !Fault::never_pin) {
@@ -175,7 +177,8 @@ private:
             if (const std::error_code e = pin_store(g.store)) return e;
         }
         if (g.replaces) replaced_ = true;
-        append_frame(reply, {.type = FrameType::start, .number = attach_});
+        session_format::append_frame(reply,
+                                     {.type = session_format::FrameType::start, .number = attach_});
         peer_payload_bytes_max_ = g.payload_bytes_max;
         phase_ = g.known ? Phase::flowing : Phase::adopting;
         if (g.known) resume(g.applied, g.number_limit, g.byte_limit);
@@ -183,7 +186,7 @@ private:
     }
 
     /// Whether both sides mean the same; only a journal that the receiver knows can be compared.
-    [[nodiscard]] std::error_code compare(const Welcome& g) {
+    [[nodiscard]] std::error_code compare(const session_format::Welcome& g) {
         if (g.applied < acked()) {
             return block(Blocked::receiver_rolled_back, SessionErrc::rolled_back_receiver);
         }
@@ -201,15 +204,15 @@ private:
                 std::uint64_t byte_limit) noexcept {
         // Always from the receiver's number, never from our own memory of what was sent.
         const std::uint64_t from = Fault::resend_from_acked ? acked() : applied;
-        next_ = Fault::resume_from_memory ? detail::larger(next_, from + 1) : from + 1;
+        next_ = Fault::resume_from_memory ? larger(next_, from + 1) : from + 1;
         highest_sent_ = next_ - 1;
         number_limit_ = number_limit;
         byte_limit_ = byte_limit;
         starved_ = false;
     }
 
-    [[nodiscard]] std::error_code on_ack(const Frame& frame, Bytes& reply) {
-        detail::FieldReader r{frame.payload};
+    [[nodiscard]] std::error_code on_ack(const session_format::Frame& frame, Bytes& reply) {
+        FieldReader r{frame.payload};
         const auto number_limit = r.get<std::uint64_t>();
         const auto byte_limit = r.get<std::uint64_t>();
         const std::uint64_t most = phase_ == Phase::adopting ? 0 : highest_sent_;
@@ -224,15 +227,15 @@ private:
             resume(0, number_limit, byte_limit);
             return {};
         }
-        number_limit_ = detail::larger(number_limit_, number_limit);
-        byte_limit_ = detail::larger(byte_limit_, byte_limit);
+        number_limit_ = larger(number_limit_, number_limit);
+        byte_limit_ = larger(byte_limit_, byte_limit);
         starved_ = false;
         if (frame.number <= acked()) return {};
         gaps_ = 0;
         return release(frame.number);
     }
 
-    [[nodiscard]] std::error_code on_error(const Frame& frame) {
+    [[nodiscard]] std::error_code on_error(const session_format::Frame& frame) {
         details_.attach = frame.number;
         switch (frame.aux) {
             case 5:
@@ -248,8 +251,8 @@ private:
                 return block(Blocked::too_large, SessionErrc::too_large);
             case 10:
             case 11:
-                retry_after_ = std::chrono::milliseconds{
-                    detail::smaller<std::uint64_t>(frame.number, 3600000)};
+                retry_after_ =
+                    std::chrono::milliseconds{smaller<std::uint64_t>(frame.number, 3600000)};
                 break;
             default:
                 break;
@@ -258,8 +261,9 @@ private:
                                                  : SessionErrc::protocol;
     }
 
-    [[nodiscard]] std::error_code lost_state(const Frame& frame, SessionErrc error) {
-        detail::FieldReader r{frame.payload};
+    [[nodiscard]] std::error_code lost_state(const session_format::Frame& frame,
+                                             SessionErrc error) {
+        FieldReader r{frame.payload};
         const Id store = r.get_id();
         if (!r.failed()) details_.receiver_store = store;
         return block(Blocked::receiver_lost_state, error);
@@ -278,7 +282,7 @@ private:
         return journal_->pin_store(store);
     }
 
-    void note(const Welcome& g) noexcept {
+    void note(const session_format::Welcome& g) noexcept {
         details_.acked = acked();
         details_.last = journal_->durable();
         details_.applied = g.applied;
@@ -297,7 +301,7 @@ private:
     }
 
     [[nodiscard]] static std::error_code refuse(Bytes& reply, std::uint8_t type) {
-        append_error(reply, SessionErrc::protocol, type);
+        session_format::append_error(reply, SessionErrc::protocol, type);
         return SessionErrc::protocol;
     }
 
@@ -320,4 +324,4 @@ private:
     std::uint64_t bytes_sent_ = 0;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}  // namespace belay::inline BELAY_ABI::detail

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/session/receiver_core.hpp
+/// \file belay/session/detail/receiver_core.hpp
 /// ReceiverCore: everything a receiver decides about one sender, as a value without connections.
 #pragma once
 
@@ -10,7 +10,7 @@
 #include <belay/session/planted_fault.hpp>
 #include <belay/session/receiver_options.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay::inline BELAY_ABI::detail {
 
 /// Decides for one sender which connection is served, and which operation comes next.
 ///
@@ -46,12 +46,13 @@ public:
         : store_{store}, limits_{limits} {}
 
     /// Steps 1 to 3: looks at a HELLO, changes nothing.   `record`: the store's, for this sender.
-    [[nodiscard]] HelloAnswer judge(const Hello& h, const std::optional<Progress>& record) const {
+    [[nodiscard]] HelloAnswer judge(const session_format::Hello& h,
+                                    const std::optional<Progress>& record) const {
         if (h.pinned_store != no_id && h.pinned_store != store_) {
             return {Greeting::refuse, SessionErrc::store_changed, 0};
         }
         if (record && record->journal == h.journal) {
-            const std::uint64_t seen = detail::larger(record->attach, attach_of(h.journal));
+            const std::uint64_t seen = larger(record->attach, attach_of(h.journal));
             if (h.attach <= seen) return {Greeting::refuse, SessionErrc::fenced, seen};
             return {Greeting::attach, {}, 0};
         }
@@ -63,13 +64,14 @@ public:
 
     /// Step 2, after fence and settlement: this connection is the one that counts.
     /// Returns: the WELCOME.
-    Welcome attach(std::uint32_t connection, const Hello& h, const Progress& settled) noexcept {
+    session_format::Welcome attach(std::uint32_t connection, const session_format::Hello& h,
+                                   const Progress& settled) noexcept {
         attached_ = connection;
         journal_ = h.journal;
         attach_ = h.attach;
         progress_ = settled;
         bytes_received_ = number_limit_ = byte_limit_ = 0;
-        Welcome g = welcome(h);
+        session_format::Welcome g = welcome(h);
         g.known = true;
         g.applied = settled.applied;
         g.check = settled.check;
@@ -78,9 +80,9 @@ public:
     }
 
     /// Step 3: the answer to a journal that would be new here.
-    [[nodiscard]] Welcome pend(const Hello& h,
-                               const std::optional<Progress>& record) const noexcept {
-        Welcome g = welcome(h);
+    [[nodiscard]] session_format::Welcome pend(
+        const session_format::Hello& h, const std::optional<Progress>& record) const noexcept {
+        session_format::Welcome g = welcome(h);
         if (record) {
             g.replaces = true;
             g.replaced_journal = record->journal;
@@ -90,7 +92,8 @@ public:
     }
 
     /// Step 4, after everybody else is closed and settled: the record to make durable.
-    [[nodiscard]] Progress adoption(const Hello& h, const std::optional<Progress>& record) const {
+    [[nodiscard]] Progress adoption(const session_format::Hello& h,
+                                    const std::optional<Progress>& record) const {
         const std::uint64_t base = Fault::accept_unknown_journal ? h.base - 1 : 0;
         return {.journal = h.journal,
                 .attach = Fault::adopt_with_old_attach && record ? record->attach : h.attach,
@@ -99,7 +102,8 @@ public:
     }
 
     /// The adoption is durable.
-    void adopted(std::uint32_t connection, const Hello& h, const Progress& record) noexcept {
+    void adopted(std::uint32_t connection, const session_format::Hello& h,
+                 const Progress& record) noexcept {
         attached_ = connection;
         journal_ = h.journal;
         attach_ = record.attach;
@@ -108,7 +112,8 @@ public:
     }
 
     /// Step 6: what to do with an operation.
-    [[nodiscard]] Data judge_data(std::uint32_t connection, const Frame& f) noexcept {
+    [[nodiscard]] Data judge_data(std::uint32_t connection,
+                                  const session_format::Frame& f) noexcept {
         if (!serves(connection) || f.flags != 0 || f.number == 0) return Data::protocol;
         bytes_received_ += f.payload.size();
         if (bytes_received_ > byte_limit_ || f.number > number_limit_) return Data::protocol;
@@ -118,7 +123,7 @@ public:
     }
 
     /// What holds after the operation of `f` has taken effect.
-    [[nodiscard]] Progress progress_after(const Frame& f) const noexcept {
+    [[nodiscard]] Progress progress_after(const session_format::Frame& f) const noexcept {
         return {.journal = progress_.journal,
                 .attach = attach_,
                 .applied = f.number,
@@ -128,10 +133,10 @@ public:
 
     /// The credit that the next ACK gives; it never shrinks.
     void grant(std::uint64_t& number_limit, std::uint64_t& byte_limit) noexcept {
-        number_limit_ = detail::larger(number_limit_, progress_.applied + limits_.number_window);
+        number_limit_ = larger(number_limit_, progress_.applied + limits_.number_window);
         // Room for one largest payload always, or two small limits could wait for each other.
-        byte_limit_ = bytes_received_ +
-                      detail::larger<std::uint64_t>(limits_.byte_window, limits_.payload_bytes_max);
+        byte_limit_ =
+            bytes_received_ + larger<std::uint64_t>(limits_.byte_window, limits_.payload_bytes_max);
         number_limit = number_limit_;
         byte_limit = byte_limit_;
     }
@@ -147,8 +152,8 @@ public:
     [[nodiscard]] const Progress& progress() const noexcept { return progress_; }
 
 private:
-    [[nodiscard]] Welcome welcome(const Hello& h) const noexcept {
-        Welcome g;
+    [[nodiscard]] session_format::Welcome welcome(const session_format::Hello& h) const noexcept {
+        session_format::Welcome g;
         g.attach = h.attach;
         g.payload_bytes_max = limits_.payload_bytes_max;
         g.store = store_;
@@ -169,4 +174,4 @@ private:
     std::uint64_t byte_limit_ = 0;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}  // namespace belay::inline BELAY_ABI::detail

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/breaker/breaker_core.hpp
+/// \file belay/breaker/detail/breaker_core.hpp
 /// BreakerCore: what Breaker and CircuitBreaker decide, as one value.
 #pragma once
 
@@ -10,7 +10,7 @@
 #include <belay/breaker/trip_like.hpp>
 #include <belay/policy/rule.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay::inline BELAY_ABI::detail {
 
 /// The brain of a breaker: who may call, and what verdicts do. Breaker and CircuitBreaker wrap it;
 /// use one of them.
@@ -93,7 +93,7 @@ public:
             return record(failed, turn.now, took) ? trip_now(turn) : BreakerChange::none;
         }
         if (out_ == 0) return BreakerChange::none;
-        return judge(failed || detail::too_slow(trip_, took), turn);
+        return judge(failed || too_slow(trip_, took), turn);
     }
     /// A call of `generation` was not made, or says nothing about the peer.
     constexpr void neutral(std::uint32_t generation) noexcept {
@@ -134,7 +134,7 @@ public:
         state_ = BreakerState::open;
         until_ = after(turn.now, snapshot.remaining);
         openings_ = snapshot.openings;
-        if constexpr (detail::Grows<OpenWait>) {
+        if constexpr (Grows<OpenWait>) {
             for (std::uint32_t i = 0; i < openings_; ++i) {
                 static_cast<void>(open_wait_.next(turn.bits));
             }
@@ -183,7 +183,7 @@ private:
         out_ = 0;
         openings_ = 0;
         trip_.reset();
-        if constexpr (detail::Grows<OpenWait>) open_wait_.reset();
+        if constexpr (Grows<OpenWait>) open_wait_.reset();
     }
     constexpr void begin_probing() noexcept {
         renew();
@@ -208,4 +208,4 @@ private:
     std::uint16_t openings_ = 0;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}  // namespace belay::inline BELAY_ABI::detail
