@@ -10,7 +10,7 @@
 
 #include <benchmark/benchmark.h>
 
-#include <belay/work/key_window.hpp>
+#include <belay/work/detail/key_window.hpp>
 
 #include "queue/peers.hpp"
 #include "support/counting_new.hpp"
@@ -114,11 +114,11 @@ BENCHMARK(journal_beyond_live)->Name("journal/journal/disk_beyond_live/belay")->
 void key_window(benchmark::State& state) {
     for (auto _ : state) {
         const Counting counting;
-        KeyWindow window{many};
+        belay::detail::KeyWindow window{many};
         const detail::KeyHash hash{Id{std::byte{1}}};
         for (std::uint64_t i = 0; i < many; ++i) {
             const std::string key = "6ba7b810-9dad-11d1-80b4-" + std::to_string(i);
-            window.add(print_of(key, hash));
+            window.add(belay::detail::print_of(key, hash));
         }
         state.counters["bytes_each"] = each(counting.held(), many);
     }

@@ -140,7 +140,7 @@ std::string key_of(std::uint64_t n) {
 /// A key more, and the oldest less: keys of 36 characters.
 void key_window(benchmark::State& state) {
     const auto keys = static_cast<std::size_t>(state.range(0));
-    KeyWindow window{keys};
+    belay::detail::KeyWindow window{keys};
     const detail::KeyHash hash{Id{std::byte{1}}};
     std::vector<std::string> names;
     for (std::uint64_t i = 0; i < names_count; ++i) names.push_back(key_of(i));
@@ -148,8 +148,8 @@ void key_window(benchmark::State& state) {
     const auto add = [&] {
         std::string& name = names[n % names_count];
         store_le<std::uint64_t>(reinterpret_cast<std::byte*>(name.data()), ++n);
-        const KeyPrint print = print_of(name, hash);
-        if (window.find(print) == KeyWindow::Answer::unknown) window.add(print);
+        const belay::detail::KeyPrint print = belay::detail::print_of(name, hash);
+        if (window.find(print) == belay::detail::KeyWindow::Answer::unknown) window.add(print);
     };
     while (n < keys) add();
     for (auto _ : state) add();
@@ -184,12 +184,12 @@ BENCHMARK(set_of_strings)->Name("work/key_window/add/unordered_set")->Arg(10'000
 /// Without the hash: what the table costs.
 void prints_only(benchmark::State& state) {
     const auto keys = static_cast<std::size_t>(state.range(0));
-    KeyWindow window{keys};
+    belay::detail::KeyWindow window{keys};
     std::uint64_t n = 0;
     const auto add = [&] {
         const std::uint64_t hash = detail::mix64(++n);
-        const KeyPrint print{hash, static_cast<std::uint32_t>(hash), 0};
-        if (window.find(print) == KeyWindow::Answer::unknown) window.add(print);
+        const belay::detail::KeyPrint print{hash, static_cast<std::uint32_t>(hash), 0};
+        if (window.find(print) == belay::detail::KeyWindow::Answer::unknown) window.add(print);
     };
     while (n < keys) add();
     for (auto _ : state) add();

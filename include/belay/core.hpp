@@ -9,10 +9,8 @@
 #include <belay/core/cause.hpp>
 #include <belay/core/clock_like.hpp>
 #include <belay/core/crc32c.hpp>
-#include <belay/core/event_ring.hpp>
 #include <belay/core/failure.hpp>
 #include <belay/core/instant.hpp>
-#include <belay/core/intrusive.hpp>
 #include <belay/core/machine_like.hpp>
 #include <belay/core/mailbox.hpp>
 #include <belay/core/manual_clock.hpp>
@@ -21,7 +19,6 @@
 #include <belay/core/random.hpp>
 #include <belay/core/result.hpp>
 #include <belay/core/sleeper_like.hpp>
-#include <belay/core/spin_mutex.hpp>
 #include <belay/core/steady_clock.hpp>
 #include <belay/core/stop_source.hpp>
 #include <belay/core/time_window.hpp>

@@ -4,7 +4,6 @@
 /// for damaged ones are in belay/work/work_inspect.hpp and work_salvage.hpp.
 #pragma once
 
-#include <belay/work/key_window.hpp>
 #include <belay/work/lease.hpp>
 #include <belay/work/work_error.hpp>
 #include <belay/work/work_options.hpp>

@@ -49,7 +49,7 @@ static_assert(std::is_empty_v<detail::BreakerEvents<NoObserver>>, "nobody pays f
 TEST_CASE("BreakerEvents tells events in order, each once", "[breaker][breaker_event][unit]") {
     std::vector<BreakerEvent> heard;
     detail::BreakerEvents<Listener> events{Listener{&heard}};
-    SpinMutex mutex;
+    belay::detail::SpinMutex mutex;
     events.tell(mutex);
     CHECK(heard.empty());
     events.push({opened});
@@ -65,7 +65,7 @@ TEST_CASE("BreakerEvents drops the oldest when nobody listens, and the numbers s
           "[breaker][breaker_event][unit]") {
     std::vector<BreakerEvent> heard;
     detail::BreakerEvents<Listener> events{Listener{&heard}};
-    SpinMutex mutex;
+    belay::detail::SpinMutex mutex;
     for (int i = 0; i < 20; ++i) events.push({opened});
     events.tell(mutex);
     REQUIRE(heard.size() == 8);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: an EventRing behaves as std::deque, keeps its memory, destroys what it holds, and survives
 // bad_alloc.
-#include <belay/core/event_ring.hpp>
+#include <belay/core/detail/event_ring.hpp>
 
 #include <deque>
 #include <memory>
@@ -13,8 +13,8 @@ using namespace belay;
 
 TEST_CASE("EventRing agrees with std::deque", "[core][event_ring][property]") {
     CHECK(rc::check([](const std::vector<std::uint8_t>& script) {
-        EventRing<std::unique_ptr<int>> ring;
-        EventRing<std::unique_ptr<int>> other;
+        belay::detail::EventRing<std::unique_ptr<int>> ring;
+        belay::detail::EventRing<std::unique_ptr<int>> other;
         std::deque<int> model;
         int next = 0;
         for (const std::uint8_t op : script) {
@@ -39,7 +39,7 @@ TEST_CASE("EventRing agrees with std::deque", "[core][event_ring][property]") {
 }
 
 TEST_CASE("EventRing grows around its wrapped middle in order", "[core][event_ring][unit]") {
-    EventRing<int> ring;
+    belay::detail::EventRing<int> ring;
     for (int i = 0; i < 12; ++i) ring.push(int{i});
     for (int i = 0; i < 10; ++i) CHECK(ring.pop() == i);
     for (int i = 12; i < 60; ++i) ring.push(int{i});
@@ -50,7 +50,7 @@ TEST_CASE("EventRing grows around its wrapped middle in order", "[core][event_ri
 TEST_CASE("EventRing destroys what it still holds", "[core][event_ring][unit]") {
     const auto witness = std::make_shared<int>(1);
     {
-        EventRing<std::shared_ptr<int>> ring;
+        belay::detail::EventRing<std::shared_ptr<int>> ring;
         for (int i = 0; i < 40; ++i) ring.push(std::shared_ptr<int>{witness});
         static_cast<void>(ring.pop());
         CHECK(witness.use_count() == 40);
@@ -60,6 +60,6 @@ TEST_CASE("EventRing destroys what it still holds", "[core][event_ring][unit]") 
 
 TEST_CASE("EventRing::pop of an empty ring is belay's own mistake", "[core][event_ring][unit]") {
     CHECK(belay_test::aborts_with([] {
-              static_cast<void>(EventRing<int>{}.pop());
+              static_cast<void>(belay::detail::EventRing<int>{}.pop());
           }).find("EventRing::pop: must not be empty") != std::string::npos);
 }

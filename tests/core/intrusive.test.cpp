@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: the last reference deletes, once; copies, moves and raw detours keep the count.
-#include <belay/core/intrusive.hpp>
+#include <belay/core/detail/intrusive.hpp>
 
 #include <thread>
 #include <vector>
@@ -11,34 +11,34 @@ using namespace belay;
 
 namespace {
 
-struct Thing : Counted {
+struct Thing : belay::detail::Counted {
     Thing(int& d, int v) : deaths{d}, value{v} {}
     ~Thing() { ++deaths; }
     int& deaths;
     int value;
 };
 
-static_assert(sizeof(Ref<Thing>) == sizeof(void*));
-static_assert(std::is_nothrow_copy_constructible_v<Ref<Thing>> &&
-              std::is_nothrow_move_constructible_v<Ref<Thing>>);
+static_assert(sizeof(belay::detail::Ref<Thing>) == sizeof(void*));
+static_assert(std::is_nothrow_copy_constructible_v<belay::detail::Ref<Thing>> &&
+              std::is_nothrow_move_constructible_v<belay::detail::Ref<Thing>>);
 
 }  // namespace
 
 TEST_CASE("Ref deletes with the last reference, once", "[core][intrusive][unit]") {
     int deaths = 0;
     {
-        Ref<Thing> a = Ref<Thing>::make(deaths, 5);
+        belay::detail::Ref<Thing> a = belay::detail::Ref<Thing>::make(deaths, 5);
         CHECK(a->value == 5);
-        Ref<Thing> b = a;
+        belay::detail::Ref<Thing> b = a;
         a.reset();
         CHECK_FALSE(a);
         CHECK(deaths == 0);
-        Ref<Thing> c = std::move(b);
+        belay::detail::Ref<Thing> c = std::move(b);
         CHECK_FALSE(b);
         b = c;
-        c = Ref<Thing>{};
+        c = belay::detail::Ref<Thing>{};
         CHECK(b.get() != nullptr);
-        Ref<Thing>& self = b;
+        belay::detail::Ref<Thing>& self = b;
         b = self;
         CHECK((*b).value == 5);
         CHECK(deaths == 0);
@@ -48,16 +48,16 @@ TEST_CASE("Ref deletes with the last reference, once", "[core][intrusive][unit]"
 
 TEST_CASE("Ref survives the detour through a raw pointer", "[core][intrusive][unit]") {
     int deaths = 0;
-    Thing* const raw = Ref<Thing>::make(deaths, 1).release();
+    Thing* const raw = belay::detail::Ref<Thing>::make(deaths, 1).release();
     CHECK(deaths == 0);
     {
-        const Ref<Thing> extra = Ref<Thing>::share(raw);
+        const belay::detail::Ref<Thing> extra = belay::detail::Ref<Thing>::share(raw);
         CHECK(extra->value == 1);
     }
     CHECK(deaths == 0);
-    { const Ref<Thing> back = Ref<Thing>::adopt(raw); }
+    { const belay::detail::Ref<Thing> back = belay::detail::Ref<Thing>::adopt(raw); }
     CHECK(deaths == 1);
-    Ref<Thing> empty;
+    belay::detail::Ref<Thing> empty;
     empty.reset();
     CHECK_FALSE(empty);
 }
@@ -65,13 +65,13 @@ TEST_CASE("Ref survives the detour through a raw pointer", "[core][intrusive][un
 TEST_CASE("Ref counts from many threads", "[core][intrusive][fault]") {
     int deaths = 0;
     {
-        const Ref<Thing> shared = Ref<Thing>::make(deaths, 3);
+        const belay::detail::Ref<Thing> shared = belay::detail::Ref<Thing>::make(deaths, 3);
         std::vector<std::thread> threads;
         for (int t = 0; t < 4; ++t) {
             threads.emplace_back([shared] {
                 for (int i = 0; i < 10000; ++i) {
-                    Ref<Thing> copy = shared;
-                    const Ref<Thing> other = std::move(copy);
+                    belay::detail::Ref<Thing> copy = shared;
+                    const belay::detail::Ref<Thing> other = std::move(copy);
                     if (other->value != 3) std::abort();
                 }
             });

@@ -255,7 +255,8 @@ TEST_CASE("Mailbox takes each event once, in its sender's order, from many threa
 
 TEST_CASE("Mailbox may be closed while others post", "[core][mailbox][fault]") {
     for (int round = 0; round < 50; ++round) {
-        Ref<Mailbox<Mail>> box = Ref<Mailbox<Mail>>::make(std::size_t{8});
+        belay::detail::Ref<Mailbox<Mail>> box =
+            belay::detail::Ref<Mailbox<Mail>>::make(std::size_t{8});
         box->begin_turn();
         std::vector<std::thread> threads;
         for (int s = 0; s < 3; ++s) {

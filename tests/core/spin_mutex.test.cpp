@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: one holder at a time, what it wrote is seen by the next, and nobody sleeps for ever.
-#include <belay/core/spin_mutex.hpp>
+#include <belay/core/detail/spin_mutex.hpp>
 
 #include <thread>
 #include <vector>
@@ -9,15 +9,15 @@
 
 using namespace belay;
 
-static_assert(sizeof(SpinMutex) == 1);
+static_assert(sizeof(belay::detail::SpinMutex) == 1);
 
 TEST_CASE("SpinMutex::try_lock fails while it is held", "[core][spin_mutex][unit]") {
-    SpinMutex m;
+    belay::detail::SpinMutex m;
     REQUIRE(m.try_lock());
     CHECK_FALSE(m.try_lock());
     m.unlock();
     {
-        const SpinLock lock{m};
+        const belay::detail::SpinLock lock{m};
         CHECK_FALSE(m.try_lock());
     }
     CHECK(m.try_lock());
@@ -25,13 +25,13 @@ TEST_CASE("SpinMutex::try_lock fails while it is held", "[core][spin_mutex][unit
 }
 
 TEST_CASE("SpinMutex excludes, and wakes every sleeper", "[core][spin_mutex][fault]") {
-    SpinMutex m;
+    belay::detail::SpinMutex m;
     long plain = 0;  // no atomic: TSan would see a hole in the lock
     std::vector<std::thread> threads;
     for (int t = 0; t < 6; ++t) {
         threads.emplace_back([&, t] {
             for (int i = 0; i < 20000; ++i) {
-                const SpinLock lock{m};
+                const belay::detail::SpinLock lock{m};
                 ++plain;
                 // A long section now and then sends the others to sleep.
                 if (i % 5000 == t) {

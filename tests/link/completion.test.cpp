@@ -17,8 +17,8 @@ using Answer = detail::Answer<std::unique_ptr<int>>;
 using Asked = Completion<std::unique_ptr<int>, int>;
 
 struct AskingRig {
-    Ref<IntBox> box = Ref<IntBox>::make(std::size_t{4});
-    Ref<Answer> answer = Ref<Answer>::make();
+    belay::detail::Ref<IntBox> box = belay::detail::Ref<IntBox>::make(std::size_t{4});
+    belay::detail::Ref<Answer> answer = belay::detail::Ref<Answer>::make();
     AskingRig() {
         box->begin_turn();
         box->epoch = 1;

@@ -19,7 +19,7 @@ namespace {
 using TextBox = detail::LinkBox<std::string>;
 
 struct BoxRig {
-    Ref<TextBox> box = Ref<TextBox>::make(std::size_t{2});
+    belay::detail::Ref<TextBox> box = belay::detail::Ref<TextBox>::make(std::size_t{2});
     Link<std::string> link{box, 7};
     BoxRig() {
         box->begin_turn();

@@ -285,7 +285,7 @@ TEST_CASE("TcpConnection::ping does nothing while an earlier ping waits",
           "[posix][posix_tcp][unit]") {
     posix::Loop loop;
     const RawSocket server = RawSocket::listen();
-    const auto box = Ref<detail::LinkBox<Bytes>>::make(std::size_t{8});
+    const auto box = belay::detail::Ref<detail::LinkBox<Bytes>>::make(std::size_t{8});
     box->epoch = 1;
     posix::TcpConnection connection{
         loop, {"127.0.0.1", server.port()}, TcpOptions{}, Link<Bytes>{box, 1}};

@@ -9,7 +9,7 @@
 #include <belay/queue/queue.hpp>
 #include <belay/queue/ring.hpp>
 #include <belay/queue/spsc_ring.hpp>
-#include <belay/work/key_window.hpp>
+#include <belay/work/detail/key_window.hpp>
 #include <belay/work/work_queue.hpp>
 
 #include <bit>
@@ -450,7 +450,7 @@ TEST_CASE("KeyWindow holds 24 bytes for each key", "[queue][allocation][unit]") 
     std::int64_t peak = 0;
     {
         const Counting counting;
-        KeyWindow window{capacity};
+        belay::detail::KeyWindow window{capacity};
         held = counting.held();
         Random bits{Seed{1}};
         for (std::size_t i = 0; i < 3 * capacity; ++i) {

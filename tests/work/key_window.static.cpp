@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: what key_window.hpp says of its types holds: concepts, sizes, what may throw.
-#include <belay/work/key_window.hpp>
+#include <belay/work/detail/key_window.hpp>
 
 using namespace belay;
 
-static_assert(sizeof(KeyPrint) == 16);
+static_assert(sizeof(belay::detail::KeyPrint) == 16);

@@ -2,7 +2,7 @@
 // Goal: a KeyWindow knows exactly the last keys. Method: the published vectors of SipHash, vectors
 // of the keys' hash from a program in another language, counted collisions, and a plain list beside
 // the window.
-#include <belay/work/key_window.hpp>
+#include <belay/work/detail/key_window.hpp>
 
 #include <deque>
 #include <set>
@@ -28,7 +28,7 @@ constexpr Id counted_key() {
     return key;
 }
 
-KeyPrint print(std::uint64_t low, std::uint32_t content = 0) {
+belay::detail::KeyPrint print(std::uint64_t low, std::uint32_t content = 0) {
     return {low, static_cast<std::uint32_t>(low), content};
 }
 
@@ -133,45 +133,45 @@ TEST_CASE("KeyHash: 32 bits of two texts agree under as many secrets as they sho
 
 TEST_CASE("print_of depends on key and secret", "[work][key_window][unit]") {
     const detail::KeyHash hash{counted_key()};
-    const KeyPrint a = print_of("key", hash);
-    CHECK(a.same_key(print_of("key", hash)));
-    CHECK_FALSE(a.same_key(print_of("kez", hash)));
-    CHECK_FALSE(a.same_key(print_of("key", detail::KeyHash{Id{}})));
+    const belay::detail::KeyPrint a = belay::detail::print_of("key", hash);
+    CHECK(a.same_key(belay::detail::print_of("key", hash)));
+    CHECK_FALSE(a.same_key(belay::detail::print_of("kez", hash)));
+    CHECK_FALSE(a.same_key(belay::detail::print_of("key", detail::KeyHash{Id{}})));
     CHECK_FALSE(print(1).same_key({1, 2, 0}));
 }
 
 TEST_CASE("KeyWindow forgets the oldest", "[work][key_window][unit]") {
-    KeyWindow window{3};
+    belay::detail::KeyWindow window{3};
     CHECK(window.capacity() == 3);
-    CHECK(window.find(print(1)) == KeyWindow::Answer::unknown);
+    CHECK(window.find(print(1)) == belay::detail::KeyWindow::Answer::unknown);
     for (std::uint64_t i = 1; i <= 4; ++i) window.add(print(i, 7));
     CHECK(window.size() == 3);
-    CHECK(window.find(print(1, 7)) == KeyWindow::Answer::unknown);
-    CHECK(window.find(print(2, 7)) == KeyWindow::Answer::same);
-    CHECK(window.find(print(4, 8)) == KeyWindow::Answer::different);
+    CHECK(window.find(print(1, 7)) == belay::detail::KeyWindow::Answer::unknown);
+    CHECK(window.find(print(2, 7)) == belay::detail::KeyWindow::Answer::same);
+    CHECK(window.find(print(4, 8)) == belay::detail::KeyWindow::Answer::different);
     CHECK(window.at(0).low == 2);
     CHECK(window.at(2).low == 4);
     window.clear();
     CHECK(window.size() == 0);
-    CHECK(window.find(print(2, 7)) == KeyWindow::Answer::unknown);
+    CHECK(window.find(print(2, 7)) == belay::detail::KeyWindow::Answer::unknown);
     window.add(print(9));
     CHECK(window.at(0).low == 9);
 }
 
 TEST_CASE("KeyWindow of no keys knows none, one of one key the last", "[work][key_window][unit]") {
-    const KeyWindow none{0};
-    CHECK(none.find(print(1)) == KeyWindow::Answer::unknown);
-    KeyWindow one{1};
+    const belay::detail::KeyWindow none{0};
+    CHECK(none.find(print(1)) == belay::detail::KeyWindow::Answer::unknown);
+    belay::detail::KeyWindow one{1};
     for (std::uint64_t i = 0; i < 100; ++i) {
         one.add(print(i));
-        CHECK(one.find(print(i)) == KeyWindow::Answer::same);
-        CHECK(one.find(print(i - 1)) == KeyWindow::Answer::unknown);
+        CHECK(one.find(print(i)) == belay::detail::KeyWindow::Answer::same);
+        CHECK(one.find(print(i - 1)) == belay::detail::KeyWindow::Answer::unknown);
     }
-    const KeyWindow moved{std::move(one)};
-    CHECK(moved.find(print(99)) == KeyWindow::Answer::same);
+    const belay::detail::KeyWindow moved{std::move(one)};
+    CHECK(moved.find(print(99)) == belay::detail::KeyWindow::Answer::same);
     CHECK(one.capacity() == 0);
     CHECK(one.size() == 0);
-    CHECK(one.find(print(99)) == KeyWindow::Answer::unknown);
+    CHECK(one.find(print(99)) == belay::detail::KeyWindow::Answer::unknown);
 }
 
 TEST_CASE("KeyWindow answers as a list does, also where all keys crowd",
@@ -184,23 +184,25 @@ TEST_CASE("KeyWindow answers as a list does, also where all keys crowd",
             // of these differ, or all.
             const bool crowded = bits() % 2 == 0;
             const bool alike = bits() % 2 == 0;
-            KeyWindow window{capacity};
-            std::deque<KeyPrint> list;
+            belay::detail::KeyWindow window{capacity};
+            std::deque<belay::detail::KeyPrint> list;
             for (int i = 0; i < 1000; ++i) {
                 const std::uint64_t draw = bits() % (2 * capacity);
-                KeyPrint p;
+                belay::detail::KeyPrint p;
                 // At the first bucket and the last two: they overflow around the end.
                 p.low = crowded ? 0 - (draw % 3 << 60) : detail::mix64(draw);
                 p.high = static_cast<std::uint32_t>(alike ? draw : detail::mix64(draw));
                 p.content = static_cast<std::uint32_t>(bits() % 2);
-                KeyWindow::Answer expected = KeyWindow::Answer::unknown;
-                for (const KeyPrint& known : list) {
+                belay::detail::KeyWindow::Answer expected =
+                    belay::detail::KeyWindow::Answer::unknown;
+                for (const belay::detail::KeyPrint& known : list) {
                     if (!known.same_key(p)) continue;
-                    expected = known.content == p.content ? KeyWindow::Answer::same
-                                                          : KeyWindow::Answer::different;
+                    expected = known.content == p.content
+                                   ? belay::detail::KeyWindow::Answer::same
+                                   : belay::detail::KeyWindow::Answer::different;
                 }
                 REQUIRE(window.find(p) == expected);
-                if (expected != KeyWindow::Answer::unknown) continue;
+                if (expected != belay::detail::KeyWindow::Answer::unknown) continue;
                 window.add(p);
                 list.push_back(p);
                 if (list.size() > capacity) list.pop_front();
@@ -215,15 +217,16 @@ TEST_CASE("KeyWindow answers as a list does, also where all keys crowd",
 TEST_CASE("KeyWindow finds all of many, and none that is forgotten", "[work][key_window][unit]") {
     // Buckets that overflow into each other come with numbers: of 2,500 some ten.
     constexpr std::size_t capacity = 20'000;
-    KeyWindow window{capacity};
+    belay::detail::KeyWindow window{capacity};
     const auto nth = [](std::uint64_t i) {
-        return KeyPrint{detail::mix64(i), static_cast<std::uint32_t>(detail::mix64(i + 1)), 0};
+        return belay::detail::KeyPrint{detail::mix64(i),
+                                       static_cast<std::uint32_t>(detail::mix64(i + 1)), 0};
     };
     const auto check = [&](std::uint64_t added) {
         std::size_t wrong = 0;
         for (std::uint64_t i = 0; i < added + 1000; ++i) {
             const bool is_there = i < added && i + capacity >= added;
-            const bool found = window.find(nth(i)) == KeyWindow::Answer::same;
+            const bool found = window.find(nth(i)) == belay::detail::KeyWindow::Answer::same;
             wrong += found != is_there ? 1U : 0U;
         }
         CHECK(wrong == 0);

@@ -8,8 +8,8 @@
 #include <cstdint>   // std::uint64_t
 
 #include <belay/breaker/breaker_state.hpp>
+#include <belay/core/detail/spin_mutex.hpp>
 #include <belay/core/no_observer.hpp>
-#include <belay/core/spin_mutex.hpp>
 
 namespace belay::inline BELAY_ABI {
 
@@ -75,11 +75,11 @@ public:
     }
     /// Without the lock. Returns at once if another call tells already, be it on another thread or
     /// further up on this one's stack: that call sees what was pushed before it ends.
-    void tell(SpinMutex& mutex) noexcept {
+    void tell(detail::SpinMutex& mutex) noexcept {
         for (bool telling = false;; telling = true) {
             BreakerEvent next;
             {
-                const SpinLock lock{mutex};
+                const detail::SpinLock lock{mutex};
                 if (!telling && telling_) return;
                 telling_ = told_ != last_;
                 if (!telling_) return;
@@ -107,7 +107,7 @@ class BreakerEvents<NoObserver> {
 public:
     constexpr explicit BreakerEvents(NoObserver) noexcept {}
     constexpr void push(const BreakerEvent&) noexcept {}
-    void tell(SpinMutex&) noexcept {}
+    void tell(detail::SpinMutex&) noexcept {}
     [[nodiscard]] constexpr bool is_telling() const noexcept { return false; }
 };
 

@@ -8,9 +8,9 @@
 #include <cstdint>  // std::uint8_t
 #include <utility>  // std::move
 
-#include <belay/core/event_ring.hpp>
-#include <belay/core/intrusive.hpp>
-#include <belay/core/spin_mutex.hpp>
+#include <belay/core/detail/event_ring.hpp>
+#include <belay/core/detail/intrusive.hpp>
+#include <belay/core/detail/spin_mutex.hpp>
 #include <belay/core/waker.hpp>
 
 namespace belay::inline BELAY_ABI {
@@ -47,7 +47,7 @@ namespace detail {
 /// Thread safety: post from any thread; everything else on the home thread, which is the thread of
 ///                the first `begin_turn()`.
 template <class E>
-class Mailbox : public Counted {
+class Mailbox : public detail::Counted {
 public:
     /// `messages_max` bounds the messages that wait, whoever posted them.
     explicit Mailbox(std::size_t messages_max) noexcept : messages_max_{messages_max} {}
@@ -66,7 +66,7 @@ public:
     // ---- for the machine, on its home thread ---------------------------------------------------
 
     void attach(Waker waker) noexcept {
-        const SpinLock lock{mutex_};
+        const detail::SpinLock lock{mutex_};
         waker_ = std::move(waker);
     }
     [[nodiscard]] const Waker& waker() const noexcept { return waker_; }
@@ -127,9 +127,9 @@ public:
     /// The machine goes: destroys what is queued, and answers `gone` from now on.
     void close() noexcept {
         Waker waker;
-        EventRing<E> foreign;
+        detail::EventRing<E> foreign;
         {
-            const SpinLock lock{mutex_};
+            const detail::SpinLock lock{mutex_};
             closed_ = true;
             waker = std::move(waker_);
             foreign.swap(foreign_);
@@ -141,7 +141,7 @@ public:
     /// Runs `f` under the mailbox's lock; for the machine's published status.
     template <class F>
     auto locked(F&& f) const {
-        const SpinLock lock{mutex_};
+        const detail::SpinLock lock{mutex_};
         return f();
     }
 
@@ -174,7 +174,7 @@ private:
         WakeHandle wake;
         bool full = false;
         {
-            const SpinLock lock{mutex_};
+            const detail::SpinLock lock{mutex_};
             if (closed_) return Post::gone;
             if (message) {
                 // What was collected and not handled yet counts too, or the bound would hold for a
@@ -207,7 +207,7 @@ private:
     }
 
     /// Keeps a source that repeats itself for ever from filling the memory.
-    static bool merges(EventRing<E>& ring, const E& event) noexcept {
+    static bool merges(detail::EventRing<E>& ring, const E& event) noexcept {
         if (ring.size() < crowded) return false;
         for (std::size_t i = 0; i < ring.size(); ++i) {
             if (ring[i].same_control(event)) return true;
@@ -218,7 +218,7 @@ private:
     void splice() {
         if (foreign_count_.load(std::memory_order_acquire) == 0) return;
         {
-            const SpinLock lock{mutex_};
+            const detail::SpinLock lock{mutex_};
             spliced_.swap(foreign_);
             count_local(static_cast<std::ptrdiff_t>(foreign_messages_));
             foreign_messages_ = 0;
@@ -239,11 +239,11 @@ private:
     // Written on the home thread only; others read it for the bound.
     std::atomic<std::size_t> local_messages_{0};
     // Home thread only.
-    EventRing<E> local_;
-    EventRing<E> spliced_;
+    detail::EventRing<E> local_;
+    detail::EventRing<E> spliced_;
     // Under mutex_; waker_ and closed_ change on the home thread only, which may read them freely.
-    mutable SpinMutex mutex_;
-    EventRing<E> foreign_;
+    mutable detail::SpinMutex mutex_;
+    detail::EventRing<E> foreign_;
     std::size_t foreign_messages_ = 0;
     bool closed_ = false;
     Waker waker_;

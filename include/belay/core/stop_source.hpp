@@ -6,8 +6,8 @@
 #include <atomic>    // std::atomic
 #include <concepts>  // std::same_as
 
-#include <belay/core/intrusive.hpp>
-#include <belay/core/spin_mutex.hpp>
+#include <belay/core/detail/intrusive.hpp>
+#include <belay/core/detail/spin_mutex.hpp>
 
 namespace belay::inline BELAY_ABI {
 
@@ -29,7 +29,7 @@ class StopWaiter;
 
 namespace detail {
 
-class StopState : public Counted {
+class StopState : public detail::Counted {
 public:
     [[nodiscard]] bool requested() const noexcept {
         return requested_.load(std::memory_order_acquire);
@@ -40,7 +40,7 @@ public:
 
 private:
     std::atomic<bool> requested_{false};
-    SpinMutex mutex_;
+    detail::SpinMutex mutex_;
     StopWaiter* first_ = nullptr;  // under mutex_
 };
 
@@ -60,9 +60,9 @@ public:
 private:
     friend class StopSource;
     friend class StopWaiter;
-    explicit StopToken(Ref<detail::StopState> state) noexcept : state_{std::move(state)} {}
+    explicit StopToken(detail::Ref<detail::StopState> state) noexcept : state_{std::move(state)} {}
 
-    Ref<detail::StopState> state_;
+    detail::Ref<detail::StopState> state_;
 };
 
 /// Asks everything that holds one of its tokens to stop. Unlike std::stop_source it needs neither
@@ -74,7 +74,7 @@ private:
 class StopSource {
 public:
     /// Throws: std::bad_alloc.
-    StopSource() : state_{Ref<detail::StopState>::make()} {}
+    StopSource() : state_{detail::Ref<detail::StopState>::make()} {}
 
     [[nodiscard]] StopToken token() const noexcept { return StopToken{state_}; }
 
@@ -86,7 +86,7 @@ public:
     [[nodiscard]] bool stop_requested() const noexcept { return state_->requested(); }
 
 private:
-    Ref<detail::StopState> state_;
+    detail::Ref<detail::StopState> state_;
 };
 
 /// For those who write sleepers: has a function called once when the stop is requested, at once if
@@ -113,7 +113,7 @@ public:
 private:
     friend class detail::StopState;
 
-    Ref<detail::StopState> state_;
+    detail::Ref<detail::StopState> state_;
     Wake wake_;
     void* context_;
     StopWaiter* next_ = nullptr;
@@ -121,13 +121,13 @@ private:
 };
 
 inline void detail::StopState::request() noexcept {
-    const SpinLock lock{mutex_};
+    const detail::SpinLock lock{mutex_};
     if (requested_.exchange(true, std::memory_order_acq_rel)) return;
     for (StopWaiter* w = first_; w != nullptr; w = w->next_) w->wake_(w->context_);
 }
 
 inline void detail::StopState::add(StopWaiter& waiter) noexcept {
-    const SpinLock lock{mutex_};
+    const detail::SpinLock lock{mutex_};
     if (requested()) {
         waiter.wake_(waiter.context_);
         return;
@@ -139,7 +139,7 @@ inline void detail::StopState::add(StopWaiter& waiter) noexcept {
 }
 
 inline void detail::StopState::remove(StopWaiter& waiter) noexcept {
-    const SpinLock lock{mutex_};
+    const detail::SpinLock lock{mutex_};
     if (waiter.previous_ == nullptr) return;
     *waiter.previous_ = waiter.next_;
     if (waiter.next_ != nullptr) waiter.next_->previous_ = waiter.previous_;

@@ -40,7 +40,7 @@ public:
     [[nodiscard]] static Result<Journal, JournalError> open(FileSystem& fs, std::string path,
                                                             JournalOptions options = {}) {
         detail::JournalRecovery<FileSystem> recovery{fs, path, options};
-        Ref<Log> log = recovery.open();
+        detail::Ref<Log> log = recovery.open();
         if (!log) return std::move(recovery.error);
         return Journal{std::move(log), std::move(recovery.gathered.runs),
                        std::move(recovery.report)};
@@ -222,7 +222,7 @@ public:
 private:
     using Log = detail::JournalLog<FileSystem>;
 
-    Journal(Ref<Log> log, std::vector<detail::Opening> runs, RecoveryReport report)
+    Journal(detail::Ref<Log> log, std::vector<detail::Opening> runs, RecoveryReport report)
         : log_{std::move(log)}, reader_{std::move(runs)}, report_{std::move(report)} {}
 
     void close() noexcept {
@@ -230,7 +230,7 @@ private:
         log_.reset();
     }
 
-    Ref<Log> log_;  // its only reference
+    detail::Ref<Log> log_;  // its only reference
     detail::JournalReader<FileSystem> reader_;
     RecoveryReport report_;
 };

@@ -6,16 +6,16 @@
 #include <optional>  // std::optional
 #include <utility>   // std::move, std::exchange
 
-#include <belay/core/intrusive.hpp>
-#include <belay/core/spin_mutex.hpp>
+#include <belay/core/detail/intrusive.hpp>
+#include <belay/core/detail/spin_mutex.hpp>
 #include <belay/link/link.hpp>
 
 namespace belay::inline BELAY_ABI {
 
 namespace detail {
 template <class V>
-struct Answer : Counted {
-    SpinMutex mutex;
+struct Answer : detail::Counted {
+    detail::SpinMutex mutex;
     std::optional<V> value;
 };
 }  // namespace detail
@@ -28,7 +28,7 @@ struct Answer : Counted {
 template <class V, class M>
 class Completion {
 public:
-    Completion(Ref<detail::Answer<V>> answer, Link<M> link) noexcept
+    Completion(detail::Ref<detail::Answer<V>> answer, Link<M> link) noexcept
         : answer_{std::move(answer)}, link_{std::move(link)} {}
     Completion(Completion&&) noexcept = default;
     Completion& operator=(Completion&&) = delete;
@@ -39,16 +39,16 @@ public:
     /// The answer.   Pre: not answered yet.
     void operator()(V value) {
         BELAY_PRECONDITION(static_cast<bool>(answer_), "Completion: must be answered once only");
-        const Ref<detail::Answer<V>> answer = std::move(answer_);
+        const detail::Ref<detail::Answer<V>> answer = std::move(answer_);
         {
-            const SpinLock lock{answer->mutex};
+            const detail::SpinLock lock{answer->mutex};
             answer->value.emplace(std::move(value));
         }
         link_.note(0);
     }
 
 private:
-    Ref<detail::Answer<V>> answer_;
+    detail::Ref<detail::Answer<V>> answer_;
     Link<M> link_;
 };
 

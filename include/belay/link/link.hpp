@@ -42,7 +42,7 @@ template <class M>
 class Link {
 public:
     Link() noexcept = default;
-    Link(Ref<detail::LinkBox<M>> box, std::uint32_t epoch) noexcept
+    Link(detail::Ref<detail::LinkBox<M>> box, std::uint32_t epoch) noexcept
         : box_{std::move(box)}, epoch_{epoch} {}
 
     /// Whether anybody still listens. False is final.
@@ -107,7 +107,7 @@ private:
         return alive() ? box_->post_control(make(kind)) : Post::gone;
     }
 
-    Ref<detail::LinkBox<M>> box_;
+    detail::Ref<detail::LinkBox<M>> box_;
     std::uint32_t epoch_ = 0;
     Lane lane_ = 0;
     std::uint8_t shift_ = 0;

@@ -24,7 +24,7 @@ template <class M>
 class LinkCommands {
 public:
     LinkCommands() noexcept = default;
-    explicit LinkCommands(Ref<detail::LinkBox<M>> box) noexcept : box_{std::move(box)} {}
+    explicit LinkCommands(detail::Ref<detail::LinkBox<M>> box) noexcept : box_{std::move(box)} {}
 
     Post start() const { return command(detail::Command::start); }
     Post stop() const { return command(detail::Command::stop); }
@@ -52,7 +52,7 @@ protected:
         return box_ ? box_->post_control(make(command, gate)) : Post::gone;
     }
 
-    Ref<detail::LinkBox<M>> box_;
+    detail::Ref<detail::LinkBox<M>> box_;
 };
 
 /// LinkCommands, and messages to send.   Thread safety: any thread; distinct objects safe.

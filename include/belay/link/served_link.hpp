@@ -24,7 +24,7 @@ public:
     /// `driver` is the owner's; `key` tells this connection from its others.
     ServedLink(Transport transport, std::size_t messages_max, const Waker& driver,
                std::uint64_t key)
-        : box_{Ref<Box>::make(messages_max)}, transport_{std::move(transport)} {
+        : box_{detail::Ref<Box>::make(messages_max)}, transport_{std::move(transport)} {
         Waker waker = driver.nested(key);
         bits_ = Random{waker.seed()};
         box_->attach(std::move(waker));
@@ -118,7 +118,7 @@ public:
 private:
     using Box = detail::LinkBox<message_type>;
 
-    Ref<Box> box_;
+    detail::Ref<Box> box_;
     Random bits_;
     Failure failure_{};
     Instant now_ = always;

@@ -47,7 +47,7 @@ public:
     explicit Supervisor(Transport transport, Policy policy, SupervisorOptions options = {},
                         Observer observer = {})
         : options_{options},
-          box_{Ref<Box>::make(options.messages_max)},
+          box_{detail::Ref<Box>::make(options.messages_max)},
           observer_{std::move(observer)},
           core_{std::move(policy), options.core},
           live_{std::move(transport), box_} {
@@ -317,12 +317,12 @@ private:
     static constexpr std::size_t pending_max = 4;
 
     const SupervisorOptions options_;
-    Ref<Box> box_;
+    detail::Ref<Box> box_;
     [[no_unique_address]] Observer observer_;
     Random bits_;
     Lifeline line_;
     SupervisorCore<Policy> core_;
-    EventRing<Early> early_;
+    detail::EventRing<Early> early_;
     Transition pending_[pending_max]{};
     std::size_t pending_count_ = 0;
     Instant now_ = always;

@@ -56,7 +56,7 @@ public:
 
     public:
         Connection(WithToken& owner, const Link<message_type>& own)
-            : owner_{owner}, own_{own}, answer_{Ref<detail::Answer<Token>>::make()} {
+            : owner_{owner}, own_{own}, answer_{detail::Ref<detail::Answer<Token>>::make()} {
             owner.source_(Completion<Token, message_type>{answer_, own});
         }
         Connection(const Connection&) = delete;
@@ -105,7 +105,7 @@ public:
         bool answered() {
             std::optional<Token> token;
             {
-                const SpinLock lock{answer_->mutex};
+                const detail::SpinLock lock{answer_->mutex};
                 token = std::move(answer_->value);
                 answer_->value.reset();
             }
@@ -128,7 +128,7 @@ public:
 
         WithToken& owner_;
         Link<message_type> own_;
-        Ref<detail::Answer<Token>> answer_;
+        detail::Ref<detail::Answer<Token>> answer_;
         Slot<Inner> inner_;
     };
 

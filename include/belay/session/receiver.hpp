@@ -384,7 +384,7 @@ private:
     Instant now_ = always;
     Instant commit_at_ = never;
     std::uint32_t last_id_ = 0;
-    EventRing<Notice> notices_;
+    detail::EventRing<Notice> notices_;
     Senders senders_;
     std::vector<std::unique_ptr<Peer>> peers_;
 };

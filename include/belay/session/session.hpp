@@ -374,7 +374,7 @@ private:
     bool busy_ = false;
     bool stall_told_ = false;
     bool telling_ = false;
-    EventRing<Transition> deferred_;  // of the connection, while one of our own hooks runs
+    detail::EventRing<Transition> deferred_;  // of the connection, while one of our own hooks runs
     Blocked blocked_told_ = Blocked::none;
     std::uint64_t accepted_;
     std::uint64_t acknowledged_;

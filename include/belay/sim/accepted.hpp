@@ -45,12 +45,12 @@ public:
 private:
     friend class Accepted;
     friend class Tcp;
-    Connection(Ref<detail::Channel> channel, int side, const Link<Bytes>& link)
+    Connection(belay::detail::Ref<detail::Channel> channel, int side, const Link<Bytes>& link)
         : channel_{std::move(channel)}, side_{side} {
         if (channel_) channel_->attach(side_, link);
     }
 
-    Ref<detail::Channel> channel_;
+    belay::detail::Ref<detail::Channel> channel_;
     int side_;
 };
 
@@ -65,7 +65,8 @@ class Accepted {
 public:
     using message_type = Bytes;
 
-    explicit Accepted(Ref<detail::Channel> channel) noexcept : channel_{std::move(channel)} {}
+    explicit Accepted(belay::detail::Ref<detail::Channel> channel) noexcept
+        : channel_{std::move(channel)} {}
     Accepted(Accepted&&) noexcept = default;
     Accepted& operator=(Accepted&&) = delete;
     ~Accepted() {
@@ -85,7 +86,7 @@ public:
 
 private:
     static constexpr int side = 1;
-    Ref<detail::Channel> channel_;
+    belay::detail::Ref<detail::Channel> channel_;
 };
 
 }  // namespace belay::inline BELAY_ABI::sim

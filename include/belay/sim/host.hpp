@@ -70,7 +70,9 @@ public:
         detail::Station::Listener& listener = station_.listeners[port];
         BELAY_PRECONDITION(!listener.on_accept, "Host::listen: the port must be free");
         listener.on_accept = [g = std::decay_t<F>(std::forward<F>(on_accept))](
-                                 Ref<detail::Channel> c) mutable { g(Accepted{std::move(c)}); };
+                                 belay::detail::Ref<detail::Channel> c) mutable {
+            g(Accepted{std::move(c)});
+        };
     }
     /// The disk. It survives the process, which loses in part what it has not synced.
     [[nodiscard]] Disk& disk() noexcept { return disk_; }
@@ -151,7 +153,7 @@ private:
     void end_process() {
         const detail::Engine::Inside inside{engine()};
         station_.alive = station_.frozen = false;
-        for (const Ref<detail::Channel>& c : fabric_.channels) {
+        for (const belay::detail::Ref<detail::Channel>& c : fabric_.channels) {
             for (int side = 0; side < 2; ++side) {
                 if (c->end(side).station == &station_) c->abort(side);
             }

@@ -91,7 +91,7 @@ public:
     /// The sockets that a host's kernel has, listening ones aside.
     [[nodiscard]] std::size_t sockets(const Host& host) const noexcept {
         std::size_t count = 0;
-        for (const Ref<detail::Channel>& c : fabric_.channels) {
+        for (const belay::detail::Ref<detail::Channel>& c : fabric_.channels) {
             for (int side = 0; side < 2; ++side) {
                 const detail::End& e = c->end(side);
                 if (e.station == &host.station_ && e.exists) ++count;

@@ -31,7 +31,7 @@ public:
     }
 
 private:
-    Ref<detail::Channel> dial(const Link<Bytes>& link) {
+    belay::detail::Ref<detail::Channel> dial(const Link<Bytes>& link) {
         detail::Fabric& fabric = host_->fabric_;
         detail::Station& from = host_->station_;
         detail::Station* const to = fabric.find(peer_);
@@ -40,11 +40,13 @@ private:
             return {};
         }
         if (fabric.channels.size() >= fabric.sweep_at) {
-            std::erase_if(fabric.channels, [](const Ref<detail::Channel>& c) { return c->over(); });
+            std::erase_if(fabric.channels,
+                          [](const belay::detail::Ref<detail::Channel>& c) { return c->over(); });
             fabric.sweep_at = std::max(fabric.sweep_min, 2 * fabric.channels.size());
         }
         const std::uint64_t key = detail::mix(host_->key(), from.dials++);
-        fabric.channels.push_back(Ref<detail::Channel>::make(fabric, from, *to, port_, key));
+        fabric.channels.push_back(
+            belay::detail::Ref<detail::Channel>::make(fabric, from, *to, port_, key));
         return fabric.channels.back();
     }
 

@@ -38,7 +38,7 @@ public:
     World& operator=(const World&) = delete;
     ~World() {
         for (std::size_t i = hosts_.size(); i-- != 0;) hosts_[i]->end_process();
-        for (const Ref<detail::Channel>& c : fabric_.channels) c->orphan();
+        for (const belay::detail::Ref<detail::Channel>& c : fabric_.channels) c->orphan();
     }
 
     // ---- hosts ---------------------------------------------------------------------------------

@@ -11,7 +11,7 @@
 #include <belay/breaker/consecutive_failures.hpp>
 #include <belay/breaker/detail/breaker_core.hpp>
 #include <belay/breaker/detail/breaker_word.hpp>
-#include <belay/core/spin_mutex.hpp>
+#include <belay/core/detail/spin_mutex.hpp>
 
 namespace belay::inline BELAY_ABI {
 namespace detail {
@@ -75,27 +75,27 @@ public:
     }
     void neutral(std::uint32_t generation) noexcept {
         if (!word_.load().is(Gate::guarded, generation)) return;
-        const SpinLock lock{mutex_};
+        const detail::SpinLock lock{mutex_};
         core_.neutral(generation);
     }
 
     [[nodiscard]] bool is_guarded() const noexcept { return word_.load().gate == Gate::guarded; }
     [[nodiscard]] Advice admit(Instant now) const noexcept {
         if (!is_guarded()) return Advice::go();
-        const SpinLock lock{mutex_};
+        const detail::SpinLock lock{mutex_};
         return core_.admit(now);
     }
     [[nodiscard]] BreakerState state(Instant now) const noexcept {
         if (!is_guarded()) return BreakerState::closed;
-        const SpinLock lock{mutex_};
+        const detail::SpinLock lock{mutex_};
         return core_.state(now);
     }
     [[nodiscard]] BreakerMode mode() const noexcept {
-        const SpinLock lock{mutex_};
+        const detail::SpinLock lock{mutex_};
         return core_.mode();
     }
     [[nodiscard]] BreakerCounters counters() const noexcept {
-        const SpinLock lock{mutex_};
+        const detail::SpinLock lock{mutex_};
         BreakerCounters all = counters_;
         all.failures += failures_.load(std::memory_order_relaxed);
         all.stale = stale_.load(std::memory_order_relaxed);
@@ -103,24 +103,24 @@ public:
     }
 
     [[nodiscard]] bool is_telling() const noexcept {
-        const SpinLock lock{mutex_};
+        const detail::SpinLock lock{mutex_};
         return events_.is_telling();
     }
 
     void set_mode(BreakerMode mode, Instant now) noexcept {
         {
-            const SpinLock lock{mutex_};
+            const detail::SpinLock lock{mutex_};
             settle(core_.set_mode(mode), now);
         }
         events_.tell(mutex_);
     }
     [[nodiscard]] BreakerSnapshot snapshot(Instant now) const noexcept {
-        const SpinLock lock{mutex_};
+        const detail::SpinLock lock{mutex_};
         return core_.snapshot(now);
     }
     [[nodiscard]] bool restore(const BreakerSnapshot& snapshot, Turn turn) noexcept {
         {
-            const SpinLock lock{mutex_};
+            const detail::SpinLock lock{mutex_};
             if (!core_.restore(snapshot, turn)) return false;
             settle(BreakerChange::mode_set, turn.now);
         }
@@ -141,7 +141,7 @@ private:
         BreakerGrant grant{true, 0, now};
         bool changed = false;
         {
-            const SpinLock lock{mutex_};
+            const detail::SpinLock lock{mutex_};
             const auto answer = core_.acquire(now);
             if (answer.advice.verb != Verb::go) {
                 ++counters_.rejected;
@@ -179,7 +179,7 @@ private:
     template <class Time>
     [[nodiscard]] bool decide(bool failed, std::uint32_t generation, Instant began,
                               Time time) noexcept {
-        const SpinLock lock{mutex_};
+        const detail::SpinLock lock{mutex_};
         if (core_.generation() != generation) {
             stale_.fetch_add(1, std::memory_order_relaxed);
             return false;
@@ -230,7 +230,7 @@ private:
     }
 
     AtomicBreakerWord word_;
-    mutable SpinMutex mutex_;
+    mutable detail::SpinMutex mutex_;
     BreakerCore<Trip, OpenWait> core_;
     BreakerCounters counters_{};
     // Counted without the lock.

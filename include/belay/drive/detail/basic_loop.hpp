@@ -105,7 +105,8 @@ public:
     [[nodiscard]] Instant now() const noexcept { return clock_.now(); }
 
 protected:
-    explicit BasicLoop(Clock clock) : BasicLoop{std::move(clock), Ref<Inbox>::make(posted_max)} {}
+    explicit BasicLoop(Clock clock)
+        : BasicLoop{std::move(clock), detail::Ref<Inbox>::make(posted_max)} {}
     ~BasicLoop() {
         BELAY_PRECONDITION(!running_, "~Loop: must not run inside a round");
         inbox_->close();
@@ -123,7 +124,7 @@ private:
         explicit Node(BasicLoop& l) noexcept : LoopNode{ops}, loop{&l}, inbox{l.inbox_} {}
         static const WakeOps ops;
         BasicLoop* loop;  ///< null once the loop is gone
-        Ref<Inbox> inbox;
+        detail::Ref<Inbox> inbox;
     };
     struct Running {
         explicit Running(bool& flag) noexcept : flag_{flag} { flag_ = true; }
@@ -131,7 +132,7 @@ private:
         bool& flag_;
     };
 
-    BasicLoop(Clock clock, Ref<Inbox> inbox)
+    BasicLoop(Clock clock, detail::Ref<Inbox> inbox)
         : Waiter{inbox->bell()}, clock_{std::move(clock)}, inbox_{std::move(inbox)} {}
 
     // ---- what wakers do ------------------------------------------------------------------------
@@ -255,7 +256,7 @@ private:
     }
 
     Clock clock_;
-    Ref<Inbox> inbox_;
+    detail::Ref<Inbox> inbox_;
     const std::uint64_t entropy_ = entropy();
     std::uint64_t seeds_ = 0;
     std::size_t attached_ = 0;

@@ -8,9 +8,9 @@
 #include <type_traits>  // std::decay_t
 #include <utility>      // std::exchange, std::forward
 
-#include <belay/core/intrusive.hpp>
+#include <belay/core/detail/intrusive.hpp>
+#include <belay/core/detail/spin_mutex.hpp>
 #include <belay/core/mailbox.hpp>
-#include <belay/core/spin_mutex.hpp>
 #include <belay/drive/detail/timer_heap.hpp>
 
 namespace belay::inline BELAY_ABI {
@@ -81,7 +81,7 @@ private:
 /// `Bell` has `ring() noexcept`, for any thread.
 /// Thread safety: any thread, but for take() and close().
 template <class Bell>
-class LoopInbox : public Counted {
+class LoopInbox : public detail::Counted {
 public:
     explicit LoopInbox(std::size_t posted_max) noexcept : posted_max_{posted_max} {}
     ~LoopInbox() { close(); }
@@ -89,7 +89,7 @@ public:
     /// Queues a node whose deadline must be read again.
     void wake(LoopNode& node) noexcept {
         {
-            const SpinLock lock{mutex_};
+            const detail::SpinLock lock{mutex_};
             if (closed_ || node.woken) return;
             node.woken = true;
             node.retain();
@@ -104,7 +104,7 @@ public:
         auto* const task = new TaskOf<std::decay_t<F>>(std::forward<F>(f));
         Post answer = Post::taken;
         {
-            const SpinLock lock{mutex_};
+            const detail::SpinLock lock{mutex_};
             if (closed_) {
                 answer = Post::gone;
             } else if (waiting_.load(std::memory_order_relaxed) >= posted_max_) {
@@ -141,7 +141,7 @@ public:
     void take(TaskList& tasks, F&& reread) noexcept {
         LoopNode* woken = nullptr;
         {
-            const SpinLock lock{mutex_};
+            const detail::SpinLock lock{mutex_};
             tasks.append(posted_);
             woken = std::exchange(woken_, nullptr);
         }
@@ -149,7 +149,7 @@ public:
             LoopNode& node = *woken;
             {
                 // Before its deadline is read: a wake that comes later queues the node again.
-                const SpinLock lock{mutex_};
+                const detail::SpinLock lock{mutex_};
                 woken = node.next_woken;
                 node.woken = false;
             }
@@ -162,7 +162,7 @@ public:
     void close() noexcept {
         TaskList tasks;
         {
-            const SpinLock lock{mutex_};
+            const detail::SpinLock lock{mutex_};
             closed_ = true;
         }
         take(tasks, [](LoopNode&) {});
@@ -177,7 +177,7 @@ private:
     /// Posted functions that have not begun, also those that the loop has taken. Grows under the
     /// lock.
     std::atomic<std::size_t> waiting_{0};
-    SpinMutex mutex_;
+    detail::SpinMutex mutex_;
     LoopNode* woken_ = nullptr;
     TaskList posted_;
     bool closed_ = false;

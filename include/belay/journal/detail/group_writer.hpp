@@ -7,7 +7,7 @@
 #include <atomic>   // std::atomic
 #include <utility>  // std::exchange
 
-#include <belay/core/spin_mutex.hpp>
+#include <belay/core/detail/spin_mutex.hpp>
 #include <belay/journal/detail/record_buffer.hpp>
 #include <belay/journal/journal_error.hpp>
 #include <belay/journal/journal_options.hpp>
@@ -281,7 +281,7 @@ private:
         turns_.fetch_add(1, std::memory_order_release);
     }
 
-    SpinMutex mutex_;  // guards what follows
+    detail::SpinMutex mutex_;  // guards what follows
     File file_;
     RecordBuffer buffer_;          // what is not written yet
     std::uint32_t buffer_offset_;  // where in the file it goes

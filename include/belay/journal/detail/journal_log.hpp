@@ -6,7 +6,7 @@
 #include <atomic>   // std::atomic
 #include <cstring>  // std::memcpy, std::memmove
 
-#include <belay/core/intrusive.hpp>
+#include <belay/core/detail/intrusive.hpp>
 #include <belay/core/order.hpp>
 #include <belay/journal/detail/group_writer.hpp>
 #include <belay/journal/detail/journal_scan.hpp>
@@ -18,7 +18,7 @@ namespace belay::inline BELAY_ABI::detail {
 ///
 /// Thread safety: any thread, but for what says "owner": one thread at a time.
 template <class FileSystem>
-class JournalLog : public Counted {
+class JournalLog : public detail::Counted {
 public:
     using File = typename FileSystem::File;
     using Lock = typename FileSystem::Lock;

@@ -23,7 +23,7 @@ public:
         : fs_{fs}, path_{path}, options_{options} {}
 
     /// The writing side, with a run of its own begun; or null, and then `error` says why.
-    Ref<Log> open() {
+    detail::Ref<Log> open() {
         if (!prepare() || !(indices_.empty() ? create() : read_all()) || !end_roll()) {
             return {};
         }
@@ -306,7 +306,7 @@ private:
     }
 
     /// Begins a run.
-    Ref<Log> start() {
+    detail::Ref<Log> start() {
         const std::string path = path_of(segments_.back().header.index);
         const std::uint64_t end = segments_.back().end;
         const std::uint64_t last = segments_.back().last;
@@ -332,9 +332,10 @@ private:
         }
         const std::uint32_t run = gathered.run + 1;
         const auto salt = static_cast<std::uint32_t>(bits_());
-        auto log = Ref<Log>::make(fs_, path_, options_,
-                                  typename Log::Start{std::move(*lock_), std::move(*file_),
-                                                      std::move(segments_), gathered, bits_});
+        auto log =
+            detail::Ref<Log>::make(fs_, path_, options_,
+                                   typename Log::Start{std::move(*lock_), std::move(*file_),
+                                                       std::move(segments_), gathered, bits_});
         if (!report.created) {
             if (const std::error_code code = log->begin_run(run, salt, garbage_end_)) {
                 fail(code, path, end, "the new run could not be noted");

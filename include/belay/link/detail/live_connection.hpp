@@ -21,7 +21,7 @@ class LiveConnection {
     using Box = LinkBox<M>;
 
 public:
-    LiveConnection(Transport transport, Ref<Box> box)
+    LiveConnection(Transport transport, detail::Ref<Box> box)
         : box_{std::move(box)}, transport_{std::move(transport)} {}
     LiveConnection(const LiveConnection&) = delete;
     LiveConnection& operator=(const LiveConnection&) = delete;
@@ -139,7 +139,7 @@ private:
         box_->lingering.store(0, std::memory_order_release);
     }
 
-    Ref<Box> box_;
+    detail::Ref<Box> box_;
     std::uint32_t last_epoch_ = 0;
     bool in_part_ = false;
     bool dead_ = false;

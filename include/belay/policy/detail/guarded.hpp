@@ -5,7 +5,7 @@
 
 #include <type_traits>  // std::is_constant_evaluated
 
-#include <belay/core/spin_mutex.hpp>
+#include <belay/core/detail/spin_mutex.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
 
@@ -36,12 +36,12 @@ public:
 private:
     template <class F, class S>
     auto locked(F& use, S& state) const noexcept {
-        const SpinLock lock{mutex_};
+        const detail::SpinLock lock{mutex_};
         return use(state);
     }
 
     State state_;
-    mutable SpinMutex mutex_;
+    mutable detail::SpinMutex mutex_;
 };
 
 }  // namespace belay::inline BELAY_ABI::detail

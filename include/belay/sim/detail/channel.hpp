@@ -16,7 +16,7 @@ namespace belay::inline BELAY_ABI::sim::detail {
 /// Ends are numbered: 0 has dialled, 1 was dialled; `pipe_[i]` is what end i sends. All chance
 /// comes from the connection's own generators, so that what happens elsewhere does not change it.
 /// No user code runs in here but a listener's, and that last.
-class Channel : public Counted {
+class Channel : public belay::detail::Counted {
 public:
     Channel(Fabric& fabric, Station& from, Station& to, std::uint16_t port, std::uint64_t key)
         : fabric_{&fabric}, port_{port} {
@@ -109,7 +109,7 @@ public:
     static void accept_all(Engine& engine, Station& station) {
         for (auto& [port, listener] : station.listeners) {
             while (!listener.backlog.empty() && !station.frozen) {
-                Ref<Channel> next = std::move(listener.backlog.front());
+                belay::detail::Ref<Channel> next = std::move(listener.backlog.front());
                 listener.backlog.erase(listener.backlog.begin());
                 const Engine::Inside inside{engine};
                 listener.on_accept(std::move(next));
@@ -230,7 +230,7 @@ private:
     }
     /// Somebody knocks at end 1.
     void accept() {
-        const Ref<Channel> alive = Ref<Channel>::share(this);
+        const belay::detail::Ref<Channel> alive = belay::detail::Ref<Channel>::share(this);
         Station& s = *end_[1].station;
         const auto listener = s.listeners.find(port_);
         if (!s.alive || s.refuses || listener == s.listeners.end() ||

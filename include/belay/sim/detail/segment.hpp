@@ -28,7 +28,7 @@ struct Segment {
 using SegmentKind = Segment::Kind;
 
 /// Of what is on the way when a connection breaks, the front arrives: half of the time all of it.
-inline void keep_front(EventRing<Segment>& ring, Random& bits) {
+inline void keep_front(belay::detail::EventRing<Segment>& ring, Random& bits) {
     const std::size_t size = ring.size();
     if (size == 0 || (bits() & 1) != 0) return;
     const std::size_t kept = uniform_upto(bits, size);
@@ -42,7 +42,7 @@ inline void keep_front(EventRing<Segment>& ring, Random& bits) {
 struct Pipe {
     Channel* channel = nullptr;
     int from = 0;
-    EventRing<Segment> flying;
+    belay::detail::EventRing<Segment> flying;
     Random bits;
     Instant held_until = always;   // what a partition has held comes no earlier
     std::size_t unread_bytes = 0;  // sent, and not yet read by the process at the other end
@@ -56,16 +56,16 @@ struct Pipe {
 struct End {
     Station* station = nullptr;
     Link<Bytes> link;
-    EventRing<Segment> inbox;  // in the kernel, not yet read by the process
-    bool exists = false;       // the kernel has a socket
-    bool attached = false;     // a process holds it, and hears of it through the link
-    bool up = false;           // connected, as far as this end knows
-    bool closing = false;      // has said goodbye
-    bool fin_seen = false;     // the process has heard the other's goodbye
-    bool ended = false;        // reset, or the process has heard of the end: nothing can be sent
-    bool full = false;         // the machine refused a message
-    bool starved = false;      // the process was told busy
-    bool owes_reset = false;   // was spoken to although it does not exist
+    belay::detail::EventRing<Segment> inbox;  // in the kernel, not yet read by the process
+    bool exists = false;                      // the kernel has a socket
+    bool attached = false;    // a process holds it, and hears of it through the link
+    bool up = false;          // connected, as far as this end knows
+    bool closing = false;     // has said goodbye
+    bool fin_seen = false;    // the process has heard the other's goodbye
+    bool ended = false;       // reset, or the process has heard of the end: nothing can be sent
+    bool full = false;        // the machine refused a message
+    bool starved = false;     // the process was told busy
+    bool owes_reset = false;  // was spoken to although it does not exist
 };
 
 }  // namespace belay::inline BELAY_ABI::sim::detail

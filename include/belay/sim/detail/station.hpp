@@ -9,7 +9,7 @@
 #include <utility>      // std::move
 #include <vector>       // std::vector
 
-#include <belay/core/intrusive.hpp>
+#include <belay/core/detail/intrusive.hpp>
 #include <belay/sim/detail/engine.hpp>
 
 namespace belay::inline BELAY_ABI::sim::detail {
@@ -21,8 +21,8 @@ class Channel;
 struct Station {
     struct Listener {
         // A connection that the kernel has completed and the process has not seen yet.
-        std::vector<Ref<Channel>> backlog;
-        Function<void(Ref<Channel>)> on_accept;
+        std::vector<belay::detail::Ref<Channel>> backlog;
+        Function<void(belay::detail::Ref<Channel>)> on_accept;
     };
 
     std::string name;
@@ -40,7 +40,7 @@ struct Fabric {
 
     Engine& engine;
     std::vector<Station*> stations;
-    std::vector<Ref<Channel>> channels;
+    std::vector<belay::detail::Ref<Channel>> channels;
     static constexpr std::size_t sweep_min = 32;
     std::size_t sweep_at = sweep_min;  // so many channels are worth looking for dead ones
     std::vector<std::pair<std::uint32_t, std::uint32_t>> partitions;

@@ -45,12 +45,13 @@ public:
         }
         if (!with.key.empty()) {
             entry.has_key = true;
-            entry.print = print_of(with.key, this->key_hash);
+            entry.print = detail::print_of(with.key, this->key_hash);
             keys.prefetch(entry.print);
             entry.print.content = crc32c(body);
-            const KeyWindow::Answer known = keys.find(entry.print);
-            if (known == KeyWindow::Answer::same) return make_error_code(QueueErrc::duplicate);
-            if (known != KeyWindow::Answer::unknown) {
+            const detail::KeyWindow::Answer known = keys.find(entry.print);
+            if (known == detail::KeyWindow::Answer::same)
+                return make_error_code(QueueErrc::duplicate);
+            if (known != detail::KeyWindow::Answer::unknown) {
                 return make_error_code(QueueErrc::key_conflict);
             }
         }

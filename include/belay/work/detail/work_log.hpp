@@ -48,7 +48,7 @@ public:
     const WorkOptions options;
     WorkPositions positions;
     WorkSlots slots;
-    KeyWindow keys;
+    detail::KeyWindow keys;
     const KeyHash key_hash;
     Moment clock;  // of the last call that told the time
 

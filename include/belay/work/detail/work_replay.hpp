@@ -38,7 +38,7 @@ public:
         bury_unreadable();
         thin_out();
         work_.keys.clear();
-        for (const KeyPrint& print : seen_) work_.keys.add(print);
+        for (const detail::KeyPrint& print : seen_) work_.keys.add(print);
         work_.release();
         return {};
     }
@@ -96,7 +96,7 @@ private:
         work_.positions.add(bytes, true, !delayed);
         if (delayed) know(work_.slots.add(number, number), entry);
         if (!entry.has_key || work_.keys.capacity() == 0) return;
-        KeyPrint print = entry.print;
+        detail::KeyPrint print = entry.print;
         print.content = crc32c(entry.tail);
         remember(print);
         work_.keep_for_key(number);
@@ -122,7 +122,7 @@ private:
         work_.keep_window(window_first_, number);
         next_part_ = 0;
     }
-    void remember(const KeyPrint& print) {
+    void remember(const detail::KeyPrint& print) {
         seen_.push_back(print);
         if (seen_.size() / 2 > work_.keys.capacity()) thin_out();
         next_part_ = 0;
@@ -130,10 +130,10 @@ private:
     /// Leaves the last keys that were seen, each where it was seen last: a window that was smaller
     /// once may have let a key in twice.
     void thin_out() noexcept {
-        KeyWindow& newest = work_.keys;
+        detail::KeyWindow& newest = work_.keys;
         newest.clear();
         for (std::size_t i = seen_.size(); i-- != 0 && newest.size() != newest.capacity();) {
-            if (newest.find(seen_[i]) == KeyWindow::Answer::unknown) newest.add(seen_[i]);
+            if (newest.find(seen_[i]) == detail::KeyWindow::Answer::unknown) newest.add(seen_[i]);
         }
         seen_.resize(newest.size());
         for (std::size_t i = 0; i < newest.size(); ++i) {
@@ -192,8 +192,8 @@ private:
     Moment moment_;
     std::uint64_t below_ = 0;                // no item is in an entry before this one
     std::vector<std::uint64_t> unreadable_;  // the entries that are damaged
-    std::vector<KeyPrint> seen_;             // the keys that were seen, the oldest first
-    std::vector<KeyPrint> window_;           // the parts of a window that have come
+    std::vector<detail::KeyPrint> seen_;     // the keys that were seen, the oldest first
+    std::vector<detail::KeyPrint> window_;   // the parts of a window that have come
     std::uint64_t window_first_ = 0;         // the entry with the first of them
     std::uint32_t window_parts_ = 0;         // how many there are
     std::uint32_t next_part_ = 0;            // which must come next; 0: a first one

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/work/key_window.hpp
+/// \file belay/work/detail/key_window.hpp
 /// KeyPrint and KeyWindow: the last idempotency keys, at 24 bytes for each key.
 #pragma once
 
@@ -15,7 +15,7 @@
 #    include <emmintrin.h>
 #endif
 
-namespace belay::inline BELAY_ABI {
+namespace belay::inline BELAY_ABI::detail {
 
 /// What is remembered of a key: 96 bits of a hash of it, and the CRC32C of the content that came
 /// with it.
@@ -34,8 +34,8 @@ struct KeyPrint {
 
 /// The print of `key`, but for its content.
 ///
-/// Errors: none.   Complexity: O(length).   Source: see detail::KeyHash.
-[[nodiscard]] inline KeyPrint print_of(std::string_view key, const detail::KeyHash& hash) noexcept {
+/// Errors: none.   Complexity: O(length).   Source: see KeyHash.
+[[nodiscard]] inline KeyPrint print_of(std::string_view key, const KeyHash& hash) noexcept {
     const detail::Hash96 known = hash(as_bytes(key));
     return {known.low, known.high, 0};
 }
@@ -233,4 +233,4 @@ private:
     std::size_t next_slot_ = 0;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}  // namespace belay::inline BELAY_ABI::detail

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/core/intrusive.hpp
+/// \file belay/core/detail/intrusive.hpp
 /// Counted and Ref: shared ownership in one pointer, without the weight of <memory>.
 #pragma once
 
@@ -9,7 +9,7 @@
 
 #include <belay/core/assert.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay::inline BELAY_ABI::detail {
 
 /// Counts its references; derive from it to be held by Ref.   Thread safety: any thread.
 class Counted {
@@ -82,4 +82,4 @@ private:
     T* to_ = nullptr;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}  // namespace belay::inline BELAY_ABI::detail

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/core/spin_mutex.hpp
+/// \file belay/core/detail/spin_mutex.hpp
 /// SpinMutex: a one-byte lock for short sections; spins a little, then sleeps.
 #pragma once
 
@@ -7,7 +7,7 @@
 
 #include <belay/core/assert.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay::inline BELAY_ABI::detail {
 
 /// A mutex without <mutex>, whose parse time every user would pay.
 ///
@@ -51,4 +51,4 @@ private:
     SpinMutex& mutex_;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}  // namespace belay::inline BELAY_ABI::detail

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/core/event_ring.hpp
+/// \file belay/core/detail/event_ring.hpp
 /// EventRing: a first-in, first-out buffer that grows and keeps what it has grown to.
 #pragma once
 
@@ -10,7 +10,7 @@
 
 #include <belay/core/assert.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay::inline BELAY_ABI::detail {
 
 /// A queue of events. It allocates only while it grows, so a steady state allocates nothing.
 ///
@@ -90,4 +90,4 @@ private:
     std::size_t size_ = 0;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}  // namespace belay::inline BELAY_ABI::detail
