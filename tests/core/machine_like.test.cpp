@@ -11,10 +11,10 @@
 using namespace belay;
 
 TEST_CASE("TurnGuard marks a turn for as long as it lives", "[core][machine_like][unit]") {
-    Lifeline line;
+    belay::driver::Lifeline line;
     CHECK_FALSE(line.in_turn());
     {
-        const TurnGuard turn{line};
+        const belay::driver::TurnGuard turn{line};
         CHECK(line.in_turn());
         CHECK_FALSE(turn.gone());
     }
@@ -23,12 +23,12 @@ TEST_CASE("TurnGuard marks a turn for as long as it lives", "[core][machine_like
 
 TEST_CASE("TurnGuard tells all nested turns that the machine is gone",
           "[core][machine_like][unit]") {
-    auto line = std::make_unique<Lifeline>();
-    const TurnGuard outer{*line};
+    auto line = std::make_unique<belay::driver::Lifeline>();
+    const belay::driver::TurnGuard outer{*line};
     {
-        const TurnGuard middle{*line};
+        const belay::driver::TurnGuard middle{*line};
         {
-            const TurnGuard inner{*line};
+            const belay::driver::TurnGuard inner{*line};
             line.reset();
             CHECK(inner.gone());
         }
@@ -39,18 +39,18 @@ TEST_CASE("TurnGuard tells all nested turns that the machine is gone",
 
 TEST_CASE("TurnGuard of an outer turn survives an inner one that ended",
           "[core][machine_like][unit]") {
-    auto line = std::make_unique<Lifeline>();
-    const TurnGuard outer{*line};
-    { const TurnGuard inner{*line}; }
+    auto line = std::make_unique<belay::driver::Lifeline>();
+    const belay::driver::TurnGuard outer{*line};
+    { const belay::driver::TurnGuard inner{*line}; }
     CHECK(line->in_turn());
     line.reset();
     CHECK(outer.gone());
 }
 
 TEST_CASE("TurnGuard ends its turn when user code throws", "[core][machine_like][fault]") {
-    Lifeline line;
+    belay::driver::Lifeline line;
     CHECK_THROWS([&] {
-        const TurnGuard turn{line};
+        const belay::driver::TurnGuard turn{line};
         throw std::runtime_error{"user"};
     }());
     CHECK_FALSE(line.in_turn());
@@ -58,12 +58,12 @@ TEST_CASE("TurnGuard ends its turn when user code throws", "[core][machine_like]
 
 TEST_CASE("A machine within a machine: each turn guards its own", "[core][machine_like][unit]") {
     struct Outer {
-        Lifeline line;
-        std::optional<Lifeline> inner{std::in_place};
+        belay::driver::Lifeline line;
+        std::optional<belay::driver::Lifeline> inner{std::in_place};
     };
     auto machine = std::make_unique<Outer>();
-    const TurnGuard outer_turn{machine->line};
-    const TurnGuard inner_turn{*machine->inner};
+    const belay::driver::TurnGuard outer_turn{machine->line};
+    const belay::driver::TurnGuard inner_turn{*machine->inner};
     SECTION("only the inner one dies") {
         machine->inner.reset();
         CHECK(inner_turn.gone());

@@ -24,24 +24,26 @@ struct Mail {
     }
 };
 
-struct CountedEntry : WakeNode {
-    CountedEntry() : WakeNode{table} {}
+struct CountedEntry : belay::driver::WakeNode {
+    CountedEntry() : belay::driver::WakeNode{table} {}
     std::atomic<int> wakes{0};
     std::atomic<int> touches{0};
     std::atomic<int> detaches{0};
-    static CountedEntry& of(WakeNode& n) { return static_cast<CountedEntry&>(n); }
-    static const WakeOps table;
+    static CountedEntry& of(belay::driver::WakeNode& n) { return static_cast<CountedEntry&>(n); }
+    static const belay::driver::WakeOps table;
 };
-const WakeOps CountedEntry::table{
-    [](WakeNode& n) noexcept { ++of(n).wakes; }, [](WakeNode& n) noexcept { ++of(n).touches; },
-    [](WakeNode&) noexcept { return always; }, [](WakeNode& n) noexcept { ++of(n).detaches; },
-    [](WakeNode*) noexcept {}};
+const belay::driver::WakeOps CountedEntry::table{
+    [](belay::driver::WakeNode& n) noexcept { ++of(n).wakes; },
+    [](belay::driver::WakeNode& n) noexcept { ++of(n).touches; },
+    [](belay::driver::WakeNode&) noexcept { return always; },
+    [](belay::driver::WakeNode& n) noexcept { ++of(n).detaches; },
+    [](belay::driver::WakeNode*) noexcept {}};
 
 struct Rig {
     CountedEntry entry;
-    Mailbox<Mail> box;
+    belay::driver::Mailbox<Mail> box;
     explicit Rig(std::size_t max = 4) : box{max} {
-        box.attach(Waker{WakeHandle::adopt(&entry), Seed{1}});
+        box.attach(Waker{belay::driver::WakeHandle::adopt(&entry), Seed{1}});
     }
     ~Rig() { box.close(); }
 
@@ -69,7 +71,7 @@ TEST_CASE("Mailbox has no home before its first turn, and one for ever after it"
           "[core][mailbox][unit]") {
     Rig rig;
     CHECK_FALSE(rig.box.is_home());
-    CHECK(rig.box.post_control(control(1)) == Post::taken);
+    CHECK(rig.box.post_control(control(1)) == belay::driver::Post::taken);
     CHECK(rig.entry.wakes == 1);
     CHECK_FALSE(rig.box.empty());
     CHECK(rig.drain() == std::vector<int>{1});
@@ -119,12 +121,12 @@ TEST_CASE("Mailbox bounds messages, takes every control, and leaves what it refu
     static_cast<void>(rig.drain());
     const bool home = GENERATE(true, false);
     const auto fill = [&] {
-        CHECK(rig.box.post_message(message(1)) == Post::taken);
-        CHECK(rig.box.post_message(message(2)) == Post::taken);
+        CHECK(rig.box.post_message(message(1)) == belay::driver::Post::taken);
+        CHECK(rig.box.post_message(message(2)) == belay::driver::Post::taken);
         Mail refused = message(3);
-        CHECK(rig.box.post_message(std::move(refused)) == Post::full);
+        CHECK(rig.box.post_message(std::move(refused)) == belay::driver::Post::full);
         CHECK(refused.number == 3);
-        CHECK(rig.box.post_control(control(4)) == Post::taken);
+        CHECK(rig.box.post_control(control(4)) == belay::driver::Post::taken);
     };
     if (home) {
         fill();
@@ -137,7 +139,7 @@ TEST_CASE("Mailbox bounds messages, takes every control, and leaves what it refu
     CHECK(rig.box.refused());
     CHECK(rig.box.take_refusal());
     CHECK_FALSE(rig.box.take_refusal());
-    CHECK(rig.box.post_message(message(5)) == Post::taken);
+    CHECK(rig.box.post_message(message(5)) == belay::driver::Post::taken);
     static_cast<void>(rig.drain());
     CHECK_FALSE(rig.box.take_refusal());
 }
@@ -146,7 +148,7 @@ TEST_CASE("Mailbox forgets a refusal that no longer matters", "[core][mailbox][u
     Rig rig{1};
     static_cast<void>(rig.drain());
     rig.box.post_message(message(1));
-    CHECK(rig.box.post_message(message(2)) == Post::full);
+    CHECK(rig.box.post_message(message(2)) == belay::driver::Post::full);
     rig.box.forget_refusal();
     static_cast<void>(rig.drain());
     CHECK_FALSE(rig.box.take_refusal());
@@ -160,12 +162,12 @@ TEST_CASE("Mailbox answers gone after close, and destroys what it held", "[core]
     rig.box.close();
     CHECK(rig.entry.detaches == 1);
     CHECK(rig.box.empty());
-    CHECK(rig.box.post_control(control(3)) == Post::gone);
-    CHECK(rig.box.post_message(message(3)) == Post::gone);
+    CHECK(rig.box.post_control(control(3)) == belay::driver::Post::gone);
+    CHECK(rig.box.post_message(message(3)) == belay::driver::Post::gone);
     elsewhere([&] {
-        CHECK(rig.box.post_control(control(4)) == Post::gone);
+        CHECK(rig.box.post_control(control(4)) == belay::driver::Post::gone);
         Mail m = message(9);
-        CHECK(rig.box.post_message(std::move(m)) == Post::gone);
+        CHECK(rig.box.post_message(std::move(m)) == belay::driver::Post::gone);
         CHECK(m.number == 9);
     });
     CHECK(rig.box.empty());
@@ -175,13 +177,15 @@ TEST_CASE("Mailbox merges a control that repeats itself for ever, and no message
           "[core][mailbox][fault]") {
     Rig rig{5000};
     static_cast<void>(rig.drain());
-    for (int i = 0; i < 100000; ++i) CHECK(rig.box.post_control(control(7)) == Post::taken);
+    for (int i = 0; i < 100000; ++i)
+        CHECK(rig.box.post_control(control(7)) == belay::driver::Post::taken);
     CHECK(rig.box.size() == 64);
     elsewhere([&] {
         for (int i = 0; i < 100000; ++i) rig.box.post_control(control(8));
     });
-    for (int i = 0; i < 5000; ++i) REQUIRE(rig.box.post_message(message(7)) == Post::taken);
-    CHECK(rig.box.post_message(message(7)) == Post::full);
+    for (int i = 0; i < 5000; ++i)
+        REQUIRE(rig.box.post_message(message(7)) == belay::driver::Post::taken);
+    CHECK(rig.box.post_message(message(7)) == belay::driver::Post::full);
     // Different controls are all kept.
     for (int i = 1000; i < 1100; ++i) rig.box.post_control(control(i));
     CHECK(rig.drain().size() == 64 + 64 + 5000 + 100);
@@ -197,9 +201,9 @@ TEST_CASE("Mailbox::discard_unless keeps the order of what is kept, and counts r
     elsewhere([&] { rig.box.post_message(message(4)); });
     rig.box.discard_unless([](const Mail& m) { return m.number % 2 == 0; });
     CHECK(rig.box.size() == 2);
-    CHECK(rig.box.post_message(message(6)) == Post::taken);
-    CHECK(rig.box.post_message(message(8)) == Post::taken);
-    CHECK(rig.box.post_message(message(10)) == Post::full);
+    CHECK(rig.box.post_message(message(6)) == belay::driver::Post::taken);
+    CHECK(rig.box.post_message(message(8)) == belay::driver::Post::taken);
+    CHECK(rig.box.post_message(message(10)) == belay::driver::Post::full);
     CHECK(rig.drain() == std::vector<int>{2, 4, 6, 8});
 }
 
@@ -218,10 +222,10 @@ TEST_CASE("Mailbox takes each event once, in its sender's order, from many threa
             for (int n = 0; n < each;) {
                 Mail m{s, n, n % 3 != 0};
                 const int seen = room.load();
-                const Post p = n % 3 != 0 ? rig.box.post_message(std::move(m))
-                                          : rig.box.post_control(std::move(m));
-                if (p == Post::taken) ++n;
-                if (p == Post::full) {
+                const belay::driver::Post p = n % 3 != 0 ? rig.box.post_message(std::move(m))
+                                                         : rig.box.post_control(std::move(m));
+                if (p == belay::driver::Post::taken) ++n;
+                if (p == belay::driver::Post::full) {
                     ++refusals;
                     while (room.load() == seen) std::this_thread::yield();  // the report must come
                 }
@@ -255,13 +259,14 @@ TEST_CASE("Mailbox takes each event once, in its sender's order, from many threa
 
 TEST_CASE("Mailbox may be closed while others post", "[core][mailbox][fault]") {
     for (int round = 0; round < 50; ++round) {
-        belay::detail::Ref<Mailbox<Mail>> box =
-            belay::detail::Ref<Mailbox<Mail>>::make(std::size_t{8});
+        belay::detail::Ref<belay::driver::Mailbox<Mail>> box =
+            belay::detail::Ref<belay::driver::Mailbox<Mail>>::make(std::size_t{8});
         box->begin_turn();
         std::vector<std::thread> threads;
         for (int s = 0; s < 3; ++s) {
             threads.emplace_back([box, s] {
-                for (int n = 0; box->post_control(Mail{s, n, false}) != Post::gone; ++n)
+                for (int n = 0; box->post_control(Mail{s, n, false}) != belay::driver::Post::gone;
+                     ++n)
                     std::this_thread::yield();
             });
         }
@@ -279,7 +284,8 @@ TEST_CASE("Mailbox counts what was collected and not handled against other threa
     int taken = 0;
     const auto fill = [&] {
         elsewhere([&] {
-            for (int i = 0; i < 10; ++i) taken += rig.box.post_message(message(i)) == Post::taken;
+            for (int i = 0; i < 10; ++i)
+                taken += rig.box.post_message(message(i)) == belay::driver::Post::taken;
         });
     };
     fill();
@@ -296,9 +302,9 @@ TEST_CASE("Mailbox wakes its driver for what it refused, or nobody would ask for
           "[core][mailbox][regression]") {
     Rig rig{1};
     rig.box.begin_turn();
-    CHECK(rig.box.post_message(message(1)) == Post::taken);
+    CHECK(rig.box.post_message(message(1)) == belay::driver::Post::taken);
     const int wakes = rig.entry.wakes;
-    elsewhere([&] { CHECK(rig.box.post_message(message(2)) == Post::full); });
+    elsewhere([&] { CHECK(rig.box.post_message(message(2)) == belay::driver::Post::full); });
     CHECK(rig.entry.wakes == wakes + 1);
     static_cast<void>(rig.box.pop());
     CHECK(rig.box.refused());

@@ -28,11 +28,12 @@ Result<int> half(int n) {
 }  // namespace
 
 int main() {
-    Mailbox<Mail> box{1};
+    belay::driver::Mailbox<Mail> box{1};
     box.begin_turn();
-    bool good =
-        box.post_message(Mail{2}) == Post::taken && box.post_message(Mail{4}) == Post::full &&
-        box.post_control(Mail{1}) == Post::taken && box.pop().number == 2 && box.take_refusal();
+    bool good = box.post_message(Mail{2}) == belay::driver::Post::taken &&
+                box.post_message(Mail{4}) == belay::driver::Post::full &&
+                box.post_control(Mail{1}) == belay::driver::Post::taken && box.pop().number == 2 &&
+                box.take_refusal();
     box.close();
     ManualClock clock;
     clock.advance(std::chrono::seconds{1});

@@ -12,21 +12,25 @@ using namespace std::chrono_literals;
 
 namespace {
 
-struct LoggedEntry : WakeNode {
-    explicit LoggedEntry(std::string& l) : WakeNode{table}, log{l} {}
+struct LoggedEntry : belay::driver::WakeNode {
+    explicit LoggedEntry(std::string& l) : belay::driver::WakeNode{table}, log{l} {}
     std::string& log;
-    static std::string& of(WakeNode& n) { return static_cast<LoggedEntry&>(n).log; }
-    static const WakeOps table;
+    static std::string& of(belay::driver::WakeNode& n) { return static_cast<LoggedEntry&>(n).log; }
+    static const belay::driver::WakeOps table;
 };
-const WakeOps LoggedEntry::table{
-    [](WakeNode& n) noexcept { of(n) += 'w'; }, [](WakeNode& n) noexcept { of(n) += 't'; },
-    [](WakeNode&) noexcept { return Instant{5s}; }, [](WakeNode& n) noexcept { of(n) += 'd'; },
-    [](WakeNode* n) noexcept {
+const belay::driver::WakeOps LoggedEntry::table{
+    [](belay::driver::WakeNode& n) noexcept { of(n) += 'w'; },
+    [](belay::driver::WakeNode& n) noexcept { of(n) += 't'; },
+    [](belay::driver::WakeNode&) noexcept { return Instant{5s}; },
+    [](belay::driver::WakeNode& n) noexcept { of(n) += 'd'; },
+    [](belay::driver::WakeNode* n) noexcept {
         of(*n) += 'x';
         delete static_cast<LoggedEntry*>(n);
     }};
 
-Waker registered(std::string& log) { return {WakeHandle::adopt(new LoggedEntry{log}), Seed{7}}; }
+Waker registered(std::string& log) {
+    return {belay::driver::WakeHandle::adopt(new LoggedEntry{log}), Seed{7}};
+}
 
 static_assert(!std::is_copy_constructible_v<Waker>, "a registration is one");
 static_assert(std::is_nothrow_move_constructible_v<Waker> &&
@@ -67,12 +71,12 @@ TEST_CASE("Waker assignment ends the registration that it replaces", "[core][wak
 
 TEST_CASE("WakeHandle keeps the entry alive, not the registration", "[core][waker][unit]") {
     std::string log;
-    WakeHandle kept;
+    belay::driver::WakeHandle kept;
     {
         Waker w = registered(log);
         kept = w.handle();
-        WakeHandle copy = kept;
-        const WakeHandle moved = std::move(copy);
+        belay::driver::WakeHandle copy = kept;
+        const belay::driver::WakeHandle moved = std::move(copy);
         copy.wake();
         moved.wake();
         CHECK(log == "w");
@@ -80,7 +84,7 @@ TEST_CASE("WakeHandle keeps the entry alive, not the registration", "[core][wake
     CHECK(log == "wd");
     kept.wake();
     CHECK(log == "wdw");
-    kept = WakeHandle{};
+    kept = belay::driver::WakeHandle{};
     CHECK(log == "wdwx");
 }
 

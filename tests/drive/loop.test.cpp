@@ -182,7 +182,7 @@ TEMPLATE_TEST_CASE("Loop and machines may die in any order", "[drive][loop][faul
         TestType loop{c.clock.view()};
         auto p = std::make_unique<Puppet>(at(1000s));
         loop.attach(*p);
-        const WakeHandle handle = p->waker.handle();
+        const belay::driver::WakeHandle handle = p->waker.handle();
         p->waker.touch();
         handle.wake();
         p.reset();
@@ -191,7 +191,7 @@ TEMPLATE_TEST_CASE("Loop and machines may die in any order", "[drive][loop][faul
     }
     SECTION("the loop first") {
         Puppet p{at(1000s)};
-        WakeHandle handle;
+        belay::driver::WakeHandle handle;
         {
             TestType loop{c.clock.view()};
             loop.attach(p);
@@ -322,9 +322,9 @@ TEMPLATE_TEST_CASE("Loop::post bounds what waits, and what runs in one round",
     TestType loop{c.clock.view()};
     std::size_t ran = 0;
     for (std::size_t i = 0; i < TestType::posted_max; ++i) {
-        REQUIRE(loop.post([&] { ++ran; }) == Post::taken);
+        REQUIRE(loop.post([&] { ++ran; }) == belay::driver::Post::taken);
     }
-    CHECK(loop.post([&] { ++ran; }) == Post::full);
+    CHECK(loop.post([&] { ++ran; }) == belay::driver::Post::full);
     Puppet p{at(1000s)};
     loop.attach(p);
     round(loop);
@@ -332,9 +332,9 @@ TEMPLATE_TEST_CASE("Loop::post bounds what waits, and what runs in one round",
     CHECK(p.turns == 1);
     // Those that the loop has taken but not run still count.
     for (std::size_t i = 0; i < TestType::posted_per_round_max; ++i) {
-        REQUIRE(loop.post([&] { ++ran; }) == Post::taken);
+        REQUIRE(loop.post([&] { ++ran; }) == belay::driver::Post::taken);
     }
-    CHECK(loop.post([&] { ++ran; }) == Post::full);
+    CHECK(loop.post([&] { ++ran; }) == belay::driver::Post::full);
     const std::size_t all = TestType::posted_max + TestType::posted_per_round_max;
     CHECK(loop.run_until([&] { return ran == all; }));
 }
@@ -413,7 +413,7 @@ TEMPLATE_TEST_CASE("Loop takes posts, wakes and stops from other threads", "[dri
         int handled = 0;
     } counter;
     loop.attach(counter);
-    const WakeHandle wake = counter.waker.handle();
+    const belay::driver::WakeHandle wake = counter.waker.handle();
     std::vector<std::thread> pool;
     for (int t = 0; t < threads; ++t) {
         pool.emplace_back([&, wake] {
@@ -461,9 +461,10 @@ TEMPLATE_TEST_CASE("Loop may end while other threads still wake its machines",
 }
 
 TEST_CASE("TimerHeap agrees with a plain search for the earliest", "[drive][loop][property]") {
-    static constexpr WakeOps ops{[](WakeNode&) noexcept {}, [](WakeNode&) noexcept {},
-                                 [](WakeNode&) noexcept { return always; },
-                                 [](WakeNode&) noexcept {}, [](WakeNode*) noexcept {}};
+    static constexpr belay::driver::WakeOps ops{
+        [](belay::driver::WakeNode&) noexcept {}, [](belay::driver::WakeNode&) noexcept {},
+        [](belay::driver::WakeNode&) noexcept { return always; },
+        [](belay::driver::WakeNode&) noexcept {}, [](belay::driver::WakeNode*) noexcept {}};
     CHECK(rc::check("top() is a minimum of what is in the heap",
                     [](const std::vector<std::pair<std::uint8_t, std::uint8_t>>& steps) {
                         std::vector<std::unique_ptr<detail::LoopNode>> nodes;

@@ -24,8 +24,8 @@ using Pinged = MinimalTransport<MinimalPingConnection>;
 template class belay::Link<MinimalMessage>;
 template class belay::LinkHandle<MinimalMessage>;
 template class belay::Completion<MinimalToken, MinimalMessage>;
-template class belay::Slot<MinimalConnection>;
-template class belay::Say<MinimalConnection, MinimalMessage>;
+template class belay::part::Slot<MinimalConnection>;
+template class belay::part::Say<MinimalConnection, MinimalMessage>;
 template class belay::Heartbeat<Pinged>;
 template class belay::Validated<Plain, MinimalCheck>;
 template class belay::Bundle<Plain, Pinged, OnLanes>;
@@ -38,7 +38,7 @@ template class belay::Supervisor<Bundle<Plain, Heartbeat<Pinged>>, MinimalRule, 
 template class belay::LinkLog<MinimalSink>;
 // Clang before 16 instantiates members whose constraints do not hold.
 #if !defined(__clang__) || __clang_major__ >= 16
-template class belay::Wrapped<MinimalConnection, MinimalMessage>;
+template class belay::part::Wrapped<MinimalConnection, MinimalMessage>;
 template class belay::WithToken<MinimalTokenTransport, MinimalSource>;
 #endif
 template class belay::Tee<MinimalObserver, NoObserver>;
@@ -60,7 +60,7 @@ struct CheckThatAnswersBool {
     bool begin(const auto&);
     bool judge(const MinimalMessage&, const auto&);
 };
-using Voice = Say<MinimalConnection, MinimalMessage>;
+using Voice = belay::part::Say<MinimalConnection, MinimalMessage>;
 static_assert(detail::CheckLike<MinimalCheck, Voice, MinimalMessage>);
 static_assert(!detail::CheckLike<CheckWithoutJudge, Voice, MinimalMessage>);
 static_assert(!detail::CheckLike<CheckThatIsNoValue, Voice, MinimalMessage>);
@@ -83,16 +83,16 @@ static_assert(!detail::OpensWithToken<Plain, MinimalToken>);
 // -------------------------------
 
 template <class T>
-concept AddsNothing =
-    TransportLike<T> && !detail::HasClose<ConnectionOf<T>> && !detail::HasPing<ConnectionOf<T>> &&
-    !detail::HasResumeReading<ConnectionOf<T>>;
+concept AddsNothing = TransportLike<T> && !detail::HasClose<belay::part::ConnectionOf<T>> &&
+                      !detail::HasPing<belay::part::ConnectionOf<T>> &&
+                      !detail::HasResumeReading<belay::part::ConnectionOf<T>>;
 static_assert(AddsNothing<Plain>);
 static_assert(AddsNothing<Validated<Plain, MinimalCheck>>);
 static_assert(AddsNothing<WithToken<MinimalTokenTransport, MinimalSource>>);
 static_assert(AddsNothing<Bundle<Plain, Plain>>);
 static_assert(AddsNothing<Bundle<Plain, Bundle<Plain, Validated<Plain, MinimalCheck>>>>);
 static_assert(AddsNothing<Bundle<Pinged, Plain>>, "a bundle answers pings only if all do");
-using BeatingConnection = ConnectionOf<Heartbeat<Pinged>>;
+using BeatingConnection = belay::part::ConnectionOf<Heartbeat<Pinged>>;
 static_assert(!detail::HasClose<BeatingConnection> && !detail::HasResumeReading<BeatingConnection>);
 static_assert(detail::HasPing<BeatingConnection>, "and it keeps what there is");
 
@@ -138,7 +138,7 @@ static_assert(Bundle<Plain, Validated<Bundle<Plain, Plain>, MinimalCheck>>::lane
 // ---------------------------------------------------------------------------------------
 
 static_assert(sizeof(Link<int>) == 16 && sizeof(LinkStatus) == 72);
-static_assert(sizeof(ConnectionOf<Heartbeat<Pinged>>) <= 72);
+static_assert(sizeof(belay::part::ConnectionOf<Heartbeat<Pinged>>) <= 72);
 static_assert(sizeof(SupervisorCore<Policy<MinimalRule>>) <= 272);
 
 }  // namespace

@@ -44,7 +44,7 @@ TEST_CASE("Completion answers once, from any thread", "[link][completion][unit]"
         }}.join();
     }
     CHECK(r.notes() == 1);
-    CHECK(r.box->pop().kind == EventKind::note);
+    CHECK(r.box->pop().kind == belay::part::EventKind::note);
     REQUIRE(r.answer->value);
     CHECK(**r.answer->value == 5);
 }

@@ -6,20 +6,24 @@ using namespace belay;
 
 namespace {
 
-constexpr Event<int> pong{.kind = EventKind::pong, .depth = 1, .lane = 2, .epoch = 3};
-constexpr bool differs(Event<int> other) { return !pong.same_control(other); }
+constexpr belay::part::Event<int> pong{
+    .kind = belay::part::EventKind::pong, .depth = 1, .lane = 2, .epoch = 3};
+constexpr bool differs(belay::part::Event<int> other) { return !pong.same_control(other); }
 
-static_assert(sizeof(Event<int>) <= 48, "events are moved three times: keep them small");
+static_assert(sizeof(belay::part::Event<int>) <= 48,
+              "events are moved three times: keep them small");
 static_assert(!pong.is_message() && pong.same_control(pong));
-static_assert(differs({.kind = EventKind::writable, .depth = 1, .lane = 2, .epoch = 3}));
-static_assert(differs({.kind = EventKind::pong, .depth = 0, .lane = 2, .epoch = 3}));
-static_assert(differs({.kind = EventKind::pong, .depth = 1, .lane = 0, .epoch = 3}));
-static_assert(differs({.kind = EventKind::pong, .depth = 1, .lane = 2, .epoch = 4}));
-static_assert(differs({.kind = EventKind::pong, .depth = 1, .lane = 2, .epoch = 3, .code = 1}));
+static_assert(
+    differs({.kind = belay::part::EventKind::writable, .depth = 1, .lane = 2, .epoch = 3}));
+static_assert(differs({.kind = belay::part::EventKind::pong, .depth = 0, .lane = 2, .epoch = 3}));
+static_assert(differs({.kind = belay::part::EventKind::pong, .depth = 1, .lane = 0, .epoch = 3}));
+static_assert(differs({.kind = belay::part::EventKind::pong, .depth = 1, .lane = 2, .epoch = 4}));
+static_assert(
+    differs({.kind = belay::part::EventKind::pong, .depth = 1, .lane = 2, .epoch = 3, .code = 1}));
 
-constexpr Event<int> message{.kind = EventKind::received, .message = 5};
+constexpr belay::part::Event<int> message{.kind = belay::part::EventKind::received, .message = 5};
 static_assert(message.is_message() && !message.same_control(message), "no message repeats another");
-constexpr Event<int> command{.kind = EventKind::command};
+constexpr belay::part::Event<int> command{.kind = belay::part::EventKind::command};
 static_assert(!command.same_control(command), "every command counts");
 
 }  // namespace

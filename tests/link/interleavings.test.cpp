@@ -151,11 +151,11 @@ struct World {
         : seed{s}, dense{dense_}, script{Seed{s * 2 + 1}}, extra{Seed{s + 77}}, node{*this} {}
 
     // ---- the driver ----
-    struct Node : WakeNode {
-        explicit Node(World& w) : WakeNode{table}, world{w} {}
+    struct Node : belay::driver::WakeNode {
+        explicit Node(World& w) : belay::driver::WakeNode{table}, world{w} {}
         World& world;
-        static World& of(WakeNode& n) { return static_cast<Node&>(n).world; }
-        static const WakeOps table;
+        static World& of(belay::driver::WakeNode& n) { return static_cast<Node&>(n).world; }
+        static const belay::driver::WakeOps table;
     };
 
     std::uint64_t seed;
@@ -216,7 +216,7 @@ struct World {
             SupervisorOptions{.messages_max = messages, .events_per_turn_max = per_turn},
             App{this});
         node.references.fetch_add(1);
-        link->attach(Waker{WakeHandle::adopt(&node), Seed{seed + 5}});
+        link->attach(Waker{belay::driver::WakeHandle::adopt(&node), Seed{seed + 5}});
         handle = std::make_unique<Handle<Sup>>(link->handle());
     }
 
@@ -292,19 +292,20 @@ struct World {
         link->credentials();
     }
     void post_one() {
-        const Post p = handle->post(Msg{0, 0, Say_::posted, posted}, lane_of[chance(leaves)]);
-        if (p == Post::taken) ++posted;
-        if (p == Post::full) ++fulls;
+        const belay::driver::Post p =
+            handle->post(Msg{0, 0, Say_::posted, posted}, lane_of[chance(leaves)]);
+        if (p == belay::driver::Post::taken) ++posted;
+        if (p == belay::driver::Post::full) ++fulls;
     }
     void receive(int k, Say_ what) {
         LeafState& l = leaf[static_cast<std::size_t>(k)];
         Msg m{l.epoch, static_cast<std::uint16_t>(k), what, what == Say_::data ? l.sent : 0};
-        const Post p = l.link.received(std::move(m));
-        if (p == Post::taken) {
+        const belay::driver::Post p = l.link.received(std::move(m));
+        if (p == belay::driver::Post::taken) {
             if (what == Say_::data) ++l.sent;
             if (what == Say_::yes) l.passed = true;
             l.sign(now, !advancing);
-        } else if (p == Post::full) {
+        } else if (p == belay::driver::Post::full) {
             l.paused = true;
             ++fulls;
             expect(m.epoch == l.epoch, "received: a refused message must be untouched");
@@ -312,7 +313,7 @@ struct World {
     }
     void opened(int k) {
         LeafState& l = leaf[static_cast<std::size_t>(k)];
-        if (l.link.opened() == Post::taken) {
+        if (l.link.opened() == belay::driver::Post::taken) {
             l.opened = true;
             l.sign(now, !advancing);
         }
@@ -437,11 +438,12 @@ struct World {
     }
 };
 
-const WakeOps World::Node::table{[](WakeNode& n) noexcept { of(n).woken = true; },
-                                 [](WakeNode& n) noexcept { of(n).woken = true; },
-                                 [](WakeNode& n) noexcept { return of(n).now; },
-                                 [](WakeNode& n) noexcept { of(n).attached = false; },
-                                 [](WakeNode*) noexcept {}};
+const belay::driver::WakeOps World::Node::table{
+    [](belay::driver::WakeNode& n) noexcept { of(n).woken = true; },
+    [](belay::driver::WakeNode& n) noexcept { of(n).woken = true; },
+    [](belay::driver::WakeNode& n) noexcept { return of(n).now; },
+    [](belay::driver::WakeNode& n) noexcept { of(n).attached = false; },
+    [](belay::driver::WakeNode*) noexcept {}};
 
 template <int K>
 Socket<K>::Socket(World& world, const Link<Msg>& link) : world_{world}, link_{link} {
@@ -490,8 +492,9 @@ Socket<K>::~Socket() {
     if (std::uncaught_exceptions() != 0) return;  // a later open() of the bundle threw
     world_.expect(!link_.alive(), "destroyed before its epoch was void");
     Msg m{epoch_, K, Say_::data, 0};
-    world_.expect(link_.received(std::move(m)) == Post::gone && link_.closed() == Post::gone &&
-                      link_.opened() == Post::gone,
+    world_.expect(link_.received(std::move(m)) == belay::driver::Post::gone &&
+                      link_.closed() == belay::driver::Post::gone &&
+                      link_.opened() == belay::driver::Post::gone,
                   "a destructor could report");
 }
 
@@ -521,7 +524,7 @@ void Socket<K>::ping() noexcept
 {
     world_.note("ping " + std::to_string(K));
     world_.expect(link_.alive(), "pinged a dead connection");
-    if (world_.chance(4) != 0 && link_.pong() == Post::taken)
+    if (world_.chance(4) != 0 && link_.pong() == belay::driver::Post::taken)
         world_.leaf[K].sign(world_.now, false);
 }
 template <int K>
@@ -761,7 +764,7 @@ void script_step(World& w) {
             if (x < 300) w.receive(leaf, Say_::no);
             break;
         case 10:
-            if (w.leaf[k].link.pong() == Post::taken) w.leaf[k].sign(w.now, true);
+            if (w.leaf[k].link.pong() == belay::driver::Post::taken) w.leaf[k].sign(w.now, true);
             break;
         case 11:
             w.leaf[k].link.writable();
@@ -819,8 +822,10 @@ void script_step(World& w) {
             if (!w.old_links.empty()) {
                 const Link<Msg>& old = w.old_links[x % w.old_links.size()];
                 Msg m{1, 0, Say_::data, 0};
-                w.expect(old.received(std::move(m)) == Post::gone && old.opened() == Post::gone &&
-                             old.pong() == Post::gone && old.writable() == Post::gone,
+                w.expect(old.received(std::move(m)) == belay::driver::Post::gone &&
+                             old.opened() == belay::driver::Post::gone &&
+                             old.pong() == belay::driver::Post::gone &&
+                             old.writable() == belay::driver::Post::gone,
                          "an old link is still heard");
             }
             break;
@@ -891,10 +896,12 @@ std::string run(World& w) {
     w.expect(!w.planned, "destroyed with a planned attempt");
     for (LeafState& l : w.leaf) {
         w.expect(!l.exists, "a connection outlived its supervisor");
-        w.expect(l.link.opened() == Post::gone && l.link.closed() == Post::gone,
+        w.expect(l.link.opened() == belay::driver::Post::gone &&
+                     l.link.closed() == belay::driver::Post::gone,
                  "a link outlived its supervisor");
     }
-    w.expect(w.handle->start() == Post::gone && w.handle->post(Msg{}) == Post::gone,
+    w.expect(w.handle->start() == belay::driver::Post::gone &&
+                 w.handle->post(Msg{}) == belay::driver::Post::gone,
              "a handle outlived its supervisor");
     w.expect(!w.attached, "the driver was not told");
     return w.failure;

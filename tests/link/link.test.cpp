@@ -33,20 +33,20 @@ struct BoxRig {
 TEST_CASE("Link without a machine answers gone", "[link][link][unit]") {
     const Link<std::string> link;
     CHECK_FALSE(link.alive());
-    CHECK(link.opened() == Post::gone);
-    CHECK(link.closed() == Post::gone);
-    CHECK(link.note(1) == Post::gone);
+    CHECK(link.opened() == belay::driver::Post::gone);
+    CHECK(link.closed() == belay::driver::Post::gone);
+    CHECK(link.note(1) == belay::driver::Post::gone);
     std::string m = "kept";
-    CHECK(link.received(std::move(m)) == Post::gone);
+    CHECK(link.received(std::move(m)) == belay::driver::Post::gone);
     CHECK(m == "kept");
 }
 
 TEST_CASE("Link stamps what it posts with attempt, lane and depth", "[link][link][unit]") {
     BoxRig r;
     const Link<std::string> below = r.link.child(2, 2).child().child(1, 1);
-    CHECK(below.pong() == Post::taken);
-    const Event<std::string> e = r.box->pop();
-    CHECK(e.kind == EventKind::pong);
+    CHECK(below.pong() == belay::driver::Post::taken);
+    const belay::part::Event<std::string> e = r.box->pop();
+    CHECK(e.kind == belay::part::EventKind::pong);
     CHECK(e.epoch == 7);
     CHECK(e.depth == 3);
     CHECK(e.lane == (2 | 1 << 2));
@@ -55,24 +55,24 @@ TEST_CASE("Link stamps what it posts with attempt, lane and depth", "[link][link
 TEST_CASE("Link::closed has a cause, and passes while the connection lingers",
           "[link][link][unit]") {
     BoxRig r;
-    CHECK(r.link.closed() == Post::taken);
+    CHECK(r.link.closed() == belay::driver::Post::taken);
     CHECK(r.box->pop().failure.cause == Cause::lost);
     r.box->epoch = 8;
-    CHECK(r.link.closed() == Post::gone);
+    CHECK(r.link.closed() == belay::driver::Post::gone);
     r.box->lingering = 7;
-    CHECK(r.link.opened() == Post::gone);
-    CHECK(r.link.closed({.cause = Cause::planned}) == Post::taken);
+    CHECK(r.link.opened() == belay::driver::Post::gone);
+    CHECK(r.link.closed({.cause = Cause::planned}) == belay::driver::Post::taken);
     CHECK(r.box->pop().failure.cause == Cause::planned);
 }
 
 TEST_CASE("Link::received leaves a refused message untouched", "[link][link][unit]") {
     BoxRig r;
-    CHECK(receive(r.link, "1") == Post::taken);
-    CHECK(receive(r.link, "2") == Post::taken);
+    CHECK(receive(r.link, "1") == belay::driver::Post::taken);
+    CHECK(receive(r.link, "2") == belay::driver::Post::taken);
     std::string m(100, 'x');
-    CHECK(r.link.received(std::move(m)) == Post::full);
+    CHECK(r.link.received(std::move(m)) == belay::driver::Post::full);
     CHECK(m == std::string(100, 'x'));
-    CHECK(r.link.writable() == Post::taken);
+    CHECK(r.link.writable() == belay::driver::Post::taken);
 }
 
 TEST_CASE("Link may be used by any thread while its machine ends attempts", "[link][link][fault]") {
@@ -82,9 +82,9 @@ TEST_CASE("Link may be used by any thread while its machine ends attempts", "[li
             link.pong();
             link.note(3);
             std::string m = "m";
-            if (link.received(std::move(m)) != Post::taken && m != "m") std::abort();
+            if (link.received(std::move(m)) != belay::driver::Post::taken && m != "m") std::abort();
         }
-        if (link.opened() != Post::gone) std::abort();
+        if (link.opened() != belay::driver::Post::gone) std::abort();
     }};
     for (int i = 0; i < 200; ++i) {
         r.box->begin_turn();

@@ -16,8 +16,8 @@ using belay_test::Wire;
 
 TEST_CASE("LinkHandle of nothing answers gone", "[link][link_handle][unit]") {
     const LinkHandle<std::string> handle;
-    CHECK(handle.start() == Post::gone);
-    CHECK(handle.post("x") == Post::gone);
+    CHECK(handle.start() == belay::driver::Post::gone);
+    CHECK(handle.post("x") == belay::driver::Post::gone);
     CHECK(handle.status() == LinkStatus{});
 }
 

@@ -25,14 +25,14 @@ struct Greedy {
 TEST_CASE("part::rise hides a part's own events from the part inside", "[link][part][unit]") {
     struct Inner {
         int seen = -1;
-        bool sift(Event<int>& e, Turn&) {
+        bool sift(belay::part::Event<int>& e, Turn&) {
             seen = e.depth;
             return false;
         }
     } inner;
     Random bits{Seed{1}};
     Turn turn{Instant{}, bits};
-    Event<int> own{.depth = 0}, below{.depth = 2};
+    belay::part::Event<int> own{.depth = 0}, below{.depth = 2};
     CHECK(part::rise<int>(inner, own, turn));
     CHECK(inner.seen == -1);
     CHECK_FALSE(part::rise<int>(inner, below, turn));
@@ -51,7 +51,7 @@ TEST_CASE("Slot builds in place what can be neither copied nor moved", "[link][p
     };
     int deaths = 0;
     {
-        Slot<Pinned> slot;
+        belay::part::Slot<Pinned> slot;
         CHECK(slot.get() == nullptr);
         Pinned& p = slot.emplace_from([&] { return Pinned{&deaths}; });
         CHECK(p.self == slot.get());
@@ -67,7 +67,7 @@ TEST_CASE("Slot builds in place what can be neither copied nor moved", "[link][p
 }
 
 TEST_CASE("Slot does not call a greedy constructor", "[link][part][unit]") {
-    Slot<Greedy> slot;
+    belay::part::Slot<Greedy> slot;
     int i = 0;
     CHECK(slot.emplace_from([&] { return Greedy{i, 1}; }).wrong == 0);
 }

@@ -34,9 +34,9 @@ TEST_CASE("ServedLink hands on messages, and asks for more when there is room",
           "[link][served_link][unit]") {
     Served s;
     CHECK(s.link.deadline() == never);
-    CHECK(receive(s.wire.link, "1") == Post::taken);
-    CHECK(receive(s.wire.link, "2") == Post::taken);
-    CHECK(receive(s.wire.link, "3") == Post::full);
+    CHECK(receive(s.wire.link, "1") == belay::driver::Post::taken);
+    CHECK(receive(s.wire.link, "2") == belay::driver::Post::taken);
+    CHECK(receive(s.wire.link, "3") == belay::driver::Post::full);
     s.run(0s);
     CHECK(s.seen == Seen{"1", "2"});
     CHECK(s.wire.resumes == 1);
@@ -78,7 +78,7 @@ TEST_CASE("ServedLink ends with its connection", "[link][served_link][unit]") {
     CHECK(s.link.failure().cause == Cause::timed_out);
     CHECK(s.wire.live == 0);
     CHECK(s.link.send("x") == SendResult::down);
-    CHECK(receive(s.wire.link, "x") == Post::gone);
+    CHECK(receive(s.wire.link, "x") == belay::driver::Post::gone);
     CHECK(s.link.deadline() == never);
 }
 
@@ -109,9 +109,9 @@ TEST_CASE("ServedLink rests while it says goodbye to a peer that it had refused"
     s.link.advance(at(1s), 3, [](std::string, Lane) {});
     receive(s.wire.link, "1");
     receive(s.wire.link, "2");
-    CHECK(receive(s.wire.link, "3") == Post::full);
+    CHECK(receive(s.wire.link, "3") == belay::driver::Post::full);
     s.link.close({.cause = Cause::protocol}, 2s);
-    CHECK(receive(s.wire.link, "4") == Post::gone);
+    CHECK(receive(s.wire.link, "4") == belay::driver::Post::gone);
     s.run(2s);  // and does not spin
     CHECK(s.link.deadline() == at(3s));
     CHECK(s.wire.resumes == 0);

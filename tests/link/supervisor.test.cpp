@@ -86,9 +86,9 @@ TEST_CASE("Supervisor queues what a transport reports inside open", "[link][supe
     Rig<> rig;
     rig.wire.on_open = [](Link<std::string> link) {
         std::string m = "hello";
-        CHECK(link.opened() == Post::taken);
-        CHECK(link.received(std::move(m)) == Post::taken);
-        CHECK(link.closed() == Post::taken);
+        CHECK(link.opened() == belay::driver::Post::taken);
+        CHECK(link.received(std::move(m)) == belay::driver::Post::taken);
+        CHECK(link.closed() == belay::driver::Post::taken);
     };
     rig.link.start();
     rig.run(0s);
@@ -117,9 +117,9 @@ TEST_CASE("Supervisor drops what an old epoch reports", "[link][supervisor][unit
     rig.run(1s);
     rig.notes.seen.clear();
     std::string m = "stale";
-    CHECK(old.received(std::move(m)) == Post::gone);
+    CHECK(old.received(std::move(m)) == belay::driver::Post::gone);
     CHECK(m == "stale");
-    CHECK(old.closed() == Post::gone);
+    CHECK(old.closed() == belay::driver::Post::gone);
     CHECK_FALSE(old.alive());
     rig.run(1s);
     CHECK(rig.notes.seen.empty());
@@ -137,7 +137,7 @@ TEST_CASE("Supervisor::stop outside a turn has told everything when it returns",
     CHECK(rig.wire.log.back() == "close");
     CHECK(rig.link.deadline() == at(2s));
     SECTION("and the peer's goodbye ends the linger") {
-        CHECK(rig.wire.link.closed() == Post::taken);
+        CHECK(rig.wire.link.closed() == belay::driver::Post::taken);
         rig.run(1s);
     }
     SECTION("and its limit ends it") { rig.run(2s); }
@@ -233,7 +233,7 @@ TEST_CASE("Supervisor may be destroyed in every hook", "[link][supervisor][fault
         INFO(at_what);
         CHECK(link == nullptr);
         CHECK(wire.live == 0);
-        CHECK(wire.link.closed() == Post::gone);
+        CHECK(wire.link.closed() == belay::driver::Post::gone);
     }
 }
 
@@ -299,24 +299,24 @@ TEST_CASE("Supervisor refuses messages above its limit and asks for them once th
     wire.link.opened();
     link.advance(at(0s));
     std::string m = "1";
-    CHECK(wire.link.received(std::move(m)) == Post::taken);
+    CHECK(wire.link.received(std::move(m)) == belay::driver::Post::taken);
     m = "2";
-    CHECK(wire.link.received(std::move(m)) == Post::taken);
+    CHECK(wire.link.received(std::move(m)) == belay::driver::Post::taken);
     m = "3";
-    CHECK(wire.link.received(std::move(m)) == Post::full);
-    CHECK(wire.link.received(std::move(m)) == Post::full);
+    CHECK(wire.link.received(std::move(m)) == belay::driver::Post::full);
+    CHECK(wire.link.received(std::move(m)) == belay::driver::Post::full);
     CHECK(m == "3");
     link.advance(at(0s));
     link.advance(at(0s));
     CHECK(wire.resumes == 1);
-    CHECK(wire.link.received(std::move(m)) == Post::taken);
+    CHECK(wire.link.received(std::move(m)) == belay::driver::Post::taken);
 }
 
 TEST_CASE("Supervisor hands back what a handle posted and nobody could send",
           "[link][supervisor][unit]") {
     Rig<> rig;
     const auto handle = rig.link.handle();
-    CHECK(handle.post("lost") == Post::taken);
+    CHECK(handle.post("lost") == belay::driver::Post::taken);
     rig.run(0s);
     CHECK(rig.notes.seen == Rig<>::Seen{"unsent lost"});
     handle.start();
@@ -324,7 +324,7 @@ TEST_CASE("Supervisor hands back what a handle posted and nobody could send",
     rig.wire.link.opened();
     rig.run(0s);
     CHECK(handle.status().state == LinkState::connected);
-    CHECK(handle.post("kept") == Post::taken);
+    CHECK(handle.post("kept") == belay::driver::Post::taken);
     rig.run(0s);
     CHECK(rig.wire.sent == std::vector<std::string>{"kept"});
 }
@@ -357,9 +357,9 @@ TEST_CASE("Handles and links outlive their supervisor", "[link][supervisor][faul
         handle = rig.link.handle();
         link = rig.wire.link;
     }
-    CHECK(handle.start() == Post::gone);
-    CHECK(handle.post("x") == Post::gone);
-    CHECK(link.opened() == Post::gone);
+    CHECK(handle.start() == belay::driver::Post::gone);
+    CHECK(handle.post("x") == belay::driver::Post::gone);
+    CHECK(link.opened() == belay::driver::Post::gone);
 }
 
 TEST_CASE("Supervisor::report_unhealthy without a connection harms no later one",

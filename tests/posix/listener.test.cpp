@@ -377,7 +377,8 @@ TEST_CASE("Handles of other threads send over Tcp", "[posix][posix_listener][fau
             while (handle.status().state != LinkState::connected) std::this_thread::yield();
             for (int i = 0; i < each; ++i) {
                 const std::string text = std::to_string(t) + ":" + std::to_string(i);
-                while (handle.post(to_bytes(text)) == Post::full) std::this_thread::yield();
+                while (handle.post(to_bytes(text)) == belay::driver::Post::full)
+                    std::this_thread::yield();
             }
         });
     }

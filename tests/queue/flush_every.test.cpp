@@ -134,17 +134,18 @@ TEST_CASE("FlushEvery wakes its driver for the first append, not for each",
           "[queue][flush_every][unit]") {
     static int wakes;
     wakes = 0;
-    constexpr WakeOps ops{.wake = [](WakeNode&) noexcept { ++wakes; },
-                          .touch = [](WakeNode&) noexcept {},
-                          .now = [](WakeNode&) noexcept { return Instant{}; },
-                          .detach = [](WakeNode&) noexcept {},
-                          .destroy = [](WakeNode*) noexcept {}};
-    static const WakeOps kept = ops;
-    WakeNode node{kept};
+    constexpr belay::driver::WakeOps ops{
+        .wake = [](belay::driver::WakeNode&) noexcept { ++wakes; },
+        .touch = [](belay::driver::WakeNode&) noexcept {},
+        .now = [](belay::driver::WakeNode&) noexcept { return Instant{}; },
+        .detach = [](belay::driver::WakeNode&) noexcept {},
+        .destroy = [](belay::driver::WakeNode*) noexcept {}};
+    static const belay::driver::WakeOps kept = ops;
+    belay::driver::WakeNode node{kept};
     Log log;
     {
         FlushEvery flusher{log, 100ms};
-        flusher.attach(Waker{WakeHandle::adopt(&node), Seed{1}});
+        flusher.attach(Waker{belay::driver::WakeHandle::adopt(&node), Seed{1}});
         flusher.advance(at(0ms));
         const int before = wakes;
         for (int i = 0; i < 1000; ++i) {

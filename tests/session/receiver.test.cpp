@@ -157,7 +157,7 @@ TEST_CASE("Receiver closes every other connection of the sender, attached or pen
     CHECK(pending->heard() == Seen{"error superseded 2"});
     CHECK(attached->goodbye);
     CHECK_FALSE(attached->live);
-    CHECK(pending->say(start(1)) == Post::gone);
+    CHECK(pending->say(start(1)) == belay::driver::Post::gone);
     // Of another sender, or of none yet: not concerned.
     CHECK(r.ask(stranger, data(1, "x")) == Seen{"ack 1"});
     CHECK(r.ask(silent, bytes_of(pinned_hello_of(1, 3))) == Seen{"welcome known 0"});
@@ -251,7 +251,7 @@ TEST_CASE("Receiver takes START once, of the right attach, from whom it concerns
         CHECK(r.ask(b, bytes_of(hello_of(1, 2))) == Seen{"welcome new"});
         CHECK(r.ask(b, start(2)) == Seen{"ack 0"});
         CHECK(a->heard() == Seen{"error superseded 2"});
-        CHECK(a->say(start(1)) == Post::gone);
+        CHECK(a->say(start(1)) == belay::driver::Post::gone);
         CHECK(r.ask(b, data(1, "x")) == Seen{"ack 1"});
         CHECK(r.ledger.log == Seen{"adopt", "apply 1", "commit"});
     }

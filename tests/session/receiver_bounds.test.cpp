@@ -217,8 +217,9 @@ TEST_CASE("Receiver serves a flood in bounded turns, and everybody else meanwhil
     Hello other = hello_of(2, 1);
     other.sender = id(2);
     auto calm = r.attached(other);
-    for (std::uint64_t n = 1; n <= 8; ++n) CHECK(flood->say(data(n, "x")) == Post::taken);
-    CHECK(flood->say(data(9, "x")) == Post::full);
+    for (std::uint64_t n = 1; n <= 8; ++n)
+        CHECK(flood->say(data(n, "x")) == belay::driver::Post::taken);
+    CHECK(flood->say(data(9, "x")) == belay::driver::Post::full);
     calm->say(data(1, "y"));
     r.receiver.advance(at({}));
     CHECK(calm->heard() == Seen{"ack 1"});
@@ -233,12 +234,12 @@ TEST_CASE("Receiver rests while a refused flood says goodbye", "[session][receiv
     auto a = r.attached(hello_of(1, 1));
     a->answers_goodbye = false;
     a->say(data(5, "gap"));
-    while (a->say(data(6, "x")) == Post::taken) {
+    while (a->say(data(6, "x")) == belay::driver::Post::taken) {
     }
     r.run();  // and does not spin
     CHECK(a->heard() == Seen{"error gap 1"});
     CHECK(a->live);
-    CHECK(a->say(data(1, "x")) == Post::gone);
+    CHECK(a->say(data(1, "x")) == belay::driver::Post::gone);
     CHECK(r.receiver.deadline() == at(2s));
     r.run(2s);
     CHECK_FALSE(a->live);

@@ -374,7 +374,7 @@ TEST_CASE("Session stops at what must not be guessed, tells it, and takes on",
     // Whoever mended it asks for another look, in whatever way.
     const int way = GENERATE(0, 1, 2);
     if (way == 0) CHECK(r.session->reconnect_now().granted);
-    if (way == 1) CHECK(r.session->handle().reconnect_now() == Post::taken);
+    if (way == 1) CHECK(r.session->handle().reconnect_now() == belay::driver::Post::taken);
     if (way == 2) {
         r.session->stop();
         r.session->start();
@@ -686,7 +686,7 @@ TEST_CASE("Session is silent when it is destroyed, and loses nothing", "[session
     r.session.reset();
     CHECK(r.notes.take().empty());
     CHECK_FALSE(r.line().live);
-    CHECK(r.line().link.closed() == Post::gone);
+    CHECK(r.line().link.closed() == belay::driver::Post::gone);
     const DiskJournal journal = open_journal(r.disk);
     CHECK(journal.last() == 1);
     CHECK(journal.base() == 1);

@@ -15,9 +15,10 @@ using namespace belay;
 
 namespace {
 
-constexpr WakeOps no_ops{[](WakeNode&) noexcept {}, [](WakeNode&) noexcept {},
-                         [](WakeNode&) noexcept { return always; }, [](WakeNode&) noexcept {},
-                         [](WakeNode*) noexcept {}};
+constexpr belay::driver::WakeOps no_ops{
+    [](belay::driver::WakeNode&) noexcept {}, [](belay::driver::WakeNode&) noexcept {},
+    [](belay::driver::WakeNode&) noexcept { return always; },
+    [](belay::driver::WakeNode&) noexcept {}, [](belay::driver::WakeNode*) noexcept {}};
 
 }  // namespace
 

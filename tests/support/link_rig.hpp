@@ -62,7 +62,7 @@ struct LinkRig {
     [[nodiscard]] belay::LinkState state() const { return link.status().state; }
 };
 
-inline belay::Post receive(const belay::Link<std::string>& link, std::string text) {
+inline belay::driver::Post receive(const belay::Link<std::string>& link, std::string text) {
     return link.received(std::move(text));
 }
 

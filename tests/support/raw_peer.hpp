@@ -154,7 +154,7 @@ struct RawLine {
     std::size_t limit = 0;  ///< of messages; the latest that belay has set
 
     /// Hands belay a message.
-    belay::Post say(belay::Bytes message) { return link.received(std::move(message)); }
+    belay::driver::Post say(belay::Bytes message) { return link.received(std::move(message)); }
     /// What belay has said since the last time.
     Seen heard() {
         Seen seen;

@@ -86,8 +86,8 @@ class Counting {
 public:
     using message_type = typename T::message_type;
 
-    class Connection : public belay::Wrapped<belay::ConnectionOf<T>, message_type> {
-        using Base = belay::Wrapped<belay::ConnectionOf<T>, message_type>;
+    class Connection : public belay::part::Wrapped<belay::part::ConnectionOf<T>, message_type> {
+        using Base = belay::part::Wrapped<belay::part::ConnectionOf<T>, message_type>;
 
     public:
         Connection(Counting& owner, const belay::Link<message_type>& link)

@@ -47,6 +47,8 @@ consteval bool machine_like() {
 
 }  // namespace explain
 
+namespace driver {
+
 /// A machine's member by which turns in progress learn that the machine has been destroyed.
 class Lifeline {
 public:
@@ -99,5 +101,7 @@ private:
     bool* outer_;
     bool gone_ = false;
 };
+
+}  // namespace driver
 
 }  // namespace belay::inline BELAY_ABI

@@ -13,7 +13,7 @@
 #include <belay/core/detail/spin_mutex.hpp>
 #include <belay/core/waker.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay::inline BELAY_ABI::driver {
 
 /// What became of an event that was posted.
 enum class Post : std::uint8_t {
@@ -22,7 +22,9 @@ enum class Post : std::uint8_t {
     gone    ///< its attempt is over, or the machine is: nobody will ever handle it
 };
 
-namespace detail {
+}  // namespace belay::inline BELAY_ABI::driver
+
+namespace belay::inline BELAY_ABI::detail {
 
 /// Names the calling thread, without <thread>: the address is its own in every thread.
 [[nodiscard]] inline const void* this_thread() noexcept {
@@ -30,7 +32,9 @@ namespace detail {
     return &name;
 }
 
-}  // namespace detail
+}  // namespace belay::inline BELAY_ABI::detail
+
+namespace belay::inline BELAY_ABI::driver {
 
 /// A bounded queue of events for one machine.
 ///
@@ -249,4 +253,4 @@ private:
     Waker waker_;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}  // namespace belay::inline BELAY_ABI::driver

@@ -13,6 +13,8 @@
 
 namespace belay::inline BELAY_ABI {
 
+namespace driver {
+
 struct WakeNode;
 
 /// What a driver does for a machine: plain functions, so that the core needs no virtual ones.
@@ -73,6 +75,8 @@ private:
     WakeNode* node_ = nullptr;
 };
 
+}  // namespace driver
+
 /// A machine's registration with its driver. Destroying or replacing it detaches the machine.
 ///
 /// Without a driver (default constructed) every call is a no-op and `now()` is `always`.
@@ -80,7 +84,7 @@ private:
 class Waker {
 public:
     Waker() noexcept = default;
-    Waker(WakeHandle handle, Seed seed) noexcept
+    Waker(driver::WakeHandle handle, Seed seed) noexcept
         : handle_{std::move(handle)}, seed_{seed}, owns_{true} {}
     Waker(Waker&& other) noexcept
         : handle_{std::move(other.handle_)},
@@ -99,12 +103,12 @@ public:
 
     /// The machine's deadline moved earlier: the driver re-reads it before it waits again.
     void touch() const noexcept {
-        if (WakeNode* const node = handle_.node()) node->ops->touch(*node);
+        if (driver::WakeNode* const node = handle_.node()) node->ops->touch(*node);
     }
 
     /// The driver's time; `always` without a driver. For commands that act outside a turn.
     [[nodiscard]] Instant now() const noexcept {
-        WakeNode* const node = handle_.node();
+        driver::WakeNode* const node = handle_.node();
         return node != nullptr ? node->ops->now(*node) : always;
     }
 
@@ -112,7 +116,7 @@ public:
     [[nodiscard]] Seed seed() const noexcept { return seed_; }
 
     /// For other threads.
-    [[nodiscard]] const WakeHandle& handle() const noexcept { return handle_; }
+    [[nodiscard]] const driver::WakeHandle& handle() const noexcept { return handle_; }
 
     /// For a machine inside this one: the same driver, other random bits, no registration of its
     /// own.
@@ -125,14 +129,14 @@ public:
     /// Ends the registration: the driver never calls the machine again.   Errors: none.
     void detach() noexcept {
         if (std::exchange(owns_, false)) {
-            WakeNode* const node = handle_.node();
+            driver::WakeNode* const node = handle_.node();
             if (node != nullptr) node->ops->detach(*node);
         }
-        handle_ = WakeHandle{};
+        handle_ = driver::WakeHandle{};
     }
 
 private:
-    WakeHandle handle_;
+    driver::WakeHandle handle_;
     Seed seed_{0};
     bool owns_ = false;
 };

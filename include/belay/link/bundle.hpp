@@ -72,14 +72,16 @@ private:
 
     template <std::size_t... Is>
     class Connections<std::index_sequence<Is...>>
-        : detail::BundleLeaf<Is, ConnectionOf<At<Is>>>... {
+        : detail::BundleLeaf<Is, part::ConnectionOf<At<Is>>>... {
         template <std::size_t I>
-        using Leaf = detail::BundleLeaf<I, ConnectionOf<At<I>>>;
+        using Leaf = detail::BundleLeaf<I, part::ConnectionOf<At<I>>>;
         using M = message_type;
-        static constexpr bool any_close = (detail::HasClose<ConnectionOf<At<Is>>> || ...);
-        static constexpr bool all_ping = (detail::HasPing<ConnectionOf<At<Is>>> && ...);
-        static constexpr bool any_resume = (detail::HasResumeReading<ConnectionOf<At<Is>>> || ...);
-        static constexpr bool any_limit = (detail::HasLimitMessages<ConnectionOf<At<Is>>> || ...);
+        static constexpr bool any_close = (detail::HasClose<part::ConnectionOf<At<Is>>> || ...);
+        static constexpr bool all_ping = (detail::HasPing<part::ConnectionOf<At<Is>>> && ...);
+        static constexpr bool any_resume =
+            (detail::HasResumeReading<part::ConnectionOf<At<Is>>> || ...);
+        static constexpr bool any_limit =
+            (detail::HasLimitMessages<part::ConnectionOf<At<Is>>> || ...);
 
     public:
         Connections(Bundle& owner, const Link<M>& own)
@@ -96,7 +98,7 @@ private:
             return result;
         }
 
-        [[nodiscard]] bool sift(Event<M>& event, Turn& turn) {
+        [[nodiscard]] bool sift(part::Event<M>& event, Turn& turn) {
             if (event.depth == 0) return true;
             const Lane lane = event.lane;
             const std::size_t i = index_of(lane);
@@ -105,10 +107,10 @@ private:
             with(i, [&](auto& c) { rose = part::rise<M>(c, event, turn); });
             event.lane = lane;
             if (!rose) return false;
-            if (event.kind == EventKind::opened) return all_of(open_, i);
+            if (event.kind == part::EventKind::opened) return all_of(open_, i);
             // While saying goodbye the last one to go ends it; otherwise the first one to fail
             // does.
-            if (event.kind == EventKind::closed && closing_) return all_of(closed_, i);
+            if (event.kind == part::EventKind::closed && closing_) return all_of(closed_, i);
             return true;
         }
 
@@ -155,7 +157,7 @@ private:
         }
         template <std::size_t I>
         void close_one(const Failure& why) noexcept {
-            if constexpr (detail::HasClose<ConnectionOf<At<I>>>) {
+            if constexpr (detail::HasClose<part::ConnectionOf<At<I>>>) {
                 leaf<I>().close(why);
             } else {
                 closed_[I] = true;

@@ -38,7 +38,7 @@ concept HasLimitMessages = requires(C& c, std::size_t bytes) {
     { c.limit_messages(bytes) } noexcept;
 };
 template <class C, class M>
-concept HasSift = requires(C& c, Event<M>& event, Turn& turn) {
+concept HasSift = requires(C& c, part::Event<M>& event, Turn& turn) {
     { c.sift(event, turn) } -> std::same_as<bool>;
 };
 template <class C>

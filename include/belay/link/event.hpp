@@ -20,6 +20,8 @@ enum class SendResult : std::uint8_t {
     down   ///< there is no connection to send on; the message is not kept
 };
 
+namespace part {
+
 /// What an event says.
 enum class EventKind : std::uint8_t {
     opened,    ///< the connection is usable
@@ -56,5 +58,7 @@ struct Event {
                code == other.code;
     }
 };
+
+}  // namespace part
 
 }  // namespace belay::inline BELAY_ABI

@@ -33,15 +33,15 @@ struct HeartbeatOptions {
 template <class Transport>
 class Heartbeat {
     static_assert(explain::transport_like<Transport>());
-    static_assert(!TransportLike<Transport> || detail::HasPing<ConnectionOf<Transport>>,
+    static_assert(!TransportLike<Transport> || detail::HasPing<part::ConnectionOf<Transport>>,
                   "Heartbeat: the connection needs 'void ping() noexcept' whose answer is "
                   "Link::pong");
 
 public:
     using message_type = typename Transport::message_type;
 
-    class Connection : public Wrapped<ConnectionOf<Transport>, message_type> {
-        using Base = Wrapped<ConnectionOf<Transport>, message_type>;
+    class Connection : public part::Wrapped<part::ConnectionOf<Transport>, message_type> {
+        using Base = part::Wrapped<part::ConnectionOf<Transport>, message_type>;
 
     public:
         template <class... A>
@@ -50,13 +50,13 @@ public:
               own_{own},
               options_{owner.options_} {}
 
-        [[nodiscard]] bool sift(Event<message_type>& event, Turn& turn) {
+        [[nodiscard]] bool sift(part::Event<message_type>& event, Turn& turn) {
             if (!Base::sift(event, turn)) return false;
-            if (event.depth == 0) return event.kind != EventKind::note || judge(event, turn);
-            if (event.kind == EventKind::opened) open_ = true;
+            if (event.depth == 0) return event.kind != part::EventKind::note || judge(event, turn);
+            if (event.kind == part::EventKind::opened) open_ = true;
             // Whatever came from the peer proves that it was alive; what we did proves nothing.
-            if (event.kind == EventKind::opened || event.kind == EventKind::received ||
-                event.kind == EventKind::pong) {
+            if (event.kind == part::EventKind::opened || event.kind == part::EventKind::received ||
+                event.kind == part::EventKind::pong) {
                 heard_ = turn.now;
                 ping_at_ = after(turn.now, options_.every);
             }
@@ -83,11 +83,11 @@ public:
 
     private:
         /// The note to itself has come up: everything that had arrived before it has been seen.
-        bool judge(Event<message_type>& event, const Turn& turn) noexcept {
+        bool judge(part::Event<message_type>& event, const Turn& turn) noexcept {
             suspect_ = false;
             if (turn.now < after(heard_, options_.dead_after)) return false;
             open_ = false;
-            event.kind = EventKind::closed;
+            event.kind = part::EventKind::closed;
             event.failure = failure_of(LinkErrc::heartbeat_lost);
             return true;
         }

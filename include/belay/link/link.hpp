@@ -17,8 +17,8 @@ namespace detail {
 /// The mailbox of whoever runs connections, with the epochs that are alive, and its published
 /// status.
 template <class M>
-struct LinkBox : Mailbox<Event<M>> {
-    using Mailbox<Event<M>>::Mailbox;
+struct LinkBox : driver::Mailbox<part::Event<M>> {
+    using driver::Mailbox<part::Event<M>>::Mailbox;
 
     /// The attempt whose events count; 0 for none. Written on the home thread.
     std::atomic<std::uint32_t> epoch{0};
@@ -51,35 +51,35 @@ public:
     }
 
     /// The connection is usable.
-    Post opened() const { return control(EventKind::opened); }
+    driver::Post opened() const { return control(part::EventKind::opened); }
     /// The connection ended, or could not be opened. Report it once; what follows is dropped.
-    Post closed(const Failure& failure = {}) const {
-        if (!box_) return Post::gone;
+    driver::Post closed(const Failure& failure = {}) const {
+        if (!box_) return driver::Post::gone;
         const bool lingers = box_->lingering.load(std::memory_order_acquire) == epoch_;
-        if (!alive() && !lingers) return Post::gone;
-        Event<M> event = make(EventKind::closed);
+        if (!alive() && !lingers) return driver::Post::gone;
+        part::Event<M> event = make(part::EventKind::closed);
         event.failure = failure;
         if (event.failure.cause == Cause::none) event.failure.cause = Cause::lost;
         return box_->post_control(std::move(event));
     }
     /// A whole message. `message` is untouched unless it was taken. After `full` stop reading;
     /// resume_reading() of the connection follows exactly once.
-    Post received(M&& message) const {
-        if (!alive()) return Post::gone;
-        Event<M> event = make(EventKind::received);
+    driver::Post received(M&& message) const {
+        if (!alive()) return driver::Post::gone;
+        part::Event<M> event = make(part::EventKind::received);
         event.message.emplace(std::move(message));
-        const Post post = box_->post_message(std::move(event));
-        if (post != Post::taken) message = std::move(*event.message);
+        const driver::Post post = box_->post_message(std::move(event));
+        if (post != driver::Post::taken) message = std::move(*event.message);
         return post;
     }
     /// A sign of life that is not a whole message.
-    Post pong() const { return control(EventKind::pong); }
+    driver::Post pong() const { return control(part::EventKind::pong); }
     /// There is room again after send() answered busy.
-    Post writable() const { return control(EventKind::writable); }
+    driver::Post writable() const { return control(part::EventKind::writable); }
     /// For decorators: an event for the part that holds this very link.
-    Post note(std::uint32_t code) const {
-        if (!alive()) return Post::gone;
-        Event<M> event = make(EventKind::note);
+    driver::Post note(std::uint32_t code) const {
+        if (!alive()) return driver::Post::gone;
+        part::Event<M> event = make(part::EventKind::note);
         event.code = code;
         return box_->post_control(std::move(event));
     }
@@ -95,16 +95,16 @@ public:
     }
 
 private:
-    [[nodiscard]] Event<M> make(EventKind kind) const noexcept {
-        Event<M> event;
+    [[nodiscard]] part::Event<M> make(part::EventKind kind) const noexcept {
+        part::Event<M> event;
         event.kind = kind;
         event.depth = depth_;
         event.lane = lane_;
         event.epoch = epoch_;
         return event;
     }
-    Post control(EventKind kind) const {
-        return alive() ? box_->post_control(make(kind)) : Post::gone;
+    driver::Post control(part::EventKind kind) const {
+        return alive() ? box_->post_control(make(kind)) : driver::Post::gone;
     }
 
     detail::Ref<detail::LinkBox<M>> box_;

@@ -26,14 +26,14 @@ public:
     LinkCommands() noexcept = default;
     explicit LinkCommands(detail::Ref<detail::LinkBox<M>> box) noexcept : box_{std::move(box)} {}
 
-    Post start() const { return command(detail::Command::start); }
-    Post stop() const { return command(detail::Command::stop); }
-    Post shut(Gate gate) const { return command(detail::Command::shut, gate); }
-    Post open(Gate gate) const { return command(detail::Command::open, gate); }
+    driver::Post start() const { return command(detail::Command::start); }
+    driver::Post stop() const { return command(detail::Command::stop); }
+    driver::Post shut(Gate gate) const { return command(detail::Command::shut, gate); }
+    driver::Post open(Gate gate) const { return command(detail::Command::open, gate); }
     /// New credentials are at hand: leaves blocked_auth.
-    Post credentials() const { return command(detail::Command::credentials); }
+    driver::Post credentials() const { return command(detail::Command::credentials); }
     /// Overrides the backoff, within the limits of Supervisor::reconnect_now.
-    Post reconnect_now() const { return command(detail::Command::reconnect); }
+    driver::Post reconnect_now() const { return command(detail::Command::reconnect); }
 
     /// A consistent copy, as of the supervisor's last turn.   Blocks: for a few instructions.
     [[nodiscard]] LinkStatus status() const {
@@ -41,15 +41,15 @@ public:
     }
 
 protected:
-    static Event<M> make(detail::Command command, Gate gate = {}) noexcept {
-        Event<M> event;
-        event.kind = EventKind::command;
+    static part::Event<M> make(detail::Command command, Gate gate = {}) noexcept {
+        part::Event<M> event;
+        event.kind = part::EventKind::command;
         event.code = static_cast<std::uint32_t>(command);
         event.epoch = static_cast<std::uint32_t>(gate);
         return event;
     }
-    Post command(detail::Command command, Gate gate = {}) const {
-        return box_ ? box_->post_control(make(command, gate)) : Post::gone;
+    driver::Post command(detail::Command command, Gate gate = {}) const {
+        return box_ ? box_->post_control(make(command, gate)) : driver::Post::gone;
     }
 
     detail::Ref<detail::LinkBox<M>> box_;
@@ -63,9 +63,9 @@ public:
 
     /// Sends a message in the supervisor's next turn. Bounded: `full` asks to try again later. What
     /// cannot be sent then is given back to the observer's on_unsent.
-    Post post(M message, Lane lane = 0) const {
-        if (!this->box_) return Post::gone;
-        Event<M> event = this->make(detail::Command::send);
+    driver::Post post(M message, Lane lane = 0) const {
+        if (!this->box_) return driver::Post::gone;
+        part::Event<M> event = this->make(detail::Command::send);
         event.lane = lane;
         event.message.emplace(std::move(message));
         return this->box_->post_message(std::move(event));

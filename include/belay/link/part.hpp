@@ -71,8 +71,6 @@ void limit_messages(C& c, std::size_t bytes) noexcept {
     if constexpr (detail::HasLimitMessages<C>) c.limit_messages(bytes);
 }
 
-}  // namespace part
-
 /// Holds a part that can be neither copied nor moved, made in place by a function.
 ///
 /// Not std::optional: emplacing through a conversion would call a greedy constructor of the user's
@@ -153,5 +151,7 @@ protected:
     ~Wrapped() = default;
     C inner_;
 };
+
+}  // namespace part
 
 }  // namespace belay::inline BELAY_ABI

@@ -55,16 +55,16 @@ public:
         Turn turn{now, bits_};
         while (events_max != 0 && box_->size() != 0 && !ended()) {
             --events_max;
-            Event<message_type> event = box_->pop();
+            part::Event<message_type> event = box_->pop();
             if (!part::sift(*connection_.get(), event, turn)) continue;
-            if (event.kind == EventKind::closed) {
+            if (event.kind == part::EventKind::closed) {
                 failure_ = event.failure;
                 return abort();
             }
             if (closing_) continue;
-            if (event.kind == EventKind::received)
+            if (event.kind == part::EventKind::received)
                 on_message(std::move(*event.message), event.lane);
-            if (event.kind == EventKind::writable) writable_ = true;
+            if (event.kind == part::EventKind::writable) writable_ = true;
         }
         if (ended()) return;
         if (closing_) {
@@ -91,7 +91,7 @@ public:
     void close(const Failure& why, Duration linger_max) noexcept {
         if (ended() || closing_) return;
         failure_ = why;
-        if constexpr (detail::HasClose<ConnectionOf<Transport>>) {
+        if constexpr (detail::HasClose<part::ConnectionOf<Transport>>) {
             closing_ = true;
             // By the driver's time: the last turn may be long ago.
             linger_ends_ = after(detail::larger(now_, box_->waker().now()), linger_max);
@@ -126,7 +126,7 @@ private:
     bool closing_ = false;
     bool writable_ = false;
     Transport transport_;
-    Slot<ConnectionOf<Transport>> connection_;
+    part::Slot<part::ConnectionOf<Transport>> connection_;
 };
 
 }  // namespace belay::inline BELAY_ABI

@@ -88,7 +88,7 @@ public:
         BELAY_PRECONDITION(!line_.in_turn(), "Supervisor::advance: must not be called in a hook");
         box_->begin_turn();
         now_ = detail::larger(now_, now);
-        TurnGuard guard{line_};
+        driver::TurnGuard guard{line_};
         if (!tell(guard)) return;
         unsigned left = options_.events_per_turn_max;
         if (!run_events(left, guard)) return;
@@ -114,15 +114,15 @@ public:
     void stop() {
         // What was queued before the stop is void, but a gate is shut or open whatever else
         // happens, and a connection that has ended already must not linger.
-        box_->discard_unless([this](const Event<message_type>& event) {
-            if (event.kind == EventKind::closed) return event.epoch == live_.epoch();
-            return event.kind == EventKind::command &&
+        box_->discard_unless([this](const part::Event<message_type>& event) {
+            if (event.kind == part::EventKind::closed) return event.epoch == live_.epoch();
+            return event.kind == part::EventKind::command &&
                    (event.code == static_cast<std::uint32_t>(detail::Command::shut) ||
                     event.code == static_cast<std::uint32_t>(detail::Command::open));
         });
         if (line_.in_turn()) return step({.input = Input::stop});
         now_ = detail::larger(now_, box_->waker().now());
-        TurnGuard guard{line_};
+        driver::TurnGuard guard{line_};
         step({.input = Input::stop});
         if (tell(guard)) box_->waker().touch();
     }
@@ -181,14 +181,14 @@ private:
         Lane lane;
     };
     void post(detail::Command command) {
-        Event<message_type> event;
-        event.kind = EventKind::command;
+        part::Event<message_type> event;
+        event.kind = part::EventKind::command;
         event.code = static_cast<std::uint32_t>(command);
         box_->post_control(std::move(event));
     }
 
     /// Returns: false if the supervisor is gone.
-    bool run_events(unsigned& left, const TurnGuard& guard) {
+    bool run_events(unsigned& left, const driver::TurnGuard& guard) {
         if (guard.gone() || !tell(guard)) return false;
         while (left != 0 && box_->size() != 0) {
             --left;
@@ -198,26 +198,27 @@ private:
         return true;
     }
 
-    void dispatch(Event<message_type> event) {
-        if (event.kind == EventKind::command) return obey(event);
+    void dispatch(part::Event<message_type> event) {
+        if (event.kind == part::EventKind::command) return obey(event);
         Turn turn{now_, bits_};
         if (live_.lingering() != 0 && event.epoch == live_.lingering()) {
-            if (event.kind == EventKind::closed && live_.sift(event, turn)) live_.end_linger();
+            if (event.kind == part::EventKind::closed && live_.sift(event, turn))
+                live_.end_linger();
             return;
         }
         if (event.epoch != live_.epoch()) return;
         // An open() that threw left no connection: only its end counts.
-        if (!live_.exists() && event.kind != EventKind::closed) return;
+        if (!live_.exists() && event.kind != part::EventKind::closed) return;
         if (!live_.sift(event, turn)) return;
         if (event.epoch != live_.epoch()) return;  // a check called stop()
         switch (event.kind) {
-            case EventKind::opened:
+            case part::EventKind::opened:
                 return step({.input = Input::opened});
-            case EventKind::closed:
+            case part::EventKind::closed:
                 return step({.input = Input::closed, .failure = worst(event.failure)});
-            case EventKind::received:
+            case part::EventKind::received:
                 return deliver(std::move(*event.message), event.lane);
-            case EventKind::writable:
+            case part::EventKind::writable:
                 if (core_.status().state != LinkState::connected) return;
                 return detail::notify<detail::OnWritable>(observer_, *this, Lane{event.lane});
             default:
@@ -228,8 +229,8 @@ private:
     /// Two failures in one turn are one loss, of the more severe cause.
     Failure worst(Failure failure) {
         for (std::size_t i = 0; i < box_->size(); ++i) {
-            const Event<message_type>& other = box_->peek(i);
-            if (other.kind == EventKind::closed && other.epoch == live_.epoch()) {
+            const part::Event<message_type>& other = box_->peek(i);
+            if (other.kind == part::EventKind::closed && other.epoch == live_.epoch()) {
                 failure = more_severe(failure, other.failure);
             }
         }
@@ -248,7 +249,7 @@ private:
         early_.push({std::move(message), lane});
     }
 
-    void obey(Event<message_type>& event) {
+    void obey(part::Event<message_type>& event) {
         const auto bit = event.epoch;
         switch (static_cast<detail::Command>(event.code)) {
             case detail::Command::start:
@@ -295,7 +296,7 @@ private:
 
     /// Tells the observer what has happened, and then the messages that came too early.
     /// Returns: false if the supervisor is gone.
-    bool tell(const TurnGuard& guard) {
+    bool tell(const driver::TurnGuard& guard) {
         live_.reap();
         while (pending_count_ != 0 || !early_.empty()) {
             if (pending_count_ != 0) {
@@ -320,7 +321,7 @@ private:
     detail::Ref<Box> box_;
     [[no_unique_address]] Observer observer_;
     Random bits_;
-    Lifeline line_;
+    driver::Lifeline line_;
     SupervisorCore<Policy> core_;
     detail::EventRing<Early> early_;
     Transition pending_[pending_max]{};

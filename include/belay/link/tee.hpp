@@ -51,14 +51,14 @@ public:
 
 private:
     /// Moves with the Tee as a fresh one: a Tee moves only before it is in use.
-    struct Life : Lifeline {
+    struct Life : driver::Lifeline {
         Life() noexcept = default;
-        Life(const Life&) noexcept : Lifeline{} {}
+        Life(const Life&) noexcept : driver::Lifeline{} {}
     };
 
     void each(auto&& f) {
         // A hook may destroy the machine, and this with it: the rest is not told any more.
-        const TurnGuard guard{life_};
+        const driver::TurnGuard guard{life_};
         std::apply([&](auto&... o) { static_cast<void>(((f(o), !guard.gone()) && ...)); },
                    observers_);
     }

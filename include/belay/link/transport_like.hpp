@@ -20,10 +20,14 @@ template <class T>
 concept OpensLink = requires(T& t, Link<typename T::message_type> link) { t.open(link); };
 }  // namespace detail
 
+namespace part {
+
 /// The connection type that a transport makes.
 template <class T>
 using ConnectionOf =
     decltype(std::declval<T&>().open(std::declval<Link<typename T::message_type>>()));
+
+}  // namespace part
 
 /// Makes connections, one per attempt.
 ///
@@ -36,7 +40,7 @@ using ConnectionOf =
 /// in the connection.
 template <class T>
 concept TransportLike = detail::HasMessageType<T> && detail::OpensLink<T> &&
-                        ConnectionLike<ConnectionOf<T>, typename T::message_type>;
+                        ConnectionLike<part::ConnectionOf<T>, typename T::message_type>;
 
 namespace explain {
 
@@ -50,7 +54,7 @@ consteval bool transport_like() {
                       "TransportLike: T needs 'open(belay::Link<message_type>)' that returns its "
                       "connection, see docs/link.md");
         if constexpr (detail::OpensLink<T>) {
-            static_cast<void>(connection_like<ConnectionOf<T>, typename T::message_type>());
+            static_cast<void>(connection_like<part::ConnectionOf<T>, typename T::message_type>());
         }
     }
     return TransportLike<T>;

@@ -41,18 +41,22 @@ private:
     Failure failure_{};
 };
 
+namespace part {
+
 /// What a check speaks through: `say(message)`, or `say(message, lane)` over a bundle.
 template <class C, class M>
 class Say {
 public:
     explicit Say(C& connection) noexcept : connection_{&connection} {}
     SendResult operator()(const M& message, Lane lane = 0) const noexcept {
-        return part::send<M>(*connection_, lane, message);
+        return send<M>(*connection_, lane, message);
     }
 
 private:
     C* connection_;
 };
+
+}  // namespace part
 
 namespace detail {
 template <class Check, class S, class M>
@@ -80,9 +84,9 @@ class Validated {
 public:
     using message_type = typename Transport::message_type;
 
-    class Connection : public Wrapped<ConnectionOf<Transport>, message_type> {
-        using Base = Wrapped<ConnectionOf<Transport>, message_type>;
-        using Voice = Say<ConnectionOf<Transport>, message_type>;
+    class Connection : public part::Wrapped<part::ConnectionOf<Transport>, message_type> {
+        using Base = part::Wrapped<part::ConnectionOf<Transport>, message_type>;
+        using Voice = part::Say<part::ConnectionOf<Transport>, message_type>;
         static_assert(detail::CheckLike<Check, Voice, message_type>,
                       "Validated: the check needs 'Verdict begin(const auto& say)' and "
                       "'Verdict judge(const message_type&, const auto& say)', and to be copyable");
@@ -92,28 +96,28 @@ public:
         Connection(Validated& owner, const Link<message_type>& own, const A&... args)
             : Base{[&] { return owner.inner_.open(own.child(), args...); }}, check_{owner.check_} {}
 
-        [[nodiscard]] bool sift(Event<message_type>& event, Turn& turn) {
+        [[nodiscard]] bool sift(part::Event<message_type>& event, Turn& turn) {
             if (!Base::sift(event, turn)) return false;
-            if (event.depth == 0 || passed_ || event.kind == EventKind::closed) return true;
-            if (event.kind == EventKind::opened) {
+            if (event.depth == 0 || passed_ || event.kind == part::EventKind::closed) return true;
+            if (event.kind == part::EventKind::opened) {
                 // A transport that says so twice is not asked twice.
                 if (std::exchange(asked_, true)) return false;
                 return settle(check_.begin(Voice{this->inner_}), event);
             }
-            if (event.kind == EventKind::received) {
+            if (event.kind == part::EventKind::received) {
                 return settle(check_.judge(*event.message, Voice{this->inner_}), event);
             }
             return false;
         }
 
     private:
-        bool settle(const Verdict& verdict, Event<message_type>& event) {
+        bool settle(const Verdict& verdict, part::Event<message_type>& event) {
             if (verdict.kind() == Verdict::Kind::pending) return false;
             event.message.reset();
             passed_ = verdict.kind() == Verdict::Kind::passed;
             // A peer that speaks first may pass before the last lane of a bundle is open.
             if (passed_ && !asked_) return false;
-            event.kind = passed_ ? EventKind::opened : EventKind::closed;
+            event.kind = passed_ ? part::EventKind::opened : part::EventKind::closed;
             event.failure = verdict.failure();
             return true;
         }

@@ -85,8 +85,8 @@ public:
         {
             if (Inner* const c = inner_.get()) c->resume_reading();
         }
-        [[nodiscard]] bool sift(Event<message_type>& event, Turn& turn) {
-            if (event.depth == 0) return event.kind == EventKind::note ? answered() : true;
+        [[nodiscard]] bool sift(part::Event<message_type>& event, Turn& turn) {
+            if (event.depth == 0) return event.kind == part::EventKind::note ? answered() : true;
             Inner* const c = inner_.get();
             if (c == nullptr || !part::rise<message_type>(*c, event, turn)) return false;
             owner_.judge(event);
@@ -129,7 +129,7 @@ public:
         WithToken& owner_;
         Link<message_type> own_;
         detail::Ref<detail::Answer<Token>> answer_;
-        Slot<Inner> inner_;
+        part::Slot<Inner> inner_;
     };
 
     WithToken(Transport transport, Source source)
@@ -150,11 +150,11 @@ public:
 
 private:
     /// A 403 that comes again, although the token was fresh, is about the token.
-    void judge(Event<message_type>& event) noexcept {
-        const bool forbidden = event.kind == EventKind::closed && event.failure.code == 403 &&
+    void judge(part::Event<message_type>& event) noexcept {
+        const bool forbidden = event.kind == part::EventKind::closed && event.failure.code == 403 &&
                                event.failure.category == &http_category();
         if (forbidden && ++forbidden_ >= 2) event.failure.cause = Cause::unauthorized;
-        if (event.kind == EventKind::opened || forbidden_ >= 2) forbidden_ = 0;
+        if (event.kind == part::EventKind::opened || forbidden_ >= 2) forbidden_ = 0;
     }
 
     Transport inner_;

@@ -122,7 +122,7 @@ public:
     /// Accepts what waits, within the limit of a turn.
     void advance(Instant now) {
         if (now < due_) return;
-        TurnGuard guard{line_};
+        belay::driver::TurnGuard guard{line_};
         for (unsigned left = options_.accepts_per_turn_max; left != 0; --left) {
             detail::Socket socket{
                 ::accept4(socket_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)};
@@ -175,7 +175,7 @@ private:
     ListenerOptions options_;
     F on_accept_;
     Waker waker_;
-    Lifeline line_;
+    belay::driver::Lifeline line_;
     Instant due_ = never;
     detail::Socket socket_;
     /// Last, so that it ends before the descriptor is closed.

@@ -75,7 +75,7 @@ public:
 
     void advance(Instant now) {
         BELAY_PRECONDITION(!line_.in_turn(), "Receiver::advance: must not be called in a hook");
-        const TurnGuard guard{line_};
+        const driver::TurnGuard guard{line_};
         now_ = detail::larger(now_, now);
         for (std::size_t i = 0; i < peers_.size(); ++i) {
             Peer& peer = *peers_[i];
@@ -366,7 +366,7 @@ private:
     void note(Notice notice) { notices_.push(std::move(notice)); }
 
     /// The receiver is consistent: user code may do what it likes, also destroy it.
-    void tell(const TurnGuard& guard) {
+    void tell(const driver::TurnGuard& guard) {
         while (!notices_.empty()) {
             const Notice n = notices_.pop();
             detail::tell(observer_, *this, n);
@@ -378,7 +378,7 @@ private:
     [[no_unique_address]] Observer observer_;
     [[no_unique_address]] Authorize authorize_;
     Ledger ledger_;
-    Lifeline line_;
+    driver::Lifeline line_;
     Waker waker_;
     std::error_code failed_;
     Instant now_ = always;

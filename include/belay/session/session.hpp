@@ -103,7 +103,7 @@ public:
     }
 
     void advance(Instant now) {
-        const TurnGuard guard{line_};
+        const driver::TurnGuard guard{line_};
         now_ = detail::larger(now_, now);
         link_.advance(now_);
         if (guard.gone()) return;
@@ -172,7 +172,7 @@ public:
     [[nodiscard]] Instant now() const noexcept { return now_; }
 
 private:
-    static constexpr bool pings_itself = !detail::HasPing<ConnectionOf<Transport>>;
+    static constexpr bool pings_itself = !detail::HasPing<part::ConnectionOf<Transport>>;
     static constexpr int batches_per_turn_max = 16;
 
     /// Stands between opening and connected: greets, and passes when the receiver has resumed us.
@@ -313,9 +313,9 @@ private:
     /// Calls a hook, and then, in turn, on_state for what it has done to the connection.
     /// Returns: false if the session is gone.
     template <class Hook, class... A>
-    bool call(const TurnGuard& guard, A&&... a) {
+    bool call(const driver::TurnGuard& guard, A&&... a) {
         struct Telling {
-            const TurnGuard& guard;
+            const driver::TurnGuard& guard;
             bool& flag;
             ~Telling() {
                 if (!guard.gone()) flag = false;
@@ -331,7 +331,7 @@ private:
     }
 
     /// The session is consistent: user code may do what it likes, also destroy it.
-    void tell(const TurnGuard& guard) {
+    void tell(const driver::TurnGuard& guard) {
         // Left over from a hook that threw.
         if (!deferred_.empty() && !call<detail::OnState>(guard, deferred_.pop())) return;
         if (accepted_ != journal().durable()) {
@@ -367,7 +367,7 @@ private:
     [[no_unique_address]] Observer observer_;
     Queue queue_;
     Core core_;
-    Lifeline line_;
+    driver::Lifeline line_;
     Waker waker_;
     Bytes unsent_;
     bool dirty_ = false;

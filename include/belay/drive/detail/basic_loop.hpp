@@ -57,7 +57,7 @@ public:
         node->retain();
         // Before the machine has its Waker: it may drop it at once, and the node with it.
         touch_node(*node);
-        machine.attach(Waker{WakeHandle::adopt(node), next_seed()});
+        machine.attach(Waker{driver::WakeHandle::adopt(node), next_seed()});
     }
 
     /// Runs until stop().
@@ -97,7 +97,7 @@ public:
     /// Returns: taken; or full, if `posted_max` functions wait already.
     /// Thread safety: any thread, while the loop exists.   Throws: std::bad_alloc.
     template <std::invocable F>
-    Post post(F&& function) {
+    driver::Post post(F&& function) {
         return inbox_->post(std::forward<F>(function));
     }
 
@@ -122,7 +122,7 @@ protected:
 private:
     struct Node final : LoopNode {
         explicit Node(BasicLoop& l) noexcept : LoopNode{ops}, loop{&l}, inbox{l.inbox_} {}
-        static const WakeOps ops;
+        static const driver::WakeOps ops;
         BasicLoop* loop;  ///< null once the loop is gone
         detail::Ref<Inbox> inbox;
     };
@@ -137,18 +137,18 @@ private:
 
     // ---- what wakers do ------------------------------------------------------------------------
 
-    static Node& of(WakeNode& node) noexcept { return static_cast<Node&>(node); }
-    static void on_wake(WakeNode& node) noexcept { of(node).inbox->wake(of(node)); }
-    static void on_touch(WakeNode& node) noexcept {
+    static Node& of(driver::WakeNode& node) noexcept { return static_cast<Node&>(node); }
+    static void on_wake(driver::WakeNode& node) noexcept { of(node).inbox->wake(of(node)); }
+    static void on_touch(driver::WakeNode& node) noexcept {
         if (of(node).loop != nullptr) of(node).loop->touch_node(of(node));
     }
-    static Instant on_now(WakeNode& node) noexcept {
+    static Instant on_now(driver::WakeNode& node) noexcept {
         return of(node).loop != nullptr ? of(node).loop->now() : always;
     }
-    static void on_detach(WakeNode& node) noexcept {
+    static void on_detach(driver::WakeNode& node) noexcept {
         if (of(node).loop != nullptr) of(node).loop->detach(of(node));
     }
-    static void on_destroy(WakeNode* node) noexcept { delete static_cast<Node*>(node); }
+    static void on_destroy(driver::WakeNode* node) noexcept { delete static_cast<Node*>(node); }
 
     // ---- one round -----------------------------------------------------------------------------
 
@@ -270,7 +270,7 @@ private:
 };
 
 template <ClockLike Clock, class Waiter>
-constinit const WakeOps BasicLoop<Clock, Waiter>::Node::ops{
+constinit const driver::WakeOps BasicLoop<Clock, Waiter>::Node::ops{
     &BasicLoop::on_wake, &BasicLoop::on_touch, &BasicLoop::on_now, &BasicLoop::on_detach,
     &BasicLoop::on_destroy};
 

@@ -100,21 +100,21 @@ public:
 
     /// Queues a function.   Throws: std::bad_alloc, and what copying the function throws.
     template <class F>
-    Post post(F&& f) {
+    driver::Post post(F&& f) {
         auto* const task = new TaskOf<std::decay_t<F>>(std::forward<F>(f));
-        Post answer = Post::taken;
+        driver::Post answer = driver::Post::taken;
         {
             const detail::SpinLock lock{mutex_};
             if (closed_) {
-                answer = Post::gone;
+                answer = driver::Post::gone;
             } else if (waiting_.load(std::memory_order_relaxed) >= posted_max_) {
-                answer = Post::full;
+                answer = driver::Post::full;
             } else {
                 waiting_.fetch_add(1, std::memory_order_relaxed);
                 posted_.push(task);
             }
         }
-        if (answer == Post::taken) {
+        if (answer == driver::Post::taken) {
             bell_.ring();
         } else {
             task->finish(task, false);

@@ -12,8 +12,8 @@ namespace belay::inline BELAY_ABI {
 namespace detail {
 
 /// A loop's entry for one machine. Outlives both; whoever holds a pointer holds a reference.
-struct LoopNode : WakeNode {
-    using WakeNode::WakeNode;
+struct LoopNode : driver::WakeNode {
+    using driver::WakeNode::WakeNode;
 
     static constexpr std::size_t nowhere = static_cast<std::size_t>(-1);
 
@@ -21,7 +21,7 @@ struct LoopNode : WakeNode {
     [[nodiscard]] Instant read_deadline() const noexcept { return deadline(machine); }
     void retain() noexcept { references.fetch_add(1, std::memory_order_relaxed); }
     /// Gives up a reference; the last one deletes the node.
-    void release() noexcept { static_cast<void>(WakeHandle::adopt(this)); }
+    void release() noexcept { static_cast<void>(driver::WakeHandle::adopt(this)); }
 
     // Home thread.
     void* machine = nullptr;  ///< null once the machine or the loop is gone

@@ -17,7 +17,7 @@ namespace belay::inline BELAY_ABI::detail {
 template <TransportLike Transport>
 class LiveConnection {
     using M = typename Transport::message_type;
-    using Connection = ConnectionOf<Transport>;
+    using Connection = part::ConnectionOf<Transport>;
     using Box = LinkBox<M>;
 
 public:
@@ -44,7 +44,7 @@ public:
         return lingering() != 0 ? linger_ends_ : part::deadline(*c);
     }
     /// Returns: false if a decorator kept the event.
-    [[nodiscard]] bool sift(Event<M>& event, Turn& turn) {
+    [[nodiscard]] bool sift(part::Event<M>& event, Turn& turn) {
         // Without a connection (open() threw) there is nobody between the event and the root.
         if (!exists()) return true;
         const InPart in{in_part_};
@@ -145,7 +145,7 @@ private:
     bool dead_ = false;
     Instant linger_ends_ = never;
     Transport transport_;
-    Slot<Connection> connection_;
+    part::Slot<Connection> connection_;
 };
 
 }  // namespace belay::inline BELAY_ABI::detail

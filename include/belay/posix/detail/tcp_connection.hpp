@@ -256,9 +256,9 @@ private:
     }
     /// Hands the reader's message up.   Returns: false if nobody takes it now; it is kept.
     bool offer() {
-        const Post post = link_.received(std::move(reader_.message()));
+        const belay::driver::Post post = link_.received(std::move(reader_.message()));
         // Gone: our end follows, or we linger; there is nobody to read for.
-        holds_ = post != Post::taken;
+        holds_ = post != belay::driver::Post::taken;
         return !holds_;
     }
 

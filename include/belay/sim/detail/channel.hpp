@@ -256,7 +256,7 @@ private:
                 return true;
             case SegmentKind::data: {
                 const std::size_t cost = cost_of(s.bytes);
-                e.full = e.link.received(std::move(s.bytes)) == Post::full;
+                e.full = e.link.received(std::move(s.bytes)) == belay::driver::Post::full;
                 if (!e.full) free_window(side, cost);
                 return !e.full;
             }

@@ -65,9 +65,9 @@ public:
 
     template <MachineLike M>
     void attach(M& machine, const void* owner, Seed machine_seed, bool frozen) {
-        static constexpr WakeOps ops{&touch, &touch, &now_of, &detach, &destroy};
+        static constexpr belay::driver::WakeOps ops{&touch, &touch, &now_of, &detach, &destroy};
         auto* const a = new Attached{ops};
-        WakeHandle handle = WakeHandle::adopt(a);
+        belay::driver::WakeHandle handle = belay::driver::WakeHandle::adopt(a);
         a->engine = this;
         a->machine = &machine;
         a->deadline = [](const void* m) noexcept { return static_cast<const M*>(m)->deadline(); };
@@ -162,19 +162,21 @@ private:
         if (function) function();
     }
 
-    static void touch(WakeNode& node) noexcept {
+    static void touch(belay::driver::WakeNode& node) noexcept {
         auto& a = static_cast<Attached&>(node);
         if (a.engine != nullptr) a.engine->refresh(a);
     }
-    static Instant now_of(WakeNode& node) noexcept {
+    static Instant now_of(belay::driver::WakeNode& node) noexcept {
         const auto& a = static_cast<const Attached&>(node);
         return a.engine != nullptr ? a.engine->now_ : always;
     }
-    static void detach(WakeNode& node) noexcept {
+    static void detach(belay::driver::WakeNode& node) noexcept {
         auto& a = static_cast<Attached&>(node);
         if (a.engine != nullptr) a.engine->remove(a);
     }
-    static void destroy(WakeNode* node) noexcept { delete static_cast<Attached*>(node); }
+    static void destroy(belay::driver::WakeNode* node) noexcept {
+        delete static_cast<Attached*>(node);
+    }
 
     void refresh(Attached& a) {
         if (std::exchange(a.stale, true)) return;

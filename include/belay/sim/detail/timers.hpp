@@ -14,8 +14,8 @@ namespace belay::inline BELAY_ABI::sim::detail {
 class Engine;
 
 /// The world's entry for one machine.
-struct Attached : WakeNode {
-    using WakeNode::WakeNode;
+struct Attached : belay::driver::WakeNode {
+    using belay::driver::WakeNode::WakeNode;
 
     static constexpr std::size_t nowhere = ~std::size_t{0};
 
