@@ -5,8 +5,8 @@
 
 #include <system_error>
 
-#include <belay/core/instant.hpp>
 #include <belay/core/failure.hpp>
+#include <belay/core/instant.hpp>
 
 namespace belay_test {
 
