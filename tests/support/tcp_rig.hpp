@@ -49,7 +49,7 @@ inline belay::Bytes to_bytes(std::string_view text) {
     const belay::BytesView view = belay::as_bytes(text);
     return {view.begin(), view.end()};
 }
-/// A frame as it stands in docs/drive.md, written down once more.
+/// A frame as it stands in docs/posix.md, written down once more.
 inline std::string frame(std::string_view payload, char kind = 0) {
     std::string f(5, '\0');
     for (int i = 0; i < 4; ++i) {

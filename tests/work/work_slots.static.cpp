@@ -5,4 +5,4 @@
 using namespace belay;
 using namespace belay::detail;
 
-static_assert(sizeof(WorkSlot) <= 48, "with 16 bytes of indices, what docs/queue.md says");
+static_assert(sizeof(WorkSlot) <= 48, "with 16 bytes of indices, what docs/work.md says");

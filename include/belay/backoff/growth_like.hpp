@@ -46,7 +46,7 @@ consteval bool growth_like() {
                   "GrowthLike: G must be copyable; a lambda with captures is not");
     static_assert(
         detail::HasGrowth<G>,
-        "GrowthLike: G needs 'Duration operator()(std::uint64_t) const', see docs/policy.md");
+        "GrowthLike: G needs 'Duration operator()(std::uint64_t) const', see docs/backoff.md");
     if constexpr (detail::HasGrowth<G>) {
         static_assert(detail::GrowthIsDuration<G>, "GrowthLike: G must return belay::Duration");
         static_assert(detail::GrowthIsNoexcept<G>, "GrowthLike: G must be noexcept");

@@ -89,7 +89,7 @@ consteval bool jitter_like() {
     static_assert(std::copyable<J>, "JitterLike: J must be copyable");
     static_assert(
         detail::HasRange<J>,
-        "JitterLike: J needs 'WaitRange range(const NominalWait&) const', see docs/policy.md");
+        "JitterLike: J needs 'WaitRange range(const NominalWait&) const', see docs/backoff.md");
     if constexpr (detail::HasRange<J>) {
         static_assert(detail::RangeIsWaitRange<J>,
                       "JitterLike: J::range must return belay::WaitRange");

@@ -16,7 +16,7 @@ namespace belay::inline BELAY_ABI {
 ///
 /// `append` takes an operation, `commit` makes it durable, `ack` gives it up. One process, and one
 /// object in it, has a journal open at a time. The files are described in docs/journal-format.md,
-/// what survives what in docs/queue.md.
+/// what survives what in docs/journal.md.
 ///
 /// Models:        LeasableLike, LogLike.
 /// Thread safety: append, try_push, commit, flush, unflushed, last, durable, base, size, bytes and

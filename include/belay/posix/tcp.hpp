@@ -20,7 +20,7 @@ namespace belay::inline BELAY_ABI::posix {
 ///
 /// Models:        TransportLike; its connections have close(), ping() and resume_reading().
 /// Thread safety: the loop's thread. The loop must live as long as connections are opened.
-/// Format:        docs/drive.md, "Frames".
+/// Format:        docs/posix.md, "Frames".
 class Tcp {
 public:
     using message_type = Bytes;
