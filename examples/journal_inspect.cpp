@@ -50,7 +50,7 @@ std::string beginning(BytesView body) {
 }
 
 void print(const JournalReport& found) {
-    for (const InspectedSegment& s : found.segments) {
+    for (const JournalReport::Segment& s : found.segments) {
         std::printf("%s: %llu bytes, ", s.path.c_str(), static_cast<unsigned long long>(s.bytes));
         if (s.operations == 0) {
             std::printf("no operation%s\n", s.sealed ? ", sealed" : "");
@@ -69,12 +69,12 @@ void print(const JournalReport& found) {
         std::printf("%llu bytes at the end are an unfinished write; opening clears them away\n",
                     static_cast<unsigned long long>(found.unfinished_bytes));
     }
-    for (const JournalDamage& damage : found.damages) {
+    for (const JournalReport::Damage& damage : found.damages) {
         std::printf("DAMAGE: %s at byte %llu, %llu bytes: %s\n", damage.path.c_str(),
                     static_cast<unsigned long long>(damage.offset),
                     static_cast<unsigned long long>(damage.bytes), damage.what.c_str());
     }
-    for (const OperationRange& lost : found.lost) {
+    for (const JournalReport::Range& lost : found.lost) {
         std::printf("LOST: operations %llu to %llu\n", static_cast<unsigned long long>(lost.first),
                     static_cast<unsigned long long>(lost.last));
     }

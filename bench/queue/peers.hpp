@@ -137,7 +137,7 @@ public:
 
 private:
     static constexpr std::uint64_t bytes = 64 << 20;
-    belay::posix::File file_;
+    belay::posix::Files::File file_;
     Mode mode_;
     belay::Bytes batch_;
     std::uint64_t offset_ = 0;

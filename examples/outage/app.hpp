@@ -17,7 +17,7 @@ namespace outage {
 /// The demo as it is: the real ledger, and a protocol in which nothing is left out.
 struct Honest {
     using Ledger = FileLedger;
-    using Fault = belay::NoFault;
+    using Fault = belay::detail::NoFault;
 };
 
 /// Runs what the command line asks for.   Returns: the exit code.

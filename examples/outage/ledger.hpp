@@ -65,7 +65,7 @@ private:
     struct Book {
         std::string path;
         belay::posix::Files::Lock lock;
-        belay::posix::File file;
+        belay::posix::Files::File file;
         std::uint64_t size = 0;
         std::size_t cut_bytes = 0;
         belay::Id store{};

@@ -14,7 +14,6 @@
 #include <belay/policy/remembered.hpp>
 #include <belay/policy/reset_when_stable.hpp>
 #include <belay/policy/restart_intensity.hpp>
-#include <belay/policy/retry_only.hpp>
 #include <belay/policy/rule.hpp>
 #include <belay/policy/shareable_like.hpp>
 #include <belay/policy/shared.hpp>

@@ -20,5 +20,5 @@ TEST_CASE("BackoffErrc has fixed numbers, and a text and a cause for each",
     CHECK(last_bad.message() ==
           "the delays of a backoff must be in [0ns, 292 years], the last one > 0ns");
     CHECK(last_bad == Cause::permanent);
-    CHECK(std::error_code{1000, backoff_category()}.message() == "unknown error");
+    CHECK(std::error_code{1000, belay::detail::backoff_category()}.message() == "unknown error");
 }

@@ -95,7 +95,7 @@ TEST_CASE("Breaker lets one probe through, and says when to ask again",
     b.now += 300s;
     Turn turn{b.now, b.bits};
     b.breaker.begin(turn);
-    CHECK(b.breaker.admit(b.now) == Advice::suspend(b.now + breaker_recheck));
+    CHECK(b.breaker.admit(b.now) == Advice::suspend(b.now + belay::detail::breaker_recheck));
     CHECK(b.state() == BreakerState::half_open);
 }
 

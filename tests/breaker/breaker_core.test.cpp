@@ -99,7 +99,7 @@ TEST_CASE("BreakerCore gives no more permits at a time than it has probes",
         for (int i = 0; i < 3; ++i) {
             if (b.acquire().advice.verb != Verb::go) return false;
         }
-        bool ok = b.acquire().advice == Advice::suspend(b.now + breaker_recheck);
+        bool ok = b.acquire().advice == Advice::suspend(b.now + belay::detail::breaker_recheck);
         b.core.neutral(b.core.generation());
         return ok && b.admits() && b.acquire().advice.verb == Verb::go && !b.admits();
     }());
@@ -219,7 +219,7 @@ TEST_CASE("BreakerCore under a mode that a person set", "[breaker][breaker_core]
         bool ok = b.core.set_mode(BreakerMode::forced_open) == mode_set;
         ok = ok && b.state() == BreakerState::open;
         b.now += 24h;
-        ok = ok && b.acquire().advice == Advice::suspend(b.now + breaker_recheck);
+        ok = ok && b.acquire().advice == Advice::suspend(b.now + belay::detail::breaker_recheck);
         ok = ok && b.state() == BreakerState::open && b.succeed() == none && b.fail() == none;
 
         b.core.set_mode(BreakerMode::disabled);
@@ -372,7 +372,7 @@ TEST_CASE("BreakerCore outlives clocks that stand still, go back or jump",
     static_cast<void>(b.acquire());
     b.now -= 100h;
     CHECK_FALSE(b.admits());
-    CHECK(b.core.admit(b.now) == Advice::suspend(b.now + breaker_recheck));
+    CHECK(b.core.admit(b.now) == Advice::suspend(b.now + belay::detail::breaker_recheck));
     b.now = never;
     CHECK(b.admits());
     CHECK(b.fail() == reopened);

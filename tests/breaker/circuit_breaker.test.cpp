@@ -146,7 +146,7 @@ TEST_CASE("CircuitBreaker lets one probe through at a time", "[breaker][circuit_
         CHECK(breaker.state() == BreakerState::half_open);
         const Permit second = breaker.acquire();
         CHECK_FALSE(second);
-        CHECK(second.retry_at() == clock.now() + breaker_recheck);
+        CHECK(second.retry_at() == clock.now() + belay::detail::breaker_recheck);
     }
     // Dropped without a verdict: the next caller may probe at once.
     Permit probe = breaker.acquire();
@@ -298,8 +298,9 @@ TEST_CASE("CircuitBreaker obeys a person", "[breaker][circuit_breaker][unit]") {
     clock.advance(24h);
     const Permit refused = breaker.acquire();
     CHECK_FALSE(refused);
-    CHECK(refused.retry_at() == clock.now() + breaker_recheck);
-    CHECK(breaker.admit(clock.now()) == Advice::suspend(clock.now() + breaker_recheck));
+    CHECK(refused.retry_at() == clock.now() + belay::detail::breaker_recheck);
+    CHECK(breaker.admit(clock.now()) ==
+          Advice::suspend(clock.now() + belay::detail::breaker_recheck));
     before.success();
     CHECK(breaker.state() == BreakerState::open);
 

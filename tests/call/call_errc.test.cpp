@@ -31,5 +31,5 @@ TEST_CASE("CallErrc has fixed numbers, and a text and a cause for each",
     CHECK(refused.value() == 5);
     CHECK(refused.message() == "the call was refused before it was made");
     CHECK(refused == Cause::overloaded);
-    CHECK(std::error_code{1000, call_category()}.message() == "unknown error");
+    CHECK(std::error_code{1000, belay::detail::call_category()}.message() == "unknown error");
 }

@@ -74,10 +74,10 @@ TEST_CASE("retry makes exactly the attempts that a policy allows", "[call][retry
     CHECK(calls_and_wait(Policy{Backoff{NoJitter{}, Cap{10s}, 100ms}, MaxAttempts{5}}) ==
           std::pair{5, Duration{1500ms}});
     // The retry of a sync: 3 more attempts, 100 ms, doubling, up to 5 s.
-    CHECK(calls_and_wait(Policy{Backoff{NoJitter{}, Cap{5s}, 100ms}, MaxRetries{3}}) ==
+    CHECK(calls_and_wait(Policy{Backoff{NoJitter{}, Cap{5s}, 100ms}, MaxAttempts{4}}) ==
           std::pair{4, Duration{700ms}});
     CHECK(calls_and_wait(MaxAttempts{1}) == std::pair{1, Duration{0ns}});
-    CHECK(calls_and_wait(Policy{MaxRetries{0}}) == std::pair{1, Duration{0ns}});
+    CHECK(calls_and_wait(Policy{MaxAttempts{1}}) == std::pair{1, Duration{0ns}});
 }
 
 TEST_CASE("retry returns what fits the callable's return type", "[call][retry][unit]") {
@@ -224,7 +224,7 @@ TEST_CASE("retry asks again while another caller holds the probe", "[call][retry
     turn.now = sleeper.time += 10s;
     sleeper.probe = breaker.acquire(turn);
     CHECK(retry(Shared{breaker}, sleeper, [] { return true; }));
-    CHECK(sleeper.sleeps == std::vector<Duration>(3, breaker_recheck));
+    CHECK(sleeper.sleeps == std::vector<Duration>(3, belay::detail::breaker_recheck));
 }
 
 TEST_CASE("retry does not wait for an instant that never comes", "[call][retry][unit]") {

@@ -8,11 +8,12 @@ using namespace belay;
 using namespace std::chrono_literals;
 
 static_assert(std::is_trivially_copyable_v<Failure> && sizeof(Failure) == 24);
-static_assert(more_severe({.cause = Cause::lost}, {.cause = Cause::unauthorized}).cause ==
-              Cause::unauthorized);
-static_assert(
-    more_severe({.cause = Cause::lost, .code = 1}, {.cause = Cause::lost, .code = 2}).code == 1,
-    "of equals the first counts");
+static_assert(belay::detail::more_severe({.cause = Cause::lost}, {.cause = Cause::unauthorized})
+                  .cause == Cause::unauthorized);
+static_assert(belay::detail::more_severe({.cause = Cause::lost, .code = 1},
+                                         {.cause = Cause::lost, .code = 2})
+                      .code == 1,
+              "of equals the first counts");
 
 TEST_CASE("Failure::from keeps the code and classifies it", "[core][failure][unit]") {
     const std::error_code code{ETIMEDOUT, std::system_category()};

@@ -28,11 +28,11 @@ struct LazyLedger : outage::FileLedger {
     unsigned commits_ = 0;
 };
 
-struct SkippedAck : belay::NoFault {
+struct SkippedAck : belay::detail::NoFault {
     static constexpr bool resend_from_acked = true;
     static constexpr bool no_duplicate_check = true;
 };
-struct NoFence : belay::NoFault {
+struct NoFence : belay::detail::NoFault {
     static constexpr bool no_fence = true;
     static constexpr bool no_duplicate_check = true;
 };
@@ -51,10 +51,10 @@ int main(int count, char** words) {
         return plant != nullptr && std::strcmp(plant, name) == 0;
     };
     if (planted("drop-record")) {
-        return outage::run<Parts<DroppingLedger, belay::NoFault>>(count, words);
+        return outage::run<Parts<DroppingLedger, belay::detail::NoFault>>(count, words);
     }
     if (planted("skip-commit")) {
-        return outage::run<Parts<LazyLedger, belay::NoFault>>(count, words);
+        return outage::run<Parts<LazyLedger, belay::detail::NoFault>>(count, words);
     }
     if (planted("skip-ack")) {
         return outage::run<Parts<outage::FileLedger, SkippedAck>>(count, words);

@@ -15,23 +15,26 @@ Id counting_id() {
 }  // namespace
 
 TEST_CASE("next_check gives the protocol's golden values", "[journal][check][golden]") {
-    const std::uint64_t zero = first_check(counting_id());
+    const std::uint64_t zero = belay::journal_format::first_check(counting_id());
     CHECK(zero == 0x0706050403020100U);
-    const std::uint64_t one = next_check(zero, as_bytes("hello"), 0x01020304);
+    const std::uint64_t one =
+        belay::journal_format::next_check(zero, as_bytes("hello"), 0x01020304);
     CHECK(one == 0xb9a33c0ec347a9e9U);
     using namespace std::string_view_literals;
-    CHECK(next_check(one, as_bytes("\x02\0k1hello"sv), 0x01020304) == 0x3b70498769a22122U);
+    CHECK(belay::journal_format::next_check(one, as_bytes("\x02\0k1hello"sv), 0x01020304) ==
+          0x3b70498769a22122U);
 }
 
 TEST_CASE("next_check depends on everything it is given", "[journal][check][property]") {
-    CHECK(rc::check("another before, body or salt: another check",
-                    [](std::uint64_t before, const std::string& body, std::uint32_t salt) {
-                        const std::uint64_t check = next_check(before, as_bytes(body), salt);
-                        RC_ASSERT(check != next_check(before + 1, as_bytes(body), salt));
-                        RC_ASSERT(check != next_check(before, as_bytes(body + "x"), salt));
-                        RC_ASSERT(check != next_check(before, as_bytes(body), salt + 1));
-                        RC_ASSERT(check == next_check(before, crc32c(as_bytes(body)),
-                                                      static_cast<std::uint32_t>(body.size()),
-                                                      salt));
-                    }));
+    CHECK(rc::check("another before, body or salt: another check", [](std::uint64_t before,
+                                                                      const std::string& body,
+                                                                      std::uint32_t salt) {
+        const std::uint64_t check = belay::journal_format::next_check(before, as_bytes(body), salt);
+        RC_ASSERT(check != belay::journal_format::next_check(before + 1, as_bytes(body), salt));
+        RC_ASSERT(check != belay::journal_format::next_check(before, as_bytes(body + "x"), salt));
+        RC_ASSERT(check != belay::journal_format::next_check(before, as_bytes(body), salt + 1));
+        RC_ASSERT(check ==
+                  belay::journal_format::next_check(before, crc32c(as_bytes(body)),
+                                                    static_cast<std::uint32_t>(body.size()), salt));
+    }));
 }

@@ -134,10 +134,10 @@ TEST_CASE("Journal::check is first_check folded with next_check", "[journal][jou
     sim::Disk disk;
     SimJournal j = open(disk);
     fill(j, 500);
-    std::uint64_t check = first_check(j.journal_id());
+    std::uint64_t check = belay::journal_format::first_check(j.journal_id());
     CHECK(*j.check(0) == check);
     for (std::uint64_t n = 1; n <= 500; ++n) {
-        check = next_check(check, body_of(n, j.salt()), j.salt());
+        check = belay::journal_format::next_check(check, body_of(n, j.salt()), j.salt());
         REQUIRE(*j.check(n) == check);
         REQUIRE(j.salt_of(n) == j.salt());
     }
@@ -148,7 +148,8 @@ TEST_CASE("Journal::check is first_check folded with next_check", "[journal][jou
     // Over all segments that are left, in any order.
     const std::uint64_t at_end = *j.check(500);
     CHECK(at_end == check);
-    CHECK(*j.check(400) == next_check(*j.check(399), body_of(400, j.salt()), j.salt()));
+    CHECK(*j.check(400) ==
+          belay::journal_format::next_check(*j.check(399), body_of(400, j.salt()), j.salt()));
 }
 
 TEST_CASE("Journal::read finds any operation, in any order", "[journal][journal][property]") {

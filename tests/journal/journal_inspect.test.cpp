@@ -56,7 +56,7 @@ std::optional<Seen> look(sim::Disk& disk) {
 
 std::uint64_t lost(const JournalReport& inspection) {
     std::uint64_t sum = 0;
-    for (const OperationRange& range : inspection.lost) sum += range.last - range.first + 1;
+    for (const JournalReport::Range& range : inspection.lost) sum += range.last - range.first + 1;
     return sum;
 }
 
@@ -173,7 +173,7 @@ TEST_CASE("inspect_journal names what a missing or cut file takes along",
     sim::Disk disk;
     fill_segments(disk);
     const JournalReport whole = look(disk)->inspection;
-    const InspectedSegment& second = whole.segments[1];
+    const JournalReport::Segment& second = whole.segments[1];
     const Bytes bytes = disk.contents(second.path);
 
     REQUIRE_FALSE(disk.remove(second.path));
@@ -182,7 +182,8 @@ TEST_CASE("inspect_journal names what a missing or cut file takes along",
     CHECK(missing->bodies.size() == inspected_operations - second.operations);
     REQUIRE(missing->inspection.damages.size() == 1);
     CHECK(missing->inspection.damages[0].path == second.path);
-    CHECK(missing->inspection.lost == std::vector<OperationRange>{{second.first, second.last}});
+    CHECK(missing->inspection.lost ==
+          std::vector<JournalReport::Range>{{second.first, second.last}});
     CHECK(missing->inspection.operations == whole.operations - second.operations);
 
     for (std::size_t keep = 0; keep < second.end; keep += 64) {
@@ -214,21 +215,21 @@ TEST_CASE("inspect_journal misses a file at either end", "[journal][journal_insp
     const JournalReport whole = look(disk)->inspection;
     REQUIRE(whole.is_whole());
     REQUIRE(whole.segments.size() > 2);
-    const InspectedSegment& first = whole.segments.front();
-    const InspectedSegment& last = whole.segments.back();
+    const JournalReport::Segment& first = whole.segments.front();
+    const JournalReport::Segment& last = whole.segments.back();
     const Bytes first_bytes = disk.contents(first.path);
     const Bytes last_bytes = disk.contents(last.path);
 
     REQUIRE_FALSE(disk.remove(first.path));
     const JournalReport headless = look(disk)->inspection;
     CHECK_FALSE(headless.damages.empty());
-    CHECK(headless.lost == std::vector<OperationRange>{{1, first.last}});
+    CHECK(headless.lost == std::vector<JournalReport::Range>{{1, first.last}});
     CHECK(headless.operations == inspected_operations - first.last);
 
     disk.put(first.path, Bytes(4096));
     const JournalReport zeros = look(disk)->inspection;
     CHECK_FALSE(zeros.damages.empty());
-    CHECK(zeros.lost == std::vector<OperationRange>{{1, first.last}});
+    CHECK(zeros.lost == std::vector<JournalReport::Range>{{1, first.last}});
     CHECK(zeros.operations == inspected_operations - first.last);
     disk.put(first.path, first_bytes);
 

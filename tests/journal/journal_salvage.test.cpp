@@ -81,7 +81,7 @@ TEST_CASE("salvage_journal copies around damage, and leaves the damaged one as i
     const auto done = salvage_journal(disk, "q", "new", small_journal(2));
     REQUIRE(done);
     CHECK(done->copied == salvaged_operations - salvaged_acked - 1);
-    CHECK(done->inspection.lost == std::vector<OperationRange>{{number, number}});
+    CHECK(done->inspection.lost == std::vector<JournalReport::Range>{{number, number}});
     CHECK(disk.contents(path) == damaged);
     CHECK(is_copy_of(disk, waiting_but(number)));
 }

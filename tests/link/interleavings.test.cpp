@@ -191,7 +191,7 @@ struct World {
     int stop_in_check = 0;
 
     std::unique_ptr<Sup> link;
-    std::unique_ptr<Handle<Sup>> handle;
+    std::unique_ptr<Sup::Handle> handle;
 
     void fail(const std::string& what) {
         if (failure.empty())
@@ -217,7 +217,7 @@ struct World {
             App{this});
         node.references.fetch_add(1);
         link->attach(Waker{belay::driver::WakeHandle::adopt(&node), Seed{seed + 5}});
-        handle = std::make_unique<Handle<Sup>>(link->handle());
+        handle = std::make_unique<Sup::Handle>(link->handle());
     }
 
     void advance() {
@@ -675,7 +675,7 @@ void App::on_state(auto& link, const Transition& t) {
     }
     const bool ended = t.to.state == LinkState::cooldown || t.to.state == LinkState::suspended;
     if (ended && t.to.failure.code == static_cast<int>(LinkErrc::heartbeat_lost) &&
-        t.to.failure.category == &link_category() &&
+        t.to.failure.category == &belay::detail::link_category() &&
         (t.from == LinkState::connected || t.from == LinkState::connecting)) {
         w.expect(elapsed(w.leaf[0].last_sign(w.now), w.now) >= dead_after ||
                      elapsed(w.leaf[1].last_sign(w.now), w.now) >= dead_after,

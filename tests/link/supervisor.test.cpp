@@ -349,7 +349,7 @@ TEST_CASE("Supervisor bounds a transport that repeats itself", "[link][superviso
 }
 
 TEST_CASE("Handles and links outlive their supervisor", "[link][supervisor][fault]") {
-    Handle<decltype(Rig<>::link)> handle;
+    decltype(Rig<>::link)::Handle handle;
     Link<std::string> link;
     {
         Rig<> rig;

@@ -12,5 +12,6 @@ using namespace std::chrono_literals;
 TEST_CASE("AttemptTimeout wishes for its limit", "[policy][attempt_timeout][unit]") {
     STATIC_REQUIRE(AttemptTimeout{3s}.attempt_limit() == 3s);
     STATIC_REQUIRE(AttemptTimeout{forever}.attempt_limit() == forever);
-    STATIC_REQUIRE(Policy{AttemptTimeout{3s}}.stable_window() == default_stable_window);
+    STATIC_REQUIRE(Policy{AttemptTimeout{3s}}.stable_window() ==
+                   belay::detail::default_stable_window);
 }

@@ -4,4 +4,4 @@
 
 using namespace belay;
 
-static_assert(RuleLike<MaxAttempts> && RuleLike<MaxRetries>);
+static_assert(RuleLike<MaxAttempts>);

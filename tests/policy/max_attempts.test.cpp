@@ -25,16 +25,11 @@ constexpr std::uint64_t attempts_until_stop(R rule, std::uint64_t most) {
 
 }  // namespace
 
-TEST_CASE("MaxAttempts counts the first attempt, MaxRetries does not",
-          "[policy][max_attempts][unit]") {
+TEST_CASE("MaxAttempts counts the first attempt", "[policy][max_attempts][unit]") {
     STATIC_REQUIRE(attempts_until_stop(MaxAttempts{1}, 10) == 1);
     STATIC_REQUIRE(attempts_until_stop(MaxAttempts{5}, 10) == 5);
-    STATIC_REQUIRE(attempts_until_stop(MaxRetries{0}, 10) == 1);
-    STATIC_REQUIRE(attempts_until_stop(MaxRetries{3}, 10) == 4);
     constexpr auto most = std::numeric_limits<std::uint64_t>::max();
     STATIC_REQUIRE(attempts_until_stop(MaxAttempts{most}, 100) == 101);
-    STATIC_REQUIRE(
-        attempts_until_stop(MaxRetries{std::numeric_limits<std::uint32_t>::max()}, 100) == 101);
 }
 
 TEST_CASE("MaxAttempts keeps saying stop until it is reset", "[policy][max_attempts][unit]") {
@@ -55,28 +50,23 @@ TEST_CASE("MaxAttempts counts neither planned, abandoned nor lost attempts",
     CHECK(rc::check("stop comes at the n-th failure since the last success", [] {
         const auto most = *rc::gen::inRange<std::uint64_t>(1, 6);
         Policy attempts{MaxAttempts{most}};
-        Policy retries{MaxRetries{static_cast<std::uint32_t>(most - 1)}};
         Random bits{Seed{1}};
         Turn turn{Instant{}, bits};
         std::uint64_t failures = 0;
         for (const int event : *rc::gen::container<std::vector<int>>(rc::gen::inRange(0, 6))) {
-            Advice a;
-            Advice r;
-            const auto each = [&](auto f) { a = f(attempts), r = f(retries); };
             if (event == 0) {
-                each([&](auto& p) { return p.abandoned(turn), Advice{}; });
+                attempts.abandoned(turn);
             } else if (event == 1) {
-                each([&](auto& p) { return p.failed(Failure{Cause::planned}, turn); });
+                static_cast<void>(attempts.failed(Failure{Cause::planned}, turn));
             } else if (event == 2) {
-                each([&](auto& p) { return p.lost(Failure{Cause::lost}, turn); });
+                static_cast<void>(attempts.lost(Failure{Cause::lost}, turn));
             } else if (event == 3) {
-                each([&](auto& p) { return p.succeeded(turn), Advice{}; });
+                attempts.succeeded(turn);
                 failures = 0;
             } else {
-                each([&](auto& p) { return p.failed(Failure{Cause::lost}, turn); });
+                const Advice advice = attempts.failed(Failure{Cause::lost}, turn);
                 ++failures;
-                RC_ASSERT((a.verb == Verb::stop) == (failures >= most));
-                RC_ASSERT(a.verb == r.verb);
+                RC_ASSERT((advice.verb == Verb::stop) == (failures >= most));
             }
             RC_ASSERT((attempts.admit(turn.now).verb == Verb::stop) == (failures >= most));
         }

@@ -10,7 +10,6 @@
 #include <belay/policy/remembered.hpp>
 #include <belay/policy/reset_when_stable.hpp>
 #include <belay/policy/restart_intensity.hpp>
-#include <belay/policy/retry_only.hpp>
 #include <belay/policy/spread_hint.hpp>
 #include <belay/policy/stop_on.hpp>
 

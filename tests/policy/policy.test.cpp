@@ -66,8 +66,8 @@ static_assert(RuleLike<Policy<>> && RuleLike<Policy<MaxAttempts, Says>>);
 static_assert(std::is_empty_v<Policy<>>);
 static_assert(std::same_as<decltype(Policy{MaxAttempts{1}, StopOn{Cause::permanent}}),
                            Policy<MaxAttempts, StopOn>>);
-static_assert(std::same_as<decltype(Policy{Policy{MaxAttempts{1}}, Policy{MaxRetries{1}}}),
-                           Policy<Policy<MaxAttempts>, Policy<MaxRetries>>>);
+static_assert(std::same_as<decltype(Policy{Policy{MaxAttempts{1}}, Policy{AttemptTimeout{1s}}}),
+                           Policy<Policy<MaxAttempts>, Policy<AttemptTimeout>>>);
 static_assert(std::is_trivially_copyable_v<Policy<Backoff<FullJitter, Cap>, MaxAttempts>>);
 static_assert(sizeof(Policy<Backoff<FullJitter, Cap>, MaxAttempts>) == 32 + 16);
 // The hooks are noexcept, whatever a rule's constructors are; those are passed on.
@@ -419,7 +419,9 @@ TEST_CASE("Policy::relive tells all rules of its own, and none that is shared",
                   Policy{Listener{&nested}}};
     Random bits{Seed{1}};
     Turn turn{Instant{1s}, bits};
-    for (const Outcome what : {Outcome::failed, Outcome::succeeded, Outcome::lost}) {
+    for (const belay::detail::Outcome what :
+         {belay::detail::Outcome::failed, belay::detail::Outcome::succeeded,
+          belay::detail::Outcome::lost}) {
         policy.relive(what, Failure{.cause = Cause::lost}, turn);
     }
     CHECK(own == 3);

@@ -23,10 +23,11 @@ Bytes save(const PolicyHistory& history, Instant now = present, WallTime wall = 
 
 PolicyHistory three_verdicts() {
     PolicyHistory history;
-    history.note(Outcome::succeeded, {}, present - 60s, always);
-    history.note(Outcome::lost, {.cause = Cause::lost}, present - 20s, present - 19s);
-    history.note(Outcome::failed, {.cause = Cause::overloaded, .retry_after = 1500ms}, present - 5s,
-                 present + 8s);
+    history.note(belay::detail::Outcome::succeeded, {}, present - 60s, always);
+    history.note(belay::detail::Outcome::lost, {.cause = Cause::lost}, present - 20s,
+                 present - 19s);
+    history.note(belay::detail::Outcome::failed,
+                 {.cause = Cause::overloaded, .retry_after = 1500ms}, present - 5s, present + 8s);
     return history;
 }
 
@@ -40,12 +41,12 @@ TEST_CASE("PolicyHistory comes back on another time line", "[policy][policy_hist
     const Instant now{7s};  // another machine start: the steady clock began again
     REQUIRE(restored.restore(saved, now, today + 3s));
     REQUIRE(restored.events().size() == 3);
-    CHECK(restored.events()[0].what == Outcome::succeeded);
+    CHECK(restored.events()[0].what == belay::detail::Outcome::succeeded);
     CHECK(restored.events()[0].at == now - 63s);
-    CHECK(restored.events()[1].what == Outcome::lost);
+    CHECK(restored.events()[1].what == belay::detail::Outcome::lost);
     CHECK(restored.events()[1].cause == Cause::lost);
     CHECK(restored.events()[1].at == now - 23s);
-    CHECK(restored.events()[2].what == Outcome::failed);
+    CHECK(restored.events()[2].what == belay::detail::Outcome::failed);
     CHECK(restored.events()[2].cause == Cause::overloaded);
     CHECK(restored.events()[2].retry_after == 1500ms);
     CHECK(restored.until() == now + 5s);
@@ -132,7 +133,8 @@ TEST_CASE("PolicyHistory holds the number of all failures, and the times of the 
           "[policy][policy_history][unit]") {
     PolicyHistory history;
     for (int i = 0; i < 100'000; ++i) {
-        history.note(Outcome::failed, {.cause = Cause::lost}, present + i * 1s, always);
+        history.note(belay::detail::Outcome::failed, {.cause = Cause::lost}, present + i * 1s,
+                     always);
     }
     REQUIRE(history.events().size() == PolicyHistory::events_max);
     // 16 bits of repetitions, and the 28 others.
@@ -142,12 +144,14 @@ TEST_CASE("PolicyHistory holds the number of all failures, and the times of the 
     CHECK(save(history, present + 100'000s).size() <= PolicyHistory::bytes_max);
 
     PolicyHistory few;
-    for (int i = 0; i < 40; ++i) few.note(Outcome::failed, {}, present + i * 1s, always);
+    for (int i = 0; i < 40; ++i)
+        few.note(belay::detail::Outcome::failed, {}, present + i * 1s, always);
     std::uint64_t times = 0;
     for (const PolicyHistory::Event& event : few.events()) times += event.times;
     CHECK(times == 40);
     // What came before a success is nobody's business any more.
-    for (int i = 0; i < 29; ++i) few.note(Outcome::succeeded, {}, present + 100s, always);
+    for (int i = 0; i < 29; ++i)
+        few.note(belay::detail::Outcome::succeeded, {}, present + 100s, always);
     for (const PolicyHistory::Event& event : few.events()) CHECK(event.times == 1);
 }
 
@@ -161,7 +165,7 @@ TEST_CASE("PolicyHistory survives any sequence of restarts", "[policy][policy_hi
             const Duration passed{*rc::gen::inRange<std::int64_t>(0, 5'000'000'000)};
             now += passed;
             wall += passed;
-            const auto what = static_cast<Outcome>(*rc::gen::inRange(1, 4));
+            const auto what = static_cast<belay::detail::Outcome>(*rc::gen::inRange(1, 4));
             const auto cause = static_cast<Cause>(*rc::gen::inRange(0, 11));
             history.note(what, {.cause = cause}, now, now + passed);
             if (*rc::gen::inRange(0, 4) != 0) continue;

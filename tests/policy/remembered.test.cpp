@@ -322,7 +322,7 @@ TEST_CASE("Remembered ends a crash loop as its rules say, and lets the next star
         if (life != 0) computer.start(history, 1h);
         Turn turn = computer.turn();
         SupervisorCore core{Remembered{history, rules, turn}};
-        const bool dialed = core.step({Input::start}, turn).dial;
+        const bool dialed = core.step({timeline::Input::start}, turn).dial;
         lives.push_back(dialed ? 'd' : core.status().state == LinkState::failed ? 'f' : 'w');
         computer.save(history);  // and the program ends, in the middle of an attempt if it dialed
     }
@@ -341,7 +341,7 @@ TEST_CASE("Remembered leaves alone what is shared with others",
     };
     PolicyHistory history;
     for (int i = 0; i < 40; ++i) {
-        history.note(Outcome::failed, lost, computer.now, computer.now);
+        history.note(belay::detail::Outcome::failed, lost, computer.now, computer.now);
     }
     history.began();
     computer.save(history);
@@ -389,28 +389,28 @@ TEST_CASE("Remembered makes a supervisor wait with its first attempt after a res
     {
         SupervisorCore core{Remembered{history, doubling()}};
         Turn turn = computer.turn();
-        CHECK(core.step({Input::start}, turn).dial);
+        CHECK(core.step({timeline::Input::start}, turn).dial);
         for (int i = 0; i < 3; ++i) {
-            static_cast<void>(core.step({Input::closed, lost}, turn));
+            static_cast<void>(core.step({timeline::Input::closed, lost}, turn));
             computer.now = core.deadline();
             turn.now = computer.now;
-            CHECK(core.step({Input::tick}, turn).dial);
+            CHECK(core.step({timeline::Input::tick}, turn).dial);
         }
-        static_cast<void>(core.step({Input::closed, lost}, turn));
+        static_cast<void>(core.step({timeline::Input::closed, lost}, turn));
         computer.save(history);
     }
     PolicyHistory restored;
     computer.start(restored, 1s);
     Turn turn = computer.turn();
     SupervisorCore core{Remembered{restored, doubling(), turn}};
-    CHECK_FALSE(core.step({Input::start}, turn).dial);
+    CHECK_FALSE(core.step({timeline::Input::start}, turn).dial);
     CHECK(core.status().state == LinkState::cooldown);
     CHECK(core.status().decided_by == "Remembered");
     CHECK(core.deadline() == computer.now + 7s);
     // A person who does not want to wait does not.
     SupervisorCore impatient = core;
-    CHECK(impatient.step({Input::reconnect_now, {}, 0, true}, turn).dial);
+    CHECK(impatient.step({timeline::Input::reconnect_now, {}, 0, true}, turn).dial);
     // Stopping and starting by hand is a new start.
-    static_cast<void>(core.step({Input::stop}, turn));
-    CHECK(core.step({Input::start}, turn).dial);
+    static_cast<void>(core.step({timeline::Input::stop}, turn));
+    CHECK(core.step({timeline::Input::start}, turn).dial);
 }

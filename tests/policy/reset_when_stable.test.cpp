@@ -13,5 +13,6 @@ TEST_CASE("ResetWhenStable wishes for its window", "[policy][reset_when_stable][
     STATIC_REQUIRE(ResetWhenStable{3s}.stable_window() == 3s);
     STATIC_REQUIRE(ResetWhenStable{0s}.stable_window() == 0s);
     STATIC_REQUIRE(Policy{ResetWhenStable{forever}}.stable_window() == forever);
-    STATIC_REQUIRE(Policy{ResetWhenStable{3s}}.attempt_limit() == default_attempt_limit);
+    STATIC_REQUIRE(Policy{ResetWhenStable{3s}}.attempt_limit() ==
+                   belay::detail::default_attempt_limit);
 }

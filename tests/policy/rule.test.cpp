@@ -25,20 +25,23 @@ static_assert(Verb::go < Verb::wait_at_least && Verb::wait_at_least < Verb::wait
 static_assert(Verb::wait_exactly < Verb::suspend && Verb::suspend < Verb::stop);
 
 TEST_CASE("stronger ranks stop over suspend over exact over least waits", "[policy][rule][unit]") {
-    STATIC_REQUIRE(stronger(Advice::go(), Advice::wait_at_least(at(1s))).until == at(1s));
-    STATIC_REQUIRE(stronger(Advice::wait_exactly(at(1s)), Advice::wait_at_least(at(9s))) ==
-                   Advice::wait_exactly(at(1s)));
-    STATIC_REQUIRE(stronger(Advice::wait_exactly(at(9s)), Advice::suspend(at(20s))) ==
-                   Advice::suspend(at(20s)));
-    STATIC_REQUIRE(stronger(Advice::stop(), Advice::suspend(never)).verb == Verb::stop);
+    STATIC_REQUIRE(belay::detail::stronger(Advice::go(), Advice::wait_at_least(at(1s))).until ==
+                   at(1s));
+    STATIC_REQUIRE(
+        belay::detail::stronger(Advice::wait_exactly(at(1s)), Advice::wait_at_least(at(9s))) ==
+        Advice::wait_exactly(at(1s)));
+    STATIC_REQUIRE(belay::detail::stronger(Advice::wait_exactly(at(9s)),
+                                           Advice::suspend(at(20s))) == Advice::suspend(at(20s)));
+    STATIC_REQUIRE(belay::detail::stronger(Advice::stop(), Advice::suspend(never)).verb ==
+                   Verb::stop);
 }
 
 TEST_CASE("stronger lengthens a suspension by a longer wait", "[policy][rule][unit]") {
-    STATIC_REQUIRE(stronger(Advice::wait_at_least(at(9s)), Advice::suspend(at(5s))) ==
+    STATIC_REQUIRE(belay::detail::stronger(Advice::wait_at_least(at(9s)),
+                                           Advice::suspend(at(5s))) == Advice::suspend(at(9s)));
+    STATIC_REQUIRE(belay::detail::stronger(Advice::suspend(at(5s)), Advice::wait_exactly(at(9s))) ==
                    Advice::suspend(at(9s)));
-    STATIC_REQUIRE(stronger(Advice::suspend(at(5s)), Advice::wait_exactly(at(9s))) ==
-                   Advice::suspend(at(9s)));
-    STATIC_REQUIRE(stronger(Advice::suspend(at(5s)), Advice{Verb::go, at(9s), {}}) ==
+    STATIC_REQUIRE(belay::detail::stronger(Advice::suspend(at(5s)), Advice{Verb::go, at(9s), {}}) ==
                    Advice::suspend(at(5s)));
 }
 
@@ -46,20 +49,20 @@ TEST_CASE("stronger keeps the name of the winner, of equals the first", "[policy
     constexpr Advice a{Verb::suspend, at(1s), "a"};
     constexpr Advice b{Verb::wait_exactly, at(2s), "b"};
     constexpr Advice c{Verb::suspend, at(1s), "c"};
-    STATIC_REQUIRE(stronger(a, b).by == "a");
-    STATIC_REQUIRE(stronger(b, a).by == "a");
-    STATIC_REQUIRE(stronger(a, c).by == "a");
-    STATIC_REQUIRE(stronger(c, a).by == "c");
+    STATIC_REQUIRE(belay::detail::stronger(a, b).by == "a");
+    STATIC_REQUIRE(belay::detail::stronger(b, a).by == "a");
+    STATIC_REQUIRE(belay::detail::stronger(a, c).by == "a");
+    STATIC_REQUIRE(belay::detail::stronger(c, a).by == "c");
 }
 
 TEST_CASE("stronger is never weaker than either opinion", "[policy][rule][property]") {
     CHECK(rc::check("verb and time are at least those of both", [] {
         const Advice a = arbitrary_advice();
         const Advice b = arbitrary_advice();
-        const Advice both = stronger(a, b);
+        const Advice both = belay::detail::stronger(a, b);
         RC_ASSERT(both.verb == std::max(a.verb, b.verb));
-        RC_ASSERT(both.verb == stronger(b, a).verb);
-        RC_ASSERT(both.until == stronger(b, a).until);
+        RC_ASSERT(both.verb == belay::detail::stronger(b, a).verb);
+        RC_ASSERT(both.until == belay::detail::stronger(b, a).until);
         if (a.verb == b.verb) RC_ASSERT(both.until == std::max(a.until, b.until));
     }));
 }

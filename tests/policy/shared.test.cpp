@@ -189,7 +189,7 @@ TEST_CASE("Shared refuses to begin when another caller took the probe", "[policy
     CHECK(second.admit(turn.now).verb == Verb::go);
     CHECK(first.begin(turn).verb == Verb::go);
     CHECK(second.begin(turn) ==
-          Advice{Verb::suspend, turn.now + breaker_recheck, "CircuitBreaker"});
+          Advice{Verb::suspend, turn.now + belay::detail::breaker_recheck, "CircuitBreaker"});
     first.succeeded(turn);
     CHECK(second.begin(turn).verb == Verb::go);
 }

@@ -13,7 +13,8 @@ TEST_CASE("QueueErrc has a text and a cause for every value", "[queue][queue_err
         CHECK(cause_of(code) != Cause::none);
         CHECK(std::string{code.category().name()} == "belay.queue");
     }
-    const std::error_code beyond{static_cast<int>(QueueErrc::bad_encoding) + 1, queue_category()};
+    const std::error_code beyond{static_cast<int>(QueueErrc::bad_encoding) + 1,
+                                 belay::detail::queue_category()};
     CHECK(beyond.message() == "unknown error");
 }
 

@@ -30,7 +30,7 @@ struct NoBytes {
 }  // namespace
 
 static_assert(std::is_same_v<decltype(Weighed{Ring<std::string, 4>{}}),
-                             Weighed<Ring<std::string, 4>, BytesOfElements>>);
+                             Weighed<Ring<std::string, 4>, belay::detail::BytesOfElements>>);
 static_assert(LeasableLike<Weighed<Deque<std::string>>>);
 static_assert(StorageLike<Weighed<belay_test::MinimalStorage, NoBytes>> &&
               !LeasableLike<Weighed<belay_test::MinimalStorage, NoBytes>>);
@@ -43,10 +43,10 @@ TEST_CASE("Weighed does what a storage must", "[queue][weighed][property]") {
 }
 
 TEST_CASE("BytesOfElements counts bytes, not elements", "[queue][weighed][unit]") {
-    CHECK(BytesOfElements{}(std::string{"four"}) == 4);
-    CHECK(BytesOfElements{}(Bytes(3)) == 3);
-    CHECK(BytesOfElements{}(std::vector<std::uint32_t>(3)) == 12);
-    CHECK(BytesOfElements{}(std::string{}) == 0);
+    CHECK(belay::detail::BytesOfElements{}(std::string{"four"}) == 4);
+    CHECK(belay::detail::BytesOfElements{}(Bytes(3)) == 3);
+    CHECK(belay::detail::BytesOfElements{}(std::vector<std::uint32_t>(3)) == 12);
+    CHECK(belay::detail::BytesOfElements{}(std::string{}) == 0);
 }
 
 TEST_CASE("Weighed knows the bytes of what it holds", "[queue][weighed][property]") {

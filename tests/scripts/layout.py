@@ -51,7 +51,6 @@ LEFT_OUT = {
     "journal/journal_inspect.hpp": "a tool for damaged files",
     "journal/journal_salvage.hpp": "a tool for damaged files",
     "queue/storage_check.hpp": "for the tests of storages",
-    "session/planted_fault.hpp": "for the tests of belay",
     "work/work_inspect.hpp": "a tool for damaged files",
     "work/work_salvage.hpp": "a tool for damaged files",
 }

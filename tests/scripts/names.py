@@ -22,12 +22,23 @@ SPECIAL = {
     "explain": "`explain::x_like<T>()` names every requirement of the concept XLike that T lacks",
     "journal_format": "the bytes of a journal: [journal format](journal-format.md)",
     "part": "for writers of transports that wrap transports: [link](link.md)",
+    "timeline": "for proofs and models of what a supervisor decides, step by step: [link](link.md)",
     "session_format": "the bytes of the session protocol: [session protocol](session-protocol.md)",
 }
 NAMES_MAX = 300
 START_MAX = 70
 # What a user meets first.
 START_HERE = set("""
+Duration Instant Cause Failure Result Seed Random ManualClock StopSource Bytes
+Policy MaxAttempts MaxElapsed Deadline StopOn CooldownOn ResetWhenStable AttemptTimeout Shared
+Backoff FullJitter Cap Exponential make_backoff
+Breaker CircuitBreaker ConsecutiveFailures FailureRate OpenFor
+TokenBudget RatioBudget AdaptiveLimit
+retry fails_if fails_on Pipeline Retrying Timeout Fallback Bulkhead RateLimiter Task
+Queue QueueErrc Deque Ring Encoded DropOldest SpscRing MpmcRing QueueCounters
+Journal JournalOptions Flush WorkQueue Lease
+Supervisor Heartbeat LinkState LinkLog Tee Session Receiver
+Loop ThreadSleeper posix::Loop posix::Tcp posix::Listener posix::Journal sim::World
 """.split())
 
 NAMESPACE = re.compile(r"^namespace ([\w: ]+?) \{$")

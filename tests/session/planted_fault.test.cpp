@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: each rule of the session protocol that is left out is found by the same worlds that pass
 // with it.
-#include <belay/session/planted_fault.hpp>
+#include <belay/session/detail/planted_fault.hpp>
 
 #include "support/catch.hpp"
 #include "support/seeds.hpp"
@@ -49,7 +49,7 @@ struct Tampered : Journal<sim::Disk> {
     }
     const Id& journal_id() const noexcept { return Planted::same_id ? id : J::journal_id(); }
     Result<std::uint64_t> check(std::uint64_t n) {
-        if (Planted::same_id && n == 0) return first_check(id);
+        if (Planted::same_id && n == 0) return belay::journal_format::first_check(id);
         return J::check(n);
     }
     std::uint32_t run() const noexcept { return Planted::same_run ? 1 : J::run(); }

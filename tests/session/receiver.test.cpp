@@ -35,7 +35,10 @@ TEST_CASE("Receiver adopts a new journal at START, not before", "[session][recei
     CHECK(r.ledger.log == Seen{"adopt"});
     CHECK(r.notes.take() == Seen{"attached 1 at 0"});
     const Progress p = r.ledger.committed.at(id(1));
-    CHECK(p == Progress{.journal = id(1), .attach = 1, .applied = 0, .check = first_check(id(1))});
+    CHECK(p == Progress{.journal = id(1),
+                        .attach = 1,
+                        .applied = 0,
+                        .check = belay::journal_format::first_check(id(1))});
 }
 
 TEST_CASE("Receiver's WELCOME to a new journal gives no credit; its first ACK does",
@@ -71,8 +74,9 @@ TEST_CASE("Receiver resumes a known journal from what it has", "[session][receiv
     CHECK(g->known);
     CHECK(g->applied == 2);
     CHECK(g->number_limit == 7);
-    std::uint64_t check = next_check(first_check(id(1)), as_bytes("x"), 7);
-    check = next_check(check, as_bytes("y"), 7);
+    std::uint64_t check = belay::journal_format::next_check(
+        belay::journal_format::first_check(id(1)), as_bytes("x"), 7);
+    check = belay::journal_format::next_check(check, as_bytes("y"), 7);
     CHECK(g->check == check);
     CHECK(r.ask(b, start(2)).empty());
     CHECK(r.ask(b, data(3, "z")) == Seen{"ack 3"});
@@ -437,10 +441,10 @@ TEST_CASE("Receiver serves several senders side by side", "[session][receiver][u
 // ---- an omission each, with the sound rules beside it -------------------------------------------
 
 namespace {
-struct AdoptAtHello : NoFault {
+struct AdoptAtHello : belay::detail::NoFault {
     static constexpr bool adopt_at_hello = true;
 };
-struct AdoptWithOldAttach : NoFault {
+struct AdoptWithOldAttach : belay::detail::NoFault {
     static constexpr bool adopt_with_old_attach = true;
 };
 
@@ -472,13 +476,14 @@ Seen after_an_old_journal() {
 
 TEST_CASE("A fresh journal adopted at HELLO is shut out by a dead one's delayed HELLO",
           "[session][receiver][fault]") {
-    CHECK(after_a_delayed_hello<NoFault>() == Seen{"ack 1", "open", "welcome known 1"});
+    CHECK(after_a_delayed_hello<belay::detail::NoFault>() ==
+          Seen{"ack 1", "open", "welcome known 1"});
     CHECK(after_a_delayed_hello<AdoptAtHello>() ==
           Seen{"error superseded 1", "closed", "error unknown_journal 0"});
 }
 
 TEST_CASE("A fresh journal adopted with the old one's attach is shut out",
           "[session][receiver][fault]") {
-    CHECK(after_an_old_journal<NoFault>() == Seen{"welcome known 0"});
+    CHECK(after_an_old_journal<belay::detail::NoFault>() == Seen{"welcome known 0"});
     CHECK(after_an_old_journal<AdoptWithOldAttach>() == Seen{"error fenced 21474836483"});
 }

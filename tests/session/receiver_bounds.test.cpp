@@ -13,7 +13,7 @@ using namespace belay_test;
 using namespace std::chrono_literals;
 
 namespace {
-using Guarded = ReceiverRig<NoFault, Door>;
+using Guarded = ReceiverRig<belay::detail::NoFault, Door>;
 
 Hello with_token(Hello h, std::string_view token) {
     h.token = as_bytes(token);
@@ -366,7 +366,7 @@ TEST_CASE("Receiver needs no graceful close of its transport", "[session][receiv
         SendResult send(const Bytes& m) noexcept { return inner.send(m); }
         RawConnection inner;
     };
-    ReceiverRig<NoFault, AllowAll, RawTransport<Abrupt>> r;
+    ReceiverRig<belay::detail::NoFault, AllowAll, RawTransport<Abrupt>> r;
     auto a = r.attached(hello_of(1, 1));
     CHECK(r.ask(a, data(1, "x") + data(5, "gap") + data(2, "y")) == Seen{"error gap 2"});
     CHECK_FALSE(a->live);

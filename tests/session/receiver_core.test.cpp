@@ -91,8 +91,9 @@ TEST_CASE("ReceiverCore::progress_after carries journal, attach, number and chec
           "[session][receiver_core][unit]") {
     Core core{store, {}};
     core.adopted(1, hello(8), core.adoption(hello(8), {}));
-    CHECK(core.progress() ==
-          Progress{.journal = own_journal, .attach = 8, .check = first_check(own_journal)});
+    CHECK(core.progress() == Progress{.journal = own_journal,
+                                      .attach = 8,
+                                      .check = belay::journal_format::first_check(own_journal)});
     std::uint64_t numbers = 0;
     std::uint64_t bytes = 0;
     core.grant(numbers, bytes);
@@ -102,7 +103,8 @@ TEST_CASE("ReceiverCore::progress_after carries journal, attach, number and chec
           Progress{.journal = own_journal,
                    .attach = 8,
                    .applied = 1,
-                   .check = next_check(first_check(own_journal), as_bytes("x"), 4)});
+                   .check = belay::journal_format::next_check(
+                       belay::journal_format::first_check(own_journal), as_bytes("x"), 4)});
     CHECK(core.progress().applied == 0);  // not before the owner says so
     CHECK(core.judge_data(2, f) == Core::Data::protocol);
 }

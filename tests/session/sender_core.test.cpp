@@ -123,7 +123,7 @@ TEST_CASE("SenderCore::hello says who it is and what it has", "[session][sender_
     CHECK(h.pinned_store == no_id);
     CHECK(h.base == 1);
     CHECK(h.last == 0);
-    CHECK(h.check == first_check(h.journal));
+    CHECK(h.check == belay::journal_format::first_check(h.journal));
     CHECK(r.hello().attach == numbered(1, 2));  // each connection another
     r.adopted(3);
     r.filled();

@@ -10,7 +10,7 @@
 using namespace belay;
 
 TEST_CASE("SessionErrc has the codes of ERROR frames, and texts", "[session][session_errc][unit]") {
-    CHECK(std::string_view{session_category().name()} == "belay.session");
+    CHECK(std::string_view{belay::detail::session_category().name()} == "belay.session");
     CHECK(static_cast<int>(SessionErrc::protocol) == 1);
     CHECK(static_cast<int>(SessionErrc::version) == 2);
     CHECK(static_cast<int>(SessionErrc::unauthorized) == 3);
@@ -26,11 +26,11 @@ TEST_CASE("SessionErrc has the codes of ERROR frames, and texts", "[session][ses
     CHECK(static_cast<int>(SessionErrc::storage) == 13);
     CHECK(static_cast<int>(SessionErrc::silent) == 18);
     std::set<std::string> texts;
-    for (int i = 1; i <= 18; ++i) texts.insert(session_category().message(i));
+    for (int i = 1; i <= 18; ++i) texts.insert(belay::detail::session_category().message(i));
     CHECK(texts.size() == 18);
     CHECK(texts.count("unknown error") == 0);
-    CHECK(session_category().message(0) == "unknown error");
-    CHECK(session_category().message(19) == "unknown error");
+    CHECK(belay::detail::session_category().message(0) == "unknown error");
+    CHECK(belay::detail::session_category().message(19) == "unknown error");
 }
 
 TEST_CASE("SessionErrc has the cause that its reaction needs", "[session][session_errc][unit]") {

@@ -13,7 +13,7 @@ using namespace std::chrono_literals;
 
 static_assert(TransportLike<sim::Accepted> && !std::is_copy_constructible_v<sim::Accepted>);
 static_assert(std::is_nothrow_move_constructible_v<sim::Accepted>);
-static_assert(!std::is_move_constructible_v<sim::Connection>);
+static_assert(!std::is_move_constructible_v<sim::detail::Connection>);
 
 namespace {
 

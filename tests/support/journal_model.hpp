@@ -203,7 +203,7 @@ private:
             if (!std::equal(body->begin(), body->end(), expected.begin(), expected.end())) {
                 return wrong("a wrong body");
             }
-            check = belay::next_check(check, expected, salt);
+            check = belay::journal_format::next_check(check, expected, salt);
             // Others are a walk from a mark each; a few will do.
             if (n != j.last() && n % 5 != 0) continue;
             const auto told = j.check(n);
@@ -226,7 +226,7 @@ private:
         std::uint64_t check = *j.check(j.base() - 1);
         checks_[j.base() - 1] = check;
         for (std::uint64_t n = j.base(); n <= j.last(); ++n) {
-            check = belay::next_check(check, *j.read(n), j.salt_of(n));
+            check = belay::journal_format::next_check(check, *j.read(n), j.salt_of(n));
             checks_[n] = check;
         }
     }

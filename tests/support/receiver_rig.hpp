@@ -47,7 +47,7 @@ struct Door {
     }
 };
 
-template <class Fault = belay::NoFault, class Authorize = belay::AllowAll,
+template <class Fault = belay::detail::NoFault, class Authorize = belay::AllowAll,
           class Transport = RawTransport<>>
 struct ReceiverRig {
     MemoryLedger ledger;

@@ -56,7 +56,8 @@ struct SessionWorldOptions {
     belay::sim::WorldOptions world{};
 };
 
-template <class Fault = belay::NoFault, class JournalType = belay::Journal<belay::sim::Disk>>
+template <class Fault = belay::detail::NoFault,
+          class JournalType = belay::Journal<belay::sim::Disk>>
 class SessionWorld {
 public:
     static constexpr belay::Id sender_id{std::byte{1}, std::byte{2}};

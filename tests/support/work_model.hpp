@@ -198,9 +198,10 @@ private:
         const std::error_code expected = expected_of_push(key, body);
         if (!id) {
             // Whatever else it is, the disk said so.
-            return id.error() == expected || (id.error().category() == belay::queue_category()
-                                                  ? wrong("push: " + id.error().message())
-                                                  : false);
+            return id.error() == expected ||
+                   (id.error().category() == belay::detail::queue_category()
+                        ? wrong("push: " + id.error().message())
+                        : false);
         }
         if (expected) return wrong("push took what it should refuse");
         if (*id != number) return wrong("a wrong id");

@@ -54,16 +54,16 @@ inline constexpr ErrorText redis_error_texts[] = {
     {"Redis refused the command", Cause::permanent},
 };
 
-}  // namespace detail
-
 /// The category "belay.redis".
 [[nodiscard]] inline const std::error_category& redis_category() noexcept {
-    static const detail::TableCategory category{"belay.redis", detail::redis_error_texts};
+    static const TableCategory category{"belay.redis", redis_error_texts};
     return category;
 }
+}  // namespace detail
 
+/// Makes a std::error_code of it, which the conversion asks for.
 [[nodiscard]] inline std::error_code make_error_code(RedisErrc error) noexcept {
-    return {static_cast<int>(error), redis_category()};
+    return {static_cast<int>(error), detail::redis_category()};
 }
 
 namespace detail {
@@ -127,7 +127,7 @@ struct RedisError {
 
     /// What the reader can do, as a sentence without its full stop.   Complexity: O(1).
     [[nodiscard]] const char* advice() const noexcept {
-        if (code.category() == redis_category())
+        if (code.category() == detail::redis_category())
             return advice(static_cast<RedisErrc>(code.value()));
         if (code == QueueErrc::bad_options) return "see RedisOptions for what is possible";
         if (code == QueueErrc::queue_empty) {

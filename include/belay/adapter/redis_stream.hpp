@@ -178,7 +178,7 @@ public:
 
     /// An error of the last call, with Redis's own words, and advice.   Throws: std::bad_alloc.
     [[nodiscard]] RedisError explain(const std::error_code& code) const {
-        const bool is_ours = code.category() == queue_category();
+        const bool is_ours = code.category() == detail::queue_category();
         return {code, connection_.peer() + ", stream " + stream_,
                 is_ours ? "" : connection_.last_words()};
     }

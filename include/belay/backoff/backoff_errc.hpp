@@ -31,16 +31,17 @@ inline constexpr ErrorText backoff_error_texts[] = {
     {"the percentages of a jitter must be <= 100", Cause::permanent},
     {"the delays of a backoff must be in [0ns, 292 years], the last one > 0ns", Cause::permanent},
 };
-}  // namespace detail
 
 /// The category "belay.backoff".
 [[nodiscard]] inline const std::error_category& backoff_category() noexcept {
-    static const detail::TableCategory category{"belay.backoff", detail::backoff_error_texts};
+    static const TableCategory category{"belay.backoff", backoff_error_texts};
     return category;
 }
+}  // namespace detail
 
+/// Makes a std::error_code of it, which the conversion asks for.
 [[nodiscard]] inline std::error_code make_error_code(BackoffErrc errc) noexcept {
-    return {static_cast<int>(errc), backoff_category()};
+    return {static_cast<int>(errc), detail::backoff_category()};
 }
 
 }  // namespace belay::inline BELAY_ABI

@@ -98,8 +98,12 @@ struct BreakerSnapshot {
                                      const BreakerSnapshot&) noexcept = default;
 };
 
+namespace detail {
+
 /// How soon callers ask again that were refused and nobody knows for how long: because probes are
 /// out, or a person holds the breaker open.
 inline constexpr Duration breaker_recheck = std::chrono::seconds{1};
+
+}  // namespace detail
 
 }  // namespace belay::inline BELAY_ABI

@@ -34,7 +34,7 @@ struct RatioBudgetOptions {
 /// they are still to come. One that is abandoned does not count at all.
 ///
 /// The window rolls in tenths, as a TimeWindow. Pinned; must outlive its permits. There is no value
-/// form: a budget of one run is what MaxRetries is.
+/// form: a budget of one run is what MaxAttempts is.
 ///
 /// Models:        ReservableLike.
 /// Thread safety: any thread.   Blocks: for a few instructions of another caller.

@@ -66,7 +66,7 @@ struct TokenBudgetOptions {
 /// The tokens of a retry are taken when it is planned, before the wait, and held over it. First
 /// attempts are free. Pinned; must outlive its permits. Uses no time.
 ///
-/// There is no value form: a budget of one run is what MaxRetries is.
+/// There is no value form: a budget of one run is what MaxAttempts is.
 ///
 /// Models:        ReservableLike.
 /// Thread safety: any thread.   Blocks: never; lock-free.

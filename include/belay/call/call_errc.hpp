@@ -26,16 +26,17 @@ inline constexpr ErrorText call_error_texts[] = {
     {"the call failed", Cause::lost},
     {"the call was refused before it was made", Cause::overloaded},
 };
-}  // namespace detail
 
 /// The category "belay.call".
 [[nodiscard]] inline const std::error_category& call_category() noexcept {
-    static const detail::TableCategory category{"belay.call", detail::call_error_texts};
+    static const TableCategory category{"belay.call", call_error_texts};
     return category;
 }
+}  // namespace detail
 
+/// Makes a std::error_code of it, which the conversion asks for.
 [[nodiscard]] inline std::error_code make_error_code(CallErrc errc) noexcept {
-    return {static_cast<int>(errc), call_category()};
+    return {static_cast<int>(errc), detail::call_category()};
 }
 
 }  // namespace belay::inline BELAY_ABI

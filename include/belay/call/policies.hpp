@@ -72,7 +72,7 @@ namespace belay::inline BELAY_ABI::policies {
 [[nodiscard]] constexpr auto sync() noexcept {
     using std::chrono::milliseconds, std::chrono::seconds;
     return Policy{Backoff{FullJitter{}, Cap{seconds{5}}, milliseconds{100}},
-                  StopOn{Cause::permanent, Cause::forbidden, Cause::unauthorized}, MaxRetries{3}};
+                  StopOn{Cause::permanent, Cause::forbidden, Cause::unauthorized}, MaxAttempts{4}};
 }
 
 /// A service that is reconnected: 10 attempts, 1 s doubling to 60 s, +0..10 %. Late waits lie in

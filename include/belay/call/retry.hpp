@@ -51,7 +51,7 @@ public:
         }
         const bool planned_wait = !standing_.allows(turn.now);
         Advice advice = policy_.admit(turn.now);
-        if (planned_wait) advice = stronger(standing_, advice);
+        if (planned_wait) advice = detail::stronger(standing_, advice);
         if (advice.allows(turn.now)) {
             advice = policy_.begin(turn);
             if (advice.verb == Verb::go) return begun(turn.now);

@@ -66,6 +66,7 @@ struct ErrorText {
     return category;
 }
 
+/// So that `code == Cause::timed_out` compares.
 [[nodiscard]] inline std::error_condition make_error_condition(Cause cause) noexcept {
     return {static_cast<int>(cause), cause_category()};
 }

@@ -3,7 +3,7 @@
 /// Failure: what went wrong, as one small value; text is made on demand.
 #pragma once
 
-#include <string>       // std::string
+#include <string>  // std::string
 
 #include <belay/core/cause.hpp>
 #include <belay/core/instant.hpp>
@@ -44,11 +44,15 @@ struct Failure {
     friend constexpr bool operator==(const Failure&, const Failure&) noexcept = default;
 };
 
+namespace detail {
+
 /// The one of two failures that counts when both happen in one turn: the more severe, else the
 /// first.
 [[nodiscard]] constexpr const Failure& more_severe(const Failure& first,
                                                    const Failure& second) noexcept {
     return second.cause > first.cause ? second : first;
 }
+
+}  // namespace detail
 
 }  // namespace belay::inline BELAY_ABI

@@ -21,9 +21,13 @@
 
 namespace belay::inline BELAY_ABI::journal_format {
 
+/// What every segment begins with.
 inline constexpr std::string_view magic = "belay/j\n";
+/// Of the format; a reader refuses a later one.
 inline constexpr std::uint32_t version = 1;
+/// The header of a file.
 inline constexpr std::size_t segment_header_bytes = 128;
+/// The header of a record, in front of its payload.
 inline constexpr std::size_t record_header_bytes = 24;
 /// Records begin at multiples of this.
 inline constexpr std::size_t alignment = 8;
@@ -44,6 +48,7 @@ inline constexpr std::uint64_t number_max = ~std::uint64_t{0} - 1;
 inline constexpr std::string_view lock_name = "lock";
 /// The name of a segment that is being made.
 inline constexpr std::string_view unfinished_name = "segment.tmp";
+/// How the names of segments end.
 inline constexpr std::string_view segment_suffix = ".journal";
 
 /// What a record says. Zero is none, so that space never written is no record.
@@ -88,8 +93,10 @@ struct SegmentHeader {
     friend bool operator==(const SegmentHeader&, const SegmentHeader&) = default;
 };
 
+/// A segment header as it is in the file.
 using SegmentHeaderBytes = std::array<std::byte, segment_header_bytes>;
 
+/// The bytes of a header; of a record header they go to `p`.
 [[nodiscard]] inline SegmentHeaderBytes encode(const SegmentHeader& h) noexcept {
     SegmentHeaderBytes bytes{};
     std::byte* const p = bytes.data();
@@ -171,6 +178,7 @@ inline void encode(const RecordHeader& h, std::byte* p) noexcept {
     store_le<std::uint16_t>(p + 22, h.key_length);
 }
 
+/// Reads a record header; what it says must be checked.   Pre: record_header_bytes at `p`.
 [[nodiscard]] inline RecordHeader decode_record_header(const std::byte* p) noexcept {
     return {load_le<std::uint32_t>(p),     load_le<std::uint32_t>(p + 4),
             load_le<std::uint64_t>(p + 8), load_le<std::uint32_t>(p + 16),

@@ -18,36 +18,36 @@
 
 namespace belay::inline BELAY_ABI {
 
-/// What one file of a journal holds.
-struct InspectedSegment {
-    std::string path;
-    std::uint64_t index = 0;
-    std::uint64_t bytes = 0;       ///< size of the file
-    std::uint64_t end = 0;         ///< where what can be read of it ends
-    std::uint64_t operations = 0;  ///< that can be read
-    std::uint64_t first = 0;       ///< number of the first of them; 0: there is none
-    std::uint64_t last = 0;
-    bool sealed = false;
-};
-
-/// Bytes that are not what was written.
-struct JournalDamage {
-    std::string path;
-    std::uint64_t offset = 0;
-    std::uint64_t bytes = 0;  ///< 0: the file as a whole
-    std::string what;
-};
-
-/// Operations by number, both ends included.
-struct OperationRange {
-    std::uint64_t first = 0;
-    std::uint64_t last = 0;
-
-    friend bool operator==(const OperationRange&, const OperationRange&) = default;
-};
-
 /// What `inspect_journal` found.
 struct JournalReport {
+    /// What one file of a journal holds.
+    struct Segment {
+        std::string path;
+        std::uint64_t index = 0;
+        std::uint64_t bytes = 0;       ///< size of the file
+        std::uint64_t end = 0;         ///< where what can be read of it ends
+        std::uint64_t operations = 0;  ///< that can be read
+        std::uint64_t first = 0;       ///< number of the first of them; 0: there is none
+        std::uint64_t last = 0;
+        bool sealed = false;
+    };
+
+    /// Bytes that are not what was written.
+    struct Damage {
+        std::string path;
+        std::uint64_t offset = 0;
+        std::uint64_t bytes = 0;  ///< 0: the file as a whole
+        std::string what;
+    };
+
+    /// Operations by number, both ends included.
+    struct Range {
+        std::uint64_t first = 0;
+        std::uint64_t last = 0;
+
+        friend bool operator==(const Range&, const Range&) = default;
+    };
+
     Id journal{};
     Id store_pin{};
     std::uint32_t run = 0;         ///< the last that can be read
@@ -55,10 +55,10 @@ struct JournalReport {
     std::uint64_t operations = 0;  ///< that wait and can be read
     std::size_t longest = 0;       ///< bytes of the longest operation that can be read
     Bytes note;                    ///< the kept note
-    std::vector<InspectedSegment> segments;
-    std::vector<JournalDamage> damages;
+    std::vector<Segment> segments;
+    std::vector<Damage> damages;
     /// Operations that wait to be acknowledged, and cannot be read.
-    std::vector<OperationRange> lost;
+    std::vector<Range> lost;
     /// Bytes at the end of the last file that are no record: an unfinished write, which opening
     /// clears away; or the last write of all, damaged, which nothing vouches for.
     std::uint64_t unfinished_bytes = 0;
@@ -119,7 +119,7 @@ private:
 
     JournalError look_at(std::size_t i) {
         const std::uint64_t index = indices_[i];
-        InspectedSegment segment;
+        JournalReport::Segment segment;
         segment.path = path_of(index);
         segment.index = index;
         if (const std::error_code error = read_whole_file(fs_, segment.path, bytes_)) {

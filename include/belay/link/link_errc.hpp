@@ -28,16 +28,17 @@ inline constexpr ErrorText link_error_texts[] = {
     {"the transport threw while opening", Cause::lost},
     {"the connection was given up by its owner", Cause::lost},
 };
-}  // namespace detail
 
 /// The category of LinkErrc.
 [[nodiscard]] inline const std::error_category& link_category() noexcept {
-    static const detail::TableCategory category{"belay.link", detail::link_error_texts};
+    static const TableCategory category{"belay.link", link_error_texts};
     return category;
 }
+}  // namespace detail
 
+/// Makes a std::error_code of it, which the conversion asks for.
 [[nodiscard]] inline std::error_code make_error_code(LinkErrc e) noexcept {
-    return {static_cast<int>(e), link_category()};
+    return {static_cast<int>(e), detail::link_category()};
 }
 
 /// The failure that an error of the link layer is, with another cause than its own if one is given.

@@ -12,7 +12,6 @@ namespace belay::inline BELAY_ABI {
 namespace detail {
 /// The commands of a supervisor, as they travel through its mailbox in Event::code.
 enum class Command : std::uint32_t { start, stop, shut, open, credentials, reconnect, force, send };
-}  // namespace detail
 
 /// The commands and the status of a Supervisor, for any thread and any time.
 ///
@@ -55,11 +54,13 @@ protected:
     detail::Ref<detail::LinkBox<M>> box_;
 };
 
+}  // namespace detail
+
 /// LinkCommands, and messages to send.   Thread safety: any thread; distinct objects safe.
 template <class M>
-class LinkHandle : public LinkCommands<M> {
+class LinkHandle : public detail::LinkCommands<M> {
 public:
-    using LinkCommands<M>::LinkCommands;
+    using detail::LinkCommands<M>::LinkCommands;
 
     /// Sends a message in the supervisor's next turn. Bounded: `full` asks to try again later. What
     /// cannot be sent then is given back to the observer's on_unsent.
@@ -71,9 +72,5 @@ public:
         return this->box_->post_message(std::move(event));
     }
 };
-
-/// The handle type of a machine: `Handle<decltype(link)> h = link.handle();`.
-template <class Machine>
-using Handle = typename Machine::Handle;
 
 }  // namespace belay::inline BELAY_ABI

@@ -36,6 +36,7 @@ template <class M, class C>
     return rose;
 }
 
+/// `c.send`, on a lane if it has lanes.
 template <class M, class C>
 [[nodiscard]] SendResult send(C& c, Lane lane, const M& message) noexcept {
     if constexpr (detail::SendsOnLane<C, M>) {
@@ -45,6 +46,7 @@ template <class M, class C>
     }
 }
 
+/// `c.deadline()`; `never` if it has none.
 template <class C>
 [[nodiscard]] Instant deadline(const C& c) noexcept {
     if constexpr (detail::HasTimer<C>) {
@@ -54,6 +56,7 @@ template <class C>
     }
 }
 
+/// `c.advance(turn)`, if it is due.
 template <class C>
 void advance(C& c, Turn& turn) {
     if constexpr (detail::HasTimer<C>) {
@@ -61,11 +64,13 @@ void advance(C& c, Turn& turn) {
     }
 }
 
+/// `c.resume_reading()`, if it has that.
 template <class C>
 void resume_reading(C& c) noexcept {
     if constexpr (detail::HasResumeReading<C>) c.resume_reading();
 }
 
+/// `c.limit_messages(bytes)`, if it has that.
 template <class C>
 void limit_messages(C& c, std::size_t bytes) noexcept {
     if constexpr (detail::HasLimitMessages<C>) c.limit_messages(bytes);

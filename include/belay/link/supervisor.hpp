@@ -65,7 +65,7 @@ public:
         live_.abort();
         // Nobody is told, but the policy's permits go back.
         Turn turn{detail::larger(now_, box_->waker().now()), bits_};
-        static_cast<void>(core_.step({.input = Input::stop}, turn));
+        static_cast<void>(core_.step({.input = timeline::Input::stop}, turn));
         box_->close();
     }
 
@@ -98,7 +98,7 @@ public:
         // Events before timers: what arrived in time counts although the driver is late; and a
         // flood of events, which cuts the turn short, cannot starve the timer.
         if (core_.deadline() <= now_) {
-            step({.input = Input::tick});
+            step({.input = timeline::Input::tick});
             if (!tell(guard)) return;
         }
         if (box_->take_refusal()) live_.resume_reading();
@@ -120,10 +120,10 @@ public:
                    (event.code == static_cast<std::uint32_t>(detail::Command::shut) ||
                     event.code == static_cast<std::uint32_t>(detail::Command::open));
         });
-        if (line_.in_turn()) return step({.input = Input::stop});
+        if (line_.in_turn()) return step({.input = timeline::Input::stop});
         now_ = detail::larger(now_, box_->waker().now());
         driver::TurnGuard guard{line_};
-        step({.input = Input::stop});
+        step({.input = timeline::Input::stop});
         if (tell(guard)) box_->waker().touch();
     }
 
@@ -213,9 +213,9 @@ private:
         if (event.epoch != live_.epoch()) return;  // a check called stop()
         switch (event.kind) {
             case part::EventKind::opened:
-                return step({.input = Input::opened});
+                return step({.input = timeline::Input::opened});
             case part::EventKind::closed:
-                return step({.input = Input::closed, .failure = worst(event.failure)});
+                return step({.input = timeline::Input::closed, .failure = worst(event.failure)});
             case part::EventKind::received:
                 return deliver(std::move(*event.message), event.lane);
             case part::EventKind::writable:
@@ -231,7 +231,7 @@ private:
         for (std::size_t i = 0; i < box_->size(); ++i) {
             const part::Event<message_type>& other = box_->peek(i);
             if (other.kind == part::EventKind::closed && other.epoch == live_.epoch()) {
-                failure = more_severe(failure, other.failure);
+                failure = detail::more_severe(failure, other.failure);
             }
         }
         return failure;
@@ -244,7 +244,8 @@ private:
         // A greeting that came before the last lane was open: kept, and delivered after
         // `connected`.
         if (early_.size() >= options_.messages_max) {
-            return step({.input = Input::closed, .failure = {.cause = Cause::overloaded}});
+            return step(
+                {.input = timeline::Input::closed, .failure = {.cause = Cause::overloaded}});
         }
         early_.push({std::move(message), lane});
     }
@@ -253,21 +254,21 @@ private:
         const auto bit = event.epoch;
         switch (static_cast<detail::Command>(event.code)) {
             case detail::Command::start:
-                return step({.input = Input::start});
+                return step({.input = timeline::Input::start});
             case detail::Command::stop:
                 // Not stop(): what was queued before it has been handled, what comes after it
                 // counts.
-                return step({.input = Input::stop});
+                return step({.input = timeline::Input::stop});
             case detail::Command::shut:
-                return step({.input = Input::gates, .gates = core_.gates() | bit});
+                return step({.input = timeline::Input::gates, .gates = core_.gates() | bit});
             case detail::Command::open:
-                return step({.input = Input::gates, .gates = core_.gates() & ~bit});
+                return step({.input = timeline::Input::gates, .gates = core_.gates() & ~bit});
             case detail::Command::credentials:
-                return step({.input = Input::credentials});
+                return step({.input = timeline::Input::credentials});
             case detail::Command::reconnect:
-                return step({.input = Input::reconnect_now});
+                return step({.input = timeline::Input::reconnect_now});
             case detail::Command::force:
-                return step({.input = Input::reconnect_now, .force = true});
+                return step({.input = timeline::Input::reconnect_now, .force = true});
             case detail::Command::send:
                 if (send(*event.message, event.lane) != SendResult::sent) {
                     detail::notify<detail::OnUnsent>(observer_, *this, std::move(*event.message),
@@ -278,9 +279,9 @@ private:
     }
 
     /// Lets the core decide, and carries it out; the observer is told by tell().
-    void step(const Step& s) {
+    void step(const timeline::Step& s) {
         Turn turn{now_, bits_};
-        const Actions actions = core_.step(s, turn);
+        const timeline::Actions actions = core_.step(s, turn);
         if (actions.teardown) {
             early_.clear();
             live_.teardown(actions.graceful && actions.change.from == LinkState::connected,

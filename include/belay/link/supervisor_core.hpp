@@ -14,6 +14,8 @@
 
 namespace belay::inline BELAY_ABI {
 
+namespace timeline {
+
 /// What can happen to a supervisor.
 enum class Input : std::uint8_t {
     start,
@@ -43,6 +45,8 @@ struct Actions {
     Transition change{};
 };
 
+}  // namespace timeline
+
 /// What a SupervisorCore is tuned by.
 struct SupervisorCoreOptions {
     /// The first attempt waits uniformly up to this; 0 attempts at once.
@@ -70,31 +74,31 @@ public:
         : policy_{detail::as_policy(std::move(policy))}, options_{options} {}
 
     /// Takes one event; at most one transition follows.   Complexity: O(rules).   Allocates: never.
-    constexpr Actions step(const Step& s, Turn& turn) noexcept {
+    constexpr timeline::Actions step(const timeline::Step& s, Turn& turn) noexcept {
         actions_ = {};
         switch (s.input) {
-            case Input::start:
+            case timeline::Input::start:
                 on_start(turn);
                 break;
-            case Input::stop:
+            case timeline::Input::stop:
                 on_stop(turn);
                 break;
-            case Input::gates:
+            case timeline::Input::gates:
                 on_gates(s.gates, turn);
                 break;
-            case Input::credentials:
+            case timeline::Input::credentials:
                 on_credentials(turn);
                 break;
-            case Input::reconnect_now:
+            case timeline::Input::reconnect_now:
                 on_reconnect_now(s.force, turn);
                 break;
-            case Input::opened:
+            case timeline::Input::opened:
                 on_opened(turn);
                 break;
-            case Input::closed:
+            case timeline::Input::closed:
                 on_closed(s.failure, turn);
                 break;
-            case Input::tick:
+            case timeline::Input::tick:
                 on_tick(turn);
                 break;
         }
@@ -296,7 +300,7 @@ private:
 
     constexpr void wait(Advice advice, Turn& turn) noexcept {
         // A breaker that opened elsewhere shows at once, not when the wait is over.
-        advice = stronger(advice, policy_.admit(turn.now));
+        advice = detail::stronger(advice, policy_.admit(turn.now));
         status_.decided_by = advice.by;
         if (advice.verb == Verb::stop) {
             abandon(turn);
@@ -375,7 +379,7 @@ private:
     Rules policy_;
     SupervisorCoreOptions options_;
     LinkStatus status_{};
-    Actions actions_{};
+    timeline::Actions actions_{};
     std::uint32_t gates_ = 0;
     std::uint8_t tries_failed_ = 0;   // whether a try has failed in this outage
     bool begun_ = false;              // the policy has begun an attempt, and awaits its verdict

@@ -41,31 +41,4 @@ private:
     std::uint64_t failures_ = 0;
 };
 
-/// Stops after the first attempt and `most` more have failed; otherwise as MaxAttempts.
-///
-/// Models:        RuleLike.
-/// Thread safety: distinct objects safe.
-class MaxRetries {
-public:
-    static constexpr std::string_view name = "MaxRetries";
-
-    /// 0 allows the first attempt only.
-    constexpr explicit MaxRetries(std::uint32_t most) noexcept
-        : attempts_{std::uint64_t{most} + 1} {}
-
-    [[nodiscard]] constexpr Advice admit(Instant now) const noexcept {
-        return attempts_.admit(now);
-    }
-    [[nodiscard]] constexpr Advice failed(const Failure& failure, Turn& turn) noexcept {
-        return attempts_.failed(failure, turn);
-    }
-    constexpr void succeeded(Turn& turn) noexcept { attempts_.succeeded(turn); }
-    constexpr void reset() noexcept { attempts_.reset(); }
-
-    friend constexpr bool operator==(const MaxRetries&, const MaxRetries&) noexcept = default;
-
-private:
-    MaxAttempts attempts_;
-};
-
 }  // namespace belay::inline BELAY_ABI

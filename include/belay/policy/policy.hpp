@@ -12,10 +12,18 @@
 
 namespace belay::inline BELAY_ABI {
 
+namespace detail {
+
 /// How long a connection must have lived to count as stable, if no rule says so.
 inline constexpr Duration default_stable_window = std::chrono::seconds{10};
+
+}  // namespace detail
+namespace detail {
+
 /// How long an attempt may take, if no rule says so. Not `forever`: a silent peer must not hold it.
 inline constexpr Duration default_attempt_limit = std::chrono::seconds{30};
+
+}  // namespace detail
 
 template <class... Rules>
 class Policy;
@@ -137,7 +145,7 @@ public:
 
     /// How long a connection must live to count as stable: the longest wish, else `otherwise`.
     [[nodiscard]] constexpr Duration stable_window(
-        Duration otherwise = default_stable_window) const noexcept {
+        Duration otherwise = detail::default_stable_window) const noexcept {
         Duration longest{-1};
         visit([&](const auto& rule) {
             if (const Duration wish = detail::stable_wish(rule); wish > longest) longest = wish;
@@ -147,7 +155,7 @@ public:
 
     /// How long an attempt may take: the shortest wish, else `otherwise`.
     [[nodiscard]] constexpr Duration attempt_limit(
-        Duration otherwise = default_attempt_limit) const noexcept {
+        Duration otherwise = detail::default_attempt_limit) const noexcept {
         bool wished = false;
         Duration shortest = forever;
         visit([&](const auto& rule) {
@@ -166,24 +174,25 @@ public:
     /// (a budget, a breaker) may be others' too. One whose `begin` refuses does not hear of that
     /// attempt, and the others do: it took place.
     /// Errors: none.   Complexity: O(rules).
-    constexpr Advice relive(Outcome what, [[maybe_unused]] const Failure& failure,
+    constexpr Advice relive(detail::Outcome what, [[maybe_unused]] const Failure& failure,
                             [[maybe_unused]] Turn& turn) noexcept {
         detail::AdviceFold fold;
         visit_own([&]<class R>(R& rule) {
-            if (what != Outcome::lost && !began(rule, turn)) return;
+            if (what != detail::Outcome::lost && !began(rule, turn)) return;
             if constexpr (requires { rule.failed(failure, turn); }) {
-                if (what == Outcome::failed) {
+                if (what == detail::Outcome::failed) {
                     fold.add(detail::sign(rule.failed(failure, turn), rule));
                 }
             }
             if constexpr (requires { rule.lost(failure, turn); }) {
-                if (what == Outcome::lost) fold.add(detail::sign(rule.lost(failure, turn), rule));
+                if (what == detail::Outcome::lost)
+                    fold.add(detail::sign(rule.lost(failure, turn), rule));
             }
             if constexpr (requires { rule.succeeded(turn); }) {
-                if (what == Outcome::succeeded) rule.succeeded(turn);
+                if (what == detail::Outcome::succeeded) rule.succeeded(turn);
             }
         });
-        if (what == Outcome::succeeded) return Advice::go();
+        if (what == detail::Outcome::succeeded) return Advice::go();
         visit_own([&]<class R>(R& rule) {
             if constexpr (detail::HasReview<R>) {
                 if (!fold.stopped()) fold.add(detail::sign(rule.review(fold.result(), turn), rule));

@@ -39,7 +39,7 @@ public:
 
     /// One verdict, or several alike that happened at about that time.
     struct Event {
-        Outcome what = Outcome::failed;
+        detail::Outcome what = detail::Outcome::failed;
         Cause cause = Cause::none;
         std::uint16_t times = 1;
         Duration retry_after{};
@@ -114,7 +114,7 @@ public:
     void began() noexcept { attempting_ = true; }
     void abandoned() noexcept { attempting_ = false; }
     /// Notes a verdict, and when the next attempt may start.
-    void note(Outcome what, const Failure& failure, Instant now, Instant until) noexcept {
+    void note(detail::Outcome what, const Failure& failure, Instant now, Instant until) noexcept {
         attempting_ = false;
         until_ = until;
         if (size_ == events_max) drop_oldest();
@@ -132,7 +132,8 @@ private:
     void drop_oldest() noexcept {
         const Event& oldest = events_[0];
         Event& next = events_[1];
-        const bool alike = oldest.what == Outcome::failed && next.what == Outcome::failed;
+        const bool alike =
+            oldest.what == detail::Outcome::failed && next.what == detail::Outcome::failed;
         if (alike && next.times < 0xFFFF) {
             next.times = static_cast<std::uint16_t>(
                 detail::smaller(std::uint32_t{0xFFFF}, std::uint32_t{next.times} + oldest.times));
@@ -159,7 +160,7 @@ private:
         if (what < 1 || what > 3 || cause > static_cast<std::uint8_t>(Cause::unauthorized)) {
             return false;
         }
-        event.what = static_cast<Outcome>(what);
+        event.what = static_cast<detail::Outcome>(what);
         event.cause = static_cast<Cause>(cause);
         event.times = load_le<std::uint16_t>(p + 2);
         event.retry_after = std::chrono::milliseconds{load_le<std::uint32_t>(p + 4)};

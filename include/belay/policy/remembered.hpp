@@ -51,7 +51,7 @@ public:
     [[nodiscard]] Advice admit(Instant now) const noexcept {
         if (stopped_) return Advice::stop();
         const Advice advice = policy_.admit(now);
-        return until_ > now ? stronger(Advice::wait_at_least(until_), advice) : advice;
+        return until_ > now ? detail::stronger(Advice::wait_at_least(until_), advice) : advice;
     }
     Advice begin(Turn& turn) noexcept {
         const Advice advice = policy_.begin(turn);
@@ -63,14 +63,14 @@ public:
         return advice;
     }
     [[nodiscard]] Advice failed(const Failure& failure, Turn& turn) noexcept {
-        return noted(Outcome::failed, failure, policy_.failed(failure, turn), turn);
+        return noted(detail::Outcome::failed, failure, policy_.failed(failure, turn), turn);
     }
     [[nodiscard]] Advice lost(const Failure& failure, Turn& turn) noexcept {
-        return noted(Outcome::lost, failure, policy_.lost(failure, turn), turn);
+        return noted(detail::Outcome::lost, failure, policy_.lost(failure, turn), turn);
     }
     void succeeded(Turn& turn) noexcept {
         policy_.succeeded(turn);
-        history_->note(Outcome::succeeded, {}, turn.now, always);
+        history_->note(detail::Outcome::succeeded, {}, turn.now, always);
     }
     void abandoned(Turn& turn) noexcept {
         policy_.abandoned(turn);
@@ -85,17 +85,17 @@ public:
     }
     /// The policy's wish, else `otherwise`.
     [[nodiscard]] Duration stable_window(
-        Duration otherwise = default_stable_window) const noexcept {
+        Duration otherwise = detail::default_stable_window) const noexcept {
         return policy_.stable_window(otherwise);
     }
     /// The policy's wish, else `otherwise`.
     [[nodiscard]] Duration attempt_limit(
-        Duration otherwise = default_attempt_limit) const noexcept {
+        Duration otherwise = detail::default_attempt_limit) const noexcept {
         return policy_.attempt_limit(otherwise);
     }
 
 private:
-    Advice noted(Outcome what, const Failure& failure, const Advice& advice,
+    Advice noted(detail::Outcome what, const Failure& failure, const Advice& advice,
                  const Turn& turn) noexcept {
         if (advice.verb == Verb::stop) {
             history_->clear();
@@ -114,15 +114,15 @@ private:
             for (std::uint32_t i = 0; i < event.times; ++i) {
                 static_cast<void>(policy_.relive(event.what, failure, then));
             }
-            planned = event.what != Outcome::succeeded;
+            planned = event.what != detail::Outcome::succeeded;
         }
         // No earlier than what it is told of before, should the wall clock have gone back.
         Turn end{detail::larger(history_->saved_at(), latest()), turn.bits};
         if (history_->attempting()) {
             const Failure crash{.cause = Cause::lost};
-            stopped_ =
-                noted(Outcome::failed, crash, policy_.relive(Outcome::failed, crash, end), end)
-                    .verb == Verb::stop;
+            stopped_ = noted(detail::Outcome::failed, crash,
+                             policy_.relive(detail::Outcome::failed, crash, end), end)
+                           .verb == Verb::stop;
             planned = true;
         }
         if (planned) policy_.relive_end(end);

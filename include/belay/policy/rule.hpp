@@ -52,6 +52,8 @@ struct Advice {
     friend constexpr bool operator==(const Advice&, const Advice&) noexcept = default;
 };
 
+namespace detail {
+
 /// The one of two opinions that counts: the higher verb, of equal verbs the later, else the first.
 /// A longer wait lengthens a suspension.
 ///
@@ -73,8 +75,6 @@ enum class Outcome : std::uint8_t {
     succeeded = 2,  ///< it worked
     lost = 3        ///< a connection that had succeeded ended
 };
-
-namespace detail {
 
 // Of each hook: whether R has it (in any form that can be seen), and whether it is as it must be.
 // A hook that exists in another form would never be called, so it is refused.

@@ -13,7 +13,10 @@ namespace belay::inline BELAY_ABI {
 /// Stops at once after a failure of one of the given causes.
 ///
 /// `StopOn{Cause::permanent, Cause::forbidden, Cause::unauthorized}` saves a `retry` from asking
-/// again what was answered for good.
+/// again what was answered for good. `StopOn::all_but(Cause::timed_out, Cause::overloaded)` is for
+/// calls that must not be made twice unless it is known that the first one did nothing: it stops
+/// after every other failure, and after the loss of a connection. What is planned is no failure, and
+/// never stops there.
 ///
 /// Models:        RuleLike.
 /// Thread safety: distinct objects safe; a shared one safe (never changes).
@@ -24,6 +27,15 @@ public:
     constexpr explicit StopOn(std::same_as<Cause> auto... causes) noexcept
         requires(sizeof...(causes) >= 1)
         : causes_{(bit(causes) | ...)} {}
+
+    /// Stops after every cause but these, and Cause::planned.
+    [[nodiscard]] static constexpr StopOn all_but(std::same_as<Cause> auto... causes) noexcept
+        requires(sizeof...(causes) >= 1)
+    {
+        StopOn others{causes...};
+        others.causes_ = ~(others.causes_ | bit(Cause::planned));
+        return others;
+    }
 
     [[nodiscard]] constexpr Advice failed(const Failure& failure, Turn&) const noexcept {
         return (causes_ & bit(failure.cause)) != 0 ? Advice::stop() : Advice::go();

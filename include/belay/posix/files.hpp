@@ -38,13 +38,15 @@ template <class Call>
 
 }  // namespace detail
 
+namespace detail {
+
 /// An open file.
 ///
 /// Models:        the `File` of FileSystemLike.
 /// Thread safety: reads, writes and syncs of one file may run at the same time.
 class File {
 public:
-    explicit File(detail::Descriptor descriptor) noexcept : descriptor_{std::move(descriptor)} {}
+    explicit File(Descriptor descriptor) noexcept : descriptor_{std::move(descriptor)} {}
 
     /// Fills `into` from `offset` on; short only at the end of the file.   Blocks: on the disk.
     [[nodiscard]] Result<std::size_t> read(std::uint64_t offset,
@@ -120,8 +122,10 @@ public:
     }
 
 private:
-    detail::Descriptor descriptor_;
+    Descriptor descriptor_;
 };
+
+}  // namespace detail
 
 /// The machine's own file system. Errors are those of the system, in std::generic_category().
 ///
@@ -131,7 +135,7 @@ private:
 /// Models:        FileSystemLike.
 /// Thread safety: any thread (no state).
 struct Files {
-    using File = posix::File;
+    using File = detail::File;
     using Lock = detail::Descriptor;
 
     [[nodiscard]] Result<File> open(const std::string& path, OpenMode mode) const noexcept {

@@ -52,16 +52,16 @@ inline constexpr ErrorText queue_error_texts[] = {
     {"the codec refused the value", Cause::permanent},
 };
 
-}  // namespace detail
-
 /// The category "belay.queue".
 [[nodiscard]] inline const std::error_category& queue_category() noexcept {
-    static const detail::TableCategory category{"belay.queue", detail::queue_error_texts};
+    static const TableCategory category{"belay.queue", queue_error_texts};
     return category;
 }
+}  // namespace detail
 
+/// Makes a std::error_code of it, which the conversion asks for.
 [[nodiscard]] inline std::error_code make_error_code(QueueErrc error) noexcept {
-    return {static_cast<int>(error), queue_category()};
+    return {static_cast<int>(error), detail::queue_category()};
 }
 
 }  // namespace belay::inline BELAY_ABI

@@ -18,14 +18,14 @@ template <class S>
 concept LendsPointer = LeasableLike<S> && requires(S& s) {
     { s.front() } -> std::convertible_to<const typename S::value_type*>;
 };
-}  // namespace detail
-
 /// The bytes of a contiguous container's elements: of Bytes, a string, a vector of numbers.
 struct BytesOfElements {
     [[nodiscard]] constexpr std::size_t operator()(const auto& value) const noexcept {
         return value.size() * sizeof *value.data();
     }
 };
+
+}  // namespace detail
 
 /// Counts the bytes of what a storage in memory holds, so that a Queue can limit them.
 ///
@@ -37,7 +37,7 @@ struct BytesOfElements {
 /// Models:        StorageLike; LeasableLike if the storage does, and lends pointers.
 /// Thread safety: distinct objects safe, one thread at a time, whatever the storage allows.
 /// Errors, complexity: those of the storage.   Allocates: what the storage does.
-template <StorageLike Storage, class BytesOf = BytesOfElements>
+template <StorageLike Storage, class BytesOf = detail::BytesOfElements>
 class Weighed {
 public:
     using value_type = typename Storage::value_type;

@@ -40,7 +40,9 @@ struct Frame {
     BytesView payload{};
 };
 
+/// The header of a frame, in front of its payload.
 inline constexpr std::size_t frame_header_bytes = 24;
+/// Of the protocol, in every frame.
 inline constexpr std::uint8_t frame_version = 1;
 /// Before WELCOME no frame may carry more than this.
 inline constexpr std::size_t greeting_bytes_max = 8 * 1024;

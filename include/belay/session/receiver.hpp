@@ -26,7 +26,7 @@ namespace belay::inline BELAY_ABI {
 /// Thread safety: home thread only.
 /// Source:        docs/session-protocol.md, section 5.2.
 template <TransportLike Transport, class Ledger, class Authorize = AllowAll,
-          class Observer = NoObserver, class Fault = NoFault>
+          class Observer = NoObserver, class Fault = detail::NoFault>
 class Receiver {
     static_assert(explain::ledger_like<Ledger>());
     static_assert(

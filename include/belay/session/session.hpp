@@ -59,7 +59,7 @@ struct SessionStatus {
 /// Thread safety: home thread, as its supervisor; handle() for other threads.
 /// Source:        docs/session-protocol.md.
 template <TransportLike Transport, RuleLike Policy, class Queue, class Observer = NoObserver,
-          class Fault = NoFault>
+          class Fault = detail::NoFault>
 class Session {
     static_assert(explain::session_queue<Queue>());
     static_assert(std::is_same_v<typename Transport::message_type, Bytes>,
@@ -69,7 +69,7 @@ class Session {
     using Core = detail::SenderCore<Journal, Fault>;
 
 public:
-    using Handle = LinkCommands<Bytes>;
+    using Handle = detail::LinkCommands<Bytes>;
 
     Session(Transport transport, Policy policy, Queue queue, SessionOptions options,
             Observer observer = {})
@@ -238,7 +238,7 @@ private:
     }
 
     Failure failure(const std::error_code& e) {
-        if (e.category() != session_category()) {
+        if (e.category() != detail::session_category()) {
             core_.journal_failed();
             Failure f = Failure::from(e);
             f.cause = Cause::permanent;

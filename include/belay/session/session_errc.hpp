@@ -50,16 +50,17 @@ inline constexpr ErrorText session_error_texts[] = {
     {"the sender's own journal failed", Cause::permanent},
     {"the peer did not answer in time", Cause::timed_out},
 };
-}  // namespace detail
 
 /// The category of SessionErrc.
 [[nodiscard]] inline const std::error_category& session_category() noexcept {
-    static const detail::TableCategory category{"belay.session", detail::session_error_texts};
+    static const TableCategory category{"belay.session", session_error_texts};
     return category;
 }
+}  // namespace detail
 
+/// Makes a std::error_code of it, which the conversion asks for.
 [[nodiscard]] inline std::error_code make_error_code(SessionErrc e) noexcept {
-    return {static_cast<int>(e), session_category()};
+    return {static_cast<int>(e), detail::session_category()};
 }
 
 /// The failure that a SessionErrc is.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sim/accepted.hpp
-/// sim::Connection and sim::Accepted: one simulated connection, and the side that was dialled.
+/// sim::Accepted: the side of a simulated connection that was dialled.
 #pragma once
 
 #include <string_view>  // std::string_view
@@ -10,6 +10,11 @@
 #include <belay/sim/detail/channel.hpp>
 
 namespace belay::inline BELAY_ABI::sim {
+
+class Accepted;
+class Tcp;
+
+namespace detail {
 
 /// One end of a simulated connection, in the hands of a process.
 ///
@@ -43,16 +48,18 @@ public:
     }
 
 private:
-    friend class Accepted;
-    friend class Tcp;
-    Connection(belay::detail::Ref<detail::Channel> channel, int side, const Link<Bytes>& link)
+    friend class sim::Accepted;
+    friend class sim::Tcp;
+    Connection(belay::detail::Ref<Channel> channel, int side, const Link<Bytes>& link)
         : channel_{std::move(channel)}, side_{side} {
         if (channel_) channel_->attach(side_, link);
     }
 
-    belay::detail::Ref<detail::Channel> channel_;
+    belay::detail::Ref<Channel> channel_;
     int side_;
 };
+
+}  // namespace detail
 
 /// A connection that a listening host has accepted: a transport for one attempt.
 ///
@@ -73,9 +80,9 @@ public:
         if (channel_) channel_->abort(side);
     }
 
-    [[nodiscard]] Connection open(const Link<Bytes>& link) {
+    [[nodiscard]] detail::Connection open(const Link<Bytes>& link) {
         if (!channel_) link.closed(Failure{.cause = Cause::permanent});
-        return Connection{std::exchange(channel_, {}), side, link};
+        return detail::Connection{std::exchange(channel_, {}), side, link};
     }
 
     /// The host that has dialled.   Pre: not opened yet.

@@ -26,8 +26,8 @@ public:
     Tcp(Host& host, std::string_view peer, std::uint16_t port)
         : host_{&host}, peer_{peer}, port_{port} {}
 
-    [[nodiscard]] Connection open(const Link<Bytes>& link) {
-        return Connection{dial(link), 0, link};
+    [[nodiscard]] detail::Connection open(const Link<Bytes>& link) {
+        return detail::Connection{dial(link), 0, link};
     }
 
 private:

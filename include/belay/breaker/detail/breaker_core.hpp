@@ -41,13 +41,14 @@ public:
 
     /// Would a call be let through? Else until when not.   Errors: none.   Complexity: O(1).
     [[nodiscard]] constexpr Advice admit(Instant now) const noexcept {
-        if (mode_ == BreakerMode::forced_open) return Advice::suspend(after(now, breaker_recheck));
+        if (mode_ == BreakerMode::forced_open)
+            return Advice::suspend(after(now, detail::breaker_recheck));
         if (state_ == BreakerState::closed) return Advice::go();
         if (state_ == BreakerState::open) {
             return now >= until_ ? Advice::go() : Advice::suspend(until_);
         }
         if (out_ < half_open_.probes || now >= until_) return Advice::go();
-        const Instant recheck = after(now, breaker_recheck);
+        const Instant recheck = after(now, detail::breaker_recheck);
         return Advice::suspend(recheck < until_ ? recheck : until_);
     }
 

@@ -68,7 +68,8 @@ public:
         if (error) return error;
         Segment& s = index_.last();
         s.add(number, offset);
-        s.check = next_check(s.check, crc, static_cast<std::uint32_t>(body.size()), salt_);
+        s.check = journal_format::next_check(s.check, crc, static_cast<std::uint32_t>(body.size()),
+                                             salt_);
         // A failure is kept, or comes again at commit(): this operation is taken either way.
         if (writer_.write_is_due()) static_cast<void>(writer_.flush(false));
         return number;

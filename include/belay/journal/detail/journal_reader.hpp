@@ -93,7 +93,8 @@ private:
                 if (record_crc(bytes->data(), crc, record_seed(at.nonce, run.run)) != h.crc) {
                     return corrupt();
                 }
-                if (check != nullptr) *check = next_check(*check, crc, h.length, run.salt);
+                if (check != nullptr)
+                    *check = journal_format::next_check(*check, crc, h.length, run.salt);
             }
             // A damaged length may lead anywhere, and, past 4 GiB, back to the same place.
             const std::uint64_t end = std::uint64_t{at.offset} + record_header_bytes + h.length;

@@ -89,7 +89,7 @@ private:
         s.header.journal = make_id(bits_);
         s.header.index = 1;
         s.header.first = 1;
-        s.header.check = s.check = first_check(s.header.journal);
+        s.header.check = s.check = journal_format::first_check(s.header.journal);
         s.header.run = 1;
         s.header.salt = static_cast<std::uint32_t>(bits_());
         s.header.nonce = static_cast<std::uint32_t>(bits_());

@@ -213,7 +213,8 @@ private:
                     return refuse(end, QueueErrc::corrupt, "the numbers have a gap");
                 }
                 s_.add(h.number, s_.end);
-                s_.check = next_check(s_.check, record.payload_crc, h.length, g_.salt);
+                s_.check =
+                    journal_format::next_check(s_.check, record.payload_crc, h.length, g_.salt);
                 break;
             }
             case Kind::opening: {

@@ -71,7 +71,7 @@ template <class R>
 class AdviceFold {
 public:
     constexpr void add(const Advice& advice) noexcept {
-        strongest_ = stronger(strongest_, advice);
+        strongest_ = detail::stronger(strongest_, advice);
         if (advice.verb != Verb::go && advice.until > latest_) latest_ = advice.until;
     }
     [[nodiscard]] constexpr bool stopped() const noexcept { return strongest_.verb == Verb::stop; }

@@ -5,9 +5,9 @@
 
 #include <belay/core/order.hpp>
 #include <belay/journal/check.hpp>
+#include <belay/session/detail/planted_fault.hpp>
 #include <belay/session/greeting.hpp>
 #include <belay/session/ledger_like.hpp>
-#include <belay/session/planted_fault.hpp>
 #include <belay/session/receiver_options.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
@@ -20,7 +20,7 @@ namespace belay::inline BELAY_ABI::detail {
 ///
 /// Models:        std::copyable.
 /// Thread safety: distinct objects safe.
-template <class Fault = NoFault>
+template <class Fault = detail::NoFault>
 class ReceiverCore {
 public:
     /// What a HELLO is answered with.
@@ -98,7 +98,7 @@ public:
         return {.journal = h.journal,
                 .attach = Fault::adopt_with_old_attach && record ? record->attach : h.attach,
                 .applied = base,
-                .check = base == 0 ? first_check(h.journal) : h.check};
+                .check = base == 0 ? journal_format::first_check(h.journal) : h.check};
     }
 
     /// The adoption is durable.
@@ -127,7 +127,7 @@ public:
         return {.journal = progress_.journal,
                 .attach = attach_,
                 .applied = f.number,
-                .check = next_check(progress_.check, f.payload, f.aux)};
+                .check = journal_format::next_check(progress_.check, f.payload, f.aux)};
     }
     void applied(const Progress& progress) noexcept { progress_ = progress; }
 

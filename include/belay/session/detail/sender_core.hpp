@@ -8,8 +8,8 @@
 #include <belay/core/order.hpp>
 #include <belay/journal/log_like.hpp>
 #include <belay/session/blocked.hpp>
+#include <belay/session/detail/planted_fault.hpp>
 #include <belay/session/greeting.hpp>
-#include <belay/session/planted_fault.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
 
@@ -30,7 +30,7 @@ struct SenderOptions {
 ///
 /// Thread safety: distinct objects safe.
 /// Source:        docs/session-protocol.md, sections 5.1 and 7.
-template <LogLike Log, class Fault = NoFault>
+template <LogLike Log, class Fault = detail::NoFault>
 class SenderCore {
 public:
     enum class Phase : std::uint8_t { closed, greeting, adopting, flowing };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: every cause but the given ones stops, in every hook; it is the exact opposite of StopOn.
-#include <belay/policy/retry_only.hpp>
+#include <belay/policy/stop_on.hpp>
 
 #include <belay/call/retry.hpp>
 #include <belay/policy/policy.hpp>
@@ -27,50 +27,52 @@ constexpr bool stops(R rule, Cause cause) {
 }
 
 template <class... Causes>
-concept Constructible = requires(Causes... causes) { RetryOnly{causes...}; };
+concept Constructible = requires(Causes... causes) { StopOn::all_but(causes...); };
 
 }  // namespace
 
-static_assert(sizeof(RetryOnly) == 4);
-static_assert(RetryOnly{Cause::lost} == RetryOnly{Cause::lost, Cause::planned});
+static_assert(sizeof(StopOn) == 4);
+static_assert(StopOn::all_but(Cause::lost) == StopOn::all_but(Cause::lost, Cause::planned));
 static_assert(Constructible<Cause> && !Constructible<> && !Constructible<int>);
 
-TEST_CASE("RetryOnly stops after every other cause, failed or lost", "[policy][retry_only][unit]") {
+TEST_CASE("StopOn::all_but stops after every other cause, failed or lost",
+          "[policy][stop_on][unit]") {
     STATIC_REQUIRE([] {
         for (const Cause cause : all) {
             const bool listed = cause == Cause::timed_out || cause == Cause::overloaded;
-            const bool stopped = stops(RetryOnly{Cause::timed_out, Cause::overloaded}, cause);
+            const bool stopped = stops(StopOn::all_but(Cause::timed_out, Cause::overloaded), cause);
             if (stopped == (listed || cause == Cause::planned)) return false;
         }
         return true;
     }());
 }
 
-TEST_CASE("RetryOnly is the opposite of StopOn, but for what is planned",
-          "[policy][retry_only][unit]") {
+TEST_CASE("StopOn::all_but is the opposite of StopOn, but for what is planned",
+          "[policy][stop_on][unit]") {
     for (const Cause listed : all) {
         for (const Cause cause : all) {
             INFO(to_string(listed) << ", " << to_string(cause));
-            const bool opposite = stops(RetryOnly{listed}, cause) != stops(StopOn{listed}, cause);
+            const bool opposite =
+                stops(StopOn::all_but(listed), cause) != stops(StopOn{listed}, cause);
             CHECK((opposite || cause == Cause::planned));
-            CHECK_FALSE(stops(RetryOnly{listed}, Cause::planned));
+            CHECK_FALSE(stops(StopOn::all_but(listed), Cause::planned));
         }
     }
 }
 
-TEST_CASE("RetryOnly ends a retry with the answer it got", "[policy][retry_only][unit]") {
+TEST_CASE("StopOn::all_but ends a retry with the answer it got", "[policy][stop_on][unit]") {
     Random bits{Seed{1}};
     belay_test::MinimalSleeper sleeper{bits};
     int calls = 0;
-    const auto answer = retry(RetryOnly{Cause::timed_out}, sleeper, [&] {
+    const auto answer = retry(StopOn::all_but(Cause::timed_out), sleeper, [&] {
         return ++calls < 3 ? std::make_error_code(std::errc::timed_out)
                            : std::make_error_code(std::errc::permission_denied);
     });
     CHECK(calls == 3);
     CHECK(answer == std::errc::permission_denied);
-    Policy policy{RetryOnly{Cause::timed_out}};
+    Policy policy{StopOn::all_but(Cause::timed_out)};
     Turn turn{Instant{}, bits};
-    CHECK(policy.lost(Failure{Cause::lost}, turn) == Advice{Verb::stop, never, "RetryOnly"});
+    CHECK(policy.lost(Failure{Cause::lost}, turn) == Advice{Verb::stop, never, "StopOn"});
     // No state: it would let the next run try.
     CHECK(policy.admit(turn.now).verb == Verb::go);
 }

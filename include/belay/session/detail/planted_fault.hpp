@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/session/planted_fault.hpp
+/// \file belay/session/detail/planted_fault.hpp
 /// NoFault: the protocol as it must be; the tests replace it to see that each omission is found.
 #pragma once
 
 #include <belay/core/assert.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay::inline BELAY_ABI::detail {
 
 /// The rules of the session protocol that can be left out, and none is.
 ///
@@ -27,4 +27,4 @@ struct NoFault {
     static constexpr bool never_pin = false;               ///< follow any store
 };
 
-}  // namespace belay::inline BELAY_ABI
+}  // namespace belay::inline BELAY_ABI::detail
