@@ -3,7 +3,7 @@
 /// NoJitter: exact waits, for tests and for clients that are alone.
 #pragma once
 
-#include <cstdint>      // std::uint64_t
+#include <cstdint>  // std::uint64_t
 
 #include <belay/backoff/jitter_like.hpp>
 
