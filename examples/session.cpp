@@ -57,7 +57,7 @@ int main() {
     for (const char* const operation : {"buy milk", "feed the cat", "call home"}) {
         if (!session.send(as_bytes(operation))) return 1;
     }
-    if (session.flush()) return 1;  // durable: from here on it will be delivered
+    if (session.commit()) return 1;  // durable: from here on it will be delivered
     std::printf("durable: %d, delivered: %zu\n", static_cast<int>(session.status().accepted),
                 shelf.delivered.size());
 

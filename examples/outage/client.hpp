@@ -53,7 +53,7 @@ public:
             loop_.run();
         }
         // What was read is durable; what was acknowledged need not be sent again.
-        const std::error_code error = session_.flush();
+        const std::error_code error = session_.commit();
         session_.stop();
         if (error && exit_ == exit_ok) journal_failed(error);
         return exit_;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/call.hpp
-/// All of call/: around one call: retry, and Pipeline with its layers. Blocking without a sleeper of your
-/// own needs belay/drive/thread_sleeper.hpp, coroutines belay/call_coroutines.hpp, ready-made policies
-/// belay/call/policies.hpp, a bridge to std::stop_token belay/call/std_stop.hpp.
+/// All of call/: around one call: retry, and Pipeline with its layers. Blocking without a sleeper
+/// of your own needs belay/drive/thread_sleeper.hpp, coroutines belay/call_coroutines.hpp,
+/// ready-made policies belay/call/policies.hpp, a bridge to std::stop_token
+/// belay/call/std_stop.hpp.
 #pragma once
 
 #include <belay/call/answer.hpp>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link.hpp
-/// All of link/: Supervisor, which keeps a connection alive, and the transports that wrap transports.
+/// All of link/: Supervisor, which keeps a connection alive, and the transports that wrap
+/// transports.
 #pragma once
 
 #include <belay/link/bundle.hpp>

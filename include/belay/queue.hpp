@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/queue.hpp
-/// All of queue/: Queue, what happens when it is full, codecs, lanes, and the storages in memory, those
-/// between threads included. A check for storages of your own is in belay/queue/storage_check.hpp.
+/// All of queue/: Queue, what happens when it is full, codecs, lanes, and the storages in memory,
+/// those between threads included. A check for storages of your own is in
+/// belay/queue/storage_check.hpp.
 #pragma once
 
 #include <belay/queue/block.hpp>

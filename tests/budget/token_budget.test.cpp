@@ -57,7 +57,7 @@ static_assert(TokenBudgetOptions::grpc(1000, 1).capacity_milli == 1'000'000);
 
 TEST_CASE("TokenBudget may be a constant-initialized static", "[budget][token_budget][unit]") {
     CHECK(static_token_budget.tokens_milli() == 10'000);
-    CHECK(static_token_budget.terms() == TokenBudgetOptions::grpc(10, 100));
+    CHECK(static_token_budget.options() == TokenBudgetOptions::grpc(10, 100));
 }
 
 TEST_CASE("TokenBudget throttles retries as gRPC does", "[budget][token_budget][unit]") {

@@ -324,7 +324,7 @@ struct Spender {
     void plan() {
         step({.input = belay::timeline::Input::start});
         REQUIRE(fails() == LinkState::cooldown);
-        REQUIRE(budget.tokens_milli() < budget.terms().capacity_milli);
+        REQUIRE(budget.tokens_milli() < budget.options().capacity_milli);
     }
 };
 

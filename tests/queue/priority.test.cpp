@@ -479,7 +479,7 @@ struct CountedLane {
     [[nodiscard]] bool unflushed() const noexcept { return dirty; }
 };
 /// Syncs, but may throw, and has no `flush`.
-struct ThrowingSync {
+struct ThrowingCommit {
     using value_type = int;
     [[nodiscard]] bool try_push(int&&) noexcept { return false; }
     [[nodiscard]] std::optional<int> try_pop() { return std::nullopt; }
@@ -488,7 +488,7 @@ struct ThrowingSync {
     [[nodiscard]] std::error_code commit() { return {}; }
 };
 /// Syncs, and cannot flush.
-struct OnlySync : ThrowingSync {
+struct OnlyCommit : ThrowingCommit {
     [[nodiscard]] std::error_code commit() noexcept { return {}; }
 };
 
@@ -496,7 +496,7 @@ template <class Storage>
 using Two = Priority<Storage, 2, Always<1>>;
 template <class Storage>
 constexpr int extras_of =
-    (detail::CountsBytes<Storage> ? 1 : 0) + (detail::HasSync<Storage> ? 10 : 0) +
+    (detail::CountsBytes<Storage> ? 1 : 0) + (detail::HasStorageCommit<Storage> ? 10 : 0) +
     (detail::HasFlush<Storage> ? 100 : 0) + (detail::HasUnflushed<Storage> ? 1000 : 0);
 template <class Storage>
 constexpr bool offers_what_lanes_have = extras_of<Two<Storage>> == extras_of<Storage> &&
@@ -506,12 +506,12 @@ static_assert(offers_what_lanes_have<CountedLane> && extras_of<CountedLane> == 1
 static_assert(offers_what_lanes_have<belay_test::SimJournal> && extras_of<Journals> == 1111);
 static_assert(offers_what_lanes_have<Weighed<Deque<Bytes>>>);
 static_assert(offers_what_lanes_have<Deque<Task>> && extras_of<Three> == 0);
-static_assert(offers_what_lanes_have<ThrowingSync> && extras_of<ThrowingSync> == 0);
-static_assert(offers_what_lanes_have<OnlySync> && extras_of<OnlySync> == 10);
+static_assert(offers_what_lanes_have<ThrowingCommit> && extras_of<ThrowingCommit> == 0);
+static_assert(offers_what_lanes_have<OnlyCommit> && extras_of<OnlyCommit> == 10);
 static_assert(FlushableLike<Journals> && !FlushableLike<Three>);
 template <class Storage>
 constexpr bool queue_flushes = requires(Queue<Storage>& queue) { queue.flush(); };
-static_assert(queue_flushes<Journals> && queue_flushes<Two<OnlySync>> && !queue_flushes<Three>);
+static_assert(queue_flushes<Journals> && queue_flushes<Two<OnlyCommit>> && !queue_flushes<Three>);
 static_assert(FlushableLike<Queue<Journals>>);
 
 /// Into lane 0 or 1, by the first byte.

@@ -75,6 +75,7 @@ HEADER_LINES_MAX = 400
 HEADER_LINES_GOAL = 300
 HEADER_SHARE_WITHIN_GOAL = 0.9
 FUNCTION_LINES_MAX = 70
+LINE_COLUMNS_MAX = 100
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 DEFINE = re.compile(r"^\s*#\s*define\s+(\w+)")
@@ -190,6 +191,9 @@ class Layout:
         if len(lines) > HEADER_LINES_MAX:
             self.report(path, len(lines), "header-size", f"{len(lines)} lines, the limit is {HEADER_LINES_MAX}")
         for number, line in enumerate(lines, 1):
+            if len(line) > LINE_COLUMNS_MAX:
+                # clang-format leaves comments as they are: it would tear lists and fields.
+                self.report(path, number, "line-length", f"{len(line)} columns, the limit is {LINE_COLUMNS_MAX}")
             if line.startswith("using namespace "):
                 self.report(path, number, "using-namespace", "imposed on every user of this header")
             if line.startswith("static_assert("):

@@ -138,6 +138,11 @@ class LayoutTest(unittest.TestCase):
                                     "include/belay/link/l.hpp": other + "//\n" * 300})
         self.assertEqual(violations(many | {"include/belay/core/a.hpp": a + "//\n" * 300}), [])
 
+    def test_line_length(self):
+        a = CLEAN["include/belay/core/a.hpp"]
+        self.finds("line-length", {"include/belay/core/a.hpp": a + "/// " + "x" * 97 + "\n"})
+        self.assertEqual(violations({"include/belay/core/a.hpp": a + "/// " + "x" * 96 + "\n"}), [])
+
     def test_links(self):
         page = "# A page\n## What it's: for\n[up](../LICENSE) [here](#what-its-for) [web](https://example.org/x)\n"
         passing = {"docs/a.md": page, "docs/b.md": "[a](a.md#a-page)\n```\n[no](x.md)\n```\n`[no](x.md)`\n"}

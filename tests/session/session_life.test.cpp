@@ -28,7 +28,7 @@ void stays_failed(Rig& r) {
         CHECK(r.state() == LinkState::failed);
         CHECK(r.line().heard().empty());
         CHECK(r.session->status().accepted == 1);
-        CHECK(r.session->flush() == eio);
+        CHECK(r.session->commit() == eio);
     };
     is_failed();
     Seen told = r.notes.take();
@@ -113,7 +113,7 @@ TEST_CASE("Session::flush makes durable what was taken, and sends it later",
     Rig r;
     r.connect();
     r.send("a");
-    CHECK_FALSE(r.session->flush());
+    CHECK_FALSE(r.session->commit());
     CHECK(r.session->status().accepted == 1);
     CHECK(r.notes.take().empty());
     CHECK(r.session->deadline() == always);
@@ -121,7 +121,7 @@ TEST_CASE("Session::flush makes durable what was taken, and sends it later",
     CHECK(r.notes.take() == Seen{"accepted 1"});
     CHECK(r.line().heard() == Seen{"data 1 a"});
     const std::uint64_t before = r.disk.operations();
-    CHECK_FALSE(r.session->flush());
+    CHECK_FALSE(r.session->commit());
     CHECK(r.disk.operations() == before);  // there is nothing to do
 }
 
@@ -461,7 +461,7 @@ TEST_CASE("Session promises nothing after its journal has failed, and sends noth
     r.disk.fail_at(r.disk.operations() + 2, eio);
     SECTION("in a turn") { r.run(); }
     SECTION("in flush") {
-        CHECK(r.session->flush() == eio);
+        CHECK(r.session->commit() == eio);
         r.run();
     }
     stays_failed(r);
@@ -473,8 +473,8 @@ TEST_CASE("Session::flush does not call durable what a full disk refused",
     r.connect();
     r.send("a");
     r.disk.fail_at(r.disk.operations() + 1, enospc);
-    CHECK(r.session->flush() == enospc);
-    CHECK(r.session->flush() == SessionErrc::journal_failed);
+    CHECK(r.session->commit() == enospc);
+    CHECK(r.session->commit() == SessionErrc::journal_failed);
     r.run();
     CHECK(r.blocked() == Blocked::journal_failed);
     CHECK(r.session->status().accepted == 0);
@@ -507,12 +507,12 @@ TEST_CASE("Session over a journal in Flush::each promises nothing after a send t
     CHECK(r.session->deadline() == always);
     SECTION("in a turn") { r.run(); }
     SECTION("in flush") {
-        CHECK(r.session->flush() == eio);
+        CHECK(r.session->commit() == eio);
         r.run();
     }
     SECTION("in flush after another send") {
         CHECK(r.session->send(as_bytes("c")).error() == eio);
-        CHECK(r.session->flush() == eio);
+        CHECK(r.session->commit() == eio);
         r.run();
     }
     CHECK(r.session->status().taken == 1);
@@ -539,7 +539,7 @@ TEST_CASE("Session over a journal in Flush::each goes on after a full disk refus
     r.connect();
     r.disk.fail_at(r.disk.operations() + 1, enospc);
     CHECK(r.session->send(as_bytes("a")).error() == enospc);
-    CHECK_FALSE(r.session->flush());
+    CHECK_FALSE(r.session->commit());
     r.run();
     CHECK(r.blocked() == Blocked::none);
     CHECK(r.notes.take().empty());
@@ -616,7 +616,7 @@ struct Eager {
         ++accepted;
         if (up_to < 3) {
             CHECK(session.send(as_bytes("more")).has_value());
-            CHECK_FALSE(session.flush());
+            CHECK_FALSE(session.commit());
         }
     }
     void on_acknowledged(auto& session, std::uint64_t) {

@@ -14,10 +14,10 @@ namespace belay::inline BELAY_ABI {
 /// A circuit breaker as a rule: closed, open, half-open.
 ///
 /// While open it advises `suspend`; from `now >= open_until` on it lets one attempt at a time
-/// through as a probe, and HalfOpenOptions says how many verdicts decide. A probe that is abandoned leaves
-/// it as it was. `begin` without asking `admit` first, while open, is a forced probe. Planned
-/// failures are no verdict. The end of a connection that had succeeded is none either: there is no
-/// `lost` hook.
+/// through as a probe, and HalfOpenOptions says how many verdicts decide. A probe that is abandoned
+/// leaves it as it was. `begin` without asking `admit` first, while open, is a forced probe.
+/// Planned failures are no verdict. The end of a connection that had succeeded is none either:
+/// there is no `lost` hook.
 ///
 ///     Breaker{ConsecutiveFailures{5}, OpenFor{300s}}
 ///     Breaker{FailureRate{CountWindow<20>{}, {.percent = 50}},

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/breaker/breaker_state.hpp
-/// BreakerState, BreakerMode, BreakerChange, HalfOpenOptions, BreakerSnapshot: the vocabulary of breakers.
+/// BreakerState, BreakerMode, BreakerChange, HalfOpenOptions, BreakerSnapshot: the vocabulary of
+/// breakers.
 #pragma once
 
 #include <cstdint>  // std::uint8_t, std::uint16_t

@@ -53,9 +53,9 @@ public:
     using Permit = detail::BudgetPermit<RatioBudget, Stake>;
 
     /// Pre: window > 0ns; something is allowed.
-    constexpr explicit RatioBudget(RatioBudgetOptions terms = {}) noexcept
-        : terms_{terms}, state_{State{TimeWindow<>{terms.window}}} {
-        BELAY_PRECONDITION(terms.retries_per_thousand >= 1 || terms.at_least >= 1,
+    constexpr explicit RatioBudget(RatioBudgetOptions options = {}) noexcept
+        : options_{options}, state_{State{TimeWindow<>{options.window}}} {
+        BELAY_PRECONDITION(options.retries_per_thousand >= 1 || options.at_least >= 1,
                            "RatioBudget: the share or the floor must be > 0");
     }
 
@@ -105,9 +105,9 @@ private:
         // At most 11 * 2^32 calls * 2^32: the division comes first where the product would not fit.
         const CallCounts recent = s.recent.counts();
         const std::uint64_t calls = recent.calls - recent.bad;
-        const std::uint64_t share = calls / 1000 * terms_.retries_per_thousand +
-                                    calls % 1000 * terms_.retries_per_thousand / 1000;
-        return share > terms_.at_least ? share : terms_.at_least;
+        const std::uint64_t share = calls / 1000 * options_.retries_per_thousand +
+                                    calls % 1000 * options_.retries_per_thousand / 1000;
+        return share > options_.at_least ? share : options_.at_least;
     }
 
     constexpr void on_end(Stake stake, Instant now) noexcept {
@@ -123,7 +123,7 @@ private:
         if (stake.retry) state_.with([](State& s) { --s.held; });
     }
 
-    const RatioBudgetOptions terms_;
+    const RatioBudgetOptions options_;
     detail::Guarded<State> state_;
 };
 

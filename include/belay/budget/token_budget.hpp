@@ -83,13 +83,13 @@ public:
     using Permit = detail::BudgetPermit<TokenBudget, Stake>;
 
     /// Pre: each cost and the threshold fit the capacity, which is >= 1.
-    constexpr explicit TokenBudget(TokenBudgetOptions terms = TokenBudgetOptions::aws()) noexcept
-        : tokens_milli_{terms.capacity_milli}, terms_{terms} {
-        BELAY_PRECONDITION(terms.capacity_milli >= 1, "TokenBudget: the capacity must be > 0");
-        BELAY_PRECONDITION(terms.threshold_milli < terms.capacity_milli,
+    constexpr explicit TokenBudget(TokenBudgetOptions options = TokenBudgetOptions::aws()) noexcept
+        : tokens_milli_{options.capacity_milli}, options_{options} {
+        BELAY_PRECONDITION(options.capacity_milli >= 1, "TokenBudget: the capacity must be > 0");
+        BELAY_PRECONDITION(options.threshold_milli < options.capacity_milli,
                            "TokenBudget: the threshold must be below the capacity");
-        BELAY_PRECONDITION(terms.retry_cost_milli <= terms.capacity_milli &&
-                               terms.timeout_cost_milli <= terms.capacity_milli,
+        BELAY_PRECONDITION(options.retry_cost_milli <= options.capacity_milli &&
+                               options.timeout_cost_milli <= options.capacity_milli,
                            "TokenBudget: a retry must not cost more than the capacity");
     }
     TokenBudget(const TokenBudget&) = delete;
@@ -102,10 +102,10 @@ public:
     /// For a retry after a failure of this cause.   Errors: a refused permit.
     Permit reserve(Cause cause, Turn&) noexcept {
         const std::uint32_t cost =
-            cause == Cause::timed_out ? terms_.timeout_cost_milli : terms_.retry_cost_milli;
+            cause == Cause::timed_out ? options_.timeout_cost_milli : options_.retry_cost_milli;
         std::uint32_t seen = tokens_milli_.load(std::memory_order_relaxed);
         do {
-            if (seen <= terms_.threshold_milli || seen < cost) return Permit{};
+            if (seen <= options_.threshold_milli || seen < cost) return Permit{};
         } while (!replace(seen, seen - cost));
         return Permit{*this, Stake{cost}};
     }
@@ -114,28 +114,28 @@ public:
     [[nodiscard]] std::uint32_t tokens_milli() const noexcept {
         return tokens_milli_.load(std::memory_order_relaxed);
     }
-    [[nodiscard]] constexpr const TokenBudgetOptions& terms() const noexcept { return terms_; }
+    [[nodiscard]] constexpr const TokenBudgetOptions& options() const noexcept { return options_; }
 
 private:
     friend Permit;
 
     void on_success(Stake stake, Instant) noexcept {
-        add(stake.held_milli != 0 ? stake.held_milli : terms_.success_gain_milli);
+        add(stake.held_milli != 0 ? stake.held_milli : options_.success_gain_milli);
     }
     void on_failure(Stake, Instant) noexcept {
-        if (terms_.failure_cost_milli == 0) return;
+        if (options_.failure_cost_milli == 0) return;
         std::uint32_t seen = tokens_milli_.load(std::memory_order_relaxed);
-        while (seen != 0 &&
-               !replace(seen,
-                        seen > terms_.failure_cost_milli ? seen - terms_.failure_cost_milli : 0)) {
+        while (seen != 0 && !replace(seen, seen > options_.failure_cost_milli
+                                               ? seen - options_.failure_cost_milli
+                                               : 0)) {
         }
     }
     void on_neutral(Stake stake) noexcept { add(stake.held_milli); }
 
     void add(std::uint32_t gain) noexcept {
         std::uint32_t seen = tokens_milli_.load(std::memory_order_relaxed);
-        while (gain != 0 && seen != terms_.capacity_milli) {
-            const std::uint32_t room = terms_.capacity_milli - seen;
+        while (gain != 0 && seen != options_.capacity_milli) {
+            const std::uint32_t room = options_.capacity_milli - seen;
             if (replace(seen, seen + (gain < room ? gain : room))) return;
         }
     }
@@ -150,7 +150,7 @@ private:
     // retries are paid for with one token. Nothing is published through it: relaxed order is
     // enough.
     std::atomic<std::uint32_t> tokens_milli_;
-    const TokenBudgetOptions terms_;
+    const TokenBudgetOptions options_;
 };
 
 }  // namespace belay::inline BELAY_ABI

@@ -194,8 +194,9 @@ Answer run_retry(const P& policy, Sleeper& sleeper, Make&& make, const Stop& sto
 ///
 /// A wait ends at once when `stop` is a StopToken that is asked to stop, and soon with any other
 /// token; no attempt begins after that. The observer has any of `on_attempt(Attempt)`,
-/// `on_retry(RetryPlanned)`, `on_refusal(CallRefused)`, `on_success(Attempt)`, `on_give_up(RetryEnded)`, which may
-/// throw. What has begun or is planned when an exception leaves is abandoned.
+/// `on_retry(RetryPlanned)`, `on_refusal(CallRefused)`, `on_success(Attempt)`,
+/// `on_give_up(RetryEnded)`, which may throw. What has begun or is planned when an exception leaves
+/// is abandoned.
 ///
 /// Without any rule that waits or stops, a call that never works is repeated for ever at full
 /// speed. The overload without a sleeper is in <belay/drive/thread_sleeper.hpp>, the one for

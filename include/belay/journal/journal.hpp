@@ -104,9 +104,9 @@ public:
     /// Keeps a note beside the operations, instead of the one before: what its owner wants to know
     /// after a restart. No bytes: no note.
     ///
-    /// It rides with the next `commit`, in Flush::each it is durable when this returns; a crash before
-    /// that brings the one before back. It takes room in the files as an operation does, for as
-    /// long as the file is needed.
+    /// It rides with the next `commit`, in Flush::each it is durable when this returns; a crash
+    /// before that brings the one before back. It takes room in the files as an operation does, for
+    /// as long as the file is needed.
     ///
     /// Errors: too_large, above journal_format::note_bytes_max; no space; what `failed` says. It
     ///         was not taken then.   Complexity: O(length).
@@ -139,7 +139,8 @@ public:
 
     /// The check at `number`, see `next_check`.
     ///
-    /// Errors: unknown_number, outside of base() - 1 to last(); as `read`.   Throws: std::bad_alloc.
+    /// Errors: unknown_number, outside of base() - 1 to last(); as `read`.
+    /// Throws: std::bad_alloc.
     /// Complexity: O(1) for last(), else at most 64 records are read.
     [[nodiscard]] Result<std::uint64_t> check(std::uint64_t number) {
         if (number + 1 < base() || number > last()) {

@@ -68,8 +68,8 @@ struct RecoveryReport {
     /// Operations that wait to be acknowledged.
     std::uint64_t operations = 0;
     /// Bytes that no record uses, from an unfinished write, that were cleared from the end of the
-    /// last segment. 0 after an orderly end; but in Flush::each a write that found no space may have
-    /// left some behind the last record, of an operation or note that was not taken.
+    /// last segment. 0 after an orderly end; but in Flush::each a write that found no space may
+    /// have left some behind the last record, of an operation or note that was not taken.
     std::uint64_t truncated_bytes = 0;
     /// The file and the offset at which they began; empty and 0 if there were none.
     std::string truncated_path;

@@ -22,8 +22,8 @@ namespace belay::inline BELAY_ABI {
 /// | none                   | once commit() returned   | once flush() returned          |
 ///
 /// In `each` the same holds for ack() and keep(), and every call is a flush of its own, also of
-/// many threads. In `group` and `none` they ride with the next commit(), and one flush serves all who
-/// wait.
+/// many threads. In `group` and `none` they ride with the next commit(), and one flush serves all
+/// who wait.
 ///
 /// In all modes run, salt, pin, and the acknowledgements before a file is deleted are flushed, and
 /// a loss of power takes a tail of the operations, never one from the middle.

@@ -33,7 +33,7 @@ concept HasNumbers = requires(const S& s) {
     { s.durable() } noexcept -> std::same_as<std::uint64_t>;
 };
 template <class S>
-concept HasAppendAndSync = requires(S& s, BytesView body) {
+concept HasAppendAndCommit = requires(S& s, BytesView body) {
     { s.append(body) } noexcept -> std::same_as<Result<std::uint64_t>>;
     { s.commit() } noexcept -> std::same_as<std::error_code>;
 };
@@ -67,9 +67,9 @@ concept HasMediumFailure = requires(const S& s) {
 /// - `journal_id()` is random and made with the queue; one that was lost and recreated has another.
 /// - `run()` counts openings; `salt()` is random per opening; both are durable before the opener
 ///   returns. `salt_of(n)`, base() <= n <= last(), is the salt of the run that appended n.
-/// - `append(body)` gives the number last() + 1, and is not durable yet; `commit()` makes everything
-///   appended before it durable, and then `durable()` is at least that number. `durable()` never
-///   falls.
+/// - `append(body)` gives the number last() + 1, and is not durable yet; `commit()` makes
+///   everything appended before it durable, and then `durable()` is at least that number.
+///   `durable()` never falls.
 /// - `ack(n)` releases everything up to n; it is cumulative, idempotent, and may become durable
 ///   later: then a crash brings operations back, never loses one. base() == acked + 1.
 /// - A `commit()` without error makes durable what was acknowledged before it too. A log that may
@@ -79,11 +79,12 @@ concept HasMediumFailure = requires(const S& s) {
 ///   const. It and `check` throw nothing but std::bad_alloc.
 /// - `check(n)`, base() - 1 <= n <= last(), is `first_check` folded with `next_check` up to n.
 /// - `pin_store(id)` is durable when it returns; `store_pin()` is `no_id` before the first.
-/// - After a failure of the medium `failed()` is that error, and so is every later append and commit.
+/// - After a failure of the medium `failed()` is that error, and so is every later append and
+///   commit.
 template <class S>
 concept LogLike =
     std::movable<S> && detail::HasJournalIdentity<S> && detail::HasStorePin<S> &&
-    detail::HasNumbers<S> && detail::HasAppendAndSync<S> && detail::HasNumberedRead<S> &&
+    detail::HasNumbers<S> && detail::HasAppendAndCommit<S> && detail::HasNumberedRead<S> &&
     detail::HasCheckOf<S> && detail::HasNumberedAck<S> && detail::HasMediumFailure<S>;
 
 namespace explain {
@@ -101,7 +102,7 @@ consteval bool log_like() {
     static_assert(detail::HasNumbers<S>,
                   "LogLike: S needs 'base()', 'last()' and 'durable()', each 'const noexcept "
                   "-> std::uint64_t'");
-    static_assert(detail::HasAppendAndSync<S>,
+    static_assert(detail::HasAppendAndCommit<S>,
                   "LogLike: S needs 'append(BytesView) noexcept -> Result<std::uint64_t>' "
                   "and 'commit() noexcept -> std::error_code'");
     static_assert(detail::HasNumberedRead<S>,

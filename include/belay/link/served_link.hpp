@@ -13,7 +13,8 @@ namespace belay::inline BELAY_ABI {
 /// What an acceptor's machine holds for each connection: the other end of a Supervisor, without a
 /// policy, since who was dialled does not dial again.
 ///
-/// `Transport` is a transport that opens once: what a listener hands out, decorated at will. Pinned.
+/// `Transport` is a transport that opens once: what a listener hands out, decorated at will.
+/// Pinned.
 ///
 /// Thread safety: home thread of the machine that owns it.
 template <TransportLike Transport>

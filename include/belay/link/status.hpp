@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/status.hpp
-/// LinkState, LinkStatus, Transition: where a supervised connection stands, as one consistent value.
+/// LinkState, LinkStatus, Transition: where a supervised connection stands, as one consistent
+/// value.
 #pragma once
 
 #include <string_view>  // std::string_view
@@ -73,7 +74,9 @@ struct Connectivity {
     std::uint32_t attempt = 0;
 };
 
-/// LinkStatus as connected, disconnected{since, reason} or reconnecting{attempt}.   Complexity: O(1).
+/// LinkStatus as connected, disconnected{since, reason} or reconnecting{attempt}.
+///
+/// Complexity: O(1).
 [[nodiscard]] constexpr Connectivity connectivity(const LinkStatus& s) noexcept {
     using Kind = Connectivity::Kind;
     if (s.state == LinkState::connected) return {Kind::connected, s.since, {}, 0};

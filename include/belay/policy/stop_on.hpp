@@ -15,8 +15,8 @@ namespace belay::inline BELAY_ABI {
 /// `StopOn{Cause::permanent, Cause::forbidden, Cause::unauthorized}` saves a `retry` from asking
 /// again what was answered for good. `StopOn::all_but(Cause::timed_out, Cause::overloaded)` is for
 /// calls that must not be made twice unless it is known that the first one did nothing: it stops
-/// after every other failure, and after the loss of a connection. What is planned is no failure, and
-/// never stops there.
+/// after every other failure, and after the loss of a connection. What is planned is no failure,
+/// and never stops there.
 ///
 /// Models:        RuleLike.
 /// Thread safety: distinct objects safe; a shared one safe (never changes).

@@ -131,7 +131,7 @@ public:
     }
     /// As the storage's.
     template <class S = Storage>
-        requires detail::HasSync<S>
+        requires detail::HasStorageCommit<S>
     [[nodiscard]] std::error_code commit() noexcept {
         return storage_.commit();
     }

@@ -157,7 +157,7 @@ public:
     }
     /// `commit` of every lane, also behind one that fails.   Errors: that of the first that fails.
     template <class S = Storage>
-        requires detail::HasSync<S>
+        requires detail::HasStorageCommit<S>
     [[nodiscard]] std::error_code commit() noexcept {
         return each_lane([](S& lane) noexcept { return lane.commit(); });
     }

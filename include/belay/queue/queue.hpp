@@ -139,11 +139,12 @@ public:
     [[nodiscard]] bool suspended() const noexcept { return suspended_; }
 
     /// Makes durable what was pushed, and what is gone: by the storage's `flush()`, else its
-    /// `commit()`. Destroying the queue needs no flush; who must know that it worked calls it before.
+    /// `commit()`. Destroying the queue needs no flush; who must know that it worked calls it
+    /// before.
     ///
     /// Errors: those of the storage.   Blocks: on the disk.
     template <class S = Storage>
-        requires detail::HasFlush<S> || detail::HasSync<S>
+        requires detail::HasFlush<S> || detail::HasStorageCommit<S>
     [[nodiscard]] std::error_code flush() noexcept {
         if constexpr (detail::HasFlush<S>) {
             return storage_.flush();

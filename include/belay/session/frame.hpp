@@ -68,8 +68,8 @@ inline void append_frame(Bytes& message, const Frame& frame) {
 
 /// Takes a message apart into its frames.
 ///
-/// Errors:        SessionErrc::protocol for anything that is not a whole, undamaged, known frame; then
-///                `bad_type` is the offending type, and nothing more is read.
+/// Errors:        SessionErrc::protocol for anything that is not a whole, undamaged, known frame;
+///                then `bad_type` is the offending type, and nothing more is read.
 /// Thread safety: distinct objects safe.   Allocates: never.
 class FrameReader {
 public:

@@ -47,7 +47,7 @@ struct SessionStatus {
 /// Sends operations to a Receiver, each exactly once and in order, whatever fails on the way.
 ///
 /// `send` takes an operation; it is durable, and will be delivered, when on_accepted(up_to) says so
-/// or flush() has returned; one flush serves all operations of a turn. The session owns the
+/// or commit() has returned; one flush serves all operations of a turn. The session owns the
 /// supervisor of its connection and the queue; it does not drop: a queue whose overflow policy does
 /// is refused.
 ///
@@ -117,14 +117,14 @@ public:
 
     /// Takes an operation.
     ///
-    /// Returns: its number. It is not durable yet: see on_accepted and flush().
+    /// Returns: its number. It is not durable yet: see on_accepted and commit().
     /// Errors:  QueueErrc::queue_full, queue_suspended, too_large; of the medium. Then it is not
     ///          taken; but after a failure of the medium in Flush::each it may be delivered by the
     ///          next Session over the journal, and this one is blocked.
     [[nodiscard]] Result<std::uint64_t> send(BytesView operation) {
         if (core_.blocked() == Blocked::journal_failed) return SessionErrc::journal_failed;
         const std::error_code e = queue_.push(operation);
-        // In Flush::each the push flushes: the next turn, or flush(), finds that it has failed.
+        // In Flush::each the push flushes: the next turn, or commit(), finds that it has failed.
         if (!e || journal().failed()) {
             dirty_ = true;
             waker_.touch();
@@ -133,9 +133,11 @@ public:
         return journal().last();
     }
 
-    /// Makes everything that send() has taken durable.   Blocks: for one flush of the medium.
+    /// Makes everything that send() has taken durable, as the journal's mode promises.
+    ///
     /// Errors: of the medium; then nothing can be promised any more, and the session is blocked.
-    [[nodiscard]] std::error_code flush() {
+    /// Blocks: for one flush of the medium.
+    [[nodiscard]] std::error_code commit() {
         std::error_code error = make_durable();
         waker_.touch();
         if (error || core_.blocked() != Blocked::journal_failed) return error;

@@ -19,7 +19,7 @@ concept CountsBytes = requires(const S& s) {
     { s.bytes() } noexcept -> std::convertible_to<std::uint64_t>;
 };
 template <class S>
-concept HasSync = requires(S& s) {
+concept HasStorageCommit = requires(S& s) {
     { s.commit() } noexcept -> std::same_as<std::error_code>;
 };
 

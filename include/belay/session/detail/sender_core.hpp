@@ -70,7 +70,8 @@ public:
     }
 
     /// Takes a message; appends what must be answered to `reply`.
-    /// Errors: any SessionErrc, or of the journal; then the connection must be closed after the reply.
+    /// Errors: any SessionErrc, or of the journal; then the connection must be closed after the
+    /// reply.
     [[nodiscard]] std::error_code take(BytesView message, Bytes& reply) {
         const bool greeted = phase_ == Phase::adopting || phase_ == Phase::flowing;
         session_format::FrameReader reader{

@@ -156,8 +156,8 @@ public:
     void note_at_end() noexcept {
         if (!note_late(false)) static_cast<void>(note_gone(false));
     }
-    /// Whether something is known here only, until a `commit`; also what the log was told is gone, if
-    /// it says so.
+    /// Whether something is known here only, until a `commit`; also what the log was told is gone,
+    /// if it says so.
     [[nodiscard]] bool has_unnoted() const noexcept {
         if constexpr (TellsDurableAck<Log>) {
             if (log_.acked_durable() + 1 < log_.base()) return true;
