@@ -12,7 +12,7 @@
 #include <fstream>
 #include <utility>
 
-#include "support/database_suite.hpp"
+#include "support/adapter/database_suite.hpp"
 
 using namespace belay;
 using belay_test::bytes_of;

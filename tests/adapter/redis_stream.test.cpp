@@ -8,8 +8,8 @@
 
 #include <thread>
 
-#include "support/redis_server.hpp"
-#include "support/storage_conformance.hpp"
+#include "support/adapter/redis_server.hpp"
+#include "support/queue/storage_conformance.hpp"
 
 using namespace belay;
 using namespace std::literals;

@@ -12,8 +12,8 @@
 #include <belay/core/random.hpp>
 #include <belay/queue/queue.hpp>
 
-#include "support/redis_proxy.hpp"
-#include "support/redis_server.hpp"
+#include "support/adapter/redis_proxy.hpp"
+#include "support/adapter/redis_server.hpp"
 
 using namespace belay;
 using namespace std::literals;

@@ -10,8 +10,8 @@
 
 #include <belay/core/random.hpp>
 
-#include "support/redis_proxy.hpp"
-#include "support/redis_server.hpp"
+#include "support/adapter/redis_proxy.hpp"
+#include "support/adapter/redis_server.hpp"
 
 using namespace belay;
 using namespace std::literals;

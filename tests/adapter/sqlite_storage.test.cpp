@@ -9,7 +9,7 @@
 
 #include <belay/core/random.hpp>
 
-#include "support/database_suite.hpp"
+#include "support/adapter/database_suite.hpp"
 
 using namespace belay;
 using belay_test::bytes_of;

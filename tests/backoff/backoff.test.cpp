@@ -23,8 +23,8 @@
 
 #include "support/aborts.hpp"
 #include "support/archetypes.hpp"
+#include "support/backoff/wait_samples.hpp"
 #include "support/catch.hpp"
-#include "support/wait_samples.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;

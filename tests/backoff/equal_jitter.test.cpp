@@ -4,8 +4,8 @@
 
 #include <belay/backoff/no_cap.hpp>
 
+#include "support/backoff/wait_samples.hpp"
 #include "support/catch.hpp"
-#include "support/wait_samples.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;

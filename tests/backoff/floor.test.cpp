@@ -11,8 +11,8 @@
 #include <belay/backoff/proportional_jitter.hpp>
 #include <belay/backoff/smooth_jitter.hpp>
 
+#include "support/backoff/wait_samples.hpp"
 #include "support/catch.hpp"
-#include "support/wait_samples.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;

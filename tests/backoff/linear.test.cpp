@@ -5,8 +5,8 @@
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/no_jitter.hpp>
 
+#include "support/backoff/wait_samples.hpp"
 #include "support/catch.hpp"
-#include "support/wait_samples.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;

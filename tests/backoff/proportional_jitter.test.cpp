@@ -5,8 +5,8 @@
 #include <belay/backoff/no_cap.hpp>
 #include <belay/backoff/pre_jitter_cap.hpp>
 
+#include "support/backoff/wait_samples.hpp"
 #include "support/catch.hpp"
-#include "support/wait_samples.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;

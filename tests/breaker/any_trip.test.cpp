@@ -12,7 +12,7 @@
 #include <belay/breaker/slow_call_rate.hpp>
 #include <belay/core/time_window.hpp>
 
-#include "support/breaker_archetypes.hpp"
+#include "support/breaker/breaker_archetypes.hpp"
 #include "support/catch.hpp"
 
 using namespace belay;

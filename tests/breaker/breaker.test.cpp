@@ -9,7 +9,7 @@
 #include <belay/backoff/no_jitter.hpp>
 #include <belay/policy/policy.hpp>
 
-#include "support/breaker_archetypes.hpp"
+#include "support/breaker/breaker_archetypes.hpp"
 #include "support/catch.hpp"
 
 using namespace belay;

@@ -9,7 +9,7 @@
 #include <belay/breaker/consecutive_failures.hpp>
 #include <belay/breaker/open_for.hpp>
 
-#include "support/breaker_archetypes.hpp"
+#include "support/breaker/breaker_archetypes.hpp"
 #include "support/catch.hpp"
 
 using namespace belay;

@@ -13,7 +13,7 @@
 #include <belay/core/manual_clock.hpp>
 
 #include "support/aborts.hpp"
-#include "support/breaker_archetypes.hpp"
+#include "support/breaker/breaker_archetypes.hpp"
 #include "support/catch.hpp"
 
 using namespace belay;

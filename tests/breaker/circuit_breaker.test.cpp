@@ -17,9 +17,9 @@
 
 #include "support/aborts.hpp"
 #include "support/archetypes.hpp"
-#include "support/breaker_archetypes.hpp"
+#include "support/breaker/breaker_archetypes.hpp"
+#include "support/budget/granted.hpp"
 #include "support/catch.hpp"
-#include "support/granted.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;

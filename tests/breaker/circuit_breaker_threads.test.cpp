@@ -16,7 +16,7 @@
 #include <belay/core/manual_clock.hpp>
 #include <belay/core/time_window.hpp>
 
-#include "support/breaker_archetypes.hpp"
+#include "support/breaker/breaker_archetypes.hpp"
 #include "support/catch.hpp"
 
 using namespace belay;

@@ -9,7 +9,7 @@
 #include <belay/breaker/count_window.hpp>
 #include <belay/core/time_window.hpp>
 
-#include "support/breaker_archetypes.hpp"
+#include "support/breaker/breaker_archetypes.hpp"
 #include "support/catch.hpp"
 
 using namespace belay;

@@ -2,7 +2,7 @@
 // Goal: OpenWaitLike takes its archetype, and refuses types that lack one requirement each.
 #include <belay/breaker/open_wait_like.hpp>
 
-#include "support/breaker_archetypes.hpp"
+#include "support/breaker/breaker_archetypes.hpp"
 
 using namespace belay;
 

@@ -2,7 +2,7 @@
 // Goal: TripLike takes its archetype in each of its forms, and refuses near-misses.
 #include <belay/breaker/trip_like.hpp>
 
-#include "support/breaker_archetypes.hpp"
+#include "support/breaker/breaker_archetypes.hpp"
 
 using namespace belay;
 

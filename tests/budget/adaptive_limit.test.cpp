@@ -15,8 +15,8 @@
 #include <belay/policy/shared.hpp>
 
 #include "support/aborts.hpp"
+#include "support/budget/granted.hpp"
 #include "support/catch.hpp"
-#include "support/granted.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;

@@ -18,8 +18,8 @@
 
 #include "support/aborts.hpp"
 #include "support/archetypes.hpp"
+#include "support/budget/granted.hpp"
 #include "support/catch.hpp"
-#include "support/granted.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;

@@ -17,7 +17,7 @@
 #include <belay/policy/policy.hpp>
 #include <belay/policy/shared.hpp>
 
-#include "support/async_sleeper.hpp"
+#include "support/call/async_sleeper.hpp"
 #include "support/catch.hpp"
 #include "support/counting_new.hpp"
 

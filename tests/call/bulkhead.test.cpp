@@ -12,8 +12,8 @@
 #include <belay/policy/shared.hpp>
 
 #include "support/archetypes.hpp"
+#include "support/budget/granted.hpp"
 #include "support/catch.hpp"
-#include "support/granted.hpp"
 #include "support/shorthand.hpp"
 
 using namespace belay;

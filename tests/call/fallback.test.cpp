@@ -12,7 +12,7 @@
 #include <belay/call/retrying.hpp>
 #include <belay/policy/max_attempts.hpp>
 
-#include "support/async_sleeper.hpp"
+#include "support/call/async_sleeper.hpp"
 #include "support/catch.hpp"
 #include "support/shorthand.hpp"
 

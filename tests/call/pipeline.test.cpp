@@ -22,9 +22,9 @@
 #include <belay/call/timeout.hpp>
 #include <belay/policy/max_attempts.hpp>
 
-#include "support/async_sleeper.hpp"
+#include "support/call/async_sleeper.hpp"
+#include "support/call/retry_rules.hpp"
 #include "support/catch.hpp"
-#include "support/retry_rules.hpp"
 #include "support/shorthand.hpp"
 
 using namespace belay;

@@ -8,7 +8,7 @@
 #include <belay/call/pipeline.hpp>
 #include <belay/call/timeout.hpp>
 
-#include "support/async_sleeper.hpp"
+#include "support/call/async_sleeper.hpp"
 #include "support/catch.hpp"
 #include "support/shorthand.hpp"
 

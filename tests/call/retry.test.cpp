@@ -21,8 +21,8 @@
 #include <belay/policy/stop_on.hpp>
 
 #include "support/archetypes.hpp"
+#include "support/call/retry_rules.hpp"
 #include "support/catch.hpp"
-#include "support/retry_rules.hpp"
 #include "support/shorthand.hpp"
 
 using namespace belay;

@@ -4,7 +4,7 @@
 #include <belay/policy/max_attempts.hpp>
 
 #include "support/archetypes.hpp"
-#include "support/async_sleeper.hpp"
+#include "support/call/async_sleeper.hpp"
 
 // A blocking sleeper would block the whole loop.
 #if defined(BELAY_CONTROL)

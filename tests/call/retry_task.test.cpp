@@ -16,9 +16,9 @@
 #include <belay/policy/max_attempts.hpp>
 #include <belay/policy/shared.hpp>
 
-#include "support/async_sleeper.hpp"
+#include "support/call/async_sleeper.hpp"
+#include "support/call/retry_rules.hpp"
 #include "support/catch.hpp"
-#include "support/retry_rules.hpp"
 #include "support/shorthand.hpp"
 
 using namespace belay;

@@ -12,7 +12,7 @@
 #include <thread>
 #include <vector>
 
-#include "support/async_sleeper.hpp"
+#include "support/call/async_sleeper.hpp"
 #include "support/catch.hpp"
 
 using namespace belay;

@@ -9,7 +9,7 @@
 #include <belay/core/random.hpp>
 
 #include "support/catch.hpp"
-#include "support/crc_paths.hpp"
+#include "support/core/crc_paths.hpp"
 
 using namespace belay;
 using namespace belay_test;

@@ -16,7 +16,7 @@
 #include <belay/posix/loop.hpp>
 
 #include "support/catch.hpp"
-#include "support/round.hpp"
+#include "support/queue/round.hpp"
 #include "support/shorthand.hpp"
 
 using namespace belay;

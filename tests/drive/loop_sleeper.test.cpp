@@ -19,7 +19,7 @@
 #include <belay/sim/world.hpp>
 
 #include "support/catch.hpp"
-#include "support/round.hpp"
+#include "support/queue/round.hpp"
 #include "support/shorthand.hpp"
 
 using namespace belay;

@@ -3,7 +3,7 @@
 #include <belay/journal/file_system_like.hpp>
 #include <belay/journal/journal.hpp>
 
-#include "support/queue_archetypes.hpp"
+#include "support/queue/queue_archetypes.hpp"
 
 using namespace belay;
 using belay_test::MinimalFileSystem;

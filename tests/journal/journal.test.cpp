@@ -3,9 +3,9 @@
 #include <belay/journal/journal.hpp>
 #include <belay/sim/disk.hpp>
 
-#include "support/journal_model.hpp"
+#include "support/journal/journal_model.hpp"
+#include "support/queue/storage_conformance.hpp"
 #include "support/seeds.hpp"
-#include "support/storage_conformance.hpp"
 
 using namespace belay;
 using namespace belay_test;

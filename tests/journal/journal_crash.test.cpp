@@ -5,7 +5,7 @@
 
 #include <unordered_set>
 
-#include "support/journal_model.hpp"
+#include "support/journal/journal_model.hpp"
 #include "support/seeds.hpp"
 
 using namespace belay;

@@ -4,9 +4,9 @@
 #include <belay/journal/journal.hpp>
 #include <belay/sim/disk.hpp>
 
-#include "support/journal_model.hpp"
+#include "support/journal/journal_model.hpp"
+#include "support/journal/watched_disk.hpp"
 #include "support/seeds.hpp"
-#include "support/watched_disk.hpp"
 
 using namespace belay;
 using namespace belay_test;

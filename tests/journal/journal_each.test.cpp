@@ -8,9 +8,9 @@
 #include <atomic>
 #include <thread>
 
-#include "support/journal_model.hpp"
-#include "support/storage_conformance.hpp"
-#include "support/watched_disk.hpp"
+#include "support/journal/journal_model.hpp"
+#include "support/journal/watched_disk.hpp"
+#include "support/queue/storage_conformance.hpp"
 
 using namespace belay;
 using namespace belay_test;

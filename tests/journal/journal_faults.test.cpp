@@ -4,7 +4,7 @@
 #include <belay/journal/journal.hpp>
 #include <belay/sim/disk.hpp>
 
-#include "support/journal_model.hpp"
+#include "support/journal/journal_model.hpp"
 
 using namespace belay;
 using namespace belay_test;

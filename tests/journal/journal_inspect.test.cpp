@@ -5,7 +5,7 @@
 
 #include <map>
 
-#include "support/journal_model.hpp"
+#include "support/journal/journal_model.hpp"
 
 using namespace belay;
 using namespace belay_test;

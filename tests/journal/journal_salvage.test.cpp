@@ -3,7 +3,7 @@
 // one stays as it is. Method: damage in the middle, and every way in which salvaging can fail.
 #include <belay/journal/journal_salvage.hpp>
 
-#include "support/journal_model.hpp"
+#include "support/journal/journal_model.hpp"
 
 using namespace belay;
 using namespace belay_test;

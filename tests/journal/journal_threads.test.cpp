@@ -7,8 +7,8 @@
 #include <latch>
 #include <thread>
 
-#include "support/journal_model.hpp"
-#include "support/watched_disk.hpp"
+#include "support/journal/journal_model.hpp"
+#include "support/journal/watched_disk.hpp"
 
 using namespace belay;
 using namespace belay_test;

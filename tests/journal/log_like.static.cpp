@@ -2,7 +2,7 @@
 // Goal: LogLike holds for the archetype, and for nothing that lacks one of its requirements.
 #include <belay/journal/log_like.hpp>
 
-#include "support/queue_archetypes.hpp"
+#include "support/queue/queue_archetypes.hpp"
 
 using namespace belay;
 using belay_test::MinimalSequenced;

@@ -9,7 +9,7 @@
 #include <belay/link/tee.hpp>
 
 #include "support/archetypes.hpp"
-#include "support/link_archetypes.hpp"
+#include "support/link/link_archetypes.hpp"
 
 using namespace belay;
 using namespace belay_test;

@@ -2,7 +2,7 @@
 // Goal: ConnectionLike accepts its minimal models, and refuses each near miss.
 #include <belay/link/connection_like.hpp>
 
-#include "support/link_archetypes.hpp"
+#include "support/link/link_archetypes.hpp"
 
 using namespace belay;
 using namespace belay_test;

@@ -6,7 +6,7 @@
 #include <belay/link/bundle.hpp>
 
 #include "support/aborts.hpp"
-#include "support/link_rig.hpp"
+#include "support/link/link_rig.hpp"
 
 using namespace belay;
 using namespace belay_test;

@@ -6,7 +6,7 @@
 #include <belay/policy/cooldown_on.hpp>
 #include <belay/policy/max_attempts.hpp>
 
-#include "support/link_rig.hpp"
+#include "support/link/link_rig.hpp"
 
 using namespace belay;
 using namespace belay_test;

@@ -3,7 +3,7 @@
 // is.
 #include <belay/link/observer.hpp>
 
-#include "support/link_rig.hpp"
+#include "support/link/link_rig.hpp"
 
 using namespace belay;
 using namespace belay_test;

@@ -3,7 +3,7 @@
 // its attempt.
 #include <belay/link/status.hpp>
 
-#include "support/link_rig.hpp"
+#include "support/link/link_rig.hpp"
 
 using namespace belay;
 using namespace belay_test;

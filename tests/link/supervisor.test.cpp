@@ -12,7 +12,7 @@
 
 #include "support/aborts.hpp"
 #include "support/catch.hpp"
-#include "support/fake_transport.hpp"
+#include "support/link/fake_transport.hpp"
 #include "support/shorthand.hpp"
 
 using namespace belay;

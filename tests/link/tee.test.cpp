@@ -5,7 +5,7 @@
 #include <memory>
 #include <optional>
 
-#include "support/link_rig.hpp"
+#include "support/link/link_rig.hpp"
 
 using namespace belay;
 using namespace belay_test;

@@ -10,7 +10,7 @@
 #include <belay/link/bundle.hpp>
 #include <belay/link/heartbeat.hpp>
 
-#include "support/link_rig.hpp"
+#include "support/link/link_rig.hpp"
 
 using namespace belay;
 using namespace belay_test;

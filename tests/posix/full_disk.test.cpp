@@ -7,7 +7,7 @@
 #include <fstream>
 
 #include "support/catch.hpp"
-#include "support/small_files.hpp"
+#include "support/journal/small_files.hpp"
 #include "support/temporary_directory.hpp"
 #include "support/text_for.hpp"
 

@@ -10,7 +10,7 @@
 #include <optional>
 
 #include "support/catch.hpp"
-#include "support/small_files.hpp"
+#include "support/journal/small_files.hpp"
 #include "support/temporary_directory.hpp"
 #include "support/text_for.hpp"
 

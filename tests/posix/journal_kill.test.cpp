@@ -7,7 +7,7 @@
 #include <map>
 #include <thread>
 
-#include "support/kill_at_work.hpp"
+#include "support/journal/kill_at_work.hpp"
 #include "support/seeds.hpp"
 #include "support/temporary_directory.hpp"
 

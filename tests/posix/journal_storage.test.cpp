@@ -6,7 +6,7 @@
 #include <filesystem>
 
 #include "support/catch.hpp"
-#include "support/storage_conformance.hpp"
+#include "support/queue/storage_conformance.hpp"
 #include "support/temporary_directory.hpp"
 
 using namespace belay;

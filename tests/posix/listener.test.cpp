@@ -12,8 +12,8 @@
 
 #include <belay/session/receiver.hpp>
 
-#include "support/memory_ledger.hpp"
-#include "support/tcp_rig.hpp"
+#include "support/posix/tcp_rig.hpp"
+#include "support/session/memory_ledger.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;

@@ -8,7 +8,7 @@
 
 #include <belay/core/manual_clock.hpp>
 
-#include "support/watch_rig.hpp"
+#include "support/posix/watch_rig.hpp"
 
 using namespace belay;
 using namespace belay_test;

@@ -7,7 +7,7 @@
 
 #include <belay/posix/loop.hpp>
 
-#include "support/watch_rig.hpp"
+#include "support/posix/watch_rig.hpp"
 
 using namespace belay;
 using namespace belay_test;

@@ -7,7 +7,7 @@
 
 #include <belay/link/bundle.hpp>
 
-#include "support/tcp_rig.hpp"
+#include "support/posix/tcp_rig.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;

@@ -8,8 +8,8 @@
 
 #include <thread>
 
-#include "support/ring_model.hpp"
-#include "support/ring_suite.hpp"
+#include "support/queue/ring_model.hpp"
+#include "support/queue/ring_suite.hpp"
 
 using namespace belay;
 using belay_test::Faulty;

@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "support/catch.hpp"
-#include "support/storage_conformance.hpp"
+#include "support/queue/storage_conformance.hpp"
 
 using namespace belay;
 using belay_test::check_storage_conformance;

@@ -4,7 +4,7 @@
 
 #include <belay/queue/flush_every.hpp>
 
-#include "support/queue_archetypes.hpp"
+#include "support/queue/queue_archetypes.hpp"
 
 using namespace belay;
 using belay_test::MinimalFlushable;

@@ -2,7 +2,7 @@
 // Goal: LeasableLike holds for the archetype, and for nothing that lacks one of its requirements.
 #include <belay/queue/leasable_like.hpp>
 
-#include "support/queue_archetypes.hpp"
+#include "support/queue/queue_archetypes.hpp"
 
 using namespace belay;
 using belay_test::MinimalLeasable;

@@ -3,8 +3,8 @@
 // suite, a model, every order of the atomic accesses of small scripts, and a load on real threads.
 #include <belay/queue/mpsc_ring.hpp>
 
-#include "support/ring_model.hpp"
-#include "support/ring_suite.hpp"
+#include "support/queue/ring_model.hpp"
+#include "support/queue/ring_suite.hpp"
 
 using namespace belay;
 using belay_test::mistake;

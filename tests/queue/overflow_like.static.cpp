@@ -3,7 +3,7 @@
 #include <belay/queue/overflow_like.hpp>
 #include <belay/queue/queue.hpp>
 
-#include "support/queue_archetypes.hpp"
+#include "support/queue/queue_archetypes.hpp"
 
 using namespace belay;
 using belay_test::MinimalOverflow;

@@ -18,9 +18,9 @@
 #include <belay/sim/disk.hpp>
 
 #include "support/aborts.hpp"
-#include "support/journal_model.hpp"
+#include "support/journal/journal_model.hpp"
+#include "support/queue/storage_conformance.hpp"
 #include "support/seeds.hpp"
-#include "support/storage_conformance.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;

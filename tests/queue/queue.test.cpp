@@ -11,7 +11,7 @@
 
 #include "support/aborts.hpp"
 #include "support/catch.hpp"
-#include "support/queue_archetypes.hpp"
+#include "support/queue/queue_archetypes.hpp"
 #include "support/seeds.hpp"
 
 using namespace belay;

@@ -13,7 +13,7 @@
 #include <string>
 
 #include "support/catch.hpp"
-#include "support/queue_archetypes.hpp"
+#include "support/queue/queue_archetypes.hpp"
 
 using namespace belay;
 

@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "support/aborts.hpp"
-#include "support/storage_conformance.hpp"
+#include "support/queue/storage_conformance.hpp"
 
 using namespace belay;
 using belay_test::check_storage_conformance;

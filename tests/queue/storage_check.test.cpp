@@ -10,9 +10,9 @@
 #include <belay/journal/journal.hpp>
 #include <belay/sim/disk.hpp>
 
-#include "support/broken_storages.hpp"
-#include "support/journal_model.hpp"
-#include "support/storage_conformance.hpp"
+#include "support/journal/journal_model.hpp"
+#include "support/queue/broken_storages.hpp"
+#include "support/queue/storage_conformance.hpp"
 
 using namespace belay;
 using belay_test::fault_of;

@@ -14,8 +14,8 @@
 #include <vector>
 
 #include "support/catch.hpp"
-#include "support/queue_archetypes.hpp"
-#include "support/storage_conformance.hpp"
+#include "support/queue/queue_archetypes.hpp"
+#include "support/queue/storage_conformance.hpp"
 
 using namespace belay;
 

@@ -4,7 +4,7 @@
 #include <belay/session/session.hpp>
 
 #include "support/archetypes.hpp"
-#include "support/session_archetypes.hpp"
+#include "support/session/session_archetypes.hpp"
 
 using namespace belay;
 using namespace belay_test;

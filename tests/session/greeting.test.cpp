@@ -5,7 +5,7 @@
 
 #include "support/catch.hpp"
 #include "support/hex.hpp"
-#include "support/raw_peer.hpp"
+#include "support/session/raw_peer.hpp"
 
 using namespace belay;
 using namespace belay::session_format;

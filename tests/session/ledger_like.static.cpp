@@ -2,7 +2,7 @@
 // Goal: LedgerLike holds for the archetype, and for nothing that lacks one of its requirements.
 #include <belay/session/ledger_like.hpp>
 
-#include "support/session_archetypes.hpp"
+#include "support/session/session_archetypes.hpp"
 
 using namespace belay;
 using belay_test::MinimalLedger;

@@ -2,7 +2,7 @@
 // expect-error: LedgerLike: L needs 'std::error_code commit
 #include <belay/session/receiver.hpp>
 
-#include "support/session_archetypes.hpp"
+#include "support/session/session_archetypes.hpp"
 
 struct Ledger : belay_test::MinimalLedger {
     using MinimalLedger::MinimalLedger;

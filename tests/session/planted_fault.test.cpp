@@ -5,7 +5,7 @@
 
 #include "support/catch.hpp"
 #include "support/seeds.hpp"
-#include "support/session_world.hpp"
+#include "support/session/session_world.hpp"
 
 using namespace belay;
 using namespace belay_test;

@@ -3,7 +3,7 @@
 // senders, frame by frame.
 #include <belay/session/receiver.hpp>
 
-#include "support/receiver_rig.hpp"
+#include "support/session/receiver_rig.hpp"
 
 using namespace belay;
 using namespace belay::session_format;

@@ -5,7 +5,7 @@
 
 #include <memory>
 
-#include "support/receiver_rig.hpp"
+#include "support/session/receiver_rig.hpp"
 
 using namespace belay;
 using namespace belay::session_format;

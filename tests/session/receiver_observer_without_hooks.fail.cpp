@@ -2,7 +2,7 @@
 // expect-error: Receiver: the observer has none of the hooks
 #include <belay/session/receiver.hpp>
 
-#include "support/session_archetypes.hpp"
+#include "support/session/session_archetypes.hpp"
 
 struct App {
 #if defined(BELAY_CONTROL)

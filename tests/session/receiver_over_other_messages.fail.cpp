@@ -2,7 +2,7 @@
 // expect-error: Receiver: the transport must carry belay::Bytes
 #include <belay/session/receiver.hpp>
 
-#include "support/session_archetypes.hpp"
+#include "support/session/session_archetypes.hpp"
 
 #if defined(BELAY_CONTROL)
 using Message = belay::Bytes;

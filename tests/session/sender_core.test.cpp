@@ -9,7 +9,7 @@
 #include <belay/sim/disk.hpp>
 
 #include "support/catch.hpp"
-#include "support/raw_peer.hpp"
+#include "support/session/raw_peer.hpp"
 
 using namespace belay;
 using namespace belay::detail;

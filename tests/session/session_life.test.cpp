@@ -7,7 +7,7 @@
 
 #include <belay/drive/loop.hpp>
 
-#include "support/session_rig.hpp"
+#include "support/session/session_rig.hpp"
 
 using namespace belay;
 using namespace belay::session_format;

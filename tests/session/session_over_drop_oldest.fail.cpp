@@ -6,7 +6,7 @@
 #include <belay/session/session.hpp>
 #include <belay/sim/disk.hpp>
 
-#include "support/session_archetypes.hpp"
+#include "support/session/session_archetypes.hpp"
 
 #if defined(BELAY_CONTROL)
 using Overflow = belay::Reject;

@@ -3,7 +3,7 @@
 #include <belay/policy/max_attempts.hpp>
 #include <belay/session/session.hpp>
 
-#include "support/session_archetypes.hpp"
+#include "support/session/session_archetypes.hpp"
 
 #if defined(BELAY_CONTROL)
 using Message = belay::Bytes;

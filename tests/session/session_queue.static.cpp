@@ -7,7 +7,7 @@
 #include <belay/queue/drop_oldest.hpp>
 #include <belay/sim/disk.hpp>
 
-#include "support/session_archetypes.hpp"
+#include "support/session/session_archetypes.hpp"
 
 using namespace belay;
 using belay_test::MinimalSessionQueue;

@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "support/catch.hpp"
-#include "support/sim_peers.hpp"
+#include "support/sim/sim_peers.hpp"
 
 using namespace belay;
 using namespace belay_test;

@@ -8,7 +8,7 @@
 #include <belay/sim/world.hpp>
 
 #include "support/catch.hpp"
-#include "support/sim_peers.hpp"
+#include "support/sim/sim_peers.hpp"
 
 using namespace belay;
 using namespace belay_test;

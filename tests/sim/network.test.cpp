@@ -4,7 +4,7 @@
 #include <belay/sim/network.hpp>
 
 #include "support/catch.hpp"
-#include "support/sim_peers.hpp"
+#include "support/sim/sim_peers.hpp"
 
 using namespace belay;
 using namespace belay_test;

@@ -8,7 +8,7 @@
 
 #include "support/catch.hpp"
 #include "support/seeds.hpp"
-#include "support/sim_peers.hpp"
+#include "support/sim/sim_peers.hpp"
 
 using namespace belay;
 using namespace belay_test;

@@ -3,7 +3,7 @@
 // instantiation with the archetype.
 #include <belay/work/work_queue.hpp>
 
-#include "support/queue_archetypes.hpp"
+#include "support/queue/queue_archetypes.hpp"
 
 using namespace belay;
 using belay_test::MinimalSequenced;

@@ -13,7 +13,7 @@
 
 #include "support/aborts.hpp"
 #include "support/catch.hpp"
-#include "support/memory_log.hpp"
+#include "support/journal/memory_log.hpp"
 #include "support/seeds.hpp"
 
 using namespace belay;

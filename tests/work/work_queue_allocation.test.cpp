@@ -11,9 +11,9 @@
 
 #include "support/catch.hpp"
 #include "support/counting_new.hpp"
-#include "support/moments.hpp"
 #include "support/seeds.hpp"
-#include "support/work_turns.hpp"
+#include "support/work/moments.hpp"
+#include "support/work/work_turns.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;

@@ -5,7 +5,7 @@
 #include <belay/work/work_queue.hpp>
 
 #include "support/catch.hpp"
-#include "support/memory_log.hpp"
+#include "support/journal/memory_log.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;

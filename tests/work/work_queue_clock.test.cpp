@@ -10,7 +10,7 @@
 #include <belay/queue/deque.hpp>
 
 #include "support/catch.hpp"
-#include "support/memory_log.hpp"
+#include "support/journal/memory_log.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;

@@ -5,7 +5,7 @@
 #include <belay/queue/deque.hpp>
 #include <belay/work/work_queue.hpp>
 
-#include "support/work_model.hpp"
+#include "support/work/work_model.hpp"
 
 using namespace belay;
 using namespace belay_test;

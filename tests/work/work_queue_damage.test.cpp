@@ -6,8 +6,8 @@
 
 #include <vector>
 
-#include "support/moments.hpp"
-#include "support/work_turns.hpp"
+#include "support/work/moments.hpp"
+#include "support/work/work_turns.hpp"
 
 using namespace belay;
 using namespace belay_test;

@@ -2,7 +2,7 @@
 // expect-error: WorkQueue: DeadLetters must be KeepDead or have
 #include <belay/work/work_queue.hpp>
 
-#include "support/queue_archetypes.hpp"
+#include "support/queue/queue_archetypes.hpp"
 
 struct NoLetters {
 #if defined(BELAY_CONTROL)

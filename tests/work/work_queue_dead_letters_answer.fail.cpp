@@ -2,7 +2,7 @@
 // expect-error: answers bool or std::error_code
 #include <belay/work/work_queue.hpp>
 
-#include "support/queue_archetypes.hpp"
+#include "support/queue/queue_archetypes.hpp"
 
 // A Result says with true that it took the letter, an error_code that it did not.
 struct Letters {

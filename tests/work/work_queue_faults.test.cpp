@@ -5,9 +5,9 @@
 #include <belay/queue/deque.hpp>
 #include <belay/work/work_queue.hpp>
 
-#include "support/moments.hpp"
-#include "support/work_model.hpp"
-#include "support/work_turns.hpp"
+#include "support/work/moments.hpp"
+#include "support/work/work_model.hpp"
+#include "support/work/work_turns.hpp"
 
 using namespace belay;
 using namespace belay_test;

@@ -7,7 +7,7 @@
 
 #include "support/catch.hpp"
 #include "support/hex.hpp"
-#include "support/memory_log.hpp"
+#include "support/journal/memory_log.hpp"
 #include "support/seeds.hpp"
 
 using namespace belay;

@@ -12,7 +12,7 @@
 #include <belay/posix/journal.hpp>
 
 #include "support/catch.hpp"
-#include "support/kill_at_work.hpp"
+#include "support/journal/kill_at_work.hpp"
 #include "support/seeds.hpp"
 #include "support/temporary_directory.hpp"
 

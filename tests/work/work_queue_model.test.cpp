@@ -4,7 +4,7 @@
 #include <belay/work/work_queue.hpp>
 
 #include "support/seeds.hpp"
-#include "support/work_model.hpp"
+#include "support/work/work_model.hpp"
 
 using namespace belay;
 using namespace belay_test;

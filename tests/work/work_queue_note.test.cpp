@@ -14,8 +14,8 @@
 #include <belay/backoff/no_jitter.hpp>
 #include <belay/work/work_salvage.hpp>
 
-#include "support/journal_model.hpp"
-#include "support/moments.hpp"
+#include "support/journal/journal_model.hpp"
+#include "support/work/moments.hpp"
 
 using namespace belay;
 using namespace belay_test;

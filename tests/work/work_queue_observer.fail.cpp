@@ -2,7 +2,7 @@
 // expect-error: WorkQueue: Observer has neither on_dead nor on_dropped
 #include <belay/work/work_queue.hpp>
 
-#include "support/queue_archetypes.hpp"
+#include "support/queue/queue_archetypes.hpp"
 
 struct Observer {
 #if defined(BELAY_CONTROL)

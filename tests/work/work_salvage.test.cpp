@@ -9,8 +9,8 @@
 
 #include <memory>
 
-#include "support/journal_model.hpp"
-#include "support/moments.hpp"
+#include "support/journal/journal_model.hpp"
+#include "support/work/moments.hpp"
 
 using namespace belay;
 using namespace belay_test;

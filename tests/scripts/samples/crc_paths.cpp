@@ -2,7 +2,7 @@
 // Holds every way to a CRC32C that this machine has against the definition, and each other.
 //     crc_paths NAME     exits with 1 if any differs, or if the best is not the one of this name
 // Without a framework: it is built for machines that are emulated.
-#include "support/crc_paths.hpp"
+#include "support/core/crc_paths.hpp"
 
 #include <cstdio>
 #include <cstring>

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+/// \file tests/support/adapter/redis_proxy.hpp
+/// Stands between one client and a redis-server, and breaks the connection at a chosen place.
+#pragma once
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <atomic>
+#include <cstring>
+#include <string>
+#include <string_view>
+#include <thread>
+
+#include "support/temporary_directory.hpp"
+
+namespace belay_test {
+
+/// Passes bytes on in both directions, on a thread of its own, for one connection at a time.
+class RedisProxy {
+public:
+    /// What happens to the next command; after it everything passes again.
+    enum class Fault { none, lose_command, lose_reply, garbled_reply, double_reply, hold_command };
+
+    explicit RedisProxy(std::string server) : server_{std::move(server)} {
+        listener_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        const sockaddr_un address = address_of(socket());
+        REQUIRE(::bind(listener_, as_socket(address), sizeof address) == 0);
+        REQUIRE(::listen(listener_, 8) == 0);
+        thread_ = std::thread{[this] { run(); }};
+    }
+    RedisProxy(const RedisProxy&) = delete;
+    RedisProxy& operator=(const RedisProxy&) = delete;
+    ~RedisProxy() {
+        ends_ = true;
+        // Wakes the thread.
+        connect_to(socket());
+        thread_.join();
+        ::close(listener_);
+    }
+
+    [[nodiscard]] std::string socket() const { return directory_ / "proxy"; }
+    void next(Fault fault) { fault_ = fault; }
+    /// What hold_command kept, and then broke the connection, arrives after all. Returns when it
+    /// is answered.
+    void deliver_held() {
+        while (fault_ != Fault::none) std::this_thread::yield();
+        const int server = connect_to(server_);
+        REQUIRE(pass(server, held_));
+        char answer = 0;
+        REQUIRE(::recv(server, &answer, 1, 0) == 1);
+        ::close(server);
+    }
+
+private:
+    static sockaddr_un address_of(const std::string& path) {
+        sockaddr_un address{};
+        address.sun_family = AF_UNIX;
+        std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
+        return address;
+    }
+    static const sockaddr* as_socket(const sockaddr_un& address) {
+        return reinterpret_cast<const sockaddr*>(&address);
+    }
+    static int connect_to(const std::string& path) {
+        const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        const sockaddr_un address = address_of(path);
+        static_cast<void>(::connect(fd, as_socket(address), sizeof address));
+        return fd;
+    }
+    static bool pass(int to, std::string_view bytes) {
+        return ::send(to, bytes.data(), bytes.size(), MSG_NOSIGNAL) >= 0;
+    }
+
+    void run() {
+        while (!ends_) {
+            const int client = ::accept(listener_, nullptr, nullptr);
+            const int server = connect_to(server_);
+            while (!ends_ && one_piece(client, server)) continue;
+            ::close(client);
+            ::close(server);
+        }
+    }
+    /// False when the connection ends.
+    bool one_piece(int client, int server) {
+        pollfd polled[3] = {{client, POLLIN, 0}, {server, POLLIN, 0}, {listener_, POLLIN, 0}};
+        ::poll(polled, 3, -1);
+        const bool from_server = polled[1].revents != 0;
+        if (!from_server && polled[0].revents == 0) return false;
+        char buffer[65536];
+        const ssize_t count = ::recv(from_server ? server : client, buffer, sizeof buffer, 0);
+        if (count <= 0) return false;
+        const std::string_view piece{buffer, static_cast<std::size_t>(count)};
+        if (!from_server) {
+            if (fault_ == Fault::hold_command) held_ = piece;
+            if (fault_ == Fault::lose_command || fault_ == Fault::hold_command) {
+                return fault_ = Fault::none, false;
+            }
+            return pass(server, piece);
+        }
+        const Fault fault = fault_.exchange(Fault::none);
+        if (fault == Fault::lose_reply) return false;
+        if (fault == Fault::double_reply) return pass(client, std::string{piece} += piece);
+        return pass(client, fault == Fault::garbled_reply ? "220 ready\r\n" : piece);
+    }
+
+    TemporaryDirectory directory_;
+    std::string server_;
+    int listener_ = -1;
+    std::atomic<Fault> fault_ = Fault::none;
+    std::string held_;
+    std::atomic<bool> ends_ = false;
+    std::thread thread_;
+};
+
+}  // namespace belay_test

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MIT
+/// \file tests/support/adapter/redis_server.hpp
+/// A redis-server of its own for one test case.
+#pragma once
+
+#include <fcntl.h>
+#include <hiredis/hiredis.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+
+#include <chrono>
+#include <initializer_list>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <belay/adapter/redis_stream.hpp>
+
+#include "support/temporary_directory.hpp"
+
+namespace belay_test {
+
+inline belay::RedisStream opened(const belay::RedisOptions& options) {
+    auto queue = belay::RedisStream::open(options);
+    INFO((queue ? "" : queue.error().message()));
+    REQUIRE(queue);
+    return std::move(*queue);
+}
+/// Why it does not open.
+inline belay::RedisError refused(const belay::RedisOptions& options) {
+    const auto queue = belay::RedisStream::open(options);
+    REQUIRE_FALSE(queue);
+    return queue.error();
+}
+inline void push(belay::RedisStream& queue, std::string_view text) {
+    REQUIRE_FALSE(queue.try_push(belay::as_bytes(text)));
+}
+/// The text of the first value, or why there is none.
+inline std::string first_of(belay::RedisStream&& queue) {
+    const auto first = queue.front();
+    return first ? std::string{belay::as_text(*first)} : first.error().message();
+}
+inline std::string first_of(belay::RedisStream& queue) { return first_of(std::move(queue)); }
+
+/// Listens on a Unix domain socket in a directory that vanishes with it; killed at the end, also
+/// when the test case fails, or its process dies. `settings` are those of redis.conf.
+class RedisServer {
+public:
+    using Settings = std::vector<std::string>;
+
+    explicit RedisServer(Settings settings = {}) : settings_{std::move(settings)} { start(); }
+    RedisServer(const RedisServer&) = delete;
+    RedisServer& operator=(const RedisServer&) = delete;
+    ~RedisServer() { kill(); }
+
+    [[nodiscard]] std::string socket() const { return directory_ / "socket"; }
+    /// For the stream "jobs" on this server. The lease never ends by itself in a test: see `age`.
+    [[nodiscard]] belay::RedisOptions options(const std::string& consumer) const {
+        belay::RedisOptions options{.stream = "jobs", .consumer = consumer};
+        options.socket = socket();
+        options.lease = std::chrono::hours{1};
+        return options;
+    }
+    [[nodiscard]] belay::RedisStream open(const std::string& consumer) const {
+        return opened(options(consumer));
+    }
+    /// An hour passes for all that the consumer has borrowed.
+    void age(const std::string& consumer) const {
+        const std::string script =
+            "for _, p in ipairs(redis.call('XPENDING', 'jobs', 'belay', '-', '+', 99, ARGV[1])) do "
+            "redis.call('XCLAIM', 'jobs', 'belay', ARGV[1], 0, p[1], 'IDLE', 3600000, 'JUSTID') "
+            "end";
+        ask({"EVAL", script, "0", consumer});
+    }
+
+    /// Starts it again, with the data that it saved.
+    void start() {
+        const auto asked_for = [this](const std::string& name) {
+            for (const std::string& setting : settings_) {
+                if (setting == name) return true;
+            }
+            return false;
+        };
+        std::vector<std::string> words{
+            "redis-server", "--unixsocket",     socket(), "--dir", directory_.path(),
+            "--logfile",    directory_ / "log", "--save", ""};
+        if (!asked_for("--port")) words.insert(words.end(), {"--port", "0"});
+        words.insert(words.end(), settings_.begin(), settings_.end());
+        std::vector<char*> argv;
+        for (std::string& word : words) argv.push_back(word.data());
+        argv.push_back(nullptr);
+        process_ = ::fork();
+        REQUIRE(process_ >= 0);
+        if (process_ == 0) {
+            ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+            const int null = ::open("/dev/null", O_RDWR);
+            for (int fd = 0; fd <= 2; ++fd) ::dup2(null, fd);
+            ::execvp(argv[0], argv.data());
+            // The same program, which asks what it is called; Debian's redis-tools have it, and
+            // bring no service with them.
+            ::execvp("redis-check-rdb", argv.data());
+            ::_exit(127);
+        }
+        // Until it answers, or has ended.
+        for (int i = 0; i < 20'000; ++i) {
+            if (answers()) return;
+            int status = 0;
+            if (::waitpid(process_, &status, WNOHANG) == process_) process_ = -1;
+            REQUIRE(process_ > 0);
+            ::poll(nullptr, 0, 1);
+        }
+        FAIL("redis-server does not answer");
+    }
+    /// SIGKILL: nothing is saved that was not.
+    void kill() {
+        if (process_ <= 0) return;
+        ::kill(process_, SIGKILL);
+        ::waitpid(process_, nullptr, 0);
+        process_ = -1;
+    }
+    /// SIGSTOP and SIGCONT: it listens, and does not answer.
+    void freeze() const { ::kill(process_, SIGSTOP); }
+    void thaw() const { ::kill(process_, SIGCONT); }
+
+    /// The reply to a command of another program, as text; numbers in decimal, arrays with commas.
+    /// Any thread.
+    std::string ask(std::initializer_list<std::string> words) const {
+        const Context context{redisConnectUnix(socket().c_str()), &redisFree};
+        if (context == nullptr || context->err != 0) return "no connection";
+        return ask(context.get(), words);
+    }
+
+private:
+    using Context = std::unique_ptr<redisContext, void (*)(redisContext*)>;
+
+    static std::string ask(redisContext* context, std::initializer_list<std::string> words) {
+        std::vector<const char*> texts;
+        std::vector<std::size_t> lengths;
+        for (const std::string& word : words) {
+            texts.push_back(word.data());
+            lengths.push_back(word.size());
+        }
+        auto* const reply = static_cast<redisReply*>(redisCommandArgv(
+            context, static_cast<int>(texts.size()), texts.data(), lengths.data()));
+        if (reply == nullptr) return "no reply";
+        const std::string text = text_of(*reply);
+        freeReplyObject(reply);
+        return text;
+    }
+    static std::string text_of(const redisReply& reply) {
+        if (reply.type == REDIS_REPLY_INTEGER) return std::to_string(reply.integer);
+        if (reply.type == REDIS_REPLY_NIL) return "nil";
+        if (reply.type != REDIS_REPLY_ARRAY) return {reply.str, reply.len};
+        std::string text;
+        for (std::size_t i = 0; i < reply.elements; ++i) {
+            if (i > 0) text += ',';
+            text += text_of(*reply.element[i]);
+        }
+        return text;
+    }
+    [[nodiscard]] bool answers() const {
+        const Context context{redisConnectUnix(socket().c_str()), &redisFree};
+        if (context == nullptr || context->err != 0) return false;
+        const std::string answer = ask(context.get(), {"PING"});
+        return answer == "PONG" || answer.starts_with("NOAUTH");
+    }
+
+    TemporaryDirectory directory_;
+    Settings settings_;
+    pid_t process_ = -1;
+};
+
+}  // namespace belay_test

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+/// \file tests/support/call/retry_rules.hpp
+/// steady: a policy whose waits hold no chance. Counts: a rule that says what it saw.
+#pragma once
+
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/cap.hpp>
+#include <belay/backoff/no_jitter.hpp>
+#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/policy.hpp>
+
+namespace belay_test {
+
+constexpr auto steady(belay::Duration base, std::uint64_t most) {
+    return belay::Policy{
+        belay::Backoff{belay::NoJitter{}, belay::Cap{std::chrono::seconds{30}}, base},
+        belay::MaxAttempts{most}};
+}
+
+/// A user's rule in a few lines: what it saw.
+struct Counts {
+    struct Seen {
+        int begun = 0, failed = 0, succeeded = 0, abandoned = 0;
+        friend bool operator==(const Seen&, const Seen&) = default;
+    };
+    Seen* seen;
+    void begin(belay::Turn&) noexcept { ++seen->begun; }
+    belay::Advice failed(const belay::Failure&, belay::Turn&) noexcept {
+        return ++seen->failed, belay::Advice::go();
+    }
+    void succeeded(belay::Turn&) noexcept { ++seen->succeeded; }
+    void abandoned(belay::Turn&) noexcept { ++seen->abandoned; }
+};
+
+}  // namespace belay_test

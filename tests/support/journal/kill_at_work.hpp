@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+/// \file tests/support/journal/kill_at_work.hpp
+/// kill_at_work: a process that is killed with SIGKILL while it works, and what it had told before.
+#pragma once
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdint>
+#include <span>
+#include <type_traits>
+
+#include "support/catch.hpp"
+#include "support/temporary_directory.hpp"
+
+namespace belay_test {
+
+/// What a child tells its witness by. What is told at once comes as one piece, also between
+/// threads.
+template <class Report>
+class Teller {
+    static_assert(std::is_trivially_copyable_v<Report>);
+
+public:
+    explicit Teller(int pipe) : pipe_{pipe} {}
+
+    /// Pre: not more than 512 bytes, which a pipe takes as a whole.
+    void operator()(std::span<const Report> reports) const {
+        const auto bytes = static_cast<ssize_t>(reports.size_bytes());
+        if (bytes > 512) ::_exit(98);
+        if (::write(pipe_, reports.data(), reports.size_bytes()) != bytes) ::_exit(99);
+    }
+    void operator()(const Report& report) const { (*this)(std::span{&report, 1}); }
+
+private:
+    int pipe_;
+};
+
+/// Runs `work(Teller<Report>)` in a forked child, and kills it once it has told `reports` things,
+/// wherever it is then. `hear(report)` gets all that it told, in order, also what it told before it
+/// died.
+///
+/// What is told cannot be taken back by any kill: the parent is a witness of what the child was
+/// promised. `work` never returns, but with an exit code when something is wrong. To end in any
+/// other way than by this kill is a failure: by itself, by another signal, by hanging.
+template <class Report, class Work, class Hear>
+void kill_at_work(std::uint64_t reports, Work work, Hear hear) {
+    int ends[2];
+    REQUIRE(::pipe(ends) == 0);
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        ::close(ends[0]);
+        run_as_child([&] { return work(Teller<Report>{ends[1]}); });
+    }
+    ::close(ends[1]);
+    Report report{};
+    const auto next = [&] { return ::read(ends[0], &report, sizeof report) == sizeof report; };
+    for (std::uint64_t i = 0; i < reports && next(); ++i) hear(report);
+    ::kill(child, SIGKILL);
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    INFO(end_of_child(status));
+    const bool killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+    REQUIRE(killed);
+    while (next()) hear(report);
+    ::close(ends[0]);
+}
+
+}  // namespace belay_test

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: MIT
+/// \file tests/support/queue/broken_storages.hpp
+/// BrokenStorage: a durable storage with one planted mistake, or none; what check_storage must
+/// find.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include <belay/queue/storage_check.hpp>
+
+namespace belay_test {
+
+enum class Mistake : std::uint8_t {
+    none,
+    not_empty_at_first,
+    no_capacity,
+    grows_its_capacity,
+    size_off_by_one,
+    refuses_one_early,
+    drops_oldest_when_full,
+    forgets_oldest_on_refusal,
+    changes_refused,
+    takes_newest,
+    gives_from_nothing,
+    swaps_one,
+    loses_on_move,
+    copies_on_move,
+    forgets_on_reopening,
+    brings_back_acknowledged,
+    lends_newest,
+    lends_from_nothing,
+    push_moves_what_is_lent,
+    lends_the_next_again,
+    leaves_out_what_is_lent,
+    ack_drops_newest,
+    ack_drops_two,
+    keeps_on_ack,
+    ack_fails,
+    pops_the_next_of_what_is_lent,
+    pop_leaves_the_loan,
+    loses_on_nack,
+    doubles_on_nack,
+    nack_puts_last,
+    loses_in_unwinding,
+    forgets_what_is_lent
+};
+
+/// At most four strings, written through to `disk`, which outlives it.
+template <Mistake mistake>
+class BrokenStorage {
+    static constexpr bool is(Mistake m) noexcept { return mistake == m; }
+
+public:
+    using value_type = std::string;
+    using Disk = std::deque<std::string>;
+    static constexpr std::size_t room = 4;
+
+    explicit BrokenStorage(std::shared_ptr<Disk> disk) : disk_{std::move(disk)}, held_{*disk_} {
+        if (is(Mistake::forgets_on_reopening) && !held_.empty()) held_.pop_back();
+        if (is(Mistake::not_empty_at_first) && held_.empty()) held_.emplace_back("left over");
+    }
+    BrokenStorage(BrokenStorage&& other) noexcept
+        : disk_{is(Mistake::copies_on_move) ? other.disk_ : std::move(other.disk_)},
+          held_{is(Mistake::copies_on_move) ? other.held_ : std::move(other.held_)},
+          shown_{std::move(other.shown_)},
+          lent_{other.lent_},
+          capacity_{other.capacity_} {
+        other.held_.clear();
+        if (is(Mistake::loses_on_move) && held_.size() == room) held_.pop_back();
+    }
+    BrokenStorage& operator=(BrokenStorage&& other) noexcept {
+        disk_ = std::move(other.disk_);
+        // The mistake: what was here before stays.
+        if (!is(Mistake::copies_on_move)) held_.clear();
+        for (std::string& value : other.held_) held_.push_back(std::move(value));
+        if (is(Mistake::copies_on_move) && !held_.empty()) held_.push_back(held_.front());
+        other.held_.clear();
+        lent_ = other.lent_;
+        capacity_ = other.capacity_;
+        return *this;
+    }
+    ~BrokenStorage() {
+        if (is(Mistake::forgets_what_is_lent) && lent_ && disk_) disk_->pop_front();
+    }
+
+    bool try_push(std::string&& value) noexcept {
+        if (held_.size() >= (is(Mistake::refuses_one_early) ? room - 1 : room)) {
+            if (is(Mistake::drops_oldest_when_full)) {
+                held_.pop_front();
+                return take(std::move(value));
+            }
+            if (is(Mistake::forgets_oldest_on_refusal)) held_.pop_front();
+            if (is(Mistake::changes_refused)) value.clear();
+            return false;
+        }
+        if (is(Mistake::grows_its_capacity) && held_.size() + 1 == room) ++capacity_;
+        return take(std::move(value));
+    }
+    std::optional<std::string> try_pop() {
+        if (held_.empty()) {
+            return is(Mistake::gives_from_nothing) ? std::optional{std::string{}} : std::nullopt;
+        }
+        const bool wrong = is(Mistake::takes_newest) ||
+                           (is(Mistake::swaps_one) && held_.front() == "50") ||
+                           (is(Mistake::pops_the_next_of_what_is_lent) && lent_);
+        if (!is(Mistake::pop_leaves_the_loan)) lent_ = false;
+        std::string value = wrong ? held_.back() : held_.front();
+        wrong ? held_.pop_back() : held_.pop_front();
+        save();
+        return value;
+    }
+    std::string* front() {
+        if (is(Mistake::pop_leaves_the_loan) && lent_) return &shown_;
+        if (held_.empty()) {
+            shown_ = "nothing";
+            return is(Mistake::lends_from_nothing) ? &shown_ : nullptr;
+        }
+        if (is(Mistake::lends_the_next_again) && lent_ && held_.size() > 1) return &held_[1];
+        lent_ = true;
+        if (is(Mistake::lends_newest)) return &held_.back();
+        if (!is(Mistake::push_moves_what_is_lent) && !is(Mistake::pop_leaves_the_loan)) {
+            return &held_.front();
+        }
+        shown_ = held_.front();
+        return &shown_;
+    }
+    std::error_code ack() noexcept {
+        lent_ = false;
+        if (is(Mistake::ack_fails)) return make_error_code(belay::QueueErrc::corrupt);
+        if (is(Mistake::keeps_on_ack)) return {};
+        is(Mistake::ack_drops_newest) ? held_.pop_back() : held_.pop_front();
+        if (is(Mistake::ack_drops_two) && held_.size() == 2) held_.pop_front();
+        if (!is(Mistake::brings_back_acknowledged)) save();
+        return {};
+    }
+    void nack() noexcept {
+        lent_ = false;
+        if (is(Mistake::loses_on_nack)) held_.pop_front();
+        if (is(Mistake::doubles_on_nack)) held_.push_front(held_.front());
+        if (is(Mistake::nack_puts_last) && held_.size() > 1) {
+            held_.push_back(std::move(held_.front()));
+            held_.pop_front();
+        }
+        if (is(Mistake::loses_in_unwinding) && std::uncaught_exceptions() > 0) held_.pop_front();
+        save();
+    }
+    std::size_t size() const noexcept {
+        const bool less = is(Mistake::leaves_out_what_is_lent) && lent_;
+        const bool more = is(Mistake::size_off_by_one) && held_.size() == 3;
+        return held_.size() - less + more;
+    }
+    std::size_t capacity() const noexcept { return is(Mistake::no_capacity) ? 0 : capacity_; }
+
+private:
+    bool take(std::string&& value) noexcept {
+        held_.push_back(std::move(value));
+        if (is(Mistake::push_moves_what_is_lent)) shown_ = held_.back();
+        save();
+        return true;
+    }
+    void save() noexcept { *disk_ = held_; }
+
+    std::shared_ptr<Disk> disk_;
+    Disk held_;
+    std::string shown_;
+    bool lent_ = false;
+    std::size_t capacity_ = room;
+};
+
+/// What check_storage finds in it, opened and opened again.
+template <Mistake mistake>
+std::optional<belay::StorageFault> fault_of(belay::StorageCheckOptions options = {}) {
+    using Storage = BrokenStorage<mistake>;
+    std::shared_ptr<typename Storage::Disk> disk;
+    return belay::check_storage(
+        [&] {
+            disk = std::make_shared<typename Storage::Disk>();
+            return Storage{disk};
+        },
+        [](std::uint64_t i) { return std::to_string(i); }, [&] { return Storage{disk}; }, options);
+}
+
+}  // namespace belay_test

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+/// \file tests/support/queue/storage_conformance.hpp
+/// check_storage_conformance: belay::check_storage as a check of Catch2; check_under_queue.
+#pragma once
+
+#include <belay/core/bytes.hpp>
+#include <belay/queue/queue.hpp>
+#include <belay/queue/storage_check.hpp>
+
+#include <concepts>
+#include <optional>
+#include <string>
+
+#include "support/catch.hpp"
+
+namespace belay_test {
+
+/// What a fault says, or "".
+inline std::string text_of(const std::optional<belay::StorageFault>& fault) {
+    if (!fault) return "";
+    return std::string{"broken: "} + to_string(fault->rule) + " (history " +
+           std::to_string(fault->history) + ", " + std::to_string(fault->pushed) + " pushed)";
+}
+
+template <class Make, class Value>
+void check_storage_conformance(Make make, Value value, belay::StorageCheckOptions options = {}) {
+    CHECK(text_of(belay::check_storage(make, value, options)) == "");
+}
+template <class Make, class Value, std::invocable Reopen>
+void check_storage_conformance(Make make, Value value, Reopen reopen,
+                               belay::StorageCheckOptions options = {}) {
+    CHECK(text_of(belay::check_storage(make, value, reopen, options)) == "");
+}
+
+/// A Queue of at most 3 operations over an empty one: refuses, drains up to an operation that
+/// fails, and goes on.
+template <class Storage>
+void check_under_queue(Storage storage) {
+    belay::Queue queue{std::move(storage), {.limit = 3}};
+    for (const char* text : {"a", "b", "c"}) CHECK_FALSE(queue.push(belay::as_bytes(text)));
+    CHECK(queue.push(belay::as_bytes("d")) == belay::QueueErrc::queue_full);
+    std::string seen;
+    const belay::DrainReport result = queue.drain([&](belay::BytesView body) {
+        seen += belay::as_text(body);
+        return seen.size() < 2;
+    });
+    CHECK(seen == "ab");
+    CHECK(result.drained == 1);
+    CHECK(result.error == belay::QueueErrc::executor_failed);
+    CHECK(belay::as_text(*queue.pop()) == "b");
+    CHECK(queue.size() == 1);
+}
+
+}  // namespace belay_test

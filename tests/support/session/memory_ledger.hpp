@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+/// \file tests/support/session/memory_ledger.hpp
+/// MemoryLedger: a LedgerLike in memory that fails on demand; the test keeps it, the receiver a
+/// reference.
+#pragma once
+
+#include <map>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include <belay/session/ledger_like.hpp>
+
+namespace belay_test {
+
+struct MemoryLedger {
+    belay::Id store{std::byte{0x5A}};
+    std::map<belay::Id, belay::Progress> applied;  ///< also what is not committed
+    std::map<belay::Id, belay::Progress> committed;
+    std::vector<std::string> effects;
+    std::vector<std::string> log;  ///< "adopt", "apply n", "commit"
+    std::error_code adopt_fails;
+    std::error_code apply_fails;
+    std::error_code commit_fails;
+    bool commit_throws = false;
+};
+
+/// What a Receiver is given.
+class LedgerView {
+public:
+    explicit LedgerView(MemoryLedger& ledger) : ledger_{&ledger} {}
+
+    [[nodiscard]] const belay::Id& store_id() const noexcept { return ledger_->store; }
+    [[nodiscard]] std::optional<belay::Progress> progress(const belay::Id& sender) const {
+        const auto i = ledger_->applied.find(sender);
+        return i == ledger_->applied.end() ? std::nullopt : std::optional{i->second};
+    }
+    std::error_code adopt(const belay::Id& sender, const belay::Progress& p) {
+        ledger_->log.emplace_back("adopt");
+        if (ledger_->adopt_fails) return ledger_->adopt_fails;
+        ledger_->applied[sender] = ledger_->committed[sender] = p;
+        return {};
+    }
+    std::error_code apply(const belay::Id& sender, const belay::Progress& p,
+                          belay::BytesView operation) {
+        ledger_->log.push_back("apply " + std::to_string(p.applied));
+        if (ledger_->apply_fails) return ledger_->apply_fails;
+        ledger_->applied[sender] = p;
+        ledger_->effects.emplace_back(belay::as_text(operation));
+        return {};
+    }
+    std::error_code commit() {
+        ledger_->log.emplace_back("commit");
+        if (ledger_->commit_throws) throw std::runtime_error{"commit"};
+        if (ledger_->commit_fails) return ledger_->commit_fails;
+        ledger_->committed = ledger_->applied;
+        return {};
+    }
+
+private:
+    MemoryLedger* ledger_;
+};
+
+}  // namespace belay_test

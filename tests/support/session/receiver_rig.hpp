@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT
+/// \file tests/support/session/receiver_rig.hpp
+/// ReceiverRig: a receiver, connections that the test plays frame by frame, and time by hand.
+#pragma once
+
+#include <functional>
+
+#include <belay/session/receiver.hpp>
+
+#include "support/catch.hpp"
+#include "support/session/memory_ledger.hpp"
+#include "support/session/raw_peer.hpp"
+
+namespace belay_test {
+
+/// Writes down what a receiver tells.
+struct ReceiverNotes {
+    Seen seen;
+
+    void on_attached(const belay::Id& s, const belay::Progress& p) {
+        seen.push_back("attached " + name(s) + " at " + std::to_string(p.applied));
+    }
+    void on_committed(const belay::Id& s, const belay::Progress& p) {
+        seen.push_back("committed " + name(s) + " at " + std::to_string(p.applied));
+    }
+    void on_journal_replaced(const belay::Id& s, const belay::Progress& old) {
+        seen.push_back("replaced " + name(s) + " at " + std::to_string(old.applied));
+    }
+    void on_refused(belay::SessionErrc e, const belay::Id& s) {
+        seen.push_back("refused " + name(s) + ": " + std::to_string(static_cast<int>(e)));
+    }
+    void on_ledger_failed(std::error_code e) {
+        seen.push_back("failed: " + std::to_string(e.value()));
+    }
+    Seen take() { return std::exchange(seen, {}); }
+
+private:
+    static std::string name(const belay::Id& s) { return std::to_string(static_cast<int>(s[0])); }
+};
+
+/// Lets in whoever says "ticket"; "nobody" is not known, everybody else may not.
+struct Door {
+    std::error_code operator()(const belay::Id&, belay::BytesView token) const {
+        if (belay::as_text(token) == "ticket") return {};
+        return belay::as_text(token) == "nobody" ? belay::SessionErrc::unauthorized
+                                                 : belay::SessionErrc::forbidden;
+    }
+};
+
+template <class Fault = belay::detail::NoFault, class Authorize = belay::AllowAll,
+          class Transport = RawTransport<>>
+struct ReceiverRig {
+    MemoryLedger ledger;
+    ReceiverNotes notes;
+    RawLines lines;
+    belay::Duration now{};
+    belay::Receiver<Transport, LedgerView, Authorize, std::reference_wrapper<ReceiverNotes>, Fault>
+        receiver;
+
+    explicit ReceiverRig(belay::ReceiverOptions options = {})
+        : receiver{LedgerView{ledger}, options, std::ref(notes)} {
+        receiver.advance(at({}));
+    }
+
+    /// Advances until nothing is due any more.
+    void run(belay::Duration to) {
+        now = to;
+        for (int i = 0; i < 1000 && receiver.deadline() <= at(now); ++i) receiver.advance(at(now));
+        REQUIRE(receiver.deadline() > at(now));
+    }
+    void run() { run(now); }
+
+    /// A connection that has said nothing yet.
+    std::shared_ptr<RawLine> connect() {
+        receiver.accept(Transport{lines});
+        run();
+        return lines.back();
+    }
+    /// What the receiver answers to a message.
+    Seen ask(const std::shared_ptr<RawLine>& line, belay::Bytes message) {
+        line->say(std::move(message));
+        run();
+        return line->heard();
+    }
+    /// A connection of a sender whose journal the receiver knows already, or gets to know now.
+    std::shared_ptr<RawLine> attached(const belay::session_format::Hello& hello) {
+        auto line = connect();
+        const Seen answer = ask(line, bytes_of(hello));
+        REQUIRE(answer.size() == 1);
+        REQUIRE(answer[0].substr(0, 7) == "welcome");
+        ask(line, start(hello.attach));
+        notes.take();
+        return line;
+    }
+};
+
+/// Sender 1, its journal `journal`, connection `attach`.
+inline belay::session_format::Hello hello_of(unsigned journal, std::uint64_t attach) {
+    return {
+        .attach = attach, .payload_bytes_max = 1U << 20U, .sender = id(1), .journal = id(journal)};
+}
+/// The same, once the journal is pinned to the rig's store.
+inline belay::session_format::Hello pinned_hello_of(unsigned journal, std::uint64_t attach,
+                                                    std::uint64_t base = 1) {
+    belay::session_format::Hello h = hello_of(journal, attach);
+    h.pinned_store = MemoryLedger{}.store;
+    h.base = base;
+    h.last = base - 1;
+    return h;
+}
+
+}  // namespace belay_test

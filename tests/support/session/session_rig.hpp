@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+/// \file tests/support/session/session_rig.hpp
+/// SessionRig: a session over a journal on a simulated disk, whose receiver the test plays frame by
+/// frame, and time by hand.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/cap.hpp>
+#include <belay/backoff/no_jitter.hpp>
+#include <belay/journal/journal.hpp>
+#include <belay/session/session.hpp>
+#include <belay/sim/disk.hpp>
+
+#include "support/catch.hpp"
+#include "support/session/raw_peer.hpp"
+
+namespace belay_test {
+
+using DiskJournal = belay::Journal<belay::sim::Disk>;
+
+/// Writes down what a session tells.
+struct SessionNotes {
+    Seen seen;
+
+    void on_state(const belay::Transition& t) { seen.emplace_back(to_string(t.to.state)); }
+    void on_accepted(std::uint64_t up_to) { seen.push_back("accepted " + std::to_string(up_to)); }
+    void on_acknowledged(std::uint64_t up_to) {
+        seen.push_back("acknowledged " + std::to_string(up_to));
+    }
+    void on_blocked(belay::Blocked b, const belay::BlockedDetails&) {
+        seen.push_back("blocked " + std::string{to_string(b)});
+    }
+    void on_journal_replaced(const belay::BlockedDetails& f) {
+        seen.push_back("replaced at " + std::to_string(f.replaced_applied));
+    }
+    void on_stalled() { seen.emplace_back("stalled"); }
+    Seen take() { return std::exchange(seen, {}); }
+};
+
+inline DiskJournal open_journal(belay::sim::Disk& disk) {
+    auto opened =
+        DiskJournal::open(disk, "data/journal",
+                          {.segment_bytes = 4096, .record_bytes_max = 512, .seed = belay::Seed{7}});
+    REQUIRE(opened.has_value());
+    return std::move(*opened);
+}
+
+/// Waits of 1, 2, 4, 8, 8 s.
+inline auto patient() {
+    using namespace std::chrono_literals;
+    return belay::Policy{belay::Backoff{belay::NoJitter{}, belay::Cap{8s}, 1s}};
+}
+
+template <class Connection = RawPingedConnection, class Observer = SessionNotes>
+struct SessionRig {
+    using Queue = belay::Queue<DiskJournal>;
+    using S = belay::Session<RawTransport<Connection>, decltype(patient()), Queue,
+                             std::reference_wrapper<Observer>>;
+
+    static constexpr belay::Id store{std::byte{0x5A}};
+
+    belay::sim::Disk disk;
+    RawLines lines;
+    Observer notes;
+    belay::Duration now{};
+    std::unique_ptr<S> session;  ///< on the heap, where sanitizers see its end
+
+    explicit SessionRig(belay::SessionOptions options = {}, std::size_t limit = 1000) {
+        options.id = id(1);
+        session =
+            std::make_unique<S>(RawTransport<Connection>{lines}, patient(),
+                                Queue{open_journal(disk), belay::QueueOptions{.limit = limit}},
+                                options, std::ref(notes));
+        session->advance(at({}));
+    }
+
+    /// Advances until nothing is due any more, or the session is gone.
+    void run(belay::Duration to) {
+        now = to;
+        for (int i = 0; i < 1000 && session && session->deadline() <= at(now); ++i) {
+            session->advance(at(now));
+        }
+        REQUIRE((!session || session->deadline() > at(now)));
+    }
+    void run() { run(now); }
+    void start() {
+        session->start();
+        run();
+    }
+    void send(std::string_view text) { REQUIRE(session->send(belay::as_bytes(text)).has_value()); }
+    RawLine& line() { return *lines.back(); }
+    /// What the session answers to a message.
+    Seen ask(belay::Bytes message) {
+        line().say(std::move(message));
+        run();
+        return line().heard();
+    }
+    [[nodiscard]] std::uint64_t attach() const { return (std::uint64_t{1} << 32U) + lines.size(); }
+    /// A receiver that knows the journal up to `applied`.
+    belay::Bytes known(std::uint64_t applied) {
+        const auto check = session->queue().storage().check(applied);
+        REQUIRE(check.has_value());
+        return bytes_of(belay::session_format::Welcome{.attach = attach(),
+                                                       .payload_bytes_max = 100,
+                                                       .known = true,
+                                                       .store = store,
+                                                       .byte_limit = 1U << 20U,
+                                                       .applied = applied,
+                                                       .check = *check,
+                                                       .number_limit = 1000});
+    }
+    belay::Bytes fresh() {
+        return bytes_of(belay::session_format::Welcome{
+            .attach = attach(), .payload_bytes_max = 100, .store = store});
+    }
+    /// Starts, and is adopted.
+    void connect() {
+        start();
+        ask(fresh());
+        ask(ack(0));
+        REQUIRE(session->status().link.state == belay::LinkState::connected);
+        notes.take();
+        line().heard();
+    }
+    [[nodiscard]] belay::LinkState state() const { return session->status().link.state; }
+    [[nodiscard]] belay::Blocked blocked() const { return session->status().blocked; }
+};
+
+}  // namespace belay_test
