@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/link_handle.hpp
-/// LinkCommands, LinkHandle and Handle: a machine's commands for other threads.
+/// LinkHandle: a supervisor's commands, its status, and messages to send, for other threads.
 #pragma once
 
 #include <utility>  // std::move

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/policy/max_attempts.hpp
-/// MaxAttempts and MaxRetries: give up after so many failures.
+/// MaxAttempts: give up after so many failures.
 #pragma once
 
-#include <cstdint>  // std::uint32_t, std::uint64_t
+#include <cstdint>  // std::uint64_t
 
 #include <belay/policy/rule.hpp>
 
