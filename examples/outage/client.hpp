@@ -86,7 +86,7 @@ private:
         void operator()(std::string_view line) { me->on_command(line); }
     };
     using Session =
-        belay::Session<Transport, decltype(demo_policy()), Queue, Watcher, typename Parts::Fault>;
+        typename Parts::template Session<Transport, decltype(demo_policy()), Queue, Watcher>;
 
     static belay::posix::Journal open_journal(const std::string& directory) {
         const std::string path = directory + "/journal";

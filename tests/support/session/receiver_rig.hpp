@@ -5,9 +5,8 @@
 
 #include <functional>
 
-#include <belay/session/receiver.hpp>
-
 #include "support/catch.hpp"
+#include "support/session/faulty.hpp"
 #include "support/session/memory_ledger.hpp"
 #include "support/session/raw_peer.hpp"
 
@@ -54,7 +53,7 @@ struct ReceiverRig {
     ReceiverNotes notes;
     RawLines lines;
     belay::Duration now{};
-    belay::Receiver<Transport, LedgerView, Authorize, std::reference_wrapper<ReceiverNotes>, Fault>
+    FaultyReceiver<Fault, Transport, LedgerView, Authorize, std::reference_wrapper<ReceiverNotes>>
         receiver;
 
     explicit ReceiverRig(belay::ReceiverOptions options = {})

@@ -1,0 +1,379 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/session/detail/basic_receiver.hpp
+/// BasicReceiver: the body of a Receiver.
+#pragma once
+
+#include <memory>   // std::unique_ptr
+#include <utility>  // std::move
+#include <vector>   // std::vector
+
+#include <belay/core/machine_like.hpp>
+#include <belay/core/order.hpp>
+#include <belay/link/served_link.hpp>
+#include <belay/session/detail/receiver_core.hpp>
+#include <belay/session/detail/receiver_notice.hpp>
+#include <belay/session/detail/sender_table.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// What Receiver is, told of as `Self` to its observer. belay's own tests derive from it with a
+/// rule of the protocol left out (see planted_fault.hpp), and must find the damage.
+template <class Self, class Fault, TransportLike Transport, class Ledger, class Authorize,
+          class Observer>
+class BasicReceiver {
+    static_assert(explain::ledger_like<Ledger>());
+    static_assert(
+        Authorizes<Authorize>,
+        "Receiver: the authorizer must be callable as (const Id& sender, BytesView token) "
+        "-> std::error_code");
+    static_assert(std::is_same_v<typename Transport::message_type, Bytes>,
+                  "Receiver: the transport must carry belay::Bytes");
+    using Core = ReceiverCore<Fault>;
+    using Senders = SenderTable<Core>;
+    using Sender = typename Senders::Sender;
+    using Notice = ReceiverNotice;
+
+public:
+    BasicReceiver(Ledger ledger, Authorize authorize, ReceiverOptions options, Observer observer)
+        : options_{options},
+          observer_{std::move(observer)},
+          authorize_{std::move(authorize)},
+          ledger_{std::move(ledger)} {
+        static_assert(observes_receiver<Observer, Self, Id, Progress, SessionErrc>(),
+                      "Receiver: the observer has none of the hooks, see docs/session.md; use "
+                      "NoObserver for none, and std::ref for one that lives elsewhere");
+    }
+    BasicReceiver(const BasicReceiver&) = delete;
+    BasicReceiver& operator=(const BasicReceiver&) = delete;
+
+    // ---- for the driver ------------------------------------------------------------------------
+
+    void attach(Waker waker) { waker_ = std::move(waker); }
+
+    [[nodiscard]] Instant deadline() const noexcept {
+        if (!notices_.empty()) return always;
+        Instant first = commit_at_;
+        for (const auto& peer : peers_) {
+            if (peer->link.ended()) return always;
+            first = smaller(smaller(first, peer->link.deadline()), peer->hello_ends);
+        }
+        return first;
+    }
+
+    void advance(Instant now) {
+        BELAY_PRECONDITION(!line_.in_turn(), "Receiver::advance: must not be called in a hook");
+        const driver::TurnGuard guard{line_};
+        now_ = larger(now_, now);
+        for (std::size_t i = 0; i < peers_.size(); ++i) {
+            Peer& peer = *peers_[i];
+            peer.link.advance(now_, options_.events_per_turn_max,
+                              [&](const Bytes& message, Lane) { on_message(peer, message); });
+            if (peer.hello_ends <= now_) refuse(peer, SessionErrc::protocol, 0);
+        }
+        if (commit_at_ <= now_) commit();
+        acknowledge();
+        reap();
+        tell(guard);
+    }
+
+    // ---- commands ------------------------------------------------------------------------------
+
+    /// Takes over a connection from a listener.   Pre: attached to a driver.
+    void accept(Transport transport) {
+        if (peers_.size() >= options_.connections_max) return;
+        const std::uint32_t id = ++last_id_ != 0 ? last_id_ : ++last_id_;
+        peers_.push_back(std::make_unique<Peer>(std::move(transport), options_, waker_, id));
+        // A stranger is not allowed to make the transport hold more than a greeting.
+        peers_.back()->link.limit_messages(session_format::frame_header_bytes +
+                                           session_format::greeting_bytes_max);
+        peers_.back()->hello_ends = after(larger(now_, waker_.now()), options_.hello_max);
+        waker_.touch();
+    }
+
+    /// Goes on with a fresh ledger after the old one has failed.   Pre: failed().
+    void resume(Ledger ledger) {
+        BELAY_PRECONDITION(static_cast<bool>(failed_),
+                           "Receiver::resume: the ledger in use must have failed");
+        ledger_ = std::move(ledger);
+        failed_.clear();
+        senders_.clear();
+        commit_at_ = never;
+    }
+
+    /// Makes everything durable and closes all connections.
+    void stop() {
+        if (commit_at_ != never) commit();
+        acknowledge();
+        for (const auto& peer : peers_) {
+            peer->hello_ends = never;
+            peer->link.close(Failure{.cause = Cause::planned}, options_.linger_max);
+        }
+        waker_.touch();
+    }
+
+    // ---- observers -----------------------------------------------------------------------------
+
+    [[nodiscard]] Ledger& ledger() noexcept { return ledger_; }
+    [[nodiscard]] auto& observer() noexcept { return unwrap(observer_); }
+    [[nodiscard]] std::size_t connections() const noexcept { return peers_.size(); }
+    /// Why nobody is served; none if all is well.
+    [[nodiscard]] std::error_code failed() const noexcept { return failed_; }
+
+private:
+    enum class Phase : std::uint8_t { expecting_hello, pending, attached };
+
+    struct Peer {
+        Peer(Transport transport, const ReceiverOptions& o, const Waker& waker, std::uint32_t n)
+            : id{n}, link{std::move(transport), o.messages_max, waker, n} {}
+        std::uint32_t id;
+        Phase phase = Phase::expecting_hello;
+        bool ack_due = false;
+        session_format::Hello hello{};
+        Instant hello_ends = never;
+        ServedLink<Transport> link;
+    };
+    void on_message(Peer& peer, const Bytes& message) {
+        const bool greeted = peer.phase == Phase::attached;
+        session_format::FrameReader reader{message, greeted ? options_.limits.payload_bytes_max
+                                                            : session_format::greeting_bytes_max};
+        while (!peer.link.closing()) {
+            const auto next = reader.next();
+            if (!next) return refuse(peer, SessionErrc::protocol, reader.bad_type());
+            if (!*next) return;
+            on_frame(peer, **next);
+        }
+    }
+
+    void on_frame(Peer& peer, const session_format::Frame& frame) {
+        const auto type = static_cast<std::uint8_t>(frame.type);
+        if (frame.lane != 0) return refuse(peer, SessionErrc::protocol, type);
+        if (peer.phase == Phase::expecting_hello) {
+            if (frame.type == session_format::FrameType::hello) return on_hello(peer, frame);
+            return refuse(peer, SessionErrc::protocol, type);
+        }
+        switch (frame.type) {
+            case session_format::FrameType::start:
+                if (frame.number != peer.hello.attach) break;
+                if (peer.phase == Phase::pending) on_start(peer);
+                return;
+            case session_format::FrameType::data:
+                if (peer.phase != Phase::attached) break;
+                return on_data(peer, frame);
+            case session_format::FrameType::ping: {
+                Bytes pong;
+                session_format::append_frame(
+                    pong, {.type = session_format::FrameType::pong, .number = frame.number});
+                static_cast<void>(peer.link.send(pong));
+                return;
+            }
+            case session_format::FrameType::pong:
+                return;
+            case session_format::FrameType::error:
+                return peer.link.close(failure_of(SessionErrc::protocol), Duration{});
+            default:
+                break;
+        }
+        refuse(peer, SessionErrc::protocol, type);
+    }
+
+    void on_hello(Peer& peer, const session_format::Frame& frame) {
+        const auto read = session_format::read_hello(frame);
+        if (!read) {
+            const bool version = read.error() == SessionErrc::version;
+            return refuse(peer, version ? SessionErrc::version : SessionErrc::protocol,
+                          version ? (std::uint64_t{session_format::frame_version} << 32U) |
+                                        session_format::frame_version
+                                  : 1);
+        }
+        const session_format::Hello& h = *read;
+        peer.hello = h;
+        peer.hello.token = {};  // seen by the authorizer, kept by nobody
+        // Before any other answer, and before the fence: or anyone could fence a victim.
+        if (const std::error_code e = authorize_(h.sender, h.token)) {
+            return refuse(
+                peer,
+                e == SessionErrc::unauthorized ? SessionErrc::unauthorized : SessionErrc::forbidden,
+                0);
+        }
+        if (failed_) return refuse(peer, SessionErrc::storage, 0);
+        Sender* const sender = senders_.find_or_add(h.sender, options_.senders_max,
+                                                    Core{ledger_.store_id(), options_.limits});
+        if (sender == nullptr) return refuse(peer, SessionErrc::overloaded, 1000);
+        const auto answer = sender->core.judge(h, ledger_.progress(h.sender));
+        peer.hello_ends = never;
+        if (answer.greeting == Core::Greeting::refuse)
+            return refuse(peer, answer.error, answer.detail);
+        if (answer.greeting == Core::Greeting::pend && !Fault::adopt_at_hello) {
+            peer.phase = Phase::pending;
+            return welcome(peer, sender->core.pend(h, ledger_.progress(h.sender)));
+        }
+        if (answer.greeting == Core::Greeting::pend) return adopt(peer, *sender);
+        if (!Fault::no_fence) fence(peer);
+        if (!Fault::resume_unsettled && !settle()) return;
+        let_in(peer);
+        const auto settled = ledger_.progress(h.sender);
+        welcome(peer, sender->core.attach(peer.id, h, settled.value_or(Progress{})));
+        note({Notice::Kind::attached, h.sender, sender->core.progress(), {}});
+    }
+
+    void on_start(Peer& peer) {
+        if (failed_) return refuse(peer, SessionErrc::storage, 0);
+        Sender* const sender = senders_.find(peer.hello.sender);
+        // Between HELLO and START a newer connection may have become the one that counts.
+        const auto answer = sender->core.judge(peer.hello, ledger_.progress(peer.hello.sender));
+        if (answer.greeting == Core::Greeting::refuse)
+            return refuse(peer, answer.error, answer.detail);
+        if (answer.greeting == Core::Greeting::attach)
+            return refuse(peer, SessionErrc::superseded, 0);
+        adopt(peer, *sender);
+    }
+
+    void let_in(Peer& peer) noexcept {
+        peer.phase = Phase::attached;
+        peer.link.limit_messages(~std::size_t{0});
+    }
+
+    void adopt(Peer& peer, Sender& sender) {
+        fence(peer);
+        if (!settle()) return;
+        const auto old = ledger_.progress(sender.id);
+        const Progress record = sender.core.adoption(peer.hello, old);
+        if (const std::error_code e = ledger_.adopt(sender.id, record)) return fail(e);
+        sender.core.adopted(peer.id, peer.hello, record);
+        let_in(peer);
+        if (Fault::adopt_at_hello) {
+            welcome(peer, sender.core.attach(peer.id, peer.hello, record));
+        }
+        if (old) note({Notice::Kind::replaced, sender.id, *old, {}});
+        note({Notice::Kind::attached, sender.id, record, {}});
+        peer.ack_due = true;
+    }
+
+    void on_data(Peer& peer, const session_format::Frame& frame) {
+        Sender* const sender = senders_.find(peer.hello.sender);
+        switch (sender->core.judge_data(peer.id, frame)) {
+            case Core::Data::skip:
+                peer.ack_due = true;
+                return;
+            case Core::Data::gap:
+                return refuse(peer, SessionErrc::gap, sender->core.progress().applied + 1);
+            case Core::Data::protocol:
+                return refuse(peer, SessionErrc::protocol, 4);
+            case Core::Data::apply:
+                break;
+        }
+        const Progress after_it = sender->core.progress_after(frame);
+        // Before the ledger is asked: if it throws, nothing may be acknowledged before a commit.
+        senders_.begin(*sender);
+        commit_at_ = smaller(commit_at_, after(now_, options_.commit_within));
+        if (const std::error_code e = ledger_.apply(sender->id, after_it, frame.payload))
+            return fail(e);
+        sender->core.applied(after_it);
+        peer.ack_due = true;
+    }
+
+    /// Closes every other connection of this sender, and drops what they had sent and we not begun.
+    void fence(const Peer& newest) {
+        for (const auto& other : peers_) {
+            if (other->id == newest.id || other->hello.sender != newest.hello.sender) continue;
+            if (other->phase == Phase::expecting_hello) continue;
+            refuse(*other, SessionErrc::superseded, newest.hello.attach);
+        }
+    }
+
+    /// Ends everything that an older connection began.   Returns: false if the ledger failed.
+    bool settle() {
+        if (commit_at_ != never) commit();
+        return !failed_;
+    }
+
+    void commit() {
+        if (const std::error_code e = ledger_.commit()) return fail(e);
+        commit_at_ = never;
+        senders_.committed([this](const Sender& s) {
+            note({Notice::Kind::committed, s.id, s.core.progress(), {}});
+        });
+    }
+
+    /// ACKs what is committed; never before.
+    void acknowledge() {
+        if (failed_ || (commit_at_ != never && !Fault::ack_before_commit)) return;
+        for (const auto& peer : peers_) {
+            if (!peer->ack_due || peer->link.closing()) continue;
+            Core& core = senders_.find(peer->hello.sender)->core;
+            std::uint64_t number_limit = 0;
+            std::uint64_t byte_limit = 0;
+            core.grant(number_limit, byte_limit);
+            Bytes ack;
+            session_format::append_ack(ack, core.progress().applied, number_limit, byte_limit);
+            // A full output is no loss: when there is room, a turn comes, and the ACK says more.
+            peer->ack_due = peer->link.send(ack) == SendResult::busy;
+        }
+    }
+
+    void welcome(Peer& peer, const session_format::Welcome& g) {
+        Bytes message;
+        session_format::append_welcome(message, g);
+        static_cast<void>(peer.link.send(message));
+    }
+
+    void refuse(Peer& peer, SessionErrc code, std::uint64_t number) {
+        peer.hello_ends = never;
+        if (peer.link.closing()) return;
+        Bytes message;
+        const bool names_store =
+            code == SessionErrc::store_changed || code == SessionErrc::unknown_journal;
+        session_format::append_error(message, code, number,
+                                     names_store ? BytesView{ledger_.store_id()} : BytesView{});
+        static_cast<void>(peer.link.send(message));
+        peer.link.close(failure_of(code), options_.linger_max);
+        note({Notice::Kind::refused, peer.hello.sender, {}, make_error_code(code)});
+    }
+
+    void fail(const std::error_code& error) {
+        failed_ = error;
+        commit_at_ = never;
+        for (const auto& peer : peers_) refuse(*peer, SessionErrc::storage, 0);
+        note({Notice::Kind::failed, {}, {}, error});
+    }
+
+    void reap() {
+        for (std::size_t i = 0; i < peers_.size();) {
+            if (!peers_[i]->link.ended()) {
+                ++i;
+                continue;
+            }
+            if (Sender* const sender = senders_.find(peers_[i]->hello.sender)) {
+                sender->core.ended(peers_[i]->id);
+            }
+            peers_.erase(peers_.begin() + static_cast<std::ptrdiff_t>(i));
+        }
+    }
+
+    void note(Notice notice) { notices_.push(std::move(notice)); }
+
+    /// The receiver is consistent: user code may do what it likes, also destroy it.
+    void tell(const driver::TurnGuard& guard) {
+        while (!notices_.empty()) {
+            const Notice n = notices_.pop();
+            detail::tell(observer_, static_cast<Self&>(*this), n);
+            if (guard.gone()) return;
+        }
+    }
+
+    const ReceiverOptions options_;
+    [[no_unique_address]] Observer observer_;
+    [[no_unique_address]] Authorize authorize_;
+    Ledger ledger_;
+    driver::Lifeline line_;
+    Waker waker_;
+    std::error_code failed_;
+    Instant now_ = always;
+    Instant commit_at_ = never;
+    std::uint32_t last_id_ = 0;
+    EventRing<Notice> notices_;
+    Senders senders_;
+    std::vector<std::unique_ptr<Peer>> peers_;
+};
+
+}  // namespace belay::inline BELAY_ABI::detail
