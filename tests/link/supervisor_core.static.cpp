@@ -266,4 +266,28 @@ consteval bool a_silent_peer_is_given_up() {
 }
 static_assert(a_silent_peer_is_given_up());
 
+// ---- A wait whose end was slept through is spread again: many have woken at this instant ---------
+
+constexpr auto naps = Policy{Backoff{NoJitter{}, Cap{60s}, 4s}, MaxAttempts{10}};
+
+consteval bool a_sleeper_does_not_dial_at_the_instant_of_waking() {
+    Timeline t{naps};
+    t.step({.input = belay::timeline::Input::start});
+    t.step({.input = belay::timeline::Input::closed});
+    if (t.core.deadline() != at(4s)) return false;
+    auto late = t;
+    late.now = at(14s);
+    late.step({.input = belay::timeline::Input::tick});
+    if (late.dial_count != 2) return false;  // late, not asleep
+    t.now = at(8h);
+    const auto woken = t.step({.input = belay::timeline::Input::tick});
+    if (t.dial_count != 1 || !woken.notify) return false;
+    const Instant again = t.core.deadline();
+    if (again <= t.now || again > after(t.now, 4s)) return false;
+    t.now = again;
+    t.step({.input = belay::timeline::Input::tick});
+    return t.dial_count == 2;
+}
+static_assert(a_sleeper_does_not_dial_at_the_instant_of_waking());
+
 }  // namespace

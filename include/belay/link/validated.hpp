@@ -119,6 +119,7 @@ public:
             if (passed_ && !asked_) return false;
             event.kind = passed_ ? part::EventKind::opened : part::EventKind::closed;
             event.failure = verdict.failure();
+            event.goodbye = !passed_;
             return true;
         }
 

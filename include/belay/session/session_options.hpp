@@ -4,7 +4,7 @@
 #pragma once
 
 #include <belay/journal/id.hpp>
-#include <belay/link/heartbeat.hpp>
+#include <belay/link/heartbeat_options.hpp>
 #include <belay/link/status.hpp>
 #include <belay/link/supervisor_options.hpp>
 #include <belay/session/blocked.hpp>
@@ -25,7 +25,7 @@ struct SessionOptions {
     Duration stalled_after = std::chrono::seconds{60};
     /// DATA is sent in messages of about this size.
     std::size_t batch_bytes = std::size_t{32} << 10U;
-    /// Used over transports without ping(); the others have Heartbeat.
+    /// How a receiver that has fallen silent is noticed, over any transport.
     HeartbeatOptions heartbeat{};
     SupervisorOptions link{};
 };

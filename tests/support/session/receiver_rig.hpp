@@ -93,6 +93,14 @@ struct ReceiverRig {
     }
 };
 
+/// Asks who knocks.
+using Guarded = ReceiverRig<belay::detail::NoFault, Door>;
+inline belay::session_format::Hello with_token(belay::session_format::Hello h,
+                                               std::string_view token) {
+    h.token = belay::as_bytes(token);
+    return h;
+}
+
 /// Sender 1, its journal `journal`, connection `attach`.
 inline belay::session_format::Hello hello_of(unsigned journal, std::uint64_t attach) {
     return {

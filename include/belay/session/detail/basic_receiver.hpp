@@ -3,15 +3,13 @@
 /// BasicReceiver: the body of a Receiver.
 #pragma once
 
-#include <memory>   // std::unique_ptr
 #include <utility>  // std::move
-#include <vector>   // std::vector
 
 #include <belay/core/machine_like.hpp>
 #include <belay/core/order.hpp>
-#include <belay/link/served_link.hpp>
 #include <belay/session/detail/receiver_core.hpp>
 #include <belay/session/detail/receiver_notice.hpp>
+#include <belay/session/detail/receiver_peers.hpp>
 #include <belay/session/detail/sender_table.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
@@ -32,6 +30,9 @@ class BasicReceiver {
     using Senders = SenderTable<Core>;
     using Sender = typename Senders::Sender;
     using Notice = ReceiverNotice;
+    using Peers = ReceiverPeers<Transport>;
+    using Peer = typename Peers::Peer;
+    using Phase = PeerPhase;
 
 public:
     BasicReceiver(Ledger ledger, Authorize authorize, ReceiverOptions options, Observer observer)
@@ -52,12 +53,7 @@ public:
 
     [[nodiscard]] Instant deadline() const noexcept {
         if (!notices_.empty()) return always;
-        Instant first = commit_at_;
-        for (const auto& peer : peers_) {
-            if (peer->link.ended()) return always;
-            first = smaller(smaller(first, peer->link.deadline()), peer->hello_ends);
-        }
-        return first;
+        return smaller(commit_at_, peers_.deadline());
     }
 
     void advance(Instant now) {
@@ -65,10 +61,11 @@ public:
         const driver::TurnGuard guard{line_};
         now_ = larger(now_, now);
         for (std::size_t i = 0; i < peers_.size(); ++i) {
-            Peer& peer = *peers_[i];
+            Peer& peer = peers_[i];
             peer.link.advance(now_, options_.events_per_turn_max,
                               [&](const Bytes& message, Lane) { on_message(peer, message); });
-            if (peer.hello_ends <= now_) refuse(peer, SessionErrc::protocol, 0);
+            if (peer.greeting_ends <= now_) refuse(peer, SessionErrc::protocol, 0);
+            watch(peer);
         }
         if (commit_at_ <= now_) commit();
         acknowledge();
@@ -80,13 +77,12 @@ public:
 
     /// Takes over a connection from a listener.   Pre: attached to a driver.
     void accept(Transport transport) {
-        if (peers_.size() >= options_.connections_max) return;
-        const std::uint32_t id = ++last_id_ != 0 ? last_id_ : ++last_id_;
-        peers_.push_back(std::make_unique<Peer>(std::move(transport), options_, waker_, id));
+        if (peers_.count() >= options_.connections_max && !make_room()) return;
+        Peer& peer = peers_.add(std::move(transport), options_, waker_);
         // A stranger is not allowed to make the transport hold more than a greeting.
-        peers_.back()->link.limit_messages(session_format::frame_header_bytes +
-                                           session_format::greeting_bytes_max);
-        peers_.back()->hello_ends = after(larger(now_, waker_.now()), options_.hello_max);
+        peer.link.limit_messages(session_format::frame_header_bytes +
+                                 session_format::greeting_bytes_max);
+        peer.greeting_ends = after(larger(now_, waker_.now()), options_.greeting_max);
         waker_.touch();
     }
 
@@ -105,7 +101,7 @@ public:
         if (commit_at_ != never) commit();
         acknowledge();
         for (const auto& peer : peers_) {
-            peer->hello_ends = never;
+            peer->let_go();
             peer->link.close(Failure{.cause = Cause::planned}, options_.linger_max);
         }
         waker_.touch();
@@ -115,24 +111,41 @@ public:
 
     [[nodiscard]] Ledger& ledger() noexcept { return ledger_; }
     [[nodiscard]] auto& observer() noexcept { return unwrap(observer_); }
-    [[nodiscard]] std::size_t connections() const noexcept { return peers_.size(); }
+    [[nodiscard]] std::size_t connections() const noexcept { return peers_.count(); }
     /// Why nobody is served; none if all is well.
     [[nodiscard]] std::error_code failed() const noexcept { return failed_; }
 
 private:
-    enum class Phase : std::uint8_t { expecting_hello, pending, attached };
+    bool make_room() {
+        Peer* const out = peers_.giving_way();
+        if (out == nullptr) return false;
+        if (!out->link.closing()) note({Notice::Kind::refused, no_id, {}, SessionErrc::overloaded});
+        out->link.abort();
+        return true;
+    }
 
-    struct Peer {
-        Peer(Transport transport, const ReceiverOptions& o, const Waker& waker, std::uint32_t n)
-            : id{n}, link{std::move(transport), o.messages_max, waker, n} {}
-        std::uint32_t id;
-        Phase phase = Phase::expecting_hello;
-        bool ack_due = false;
-        session_format::Hello hello{};
-        Instant hello_ends = never;
-        ServedLink<Transport> link;
-    };
+    void watch(Peer& peer) {
+        switch (peer.pulse.judge(now_)) {
+            case Pulse::Due::nothing:
+                return;
+            case Pulse::Due::lost:
+                // A frozen peer takes no goodbye.
+                peer.let_go();
+                return peer.link.abort();
+            case Pulse::Due::ping:
+                say(peer, session_format::FrameType::ping, ++pings_);
+        }
+    }
+    /// A frame that is only a sign of life: with no room for it nobody reads at the other end, and
+    /// that shows in time.
+    static void say(Peer& peer, session_format::FrameType type, std::uint64_t number) {
+        Bytes message;
+        session_format::append_frame(message, {.type = type, .number = number});
+        static_cast<void>(peer.link.send(message));
+    }
+
     void on_message(Peer& peer, const Bytes& message) {
+        if (peer.phase != Phase::expecting_hello) peer.pulse.heard(now_);
         const bool greeted = peer.phase == Phase::attached;
         session_format::FrameReader reader{message, greeted ? options_.limits.payload_bytes_max
                                                             : session_format::greeting_bytes_max};
@@ -159,13 +172,8 @@ private:
             case session_format::FrameType::data:
                 if (peer.phase != Phase::attached) break;
                 return on_data(peer, frame);
-            case session_format::FrameType::ping: {
-                Bytes pong;
-                session_format::append_frame(
-                    pong, {.type = session_format::FrameType::pong, .number = frame.number});
-                static_cast<void>(peer.link.send(pong));
-                return;
-            }
+            case session_format::FrameType::ping:
+                return say(peer, session_format::FrameType::pong, frame.number);
             case session_format::FrameType::pong:
                 return;
             case session_format::FrameType::error:
@@ -200,11 +208,13 @@ private:
                                                     Core{ledger_.store_id(), options_.limits});
         if (sender == nullptr) return refuse(peer, SessionErrc::overloaded, 1000);
         const auto answer = sender->core.judge(h, ledger_.progress(h.sender));
-        peer.hello_ends = never;
         if (answer.greeting == Core::Greeting::refuse)
             return refuse(peer, answer.error, answer.detail);
         if (answer.greeting == Core::Greeting::pend && !Fault::adopt_at_hello) {
+            if (!may_pend(peer)) return;
             peer.phase = Phase::pending;
+            peer.greeting_ends = after(now_, options_.greeting_max);
+            peer.pulse.heard(now_);
             return welcome(peer, sender->core.pend(h, ledger_.progress(h.sender)));
         }
         if (answer.greeting == Core::Greeting::pend) return adopt(peer, *sender);
@@ -228,8 +238,26 @@ private:
         adopt(peer, *sender);
     }
 
+    /// A sender has one pending connection at a time.   Returns: whether it may be this one.
+    bool may_pend(Peer& peer) {
+        Peer* const other = peers_.pending(peer.hello.sender);
+        if (other == nullptr) return true;
+        if constexpr (std::is_same_v<Authorize, AllowAll>) {
+            // Whoever of the two borrows the id, the place is free again soon.
+            const auto wait =
+                std::chrono::ceil<std::chrono::milliseconds>(elapsed(now_, other->greeting_ends));
+            refuse(peer, SessionErrc::overloaded, static_cast<std::uint64_t>(wait.count()));
+            return false;
+        } else {
+            refuse(*other, SessionErrc::superseded, peer.hello.attach);
+            return true;
+        }
+    }
+
     void let_in(Peer& peer) noexcept {
         peer.phase = Phase::attached;
+        peer.greeting_ends = never;
+        peer.pulse.heard(now_);
         peer.link.limit_messages(~std::size_t{0});
     }
 
@@ -241,9 +269,7 @@ private:
         if (const std::error_code e = ledger_.adopt(sender.id, record)) return fail(e);
         sender.core.adopted(peer.id, peer.hello, record);
         let_in(peer);
-        if (Fault::adopt_at_hello) {
-            welcome(peer, sender.core.attach(peer.id, peer.hello, record));
-        }
+        if (Fault::adopt_at_hello) welcome(peer, sender.core.attach(peer.id, peer.hello, record));
         if (old) note({Notice::Kind::replaced, sender.id, *old, {}});
         note({Notice::Kind::attached, sender.id, record, {}});
         peer.ack_due = true;
@@ -272,11 +298,11 @@ private:
         peer.ack_due = true;
     }
 
-    /// Closes every other connection of this sender, and drops what they had sent and we not begun.
+    /// Closes every other connection of this sender; drops what they had sent and we not begun.
     void fence(const Peer& newest) {
         for (const auto& other : peers_) {
-            if (other->id == newest.id || other->hello.sender != newest.hello.sender) continue;
-            if (other->phase == Phase::expecting_hello) continue;
+            const bool older = other->id != newest.id && other->phase != Phase::expecting_hello;
+            if (!older || other->hello.sender != newest.hello.sender) continue;
             refuse(*other, SessionErrc::superseded, newest.hello.attach);
         }
     }
@@ -318,7 +344,7 @@ private:
     }
 
     void refuse(Peer& peer, SessionErrc code, std::uint64_t number) {
-        peer.hello_ends = never;
+        peer.let_go();
         if (peer.link.closing()) return;
         Bytes message;
         const bool names_store =
@@ -338,16 +364,11 @@ private:
     }
 
     void reap() {
-        for (std::size_t i = 0; i < peers_.size();) {
-            if (!peers_[i]->link.ended()) {
-                ++i;
-                continue;
+        peers_.reap([this](const Peer& peer) {
+            if (Sender* const sender = senders_.find(peer.hello.sender)) {
+                sender->core.ended(peer.id);
             }
-            if (Sender* const sender = senders_.find(peers_[i]->hello.sender)) {
-                sender->core.ended(peers_[i]->id);
-            }
-            peers_.erase(peers_.begin() + static_cast<std::ptrdiff_t>(i));
-        }
+        });
     }
 
     void note(Notice notice) { notices_.push(std::move(notice)); }
@@ -370,10 +391,10 @@ private:
     std::error_code failed_;
     Instant now_ = always;
     Instant commit_at_ = never;
-    std::uint32_t last_id_ = 0;
+    std::uint64_t pings_ = 0;
     EventRing<Notice> notices_;
     Senders senders_;
-    std::vector<std::unique_ptr<Peer>> peers_;
+    Peers peers_;
 };
 
 }  // namespace belay::inline BELAY_ABI::detail

@@ -6,6 +6,7 @@
 #include <utility>  // std::move, std::exchange
 
 #include <belay/core/order.hpp>
+#include <belay/link/detail/pulse.hpp>
 #include <belay/link/supervisor.hpp>
 #include <belay/link/validated.hpp>
 #include <belay/session/detail/sender_core.hpp>
@@ -39,6 +40,7 @@ public:
                 {options_.id, options_.payload_bytes_max, std::move(options_.token)}},
           accepted_{queue_.storage().durable()},
           acknowledged_{core_.acked()},
+          pulse_{options_.heartbeat},
           link_{Validated{std::move(transport), Check{this}}, std::move(policy), options_.link,
                 Tap{this}} {
         static_assert(observes_session<Observer, Self, Blocked, BlockedDetails>(),
@@ -58,7 +60,7 @@ public:
     [[nodiscard]] Instant deadline() const noexcept {
         if (dirty_ || untold() || can_send()) return always;
         return smaller(smaller(link_.deadline(), greeting_ends_),
-                       smaller(stalled_at(), silent_at()));
+                       smaller(stalled_at(), pulse_.deadline()));
     }
 
     void advance(Instant now) {
@@ -133,7 +135,6 @@ public:
     [[nodiscard]] Instant now() const noexcept { return now_; }
 
 private:
-    static constexpr bool pings_itself = !HasPing<part::ConnectionOf<Transport>>;
     static constexpr int batches_per_turn_max = 16;
 
     /// Stands between opening and connected: greets, and passes when the receiver has resumed us.
@@ -174,13 +175,14 @@ private:
         if (!said) return Verdict::refused();
         if (core_.phase() != Core::Phase::flowing) return Verdict::pending();
         greeting_ends_ = never;
-        progress_at_ = heard_ = now_;
+        progress_at_ = now_;
+        pulse_.heard(now_);
         return Verdict::passed();
     }
 
     void on_message(const Bytes& message) {
         Bytes reply;
-        heard_ = now_;
+        pulse_.heard(now_);
         const std::error_code e = core_.take(message, reply);
         if (!reply.empty()) static_cast<void>(link_.send(reply));
         if (e) link_.report_unhealthy(failure(e));
@@ -189,6 +191,7 @@ private:
     void on_state(const Transition& change) {
         if (change.to.state != LinkState::connected) {
             core_.close();
+            pulse_.rest();
             if (change.to.state != LinkState::connecting) greeting_ends_ = never;
         }
         // stop() inside one of our own hooks: its hook waits until that one has returned.
@@ -214,17 +217,18 @@ private:
             greeting_ends_ = never;
             link_.report_unhealthy(failure_of(SessionErrc::silent));
         }
-        if constexpr (pings_itself) {
-            if (silent_at() > now_) return;
-            if (after(heard_, options_.heartbeat.dead_after) <= now_) {
-                heard_ = now_;
+        switch (pulse_.judge(now_)) {
+            case Pulse::Due::nothing:
+                return;
+            case Pulse::Due::lost:
                 return link_.report_unhealthy(failure_of(LinkErrc::heartbeat_lost));
+            case Pulse::Due::ping: {
+                Bytes ping;
+                session_format::append_frame(
+                    ping, {.type = session_format::FrameType::ping, .number = ++pings_});
+                // With no room for it nobody reads at the other end, and that shows in time.
+                static_cast<void>(link_.send(ping));
             }
-            Bytes ping;
-            session_format::append_frame(
-                ping, {.type = session_format::FrameType::ping, .number = ++pings_});
-            static_cast<void>(link_.send(ping));
-            pinged_ = now_;
         }
     }
 
@@ -261,12 +265,6 @@ private:
                              journal().durable() > core_.acked();
         return waiting ? after(progress_at_, options_.stalled_after) : never;
     }
-    [[nodiscard]] Instant silent_at() const noexcept {
-        if (!pings_itself || link_.status().state != LinkState::connected) return never;
-        return smaller(after(larger(heard_, pinged_), options_.heartbeat.every),
-                       after(heard_, options_.heartbeat.dead_after));
-    }
-
     [[nodiscard]] bool untold() const noexcept {
         return !deferred_.empty() || accepted_ != journal().durable() ||
                acknowledged_ != core_.acked() || blocked_told_ != core_.blocked();
@@ -340,12 +338,11 @@ private:
     Blocked blocked_told_ = Blocked::none;
     std::uint64_t accepted_;
     std::uint64_t acknowledged_;
+    Pulse pulse_;
     std::uint64_t pings_ = 0;
     Instant now_ = always;
     Instant greeting_ends_ = never;
     Instant progress_at_ = always;
-    Instant heard_ = always;
-    Instant pinged_ = always;
     Link link_;
 };
 

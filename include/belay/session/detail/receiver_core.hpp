@@ -42,6 +42,9 @@ public:
         protocol  ///< ERROR protocol; close
     };
 
+    /// How often a sender may have been started since it was last attached.
+    static constexpr std::uint64_t runs_ahead_max = std::uint64_t{1} << 20U;
+
     ReceiverCore(const Id& store, const ReceiverLimits& limits) noexcept
         : store_{store}, limits_{limits} {}
 
@@ -51,8 +54,13 @@ public:
         if (h.pinned_store != no_id && h.pinned_store != store_) {
             return {Greeting::refuse, SessionErrc::store_changed, 0};
         }
-        if (record && record->journal == h.journal) {
-            const std::uint64_t seen = larger(record->attach, attach_of(h.journal));
+        const bool known = record && record->journal == h.journal;
+        const std::uint64_t seen = known ? larger(record->attach, attach_of(h.journal)) : 0;
+        // An attach that cannot be would shut every honest one out that comes after it.
+        if ((h.attach >> 32U) > (seen >> 32U) + runs_ahead_max) {
+            return {Greeting::refuse, SessionErrc::protocol, 1};
+        }
+        if (known) {
             if (h.attach <= seen) return {Greeting::refuse, SessionErrc::fenced, seen};
             return {Greeting::attach, {}, 0};
         }

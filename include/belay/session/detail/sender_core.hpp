@@ -39,7 +39,8 @@ public:
     SenderCore(Log& journal, SenderOptions options)
         : journal_{&journal}, options_{std::move(options)} {
         BELAY_PRECONDITION(options_.id != no_id, "SenderCore: options.id must be set");
-        BELAY_PRECONDITION(options_.token.size() <= 4096, "SenderCore: the token must be <= 4 KiB");
+        BELAY_PRECONDITION(options_.token.size() <= session_format::token_bytes_max,
+                           "SenderCore: the token must be <= 4 KiB");
     }
 
     /// Forgets the connection, and nothing else.
