@@ -3,6 +3,7 @@
 /// NumberedSlots: the slots of MpscRing and MpmcRing, each of which says whose turn it is.
 #pragma once
 
+#include <atomic>    // std::memory_order_acquire
 #include <cstddef>   // std::size_t, std::ptrdiff_t
 #include <memory>    // std::construct_at, std::destroy_at
 #include <optional>  // std::optional
