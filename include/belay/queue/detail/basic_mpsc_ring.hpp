@@ -7,55 +7,27 @@
 #include <cstddef>      // std::size_t
 #include <optional>     // std::optional
 #include <span>         // std::span
-#include <type_traits>  // std::is_copy_constructible_v
-#include <utility>      // std::move
+#include <type_traits>  // std::is_nothrow_move_assignable_v
 
-#include <belay/queue/detail/numbered_slots.hpp>
+#include <belay/queue/detail/numbered_ring.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
 
 /// A MpscRing; with another `Atomic` than std::atomic every order of its accesses can be tried.
 template <class T, template <class> class Atomic>
-class BasicMpscRing {
-    using Slots = NumberedSlots<T, Atomic>;
+class BasicMpscRing : public NumberedRing<T, Atomic> {
+    using Base = NumberedRing<T, Atomic>;
+    using Phase = typename Base::Slots::Phase;
+    using Base::head_;
+    using Base::slots_;
 
 public:
-    using value_type = T;
-
-    /// Pre: 0 < capacity <= 2^48.   Throws: std::bad_alloc.
-    explicit BasicMpscRing(std::size_t capacity) : slots_{capacity} {}
-    /// `other` may only be destroyed or assigned to afterwards.
-    BasicMpscRing(BasicMpscRing&& other) noexcept : slots_{std::move(other.slots_)} {
-        take_indices(other);
-    }
-    BasicMpscRing& operator=(BasicMpscRing&& other) noexcept {
-        if (this == &other) return *this;
-        clear();
-        slots_ = std::move(other.slots_);
-        take_indices(other);
-        return *this;
-    }
-    ~BasicMpscRing() { clear(); }
-
-    /// Adds a value at the back; answers false, and leaves it as it was, if the ring is full.
-    [[nodiscard]] bool try_push(T&& value) noexcept { return slots_.push(tail_, std::move(value)); }
-    /// The same with a copy, which is made first.   Throws: what copying throws, and then nothing
-    /// was added.
-    [[nodiscard]] bool try_push(const T& value) noexcept(std::is_nothrow_copy_constructible_v<T>)
-        requires std::is_copy_constructible_v<T>
-    {
-        return try_push(T{value});
-    }
-    /// Adds as many of `values`, from the first on, as there is room for; answers how many. The
-    /// others are left as they were.
-    [[nodiscard]] std::size_t push_some(std::span<T> values) noexcept {
-        return slots_.push_some(tail_, values);
-    }
+    using Base::Base;
 
     /// Takes the oldest value; nothing if there is none.
     [[nodiscard]] std::optional<T> try_pop() noexcept {
         const std::size_t head = own_head();
-        if (slots_.ready(head, Slots::Phase::pop, 1) == 0) return std::nullopt;
+        if (slots_.ready(head, Phase::pop, 1) == 0) return std::nullopt;
         std::optional<T> value = slots_.take(head);
         publish_head(slots_.after(head));
         return value;
@@ -65,7 +37,7 @@ public:
         requires std::is_nothrow_move_assignable_v<T>
     {
         const std::size_t head = own_head();
-        const std::size_t count = slots_.ready(head, Slots::Phase::pop, into.size());
+        const std::size_t count = slots_.ready(head, Phase::pop, into.size());
         slots_.take_some(head, into.first(count));
         publish_head(slots_.after(head, count));
         return count;
@@ -74,26 +46,18 @@ public:
     /// The oldest value; null if there is none. It stays where it is until it is taken.
     [[nodiscard]] T* front() noexcept {
         const std::size_t head = own_head();
-        return slots_.ready(head, Slots::Phase::pop, 1) == 0 ? nullptr : &slots_.value(head);
+        return slots_.ready(head, Phase::pop, 1) == 0 ? nullptr : &slots_.value(head);
     }
     /// Removes the oldest value.   Pre: front() gave one.
     void ack() noexcept {
         const std::size_t head = own_head();
-        BELAY_PRECONDITION(slots_.ready(head, Slots::Phase::pop, 1) != 0,
+        BELAY_PRECONDITION(slots_.ready(head, Phase::pop, 1) != 0,
                            "MpscRing::ack: there must be a value");
         slots_.empty(head);
         publish_head(slots_.after(head));
     }
     /// Nothing: the oldest value is first until it is removed.
     void nack() noexcept {}
-
-    /// How many values wait; while others push and pop, a guess within the capacity.
-    [[nodiscard]] std::size_t size() const noexcept {
-        // Relaxed: nobody may conclude more from it than how many there are about now.
-        const std::size_t head = head_.load(std::memory_order_relaxed);
-        return slots_.held(head, tail_.load(std::memory_order_relaxed));
-    }
-    [[nodiscard]] std::size_t capacity() const noexcept { return slots_.capacity(); }
 
 private:
     // Relaxed, both: only the consumer writes it, and the turns of the slots tell the producers
@@ -102,21 +66,6 @@ private:
         return head_.load(std::memory_order_relaxed);
     }
     void publish_head(std::size_t head) noexcept { head_.store(head, std::memory_order_relaxed); }
-
-    void take_indices(BasicMpscRing& other) noexcept {
-        // Relaxed, as in every part that runs alone: making it known to others orders it.
-        tail_.store(other.tail_.load(std::memory_order_relaxed), std::memory_order_relaxed);
-        head_.store(other.head_.load(std::memory_order_relaxed), std::memory_order_relaxed);
-        other.tail_.store(0, std::memory_order_relaxed);
-        other.head_.store(0, std::memory_order_relaxed);
-    }
-    void clear() noexcept {
-        while (size() != 0) ack();
-    }
-
-    alignas(side_bytes) Slots slots_;
-    alignas(side_bytes) Atomic<std::size_t> tail_{0};
-    alignas(side_bytes) Atomic<std::size_t> head_{0};
 };
 
 }  // namespace belay::inline BELAY_ABI::detail
