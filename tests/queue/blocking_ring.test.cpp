@@ -65,12 +65,7 @@ void check_waits(std::size_t capacity, std::uint32_t producers, std::uint32_t co
         });
     }
     for (std::thread& thread : threads) thread.join();
-    std::uint64_t count = 0;
-    for (const Received& r : received) {
-        CHECK(r.mistake == "");
-        count += r.count;
-    }
-    CHECK(count == std::uint64_t{each} * producers);
+    belay_test::check_received(received, producers, each);
 }
 
 }  // namespace

@@ -210,6 +210,19 @@ private:
     std::vector<std::int64_t> last_;
 };
 
+/// What `producers` pushed, `each` so many, has come to the consumers: once, whole, in order.
+inline void check_received(const std::vector<Received>& received, std::uint32_t producers,
+                           std::uint32_t each) {
+    std::uint64_t count = 0, sum = 0;
+    for (const Received& r : received) {
+        CHECK(r.mistake == "");
+        count += r.count;
+        sum += r.sum;
+    }
+    CHECK(count == std::uint64_t{each} * producers);
+    CHECK(sum == std::uint64_t{each} * (each - 1) / 2 * producers);
+}
+
 /// Producers and consumers on real threads, values alone and in batches: everything arrives once,
 /// whole, in the order of its producer. `each` is how many values a producer pushes.
 template <class Ring>
@@ -250,14 +263,7 @@ void check_under_load(std::size_t capacity, std::uint32_t producers, std::uint32
         });
     }
     for (std::thread& thread : threads) thread.join();
-    std::uint64_t count = 0, sum = 0;
-    for (const Received& r : received) {
-        CHECK(r.mistake == "");
-        count += r.count;
-        sum += r.sum;
-    }
-    CHECK(count == std::uint64_t{each} * producers);
-    CHECK(sum == std::uint64_t{each} * (each - 1) / 2 * producers);
+    check_received(received, producers, each);
     CHECK(ring.size() == 0);
 }
 
