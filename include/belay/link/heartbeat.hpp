@@ -23,7 +23,7 @@ namespace belay::inline BELAY_ABI {
 /// Thread safety: as the transport inside.
 /// Source:        libwebsockets' "validity" (lws-retry.h): only what was received proves anything.
 template <class Transport>
-class Heartbeat {
+class Heartbeat : public part::Around<Transport> {
     static_assert(explain::transport_like<Transport>());
     static_assert(!TransportLike<Transport> || detail::HasPing<part::ConnectionOf<Transport>>,
                   "Heartbeat: the connection needs 'void ping() noexcept' whose answer is "
@@ -90,22 +90,14 @@ public:
 
     /// Pre: 0ns < every, 0ns < dead_after.
     Heartbeat(Transport transport, HeartbeatOptions options)
-        : inner_{std::move(transport)}, pulse_{options} {}
+        : part::Around<Transport>{std::move(transport)}, pulse_{options} {}
 
     template <class... A>
     [[nodiscard]] Connection open(const Link<message_type>& link, const A&... args) {
         return Connection{*this, link, args...};
     }
-    [[nodiscard]] Transport& inner() noexcept { return inner_; }
-    /// New credentials, on their way to a WithToken inside.
-    template <class... A>
-        requires requires(Transport& t, A&&... a) { t.credentials(std::forward<A>(a)...); }
-    void credentials(A&&... values) {
-        inner_.credentials(std::forward<A>(values)...);
-    }
 
 private:
-    Transport inner_;
     detail::Pulse pulse_;  // of a connection that is not open yet
 };
 
