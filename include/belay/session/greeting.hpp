@@ -230,8 +230,10 @@ inline void append_welcome(Bytes& message, const Welcome& g) {
 }
 
 /// Appends an ACK frame to a message.
-inline void append_ack(Bytes& message, std::uint64_t applied, std::uint64_t number_limit,
-                       std::uint64_t byte_limit) {
+inline void append_ack(
+    Bytes& message,
+    // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): in the order of the frame
+    std::uint64_t applied, std::uint64_t number_limit, std::uint64_t byte_limit) {
     std::byte payload[16];
     store_le<std::uint64_t>(payload, number_limit);
     store_le<std::uint64_t>(payload + 8, byte_limit);

@@ -39,8 +39,7 @@ public:
           lock_{std::move(start.lock)},
           id_{start.segments.front().header.journal},
           index_{std::move(start.segments)},
-          run_{start.gathered.run},
-          salt_{start.gathered.salt},
+          run_{start.gathered.run, start.gathered.salt},
           pin_{start.gathered.pin},
           note_{start.gathered.note},
           bits_{start.bits},
@@ -69,7 +68,7 @@ public:
         Segment& s = index_.last();
         s.add(number, offset);
         s.check = journal_format::next_check(s.check, crc, static_cast<std::uint32_t>(body.size()),
-                                             salt_);
+                                             run_.salt);
         // A failure is kept, or comes again at commit(): this operation is taken either way.
         if (writer_.write_is_due()) static_cast<void>(writer_.flush(false));
         return number;
@@ -130,25 +129,28 @@ public:
         return index_.first_ends_by(acked()) ? release() : std::error_code{};
     }
 
-    /// Begins run `run`: in this segment, or in a new one where there is no room; clears up to
+    /// Who writes: the number of the run, and its salt.
+    struct Run {
+        std::uint32_t number;
+        std::uint32_t salt;
+    };
+    /// Begins `run`: in this segment, or in a new one where there is no room; clears up to
     /// `garbage_end`, where the remains of an unfinished write end. Owner; at opening.
-    [[nodiscard]] std::error_code begin_run(std::uint32_t run, std::uint32_t salt,
-                                            std::uint64_t garbage_end) {
+    [[nodiscard]] std::error_code begin_run(Run run, std::uint64_t garbage_end) {
         const Guard guard{writer_};
         std::array<std::byte, 4> payload;
-        store_le<std::uint32_t>(payload.data(), salt);
+        store_le<std::uint32_t>(payload.data(), run.salt);
         const bool fits = has_room(payload.size(), Kind::opening);
         if (fits) {
             run_ = run;
-            writer_.put(Kind::opening, run, payload, crc32c(payload), seed());
-            index_.last().open_run(run, salt);
+            writer_.put(Kind::opening, run.number, payload, crc32c(payload), seed());
+            index_.last().open_run(run.number, run.salt);
         }
         // Behind the opening stale bytes could do no harm, but every later opening would see them.
         std::error_code error = writer_.clear(garbage_end);
         // The seal is the last run's; the new segment's header begins the new one.
-        if (!error) error = fits ? writer_.flush(true) : roll(run, salt);
+        if (!error) error = fits ? writer_.flush(true) : roll(run);
         run_ = run;
-        salt_ = salt;
         return error;
     }
 
@@ -191,8 +193,8 @@ public:
         return index_.sealed_bytes() +
                (writer_.end_offset() - journal_format::segment_header_bytes);
     }
-    [[nodiscard]] std::uint32_t run() const noexcept { return run_; }
-    [[nodiscard]] std::uint32_t salt() const noexcept { return salt_; }
+    [[nodiscard]] std::uint32_t run() const noexcept { return run_.number; }
+    [[nodiscard]] std::uint32_t salt() const noexcept { return run_.salt; }
     [[nodiscard]] const std::string& path() const noexcept { return path_; }
     [[nodiscard]] FileSystem& file_system() const noexcept { return fs_; }
 
@@ -248,7 +250,7 @@ private:
         return own != 0 ? own : options_.segment_bytes;
     }
     std::uint32_t seed() const noexcept {
-        return journal_format::record_seed(index_.last().header.nonce, run_);
+        return journal_format::record_seed(index_.last().header.nonce, run_.number);
     }
 
     /// Whether the segment has room for a record with `length` bytes of payload, for its seal, and
@@ -277,9 +279,8 @@ private:
             if (has_room(length, kind)) return {};
             if (writer_.writing()) {
                 writer_.wait_for_writer();
-            } else if (const std::error_code error = segment_has_room(length, kind)
-                                                         ? writer_.flush(false)
-                                                         : roll(run_, salt_)) {
+            } else if (const std::error_code error =
+                           segment_has_room(length, kind) ? writer_.flush(false) : roll(run_)) {
                 return error;
             }
         }
@@ -309,7 +310,7 @@ private:
     /// The order makes every crash readable: the new file is whole and has its name before the old
     /// one is sealed, and gets its first record after. So an unsealed segment with an empty one
     /// behind it is a crash, and anything else is damage.
-    std::error_code roll(std::uint32_t run, std::uint32_t salt) {
+    std::error_code roll(Run run) {
         writer_.begin_exclusive();
         const Segment& old = index_.last();
         const Bytes seal = journal_format::encode_seal(old.check, old.openings, old.marks);
@@ -321,8 +322,8 @@ private:
         next.header.check = next.check = old.check;
         next.header.acked = acked();
         next.header.pin = pin_;
-        next.header.run = run;
-        next.header.salt = salt;
+        next.header.run = run.number;
+        next.header.salt = run.salt;
         next.header.nonce = static_cast<std::uint32_t>(bits_());
         next.header.previous_seal = writer_.end_offset();
         next.last = last();
@@ -386,8 +387,7 @@ private:
 
     // Guarded by the writer's lock.
     SegmentIndex index_;
-    std::uint32_t run_;
-    std::uint32_t salt_;
+    Run run_;
     Id pin_;
     Bytes note_;
     Random bits_;

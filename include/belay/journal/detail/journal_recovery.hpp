@@ -337,7 +337,8 @@ private:
                                    typename Log::Start{std::move(*lock_), std::move(*file_),
                                                        std::move(segments_), gathered, bits_});
         if (!report.created) {
-            if (const std::error_code code = log->begin_run(run, salt, garbage_end_)) {
+            if (const std::error_code code =
+                    log->begin_run({.number = run, .salt = salt}, garbage_end_)) {
                 fail(code, path, end, "the new run could not be noted");
                 return {};
             }

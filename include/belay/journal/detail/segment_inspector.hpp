@@ -94,7 +94,7 @@ public:
         if (!read_header()) return;
         std::uint64_t at = smaller<std::uint64_t>(segment_header_bytes, bytes_.size());
         end_ = at;
-        std::uint64_t skipped = 0;
+        Skipped skipped{0};
         while (at < bytes_.size() && !sealed_) {
             const std::optional<Record> record = record_at(at, skipped);
             if (!record && is_of_later_version(at)) {
@@ -106,13 +106,13 @@ public:
                 at += record_bytes(record->header.length);
                 take(*record, on_operation);
                 end_ = at;
-                skipped = 0;
+                skipped.bytes = 0;
                 continue;
             }
             const std::uint64_t next = next_record(at);
             if (next == bytes_.size() || (is_last_ && !is_vouched_for(at))) break;
             damages_.push_back({at, next - at, "these bytes are no record"});
-            skipped = next - at;
+            skipped.bytes = next - at;
             at = next;
         }
         look_at_tail();
@@ -223,15 +223,20 @@ private:
         return seed_by_crc(h.crc, record_crc(p, crc, 0));
     }
 
+    // Bytes that were passed over.
+    struct Skipped {
+        std::uint64_t bytes;
+    };
+
     /// The record at `at`, if it is one of the run that goes on, or of one of the next ones, as
-    /// many as could begin in the `skipped` bytes before it.
-    std::optional<Record> record_at(std::uint64_t at, std::uint64_t skipped) const noexcept {
+    /// many as could begin in what was skipped before it.
+    std::optional<Record> record_at(std::uint64_t at, Skipped skipped) const noexcept {
         using namespace journal_format;
         const std::optional<std::uint32_t> seed = seed_at(at);
         if (!seed) return std::nullopt;
         const RecordHeader h = decode_record_header(bytes_.data() + at);
         const std::uint32_t run = *seed - nonce_;
-        const std::uint64_t later = skipped / record_bytes(4);
+        const std::uint64_t later = skipped.bytes / record_bytes(4);
         const bool opens = h.kind == Kind::opening && (h.number == run || seed_is_found_);
         const bool plausible = run >= run_ && run - run_ <= (opens ? later + 1000 : later);
         if (!plausible) return std::nullopt;
@@ -243,7 +248,7 @@ private:
         using namespace journal_format;
         for (std::uint64_t at = from + alignment; at + record_header_bytes <= bytes_.size();
              at += alignment) {
-            if (record_at(at, at - from)) return at;
+            if (record_at(at, Skipped{at - from})) return at;
         }
         return bytes_.size();
     }
@@ -255,7 +260,7 @@ private:
         // All behind it is looked at once: what vouches for a later place is behind this one, too.
         if (!vouched_is_known_) {
             for (std::uint64_t i = at; i + record_header_bytes <= bytes_.size(); i += alignment) {
-                const std::optional<Record> record = record_at(i, i - at);
+                const std::optional<Record> record = record_at(i, Skipped{i - at});
                 if (record) vouched_ = larger(vouched_, std::uint64_t{record->header.durable});
             }
             vouched_is_known_ = true;

@@ -297,7 +297,8 @@ private:
                 break;
             }
             if (n < 0) return broken(detail::errno_code());
-            output_.consume(static_cast<std::size_t>(n), options_.output_bytes_max);
+            output_.consume(static_cast<std::size_t>(n));
+            output_.give_back_above(options_.output_bytes_max);
             written_ += static_cast<std::uint64_t>(n);
         }
         if (state_ == State::closing && output_.empty()) ::shutdown(socket_.get(), SHUT_WR);

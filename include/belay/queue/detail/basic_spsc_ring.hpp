@@ -50,7 +50,7 @@ public:
     /// others are left as they were.
     [[nodiscard]] std::size_t push_some(std::span<T> values) noexcept {
         const std::size_t tail = producer_.mine;
-        const std::size_t count = smaller(room(tail, values.size()), values.size());
+        const std::size_t count = smaller(room(values.size()), values.size());
         for (std::size_t i = 0; i < count; ++i) {
             std::construct_at(slots_.at(tail + i), std::move(values[i]));
         }
@@ -61,7 +61,7 @@ public:
     /// Takes the oldest value; nothing if there is none.
     [[nodiscard]] std::optional<T> try_pop() noexcept {
         const std::size_t head = consumer_.mine;
-        if (held(head, 1) == 0) return std::nullopt;
+        if (held(1) == 0) return std::nullopt;
         T* const slot = slots_.at(head);
         std::optional<T> value{std::move(*slot)};
         std::destroy_at(slot);
@@ -73,7 +73,7 @@ public:
         requires std::is_nothrow_move_assignable_v<T>
     {
         const std::size_t head = consumer_.mine;
-        const std::size_t count = smaller(held(head, into.size()), into.size());
+        const std::size_t count = smaller(held(into.size()), into.size());
         for (std::size_t i = 0; i < count; ++i) {
             T* const slot = slots_.at(head + i);
             into[i] = std::move(*slot);
@@ -86,7 +86,7 @@ public:
     /// The oldest value; null if there is none. It stays where it is until it is taken.
     [[nodiscard]] T* front() noexcept {
         const std::size_t head = consumer_.mine;
-        return held(head, 1) == 0 ? nullptr : slots_.at(head);
+        return held(1) == 0 ? nullptr : slots_.at(head);
     }
     /// Removes the oldest value.   Pre: front() gave one.
     void ack() noexcept {
@@ -102,7 +102,7 @@ public:
     [[nodiscard]] std::size_t size() const noexcept {
         // Relaxed: nobody may conclude more from it than how many there are about now.
         const std::size_t head = head_.load(std::memory_order_relaxed);
-        return held_between(head, tail_.load(std::memory_order_relaxed), capacity());
+        return held_between({head, tail_.load(std::memory_order_relaxed)}, capacity());
     }
     [[nodiscard]] std::size_t capacity() const noexcept { return slots_.capacity(); }
 
@@ -120,14 +120,15 @@ private:
     bool push(V&& value) noexcept(std::is_nothrow_constructible_v<T, V>) {
         // A copy: as far as the compiler knows, the value may lie over the index.
         const std::size_t tail = producer_.mine;
-        if (room(tail, 1) == 0) return false;
+        if (room(1) == 0) return false;
         std::construct_at(slots_.at(tail), std::forward<V>(value));
         publish_tail(tail + 1);
         return true;
     }
 
     /// How many free slots the producer knows of; it looks again if they are fewer than `wanted`.
-    [[nodiscard]] std::size_t room(std::size_t tail, std::size_t wanted) noexcept {
+    [[nodiscard]] std::size_t room(std::size_t wanted) noexcept {
+        const std::size_t tail = producer_.mine;
         const std::size_t known = slots_.capacity() - (tail - producer_.theirs);
         if (known >= wanted) return known;
         // Acquire, with the release of publish_head: the consumer has left the slots below, so the
@@ -136,7 +137,8 @@ private:
         return slots_.capacity() - (tail - producer_.theirs);
     }
     /// How many values the consumer knows of; it looks again if they are fewer than `wanted`.
-    [[nodiscard]] std::size_t held(std::size_t head, std::size_t wanted) noexcept {
+    [[nodiscard]] std::size_t held(std::size_t wanted) noexcept {
+        const std::size_t head = consumer_.mine;
         const std::size_t known = consumer_.theirs - head;
         if (known >= wanted) return known;
         // Acquire, with the release of publish_tail: the values below are constructed.

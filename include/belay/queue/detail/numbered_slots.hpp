@@ -55,8 +55,9 @@ public:
         // Signed: a head that was read later may be a lap ahead.
         const auto laps = static_cast<std::ptrdiff_t>((tail & ~mask) - (head & ~mask)) /
                           static_cast<std::ptrdiff_t>(mask + 1);
-        return held_between(
-            head & mask, static_cast<std::size_t>(laps) * capacity() + (tail & mask), capacity());
+        return held_between({.head = head & mask,
+                             .tail = static_cast<std::size_t>(laps) * capacity() + (tail & mask)},
+                            capacity());
     }
 
     /// How many slots from `position` on, up to `most`, are ready for `phase`.

@@ -327,11 +327,10 @@ private:
         for (const auto& peer : peers_) {
             if (!peer->ack_due || peer->link.closing()) continue;
             Core& core = senders_.find(peer->hello.sender)->core;
-            std::uint64_t number_limit = 0;
-            std::uint64_t byte_limit = 0;
-            core.grant(number_limit, byte_limit);
+            const Credit credit = core.grant();
             Bytes ack;
-            session_format::append_ack(ack, core.progress().applied, number_limit, byte_limit);
+            session_format::append_ack(ack, core.progress().applied, credit.number_limit,
+                                       credit.byte_limit);
             // A full output is no loss: when there is room, a turn comes, and the ACK says more.
             peer->ack_due = peer->link.send(ack) == SendResult::busy;
         }
