@@ -74,7 +74,6 @@ MACROS_ALLOWED = ("include/belay/core/assert.hpp", "include/belay/version.hpp")
 HEADER_LINES_MAX = 400
 HEADER_LINES_GOAL = 300
 HEADER_SHARE_WITHIN_GOAL = 0.9
-FUNCTION_LINES_MAX = 70
 LINE_COLUMNS_MAX = 100
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
@@ -122,8 +121,6 @@ class Layout:
                 self.check_links(path, lines)
             if pathlib.PurePath(path).suffix not in SOURCES:
                 continue
-            if path.startswith(("include/", "examples/")):
-                self.check_function_sizes(path, lines)
             if path.startswith("examples/"):
                 self.check_example_includes(path, lines)
             if path.startswith("tests/") and re.search(r"\.(test|static)\.cpp$", path):
@@ -301,11 +298,6 @@ class Layout:
             self.report("include", 1, "header-share",
                         f"{len(over)} of {len(self.headers)} headers are over {HEADER_LINES_GOAL} lines: {names}")
 
-    def check_function_sizes(self, path, lines):
-        for begin, end in function_blocks(lines):
-            if end - begin + 1 > FUNCTION_LINES_MAX:
-                self.report(path, begin, "function-size", f"{end - begin + 1} lines, the limit is {FUNCTION_LINES_MAX}")
-
 
 def code_blocks(lines, language):
     """Line number and lines of each fenced block in that language."""
@@ -351,48 +343,6 @@ def list_files(root):
         pass
     every = (p.relative_to(root) for p in root.rglob("*") if p.is_file())
     return sorted(str(p) for p in every if p.parts[0] not in ("build", ".git"))
-
-
-def without_comments_and_literals(text):
-    """The same text with comments, strings and characters blanked; lines stay where they are."""
-    token = re.compile(
-        r'//[^\n]*|/\*.*?\*/|R"([^(\s]*)\(.*?\)\1"|"(?:\\.|[^"\\\n])*"|(?<![0-9a-fA-F])\'(?:\\.|[^\'\\\n])+\'|^[ \t]*#(?:\\\n|[^\n])*',
-        re.S | re.M)
-    return token.sub(lambda m: "\n" * m[0].count("\n"), text)
-
-
-def function_blocks(lines):
-    """First and last line of each outermost function body, signature not counted."""
-    text = without_comments_and_literals("\n".join(lines))
-    line, head, stack, found = 1, "", [], []
-    for character in text:
-        if character == "\n":
-            line += 1
-            head += " "
-        elif character == "{":
-            inside = any(kind == "function" for kind, _ in stack)
-            stack.append(("inner" if inside else block_kind(head), line))
-            head = ""
-        elif character == "}":
-            if stack:
-                kind, begin = stack.pop()
-                if kind == "function":
-                    found.append((begin, line))
-            head = ""
-        elif character == ";":
-            head = ""
-        else:
-            head += character
-    return found
-
-
-def block_kind(head):
-    head = head.strip()
-    while (shorter := re.sub(r"<[^<>]*>", " ", head)) != head:
-        head = shorter
-    if re.search(r"\b(namespace|class|struct|union|enum)\b", head):
-        return "scope"
-    return "value" if re.search(r"(=|,|\breturn)$", head) else "function"
 
 
 def main():
