@@ -13,6 +13,7 @@
 
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/full_jitter.hpp>
+#include <belay/link/heartbeat.hpp>
 #include <belay/link/link_log.hpp>
 #include <belay/policy/attempt_timeout.hpp>
 #include <belay/policy/reset_when_stable.hpp>
