@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Builds and runs one consumer of belay in WORK, which is emptied first.
-#   CONSUMER          install, old_cmake, pkg_config, meson, meson_subproject, subdirectory, fetch, conan, vcpkg; or
-#                     no_catch2, which must not configure
+#   CONSUMER          install, old_cmake, pkg_config, meson, meson_subproject, subdirectory, fetch, conan, vcpkg,
+#                     vcpkg_port (the port by a stand-in of vcpkg); or no_catch2, which must not configure
 #   BELAY_SOURCE_DIR  the checkout;  COMPILER, GENERATOR  those of the build that runs the test
 #   INSTALLED         where the consumer install has left what it installed
 function(run)
@@ -118,6 +118,21 @@ elseif(CONSUMER STREQUAL "conan")
     copy_belay(${WORK}/source)
     run(${CONAN} profile detect)
     run(${CONAN} create ${WORK}/source -s compiler.cppstd=20 --no-remote)
+elseif(CONSUMER STREQUAL "vcpkg_port")
+    set(PORT belay)
+    set(CURRENT_PORT_DIR ${BELAY_SOURCE_DIR}/packaging/vcpkg)
+    set(CURRENT_PACKAGES_DIR ${WORK}/package)
+    include(${CMAKE_CURRENT_LIST_DIR}/vcpkg_stand_in.cmake)
+    include(${CURRENT_PORT_DIR}/portfile.cmake)
+    # What vcpkg wants in a package of headers, and nothing else.
+    file(GLOB_RECURSE found RELATIVE ${CURRENT_PACKAGES_DIR} LIST_DIRECTORIES FALSE ${CURRENT_PACKAGES_DIR}/*)
+    list(FILTER found EXCLUDE REGEX "^include/belay/.*[.]hpp$")
+    set(wanted share/belay/belay-config-version.cmake share/belay/belay-config.cmake share/belay/copyright
+        share/pkgconfig/belay.pc)
+    if(NOT found STREQUAL wanted)
+        message(FATAL_ERROR "beside headers the package has ${found}; wanted: ${wanted}")
+    endif()
+    build_and_run(install -DCMAKE_PREFIX_PATH=${CURRENT_PACKAGES_DIR})
 elseif(CONSUMER STREQUAL "vcpkg")
     need_program(VCPKG vcpkg HINTS ENV VCPKG_ROOT)
     run(${VCPKG} install belay --classic --overlay-ports=${BELAY_SOURCE_DIR}/packaging/vcpkg
