@@ -24,16 +24,16 @@ function(build_and_run source)
     run(${CMAKE_COMMAND} --no-warn-unused-cli -S ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/${source} -B ${WORK}/build -G ${GENERATOR}
         -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_COMPILER=${COMPILER} -DBELAY_SOURCE_DIR=${BELAY_SOURCE_DIR} ${ARGN})
     run(${CMAKE_COMMAND} --build ${WORK}/build)
-    run(${WORK}/build/consumer)
+    run(${WORK}/build/app)
 endfunction()
 
 # The same by Meson, of a copy of SOURCE, into which the caller may have put more.
 function(build_and_run_by_meson source)
     file(COPY ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/${source}/meson.build ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/main.cpp
          DESTINATION ${WORK}/source)
-    run(${CMAKE_COMMAND} -E env CXX=${COMPILER} ${MESON} setup ${WORK}/build ${WORK}/source ${ARGN})
+    run(${CMAKE_COMMAND} -E env CXX=${COMPILER} PKG_CONFIG_PATH=${INSTALLED}/share/pkgconfig ${MESON} setup ${WORK}/build ${WORK}/source ${ARGN})
     run(${MESON} compile -C ${WORK}/build)
-    run(${WORK}/build/consumer)
+    run(${WORK}/build/app)
 endfunction()
 
 # What a build of belay reads, into TO.
@@ -94,11 +94,12 @@ elseif(CONSUMER STREQUAL "pkg_config")
     need_program(PKG_CONFIG pkg-config)
     # As a Makefile would; the shell is asked to keep the spaces together.
     run(${CMAKE_COMMAND} -E env PKG_CONFIG_PATH=${INSTALLED}/share/pkgconfig
-        sh -ec "flags=$(${PKG_CONFIG} --cflags --libs 'belay >= 0.1') && eval \"${COMPILER} -std=c++20 $flags -o consumer \
+        sh -ec "flags=$(${PKG_CONFIG} --cflags --libs 'belay >= 0.1') && eval \"${COMPILER} -std=c++20 $flags -o app \
                 '${CMAKE_CURRENT_LIST_DIR}/main.cpp'\"")
-    run(${WORK}/consumer)
+    run(${WORK}/app)
 elseif(CONSUMER STREQUAL "meson")
     need_program(MESON meson)
+    need_program(PKG_CONFIG pkg-config)
     build_and_run_by_meson(meson --cmake-prefix-path=${INSTALLED})
 elseif(CONSUMER STREQUAL "meson_subproject")
     need_program(MESON meson)
