@@ -152,12 +152,23 @@ class Layout:
                     self.report(path, number, "link", f"{target}: {to} has no such heading")
 
     def check_readme_code(self):
-        programs = [squeezed(lines) for path, lines in self.text.items()
+        """What README shows is in a program that compiles, which needs no more of belay and of namespaces."""
+        readme = self.text.get("README.md", [])
+        programs = [lines for path, lines in self.text.items()
                     if path.startswith("examples/") and path.endswith(".cpp")]
-        for number, block in code_blocks(self.text.get("README.md", []), "cpp"):
+        for number, block in code_blocks(readme, "cpp"):
             body = squeezed(line for line in block if not re.match(r"#include|using namespace", line))
-            if not any(body in program for program in programs):
+            having = [lines for lines in programs if body in squeezed(lines)]
+            if not having:
                 self.report("README.md", number, "readme-code", "no program in examples/ has these lines")
+            elif not any(brought(lines) == brought(block) for lines in having):
+                self.report("README.md", number, "readme-code", "the program includes, or uses, something else")
+        for language, name in (("cmake", "CMakeLists.txt"), ("meson", "meson.build")):
+            consumers = {without_remark(line) for path, lines in self.text.items() for line in lines
+                         if path.startswith("tests/consumer/") and path.endswith(name)}
+            for number, block in code_blocks(readme, language):
+                for line in {without_remark(line) for line in block} - consumers:
+                    self.report("README.md", number, "readme-code", f"no consumer has the line {line}")
 
     def check_licence_line(self, path, lines):
         """SPDX identifier of LICENSE on line 1, or on line 2 below a #! line."""
@@ -323,6 +334,17 @@ def anchors(lines):
     """What the headings of a page are linked by, as GitHub makes them."""
     headings = (re.match(r"#+ +(.*)", line) for line in lines)
     return {re.sub(r"[^\w\- ]", "", h[1].strip().lower()).replace(" ", "-") for h in headings if h}
+
+
+def brought(lines):
+    """What a program gets from belay's headers, and which namespaces it opens."""
+    found = (re.match(r"(#include <belay/[^>]+>|using namespace [\w:]+;)", line) for line in lines)
+    return {line[1] for line in found if line}
+
+
+def without_remark(line):
+    """The line without its comment, of the kind that begins with #."""
+    return line.partition("#")[0].strip()
 
 
 def squeezed(lines):

@@ -147,10 +147,23 @@ class LayoutTest(unittest.TestCase):
         self.finds("link", passing | {"README.md": "[a](a.md)\n"})
 
     def test_readme_code(self):
-        readme = "```cpp\n#include <x>\nint a;\n\n  int b;\n```\n```sh\nrun it\n```\n"
+        readme = "```cpp\n#include <x>\n#include <belay/sim/c.hpp>\nint a;\n\n  int b;\n```\n```sh\nrun it\n```\n"
         program = {"examples/e.cpp": CLEAN["examples/e.cpp"] + "int main() {\n    int a;\n    int b;\n}\n"}
         self.assertEqual(violations(program | {"README.md": readme}), [])
         self.finds("readme-code", {"README.md": readme})
+        literals = "using namespace std::chrono_literals;\n"
+        body = "int main() {\n    int a;\n    int b;\n}\n"
+        program = {"examples/e.cpp": CLEAN["examples/e.cpp"] + literals + body}
+        self.finds("readme-code", program | {"README.md": readme})
+        self.assertEqual(violations(program | {"README.md": readme.replace("int a;", literals + "int a;")}), [])
+
+    def test_readme_builds(self):
+        for language, name in (("cmake", "CMakeLists.txt"), ("meson", "meson.build")):
+            readme = {"README.md": f"```{language}\nfind(it)   # or not\nuse(it)\n```\n"}
+            consumer = f"tests/consumer/x/{name}"
+            spdx = "# SPDX-License-Identifier: MIT\n"
+            self.assertEqual(violations(readme | {consumer: spdx + "find(it)\nif(x)\n    use(it)\n"}), [])
+            self.finds("readme-code", readme | {consumer: spdx + "find(it)\n"})
 
     def test_pitfalls(self):
         test = {"tests/core/a.test.cpp": CLEAN["tests/core/a.test.cpp"] + 'TEST_CASE("a holds", "[core]") {}\n'}

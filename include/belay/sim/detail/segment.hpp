@@ -32,7 +32,7 @@ using SegmentKind = Segment::Kind;
 inline void keep_front(belay::detail::EventRing<Segment>& ring, Random& bits) {
     const std::size_t size = ring.size();
     if (size == 0 || (bits() & 1) != 0) return;
-    const std::size_t kept = uniform_upto(bits, size);
+    const auto kept = static_cast<std::size_t>(uniform_upto(bits, size));
     for (std::size_t i = 0; i < size; ++i) {
         Segment s = ring.pop();
         if (i < kept) ring.push(std::move(s));
