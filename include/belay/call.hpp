@@ -7,12 +7,14 @@
 #pragma once
 
 #include <belay/call/answer.hpp>
+#include <belay/call/answer_traits.hpp>
 #include <belay/call/attempt.hpp>
 #include <belay/call/bulkhead.hpp>
 #include <belay/call/call_errc.hpp>
 #include <belay/call/fails_if.hpp>
 #include <belay/call/fallback.hpp>
 #include <belay/call/hedge.hpp>
+#include <belay/call/outcome.hpp>
 #include <belay/call/pipeline.hpp>
 #include <belay/call/queued.hpp>
 #include <belay/call/rate_limiter.hpp>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: predicates and exception types decide what a failure is; the last outcome comes back as it
-// was; and whatever throws, the policy is told.
+// Goal: predicates and exception types decide what a failure is; there is a value after a success
+// only, and the last one can be asked for; and whatever throws, the policy is told.
 #include <belay/call/fails_if.hpp>
 
 #include <memory>
@@ -15,12 +15,16 @@
 #include <belay/policy/stop_on.hpp>
 
 #include "support/archetypes.hpp"
+#include "support/call/retry_rules.hpp"
+#include "support/call/ways.hpp"
 #include "support/catch.hpp"
 #include "support/shorthand.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
+using belay_test::AsyncSleeper;
 using belay_test::MinimalSleeper;
+using belay_test::steady;
 using belay_test::timed_out;
 
 namespace {
@@ -76,27 +80,99 @@ TEST_CASE("fails_if retries what its predicate calls a failure", "[call][fails_i
     CHECK(rig.seen.succeeded == 1);
 }
 
-TEST_CASE("fails_if gives back the last result as it was", "[call][fails_if][unit]") {
-    Rig rig;
+TEMPLATE_TEST_CASE("After the last failure there is no value, and the last one can be asked for",
+                   "[call][fails_if][unit]", BELAY_TEST_WAYS) {
+    AsyncSleeper sleeper;
     int calls = 0;
-    const auto bad = [](const Response&) { return true; };
-    const auto result =
-        retry(rig.policy(), rig.sleeper, fails_if([&] { return Response{++calls}; }, bad));
-    CHECK(result.value().status == 3);
+    const auto judged = [](auto judge) { return [judge](auto fn) { return fails_if(fn, judge); }; };
+    const auto fetch = [&] { return Response{++calls + 500}; };
+    const auto result = TestType::run(steady(1s, 3), sleeper, fetch,
+                                      judged([](const Response& r) { return r.status >= 500; }));
+    CHECK_FALSE(result.has_value());
+    CHECK_FALSE(result);
+    CHECK(result.error() == CallErrc::gave_up);
+    CHECK(result.last()->status == 503);
+    CHECK(calls == 3);
 
-    // Only where there was no call there is an error.
+    // A predicate that knows the error has it told, not only that there are no more attempts.
+    const auto knows = [](const Response&) { return Failure::from(timed_out); };
+    CHECK(TestType::run(steady(1s, 3), sleeper, fetch, judged(knows)).error() == timed_out);
+
+    // What can only be moved comes out.
+    const auto make = [&] { return std::make_unique<int>(++calls); };
+    const auto at_least = [](int least) {
+        return [least](const std::unique_ptr<int>& p) { return *p < least; };
+    };
+    calls = 0;
+    auto made = TestType::run(steady(1s, 3), sleeper, make, judged(at_least(9)));
+    CHECK_FALSE(made);
+    const std::unique_ptr<int> last = std::move(*made.last());
+    CHECK(*last == 3);
+    made = TestType::run(steady(1s, 3), sleeper, make, judged(at_least(5)));
+    CHECK(*std::move(made).value() == 5);
+}
+
+TEST_CASE("Where there was no call there is no last value", "[call][fails_if][unit]") {
+    Rig rig;
     const StopSource source;
     source.request_stop();
-    CHECK(retry(rig.policy(), rig.sleeper, fails_if([&] { return Response{++calls}; }, bad),
-                source.token())
-              .error() == CallErrc::stopped);
+    int calls = 0;
+    const auto bad = [](const Response&) { return true; };
+    const auto result = retry(rig.policy(), rig.sleeper,
+                              fails_if([&] { return Response{++calls}; }, bad), source.token());
+    CHECK(result.error() == CallErrc::stopped);
+    CHECK(result.last() == nullptr);
+    CHECK(calls == 0);
+}
+
+TEMPLATE_TEST_CASE("A predicate of the value judges the value in a Result or an optional",
+                   "[call][fails_if][unit]", BELAY_TEST_WAYS) {
+    AsyncSleeper sleeper;
+    const auto judged = [](auto fn) {
+        return fails_if(fn, [](const Response& r) { return r.status >= 500; });
+    };
+    int calls = 0;
+    const auto result = [&](int works_at) {
+        return [&calls, works_at]() -> Result<Response> {
+            if (++calls == 1) return timed_out;
+            return Response{calls == works_at ? 200 : 503};
+        };
+    };
+    CHECK(TestType::run(steady(1s, 3), sleeper, result(3), judged).value().status == 200);
     CHECK(calls == 3);
+    calls = 0;
+    const auto failed = TestType::run(steady(1s, 3), sleeper, result(9), judged);
+    CHECK_FALSE(failed);
+    CHECK(failed.error() == CallErrc::gave_up);
+    CHECK(failed.last()->status == 503);
+    // Where there is no value the predicate is not asked, and the error stays.
+    calls = 0;
+    const auto without = TestType::run(steady(1s, 1), sleeper, result(9), judged);
+    CHECK(without.error() == timed_out);
+    CHECK(without.last() == nullptr);
+
+    const auto maybe = [&](int works_at) {
+        return [&calls, works_at]() -> std::optional<Response> {
+            if (++calls == 1) return std::nullopt;
+            return Response{calls == works_at ? 200 : 503};
+        };
+    };
+    calls = 0;
+    CHECK(TestType::run(steady(1s, 3), sleeper, maybe(3), judged).value().status == 200);
+    calls = 0;
+    const auto unwell = TestType::run(steady(1s, 3), sleeper, maybe(9), judged);
+    CHECK(unwell.last()->status == 503);
+    calls = 0;
+    const auto nothing = TestType::run(steady(1s, 1), sleeper, maybe(9), judged);
+    CHECK(nothing.error() == CallErrc::gave_up);
+    CHECK(nothing.last() == nullptr);
 }
 
 TEST_CASE("fails_if judges what the type would judge otherwise, and types that retry refuses",
           "[call][fails_if][unit]") {
     Rig rig;
     const auto never_bad = [](const auto&) { return false; };
+    const auto always_bad = [](const auto&) { return true; };
     const auto run = [&](auto fn, auto judge) {
         return retry(rig.policy(), rig.sleeper, fails_if(fn, judge));
     };
@@ -105,12 +181,22 @@ TEST_CASE("fails_if judges what the type would judge otherwise, and types that r
     CHECK(run([] { return timed_out; }, never_bad) == timed_out);
     CHECK(run([] { return Result<int>{timed_out}; }, never_bad).error() == timed_out);
     CHECK(run([] { return std::make_unique<int>(3); }, never_bad).value() != nullptr);
+    CHECK(run([] { return std::errc::io_error; }, never_bad).value() == std::errc::io_error);
     CHECK(rig.seen.failed == 0);
     int target = 5;
     const auto is_null = [](const int* p) { return p == nullptr; };
     CHECK(run([&] { return &target; }, is_null).value() == &target);
-    CHECK(run([]() -> int* { return nullptr; }, is_null).value() == nullptr);
+    const auto null = run([]() -> int* { return nullptr; }, is_null);
+    CHECK(*null.last() == nullptr);
     CHECK(rig.seen.failed == 3);
+    // A success of the type that the predicate calls a failure.
+    CHECK(run([] { return std::error_code{}; }, always_bad) == CallErrc::gave_up);
+    CHECK(run([] { return Result<void>{}; }, always_bad).error() == CallErrc::gave_up);
+    const auto five = run([] { return Result<int>{5}; }, always_bad);
+    CHECK(five.error() == CallErrc::gave_up);
+    CHECK(*five.last() == 5);
+    const auto was_true = run([] { return true; }, always_bad);
+    CHECK(*was_true.last() == true);
 }
 
 TEST_CASE("A predicate may say the cause, and a server's wish", "[call][fails_if][unit]") {
@@ -130,8 +216,8 @@ TEST_CASE("A predicate may say the cause, and a server's wish", "[call][fails_if
     };
     calls = 0;
     const auto denied = [&] { return ++calls, Response{403}; };
-    CHECK(retry(StopOn{Cause::forbidden}, rig.sleeper, fails_if(denied, cause)).value().status ==
-          403);
+    const auto result = retry(StopOn{Cause::forbidden}, rig.sleeper, fails_if(denied, cause));
+    CHECK(result.last()->status == 403);
     CHECK(calls == 1);
 }
 

@@ -4,6 +4,10 @@
 
 #include "support/catch.hpp"
 
+#if __has_include(<boost/system/error_code.hpp>)
+#    include <boost/system/error_code.hpp>
+#endif
+
 using namespace belay;
 
 namespace {
@@ -56,6 +60,18 @@ TEST_CASE("cause_of asks the category of a foreign error, else says lost", "[cor
     CHECK((std::error_code{1, app_category()} == Cause::forbidden));
     CHECK((std::error_code{1, app_category()} != Cause::lost));
 }
+
+#if __has_include(<boost/system/error_code.hpp>)
+TEST_CASE("cause_of knows Boost's codes", "[core][cause][unit]") {
+    namespace errc = boost::system::errc;
+    const auto cause = [](errc::errc_t e) { return cause_of(errc::make_error_code(e)); };
+    CHECK(cause(errc::permission_denied) == Cause::forbidden);
+    CHECK(cause(errc::timed_out) == Cause::timed_out);
+    CHECK(cause_of(boost::system::error_code{ECONNREFUSED, boost::system::system_category()}) ==
+          Cause::refused);
+    CHECK(cause_of(boost::system::error_code{}) == Cause::none);
+}
+#endif
 
 TEST_CASE("TableCategory describes what it knows", "[core][cause][unit]") {
     CHECK(app_category().message(1) == "you are banned");

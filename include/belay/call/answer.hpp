@@ -6,6 +6,7 @@
 #include <exception>     // std::exception_ptr
 #include <optional>      // std::optional
 #include <system_error>  // std::error_code
+#include <type_traits>   // std::type_identity
 #include <utility>       // std::forward, std::move
 
 #include <belay/call/attempt.hpp>
@@ -66,13 +67,23 @@ concept JudgesResult = requires(F& fn, const Returned& returned) { fn.judge_resu
 template <class F>
 concept JudgesExceptions = requires(F& fn) { fn.judge_exception(); };
 
+template <class F, class Returned>
+consteval auto outcome_of_call() {
+    if constexpr (JudgesResult<F, Returned>) {
+        return std::type_identity<PredicateOutcome<Returned, F::template judges_value<Returned>>>{};
+    } else {
+        static_assert(!Unsupported<Returned>,
+                      "retry: fn must return bool, optional, error_code, an expected-like type, "
+                      "one with ok(), a plain value or void; for any other say with fails_if, or "
+                      "by specialising belay::AnswerTraits, what a failure is; see docs/call.md");
+        return std::type_identity<RetryOutcome<Returned>>{};
+    }
+}
+
 /// How calls of F that return `Returned` are judged.
 template <class F, class Returned>
 struct Callee {
-    static_assert(JudgesResult<F, Returned> || !Unsupported<Returned>,
-                  "retry: fn must return bool, optional, error_code, an expected-like type, a "
-                  "plain value or void; see docs/call.md");
-    using Outcome = OutcomeFor<Returned, JudgesResult<F, Returned>>;
+    using Outcome = typename decltype(detail::outcome_of_call<F, Returned>())::type;
     using Answer = belay::Answer<Returned>;
     using Result = typename Outcome::type;
 
@@ -80,8 +91,8 @@ struct Callee {
         if (!answer.returned) return;
         if constexpr (JudgesResult<F, Returned>) {
             answer.failure = fn.judge_result(*answer.returned);
-        } else if (Outcome::failed(*answer.returned)) {
-            answer.failure = Outcome::failure(*answer.returned);
+        } else {
+            answer.failure = Outcome::judge(*answer.returned);
         }
     }
 
@@ -129,8 +140,9 @@ struct Callee {
 #if defined(__cpp_exceptions)
         if (answer.thrown) std::rethrow_exception(std::move(answer.thrown));
 #endif
-        return answer.returned ? Outcome::finish(std::move(*answer.returned), answer.why)
-                               : Outcome::without(answer.why);
+        return answer.returned
+                   ? Outcome::finish(std::move(*answer.returned), answer.failure, answer.why)
+                   : Outcome::without(answer.why);
     }
 };
 

@@ -65,6 +65,8 @@ struct CallAdapter {
     F fn;
 
     template <class Result>
+    static constexpr bool judges_value = F::template judges_value<Result>;
+    template <class Result>
         requires requires(F& f, const Result& r) { f.judge_result(r); }
     auto judge_result(const Result& result) {
         return fn.judge_result(result);

@@ -3,32 +3,18 @@
 /// fails_if, fails_on: which results and which exceptions of a call are failures.
 #pragma once
 
-#include <concepts>     // std::same_as
+#include <concepts>     // std::invocable, std::same_as
 #include <optional>     // std::optional
 #include <type_traits>  // std::decay_t
 #include <utility>      // std::forward, std::move
 
+#include <belay/call/answer_traits.hpp>
 #include <belay/call/attempt.hpp>
-#include <belay/core/failure.hpp>
+#include <belay/call/retry_outcome.hpp>
 
 namespace belay::inline BELAY_ABI {
 
 namespace detail {
-
-template <class V>
-concept VerdictLike = std::same_as<V, bool> || std::same_as<V, Cause> || std::same_as<V, Failure>;
-
-/// What a user's predicate says: the failure, or none.
-template <VerdictLike V>
-[[nodiscard]] std::optional<Failure> verdict(const V& said) noexcept {
-    if constexpr (std::same_as<V, bool>) {
-        return said ? std::optional{Failure{Cause::lost}} : std::nullopt;
-    } else if constexpr (std::same_as<V, Cause>) {
-        return said != Cause::none ? std::optional{Failure{said}} : std::nullopt;
-    } else {
-        return said.cause != Cause::none ? std::optional{said} : std::nullopt;
-    }
-}
 
 template <class F, class Judge>
 struct FailsIf : CallAdapter<F> {
@@ -43,12 +29,45 @@ struct FailsIf : CallAdapter<F> {
     }
 
     template <class Result>
-        requires std::invocable<Judge&, const Result&>
+    static constexpr bool takes_value = [] {
+        if constexpr (Unwrappable<Result>) {
+            return std::invocable<Judge&, decltype(*std::declval<const Result&>())>;
+        } else {
+            return false;
+        }
+    }();
+
+    /// Whether the predicate takes the value in a Result, not all of it.
+    template <class Result>
+    static constexpr bool judges_value =
+        !std::invocable<Judge&, const Result&> && takes_value<Result>;
+
+    // Not constrained: a predicate that cannot judge would leave it to the type in silence.
+    template <class Result>
     std::optional<Failure> judge_result(const Result& result) {
-        using Said = std::remove_cvref_t<decltype(judge(result))>;
+        static_assert(!std::same_as<Result, VoidOutcome>,
+                      "fails_if: fn returns void, so there is nothing to judge");
+        static_assert(
+            !requires(F& inner) { inner.judge_result(result); },
+            "fails_if: fn is judged by another fails_if already");
+        if constexpr (std::invocable<Judge&, const Result&>) {
+            return say(judge(result));
+        } else if constexpr (takes_value<Result>) {
+            if (!result.has_value()) return RetryOutcome<Result>::judge(result);
+            return say(judge(*result));
+        } else {
+            static_assert(!sizeof(Result),
+                          "fails_if: the predicate must take what fn returns, or the value in it, "
+                          "by const reference");
+        }
+    }
+
+private:
+    template <class Said>
+    static std::optional<Failure> say(const Said& said) {
         static_assert(VerdictLike<Said>,
                       "fails_if: the predicate must return bool, belay::Cause or belay::Failure");
-        return detail::verdict(judge(result));
+        return detail::verdict(said);
     }
 };
 
@@ -59,8 +78,12 @@ struct FailsIf : CallAdapter<F> {
 ///
 ///     retry(policy, fails_if(fetch, [](const Response& r) { return r.status >= 500; }));
 ///
-/// The last result comes back as it was, also when it is a failure: in a Result of it, unless it is
-/// a std::error_code or expected-like. Any type may be judged that is no reference.
+/// What has a value or none (optional, Result) may be judged by a predicate of the value: where
+/// there is none it is not asked, and the call has failed. Any type may be judged that is no
+/// reference.
+///
+/// The caller gets an Outcome, which has a value after a success only, and last() also then: the
+/// last value as it was. A std::error_code comes back as one.
 ///
 /// The predicate may throw: then the attempt is abandoned, and the exception leaves the caller.
 /// Complexity: O(1).

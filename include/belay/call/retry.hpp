@@ -184,10 +184,13 @@ Answer run_retry(const P& policy, Sleeper& sleeper, Make&& make, const Stop& sto
 /// | optional | empty | Result of the value |
 /// | std::error_code | an error | the last std::error_code |
 /// | expected-like (has_value, error, value_type) | no value | the last one |
+/// | with ok(); or with a test as bool, and error() | false | Outcome of it |
+/// | with value() and category(), as Boost's codes | true | the std::error_code, or Outcome |
 /// | another value, or void | an exception only | Result of it |
 ///
-/// Any exception is a failure too: the one of the last attempt leaves retry once the policy knows.
-/// fails_if and fails_on let predicates and exception types judge instead. The last error is
+/// What may say "failed" in a way that is not listed does not compile: fails_if or AnswerTraits say
+/// it. Any exception is a failure too: the one of the last attempt leaves retry once the policy
+/// knows. fails_if and fails_on let predicates and exception types judge instead. The last error is
 /// returned as it was; where there is none, CallErrc says why there was no (further) attempt.
 /// `fn` may take an Attempt. The policy may also be a single rule. An AttemptTimeout in it becomes
 /// the deadline in the Attempt; a call that runs is not interrupted.

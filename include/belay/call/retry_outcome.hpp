@@ -4,47 +4,19 @@
 #pragma once
 
 #include <concepts>      // std::same_as, std::constructible_from
+#include <optional>      // std::optional
 #include <system_error>  // std::error_code
-#include <type_traits>   // std::remove_cvref_t
+#include <type_traits>   // std::type_identity
 #include <utility>       // std::move
 
-#include <belay/call/attempt.hpp>
+#include <belay/call/answer_traits.hpp>
 #include <belay/call/call_errc.hpp>
-#include <belay/call/detail/awaitable.hpp>
-#include <belay/core/failure.hpp>
-#include <belay/core/result.hpp>
+#include <belay/call/detail/answer_kinds.hpp>
+#include <belay/call/outcome.hpp>
 
 namespace belay::inline BELAY_ABI {
 
 namespace detail {
-
-template <class R>
-concept OptionalLike = !std::same_as<R, bool> && requires(const R& r) {
-    typename R::value_type;
-    { r.has_value() } -> std::same_as<bool>;
-    *r;
-} && !requires(const R& r) { r.error(); };
-
-template <class R>
-concept ExpectedLike = requires(R& r, const R& asked) {
-    typename R::value_type;
-    { asked.has_value() } -> std::same_as<bool>;
-    asked.error();
-};
-
-template <class R>
-using ErrorOf = std::remove_cvref_t<decltype(std::declval<const R&>().error())>;
-
-template <class E>
-concept ErrorFromCode =
-    std::constructible_from<E, std::error_code> || std::constructible_from<E, Failure>;
-
-// What says "failed" in a way that could only be guessed at, or cannot be carried.
-template <class R>
-concept Unsupported =
-    std::is_reference_v<R> || std::is_pointer_v<R> || std::same_as<R, Cause> ||
-    std::same_as<R, Failure> || std::same_as<R, std::error_condition> ||
-    std::is_error_code_enum<R>::value || std::is_error_condition_enum<R>::value || Awaitable<R>;
 
 template <class E>
 [[nodiscard]] E make_error(const std::error_code& why) {
@@ -71,100 +43,210 @@ template <class E>
     }
 }
 
-/// How a return type of the user's callable is read. `type` is what the caller gets; `failed` says
-/// whether the call failed, `failure` why; `finish` turns the last outcome into the result,
-/// `without` makes one where no call was made.
+/// The error of a failure where the call left none of its own: what a predicate said, else `why`.
+template <class E>
+[[nodiscard]] E error_of(const std::optional<Failure>& failure, const std::error_code& why) {
+    if constexpr (std::constructible_from<E, std::error_code>) {
+        const std::error_code said = failure ? failure->error() : std::error_code{};
+        return E(said ? said : why);
+    } else {
+        return E(failure ? *failure : Failure::from(why));
+    }
+}
+
+// How a return type of the user's callable is read. `type` is what the caller gets; `judge` says
+// why the call failed, if it did; `finish` turns the last value into the result, of which `failure`
+// is the verdict; `without` makes one where no call was made.
+
+/// A value that is a success whatever it is.
 template <class R>
-struct RetryOutcome {
+struct PlainOutcome {
     using type = Result<R>;
-    static bool failed(const R&) noexcept { return false; }
-    static Failure failure(const R&) noexcept { return {}; }
-    static type finish(R&& value, const std::error_code&) { return type{std::move(value)}; }
+    static std::optional<Failure> judge(const R&) noexcept { return std::nullopt; }
+    static type finish(R&& value, const std::optional<Failure>&, const std::error_code&) {
+        return type{std::move(value)};
+    }
     static type without(const std::error_code& why) { return type{why}; }
 };
 
-template <>
-struct RetryOutcome<bool> {
+struct NothingOutcome {
     using type = Result<void>;
-    static bool failed(bool worked) noexcept { return !worked; }
-    static Failure failure(bool) noexcept { return Failure{Cause::lost}; }
-    static type finish(bool worked, const std::error_code& why) {
+    static std::optional<Failure> judge(VoidOutcome) noexcept { return std::nullopt; }
+    static type finish(VoidOutcome, const std::optional<Failure>&, const std::error_code&) {
+        return {};
+    }
+    static type without(const std::error_code& why) { return type{why}; }
+};
+
+struct BoolOutcome {
+    using type = Result<void>;
+    static std::optional<Failure> judge(bool worked) noexcept { return detail::verdict(!worked); }
+    static type finish(bool worked, const std::optional<Failure>&, const std::error_code& why) {
         return worked ? type{} : type{why};
     }
     static type without(const std::error_code& why) { return type{why}; }
 };
 
-template <>
-struct RetryOutcome<std::error_code> {
-    using type = std::error_code;
-    static bool failed(const type& code) noexcept { return static_cast<bool>(code); }
-    static Failure failure(const type& code) noexcept { return Failure::from(code); }
-    static type finish(type code, const std::error_code&) noexcept { return code; }
-    static type without(const std::error_code& why) noexcept { return why; }
-};
-
 template <OptionalLike R>
-struct RetryOutcome<R> {
+struct OptionalOutcome {
     using type = Result<typename R::value_type>;
-    static bool failed(const R& value) { return !value.has_value(); }
-    static Failure failure(const R&) noexcept { return Failure{Cause::lost}; }
-    static type finish(R&& value, const std::error_code& why) {
+    static std::optional<Failure> judge(const R& value) {
+        return detail::verdict(!value.has_value());
+    }
+    static type finish(R&& value, const std::optional<Failure>&, const std::error_code& why) {
         return value.has_value() ? type{*std::move(value)} : type{why};
     }
     static type without(const std::error_code& why) { return type{why}; }
 };
 
+/// Codes come back as std::error_code: of a Result of Boost's the test would mean the opposite.
+template <class R>
+struct CodeOutcome {
+    using type = std::error_code;
+    static std::optional<Failure> judge(const R& code) {
+        if (!static_cast<bool>(code)) return std::nullopt;
+        return Failure::from(code);
+    }
+    // Where a predicate calls success a failure the code is no error.
+    static type finish(const R& code, const std::optional<Failure>& failure,
+                       const std::error_code& why) {
+        return failure && !static_cast<bool>(code) ? error_of<type>(failure, why) : type{code};
+    }
+    static type without(const std::error_code& why) noexcept { return why; }
+};
+
 template <ExpectedLike R>
-struct RetryOutcome<R> {
+struct ExpectedOutcome {
     static_assert(ErrorFromCode<ErrorOf<R>>,
                   "retry: the error type of fn's result must be constructible from "
-                  "std::error_code or belay::Failure, to report a stop before the first attempt");
+                  "std::error_code or belay::Failure, to report a stop before the first attempt; "
+                  "for any other specialise belay::AnswerTraits, see docs/call.md");
     using type = R;
-    static bool failed(const R& result) { return !result.has_value(); }
-    static Failure failure(const R& result) { return failure_of(result.error()); }
-    static type finish(R&& result, const std::error_code&) { return std::move(result); }
-    static type without(const std::error_code& why) {
+    static std::optional<Failure> judge(const R& result) {
+        if (result.has_value()) return std::nullopt;
+        return failure_of(result.error());
+    }
+    static type finish(R&& result, const std::optional<Failure>& failure,
+                       const std::error_code& why) {
+        if (failure && result.has_value()) return failed(error_of<ErrorOf<R>>(failure, why));
+        return std::move(result);
+    }
+    static type without(const std::error_code& why) { return failed(make_error<ErrorOf<R>>(why)); }
+
+private:
+    static type failed(ErrorOf<R>&& error) {
         // std::expected and its kin take errors wrapped, so that a value cannot be mistaken for
         // one.
         if constexpr (requires { typename R::unexpected_type; }) {
-            return R(typename R::unexpected_type(make_error<ErrorOf<R>>(why)));
+            return R(typename R::unexpected_type(std::move(error)));
         } else {
-            return R(make_error<ErrorOf<R>>(why));
+            return R(std::move(error));
         }
     }
 };
 
-template <>
-struct RetryOutcome<VoidOutcome> {
-    using type = Result<void>;
-    static bool failed(VoidOutcome) noexcept { return false; }
-    static Failure failure(VoidOutcome) noexcept { return {}; }
-    static type finish(VoidOutcome, const std::error_code&) { return {}; }
-    static type without(const std::error_code& why) { return type{why}; }
-};
-
-/// The same where a predicate judges: the last result comes back as it was, whatever it says.
+/// A value that is judged, and comes back as it was.
 template <class R>
 struct JudgedOutcome {
     static_assert(!std::is_reference_v<R>, "fails_if: fn must not return a reference");
-    using type = Result<R>;
-    static type finish(R&& value, const std::error_code&) { return type{std::move(value)}; }
+    using type = belay::Outcome<R>;
+    static std::optional<Failure> judge(const R& value) {
+        if constexpr (HasAnswerTraits<R>) {
+            return detail::verdict(AnswerTraits<R>::failed(value));
+        } else if constexpr (CodeLike<R>) {
+            return static_cast<bool>(value) ? std::optional{failure_of(value)} : std::nullopt;
+        } else if constexpr (SaysOk<R>) {
+            return static_cast<bool>(value.ok()) ? std::nullopt : std::optional{failure_of(value)};
+        } else {
+            if (static_cast<bool>(value)) return std::nullopt;
+            return failure_of(value.error());
+        }
+    }
+    static type finish(R&& value, const std::optional<Failure>& failure,
+                       const std::error_code& why) {
+        return failure ? type::failure(std::move(value), error_of<std::error_code>(failure, why))
+                       : type::success(std::move(value));
+    }
     static type without(const std::error_code& why) { return type{why}; }
 };
-template <class R>
-    requires(ExpectedLike<R> || std::same_as<R, std::error_code>)
-struct JudgedOutcome<R> : RetryOutcome<R> {};
 
-template <class R, bool Judged>
-struct SelectOutcome {
-    using type = RetryOutcome<R>;
-};
+// Has a value that can be judged by itself, and moved out.
 template <class R>
-struct SelectOutcome<R, true> {
-    using type = JudgedOutcome<R>;
+concept Unwrappable =
+    (OptionalLike<R> || ExpectedLike<R>)&&!std::is_void_v<typename R::value_type> &&
+    requires(R&& r, const R& asked) {
+        *asked;
+        { *std::move(r) } -> std::convertible_to<typename R::value_type>;
+    };
+
+/// The value in an R, judged by a predicate.
+template <Unwrappable R>
+struct UnwrappedOutcome {
+    using Error = typename decltype([] {
+        if constexpr (ExpectedLike<R>) {
+            return std::type_identity<ErrorOf<R>>{};
+        } else {
+            return std::type_identity<std::error_code>{};
+        }
+    }())::type;
+    using type = belay::Outcome<typename R::value_type, Error>;
+    static type finish(R&& result, const std::optional<Failure>& failure,
+                       const std::error_code& why) {
+        if (!result.has_value()) {
+            if constexpr (ExpectedLike<R>) {
+                return type{result.error()};
+            } else {
+                return type{error_of<Error>(failure, why)};
+            }
+        }
+        return failure ? type::failure(*std::move(result), error_of<Error>(failure, why))
+                       : type::success(*std::move(result), make_error<Error>({}));
+    }
+    static type without(const std::error_code& why) { return type{make_error<Error>(why)}; }
 };
-template <class R, bool Judged>
-using OutcomeFor = typename SelectOutcome<R, Judged>::type;
+
+template <class R>
+consteval auto outcome_of_type() {
+    if constexpr (HasAnswerTraits<R>) {
+        static_assert(TraitsAreSound<R>,
+                      "AnswerTraits: needs 'static bool failed(const R&)', which may also return "
+                      "belay::Cause or belay::Failure");
+        return std::type_identity<JudgedOutcome<R>>{};
+    } else if constexpr (std::same_as<R, bool>) {
+        return std::type_identity<BoolOutcome>{};
+    } else if constexpr (std::same_as<R, VoidOutcome>) {
+        return std::type_identity<NothingOutcome>{};
+    } else if constexpr (ExpectedLike<R>) {
+        return std::type_identity<ExpectedOutcome<R>>{};
+    } else if constexpr (OptionalLike<R>) {
+        return std::type_identity<OptionalOutcome<R>>{};
+    } else if constexpr (CodeLike<R> && std::convertible_to<const R&, std::error_code>) {
+        return std::type_identity<CodeOutcome<R>>{};
+    } else if constexpr (JudgesItself<R>) {
+        return std::type_identity<JudgedOutcome<R>>{};
+    } else {
+        return std::type_identity<PlainOutcome<R>>{};
+    }
+}
+/// How an R is read where no predicate judges it.
+template <class R>
+using RetryOutcome = typename decltype(detail::outcome_of_type<R>())::type;
+
+// An R that a predicate judges: the value in it, or all of it.
+template <class R, bool by_value>
+consteval auto outcome_of_predicate() {
+    if constexpr (by_value || (ExpectedLike<R> && Unwrappable<R>)) {
+        return std::type_identity<UnwrappedOutcome<R>>{};
+    } else if constexpr (ExpectedLike<R>) {
+        return std::type_identity<ExpectedOutcome<R>>{};
+    } else if constexpr (CodeLike<R> && std::convertible_to<const R&, std::error_code>) {
+        return std::type_identity<CodeOutcome<R>>{};
+    } else {
+        return std::type_identity<JudgedOutcome<R>>{};
+    }
+}
+template <class R, bool by_value>
+using PredicateOutcome = typename decltype(detail::outcome_of_predicate<R, by_value>())::type;
 
 }  // namespace detail
 

@@ -140,7 +140,9 @@ private:
     if (!code) return Cause::none;
     const std::error_condition condition = code.default_error_condition();
     if (condition.category() == cause_category()) return static_cast<Cause>(condition.value());
-    if (condition.category() == std::generic_category()) {
+    // By name: Boost's, which others of its codes map to, is another object until Boost 1.76.
+    if (condition.category() == std::generic_category() ||
+        std::string_view{condition.category().name()} == std::generic_category().name()) {
         return detail::cause_of_errno(condition.value());
     }
     return Cause::lost;

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: MIT
+// Goal: a failure is never taken for a success, whatever type says it: what tells by itself is
+// understood, what is taught is used, and the rest does not compile (see the .fail.cpp files).
+// Method: types as other libraries have them, real ones where they are installed; in retry and
+// Pipeline, blocking and in coroutines.
+#include <belay/call/answer_traits.hpp>
+
+#include <fstream>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <belay/breaker/circuit_breaker.hpp>
+#include <belay/breaker/consecutive_failures.hpp>
+#include <belay/breaker/open_for.hpp>
+#include <belay/call/fails_if.hpp>
+#include <belay/call/fallback.hpp>
+#include <belay/call/hedge.hpp>
+#include <belay/call/timeout.hpp>
+#include <belay/policy/shared.hpp>
+#include <belay/policy/stop_on.hpp>
+
+#include "support/call/retry_rules.hpp"
+#include "support/call/ways.hpp"
+#include "support/catch.hpp"
+#include "support/shorthand.hpp"
+
+#if __has_include(<boost/system/error_code.hpp>)
+#    include <boost/system/error_code.hpp>
+#endif
+
+using namespace belay;
+using namespace std::chrono_literals;
+using belay_test::as_it_is;
+using belay_test::AsyncSleeper;
+using belay_test::steady;
+using belay_test::timed_out;
+
+namespace belay_test::answers {
+
+// As libcurl's, which is the same in C.
+enum CurlCode { curl_ok = 0, curl_couldnt_connect = 7, curl_login_denied = 67 };
+
+// As absl's and gRPC's.
+struct Status {
+    int code = 0;
+    std::string text{};
+    [[nodiscard]] bool ok() const { return code == 0; }
+};
+// As cpp-httplib's: no name for its value's type.
+struct Reply {
+    std::unique_ptr<int> body;
+    int code = 0;
+    explicit operator bool() const noexcept { return body != nullptr; }
+    [[nodiscard]] std::error_code error() const {
+        return body ? std::error_code{} : std::make_error_code(std::errc::permission_denied);
+    }
+};
+// As Boost's, with a category of its own.
+struct Code {
+    int number = 0;
+    [[nodiscard]] int value() const { return number; }
+    [[nodiscard]] const char* category() const { return "mine"; }
+    explicit operator bool() const { return number != 0; }
+};
+template <class T>
+struct Box {
+    T content;
+};
+struct OnlyBool {
+    explicit operator bool() const { return true; }
+};
+struct OnlyMutableBool {
+    explicit operator bool() { return true; }
+};
+struct OnlyCode {
+    operator std::error_code() const { return {}; }
+};
+struct OkOfSomething {
+    bool ok(int) const { return true; }
+};
+struct OkField {
+    bool ok = false;
+};
+struct OnlyHasValue {
+    bool has_value() const { return true; }
+};
+
+}  // namespace belay_test::answers
+
+using namespace belay_test::answers;
+
+template <>
+struct belay::AnswerTraits<CurlCode> {
+    static Cause failed(const CurlCode& code) {
+        if (code == curl_login_denied) return Cause::unauthorized;
+        return code == curl_ok ? Cause::none : Cause::lost;
+    }
+};
+template <class T>
+struct belay::AnswerTraits<Box<T>> {
+    static bool failed(const Box<T>& box) { return box.content == T{}; }
+};
+
+static_assert(detail::Unsupported<std::errc> && detail::Unsupported<std::byte>);
+static_assert(detail::Unsupported<OnlyBool> && detail::Unsupported<OnlyMutableBool>);
+static_assert(detail::Unsupported<OnlyCode> && detail::Unsupported<OkOfSomething>);
+static_assert(detail::Unsupported<std::ifstream> && detail::Unsupported<std::exception_ptr>);
+static_assert(detail::Unsupported<std::function<void()>> && detail::Unsupported<OnlyHasValue>);
+static_assert(!detail::Unsupported<CurlCode> && !detail::Unsupported<Status>);
+static_assert(!detail::Unsupported<Reply> && !detail::Unsupported<Code>);
+static_assert(!detail::Unsupported<std::unique_ptr<int>> && !detail::Unsupported<OkField>);
+static_assert(!detail::Unsupported<std::shared_ptr<void>> && !detail::Unsupported<double>);
+static_assert(!detail::Unsupported<std::vector<bool>>);
+
+TEMPLATE_TEST_CASE("What has ok() fails where that says so, and comes back as it was",
+                   "[call][answer_traits][unit]", BELAY_TEST_WAYS) {
+    AsyncSleeper sleeper;
+    int calls = 0;
+    const auto fails = [&] { return Status{++calls, "no"}; };
+    const auto lost = TestType::run(steady(1s, 3), sleeper, fails, as_it_is);
+    CHECK_FALSE(lost.has_value());
+    CHECK(lost.error() == CallErrc::gave_up);
+    CHECK(lost.last()->code == 3);
+    CHECK(lost.last()->text == "no");
+
+    calls = 0;
+    const auto works = [&] { return Status{++calls < 3 ? 14 : 0}; };
+    CHECK(TestType::run(steady(1s, 3), sleeper, works, as_it_is).value().ok());
+    CHECK(calls == 3);
+}
+
+TEMPLATE_TEST_CASE("What tests as bool and has error() fails where it is false, for that error",
+                   "[call][answer_traits][unit]", BELAY_TEST_WAYS) {
+    AsyncSleeper sleeper;
+    int calls = 0;
+    const auto ask = [&](int works_at) {
+        return [&calls, works_at] {
+            return Reply{++calls == works_at ? std::make_unique<int>(calls) : nullptr, calls};
+        };
+    };
+    auto reply = TestType::run(steady(1s, 3), sleeper, ask(3), as_it_is);
+    CHECK(*reply.value().body == 3);
+    // Its error says that there is no use in repeating.
+    calls = 0;
+    const Policy stops{steady(1s, 3), StopOn{Cause::forbidden}};
+    const auto denied = TestType::run(stops, sleeper, ask(0), as_it_is);
+    CHECK_FALSE(denied);
+    CHECK(denied.error() == std::errc::permission_denied);
+    CHECK(denied.last()->code == 1);
+}
+
+TEMPLATE_TEST_CASE("What has value() and category() fails where it is true",
+                   "[call][answer_traits][unit]", BELAY_TEST_WAYS) {
+    AsyncSleeper sleeper;
+    int calls = 0;
+    const auto own = TestType::run(
+        steady(1s, 3), sleeper, [&] { return Code{++calls}; }, as_it_is);
+    CHECK_FALSE(own);
+    CHECK(own.last()->number == 3);
+#if __has_include(<boost/system/error_code.hpp>)
+    namespace errc = boost::system::errc;
+    calls = 0;
+    const auto fails = [&] {
+        ++calls;
+        return errc::make_error_code(errc::connection_refused);
+    };
+    const std::error_code refused = TestType::run(steady(1s, 3), sleeper, fails, as_it_is);
+    CHECK(refused == std::errc::connection_refused);
+    CHECK(calls == 3);
+    // Its cause is known, and success is none.
+    const auto denied = [&] {
+        ++calls;
+        return errc::make_error_code(errc::permission_denied);
+    };
+    const Policy stops{steady(1s, 3), StopOn{Cause::forbidden}};
+    CHECK(TestType::run(stops, sleeper, denied, as_it_is) == std::errc::permission_denied);
+    CHECK(calls == 4);
+    const auto works = [&] { return boost::system::error_code{}; };
+    CHECK_FALSE(TestType::run(stops, sleeper, works, as_it_is));
+    const auto no_use = [](boost::system::error_code) { return Cause::permanent; };
+    CHECK(TestType::run(StopOn{Cause::permanent}, sleeper, denied, [&](auto fn) {
+              return fails_if(fn, no_use);
+          }) == std::errc::permission_denied);
+    CHECK(calls == 5);
+#endif
+}
+
+TEMPLATE_TEST_CASE("AnswerTraits teaches what a failure of a type is, and its cause",
+                   "[call][answer_traits][unit]", BELAY_TEST_WAYS) {
+    AsyncSleeper sleeper;
+    int calls = 0;
+    const auto down = [&] { return ++calls, curl_couldnt_connect; };
+    const auto lost = TestType::run(steady(1s, 3), sleeper, down, as_it_is);
+    CHECK(calls == 3);
+    CHECK_FALSE(lost);
+    CHECK(lost.error() == CallErrc::gave_up);
+    CHECK(*lost.last() == curl_couldnt_connect);
+
+    const auto denied = [&] { return ++calls, curl_login_denied; };
+    const Policy stops{steady(1s, 3), StopOn{Cause::unauthorized}};
+    CHECK_FALSE(TestType::run(stops, sleeper, denied, as_it_is));
+    CHECK(calls == 4);
+    const auto back = [&] { return ++calls < 6 ? curl_couldnt_connect : curl_ok; };
+    CHECK(TestType::run(stops, sleeper, back, as_it_is).value() == curl_ok);
+    CHECK(calls == 6);
+
+    // Of a template, too; a predicate goes before it.
+    const auto box = [&] { return ++calls, Box<int>{0}; };
+    calls = 0;
+    CHECK_FALSE(TestType::run(steady(1s, 3), sleeper, box, as_it_is));
+    CHECK(calls == 3);
+    const auto fine = [](const Box<int>&) { return false; };
+    const auto judged = [&](auto fn) { return fails_if(fn, fine); };
+    CHECK(TestType::run(steady(1s, 3), sleeper, box, judged).has_value());
+    CHECK(calls == 4);
+}
+
+TEST_CASE("Layers see the failures of a type that is taught or tells by itself",
+          "[call][answer_traits][unit]") {
+    AsyncSleeper sleeper;
+    CircuitBreaker breaker{ConsecutiveFailures{2}, OpenFor{60s}};
+    int calls = 0;
+    const auto down = [&] { return ++calls, curl_couldnt_connect; };
+    const Pipeline guarded{Retrying{steady(1s, 2)}, Shared{breaker}};
+    CHECK_FALSE(guarded(sleeper, down));
+    CHECK(breaker.state(sleeper.now()) == BreakerState::open);
+    // Nobody is called: there is no last value.
+    const auto refused = Pipeline{Shared{breaker}}(sleeper, down);
+    CHECK(refused.error() == CallErrc::call_refused);
+    CHECK(refused.last() == nullptr);
+    CHECK(calls == 2);
+
+    const Pipeline falls_back{Fallback{[] { return curl_ok; }}};
+    CHECK(falls_back(sleeper, down).value() == curl_ok);
+    const Pipeline status{
+        Fallback{[](const Failure& why) { return Status{why.cause == Cause::lost ? 0 : 1}; }}};
+    CHECK(status(sleeper, [] { return Status{5}; }).has_value());
+
+    // The second call works: the first's failure does not count.
+    calls = 0;
+    const auto once = [&](Attempt) -> Task<Status> { co_return Status{++calls == 1 ? 14 : 0}; };
+    const Pipeline hedged{Timeout{1s}, Hedge{50ms, 1}};
+    CHECK(belay_test::await(hedged, sleeper, once).value().ok());
+    CHECK(calls == 2);
+    const auto hangs = [&](Attempt) -> Task<Status> {
+        co_await sleeper.async_sleep_until(after(sleeper.now(), 5s));
+        co_return Status{};
+    };
+    const auto late = belay_test::await(Pipeline{Timeout{1s}}, sleeper, hangs);
+    CHECK(late.error() == std::errc::timed_out);
+    CHECK(late.last() == nullptr);
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+// Goal: the examples of docs/call.md on what a failure is compile and do what the page says. Keep
+// both in step.
+#include <string>
+#include <vector>
+
+#include <belay/call/fails_if.hpp>
+#include <belay/call/retry.hpp>
+#include <belay/policy/max_attempts.hpp>
+
+#include "support/archetypes.hpp"
+#include "support/catch.hpp"
+
+using namespace belay;
+
+namespace {
+
+enum CURLcode { CURLE_OK, CURLE_COULDNT_CONNECT = 7 };
+
+}  // namespace
+
+template <>
+struct belay::AnswerTraits<CURLcode> {
+    static bool failed(const CURLcode& code) { return code != CURLE_OK; }
+};
+
+TEST_CASE("Example: a type is taught in three lines", "[call][examples][unit]") {
+    Random bits{Seed{1}};
+    belay_test::MinimalSleeper sleeper{bits};
+    int calls = 0;
+    const auto perform = [&] { return ++calls < 3 ? CURLE_COULDNT_CONNECT : CURLE_OK; };
+    CHECK(retry(MaxAttempts{5}, sleeper, perform).value() == CURLE_OK);
+    CHECK(calls == 3);
+}
+
+TEST_CASE("Example: the last answer of a server that is broken", "[call][examples][unit]") {
+    struct Response {
+        int status;
+        std::string body;
+    };
+    Random bits{Seed{1}};
+    belay_test::MinimalSleeper sleeper{bits};
+    std::vector<std::string> lines;
+    const auto get = [&](auto fetch) -> std::string {
+        const auto policy = MaxAttempts{3};
+        const auto page = retry(policy, sleeper,
+                                fails_if(fetch, [](const Response& r) { return r.status >= 500; }));
+        if (page) return page->body;
+        lines.push_back(page.error().message());
+        if (page.last()) lines.push_back(std::to_string(page.last()->status));
+        return {};
+    };
+    CHECK(get([] { return Response{200, "news"}; }) == "news");
+    CHECK(lines.empty());
+    CHECK(get([] { return Response{503, "sorry"}; }).empty());
+    CHECK(lines == std::vector{make_error_code(CallErrc::gave_up).message(), std::string{"503"}});
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+/// \file tests/support/call/ways.hpp
+/// The four ways to repeat a call: retry and Pipeline, blocking and in a coroutine. What holds for
+/// one of them is tested of all: TEMPLATE_TEST_CASE("...", "...", BELAY_TEST_WAYS).
+#pragma once
+
+#include <belay/call/pipeline.hpp>
+#include <belay/call/retry.hpp>
+#include <belay/call/retry_task.hpp>
+#include <belay/call/retrying.hpp>
+
+#include "support/call/async_sleeper.hpp"
+
+namespace belay_test {
+
+/// `fn` as a coroutine that answers at once.
+template <class F>
+auto awaitable(F fn) {
+    return [fn](const belay::Attempt& attempt) mutable {
+        auto coroutine = [](F& f, belay::Attempt a) -> belay::Task<belay::detail::CallResult<F>> {
+            co_return belay::detail::call(f, a);
+        };
+        return coroutine(fn, attempt);
+    };
+}
+template <class T>
+T finish(belay::Task<T> task, AsyncSleeper& sleeper) {
+    task.start();
+    sleeper.run();
+    REQUIRE(task.done());
+    return task.take();
+}
+
+inline constexpr auto as_it_is = [](auto fn) { return fn; };
+
+struct BlockingRetry {
+    static auto run(const auto& policy, AsyncSleeper& sleeper, auto fn, auto judged) {
+        return belay::retry(policy, sleeper, judged(fn));
+    }
+};
+struct AwaitingRetry {
+    static auto run(const auto& policy, AsyncSleeper& sleeper, auto fn, auto judged) {
+        return finish(belay::retry(policy, sleeper, judged(awaitable(fn))), sleeper);
+    }
+};
+struct BlockingPipeline {
+    static auto run(const auto& policy, AsyncSleeper& sleeper, auto fn, auto judged) {
+        const belay::Pipeline pipeline{belay::Retrying{policy}};
+        return pipeline(sleeper, judged(fn));
+    }
+};
+struct AwaitingPipeline {
+    static auto run(const auto& policy, AsyncSleeper& sleeper, auto fn, auto judged) {
+        const belay::Pipeline pipeline{belay::Retrying{policy}};
+        return finish(pipeline(sleeper, judged(awaitable(fn))), sleeper);
+    }
+};
+
+}  // namespace belay_test
+
+#define BELAY_TEST_WAYS                                                                 \
+    belay_test::BlockingRetry, belay_test::AwaitingRetry, belay_test::BlockingPipeline, \
+        belay_test::AwaitingPipeline
