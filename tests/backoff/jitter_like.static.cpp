@@ -55,6 +55,14 @@ struct JitterInSeconds : Base {
 struct JitterWithThrowingReset : Base {
     void reset();
 };
+struct JitterThatResetsToSomething : Base {
+    void reset(int) noexcept;
+};
+static_assert(!JitterLike<JitterThatResetsToSomething>);
+struct JitterThatMayGrow : Base {
+    bool grows = true;
+};
+static_assert(!JitterLike<JitterThatMayGrow>);
 struct JitterWithThrowingCheck : Base {
     BackoffErrc check() const;
 };

@@ -29,6 +29,11 @@ struct WaitResetThrows {
     Duration next(Random&) noexcept;
     void reset();
 };
+struct WaitResetsToSomething {
+    Duration next(Random&) noexcept;
+    void reset(int) noexcept;
+};
+static_assert(!OpenWaitLike<WaitResetsToSomething>);
 struct WaitMoveOnly {
     WaitMoveOnly(WaitMoveOnly&&) = default;
     Duration next(Random&) noexcept;

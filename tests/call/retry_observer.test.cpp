@@ -56,6 +56,27 @@ static_assert(detail::ObservesRetry<RetryCounters> && detail::ObservesRetry<Retr
 static_assert(detail::ObservesRetry<NoObserver> && detail::ObservesRetry<const NoObserver>);
 static_assert(!detail::ObservesRetry<int>);
 
+namespace {
+
+// Each of them beside a right hook, or as one who sees nothing: it would never hear.
+struct Deaf : NoObserver {
+    void on_attempt(Attempt&) {}
+    void on_retry(RetryPlanned&) {}
+    void on_refusal(const RetryPlanned&) {}
+    void on_success() {}
+    void on_give_up(RetryEnded&) {}
+};
+
+}  // namespace
+
+static_assert(!detail::AttemptHookIsSound<Deaf> && detail::AttemptHookIsSound<RetryCounters>);
+static_assert(!detail::RetryHookIsSound<Deaf> && detail::RetryHookIsSound<RetryCounters>);
+static_assert(!detail::RefusalHookIsSound<Deaf> && detail::RefusalHookIsSound<RetryCounters>);
+static_assert(!detail::SuccessHookIsSound<Deaf> && detail::SuccessHookIsSound<RetryCounters>);
+static_assert(!detail::GiveUpHookIsSound<Deaf> && detail::GiveUpHookIsSound<RetryCounters>);
+// One that is const hears nothing by hooks that are not.
+static_assert(!detail::GiveUpHookIsSound<const RetryCounters>);
+
 TEST_CASE("An observer learns of every decision of retry", "[call][retry_observer][unit]") {
     Random bits{Seed{1}};
     MinimalSleeper sleeper{bits};

@@ -143,6 +143,7 @@ TEST_CASE("Policy::begin abandons in reverse what had begun before the refusal",
 
 // Cannot refuse; takes something when an attempt begins.
 struct Certain {
+    static constexpr bool listens = true;
     std::vector<std::string>* seen;
     std::string id;
 

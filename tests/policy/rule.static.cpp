@@ -51,12 +51,23 @@ template <>
 struct Only<9> {
     Advice review(const Advice&, Turn&) noexcept;
 };
-static_assert(RuleLike<Only<0>> && RuleLike<Only<1>> && RuleLike<Only<2>> && RuleLike<Only<3>>);
-static_assert(RuleLike<Only<4>> && RuleLike<Only<5>> && RuleLike<Only<6>> && RuleLike<Only<7>>);
-static_assert(RuleLike<Only<8>> && RuleLike<Only<9>>);
+static_assert(RuleLike<Only<0>> && RuleLike<Only<2>> && RuleLike<Only<3>> && RuleLike<Only<4>>);
+static_assert(RuleLike<Only<7>> && RuleLike<Only<8>> && RuleLike<Only<9>>);
+
+// Those that have no say must mean it.
+template <int hook>
+struct Listener : Only<hook> {
+    static constexpr bool listens = true;
+};
+static_assert(!RuleLike<Only<1>> && !RuleLike<Only<5>> && !RuleLike<Only<6>>);
+static_assert(RuleLike<Listener<1>> && RuleLike<Listener<5>> && RuleLike<Listener<6>>);
+struct ListensNot : Only<5> {
+    static constexpr bool listens = false;
+};
+static_assert(!RuleLike<ListensNot>);
 static_assert(RuleLike<belay_test::MinimalRule> && explain::rule_like<belay_test::MinimalRule>());
 
-struct WithTemplateHook {
+struct WithTemplateHook : Listener<1> {
     template <class T>
     void succeeded(T&) noexcept;
 };
@@ -68,6 +79,9 @@ struct WithResetOnly {
     void reset() noexcept;
 };
 static_assert(!RuleLike<WithResetOnly>, "a rule that only resets has nothing to say");
+template <>
+struct Only<10> {};
+static_assert(!RuleLike<Listener<10>>);
 struct MoveOnly : Only<3> {
     MoveOnly(MoveOnly&&) = default;
     MoveOnly& operator=(MoveOnly&&) = default;
@@ -120,6 +134,16 @@ struct ResetThrows : Only<0> {
 struct WindowInSeconds : Only<0> {
     std::chrono::seconds stable_window() const noexcept;
 };
+struct NameIsFunction : Only<0> {
+    static std::string_view name();
+};
+struct NameIsNumber : Only<0> {
+    static constexpr int name = 7;
+};
+struct NameIsText : Only<0> {
+    static constexpr char name[] = "text";
+};
+static_assert(!RuleLike<NameIsFunction> && !RuleLike<NameIsNumber> && RuleLike<NameIsText>);
 struct LimitNotConst : Only<0> {
     Duration attempt_limit() noexcept;
 };

@@ -3,7 +3,8 @@
 /// CapLike: how long a wait may become.
 #pragma once
 
-#include <concepts>  // std::copyable, std::same_as
+#include <concepts>     // std::copyable, std::same_as
+#include <type_traits>  // std::is_member_pointer_v
 
 #include <belay/core/instant.hpp>
 
@@ -28,6 +29,9 @@ concept LeastIsSound = !HasLeast<C> || requires(const C& cap) {
 };
 template <class C>
 concept CapsBeforeJitter = requires { requires C::before_jitter; };
+template <class C>
+concept BeforeJitterIsFlag =
+    !requires { requires std::is_member_pointer_v<decltype(&C::before_jitter)>; };
 }  // namespace detail
 
 /// Bounds waits.
@@ -41,8 +45,9 @@ concept CapsBeforeJitter = requires { requires C::before_jitter; };
 /// All noexcept. Semantics the compiler cannot check: 0ns <= limit(d) <= d for every d >= 0ns; it
 /// never falls while d rises.
 template <class C>
-concept CapLike = std::copyable<C> && detail::HasLimit<C> && detail::LimitIsDuration<C> &&
-                  detail::LimitIsNoexcept<C> && detail::LeastIsSound<C>;
+concept CapLike =
+    std::copyable<C> && detail::HasLimit<C> && detail::LimitIsDuration<C> &&
+    detail::LimitIsNoexcept<C> && detail::LeastIsSound<C> && detail::BeforeJitterIsFlag<C>;
 
 namespace explain {
 
@@ -58,6 +63,8 @@ consteval bool cap_like() {
     }
     static_assert(detail::LeastIsSound<C>,
                   "CapLike: C::least must be 'Duration least() const noexcept'");
+    static_assert(detail::BeforeJitterIsFlag<C>,
+                  "CapLike: C::before_jitter must be 'static constexpr bool before_jitter = true'");
     return CapLike<C>;
 }
 

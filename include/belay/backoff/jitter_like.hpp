@@ -3,8 +3,9 @@
 /// JitterLike: how retries are spread in time.
 #pragma once
 
-#include <concepts>  // std::copyable, std::same_as
-#include <cstdint>   // std::uint64_t
+#include <concepts>     // std::copyable, std::same_as
+#include <cstdint>      // std::uint64_t
+#include <type_traits>  // std::is_member_pointer_v
 
 #include <belay/backoff/backoff_errc.hpp>
 #include <belay/backoff/wait_range.hpp>
@@ -48,7 +49,9 @@ concept DelayIsSound =
         { jitter.delay(range, n, bits) } noexcept -> std::same_as<Duration>;
     };
 template <class J>
-concept ForgetsSoundly = !requires(J& jitter) { jitter.reset(); } || requires(J& jitter) {
+concept Forgets = requires { &J::reset; } || requires(J& jitter) { jitter.reset(); };
+template <class J>
+concept ForgetsSoundly = !Forgets<J> || requires(J& jitter) {
     { jitter.reset() } noexcept;
 };
 template <class T>
@@ -60,6 +63,8 @@ concept ChecksSoundly = !HasCheck<T> || requires(const T& part) {
 /// Whether the waits grow by what the jitter remembers, not by a growth of the backoff.
 template <class J>
 concept GrowsByItself = requires { requires J::grows; };
+template <class J>
+concept GrowsIsFlag = !requires { requires std::is_member_pointer_v<decltype(&J::grows)>; };
 }  // namespace detail
 
 /// Spreads retries in time.
@@ -77,9 +82,10 @@ concept GrowsByItself = requires { requires J::grows; };
 /// nominal.most; the range depends on its argument only, whatever was drawn before; delay stays in
 /// the range that it is given, which a floor may have made smaller.
 template <class J>
-concept JitterLike = std::copyable<J> && detail::HasRange<J> && detail::RangeIsWaitRange<J> &&
-                     detail::RangeIsNoexcept<J> && detail::DelayIsSound<J> &&
-                     detail::ForgetsSoundly<J> && detail::ChecksSoundly<J>;
+concept JitterLike =
+    std::copyable<J> && detail::HasRange<J> && detail::RangeIsWaitRange<J> &&
+    detail::RangeIsNoexcept<J> && detail::DelayIsSound<J> && detail::ForgetsSoundly<J> &&
+    detail::ChecksSoundly<J> && detail::GrowsIsFlag<J>;
 
 namespace explain {
 
@@ -98,9 +104,12 @@ consteval bool jitter_like() {
     static_assert(detail::DelayIsSound<J>,
                   "JitterLike: J::delay must be "
                   "'Duration delay(WaitRange, std::uint64_t, Random&) noexcept'");
-    static_assert(detail::ForgetsSoundly<J>, "JitterLike: J::reset must be noexcept");
+    static_assert(detail::ForgetsSoundly<J>,
+                  "JitterLike: J::reset must be 'void reset() noexcept'");
     static_assert(detail::ChecksSoundly<J>,
                   "JitterLike: J::check must be 'BackoffErrc check() const noexcept'");
+    static_assert(detail::GrowsIsFlag<J>,
+                  "JitterLike: J::grows must be 'static constexpr bool grows = true'");
     return JitterLike<J>;
 }
 

@@ -21,8 +21,9 @@ template <class W>
 concept NextIsNoexcept = requires(W& wait, Random& bits) {
     { wait.next(bits) } noexcept;
 };
+// In any form that can be seen: another than the right one would be ignored in silence.
 template <class W>
-concept Grows = requires(W& wait) { wait.reset(); };
+concept Grows = requires { &W::reset; } || requires(W& wait) { wait.reset(); };
 template <class W>
 concept GrowsSoundly = !Grows<W> || requires(W& wait) {
     { wait.reset() } noexcept;
@@ -52,7 +53,8 @@ consteval bool open_wait_like() {
                       "OpenWaitLike: W::next must return belay::Duration");
         static_assert(detail::NextIsNoexcept<W>, "OpenWaitLike: W::next must be noexcept");
     }
-    static_assert(detail::GrowsSoundly<W>, "OpenWaitLike: W::reset must be noexcept");
+    static_assert(detail::GrowsSoundly<W>,
+                  "OpenWaitLike: W::reset must be 'void reset() noexcept'");
     return OpenWaitLike<W>;
 }
 

@@ -187,8 +187,10 @@ public:
 
 private:
     template <class Observer>
-    static constexpr bool observes = std::derived_from<std::remove_cvref_t<Observer>, NoObserver> ||
-                                     detail::ObservesRefusal<std::remove_reference_t<Observer>>;
+    static constexpr bool observes =
+        detail::RefusalHookIsSound<std::remove_reference_t<Observer>> &&
+        (std::derived_from<std::remove_cvref_t<Observer>, NoObserver> ||
+         detail::ObservesRefusal<std::remove_reference_t<Observer>>);
 
     template <class Callee, class Sleeper, class F, class Stop, class Observer>
     Task<typename Callee::Result> await(Sleeper& sleeper, F fn, Stop stop,

@@ -213,11 +213,7 @@ template <RuleLike P, SleeperLike Sleeper, class F, StopTokenLike Stop = NeverSt
     requires detail::BlockingCall<std::remove_reference_t<F>>
 auto retry(const P& policy, Sleeper& sleeper, F&& fn, const Stop& stop = {},
            Observer&& observer = {}) {
-    static_assert(
-        detail::ObservesRetry<std::remove_reference_t<Observer>>,
-        "retry: the observer needs one of 'on_attempt(const belay::Attempt&)', "
-        "'on_retry(const belay::RetryPlanned&)', 'on_refusal(const belay::CallRefused&)', "
-        "'on_success(const belay::Attempt&)', 'on_give_up(const belay::RetryEnded&)'");
+    static_assert(detail::explain_retry_observer<std::remove_reference_t<Observer>>());
     using Callable = std::remove_reference_t<F>;
     using Callee = detail::Callee<Callable, detail::CallResult<Callable>>;
     const auto make = [&fn](const Attempt& attempt) { return Callee::make(fn, attempt); };

@@ -68,6 +68,40 @@ concept HasRetryHook = ObservesAttempt<O> || ObservesRetries<O> || ObservesRefus
 template <class O>
 concept ObservesRetry = std::derived_from<std::remove_cvref_t<O>, NoObserver> || HasRetryHook<O>;
 
+// A hook of another form, beside right ones, would never hear anything.
+template <class O>
+concept AttemptHookIsSound = ObservesAttempt<O> || !requires { &O::on_attempt; };
+template <class O>
+concept RetryHookIsSound = ObservesRetries<O> || !requires { &O::on_retry; };
+template <class O>
+concept RefusalHookIsSound = ObservesRefusal<O> || !requires { &O::on_refusal; };
+template <class O>
+concept SuccessHookIsSound = ObservesSuccess<O> || !requires { &O::on_success; };
+template <class O>
+concept GiveUpHookIsSound = ObservesGiveUp<O> || !requires { &O::on_give_up; };
+
+template <class O>
+consteval bool explain_retry_observer() {
+    static_assert(AttemptHookIsSound<O>,
+                  "retry: the observer's on_attempt must be 'on_attempt(const belay::Attempt&)'");
+    static_assert(RetryHookIsSound<O>,
+                  "retry: the observer's on_retry must be 'on_retry(const belay::RetryPlanned&)'");
+    static_assert(
+        RefusalHookIsSound<O>,
+        "retry: the observer's on_refusal must be 'on_refusal(const belay::CallRefused&)'");
+    static_assert(SuccessHookIsSound<O>,
+                  "retry: the observer's on_success must be 'on_success(const belay::Attempt&)'");
+    static_assert(
+        GiveUpHookIsSound<O>,
+        "retry: the observer's on_give_up must be 'on_give_up(const belay::RetryEnded&)'");
+    static_assert(
+        ObservesRetry<O>,
+        "retry: the observer needs one of 'on_attempt(const belay::Attempt&)', "
+        "'on_retry(const belay::RetryPlanned&)', 'on_refusal(const belay::CallRefused&)', "
+        "'on_success(const belay::Attempt&)', 'on_give_up(const belay::RetryEnded&)'");
+    return ObservesRetry<O>;
+}
+
 inline constexpr NoObserver nobody{};
 /// The observer, or the one nobody: all that see nothing are the same code.
 template <class O>

@@ -111,11 +111,7 @@ template <RuleLike P, class Sleeper, class F, StopTokenLike Stop = NeverStops,
 [[nodiscard]] auto retry(const P& policy, Sleeper& sleeper, F&& fn, Stop stop = {},
                          Observer&& observer = {}) {
     static_assert(explain::async_sleeper_like<Sleeper>());
-    static_assert(
-        detail::ObservesRetry<std::remove_reference_t<Observer>>,
-        "retry: the observer needs one of 'on_attempt(const belay::Attempt&)', "
-        "'on_retry(const belay::RetryPlanned&)', 'on_refusal(const belay::CallRefused&)', "
-        "'on_success(const belay::Attempt&)', 'on_give_up(const belay::RetryEnded&)'");
+    static_assert(detail::explain_retry_observer<std::remove_reference_t<Observer>>());
     using Callable = std::decay_t<F>;
     using Callee = detail::Callee<Callable, detail::AwaitedValue<Callable>>;
     using Coroutine =

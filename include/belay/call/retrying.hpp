@@ -20,8 +20,7 @@ namespace belay::inline BELAY_ABI {
 /// Thread safety: as the policy's copy; the observer is called on the thread of each call.
 template <RuleLike P, class Observer = const NoObserver>
 class Retrying {
-    static_assert(detail::ObservesRetry<Observer>,
-                  "Retrying: the observer needs one of the hooks of retry, see docs/call.md");
+    static_assert(detail::explain_retry_observer<Observer>());
 
 public:
     static constexpr bool repeats_calls = true;

@@ -149,6 +149,16 @@ concept AttemptLimitIsSound = !HasAttemptLimit<R> || requires(const R& r) {
 };
 
 template <class R>
+concept NameIsSound = !requires { &R::name; } || requires { std::string_view{R::name}; };
+
+// A rule without a say is a misspelt hook, unless it means to be one.
+template <class R>
+concept HasSay = HasAdmit<R> || BeginAdvises<R> || HasFailed<R> || HasLost<R> || HasReview<R> ||
+                 HasStableWindow<R> || HasAttemptLimit<R>;
+template <class R>
+concept Listens = requires { requires R::listens; };
+
+template <class R>
 concept HasAnyHook = HasAdmit<R> || HasBegin<R> || HasFailed<R> || HasLost<R> || HasReview<R> ||
                      HasSucceeded<R> || HasAbandoned<R> || HasStableWindow<R> || HasAttemptLimit<R>;
 
@@ -173,6 +183,8 @@ concept HasAnyHook = HasAdmit<R> || HasBegin<R> || HasFailed<R> || HasLost<R> ||
 /// - `stable_window() const -> Duration`, `attempt_limit() const -> Duration`: wishes, >= 0ns. A
 ///   rule around a policy takes an argument: what to answer where the policy has no wish.
 /// - `static constexpr std::string_view name`: who is named in the Advice.
+/// - `static constexpr bool listens = true`: the rule has neither an Advice nor a wish to give, and
+///   means it.
 ///
 /// Semantics the compiler cannot check: after `begin` comes exactly one of `failed`, `succeeded`,
 /// `abandoned`, and after a `failed` or `lost` that did not lead to `stop` comes `begin` or
@@ -184,7 +196,8 @@ concept RuleLike =
     std::copyable<R> && detail::HasAnyHook<R> && detail::AdmitIsSound<R> &&
     detail::BeginIsSound<R> && detail::FailedIsSound<R> && detail::LostIsSound<R> &&
     detail::ReviewIsSound<R> && detail::SucceededIsSound<R> && detail::AbandonedIsSound<R> &&
-    detail::ResetIsSound<R> && detail::StableWindowIsSound<R> && detail::AttemptLimitIsSound<R>;
+    detail::ResetIsSound<R> && detail::StableWindowIsSound<R> && detail::AttemptLimitIsSound<R> &&
+    detail::NameIsSound<R> && (detail::HasSay<R> || detail::Listens<R>);
 
 namespace explain {
 
@@ -213,6 +226,11 @@ consteval bool rule_like() {
                   "RuleLike: stable_window must be 'Duration stable_window() const noexcept'");
     static_assert(detail::AttemptLimitIsSound<R>,
                   "RuleLike: attempt_limit must be 'Duration attempt_limit() const noexcept'");
+    static_assert(detail::NameIsSound<R>,
+                  "RuleLike: name must be 'static constexpr std::string_view name'");
+    static_assert(!detail::HasAnyHook<R> || detail::HasSay<R> || detail::Listens<R>,
+                  "RuleLike: R neither advises nor wishes, so it would do nothing: is a hook "
+                  "misspelt? A rule that only listens says 'static constexpr bool listens = true'");
     return RuleLike<R>;
 }
 

@@ -49,11 +49,14 @@ concept ReserveIsSound = !HasReserve<S> || GivesReservations<S>;
 ///   refused, finished or empty), `failure(Turn&) -> Advice`, `success(Turn&)`, `neutral()`; its
 ///   destructor is neutral.
 ///
+/// - `static constexpr std::string_view name`, if it shall be named in the Advice.
+///
 /// All noexcept. Semantics the compiler cannot check: any thread may call it at any time; of the
 /// verdicts on a permit only the first counts.
 template <class S>
-concept ShareableLike = detail::HasPermit<S> && detail::GivesPermits<S> &&
-                        detail::TakesVerdicts<typename S::Permit> && detail::ReserveIsSound<S>;
+concept ShareableLike =
+    detail::HasPermit<S> && detail::GivesPermits<S> && detail::TakesVerdicts<typename S::Permit> &&
+    detail::ReserveIsSound<S> && detail::NameIsSound<S>;
 
 /// A shareable of which a retry takes its permit when it is planned, and holds it over the wait:
 /// a budget.
@@ -75,6 +78,8 @@ consteval bool shareable_like() {
                   "'Permit acquire(Turn&) noexcept'");
     static_assert(detail::ReserveIsSound<S>,
                   "ShareableLike: reserve must be 'Permit reserve(Cause, Turn&) noexcept'");
+    static_assert(detail::NameIsSound<S>,
+                  "ShareableLike: name must be 'static constexpr std::string_view name'");
     if constexpr (detail::HasPermit<S>) {
         static_assert(detail::TakesVerdicts<typename S::Permit>,
                       "ShareableLike: S::Permit needs advice, failure, success and neutral, "
