@@ -7,6 +7,7 @@
 #include <belay/queue/deque.hpp>
 #include <belay/sim/disk.hpp>
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
@@ -29,6 +30,7 @@ struct Rig {
     using Work = WorkQueue<Log, Dead, Observer>;
 
     explicit Rig(WorkOptions with = {}, std::uint64_t seed = 0) : options{with}, openings{seed} {
+        options.record_bytes_max = std::min<std::size_t>(options.record_bytes_max, 32 << 10);
         open();
     }
 

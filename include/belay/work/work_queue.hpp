@@ -11,6 +11,7 @@
 #include <belay/queue/flushable_like.hpp>
 #include <belay/work/detail/work_items.hpp>
 #include <belay/work/detail/work_letters.hpp>
+#include <belay/work/detail/work_limits.hpp>
 #include <belay/work/detail/work_replay.hpp>
 
 namespace belay::inline BELAY_ABI {
@@ -61,16 +62,15 @@ public:
     ///
     /// What the log calls damaged is taken for an item, and kept as a dead letter; a key in it is
     /// forgotten.
-    /// Errors:     bad_options; foreign_file: the log was salvaged as a journal; an entry that
-    ///             cannot be understood, with its number.
+    /// Errors:     bad_options, also where the log tells that it takes shorter records;
+    ///             foreign_file: the log was salvaged as a journal; an entry that cannot be
+    ///             understood, with its number.
     /// Complexity: O(bytes) of the entries in the log; reads them all, each once.
     [[nodiscard]] static Result<WorkQueue, WorkError> open(Log log, DeadLetters dead,
                                                            const WorkOptions& options,
                                                            Moment moment,
                                                            Observer observer = Observer()) {
-        if (!detail::possible(options)) {
-            return WorkError{make_error_code(QueueErrc::bad_options), 0, "see WorkOptions"};
-        }
+        if (WorkError error = detail::why_not_possible(options, log)) return error;
         auto work = std::make_unique<Work>(std::move(log), options, moment);
         if (WorkError error = detail::WorkReplay<Log>{*work}.run()) return error;
         return WorkQueue{std::move(work), std::move(dead), std::move(observer)};
@@ -119,9 +119,9 @@ public:
     /// Once for all that a turn did: it costs the same.
     ///
     /// Errors: those of the log; without space it may be called again, and nothing is lost.
-    ///         too_large: all is durable, but an item that must be copied forward is too long for
-    ///         the log, which grows until that is gone. not_enough_memory: what was pushed is
-    ///         durable; ends may not be, or copies are due. A later call goes on.
+    ///         too_large: all is durable, but an item that must be copied forward, or a part of
+    ///         the keys, is too long for the log, which grows. not_enough_memory: what was pushed
+    ///         is durable; ends may not be, or copies are due. A later call goes on.
     [[nodiscard]] std::error_code commit() noexcept { return work().commit(); }
     /// As `commit`, and onto the medium, whatever the mode of the log.
     template <FlushableLike L = Log>
