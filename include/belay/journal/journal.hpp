@@ -118,7 +118,7 @@ public:
     ///
     /// Errors: unknown_number; corrupt; those of the disk.   Throws: std::bad_alloc.
     /// Complexity: O(length) for the number after the last one read, else at most 64 records are
-    ///             looked at.
+    ///             looked at. Where one of these is damaged, all bytes of them, once.
     [[nodiscard]] Result<BytesView> read(std::uint64_t number) {
         if (number < base() || number > last()) return make_error_code(QueueErrc::unknown_number);
         return reader_.read(*log_, number);
