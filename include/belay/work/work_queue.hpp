@@ -62,9 +62,8 @@ public:
     ///
     /// What the log calls damaged is taken for an item, and kept as a dead letter; a key in it is
     /// forgotten.
-    /// Errors:     bad_options, also where the log tells that it takes shorter records;
-    ///             foreign_file: the log was salvaged as a journal; an entry that cannot be
-    ///             understood, with its number.
+    /// Errors:     bad_options; foreign_file: the log was salvaged as a journal; an entry that
+    ///             cannot be understood, with its number.
     /// Complexity: O(bytes) of the entries in the log; reads them all, each once.
     [[nodiscard]] static Result<WorkQueue, WorkError> open(Log log, DeadLetters dead,
                                                            const WorkOptions& options,
@@ -75,11 +74,14 @@ public:
         if (WorkError error = detail::WorkReplay<Log>{*work}.run()) return error;
         return WorkQueue{std::move(work), std::move(dead), std::move(observer)};
     }
-    template <class D = DeadLetters, class O = Observer>
-        requires std::default_initializable<D> && std::default_initializable<O>
-    [[nodiscard]] static Result<WorkQueue, WorkError> open(Log log, const WorkOptions& options,
-                                                           Moment moment) {
-        return open(std::move(log), D{}, options, moment, O{});
+    /// The same without a place for dead letters; the type of the observer need not be named.
+    template <class O = Observer, std::default_initializable D = DeadLetters>
+    [[nodiscard]] static Result<WorkQueue<Log, D, O>, WorkError> open(Log log,
+                                                                      const WorkOptions& options,
+                                                                      Moment moment,
+                                                                      O observer = O()) {
+        return WorkQueue<Log, D, O>::open(std::move(log), D{}, options, moment,
+                                          std::move(observer));
     }
 
     WorkQueue(WorkQueue&&) noexcept = default;
@@ -179,8 +181,7 @@ public:
     /// becomes a dead letter, if it was lent as often as it may be: here, if `DeadLetters` refuses
     /// it.
     ///
-    /// Errors: lease_ended; those of the log: the loan goes on then.
-    /// Pre:    delay >= 0ns.
+    /// Errors: lease_ended; those of the log: the loan goes on then.   Pre: delay >= 0ns.
     [[nodiscard]] std::error_code nack(const Lease& lease, Moment moment,
                                        Duration delay = Duration::zero()) {
         BELAY_PRECONDITION(delay.count() >= 0, "WorkQueue::nack: delay must be >= 0ns");
@@ -263,8 +264,7 @@ public:
     /// a policy, say. No bytes: no note. It is durable after the next `commit`, and stays when what
     /// is done is given up.
     ///
-    /// Errors:     those of the log: too_large, no space, what `failed` says. It was not taken
-    ///             then.
+    /// Errors: those of the log: too_large, no space, what `failed` says. It was not taken then.
     /// Complexity: O(length).
     template <detail::KeepsNote L = Log>
     [[nodiscard]] std::error_code keep(BytesView note) noexcept {
