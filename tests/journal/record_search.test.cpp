@@ -105,15 +105,15 @@ TEST_CASE("RecordSearch::behind finds the next record by the length, or by looki
     const auto damaged = records.at(second);
     const bool whole = damaged && has_search_seed(*damaged);
     if (!whole) {
-        const auto next = records.behind(second, 6, has_search_seed);
+        const auto next = records.behind({second, 6}, has_search_seed);
         REQUIRE(next);
         CHECK(next->offset == third);
     }
     // Nobody knows the number: what looks like a record is one.
-    const auto any = records.behind(second, 0, has_search_seed);
+    const auto any = records.behind({second, 0}, has_search_seed);
     REQUIRE(any);
     CHECK(any->header.number == 9);
-    CHECK_FALSE(records.behind(third, 8, has_search_seed));
+    CHECK_FALSE(records.behind({third, 8}, has_search_seed));
 }
 
 TEST_CASE("RecordSearch is not led past a record by a damaged length",
@@ -124,7 +124,7 @@ TEST_CASE("RecordSearch is not led past a record by a damaged length",
         add_record(bytes, Kind::operation, n, as_bytes("12345678"));
     bytes[4] ^= std::byte{32};
     detail::RecordSearch records{bytes};
-    const auto next = records.behind(0, 1, has_search_seed);
+    const auto next = records.behind({0, 1}, has_search_seed);
     REQUIRE(next);
     CHECK(next->header.number == 2);
 }
@@ -181,7 +181,7 @@ TEST_CASE("A body of what looks like long records does not hold up a search",
     }
     detail::RecordSearch records{bytes};
     std::uint64_t places = 0;
-    const auto none = records.behind(0, 1, [&](const detail::FoundRecord&) {
+    const auto none = records.behind({0, 1}, [&](const detail::FoundRecord&) {
         ++places;
         return false;
     });

@@ -122,7 +122,7 @@ private:
         std::uint64_t offset = place.mark.offset;
         while (next <= place.last) {
             std::optional<FoundRecord> record = records.at(offset);
-            if (!record || !is_next(*record)) record = records.behind(offset, next, is_next);
+            if (!record || !is_next(*record)) record = records.behind({offset, next}, is_next);
             if (!record) break;
             found.offsets[static_cast<std::size_t>(record->header.number - place.number)] =
                 static_cast<std::uint32_t>(record->offset);

@@ -12,6 +12,7 @@
 namespace belay::inline BELAY_ABI::detail {
 
 /// The product of two polynomials, bit-reversed, modulo that of CRC32C.
+// NOLINTNEXTLINE(bugprone-easily-swappable-parameters): a times b is b times a.
 [[nodiscard]] constexpr std::uint32_t crc_product(std::uint32_t a, std::uint32_t b) noexcept {
     std::uint32_t product = 0;
     for (; a != 0; a <<= 1) {
@@ -34,11 +35,17 @@ namespace belay::inline BELAY_ABI::detail {
 /// Source: M. Adler, zlib: crc32_combine.
 class PartCrcs {
 public:
+    struct Part {
+        std::size_t from;
+        std::size_t length;
+    };
+
     explicit PartCrcs(BytesView bytes) noexcept : bytes_{bytes} {}
 
-    /// crc32c(bytes.subspan(from, length)).   Pre: from and what lies in front are whole.
+    /// The CRC32C of a part.   Pre: the bytes have it.
     /// Complexity: O(log(length)), after O(bytes) once.
-    [[nodiscard]] std::uint32_t of(std::size_t from, std::size_t length) {
+    [[nodiscard]] std::uint32_t of(Part part) {
+        const auto [from, length] = part;
         BELAY_PRECONDITION(from <= bytes_.size() && length <= bytes_.size() - from,
                            "PartCrcs::of: must be a part of the bytes");
         if (length <= direct_bytes) return crc32c(bytes_.subspan(from, length));

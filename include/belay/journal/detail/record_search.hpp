@@ -31,6 +31,11 @@ struct FoundRecord {
 /// Thread safety: none of its own.   Throws: std::bad_alloc, as PartCrcs.
 class RecordSearch {
 public:
+    struct Damage {
+        std::uint64_t from;
+        std::uint64_t next;  // the number that an operation there must have; 0: nobody knows
+    };
+
     /// `bytes` are those of a segment from `begin` on.   Pre: begin is a multiple of 8.
     explicit RecordSearch(BytesView bytes, std::uint64_t begin = 0) noexcept
         : bytes_{bytes}, begin_{begin}, crcs_{bytes} {}
@@ -59,14 +64,13 @@ public:
                seed_by_crc(h.crc, crc_under_0(offset, h)) == seed;
     }
 
-    /// The first record behind the damage at `from` that `is_one(found)` takes for one.
+    /// The first record behind damage that `is_one(found)` takes for one.
     ///
-    /// `next` is the number that an operation at `from` must have; 0: nobody knows.
     /// Complexity: O(bytes until there), times what `at` takes.
     template <class IsOne>
-    [[nodiscard]] std::optional<FoundRecord> behind(std::uint64_t from, std::uint64_t next,
-                                                    IsOne&& is_one) {
+    [[nodiscard]] std::optional<FoundRecord> behind(Damage damage, IsOne&& is_one) {
         using namespace journal_format;
+        const auto [from, next] = damage;
         // The length may be right. If it leads to the operation that must come next, then nothing
         // that a body is made of is taken for a record.
         if (next != 0 && has_header(from)) {
@@ -105,7 +109,7 @@ private:
     }
     [[nodiscard]] std::uint32_t crc_under_0(std::uint64_t offset, const RecordHeader& h) {
         const std::uint32_t crc =
-            crcs_.of(index(offset) + journal_format::record_header_bytes, h.length);
+            crcs_.of({index(offset) + journal_format::record_header_bytes, h.length});
         return journal_format::record_crc(bytes_.data() + index(offset), crc, 0);
     }
 

@@ -101,7 +101,7 @@ public:
                     error_ = make_error_code(QueueErrc::future_version);
                     return;
                 }
-                record = records_.behind(at, next_number(), [&](const FoundRecord& found) {
+                record = records_.behind({at, next_number()}, [&](const FoundRecord& found) {
                     return goes_on(found, found.offset - at);
                 });
                 if (!record || (is_last_ && !is_vouched_for(at))) break;
