@@ -366,7 +366,11 @@ TEST_CASE("Journal::read is not led astray by a damaged length", "[journal][jour
     store_le<std::uint32_t>(bytes.data() + pin + 4, length);
     disk.put(segment_file(1), bytes);
     REQUIRE(journal->read(1));
-    CHECK(journal->read(2).error() == QueueErrc::corrupt);
+    // What is damaged is no operation: the one behind it is whole.
+    const auto second = journal->read(2);
+    REQUIRE(second);
+    const Bytes expected = body_of(2, 0);
+    CHECK(std::equal(second->begin(), second->end(), expected.begin(), expected.end()));
     CHECK(journal->check(2));  // known without a walk
 }
 
@@ -559,7 +563,8 @@ TEST_CASE("Verify::tail: opening is not led astray by a seal that says what cann
         // One that is only wrong, and not impossible, is found when it is used.
         REQUIRE((i == 0 || i == 4) == journal.has_value());
         if (i == 4) {
-            CHECK(journal->read(5).error() == QueueErrc::corrupt);
+            CHECK(journal->check(5).error() == QueueErrc::corrupt);
+            CHECK(journal->read(5));
         }
         CHECK((i == 0 || !SimJournal::open(disk, "q", verify_everything())));
     }

@@ -344,3 +344,57 @@ TEST_CASE("inspect_journal calls no crash damage, and sees what opening will fin
     }
     CHECK(states > 300);
 }
+
+TEST_CASE("inspect_journal calls damage what opening refuses: a whole record with another number",
+          "[journal][journal_inspect][regression]") {
+    // The last write came twice, or the number in front was left out.
+    const bool again = GENERATE(true, false);
+    const bool is_acked = GENERATE(true, false);
+    sim::Disk disk;
+    {
+        auto journal = SimJournal::open(disk, "q", small_journal(1));
+        REQUIRE(journal);
+        for (std::uint64_t n = 1; n <= 6; ++n) REQUIRE(journal->append(body_of(n, 0)));
+        REQUIRE_FALSE(journal->commit());
+        if (is_acked) {
+            REQUIRE_FALSE(journal->ack(6));
+            REQUIRE_FALSE(journal->append(body_of(7, 0)).error());
+            REQUIRE_FALSE(journal->commit());
+        }
+        disk.kill();
+    }
+    Bytes bytes;
+    for (const auto& [path, content] : disk.image()) {
+        if (path == segment_file(1)) bytes = content;
+    }
+    std::vector<std::size_t> operations{};
+    std::size_t end = journal_format::segment_header_bytes;
+    while (true) {
+        const auto h = journal_format::decode_record_header(bytes.data() + end);
+        if (h.kind == journal_format::Kind::none) break;
+        if (h.kind == journal_format::Kind::operation) operations.push_back(end);
+        end += journal_format::record_bytes(h.length);
+    }
+    const auto at = [&](std::size_t i) {
+        return bytes.begin() + static_cast<std::ptrdiff_t>(operations[i]);
+    };
+    if (again) {
+        std::copy(at(5), bytes.begin() + static_cast<std::ptrdiff_t>(end),
+                  bytes.begin() + static_cast<std::ptrdiff_t>(end));
+    } else {
+        const std::size_t size = bytes.size();
+        bytes.erase(at(2), at(3));
+        bytes.resize(size);
+    }
+    disk.put(segment_file(1), bytes);
+    const auto seen = look(disk);
+    REQUIRE(seen);
+    CHECK_FALSE(seen->inspection.is_whole());
+    REQUIRE(seen->inspection.damages.size() >= 1);
+    CHECK(seen->inspection.damages[0].offset == (again ? end : operations[2]));
+    CHECK(seen->inspection.damages[0].what == "an operation that is not the next one");
+    if (again) CHECK(seen->bodies.size() == operations.size());
+    const auto opened = SimJournal::open(disk, "q", small_journal(1));
+    REQUIRE_FALSE(opened);
+    CHECK(opened.error().code == QueueErrc::corrupt);
+}

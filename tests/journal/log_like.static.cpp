@@ -2,6 +2,9 @@
 // Goal: LogLike holds for the archetype, and for nothing that lacks one of its requirements.
 #include <belay/journal/log_like.hpp>
 
+#include <belay/journal/journal.hpp>
+#include <belay/sim/disk.hpp>
+
 #include "support/queue/queue_archetypes.hpp"
 
 using namespace belay;
@@ -42,6 +45,17 @@ struct NoFailed : MinimalSequenced {
     std::error_code failed() const = delete;
 };
 
+struct TellsItsLimit : MinimalSequenced {
+    std::size_t record_bytes_max() const noexcept;
+};
+struct LimitThatThrows : MinimalSequenced {
+    std::size_t record_bytes_max() const;
+};
+
+static_assert(LogLike<TellsItsLimit> && detail::TellsRecordLimit<TellsItsLimit>);
+static_assert(LogLike<LimitThatThrows> && !detail::TellsRecordLimit<LimitThatThrows>);
+static_assert(!detail::TellsRecordLimit<MinimalSequenced>);
+static_assert(detail::TellsRecordLimit<Journal<sim::Disk>>);
 static_assert(!LogLike<IdByValue>);
 static_assert(!LogLike<RunOf64Bits>);
 static_assert(!LogLike<NoPin>);

@@ -23,7 +23,8 @@ using SimWork = WorkQueue<SimJournal>;
 SimWork open_at_start(sim::Disk& disk, const char* path, std::uint64_t seed) {
     auto journal = SimJournal::open(disk, path, small_journal(seed));
     REQUIRE(journal);
-    auto work = SimWork::open(std::move(*journal), {.deliveries_max = 1}, start);
+    auto work =
+        SimWork::open(std::move(*journal), {.deliveries_max = 1, .record_bytes_max = 1024}, start);
     REQUIRE(work);
     return std::move(*work);
 }
@@ -109,7 +110,8 @@ TEST_CASE("inspect_work_queue shows an item that was copied forward once, under 
     sim::Disk disk;
     auto journal = SimJournal::open(disk, "w", small_journal(1));
     REQUIRE(journal);
-    auto work = SimWork::open(std::move(*journal), {.slack_bytes = 0}, start);
+    auto work =
+        SimWork::open(std::move(*journal), {.record_bytes_max = 1024, .slack_bytes = 0}, start);
     REQUIRE(work);
     const auto old = work->push(as_bytes("old"), start);
     REQUIRE(old);
@@ -262,7 +264,8 @@ TEST_CASE("inspect_work_queue takes nothing for damage that is given up while it
     disk.meanwhile = [] {};
     auto journal = Journal<Busy>::open(disk, "w", small_journal(1));
     REQUIRE(journal);
-    auto work = WorkQueue<Journal<Busy>>::open(std::move(*journal), {}, start);
+    auto work =
+        WorkQueue<Journal<Busy>>::open(std::move(*journal), {.record_bytes_max = 1024}, start);
     REQUIRE(work);
     for (int i = 1; i <= 300; ++i) REQUIRE(work->push(as_bytes("item"), start));
     REQUIRE_FALSE(work->commit());

@@ -7,8 +7,10 @@
 #include <belay/queue/deque.hpp>
 #include <belay/sim/disk.hpp>
 
+#include <algorithm>
 #include <memory>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "support/aborts.hpp"
@@ -29,6 +31,7 @@ struct Rig {
     using Work = WorkQueue<Log, Dead, Observer>;
 
     explicit Rig(WorkOptions with = {}, std::uint64_t seed = 0) : options{with}, openings{seed} {
+        options.record_bytes_max = std::min<std::size_t>(options.record_bytes_max, 32 << 10);
         open();
     }
 
@@ -435,9 +438,11 @@ TEST_CASE("WorkQueue passes a damaged item by, and says so", "[work][work_queue]
     const Moment now{Instant{}, WallTime{1'700'000'000s}};
     belay_test::MemoryMedium medium;
     Told told;
-    auto opened = WorkQueue<belay_test::MemoryLog, KeepDead, Told>::open(
-        belay_test::MemoryLog{medium}, {}, {}, now, told);
+    auto opened =
+        WorkQueue<belay_test::MemoryLog>::open(belay_test::MemoryLog{medium}, {}, now, told);
     REQUIRE(opened);
+    using Work = std::remove_cvref_t<decltype(*opened)>;
+    static_assert(std::is_same_v<Work, WorkQueue<belay_test::MemoryLog, KeepDead, Told>>);
     for (const char* const body : {"first", "second"}) {
         REQUIRE(opened->push(as_bytes(body), now));
     }

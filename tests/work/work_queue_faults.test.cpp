@@ -41,6 +41,11 @@ void run(MemoryMedium& medium, std::uint64_t script, std::size_t& refused) {
     REQUIRE(good);
 }
 
+/// The options of a queue over a journal with these.
+WorkOptions as_long_as(const JournalOptions& journal) {
+    return {.record_bytes_max = journal.record_bytes_max};
+}
+
 }  // namespace
 
 TEST_CASE("WorkQueue goes on after any one call of the log found no space",
@@ -176,7 +181,7 @@ TEST_CASE("WorkQueue over a journal: an end that sync called durable does not co
         const JournalOptions options{.segment_bytes = 64 << 10, .record_bytes_max = 32 << 10};
         auto log = SimJournal::open(disk, "w", options);
         REQUIRE(log);
-        auto work = WorkQueue<SimJournal>::open(std::move(*log), {}, when);
+        auto work = WorkQueue<SimJournal>::open(std::move(*log), as_long_as(options), when);
         REQUIRE(work);
         while (work->push(Bytes(100), when)) {
         }
@@ -197,7 +202,7 @@ TEST_CASE("WorkQueue over a journal: an end that sync called durable does not co
         disk.limit_bytes(10 << 20);
         auto again = SimJournal::open(disk, "w", options);
         REQUIRE(again);
-        auto reopened = WorkQueue<SimJournal>::open(std::move(*again), {}, when);
+        auto reopened = WorkQueue<SimJournal>::open(std::move(*again), as_long_as(options), when);
         REQUIRE(reopened);
         CHECK(reopened->size() <= durable);
     }
@@ -555,7 +560,7 @@ TEST_CASE("WorkQueue flushes a log that sync does not", "[work][work_queue][unit
         .flush = Flush::none, .segment_bytes = 64 << 10, .record_bytes_max = 32 << 10};
     auto log = SimJournal::open(disk, "w", options);
     REQUIRE(log);
-    auto work = WorkQueue<SimJournal>::open(std::move(*log), {}, when);
+    auto work = WorkQueue<SimJournal>::open(std::move(*log), as_long_as(options), when);
     REQUIRE(work);
     for (const char* const body : {"a", "b"}) REQUIRE(work->push(as_bytes(body), when));
     REQUIRE_FALSE(work->commit());
@@ -580,7 +585,7 @@ TEST_CASE("WorkQueue: an end that only the log was told of waits for a flush, to
     const auto open = [&] {
         auto log = SimJournal::open(disk, "w", options);
         REQUIRE(log);
-        auto work = WorkQueue<SimJournal>::open(std::move(*log), {}, when);
+        auto work = WorkQueue<SimJournal>::open(std::move(*log), as_long_as(options), when);
         REQUIRE(work);
         return std::move(*work);
     };
@@ -665,7 +670,9 @@ TEST_CASE("WorkQueue loses no letter to the power, also into a journal whose syn
                 return std::move(*journal);
             };
             const auto open = [&] {
-                auto work = Work::open(open_at("w"), open_at("dead"), {.deliveries_max = 1}, when);
+                auto work = Work::open(
+                    open_at("w"), open_at("dead"),
+                    {.deliveries_max = 1, .record_bytes_max = options.record_bytes_max}, when);
                 REQUIRE(work);
                 return std::move(*work);
             };

@@ -231,6 +231,7 @@ TEST_CASE("WorkQueue: one old item pins no more than the slack", "[work][work_qu
 TEST_CASE("WorkQueue without keys is in its log what it keeps", "[work][work_queue][load]") {
     // Acknowledged in order, nothing is written for the ends but what the log itself writes.
     LoadRig rig;
+    rig.options = {.record_bytes_max = 4096};
     rig.open();
     for (int i = 0; i < 10'000; ++i) {
         REQUIRE(rig.work->push(sized_body(1, 100), rig.now));

@@ -26,7 +26,8 @@ Result<SimWork, WorkError> open_work(sim::Disk& disk, const char* path, std::uin
                                      const Moment& now) {
     auto journal = SimJournal::open(disk, path, small_journal(seed));
     REQUIRE(journal);
-    return SimWork::open(std::move(*journal), {.deliveries_max = 2, .keys = 4}, now);
+    return SimWork::open(std::move(*journal),
+                         {.deliveries_max = 2, .keys = 4, .record_bytes_max = 1024}, now);
 }
 
 /// Items 1 to 8: one waits, one was done behind it, one failed once, one is delayed for 10 s, one

@@ -118,7 +118,7 @@ public:
     ///
     /// Errors: unknown_number; corrupt; those of the disk.   Throws: std::bad_alloc.
     /// Complexity: O(length) for the number after the last one read, else at most 64 records are
-    ///             looked at.
+    ///             looked at. Where one of these is damaged, all bytes of them, once.
     [[nodiscard]] Result<BytesView> read(std::uint64_t number) {
         if (number < base() || number > last()) return make_error_code(QueueErrc::unknown_number);
         return reader_.read(*log_, number);
@@ -160,6 +160,10 @@ public:
     /// `commit`.
     [[nodiscard]] std::error_code pin_store(const Id& store) noexcept { return log_->pin(store); }
 
+    /// The longest operation that `append` takes: JournalOptions::record_bytes_max.
+    [[nodiscard]] std::size_t record_bytes_max() const noexcept {
+        return log_->options().record_bytes_max;
+    }
     [[nodiscard]] const Id& journal_id() const noexcept { return log_->journal_id(); }
     [[nodiscard]] const Id& store_pin() const noexcept { return log_->store_pin(); }
     [[nodiscard]] std::uint32_t run() const noexcept { return log_->run(); }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <concepts>      // std::same_as
+#include <cstddef>       // std::size_t
 #include <cstdint>       // std::uint32_t, std::uint64_t
 #include <system_error>  // std::error_code
 
@@ -55,6 +56,10 @@ concept TellsDurableAck = requires(const S& s) {
     { s.acked_durable() } noexcept -> std::same_as<std::uint64_t>;
 };
 template <class S>
+concept TellsRecordLimit = requires(const S& s) {
+    { s.record_bytes_max() } noexcept -> std::same_as<std::size_t>;
+};
+template <class S>
 concept HasMediumFailure = requires(const S& s) {
     { s.failed() } noexcept -> std::same_as<std::error_code>;
 };
@@ -75,6 +80,8 @@ concept HasMediumFailure = requires(const S& s) {
 /// - A `commit()` without error makes durable what was acknowledged before it too. A log that may
 ///   have space for what was appended alone answers no error then, and has `acked_durable() const
 ///   noexcept -> std::uint64_t`: the last number whose acknowledgement is durable.
+/// - A log that takes no operation above a length may have `record_bytes_max() const noexcept ->
+///   std::size_t`: so who writes longer ones is refused before the first of them.
 /// - `read(n)`, base() <= n <= last(), gives a view that is valid until the next call that is not
 ///   const. It and `check` throw nothing but std::bad_alloc.
 /// - `check(n)`, base() - 1 <= n <= last(), is `first_check` folded with `next_check` up to n.

@@ -3,6 +3,7 @@
 /// WorkError: why a log could not be opened as a WorkQueue, and where.
 #pragma once
 
+#include <cstddef>       // std::size_t
 #include <cstdint>       // std::uint64_t
 #include <string>        // std::string, std::to_string
 #include <system_error>  // std::error_code
@@ -20,6 +21,9 @@ struct WorkError {
     std::uint64_t number = 0;
     /// What is wrong, in the words of this case; a literal.
     const char* what = "";
+    /// WorkOptions::record_bytes_max, and what the log takes, which is less; 0 if it is not that.
+    std::size_t record_bytes_wanted = 0;
+    std::size_t record_bytes_taken = 0;
 
     /// "entry 17: the journal is damaged (a kind of entry that ...)".
     ///
@@ -28,6 +32,12 @@ struct WorkError {
         std::string text;
         if (number != 0) text += "entry " + std::to_string(number) + ": ";
         text += code.message();
+        if (record_bytes_wanted != 0) {
+            return text + " (WorkOptions::record_bytes_max is " +
+                   std::to_string(record_bytes_wanted) + ", and the log takes " +
+                   std::to_string(record_bytes_taken) +
+                   ": open the log with as much, or lower that of the queue)";
+        }
         if (*what != '\0') text += std::string{" ("} + what + ")";
         return text;
     }

@@ -45,8 +45,8 @@ struct WorkOptions {
     /// How many bytes of the log these may take, with what the log adds to each, for a push to be
     /// taken. Items that are copied forward may pass it, by at most 40 bytes each.   > 0.
     std::size_t bytes_max = no_limit;
-    /// The longest record that the log takes, or less; a body is at least 52 bytes shorter.
-    /// >= 128, < 2^32.
+    /// The longest record that the log takes, or less; a body is at least 52 bytes shorter. A log
+    /// that tells that it takes less, as a Journal does, is refused.   >= 128, < 2^32.
     std::size_t record_bytes_max = std::size_t{1} << 20;
     /// How many bytes of the log may be given up and still be there, beyond as many as live items
     /// take: then items at the front are copied to the end.

@@ -11,6 +11,7 @@
 #include <belay/queue/flushable_like.hpp>
 #include <belay/work/detail/work_items.hpp>
 #include <belay/work/detail/work_letters.hpp>
+#include <belay/work/detail/work_limits.hpp>
 #include <belay/work/detail/work_replay.hpp>
 
 namespace belay::inline BELAY_ABI {
@@ -68,18 +69,19 @@ public:
                                                            const WorkOptions& options,
                                                            Moment moment,
                                                            Observer observer = Observer()) {
-        if (!detail::possible(options)) {
-            return WorkError{make_error_code(QueueErrc::bad_options), 0, "see WorkOptions"};
-        }
+        if (WorkError error = detail::why_not_possible(options, log)) return error;
         auto work = std::make_unique<Work>(std::move(log), options, moment);
         if (WorkError error = detail::WorkReplay<Log>{*work}.run()) return error;
         return WorkQueue{std::move(work), std::move(dead), std::move(observer)};
     }
-    template <class D = DeadLetters, class O = Observer>
-        requires std::default_initializable<D> && std::default_initializable<O>
-    [[nodiscard]] static Result<WorkQueue, WorkError> open(Log log, const WorkOptions& options,
-                                                           Moment moment) {
-        return open(std::move(log), D{}, options, moment, O{});
+    /// The same without a place for dead letters; the type of the observer need not be named.
+    template <class O = Observer, std::default_initializable D = DeadLetters>
+    [[nodiscard]] static Result<WorkQueue<Log, D, O>, WorkError> open(Log log,
+                                                                      const WorkOptions& options,
+                                                                      Moment moment,
+                                                                      O observer = O()) {
+        return WorkQueue<Log, D, O>::open(std::move(log), D{}, options, moment,
+                                          std::move(observer));
     }
 
     WorkQueue(WorkQueue&&) noexcept = default;
@@ -119,9 +121,9 @@ public:
     /// Once for all that a turn did: it costs the same.
     ///
     /// Errors: those of the log; without space it may be called again, and nothing is lost.
-    ///         too_large: all is durable, but an item that must be copied forward is too long for
-    ///         the log, which grows until that is gone. not_enough_memory: what was pushed is
-    ///         durable; ends may not be, or copies are due. A later call goes on.
+    ///         too_large: all is durable, but an item that must be copied forward, or a part of
+    ///         the keys, is too long for the log, which grows. not_enough_memory: what was pushed
+    ///         is durable; ends may not be, or copies are due. A later call goes on.
     [[nodiscard]] std::error_code commit() noexcept { return work().commit(); }
     /// As `commit`, and onto the medium, whatever the mode of the log.
     template <FlushableLike L = Log>
@@ -179,8 +181,7 @@ public:
     /// becomes a dead letter, if it was lent as often as it may be: here, if `DeadLetters` refuses
     /// it.
     ///
-    /// Errors: lease_ended; those of the log: the loan goes on then.
-    /// Pre:    delay >= 0ns.
+    /// Errors: lease_ended; those of the log: the loan goes on then.   Pre: delay >= 0ns.
     [[nodiscard]] std::error_code nack(const Lease& lease, Moment moment,
                                        Duration delay = Duration::zero()) {
         BELAY_PRECONDITION(delay.count() >= 0, "WorkQueue::nack: delay must be >= 0ns");
@@ -263,8 +264,7 @@ public:
     /// a policy, say. No bytes: no note. It is durable after the next `commit`, and stays when what
     /// is done is given up.
     ///
-    /// Errors:     those of the log: too_large, no space, what `failed` says. It was not taken
-    ///             then.
+    /// Errors: those of the log: too_large, no space, what `failed` says. It was not taken then.
     /// Complexity: O(length).
     template <detail::KeepsNote L = Log>
     [[nodiscard]] std::error_code keep(BytesView note) noexcept {

@@ -179,6 +179,7 @@ public:
         const Guard guard{writer_};
         return writer_.failed();
     }
+    [[nodiscard]] const JournalOptions& options() const noexcept { return options_; }
     [[nodiscard]] const Id& journal_id() const noexcept { return id_; }
     [[nodiscard]] const Id& store_pin() const noexcept { return pin_; }
     /// Owner.
@@ -236,7 +237,6 @@ private:
     using Writer = GroupWriter<File>;
     using Guard = typename Writer::Guard;
     using Files = SegmentFiles<FileSystem>;
-
     using Kind = journal_format::Kind;
 
     static constexpr std::size_t buffer_bytes = std::size_t{256} << 10;

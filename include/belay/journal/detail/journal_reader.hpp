@@ -3,9 +3,11 @@
 /// JournalReader: finds operations by number, in the files or in what is not written yet.
 #pragma once
 
+#include <array>     // std::array
 #include <optional>  // std::optional
 
 #include <belay/journal/detail/journal_log.hpp>
+#include <belay/journal/detail/record_search.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
 
@@ -25,11 +27,15 @@ public:
         const Place place = log.find(number);
         Cursor at{place.segment, place.nonce, place.number, place.mark.offset};
         if (at.segment == 0) return make_error_code(QueueErrc::unknown_number);
+        if (found_.has(place, number)) return read_found(log, place, number, nullptr);
         // Reading on from where the last read ended saves the walk from the mark.
         if (next_.segment == at.segment && next_.number <= number && next_.number > at.number) {
             at = next_;
         }
-        return walk(log, at, number, nullptr);
+        Result<BytesView> body = walk(log, at, number, nullptr);
+        if (body || body.error() != QueueErrc::corrupt) return body;
+        if (const std::error_code error = search(log, place)) return error;
+        return read_found(log, place, number, nullptr);
     }
 
     /// The check at `number`.   Pre: base - 1 <= number <= last.
@@ -39,8 +45,16 @@ public:
         if (place.segment == 0) return make_error_code(QueueErrc::unknown_number);
         std::uint64_t value = place.mark.check;
         const Cursor at{place.segment, place.nonce, place.number, place.mark.offset};
-        const Result<BytesView> body = walk(log, at, number, &value);
-        if (!body) return body.error();
+        const std::error_code error = walk(log, at, number, &value).error();
+        if (!error) return value;
+        if (error != QueueErrc::corrupt) return error;
+        // Only records without a number may be damaged.
+        if (const std::error_code unread = search(log, place)) return unread;
+        value = place.mark.check;
+        for (std::uint64_t n = place.number; n <= number; ++n) {
+            const Result<BytesView> body = read_found(log, place, n, &value);
+            if (!body) return body.error();
+        }
         return value;
     }
 
@@ -65,6 +79,67 @@ private:
         std::uint64_t number = 0;  // of the first operation at or behind `offset`
         std::uint32_t offset = 0;
     };
+
+    /// Where the operations between two marks are, of which a record is damaged.
+    struct Found {
+        std::uint64_t segment = 0;
+        std::uint64_t number = 0;  // of the first
+        std::uint64_t last = 0;
+        std::array<std::uint32_t, journal_format::operations_per_mark> offsets{};  // 0: nowhere
+
+        [[nodiscard]] bool has(const Place& place, std::uint64_t n) const noexcept {
+            return segment == place.segment && number == place.number && n <= last;
+        }
+    };
+
+    /// Finds what can be read between the mark of a place and the next one. So all of it is looked
+    /// through once, however many of its records are damaged, and read.
+    std::error_code search(const Log& log, const Place& place) {
+        const std::uint64_t end =
+            place.next_mark != 0 ? place.next_mark : log.records_end(place.segment);
+        Bytes bytes;
+        Cursor at{place.segment, place.nonce, place.number, place.mark.offset};
+        while (at.offset < end) {
+            const std::uint64_t left = end - at.offset;
+            const Result<BytesView> some =
+                view(log, at, static_cast<std::size_t>(smaller<std::uint64_t>(left, piece_bytes)));
+            if (!some) return some.error();
+            if (some->empty()) break;
+            const BytesView part =
+                some->first(static_cast<std::size_t>(smaller<std::uint64_t>(left, some->size())));
+            bytes.insert(bytes.end(), part.begin(), part.end());
+            at.offset += static_cast<std::uint32_t>(part.size());
+        }
+        Found found{place.segment, place.number, place.last, {}};
+        RecordSearch records{bytes, place.mark.offset};
+        std::uint64_t next = place.number;
+        const auto is_next = [&](const FoundRecord& record) {
+            const journal_format::RecordHeader& h = record.header;
+            return h.kind == journal_format::Kind::operation && h.number >= next &&
+                   h.number <= place.last &&
+                   record.seed == journal_format::record_seed(place.nonce, run_of(h.number).run);
+        };
+        std::uint64_t offset = place.mark.offset;
+        while (next <= place.last) {
+            std::optional<FoundRecord> record = records.at(offset);
+            if (!record || !is_next(*record)) record = records.behind({offset, next}, is_next);
+            if (!record) break;
+            found.offsets[static_cast<std::size_t>(record->header.number - place.number)] =
+                static_cast<std::uint32_t>(record->offset);
+            next = record->header.number + 1;
+            offset = record->end();
+        }
+        found_ = found;
+        return {};
+    }
+    /// The body of an operation that was searched for.
+    Result<BytesView> read_found(const Log& log, const Place& place, std::uint64_t number,
+                                 std::uint64_t* check) {
+        const std::uint32_t offset =
+            found_.offsets[static_cast<std::size_t>(number - place.number)];
+        if (offset == 0) return corrupt();
+        return walk(log, {place.segment, place.nonce, number, offset}, number, check);
+    }
 
     /// The body of `number`, walking from `at`; folds the check of each operation on the way.
     Result<BytesView> walk(const Log& log, Cursor at, std::uint64_t number, std::uint64_t* check) {
@@ -131,8 +206,11 @@ private:
         return window_.at_least(*file_, at.offset, length, written);
     }
 
+    static constexpr std::size_t piece_bytes = std::size_t{64} << 10;
+
     std::vector<Opening> runs_;
     Cursor next_;
+    Found found_;
     std::uint64_t segment_ = 0;  // that `file_` and `window_` are of
     std::optional<File> file_;
     FileWindow window_;

@@ -61,7 +61,9 @@ struct Place {
     std::uint64_t segment = 0;  // index of the file; 0: no file has it
     std::uint32_t nonce = 0;    // of that segment
     std::uint64_t number = 0;   // of the operation at `mark`
+    std::uint64_t last = 0;     // of the last operation before the next mark
     Mark mark{};
+    std::uint32_t next_mark = 0;  // where that one is; 0: the segment ends before
     bool check_is_known = false;  // the number is one whose check needs no walk
     std::uint64_t check = 0;
 };
@@ -95,7 +97,11 @@ public:
         place.segment = s->header.index;
         place.nonce = s->header.nonce;
         place.number = s->header.first + i * operations_per_mark;
+        place.last = smaller(place.number + (operations_per_mark - 1), s->last);
         place.mark = s->marks[static_cast<std::size_t>(i)];
+        if (i + 1 < s->marks.size()) {
+            place.next_mark = s->marks[static_cast<std::size_t>(i + 1)].offset;
+        }
         return place;
     }
 

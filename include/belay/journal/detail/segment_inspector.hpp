@@ -9,8 +9,8 @@
 #include <vector>    // std::vector
 
 #include <belay/core/order.hpp>
+#include <belay/journal/detail/record_search.hpp>
 #include <belay/journal/file_system_like.hpp>
-#include <belay/journal/journal_format.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
 
@@ -86,7 +86,7 @@ class SegmentInspector {
 public:
     SegmentInspector(BytesView bytes, std::uint64_t index, bool is_last,
                      JournalOutline& outline) noexcept
-        : bytes_{bytes}, index_{index}, is_last_{is_last}, outline_{outline} {}
+        : bytes_{bytes}, index_{index}, is_last_{is_last}, outline_{outline}, records_{bytes} {}
 
     template <class OnOperation>
     void run(OnOperation& on_operation) {
@@ -94,26 +94,22 @@ public:
         if (!read_header()) return;
         std::uint64_t at = smaller<std::uint64_t>(segment_header_bytes, bytes_.size());
         end_ = at;
-        Skipped skipped{0};
         while (at < bytes_.size() && !sealed_) {
-            const std::optional<Record> record = record_at(at, skipped);
-            if (!record && is_of_later_version(at)) {
-                error_ = make_error_code(QueueErrc::future_version);
-                return;
+            std::optional<FoundRecord> record = records_.at(at);
+            if (!record || !goes_on(*record, 0)) {
+                if (records_.is_of_later_version(at, record_seed(nonce_, run_))) {
+                    error_ = make_error_code(QueueErrc::future_version);
+                    return;
+                }
+                record = records_.behind({at, next_number()}, [&](const FoundRecord& found) {
+                    return goes_on(found, found.offset - at);
+                });
+                if (!record || (is_last_ && !is_vouched_for(at))) break;
+                damages_.push_back({at, record->offset - at, "these bytes are no record"});
             }
-            if (record) {
-                look_at_padding(at, *record);
-                at += record_bytes(record->header.length);
-                take(*record, on_operation);
-                end_ = at;
-                skipped.bytes = 0;
-                continue;
-            }
-            const std::uint64_t next = next_record(at);
-            if (next == bytes_.size() || (is_last_ && !is_vouched_for(at))) break;
-            damages_.push_back({at, next - at, "these bytes are no record"});
-            skipped.bytes = next - at;
-            at = next;
+            look_at_padding(*record);
+            take(*record, record->offset == at, on_operation);
+            at = end_ = record->end();
         }
         look_at_tail();
     }
@@ -129,12 +125,6 @@ public:
     [[nodiscard]] const std::vector<DamagedPart>& damages() const noexcept { return damages_; }
 
 private:
-    struct Record {
-        journal_format::RecordHeader header;
-        BytesView payload;
-        std::uint32_t run;
-    };
-
     /// False if nothing of the file can be used.
     bool read_header() {
         using namespace journal_format;
@@ -194,13 +184,12 @@ private:
     /// one another, and need the same seed.
     bool find_seed() {
         using namespace journal_format;
-        for (std::uint64_t at = 0; at + record_header_bytes <= bytes_.size(); at += alignment) {
-            const std::optional<std::uint32_t> seed = seed_at(at);
-            if (!seed) continue;
-            const RecordHeader h = decode_record_header(bytes_.data() + at);
-            const std::optional<std::uint32_t> next = seed_at(at + record_bytes(h.length));
-            if (next == seed) {
-                nonce_ = *seed;  // as if it were of run 0
+        for (std::uint64_t at = 0; at < bytes_.size(); at += alignment) {
+            const std::optional<FoundRecord> found = records_.at(at);
+            if (!found) continue;
+            const std::optional<FoundRecord> next = records_.at(found->end());
+            if (next && next->seed == found->seed) {
+                nonce_ = found->seed;  // as if it were of run 0
                 run_ = 0;
                 seed_is_found_ = true;
                 return true;
@@ -209,48 +198,20 @@ private:
         return false;
     }
 
-    /// The seed under which there is a record at `at`, if it has the shape of one.
-    std::optional<std::uint32_t> seed_at(std::uint64_t at) const noexcept {
+    /// Whether a record is of the run that goes on, or of one of the next ones, as many as could
+    /// begin in the `skipped` bytes before it.
+    bool goes_on(const FoundRecord& found, std::uint64_t skipped) const noexcept {
         using namespace journal_format;
-        if (at + record_header_bytes > bytes_.size()) return std::nullopt;
-        const std::byte* const p = bytes_.data() + at;
-        const RecordHeader h = decode_record_header(p);
-        if (h.kind == Kind::none || h.kind > Kind::note || h.flags != 0 || h.key_length != 0 ||
-            h.durable > at || h.length > bytes_.size() - at - record_header_bytes) {
-            return std::nullopt;
-        }
-        const std::uint32_t crc = crc32c({p + record_header_bytes, h.length});
-        return seed_by_crc(h.crc, record_crc(p, crc, 0));
+        const std::uint32_t run = run_of(found);
+        const std::uint64_t later = skipped / record_bytes(4);
+        const bool opens =
+            found.header.kind == Kind::opening && (found.header.number == run || seed_is_found_);
+        return run >= run_ && run - run_ <= (opens ? later + 1000 : later);
     }
-
-    // Bytes that were passed over.
-    struct Skipped {
-        std::uint64_t bytes;
-    };
-
-    /// The record at `at`, if it is one of the run that goes on, or of one of the next ones, as
-    /// many as could begin in what was skipped before it.
-    std::optional<Record> record_at(std::uint64_t at, Skipped skipped) const noexcept {
-        using namespace journal_format;
-        const std::optional<std::uint32_t> seed = seed_at(at);
-        if (!seed) return std::nullopt;
-        const RecordHeader h = decode_record_header(bytes_.data() + at);
-        const std::uint32_t run = *seed - nonce_;
-        const std::uint64_t later = skipped.bytes / record_bytes(4);
-        const bool opens = h.kind == Kind::opening && (h.number == run || seed_is_found_);
-        const bool plausible = run >= run_ && run - run_ <= (opens ? later + 1000 : later);
-        if (!plausible) return std::nullopt;
-        return Record{
-            h, bytes_.subspan(static_cast<std::size_t>(at) + record_header_bytes, h.length), run};
-    }
-
-    std::uint64_t next_record(std::uint64_t from) const noexcept {
-        using namespace journal_format;
-        for (std::uint64_t at = from + alignment; at + record_header_bytes <= bytes_.size();
-             at += alignment) {
-            if (record_at(at, Skipped{at - from})) return at;
-        }
-        return bytes_.size();
+    std::uint32_t run_of(const FoundRecord& found) const noexcept { return found.seed - nonce_; }
+    /// The number of the operation that must come next; 0: nobody knows.
+    std::uint64_t next_number() const noexcept {
+        return outline_.numbers_known ? outline_.last + 1 : 0;
     }
 
     /// Whether a record behind `at` was made when that place was on the medium already. If none
@@ -259,33 +220,21 @@ private:
         using namespace journal_format;
         // All behind it is looked at once: what vouches for a later place is behind this one, too.
         if (!vouched_is_known_) {
-            for (std::uint64_t i = at; i + record_header_bytes <= bytes_.size(); i += alignment) {
-                const std::optional<Record> record = record_at(i, Skipped{i - at});
-                if (record) vouched_ = larger(vouched_, std::uint64_t{record->header.durable});
+            for (std::uint64_t i = at; i < bytes_.size(); i += alignment) {
+                const std::optional<FoundRecord> found = records_.at(i);
+                if (found && goes_on(*found, i - at)) {
+                    vouched_ = larger(vouched_, std::uint64_t{found->header.durable});
+                }
             }
             vouched_is_known_ = true;
         }
         return vouched_ > at;
     }
 
-    /// Whether a record that goes on is whole, and of a kind or form that is not known here.
-    bool is_of_later_version(std::uint64_t at) const noexcept {
-        using namespace journal_format;
-        if (at + record_header_bytes > bytes_.size()) return false;
-        const std::byte* const p = bytes_.data() + at;
-        const RecordHeader h = decode_record_header(p);
-        if (h.kind == Kind::none || h.length > bytes_.size() - at - record_header_bytes) {
-            return false;
-        }
-        const std::uint32_t crc = crc32c({p + record_header_bytes, h.length});
-        return h.crc == record_crc(p, crc, nonce_ + run_);
-    }
-
-    void look_at_padding(std::uint64_t at, const Record& record) {
-        using namespace journal_format;
-        const std::uint64_t from = at + record_header_bytes + record.header.length;
-        const std::uint64_t to =
-            smaller<std::uint64_t>(at + record_bytes(record.header.length), bytes_.size());
+    void look_at_padding(const FoundRecord& record) {
+        const std::uint64_t from =
+            record.offset + journal_format::record_header_bytes + record.header.length;
+        const std::uint64_t to = smaller<std::uint64_t>(record.end(), bytes_.size());
         for (std::uint64_t i = from; i < to; ++i) {
             if (bytes_[static_cast<std::size_t>(i)] == std::byte{0}) continue;
             damages_.push_back({from, to - from, "not zero between two records"});
@@ -294,14 +243,19 @@ private:
     }
 
     template <class OnOperation>
-    void take(const Record& record, OnOperation& on_operation) {
+    void take(const FoundRecord& record, bool follows, OnOperation& on_operation) {
         using namespace journal_format;
         const RecordHeader& h = record.header;
-        run_ = record.run;
+        run_ = run_of(record);
         if (!seed_is_found_) outline_.run = run_;
         switch (h.kind) {
             case Kind::operation: {
-                if (outline_.numbers_known && h.number <= outline_.last) break;
+                const bool comes_again = outline_.numbers_known && h.number <= outline_.last;
+                if (comes_again || (follows && next_number() != 0 && h.number != next_number())) {
+                    damages_.push_back({record.offset, record.end() - record.offset,
+                                        "an operation that is not the next one"});
+                }
+                if (comes_again) break;
                 if (outline_.numbers_known) note_gap(outline_.last + 1, h.number - 1);
                 know_numbers(h.number);
                 outline_.last = h.number;
@@ -357,6 +311,7 @@ private:
     std::uint64_t index_;
     bool is_last_;
     JournalOutline& outline_;
+    RecordSearch records_;
     std::uint32_t nonce_ = 0;
     std::uint32_t run_ = 0;
     bool seed_is_found_ = false;

@@ -367,7 +367,10 @@ private:
             entry.tail = prints_;
             const Result<std::uint64_t> number = append(entry);
             // Parts without the last one mean nothing to whoever reads them.
-            if (!number) return;
+            if (!number) {
+                if (number.error() == QueueErrc::too_large) stuck_ = number.error();
+                return;
+            }
             if (window_part_++ == 0) window_begun_ = *number;
             last = *number;
         }
@@ -377,7 +380,7 @@ private:
 
     Bytes scratch_;
     Bytes prints_;                         // of a part of the window
-    std::error_code stuck_;                // why the first item cannot be copied
+    std::error_code stuck_;                // why the first item, or the keys, cannot be copied
     bool some_unnoted_ = false;            // a slot may be
     std::vector<Gone> gone_;               // not noted yet, and not below the log's base
     std::size_t given_up_bytes_ = 0;       // since the last call of tidy

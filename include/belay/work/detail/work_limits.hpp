@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/work/detail/work_limits.hpp
+/// why_not_possible: whether a WorkQueue can work over a log with such options.
+#pragma once
+
+#include <belay/journal/log_like.hpp>
+#include <belay/work/work_error.hpp>
+#include <belay/work/work_options.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// Why a queue cannot be opened so over this log. One that takes shorter records than the queue may
+/// write could refuse copies of items and keys, and would grow then.
+template <LogLike Log>
+[[nodiscard]] WorkError why_not_possible(const WorkOptions& o, const Log& log) noexcept {
+    const std::error_code bad = make_error_code(QueueErrc::bad_options);
+    if (!possible(o)) return {bad, 0, "see WorkOptions"};
+    if constexpr (TellsRecordLimit<Log>) {
+        const std::size_t most = log.record_bytes_max();
+        if (o.record_bytes_max > most) return {bad, 0, "", o.record_bytes_max, most};
+    }
+    return {};
+}
+
+}  // namespace belay::inline BELAY_ABI::detail

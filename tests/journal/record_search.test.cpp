@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT
+// Goal: records behind damage are found, nothing that a body is made of is taken for one where that
+// can be told, and a file full of damage costs each reader a few times its bytes. Method: bytes by
+// hand; damaged journals on a disk that counts what is read.
+#include <belay/journal/detail/record_search.hpp>
+
+#include <string>
+
+#include <belay/journal/journal.hpp>
+#include <belay/journal/journal_inspect.hpp>
+#include <belay/sim/disk.hpp>
+
+#include "support/journal/each_bit.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using journal_format::Kind;
+using journal_format::RecordHeader;
+
+namespace {
+
+constexpr std::uint32_t search_seed = 77;
+
+/// Appends a record of a segment that begins with `bytes`.
+void add_record(Bytes& bytes, Kind kind, std::uint64_t number, BytesView payload,
+                std::uint32_t seed = search_seed) {
+    const std::size_t at = bytes.size();
+    bytes.resize(at + journal_format::record_bytes(payload.size()));
+    RecordHeader h;
+    h.length = static_cast<std::uint32_t>(payload.size());
+    h.number = number;
+    h.kind = kind;
+    encode(h, bytes.data() + at);
+    h.crc = journal_format::record_crc(bytes.data() + at, crc32c(payload), seed);
+    encode(h, bytes.data() + at);
+    std::copy(payload.begin(), payload.end(),
+              bytes.data() + at + journal_format::record_header_bytes);
+}
+bool has_search_seed(const detail::FoundRecord& found) { return found.seed == search_seed; }
+
+/// A disk that counts the bytes that are read.
+struct CountingDisk : sim::Disk {
+    class File : public sim::Disk::File {
+    public:
+        File(sim::Disk::File file, CountingDisk& disk) noexcept
+            : sim::Disk::File{std::move(file)}, disk_{&disk} {}
+        [[nodiscard]] Result<std::size_t> read(std::uint64_t offset,
+                                               std::span<std::byte> into) const noexcept {
+            const auto count = sim::Disk::File::read(offset, into);
+            if (count) disk_->bytes_read += *count;
+            return count;
+        }
+
+    private:
+        CountingDisk* disk_;
+    };
+    [[nodiscard]] Result<File> open(const std::string& path, OpenMode mode) noexcept {
+        auto file = sim::Disk::open(path, mode);
+        if (!file) return file.error();
+        return File{std::move(*file), *this};
+    }
+
+    std::uint64_t bytes_read = 0;
+};
+
+/// A journal in "q" of two files and more; the size of the first.
+std::size_t fill_counted(CountingDisk& disk, std::size_t body_bytes) {
+    auto journal = Journal<CountingDisk>::open(disk, "q",
+                                               {.segment_bytes = std::size_t{2} << 20,
+                                                .record_bytes_max = std::size_t{1} << 20,
+                                                .seed = Seed{1}});
+    REQUIRE(journal);
+    Bytes body(body_bytes);
+    for (std::size_t i = 0; i < body.size(); ++i) body[i] = static_cast<std::byte>(i * 7);
+    while (journal->bytes() < std::size_t{5} << 19) REQUIRE(journal->append(body));
+    REQUIRE_FALSE(journal->commit());
+    return std::size_t{2} << 20;
+}
+Bytes first_file(const sim::Disk& disk) {
+    for (const auto& [path, bytes] : disk.image()) {
+        if (path == "q/" + journal_format::segment_name(1)) return bytes;
+    }
+    return {};
+}
+
+}  // namespace
+
+TEST_CASE("RecordSearch::behind finds the next record by the length, or by looking",
+          "[journal][record_search][unit]") {
+    Bytes bytes;
+    add_record(bytes, Kind::operation, 5, as_bytes("five"));
+    const std::size_t second = bytes.size();
+    // A body that holds a record of this very run.
+    Bytes nested;
+    add_record(nested, Kind::operation, 9, as_bytes("nine"));
+    add_record(bytes, Kind::operation, 6, nested);
+    const std::size_t third = bytes.size();
+    add_record(bytes, Kind::operation, 7, as_bytes("seven"));
+    SECTION("a damaged number") { bytes[second + 8] ^= std::byte{1}; }
+    SECTION("a damaged kind") { bytes[second + 20] ^= std::byte{2}; }
+    detail::RecordSearch records{bytes};
+    REQUIRE(records.at(0));
+    CHECK(records.at(0)->is_operation(5));
+    CHECK(records.at(0)->end() == second);
+    const auto damaged = records.at(second);
+    const bool whole = damaged && has_search_seed(*damaged);
+    if (!whole) {
+        const auto next = records.behind({second, 6}, has_search_seed);
+        REQUIRE(next);
+        CHECK(next->offset == third);
+    }
+    // Nobody knows the number: what looks like a record is one.
+    const auto any = records.behind({second, 0}, has_search_seed);
+    REQUIRE(any);
+    CHECK(any->header.number == 9);
+    CHECK_FALSE(records.behind({third, 8}, has_search_seed));
+}
+
+TEST_CASE("RecordSearch is not led past a record by a damaged length",
+          "[journal][record_search][unit]") {
+    Bytes bytes;
+    // The second record begins 32 bytes behind the first, the third 32 behind that.
+    for (std::uint64_t n = 1; n <= 3; ++n)
+        add_record(bytes, Kind::operation, n, as_bytes("12345678"));
+    bytes[4] ^= std::byte{32};
+    detail::RecordSearch records{bytes};
+    const auto next = records.behind({0, 1}, has_search_seed);
+    REQUIRE(next);
+    CHECK(next->header.number == 2);
+}
+
+TEST_CASE("Journal reads a file full of damage a few times at most",
+          "[journal][record_search][regression]") {
+    const std::size_t every = GENERATE(std::size_t{1}, std::size_t{2}, std::size_t{40});
+    const std::size_t part = GENERATE(std::size_t{5}, std::size_t{8}, std::size_t{20});
+    const bool backwards = GENERATE(false, true);
+    CountingDisk disk;
+    const std::size_t file_bytes = fill_counted(disk, 3000);
+    Bytes damaged = first_file(disk);
+    std::uint64_t last = 0;
+    std::uint64_t hit = 0;
+    for (const PlacedRecord& record : records_of(damaged)) {
+        if (record.header.kind != Kind::operation) continue;
+        last = record.header.number;
+        if (last % every != 0) continue;
+        ++hit;
+        damaged[record.offset + part] ^= std::byte{0x42};
+    }
+    REQUIRE(last > 600);
+    const auto bytes_to_read = [&](std::uint64_t corrupt) {
+        auto journal = Journal<CountingDisk>::open(disk, "q", {.seed = Seed{2}});
+        REQUIRE(journal);
+        disk.bytes_read = 0;
+        for (std::uint64_t i = 1; i <= last; ++i) {
+            const auto body = journal->read(backwards ? last + 1 - i : i);
+            if (body) continue;
+            REQUIRE(body.error() == QueueErrc::corrupt);
+            --corrupt;
+        }
+        CHECK(corrupt == 0);
+        return disk.bytes_read;
+    };
+    const std::uint64_t of_whole = bytes_to_read(0);
+    disk.put("q/" + journal_format::segment_name(1), damaged);
+    CHECK(bytes_to_read(hit) < of_whole + 3 * file_bytes);
+}
+
+TEST_CASE("A body of what looks like long records does not hold up a search",
+          "[journal][record_search][regression]") {
+    // 350,000 places claim that megabytes follow: read to their ends these would be a terabyte,
+    // which takes longer than a test may.
+    Bytes bytes(std::size_t{8} << 20);
+    for (std::size_t at = 0; at + journal_format::record_header_bytes <= bytes.size();
+         at += journal_format::record_header_bytes) {
+        RecordHeader h;
+        h.kind = Kind::operation;
+        h.number = at;
+        h.length =
+            static_cast<std::uint32_t>(bytes.size() - at - journal_format::record_header_bytes);
+        encode(h, bytes.data() + at);
+    }
+    detail::RecordSearch records{bytes};
+    std::uint64_t places = 0;
+    const auto none = records.behind({0, 1}, [&](const detail::FoundRecord&) {
+        ++places;
+        return false;
+    });
+    CHECK_FALSE(none);
+    CHECK(places > 340'000);
+}
