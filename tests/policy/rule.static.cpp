@@ -56,18 +56,18 @@ static_assert(RuleLike<Only<7>> && RuleLike<Only<8>> && RuleLike<Only<9>>);
 
 // Those that have no say must mean it.
 template <int hook>
-struct Listener : Only<hook> {
+struct RuleListener : Only<hook> {
     static constexpr bool listens = true;
 };
 static_assert(!RuleLike<Only<1>> && !RuleLike<Only<5>> && !RuleLike<Only<6>>);
-static_assert(RuleLike<Listener<1>> && RuleLike<Listener<5>> && RuleLike<Listener<6>>);
+static_assert(RuleLike<RuleListener<1>> && RuleLike<RuleListener<5>> && RuleLike<RuleListener<6>>);
 struct ListensNot : Only<5> {
     static constexpr bool listens = false;
 };
 static_assert(!RuleLike<ListensNot>);
 static_assert(RuleLike<belay_test::MinimalRule> && explain::rule_like<belay_test::MinimalRule>());
 
-struct WithTemplateHook : Listener<1> {
+struct WithTemplateHook : RuleListener<1> {
     template <class T>
     void succeeded(T&) noexcept;
 };
@@ -81,7 +81,7 @@ struct WithResetOnly {
 static_assert(!RuleLike<WithResetOnly>, "a rule that only resets has nothing to say");
 template <>
 struct Only<10> {};
-static_assert(!RuleLike<Listener<10>>);
+static_assert(!RuleLike<RuleListener<10>>);
 struct MoveOnly : Only<3> {
     MoveOnly(MoveOnly&&) = default;
     MoveOnly& operator=(MoveOnly&&) = default;
