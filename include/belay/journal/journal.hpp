@@ -74,10 +74,9 @@ public:
 
     /// Takes an operation; it is durable after the next `commit`, in Flush::each when this returns.
     ///
-    /// Errors:     too_large; no space; what `failed` says; no_such_file_or_directory or
-    ///             foreign_file, when a new file is due and the directory has gone from its path.
-    ///             Nothing was taken then; but after a failure of the disk in Flush::each, opening
-    ///             the journal again may find it.
+    /// Errors:     too_large; no space; what `failed` says; displaced, when the disk is written to,
+    ///             and the files are not at their path any more. Nothing was taken then; but after
+    ///             a failure of the disk in Flush::each, opening the journal again may find it.
     /// Complexity: O(length).   Allocates: when a segment is full.
     [[nodiscard]] Result<std::uint64_t> append(BytesView body) noexcept {
         return log_->append(body);
@@ -88,7 +87,9 @@ public:
     ///
     /// What was acknowledged waits where there is space for what was appended alone: that is no
     /// error, and `acked_durable` says it.
-    /// Errors: no space: nothing is lost, it may be called again. Others: the journal has failed.
+    /// Errors: no space; displaced: the files are not at their path any more, and what is not
+    ///         durable yet may not be found again. Nothing is lost, it may be called again. Those
+    ///         of looking at the path, likewise. Others: the journal has failed.
     [[nodiscard]] std::error_code commit() noexcept { return log_->commit(); }
 
     /// Makes everything appended, kept and acknowledged before it durable, whatever the mode; the
@@ -179,6 +180,10 @@ public:
     /// The failure of the disk after which the journal takes nothing more; opening it again tells
     /// what was saved. No error as long as there was none.
     [[nodiscard]] std::error_code failed() const noexcept { return log_->failed(); }
+    /// An error that a call answered, with the directory and what to do.   Throws: std::bad_alloc.
+    [[nodiscard]] JournalError explain(std::error_code error) const {
+        return {error, log_->path(), 0, {}};
+    }
     /// What opening found.
     [[nodiscard]] const RecoveryReport& report() const noexcept { return report_; }
 

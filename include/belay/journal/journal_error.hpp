@@ -38,6 +38,10 @@ struct JournalError {
         if (code == QueueErrc::foreign_file) {
             return "move the file out of the directory, or choose a directory of the journal's own";
         }
+        if (code == QueueErrc::displaced) {
+            return "put the directory back where it was, and call again; or end this program, and "
+                   "open the journal where it is now: what was not confirmed is there, too";
+        }
         if (code == QueueErrc::queue_full) {
             return "send what is in it, and open a new journal in another directory";
         }

@@ -45,6 +45,9 @@ namespace belay::inline BELAY_ABI::detail {
     if (code == std::errc::not_a_directory) {
         return "choose another path: in this one a file stands where a directory must be";
     }
+    if (code == std::errc::too_many_symbolic_link_levels) {
+        return "put the file itself in the place of the link: no link is followed there";
+    }
     if (code == std::errc::is_a_directory) {
         return "choose the path of a file, in that directory for example";
     }

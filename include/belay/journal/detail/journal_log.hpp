@@ -4,7 +4,7 @@
 #pragma once
 
 #include <atomic>   // std::atomic
-#include <cstring>  // std::memcpy, std::memmove
+#include <cstring>  // std::memmove
 
 #include <belay/core/detail/intrusive.hpp>
 #include <belay/core/order.hpp>
@@ -47,7 +47,9 @@ public:
           acked_{start.gathered.acked},
           acked_noted_{start.gathered.acked},
           acked_durable_{start.gathered.acked},
-          writer_{std::move(start.file), index_.last().end, index_.last().last,
+          writer_{{fs, std::move(start.file), Files::path_of(path_, index_.last().header.index)},
+                  index_.last().end,
+                  index_.last().last,
                   larger(buffer_bytes, journal_format::record_bytes(options.record_bytes_max)),
                   options.flush} {
         index_.last().reserve(segment_bytes());
@@ -155,6 +157,7 @@ public:
     /// Writes what is left, and a mark by which the next opening can tell later damage from a
     /// crash. Owner; at the end.
     void close() {
+        writer_.look_no_more();
         if (commit()) return;
         const Guard guard{writer_};
         if (writer_.write_all(true) || !has_room(0, Kind::ack)) return;
@@ -222,16 +225,11 @@ public:
                                       std::size_t bytes, Bytes& into) const {
         into.resize(bytes);
         const Guard guard{writer_};
-        if (!is_last(segment) || offset < writer_.written_offset()) return false;
-        const BytesView from = writer_.unwritten(offset);
-        const std::size_t count = smaller(bytes, from.size());
-        if (count != 0) std::memcpy(into.data(), from.data(), count);
-        into.resize(count);
-        return true;
+        return is_last(segment) && writer_.copy_unwritten(offset, into);
     }
 
 private:
-    using Writer = GroupWriter<File>;
+    using Writer = GroupWriter<PlacedFile<FileSystem>>;
     using Guard = typename Writer::Guard;
     using Files = SegmentFiles<FileSystem>;
 
@@ -331,7 +329,7 @@ private:
         writer_.unlock();
         next.reserve(options_.segment_bytes);
         bool fatal = false;
-        const std::error_code lost = Files::find(fs_, path_, before);
+        const std::error_code lost = writer_.look_exclusively();
         Result<File> file =
             lost ? lost : Files::make(fs_, path_, next.header, note_, options_.segment_bytes);
         std::error_code error = file.error();
@@ -348,7 +346,8 @@ private:
                 static_cast<std::uint32_t>(journal_format::record_bytes(seal.size()));
             acked_noted_ = next.header.acked;
             index_.add(std::move(next));
-            writer_.replace_file(std::move(*file), index_.last().end);
+            const std::string name = Files::path_of(path_, index_.last().header.index);
+            writer_.replace_file({fs_, std::move(*file), name}, index_.last().end);
         }
         writer_.end_exclusive(fatal ? error : std::error_code{});
         return error;
@@ -365,12 +364,13 @@ private:
     std::error_code release() {
         if (const std::error_code error = note_ack()) return error;
         if (const std::error_code error = write_all(true)) return error;
+        if (!index_.first_ends_by(acked())) return {};
+        if (const std::error_code error = writer_.look()) return error;
         while (index_.first_ends_by(acked())) {
             const journal_format::SegmentHeader first = index_.first().header;
-            const journal_format::SegmentHeader last = index_.last().header;
             writer_.unlock();
             // One after the other, so that a crash leaves no gap.
-            const std::error_code error = Files::remove(fs_, path_, first, last);
+            const std::error_code error = Files::remove(fs_, path_, first);
             writer_.relock();
             if (error) return error;
             index_.remove_first();

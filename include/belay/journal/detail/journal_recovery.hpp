@@ -161,6 +161,8 @@ private:
         const std::string path = path_of(index);
         Result<File> file = fs_.open(path, OpenMode::write);
         if (!file) return fail(file.error(), path);
+        // Who has the last one open wrote, or writes, to it: the lock may have been deleted.
+        if (const std::error_code code = file->lock()) return fail(code, path);
         Result<std::uint64_t> size = file->size();
         if (!size) return fail(size.error(), path);
         SegmentHeaderBytes bytes{};
