@@ -2,6 +2,7 @@
 // Goal: no crash loses what was durable. Method: workloads on a simulated disk, cut at every
 // operation, with what was not flushed kept, lost and torn; the states are counted.
 #include <belay/journal/journal.hpp>
+#include <belay/journal/journal_inspect.hpp>
 
 #include <unordered_set>
 
@@ -48,6 +49,12 @@ std::uint64_t share(std::uint64_t scripts) {
     const std::uint64_t seeds =
         std::min<std::uint64_t>(from_environment("BELAY_SEEDS", 2000), 2000);
     return std::max<std::uint64_t>(1, scripts * seeds / 2000);
+}
+
+JournalOptions verify_all(std::uint64_t seed) {
+    JournalOptions options = small_journal(seed);
+    options.verify = Verify::everything;
+    return options;
 }
 
 /// What is opened after a crash must be the same when it is opened again, with every byte verified,
@@ -225,6 +232,55 @@ TEST_CASE("Journal opens the same whether everything is verified or the tail",
             REQUIRE(after[0] == after[1]);
         }
     }
+}
+
+TEST_CASE("Journal's run grows over losses of power in openings that follow one another",
+          "[journal][journal][fault]") {
+    // Two places are written in turn: each opening is cut at each operation, or killed, over and
+    // over, with what was not flushed torn.
+    const std::uint64_t rounds = share(4000);
+    std::uint64_t torn = 0, opened = 0;
+    for (std::uint64_t seed = 1; seed <= rounds; ++seed) {
+        Random bits{Seed{seed}};
+        sim::Disk disk;
+        std::uint32_t run = 0;
+        std::uint64_t last = 0;
+        for (int i = 0; i < 24; ++i) {
+            // An opening takes at most seven operations.
+            disk.halt_at(bits() % 2 == 0 ? disk.operations() + 1 + bits() % 7 : 0);
+            const auto looked = inspect_journal(disk, "q", [](std::uint64_t, BytesView) {});
+            auto journal = SimJournal::open(disk, "q", small_journal(seed));
+            INFO("seed " << seed << ", opening " << i << ", run " << run);
+            if (looked) {
+                REQUIRE(looked->is_whole());
+                if (journal) REQUIRE(looked->run + 1 == journal->run());
+                if (journal) {
+                    REQUIRE(looked->unfinished_bytes == journal->report().truncated_bytes);
+                }
+            }
+            if (journal) {
+                ++opened;
+                REQUIRE(journal->run() > run);
+                REQUIRE(journal->last() >= last);
+                run = journal->run();
+                torn += journal->report().truncated_bytes != 0 ? 1U : 0U;
+                // Sometimes something comes between.
+                if (bits() % 8 == 0) {
+                    const auto number = journal->append(as_bytes("an operation"));
+                    if (number && !journal->commit()) last = *number;
+                }
+            } else {
+                REQUIRE(journal.error().code == std::errc::io_error);
+            }
+            bits() % 2 == 0 ? disk.kill() : disk.crash(bits);
+        }
+        const auto journal = SimJournal::open(disk, "q", verify_all(seed));
+        INFO("seed " << seed << ": " << (journal ? "" : journal.error().message()));
+        REQUIRE(journal);
+        REQUIRE(journal->run() > run);
+    }
+    CHECK(torn > rounds / 8);
+    CHECK(opened > rounds * 4);
 }
 
 TEST_CASE("Journal survives a loss of power while it deletes segments",

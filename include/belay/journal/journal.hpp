@@ -34,7 +34,7 @@ public:
     /// must outlive the journal.
     ///
     /// Errors: what, where, and what to do, see JournalError. A journal on a full disk opens,
-    ///         unless its last segment has no room for 48 bytes.
+    ///         unless its last segment has no room for two openings, 64 bytes.
     /// Throws: std::bad_alloc.   Complexity: reads the last segment, and of those before it the
     ///         ends, which have a fifth of a byte for each operation; or all, see `Verify`.
     [[nodiscard]] static Result<Journal, JournalError> open(FileSystem& fs, std::string path,

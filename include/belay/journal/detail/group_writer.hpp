@@ -262,6 +262,21 @@ public:
         return error;
     }
 
+    /// Writes a record over the one at `offset`, and flushes. All else is flushed before: a power
+    /// loss may take what is overwritten, and nothing else.   Pre: at opening; nothing was put yet.
+    [[nodiscard]] std::error_code overwrite(std::uint32_t offset, journal_format::Kind kind,
+                                            std::uint64_t number, BytesView payload,
+                                            std::uint32_t seed) {
+        RecordBuffer record{journal_format::record_bytes(payload.size())};
+        record.put(header(kind, number), payload, crc32c(payload), seed);
+        std::error_code error = file_.sync();
+        if (!error) error = file_.write(offset, record.bytes());
+        if (!error) error = file_.sync();
+        if (error) return failed_ = error;
+        synced_offset_ = buffer_offset_;
+        return {};
+    }
+
     // ---- for readers ----------------------------------------------------------------------------
 
     /// How far the file can be read.

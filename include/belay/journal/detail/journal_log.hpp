@@ -132,23 +132,31 @@ public:
         return index_.first_ends_by(acked()) ? release() : std::error_code{};
     }
 
-    /// Begins run `run`: in this segment, or in a new one where there is no room; clears up to
-    /// `garbage_end`, where the remains of an unfinished write end. Owner; at opening.
+    /// Begins run `run`: in this segment, in the place of the older of two openings at its end, or
+    /// in a new one where there is no room; clears up to `garbage_end`, where the remains of an
+    /// unfinished write end. Owner; at opening.
     [[nodiscard]] std::error_code begin_run(std::uint32_t run, std::uint32_t salt,
                                             std::uint64_t garbage_end) {
         const Guard guard{writer_};
         std::array<std::byte, 4> payload;
         store_le<std::uint32_t>(payload.data(), salt);
-        const bool fits = has_room(payload.size(), Kind::opening);
+        const std::uint32_t place = index_.last().older_opening;
+        const bool fits = place != 0 || has_room(payload.size(), Kind::opening);
         if (fits) {
             run_ = run;
-            writer_.put(Kind::opening, run, payload, crc32c(payload), seed());
             index_.last().open_run(run, salt);
         }
         // Behind the opening stale bytes could do no harm, but every later opening would see them.
         std::error_code error = writer_.clear(garbage_end);
-        // The seal is the last run's; the new segment's header begins the new one.
-        if (!error) error = fits ? writer_.flush(true) : roll(run, salt);
+        if (!error && place != 0) {
+            error = writer_.overwrite(place, Kind::opening, run, payload, seed());
+        } else if (!error && fits) {
+            writer_.put(Kind::opening, run, payload, crc32c(payload), seed());
+            error = writer_.flush(true);
+        } else if (!error) {
+            // The seal is the last run's; the new segment's header begins the new one.
+            error = roll(run, salt);
+        }
         run_ = run;
         salt_ = salt;
         return error;
@@ -254,15 +262,10 @@ private:
     bool segment_has_room(std::size_t length, Kind kind) const noexcept {
         const std::size_t seal = index_.last().seal_bytes(kind == Kind::opening ? 1 : 0,
                                                           kind == Kind::operation ? 1 : 0);
-        return writer_.end_offset() + journal_format::record_bytes(length) + left_by(kind) + seal <=
-               segment_bytes();
-    }
-    /// On a full disk what frees space, and openings, must find room behind acknowledgements.
-    std::size_t left_by(Kind kind) const noexcept {
-        constexpr std::size_t all = journal_format::reserve_bytes;
-        if (kind != Kind::ack) return kind == Kind::operation || kind == Kind::note ? all : 0;
         const bool frees = index_.first_ends_by(acked()) || acked() == last();
-        return frees ? all / 2 : all * 3 / 4;
+        const std::size_t behind = left_to_others(kind, frees) + seal;
+        return writer_.end_offset() + journal_format::record_bytes(length) + behind <=
+               segment_bytes();
     }
     bool has_room(std::size_t length, Kind kind) const noexcept {
         return writer_.has_room(journal_format::record_bytes(length)) &&
@@ -311,19 +314,13 @@ private:
         writer_.begin_exclusive();
         const Segment& old = index_.last();
         const Bytes seal = journal_format::encode_seal(old.check, old.openings, old.marks);
-        const journal_format::SegmentHeader before = old.header;
-        Segment next;
-        next.header = before;
-        next.header.index += 1;
-        next.header.first = last() + 1;
-        next.header.check = next.check = old.check;
+        Segment next = old.next();
         next.header.acked = acked();
         next.header.pin = pin_;
         next.header.run = run;
         next.header.salt = salt;
         next.header.nonce = static_cast<std::uint32_t>(bits_());
         next.header.previous_seal = writer_.end_offset();
-        next.last = last();
         // Without the lock the index may change: the owner removes segments from its front.
         const std::uint32_t seal_seed = seed();
         writer_.unlock();

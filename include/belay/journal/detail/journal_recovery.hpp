@@ -239,6 +239,7 @@ private:
         if (!end.sealed && !end.error) {
             scan.classify_tail(end);
             garbage_end_ = end.garbage_end;
+            torn_opening_ = end.torn_opening;
         }
         unused_ = end.empty;
         if (!end.error && end.sealed && is_last) {
@@ -313,10 +314,13 @@ private:
         const std::uint64_t end = segments_.back().end;
         const std::uint64_t last = segments_.back().last;
         report.operations = last - gathered.acked;
-        if (garbage_end_ > end) {
-            report.truncated_bytes = garbage_end_ - end;
+        const std::uint64_t cut = torn_opening_ ? segments_.back().older_opening : end;
+        const std::uint64_t cut_end =
+            torn_opening_ ? cut + journal_format::record_bytes(4) : garbage_end_;
+        if (cut_end > cut) {
+            report.truncated_bytes = cut_end - cut;
             report.truncated_path = path;
-            report.truncated_offset = end;
+            report.truncated_offset = cut;
         }
         if (!report.created) {
             // One seed for all openings must still give each its own salt.
@@ -362,6 +366,7 @@ private:
     std::uint64_t garbage_end_ = 0;
     std::uint64_t stale_ = 0;  // index of a segment that an unfinished roll left; 0: none
     bool torn_ = false;
+    bool torn_opening_ = false;
     bool unused_ = false;  // the last segment has nothing but what it was made with
     bool unfinished_ = false;
 };

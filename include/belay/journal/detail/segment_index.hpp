@@ -20,12 +20,24 @@ inline void add_opening(std::vector<Opening>& openings, const Opening& opening) 
     openings.push_back(opening);
 }
 
+/// Room at the end of a segment that a record leaves to others: on a full disk what frees space,
+/// and openings, must find some behind acknowledgements.
+[[nodiscard]] constexpr std::size_t left_to_others(journal_format::Kind kind, bool frees) noexcept {
+    using journal_format::Kind;
+    constexpr std::size_t all = journal_format::reserve_bytes;
+    if (kind == Kind::operation || kind == Kind::note) return all;
+    if (kind != Kind::ack) return 0;
+    return frees ? all / 2 : all * 3 / 4;
+}
+
 /// What is known of a segment without reading it.
 struct Segment {
     journal_format::SegmentHeader header;
     std::uint64_t last = 0;   // its last operation; header.first - 1 if it has none
     std::uint64_t check = 0;  // at `last`
     std::uint32_t end = 0;    // where its next record goes
+    // Of two openings at its end the place of the older one, or of what is left of it; 0: none.
+    std::uint32_t older_opening = 0;
     // All below was on the medium when its last record was made; of segments that were scanned.
     std::uint32_t durable = journal_format::segment_header_bytes;
     std::vector<Mark> marks;
@@ -43,6 +55,16 @@ struct Segment {
     /// Notes a run that begins behind the last operation.
     void open_run(std::uint32_t run, std::uint32_t salt) {
         add_opening(openings, {last + 1, run, salt});
+    }
+    /// What goes on behind its last operation.
+    [[nodiscard]] Segment next() const {
+        Segment next;
+        next.header = header;
+        next.header.index = header.index + 1;
+        next.header.first = last + 1;
+        next.header.check = next.check = check;
+        next.last = last;
+        return next;
     }
     /// The bytes of its seal's record, if so much comes before it yet.
     [[nodiscard]] std::size_t seal_bytes(std::size_t more_openings,

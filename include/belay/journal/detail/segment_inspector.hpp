@@ -3,12 +3,14 @@
 /// SegmentInspector: finds the records of a segment, also between and behind damage.
 #pragma once
 
-#include <cstring>   // std::memcpy
-#include <optional>  // std::optional
-#include <string>    // std::string
-#include <vector>    // std::vector
+#include <algorithm>  // std::all_of
+#include <cstring>    // std::memcpy
+#include <optional>   // std::optional
+#include <string>     // std::string
+#include <vector>     // std::vector
 
 #include <belay/core/order.hpp>
+#include <belay/journal/detail/journal_outline.hpp>
 #include <belay/journal/file_system_like.hpp>
 #include <belay/journal/journal_format.hpp>
 
@@ -54,33 +56,6 @@ template <class FileSystem>
     return whole ? std::optional{*header} : std::nullopt;
 }
 
-/// Numbers that no record has, although there were operations with them.
-struct NumberGap {
-    std::uint64_t first;
-    std::uint64_t last;
-};
-
-/// What the segments of a journal say together.
-struct JournalOutline {
-    bool id_known = false;
-    bool numbers_known = false;  // where they begin
-    Id journal{};
-    Id pin{};
-    std::uint32_t run = 0;
-    std::uint64_t acked = 0;
-    std::uint64_t first = 0;  // the first operation that there is or must have been; 0: unknown
-    std::uint64_t last = 0;   // the last one
-    Bytes note;
-    std::vector<NumberGap> gaps;
-};
-
-/// Bytes of a segment that are not what was written.
-struct DamagedPart {
-    std::uint64_t offset;
-    std::uint64_t bytes;
-    const char* what;
-};
-
 /// Reads one segment from its bytes.
 class SegmentInspector {
 public:
@@ -106,7 +81,22 @@ public:
                 at += record_bytes(record->header.length);
                 take(*record, on_operation);
                 end_ = at;
+                last_is_opening_ = record->header.kind == Kind::opening;
+                // The one before it, which is damaged, may be that of the next run.
+                runs_ahead_ = last_is_opening_ && skipped != 0 ? 1 : 0;
                 skipped = 0;
+                continue;
+            }
+            // Openings with nothing between them are written to two places in turn.
+            if (last_is_opening_ && is_older_opening(at)) {
+                at += record_bytes(4);
+                end_ = at;
+                last_is_opening_ = false;
+                continue;
+            }
+            if (is_last_ && is_torn_opening(at)) {
+                torn_opening_ = true;
+                at += record_bytes(4);
                 continue;
             }
             const std::uint64_t next = next_record(at);
@@ -223,20 +213,43 @@ private:
         return seed_by_crc(h.crc, record_crc(p, crc, 0));
     }
 
-    /// The record at `at`, if it is one of the run that goes on, or of one of the next ones, as
-    /// many as could begin in the `skipped` bytes before it.
+    /// The record at `at`, if it is one of the run that goes on, or opens a later one; or if it is
+    /// of one of the next runs, as many as could begin in the `skipped` bytes before it, or as the
+    /// record behind it says, too.
     std::optional<Record> record_at(std::uint64_t at, std::uint64_t skipped) const noexcept {
         using namespace journal_format;
         const std::optional<std::uint32_t> seed = seed_at(at);
         if (!seed) return std::nullopt;
         const RecordHeader h = decode_record_header(bytes_.data() + at);
         const std::uint32_t run = *seed - nonce_;
-        const std::uint64_t later = skipped / record_bytes(4);
-        const bool opens = h.kind == Kind::opening && (h.number == run || seed_is_found_);
-        const bool plausible = run >= run_ && run - run_ <= (opens ? later + 1000 : later);
-        if (!plausible) return std::nullopt;
+        if (run < run_ || run - run_ > runs_in_a_row_max) return std::nullopt;
+        const std::uint64_t later = larger<std::uint64_t>(skipped / record_bytes(4), runs_ahead_);
+        const bool opens = h.kind == Kind::opening &&
+                           (h.number == run || (seed_is_found_ && run - run_ <= later + 1000));
+        if (!opens && run - run_ > later &&
+            (skipped == 0 || seed_at(at + record_bytes(h.length)) != seed)) {
+            return std::nullopt;
+        }
         return Record{
             h, bytes_.subspan(static_cast<std::size_t>(at) + record_header_bytes, h.length), run};
+    }
+
+    bool is_older_opening(std::uint64_t at) const noexcept {
+        using namespace journal_format;
+        const std::optional<std::uint32_t> seed = seed_at(at);
+        if (!seed) return false;
+        const RecordHeader h = decode_record_header(bytes_.data() + at);
+        const std::uint32_t run = *seed - nonce_;
+        return h.kind == Kind::opening && h.length == 4 && run_ - run <= runs_in_a_row_max &&
+               (h.number == run || seed_is_found_);
+    }
+    /// Whether an opening was being written there, in front of the last one, when the power failed.
+    bool is_torn_opening(std::uint64_t at) const noexcept {
+        using namespace journal_format;
+        const std::optional<Record> next = record_at(at + record_bytes(4), 0);
+        if (!next || next->header.kind != Kind::opening || next->run == run_) return false;
+        const BytesView rest = bytes_.subspan(static_cast<std::size_t>(at) + 2 * record_bytes(4));
+        return std::all_of(rest.begin(), rest.end(), [](std::byte b) { return b == std::byte{0}; });
     }
 
     std::uint64_t next_record(std::uint64_t from) const noexcept {
@@ -340,7 +353,7 @@ private:
         while (end > end_ && bytes_[end - 1] == std::byte{0}) --end;
         const std::uint64_t rest = end - end_;
         if (is_last_ && !sealed_) {
-            unfinished_ = rest;
+            unfinished_ = rest + (torn_opening_ ? journal_format::record_bytes(4) : 0);
         } else if (!sealed_) {
             damages_.push_back({end_, rest, "its end, and the seal, are missing"});
         } else if (rest != 0) {
@@ -356,6 +369,9 @@ private:
     std::uint32_t run_ = 0;
     bool seed_is_found_ = false;
     bool sealed_ = false;
+    std::uint64_t runs_ahead_ = 0;  // that may go on without an opening that can be read
+    bool last_is_opening_ = false;
+    bool torn_opening_ = false;
     std::error_code error_;
     std::uint64_t end_ = 0;
     std::uint64_t operations_ = 0;
