@@ -129,6 +129,9 @@ public:
     /// when a segment file is deleted, in Flush::each when this returns; a crash before that brings
     /// operations back.
     ///
+    /// Of files of which everything is acknowledged this call deletes 16 at most; later ones of
+    /// `ack` and `commit`, each new file, and opening delete the rest.
+    ///
     /// Errors: unknown_number, above `last`; those of deleting a file and, in Flush::each, of the
     ///         flush: the acknowledgement stands, and the next call, also with the same number,
     ///         tries again what is left; what `failed` says.

@@ -86,9 +86,10 @@ public:
         }
         for (std::size_t i = 0; i < indices_.size(); ++i) {
             if (i != 0 && indices_[i] - indices_[i - 1] != 1) {
-                damage_file(indices_[i - 1] + 1,
-                            "files are missing from here on, as many as " +
-                                std::to_string(indices_[i] - indices_[i - 1] - 1));
+                missing_.push_back({path_of(indices_[i - 1] + 1), 0, 0,
+                                    "files are missing from here on, as many as " +
+                                        std::to_string(indices_[i] - indices_[i - 1] - 1)});
+                behind_gap_ = indices_[i];
             }
             if (JournalError error = look_at(i)) return error;
         }
@@ -131,6 +132,10 @@ private:
             return {};
         }
         segment.bytes = bytes_.size();
+        if (index == behind_gap_) {
+            const auto header = journal_format::decode_segment_header(bytes_);
+            row_begins_ = header ? header->first : ~std::uint64_t{0};
+        }
         const bool is_last = i + (fresh_ ? 2U : 1U) >= indices_.size();
         if (is_last && found_.unfinished_roll && fresh_->journal == outline_.journal) {
             found_.segments.push_back(std::move(segment));
@@ -163,6 +168,10 @@ private:
 
     /// What all files say together.
     void conclude() {
+        // Of files that were being deleted a crash may have left any.
+        if (row_begins_ > outline_.acked + 1) {
+            found_.damages.insert(found_.damages.end(), missing_.begin(), missing_.end());
+        }
         if (outline_.first > outline_.acked + 1) {
             outline_.gaps.insert(outline_.gaps.begin(), {outline_.acked + 1, outline_.first - 1});
             if (found_.damages.empty()) {
@@ -190,6 +199,9 @@ private:
     std::optional<journal_format::SegmentHeader> fresh_;
     JournalOutline outline_;
     JournalReport found_;
+    std::vector<JournalReport::Damage> missing_;  // files in the middle
+    std::uint64_t behind_gap_ = 0;                // index of the file behind the last of them
+    std::uint64_t row_begins_ = 0;                // the number that it begins with
     Bytes bytes_;
 };
 

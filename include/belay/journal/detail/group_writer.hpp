@@ -162,10 +162,7 @@ public:
     }
 
     /// From here on it is written where the file is now: for the end, that nothing is left out.
-    void look_no_more() noexcept {
-        const Guard guard{*this};
-        looks_ = false;
-    }
+    void look_no_more() noexcept { looks_ = false; }
     /// As `flush` looks. Lets go.
     [[nodiscard]] std::error_code look() noexcept {
         while (writing_) wait_for_writer();

@@ -18,6 +18,7 @@ class JournalRecovery {
 public:
     using File = typename FileSystem::File;
     using Log = JournalLog<FileSystem>;
+    using Files = SegmentFiles<FileSystem>;
 
     JournalRecovery(FileSystem& fs, const std::string& path, const JournalOptions& options)
         : fs_{fs}, path_{path}, options_{options} {}
@@ -94,8 +95,7 @@ private:
         s.header.salt = static_cast<std::uint32_t>(bits_());
         s.header.nonce = static_cast<std::uint32_t>(bits_());
         s.end = journal_format::segment_header_bytes;
-        Result<File> file =
-            SegmentFiles<FileSystem>::make(fs_, path_, s.header, {}, options_.segment_bytes);
+        Result<File> file = Files::make(fs_, path_, s.header, {}, options_.segment_bytes);
         std::error_code code = file.error();
         if (!code) code = fs_.sync_directory(path_);
         if (!code) code = fs_.sync_directory(parent_of(path_));
@@ -115,12 +115,7 @@ private:
     };
 
     bool read_all() {
-        for (std::size_t i = 0; i + 1 < indices_.size(); ++i) {
-            if (indices_[i] + 1 != indices_[i + 1]) {
-                return fail(make_error_code(QueueErrc::corrupt), path_of(indices_[i] + 1), 0,
-                            "the file is missing, and later ones are there");
-            }
-        }
+        set_apart_remains();
         Opened next;
         if (!open_segment(indices_.front(), next)) return false;
         for (std::size_t i = 0; i < indices_.size(); ++i) {
@@ -152,7 +147,29 @@ private:
             return fail(make_error_code(QueueErrc::corrupt), path_of(indices_.front() - 1), 0,
                         "the file is missing, and not all in it was acknowledged");
         }
+        for (const std::uint64_t index : remains_) {
+            const std::error_code code =
+                Files::find(fs_, path_, segments_.front().header.journal, index);
+            if (code == QueueErrc::foreign_file) return fail(code, path_of(index));
+        }
         return true;
+    }
+
+    /// Of files that were being deleted a crash may have left any: those in front of a gap.
+    void set_apart_remains() {
+        std::size_t first = indices_.size() - 1;
+        while (first != 0 && indices_[first - 1] + 1 == indices_[first]) --first;
+        const auto end = indices_.begin() + static_cast<std::ptrdiff_t>(first);
+        remains_.assign(indices_.begin(), end);
+        indices_.erase(indices_.begin(), end);
+    }
+    /// They may wait if they cannot be deleted.
+    void remove_remains() {
+        for (const std::uint64_t index : remains_) {
+            static_cast<void>(
+                Files::remove(fs_, path_, segments_.front().header.journal, index, 1));
+        }
+        if (!remains_.empty()) static_cast<void>(fs_.sync_directory(path_));
     }
 
     /// Opens a segment, and reads its header.
@@ -271,6 +288,7 @@ private:
             static_cast<void>(
                 fs_.remove(path_ + '/' + std::string{journal_format::unfinished_name}));
         }
+        remove_remains();
         if (stale_ != 0) {
             std::error_code code = fs_.remove(path_of(stale_));
             if (!code) code = fs_.sync_directory(path_);
@@ -358,8 +376,9 @@ private:
     const std::string& path_;
     const JournalOptions& options_;
     std::optional<typename FileSystem::Lock> lock_;
-    std::optional<File> file_;  // the last segment
-    std::vector<std::uint64_t> indices_;
+    std::optional<File> file_;            // the last segment
+    std::vector<std::uint64_t> indices_;  // in a row, up to the last
+    std::vector<std::uint64_t> remains_;  // of what was being deleted
     std::vector<Segment> segments_;
     FileWindow window_;
     Random bits_;

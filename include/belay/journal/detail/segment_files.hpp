@@ -79,33 +79,33 @@ public:
         return file;
     }
 
-    /// Deletes the file of a segment, durably.   Pre: the directory is the journal's.
-    static std::error_code remove(FileSystem& fs, const std::string& directory,
-                                  const journal_format::SegmentHeader& segment) {
-        std::error_code error = find(fs, directory, segment);
-        if (!error) {
-            error = fs.remove(path_of(directory, segment.index));
-        } else if (error == std::errc::no_such_file_or_directory) {
-            error = {};  // gone already, and only the next step failed the last time
+    /// Deletes the files of `count` segments from `first` on, those that are there; the next call
+    /// of sync_directory makes it durable.   Pre: the directory is the journal's.
+    static std::error_code remove(FileSystem& fs, const std::string& directory, const Id& journal,
+                                  std::uint64_t first, std::size_t count) {
+        for (std::uint64_t index = first; index < first + count; ++index) {
+            std::error_code error = find(fs, directory, journal, index);
+            if (!error) error = fs.remove(path_of(directory, index));
+            if (error && error != std::errc::no_such_file_or_directory) return error;
         }
-        return error ? error : fs.sync_directory(directory);
+        return {};
     }
 
-private:
-    /// No error if the file that has a segment's name is that segment, damaged or not.
-    static std::error_code find(FileSystem& fs, const std::string& directory,
-                                const journal_format::SegmentHeader& header) {
+    /// No error if the file that has a segment's name is one of the journal, damaged or not.
+    static std::error_code find(FileSystem& fs, const std::string& directory, const Id& journal,
+                                std::uint64_t index) {
         using namespace journal_format;
-        const Result<File> file = fs.open(path_of(directory, header.index), OpenMode::read);
+        const Result<File> file = fs.open(path_of(directory, index), OpenMode::read);
         if (!file) return file.error();
         SegmentHeaderBytes bytes{};
         const Result<std::size_t> got = file->read(0, bytes);
         if (!got) return got.error();
         const Result<SegmentHeader> there = decode_segment_header({bytes.data(), *got});
-        const bool same = there ? *there == header : there.error() == QueueErrc::corrupt;
-        return same ? std::error_code{} : make_error_code(QueueErrc::foreign_file);
+        const bool own = there ? there->journal == journal : there.error() == QueueErrc::corrupt;
+        return own ? std::error_code{} : make_error_code(QueueErrc::foreign_file);
     }
 
+private:
     static Result<File> write(FileSystem& fs, const std::string& path,
                               journal_format::SegmentHeader& header, BytesView note,
                               std::size_t bytes) {

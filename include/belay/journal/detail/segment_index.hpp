@@ -101,11 +101,10 @@ public:
         Place place;
         const std::size_t behind = first_after(
             segments_, [number](const Segment& segment) { return segment.header.first <= number; });
-        if (behind == 0) {
+        if (behind <= given_up_) {
             // The end of a segment that is gone is what the first one began with.
-            const Segment& first = segments_.front();
-            place.check_is_known = number + 1 == first.header.first;
-            place.check = first.header.check;
+            place.check_is_known = number + 1 == first().header.first;
+            place.check = first().header.check;
             return place;
         }
         const Segment* const s = &segments_[behind - 1];
@@ -122,12 +121,13 @@ public:
 
     [[nodiscard]] Segment& last() noexcept { return segments_.back(); }
     [[nodiscard]] const Segment& last() const noexcept { return segments_.back(); }
-    [[nodiscard]] const Segment& first() const noexcept { return segments_.front(); }
+    /// The first that was not given up.
+    [[nodiscard]] const Segment& first() const noexcept { return segments_[given_up_]; }
     /// Pre: the segment is there.
     [[nodiscard]] const Segment& at(std::uint64_t index) const noexcept {
-        return segments_[static_cast<std::size_t>(index - first().header.index)];
+        return segments_[static_cast<std::size_t>(index - first_file())];
     }
-    /// The bytes of the records in all segments but the last.
+    /// The bytes of the records in all files but the last.
     [[nodiscard]] std::uint64_t sealed_bytes() const noexcept { return sealed_bytes_; }
     /// The last one is sealed, at its `end`, and another one goes on.
     void add(Segment segment) {
@@ -137,17 +137,28 @@ public:
         sealed_bytes_ += sealed.records_bytes();
         segments_.push_back(std::move(segment));
     }
-    /// Pre: it is not the last one.
-    void remove_first() noexcept {
-        sealed_bytes_ -= segments_.front().records_bytes();
-        segments_.erase(segments_.begin());
+    /// Gives up those that end by `number`, but the last one. Their files are still there.
+    void give_up(std::uint64_t number) noexcept {
+        while (first_ends_by(number)) ++given_up_;
+    }
+    /// How many were given up, whose files are there; the first of them is `first_file`.
+    [[nodiscard]] std::size_t given_up() const noexcept { return given_up_; }
+    [[nodiscard]] std::uint64_t first_file() const noexcept {
+        return segments_.front().header.index;
+    }
+    /// The first files are gone.   Pre: count <= given_up().
+    void remove_first(std::size_t count) noexcept {
+        for (std::size_t i = 0; i < count; ++i) sealed_bytes_ -= segments_[i].records_bytes();
+        segments_.erase(segments_.begin(), segments_.begin() + static_cast<std::ptrdiff_t>(count));
+        given_up_ -= count;
     }
     [[nodiscard]] bool first_ends_by(std::uint64_t number) const noexcept {
-        return segments_.size() > 1 && first().last <= number;
+        return segments_.size() - given_up_ > 1 && first().last <= number;
     }
 
 private:
     std::vector<Segment> segments_;
+    std::size_t given_up_ = 0;  // from the front
     std::uint64_t sealed_bytes_ = 0;
 };
 
