@@ -182,6 +182,33 @@ TEST_CASE("SqliteStorage::open takes no name for a database without a file",
     }));
 }
 
+TEST_CASE("SqliteStorage can be looked at by others when nobody has it open",
+          "[adapter][sqlite_storage][unit]") {
+    const TemporaryDirectory dir;
+    const auto look = [&](std::string& seen) {
+        sqlite3* db = nullptr;
+        REQUIRE(sqlite3_open_v2((dir / "q.db").c_str(), &db, SQLITE_OPEN_READONLY, nullptr) ==
+                SQLITE_OK);
+        const auto row = [](void* into, int, char** values, char**) {
+            static_cast<std::string*>(into)->append(values[0]);
+            return 0;
+        };
+        const int answer = sqlite3_exec(db, "SELECT body FROM queue", row, &seen, nullptr);
+        sqlite3_close(db);
+        return answer;
+    };
+    std::string seen;
+    {
+        auto storage = SqliteStorage::open(dir / "q.db");
+        REQUIRE(storage);
+        REQUIRE(storage->try_push(as_bytes("one")) == std::error_code{});
+        CHECK(look(seen) == SQLITE_BUSY);
+        CHECK(seen.empty());
+    }
+    CHECK(look(seen) == SQLITE_OK);
+    CHECK(seen == "one");
+}
+
 #if defined(SQLITE_OPEN_NOFOLLOW)
 TEST_CASE("SqliteStorage::open follows links on the way, and none that stands for the file",
           "[adapter][sqlite_storage][regression]") {
