@@ -104,6 +104,7 @@ TEST_CASE("inspect_journal says what keeps it from looking", "[journal][journal_
     const auto empty = inspect_journal(disk, "empty", [](std::uint64_t, BytesView) {});
     REQUIRE_FALSE(empty);
     CHECK(empty.error().what == "there is no journal in it");
+    CHECK(empty.error().message().find("files that end in .journal") != std::string::npos);
 
     fill_segments(disk);
     Bytes newer = disk.contents(segment_file(2));
@@ -305,6 +306,45 @@ TEST_CASE("inspect_journal finds what is wrong in an unfinished roll",
         std::byte{1};
     disk.put(segment_file(2), fresh);
     CHECK_FALSE(look(disk)->inspection.is_whole());
+}
+
+TEST_CASE("inspect_journal calls whole what opening takes, and nothing else",
+          "[journal][journal_inspect][regression]") {
+    using namespace journal_format;
+    sim::Disk disk;
+    std::uint64_t last = 0;
+    {
+        auto journal = SimJournal::open(disk, "q", small_journal(1));
+        REQUIRE(journal);
+        while (disk.contents(segment_file(3)).empty()) {
+            REQUIRE(journal->append(body_of(++last, 0)));
+        }
+        REQUIRE_FALSE(journal->commit());
+        disk.kill();
+    }
+    REQUIRE(look(disk)->inspection.is_whole());
+    const sim::Disk::Image image = disk.image();
+    const std::uint64_t end = look(disk)->inspection.segments.back().end;
+    Bytes bytes = disk.contents(segment_file(3));
+    SECTION("a valid record once more behind the end: a write that was replayed") {
+        const auto from = bytes.begin() + segment_header_bytes;
+        const RecordHeader h = decode_record_header(bytes.data() + segment_header_bytes);
+        std::copy(from, from + static_cast<std::ptrdiff_t>(record_bytes(h.length)),
+                  bytes.begin() + static_cast<std::ptrdiff_t>(end));
+    }
+    SECTION("a file as it was made, cut short") {
+        bytes.resize(2000);
+        std::fill(bytes.begin() + segment_header_bytes, bytes.end(), std::byte{0});
+    }
+    disk.put(segment_file(3), bytes);
+    const auto seen = look(disk);
+    const auto opened = SimJournal::open(disk, "q", small_journal(1));
+    REQUIRE_FALSE(opened);
+    REQUIRE(seen);
+    CHECK_FALSE(seen->inspection.is_whole());
+    REQUIRE(seen->inspection.damages.size() == 1);
+    CHECK(seen->inspection.damages[0].path == opened.error().path);
+    CHECK(seen->inspection.damages[0].offset == opened.error().offset);
 }
 
 TEST_CASE("inspect_journal calls no crash damage, and sees what opening will find",

@@ -3,6 +3,8 @@
 // leaves alone what came in its place. Method: real directories, deleted, moved and replaced.
 #include <belay/posix/journal.hpp>
 
+#include <unistd.h>
+
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -16,6 +18,7 @@
 
 using namespace belay;
 using belay_test::files_of_4k;
+using belay_test::in_child;
 using belay_test::TemporaryDirectory;
 using belay_test::text_for;
 
@@ -261,6 +264,28 @@ TEST_CASE("Journal whose directory is put back goes on, and confirms what it too
     auto journal = posix::Journal::open(dir / "q", files_of_4k);
     REQUIRE(journal);
     CHECK(has_all(*journal, last));
+}
+
+TEST_CASE("Journal that was opened by a relative path stays where it is",
+          "[posix][journal][regression]") {
+    // As a daemon does, which goes to the root.
+    const TemporaryDirectory dir;
+    CHECK(in_child([&] {
+        if (::chdir(dir.path().c_str()) != 0) return false;
+        const char* const path = "./q";
+        auto journal = posix::Journal::open(path, files_of_4k);
+        if (!journal || ::chdir("/") != 0) return false;
+        for (std::uint64_t n = 1; n <= 200; ++n) {
+            if (!journal->append(as_bytes(text_for(n))) || journal->commit()) return false;
+        }
+        const auto first = journal->read(1);
+        return first && as_text(*first) == text_for(1) && !journal->ack(150) &&
+               journal->explain({}).path == dir / "./q";
+    }));
+    auto journal = posix::Journal::open(dir / "q", files_of_4k);
+    REQUIRE(journal);
+    CHECK(journal->base() == 151);
+    CHECK(has_all(*journal, 200));
 }
 
 TEST_CASE("Journal whose lock file is deleted admits nobody else, and loses nothing",

@@ -54,6 +54,10 @@ concept FileCanPreallocate = requires(F& f, std::uint64_t bytes) {
     { f.preallocate(bytes) } noexcept -> std::same_as<std::error_code>;
 };
 template <class S>
+concept HasAbsolutePaths = requires(S& s, const std::string& path) {
+    { s.absolute(path) } -> std::same_as<Result<std::string>>;
+};
+template <class S>
 concept HasFile = requires { typename S::File; } && std::movable<typename S::File>;
 template <class S>
 concept HasOpen = HasFile<S> && requires(S& s, const std::string& path, OpenMode mode) {
@@ -100,6 +104,7 @@ concept HasDirectories = requires(S& s, const std::string& path) {
 /// - `open` to replace makes a file of its own: who has the one before open keeps that.
 /// - `rename` replaces an existing target in one step. `list` gives the names of the files in a
 ///   directory, in any order. `create_directory` is content with one that exists.
+/// - `absolute(path)`, optional: the same place, whatever the working directory becomes.
 /// - Names that were created, renamed or removed survive a crash once `sync_directory` returned.
 template <class S>
 concept FileSystemLike =

@@ -12,6 +12,7 @@
 #include <vector>     // std::vector
 
 #include <belay/core/order.hpp>
+#include <belay/journal/detail/journal_recovery.hpp>
 #include <belay/journal/detail/segment_inspector.hpp>
 #include <belay/journal/file_system_like.hpp>
 #include <belay/journal/journal_error.hpp>
@@ -94,6 +95,7 @@ public:
             if (JournalError error = look_at(i)) return error;
         }
         conclude();
+        if (found_.is_whole()) ask_opening();
         return std::move(found_);
     }
 
@@ -107,7 +109,10 @@ private:
 
     JournalError list() {
         const Result<std::vector<std::string>> names = fs_.list(path_);
-        if (!names) return {names.error(), path_, 0, {}};
+        if (!names) {
+            const bool none = names.error() == std::errc::no_such_file_or_directory;
+            return {names.error(), path_, 0, none ? "there is no such directory" : ""};
+        }
         for (const std::string& name : *names) {
             const std::uint64_t index = journal_format::segment_index(name);
             if (index != 0) indices_.push_back(index);
@@ -190,6 +195,23 @@ private:
             found_.lost.push_back({first, gap.last});
             if (gap.last <= outline_.last) found_.operations -= gap.last - first + 1;
         }
+    }
+
+    /// Whole is what opening takes, by whose reading it is asked. Twice: in a journal that is open
+    /// elsewhere files come and go while it reads.
+    void ask_opening() {
+        JournalOptions options;
+        options.verify = Verify::everything;
+        JournalError refusal;
+        for (int i = 0; i < 2; ++i) {
+            JournalRecovery<FileSystem> opening{fs_, path_, options};
+            if (opening.look()) return;
+            const JournalError& now = opening.error;
+            if (i != 0 && (now.path != refusal.path || now.offset != refusal.offset)) return;
+            refusal = now;
+        }
+        std::string what = refusal.what.empty() ? refusal.code.message() : refusal.what;
+        found_.damages.push_back({refusal.path, refusal.offset, 0, std::move(what)});
     }
 
     FileSystem& fs_;

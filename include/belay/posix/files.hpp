@@ -216,6 +216,17 @@ struct Files {
         return detail::identity_of(status);
     }
 
+    /// The path from the root on, with the links that are in it.   Throws: std::bad_alloc.
+    [[nodiscard]] Result<std::string> absolute(const std::string& path) const {
+        if (path.starts_with('/')) return path;
+        std::string directory(256, '\0');
+        while (::getcwd(directory.data(), directory.size()) == nullptr) {
+            if (errno != ERANGE) return detail::errno_code();
+            directory.resize(2 * directory.size());
+        }
+        return directory.c_str() + ('/' + path);
+    }
+
     [[nodiscard]] std::error_code rename(const std::string& from,
                                          const std::string& to) const noexcept {
         return answer(::rename(from.c_str(), to.c_str()));

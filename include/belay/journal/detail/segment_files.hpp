@@ -6,7 +6,9 @@
 #include <string>   // std::string
 #include <utility>  // std::move
 
+#include <belay/journal/detail/file_window.hpp>
 #include <belay/journal/detail/record_buffer.hpp>
+#include <belay/journal/detail/segment_index.hpp>
 #include <belay/journal/file_system_like.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
@@ -59,6 +61,22 @@ public:
         return directory + '/' + journal_format::segment_name(index);
     }
 
+    /// The path by which a directory is found whatever the working directory becomes.
+    static Result<std::string> absolute(FileSystem& fs, const std::string& path) {
+        if constexpr (HasAbsolutePaths<FileSystem>) {
+            return fs.absolute(path);
+        } else {
+            return path;
+        }
+    }
+    /// The directory that has the name of another one.
+    static std::string parent_of(const std::string& path) {
+        const std::size_t end = path.find_last_not_of('/');
+        const std::size_t slash = end == std::string::npos ? end : path.rfind('/', end);
+        if (slash == std::string::npos) return ".";
+        return slash == 0 ? "/" : path.substr(0, slash);
+    }
+
     /// The file of a new segment, with its header and the kept note. Its name is not durable yet.
     ///
     /// `header.segment_bytes` and `made_bytes` become what they are. After an error there is no
@@ -77,6 +95,24 @@ public:
             return error;
         }
         return file;
+    }
+
+    /// Writes again what is not known to be on the medium: after a flush that failed, systems call
+    /// clean in their memory what they have not written, and the next flush leaves it out.
+    ///
+    /// Without space it does without: what is there keeps its place on most file systems.
+    static std::error_code write_again(File& file, const Segment& segment, FileWindow& window) {
+        constexpr std::size_t piece = std::size_t{64} << 10;
+        window.forget();
+        for (std::uint64_t at = segment.durable; at < segment.end;) {
+            const Result<BytesView> bytes = window.view(file, at, piece, segment.end);
+            if (!bytes) return bytes.error();
+            if (bytes->empty()) return std::make_error_code(std::errc::io_error);
+            const std::error_code code = file.write(at, *bytes);
+            if (code) return is_lack_of_space(code) ? std::error_code{} : code;
+            at += bytes->size();
+        }
+        return {};
     }
 
     /// Deletes the files of `count` segments from `first` on, those that are there; the next call
