@@ -308,6 +308,55 @@ TEST_CASE("inspect_journal finds what is wrong in an unfinished roll",
     CHECK_FALSE(look(disk)->inspection.is_whole());
 }
 
+namespace {
+
+/// A disk that counts what is read of it.
+struct CountingDisk : sim::Disk {
+    struct File : sim::Disk::File {
+        File(sim::Disk::File file, CountingDisk& d) noexcept
+            : sim::Disk::File{std::move(file)}, disk{&d} {}
+        Result<std::size_t> read(std::uint64_t offset, std::span<std::byte> into) const noexcept {
+            disk->longest = std::max(disk->longest, into.size());
+            disk->total += into.size();
+            return sim::Disk::File::read(offset, into);
+        }
+        CountingDisk* disk;
+    };
+    Result<File> open(const std::string& path, OpenMode mode) noexcept {
+        auto file = sim::Disk::open(path, mode);
+        if (!file) return file.error();
+        return File{std::move(*file), *this};
+    }
+    std::size_t longest = 0;
+    std::uint64_t total = 0;
+};
+
+}  // namespace
+
+TEST_CASE("inspect_journal reads in small pieces, and passes over zeros",
+          "[journal][journal_inspect][regression]") {
+    CountingDisk disk;
+    fill_segments(disk);
+    const std::uint64_t last = look(disk)->inspection.segments.back().index;
+    constexpr std::size_t size = std::size_t{64} << 20;
+    Bytes bytes = disk.contents(segment_file(last));
+    SECTION("behind the last record") { bytes.resize(size); }
+    SECTION("between records") {
+        const Bytes whole = bytes;
+        bytes.assign(size, std::byte{0});
+        const auto half = static_cast<std::ptrdiff_t>(size / 2);
+        std::copy_n(whole.begin(), journal_format::segment_header_bytes, bytes.begin());
+        std::copy(whole.begin(), whole.end(), bytes.begin() + half);
+    }
+    disk.put(segment_file(last), bytes);
+    const auto found = inspect_journal(disk, "q", [](std::uint64_t, BytesView) {});
+    REQUIRE(found);
+    CHECK(found->segments.back().bytes == size);
+    CHECK(found->operations + lost(*found) == inspected_operations - inspected_acked);
+    CHECK(disk.longest <= 256 << 10);
+    CHECK(disk.total <= 12 * size);
+}
+
 TEST_CASE("inspect_journal calls whole what opening takes, and nothing else",
           "[journal][journal_inspect][regression]") {
     using namespace journal_format;

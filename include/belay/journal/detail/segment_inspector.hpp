@@ -3,63 +3,23 @@
 /// SegmentInspector: finds the records of a segment, also between and behind damage.
 #pragma once
 
-#include <algorithm>  // std::all_of
-#include <cstring>    // std::memcpy
-#include <optional>   // std::optional
-#include <string>     // std::string
-#include <vector>     // std::vector
+#include <cstring>   // std::memcpy
+#include <optional>  // std::optional
+#include <string>    // std::string
+#include <vector>    // std::vector
 
 #include <belay/core/order.hpp>
 #include <belay/journal/detail/journal_outline.hpp>
-#include <belay/journal/file_system_like.hpp>
+#include <belay/journal/detail/segment_bytes.hpp>
 #include <belay/journal/journal_format.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
 
-/// All bytes of a file.   Throws: std::bad_alloc.
-template <class FileSystem>
-[[nodiscard]] std::error_code read_whole_file(FileSystem& fs, const std::string& path,
-                                              Bytes& into) {
-    const auto file = fs.open(path, OpenMode::read);
-    if (!file) return file.error();
-    const Result<std::uint64_t> size = file->size();
-    if (!size) return size.error();
-    into.resize(static_cast<std::size_t>(*size));
-    const Result<std::size_t> count = file->read(0, into);
-    if (!count) return count.error();
-    into.resize(*count);
-    return {};
-}
-
-/// The header of a segment that was made, and into which nothing was put yet; none of any other.
-[[nodiscard]] inline std::optional<journal_format::SegmentHeader> fresh_segment(
-    BytesView bytes, std::uint64_t index) noexcept {
-    using namespace journal_format;
-    const Result<SegmentHeader> header = decode_segment_header(bytes);
-    if (!header || header->index != index || header->made_bytes > bytes.size()) {
-        return std::nullopt;
-    }
-    for (std::size_t i = header->made_bytes; i < bytes.size(); ++i) {
-        if (bytes[i] != std::byte{0}) return std::nullopt;
-    }
-    if (header->made_bytes == segment_header_bytes) return *header;
-    // The kept note, if there was one.
-    const std::byte* const p = bytes.data() + segment_header_bytes;
-    if (header->made_bytes < segment_header_bytes + record_header_bytes) return std::nullopt;
-    const RecordHeader note = decode_record_header(p);
-    if (note.kind != Kind::note || note.length > note_bytes_max ||
-        segment_header_bytes + record_bytes(note.length) != header->made_bytes) {
-        return std::nullopt;
-    }
-    const std::uint32_t crc = crc32c({p + record_header_bytes, note.length});
-    const bool whole = note.crc == record_crc(p, crc, record_seed(header->nonce, header->run));
-    return whole ? std::optional{*header} : std::nullopt;
-}
-
 /// Reads one segment from its bytes.
+template <class File>
 class SegmentInspector {
 public:
-    SegmentInspector(BytesView bytes, std::uint64_t index, bool is_last,
+    SegmentInspector(SegmentBytes<File>& bytes, std::uint64_t index, bool is_last,
                      JournalOutline& outline) noexcept
         : bytes_{bytes}, index_{index}, is_last_{is_last}, outline_{outline} {}
 
@@ -78,8 +38,8 @@ public:
             }
             if (record) {
                 look_at_padding(at, *record);
+                take(at, *record, on_operation);
                 at += record_bytes(record->header.length);
-                take(*record, on_operation);
                 end_ = at;
                 last_is_opening_ = record->header.kind == Kind::opening;
                 // The one before it, which is damaged, may be that of the next run.
@@ -121,14 +81,13 @@ public:
 private:
     struct Record {
         journal_format::RecordHeader header;
-        BytesView payload;
         std::uint32_t run;
     };
 
     /// False if nothing of the file can be used.
     bool read_header() {
         using namespace journal_format;
-        Result<SegmentHeader> header = decode_segment_header(bytes_);
+        Result<SegmentHeader> header = decode_segment_header(head());
         if (!header && header.error() == QueueErrc::future_version) {
             header = with_this_version();
             if (!header) {
@@ -165,12 +124,14 @@ private:
         return true;
     }
 
+    [[nodiscard]] BytesView head() { return bytes_.view(0, journal_format::segment_header_bytes); }
+
     /// The header as if its version were this one's: of a later version it would have another
     /// checksum.
-    [[nodiscard]] Result<journal_format::SegmentHeader> with_this_version() const noexcept {
+    [[nodiscard]] Result<journal_format::SegmentHeader> with_this_version() {
         using namespace journal_format;
         SegmentHeaderBytes copy;
-        std::memcpy(copy.data(), bytes_.data(), copy.size());
+        std::memcpy(copy.data(), head().data(), copy.size());
         store_le<std::uint32_t>(copy.data() + 8, version);
         return decode_segment_header(copy);
     }
@@ -184,10 +145,11 @@ private:
     /// one another, and need the same seed.
     bool find_seed() {
         using namespace journal_format;
-        for (std::uint64_t at = 0; at + record_header_bytes <= bytes_.size(); at += alignment) {
+        for (std::uint64_t at = bytes_.candidate_from(0); at < bytes_.used();
+             at = bytes_.candidate_from(at + alignment)) {
             const std::optional<std::uint32_t> seed = seed_at(at);
             if (!seed) continue;
-            const RecordHeader h = decode_record_header(bytes_.data() + at);
+            const RecordHeader h = bytes_.header(at);
             const std::optional<std::uint32_t> next = seed_at(at + record_bytes(h.length));
             if (next == seed) {
                 nonce_ = *seed;  // as if it were of run 0
@@ -200,27 +162,24 @@ private:
     }
 
     /// The seed under which there is a record at `at`, if it has the shape of one.
-    std::optional<std::uint32_t> seed_at(std::uint64_t at) const noexcept {
+    std::optional<std::uint32_t> seed_at(std::uint64_t at) {
         using namespace journal_format;
-        if (at + record_header_bytes > bytes_.size()) return std::nullopt;
-        const std::byte* const p = bytes_.data() + at;
-        const RecordHeader h = decode_record_header(p);
+        const RecordHeader h = bytes_.header(at);
         if (h.kind == Kind::none || h.kind > Kind::note || h.flags != 0 || h.key_length != 0 ||
-            h.durable > at || h.length > bytes_.size() - at - record_header_bytes) {
+            h.durable > at) {
             return std::nullopt;
         }
-        const std::uint32_t crc = crc32c({p + record_header_bytes, h.length});
-        return seed_by_crc(h.crc, record_crc(p, crc, 0));
+        return bytes_.seed(at, h);
     }
 
     /// The record at `at`, if it is one of the run that goes on, or opens a later one; or if it is
     /// of one of the next runs, as many as could begin in the `skipped` bytes before it, or as the
     /// record behind it says, too.
-    std::optional<Record> record_at(std::uint64_t at, std::uint64_t skipped) const noexcept {
+    std::optional<Record> record_at(std::uint64_t at, std::uint64_t skipped) {
         using namespace journal_format;
         const std::optional<std::uint32_t> seed = seed_at(at);
         if (!seed) return std::nullopt;
-        const RecordHeader h = decode_record_header(bytes_.data() + at);
+        const RecordHeader h = bytes_.header(at);
         const std::uint32_t run = *seed - nonce_;
         if (run < run_ || run - run_ > runs_in_a_row_max) return std::nullopt;
         const std::uint64_t later = larger<std::uint64_t>(skipped / record_bytes(4), runs_ahead_);
@@ -230,32 +189,30 @@ private:
             (skipped == 0 || seed_at(at + record_bytes(h.length)) != seed)) {
             return std::nullopt;
         }
-        return Record{
-            h, bytes_.subspan(static_cast<std::size_t>(at) + record_header_bytes, h.length), run};
+        return Record{h, run};
     }
 
-    bool is_older_opening(std::uint64_t at) const noexcept {
+    bool is_older_opening(std::uint64_t at) {
         using namespace journal_format;
         const std::optional<std::uint32_t> seed = seed_at(at);
         if (!seed) return false;
-        const RecordHeader h = decode_record_header(bytes_.data() + at);
+        const RecordHeader h = bytes_.header(at);
         const std::uint32_t run = *seed - nonce_;
         return h.kind == Kind::opening && h.length == 4 && run_ - run <= runs_in_a_row_max &&
                (h.number == run || seed_is_found_);
     }
     /// Whether an opening was being written there, in front of the last one, when the power failed.
-    bool is_torn_opening(std::uint64_t at) const noexcept {
+    bool is_torn_opening(std::uint64_t at) {
         using namespace journal_format;
+        if (bytes_.used() > at + 2 * record_bytes(4)) return false;
         const std::optional<Record> next = record_at(at + record_bytes(4), 0);
-        if (!next || next->header.kind != Kind::opening || next->run == run_) return false;
-        const BytesView rest = bytes_.subspan(static_cast<std::size_t>(at) + 2 * record_bytes(4));
-        return std::all_of(rest.begin(), rest.end(), [](std::byte b) { return b == std::byte{0}; });
+        return next && next->header.kind == Kind::opening && next->run != run_;
     }
 
-    std::uint64_t next_record(std::uint64_t from) const noexcept {
+    std::uint64_t next_record(std::uint64_t from) {
         using namespace journal_format;
-        for (std::uint64_t at = from + alignment; at + record_header_bytes <= bytes_.size();
-             at += alignment) {
+        for (std::uint64_t at = bytes_.candidate_from(from + alignment); at < bytes_.used();
+             at = bytes_.candidate_from(at + alignment)) {
             if (record_at(at, at - from)) return at;
         }
         return bytes_.size();
@@ -263,11 +220,12 @@ private:
 
     /// Whether a record behind `at` was made when that place was on the medium already. If none
     /// was, what follows is a write that a power loss has left in pieces, and was never promised.
-    bool is_vouched_for(std::uint64_t at) noexcept {
+    bool is_vouched_for(std::uint64_t at) {
         using namespace journal_format;
         // All behind it is looked at once: what vouches for a later place is behind this one, too.
         if (!vouched_is_known_) {
-            for (std::uint64_t i = at; i + record_header_bytes <= bytes_.size(); i += alignment) {
+            for (std::uint64_t i = bytes_.candidate_from(at); i < bytes_.used();
+                 i = bytes_.candidate_from(i + alignment)) {
                 const std::optional<Record> record = record_at(i, i - at);
                 if (record) vouched_ = larger(vouched_, std::uint64_t{record->header.durable});
             }
@@ -277,34 +235,28 @@ private:
     }
 
     /// Whether a record that goes on is whole, and of a kind or form that is not known here.
-    bool is_of_later_version(std::uint64_t at) const noexcept {
-        using namespace journal_format;
-        if (at + record_header_bytes > bytes_.size()) return false;
-        const std::byte* const p = bytes_.data() + at;
-        const RecordHeader h = decode_record_header(p);
-        if (h.kind == Kind::none || h.length > bytes_.size() - at - record_header_bytes) {
-            return false;
-        }
-        const std::uint32_t crc = crc32c({p + record_header_bytes, h.length});
-        return h.crc == record_crc(p, crc, nonce_ + run_);
+    bool is_of_later_version(std::uint64_t at) {
+        const journal_format::RecordHeader h = bytes_.header(at);
+        return h.kind != journal_format::Kind::none && bytes_.seed(at, h) == nonce_ + run_;
     }
 
     void look_at_padding(std::uint64_t at, const Record& record) {
         using namespace journal_format;
         const std::uint64_t from = at + record_header_bytes + record.header.length;
-        const std::uint64_t to =
-            smaller<std::uint64_t>(at + record_bytes(record.header.length), bytes_.size());
-        for (std::uint64_t i = from; i < to; ++i) {
-            if (bytes_[static_cast<std::size_t>(i)] == std::byte{0}) continue;
+        const std::uint64_t to = at + record_bytes(record.header.length);
+        for (const std::byte b : bytes_.view(from, static_cast<std::size_t>(to - from))) {
+            if (b == std::byte{0}) continue;
             damages_.push_back({from, to - from, "not zero between two records"});
             return;
         }
     }
 
     template <class OnOperation>
-    void take(const Record& record, OnOperation& on_operation) {
+    void take(std::uint64_t at, const Record& record, OnOperation& on_operation) {
         using namespace journal_format;
         const RecordHeader& h = record.header;
+        const BytesView payload = bytes_.view(at + record_header_bytes, h.length);
+        if (payload.size() != h.length) return;  // read before, and not now
         run_ = record.run;
         if (!seed_is_found_) outline_.run = run_;
         switch (h.kind) {
@@ -315,7 +267,7 @@ private:
                 outline_.last = h.number;
                 if (operations_++ == 0) first_ = h.number;
                 last_ = h.number;
-                on_operation(h.number, record.payload);
+                on_operation(h.number, payload);
                 break;
             }
             case Kind::ack: {
@@ -324,12 +276,12 @@ private:
             }
             case Kind::pin: {
                 if (h.length == outline_.pin.size()) {
-                    std::memcpy(outline_.pin.data(), record.payload.data(), outline_.pin.size());
+                    std::memcpy(outline_.pin.data(), payload.data(), outline_.pin.size());
                 }
                 break;
             }
             case Kind::note: {
-                outline_.note.assign(record.payload.begin(), record.payload.end());
+                outline_.note.assign(payload.begin(), payload.end());
                 break;
             }
             case Kind::seal: {
@@ -349,9 +301,7 @@ private:
 
     /// What is behind the last record: nothing, the trace of a crash, or damage.
     void look_at_tail() {
-        std::size_t end = bytes_.size();
-        while (end > end_ && bytes_[end - 1] == std::byte{0}) --end;
-        const std::uint64_t rest = end - end_;
+        const std::uint64_t rest = bytes_.used() > end_ ? bytes_.used() - end_ : 0;
         if (is_last_ && !sealed_) {
             unfinished_ = rest + (torn_opening_ ? journal_format::record_bytes(4) : 0);
         } else if (!sealed_) {
@@ -361,7 +311,7 @@ private:
         }
     }
 
-    BytesView bytes_;
+    SegmentBytes<File>& bytes_;
     std::uint64_t index_;
     bool is_last_;
     JournalOutline& outline_;
