@@ -1,40 +1,59 @@
 # SPDX-License-Identifier: MIT
-# conan create . -s compiler.cppstd=20
-from pathlib import Path
+# Packages the checkout that it is part of: conan create . -s compiler.cppstd=20
+import os
+import re
 
 from conan import ConanFile
 from conan.tools.build import check_min_cppstd
-from conan.tools.files import copy
+from conan.tools.files import copy, load
 from conan.tools.layout import basic_layout
+
+required_conan_version = ">=2.0"
+
+# What an adapter includes, and what it asks of that library.
+ADAPTERS = {
+    "with_sqlite3": "sqlite3/[>=3.40 <4]",
+    "with_lmdb": "lmdb/[>=0.9.24 <1]",
+    "with_hiredis": "hiredis/[>=1.0 <2]",
+}
 
 
 class BelayConan(ConanFile):
     name = "belay"
-    version = "0.1.0"
     description = "Keeps programs working while their connections fall: retries, queues, sessions, simulation"
     license = "MIT"
-    homepage = url
     topics = ("retry", "backoff", "circuit-breaker", "offline-first", "reconnect", "header-only")
     package_type = "header-library"
     settings = "os", "arch", "compiler", "build_type"
+    options = {name: [True, False] for name in ADAPTERS}
+    default_options = {name: False for name in ADAPTERS}
     exports_sources = "LICENSE", "include/*"
     no_copy_source = True
     test_package_folder = "packaging/conan/test_package"
 
+    def set_version(self):
+        header = load(self, os.path.join(self.recipe_folder, "include", "belay", "version.hpp"))
+        self.version = ".".join(re.findall(r"#define BELAY_VERSION_(?:MAJOR|MINOR|PATCH) (\d+)", header))
+
     def layout(self):
+        # No src_folder: the sources are exported with the recipe, not fetched into a folder beside it.
         basic_layout(self)
 
-    def validate(self):
-        check_min_cppstd(self, 20)
+    def requirements(self):
+        for option, reference in ADAPTERS.items():
+            if self.options.get_safe(option):
+                self.requires(reference, transitive_headers=True, transitive_libs=True)
 
     def package_id(self):
         self.info.clear()
 
+    def validate(self):
+        check_min_cppstd(self, 20)
+
     def package(self):
-        source = Path(self.source_folder)
-        package = Path(self.package_folder)
-        copy(self, "LICENSE", src=source, dst=package / "licenses")
-        copy(self, "*.hpp", src=source / "include", dst=package / "include")
+        copy(self, "LICENSE", src=self.source_folder, dst=os.path.join(self.package_folder, "licenses"))
+        copy(self, "*.hpp", src=os.path.join(self.source_folder, "include"),
+             dst=os.path.join(self.package_folder, "include"))
 
     def package_info(self):
         self.cpp_info.bindirs = []
@@ -42,3 +61,6 @@ class BelayConan(ConanFile):
         self.cpp_info.set_property("cmake_file_name", "belay")
         self.cpp_info.set_property("cmake_target_name", "belay::belay")
         self.cpp_info.set_property("pkg_config_name", "belay")
+        if self.settings.os in ("Linux", "FreeBSD"):
+            # Threads are in the C library only since glibc 2.34.
+            self.cpp_info.system_libs = ["pthread"]

@@ -28,8 +28,8 @@ int deliver(const posix::Endpoint& server, const Id& my_id, BytesView operation)
     auto journal = posix::Journal::open("outbox", {.flush = Flush::group});
     if (!journal) return fail(journal.error().message());
     Policy policy{Backoff{FullJitter{}, Cap{30s}, 1s}, ResetWhenStable{10s}};
-    Session session{Heartbeat{posix::Tcp{loop, server}, {.every = 10s, .dead_after = 25s}}, policy,
-                    Queue{std::move(journal).value()}, SessionOptions{.id = my_id}, App{}};
+    Session session{posix::Tcp{loop, server}, policy, Queue{std::move(journal).value()},
+                    SessionOptions{.id = my_id}, App{}};
     loop.attach(session);
     session.start();
     auto number = session.send(operation);

@@ -14,10 +14,13 @@
 
 namespace outage {
 
-/// The demo as it is: the real ledger, and a protocol in which nothing is left out.
-struct Honest {
+/// What the demo is made of.
+struct DemoParts {
     using Ledger = FileLedger;
-    using Fault = belay::detail::NoFault;
+    template <class... A>
+    using Session = belay::Session<A...>;
+    template <class... A>
+    using Receiver = belay::Receiver<A...>;
 };
 
 /// Runs what the command line asks for.   Returns: the exit code.

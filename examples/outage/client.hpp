@@ -13,6 +13,7 @@
 
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/full_jitter.hpp>
+#include <belay/link/heartbeat.hpp>
 #include <belay/link/link_log.hpp>
 #include <belay/policy/attempt_timeout.hpp>
 #include <belay/policy/reset_when_stable.hpp>
@@ -86,7 +87,7 @@ private:
         void operator()(std::string_view line) { me->on_command(line); }
     };
     using Session =
-        belay::Session<Transport, decltype(demo_policy()), Queue, Watcher, typename Parts::Fault>;
+        typename Parts::template Session<Transport, decltype(demo_policy()), Queue, Watcher>;
 
     static belay::posix::Journal open_journal(const std::string& directory) {
         const std::string path = directory + "/journal";

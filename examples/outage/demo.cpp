@@ -72,7 +72,10 @@ private:
         state_.file = options_.file;
         if (state_.file.empty()) {
             state_.file = path("input.txt");
-            make_default_input(OUTAGE_HEADERS, state_.file);
+            if (const std::error_code e =
+                    replace_file(state_.file, default_input(OUTAGE_HEADERS))) {
+                throw Refusal{trouble("write", state_.file, e)};
+            }
         }
         lines_ = std::make_unique<const Lines>(state_.file);
         state_.checksum = lines_->checksum();
@@ -141,9 +144,10 @@ VillainOptions villain_options(const DemoOptions& options, Run& run, std::uint64
     };
     if (delivered < v.lines) {
         v.plans = make_schedule(
+            v.seed,
             {left(v.wanted.kills, v.done.kills), left(v.wanted.freezes, v.done.freezes),
              left(v.wanted.client_kills, v.done.client_kills)},
-            delivered, v.lines, v.seed);
+            delivered, v.lines);
     }
     v.on_deed = [&run](const Counts& done) { run.note(done); };
     return v;

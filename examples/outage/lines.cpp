@@ -28,7 +28,7 @@ Lines::Lines(const std::string& path) : text_{read_file(path)} {
 
 std::uint32_t Lines::checksum() const noexcept { return belay::crc32c(belay::as_bytes(text_)); }
 
-void make_default_input(const std::string& headers, const std::string& path) {
+std::string default_input(const std::string& headers) {
     constexpr std::ptrdiff_t lines_wanted = 5000;
     std::vector<std::string> names;
     std::error_code error;
@@ -47,8 +47,7 @@ void make_default_input(const std::string& headers, const std::string& path) {
         if (std::count(text.begin(), text.end(), '\n') >= lines_wanted) break;
         text += read_file(name);
     }
-    if (const std::error_code e = replace_file(path, text))
-        throw Refusal{trouble("write", path, e)};
+    return text;
 }
 
 }  // namespace outage

@@ -35,8 +35,7 @@ private:
     std::vector<std::string_view> lines_;
 };
 
-/// Writes a file of some thousand real lines: the headers below `headers`, in sorted order.
-/// Throws: Refusal.
-void make_default_input(const std::string& headers, const std::string& path);
+/// Some thousand real lines: the headers below `headers`, in sorted order.   Throws: Refusal.
+[[nodiscard]] std::string default_input(const std::string& headers);
 
 }  // namespace outage

@@ -8,8 +8,8 @@
 
 namespace outage {
 
-std::vector<Plan> make_schedule(const Counts& counts, std::uint64_t from, std::uint64_t total,
-                                std::uint64_t seed) {
+std::vector<Plan> make_schedule(std::uint64_t seed, const Counts& counts, std::uint64_t from,
+                                std::uint64_t total) {
     std::vector<Plan> plans;
     plans.insert(plans.end(), counts.kills, {Deed::kill_server, 0});
     plans.insert(plans.end(), counts.freezes, {Deed::freeze_server, 0});

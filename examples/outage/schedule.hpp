@@ -34,7 +34,7 @@ struct Plan {
 /// no part in it, so that all of them happen, however fast the lines go.
 ///
 /// Returns: by rising line, each below `total`.   Pre: from < total.
-[[nodiscard]] std::vector<Plan> make_schedule(const Counts& counts, std::uint64_t from,
-                                              std::uint64_t total, std::uint64_t seed);
+[[nodiscard]] std::vector<Plan> make_schedule(std::uint64_t seed, const Counts& counts,
+                                              std::uint64_t from, std::uint64_t total);
 
 }  // namespace outage

@@ -70,7 +70,7 @@ private:
         }
         void on_ledger_failed(std::error_code error) { me->ledger_failed(error); }
     };
-    using Receiver = belay::Receiver<Transport, Ledger, OneSender, Watcher, typename Parts::Fault>;
+    using Receiver = typename Parts::template Receiver<Transport, Ledger, OneSender, Watcher>;
 
     struct Accept {
         Server* me;

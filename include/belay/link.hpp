@@ -10,6 +10,7 @@
 #include <belay/link/connection_like.hpp>
 #include <belay/link/event.hpp>
 #include <belay/link/heartbeat.hpp>
+#include <belay/link/heartbeat_options.hpp>
 #include <belay/link/link.hpp>
 #include <belay/link/link_errc.hpp>
 #include <belay/link/link_handle.hpp>
@@ -22,6 +23,7 @@
 #include <belay/link/supervisor_core.hpp>
 #include <belay/link/supervisor_options.hpp>
 #include <belay/link/tee.hpp>
+#include <belay/link/timeline.hpp>
 #include <belay/link/transport_like.hpp>
 #include <belay/link/validated.hpp>
 #include <belay/link/with_token.hpp>

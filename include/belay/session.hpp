@@ -12,4 +12,5 @@
 #include <belay/session/session.hpp>
 #include <belay/session/session_errc.hpp>
 #include <belay/session/session_observer.hpp>
+#include <belay/session/session_options.hpp>
 #include <belay/session/session_queue.hpp>

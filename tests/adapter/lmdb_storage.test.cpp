@@ -12,6 +12,7 @@
 #include <fstream>
 #include <utility>
 
+#include "support/adapter/database_faults.hpp"
 #include "support/adapter/database_suite.hpp"
 
 using namespace belay;
@@ -24,9 +25,6 @@ using belay_test::refused;
 using belay_test::TemporaryDirectory;
 using belay_test::text_for;
 
-static_assert(std::is_nothrow_move_constructible_v<LmdbStorage> &&
-              std::is_nothrow_move_assignable_v<LmdbStorage> &&
-              !std::is_copy_constructible_v<LmdbStorage>);
 static_assert(explain::leasable_like<LmdbStorage>());
 
 namespace {
@@ -95,6 +93,9 @@ struct Lmdb {
     using System = FailingSystem;
     static constexpr LmdbOptions full{};
     static constexpr LmdbOptions fast{.flush = LmdbFlush::none};
+    static constexpr std::uint64_t openings = 300;
+    // A write that was cut short has no error of the system, and LMDB takes this one.
+    static constexpr std::errc no_room = std::errc::io_error;
 };
 
 MDB_val as_value(const std::string& text) { return {text.size(), const_cast<char*>(text.data())}; }
@@ -122,17 +123,8 @@ std::string key_of(char number) { return std::string(7, '\0') + number; }
 
 }  // namespace
 
-TEST_CASE("LmdbStorage conforms, opened again and again", "[adapter][lmdb_storage][property]") {
-    belay_test::check_database_conforms<Lmdb>();
-}
-
-TEST_CASE("LmdbStorage keeps operations in order, over openings", "[adapter][lmdb_storage][unit]") {
-    belay_test::check_order<Lmdb>(300);
-}
-
-TEST_CASE("LmdbStorage under a Queue", "[adapter][lmdb_storage][unit]") {
-    const TemporaryDirectory dir;
-    belay_test::check_under_queue(opened<Lmdb>(dir / "q"));
+TEST_CASE("LmdbStorage does what every database does", "[adapter][lmdb_storage][fault]") {
+    belay_test::check_database<Lmdb>();
 }
 
 TEST_CASE("LmdbStorage writes the format that it documents", "[adapter][lmdb_storage][golden]") {
@@ -159,8 +151,7 @@ TEST_CASE("LmdbStorage writes the format that it documents", "[adapter][lmdb_sto
     });
 }
 
-TEST_CASE("LmdbStorage takes no operation above the limit", "[adapter][lmdb_storage][unit]") {
-    belay_test::check_record_limit<Lmdb>();
+TEST_CASE("LmdbStorage::open refuses limits that do not fit", "[adapter][lmdb_storage][unit]") {
     const TemporaryDirectory dir;
     CHECK(refused<Lmdb>(dir / "r", {.bytes_max = 100'000}).code == QueueErrc::bad_options);
     CHECK(refused<Lmdb>(dir / "r", {.record_bytes_max = 2'000'000'000, .bytes_max = 4'000'000'000})
@@ -197,11 +188,6 @@ TEST_CASE("LmdbStorage grows beyond its first map, up to its limit, and goes on 
     while (storage.size() > 0) REQUIRE(*storage.try_pop() == body(removed++));
     CHECK(pushed == removed);
     CHECK(bytes_of(dir / "q").size() < 24'000'000);
-}
-
-TEST_CASE("LmdbStorage flushes each change with full, and when asked with none",
-          "[adapter][lmdb_storage][unit]") {
-    belay_test::check_flushes<Lmdb>();
 }
 
 TEST_CASE("LmdbStorage::open with full flushes what none left in memory",
@@ -247,26 +233,6 @@ TEST_CASE("LmdbStorage uses again what a reader held that died",
     CHECK(as_text(*storage.front()) == "x");
 }
 
-TEST_CASE("LmdbStorage moves with what it lends", "[adapter][lmdb_storage][unit]") {
-    belay_test::check_moves<Lmdb>();
-}
-
-TEST_CASE("LmdbStorage::ack asks for an operation", "[adapter][lmdb_storage][unit]") {
-    belay_test::check_ack_asks_for_an_operation<Lmdb>();
-}
-
-TEST_CASE("LmdbStorage::open refuses what another has open", "[adapter][lmdb_storage][fault]") {
-    belay_test::check_lock<Lmdb>();
-}
-
-TEST_CASE("LmdbStorage::open says what is wrong with a path", "[adapter][lmdb_storage][fault]") {
-    belay_test::check_bad_paths<Lmdb>();
-}
-
-TEST_CASE("LmdbStorage::open without permission says so", "[adapter][lmdb_storage][fault]") {
-    belay_test::check_permissions<Lmdb>();
-}
-
 TEST_CASE("LmdbStorage::open refuses the files of others, and changes nothing in them",
           "[adapter][lmdb_storage][fault]") {
     const TemporaryDirectory dir;
@@ -280,12 +246,8 @@ TEST_CASE("LmdbStorage::open refuses the files of others, and changes nothing in
     holding("zero", key_of(0), "belay");
     holding("long", key_of(0), std::string{"belayq\x01\0 and more", 17});
     for (const char* const name : {"text", "short", "theirs", "zero", "long"}) {
-        INFO(name);
-        const std::string before = bytes_of(dir / name);
-        const LmdbError error = refused<Lmdb>(dir / name);
-        CHECK(error.code == QueueErrc::foreign_file);
+        const LmdbError error = belay_test::check_foreign<Lmdb>(dir / name);
         CHECK(error.message().find("choose a file of the queue's own") != std::string::npos);
-        CHECK(bytes_of(dir / name) == before);
     }
     holding("later", key_of(0), std::string{"belayq\x02\0", 8});
     CHECK(refused<Lmdb>(dir / "later").code == QueueErrc::future_version);
@@ -436,10 +398,7 @@ TEST_CASE(
         CHECK(notices<Lmdb>(damaged, body));
     }
     // The two pages with which the file begins say how much there is; one alone says it is empty.
-    for (std::size_t length = 2; length < whole.size() - 4096; length += 1500) {
-        INFO("cut to " << length);
-        CHECK(notices<Lmdb>(whole.substr(0, length), body));
-    }
+    belay_test::check_cut_short<Lmdb>(whole, whole.size() - 4096, body);
 }
 
 TEST_CASE(
@@ -483,12 +442,6 @@ TEST_CASE("LmdbStorage::commit that fails is not tried again", "[adapter][lmdb_s
     CHECK_FALSE(storage.try_pop());
 }
 
-TEST_CASE("LmdbStorage at the limit of file sizes goes on when there is room again",
-          "[adapter][lmdb_storage][fault]") {
-    // A write that was cut short has no error of the system, and LMDB takes this one.
-    belay_test::check_limit_of_file_sizes<Lmdb>(std::errc::io_error);
-}
-
 TEST_CASE("LmdbStorage goes on when there is no address space for a larger map",
           "[adapter][lmdb_storage][regression]") {
     const TemporaryDirectory dir;
@@ -509,8 +462,4 @@ TEST_CASE("LmdbStorage goes on when there is no address space for a larger map",
         return ::setrlimit(RLIMIT_AS, &none) == 0 && !storage->try_push(large);
     }));
     CHECK(opened<Lmdb>(dir / "q", options).size() == 1);
-}
-
-TEST_CASE("LmdbStorage keeps what it answered through SIGKILL", "[adapter][lmdb_storage][fault]") {
-    belay_test::check_kills<Lmdb>();
 }

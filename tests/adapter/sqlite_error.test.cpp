@@ -11,18 +11,19 @@ using namespace belay;
 using belay::detail::code_of_sqlite;
 
 TEST_CASE("Every answer of SQLite has a code", "[adapter][sqlite_error][unit]") {
-    CHECK(code_of_sqlite(SQLITE_BUSY, 0) == QueueErrc::already_locked);
-    CHECK(code_of_sqlite(SQLITE_BUSY_RECOVERY, 0) == QueueErrc::already_locked);
-    CHECK(code_of_sqlite(SQLITE_NOTADB, 0) == QueueErrc::foreign_file);
-    CHECK(code_of_sqlite(SQLITE_TOOBIG, 0) == QueueErrc::too_large);
-    CHECK(code_of_sqlite(SQLITE_CORRUPT_INDEX, 0) == QueueErrc::corrupt);
-    CHECK(code_of_sqlite(SQLITE_ERROR, 0) == QueueErrc::corrupt);
-    CHECK(code_of_sqlite(SQLITE_FULL, EIO) == std::errc::no_space_on_device);
-    CHECK(code_of_sqlite(SQLITE_NOMEM, 0) == std::errc::not_enough_memory);
-    CHECK(code_of_sqlite(SQLITE_READONLY_DIRECTORY, 0) == std::errc::permission_denied);
-    CHECK(code_of_sqlite(SQLITE_IOERR_WRITE, 0) == std::errc::io_error);
-    CHECK(code_of_sqlite(SQLITE_IOERR_WRITE, EFBIG) == std::errc::file_too_large);
-    CHECK(code_of_sqlite(SQLITE_CANTOPEN, EISDIR) == std::errc::is_a_directory);
+    CHECK(code_of_sqlite(SQLITE_BUSY) == QueueErrc::already_locked);
+    CHECK(code_of_sqlite(SQLITE_BUSY_RECOVERY) == QueueErrc::already_locked);
+    CHECK(code_of_sqlite(SQLITE_NOTADB) == QueueErrc::foreign_file);
+    CHECK(code_of_sqlite(SQLITE_TOOBIG) == QueueErrc::too_large);
+    CHECK(code_of_sqlite(SQLITE_CORRUPT_INDEX) == QueueErrc::corrupt);
+    CHECK(code_of_sqlite(SQLITE_ERROR) == QueueErrc::corrupt);
+    CHECK(code_of_sqlite(SQLITE_FULL, std::errc::io_error) == std::errc::no_space_on_device);
+    CHECK(code_of_sqlite(SQLITE_NOMEM) == std::errc::not_enough_memory);
+    CHECK(code_of_sqlite(SQLITE_READONLY_DIRECTORY) == std::errc::permission_denied);
+    CHECK(code_of_sqlite(SQLITE_IOERR_WRITE) == std::errc::io_error);
+    CHECK(code_of_sqlite(SQLITE_IOERR_WRITE, std::errc::file_too_large) ==
+          std::errc::file_too_large);
+    CHECK(code_of_sqlite(SQLITE_CANTOPEN, std::errc::is_a_directory) == std::errc::is_a_directory);
 }
 
 TEST_CASE("SqliteError says what, where, and what to do", "[adapter][sqlite_error][unit]") {
@@ -39,9 +40,10 @@ TEST_CASE("SqliteError has advice of its own for each cause", "[adapter][sqlite_
     std::set<std::string> seen;
     for (const int answer :
          {SQLITE_BUSY, SQLITE_NOTADB, SQLITE_CORRUPT, SQLITE_FULL, SQLITE_READONLY, SQLITE_IOERR}) {
-        CHECK(seen.insert(SqliteError{code_of_sqlite(answer, 0), "", ""}.advice()).second);
+        CHECK(seen.insert(SqliteError{code_of_sqlite(answer), "", ""}.advice()).second);
     }
-    for (const int system : {ENOENT, ENOTDIR, EISDIR}) {
+    for (const std::errc system : {std::errc::no_such_file_or_directory, std::errc::not_a_directory,
+                                   std::errc::is_a_directory}) {
         const std::error_code code = code_of_sqlite(SQLITE_CANTOPEN, system);
         CHECK(seen.insert(SqliteError{code, "", ""}.advice()).second);
     }

@@ -9,6 +9,7 @@
 
 #include <belay/core/random.hpp>
 
+#include "support/adapter/database_faults.hpp"
 #include "support/adapter/database_suite.hpp"
 
 using namespace belay;
@@ -20,10 +21,6 @@ using belay_test::opened;
 using belay_test::refused;
 using belay_test::TemporaryDirectory;
 using belay_test::text_for;
-
-static_assert(std::is_nothrow_move_constructible_v<SqliteStorage> &&
-              std::is_nothrow_move_assignable_v<SqliteStorage> &&
-              !std::is_copy_constructible_v<SqliteStorage>);
 
 namespace {
 
@@ -115,44 +112,18 @@ struct Sqlite {
     using System = FailingFiles;
     static constexpr SqliteOptions full{};
     static constexpr SqliteOptions fast{.flush = SqliteFlush::normal};
+    static constexpr std::uint64_t openings = 30;
+    static constexpr std::errc no_room = std::errc::file_too_large;
 };
 
 }  // namespace
 
-TEST_CASE("SqliteStorage conforms, opened again and again", "[adapter][sqlite_storage][property]") {
-    belay_test::check_database_conforms<Sqlite>();
+TEST_CASE("SqliteStorage does what every database does", "[adapter][sqlite_storage][fault]") {
+    belay_test::check_database<Sqlite>();
 }
 
-TEST_CASE("SqliteStorage keeps operations in order, over openings",
-          "[adapter][sqlite_storage][unit]") {
-    belay_test::check_order<Sqlite>(30);
-}
-
-TEST_CASE("SqliteStorage under a Queue", "[adapter][sqlite_storage][unit]") {
-    const TemporaryDirectory dir;
-    belay_test::check_under_queue(opened<Sqlite>(dir / "q"));
-}
-
-TEST_CASE("SqliteStorage takes no operation above the limit", "[adapter][sqlite_storage][unit]") {
-    belay_test::check_record_limit<Sqlite>();
-}
-
-TEST_CASE("SqliteStorage flushes each change with full, and when asked with normal",
-          "[adapter][sqlite_storage][unit]") {
-    belay_test::check_flushes<Sqlite>();
-}
-
-TEST_CASE("SqliteStorage moves with what it lends", "[adapter][sqlite_storage][unit]") {
-    belay_test::check_moves<Sqlite>();
-}
-
-TEST_CASE("SqliteStorage::ack asks for an operation", "[adapter][sqlite_storage][unit]") {
-    belay_test::check_ack_asks_for_an_operation<Sqlite>();
-}
-
-TEST_CASE("SqliteStorage::open refuses what another has open", "[adapter][sqlite_storage][fault]") {
-    belay_test::check_lock<Sqlite>();
-    // Another program reads it.
+TEST_CASE("SqliteStorage::open refuses what another program reads",
+          "[adapter][sqlite_storage][fault]") {
     const TemporaryDirectory dir;
     fill<Sqlite>(dir / "q", 1);
     sqlite3* db = nullptr;
@@ -161,11 +132,6 @@ TEST_CASE("SqliteStorage::open refuses what another has open", "[adapter][sqlite
     CHECK(refused<Sqlite>(dir / "q").code == QueueErrc::already_locked);
     sqlite3_close(db);
     CHECK(opened<Sqlite>(dir / "q").size() == 1);
-}
-
-TEST_CASE("SqliteStorage::open says what is wrong with a path",
-          "[adapter][sqlite_storage][fault]") {
-    belay_test::check_bad_paths<Sqlite>();
 }
 
 TEST_CASE("SqliteStorage::open takes no name for a database without a file",
@@ -237,10 +203,6 @@ TEST_CASE("SqliteStorage::open follows links on the way, and none that stands fo
 }
 #endif
 
-TEST_CASE("SqliteStorage::open without permission says so", "[adapter][sqlite_storage][fault]") {
-    belay_test::check_permissions<Sqlite>();
-}
-
 TEST_CASE("SqliteStorage::open leaves the files of others alone",
           "[adapter][sqlite_storage][fault]") {
     const TemporaryDirectory dir;
@@ -248,9 +210,7 @@ TEST_CASE("SqliteStorage::open leaves the files of others alone",
     execute_as_another_program(dir / "db", "CREATE TABLE notes (text)");
     execute_as_another_program(dir / "named", "PRAGMA application_id=7");
     for (const char* const name : {"text", "db", "named"}) {
-        const std::string before = bytes_of(dir / name);
-        CHECK(refused<Sqlite>(dir / name).code == QueueErrc::foreign_file);
-        CHECK(bytes_of(dir / name) == before);
+        belay_test::check_foreign<Sqlite>(dir / name);
     }
     fill<Sqlite>(dir / "later", 1);
     execute_as_another_program(dir / "later", "PRAGMA user_version=2");
@@ -307,11 +267,7 @@ TEST_CASE("SqliteStorage with a flipped bit, or cut short, gives nothing that wa
         if (notices<Sqlite>(damaged, text_for)) ++count;
     }
     CHECK(count > 10);
-    // A single byte is what SQLite itself writes into an empty file on some systems.
-    for (std::size_t length = 2; length < whole.size(); length += 1500) {
-        INFO("cut to " << length);
-        CHECK(notices<Sqlite>(whole.substr(0, length), text_for));
-    }
+    belay_test::check_cut_short<Sqlite>(whole, whole.size(), text_for);
 }
 
 TEST_CASE(
@@ -379,14 +335,4 @@ TEST_CASE("SqliteStorage::commit asks the database what went wrong, not the log"
     FailingFiles::countdown = -1;
     CHECK_FALSE(storage.commit());
     CHECK(storage.size() == 1);
-}
-
-TEST_CASE("SqliteStorage at the limit of file sizes goes on when there is room again",
-          "[adapter][sqlite_storage][fault]") {
-    belay_test::check_limit_of_file_sizes<Sqlite>(std::errc::file_too_large);
-}
-
-TEST_CASE("SqliteStorage keeps what it answered through SIGKILL",
-          "[adapter][sqlite_storage][fault]") {
-    belay_test::check_kills<Sqlite>();
 }

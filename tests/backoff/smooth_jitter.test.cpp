@@ -29,7 +29,7 @@ static_assert(sizeof(Backoff<SmoothJitter, Cap>) <= 40);
 
 TEST_CASE("SmoothJitter's curve is the formula within 0.3 %", "[backoff][smooth_jitter][unit]") {
     for (std::uint64_t row = 0; row < 12; ++row) {
-        for (std::uint64_t i = 0; i < 4096; ++i) {
+        for (std::uint32_t i = 0; i < 4096; ++i) {
             const double x = static_cast<double>(i) / 4096;
             const double t = static_cast<double>(row) + (row == 0 ? x * x : x);
             const double wanted = formula(t) / std::exp2(static_cast<double>(row));
@@ -58,7 +58,8 @@ TEST_CASE("SmoothJitter's curve never falls", "[backoff][smooth_jitter][unit]") 
     for (std::uint64_t row = 0; row < 9; ++row) {
         std::uint64_t before = detail::smooth_height(row, 0);
         for (std::uint64_t point = 0; point <= 0xFFFFFFFFU; point += 0xFFFFU) {
-            const std::uint64_t here = detail::smooth_height(row, point);
+            const std::uint64_t here =
+                detail::smooth_height(row, static_cast<std::uint32_t>(point));
             if (here < before) FAIL_CHECK("falls in row " << row << " at " << point);
             before = here;
         }

@@ -1,11 +1,22 @@
 # SPDX-License-Identifier: MIT
 # Builds and runs one consumer of belay in WORK, which is emptied first.
-#   CONSUMER          install, subdirectory, fetch, conan or vcpkg
+#   CONSUMER          install, old_cmake, pkg_config, meson, meson_subproject, subdirectory, fetch, conan, vcpkg,
+#                     vcpkg_port (the port by a stand-in of vcpkg); or no_catch2, which must not configure
 #   BELAY_SOURCE_DIR  the checkout;  COMPILER, GENERATOR  those of the build that runs the test
+#   INSTALLED         where the consumer install has left what it installed
 function(run)
     string(JOIN " " shown ${ARGN})
     message(STATUS "${shown}")
     execute_process(COMMAND ${ARGN} WORKING_DIRECTORY ${WORK} COMMAND_ERROR_IS_FATAL ANY)
+endfunction()
+
+# Runs what must fail, and say why in words that match EXPECTED.
+function(run_refused expected)
+    execute_process(COMMAND ${ARGN} WORKING_DIRECTORY ${WORK} RESULT_VARIABLE result OUTPUT_QUIET ERROR_VARIABLE errors)
+    if(result EQUAL 0 OR NOT errors MATCHES "${expected}")
+        string(JOIN " " shown ${ARGN})
+        message(FATAL_ERROR "${shown}: exit code ${result}, expected to fail with \"${expected}\":\n${errors}")
+    endif()
 endfunction()
 
 # Configures, builds and runs SOURCE, a folder below tests/consumer, with the given extra arguments.
@@ -13,50 +24,118 @@ function(build_and_run source)
     run(${CMAKE_COMMAND} --no-warn-unused-cli -S ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/${source} -B ${WORK}/build -G ${GENERATOR}
         -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_COMPILER=${COMPILER} -DBELAY_SOURCE_DIR=${BELAY_SOURCE_DIR} ${ARGN})
     run(${CMAKE_COMMAND} --build ${WORK}/build)
-    run(${WORK}/build/consumer)
+    run(${WORK}/build/app)
 endfunction()
+
+# The same by Meson, of a copy of SOURCE, into which the caller may have put more.
+function(build_and_run_by_meson source)
+    file(COPY ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/${source}/meson.build ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/main.cpp
+         DESTINATION ${WORK}/source)
+    run(${CMAKE_COMMAND} -E env CXX=${COMPILER} PKG_CONFIG_PATH=${INSTALLED}/share/pkgconfig ${MESON} setup ${WORK}/build ${WORK}/source ${ARGN})
+    run(${MESON} compile -C ${WORK}/build)
+    run(${WORK}/build/app)
+endfunction()
+
+# What a build of belay reads, into TO.
+function(copy_belay to)
+    foreach(part IN ITEMS CMakeLists.txt LICENSE conanfile.py include packaging)
+        file(COPY ${BELAY_SOURCE_DIR}/${part} DESTINATION ${to})
+    endforeach()
+endfunction()
+
+# Defines VARIABLE, the path of a program; where there is none, the test says so and is skipped.
+macro(need_program variable name)
+    find_program(${variable} ${name} ${ARGN})
+    if(NOT ${variable})
+        message(STATUS "SKIP: ${name} is not installed")
+        return()
+    endif()
+endmacro()
 
 file(REMOVE_RECURSE ${WORK})
 file(MAKE_DIRECTORY ${WORK})
 
 if(CONSUMER STREQUAL "install")
-    run(${CMAKE_COMMAND} -S ${BELAY_SOURCE_DIR} -B ${WORK}/belay -G ${GENERATOR} -DCMAKE_CXX_COMPILER=${COMPILER}
-        -DCMAKE_INSTALL_PREFIX=${WORK}/first -DBELAY_BUILD_TESTS=OFF -DBELAY_BUILD_EXAMPLES=OFF)
+    # As the README says, on a machine that has nothing but CMake and a compiler.
+    set(nothing)
+    foreach(package IN ITEMS Catch2 rapidcheck Python3 benchmark Threads SQLite3)
+        list(APPEND nothing -DCMAKE_DISABLE_FIND_PACKAGE_${package}=ON)
+    endforeach()
+    run(${CMAKE_COMMAND} --no-warn-unused-cli -S ${BELAY_SOURCE_DIR} -B ${WORK}/belay -G ${GENERATOR}
+        -DCMAKE_CXX_COMPILER=${COMPILER} --install-prefix ${WORK}/first ${nothing})
     run(${CMAKE_COMMAND} --install ${WORK}/belay)
     # What is installed must not know where: it works after a move, and no header is missing.
-    file(RENAME ${WORK}/first ${WORK}/moved)
-    foreach(file IN ITEMS include share/licenses)
-        if(NOT EXISTS ${WORK}/moved/${file})
+    file(REMOVE_RECURSE ${INSTALLED})
+    file(RENAME ${WORK}/first ${INSTALLED})
+    foreach(file IN ITEMS include share/licenses share/pkgconfig)
+        if(NOT EXISTS ${INSTALLED}/${file})
             message(FATAL_ERROR "not installed: ${file}")
         endif()
     endforeach()
     file(GLOB_RECURSE wanted RELATIVE ${BELAY_SOURCE_DIR}/include ${BELAY_SOURCE_DIR}/include/*)
-    file(GLOB_RECURSE found RELATIVE ${WORK}/moved/include ${WORK}/moved/include/*)
+    file(GLOB_RECURSE found RELATIVE ${INSTALLED}/include ${INSTALLED}/include/*)
     if(NOT wanted STREQUAL found)
         message(FATAL_ERROR "installed headers differ.\nwanted: ${wanted}\nfound: ${found}")
     endif()
-    build_and_run(install -DCMAKE_PREFIX_PATH=${WORK}/moved)
+    # Staged, as distributions do: the same files.
+    run(${CMAKE_COMMAND} -E env DESTDIR=${WORK}/staged ${CMAKE_COMMAND} --install ${WORK}/belay)
+    file(GLOB_RECURSE wanted RELATIVE ${INSTALLED} ${INSTALLED}/*)
+    file(GLOB_RECURSE found RELATIVE ${WORK}/staged${WORK}/first ${WORK}/staged${WORK}/first/*)
+    if(NOT wanted STREQUAL found)
+        message(FATAL_ERROR "staged files differ.\nwanted: ${wanted}\nfound: ${found}")
+    endif()
+    build_and_run(install -DCMAKE_PREFIX_PATH=${INSTALLED})
+    run_refused("not accepted:.*version: 0[.]1[.]"
+        ${CMAKE_COMMAND} -S ${CMAKE_CURRENT_LIST_DIR}/install -B ${WORK}/refused -G ${GENERATOR}
+        -DCMAKE_CXX_COMPILER=${COMPILER} -DCMAKE_PREFIX_PATH=${INSTALLED} -DWANTED=0.2)
+elseif(CONSUMER STREQUAL "old_cmake")
+    build_and_run(old_cmake -DCMAKE_PREFIX_PATH=${INSTALLED})
+elseif(CONSUMER STREQUAL "pkg_config")
+    need_program(PKG_CONFIG pkg-config)
+    # As a Makefile would; the shell is asked to keep the spaces together.
+    run(${CMAKE_COMMAND} -E env PKG_CONFIG_PATH=${INSTALLED}/share/pkgconfig
+        sh -ec "flags=$(${PKG_CONFIG} --cflags --libs 'belay >= 0.1') && eval \"${COMPILER} -std=c++20 $flags -o app \
+                '${CMAKE_CURRENT_LIST_DIR}/main.cpp'\"")
+    run(${WORK}/app)
+elseif(CONSUMER STREQUAL "meson")
+    need_program(MESON meson)
+    need_program(PKG_CONFIG pkg-config)
+    build_and_run_by_meson(meson --cmake-prefix-path=${INSTALLED})
+elseif(CONSUMER STREQUAL "meson_subproject")
+    need_program(MESON meson)
+    copy_belay(${WORK}/source/subprojects/belay)
+    build_and_run_by_meson(meson_subproject)
 elseif(CONSUMER STREQUAL "subdirectory" OR CONSUMER STREQUAL "fetch")
     build_and_run(${CONSUMER})
+elseif(CONSUMER STREQUAL "no_catch2")
+    # A build that is to test must not end up without tests.
+    run_refused("Catch2" ${CMAKE_COMMAND} -S ${BELAY_SOURCE_DIR} -B ${WORK}/belay -G ${GENERATOR}
+        -DCMAKE_CXX_COMPILER=${COMPILER} -DBELAY_BUILD_TESTS=ON -DCMAKE_DISABLE_FIND_PACKAGE_Catch2=ON)
 elseif(CONSUMER STREQUAL "conan")
-    find_program(CONAN conan)
-    if(NOT CONAN)
-        message(STATUS "SKIP: conan is not installed")
-        return()
-    endif()
+    need_program(CONAN conan)
     # A home of its own: the user's cache and profiles stay as they are. Conan builds the test of the package
     # beside its sources: in a copy.
     set(ENV{CONAN_HOME} ${WORK}/home)
-    file(COPY ${BELAY_SOURCE_DIR}/LICENSE ${BELAY_SOURCE_DIR}/conanfile.py ${BELAY_SOURCE_DIR}/include
-              ${BELAY_SOURCE_DIR}/packaging DESTINATION ${WORK}/source)
+    copy_belay(${WORK}/source)
     run(${CONAN} profile detect)
     run(${CONAN} create ${WORK}/source -s compiler.cppstd=20 --no-remote)
-elseif(CONSUMER STREQUAL "vcpkg")
-    find_program(VCPKG vcpkg HINTS ENV VCPKG_ROOT)
-    if(NOT VCPKG)
-        message(STATUS "SKIP: vcpkg is not installed")
-        return()
+elseif(CONSUMER STREQUAL "vcpkg_port")
+    set(PORT belay)
+    set(CURRENT_PORT_DIR ${BELAY_SOURCE_DIR}/packaging/vcpkg)
+    set(CURRENT_PACKAGES_DIR ${WORK}/package)
+    include(${CMAKE_CURRENT_LIST_DIR}/vcpkg_stand_in.cmake)
+    include(${CURRENT_PORT_DIR}/portfile.cmake)
+    # What vcpkg wants in a package of headers, and nothing else.
+    file(GLOB_RECURSE found RELATIVE ${CURRENT_PACKAGES_DIR} LIST_DIRECTORIES FALSE ${CURRENT_PACKAGES_DIR}/*)
+    list(FILTER found EXCLUDE REGEX "^include/belay/.*[.]hpp$")
+    set(wanted share/belay/belay-config-version.cmake share/belay/belay-config.cmake share/belay/copyright
+        share/pkgconfig/belay.pc)
+    if(NOT found STREQUAL wanted)
+        message(FATAL_ERROR "beside headers the package has ${found}; wanted: ${wanted}")
     endif()
+    build_and_run(install -DCMAKE_PREFIX_PATH=${CURRENT_PACKAGES_DIR})
+elseif(CONSUMER STREQUAL "vcpkg")
+    need_program(VCPKG vcpkg HINTS ENV VCPKG_ROOT)
     run(${VCPKG} install belay --classic --overlay-ports=${BELAY_SOURCE_DIR}/packaging/vcpkg
         --x-install-root=${WORK}/installed --binarysource=clear)
     file(GLOB prefix ${WORK}/installed/*/share/belay)

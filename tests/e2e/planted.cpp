@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "app.hpp"
+#include "support/session/faulty.hpp"
 
 namespace {
 
@@ -37,10 +38,13 @@ struct NoFence : belay::detail::NoFault {
     static constexpr bool no_duplicate_check = true;
 };
 
-template <class L, class F>
+template <class L, class Fault>
 struct Parts {
     using Ledger = L;
-    using Fault = F;
+    template <class... A>
+    using Session = belay_test::FaultySession<Fault, A...>;
+    template <class... A>
+    using Receiver = belay_test::FaultyReceiver<Fault, A...>;
 };
 
 }  // namespace

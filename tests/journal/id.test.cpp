@@ -7,7 +7,7 @@
 using namespace belay;
 
 TEST_CASE("make_id takes its bytes from the source, little endian", "[journal][id][golden]") {
-    struct Counting {
+    struct Ascending {
         std::uint64_t next = 0x0706050403020100U;
         std::uint64_t operator()() noexcept { return std::exchange(next, 0x0F0E0D0C0B0A0908U); }
     } bits;

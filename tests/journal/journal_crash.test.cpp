@@ -26,12 +26,60 @@ void run_script(sim::Disk& disk, JournalModel& model, const Script& script, std:
     }
 }
 
-/// The operations that a whole script makes.
-std::uint64_t operations_of(std::uint64_t seed, const Script& script) {
+/// A place in a script at which the power or the process fails.
+struct Cut {
+    std::uint64_t seed;
+    const Script& script;
+    std::uint64_t halt;
+};
+
+/// What a script that was cut short leaves.
+struct Remains {
+    explicit Remains(const Cut& cut) : model{disk, cut.seed} {
+        run_script(disk, model, cut.script, cut.halt);
+    }
+    /// The power comes back; `seed` says what of the unflushed is kept, lost and torn.
+    void crash(std::uint64_t seed) {
+        Random bits{Seed{seed}};
+        disk.crash(bits);
+    }
+    /// The process has died, and nothing is lost but what it had in memory.
+    void kill() {
+        disk.kill();
+        model.drop_process();
+    }
+
     sim::Disk disk;
-    JournalModel model{disk, seed};
-    run_script(disk, model, script, 0);
-    return disk.operations();
+    JournalModel model;
+};
+
+/// Which scripts are cut, and where: at every `stride`th of their operations, and, to see a whole
+/// one, up to `beyond` after the last.
+struct Cuts {
+    std::uint64_t first_seed;
+    std::uint64_t scripts;
+    std::size_t calls = 40;
+    std::size_t calls_of_every_fourth = calls;
+    std::uint64_t stride = 1;
+    std::uint64_t beyond = 0;
+};
+template <class Try>
+void cut_everywhere(const Cuts& cuts, Try&& attempt) {
+    for (std::uint64_t seed = cuts.first_seed; seed < cuts.first_seed + cuts.scripts; ++seed) {
+        const Script script =
+            make_script(seed, seed % 4 == 0 ? cuts.calls_of_every_fourth : cuts.calls);
+        const std::uint64_t operations = Remains{{seed, script, 0}}.disk.operations();
+        for (std::uint64_t halt = 1; halt <= operations + cuts.beyond; halt += cuts.stride) {
+            attempt(Cut{seed, script, halt});
+        }
+    }
+}
+
+/// `detail` says which of the attempts on a cut it was.
+void require_good(bool good, const Cut& cut, const JournalModel& model,
+                  const std::string& detail = "") {
+    INFO("script " << cut.seed << ", operation " << cut.halt << detail << ": " << model.message());
+    REQUIRE(good);
 }
 
 /// A number that stands for a crash state: the script, what its calls had promised when the power
@@ -93,33 +141,24 @@ TEST_CASE("Journal survives a loss of power at every operation of a workload",
           "[journal][journal][fault]") {
     const std::uint64_t scripts = share(540);
     std::unordered_set<std::uint64_t> states;
-    for (std::uint64_t seed = 1; seed <= scripts; ++seed) {
-        // Some long ones, which make and delete several segments.
-        const Script script = make_script(seed, seed % 4 == 0 ? 90 : 40);
-        const std::uint64_t operations = operations_of(seed, script);
-        for (std::uint64_t halt = 1; halt <= operations; ++halt) {
-            std::uint64_t repeated = 0;
-            // Where nothing was torn there are few states, and they come again, also at later
-            // operations: what is allowed to be there only grows with those, so that once is
-            // enough.
-            for (std::uint64_t torn = 0; torn < 64 && repeated < 4; ++torn) {
-                sim::Disk disk;
-                JournalModel model{disk, seed};
-                run_script(disk, model, script, halt);
-                Random bits{Seed{seed * 1000 + torn}};
-                disk.crash(bits);
-                if (!states.insert(state_of(seed, model, disk)).second) {
-                    ++repeated;
-                    continue;
-                }
-                model.drop_process();
-                const bool good = model.recover() && goes_on(model);
-                INFO("script " << seed << ", operation " << halt << ", torn " << torn << ": "
-                               << model.message());
-                REQUIRE(good);
+    // Some long ones, which make and delete several segments.
+    const Cuts cuts{.first_seed = 1, .scripts = scripts, .calls_of_every_fourth = 90};
+    cut_everywhere(cuts, [&](const Cut& cut) {
+        std::uint64_t repeated = 0;
+        // Where nothing was torn there are few states, and they come again, also at later
+        // operations: what is allowed to be there only grows with those, so that once is enough.
+        for (std::uint64_t torn = 0; torn < 64 && repeated < 4; ++torn) {
+            Remains remains{cut};
+            remains.crash(cut.seed * 1000 + torn);
+            if (!states.insert(state_of(cut.seed, remains.model, remains.disk)).second) {
+                ++repeated;
+                continue;
             }
+            remains.model.drop_process();
+            const bool good = remains.model.recover() && goes_on(remains.model);
+            require_good(good, cut, remains.model, ", torn " + std::to_string(torn));
         }
-    }
+    });
     // Single scripts differ much.
     CHECK(states.size() >= 120 * scripts);
     if (scripts == 540) CHECK(states.size() >= 100'000);
@@ -127,122 +166,90 @@ TEST_CASE("Journal survives a loss of power at every operation of a workload",
 
 TEST_CASE("Journal survives a loss of power while it recovers from one",
           "[journal][journal][fault]") {
-    const std::uint64_t scripts = share(12);
-    for (std::uint64_t seed = 1000; seed < 1000 + scripts; ++seed) {
-        const Script script = make_script(seed, 40);
-        const std::uint64_t operations = operations_of(seed, script);
-        for (std::uint64_t halt = 1; halt <= operations; halt += 3) {
-            // An opening takes fewer than 16 operations.
-            for (std::uint64_t second = 1; second < 16; ++second) {
-                sim::Disk disk;
-                JournalModel model{disk, seed};
-                run_script(disk, model, script, halt);
-                Random bits{Seed{halt * 100 + second}};
-                disk.crash(bits);
-                model.drop_process();
-                disk.halt_at(disk.operations() + second);
-                const bool whole_opening = model.open();
-                if (whole_opening) model.drop_process();
-                disk.crash(bits);
-                const bool good = model.recover() && goes_on(model);
-                INFO("script " << seed << ", operation " << halt << ", then " << second << ": "
-                               << model.message());
-                REQUIRE(good);
-            }
+    const Cuts cuts{.first_seed = 1000, .scripts = share(12), .stride = 3};
+    cut_everywhere(cuts, [](const Cut& cut) {
+        // An opening takes fewer than 16 operations.
+        for (std::uint64_t second = 1; second < 16; ++second) {
+            Remains remains{cut};
+            auto& [disk, model] = remains;
+            Random bits{Seed{cut.halt * 100 + second}};
+            disk.crash(bits);
+            model.drop_process();
+            disk.halt_at(disk.operations() + second);
+            const bool whole_opening = model.open();
+            if (whole_opening) model.drop_process();
+            disk.crash(bits);
+            const bool good = model.recover() && goes_on(model);
+            require_good(good, cut, model, ", then " + std::to_string(second));
         }
-    }
+    });
 }
 
 TEST_CASE("Journal survives the death of its process at every operation of a workload",
           "[journal][journal][fault]") {
-    const std::uint64_t scripts = share(60);
-    for (std::uint64_t seed = 2000; seed < 2000 + scripts; ++seed) {
-        const Script script = make_script(seed, 60);
-        const std::uint64_t operations = operations_of(seed, script);
-        for (std::uint64_t halt = 1; halt <= operations; ++halt) {
-            sim::Disk disk;
-            JournalModel model{disk, seed};
-            run_script(disk, model, script, halt);
-            disk.kill();
-            model.drop_process();
-            const bool good = model.recover(false) && goes_on(model);
-            INFO("script " << seed << ", operation " << halt << ": " << model.message());
-            REQUIRE(good);
-        }
-    }
+    const Cuts cuts{.first_seed = 2000, .scripts = share(60), .calls = 60};
+    cut_everywhere(cuts, [](const Cut& cut) {
+        Remains remains{cut};
+        remains.kill();
+        const bool good = remains.model.recover(false) && goes_on(remains.model);
+        require_good(good, cut, remains.model);
+    });
 }
 
 TEST_CASE("Journal::open makes durable what a process that died had not flushed",
           "[journal][journal][regression]") {
     // The process dies at every operation, the next one opens the journal, and then the power
     // fails.
-    const std::uint64_t scripts = share(20);
-    for (std::uint64_t seed = 3000; seed < 3000 + scripts; ++seed) {
-        const Script script = make_script(seed, 60);
-        const std::uint64_t operations = operations_of(seed, script);
-        for (std::uint64_t halt = 1; halt <= operations; ++halt) {
-            for (std::uint64_t torn = 0; torn < 4; ++torn) {
-                sim::Disk disk;
-                JournalModel model{disk, seed};
-                run_script(disk, model, script, halt);
-                disk.kill();
-                model.drop_process();
-                const bool opened = model.recover(false);
-                Random bits{Seed{seed * 1000 + torn}};
-                disk.crash(bits);
-                model.drop_process();
-                const bool good = opened && model.recover() && goes_on(model);
-                INFO("script " << seed << ", operation " << halt << ", torn " << torn << ": "
-                               << model.message());
-                REQUIRE(good);
-            }
+    const Cuts cuts{.first_seed = 3000, .scripts = share(20), .calls = 60};
+    cut_everywhere(cuts, [](const Cut& cut) {
+        for (std::uint64_t torn = 0; torn < 4; ++torn) {
+            Remains remains{cut};
+            remains.kill();
+            const bool opened = remains.model.recover(false);
+            remains.crash(cut.seed * 1000 + torn);
+            remains.model.drop_process();
+            const bool good = opened && remains.model.recover() && goes_on(remains.model);
+            require_good(good, cut, remains.model, ", torn " + std::to_string(torn));
         }
-    }
+    });
 }
 
 TEST_CASE("Journal opens the same whether everything is verified or the tail",
           "[journal][journal][property]") {
-    const std::uint64_t scripts = share(60);
-    for (std::uint64_t seed = 4000; seed < 4000 + scripts; ++seed) {
-        const Script script = make_script(seed, 80);
-        const std::uint64_t operations = operations_of(seed, script);
-        for (std::uint64_t halt = 1; halt <= operations + 1; halt += 2) {
-            sim::Disk disk;
-            JournalModel model{disk, seed};
-            run_script(disk, model, script, halt);
-            Random bits{Seed{seed}};
-            if (seed % 3 != 0) disk.crash(bits);
-            disk.kill();
-            model.drop_process();
-            const sim::Disk::Image before = disk.image();
-            JournalOptions options = model.options;
-            Bytes seen[2];
-            sim::Disk::Image after[2];
-            for (const Verify verify : {Verify::tail, Verify::everything}) {
-                const auto i = static_cast<std::size_t>(verify);
-                sim::Disk copy;
-                copy.restore(before);
-                options.verify = verify;
-                {
-                    auto journal = SimJournal::open(copy, "q", options);
-                    INFO("script " << seed << ", operation " << halt << ", way " << i);
-                    REQUIRE(journal);
-                    seen[i] = describe(*journal);
-                    after[i] = copy.image();
-                    for (int n = 0; n < 30; ++n) {
-                        REQUIRE(journal->append(body_of(journal->last() + 1, journal->salt())));
-                    }
-                    REQUIRE_FALSE(journal->ack(journal->base() + 20));
-                    const Bytes used = describe(*journal);
-                    seen[i].insert(seen[i].end(), used.begin(), used.end());
+    const Cuts cuts{
+        .first_seed = 4000, .scripts = share(60), .calls = 80, .stride = 2, .beyond = 1};
+    cut_everywhere(cuts, [](const Cut& cut) {
+        Remains remains{cut};
+        if (cut.seed % 3 != 0) remains.crash(cut.seed);
+        remains.kill();
+        const sim::Disk::Image before = remains.disk.image();
+        JournalOptions options = remains.model.options;
+        Bytes seen[2];
+        sim::Disk::Image after[2];
+        for (const Verify verify : {Verify::tail, Verify::everything}) {
+            const auto i = static_cast<std::size_t>(verify);
+            sim::Disk copy;
+            copy.restore(before);
+            options.verify = verify;
+            {
+                auto journal = SimJournal::open(copy, "q", options);
+                INFO("script " << cut.seed << ", operation " << cut.halt << ", way " << i);
+                REQUIRE(journal);
+                seen[i] = describe(*journal);
+                after[i] = copy.image();
+                for (int n = 0; n < 30; ++n) {
+                    REQUIRE(journal->append(body_of(journal->last() + 1, journal->salt())));
                 }
-                for (const auto& [path, bytes] : copy.image()) after[i].emplace_back(path, bytes);
+                REQUIRE_FALSE(journal->ack(journal->base() + 20));
+                const Bytes used = describe(*journal);
+                seen[i].insert(seen[i].end(), used.begin(), used.end());
             }
-            INFO("script " << seed << ", operation " << halt);
-            REQUIRE(seen[0] == seen[1]);
-            REQUIRE(after[0] == after[1]);
+            for (const auto& [path, bytes] : copy.image()) after[i].emplace_back(path, bytes);
         }
-    }
+        INFO("script " << cut.seed << ", operation " << cut.halt);
+        REQUIRE(seen[0] == seen[1]);
+        REQUIRE(after[0] == after[1]);
+    });
 }
 
 TEST_CASE("Journal's run grows over losses of power in openings that follow one another",

@@ -103,8 +103,28 @@ TEST_CASE("Heartbeat of a late driver sees what had arrived before it judges",
 TEST_CASE("Heartbeat of a late driver gives up when nothing had arrived",
           "[link][heartbeat][unit]") {
     Beating b;
-    b.rig.link.advance(at(1h));
+    b.rig.run(20s);
+    b.rig.link.advance(at(34s));
     CHECK(b.rig.state() == LinkState::cooldown);
+}
+
+TEST_CASE("Heartbeat of a driver that was asleep asks once more before it gives up",
+          "[link][heartbeat][regression]") {
+    Beating b;
+    b.rig.run(20s);
+    const int pings = b.wire.pings;
+    b.rig.run(1h);
+    CHECK(b.rig.state() == LinkState::connected);
+    CHECK(b.wire.pings == pings + 1);
+    SECTION("nothing comes") {
+        b.rig.run(1h + 10s);
+        CHECK(b.rig.state() == LinkState::cooldown);
+    }
+    SECTION("the peer answers") {
+        b.wire.link.pong();
+        b.rig.run(1h + 9s);
+        CHECK(b.rig.state() == LinkState::connected);
+    }
 }
 
 TEST_CASE("Heartbeat sleeps until its connection is open, and starts afresh with each",

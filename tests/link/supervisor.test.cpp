@@ -338,6 +338,33 @@ TEST_CASE("Supervisor::report_unhealthy is a failure like any other", "[link][su
     CHECK(rig.link.status().state == LinkState::cooldown);
 }
 
+TEST_CASE("Supervisor::report_unhealthy lets what was sent leave, until the next attempt",
+          "[link][supervisor][regression]") {
+    Rig<> rig;
+    rig.connect();
+    rig.link.report_unhealthy();
+    SECTION("the peer says goodbye, too") {
+        rig.run(0s);
+        CHECK(rig.link.status().state == LinkState::cooldown);
+        CHECK(rig.wire.log.back() == "close");
+        CHECK(rig.wire.live == 1);
+        rig.wire.link.closed();
+        rig.run(0s);
+        CHECK(rig.wire.live == 0);
+    }
+    SECTION("the next attempt ends it") {
+        rig.run(0s);
+        rig.run(1s);
+        CHECK(rig.wire.log == std::vector<std::string>{"open", "close", "destroy", "open"});
+        CHECK(rig.wire.most_live == 1);
+    }
+    SECTION("nothing is said to a connection that has ended by itself") {
+        rig.wire.link.closed();
+        rig.run(0s);
+        CHECK(rig.wire.log == std::vector<std::string>{"open", "destroy"});
+    }
+}
+
 TEST_CASE("Supervisor bounds a transport that repeats itself", "[link][supervisor][fault]") {
     Rig<> rig;
     rig.link.start();

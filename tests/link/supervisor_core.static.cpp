@@ -18,6 +18,7 @@
 
 using namespace belay;
 using namespace std::chrono_literals;
+using belay::timeline::Input;
 using belay_test::at;
 
 namespace {
@@ -33,9 +34,9 @@ struct Timeline {
 
     constexpr explicit Timeline(P policy) : core{policy} {}
 
-    constexpr belay::timeline::Actions step(const belay::timeline::Step& s) {
+    constexpr timeline::Actions step(const timeline::Step& s) {
         Turn turn{now, bits};
-        const belay::timeline::Actions a = core.step(s, turn);
+        const timeline::Actions a = core.step(s, turn);
         if (a.dial) dials[dial_count++] = now;
         return a;
     }
@@ -46,17 +47,31 @@ struct Timeline {
                 const Instant fails = after(dials[dial_count - 1], dial_takes);
                 if (fails > end) break;
                 now = fails;
-                step({.input = belay::timeline::Input::closed,
-                      .failure = {.cause = Cause::refused}});
+                step({.input = Input::closed, .failure = {.cause = Cause::refused}});
             } else {
                 if (core.deadline() > end) break;
                 now = core.deadline();
-                step({.input = belay::timeline::Input::tick});
+                step({.input = Input::tick});
             }
         }
         now = end;
     }
 };
+
+// ---- docs/link.md has these lines: keep both in step --------------------------------------------
+
+consteval bool gives_up_after_two() {
+    SupervisorCore core{Policy{Backoff{NoJitter{}, Cap{8s}, 1s}, MaxAttempts{2}}};
+    Random bits{Seed{1}};
+    Turn turn{Instant{}, bits};
+    if (!core.step({.input = timeline::Input::start}, turn).dial) return false;
+    core.step({.input = timeline::Input::closed, .failure = {.cause = Cause::lost}}, turn);
+    turn.now = core.deadline();  // a second later
+    if (!core.step({.input = timeline::Input::tick}, turn).dial) return false;
+    core.step({.input = timeline::Input::closed, .failure = {.cause = Cause::lost}}, turn);
+    return core.status().state == LinkState::failed;
+}
+static_assert(gives_up_after_two());
 
 // ---- The reconnection story: 1 s doubling to 60 s, gives up after ten attempts
 // -------------------
@@ -65,7 +80,7 @@ constexpr auto story = Policy{Backoff{NoJitter{}, Cap{60s}, 1s}, MaxAttempts{10}
 
 consteval bool doubles_up_to_the_cap_and_gives_up() {
     Timeline t{story};
-    t.step({.input = belay::timeline::Input::start});
+    t.step({.input = Input::start});
     t.run_until(at(600s), 20ms);
     // Waits 1, 2, 4, 8, 16, 32, 60, 60, 60 s, each counted from the failure.
     constexpr std::array<std::int64_t, 10> ms{0,     1020,  3040,   7060,   15080,
@@ -84,7 +99,7 @@ static_assert(doubles_up_to_the_cap_and_gives_up());
 consteval bool breaker_outlasts_the_backoff() {
     Timeline t{Policy{Backoff{NoJitter{}, Cap{60s}, 1s},
                       Breaker{ConsecutiveFailures{5}, OpenFor{300s}}, MaxAttempts{10}}};
-    t.step({.input = belay::timeline::Input::start});
+    t.step({.input = Input::start});
     t.run_until(at(100s), 0ms);
     if (t.dial_count != 5 || t.core.status().state != LinkState::suspended) return false;
     t.run_until(at(2000s), 0ms);
@@ -105,17 +120,17 @@ constexpr auto resilience_plan =
 
 consteval bool try_again_later_waits_and_counts() {
     Timeline t{resilience_plan};
-    t.step({.input = belay::timeline::Input::start});
-    t.step({.input = belay::timeline::Input::opened});
+    t.step({.input = Input::start});
+    t.step({.input = Input::opened});
     for (int i = 1; i <= 4; ++i) {
-        t.step({.input = belay::timeline::Input::closed, .failure = {.cause = Cause::overloaded}});
+        t.step({.input = Input::closed, .failure = {.cause = Cause::overloaded}});
         const LinkStatus& s = t.core.status();
         if (s.state != LinkState::cooldown || s.attempt != static_cast<std::uint32_t>(i))
             return false;
         const Duration wait = elapsed(t.now, s.retry_at);
         if (wait < 5s || wait > 15s) return false;
         t.now = s.retry_at;
-        t.step({.input = belay::timeline::Input::tick});
+        t.step({.input = Input::tick});
     }
     return t.core.status().state == LinkState::connecting;
 }
@@ -123,13 +138,13 @@ static_assert(try_again_later_waits_and_counts());
 
 consteval bool stability_is_measured_at_the_close(Duration lived, std::uint32_t attempt_after) {
     Timeline t{Policy{Backoff{NoJitter{}, Cap{30s}, 1s}, ResetWhenStable{10s}}};
-    t.step({.input = belay::timeline::Input::start});
+    t.step({.input = Input::start});
     t.run_until(at(3500ms), 0ms);  // attempts at 0, 1 and 3 s have failed
     t.now = at(7s);
-    t.step({.input = belay::timeline::Input::tick});
-    t.step({.input = belay::timeline::Input::opened});
+    t.step({.input = Input::tick});
+    t.step({.input = Input::opened});
     t.now += lived;  // no tick in between: the driver was late
-    t.step({.input = belay::timeline::Input::closed, .failure = {.cause = Cause::lost}});
+    t.step({.input = Input::closed, .failure = {.cause = Cause::lost}});
     return t.core.status().attempt == attempt_after;
 }
 static_assert(stability_is_measured_at_the_close(9999ms, 4));
@@ -140,13 +155,13 @@ static_assert(stability_is_measured_at_the_close(10s, 0));
 
 consteval bool a_gate_never_shortens_a_wait() {
     Timeline t{Policy{Backoff{NoJitter{}, Cap{60s}, 20s}}};
-    t.step({.input = belay::timeline::Input::start});
-    t.step({.input = belay::timeline::Input::closed, .failure = {.cause = Cause::lost}});
+    t.step({.input = Input::start});
+    t.step({.input = Input::closed, .failure = {.cause = Cause::lost}});
     for (int i = 0; i < 5; ++i) {
         t.now += 100ms;
-        t.step({.input = belay::timeline::Input::gates, .gates = 1});
+        t.step({.input = Input::gates, .gates = 1});
         if (t.core.status().state != LinkState::offline || t.core.deadline() != never) return false;
-        t.step({.input = belay::timeline::Input::gates, .gates = 0});
+        t.step({.input = Input::gates, .gates = 0});
         if (t.core.status().state != LinkState::cooldown) return false;
         if (t.core.status().retry_at != at(20s) || t.core.status().attempt != 1) return false;
     }
@@ -156,16 +171,15 @@ static_assert(a_gate_never_shortens_a_wait());
 
 consteval bool a_gate_is_nobodys_failure() {
     Timeline t{Policy{Backoff{NoJitter{}, Cap{60s}, 1s}, MaxAttempts{2}}};
-    t.step({.input = belay::timeline::Input::start});
+    t.step({.input = Input::start});
     for (int i = 0; i < 8; ++i) {
-        const belay::timeline::Actions a =
-            t.step({.input = belay::timeline::Input::gates, .gates = 2});
+        const timeline::Actions a = t.step({.input = Input::gates, .gates = 2});
         if (!a.teardown) return false;
-        t.step({.input = belay::timeline::Input::gates, .gates = 0});
+        t.step({.input = Input::gates, .gates = 0});
         const Duration wait = elapsed(t.now, t.core.status().retry_at);
         if (wait > 1s || t.core.status().attempt != 0) return false;
         t.now = t.core.deadline();
-        t.step({.input = belay::timeline::Input::tick});
+        t.step({.input = Input::tick});
         if (t.core.status().state != LinkState::connecting) return false;
     }
     return true;
@@ -176,33 +190,33 @@ static_assert(a_gate_is_nobodys_failure());
 
 consteval bool refused_credentials_block_until_new_ones() {
     Timeline t{resilience_plan};
-    t.step({.input = belay::timeline::Input::start});
-    t.step({.input = belay::timeline::Input::closed, .failure = {.cause = Cause::unauthorized}});
+    t.step({.input = Input::start});
+    t.step({.input = Input::closed, .failure = {.cause = Cause::unauthorized}});
     if (t.core.status().state != LinkState::blocked_auth || t.core.deadline() != never)
         return false;
     t.now += 24h;
-    t.step({.input = belay::timeline::Input::tick});
+    t.step({.input = Input::tick});
     if (t.dial_count != 1) return false;
-    t.step({.input = belay::timeline::Input::gates, .gates = 1});
+    t.step({.input = Input::gates, .gates = 1});
     if (t.core.status().state != LinkState::blocked_auth) return false;
-    t.step({.input = belay::timeline::Input::credentials});
+    t.step({.input = Input::credentials});
     if (t.core.status().state != LinkState::offline || t.dial_count != 1) return false;
-    t.step({.input = belay::timeline::Input::gates, .gates = 0});
+    t.step({.input = Input::gates, .gates = 0});
     t.now = t.core.deadline();
-    t.step({.input = belay::timeline::Input::tick});
+    t.step({.input = Input::tick});
     return t.dial_count == 2;
 }
 static_assert(refused_credentials_block_until_new_ones());
 
 consteval bool credentials_for_an_attempt_in_flight_are_not_forgotten() {
     Timeline t{resilience_plan};
-    t.step({.input = belay::timeline::Input::start});
-    t.step({.input = belay::timeline::Input::credentials});
-    t.step({.input = belay::timeline::Input::closed, .failure = {.cause = Cause::unauthorized}});
+    t.step({.input = Input::start});
+    t.step({.input = Input::credentials});
+    t.step({.input = Input::closed, .failure = {.cause = Cause::unauthorized}});
     if (t.core.status().state != LinkState::cooldown) return false;
     t.now = t.core.deadline();
-    t.step({.input = belay::timeline::Input::tick});
-    t.step({.input = belay::timeline::Input::closed, .failure = {.cause = Cause::unauthorized}});
+    t.step({.input = Input::tick});
+    t.step({.input = Input::closed, .failure = {.cause = Cause::unauthorized}});
     return t.dial_count == 2 && t.core.status().state == LinkState::blocked_auth;
 }
 static_assert(credentials_for_an_attempt_in_flight_are_not_forgotten());
@@ -211,25 +225,24 @@ static_assert(credentials_for_an_attempt_in_flight_are_not_forgotten());
 
 consteval bool manual_retries_are_limited_and_obey_the_server() {
     Timeline t{Policy{Backoff{NoJitter{}, Cap{60s}, 30s}, CooldownOn{Cause::overloaded, 5s, 15s}}};
-    t.step({.input = belay::timeline::Input::start});
-    t.step({.input = belay::timeline::Input::closed, .failure = {.cause = Cause::lost}});
+    t.step({.input = Input::start});
+    t.step({.input = Input::closed, .failure = {.cause = Cause::lost}});
     t.now = at(100ms);
-    t.step({.input = belay::timeline::Input::reconnect_now});
+    t.step({.input = Input::reconnect_now});
     if (t.dial_count != 2) return false;  // over the backoff's 30 s
-    t.step({.input = belay::timeline::Input::closed, .failure = {.cause = Cause::lost}});
+    t.step({.input = Input::closed, .failure = {.cause = Cause::lost}});
     t.now = at(200ms);
-    t.step({.input = belay::timeline::Input::reconnect_now});
+    t.step({.input = Input::reconnect_now});
     if (t.dial_count != 2 || t.core.status().retry_at != at(1100ms)) return false;  // one a second
     t.now = at(1100ms);
-    t.step({.input = belay::timeline::Input::tick});
+    t.step({.input = Input::tick});
     if (t.dial_count != 3) return false;
     t.now = at(10s);
-    t.step({.input = belay::timeline::Input::closed,
-            .failure = {.cause = Cause::overloaded, .retry_after = 40s}});
+    t.step({.input = Input::closed, .failure = {.cause = Cause::overloaded, .retry_after = 40s}});
     if (t.core.manual_attempt_at(t.now, false) != at(50s)) return false;  // the server's wish
-    t.step({.input = belay::timeline::Input::reconnect_now});
+    t.step({.input = Input::reconnect_now});
     if (t.dial_count != 3) return false;
-    t.step({.input = belay::timeline::Input::reconnect_now, .force = true});
+    t.step({.input = Input::reconnect_now, .force = true});
     return t.dial_count == 4;
 }
 static_assert(manual_retries_are_limited_and_obey_the_server());
@@ -238,16 +251,16 @@ static_assert(manual_retries_are_limited_and_obey_the_server());
 
 consteval bool a_planned_rotation_keeps_attempt_zero() {
     Timeline t{Policy{Backoff{NoJitter{}, Cap{60s}, 30s}, MaxAttempts{1}}};
-    t.step({.input = belay::timeline::Input::start});
+    t.step({.input = Input::start});
     for (int i = 0; i < 5; ++i) {
-        t.step({.input = belay::timeline::Input::opened});
+        t.step({.input = Input::opened});
         t.now += 1s;
-        t.step({.input = belay::timeline::Input::closed, .failure = {.cause = Cause::planned}});
+        t.step({.input = Input::closed, .failure = {.cause = Cause::planned}});
         const LinkStatus& s = t.core.status();
         if (s.state != LinkState::cooldown || s.attempt != 0) return false;
         if (elapsed(t.now, s.retry_at) > 1s) return false;
         t.now = s.retry_at;
-        t.step({.input = belay::timeline::Input::tick});
+        t.step({.input = Input::tick});
     }
     return true;
 }
@@ -257,13 +270,37 @@ static_assert(a_planned_rotation_keeps_attempt_zero());
 
 consteval bool a_silent_peer_is_given_up() {
     Timeline t{Policy{Backoff{NoJitter{}, Cap{60s}, 1s}, AttemptTimeout{4s}}};
-    t.step({.input = belay::timeline::Input::start});
+    t.step({.input = Input::start});
     if (t.core.deadline() != at(4s)) return false;
     t.now = at(4s);
-    const belay::timeline::Actions a = t.step({.input = belay::timeline::Input::tick});
+    const timeline::Actions a = t.step({.input = Input::tick});
     return a.teardown && t.core.status().failure.cause == Cause::timed_out &&
            t.core.status().retry_at == at(5s);
 }
 static_assert(a_silent_peer_is_given_up());
+
+// ---- A wait whose end was slept through is spread again: many have woken at this instant ---------
+
+constexpr auto naps = Policy{Backoff{NoJitter{}, Cap{60s}, 4s}, MaxAttempts{10}};
+
+consteval bool a_sleeper_does_not_dial_at_the_instant_of_waking() {
+    Timeline t{naps};
+    t.step({.input = belay::timeline::Input::start});
+    t.step({.input = belay::timeline::Input::closed});
+    if (t.core.deadline() != at(4s)) return false;
+    auto late = t;
+    late.now = at(14s);
+    late.step({.input = belay::timeline::Input::tick});
+    if (late.dial_count != 2) return false;  // late, not asleep
+    t.now = at(8h);
+    const auto woken = t.step({.input = belay::timeline::Input::tick});
+    if (t.dial_count != 1 || !woken.notify) return false;
+    const Instant again = t.core.deadline();
+    if (again <= t.now || again > after(t.now, 4s)) return false;
+    t.now = again;
+    t.step({.input = belay::timeline::Input::tick});
+    return t.dial_count == 2;
+}
+static_assert(a_sleeper_does_not_dial_at_the_instant_of_waking());
 
 }  // namespace

@@ -22,6 +22,7 @@
 
 using namespace belay;
 using namespace std::chrono_literals;
+using belay::timeline::Input;
 
 namespace {
 
@@ -121,7 +122,7 @@ struct Node {
 
 struct Move {
     std::string name;
-    belay::timeline::Step step;
+    timeline::Step step;
     Duration wait{};
     bool needs_connection = false;
     bool overrides_floor = false;
@@ -130,52 +131,41 @@ struct Move {
 
 const std::vector<Move>& moves() {
     static const std::vector<Move> all{
-        {"start", {.input = belay::timeline::Input::start}, 0s, false, true},
-        {"stop", {.input = belay::timeline::Input::stop}},
-        {"shut", {.input = belay::timeline::Input::gates, .gates = 1}},
-        {"shut both", {.input = belay::timeline::Input::gates, .gates = 3}},
-        {"open", {.input = belay::timeline::Input::gates, .gates = 0}},
-        {"credentials", {.input = belay::timeline::Input::credentials}, 0s, false, true},
-        {"reconnect", {.input = belay::timeline::Input::reconnect_now}},
-        {"force", {.input = belay::timeline::Input::reconnect_now, .force = true}, 0s, false, true},
-        {"opened", {.input = belay::timeline::Input::opened}, 0s, true},
-        {"lost",
-         {.input = belay::timeline::Input::closed, .failure = {.cause = Cause::lost}},
-         0s,
-         true},
-        {"nameless", {.input = belay::timeline::Input::closed}, 0s, true},
+        {"start", {.input = Input::start}, 0s, false, true},
+        {"stop", {.input = Input::stop}},
+        {"shut", {.input = Input::gates, .gates = 1}},
+        {"shut both", {.input = Input::gates, .gates = 3}},
+        {"open", {.input = Input::gates, .gates = 0}},
+        {"credentials", {.input = Input::credentials}, 0s, false, true},
+        {"reconnect", {.input = Input::reconnect_now}},
+        {"force", {.input = Input::reconnect_now, .force = true}, 0s, false, true},
+        {"opened", {.input = Input::opened}, 0s, true},
+        {"lost", {.input = Input::closed, .failure = {.cause = Cause::lost}}, 0s, true},
+        {"nameless", {.input = Input::closed}, 0s, true},
         {"unauthorized",
-         {.input = belay::timeline::Input::closed, .failure = {.cause = Cause::unauthorized}},
+         {.input = Input::closed, .failure = {.cause = Cause::unauthorized}},
          0s,
          true},
-        {"forbidden",
-         {.input = belay::timeline::Input::closed, .failure = {.cause = Cause::forbidden}},
-         0s,
-         true},
-        {"planned",
-         {.input = belay::timeline::Input::closed, .failure = {.cause = Cause::planned}},
-         0s,
-         true},
+        {"forbidden", {.input = Input::closed, .failure = {.cause = Cause::forbidden}}, 0s, true},
+        {"planned", {.input = Input::closed, .failure = {.cause = Cause::planned}}, 0s, true},
         {"overloaded",
-         {.input = belay::timeline::Input::closed,
-          .failure = {.cause = Cause::overloaded, .retry_after = 3s}},
+         {.input = Input::closed, .failure = {.cause = Cause::overloaded, .retry_after = 3s}},
          0s,
          true},
-        {"tick", {.input = belay::timeline::Input::tick}},
-        {"wait", {.input = belay::timeline::Input::tick}, 700ms},
+        {"tick", {.input = Input::tick}},
+        {"wait", {.input = Input::tick}, 700ms},
         {"breaker opens", {}, 0s, false, false, Mood{Advice::suspend(start_of_time + 3s)}},
         {"limiter waits", {}, 0s, false, false, Mood{Advice::wait_at_least(start_of_time + 2s)}},
         {"somebody says stop", {}, 0s, false, false, Mood{Advice::stop()}},
         {"the permit is gone", {}, 0s, false, false, Mood{{}, true}},
         {"all is well", {}, 0s, false, false, Mood{}},
-        {"deadline", {.input = belay::timeline::Input::tick}, Duration{-1}},
+        {"deadline", {.input = Input::tick}, Duration{-1}},
     };
     return all;
 }
 
 /// What must hold of a state, and of the step that led to it; empty if it does.
-std::string broken(const Node& before, const Node& n, const Move& m,
-                   const belay::timeline::Actions& a) {
+std::string broken(const Node& before, const Node& n, const Move& m, const timeline::Actions& a) {
     const LinkStatus &s = n.core.status(), &old = before.core.status();
     const LinkState state = s.state;
     const bool up = state == LinkState::connecting || state == LinkState::connected;
@@ -205,13 +195,11 @@ std::string broken(const Node& before, const Node& n, const Move& m,
     }
     if (n.core.gates() != 0 && (up || waits)) return "up behind a shut gate";
     if (state == LinkState::offline && n.core.gates() == 0) return "offline with all gates open";
-    if (d <= n.now && m.step.input == belay::timeline::Input::tick && !a.notify &&
-        state != LinkState::connected)
+    if (d <= n.now && m.step.input == Input::tick && !a.notify && state != LinkState::connected)
         return "a due tick did nothing";
-    if (m.step.input == belay::timeline::Input::tick && n.now < before.core.deadline() && a.notify)
+    if (m.step.input == Input::tick && n.now < before.core.deadline() && a.notify)
         return "an early tick did something";
-    if (m.step.input == belay::timeline::Input::stop && state != LinkState::stopped)
-        return "stop did not stop";
+    if (m.step.input == Input::stop && state != LinkState::stopped) return "stop did not stop";
     if (s.attempt > 1000) return "the attempt counter ran under zero";
     if ((s.down_since == never) != (state == LinkState::connected) &&
         !(state == LinkState::stopped && s.since == always))
@@ -219,7 +207,7 @@ std::string broken(const Node& before, const Node& n, const Move& m,
     const bool afresh = old.state == LinkState::failed || old.state == LinkState::blocked_auth;
     if (a.dial && n.now < before.floor && !m.overrides_floor && !afresh)
         return "dialled before the server's wait was over";
-    if (a.dial && m.step.input == belay::timeline::Input::tick && n.now < old.retry_at)
+    if (a.dial && m.step.input == Input::tick && n.now < old.retry_at)
         return "dialled before the wait was over";
     return {};
 }
@@ -264,7 +252,7 @@ TEST_CASE("SupervisorCore keeps its contract in every reachable state",
             }
             Random bits{Seed{1}};
             Turn turn{next.now, bits};
-            const belay::timeline::Actions a = next.core.step(m.step, turn);
+            const timeline::Actions a = next.core.step(m.step, turn);
             next.live = a.dial || (node.live && !a.teardown);
             next.path += m.name + "; ";
             const std::string fault = broken(node, next, m, a);
@@ -274,8 +262,8 @@ TEST_CASE("SupervisorCore keeps its contract in every reachable state",
             if (m.step.failure.retry_after > 0s && a.teardown)
                 next.floor = next.now + m.step.failure.retry_after;
             const LinkState old = node.core.status().state;
-            const bool afresh = m.step.input == belay::timeline::Input::start ||
-                                (m.step.input == belay::timeline::Input::reconnect_now &&
+            const bool afresh = m.step.input == Input::start ||
+                                (m.step.input == Input::reconnect_now &&
                                  (old == LinkState::failed || old == LinkState::blocked_auth));
             if (state == LinkState::connected || state == LinkState::stopped || afresh)
                 next.floor = always;
@@ -311,18 +299,18 @@ struct Spender {
 
     explicit Spender(TokenBudget& b) : budget{b} {}
 
-    LinkState step(const belay::timeline::Step& s, Duration wait = 0s) {
+    LinkState step(const timeline::Step& s, Duration wait = 0s) {
         now += wait;
         Turn turn{now, bits};
         core.step(s, turn);
         return core.status().state;
     }
     LinkState fails(Cause cause = Cause::refused) {
-        return step({.input = belay::timeline::Input::closed, .failure = {.cause = cause}});
+        return step({.input = Input::closed, .failure = {.cause = cause}});
     }
     /// Up to the first wait.
     void plan() {
-        step({.input = belay::timeline::Input::start});
+        step({.input = Input::start});
         REQUIRE(fails() == LinkState::cooldown);
         REQUIRE(budget.tokens_milli() < budget.options().capacity_milli);
     }
@@ -343,20 +331,19 @@ TEST_CASE(
         Spender s{budget};
         s.plan();
         CHECK(budget.tokens_milli() == 1'000);
-        CHECK(s.step({.input = belay::timeline::Input::stop}, 1s) == LinkState::stopped);
+        CHECK(s.step({.input = Input::stop}, 1s) == LinkState::stopped);
         CHECK(budget.tokens_milli() == 2'000);
     }
     SECTION("a gate shuts, and opens again") {
         Spender s{budget};
         s.plan();
-        CHECK(s.step({.input = belay::timeline::Input::gates, .gates = 1}, 1s) ==
-              LinkState::offline);
+        CHECK(s.step({.input = Input::gates, .gates = 1}, 1s) == LinkState::offline);
         CHECK(budget.tokens_milli() == 2'000);
         // Still a retry: it is paid for when it begins.
-        CHECK(s.step({.input = belay::timeline::Input::gates}, 1h) == LinkState::cooldown);
+        CHECK(s.step({.input = Input::gates}, 1h) == LinkState::cooldown);
         CHECK(s.step({}) == LinkState::connecting);
         CHECK(budget.tokens_milli() == 1'000);
-        CHECK(s.step({.input = belay::timeline::Input::stop}) == LinkState::stopped);
+        CHECK(s.step({.input = Input::stop}) == LinkState::stopped);
         CHECK(budget.tokens_milli() == 2'000);
     }
     SECTION("destruction, and copies in mid-run") {
@@ -365,7 +352,7 @@ TEST_CASE(
             s.plan();
             Spender copy{s};
             CHECK(budget.tokens_milli() == 1'000);
-            CHECK(copy.step({.input = belay::timeline::Input::stop}) == LinkState::stopped);
+            CHECK(copy.step({.input = Input::stop}) == LinkState::stopped);
             CHECK(budget.tokens_milli() == 1'000);
         }
         CHECK(budget.tokens_milli() == 2'000);
@@ -373,7 +360,7 @@ TEST_CASE(
     SECTION("credentials are refused, or all hope is gone") {
         for (const Cause cause : {Cause::unauthorized, Cause::permanent, Cause::forbidden}) {
             Spender s{budget};
-            s.step({.input = belay::timeline::Input::start});
+            s.step({.input = Input::start});
             CHECK(s.fails(cause) ==
                   (cause == Cause::unauthorized ? LinkState::blocked_auth : LinkState::failed));
             CHECK(budget.tokens_milli() == 2'000);
@@ -384,7 +371,7 @@ TEST_CASE(
         s.plan();
         CHECK(s.step({}, 4s) == LinkState::connecting);
         CHECK(budget.tokens_milli() == 1'000);
-        CHECK(s.step({.input = belay::timeline::Input::opened}) == LinkState::connected);
+        CHECK(s.step({.input = Input::opened}) == LinkState::connected);
         // Stable: it worked, so the token comes back.
         CHECK(s.step({}, 10s) == LinkState::connected);
         CHECK(budget.tokens_milli() == 2'000);
@@ -402,7 +389,7 @@ TEST_CASE("SupervisorCore waits for an empty budget, and goes on when others pay
     auto all = budget.reserve(Cause::lost, turn);
     auto rest = budget.reserve(Cause::lost, turn);
     Spender s{budget};
-    s.step({.input = belay::timeline::Input::start});
+    s.step({.input = Input::start});
     CHECK(s.fails() == LinkState::suspended);
     CHECK(s.core.status().decided_by == "TokenBudget");
     CHECK(s.core.deadline() == s.now + 4s);
@@ -411,7 +398,7 @@ TEST_CASE("SupervisorCore waits for an empty budget, and goes on when others pay
     all.neutral();
     CHECK(s.step({}, 2s) == LinkState::connecting);
     CHECK(budget.tokens_milli() == 0);
-    CHECK(s.step({.input = belay::timeline::Input::stop}) == LinkState::stopped);
+    CHECK(s.step({.input = Input::stop}) == LinkState::stopped);
     CHECK(budget.tokens_milli() == 1'000);
 }
 
@@ -421,24 +408,23 @@ TEST_CASE("SupervisorCore with MaxElapsed counts no time behind a shut gate",
                         SupervisorCoreOptions{.settle_within = 0s}};
     Random bits{Seed{1}};
     Turn turn{start_of_time, bits};
-    const auto step = [&](const belay::timeline::Step& s, Duration wait = 0s) {
+    const auto step = [&](const timeline::Step& s, Duration wait = 0s) {
         turn.now += wait;
         core.step(s, turn);
         return core.status().state;
     };
-    const belay::timeline::Step refused{.input = belay::timeline::Input::closed,
-                                        .failure = {.cause = Cause::refused}};
-    step({.input = belay::timeline::Input::start});
+    const timeline::Step refused{.input = Input::closed, .failure = {.cause = Cause::refused}};
+    step({.input = Input::start});
     CHECK(step(refused) == LinkState::cooldown);
-    CHECK(step({.input = belay::timeline::Input::gates, .gates = 1}, 1s) == LinkState::offline);
-    CHECK(step({.input = belay::timeline::Input::gates}, 8h) == LinkState::cooldown);
+    CHECK(step({.input = Input::gates, .gates = 1}, 1s) == LinkState::offline);
+    CHECK(step({.input = Input::gates}, 8h) == LinkState::cooldown);
     CHECK(step({}, 0s) == LinkState::connecting);
     CHECK(step(refused, 5s) == LinkState::cooldown);
     CHECK(step({}, 4s) == LinkState::connecting);
     CHECK(step(refused) == LinkState::failed);
     CHECK(core.status().decided_by == "MaxElapsed");
     // By command it starts afresh.
-    CHECK(step({.input = belay::timeline::Input::reconnect_now}) == LinkState::connecting);
+    CHECK(step({.input = Input::reconnect_now}) == LinkState::connecting);
     CHECK(step(refused) == LinkState::cooldown);
 }
 
@@ -448,17 +434,16 @@ TEST_CASE("SupervisorCore takes a connection that falls before it is stable for 
     Random bits{Seed{1}};
     Turn turn{start_of_time, bits};
     const auto falls_after = [&](Duration up) {
-        core.step({.input = belay::timeline::Input::opened}, turn);
+        core.step({.input = Input::opened}, turn);
         turn.now += up;
-        core.step({.input = belay::timeline::Input::closed, .failure = {.cause = Cause::lost}},
-                  turn);
+        core.step({.input = Input::closed, .failure = {.cause = Cause::lost}}, turn);
         const Duration wait = core.deadline() - turn.now;
         turn.now = core.deadline();
         core.step({}, turn);
         REQUIRE(core.status().state == LinkState::connecting);
         return wait;
     };
-    core.step({.input = belay::timeline::Input::start}, turn);
+    core.step({.input = Input::start}, turn);
     // Pitfall 9: a server that accepts and drops.
     CHECK(falls_after(0s) == 1s);
     CHECK(falls_after(1s) == 2s);
@@ -476,10 +461,10 @@ TEST_CASE("SupervisorCore settles with jitter after a gate opens",
                             SupervisorCoreOptions{.settle_within = 2s}};
         Random bits{Seed{seed}};
         Turn turn{start_of_time, bits};
-        core.step({.input = belay::timeline::Input::start}, turn);
-        core.step({.input = belay::timeline::Input::gates, .gates = 1}, turn);
+        core.step({.input = Input::start}, turn);
+        core.step({.input = Input::gates, .gates = 1}, turn);
         turn.now += 8h;
-        core.step({.input = belay::timeline::Input::gates}, turn);
+        core.step({.input = Input::gates}, turn);
         REQUIRE(core.status().state == LinkState::cooldown);
         waits.push_back(core.deadline() - turn.now);
     }

@@ -90,6 +90,11 @@ TEST_CASE("Validated refuses with the cause that decides what follows", "[link][
         CHECK(c.rig.state() == LinkState::cooldown);
         CHECK(c.rig.link.status().failure.error() == LinkErrc::not_validated);
     }
+    // What the check said last still leaves.
+    CHECK(c.wire.log.back() == "close");
+    CHECK(c.wire.live == 1);
+    c.wire.link.closed();
+    c.rig.run(0s);
     CHECK(c.wire.live == 0);
 }
 

@@ -23,11 +23,11 @@ Bytes save(const PolicyHistory& history, Instant now = present, WallTime wall = 
 
 PolicyHistory three_verdicts() {
     PolicyHistory history;
-    history.note(belay::detail::Outcome::succeeded, {}, present - 60s, always);
-    history.note(belay::detail::Outcome::lost, {.cause = Cause::lost}, present - 20s,
+    history.note(present - 60s, belay::detail::Outcome::succeeded, {}, always);
+    history.note(present - 20s, belay::detail::Outcome::lost, {.cause = Cause::lost},
                  present - 19s);
-    history.note(belay::detail::Outcome::failed,
-                 {.cause = Cause::overloaded, .retry_after = 1500ms}, present - 5s, present + 8s);
+    history.note(present - 5s, belay::detail::Outcome::failed,
+                 {.cause = Cause::overloaded, .retry_after = 1500ms}, present + 8s);
     return history;
 }
 
@@ -133,7 +133,7 @@ TEST_CASE("PolicyHistory holds the number of all failures, and the times of the 
           "[policy][policy_history][unit]") {
     PolicyHistory history;
     for (int i = 0; i < 100'000; ++i) {
-        history.note(belay::detail::Outcome::failed, {.cause = Cause::lost}, present + i * 1s,
+        history.note(present + i * 1s, belay::detail::Outcome::failed, {.cause = Cause::lost},
                      always);
     }
     REQUIRE(history.events().size() == PolicyHistory::events_max);
@@ -145,13 +145,13 @@ TEST_CASE("PolicyHistory holds the number of all failures, and the times of the 
 
     PolicyHistory few;
     for (int i = 0; i < 40; ++i)
-        few.note(belay::detail::Outcome::failed, {}, present + i * 1s, always);
+        few.note(present + i * 1s, belay::detail::Outcome::failed, {}, always);
     std::uint64_t times = 0;
     for (const PolicyHistory::Event& event : few.events()) times += event.times;
     CHECK(times == 40);
     // What came before a success is nobody's business any more.
     for (int i = 0; i < 29; ++i)
-        few.note(belay::detail::Outcome::succeeded, {}, present + 100s, always);
+        few.note(present + 100s, belay::detail::Outcome::succeeded, {}, always);
     for (const PolicyHistory::Event& event : few.events()) CHECK(event.times == 1);
 }
 
@@ -167,7 +167,7 @@ TEST_CASE("PolicyHistory survives any sequence of restarts", "[policy][policy_hi
             wall += passed;
             const auto what = static_cast<belay::detail::Outcome>(*rc::gen::inRange(1, 4));
             const auto cause = static_cast<Cause>(*rc::gen::inRange(0, 11));
-            history.note(what, {.cause = cause}, now, now + passed);
+            history.note(now, what, {.cause = cause}, now + passed);
             if (*rc::gen::inRange(0, 4) != 0) continue;
             const std::vector<PolicyHistory::Event> before(history.events().begin(),
                                                            history.events().end());

@@ -341,7 +341,7 @@ TEST_CASE("Remembered leaves alone what is shared with others",
     };
     PolicyHistory history;
     for (int i = 0; i < 40; ++i) {
-        history.note(belay::detail::Outcome::failed, lost, computer.now, computer.now);
+        history.note(computer.now, belay::detail::Outcome::failed, lost, computer.now);
     }
     history.began();
     computer.save(history);

@@ -31,12 +31,16 @@ struct Echo {
     void on_message(auto& link, Bytes message) { static_cast<void>(link.send(message)); }
 };
 
+const Endpoint any_port{"127.0.0.1", 0};
+
 /// A server that answers each message with itself.
 template <class Loop>
 struct EchoServer {
     using Link = Supervisor<Heartbeat<Accepted>, TcpPolicy, Echo>;
 
-    explicit EchoServer(Loop& l) : loop{l} {}
+    explicit EchoServer(Loop& l, const Endpoint& endpoint = any_port) : loop{l} {
+        listening = !listener.listen(endpoint);
+    }
 
     void accept(Accepted accepted) {
         links.push_back(std::make_unique<Link>(Heartbeat{std::move(accepted), beats}, tcp_policy(),
@@ -44,12 +48,42 @@ struct EchoServer {
         loop.attach(*links.back());
         links.back()->start();
     }
+    [[nodiscard]] std::uint16_t port() const { return listener.port(); }
+
+    struct Accept {
+        EchoServer* server;
+        void operator()(Accepted accepted) const { server->accept(std::move(accepted)); }
+    };
 
     Loop& loop;
     std::vector<std::unique_ptr<Link>> links;
+    Listener<Accept> listener{loop, Accept{this}};
+    bool listening = false;
 };
 
-const Endpoint any_port{"127.0.0.1", 0};
+/// The same on a clock that the test moves.
+struct EchoRig {
+    EchoRig() { REQUIRE(server.listening); }
+
+    ManualClock clock{Instant{1h}};
+    ManualLoop loop{clock.view()};
+    EchoServer<ManualLoop> server{loop};
+};
+
+/// A supervised transport, and what it has seen.
+template <class Transport>
+struct Client {
+    Client(auto& loop, Transport transport)
+        : link{std::move(transport), tcp_policy(), {}, std::ref(app)} {
+        loop.attach(link);
+    }
+    [[nodiscard]] auto is(LinkState state) const {
+        return [this, state] { return app.state() == state; };
+    }
+
+    TcpApp app;
+    TcpSupervisor<Transport> link;
+};
 
 /// A listener on a manual clock that keeps what it accepts.
 struct Rig {
@@ -83,19 +117,14 @@ struct Rig {
 
 TEST_CASE("Listener and Tcp carry messages both ways, with heartbeats on both ends",
           "[posix][posix_listener][unit]") {
-    ManualClock clock{Instant{1h}};
-    ManualLoop loop{clock.view()};
-    EchoServer server{loop};
-    Listener listener{loop, [&](Accepted a) { server.accept(std::move(a)); }};
-    REQUIRE_FALSE(listener.listen(any_port));
-    TcpApp app;
-    Supervisor link{Heartbeat{Tcp{loop, {"127.0.0.1", listener.port()}}, beats},
-                    tcp_policy(),
-                    {},
-                    std::ref(app)};
-    loop.attach(link);
+    EchoRig rig;
+    auto& loop = rig.loop;
+    auto& server = rig.server;
+    Client client{loop, Heartbeat{Tcp{loop, {"127.0.0.1", server.port()}}, beats}};
+    auto& app = client.app;
+    auto& link = client.link;
     link.start();
-    REQUIRE(loop.run_until([&] { return app.state() == LinkState::connected; }));
+    REQUIRE(loop.run_until(client.is(LinkState::connected)));
     for (const char* text : {"one", "", "three"}) {
         CHECK(link.send(to_bytes(text)) == SendResult::sent);
     }
@@ -103,7 +132,7 @@ TEST_CASE("Listener and Tcp carry messages both ways, with heartbeats on both en
     CHECK(app.messages == std::vector<std::string>{"one", "", "three"});
     // Idle for two hours: only pings and pongs keep it alive.
     for (int i = 0; i < 720; ++i) {
-        clock.advance(10s);
+        rig.clock.advance(10s);
         for (int r = 0; r < 4; ++r) loop.run_until([] { return true; });
     }
     CHECK(app.state() == LinkState::connected);
@@ -133,17 +162,14 @@ TEST_CASE("Listener::listen reports what the system says", "[posix][posix_listen
 
 TEST_CASE("Listener listens on IPv6 too, where there is any", "[posix][posix_listener][unit]") {
     posix::Loop loop;
-    EchoServer server{loop};
-    Listener listener{loop, [&](Accepted a) { server.accept(std::move(a)); }};
-    if (listener.listen({"::1", 0})) {
+    EchoServer server{loop, {"::1", 0}};
+    if (!server.listening) {
         WARN("no IPv6 here");
         return;
     }
-    TcpApp app;
-    TcpSupervisor<Tcp> link{Tcp{loop, {"::1", listener.port()}}, tcp_policy(), {}, std::ref(app)};
-    loop.attach(link);
-    link.start();
-    CHECK(loop.run_until([&] { return app.state() == LinkState::connected; }));
+    Client client{loop, Tcp{loop, {"::1", server.port()}}};
+    client.link.start();
+    CHECK(loop.run_until(client.is(LinkState::connected)));
 }
 
 TEST_CASE("Accepted that is never opened closes its connection", "[posix][posix_listener][unit]") {
@@ -158,19 +184,17 @@ TEST_CASE("Accepted that is never opened closes its connection", "[posix][posix_
 TEST_CASE("Accepted can be opened once; a second attempt is permanent",
           "[posix][posix_listener][unit]") {
     Rig rig;
-    RawSocket client = RawSocket::connect(rig.listener.port());
+    RawSocket peer = RawSocket::connect(rig.listener.port());
     rig.until([&] { return rig.accepted.size() == 1; });
-    TcpApp app;
-    TcpSupervisor<Accepted> link{std::move(rig.accepted.front()), tcp_policy(), {}, std::ref(app)};
-    rig.loop.attach(link);
-    link.start();
-    rig.until([&] { return app.state() == LinkState::connected; });
-    client.close();
-    rig.until([&] { return app.state() == LinkState::cooldown; });
-    CHECK(app.failure == failure_of(LinkErrc::closed_by_peer));
+    Client served{rig.loop, std::move(rig.accepted.front())};
+    served.link.start();
+    rig.until(served.is(LinkState::connected));
+    peer.close();
+    rig.until(served.is(LinkState::cooldown));
+    CHECK(served.app.failure == failure_of(LinkErrc::closed_by_peer));
     rig.clock.advance(100ms);
-    rig.until([&] { return app.state() == LinkState::failed; });
-    CHECK(app.failure.cause == Cause::permanent);
+    rig.until(served.is(LinkState::failed));
+    CHECK(served.app.failure.cause == Cause::permanent);
 }
 
 TEST_CASE("Listener accepts a bounded number in one turn", "[posix][posix_listener][unit]") {
@@ -278,14 +302,12 @@ TEST_CASE("Listener and loop may go in any order", "[posix][posix_listener][faul
 
 TEST_CASE("Listener's port takes garbage without harm to its other connections",
           "[posix][posix_listener][fault]") {
-    ManualClock clock{Instant{1h}};
-    ManualLoop loop{clock.view()};
-    EchoServer server{loop};
-    Listener listener{loop, [&](Accepted a) { server.accept(std::move(a)); }};
-    REQUIRE_FALSE(listener.listen(any_port));
-    const RawSocket good = RawSocket::connect(listener.port());
+    EchoRig rig;
+    auto& loop = rig.loop;
+    auto& server = rig.server;
+    const RawSocket good = RawSocket::connect(server.port());
     CHECK(rc::check("any bytes", [&](const std::string& garbage) {
-        RawSocket bad = RawSocket::connect(listener.port());
+        RawSocket bad = RawSocket::connect(server.port());
         bad.send(garbage);
         bad.shut_down_writing();
         RC_ASSERT(loop.run_until([&] {
@@ -331,31 +353,28 @@ TEST_CASE("A stranger at a Receiver's port is cut off at the length that it anno
 
 TEST_CASE("Supervisor over Tcp finds a server again that was closed and reopened",
           "[posix][posix_listener][unit]") {
-    ManualClock clock{Instant{1h}};
-    ManualLoop loop{clock.view()};
-    EchoServer server{loop};
-    Listener listener{loop, [&](Accepted a) { server.accept(std::move(a)); }};
-    REQUIRE_FALSE(listener.listen(any_port));
-    const Endpoint endpoint{"127.0.0.1", listener.port()};
-    TcpApp app;
-    TcpSupervisor<Tcp> link{Tcp{loop, endpoint}, tcp_policy(), {}, std::ref(app)};
-    loop.attach(link);
+    EchoRig rig;
+    auto& loop = rig.loop;
+    const Endpoint endpoint{"127.0.0.1", rig.server.port()};
+    Client client{loop, Tcp{loop, endpoint}};
+    auto& app = client.app;
+    auto& link = client.link;
     link.start();
     for (int outage = 0; outage < 10; ++outage) {
-        REQUIRE(loop.run_until([&] { return app.state() == LinkState::connected; }));
+        REQUIRE(loop.run_until(client.is(LinkState::connected)));
         CHECK(link.send(to_bytes(std::to_string(outage))) == SendResult::sent);
         REQUIRE(loop.run_until(
             [&] { return app.messages.size() == static_cast<std::size_t>(outage) + 1; }));
-        listener.close();
-        server.links.clear();
-        REQUIRE(loop.run_until([&] { return app.state() == LinkState::cooldown; }));
-        clock.advance(1s);
+        rig.server.listener.close();
+        rig.server.links.clear();
+        REQUIRE(loop.run_until(client.is(LinkState::cooldown)));
+        rig.clock.advance(1s);
         const auto attempts = app.states.size();
         REQUIRE(loop.run_until(
             [&] { return app.states.size() > attempts && app.state() == LinkState::cooldown; }));
         CHECK(app.failure.cause == Cause::refused);
-        REQUIRE_FALSE(listener.listen(endpoint));
-        clock.advance(1s);
+        REQUIRE_FALSE(rig.server.listener.listen(endpoint));
+        rig.clock.advance(1s);
     }
 }
 
@@ -364,15 +383,12 @@ TEST_CASE("Handles of other threads send over Tcp", "[posix][posix_listener][fau
     constexpr int each = 500;
     posix::Loop loop;
     EchoServer server{loop};
-    Listener listener{loop, [&](Accepted a) { server.accept(std::move(a)); }};
-    REQUIRE_FALSE(listener.listen(any_port));
-    TcpApp app;
-    TcpSupervisor<Tcp> link{
-        Tcp{loop, {"127.0.0.1", listener.port()}}, tcp_policy(), {}, std::ref(app)};
-    loop.attach(link);
+    REQUIRE(server.listening);
+    Client client{loop, Tcp{loop, {"127.0.0.1", server.port()}}};
+    auto& app = client.app;
     std::vector<std::thread> pool;
     for (int t = 0; t < threads; ++t) {
-        pool.emplace_back([t, handle = link.handle()] {
+        pool.emplace_back([t, handle = client.link.handle()] {
             handle.start();
             while (handle.status().state != LinkState::connected) std::this_thread::yield();
             for (int i = 0; i < each; ++i) {

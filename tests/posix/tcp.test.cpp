@@ -6,8 +6,12 @@
 #include <sys/socket.h>
 
 #include <belay/link/bundle.hpp>
+#include <belay/posix/journal.hpp>
+#include <belay/queue/queue.hpp>
+#include <belay/session/session.hpp>
 
 #include "support/posix/tcp_rig.hpp"
+#include "support/temporary_directory.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
@@ -537,4 +541,89 @@ TEST_CASE("Tcp delivers any messages however the peer cuts them", "[posix][posix
         rig.until([&] { return rig.app.messages.size() == messages.size(); });
         RC_ASSERT(rig.app.messages == messages);
     }));
+}
+
+// ---- a session over a bare Tcp ------------------------------------------------------------------
+
+namespace {
+
+/// A session whose receiver is a plain socket.
+struct BareSession {
+    static posix::Journal open(const std::string& path) {
+        auto journal = posix::Journal::open(path);
+        REQUIRE(journal.has_value());
+        return std::move(*journal);
+    }
+    BareSession() {
+        loop.attach(session);
+        session.start();
+        until_state(LinkState::connecting);
+        REQUIRE(loop.run_until([&] {
+            loop.post([] {});
+            return session.status().link.state == LinkState::connecting && server_has_one();
+        }));
+    }
+    bool server_has_one() {
+        if (peer.fd() < 0) peer = server.accept();
+        return (heard += peer.read_some()).size() >= hello_bytes;
+    }
+    void until_state(LinkState state) {
+        REQUIRE(loop.run_until([&] { return session.status().link.state == state; }));
+    }
+    void say(const session_format::Frame& f) const {
+        Bytes message;
+        session_format::append_frame(message, f);
+        peer.send(frame(as_text(message)));
+    }
+    /// Runs the loop until the session's side of the connection has ended.
+    void until_end() {
+        REQUIRE(loop.run_until([&] {
+            loop.post([] {});
+            heard += peer.read_some();
+            return peer.ended();
+        }));
+    }
+
+    static constexpr std::size_t hello_bytes = 5 + 24 + 106;
+    TemporaryDirectory dir;
+    ManualClock clock{Instant{1h}};
+    ManualLoop loop{clock.view()};
+    RawSocket server = RawSocket::listen();
+    RawSocket peer;
+    std::string heard;
+    Session<Tcp, TcpPolicy, Queue<posix::Journal>> session{Tcp{loop, {"127.0.0.1", server.port()}},
+                                                           tcp_policy(),
+                                                           Queue{open(dir / "journal")},
+                                                           {.id = {std::byte{1}}}};
+};
+
+/// The type and the first number of the last frame in a stream whose last frame has no payload.
+std::pair<int, int> last_frame(const std::string& stream) {
+    const std::string_view last = std::string_view{stream}.substr(stream.size() - 24);
+    return {last[9], last[12]};
+}
+
+}  // namespace
+
+TEST_CASE("A session's ERROR leaves before its connection ends", "[posix][posix_tcp][regression]") {
+    BareSession rig;
+    SECTION("to a greeting that is none") { rig.peer.send(frame("garbage")); }
+    SECTION("to what has no place once it flows") {
+        session_format::Welcome welcome;
+        welcome.payload_bytes_max = 100;
+        welcome.attach =
+            load_le<std::uint64_t>(as_bytes(std::string_view{rig.heard}.substr(5 + 16, 8)).data());
+        welcome.store = {std::byte{2}};
+        Bytes message;
+        session_format::append_welcome(message, welcome);
+        rig.peer.send(frame(as_text(message)));
+        Bytes credit;
+        session_format::append_ack(credit, 0, 1000, 1000);
+        rig.peer.send(frame(as_text(credit)));
+        rig.until_state(LinkState::connected);
+        rig.say({.type = session_format::FrameType::data, .number = 1});
+    }
+    rig.until_end();
+    CHECK(last_frame(rig.heard) == std::pair{10, 1});  // ERROR, protocol
+    CHECK(rig.session.status().link.state == LinkState::cooldown);
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <belay/journal/journal.hpp>
+#include <belay/queue/ring.hpp>
 #include <belay/sim/disk.hpp>
 
 #include "support/journal/journal_model.hpp"
@@ -55,6 +56,18 @@ struct PlainStorage {
     std::size_t capacity() const noexcept { return 3; }
 };
 static_assert(StorageLike<PlainStorage> && !LeasableLike<PlainStorage>);
+
+/// A right storage that sums up what is asked of it.
+struct SummedRing : Ring<int> {
+    explicit SummedRing(std::uint64_t& to) : Ring<int>{8}, sum{&to} {}
+
+    std::optional<int> try_pop() noexcept {
+        std::optional<int> value = Ring<int>::try_pop();
+        *sum = *sum * 31 + (value ? 1 : 2);
+        return value;
+    }
+    std::uint64_t* sum;
+};
 
 PlainStorage::Value owned_value(std::uint64_t i) {
     return {std::make_unique<int>(static_cast<int>(i))};
@@ -187,4 +200,13 @@ TEST_CASE("Every StorageRule has a sentence of its own", "[queue][storage_check]
         sentences.push_back(sentence);
     }
     CHECK(to_string(static_cast<StorageRule>(200)) == std::string{"unknown"});
+}
+
+TEST_CASE("check_storage makes the same histories with every compiler",
+          "[queue][storage_check][golden]") {
+    std::uint64_t sum = 0;
+    const auto fault = check_storage([&] { return SummedRing{sum}; },
+                                     [](std::uint64_t i) { return static_cast<int>(i); });
+    CHECK(text_of(fault) == "");
+    CHECK(sum == 11547617494969701218U);
 }

@@ -26,7 +26,8 @@ EMULATOR = "qemu-s390x"
 
 
 def build(compiler, source, made, *options):
-    subprocess.run([compiler, "-std=c++20", "-O1", *options, "-I", INCLUDE, "-I", TESTS, source, "-o", made], check=True)
+    # GCC tells on ARM of each std::vector that its calls are not those of GCC 7.
+    subprocess.run([compiler, "-std=c++20", "-O1", "-Wno-psabi", *options, "-I", INCLUDE, "-I", TESTS, source, "-o", made], check=True)
     return made
 
 
@@ -52,6 +53,26 @@ def same_files(one, other):
     return not different
 
 
+def same_on(cross_compiler, emulator, compiler, *options):
+    """Whether the machine that is emulated writes, reads and does what this one does."""
+    with tempfile.TemporaryDirectory() as name:
+        directory = pathlib.Path(name)
+        here = [build(compiler, SAMPLE, directory / "here")]
+        there = [emulator, build(cross_compiler, SAMPLE, directory / "there", "-static", *options)]
+        ok = run(*here, "write", directory / "from_here") and run(*there, "write", directory / "from_there")
+        ok = ok and same_files(directory / "from_here", directory / "from_there")
+        ok = ok and run(*here, "read", directory / "from_there") and run(*there, "read", directory / "from_here")
+        ok = ok and same_files(directory / "from_here", directory / "from_there")
+        programs = sorted(TESTS.glob("*/no_exceptions.cpp"))
+        for source in programs:
+            program = build(cross_compiler, source, directory / "program", "-static", "-DBELAY_ASSERTIONS=1",
+                            *options)
+            ok = run(emulator, program) and ok
+        ok = ok and bool(programs)
+    print(f"{len(programs)} programs, a journal and a work queue: {'the same' if ok else 'NOT the same'} by {emulator}")
+    return ok
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--compiler", default="c++")
@@ -60,21 +81,7 @@ def main():
         if shutil.which(tool) is None:
             print(f"SKIP: {tool} is not installed")
             return 0
-    with tempfile.TemporaryDirectory() as name:
-        directory = pathlib.Path(name)
-        here = [build(arguments.compiler, SAMPLE, directory / "here")]
-        there = [EMULATOR, build(CROSS_COMPILER, SAMPLE, directory / "there", "-static")]
-        ok = run(*here, "write", directory / "from_here") and run(*there, "write", directory / "from_there")
-        ok = ok and same_files(directory / "from_here", directory / "from_there")
-        ok = ok and run(*here, "read", directory / "from_there") and run(*there, "read", directory / "from_here")
-        ok = ok and same_files(directory / "from_here", directory / "from_there")
-        programs = sorted(TESTS.glob("*/no_exceptions.cpp"))
-        for source in programs:
-            program = build(CROSS_COMPILER, source, directory / "program", "-static", "-DBELAY_ASSERTIONS=1")
-            ok = run(EMULATOR, program) and ok
-        ok = ok and bool(programs)
-    print(f"{len(programs)} programs, a journal and a work queue: {'the same in both byte orders' if ok else 'NOT the same'}")
-    return 0 if ok else 1
+    return 0 if same_on(CROSS_COMPILER, EMULATOR, arguments.compiler) else 1
 
 
 if __name__ == "__main__":

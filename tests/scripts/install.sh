@@ -72,3 +72,15 @@ need_build_tools() {
     need cmake cmake "configures the build"
     need ninja-build ninja "runs the build"
 }
+
+# What the headers of the adapters include.
+need_adapter_libraries() {
+    need libsqlite3-dev include:sqlite3.h "the database under the SQLite adapter"
+    need libhiredis-dev include:hiredis/hiredis.h "the client under the Redis adapter"
+    need liblmdb-dev include:lmdb.h "the database under the LMDB adapter"
+}
+
+# For tests/scripts/tidy.py, and its test.
+need_clang_tidy() {
+    need clang-tidy-16 clang-tidy-16 "checks the size of functions, and their parameters"
+}

@@ -74,7 +74,6 @@ MACROS_ALLOWED = ("include/belay/core/assert.hpp", "include/belay/version.hpp")
 HEADER_LINES_MAX = 400
 HEADER_LINES_GOAL = 300
 HEADER_SHARE_WITHIN_GOAL = 0.9
-FUNCTION_LINES_MAX = 70
 LINE_COLUMNS_MAX = 100
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
@@ -122,8 +121,6 @@ class Layout:
                 self.check_links(path, lines)
             if pathlib.PurePath(path).suffix not in SOURCES:
                 continue
-            if path.startswith(("include/", "examples/")):
-                self.check_function_sizes(path, lines)
             if path.startswith("examples/"):
                 self.check_example_includes(path, lines)
             if path.startswith("tests/") and re.search(r"\.(test|static)\.cpp$", path):
@@ -155,12 +152,23 @@ class Layout:
                     self.report(path, number, "link", f"{target}: {to} has no such heading")
 
     def check_readme_code(self):
-        programs = [squeezed(lines) for path, lines in self.text.items()
+        """What README shows is in a program that compiles, which needs no more of belay and of namespaces."""
+        readme = self.text.get("README.md", [])
+        programs = [lines for path, lines in self.text.items()
                     if path.startswith("examples/") and path.endswith(".cpp")]
-        for number, block in code_blocks(self.text.get("README.md", []), "cpp"):
+        for number, block in code_blocks(readme, "cpp"):
             body = squeezed(line for line in block if not re.match(r"#include|using namespace", line))
-            if not any(body in program for program in programs):
+            having = [lines for lines in programs if body in squeezed(lines)]
+            if not having:
                 self.report("README.md", number, "readme-code", "no program in examples/ has these lines")
+            elif not any(brought(lines) == brought(block) for lines in having):
+                self.report("README.md", number, "readme-code", "the program includes, or uses, something else")
+        for language, name in (("cmake", "CMakeLists.txt"), ("meson", "meson.build")):
+            consumers = {without_remark(line) for path, lines in self.text.items() for line in lines
+                         if path.startswith("tests/consumer/") and path.endswith(name)}
+            for number, block in code_blocks(readme, language):
+                for line in {without_remark(line) for line in block} - consumers:
+                    self.report("README.md", number, "readme-code", f"no consumer has the line {line}")
 
     def check_licence_line(self, path, lines):
         """SPDX identifier of LICENSE on line 1, or on line 2 below a #! line."""
@@ -301,11 +309,6 @@ class Layout:
             self.report("include", 1, "header-share",
                         f"{len(over)} of {len(self.headers)} headers are over {HEADER_LINES_GOAL} lines: {names}")
 
-    def check_function_sizes(self, path, lines):
-        for begin, end in function_blocks(lines):
-            if end - begin + 1 > FUNCTION_LINES_MAX:
-                self.report(path, begin, "function-size", f"{end - begin + 1} lines, the limit is {FUNCTION_LINES_MAX}")
-
 
 def code_blocks(lines, language):
     """Line number and lines of each fenced block in that language."""
@@ -333,6 +336,17 @@ def anchors(lines):
     return {re.sub(r"[^\w\- ]", "", h[1].strip().lower()).replace(" ", "-") for h in headings if h}
 
 
+def brought(lines):
+    """What a program gets from belay's headers, and which namespaces it opens."""
+    found = (re.match(r"(#include <belay/[^>]+>|using namespace [\w:]+;)", line) for line in lines)
+    return {line[1] for line in found if line}
+
+
+def without_remark(line):
+    """The line without its comment, of the kind that begins with #."""
+    return line.partition("#")[0].strip()
+
+
 def squeezed(lines):
     """One text without indentation and empty lines, to compare code by."""
     return "\n".join(line.strip() for line in lines if line.strip())
@@ -351,48 +365,6 @@ def list_files(root):
         pass
     every = (p.relative_to(root) for p in root.rglob("*") if p.is_file())
     return sorted(str(p) for p in every if p.parts[0] not in ("build", ".git"))
-
-
-def without_comments_and_literals(text):
-    """The same text with comments, strings and characters blanked; lines stay where they are."""
-    token = re.compile(
-        r'//[^\n]*|/\*.*?\*/|R"([^(\s]*)\(.*?\)\1"|"(?:\\.|[^"\\\n])*"|(?<![0-9a-fA-F])\'(?:\\.|[^\'\\\n])+\'|^[ \t]*#(?:\\\n|[^\n])*',
-        re.S | re.M)
-    return token.sub(lambda m: "\n" * m[0].count("\n"), text)
-
-
-def function_blocks(lines):
-    """First and last line of each outermost function body, signature not counted."""
-    text = without_comments_and_literals("\n".join(lines))
-    line, head, stack, found = 1, "", [], []
-    for character in text:
-        if character == "\n":
-            line += 1
-            head += " "
-        elif character == "{":
-            inside = any(kind == "function" for kind, _ in stack)
-            stack.append(("inner" if inside else block_kind(head), line))
-            head = ""
-        elif character == "}":
-            if stack:
-                kind, begin = stack.pop()
-                if kind == "function":
-                    found.append((begin, line))
-            head = ""
-        elif character == ";":
-            head = ""
-        else:
-            head += character
-    return found
-
-
-def block_kind(head):
-    head = head.strip()
-    while (shorter := re.sub(r"<[^<>]*>", " ", head)) != head:
-        head = shorter
-    if re.search(r"\b(namespace|class|struct|union|enum)\b", head):
-        return "scope"
-    return "value" if re.search(r"(=|,|\breturn)$", head) else "function"
 
 
 def main():

@@ -18,11 +18,6 @@ def home(root):
     return ".".join(part[1] for part in parts)
 
 
-def conan(root):
-    match = re.search(r'^    version = "([^"]*)"$', (root / "conanfile.py").read_text(), re.M)
-    return match and match[1]
-
-
 def vcpkg(root):
     return json.loads((root / "packaging/vcpkg/vcpkg.json").read_text()).get("version")
 
@@ -33,7 +28,7 @@ def changelog(root):
     return match and match[1]
 
 
-COPIES = {"conanfile.py": conan, "packaging/vcpkg/vcpkg.json": vcpkg, "CHANGELOG.md": changelog}
+COPIES = {"packaging/vcpkg/vcpkg.json": vcpkg, "CHANGELOG.md": changelog}
 
 
 def differences(root):

@@ -220,7 +220,8 @@ TEST_CASE("read_hello trusts no field", "[session][greeting][fault]") {
     CHECK(with(16, sixteen_zeros) == SessionErrc::protocol);  // no sender
     CHECK(with(32, sixteen_zeros) == SessionErrc::protocol);  // no journal
     CHECK_FALSE(with(48, sixteen_zeros));                     // not pinned
-    CHECK_FALSE(with(64, eight_ones));                        // of a half that we do not have
+    CHECK(with(64, eight_ones) == SessionErrc::protocol);     // of a half that we do not have
+    CHECK(with(79, "\x01") == SessionErrc::protocol);
     CHECK(with(80, std::string(8, '\0')) == SessionErrc::protocol);  // base 0
     CHECK(with(80, eight_ones) == SessionErrc::protocol);            // base beyond 2^63
     CHECK(with(80, "\x0b") == SessionErrc::protocol);                // base above last + 1

@@ -248,28 +248,45 @@ TEST_CASE("Receiver takes START once, of the right attach, from whom it concerns
         auto a = r.connect();
         CHECK(r.ask(a, start(1)) == Seen{"error protocol 3"});
     }
-    SECTION("after a newer connection has adopted: nobody listens") {
+}
+
+TEST_CASE("Receiver has one pending connection of a sender: where it authorized, the newer",
+          "[session][receiver][unit]") {
+    Guarded r;
+    const auto ticket = [](std::uint64_t attach) {
+        return bytes_of(with_token(hello_of(1, attach), "ticket"));
+    };
+    SECTION("the older hears of it, and nobody listens to it any more") {
         auto a = r.connect();
         auto b = r.connect();
-        CHECK(r.ask(a, bytes_of(hello_of(1, 1))) == Seen{"welcome new"});
-        CHECK(r.ask(b, bytes_of(hello_of(1, 2))) == Seen{"welcome new"});
-        CHECK(r.ask(b, start(2)) == Seen{"ack 0"});
+        CHECK(r.ask(a, ticket(1)) == Seen{"welcome new"});
+        CHECK(r.ask(b, ticket(2)) == Seen{"welcome new"});
         CHECK(a->heard() == Seen{"error superseded 2"});
         CHECK(a->say(start(1)) == belay::driver::Post::gone);
+        CHECK(r.ask(b, start(2)) == Seen{"ack 0"});
         CHECK(r.ask(b, data(1, "x")) == Seen{"ack 1"});
         CHECK(r.ledger.log == Seen{"adopt", "apply 1", "commit"});
     }
-    SECTION("queued behind the newer one's: dropped") {
+    SECTION("its START, queued behind the newer one's, is dropped") {
         auto b = r.connect();
         auto a = r.connect();
-        r.ask(a, bytes_of(hello_of(1, 1)));
-        r.ask(b, bytes_of(hello_of(1, 2)));
-        a->say(start(1));
+        r.ask(a, ticket(1));
+        b->say(ticket(2));
         b->say(start(2));
+        a->say(start(1));
         r.run();
         CHECK(a->heard() == Seen{"error superseded 2"});
-        CHECK(b->heard() == Seen{"ack 0"});
+        CHECK(b->heard() == Seen{"welcome new", "ack 0"});
         CHECK(r.ledger.committed.at(id(1)).attach == 2);
+    }
+    SECTION("another sender's is none of it") {
+        auto a = r.connect();
+        auto b = r.connect();
+        Hello other = with_token(hello_of(2, 1), "ticket");
+        other.sender = id(2);
+        CHECK(r.ask(a, ticket(1)) == Seen{"welcome new"});
+        CHECK(r.ask(b, bytes_of(other)) == Seen{"welcome new"});
+        CHECK(r.ask(a, start(1)) == Seen{"ack 0"});
     }
 }
 
@@ -371,7 +388,7 @@ TEST_CASE("Receiver waits for more operations as long as commit_within says",
     r.run(20ms);
     CHECK(a->heard() == Seen{"ack 2"});
     CHECK(r.ledger.log == Seen{"adopt", "apply 1", "apply 2", "commit"});
-    CHECK(r.receiver.deadline() == never);
+    CHECK(r.receiver.deadline() == at(10ms + 10s));  // the sender's next sign of life
 }
 
 TEST_CASE("Receiver tells of a commit also when its connection has gone",
@@ -415,7 +432,7 @@ TEST_CASE("Receiver repeats an ACK for which there was no room",
     r.run();
     a->answer = SendResult::busy;
     CHECK(r.ask(a, data(1, "x")).empty());
-    CHECK(r.receiver.deadline() == never);
+    CHECK(r.receiver.deadline() == at(10s));  // for a sign of life; not for the ACK
     a->answer = SendResult::sent;
     a->link.writable();
     r.run();

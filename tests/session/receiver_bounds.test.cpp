@@ -12,15 +12,6 @@ using namespace belay::session_format;
 using namespace belay_test;
 using namespace std::chrono_literals;
 
-namespace {
-using Guarded = ReceiverRig<belay::detail::NoFault, Door>;
-
-Hello with_token(Hello h, std::string_view token) {
-    h.token = as_bytes(token);
-    return h;
-}
-}  // namespace
-
 // ---- bad frames ---------------------------------------------------------------------------------
 
 TEST_CASE("Receiver refuses a first message that is no HELLO", "[session][receiver][fault]") {
@@ -98,7 +89,9 @@ TEST_CASE("Receiver names its version to who speaks another", "[session][receive
     ReceiverRig<> r;
     const auto answer = [&](unsigned low, unsigned high) {
         auto a = r.connect();
-        return r.ask(a, patched(patched(bytes_of(hello_of(1, 1)), 32, low), 33, high));
+        Seen seen = r.ask(a, patched(patched(bytes_of(hello_of(1, 1)), 32, low), 33, high));
+        a->link.closed();
+        return seen;
     };
     const Seen version{"error version " + std::to_string((1ULL << 32U) + 1)};
     CHECK(answer(1, 1) == Seen{"welcome new"});
@@ -124,6 +117,9 @@ TEST_CASE("Receiver refuses what an attached connection must not say",
         {patched(data(1, "acknowledge now"), 10, 4), "error protocol 4"},
         {patched(data(1, "lane"), 11, 1), "error protocol 4"},
         {patched(ping(1), 11, 1), "error protocol 11"},
+        {patched(ping(1), 12, 1), "error protocol 11"},
+        {patched(start(1), 12, 1), "error protocol 3"},
+        {bytes_of(Frame{.type = FrameType::pong, .payload = as_bytes("x")}), "error protocol 12"},
         {Bytes(3), "error protocol 0"},
     }));
     auto a = r.attached(hello_of(1, 1));
@@ -173,23 +169,148 @@ TEST_CASE("Receiver authorizes before anything else, so that nobody fences a vic
     CHECK(greet(with_token(pinned_hello_of(1, 2), "ticket")) == Seen{"welcome known 1"});
 }
 
+// ---- what ends each state of a peer, and who pays meanwhile: docs/session-protocol.md, section 10 ----
+
 TEST_CASE("Receiver closes who says no HELLO in time", "[session][receiver][unit]") {
-    ReceiverRig<> r{{.hello_max = 3s}};
+    ReceiverRig<> r{{.greeting_max = 3s}};
     auto silent = r.connect();
-    auto greeted = r.connect();
-    r.ask(greeted, bytes_of(hello_of(1, 1)));
     CHECK(r.receiver.deadline() == at(3s));
     r.run(2999ms);
     CHECK(silent->live);
     r.run(3s);
     CHECK(silent->heard() == Seen{"error protocol 0"});
     CHECK_FALSE(silent->live);
-    CHECK(greeted->live);
     CHECK(r.receiver.deadline() == never);
 }
 
-TEST_CASE("Receiver bounds its connections and its senders", "[session][receiver][unit]") {
-    ReceiverRig<> r{{.connections_max = 3, .senders_max = 2}};
+TEST_CASE("Receiver closes who says no START in time, whatever else it says",
+          "[session][receiver][regression]") {
+    ReceiverRig<> r{{.greeting_max = 3s}};
+    r.run(1s);
+    auto pending = r.connect();
+    r.run(2s);
+    CHECK(r.ask(pending, bytes_of(hello_of(1, 1))) == Seen{"welcome new"});
+    CHECK(r.receiver.deadline() == at(5s));
+    for (const Duration t : {3s, 4s}) {
+        r.run(t);
+        CHECK(r.ask(pending, ping(1)) == Seen{"pong 1"});
+    }
+    r.run(4999ms);
+    CHECK(pending->live);
+    r.run(5s);
+    CHECK(pending->heard() == Seen{"error protocol 0"});
+    CHECK_FALSE(pending->live);
+    CHECK(r.receiver.connections() == 0);
+    // In time it has no such end.
+    auto a = r.attached(hello_of(1, 2));
+    CHECK(r.receiver.deadline() == at(15s));
+}
+
+TEST_CASE("Receiver lets a sender that nobody authorized have one pending connection, the older",
+          "[session][receiver][regression]") {
+    ReceiverRig<> r{{.greeting_max = 3s, .connections_max = 4}};
+    auto first = r.connect();
+    CHECK(r.ask(first, bytes_of(hello_of(1, 1))) == Seen{"welcome new"});
+    r.run(1s);
+    for (unsigned journal = 2; journal < 250; ++journal) {
+        auto next = r.connect();
+        CHECK(r.ask(next, bytes_of(hello_of(journal, 1))) == Seen{"error overloaded 2000"});
+        CHECK_FALSE(next->live);
+    }
+    CHECK(first->live);
+    // Nobody else is kept out meanwhile.
+    Hello other = hello_of(7, 1);
+    other.sender = id(2);
+    r.attached(other);
+    CHECK(r.ask(first, start(1)) == Seen{"ack 0"});
+}
+
+TEST_CASE("Receiver asks a silent sender, and gives it up", "[session][receiver][regression]") {
+    ReceiverRig<> r{{.heartbeat = {.every = 10s, .dead_after = 25s}}};
+    auto frozen = r.attached(hello_of(1, 1));
+    r.run(10s);
+    CHECK(frozen->heard() == Seen{"ping 1"});
+    r.run(20s);
+    CHECK(frozen->heard() == Seen{"ping 2"});
+    r.run(24s);
+    CHECK(frozen->live);
+    SECTION("it stays silent") {
+        r.run(25s);
+        CHECK_FALSE(frozen->live);
+        CHECK(r.receiver.connections() == 0);
+        CHECK(r.receiver.deadline() == never);
+        auto back = r.connect();
+        CHECK(r.ask(back, bytes_of(pinned_hello_of(1, 2))) == Seen{"welcome known 0"});
+    }
+    SECTION("it answers") {
+        CHECK(r.ask(frozen, bytes_of(Frame{.type = FrameType::pong, .number = 2})).empty());
+        r.run(33s);
+        CHECK(frozen->live);
+        CHECK(r.receiver.deadline() == at(34s));
+    }
+}
+
+TEST_CASE("Receiver gives the places of strangers to newcomers, never those of senders",
+          "[session][receiver][regression]") {
+    ReceiverRig<> r{{.connections_max = 4, .linger_max = 2s}};
+    auto sender = r.attached(hello_of(1, 1));
+    Hello other = hello_of(2, 1);
+    other.sender = id(2);
+    auto pending = r.connect();
+    r.ask(pending, bytes_of(other));
+    auto stranger = r.connect();
+    auto talker = r.connect();
+    r.notes.take();
+    SECTION("the one that has been silent for longest") {
+        for (int i = 0; i < 100; ++i) {
+            auto newcomer = r.connect();
+            CHECK_FALSE(r.lines[r.lines.size() - 3]->live);
+            CHECK(newcomer->live);
+            CHECK(r.receiver.connections() == 4);
+        }
+        CHECK_FALSE(stranger->live);
+        CHECK_FALSE(talker->live);
+        CHECK(r.notes.take().size() == 100);  // each refused as overloaded
+    }
+    SECTION("before it one that is gone already, and lingers") {
+        talker->answers_goodbye = false;
+        CHECK(r.ask(talker, ping(1)) == Seen{"error protocol 11"});
+        CHECK(talker->live);
+        auto newcomer = r.connect();
+        CHECK_FALSE(talker->live);
+        CHECK(stranger->live);
+        CHECK(newcomer->live);
+    }
+    SECTION("many in one turn") {
+        for (int i = 0; i < 100; ++i) r.receiver.accept(RawTransport{r.lines});
+        CHECK(r.receiver.connections() == 4);
+        r.run();
+        CHECK(r.receiver.connections() == 4);
+        CHECK(r.lines.back()->live);
+    }
+    CHECK(sender->live);
+    CHECK(pending->live);
+    CHECK(r.ask(sender, data(1, "x")) == Seen{"ack 1"});
+    CHECK(r.ask(pending, start(1)) == Seen{"ack 0"});
+}
+
+TEST_CASE("Receiver closes a connection at once where all places are senders'",
+          "[session][receiver][unit]") {
+    ReceiverRig<> r{{.connections_max = 2}};
+    const auto of = [](unsigned sender) {
+        Hello h = hello_of(sender, 1);
+        h.sender = id(sender);
+        return h;
+    };
+    auto first = r.attached(of(1));
+    auto second = r.attached(of(2));
+    r.receiver.accept(RawTransport{r.lines});
+    CHECK(r.lines.size() == 2);  // not even opened
+    CHECK(r.receiver.connections() == 2);
+}
+
+TEST_CASE("Receiver bounds the senders that it remembers", "[session][receiver][unit]") {
+    ReceiverRig<> r{{.senders_max = 2}};
     const auto of = [](unsigned sender) {
         Hello h = hello_of(sender, 1);
         h.sender = id(sender);
@@ -198,9 +319,6 @@ TEST_CASE("Receiver bounds its connections and its senders", "[session][receiver
     auto first = r.attached(of(1));
     auto second = r.attached(of(2));
     auto third = r.connect();
-    r.receiver.accept(RawTransport{r.lines});
-    CHECK(r.lines.size() == 3);  // not even opened
-    CHECK(r.receiver.connections() == 3);
     CHECK(r.ask(third, bytes_of(of(3))) == Seen{"error overloaded 1000"});
     CHECK(r.receiver.connections() == 2);
     // Who is known comes in still.
@@ -208,6 +326,43 @@ TEST_CASE("Receiver bounds its connections and its senders", "[session][receiver
     Hello h = of(2);
     h.attach = 2;
     CHECK(r.ask(again, bytes_of(h)) == Seen{"welcome known 0"});
+}
+
+TEST_CASE("Receiver believes no attach that would shut its journal out for ever",
+          "[session][receiver][regression]") {
+    constexpr std::uint64_t most = std::uint64_t{1} << 20U;
+    const auto attach = [](std::uint64_t run) { return run << 32U | 1; };
+    ReceiverRig<> r;
+    for (const std::uint64_t too_far : {attach(most + 1), ~std::uint64_t{0}}) {
+        auto a = r.connect();
+        CHECK(r.ask(a, bytes_of(hello_of(1, too_far))) == Seen{"error protocol 1"});
+    }
+    r.attached(hello_of(1, attach(most)));
+    for (const std::uint64_t too_far : {attach(2 * most + 1), ~std::uint64_t{0}}) {
+        auto a = r.connect();
+        CHECK(r.ask(a, bytes_of(pinned_hello_of(1, too_far))) == Seen{"error protocol 1"});
+    }
+    auto b = r.connect();
+    CHECK(r.ask(b, bytes_of(pinned_hello_of(1, attach(2 * most)))) == Seen{"welcome known 0"});
+}
+
+TEST_CASE("Receiver takes a token of 4 KiB, and none that is longer",
+          "[session][receiver][regression]") {
+    ReceiverRig<> r;
+    const std::string longest(token_bytes_max, 't');
+    // What append_hello refuses to write.
+    Bytes hello = bytes_of(with_token(hello_of(1, 1), longest));
+    auto a = r.connect();
+    CHECK(r.ask(a, hello) == Seen{"welcome new"});
+    a->link.closed();
+    Bytes payload{hello.begin() + frame_header_bytes, hello.end()};
+    payload.push_back(std::byte{'t'});
+    store_le<std::uint16_t>(payload.data() + 104, token_bytes_max + 1);
+    auto b = r.connect();
+    CHECK(r.ask(b, bytes_of(Frame{.type = FrameType::hello,
+                                  .aux = 1U << 20U,
+                                  .number = 1,
+                                  .payload = payload})) == Seen{"error protocol 1"});
 }
 
 TEST_CASE("Receiver serves a flood in bounded turns, and everybody else meanwhile",
@@ -448,7 +603,7 @@ TEST_CASE("Receiver acknowledges nothing after a commit that threw",
 
 TEST_CASE("Receiver::stop leaves no deadline behind for who never said HELLO",
           "[session][receiver][regression]") {
-    ReceiverRig<> r{{.hello_max = 1s}};
+    ReceiverRig<> r{{.greeting_max = 1s}};
     auto silent = r.connect();
     silent->answers_goodbye = false;
     r.receiver.stop();

@@ -25,6 +25,6 @@ static_assert(belay::ReceiverLimits{}.number_window == 1024);
 static_assert(belay::ReceiverLimits{}.byte_window == 4U << 20U);
 static_assert(belay::ReceiverLimits{}.payload_bytes_max == 1U << 20U);
 static_assert(belay::ReceiverOptions{}.commit_within == belay::Duration::zero());
-static_assert(belay::ReceiverOptions{}.hello_max == std::chrono::seconds{5});
+static_assert(belay::ReceiverOptions{}.greeting_max == std::chrono::seconds{5});
 
 }  // namespace

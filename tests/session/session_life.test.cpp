@@ -16,7 +16,6 @@ using namespace std::chrono_literals;
 
 namespace {
 using Rig = SessionRig<>;
-using Unpinged = SessionRig<RawConnection>;  // its transport has no ping()
 
 const std::error_code enospc = std::make_error_code(std::errc::no_space_on_device);
 
@@ -280,8 +279,9 @@ TEST_CASE("Session tells once that it is stalled, and again after progress",
     }
 }
 
-TEST_CASE("Session pings by itself where the transport cannot", "[session][session][unit]") {
-    Unpinged r{{.heartbeat = {.every = 10s, .dead_after = 25s}}};
+TEMPLATE_TEST_CASE("Session watches its receiver, over any transport", "[session][session][unit]",
+                   RawConnection, RawPingedConnection) {
+    SessionRig<TestType> r{{.heartbeat = {.every = 10s, .dead_after = 25s}}};
     r.connect();
     CHECK(r.session->deadline() == at(10s));
     r.run(10s);
@@ -299,15 +299,6 @@ TEST_CASE("Session pings by itself where the transport cannot", "[session][sessi
     r.run(37s);
     CHECK(r.state() == LinkState::cooldown);
     CHECK(r.session->status().link.failure.error() == LinkErrc::heartbeat_lost);
-}
-
-TEST_CASE("Session leaves pings to a transport that can", "[session][session][unit]") {
-    Rig r{{.heartbeat = {.every = 10s, .dead_after = 25s}}};
-    r.connect();
-    r.run(100s);
-    CHECK(r.line().heard().empty());
-    CHECK(r.state() == LinkState::connected);
-    CHECK(r.ask(ping(9)) == Seen{"pong 9"});
 }
 
 // ---- what blocks --------------------------------------------------------------------------------

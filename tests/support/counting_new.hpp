@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <new>
+#include <stdexcept>
 
 #if defined(__APPLE__)
 #    include <malloc/malloc.h>
@@ -72,8 +73,20 @@ namespace belay_test {
 
 /// Counts allocations while it lives.
 struct Counting {
+    /// Throws: std::logic_error if another operator new is the program's, which nobody counts.
     Counting() {
         is_counting = true;
+        const std::size_t none = allocations;
+        {
+            const SpareMemory spare;
+            // Called as functions, which no compiler may leave out.
+            ::operator delete(::operator new(1));
+        }
+        if (allocations != none + 1) {
+            is_counting = false;
+            throw std::logic_error{"Counting: operator new does not count"};
+        }
+        allocations = none;
         bytes_peak = bytes_held;
     }
     ~Counting() { is_counting = false; }

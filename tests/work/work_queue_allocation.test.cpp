@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "support/catch.hpp"
-#include "support/counting_new.hpp"
+#include "support/failing_new.hpp"
 #include "support/seeds.hpp"
 #include "support/work/moments.hpp"
 #include "support/work/work_turns.hpp"

@@ -57,7 +57,7 @@ TEST_CASE("WorkSlots finds by id, and keeps both orders", "[work][work_queue][pr
                     const std::uint64_t id = (1 + bits() % 100) * stride;
                     if (model.contains(id)) continue;
                     slots.reserve();
-                    const std::uint32_t i = slots.add(id, id + 5);
+                    const std::uint32_t i = slots.add({.id = id, .position = id + 5});
                     model[id] = {WorkState::ready, {}, i};
                     REQUIRE(slots[i].position == id + 5);
                     REQUIRE(slots[i].token == 0);
@@ -111,7 +111,7 @@ TEST_CASE("WorkSlots: of equal times the lower id is due first", "[work][work_qu
     WorkSlots slots;
     for (const std::uint64_t id : {7u, 3u, 5u}) {
         slots.reserve();
-        slots.make_wait(slots.add(id, id), WorkState::delayed, Instant{});
+        slots.make_wait(slots.add({.id = id, .position = id}), WorkState::delayed, Instant{});
     }
     for (const std::uint64_t id : {3u, 5u, 7u}) {
         REQUIRE(slots[slots.next_due()].id == id);

@@ -15,8 +15,8 @@ namespace belay::inline BELAY_ABI {
 
 namespace detail {
 
-/// What an answer of SQLite that is no success means; `system` is the errno that it saw, or 0.
-[[nodiscard]] inline std::error_code code_of_sqlite(int answer, int system) noexcept {
+/// What an answer of SQLite that is no success means; `system` is the errno that it saw, if any.
+[[nodiscard]] inline std::error_code code_of_sqlite(int answer, std::errc system = {}) noexcept {
     switch (answer & 0xFF) {
         case SQLITE_BUSY:
         case SQLITE_LOCKED:
@@ -34,7 +34,7 @@ namespace detail {
             return std::make_error_code(std::errc::permission_denied);
         case SQLITE_CANTOPEN:
         case SQLITE_IOERR:
-            if (system != 0) return {system, std::generic_category()};
+            if (system != std::errc{}) return std::make_error_code(system);
             return std::make_error_code(std::errc::io_error);
         // The statements are right: if they do not fit, the tables are not those of a queue.
         default:

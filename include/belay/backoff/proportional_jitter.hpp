@@ -22,12 +22,12 @@ public:
     /// Pre: percent <= 100, which the Backoff checks.
     [[nodiscard]] static constexpr ProportionalJitter plus_minus_percent(
         std::uint32_t percent) noexcept {
-        return ProportionalJitter{percent, percent};
+        return ProportionalJitter{{.below = percent, .above = percent}};
     }
     /// Upwards only: `plus_percent(10)` waits 100..110 % of the nominal wait.
     /// Pre: percent <= 100, which the Backoff checks.
     [[nodiscard]] static constexpr ProportionalJitter plus_percent(std::uint32_t percent) noexcept {
-        return ProportionalJitter{0, percent};
+        return ProportionalJitter{{.below = 0, .above = percent}};
     }
 
     /// Errors: none; saturates.   Complexity: O(1).
@@ -38,19 +38,25 @@ public:
     }
 
     [[nodiscard]] constexpr BackoffErrc check() const noexcept {
-        return below_percent_ <= 100 && above_percent_ <= 100 ? BackoffErrc{}
-                                                              : BackoffErrc::bad_jitter;
+        return percents_.below <= 100 && percents_.above <= 100 ? BackoffErrc{}
+                                                                : BackoffErrc::bad_jitter;
     }
 
     friend constexpr bool operator==(ProportionalJitter, ProportionalJitter) noexcept = default;
 
 private:
-    constexpr ProportionalJitter(std::uint32_t below, std::uint32_t above) noexcept
-        : below_percent_{below}, above_percent_{above} {}
+    struct Percents {
+        std::uint32_t below;
+        std::uint32_t above;
+
+        friend constexpr bool operator==(Percents, Percents) noexcept = default;
+    };
+
+    explicit constexpr ProportionalJitter(Percents percents) noexcept : percents_{percents} {}
 
     // In parts that cannot overflow, or saturate.
     [[nodiscard]] constexpr Duration peak_of(Duration nominal) const noexcept {
-        const std::uint64_t share = std::uint64_t{100} + above_percent_;
+        const std::uint64_t share = std::uint64_t{100} + percents_.above;
         const auto rest = static_cast<std::uint64_t>((nominal % 100).count()) * share / 100;
         return saturating_add(saturating_multiply(nominal / 100, share),
                               Duration{static_cast<Duration::rep>(rest)});
@@ -60,14 +66,13 @@ private:
     // floor_of(peak_of(d)) is d itself where nothing is taken off.
     [[nodiscard]] constexpr Duration floor_of(Duration most) const noexcept {
         const auto top = static_cast<std::uint64_t>(most.count());
-        const std::uint64_t share = 100U - below_percent_;
-        const std::uint64_t whole = 100U + above_percent_;
+        const std::uint64_t share = 100U - percents_.below;
+        const std::uint64_t whole = 100U + percents_.above;
         const std::uint64_t least = top / whole * share + (top % whole * share + whole - 1) / whole;
         return Duration{static_cast<Duration::rep>(least)};
     }
 
-    std::uint32_t below_percent_;
-    std::uint32_t above_percent_;
+    Percents percents_;
 };
 
 }  // namespace belay::inline BELAY_ABI

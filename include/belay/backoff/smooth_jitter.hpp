@@ -40,11 +40,11 @@ inline constexpr std::uint32_t smooth_curve[7][16] = {
      0x7A92BE8B},
 };
 
-/// Height `point` (in [0, 2^32), for t - n or its root in [0, 1)) of row `n` of the curve: straight
+/// Height `point` (of 2^32, for t - n or its root in [0, 1)) of row `n` of the curve: straight
 /// between the table's points, and within 0.3 % of the formula.
-[[nodiscard]] constexpr std::uint64_t smooth_height(std::uint64_t n, std::uint64_t point) noexcept {
+[[nodiscard]] constexpr std::uint64_t smooth_height(std::uint64_t n, std::uint32_t point) noexcept {
     const std::uint64_t row = n < 6 ? n : 6;
-    const std::uint64_t i = point >> 28;
+    const std::uint32_t i = point >> 28;
     const std::uint64_t here = smooth_curve[row][i];
     const std::uint64_t next = i != 15 ? smooth_curve[row][i + 1]
                                        : std::uint64_t{2} * smooth_curve[n < 6 ? row + 1 : 6][0];
@@ -93,9 +93,10 @@ public:
     [[nodiscard]] constexpr Duration delay(WaitRange range, std::uint64_t failures,
                                            Random& bits) noexcept {
         const std::uint64_t drawn = bits();
-        std::uint64_t point = drawn >> 32;
+        auto point = static_cast<std::uint32_t>(drawn >> 32);
         // The larger of two numbers from [0, 1) is distributed as the square root of one.
-        if (failures == 0 && (drawn & 0xFFFFFFFFU) > point) point = drawn & 0xFFFFFFFFU;
+        const auto other = static_cast<std::uint32_t>(drawn);
+        if (failures == 0 && other > point) point = other;
         const std::uint64_t height = detail::smooth_height(failures, point);
         const std::uint64_t reach = detail::smooth_reach(failures);
         const std::uint64_t before = failures != 0 ? before_ : 0;

@@ -3,6 +3,7 @@
 /// SlowCallRate: opens a breaker when too many of the last calls took too long.
 #pragma once
 
+#include <belay/breaker/failure_rate.hpp>
 #include <belay/breaker/trip_like.hpp>
 #include <belay/core/call_counts.hpp>
 
@@ -26,24 +27,21 @@ public:
     /// Pre: slow_after > 0ns; the threshold's, and that its min_calls fit into the window.
     constexpr SlowCallRate(Duration slow_after, Window window,
                            RateThreshold threshold = {}) noexcept
-        : slow_after_{slow_after}, window_{window}, threshold_{threshold} {
+        : slow_after_{slow_after}, rate_{window, threshold} {
         BELAY_PRECONDITION(slow_after.count() > 0, "SlowCallRate: slow_after must be > 0ns");
-        detail::check(threshold, window);
     }
 
     [[nodiscard]] constexpr bool record(bool, Instant now, Duration took) noexcept {
-        detail::add(window_, too_slow(took), now);
-        return threshold_.reached_by(window_.counts());
+        return detail::record(rate_, too_slow(took), now, took);
     }
-    constexpr void reset() noexcept { window_.reset(); }
+    constexpr void reset() noexcept { rate_.reset(); }
     [[nodiscard]] constexpr bool too_slow(Duration took) const noexcept {
         return took >= slow_after_;
     }
 
 private:
     Duration slow_after_;
-    Window window_;
-    RateThreshold threshold_;
+    FailureRate<Window> rate_;  // slow is what fails here
 };
 
 template <class Window>

@@ -9,6 +9,7 @@
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/pre_jitter_cap.hpp>
 #include <belay/backoff/proportional_jitter.hpp>
+#include <belay/breaker/breaker.hpp>
 #include <belay/budget/token_budget.hpp>
 #include <belay/policy/attempt_timeout.hpp>
 #include <belay/policy/cooldown_on.hpp>
@@ -75,8 +76,9 @@ namespace belay::inline BELAY_ABI::policies {
                   StopOn{Cause::permanent, Cause::forbidden, Cause::unauthorized}, MaxAttempts{4}};
 }
 
-/// A service that is reconnected: 10 attempts, 1 s doubling to 60 s, +0..10 %. Late waits lie in
-/// [54.5 s, 60 s]: the cap is hard, and nothing piles up on it.
+/// A service that is reconnected: 10 attempts, 1 s doubling to 60 s, +0..10 %, each given up after
+/// 25 s. Five failures in a row open a breaker for 300 s: from then on one probe at a time. Three
+/// attempts that hang, waits included, end within 83 s of the loss.
 ///
 /// Chosen: attempts count since the last connection that was stable (10 s unless another rule says
 /// so), and the loss itself is none: a Supervisor waits before each of the 10, `retry` after each
@@ -84,7 +86,8 @@ namespace belay::inline BELAY_ABI::policies {
 [[nodiscard]] constexpr auto reconnection() noexcept {
     using std::chrono::seconds;
     return Policy{Backoff{ProportionalJitter::plus_percent(10), Cap{seconds{60}}, seconds{1}},
-                  MaxAttempts{10}};
+                  Breaker{ConsecutiveFailures{5}, OpenFor{seconds{300}}},
+                  AttemptTimeout{seconds{25}}, MaxAttempts{10}};
 }
 
 /// A client's connection to a room: full jitter, 1 s doubling to 30 s, for ever; after "try again

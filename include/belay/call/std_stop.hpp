@@ -3,6 +3,11 @@
 /// StopBridge: lets a std::stop_token wake what waits with our StopToken. Not part of belay.hpp.
 #pragma once
 
+#include <version>  // __cpp_lib_jthread
+#if !defined(__cpp_lib_jthread)
+#    error "call/std_stop.hpp needs std::stop_token: libc++ has it by -fexperimental-library"
+#endif
+
 #include <stop_token>  // std::stop_token, std::stop_callback
 #include <utility>     // std::move
 

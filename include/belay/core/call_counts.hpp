@@ -52,15 +52,6 @@ concept CallWindow = std::copyable<W> &&
                          { window.reset() } noexcept;
                      };
 
-template <CallWindow W>
-constexpr void add(W& window, bool bad, [[maybe_unused]] Instant now) noexcept {
-    if constexpr (CountsCallsInTime<W>) {
-        window.add(bad, now);
-    } else {
-        window.add(bad);
-    }
-}
-
 /// Whether the threshold makes sense, and the window can ever hold enough calls to reach it.
 template <CallWindow W>
 constexpr void check(const RateThreshold& threshold, const W& window) noexcept {

@@ -20,6 +20,7 @@ namespace belay::inline BELAY_ABI::journal_format {
     return load_le<std::uint64_t>(journal.data());
 }
 
+// NOLINTBEGIN(bugprone-easily-swappable-parameters): in the order of hashing
 /// The check after an operation of which only the checksum and the length are known.
 ///
 /// `salt` is that of the run that accepted the operation: it tells equal payloads of two runs
@@ -33,6 +34,7 @@ namespace belay::inline BELAY_ABI::journal_format {
     const std::uint64_t step = 0x9E3779B97F4A7C15U * (std::uint64_t{salt} + 1);
     return detail::mix64((previous ^ body) + step);
 }
+// NOLINTEND(bugprone-easily-swappable-parameters)
 
 /// The check after an operation with this body.   Complexity: O(length of the body).
 ///

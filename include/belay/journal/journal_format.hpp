@@ -193,8 +193,10 @@ inline void encode(const RecordHeader& h, std::byte* p) noexcept {
 /// It is seeded with the segment's nonce plus the run, so that bytes of another file, or of a run
 /// that ended in a crash, never pass for a record: equal bytes under two seeds never have one CRC.
 /// The payload's checksum is a step of its own because `check` needs it too.
-[[nodiscard]] inline std::uint32_t record_crc(const std::byte* header, std::uint32_t payload_crc,
-                                              std::uint32_t seed) noexcept {
+[[nodiscard]] inline std::uint32_t record_crc(
+    const std::byte* header,
+    // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): as crc32c, the seed last
+    std::uint32_t payload_crc, std::uint32_t seed) noexcept {
     std::array<std::byte, 24> bytes;
     for (std::size_t i = 0; i < 20; ++i) bytes[i] = header[4 + i];
     store_le<std::uint32_t>(bytes.data() + 20, payload_crc);

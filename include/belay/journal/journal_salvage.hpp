@@ -62,6 +62,7 @@ template <FileSystemLike FileSystem>
 /// Throws: std::bad_alloc.   Complexity: O(bytes), reads everything twice.
 template <FileSystemLike FileSystem>
 [[nodiscard]] Result<JournalSalvageReport, JournalError> salvage_journal(
+    // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): `to` must be empty
     FileSystem& fs, const std::string& from, const std::string& to,
     const JournalOptions& options = {}) {
     // Twice: how far operations were acknowledged is written behind them.

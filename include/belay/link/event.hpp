@@ -41,6 +41,9 @@ struct Event {
     EventKind kind = EventKind::note;
     /// How many levels below the root its sender is; 0 at the part that sent it.
     std::uint8_t depth = 0;
+    /// Of `closed`: given up at this end, while the connection is open; what it was given last is
+    /// still sent.
+    bool goodbye = false;
     Lane lane = 0;
     /// The attempt that it belongs to.
     std::uint32_t epoch = 0;

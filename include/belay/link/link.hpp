@@ -86,6 +86,7 @@ public:
 
     /// For decorators: the link of the part below. A part with several children gives each its
     /// index in `bits` bits of the lane.
+    // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): "index, in so many bits"
     [[nodiscard]] Link child(unsigned index = 0, unsigned bits = 0) const noexcept {
         Link below = *this;
         below.lane_ = static_cast<Lane>(lane_ | (index << shift_));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/part.hpp
-/// part, Wrapped, Slot: what decorators of transports are made of.
+/// part, Around, Wrapped, Slot: what decorators of transports are made of.
 #pragma once
 
 #include <cstddef>  // std::size_t
@@ -155,6 +155,31 @@ public:
 protected:
     ~Wrapped() = default;
     C inner_;
+};
+
+/// The base of a decorator of transports, which adds its own `open`.
+template <class Transport>
+class Around {
+public:
+    using message_type = typename Transport::message_type;
+
+    [[nodiscard]] Transport& inner() noexcept { return inner_; }
+    /// New credentials, on their way to a WithToken inside.
+    template <class... A>
+        requires requires(Transport& t, A&&... a) { t.credentials(std::forward<A>(a)...); }
+    void credentials(A&&... values) {
+        inner_.credentials(std::forward<A>(values)...);
+    }
+
+protected:
+    explicit Around(Transport transport) : inner_{std::move(transport)} {}
+    ~Around() = default;
+    Around(Around&&) = default;
+    Around(const Around&) = default;
+    Around& operator=(Around&&) = default;
+    Around& operator=(const Around&) = default;
+
+    Transport inner_;
 };
 
 }  // namespace part

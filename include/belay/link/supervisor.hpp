@@ -149,12 +149,18 @@ public:
         return {at <= now, at};
     }
 
-    /// Closes the live connection on outside evidence; a failure like any other. Without one it
-    /// does nothing.
+    /// Closes the live connection on outside evidence; a failure like any other. What was sent on
+    /// it still leaves, until the next attempt and for `linger_max` at most. Without a connection
+    /// it does nothing.
     void report_unhealthy(Failure failure = {}) {
         if (live_.epoch() == 0) return;
         if (failure.cause == Cause::none) failure = failure_of(LinkErrc::reported_unhealthy);
-        Link<message_type>{box_, live_.epoch()}.closed(failure);
+        part::Event<message_type> event;
+        event.kind = part::EventKind::closed;
+        event.epoch = live_.epoch();
+        event.failure = failure;
+        event.goodbye = core_.status().state == LinkState::connected;
+        box_->post_control(std::move(event));
     }
 
     /// Sends on the live connection.   Complexity: of the transport.   Throws: nothing.
@@ -215,7 +221,7 @@ private:
             case part::EventKind::opened:
                 return step({.input = timeline::Input::opened});
             case part::EventKind::closed:
-                return step({.input = timeline::Input::closed, .failure = worst(event.failure)});
+                return close(event);
             case part::EventKind::received:
                 return deliver(std::move(*event.message), event.lane);
             case part::EventKind::writable:
@@ -226,15 +232,19 @@ private:
         }
     }
 
-    /// Two failures in one turn are one loss, of the more severe cause.
-    Failure worst(Failure failure) {
+    /// Two failures in one turn are one loss, of the more severe cause; a connection that has ended
+    /// by itself says no goodbye.
+    void close(const part::Event<message_type>& event) {
+        Failure failure = event.failure;
+        bool goodbye = event.goodbye;
         for (std::size_t i = 0; i < box_->size(); ++i) {
             const part::Event<message_type>& other = box_->peek(i);
             if (other.kind == part::EventKind::closed && other.epoch == live_.epoch()) {
                 failure = detail::more_severe(failure, other.failure);
+                goodbye = goodbye && other.goodbye;
             }
         }
-        return failure;
+        step({.input = timeline::Input::closed, .failure = failure, .goodbye = goodbye});
     }
 
     void deliver(message_type message, Lane lane) {
@@ -284,8 +294,8 @@ private:
         const timeline::Actions actions = core_.step(s, turn);
         if (actions.teardown) {
             early_.clear();
-            live_.teardown(actions.graceful && actions.change.from == LinkState::connected,
-                           after(now_, options_.linger_max));
+            const bool open = s.goodbye || actions.change.from == LinkState::connected;
+            live_.teardown(actions.graceful && open, after(now_, options_.linger_max));
         }
         if (actions.notify) {
             BELAY_INVARIANT(pending_count_ < pending_max, "Supervisor::step: too many transitions");

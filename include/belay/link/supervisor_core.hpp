@@ -10,42 +10,10 @@
 #include <belay/core/turn.hpp>
 #include <belay/link/link_errc.hpp>
 #include <belay/link/status.hpp>
+#include <belay/link/timeline.hpp>
 #include <belay/policy/policy.hpp>
 
 namespace belay::inline BELAY_ABI {
-
-namespace timeline {
-
-/// What can happen to a supervisor.
-enum class Input : std::uint8_t {
-    start,
-    stop,
-    gates,          ///< Step::gates is the new set of shut gates
-    credentials,    ///< there are new ones
-    reconnect_now,  ///< the user does not want to wait; see Step::force
-    opened,         ///< the live connection is open and validated
-    closed,         ///< the live connection ended, or could not be opened; see Step::failure
-    tick            ///< the deadline has come; harmless at any other time
-};
-
-/// One event for the core.
-struct Step {
-    Input input = Input::tick;
-    Failure failure{};
-    std::uint32_t gates = 0;
-    bool force = false;
-};
-
-/// What the shell must do, in this order: tear down, dial, tell the observer.
-struct Actions {
-    bool teardown = false;  ///< end the live connection; its epoch is void
-    bool graceful = false;  ///< with a goodbye: nobody's failure
-    bool dial = false;      ///< open the next one
-    bool notify = false;    ///< tell the observer `change`
-    Transition change{};
-};
-
-}  // namespace timeline
 
 /// What a SupervisorCore is tuned by.
 struct SupervisorCoreOptions {
@@ -55,6 +23,9 @@ struct SupervisorCoreOptions {
     Duration settle_within = std::chrono::seconds{1};
     /// reconnect_now() is granted once per this.
     Duration manual_gap = std::chrono::seconds{1};
+    /// A wait whose end was slept through by more than this is not followed by an attempt at the
+    /// instant of waking, but by one within as much time as the wait had, anew by chance.
+    Duration overslept_after = std::chrono::seconds{10};
 };
 
 /// The brain of a Supervisor.
@@ -97,6 +68,7 @@ public:
                 break;
             case timeline::Input::closed:
                 on_closed(s.failure, turn);
+                actions_.graceful = actions_.teardown && s.goodbye;
                 break;
             case timeline::Input::tick:
                 on_tick(turn);
@@ -275,10 +247,21 @@ private:
                 return settle_if_stable(turn);
             case LinkState::cooldown:
             case LinkState::suspended:
-                return attempt(false, turn);
+                return overslept(turn) ? spread_again(turn) : attempt(false, turn);
             default:
                 return;
         }
+    }
+
+    /// Whether nobody was awake at `retry_at` (a frozen process, a paused fleet): then others have
+    /// woken with us, at the same instant.
+    [[nodiscard]] constexpr bool overslept(const Turn& turn) const noexcept {
+        return elapsed(status_.retry_at, turn.now) > options_.overslept_after;
+    }
+    constexpr void spread_again(Turn& turn) noexcept {
+        const Duration wait = elapsed(status_.since, status_.retry_at);
+        const Duration most = detail::smaller(wait, elapsed(status_.retry_at, turn.now));
+        enter(status_.state, jitter(detail::larger(most, Duration{1}), turn), turn);
     }
 
     /// Asks the policy and attempts, or waits as it says.

@@ -78,7 +78,7 @@ concept CheckLike = std::copyable<Check> && requires(Check& check, const M& mess
 /// Models:        TransportLike.
 /// Thread safety: as the transport inside; the check runs on the home thread.
 template <class Transport, class Check>
-class Validated {
+class Validated : public part::Around<Transport> {
     static_assert(explain::transport_like<Transport>());
 
 public:
@@ -119,6 +119,7 @@ public:
             if (passed_ && !asked_) return false;
             event.kind = passed_ ? part::EventKind::opened : part::EventKind::closed;
             event.failure = verdict.failure();
+            event.goodbye = !passed_;
             return true;
         }
 
@@ -128,22 +129,14 @@ public:
     };
 
     Validated(Transport transport, Check check)
-        : inner_{std::move(transport)}, check_{std::move(check)} {}
+        : part::Around<Transport>{std::move(transport)}, check_{std::move(check)} {}
 
     template <class... A>
     [[nodiscard]] Connection open(const Link<message_type>& link, const A&... args) {
         return Connection{*this, link, args...};
     }
-    [[nodiscard]] Transport& inner() noexcept { return inner_; }
-    /// New credentials, on their way to a WithToken inside.
-    template <class... A>
-        requires requires(Transport& t, A&&... a) { t.credentials(std::forward<A>(a)...); }
-    void credentials(A&&... values) {
-        inner_.credentials(std::forward<A>(values)...);
-    }
 
 private:
-    Transport inner_;
     Check check_;
 };
 

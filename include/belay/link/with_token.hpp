@@ -38,7 +38,7 @@ concept AnswersTokens =
 /// Models:        TransportLike.
 /// Thread safety: as the transport inside; the source is called on the home thread.
 template <class Transport, class Source>
-class WithToken {
+class WithToken : public part::Around<Transport> {
     static_assert(detail::HasTokenType<Source>, "WithToken: the source needs 'token_type'");
     using Token = typename Source::token_type;
     static_assert(detail::OpensWithToken<Transport, Token>,
@@ -133,7 +133,7 @@ public:
     };
 
     WithToken(Transport transport, Source source)
-        : inner_{std::move(transport)}, source_{std::move(source)} {}
+        : part::Around<Transport>{std::move(transport)}, source_{std::move(source)} {}
 
     [[nodiscard]] Connection open(const Link<message_type>& link) {
         return Connection{*this, link};
@@ -146,7 +146,6 @@ public:
         source_.credentials(std::forward<A>(values)...);
     }
     [[nodiscard]] Source& source() noexcept { return source_; }
-    [[nodiscard]] Transport& inner() noexcept { return inner_; }
 
 private:
     /// A 403 that comes again, although the token was fresh, is about the token.
@@ -157,7 +156,6 @@ private:
         if (event.kind == part::EventKind::opened || forbidden_ >= 2) forbidden_ = 0;
     }
 
-    Transport inner_;
     Source source_;
     int forbidden_ = 0;  // 403s since the last connection
 };

@@ -114,7 +114,7 @@ public:
     void began() noexcept { attempting_ = true; }
     void abandoned() noexcept { attempting_ = false; }
     /// Notes a verdict, and when the next attempt may start.
-    void note(detail::Outcome what, const Failure& failure, Instant now, Instant until) noexcept {
+    void note(Instant now, detail::Outcome what, const Failure& failure, Instant until) noexcept {
         attempting_ = false;
         until_ = until;
         if (size_ == events_max) drop_oldest();

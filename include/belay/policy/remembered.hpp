@@ -70,7 +70,7 @@ public:
     }
     void succeeded(Turn& turn) noexcept {
         policy_.succeeded(turn);
-        history_->note(detail::Outcome::succeeded, {}, turn.now, always);
+        history_->note(turn.now, detail::Outcome::succeeded, {}, always);
     }
     void abandoned(Turn& turn) noexcept {
         policy_.abandoned(turn);
@@ -101,7 +101,7 @@ private:
             history_->clear();
         } else {
             const Instant until = advice.verb == Verb::go ? always : advice.until;
-            history_->note(what, failure, turn.now, until);
+            history_->note(turn.now, what, failure, until);
         }
         return advice;
     }

@@ -3,14 +3,9 @@
 /// MpmcRing: a bounded queue between any number of threads.
 #pragma once
 
-#include <atomic>       // std::atomic
-#include <cstddef>      // std::size_t
-#include <optional>     // std::optional
-#include <span>         // std::span
-#include <type_traits>  // std::is_copy_constructible_v
-#include <utility>      // std::move
+#include <atomic>  // std::atomic
 
-#include <belay/queue/detail/numbered_slots.hpp>
+#include <belay/queue/detail/basic_mpmc_ring.hpp>
 #include <belay/queue/storage_like.hpp>
 
 namespace belay::inline BELAY_ABI {
@@ -22,90 +17,22 @@ namespace belay::inline BELAY_ABI {
 /// value and those behind it until it goes on (try_pop answers nothing then), one that is stopped
 /// in the middle of a pop keeps its slot.
 ///
-/// `Atomic` is for belay's own tests, which try every order of the accesses.
-///
-/// Models:        StorageLike. It lends nothing: another thread could take what was lent.
+/// Members:       MpmcRing(capacity), try_push(value), push_some(span), try_pop(), pop_some(span),
+///                size(), capacity(); see detail/basic_mpmc_ring.hpp.
+/// Models:        StorageLike. It lends nothing: another thread could take what was lent. One that
+///                was moved from may only be destroyed or assigned to.
 /// Thread safety: any thread calls anything, but nobody else uses it while it is made, moved or
 ///                destroyed.
 /// Progress:      no locks, no waiting: a call repeats only because another call went through.
 /// Complexity:    O(1) each, without contention; batches O(values).
 /// Source:        detail/numbered_slots.hpp.
-template <class T, template <class> class Atomic = std::atomic>
-class MpmcRing {
+template <class T>
+class MpmcRing : public detail::BasicMpmcRing<T, std::atomic> {
     static_assert(detail::RingValue<T>,
                   "MpmcRing: T must be movable and destructible without throwing");
-    using Slots = detail::NumberedSlots<T, Atomic>;
 
 public:
-    using value_type = T;
-
-    /// Pre: 0 < capacity <= 2^48.   Throws: std::bad_alloc.
-    explicit MpmcRing(std::size_t capacity) : slots_{capacity} {}
-    /// `other` may only be destroyed or assigned to afterwards.
-    MpmcRing(MpmcRing&& other) noexcept : slots_{std::move(other.slots_)} { take_indices(other); }
-    MpmcRing& operator=(MpmcRing&& other) noexcept {
-        if (this == &other) return *this;
-        clear();
-        slots_ = std::move(other.slots_);
-        take_indices(other);
-        return *this;
-    }
-    ~MpmcRing() { clear(); }
-
-    /// Adds a value at the back; answers false, and leaves it as it was, if the ring is full.
-    [[nodiscard]] bool try_push(T&& value) noexcept { return slots_.push(tail_, std::move(value)); }
-    /// The same with a copy, which is made first.   Throws: what copying throws, and then nothing
-    /// was added.
-    [[nodiscard]] bool try_push(const T& value) noexcept(std::is_nothrow_copy_constructible_v<T>)
-        requires std::is_copy_constructible_v<T>
-    {
-        return try_push(T{value});
-    }
-    /// Adds as many of `values`, from the first on, as there is room for; answers how many. The
-    /// others are left as they were.
-    [[nodiscard]] std::size_t push_some(std::span<T> values) noexcept {
-        return slots_.push_some(tail_, values);
-    }
-
-    /// Takes the oldest value; nothing if there is none.
-    [[nodiscard]] std::optional<T> try_pop() noexcept {
-        std::size_t position = 0;
-        if (slots_.claim(head_, Slots::Phase::pop, 1, position) == 0) return std::nullopt;
-        return slots_.take(position);
-    }
-    /// Takes the oldest values, as many as are there and fit into `into`; answers how many.
-    [[nodiscard]] std::size_t pop_some(std::span<T> into) noexcept
-        requires std::is_nothrow_move_assignable_v<T>
-    {
-        std::size_t position = 0;
-        const std::size_t count = slots_.claim(head_, Slots::Phase::pop, into.size(), position);
-        slots_.take_some(position, into.first(count));
-        return count;
-    }
-
-    /// How many values wait; while others push and pop, a guess within the capacity.
-    [[nodiscard]] std::size_t size() const noexcept {
-        // Relaxed: nobody may conclude more from it than how many there are about now.
-        const std::size_t head = head_.load(std::memory_order_relaxed);
-        return slots_.held(head, tail_.load(std::memory_order_relaxed));
-    }
-    [[nodiscard]] std::size_t capacity() const noexcept { return slots_.capacity(); }
-
-private:
-    void take_indices(MpmcRing& other) noexcept {
-        // Relaxed, as in every part that runs alone: making it known to others orders it.
-        tail_.store(other.tail_.load(std::memory_order_relaxed), std::memory_order_relaxed);
-        head_.store(other.head_.load(std::memory_order_relaxed), std::memory_order_relaxed);
-        other.tail_.store(0, std::memory_order_relaxed);
-        other.head_.store(0, std::memory_order_relaxed);
-    }
-    void clear() noexcept {
-        while (size() != 0) static_cast<void>(try_pop());
-    }
-
-    alignas(detail::side_bytes) Slots slots_;
-    alignas(detail::side_bytes) Atomic<std::size_t> tail_{0};
-    alignas(detail::side_bytes) Atomic<std::size_t> head_{0};
+    using detail::BasicMpmcRing<T, std::atomic>::BasicMpmcRing;
 };
 
 }  // namespace belay::inline BELAY_ABI

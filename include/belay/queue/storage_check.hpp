@@ -157,7 +157,7 @@ public:
     }
 
     void run(Random bits, std::size_t steps) {
-        for (std::size_t i = 0; i < steps && right(); ++i) step(bits() % 16, bits());
+        for (std::size_t i = 0; i < steps && right(); ++i) step(bits);
         while (right() && held() > 0) pop();
         if (right()) pop();
     }
@@ -170,7 +170,9 @@ private:
     static_assert(explain::storage_like<Storage>());
     static constexpr bool reopens = !std::same_as<Reopen, NeverReopened>;
 
-    void step(std::uint64_t what, std::uint64_t chance) {
+    void step(Random& bits) {
+        const std::uint64_t what = bits() % 16;
+        const std::uint64_t chance = bits();
         if (what < 6) return held() < capacity_ ? push() : refuse();
         if (what < 9) return pop();
         if (what < 10) return move();

@@ -46,6 +46,8 @@ inline constexpr std::size_t frame_header_bytes = 24;
 inline constexpr std::uint8_t frame_version = 1;
 /// Before WELCOME no frame may carry more than this.
 inline constexpr std::size_t greeting_bytes_max = 8 * 1024;
+/// The longest token in a HELLO.
+inline constexpr std::size_t token_bytes_max = 4 * 1024;
 /// The largest payload that either side may ever announce.
 inline constexpr std::uint32_t payload_bytes_ceiling = 16U << 20U;
 
@@ -99,7 +101,8 @@ public:
         frame.number = load_le<std::uint64_t>(p + 16);
         frame.payload = rest_.subspan(frame_header_bytes, length);
         const bool known = load_le<std::uint8_t>(p + 8) == frame_version && type >= 1 && type <= 12;
-        if (!known || (frame.flags & ~flags_of(frame.type)) != 0 || frame.lane > 15) {
+        if (!known || (frame.flags & ~flags_of(frame.type)) != 0 || frame.lane > 15 ||
+            !is_zero_where_unused(frame)) {
             return damaged(type);
         }
         rest_ = rest_.subspan(frame_header_bytes + length);
@@ -126,6 +129,19 @@ private:
                 return 7;
             default:
                 return 0;
+        }
+    }
+
+    [[nodiscard]] static constexpr bool is_zero_where_unused(const Frame& frame) noexcept {
+        switch (frame.type) {
+            case FrameType::start:
+            case FrameType::ping:
+            case FrameType::pong:
+                return frame.aux == 0 && frame.payload.empty();
+            case FrameType::ack:
+                return frame.aux == 0;
+            default:
+                return true;
         }
     }
 

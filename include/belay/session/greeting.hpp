@@ -115,7 +115,8 @@ namespace belay::inline BELAY_ABI::session_format {
 
 /// Appends a HELLO frame to a message.   Pre: the token is at most 4 KiB.
 inline void append_hello(Bytes& message, const Hello& h) {
-    BELAY_PRECONDITION(h.token.size() <= 4096, "append_hello: the token must be at most 4 KiB");
+    BELAY_PRECONDITION(h.token.size() <= token_bytes_max,
+                       "append_hello: the token must be at most 4 KiB");
     detail::FieldWriter w;
     w.put_bytes(detail::magic_bytes());
     w.put<std::uint8_t>(h.version_low);
@@ -156,14 +157,14 @@ inline void append_hello(Bytes& message, const Hello& h) {
     h.sender = r.get_id();
     h.journal = r.get_id();
     h.pinned_store = r.get_id();
-    static_cast<void>(r.get_id());
+    const bool reserved = r.get_id() != no_id;
     // This receiver serves one lane in one direction, and takes no decision to rebase.
-    if (roles != 1 || lanes != 1 || frame.flags != 0) return SessionErrc::protocol;
+    if (roles != 1 || lanes != 1 || frame.flags != 0 || reserved) return SessionErrc::protocol;
     h.base = r.get<std::uint64_t>();
     h.last = r.get<std::uint64_t>();
     h.check = r.get<std::uint64_t>();
     h.token = r.get_bytes(r.get<std::uint16_t>());
-    if (!r.complete()) return SessionErrc::protocol;
+    if (!r.complete() || h.token.size() > token_bytes_max) return SessionErrc::protocol;
     const bool sane = h.base >= 1 && h.base < detail::number_ceiling && h.last >= h.base - 1 &&
                       h.last < detail::number_ceiling && h.attach != 0 && h.sender != no_id &&
                       h.journal != no_id;
@@ -220,13 +221,19 @@ inline void append_welcome(Bytes& message, const Welcome& g) {
     const bool sane = r.complete() && rejections == 0 && g.applied < detail::number_ceiling &&
                       g.number_limit < detail::number_ceiling && g.store != no_id &&
                       g.payload_bytes_max != 0;
-    if (!sane) return SessionErrc::protocol;
+    // What does not apply is zero.
+    const bool new_here =
+        g.known || (g.applied == 0 && g.check == 0 && g.number_limit == 0 && g.byte_limit == 0);
+    const bool keeps = g.replaces || (g.replaced_journal == no_id && g.replaced_applied == 0);
+    if (!sane || !new_here || !keeps) return SessionErrc::protocol;
     return g;
 }
 
 /// Appends an ACK frame to a message.
-inline void append_ack(Bytes& message, std::uint64_t applied, std::uint64_t number_limit,
-                       std::uint64_t byte_limit) {
+inline void append_ack(
+    Bytes& message,
+    // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): in the order of the frame
+    std::uint64_t applied, std::uint64_t number_limit, std::uint64_t byte_limit) {
     std::byte payload[16];
     store_le<std::uint64_t>(payload, number_limit);
     store_le<std::uint64_t>(payload + 8, byte_limit);

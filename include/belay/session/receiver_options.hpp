@@ -7,6 +7,7 @@
 
 #include <belay/core/instant.hpp>
 #include <belay/journal/id.hpp>
+#include <belay/link/heartbeat_options.hpp>
 #include <belay/session/session_errc.hpp>
 
 namespace belay::inline BELAY_ABI {
@@ -23,9 +24,13 @@ struct ReceiverOptions {
     ReceiverLimits limits{};
     /// A commit, and the ACK for it, may wait this long for more operations; 0 commits once a turn.
     Duration commit_within{0};
-    /// A connection must say HELLO within this.
-    Duration hello_max = std::chrono::seconds{5};
-    /// Further connections are closed at once.
+    /// A connection must say HELLO within this, and START within as much more where its journal is
+    /// new here.
+    Duration greeting_max = std::chrono::seconds{5};
+    /// How a sender that has fallen silent after that is noticed, over any transport.
+    HeartbeatOptions heartbeat{};
+    /// When so many are there, a further one takes the place of one that says goodbye, or else of
+    /// the oldest that has said nothing yet; where there is none of these it is closed at once.
     std::size_t connections_max = 256;
     /// Further senders are refused as overloaded; those that are gone count too.
     std::size_t senders_max = 4096;
@@ -34,7 +39,8 @@ struct ReceiverOptions {
     Duration linger_max = std::chrono::seconds{2};
 };
 
-/// Lets everybody in: for connections that the transport has authenticated, and for tests.
+/// Lets everybody in: for connections that the transport has authenticated, and for tests. It
+/// cannot tell a sender from who borrows its id.
 struct AllowAll {
     /// Returns: nothing, or unauthorized or forbidden.
     [[nodiscard]] std::error_code operator()(const Id& /*sender*/, BytesView /*token*/) const {

@@ -36,6 +36,7 @@ struct WorkSalvageReport {
 ///         that wait in memory.
 template <FileSystemLike FileSystem>
 [[nodiscard]] Result<WorkSalvageReport, JournalError> salvage_work_queue(
+    // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): `to` must be empty
     FileSystem& fs, const std::string& from, const std::string& to, Moment moment,
     const JournalOptions& options = {}) {
     auto left = detail::read_work_left(fs, from, moment);

@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/adapter/database_suite.hpp
-/// What SqliteStorage and LmdbStorage have in common, as functions over `Db`.
+/// What SqliteStorage and LmdbStorage promise alike, as functions over `Db`.
 #pragma once
 
 #include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <csignal>
-#include <filesystem>
 #include <fstream>
 #include <iterator>
-#include <set>
 #include <string>
 
 #include <belay/core/random.hpp>
@@ -27,7 +25,8 @@ namespace belay_test {
 // A Db has the types Storage, Options and System, and two values of Options: with `full` each
 // change is flushed; with `fast` it is not, for what needs no loss of power. While a System lives,
 // System::flushes counts, and of the writes and flushes the one after System::countdown others
-// fails; with -1, none.
+// fails; with -1, none. `openings` is how often one test may open it, and `no_room` what it says at
+// the limit of file sizes.
 
 inline std::error_code push(auto& storage, const std::string& text) {
     return storage.try_push(belay::as_bytes(text));
@@ -83,7 +82,8 @@ void check_database_conforms() {
 }
 
 template <class Db>
-void check_order(std::uint64_t count) {
+void check_order() {
+    constexpr std::uint64_t count = Db::openings;
     const TemporaryDirectory dir;
     fill<Db>(dir / "q", count);
     for (std::uint64_t n = 1; n <= count; ++n) {
@@ -193,6 +193,17 @@ void check_bad_paths() {
     CHECK(refused<Db>(std::string{"a\0b", 3}).code == belay::QueueErrc::bad_options);
 }
 
+/// The file of another program stays as it is. What opening it says is the answer.
+template <class Db>
+auto check_foreign(const std::string& path) {
+    INFO(path);
+    const std::string before = bytes_of(path);
+    const auto error = refused<Db>(path);
+    CHECK(error.code == belay::QueueErrc::foreign_file);
+    CHECK(bytes_of(path) == before);
+    return error;
+}
+
 template <class Db>
 void check_permissions() {
     const TemporaryDirectory dir;
@@ -215,119 +226,9 @@ void check_permissions() {
     REQUIRE(::chmod(dir.path().c_str(), 0700) == 0);
 }
 
-/// Whether a queue with these bytes in its file is found to be damaged. What it gives until then is
-/// what was pushed: `body(1)`, `body(2)` and so on.
+/// No room, and then room again.
 template <class Db>
-bool notices(const std::string& bytes, std::string (*body)(std::uint64_t)) {
-    const TemporaryDirectory dir;
-    std::ofstream{dir / "q", std::ios::binary} << bytes;
-    auto storage = Db::Storage::open(dir / "q", Db::fast);
-    if (!storage) return true;
-    for (std::uint64_t n = 1; storage->size() > 0; ++n) {
-        const auto first = storage->front();
-        if (!first) return true;
-        REQUIRE(belay::as_text(*first) == body(n));
-        if (storage->ack()) return true;
-    }
-    return false;
-}
-
-/// A write or flush fails, at each place in turn: nothing is lost, nothing claimed.
-/// `judge(storage, error)` sees each call that failed. The answer is how many storages failed.
-template <class Db, class Judge>
-int check_failing_changes(Judge judge) {
-    const typename Db::System system;
-    int broken = 0;
-    bool failed_somewhere = true;
-    for (int place = 0; failed_somewhere; ++place) {
-        REQUIRE(place < 100);
-        INFO("place " << place);
-        const TemporaryDirectory dir;
-        std::uint64_t pushed = 0;
-        std::uint64_t removed = 0;
-        bool unknown = false;
-        failed_somewhere = false;
-        {
-            auto storage = opened<Db>(dir / "q", Db::full);
-            Db::System::countdown = place;
-            for (int i = 0; i < 6 && !unknown; ++i) {
-                const bool is_push = i % 3 != 2;
-                const std::error_code error =
-                    is_push ? push(storage, text_for(pushed + 1)) : storage.ack();
-                if (!error) ++(is_push ? pushed : removed);
-                REQUIRE(storage.size() == pushed - removed);
-                if (!error) continue;
-                failed_somewhere = true;
-                judge(storage, error);
-                unknown = static_cast<bool>(storage.failed());
-                if (!unknown) {
-                    if (storage.size() > 0) REQUIRE(first_of(storage) == text_for(removed + 1));
-                    continue;
-                }
-                // Where it fails for good it gives nothing: each drain would execute it again.
-                REQUIRE(storage.failed() == error);
-                REQUIRE(storage.front().error() == error);
-                REQUIRE(push(storage, "more") == error);
-                REQUIRE(storage.commit() == error);
-                REQUIRE_FALSE(storage.try_pop());
-                if (storage.size() > 0) REQUIRE(storage.ack() == error);
-            }
-            Db::System::countdown = -1;
-        }
-        if (unknown) ++broken;
-        auto storage = opened<Db>(dir / "q");
-        // The call that failed may have taken effect only if the storage said that it is unknown.
-        std::uint64_t n = removed + 1;
-        if (storage.size() > 0 && first_of(storage) == text_for(removed + 2)) {
-            REQUIRE(unknown);
-            ++n;
-        }
-        for (; storage.size() > 0; ++n) REQUIRE(belay::as_text(*storage.try_pop()) == text_for(n));
-        REQUIRE(n - 1 >= pushed);
-        REQUIRE(n - 1 <= pushed + (unknown ? 1 : 0));
-    }
-    return broken;
-}
-
-/// The same while values are popped, and the process is killed after it: each value was handed out,
-/// or is still there. The answer is how many storages failed.
-template <class Db>
-int check_failing_pops() {
-    const typename Db::System system;
-    int broken = 0;
-    bool failed_somewhere = true;
-    for (int place = 0; failed_somewhere; ++place) {
-        REQUIRE(place < 100);
-        INFO("place " << place);
-        const TemporaryDirectory dir;
-        const TemporaryDirectory left;
-        fill<Db>(dir / "q", 4);
-        std::set<std::string> seen;
-        {
-            auto storage = opened<Db>(dir / "q", Db::full);
-            Db::System::countdown = place;
-            for (int i = 0; i < 4; ++i) {
-                if (const auto value = storage.try_pop()) seen.emplace(belay::as_text(*value));
-            }
-            failed_somewhere = Db::System::countdown <= 0;
-            Db::System::countdown = -1;
-            if (storage.failed()) ++broken;
-            // As if the process were killed here: closing would tidy up.
-            for (const char* const name : {"q", "q-wal"}) {
-                std::error_code none;
-                std::filesystem::copy_file(dir / name, left / name, none);
-            }
-        }
-        auto storage = opened<Db>(left / "q");
-        while (const auto value = storage.try_pop()) seen.emplace(belay::as_text(*value));
-        REQUIRE(seen.size() == 4);
-    }
-    return broken;
-}
-
-/// No room, which the storage says by `expected`, and then room again.
-template <class Db>
-void check_limit_of_file_sizes(std::errc expected) {
+void check_limit_of_file_sizes() {
     const TemporaryDirectory dir;
     CHECK(in_child([&] {
         std::signal(SIGXFSZ, SIG_IGN);
@@ -338,7 +239,7 @@ void check_limit_of_file_sizes(std::errc expected) {
         std::uint64_t taken = 0;
         std::error_code error;
         while (!(error = push(*storage, text_for(taken + 1)))) ++taken;
-        if (error != expected || storage->failed() || taken < 3) return false;
+        if (error != Db::no_room || storage->failed() || taken < 3) return false;
         if (storage->size() != taken || first_of(*storage) != text_for(1)) return false;
         limit.rlim_cur = RLIM_INFINITY;
         if (::setrlimit(RLIMIT_FSIZE, &limit) != 0) return false;
@@ -410,6 +311,32 @@ void check_kills() {
         REQUIRE(belay::as_text(*storage.try_pop()) == text_for(n));
     }
     CHECK(storage.size() == 0);
+}
+
+/// What every database promises.
+template <class Db>
+void check_database() {
+    using Storage = typename Db::Storage;
+    static_assert(std::is_nothrow_move_constructible_v<Storage> &&
+                  std::is_nothrow_move_assignable_v<Storage> &&
+                  !std::is_copy_constructible_v<Storage>);
+    SECTION("conforms, opened again and again") { check_database_conforms<Db>(); }
+    SECTION("keeps operations in order, over openings") { check_order<Db>(); }
+    SECTION("under a Queue") {
+        const TemporaryDirectory dir;
+        check_under_queue(opened<Db>(dir / "q"));
+    }
+    SECTION("takes no operation above the limit") { check_record_limit<Db>(); }
+    SECTION("flushes each change with full, and when asked without") { check_flushes<Db>(); }
+    SECTION("moves with what it lends") { check_moves<Db>(); }
+    SECTION("ack asks for an operation") { check_ack_asks_for_an_operation<Db>(); }
+    SECTION("open refuses what another has open") { check_lock<Db>(); }
+    SECTION("open says what is wrong with a path") { check_bad_paths<Db>(); }
+    SECTION("open without permission says so") { check_permissions<Db>(); }
+    SECTION("at the limit of file sizes goes on when there is room again") {
+        check_limit_of_file_sizes<Db>();
+    }
+    SECTION("keeps what it answered through SIGKILL") { check_kills<Db>(); }
 }
 
 }  // namespace belay_test

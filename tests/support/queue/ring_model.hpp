@@ -9,7 +9,7 @@
 #include <string_view>
 #include <type_traits>
 
-#include <belay/queue/spsc_ring.hpp>
+#include <belay/queue/detail/basic_spsc_ring.hpp>
 
 #include "support/catch.hpp"
 #include "support/queue/model_atomic.hpp"
@@ -234,7 +234,7 @@ template <template <class, template <class> class> class Ring, template <class> 
 std::string mistake(std::size_t capacity, const std::vector<std::string>& scripts) {
     using Explored = Ring<Tracked, Atomic>;
     // Only where nobody else pushes, an unfinished push hides no value.
-    constexpr bool hides = !std::is_same_v<Explored, belay::SpscRing<Tracked, Atomic>>;
+    constexpr bool hides = !std::is_same_v<Explored, belay::detail::BasicSpscRing<Tracked, Atomic>>;
     const auto make = [capacity] { return std::make_unique<Explored>(capacity); };
     const Explorer::Found found = explore_ring(make, capacity, hides, scripts);
     INFO(found.orders << " orders of " << scripts[0] << ", " << scripts[1] << ", ...");

@@ -153,6 +153,30 @@ void check_bad_capacities() {
           std::string::npos);
 }
 
+template <template <class> class Ring>
+void check_ack_asks_for_a_value() {
+    Ring<int> ring{2};
+    CHECK(aborts_with([&] { ring.ack(); }).find("there must be a value") != std::string::npos);
+}
+
+/// What every ring between threads promises to one thread.
+template <template <class> class Ring>
+void check_ring() {
+    static_assert(std::is_nothrow_move_constructible_v<Ring<int>> &&
+                  !std::is_copy_constructible_v<Ring<int>>);
+    SECTION("conforms, with every kind of capacity") { check_ring_conforms<Ring>(); }
+    SECTION("push_some and pop_some take what fits") {
+        check_batches<Ring<std::unique_ptr<int>>>();
+    }
+    SECTION("destroys what it holds, once") { check_lifetimes<Ring>(); }
+    SECTION("adds nothing when the copy throws") { check_throwing_copy<Ring>(); }
+    SECTION("respects the alignment of its values") { check_alignment<Ring>(); }
+    SECTION("refuses a capacity of zero, and an absurd one") { check_bad_capacities<Ring>(); }
+    if constexpr (requires(Ring<int>& ring) { ring.ack(); }) {
+        SECTION("ack asks for a value") { check_ack_asks_for_a_value<Ring>(); }
+    }
+}
+
 /// What threads hand over: who made it, and its how manieth it is. The rest shows torn values.
 struct Parcel {
     Parcel() = default;
@@ -185,6 +209,19 @@ public:
 private:
     std::vector<std::int64_t> last_;
 };
+
+/// What `producers` pushed, `each` so many, has come to the consumers: once, whole, in order.
+inline void check_received(const std::vector<Received>& received, std::uint32_t producers,
+                           std::uint32_t each) {
+    std::uint64_t count = 0, sum = 0;
+    for (const Received& r : received) {
+        CHECK(r.mistake == "");
+        count += r.count;
+        sum += r.sum;
+    }
+    CHECK(count == std::uint64_t{each} * producers);
+    CHECK(sum == std::uint64_t{each} * (each - 1) / 2 * producers);
+}
 
 /// Producers and consumers on real threads, values alone and in batches: everything arrives once,
 /// whole, in the order of its producer. `each` is how many values a producer pushes.
@@ -226,14 +263,7 @@ void check_under_load(std::size_t capacity, std::uint32_t producers, std::uint32
         });
     }
     for (std::thread& thread : threads) thread.join();
-    std::uint64_t count = 0, sum = 0;
-    for (const Received& r : received) {
-        CHECK(r.mistake == "");
-        count += r.count;
-        sum += r.sum;
-    }
-    CHECK(count == std::uint64_t{each} * producers);
-    CHECK(sum == std::uint64_t{each} * (each - 1) / 2 * producers);
+    check_received(received, producers, each);
     CHECK(ring.size() == 0);
 }
 

@@ -5,9 +5,8 @@
 
 #include <functional>
 
-#include <belay/session/receiver.hpp>
-
 #include "support/catch.hpp"
+#include "support/session/faulty.hpp"
 #include "support/session/memory_ledger.hpp"
 #include "support/session/raw_peer.hpp"
 
@@ -54,7 +53,7 @@ struct ReceiverRig {
     ReceiverNotes notes;
     RawLines lines;
     belay::Duration now{};
-    belay::Receiver<Transport, LedgerView, Authorize, std::reference_wrapper<ReceiverNotes>, Fault>
+    FaultyReceiver<Fault, Transport, LedgerView, Authorize, std::reference_wrapper<ReceiverNotes>>
         receiver;
 
     explicit ReceiverRig(belay::ReceiverOptions options = {})
@@ -93,6 +92,14 @@ struct ReceiverRig {
         return line;
     }
 };
+
+/// Asks who knocks.
+using Guarded = ReceiverRig<belay::detail::NoFault, Door>;
+inline belay::session_format::Hello with_token(belay::session_format::Hello h,
+                                               std::string_view token) {
+    h.token = belay::as_bytes(token);
+    return h;
+}
 
 /// Sender 1, its journal `journal`, connection `attach`.
 inline belay::session_format::Hello hello_of(unsigned journal, std::uint64_t attach) {

@@ -19,11 +19,10 @@
 #include <belay/policy/attempt_timeout.hpp>
 #include <belay/policy/reset_when_stable.hpp>
 #include <belay/queue/queue.hpp>
-#include <belay/session/receiver.hpp>
-#include <belay/session/session.hpp>
 #include <belay/sim/tcp.hpp>
 #include <belay/sim/world.hpp>
 
+#include "support/session/faulty.hpp"
 #include "support/session/sim_ledger.hpp"
 
 namespace belay_test {
@@ -70,8 +69,8 @@ public:
     using ServerTransport = belay::Heartbeat<belay::sim::Accepted>;
 
     struct Client {
-        using S = belay::Session<ClientTransport, decltype(policy()), belay::Queue<JournalType>,
-                                 std::reference_wrapper<Client>, Fault>;
+        using S = FaultySession<Fault, ClientTransport, decltype(policy()),
+                                belay::Queue<JournalType>, std::reference_wrapper<Client>>;
 
         Client(SessionWorld& w, belay::sim::Host& h, JournalType journal)
             : world{w},
@@ -145,8 +144,8 @@ public:
     };
 
     struct Server {
-        using R = belay::Receiver<ServerTransport, SimLedger, belay::AllowAll,
-                                  std::reference_wrapper<Server>, Fault>;
+        using R = FaultyReceiver<Fault, ServerTransport, SimLedger, belay::AllowAll,
+                                 std::reference_wrapper<Server>>;
 
         Server(SessionWorld& w, belay::sim::Host& h)
             : world{w},

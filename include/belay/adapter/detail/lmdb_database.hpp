@@ -42,11 +42,14 @@ private:
     unsigned char bytes_[8];
 };
 
+/// What a transaction may do, as LMDB has it.
+enum class LmdbAccess : unsigned { write = 0, read = MDB_RDONLY };
+
 /// One transaction; without `commit` it never was.
 class LmdbRun {
 public:
-    LmdbRun(MDB_env* env, MDB_dbi table, unsigned flags) noexcept : table_{table} {
-        answer_ = mdb_txn_begin(env, nullptr, flags, &txn_);
+    LmdbRun(MDB_env* env, MDB_dbi table, LmdbAccess access) noexcept : table_{table} {
+        answer_ = mdb_txn_begin(env, nullptr, static_cast<unsigned>(access), &txn_);
     }
     LmdbRun(const LmdbRun&) = delete;
     LmdbRun& operator=(const LmdbRun&) = delete;
@@ -95,7 +98,7 @@ public:
         }
         if (answer_ == 0) answer_ = reach_the_end();
         if (answer_ == 0) {
-            LmdbRun run{env, 0, 0};
+            LmdbRun run{env, 0, LmdbAccess::write};
             answer_ = run.begun();
             if (answer_ == 0) answer_ = mdb_dbi_open(run.get(), nullptr, 0, &table_);
             if (answer_ == 0) answer_ = run.commit();
@@ -114,7 +117,7 @@ public:
     [[nodiscard]] int write(Change change) noexcept {
         for (;;) {
             {
-                LmdbRun run{env_.get(), table_, 0};
+                LmdbRun run{env_.get(), table_, LmdbAccess::write};
                 answer_ = run.begun();
                 if (answer_ == 0) answer_ = change(run);
                 if (answer_ == 0) answer_ = run.commit();
@@ -136,7 +139,7 @@ public:
     [[nodiscard]] int read(Look look) const {
         if (is_unmapped_) return answer_ = ENOMEM;
         do {
-            const LmdbRun run{env_.get(), table_, MDB_RDONLY};
+            const LmdbRun run{env_.get(), table_, LmdbAccess::read};
             answer_ = run.begun();
             if (answer_ == 0) answer_ = look(run);
         } while (answer_ == MDB_READERS_FULL && frees_dead_readers());
@@ -146,7 +149,7 @@ public:
     /// Whether the last commit failed where it could not be taken back, or the map is lost: then
     /// LMDB does no more.
     [[nodiscard]] bool is_broken() const noexcept {
-        return is_unmapped_ || LmdbRun{env_.get(), table_, MDB_RDONLY}.begun() == MDB_PANIC;
+        return is_unmapped_ || LmdbRun{env_.get(), table_, LmdbAccess::read}.begun() == MDB_PANIC;
     }
     /// The bytes of the pages that hold something.
     [[nodiscard]] static std::size_t live_bytes(const LmdbRun& run) noexcept {

@@ -10,7 +10,7 @@
 
 #include <hiredis/hiredis.h>
 
-#include <cerrno>       // EAGAIN, EINTR
+#include <cerrno>       // EINTR
 #include <chrono>       // std::chrono::steady_clock
 #include <memory>       // std::unique_ptr
 #include <string>       // std::string
@@ -20,6 +20,7 @@
 #include <belay/adapter/redis_error.hpp>
 #include <belay/adapter/redis_options.hpp>
 #include <belay/core/bytes.hpp>
+#include <belay/posix/detail/socket.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
 
@@ -79,8 +80,7 @@ private:
         // Nothing was asked, so that nothing may be there: not read yet, nor here already.
         char byte = 0;
         const ssize_t got = ::recv(context_->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-        const bool is_quiet =
-            got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR);
+        const bool is_quiet = got < 0 && (posix::detail::would_block(errno) || errno == EINTR);
         if (is_quiet && context_->reader->pos == context_->reader->len) return true;
         context_.reset();
         return false;
@@ -213,9 +213,7 @@ private:
     /// After a call that failed with errno: until it can be tried again.
     [[nodiscard]] std::error_code wait(short events, Clock::time_point deadline) noexcept {
         if (errno == EINTR) return {};
-        if (errno != EAGAIN && errno != EWOULDBLOCK) {
-            return make_error_code(RedisErrc::connection_lost);
-        }
+        if (!posix::detail::would_block(errno)) return make_error_code(RedisErrc::connection_lost);
         pollfd polled{context_->fd, events, 0};
         for (;;) {
             // A part of a millisecond is a whole one, or the last would be spent spinning.

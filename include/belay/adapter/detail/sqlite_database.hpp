@@ -125,7 +125,7 @@ public:
 
     /// What an answer of a call that reads, or opens, means.
     [[nodiscard]] std::error_code code_of(int answer) const noexcept {
-        return code_of_sqlite(answer, sqlite3_system_errno(db_.get()));
+        return code_of_sqlite(answer, std::errc{sqlite3_system_errno(db_.get())});
     }
     /// What an answer of a call that writes means: what the system said to the log is not in
     /// `sqlite3_system_errno`.
@@ -136,13 +136,13 @@ public:
         if (log != nullptr && log->pMethods != nullptr) {
             log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &system);
         }
-        return code_of_sqlite(answer, system);
+        return code_of_sqlite(answer, std::errc{system});
     }
     /// What an answer of `checkpoint` means, which writes the database, not the log.
     [[nodiscard]] std::error_code code_of_checkpoint(int answer) const noexcept {
         int system = 0;
         sqlite3_file_control(db_.get(), "main", SQLITE_FCNTL_LAST_ERRNO, &system);
-        return code_of_sqlite(answer, system);
+        return code_of_sqlite(answer, std::errc{system});
     }
     /// Whether the last call, which failed so, certainly changed nothing: there was no room to
     /// write. A flush that fails for lack of room is another matter: what it was to make durable is

@@ -18,6 +18,7 @@ class JournalLog : public JournalState<FileSystem> {
 public:
     using State = JournalState<FileSystem>;
     using File = typename State::File;
+    using Run = typename State::Run;
     using State::acked;
     using State::last;
     using State::State;
@@ -37,7 +38,7 @@ public:
         Segment& s = index_.last();
         s.add(number, offset);
         s.check = journal_format::next_check(s.check, crc, static_cast<std::uint32_t>(body.size()),
-                                             salt_);
+                                             run_.salt);
         // A failure is kept, or comes again at commit(): this operation is taken either way.
         if (writer_.write_is_due()) static_cast<void>(writer_.flush(false));
         return number;
@@ -101,33 +102,31 @@ public:
         return index_.first_ends_by(acked()) ? release(all_files) : std::error_code{};
     }
 
-    /// Begins run `run`: in this segment, in the place of the older of two openings at its end, or
+    /// Begins `run`: in this segment, in the place of the older of two openings at its end, or
     /// in a new one where there is no room; clears up to `garbage_end`, where the remains of an
     /// unfinished write end. Owner; at opening.
-    [[nodiscard]] std::error_code begin_run(std::uint32_t run, std::uint32_t salt,
-                                            std::uint64_t garbage_end) {
+    [[nodiscard]] std::error_code begin_run(Run run, std::uint64_t garbage_end) {
         const Guard guard{writer_};
         std::array<std::byte, 4> payload;
-        store_le<std::uint32_t>(payload.data(), salt);
+        store_le<std::uint32_t>(payload.data(), run.salt);
         const std::uint32_t place = index_.last().older_opening;
         const bool fits = place != 0 || has_room(payload.size(), Kind::opening);
         if (fits) {
             run_ = run;
-            index_.last().open_run(run, salt);
+            index_.last().open_run(run.number, run.salt);
         }
         // Behind the opening stale bytes could do no harm, but every later opening would see them.
         std::error_code error = writer_.clear(garbage_end);
         if (!error && place != 0) {
-            error = writer_.overwrite(place, Kind::opening, run, payload, seed());
+            error = writer_.overwrite(place, Kind::opening, run.number, payload, seed());
         } else if (!error && fits) {
-            writer_.put(Kind::opening, run, payload, crc32c(payload), seed());
+            writer_.put(Kind::opening, run.number, payload, crc32c(payload), seed());
             error = writer_.flush(true);
         } else if (!error) {
             // The seal is the last run's; the new segment's header begins the new one.
-            error = roll(run, salt);
+            error = roll(run);
         }
         run_ = run;
-        salt_ = salt;
         return error;
     }
 
@@ -160,7 +159,6 @@ private:
     using State::pin_;
     using State::removing_;
     using State::run_;
-    using State::salt_;
     using State::segment_bytes;
     using State::writer_;
 
@@ -169,7 +167,7 @@ private:
     static constexpr std::size_t all_files = ~std::size_t{0};
 
     std::uint32_t seed() const noexcept {
-        return journal_format::record_seed(index_.last().header.nonce, run_);
+        return journal_format::record_seed(index_.last().header.nonce, run_.number);
     }
 
     /// Whether the segment has room for a record with `length` bytes of payload, for its seal, and
@@ -193,9 +191,8 @@ private:
             if (has_room(length, kind)) return {};
             if (writer_.writing()) {
                 writer_.wait_for_writer();
-            } else if (const std::error_code error = segment_has_room(length, kind)
-                                                         ? writer_.flush(false)
-                                                         : roll(run_, salt_)) {
+            } else if (const std::error_code error =
+                           segment_has_room(length, kind) ? writer_.flush(false) : roll(run_)) {
                 return error;
             }
         }
@@ -225,15 +222,15 @@ private:
     /// The order makes every crash readable: the new file is whole and has its name before the old
     /// one is sealed, and gets its first record after. So an unsealed segment with an empty one
     /// behind it is a crash, and anything else is damage.
-    std::error_code roll(std::uint32_t run, std::uint32_t salt) {
+    std::error_code roll(Run run) {
         writer_.begin_exclusive();
         const Segment& old = index_.last();
         const Bytes seal = journal_format::encode_seal(old.check, old.openings, old.marks);
         Segment next = old.next();
         next.header.acked = acked();
         next.header.pin = pin_;
-        next.header.run = run;
-        next.header.salt = salt;
+        next.header.run = run.number;
+        next.header.salt = run.salt;
         next.header.nonce = static_cast<std::uint32_t>(bits_());
         next.header.previous_seal = writer_.end_offset();
         // Without the lock the index may change: the owner removes segments from its front.

@@ -356,7 +356,7 @@ private:
                                    typename Log::Start{std::move(*lock_), std::move(*file_),
                                                        std::move(segments_), gathered, bits_});
         if (!report.created) {
-            code = log->begin_run(run, salt, garbage_end_);
+            code = log->begin_run({.number = run, .salt = salt}, garbage_end_);
             if (code) {
                 fail(code, path, end, "the new run could not be noted");
                 return {};

@@ -23,6 +23,11 @@ public:
     using File = typename FileSystem::File;
     using Lock = typename FileSystem::Lock;
 
+    /// Who writes: the number of the run, and its salt.
+    struct Run {
+        std::uint32_t number;
+        std::uint32_t salt;
+    };
     /// What opening a journal leaves to the writing side.
     struct Start {
         Lock lock;
@@ -39,8 +44,7 @@ public:
           lock_{std::move(start.lock)},
           id_{start.segments.front().header.journal},
           index_{std::move(start.segments)},
-          run_{start.gathered.run},
-          salt_{start.gathered.salt},
+          run_{start.gathered.run, start.gathered.salt},
           pin_{start.gathered.pin},
           note_{start.gathered.note},
           bits_{start.bits},
@@ -85,8 +89,8 @@ public:
         return index_.sealed_bytes() +
                (writer_.end_offset() - journal_format::segment_header_bytes);
     }
-    [[nodiscard]] std::uint32_t run() const noexcept { return run_; }
-    [[nodiscard]] std::uint32_t salt() const noexcept { return salt_; }
+    [[nodiscard]] std::uint32_t run() const noexcept { return run_.number; }
+    [[nodiscard]] std::uint32_t salt() const noexcept { return run_.salt; }
     [[nodiscard]] const std::string& path() const noexcept { return path_; }
     [[nodiscard]] FileSystem& file_system() const noexcept { return fs_; }
 
@@ -142,8 +146,7 @@ protected:
 
     // Guarded by the writer's lock.
     SegmentIndex index_;
-    std::uint32_t run_;
-    std::uint32_t salt_;
+    Run run_;
     Id pin_;
     Bytes note_;
     Random bits_;

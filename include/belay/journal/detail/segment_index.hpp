@@ -50,7 +50,8 @@ struct Segment {
     }
     /// Makes room for the marks of a file of `bytes` bytes that has nothing but empty operations.
     void reserve(std::size_t bytes) {
-        marks.reserve(bytes / (journal_format::record_header_bytes * operations_per_mark) + 1);
+        const std::uint64_t least = journal_format::record_header_bytes * operations_per_mark;
+        marks.reserve(static_cast<std::size_t>(bytes / least) + 1);
     }
     /// Notes a run that begins behind the last operation.
     void open_run(std::uint32_t run, std::uint32_t salt) {

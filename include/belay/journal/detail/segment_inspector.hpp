@@ -29,7 +29,7 @@ public:
         if (!read_header()) return;
         std::uint64_t at = smaller<std::uint64_t>(segment_header_bytes, bytes_.size());
         end_ = at;
-        std::uint64_t skipped = 0;
+        Skipped skipped{0};
         while (at < bytes_.size() && !sealed_) {
             const std::optional<Record> record = record_at(at, skipped);
             if (!record && is_of_later_version(at)) {
@@ -43,8 +43,8 @@ public:
                 end_ = at;
                 last_is_opening_ = record->header.kind == Kind::opening;
                 // The one before it, which is damaged, may be that of the next run.
-                runs_ahead_ = last_is_opening_ && skipped != 0 ? 1 : 0;
-                skipped = 0;
+                runs_ahead_ = last_is_opening_ && skipped.bytes != 0 ? 1 : 0;
+                skipped.bytes = 0;
                 continue;
             }
             // Openings with nothing between them are written to two places in turn.
@@ -62,7 +62,7 @@ public:
             const std::uint64_t next = next_record(at);
             if (next == bytes_.size() || (is_last_ && !is_vouched_for(at))) break;
             damages_.push_back({at, next - at, "these bytes are no record"});
-            skipped = next - at;
+            skipped.bytes = next - at;
             at = next;
         }
         look_at_tail();
@@ -172,21 +172,27 @@ private:
         return bytes_.seed(at, h);
     }
 
+    // Bytes that were passed over.
+    struct Skipped {
+        std::uint64_t bytes;
+    };
+
     /// The record at `at`, if it is one of the run that goes on, or opens a later one; or if it is
-    /// of one of the next runs, as many as could begin in the `skipped` bytes before it, or as the
+    /// of one of the next runs, as many as could begin in what was skipped before it, or as the
     /// record behind it says, too.
-    std::optional<Record> record_at(std::uint64_t at, std::uint64_t skipped) {
+    std::optional<Record> record_at(std::uint64_t at, Skipped skipped) {
         using namespace journal_format;
         const std::optional<std::uint32_t> seed = seed_at(at);
         if (!seed) return std::nullopt;
         const RecordHeader h = bytes_.header(at);
         const std::uint32_t run = *seed - nonce_;
         if (run < run_ || run - run_ > runs_in_a_row_max) return std::nullopt;
-        const std::uint64_t later = larger<std::uint64_t>(skipped / record_bytes(4), runs_ahead_);
+        const std::uint64_t later =
+            larger<std::uint64_t>(skipped.bytes / record_bytes(4), runs_ahead_);
         const bool opens = h.kind == Kind::opening &&
                            (h.number == run || (seed_is_found_ && run - run_ <= later + 1000));
         if (!opens && run - run_ > later &&
-            (skipped == 0 || seed_at(at + record_bytes(h.length)) != seed)) {
+            (skipped.bytes == 0 || seed_at(at + record_bytes(h.length)) != seed)) {
             return std::nullopt;
         }
         return Record{h, run};
@@ -205,7 +211,7 @@ private:
     bool is_torn_opening(std::uint64_t at) {
         using namespace journal_format;
         if (bytes_.used() > at + 2 * record_bytes(4)) return false;
-        const std::optional<Record> next = record_at(at + record_bytes(4), 0);
+        const std::optional<Record> next = record_at(at + record_bytes(4), Skipped{0});
         return next && next->header.kind == Kind::opening && next->run != run_;
     }
 
@@ -213,7 +219,7 @@ private:
         using namespace journal_format;
         for (std::uint64_t at = bytes_.candidate_from(from + alignment); at < bytes_.used();
              at = bytes_.candidate_from(at + alignment)) {
-            if (record_at(at, at - from)) return at;
+            if (record_at(at, Skipped{at - from})) return at;
         }
         return bytes_.size();
     }
@@ -226,7 +232,7 @@ private:
         if (!vouched_is_known_) {
             for (std::uint64_t i = bytes_.candidate_from(at); i < bytes_.used();
                  i = bytes_.candidate_from(i + alignment)) {
-                const std::optional<Record> record = record_at(i, i - at);
+                const std::optional<Record> record = record_at(i, Skipped{i - at});
                 if (record) vouched_ = larger(vouched_, std::uint64_t{record->header.durable});
             }
             vouched_is_known_ = true;

@@ -6,6 +6,7 @@
 #include <atomic>        // std::atomic
 #include <cerrno>        // errno
 #include <cstdint>       // std::uint64_t
+#include <exception>     // std::terminate
 #include <system_error>  // std::system_error
 
 #include <fcntl.h>
@@ -25,7 +26,8 @@ namespace detail {
 /// Thread safety: ring() from any thread; the rest on the loop's.
 class Bell {
 public:
-    /// Throws: std::system_error if the process has no descriptors left.
+    /// Throws: std::system_error if the process has no descriptors left; without exceptions
+    ///         std::terminate is called then.
     Bell() {
 #if defined(BELAY_DETAIL_HAS_EVENTFD)
         out_ = in_ = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -38,7 +40,7 @@ public:
             out_ = ends[1];
         }
 #endif
-        if (!made) throw std::system_error{errno, std::generic_category(), "posix::Loop"};
+        if (!made) refuse();
     }
     Bell(const Bell&) = delete;
     Bell& operator=(const Bell&) = delete;
@@ -65,6 +67,14 @@ public:
     [[nodiscard]] int descriptor() const noexcept { return in_; }
 
 private:
+    [[noreturn]] static void refuse() {
+#if defined(__cpp_exceptions)
+        throw std::system_error{errno, std::generic_category(), "posix::Loop"};
+#else
+        std::terminate();
+#endif
+    }
+
     int in_ = -1;
     int out_ = -1;
     std::atomic<bool> rung_{false};

@@ -126,15 +126,21 @@ public:
     [[nodiscard]] std::size_t size() const noexcept { return bytes_.size() - first_; }
     [[nodiscard]] bool empty() const noexcept { return size() == 0; }
 
-    /// The first `n` bytes are written. Memory above `keep` is given back when all are.
-    void consume(std::size_t n, std::size_t keep) noexcept {
+    /// The first `n` bytes are written.
+    void consume(std::size_t n) noexcept {
         first_ += n;
         if (first_ != bytes_.size()) return;
         first_ = 0;
         bytes_.clear();
-        if (bytes_.capacity() > keep) Bytes{}.swap(bytes_);
     }
-    void clear() noexcept { consume(size(), 0); }
+    /// Gives memory above `keep` bytes back, if all is written.
+    void give_back_above(std::size_t keep) noexcept {
+        if (empty() && bytes_.capacity() > keep) Bytes{}.swap(bytes_);
+    }
+    void clear() noexcept {
+        consume(size());
+        give_back_above(0);
+    }
 
 private:
     Bytes bytes_;

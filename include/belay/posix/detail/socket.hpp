@@ -18,7 +18,10 @@ namespace detail {
 
 /// Whether a system call on a socket only has to be tried again later.
 [[nodiscard]] inline bool would_block(int error) noexcept {
-    return error == EAGAIN || error == EWOULDBLOCK;
+#if EAGAIN != EWOULDBLOCK
+    if (error == EWOULDBLOCK) return true;
+#endif
+    return error == EAGAIN;
 }
 
 /// A descriptor of a socket.   Thread safety: distinct objects safe.

@@ -270,12 +270,16 @@ private:
     }
     /// Returns: false if there is no memory; the connection is broken then.
     bool queue(detail::FrameKind kind, BytesView payload, std::size_t skip = 0) noexcept {
+#if defined(__cpp_exceptions)
         try {
             output_.append(kind, payload, skip);
         } catch (const std::bad_alloc&) {
             end(Failure::from(std::make_error_code(std::errc::not_enough_memory)));
             return false;
         }
+#else
+        output_.append(kind, payload, skip);
+#endif
         if (!blocked_) watch_.soon();
         return true;
     }
@@ -297,7 +301,8 @@ private:
                 break;
             }
             if (n < 0) return broken(detail::errno_code());
-            output_.consume(static_cast<std::size_t>(n), options_.output_bytes_max);
+            output_.consume(static_cast<std::size_t>(n));
+            output_.give_back_above(options_.output_bytes_max);
             written_ += static_cast<std::uint64_t>(n);
         }
         if (state_ == State::closing && output_.empty()) ::shutdown(socket_.get(), SHUT_WR);

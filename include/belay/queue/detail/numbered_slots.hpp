@@ -3,6 +3,7 @@
 /// NumberedSlots: the slots of MpscRing and MpmcRing, each of which says whose turn it is.
 #pragma once
 
+#include <atomic>    // std::memory_order_acquire
 #include <cstddef>   // std::size_t, std::ptrdiff_t
 #include <memory>    // std::construct_at, std::destroy_at
 #include <optional>  // std::optional
@@ -54,8 +55,9 @@ public:
         // Signed: a head that was read later may be a lap ahead.
         const auto laps = static_cast<std::ptrdiff_t>((tail & ~mask) - (head & ~mask)) /
                           static_cast<std::ptrdiff_t>(mask + 1);
-        return held_between(
-            head & mask, static_cast<std::size_t>(laps) * capacity() + (tail & mask), capacity());
+        return held_between({.head = head & mask,
+                             .tail = static_cast<std::size_t>(laps) * capacity() + (tail & mask)},
+                            capacity());
     }
 
     /// How many slots from `position` on, up to `most`, are ready for `phase`.
@@ -111,21 +113,12 @@ public:
         slot.turn.store(2 * (position + slots_.mask() + 1), std::memory_order_release);
     }
 
-    /// The whole push and pop of one value and of a batch, for sides of many threads.
-    [[nodiscard]] bool push(Atomic<std::size_t>& tail, T&& value) noexcept {
-        std::size_t position = 0;
-        if (claim(tail, Phase::push, 1, position) == 0) return false;
-        fill(position, std::move(value));
-        return true;
-    }
-    [[nodiscard]] std::size_t push_some(Atomic<std::size_t>& tail, std::span<T> values) noexcept {
-        std::size_t position = 0;
-        const std::size_t count = claim(tail, Phase::push, values.size(), position);
-        for (std::size_t i = 0; i < count; ++i) {
-            fill(position, std::move(values[i]));
+    /// As many values, from a position on.   Pre: as for one.
+    void fill_some(std::size_t position, std::span<T> values) noexcept {
+        for (T& value : values) {
+            fill(position, std::move(value));
             position = after(position);
         }
-        return count;
     }
     [[nodiscard]] std::optional<T> take(std::size_t position) noexcept {
         std::optional<T> taken{std::move(value(position))};

@@ -33,10 +33,15 @@ inline constexpr std::size_t side_bytes = 128;
     return capacity;
 }
 
+/// Where values begin and end, by counters.
+struct RingEnds {
+    std::size_t head;
+    std::size_t tail;
+};
+
 /// How many values lie between two counters of which one or both were read while they moved on.
-[[nodiscard]] constexpr std::size_t held_between(std::size_t head, std::size_t tail,
-                                                 std::size_t capacity) noexcept {
-    const std::size_t held = tail - head;
+[[nodiscard]] constexpr std::size_t held_between(RingEnds ends, std::size_t capacity) noexcept {
+    const std::size_t held = ends.tail - ends.head;
     if (held <= capacity) return held;
     return held > ~std::size_t{0} / 2 ? 0 : capacity;
 }

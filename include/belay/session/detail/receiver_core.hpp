@@ -5,6 +5,7 @@
 
 #include <belay/core/order.hpp>
 #include <belay/journal/check.hpp>
+#include <belay/session/detail/credit.hpp>
 #include <belay/session/detail/planted_fault.hpp>
 #include <belay/session/greeting.hpp>
 #include <belay/session/ledger_like.hpp>
@@ -42,6 +43,9 @@ public:
         protocol  ///< ERROR protocol; close
     };
 
+    /// How often a sender may have been started since it was last attached.
+    static constexpr std::uint64_t runs_ahead_max = std::uint64_t{1} << 20U;
+
     ReceiverCore(const Id& store, const ReceiverLimits& limits) noexcept
         : store_{store}, limits_{limits} {}
 
@@ -51,8 +55,13 @@ public:
         if (h.pinned_store != no_id && h.pinned_store != store_) {
             return {Greeting::refuse, SessionErrc::store_changed, 0};
         }
-        if (record && record->journal == h.journal) {
-            const std::uint64_t seen = larger(record->attach, attach_of(h.journal));
+        const bool known = record && record->journal == h.journal;
+        const std::uint64_t seen = known ? larger(record->attach, attach_of(h.journal)) : 0;
+        // An attach that cannot be would shut every honest one out that comes after it.
+        if ((h.attach >> 32U) > (seen >> 32U) + runs_ahead_max) {
+            return {Greeting::refuse, SessionErrc::protocol, 1};
+        }
+        if (known) {
             if (h.attach <= seen) return {Greeting::refuse, SessionErrc::fenced, seen};
             return {Greeting::attach, {}, 0};
         }
@@ -70,12 +79,15 @@ public:
         journal_ = h.journal;
         attach_ = h.attach;
         progress_ = settled;
-        bytes_received_ = number_limit_ = byte_limit_ = 0;
+        bytes_received_ = 0;
+        credit_ = {};
         session_format::Welcome g = welcome(h);
         g.known = true;
         g.applied = settled.applied;
         g.check = settled.check;
-        grant(g.number_limit, g.byte_limit);
+        const Credit credit = grant();
+        g.number_limit = credit.number_limit;
+        g.byte_limit = credit.byte_limit;
         return g;
     }
 
@@ -108,7 +120,8 @@ public:
         journal_ = h.journal;
         attach_ = record.attach;
         progress_ = record;
-        bytes_received_ = number_limit_ = byte_limit_ = 0;
+        bytes_received_ = 0;
+        credit_ = {};
     }
 
     /// Step 6: what to do with an operation.
@@ -116,7 +129,8 @@ public:
                                   const session_format::Frame& f) noexcept {
         if (!serves(connection) || f.flags != 0 || f.number == 0) return Data::protocol;
         bytes_received_ += f.payload.size();
-        if (bytes_received_ > byte_limit_ || f.number > number_limit_) return Data::protocol;
+        if (bytes_received_ > credit_.byte_limit || f.number > credit_.number_limit)
+            return Data::protocol;
         if (Fault::no_duplicate_check) return Data::apply;
         if (f.number <= progress_.applied) return Data::skip;
         return f.number == progress_.applied + 1 ? Data::apply : Data::gap;
@@ -132,13 +146,13 @@ public:
     void applied(const Progress& progress) noexcept { progress_ = progress; }
 
     /// The credit that the next ACK gives; it never shrinks.
-    void grant(std::uint64_t& number_limit, std::uint64_t& byte_limit) noexcept {
-        number_limit_ = larger(number_limit_, progress_.applied + limits_.number_window);
+    Credit grant() noexcept {
+        credit_.number_limit =
+            larger(credit_.number_limit, progress_.applied + limits_.number_window);
         // Room for one largest payload always, or two small limits could wait for each other.
-        byte_limit_ =
+        credit_.byte_limit =
             bytes_received_ + larger<std::uint64_t>(limits_.byte_window, limits_.payload_bytes_max);
-        number_limit = number_limit_;
-        byte_limit = byte_limit_;
+        return credit_;
     }
 
     /// The connection has ended.
@@ -170,8 +184,7 @@ private:
     std::uint32_t attached_ = 0;  // that connection while it lives; 0 for none
     Progress progress_{};         // with what is applied and not yet committed
     std::uint64_t bytes_received_ = 0;
-    std::uint64_t number_limit_ = 0;
-    std::uint64_t byte_limit_ = 0;
+    Credit credit_{};
 };
 
 }  // namespace belay::inline BELAY_ABI::detail

@@ -8,6 +8,7 @@
 #include <belay/core/order.hpp>
 #include <belay/journal/log_like.hpp>
 #include <belay/session/blocked.hpp>
+#include <belay/session/detail/credit.hpp>
 #include <belay/session/detail/planted_fault.hpp>
 #include <belay/session/greeting.hpp>
 
@@ -39,7 +40,8 @@ public:
     SenderCore(Log& journal, SenderOptions options)
         : journal_{&journal}, options_{std::move(options)} {
         BELAY_PRECONDITION(options_.id != no_id, "SenderCore: options.id must be set");
-        BELAY_PRECONDITION(options_.token.size() <= 4096, "SenderCore: the token must be <= 4 KiB");
+        BELAY_PRECONDITION(options_.token.size() <= session_format::token_bytes_max,
+                           "SenderCore: the token must be <= 4 KiB");
     }
 
     /// Forgets the connection, and nothing else.
@@ -55,7 +57,8 @@ public:
         if (!check) return check.error();
         phase_ = Phase::greeting;
         highest_sent_ = 0;
-        number_limit_ = byte_limit_ = bytes_sent_ = 0;
+        credit_ = {};
+        bytes_sent_ = 0;
         attach_ = (std::uint64_t{journal_->run()} << 32U) | ++connections_;
         session_format::append_hello(out, {.attach = attach_,
                                            .payload_bytes_max = options_.payload_bytes_max,
@@ -88,7 +91,7 @@ public:
     /// Errors: of the journal.
     [[nodiscard]] std::error_code fill(Bytes& out, std::size_t bytes_wanted) {
         while (phase_ == Phase::flowing && blocked_ == Blocked::none && out.size() < bytes_wanted &&
-               next_ <= journal_->durable() && next_ <= number_limit_) {
+               next_ <= journal_->durable() && next_ <= credit_.number_limit) {
             const auto body = journal_->read(next_);
             if (!body) return body.error();
             if (body->size() > peer_payload_bytes_max_) {
@@ -96,7 +99,7 @@ public:
                 if (!out.empty()) return {};
                 return block(Blocked::too_large, SessionErrc::too_large);
             }
-            starved_ = body->size() > byte_limit_ - bytes_sent_;
+            starved_ = body->size() > credit_.byte_limit - bytes_sent_;
             if (starved_) return {};
             session_format::append_frame(out, {.type = session_format::FrameType::data,
                                                .aux = journal_->salt_of(next_),
@@ -112,7 +115,7 @@ public:
     /// Whether fill would send something.
     [[nodiscard]] bool wants_to_send() const noexcept {
         return phase_ == Phase::flowing && blocked_ == Blocked::none && !starved_ &&
-               next_ <= journal_->durable() && next_ <= number_limit_;
+               next_ <= journal_->durable() && next_ <= credit_.number_limit;
     }
     [[nodiscard]] Phase phase() const noexcept { return phase_; }
     [[nodiscard]] Blocked blocked() const noexcept { return blocked_; }
@@ -182,7 +185,7 @@ private:
                                      {.type = session_format::FrameType::start, .number = attach_});
         peer_payload_bytes_max_ = g.payload_bytes_max;
         phase_ = g.known ? Phase::flowing : Phase::adopting;
-        if (g.known) resume(g.applied, g.number_limit, g.byte_limit);
+        if (g.known) resume(g.applied, {g.number_limit, g.byte_limit});
         return {};
     }
 
@@ -201,14 +204,12 @@ private:
                                  : block(Blocked::diverged, SessionErrc::diverged);
     }
 
-    void resume(std::uint64_t applied, std::uint64_t number_limit,
-                std::uint64_t byte_limit) noexcept {
+    void resume(std::uint64_t applied, Credit credit) noexcept {
         // Always from the receiver's number, never from our own memory of what was sent.
         const std::uint64_t from = Fault::resend_from_acked ? acked() : applied;
         next_ = Fault::resume_from_memory ? larger(next_, from + 1) : from + 1;
         highest_sent_ = next_ - 1;
-        number_limit_ = number_limit;
-        byte_limit_ = byte_limit;
+        credit_ = credit;
         starved_ = false;
     }
 
@@ -225,11 +226,11 @@ private:
             // look like a receiver that forgot us.
             if (const std::error_code e = pin_store(details_.receiver_store)) return e;
             phase_ = Phase::flowing;
-            resume(0, number_limit, byte_limit);
+            resume(0, {number_limit, byte_limit});
             return {};
         }
-        number_limit_ = larger(number_limit_, number_limit);
-        byte_limit_ = larger(byte_limit_, byte_limit);
+        credit_.number_limit = larger(credit_.number_limit, number_limit);
+        credit_.byte_limit = larger(credit_.byte_limit, byte_limit);
         starved_ = false;
         if (frame.number <= acked()) return {};
         gaps_ = 0;
@@ -320,8 +321,7 @@ private:
     std::uint64_t attach_ = 0;
     std::uint64_t next_ = 0;          // the next number to send on this connection
     std::uint64_t highest_sent_ = 0;  // on this connection
-    std::uint64_t number_limit_ = 0;
-    std::uint64_t byte_limit_ = 0;
+    Credit credit_{};
     std::uint64_t bytes_sent_ = 0;
 };
 

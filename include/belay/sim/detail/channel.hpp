@@ -77,8 +77,8 @@ public:
         if (!cut_) push(side, SegmentKind::fin);
     }
     /// The process lets go, or dies: its socket is gone at once. What was on the way still arrives,
-    /// all of it or a part from the front; then the other end learns of the end. In a partition it
-    /// learns nothing.
+    /// all of it or a part from the front, but nothing of what was sent at this very instant; then
+    /// the other end learns of the end. In a partition it learns nothing.
     void abort(int side) {
         End& e = end_[side];
         Pipe& out = pipe_[side];
@@ -88,6 +88,7 @@ public:
         if (!std::exchange(e.exists, false) || fabric_ == nullptr) return;
         note(Mark::hang_up, side, 0);
         if (cut_) return;  // the other end's reset is under way
+        if (!e.closing) drop_unwritten(out.flying, fabric_->engine.now());
         if (out.blocked) {
             out.flying.clear();
         } else if (e.fin_seen) {
@@ -135,7 +136,7 @@ public:
         note(Mark::cut, side, 1);
         pipe_[side].flying.clear();
         keep_front(e.inbox, pipe_[side].bits);
-        e.inbox.push({SegmentKind::reset, fabric_->engine.now(), {}});
+        e.inbox.push({.kind = SegmentKind::reset, .due = fabric_->engine.now(), .bytes = {}});
         e.ended = true;
         read(side);
     }
@@ -189,8 +190,9 @@ private:
     void push(int from, SegmentKind kind, Bytes bytes = {}) {
         Pipe& p = pipe_[from];
         // One drawn earlier than the one before waits for it in the ring.
-        const Instant due = after(fabric_->engine.now(), fabric_->draw_latency(p.bits));
-        p.flying.push({kind, due, std::move(bytes)});
+        const Instant now = fabric_->engine.now();
+        const Instant due = after(now, fabric_->draw_latency(p.bits));
+        p.flying.push({kind, due, std::move(bytes), now});
         schedule(p);
     }
     void schedule(Pipe& p) {

@@ -60,7 +60,7 @@ public:
         // The size is metadata of its own: it may be durable before the bytes are, and be zeros.
         if (now_.size() != durable_.size() && (bits() & 1) != 0) durable_.resize(now_.size());
         for (std::size_t s = 0; s < dirty_.size(); ++s) {
-            if (dirty_[s]) settle_sector(s, bits());
+            if (dirty_[s]) settle_sector(s, Draw{bits()});
         }
         now_ = durable_;
         forget_dirty();
@@ -73,7 +73,12 @@ private:
         return (bytes + sector_bytes - 1) / sector_bytes;
     }
 
-    void settle_sector(std::size_t sector, std::uint64_t draw) {
+    struct Draw {
+        std::uint64_t bits;
+    };
+
+    void settle_sector(std::size_t sector, Draw drawn) {
+        const std::uint64_t draw = drawn.bits;
         const std::size_t begin = sector * sector_bytes;
         const std::size_t end = std::min({begin + sector_bytes, now_.size(), durable_.size()});
         const std::size_t cut = begin + (draw >> 8) % sector_bytes;

@@ -217,7 +217,8 @@ private:
     bool take_extra_turn(Instant next) {
         if (machines_.empty() || extra_() % extra_turns_one_in_ != 0) return false;
         const Duration gap = elapsed(now_, next);
-        Attached& a = *machines_[uniform_upto(extra_, machines_.size() - 1)];
+        const auto chosen = uniform_upto(extra_, machines_.size() - 1);
+        Attached& a = *machines_[static_cast<std::size_t>(chosen)];
         if (a.frozen || gap <= Duration{1}) return false;
         const auto later = uniform_upto(extra_, static_cast<std::uint64_t>(gap.count() - 2));
         now_ = after(now_, Duration{static_cast<std::int64_t>(later) + 1});

@@ -24,6 +24,7 @@ struct Segment {
     Kind kind;
     Instant due;
     Bytes bytes;
+    Instant sent = always;
 };
 using SegmentKind = Segment::Kind;
 
@@ -31,10 +32,19 @@ using SegmentKind = Segment::Kind;
 inline void keep_front(belay::detail::EventRing<Segment>& ring, Random& bits) {
     const std::size_t size = ring.size();
     if (size == 0 || (bits() & 1) != 0) return;
-    const std::size_t kept = uniform_upto(bits, size);
+    const auto kept = static_cast<std::size_t>(uniform_upto(bits, size));
     for (std::size_t i = 0; i < size; ++i) {
         Segment s = ring.pop();
         if (i < kept) ring.push(std::move(s));
+    }
+}
+
+/// What a process sends is written when its round is over: of the instant in which it lets go,
+/// nothing.
+inline void drop_unwritten(belay::detail::EventRing<Segment>& ring, Instant now) {
+    for (std::size_t i = ring.size(); i != 0; --i) {
+        Segment s = ring.pop();
+        if (s.kind != SegmentKind::data || s.sent != now) ring.push(std::move(s));
     }
 }
 

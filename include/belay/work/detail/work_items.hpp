@@ -67,7 +67,8 @@ public:
         const Result<std::uint64_t> id = this->append(entry, true, !delayed);
         if (!id) return id;
         if (delayed) {
-            slots.make_wait(slots.add(*id, *id), WorkState::delayed, after(moment.now, with.delay));
+            slots.make_wait(slots.add({.id = *id, .position = *id}), WorkState::delayed,
+                            after(moment.now, with.delay));
         }
         if (entry.has_key) {
             keys.add(entry.print);
@@ -143,7 +144,7 @@ public:
     [[nodiscard]] std::uint32_t slot_of(const WorkPlace& item) noexcept {
         if (item.slot != WorkSlots::none) return item.slot;
         positions.clear_ready(item.id);
-        return slots.add(item.id, item.position);
+        return slots.add({.id = item.id, .position = item.position});
     }
     /// How many there are that are not dead.
     [[nodiscard]] std::size_t living() const noexcept {

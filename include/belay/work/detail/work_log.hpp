@@ -332,7 +332,7 @@ private:
             return 0;
         }
         if (slot == WorkSlots::none) {
-            slot = slots.add(entry.id, *number);
+            slot = slots.add({.id = entry.id, .position = *number});
         } else {
             slots[slot].position = *number;
         }

@@ -40,7 +40,7 @@ public:
         if (has_room()) return;
         std::vector<Block> larger_ring(ring_.empty() ? 4 : 2 * ring_.size());
         for (std::uint64_t b = first_block_; b != first_block_ + ring_.size(); ++b) {
-            larger_ring[b & (larger_ring.size() - 1)] = block(b);
+            larger_ring[slot_of(b, larger_ring.size())] = block(b);
         }
         ring_ = std::move(larger_ring);
     }
@@ -134,9 +134,12 @@ private:
     static constexpr std::uint64_t bit(std::uint64_t position) noexcept {
         return std::uint64_t{1} << (position % 64);
     }
-    [[nodiscard]] Block& block(std::uint64_t b) noexcept { return ring_[b & (ring_.size() - 1)]; }
+    static std::size_t slot_of(std::uint64_t b, std::size_t slots) noexcept {
+        return static_cast<std::size_t>(b) & (slots - 1);
+    }
+    [[nodiscard]] Block& block(std::uint64_t b) noexcept { return ring_[slot_of(b, ring_.size())]; }
     [[nodiscard]] const Block& block(std::uint64_t b) const noexcept {
-        return ring_[b & (ring_.size() - 1)];
+        return ring_[slot_of(b, ring_.size())];
     }
     [[nodiscard]] bool knows(std::uint64_t position) const noexcept {
         return position >= base_ && position < end_;

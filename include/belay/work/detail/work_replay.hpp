@@ -47,12 +47,12 @@ private:
     void take(const WorkEntry& entry, std::uint64_t number, std::size_t bytes) {
         switch (entry.kind) {
             case WorkKind::item:
-                take_item(entry, number, bytes);
+                take_item(number, entry, bytes);
                 break;
             case WorkKind::moved:
                 forget(entry.id);
                 work_.positions.add(bytes, true, false);
-                know(work_.slots.add(entry.id, number), entry);
+                know(work_.slots.add({.id = entry.id, .position = number}), entry);
                 break;
             case WorkKind::done:
                 work_.positions.add(bytes, false, false);
@@ -79,7 +79,7 @@ private:
     void take_unreadable(std::uint64_t number) {
         unreadable_.push_back(number);
         work_.positions.add(WorkPositions::framed(0), true, false);
-        work_.slots.add(number, number);
+        work_.slots.add({.id = number, .position = number});
     }
     /// Whatever was noted of them, what cannot be read is dead, unless it was copied.
     void bury_unreadable() noexcept {
@@ -91,10 +91,10 @@ private:
         }
     }
 
-    void take_item(const WorkEntry& entry, std::uint64_t number, std::size_t bytes) {
+    void take_item(std::uint64_t number, const WorkEntry& entry, std::size_t bytes) {
         const bool delayed = remaining(entry) > Duration::zero();
         work_.positions.add(bytes, true, !delayed);
-        if (delayed) know(work_.slots.add(number, number), entry);
+        if (delayed) know(work_.slots.add({.id = number, .position = number}), entry);
         if (!entry.has_key || work_.keys.capacity() == 0) return;
         detail::KeyPrint print = entry.print;
         print.content = crc32c(entry.tail);
@@ -166,7 +166,7 @@ private:
         const std::uint32_t slot = work_.slots.find(id);
         if (slot != WorkSlots::none || !work_.positions.is_ready(id)) return slot;
         work_.positions.clear_ready(id);
-        return work_.slots.add(id, id);
+        return work_.slots.add({.id = id, .position = id});
     }
     void forget(std::uint64_t id) noexcept {
         const std::uint32_t slot = work_.slots.find(id);

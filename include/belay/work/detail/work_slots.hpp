@@ -3,6 +3,7 @@
 /// WorkSlots: the items of a WorkQueue of which more is known than their entry in the log.
 #pragma once
 
+#include <span>     // std::span
 #include <utility>  // std::swap
 #include <vector>   // std::vector
 
@@ -25,6 +26,12 @@ struct WorkSlot {
     bool unnoted = false;    // the log had no space for it yet
     bool counted = false;    // the last delivery counts, also while it is in progress
     bool sent = false;       // the storage for dead letters has taken its letter
+};
+
+/// Which item, and where it is in the log.
+struct ItemPosition {
+    std::uint64_t id;
+    std::uint64_t position;
 };
 
 /// Slots by number, found by id, and in two orders: those that can be lent by id, those that wait
@@ -54,13 +61,13 @@ public:
     }
 
     /// A slot for an item that can be lent.   Pre: there is room, and the item has none.
-    std::uint32_t add(std::uint64_t id, std::uint64_t position) noexcept {
-        BELAY_INVARIANT(free_ != none && id != 0, "WorkSlots::add: there must be room");
+    std::uint32_t add(ItemPosition item) noexcept {
+        BELAY_INVARIANT(free_ != none && item.id != 0, "WorkSlots::add: there must be room");
         const std::uint32_t i = free_;
         free_ = slots_[i].place;
         slots_[i] = WorkSlot{};
-        slots_[i].id = id;
-        slots_[i].position = position;
+        slots_[i].id = item.id;
+        slots_[i].position = item.position;
         enter(i);
         push(ready_, i);
         ++size_;
@@ -118,10 +125,10 @@ public:
                 order.push_back(i);
             }
         }
-        for (std::size_t i = order.size() / 2; i-- != 0;) sink_by_id(order, i, order.size());
+        for (std::size_t i = order.size() / 2; i-- != 0;) sink_by_id(order, i);
         for (std::size_t size = order.size(); size-- > 1;) {
             std::swap(order[0], order[size]);
-            sink_by_id(order, 0, size);
+            sink_by_id(std::span{order}.first(size), 0);
         }
         return order;
     }
@@ -233,7 +240,8 @@ private:
     }
 
     /// As `sink`, in a heap that has its highest id in front and keeps no places.
-    void sink_by_id(Heap& heap, std::size_t at, std::size_t size) const noexcept {
+    void sink_by_id(std::span<std::uint32_t> heap, std::size_t at) const noexcept {
+        const std::size_t size = heap.size();
         for (std::size_t child = 2 * at + 1; child < size; child = 2 * at + 1) {
             if (child + 1 < size && slots_[heap[child]].id < slots_[heap[child + 1]].id) ++child;
             if (slots_[heap[child]].id < slots_[heap[at]].id) return;

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/link/heartbeat_options.hpp
+/// HeartbeatOptions: how a silent peer is asked for a sign of life, and when it is given up.
+#pragma once
+
+#include <belay/core/instant.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// How a Heartbeat, a Session or a Receiver watches its peer.
+struct HeartbeatOptions {
+    /// A ping goes out after this much silence, and again after as much more.
+    Duration every = std::chrono::seconds{10};
+    /// The connection is given up when nothing was heard for this long, counted from the last sign
+    /// of life, so that a loss is noticed within `dead_after` and one wake of the driver. A driver
+    /// that slept through more than `every` (a frozen process, a paused container) asks once more,
+    /// and gives up `every` later.
+    Duration dead_after = std::chrono::seconds{25};
+};
+
+}  // namespace belay::inline BELAY_ABI

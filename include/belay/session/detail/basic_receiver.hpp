@@ -1,0 +1,399 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/session/detail/basic_receiver.hpp
+/// BasicReceiver: the body of a Receiver.
+#pragma once
+
+#include <utility>  // std::move
+
+#include <belay/core/machine_like.hpp>
+#include <belay/core/order.hpp>
+#include <belay/session/detail/receiver_core.hpp>
+#include <belay/session/detail/receiver_notice.hpp>
+#include <belay/session/detail/receiver_peers.hpp>
+#include <belay/session/detail/sender_table.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// What Receiver is, told of as `Self` to its observer. belay's own tests derive from it with a
+/// rule of the protocol left out (see planted_fault.hpp), and must find the damage.
+template <class Self, class Fault, TransportLike Transport, class Ledger, class Authorize,
+          class Observer>
+class BasicReceiver {
+    static_assert(explain::ledger_like<Ledger>());
+    static_assert(
+        Authorizes<Authorize>,
+        "Receiver: the authorizer must be callable as (const Id& sender, BytesView token) "
+        "-> std::error_code");
+    static_assert(std::is_same_v<typename Transport::message_type, Bytes>,
+                  "Receiver: the transport must carry belay::Bytes");
+    using Core = ReceiverCore<Fault>;
+    using Senders = SenderTable<Core>;
+    using Sender = typename Senders::Sender;
+    using Notice = ReceiverNotice;
+    using Peers = ReceiverPeers<Transport>;
+    using Peer = typename Peers::Peer;
+    using Phase = PeerPhase;
+
+public:
+    BasicReceiver(Ledger ledger, Authorize authorize, ReceiverOptions options, Observer observer)
+        : options_{options},
+          observer_{std::move(observer)},
+          authorize_{std::move(authorize)},
+          ledger_{std::move(ledger)} {
+        static_assert(observes_receiver<Observer, Self, Id, Progress, SessionErrc>(),
+                      "Receiver: the observer has none of the hooks, see docs/session.md; use "
+                      "NoObserver for none, and std::ref for one that lives elsewhere");
+    }
+    BasicReceiver(const BasicReceiver&) = delete;
+    BasicReceiver& operator=(const BasicReceiver&) = delete;
+
+    // ---- for the driver ------------------------------------------------------------------------
+
+    void attach(Waker waker) { waker_ = std::move(waker); }
+
+    [[nodiscard]] Instant deadline() const noexcept {
+        if (!notices_.empty()) return always;
+        return smaller(commit_at_, peers_.deadline());
+    }
+
+    void advance(Instant now) {
+        BELAY_PRECONDITION(!line_.in_turn(), "Receiver::advance: must not be called in a hook");
+        const driver::TurnGuard guard{line_};
+        now_ = larger(now_, now);
+        for (std::size_t i = 0; i < peers_.size(); ++i) {
+            Peer& peer = peers_[i];
+            peer.link.advance(now_, options_.events_per_turn_max,
+                              [&](const Bytes& message, Lane) { on_message(peer, message); });
+            if (peer.greeting_ends <= now_) refuse(peer, SessionErrc::protocol, 0);
+            watch(peer);
+        }
+        if (commit_at_ <= now_) commit();
+        acknowledge();
+        reap();
+        tell(guard);
+    }
+
+    // ---- commands ------------------------------------------------------------------------------
+
+    /// Takes over a connection from a listener.   Pre: attached to a driver.
+    void accept(Transport transport) {
+        if (peers_.count() >= options_.connections_max && !make_room()) return;
+        Peer& peer = peers_.add(std::move(transport), options_, waker_);
+        // A stranger is not allowed to make the transport hold more than a greeting.
+        peer.link.limit_messages(session_format::frame_header_bytes +
+                                 session_format::greeting_bytes_max);
+        peer.greeting_ends = after(larger(now_, waker_.now()), options_.greeting_max);
+        waker_.touch();
+    }
+
+    /// Goes on with a fresh ledger after the old one has failed.   Pre: failed().
+    void resume(Ledger ledger) {
+        BELAY_PRECONDITION(static_cast<bool>(failed_),
+                           "Receiver::resume: the ledger in use must have failed");
+        ledger_ = std::move(ledger);
+        failed_.clear();
+        senders_.clear();
+        commit_at_ = never;
+    }
+
+    /// Makes everything durable and closes all connections.
+    void stop() {
+        if (commit_at_ != never) commit();
+        acknowledge();
+        for (const auto& peer : peers_) {
+            peer->let_go();
+            peer->link.close(Failure{.cause = Cause::planned}, options_.linger_max);
+        }
+        waker_.touch();
+    }
+
+    // ---- observers -----------------------------------------------------------------------------
+
+    [[nodiscard]] Ledger& ledger() noexcept { return ledger_; }
+    [[nodiscard]] auto& observer() noexcept { return unwrap(observer_); }
+    [[nodiscard]] std::size_t connections() const noexcept { return peers_.count(); }
+    /// Why nobody is served; none if all is well.
+    [[nodiscard]] std::error_code failed() const noexcept { return failed_; }
+
+private:
+    bool make_room() {
+        Peer* const out = peers_.giving_way();
+        if (out == nullptr) return false;
+        if (!out->link.closing()) note({Notice::Kind::refused, no_id, {}, SessionErrc::overloaded});
+        out->link.abort();
+        return true;
+    }
+
+    void watch(Peer& peer) {
+        switch (peer.pulse.judge(now_)) {
+            case Pulse::Due::nothing:
+                return;
+            case Pulse::Due::lost:
+                // A frozen peer takes no goodbye.
+                peer.let_go();
+                return peer.link.abort();
+            case Pulse::Due::ping:
+                say(peer, session_format::FrameType::ping, ++pings_);
+        }
+    }
+    /// A frame that is only a sign of life: with no room for it nobody reads at the other end, and
+    /// that shows in time.
+    static void say(Peer& peer, session_format::FrameType type, std::uint64_t number) {
+        Bytes message;
+        session_format::append_frame(message, {.type = type, .number = number});
+        static_cast<void>(peer.link.send(message));
+    }
+
+    void on_message(Peer& peer, const Bytes& message) {
+        if (peer.phase != Phase::expecting_hello) peer.pulse.heard(now_);
+        const bool greeted = peer.phase == Phase::attached;
+        session_format::FrameReader reader{message, greeted ? options_.limits.payload_bytes_max
+                                                            : session_format::greeting_bytes_max};
+        while (!peer.link.closing()) {
+            const auto next = reader.next();
+            if (!next) return refuse(peer, SessionErrc::protocol, reader.bad_type());
+            if (!*next) return;
+            on_frame(peer, **next);
+        }
+    }
+
+    void on_frame(Peer& peer, const session_format::Frame& frame) {
+        const auto type = static_cast<std::uint8_t>(frame.type);
+        if (frame.lane != 0) return refuse(peer, SessionErrc::protocol, type);
+        if (peer.phase == Phase::expecting_hello) {
+            if (frame.type == session_format::FrameType::hello) return on_hello(peer, frame);
+            return refuse(peer, SessionErrc::protocol, type);
+        }
+        switch (frame.type) {
+            case session_format::FrameType::start:
+                if (frame.number != peer.hello.attach) break;
+                if (peer.phase == Phase::pending) on_start(peer);
+                return;
+            case session_format::FrameType::data:
+                if (peer.phase != Phase::attached) break;
+                return on_data(peer, frame);
+            case session_format::FrameType::ping:
+                return say(peer, session_format::FrameType::pong, frame.number);
+            case session_format::FrameType::pong:
+                return;
+            case session_format::FrameType::error:
+                return peer.link.close(failure_of(SessionErrc::protocol), Duration{});
+            default:
+                break;
+        }
+        refuse(peer, SessionErrc::protocol, type);
+    }
+
+    void on_hello(Peer& peer, const session_format::Frame& frame) {
+        const auto read = session_format::read_hello(frame);
+        if (!read) {
+            const bool version = read.error() == SessionErrc::version;
+            return refuse(peer, version ? SessionErrc::version : SessionErrc::protocol,
+                          version ? (std::uint64_t{session_format::frame_version} << 32U) |
+                                        session_format::frame_version
+                                  : 1);
+        }
+        const session_format::Hello& h = *read;
+        peer.hello = h;
+        peer.hello.token = {};  // seen by the authorizer, kept by nobody
+        // Before any other answer, and before the fence: or anyone could fence a victim.
+        if (const std::error_code e = authorize_(h.sender, h.token)) {
+            return refuse(
+                peer,
+                e == SessionErrc::unauthorized ? SessionErrc::unauthorized : SessionErrc::forbidden,
+                0);
+        }
+        if (failed_) return refuse(peer, SessionErrc::storage, 0);
+        Sender* const sender = senders_.find_or_add(h.sender, options_.senders_max,
+                                                    Core{ledger_.store_id(), options_.limits});
+        if (sender == nullptr) return refuse(peer, SessionErrc::overloaded, 1000);
+        const auto answer = sender->core.judge(h, ledger_.progress(h.sender));
+        if (answer.greeting == Core::Greeting::refuse)
+            return refuse(peer, answer.error, answer.detail);
+        if (answer.greeting == Core::Greeting::pend && !Fault::adopt_at_hello) {
+            if (!may_pend(peer)) return;
+            peer.phase = Phase::pending;
+            peer.greeting_ends = after(now_, options_.greeting_max);
+            peer.pulse.heard(now_);
+            return welcome(peer, sender->core.pend(h, ledger_.progress(h.sender)));
+        }
+        if (answer.greeting == Core::Greeting::pend) return adopt(peer, *sender);
+        if (!Fault::no_fence) fence(peer);
+        if (!Fault::resume_unsettled && !settle()) return;
+        let_in(peer);
+        const auto settled = ledger_.progress(h.sender);
+        welcome(peer, sender->core.attach(peer.id, h, settled.value_or(Progress{})));
+        note({Notice::Kind::attached, h.sender, sender->core.progress(), {}});
+    }
+
+    void on_start(Peer& peer) {
+        if (failed_) return refuse(peer, SessionErrc::storage, 0);
+        Sender* const sender = senders_.find(peer.hello.sender);
+        // Between HELLO and START a newer connection may have become the one that counts.
+        const auto answer = sender->core.judge(peer.hello, ledger_.progress(peer.hello.sender));
+        if (answer.greeting == Core::Greeting::refuse)
+            return refuse(peer, answer.error, answer.detail);
+        if (answer.greeting == Core::Greeting::attach)
+            return refuse(peer, SessionErrc::superseded, 0);
+        adopt(peer, *sender);
+    }
+
+    /// A sender has one pending connection at a time.   Returns: whether it may be this one.
+    bool may_pend(Peer& peer) {
+        Peer* const other = peers_.pending(peer.hello.sender);
+        if (other == nullptr) return true;
+        if constexpr (std::is_same_v<Authorize, AllowAll>) {
+            // Whoever of the two borrows the id, the place is free again soon.
+            const auto wait =
+                std::chrono::ceil<std::chrono::milliseconds>(elapsed(now_, other->greeting_ends));
+            refuse(peer, SessionErrc::overloaded, static_cast<std::uint64_t>(wait.count()));
+            return false;
+        } else {
+            refuse(*other, SessionErrc::superseded, peer.hello.attach);
+            return true;
+        }
+    }
+
+    void let_in(Peer& peer) noexcept {
+        peer.phase = Phase::attached;
+        peer.greeting_ends = never;
+        peer.pulse.heard(now_);
+        peer.link.limit_messages(~std::size_t{0});
+    }
+
+    void adopt(Peer& peer, Sender& sender) {
+        fence(peer);
+        if (!settle()) return;
+        const auto old = ledger_.progress(sender.id);
+        const Progress record = sender.core.adoption(peer.hello, old);
+        if (const std::error_code e = ledger_.adopt(sender.id, record)) return fail(e);
+        sender.core.adopted(peer.id, peer.hello, record);
+        let_in(peer);
+        if (Fault::adopt_at_hello) welcome(peer, sender.core.attach(peer.id, peer.hello, record));
+        if (old) note({Notice::Kind::replaced, sender.id, *old, {}});
+        note({Notice::Kind::attached, sender.id, record, {}});
+        peer.ack_due = true;
+    }
+
+    void on_data(Peer& peer, const session_format::Frame& frame) {
+        Sender* const sender = senders_.find(peer.hello.sender);
+        switch (sender->core.judge_data(peer.id, frame)) {
+            case Core::Data::skip:
+                peer.ack_due = true;
+                return;
+            case Core::Data::gap:
+                return refuse(peer, SessionErrc::gap, sender->core.progress().applied + 1);
+            case Core::Data::protocol:
+                return refuse(peer, SessionErrc::protocol, 4);
+            case Core::Data::apply:
+                break;
+        }
+        const Progress after_it = sender->core.progress_after(frame);
+        // Before the ledger is asked: if it throws, nothing may be acknowledged before a commit.
+        senders_.begin(*sender);
+        commit_at_ = smaller(commit_at_, after(now_, options_.commit_within));
+        if (const std::error_code e = ledger_.apply(sender->id, after_it, frame.payload))
+            return fail(e);
+        sender->core.applied(after_it);
+        peer.ack_due = true;
+    }
+
+    /// Closes every other connection of this sender; drops what they had sent and we not begun.
+    void fence(const Peer& newest) {
+        for (const auto& other : peers_) {
+            const bool older = other->id != newest.id && other->phase != Phase::expecting_hello;
+            if (!older || other->hello.sender != newest.hello.sender) continue;
+            refuse(*other, SessionErrc::superseded, newest.hello.attach);
+        }
+    }
+
+    /// Ends everything that an older connection began.   Returns: false if the ledger failed.
+    bool settle() {
+        if (commit_at_ != never) commit();
+        return !failed_;
+    }
+
+    void commit() {
+        if (const std::error_code e = ledger_.commit()) return fail(e);
+        commit_at_ = never;
+        senders_.committed([this](const Sender& s) {
+            note({Notice::Kind::committed, s.id, s.core.progress(), {}});
+        });
+    }
+
+    /// ACKs what is committed; never before.
+    void acknowledge() {
+        if (failed_ || (commit_at_ != never && !Fault::ack_before_commit)) return;
+        for (const auto& peer : peers_) {
+            if (!peer->ack_due || peer->link.closing()) continue;
+            Core& core = senders_.find(peer->hello.sender)->core;
+            const Credit credit = core.grant();
+            Bytes ack;
+            session_format::append_ack(ack, core.progress().applied, credit.number_limit,
+                                       credit.byte_limit);
+            // A full output is no loss: when there is room, a turn comes, and the ACK says more.
+            peer->ack_due = peer->link.send(ack) == SendResult::busy;
+        }
+    }
+
+    void welcome(Peer& peer, const session_format::Welcome& g) {
+        Bytes message;
+        session_format::append_welcome(message, g);
+        static_cast<void>(peer.link.send(message));
+    }
+
+    void refuse(Peer& peer, SessionErrc code, std::uint64_t number) {
+        peer.let_go();
+        if (peer.link.closing()) return;
+        Bytes message;
+        const bool names_store =
+            code == SessionErrc::store_changed || code == SessionErrc::unknown_journal;
+        session_format::append_error(message, code, number,
+                                     names_store ? BytesView{ledger_.store_id()} : BytesView{});
+        static_cast<void>(peer.link.send(message));
+        peer.link.close(failure_of(code), options_.linger_max);
+        note({Notice::Kind::refused, peer.hello.sender, {}, make_error_code(code)});
+    }
+
+    void fail(const std::error_code& error) {
+        failed_ = error;
+        commit_at_ = never;
+        for (const auto& peer : peers_) refuse(*peer, SessionErrc::storage, 0);
+        note({Notice::Kind::failed, {}, {}, error});
+    }
+
+    void reap() {
+        peers_.reap([this](const Peer& peer) {
+            if (Sender* const sender = senders_.find(peer.hello.sender)) {
+                sender->core.ended(peer.id);
+            }
+        });
+    }
+
+    void note(Notice notice) { notices_.push(std::move(notice)); }
+
+    /// The receiver is consistent: user code may do what it likes, also destroy it.
+    void tell(const driver::TurnGuard& guard) {
+        while (!notices_.empty()) {
+            const Notice n = notices_.pop();
+            detail::tell(observer_, static_cast<Self&>(*this), n);
+            if (guard.gone()) return;
+        }
+    }
+
+    const ReceiverOptions options_;
+    [[no_unique_address]] Observer observer_;
+    [[no_unique_address]] Authorize authorize_;
+    Ledger ledger_;
+    driver::Lifeline line_;
+    Waker waker_;
+    std::error_code failed_;
+    Instant now_ = always;
+    Instant commit_at_ = never;
+    std::uint64_t pings_ = 0;
+    EventRing<Notice> notices_;
+    Senders senders_;
+    Peers peers_;
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

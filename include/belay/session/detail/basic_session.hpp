@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/session/detail/basic_session.hpp
+/// BasicSession: the body of a Session.
+#pragma once
+
+#include <utility>  // std::move, std::exchange
+
+#include <belay/core/order.hpp>
+#include <belay/link/detail/pulse.hpp>
+#include <belay/link/supervisor.hpp>
+#include <belay/link/validated.hpp>
+#include <belay/session/detail/sender_core.hpp>
+#include <belay/session/session_observer.hpp>
+#include <belay/session/session_options.hpp>
+#include <belay/session/session_queue.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// What Session is, told of as `Self` to its observer. belay's own tests derive from it with a rule
+/// of the protocol left out (see planted_fault.hpp), and must find the damage.
+template <class Self, class Fault, TransportLike Transport, RuleLike Policy, class Queue,
+          class Observer>
+class BasicSession {
+    static_assert(explain::session_queue<Queue>());
+    static_assert(std::is_same_v<typename Transport::message_type, Bytes>,
+                  "Session: the transport must carry belay::Bytes");
+
+    using Journal = JournalOf<Queue>;
+    using Core = SenderCore<Journal, Fault>;
+
+public:
+    using Handle = LinkCommands<Bytes>;
+
+    BasicSession(Transport transport, Policy policy, Queue queue, SessionOptions options,
+                 Observer observer = {})
+        : options_{std::move(options)},
+          observer_{std::move(observer)},
+          queue_{std::move(queue)},
+          core_{queue_.storage(),
+                {options_.id, options_.payload_bytes_max, std::move(options_.token)}},
+          accepted_{queue_.storage().durable()},
+          acknowledged_{core_.acked()},
+          pulse_{options_.heartbeat},
+          link_{Validated{std::move(transport), Check{this}}, std::move(policy), options_.link,
+                Tap{this}} {
+        static_assert(observes_session<Observer, Self, Blocked, BlockedDetails>(),
+                      "Session: the observer has none of the hooks, see docs/session.md; use "
+                      "NoObserver for none, and std::ref for one that lives elsewhere");
+    }
+    BasicSession(const BasicSession&) = delete;
+    BasicSession& operator=(const BasicSession&) = delete;
+
+    // ---- for the driver ------------------------------------------------------------------------
+
+    void attach(Waker waker) {
+        link_.attach(waker.nested(0));
+        waker_ = std::move(waker);
+    }
+
+    [[nodiscard]] Instant deadline() const noexcept {
+        if (dirty_ || untold() || can_send()) return always;
+        return smaller(smaller(link_.deadline(), greeting_ends_),
+                       smaller(stalled_at(), pulse_.deadline()));
+    }
+
+    void advance(Instant now) {
+        const driver::TurnGuard guard{line_};
+        now_ = larger(now_, now);
+        link_.advance(now_);
+        if (guard.gone()) return;
+        run_timers();
+        make_durable();
+        pump();
+        tell(guard);
+    }
+
+    // ---- commands ------------------------------------------------------------------------------
+
+    /// Takes an operation.
+    ///
+    /// Returns: its number. It is not durable yet: see on_accepted and commit().
+    /// Errors:  QueueErrc::queue_full, queue_suspended, too_large; of the medium. Then it is not
+    ///          taken; but after a failure of the medium in Flush::each it may be delivered by the
+    ///          next Session over the journal, and this one is blocked.
+    [[nodiscard]] Result<std::uint64_t> send(BytesView operation) {
+        if (core_.blocked() == Blocked::journal_failed) return SessionErrc::journal_failed;
+        const std::error_code e = queue_.push(operation);
+        // In Flush::each the push flushes: the next turn, or commit(), finds that it has failed.
+        if (!e || journal().failed()) {
+            dirty_ = true;
+            waker_.touch();
+        }
+        if (e) return e;
+        return journal().last();
+    }
+
+    /// Makes everything that send() has taken durable, as the journal's mode promises.
+    ///
+    /// Errors: of the medium; then nothing can be promised any more, and the session is blocked.
+    /// Blocks: for one flush of the medium.
+    [[nodiscard]] std::error_code commit() {
+        std::error_code error = make_durable();
+        waker_.touch();
+        if (error || core_.blocked() != Blocked::journal_failed) return error;
+        error = journal().failed();
+        return error ? error : SessionErrc::journal_failed;
+    }
+
+    /// Connects, and stays connected; operations may be sent before.
+    void start() { link_.start(); }
+    /// Disconnects; see Supervisor::stop. What was taken stays in the queue.
+    void stop() { link_.stop(); }
+    void shut(Gate gate) { link_.shut(gate); }
+    void open(Gate gate) { link_.open(gate); }
+    template <class... A>
+    void credentials(A&&... values) {
+        link_.credentials(std::forward<A>(values)...);
+    }
+    /// See Supervisor::reconnect_now. A blocked session looks again when it is connected: what is
+    /// still wrong is found again.
+    Reconnect reconnect_now(bool force = false) { return link_.reconnect_now(force); }
+
+    // ---- observers -----------------------------------------------------------------------------
+
+    [[nodiscard]] SessionStatus status() const {
+        return {link_.status(),   core_.blocked(),     core_.details(),
+                journal().last(), journal().durable(), core_.acked()};
+    }
+    /// Operations that are taken and not yet acknowledged.
+    [[nodiscard]] std::uint64_t depth() const noexcept { return journal().last() - core_.acked(); }
+    /// Commands for other threads; operations are given to `send` on the home thread.
+    [[nodiscard]] Handle handle() const { return link_.handle(); }
+    [[nodiscard]] auto& observer() noexcept { return unwrap(observer_); }
+    [[nodiscard]] Queue& queue() noexcept { return queue_; }
+    [[nodiscard]] Instant now() const noexcept { return now_; }
+
+private:
+    static constexpr int batches_per_turn_max = 16;
+
+    /// Stands between opening and connected: greets, and passes when the receiver has resumed us.
+    struct Check {
+        BasicSession* me;
+        Verdict begin(const auto& say) { return me->greet(say); }
+        Verdict judge(const Bytes& message, const auto& say) { return me->judge(message, say); }
+    };
+    /// What the supervisor tells; user code is told later, when the session is consistent.
+    struct Tap {
+        BasicSession* me;
+        void on_state(const Transition& change) { me->on_state(change); }
+        void on_message(Bytes message) { me->on_message(message); }
+        void on_writable(Lane) { me->busy_ = false; }
+    };
+    using Link = Supervisor<Validated<Transport, Check>, Policy, Tap>;
+
+    [[nodiscard]] Self& self() noexcept { return static_cast<Self&>(*this); }
+    [[nodiscard]] Journal& journal() noexcept { return queue_.storage(); }
+    [[nodiscard]] const Journal& journal() const noexcept { return queue_.storage(); }
+
+    Verdict greet(const auto& say) {
+        Bytes hello;
+        busy_ = false;
+        unsent_.clear();
+        if (const std::error_code e = core_.hello(hello)) return Verdict::refused(failure(e));
+        // A full disk may have room again.
+        dirty_ = journal().durable() != journal().last();
+        greeting_ends_ = after(now_, options_.greeting_max);
+        return say(hello) == SendResult::sent ? Verdict::pending() : Verdict::refused();
+    }
+
+    Verdict judge(const Bytes& message, const auto& say) {
+        Bytes reply;
+        const std::error_code e = core_.take(message, reply);
+        const bool said = reply.empty() || say(reply) == SendResult::sent;
+        if (e) return Verdict::refused(failure(e));
+        if (!said) return Verdict::refused();
+        if (core_.phase() != Core::Phase::flowing) return Verdict::pending();
+        greeting_ends_ = never;
+        progress_at_ = now_;
+        pulse_.heard(now_);
+        return Verdict::passed();
+    }
+
+    void on_message(const Bytes& message) {
+        Bytes reply;
+        pulse_.heard(now_);
+        const std::error_code e = core_.take(message, reply);
+        if (!reply.empty()) static_cast<void>(link_.send(reply));
+        if (e) link_.report_unhealthy(failure(e));
+    }
+
+    void on_state(const Transition& change) {
+        if (change.to.state != LinkState::connected) {
+            core_.close();
+            pulse_.rest();
+            if (change.to.state != LinkState::connecting) greeting_ends_ = never;
+        }
+        // stop() inside one of our own hooks: its hook waits until that one has returned.
+        if (telling_) {
+            deferred_.push(Transition{change});
+        } else {
+            notify<OnState>(observer_, self(), change);
+        }
+    }
+
+    Failure failure(const std::error_code& e) {
+        if (e.category() != session_category()) {
+            core_.journal_failed();
+            Failure f = Failure::from(e);
+            f.cause = Cause::permanent;
+            return f;
+        }
+        return Failure::from(e, core_.take_retry_after());
+    }
+
+    void run_timers() {
+        if (greeting_ends_ <= now_) {
+            greeting_ends_ = never;
+            link_.report_unhealthy(failure_of(SessionErrc::silent));
+        }
+        switch (pulse_.judge(now_)) {
+            case Pulse::Due::nothing:
+                return;
+            case Pulse::Due::lost:
+                return link_.report_unhealthy(failure_of(LinkErrc::heartbeat_lost));
+            case Pulse::Due::ping: {
+                Bytes ping;
+                session_format::append_frame(
+                    ping, {.type = session_format::FrameType::ping, .number = ++pings_});
+                // With no room for it nobody reads at the other end, and that shows in time.
+                static_cast<void>(link_.send(ping));
+            }
+        }
+    }
+
+    /// One flush serves every operation that was taken since the last.
+    std::error_code make_durable() {
+        if (!std::exchange(dirty_, false)) return {};
+        const std::error_code e = journal().commit();
+        if (e) link_.report_unhealthy(failure(e));
+        return e;
+    }
+
+    void pump() {
+        if (!can_send()) return;
+        for (int i = 0; i < batches_per_turn_max && can_send(); ++i) {
+            if (unsent_.empty()) {
+                if (const std::error_code e = core_.fill(unsent_, options_.batch_bytes)) {
+                    return link_.report_unhealthy(failure(e));
+                }
+                if (unsent_.empty()) return;
+            }
+            const SendResult result = link_.send(unsent_);
+            busy_ = result == SendResult::busy;
+            if (!busy_) unsent_.clear();
+        }
+    }
+
+    [[nodiscard]] bool can_send() const noexcept {
+        const bool up = link_.status().state == LinkState::connected && !busy_;
+        return up && (!unsent_.empty() || core_.wants_to_send());
+    }
+
+    [[nodiscard]] Instant stalled_at() const noexcept {
+        const bool waiting = link_.status().state == LinkState::connected && !stall_told_ &&
+                             journal().durable() > core_.acked();
+        return waiting ? after(progress_at_, options_.stalled_after) : never;
+    }
+    [[nodiscard]] bool untold() const noexcept {
+        return !deferred_.empty() || accepted_ != journal().durable() ||
+               acknowledged_ != core_.acked() || blocked_told_ != core_.blocked();
+    }
+
+    /// Calls a hook, and then, in turn, on_state for what it has done to the connection.
+    /// Returns: false if the session is gone.
+    template <class Hook, class... A>
+    bool call(const driver::TurnGuard& guard, A&&... a) {
+        struct Telling {
+            const driver::TurnGuard& guard;
+            bool& flag;
+            ~Telling() {
+                if (!guard.gone()) flag = false;
+            }
+        } telling{guard, telling_};
+        telling_ = true;
+        notify<Hook>(observer_, self(), std::forward<A>(a)...);
+        while (!guard.gone() && !deferred_.empty()) {
+            const Transition change = deferred_.pop();
+            notify<OnState>(observer_, self(), change);
+        }
+        return !guard.gone();
+    }
+
+    /// The session is consistent: user code may do what it likes, also destroy it.
+    void tell(const driver::TurnGuard& guard) {
+        // Left over from a hook that threw.
+        if (!deferred_.empty() && !call<OnState>(guard, deferred_.pop())) return;
+        if (accepted_ != journal().durable()) {
+            // Nothing waited until now: an idle session has not stalled.
+            if (accepted_ <= core_.acked()) progress_at_ = now_;
+            accepted_ = journal().durable();
+            if (!call<OnAccepted>(guard, std::uint64_t{accepted_})) return;
+        }
+        if (acknowledged_ != core_.acked()) {
+            acknowledged_ = core_.acked();
+            progress_at_ = now_;
+            stall_told_ = false;
+            if (!call<OnAcknowledged>(guard, std::uint64_t{acknowledged_})) return;
+        }
+        if (core_.take_replaced()) {
+            if (!call<OnJournalReplaced>(guard, BlockedDetails{core_.details()})) return;
+        }
+        if (blocked_told_ != core_.blocked()) {
+            blocked_told_ = core_.blocked();
+            const bool tell_it = blocked_told_ != Blocked::none;
+            if (tell_it &&
+                !call<OnBlocked>(guard, Blocked{blocked_told_}, BlockedDetails{core_.details()})) {
+                return;
+            }
+        }
+        if (stalled_at() <= now_) {
+            stall_told_ = true;
+            static_cast<void>(call<OnStalled>(guard));
+        }
+    }
+
+    const SessionOptions options_;
+    [[no_unique_address]] Observer observer_;
+    Queue queue_;
+    Core core_;
+    driver::Lifeline line_;
+    Waker waker_;
+    Bytes unsent_;
+    bool dirty_ = false;
+    bool busy_ = false;
+    bool stall_told_ = false;
+    bool telling_ = false;
+    EventRing<Transition> deferred_;  // of the connection, while one of our own hooks runs
+    Blocked blocked_told_ = Blocked::none;
+    std::uint64_t accepted_;
+    std::uint64_t acknowledged_;
+    Pulse pulse_;
+    std::uint64_t pings_ = 0;
+    Instant now_ = always;
+    Instant greeting_ends_ = never;
+    Instant progress_at_ = always;
+    Link link_;
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+// Goal: a journal allocates nothing within a segment, and holds what its page says. Method: a
+// counting operator new.
+#include <belay/posix/journal.hpp>
+
+#include <algorithm>
+
+#include "support/catch.hpp"
+#include "support/counting_new.hpp"
+#include "support/held.hpp"
+#include "support/temporary_directory.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+using belay_test::Counting;
+using belay_test::Held;
+using belay_test::page;
+
+TEST_CASE("Journal appends, syncs and acknowledges within a segment without allocating",
+          "[journal][allocation][unit]") {
+    const belay_test::TemporaryDirectory directory;
+    auto journal = posix::Journal::open(directory.path() + "/journal", {.flush = Flush::none});
+    REQUIRE(journal);
+    const Bytes body(256, std::byte{7});
+    bool worked = journal->append(body).has_value();
+    std::size_t made = 0;
+    {
+        const Counting counting;
+        for (int i = 0; i < 1000; ++i) {
+            const Result<std::uint64_t> number = journal->append(body);
+            worked = worked && number && (i % 10 != 0 || !journal->commit()) &&
+                     !journal->ack(*number - 1);
+        }
+        made = counting.made();
+    }
+    CHECK(worked);
+    CHECK(made == 0);
+}
+
+TEST_CASE("Journal holds half a byte for each operation, and none for what is acknowledged",
+          "[journal][allocation][unit]") {
+    const belay_test::TemporaryDirectory directory;
+    constexpr std::int64_t many = 200'000;
+    // So that there are many files.
+    const JournalOptions files_of_1_mib{
+        .flush = Flush::none, .segment_bytes = 1 << 20, .record_bytes_max = 1000};
+    const Bytes body(16, std::byte{7});
+    Held seen;
+    {
+        const Counting counting;
+        auto journal = posix::Journal::open(directory / "q", files_of_1_mib);
+        // With the buffer to read files.
+        seen.worked = journal && journal->append(body) && !journal->commit() && journal->read(1) &&
+                      !journal->ack(1);
+        seen.fixed = counting.held();
+        for (int round = 0; seen.worked && round < 4; ++round) {
+            for (std::int64_t i = 0; i < many; ++i) {
+                seen.worked = seen.worked && journal->append(body);
+            }
+            for (std::uint64_t n = journal->base(); n <= journal->last(); ++n) {
+                seen.worked = seen.worked && journal->read(n);
+            }
+            seen.filled = std::max(seen.filled, counting.held() - seen.fixed);
+            seen.worked = seen.worked && !journal->commit() && !journal->ack(journal->last());
+            seen.drained = std::max(seen.drained, counting.held() - seen.fixed);
+            if (round == 0) seen.first_peak = counting.peak();
+            seen.last_peak = counting.peak();
+        }
+    }
+    REQUIRE(seen.worked);
+    INFO("fixed " << seen.fixed << ", filled " << seen.filled << ", drained " << seen.drained
+                  << ", peaks " << seen.first_peak << ' ' << seen.last_peak);
+    CHECK(seen.fixed > 0);
+    CHECK(seen.filled > 0);
+    CHECK(seen.filled < many / 2);
+    CHECK(seen.drained <= 4 * page);
+    // There may be a file more.
+    CHECK(seen.last_peak <= seen.first_peak + many / 10);
+}

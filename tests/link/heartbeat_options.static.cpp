@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+// Goal: the timeline of a watched peer: asked when it is silent, given up in time, and asked once more by a driver that
+// was asleep.
+#include <belay/link/heartbeat_options.hpp>
+
+#include <belay/link/detail/pulse.hpp>
+
+namespace {
+
+using namespace belay;
+using namespace std::chrono_literals;
+using detail::Pulse;
+using Due = Pulse::Due;
+
+constexpr Instant at(Duration since) { return Instant{since}; }
+constexpr Pulse heard_at(Duration since, HeartbeatOptions options = {}) {
+    Pulse pulse{options};
+    pulse.heard(at(since));
+    return pulse;
+}
+
+// At rest nothing is due.
+static_assert(Pulse{HeartbeatOptions{}}.deadline() == never);
+static_assert(Pulse{HeartbeatOptions{}}.judge(at(1000h)) == Due::nothing);
+
+// Silence: asked at 10 and 20 s, given up at 25 s.
+consteval bool silence() {
+    Pulse p = heard_at(0s);
+    if (p.deadline() != at(10s) || p.judge(at(9s)) != Due::nothing) return false;
+    if (p.judge(at(10s)) != Due::ping || p.deadline() != at(20s)) return false;
+    if (p.judge(at(20s)) != Due::ping || p.deadline() != at(25s)) return false;
+    return p.judge(at(25s)) == Due::lost && p.lost(at(25s));
+}
+static_assert(silence());
+
+// A turn that is late by less than `every` judges as it would have.
+consteval bool a_late_turn() {
+    Pulse p = heard_at(0s);
+    return p.judge(at(10s)) == Due::ping && p.judge(at(29s)) == Due::lost;
+}
+static_assert(a_late_turn());
+
+// Asleep from 12 s on for eight hours: asked once, and given up `every` after that.
+consteval bool a_sleep() {
+    Pulse p = heard_at(0s);
+    if (p.judge(at(10s)) != Due::ping) return false;
+    const Duration woken = 8h;
+    if (p.judge(at(woken)) != Due::ping || p.lost(at(woken))) return false;
+    if (p.deadline() != at(woken + 10s)) return false;
+    Pulse silent = p;
+    p.heard(at(woken + 50ms));
+    return silent.judge(at(woken + 10s)) == Due::lost && p.judge(at(woken + 10s)) == Due::nothing;
+}
+static_assert(a_sleep());
+
+// Without room for a ping it is a plain limit; the sleeper asks all the same.
+consteval bool no_room_for_a_ping() {
+    Pulse p = heard_at(0s, {.every = 10s, .dead_after = 3s});
+    Pulse sleeper = p;
+    return p.deadline() == at(3s) && p.judge(at(3s)) == Due::lost &&
+           sleeper.judge(at(1h)) == Due::ping && sleeper.judge(at(1h + 3s)) == Due::lost;
+}
+static_assert(no_room_for_a_ping());
+
+}  // namespace

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+// Goal: a loop, and both ends of a connection, work in a program built without exceptions and RTTI.
+#include <chrono>
+#include <cstdlib>
+#include <optional>
+#include <utility>
+
+#include <belay/belay.hpp>
+#include <belay/posix.hpp>
+
+using namespace belay;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// Sends back what it receives.
+struct Echo {
+    void on_message(auto& link, Bytes message) { static_cast<void>(link.send(std::move(message))); }
+};
+
+/// Asks once.
+struct App {
+    Bytes answer{};
+
+    void on_state(auto& link, const Transition& t) {
+        const BytesView question = as_bytes("hello");
+        if (t.to.state != LinkState::connected) return;
+        static_cast<void>(link.send(Bytes{question.begin(), question.end()}));
+    }
+    void on_message(auto&, Bytes message) { answer = std::move(message); }
+};
+
+}  // namespace
+
+int main() {
+    posix::Loop<> loop;
+    std::optional<Supervisor<posix::Accepted, MaxAttempts, Echo>> guest;
+    posix::Listener listener{loop, [&](posix::Accepted accepted) {
+                                 guest.emplace(std::move(accepted), MaxAttempts{1},
+                                               SupervisorOptions{}, Echo{});
+                                 loop.attach(*guest);
+                                 guest->start();
+                             }};
+    if (listener.listen({"127.0.0.1", 0})) return 1;
+    Supervisor link{posix::Tcp{loop, {"127.0.0.1", listener.port()}}, MaxAttempts{1}, {}, App{}};
+    loop.attach(link);
+    link.start();
+    const auto over = [&] {
+        return !link.observer().answer.empty() || link.status().state == LinkState::failed;
+    };
+    static_cast<void>(loop.run_until(over));
+    return as_text(link.observer().answer) == "hello" ? 0 : 2;
+}

@@ -1,0 +1,111 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Checks the size of functions, and parameters that a caller could swap, by clang-tidy and .clang-tidy.
+
+    tidy.py [--root DIR] [--tidy PROGRAM] [--jobs N]     exits with 1 if anything was found
+
+Every header is judged once, in one translation unit that includes them all (templates as they are written, so none
+has to be instantiated); every program of examples/ with the headers beside it. tidy_test.py plants what must be found.
+"""
+
+import argparse
+import concurrent.futures
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import time
+
+FLAGS = ("-std=c++20", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wsign-conversion", "-Wshadow")
+# What examples/CMakeLists.txt defines.
+DEFINITIONS = ('-DOUTAGE_HEADERS="include"', '-DOUTAGE_DIR="outage.d"')
+EXCEPTION = re.compile(r"NOLINT(?!END)")
+EXCEPTION_WITH_REASON = re.compile(r"// NOLINT(?:NEXTLINE|BEGIN)?\([\w,-]+\): \S")
+
+
+def findings(output):
+    """What clang-tidy found: each finding with its notes, in its own lines."""
+    found, seen = [], None
+    for line in output.splitlines():
+        if re.match(r"\S.*: (?:warning|error): ", line) or line.startswith("error: "):
+            seen = [line]
+            found.append(seen)
+        elif seen is not None:
+            seen.append(line)
+    return ["\n".join(lines) for lines in found]
+
+
+class Tidy:
+    def __init__(self, root, tidy, jobs):
+        self.root = root
+        self.tidy = tidy
+        self.jobs = jobs
+        self.found = {}
+        self.done = 0
+
+    def judge(self, source, judged, *flags):
+        """Runs clang-tidy over one source; its own findings are those in headers below `judged`, and in itself."""
+        command = [self.tidy, "--quiet", f"--config-file={self.root / '.clang-tidy'}",
+                   f"--header-filter=^{re.escape(str(self.root / judged))}/", str(source), "--",
+                   *FLAGS, f"-I{self.root / 'include'}", *flags]
+        begin = time.monotonic()
+        run = subprocess.run(command, cwd=self.root, capture_output=True, text=True)
+        found = findings(run.stdout)
+        if run.returncode != 0 and not found:
+            found = [f"{source}:1:1: error: {self.tidy}: exit code {run.returncode}\n{run.stderr.strip()}"]
+        return found, time.monotonic() - begin
+
+    def check(self):
+        self.check_exceptions()
+        headers = sorted((self.root / "include" / "belay").rglob("*.hpp"))
+        examples = sorted((self.root / "examples").rglob("*.cpp"))
+        with tempfile.TemporaryDirectory() as folder, \
+                concurrent.futures.ThreadPoolExecutor(self.jobs) as pool:
+            all_headers = pathlib.Path(folder) / "all_headers.cpp"
+            lines = (f"#include <{h.relative_to(self.root / 'include')}>\n" for h in headers)
+            all_headers.write_text("".join(lines))
+            runs = {pool.submit(self.judge, all_headers, "include/belay"): f"{len(headers)} headers"}
+            for source in examples:
+                runs[pool.submit(self.judge, source, "examples", *DEFINITIONS)] = source.relative_to(self.root)
+            for run in concurrent.futures.as_completed(runs):
+                self.report(runs[run], len(runs), *run.result())
+        return len(headers), len(examples)
+
+    def check_exceptions(self):
+        for folder in ("include", "examples"):
+            for path in sorted((self.root / folder).rglob("*.?pp")):
+                for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+                    if EXCEPTION.search(line) and not EXCEPTION_WITH_REASON.search(line):
+                        text = f"{path}:{number}:1: error: NOLINT must name its check, and say why: (check): reason"
+                        self.found[text] = None
+                        print(text, flush=True)
+
+    def report(self, name, count, found, seconds):
+        self.done += 1
+        print(f"[{self.done}/{count}] {name}, {seconds:.1f} s", flush=True)
+        for text in found:
+            # A header beside the examples is judged with each that includes it.
+            if text not in self.found:
+                self.found[text] = None
+                print(text, flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--root", type=pathlib.Path, default=pathlib.Path(__file__).resolve().parents[2])
+    parser.add_argument("--tidy", default="clang-tidy-16")
+    parser.add_argument("--jobs", type=int, default=2)
+    arguments = parser.parse_args()
+    tidy = Tidy(arguments.root.resolve(), arguments.tidy, arguments.jobs)
+    try:
+        headers, examples = tidy.check()
+    except FileNotFoundError as error:
+        print(f"tidy.py: {error}", file=sys.stderr)
+        return 2
+    print(f"{headers} headers, {examples} programs of the examples, {len(tidy.found)} findings")
+    return 1 if tidy.found or headers == 0 else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

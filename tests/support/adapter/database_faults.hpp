@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT
+/// \file tests/support/adapter/database_faults.hpp
+/// What a database of `Db` makes of damaged files, and of writes that fail.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <string>
+
+#include "support/adapter/database_suite.hpp"
+
+namespace belay_test {
+
+/// Whether a queue with these bytes in its file is found to be damaged. What it gives until then is
+/// what was pushed: `body(1)`, `body(2)` and so on.
+template <class Db>
+bool notices(const std::string& bytes, std::string (*body)(std::uint64_t)) {
+    const TemporaryDirectory dir;
+    std::ofstream{dir / "q", std::ios::binary} << bytes;
+    auto storage = Db::Storage::open(dir / "q", Db::fast);
+    if (!storage) return true;
+    for (std::uint64_t n = 1; storage->size() > 0; ++n) {
+        const auto first = storage->front();
+        if (!first) return true;
+        REQUIRE(belay::as_text(*first) == body(n));
+        if (storage->ack()) return true;
+    }
+    return false;
+}
+
+/// The same for a file that is cut short, from two bytes to fewer than `most`. A single byte is what
+/// SQLite itself writes into an empty file on some systems.
+template <class Db>
+void check_cut_short(const std::string& whole, std::size_t most,
+                     std::string (*body)(std::uint64_t)) {
+    for (std::size_t length = 2; length < most; length += 1500) {
+        INFO("cut to " << length);
+        CHECK(notices<Db>(whole.substr(0, length), body));
+    }
+}
+
+/// A write or flush fails, at each place in turn: nothing is lost, nothing claimed.
+/// `judge(storage, error)` sees each call that failed. The answer is how many storages failed.
+template <class Db, class Judge>
+int check_failing_changes(Judge judge) {
+    const typename Db::System system;
+    int broken = 0;
+    bool failed_somewhere = true;
+    for (int place = 0; failed_somewhere; ++place) {
+        REQUIRE(place < 100);
+        INFO("place " << place);
+        const TemporaryDirectory dir;
+        std::uint64_t pushed = 0;
+        std::uint64_t removed = 0;
+        bool unknown = false;
+        failed_somewhere = false;
+        {
+            auto storage = opened<Db>(dir / "q", Db::full);
+            Db::System::countdown = place;
+            for (int i = 0; i < 6 && !unknown; ++i) {
+                const bool is_push = i % 3 != 2;
+                const std::error_code error =
+                    is_push ? push(storage, text_for(pushed + 1)) : storage.ack();
+                if (!error) ++(is_push ? pushed : removed);
+                REQUIRE(storage.size() == pushed - removed);
+                if (!error) continue;
+                failed_somewhere = true;
+                judge(storage, error);
+                unknown = static_cast<bool>(storage.failed());
+                if (!unknown) {
+                    if (storage.size() > 0) REQUIRE(first_of(storage) == text_for(removed + 1));
+                    continue;
+                }
+                // Where it fails for good it gives nothing: each drain would execute it again.
+                REQUIRE(storage.failed() == error);
+                REQUIRE(storage.front().error() == error);
+                REQUIRE(push(storage, "more") == error);
+                REQUIRE(storage.commit() == error);
+                REQUIRE_FALSE(storage.try_pop());
+                if (storage.size() > 0) REQUIRE(storage.ack() == error);
+            }
+            Db::System::countdown = -1;
+        }
+        if (unknown) ++broken;
+        auto storage = opened<Db>(dir / "q");
+        // The call that failed may have taken effect only if the storage said that it is unknown.
+        std::uint64_t n = removed + 1;
+        if (storage.size() > 0 && first_of(storage) == text_for(removed + 2)) {
+            REQUIRE(unknown);
+            ++n;
+        }
+        for (; storage.size() > 0; ++n) REQUIRE(belay::as_text(*storage.try_pop()) == text_for(n));
+        REQUIRE(n - 1 >= pushed);
+        REQUIRE(n - 1 <= pushed + (unknown ? 1 : 0));
+    }
+    return broken;
+}
+
+/// The same while values are popped, and the process is killed after it: each value was handed out,
+/// or is still there. The answer is how many storages failed.
+template <class Db>
+int check_failing_pops() {
+    const typename Db::System system;
+    int broken = 0;
+    bool failed_somewhere = true;
+    for (int place = 0; failed_somewhere; ++place) {
+        REQUIRE(place < 100);
+        INFO("place " << place);
+        const TemporaryDirectory dir;
+        const TemporaryDirectory left;
+        fill<Db>(dir / "q", 4);
+        std::set<std::string> seen;
+        {
+            auto storage = opened<Db>(dir / "q", Db::full);
+            Db::System::countdown = place;
+            for (int i = 0; i < 4; ++i) {
+                if (const auto value = storage.try_pop()) seen.emplace(belay::as_text(*value));
+            }
+            failed_somewhere = Db::System::countdown <= 0;
+            Db::System::countdown = -1;
+            if (storage.failed()) ++broken;
+            // As if the process were killed here: closing would tidy up.
+            for (const char* const name : {"q", "q-wal"}) {
+                std::error_code none;
+                std::filesystem::copy_file(dir / name, left / name, none);
+            }
+        }
+        auto storage = opened<Db>(left / "q");
+        while (const auto value = storage.try_pop()) seen.emplace(belay::as_text(*value));
+        REQUIRE(seen.size() == 4);
+    }
+    return broken;
+}
+
+}  // namespace belay_test
