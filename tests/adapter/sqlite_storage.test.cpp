@@ -148,6 +148,61 @@ TEST_CASE("SqliteStorage::open takes no name for a database without a file",
     }));
 }
 
+TEST_CASE("SqliteStorage can be looked at by others when nobody has it open",
+          "[adapter][sqlite_storage][unit]") {
+    const TemporaryDirectory dir;
+    const auto look = [&](std::string& seen) {
+        sqlite3* db = nullptr;
+        REQUIRE(sqlite3_open_v2((dir / "q.db").c_str(), &db, SQLITE_OPEN_READONLY, nullptr) ==
+                SQLITE_OK);
+        const auto row = [](void* into, int, char** values, char**) {
+            static_cast<std::string*>(into)->append(values[0]);
+            return 0;
+        };
+        const int answer = sqlite3_exec(db, "SELECT body FROM queue", row, &seen, nullptr);
+        sqlite3_close(db);
+        return answer;
+    };
+    std::string seen;
+    {
+        auto storage = SqliteStorage::open(dir / "q.db");
+        REQUIRE(storage);
+        REQUIRE(storage->try_push(as_bytes("one")) == std::error_code{});
+        CHECK(look(seen) == SQLITE_BUSY);
+        CHECK(seen.empty());
+    }
+    CHECK(look(seen) == SQLITE_OK);
+    CHECK(seen == "one");
+}
+
+#if defined(SQLITE_OPEN_NOFOLLOW)
+TEST_CASE("SqliteStorage::open follows links on the way, and none that stands for the file",
+          "[adapter][sqlite_storage][regression]") {
+    const TemporaryDirectory dir;
+    std::filesystem::create_directory(dir / "real");
+    std::filesystem::create_directory_symlink(dir / "real", dir / "way");
+    {
+        auto storage = SqliteStorage::open(dir / "way/q.db");
+        REQUIRE(storage);
+        REQUIRE(storage->try_push(as_bytes("1")) == std::error_code{});
+    }
+    CHECK(std::filesystem::exists(dir / "real/q.db"));
+    // To the file of a queue, and to an empty file of somebody else.
+    std::filesystem::create_symlink(dir / "real/q.db", dir / "link.db");
+    std::ofstream{dir / "empty"};
+    std::filesystem::create_symlink(dir / "empty", dir / "other.db");
+    for (const char* const name : {"link.db", "other.db"}) {
+        const auto refused = SqliteStorage::open(dir / name);
+        INFO(name);
+        REQUIRE_FALSE(refused);
+        CHECK(refused.error().code == std::errc::too_many_symbolic_link_levels);
+        CHECK(refused.error().message().find("no link is followed") != std::string::npos);
+    }
+    CHECK(std::filesystem::file_size(dir / "empty") == 0);
+    CHECK(SqliteStorage::open(dir / "real/q.db")->size() == 1);
+}
+#endif
+
 TEST_CASE("SqliteStorage::open leaves the files of others alone",
           "[adapter][sqlite_storage][fault]") {
     const TemporaryDirectory dir;

@@ -36,11 +36,30 @@ struct FileWithoutSync : MinimalFileSystem {
     Result<File> open(const std::string&, OpenMode) noexcept;
 };
 
+struct FileWithoutLock : MinimalFileSystem {
+    struct File : MinimalFileSystem::File {
+        std::error_code lock() = delete;
+    };
+    Result<File> open(const std::string&, OpenMode) noexcept;
+};
+struct NoIdentity : MinimalFileSystem {
+    Result<std::array<std::uint64_t, 2>> identity(const std::string&) = delete;
+};
+struct FileWithoutIdentity : MinimalFileSystem {
+    struct File : MinimalFileSystem::File {
+        Result<std::array<std::uint64_t, 2>> identity() const = delete;
+    };
+    Result<File> open(const std::string&, OpenMode) noexcept;
+};
+
 static_assert(!FileSystemLike<NoFile>);
 static_assert(!FileSystemLike<NoOpen>);
 static_assert(!FileSystemLike<LockThatThrows>);
 static_assert(!FileSystemLike<NoRename>);
 static_assert(!FileSystemLike<NoSyncDirectory>);
 static_assert(!FileSystemLike<FileWithoutSync>);
+static_assert(!FileSystemLike<FileWithoutLock>);
+static_assert(!FileSystemLike<NoIdentity>);
+static_assert(!FileSystemLike<FileWithoutIdentity>);
 
 }  // namespace

@@ -2,10 +2,12 @@
 // Goal: no crash loses what was durable. Method: workloads on a simulated disk, cut at every
 // operation, with what was not flushed kept, lost and torn; the states are counted.
 #include <belay/journal/journal.hpp>
+#include <belay/journal/journal_inspect.hpp>
 
 #include <unordered_set>
 
 #include "support/journal/journal_model.hpp"
+#include "support/journal/watched_disk.hpp"
 #include "support/seeds.hpp"
 
 using namespace belay;
@@ -96,6 +98,22 @@ std::uint64_t share(std::uint64_t scripts) {
     const std::uint64_t seeds =
         std::min<std::uint64_t>(from_environment("BELAY_SEEDS", 2000), 2000);
     return std::max<std::uint64_t>(1, scripts * seeds / 2000);
+}
+
+std::size_t segment_files(const sim::Disk& disk) {
+    std::size_t count = 0;
+    const auto names = disk.list("q");
+    REQUIRE(names);
+    for (const std::string& name : *names) {
+        count += journal_format::segment_index(name) != 0 ? 1U : 0U;
+    }
+    return count;
+}
+
+JournalOptions verify_all(std::uint64_t seed) {
+    JournalOptions options = small_journal(seed);
+    options.verify = Verify::everything;
+    return options;
 }
 
 /// What is opened after a crash must be the same when it is opened again, with every byte verified,
@@ -234,31 +252,134 @@ TEST_CASE("Journal opens the same whether everything is verified or the tail",
     });
 }
 
+TEST_CASE("Journal's run grows over losses of power in openings that follow one another",
+          "[journal][journal][fault]") {
+    // Two places are written in turn: each opening is cut at each operation, or killed, over and
+    // over, with what was not flushed torn.
+    const std::uint64_t rounds = share(4000);
+    std::uint64_t torn = 0, opened = 0;
+    for (std::uint64_t seed = 1; seed <= rounds; ++seed) {
+        Random bits{Seed{seed}};
+        sim::Disk disk;
+        std::uint32_t run = 0;
+        std::uint64_t last = 0;
+        for (int i = 0; i < 24; ++i) {
+            // An opening takes at most seven operations.
+            disk.halt_at(bits() % 2 == 0 ? disk.operations() + 1 + bits() % 7 : 0);
+            const auto looked = inspect_journal(disk, "q", [](std::uint64_t, BytesView) {});
+            auto journal = SimJournal::open(disk, "q", small_journal(seed));
+            INFO("seed " << seed << ", opening " << i << ", run " << run);
+            if (looked) {
+                REQUIRE(looked->is_whole());
+                if (journal) REQUIRE(looked->run + 1 == journal->run());
+                if (journal) {
+                    REQUIRE(looked->unfinished_bytes == journal->report().truncated_bytes);
+                }
+            }
+            if (journal) {
+                ++opened;
+                REQUIRE(journal->run() > run);
+                REQUIRE(journal->last() >= last);
+                run = journal->run();
+                torn += journal->report().truncated_bytes != 0 ? 1U : 0U;
+                // Sometimes something comes between.
+                if (bits() % 8 == 0) {
+                    const auto number = journal->append(as_bytes("an operation"));
+                    if (number && !journal->commit()) last = *number;
+                }
+            } else {
+                REQUIRE(journal.error().code == std::errc::io_error);
+            }
+            bits() % 2 == 0 ? disk.kill() : disk.crash(bits);
+        }
+        const auto journal = SimJournal::open(disk, "q", verify_all(seed));
+        INFO("seed " << seed << ": " << (journal ? "" : journal.error().message()));
+        REQUIRE(journal);
+        REQUIRE(journal->run() > run);
+    }
+    CHECK(torn > rounds / 8);
+    CHECK(opened > rounds * 4);
+}
+
 TEST_CASE("Journal survives a loss of power while it deletes segments",
           "[journal][journal][fault]") {
     // One acknowledgement that empties several segments; each deletion is cut, with the names that
     // are not durable kept or lost in every combination.
     const auto fill = [](JournalModel& model) {
         REQUIRE(model.call(Call::keep, 77));
-        for (int i = 0; i < 120; ++i) REQUIRE(model.call(Call::append, 0));
+        for (int i = 0; i < 900; ++i) REQUIRE(model.call(Call::append, 0));
         REQUIRE(model.call(Call::flush, 0));
     };
-    for (std::uint64_t step = 1; step < 16; ++step) {
-        for (std::uint64_t torn = 0; torn < 40; ++torn) {
+    std::uint64_t gaps = 0, steps = 0;
+    for (std::uint64_t step = 1; step < 37; ++step) {
+        for (std::uint64_t torn = 0; torn < 20; ++torn) {
             sim::Disk disk;
             JournalModel model{disk, 1};
             fill(model);
             const std::uint64_t all = model.journal().size();
             disk.halt_at(disk.operations() + step);
-            static_cast<void>(model.call(Call::ack, all));
+            const bool whole = model.call(Call::ack, all) && model.call(Call::commit, 0);
+            steps += whole ? 0U : 1U;
             Random bits{Seed{torn}};
             disk.crash(bits);
             model.drop_process();
-            const bool good = model.recover() && goes_on(model);
             INFO("step " << step << ", torn " << torn << ": " << model.message());
+            const auto looked = inspect_journal(disk, "q", [](std::uint64_t, BytesView) {});
+            REQUIRE(looked);
+            REQUIRE(looked->is_whole());
+            const std::uint64_t spread =
+                looked->segments.back().index - looked->segments.front().index + 1;
+            gaps += spread != looked->segments.size() ? 1U : 0U;
+            const bool good = model.recover();
+            INFO(model.message());
             REQUIRE(good);
+            // What is left below the base is gone.
+            const std::size_t files = segment_files(disk);
+            REQUIRE((model.journal().base() == 1 || files == 1));
+            REQUIRE(goes_on(model));
         }
     }
+    // What keeps a commit from deleting is none of its errors.
+    CHECK(steps == 19 * 20);
+    CHECK(gaps > 100);
+}
+
+TEST_CASE("Journal deletes sixteen files in a call, by one flush of the directory",
+          "[journal][journal][regression]") {
+    WatchedDisk disk;
+    std::uint64_t flushes = 0;
+    disk.on_sync_directory = [&](const std::string&) { ++flushes; };
+    const auto open = [&] { return Journal<WatchedDisk>::open(disk, "q", small_journal(1)); };
+    {
+        auto journal = open();
+        REQUIRE(journal);
+        while (segment_files(disk) < 100) REQUIRE(journal->append(Bytes(500)));
+        REQUIRE_FALSE(journal->commit());
+        const std::uint64_t bytes = journal->bytes();
+        flushes = 0;
+        CHECK_FALSE(journal->ack(journal->last()));
+        CHECK(segment_files(disk) == 84);
+        CHECK(flushes == 1);
+        CHECK(journal->bytes() < bytes);
+        CHECK(journal->bytes() > bytes / 2);
+        CHECK(journal->base() == journal->last() + 1);
+        CHECK(journal->acked_durable() == journal->last());
+        CHECK_FALSE(journal->commit());
+        CHECK(segment_files(disk) == 68);
+        CHECK_FALSE(journal->ack(journal->last()));
+        CHECK(segment_files(disk) == 52);
+        CHECK(flushes == 3);
+        // A new file is one more, and sixteen fewer.
+        while (segment_files(disk) == 52) REQUIRE(journal->append(Bytes(500)));
+        CHECK(segment_files(disk) == 37);
+        CHECK(journal->read(journal->base()));
+        CHECK(journal->check(journal->base() - 1));
+        disk.kill();
+    }
+    auto journal = open();
+    REQUIRE(journal);
+    CHECK(segment_files(disk) == 2);
+    CHECK(journal->read(journal->base()));
 }
 
 TEST_CASE("Journal keeps its directory through a loss of power from its first sync on",

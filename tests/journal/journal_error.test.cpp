@@ -21,7 +21,7 @@ TEST_CASE("JournalError::message says what, where, and what to do",
 
 TEST_CASE("JournalError::advice fits the error", "[journal][journal_error][unit]") {
     const auto advice = [](std::error_code code) {
-        return std::string{JournalError{code, "", 0, ""}.advice()};
+        return std::string{JournalError{code, "q", 0, ""}.advice()};
     };
     const auto of = [](std::errc code) { return std::make_error_code(code); };
     CHECK(advice(of(std::errc::no_space_on_device)).find("free some space") == 0);
@@ -31,6 +31,10 @@ TEST_CASE("JournalError::advice fits the error", "[journal][journal_error][unit]
     CHECK(advice(of(std::errc::no_such_file_or_directory)).find("make the directory above") == 0);
     CHECK(advice(of(std::errc::not_a_directory)).find("choose a path") == 0);
     CHECK(advice(of(std::errc::io_error)).find("see to the disk") == 0);
+    CHECK(advice(of(std::errc::too_many_files_open)).find("close some files") == 0);
+    CHECK(advice(of(std::errc::not_enough_memory)).find("free some memory") == 0);
+    CHECK(advice(of(std::errc::too_many_symbolic_link_levels)).find("put the file itself") == 0);
+    CHECK(advice(make_error_code(QueueErrc::displaced)).find("put the directory back") == 0);
     CHECK(advice(make_error_code(QueueErrc::already_locked)).find("end the other process") == 0);
     CHECK(advice(make_error_code(QueueErrc::foreign_file)).find("move the file out") == 0);
     CHECK(advice(make_error_code(QueueErrc::future_version)).find("open it with the version") == 0);

@@ -104,6 +104,7 @@ TEST_CASE("inspect_journal says what keeps it from looking", "[journal][journal_
     const auto empty = inspect_journal(disk, "empty", [](std::uint64_t, BytesView) {});
     REQUIRE_FALSE(empty);
     CHECK(empty.error().what == "there is no journal in it");
+    CHECK(empty.error().message().find("files that end in .journal") != std::string::npos);
 
     fill_segments(disk);
     Bytes newer = disk.contents(segment_file(2));
@@ -305,6 +306,94 @@ TEST_CASE("inspect_journal finds what is wrong in an unfinished roll",
         std::byte{1};
     disk.put(segment_file(2), fresh);
     CHECK_FALSE(look(disk)->inspection.is_whole());
+}
+
+namespace {
+
+/// A disk that counts what is read of it.
+struct CountingDisk : sim::Disk {
+    struct File : sim::Disk::File {
+        File(sim::Disk::File file, CountingDisk& d) noexcept
+            : sim::Disk::File{std::move(file)}, disk{&d} {}
+        Result<std::size_t> read(std::uint64_t offset, std::span<std::byte> into) const noexcept {
+            disk->longest = std::max(disk->longest, into.size());
+            disk->total += into.size();
+            return sim::Disk::File::read(offset, into);
+        }
+        CountingDisk* disk;
+    };
+    Result<File> open(const std::string& path, OpenMode mode) noexcept {
+        auto file = sim::Disk::open(path, mode);
+        if (!file) return file.error();
+        return File{std::move(*file), *this};
+    }
+    std::size_t longest = 0;
+    std::uint64_t total = 0;
+};
+
+}  // namespace
+
+TEST_CASE("inspect_journal reads in small pieces, and passes over zeros",
+          "[journal][journal_inspect][regression]") {
+    CountingDisk disk;
+    fill_segments(disk);
+    const std::uint64_t last = look(disk)->inspection.segments.back().index;
+    constexpr std::size_t size = std::size_t{64} << 20;
+    Bytes bytes = disk.contents(segment_file(last));
+    SECTION("behind the last record") { bytes.resize(size); }
+    SECTION("between records") {
+        const Bytes whole = bytes;
+        bytes.assign(size, std::byte{0});
+        const auto half = static_cast<std::ptrdiff_t>(size / 2);
+        std::copy_n(whole.begin(), journal_format::segment_header_bytes, bytes.begin());
+        std::copy(whole.begin(), whole.end(), bytes.begin() + half);
+    }
+    disk.put(segment_file(last), bytes);
+    const auto found = inspect_journal(disk, "q", [](std::uint64_t, BytesView) {});
+    REQUIRE(found);
+    CHECK(found->segments.back().bytes == size);
+    CHECK(found->operations + lost(*found) == inspected_operations - inspected_acked);
+    CHECK(disk.longest <= 256 << 10);
+    CHECK(disk.total <= 12 * size);
+}
+
+TEST_CASE("inspect_journal calls whole what opening takes, and nothing else",
+          "[journal][journal_inspect][regression]") {
+    using namespace journal_format;
+    sim::Disk disk;
+    std::uint64_t last = 0;
+    {
+        auto journal = SimJournal::open(disk, "q", small_journal(1));
+        REQUIRE(journal);
+        while (disk.contents(segment_file(3)).empty()) {
+            REQUIRE(journal->append(body_of(++last, 0)));
+        }
+        REQUIRE_FALSE(journal->commit());
+        disk.kill();
+    }
+    REQUIRE(look(disk)->inspection.is_whole());
+    const sim::Disk::Image image = disk.image();
+    const std::uint64_t end = look(disk)->inspection.segments.back().end;
+    Bytes bytes = disk.contents(segment_file(3));
+    SECTION("a valid record once more behind the end: a write that was replayed") {
+        const auto from = bytes.begin() + segment_header_bytes;
+        const RecordHeader h = decode_record_header(bytes.data() + segment_header_bytes);
+        std::copy(from, from + static_cast<std::ptrdiff_t>(record_bytes(h.length)),
+                  bytes.begin() + static_cast<std::ptrdiff_t>(end));
+    }
+    SECTION("a file as it was made, cut short") {
+        bytes.resize(2000);
+        std::fill(bytes.begin() + segment_header_bytes, bytes.end(), std::byte{0});
+    }
+    disk.put(segment_file(3), bytes);
+    const auto seen = look(disk);
+    const auto opened = SimJournal::open(disk, "q", small_journal(1));
+    REQUIRE_FALSE(opened);
+    REQUIRE(seen);
+    CHECK_FALSE(seen->inspection.is_whole());
+    REQUIRE(seen->inspection.damages.size() == 1);
+    CHECK(seen->inspection.damages[0].path == opened.error().path);
+    CHECK(seen->inspection.damages[0].offset == opened.error().offset);
 }
 
 TEST_CASE("inspect_journal calls no crash damage, and sees what opening will find",

@@ -26,12 +26,13 @@ PageJournal read_by_page(const sim::Disk& disk) {
     return PageReader{files}.found;
 }
 
-/// Some calls on the journal in "q", over several runs.
+/// Some calls on the journal in "q", over several runs; none in many of them.
 void fill_by_chance(sim::Disk& disk, Random& bits) {
-    for (std::uint64_t runs = 1 + bits() % 4; runs != 0; --runs) {
+    for (std::uint64_t runs = 1 + bits() % 8; runs != 0; --runs) {
         auto journal = SimJournal::open(disk, "q", small_journal(bits()));
         REQUIRE(journal);
-        for (std::uint64_t calls = bits() % 60; calls != 0; --calls) {
+        const bool idle = bits() % 2 != 0;
+        for (std::uint64_t calls = idle ? 0 : bits() % 60; calls != 0; --calls) {
             const std::uint64_t draw = bits() % 12;
             if (draw == 0 && journal->size() != 0) {
                 REQUIRE_FALSE(journal->ack(journal->base() + bits() % journal->size()));
@@ -45,6 +46,8 @@ void fill_by_chance(sim::Disk& disk, Random& bits) {
                 REQUIRE(journal->append(Bytes(bits() % 400, static_cast<std::byte>(draw))));
             }
         }
+        // Without a goodbye openings stand behind one another.
+        if (idle) disk.kill();
     }
 }
 

@@ -3,6 +3,8 @@
 // parts at the steps, beside crc32c.
 #include <belay/journal/detail/part_crcs.hpp>
 
+#include <belay/journal/detail/record_search.hpp>
+
 #include "support/catch.hpp"
 #include "support/seeds.hpp"
 
@@ -14,7 +16,8 @@ TEST_CASE("PartCrcs::of is the CRC32C of the part", "[journal][part_crcs][proper
             Random bits{seed};
             Bytes bytes(bits() % 40'000);
             for (std::byte& byte : bytes) byte = static_cast<std::byte>(bits());
-            detail::PartCrcs crcs{bytes};
+            detail::MemoryBytes all{bytes};
+            detail::PartCrcs crcs{all};
             for (int i = 0; i < 50; ++i) {
                 std::size_t from = bits() % (bytes.size() + 1);
                 std::size_t length = bits() % (bytes.size() - from + 1);

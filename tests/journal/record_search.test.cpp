@@ -39,10 +39,10 @@ void add_record(Bytes& bytes, Kind kind, std::uint64_t number, BytesView payload
 bool has_search_seed(const detail::FoundRecord& found) { return found.seed == search_seed; }
 
 /// A disk that counts the bytes that are read.
-struct CountingDisk : sim::Disk {
+struct ReadCountingDisk : sim::Disk {
     class File : public sim::Disk::File {
     public:
-        File(sim::Disk::File file, CountingDisk& disk) noexcept
+        File(sim::Disk::File file, ReadCountingDisk& disk) noexcept
             : sim::Disk::File{std::move(file)}, disk_{&disk} {}
         [[nodiscard]] Result<std::size_t> read(std::uint64_t offset,
                                                std::span<std::byte> into) const noexcept {
@@ -52,7 +52,7 @@ struct CountingDisk : sim::Disk {
         }
 
     private:
-        CountingDisk* disk_;
+        ReadCountingDisk* disk_;
     };
     [[nodiscard]] Result<File> open(const std::string& path, OpenMode mode) noexcept {
         auto file = sim::Disk::open(path, mode);
@@ -64,11 +64,11 @@ struct CountingDisk : sim::Disk {
 };
 
 /// A journal in "q" of two files and more; the size of the first.
-std::size_t fill_counted(CountingDisk& disk, std::size_t body_bytes) {
-    auto journal = Journal<CountingDisk>::open(disk, "q",
-                                               {.segment_bytes = std::size_t{2} << 20,
-                                                .record_bytes_max = std::size_t{1} << 20,
-                                                .seed = Seed{1}});
+std::size_t fill_counted(ReadCountingDisk& disk, std::size_t body_bytes) {
+    auto journal = Journal<ReadCountingDisk>::open(disk, "q",
+                                                   {.segment_bytes = std::size_t{2} << 20,
+                                                    .record_bytes_max = std::size_t{1} << 20,
+                                                    .seed = Seed{1}});
     REQUIRE(journal);
     Bytes body(body_bytes);
     for (std::size_t i = 0; i < body.size(); ++i) body[i] = static_cast<std::byte>(i * 7);
@@ -98,7 +98,8 @@ TEST_CASE("RecordSearch::behind finds the next record by the length, or by looki
     add_record(bytes, Kind::operation, 7, as_bytes("seven"));
     SECTION("a damaged number") { bytes[second + 8] ^= std::byte{1}; }
     SECTION("a damaged kind") { bytes[second + 20] ^= std::byte{2}; }
-    detail::RecordSearch records{bytes};
+    detail::MemoryBytes part{bytes};
+    detail::RecordSearch records{part};
     REQUIRE(records.at(0));
     CHECK(records.at(0)->is_operation(5));
     CHECK(records.at(0)->end() == second);
@@ -123,7 +124,8 @@ TEST_CASE("RecordSearch is not led past a record by a damaged length",
     for (std::uint64_t n = 1; n <= 3; ++n)
         add_record(bytes, Kind::operation, n, as_bytes("12345678"));
     bytes[4] ^= std::byte{32};
-    detail::RecordSearch records{bytes};
+    detail::MemoryBytes part{bytes};
+    detail::RecordSearch records{part};
     const auto next = records.behind({0, 1}, has_search_seed);
     REQUIRE(next);
     CHECK(next->header.number == 2);
@@ -134,7 +136,7 @@ TEST_CASE("Journal reads a file full of damage a few times at most",
     const std::size_t every = GENERATE(std::size_t{1}, std::size_t{2}, std::size_t{40});
     const std::size_t part = GENERATE(std::size_t{5}, std::size_t{8}, std::size_t{20});
     const bool backwards = GENERATE(false, true);
-    CountingDisk disk;
+    ReadCountingDisk disk;
     const std::size_t file_bytes = fill_counted(disk, 3000);
     Bytes damaged = first_file(disk);
     std::uint64_t last = 0;
@@ -148,7 +150,7 @@ TEST_CASE("Journal reads a file full of damage a few times at most",
     }
     REQUIRE(last > 600);
     const auto bytes_to_read = [&](std::uint64_t corrupt) {
-        auto journal = Journal<CountingDisk>::open(disk, "q", {.seed = Seed{2}});
+        auto journal = Journal<ReadCountingDisk>::open(disk, "q", {.seed = Seed{2}});
         REQUIRE(journal);
         disk.bytes_read = 0;
         for (std::uint64_t i = 1; i <= last; ++i) {
@@ -179,7 +181,8 @@ TEST_CASE("A body of what looks like long records does not hold up a search",
             static_cast<std::uint32_t>(bytes.size() - at - journal_format::record_header_bytes);
         encode(h, bytes.data() + at);
     }
-    detail::RecordSearch records{bytes};
+    detail::MemoryBytes part{bytes};
+    detail::RecordSearch records{part};
     std::uint64_t places = 0;
     const auto none = records.behind({0, 1}, [&](const detail::FoundRecord&) {
         ++places;

@@ -102,6 +102,48 @@ TEST_CASE("posix::Files::lock holds against this process and others, and dies wi
     ::close(ready[1]);
 }
 
+TEST_CASE("posix::File::lock holds until the file is closed", "[posix][files][unit]") {
+    const TemporaryDirectory dir;
+    posix::Files files;
+    auto first = files.open(dir / "a", OpenMode::replace);
+    auto second = files.open(dir / "a", OpenMode::write);
+    REQUIRE(first);
+    REQUIRE(second);
+    CHECK_FALSE(first->lock());
+    CHECK_FALSE(first->lock());
+    CHECK(second->lock() == QueueErrc::already_locked);
+    CHECK(in_child([&] {
+        return files.open(dir / "a", OpenMode::write)->lock() == QueueErrc::already_locked;
+    }));
+    { const auto closed = std::move(*first); }
+    CHECK_FALSE(second->lock());
+}
+
+TEST_CASE("posix::Files tells a file from its copy, and from what a link leads to",
+          "[posix][files][unit]") {
+    const TemporaryDirectory dir;
+    posix::Files files;
+    auto file = files.open(dir / "a", OpenMode::replace);
+    REQUIRE(file);
+    const auto identity = *file->identity();
+    CHECK(*files.identity(dir / "a") == identity);
+    CHECK_FALSE(files.rename(dir / "a", dir / "b"));
+    CHECK(*files.identity(dir / "b") == identity);
+    CHECK(files.identity(dir / "a").error() == std::errc::no_such_file_or_directory);
+    std::filesystem::copy(dir / "b", dir / "copy");
+    CHECK(*files.identity(dir / "copy") != identity);
+    std::filesystem::create_symlink(dir / "b", dir / "link");
+    CHECK(*files.identity(dir / "link") != identity);
+    CHECK(files.open(dir / "link", OpenMode::write).error() ==
+          std::errc::too_many_symbolic_link_levels);
+    // To replace is to make another file, also in the place of a link.
+    const auto other = files.open(dir / "link", OpenMode::replace);
+    REQUIRE(other);
+    CHECK(*files.identity(dir / "link") == *other->identity());
+    CHECK_FALSE(files.open(dir / "b", OpenMode::replace)->write(0, as_bytes("new")));
+    CHECK(*file->size() == 0);
+}
+
 TEST_CASE("posix::Files does not leak descriptors to programs that are started",
           "[posix][files][unit]") {
     const TemporaryDirectory dir;

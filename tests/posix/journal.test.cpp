@@ -142,6 +142,16 @@ TEST_CASE("Journal::open of a path that is a file, or has no parent, says so",
     const auto orphan = posix::Journal::open(dir / "no/q");
     REQUIRE_FALSE(orphan);
     CHECK(orphan.error().message().find("make the directory above it") != std::string::npos);
+    const auto empty = posix::Journal::open("");
+    REQUIRE_FALSE(empty);
+    CHECK(empty.error().message().find("an empty path: ") == 0);
+    CHECK(empty.error().message().find("give the path of a directory") != std::string::npos);
+    CHECK(in_child([&] {
+        const rlimit limit{0, 0};
+        if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) return false;
+        const auto opened = posix::Journal::open(dir / "q");
+        return !opened && opened.error().message().find("limit of open files") != std::string::npos;
+    }));
     const auto long_path = posix::Journal::open(dir / std::string(300, 'x'));
     REQUIRE_FALSE(long_path);
     CHECK(long_path.error().code == std::errc::filename_too_long);

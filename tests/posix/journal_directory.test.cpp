@@ -3,6 +3,8 @@
 // leaves alone what came in its place. Method: real directories, deleted, moved and replaced.
 #include <belay/posix/journal.hpp>
 
+#include <unistd.h>
+
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -16,6 +18,7 @@
 
 using namespace belay;
 using belay_test::files_of_4k;
+using belay_test::in_child;
 using belay_test::TemporaryDirectory;
 using belay_test::text_for;
 
@@ -79,18 +82,18 @@ TEST_CASE("Journal whose directory was deleted goes on in the file it has, and t
         posix::Journal journal = filled(dir / "q");
         id = journal.journal_id();
         std::filesystem::remove_all(dir / "q");
-        CHECK(append_until_refused(journal) == std::errc::no_such_file_or_directory);
+        CHECK(append_until_refused(journal) == QueueErrc::displaced);
         const std::uint64_t last = journal.last();
-        // The file is there for as long as it is open; that it has no name the next file tells.
-        CHECK_FALSE(journal.commit());
-        CHECK(journal.durable() == last);
-        CHECK(append_until_refused(journal) == std::errc::no_such_file_or_directory);
+        // The file is there for as long as it is open, but nobody can find it again.
+        CHECK(journal.commit() == QueueErrc::displaced);
+        CHECK(journal.durable() == 40);
+        CHECK(append_until_refused(journal) == QueueErrc::displaced);
         CHECK(journal.last() == last);
         CHECK_FALSE(journal.failed());
         CHECK(journal.read(1).error() == std::errc::no_such_file_or_directory);
-        CHECK(journal.keep(Bytes(500)) == std::errc::no_such_file_or_directory);
+        CHECK(journal.keep(Bytes(500)) == QueueErrc::displaced);
         CHECK(journal.kept().empty());
-        CHECK(journal.ack(40) == std::errc::no_such_file_or_directory);
+        CHECK(journal.ack(40) == QueueErrc::displaced);
         CHECK(journal.base() == 41);
         CHECK_FALSE(journal.try_pop());
     }
@@ -112,12 +115,12 @@ TEST_CASE("Journal whose directory was moved away goes on when it is back",
         posix::Journal journal = filled(dir / "q");
         std::filesystem::rename(dir / "q", dir / "away");
         if (leaves_empty_one) std::filesystem::create_directory(dir / "q");
-        CHECK(append_until_refused(journal) == std::errc::no_such_file_or_directory);
+        CHECK(append_until_refused(journal) == QueueErrc::displaced);
         CHECK_FALSE(journal.failed());
-        CHECK_FALSE(journal.commit());
-        CHECK(journal.durable() == journal.last());
+        CHECK(journal.commit() == QueueErrc::displaced);
+        CHECK(journal.durable() == 40);
         // What is to be deleted is not gone because its directory is: later files would follow it.
-        CHECK(journal.ack(20) == std::errc::no_such_file_or_directory);
+        CHECK(journal.ack(20) == QueueErrc::displaced);
         CHECK(journal.base() == 21);
         if (leaves_empty_one) CHECK(std::filesystem::remove(dir / "q"));  // only if still empty
         std::filesystem::rename(dir / "away", dir / "q");
@@ -139,9 +142,9 @@ TEST_CASE("Journal whose directory was moved away is whole where it is now",
     {
         posix::Journal journal = filled(dir / "q");
         std::filesystem::rename(dir / "q", dir / "away");
-        CHECK(append_until_refused(journal) == std::errc::no_such_file_or_directory);
+        CHECK(append_until_refused(journal) == QueueErrc::displaced);
         last = journal.last();
-        CHECK(journal.ack(20) == std::errc::no_such_file_or_directory);
+        CHECK(journal.ack(20) == QueueErrc::displaced);
     }
     auto journal = posix::Journal::open(dir / "away", files_of_4k);
     REQUIRE(journal);
@@ -161,11 +164,11 @@ TEST_CASE("Journal touches no other journal that came to the path of its directo
         auto other = std::optional{filled(dir / "q")};
         CHECK(has_all(*other, 40));
         const auto before = contents(dir / "q");
-        CHECK(journal.ack(30) == QueueErrc::foreign_file);
-        CHECK(append_until_refused(journal) == QueueErrc::foreign_file);
+        CHECK(journal.ack(30) == QueueErrc::displaced);
+        CHECK(append_until_refused(journal) == QueueErrc::displaced);
         CHECK_FALSE(journal.failed());
         CHECK(journal.read(31).error() == QueueErrc::corrupt);
-        CHECK_FALSE(journal.commit());
+        CHECK(journal.commit() == QueueErrc::displaced);
         last = journal.last();
         CHECK(contents(dir / "q") == before);
         append_over_a_roll(*other);
@@ -198,4 +201,112 @@ TEST_CASE("Journal goes on over the damaged header of a file that it has open",
     CHECK(journal.bytes() < bytes);
     append_over_a_roll(journal);
     CHECK(has_all(journal, journal.last()));
+}
+
+TEST_CASE("Journal whose directory is replaced by a copy of itself confirms nothing more",
+          "[posix][journal][regression]") {
+    // As when a backup is put back while the program runs.
+    const TemporaryDirectory dir;
+    const Flush flush = GENERATE(Flush::each, Flush::group, Flush::none);
+    JournalOptions options = files_of_4k;
+    options.flush = flush;
+    std::uint64_t confirmed = 0;
+    {
+        static_cast<void>(filled(dir / "q"));
+        auto journal = posix::Journal::open(dir / "q", options);
+        REQUIRE(journal);
+        std::filesystem::copy(dir / "q", dir / "copy");
+        REQUIRE(journal->append(as_bytes(text_for(41))));
+        REQUIRE_FALSE(journal->commit());
+        confirmed = 41;
+        std::filesystem::rename(dir / "q", dir / "away");
+        std::filesystem::rename(dir / "copy", dir / "q");
+        const auto before = contents(dir / "q");
+        for (int i = 0; i < 200; ++i) {
+            const auto number = journal->append(as_bytes(text_for(journal->last() + 1)));
+            const std::error_code error = number ? journal->commit() : number.error();
+            REQUIRE(error == QueueErrc::displaced);
+            REQUIRE(journal->durable() == confirmed);
+        }
+        CHECK(journal->ack(30) == QueueErrc::displaced);
+        CHECK_FALSE(journal->failed());
+        CHECK(contents(dir / "q") == before);
+        const std::string message = journal->explain(QueueErrc::displaced).message();
+        CHECK(message.find(dir / "q") == 0);
+        CHECK(message.find("put the directory back") != std::string::npos);
+    }
+    for (const char* const name : {"q", "away"}) {
+        auto journal = posix::Journal::open(dir / name, files_of_4k);
+        INFO(name);
+        REQUIRE(journal);
+        CHECK(journal->last() >= (name[0] == 'q' ? 40 : confirmed));
+        CHECK(has_all(*journal, journal->last()));
+    }
+}
+
+TEST_CASE("Journal whose directory is put back goes on, and confirms what it took meanwhile",
+          "[posix][journal][fault]") {
+    const TemporaryDirectory dir;
+    std::uint64_t last = 0;
+    {
+        posix::Journal journal = filled(dir / "q");
+        std::filesystem::rename(dir / "q", dir / "away");
+        std::filesystem::copy(dir / "away", dir / "q");
+        REQUIRE(journal.append(as_bytes(text_for(41))));
+        CHECK(journal.commit() == QueueErrc::displaced);
+        std::filesystem::remove_all(dir / "q");
+        std::filesystem::rename(dir / "away", dir / "q");
+        CHECK_FALSE(journal.commit());
+        CHECK(journal.durable() == 41);
+        append_over_a_roll(journal);
+        last = journal.last();
+    }
+    auto journal = posix::Journal::open(dir / "q", files_of_4k);
+    REQUIRE(journal);
+    CHECK(has_all(*journal, last));
+}
+
+TEST_CASE("Journal that was opened by a relative path stays where it is",
+          "[posix][journal][regression]") {
+    // As a daemon does, which goes to the root.
+    const TemporaryDirectory dir;
+    CHECK(in_child([&] {
+        if (::chdir(dir.path().c_str()) != 0) return false;
+        const char* const path = "./q";
+        auto journal = posix::Journal::open(path, files_of_4k);
+        if (!journal || ::chdir("/") != 0) return false;
+        for (std::uint64_t n = 1; n <= 200; ++n) {
+            if (!journal->append(as_bytes(text_for(n))) || journal->commit()) return false;
+        }
+        const auto first = journal->read(1);
+        return first && as_text(*first) == text_for(1) && !journal->ack(150) &&
+               journal->explain({}).path == dir / "./q";
+    }));
+    auto journal = posix::Journal::open(dir / "q", files_of_4k);
+    REQUIRE(journal);
+    CHECK(journal->base() == 151);
+    CHECK(has_all(*journal, 200));
+}
+
+TEST_CASE("Journal whose lock file is deleted admits nobody else, and loses nothing",
+          "[posix][journal][regression]") {
+    const TemporaryDirectory dir;
+    std::uint64_t last = 0;
+    {
+        posix::Journal journal = filled(dir / "q");
+        for (int i = 0; i < 50; ++i) {
+            std::filesystem::remove(dir / "q/lock");
+            const auto second = posix::Journal::open(dir / "q", files_of_4k);
+            REQUIRE_FALSE(second);
+            REQUIRE(second.error().code == QueueErrc::already_locked);
+            REQUIRE(second.error().path.ends_with(".journal"));
+            REQUIRE(journal.append(as_bytes(text_for(journal.last() + 1))));
+            REQUIRE_FALSE(journal.commit());
+        }
+        last = journal.last();
+        CHECK(last == 90);
+    }
+    auto journal = posix::Journal::open(dir / "q", files_of_4k);
+    REQUIRE(journal);
+    CHECK(has_all(*journal, last));
 }

@@ -49,8 +49,8 @@ bool fails() {
     errno = plan.error;
     return true;
 }
-/// They are not interrupted.
-bool renames_and_removes_fail() {
+/// Of calls that are not interrupted.
+bool fails_at_once() {
     if (!plan.armed) return false;
     const bool interrupt = std::exchange(plan.interrupt, false);
     const bool answer = fails();
@@ -92,11 +92,17 @@ int __wrap_fallocate(int file, int mode, off_t at, off_t bytes) {
 }
 int __real_rename(const char*, const char*);
 int __wrap_rename(const char* from, const char* to) {
-    return renames_and_removes_fail() ? -1 : __real_rename(from, to);
+    return fails_at_once() ? -1 : __real_rename(from, to);
 }
 int __real_unlink(const char*);
-int __wrap_unlink(const char* path) {
-    return renames_and_removes_fail() ? -1 : __real_unlink(path);
+int __wrap_unlink(const char* path) { return fails_at_once() ? -1 : __real_unlink(path); }
+int __real_lstat(const char*, struct stat*);
+int __wrap_lstat(const char* path, struct stat* status) {
+    return fails_at_once() ? -1 : __real_lstat(path, status);
+}
+int __real_fstat(int, struct stat*);
+int __wrap_fstat(int file, struct stat* status) {
+    return fails_at_once() ? -1 : __real_fstat(file, status);
 }
 int __real_open(const char*, int, ...);
 int __wrap_open(const char* path, int flags, ...) {

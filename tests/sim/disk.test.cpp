@@ -295,6 +295,42 @@ TEST_CASE("Disk::halt_at stops everything from one operation on", "[sim][disk][f
     CHECK(disk.open("d/a", OpenMode::write)->write(0, as_bytes("z")) == std::error_code{});
 }
 
+TEST_CASE("Disk::File::lock holds until the file is closed or its process dies",
+          "[sim][disk][unit]") {
+    Disk disk;
+    auto first = std::optional{make(disk, "d/a")};
+    Disk::File second = disk.open("d/a", OpenMode::write).value();
+    CHECK_FALSE(first->lock());
+    CHECK_FALSE(first->lock());
+    CHECK(second.lock() == QueueErrc::already_locked);
+    CHECK(disk.lock("d/a").error() == QueueErrc::already_locked);
+    Disk::File moved = std::move(*first);
+    first.reset();
+    CHECK(second.lock() == QueueErrc::already_locked);
+    moved = make(disk, "d/b");
+    CHECK_FALSE(second.lock());
+    disk.kill();
+    CHECK(second.lock() == std::errc::io_error);
+    CHECK_FALSE(disk.open("d/a", OpenMode::write)->lock());
+}
+
+TEST_CASE("Disk tells a file from another one that came in its place", "[sim][disk][unit]") {
+    Disk disk;
+    Disk::File file = make(disk, "d/a");
+    const auto identity = *file.identity();
+    CHECK(*disk.identity("d/a") == identity);
+    CHECK_FALSE(disk.rename("d/a", "d/b"));
+    CHECK(*disk.identity("d/b") == identity);
+    CHECK(disk.identity("d/a").error() == std::errc::no_such_file_or_directory);
+    disk.put("d/b", disk.contents("d/b"));
+    CHECK(*disk.identity("d/b") != identity);
+    Disk::File other = make(disk, "d/b");
+    CHECK(*disk.identity("d/b") == *other.identity());
+    CHECK_FALSE(other.write(0, as_bytes("new")));
+    CHECK(*file.size() == 0);
+    CHECK(*file.identity() == identity);
+}
+
 TEST_CASE("Disk::limit_bytes is a full disk", "[sim][disk][fault]") {
     Disk disk;
     disk.limit_bytes(10);

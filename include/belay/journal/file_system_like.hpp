@@ -3,6 +3,7 @@
 /// FileSystemLike: the few calls by which a Journal reaches a disk, real or simulated.
 #pragma once
 
+#include <array>         // std::array
 #include <concepts>      // std::same_as, std::movable
 #include <cstddef>       // std::byte, std::size_t
 #include <cstdint>       // std::uint8_t, std::uint64_t
@@ -20,10 +21,13 @@ namespace belay::inline BELAY_ABI {
 enum class OpenMode : std::uint8_t {
     read,    ///< an existing file, to read only
     write,   ///< an existing file, to read and write
-    replace  ///< a file that is created, or emptied, to read and write
+    replace  ///< a new file, instead of what had the name, to read and write
 };
 
 namespace detail {
+
+/// Which file it is, whatever its names: on POSIX the device and the inode.
+using FileIdentity = std::array<std::uint64_t, 2>;
 
 template <class F>
 concept FileCanReadAndWrite =
@@ -37,8 +41,21 @@ concept FileCanSync = requires(F& f) {
     { f.sync() } noexcept -> std::same_as<std::error_code>;
 };
 template <class F>
+concept FileCanLock = requires(F& f) {
+    { f.lock() } noexcept -> std::same_as<std::error_code>;
+};
+template <class S>
+concept HasIdentities = requires(S& s, const typename S::File& file, const std::string& path) {
+    { file.identity() } noexcept -> std::same_as<Result<FileIdentity>>;
+    { s.identity(path) } noexcept -> std::same_as<Result<FileIdentity>>;
+};
+template <class F>
 concept FileCanPreallocate = requires(F& f, std::uint64_t bytes) {
     { f.preallocate(bytes) } noexcept -> std::same_as<std::error_code>;
+};
+template <class S>
+concept HasAbsolutePaths = requires(S& s, const std::string& path) {
+    { s.absolute(path) } -> std::same_as<Result<std::string>>;
 };
 template <class S>
 concept HasFile = requires { typename S::File; } && std::movable<typename S::File>;
@@ -65,7 +82,8 @@ concept HasDirectories = requires(S& s, const std::string& path) {
 
 }  // namespace detail
 
-/// A file system. Paths are text with '/' between names.
+/// A file system. Paths are text with '/' between names. Where the last name of the path of a file
+/// is a link, it is not followed; and what is no file is not opened.
 ///
 /// Semantics the compiler cannot check:
 /// - `File::read(offset, into)` fills `into`, and is short only at the end of the file.
@@ -75,17 +93,25 @@ concept HasDirectories = requires(S& s, const std::string& path) {
 ///   medium. After it failed, what was written since the last success may be lost for good.
 /// - `File::preallocate(bytes)`, optional: the file is at least so long, later writes below that
 ///   need no new space, and unwritten bytes read as zero.
+/// - `File::lock()` holds an exclusive lock on the file until it is closed or the process dies; if
+///   another open file holds it, also of this very process: QueueErrc::already_locked.
+/// - `File::identity()` and `identity(path)` are equal if the path leads to this very file, and to
+///   no copy of it. Those of two files that exist at the same time differ.
 /// - Destroying a File closes it. A closed file's unsynced bytes are as unsynced as before.
 /// - `lock(path)` creates the file if it is missing and holds an exclusive lock on it until the
 ///   Lock is destroyed or the process dies; if it is held already, also by this very process:
 ///   QueueErrc::already_locked.
+/// - `open` to replace makes a file of its own: who has the one before open keeps that.
 /// - `rename` replaces an existing target in one step. `list` gives the names of the files in a
 ///   directory, in any order. `create_directory` is content with one that exists.
+/// - `absolute(path)`, optional: the same place, whatever the working directory becomes.
 /// - Names that were created, renamed or removed survive a crash once `sync_directory` returned.
 template <class S>
-concept FileSystemLike = detail::HasFile<S> && detail::FileCanReadAndWrite<typename S::File> &&
-                         detail::FileCanSync<typename S::File> && detail::HasOpen<S> &&
-                         detail::HasLock<S> && detail::HasNames<S> && detail::HasDirectories<S>;
+concept FileSystemLike =
+    detail::HasFile<S> && detail::FileCanReadAndWrite<typename S::File> &&
+    detail::FileCanSync<typename S::File> && detail::FileCanLock<typename S::File> &&
+    detail::HasIdentities<S> && detail::HasOpen<S> && detail::HasLock<S> && detail::HasNames<S> &&
+    detail::HasDirectories<S>;
 
 namespace explain {
 
@@ -99,6 +125,11 @@ consteval bool file_system_like() {
                       "docs/journal.md");
         static_assert(detail::FileCanSync<typename S::File>,
                       "FileSystemLike: S::File needs 'sync() noexcept -> std::error_code'");
+        static_assert(detail::FileCanLock<typename S::File>,
+                      "FileSystemLike: S::File needs 'lock() noexcept -> std::error_code'");
+        static_assert(detail::HasIdentities<S>,
+                      "FileSystemLike: S needs 'identity(const std::string&)' and S::File "
+                      "'identity() const', both noexcept -> Result<std::array<std::uint64_t, 2>>");
         static_assert(detail::HasOpen<S>,
                       "FileSystemLike: S needs 'open(const std::string&, OpenMode) noexcept -> "
                       "Result<File>'");

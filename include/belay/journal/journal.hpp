@@ -34,7 +34,7 @@ public:
     /// must outlive the journal.
     ///
     /// Errors: what, where, and what to do, see JournalError. A journal on a full disk opens,
-    ///         unless its last segment has no room for 48 bytes.
+    ///         unless its last segment has no room for two openings, 64 bytes.
     /// Throws: std::bad_alloc.   Complexity: reads the last segment, and of those before it the
     ///         ends, which have a fifth of a byte for each operation; or all, see `Verify`.
     [[nodiscard]] static Result<Journal, JournalError> open(FileSystem& fs, std::string path,
@@ -74,10 +74,9 @@ public:
 
     /// Takes an operation; it is durable after the next `commit`, in Flush::each when this returns.
     ///
-    /// Errors:     too_large; no space; what `failed` says; no_such_file_or_directory or
-    ///             foreign_file, when a new file is due and the directory has gone from its path.
-    ///             Nothing was taken then; but after a failure of the disk in Flush::each, opening
-    ///             the journal again may find it.
+    /// Errors:     too_large; no space; what `failed` says; displaced, when the disk is written to,
+    ///             and the files are not at their path any more. Nothing was taken then; but after
+    ///             a failure of the disk in Flush::each, opening the journal again may find it.
     /// Complexity: O(length).   Allocates: when a segment is full.
     [[nodiscard]] Result<std::uint64_t> append(BytesView body) noexcept {
         return log_->append(body);
@@ -88,7 +87,9 @@ public:
     ///
     /// What was acknowledged waits where there is space for what was appended alone: that is no
     /// error, and `acked_durable` says it.
-    /// Errors: no space: nothing is lost, it may be called again. Others: the journal has failed.
+    /// Errors: no space; displaced: the files are not at their path any more, and what is not
+    ///         durable yet may not be found again. Nothing is lost, it may be called again. Those
+    ///         of looking at the path, likewise. Others: the journal has failed.
     [[nodiscard]] std::error_code commit() noexcept { return log_->commit(); }
 
     /// Makes everything appended, kept and acknowledged before it durable, whatever the mode; the
@@ -127,6 +128,9 @@ public:
     /// Gives up everything up to `up_to`. It becomes durable with the next `commit`, at the latest
     /// when a segment file is deleted, in Flush::each when this returns; a crash before that brings
     /// operations back.
+    ///
+    /// Of files of which everything is acknowledged this call deletes 16 at most; later ones of
+    /// `ack` and `commit`, each new file, and opening delete the rest.
     ///
     /// Errors: unknown_number, above `last`; those of deleting a file and, in Flush::each, of the
     ///         flush: the acknowledgement stands, and the next call, also with the same number,
@@ -183,6 +187,10 @@ public:
     /// The failure of the disk after which the journal takes nothing more; opening it again tells
     /// what was saved. No error as long as there was none.
     [[nodiscard]] std::error_code failed() const noexcept { return log_->failed(); }
+    /// An error that a call answered, with the directory and what to do.   Throws: std::bad_alloc.
+    [[nodiscard]] JournalError explain(std::error_code error) const {
+        return {error, log_->path(), 0, {}};
+    }
     /// What opening found.
     [[nodiscard]] const RecoveryReport& report() const noexcept { return report_; }
 

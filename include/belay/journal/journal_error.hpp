@@ -27,6 +27,11 @@ struct JournalError {
 
     /// What the reader can do, as a sentence without its full stop.   Complexity: O(1).
     [[nodiscard]] const char* advice() const noexcept {
+        if (path.empty()) return "give the path of a directory";
+        // Of a journal that is asked for where none is to be made.
+        if (code == std::errc::no_such_file_or_directory && !what.empty()) {
+            return "give the path of a journal: a directory with files that end in .journal";
+        }
         if (code == QueueErrc::already_locked) {
             return "end the other process that has it open, or open it once only in this one; the "
                    "lock ends with its process, so do not delete the lock file";
@@ -37,6 +42,10 @@ struct JournalError {
         }
         if (code == QueueErrc::foreign_file) {
             return "move the file out of the directory, or choose a directory of the journal's own";
+        }
+        if (code == QueueErrc::displaced) {
+            return "put the directory back where it was, and call again; or end this program, and "
+                   "open the journal where it is now: what was not confirmed is there, too";
         }
         if (code == QueueErrc::queue_full) {
             return "send what is in it, and open a new journal in another directory";

@@ -38,6 +38,8 @@ inline constexpr std::size_t alignment = 8;
 inline constexpr std::size_t reserve_bytes = 1024;
 /// The largest segment: places in it have 32 bits, with room to spare.
 inline constexpr std::size_t segment_bytes_max = std::size_t{1} << 30;
+/// How many runs may have begun by two openings that follow one another: they are written in turn.
+inline constexpr std::uint32_t runs_in_a_row_max = std::uint32_t{1} << 20;
 /// The longest kept note.
 inline constexpr std::size_t note_bytes_max = 512;
 /// The first operation of a segment has a mark in its seal, and every 64th after it.

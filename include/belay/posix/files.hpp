@@ -3,6 +3,7 @@
 /// posix::Files: the machine's own files, as a Journal needs them.
 #pragma once
 
+#include <array>    // std::array
 #include <cerrno>   // errno
 #include <cstddef>  // std::size_t
 #include <utility>  // std::move
@@ -34,6 +35,47 @@ template <class Call>
 /// Opens a path, or answers a descriptor of -1 and errno.
 [[nodiscard]] inline Descriptor open_descriptor(const std::string& path, int flags) noexcept {
     return Descriptor{uninterrupted([&] { return ::open(path.c_str(), flags | O_CLOEXEC, 0644); })};
+}
+
+/// Opens a file: no link to one, and nothing else.
+///
+/// Errors: too_many_symbolic_link_levels for a link, is_a_directory, foreign_file for what is
+///         neither a directory nor a file; those of the system.
+[[nodiscard]] inline Result<Descriptor> open_file(const std::string& path, int flags) noexcept {
+    // Without O_NONBLOCK a pipe is waited for, and files do not mind it.
+    Descriptor descriptor = open_descriptor(path, flags | O_NOFOLLOW | O_NONBLOCK);
+    struct stat status {};
+    if (descriptor.get() == -1 || ::fstat(descriptor.get(), &status) == -1) return errno_code();
+    if (S_ISDIR(status.st_mode)) return std::make_error_code(std::errc::is_a_directory);
+    if (!S_ISREG(status.st_mode)) return make_error_code(QueueErrc::foreign_file);
+    return descriptor;
+}
+
+/// Locks a file until its last descriptor is closed.
+///
+/// Errors: already_locked; those of the system.
+[[nodiscard]] inline std::error_code lock_file(int fd) noexcept {
+    const auto flock_it = [fd] {
+        return uninterrupted([fd] { return ::flock(fd, LOCK_EX | LOCK_NB); });
+    };
+#if defined(F_OFD_SETLK)
+    struct flock whole {};
+    whole.l_type = F_WRLCK;
+    whole.l_whence = SEEK_SET;
+    int answer = uninterrupted([&] { return ::fcntl(fd, F_OFD_SETLK, &whole); });
+    if (answer == -1 && errno == EINVAL) answer = flock_it();  // a kernel from before 2014
+#else
+    const int answer = flock_it();
+#endif
+    if (answer == 0) return {};
+    if (errno == EAGAIN || errno == EACCES || errno == EWOULDBLOCK) {
+        return make_error_code(QueueErrc::already_locked);
+    }
+    return errno_code();
+}
+
+[[nodiscard]] inline std::array<std::uint64_t, 2> identity_of(const struct stat& status) noexcept {
+    return {static_cast<std::uint64_t>(status.st_dev), static_cast<std::uint64_t>(status.st_ino)};
 }
 
 }  // namespace detail
@@ -100,6 +142,15 @@ public:
         return static_cast<std::uint64_t>(status.st_size);
     }
 
+    /// Locks it until it is closed.   Errors: already_locked; those of the system.
+    [[nodiscard]] std::error_code lock() noexcept { return detail::lock_file(descriptor_.get()); }
+
+    [[nodiscard]] Result<std::array<std::uint64_t, 2>> identity() const noexcept {
+        struct stat status {};
+        if (::fstat(descriptor_.get(), &status) == -1) return detail::errno_code();
+        return detail::identity_of(status);
+    }
+
     /// Reserves the file's first `bytes` bytes, which read as zero where nothing was written.
     ///
     /// Pre: the file is empty.   Blocks: on the disk; for long where the file system cannot
@@ -130,7 +181,8 @@ private:
 /// The machine's own file system. Errors are those of the system, in std::generic_category().
 ///
 /// Locks belong to the open file: the kernel releases them when the process dies. A forked child
-/// inherits them until it ends or starts another program.
+/// inherits them until it ends or starts another program: a child that lives on keeps them from
+/// everybody after its parent died.
 ///
 /// Models:        FileSystemLike.
 /// Thread safety: any thread (no state).
@@ -141,34 +193,38 @@ struct Files {
     [[nodiscard]] Result<File> open(const std::string& path, OpenMode mode) const noexcept {
         const int flags = mode == OpenMode::read    ? O_RDONLY
                           : mode == OpenMode::write ? O_RDWR
-                                                    : O_RDWR | O_CREAT | O_TRUNC;
-        detail::Descriptor descriptor = detail::open_descriptor(path, flags);
-        if (descriptor.get() == -1) return detail::errno_code();
-        return File{std::move(descriptor)};
+                                                    : O_RDWR | O_CREAT | O_EXCL;
+        if (mode == OpenMode::replace && ::unlink(path.c_str()) == -1 && errno != ENOENT) {
+            return detail::errno_code();
+        }
+        Result<detail::Descriptor> descriptor = detail::open_file(path, flags);
+        if (!descriptor) return descriptor.error();
+        return File{std::move(*descriptor)};
     }
 
     [[nodiscard]] Result<Lock> lock(const std::string& path) const noexcept {
-        detail::Descriptor descriptor = detail::open_descriptor(path, O_RDWR | O_CREAT);
-        if (descriptor.get() == -1) return detail::errno_code();
-#if defined(F_OFD_SETLK)
-        struct flock whole {};
-        whole.l_type = F_WRLCK;
-        whole.l_whence = SEEK_SET;
-        int answer =
-            detail::uninterrupted([&] { return ::fcntl(descriptor.get(), F_OFD_SETLK, &whole); });
-        if (answer == -1 && errno == EINVAL) {  // a kernel from before 2014
-            answer =
-                detail::uninterrupted([&] { return ::flock(descriptor.get(), LOCK_EX | LOCK_NB); });
+        Result<detail::Descriptor> descriptor = detail::open_file(path, O_RDWR | O_CREAT);
+        if (!descriptor) return descriptor;
+        if (const std::error_code error = detail::lock_file(descriptor->get())) return error;
+        return descriptor;
+    }
+
+    [[nodiscard]] Result<std::array<std::uint64_t, 2>> identity(
+        const std::string& path) const noexcept {
+        struct stat status {};
+        if (::lstat(path.c_str(), &status) == -1) return detail::errno_code();
+        return detail::identity_of(status);
+    }
+
+    /// The path from the root on, with the links that are in it.   Throws: std::bad_alloc.
+    [[nodiscard]] Result<std::string> absolute(const std::string& path) const {
+        if (path.starts_with('/')) return path;
+        std::string directory(256, '\0');
+        while (::getcwd(directory.data(), directory.size()) == nullptr) {
+            if (errno != ERANGE) return detail::errno_code();
+            directory.resize(2 * directory.size());
         }
-#else
-        const int answer =
-            detail::uninterrupted([&] { return ::flock(descriptor.get(), LOCK_EX | LOCK_NB); });
-#endif
-        if (answer == 0) return descriptor;
-        if (errno == EAGAIN || errno == EACCES || errno == EWOULDBLOCK) {
-            return make_error_code(QueueErrc::already_locked);
-        }
-        return detail::errno_code();
+        return directory.c_str() + ('/' + path);
     }
 
     [[nodiscard]] std::error_code rename(const std::string& from,

@@ -27,7 +27,8 @@ enum class QueueErrc {
     duplicate = 14,       ///< the key was taken before, with the same content; nothing was added
     key_conflict = 15,    ///< the key was taken before, with another content; nothing was added
     lease_ended = 16,     ///< the loan ended: acknowledged, given back, timed out, or lent again
-    bad_encoding = 17     ///< the codec could not make bytes of the value, or a value of the bytes
+    bad_encoding = 17,    ///< the codec could not make bytes of the value, or a value of the bytes
+    displaced = 18        ///< an open journal's files are not at its path any more
 };
 
 namespace detail {
@@ -50,6 +51,7 @@ inline constexpr ErrorText queue_error_texts[] = {
     {"the key was taken before, with another content", Cause::permanent},
     {"the lease has ended", Cause::refused},
     {"the codec refused the value", Cause::permanent},
+    {"the journal's files were moved, deleted or replaced while it was open", Cause::refused},
 };
 
 /// The category "belay.queue".

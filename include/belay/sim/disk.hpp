@@ -4,8 +4,7 @@
 #pragma once
 
 #include <algorithm>  // std::copy_n, std::min
-#include <iterator>   // std::next
-#include <map>        // std::map
+#include <array>      // std::array
 #include <memory>     // std::shared_ptr
 #include <string>     // std::string
 #include <utility>    // std::pair
@@ -13,7 +12,7 @@
 #include <belay/core/random.hpp>
 #include <belay/journal/file_system_like.hpp>
 #include <belay/queue/queue_errc.hpp>
-#include <belay/sim/detail/disk_inode.hpp>
+#include <belay/sim/detail/disk_names.hpp>
 
 namespace belay::inline BELAY_ABI::sim {
 
@@ -33,17 +32,7 @@ namespace belay::inline BELAY_ABI::sim {
 /// Models:        FileSystemLike.
 /// Thread safety: distinct objects safe.
 class Disk {
-    struct Inode {
-        detail::DiskInode file;
-        bool locked = false;
-    };
-    using Names = std::map<std::string, std::shared_ptr<Inode>>;
-    using Directories = std::map<std::string, bool>;
-    struct NameChange {
-        std::string path;
-        std::shared_ptr<Inode> inode;  // null: removed
-        std::string moved_from;        // the name that vanishes in the same step, if any
-    };
+    using Inode = detail::DiskFile;
 
 public:
     class File;
@@ -59,22 +48,29 @@ public:
 
     [[nodiscard]] Result<File> open(const std::string& path, OpenMode mode) noexcept;
     [[nodiscard]] Result<Lock> lock(const std::string& path) noexcept;
+    [[nodiscard]] Result<std::array<std::uint64_t, 2>> identity(
+        const std::string& path) const noexcept {
+        const auto file = names_.find(path);
+        if (file == nullptr) return std::make_error_code(std::errc::no_such_file_or_directory);
+        return std::array<std::uint64_t, 2>{0, file->number};
+    }
 
     [[nodiscard]] std::error_code rename(const std::string& from, const std::string& to) noexcept {
-        const auto i = names_.find(from);
-        if (i == names_.end()) return std::make_error_code(std::errc::no_such_file_or_directory);
-        return change_names({to, i->second, from});
+        if (!names_.find(from)) return std::make_error_code(std::errc::no_such_file_or_directory);
+        const Begun begun = begin_operation();
+        if (begun.takes_effect || !begun.error) names_.move(from, to);
+        return begun.error;
     }
     [[nodiscard]] std::error_code remove(const std::string& path) noexcept {
-        if (!names_.contains(path)) {
-            return std::make_error_code(std::errc::no_such_file_or_directory);
-        }
-        return change_names({path, nullptr, {}});
+        if (!names_.find(path)) return std::make_error_code(std::errc::no_such_file_or_directory);
+        const Begun begun = begin_operation();
+        if (begun.takes_effect || !begun.error) names_.remove(path);
+        return begun.error;
     }
     [[nodiscard]] Result<std::vector<std::string>> list(const std::string& path) const {
         const std::string prefix = path + '/';
         std::vector<std::string> names;
-        for (const auto& [name, inode] : names_) {
+        for (const auto& [name, file] : names_.all()) {
             if (name.starts_with(prefix)) names.push_back(name.substr(prefix.size()));
         }
         return names;
@@ -82,30 +78,13 @@ public:
     /// Files need no directory that was made; one that was can be lost, until its parent is synced.
     [[nodiscard]] std::error_code create_directory(const std::string& path) noexcept {
         const Begun begun = begin_operation();
-        if (begun.error && !begun.takes_effect) return begun.error;
-        const std::string name = path.substr(0, path.find_last_not_of('/') + 1);
-        // One that has files was there before.
-        const auto within = names_.lower_bound(name + '/');
-        if (within == names_.end() || !is_within(within->first, name)) {
-            directories_.try_emplace(name, false);
-        }
+        if (begun.takes_effect || !begun.error) names_.make_directory(path);
         return begun.error;
     }
     [[nodiscard]] std::error_code sync_directory(const std::string& path) noexcept {
-        if (const Begun begun = begin_operation(); begun.error) return begun.error;
-        for (auto& [name, durable] : directories_) {
-            durable = durable || directory_of(name) == path;
-        }
-        std::vector<NameChange> others;
-        for (NameChange& change : pending_) {
-            if (directory_of(change.path) == path) {
-                apply(change, durable_names_);
-            } else {
-                others.push_back(std::move(change));
-            }
-        }
-        pending_ = std::move(others);
-        return {};
+        const Begun begun = begin_operation();
+        if (!begun.error) names_.sync(path);
+        return begun.error;
     }
 
     // ---- the end of processes -------------------------------------------------------------------
@@ -115,23 +94,14 @@ public:
         ++generation_;
         halted_ = false;
         fail_at_ = halt_at_ = 0;
-        for (const auto& [name, inode] : names_) inode->locked = false;
+        names_.unlock_all();
     }
 
     /// The power fails, and comes back: the processes die, and what was not synced is lost in part.
     template <BitSource Bits>
     void crash(Bits&& bits) {
         kill();
-        for (const NameChange& change : pending_) {
-            if ((bits() & 1) != 0) apply(change, durable_names_);
-        }
-        pending_.clear();
-        for (auto d = directories_.begin(); d != directories_.end();) {
-            d->second = d->second || (bits() & 1) != 0;
-            d = d->second ? std::next(d) : lose(d);
-        }
-        for (const auto& [name, inode] : durable_names_) inode->file.crash(bits);
-        names_ = durable_names_;
+        names_.crash(bits);
     }
 
     // ---- faults ---------------------------------------------------------------------------------
@@ -156,26 +126,22 @@ public:
 
     /// The bytes of a file as programs see them; none if it does not exist.
     [[nodiscard]] Bytes contents(const std::string& path) const {
-        const auto i = names_.find(path);
-        return i == names_.end() ? Bytes{} : i->second->file.bytes();
+        const auto file = names_.find(path);
+        return file == nullptr ? Bytes{} : file->bytes.bytes();
     }
     /// Puts a file on the disk, durably: with the directories above it that were made, and whatever
     /// was done to its name before.
     void put(const std::string& path, Bytes bytes) {
-        for (auto& [name, durable] : directories_) durable = durable || is_within(path, name);
-        for (NameChange& change : pending_) {
-            if (change.moved_from == path) change.moved_from.clear();
-            // Of a file that was moved here is left that it is gone from where it was.
-            if (change.path == path) change = {change.moved_from, nullptr, {}};
-        }
-        auto inode = std::make_shared<Inode>();
-        inode->file = detail::DiskInode{std::move(bytes)};
-        names_[path] = durable_names_[path] = std::move(inode);
+        auto file = names_.make();
+        file->bytes = detail::DiskInode{std::move(bytes)};
+        names_.put(path, std::move(file));
     }
     /// A copy of everything, for `restore`.
     [[nodiscard]] Image image() const {
         Image image;
-        for (const auto& [name, inode] : names_) image.emplace_back(name, inode->file.bytes());
+        for (const auto& [name, file] : names_.all()) {
+            image.emplace_back(name, file->bytes.bytes());
+        }
         return image;
     }
     /// Replaces everything, durably, as a backup that is played back; kills the processes. An empty
@@ -183,15 +149,12 @@ public:
     void restore(const Image& image) {
         kill();
         names_.clear();
-        durable_names_.clear();
-        directories_.clear();
-        pending_.clear();
         for (const auto& [name, bytes] : image) put(name, bytes);
     }
     /// The bytes that all files take.
     [[nodiscard]] std::uint64_t used_bytes() const noexcept {
         std::uint64_t sum = 0;
-        for (const auto& [name, inode] : names_) sum += inode->file.bytes().size();
+        for (const auto& [name, file] : names_.all()) sum += file->bytes.bytes().size();
         return sum;
     }
 
@@ -201,24 +164,6 @@ private:
         bool takes_effect = false;  // although it answers an error: the power fails during it
     };
 
-    static std::string directory_of(const std::string& path) {
-        const std::size_t slash = path.rfind('/');
-        if (slash == std::string::npos) return ".";
-        return path.substr(0, slash == 0 ? 1 : slash);
-    }
-    static bool is_within(const std::string& path, const std::string& directory) noexcept {
-        return path.size() > directory.size() && path.starts_with(directory) &&
-               path[directory.size()] == '/';
-    }
-    /// Forgets what is durable in a directory, and the directory.   Returns: the next one.
-    Directories::iterator lose(Directories::iterator directory) {
-        const auto is_in_it = [&](const auto& entry) {
-            return is_within(entry.first, directory->first);
-        };
-        std::erase_if(durable_names_, is_in_it);
-        std::erase_if(directories_, is_in_it);
-        return directories_.erase(directory);
-    }
     static std::error_code io_error() noexcept { return std::make_error_code(std::errc::io_error); }
 
     Begun begin_operation() noexcept {
@@ -232,24 +177,8 @@ private:
         return {};
     }
 
-    static void apply(const NameChange& change, Names& names) {
-        if (!change.moved_from.empty()) names.erase(change.moved_from);
-        if (change.inode == nullptr) {
-            names.erase(change.path);
-        } else {
-            names[change.path] = change.inode;
-        }
-    }
-    std::error_code change_names(NameChange change) noexcept {
-        const Begun begun = begin_operation();
-        if (begun.error && !begun.takes_effect) return begun.error;
-        apply(change, names_);
-        pending_.push_back(std::move(change));
-        return begun.error;
-    }
-
     bool fits(const Inode& inode, std::size_t bytes) const noexcept {
-        const std::size_t have = inode.file.bytes().size();
+        const std::size_t have = inode.bytes.bytes().size();
         return bytes <= have || bytes_max_ == no_bytes_limit ||
                used_bytes() + (bytes - have) <= bytes_max_;
     }
@@ -260,7 +189,7 @@ private:
         const bool half = begun.error && !begun.takes_effect;
         const std::size_t count = half ? from.size() / 2 : from.size();
         if (!fits(inode, begin + count)) return std::make_error_code(std::errc::no_space_on_device);
-        inode.file.write(begin, from.first(count));
+        inode.bytes.write(begin, from.first(count));
         return begun.error;
     }
     std::error_code sync(Inode& inode) noexcept {
@@ -268,7 +197,7 @@ private:
         if (halted_) return begun.error;
         // After an error the system has marked the pages clean all the same, and writes them no
         // more.
-        begun.error ? inode.file.forget_dirty() : inode.file.sync();
+        begun.error ? inode.bytes.forget_dirty() : inode.bytes.sync();
         return begun.error;
     }
     std::error_code preallocate(Inode& inode, std::uint64_t bytes) noexcept {
@@ -276,16 +205,13 @@ private:
         if (begun.error && !begun.takes_effect) return begun.error;
         const auto wanted = static_cast<std::size_t>(bytes);
         if (!fits(inode, wanted)) return std::make_error_code(std::errc::no_space_on_device);
-        inode.file.grow(wanted);
+        inode.bytes.grow(wanted);
         return begun.error;
     }
 
     static constexpr std::uint64_t no_bytes_limit = ~std::uint64_t{0};
 
-    Names names_;
-    Names durable_names_;
-    Directories directories_;  // that were made, and whether their names are durable
-    std::vector<NameChange> pending_;
+    detail::DiskNames names_;
     std::uint64_t generation_ = 0;
     std::uint64_t operations_ = 0;
     std::uint64_t fail_at_ = 0;
@@ -298,10 +224,32 @@ private:
 /// A file that a process of the host has open.
 class Disk::File {
 public:
+    File(File&&) noexcept = default;
+    File& operator=(File&& other) noexcept {
+        if (this != &other) {
+            unlock();
+            disk_ = other.disk_;
+            inode_ = std::move(other.inode_);
+            generation_ = other.generation_;
+            locks_ = other.locks_;
+        }
+        return *this;
+    }
+    ~File() { unlock(); }
+
+    [[nodiscard]] std::error_code lock() noexcept {
+        if (dead()) return io_error();
+        if (inode_->locked && !locks_) return make_error_code(QueueErrc::already_locked);
+        inode_->locked = locks_ = true;
+        return {};
+    }
+    [[nodiscard]] Result<std::array<std::uint64_t, 2>> identity() const noexcept {
+        return std::array<std::uint64_t, 2>{0, inode_->number};
+    }
     [[nodiscard]] Result<std::size_t> read(std::uint64_t offset,
                                            std::span<std::byte> into) const noexcept {
         if (dead()) return io_error();
-        const Bytes& bytes = inode_->file.bytes();
+        const Bytes& bytes = inode_->bytes.bytes();
         if (offset >= bytes.size()) return std::size_t{0};
         const std::size_t count =
             std::min(into.size(), bytes.size() - static_cast<std::size_t>(offset));
@@ -316,7 +264,7 @@ public:
     }
     [[nodiscard]] Result<std::uint64_t> size() const noexcept {
         if (dead()) return io_error();
-        return std::uint64_t{inode_->file.bytes().size()};
+        return std::uint64_t{inode_->bytes.bytes().size()};
     }
     [[nodiscard]] std::error_code preallocate(std::uint64_t bytes) noexcept {
         return dead() ? io_error() : disk_->preallocate(*inode_, bytes);
@@ -327,63 +275,49 @@ private:
     File(Disk& disk, std::shared_ptr<Inode> inode) noexcept
         : disk_{&disk}, inode_{std::move(inode)}, generation_{disk.generation_} {}
     bool dead() const noexcept { return generation_ != disk_->generation_; }
+    // The lock of a process that died is not this one's to release.
+    void unlock() noexcept {
+        if (inode_ != nullptr && locks_ && !dead()) inode_->locked = false;
+    }
 
     Disk* disk_;
     std::shared_ptr<Inode> inode_;
     std::uint64_t generation_;
+    bool locks_ = false;
 };
 
 /// An exclusive lock that a process of the host holds.
 class Disk::Lock {
 public:
     Lock(Lock&&) noexcept = default;
-    Lock& operator=(Lock&& other) noexcept {
-        if (this != &other) {
-            release();
-            file_ = std::move(other.file_);
-        }
-        return *this;
-    }
-    ~Lock() { release(); }
+    Lock& operator=(Lock&&) noexcept = default;
 
 private:
     friend Disk;
     explicit Lock(File file) noexcept : file_{std::move(file)} {}
-    // The lock of a process that died is not this one's to release.
-    void release() noexcept {
-        if (file_.inode_ != nullptr && !file_.dead()) file_.inode_->locked = false;
-    }
 
     File file_;
 };
 
 inline Result<Disk::File> Disk::open(const std::string& path, OpenMode mode) noexcept {
-    const auto i = names_.find(path);
     if (mode != OpenMode::replace) {
-        if (i == names_.end()) return std::make_error_code(std::errc::no_such_file_or_directory);
-        return File{*this, i->second};
+        auto file = names_.find(path);
+        if (file == nullptr) return std::make_error_code(std::errc::no_such_file_or_directory);
+        return File{*this, std::move(file)};
     }
     const Begun begun = begin_operation();
-    if (begun.error && !begun.takes_effect) return begun.error;
-    if (i == names_.end()) {
-        NameChange change{path, std::make_shared<Inode>(), {}};
-        apply(change, names_);
-        pending_.push_back(std::move(change));
-    } else {
-        i->second->file.clear();
-    }
+    if (begun.takes_effect || !begun.error) names_.set(path, names_.make());
     if (begun.error) return begun.error;
-    return File{*this, names_.find(path)->second};
+    return File{*this, names_.find(path)};
 }
 
 inline Result<Disk::Lock> Disk::lock(const std::string& path) noexcept {
-    if (!names_.contains(path)) {
+    if (!names_.find(path)) {
         if (Result<File> made = open(path, OpenMode::replace); !made) return made.error();
     }
-    const std::shared_ptr<Inode>& inode = names_.find(path)->second;
-    if (inode->locked) return make_error_code(QueueErrc::already_locked);
-    inode->locked = true;
-    return Lock{File{*this, inode}};
+    File file{*this, names_.find(path)};
+    if (const std::error_code error = file.lock()) return error;
+    return Lock{std::move(file)};
 }
 
 }  // namespace belay::inline BELAY_ABI::sim

@@ -108,7 +108,18 @@ private:
         if (page_integer(bytes, 108, 4) == 128) found.note.clear();
         sealed_ = false;
         std::size_t at = 128;
-        while (!sealed_ && found.wrong.empty() && is_valid(bytes, at)) take(bytes, at);
+        bool behind_opening = false;
+        while (!sealed_ && found.wrong.empty()) {
+            if (is_valid(bytes, at)) {
+                behind_opening = bytes[at + 20] == 2;
+                take(bytes, at);
+            } else if (behind_opening && is_earlier_opening(bytes, at)) {
+                behind_opening = false;
+                at += 32;
+            } else {
+                break;
+            }
+        }
         if (found.wrong.empty() && at < page_integer(bytes, 108, 4)) refuse("the note");
         // Behind a seal nobody looks.
         for (std::size_t i = at; i < bytes.size() && !sealed_; ++i) {
@@ -133,6 +144,17 @@ private:
         const std::uint64_t nonce = page_integer(bytes, 88, 4);
         return page_crc(summed, 0, 24, static_cast<std::uint32_t>(nonce + run)) ==
                page_integer(bytes, at, 4);
+    }
+
+    /// Openings with nothing between them take two places, in turn.
+    bool is_earlier_opening(const PageBytes& bytes, std::size_t at) {
+        if (at + 32 > bytes.size() || bytes[at + 20] != 2) return false;
+        const std::uint64_t run = found.run;
+        if (page_integer(bytes, at + 8, 8) >= run) return false;
+        found.run = 0;
+        const bool valid = is_valid(bytes, at);
+        found.run = run;
+        return valid;
     }
 
     void take(const PageBytes& bytes, std::size_t& at) {

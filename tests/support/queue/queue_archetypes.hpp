@@ -93,6 +93,8 @@ struct MinimalFileSystem {
         std::error_code write(std::uint64_t, belay::BytesView) noexcept { return no(); }
         belay::Result<std::uint64_t> size() const noexcept { return no(); }
         std::error_code sync() noexcept { return no(); }
+        std::error_code lock() noexcept { return no(); }
+        belay::Result<std::array<std::uint64_t, 2>> identity() const noexcept { return no(); }
     };
     struct Lock {
         Lock(Lock&&) noexcept = default;
@@ -102,6 +104,9 @@ struct MinimalFileSystem {
 
     belay::Result<File> open(const std::string&, belay::OpenMode) noexcept { return no(); }
     belay::Result<Lock> lock(const std::string&) noexcept { return no(); }
+    belay::Result<std::array<std::uint64_t, 2>> identity(const std::string&) noexcept {
+        return no();
+    }
     std::error_code rename(const std::string&, const std::string&) noexcept { return no(); }
     std::error_code remove(const std::string&) noexcept { return no(); }
     belay::Result<std::vector<std::string>> list(const std::string&) { return no(); }

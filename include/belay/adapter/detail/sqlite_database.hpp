@@ -64,13 +64,22 @@ public:
     [[nodiscard]] std::error_code open(const std::string& path) {
         // To SQLite such names are databases without a file, or addresses.
         const bool special = path.starts_with(':') || path.starts_with("file:");
-        const std::string name = special ? "./" + path : path;
+        std::string name = special ? "./" + path : path;
+        int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+#if defined(SQLITE_OPEN_NOFOLLOW)
+        // It refuses links on the way, too: the way is gone beforehand.
+        name = with_links_resolved(name);
+        flags |= SQLITE_OPEN_NOFOLLOW;
+#endif
         sqlite3* db = nullptr;
-        const int answer = sqlite3_open_v2(
-            name.c_str(), &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
-            nullptr);
+        const int answer = sqlite3_open_v2(name.c_str(), &db, flags, nullptr);
         db_.reset(db);
         if (answer != SQLITE_OK) {
+#if defined(SQLITE_OPEN_NOFOLLOW)
+            if (sqlite3_extended_errcode(db) == SQLITE_CANTOPEN_SYMLINK) {
+                return std::make_error_code(std::errc::too_many_symbolic_link_levels);
+            }
+#endif
             const std::error_code error = code_of(answer);
             // SQLite's last attempt is only to read, and then what could not be made is missing.
             return error == std::errc::no_such_file_or_directory && directory_exists(name)
@@ -152,9 +161,24 @@ public:
     }
 
 private:
-    [[nodiscard]] static bool directory_exists(const std::string& path) {
+    [[nodiscard]] static std::string directory_of(const std::string& path) {
         const std::size_t end = path.rfind('/');
-        const std::string directory = end == path.npos ? "." : path.substr(0, end + 1);
+        return end == path.npos ? "." : path.substr(0, end + 1);
+    }
+#if defined(SQLITE_OPEN_NOFOLLOW)
+    /// The same file by a path whose directories are no links; `path` where that cannot be told.
+    [[nodiscard]] static std::string with_links_resolved(const std::string& path) {
+        sqlite3_vfs* const vfs = sqlite3_vfs_find(nullptr);
+        std::string full(static_cast<std::size_t>(vfs->mxPathname) + 1, '\0');
+        const int answer = vfs->xFullPathname(vfs, directory_of(path).c_str(),
+                                              static_cast<int>(full.size()), full.data());
+        if ((answer & 0xFF) != SQLITE_OK) return path;
+        const std::size_t slash = path.rfind('/');
+        return full.c_str() + ('/' + path.substr(slash == path.npos ? 0 : slash + 1));
+    }
+#endif
+    [[nodiscard]] static bool directory_exists(const std::string& path) {
+        const std::string directory = directory_of(path);
         sqlite3_vfs* const vfs = sqlite3_vfs_find(nullptr);
         int exists = 0;
         vfs->xAccess(vfs, directory.c_str(), SQLITE_ACCESS_EXISTS, &exists);

@@ -41,9 +41,19 @@ namespace belay::inline BELAY_ABI::detail {
         code == std::errc::read_only_file_system) {
         return "allow this user to write it and the directory above it, or choose another path";
     }
+    if (code == std::errc::too_many_files_open ||
+        code == std::errc::too_many_files_open_in_system) {
+        return "close some files, or raise the limit of open files, and open again";
+    }
+    if (code == std::errc::not_enough_memory) {
+        return "free some memory, or raise its limit, and open again";
+    }
     if (code == std::errc::no_such_file_or_directory) return "make the directory above it first";
     if (code == std::errc::not_a_directory) {
         return "choose another path: in this one a file stands where a directory must be";
+    }
+    if (code == std::errc::too_many_symbolic_link_levels) {
+        return "put the file itself in the place of the link: no link is followed there";
     }
     if (code == std::errc::is_a_directory) {
         return "choose the path of a file, in that directory for example";
@@ -56,6 +66,7 @@ namespace belay::inline BELAY_ABI::detail {
 /// Allocates; throws std::bad_alloc.
 [[nodiscard]] inline std::string error_message(std::string where, const std::error_code& code,
                                                const std::string& what, const char* advice) {
+    if (where.empty()) where = "an empty path";
     where += ": " + code.message();
     if (!what.empty()) where += " (" + what + ")";
     return where + ": " + advice + ".";

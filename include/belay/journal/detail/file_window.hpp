@@ -27,7 +27,7 @@ public:
                                std::uint64_t limit) {
         if (offset >= limit) return BytesView{};
         length = static_cast<std::size_t>(smaller<std::uint64_t>(length, limit - offset));
-        if (offset < begin_ || offset + length > begin_ + size_) {
+        if (!has(offset, length)) {
             const std::size_t want = larger(length, ahead_bytes);
             if (bytes_.size() < want) bytes_.resize(want);
             begin_ = offset;
@@ -40,6 +40,9 @@ public:
         }
         const auto skip = static_cast<std::size_t>(offset - begin_);
         return BytesView{bytes_.data() + skip, size_ - skip};
+    }
+    [[nodiscard]] bool has(std::uint64_t offset, std::size_t length) const noexcept {
+        return begin_ <= offset && offset + length <= begin_ + size_;
     }
     void forget() noexcept { size_ = 0; }
 

@@ -5,6 +5,7 @@
 
 #include <array>    // std::array
 #include <atomic>   // std::atomic
+#include <cstring>  // std::memcpy
 #include <utility>  // std::exchange
 
 #include <belay/core/detail/spin_mutex.hpp>
@@ -124,17 +125,22 @@ public:
     /// Writes the buffer and, if asked to, flushes the file. Lets go: what is put meanwhile goes
     /// behind what is being written.   Pre: !writing().
     ///
-    /// Errors: no space: the buffer still has everything, and may be written later. After any other
-    ///         nobody knows what is on the medium, and the writer has failed.
+    /// Errors: those of `File::look`, no space: the buffer still has everything, and may be written
+    ///         later. After any other nobody knows what is on the medium, and the writer has
+    ///         failed.
     std::error_code flush(bool to_disk) {
         BELAY_INVARIANT(!writing_, "GroupWriter::flush: one writer at a time");
         writing_ = true;
         const BytesView bytes = buffer_.bytes();
         const std::uint64_t position = position_;
         const std::uint64_t last_number = last();
+        const bool looks = looks_;
         unlock();
-        std::error_code error;
-        if (!bytes.empty()) error = file_.write(buffer_offset_, bytes);
+        // Before it is written, so that an error changes nothing: to come between it and the flush
+        // is no worse than to come right after the answer.
+        std::error_code error = looks ? file_.look() : std::error_code{};
+        const bool found = !error;
+        if (found && !bytes.empty()) error = file_.write(buffer_offset_, bytes);
         const bool written = !error;
         if (written && to_disk) error = file_.sync();
         mutex_.lock();
@@ -150,10 +156,25 @@ public:
         if (!error && (to_disk || mode_ == Flush::none)) {
             durable_.store(last_number, std::memory_order_release);
         }
-        if (error && (written || !is_lack_of_space(error))) failed_ = error;
+        if (error && found && (written || !is_lack_of_space(error))) failed_ = error;
         end_writing();
         return error;
     }
+
+    /// From here on it is written where the file is now: for the end, that nothing is left out.
+    void look_no_more() noexcept { looks_ = false; }
+    /// As `flush` looks. Lets go.
+    [[nodiscard]] std::error_code look() noexcept {
+        while (writing_) wait_for_writer();
+        writing_ = true;
+        unlock();
+        const std::error_code error = file_.look();
+        mutex_.lock();
+        end_writing();
+        return error;
+    }
+    /// The same.   Pre: exclusive, without the lock.
+    [[nodiscard]] std::error_code look_exclusively() const noexcept { return file_.look(); }
 
     /// Returns when everything put so far is written or, if asked for, on the medium. Lets go.
     std::error_code write_all(bool to_disk) {
@@ -238,13 +259,33 @@ public:
         return error;
     }
 
+    /// Writes a record over the one at `offset`, and flushes. All else is flushed before: a power
+    /// loss may take what is overwritten, and nothing else.   Pre: at opening; nothing was put yet.
+    [[nodiscard]] std::error_code overwrite(std::uint32_t offset, journal_format::Kind kind,
+                                            std::uint64_t number, BytesView payload,
+                                            std::uint32_t seed) {
+        RecordBuffer record{journal_format::record_bytes(payload.size())};
+        record.put(header(kind, number), payload, crc32c(payload), seed);
+        std::error_code error = file_.sync();
+        if (!error) error = file_.write(offset, record.bytes());
+        if (!error) error = file_.sync();
+        if (error) return failed_ = error;
+        synced_offset_ = buffer_offset_;
+        return {};
+    }
+
     // ---- for readers ----------------------------------------------------------------------------
 
     /// How far the file can be read.
     [[nodiscard]] std::uint32_t written_offset() const noexcept { return buffer_offset_; }
-    /// What is not written yet from `offset` on.   Pre: offset >= written_offset().
-    [[nodiscard]] BytesView unwritten(std::uint32_t offset) const noexcept {
-        return buffer_.bytes().subspan(offset - buffer_offset_);
+    /// Fills `into` with what is not written yet from `offset` on, and makes it shorter where that
+    /// ends.   Returns: false if it was written in the meantime.
+    [[nodiscard]] bool copy_unwritten(std::uint32_t offset, Bytes& into) const noexcept {
+        if (offset < buffer_offset_) return false;
+        const BytesView from = buffer_.bytes().subspan(offset - buffer_offset_);
+        into.resize(from.size() < into.size() ? from.size() : into.size());
+        if (!into.empty()) std::memcpy(into.data(), from.data(), into.size());
+        return true;
     }
 
 private:
@@ -294,6 +335,7 @@ private:
     const Flush mode_;
     bool writing_ = false;    // a thread writes, without the lock
     bool exclusive_ = false;  // and changes the file
+    bool looks_ = true;       // before it writes whether the file is where it was
     bool wake_ = false;
     std::error_code failed_;
     std::atomic<std::uint32_t> turns_{0};  // flushes that ended

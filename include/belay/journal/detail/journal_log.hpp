@@ -3,14 +3,10 @@
 /// JournalLog: the writing side of a journal: numbers, segments, and what is acknowledged.
 #pragma once
 
-#include <atomic>   // std::atomic
-#include <cstring>  // std::memcpy, std::memmove
+#include <array>    // std::array
+#include <cstring>  // std::memmove
 
-#include <belay/core/detail/intrusive.hpp>
-#include <belay/core/order.hpp>
-#include <belay/journal/detail/group_writer.hpp>
-#include <belay/journal/detail/journal_scan.hpp>
-#include <belay/journal/detail/segment_files.hpp>
+#include <belay/journal/detail/journal_state.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
 
@@ -18,40 +14,14 @@ namespace belay::inline BELAY_ABI::detail {
 ///
 /// Thread safety: any thread, but for what says "owner": one thread at a time.
 template <class FileSystem>
-class JournalLog : public detail::Counted {
+class JournalLog : public JournalState<FileSystem> {
 public:
-    using File = typename FileSystem::File;
-    using Lock = typename FileSystem::Lock;
-
-    /// What opening a journal leaves to the writing side.
-    struct Start {
-        Lock lock;
-        File file;  // the last segment, for writing
-        std::vector<Segment> segments;
-        const Gathered& gathered;
-        Random bits;
-    };
-
-    JournalLog(FileSystem& fs, std::string path, const JournalOptions& options, Start start)
-        : fs_{fs},
-          path_{std::move(path)},
-          options_{options},
-          lock_{std::move(start.lock)},
-          id_{start.segments.front().header.journal},
-          index_{std::move(start.segments)},
-          run_{start.gathered.run, start.gathered.salt},
-          pin_{start.gathered.pin},
-          note_{start.gathered.note},
-          bits_{start.bits},
-          acked_{start.gathered.acked},
-          acked_noted_{start.gathered.acked},
-          acked_durable_{start.gathered.acked},
-          writer_{std::move(start.file), index_.last().end, index_.last().last,
-                  larger(buffer_bytes, journal_format::record_bytes(options.record_bytes_max)),
-                  options.flush} {
-        index_.last().reserve(segment_bytes());
-        note_.reserve(journal_format::note_bytes_max);
-    }
+    using State = JournalState<FileSystem>;
+    using File = typename State::File;
+    using Run = typename State::Run;
+    using State::acked;
+    using State::last;
+    using State::State;
 
     // ---- the main operations --------------------------------------------------------------------
 
@@ -79,7 +49,9 @@ public:
         const Guard guard{writer_};
         // Acknowledgements go along. Without space they wait; operations do not wait for them.
         static_cast<void>(note_ack());
-        return write_all(to_disk);
+        const std::error_code error = write_all(to_disk);
+        if (!error) static_cast<void>(remove_files(files_per_call));
+        return error;
     }
     [[nodiscard]] std::error_code commit() { return commit(options_.flush != Flush::none); }
 
@@ -97,7 +69,7 @@ public:
         if (!note.empty()) std::memmove(note_.data(), note.data(), note.size());
         note_.resize(note.size());
         // Notes alone may fill segments. What cannot be deleted now is at the next acknowledgement.
-        if (index_.first_ends_by(acked())) static_cast<void>(release());
+        if (index_.first_ends_by(acked())) static_cast<void>(release(files_per_call));
         return {};
     }
 
@@ -118,38 +90,42 @@ public:
         if (writer_.failed()) return writer_.failed();
         if (up_to > last()) return make_error_code(QueueErrc::unknown_number);
         if (up_to > acked()) acked_.store(up_to, std::memory_order_release);
-        if (options_.flush == Flush::each || index_.first_ends_by(acked())) return release();
+        const bool frees = index_.given_up() != 0 || index_.first_ends_by(acked());
+        if (options_.flush == Flush::each || frees) return release(files_per_call);
         const bool due = acked() - acked_noted_ >= acks_per_note;
         return due && has_room(0, Kind::ack) ? note_ack() : std::error_code{};
     }
 
-    /// Deletes the segments of which everything is acknowledged. Owner.
+    /// Deletes all segments of which everything is acknowledged. Owner; at opening.
     [[nodiscard]] std::error_code release_acked() {
         const Guard guard{writer_};
-        return index_.first_ends_by(acked()) ? release() : std::error_code{};
+        return index_.first_ends_by(acked()) ? release(all_files) : std::error_code{};
     }
 
-    /// Who writes: the number of the run, and its salt.
-    struct Run {
-        std::uint32_t number;
-        std::uint32_t salt;
-    };
-    /// Begins `run`: in this segment, or in a new one where there is no room; clears up to
-    /// `garbage_end`, where the remains of an unfinished write end. Owner; at opening.
+    /// Begins `run`: in this segment, in the place of the older of two openings at its end, or
+    /// in a new one where there is no room; clears up to `garbage_end`, where the remains of an
+    /// unfinished write end. Owner; at opening.
     [[nodiscard]] std::error_code begin_run(Run run, std::uint64_t garbage_end) {
         const Guard guard{writer_};
         std::array<std::byte, 4> payload;
         store_le<std::uint32_t>(payload.data(), run.salt);
-        const bool fits = has_room(payload.size(), Kind::opening);
+        const std::uint32_t place = index_.last().older_opening;
+        const bool fits = place != 0 || has_room(payload.size(), Kind::opening);
         if (fits) {
             run_ = run;
-            writer_.put(Kind::opening, run.number, payload, crc32c(payload), seed());
             index_.last().open_run(run.number, run.salt);
         }
         // Behind the opening stale bytes could do no harm, but every later opening would see them.
         std::error_code error = writer_.clear(garbage_end);
-        // The seal is the last run's; the new segment's header begins the new one.
-        if (!error) error = fits ? writer_.flush(true) : roll(run);
+        if (!error && place != 0) {
+            error = writer_.overwrite(place, Kind::opening, run.number, payload, seed());
+        } else if (!error && fits) {
+            writer_.put(Kind::opening, run.number, payload, crc32c(payload), seed());
+            error = writer_.flush(true);
+        } else if (!error) {
+            // The seal is the last run's; the new segment's header begins the new one.
+            error = roll(run);
+        }
         run_ = run;
         return error;
     }
@@ -157,98 +133,39 @@ public:
     /// Writes what is left, and a mark by which the next opening can tell later damage from a
     /// crash. Owner; at the end.
     void close() {
-        if (commit()) return;
         const Guard guard{writer_};
+        writer_.look_no_more();
+        static_cast<void>(note_ack());
+        if (write_all(options_.flush != Flush::none)) return;
         if (writer_.write_all(true) || !has_room(0, Kind::ack)) return;
         writer_.put(Kind::ack, acked(), {}, 0, seed());
         static_cast<void>(writer_.flush(false));
     }
 
-    // ---- observers ------------------------------------------------------------------------------
-
-    [[nodiscard]] std::uint64_t last() const noexcept { return writer_.last(); }
-    [[nodiscard]] std::uint64_t durable() const noexcept { return writer_.durable(); }
-    [[nodiscard]] std::uint64_t acked() const noexcept {
-        return acked_.load(std::memory_order_acquire);
-    }
-    [[nodiscard]] std::uint64_t acked_durable() const noexcept {
-        const Guard guard{writer_};
-        return acked_durable_;
-    }
-    [[nodiscard]] std::error_code failed() const noexcept {
-        const Guard guard{writer_};
-        return writer_.failed();
-    }
-    [[nodiscard]] const JournalOptions& options() const noexcept { return options_; }
-    [[nodiscard]] const Id& journal_id() const noexcept { return id_; }
-    [[nodiscard]] const Id& store_pin() const noexcept { return pin_; }
-    /// Owner.
-    [[nodiscard]] BytesView kept() const noexcept { return note_; }
-    [[nodiscard]] bool unflushed() const noexcept {
-        const Guard guard{writer_};
-        return writer_.unflushed();
-    }
-    /// The bytes of the records in all files, written or not.
-    [[nodiscard]] std::uint64_t bytes() const noexcept {
-        const Guard guard{writer_};
-        return index_.sealed_bytes() +
-               (writer_.end_offset() - journal_format::segment_header_bytes);
-    }
-    [[nodiscard]] std::uint32_t run() const noexcept { return run_.number; }
-    [[nodiscard]] std::uint32_t salt() const noexcept { return run_.salt; }
-    [[nodiscard]] const std::string& path() const noexcept { return path_; }
-    [[nodiscard]] FileSystem& file_system() const noexcept { return fs_; }
-
-    [[nodiscard]] Place find(std::uint64_t number) const noexcept {
-        const Guard guard{writer_};
-        return index_.find(number);
-    }
-    /// The first operation that is in a file, acknowledged or not.
-    [[nodiscard]] std::uint64_t first_kept() const noexcept {
-        const Guard guard{writer_};
-        return index_.first().header.first;
-    }
-    /// How far a segment can be read from its file.   Pre: the segment is there.
-    [[nodiscard]] std::uint32_t written_end(std::uint64_t segment) const noexcept {
-        const Guard guard{writer_};
-        return is_last(segment) ? writer_.written_offset() : index_.at(segment).end;
-    }
-    /// Where the records of a segment end, written or not.
-    [[nodiscard]] std::uint32_t records_end(std::uint64_t segment) const noexcept {
-        const Guard guard{writer_};
-        return is_last(segment) ? writer_.end_offset() : index_.at(segment).end;
-    }
-    /// Copies what is not written yet of the last segment, from `offset` on, up to `bytes`.
-    ///
-    /// Returns false if it was written in the meantime.   Throws: std::bad_alloc.
-    [[nodiscard]] bool copy_unwritten(std::uint64_t segment, std::uint32_t offset,
-                                      std::size_t bytes, Bytes& into) const {
-        into.resize(bytes);
-        const Guard guard{writer_};
-        if (!is_last(segment) || offset < writer_.written_offset()) return false;
-        const BytesView from = writer_.unwritten(offset);
-        const std::size_t count = smaller(bytes, from.size());
-        if (count != 0) std::memcpy(into.data(), from.data(), count);
-        into.resize(count);
-        return true;
-    }
-
 private:
-    using Writer = GroupWriter<File>;
-    using Guard = typename Writer::Guard;
+    using Guard = typename State::Guard;
     using Files = SegmentFiles<FileSystem>;
     using Kind = journal_format::Kind;
+    using State::acked_;
+    using State::acked_durable_;
+    using State::acked_noted_;
+    using State::bits_;
+    using State::fs_;
+    using State::id_;
+    using State::index_;
+    using State::note_;
+    using State::options_;
+    using State::path_;
+    using State::pin_;
+    using State::removing_;
+    using State::run_;
+    using State::segment_bytes;
+    using State::writer_;
 
-    static constexpr std::size_t buffer_bytes = std::size_t{256} << 10;
     static constexpr std::uint64_t acks_per_note = 1024;
+    static constexpr std::size_t files_per_call = 16;
+    static constexpr std::size_t all_files = ~std::size_t{0};
 
-    bool is_last(std::uint64_t segment) const noexcept {
-        return segment == index_.last().header.index;
-    }
-    std::size_t segment_bytes() const noexcept {
-        const std::uint32_t own = index_.last().header.segment_bytes;
-        return own != 0 ? own : options_.segment_bytes;
-    }
     std::uint32_t seed() const noexcept {
         return journal_format::record_seed(index_.last().header.nonce, run_.number);
     }
@@ -258,15 +175,10 @@ private:
     bool segment_has_room(std::size_t length, Kind kind) const noexcept {
         const std::size_t seal = index_.last().seal_bytes(kind == Kind::opening ? 1 : 0,
                                                           kind == Kind::operation ? 1 : 0);
-        return writer_.end_offset() + journal_format::record_bytes(length) + left_by(kind) + seal <=
-               segment_bytes();
-    }
-    /// On a full disk what frees space, and openings, must find room behind acknowledgements.
-    std::size_t left_by(Kind kind) const noexcept {
-        constexpr std::size_t all = journal_format::reserve_bytes;
-        if (kind != Kind::ack) return kind == Kind::operation || kind == Kind::note ? all : 0;
         const bool frees = index_.first_ends_by(acked()) || acked() == last();
-        return frees ? all / 2 : all * 3 / 4;
+        const std::size_t behind = left_to_others(kind, frees) + seal;
+        return writer_.end_offset() + journal_format::record_bytes(length) + behind <=
+               segment_bytes();
     }
     bool has_room(std::size_t length, Kind kind) const noexcept {
         return writer_.has_room(journal_format::record_bytes(length)) &&
@@ -314,25 +226,19 @@ private:
         writer_.begin_exclusive();
         const Segment& old = index_.last();
         const Bytes seal = journal_format::encode_seal(old.check, old.openings, old.marks);
-        const journal_format::SegmentHeader before = old.header;
-        Segment next;
-        next.header = before;
-        next.header.index += 1;
-        next.header.first = last() + 1;
-        next.header.check = next.check = old.check;
+        Segment next = old.next();
         next.header.acked = acked();
         next.header.pin = pin_;
         next.header.run = run.number;
         next.header.salt = run.salt;
         next.header.nonce = static_cast<std::uint32_t>(bits_());
         next.header.previous_seal = writer_.end_offset();
-        next.last = last();
         // Without the lock the index may change: the owner removes segments from its front.
         const std::uint32_t seal_seed = seed();
         writer_.unlock();
         next.reserve(options_.segment_bytes);
         bool fatal = false;
-        const std::error_code lost = Files::find(fs_, path_, before);
+        const std::error_code lost = writer_.look_exclusively();
         Result<File> file =
             lost ? lost : Files::make(fs_, path_, next.header, note_, options_.segment_bytes);
         std::error_code error = file.error();
@@ -349,9 +255,11 @@ private:
                 static_cast<std::uint32_t>(journal_format::record_bytes(seal.size()));
             acked_noted_ = next.header.acked;
             index_.add(std::move(next));
-            writer_.replace_file(std::move(*file), index_.last().end);
+            const std::string name = Files::path_of(path_, index_.last().header.index);
+            writer_.replace_file({fs_, std::move(*file), name}, index_.last().end);
         }
         writer_.end_exclusive(fatal ? error : std::error_code{});
+        if (!error) static_cast<void>(remove_files(files_per_call));
         return error;
     }
 
@@ -362,39 +270,31 @@ private:
         return writer_.finish_file(record.bytes(), fatal);
     }
 
-    /// Makes durable what is acknowledged, and then deletes it from the front. Lets go.
-    std::error_code release() {
+    /// Makes durable what is acknowledged, gives that up, and then deletes files of it, `max` of
+    /// them at most. Lets go.
+    std::error_code release(std::size_t max) {
         if (const std::error_code error = note_ack()) return error;
         if (const std::error_code error = write_all(true)) return error;
-        while (index_.first_ends_by(acked())) {
-            const journal_format::SegmentHeader first = index_.first().header;
-            const journal_format::SegmentHeader last = index_.last().header;
-            writer_.unlock();
-            // One after the other, so that a crash leaves no gap.
-            const std::error_code error = Files::remove(fs_, path_, first, last);
-            writer_.relock();
-            if (error) return error;
-            index_.remove_first();
-        }
-        return {};
+        index_.give_up(acked_durable_);
+        return remove_files(max);
     }
 
-    FileSystem& fs_;
-    const std::string path_;
-    const JournalOptions options_;
-    Lock lock_;
-    const Id id_;
-
-    // Guarded by the writer's lock.
-    SegmentIndex index_;
-    Run run_;
-    Id pin_;
-    Bytes note_;
-    Random bits_;
-    std::atomic<std::uint64_t> acked_;
-    std::uint64_t acked_noted_;    // what the last record, or header, of it says
-    std::uint64_t acked_durable_;  // what the last commit made durable of it
-    mutable Writer writer_;
+    /// Deletes files of segments that were given up, and leaves the rest to later calls: each takes
+    /// its time. A crash may leave any of them, and opening removes those. Lets go.
+    std::error_code remove_files(std::size_t max) {
+        if (index_.given_up() == 0 || removing_) return {};
+        removing_ = true;
+        std::error_code error = writer_.look();
+        const std::size_t count = smaller(index_.given_up(), max);
+        const std::uint64_t first = index_.first_file();
+        writer_.unlock();
+        if (!error) error = Files::remove(fs_, path_, id_, first, count);
+        if (!error) error = fs_.sync_directory(path_);
+        writer_.relock();
+        removing_ = false;
+        if (!error) index_.remove_first(count);
+        return error;
+    }
 };
 
 }  // namespace belay::inline BELAY_ABI::detail

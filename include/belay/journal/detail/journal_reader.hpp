@@ -111,7 +111,8 @@ private:
             at.offset += static_cast<std::uint32_t>(part.size());
         }
         Found found{place.segment, place.number, place.last, {}};
-        RecordSearch records{bytes, place.mark.offset};
+        MemoryBytes part{bytes, place.mark.offset};
+        RecordSearch<MemoryBytes> records{part};
         std::uint64_t next = place.number;
         const auto is_next = [&](const FoundRecord& record) {
             const journal_format::RecordHeader& h = record.header;

@@ -18,6 +18,7 @@ class JournalRecovery {
 public:
     using File = typename FileSystem::File;
     using Log = JournalLog<FileSystem>;
+    using Files = SegmentFiles<FileSystem>;
 
     JournalRecovery(FileSystem& fs, const std::string& path, const JournalOptions& options)
         : fs_{fs}, path_{path}, options_{options} {}
@@ -28,6 +29,14 @@ public:
             return {};
         }
         return start();
+    }
+
+    /// Whether `open` would take what is there, or `error` says why not. Changes nothing.
+    ///
+    /// Pre: nothing but this is called.
+    bool look() {
+        mode_ = OpenMode::read;
+        return list() && !indices_.empty() && read_all();
     }
 
     JournalError error;
@@ -44,13 +53,6 @@ private:
         return path_ + '/' + journal_format::segment_name(index);
     }
     std::uint64_t seed() const noexcept { return options_.seed ? options_.seed->value : entropy(); }
-    static std::string parent_of(const std::string& path) {
-        const std::size_t end = path.find_last_not_of('/');
-        const std::size_t slash = end == std::string::npos ? end : path.rfind('/', end);
-        if (slash == std::string::npos) return ".";
-        return slash == 0 ? "/" : path.substr(0, slash);
-    }
-
     /// Takes the lock, and lists the segments.
     bool prepare() {
         if (!possible(options_)) return fail(make_error_code(QueueErrc::bad_options), path_);
@@ -61,8 +63,13 @@ private:
         }
         const std::string lock_path = path_ + '/' + std::string{journal_format::lock_name};
         Result<typename FileSystem::Lock> lock = fs_.lock(lock_path);
+        const bool none = lock.error() == std::errc::no_such_file_or_directory;
+        if (none && !options_.create) return fail(lock.error(), path_, 0, "there is no journal");
         if (!lock) return fail(lock.error(), lock_path);
         lock_.emplace(std::move(*lock));
+        return list();
+    }
+    bool list() {
         Result<std::vector<std::string>> names = fs_.list(path_);
         if (!names) return fail(names.error(), path_);
         for (const std::string& name : *names) {
@@ -94,11 +101,10 @@ private:
         s.header.salt = static_cast<std::uint32_t>(bits_());
         s.header.nonce = static_cast<std::uint32_t>(bits_());
         s.end = journal_format::segment_header_bytes;
-        Result<File> file =
-            SegmentFiles<FileSystem>::make(fs_, path_, s.header, {}, options_.segment_bytes);
+        Result<File> file = Files::make(fs_, path_, s.header, {}, options_.segment_bytes);
         std::error_code code = file.error();
         if (!code) code = fs_.sync_directory(path_);
-        if (!code) code = fs_.sync_directory(parent_of(path_));
+        if (!code) code = fs_.sync_directory(Files::parent_of(path_));
         if (code) return fail(code, path_of(1));
         gathered.enter(s.header);
         segments_.push_back(std::move(s));
@@ -115,12 +121,7 @@ private:
     };
 
     bool read_all() {
-        for (std::size_t i = 0; i + 1 < indices_.size(); ++i) {
-            if (indices_[i] + 1 != indices_[i + 1]) {
-                return fail(make_error_code(QueueErrc::corrupt), path_of(indices_[i] + 1), 0,
-                            "the file is missing, and later ones are there");
-            }
-        }
+        set_apart_remains();
         Opened next;
         if (!open_segment(indices_.front(), next)) return false;
         for (std::size_t i = 0; i < indices_.size(); ++i) {
@@ -152,15 +153,41 @@ private:
             return fail(make_error_code(QueueErrc::corrupt), path_of(indices_.front() - 1), 0,
                         "the file is missing, and not all in it was acknowledged");
         }
+        for (const std::uint64_t index : remains_) {
+            const std::error_code code =
+                Files::find(fs_, path_, segments_.front().header.journal, index);
+            if (code == QueueErrc::foreign_file) return fail(code, path_of(index));
+        }
         return true;
+    }
+
+    /// Of files that were being deleted a crash may have left any: those in front of a gap.
+    void set_apart_remains() {
+        std::size_t first = indices_.size() - 1;
+        while (first != 0 && indices_[first - 1] + 1 == indices_[first]) --first;
+        const auto end = indices_.begin() + static_cast<std::ptrdiff_t>(first);
+        remains_.assign(indices_.begin(), end);
+        indices_.erase(indices_.begin(), end);
+    }
+    /// They may wait if they cannot be deleted.
+    void remove_remains() {
+        for (const std::uint64_t index : remains_) {
+            static_cast<void>(
+                Files::remove(fs_, path_, segments_.front().header.journal, index, 1));
+        }
+        if (!remains_.empty()) static_cast<void>(fs_.sync_directory(path_));
     }
 
     /// Opens a segment, and reads its header.
     bool open_segment(std::uint64_t index, Opened& into) {
         using namespace journal_format;
         const std::string path = path_of(index);
-        Result<File> file = fs_.open(path, OpenMode::write);
+        Result<File> file = fs_.open(path, mode_);
         if (!file) return fail(file.error(), path);
+        // Who has the last one open wrote, or writes, to it: the lock may have been deleted.
+        std::error_code code;
+        if (mode_ == OpenMode::write) code = file->lock();
+        if (code) return fail(code, path);
         Result<std::uint64_t> size = file->size();
         if (!size) return fail(size.error(), path);
         SegmentHeaderBytes bytes{};
@@ -237,6 +264,7 @@ private:
         if (!end.sealed && !end.error) {
             scan.classify_tail(end);
             garbage_end_ = end.garbage_end;
+            torn_opening_ = end.torn_opening;
         }
         unused_ = end.empty;
         if (!end.error && end.sealed && is_last) {
@@ -268,6 +296,7 @@ private:
             static_cast<void>(
                 fs_.remove(path_ + '/' + std::string{journal_format::unfinished_name}));
         }
+        remove_remains();
         if (stale_ != 0) {
             std::error_code code = fs_.remove(path_of(stale_));
             if (!code) code = fs_.sync_directory(path_);
@@ -276,33 +305,15 @@ private:
         if (!unused_) return true;
         std::error_code code = fs_.sync_directory(path_);
         if (segments_.size() == 1) {
-            if (!code) code = fs_.sync_directory(parent_of(path_));
+            if (!code) code = fs_.sync_directory(Files::parent_of(path_));
             return !code || fail(code, path_);
         }
         const std::string path = path_of(segments_[segments_.size() - 2].header.index);
         Result<File> sealed = fs_.open(path, OpenMode::write);
         if (!code) code = sealed.error();
-        if (!code) code = write_again(*sealed, segments_[segments_.size() - 2]);
+        if (!code) code = Files::write_again(*sealed, segments_[segments_.size() - 2], window_);
         if (!code) code = sealed->sync();
         return !code || fail(code, path);
-    }
-
-    /// Writes again what is not known to be on the medium: after a flush that failed, systems call
-    /// clean in their memory what they have not written, and the next flush leaves it out.
-    ///
-    /// Without space it does without: what is there keeps its place on most file systems.
-    std::error_code write_again(File& file, const Segment& segment) {
-        constexpr std::size_t piece = std::size_t{64} << 10;
-        window_.forget();
-        for (std::uint64_t at = segment.durable; at < segment.end;) {
-            const Result<BytesView> bytes = window_.view(file, at, piece, segment.end);
-            if (!bytes) return bytes.error();
-            if (bytes->empty()) return std::make_error_code(std::errc::io_error);
-            const std::error_code code = file.write(at, *bytes);
-            if (code) return is_lack_of_space(code) ? std::error_code{} : code;
-            at += bytes->size();
-        }
-        return {};
     }
 
     /// Begins a run.
@@ -311,10 +322,13 @@ private:
         const std::uint64_t end = segments_.back().end;
         const std::uint64_t last = segments_.back().last;
         report.operations = last - gathered.acked;
-        if (garbage_end_ > end) {
-            report.truncated_bytes = garbage_end_ - end;
+        const std::uint64_t cut = torn_opening_ ? segments_.back().older_opening : end;
+        const std::uint64_t cut_end =
+            torn_opening_ ? cut + journal_format::record_bytes(4) : garbage_end_;
+        if (cut_end > cut) {
+            report.truncated_bytes = cut_end - cut;
             report.truncated_path = path;
-            report.truncated_offset = end;
+            report.truncated_offset = cut;
         }
         if (!report.created) {
             // One seed for all openings must still give each its own salt.
@@ -324,21 +338,26 @@ private:
             fail(make_error_code(QueueErrc::queue_full), path, 0, "it was opened 2^32 times");
             return {};
         }
-        if (!report.created) {
-            if (const std::error_code code = write_again(*file_, segments_.back())) {
-                fail(code, path, segments_.back().durable, "what it holds could not be written");
-                return {};
-            }
+        std::error_code code;
+        if (!report.created) code = Files::write_again(*file_, segments_.back(), window_);
+        if (code) {
+            fail(code, path, segments_.back().durable, "what it holds could not be written");
+            return {};
+        }
+        Result<std::string> directory = Files::absolute(fs_, path_);
+        if (!directory) {
+            fail(directory.error(), path_);
+            return {};
         }
         const std::uint32_t run = gathered.run + 1;
         const auto salt = static_cast<std::uint32_t>(bits_());
         auto log =
-            detail::Ref<Log>::make(fs_, path_, options_,
+            detail::Ref<Log>::make(fs_, std::move(*directory), options_,
                                    typename Log::Start{std::move(*lock_), std::move(*file_),
                                                        std::move(segments_), gathered, bits_});
         if (!report.created) {
-            if (const std::error_code code =
-                    log->begin_run({.number = run, .salt = salt}, garbage_end_)) {
+            code = log->begin_run({.number = run, .salt = salt}, garbage_end_);
+            if (code) {
                 fail(code, path, end, "the new run could not be noted");
                 return {};
             }
@@ -352,15 +371,18 @@ private:
     FileSystem& fs_;
     const std::string& path_;
     const JournalOptions& options_;
+    OpenMode mode_ = OpenMode::write;
     std::optional<typename FileSystem::Lock> lock_;
-    std::optional<File> file_;  // the last segment
-    std::vector<std::uint64_t> indices_;
+    std::optional<File> file_;            // the last segment
+    std::vector<std::uint64_t> indices_;  // in a row, up to the last
+    std::vector<std::uint64_t> remains_;  // of what was being deleted
     std::vector<Segment> segments_;
     FileWindow window_;
     Random bits_;
     std::uint64_t garbage_end_ = 0;
     std::uint64_t stale_ = 0;  // index of a segment that an unfinished roll left; 0: none
     bool torn_ = false;
+    bool torn_opening_ = false;
     bool unused_ = false;  // the last segment has nothing but what it was made with
     bool unfinished_ = false;
 };

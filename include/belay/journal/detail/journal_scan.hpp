@@ -43,6 +43,8 @@ struct ScanEnd {
     bool sealed = false;
     bool empty = true;              // not one record was put into it after it was made
     std::uint64_t garbage_end = 0;  // behind the last byte that is not zero, if behind `end`
+    // The last opening but one was being replaced when the power failed, and is not whole.
+    bool torn_opening = false;
 };
 
 /// Reads one segment. `Segment::end` is where its valid records end.
@@ -63,8 +65,12 @@ public:
         while (!end.sealed && !end.error) {
             const Result<Record> record = record_at(s_.end);
             if (!record) end.error = record.error();
-            if (!record || !is_next(*record)) break;
-            take(*record, end);
+            if (!record) break;
+            if (is_next(*record)) {
+                take(*record, end);
+            } else if (!passes_older_opening(*record, end)) {
+                break;
+            }
         }
         end.empty = s_.end <= s_.header.made_bytes;
         if (!end.error && s_.end < s_.header.made_bytes) {
@@ -137,6 +143,8 @@ public:
 private:
     static constexpr std::size_t chunk_bytes = std::size_t{64} << 10;
     static constexpr std::size_t opening_payload_bytes = 4;
+    static constexpr std::uint32_t opening_bytes = 32;
+    static_assert(journal_format::record_bytes(opening_payload_bytes) == opening_bytes);
 
     struct Record {
         journal_format::RecordHeader header;
@@ -185,19 +193,67 @@ private:
         return h.crc == record.crc_under(record_seed(s_.header.nonce, run));
     }
 
-    /// Whether a record at `offset`, behind the end, is one of the run that goes on or a later one.
+    /// Whether a record is an opening, whatever is in front of it.
+    bool is_opening(const Record& record) const noexcept {
+        using namespace journal_format;
+        const RecordHeader& h = record.header;
+        if (record.bytes.empty() || h.kind != Kind::opening || h.number > 0xFFFFFFFFU) return false;
+        const auto run = static_cast<std::uint32_t>(h.number);
+        return h.length == opening_payload_bytes &&
+               h.crc == record.crc_under(record_seed(s_.header.nonce, run));
+    }
+
+    /// Openings with nothing between them are written to two places in turn. So the one behind the
+    /// last may be older; and the one before the last may be torn, but only if nothing follows,
+    /// since the next opening makes it whole again.
+    bool passes_older_opening(const Record& record, ScanEnd& end) {
+        if (last_is_opening_ && s_.older_opening == 0 && is_opening(record)) {
+            s_.older_opening = s_.end;
+            s_.end += opening_bytes;
+            return true;
+        }
+        if (s_.end < s_.header.made_bytes) return false;
+        const Result<Record> behind = record_at(s_.end + opening_bytes);
+        if (!behind) end.error = behind.error();
+        if (!behind || !is_opening(*behind) || !is_next(*behind)) return false;
+        const std::uint32_t torn = s_.end;
+        if (!only_zeros_from(torn + 2 * opening_bytes)) return false;
+        const Result<Record> again = record_at(torn + opening_bytes);
+        if (!again) end.error = again.error();
+        if (!again) return false;
+        s_.end += opening_bytes;
+        take(*again, end);
+        s_.older_opening = torn;
+        end.torn_opening = true;
+        return true;
+    }
+    bool only_zeros_from(std::uint64_t at) {
+        while (at < size_) {
+            const Result<BytesView> bytes = window_.view(file_, at, chunk_bytes, size_);
+            if (!bytes || bytes->empty()) break;
+            if (last_byte_that_is_not_zero(*bytes) != 0) return false;
+            at += bytes->size();
+        }
+        return true;
+    }
+
+    /// Whether a record behind the end is one of the run that goes on or a later one.
     ///
-    /// Later runs are not known by their openings only: those may be what is damaged, any number
-    /// of them where they lie close together. So the record itself says its run, by the seed that
-    /// it must have. It is believed if as many runs could begin between the end and the record.
-    bool is_later(const Record& record, std::uint64_t offset) const noexcept {
+    /// Later runs are not known by their openings only: those may be what is damaged, and of many
+    /// in a row two are left. So the record itself says its run, by the seed that it must have. It
+    /// is believed if so many runs could begin between the end and the record; if an opening there
+    /// says so, which may be the one before; or if the next record says the same.
+    bool is_later(const Record& record, std::uint64_t offset) {
         using namespace journal_format;
         const RecordHeader& h = record.header;
         if (record.bytes.empty()) return false;
         const std::uint32_t run = seed_by_crc(h.crc, record.crc_under(0)) - s_.header.nonce;
-        if (h.kind == Kind::opening && (h.number != run || run == g_.run)) return false;
-        const std::uint64_t openings = (offset - s_.end) / record_bytes(opening_payload_bytes);
-        return run >= g_.run && run - g_.run <= openings;
+        if (run < g_.run || run - g_.run > runs_in_a_row_max) return false;
+        const std::uint64_t openings = (offset - s_.end) / opening_bytes;
+        if (run - g_.run <= openings || run <= later_run_) return true;
+        const Result<Record> next = record_at(offset + record_bytes(h.length));
+        return next && !next->bytes.empty() &&
+               seed_by_crc(next->header.crc, next->crc_under(0)) == run + s_.header.nonce;
     }
 
     void take(const Record& record, ScanEnd& end) {
@@ -207,6 +263,9 @@ private:
             return refuse(end, QueueErrc::future_version, "a record of an unknown kind");
         }
         s_.durable = larger(s_.durable, h.durable);
+        const bool opens = h.kind == Kind::opening;
+        s_.older_opening = opens && last_is_opening_ ? s_.end - opening_bytes : 0;
+        last_is_opening_ = opens;
         switch (h.kind) {
             case Kind::operation: {
                 if (h.number != s_.last + 1 || h.number > journal_format::number_max) {
@@ -304,7 +363,8 @@ private:
     void consider(const std::byte* p, std::uint64_t offset) {
         const journal_format::RecordHeader h = journal_format::decode_record_header(p);
         if (h.kind == journal_format::Kind::none || is_of_a_later_version(h)) return;
-        if (h.durable <= s_.end || h.durable > offset) return;
+        const bool opens = h.kind == journal_format::Kind::opening;
+        if ((h.durable <= s_.end && !opens) || h.durable > offset) return;
         if (h.length > size_ - offset - journal_format::record_header_bytes) return;
         candidates_.push_back(offset);
     }
@@ -314,6 +374,12 @@ private:
         if (!record) {
             end.error = record.error();
             return true;
+        }
+        if (record->header.kind == journal_format::Kind::opening) {
+            // It proves nothing: nobody knows whether it was ever flushed.
+            if (!is_opening(*record)) return false;
+            later_run_ = larger(later_run_, record->header.number + 1);
+            return false;
         }
         if (!is_later(*record, offset)) return false;
         refuse(end, QueueErrc::corrupt, "what follows was written after it");
@@ -326,6 +392,8 @@ private:
     Gathered& g_;
     FileWindow& window_;
     std::vector<std::uint64_t> candidates_;
+    std::uint64_t later_run_ = 0;  // may have begun behind the end
+    bool last_is_opening_ = false;
 };
 
 }  // namespace belay::inline BELAY_ABI::detail

@@ -30,17 +30,21 @@ namespace belay::inline BELAY_ABI::detail {
 /// The checksum of a then b is that of a, times x^(8 * length of b), plus that of b: so what comes
 /// up to two places says what lies between them.
 ///
-/// Errors: none.   Thread safety: none of its own.   Allocates: a 128th of the bytes, at the first
-/// long part; throws std::bad_alloc.
+/// `Source` has `view(at, length)`: as much of the bytes, less where they end or cannot be read,
+/// valid until its next call; `peek`, the same for a few bytes far away; and `size()`.
+///
+/// Errors: none; of what cannot be read any checksum.   Thread safety: none of its own.
+/// Allocates: a 128th of the bytes, at the first long part; throws std::bad_alloc.
 /// Source: M. Adler, zlib: crc32_combine.
+template <class Source>
 class PartCrcs {
 public:
     struct Part {
-        std::size_t from;
-        std::size_t length;
+        std::uint64_t from;
+        std::uint64_t length;
     };
 
-    explicit PartCrcs(BytesView bytes) noexcept : bytes_{bytes} {}
+    explicit PartCrcs(Source& bytes) noexcept : bytes_{bytes} {}
 
     /// The CRC32C of a part.   Pre: the bytes have it.
     /// Complexity: O(log(length)), after O(bytes) once.
@@ -48,7 +52,9 @@ public:
         const auto [from, length] = part;
         BELAY_PRECONDITION(from <= bytes_.size() && length <= bytes_.size() - from,
                            "PartCrcs::of: must be a part of the bytes");
-        if (length <= direct_bytes) return crc32c(bytes_.subspan(from, length));
+        if (length <= direct_bytes) {
+            return crc32c(bytes_.view(from, static_cast<std::size_t>(length)));
+        }
         if (up_to_.empty()) know_all();
         return up_to(from + length) ^ moved(up_to(from), length);
     }
@@ -58,17 +64,18 @@ private:
     static constexpr std::size_t direct_bytes = 8 * step;
 
     void know_all() {
-        up_to_.reserve(bytes_.size() / step + 1);
+        up_to_.reserve(static_cast<std::size_t>(bytes_.size() / step) + 1);
         up_to_.push_back(0);
-        for (std::size_t end = step; end <= bytes_.size(); end += step) {
-            up_to_.push_back(crc32c(bytes_.subspan(end - step, step), up_to_.back()));
+        for (std::uint64_t at = 0; at + step <= bytes_.size(); at += step) {
+            up_to_.push_back(crc32c(bytes_.view(at, step), up_to_.back()));
         }
     }
-    [[nodiscard]] std::uint32_t up_to(std::size_t end) const noexcept {
-        return crc32c(bytes_.subspan(end / step * step, end % step), up_to_[end / step]);
+    [[nodiscard]] std::uint32_t up_to(std::uint64_t end) {
+        const std::uint32_t crc = up_to_[static_cast<std::size_t>(end / step)];
+        return crc32c(bytes_.peek(end - end % step, static_cast<std::size_t>(end % step)), crc);
     }
     /// A checksum past so many more bytes.
-    [[nodiscard]] static std::uint32_t moved(std::uint32_t crc, std::size_t length) noexcept {
+    [[nodiscard]] static std::uint32_t moved(std::uint32_t crc, std::uint64_t length) noexcept {
         static constexpr std::array<std::uint32_t, 64> powers = [] {
             std::array<std::uint32_t, 64> x{};  // at [n]: x^(8 * 2^n)
             x[0] = std::uint32_t{1} << 23;
@@ -81,7 +88,7 @@ private:
         return crc;
     }
 
-    BytesView bytes_;
+    Source& bytes_;
     std::vector<std::uint32_t> up_to_;  // the checksums up to multiples of `step`
 };
 

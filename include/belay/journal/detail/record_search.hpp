@@ -14,7 +14,6 @@ namespace belay::inline BELAY_ABI::detail {
 struct FoundRecord {
     std::uint64_t offset;  // in its segment
     journal_format::RecordHeader header;
-    BytesView payload;
     std::uint32_t seed;
 
     [[nodiscard]] std::uint64_t end() const noexcept {
@@ -25,10 +24,35 @@ struct FoundRecord {
     }
 };
 
+/// Part of a segment, in memory.
+class MemoryBytes {
+public:
+    /// `begin` is where it lies in its segment.
+    explicit MemoryBytes(BytesView bytes, std::uint64_t begin = 0) noexcept
+        : bytes_{bytes}, begin_{begin} {}
+
+    [[nodiscard]] std::uint64_t begin() const noexcept { return begin_; }
+    [[nodiscard]] std::uint64_t size() const noexcept { return bytes_.size(); }
+    [[nodiscard]] BytesView view(std::uint64_t at, std::size_t length) const noexcept {
+        return bytes_.subspan(static_cast<std::size_t>(at), length);
+    }
+    [[nodiscard]] BytesView peek(std::uint64_t at, std::size_t length) const noexcept {
+        return view(at, length);
+    }
+    [[nodiscard]] std::uint64_t candidate_from(std::uint64_t at) const noexcept { return at; }
+
+private:
+    BytesView bytes_;
+    std::uint64_t begin_;
+};
+
 /// A part of a segment, at every eighth byte of which a record may begin. Who reads on behind
 /// damage does it with this.
 ///
+/// `Source`: MemoryBytes, or SegmentBytes.
+///
 /// Thread safety: none of its own.   Throws: std::bad_alloc, as PartCrcs.
+template <class Source>
 class RecordSearch {
 public:
     struct Damage {
@@ -36,9 +60,8 @@ public:
         std::uint64_t next;  // the number that an operation there must have; 0: nobody knows
     };
 
-    /// `bytes` are those of a segment from `begin` on.   Pre: begin is a multiple of 8.
-    explicit RecordSearch(BytesView bytes, std::uint64_t begin = 0) noexcept
-        : bytes_{bytes}, begin_{begin}, crcs_{bytes} {}
+    /// Pre: bytes.begin() is a multiple of 8.
+    explicit RecordSearch(Source& bytes) noexcept : bytes_{bytes}, crcs_{bytes} {}
 
     /// What may be a record at a place; its seed says whose.
     ///
@@ -52,7 +75,7 @@ public:
             return std::nullopt;
         }
         const std::uint32_t seed = seed_by_crc(h.crc, crc_under_0(offset, h));
-        return FoundRecord{offset, h, payload_of(offset, h), seed};
+        return FoundRecord{offset, h, seed};
     }
     /// Whether a record is whole under a seed, but of a kind or form that is not known here.
     [[nodiscard]] bool is_of_later_version(std::uint64_t offset, std::uint32_t seed) {
@@ -81,7 +104,8 @@ public:
                 return found;
             }
         }
-        for (std::uint64_t i = from + alignment; has_header(i); i += alignment) {
+        for (std::uint64_t i = candidate_from(from + alignment); has_header(i);
+             i = candidate_from(i + alignment)) {
             const std::optional<FoundRecord> found = at(i);
             if (found && is_one(*found)) return found;
         }
@@ -91,31 +115,36 @@ public:
 private:
     using RecordHeader = journal_format::RecordHeader;
 
-    [[nodiscard]] std::uint64_t end() const noexcept { return begin_ + bytes_.size(); }
+    [[nodiscard]] std::uint64_t end() const noexcept { return bytes_.begin() + bytes_.size(); }
     [[nodiscard]] bool has_header(std::uint64_t offset) const noexcept {
         return offset + journal_format::record_header_bytes <= end();
     }
-    [[nodiscard]] std::size_t index(std::uint64_t offset) const noexcept {
-        return static_cast<std::size_t>(offset - begin_);
+    [[nodiscard]] std::uint64_t candidate_from(std::uint64_t offset) {
+        return offset >= end() ? end()
+                               : bytes_.candidate_from(offset - bytes_.begin()) + bytes_.begin();
     }
-    [[nodiscard]] RecordHeader header_at(std::uint64_t offset) const noexcept {
-        return journal_format::decode_record_header(bytes_.data() + index(offset));
+    [[nodiscard]] BytesView header_bytes(std::uint64_t offset) {
+        return bytes_.view(offset - bytes_.begin(), journal_format::record_header_bytes);
+    }
+    /// Of kind none where it cannot be read.
+    [[nodiscard]] RecordHeader header_at(std::uint64_t offset) {
+        const BytesView bytes = header_bytes(offset);
+        const bool whole = bytes.size() >= journal_format::record_header_bytes;
+        return whole ? journal_format::decode_record_header(bytes.data()) : RecordHeader{};
     }
     [[nodiscard]] bool has_payload(std::uint64_t offset, const RecordHeader& h) const noexcept {
         return h.length <= end() - offset - journal_format::record_header_bytes;
     }
-    [[nodiscard]] BytesView payload_of(std::uint64_t offset, const RecordHeader& h) const noexcept {
-        return bytes_.subspan(index(offset) + journal_format::record_header_bytes, h.length);
-    }
     [[nodiscard]] std::uint32_t crc_under_0(std::uint64_t offset, const RecordHeader& h) {
         const std::uint32_t crc =
-            crcs_.of({index(offset) + journal_format::record_header_bytes, h.length});
-        return journal_format::record_crc(bytes_.data() + index(offset), crc, 0);
+            crcs_.of({offset - bytes_.begin() + journal_format::record_header_bytes, h.length});
+        const BytesView header = header_bytes(offset);
+        if (header.size() < journal_format::record_header_bytes) return ~h.crc;
+        return journal_format::record_crc(header.data(), crc, 0);
     }
 
-    BytesView bytes_;
-    std::uint64_t begin_;
-    PartCrcs crcs_;
+    Source& bytes_;
+    PartCrcs<Source> crcs_;
 };
 
 }  // namespace belay::inline BELAY_ABI::detail

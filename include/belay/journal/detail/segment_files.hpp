@@ -3,12 +3,52 @@
 /// SegmentFiles: makes segment files so that one that has its name is whole, and deletes them.
 #pragma once
 
-#include <string>  // std::string
+#include <string>   // std::string
+#include <utility>  // std::move
 
+#include <belay/journal/detail/file_window.hpp>
 #include <belay/journal/detail/record_buffer.hpp>
+#include <belay/journal/detail/segment_index.hpp>
 #include <belay/journal/file_system_like.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
+
+/// An open file, and the name by which the next opening has to find it.
+template <class FileSystem>
+class PlacedFile {
+public:
+    using File = typename FileSystem::File;
+
+    PlacedFile(FileSystem& fs, File file, std::string path) noexcept
+        : fs_{&fs}, file_{std::move(file)}, path_{std::move(path)}, identity_{file_.identity()} {}
+
+    /// No error if the path still leads to this file: what is written to any other place nobody
+    /// finds again.   Errors: displaced; those of looking.
+    [[nodiscard]] std::error_code look() const noexcept {
+        if (!identity_) return identity_.error();
+        const Result<FileIdentity> there = fs_->identity(path_);
+        if (there) return *there == *identity_ ? std::error_code{} : displaced();
+        const bool gone = there.error() == std::errc::no_such_file_or_directory ||
+                          there.error() == std::errc::not_a_directory;
+        return gone ? displaced() : there.error();
+    }
+    [[nodiscard]] Result<std::size_t> read(std::uint64_t offset,
+                                           std::span<std::byte> into) const noexcept {
+        return file_.read(offset, into);
+    }
+    [[nodiscard]] std::error_code write(std::uint64_t offset, BytesView from) noexcept {
+        return file_.write(offset, from);
+    }
+    [[nodiscard]] std::error_code sync() noexcept { return file_.sync(); }
+
+private:
+    static std::error_code displaced() noexcept { return make_error_code(QueueErrc::displaced); }
+
+    FileSystem* fs_;
+    File file_;
+    std::string path_;
+    Result<FileIdentity> identity_;
+};
 
 /// Makes a file under another name, and moves it to its own when it is on the medium. Deletes none
 /// that is not the journal's.
@@ -16,6 +56,26 @@ template <class FileSystem>
 class SegmentFiles {
 public:
     using File = typename FileSystem::File;
+
+    [[nodiscard]] static std::string path_of(const std::string& directory, std::uint64_t index) {
+        return directory + '/' + journal_format::segment_name(index);
+    }
+
+    /// The path by which a directory is found whatever the working directory becomes.
+    static Result<std::string> absolute(FileSystem& fs, const std::string& path) {
+        if constexpr (HasAbsolutePaths<FileSystem>) {
+            return fs.absolute(path);
+        } else {
+            return path;
+        }
+    }
+    /// The directory that has the name of another one.
+    static std::string parent_of(const std::string& path) {
+        const std::size_t end = path.find_last_not_of('/');
+        const std::size_t slash = end == std::string::npos ? end : path.rfind('/', end);
+        if (slash == std::string::npos) return ".";
+        return slash == 0 ? "/" : path.substr(0, slash);
+    }
 
     /// The file of a new segment, with its header and the kept note. Its name is not durable yet.
     ///
@@ -26,7 +86,7 @@ public:
                              std::size_t bytes) {
         const std::string unfinished =
             directory + '/' + std::string{journal_format::unfinished_name};
-        const std::string path = directory + '/' + journal_format::segment_name(header.index);
+        const std::string path = path_of(directory, header.index);
         Result<File> file = write(fs, unfinished, header, note, bytes);
         std::error_code error = file.error();
         if (!error) error = fs.rename(unfinished, path);
@@ -37,34 +97,48 @@ public:
         return file;
     }
 
-    /// Deletes the file of segment `first`, durably; `last` is the one that is written to.
-    static std::error_code remove(FileSystem& fs, const std::string& directory,
-                                  const journal_format::SegmentHeader& first,
-                                  const journal_format::SegmentHeader& last) {
-        std::error_code error = find(fs, directory, first);
-        if (!error) {
-            error = fs.remove(directory + '/' + journal_format::segment_name(first.index));
-        } else if (error == std::errc::no_such_file_or_directory) {
-            // Gone already, and only the next step failed the last time; if not all are.
-            error = find(fs, directory, last);
+    /// Writes again what is not known to be on the medium: after a flush that failed, systems call
+    /// clean in their memory what they have not written, and the next flush leaves it out.
+    ///
+    /// Without space it does without: what is there keeps its place on most file systems.
+    static std::error_code write_again(File& file, const Segment& segment, FileWindow& window) {
+        constexpr std::size_t piece = std::size_t{64} << 10;
+        window.forget();
+        for (std::uint64_t at = segment.durable; at < segment.end;) {
+            const Result<BytesView> bytes = window.view(file, at, piece, segment.end);
+            if (!bytes) return bytes.error();
+            if (bytes->empty()) return std::make_error_code(std::errc::io_error);
+            const std::error_code code = file.write(at, *bytes);
+            if (code) return is_lack_of_space(code) ? std::error_code{} : code;
+            at += bytes->size();
         }
-        return error ? error : fs.sync_directory(directory);
+        return {};
     }
 
-    /// No error if the file that has a segment's name is that segment, damaged or not: another
-    /// directory, and another journal, may have come to the path of the one that is open.
-    static std::error_code find(FileSystem& fs, const std::string& directory,
-                                const journal_format::SegmentHeader& header) {
+    /// Deletes the files of `count` segments from `first` on, those that are there; the next call
+    /// of sync_directory makes it durable.   Pre: the directory is the journal's.
+    static std::error_code remove(FileSystem& fs, const std::string& directory, const Id& journal,
+                                  std::uint64_t first, std::size_t count) {
+        for (std::uint64_t index = first; index < first + count; ++index) {
+            std::error_code error = find(fs, directory, journal, index);
+            if (!error) error = fs.remove(path_of(directory, index));
+            if (error && error != std::errc::no_such_file_or_directory) return error;
+        }
+        return {};
+    }
+
+    /// No error if the file that has a segment's name is one of the journal, damaged or not.
+    static std::error_code find(FileSystem& fs, const std::string& directory, const Id& journal,
+                                std::uint64_t index) {
         using namespace journal_format;
-        const Result<File> file =
-            fs.open(directory + '/' + segment_name(header.index), OpenMode::read);
+        const Result<File> file = fs.open(path_of(directory, index), OpenMode::read);
         if (!file) return file.error();
         SegmentHeaderBytes bytes{};
         const Result<std::size_t> got = file->read(0, bytes);
         if (!got) return got.error();
         const Result<SegmentHeader> there = decode_segment_header({bytes.data(), *got});
-        const bool same = there ? *there == header : there.error() == QueueErrc::corrupt;
-        return same ? std::error_code{} : make_error_code(QueueErrc::foreign_file);
+        const bool own = there ? there->journal == journal : there.error() == QueueErrc::corrupt;
+        return own ? std::error_code{} : make_error_code(QueueErrc::foreign_file);
     }
 
 private:
@@ -74,7 +148,9 @@ private:
         using namespace journal_format;
         Result<File> file = fs.open(path, OpenMode::replace);
         if (!file) return file;
-        std::error_code error;
+        // As long as it is written to: whoever gets past the journal's lock, deleted perhaps, does
+        // not get past this one.
+        std::error_code error = file->lock();
         header.segment_bytes = 0;
         header.made_bytes = segment_header_bytes;
         RecordBuffer record{record_bytes(note_bytes_max)};
@@ -85,7 +161,7 @@ private:
             header.made_bytes += static_cast<std::uint32_t>(record.size());
         }
         if constexpr (FileCanPreallocate<File>) {
-            error = file->preallocate(bytes);
+            if (!error) error = file->preallocate(bytes);
             header.segment_bytes = static_cast<std::uint32_t>(bytes);
         }
         if (!error) error = file->write(0, encode(header));

@@ -20,12 +20,24 @@ inline void add_opening(std::vector<Opening>& openings, const Opening& opening) 
     openings.push_back(opening);
 }
 
+/// Room at the end of a segment that a record leaves to others: on a full disk what frees space,
+/// and openings, must find some behind acknowledgements.
+[[nodiscard]] constexpr std::size_t left_to_others(journal_format::Kind kind, bool frees) noexcept {
+    using journal_format::Kind;
+    constexpr std::size_t all = journal_format::reserve_bytes;
+    if (kind == Kind::operation || kind == Kind::note) return all;
+    if (kind != Kind::ack) return 0;
+    return frees ? all / 2 : all * 3 / 4;
+}
+
 /// What is known of a segment without reading it.
 struct Segment {
     journal_format::SegmentHeader header;
     std::uint64_t last = 0;   // its last operation; header.first - 1 if it has none
     std::uint64_t check = 0;  // at `last`
     std::uint32_t end = 0;    // where its next record goes
+    // Of two openings at its end the place of the older one, or of what is left of it; 0: none.
+    std::uint32_t older_opening = 0;
     // All below was on the medium when its last record was made; of segments that were scanned.
     std::uint32_t durable = journal_format::segment_header_bytes;
     std::vector<Mark> marks;
@@ -44,6 +56,16 @@ struct Segment {
     /// Notes a run that begins behind the last operation.
     void open_run(std::uint32_t run, std::uint32_t salt) {
         add_opening(openings, {last + 1, run, salt});
+    }
+    /// What goes on behind its last operation.
+    [[nodiscard]] Segment next() const {
+        Segment next;
+        next.header = header;
+        next.header.index = header.index + 1;
+        next.header.first = last + 1;
+        next.header.check = next.check = check;
+        next.last = last;
+        return next;
     }
     /// The bytes of its seal's record, if so much comes before it yet.
     [[nodiscard]] std::size_t seal_bytes(std::size_t more_openings,
@@ -82,11 +104,10 @@ public:
         Place place;
         const std::size_t behind = first_after(
             segments_, [number](const Segment& segment) { return segment.header.first <= number; });
-        if (behind == 0) {
+        if (behind <= given_up_) {
             // The end of a segment that is gone is what the first one began with.
-            const Segment& first = segments_.front();
-            place.check_is_known = number + 1 == first.header.first;
-            place.check = first.header.check;
+            place.check_is_known = number + 1 == first().header.first;
+            place.check = first().header.check;
             return place;
         }
         const Segment* const s = &segments_[behind - 1];
@@ -107,12 +128,13 @@ public:
 
     [[nodiscard]] Segment& last() noexcept { return segments_.back(); }
     [[nodiscard]] const Segment& last() const noexcept { return segments_.back(); }
-    [[nodiscard]] const Segment& first() const noexcept { return segments_.front(); }
+    /// The first that was not given up.
+    [[nodiscard]] const Segment& first() const noexcept { return segments_[given_up_]; }
     /// Pre: the segment is there.
     [[nodiscard]] const Segment& at(std::uint64_t index) const noexcept {
-        return segments_[static_cast<std::size_t>(index - first().header.index)];
+        return segments_[static_cast<std::size_t>(index - first_file())];
     }
-    /// The bytes of the records in all segments but the last.
+    /// The bytes of the records in all files but the last.
     [[nodiscard]] std::uint64_t sealed_bytes() const noexcept { return sealed_bytes_; }
     /// The last one is sealed, at its `end`, and another one goes on.
     void add(Segment segment) {
@@ -122,17 +144,28 @@ public:
         sealed_bytes_ += sealed.records_bytes();
         segments_.push_back(std::move(segment));
     }
-    /// Pre: it is not the last one.
-    void remove_first() noexcept {
-        sealed_bytes_ -= segments_.front().records_bytes();
-        segments_.erase(segments_.begin());
+    /// Gives up those that end by `number`, but the last one. Their files are still there.
+    void give_up(std::uint64_t number) noexcept {
+        while (first_ends_by(number)) ++given_up_;
+    }
+    /// How many were given up, whose files are there; the first of them is `first_file`.
+    [[nodiscard]] std::size_t given_up() const noexcept { return given_up_; }
+    [[nodiscard]] std::uint64_t first_file() const noexcept {
+        return segments_.front().header.index;
+    }
+    /// The first files are gone.   Pre: count <= given_up().
+    void remove_first(std::size_t count) noexcept {
+        for (std::size_t i = 0; i < count; ++i) sealed_bytes_ -= segments_[i].records_bytes();
+        segments_.erase(segments_.begin(), segments_.begin() + static_cast<std::ptrdiff_t>(count));
+        given_up_ -= count;
     }
     [[nodiscard]] bool first_ends_by(std::uint64_t number) const noexcept {
-        return segments_.size() > 1 && first().last <= number;
+        return segments_.size() - given_up_ > 1 && first().last <= number;
     }
 
 private:
     std::vector<Segment> segments_;
+    std::size_t given_up_ = 0;  // from the front
     std::uint64_t sealed_bytes_ = 0;
 };
 

@@ -9,82 +9,17 @@
 #include <vector>    // std::vector
 
 #include <belay/core/order.hpp>
+#include <belay/journal/detail/journal_outline.hpp>
 #include <belay/journal/detail/record_search.hpp>
-#include <belay/journal/file_system_like.hpp>
+#include <belay/journal/detail/segment_bytes.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
 
-/// All bytes of a file.   Throws: std::bad_alloc.
-template <class FileSystem>
-[[nodiscard]] std::error_code read_whole_file(FileSystem& fs, const std::string& path,
-                                              Bytes& into) {
-    const auto file = fs.open(path, OpenMode::read);
-    if (!file) return file.error();
-    const Result<std::uint64_t> size = file->size();
-    if (!size) return size.error();
-    into.resize(static_cast<std::size_t>(*size));
-    const Result<std::size_t> count = file->read(0, into);
-    if (!count) return count.error();
-    into.resize(*count);
-    return {};
-}
-
-/// The header of a segment that was made, and into which nothing was put yet; none of any other.
-[[nodiscard]] inline std::optional<journal_format::SegmentHeader> fresh_segment(
-    BytesView bytes, std::uint64_t index) noexcept {
-    using namespace journal_format;
-    const Result<SegmentHeader> header = decode_segment_header(bytes);
-    if (!header || header->index != index || header->made_bytes > bytes.size()) {
-        return std::nullopt;
-    }
-    for (std::size_t i = header->made_bytes; i < bytes.size(); ++i) {
-        if (bytes[i] != std::byte{0}) return std::nullopt;
-    }
-    if (header->made_bytes == segment_header_bytes) return *header;
-    // The kept note, if there was one.
-    const std::byte* const p = bytes.data() + segment_header_bytes;
-    if (header->made_bytes < segment_header_bytes + record_header_bytes) return std::nullopt;
-    const RecordHeader note = decode_record_header(p);
-    if (note.kind != Kind::note || note.length > note_bytes_max ||
-        segment_header_bytes + record_bytes(note.length) != header->made_bytes) {
-        return std::nullopt;
-    }
-    const std::uint32_t crc = crc32c({p + record_header_bytes, note.length});
-    const bool whole = note.crc == record_crc(p, crc, record_seed(header->nonce, header->run));
-    return whole ? std::optional{*header} : std::nullopt;
-}
-
-/// Numbers that no record has, although there were operations with them.
-struct NumberGap {
-    std::uint64_t first;
-    std::uint64_t last;
-};
-
-/// What the segments of a journal say together.
-struct JournalOutline {
-    bool id_known = false;
-    bool numbers_known = false;  // where they begin
-    Id journal{};
-    Id pin{};
-    std::uint32_t run = 0;
-    std::uint64_t acked = 0;
-    std::uint64_t first = 0;  // the first operation that there is or must have been; 0: unknown
-    std::uint64_t last = 0;   // the last one
-    Bytes note;
-    std::vector<NumberGap> gaps;
-};
-
-/// Bytes of a segment that are not what was written.
-struct DamagedPart {
-    std::uint64_t offset;
-    std::uint64_t bytes;
-    const char* what;
-};
-
 /// Reads one segment from its bytes.
+template <class File>
 class SegmentInspector {
 public:
-    SegmentInspector(BytesView bytes, std::uint64_t index, bool is_last,
+    SegmentInspector(SegmentBytes<File>& bytes, std::uint64_t index, bool is_last,
                      JournalOutline& outline) noexcept
         : bytes_{bytes}, index_{index}, is_last_{is_last}, outline_{outline}, records_{bytes} {}
 
@@ -101,15 +36,30 @@ public:
                     error_ = make_error_code(QueueErrc::future_version);
                     return;
                 }
+                // Openings with nothing between them are written to two places in turn.
+                if (last_is_opening_ && is_older_opening(at)) {
+                    at = end_ = at + record_bytes(4);
+                    last_is_opening_ = false;
+                    continue;
+                }
+                if (is_last_ && is_torn_opening(at)) {
+                    torn_opening_ = true;
+                    at += record_bytes(4);
+                    continue;
+                }
                 record = records_.behind({at, next_number()}, [&](const FoundRecord& found) {
                     return goes_on(found, found.offset - at);
                 });
                 if (!record || (is_last_ && !is_vouched_for(at))) break;
                 damages_.push_back({at, record->offset - at, "these bytes are no record"});
             }
+            const bool follows = record->offset == at;
             look_at_padding(*record);
-            take(*record, record->offset == at, on_operation);
+            if (!take(*record, follows, on_operation)) break;
             at = end_ = record->end();
+            last_is_opening_ = record->header.kind == Kind::opening;
+            // The one before it, which is damaged, may be that of the next run.
+            runs_ahead_ = last_is_opening_ && !follows ? 1 : 0;
         }
         look_at_tail();
     }
@@ -128,7 +78,7 @@ private:
     /// False if nothing of the file can be used.
     bool read_header() {
         using namespace journal_format;
-        Result<SegmentHeader> header = decode_segment_header(bytes_);
+        Result<SegmentHeader> header = decode_segment_header(head());
         if (!header && header.error() == QueueErrc::future_version) {
             header = with_this_version();
             if (!header) {
@@ -165,12 +115,14 @@ private:
         return true;
     }
 
+    [[nodiscard]] BytesView head() { return bytes_.view(0, journal_format::segment_header_bytes); }
+
     /// The header as if its version were this one's: of a later version it would have another
     /// checksum.
-    [[nodiscard]] Result<journal_format::SegmentHeader> with_this_version() const noexcept {
+    [[nodiscard]] Result<journal_format::SegmentHeader> with_this_version() {
         using namespace journal_format;
         SegmentHeaderBytes copy;
-        std::memcpy(copy.data(), bytes_.data(), copy.size());
+        std::memcpy(copy.data(), head().data(), copy.size());
         store_le<std::uint32_t>(copy.data() + 8, version);
         return decode_segment_header(copy);
     }
@@ -184,7 +136,8 @@ private:
     /// one another, and need the same seed.
     bool find_seed() {
         using namespace journal_format;
-        for (std::uint64_t at = 0; at < bytes_.size(); at += alignment) {
+        for (std::uint64_t at = bytes_.candidate_from(0); at < bytes_.used();
+             at = bytes_.candidate_from(at + alignment)) {
             const std::optional<FoundRecord> found = records_.at(at);
             if (!found) continue;
             const std::optional<FoundRecord> next = records_.at(found->end());
@@ -198,15 +151,21 @@ private:
         return false;
     }
 
-    /// Whether a record is of the run that goes on, or of one of the next ones, as many as could
-    /// begin in the `skipped` bytes before it.
-    bool goes_on(const FoundRecord& found, std::uint64_t skipped) const noexcept {
+    /// Whether a record is of the run that goes on, or opens a later one; or is of one of the next
+    /// runs, as many as could begin in the `skipped` bytes before it, or as the record behind it
+    /// says, too.
+    bool goes_on(const FoundRecord& found, std::uint64_t skipped) {
         using namespace journal_format;
         const std::uint32_t run = run_of(found);
-        const std::uint64_t later = skipped / record_bytes(4);
+        if (run < run_ || run - run_ > runs_in_a_row_max) return false;
+        const std::uint64_t later = larger<std::uint64_t>(skipped / record_bytes(4), runs_ahead_);
         const bool opens =
-            found.header.kind == Kind::opening && (found.header.number == run || seed_is_found_);
-        return run >= run_ && run - run_ <= (opens ? later + 1000 : later);
+            found.header.kind == Kind::opening &&
+            (found.header.number == run || (seed_is_found_ && run - run_ <= later + 1000));
+        if (opens || run - run_ <= later) return true;
+        if (skipped == 0) return false;
+        const std::optional<FoundRecord> next = records_.at(found.end());
+        return next && next->seed == found.seed;
     }
     std::uint32_t run_of(const FoundRecord& found) const noexcept { return found.seed - nonce_; }
     /// The number of the operation that must come next; 0: nobody knows.
@@ -214,13 +173,31 @@ private:
         return outline_.numbers_known ? outline_.last + 1 : 0;
     }
 
+    bool is_older_opening(std::uint64_t at) {
+        using namespace journal_format;
+        const std::optional<FoundRecord> found = records_.at(at);
+        if (!found || found->header.kind != Kind::opening || found->header.length != 4)
+            return false;
+        const std::uint32_t run = run_of(*found);
+        return run_ - run <= runs_in_a_row_max && (found->header.number == run || seed_is_found_);
+    }
+    /// Whether an opening was being written there, in front of the last one, when the power failed.
+    bool is_torn_opening(std::uint64_t at) {
+        using namespace journal_format;
+        if (bytes_.used() > at + 2 * record_bytes(4)) return false;
+        const std::optional<FoundRecord> next = records_.at(at + record_bytes(4));
+        return next && next->header.kind == Kind::opening && run_of(*next) != run_ &&
+               goes_on(*next, 0);
+    }
+
     /// Whether a record behind `at` was made when that place was on the medium already. If none
     /// was, what follows is a write that a power loss has left in pieces, and was never promised.
-    bool is_vouched_for(std::uint64_t at) noexcept {
+    bool is_vouched_for(std::uint64_t at) {
         using namespace journal_format;
         // All behind it is looked at once: what vouches for a later place is behind this one, too.
         if (!vouched_is_known_) {
-            for (std::uint64_t i = at; i < bytes_.size(); i += alignment) {
+            for (std::uint64_t i = bytes_.candidate_from(at); i < bytes_.used();
+                 i = bytes_.candidate_from(i + alignment)) {
                 const std::optional<FoundRecord> found = records_.at(i);
                 if (found && goes_on(*found, i - at)) {
                     vouched_ = larger(vouched_, std::uint64_t{found->header.durable});
@@ -234,18 +211,21 @@ private:
     void look_at_padding(const FoundRecord& record) {
         const std::uint64_t from =
             record.offset + journal_format::record_header_bytes + record.header.length;
-        const std::uint64_t to = smaller<std::uint64_t>(record.end(), bytes_.size());
-        for (std::uint64_t i = from; i < to; ++i) {
-            if (bytes_[static_cast<std::size_t>(i)] == std::byte{0}) continue;
+        const std::uint64_t to = record.end();
+        for (const std::byte b : bytes_.view(from, static_cast<std::size_t>(to - from))) {
+            if (b == std::byte{0}) continue;
             damages_.push_back({from, to - from, "not zero between two records"});
             return;
         }
     }
 
+    /// Returns: false if it could be read before, and not now.
     template <class OnOperation>
-    void take(const FoundRecord& record, bool follows, OnOperation& on_operation) {
+    bool take(const FoundRecord& record, bool follows, OnOperation& on_operation) {
         using namespace journal_format;
         const RecordHeader& h = record.header;
+        const BytesView payload = bytes_.view(record.offset + record_header_bytes, h.length);
+        if (payload.size() != h.length) return false;
         run_ = run_of(record);
         if (!seed_is_found_) outline_.run = run_;
         switch (h.kind) {
@@ -261,7 +241,7 @@ private:
                 outline_.last = h.number;
                 if (operations_++ == 0) first_ = h.number;
                 last_ = h.number;
-                on_operation(h.number, record.payload);
+                on_operation(h.number, payload);
                 break;
             }
             case Kind::ack: {
@@ -270,12 +250,12 @@ private:
             }
             case Kind::pin: {
                 if (h.length == outline_.pin.size()) {
-                    std::memcpy(outline_.pin.data(), record.payload.data(), outline_.pin.size());
+                    std::memcpy(outline_.pin.data(), payload.data(), outline_.pin.size());
                 }
                 break;
             }
             case Kind::note: {
-                outline_.note.assign(record.payload.begin(), record.payload.end());
+                outline_.note.assign(payload.begin(), payload.end());
                 break;
             }
             case Kind::seal: {
@@ -287,6 +267,7 @@ private:
             default:
                 break;
         }
+        return true;
     }
 
     void note_gap(std::uint64_t first, std::uint64_t last) {
@@ -295,11 +276,9 @@ private:
 
     /// What is behind the last record: nothing, the trace of a crash, or damage.
     void look_at_tail() {
-        std::size_t end = bytes_.size();
-        while (end > end_ && bytes_[end - 1] == std::byte{0}) --end;
-        const std::uint64_t rest = end - end_;
+        const std::uint64_t rest = bytes_.used() > end_ ? bytes_.used() - end_ : 0;
         if (is_last_ && !sealed_) {
-            unfinished_ = rest;
+            unfinished_ = rest + (torn_opening_ ? journal_format::record_bytes(4) : 0);
         } else if (!sealed_) {
             damages_.push_back({end_, rest, "its end, and the seal, are missing"});
         } else if (rest != 0) {
@@ -307,15 +286,18 @@ private:
         }
     }
 
-    BytesView bytes_;
+    SegmentBytes<File>& bytes_;
     std::uint64_t index_;
     bool is_last_;
     JournalOutline& outline_;
-    RecordSearch records_;
+    RecordSearch<SegmentBytes<File>> records_;
     std::uint32_t nonce_ = 0;
     std::uint32_t run_ = 0;
     bool seed_is_found_ = false;
     bool sealed_ = false;
+    std::uint64_t runs_ahead_ = 0;  // that may go on without an opening that can be read
+    bool last_is_opening_ = false;
+    bool torn_opening_ = false;
     std::error_code error_;
     std::uint64_t end_ = 0;
     std::uint64_t operations_ = 0;

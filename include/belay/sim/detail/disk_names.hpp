@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sim/detail/disk_names.hpp
+/// DiskNames: the names of a simulated disk, as programs see them and as a crash leaves them.
+#pragma once
+
+#include <cstdint>   // std::uint64_t
+#include <iterator>  // std::next
+#include <map>       // std::map
+#include <memory>    // std::shared_ptr
+#include <string>    // std::string
+#include <utility>   // std::move
+#include <vector>    // std::vector
+
+#include <belay/sim/detail/disk_inode.hpp>
+
+namespace belay::inline BELAY_ABI::sim::detail {
+
+/// A file, whatever its names.
+struct DiskFile {
+    DiskInode bytes;
+    std::uint64_t number = 0;
+    bool locked = false;
+};
+
+/// Names change at once, and are durable when their directory was synced.
+///
+/// Thread safety: distinct objects safe.
+class DiskNames {
+public:
+    using Names = std::map<std::string, std::shared_ptr<DiskFile>>;
+
+    /// A file without a name.
+    [[nodiscard]] std::shared_ptr<DiskFile> make() {
+        auto file = std::make_shared<DiskFile>();
+        file->number = ++files_;
+        return file;
+    }
+    /// Null if there is none of that name.
+    [[nodiscard]] std::shared_ptr<DiskFile> find(const std::string& path) const {
+        const auto i = now_.find(path);
+        return i == now_.end() ? nullptr : i->second;
+    }
+    /// All that there are, as programs see them.
+    [[nodiscard]] const Names& all() const noexcept { return now_; }
+
+    void set(const std::string& path, std::shared_ptr<DiskFile> file) {
+        change({path, std::move(file), {}});
+    }
+    void remove(const std::string& path) { change({path, nullptr, {}}); }
+    /// Pre: there is a file of that name.
+    void move(const std::string& from, const std::string& to) {
+        change({to, now_.find(from)->second, from});
+    }
+    void make_directory(const std::string& path) {
+        const std::string name = path.substr(0, path.find_last_not_of('/') + 1);
+        // One that has files was there before.
+        const auto within = now_.lower_bound(name + '/');
+        if (within == now_.end() || !is_within(within->first, name)) {
+            directories_.try_emplace(name, false);
+        }
+    }
+
+    /// Makes the names in a directory durable.
+    void sync(const std::string& directory) {
+        for (auto& [name, durable] : directories_) {
+            durable = durable || directory_of(name) == directory;
+        }
+        std::vector<Change> others;
+        for (Change& change : pending_) {
+            if (directory_of(change.path) == directory) {
+                apply(change, durable_);
+            } else {
+                others.push_back(std::move(change));
+            }
+        }
+        pending_ = std::move(others);
+    }
+    /// Puts a file there, durably: with the directories above it that were made, and whatever was
+    /// done to its name before.
+    void put(const std::string& path, std::shared_ptr<DiskFile> file) {
+        for (auto& [name, durable] : directories_) durable = durable || is_within(path, name);
+        for (Change& change : pending_) {
+            if (change.moved_from == path) change.moved_from.clear();
+            // Of a file that was moved here is left that it is gone from where it was.
+            if (change.path == path) change = {change.moved_from, nullptr, {}};
+        }
+        now_[path] = durable_[path] = std::move(file);
+    }
+    void clear() noexcept {
+        now_.clear();
+        durable_.clear();
+        directories_.clear();
+        pending_.clear();
+    }
+
+    void unlock_all() noexcept {
+        for (const Names* const names : {&now_, &durable_}) {
+            for (const auto& [name, file] : *names) file->locked = false;
+        }
+    }
+    /// Decides what is left after a crash, of the files, too.
+    template <class Bits>
+    void crash(Bits& bits) {
+        for (const Change& change : pending_) {
+            if ((bits() & 1) != 0) apply(change, durable_);
+        }
+        pending_.clear();
+        for (auto d = directories_.begin(); d != directories_.end();) {
+            d->second = d->second || (bits() & 1) != 0;
+            d = d->second ? std::next(d) : lose(d);
+        }
+        for (const auto& [name, file] : durable_) file->bytes.crash(bits);
+        now_ = durable_;
+    }
+
+private:
+    using Directories = std::map<std::string, bool>;
+    struct Change {
+        std::string path;
+        std::shared_ptr<DiskFile> file;  // null: removed
+        std::string moved_from;          // the name that vanishes in the same step, if any
+    };
+
+    static std::string directory_of(const std::string& path) {
+        const std::size_t slash = path.rfind('/');
+        if (slash == std::string::npos) return ".";
+        return path.substr(0, slash == 0 ? 1 : slash);
+    }
+    static bool is_within(const std::string& path, const std::string& directory) noexcept {
+        return path.size() > directory.size() && path.starts_with(directory) &&
+               path[directory.size()] == '/';
+    }
+    static void apply(const Change& change, Names& names) {
+        if (!change.moved_from.empty()) names.erase(change.moved_from);
+        if (change.file == nullptr) {
+            names.erase(change.path);
+        } else {
+            names[change.path] = change.file;
+        }
+    }
+    void change(Change change) {
+        apply(change, now_);
+        pending_.push_back(std::move(change));
+    }
+    /// Forgets what is durable in a directory, and the directory.   Returns: the next one.
+    Directories::iterator lose(Directories::iterator directory) {
+        const auto is_in_it = [&](const auto& entry) {
+            return is_within(entry.first, directory->first);
+        };
+        std::erase_if(durable_, is_in_it);
+        std::erase_if(directories_, is_in_it);
+        return directories_.erase(directory);
+    }
+
+    Names now_;
+    Names durable_;
+    Directories directories_;  // that were made, and whether their names are durable
+    std::vector<Change> pending_;
+    std::uint64_t files_ = 0;  // that were made
+};
+
+}  // namespace belay::inline BELAY_ABI::sim::detail
