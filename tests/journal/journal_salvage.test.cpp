@@ -149,3 +149,34 @@ TEST_CASE("salvage_journal copies operations of any length",
     REQUIRE(body);
     CHECK(std::equal(body->begin(), body->end(), longest.begin(), longest.end()));
 }
+
+TEST_CASE("salvage_journal keeps what was committed after a crash loop, behind a damaged record",
+          "[journal][salvage][regression]") {
+    const int kills = GENERATE(1, 2, 3, 4, 40);
+    sim::Disk disk;
+    const auto open = [&] { return SimJournal::open(disk, "q", small_journal(1)); };
+    const auto add_one = [&] {
+        auto journal = open();
+        REQUIRE(journal);
+        REQUIRE(journal->append(as_bytes("operation")));
+        REQUIRE_FALSE(journal->commit());
+        disk.kill();
+    };
+    add_one();
+    for (int i = 0; i < kills; ++i) {
+        REQUIRE(open());
+        disk.kill();
+    }
+    add_one();
+    Bytes bytes = disk.contents(segment_file(1));
+    bytes[journal_format::segment_header_bytes + journal_format::record_header_bytes] ^=
+        std::byte{1};
+    disk.put(segment_file(1), bytes);
+    std::vector<std::uint64_t> shown;
+    const auto report = inspect_journal(
+        disk, "q", [&](std::uint64_t number, BytesView) { shown.push_back(number); });
+    REQUIRE(report);
+    CHECK(shown == std::vector<std::uint64_t>{2});
+    CHECK(report->unfinished_bytes == 0);
+    CHECK(report->damages.size() == 1);
+}

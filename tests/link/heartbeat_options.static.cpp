@@ -33,7 +33,7 @@ consteval bool silence() {
 }
 static_assert(silence());
 
-// A turn that is late by less than `every` judges as it would have.
+// A turn that is late by less than `every` judges as it would have; the ping was out.
 consteval bool a_late_turn() {
     Pulse p = heard_at(0s);
     return p.judge(at(10s)) == Due::ping && p.judge(at(29s)) == Due::lost;
@@ -53,13 +53,32 @@ consteval bool a_sleep() {
 }
 static_assert(a_sleep());
 
-// Without room for a ping it is a plain limit; the sleeper asks all the same.
-consteval bool no_room_for_a_ping() {
-    Pulse p = heard_at(0s, {.every = 10s, .dead_after = 3s});
-    Pulse sleeper = p;
-    return p.deadline() == at(3s) && p.judge(at(3s)) == Due::lost &&
-           sleeper.judge(at(1h)) == Due::ping && sleeper.judge(at(1h + 3s)) == Due::lost;
+// Woken just before the end: the answer has as long as it always has.
+consteval bool a_sleep_until_just_before_the_end() {
+    Pulse p = heard_at(0s);
+    if (p.judge(at(24999ms)) != Due::ping) return false;
+    return p.judge(at(25s)) == Due::nothing && p.deadline() == at(34999ms) &&
+           p.judge(at(34999ms)) == Due::lost;
 }
-static_assert(no_room_for_a_ping());
+static_assert(a_sleep_until_just_before_the_end());
+
+// Nobody is given up who was not asked.
+consteval bool never_asked() {
+    Pulse p = heard_at(0s, {.every = 10s, .dead_after = 15s});
+    return p.judge(at(15s)) == Due::ping && p.deadline() == at(20s) &&
+           p.judge(at(20s)) == Due::lost;
+}
+static_assert(never_asked());
+
+// A driver that is always late gives a silent peer up all the same.
+consteval bool always_late(Duration turn, HeartbeatOptions options) {
+    Pulse p = heard_at(0s, options);
+    for (int i = 1; i <= 10; ++i) {
+        if (p.judge(at(i * turn)) == Due::lost) return i * turn <= options.dead_after + 2 * turn;
+    }
+    return false;
+}
+static_assert(always_late(21s, {}) && always_late(60s, {}));
+static_assert(always_late(2100ms, {.every = 1s, .dead_after = 3s}));
 
 }  // namespace

@@ -358,6 +358,16 @@ TEST_CASE("Supervisor::report_unhealthy lets what was sent leave, until the next
         CHECK(rig.wire.log == std::vector<std::string>{"open", "close", "destroy", "open"});
         CHECK(rig.wire.most_live == 1);
     }
+    SECTION("a second report, and a stop, leave the goodbye alone") {
+        rig.link.report_unhealthy();
+        SECTION("in a turn") { rig.run(0s); }
+        SECTION("by stop") {
+            rig.link.stop();
+            rig.run(0s);
+        }
+        CHECK(rig.wire.log.back() == "close");
+        CHECK(rig.wire.live == 1);
+    }
     SECTION("nothing is said to a connection that has ended by itself") {
         rig.wire.link.closed();
         rig.run(0s);

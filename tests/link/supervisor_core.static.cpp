@@ -303,4 +303,20 @@ consteval bool a_sleeper_does_not_dial_at_the_instant_of_waking() {
 }
 static_assert(a_sleeper_does_not_dial_at_the_instant_of_waking());
 
+consteval bool a_driver_that_is_always_late_dials(Duration turn) {
+    Timeline t{naps};
+    t.step({.input = belay::timeline::Input::start});
+    for (int i = 1; i <= 6; ++i) {
+        if (t.core.status().state == LinkState::connecting) {
+            t.step({.input = belay::timeline::Input::closed});
+        }
+        t.now = at(i * turn);
+        t.step({.input = belay::timeline::Input::tick});
+    }
+    return t.dial_count >= 3;
+}
+static_assert(a_driver_that_is_always_late_dials(25s));
+static_assert(a_driver_that_is_always_late_dials(60s));
+static_assert(a_driver_that_is_always_late_dials(10h));
+
 }  // namespace

@@ -245,7 +245,8 @@ TEST_CASE("Session gives up a receiver that does not answer HELLO or START",
 
 TEST_CASE("Session tells once that it is stalled, and again after progress",
           "[session][session][unit]") {
-    Rig r{{.stalled_after = 60s}};
+    // Its receiver is played without pongs.
+    Rig r{{.stalled_after = 60s, .heartbeat = {.every = 1h, .dead_after = 2h}}};
     r.connect();
     r.run(100s);
     CHECK(r.notes.take().empty());  // nothing waits
@@ -299,6 +300,32 @@ TEMPLATE_TEST_CASE("Session watches its receiver, over any transport", "[session
     r.run(37s);
     CHECK(r.state() == LinkState::cooldown);
     CHECK(r.session->status().link.failure.error() == LinkErrc::heartbeat_lost);
+}
+
+TEST_CASE("Session takes a part of a message for a sign of life",
+          "[session][session][regression]") {
+    Rig r{{.heartbeat = {.every = 10s, .dead_after = 25s}}};
+    r.connect();
+    for (auto t = 1s; t < 100s; t += 1s) {
+        r.run(t);
+        r.line().link.pong();
+    }
+    r.run(100s);
+    CHECK(r.state() == LinkState::connected);
+    CHECK(r.line().heard().empty());
+}
+
+TEST_CASE("Session's ERROR leaves, however many bad messages come at once",
+          "[session][session][regression]") {
+    Rig r;
+    r.connect();
+    r.line().answers_goodbye = false;
+    for (int i = 0; i < 3; ++i) r.line().say(data(1, "no"));
+    r.run();
+    CHECK(r.state() == LinkState::cooldown);
+    CHECK(r.line().goodbye);
+    CHECK(r.line().live);
+    CHECK(r.line().heard().front() == "error protocol 4");
 }
 
 // ---- what blocks --------------------------------------------------------------------------------

@@ -7,14 +7,15 @@
 
 namespace belay::inline BELAY_ABI {
 
-/// How a Heartbeat, a Session or a Receiver watches its peer.
+/// How a Heartbeat, a Session or a Receiver watches its peer.   Pre: 0ns < every < dead_after.
 struct HeartbeatOptions {
     /// A ping goes out after this much silence, and again after as much more.
     Duration every = std::chrono::seconds{10};
     /// The connection is given up when nothing was heard for this long, counted from the last sign
     /// of life, so that a loss is noticed within `dead_after` and one wake of the driver. A driver
-    /// that slept through more than `every` (a frozen process, a paused container) asks once more,
-    /// and gives up `every` later.
+    /// that comes late by more than `every` (a frozen process, a paused container) asks once more,
+    /// and waits for the answer as long as a ping in time would have: `every`, or what lies between
+    /// it and `dead_after`.
     Duration dead_after = std::chrono::seconds{25};
 };
 

@@ -62,6 +62,8 @@ public:
                 failure_ = event.failure;
                 return abort();
             }
+            heard_ = heard_ || event.kind == part::EventKind::received ||
+                     event.kind == part::EventKind::pong;
             if (closing_) continue;
             if (event.kind == part::EventKind::received)
                 on_message(std::move(*event.message), event.lane);
@@ -87,6 +89,11 @@ public:
         if (!ended()) part::limit_messages(*connection_.get(), bytes);
     }
     [[nodiscard]] bool take_writable() noexcept { return std::exchange(writable_, false); }
+    /// Whether the peer has given a sign of life since the last call: a message, a part of one, or
+    /// an answered ping of the transport.
+    [[nodiscard]] bool take_heard() noexcept { return std::exchange(heard_, false); }
+    /// Whether something of it has arrived, and awaits a turn.
+    [[nodiscard]] bool has_arrived() const noexcept { return !ended() && !box_->empty(); }
 
     /// Says goodbye, and is gone after `linger_max` at the latest. Nothing is received any more.
     void close(const Failure& why, Duration linger_max) noexcept {
@@ -126,6 +133,7 @@ private:
     Instant linger_ends_ = never;
     bool closing_ = false;
     bool writable_ = false;
+    bool heard_ = false;
     Transport transport_;
     part::Slot<part::ConnectionOf<Transport>> connection_;
 };

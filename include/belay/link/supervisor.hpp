@@ -115,7 +115,9 @@ public:
         // What was queued before the stop is void, but a gate is shut or open whatever else
         // happens, and a connection that has ended already must not linger.
         box_->discard_unless([this](const part::Event<message_type>& event) {
-            if (event.kind == part::EventKind::closed) return event.epoch == live_.epoch();
+            if (event.kind == part::EventKind::closed) {
+                return event.epoch == live_.epoch() && !event.goodbye;
+            }
             return event.kind == part::EventKind::command &&
                    (event.code == static_cast<std::uint32_t>(detail::Command::shut) ||
                     event.code == static_cast<std::uint32_t>(detail::Command::open));
@@ -176,6 +178,8 @@ public:
     [[nodiscard]] Handle handle() const { return Handle{box_}; }
     [[nodiscard]] auto& observer() noexcept { return detail::unwrap(observer_); }
     [[nodiscard]] Transport& transport() noexcept { return live_.transport(); }
+    /// When the live connection last said anything: a message, a part of one, an answered ping.
+    [[nodiscard]] Instant heard_at() const noexcept { return heard_at_; }
     /// The time of the turn in progress, or of the last one.
     [[nodiscard]] Instant now() const noexcept { return now_; }
 
@@ -208,8 +212,8 @@ private:
         if (event.kind == part::EventKind::command) return obey(event);
         Turn turn{now_, bits_};
         if (live_.lingering() != 0 && event.epoch == live_.lingering()) {
-            if (event.kind == part::EventKind::closed && live_.sift(event, turn))
-                live_.end_linger();
+            const bool ends = event.kind == part::EventKind::closed && !event.goodbye;
+            if (ends && live_.sift(event, turn)) live_.end_linger();
             return;
         }
         if (event.epoch != live_.epoch()) return;
@@ -217,6 +221,7 @@ private:
         if (!live_.exists() && event.kind != part::EventKind::closed) return;
         if (!live_.sift(event, turn)) return;
         if (event.epoch != live_.epoch()) return;  // a check called stop()
+        heard_at_ = now_;
         switch (event.kind) {
             case part::EventKind::opened:
                 return step({.input = timeline::Input::opened});
@@ -338,6 +343,7 @@ private:
     Transition pending_[pending_max]{};
     std::size_t pending_count_ = 0;
     Instant now_ = always;
+    Instant heard_at_ = always;
     detail::LiveConnection<Transport> live_;  // last: it dies first
 };
 

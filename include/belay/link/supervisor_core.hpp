@@ -24,7 +24,7 @@ struct SupervisorCoreOptions {
     /// reconnect_now() is granted once per this.
     Duration manual_gap = std::chrono::seconds{1};
     /// A wait whose end was slept through by more than this is not followed by an attempt at the
-    /// instant of waking, but by one within as much time as the wait had, anew by chance.
+    /// instant of waking, but by one within as much time as the wait had, 30 s at most, by chance.
     Duration overslept_after = std::chrono::seconds{10};
 };
 
@@ -253,15 +253,18 @@ private:
         }
     }
 
+    static constexpr Duration spread_max = std::chrono::seconds{30};
+
     /// Whether nobody was awake at `retry_at` (a frozen process, a paused fleet): then others have
     /// woken with us, at the same instant.
     [[nodiscard]] constexpr bool overslept(const Turn& turn) const noexcept {
-        return elapsed(status_.retry_at, turn.now) > options_.overslept_after;
+        return !spread_ && elapsed(status_.retry_at, turn.now) > options_.overslept_after;
     }
     constexpr void spread_again(Turn& turn) noexcept {
         const Duration wait = elapsed(status_.since, status_.retry_at);
-        const Duration most = detail::smaller(wait, elapsed(status_.retry_at, turn.now));
-        enter(status_.state, jitter(detail::larger(most, Duration{1}), turn), turn);
+        // Once: whoever is always late would never attempt.
+        spread_ = true;
+        enter(status_.state, jitter(detail::smaller(wait, spread_max), turn), turn);
     }
 
     /// Asks the policy and attempts, or waits as it says.
@@ -273,7 +276,7 @@ private:
         const Advice advice = policy_.begin(turn);
         if (advice.verb != Verb::go) return wait(advice, turn);
         begun_ = true;
-        planned_ = false;
+        planned_ = spread_ = false;
         fresh_credentials_ = false;
         if (status_.attempt != ~std::uint32_t{0}) ++status_.attempt;
         attempt_ends_ = after(turn.now, policy_.attempt_limit());
@@ -293,6 +296,7 @@ private:
             floor_ = detail::larger(floor_, advice.until);
         }
         const Instant until = detail::larger(detail::larger(advice.until, floor_), turn.now);
+        spread_ = false;
         const bool suspended = advice.verb == Verb::suspend && advice.until > turn.now;
         enter(suspended ? LinkState::suspended : LinkState::cooldown, until, turn);
     }
@@ -367,6 +371,7 @@ private:
     std::uint8_t tries_failed_ = 0;   // whether a try has failed in this outage
     bool begun_ = false;              // the policy has begun an attempt, and awaits its verdict
     bool planned_ = false;            // the policy has planned one, and may hold tokens for it
+    bool spread_ = false;             // the end of this wait was slept through, and is another now
     bool fresh_credentials_ = false;  // given since the attempt in flight began
     Instant attempt_ends_ = never;    // connecting: when the attempt has taken too long
     Instant validated_at_ = never;    // connected: since when

@@ -32,7 +32,7 @@ struct ReceiverOptions {
     /// When so many are there, a further one takes the place of one that says goodbye, or else of
     /// the oldest that has said nothing yet; where there is none of these it is closed at once.
     std::size_t connections_max = 256;
-    /// Further senders are refused as overloaded; those that are gone count too.
+    /// Further senders at the same time are refused as overloaded.
     std::size_t senders_max = 4096;
     std::size_t messages_max = 64;
     unsigned events_per_turn_max = 64;

@@ -22,7 +22,7 @@ namespace detail {
 /// window is full (Network::window_bytes), and writable follows when half of it is free. A ping is
 /// answered by the peer's process, so a frozen one does not answer. `close` says goodbye behind
 /// what was sent, and ends with Link::closed when the peer has said it too; the destructor breaks
-/// the connection off, and what was sent at the same instant has never left, as with posix::Tcp.
+/// the connection off, and small messages of the same instant have never left, as with posix::Tcp.
 ///
 /// Models:        ConnectionLike, with close, ping and resume_reading.
 /// Thread safety: the world's thread.

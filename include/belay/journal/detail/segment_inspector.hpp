@@ -55,7 +55,8 @@ public:
             }
             const bool follows = record->offset == at;
             look_at_padding(*record);
-            if (!take(*record, follows, on_operation)) break;
+            number_is_known_ = number_is_known_ && follows;
+            if (!take(*record, on_operation)) break;
             at = end_ = record->end();
             last_is_opening_ = record->header.kind == Kind::opening;
             // The one before it, which is damaged, may be that of the next run.
@@ -196,11 +197,19 @@ private:
         using namespace journal_format;
         // All behind it is looked at once: what vouches for a later place is behind this one, too.
         if (!vouched_is_known_) {
+            // Of many openings in a row two are left, and the one before may be damaged.
+            std::uint64_t opened = run_;
             for (std::uint64_t i = bytes_.candidate_from(at); i < bytes_.used();
                  i = bytes_.candidate_from(i + alignment)) {
                 const std::optional<FoundRecord> found = records_.at(i);
-                if (found && goes_on(*found, i - at)) {
-                    vouched_ = larger(vouched_, std::uint64_t{found->header.durable});
+                if (!found) continue;
+                const std::uint32_t run = run_of(*found);
+                const bool is_known = run >= run_ && run <= opened;
+                if (!is_known && !goes_on(*found, i - at)) continue;
+                vouched_ = larger(vouched_, std::uint64_t{found->header.durable});
+                const RecordHeader& h = found->header;
+                if (h.kind == Kind::opening && h.number == run) {
+                    opened = larger(opened, std::uint64_t{run} + 1);
                 }
             }
             vouched_is_known_ = true;
@@ -221,7 +230,7 @@ private:
 
     /// Returns: false if it could be read before, and not now.
     template <class OnOperation>
-    bool take(const FoundRecord& record, bool follows, OnOperation& on_operation) {
+    bool take(const FoundRecord& record, OnOperation& on_operation) {
         using namespace journal_format;
         const RecordHeader& h = record.header;
         const BytesView payload = bytes_.view(record.offset + record_header_bytes, h.length);
@@ -231,11 +240,13 @@ private:
         switch (h.kind) {
             case Kind::operation: {
                 const bool comes_again = outline_.numbers_known && h.number <= outline_.last;
-                if (comes_again || (follows && next_number() != 0 && h.number != next_number())) {
+                const bool is_due = next_number() == 0 || h.number == next_number();
+                if (comes_again || (number_is_known_ && !is_due)) {
                     damages_.push_back({record.offset, record.end() - record.offset,
                                         "an operation that is not the next one"});
                 }
                 if (comes_again) break;
+                number_is_known_ = true;
                 if (outline_.numbers_known) note_gap(outline_.last + 1, h.number - 1);
                 know_numbers(h.number);
                 outline_.last = h.number;
@@ -297,6 +308,7 @@ private:
     bool sealed_ = false;
     std::uint64_t runs_ahead_ = 0;  // that may go on without an opening that can be read
     bool last_is_opening_ = false;
+    bool number_is_known_ = true;  // of the next operation: none was lost since the last one
     bool torn_opening_ = false;
     std::error_code error_;
     std::uint64_t end_ = 0;

@@ -22,17 +22,17 @@ public:
         lost      ///< give the connection up
     };
 
-    /// Pre: 0ns < every, 0ns < dead_after.
+    /// Pre: 0ns < every < dead_after.
     constexpr explicit Pulse(const HeartbeatOptions& options) : options_{options} {
-        BELAY_PRECONDITION(
-            options.every > Duration::zero() && options.dead_after > Duration::zero(),
-            "HeartbeatOptions: every and dead_after must be > 0ns");
+        BELAY_PRECONDITION(Duration::zero() < options.every && options.every < options.dead_after,
+                           "HeartbeatOptions: 0ns < every < dead_after must hold");
     }
 
     /// The peer has given a sign of life, being open included.
     constexpr void heard(Instant now) noexcept {
         ask_at_ = after(now, options_.every);
         lost_at_ = after(now, options_.dead_after);
+        asked_ = spared_ = false;
     }
     /// There is no connection to watch.
     constexpr void rest() noexcept { ask_at_ = lost_at_ = never; }
@@ -44,11 +44,18 @@ public:
 
     [[nodiscard]] constexpr Due judge(Instant now) noexcept {
         if (now < deadline()) return Due::nothing;
-        // Who was not there could not hear an answer either.
+        // Who was not there could not hear an answer either. Once: whoever is always late would
+        // never give a peer up.
         const bool overslept = after(deadline(), options_.every) < now;
-        if (lost(now) && !overslept) return Due::lost;
+        if (!spared_ && (overslept || (lost(now) && !asked_))) {
+            spared_ = true;
+            const Duration rest = options_.dead_after - options_.every;
+            lost_at_ = larger(lost_at_, after(now, smaller(options_.every, rest)));
+        } else if (lost(now)) {
+            return Due::lost;
+        }
+        asked_ = true;
         ask_at_ = after(now, options_.every);
-        if (lost(now)) lost_at_ = after(now, smaller(options_.every, options_.dead_after));
         return Due::ping;
     }
 
@@ -56,6 +63,8 @@ private:
     HeartbeatOptions options_;
     Instant ask_at_ = never;
     Instant lost_at_ = never;
+    bool asked_ = false;   // since the last sign of life
+    bool spared_ = false;  // likewise
 };
 
 }  // namespace belay::inline BELAY_ABI::detail

@@ -36,7 +36,7 @@ class BasicReceiver {
 
 public:
     BasicReceiver(Ledger ledger, Authorize authorize, ReceiverOptions options, Observer observer)
-        : options_{options},
+        : options_{checked(options)},
           observer_{std::move(observer)},
           authorize_{std::move(authorize)},
           ledger_{std::move(ledger)} {
@@ -49,7 +49,7 @@ public:
 
     // ---- for the driver ------------------------------------------------------------------------
 
-    void attach(Waker waker) { waker_ = std::move(waker); }
+    void attach(Waker waker) { bits_ = Random{(waker_ = std::move(waker)).seed()}; }
 
     [[nodiscard]] Instant deadline() const noexcept {
         if (!notices_.empty()) return always;
@@ -64,7 +64,6 @@ public:
             Peer& peer = peers_[i];
             peer.link.advance(now_, options_.events_per_turn_max,
                               [&](const Bytes& message, Lane) { on_message(peer, message); });
-            if (peer.greeting_ends <= now_) refuse(peer, SessionErrc::protocol, 0);
             watch(peer);
         }
         if (commit_at_ <= now_) commit();
@@ -117,35 +116,29 @@ public:
 
 private:
     bool make_room() {
-        Peer* const out = peers_.giving_way();
-        if (out == nullptr) return false;
-        if (!out->link.closing()) note({Notice::Kind::refused, no_id, {}, SessionErrc::overloaded});
-        out->link.abort();
-        return true;
+        Peer* const out = peers_.giving_way(bits_, std::is_same_v<Authorize, AllowAll>);
+        const bool known_to_go = out != nullptr && out->link.closing();
+        if (!known_to_go) note({Notice::Kind::refused, no_id, {}, SessionErrc::overloaded});
+        if (out != nullptr) out->link.abort();
+        waker_.touch();
+        return out != nullptr;
     }
 
     void watch(Peer& peer) {
-        switch (peer.pulse.judge(now_)) {
-            case Pulse::Due::nothing:
+        switch (peer.judge(now_)) {
+            case Peer::Due::nothing:
                 return;
-            case Pulse::Due::lost:
+            case Peer::Due::too_late:
+                return refuse(peer, SessionErrc::protocol, 0);
+            case Peer::Due::lost:
                 // A frozen peer takes no goodbye.
                 peer.let_go();
                 return peer.link.abort();
-            case Pulse::Due::ping:
-                say(peer, session_format::FrameType::ping, ++pings_);
+            case Peer::Due::ping:
+                return peer.say(session_format::FrameType::ping, ++pings_);
         }
     }
-    /// A frame that is only a sign of life: with no room for it nobody reads at the other end, and
-    /// that shows in time.
-    static void say(Peer& peer, session_format::FrameType type, std::uint64_t number) {
-        Bytes message;
-        session_format::append_frame(message, {.type = type, .number = number});
-        static_cast<void>(peer.link.send(message));
-    }
-
     void on_message(Peer& peer, const Bytes& message) {
-        if (peer.phase != Phase::expecting_hello) peer.pulse.heard(now_);
         const bool greeted = peer.phase == Phase::attached;
         session_format::FrameReader reader{message, greeted ? options_.limits.payload_bytes_max
                                                             : session_format::greeting_bytes_max};
@@ -173,7 +166,7 @@ private:
                 if (peer.phase != Phase::attached) break;
                 return on_data(peer, frame);
             case session_format::FrameType::ping:
-                return say(peer, session_format::FrameType::pong, frame.number);
+                return peer.say(session_format::FrameType::pong, frame.number);
             case session_format::FrameType::pong:
                 return;
             case session_format::FrameType::error:
@@ -203,11 +196,12 @@ private:
                 e == SessionErrc::unauthorized ? SessionErrc::unauthorized : SessionErrc::forbidden,
                 0);
         }
+        if (peer.link.closing()) return;  // the authorizer let others in
         if (failed_) return refuse(peer, SessionErrc::storage, 0);
-        Sender* const sender = senders_.find_or_add(h.sender, options_.senders_max,
-                                                    Core{ledger_.store_id(), options_.limits});
-        if (sender == nullptr) return refuse(peer, SessionErrc::overloaded, 1000);
-        const auto answer = sender->core.judge(h, ledger_.progress(h.sender));
+        const Core fresh{ledger_.store_id(), options_.limits};
+        const Sender* const known = senders_.find(h.sender);
+        const Core& core = known != nullptr ? known->core : fresh;
+        const auto answer = core.judge(h, ledger_.progress(h.sender));
         if (answer.greeting == Core::Greeting::refuse)
             return refuse(peer, answer.error, answer.detail);
         if (answer.greeting == Core::Greeting::pend && !Fault::adopt_at_hello) {
@@ -215,8 +209,10 @@ private:
             peer.phase = Phase::pending;
             peer.greeting_ends = after(now_, options_.greeting_max);
             peer.pulse.heard(now_);
-            return welcome(peer, sender->core.pend(h, ledger_.progress(h.sender)));
+            return welcome(peer, core.pend(h, ledger_.progress(h.sender)));
         }
+        Sender* const sender = senders_.find_or_add(h.sender, options_.senders_max, fresh);
+        if (sender == nullptr) return refuse(peer, SessionErrc::overloaded, 1000);
         if (answer.greeting == Core::Greeting::pend) return adopt(peer, *sender);
         if (!Fault::no_fence) fence(peer);
         if (!Fault::resume_unsettled && !settle()) return;
@@ -228,7 +224,9 @@ private:
 
     void on_start(Peer& peer) {
         if (failed_) return refuse(peer, SessionErrc::storage, 0);
-        Sender* const sender = senders_.find(peer.hello.sender);
+        Sender* const sender = senders_.find_or_add(peer.hello.sender, options_.senders_max,
+                                                    Core{ledger_.store_id(), options_.limits});
+        if (sender == nullptr) return refuse(peer, SessionErrc::overloaded, 1000);
         // Between HELLO and START a newer connection may have become the one that counts.
         const auto answer = sender->core.judge(peer.hello, ledger_.progress(peer.hello.sender));
         if (answer.greeting == Core::Greeting::refuse)
@@ -276,6 +274,7 @@ private:
     }
 
     void on_data(Peer& peer, const session_format::Frame& frame) {
+        if (failed_) return refuse(peer, SessionErrc::storage, 0);
         Sender* const sender = senders_.find(peer.hello.sender);
         switch (sender->core.judge_data(peer.id, frame)) {
             case Core::Data::skip:
@@ -387,6 +386,7 @@ private:
     Ledger ledger_;
     driver::Lifeline line_;
     Waker waker_;
+    Random bits_;
     std::error_code failed_;
     Instant now_ = always;
     Instant commit_at_ = never;

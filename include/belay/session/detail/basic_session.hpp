@@ -182,7 +182,6 @@ private:
 
     void on_message(const Bytes& message) {
         Bytes reply;
-        pulse_.heard(now_);
         const std::error_code e = core_.take(message, reply);
         if (!reply.empty()) static_cast<void>(link_.send(reply));
         if (e) link_.report_unhealthy(failure(e));
@@ -216,6 +215,10 @@ private:
         if (greeting_ends_ <= now_) {
             greeting_ends_ = never;
             link_.report_unhealthy(failure_of(SessionErrc::silent));
+        }
+        if (const Instant at = link_.heard_at(); heard_at_ < at && pulse_.deadline() != never) {
+            heard_at_ = at;
+            pulse_.heard(at);
         }
         switch (pulse_.judge(now_)) {
             case Pulse::Due::nothing:
@@ -339,6 +342,7 @@ private:
     std::uint64_t accepted_;
     std::uint64_t acknowledged_;
     Pulse pulse_;
+    Instant heard_at_ = always;
     std::uint64_t pings_ = 0;
     Instant now_ = always;
     Instant greeting_ends_ = never;

@@ -57,8 +57,10 @@ public:
         }
         const bool known = record && record->journal == h.journal;
         const std::uint64_t seen = known ? larger(record->attach, attach_of(h.journal)) : 0;
-        // An attach that cannot be would shut every honest one out that comes after it.
-        if ((h.attach >> 32U) > (seen >> 32U) + runs_ahead_max) {
+        // An attach that cannot be would shut every honest one out that comes after it. Against the
+        // record, which only work lifts.
+        const std::uint64_t recorded = known ? record->attach : 0;
+        if ((h.attach >> 32U) > (recorded >> 32U) + runs_ahead_max) {
             return {Greeting::refuse, SessionErrc::protocol, 1};
         }
         if (known) {

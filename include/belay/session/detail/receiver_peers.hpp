@@ -8,12 +8,21 @@
 #include <vector>   // std::vector
 
 #include <belay/core/order.hpp>
+#include <belay/core/random.hpp>
 #include <belay/link/detail/pulse.hpp>
 #include <belay/link/served_link.hpp>
 #include <belay/session/greeting.hpp>
 #include <belay/session/receiver_options.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
+
+/// Options that no receiver could keep end the program when it is made, not when somebody comes.
+[[nodiscard]] inline const ReceiverOptions& checked(const ReceiverOptions& options) {
+    static_cast<void>(Pulse{options.heartbeat});
+    BELAY_PRECONDITION(options.greeting_max > Duration::zero() && options.events_per_turn_max > 0,
+                       "ReceiverOptions: greeting_max and events_per_turn_max must be > 0");
+    return options;
+}
 
 /// How far a connection has come. Each state has its end: see docs/session-protocol.md, section 10.
 enum class PeerPhase : std::uint8_t { expecting_hello, pending, attached };
@@ -26,6 +35,23 @@ struct ReceiverPeer {
 
     [[nodiscard]] Instant deadline() const noexcept {
         return smaller(smaller(link.deadline(), greeting_ends), pulse.deadline());
+    }
+    enum class Due : std::uint8_t { nothing, ping, lost, too_late };
+    [[nodiscard]] Due judge(Instant now) noexcept {
+        const bool heard = link.take_heard() && phase != PeerPhase::expecting_hello;
+        if (heard && !link.closing()) pulse.heard(now);
+        if (greeting_ends <= now) return Due::too_late;
+        const Pulse::Due due = pulse.judge(now);
+        return due == Pulse::Due::nothing ? Due::nothing
+               : due == Pulse::Due::ping  ? Due::ping
+                                          : Due::lost;
+    }
+    /// A frame that is only a sign of life: with no room for it nobody reads at the other end, and
+    /// that shows in time.
+    void say(session_format::FrameType type, std::uint64_t number) {
+        Bytes message;
+        session_format::append_frame(message, {.type = type, .number = number});
+        static_cast<void>(link.send(message));
     }
     /// Nothing more is expected of it.
     void let_go() noexcept {
@@ -73,15 +99,22 @@ public:
         return *all_.back();
     }
     /// Who leaves its place to a newcomer; null for none. Places are for senders: one that is gone
-    /// already, or else the one that has been silent for longest.
-    [[nodiscard]] Peer* giving_way() const noexcept {
-        Peer* silent = nullptr;
+    /// already gives way, or else by chance one of which nothing has arrived (the oldest would be
+    /// whoever is about to speak: a flood would let nobody through), or, if `pending_too`, of those
+    /// that await START.
+    [[nodiscard]] Peer* giving_way(Random& bits, bool pending_too) const noexcept {
+        Peer* out[2] = {};
+        std::uint64_t seen[2] = {};
         for (const auto& peer : all_) {
             if (peer->link.ended()) continue;
             if (peer->link.closing()) return peer.get();
-            if (silent == nullptr && peer->phase == PeerPhase::expecting_hello) silent = peer.get();
+            const bool silent = peer->phase == PeerPhase::expecting_hello;
+            const bool waits = pending_too && peer->phase == PeerPhase::pending;
+            if (!(silent || waits) || peer->link.has_arrived()) continue;
+            const std::size_t which = silent ? 0 : 1;
+            if (uniform_upto(bits, seen[which]++) == 0) out[which] = peer.get();
         }
-        return silent;
+        return out[0] != nullptr ? out[0] : out[1];
     }
     /// The pending connection of a sender; null for none.
     [[nodiscard]] Peer* pending(const Id& sender) const noexcept {

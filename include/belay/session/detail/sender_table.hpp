@@ -27,10 +27,11 @@ public:
         const std::size_t i = place_of(id);
         return i < senders_.size() && senders_[i].id == id ? &senders_[i] : nullptr;
     }
-    /// Adds one if there is none; null if there are `most` already. Others may move in memory.
+    /// Adds one if there is none, and forgets another that is idle if there are `most`: all that
+    /// counts of it is in the ledger. Null if all of them are busy. Others may move in memory.
     [[nodiscard]] Sender* find_or_add(const Id& id, std::size_t most, const Core& fresh) {
         if (Sender* const s = find(id)) return s;
-        if (senders_.size() >= most) return nullptr;
+        if (senders_.size() >= most && !forget_idle()) return nullptr;
         const auto place = senders_.begin() + static_cast<std::ptrdiff_t>(place_of(id));
         return &*senders_.insert(place, Sender{id, fresh});
     }
@@ -54,6 +55,14 @@ public:
     }
 
 private:
+    bool forget_idle() {
+        for (auto i = senders_.begin(); i != senders_.end(); ++i) {
+            if (i->begun || i->core.attached() != 0) continue;
+            senders_.erase(i);
+            return true;
+        }
+        return false;
+    }
     [[nodiscard]] std::size_t place_of(const Id& id) const {
         return first_after(senders_, [&id](const Sender& s) { return s.id < id; });
     }

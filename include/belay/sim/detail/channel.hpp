@@ -77,7 +77,7 @@ public:
         if (!cut_) push(side, SegmentKind::fin);
     }
     /// The process lets go, or dies: its socket is gone at once. What was on the way still arrives,
-    /// all of it or a part from the front, but nothing of what was sent at this very instant; then
+    /// all of it or a part from the front, but of this very instant no small message; then
     /// the other end learns of the end. In a partition it learns nothing.
     void abort(int side) {
         End& e = end_[side];

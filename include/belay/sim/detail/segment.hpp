@@ -39,12 +39,14 @@ inline void keep_front(belay::detail::EventRing<Segment>& ring, Random& bits) {
     }
 }
 
-/// What a process sends is written when its round is over: of the instant in which it lets go,
-/// nothing.
+/// What a process sends is written when its round is over, and only large messages at once: of the
+/// small ones of the instant in which it lets go none has left.
+inline constexpr std::size_t written_at_once = std::size_t{16} << 10;  // as by posix::Tcp
 inline void drop_unwritten(belay::detail::EventRing<Segment>& ring, Instant now) {
     for (std::size_t i = ring.size(); i != 0; --i) {
         Segment s = ring.pop();
-        if (s.kind != SegmentKind::data || s.sent != now) ring.push(std::move(s));
+        const bool small = s.kind == SegmentKind::data && s.bytes.size() < written_at_once;
+        if (!small || s.sent != now) ring.push(std::move(s));
     }
 }
 
