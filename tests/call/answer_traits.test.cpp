@@ -111,7 +111,7 @@ static_assert(detail::Unsupported<std::ifstream> && detail::Unsupported<std::exc
 static_assert(detail::Unsupported<std::function<void()>> && detail::Unsupported<OnlyHasValue>);
 static_assert(!detail::Unsupported<CurlCode> && !detail::Unsupported<Status>);
 static_assert(!detail::Unsupported<Reply> && !detail::Unsupported<Code>);
-static_assert(!detail::Unsupported<std::unique_ptr<int>> && !detail::Unsupported<OkField>);
+static_assert(!detail::Unsupported<std::unique_ptr<int>> && detail::Unsupported<OkField>);
 static_assert(!detail::Unsupported<std::shared_ptr<void>> && !detail::Unsupported<double>);
 static_assert(!detail::Unsupported<std::vector<bool>>);
 
@@ -252,4 +252,46 @@ TEST_CASE("Layers see the failures of a type that is taught or tells by itself",
     const auto late = belay_test::await(Pipeline{Timeout{1s}}, sleeper, hangs);
     CHECK(late.error() == std::errc::timed_out);
     CHECK(late.last() == nullptr);
+}
+
+// A value that could be made from an error.
+namespace {
+struct FromError {
+    FromError() = default;
+    FromError(std::error_code) {}  // NOLINT(google-explicit-constructor): what this is about
+};
+}  // namespace
+
+TEST_CASE("retry makes no success of an error that a value could be made from",
+          "[call][answer_traits][regression]") {
+    AsyncSleeper sleeper;
+    SECTION("a call that was never made") {
+        StopSource source;
+        source.request_stop();
+        const auto result = retry(
+            steady(1s, 3), sleeper, [] { return FromError{}; }, source.token());
+        CHECK_FALSE(result.has_value());
+        CHECK(result.error() == CallErrc::stopped);
+    }
+    SECTION("an optional that stays empty") {
+        const auto result =
+            retry(steady(1s, 3), sleeper, [] { return std::optional<FromError>{}; });
+        CHECK_FALSE(result.has_value());
+        CHECK(result.error() == CallErrc::gave_up);
+    }
+}
+
+TEMPLATE_TEST_CASE("The traits of a type are asked where it is returned as const",
+                   "[call][answer_traits][regression]", BELAY_TEST_WAYS) {
+    AsyncSleeper sleeper;
+    int calls = 0;
+    const auto result = TestType::run(
+        steady(1s, 3), sleeper,
+        [&]() -> const Status {
+            ++calls;
+            return Status{14};
+        },
+        as_it_is);
+    CHECK(calls == 3);
+    CHECK_FALSE(result.has_value());
 }

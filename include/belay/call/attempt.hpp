@@ -57,7 +57,7 @@ decltype(auto) call(F& fn, const Attempt& attempt) {
 }
 
 template <class F>
-using CallResult = decltype(detail::call(std::declval<F&>(), Attempt{}));
+using CallResult = std::remove_cv_t<decltype(detail::call(std::declval<F&>(), Attempt{}))>;
 
 /// A callable around another; says itself only what it changes.
 template <class F>

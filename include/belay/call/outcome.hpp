@@ -50,8 +50,8 @@ public:
     [[nodiscard]] T& operator*() & noexcept { return value(); }
     [[nodiscard]] const T& operator*() const& noexcept { return value(); }
     [[nodiscard]] T&& operator*() && noexcept { return std::move(*this).value(); }
-    [[nodiscard]] T* operator->() noexcept { return &value(); }
-    [[nodiscard]] const T* operator->() const noexcept { return &value(); }
+    [[nodiscard]] T* operator->() noexcept { return checked(), last_.operator->(); }
+    [[nodiscard]] const T* operator->() const noexcept { return checked(), last_.operator->(); }
 
     template <class U>
     [[nodiscard]] T value_or(U&& other) const& {
@@ -66,19 +66,20 @@ public:
     [[nodiscard]] const E& error() const noexcept { return error_; }
 
     /// What the last call returned, also if it is a failure; null if there was none.
-    [[nodiscard]] T* last() & noexcept { return last_ ? &*last_ : nullptr; }
-    [[nodiscard]] const T* last() const& noexcept { return last_ ? &*last_ : nullptr; }
+    [[nodiscard]] T* last() & noexcept { return last_ ? last_.operator->() : nullptr; }
+    [[nodiscard]] const T* last() const& noexcept { return last_ ? last_.operator->() : nullptr; }
     /// It would dangle.
     const T* last() const&& = delete;
 
     /// The same without the last value of a failure. Not where an error could be taken for a value.
     operator Result<T, E>() &&
         requires(!std::convertible_to<E, T>) {
-            return worked_ ? Result<T, E>{std::move(*last_)} : Result<T, E>{std::move(error_)};
+            return worked_ ? Result<T, E>{std::move(*last_)}
+                           : Result<T, E>::failure(std::move(error_));
         } operator Result<T, E>() const&
             requires(!std::convertible_to<E, T> && std::copy_constructible<T>)
     {
-        return worked_ ? Result<T, E>{*last_} : Result<T, E>{error_};
+        return worked_ ? Result<T, E>{*last_} : Result<T, E>::failure(error_);
     }
 
 private:

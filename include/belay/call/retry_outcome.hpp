@@ -66,7 +66,7 @@ struct PlainOutcome {
     static type finish(R&& value, const std::optional<Failure>&, const std::error_code&) {
         return type{std::move(value)};
     }
-    static type without(const std::error_code& why) { return type{why}; }
+    static type without(const std::error_code& why) { return type::failure(why); }
 };
 
 struct NothingOutcome {
@@ -94,9 +94,9 @@ struct OptionalOutcome {
         return detail::verdict(!value.has_value());
     }
     static type finish(R&& value, const std::optional<Failure>&, const std::error_code& why) {
-        return value.has_value() ? type{*std::move(value)} : type{why};
+        return value.has_value() ? type{*std::move(value)} : type::failure(why);
     }
-    static type without(const std::error_code& why) { return type{why}; }
+    static type without(const std::error_code& why) { return type::failure(why); }
 };
 
 /// Codes come back as std::error_code: of a Result of Boost's the test would mean the opposite.
@@ -139,6 +139,8 @@ private:
         // one.
         if constexpr (requires { typename R::unexpected_type; }) {
             return R(typename R::unexpected_type(std::move(error)));
+        } else if constexpr (requires { R::failure(std::move(error)); }) {
+            return R::failure(std::move(error));
         } else {
             return R(std::move(error));
         }

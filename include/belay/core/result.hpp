@@ -36,6 +36,9 @@ public:
         }
     }
 
+    /// A failure, also where `T` could be made from the error.   Pre: as above.
+    [[nodiscard]] static Result failure(E error) { return Result{std::nullopt, std::move(error)}; }
+
     [[nodiscard]] bool has_value() const noexcept { return value_.has_value(); }
     [[nodiscard]] explicit operator bool() const noexcept { return has_value(); }
 
@@ -46,8 +49,8 @@ public:
     [[nodiscard]] T& operator*() & noexcept { return value(); }
     [[nodiscard]] const T& operator*() const& noexcept { return value(); }
     [[nodiscard]] T&& operator*() && noexcept { return std::move(*this).value(); }
-    [[nodiscard]] T* operator->() noexcept { return &value(); }
-    [[nodiscard]] const T* operator->() const noexcept { return &value(); }
+    [[nodiscard]] T* operator->() noexcept { return checked(), value_.operator->(); }
+    [[nodiscard]] const T* operator->() const noexcept { return checked(), value_.operator->(); }
 
     template <class U>
     [[nodiscard]] T value_or(U&& other) const& {
@@ -62,6 +65,11 @@ public:
     [[nodiscard]] const E& error() const noexcept { return error_; }
 
 private:
+    Result(std::nullopt_t, E&& error) : error_{std::move(error)} {
+        if constexpr (std::constructible_from<bool, const E&>) {
+            BELAY_PRECONDITION(static_cast<bool>(error_), "Result::failure: the error must be one");
+        }
+    }
     void checked() const noexcept {
         BELAY_PRECONDITION(has_value(), "Result::value: there must be a value, see error()");
     }

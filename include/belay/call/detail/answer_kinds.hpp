@@ -44,12 +44,14 @@ concept CodeLike = !std::same_as<R, std::error_condition> && requires(const R& r
     static_cast<bool>(r);
 };
 
-// As the statuses of absl and gRPC. A field of that name is none.
+// As the statuses of absl and gRPC.
 template <class R>
 concept HasOk = requires { requires std::is_member_function_pointer_v<decltype(&R::ok)>; } ||
                 requires(R& r) { r.ok(); };
 template <class R>
-concept SaysOk = requires(const R& r) { static_cast<bool>(r.ok()); };
+concept SaysOk = requires(const R& r) {
+    { r.ok() } -> std::same_as<bool>;
+};
 
 // As the results of cpp-httplib: true means a value.
 template <class R>
@@ -70,10 +72,17 @@ concept SmartPointer = requires(const R& r) {
 template <class R>
 concept TestsAsBool = std::is_constructible_v<bool, const R&> ||
                       std::is_constructible_v<bool, R&> || std::is_constructible_v<bool, R>;
+// A field that says it, or a function of a usual name.
 template <class R>
-concept MayBeFailure = std::is_class_v<R> && ((TestsAsBool<R> && !SmartPointer<R>) || HasOk<R> ||
-                                              std::convertible_to<const R&, std::error_code> ||
-                                              requires(R& r) { r.has_value(); });
+concept SaysSomehow = requires(R& r) { r.has_value(); } || requires(R& r) { r.has_error(); } ||
+                      requires(R& r) { r.is_ok(); } || requires(R& r) {
+                          { r.ok } -> std::same_as<bool&>;
+                      };
+template <class R>
+concept MayBeFailure =
+    (std::is_class_v<R> || std::is_union_v<R>)&&((TestsAsBool<R> && !SmartPointer<R>) || HasOk<R> ||
+                                                 SaysSomehow<R> || std::derived_from<R, Failure> ||
+                                                 std::convertible_to<const R&, std::error_code>);
 
 // What says "failed" in a way that could only be guessed at, or cannot be carried.
 template <class R>
