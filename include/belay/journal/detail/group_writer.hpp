@@ -9,6 +9,8 @@
 #include <utility>  // std::exchange
 
 #include <belay/core/detail/spin_mutex.hpp>
+#include <belay/core/order.hpp>
+#include <belay/journal/detail/file_advice.hpp>
 #include <belay/journal/detail/record_buffer.hpp>
 #include <belay/journal/journal_error.hpp>
 #include <belay/journal/journal_options.hpp>
@@ -282,7 +284,10 @@ public:
     /// ends.   Returns: false if it was written in the meantime.
     [[nodiscard]] bool copy_unwritten(std::uint32_t offset, Bytes& into) const noexcept {
         if (offset < buffer_offset_) return false;
-        const BytesView from = buffer_.bytes().subspan(offset - buffer_offset_);
+        const BytesView all = buffer_.bytes();
+        // What a reader knows to be there may have been taken back since.
+        const BytesView from =
+            all.subspan(smaller<std::size_t>(offset - buffer_offset_, all.size()));
         into.resize(from.size() < into.size() ? from.size() : into.size());
         if (!into.empty()) std::memcpy(into.data(), from.data(), into.size());
         return true;

@@ -6,6 +6,7 @@
 #include <string>   // std::string
 #include <utility>  // std::move
 
+#include <belay/journal/detail/file_advice.hpp>
 #include <belay/journal/detail/file_window.hpp>
 #include <belay/journal/detail/record_buffer.hpp>
 #include <belay/journal/detail/segment_index.hpp>
