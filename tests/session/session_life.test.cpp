@@ -315,6 +315,17 @@ TEST_CASE("Session takes a part of a message for a sign of life",
     CHECK(r.line().heard().empty());
 }
 
+TEST_CASE("Session takes room for its own sending for no sign of life",
+          "[session][session][regression]") {
+    Rig r{{.heartbeat = {.every = 10s, .dead_after = 25s}}};
+    r.connect();
+    for (auto t = 1s; t <= 25s; t += 1s) {
+        r.line().link.writable();
+        r.run(t);
+    }
+    CHECK(r.state() == LinkState::cooldown);
+}
+
 TEST_CASE("Session's ERROR leaves, however many bad messages come at once",
           "[session][session][regression]") {
     Rig r;

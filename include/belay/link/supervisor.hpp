@@ -221,7 +221,10 @@ private:
         if (!live_.exists() && event.kind != part::EventKind::closed) return;
         if (!live_.sift(event, turn)) return;
         if (event.epoch != live_.epoch()) return;  // a check called stop()
-        heard_at_ = now_;
+        // Room for our own sending proves nothing of the peer.
+        const bool heard =
+            event.kind == part::EventKind::received || event.kind == part::EventKind::pong;
+        if (heard) heard_at_ = now_;
         switch (event.kind) {
             case part::EventKind::opened:
                 return step({.input = timeline::Input::opened});

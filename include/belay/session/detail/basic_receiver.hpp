@@ -125,16 +125,15 @@ private:
     }
 
     void watch(Peer& peer) {
+        if (peer.greeting_ends <= now_) return refuse(peer, SessionErrc::protocol, 0);
         switch (peer.judge(now_)) {
-            case Peer::Due::nothing:
+            case Pulse::Due::nothing:
                 return;
-            case Peer::Due::too_late:
-                return refuse(peer, SessionErrc::protocol, 0);
-            case Peer::Due::lost:
+            case Pulse::Due::lost:
                 // A frozen peer takes no goodbye.
                 peer.let_go();
                 return peer.link.abort();
-            case Peer::Due::ping:
+            case Pulse::Due::ping:
                 return peer.say(session_format::FrameType::ping, ++pings_);
         }
     }

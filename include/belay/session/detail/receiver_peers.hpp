@@ -36,15 +36,10 @@ struct ReceiverPeer {
     [[nodiscard]] Instant deadline() const noexcept {
         return smaller(smaller(link.deadline(), greeting_ends), pulse.deadline());
     }
-    enum class Due : std::uint8_t { nothing, ping, lost, too_late };
-    [[nodiscard]] Due judge(Instant now) noexcept {
+    [[nodiscard]] Pulse::Due judge(Instant now) noexcept {
         const bool heard = link.take_heard() && phase != PeerPhase::expecting_hello;
         if (heard && !link.closing()) pulse.heard(now);
-        if (greeting_ends <= now) return Due::too_late;
-        const Pulse::Due due = pulse.judge(now);
-        return due == Pulse::Due::nothing ? Due::nothing
-               : due == Pulse::Due::ping  ? Due::ping
-                                          : Due::lost;
+        return pulse.judge(now);
     }
     /// A frame that is only a sign of life: with no room for it nobody reads at the other end, and
     /// that shows in time.
