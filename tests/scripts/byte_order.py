@@ -73,15 +73,23 @@ def same_on(cross_compiler, emulator, compiler, *options):
     return ok
 
 
-def main():
+def compiler_if_installed(*tools):
+    """The compiler of this machine, which is asked for by --compiler; None where a tool is missing, which it says."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--compiler", default="c++")
     arguments = parser.parse_args()
-    for tool in (CROSS_COMPILER, EMULATOR):
+    for tool in tools:
         if shutil.which(tool) is None:
             print(f"SKIP: {tool} is not installed")
-            return 0
-    return 0 if same_on(CROSS_COMPILER, EMULATOR, arguments.compiler) else 1
+            return None
+    return arguments.compiler
+
+
+def main():
+    compiler = compiler_if_installed(CROSS_COMPILER, EMULATOR)
+    if compiler is None:
+        return 0
+    return 0 if same_on(CROSS_COMPILER, EMULATOR, compiler) else 1
 
 
 if __name__ == "__main__":

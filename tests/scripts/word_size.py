@@ -9,8 +9,6 @@ it what byte_order.py does with a big-endian machine: files and programs under e
 Without the cross compiler and the emulator it says "SKIP: ...".
 """
 
-import argparse
-import shutil
 import subprocess
 import sys
 
@@ -45,18 +43,14 @@ def static_tests():
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--compiler", default="c++")
-    arguments = parser.parse_args()
-    for tool in (CROSS_COMPILER, EMULATOR):
-        if shutil.which(tool) is None:
-            print(f"SKIP: {tool} is not installed")
-            return 0
+    compiler = byte_order.compiler_if_installed(CROSS_COMPILER, EMULATOR)
+    if compiler is None:
+        return 0
     ok = compiles("static_assert(sizeof(void*) == 4);\n" + headers(), "every header")
     for room, source in static_tests().items():
         ok = compiles(source, f"{room}: static tests of sizes") and ok
     # By default a system of 32 bits knows neither large files nor the numbers that file systems give to files today.
-    ok = byte_order.same_on(CROSS_COMPILER, EMULATOR, arguments.compiler, "-D_FILE_OFFSET_BITS=64") and ok
+    ok = byte_order.same_on(CROSS_COMPILER, EMULATOR, compiler, "-D_FILE_OFFSET_BITS=64") and ok
     return 0 if ok else 1
 
 
