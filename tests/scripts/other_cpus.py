@@ -10,13 +10,14 @@ the instruction differently. The programs without framework of each folder run o
 Without the cross compiler and the emulators it says "SKIP: ...".
 """
 
-import argparse
 import pathlib
 import platform
 import shutil
 import subprocess
 import sys
 import tempfile
+
+import byte_order
 
 HERE = pathlib.Path(__file__).resolve().parent
 SAMPLE = HERE / "samples" / "crc_paths.cpp"
@@ -76,17 +77,13 @@ def right_on_x86(directory, compiler):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--compiler", default="c++")
-    arguments = parser.parse_args()
-    for tool in (CROSS_COMPILER, DISASSEMBLER, ARM_EMULATOR, X86_EMULATOR):
-        if shutil.which(tool) is None:
-            print(f"SKIP: {tool} is not installed")
-            return 0
+    compiler = byte_order.compiler_if_installed(CROSS_COMPILER, DISASSEMBLER, ARM_EMULATOR, X86_EMULATOR)
+    if compiler is None:
+        return 0
     with tempfile.TemporaryDirectory() as name:
         ok = right_on_arm(pathlib.Path(name))
         if platform.machine() == "x86_64":
-            ok = right_on_x86(pathlib.Path(name), arguments.compiler) and ok
+            ok = right_on_x86(pathlib.Path(name), compiler) and ok
     print("all right" if ok else "NOT right")
     return 0 if ok else 1
 
