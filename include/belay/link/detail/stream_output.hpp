@@ -30,6 +30,9 @@ public:
         to.insert(to.end(), bytes.begin(), bytes.end());
     }
 
+    /// Takes the last bytes back.
+    void take_back(std::size_t bytes) noexcept { bytes_.resize(bytes_.size() - bytes); }
+
     /// What is to be written next.
     [[nodiscard]] BytesView pending() const noexcept { return BytesView{bytes_}.subspan(first_); }
     [[nodiscard]] std::size_t size() const noexcept { return bytes_.size() - first_; }
