@@ -28,13 +28,14 @@ public:
         prints_.reserve(smaller(per_entry_, window_.capacity()) * print_bytes);
     }
 
-    /// The print of what comes with a key.   Errors: duplicate, key_conflict.
-    [[nodiscard]] Result<KeyPrint> judge(std::string_view key, BytesView body) const noexcept {
-        KeyPrint print = print_of(key, hash_);
+    /// Makes the print of what comes with a key.   Errors: duplicate, key_conflict.
+    [[nodiscard]] std::error_code judge(std::string_view key, BytesView body,
+                                        KeyPrint& print) const noexcept {
+        print = print_of(key, hash_);
         window_.prefetch(print);
         print.content = crc32c(body);
         const KeyWindow::Answer known = window_.find(print);
-        if (known == KeyWindow::Answer::unknown) return print;
+        if (known == KeyWindow::Answer::unknown) return {};
         return make_error_code(known == KeyWindow::Answer::same ? QueueErrc::duplicate
                                                                 : QueueErrc::key_conflict);
     }

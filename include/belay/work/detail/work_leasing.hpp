@@ -32,10 +32,9 @@ public:
             entry.expires = stamp_of(WallTime{after(wall, with.expires_after).time_since_epoch()});
         }
         if (!with.key.empty()) {
-            const Result<KeyPrint> print = items_.keys().judge(with.key, body);
-            if (!print) return print.error();
             entry.has_key = true;
-            entry.print = *print;
+            const std::error_code known = items_.keys().judge(with.key, body, entry.print);
+            if (known) return known;
         }
         // So that it can be copied forward, with what may become known of it.
         const std::size_t bytes = body.size() + work_overhead_max;
