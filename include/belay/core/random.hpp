@@ -119,8 +119,7 @@ template <BitSource Bits>
 [[nodiscard]] constexpr std::uint64_t uniform_below(Bits& bits, std::uint64_t count) noexcept {
     Product p = multiply(bits(), count);
     // Divides almost never: only where the product may be one of those that are too many.
-    while (p.low < count && p.low < (0 - count) % count) [[unlikely]]
-        p = multiply(bits(), count);
+    while (p.low < count && p.low < (0 - count) % count) p = multiply(bits(), count);
     return p.high;
 }
 
