@@ -221,23 +221,3 @@ TEST_CASE("What a started task throws is kept; what a loop runs goes on",
     REQUIRE(task.done());
     CHECK_THROWS_WITH(task.take(), "kept");
 }
-
-namespace {
-
-int scenes_asked_for = 0;
-Task<int> fetch_scene() {
-    if (++scenes_asked_for < 3) throw std::runtime_error{"not yet"};
-    co_return 7;
-}
-
-}  // namespace
-
-TEST_CASE("The example of docs/call.md runs a coroutine from main", "[drive][loop_sleeper][unit]") {
-    Loop loop;
-    LoopSleeper sleeper{loop};
-    const Policy policy{Backoff{FullJitter{}, Cap{30us}, 1us}, MaxAttempts{5}};
-    Task<Result<int>> scene = retry(policy, sleeper, fetch_scene);
-    scene.start();
-    loop.run_until([&] { return scene.done(); });
-    CHECK(scene.take().value() == 7);
-}
