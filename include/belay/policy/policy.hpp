@@ -59,6 +59,17 @@ public:
         (std::is_nothrow_move_constructible_v<Rules> && ...))
         : rules_{{std::move(rules)}...} {}
 
+    /// Somebody wants an attempt from now on. Exists where a rule hears it.
+    ///
+    /// Pre: none is wanted, planned or under way.   Errors: none.   Complexity: O(rules).
+    constexpr void wanted(Turn& turn) noexcept
+        requires(detail::HasWanted<Rules> || ...)
+    {
+        visit([&](auto& rule) {
+            if constexpr (requires { rule.wanted(turn); }) rule.wanted(turn);
+        });
+    }
+
     /// May an attempt start at `now`? Asks only.   Errors: none.   Complexity: O(rules).
     [[nodiscard]] constexpr Advice admit([[maybe_unused]] Instant now) const noexcept {
         detail::AdviceFold fold;
@@ -129,7 +140,7 @@ public:
 
     /// The attempt ended without a verdict, or will not take place: permits go back.
     ///
-    /// Pre: an attempt has begun, or `failed` or `lost` have not said `stop`.
+    /// Pre: an attempt is wanted or has begun, or `failed` or `lost` have not said `stop`.
     constexpr void abandoned([[maybe_unused]] Turn& turn) noexcept {
         visit([&](auto& rule) {
             if constexpr (requires { rule.abandoned(turn); }) rule.abandoned(turn);
@@ -177,6 +188,12 @@ public:
     constexpr Advice relive(detail::Outcome what, [[maybe_unused]] const Failure& failure,
                             [[maybe_unused]] Turn& turn) noexcept {
         detail::AdviceFold fold;
+        if (what == detail::Outcome::wanted) {
+            visit_own([&](auto& rule) {
+                if constexpr (requires { rule.wanted(turn); }) rule.wanted(turn);
+            });
+            return Advice::go();
+        }
         visit_own([&]<class R>(R& rule) {
             if (what != detail::Outcome::lost && !began(rule, turn)) return;
             if constexpr (requires { rule.failed(failure, turn); }) {

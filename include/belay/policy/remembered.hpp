@@ -48,6 +48,12 @@ public:
         tell(turn);
     }
 
+    void wanted(Turn& turn) noexcept
+        requires detail::HasWanted<detail::AsPolicy<P>>
+    {
+        policy_.wanted(turn);
+        history_->wanted(turn.now);
+    }
     [[nodiscard]] Advice admit(Instant now) const noexcept {
         if (stopped_) return Advice::stop();
         const Advice advice = policy_.admit(now);

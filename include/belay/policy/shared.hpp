@@ -90,6 +90,11 @@ public:
     constexpr Shared& operator=(Shared&& other) noexcept = default;
     constexpr ~Shared() = default;
 
+    constexpr void wanted(Turn& turn) noexcept
+        requires detail::HearsWanted<Object>
+    {
+        object_->wanted(turn);
+    }
     [[nodiscard]] constexpr Advice admit(Instant now) const noexcept {
         return static_cast<const Object*>(object_)->admit(now);
     }
