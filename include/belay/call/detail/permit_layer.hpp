@@ -92,7 +92,8 @@ template <class L>
 template <class Object>
 [[nodiscard]] constexpr PermitLayer<Shared<Object>> layer_of(const Shared<Object>& rule) noexcept {
     static_assert(!ReservableLike<Object>,
-                  "Pipeline: a budget pays for retries, so it belongs into Retrying's policy");
+                  "Pipeline: a budget pays for retries, so it belongs into Retrying's policy, or "
+                  "into a Hedge");
     return {rule};
 }
 
