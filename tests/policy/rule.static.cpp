@@ -82,6 +82,11 @@ static_assert(!RuleLike<WithResetOnly>, "a rule that only resets has nothing to 
 template <>
 struct Only<10> {};
 static_assert(!RuleLike<RuleListener<10>>);
+template <>
+struct Only<11> {
+    void wanted(Turn&) noexcept;
+};
+static_assert(!RuleLike<Only<11>> && RuleLike<RuleListener<11>>);
 struct MoveOnly : Only<3> {
     MoveOnly(MoveOnly&&) = default;
     MoveOnly& operator=(MoveOnly&&) = default;
@@ -144,6 +149,20 @@ struct NameIsText : Only<0> {
     static constexpr char name[] = "text";
 };
 static_assert(!RuleLike<NameIsFunction> && !RuleLike<NameIsNumber> && RuleLike<NameIsText>);
+struct WantedThrows : Only<0> {
+    void wanted(Turn&);
+};
+struct WantedAdvises : Only<0> {
+    Advice wanted(Turn&) noexcept;
+};
+struct WantedWithoutTurn : Only<0> {
+    void wanted() noexcept;
+};
+struct WantedByInstant : Only<0> {
+    void wanted(Instant) noexcept;
+};
+static_assert(!RuleLike<WantedThrows> && !RuleLike<WantedAdvises>);
+static_assert(!RuleLike<WantedWithoutTurn> && !RuleLike<WantedByInstant>);
 struct LimitNotConst : Only<0> {
     Duration attempt_limit() noexcept;
 };

@@ -18,7 +18,8 @@ namespace belay::inline BELAY_ABI {
 ///
 /// Thread safety: a plain value.
 struct Attempt {
-    /// 1 for the first; counted by the innermost retry.
+    /// 1 for the first; counted by the innermost retry or Hedge, by a Hedge over all attempts of a
+    /// Retrying around it.
     std::uint64_t number = 1;
     /// Whether a retry further out is repeating already: then a retry in here multiplies.
     bool repeats = false;

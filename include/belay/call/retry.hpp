@@ -46,6 +46,7 @@ public:
         if (finished_) return RetryStep::finished;
         if (stopped) return end(CallErrc::stopped, Advice::go());
         Turn turn{sleeper_.now(), sleeper_.bits()};
+        want(turn);
         if (attempt_.number != 0 && turn.now > deadline_) {
             return end(std::make_error_code(std::errc::timed_out), standing_);
         }
@@ -107,6 +108,14 @@ public:
     [[nodiscard]] Answer& answer() noexcept { return *answer_; }
 
 private:
+    void want([[maybe_unused]] Turn& turn) noexcept {
+        if constexpr (HasWanted<P>) {
+            if (held_) return;
+            held_ = true;
+            policy_.wanted(turn);
+        }
+    }
+
     [[nodiscard]] Attempt following() const noexcept {
         Attempt attempt = attempt_;
         ++attempt.number;
@@ -153,7 +162,7 @@ private:
     Instant deadline_;  // of all attempts together
     Advice standing_{};
     Instant until_ = always;
-    bool held_ = false;  // begun or planned: the policy waits for a word
+    bool held_ = false;  // wanted, begun or planned: the policy waits for a word
     bool finished_ = false;
     std::optional<Answer> answer_;
 };

@@ -57,6 +57,8 @@ concept ObservesRetries = requires(O& o, const RetryPlanned& event) { o.on_retry
 template <class O>
 concept ObservesRefusal = requires(O& o, const CallRefused& event) { o.on_refusal(event); };
 template <class O>
+concept ObservesHedge = requires(O& o, const Attempt& event) { o.on_hedge(event); };
+template <class O>
 concept ObservesSuccess = requires(O& o, const Attempt& event) { o.on_success(event); };
 template <class O>
 concept ObservesGiveUp = requires(O& o, const RetryEnded& event) { o.on_give_up(event); };
@@ -75,6 +77,8 @@ template <class O>
 concept RetryHookIsSound = ObservesRetries<O> || !requires { &O::on_retry; };
 template <class O>
 concept RefusalHookIsSound = ObservesRefusal<O> || !requires { &O::on_refusal; };
+template <class O>
+concept HedgeHookIsSound = ObservesHedge<O> || !requires { &O::on_hedge; };
 template <class O>
 concept SuccessHookIsSound = ObservesSuccess<O> || !requires { &O::on_success; };
 template <class O>

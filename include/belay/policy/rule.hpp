@@ -75,11 +75,31 @@ namespace detail {
 enum class Outcome : std::uint8_t {
     failed = 1,     ///< it failed
     succeeded = 2,  ///< it worked
-    lost = 3        ///< a connection that had succeeded ended
+    lost = 3,       ///< a connection that had succeeded ended
+    wanted = 4      ///< nothing yet: from then on somebody wanted it
 };
 
 // Of each hook: whether R has it (in any form), and whether it is as it must be. A hook that exists
 // in another form would never be called, so it is refused.
+template <class R>
+concept HasWanted = (Probed<R> && !requires { &RuleProbe<R>::wanted; }) ||
+                    requires { &R::wanted; } || requires(R& r, Turn& t) { r.wanted(t); };
+template <class R>
+concept WantedIsSound = !HasWanted<R> || requires(R& r, Turn& t) {
+    { r.wanted(t) } noexcept -> std::same_as<void>;
+};
+// The hook of a rule that has it on a condition only, of a base: a member that cannot be called
+// would be a hook of another form.
+template <class Self, bool hears>
+struct WantedHook {};
+template <class Self>
+struct WantedHook<Self, true> {
+    /// Somebody wants an attempt from now on. Exists where a rule hears it.
+    ///
+    /// Pre: none is wanted, planned or under way.   Errors: none.   Complexity: O(rules).
+    constexpr void wanted(Turn& turn) noexcept { static_cast<Self&>(*this).hear_wanted(turn); }
+};
+
 template <class R>
 concept HasAdmit = (Probed<R> && !requires { &RuleProbe<R>::admit; }) || requires { &R::admit; } ||
                    requires(const R& r, Instant t) { r.admit(t); };
@@ -204,13 +224,16 @@ template <class R>
 concept Listens = ListensIsSound<R> && requires { requires R::listens; };
 
 template <class R>
-concept HasAnyHook = HasAdmit<R> || HasBegin<R> || HasFailed<R> || HasLost<R> || HasReview<R> ||
-                     HasSucceeded<R> || HasAbandoned<R> || HasStableWindow<R> || HasAttemptLimit<R>;
+concept HasAnyHook =
+    HasWanted<R> || HasAdmit<R> || HasBegin<R> || HasFailed<R> || HasLost<R> || HasReview<R> ||
+    HasSucceeded<R> || HasAbandoned<R> || HasStableWindow<R> || HasAttemptLimit<R>;
 
 }  // namespace detail
 
 /// One rule of a policy: a copyable value with at least one of these hooks, all noexcept.
 ///
+/// - `wanted(Turn&)`: from now on somebody wants an attempt that was not planned before: told once,
+///   before anybody asks for it. What bounds waiting runs from here.
 /// - `admit(Instant now) const -> Advice`: may an attempt start now? Asks only, changes nothing.
 /// - `begin(Turn&) -> void or Advice`: an attempt starts. Takes permits; an Advice other than `go`
 ///   refuses the attempt until a later moment, and then the rule must not have taken anything. All
@@ -222,8 +245,8 @@ concept HasAnyHook = HasAdmit<R> || HasBegin<R> || HasFailed<R> || HasLost<R> ||
 ///   of all rules are folded: may make the plan stronger (stop, or lengthen it), and takes what the
 ///   coming attempt needs and must hold over the wait. A plan to stop is not reviewed. Whoever
 ///   stops must not have taken anything.
-/// - `abandoned(Turn&)`: the attempt, begun or planned, ends without a verdict. Gives back what
-///   `begin` or `review` took.
+/// - `abandoned(Turn&)`: the attempt, wanted, planned or begun, ends without a verdict. Gives back
+///   what `begin` or `review` took.
 /// - `reset()`: start afresh, by the user's command.
 /// - `stable_window() const -> Duration`, `attempt_limit() const -> Duration`: wishes, >= 0ns. A
 ///   rule around a policy takes an argument: what to answer where the policy has no wish.
@@ -235,18 +258,19 @@ concept HasAnyHook = HasAdmit<R> || HasBegin<R> || HasFailed<R> || HasLost<R> ||
 /// compile.
 ///
 /// Semantics the compiler cannot check: after `begin` comes exactly one of `failed`, `succeeded`,
-/// `abandoned`, and after a `failed` or `lost` that did not lead to `stop` comes `begin` or
-/// `abandoned` (the caller ensures both). `abandoned` may then come once more, and does nothing. A
-/// failure with Cause::planned is no failure and counts nothing; hooks neither allocate nor read
+/// `abandoned`, and after a `wanted`, or a `failed` or `lost` that did not lead to `stop`, comes
+/// `begin` or `abandoned` (the caller ensures both). `abandoned` may then come once more, and does
+/// nothing. An attempt may begin without having been wanted: one that was planned, or a forced one.
+/// A failure with Cause::planned is no failure and counts nothing; hooks neither allocate nor read
 /// clocks.
 template <class R>
 concept RuleLike =
-    std::copyable<R> && detail::HasAnyHook<R> && detail::AdmitIsSound<R> &&
-    detail::BeginIsSound<R> && detail::FailedIsSound<R> && detail::LostIsSound<R> &&
-    detail::ReviewIsSound<R> && detail::SucceededIsSound<R> && detail::AbandonedIsSound<R> &&
-    detail::ResetIsSound<R> && detail::StableWindowIsSound<R> && detail::AttemptLimitIsSound<R> &&
-    detail::NameIsSound<R> && detail::ListensIsSound<R> && detail::IsSharedIsSound<R> &&
-    detail::HasSay<R> != detail::Listens<R>;
+    std::copyable<R> && detail::HasAnyHook<R> && detail::WantedIsSound<R> &&
+    detail::AdmitIsSound<R> && detail::BeginIsSound<R> && detail::FailedIsSound<R> &&
+    detail::LostIsSound<R> && detail::ReviewIsSound<R> && detail::SucceededIsSound<R> &&
+    detail::AbandonedIsSound<R> && detail::ResetIsSound<R> && detail::StableWindowIsSound<R> &&
+    detail::AttemptLimitIsSound<R> && detail::NameIsSound<R> && detail::ListensIsSound<R> &&
+    detail::IsSharedIsSound<R> && detail::HasSay<R> != detail::Listens<R>;
 
 namespace explain {
 
@@ -258,6 +282,8 @@ consteval bool rule_like() {
         "RuleLike: R must be copyable; what many share (a breaker, a budget, a limit) goes "
         "in as Shared{object}");
     static_assert(detail::HasAnyHook<R>, "RuleLike: R needs at least one hook, see docs/policy.md");
+    static_assert(detail::WantedIsSound<R>,
+                  "RuleLike: wanted must be 'void wanted(Turn&) noexcept', and public");
     static_assert(detail::AdmitIsSound<R>,
                   "RuleLike: admit must be 'Advice admit(Instant) const noexcept', and public");
     static_assert(

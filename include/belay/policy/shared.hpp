@@ -66,7 +66,8 @@ struct RetryHooks<S, true> {
 /// Models:        RuleLike.
 /// Thread safety: distinct objects safe, also when they refer to one object.
 template <class Object>
-class Shared : public detail::RetryHooks<Shared<Object>, ReservableLike<Object>> {
+class Shared : public detail::RetryHooks<Shared<Object>, ReservableLike<Object>>,
+               public detail::WantedHook<Shared<Object>, detail::HearsWanted<Object>> {
     static_assert(explain::shareable_like<Object>());
     static constexpr bool reserves = ReservableLike<Object>;
     using Memory = std::conditional_t<reserves, detail::RetryMemory, detail::NoRetryMemory>;
@@ -131,6 +132,10 @@ public:
 
 private:
     friend detail::RetryHooks<Shared, true>;
+    template <class, bool>
+    friend struct detail::WantedHook;
+
+    constexpr void hear_wanted(Turn& turn) noexcept { object_->wanted(turn); }
 
     [[nodiscard]] constexpr Advice reserve(Turn& turn) noexcept
         requires reserves

@@ -11,7 +11,7 @@ namespace belay::inline BELAY_ABI::detail {
 
 /// What a rule does or wishes, and what it says of its type.
 struct RuleNames {
-    int admit, begin, failed, lost, review, succeeded, abandoned, reset;
+    int wanted, admit, begin, failed, lost, review, succeeded, abandoned, reset;
     int stable_window, attempt_limit;
     int listens, is_shared;
 };
