@@ -108,7 +108,11 @@ public:
         if constexpr (reserves) {
             memory_.why = failure.cause == Cause::none ? Cause::lost : failure.cause;
         }
-        return permit_.failure(turn);
+        if constexpr (detail::TakesFailures<typename Object::Permit>) {
+            return permit_.failure(failure, turn);
+        } else {
+            return permit_.failure(turn);
+        }
     }
     [[nodiscard]] constexpr Advice review(const Advice&, Turn& turn) noexcept
         requires reserves
