@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/budget/ratio_budget.hpp
-/// RatioBudget: retries are at most a share of the calls of the last seconds, or of those under way.
+/// RatioBudget: retries are at most a share of the calls, of the last seconds or under way.
 #pragma once
 
 #include <cstdint>      // std::uint32_t, std::uint64_t

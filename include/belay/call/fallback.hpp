@@ -34,8 +34,8 @@ concept ChoosesFailures = requires(const P& chooses, const Failure& why) {
 ///
 /// `fn` takes the Failure or nothing, and returns what the call returns or what that can be made
 /// of; for a call without a value, anything. In a coroutine it may return an awaitable of that. It
-/// is called as const, as is the predicate; what they throw leaves the pipeline. Its answer counts as a success, so it
-/// comes first in a Pipeline.
+/// is called as const, as is the predicate; what they throw leaves the pipeline. Its answer counts
+/// as a success, so it comes first in a Pipeline.
 ///
 /// Thread safety: as `fn` and the predicate.
 template <class F, class Chosen = detail::EveryFailure>
