@@ -10,6 +10,7 @@
 #include <belay/core/clock_like.hpp>
 #include <belay/core/crc32c.hpp>
 #include <belay/core/failure.hpp>
+#include <belay/core/http_failure.hpp>
 #include <belay/core/instant.hpp>
 #include <belay/core/machine_like.hpp>
 #include <belay/core/mailbox.hpp>

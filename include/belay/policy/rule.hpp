@@ -204,7 +204,10 @@ namespace explain {
 /// Names every requirement of RuleLike that R lacks.
 template <class R>
 consteval bool rule_like() {
-    static_assert(std::copyable<R>, "RuleLike: R must be copyable");
+    static_assert(
+        std::copyable<R>,
+        "RuleLike: R must be copyable; what many share (a breaker, a budget, a limit) goes "
+        "in as Shared{object}");
     static_assert(detail::HasAnyHook<R>, "RuleLike: R needs at least one hook, see docs/policy.md");
     static_assert(detail::AdmitIsSound<R>,
                   "RuleLike: admit must be 'Advice admit(Instant) const noexcept'");
