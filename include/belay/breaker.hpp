@@ -9,8 +9,10 @@
 #include <belay/breaker/breaker_state.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/breaker/consecutive_failures.hpp>
+#include <belay/breaker/count_only.hpp>
 #include <belay/breaker/count_window.hpp>
 #include <belay/breaker/failure_rate.hpp>
+#include <belay/breaker/open_as_asked.hpp>
 #include <belay/breaker/open_for.hpp>
 #include <belay/breaker/open_wait_like.hpp>
 #include <belay/breaker/slow_call_rate.hpp>

@@ -3,10 +3,13 @@
 // probe.
 #include <belay/breaker/breaker.hpp>
 
+#include <cerrno>
+#include <system_error>
 #include <type_traits>
 
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/no_jitter.hpp>
+#include <belay/call/call_errc.hpp>
 #include <belay/policy/policy.hpp>
 
 #include "support/breaker/breaker_archetypes.hpp"
@@ -133,6 +136,62 @@ TEST_CASE("Breaker counts neither planned nor abandoned attempts", "[breaker][br
     CHECK(b.fail() == Advice::go());
     b.abandon();
     CHECK(b.fail().verb == Verb::suspend);
+}
+
+TEST_CASE("Breaker takes an answer that says no for a sign of life", "[breaker][breaker][unit]") {
+    for (const Cause no : {Cause::permanent, Cause::forbidden, Cause::unauthorized}) {
+        auto b = bench(2);
+        for (int i = 0; i < 10; ++i) CHECK(b.fail(Failure{no}) == Advice::go());
+        // It breaks a row of failures as a success does, and closes a breaker that probes.
+        CHECK(b.fail() == Advice::go());
+        CHECK(b.fail(Failure{no}) == Advice::go());
+        CHECK(b.fail() == Advice::go());
+        CHECK(b.fail().verb == Verb::suspend);
+        b.now += 300s;
+        CHECK(b.fail(Failure{no}) == Advice::go());
+        CHECK(b.state() == BreakerState::closed);
+    }
+    for (const Cause broken : {Cause::none, Cause::lost, Cause::refused, Cause::timed_out,
+                               Cause::overloaded, Cause::protocol, Cause::corrupt}) {
+        auto b = bench(2);
+        CHECK(b.fail(Failure{broken}) == Advice::go());
+        CHECK(b.fail(Failure{broken}).verb == Verb::suspend);
+    }
+}
+
+TEST_CASE("Breaker learns nothing from what no peer answered", "[breaker][breaker][unit]") {
+    const std::error_code ours[] = {std::make_error_code(std::errc::not_enough_memory),
+                                    std::make_error_code(std::errc::too_many_files_open),
+                                    std::make_error_code(std::errc::too_many_files_open_in_system),
+                                    std::make_error_code(std::errc::no_buffer_space),
+                                    std::make_error_code(std::errc::operation_canceled),
+                                    {ENOMEM, std::system_category()},
+                                    CallErrc::stopped,
+                                    CallErrc::call_refused,
+                                    CallErrc::breaker_open};
+    for (const std::error_code& error : ours) {
+        CAPTURE(error.message());
+        auto b = bench(2);
+        for (int i = 0; i < 10; ++i) CHECK(b.fail(Failure::from(error)) == Advice::go());
+        // Nor does it end a row of failures, or a probe.
+        CHECK(b.fail() == Advice::go());
+        CHECK(b.fail(Failure::from(error)) == Advice::go());
+        CHECK(b.fail().verb == Verb::suspend);
+        b.now += 300s;
+        for (int i = 0; i < 10; ++i) {
+            CHECK(b.fail(Failure::from(error)) == Advice::go());
+            CHECK(b.state() == BreakerState::half_open);
+        }
+    }
+    const std::error_code theirs[] = {
+        std::make_error_code(std::errc::connection_refused),
+        std::make_error_code(std::errc::timed_out),
+        std::make_error_code(std::errc::resource_unavailable_try_again), CallErrc::gave_up,
+        CallErrc::call_failed};
+    for (const std::error_code& error : theirs) {
+        auto b = bench(1);
+        CHECK(b.fail(Failure::from(error)).verb == Verb::suspend);
+    }
 }
 
 TEST_CASE("Breaker waits out a clock that stands still, goes back or jumps",

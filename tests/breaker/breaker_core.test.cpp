@@ -3,6 +3,7 @@
 // stuck, whatever happens to probes. Method: timelines as static_assert, properties over events.
 #include <belay/breaker/detail/breaker_core.hpp>
 
+#include <algorithm>
 #include <type_traits>
 #include <vector>
 
@@ -95,7 +96,7 @@ TEST_CASE("BreakerCore is half-open at its instant, and not a nanosecond before"
 TEST_CASE("BreakerCore gives no more permits at a time than it has probes",
           "[breaker][breaker_core][unit]") {
     STATIC_REQUIRE([] {
-        auto b = due({.probes = 3});
+        auto b = due({.probes = 3, .successes = 3});
         for (int i = 0; i < 3; ++i) {
             if (b.acquire().advice.verb != Verb::go) return false;
         }
@@ -105,22 +106,119 @@ TEST_CASE("BreakerCore gives no more permits at a time than it has probes",
     }());
 }
 
+TEST_CASE("BreakerCore has no more probes under way than could still be needed",
+          "[breaker][breaker_core][unit]") {
+    // Two successes or one failure decide: a third probe at a time would be load for nothing.
+    STATIC_REQUIRE([] {
+        auto b = due({.probes = 3, .successes = 2});
+        static_cast<void>(b.acquire());
+        static_cast<void>(b.acquire());
+        bool ok = !b.admits() && b.acquire().advice.verb == Verb::suspend;
+        // One more is needed, and one is under way.
+        return ok && b.succeed() == none && !b.admits() && b.succeed() == BreakerChange::closed;
+    }());
+    // What is still allowed counts too: the second failure may have to be found.
+    STATIC_REQUIRE([] {
+        auto b = due({.probes = 3, .successes = 1, .failures = 2});
+        static_cast<void>(b.acquire());
+        static_cast<void>(b.acquire());
+        bool ok = !b.admits() && b.fail() == none && !b.admits();
+        return ok && b.succeed() == BreakerChange::closed;
+    }());
+    // One that is lost is found where that is the bound, too.
+    STATIC_REQUIRE([] {
+        auto b = due({.probes = 3, .successes = 2, .probe_timeout = 10s});
+        static_cast<void>(b.acquire());
+        static_cast<void>(b.acquire());
+        b.now += 10s;
+        return b.acquire().change == probe_lost && b.succeed() == none &&
+               b.acquire().change == none && b.succeed() == BreakerChange::closed;
+    }());
+}
+
+TEST_CASE("BreakerCore begins a new round of probes when the old one took too long",
+          "[breaker][breaker_core][unit]") {
+    static constexpr HalfOpenOptions patient{
+        .probes = 2, .successes = 2, .failures = 2, .at_most = 1min};
+    STATIC_REQUIRE([] {
+        auto b = due(patient);
+        static_cast<void>(b.acquire());
+        bool ok = b.succeed() == none;
+        b.now += 30s;
+        ok = ok && b.acquire().change == none;
+        const auto old = b.core.generation();
+        b.now += 30s - 1ms;
+        // In time still; but one is out, so the round goes on.
+        ok = ok && b.acquire().change == none && !b.admits();
+        b.now += 1ms;
+        ok = ok && b.state() == BreakerState::half_open && b.admits();
+        ok = ok && b.acquire().change == probe_lost;
+        ok = ok && b.verdict(false, old) == none && b.verdict(true, old) == none;
+        // The success of the old round is none of the new one.
+        ok = ok && b.succeed() == none && b.acquire().change == none;
+        return ok && b.succeed() == BreakerChange::closed;
+    }());
+    // Nobody was out: nothing was lost. And the new round has its whole time.
+    STATIC_REQUIRE([] {
+        auto b = due(patient);
+        static_cast<void>(b.acquire());
+        bool ok = b.fail() == none;
+        b.now += 1h;
+        ok = ok && b.acquire().change == half_opened && b.fail() == none;
+        b.now += 1min - 1ms;
+        ok = ok && b.acquire().change == none;
+        return ok && b.fail() == reopened;
+    }());
+    // Without a bound, however long it takes.
+    STATIC_REQUIRE([] {
+        auto b = due({.successes = 2});
+        static_cast<void>(b.acquire());
+        bool ok = b.succeed() == none;
+        b.now += 24h * 365;
+        return ok && b.acquire().change == none && b.succeed() == BreakerChange::closed;
+    }());
+}
+
+TEST_CASE("BreakerCore times a round from its first probe, by however many and whatever clock",
+          "[breaker][breaker_core][unit]") {
+    auto b = due({.successes = 200, .at_most = 100s});
+    for (int i = 0; i < 100; ++i) {
+        CHECK(b.acquire().change == (i == 0 ? half_opened : none));
+        CHECK(b.succeed() == none);
+        b.now += 1s;
+    }
+    CHECK(b.acquire().change == half_opened);
+    b.now -= 100h;
+    b.core.neutral(b.core.generation());
+    CHECK(b.acquire().change == none);
+    b.core.neutral(b.core.generation());
+    b.now = never;
+    CHECK(b.acquire().change == half_opened);
+    CHECK(b.state() == BreakerState::half_open);
+}
+
 TEST_CASE("BreakerCore closes after so many successes, and reopens after so many failures",
           "[breaker][breaker_core][unit]") {
     STATIC_REQUIRE([] {
+        const auto all_out = [](auto& bench) {
+            while (bench.admits()) static_cast<void>(bench.acquire());
+        };
         auto b = due({.probes = 5, .successes = 3, .failures = 2});
-        for (int i = 0; i < 5; ++i) static_cast<void>(b.acquire());
+        all_out(b);
         bool ok = b.succeed() == none && b.fail() == none && b.succeed() == none;
+        all_out(b);
         ok = ok && b.succeed() == BreakerChange::closed;
 
         b = due({.probes = 5, .successes = 3, .failures = 2});
-        for (int i = 0; i < 5; ++i) static_cast<void>(b.acquire());
+        all_out(b);
         ok = ok && b.succeed() == none && b.fail() == none && b.succeed() == none;
+        all_out(b);
         ok = ok && b.fail() == reopened && b.core.open_until() == b.now + 60s;
         // The next round starts from nothing.
         b.now += 60s;
-        for (int i = 0; i < 5; ++i) static_cast<void>(b.acquire());
+        all_out(b);
         ok = ok && b.fail() == none && b.succeed() == none && b.succeed() == none;
+        all_out(b);
         return ok && b.state() == BreakerState::half_open && b.fail() == reopened;
     }());
     // One at a time does as well.
@@ -198,7 +296,7 @@ TEST_CASE("BreakerCore takes a late probe's verdict as long as nobody took its p
 TEST_CASE("BreakerCore gives probes up when the last one's time is over",
           "[breaker][breaker_core][unit]") {
     STATIC_REQUIRE([] {
-        auto b = due({.probes = 2, .successes = 2, .probe_timeout = 10s});
+        auto b = due({.probes = 2, .successes = 2, .failures = 2, .probe_timeout = 10s});
         static_cast<void>(b.acquire());
         bool ok = b.succeed() == none;
         static_cast<void>(b.acquire());
@@ -417,7 +515,8 @@ auto any_core() {
     const HalfOpenOptions half_open{.probes = *rc::gen::inRange<std::uint8_t>(1, 4),
                                     .successes = *rc::gen::inRange<std::uint8_t>(1, 4),
                                     .failures = *rc::gen::inRange<std::uint8_t>(1, 4),
-                                    .probe_timeout = 30s};
+                                    .probe_timeout = 30s,
+                                    .at_most = *rc::gen::element(forever, Duration{200s})};
     return fresh(half_open, *rc::gen::inRange<std::uint32_t>(1, 4));
 }
 
@@ -434,7 +533,7 @@ TEST_CASE("BreakerCore is never stuck, though probes are lost",
             RC_ASSERT(advice.verb == Verb::go || advice.until > b.now);
         }
         for (int calls = 0; b.state() != BreakerState::closed; ++calls) {
-            RC_ASSERT(calls < 3);
+            RC_ASSERT(calls < 6);
             for (int asked = 0; b.acquire().advice.verb != Verb::go; ++asked) {
                 // The open wait, or the probes' time in steps of breaker_recheck; and clocks went
                 // back.
@@ -442,6 +541,57 @@ TEST_CASE("BreakerCore is never stuck, though probes are lost",
                 b.now = b.core.admit(b.now).until;
             }
             b.succeed();
+        }
+    }));
+}
+
+TEST_CASE("BreakerCore never has more under way than it may, and is never stuck half-open",
+          "[breaker][breaker_core][property]") {
+    CHECK(rc::check("by verdicts that were counted apart", [] {
+        const HalfOpenOptions half_open{.probes = *rc::gen::inRange<std::uint8_t>(1, 6),
+                                        .successes = *rc::gen::inRange<std::uint8_t>(1, 6),
+                                        .failures = *rc::gen::inRange<std::uint8_t>(1, 6),
+                                        .probe_timeout = 30s,
+                                        .at_most = *rc::gen::element(forever, Duration{100s})};
+        auto b = due(half_open);
+        std::vector<Caller> out;
+        int worked = 0;
+        int failed = 0;
+        const auto may_be_out = [&] {
+            const int needed = std::max(half_open.successes - worked, half_open.failures - failed);
+            return std::min<int>(half_open.probes, needed);
+        };
+        const auto verdict = [&](bool fails) {
+            const Caller caller = out.back();
+            out.pop_back();
+            (fails ? failed : worked) += caller.generation == b.core.generation() ? 1 : 0;
+            const auto change = b.verdict(fails, caller.generation);
+            if (change == reopened) b.now += 60s;
+        };
+        for (const int event : *rc::gen::container<std::vector<int>>(rc::gen::inRange(0, 8))) {
+            if (b.state() == BreakerState::closed) return;
+            if (event <= 3) {
+                const auto answer = b.acquire();
+                if (answer.change == half_opened) worked = failed = 0;
+                // A new round starts from nothing; probes that were lost leave what was found.
+                if (answer.change == probe_lost && half_open.at_most != forever) return;
+                if (answer.advice.verb == Verb::go) out.push_back({b.core.generation()});
+            }
+            if (event == 4) b.now += Duration{*rc::gen::inRange<std::int64_t>(0, 40'000'000'000)};
+            if ((event == 5 || event == 6) && !out.empty()) verdict(event == 5);
+            if (event == 7 && !out.empty()) {
+                b.core.neutral(out.back().generation);
+                out.pop_back();
+            }
+            if (b.state() != BreakerState::half_open) continue;
+            int current = 0;
+            for (const Caller& caller : out) {
+                current += caller.generation == b.core.generation() ? 1 : 0;
+            }
+            RC_ASSERT(current == 0 || current <= may_be_out());
+            // Nobody waits for nothing: there is a place, or somebody has it and a time for it.
+            RC_ASSERT(b.admits() || current == may_be_out());
+            RC_ASSERT(b.core.admit(b.now + half_open.probe_timeout).verb == Verb::go);
         }
     }));
 }

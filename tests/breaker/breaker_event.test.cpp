@@ -4,12 +4,16 @@
 #include <belay/breaker/breaker_event.hpp>
 
 #include <atomic>
+#include <cerrno>
 #include <optional>
+#include <system_error>
 #include <thread>
 #include <type_traits>
 #include <vector>
 
 #include <belay/breaker/circuit_breaker.hpp>
+#include <belay/breaker/count_window.hpp>
+#include <belay/breaker/failure_rate.hpp>
 #include <belay/core/manual_clock.hpp>
 
 #include "support/aborts.hpp"
@@ -41,7 +45,7 @@ std::vector<BreakerChange> changes(const std::vector<BreakerEvent>& heard) {
 
 }  // namespace
 
-static_assert(std::is_trivially_copyable_v<BreakerEvent>);
+static_assert(std::is_trivially_copyable_v<BreakerEvent> && sizeof(BreakerEvent) == 32);
 static_assert(detail::HearsBreaker<NoObserver> && detail::HearsBreaker<Listener>);
 static_assert(!detail::HearsBreaker<Throws> && !detail::HearsBreaker<Misspelt>);
 static_assert(std::is_empty_v<detail::BreakerEvents<NoObserver>>, "nobody pays for no observer");
@@ -112,6 +116,53 @@ TEST_CASE("CircuitBreaker tells a whole outage with its instants",
     CHECK(heard[6].mode == BreakerMode::metrics_only);
     CHECK(heard[8].state == BreakerState::open);
     for (std::uint64_t i = 0; i < 9; ++i) CHECK(heard[i].number == i + 1);
+}
+
+TEST_CASE("CircuitBreaker tells the last failure of what it opens for",
+          "[breaker][breaker_event][unit]") {
+    ManualClock clock;
+    std::vector<BreakerEvent> heard;
+    const auto refused = Failure::from(std::make_error_code(std::errc::connection_refused));
+    const auto reset = Failure::from(std::make_error_code(std::errc::connection_reset));
+    SECTION("by failures in a row") {
+        CircuitBreaker breaker{
+            ConsecutiveFailures{2}, OpenFor{60s}, clock.view(), {}, Listener{&heard}};
+        breaker.acquire().failure(reset);
+        breaker.acquire().failure(refused);
+        clock.advance(60s);
+        breaker.acquire().failure(reset);
+        clock.advance(60s);
+        breaker.acquire().failure();
+        clock.advance(60s);
+        breaker.acquire().failure(Failure{Cause::permanent});
+        breaker.set_mode(BreakerMode::metrics_only);
+        breaker.acquire().failure(reset);
+        breaker.acquire().failure(refused);
+        REQUIRE(changes(heard) == std::vector{opened, half_opened, reopened, half_opened, reopened,
+                                              half_opened, closed, mode_set, would_open});
+        CHECK(heard[0].cause == Cause::refused);
+        CHECK(heard[0].code == ECONNREFUSED);
+        CHECK(heard[2].cause == Cause::lost);
+        CHECK(heard[2].code == ECONNRESET);
+        // Nobody told why; and what is no failure has none.
+        for (const std::size_t i : {1U, 3U, 4U, 5U, 6U, 7U}) {
+            CHECK(heard[i].cause == Cause::none);
+            CHECK(heard[i].code == 0);
+        }
+        CHECK(heard[8].code == ECONNREFUSED);
+    }
+    SECTION("by a success that completes a rate's number") {
+        CircuitBreaker breaker{FailureRate{CountWindow<4>{}, {.percent = 50, .min_calls = 3}},
+                               OpenFor{60s},
+                               clock.view(),
+                               {},
+                               Listener{&heard}};
+        breaker.acquire().failure(refused);
+        breaker.acquire().failure(reset);
+        breaker.acquire().success();
+        REQUIRE(changes(heard) == std::vector{opened});
+        CHECK(heard[0].code == ECONNRESET);
+    }
 }
 
 TEST_CASE("CircuitBreaker that opened says so, though its wait may be over at once",

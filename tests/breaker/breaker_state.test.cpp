@@ -11,7 +11,7 @@ using namespace belay;
 using namespace std::chrono_literals;
 
 static_assert(std::is_trivially_copyable_v<BreakerSnapshot> && sizeof(BreakerSnapshot) == 16);
-static_assert(std::is_trivially_copyable_v<HalfOpenOptions> && sizeof(HalfOpenOptions) == 16);
+static_assert(std::is_trivially_copyable_v<HalfOpenOptions> && sizeof(HalfOpenOptions) == 24);
 
 TEST_CASE("to_string names every change of a breaker", "[breaker][breaker_state][unit]") {
     const std::string_view names[] = {"none",   "opened",     "half_opened", "reopened",

@@ -243,11 +243,13 @@ TEST_CASE("CircuitBreaker lets several probes through, which decide together",
     clock.advance(60s);
     auto a = breaker.acquire();
     auto b = breaker.acquire();
-    auto c = breaker.acquire();
-    CHECK((a && b && c));
+    CHECK((a && b));
+    // Two successes or two failures decide: so many are enough at a time.
     CHECK_FALSE(granted(breaker.acquire()));
     a.success();
     b.failure();
+    auto c = breaker.acquire();
+    CHECK(c);
     CHECK(breaker.state() == BreakerState::half_open);
     c.success();
     CHECK(breaker.state() == BreakerState::closed);

@@ -42,4 +42,15 @@ static_assert(!OpenWaitLike<int> && !OpenWaitLike<WithoutNext> && !OpenWaitLike<
 static_assert(!OpenWaitLike<NextInSeconds> && !OpenWaitLike<NextThrows>);
 static_assert(!OpenWaitLike<WaitResetThrows> && !OpenWaitLike<WaitMoveOnly>);
 
+struct HeedsFailure {
+    Duration next(Random&) noexcept;
+    Duration next(Random&, const Failure&) noexcept;
+};
+struct HeedsFailureThrows {
+    Duration next(Random&) noexcept;
+    Duration next(Random&, const Failure&);
+};
+static_assert(OpenWaitLike<HeedsFailure> && detail::HeedsFailure<HeedsFailure>);
+static_assert(!OpenWaitLike<HeedsFailureThrows>);
+
 }  // namespace

@@ -3,6 +3,7 @@
 // brute-force model agrees.
 #include <belay/budget/ratio_budget.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <thread>
 #include <type_traits>
@@ -295,4 +296,110 @@ TEST_CASE("RatioBudget refuses what makes no sense", "[budget][ratio_budget][uni
               static_cast<void>(
                   RatioBudget{RatioBudgetOptions{.retries_per_thousand = 0, .at_least = 0}});
           }).find("the share or the floor must be > 0") != std::string::npos);
+}
+
+TEST_CASE("RatioBudget has no more retries at once than its bound, over their waits",
+          "[budget][ratio_budget][unit]") {
+    STATIC_REQUIRE([] {
+        RatioBench b{{.at_least = RatioBudgetOptions::unlimited, .at_once_at_least = 2}};
+        for (int i = 0; i < 100; ++i) b.call();
+        {
+            const RatioPermit waits = b.reserve();
+            RatioPermit runs = b.reserve();
+            bool ok = waits && runs && !b.retry() && b.budget.left(b.now) == 0;
+            Turn turn{b.now, b.bits};
+            static_cast<void>(runs.failure(turn));
+            // Over: the next may begin at once, whatever the window remembers.
+            ok = ok && b.budget.left(b.now) == 1 && b.retry() && b.retry();
+            if (!ok) return false;
+        }
+        return b.budget.left(b.now) == 2;
+    }());
+}
+
+TEST_CASE("RatioBudget on Envoy's terms allows a share of the calls that are under way",
+          "[budget][ratio_budget][unit]") {
+    RatioBench b{RatioBudgetOptions::envoy()};
+    // Few calls: three retries in any case, however many there were.
+    for (int i = 0; i < 1000; ++i) b.call(false);
+    CHECK(b.budget.left(b.now) == 3);
+    std::vector<RatioPermit> calls;
+    Turn turn{b.now, b.bits};
+    for (int i = 0; i < 99; ++i) calls.push_back(b.budget.acquire(turn));
+    std::vector<RatioPermit> retries;
+    while (auto permit = b.reserve()) retries.push_back(std::move(permit));
+    // Of 99 first attempts, the retries and the one that asks: the next while r < (99 + r + 1) / 5.
+    CHECK(retries.size() == 24);
+    calls.clear();
+    CHECK(b.budget.left(b.now) == 0);
+    retries.resize(2);
+    CHECK(b.budget.left(b.now) == 1);
+    retries.clear();
+    CHECK(b.budget.left(b.now) == 3);
+}
+
+TEST_CASE("RatioBudget heeds window and number at once, whichever allows less",
+          "[budget][ratio_budget][unit]") {
+    RatioBench b{
+        {.window = 10s, .retries_per_thousand = 200, .at_least = 4, .at_once_at_least = 3}};
+    {
+        std::vector<RatioPermit> held;
+        while (auto permit = b.reserve()) held.push_back(std::move(permit));
+        CHECK(held.size() == 3);
+    }
+    CHECK(b.retries() == 4);
+    b.now += 20s;
+    CHECK(b.budget.left(b.now) == 3);
+}
+
+TEST_CASE("RatioBudget never has more retries at once than it may, and forgets none",
+          "[budget][ratio_budget][property]") {
+    CHECK(rc::check("after any events", [] {
+        const RatioBudgetOptions t = RatioBudgetOptions::envoy(
+            *rc::gen::inRange<std::uint32_t>(0, 1500), *rc::gen::inRange<std::uint32_t>(1, 4));
+        RatioBench b{t};
+        std::vector<RatioPermit> calls;
+        std::vector<RatioPermit> retries;
+        for (const int event : *rc::gen::container<std::vector<int>>(rc::gen::inRange(0, 6))) {
+            Turn turn{b.now, b.bits};
+            const std::uint64_t at_once = calls.size() + retries.size() + 1;
+            const std::uint64_t share = at_once * t.at_once_per_thousand / 1000;
+            const std::uint64_t allowed = std::max<std::uint64_t>(share, t.at_once_at_least);
+            if (event == 0) calls.push_back(b.budget.acquire(turn));
+            if (event == 1 || event == 2) {
+                RatioPermit permit = b.reserve();
+                RC_ASSERT(static_cast<bool>(permit) == (retries.size() < allowed));
+                if (permit) retries.push_back(std::move(permit));
+            }
+            auto& some = event == 3 ? calls : retries;
+            if (event < 3 || some.empty()) continue;
+            const auto i = *rc::gen::inRange<std::size_t>(0, some.size());
+            if (event == 3) some[i].success(turn);
+            if (event == 4) static_cast<void>(some[i].failure(turn));
+            some.erase(some.begin() + static_cast<std::ptrdiff_t>(i));
+        }
+        calls.clear();
+        retries.clear();
+        RC_ASSERT(b.budget.left(b.now) ==
+                  std::max<std::uint64_t>(t.at_once_per_thousand / 1000, t.at_once_at_least));
+    }));
+}
+
+TEST_CASE("retry under a bound at once gives up where others retry",
+          "[budget][ratio_budget][unit]") {
+    RatioBudget budget{{.at_least = RatioBudgetOptions::unlimited, .at_once_at_least = 1}};
+    Random bits{Seed{1}};
+    belay_test::MinimalSleeper sleeper{bits};
+    Turn turn{Instant{}, bits};
+    const Policy policy{Backoff{NoJitter{}, Cap{1s}, 1s}, Shared{budget}};
+    int calls = 0;
+    const auto fails_twice = [&] { return ++calls >= 3; };
+    {
+        const RatioPermit other = budget.reserve(Cause::lost, turn);
+        CHECK_FALSE(retry(policy, sleeper, fails_twice));
+        CHECK(calls == 1);
+    }
+    calls = 0;
+    CHECK(retry(policy, sleeper, fails_twice));
+    CHECK(budget.left(sleeper.now()) == 1);
 }

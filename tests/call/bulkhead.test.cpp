@@ -47,6 +47,17 @@ TEST_CASE("Bulkhead refuses beyond its limit, until a permit comes back",
     CHECK(bulkhead.running() == 1);
 }
 
+TEST_CASE("Bulkhead counts whom it admitted and whom it refused", "[call][bulkhead][unit]") {
+    Bulkhead bulkhead{{.limit = 1}};
+    CHECK(bulkhead.counters() == PermitCounters{});
+    for (int i = 0; i < 3; ++i) {
+        const auto permit = bulkhead.acquire(at(0s));
+        CHECK_FALSE(granted(bulkhead.acquire(at(0s))));
+        CHECK(bulkhead.admit(at(0s)).verb == Verb::suspend);
+    }
+    CHECK(bulkhead.counters() == PermitCounters{.admitted = 3, .refused = 3});
+}
+
 TEST_CASE("A permit of Bulkhead comes back once, however often it is finished or moved",
           "[call][bulkhead][unit]") {
     Bulkhead bulkhead{{.limit = 5}};
@@ -59,23 +70,6 @@ TEST_CASE("A permit of Bulkhead comes back once, however often it is finished or
     CHECK(bulkhead.running() == 1);
     kept = bulkhead.acquire(at(0s));
     CHECK(bulkhead.running() == 1);
-}
-
-TEST_CASE("Bulkhead has so many places to wait as it was told", "[call][bulkhead][unit]") {
-    Bulkhead bulkhead{{.limit = 1, .queue = 2}};
-    {
-        const auto first = bulkhead.line_up();
-        auto second = bulkhead.line_up();
-        const auto moved = std::move(second);
-        CHECK(first);
-        CHECK(moved);
-        CHECK_FALSE(second);
-        CHECK_FALSE(granted(bulkhead.line_up()));
-        CHECK(bulkhead.waiting() == 2);
-    }
-    CHECK(bulkhead.waiting() == 0);
-    Bulkhead without{{.limit = 1}};
-    CHECK_FALSE(granted(without.line_up()));
 }
 
 TEST_CASE("retry waits for a shared Bulkhead, and holds a permit only while it calls",
@@ -107,9 +101,8 @@ TEST_CASE("retry waits for a shared Bulkhead, and holds a permit only while it c
 
 TEST_CASE("Bulkhead never lets more in than its limit, from any number of threads",
           "[call][bulkhead][unit]") {
-    Bulkhead bulkhead{{.limit = 2, .queue = 1}};
+    Bulkhead bulkhead{{.limit = 2}};
     std::atomic<int> inside{0};
-    std::atomic<int> waiting{0};
     std::atomic<bool> overrun{false};
     std::atomic<int> calls{0};
     const auto hammer = [&] {
@@ -118,10 +111,6 @@ TEST_CASE("Bulkhead never lets more in than its limit, from any number of thread
                 if (inside.fetch_add(1) >= 2) overrun = true;
                 ++calls;
                 inside.fetch_sub(1);
-            }
-            if (const auto place = bulkhead.line_up()) {
-                if (waiting.fetch_add(1) >= 1) overrun = true;
-                waiting.fetch_sub(1);
             }
         }
     };

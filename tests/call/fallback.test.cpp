@@ -54,6 +54,52 @@ TEST_CASE("Fallback is not asked when the call worked", "[call][fallback][unit]"
     CHECK(asked == 0);
 }
 
+TEST_CASE("Fallback answers in place of chosen failures only", "[call][fallback][unit]") {
+    AsyncSleeper sleeper;
+    const auto refused = std::make_error_code(std::errc::connection_refused);
+    const auto late = [] { return Result<int>{timed_out}; };
+    const auto broken = [&] { return Result<int>{refused}; };
+    const auto blocking_and_awaited = [&](const auto& pipeline, const auto& fn) {
+        const Result<int> awaited = await(pipeline, sleeper, [&] { return soon(sleeper, fn()); });
+        const Result<int> blocking = pipeline(sleeper, fn);
+        CHECK(awaited.has_value() == blocking.has_value());
+        return blocking;
+    };
+    SECTION("by cause") {
+        const Pipeline pipeline{Fallback{[] { return 1; }, Cause::timed_out, Cause::overloaded}};
+        CHECK(blocking_and_awaited(pipeline, late).value() == 1);
+        CHECK(blocking_and_awaited(pipeline, broken).error() == refused);
+        CHECK_THROWS_AS(pipeline(sleeper, []() -> int { throw std::runtime_error{"x"}; }),
+                        std::runtime_error);
+    }
+    SECTION("by one cause") {
+        const Pipeline pipeline{Fallback{[] { return 1; }, Cause::refused}};
+        CHECK(blocking_and_awaited(pipeline, broken).value() == 1);
+        CHECK(blocking_and_awaited(pipeline, late).error() == timed_out);
+    }
+    SECTION("by a predicate") {
+        int asked = 0;
+        const Pipeline pipeline{Fallback{[] { return 1; },
+                                         [&asked](const Failure& why) {
+                                             ++asked;
+                                             return why.error() == std::errc::timed_out;
+                                         }}};
+        CHECK(blocking_and_awaited(pipeline, late).value() == 1);
+        CHECK(blocking_and_awaited(pipeline, broken).error() == refused);
+        CHECK(asked == 4);
+        CHECK(pipeline(sleeper, [] { return 5; }).value() == 5);
+        CHECK(asked == 4);
+    }
+    SECTION("a refusal is one of them, or is told to who asked") {
+        RateLimiter limiter{Rate{1, 10s}, Burst{1}};
+        const Pipeline busy{Fallback{[] { return 1; }, Cause::overloaded}, Shared{limiter}};
+        const Pipeline other{Fallback{[] { return 1; }, Cause::timed_out}, Shared{limiter}};
+        CHECK(busy(sleeper, [] { return 5; }).value() == 5);
+        CHECK(busy(sleeper, [] { return 5; }).value() == 1);
+        CHECK(other(sleeper, [] { return 5; }).error() == CallErrc::call_refused);
+    }
+}
+
 TEST_CASE("Fallback knows why, also when the call was refused or void", "[call][fallback][unit]") {
     AsyncSleeper sleeper;
     Failure why;

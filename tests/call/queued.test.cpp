@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: MIT
-// Goal: Queued waits for a place behind a bulkhead, within the queue, the deadline and the stop.
+// Goal: Queued waits in line behind a bulkhead or a limiter, first come, first served, woken and
+// not polling; within the line, the deadline and the stop, none of which loses a permit.
 #include <belay/call/queued.hpp>
 
+#include <algorithm>
+#include <memory>
 #include <optional>
 #include <vector>
 
 #include <belay/call/pipeline.hpp>
 #include <belay/call/timeout.hpp>
 
+#include "support/budget/granted.hpp"
 #include "support/call/async_sleeper.hpp"
 #include "support/catch.hpp"
 #include "support/shorthand.hpp"
@@ -16,35 +20,50 @@ using namespace belay;
 using namespace std::chrono_literals;
 using belay_test::AsyncSleeper;
 using belay_test::at;
+using belay_test::granted;
 using belay_test::takes;
 
 namespace {
 
-// Frees a permit in the third sleep.
-struct Freeing {
-    std::optional<Bulkhead::Permit>* permit;
+// Whoever blocks with it lets others go on meanwhile, as another thread would, and is woken or not.
+struct Meanwhile {
+    void (*act)(void* context);
+    void* context;
     int sleeps = 0;
     Random random{Seed{1}};
     Instant time{};
     [[nodiscard]] Instant now() const noexcept { return time; }
     Random& bits() noexcept { return random; }
-    void sleep_until(Instant until, const auto&) noexcept {
-        time = until;
-        if (++sleeps == 3) permit->reset();
+    void sleep_until(Instant until, const auto& stop) noexcept {
+        ++sleeps;
+        act(context);
+        if (!stop.stop_requested()) time = until;
     }
 };
 
+// A token that has to be asked.
+struct AskedToken {
+    const bool* stopped;
+    [[nodiscard]] bool stop_requested() const noexcept { return *stopped; }
+};
+
+PermitCounters counted(std::uint64_t admitted, std::uint64_t refused, std::uint64_t waited,
+                       std::uint64_t left) {
+    return {admitted, refused, waited, left};
+}
+
 }  // namespace
 
-TEST_CASE("Queued lets as many run as the limit, and the others wait", "[call][queued][unit]") {
+TEST_CASE("Queued lets as many run as the limit, and wakes the others in order",
+          "[call][queued][unit]") {
     AsyncSleeper sleeper;
-    Bulkhead bulkhead{{.limit = 2, .queue = 3, .ask_every = 1ms}};
+    Bulkhead bulkhead{{.limit = 2, .queue = 3}};
     const Pipeline pipeline{Queued{bulkhead}};
     std::vector<Task<Result<int>>> tasks;
-    std::vector<Instant> begun;
+    std::vector<std::pair<int, Instant>> begun;
     for (int i = 0; i < 6; ++i) {
         tasks.push_back(pipeline(sleeper, [&, i] {
-            begun.push_back(sleeper.now());
+            begun.emplace_back(i, sleeper.now());
             return takes(sleeper, 10ms, i);
         }));
         tasks.back().start();
@@ -53,33 +72,61 @@ TEST_CASE("Queued lets as many run as the limit, and the others wait", "[call][q
     CHECK(bulkhead.waiting() == 3);
     REQUIRE(tasks[5].done());
     CHECK(tasks[5].take().error() == CallErrc::call_refused);
-    sleeper.run();
-    int sum = 0;
-    for (std::size_t i = 0; i < 5; ++i) sum += tasks[i].take().value();
-    CHECK(sum == 0 + 1 + 2 + 3 + 4);
-    CHECK(begun.size() == 5);
-    CHECK(begun[3] <= at(11ms));
-    CHECK(begun[4] <= at(22ms));
+    sleeper.run_until(at(1h));
+    for (int i = 0; i < 5; ++i) CHECK(tasks[static_cast<std::size_t>(i)].take().value() == i);
+    // At the very instant at which a place is free.
+    CHECK(begun == std::vector<std::pair<int, Instant>>{
+                       {0, at(0ms)}, {1, at(0ms)}, {2, at(10ms)}, {3, at(10ms)}, {4, at(20ms)}});
+    // Five calls, and three waits without an end of their own: nobody polls.
+    CHECK(sleeper.sleeps.size() == 8);
     CHECK(bulkhead.running() == 0);
     CHECK(bulkhead.waiting() == 0);
+    CHECK(bulkhead.counters() == counted(5, 1, 3, 0));
 }
 
-TEST_CASE("Queued waits in blocking calls too", "[call][queued][unit]") {
-    Bulkhead bulkhead{{.limit = 1, .queue = 1, .ask_every = 5ms}};
+TEST_CASE("Nobody overtakes who waits behind a bulkhead", "[call][queued][unit]") {
+    AsyncSleeper sleeper;
+    Bulkhead bulkhead{{.limit = 1, .queue = 3}};
+    const Pipeline pipeline{Queued{bulkhead}};
+    auto held = bulkhead.acquire(at(0s));
+    auto waits = pipeline(sleeper, [&] { return takes(sleeper, 1ms, 1); });
+    waits.start();
+    held.neutral();
+    // The permit is on its way to who was first, and nobody else gets it.
+    CHECK(bulkhead.waiting() == 0);
+    CHECK(bulkhead.running() == 1);
+    CHECK_FALSE(granted(bulkhead.acquire(at(0s))));
+    auto later = pipeline(sleeper, [&] { return takes(sleeper, 1ms, 2); });
+    later.start();
+    CHECK(bulkhead.waiting() == 1);
+    sleeper.run_until(at(1ms));
+    REQUIRE(waits.done());
+    CHECK(waits.take().value() == 1);
+    sleeper.run_until(at(2ms));
+    REQUIRE(later.done());
+    CHECK(later.take().value() == 2);
+    CHECK(bulkhead.running() == 0);
+}
+
+TEST_CASE("Queued wakes a caller that blocks", "[call][queued][unit]") {
+    Bulkhead bulkhead{{.limit = 1, .queue = 1}};
     std::optional other{bulkhead.acquire(at(0s))};
-    Freeing sleeper{&other};
+    Meanwhile sleeper{
+        [](void* permit) { static_cast<std::optional<Bulkhead::Permit>*>(permit)->reset(); },
+        &other};
     const Pipeline pipeline{Queued{bulkhead}};
     CHECK(pipeline(sleeper, [&] {
               CHECK(bulkhead.waiting() == 0);
               return 7;
           }).value() == 7);
-    CHECK(sleeper.time == at(15ms));
+    CHECK(sleeper.sleeps == 1);
+    CHECK(sleeper.time == at(0s));
     CHECK(bulkhead.running() == 0);
 }
 
-TEST_CASE("A stop, a deadline and destruction end the wait in the queue", "[call][queued][unit]") {
+TEST_CASE("A stop, a deadline and destruction end the wait in the line", "[call][queued][unit]") {
     AsyncSleeper sleeper;
-    Bulkhead bulkhead{{.limit = 1, .queue = 3, .ask_every = 1ms}};
+    Bulkhead bulkhead{{.limit = 1, .queue = 3}};
     const auto held = bulkhead.acquire(at(0s));
     const StopSource source;
     const Pipeline patient{Queued{bulkhead}};
@@ -102,7 +149,284 @@ TEST_CASE("A stop, a deadline and destruction end the wait in the queue", "[call
     CHECK(late.take().error() == std::errc::timed_out);
     CHECK(bulkhead.waiting() == 0);
     CHECK(bulkhead.running() == 1);
+    CHECK(bulkhead.counters() == counted(1, 0, 3, 3));
     // Blocking: nobody frees the permit, so the deadline ends it.
-    CHECK(hasty(sleeper, [] { return 1; }).error() == std::errc::timed_out);
+    const Pipeline blocking{Timeout{10ms}, Queued{bulkhead}};
+    CHECK(blocking(sleeper, [] { return 1; }).error() == std::errc::timed_out);
+    CHECK(sleeper.now() == at(1010ms));
     CHECK(bulkhead.waiting() == 0);
+}
+
+TEST_CASE("A token that has to be asked ends the wait in the line within its interval",
+          "[call][queued][unit]") {
+    AsyncSleeper sleeper;
+    Bulkhead bulkhead{{.limit = 1, .queue = 3}};
+    auto held = bulkhead.acquire(at(0s));
+    bool stop = false;
+    const Pipeline pipeline{Queued{bulkhead}};
+    const auto ask = [&] { return takes(sleeper, 1ms, 1); };
+    auto stopped = pipeline(sleeper, ask, AskedToken{&stop});
+    auto patient = pipeline(sleeper, ask, AskedToken{&stop});
+    stopped.start();
+    sleeper.run_until(at(25ms));
+    CHECK_FALSE(stopped.done());
+    stop = true;
+    sleeper.run_until(at(30ms));
+    REQUIRE(stopped.done());
+    CHECK(stopped.take().error() == CallErrc::stopped);
+    // Its turn wakes it at once.
+    stop = false;
+    patient.start();
+    sleeper.run_until(at(33ms));
+    held.neutral();
+    sleeper.run_until(at(34ms));
+    REQUIRE(patient.done());
+    CHECK(patient.take().value() == 1);
+}
+
+TEST_CASE("Who gives up when it was called hands its permit on", "[call][queued][unit]") {
+    AsyncSleeper sleeper;
+    Bulkhead bulkhead{{.limit = 1, .queue = 3}};
+    auto held = bulkhead.acquire(at(0s));
+    const StopSource source;
+    const Pipeline pipeline{Queued{bulkhead}};
+    const auto ask = [&] { return takes(sleeper, 1ms, 1); };
+    std::optional destroyed{pipeline(sleeper, ask)};
+    auto stopped = pipeline(sleeper, ask, source.token());
+    auto last = pipeline(sleeper, ask);
+    destroyed->start();
+    stopped.start();
+    last.start();
+    held.neutral();
+    CHECK(bulkhead.waiting() == 2);
+    SECTION("destroyed") {}
+    SECTION("and at once the next one, too") { source.request_stop(); }
+    const bool stops = source.stop_requested();
+    destroyed.reset();
+    CHECK(bulkhead.waiting() == 1);
+    sleeper.run_until(at(1ms));
+    REQUIRE(stopped.done());
+    CHECK(stopped.take().has_value() == !stops);
+    sleeper.run_until(at(2ms));
+    REQUIRE(last.done());
+    CHECK(last.take().value() == 1);
+    CHECK(bulkhead.running() == 0);
+    CHECK(bulkhead.counters() == counted(stops ? 2 : 3, 0, 3, stops ? 2 : 1));
+}
+
+TEST_CASE("Queued behind a limiter lets callers go on in order, each when it is its time",
+          "[call][queued][unit]") {
+    AsyncSleeper sleeper;
+    RateLimiter limiter{Rate{1, 10ms}, Burst{2}, 4};
+    const Pipeline one{Queued{limiter}};
+    const Pipeline two{Queued{limiter, 2}};
+    std::vector<std::pair<int, Instant>> begun;
+    std::vector<Task<Result<int>>> tasks;
+    for (int i = 0; i < 7; ++i) {
+        const auto call = [&, i] {
+            begun.emplace_back(i, sleeper.now());
+            return takes(sleeper, 0ms, i);
+        };
+        tasks.push_back(i == 3 ? two(sleeper, call) : one(sleeper, call));
+        tasks.back().start();
+    }
+    CHECK(limiter.waiting() == 4);
+    REQUIRE(tasks[6].done());
+    const auto full = tasks[6].take();
+    CHECK(full.error() == CallErrc::call_refused);
+    // Who does not wait is told when all who do are through.
+    CHECK(limiter.acquire(at(0s)).retry_at() == at(60ms));
+    CHECK(limiter.admit(at(0s)) == Advice::suspend(at(60ms)));
+    sleeper.run_until(at(1h));
+    CHECK(begun == std::vector<std::pair<int, Instant>>{{0, at(0ms)},
+                                                        {1, at(0ms)},
+                                                        {2, at(10ms)},
+                                                        {3, at(30ms)},
+                                                        {4, at(40ms)},
+                                                        {5, at(50ms)}});
+    CHECK(limiter.waiting() == 0);
+    CHECK(limiter.counters() == counted(6, 2, 4, 0));
+}
+
+TEST_CASE("Who leaves a limiter's line takes nothing with it, and those behind move up",
+          "[call][queued][unit]") {
+    AsyncSleeper sleeper;
+    RateLimiter limiter{Rate{1, 10ms}, Burst{1}, 10};
+    const StopSource source;
+    const Pipeline pipeline{Queued{limiter}};
+    const auto ask = [&] { return takes(sleeper, 0ms, 1); };
+    auto first = pipeline(sleeper, ask);
+    auto stopped = pipeline(sleeper, ask, source.token());
+    std::optional destroyed{pipeline(sleeper, ask)};
+    std::vector<Instant> begun;
+    auto last = pipeline(sleeper, [&] {
+        begun.push_back(sleeper.now());
+        return takes(sleeper, 0ms, 1);
+    });
+    first.start();
+    stopped.start();
+    destroyed->start();
+    last.start();
+    CHECK(first.done());
+    CHECK(limiter.waiting() == 3);
+    sleeper.run_until(at(3ms));
+    SECTION("the first of them") {
+        source.request_stop();
+        sleeper.run_until(at(3ms));
+        CHECK(stopped.take().error() == CallErrc::stopped);
+        destroyed.reset();
+    }
+    SECTION("those behind it before") {
+        destroyed.reset();
+        source.request_stop();
+        sleeper.run_until(at(3ms));
+        CHECK(stopped.take().error() == CallErrc::stopped);
+    }
+    CHECK(limiter.waiting() == 1);
+    sleeper.run_until(at(1h));
+    REQUIRE(last.done());
+    CHECK(begun == std::vector{at(10ms)});
+    CHECK(limiter.counters() == counted(2, 0, 3, 2));
+}
+
+TEST_CASE("A deadline before the turn ends the wait at its beginning", "[call][queued][unit]") {
+    AsyncSleeper sleeper;
+    RateLimiter limiter{Rate{1, 10ms}, Burst{1}, 10};
+    const auto ask = [&] { return takes(sleeper, 0ms, 1); };
+    const Pipeline patient{Queued{limiter}};
+    auto first = patient(sleeper, ask);
+    auto second = patient(sleeper, ask);
+    first.start();
+    second.start();
+    const Pipeline hasty{Timeout{20ms - 1ns}, Queued{limiter}};
+    auto late = hasty(sleeper, ask);
+    late.start();
+    REQUIRE(late.done());
+    CHECK(late.take().error() == std::errc::timed_out);
+    const Pipeline in_time{Timeout{20ms}, Queued{limiter}};
+    auto just = in_time(sleeper, [&] { return takes(sleeper, 0ms, 2); });
+    just.start();
+    CHECK_FALSE(just.done());
+    sleeper.run_until(at(1h));
+    CHECK(second.take().value() == 1);
+}
+
+TEST_CASE("More permits than the burst end in an error, not in a wait", "[call][queued][unit]") {
+    AsyncSleeper sleeper;
+    RateLimiter limiter{Rate{1, 10ms}, Burst{3}, 10};
+    int called = 0;
+    const Pipeline greedy{Queued{limiter, 4}};
+    const auto answer = greedy(sleeper, [&] { return ++called; });
+    CHECK(answer.error() == std::errc::invalid_argument);
+    CHECK(sleeper.sleeps.empty());
+    CHECK(called == 0);
+    const Pipeline just{Queued{limiter, 3}};
+    CHECK(just(sleeper, [&] { return ++called; }).value() == 1);
+    CHECK(just(sleeper, [&] { return ++called; }).value() == 2);
+    CHECK(sleeper.now() == at(30ms));
+}
+
+TEST_CASE("Callers come out of a line in the order in which they went in, whatever happens",
+          "[call][queued][property]") {
+    struct Caller {
+        int number;
+        bool has_begun = false;
+        StopSource source{};
+        std::optional<Task<Result<int>>> task{};
+    };
+    const auto run = [](auto& object, const auto& pipeline, AsyncSleeper& sleeper) {
+        std::vector<std::unique_ptr<Caller>> callers;
+        std::vector<int> begun;
+        for (const int event : *rc::gen::container<std::vector<int>>(rc::gen::inRange(0, 10))) {
+            if (event <= 4) {
+                callers.push_back(
+                    std::make_unique<Caller>(Caller{static_cast<int>(callers.size())}));
+                Caller& caller = *callers.back();
+                const Duration time{*rc::gen::inRange<std::int64_t>(0, 30'000'000)};
+                caller.task.emplace(pipeline(
+                    sleeper,
+                    [&begun, &caller, &sleeper, time] {
+                        caller.has_begun = true;
+                        begun.push_back(caller.number);
+                        return takes(sleeper, time, caller.number);
+                    },
+                    caller.source.token()));
+                caller.task->start();
+            } else if (event <= 7) {
+                sleeper.run_until(sleeper.now() +
+                                  Duration{*rc::gen::inRange<std::int64_t>(0, 30'000'000)});
+            } else if (!callers.empty()) {
+                Caller& some = *callers[*rc::gen::inRange<std::size_t>(0, callers.size())];
+                if (event == 8) some.source.request_stop();
+                if (event == 9) some.task.reset();
+            }
+        }
+        sleeper.run_until(sleeper.now() + 24h);
+        RC_ASSERT(std::is_sorted(begun.begin(), begun.end()));
+        RC_ASSERT(object.waiting() == 0U);
+        std::uint64_t refused = 0;
+        for (const auto& caller : callers) {
+            if (!caller->task) continue;
+            RC_ASSERT(caller->task->done());
+            const auto result = caller->task->take();
+            RC_ASSERT(result.has_value() == caller->has_begun);
+            refused += !result && result.error() == CallErrc::call_refused ? 1U : 0U;
+        }
+        const PermitCounters all = object.counters();
+        RC_ASSERT(all.admitted == begun.size());
+        RC_ASSERT(all.refused >= refused);
+        RC_ASSERT(all.admitted + all.refused + all.left == callers.size());
+    };
+    CHECK(rc::check("of a bulkhead", [&] {
+        AsyncSleeper sleeper;
+        Bulkhead bulkhead{{.limit = *rc::gen::inRange<std::uint32_t>(1, 4), .queue = 4}};
+        run(bulkhead, Pipeline{Queued{bulkhead}}, sleeper);
+        RC_ASSERT(bulkhead.running() == 0U);
+    }));
+    CHECK(rc::check("of a limiter", [&] {
+        AsyncSleeper sleeper;
+        RateLimiter limiter{Rate{1, 10ms}, Burst{*rc::gen::inRange<std::uint64_t>(2, 5)}, 4};
+        run(limiter, Pipeline{Queued{limiter, *rc::gen::inRange<std::uint64_t>(1, 3)}}, sleeper);
+    }));
+}
+
+TEST_CASE("A limiter with a line grants what it promised, to those who wait and those who do not",
+          "[call][queued][property]") {
+    CHECK(rc::check("grants <= burst + time / interval in every window", [] {
+        AsyncSleeper sleeper;
+        const std::uint64_t burst = *rc::gen::inRange<std::uint64_t>(1, 5);
+        RateLimiter limiter{Rate{1, 10ms}, Burst{burst}, 5};
+        using Line = Pipeline<Queued<RateLimiter>>;
+        std::vector<Instant> grants;
+        std::vector<std::unique_ptr<Line>> kept;
+        std::vector<Task<Result<int>>> tasks;
+        for (const int event : *rc::gen::container<std::vector<int>>(rc::gen::inRange(0, 4))) {
+            const auto permits = *rc::gen::inRange<std::uint64_t>(1, burst + 1);
+            const auto note = [&grants, &sleeper, permits] {
+                grants.insert(grants.end(), permits, sleeper.now());
+            };
+            if (event == 0 && granted(limiter.acquire(sleeper.now(), permits))) note();
+            if (event == 1 || event == 2) {
+                // It must outlive its call.
+                kept.push_back(std::make_unique<Line>(Queued{limiter, permits}));
+                tasks.push_back((*kept.back())(sleeper, [note, &sleeper] {
+                    note();
+                    return takes(sleeper, 0ms, 1);
+                }));
+                tasks.back().start();
+            }
+            if (event == 3) {
+                sleeper.run_until(sleeper.now() +
+                                  Duration{*rc::gen::inRange<std::int64_t>(0, 40'000'000)});
+            }
+        }
+        sleeper.run_until(sleeper.now() + 24h);
+        RC_ASSERT(limiter.waiting() == 0U);
+        for (std::size_t i = 0; i < grants.size(); ++i) {
+            for (std::size_t j = i; j < grants.size(); ++j) {
+                const auto in_time = static_cast<std::uint64_t>((grants[j] - grants[i]) / 10ms);
+                RC_ASSERT(j - i + 1 <= burst + in_time);
+            }
+        }
+    }));
 }

@@ -59,7 +59,7 @@ static_assert(ShareableLike<RateLimiter>);
 static_assert(Rate{3, 1s}.interval() == 333'333'334ns);
 static_assert(Rate{1, 1ns}.interval() == 1ns);
 static_assert(Rate{~std::uint64_t{0}, 1h}.interval() == 1ns);
-static_assert(sizeof(RateLimiter) <= 24);
+static_assert(sizeof(RateLimiter) <= 104);
 
 TEST_CASE("RateLimiter lets a burst through, and then one per interval",
           "[call][rate_limiter][unit]") {
@@ -110,6 +110,64 @@ TEST_CASE("RateLimiter grants nothing more to turns that are old, however old",
     CHECK(granted(limiter.acquire(at(24h * 365 * 100))));
     CHECK(granted(limiter.acquire(never - 1ns)));
     CHECK_FALSE(limiter.admit(always).until == never);
+}
+
+TEST_CASE("RateLimiter grants several calls at once, all of them or none",
+          "[call][rate_limiter][unit]") {
+    RateLimiter limiter{Rate{1, 10ms}, Burst{5}};
+    CHECK(granted(limiter.acquire(at(0s), 3)));
+    // Two are left; a third in one interval, so three more in two.
+    const auto refused = limiter.acquire(at(0s), 4);
+    CHECK_FALSE(refused);
+    CHECK(refused.retry_at() == at(20ms));
+    CHECK_FALSE(granted(limiter.acquire(at(20ms - 1ns), 4)));
+    CHECK(granted(limiter.acquire(at(20ms), 4)));
+    CHECK_FALSE(granted(limiter.acquire(at(20ms))));
+    CHECK(limiter.acquire(at(20ms), 5).retry_at() == at(70ms));
+    CHECK(granted(limiter.acquire(at(1h), 5)));
+    // Of none nobody is in want, and nothing is taken.
+    CHECK(granted(limiter.acquire(at(1h), 0)));
+    CHECK(limiter.acquire(at(1h)).retry_at() == at(1h + 10ms));
+    CHECK(limiter.counters() == PermitCounters{.admitted = 4, .refused = 5});
+}
+
+TEST_CASE("RateLimiter says at once that no pause is long enough for so many calls",
+          "[call][rate_limiter][unit]") {
+    RateLimiter limiter{Rate{1, 10ms}, Burst{5}};
+    for (const std::uint64_t calls : {std::uint64_t{6}, ~std::uint64_t{0}}) {
+        const auto refused = limiter.acquire(at(24h), calls);
+        CHECK_FALSE(refused);
+        CHECK(refused.retry_at() == never);
+        CHECK(refused.advice() == Advice::stop());
+    }
+    CHECK(granted(limiter.acquire(at(24h), 5)));
+    RateLimiter huge{Rate{1, forever}, Burst{~std::uint64_t{0}}};
+    CHECK(granted(huge.acquire(at(0s), ~std::uint64_t{0})));
+}
+
+TEST_CASE("RateLimiter grants several calls as it would grant as many one by one",
+          "[call][rate_limiter][property]") {
+    CHECK(rc::check("the same as a limiter that is asked for each", [] {
+        const auto burst = *rc::gen::inRange<std::uint64_t>(1, 8);
+        RateLimiter at_once{Rate{1, 100ns}, Burst{burst}};
+        RateLimiter one_by_one{Rate{1, 100ns}, Burst{burst}};
+        Instant now = at(1h);
+        for (int i = 0; i < 100; ++i) {
+            now += Duration{*rc::gen::inRange<std::int64_t>(0, 300)};
+            const auto calls = *rc::gen::inRange<std::uint64_t>(1, burst + 1);
+            const auto permit = at_once.acquire(now, calls);
+            if (!permit) {
+                RC_ASSERT(permit.retry_at() > now);
+                RC_ASSERT(permit.retry_at() <= now + 100ns * calls);
+                continue;
+            }
+            for (std::uint64_t n = 0; n < calls; ++n) RC_ASSERT(granted(one_by_one.acquire(now)));
+        }
+        // All that is left is the same as well.
+        for (std::uint64_t n = 0; n < burst; ++n) {
+            RC_ASSERT(granted(at_once.acquire(now)) == granted(one_by_one.acquire(now)));
+        }
+    }));
 }
 
 TEST_CASE("RateLimiter keeps its promise by the latest of all turns",

@@ -83,7 +83,7 @@ TEST_CASE("An observer learns of every decision of retry", "[call][retry_observe
     RetryLog log;
     const Policy policy{Backoff{NoJitter{}, Cap{30s}, 1s}, CooldownOn{Cause::overloaded, 5s, 5s},
                         Breaker{ConsecutiveFailures{3}, OpenFor{60s}}, MaxAttempts{9}};
-    const auto busy = std::make_error_code(std::errc::no_buffer_space);
+    const auto busy = std::make_error_code(std::errc::resource_unavailable_try_again);
     CHECK(retry(
               policy, sleeper,
               [&](Attempt attempt) {

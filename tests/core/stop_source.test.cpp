@@ -101,3 +101,27 @@ TEST_CASE("StopWaiter may come and go while another thread stops", "[core][stop_
         REQUIRE(source.stop_requested());
     }
 }
+
+TEST_CASE("A LocalStop wakes as a StopSource does, and may be asked by another's waiter",
+          "[core][stop_source][unit]") {
+    for (int round = 0; round < 100; ++round) {
+        const StopSource source;
+        std::atomic<int> woken{0};
+        {
+            detail::LocalStop local;
+            const auto relay = [](void* to) noexcept {
+                static_cast<detail::LocalStop*>(to)->request_stop();
+            };
+            std::thread other{[&source] { source.request_stop(); }};
+            {
+                const StopWaiter outer{source.token(), relay, &local};
+                const StopToken token = local.token();
+                const StopWaiter inner{token, count_up, &woken};
+                while (!token.stop_requested()) std::this_thread::yield();
+            }
+            other.join();
+            CHECK(local.token().stop_requested());
+        }
+        CHECK(woken.load() == 1);
+    }
+}

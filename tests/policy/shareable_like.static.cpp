@@ -72,6 +72,19 @@ struct NeutralThrows : Permit {
 };
 static_assert(!ShareableLike<With<NeutralThrows>>);
 
+// A verdict may be told why, but in no other form.
+struct ToldWhy : Permit {
+    using Permit::failure;
+    Advice failure(const Failure&, Turn&) noexcept;
+};
+static_assert(ShareableLike<With<ToldWhy>> && detail::TakesFailures<ToldWhy>);
+static_assert(ShareableLike<With<Permit>> && !detail::TakesFailures<Permit>);
+struct ToldWhyThrows : Permit {
+    using Permit::failure;
+    Advice failure(const Failure&, Turn&);
+};
+static_assert(!ShareableLike<With<ToldWhyThrows>>);
+
 // A reservation in another form would never be asked for.
 struct ReserveWithoutCause : With<Permit> {
     Permit reserve(Turn&) noexcept;

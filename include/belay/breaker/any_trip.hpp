@@ -36,6 +36,9 @@ template <std::size_t least, class... Trips>
 class TripQuorum {
     static_assert(sizeof...(Trips) >= 1, "AnyTrip, AllTrips: at least one trip");
     static_assert((explain::trip_like<Trips>() && ...));
+    static_assert(!(HasCounts<Trips> || ...),
+                  "AnyTrip, AllTrips: what counts is said around them, as in "
+                  "CountOnly{AnyTrip{...}, ...}");
 
     static constexpr bool times_calls = (RecordsTimedCalls<Trips> || ...);
     static constexpr bool reads_clock = times_calls || (RecordsAtInstants<Trips> || ...);

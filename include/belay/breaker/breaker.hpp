@@ -16,8 +16,10 @@ namespace belay::inline BELAY_ABI {
 /// While open it advises `suspend`; from `now >= open_until` on it lets one attempt at a time
 /// through as a probe, and HalfOpenOptions says how many verdicts decide. A probe that is abandoned
 /// leaves it as it was. `begin` without asking `admit` first, while open, is a forced probe.
-/// Planned failures are no verdict. The end of a connection that had succeeded is none either:
-/// there is no `lost` hook.
+/// Which failures count says its trip: see CountOnly; an answer that says no (`permanent`,
+/// `forbidden`, `unauthorized`) is a success, as the peer is well. Planned failures are no verdict,
+/// nor are those for which no peer was asked. The end of a connection that had succeeded is none
+/// either: there is no `lost` hook.
 ///
 ///     Breaker{ConsecutiveFailures{5}, OpenFor{300s}}
 ///     Breaker{FailureRate{CountWindow<20>{}, {.percent = 50}},
@@ -43,10 +45,16 @@ public:
         if constexpr (times_calls) began_ = turn.now;
     }
     [[nodiscard]] constexpr Advice failed(const Failure& failure, Turn& turn) noexcept {
-        if (failure.cause == Cause::planned) {
-            abandoned(turn);
-        } else {
-            core_.verdict(true, core_.generation(), turn, took(turn.now));
+        switch (detail::says_to(core_.trip(), failure)) {
+            case detail::OfPeer::unwell:
+                core_.verdict(true, core_.generation(), turn, took(turn.now), failure);
+                break;
+            case detail::OfPeer::well:
+                succeeded(turn);
+                break;
+            case detail::OfPeer::nothing:
+                abandoned(turn);
+                break;
         }
         return admit(turn.now);
     }

@@ -5,9 +5,10 @@
 
 #include <concepts>  // std::same_as
 #include <cstddef>   // std::size_t
-#include <cstdint>   // std::uint64_t
+#include <cstdint>   // std::int32_t, std::uint64_t
 
 #include <belay/breaker/breaker_state.hpp>
+#include <belay/core/cause.hpp>
 #include <belay/core/detail/spin_mutex.hpp>
 #include <belay/core/no_observer.hpp>
 
@@ -19,6 +20,10 @@ struct BreakerEvent {
     /// The state and the mode after it.
     BreakerState state = BreakerState::closed;
     BreakerMode mode = BreakerMode::automatic;
+    /// The last failure before it was `opened`, `reopened`, or would have opened: its cause and its
+    /// code. Otherwise, and if nobody told which, `none` and 0.
+    Cause cause = Cause::none;
+    std::int32_t code = 0;
     /// When it happened, by the clock of the call that made it: events are in order, but the
     /// instants of several threads need not be.
     Instant at{};

@@ -62,10 +62,11 @@ enum class BreakerChange : std::uint8_t {
 
 /// How a half-open breaker finds out whether the peer is well again.
 ///
-/// After at most `successes + failures - 1` verdicts it is closed or open. The default: one call
-/// decides.
+/// After at most `successes + failures - 1` verdicts it is closed or open. No more probes are under
+/// way than could still be needed: the larger of the successes that would close it, and the
+/// failures that would open it. The default: one call decides.
 struct HalfOpenOptions {
-    /// So many probes may be under way at a time.   Pre: >= 1.
+    /// So many probes may be under way at a time, at most.   Pre: >= 1.
     std::uint8_t probes = 1;
     /// So many that work close it.   Pre: >= 1.
     std::uint8_t successes = 1;
@@ -74,6 +75,10 @@ struct HalfOpenOptions {
     /// When all probes are out, and the last was given so long ago, they count as lost: the next
     /// caller gets a permit, and from then on their verdicts are void.   Pre: > 0ns.
     Duration probe_timeout = std::chrono::minutes{5};
+    /// So long a round of probes may take to decide, from its first one on. Then all that it found
+    /// is too old: probes that are out count as lost, and the next caller is the first probe of a
+    /// new round. In milliseconds, rounded up; 49 days or more: no bound.   Pre: > 0ns.
+    Duration at_most = forever;
 };
 
 /// What survives a restart of the program: durations, no instants. What a closed breaker had

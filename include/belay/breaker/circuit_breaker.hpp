@@ -104,7 +104,15 @@ public:
         /// The call failed, now by the breaker's own clock.
         void failure() noexcept {
             if (auto* const breaker = std::exchange(breaker_, nullptr)) {
-                breaker->engine_.failure(generation_, at_, OwnTime{*breaker});
+                breaker->engine_.failure(generation_, at_, OwnTime{*breaker}, unknown);
+                breaker->permits_.give_back();
+            }
+        }
+        /// The same of a failure that is known: what it says of the peer, see CountOnly, may as
+        /// well be a success, or nothing.
+        void failure(const Failure& why) noexcept {
+            if (auto* const breaker = std::exchange(breaker_, nullptr)) {
+                breaker->judge(why, generation_, at_, OwnTime{*breaker});
                 breaker->permits_.give_back();
             }
         }
@@ -112,7 +120,16 @@ public:
         Advice failure(Turn& turn) noexcept {
             auto* const breaker = std::exchange(breaker_, nullptr);
             if (breaker == nullptr) return Advice::go();
-            breaker->engine_.failure(generation_, at_, TurnTime{turn});
+            breaker->engine_.failure(generation_, at_, TurnTime{turn}, unknown);
+            const Advice next = breaker->admit(turn.now);
+            breaker->permits_.give_back();
+            return next;
+        }
+        /// The same of a failure that is known.
+        Advice failure(const Failure& why, Turn& turn) noexcept {
+            auto* const breaker = std::exchange(breaker_, nullptr);
+            if (breaker == nullptr) return Advice::go();
+            breaker->judge(why, generation_, at_, TurnTime{turn});
             const Advice next = breaker->admit(turn.now);
             breaker->permits_.give_back();
             return next;
@@ -127,6 +144,8 @@ public:
 
     private:
         friend class CircuitBreaker;
+        static constexpr Failure unknown{};
+
         constexpr Permit(CircuitBreaker* owner, std::uint32_t generation, Instant began) noexcept
             : breaker_{owner}, generation_{generation}, at_{began} {}
         constexpr explicit Permit(Instant retry_at) noexcept : at_{retry_at} {}
@@ -201,6 +220,17 @@ private:
         [[nodiscard]] Turn& operator()() const noexcept { return turn; }
     };
 
+    template <class Time>
+    void judge(const Failure& why, std::uint32_t generation, Instant began, Time time) noexcept {
+        switch (engine_.says(why)) {
+            case detail::OfPeer::unwell:
+                return engine_.failure(generation, began, time, why);
+            case detail::OfPeer::well:
+                return engine_.success(generation, began, time);
+            case detail::OfPeer::nothing:
+                return engine_.neutral(generation);
+        }
+    }
     template <class Time>
     [[nodiscard]] Permit acquire_by(Time time) noexcept {
         const detail::BreakerGrant grant = engine_.acquire(time);

@@ -5,6 +5,7 @@
 
 #include <concepts>  // std::copyable, std::same_as
 
+#include <belay/core/failure.hpp>
 #include <belay/core/instant.hpp>
 #include <belay/core/random.hpp>
 
@@ -21,6 +22,14 @@ template <class W>
 concept NextIsNoexcept = requires(W& wait, Random& bits) {
     { wait.next(bits) } noexcept;
 };
+template <class W>
+concept HeedsFailure =
+    requires(W& wait, Random& bits, const Failure& why) { wait.next(bits, why); };
+template <class W>
+concept HeedsFailureSoundly =
+    !HeedsFailure<W> || requires(W& wait, Random& bits, const Failure& why) {
+        { wait.next(bits, why) } noexcept -> std::same_as<Duration>;
+    };
 // In any form that can be seen: another than the right one would be ignored in silence.
 template <class W>
 concept Grows = requires { &W::reset; } || requires(W& wait) { wait.reset(); };
@@ -28,17 +37,32 @@ template <class W>
 concept GrowsSoundly = !Grows<W> || requires(W& wait) {
     { wait.reset() } noexcept;
 };
+
+/// The wait of an opening after such a failure, in the form that is there.
+template <class W>
+[[nodiscard]] constexpr Duration next_wait(W& wait, Random& bits,
+                                           [[maybe_unused]] const Failure& why) noexcept {
+    if constexpr (HeedsFailure<W>) {
+        return wait.next(bits, why);
+    } else {
+        return wait.next(bits);
+    }
+}
 }  // namespace detail
 
 /// How long a breaker stays open; OpenFor and every Backoff are models.
 ///
 /// - `next(Random& bits) -> Duration`: the wait of this opening, >= 0ns;
+/// - optional `next(Random& bits, const Failure& why) -> Duration`: the same, after the failure
+///   that opens it; an empty one if a success did (a slow one, or one that completed a rate's
+///   number), or nobody told which. See OpenAsAsked;
 /// - optional `reset()`: the breaker has closed, waits start small again.
 ///
 /// All noexcept.
 template <class W>
-concept OpenWaitLike = std::copyable<W> && detail::HasNext<W> && detail::NextIsDuration<W> &&
-                       detail::NextIsNoexcept<W> && detail::GrowsSoundly<W>;
+concept OpenWaitLike =
+    std::copyable<W> && detail::HasNext<W> && detail::NextIsDuration<W> &&
+    detail::NextIsNoexcept<W> && detail::HeedsFailureSoundly<W> && detail::GrowsSoundly<W>;
 
 namespace explain {
 
@@ -53,6 +77,9 @@ consteval bool open_wait_like() {
                       "OpenWaitLike: W::next must return belay::Duration");
         static_assert(detail::NextIsNoexcept<W>, "OpenWaitLike: W::next must be noexcept");
     }
+    static_assert(detail::HeedsFailureSoundly<W>,
+                  "OpenWaitLike: W::next must be 'Duration next(Random&, const belay::Failure&) "
+                  "noexcept' where it takes the failure");
     static_assert(detail::GrowsSoundly<W>,
                   "OpenWaitLike: W::reset must be 'void reset() noexcept'");
     return OpenWaitLike<W>;

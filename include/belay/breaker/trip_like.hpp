@@ -6,6 +6,7 @@
 #include <concepts>  // std::copyable, std::same_as
 
 #include <belay/core/instant.hpp>
+#include <belay/policy/detail/says_of_peer.hpp>
 
 namespace belay::inline BELAY_ABI {
 
@@ -53,6 +54,15 @@ template <class T>
 concept TooSlowIsSound = !HasTooSlow<T> || requires(const T& trip, Duration took) {
     { trip.too_slow(took) } noexcept -> std::same_as<bool>;
 };
+template <class T>
+concept HasCounts =
+    requires { &T::counts; } || requires(const T& trip, const Failure& why) { trip.counts(why); };
+template <class V>
+concept BoolOrCause = std::same_as<V, bool> || std::same_as<V, Cause>;
+template <class T>
+concept CountsIsSound = !HasCounts<T> || requires(const T& trip, const Failure& why) {
+    { trip.counts(why) } noexcept -> BoolOrCause;
+};
 
 /// Tells the trip how a call went, in the form that it asks for.
 template <class T>
@@ -76,6 +86,24 @@ template <class T>
         return false;
     }
 }
+/// What a failure says of the peer, in the eyes of this trip.
+template <class T>
+[[nodiscard]] constexpr OfPeer says_to([[maybe_unused]] const T& trip,
+                                       const Failure& why) noexcept {
+    const OfPeer says = says_of_peer(why);
+    if constexpr (HasCounts<T>) {
+        if (says == OfPeer::nothing) return says;
+        const auto said = trip.counts(why);
+        if constexpr (std::same_as<decltype(trip.counts(why)), bool>) {
+            return said ? OfPeer::unwell : OfPeer::well;
+        } else {
+            if (said == Cause::planned) return OfPeer::nothing;
+            return said == Cause::none ? OfPeer::well : OfPeer::unwell;
+        }
+    } else {
+        return says;
+    }
+}
 }  // namespace detail
 
 /// Decides when a closed breaker opens; told of every call that had a verdict.
@@ -86,14 +114,19 @@ template <class T>
 /// - `reset()`: the breaker starts afresh; forget everything.
 /// - optional, for trips that record `took`: `too_slow(Duration took) const -> bool`, whether a
 ///   probe that worked was so slow that it counts as a failure.
+/// - optional: `counts(const Failure&) const -> bool`, whether such a failure is one of the peer,
+///   which the breaker heeds also while it probes; or `-> Cause`: `none` for a peer that is well,
+///   `planned` for a call that says nothing of it. Without it, see CountOnly. Not asked of what
+///   says nothing of the peer; may run beside everything else.
 ///
 /// All noexcept. Semantics the compiler cannot check: the answer of `record` depends on nothing but
 /// what was recorded since the last reset; hooks neither allocate nor call the breaker, whose lock
 /// may be held. A breaker that is not closed records nothing.
 template <class T>
-concept TripLike = std::copyable<T> && detail::Records<T> && detail::RecordIsBool<T> &&
-                   detail::RecordIsNoexcept<T> && detail::StartsAfresh<T> &&
-                   detail::TooSlowIsTimed<T> && detail::TooSlowIsSound<T>;
+concept TripLike =
+    std::copyable<T> && detail::Records<T> && detail::RecordIsBool<T> &&
+    detail::RecordIsNoexcept<T> && detail::StartsAfresh<T> && detail::TooSlowIsTimed<T> &&
+    detail::TooSlowIsSound<T> && detail::CountsIsSound<T>;
 
 namespace explain {
 
@@ -114,6 +147,9 @@ consteval bool trip_like() {
                   "took)': else no call is timed, and no probe would ever be slow");
     static_assert(detail::TooSlowIsSound<T>,
                   "TripLike: T::too_slow must be 'bool too_slow(Duration) const noexcept'");
+    static_assert(detail::CountsIsSound<T>,
+                  "TripLike: T::counts must be 'bool counts(const belay::Failure&) const "
+                  "noexcept', or return a belay::Cause");
     return TripLike<T>;
 }
 

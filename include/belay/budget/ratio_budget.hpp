@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/budget/ratio_budget.hpp
-/// RatioBudget: retries are at most a share of the calls of the last seconds.
+/// RatioBudget: retries are at most a share of the calls, of the last seconds or under way.
 #pragma once
 
 #include <cstdint>      // std::uint32_t, std::uint64_t
@@ -15,12 +15,31 @@ namespace belay::inline BELAY_ABI {
 
 /// What a RatioBudget allows.   Thread safety: a plain value.
 struct RatioBudgetOptions {
+    /// For a floor: it allows everything, so the share does not matter.
+    static constexpr std::uint32_t unlimited = 0xFFFFFFFFU;
+
     /// How far back calls and retries count.
     Duration window = std::chrono::seconds{10};
     /// So many retries for a thousand calls.
     std::uint32_t retries_per_thousand = 200;
     /// So many retries per window in any case, or nobody would retry where there is little traffic.
     std::uint32_t at_least = 10;
+    /// So many retries at once for a thousand calls at once: planned, waiting or under way.
+    std::uint32_t at_once_per_thousand = 0;
+    /// So many retries at once in any case. Without limit, calls that are under way do not count.
+    std::uint32_t at_once_at_least = unlimited;
+
+    /// The terms of Envoy's retry budget: retries are at most a share of the calls that are under
+    /// way, a call's retry being one of them; some in any case. No window.
+    ///
+    /// Source: envoy/config/cluster/v3/circuit_breaker.proto, RetryBudget: budget_percent,
+    ///         min_retry_concurrency, and their defaults. Unlike there, waiting retries count.
+    [[nodiscard]] static constexpr RatioBudgetOptions envoy(
+        std::uint32_t per_thousand = 200, std::uint32_t in_any_case = 3) noexcept {
+        return {.at_least = unlimited,
+                .at_once_per_thousand = per_thousand,
+                .at_once_at_least = in_any_case};
+    }
 };
 
 /// A budget of retries for all who share it: within a window, at most a share of the calls may be
@@ -33,6 +52,10 @@ struct RatioBudgetOptions {
 /// for a window after it ended; so neither retries that wait long nor slow ones are forgotten while
 /// they are still to come. One that is abandoned does not count at all.
 ///
+/// `at_once_per_thousand` and `at_once_at_least` bound, with the window or instead of it, how many
+/// retries there are at the same time: `RatioBudget{RatioBudgetOptions::envoy()}`, or no more than
+/// five with `{.at_once_at_least = 5}`.
+///
 /// The window rolls in tenths, as a TimeWindow. Pinned; must outlive its permits. There is no value
 /// form: a budget of one run is what MaxAttempts is.
 ///
@@ -40,7 +63,7 @@ struct RatioBudgetOptions {
 /// Thread safety: any thread.   Blocks: for a few instructions of another caller.
 /// Complexity:    O(1).
 /// Source:        the retry budgets of Finagle (deposits per call, a floor) and of Envoy (retries
-///                that are under way count); here both, with the larger of share and floor.
+///                that are under way count); here both, each with the larger of share and floor.
 class RatioBudget {
     struct Stake {
         bool retry = false;
@@ -57,20 +80,25 @@ public:
         : options_{options}, state_{State{TimeWindow<>{options.window}}} {
         BELAY_PRECONDITION(options.retries_per_thousand >= 1 || options.at_least >= 1,
                            "RatioBudget: the share or the floor must be > 0");
+        BELAY_PRECONDITION(options.at_once_per_thousand >= 1 || options.at_once_at_least >= 1,
+                           "RatioBudget: the share or the floor at once must be > 0");
     }
 
     /// First attempts are free.
     [[nodiscard]] constexpr Advice admit(Instant) const noexcept { return Advice::go(); }
     /// For a first attempt: never refused, and counted as a call.
     constexpr Permit acquire(Turn& turn) noexcept {
-        state_.with([&turn](State& s) { s.recent.add(false, turn.now); });
+        state_.with([this, &turn](State& s) {
+            s.recent.add(false, turn.now);
+            s.first += counts_at_once() ? 1U : 0U;
+        });
         return Permit{*this, Stake{}};
     }
     /// For a retry.   Errors: a refused permit.
     constexpr Permit reserve(Cause, Turn& turn) noexcept {
         const bool granted = state_.with([this, &turn](State& s) {
             s.recent.roll(turn.now);
-            if (s.used() >= allowed(s)) return false;
+            if (s.used() >= allowed(s) || s.held >= allowed_at_once(s)) return false;
             ++s.held;
             return true;
         });
@@ -83,7 +111,9 @@ public:
     [[nodiscard]] constexpr std::uint64_t left(Instant now) const noexcept {
         return state_.with([this, now](State s) {
             s.recent.roll(now);
-            return s.used() < allowed(s) ? allowed(s) - s.used() : std::uint64_t{0};
+            const std::uint64_t recent = minus(allowed(s), s.used());
+            const std::uint64_t at_once = minus(allowed_at_once(s), s.held);
+            return recent < at_once ? recent : at_once;
         });
     }
 
@@ -91,10 +121,12 @@ private:
     friend Permit;
 
     // Invariant: `held` is the number of permits for retries that are out; it rises only when fewer
-    // than `allowed` are used.
+    // than `allowed` are used, and fewer than `allowed_at_once` are out. `first` is the number of
+    // permits for first attempts that are out, where that matters.
     struct State {
         TimeWindow<> recent;  // calls that began, and as bad ones retries that ended
-        std::uint64_t held = 0;
+        std::uint32_t held = 0;
+        std::uint32_t first = 0;
 
         [[nodiscard]] constexpr std::uint64_t used() const noexcept {
             return held + recent.counts().bad;
@@ -104,14 +136,33 @@ private:
     [[nodiscard]] constexpr std::uint64_t allowed(const State& s) const noexcept {
         // At most 11 * 2^32 calls * 2^32: the division comes first where the product would not fit.
         const CallCounts recent = s.recent.counts();
-        const std::uint64_t calls = recent.calls - recent.bad;
-        const std::uint64_t share = calls / 1000 * options_.retries_per_thousand +
-                                    calls % 1000 * options_.retries_per_thousand / 1000;
-        return share > options_.at_least ? share : options_.at_least;
+        return larger(recent.calls - recent.bad, options_.retries_per_thousand, options_.at_least);
+    }
+    // The call whose retry is asked for is under way as well; its last attempt has ended.
+    [[nodiscard]] constexpr std::uint64_t allowed_at_once(const State& s) const noexcept {
+        return larger(std::uint64_t{s.first} + s.held + 1, options_.at_once_per_thousand,
+                      options_.at_once_at_least);
+    }
+    [[nodiscard]] static constexpr std::uint64_t larger(std::uint64_t calls,
+                                                        std::uint32_t per_thousand,
+                                                        std::uint32_t floor) noexcept {
+        const std::uint64_t share =
+            calls / 1000 * per_thousand + calls % 1000 * per_thousand / 1000;
+        return share > floor ? share : floor;
+    }
+    [[nodiscard]] static constexpr std::uint64_t minus(std::uint64_t all,
+                                                       std::uint64_t used) noexcept {
+        return used < all ? all - used : 0;
     }
 
+    [[nodiscard]] constexpr bool counts_at_once() const noexcept {
+        return options_.at_once_at_least != RatioBudgetOptions::unlimited;
+    }
+    constexpr void on_first_end() noexcept {
+        if (counts_at_once()) state_.with([](State& s) { --s.first; });
+    }
     constexpr void on_end(Stake stake, Instant now) noexcept {
-        if (!stake.retry) return;
+        if (!stake.retry) return on_first_end();
         state_.with([now](State& s) {
             --s.held;
             s.recent.add(true, now);
@@ -120,7 +171,8 @@ private:
     constexpr void on_success(Stake stake, Instant now) noexcept { on_end(stake, now); }
     constexpr void on_failure(Stake stake, Instant now) noexcept { on_end(stake, now); }
     constexpr void on_neutral(Stake stake) noexcept {
-        if (stake.retry) state_.with([](State& s) { --s.held; });
+        if (!stake.retry) return on_first_end();
+        state_.with([](State& s) { --s.held; });
     }
 
     const RatioBudgetOptions options_;

@@ -4,11 +4,13 @@
 #pragma once
 
 #include <atomic>       // std::atomic
-#include <cstdint>      // std::uint32_t
+#include <cstdint>      // std::uint32_t, std::uint64_t
 #include <string_view>  // std::string_view
-#include <utility>      // std::exchange
 
 #include <belay/budget/detail/budget_permit.hpp>
+#include <belay/call/detail/caller_line.hpp>
+#include <belay/call/permit_counters.hpp>
+#include <belay/core/detail/spin_mutex.hpp>
 #include <belay/policy/rule.hpp>
 
 namespace belay::inline BELAY_ABI {
@@ -19,7 +21,7 @@ struct BulkheadOptions {
     std::uint32_t limit;
     /// Callers that may wait for their turn, beyond those; see Queued.
     std::uint32_t queue = 0;
-    /// How often those ask again.
+    /// After how long a caller that is refused may ask again.
     Duration ask_every = std::chrono::milliseconds{5};
 };
 
@@ -28,12 +30,16 @@ struct BulkheadOptions {
 ///     Bulkhead bulkhead{{.limit = 8, .queue = 100}};
 ///     if (auto permit = bulkhead.acquire(clock.now())) send();
 ///
-/// As `Shared{bulkhead}` it refuses at once, as `Queued{bulkhead}` in a Pipeline callers wait. A
-/// permit's verdict does not matter: any ends it.
+/// As `Shared{bulkhead}` it refuses at once, as `Queued{bulkhead}` in a Pipeline callers wait in
+/// the order in which they came: a permit that comes back is handed to the first of them, and
+/// nobody overtakes. A permit's verdict does not matter: any ends it. Pinned; must outlive its
+/// permits and those who wait.
 ///
 /// Models:        ShareableLike.
-/// Thread safety: any thread; lock-free. What a call did happens before what the next one in its
-///                place does.
+/// Thread safety: any thread; lock-free while nobody waits. What a call did happens before what the
+///                next one in its place does.
+/// Blocks:        who comes into the line, or calls somebody from it, for a few instructions of
+///                another caller, and of the sleeper's to wake somebody.
 /// Complexity:    O(1).   Allocates: never.
 class Bulkhead {
     struct NoStake {};
@@ -43,35 +49,6 @@ public:
 
     /// The right to make one call, while it lives.
     using Permit = detail::BudgetPermit<Bulkhead, NoStake>;
-
-    /// A place in the queue, while it lives.   Thread safety: distinct objects safe.
-    class [[nodiscard]] Place {
-    public:
-        /// None.
-        Place() noexcept = default;
-        Place(Place&& other) noexcept : bulkhead_{std::exchange(other.bulkhead_, nullptr)} {}
-        Place& operator=(Place&& other) noexcept {
-            leave();
-            bulkhead_ = std::exchange(other.bulkhead_, nullptr);
-            return *this;
-        }
-        ~Place() { leave(); }
-
-        /// Gives it up.
-        void leave() noexcept {
-            if (bulkhead_ == nullptr) return;
-            std::exchange(bulkhead_, nullptr)->waiting_.fetch_sub(1, std::memory_order_relaxed);
-        }
-        /// Whether there was room.
-        [[nodiscard]] explicit operator bool() const& noexcept { return bulkhead_ != nullptr; }
-        /// A place that nobody holds is given up at once.
-        explicit operator bool() const&& = delete;
-
-    private:
-        friend Bulkhead;
-        explicit Place(Bulkhead* bulkhead) noexcept : bulkhead_{bulkhead} {}
-        Bulkhead* bulkhead_ = nullptr;
-    };
 
     /// Pre: limit >= 1, ask_every > 0ns.
     constexpr explicit Bulkhead(BulkheadOptions options) noexcept : options_{options} {
@@ -83,7 +60,10 @@ public:
 
     /// Asks to make a call.   Errors: a refused permit; its retry_at() is when to ask again.
     [[nodiscard]] Permit acquire(Instant now) noexcept {
-        return take(running_, options_.limit) ? Permit{*this, NoStake{}} : Permit{next_try(now)};
+        Word seen = word_.load(std::memory_order_relaxed);
+        if (take(seen)) return granted();
+        counters_.refuse();
+        return Permit{next_try(now)};
     }
     /// The same at the turn's time.
     [[nodiscard]] Permit acquire(Turn& turn) noexcept { return acquire(turn.now); }
@@ -93,48 +73,158 @@ public:
         return running() < options_.limit ? Advice::go() : Advice::suspend(next_try(now));
     }
 
-    /// Asks for a place in the queue; who waits there asks for permits from time to time.
-    [[nodiscard]] Place line_up() noexcept {
-        return Place{take(waiting_, options_.queue) ? this : nullptr};
-    }
-    /// When who waits asks again.
-    [[nodiscard]] Instant next_try(Instant now) const noexcept {
-        return after(now, options_.ask_every);
-    }
-
-    /// Calls that are under way.
+    /// Calls that are under way, and those that were called from the line and have not begun.
     [[nodiscard]] std::uint32_t running() const noexcept {
-        return running_.load(std::memory_order_relaxed);
+        return running_of(word_.load(std::memory_order_relaxed));
     }
-    /// Callers in the queue.
+    /// Callers in the line.
     [[nodiscard]] std::uint32_t waiting() const noexcept {
-        return waiting_.load(std::memory_order_relaxed);
+        return waiting_of(word_.load(std::memory_order_relaxed));
     }
+    /// Exact when nobody asks; numbers may lag behind each other.   Errors: none.
+    [[nodiscard]] PermitCounters counters() const noexcept { return counters_.read(); }
 
 private:
     friend Permit;
+    template <class Object>
+    friend class Queued;
 
-    // Invariant: the count never exceeds the limit, not even for a moment, so it is not added to
-    // before it was read. Acquire pairs with the release of the permit whose place this is.
-    [[nodiscard]] static bool take(std::atomic<std::uint32_t>& count,
-                                   std::uint32_t limit) noexcept {
-        std::uint32_t seen = count.load(std::memory_order_relaxed);
-        while (seen < limit) {
-            if (count.compare_exchange_weak(seen, seen + 1, std::memory_order_acquire,
+    using Answer = detail::LineAnswer;
+    using Standing = Answer::Standing;
+
+    // A caller's place in the line. Its destructor leaves it, and hands on what it was given.
+    class Place {
+    public:
+        explicit Place(Bulkhead& bulkhead) noexcept : bulkhead_{bulkhead} {}
+        Place(const Place&) = delete;
+        Place& operator=(const Place&) = delete;
+        ~Place() {
+            if (has_lined_up_) bulkhead_.leave(spot_);
+        }
+
+        /// Asks for a permit, first without waiting.
+        [[nodiscard]] Answer ask(Instant now, Permit& permit) noexcept {
+            return has_lined_up_ ? bulkhead_.ask_again(spot_, permit)
+                                 : bulkhead_.line_up(*this, now, permit);
+        }
+        [[nodiscard]] detail::LocalStop& wake() noexcept { return spot_.wake; }
+
+    private:
+        friend Bulkhead;
+        Bulkhead& bulkhead_;
+        detail::LineSpot spot_;
+        bool has_lined_up_ = false;
+    };
+
+    // Those who wait, above those who run. One word, so that who gives a permit back knows whether
+    // somebody waits for it.
+    // Invariant: nobody runs beyond the limit, not even for a moment; while somebody waits, so many
+    // run. Those who wait change under the lock only.
+    using Word = std::uint64_t;
+    static constexpr Word one_waits = Word{1} << 32;
+    [[nodiscard]] static constexpr std::uint32_t running_of(Word word) noexcept {
+        return static_cast<std::uint32_t>(word);
+    }
+    [[nodiscard]] static constexpr std::uint32_t waiting_of(Word word) noexcept {
+        return static_cast<std::uint32_t>(word >> 32);
+    }
+
+    // Acquire pairs with the release of the permit whose place this is.
+    [[nodiscard]] bool take(Word& seen) noexcept {
+        while (running_of(seen) < options_.limit) {
+            if (word_.compare_exchange_weak(seen, seen + 1, std::memory_order_acquire,
                                             std::memory_order_relaxed)) {
                 return true;
             }
         }
         return false;
     }
+    [[nodiscard]] Permit granted() noexcept {
+        counters_.admit();
+        return Permit{*this, NoStake{}};
+    }
+    [[nodiscard]] Instant next_try(Instant now) const noexcept {
+        return after(now, options_.ask_every);
+    }
+
+    [[nodiscard]] Answer line_up(Place& place, Instant now, Permit& permit) noexcept {
+        Word seen = word_.load(std::memory_order_relaxed);
+        for (bool has_lock = false;; has_lock = true) {
+            if (take(seen)) {
+                if (has_lock) mutex_.unlock();
+                permit = granted();
+                return {Standing::granted};
+            }
+            if (waiting_of(seen) >= options_.queue) {
+                if (has_lock) mutex_.unlock();
+                counters_.refuse();
+                return {Standing::refused, next_try(now)};
+            }
+            if (!has_lock) mutex_.lock();
+            // Replaced: all places are taken still, so who gives one back sees who waits.
+            if (word_.compare_exchange_strong(seen, seen + one_waits, std::memory_order_relaxed)) {
+                break;
+            }
+        }
+        line_.join(place.spot_);
+        place.has_lined_up_ = true;
+        mutex_.unlock();
+        counters_.wait();
+        return {Standing::waits};
+    }
+    [[nodiscard]] Answer ask_again(detail::LineSpot& spot, Permit& permit) noexcept {
+        const detail::SpinLock lock{mutex_};
+        if (!spot.is_called) return {Standing::waits};
+        spot.is_called = false;
+        permit = granted();
+        return {Standing::granted};
+    }
+    void leave(detail::LineSpot& spot) noexcept {
+        bool was_given = false;
+        {
+            const detail::SpinLock lock{mutex_};
+            was_given = spot.is_called;
+            if (spot.is_in_line) {
+                line_.leave(spot);
+                word_.fetch_sub(one_waits, std::memory_order_relaxed);
+                counters_.leave();
+            }
+        }
+        if (was_given) {
+            counters_.leave();
+            release();
+        }
+    }
+
     void on_success(NoStake, Instant) noexcept { release(); }
     void on_failure(NoStake, Instant) noexcept { release(); }
     void on_neutral(NoStake) noexcept { release(); }
-    void release() noexcept { running_.fetch_sub(1, std::memory_order_release); }
+    void release() noexcept {
+        Word seen = word_.load(std::memory_order_relaxed);
+        while (waiting_of(seen) == 0) {
+            if (end_one(seen)) return;
+        }
+        const detail::SpinLock lock{mutex_};
+        seen = word_.load(std::memory_order_relaxed);
+        // Who waited may have left.
+        while (waiting_of(seen) == 0) {
+            if (end_one(seen)) return;
+        }
+        word_.fetch_sub(one_waits, std::memory_order_relaxed);
+        detail::LineSpot& first = *line_.first();
+        line_.call_first();
+        line_.leave(first);
+    }
+    [[nodiscard]] bool end_one(Word& seen) noexcept {
+        return word_.compare_exchange_weak(seen, seen - 1, std::memory_order_release,
+                                           std::memory_order_relaxed);
+    }
 
     const BulkheadOptions options_;
-    std::atomic<std::uint32_t> running_{0};
-    std::atomic<std::uint32_t> waiting_{0};
+    std::atomic<Word> word_{0};
+    detail::AtomicPermitCounters counters_;
+    detail::SpinMutex mutex_;
+    detail::CallerLine line_;  // under mutex_
 };
 
 }  // namespace belay::inline BELAY_ABI

@@ -9,33 +9,58 @@
 
 #include <belay/call/answer.hpp>
 #include <belay/call/detail/awaited_call.hpp>
+#include <belay/policy/detail/cause_set.hpp>
 
 namespace belay::inline BELAY_ABI {
+
+namespace detail {
+struct EveryFailure {
+    [[nodiscard]] constexpr bool operator()(const Failure&) const noexcept { return true; }
+};
+template <class P>
+concept ChoosesFailures = requires(const P& chooses, const Failure& why) {
+    { chooses(why) } -> std::same_as<bool>;
+};
+}  // namespace detail
 
 /// Answers in place of what is inside when that fails, was refused or threw.
 ///
 ///     Fallback{[](const Failure& why) { return cached_scene(); }}
+///     Fallback{[] { return cached_scene(); }, Cause::timed_out, Cause::overloaded}
+///     Fallback{[] { return Scene{}; }, [](const Failure& why) { return why.code == 404; }}
+///
+/// With causes, or a predicate on the Failure, only for such failures; any other stays what it is.
+/// A call that a layer refused is `overloaded`, one that a stop ended `planned`.
 ///
 /// `fn` takes the Failure or nothing, and returns what the call returns, or what becomes that or
 /// the value in it by itself; for a call without a value, anything. In a coroutine it may return an
-/// awaitable of that. It is called as const; what it throws leaves the pipeline. Its answer counts
-/// as a success, but for false, an empty optional and errors; so it comes first in a Pipeline.
+/// awaitable of that. It is called as const, as is the predicate; what they throw leaves the
+/// pipeline. Its answer counts as a success, but for false, an empty optional and errors; so it
+/// comes first in a Pipeline.
 ///
-/// Thread safety: as `fn`.
-template <class F>
+/// Thread safety: as `fn` and the predicate.
+template <class F, class Chosen = detail::EveryFailure>
 class Fallback {
+    static_assert(detail::ChoosesFailures<Chosen>,
+                  "Fallback: what chooses failures must be causes, or a 'bool operator()(const "
+                  "belay::Failure&) const'");
+
 public:
     static constexpr bool hides_failures = true;
 
-    constexpr explicit Fallback(F fn) : fn_{std::move(fn)} {
+    constexpr explicit Fallback(F fn, Chosen chosen = {})
+        : fn_{std::move(fn)}, chosen_{std::move(chosen)} {
         static_assert(std::invocable<const F&, const Failure&> || std::invocable<const F&>,
                       "Fallback: fn must be callable as const, with a belay::Failure or nothing");
     }
+    constexpr Fallback(F fn, Cause first, std::same_as<Cause> auto... more)
+        requires std::same_as<Chosen, detail::CauseSet>
+        : Fallback{std::move(fn), detail::CauseSet{first, more...}} {}
 
     template <class Next, class Context>
     typename Next::Answer call(const Next& next, Context&, const Attempt& attempt) const {
         typename Next::Answer answer = next(attempt);
-        if (answer.worked()) return answer;
+        if (answer.worked() || !chosen_(*answer.failure)) return answer;
         if constexpr (has_no_value<typename Next::Answer>) {
             static_cast<void>(ask(*answer.failure));
             return Next::Answer::success();
@@ -50,7 +75,7 @@ public:
     Task<typename Next::Answer> await(Next next, Context&, Attempt attempt) const {
         auto answering = next(attempt);
         typename Next::Answer answer = co_await std::move(answering);
-        if (answer.worked()) co_return answer;
+        if (answer.worked() || !chosen_(*answer.failure)) co_return answer;
         using Said = decltype(ask(*answer.failure));
         constexpr bool no_value = has_no_value<typename Next::Answer>;
         if constexpr (detail::Awaitable<Said>) {
@@ -88,6 +113,14 @@ private:
     }
 
     [[no_unique_address]] F fn_;
+    [[no_unique_address]] Chosen chosen_;
 };
+
+template <class F>
+Fallback(F) -> Fallback<F>;
+template <class F, class Chosen>
+Fallback(F, Chosen) -> Fallback<F, Chosen>;
+template <class F, std::same_as<Cause>... More>
+Fallback(F, Cause, More...) -> Fallback<F, detail::CauseSet>;
 
 }  // namespace belay::inline BELAY_ABI

@@ -1,41 +1,64 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/call/queued.hpp
-/// Queued: waiting for a place behind a Bulkhead; a layer of a Pipeline.
+/// Queued: waiting in line for a Bulkhead or a RateLimiter; a layer of a Pipeline.
 #pragma once
 
-#include <optional>  // std::optional
-#include <utility>   // std::move
+#include <concepts>      // std::same_as
+#include <cstdint>       // std::uint64_t
+#include <optional>      // std::optional
+#include <system_error>  // std::errc
+#include <type_traits>   // std::remove_cvref_t
+#include <utility>       // std::move
 
 #include <belay/call/answer.hpp>
 #include <belay/call/bulkhead.hpp>
 #include <belay/call/detail/awaited_call.hpp>
+#include <belay/call/detail/caller_line.hpp>
+#include <belay/call/rate_limiter.hpp>
 
 namespace belay::inline BELAY_ABI {
 
-/// Each call needs one of the bulkhead's permits; without one it waits in the bulkhead's queue, by
-/// asking again, and is refused if that is full.
+/// Each call needs a permit of the bulkhead or of the limiter; without one it waits in its line,
+/// and is refused if that is full.
 ///
-/// Not fair: who asks at the right moment comes first. A stop and a deadline end the wait.
+///     Queued{bulkhead}
+///     Queued{limiter}
+///     Queued{limiter, 20}   // 20 permits for each call, all at once
 ///
-/// The bulkhead must outlive it.   Thread safety: distinct objects safe.
+/// First come, first served: who waits is woken when it is its turn, whether it blocks or is a
+/// coroutine, and nobody overtakes. A stop, a deadline and the end of a coroutine end the wait, and
+/// those behind move up. A StopToken is heard at once, any other token is asked every 10 ms. A
+/// deadline that comes before the turn, as the line stands, ends it at the beginning; of a bulkhead
+/// that is not known. More permits than the limiter's burst end in std::errc::invalid_argument.
+///
+/// What it refers to must outlive it.   Thread safety: distinct objects safe.
+template <class Object>
 class Queued {
+    static constexpr bool is_limiter = std::same_as<Object, RateLimiter>;
+    static_assert(is_limiter || std::same_as<Object, Bulkhead>,
+                  "Queued: callers wait in line for a Bulkhead or a RateLimiter");
+
 public:
-    constexpr explicit Queued(Bulkhead& bulkhead) noexcept : bulkhead_{&bulkhead} {}
+    constexpr explicit Queued(Object& object) noexcept : object_{&object} {}
+    /// Pre: permits >= 1.
+    constexpr Queued(Object& object, std::uint64_t permits) noexcept
+        requires is_limiter
+        : object_{&object}, permits_{permits} {
+        BELAY_PRECONDITION(permits >= 1, "Queued: there must be >= 1 permits for each call");
+    }
 
     template <class Next, class Context>
     typename Next::Answer call(const Next& next, Context& context, const Attempt& attempt) const {
-        Wait<typename Next::Answer> wait{*bulkhead_};
-        while (wait.goes_on(context, attempt)) {
-            context.sleeper.sleep_until(wait.until, context.stop);
-        }
+        Wait<typename Next::Answer, Context> wait{*this, context, attempt};
+        while (wait.goes_on()) context.sleeper.sleep_until(wait.until(), wait.token());
         return wait.permit ? next(attempt) : std::move(*wait.refusal);
     }
 
     template <class Next, class Context>
     Task<typename Next::Answer> await(Next next, Context& context, Attempt attempt) const {
-        Wait<typename Next::Answer> wait{*bulkhead_};
-        while (wait.goes_on(context, attempt)) {
-            decltype(auto) sleep = context.sleeper.async_sleep_until(wait.until, context.stop);
+        Wait<typename Next::Answer, Context> wait{*this, context, attempt};
+        while (wait.goes_on()) {
+            decltype(auto) sleep = context.sleeper.async_sleep_until(wait.until(), wait.token());
             decltype(auto) awaiter = detail::awaiter_of(std::forward<decltype(sleep)>(sleep));
             co_await awaiter;
         }
@@ -45,49 +68,92 @@ public:
     }
 
 private:
-    template <class Answer>
-    struct Wait {
-        explicit Wait(Bulkhead& b) noexcept : bulkhead{b} {}
+    using Place = typename Object::Place;
+    using Permit = typename Object::Permit;
+    using Standing = detail::LineAnswer::Standing;
 
-        // Whether to sleep until `until` and ask again; otherwise there is a permit or a refusal.
-        template <class Context>
-        bool goes_on(Context& context, const Attempt& attempt) {
-            Turn turn = context.turn();
-            if (waits && context.stop.stop_requested()) {
+    // One caller's way through the line. Afterwards there is a permit or a refusal.
+    template <class Answer, class Context>
+    class Wait {
+    public:
+        Wait(const Queued& queued, Context& context, const Attempt& attempt) noexcept
+            : context_{context}, attempt_{attempt}, place_{queued.place()} {}
+        Wait(const Wait&) = delete;
+        Wait& operator=(const Wait&) = delete;
+
+        // Whether to sleep until `until`, or a stop of `token`, and ask again.
+        [[nodiscard]] bool goes_on() {
+            if (stop_ && context_.stop.stop_requested()) {
                 refusal.emplace(Answer::refuse(CallErrc::stopped, Duration{}));
                 return false;
             }
-            permit = bulkhead.acquire(turn);
-            if (permit) {
-                place.leave();
-                return false;
+            const Instant now = context_.sleeper.now();
+            const detail::LineAnswer said = place_.ask(now, permit);
+            switch (said.standing) {
+                case Standing::granted:
+                    return false;
+                case Standing::refused:
+                    return refuse(Advice::suspend(said.wake_at), CallErrc::call_refused,
+                                  elapsed(now, said.wake_at));
+                case Standing::hopeless:
+                    return refuse(Advice::stop(), std::make_error_code(std::errc::invalid_argument),
+                                  {});
+                case Standing::waits:
+                case Standing::first:
+                    break;
             }
-            if (!std::exchange(waits, true)) place = bulkhead.line_up();
-            until = permit.retry_at();
-            if (!place) {
-                context.refused(attempt, refusing());
-                refusal.emplace(Answer::refuse(CallErrc::call_refused, elapsed(turn.now, until)));
-            } else if (until > attempt.deadline) {
-                context.refused(attempt, refusing());
-                refusal.emplace(
-                    Answer::refuse(std::make_error_code(std::errc::timed_out), Duration{}));
+            if (said.earliest > attempt_.deadline || now >= attempt_.deadline) {
+                return refuse(Advice::suspend(said.earliest > now ? said.earliest : now),
+                              std::make_error_code(std::errc::timed_out), {});
             }
-            return !refusal;
+            if (!stop_) stop_.emplace(context_.stop, place_.wake());
+            // Who is the first has been woken for good: nobody but a stop wakes it any more.
+            token_ = said.standing == Standing::waits ? place_.wake().token()
+                                                      : Stop::token_of(context_.stop);
+            until_ = Stop::slice(
+                now, said.wake_at < attempt_.deadline ? said.wake_at : attempt_.deadline);
+            return true;
+        }
+        [[nodiscard]] Instant until() const noexcept { return until_; }
+        [[nodiscard]] const StopToken& token() const noexcept { return token_; }
+
+        Permit permit{};
+        std::optional<Answer> refusal{};
+
+    private:
+        using Stop = detail::LineStop<std::remove_cvref_t<decltype(std::declval<Context&>().stop)>>;
+
+        [[nodiscard]] bool refuse(Advice advice, const std::error_code& why, Duration wait) {
+            advice.by = Object::name;
+            context_.refused(attempt_, advice);
+            refusal.emplace(Answer::refuse(why, wait));
+            return false;
         }
 
-        [[nodiscard]] Advice refusing() const noexcept {
-            return {Verb::suspend, until, Bulkhead::name};
-        }
-
-        Bulkhead& bulkhead;
-        Bulkhead::Place place;
-        bool waits = false;
-        Bulkhead::Permit permit;
-        Instant until = always;
-        std::optional<Answer> refusal;
+        Context& context_;
+        const Attempt attempt_;
+        // In this order: who could wake it, and its tokens, go before it.
+        Place place_;
+        std::optional<Stop> stop_{};
+        StopToken token_{};
+        Instant until_ = always;
     };
 
-    Bulkhead* bulkhead_;
+    [[nodiscard]] Place place() const noexcept {
+        if constexpr (is_limiter) {
+            return Place{*object_, permits_};
+        } else {
+            return Place{*object_};
+        }
+    }
+
+    Object* object_;
+    std::uint64_t permits_ = 1;
 };
+
+template <class Object>
+Queued(Object&) -> Queued<Object>;
+template <class Object>
+Queued(Object&, std::uint64_t) -> Queued<Object>;
 
 }  // namespace belay::inline BELAY_ABI

@@ -4,10 +4,13 @@
 #pragma once
 
 #include <atomic>       // std::atomic
-#include <cstdint>      // std::uint64_t
+#include <cstdint>      // std::uint32_t, std::uint64_t
 #include <string_view>  // std::string_view
 
 #include <belay/budget/detail/budget_permit.hpp>
+#include <belay/call/detail/caller_line.hpp>
+#include <belay/call/permit_counters.hpp>
+#include <belay/core/detail/spin_mutex.hpp>
 #include <belay/policy/rule.hpp>
 
 namespace belay::inline BELAY_ABI {
@@ -48,14 +51,22 @@ private:
 ///
 ///     RateLimiter limiter{Rate{100, 1s}, Burst{20}};
 ///     if (auto permit = limiter.acquire(clock.now())) send();
+///     if (auto permit = limiter.acquire(clock.now(), rows)) send(rows);   // all of them, or none
 ///
 /// In any time t it grants at most burst + t / interval permits. A permit that was taken is spent,
 /// whatever comes of it: given back it could let too many through. In a policy or pipeline that has
 /// several Shared objects, put it last. A turn that is older than the latest grant (its thread read
 /// the clock long ago) counts as that one: it earns nothing.
 ///
+/// As `Shared{limiter}` it refuses at once, as `Queued{limiter}` in a Pipeline up to `queue`
+/// callers wait in the order in which they came, and nobody overtakes: while somebody waits, all
+/// who do not are refused. Pinned; must outlive its permits and those who wait.
+///
 /// Models:        ShareableLike.
-/// Thread safety: any thread; lock-free.   Complexity: O(1).   Allocates: never.
+/// Thread safety: any thread; lock-free while nobody waits.   Blocks: who comes into the line, or
+///                leaves it, for a few instructions of another caller, and of the sleeper's to wake
+///                somebody.
+/// Complexity:    O(1).   Allocates: never.
 /// Source:        GCRA, the generic cell rate algorithm (ITU-T I.371, "virtual scheduling").
 class RateLimiter {
     struct NoStake {};
@@ -63,46 +74,176 @@ class RateLimiter {
 public:
     static constexpr std::string_view name = "RateLimiter";
 
-    /// The right to make one call.
+    /// The right to make one call, or as many as were asked for.
     using Permit = detail::BudgetPermit<RateLimiter, NoStake>;
 
-    constexpr RateLimiter(Rate rate, Burst burst) noexcept
+    /// `queue` callers may wait in line; see Queued.
+    constexpr RateLimiter(Rate rate, Burst burst, std::uint32_t queue = 0) noexcept
         : interval_{rate.interval()},
-          tolerance_{saturating_multiply(rate.interval(), burst.calls() - 1)} {}
+          tolerance_{saturating_multiply(rate.interval(), burst.calls() - 1)},
+          burst_{burst.calls()},
+          queue_{queue} {}
     RateLimiter(const RateLimiter&) = delete;
     RateLimiter& operator=(const RateLimiter&) = delete;
 
-    /// Asks to make a call at `now`.   Errors: a refused permit, with retry_at().
-    [[nodiscard]] Permit acquire(Instant now) noexcept {
-        Duration::rep seen = due_.load(std::memory_order_relaxed);
-        for (;;) {
-            const Instant due{Duration{seen}};
-            if (elapsed(now, due) > tolerance_) return Permit{retry_at(due)};
-            const Instant next = after(due > now ? due : now, interval_);
-            // The word is all there is: nothing else is published, so relaxed order is enough. Each
-            // grant moves it by an interval or more; of two that race one sees the other's.
-            if (due_.compare_exchange_weak(seen, next.time_since_epoch().count(),
-                                           std::memory_order_relaxed)) {
-                return Permit{*this, NoStake{}};
-            }
+    /// Asks to make `calls` calls at `now`, all of them or none.
+    /// Errors: a refused permit, with retry_at(); `never`, and the advice to stop, for more calls
+    ///         than the burst, for which no pause is long enough.
+    [[nodiscard]] Permit acquire(Instant now, std::uint64_t calls = 1) noexcept {
+        if (calls > burst_) {
+            counters_.refuse();
+            return Permit{};
         }
+        if (waiting() == 0 && take(now, calls)) return granted();
+        counters_.refuse();
+        return Permit{retry_at(now, calls)};
     }
-    /// The same at the turn's time.
+    /// The same at the turn's time, for one call.
     [[nodiscard]] Permit acquire(Turn& turn) noexcept { return acquire(turn.now); }
 
     /// Would a call at `now` be let through? Takes nothing.
     [[nodiscard]] Advice admit(Instant now) const noexcept {
-        const Instant due{Duration{due_.load(std::memory_order_relaxed)}};
-        return elapsed(now, due) <= tolerance_ ? Advice::go() : Advice::suspend(retry_at(due));
+        const bool free = waiting() == 0 && elapsed(now, due()) <= tolerance_;
+        return free ? Advice::go() : Advice::suspend(retry_at(now, 1));
     }
+
+    /// Callers in the line.
+    [[nodiscard]] std::uint32_t waiting() const noexcept {
+        return waiting_.load(std::memory_order_relaxed);
+    }
+    /// Exact when nobody asks; numbers may lag behind each other. A caller that was admitted counts
+    /// once, however many calls it asked for.   Errors: none.
+    [[nodiscard]] PermitCounters counters() const noexcept { return counters_.read(); }
 
 private:
     friend Permit;
+    template <class Object>
+    friend class Queued;
 
-    // Of one who is refused: due is further away than the tolerance. Not before(): the last due is
-    // as far away as an instant can be, and still comes.
-    [[nodiscard]] Instant retry_at(Instant due) const noexcept {
-        return Instant{due.time_since_epoch() - tolerance_};
+    using Answer = detail::LineAnswer;
+    using Standing = Answer::Standing;
+
+    // A caller's place in the line, which its destructor leaves. The first asks when it is time;
+    // each of the others is woken when it is the first.
+    class Place {
+    public:
+        Place(RateLimiter& limiter, std::uint64_t calls) noexcept
+            : limiter_{limiter}, calls_{calls} {}
+        Place(const Place&) = delete;
+        Place& operator=(const Place&) = delete;
+        ~Place() {
+            if (has_lined_up_) limiter_.leave(*this);
+        }
+
+        // Asks for a permit, first without waiting.
+        [[nodiscard]] Answer ask(Instant now, Permit& permit) noexcept {
+            return has_lined_up_ ? limiter_.ask_again(*this, now, permit)
+                                 : limiter_.line_up(*this, now, permit);
+        }
+        [[nodiscard]] detail::LocalStop& wake() noexcept { return spot_.wake; }
+
+    private:
+        friend RateLimiter;
+        RateLimiter& limiter_;
+        const std::uint64_t calls_;
+        detail::LineSpot spot_;
+        bool has_lined_up_ = false;
+    };
+
+    [[nodiscard]] Instant due() const noexcept {
+        return Instant{Duration{due_.load(std::memory_order_relaxed)}};
+    }
+    // How far away `due` may be for so many calls at once.   Pre: they fit the burst.
+    [[nodiscard]] Duration slack(std::uint64_t calls) const noexcept {
+        return calls == 0 ? tolerance_ : tolerance_ - saturating_multiply(interval_, calls - 1);
+    }
+    [[nodiscard]] bool take(Instant now, std::uint64_t calls) noexcept {
+        if (calls == 0) return true;
+        const Duration most = slack(calls);
+        const Duration cost = saturating_multiply(interval_, calls);
+        Duration::rep seen = due_.load(std::memory_order_relaxed);
+        for (;;) {
+            const Instant due{Duration{seen}};
+            if (elapsed(now, due) > most) return false;
+            const Instant next = after(due > now ? due : now, cost);
+            // The word is all there is: nothing else is published, so relaxed order is enough. Each
+            // grant moves it by an interval or more; of two that race one sees the other's.
+            if (due_.compare_exchange_weak(seen, next.time_since_epoch().count(),
+                                           std::memory_order_relaxed)) {
+                return true;
+            }
+        }
+    }
+    [[nodiscard]] Permit granted() noexcept {
+        counters_.admit();
+        return Permit{*this, NoStake{}};
+    }
+    // When so many calls after those of the line would be let through; later than now.
+    [[nodiscard]] Instant retry_at(Instant now, std::uint64_t calls) const noexcept {
+        const std::uint64_t ahead = ahead_.load(std::memory_order_relaxed);
+        const Instant at = turn_of(ahead, calls);
+        // It may be the turn of who is the first, who is not awake yet.
+        return at > now ? at : after(now, interval_);
+    }
+    [[nodiscard]] Instant turn_of(std::uint64_t ahead, std::uint64_t calls) const noexcept {
+        // Not before(): the last due is as far away as an instant can be, and still comes.
+        const Instant full = after(due(), saturating_multiply(interval_, ahead));
+        const Duration early = slack(calls);
+        const bool fits = full.time_since_epoch() >= Duration::min() + early;
+        return fits ? Instant{full.time_since_epoch() - early} : always;
+    }
+
+    [[nodiscard]] Answer line_up(Place& place, Instant now, Permit& permit) noexcept {
+        if (place.calls_ > burst_) {
+            counters_.refuse();
+            return {Standing::hopeless};
+        }
+        if (waiting() == 0 && take(now, place.calls_)) {
+            permit = granted();
+            return {Standing::granted};
+        }
+        const detail::SpinLock lock{mutex_};
+        const std::uint32_t before_it = waiting();
+        if (before_it == 0 && take(now, place.calls_)) {
+            permit = granted();
+            return {Standing::granted};
+        }
+        const Instant turn = retry_at(now, place.calls_);
+        if (before_it >= queue_) {
+            counters_.refuse();
+            return {Standing::refused, turn, turn};
+        }
+        line_.join(place.spot_);
+        place.has_lined_up_ = true;
+        place.spot_.is_called = before_it == 0;
+        waiting_.store(before_it + 1, std::memory_order_relaxed);
+        ahead_.fetch_add(place.calls_, std::memory_order_relaxed);
+        counters_.wait();
+        if (before_it == 0) return {Standing::first, turn, turn};
+        return {Standing::waits, never, turn};
+    }
+    [[nodiscard]] Answer ask_again(Place& place, Instant now, Permit& permit) noexcept {
+        const detail::SpinLock lock{mutex_};
+        if (!place.spot_.is_called) return {Standing::waits};
+        if (!take(now, place.calls_)) {
+            const Instant turn = turn_of(0, place.calls_);
+            return {Standing::first, turn, turn};
+        }
+        end(place);
+        permit = granted();
+        return {Standing::granted};
+    }
+    void leave(Place& place) noexcept {
+        const detail::SpinLock lock{mutex_};
+        if (!place.spot_.is_in_line) return;
+        counters_.leave();
+        end(place);
+    }
+    void end(Place& place) noexcept {
+        line_.leave(place.spot_);
+        waiting_.fetch_sub(1, std::memory_order_relaxed);
+        ahead_.fetch_sub(place.calls_, std::memory_order_relaxed);
+        line_.call_first();
     }
 
     void on_success(NoStake, Instant) noexcept {}
@@ -111,9 +252,19 @@ private:
 
     const Duration interval_;
     const Duration tolerance_;
+    const std::uint64_t burst_;
+    const std::uint32_t queue_;
+    // Both change under the lock: callers in the line, and the calls that they ask for. That many
+    // callers in line with so many calls each do not exist, but if they did, the sum of calls would
+    // only tell a wrong time.
+    std::atomic<std::uint32_t> waiting_{0};
+    std::atomic<std::uint64_t> ahead_{0};
     // When the next call would be due if all came evenly. It never goes back, whatever a caller
     // takes for now: each grant is paid for once.
     std::atomic<Duration::rep> due_{always.time_since_epoch().count()};
+    detail::AtomicPermitCounters counters_;
+    detail::SpinMutex mutex_;
+    detail::CallerLine line_;  // under mutex_
 };
 
 }  // namespace belay::inline BELAY_ABI

@@ -29,6 +29,8 @@ class StopWaiter;
 
 namespace detail {
 
+class LocalStop;
+
 class StopState : public detail::Counted {
 public:
     [[nodiscard]] bool requested() const noexcept {
@@ -60,6 +62,7 @@ public:
 private:
     friend class StopSource;
     friend class StopWaiter;
+    friend class detail::LocalStop;
     explicit StopToken(detail::Ref<detail::StopState> state) noexcept : state_{std::move(state)} {}
 
     detail::Ref<detail::StopState> state_;
@@ -119,6 +122,24 @@ private:
     StopWaiter* next_ = nullptr;
     StopWaiter** previous_ = nullptr;  // who points to us; null: not in the list
 };
+
+namespace detail {
+
+/// A source that lives where its owner does, and allocates nothing. It must outlive its tokens,
+/// all of which are its owner's. Pinned. Unlike others it may be asked by a StopWaiter's function,
+/// since nothing that its own waiters wake asks another.
+///
+/// Thread safety: `request_stop` and `token` also on a shared one.
+class LocalStop {
+public:
+    [[nodiscard]] StopToken token() noexcept { return StopToken{Ref<StopState>::share(&state_)}; }
+    void request_stop() noexcept { state_.request(); }
+
+private:
+    StopState state_;
+};
+
+}  // namespace detail
 
 inline void detail::StopState::request() noexcept {
     const detail::SpinLock lock{mutex_};

@@ -28,6 +28,15 @@ concept TakesVerdicts = requires(P& permit, const P& asked, Turn& turn) {
     { permit.success(turn) } noexcept;
     { permit.neutral() } noexcept;
 };
+// Or the failure is told in vain.
+template <class P>
+concept TakesFailures =
+    requires(P& permit, const Failure& why, Turn& turn) { permit.failure(why, turn); };
+template <class P>
+concept TakesFailuresSoundly =
+    !TakesFailures<P> || requires(P& permit, const Failure& why, Turn& turn) {
+        { permit.failure(why, turn) } noexcept -> std::same_as<Advice>;
+    };
 template <class S>
 concept HearsWanted =
     requires { &S::wanted; } || requires(S& object, Turn& t) { object.wanted(t); };
@@ -56,8 +65,8 @@ concept ReserveIsSound = !HasReserve<S> || GivesReservations<S>;
 ///   is planned after a failure of that cause. See ReservableLike.
 /// - `Permit`: default-constructible (empty), movable; `advice() const -> Advice` (not `go`:
 ///   refused, finished or empty), `failure(Turn&) -> Advice`, `success(Turn&)`, `neutral()`; its
-///   destructor is neutral.
-///
+///   destructor is neutral. Optional: `failure(const Failure&, Turn&) -> Advice`, the same, but
+///   told why.
 /// - `static constexpr std::string_view name`, if it shall be named in the Advice.
 ///
 /// All noexcept. Semantics the compiler cannot check: any thread may call it at any time; of the
@@ -65,7 +74,8 @@ concept ReserveIsSound = !HasReserve<S> || GivesReservations<S>;
 template <class S>
 concept ShareableLike =
     detail::HasPermit<S> && detail::GivesPermits<S> && detail::TakesVerdicts<typename S::Permit> &&
-    detail::SharedWantedIsSound<S> && detail::ReserveIsSound<S> && detail::NameIsSound<S>;
+    detail::TakesFailuresSoundly<typename S::Permit> && detail::SharedWantedIsSound<S> &&
+    detail::ReserveIsSound<S> && detail::NameIsSound<S>;
 
 /// A shareable of which a retry takes its permit when it is planned, and holds it over the wait:
 /// a budget.
@@ -95,6 +105,9 @@ consteval bool shareable_like() {
         static_assert(detail::TakesVerdicts<typename S::Permit>,
                       "ShareableLike: S::Permit needs advice, failure, success and neutral, "
                       "see docs/policy.md");
+        static_assert(detail::TakesFailuresSoundly<typename S::Permit>,
+                      "ShareableLike: S::Permit::failure must be 'Advice failure(const "
+                      "belay::Failure&, Turn&) noexcept' where it takes the failure");
     }
     return ShareableLike<S>;
 }

@@ -122,7 +122,11 @@ public:
         if constexpr (reserves) {
             memory_.why = failure.cause == Cause::none ? Cause::lost : failure.cause;
         }
-        return permit_.failure(turn);
+        if constexpr (detail::TakesFailures<typename Object::Permit>) {
+            return permit_.failure(failure, turn);
+        } else {
+            return permit_.failure(turn);
+        }
     }
     constexpr void succeeded(Turn& turn) noexcept {
         if constexpr (reserves) memory_.why = Cause::none;

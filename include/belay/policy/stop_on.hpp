@@ -4,8 +4,8 @@
 #pragma once
 
 #include <concepts>  // std::same_as
-#include <cstdint>   // std::uint32_t
 
+#include <belay/policy/detail/cause_set.hpp>
 #include <belay/policy/rule.hpp>
 
 namespace belay::inline BELAY_ABI {
@@ -26,19 +26,19 @@ public:
 
     constexpr explicit StopOn(std::same_as<Cause> auto... causes) noexcept
         requires(sizeof...(causes) >= 1)
-        : causes_{(bit(causes) | ...)} {}
+        : causes_{causes...} {}
 
     /// Stops after every cause but these, and Cause::planned.
     [[nodiscard]] static constexpr StopOn all_but(std::same_as<Cause> auto... causes) noexcept
         requires(sizeof...(causes) >= 1)
     {
         StopOn others{causes...};
-        others.causes_ = ~(others.causes_ | bit(Cause::planned));
+        others.causes_ = detail::CauseSet{Cause::planned, causes...}.others();
         return others;
     }
 
     [[nodiscard]] constexpr Advice failed(const Failure& failure, Turn&) const noexcept {
-        return (causes_ & bit(failure.cause)) != 0 ? Advice::stop() : Advice::go();
+        return causes_(failure) ? Advice::stop() : Advice::go();
     }
     [[nodiscard]] constexpr Advice lost(const Failure& failure, Turn& turn) const noexcept {
         return failed(failure, turn);
@@ -47,11 +47,7 @@ public:
     friend constexpr bool operator==(StopOn, StopOn) noexcept = default;
 
 private:
-    [[nodiscard]] static constexpr std::uint32_t bit(Cause cause) noexcept {
-        return std::uint32_t{1} << (static_cast<std::uint32_t>(cause) & 31U);
-    }
-
-    std::uint32_t causes_;
+    detail::CauseSet causes_;
 };
 
 }  // namespace belay::inline BELAY_ABI

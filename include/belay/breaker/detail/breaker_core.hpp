@@ -31,12 +31,19 @@ public:
     static constexpr std::uint32_t generation_mask = 0x3FFFFFFFU;
 
     constexpr BreakerCore(Trip trip, OpenWait open_wait, HalfOpenOptions half_open) noexcept
-        : trip_{trip}, open_wait_{open_wait}, half_open_{half_open} {
+        : trip_{trip},
+          open_wait_{open_wait},
+          probe_timeout_{half_open.probe_timeout},
+          round_max_{in_round(half_open.at_most, true)},
+          probes_{half_open.probes},
+          successes_needed_{half_open.successes},
+          failures_needed_{half_open.failures} {
         BELAY_PRECONDITION(half_open.probes >= 1, "HalfOpenOptions: probes must be >= 1");
         BELAY_PRECONDITION(half_open.successes >= 1, "HalfOpenOptions: successes must be >= 1");
         BELAY_PRECONDITION(half_open.failures >= 1, "HalfOpenOptions: failures must be >= 1");
         BELAY_PRECONDITION(half_open.probe_timeout.count() > 0,
                            "HalfOpenOptions: probe_timeout must be > 0ns");
+        BELAY_PRECONDITION(half_open.at_most.count() > 0, "HalfOpenOptions: at_most must be > 0ns");
     }
 
     /// Would a call be let through? Else until when not.   Errors: none.   Complexity: O(1).
@@ -47,7 +54,7 @@ public:
         if (state_ == BreakerState::open) {
             return now >= until_ ? Advice::go() : Advice::suspend(until_);
         }
-        if (out_ < half_open_.probes || now >= until_) return Advice::go();
+        if (has_room() || now >= until_ || round_is_over(now)) return Advice::go();
         const Instant recheck = after(now, detail::breaker_recheck);
         return Advice::suspend(recheck < until_ ? recheck : until_);
     }
@@ -61,16 +68,17 @@ public:
         const Advice advice = admit(now);
         if (advice.verb != Verb::go || state_ == BreakerState::closed) return {advice};
         BreakerChange change = BreakerChange::none;
-        if (state_ == BreakerState::open) {
-            begin_probing();
-            change = BreakerChange::half_opened;
-        } else if (out_ >= half_open_.probes) {
+        if (state_ == BreakerState::open || round_is_over(now)) {
+            change = out_ > 0 ? BreakerChange::probe_lost : BreakerChange::half_opened;
+            begin_probing(now);
+        } else if (!has_room()) {
             renew();
             out_ = 0;
             change = BreakerChange::probe_lost;
         }
         ++out_;
-        until_ = after(now, half_open_.probe_timeout);
+        round_ = round_at(now);
+        until_ = after(now, probe_timeout_);
         return {advice, change};
     }
     /// The same, but while open it makes a probe before the time: by the user's command.
@@ -83,18 +91,19 @@ public:
         }
     }
 
-    /// A call of `generation` ended, and took so long.   Complexity: that of the trip, O(1).
+    /// A call of `generation` ended, and took so long; `why` it failed.
+    /// Complexity: that of the trip, O(1).
     constexpr BreakerChange verdict(bool failed, std::uint32_t generation, Turn& turn,
-                                    Duration took) noexcept {
+                                    Duration took, const Failure& why = {}) noexcept {
         if (generation != generation_ || mode_ == BreakerMode::disabled ||
             mode_ == BreakerMode::forced_open) {
             return BreakerChange::none;
         }
         if (state_ == BreakerState::closed) {
-            return record(failed, turn.now, took) ? trip_now(turn) : BreakerChange::none;
+            return record(failed, turn.now, took) ? trip_now(turn, why) : BreakerChange::none;
         }
         if (out_ == 0) return BreakerChange::none;
-        return judge(failed || too_slow(trip_, took), turn);
+        return judge(failed || too_slow(trip_, took), turn, why);
     }
     /// A call of `generation` was not made, or says nothing about the peer.
     constexpr void neutral(std::uint32_t generation) noexcept {
@@ -105,13 +114,13 @@ public:
         return detail::record(trip_, failed, now, took);
     }
     /// ... and doing so.   Pre: closed.
-    constexpr BreakerChange trip_now(Turn& turn) noexcept {
+    constexpr BreakerChange trip_now(Turn& turn, const Failure& why) noexcept {
         if (mode_ == BreakerMode::metrics_only) {
             renew();
             trip_.reset();
             return BreakerChange::would_open;
         }
-        open(turn);
+        open(turn, why);
         return BreakerChange::opened;
     }
 
@@ -155,27 +164,52 @@ public:
     [[nodiscard]] constexpr Instant open_until() const noexcept { return until_; }
 
 private:
-    constexpr BreakerChange judge(bool failed, Turn& turn) noexcept {
+    constexpr BreakerChange judge(bool failed, Turn& turn, const Failure& why) noexcept {
         const bool forced = state_ == BreakerState::open;
-        if (forced) begin_probing();
+        if (forced) begin_probing(turn.now);
         if (out_ > 0) --out_;
         if (failed) {
-            if (forced || ++failures_ >= half_open_.failures) {
-                open(turn);
+            if (forced || ++failures_ >= failures_needed_) {
+                open(turn, why);
                 return BreakerChange::reopened;
             }
-        } else if (++successes_ >= half_open_.successes) {
+        } else if (++successes_ >= successes_needed_) {
             close();
             return BreakerChange::closed;
         }
         return forced ? BreakerChange::half_opened : BreakerChange::none;
     }
 
-    constexpr void open(Turn& turn) noexcept {
+    // Of more probes than this some could not matter any more.
+    [[nodiscard]] constexpr bool has_room() const noexcept {
+        const int to_close = successes_needed_ - successes_;
+        const int to_open = failures_needed_ - failures_;
+        return out_ < probes_ && out_ < (to_close > to_open ? to_close : to_open);
+    }
+
+    // A round is timed in milliseconds, in 32 bits, since each caller's breaker has one.
+    static constexpr std::uint32_t unbounded = 0xFFFFFFFFU;
+    [[nodiscard]] static constexpr std::uint32_t in_round(Duration d, bool upwards) noexcept {
+        const Duration::rep ms = d.count() / 1'000'000;
+        if (ms >= Duration::rep{unbounded}) return unbounded;
+        return static_cast<std::uint32_t>(ms + (upwards && d.count() % 1'000'000 != 0 ? 1 : 0));
+    }
+    // How long a round will have taken at `now`. Half-open, the last probe was given a
+    // probe_timeout_ before until_.   Pre: half-open.
+    [[nodiscard]] constexpr std::uint32_t round_at(Instant now) const noexcept {
+        const std::uint32_t since = in_round(elapsed(before(until_, probe_timeout_), now), false);
+        return since < unbounded - round_ ? round_ + since : unbounded;
+    }
+    [[nodiscard]] constexpr bool round_is_over(Instant now) const noexcept {
+        return round_max_ != unbounded && state_ == BreakerState::half_open &&
+               round_at(now) >= round_max_;
+    }
+
+    constexpr void open(Turn& turn, const Failure& why) noexcept {
         renew();
         state_ = BreakerState::open;
         out_ = 0;
-        until_ = after(turn.now, open_wait_.next(turn.bits));
+        until_ = after(turn.now, next_wait(open_wait_, turn.bits, why));
         if (openings_ < 0xFFFFU) ++openings_;
     }
     constexpr void close() noexcept {
@@ -186,8 +220,10 @@ private:
         trip_.reset();
         if constexpr (Grows<OpenWait>) open_wait_.reset();
     }
-    constexpr void begin_probing() noexcept {
+    constexpr void begin_probing(Instant now) noexcept {
         renew();
+        until_ = after(now, probe_timeout_);
+        round_ = 0;
         state_ = BreakerState::half_open;
         out_ = 0;
         successes_ = 0;
@@ -197,15 +233,21 @@ private:
 
     [[no_unique_address]] Trip trip_;
     [[no_unique_address]] OpenWait open_wait_;
-    HalfOpenOptions half_open_;
+    Duration probe_timeout_;
     /// Open: when that ends. Half-open: when the probes that are out count as lost.
     Instant until_ = always;
+    std::uint32_t round_max_;
+    /// How long the round had taken when its last probe was given.
+    std::uint32_t round_ = 0;
     std::uint32_t generation_ = 0;
     BreakerMode mode_ = BreakerMode::automatic;
     BreakerState state_ = BreakerState::closed;
     std::uint8_t out_ = 0;
     std::uint8_t successes_ = 0;
     std::uint8_t failures_ = 0;
+    std::uint8_t probes_;
+    std::uint8_t successes_needed_;
+    std::uint8_t failures_needed_;
     std::uint16_t openings_ = 0;
 };
 

@@ -3,12 +3,11 @@
 /// BreakerEngine: a BreakerCore that many threads share; what CircuitBreaker is made of.
 #pragma once
 
-#include <atomic>    // std::atomic
-#include <concepts>  // std::same_as
-#include <cstdint>   // std::uint32_t, std::uint64_t
+#include <atomic>   // std::atomic
+#include <cstdint>  // std::int32_t, std::uint32_t, std::uint64_t
 
 #include <belay/breaker/breaker_event.hpp>
-#include <belay/breaker/consecutive_failures.hpp>
+#include <belay/breaker/count_only.hpp>
 #include <belay/breaker/detail/breaker_core.hpp>
 #include <belay/breaker/detail/breaker_word.hpp>
 #include <belay/core/detail/spin_mutex.hpp>
@@ -58,10 +57,10 @@ public:
                 if (word_.replace(word, {0, generation, Gate::closed})) return;
             }
         }
-        judge(false, word, generation, began, time);
+        judge(false, word, generation, began, time, Failure{});
     }
     template <class Time>
-    void failure(std::uint32_t generation, Instant began, Time time) noexcept {
+    void failure(std::uint32_t generation, Instant began, Time time, const Failure& why) noexcept {
         Word word = word_.load();
         if constexpr (counts_in_word) {
             while (word.is(Gate::closed, generation) && word.failures + 1 < core_.trip().limit()) {
@@ -71,7 +70,11 @@ public:
                 }
             }
         }
-        judge(true, word, generation, began, time);
+        judge(true, word, generation, began, time, why);
+    }
+    /// What such a failure says of the peer, which is for ever the same.
+    [[nodiscard]] OfPeer says(const Failure& why) const noexcept {
+        return says_to(core_.trip(), why);
     }
     void neutral(std::uint32_t generation) noexcept {
         if (!word_.load().is(Gate::guarded, generation)) return;
@@ -131,8 +134,13 @@ public:
 private:
     using Word = BreakerWord;
     using Gate = BreakerWord::Gate;
+    // Of a Failure what events tell.
+    struct Last {
+        Cause cause = Cause::none;
+        std::int32_t code = 0;
+    };
 
-    static constexpr bool counts_in_word = std::same_as<Trip, ConsecutiveFailures>;
+    static constexpr bool counts_in_word = counts_in_row<Trip>;
     static constexpr bool times_calls = RecordsTimedCalls<Trip>;
     static constexpr bool needs_no_time =
         !counts_in_word && !times_calls && !RecordsAtInstants<Trip>;
@@ -158,8 +166,8 @@ private:
 
     // A verdict that may change more than a count in the word.
     template <class Time>
-    void judge(bool failed, Word word, std::uint32_t generation, Instant began,
-               Time time) noexcept {
+    void judge(bool failed, Word word, std::uint32_t generation, Instant began, Time time,
+               const Failure& why) noexcept {
         if (word.generation != generation) {
             stale_.fetch_add(1, std::memory_order_relaxed);
             return;
@@ -167,30 +175,33 @@ private:
         if (word.gate == Gate::ignored) return;
         if constexpr (needs_no_time) {
             if (word.gate == Gate::closed) {
-                if (decide(failed, generation, began, time)) events_.tell(mutex_);
+                if (decide(failed, generation, began, time, why)) events_.tell(mutex_);
                 return;
             }
         }
         // Before the lock: a clock may be slow.
         auto&& turn = time();
         const auto read = [&turn]() -> Turn& { return turn; };
-        if (decide(failed, generation, began, read)) events_.tell(mutex_);
+        if (decide(failed, generation, began, read, why)) events_.tell(mutex_);
     }
     template <class Time>
-    [[nodiscard]] bool decide(bool failed, std::uint32_t generation, Instant began,
-                              Time time) noexcept {
+    [[nodiscard]] bool decide(bool failed, std::uint32_t generation, Instant began, Time time,
+                              const Failure& why) noexcept {
         const detail::SpinLock lock{mutex_};
         if (core_.generation() != generation) {
             stale_.fetch_add(1, std::memory_order_relaxed);
             return false;
         }
-        if (failed) ++counters_.failures;
+        if (failed) {
+            ++counters_.failures;
+            last_ = {why.cause, why.code};
+        }
         if constexpr (needs_no_time) {
             // No clock is read for a call that changes nothing; only for the one that opens.
             if (word_.load().gate == Gate::closed) {
                 if (!core_.record(failed, Instant{}, Duration{})) return false;
                 auto&& turn = time();
-                return settle(core_.trip_now(turn), turn.now);
+                return settle(core_.trip_now(turn, why), turn.now);
             }
         }
         auto&& turn = time();
@@ -203,11 +214,11 @@ private:
                 const Word next = opens ? Word{0, generation, Gate::guarded}
                                         : Word{failures, generation, Gate::closed};
                 if (!word_.replace(word, next)) continue;
-                return opens && settle(core_.trip_now(turn), turn.now);
+                return opens && settle(core_.trip_now(turn, why), turn.now);
             }
         }
         const Duration took = times_calls ? elapsed(began, turn.now) : Duration{};
-        return settle(core_.verdict(failed, generation, turn, took), turn.now);
+        return settle(core_.verdict(failed, generation, turn, took, why), turn.now);
     }
 
     // Under the lock, after core_ has changed: the word, the counters and the events follow.
@@ -219,7 +230,10 @@ private:
         // It has opened even if the wait is 0ns, and the next caller may probe.
         const bool opens = change == BreakerChange::opened || change == BreakerChange::reopened;
         const BreakerState state = opens ? BreakerState::open : core_.state(now);
-        events_.push({change, state, core_.mode(), now, core_.open_until()});
+        const bool failed = opens || change == BreakerChange::would_open;
+        const Last last = failed ? last_ : Last{};
+        events_.push({change, state, core_.mode(), last.cause, last.code, now, core_.open_until()});
+        last_ = {};
         return true;
     }
     [[nodiscard]] Gate gate() const noexcept {
@@ -233,6 +247,7 @@ private:
     mutable detail::SpinMutex mutex_;
     BreakerCore<Trip, OpenWait> core_;
     BreakerCounters counters_{};
+    Last last_{};  // under the lock, since the last change
     // Counted without the lock.
     std::atomic<std::uint64_t> failures_{0};
     std::atomic<std::uint64_t> stale_{0};

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/breaker/count_only.hpp
+/// CountOnly: which failures a breaker takes for failures of the peer.
+#pragma once
+
+#include <concepts>     // std::copyable, std::same_as
+#include <type_traits>  // std::is_nothrow_copy_constructible_v
+
+#include <belay/breaker/consecutive_failures.hpp>
+#include <belay/breaker/trip_like.hpp>
+#include <belay/policy/detail/cause_set.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+namespace detail {
+template <class F>
+concept JudgesFailure = std::copyable<F> && requires(const F& filter, const Failure& why) {
+    { filter(why) } noexcept -> BoolOrCause;
+};
+}  // namespace detail
+
+/// A trip for which only some failures are failures, in a list or in the eyes of a callable; every
+/// other one proves that the peer is well, and is a success.
+///
+///     CountOnly{ConsecutiveFailures{5}, Cause::timed_out, Cause::overloaded, Cause::lost}
+///     CountOnly{FailureRate{CountWindow<20>{}}, [](const Failure& f) noexcept {
+///         return f.code >= 500;
+///     }}
+///
+/// The callable may also return a Cause: `none` for a success, `planned` for a call that says
+/// nothing of the peer, any other for a failure.
+///
+/// Without it a breaker does not count `permanent`, `forbidden` and `unauthorized`: who says so is
+/// well. With it or without, some failures say nothing of the peer, and are neutral: what was
+/// planned, what a layer or a breaker of ours refused, what was cancelled, and that we had no
+/// memory, descriptors or buffers. A failure that was told without its Failure counts.
+///
+/// Models:        TripLike, if `Trip` is one.
+/// Thread safety: a plain value; the filter runs without the lock of a CircuitBreaker.
+template <class Trip, class Filter>
+class CountOnly : public Trip {
+    static_assert(explain::trip_like<Trip>());
+    static_assert(!detail::HasCounts<Trip>, "CountOnly: the trip says itself what counts");
+    static_assert(detail::JudgesFailure<Filter>,
+                  "CountOnly: the filter must be causes, or a copyable 'bool operator()(const "
+                  "belay::Failure&) const noexcept', which may also return a belay::Cause");
+
+public:
+    constexpr CountOnly(Trip trip, Filter filter) noexcept : Trip{trip}, filter_{filter} {}
+    constexpr CountOnly(Trip trip, Cause first, std::same_as<Cause> auto... more) noexcept
+        requires std::same_as<Filter, detail::CauseSet>
+        : Trip{trip}, filter_{first, more...} {}
+
+    [[nodiscard]] constexpr auto counts(const Failure& why) const noexcept { return filter_(why); }
+
+private:
+    [[no_unique_address]] Filter filter_;
+};
+
+template <class Trip, class Filter>
+CountOnly(Trip, Filter) -> CountOnly<Trip, Filter>;
+template <class Trip, std::same_as<Cause>... More>
+CountOnly(Trip, Cause, More...) -> CountOnly<Trip, detail::CauseSet>;
+
+namespace detail {
+// Whose failures in a row a CircuitBreaker counts in its word.
+template <class T>
+inline constexpr bool counts_in_row = std::same_as<T, ConsecutiveFailures>;
+template <class Filter>
+inline constexpr bool counts_in_row<CountOnly<ConsecutiveFailures, Filter>> = true;
+}  // namespace detail
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/breaker/open_as_asked.hpp
+/// OpenAsAsked: a breaker stays open as long as the peer asked for.
+#pragma once
+
+#include <belay/breaker/open_wait_like.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// An open wait, but at least what the failure that opens the breaker asks for (`retry_after`), up
+/// to a bound.
+///
+///     Breaker{ConsecutiveFailures{3}, OpenAsAsked{OpenFor{30s}, 10min}}
+///
+/// A peer that asks for more than the bound is asked again after the bound.
+///
+/// Models:        OpenWaitLike, if `OpenWait` is one.
+/// Thread safety: a plain value.
+template <class OpenWait>
+class OpenAsAsked {
+    static_assert(explain::open_wait_like<OpenWait>());
+
+public:
+    /// Pre: at_most > 0ns.
+    constexpr OpenAsAsked(OpenWait otherwise, Duration at_most) noexcept
+        : otherwise_{otherwise}, at_most_{at_most} {
+        BELAY_PRECONDITION(at_most.count() > 0, "OpenAsAsked: the bound must be > 0ns");
+    }
+
+    [[nodiscard]] constexpr Duration next(Random& bits) noexcept { return otherwise_.next(bits); }
+    [[nodiscard]] constexpr Duration next(Random& bits, const Failure& why) noexcept {
+        const Duration own = detail::next_wait(otherwise_, bits, why);
+        const Duration asked = why.retry_after < at_most_ ? why.retry_after : at_most_;
+        return own > asked ? own : asked;
+    }
+    constexpr void reset() noexcept
+        requires detail::Grows<OpenWait>
+    {
+        otherwise_.reset();
+    }
+
+private:
+    [[no_unique_address]] OpenWait otherwise_;
+    Duration at_most_;
+};
+
+}  // namespace belay::inline BELAY_ABI

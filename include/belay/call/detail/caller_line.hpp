@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/call/detail/caller_line.hpp
+/// CallerLine: callers who wait for a permit, in the order in which they came.
+#pragma once
+
+#include <cstdint>  // std::uint8_t
+
+#include <belay/core/instant.hpp>
+#include <belay/core/stop_source.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// One who waits: on the stack of a caller that blocks, or in the frame of a coroutine. Pinned.
+struct LineSpot {
+    LineSpot* next = nullptr;
+    LineSpot* previous = nullptr;
+    bool is_in_line = false;
+    /// Whether it was called: it has what it waits for, or is the first now.
+    bool is_called = false;
+    /// Wakes it.
+    LocalStop wake;
+
+    LineSpot() noexcept = default;
+    LineSpot(const LineSpot&) = delete;
+    LineSpot& operator=(const LineSpot&) = delete;
+};
+
+/// First come, first served. All under the lock of who owns it.
+class CallerLine {
+public:
+    constexpr CallerLine() noexcept = default;
+
+    [[nodiscard]] constexpr LineSpot* first() const noexcept { return first_; }
+
+    void join(LineSpot& spot) noexcept {
+        BELAY_INVARIANT(!spot.is_in_line, "CallerLine::join: nobody waits twice");
+        spot.previous = last_;
+        spot.next = nullptr;
+        (last_ != nullptr ? last_->next : first_) = &spot;
+        last_ = &spot;
+        spot.is_in_line = true;
+    }
+    void leave(LineSpot& spot) noexcept {
+        BELAY_INVARIANT(spot.is_in_line, "CallerLine::leave: it must be in the line");
+        (spot.previous != nullptr ? spot.previous->next : first_) = spot.next;
+        (spot.next != nullptr ? spot.next->previous : last_) = spot.previous;
+        spot.is_in_line = false;
+    }
+    /// Wakes who is first. It cannot go before the lock is released, since it leaves under it.
+    void call_first() noexcept {
+        if (first_ == nullptr || first_->is_called) return;
+        first_->is_called = true;
+        first_->wake.request_stop();
+    }
+
+private:
+    LineSpot* first_ = nullptr;
+    LineSpot* last_ = nullptr;
+};
+
+/// What who waits learns, each time that it asks.
+struct LineAnswer {
+    enum class Standing : std::uint8_t {
+        granted,  ///< it has its permit
+        waits,    ///< until it is woken
+        first,    ///< until `wake_at`; it will not be woken
+        refused,  ///< there is no place; ask again at `wake_at`
+        hopeless  ///< it asks for more than there can ever be
+    };
+    Standing standing;
+    Instant wake_at = belay::never;
+    /// It cannot be earlier, as things stand.
+    Instant earliest = always;
+};
+
+/// Lets a stop of the caller's wake it in the line: with a StopToken at once, with any other token
+/// by asking it. Pinned.
+template <StopTokenLike Stop>
+class LineStop {
+public:
+    LineStop(const Stop&, LocalStop&) noexcept {}
+    LineStop(const LineStop&) = delete;
+    LineStop& operator=(const LineStop&) = delete;
+    /// What wakes who is not to be woken otherwise.
+    [[nodiscard]] static StopToken token_of(const Stop&) noexcept { return {}; }
+    /// Until when to sleep at a time.
+    [[nodiscard]] static Instant slice(Instant now, Instant until) noexcept {
+        const Instant next = after(now, ask_every);
+        return next < until ? next : until;
+    }
+
+private:
+    static constexpr Duration ask_every = std::chrono::milliseconds{10};
+};
+template <>
+class LineStop<NeverStops> {
+public:
+    LineStop(const NeverStops&, LocalStop&) noexcept {}
+    [[nodiscard]] static StopToken token_of(const NeverStops&) noexcept { return {}; }
+    [[nodiscard]] static Instant slice(Instant, Instant until) noexcept { return until; }
+};
+template <>
+class LineStop<StopToken> {
+public:
+    LineStop(const StopToken& stop, LocalStop& wake) noexcept : waiter_{stop, &relay, &wake} {}
+    [[nodiscard]] static StopToken token_of(const StopToken& stop) noexcept { return stop; }
+    [[nodiscard]] static Instant slice(Instant, Instant until) noexcept { return until; }
+
+private:
+    static void relay(void* wake) noexcept { static_cast<LocalStop*>(wake)->request_stop(); }
+
+    StopWaiter waiter_;
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/call/permit_counters.hpp
+/// PermitCounters: what a RateLimiter or a Bulkhead counts.
+#pragma once
+
+#include <atomic>   // std::atomic
+#include <cstdint>  // std::uint64_t
+
+#include <belay/core/assert.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// What became of those who asked a RateLimiter or a Bulkhead since it was made. No number ever
+/// falls.
+///
+/// Thread safety: a plain value.
+struct PermitCounters {
+    std::uint64_t admitted = 0;  ///< callers that got what they asked for
+    std::uint64_t refused = 0;   ///< callers that were refused, some because the line was full
+    std::uint64_t waited = 0;    ///< callers that came into the line
+    std::uint64_t left = 0;      ///< of those the ones that left it without a permit
+
+    friend constexpr bool operator==(const PermitCounters&,
+                                     const PermitCounters&) noexcept = default;
+};
+
+namespace detail {
+
+/// The same, counted by many threads.   Thread safety: any thread.
+class AtomicPermitCounters {
+public:
+    void admit() noexcept { admitted_.fetch_add(1, std::memory_order_relaxed); }
+    void refuse() noexcept { refused_.fetch_add(1, std::memory_order_relaxed); }
+    void wait() noexcept { waited_.fetch_add(1, std::memory_order_relaxed); }
+    void leave() noexcept { left_.fetch_add(1, std::memory_order_relaxed); }
+
+    [[nodiscard]] PermitCounters read() const noexcept {
+        return {admitted_.load(std::memory_order_relaxed), refused_.load(std::memory_order_relaxed),
+                waited_.load(std::memory_order_relaxed), left_.load(std::memory_order_relaxed)};
+    }
+
+private:
+    std::atomic<std::uint64_t> admitted_{0};
+    std::atomic<std::uint64_t> refused_{0};
+    std::atomic<std::uint64_t> waited_{0};
+    std::atomic<std::uint64_t> left_{0};
+};
+
+}  // namespace detail
+
+}  // namespace belay::inline BELAY_ABI

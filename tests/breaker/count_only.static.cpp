@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+// Goal: CountOnly is a trip, costs nothing without state, and takes only filters that can be used.
+#include <belay/breaker/count_only.hpp>
+
+#include <belay/breaker/breaker.hpp>
+
+#include "support/breaker/breaker_archetypes.hpp"
+
+using namespace belay;
+
+namespace {
+
+struct Filter {
+    bool operator()(const Failure&) const noexcept;
+};
+struct FilterThrows {
+    bool operator()(const Failure&) const;
+};
+struct FilterMutable {
+    bool operator()(const Failure&) noexcept;
+};
+struct FilterOfCauses {
+    bool operator()(Cause) const noexcept;
+};
+struct FilterSaysInt {
+    int operator()(const Failure&) const noexcept;
+};
+struct FilterSaysCause {
+    Cause operator()(const Failure&) const noexcept;
+};
+static_assert(detail::JudgesFailure<Filter> && detail::JudgesFailure<FilterSaysCause>);
+static_assert(detail::JudgesFailure<detail::CauseSet>);
+static_assert(!detail::JudgesFailure<FilterThrows> && !detail::JudgesFailure<FilterMutable>);
+static_assert(!detail::JudgesFailure<FilterOfCauses> && !detail::JudgesFailure<FilterSaysInt>);
+
+using Filtered = CountOnly<ConsecutiveFailures, Filter>;
+static_assert(TripLike<Filtered> && sizeof(Breaker<Filtered>) <= 56);
+static_assert(TripLike<CountOnly<belay_test::MinimalTrip, detail::CauseSet>>);
+
+// A trip of one's own may say so itself.
+struct CountsThrows : ConsecutiveFailures {
+    bool counts(const Failure&) const;
+};
+struct CountsOther : ConsecutiveFailures {
+    bool counts(Cause) const noexcept;
+};
+struct Counts : ConsecutiveFailures {
+    Cause counts(const Failure&) const noexcept;
+};
+static_assert(TripLike<Counts> && !TripLike<CountsThrows> && !TripLike<CountsOther>);
+
+}  // namespace

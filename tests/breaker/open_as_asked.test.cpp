@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+// Goal: a breaker stays open as long as the peer asked for, up to the bound, never shorter than its
+// own wait.
+#include <belay/breaker/open_as_asked.hpp>
+
+#include <belay/breaker/breaker.hpp>
+#include <belay/breaker/circuit_breaker.hpp>
+#include <belay/breaker/open_for.hpp>
+#include <belay/core/manual_clock.hpp>
+
+#include "support/breaker/breaker_archetypes.hpp"
+#include "support/catch.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+using belay_test::BreakerBench;
+
+namespace {
+
+constexpr Failure later(Duration wait) { return {Cause::overloaded, 503, nullptr, wait}; }
+
+}  // namespace
+
+static_assert(OpenWaitLike<OpenAsAsked<OpenFor>>);
+static_assert(!detail::Grows<OpenAsAsked<OpenFor>>, "a wait that does not grow is not drawn again");
+static_assert(detail::Grows<OpenAsAsked<belay_test::GrowingWait>>);
+template class belay::OpenAsAsked<belay_test::GrowingWait>;
+
+TEST_CASE("OpenAsAsked waits as long as the failure that opens it asks for, within its bounds",
+          "[breaker][open_as_asked][unit]") {
+    STATIC_REQUIRE([] {
+        BreakerBench b{Breaker{ConsecutiveFailures{1}, OpenAsAsked{OpenFor{30s}, 10min}}};
+        bool ok = b.fail(later(2min)) == Advice::suspend(b.now + 2min);
+        b.now += 2min;
+        ok = ok && b.fail(later(1h)) == Advice::suspend(b.now + 10min);
+        b.now += 10min;
+        ok = ok && b.fail(later(1s)) == Advice::suspend(b.now + 30s);
+        b.now += 30s;
+        return ok && b.fail() == Advice::suspend(b.now + 30s);
+    }());
+}
+
+TEST_CASE("OpenAsAsked heeds the failure that opens, not one before it",
+          "[breaker][open_as_asked][unit]") {
+    STATIC_REQUIRE([] {
+        BreakerBench b{Breaker{ConsecutiveFailures{2}, OpenAsAsked{OpenFor{30s}, 10min}}};
+        bool ok = b.fail(later(5min)) == Advice::go();
+        return ok && b.fail() == Advice::suspend(b.now + 30s);
+    }());
+}
+
+TEST_CASE("OpenAsAsked grows as its wait does, and starts small again",
+          "[breaker][open_as_asked][unit]") {
+    STATIC_REQUIRE([] {
+        BreakerBench b{
+            Breaker{ConsecutiveFailures{1}, OpenAsAsked{belay_test::GrowingWait{}, 10min}}};
+        bool ok = b.fail(later(15s)) == Advice::suspend(b.now + 15s);
+        b.now += 15s;
+        ok = ok && b.fail(later(15s)) == Advice::suspend(b.now + 20s);
+        b.now += 20s;
+        b.succeed();
+        return ok && b.fail() == Advice::suspend(b.now + 10s);
+    }());
+}
+
+TEST_CASE("OpenAsAsked works in a shared breaker", "[breaker][open_as_asked][unit]") {
+    ManualClock clock;
+    CircuitBreaker breaker{ConsecutiveFailures{1}, OpenAsAsked{OpenFor{30s}, 10min}, clock.view()};
+    breaker.acquire().failure(later(2min));
+    CHECK(breaker.acquire().retry_at() == clock.now() + 2min);
+    clock.advance(2min);
+    Random bits{Seed{1}};
+    Turn turn{clock.now(), bits};
+    CHECK(breaker.acquire(turn).failure(later(3min), turn) == Advice::suspend(turn.now + 3min));
+}

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+// Goal: what callers' fates are counted with loses none of them, whoever counts at the same time.
+#include <belay/call/permit_counters.hpp>
+
+#include <thread>
+#include <type_traits>
+#include <vector>
+
+#include "support/catch.hpp"
+
+using namespace belay;
+
+static_assert(std::is_trivially_copyable_v<PermitCounters>);
+
+TEST_CASE("AtomicPermitCounters counts each fate apart, on any thread",
+          "[call][permit_counters][unit]") {
+    detail::AtomicPermitCounters counters;
+    CHECK(counters.read() == PermitCounters{});
+    const auto count = [&counters] {
+        for (int i = 0; i < 1000; ++i) {
+            counters.admit();
+            if (i % 2 == 0) counters.refuse();
+            if (i % 4 == 0) counters.wait();
+            if (i % 8 == 0) counters.leave();
+        }
+    };
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 3; ++i) threads.emplace_back(count);
+    for (std::thread& thread : threads) thread.join();
+    CHECK(counters.read() ==
+          PermitCounters{.admitted = 3000, .refused = 1500, .waited = 750, .left = 375});
+}
