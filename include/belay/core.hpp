@@ -14,6 +14,7 @@
 #include <belay/core/machine_like.hpp>
 #include <belay/core/mailbox.hpp>
 #include <belay/core/manual_clock.hpp>
+#include <belay/core/nest.hpp>
 #include <belay/core/no_observer.hpp>
 #include <belay/core/order.hpp>
 #include <belay/core/random.hpp>
