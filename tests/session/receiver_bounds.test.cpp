@@ -639,6 +639,7 @@ TEST_CASE("Receiver may be destroyed in every hook", "[session][receiver][unit]"
     MemoryLedger ledger;
     RawLines lines;
     d.receiver = std::make_unique<Doomed>(LedgerView{ledger}, ReceiverOptions{}, std::ref(d));
+    d.receiver->attach(Waker{});
     d.receiver->advance(at({}));
     const auto turn = [&] {
         for (int i = 0; i < 10 && d.receiver; ++i) d.receiver->advance(at({}));
