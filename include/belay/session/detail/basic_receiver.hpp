@@ -133,14 +133,9 @@ private:
     }
     void watch(Peer& peer) {
         if (peer.greeting_ends <= now_) return refuse(peer, SessionErrc::protocol, 0);
-        switch (peer.judge(now_, peer.greeted())) {
-            case Pulse::Due::nothing:
-                return;
-            case Pulse::Due::lost:
-                return peer.give_up();
-            case Pulse::Due::ping:
-                return say(peer, session_format::FrameType::ping, ++pings_, now_);
-        }
+        const Pulse::Due due = peer.judge(now_, peer.greeted());
+        if (due == Pulse::Due::lost) peer.give_up();
+        if (due == Pulse::Due::ping) say(peer, session_format::FrameType::ping, ++pings_, now_);
     }
     void on_message(Peer& peer, const Bytes& message) {
         const bool greeted = peer.phase == Phase::attached;
@@ -202,7 +197,7 @@ private:
         }
         if (peer.link.closing()) return;  // the authorizer let others in
         if (failed_) return refuse(peer, SessionErrc::storage, 0);
-        const Core fresh{ledger_.store_id(), options_.limits};
+        const Core fresh = fresh_core();
         const Sender* const known = senders_.find(h.sender);
         const Core& core = known != nullptr ? known->core : fresh;
         const auto answer = core.judge(h, ledger_.progress(h.sender));
@@ -226,10 +221,14 @@ private:
         note({Notice::Kind::attached, h.sender, sender->core.progress(), {}});
     }
 
+    [[nodiscard]] Core fresh_core() const noexcept {
+        return {ledger_.store_id(), options_.limits, !std::is_same_v<Authorize, AllowAll>};
+    }
+
     void on_start(Peer& peer) {
         if (failed_) return refuse(peer, SessionErrc::storage, 0);
-        Sender* const sender = senders_.find_or_add(peer.hello.sender, options_.senders_max,
-                                                    Core{ledger_.store_id(), options_.limits});
+        Sender* const sender =
+            senders_.find_or_add(peer.hello.sender, options_.senders_max, fresh_core());
         if (sender == nullptr) return refuse(peer, SessionErrc::overloaded, 1000);
         // Between HELLO and START a newer connection may have become the one that counts.
         const auto answer = sender->core.judge(peer.hello, ledger_.progress(peer.hello.sender));

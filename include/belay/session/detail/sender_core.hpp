@@ -259,8 +259,8 @@ private:
             default:
                 break;
         }
-        return frame.aux >= 1 && frame.aux <= 13 ? static_cast<SessionErrc>(frame.aux)
-                                                 : SessionErrc::protocol;
+        const bool known = (frame.aux >= 1 && frame.aux <= 13) || frame.aux == 19;
+        return known ? static_cast<SessionErrc>(frame.aux) : SessionErrc::protocol;
     }
 
     [[nodiscard]] std::error_code lost_state(const session_format::Frame& frame,
