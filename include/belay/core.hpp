@@ -23,5 +23,6 @@
 #include <belay/core/steady_clock.hpp>
 #include <belay/core/stop_source.hpp>
 #include <belay/core/time_window.hpp>
+#include <belay/core/timer.hpp>
 #include <belay/core/turn.hpp>
 #include <belay/core/waker.hpp>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: what a child costs, and that turns cost no memory once a nest has grown.
 #include <belay/core/nest.hpp>
+#include <belay/core/timer.hpp>
 
 #include <vector>
 
@@ -46,4 +47,24 @@ TEST_CASE("A child costs at most 96 bytes more than itself; turns allocate nothi
     is_counting = false;
     CHECK(stayed);
     CHECK(allocations == 0);
+}
+
+TEST_CASE("Timers allocate only to grow", "[core][timer][unit]") {
+    const auto queue = detail::Ref<detail::TimerQueue>::make();
+    int calls = 0;
+    const auto round = [&](int turn) {
+        for (int i = 0; i < 50; ++i) {
+            Timer timer =
+                detail::TimerQueue::set(queue, Instant{Duration{turn}}, [&calls] { ++calls; });
+            if (i % 2 == 0) timer.cancel();
+        }
+        queue->advance(Instant{Duration{turn}});
+    };
+    round(0);
+    allocations = 0;
+    is_counting = true;
+    for (int turn = 1; turn < 100; ++turn) round(turn);
+    is_counting = false;
+    CHECK(allocations == 0);
+    CHECK(calls == 2500);
 }
