@@ -9,6 +9,7 @@
 #include <belay/core/cause.hpp>
 #include <belay/core/clock_like.hpp>
 #include <belay/core/crc32c.hpp>
+#include <belay/core/driver_like.hpp>
 #include <belay/core/failure.hpp>
 #include <belay/core/instant.hpp>
 #include <belay/core/machine_like.hpp>
