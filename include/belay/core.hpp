@@ -9,12 +9,14 @@
 #include <belay/core/cause.hpp>
 #include <belay/core/clock_like.hpp>
 #include <belay/core/crc32c.hpp>
+#include <belay/core/driver_like.hpp>
 #include <belay/core/failure.hpp>
 #include <belay/core/http_failure.hpp>
 #include <belay/core/instant.hpp>
 #include <belay/core/machine_like.hpp>
 #include <belay/core/mailbox.hpp>
 #include <belay/core/manual_clock.hpp>
+#include <belay/core/nest.hpp>
 #include <belay/core/no_observer.hpp>
 #include <belay/core/order.hpp>
 #include <belay/core/random.hpp>
@@ -23,5 +25,6 @@
 #include <belay/core/steady_clock.hpp>
 #include <belay/core/stop_source.hpp>
 #include <belay/core/time_window.hpp>
+#include <belay/core/timer.hpp>
 #include <belay/core/turn.hpp>
 #include <belay/core/waker.hpp>

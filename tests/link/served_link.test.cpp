@@ -3,6 +3,7 @@
 // afterwards.
 #include <belay/link/served_link.hpp>
 
+#include <belay/core/nest.hpp>
 #include <belay/link/bundle.hpp>
 #include <belay/link/heartbeat.hpp>
 
@@ -158,6 +159,42 @@ TEST_CASE("ServedLink may be closed or aborted while it hands on a message",
     s.run(0s);
     CHECK(s.seen == Seen{"1"});
     CHECK(s.wire.live == 0);
+}
+
+TEST_CASE("ServedLink in a nest wakes its own entry, also when its end comes from outside",
+          "[link][served_link][unit]") {
+    struct Child {
+        explicit Child(Wire& wire) : link{FakeTransport<>{wire}, 2, Waker{}, 1} {}
+        void attach(Waker w) { link.attach(std::move(w)); }
+        [[nodiscard]] Instant deadline() const noexcept { return link.deadline(); }
+        void advance(Instant now) {
+            ++turns;
+            link.advance(now, 3, [](std::string, Lane) {});
+        }
+        ServedLink<FakeTransport<>> link;
+        int turns = 0;
+    };
+    Wire wires[2];
+    belay::driver::Nest nest;
+    nest.attach(Waker{});
+    auto a = nest.make<Child>(wires[0]);
+    auto b = nest.make<Child>(wires[1]);
+    const auto run = [&](Duration now) {
+        while (nest.deadline() <= at(now)) REQUIRE(nest.advance(at(now)));
+    };
+    run(0s);
+    CHECK(a->turns + b->turns == 0);
+    receive(wires[0].link, "1");
+    run(0s);
+    CHECK(a->turns == 1);
+    CHECK(b->turns == 0);
+    a->link.close({.cause = Cause::planned}, 2s);
+    run(0s);
+    CHECK(nest.deadline() == at(2s));
+    b->link.abort();
+    CHECK(nest.deadline() == always);
+    run(2s);
+    CHECK(a->link.ended());
 }
 
 TEST_CASE("ServedLink runs the timers of its decorators", "[link][served_link][unit]") {

@@ -399,14 +399,17 @@ TEST_CASE("Receiver takes a part of a message for a sign of life",
     CHECK(slow->heard().empty());
 }
 
-TEST_CASE("Receiver believes no attach that would shut its journal out for ever",
+TEST_CASE("Receiver believes no attach that would shut its journal out for ever, and says so",
           "[session][receiver][regression]") {
     constexpr std::uint64_t most = std::uint64_t{1} << 20U;
     const auto attach = [](std::uint64_t run) { return run << 32U | 1; };
+    const auto refusal = [](std::uint64_t run) {
+        return Seen{"error far_ahead " + std::to_string(run << 32U | 0xFFFF'FFFF)};
+    };
     ReceiverRig<> r;
     for (const std::uint64_t too_far : {attach(most + 1), ~std::uint64_t{0}}) {
         auto a = r.connect();
-        CHECK(r.ask(a, bytes_of(hello_of(1, too_far))) == Seen{"error protocol 1"});
+        CHECK(r.ask(a, bytes_of(hello_of(1, too_far))) == refusal(most));
     }
     r.attached(hello_of(1, attach(most)));
     // What is only attached lifts nothing.
@@ -414,11 +417,37 @@ TEST_CASE("Receiver believes no attach that would shut its journal out for ever"
     CHECK(r.ask(higher, bytes_of(pinned_hello_of(1, attach(2 * most)))) == Seen{"welcome known 0"});
     for (const std::uint64_t too_far : {attach(2 * most + 1), ~std::uint64_t{0}}) {
         auto a = r.connect();
-        CHECK(r.ask(a, bytes_of(pinned_hello_of(1, too_far))) == Seen{"error protocol 1"});
+        CHECK(r.ask(a, bytes_of(pinned_hello_of(1, too_far))) == refusal(2 * most));
     }
     CHECK(r.ask(higher, data(1, "x")) == Seen{"ack 1"});
     auto b = r.connect();
     CHECK(r.ask(b, bytes_of(pinned_hello_of(1, attach(3 * most)))) == Seen{"welcome known 1"});
+    // What its operator can do: a new journal begins with its first run.
+    auto fresh = r.connect();
+    CHECK(r.ask(fresh, bytes_of(hello_of(2, attach(1)))) == Seen{"welcome replaces 1"});
+}
+
+TEST_CASE("Receiver believes a sender that it authorized, however often it was started",
+          "[session][receiver][regression]") {
+    // It crashed at each start while the receiver was away: before its first operation, and later.
+    constexpr std::uint64_t many = std::uint64_t{1} << 20U;
+    const auto attach = [](std::uint64_t run) { return run << 32U | 1; };
+    const auto says = [&](Hello h) { return bytes_of(with_token(h, "ticket")); };
+    Guarded r;
+    auto a = r.connect();
+    CHECK(r.ask(a, says(hello_of(1, attach(2 * many)))) == Seen{"welcome new"});
+    CHECK(r.ask(a, start(attach(2 * many))) == Seen{"ack 0"});
+    CHECK(r.ask(a, data(1, "x")) == Seen{"ack 1"});
+    auto b = r.connect();
+    CHECK(r.ask(b, says(pinned_hello_of(1, attach(40 * many)))) == Seen{"welcome known 1"});
+    CHECK(r.ask(b, data(2, "y")) == Seen{"ack 2"});
+    // No journal was opened so often that it has no run left.
+    auto bogus = r.connect();
+    const std::uint64_t half = 40 * many + (0xFFFF'FFFF - 40 * many) / 2;
+    CHECK(r.ask(bogus, says(pinned_hello_of(1, ~std::uint64_t{0}))) ==
+          Seen{"error far_ahead " + std::to_string(half << 32U | 0xFFFF'FFFF)});
+    auto c = r.connect();
+    CHECK(r.ask(c, says(pinned_hello_of(1, attach(40 * many + 1)))) == Seen{"welcome known 2"});
 }
 
 TEST_CASE("Receiver takes a token of 4 KiB, and none that is longer",
@@ -636,6 +665,7 @@ TEST_CASE("Receiver may be destroyed in every hook", "[session][receiver][unit]"
     MemoryLedger ledger;
     RawLines lines;
     d.receiver = std::make_unique<Doomed>(LedgerView{ledger}, ReceiverOptions{}, std::ref(d));
+    d.receiver->attach(Waker{});
     d.receiver->advance(at({}));
     const auto turn = [&] {
         for (int i = 0; i < 10 && d.receiver; ++i) d.receiver->advance(at({}));

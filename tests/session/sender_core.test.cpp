@@ -404,6 +404,7 @@ TEST_CASE("SenderCore does with every ERROR what section 4.3 says",
         {SessionErrc::overloaded, ~std::uint64_t{0}, Cause::overloaded, Blocked::none, 1h},
         {SessionErrc::superseded, 9, Cause::lost, Blocked::none, 0s},
         {SessionErrc::storage, 0, Cause::lost, Blocked::none, 0s},
+        {SessionErrc::far_ahead, 9, Cause::refused, Blocked::none, 0s},
     };
     const bool greeting = GENERATE(true, false);
     for (const Row& row : rows) {

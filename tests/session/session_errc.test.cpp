@@ -26,11 +26,12 @@ TEST_CASE("SessionErrc has the codes of ERROR frames, and texts", "[session][ses
     CHECK(static_cast<int>(SessionErrc::storage) == 13);
     CHECK(static_cast<int>(SessionErrc::silent) == 18);
     std::set<std::string> texts;
-    for (int i = 1; i <= 18; ++i) texts.insert(belay::detail::session_category().message(i));
-    CHECK(texts.size() == 18);
+    CHECK(static_cast<int>(SessionErrc::far_ahead) == 19);
+    for (int i = 1; i <= 19; ++i) texts.insert(belay::detail::session_category().message(i));
+    CHECK(texts.size() == 19);
     CHECK(texts.count("unknown error") == 0);
     CHECK(belay::detail::session_category().message(0) == "unknown error");
-    CHECK(belay::detail::session_category().message(19) == "unknown error");
+    CHECK(belay::detail::session_category().message(20) == "unknown error");
 }
 
 TEST_CASE("SessionErrc has the cause that its reaction needs", "[session][session_errc][unit]") {
@@ -43,6 +44,7 @@ TEST_CASE("SessionErrc has the cause that its reaction needs", "[session][sessio
     CHECK(cause(SessionErrc::overloaded) == Cause::overloaded);
     CHECK(cause(SessionErrc::draining) == Cause::overloaded);
     CHECK(cause(SessionErrc::silent) == Cause::timed_out);
+    CHECK(cause(SessionErrc::far_ahead) == Cause::refused);
     // Blocked for credentials.
     CHECK(cause(SessionErrc::unauthorized) == Cause::unauthorized);
     CHECK(cause(SessionErrc::forbidden) == Cause::unauthorized);

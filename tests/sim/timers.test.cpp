@@ -7,7 +7,7 @@
 #include <deque>
 #include <memory>
 
-#include <belay/sim/detail/function.hpp>
+#include <belay/core/detail/function.hpp>
 
 #include "support/catch.hpp"
 

@@ -61,7 +61,8 @@ private:
 /// With a clock that does not follow real time, waits last as long as that clock says at their
 /// beginning: a ManualClock is moved before run_until(), or by another thread that wakes the loop.
 ///
-/// Members: attach(machine), run(), run_until(done, limit), stop(), post(function), now(); see
+/// Members: attach(machine), run(), run_until(done, limit), stop(), post(function), at(instant, f),
+///          after(duration, f), now(); see
 ///          detail/basic_loop.hpp.
 /// Thread safety: stop(), post() and what wakers do from any thread; all else on the loop's thread,
 ///                or any while it is not running.

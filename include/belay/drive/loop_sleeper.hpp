@@ -9,6 +9,7 @@
 #include <utility>    // std::exchange, std::move
 
 #include <belay/call/async_sleeper_like.hpp>
+#include <belay/core/driver_like.hpp>
 #include <belay/core/machine_like.hpp>
 #include <belay/core/stop_source.hpp>
 
@@ -87,6 +88,8 @@ private:
 /// Thread safety: the driver's thread.   Allocates: an entry in the driver for each wait.
 template <class Driver>
 class LoopSleeper {
+    static_assert(explain::driver_like<Driver>());
+
 public:
     explicit LoopSleeper(Driver& driver) : driver_{&driver} {
         SeedTaker taker;

@@ -32,6 +32,8 @@ public:
         box_->epoch.store(1, std::memory_order_release);
         connection_.emplace_from([&] { return transport_.open(Link<message_type>{box_, 1}); });
     }
+    /// Where the owner runs its connections in a Nest: from now on only this one's entry is woken.
+    void attach(Waker waker) { box_->attach(std::move(waker)); }
     ServedLink(const ServedLink&) = delete;
     ServedLink& operator=(const ServedLink&) = delete;
     ~ServedLink() {
@@ -107,6 +109,7 @@ public:
             box_->lingering.store(1, std::memory_order_release);
             box_->epoch.store(0, std::memory_order_release);
             connection_.get()->close(why);
+            box_->waker().touch();
         } else {
             abort();
         }
@@ -117,6 +120,7 @@ public:
         box_->epoch.store(0, std::memory_order_release);
         box_->lingering.store(0, std::memory_order_release);
         connection_.reset();
+        box_->waker().touch();
     }
 
     [[nodiscard]] bool ended() const noexcept { return connection_.get() == nullptr; }

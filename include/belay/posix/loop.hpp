@@ -20,7 +20,8 @@ namespace belay::inline BELAY_ABI::posix {
 /// Waits end up to a millisecond late, which is the unit of poll(2); its cost is linear in the
 /// number of descriptors.
 ///
-/// Members: attach(machine), run(), run_until(done, limit), stop(), post(function), now(); see
+/// Members: attach(machine), run(), run_until(done, limit), stop(), post(function), at(instant, f),
+///          after(duration, f), now(); see
 ///          belay/drive/detail/basic_loop.hpp.
 /// Thread safety: stop(), post() and what wakers do from any thread; all else on the loop's thread,
 ///                or any while it is not running.

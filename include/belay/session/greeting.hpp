@@ -242,9 +242,9 @@ inline void append_ack(
 
 /// The error that an ERROR frame names; `protocol` where the code is none.
 [[nodiscard]] constexpr SessionErrc error_of(const Frame& error) noexcept {
-    const bool known = error.aux >= static_cast<std::uint32_t>(SessionErrc::protocol) &&
-                       error.aux <= static_cast<std::uint32_t>(SessionErrc::storage);
-    return known ? static_cast<SessionErrc>(error.aux) : SessionErrc::protocol;
+    const auto code = static_cast<SessionErrc>(error.aux);
+    const bool in_range = code >= SessionErrc::protocol && code <= SessionErrc::storage;
+    return in_range || code == SessionErrc::far_ahead ? code : SessionErrc::protocol;
 }
 
 /// Appends an ERROR frame, the last of its connection, to a message.

@@ -7,7 +7,8 @@
 
 namespace belay::inline BELAY_ABI {
 
-/// Errors of the session protocol; category "belay.session". 1 to 13 are the codes of ERROR frames.
+/// Errors of the session protocol; category "belay.session". 1 to 13, and 19, are codes of ERROR
+/// frames.
 enum class SessionErrc {
     protocol = 1,         ///< a frame that is damaged, unknown, too long, or not allowed here
     version = 2,          ///< no version of the protocol that both sides speak
@@ -26,7 +27,10 @@ enum class SessionErrc {
     rolled_back_sender = 15,    ///< the receiver has operations that this journal never had
     diverged = 16,              ///< both sides mean different operations by the same number
     journal_failed = 17,        ///< our own journal failed; see its error
-    silent = 18                 ///< the peer did not answer in time
+    silent = 18,                ///< the peer did not answer in time
+    /// The sender was started so often since its last recorded operation that the receiver does not
+    /// believe it: authorize it there, or move to a new journal.
+    far_ahead = 19
 };
 
 namespace detail {
@@ -49,6 +53,9 @@ inline constexpr ErrorText session_error_texts[] = {
     {"both sides mean different operations by the same number", Cause::permanent},
     {"the sender's own journal failed", Cause::permanent},
     {"the peer did not answer in time", Cause::timed_out},
+    {"the receiver does not believe that this sender was started so often: authorize it there, or "
+     "move to a new journal",
+     Cause::refused},
 };
 
 /// The category of SessionErrc.

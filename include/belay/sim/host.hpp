@@ -9,6 +9,7 @@
 #include <utility>      // std::move, std::forward
 #include <vector>       // std::vector
 
+#include <belay/core/timer.hpp>
 #include <belay/sim/accepted.hpp>
 #include <belay/sim/clock.hpp>
 #include <belay/sim/disk.hpp>
@@ -45,22 +46,24 @@ public:
     }
     /// Calls `f` after what is happening at this instant; never, if the process dies before.
     template <class F>
-    void post(F&& f) {
+    driver::Post post(F&& f) {
+        if (!station_.alive) return driver::Post::gone;
         after(Duration::zero(), std::forward<F>(f));
+        return driver::Post::taken;
     }
-    /// Calls `f` in `d` from now; later, if the process is frozen then; never, if it dies before.
-    /// Pre: d >= 0ns.
+    /// Calls `f` at an instant, or after what is happening if that is past; later, if the process
+    /// is frozen then; never, if it dies before. The returned handle can cancel it.
     template <class F>
-    void after(Duration d, F&& f) {
-        if (!station_.alive) return;
-        engine().call_at(belay::after(engine().now(), d), this,
-                         [this, g = std::decay_t<F>(std::forward<F>(f))]() mutable {
-                             if (station_.frozen) {
-                                 stalled_.emplace_back(std::move(g));
-                             } else {
-                                 call(g);
-                             }
-                         });
+    Timer at(Instant time, F&& f) {
+        if (!station_.alive) return {};
+        Timer timer = belay::detail::TimerQueue::set(timers_, never, std::forward<F>(f));
+        engine().call_at(time, this, [this, timer] { call(timer); });
+        return timer;
+    }
+    /// The same, in `d` from now.   Pre: d >= 0ns.
+    template <class F>
+    Timer after(Duration d, F&& f) {
+        return at(belay::after(engine().now(), d), std::forward<F>(f));
     }
     /// Calls `on_accept(sim::Accepted)` for every connection to `port`.
     /// Pre: nothing listens on `port`.
@@ -160,6 +163,7 @@ private:
         }
         engine().forget(this);
         engine().drop_calls(this);
+        timers_->close();
         stalled_.clear();
         station_.listeners.clear();
         process_ = {};
@@ -180,16 +184,19 @@ private:
                 }
             }
         }
-        for (auto& f : std::exchange(stalled_, {})) post(std::move(f));
+        for (const Timer& t : std::exchange(stalled_, {})) {
+            engine().call_at(engine().now(), this, [this, t] { call(t); });
+        }
         engine().freeze(this, false);
         post([this] { detail::Channel::accept_all(engine(), station_); });
     }
 
-    template <class F>
-    void call(F& f) {
+    void call(const Timer& timer) {
+        if (!timer.waits()) return;
+        if (station_.frozen) return stalled_.push_back(timer);
         engine().note(detail::Mark::function, station_.index);
         const detail::Engine::Inside inside{engine()};
-        f();
+        belay::detail::TimerQueue::call(timer);
     }
 
     [[nodiscard]] detail::Engine& engine() noexcept { return fabric_.engine; }
@@ -203,7 +210,9 @@ private:
     Disk disk_;
     detail::Function<void(Host&)> factory_;
     Process process_;
-    std::vector<detail::Function<void()>> stalled_;
+    std::vector<Timer> stalled_;
+    belay::detail::Ref<belay::detail::TimerQueue> timers_ =
+        belay::detail::Ref<belay::detail::TimerQueue>::make();
     std::uint64_t starts_ = 0;
     std::uint64_t next_machine_ = 0;
 };

@@ -64,6 +64,7 @@ inline std::string describe(const belay::session_format::Frame& f) {
                 "0",          "protocol",      "version",         "unauthorized", "forbidden",
                 "fenced",     "store_changed", "unknown_journal", "gap",          "too_large",
                 "overloaded", "draining",      "superseded",      "storage"};
+            if (f.aux == 19) return "error far_ahead" + number;
             return std::string{"error "} + (f.aux < 14 ? names[f.aux] : "unknown") + number;
         }
         case belay::session_format::FrameType::ping:

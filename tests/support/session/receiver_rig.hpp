@@ -58,6 +58,7 @@ struct ReceiverRig {
 
     explicit ReceiverRig(belay::ReceiverOptions options = {})
         : receiver{LedgerView{ledger}, options, std::ref(notes)} {
+        receiver.attach(belay::Waker{});
         receiver.advance(at({}));
     }
 

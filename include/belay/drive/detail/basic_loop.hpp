@@ -10,6 +10,7 @@
 
 #include <belay/core/clock_like.hpp>
 #include <belay/core/machine_like.hpp>
+#include <belay/core/timer.hpp>
 #include <belay/drive/detail/loop_inbox.hpp>
 
 namespace belay::inline BELAY_ABI {
@@ -79,7 +80,7 @@ public:
     bool run_until(F&& done, Duration limit = forever) {
         BELAY_PRECONDITION(!running_, "Loop::run: must not be called from inside a round");
         const Running running{running_};
-        const Instant end = limit == forever ? never : after(now(), limit);
+        const Instant end = limit == forever ? never : belay::after(now(), limit);
         for (Instant until = always;; until = end) {
             round(until);
             if (done()) return true;
@@ -101,6 +102,30 @@ public:
         return inbox_->post(std::forward<F>(function));
     }
 
+    /// Calls `f()` at an instant, or as soon after it as the loop can: with the machines that are
+    /// due, those of one instant in the order of setting. One that is past already is called in the
+    /// next round. What still waits when the loop is destroyed is destroyed without a call.
+    ///
+    /// Returns: a handle that can cancel it, and may be dropped.
+    /// Thread safety: the loop's thread, or any while it is not running; others post() a function
+    ///                that sets it.
+    /// Throws: std::bad_alloc; what copying `f` throws.   Complexity: O(log n).
+    /// Allocates: only to grow, if `f` fits in 48 bytes and moves without throwing.
+    template <std::invocable F>
+    Timer at(Instant time, F&& f) {
+        if (!timers_) {
+            auto timers = detail::Ref<TimerQueue>::make();
+            attach(*timers);
+            timers_ = std::move(timers);
+        }
+        return TimerQueue::set(timers_, time, std::forward<F>(f));
+    }
+    /// The same, in `d` from now.   Pre: d >= 0ns.
+    template <std::invocable F>
+    Timer after(Duration d, F&& f) {
+        return at(belay::after(now(), d), std::forward<F>(f));
+    }
+
     /// The time of the loop's clock.   Thread safety: as the clock's now().
     [[nodiscard]] Instant now() const noexcept { return clock_.now(); }
 
@@ -109,6 +134,7 @@ protected:
         : BasicLoop{std::move(clock), detail::Ref<Inbox>::make(posted_max)} {}
     ~BasicLoop() {
         BELAY_PRECONDITION(!running_, "~Loop: must not run inside a round");
+        if (timers_) timers_->close();
         inbox_->close();
         while (LoopNode* const node = pop_touched()) node->release();
         while (!heap_.empty()) {
@@ -261,6 +287,7 @@ private:
     std::uint64_t seeds_ = 0;
     std::size_t attached_ = 0;
     bool running_ = false;
+    detail::Ref<TimerQueue> timers_;  // from the first on
     TaskList tasks_;
     LoopNode* touched_ = nullptr;
     TimerHeap heap_;

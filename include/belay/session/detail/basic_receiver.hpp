@@ -3,7 +3,7 @@
 /// BasicReceiver: the body of a Receiver.
 #pragma once
 
-#include <utility>  // std::move
+#include <utility>  // std::exchange, std::move
 
 #include <belay/core/machine_like.hpp>
 #include <belay/core/order.hpp>
@@ -30,9 +30,10 @@ class BasicReceiver {
     using Senders = SenderTable<Core>;
     using Sender = typename Senders::Sender;
     using Notice = ReceiverNotice;
-    using Peers = ReceiverPeers<Transport>;
+    using Peers = ServedPeers<Transport, ReceiverPeer, BasicReceiver>;
     using Peer = typename Peers::Peer;
     using Phase = PeerPhase;
+    friend Peers;
 
 public:
     BasicReceiver(Ledger ledger, Authorize authorize, ReceiverOptions options, Observer observer)
@@ -49,7 +50,10 @@ public:
 
     // ---- for the driver ------------------------------------------------------------------------
 
-    void attach(Waker waker) { bits_ = Random{(waker_ = std::move(waker)).seed()}; }
+    void attach(Waker waker) {
+        bits_ = Random{(waker_ = std::move(waker)).seed()};
+        peers_.attach(waker_.nested(0));
+    }
 
     [[nodiscard]] Instant deadline() const noexcept {
         if (!notices_.empty()) return always;
@@ -60,12 +64,7 @@ public:
         BELAY_PRECONDITION(!line_.in_turn(), "Receiver::advance: must not be called in a hook");
         const driver::TurnGuard guard{line_};
         now_ = larger(now_, now);
-        for (std::size_t i = 0; i < peers_.size(); ++i) {
-            Peer& peer = peers_[i];
-            peer.link.advance(now_, options_.events_per_turn_max,
-                              [&](const Bytes& message, Lane) { on_message(peer, message); });
-            watch(peer);
-        }
+        peers_.advance(now_);
         if (commit_at_ <= now_) commit();
         acknowledge();
         reap();
@@ -76,13 +75,13 @@ public:
 
     /// Takes over a connection from a listener.   Pre: attached to a driver.
     void accept(Transport transport) {
-        if (peers_.count() >= options_.connections_max && !make_room()) return;
-        Peer& peer = peers_.add(std::move(transport), options_, waker_);
+        if (peers_.full(options_.connections_max) && !make_room()) return;
+        Peer& peer =
+            peers_.add(std::move(transport), options_.messages_max, options_.heartbeat, waker_);
         // A stranger is not allowed to make the transport hold more than a greeting.
         peer.link.limit_messages(session_format::frame_header_bytes +
                                  session_format::greeting_bytes_max);
         peer.greeting_ends = after(larger(now_, waker_.now()), options_.greeting_max);
-        waker_.touch();
     }
 
     /// Goes on with a fresh ledger after the old one has failed.   Pre: failed().
@@ -99,10 +98,7 @@ public:
     void stop() {
         if (commit_at_ != never) commit();
         acknowledge();
-        for (const auto& peer : peers_) {
-            peer->let_go();
-            peer->link.close(Failure{.cause = Cause::planned}, options_.linger_max);
-        }
+        peers_.for_each([this](Peer& peer) { peer.say_goodbye(options_.linger_max); });
         waker_.touch();
     }
 
@@ -116,7 +112,8 @@ public:
 
 private:
     bool make_room() {
-        Peer* const out = peers_.giving_way(bits_, std::is_same_v<Authorize, AllowAll>);
+        Peer* const out = peers_.giving_way(
+            bits_, [](const Peer& p) { return p.rank(std::is_same_v<Authorize, AllowAll>); });
         const bool known_to_go = out != nullptr && out->link.closing();
         if (!known_to_go) note({Notice::Kind::refused, no_id, {}, SessionErrc::overloaded});
         if (out != nullptr) out->link.abort();
@@ -124,18 +121,21 @@ private:
         return out != nullptr;
     }
 
+    /// A connection's turn.
+    void serve(Peer& peer, Instant) {
+        if (peer.ack_due) acks_.owe(peer);  // there may be room for it now
+        peer.link.advance(now_, options_.events_per_turn_max,
+                          [&](const Bytes& message, Lane) { on_message(peer, message); });
+        watch(peer);
+        // One for all the PINGs of a turn: who sends many must not be able to ask for as many.
+        if (std::exchange(peer.pong_due, false))
+            say(peer, session_format::FrameType::pong, peer.pong, now_);
+    }
     void watch(Peer& peer) {
         if (peer.greeting_ends <= now_) return refuse(peer, SessionErrc::protocol, 0);
-        switch (peer.judge(now_)) {
-            case Pulse::Due::nothing:
-                return;
-            case Pulse::Due::lost:
-                // A frozen peer takes no goodbye.
-                peer.let_go();
-                return peer.link.abort();
-            case Pulse::Due::ping:
-                return peer.say(session_format::FrameType::ping, ++pings_);
-        }
+        const Pulse::Due due = peer.judge(now_, peer.greeted());
+        if (due == Pulse::Due::lost) peer.give_up();
+        if (due == Pulse::Due::ping) say(peer, session_format::FrameType::ping, ++pings_, now_);
     }
     void on_message(Peer& peer, const Bytes& message) {
         const bool greeted = peer.phase == Phase::attached;
@@ -165,7 +165,7 @@ private:
                 if (peer.phase != Phase::attached) break;
                 return on_data(peer, frame);
             case session_format::FrameType::ping:
-                return peer.say(session_format::FrameType::pong, frame.number);
+                return peer.owe_pong(frame.number);
             case session_format::FrameType::pong:
                 return;
             case session_format::FrameType::error:
@@ -197,7 +197,7 @@ private:
         }
         if (peer.link.closing()) return;  // the authorizer let others in
         if (failed_) return refuse(peer, SessionErrc::storage, 0);
-        const Core fresh{ledger_.store_id(), options_.limits};
+        const Core fresh = fresh_core();
         const Sender* const known = senders_.find(h.sender);
         const Core& core = known != nullptr ? known->core : fresh;
         const auto answer = core.judge(h, ledger_.progress(h.sender));
@@ -221,10 +221,14 @@ private:
         note({Notice::Kind::attached, h.sender, sender->core.progress(), {}});
     }
 
+    [[nodiscard]] Core fresh_core() const noexcept {
+        return {ledger_.store_id(), options_.limits, !std::is_same_v<Authorize, AllowAll>};
+    }
+
     void on_start(Peer& peer) {
         if (failed_) return refuse(peer, SessionErrc::storage, 0);
-        Sender* const sender = senders_.find_or_add(peer.hello.sender, options_.senders_max,
-                                                    Core{ledger_.store_id(), options_.limits});
+        Sender* const sender =
+            senders_.find_or_add(peer.hello.sender, options_.senders_max, fresh_core());
         if (sender == nullptr) return refuse(peer, SessionErrc::overloaded, 1000);
         // Between HELLO and START a newer connection may have become the one that counts.
         const auto answer = sender->core.judge(peer.hello, ledger_.progress(peer.hello.sender));
@@ -237,7 +241,8 @@ private:
 
     /// A sender has one pending connection at a time.   Returns: whether it may be this one.
     bool may_pend(Peer& peer) {
-        Peer* const other = peers_.pending(peer.hello.sender);
+        Peer* const other = peers_.find(
+            [&](const Peer& p) { return p.pends(peer.hello.sender) && !p.link.closing(); });
         if (other == nullptr) return true;
         if constexpr (std::is_same_v<Authorize, AllowAll>) {
             // Whoever of the two borrows the id, the place is free again soon.
@@ -269,7 +274,7 @@ private:
         if (Fault::adopt_at_hello) welcome(peer, sender.core.attach(peer.id, peer.hello, record));
         if (old) note({Notice::Kind::replaced, sender.id, *old, {}});
         note({Notice::Kind::attached, sender.id, record, {}});
-        peer.ack_due = true;
+        acks_.owe(peer);
     }
 
     void on_data(Peer& peer, const session_format::Frame& frame) {
@@ -277,7 +282,7 @@ private:
         Sender* const sender = senders_.find(peer.hello.sender);
         switch (sender->core.judge_data(peer.id, frame)) {
             case Core::Data::skip:
-                peer.ack_due = true;
+                acks_.owe(peer);
                 return;
             case Core::Data::gap:
                 return refuse(peer, SessionErrc::gap, sender->core.progress().applied + 1);
@@ -293,16 +298,16 @@ private:
         if (const std::error_code e = ledger_.apply(sender->id, after_it, frame.payload))
             return fail(e);
         sender->core.applied(after_it);
-        peer.ack_due = true;
+        acks_.owe(peer);
     }
 
     /// Closes every other connection of this sender; drops what they had sent and we not begun.
     void fence(const Peer& newest) {
-        for (const auto& other : peers_) {
-            const bool older = other->id != newest.id && other->phase != Phase::expecting_hello;
-            if (!older || other->hello.sender != newest.hello.sender) continue;
-            refuse(*other, SessionErrc::superseded, newest.hello.attach);
-        }
+        peers_.for_each([&](Peer& other) {
+            if (other.id != newest.id && other.greeted() &&
+                other.hello.sender == newest.hello.sender)
+                refuse(other, SessionErrc::superseded, newest.hello.attach);
+        });
     }
 
     /// Ends everything that an older connection began.   Returns: false if the ledger failed.
@@ -322,22 +327,15 @@ private:
     /// ACKs what is committed; never before.
     void acknowledge() {
         if (failed_ || (commit_at_ != never && !Fault::ack_before_commit)) return;
-        for (const auto& peer : peers_) {
-            if (!peer->ack_due || peer->link.closing()) continue;
-            Core& core = senders_.find(peer->hello.sender)->core;
-            const Credit credit = core.grant();
-            Bytes ack;
-            session_format::append_ack(ack, core.progress().applied, credit.number_limit,
-                                       credit.byte_limit);
-            // A full output is no loss: when there is room, a turn comes, and the ACK says more.
-            peer->ack_due = peer->link.send(ack) == SendResult::busy;
-        }
+        acks_.pay([this](Peer& peer) {
+            Core& core = senders_.find(peer.hello.sender)->core;
+            const Bytes ack = ack_message(core.progress().applied, core.grant());
+            return peer.send(ack, now_) != SendResult::busy;
+        });
     }
 
     void welcome(Peer& peer, const session_format::Welcome& g) {
-        Bytes message;
-        session_format::append_welcome(message, g);
-        static_cast<void>(peer.link.send(message));
+        static_cast<void>(peer.send(welcome_message(g), now_));
     }
 
     void refuse(Peer& peer, SessionErrc code, std::uint64_t number) {
@@ -356,12 +354,13 @@ private:
     void fail(const std::error_code& error) {
         failed_ = error;
         commit_at_ = never;
-        for (const auto& peer : peers_) refuse(*peer, SessionErrc::storage, 0);
+        peers_.for_each([this](Peer& peer) { refuse(peer, SessionErrc::storage, 0); });
         note({Notice::Kind::failed, {}, {}, error});
     }
 
     void reap() {
-        peers_.reap([this](const Peer& peer) {
+        peers_.reap([this](Peer& peer) {
+            acks_.forget(peer);
             if (Sender* const sender = senders_.find(peer.hello.sender)) {
                 sender->core.ended(peer.id);
             }
@@ -392,7 +391,8 @@ private:
     std::uint64_t pings_ = 0;
     EventRing<Notice> notices_;
     Senders senders_;
-    Peers peers_;
+    AckList<Peer> acks_;
+    Peers peers_{*this};
 };
 
 }  // namespace belay::inline BELAY_ABI::detail

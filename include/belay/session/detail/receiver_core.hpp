@@ -43,11 +43,13 @@ public:
         protocol  ///< ERROR protocol; close
     };
 
-    /// How often a sender may have been started since it was last attached.
+    /// How often a sender that nobody authorized may have been started since the attach of its
+    /// record.
     static constexpr std::uint64_t runs_ahead_max = std::uint64_t{1} << 20U;
 
-    ReceiverCore(const Id& store, const ReceiverLimits& limits) noexcept
-        : store_{store}, limits_{limits} {}
+    /// `authorized`: whoever says HELLO for a sender has shown that it may.
+    ReceiverCore(const Id& store, const ReceiverLimits& limits, bool authorized = false) noexcept
+        : store_{store}, limits_{limits}, authorized_{authorized} {}
 
     /// Steps 1 to 3: looks at a HELLO, changes nothing.   `record`: the store's, for this sender.
     [[nodiscard]] HelloAnswer judge(const session_format::Hello& h,
@@ -59,9 +61,9 @@ public:
         const std::uint64_t seen = known ? larger(record->attach, attach_of(h.journal)) : 0;
         // An attach that cannot be would shut every honest one out that comes after it. Against the
         // record, which only work lifts.
-        const std::uint64_t recorded = known ? record->attach : 0;
-        if ((h.attach >> 32U) > (recorded >> 32U) + runs_ahead_max) {
-            return {Greeting::refuse, SessionErrc::protocol, 1};
+        const std::uint64_t run_max = believed_run_max(known ? record->attach : 0);
+        if ((h.attach >> 32U) > run_max) {
+            return {Greeting::refuse, SessionErrc::far_ahead, run_max << 32U | last_u32};
         }
         if (known) {
             if (h.attach <= seen) return {Greeting::refuse, SessionErrc::fenced, seen};
@@ -168,6 +170,14 @@ public:
     [[nodiscard]] const Progress& progress() const noexcept { return progress_; }
 
 private:
+    static constexpr std::uint64_t last_u32 = 0xFFFF'FFFF;
+
+    /// Who is authorized may have crashed at each start for weeks, and can harm nobody but itself;
+    /// it leaves room for as many runs again.
+    [[nodiscard]] std::uint64_t believed_run_max(std::uint64_t recorded) const noexcept {
+        const std::uint64_t run = recorded >> 32U;
+        return run + (authorized_ ? (last_u32 - run) / 2 : smaller(runs_ahead_max, last_u32 - run));
+    }
     [[nodiscard]] session_format::Welcome welcome(const session_format::Hello& h) const noexcept {
         session_format::Welcome g;
         g.attach = h.attach;
@@ -184,7 +194,8 @@ private:
     Id journal_{};                // of the last connection that was attached
     std::uint64_t attach_ = 0;    // its number
     std::uint32_t attached_ = 0;  // that connection while it lives; 0 for none
-    Progress progress_{};         // with what is applied and not yet committed
+    bool authorized_;
+    Progress progress_{};  // with what is applied and not yet committed
     std::uint64_t bytes_received_ = 0;
     Credit credit_{};
 };

@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/session/detail/receiver_peers.hpp
-/// ReceiverPeers: the connections of a receiver, and who of them gives way.
+/// What a receiver knows of one of its connections, beside what every served connection has.
 #pragma once
 
-#include <memory>   // std::unique_ptr
-#include <utility>  // std::move
+#include <utility>  // std::exchange
 #include <vector>   // std::vector
 
-#include <belay/core/order.hpp>
-#include <belay/core/random.hpp>
-#include <belay/link/detail/pulse.hpp>
-#include <belay/link/served_link.hpp>
+#include <belay/link/detail/served_peers.hpp>
+#include <belay/session/detail/credit.hpp>
 #include <belay/session/greeting.hpp>
 #include <belay/session/receiver_options.hpp>
 
@@ -27,113 +24,82 @@ namespace belay::inline BELAY_ABI::detail {
 /// How far a connection has come. Each state has its end: see docs/session-protocol.md, section 10.
 enum class PeerPhase : std::uint8_t { expecting_hello, pending, attached };
 
-/// One connection of a receiver.
-template <TransportLike Transport>
+/// What a receiver notes at a connection.
 struct ReceiverPeer {
-    ReceiverPeer(Transport transport, const ReceiverOptions& o, const Waker& waker, std::uint32_t n)
-        : id{n}, pulse{o.heartbeat}, link{std::move(transport), o.messages_max, waker, n} {}
-
-    [[nodiscard]] Instant deadline() const noexcept {
-        return smaller(smaller(link.deadline(), greeting_ends), pulse.deadline());
-    }
-    [[nodiscard]] Pulse::Due judge(Instant now) noexcept {
-        const bool heard = link.take_heard() && phase != PeerPhase::expecting_hello;
-        if (heard && !link.closing()) pulse.heard(now);
-        return pulse.judge(now);
-    }
-    /// A frame that is only a sign of life: with no room for it nobody reads at the other end, and
-    /// that shows in time.
-    void say(session_format::FrameType type, std::uint64_t number) {
-        Bytes message;
-        session_format::append_frame(message, {.type = type, .number = number});
-        static_cast<void>(link.send(message));
-    }
-    /// Nothing more is expected of it.
-    void let_go() noexcept {
-        greeting_ends = never;
-        pulse.rest();
-    }
-
-    std::uint32_t id;
     PeerPhase phase = PeerPhase::expecting_hello;
     bool ack_due = false;
+    bool ack_listed = false;
+    bool pong_due = false;
+    std::uint64_t pong = 0;  ///< the newest PING's number
     session_format::Hello hello{};
-    Instant greeting_ends = never;
-    Pulse pulse;  // from WELCOME on
-    ServedLink<Transport> link;
+
+    void owe_pong(std::uint64_t number) noexcept {
+        pong_due = true;
+        pong = number;
+    }
+    [[nodiscard]] bool greeted() const noexcept { return phase != PeerPhase::expecting_hello; }
+    [[nodiscard]] bool pends(const Id& sender) const noexcept {
+        return phase == PeerPhase::pending && hello.sender == sender;
+    }
+    /// Who gives way first; see ServedPeers::giving_way. Places are for senders.
+    [[nodiscard]] unsigned rank(bool pending_too) const noexcept {
+        if (!greeted()) return 0;
+        return pending_too && phase == PeerPhase::pending ? 1 : 2;
+    }
 };
 
-/// In the order of their arrival.   Thread safety: home thread of the receiver.
-template <TransportLike Transport>
-class ReceiverPeers {
+[[nodiscard]] inline Bytes error_message(SessionErrc code, std::uint64_t number, const Id& store) {
+    Bytes message;
+    const bool names_store =
+        code == SessionErrc::store_changed || code == SessionErrc::unknown_journal;
+    session_format::append_error(message, code, number,
+                                 names_store ? BytesView{store} : BytesView{});
+    return message;
+}
+[[nodiscard]] inline Bytes welcome_message(const session_format::Welcome& g) {
+    Bytes message;
+    session_format::append_welcome(message, g);
+    return message;
+}
+[[nodiscard]] inline Bytes ack_message(std::uint64_t applied, const Credit& credit) {
+    Bytes message;
+    session_format::append_ack(message, applied, credit.number_limit, credit.byte_limit);
+    return message;
+}
+
+/// A frame that is only a sign of life: with no room for it nobody reads at the other end, and
+/// that ends the connection in time.
+template <class Peer>
+void say(Peer& peer, session_format::FrameType type, std::uint64_t number, Instant now) {
+    Bytes message;
+    session_format::append_frame(message, {.type = type, .number = number});
+    static_cast<void>(peer.send(message, now));
+}
+
+/// To whom something is to be said when it is committed, each once.
+template <class Peer>
+class AckList {
 public:
-    using Peer = ReceiverPeer<Transport>;
-
-    [[nodiscard]] std::size_t size() const noexcept { return all_.size(); }
-    [[nodiscard]] Peer& operator[](std::size_t i) const noexcept { return *all_[i]; }
-    [[nodiscard]] auto begin() const noexcept { return all_.begin(); }
-    [[nodiscard]] auto end() const noexcept { return all_.end(); }
-
-    /// Those that have not ended yet.   Complexity: O(n).
-    [[nodiscard]] std::size_t count() const noexcept {
-        std::size_t n = 0;
-        for (const auto& peer : all_) n += peer->link.ended() ? 0U : 1U;
-        return n;
+    void owe(Peer& peer) {
+        peer.ack_due = true;
+        if (!std::exchange(peer.ack_listed, true)) peers_.push_back(&peer);
     }
-    [[nodiscard]] Instant deadline() const noexcept {
-        Instant first = never;
-        for (const auto& peer : all_) {
-            if (peer->link.ended()) return always;
-            first = smaller(first, peer->deadline());
-        }
-        return first;
+    void forget(Peer& peer) noexcept {
+        if (peer.ack_listed) std::erase(peers_, &peer);
     }
-    Peer& add(Transport transport, const ReceiverOptions& options, const Waker& waker) {
-        const std::uint32_t id = ++last_id_ != 0 ? last_id_ : ++last_id_;
-        all_.push_back(std::make_unique<Peer>(std::move(transport), options, waker, id));
-        return *all_.back();
-    }
-    /// Who leaves its place to a newcomer; null for none. Places are for senders: one that is gone
-    /// already gives way, or else by chance one of which nothing has arrived (the oldest would be
-    /// whoever is about to speak: a flood would let nobody through), or, if `pending_too`, of those
-    /// that await START.
-    [[nodiscard]] Peer* giving_way(Random& bits, bool pending_too) const noexcept {
-        Peer* out[2] = {};
-        std::uint64_t seen[2] = {};
-        for (const auto& peer : all_) {
-            if (peer->link.ended()) continue;
-            if (peer->link.closing()) return peer.get();
-            const bool silent = peer->phase == PeerPhase::expecting_hello;
-            const bool waits = pending_too && peer->phase == PeerPhase::pending;
-            if (!(silent || waits) || peer->link.has_arrived()) continue;
-            const std::size_t which = silent ? 0 : 1;
-            if (uniform_upto(bits, seen[which]++) == 0) out[which] = peer.get();
-        }
-        return out[0] != nullptr ? out[0] : out[1];
-    }
-    /// The pending connection of a sender; null for none.
-    [[nodiscard]] Peer* pending(const Id& sender) const noexcept {
-        for (const auto& peer : all_) {
-            if (peer->phase == PeerPhase::pending && !peer->link.closing() &&
-                peer->hello.sender == sender) {
-                return peer.get();
-            }
-        }
-        return nullptr;
-    }
-    /// Removes those that have ended; calls `f(peer)` for each before.
+    /// Calls `f(peer)` for those that are still served, which says whether there was room. A full
+    /// output is no loss: when there is room its turn comes, and the ACK says more.
     template <class F>
-    void reap(F&& f) {
-        std::erase_if(all_, [&](const std::unique_ptr<Peer>& peer) {
-            if (!peer->link.ended()) return false;
-            f(*peer);
-            return true;
-        });
+    void pay(F&& f) {
+        for (Peer* const peer : peers_) {
+            peer->ack_listed = false;
+            if (!peer->link.closing()) peer->ack_due = !f(*peer);
+        }
+        peers_.clear();
     }
 
 private:
-    std::uint32_t last_id_ = 0;
-    std::vector<std::unique_ptr<Peer>> all_;
+    std::vector<Peer*> peers_;
 };
 
 }  // namespace belay::inline BELAY_ABI::detail

@@ -8,13 +8,15 @@
 #include <utility>    // std::move
 #include <vector>     // std::vector
 
+#include <belay/core/detail/function.hpp>
 #include <belay/core/machine_like.hpp>
 #include <belay/sim/detail/agenda.hpp>
-#include <belay/sim/detail/function.hpp>
 #include <belay/sim/detail/timers.hpp>
 #include <belay/sim/detail/trace.hpp>
 
 namespace belay::inline BELAY_ABI::sim::detail {
+
+using belay::detail::Function;
 
 /// Runs events and machines in the order of their times.
 ///

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/sim/detail/function.hpp
-/// Function: a callable kept in place, so that a simulated event costs no allocation.
+/// \file belay/core/detail/function.hpp
+/// Function: a callable kept in place, so that timers and simulated events cost no allocation.
 #pragma once
 
 #include <cstddef>      // std::size_t, std::max_align_t
@@ -10,7 +10,7 @@
 
 #include <belay/core/assert.hpp>
 
-namespace belay::inline BELAY_ABI::sim::detail {
+namespace belay::inline BELAY_ABI::detail {
 
 template <class Signature>
 class Function;
@@ -100,4 +100,4 @@ private:
     const Ops* ops_ = nullptr;
 };
 
-}  // namespace belay::inline BELAY_ABI::sim::detail
+}  // namespace belay::inline BELAY_ABI::detail

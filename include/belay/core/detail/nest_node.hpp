@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/core/detail/nest_node.hpp
+/// NestNode, NestHub, NestHeap: what a Nest knows of its children.
+#pragma once
+
+#include <atomic>   // std::atomic
+#include <cstddef>  // std::size_t
+#include <cstdint>  // std::uint32_t
+#include <utility>  // std::exchange, std::move, std::swap
+#include <vector>   // std::vector
+
+#include <belay/core/detail/intrusive.hpp>
+#include <belay/core/waker.hpp>
+
+namespace belay::inline BELAY_ABI::driver {
+class Nest;
+}  // namespace belay::inline BELAY_ABI::driver
+
+namespace belay::inline BELAY_ABI::detail {
+
+struct NestNode;
+
+inline constexpr driver::WakeOps no_wake_ops{};
+
+/// What reaches a nest from other threads; outlives it.
+///
+/// Thread safety: wake() from any thread; all else on the home thread.
+struct NestHub : Counted {
+    explicit NestHub(driver::Nest& n) noexcept : nest{&n} {}
+
+    /// Queues a child whose deadline must be read again, and wakes the parent.
+    inline void wake(NestNode& node) noexcept;
+    /// Takes what is queued: calls `f(node)` for each.
+    template <class F>
+    void take(F&& f) noexcept {
+        take(nullptr, f);
+    }
+    /// Nothing is queued any more.
+    void close() noexcept {
+        nest = nullptr;
+        take(&closed, [](NestNode&) {});
+    }
+    [[nodiscard]] bool has_woken() const noexcept {
+        return woken.load(std::memory_order_acquire) != nullptr;
+    }
+
+    driver::Nest* nest;  ///< null once it is gone
+    /// Written before any child has a Waker.
+    driver::WakeHandle parent;
+
+private:
+    template <class F>
+    void take(driver::WakeNode* instead, F&& f) noexcept;
+
+    driver::WakeNode closed{no_wake_ops};  // stands for the list when nobody will take it
+    std::atomic<driver::WakeNode*> woken{nullptr};
+};
+
+/// What a nest does with a child, whatever its type.
+struct NestOps : driver::WakeOps {
+    void (*attach)(NestNode&, Waker);
+    Instant (*deadline)(const NestNode&) noexcept;
+    void (*advance)(NestNode&, Instant);
+    /// Destroys the machine, if the node owns it.
+    void (*end)(NestNode&) noexcept;
+};
+
+/// A nest's entry for one child. Outlives both; whoever holds a pointer holds a reference.
+struct NestNode : driver::WakeNode {
+    static constexpr std::uint32_t nowhere = ~std::uint32_t{0};
+
+    NestNode(const NestOps& o, Ref<NestHub> h) noexcept : driver::WakeNode{o}, hub{std::move(h)} {}
+    ~NestNode() = default;
+    NestNode(const NestNode&) = delete;
+    NestNode& operator=(const NestNode&) = delete;
+
+    [[nodiscard]] const NestOps& calls() const noexcept {
+        return static_cast<const NestOps&>(*ops);
+    }
+    void retain() noexcept { references.fetch_add(1, std::memory_order_relaxed); }
+    /// Gives up a reference; the last one deletes the node.
+    void release() noexcept { static_cast<void>(driver::WakeHandle::adopt(this)); }
+
+    std::uint32_t place = nowhere;  ///< in the heap
+    std::uint32_t order = 0;        ///< of adding; decides between equal deadlines
+    std::atomic<bool> woken{false};
+    bool attached = false;
+    bool running = false;  ///< its turn is on the stack
+    bool leaving = false;  ///< to be destroyed; after its turn, if that is on the stack
+    Ref<NestHub> hub;
+    driver::WakeNode* next_woken = nullptr;  ///< whoever has set `woken` may write it
+};
+
+inline void NestHub::wake(NestNode& node) noexcept {
+    if (node.woken.exchange(true, std::memory_order_acq_rel)) return;
+    node.retain();
+    driver::WakeNode* first = woken.load(std::memory_order_relaxed);
+    do {
+        if (first == &closed) return node.release();
+        node.next_woken = first;
+    } while (!woken.compare_exchange_weak(first, &node, std::memory_order_acq_rel,
+                                          std::memory_order_relaxed));
+    if (first == nullptr) parent.wake();
+}
+
+template <class F>
+void NestHub::take(driver::WakeNode* instead, F&& f) noexcept {
+    auto* node = static_cast<NestNode*>(woken.exchange(instead, std::memory_order_acq_rel));
+    while (node != nullptr) {
+        auto* const next = static_cast<NestNode*>(node->next_woken);
+        // Before its deadline is read: a wake that comes later queues the node again. An exchange,
+        // for it sees what those did whose wakes found the node queued.
+        static_cast<void>(node->woken.exchange(false, std::memory_order_acq_rel));
+        f(*node);
+        node->release();
+        node = next;
+    }
+}
+
+/// Children by their deadlines: a binary heap in the front of a vector; behind it those that are
+/// out for their turns. A node knows its place.
+///
+/// Thread safety: one thread.   Allocates: push() only, while it grows.
+class NestHeap {
+public:
+    struct Entry {
+        Instant due;
+        NestNode* node;  ///< null: it was removed while it was out
+    };
+
+    [[nodiscard]] std::size_t heap_size() const noexcept { return heap_; }
+    [[nodiscard]] std::size_t size() const noexcept { return entries_.size(); }
+    [[nodiscard]] Entry& operator[](std::size_t i) noexcept { return entries_[i]; }
+    [[nodiscard]] const Entry& operator[](std::size_t i) const noexcept { return entries_[i]; }
+    [[nodiscard]] bool has_out() const noexcept { return heap_ != entries_.size(); }
+
+    /// Adds a node: to the heap, or if any are out behind them.   Throws: std::bad_alloc.
+    void push(NestNode& node, Instant due) {
+        const bool all_in = !has_out();
+        entries_.push_back({due, &node});
+        node.place = static_cast<std::uint32_t>(entries_.size() - 1);
+        if (all_in) take_in();
+    }
+    void remove(NestNode& node) noexcept {
+        const std::size_t hole = node.place;
+        if (hole == NestNode::nowhere) return;
+        node.place = NestNode::nowhere;
+        if (hole >= heap_) {
+            entries_[hole].node = nullptr;
+            return;
+        }
+        const bool all_in = !has_out();
+        --heap_;
+        if (hole != heap_) {
+            put(hole, entries_[heap_]);
+            entries_[heap_].node = nullptr;
+            rise(hole);
+            sink(entries_[hole].node->place);
+        } else {
+            entries_[hole].node = nullptr;
+        }
+        if (all_in) entries_.pop_back();
+    }
+    /// Changes the deadline of one that is in the heap.   Complexity: O(log n).
+    void refile(std::size_t place, Instant due) noexcept {
+        entries_[place].due = due;
+        NestNode& node = *entries_[place].node;
+        rise(place);
+        sink(node.place);
+    }
+    /// Takes the first out of the heap: in front of those that are out already.
+    void take_out() noexcept {
+        --heap_;
+        if (heap_ == 0) return;
+        const Entry first = entries_[0];
+        put(0, entries_[heap_]);
+        put(heap_, first);
+        sink(0);
+    }
+    /// All are out.   Pre: none was.
+    void take_all_out() noexcept { heap_ = 0; }
+    /// All are in again; `due(node)` is asked for their deadlines.
+    template <class F>
+    void take_all_in(F&& due) noexcept {
+        while (has_out()) {
+            if (entries_[heap_].node == nullptr) {
+                const Entry last = entries_.back();
+                entries_.pop_back();
+                if (last.node != nullptr) put(heap_, last);
+            } else {
+                entries_[heap_].due = due(*entries_[heap_].node);
+                take_in();
+            }
+        }
+    }
+
+private:
+    void take_in() noexcept { rise(heap_++); }
+    void put(std::size_t place, const Entry& entry) noexcept {
+        entries_[place] = entry;
+        if (entry.node != nullptr) entry.node->place = static_cast<std::uint32_t>(place);
+    }
+    // A total order: what happens must not hang on how the heap came about.
+    static bool before(const Entry& a, const Entry& b) noexcept {
+        return a.due != b.due ? a.due < b.due : a.node->order < b.node->order;
+    }
+    void rise(std::size_t place) noexcept {
+        const Entry entry = entries_[place];
+        for (; place != 0 && before(entry, entries_[(place - 1) / 2]); place = (place - 1) / 2) {
+            put(place, entries_[(place - 1) / 2]);
+        }
+        put(place, entry);
+    }
+    void sink(std::size_t place) noexcept {
+        const Entry entry = entries_[place];
+        for (std::size_t child = 2 * place + 1; child < heap_; child = 2 * place + 1) {
+            if (child + 1 < heap_ && before(entries_[child + 1], entries_[child])) ++child;
+            if (!before(entries_[child], entry)) break;
+            put(place, entries_[child]);
+            place = child;
+        }
+        put(place, entry);
+    }
+
+    std::vector<Entry> entries_;
+    std::size_t heap_ = 0;
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

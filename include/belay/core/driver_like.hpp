@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/core/driver_like.hpp
+/// DriverLike: what runs machines; EventLoopLike: what a driver needs of an event loop.
+#pragma once
+
+#include <concepts>  // std::same_as, std::convertible_to
+
+#include <belay/core/mailbox.hpp>
+#include <belay/core/waker.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+namespace detail {
+
+struct MachineArchetype {
+    void attach(Waker);
+    [[nodiscard]] Instant deadline() const noexcept;
+    void advance(Instant);
+};
+struct CallArchetype {
+    driver::WakeHandle machine;
+    void operator()() const;
+};
+
+template <class D>
+concept HasAttachMachine = requires(D& d, MachineArchetype& m) { d.attach(m); };
+template <class D>
+concept HasPost = requires(D& d, CallArchetype f) {
+    { d.post(f) } -> std::same_as<driver::Post>;
+};
+template <class D>
+concept TellsTime = requires(const D& d) {
+    { d.now() } noexcept -> std::convertible_to<Instant>;
+};
+template <class L>
+concept HasCall = requires(L& l, CallArchetype f) { l.call(f); };
+template <class L>
+concept HasCallAt = requires(L& l, Instant t, CallArchetype f) { l.call_at(t, f); };
+
+}  // namespace detail
+
+/// Runs machines on one thread, its home: a Loop, a posix::Loop, a sim::Host, an OnEventLoop.
+///
+/// - `attach(machine)`: gives the machine a Waker, and runs it until it is destroyed or attached
+///   elsewhere. Home thread.
+/// - `post(f) -> driver::Post`: calls `f()` on the home thread, later. Any thread.
+/// - `now() const noexcept -> Instant`: its time.
+template <class D>
+concept DriverLike = detail::HasAttachMachine<D> && detail::HasPost<D> && detail::TellsTime<D>;
+
+/// What an OnEventLoop needs of an event loop.
+///
+/// - `call(f)`: calls `f()` on the loop's thread, soon, and never inside call(). Any thread.
+/// - `call_at(instant, f)`: the one timer: calls `f()` at that time; replaces what an earlier
+///   call_at() asked for, and asks for nothing if the instant is `never`. The loop's thread.
+/// - `now() const noexcept -> Instant`: the time that call_at() means.
+///
+/// `f` is copyable, small, and moves without throwing; it may be dropped when the loop ends, and
+/// called after its driver's end. What these throw ends the program, but in post().
+template <class L>
+concept EventLoopLike = detail::HasCall<L> && detail::HasCallAt<L> && detail::TellsTime<L>;
+
+namespace explain {
+
+/// Names every requirement of DriverLike that D lacks.
+template <class D>
+consteval bool driver_like() {
+    static_assert(detail::HasAttachMachine<D>,
+                  "DriverLike: D needs 'attach(machine)' for every MachineLike");
+    static_assert(detail::HasPost<D>, "DriverLike: D needs 'driver::Post post(f)', any thread");
+    static_assert(detail::TellsTime<D>, "DriverLike: D needs 'Instant now() const noexcept'");
+    return DriverLike<D>;
+}
+
+/// Names every requirement of EventLoopLike that L lacks.
+template <class L>
+consteval bool event_loop_like() {
+    static_assert(detail::HasCall<L>,
+                  "EventLoopLike: L needs 'call(f)', which any thread may call; f() runs later, on "
+                  "the loop's thread");
+    static_assert(detail::HasCallAt<L>,
+                  "EventLoopLike: L needs 'call_at(belay::Instant, f)', its one timer");
+    static_assert(detail::TellsTime<L>, "EventLoopLike: L needs 'Instant now() const noexcept'");
+    return EventLoopLike<L>;
+}
+
+}  // namespace explain
+
+}  // namespace belay::inline BELAY_ABI

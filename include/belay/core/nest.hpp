@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/core/nest.hpp
+/// Nest: the machines inside a machine; only those that are due, or were woken, are advanced.
+#pragma once
+
+#include <cstddef>  // std::size_t
+#include <new>      // placement new, std::launder
+#include <utility>  // std::exchange, std::forward, std::move
+
+#include <belay/core/detail/nest_node.hpp>
+#include <belay/core/machine_like.hpp>
+#include <belay/core/order.hpp>
+
+namespace belay::inline BELAY_ABI::driver {
+
+template <class M>
+class Nested;
+
+/// Runs any number of machines as parts of one.
+///
+/// A member of a machine, which gives it its own Waker, takes the smaller of its own deadline and
+/// the nest's, and advances it in each of its turns. A child's wake-up marks only that child, and
+/// wakes the parent. Also a machine by itself: a driver can run it.
+///
+/// Children may be added and removed at any time, also in the turn of a child, and in its own: then
+/// it is destroyed when that turn is over. A child's turn may destroy the parent, and the nest with
+/// it. At one turn of the nest children go by their deadlines, then by the order of adding, each at
+/// most once.
+///
+/// What a child throws leaves advance(); the next one goes on with the rest.
+///
+/// Models:        MachineLike.
+/// Thread safety: home thread only; children's wake-ups come from any thread.
+/// Complexity:    O(1) for deadline(), O(log n) for each child that is due, woken, added, removed.
+/// Allocates:     when a child is added: its entry of 40 bytes and itself, 16 bytes of the heap.
+class Nest {
+    using Node = detail::NestNode;
+    using Hub = detail::NestHub;
+
+public:
+    /// Children that have their turns in one turn of the nest; the rest have theirs in the next.
+    static constexpr std::size_t turns_max = 256;
+
+    Nest() : hub_{detail::Ref<Hub>::make(*this)} {}
+    Nest(const Nest&) = delete;
+    Nest& operator=(const Nest&) = delete;
+    ~Nest() { hub_->close(); }
+
+    // ---- for the parent, or the driver ---------------------------------------------------------
+
+    /// Gives the children their Wakers: those that are here already, and all later ones. The parent
+    /// passes `waker.nested(key)`.
+    /// Pre: not attached.   Throws: what a child's attach() throws.
+    void attach(Waker waker) {
+        BELAY_PRECONDITION(!attached_, "Nest::attach: must be attached once");
+        attached_ = true;
+        waker_ = std::move(waker);
+        hub_->parent = waker_.handle();
+        heap_.take_all_out();
+        next_ = 0;
+        for (std::size_t i = 0; i < heap_.size(); ++i) {
+            if (heap_[i].node != nullptr) attach_child(*heap_[i].node);
+        }
+        take_all_in();
+    }
+
+    [[nodiscard]] Instant deadline() const noexcept {
+        if (heap_.has_out() || hub_->has_woken()) return always;
+        return heap_.size() == 0 ? never : heap_[0].due;
+    }
+
+    /// Advances every child that is due, at most `most` of them.
+    /// Returns: false if the nest is gone, and its parent with it.   Pre: not in a child's turn.
+    bool advance(Instant now, std::size_t most = turns_max) {
+        BELAY_PRECONDITION(!line_.in_turn(), "Nest::advance: must not be called in a child's turn");
+        const TurnGuard guard{line_};
+        hub_->take([this](Node& node) { mark(node); });
+        if (!has_rest()) take_due_out(now);
+        for (; has_rest() && most != 0; --most) {
+            Node& node = *heap_[--next_].node;
+            const Visit visit{node};
+            node.calls().advance(node, now);
+            if (guard.gone()) return false;
+        }
+        return true;
+    }
+
+    // ---- children ------------------------------------------------------------------------------
+
+    /// Makes a child. It lives, and is run, until the returned handle goes.
+    /// Throws: std::bad_alloc; what its constructor and its attach() throw.
+    template <class M, class... A>
+    [[nodiscard]] Nested<M> make(A&&... args) {
+        static_assert(explain::machine_like<M>());
+        Nested<M> child{*new Owned<M>(hub_, std::forward<A>(args)...)};
+        enter(*child.node_);
+        return child;
+    }
+
+    /// Runs a machine that lives elsewhere, until it is destroyed or attached elsewhere.
+    /// Throws: std::bad_alloc; what its attach() throws.
+    template <class M>
+    void add(M& machine) {
+        static_assert(explain::machine_like<M>());
+        auto* const node = new Borrowed<M>(hub_, machine);
+        const WakeHandle keep = WakeHandle::adopt(node);
+        enter(*node);
+    }
+
+    [[nodiscard]] bool attached() const noexcept { return attached_; }
+    /// How many children are run.
+    [[nodiscard]] std::size_t size() const noexcept { return size_; }
+
+private:
+    template <class M>
+    friend class Nested;
+
+    template <class M>
+    struct Owned final : Node {
+        template <class... A>
+        explicit Owned(const detail::Ref<Hub>& h, A&&... args) : Node{table, h} {
+            ::new (static_cast<void*>(storage)) M(std::forward<A>(args)...);
+        }
+        [[nodiscard]] M& machine() noexcept { return *std::launder(reinterpret_cast<M*>(storage)); }
+        [[nodiscard]] const M& machine() const noexcept {
+            return *std::launder(reinterpret_cast<const M*>(storage));
+        }
+        static void end(Node& node) noexcept { static_cast<Owned&>(node).machine().~M(); }
+        static const detail::NestOps table;
+        alignas(M) unsigned char storage[sizeof(M)];
+    };
+    template <class M>
+    struct Borrowed final : Node {
+        Borrowed(const detail::Ref<Hub>& h, M& m) noexcept : Node{table, h}, borrowed{&m} {}
+        [[nodiscard]] M& machine() const noexcept { return *borrowed; }
+        static void end(Node&) noexcept {}
+        static const detail::NestOps table;
+        M* borrowed;
+    };
+    struct Visit {
+        explicit Visit(Node& n) noexcept : node{n} {
+            node.retain();
+            node.running = true;
+        }
+        Visit(const Visit&) = delete;
+        Visit& operator=(const Visit&) = delete;
+        ~Visit() {
+            node.running = false;
+            if (node.leaving) node.calls().end(node);
+            node.release();
+        }
+        Node& node;
+    };
+
+    template <class N>
+    static constexpr detail::NestOps calls_of() noexcept {
+        return {
+            {[](WakeNode& n) noexcept { of(n).hub->wake(of(n)); },
+             [](WakeNode& n) noexcept {
+                 if (Nest* const nest = of(n).hub->nest) nest->mark(of(n));
+             },
+             [](WakeNode& n) noexcept {
+                 Nest* const nest = of(n).hub->nest;
+                 return nest != nullptr ? nest->waker_.now() : always;
+             },
+             [](WakeNode& n) noexcept { remove(of(n)); },
+             [](WakeNode* n) noexcept { delete static_cast<N*>(n); }},
+            [](Node& n, Waker w) { static_cast<N&>(n).machine().attach(std::move(w)); },
+            [](const Node& n) noexcept { return static_cast<const N&>(n).machine().deadline(); },
+            [](Node& n, Instant now) { static_cast<N&>(n).machine().advance(now); },
+            &N::end};
+    }
+    static Node& of(WakeNode& node) noexcept { return static_cast<Node&>(node); }
+
+    void enter(Node& node) {
+        node.order = ++last_order_;
+        heap_.push(node, always);
+        if (!heap_.has_out()) next_ = heap_.size();
+        ++size_;
+        if (!attached_) return;
+        attach_child(node);
+        waker_.touch();
+    }
+    void attach_child(Node& node) {
+        if (std::exchange(node.attached, true)) return;
+        node.retain();
+        node.calls().attach(node,
+                            Waker{WakeHandle::adopt(&node), waker_.nested(node.order).seed()});
+    }
+    static void remove(Node& node) noexcept {
+        Nest* const nest = node.hub->nest;
+        if (nest == nullptr || node.place == Node::nowhere) return;
+        --nest->size_;
+        nest->heap_.remove(node);
+        if (!nest->heap_.has_out()) nest->next_ = nest->heap_.size();
+    }
+    /// The handle of a child goes.
+    static void leave(Node& node) noexcept {
+        remove(node);
+        node.leaving = true;
+        if (!node.running) node.calls().end(node);
+        node.release();
+    }
+
+    /// Its deadline is read again in the next turn. Who is out is read at the end of this one.
+    void mark(Node& node) noexcept {
+        if (node.place >= heap_.heap_size() || heap_[node.place].due == always) return;
+        heap_.refile(node.place, always);
+        waker_.touch();
+    }
+    /// Never `always`, which is for those that are marked.
+    [[nodiscard]] static Instant read(const Node& node) noexcept {
+        return detail::larger(node.calls().deadline(node), after_always);
+    }
+    /// Whether any of those that are out awaits its turn; else all are in again.
+    [[nodiscard]] bool has_rest() noexcept {
+        while (next_ != heap_.heap_size() && heap_[next_ - 1].node == nullptr) --next_;
+        if (next_ != heap_.heap_size()) return true;
+        take_all_in();
+        return false;
+    }
+    void take_due_out(Instant now) noexcept {
+        while (heap_.size() != 0 && heap_[0].due == always) heap_.refile(0, read(*heap_[0].node));
+        while (heap_.heap_size() != 0 && heap_[0].due <= now) heap_.take_out();
+        next_ = heap_.size();
+    }
+    void take_all_in() noexcept {
+        heap_.take_all_in([](const Node& node) { return read(node); });
+        next_ = heap_.size();
+    }
+
+    static constexpr Instant after_always = always + Duration{1};
+
+    detail::Ref<Hub> hub_;
+    Waker waker_;
+    Lifeline line_;
+    detail::NestHeap heap_;
+    /// Of those that are out, which have had their turns: from here on. The last goes first.
+    std::size_t next_ = 0;
+    std::size_t size_ = 0;
+    std::uint32_t last_order_ = 0;
+    bool attached_ = false;
+};
+
+template <class M>
+constinit const detail::NestOps Nest::Owned<M>::table = Nest::calls_of<Nest::Owned<M>>();
+template <class M>
+constinit const detail::NestOps Nest::Borrowed<M>::table = Nest::calls_of<Nest::Borrowed<M>>();
+
+/// Owns a child of a Nest. Its end removes and destroys the child: at once, or when the child's
+/// turn is over. May outlive the nest, which then does not run the child any more.
+///
+/// Thread safety: the nest's home thread.   Size: one pointer.
+template <class M>
+class [[nodiscard]] Nested {
+public:
+    Nested() noexcept = default;
+    Nested(Nested&& other) noexcept : node_{std::exchange(other.node_, nullptr)} {}
+    Nested& operator=(Nested&& other) noexcept {
+        if (this != &other) {
+            reset();
+            node_ = std::exchange(other.node_, nullptr);
+        }
+        return *this;
+    }
+    ~Nested() { reset(); }
+
+    /// Removes and destroys the child, if there is one.
+    void reset() noexcept {
+        // First empty, then destroyed: the child's destructor may come back here.
+        if (auto* const node = std::exchange(node_, nullptr)) Nest::leave(*node);
+    }
+    [[nodiscard]] explicit operator bool() const noexcept { return node_ != nullptr; }
+    /// Null if there is none.
+    [[nodiscard]] M* get() const noexcept { return node_ != nullptr ? &node_->machine() : nullptr; }
+    /// Pre: there is one.
+    [[nodiscard]] M& operator*() const noexcept { return node_->machine(); }
+    [[nodiscard]] M* operator->() const noexcept { return &node_->machine(); }
+
+private:
+    friend class Nest;
+    explicit Nested(Nest::Owned<M>& node) noexcept : node_{&node} {}
+
+    Nest::Owned<M>* node_ = nullptr;
+};
+
+}  // namespace belay::inline BELAY_ABI::driver

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/core/timer.hpp
+/// Timer: a function that a driver calls at an instant; may be cancelled.
+#pragma once
+
+#include <cstddef>  // std::size_t
+#include <cstdint>  // std::uint64_t
+#include <utility>  // std::forward, std::move
+#include <vector>   // std::vector
+
+#include <belay/core/detail/function.hpp>
+#include <belay/core/detail/intrusive.hpp>
+#include <belay/core/machine_like.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+class Timer;
+
+namespace detail {
+
+/// Functions with their times: the machine behind the timers of a driver. Outlives it while there
+/// are handles.
+///
+/// Thread safety: home thread.   Complexity: O(log n) each.
+/// Allocates:     only to grow; and for a function of more than 48 bytes.
+class TimerQueue : public Counted {
+public:
+    /// Functions that are called in one turn; the rest is called in the next.
+    static constexpr std::size_t calls_max = 256;
+
+    TimerQueue() noexcept = default;
+    ~TimerQueue() {
+        close();
+        while (Slot* const slot = free_) {
+            free_ = slot->next_free;
+            delete slot;
+        }
+    }
+
+    void attach(Waker waker) noexcept { waker_ = std::move(waker); }
+    [[nodiscard]] Instant deadline() const noexcept {
+        return heap_.empty() ? never : heap_.front()->due;
+    }
+    void advance(Instant now) {
+        // One that is set in a call waits for the next turn, or a chain of them would not end.
+        const std::uint64_t end = tickets_;
+        for (std::size_t left = calls_max; left != 0 && deadline() <= now; --left) {
+            Slot& slot = *heap_.front();
+            if (slot.ticket > end) return;
+            Function<void()> f = take(slot);
+            f();
+        }
+    }
+
+    /// Throws: std::bad_alloc; what copying the function throws.
+    template <class F>
+    [[nodiscard]] static Timer set(const Ref<TimerQueue>& queue, Instant due, F&& f);
+    /// For drivers that know the time by themselves: calls the function, if it still waits.
+    static void call(const Timer& timer);
+    /// Destroys what waits, without a call.
+    void close() noexcept {
+        // The destructor of a function may cancel another one.
+        while (!heap_.empty()) static_cast<void>(take(*heap_.back()));
+    }
+
+private:
+    friend class belay::Timer;
+    struct Slot {
+        Function<void()> function;
+        Instant due = never;
+        std::uint64_t ticket = 0;  ///< tells its uses apart; also the order of setting
+        std::size_t place = 0;     ///< in the heap
+        Slot* next_free = nullptr;
+    };
+
+    [[nodiscard]] static bool waits(const Slot& slot, std::uint64_t ticket) noexcept {
+        return slot.ticket == ticket && static_cast<bool>(slot.function);
+    }
+    /// Ends the use of a slot.
+    [[nodiscard]] Function<void()> take(Slot& slot) noexcept {
+        const std::size_t hole = slot.place;
+        Slot* const last = heap_.back();
+        heap_.pop_back();
+        if (last != &slot) {
+            put(hole, last);
+            rise(hole);
+            sink(last->place);
+        }
+        slot.next_free = free_;
+        free_ = &slot;
+        return std::move(slot.function);
+    }
+    static bool before(const Slot& a, const Slot& b) noexcept {
+        return a.due != b.due ? a.due < b.due : a.ticket < b.ticket;
+    }
+    void put(std::size_t place, Slot* slot) noexcept {
+        heap_[place] = slot;
+        slot->place = place;
+    }
+    void rise(std::size_t at) noexcept {
+        Slot* const slot = heap_[at];
+        for (; at != 0 && before(*slot, *heap_[(at - 1) / 2]); at = (at - 1) / 2) {
+            put(at, heap_[(at - 1) / 2]);
+        }
+        put(at, slot);
+    }
+    void sink(std::size_t at) noexcept {
+        Slot* const slot = heap_[at];
+        for (std::size_t child = 2 * at + 1; child < heap_.size(); child = 2 * at + 1) {
+            if (child + 1 < heap_.size() && before(*heap_[child + 1], *heap_[child])) ++child;
+            if (!before(*heap_[child], *slot)) break;
+            put(at, heap_[child]);
+            at = child;
+        }
+        put(at, slot);
+    }
+
+    Waker waker_;
+    std::vector<Slot*> heap_;
+    Slot* free_ = nullptr;
+    std::uint64_t tickets_ = 0;
+};
+
+}  // namespace detail
+
+/// A handle on a function that waits for its time. Its end changes nothing: the function is called
+/// all the same. May outlive the driver.
+///
+/// Thread safety: the driver's thread, or any while it is not running.   Size: 24 bytes.
+class Timer {
+public:
+    /// Nothing waits.
+    Timer() noexcept = default;
+
+    /// Whether the function still waits.   Complexity: O(1).
+    [[nodiscard]] bool waits() const noexcept {
+        return queue_ && detail::TimerQueue::waits(*slot_, ticket_);
+    }
+    /// Destroys the function, if it still waits: it will not be called.
+    /// Returns: whether it waited.   Complexity: O(log n).
+    bool cancel() noexcept {
+        if (!waits()) return false;
+        static_cast<void>(queue_->take(*slot_));
+        return true;
+    }
+
+private:
+    friend class detail::TimerQueue;
+    Timer(detail::Ref<detail::TimerQueue> queue, detail::TimerQueue::Slot& slot) noexcept
+        : queue_{std::move(queue)}, slot_{&slot}, ticket_{slot.ticket} {}
+
+    detail::Ref<detail::TimerQueue> queue_;
+    detail::TimerQueue::Slot* slot_ = nullptr;
+    std::uint64_t ticket_ = 0;
+};
+
+inline void detail::TimerQueue::call(const Timer& timer) {
+    if (!timer.waits()) return;
+    Function<void()> f = timer.queue_->take(*timer.slot_);
+    f();
+}
+
+template <class F>
+Timer detail::TimerQueue::set(const Ref<TimerQueue>& queue, Instant due, F&& f) {
+    Function<void()> function{std::forward<F>(f)};
+    queue->heap_.reserve(1);
+    if (queue->heap_.size() == queue->heap_.capacity())
+        queue->heap_.reserve(2 * queue->heap_.size());
+    if (queue->free_ == nullptr) queue->free_ = new Slot;
+    Slot& slot = *queue->free_;
+    queue->free_ = slot.next_free;
+    slot.function = std::move(function);
+    slot.due = due;
+    slot.ticket = ++queue->tickets_;
+    queue->heap_.push_back(&slot);
+    queue->rise(queue->heap_.size() - 1);
+    // Only a new first one changes when the machine is due.
+    if (queue->heap_.front() == &slot) queue->waker_.touch();
+    return {queue, slot};
+}
+
+}  // namespace belay::inline BELAY_ABI

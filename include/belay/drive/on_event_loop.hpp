@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/drive/on_event_loop.hpp
+/// OnEventLoop: runs machines in an event loop that is there already.
+#pragma once
+
+#include <concepts>     // std::invocable
+#include <type_traits>  // std::decay_t
+#include <utility>      // std::exchange, std::forward
+
+#include <belay/core/detail/spin_mutex.hpp>
+#include <belay/core/driver_like.hpp>
+#include <belay/core/nest.hpp>
+#include <belay/core/timer.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// A driver on top of somebody else's event loop: asio, libuv, Qt, or one of your own.
+///
+/// It asks the loop for a call when a machine is woken, and for one timer. The loop must outlive
+/// it, machines may live longer. What a machine throws leaves the loop's call; the other machines
+/// go on.
+///
+/// Models:        DriverLike.
+/// Thread safety: post() and what wakers do from any thread, while it exists; all else on the
+///                loop's thread.
+template <class EventLoop>
+class OnEventLoop {
+    static_assert(explain::event_loop_like<EventLoop>());
+
+public:
+    explicit OnEventLoop(EventLoop& loop, Seed seed = Seed{Random{}()})
+        : root_{new Root{*this}}, loop_{loop} {
+        root_->references.fetch_add(1, std::memory_order_relaxed);
+        nest_.attach(Waker{driver::WakeHandle::adopt(root_), seed});
+    }
+    OnEventLoop(const OnEventLoop&) = delete;
+    OnEventLoop& operator=(const OnEventLoop&) = delete;
+    ~OnEventLoop() {
+        if (timers_) timers_->close();
+        {
+            const detail::SpinLock lock{root_->mutex};
+            root_->driver = nullptr;
+        }
+        static_cast<void>(driver::WakeHandle::adopt(root_));
+    }
+
+    /// As Loop::attach.
+    template <class M>
+    void attach(M& machine) {
+        nest_.add(machine);
+    }
+    /// Runs a function on the loop's thread.   Any thread.   Throws: what the loop's call() throws.
+    template <std::invocable F>
+    driver::Post post(F&& f) {
+        loop_.call(std::decay_t<F>(std::forward<F>(f)));
+        return driver::Post::taken;
+    }
+    /// As Loop::at.
+    template <std::invocable F>
+    Timer at(Instant time, F&& f) {
+        if (!timers_) {
+            auto timers = detail::Ref<detail::TimerQueue>::make();
+            attach(*timers);
+            timers_ = std::move(timers);
+        }
+        return detail::TimerQueue::set(timers_, time, std::forward<F>(f));
+    }
+    /// As Loop::after.   Pre: d >= 0ns.
+    template <std::invocable F>
+    Timer after(Duration d, F&& f) {
+        return at(belay::after(now(), d), std::forward<F>(f));
+    }
+    [[nodiscard]] Instant now() const noexcept { return loop_.now(); }
+
+private:
+    struct Root final : driver::WakeNode {
+        explicit Root(OnEventLoop& d) noexcept : driver::WakeNode{table}, driver{&d} {}
+        static const driver::WakeOps table;
+        detail::SpinMutex mutex;
+        // Under the mutex; both change on the home thread, which may read them freely.
+        OnEventLoop* driver;
+        bool asked = false;
+    };
+    static Root& of(driver::WakeNode& node) noexcept { return static_cast<Root&>(node); }
+
+    /// What the loop calls: it holds the root, so it may come at any time.
+    [[nodiscard]] static auto turn_of(Root& root) noexcept {
+        root.references.fetch_add(1, std::memory_order_relaxed);
+        return [node = driver::WakeHandle::adopt(&root)] {
+            if (OnEventLoop* const self = of(*node.node()).driver) self->turn();
+        };
+    }
+    /// Under the lock: a driver does not end while a thread asks for a call.
+    static void ask(driver::WakeNode& node) noexcept {
+        Root& root = of(node);
+        const detail::SpinLock lock{root.mutex};
+        if (root.driver == nullptr || std::exchange(root.asked, true)) return;
+        root.driver->loop_.call(turn_of(root));
+    }
+    void turn() {
+        {
+            const detail::SpinLock lock{root_->mutex};
+            root_->asked = false;
+        }
+        struct Next {
+            driver::WakeHandle root;
+            ~Next() {
+                if (OnEventLoop* const self = of(*root.node()).driver) self->wait();
+            }
+        };
+        root_->references.fetch_add(1, std::memory_order_relaxed);
+        const Next next{driver::WakeHandle::adopt(root_)};
+        nest_.advance(now());
+    }
+    /// One call for what is due already, so that the loop's own work has its turn; else the timer.
+    void wait() {
+        const Instant due = nest_.deadline();
+        if (due <= now()) return ask(*root_);
+        loop_.call_at(due, turn_of(*root_));
+    }
+
+    Root* root_;
+    EventLoop& loop_;
+    driver::Nest nest_;
+    detail::Ref<detail::TimerQueue> timers_;
+};
+
+template <class EventLoop>
+constinit const driver::WakeOps OnEventLoop<EventLoop>::Root::table{
+    &ask, &ask,
+    [](driver::WakeNode& node) noexcept {
+        return of(node).driver != nullptr ? of(node).driver->now() : always;
+    },
+    [](driver::WakeNode&) noexcept {},
+    [](driver::WakeNode* node) noexcept { delete static_cast<Root*>(node); }};
+
+}  // namespace belay::inline BELAY_ABI

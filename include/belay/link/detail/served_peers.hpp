@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/link/detail/served_peers.hpp
+/// ServedPeer and ServedPeers: the connections of a machine that was dialled, and what ends them.
+#pragma once
+
+#include <cstddef>  // std::size_t
+#include <utility>  // std::exchange, std::move, std::swap
+#include <vector>   // std::vector
+
+#include <belay/core/nest.hpp>
+#include <belay/core/order.hpp>
+#include <belay/link/detail/pulse.hpp>
+#include <belay/link/served_link.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+template <TransportLike Transport, class State, class Owner>
+class ServedPeers;
+
+/// One connection, with its owner's notes on it. A machine of its owner's nest: its turn is
+/// `owner.serve(peer, now)`.
+///
+/// What ends it: `greeting_ends`, unless its owner takes that back; a pulse that is lost; output
+/// for which there has been no room for as long as a silent peer is given.
+///
+/// Thread safety: home thread of the owner.
+template <TransportLike Transport, class State, class Owner>
+struct ServedPeer : State {
+    using M = typename Transport::message_type;
+    using Home = ServedPeers<Transport, State, Owner>;
+
+    ServedPeer(Home& h, Transport transport, std::size_t messages_max, const HeartbeatOptions& beat,
+               const Waker& driver, std::uint32_t n)
+        : home{&h},
+          id{n},
+          patience{beat.dead_after},
+          pulse{beat},
+          link{std::move(transport), messages_max, driver, n} {}
+
+    // ---- for the nest --------------------------------------------------------------------------
+
+    void attach(Waker waker) { link.attach(std::move(waker)); }
+    [[nodiscard]] Instant deadline() const noexcept {
+        if (link.ended()) return ending ? never : always;
+        return smaller(smaller(link.deadline(), greeting_ends),
+                       smaller(pulse.deadline(), room_ends));
+    }
+    void advance(Instant now) { home->serve(*this, now); }
+
+    // ---- for the owner -------------------------------------------------------------------------
+
+    /// Gives a message to the connection; begins to wait for room if there is none.
+    SendResult send(const M& message, Instant now) noexcept {
+        const SendResult sent = link.send(message);
+        if (sent == SendResult::busy) room_ends = smaller(room_ends, after(now, patience));
+        return sent;
+    }
+    /// After its events: whether it lives, is to be asked for a sign of life, or is lost.
+    [[nodiscard]] Pulse::Due judge(Instant now, bool greeted) noexcept {
+        const bool heard = link.take_heard() && greeted;
+        if (heard && !link.closing()) pulse.heard(now);
+        if (link.take_writable()) room_ends = never;
+        return room_ends <= now ? Pulse::Due::lost : pulse.judge(now);
+    }
+    /// It is lost: a frozen peer takes no goodbye.
+    void give_up() noexcept {
+        let_go();
+        link.abort();
+    }
+    void say_goodbye(Duration linger_max) noexcept {
+        let_go();
+        link.close(Failure{.cause = Cause::planned}, linger_max);
+    }
+    /// Nothing more is expected of it.
+    void let_go() noexcept {
+        greeting_ends = room_ends = never;
+        pulse.rest();
+    }
+
+    Home* home;
+    std::uint32_t id;
+    std::uint32_t place = 0;  ///< among its owner's
+    bool ending = false;      ///< it has ended, and will be reaped
+    Instant greeting_ends = never;
+    Instant room_ends = never;
+    Duration patience;
+    Pulse pulse;
+    ServedLink<Transport> link;
+};
+
+/// Those of one owner; the greeted and the strangers alike.
+///
+/// Complexity:    O(1) and O(log n) for each that is added, due or woken; what looks at all says
+///                so.
+/// Thread safety: home thread of the owner.
+template <TransportLike Transport, class State, class Owner>
+class ServedPeers {
+public:
+    using Peer = ServedPeer<Transport, State, Owner>;
+
+    explicit ServedPeers(Owner& owner) : owner_{owner} {}
+
+    void attach(Waker waker) { nest_.attach(std::move(waker)); }
+    [[nodiscard]] Instant deadline() const noexcept {
+        return ended_.empty() ? nest_.deadline() : always;
+    }
+    /// Turns for those that are due.   Pre: the owner is not destroyed in them.
+    void advance(Instant now) { static_cast<void>(nest_.advance(now)); }
+
+    Peer& add(Transport transport, std::size_t messages_max, const HeartbeatOptions& heartbeat,
+              const Waker& driver) {
+        BELAY_PRECONDITION(nest_.attached(),
+                           "accept: the machine must be attached to a driver before");
+        const std::uint32_t id = ++last_id_ != 0 ? last_id_ : ++last_id_;
+        if (ended_.capacity() <= all_.size()) ended_.reserve(2 * (all_.size() + 1));
+        all_.push_back(
+            nest_.make<Peer>(*this, std::move(transport), messages_max, heartbeat, driver, id));
+        all_.back()->place = static_cast<std::uint32_t>(all_.size() - 1);
+        return *all_.back();
+    }
+    /// Those that have not ended yet.   Complexity: O(n).
+    [[nodiscard]] std::size_t count() const noexcept {
+        std::size_t n = 0;
+        for (const auto& peer : all_) n += peer->link.ended() ? 0U : 1U;
+        return n;
+    }
+    /// Complexity: O(1), but where there are so many: O(n).
+    [[nodiscard]] bool full(std::size_t most) const noexcept {
+        return all_.size() >= most && count() >= most;
+    }
+    /// Calls `f(peer)` for all that have not ended.   Complexity: O(n).
+    template <class F>
+    void for_each(F&& f) const {
+        for (const auto& peer : all_) {
+            if (!peer->link.ended()) f(*peer);
+        }
+    }
+    /// Null if `f(peer)` holds for none.   Complexity: O(n).
+    template <class F>
+    [[nodiscard]] Peer* find(F&& f) const {
+        for (const auto& peer : all_) {
+            if (!peer->link.ended() && f(*peer)) return peer.get();
+        }
+        return nullptr;
+    }
+    /// Who leaves its place to a newcomer; null for none. One that is gone already gives way, or
+    /// else by chance one of which nothing has arrived (the oldest would be whoever is about to
+    /// speak: a flood would let nobody through), of those with rank 0, or else of those with rank
+    /// 1; no others.   Complexity: O(n).
+    template <class F>
+    [[nodiscard]] Peer* giving_way(Random& bits, F&& rank) const {
+        Peer* out[2] = {};
+        std::uint64_t seen[2] = {};
+        for (const auto& peer : all_) {
+            if (peer->link.ended()) continue;
+            if (peer->link.closing()) return peer.get();
+            const unsigned which = rank(*peer);
+            if (which > 1 || peer->link.has_arrived()) continue;
+            if (uniform_upto(bits, seen[which]++) == 0) out[which] = peer.get();
+        }
+        return out[0] != nullptr ? out[0] : out[1];
+    }
+    /// Removes those that have ended; calls `f(peer)` for each before.
+    template <class F>
+    void reap(F&& f) {
+        for (; !ended_.empty(); ended_.pop_back()) {
+            Peer& peer = *ended_.back();
+            f(peer);
+            const std::uint32_t hole = peer.place;
+            all_.back()->place = hole;
+            std::swap(all_[hole], all_.back());
+            all_.pop_back();
+        }
+    }
+
+private:
+    friend Peer;
+
+    void serve(Peer& peer, Instant now) {
+        // Noted also if something is thrown.
+        struct Served {
+            ServedPeers& all;
+            Peer& peer;
+            ~Served() {
+                if (peer.link.ended() && !std::exchange(peer.ending, true))
+                    all.ended_.push_back(&peer);
+            }
+        } const served{*this, peer};
+        owner_.serve(peer, now);
+    }
+
+    Owner& owner_;
+    driver::Nest nest_;
+    std::uint32_t last_id_ = 0;
+    std::vector<driver::Nested<Peer>> all_;
+    std::vector<Peer*> ended_;
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

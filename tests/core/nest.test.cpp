@@ -1,0 +1,467 @@
+// SPDX-License-Identifier: MIT
+// Goal: a nest does what a loop over all children would do, but advances only those that are due or
+// woken; children come, go, and take the parent with them, at any time. Method: the same random
+// history over a Nest and over a naive one; then each promise by itself, threads included.
+#include <belay/core/nest.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+#include "support/catch.hpp"
+#include "support/seeds.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+using belay_test::for_each_seed;
+
+static_assert(MachineLike<belay::driver::Nest>);
+static_assert(!std::is_copy_constructible_v<belay::driver::Nest>);
+static_assert(std::is_nothrow_move_constructible_v<belay::driver::Nested<belay::driver::Nest>>);
+
+namespace {
+
+/// A child that does what it is told.
+struct Chick {
+    using Turn = std::function<void(Chick&, Instant)>;
+    Chick(int i, Turn f) : id{i}, turn{std::move(f)} {}
+    void attach(Waker w) { waker = std::move(w); }
+    [[nodiscard]] Instant deadline() const noexcept { return due; }
+    void advance(Instant now) {
+        ++turns;
+        due = never;
+        if (turn) turn(*this, now);
+    }
+    void ask_for(Instant t) {
+        due = t;
+        waker.touch();
+    }
+
+    int id;
+    Turn turn;
+    Instant due = never;
+    int turns = 0;
+    Waker waker;
+};
+
+/// What a Nest is to be: looks at every child in every turn.
+class NaiveNest {
+    using Child = std::shared_ptr<Chick>;
+
+public:
+    struct Handle {
+        Child chick;
+        NaiveNest* nest = nullptr;
+        Chick* operator->() const { return chick.get(); }
+        void reset() {
+            if (!chick) return;
+            std::erase(nest->all_, chick);
+            for (Child& c : nest->rest_) {
+                if (c == chick) c.reset();
+            }
+            chick.reset();
+        }
+    };
+
+    void attach(Waker) {}
+    Handle hatch(int id, Chick::Turn f) {
+        all_.push_back(std::make_shared<Chick>(id, std::move(f)));
+        return {all_.back(), this};
+    }
+    [[nodiscard]] Instant deadline() const {
+        if (!rest_.empty()) return always;
+        Instant first = never;
+        for (const Child& c : all_) first = std::min(first, c->due);
+        return first;
+    }
+    void advance(Instant now, std::size_t most) {
+        skip_removed();
+        if (rest_.empty()) {
+            for (const Child& c : all_) {
+                if (c->due <= now) rest_.push_back(c);
+            }
+            std::stable_sort(rest_.begin(), rest_.end(),
+                             [](const Child& a, const Child& b) { return a->due < b->due; });
+        }
+        while (most != 0 && !rest_.empty()) {
+            const Child next = rest_.front();
+            rest_.erase(rest_.begin());
+            --most;
+            next->advance(now);
+            skip_removed();
+        }
+    }
+
+private:
+    void skip_removed() {
+        while (!rest_.empty() && !rest_.front()) rest_.erase(rest_.begin());
+    }
+    std::vector<Child> all_;
+    std::vector<Child> rest_;
+};
+
+struct RealNest : belay::driver::Nest {
+    using Handle = belay::driver::Nested<Chick>;
+    Handle hatch(int id, Chick::Turn f) { return make<Chick>(id, std::move(f)); }
+};
+
+/// A random history; everything in it is drawn from one seed.
+template <class N>
+class Farm {
+public:
+    explicit Farm(Seed seed) : bits{seed} {
+        const bool early = draw(1) == 0;
+        if (early) nest.attach(Waker{});
+        for (int i = 0; i < 6; ++i) hatch();
+        if (!early) nest.attach(Waker{});
+    }
+    std::vector<std::int64_t> run() {
+        for (int step = 0; step < 60; ++step) {
+            act();
+            // Also too early, and too late.
+            now = std::max(now, Instant{Duration{static_cast<std::int64_t>(draw(90))}});
+            const auto most = static_cast<std::size_t>(draw(5) == 0 ? 2 : 256);
+            log.push_back(-now.time_since_epoch().count());
+            nest.advance(now, most);
+        }
+        return log;
+    }
+
+private:
+    std::uint64_t draw(std::uint64_t last) { return uniform_upto(bits, last); }
+    Instant soon() {
+        const auto kind = draw(9);
+        if (kind == 0) return always;
+        if (kind == 1) return never;
+        return now + Duration{static_cast<std::int64_t>(draw(12))};
+    }
+    void hatch() {
+        handles.push_back(nest.hatch(next_id++, [this](Chick& self, Instant at) {
+            log.push_back(self.id);
+            CHECK(at == now);
+            // Nobody who is removed here may be used after.
+            if (draw(2) != 0) self.due = soon();
+            if (draw(2) == 0) act();
+        }));
+    }
+    void act() {
+        switch (draw(4)) {
+            case 0:
+                return hatch();
+            case 1:
+                if (!handles.empty()) {
+                    const std::size_t i = pick();
+                    auto out = std::move(handles[i]);
+                    handles.erase(handles.begin() + static_cast<std::ptrdiff_t>(i));
+                    log.push_back(1'000'000 + out->id);
+                    out.reset();
+                }
+                return;
+            default:
+                if (!handles.empty()) handles[pick()]->ask_for(soon());
+        }
+    }
+    std::size_t pick() { return static_cast<std::size_t>(draw(handles.size() - 1)); }
+
+    Random bits;
+    Instant now{};
+    int next_id = 0;
+    std::vector<std::int64_t> log;
+    N nest;
+    std::vector<typename N::Handle> handles;
+};
+
+struct CountingParent : belay::driver::WakeNode {
+    CountingParent() : belay::driver::WakeNode{table} {}
+    Waker waker() {
+        references.fetch_add(1);
+        return {belay::driver::WakeHandle::adopt(this), Seed{3}};
+    }
+    static CountingParent& of(belay::driver::WakeNode& n) {
+        return static_cast<CountingParent&>(n);
+    }
+    static const belay::driver::WakeOps table;
+    std::atomic<int> wakes{0};
+    int touches = 0;
+};
+const belay::driver::WakeOps CountingParent::table{
+    [](belay::driver::WakeNode& n) noexcept { ++of(n).wakes; },
+    [](belay::driver::WakeNode& n) noexcept { ++of(n).touches; },
+    [](belay::driver::WakeNode&) noexcept { return Instant{42s}; },
+    [](belay::driver::WakeNode&) noexcept {}, [](belay::driver::WakeNode*) noexcept {}};
+
+}  // namespace
+
+TEST_CASE("Nest does what looking at every child in every turn would do",
+          "[core][nest][property]") {
+    for_each_seed([](Seed seed) {
+        const auto naive = Farm<NaiveNest>{seed}.run();
+        const auto real = Farm<RealNest>{seed}.run();
+        REQUIRE(real == naive);
+    });
+}
+
+TEST_CASE("Nest never advances a child that is idle", "[core][nest][unit]") {
+    belay::driver::Nest nest;
+    nest.attach(Waker{});
+    std::vector<belay::driver::Nested<Chick>> all;
+    for (int i = 0; i < 10'000; ++i) all.push_back(nest.make<Chick>(i, nullptr));
+    REQUIRE(nest.advance(Instant{}));
+    CHECK(nest.deadline() == never);
+    for (int round = 1; round <= 100; ++round) {
+        all[77]->ask_for(Instant{});
+        CHECK(nest.deadline() == always);
+        REQUIRE(nest.advance(Instant{}));
+        CHECK(all[77]->turns == round);
+        CHECK(nest.deadline() == never);
+    }
+    int turns = 0;
+    for (const auto& c : all) turns += c->turns;
+    CHECK(turns == 100);
+    CHECK(nest.size() == 10'000);
+}
+
+TEST_CASE("Nest::deadline is the first of its children's, and reads one only when it was touched",
+          "[core][nest][unit]") {
+    belay::driver::Nest nest;
+    CountingParent parent;
+    nest.attach(parent.waker());
+    CHECK(nest.deadline() == never);
+    auto a = nest.make<Chick>(1, nullptr);
+    auto b = nest.make<Chick>(2, nullptr);
+    a->due = Instant{5s};
+    b->due = Instant{3s};
+    REQUIRE(nest.advance(Instant{1s}));
+    CHECK(nest.deadline() == Instant{3s});
+    const int before = parent.touches;
+    b->ask_for(Instant{9s});
+    b->ask_for(Instant{9s});
+    CHECK(parent.touches == before + 1);
+    REQUIRE(nest.advance(Instant{2s}));
+    CHECK(nest.deadline() == Instant{5s});
+    a.reset();
+    CHECK(nest.deadline() == Instant{9s});
+    CHECK(b->turns == 0);
+    CHECK(b->waker.now() == Instant{42s});
+}
+
+TEST_CASE("Nest gives at most so many turns in one, and starves nobody", "[core][nest][unit]") {
+    belay::driver::Nest nest;
+    nest.attach(Waker{});
+    std::vector<belay::driver::Nested<Chick>> all;
+    for (int i = 0; i < 10; ++i) {
+        all.push_back(nest.make<Chick>(i, [](Chick& self, Instant) { self.due = always; }));
+        all.back()->due = always;
+    }
+    for (int turn = 0; turn < 12; ++turn) {
+        REQUIRE(nest.advance(Instant{}, 3));
+        CHECK(nest.deadline() <= Instant{});
+    }
+    for (const auto& c : all) CHECK((c->turns >= 2 && c->turns <= 4));
+}
+
+TEST_CASE("A child that removes itself is destroyed when its turn is over", "[core][nest][unit]") {
+    belay::driver::Nest nest;
+    nest.attach(Waker{});
+    auto life = std::make_shared<int>(0);
+    belay::driver::Nested<Chick> child;
+    child = nest.make<Chick>(1, [&child, life](Chick& self, Instant) {
+        child.reset();
+        CHECK(self.id == 1);
+        CHECK(life.use_count() == 2);
+    });
+    child->due = always;
+    REQUIRE(nest.advance(Instant{}));
+    CHECK(life.use_count() == 1);
+    CHECK(nest.size() == 0);
+    CHECK(nest.deadline() == never);
+}
+
+TEST_CASE("A child that removes another: it has no turn any more", "[core][nest][unit]") {
+    belay::driver::Nest nest;
+    nest.attach(Waker{});
+    std::vector<belay::driver::Nested<Chick>> all(3);
+    int turns = 0;
+    for (int i = 0; i < 3; ++i) {
+        all[static_cast<std::size_t>(i)] = nest.make<Chick>(i, [&](Chick& self, Instant) {
+            ++turns;
+            for (auto& c : all) {
+                if (c && c->id != self.id) c.reset();
+            }
+        });
+        all[static_cast<std::size_t>(i)]->due = always;
+    }
+    REQUIRE(nest.advance(Instant{}));
+    CHECK(turns == 1);
+    CHECK(nest.size() == 1);
+}
+
+TEST_CASE("A child may destroy its parent, and be destroyed with it after its turn",
+          "[core][nest][unit]") {
+    struct Parent {
+        belay::driver::Nest nest;
+        std::vector<belay::driver::Nested<Chick>> children;
+    };
+    auto life = std::make_shared<int>(0);
+    auto parent = std::make_unique<Parent>();
+    parent->nest.attach(Waker{});
+    for (int i = 0; i < 3; ++i) {
+        parent->children.push_back(
+            parent->nest.make<Chick>(i, [&parent, life](Chick& self, Instant) {
+                parent.reset();
+                CHECK(life.use_count() >= 2);
+                self.waker.touch();
+                CHECK(self.waker.now() == always);
+            }));
+        parent->children.back()->due = always;
+    }
+    CHECK_FALSE(parent->nest.advance(Instant{}));
+    CHECK_FALSE(parent);
+    CHECK(life.use_count() == 1);
+}
+
+TEST_CASE("What a child throws leaves the turn; the next one goes on with the rest",
+          "[core][nest][fault]") {
+    belay::driver::Nest nest;
+    nest.attach(Waker{});
+    std::vector<int> log;
+    std::vector<belay::driver::Nested<Chick>> all;
+    for (int i = 0; i < 4; ++i) {
+        all.push_back(nest.make<Chick>(i, [&log](Chick& self, Instant) {
+            log.push_back(self.id);
+            if (self.id == 1) throw std::runtime_error{"child"};
+        }));
+        all.back()->due = always;
+    }
+    CHECK_THROWS(nest.advance(Instant{}));
+    CHECK(nest.deadline() == always);
+    REQUIRE(nest.advance(Instant{}));
+    CHECK(log == std::vector{0, 1, 2, 3});
+    CHECK(nest.deadline() == never);
+}
+
+TEST_CASE("A handle may outlive its nest, and a machine that lives elsewhere too",
+          "[core][nest][unit]") {
+    auto nest = std::make_unique<belay::driver::Nest>();
+    nest->attach(Waker{});
+    auto child = nest->make<Chick>(1, nullptr);
+    Chick elsewhere{2, nullptr};
+    {
+        Chick brief{3, nullptr};
+        nest->add(elsewhere);
+        nest->add(brief);
+        CHECK(nest->size() == 3);
+    }
+    CHECK(nest->size() == 2);
+    elsewhere.ask_for(Instant{});
+    REQUIRE(nest->advance(Instant{}));
+    CHECK(elsewhere.turns == 1);
+    const belay::driver::WakeHandle kept = child->waker.handle();
+    nest.reset();
+    child->waker.touch();
+    kept.wake();
+    elsewhere.waker.handle().wake();
+    CHECK(child->id == 1);
+    child.reset();
+    kept.wake();
+}
+
+TEST_CASE("Children that came before the nest had a driver get their wakers with it",
+          "[core][nest][unit]") {
+    belay::driver::Nest nest;
+    auto a = nest.make<Chick>(1, nullptr);
+    auto b = nest.make<Chick>(2, nullptr);
+    CountingParent parent;
+    nest.attach(parent.waker());
+    CHECK(a->waker.now() == Instant{42s});
+    CHECK(a->waker.seed().value != b->waker.seed().value);
+    b->ask_for(Instant{1s});
+    CHECK(parent.touches == 1);
+    REQUIRE(nest.advance(Instant{1s}));
+    CHECK(b->turns == 1);
+}
+
+TEST_CASE("Nests in a nest: a grandchild's wake-up finds its way", "[core][nest][unit]") {
+    belay::driver::Nest outer;
+    CountingParent parent;
+    outer.attach(parent.waker());
+    auto inner = outer.make<belay::driver::Nest>();
+    auto child = inner->make<Chick>(1, nullptr);
+    REQUIRE(outer.advance(Instant{}));
+    CHECK(outer.deadline() == never);
+    child->ask_for(Instant{2s});
+    CHECK(outer.deadline() == always);
+    REQUIRE(outer.advance(Instant{1s}));
+    CHECK(child->turns == 0);
+    child->waker.handle().wake();
+    CHECK(parent.wakes == 1);
+    REQUIRE(outer.advance(Instant{2s}));
+    CHECK(child->turns == 1);
+}
+
+TEST_CASE("A child's wake-ups come from any thread, also after its end", "[core][nest][unit]") {
+    // Each thread counts up, then wakes: in the end every child has seen all of its count.
+    struct Counter {
+        explicit Counter(std::shared_ptr<std::atomic<int>> c) : count{std::move(c)} {}
+        void attach(Waker w) { waker = std::move(w); }
+        [[nodiscard]] Instant deadline() const noexcept {
+            return count->load(std::memory_order_relaxed) != seen ? always : never;
+        }
+        void advance(Instant) { seen = count->load(std::memory_order_relaxed); }
+        std::shared_ptr<std::atomic<int>> count;
+        int seen = 0;
+        Waker waker;
+    };
+    constexpr int threads = 4, rounds = 2'000;
+    CountingParent parent;
+    std::optional<belay::driver::Nest> nest{std::in_place};
+    nest->attach(parent.waker());
+    std::vector<belay::driver::Nested<Counter>> all;
+    for (int i = 0; i < 3; ++i) {
+        all.push_back(nest->make<Counter>(std::make_shared<std::atomic<int>>(0)));
+    }
+    struct Target {
+        std::shared_ptr<std::atomic<int>> count;
+        belay::driver::WakeHandle wake;
+    };
+    std::vector<Target> targets;
+    for (const auto& c : all) targets.push_back({c->count, c->waker.handle()});
+    std::atomic<int> done{0};
+    std::vector<std::thread> crowd;
+    for (int t = 0; t < threads; ++t) {
+        crowd.emplace_back([&done, targets] {
+            for (int i = 0; i < rounds; ++i) {
+                for (const Target& to : targets) {
+                    to.count->fetch_add(1, std::memory_order_relaxed);
+                    to.wake.wake();
+                }
+            }
+            ++done;
+        });
+    }
+    // A driver that sleeps while it is not woken would never end here.
+    int heard = 0;
+    while (done != threads || parent.wakes != heard) {
+        if (const int wakes = parent.wakes; wakes != heard) {
+            heard = wakes;
+            if (nest->deadline() <= Instant{}) REQUIRE(nest->advance(Instant{}));
+        }
+        std::this_thread::yield();
+    }
+    for (const auto& c : all) CHECK(c->seen == threads * rounds);
+    for (std::thread& t : crowd) t.join();
+    std::vector<std::thread> late;
+    for (int t = 0; t < threads; ++t) {
+        late.emplace_back([targets] {
+            for (int i = 0; i < rounds; ++i) targets[static_cast<std::size_t>(i % 3)].wake.wake();
+        });
+    }
+    all.pop_back();
+    nest.reset();
+    for (std::thread& t : late) t.join();
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+// Goal: what a child costs, and that turns cost no memory once a nest has grown.
+#include <belay/core/nest.hpp>
+#include <belay/core/timer.hpp>
+
+#include <vector>
+
+#include "support/catch.hpp"
+#include "support/counting_new.hpp"
+
+using namespace belay;
+using namespace belay_test;
+
+namespace {
+
+struct SmallChild {
+    void attach(Waker w) { waker = std::move(w); }
+    [[nodiscard]] Instant deadline() const noexcept { return due; }
+    void advance(Instant now) { due = after(now, Duration{1}); }
+    Instant due = always;
+    Waker waker;
+};
+
+}  // namespace
+
+TEST_CASE("A child costs at most 96 bytes more than itself; turns allocate nothing",
+          "[core][nest][unit]") {
+    constexpr std::size_t count = 10'000;
+    driver::Nest nest;
+    nest.attach(Waker{});
+    std::vector<driver::Nested<SmallChild>> all;
+    all.reserve(count);
+    bytes_held = 0;
+    is_counting = true;
+    for (std::size_t i = 0; i < count; ++i) all.push_back(nest.make<SmallChild>());
+    is_counting = false;
+    CHECK(bytes_held <= static_cast<std::int64_t>(count * (sizeof(SmallChild) + 96)));
+    if constexpr (sizeof(void*) == 8) CHECK(sizeof(detail::NestNode) == 40);
+
+    allocations = 0;
+    is_counting = true;
+    bool stayed = true;
+    for (int turn = 0; turn < 100; ++turn) {
+        for (std::size_t i = 0; i < 50; ++i) all[i * 7]->waker.handle().wake();
+        stayed = nest.advance(Instant{Duration{turn}}) && stayed;
+    }
+    is_counting = false;
+    CHECK(stayed);
+    CHECK(allocations == 0);
+}
+
+TEST_CASE("Timers allocate only to grow", "[core][timer][unit]") {
+    const auto queue = detail::Ref<detail::TimerQueue>::make();
+    int calls = 0;
+    const auto round = [&](int turn) {
+        for (int i = 0; i < 50; ++i) {
+            Timer timer =
+                detail::TimerQueue::set(queue, Instant{Duration{turn}}, [&calls] { ++calls; });
+            if (i % 2 == 0) timer.cancel();
+        }
+        queue->advance(Instant{Duration{turn}});
+    };
+    round(0);
+    allocations = 0;
+    is_counting = true;
+    for (int turn = 1; turn < 100; ++turn) round(turn);
+    is_counting = false;
+    CHECK(allocations == 0);
+    CHECK(calls == 2500);
+}

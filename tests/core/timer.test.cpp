@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+// Goal: functions are called at their times, in order, once or never. Method: a random history
+// beside a plain list; then each promise by itself, by hand and on the drivers.
+#include <belay/core/timer.hpp>
+
+#include <algorithm>
+#include <memory>
+#include <stdexcept>
+#include <vector>
+
+#include "support/catch.hpp"
+#include "support/seeds.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+using belay::detail::Ref;
+using belay::detail::TimerQueue;
+
+static_assert(MachineLike<TimerQueue>);
+static_assert(std::is_nothrow_move_constructible_v<Timer>);
+
+TEST_CASE("Timers do what a sorted list would do", "[core][timer][property]") {
+    belay_test::for_each_seed(
+        [](Seed seed) {
+            struct Plain {
+                Instant due;
+                int id;
+            };
+            Random bits{seed};
+            const auto draw = [&](std::uint64_t last) { return uniform_upto(bits, last); };
+            auto queue = Ref<TimerQueue>::make();
+            std::vector<int> real, wanted;
+            std::vector<Timer> timers;
+            std::vector<Plain> plain;
+            Instant now{};
+            for (int i = 0; i < 300; ++i) {
+                const Instant due = now + Duration{static_cast<std::int64_t>(draw(9))};
+                if (draw(2) != 0) {
+                    timers.push_back(
+                        TimerQueue::set(queue, due, [&real, i] { real.push_back(i); }));
+                    plain.push_back({due, i});
+                } else if (!timers.empty()) {
+                    const auto n = static_cast<std::size_t>(draw(timers.size() - 1));
+                    const bool waited = timers[n].waits();
+                    REQUIRE(timers[n].cancel() == waited);
+                    REQUIRE_FALSE(timers[n].waits());
+                    timers.erase(timers.begin() + static_cast<std::ptrdiff_t>(n));
+                    const bool there = n < plain.size() && plain[n].id >= 0;
+                    REQUIRE(there == waited);
+                    plain.erase(plain.begin() + static_cast<std::ptrdiff_t>(n));
+                }
+                if (draw(3) == 0) {
+                    now += Duration{static_cast<std::int64_t>(draw(4))};
+                    queue->advance(now);
+                    std::vector<Plain*> ready;
+                    for (Plain& p : plain) {
+                        if (p.id >= 0 && p.due <= now) ready.push_back(&p);
+                    }
+                    std::stable_sort(
+                        ready.begin(), ready.end(),
+                        [](const Plain* a, const Plain* b) { return a->due < b->due; });
+                    for (Plain* const p : ready) wanted.push_back(std::exchange(p->id, -1));
+                    REQUIRE(real == wanted);
+                }
+            }
+        },
+        300);
+}
+
+TEST_CASE("A function may set and cancel timers, its own included", "[core][timer][unit]") {
+    auto queue = Ref<TimerQueue>::make();
+    int calls = 0;
+    Timer self, other;
+    const auto tick = [&] {
+        ++calls;
+        CHECK_FALSE(self.waits());
+        CHECK_FALSE(self.cancel());
+        CHECK(other.cancel());
+        self = TimerQueue::set(queue, always, [&calls] { calls += 10; });
+    };
+    self = TimerQueue::set(queue, Instant{}, tick);
+    other = TimerQueue::set(queue, Instant{}, [&] { calls = 1000; });
+    queue->advance(Instant{});
+    CHECK(calls == 1);  // what a call sets waits for the next turn
+    queue->advance(Instant{});
+    CHECK(calls == 11);
+    CHECK(queue->deadline() == never);
+}
+
+TEST_CASE("A timer is over after its call, also when its place is used again",
+          "[core][timer][unit]") {
+    auto queue = Ref<TimerQueue>::make();
+    Timer first = TimerQueue::set(queue, Instant{}, [] {});
+    const Timer copy = first;
+    queue->advance(Instant{});
+    bool called = false;
+    const Timer second = TimerQueue::set(queue, Instant{}, [&] { called = true; });
+    CHECK_FALSE(first.cancel());
+    CHECK_FALSE(copy.waits());
+    CHECK(second.waits());
+    queue->advance(Instant{});
+    CHECK(called);
+}
+
+TEST_CASE("What a timer throws leaves the turn; the others come later", "[core][timer][fault]") {
+    auto queue = Ref<TimerQueue>::make();
+    int calls = 0;
+    static_cast<void>(TimerQueue::set(queue, always, [] { throw std::runtime_error{"timer"}; }));
+    static_cast<void>(TimerQueue::set(queue, always, [&] { ++calls; }));
+    CHECK_THROWS(queue->advance(Instant{}));
+    queue->advance(Instant{});
+    CHECK(calls == 1);
+}
+
+TEST_CASE("Timer handles outlive the queue's end, which destroys what waits",
+          "[core][timer][unit]") {
+    auto life = std::make_shared<int>(0);
+    Timer timer;
+    {
+        auto queue = Ref<TimerQueue>::make();
+        timer = TimerQueue::set(queue, Instant{1s}, [life] {});
+        CHECK(life.use_count() == 2);
+        queue->close();
+    }
+    CHECK(life.use_count() == 1);
+    CHECK_FALSE(timer.cancel());
+    CHECK_FALSE(Timer{}.waits());
+}

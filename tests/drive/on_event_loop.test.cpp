@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: MIT
+// Goal: machines run in an event loop that is there already. Method: the loop of docs/drive.md, over
+// poll(2) and as the page has it; then one whose time and calls the test plays.
+#include <belay/drive/on_event_loop.hpp>
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+#include <belay/drive/loop.hpp>
+#include <belay/posix/loop.hpp>
+#include <belay/sim.hpp>
+
+#include "support/catch.hpp"
+#include "support/shorthand.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+using belay_test::at;
+
+namespace page {
+
+// As docs/drive.md has it.
+class PollLoop {
+public:
+    PollLoop() { REQUIRE(::pipe(bell_) == 0); }
+    ~PollLoop() {
+        for (const int fd : bell_) ::close(fd);
+    }
+    void call(std::function<void()> f) {
+        const std::lock_guard lock{mutex_};
+        calls_.push_back(std::move(f));
+        if (calls_.size() == 1) rung_ = ::write(bell_[1], "", 1) == 1;
+    }
+    void call_at(belay::Instant when, std::function<void()> f) {
+        when_ = when;
+        timer_ = std::move(f);
+    }
+    belay::Instant now() const noexcept { return std::chrono::steady_clock::now(); }
+
+    void run_once() {
+        const auto wait = belay::elapsed(now(), when_).count() / 1'000'000 + 1;
+        pollfd bell{bell_[0], POLLIN, 0};
+        ::poll(&bell, 1, static_cast<int>(wait < 60'000 ? wait : 60'000));
+        std::vector<std::function<void()>> calls;
+        {
+            const std::lock_guard lock{mutex_};
+            char c = 0;
+            if (!calls_.empty() && rung_) rung_ = ::read(bell_[0], &c, 1) != 1;
+            calls.swap(calls_);
+        }
+        for (auto& f : calls) f();
+        if (when_ <= now()) std::exchange(when_, belay::never), timer_();
+    }
+
+private:
+    int bell_[2];
+    std::mutex mutex_;
+    std::vector<std::function<void()>> calls_;
+    bool rung_ = false;
+    belay::Instant when_ = belay::never;
+    std::function<void()> timer_;
+};
+
+}  // namespace page
+
+namespace {
+
+static_assert(DriverLike<Loop<>> && DriverLike<posix::Loop<>> && DriverLike<sim::Host>);
+static_assert(EventLoopLike<page::PollLoop> && DriverLike<OnEventLoop<page::PollLoop>>);
+static_assert(!DriverLike<page::PollLoop> && !EventLoopLike<Loop<>>);
+static_assert(explain::driver_like<Loop<>>() && explain::event_loop_like<page::PollLoop>());
+
+/// Nothing happens in it but by the test.
+struct PlayedLoop {
+    void call(std::function<void()> f) { calls.push_back(std::move(f)); }
+    void call_at(Instant t, std::function<void()> f) {
+        when = t;
+        timer = std::move(f);
+    }
+    [[nodiscard]] Instant now() const noexcept { return time; }
+    void run() {
+        for (int i = 0; i < 100 && !calls.empty(); ++i) {
+            auto ready = std::exchange(calls, {});
+            for (auto& f : ready) f();
+        }
+    }
+    void pass(Instant t) {
+        time = t;
+        if (when <= time) std::exchange(timer, nullptr)();
+        run();
+    }
+    Instant time = at(0s);
+    Instant when = never;
+    std::function<void()> timer;
+    std::vector<std::function<void()>> calls;
+};
+
+struct Ticker {
+    void attach(Waker w) { waker = std::move(w); }
+    [[nodiscard]] Instant deadline() const noexcept { return due; }
+    void advance(Instant now) {
+        if (now < due) return;
+        ++turns;
+        due = after(now, every);
+        if (throws) throw std::runtime_error{"machine"};
+    }
+    Instant due = always;
+    Duration every = 1s;
+    bool throws = false;
+    int turns = 0;
+    Waker waker;
+};
+
+}  // namespace
+
+TEST_CASE("OnEventLoop over poll(2): machines, timers, posts from another thread",
+          "[drive][on_event_loop][unit]") {
+    page::PollLoop loop;
+    OnEventLoop driver{loop};
+    Ticker ticker;
+    ticker.every = 1ms;
+    driver.attach(ticker);
+    bool timed = false;
+    driver.after(3ms, [&] { timed = true; });
+    std::thread::id home;
+    std::thread other{[&] { driver.post([&] { home = std::this_thread::get_id(); }); }};
+    while (ticker.turns < 5 || !timed || home == std::thread::id{}) loop.run_once();
+    other.join();
+    CHECK(home == std::this_thread::get_id());
+}
+
+TEST_CASE("OnEventLoop asks for one call, and for the time of the first deadline",
+          "[drive][on_event_loop][unit]") {
+    PlayedLoop loop;
+    OnEventLoop driver{loop};
+    Ticker a, b;
+    b.every = 3s;
+    driver.attach(a);
+    driver.attach(b);
+    CHECK(loop.calls.size() == 1);
+    loop.run();
+    CHECK(a.turns == 1);
+    CHECK(loop.when == at(1s));
+    loop.pass(at(1s));
+    CHECK(a.turns == 2);
+    CHECK(b.turns == 1);
+    a.due = at(10s);
+    a.waker.touch();
+    a.waker.handle().wake();
+    CHECK(loop.calls.size() == 1);
+    loop.run();
+    CHECK(loop.when == at(3s));
+    CHECK(a.waker.now() == at(1s));
+    CHECK(a.waker.seed().value != b.waker.seed().value);
+    bool called = false;
+    Timer timer = driver.at(at(2s), [&] { called = true; });
+    loop.run();
+    CHECK(loop.when == at(2s));
+    timer.cancel();
+    loop.pass(at(2s));
+    CHECK_FALSE(called);
+}
+
+TEST_CASE("OnEventLoop goes on after what a machine throws", "[drive][on_event_loop][fault]") {
+    PlayedLoop loop;
+    OnEventLoop driver{loop};
+    Ticker bad, good;
+    bad.throws = true;
+    driver.attach(bad);
+    driver.attach(good);
+    CHECK_THROWS_AS(loop.run(), std::runtime_error);
+    loop.run();
+    CHECK(good.turns == 1);
+    CHECK(loop.when == at(1s));
+}
+
+TEST_CASE("OnEventLoop may end before its calls come, and before its machines",
+          "[drive][on_event_loop][fault]") {
+    PlayedLoop loop;
+    Ticker ticker;
+    std::optional<OnEventLoop<PlayedLoop>> driver{std::in_place, loop};
+    driver->attach(ticker);
+    loop.run();
+    ticker.waker.touch();
+    driver.reset();
+    loop.run();
+    loop.pass(at(5s));
+    ticker.waker.touch();
+    ticker.waker.handle().wake();
+    CHECK(loop.calls.empty());
+    CHECK(ticker.turns == 1);
+    CHECK(ticker.waker.now() == always);
+}
+
+TEST_CASE("OnEventLoop may be destroyed in a machine's turn", "[drive][on_event_loop][fault]") {
+    struct Last {
+        void attach(Waker w) { waker = std::move(w); }
+        [[nodiscard]] Instant deadline() const noexcept { return always; }
+        void advance(Instant) { driver->reset(); }
+        std::optional<OnEventLoop<PlayedLoop>>* driver;
+        Waker waker{};
+    };
+    PlayedLoop loop;
+    std::optional<OnEventLoop<PlayedLoop>> driver{std::in_place, loop};
+    Last last{&driver};
+    driver->attach(last);
+    loop.run();
+    CHECK_FALSE(driver.has_value());
+    CHECK(loop.calls.empty());
+}
+
+TEST_CASE("OnEventLoop's machines are woken from threads that outlive it",
+          "[drive][on_event_loop][fault]") {
+    page::PollLoop loop;
+    std::optional<OnEventLoop<page::PollLoop>> driver{std::in_place, loop};
+    Ticker ticker;
+    ticker.every = 1h;
+    driver->attach(ticker);
+    std::atomic<bool> over{false};
+    std::atomic<int> wakes{0};
+    std::thread other{[&, wake = ticker.waker.handle()] {
+        while (!over) {
+            wake.wake();
+            ++wakes;
+        }
+    }};
+    while (wakes < 1000 || ticker.turns == 0) loop.run_once();
+    driver.reset();
+    const int before = wakes;
+    while (wakes < before + 1000) std::this_thread::yield();
+    over = true;
+    other.join();
+    CHECK(ticker.turns == 1);
+}

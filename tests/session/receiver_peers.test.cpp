@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+// Goal: what a receiver's connections cost each other, and what it keeps for one that does not
+// read; the test plays the senders.
+#include <belay/session/receiver.hpp>
+
+#include "support/session/receiver_rig.hpp"
+
+using namespace belay;
+using namespace belay::session_format;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+int times_asked = 0;
+/// Counts how often anybody asks when it wants to run.
+class AskedConnection : public RawConnection {
+public:
+    using RawConnection::RawConnection;
+    [[nodiscard]] Instant deadline() const noexcept {
+        ++times_asked;
+        return never;
+    }
+    void advance(Turn&) {}
+};
+using AskedRig = ReceiverRig<belay::detail::NoFault, AllowAll, RawTransport<AskedConnection>>;
+
+}  // namespace
+
+TEST_CASE("Receiver does nothing for a connection that is idle", "[session][receiver][unit]") {
+    AskedRig r{{.connections_max = 1000}};
+    auto busy = r.attached(hello_of(1, 1));
+    for (int i = 0; i < 500; ++i) r.connect();
+    const auto cost = [&](std::uint64_t n) {
+        times_asked = 0;
+        CHECK(r.ask(busy, data(n, "x")) == Seen{"ack " + std::to_string(n)});
+        return times_asked;
+    };
+    const int with_many = cost(1);
+    CHECK(with_many <= 10);
+    r.run(6s);  // no HELLO
+    CHECK(r.receiver.connections() == 1);
+    CHECK(cost(2) == with_many);
+}
+
+TEST_CASE("Receiver answers the PINGs of a turn by one PONG, of a pending peer too",
+          "[session][receiver][unit]") {
+    ReceiverRig<> r;
+    auto a = r.connect();
+    r.ask(a, bytes_of(hello_of(1, 1)));
+    Bytes flood;
+    for (std::uint64_t n = 1; n <= 100; ++n) flood = flood + ping(n);
+    CHECK(r.ask(a, flood) == Seen{"pong 100"});
+    a->say(ping(101));
+    CHECK(r.ask(a, flood + start(1)) == Seen{"pong 100", "ack 0"});
+    CHECK(r.ask(a, flood) == Seen{"pong 100"});
+    CHECK(r.ask(a, data(1, "x")) == Seen{"ack 1"});
+}
+
+TEST_CASE("Receiver gives up a connection that does not read, whatever it says",
+          "[session][receiver][regression]") {
+    ReceiverRig<> r;
+    auto a = r.attached(hello_of(1, 1));
+    a->answer = SendResult::busy;
+    for (Duration t = 1s; t <= 25s; t += 1s) {
+        a->say(ping(7));
+        r.run(t);
+        CHECK(a->live);
+    }
+    a->say(ping(7));
+    r.run(26s);
+    CHECK_FALSE(a->live);
+    CHECK_FALSE(a->goodbye);
+    CHECK(r.receiver.connections() == 0);
+}
+
+TEST_CASE("Receiver spares a connection that reads in time", "[session][receiver][unit]") {
+    ReceiverRig<> r;
+    auto a = r.attached(hello_of(1, 1));
+    for (Duration t = 1s; t <= 100s; t += 1s) {
+        a->answer = t % 20s == 0s ? SendResult::sent : SendResult::busy;
+        if (t % 20s == 0s) a->link.writable();
+        a->say(ping(7));
+        r.run(t);
+    }
+    CHECK(a->live);
+    CHECK(a->heard() == Seen(5, "pong 7"));
+}
+
+TEST_CASE("Receiver sends an ACK that found no room when there is some, and not before",
+          "[session][receiver][unit]") {
+    ReceiverRig<> r;
+    auto a = r.attached(hello_of(1, 1));
+    Hello other = hello_of(2, 1);
+    other.sender = id(2);
+    auto b = r.attached(other);
+    a->answer = SendResult::busy;
+    CHECK(r.ask(a, data(1, "x")).empty());
+    a->answer = SendResult::sent;
+    CHECK(r.ask(b, data(1, "y")) == Seen{"ack 1"});
+    CHECK(a->heard().empty());
+    a->link.writable();
+    r.run();
+    CHECK(a->heard() == Seen{"ack 1"});
+}
