@@ -207,6 +207,10 @@ class PrivateWindow : public Only<0> {
 class PrivateLimit : public Only<0> {
     Duration attempt_limit() const noexcept;
 };
+class PrivateWanted : public Only<0> {
+    void wanted(Turn&) noexcept;
+};
+static_assert(!RuleLike<PrivateWanted>);
 class PrivateShared : public Only<0> {
     static constexpr bool is_shared = true;
 };
