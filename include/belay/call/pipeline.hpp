@@ -3,7 +3,7 @@
 /// Pipeline: what is wrapped around one call, from the outside in.
 #pragma once
 
-#include <concepts>     // std::copyable, std::derived_from
+#include <concepts>     // std::copy_constructible, std::derived_from
 #include <type_traits>  // std::decay_t
 #include <utility>      // std::forward, std::move
 
@@ -165,7 +165,7 @@ struct CallContext {
 /// Allocates:     never in blocking calls; in coroutines a frame per layer and call.
 template <class... Layers>
 class Pipeline {
-    static_assert((std::copyable<Layers> && ...),
+    static_assert((std::copy_constructible<Layers> && ...),
                   "Pipeline: layers are copied; what many share (a breaker, a limiter, a bulkhead) "
                   "goes in as Shared{object}");
 

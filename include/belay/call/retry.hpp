@@ -185,7 +185,7 @@ Answer run_retry(const P& policy, Sleeper& sleeper, Make&& make, const Stop& sto
 /// | std::error_code | an error | the last std::error_code |
 /// | expected-like (has_value, error, value_type) | no value | the last one |
 /// | with ok(); or with a test as bool, and error() | false | Outcome of it |
-/// | with value() and category(), as Boost's codes | true | the std::error_code, or Outcome |
+/// | with category().message(value()), as Boost's codes | true | std::error_code, or Outcome |
 /// | another value, or void | an exception only | Result of it |
 ///
 /// What may say "failed" in a way that is not listed does not compile: fails_if or AnswerTraits say
