@@ -76,7 +76,7 @@ TEST_CASE("A bulkhead's line loses no permit, whenever who waits is stopped",
     const auto work = [&](std::uint64_t seed) {
         Random bits{Seed{seed}};
         ThreadSleeper sleeper{Seed{seed}};
-        for (int i = 0; i < 300; ++i) {
+        for (int i = 0; i < 100; ++i) {
             const StopSource source;
             std::thread stopper;
             if (uniform_upto(bits, 3) == 0) {
@@ -99,7 +99,7 @@ TEST_CASE("A bulkhead's line loses no permit, whenever who waits is stopped",
     for (std::uint64_t t = 1; t <= 5; ++t) threads.emplace_back(work, t);
     for (std::thread& thread : threads) thread.join();
     CHECK_FALSE(overrun);
-    CHECK(called + stopped == 1500);
+    CHECK(called + stopped == 500);
     CHECK(bulkhead.running() == 0);
     CHECK(bulkhead.waiting() == 0);
     CHECK(bulkhead.counters().admitted == called);
@@ -117,7 +117,7 @@ TEST_CASE("A limiter's line of threads grants what it promised, and loses nothin
     const auto work = [&](std::uint64_t seed) {
         Random bits{Seed{seed}};
         SharedTime sleeper{&ticks};
-        for (int i = 0; i < 300; ++i) {
+        for (int i = 0; i < 30; ++i) {
             const StopSource source;
             std::thread stopper;
             if (uniform_upto(bits, 5) == 0) {
@@ -133,7 +133,7 @@ TEST_CASE("A limiter's line of threads grants what it promised, and loses nothin
     std::vector<std::thread> threads;
     for (std::uint64_t t = 1; t <= 4; ++t) threads.emplace_back(work, t);
     for (std::thread& thread : threads) thread.join();
-    CHECK(called + stopped == 1200);
+    CHECK(called + stopped == 120);
     CHECK(limiter.waiting() == 0);
     CHECK(limiter.counters().admitted == called + at_once);
     CHECK(limiter.counters().left == stopped);

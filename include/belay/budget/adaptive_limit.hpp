@@ -113,6 +113,8 @@ private:
             s.algorithm.failed();
         });
     }
+    // An answer, and no slower than others.
+    constexpr void on_no(Stake stake, Instant now) noexcept { on_success(stake, now); }
     constexpr void on_neutral(Stake) noexcept {
         state_.with([](State& s) { --s.in_flight; });
     }

@@ -114,6 +114,8 @@ private:
     constexpr void on_failure(Stake, Instant now) noexcept {
         attempts_.with([now](TimeWindow<>& attempts) { attempts.add(true, now); });
     }
+    // Not refused by an overloaded peer, which is what is throttled for.
+    constexpr void on_no(Stake stake, Instant now) noexcept { on_success(stake, now); }
     constexpr void on_neutral(Stake) noexcept {}
 
     const AdaptiveThrottleOptions options_;

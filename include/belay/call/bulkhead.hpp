@@ -198,6 +198,7 @@ private:
 
     void on_success(NoStake, Instant) noexcept { release(); }
     void on_failure(NoStake, Instant) noexcept { release(); }
+    void on_no(NoStake, Instant) noexcept { release(); }
     void on_neutral(NoStake) noexcept { release(); }
     void release() noexcept {
         Word seen = word_.load(std::memory_order_relaxed);

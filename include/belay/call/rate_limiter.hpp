@@ -248,6 +248,7 @@ private:
 
     void on_success(NoStake, Instant) noexcept {}
     void on_failure(NoStake, Instant) noexcept {}
+    void on_no(NoStake, Instant) noexcept {}
     void on_neutral(NoStake) noexcept {}
 
     const Duration interval_;

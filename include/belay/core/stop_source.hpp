@@ -33,6 +33,13 @@ class LocalStop;
 
 class StopState : public detail::Counted {
 public:
+    /// On the heap, of which the last reference frees it, or not.
+    explicit StopState(bool is_on_heap = true) noexcept : free_{is_on_heap ? &free : nullptr} {}
+
+    // By a pointer: compilers that see one that is not on the heap would warn of a `delete`.
+    void end() noexcept {
+        if (free_ != nullptr) free_(this);
+    }
     [[nodiscard]] bool requested() const noexcept {
         return requested_.load(std::memory_order_acquire);
     }
@@ -41,6 +48,9 @@ public:
     inline void remove(StopWaiter& waiter) noexcept;
 
 private:
+    static void free(StopState* state) noexcept { delete state; }
+
+    void (*const free_)(StopState*) noexcept;
     std::atomic<bool> requested_{false};
     detail::SpinMutex mutex_;
     StopWaiter* first_ = nullptr;  // under mutex_
@@ -136,7 +146,7 @@ public:
     void request_stop() noexcept { state_.request(); }
 
 private:
-    StopState state_;
+    StopState state_{false};
 };
 
 }  // namespace detail

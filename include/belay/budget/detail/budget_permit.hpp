@@ -5,6 +5,7 @@
 
 #include <utility>  // std::exchange
 
+#include <belay/policy/detail/says_of_peer.hpp>
 #include <belay/policy/rule.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
@@ -55,6 +56,15 @@ public:
     /// The attempt failed. Always `go`: what a retry costs is asked when it is planned.
     constexpr Advice failure(Turn& turn) noexcept {
         if (auto* const owner = std::exchange(owner_, nullptr)) owner->on_failure(stake_, turn.now);
+        return Advice::go();
+    }
+    /// The same of a failure that is known: one that says nothing of the peer is neutral, and where
+    /// the peer is well, as it says no, the owner knows what that means to it.
+    constexpr Advice failure(const Failure& why, Turn& turn) noexcept {
+        const OfPeer says = says_of_peer(why);
+        if (says == OfPeer::unwell) return failure(turn);
+        if (says == OfPeer::nothing) neutral();
+        if (auto* const owner = std::exchange(owner_, nullptr)) owner->on_no(stake_, turn.now);
         return Advice::go();
     }
     /// The attempt was not made, or says nothing.

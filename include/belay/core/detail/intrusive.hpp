@@ -27,7 +27,8 @@ private:
     std::atomic<std::uint32_t> count_{1};
 };
 
-/// A shared reference to a Counted object; the last one deletes it.
+/// A shared reference to a Counted object; the last one deletes it, or calls its `end()` if it has
+/// one.
 ///
 /// Thread safety: distinct objects safe, also when they refer to one Counted.
 template <class T>
@@ -56,7 +57,12 @@ public:
     void reset() noexcept {
         T* const to = std::exchange(to_, nullptr);
         // Release: what this owner did happens before the deletion; acquire: the deleter sees it.
-        if (to != nullptr && to->count_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete to;
+        if (to == nullptr || to->count_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+        if constexpr (requires { to->end(); }) {
+            to->end();
+        } else {
+            delete to;
+        }
     }
 
     [[nodiscard]] T* get() const noexcept { return to_; }

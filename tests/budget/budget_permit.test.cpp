@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+// Goal: what budgets and limits learn from a failure that is known: an answer that says no is no
+// failure of the peer, and what no peer answered is nothing.
+#include <belay/budget/detail/budget_permit.hpp>
+
+#include <belay/budget/adaptive_limit.hpp>
+#include <belay/budget/adaptive_throttle.hpp>
+#include <belay/budget/ratio_budget.hpp>
+#include <belay/budget/token_budget.hpp>
+#include <belay/policy/shared.hpp>
+
+#include "support/catch.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+
+namespace {
+
+// One attempt of a rule that shares the object, which fails so.
+template <class Object>
+void fail(Object& object, const Failure& why, Instant now = Instant{1h}) {
+    Random bits{Seed{1}};
+    Turn turn{now, bits};
+    Shared rule{object};
+    if (rule.begin(turn).verb == Verb::go) static_cast<void>(rule.failed(why, turn));
+}
+
+const Failure no_memory = Failure::from(std::make_error_code(std::errc::not_enough_memory));
+
+}  // namespace
+
+TEST_CASE("AdaptiveThrottle does not throttle for answers that say no",
+          "[budget][budget_permit][unit]") {
+    AdaptiveThrottle throttle;
+    for (int i = 0; i < 100; ++i) fail(throttle, Failure{Cause::permanent});
+    for (int i = 0; i < 100; ++i) fail(throttle, no_memory);
+    CHECK(throttle.refused_per_thousand(Instant{1h}) == 0);
+    for (int i = 0; i < 300; ++i) fail(throttle, Failure{Cause::overloaded});
+    CHECK(throttle.refused_per_thousand(Instant{1h}) > 0);
+}
+
+TEST_CASE("AdaptiveLimit does not shrink for answers that say no",
+          "[budget][budget_permit][unit]") {
+    AdaptiveLimit limit{Aimd{{.initial = 20}}};
+    for (int i = 0; i < 100; ++i) fail(limit, Failure{Cause::forbidden});
+    for (int i = 0; i < 100; ++i) fail(limit, no_memory);
+    CHECK(limit.limit() >= 20);
+    CHECK(limit.in_flight() == 0);
+    fail(limit, Failure{Cause::timed_out});
+    CHECK(limit.limit() < 20);
+    CHECK(limit.in_flight() == 0);
+}
+
+TEST_CASE("TokenBudget takes nothing for answers that say no, and gives nothing",
+          "[budget][budget_permit][unit]") {
+    TokenBudget grpc{TokenBudgetOptions::grpc(10, 100)};
+    for (int i = 0; i < 100; ++i) fail(grpc, Failure{Cause::permanent});
+    CHECK(grpc.tokens_milli() == 10'000);
+    fail(grpc, Failure{Cause::lost});
+    CHECK(grpc.tokens_milli() == 9'000);
+    for (int i = 0; i < 100; ++i) fail(grpc, Failure{Cause::permanent});
+    CHECK(grpc.tokens_milli() == 9'000);
+
+    // A retry that was answered is spent; one that never left us is not.
+    TokenBudget aws{TokenBudgetOptions::aws()};
+    Random bits{Seed{1}};
+    Turn turn{Instant{}, bits};
+    CHECK(aws.reserve(Cause::lost, turn).failure(Failure{Cause::permanent}, turn) == Advice::go());
+    CHECK(aws.tokens_milli() == 495'000);
+    CHECK(aws.reserve(Cause::lost, turn).failure(no_memory, turn) == Advice::go());
+    CHECK(aws.tokens_milli() == 495'000);
+}
+
+TEST_CASE("RatioBudget counts a retry that was answered, however, and none that never left us",
+          "[budget][budget_permit][unit]") {
+    RatioBudget budget{{.at_least = 3}};
+    Random bits{Seed{1}};
+    Turn turn{Instant{}, bits};
+    static_cast<void>(budget.reserve(Cause::lost, turn).failure(no_memory, turn));
+    CHECK(budget.left(turn.now) == 3);
+    static_cast<void>(budget.reserve(Cause::lost, turn).failure(Failure{Cause::permanent}, turn));
+    CHECK(budget.left(turn.now) == 2);
+    // Only the first verdict counts.
+    auto permit = budget.reserve(Cause::lost, turn);
+    permit.neutral();
+    CHECK(permit.failure(Failure{Cause::permanent}, turn) == Advice::go());
+    CHECK(budget.left(turn.now) == 2);
+}
