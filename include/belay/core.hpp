@@ -11,6 +11,7 @@
 #include <belay/core/crc32c.hpp>
 #include <belay/core/driver_like.hpp>
 #include <belay/core/failure.hpp>
+#include <belay/core/http_failure.hpp>
 #include <belay/core/instant.hpp>
 #include <belay/core/machine_like.hpp>
 #include <belay/core/mailbox.hpp>

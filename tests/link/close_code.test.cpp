@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: close codes and HTTP statuses map to the causes that docs/link.md lists; unknown ones are
-// retried.
+// Goal: close codes map to the causes that docs/link.md lists; unknown ones are retried.
 #include <belay/link/close_code.hpp>
 
 #include "support/catch.hpp"
@@ -25,19 +24,4 @@ TEST_CASE("websocket_failure classifies close codes", "[link][close_code][golden
     CHECK(websocket_failure(1013, 7s).retry_after == 7s);
     CHECK(websocket_failure(1013).message() == "overloaded: close code 1013");
     CHECK(websocket_failure(1013).error() == std::error_code{1013, websocket_category()});
-}
-
-TEST_CASE("http_failure classifies statuses", "[link][close_code][golden]") {
-    const auto cause = [](int status) { return http_failure(status).cause; };
-    CHECK(cause(401) == Cause::unauthorized);
-    CHECK(cause(403) == Cause::refused);
-    CHECK(cause(404) == Cause::permanent);
-    CHECK(cause(408) == Cause::timed_out);
-    CHECK(cause(429) == Cause::overloaded);
-    CHECK(cause(500) == Cause::lost);
-    CHECK(cause(502) == Cause::lost);
-    CHECK(cause(503) == Cause::overloaded);
-    CHECK(cause(504) == Cause::timed_out);
-    CHECK(http_failure(503, 30s).retry_after == 30s);
-    CHECK(http_failure(503).message() == "overloaded: status 503");
 }

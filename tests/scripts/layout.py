@@ -152,17 +152,8 @@ class Layout:
                     self.report(path, number, "link", f"{target}: {to} has no such heading")
 
     def check_readme_code(self):
-        """What README shows is in a program that compiles, which needs no more of belay and of namespaces."""
+        """How README adds belay to a build is how a consumer of the tests does; its program is run by tests/pages."""
         readme = self.text.get("README.md", [])
-        programs = [lines for path, lines in self.text.items()
-                    if path.startswith("examples/") and path.endswith(".cpp")]
-        for number, block in code_blocks(readme, "cpp"):
-            body = squeezed(line for line in block if not re.match(r"#include|using namespace", line))
-            having = [lines for lines in programs if body in squeezed(lines)]
-            if not having:
-                self.report("README.md", number, "readme-code", "no program in examples/ has these lines")
-            elif not any(brought(lines) == brought(block) for lines in having):
-                self.report("README.md", number, "readme-code", "the program includes, or uses, something else")
         for language, name in (("cmake", "CMakeLists.txt"), ("meson", "meson.build")):
             consumers = {without_remark(line) for path, lines in self.text.items() for line in lines
                          if path.startswith("tests/consumer/") and path.endswith(name)}
@@ -336,20 +327,9 @@ def anchors(lines):
     return {re.sub(r"[^\w\- ]", "", h[1].strip().lower()).replace(" ", "-") for h in headings if h}
 
 
-def brought(lines):
-    """What a program gets from belay's headers, and which namespaces it opens."""
-    found = (re.match(r"(#include <belay/[^>]+>|using namespace [\w:]+;)", line) for line in lines)
-    return {line[1] for line in found if line}
-
-
 def without_remark(line):
     """The line without its comment, of the kind that begins with #."""
     return line.partition("#")[0].strip()
-
-
-def squeezed(lines):
-    """One text without indentation and empty lines, to compare code by."""
-    return "\n".join(line.strip() for line in lines if line.strip())
 
 
 def list_files(root):

@@ -146,17 +146,6 @@ class LayoutTest(unittest.TestCase):
         self.finds("link", passing | {"docs/b.md": "[a](a.md#another-page)\n"})
         self.finds("link", passing | {"README.md": "[a](a.md)\n"})
 
-    def test_readme_code(self):
-        readme = "```cpp\n#include <x>\n#include <belay/sim/c.hpp>\nint a;\n\n  int b;\n```\n```sh\nrun it\n```\n"
-        program = {"examples/e.cpp": CLEAN["examples/e.cpp"] + "int main() {\n    int a;\n    int b;\n}\n"}
-        self.assertEqual(violations(program | {"README.md": readme}), [])
-        self.finds("readme-code", {"README.md": readme})
-        literals = "using namespace std::chrono_literals;\n"
-        body = "int main() {\n    int a;\n    int b;\n}\n"
-        program = {"examples/e.cpp": CLEAN["examples/e.cpp"] + literals + body}
-        self.finds("readme-code", program | {"README.md": readme})
-        self.assertEqual(violations(program | {"README.md": readme.replace("int a;", literals + "int a;")}), [])
-
     def test_readme_builds(self):
         for language, name in (("cmake", "CMakeLists.txt"), ("meson", "meson.build")):
             readme = {"README.md": f"```{language}\nfind(it)   # or not\nuse(it)\n```\n"}

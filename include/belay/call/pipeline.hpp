@@ -3,7 +3,7 @@
 /// Pipeline: what is wrapped around one call, from the outside in.
 #pragma once
 
-#include <concepts>     // std::derived_from
+#include <concepts>     // std::copy_constructible, std::derived_from
 #include <type_traits>  // std::decay_t
 #include <utility>      // std::forward, std::move
 
@@ -12,6 +12,7 @@
 #include <belay/call/detail/permit_layer.hpp>
 #include <belay/call/retry_observer.hpp>
 #include <belay/core/stop_source.hpp>
+#include <belay/policy/rule.hpp>
 
 namespace belay::inline BELAY_ABI {
 
@@ -71,16 +72,38 @@ struct Layered<First, Inner...> {
     template <class Answer, class Context, class F>
     Answer run(Context& context, F& fn, const Attempt& attempt) const {
         const BlockingNext<Answer, Layered<Inner...>, Context, F> next{inner, context, fn};
+        explain_layer<requires { layer_of(first).call(next, context, attempt); }>();
         return layer_of(first).call(next, context, attempt);
     }
     template <class Answer, class Context, class F>
     belay::Task<Answer> await(Context& context, F& fn, const Attempt& attempt) const {
         const AwaitingNext<Answer, Layered<Inner...>, Context, F> next{inner, context, fn};
+        explain_awaiting_layer<requires { layer_of(first).await(next, context, attempt); }>();
         return layer_of(first).await(next, context, attempt);
     }
 
     [[no_unique_address]] First first;
     [[no_unique_address]] Layered<Inner...> inner;
+
+private:
+    template <bool fits>
+    static consteval void explain_layer() {
+        static_assert(fits || !RuleLike<First>,
+                      "Pipeline: a policy, or a rule, is no layer: write Retrying{policy}");
+        static_assert(
+            fits || RuleLike<First>,
+            "Pipeline: a layer of a blocking call needs 'auto call(const auto& next, auto& "
+            "context, const belay::Attempt&) const', which returns what next(attempt) does");
+    }
+    template <bool fits>
+    static consteval void explain_awaiting_layer() {
+        static_assert(fits || !RuleLike<First>,
+                      "Pipeline: a policy, or a rule, is no layer: write Retrying{policy}");
+        static_assert(
+            fits || RuleLike<First>,
+            "Pipeline: a layer of a coroutine needs 'auto await(auto next, auto& context, "
+            "belay::Attempt) const', which returns a Task of what next(attempt) does");
+    }
 };
 
 template <class First, class... Inner>
@@ -142,6 +165,10 @@ struct CallContext {
 /// Allocates:     never in blocking calls; in coroutines a frame per layer and call.
 template <class... Layers>
 class Pipeline {
+    static_assert((std::copy_constructible<Layers> && ...),
+                  "Pipeline: layers are copied; what many share (a breaker, a limiter, a bulkhead) "
+                  "goes in as Shared{object}");
+
 public:
     constexpr explicit Pipeline(Layers... layers)
         : layers_{detail::layered(std::move(layers)...)} {}

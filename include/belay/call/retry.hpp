@@ -185,7 +185,7 @@ Answer run_retry(const P& policy, Sleeper& sleeper, Make&& make, const Stop& sto
 /// | std::error_code | an error | the last std::error_code |
 /// | expected-like (has_value, error, value_type) | no value | the last one |
 /// | with ok(); or with a test as bool, and error() | false | Outcome of it |
-/// | with value() and category(), as Boost's codes | true | the std::error_code, or Outcome |
+/// | with category().message(value()), as Boost's codes | true | std::error_code, or Outcome |
 /// | another value, or void | an exception only | Result of it |
 ///
 /// What may say "failed" in a way that is not listed does not compile: fails_if or AnswerTraits say
@@ -219,6 +219,60 @@ auto retry(const P& policy, Sleeper& sleeper, F&& fn, const Stop& stop = {},
     const auto make = [&fn](const Attempt& attempt) { return Callee::make(fn, attempt); };
     return Callee::unwrap(detail::run_retry<typename Callee::Answer>(
         policy, sleeper, make, stop, detail::watching(observer), Attempt{}));
+}
+
+namespace detail {
+
+// What is meant to be a sleeper, be it one or not.
+template <class S>
+concept SleeperShaped = requires(std::remove_reference_t<S>& sleeper) {
+    sleeper.now();
+    sleeper.bits();
+};
+template <class S>
+concept SleeperFits =
+    SleeperLike<std::remove_reference_t<S>> ||
+    requires(std::remove_reference_t<S>& sleeper, const StopTokenArchetype& stop) {
+        sleeper.async_sleep_until(Instant{}, stop);
+    };
+template <class A>
+concept PolicyShaped = RuleLike<std::remove_cvref_t<A>>;
+template <class A>
+concept FunctionShaped = Attemptable<std::remove_reference_t<A>>;
+
+}  // namespace detail
+
+// The forms that retry does not have, so that a mistake is answered by a sentence.
+
+/// Does not compile: the policy comes first.
+template <class First, class... Rest>
+    requires(!detail::PolicyShaped<First> &&
+             (detail::SleeperShaped<First> || detail::FunctionShaped<First>) &&
+             (detail::PolicyShaped<Rest> || ...))
+Result<void> retry(First&&, Rest&&...) {
+    static_assert(detail::PolicyShaped<First>,
+                  "retry: the policy comes first: retry(policy, sleeper, fn), or retry(policy, fn) "
+                  "of <belay/drive.hpp>");
+    return {};
+}
+/// Does not compile: the sleeper comes before the function.
+template <detail::PolicyShaped P, detail::FunctionShaped F, detail::SleeperShaped S, class... Rest>
+    requires(!detail::SleeperShaped<F>)
+Result<void> retry(const P&, F&&, S&&, Rest&&...) {
+    static_assert(detail::SleeperShaped<F>,
+                  "retry: the sleeper comes before the function: retry(policy, sleeper, fn)");
+    return {};
+}
+/// Does not compile: the sleeper lacks something, or is a temporary.
+template <detail::PolicyShaped P, detail::SleeperShaped S, detail::FunctionShaped F, class... Rest>
+    requires(!detail::SleeperFits<S> || !std::is_lvalue_reference_v<S>)
+Result<void> retry(const P&, S&&, F&&, Rest&&...) {
+    static_assert(!detail::SleeperFits<S> || std::is_lvalue_reference_v<S>,
+                  "retry: the sleeper must be a variable, not const and no temporary");
+    if constexpr (!detail::SleeperFits<S>) {
+        static_assert(explain::sleeper_like<std::remove_reference_t<S>>());
+    }
+    return {};
 }
 
 }  // namespace belay::inline BELAY_ABI

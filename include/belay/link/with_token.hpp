@@ -6,7 +6,7 @@
 #include <optional>  // std::optional
 #include <utility>   // std::move, std::forward
 
-#include <belay/link/close_code.hpp>
+#include <belay/core/http_failure.hpp>
 #include <belay/link/completion.hpp>
 #include <belay/link/link_errc.hpp>
 #include <belay/link/part.hpp>

@@ -240,6 +240,14 @@ inline void append_ack(
     append_frame(message, {.type = FrameType::ack, .number = applied, .payload = payload});
 }
 
+/// The error that an ERROR frame names; `protocol` where the code is none.
+[[nodiscard]] constexpr SessionErrc error_of(const Frame& error) noexcept {
+    const bool known = (error.aux >= static_cast<std::uint32_t>(SessionErrc::protocol) &&
+                        error.aux <= static_cast<std::uint32_t>(SessionErrc::storage)) ||
+                       error.aux == static_cast<std::uint32_t>(SessionErrc::far_ahead);
+    return known ? static_cast<SessionErrc>(error.aux) : SessionErrc::protocol;
+}
+
 /// Appends an ERROR frame, the last of its connection, to a message.
 inline void append_error(Bytes& message, SessionErrc code, std::uint64_t detail,
                          BytesView payload = {}) {

@@ -6,10 +6,10 @@
 #include <utility>  // std::move, std::exchange
 
 #include <belay/core/order.hpp>
-#include <belay/link/detail/pulse.hpp>
 #include <belay/link/supervisor.hpp>
 #include <belay/link/validated.hpp>
 #include <belay/session/detail/sender_core.hpp>
+#include <belay/session/detail/session_core.hpp>
 #include <belay/session/session_observer.hpp>
 #include <belay/session/session_options.hpp>
 #include <belay/session/session_queue.hpp>
@@ -26,7 +26,8 @@ class BasicSession {
                   "Session: the transport must carry belay::Bytes");
 
     using Journal = JournalOf<Queue>;
-    using Core = SenderCore<Journal, Fault>;
+    using Sender = SenderCore<Journal, Fault>;
+    using Notice = SessionCore::Notice;
 
 public:
     using Handle = LinkCommands<Bytes>;
@@ -36,11 +37,10 @@ public:
         : options_{std::move(options)},
           observer_{std::move(observer)},
           queue_{std::move(queue)},
-          core_{queue_.storage(),
-                {options_.id, options_.payload_bytes_max, std::move(options_.token)}},
-          accepted_{queue_.storage().durable()},
-          acknowledged_{core_.acked()},
-          pulse_{options_.heartbeat},
+          sender_{queue_.storage(),
+                  {options_.id, options_.payload_bytes_max, std::move(options_.token)}},
+          core_{{options_.greeting_max, options_.stalled_after, options_.heartbeat},
+                facts(LinkState::stopped)},
           link_{Validated{std::move(transport), Check{this}}, std::move(policy), options_.link,
                 Tap{this}} {
         static_assert(observes_session<Observer, Self, Blocked, BlockedDetails>(),
@@ -58,9 +58,8 @@ public:
     }
 
     [[nodiscard]] Instant deadline() const noexcept {
-        if (dirty_ || untold() || can_send()) return always;
-        return smaller(smaller(link_.deadline(), greeting_ends_),
-                       smaller(stalled_at(), pulse_.deadline()));
+        if (dirty_ || !deferred_.empty() || can_send()) return always;
+        return smaller(link_.deadline(), core_.deadline(facts()));
     }
 
     void advance(Instant now) {
@@ -83,7 +82,7 @@ public:
     ///          taken; but after a failure of the medium in Flush::each it may be delivered by the
     ///          next Session over the journal, and this one is blocked.
     [[nodiscard]] Result<std::uint64_t> send(BytesView operation) {
-        if (core_.blocked() == Blocked::journal_failed) return SessionErrc::journal_failed;
+        if (sender_.blocked() == Blocked::journal_failed) return SessionErrc::journal_failed;
         const std::error_code e = queue_.push(operation);
         // In Flush::each the push flushes: the next turn, or commit(), finds that it has failed.
         if (!e || journal().failed()) {
@@ -101,7 +100,7 @@ public:
     [[nodiscard]] std::error_code commit() {
         std::error_code error = make_durable();
         waker_.touch();
-        if (error || core_.blocked() != Blocked::journal_failed) return error;
+        if (error || sender_.blocked() != Blocked::journal_failed) return error;
         error = journal().failed();
         return error ? error : SessionErrc::journal_failed;
     }
@@ -123,11 +122,13 @@ public:
     // ---- observers -----------------------------------------------------------------------------
 
     [[nodiscard]] SessionStatus status() const {
-        return {link_.status(),   core_.blocked(),     core_.details(),
-                journal().last(), journal().durable(), core_.acked()};
+        return {link_.status(),   sender_.blocked(),   sender_.details(),
+                journal().last(), journal().durable(), sender_.acked()};
     }
     /// Operations that are taken and not yet acknowledged.
-    [[nodiscard]] std::uint64_t depth() const noexcept { return journal().last() - core_.acked(); }
+    [[nodiscard]] std::uint64_t depth() const noexcept {
+        return journal().last() - sender_.acked();
+    }
     /// Commands for other threads; operations are given to `send` on the home thread.
     [[nodiscard]] Handle handle() const { return link_.handle(); }
     [[nodiscard]] auto& observer() noexcept { return unwrap(observer_); }
@@ -160,38 +161,35 @@ private:
         Bytes hello;
         busy_ = false;
         unsent_.clear();
-        if (const std::error_code e = core_.hello(hello)) return Verdict::refused(failure(e));
+        core_.greeting(now_);
+        if (const std::error_code e = sender_.hello(hello)) return Verdict::refused(failure(e));
         // A full disk may have room again.
         dirty_ = journal().durable() != journal().last();
-        greeting_ends_ = after(now_, options_.greeting_max);
         return say(hello) == SendResult::sent ? Verdict::pending() : Verdict::refused();
     }
 
     Verdict judge(const Bytes& message, const auto& say) {
         Bytes reply;
-        const std::error_code e = core_.take(message, reply);
+        const std::error_code e = sender_.take(message, reply);
         const bool said = reply.empty() || say(reply) == SendResult::sent;
         if (e) return Verdict::refused(failure(e));
         if (!said) return Verdict::refused();
-        if (core_.phase() != Core::Phase::flowing) return Verdict::pending();
-        greeting_ends_ = never;
-        progress_at_ = now_;
-        pulse_.heard(now_);
+        if (sender_.phase() != Sender::Phase::flowing) return Verdict::pending();
+        core_.resumed(now_);
         return Verdict::passed();
     }
 
     void on_message(const Bytes& message) {
         Bytes reply;
-        const std::error_code e = core_.take(message, reply);
+        const std::error_code e = sender_.take(message, reply);
         if (!reply.empty()) static_cast<void>(link_.send(reply));
         if (e) link_.report_unhealthy(failure(e));
     }
 
     void on_state(const Transition& change) {
         if (change.to.state != LinkState::connected) {
-            core_.close();
-            pulse_.rest();
-            if (change.to.state != LinkState::connecting) greeting_ends_ = never;
+            sender_.close();
+            core_.disconnected(change.to.state);
         }
         // stop() inside one of our own hooks: its hook waits until that one has returned.
         if (telling_) {
@@ -203,29 +201,24 @@ private:
 
     Failure failure(const std::error_code& e) {
         if (e.category() != session_category()) {
-            core_.journal_failed();
+            sender_.journal_failed();
             Failure f = Failure::from(e);
             f.cause = Cause::permanent;
             return f;
         }
-        return Failure::from(e, core_.take_retry_after());
+        return Failure::from(e, sender_.take_retry_after());
     }
 
     void run_timers() {
-        if (greeting_ends_ <= now_) {
-            greeting_ends_ = never;
-            link_.report_unhealthy(failure_of(SessionErrc::silent));
-        }
-        if (const Instant at = link_.heard_at(); heard_at_ < at && pulse_.deadline() != never) {
-            heard_at_ = at;
-            pulse_.heard(at);
-        }
-        switch (pulse_.judge(now_)) {
-            case Pulse::Due::nothing:
+        core_.heard(link_.heard_at());
+        switch (core_.judge(now_)) {
+            case SessionCore::Due::nothing:
                 return;
-            case Pulse::Due::lost:
+            case SessionCore::Due::silent:
+                return link_.report_unhealthy(failure_of(SessionErrc::silent));
+            case SessionCore::Due::lost:
                 return link_.report_unhealthy(failure_of(LinkErrc::heartbeat_lost));
-            case Pulse::Due::ping: {
+            case SessionCore::Due::ping: {
                 Bytes ping;
                 session_format::append_frame(
                     ping, {.type = session_format::FrameType::ping, .number = ++pings_});
@@ -247,12 +240,15 @@ private:
         if (!can_send()) return;
         for (int i = 0; i < batches_per_turn_max && can_send(); ++i) {
             if (unsent_.empty()) {
-                if (const std::error_code e = core_.fill(unsent_, options_.batch_bytes)) {
+                if (const std::error_code e = sender_.fill(unsent_, options_.batch_bytes)) {
                     return link_.report_unhealthy(failure(e));
                 }
                 if (unsent_.empty()) return;
             }
             const SendResult result = link_.send(unsent_);
+            if (result == SendResult::refused) {
+                return link_.report_unhealthy(failure_of(LinkErrc::message_refused));
+            }
             busy_ = result == SendResult::busy;
             if (!busy_) unsent_.clear();
         }
@@ -260,18 +256,14 @@ private:
 
     [[nodiscard]] bool can_send() const noexcept {
         const bool up = link_.status().state == LinkState::connected && !busy_;
-        return up && (!unsent_.empty() || core_.wants_to_send());
+        return up && (!unsent_.empty() || sender_.wants_to_send());
     }
 
-    [[nodiscard]] Instant stalled_at() const noexcept {
-        const bool waiting = link_.status().state == LinkState::connected && !stall_told_ &&
-                             journal().durable() > core_.acked();
-        return waiting ? after(progress_at_, options_.stalled_after) : never;
+    [[nodiscard]] SessionFacts facts(LinkState link) const noexcept {
+        return {link, journal().durable(), sender_.acked(), sender_.replacements(),
+                sender_.blocked()};
     }
-    [[nodiscard]] bool untold() const noexcept {
-        return !deferred_.empty() || accepted_ != journal().durable() ||
-               acknowledged_ != core_.acked() || blocked_told_ != core_.blocked();
-    }
+    [[nodiscard]] SessionFacts facts() const noexcept { return facts(link_.status().state); }
 
     /// Calls a hook, and then, in turn, on_state for what it has done to the connection.
     /// Returns: false if the session is gone.
@@ -297,56 +289,44 @@ private:
     void tell(const driver::TurnGuard& guard) {
         // Left over from a hook that threw.
         if (!deferred_.empty() && !call<OnState>(guard, deferred_.pop())) return;
-        if (accepted_ != journal().durable()) {
-            // Nothing waited until now: an idle session has not stalled.
-            if (accepted_ <= core_.acked()) progress_at_ = now_;
-            accepted_ = journal().durable();
-            if (!call<OnAccepted>(guard, std::uint64_t{accepted_})) return;
+        for (Notice notice = Notice::none;;) {
+            notice = core_.tell(notice, now_, facts());
+            if (notice == Notice::none || !tell(notice, guard)) return;
         }
-        if (acknowledged_ != core_.acked()) {
-            acknowledged_ = core_.acked();
-            progress_at_ = now_;
-            stall_told_ = false;
-            if (!call<OnAcknowledged>(guard, std::uint64_t{acknowledged_})) return;
+    }
+    /// Returns: false if the session is gone.
+    bool tell(Notice notice, const driver::TurnGuard& guard) {
+        switch (notice) {
+            case Notice::accepted:
+                return call<OnAccepted>(guard, journal().durable());
+            case Notice::acknowledged:
+                return call<OnAcknowledged>(guard, sender_.acked());
+            case Notice::journal_replaced:
+                return call<OnJournalReplaced>(guard, BlockedDetails{sender_.details()});
+            case Notice::blocked:
+                return call<OnBlocked>(guard, sender_.blocked(), BlockedDetails{sender_.details()});
+            case Notice::stalled:
+                return call<OnStalled>(guard);
+            case Notice::none:
+                break;
         }
-        if (core_.take_replaced()) {
-            if (!call<OnJournalReplaced>(guard, BlockedDetails{core_.details()})) return;
-        }
-        if (blocked_told_ != core_.blocked()) {
-            blocked_told_ = core_.blocked();
-            const bool tell_it = blocked_told_ != Blocked::none;
-            if (tell_it &&
-                !call<OnBlocked>(guard, Blocked{blocked_told_}, BlockedDetails{core_.details()})) {
-                return;
-            }
-        }
-        if (stalled_at() <= now_) {
-            stall_told_ = true;
-            static_cast<void>(call<OnStalled>(guard));
-        }
+        return true;
     }
 
     const SessionOptions options_;
     [[no_unique_address]] Observer observer_;
     Queue queue_;
-    Core core_;
+    Sender sender_;
+    SessionCore core_;
     driver::Lifeline line_;
     Waker waker_;
     Bytes unsent_;
     bool dirty_ = false;
     bool busy_ = false;
-    bool stall_told_ = false;
     bool telling_ = false;
     EventRing<Transition> deferred_;  // of the connection, while one of our own hooks runs
-    Blocked blocked_told_ = Blocked::none;
-    std::uint64_t accepted_;
-    std::uint64_t acknowledged_;
-    Pulse pulse_;
-    Instant heard_at_ = always;
     std::uint64_t pings_ = 0;
     Instant now_ = always;
-    Instant greeting_ends_ = never;
-    Instant progress_at_ = always;
     Link link_;
 };
 

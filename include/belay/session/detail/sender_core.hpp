@@ -9,6 +9,7 @@
 #include <belay/journal/log_like.hpp>
 #include <belay/session/blocked.hpp>
 #include <belay/session/detail/credit.hpp>
+#include <belay/session/detail/loss.hpp>
 #include <belay/session/detail/planted_fault.hpp>
 #include <belay/session/greeting.hpp>
 
@@ -56,9 +57,7 @@ public:
         const auto check = journal_->check(journal_->base() - 1);
         if (!check) return check.error();
         phase_ = Phase::greeting;
-        highest_sent_ = 0;
-        credit_ = {};
-        bytes_sent_ = 0;
+        window_.close();
         attach_ = (std::uint64_t{journal_->run()} << 32U) | ++connections_;
         session_format::append_hello(out, {.attach = attach_,
                                            .payload_bytes_max = options_.payload_bytes_max,
@@ -90,39 +89,36 @@ public:
     /// Appends DATA frames within the credit until `out` has about `bytes_wanted`.
     /// Errors: of the journal.
     [[nodiscard]] std::error_code fill(Bytes& out, std::size_t bytes_wanted) {
-        while (phase_ == Phase::flowing && blocked_ == Blocked::none && out.size() < bytes_wanted &&
-               next_ <= journal_->durable() && next_ <= credit_.number_limit) {
-            const auto body = journal_->read(next_);
+        while (out.size() < bytes_wanted && wants_to_send()) {
+            const std::uint64_t number = window_.next();
+            const auto body = journal_->read(number);
             if (!body) return body.error();
             if (body->size() > peer_payload_bytes_max_) {
                 // What comes before it is delivered first.
                 if (!out.empty()) return {};
                 return block(Blocked::too_large, SessionErrc::too_large);
             }
-            starved_ = body->size() > credit_.byte_limit - bytes_sent_;
-            if (starved_) return {};
+            if (!window_.admits(body->size())) return {};
             session_format::append_frame(out, {.type = session_format::FrameType::data,
-                                               .aux = journal_->salt_of(next_),
-                                               .number = next_,
+                                               .aux = journal_->salt_of(number),
+                                               .number = number,
                                                .payload = *body});
-            bytes_sent_ += body->size();
-            highest_sent_ = larger(highest_sent_, next_);
-            ++next_;
+            window_.sent(body->size());
         }
         return {};
     }
 
-    /// Whether fill would send something.
+    /// Whether fill would send something, unless it finds no room for it.
     [[nodiscard]] bool wants_to_send() const noexcept {
-        return phase_ == Phase::flowing && blocked_ == Blocked::none && !starved_ &&
-               next_ <= journal_->durable() && next_ <= credit_.number_limit;
+        return phase_ == Phase::flowing && blocked_ == Blocked::none &&
+               window_.open(journal_->durable());
     }
     [[nodiscard]] Phase phase() const noexcept { return phase_; }
     [[nodiscard]] Blocked blocked() const noexcept { return blocked_; }
     [[nodiscard]] const BlockedDetails& details() const noexcept { return details_; }
     [[nodiscard]] std::uint64_t acked() const noexcept { return journal_->base() - 1; }
-    /// Whether the receiver gave up another journal for ours; once.
-    [[nodiscard]] bool take_replaced() noexcept { return std::exchange(replaced_, false); }
+    /// How often a receiver gave up another journal for ours.
+    [[nodiscard]] std::uint32_t replacements() const noexcept { return replacements_; }
     /// Our own journal failed: nothing can be promised any more.
     void journal_failed() noexcept {
         static_cast<void>(block(Blocked::journal_failed, SessionErrc::journal_failed));
@@ -166,12 +162,13 @@ private:
         }
         const session_format::Welcome& g = *read;
         note(g);
-        const Id& pin = journal_->store_pin();
-        if (pin != no_id && (pin != g.store || !g.known) && !Fault::never_pin) {
-            return block(Blocked::receiver_lost_state, SessionErrc::store_changed);
+        const SenderFacts mine{acked(), Fault::no_check ? g.applied : journal_->durable(),
+                               Fault::never_pin ? no_id : journal_->store_pin()};
+        if (const Loss loss = loss_shown(mine, g); loss.blocked != Blocked::none) {
+            return block(loss.blocked, loss.error);
         }
         if (g.known) {
-            if (const std::error_code e = compare(g)) return e;
+            if (const std::error_code e = compare_check(g)) return e;
             // The answer to a resume is an acknowledgement.
             if (!Fault::resend_from_acked) {
                 if (const std::error_code e = release(g.applied)) return e;
@@ -180,7 +177,7 @@ private:
         if (g.known || Fault::pin_at_welcome) {
             if (const std::error_code e = pin_store(g.store)) return e;
         }
-        if (g.replaces) replaced_ = true;
+        if (g.replaces) ++replacements_;
         session_format::append_frame(reply,
                                      {.type = session_format::FrameType::start, .number = attach_});
         peer_payload_bytes_max_ = g.payload_bytes_max;
@@ -189,15 +186,10 @@ private:
         return {};
     }
 
-    /// Whether both sides mean the same; only a journal that the receiver knows can be compared.
-    [[nodiscard]] std::error_code compare(const session_format::Welcome& g) {
-        if (g.applied < acked()) {
-            return block(Blocked::receiver_rolled_back, SessionErrc::rolled_back_receiver);
-        }
+    /// Whether both sides mean the same operations; only a journal that the receiver knows can be
+    /// compared.
+    [[nodiscard]] std::error_code compare_check(const session_format::Welcome& g) {
         if (Fault::no_check) return {};
-        if (g.applied > journal_->durable()) {
-            return block(Blocked::sender_rolled_back, SessionErrc::rolled_back_sender);
-        }
         const auto check = journal_->check(g.applied);
         if (!check) return check.error();
         return *check == g.check ? std::error_code{}
@@ -207,17 +199,15 @@ private:
     void resume(std::uint64_t applied, Credit credit) noexcept {
         // Always from the receiver's number, never from our own memory of what was sent.
         const std::uint64_t from = Fault::resend_from_acked ? acked() : applied;
-        next_ = Fault::resume_from_memory ? larger(next_, from + 1) : from + 1;
-        highest_sent_ = next_ - 1;
-        credit_ = credit;
-        starved_ = false;
+        const std::uint64_t memory = Fault::resume_from_memory ? window_.next() : 0;
+        window_.resume(larger(memory, from + 1), credit);
     }
 
     [[nodiscard]] std::error_code on_ack(const session_format::Frame& frame, Bytes& reply) {
         FieldReader r{frame.payload};
         const auto number_limit = r.get<std::uint64_t>();
         const auto byte_limit = r.get<std::uint64_t>();
-        const std::uint64_t most = phase_ == Phase::adopting ? 0 : highest_sent_;
+        const std::uint64_t most = phase_ == Phase::adopting ? 0 : window_.highest();
         if (!r.complete() || frame.number > most || number_limit >= detail::number_ceiling) {
             return refuse(reply, static_cast<std::uint8_t>(frame.type));
         }
@@ -229,9 +219,7 @@ private:
             resume(0, {number_limit, byte_limit});
             return {};
         }
-        credit_.number_limit = larger(credit_.number_limit, number_limit);
-        credit_.byte_limit = larger(credit_.byte_limit, byte_limit);
-        starved_ = false;
+        window_.grant({number_limit, byte_limit});
         if (frame.number <= acked()) return {};
         gaps_ = 0;
         return release(frame.number);
@@ -239,28 +227,25 @@ private:
 
     [[nodiscard]] std::error_code on_error(const session_format::Frame& frame) {
         details_.attach = frame.number;
-        switch (frame.aux) {
-            case 5:
-                return block(Blocked::fenced, SessionErrc::fenced);
-            case 6:
-                return lost_state(frame, SessionErrc::store_changed);
-            case 7:
-                return lost_state(frame, SessionErrc::unknown_journal);
-            case 8:
-                return ++gaps_ < 2 ? SessionErrc::gap
-                                   : block(Blocked::diverged, SessionErrc::diverged);
-            case 9:
-                return block(Blocked::too_large, SessionErrc::too_large);
-            case 10:
-            case 11:
+        const SessionErrc error = session_format::error_of(frame);
+        switch (error) {
+            case SessionErrc::fenced:
+                return block(Blocked::fenced, error);
+            case SessionErrc::store_changed:
+            case SessionErrc::unknown_journal:
+                return lost_state(frame, error);
+            case SessionErrc::gap:
+                return ++gaps_ < 2 ? error : block(Blocked::diverged, SessionErrc::diverged);
+            case SessionErrc::too_large:
+                return block(Blocked::too_large, error);
+            case SessionErrc::overloaded:
+            case SessionErrc::draining:
                 retry_after_ =
                     std::chrono::milliseconds{smaller<std::uint64_t>(frame.number, 3600000)};
-                break;
+                return error;
             default:
-                break;
+                return error;
         }
-        const bool known = (frame.aux >= 1 && frame.aux <= 13) || frame.aux == 19;
-        return known ? static_cast<SessionErrc>(frame.aux) : SessionErrc::protocol;
     }
 
     [[nodiscard]] std::error_code lost_state(const session_format::Frame& frame,
@@ -312,17 +297,13 @@ private:
     BlockedDetails details_{};
     Phase phase_ = Phase::closed;
     Blocked blocked_ = Blocked::none;
-    bool replaced_ = false;
-    bool starved_ = false;  // the next operation waits for bytes of credit
+    std::uint32_t replacements_ = 0;
     std::uint32_t connections_ = 0;
     std::uint32_t gaps_ = 0;
     std::uint32_t peer_payload_bytes_max_ = 0;
     Duration retry_after_{};
     std::uint64_t attach_ = 0;
-    std::uint64_t next_ = 0;          // the next number to send on this connection
-    std::uint64_t highest_sent_ = 0;  // on this connection
-    Credit credit_{};
-    std::uint64_t bytes_sent_ = 0;
+    SendWindow window_;
 };
 
 }  // namespace belay::inline BELAY_ABI::detail

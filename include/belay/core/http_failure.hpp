@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/core/http_failure.hpp
+/// What HTTP statuses mean to a policy.
+#pragma once
+
+#include <belay/core/failure.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+namespace detail {
+
+class HttpCategory final : public std::error_category {
+public:
+    constexpr HttpCategory() noexcept = default;
+    const char* name() const noexcept override { return "http"; }
+    std::string message(int status) const override { return "status " + std::to_string(status); }
+    std::error_condition default_error_condition(int status) const noexcept override {
+        switch (status) {
+            case 401:
+                return make_error_condition(Cause::unauthorized);
+            // Gateways answer 403 to upgrades in rolling updates: refused, until it is seen again
+            // with fresh credentials, which whoever gets those must count.
+            case 403:
+                return make_error_condition(Cause::refused);
+            case 408:
+            case 504:
+                return make_error_condition(Cause::timed_out);
+            case 429:
+            case 503:
+                return make_error_condition(Cause::overloaded);
+            default:
+                // A redirection that was not followed is one again; 0 is what no server said.
+                return make_error_condition(status >= 100 && status < 500 ? Cause::permanent
+                                                                          : Cause::lost);
+        }
+    }
+};
+
+}  // namespace detail
+
+/// The category of HTTP status codes (RFC 9110, section 15).
+[[nodiscard]] inline const std::error_category& http_category() noexcept {
+    static const detail::HttpCategory category;
+    return category;
+}
+
+/// The failure that an HTTP status stands for; none, which is no failure, from 200 to 299.
+///
+/// 401 unauthorized; 403 refused; 408, 504 timed out; 429, 503 overloaded; others of 100 to 499
+/// permanent; all else lost. `retry_after`: of the header with that name, 0ns without one.
+[[nodiscard]] inline Failure http_failure(int status, Duration retry_after = {}) noexcept {
+    if (status >= 200 && status < 300) return {};
+    Failure failure = Failure::from({status, http_category()}, retry_after);
+    // An error code of 0 would be no error, and no answer at all is one.
+    if (status == 0) failure.cause = Cause::lost;
+    return failure;
+}
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,30 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Runs a program with the port of an HTTP server, which is busy at first: 503 and "Retry-After: 1", 503, then 200."""
+import http.server
+import subprocess
+import sys
+import threading
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    asked = 0
+
+    def do_GET(self):
+        Handler.asked += 1
+        busy = Handler.asked < 3
+        body = b"busy" if busy else b"hello"
+        self.send_response(503 if busy else 200)
+        if Handler.asked == 1:
+            self.send_header("Retry-After", "1")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+sys.exit(subprocess.run([sys.argv[1], str(server.server_port)]).returncode)

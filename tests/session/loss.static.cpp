@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+// Goal: each loss that a receiver's numbers can show is named; where nothing is lost, none is.
+#include <belay/session/detail/loss.hpp>
+
+namespace {
+
+using namespace belay;
+using belay::detail::loss_shown;
+
+constexpr Id home{std::byte{1}};
+constexpr Id foreign{std::byte{2}};
+
+consteval Blocked shown(const detail::SenderFacts& mine, const session_format::Welcome& w) {
+    return loss_shown(mine, w).blocked;
+}
+consteval session_format::Welcome known(std::uint64_t applied, const Id& at = home) {
+    session_format::Welcome w;
+    w.known = true;
+    w.store = at;
+    w.applied = applied;
+    return w;
+}
+consteval session_format::Welcome unknown(const Id& at = home) {
+    session_format::Welcome w;
+    w.store = at;
+    return w;
+}
+
+// A journal that no store has adopted yet.
+static_assert(shown({.acked = 0, .durable = 5, .pinned_store = no_id}, unknown()) == Blocked::none);
+static_assert(shown({.acked = 0, .durable = 5, .pinned_store = no_id}, known(3)) == Blocked::none);
+// One that is pinned.
+static_assert(shown({3, 5, home}, known(3)) == Blocked::none);
+static_assert(shown({3, 5, home}, known(5)) == Blocked::none);
+static_assert(shown({3, 5, home}, known(2)) == Blocked::receiver_rolled_back);
+static_assert(shown({3, 5, home}, known(6)) == Blocked::sender_rolled_back);
+static_assert(shown({3, 5, home}, known(4, foreign)) == Blocked::receiver_lost_state);
+static_assert(shown({3, 5, home}, unknown()) == Blocked::receiver_lost_state);
+static_assert(shown({0, 5, home}, unknown(foreign)) == Blocked::receiver_lost_state);
+// The error is what the protocol's page says.
+static_assert(loss_shown({3, 5, home}, known(4, foreign)).error == SessionErrc::store_changed);
+static_assert(loss_shown({3, 5, home}, known(2)).error == SessionErrc::rolled_back_receiver);
+static_assert(loss_shown({3, 5, home}, known(6)).error == SessionErrc::rolled_back_sender);
+
+}  // namespace
