@@ -200,7 +200,13 @@ private:
         if (segment_ != at.segment) {
             Result<File> file = log.file_system().open(
                 log.path() + '/' + journal_format::segment_name(at.segment), OpenMode::read);
-            if (!file) return file.error();
+            if (!file) return displaced_if_gone(file.error());
+            const Result<FileIdentity> identity = file->identity();
+            if (!identity) return identity.error();
+            // A copy may have gone on by itself: it has other operations under the same numbers.
+            if (*identity != log.file_of(at.segment)) {
+                return make_error_code(QueueErrc::displaced);
+            }
             file_.emplace(std::move(*file));
             segment_ = at.segment;
             window_.forget();

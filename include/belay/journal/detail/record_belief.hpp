@@ -40,9 +40,11 @@ public:
     [[nodiscard]] bool has_run(std::uint32_t run) const noexcept {
         return known_up_to(run) == std::optional{run};
     }
-    /// The last number that an operation in front of `end` has.
+    /// There was an operation, that ends at `end`. Where a copy of an earlier one lies there was
+    /// another.
     void add_number(std::uint64_t number, std::uint64_t end) noexcept {
-        last_ = numbers_known_ ? larger(last_, number) : number;
+        if (numbers_known_ && number <= last_) return;
+        last_ = number;
         numbers_known_ = true;
         end_ = end;
     }
