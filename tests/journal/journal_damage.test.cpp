@@ -338,6 +338,17 @@ TEST_CASE("Journal::open refuses what a later version wrote", "[journal][journal
     CHECK(journal.error().code == QueueErrc::future_version);
 }
 
+namespace {
+
+/// Changes a file that a journal has open.
+void damage_in_place(sim::Disk& disk, const std::string& path, const Bytes& bytes) {
+    auto file = disk.open(path, OpenMode::write);
+    REQUIRE(file);
+    REQUIRE_FALSE(file->write(0, bytes));
+}
+
+}  // namespace
+
 TEST_CASE("Journal::read notices what changed under it", "[journal][journal][fault]") {
     sim::Disk disk;
     disk.restore(make_image(true));
@@ -347,7 +358,7 @@ TEST_CASE("Journal::read notices what changed under it", "[journal][journal][fau
     for (std::size_t i = journal_format::segment_header_bytes; i < bytes.size(); ++i) {
         bytes[i] ^= std::byte{4};
     }
-    disk.put(segment_file(1), bytes);
+    damage_in_place(disk, segment_file(1), bytes);
     CHECK(journal->read(journal->base()).error() == QueueErrc::corrupt);
     CHECK_FALSE(journal->try_pop());
     CHECK(journal->size() == 43);
@@ -370,7 +381,7 @@ TEST_CASE("Journal::read is not led astray by a damaged length", "[journal][jour
     const std::size_t pin = segment_header_bytes + record_bytes(body_of(1, 0).size());
     REQUIRE(decode_record_header(bytes.data() + pin).kind == Kind::pin);
     store_le<std::uint32_t>(bytes.data() + pin + 4, length);
-    disk.put(segment_file(1), bytes);
+    damage_in_place(disk, segment_file(1), bytes);
     REQUIRE(journal->read(1));
     // What is damaged is no operation: the one behind it is whole.
     const auto second = journal->read(2);

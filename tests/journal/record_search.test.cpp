@@ -6,6 +6,7 @@
 
 #include <string>
 
+#include <belay/journal/detail/record_belief.hpp>
 #include <belay/journal/journal.hpp>
 #include <belay/journal/journal_inspect.hpp>
 #include <belay/sim/disk.hpp>
@@ -190,4 +191,76 @@ TEST_CASE("A body of what looks like long records does not hold up a search",
     });
     CHECK_FALSE(none);
     CHECK(places > 340'000);
+}
+
+namespace {
+
+/// The bytes that a search asks for.
+class AskedBytes : public detail::MemoryBytes {
+public:
+    using MemoryBytes::MemoryBytes;
+    [[nodiscard]] BytesView view(std::uint64_t at, std::size_t length) {
+        asked += length;
+        return MemoryBytes::view(at, length);
+    }
+    [[nodiscard]] BytesView peek(std::uint64_t at, std::size_t length) { return view(at, length); }
+
+    std::uint64_t asked = 0;
+};
+
+/// Records, as it seems, that begin every 32 bytes and claim to end far behind, in others.
+Bytes far_records(std::size_t bytes, std::uint32_t durable) {
+    Bytes body(bytes);
+    for (std::size_t at = 0; at + 32 <= bytes; at += 32) {
+        RecordHeader h;
+        h.crc = static_cast<std::uint32_t>(0x1234 + at);
+        h.length = static_cast<std::uint32_t>(bytes - at > 600'000 ? bytes - at - 500'000 : 16);
+        h.number = at;
+        h.durable = durable != 0 ? durable : static_cast<std::uint32_t>(at);
+        h.kind = Kind::operation;
+        encode(h, body.data() + at);
+    }
+    return body;
+}
+
+}  // namespace
+
+TEST_CASE("What a crash left is looked at a few times, whatever it looks like",
+          "[journal][record_search][regression]") {
+    const Bytes bytes = far_records(std::size_t{2} << 20, 0);
+    AskedBytes asked{bytes};
+    detail::RecordSearch<AskedBytes> records{asked};
+    detail::RecordBelief belief{records, 1};
+    belief.add_run(1);
+    CHECK(detail::vouched_behind(records, belief, 0) == 0);
+    CHECK(asked.asked < 128 * bytes.size());
+}
+
+TEST_CASE("inspect_journal reads a file without its header a few times, whatever is in it",
+          "[journal][record_search][regression]") {
+    const bool has_header = GENERATE(true, false);
+    constexpr std::size_t bytes = std::size_t{1} << 20;
+    ReadCountingDisk disk;
+    {
+        auto journal = Journal<ReadCountingDisk>::open(
+            disk, "q",
+            {.segment_bytes = 2 * bytes, .record_bytes_max = bytes + 1000, .seed = Seed{1}});
+        REQUIRE(journal);
+        REQUIRE(journal->append(far_records(bytes, 100)));
+        REQUIRE_FALSE(journal->commit());
+        for (int i = 0; i < 10; ++i) REQUIRE(journal->append(Bytes(100, std::byte{1})));
+        REQUIRE_FALSE(journal->commit());
+    }
+    Bytes damaged = first_file(disk);
+    if (has_header) {
+        damaged[300] ^= std::byte{1};
+    } else {
+        std::fill_n(damaged.begin(), 512, std::byte{0});
+    }
+    disk.put("q/" + journal_format::segment_name(1), damaged);
+    disk.bytes_read = 0;
+    std::uint64_t shown = 0;
+    REQUIRE(inspect_journal(disk, "q", [&](std::uint64_t, BytesView) { ++shown; }));
+    CHECK(shown == 10);
+    CHECK(disk.bytes_read < 64 * damaged.size());
 }

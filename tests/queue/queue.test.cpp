@@ -222,7 +222,9 @@ TEST_CASE("Queue passes on why a storage did not take, or lend", "[queue][queue]
     CHECK(queue.push(as_bytes("far too long")) == QueueErrc::too_large);
     CHECK_FALSE(queue.push(as_bytes("short")));
     CHECK_FALSE(queue.storage().commit());
-    disk.put("q/0000000000000001.journal", Bytes(4096));
+    auto file = disk.open("q/0000000000000001.journal", OpenMode::write);
+    REQUIRE(file);
+    REQUIRE_FALSE(file->write(0, Bytes(4096)));
     const DrainReport result = queue.drain([](BytesView) {});
     CHECK(result.drained == 0);
     CHECK(result.error == QueueErrc::corrupt);

@@ -117,7 +117,8 @@ public:
 
     /// An operation's body, until the next call of `read`, `check`, `front`, `ack` or `try_pop`.
     ///
-    /// Errors: unknown_number; corrupt; those of the disk.   Throws: std::bad_alloc.
+    /// Errors: unknown_number; corrupt; displaced: its file is not at its path any more; those of
+    ///         the disk.   Throws: std::bad_alloc.
     /// Complexity: O(length) for the number after the last one read, else at most 64 records are
     ///             looked at. Where one of these is damaged, all bytes of them, once.
     [[nodiscard]] Result<BytesView> read(std::uint64_t number) {

@@ -130,7 +130,7 @@ private:
     bool is_valid(const PageBytes& bytes, std::size_t at) const {
         if (at + 24 > bytes.size() || bytes[at + 20] == 0) return false;
         const std::uint64_t length = page_integer(bytes, at + 4, 4);
-        if (length > bytes.size() - at - 24) return false;
+        if (length > bytes.size() - at - 24 || page_integer(bytes, at + 16, 4) > at) return false;
         std::uint64_t run = found.run;
         if (bytes[at + 20] == 2) {
             // Only a later run begins.

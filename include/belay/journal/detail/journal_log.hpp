@@ -116,7 +116,8 @@ public:
             index_.last().open_run(run.number, run.salt);
         }
         // Behind the opening stale bytes could do no harm, but every later opening would see them.
-        std::error_code error = writer_.clear(garbage_end);
+        std::error_code error = writer_.look();
+        if (!error) error = writer_.clear(garbage_end);
         if (!error && place != 0) {
             error = writer_.overwrite(place, Kind::opening, run.number, payload, seed());
         } else if (!error && fits) {
@@ -242,6 +243,7 @@ private:
         Result<File> file =
             lost ? lost : Files::make(fs_, path_, next.header, note_, options_.segment_bytes);
         std::error_code error = file.error();
+        if (!error) error = next.know_file(*file);
         if (!error) {
             error = fs_.sync_directory(path_);
             fatal = static_cast<bool>(error);
@@ -256,7 +258,8 @@ private:
             acked_noted_ = next.header.acked;
             index_.add(std::move(next));
             const std::string name = Files::path_of(path_, index_.last().header.index);
-            writer_.replace_file({fs_, std::move(*file), name}, index_.last().end);
+            writer_.replace_file({fs_, std::move(*file), index_.last().file, name},
+                                 index_.last().end);
         }
         writer_.end_exclusive(fatal ? error : std::error_code{});
         if (!error) static_cast<void>(remove_files(files_per_call));

@@ -113,17 +113,17 @@ private:
         Found found{place.segment, place.number, place.last, {}};
         MemoryBytes part{bytes, place.mark.offset};
         RecordSearch<MemoryBytes> records{part};
-        std::uint64_t next = place.number;
-        const auto is_next = [&](const FoundRecord& record) {
+        // By their numbers, wherever they are: a later one may have been copied over an earlier.
+        const auto is_one = [&](const FoundRecord& record) {
             const journal_format::RecordHeader& h = record.header;
-            return h.kind == journal_format::Kind::operation && h.number >= next &&
+            return h.kind == journal_format::Kind::operation && h.number >= place.number &&
                    h.number <= place.last &&
                    record.seed == journal_format::record_seed(place.nonce, run_of(h.number).run);
         };
-        std::uint64_t offset = place.mark.offset;
-        while (next <= place.last) {
+        std::uint64_t next = place.number;
+        for (std::uint64_t offset = place.mark.offset; offset < end;) {
             std::optional<FoundRecord> record = records.at(offset);
-            if (!record || !is_next(*record)) record = records.behind({offset, next}, is_next);
+            if (!record || !is_one(*record)) record = records.behind({offset, next}, is_one);
             if (!record) break;
             found.offsets[static_cast<std::size_t>(record->header.number - place.number)] =
                 static_cast<std::uint32_t>(record->offset);
@@ -166,7 +166,8 @@ private:
                 body = bytes->subspan(record_header_bytes, h.length);
                 const std::uint32_t crc = crc32c(body);
                 const Opening& run = run_of(h.number);
-                if (record_crc(bytes->data(), crc, record_seed(at.nonce, run.run)) != h.crc) {
+                if (h.durable > at.offset ||
+                    record_crc(bytes->data(), crc, record_seed(at.nonce, run.run)) != h.crc) {
                     return corrupt();
                 }
                 if (check != nullptr)
@@ -199,7 +200,13 @@ private:
         if (segment_ != at.segment) {
             Result<File> file = log.file_system().open(
                 log.path() + '/' + journal_format::segment_name(at.segment), OpenMode::read);
-            if (!file) return file.error();
+            if (!file) return displaced_if_gone(file.error());
+            const Result<FileIdentity> identity = file->identity();
+            if (!identity) return identity.error();
+            // A copy may have gone on by itself: it has other operations under the same numbers.
+            if (*identity != log.file_of(at.segment)) {
+                return make_error_code(QueueErrc::displaced);
+            }
             file_.emplace(std::move(*file));
             segment_ = at.segment;
             window_.forget();

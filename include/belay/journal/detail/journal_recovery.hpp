@@ -4,6 +4,7 @@
 #pragma once
 
 #include <optional>  // std::optional
+#include <string>    // std::string
 
 #include <belay/core/order.hpp>
 #include <belay/journal/detail/journal_log.hpp>
@@ -25,7 +26,8 @@ public:
 
     /// The writing side, with a run of its own begun; or null, and then `error` says why.
     detail::Ref<Log> open() {
-        if (!prepare() || !(indices_.empty() ? create() : read_all()) || !end_roll()) {
+        if (!prepare() || !(indices_.empty() ? create() : read_all()) || !is_in_place() ||
+            !end_roll()) {
             return {};
         }
         return start();
@@ -56,6 +58,9 @@ private:
     /// Takes the lock, and lists the segments.
     bool prepare() {
         if (!possible(options_)) return fail(make_error_code(QueueErrc::bad_options), path_);
+        Result<std::string> directory = Files::absolute(fs_, path_);
+        if (!directory) return fail(directory.error(), path_);
+        directory_ = std::move(*directory);
         if (options_.create) {
             if (const std::error_code code = fs_.create_directory(path_)) {
                 return fail(code, path_);
@@ -105,6 +110,7 @@ private:
         std::error_code code = file.error();
         if (!code) code = fs_.sync_directory(path_);
         if (!code) code = fs_.sync_directory(Files::parent_of(path_));
+        if (!code) code = s.know_file(*file);
         if (code) return fail(code, path_of(1));
         gathered.enter(s.header);
         segments_.push_back(std::move(s));
@@ -209,6 +215,7 @@ private:
         if (header->segment_bytes > *size) {
             return fail(make_error_code(QueueErrc::corrupt), path, *size, "the file is cut short");
         }
+        if ((code = into.segment.know_file(*file))) return fail(code, path);
         into.segment.header = *header;
         into.bytes = smaller<std::uint64_t>(*size, 2 * segment_bytes_max);
         into.file.emplace(std::move(*file));
@@ -288,6 +295,13 @@ private:
                opened.segment.header.journal == segments_.front().header.journal;
     }
 
+    /// Whether the name of the last file still leads to it, before anything is written.
+    bool is_in_place() {
+        const std::string path = Files::path_of(directory_, segments_.back().header.index);
+        const std::error_code code = look_for(fs_, path, segments_.back().file);
+        return !code || fail(code, path);
+    }
+
     /// Ends a roll, or a creation, that the end of a process interrupted: removes its files, or
     /// flushes what the first record has to wait for.
     bool end_roll() {
@@ -344,15 +358,10 @@ private:
             fail(code, path, segments_.back().durable, "what it holds could not be written");
             return {};
         }
-        Result<std::string> directory = Files::absolute(fs_, path_);
-        if (!directory) {
-            fail(directory.error(), path_);
-            return {};
-        }
         const std::uint32_t run = gathered.run + 1;
         const auto salt = static_cast<std::uint32_t>(bits_());
         auto log =
-            detail::Ref<Log>::make(fs_, std::move(*directory), options_,
+            detail::Ref<Log>::make(fs_, std::move(directory_), options_,
                                    typename Log::Start{std::move(*lock_), std::move(*file_),
                                                        std::move(segments_), gathered, bits_});
         if (!report.created) {
@@ -371,6 +380,7 @@ private:
     FileSystem& fs_;
     const std::string& path_;
     const JournalOptions& options_;
+    std::string directory_;  // the path, whatever the working directory becomes
     OpenMode mode_ = OpenMode::write;
     std::optional<typename FileSystem::Lock> lock_;
     std::optional<File> file_;            // the last segment

@@ -4,10 +4,14 @@
 #pragma once
 
 #include <cstring>  // std::memcpy
+#include <utility>  // std::move
 #include <vector>   // std::vector
 
 #include <belay/journal/check.hpp>
+#include <belay/journal/detail/file_part.hpp>
 #include <belay/journal/detail/file_window.hpp>
+#include <belay/journal/detail/record_belief.hpp>
+#include <belay/journal/detail/record_search.hpp>
 #include <belay/journal/detail/segment_index.hpp>
 #include <belay/journal/journal_format.hpp>
 
@@ -115,38 +119,28 @@ public:
     /// A record that is valid, and was made when the place of the invalid one was on the medium
     /// already, proves that something was there, and is damaged.
     void classify_tail(ScanEnd& end) {
-        using namespace journal_format;
-        for (std::uint64_t at = s_.end; at < size_;) {
-            const Result<BytesView> view = window_.view(file_, at, chunk_bytes, size_);
-            if (!view || view->empty()) {
-                if (!view) end.error = view.error();
-                return;
+        FilePart<File> tail{file_, window_, {s_.end, size_}};
+        if (tail.used() != 0) {
+            end.garbage_end = s_.end + tail.used();
+            RecordSearch records{tail};
+            RecordBelief belief{records, s_.header.nonce};
+            belief.add_run(s_.header.run);
+            for (const std::uint32_t run : runs_) belief.add_run(run);
+            belief.add_number(s_.last, s_.end);
+            if (vouched_behind(records, std::move(belief), s_.end) > s_.end) {
+                refuse(end, QueueErrc::corrupt, "what follows was written after it");
             }
-            const BytesView chunk = *view;
-            const std::size_t used = last_byte_that_is_not_zero(chunk);
-            if (used != 0) end.garbage_end = at + used;
-            // Headers that straddle two chunks are seen whole in the next one.
-            const std::size_t step = chunk.size() > record_header_bytes
-                                         ? aligned(chunk.size() - record_header_bytes)
-                                         : chunk.size();
-            candidates_.clear();
-            for (std::size_t i = 0; i < smaller(step, used); i += alignment) {
-                if (i + record_header_bytes <= chunk.size()) consider(chunk.data() + i, at + i);
-            }
-            for (const std::uint64_t candidate : candidates_) {
-                if (proves_damage(candidate, end)) return;
-            }
-            at += step;
         }
+        if (tail.error()) end.error = tail.error();
     }
 
 private:
     static constexpr std::size_t chunk_bytes = std::size_t{64} << 10;
-    static constexpr std::size_t opening_payload_bytes = 4;
     static constexpr std::uint32_t opening_bytes = 32;
     static_assert(journal_format::record_bytes(opening_payload_bytes) == opening_bytes);
 
     struct Record {
+        std::uint64_t offset = 0;
         journal_format::RecordHeader header;
         std::uint32_t payload_crc = 0;
         BytesView bytes;  // header and payload; empty if there is no room for them
@@ -163,6 +157,7 @@ private:
     Result<Record> record_at(std::uint64_t offset) {
         using namespace journal_format;
         Record record;
+        record.offset = offset;
         Result<BytesView> bytes = window_.at_least(file_, offset, record_header_bytes, size_);
         if (!bytes) return bytes.error();
         if (bytes->size() < record_header_bytes) return record;
@@ -184,7 +179,8 @@ private:
     bool is_next(const Record& record) const noexcept {
         using namespace journal_format;
         const RecordHeader& h = record.header;
-        if (record.bytes.empty()) return false;
+        // Nobody knows what comes later to be on the medium: it was copied to here.
+        if (record.bytes.empty() || h.durable > record.offset) return false;
         std::uint32_t run = g_.run;
         if (h.kind == Kind::opening) {
             if (h.number <= run || h.number > 0xFFFFFFFFU) return false;
@@ -231,29 +227,10 @@ private:
         while (at < size_) {
             const Result<BytesView> bytes = window_.view(file_, at, chunk_bytes, size_);
             if (!bytes || bytes->empty()) break;
-            if (last_byte_that_is_not_zero(*bytes) != 0) return false;
+            if (bytes_before_zeros(*bytes) != 0) return false;
             at += bytes->size();
         }
         return true;
-    }
-
-    /// Whether a record behind the end is one of the run that goes on or a later one.
-    ///
-    /// Later runs are not known by their openings only: those may be what is damaged, and of many
-    /// in a row two are left. So the record itself says its run, by the seed that it must have. It
-    /// is believed if so many runs could begin between the end and the record; if an opening there
-    /// says so, which may be the one before; or if the next record says the same.
-    bool is_later(const Record& record, std::uint64_t offset) {
-        using namespace journal_format;
-        const RecordHeader& h = record.header;
-        if (record.bytes.empty()) return false;
-        const std::uint32_t run = seed_by_crc(h.crc, record.crc_under(0)) - s_.header.nonce;
-        if (run < g_.run || run - g_.run > runs_in_a_row_max) return false;
-        const std::uint64_t openings = (offset - s_.end) / opening_bytes;
-        if (run - g_.run <= openings || run <= later_run_) return true;
-        const Result<Record> next = record_at(offset + record_bytes(h.length));
-        return next && !next->bytes.empty() &&
-               seed_by_crc(next->header.crc, next->crc_under(0)) == run + s_.header.nonce;
     }
 
     void take(const Record& record, ScanEnd& end) {
@@ -282,6 +259,7 @@ private:
                 const auto run = static_cast<std::uint32_t>(h.number);
                 s_.open_run(run, load_le<std::uint32_t>(record.payload().data()));
                 g_.begin_run(s_.openings.back());
+                runs_.push_back(run);
                 break;
             }
             case Kind::ack: {
@@ -352,47 +330,12 @@ private:
         end.what = what;
     }
 
-    static std::size_t last_byte_that_is_not_zero(BytesView bytes) noexcept {
-        std::size_t n = bytes.size();
-        while (n >= 8 && load_le<std::uint64_t>(bytes.data() + n - 8) == 0) n -= 8;
-        while (n != 0 && bytes[n - 1] == std::byte{0}) --n;
-        return n;
-    }
-
-    /// Notes an offset at which a proof of damage may be, by what costs nothing to look at.
-    void consider(const std::byte* p, std::uint64_t offset) {
-        const journal_format::RecordHeader h = journal_format::decode_record_header(p);
-        if (h.kind == journal_format::Kind::none || is_of_a_later_version(h)) return;
-        const bool opens = h.kind == journal_format::Kind::opening;
-        if ((h.durable <= s_.end && !opens) || h.durable > offset) return;
-        if (h.length > size_ - offset - journal_format::record_header_bytes) return;
-        candidates_.push_back(offset);
-    }
-
-    bool proves_damage(std::uint64_t offset, ScanEnd& end) {
-        const Result<Record> record = record_at(offset);
-        if (!record) {
-            end.error = record.error();
-            return true;
-        }
-        if (record->header.kind == journal_format::Kind::opening) {
-            // It proves nothing: nobody knows whether it was ever flushed.
-            if (!is_opening(*record)) return false;
-            later_run_ = larger(later_run_, record->header.number + 1);
-            return false;
-        }
-        if (!is_later(*record, offset)) return false;
-        refuse(end, QueueErrc::corrupt, "what follows was written after it");
-        return true;
-    }
-
     const File& file_;
     std::uint64_t size_;
     Segment& s_;
     Gathered& g_;
     FileWindow& window_;
-    std::vector<std::uint64_t> candidates_;
-    std::uint64_t later_run_ = 0;  // may have begun behind the end
+    std::vector<std::uint32_t> runs_;  // that began here
     bool last_is_opening_ = false;
 };
 

@@ -51,7 +51,8 @@ public:
           acked_{start.gathered.acked},
           acked_noted_{start.gathered.acked},
           acked_durable_{start.gathered.acked},
-          writer_{{fs, std::move(start.file), Files::path_of(path_, index_.last().header.index)},
+          writer_{{fs, std::move(start.file), index_.last().file,
+                   Files::path_of(path_, index_.last().header.index)},
                   index_.last().end,
                   index_.last().last,
                   larger(buffer_bytes, journal_format::record_bytes(options.record_bytes_max)),
@@ -103,6 +104,11 @@ public:
     [[nodiscard]] std::uint64_t first_kept() const noexcept {
         const Guard guard{writer_};
         return index_.first().header.first;
+    }
+    /// The file of a segment.   Pre: the segment is there.
+    [[nodiscard]] FileIdentity file_of(std::uint64_t segment) const noexcept {
+        const Guard guard{writer_};
+        return index_.at(segment).file;
     }
     /// How far a segment can be read from its file.   Pre: the segment is there.
     [[nodiscard]] std::uint32_t written_end(std::uint64_t segment) const noexcept {

@@ -8,6 +8,7 @@
 
 #include <belay/core/assert.hpp>
 #include <belay/core/crc32c.hpp>
+#include <belay/core/order.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
 
@@ -34,7 +35,7 @@ namespace belay::inline BELAY_ABI::detail {
 /// valid until its next call; `peek`, the same for a few bytes far away; and `size()`.
 ///
 /// Errors: none; of what cannot be read any checksum.   Thread safety: none of its own.
-/// Allocates: a 128th of the bytes, at the first long part; throws std::bad_alloc.
+/// Allocates: a 128th of the bytes, up to the end of the last long part; throws std::bad_alloc.
 /// Source: M. Adler, zlib: crc32_combine.
 template <class Source>
 class PartCrcs {
@@ -47,32 +48,35 @@ public:
     explicit PartCrcs(Source& bytes) noexcept : bytes_{bytes} {}
 
     /// The CRC32C of a part.   Pre: the bytes have it.
-    /// Complexity: O(log(length)), after O(bytes) once.
+    /// Complexity: O(log(length)), and the bytes in front of its end once; reads 1 KiB far away.
     [[nodiscard]] std::uint32_t of(Part part) {
         const auto [from, length] = part;
         BELAY_PRECONDITION(from <= bytes_.size() && length <= bytes_.size() - from,
                            "PartCrcs::of: must be a part of the bytes");
         if (length <= direct_bytes) {
-            return crc32c(bytes_.view(from, static_cast<std::size_t>(length)));
+            return crc32c(bytes_.peek(from, static_cast<std::size_t>(length)));
         }
-        if (up_to_.empty()) know_all();
         return up_to(from + length) ^ moved(up_to(from), length);
     }
 
 private:
     static constexpr std::size_t step = 512;
-    static constexpr std::size_t direct_bytes = 8 * step;
+    // What lies far away is read for each part: no more of it than two steps have.
+    static constexpr std::size_t direct_bytes = 2 * step;
 
-    void know_all() {
-        up_to_.reserve(static_cast<std::size_t>(bytes_.size() / step) + 1);
-        up_to_.push_back(0);
-        for (std::uint64_t at = 0; at + step <= bytes_.size(); at += step) {
-            up_to_.push_back(crc32c(bytes_.view(at, step), up_to_.back()));
+    /// Twice as far each time: it moves the window.
+    void know(std::uint64_t steps) {
+        if (up_to_.empty()) up_to_.push_back(0);
+        steps = larger(steps, smaller<std::uint64_t>(bytes_.size() / step, 2 * up_to_.size()));
+        while (up_to_.size() <= steps) {
+            up_to_.push_back(crc32c(bytes_.view((up_to_.size() - 1) * step, step), up_to_.back()));
         }
     }
     [[nodiscard]] std::uint32_t up_to(std::uint64_t end) {
-        const std::uint32_t crc = up_to_[static_cast<std::size_t>(end / step)];
-        return crc32c(bytes_.peek(end - end % step, static_cast<std::size_t>(end % step)), crc);
+        const std::uint64_t steps = end / step;
+        if (up_to_.size() <= steps) know(steps);
+        const std::uint32_t crc = up_to_[static_cast<std::size_t>(steps)];
+        return crc32c(bytes_.peek(steps * step, static_cast<std::size_t>(end % step)), crc);
     }
     /// A checksum past so many more bytes.
     [[nodiscard]] static std::uint32_t moved(std::uint32_t crc, std::uint64_t length) noexcept {

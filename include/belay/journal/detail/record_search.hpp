@@ -3,6 +3,8 @@
 /// RecordSearch: finds the records in bytes of which any may be damaged.
 #pragma once
 
+#include <array>     // std::array
+#include <cstring>   // std::memcpy
 #include <optional>  // std::optional
 
 #include <belay/journal/detail/part_crcs.hpp>
@@ -10,7 +12,10 @@
 
 namespace belay::inline BELAY_ABI::detail {
 
-/// What has the shape of a record, and the checksum of one under some seed, as anything has.
+/// Of an opening's record: the salt.
+inline constexpr std::size_t opening_payload_bytes = 4;
+
+/// What has the form of a record, and the checksum of one under some seed, as anything has.
 struct FoundRecord {
     std::uint64_t offset;  // in its segment
     journal_format::RecordHeader header;
@@ -22,7 +27,37 @@ struct FoundRecord {
     [[nodiscard]] bool is_operation(std::uint64_t number) const noexcept {
         return header.kind == journal_format::Kind::operation && header.number == number;
     }
+    /// Whether this and the next one say the same of their run. Two that are equal say nothing:
+    /// they are a pattern.
+    [[nodiscard]] bool is_followed_by(const FoundRecord& next) const noexcept {
+        using journal_format::Kind;
+        const bool counts = header.kind == Kind::operation && next.header.kind == Kind::operation;
+        return next.seed == seed && next.header.crc != header.crc &&
+               (!counts || next.header.number == header.number + 1);
+    }
 };
+
+/// Whether what a header says is what one of its kind may say, wherever it is.
+[[nodiscard]] constexpr bool has_form(const journal_format::RecordHeader& h) noexcept {
+    using namespace journal_format;
+    if (h.flags != 0 || h.key_length != 0) return false;
+    switch (h.kind) {
+        case Kind::operation:
+            return h.number != 0 && h.number <= number_max;
+        case Kind::opening:
+            return h.length == opening_payload_bytes && h.number <= 0xFFFFFFFFU;
+        case Kind::ack:
+            return h.length == 0;
+        case Kind::pin:
+            return h.length == Id{}.size() && h.number == 0;
+        case Kind::seal:
+            return h.length >= seal_payload_bytes(0, 0) && h.length % 4 == 0;
+        case Kind::note:
+            return h.length <= note_bytes_max && h.number == 0;
+        default:
+            return false;
+    }
+}
 
 /// Part of a segment, in memory.
 class MemoryBytes {
@@ -49,7 +84,7 @@ private:
 /// A part of a segment, at every eighth byte of which a record may begin. Who reads on behind
 /// damage does it with this.
 ///
-/// `Source`: MemoryBytes, or SegmentBytes.
+/// `Source`: MemoryBytes, or FilePart.
 ///
 /// Thread safety: none of its own.   Throws: std::bad_alloc, as PartCrcs.
 template <class Source>
@@ -63,28 +98,38 @@ public:
     /// Pre: bytes.begin() is a multiple of 8.
     explicit RecordSearch(Source& bytes) noexcept : bytes_{bytes}, crcs_{bytes} {}
 
+    [[nodiscard]] std::uint64_t end() const noexcept { return bytes_.begin() + bytes_.size(); }
+    /// The first place from `offset` on where a record may begin; `end` if there is none.
+    [[nodiscard]] std::uint64_t candidate_from(std::uint64_t offset) {
+        return offset >= end() ? end()
+                               : bytes_.candidate_from(offset - bytes_.begin()) + bytes_.begin();
+    }
+
     /// What may be a record at a place; its seed says whose.
     ///
     /// Pre: offset >= begin.   Complexity: O(log(length)), and all bytes once.
     [[nodiscard]] std::optional<FoundRecord> at(std::uint64_t offset) {
-        using namespace journal_format;
-        if (!has_header(offset)) return std::nullopt;
-        const RecordHeader h = header_at(offset);
-        if (h.kind == Kind::none || h.kind > Kind::note || h.flags != 0 || h.key_length != 0 ||
-            h.durable > offset || !has_payload(offset, h)) {
-            return std::nullopt;
-        }
-        const std::uint32_t seed = seed_by_crc(h.crc, crc_under_0(offset, h));
-        return FoundRecord{offset, h, seed};
+        // The window moves along with who goes from record to record.
+        if (has_header(offset))
+            static_cast<void>(bytes_.view(offset - bytes_.begin(), header_bytes));
+        return far(offset);
+    }
+    /// The same, where a length leads that may be damaged: what is in memory stays there.
+    [[nodiscard]] std::optional<FoundRecord> far(std::uint64_t offset) {
+        const Header header = header_at(offset);
+        const RecordHeader h = journal_format::decode_record_header(header.data());
+        // Nobody knows what comes later to be on the medium: it was copied to here.
+        if (!has_form(h) || h.durable > offset || !has_payload(offset, h)) return std::nullopt;
+        return FoundRecord{offset, h, seed_of(offset, h, header)};
     }
     /// Whether a record is whole under a seed, but of a kind or form that is not known here.
     [[nodiscard]] bool is_of_later_version(std::uint64_t offset, std::uint32_t seed) {
-        using namespace journal_format;
-        if (!has_header(offset)) return false;
-        const RecordHeader h = header_at(offset);
+        using journal_format::Kind;
+        const Header header = header_at(offset);
+        const RecordHeader h = journal_format::decode_record_header(header.data());
         const bool is_known = h.kind <= Kind::note && h.flags == 0 && h.key_length == 0;
         return h.kind != Kind::none && !is_known && has_payload(offset, h) &&
-               seed_by_crc(h.crc, crc_under_0(offset, h)) == seed;
+               seed_of(offset, h, header) == seed;
     }
 
     /// The first record behind damage that `is_one(found)` takes for one.
@@ -97,9 +142,9 @@ public:
         // The length may be right. If it leads to the operation that must come next, then nothing
         // that a body is made of is taken for a record.
         if (next != 0 && has_header(from)) {
-            const RecordHeader h = header_at(from);
+            const RecordHeader h = decode_record_header(header_at(from).data());
             const bool was_operation = h.kind == Kind::operation || h.number == next;
-            const std::optional<FoundRecord> found = at(from + record_bytes(h.length));
+            const std::optional<FoundRecord> found = far(from + record_bytes(h.length));
             if (found && found->is_operation(next + (was_operation ? 1 : 0)) && is_one(*found)) {
                 return found;
             }
@@ -114,33 +159,28 @@ public:
 
 private:
     using RecordHeader = journal_format::RecordHeader;
+    static constexpr std::size_t header_bytes = journal_format::record_header_bytes;
+    using Header = std::array<std::byte, header_bytes>;
 
-    [[nodiscard]] std::uint64_t end() const noexcept { return bytes_.begin() + bytes_.size(); }
     [[nodiscard]] bool has_header(std::uint64_t offset) const noexcept {
-        return offset + journal_format::record_header_bytes <= end();
+        return offset <= end() && end() - offset >= header_bytes;
     }
-    [[nodiscard]] std::uint64_t candidate_from(std::uint64_t offset) {
-        return offset >= end() ? end()
-                               : bytes_.candidate_from(offset - bytes_.begin()) + bytes_.begin();
-    }
-    [[nodiscard]] BytesView header_bytes(std::uint64_t offset) {
-        return bytes_.view(offset - bytes_.begin(), journal_format::record_header_bytes);
-    }
-    /// Of kind none where it cannot be read.
-    [[nodiscard]] RecordHeader header_at(std::uint64_t offset) {
-        const BytesView bytes = header_bytes(offset);
-        const bool whole = bytes.size() >= journal_format::record_header_bytes;
-        return whole ? journal_format::decode_record_header(bytes.data()) : RecordHeader{};
+    /// Of kind none where there is none, or it cannot be read.
+    [[nodiscard]] Header header_at(std::uint64_t offset) {
+        Header header{};
+        if (!has_header(offset)) return header;
+        const BytesView bytes = bytes_.peek(offset - bytes_.begin(), header_bytes);
+        if (bytes.size() == header_bytes) std::memcpy(header.data(), bytes.data(), header_bytes);
+        return header;
     }
     [[nodiscard]] bool has_payload(std::uint64_t offset, const RecordHeader& h) const noexcept {
-        return h.length <= end() - offset - journal_format::record_header_bytes;
+        return h.length <= end() - offset - header_bytes;
     }
-    [[nodiscard]] std::uint32_t crc_under_0(std::uint64_t offset, const RecordHeader& h) {
-        const std::uint32_t crc =
-            crcs_.of({offset - bytes_.begin() + journal_format::record_header_bytes, h.length});
-        const BytesView header = header_bytes(offset);
-        if (header.size() < journal_format::record_header_bytes) return ~h.crc;
-        return journal_format::record_crc(header.data(), crc, 0);
+    [[nodiscard]] std::uint32_t seed_of(std::uint64_t offset, const RecordHeader& h,
+                                        const Header& header) {
+        const std::uint32_t crc = crcs_.of({offset - bytes_.begin() + header_bytes, h.length});
+        const std::uint32_t under_0 = journal_format::record_crc(header.data(), crc, 0);
+        return journal_format::seed_by_crc(h.crc, under_0);
     }
 
     Source& bytes_;

@@ -11,8 +11,27 @@
 #include <belay/journal/detail/record_buffer.hpp>
 #include <belay/journal/detail/segment_index.hpp>
 #include <belay/journal/file_system_like.hpp>
+#include <belay/queue/queue_errc.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
+
+/// An error by which a file was not found, as a journal says it: its files were there.
+[[nodiscard]] inline std::error_code displaced_if_gone(const std::error_code& error) noexcept {
+    const bool gone =
+        error == std::errc::no_such_file_or_directory || error == std::errc::not_a_directory;
+    return gone ? make_error_code(QueueErrc::displaced) : error;
+}
+
+/// No error if a path leads to a file: what is written to any other place nobody finds again.
+///
+/// Errors: displaced; those of looking.
+template <class FileSystem>
+[[nodiscard]] std::error_code look_for(FileSystem& fs, const std::string& path,
+                                       const FileIdentity& file) noexcept {
+    const Result<FileIdentity> there = fs.identity(path);
+    if (!there) return displaced_if_gone(there.error());
+    return *there == file ? std::error_code{} : make_error_code(QueueErrc::displaced);
+}
 
 /// An open file, and the name by which the next opening has to find it.
 template <class FileSystem>
@@ -20,19 +39,11 @@ class PlacedFile {
 public:
     using File = typename FileSystem::File;
 
-    PlacedFile(FileSystem& fs, File file, std::string path) noexcept
-        : fs_{&fs}, file_{std::move(file)}, path_{std::move(path)}, identity_{file_.identity()} {}
+    PlacedFile(FileSystem& fs, File file, const FileIdentity& identity, std::string path) noexcept
+        : fs_{&fs}, file_{std::move(file)}, path_{std::move(path)}, identity_{identity} {}
 
-    /// No error if the path still leads to this file: what is written to any other place nobody
-    /// finds again.   Errors: displaced; those of looking.
-    [[nodiscard]] std::error_code look() const noexcept {
-        if (!identity_) return identity_.error();
-        const Result<FileIdentity> there = fs_->identity(path_);
-        if (there) return *there == *identity_ ? std::error_code{} : displaced();
-        const bool gone = there.error() == std::errc::no_such_file_or_directory ||
-                          there.error() == std::errc::not_a_directory;
-        return gone ? displaced() : there.error();
-    }
+    /// As `look_for`.
+    [[nodiscard]] std::error_code look() const noexcept { return look_for(*fs_, path_, identity_); }
     [[nodiscard]] Result<std::size_t> read(std::uint64_t offset,
                                            std::span<std::byte> into) const noexcept {
         return file_.read(offset, into);
@@ -43,12 +54,10 @@ public:
     [[nodiscard]] std::error_code sync() noexcept { return file_.sync(); }
 
 private:
-    static std::error_code displaced() noexcept { return make_error_code(QueueErrc::displaced); }
-
     FileSystem* fs_;
     File file_;
     std::string path_;
-    Result<FileIdentity> identity_;
+    FileIdentity identity_;
 };
 
 /// Makes a file under another name, and moves it to its own when it is on the medium. Deletes none

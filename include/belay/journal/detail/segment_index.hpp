@@ -6,6 +6,7 @@
 #include <vector>  // std::vector
 
 #include <belay/core/order.hpp>
+#include <belay/journal/file_system_like.hpp>
 #include <belay/journal/journal_format.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
@@ -33,6 +34,7 @@ inline void add_opening(std::vector<Opening>& openings, const Opening& opening) 
 /// What is known of a segment without reading it.
 struct Segment {
     journal_format::SegmentHeader header;
+    FileIdentity file{};      // that has its records; a copy of it is another one
     std::uint64_t last = 0;   // its last operation; header.first - 1 if it has none
     std::uint64_t check = 0;  // at `last`
     std::uint32_t end = 0;    // where its next record goes
@@ -43,6 +45,13 @@ struct Segment {
     std::vector<Mark> marks;
     std::vector<Opening> openings;  // of the last segment only: its seal will need them
 
+    /// Notes in which file it is.   Errors: those of asking the file.
+    template <class File>
+    [[nodiscard]] std::error_code know_file(const File& opened) noexcept {
+        const Result<FileIdentity> identity = opened.identity();
+        if (identity) file = *identity;
+        return identity.error();
+    }
     /// Notes an operation that comes next, at `offset`. Does not allocate after `reserve`.
     void add(std::uint64_t number, std::uint32_t offset) {
         if ((number - header.first) % operations_per_mark == 0) marks.push_back({check, offset});

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/journal/detail/record_belief.hpp
+/// RecordBelief: which of what looks like a record behind damage is one.
+#pragma once
+
+#include <optional>  // std::optional
+#include <vector>    // std::vector
+
+#include <belay/core/order.hpp>
+#include <belay/journal/detail/record_search.hpp>
+#include <belay/journal/journal_format.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// What is known of a segment's records: their nonce, runs and numbers.
+///
+/// A record has a checksum of 32 bits, and behind damage every eighth byte may begin one: bodies
+/// that are arrays of small integers have the form of a record in each of these places. So a
+/// record's run must be known, or all but known; and its number one that can have been reached in
+/// the bytes since the last operation. Inspection, salvage and opening ask here, all three.
+///
+/// Thread safety: none of its own.   Throws: std::bad_alloc.
+template <class Source>
+class RecordBelief {
+public:
+    RecordBelief(RecordSearch<Source>& records, std::uint32_t nonce) noexcept
+        : records_{&records}, nonce_{nonce} {}
+
+    [[nodiscard]] std::uint32_t nonce() const noexcept { return nonce_; }
+    [[nodiscard]] std::uint32_t run_of(const FoundRecord& found) const noexcept {
+        return found.seed - nonce_;
+    }
+    /// There was an opening, or another record, of a run.
+    void add_run(std::uint32_t run) {
+        const std::size_t place = place_behind(run);
+        if (place != 0 && runs_[place - 1] == run) return;
+        runs_.insert(runs_.begin() + static_cast<std::ptrdiff_t>(place), run);
+    }
+    [[nodiscard]] std::uint32_t first_run() const noexcept { return runs_.front(); }
+    [[nodiscard]] bool has_run(std::uint32_t run) const noexcept {
+        return known_up_to(run) == std::optional{run};
+    }
+    /// There was an operation, that ends at `end`. Where a copy of an earlier one lies there was
+    /// another.
+    void add_number(std::uint64_t number, std::uint64_t end) noexcept {
+        if (numbers_known_ && number <= last_) return;
+        last_ = number;
+        numbers_known_ = true;
+        end_ = end;
+    }
+    [[nodiscard]] bool numbers_known() const noexcept { return numbers_known_; }
+    [[nodiscard]] std::uint64_t last() const noexcept { return last_; }
+
+    /// Whether a record `skipped` bytes behind the begin of damage is one.
+    ///
+    /// Later runs are not known by their openings only: those may be what is damaged, and of many
+    /// in a row two are left. So it may be one of the next few, or of any that the next record is
+    /// of, too.   Complexity: that of RecordSearch::at.
+    [[nodiscard]] bool believes(const FoundRecord& found, std::uint64_t skipped) const {
+        using journal_format::Kind;
+        const std::uint32_t run = run_of(found);
+        const std::optional<std::uint32_t> known = known_up_to(run);
+        if (!known || run - *known > journal_format::runs_in_a_row_max) return false;
+        if (found.header.kind == Kind::opening) return found.header.number == run;
+        const bool is_numbered = has_possible_number(found);
+        const std::uint64_t openings =
+            skipped / journal_format::record_bytes(opening_payload_bytes);
+        const bool is_near = run - *known <= smaller<std::uint64_t>(openings, runs_without_opening);
+        if (is_numbered && is_near && !is_contradicted(found)) return true;
+        return (is_numbered || found.header.kind == Kind::operation) && is_confirmed(found);
+    }
+    /// Whether the record behind it is of the same run, and goes on.
+    [[nodiscard]] bool is_confirmed(const FoundRecord& found) const {
+        const std::optional<FoundRecord> next = records_->far(found.end());
+        return next && found.is_followed_by(*next);
+    }
+    /// Whether so many operations have room between the last one and the record.
+    [[nodiscard]] bool has_possible_number(const FoundRecord& found) const noexcept {
+        using journal_format::Kind;
+        const std::uint64_t number = found.header.number;
+        if (!numbers_known_) return true;
+        const std::uint64_t lost = (found.offset - end_) / journal_format::record_header_bytes;
+        const std::uint64_t ahead = number > last_ ? number - last_ : 0;
+        if (found.header.kind == Kind::operation) return ahead <= lost + 1;
+        if (found.header.kind == Kind::ack) return ahead <= lost;
+        return found.header.kind != Kind::seal || (number >= last_ && ahead <= lost);
+    }
+
+private:
+    /// As many as lose their openings with one sector.
+    static constexpr std::uint64_t runs_without_opening = 16;
+
+    /// Whether the record behind it is of another run, that is known: one flipped bit may make of a
+    /// record's run another one.
+    [[nodiscard]] bool is_contradicted(const FoundRecord& found) const {
+        const std::optional<FoundRecord> next = records_->far(found.end());
+        return next && next->seed != found.seed && has_run(run_of(*next)) &&
+               next->header.kind != journal_format::Kind::opening;
+    }
+    /// The last run that is known, up to this one.
+    [[nodiscard]] std::optional<std::uint32_t> known_up_to(std::uint32_t run) const noexcept {
+        const std::size_t place = place_behind(run);
+        return place == 0 ? std::nullopt : std::optional{runs_[place - 1]};
+    }
+    [[nodiscard]] std::size_t place_behind(std::uint32_t run) const noexcept {
+        return first_after(runs_, [run](std::uint32_t other) { return other <= run; });
+    }
+
+    RecordSearch<Source>* records_;
+    std::uint32_t nonce_;
+    std::vector<std::uint32_t> runs_;  // sorted
+    bool numbers_known_ = false;
+    std::uint64_t last_ = 0;
+    std::uint64_t end_ = 0;  // of the last operation that was found
+};
+
+/// Up to where a segment was on the medium when the last record behind `from` was made that can be
+/// believed. What lies above, behind damage, was never promised.   Complexity: O(bytes).
+template <class Source>
+[[nodiscard]] std::uint64_t vouched_behind(RecordSearch<Source>& records,
+                                           RecordBelief<Source> belief, std::uint64_t from) {
+    std::uint64_t vouched = 0;
+    for (std::uint64_t at = records.candidate_from(from); at < records.end();
+         at = records.candidate_from(at + journal_format::alignment)) {
+        const std::optional<FoundRecord> found = records.at(at);
+        if (!found || !belief.believes(*found, at - from)) continue;
+        // An opening vouches for nothing: nobody knows whether it was ever flushed.
+        if (found->header.kind == journal_format::Kind::opening) {
+            belief.add_run(belief.run_of(*found));
+        } else {
+            vouched = larger<std::uint64_t>(vouched, found->header.durable);
+        }
+    }
+    return vouched;
+}
+
+}  // namespace belay::inline BELAY_ABI::detail

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/journal/detail/seed_search.hpp
+/// find_runs: what the records of a segment are seeded with, if its header does not say it.
+#pragma once
+
+#include <algorithm>  // std::sort, std::max_element
+#include <cstdint>    // std::uint32_t
+#include <optional>   // std::optional
+#include <vector>     // std::vector
+
+#include <belay/journal/detail/record_belief.hpp>
+#include <belay/journal/detail/record_search.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// The records of a segment that have one seed.
+struct SeededRows {
+    std::uint32_t seed;
+    std::uint64_t records = 0;              // that follow another one of them
+    std::optional<std::uint32_t> run = {};  // that an opening among them says
+};
+
+/// The records from `first` on that follow one another, and need the same seed. `end` is theirs.
+template <class Source>
+[[nodiscard]] SeededRows follow_row(RecordSearch<Source>& records, FoundRecord first,
+                                    std::uint64_t& end) {
+    SeededRows row{first.seed};
+    std::optional<FoundRecord> next = first;
+    for (FoundRecord record = first;; record = *next) {
+        if (record.header.kind == journal_format::Kind::opening) {
+            row.run = static_cast<std::uint32_t>(record.header.number);
+        }
+        end = record.end();
+        // Only where the first two agree it is worth to read there.
+        next = row.records == 0 ? records.far(end) : records.at(end);
+        if (!next || !record.is_followed_by(*next)) return row;
+        ++row.records;
+    }
+}
+
+/// All rows of more than one record, those of a seed together.   Complexity: O(n log n).
+template <class Source>
+[[nodiscard]] std::vector<SeededRows> all_rows(RecordSearch<Source>& records) {
+    std::vector<SeededRows> rows;
+    for (std::uint64_t at = records.candidate_from(0); at < records.end();) {
+        std::uint64_t behind = at + journal_format::alignment;
+        if (const std::optional<FoundRecord> found = records.at(at)) {
+            std::uint64_t end = 0;
+            const SeededRows row = follow_row(records, *found, end);
+            if (row.records != 0) {
+                rows.push_back(row);
+                behind = end;
+            }
+        }
+        at = records.candidate_from(behind);
+    }
+    std::sort(rows.begin(), rows.end(),
+              [](const SeededRows& a, const SeededRows& b) { return a.seed < b.seed; });
+    std::size_t count = 0;
+    for (const SeededRows& row : rows) {
+        if (count == 0 || rows[count - 1].seed != row.seed) {
+            rows[count++] = row;
+        } else {
+            rows[count - 1].records += row.records;
+            if (row.run) rows[count - 1].run = row.run;
+        }
+    }
+    rows.resize(count, SeededRows{0});
+    return rows;
+}
+
+/// The runs of a segment without a header, as its records say: the seed of most of them is that of
+/// a run. None if no two records follow one another.
+///
+/// `is_counted` is set if an opening says which run that is; else it is called the millionth.
+template <class Source>
+[[nodiscard]] std::optional<RecordBelief<Source>> find_runs(RecordSearch<Source>& records,
+                                                            bool& is_counted) {
+    constexpr std::uint32_t near = journal_format::runs_in_a_row_max;
+    const std::vector<SeededRows> rows = all_rows(records);
+    if (rows.empty()) return std::nullopt;
+    const SeededRows& most = *std::max_element(
+        rows.begin(), rows.end(),
+        [](const SeededRows& a, const SeededRows& b) { return a.records < b.records; });
+    std::uint32_t run = near;
+    is_counted = most.run.has_value();
+    if (is_counted) run = *most.run;
+    for (const SeededRows& row : rows) {
+        // A seed is nonce and run: two of one segment differ as their runs do.
+        const std::uint32_t other = row.run ? *row.run - (row.seed - most.seed) : 0;
+        if (is_counted || other == 0 || *row.run - other > near) continue;
+        run = other;
+        is_counted = true;
+    }
+    RecordBelief belief{records, most.seed - run};
+    belief.add_run(run);
+    for (const SeededRows& row : rows) {
+        const std::uint32_t other = row.seed - belief.nonce();
+        if (other != 0 && other + near - run <= 2 * near) belief.add_run(other);
+    }
+    return belief;
+}
+
+}  // namespace belay::inline BELAY_ABI::detail
