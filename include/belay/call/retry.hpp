@@ -64,9 +64,9 @@ public:
         // Nobody sleeps for an attempt that a rule will not allow when it is due.
         const Advice then = policy_.admit(advice.until);
         if (then.verb == Verb::stop) return end(CallErrc::gave_up, then);
-        if constexpr (ObservesRefusal<Observer>) {
+        if constexpr (hears<RetryHooks::Refusal, Observer>) {
             if (!planned_wait) {
-                observer_.on_refusal(
+                tell<RetryHooks::Refusal>(
                     CallRefused{following(), advice, elapsed(turn.now, advice.until)});
             }
         }
@@ -84,7 +84,7 @@ public:
         if (!failure) {
             policy_.succeeded(turn);
             finished_ = true;
-            if constexpr (ObservesSuccess<Observer>) observer_.on_success(attempt_);
+            tell<RetryHooks::Success>(attempt_);
             return;
         }
         standing_ = policy_.failed(*failure, turn);
@@ -93,10 +93,10 @@ public:
             return;
         }
         held_ = true;
-        if constexpr (ObservesRetries<Observer>) {
+        if constexpr (hears<RetryHooks::Planned, Observer>) {
             const Duration wait =
                 standing_.verb == Verb::go ? Duration{} : elapsed(turn.now, standing_.until);
-            observer_.on_retry(RetryPlanned{attempt_, *failure, standing_, wait});
+            tell<RetryHooks::Planned>(RetryPlanned{attempt_, *failure, standing_, wait});
         }
     }
 
@@ -119,7 +119,7 @@ private:
         attempt_ = following();
         const Instant end = after(now, policy_.attempt_limit(forever));
         if (end < attempt_.deadline) attempt_.deadline = end;
-        if constexpr (ObservesAttempt<Observer>) observer_.on_attempt(attempt_);
+        tell<RetryHooks::Begun>(attempt_);
         return RetryStep::call;
     }
 
@@ -132,11 +132,16 @@ private:
         } else {
             answer_.emplace(Answer::refuse(why, Duration{}));
         }
-        if constexpr (ObservesGiveUp<Observer>) {
+        if constexpr (hears<RetryHooks::GaveUp, Observer>) {
             const Failure failure = attempt_.number != 0 ? *answer_->failure : Failure{};
-            observer_.on_give_up(RetryEnded{attempt_.number, failure, why, advice});
+            tell<RetryHooks::GaveUp>(RetryEnded{attempt_.number, failure, why, advice});
         }
         return RetryStep::finished;
+    }
+
+    template <class H, class Event>
+    void tell(const Event& event) {
+        detail::notify<H>(observer_, no_machine, event);
     }
 
     void abandon() noexcept {
@@ -213,7 +218,8 @@ template <RuleLike P, SleeperLike Sleeper, class F, StopTokenLike Stop = NeverSt
     requires detail::BlockingCall<std::remove_reference_t<F>>
 auto retry(const P& policy, Sleeper& sleeper, F&& fn, const Stop& stop = {},
            Observer&& observer = {}) {
-    static_assert(detail::explain_retry_observer<std::remove_reference_t<Observer>>());
+    static_assert(
+        detail::explain_observer<detail::RetryHooks, std::remove_reference_t<Observer>>());
     using Callable = std::remove_reference_t<F>;
     using Callee = detail::Callee<Callable, detail::CallResult<Callable>>;
     const auto make = [&fn](const Attempt& attempt) { return Callee::make(fn, attempt); };

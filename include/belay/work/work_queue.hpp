@@ -6,8 +6,9 @@
 #include <concepts>  // std::default_initializable, std::same_as
 #include <memory>    // std::unique_ptr
 
-#include <belay/core/no_observer.hpp>
+#include <belay/core/observer.hpp>
 #include <belay/journal/detail/keeps_note.hpp>
+#include <belay/queue/dead_letters.hpp>
 #include <belay/queue/flushable_like.hpp>
 #include <belay/work/detail/work_items.hpp>
 #include <belay/work/detail/work_letters.hpp>
@@ -29,8 +30,8 @@ namespace belay::inline BELAY_ABI {
 /// `DeadLetters`: KeepDead, or a storage that takes Bytes; what it refuses is kept as by KeepDead.
 /// A crash, or a `flush` or `commit` of it that fails, may leave a letter in both; none is lost.
 /// `Observer`: `on_dead(const DeadWork&)`: not lent any more (not of what an opening finds damaged:
-/// see `dead`); `on_dropped(const DeadWork&)`: expired and removed. They must not call the queue;
-/// std::ref works.
+/// see `dead`); `on_dropped(const DeadWork&)`: expired and removed. They may ask the queue, and
+/// must not change it.
 ///
 /// Time comes with each call: waits go by `Moment::now`; what is stored goes by `Moment::wall`, so
 /// that a wall clock that jumps can only shorten a stored delay; ahead, it expires work early.
@@ -52,10 +53,7 @@ class WorkQueue {
     static_assert(detail::TakesDead<DeadLetters>,
                   "WorkQueue: DeadLetters must be KeepDead or have 'try_push(Bytes&&)', which "
                   "answers bool or std::error_code");
-    using Watcher = detail::Unwrapped<Observer>;
-    static_assert(std::same_as<Watcher, NoObserver> || detail::HearsOfDead<Watcher> ||
-                      detail::HearsOfDropped<Watcher>,
-                  "WorkQueue: Observer has neither on_dead nor on_dropped");
+    using Hooks = detail::WorkHooks<const WorkQueue>;
 
 public:
     /// Reads the log, which nothing else may append to, and goes on where it ends.
@@ -341,7 +339,9 @@ private:
     using Item = detail::WorkPlace;
 
     WorkQueue(std::unique_ptr<Work> work, DeadLetters dead, Observer observer)
-        : work_{std::move(work)}, dead_letters_{std::move(dead)}, observer_{std::move(observer)} {}
+        : work_{std::move(work)}, dead_letters_{std::move(dead)}, observer_{std::move(observer)} {
+        static_assert(detail::explain_observer<Hooks, Observer>());
+    }
 
     [[nodiscard]] Work& work() const noexcept {
         BELAY_PRECONDITION(work_ != nullptr, "WorkQueue: must not be used after it was moved from");
@@ -365,7 +365,7 @@ private:
         const DeadWork dead{item.id, body, cause, work_->slots[i].deliveries};
         if (cause == DeathCause::expired && work_->options.expired == Expired::drop) {
             work_->finish(i);
-            if constexpr (detail::HearsOfDropped<Watcher>) observer().on_dropped(dead);
+            detail::notify<typename Hooks::Dropped>(observer_, *this, dead);
             return failed();
         }
         if (cause != DeathCause::unreadable &&
@@ -385,12 +385,12 @@ private:
             work_->slots[i] = noted;
             work_->slots.make_dead(i);
         }
-        if constexpr (detail::HearsOfDead<Watcher>) observer().on_dead(dead);
+        detail::notify<typename Hooks::Dead>(observer_, *this, dead);
         return failed();
     }
     static constexpr bool body_is_wanted = !std::same_as<DeadLetters, KeepDead> ||
-                                           detail::HearsOfDead<Watcher> ||
-                                           detail::HearsOfDropped<Watcher>;
+                                           detail::hears<typename Hooks::Dead, Observer> ||
+                                           detail::hears<typename Hooks::Dropped, Observer>;
 
     std::unique_ptr<Work> work_;
     [[no_unique_address]] DeadLetters dead_letters_;
