@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-using Ledgers = Receiver<posix::Accepted, MemoryLedger>;
+using Ledgers = Receiver<posix::Accepted<>, MemoryLedger>;
 
 /// A directory that is gone at the end.
 struct Scratch {
@@ -39,7 +39,7 @@ int main() {
     Ledgers receiver{MemoryLedger{shelf}};
     loop.attach(receiver);
     posix::Listener listener{
-        loop, [&](posix::Accepted connection) { receiver.accept(std::move(connection)); }};
+        loop, [&](posix::Accepted<> connection) { receiver.accept(std::move(connection)); }};
     if (listener.listen({"127.0.0.1", 0})) return 2;
     const posix::Endpoint peer{"127.0.0.1", listener.port()};
     listener.close();  // nobody is there yet

@@ -38,7 +38,7 @@ struct App {
 class Host {
 public:
     explicit Host(posix::Loop<>& loop) : loop_{loop} {}
-    void operator()(posix::Accepted connection) {
+    void operator()(posix::Accepted<> connection) {
         guests_.push_back(std::make_unique<Guest>(std::move(connection), MaxAttempts{1},
                                                   SupervisorOptions{},
                                                   Greeter{static_cast<int>(guests_.size()) + 1}));
@@ -55,7 +55,7 @@ private:
             if (number < 4) link.stop();
         }
     };
-    using Guest = Supervisor<posix::Accepted, MaxAttempts, Greeter>;
+    using Guest = Supervisor<posix::Accepted<>, MaxAttempts, Greeter>;
 
     posix::Loop<>& loop_;
     std::vector<std::unique_ptr<Guest>> guests_{};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // How many values the rings pass between threads, beside the packaged lock-free queues. One
 // iteration passes 2^18 random values; threads are started and ended outside the measured time.
+#include <belay/core/random.hpp>
 #include <belay/queue/detail/ring_waiters.hpp>
 #include <belay/queue/mpmc_ring.hpp>
 #include <belay/queue/mpsc_ring.hpp>
@@ -13,6 +14,7 @@
 #include <span>
 #include <string>
 #include <thread>
+#include <type_traits>
 #include <vector>
 
 #include <benchmark/benchmark.h>
@@ -71,16 +73,21 @@ const std::array<T, 256>& payloads() {
     return made;
 }
 
-/// Pauses, and gives the processor away when that did not help.
+/// Pauses, and gives the processor away when that did not help. How long is drawn: waits of one
+/// length keep two threads in step, one behind the other over a ring that is full, or empty, all
+/// the time, and then only this one case is measured.
 class Backing {
 public:
-    void off() {
-        if (++tries_ % 16 == 0) std::this_thread::yield();
+    explicit Backing(unsigned side) : bits_{Seed{side + 1}} {}
+    /// After so many tries in vain before this one.
+    void off(unsigned tries) {
+        if (tries % 16 == 15) std::this_thread::yield();
+        for (std::uint64_t i = bits_() % 8; i != 0; --i) detail::pause_briefly();
         detail::pause_briefly();
     }
 
 private:
-    unsigned tries_ = 0;
+    Random bits_;
 };
 
 void pin(std::thread& thread, unsigned core) {
@@ -121,18 +128,18 @@ double timed(unsigned threads, const Bodies&... bodies) {
 template <class Peer, class T>
 void produce(Peer& peer, std::size_t count) {
     const std::array<T, 256>& values = payloads<T>();
+    Backing backing{0};
     for (std::size_t i = 0; i < count; ++i) {
-        Backing backing;
-        while (!peer.push(values[i % 256])) backing.off();
+        for (unsigned n = 0; !peer.push(values[i % 256]); ++n) backing.off(n);
     }
 }
 template <class Peer, class T>
 void consume(Peer& peer, std::size_t count) {
     std::uint64_t sum = 0;
     T value{};
+    Backing backing{1};
     for (std::size_t i = 0; i < count; ++i) {
-        Backing backing;
-        while (!peer.pop(value)) backing.off();
+        for (unsigned n = 0; !peer.pop(value); ++n) backing.off(n);
         sum += read(value);
     }
     benchmark::DoNotOptimize(sum);
@@ -163,13 +170,13 @@ void pass_batches(benchmark::State& state) {
         Peer peer;
         const auto producer = [&] {
             std::array<T, 256> values = payloads<T>();
+            Backing backing{0};
             for (std::size_t sent = 0; sent < values_an_iteration;) {
-                Backing backing;
                 const std::span<T> next{values.data() + sent % 256 / batch * batch, batch};
+                const std::span<T> left = next.first(std::min(batch, values_an_iteration - sent));
                 std::size_t n = 0;
-                while ((n = peer.ring.push_some(
-                            next.first(std::min(batch, values_an_iteration - sent)))) == 0) {
-                    backing.off();
+                for (unsigned tries = 0; (n = peer.ring.push_some(left)) == 0; ++tries) {
+                    backing.off(tries);
                 }
                 sent += n;
             }
@@ -177,10 +184,12 @@ void pass_batches(benchmark::State& state) {
         const auto consumer = [&] {
             std::uint64_t sum = 0;
             std::array<T, batch> values{};
+            Backing backing{1};
             for (std::size_t got = 0; got < values_an_iteration;) {
-                Backing backing;
                 std::size_t n = 0;
-                while ((n = peer.ring.pop_some(values)) == 0) backing.off();
+                for (unsigned tries = 0; (n = peer.ring.pop_some(values)) == 0; ++tries) {
+                    backing.off(tries);
+                }
                 for (std::size_t i = 0; i < n; ++i) sum += read(values[i]);
                 got += n;
             }
@@ -207,9 +216,9 @@ void push_pop(benchmark::State& state) {
     state.SetItemsProcessed(state.iterations());
 }
 
-template <class Ring>
+template <class Ring, std::size_t room = capacity>
 struct Ours {
-    Ring ring{capacity};
+    Ring ring{room};
     bool push(const typename Ring::value_type& value) { return ring.try_push(value); }
     bool pop(typename Ring::value_type& into) {
         const auto value = ring.try_pop();
@@ -219,9 +228,9 @@ struct Ours {
 };
 
 #if defined(BELAY_BENCH_BOOST)
-template <class T>
+template <class T, std::size_t room>
 struct BoostSpsc {
-    boost::lockfree::spsc_queue<T, boost::lockfree::capacity<capacity>> queue;
+    boost::lockfree::spsc_queue<T, boost::lockfree::capacity<room>> queue;
     bool push(const T& value) { return queue.push(value); }
     bool pop(T& into) { return queue.pop(into); }
 };
@@ -233,9 +242,12 @@ struct BoostQueue {
 };
 #endif
 #if defined(BELAY_BENCH_READERWRITERQUEUE)
-template <class T>
+/// For as much room as the others have: of what is asked for it makes one block, a power of two of
+/// which one slot stays empty, and above 1,023 values blocks of 512, of which it then has twice as
+/// many as it needs.
+template <class T, std::size_t room>
 struct ReaderWriterQueue {
-    moodycamel::ReaderWriterQueue<T> queue{capacity};
+    moodycamel::ReaderWriterQueue<T> queue{room <= 1024 ? room - 1 : room / 2};
     bool push(const T& value) { return queue.try_enqueue(value); }
     bool pop(T& into) { return queue.try_dequeue(into); }
 };
@@ -250,9 +262,9 @@ struct ConcurrentQueue {
 };
 #endif
 #if defined(BELAY_BENCH_ATOMIC_QUEUE)
-template <class T, bool one_to_one>
+template <class T, bool one_to_one, std::size_t room = capacity>
 struct AtomicQueue {
-    atomic_queue::AtomicQueue2<T, capacity, true, true, false, one_to_one> queue;
+    atomic_queue::AtomicQueue2<T, room, true, true, false, one_to_one> queue;
     bool push(const T& value) { return queue.try_push(value); }
     bool pop(T& into) { return queue.try_pop(into); }
 };
@@ -267,24 +279,37 @@ template <class Peer, class T>
 void two_to_two(const std::string& name) {
     benchmark::RegisterBenchmark(name.c_str(), pass<Peer, T, 2, 2>)->UseManualTime();
 }
+/// All at one room: where it is large the sides seldom meet, where it is small they often do.
+template <class T, std::size_t room>
+void register_spsc(const std::string& size) {
+    const auto add = [&]<class Peer>(std::type_identity<Peer>, const char* name) {
+        one_to_one<Peer, T>("queue/spsc_ring/pass_" + size + "/" + name +
+                            "/room:" + std::to_string(room));
+    };
+    add(std::type_identity<Ours<SpscRing<T>, room>>{}, "belay");
+#if defined(BELAY_BENCH_BOOST)
+    add(std::type_identity<BoostSpsc<T, room>>{}, "boost_spsc");
+#endif
+#if defined(BELAY_BENCH_READERWRITERQUEUE)
+    add(std::type_identity<ReaderWriterQueue<T, room>>{}, "readerwriterqueue");
+#endif
+#if defined(BELAY_BENCH_ATOMIC_QUEUE)
+    add(std::type_identity<AtomicQueue<T, true, room>>{}, "atomic_queue");
+#endif
+}
 template <class T>
 void register_for(const std::string& size) {
-    const std::string spsc = "queue/spsc_ring/pass_" + size + "/";
-    one_to_one<Ours<SpscRing<T>>, T>(spsc + "belay");
+    register_spsc<T, 2048>(size);
+    register_spsc<T, 128>(size);
     const std::string mpmc = "queue/mpmc_ring/pass_2_to_2_" + size + "/";
     two_to_two<Ours<MpmcRing<T>>, T>(mpmc + "belay");
 #if defined(BELAY_BENCH_BOOST)
-    one_to_one<BoostSpsc<T>, T>(spsc + "boost_spsc");
     two_to_two<BoostQueue<T>, T>(mpmc + "boost_queue");
-#endif
-#if defined(BELAY_BENCH_READERWRITERQUEUE)
-    one_to_one<ReaderWriterQueue<T>, T>(spsc + "readerwriterqueue");
 #endif
 #if defined(BELAY_BENCH_CONCURRENTQUEUE)
     two_to_two<ConcurrentQueue<T>, T>(mpmc + "concurrentqueue");
 #endif
 #if defined(BELAY_BENCH_ATOMIC_QUEUE)
-    one_to_one<AtomicQueue<T, true>, T>(spsc + "atomic_queue");
     two_to_two<AtomicQueue<T, false>, T>(mpmc + "atomic_queue");
 #endif
 }

@@ -61,7 +61,7 @@ public:
     }
 
 private:
-    using Transport = belay::Heartbeat<belay::posix::Tcp>;
+    using Transport = belay::Heartbeat<belay::posix::Tcp<>>;
     using Queue = belay::Queue<belay::posix::Journal>;
 
     struct Watcher {

@@ -49,7 +49,7 @@ public:
 
 private:
     using Ledger = typename Parts::Ledger;
-    using Transport = belay::Heartbeat<belay::posix::Accepted>;
+    using Transport = belay::Heartbeat<belay::posix::Accepted<>>;
 
     struct Watcher {
         Server* me;
@@ -74,7 +74,7 @@ private:
 
     struct Accept {
         Server* me;
-        void operator()(belay::posix::Accepted connection) {
+        void operator()(belay::posix::Accepted<> connection) {
             // A client may be busy with its disk for a while: it is not given up as soon as it
             // gives us up.
             me->receiver_.accept(Transport{
@@ -92,19 +92,15 @@ private:
         o.limits.payload_bytes_max = line_bytes_max_;
         return o;
     }
-    static belay::posix::ListenerOptions listener_options() {
-        belay::posix::ListenerOptions o;
-        // A client's batch, and the longest line that may come on top of it.
-        o.connection.message_bytes_max = 4 * line_bytes_max_;
-        return o;
-    }
+    // A client's batch, and the longest line that may come on top of it.
+    static belay::LengthPrefixed framing() { return {.bytes_max = 4 * line_bytes_max_}; }
 
     Server(const ServerOptions& options, Ledger ledger)
         : report_{options.leash.report},
           ledger_path_{ledger.path()},
           owner_{&ledger.owner()},
           receiver_{std::move(ledger), OneSender{owner_}, receiver_options(), Watcher{this}},
-          listener_{loop_, Accept{this}, listener_options()},
+          listener_{loop_, Accept{this}, framing()},
           signals_{loop_, {SIGTERM, SIGINT}, Stop{this}},
           commands_{loop_, options.leash.command, [](std::string_view) {}, Stop{this}} {
         loop_.attach(receiver_);

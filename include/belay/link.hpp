@@ -9,8 +9,11 @@
 #include <belay/link/completion.hpp>
 #include <belay/link/connection_like.hpp>
 #include <belay/link/event.hpp>
+#include <belay/link/framing_like.hpp>
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/heartbeat_options.hpp>
+#include <belay/link/length_prefixed.hpp>
+#include <belay/link/lines.hpp>
 #include <belay/link/link.hpp>
 #include <belay/link/link_errc.hpp>
 #include <belay/link/link_handle.hpp>

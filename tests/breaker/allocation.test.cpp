@@ -14,10 +14,12 @@
 
 #include "support/catch.hpp"
 #include "support/counting_new.hpp"
+#include "support/policy/policy_step.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
 using belay_test::Counting;
+using belay_test::policy_step;
 
 TEST_CASE("Breaker and Shared{CircuitBreaker} never allocate in a policy",
           "[breaker][allocation][unit]") {
@@ -26,21 +28,13 @@ TEST_CASE("Breaker and Shared{CircuitBreaker} never allocate in a policy",
     Policy policy{Breaker{ConsecutiveFailures{5}, OpenFor{300s}}, Shared{breaker}};
     Random bits{Seed{1}};
     Turn turn{clock.now(), bits};
-    std::uint64_t sum = 0;
+    std::size_t sum = 0;
     int permits = 0;
     const Counting counting;
     for (int i = 0; i < 100; ++i) {
         clock.advance(1s);
         turn.now = clock.now();
-        const bool allowed = policy.admit(turn.now).allows(turn.now);
-        if (allowed && policy.begin(turn).verb == Verb::go) {
-            if (i % 3 == 0) {
-                policy.succeeded(turn);
-            } else {
-                sum += policy.failed(Failure{.cause = Cause::overloaded}, turn).by.size();
-            }
-        }
-        sum += policy.lost(Failure{.cause = Cause::lost}, turn).by.size();
+        sum += policy_step(policy, turn, i);
         auto permit = breaker.acquire();
         if (permit) {
             permit.failure();

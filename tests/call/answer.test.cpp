@@ -7,12 +7,15 @@
 #include <stdexcept>
 
 #include <belay/call/fails_if.hpp>
+#include <belay/call/pipeline.hpp>
 
+#include "support/call/async_sleeper.hpp"
 #include "support/catch.hpp"
 #include "support/shorthand.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
+using belay_test::AsyncSleeper;
 using belay_test::timed_out;
 
 namespace {
@@ -25,6 +28,18 @@ template <class F, class A>
 auto unwrap(const F&, A answer) {
     return detail::Callee<F, detail::CallResult<F>>::unwrap(std::move(answer));
 }
+
+// A layer that knows better than the call.
+struct Overrules {
+    std::optional<Failure> failure{};
+    bool leaves_why = true;
+    auto call(const auto& next, auto&, const Attempt& attempt) const {
+        auto answer = next(attempt);
+        answer.failure = failure;
+        if (!leaves_why) answer.why = {};
+        return answer;
+    }
+};
 
 }  // namespace
 
@@ -69,4 +84,41 @@ TEST_CASE("An Answer can be made by a layer", "[call][answer][unit]") {
     empty.returned.emplace();
     empty.failure = Failure{Cause::lost};
     CHECK(unwrap(call, empty).error() == CallErrc::call_failed);
+}
+
+TEST_CASE("What a layer calls a failure is one for the caller", "[call][answer][regression]") {
+    AsyncSleeper sleeper;
+    const Pipeline late{Overrules{Failure::from(timed_out)}};
+    CHECK(late(sleeper, [] { return 5; }).error() == timed_out);
+    CHECK(late(sleeper, [] {}).error() == timed_out);
+    CHECK(late(sleeper, [] { return true; }).error() == timed_out);
+    CHECK(late(sleeper, [] { return std::optional{5}; }).error() == timed_out);
+    CHECK(late(sleeper, [] { return Result<int>{5}; }).error() == timed_out);
+    CHECK(late(sleeper, [] { return Result<void>{}; }).error() == timed_out);
+    CHECK(late(sleeper, [] { return std::error_code{}; }) == timed_out);
+    const auto five = late(sleeper, fails_if([] { return 5; }, [](int) { return false; }));
+    CHECK(five.error() == timed_out);
+    CHECK(*five.last() == 5);
+    const auto judged = late(sleeper, [] { return Outcome<int>::success(5); });
+    CHECK(judged.error() == timed_out);
+    CHECK(*judged.last() == 5);
+    // One that only knows a cause leaves the error to the library.
+    for (const bool leaves_why : {true, false}) {
+        const Pipeline lost{Overrules{Failure{Cause::lost}, leaves_why}};
+        CHECK(lost(sleeper, [] { return 5; }).error() == CallErrc::call_failed);
+        CHECK(lost(sleeper, [] {}).error() == CallErrc::call_failed);
+        CHECK(lost(sleeper, [] { return true; }).error() == CallErrc::call_failed);
+        CHECK(lost(sleeper, [] { return std::optional{5}; }).error() == CallErrc::call_failed);
+    }
+}
+
+TEST_CASE("What a layer calls a success is one, where there is a value for it",
+          "[call][answer][regression]") {
+    AsyncSleeper sleeper;
+    const Pipeline fine{Overrules{}};
+    CHECK(fine(sleeper, [] { return false; }));
+    CHECK(fine(sleeper, fails_if([] { return 5; }, [](int) { return true; })).value() == 5);
+    CHECK(fine(sleeper, [] { return std::optional<int>{}; }).error() == CallErrc::call_failed);
+    CHECK(fine(sleeper, [] { return Result<int>{timed_out}; }).error() == timed_out);
+    CHECK(fine(sleeper, [] { return timed_out; }) == timed_out);
 }

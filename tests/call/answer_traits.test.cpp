@@ -5,11 +5,14 @@
 // Pipeline, blocking and in coroutines.
 #include <belay/call/answer_traits.hpp>
 
+#include <array>
 #include <fstream>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <tuple>
+#include <variant>
 #include <vector>
 
 #include <belay/breaker/circuit_breaker.hpp>
@@ -59,11 +62,32 @@ struct Reply {
     }
 };
 // As Boost's, with a category of its own.
+struct Kind {
+    [[nodiscard]] std::string message(int) const { return "mine"; }
+};
 struct Code {
     int number = 0;
     [[nodiscard]] int value() const { return number; }
-    [[nodiscard]] const char* category() const { return "mine"; }
+    [[nodiscard]] Kind category() const { return {}; }
     explicit operator bool() const { return number != 0; }
+};
+// The same names, and nothing of an error.
+struct Reading {
+    bool good = true;
+    [[nodiscard]] double value() const { return 1; }
+    [[nodiscard]] std::string category() const { return "temperature"; }
+    explicit operator bool() const { return good; }
+};
+struct Sample {
+    [[nodiscard]] double value() const { return 1; }
+    [[nodiscard]] std::string category() const { return "temperature"; }
+};
+struct CodeWithoutTest {
+    [[nodiscard]] int value() const { return 1; }
+    [[nodiscard]] const std::error_category& category() const { return std::generic_category(); }
+};
+struct OnlyNot {
+    bool operator!() const { return true; }
 };
 template <class T>
 struct Box {
@@ -114,6 +138,28 @@ static_assert(!detail::Unsupported<Reply> && !detail::Unsupported<Code>);
 static_assert(!detail::Unsupported<std::unique_ptr<int>> && detail::Unsupported<OkField>);
 static_assert(!detail::Unsupported<std::shared_ptr<void>> && !detail::Unsupported<double>);
 static_assert(!detail::Unsupported<std::vector<bool>>);
+static_assert(detail::Unsupported<Reading> && !detail::Unsupported<Sample>);
+static_assert(detail::Unsupported<CodeWithoutTest> && detail::Unsupported<OnlyNot>);
+// What holds something that says "failed" might be one, too.
+template <class E>
+constexpr bool held_is_refused =
+    detail::Unsupported<std::pair<E, int>> && detail::Unsupported<std::tuple<int, E>> &&
+    detail::Unsupported<std::array<E, 2>> && detail::Unsupported<std::variant<int, E>> &&
+    detail::Unsupported<std::optional<E>> && detail::Unsupported<Result<E>> &&
+    detail::Unsupported<std::optional<std::tuple<std::variant<E>>>>;
+static_assert(held_is_refused<std::error_code> && held_is_refused<std::error_condition>);
+static_assert(held_is_refused<std::errc> && held_is_refused<CallErrc> && held_is_refused<Cause>);
+static_assert(held_is_refused<Failure> && held_is_refused<std::exception_ptr>);
+static_assert(held_is_refused<Status> && held_is_refused<CurlCode> && held_is_refused<Reply>);
+static_assert(held_is_refused<Result<int>> && detail::Unsupported<std::pair<int, Result<void>>>);
+static_assert(!detail::Unsupported<std::pair<int, std::string>> &&
+              !detail::Unsupported<std::tuple<>>);
+static_assert(!detail::Unsupported<std::pair<bool, int*>> && !detail::Unsupported<Result<bool>>);
+static_assert(!detail::Unsupported<std::variant<std::monostate, std::string>>);
+static_assert(!detail::Unsupported<std::tuple<std::optional<int>, std::unique_ptr<int>>>);
+static_assert(!detail::Unsupported<std::optional<std::vector<int>>>);
+// It was judged before it came into an Outcome.
+static_assert(!detail::Unsupported<Outcome<Status>> && !detail::Unsupported<Outcome<CurlCode>>);
 
 TEMPLATE_TEST_CASE("What has ok() fails where that says so, and comes back as it was",
                    "[call][answer_traits][unit]", BELAY_TEST_WAYS) {
@@ -187,6 +233,38 @@ TEMPLATE_TEST_CASE("What has value() and category() fails where it is true",
     CHECK(calls == 5);
 #endif
 }
+
+#if __has_include(<boost/system/error_code.hpp>)
+namespace {
+// A category of which 0 is a failure, and other values are none.
+struct HttpCategory final : boost::system::error_category {
+    const char* name() const noexcept override { return "http"; }
+    std::string message(int) const override { return "status"; }
+    bool failed(int status) const noexcept override { return status < 200 || status >= 300; }
+};
+const HttpCategory http;
+}  // namespace
+
+TEMPLATE_TEST_CASE("What a code's own category calls no failure comes back as no error",
+                   "[call][answer_traits][regression]", BELAY_TEST_WAYS) {
+    AsyncSleeper sleeper;
+    int calls = 0;
+    const auto answers = [&](int status) {
+        return [&calls, status] {
+            ++calls;
+            return boost::system::error_code{status, http};
+        };
+    };
+    CHECK_FALSE(TestType::run(steady(1s, 3), sleeper, answers(200), as_it_is));
+    CHECK(calls == 1);
+    CHECK(TestType::run(steady(1s, 3), sleeper, answers(0), as_it_is) == CallErrc::gave_up);
+    CHECK(calls == 4);
+    const Policy stops{steady(1s, 3), StopOn{Cause::lost}};
+    CHECK(TestType::run(stops, sleeper, answers(0), as_it_is) == CallErrc::gave_up);
+    CHECK(calls == 5);
+    CHECK(TestType::run(steady(1s, 3), sleeper, answers(503), as_it_is).value() == 503);
+}
+#endif
 
 TEMPLATE_TEST_CASE("AnswerTraits teaches what a failure of a type is, and its cause",
                    "[call][answer_traits][unit]", BELAY_TEST_WAYS) {

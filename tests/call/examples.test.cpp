@@ -10,6 +10,7 @@
 
 #include "support/archetypes.hpp"
 #include "support/catch.hpp"
+#include "support/shorthand.hpp"
 
 using namespace belay;
 
@@ -47,11 +48,38 @@ TEST_CASE("Example: the last answer of a server that is broken", "[call][example
                                 fails_if(fetch, [](const Response& r) { return r.status >= 500; }));
         if (page) return page->body;
         lines.push_back(page.error().message());
+        lines.push_back(std::string{to_string(page.cause())});
         if (page.last()) lines.push_back(std::to_string(page.last()->status));
         return {};
     };
     CHECK(get([] { return Response{200, "news"}; }) == "news");
     CHECK(lines.empty());
     CHECK(get([] { return Response{503, "sorry"}; }).empty());
-    CHECK(lines == std::vector{make_error_code(CallErrc::gave_up).message(), std::string{"503"}});
+    CHECK(lines ==
+          std::vector<std::string>{make_error_code(CallErrc::gave_up).message(), "lost", "503"});
+}
+
+namespace {
+
+struct Says {
+    std::string text;
+    void on_give_up(const RetryEnded& end) {
+        text = std::string{end.advice.by} + " after " + std::to_string(end.attempts) + ": " +
+               end.failure.message();
+    }
+};
+
+}  // namespace
+
+TEST_CASE("Example: which rule said stop, and of what", "[call][examples][unit]") {
+    Random bits{Seed{1}};
+    belay_test::MinimalSleeper sleeper{bits};
+    Says says;
+    const auto fetch_scene = [] { return belay_test::timed_out; };
+    CHECK(retry(MaxAttempts{3}, sleeper, fetch_scene, NeverStops{}, says) == belay_test::timed_out);
+    CHECK(says.text == "MaxAttempts after 3: timed_out: " + belay_test::timed_out.message());
+    StopSource source;
+    source.request_stop();
+    CHECK(retry(MaxAttempts{3}, sleeper, fetch_scene, source.token(), says) == CallErrc::stopped);
+    CHECK(says.text.starts_with(" after 0: "));
 }

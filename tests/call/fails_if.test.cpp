@@ -3,6 +3,7 @@
 // only, and the last one can be asked for; and whatever throws, the policy is told.
 #include <belay/call/fails_if.hpp>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -68,12 +69,15 @@ struct Rig {
 
 }  // namespace
 
-TEST_CASE("fails_if retries what its predicate calls a failure", "[call][fails_if][unit]") {
+TEMPLATE_TEST_CASE("fails_if retries what its predicate calls a failure", "[call][fails_if][unit]",
+                   BELAY_TEST_WAYS) {
     Rig rig;
+    AsyncSleeper sleeper;
     int calls = 0;
     const auto fetch = [&] { return Response{++calls < 3 ? 503 : 200}; };
-    const auto result = retry(rig.policy(), rig.sleeper,
-                              fails_if(fetch, [](const Response& r) { return r.status >= 500; }));
+    const auto result = TestType::run(rig.policy(), sleeper, fetch, [](auto fn) {
+        return fails_if(fn, [](const Response& r) { return r.status >= 500; });
+    });
     CHECK(result.value().status == 200);
     CHECK(rig.seen.begun == 3);
     CHECK(rig.seen.failures == std::vector<Failure>(2, Failure{Cause::lost}));
@@ -221,30 +225,189 @@ TEST_CASE("A predicate may say the cause, and a server's wish", "[call][fails_if
     CHECK(calls == 1);
 }
 
-TEST_CASE("A predicate that throws abandons the attempt, and its exception leaves",
-          "[call][fails_if][unit]") {
+TEMPLATE_TEST_CASE("A predicate that throws abandons the attempt, and its exception leaves",
+                   "[call][fails_if][unit]", BELAY_TEST_WAYS) {
     Rig rig;
-    const auto judge = [](const Response&) -> bool { throw std::logic_error{"judge"}; };
-    CHECK_THROWS_WITH(
-        retry(rig.policy(), rig.sleeper, fails_if([] { return Response{200}; }, judge)), "judge");
+    AsyncSleeper sleeper;
+    const auto fetch = [] { return Response{200}; };
+    const auto judged = [](auto fn) {
+        return fails_if(fn, [](const Response&) -> bool { throw std::logic_error{"judge"}; });
+    };
+    CHECK_THROWS_WITH(TestType::run(rig.policy(), sleeper, fetch, judged), "judge");
     CHECK(rig.seen == CountsFailures::Seen{.begun = 1, .abandoned = 1});
 }
 
-TEST_CASE("fails_on retries exceptions of its type, and lets others go", "[call][fails_if][unit]") {
+TEMPLATE_TEST_CASE("The Cause that a predicate says is the Outcome's, and is seen further out",
+                   "[call][fails_if][regression]", BELAY_TEST_WAYS) {
+    AsyncSleeper sleeper;
+    const auto fetch = [] { return Response{503}; };
+    const auto busy = [](const Response& r) {
+        return r.status == 503 ? Cause::overloaded : Cause::none;
+    };
+    const auto judged = [&](auto fn) { return fails_if(fn, busy); };
+    const auto result = TestType::run(steady(1s, 3), sleeper, fetch, judged);
+    CHECK(result.error() == CallErrc::gave_up);
+    CHECK(result.cause() == Cause::overloaded);
+    const auto fine = [] { return Response{200}; };
+    CHECK(TestType::run(steady(1s, 3), sleeper, fine, judged).cause() == Cause::none);
+
+    int calls = 0;
+    const auto inner = [&] {
+        ++calls;
+        return retry(MaxAttempts{2}, sleeper, fails_if(fetch, busy));
+    };
+    const Policy stops{steady(1s, 3), StopOn{Cause::overloaded}};
+    const auto nested = TestType::run(stops, sleeper, inner, belay_test::as_it_is);
+    CHECK(calls == 1);
+    CHECK(nested.cause() == Cause::overloaded);
+    CHECK(nested.last()->status == 503);
+}
+
+TEST_CASE("An Outcome that is judged again keeps its last value", "[call][fails_if][regression]") {
     Rig rig;
+    const auto is_bad = [](const Response& r) { return r.status >= 500; };
+    const auto inner = [&](int status) {
+        return [&rig, is_bad, status] {
+            return retry(MaxAttempts{2}, rig.sleeper,
+                         fails_if([status] { return Response{status}; }, is_bad));
+        };
+    };
+    const auto never_bad = [](const Response&) { return false; };
+    const auto failed = retry(rig.policy(), rig.sleeper, fails_if(inner(503), never_bad));
+    CHECK_FALSE(failed);
+    CHECK(failed.error() == CallErrc::gave_up);
+    CHECK(rig.seen.failed == 3);
+    REQUIRE(failed.last() != nullptr);
+    CHECK(failed.last()->status == 503);
+    const auto always_bad = [](const Response&) { return Cause::refused; };
+    const auto refused = retry(rig.policy(), rig.sleeper, fails_if(inner(200), always_bad));
+    CHECK_FALSE(refused);
+    CHECK(refused.cause() == Cause::refused);
+    CHECK(refused.last()->status == 200);
+}
+
+TEST_CASE("A failure whose error is none has one in its Outcome", "[call][fails_if][regression]") {
+    struct Maybe {
+        using value_type = int;
+        std::optional<int> number{};
+        std::error_code code{};
+        explicit Maybe(std::error_code c) : code{c} {}
+        [[nodiscard]] bool has_value() const { return number.has_value(); }
+        const int& operator*() const& { return *number; }
+        [[nodiscard]] std::error_code error() const { return code; }
+    };
+    Rig rig;
+    const auto never_bad = [](int) { return false; };
+    const auto fetch = [] { return Maybe{std::error_code{}}; };
+    auto outcome = retry(rig.policy(), rig.sleeper, fails_if(fetch, never_bad));
+    CHECK(rig.seen.failures == std::vector<Failure>(3, rig.seen.failures.front()));
+    CHECK(rig.seen.failures.front().cause == Cause::lost);
+    CHECK_FALSE(outcome);
+    CHECK(outcome.error() == CallErrc::gave_up);
+    const Result<int> result = std::move(outcome);
+    CHECK(result.error() == CallErrc::gave_up);
+}
+
+TEMPLATE_TEST_CASE("A std::ref of what is judged is judged", "[call][fails_if][regression]",
+                   BELAY_TEST_WAYS) {
+    AsyncSleeper sleeper;
+    int calls = 0;
+    const auto fetch = [&] { return Response{++calls < 3 ? 503 : 200}; };
+    std::shared_ptr<void> kept;
+    const auto by_reference = [&kept](auto wrap) {
+        return [&kept, wrap](auto fn) {
+            auto made = std::make_shared<decltype(wrap(fn))>(wrap(fn));
+            kept = made;
+            return std::ref(*made);
+        };
+    };
+    const auto is_bad = [](const Response& r) { return r.status >= 500; };
+    const auto judged = [&](auto fn) { return fails_if(fn, is_bad); };
+    CHECK(TestType::run(steady(1s, 3), sleeper, fetch, by_reference(judged)).value().status == 200);
+    CHECK(calls == 3);
+    // One in another, too.
+    calls = 0;
+    const auto inner = by_reference(judged);
+    const auto around = [&](auto fn) { return within(Attempt{}, inner(fn)); };
+    CHECK(TestType::run(steady(1s, 3), sleeper, fetch, around).value().status == 200);
+    CHECK(calls == 3);
+    const auto throws = [&]() -> int { throw ++calls; };
+    const auto others = by_reference([](auto fn) { return fails_on<NetworkError>(fn); });
+    CHECK_THROWS_AS(TestType::run(steady(1s, 3), sleeper, throws, others), int);
+    CHECK(calls == 4);
+}
+
+TEST_CASE("A const fails_if judges as any other", "[call][fails_if][regression]") {
+    Rig rig;
+    const auto is_bad = [](const Response& r) { return r.status >= 500; };
+    const auto judged = fails_if([] { return Response{503}; }, is_bad);
+    CHECK_FALSE(retry(rig.policy(), rig.sleeper, judged));
+    CHECK(rig.seen.failed == 3);
+    CHECK_FALSE(Pipeline{Retrying{rig.policy()}}(rig.sleeper, judged));
+    CHECK(rig.seen.failed == 6);
+    CHECK_FALSE(retry(rig.policy(), rig.sleeper, std::cref(judged)));
+    CHECK(rig.seen.failed == 9);
+    const auto through = within(Attempt{}, judged);
+    CHECK_FALSE(retry(rig.policy(), rig.sleeper, through));
+    CHECK(rig.seen.failed == 12);
+    const auto other = fails_on<NetworkError>([]() -> int { throw 5; });
+    CHECK_THROWS_AS(retry(rig.policy(), rig.sleeper, other), int);
+    CHECK(rig.seen.failed == 12);
+}
+
+TEST_CASE("A predicate may be a pointer to a member", "[call][fails_if][unit]") {
+    struct Page {
+        int status = 0;
+        bool stale = false;
+        [[nodiscard]] bool is_bad() const { return status >= 500; }
+    };
+    struct Busy : std::runtime_error {
+        using std::runtime_error::runtime_error;
+        [[nodiscard]] Cause cause() const { return Cause::overloaded; }
+    };
+    Rig rig;
+    CHECK_FALSE(
+        retry(rig.policy(), rig.sleeper, fails_if([] { return Page{503}; }, &Page::is_bad)));
+    CHECK(rig.seen.failed == 3);
+    CHECK(retry(rig.policy(), rig.sleeper, fails_if([] { return Page{200}; }, &Page::is_bad)));
+    CHECK_FALSE(retry(rig.policy(), rig.sleeper,
+                      fails_if(
+                          [] {
+                              return Page{200, true};
+                          },
+                          &Page::stale)));
+    CHECK(rig.seen.failed == 6);
+    // Of the value in what has one or none: never of one that is not there.
+    const auto empty = [] { return std::optional<Page>{}; };
+    CHECK_FALSE(retry(rig.policy(), rig.sleeper, fails_if(empty, &Page::is_bad)));
+    CHECK(rig.seen.failed == 9);
+    const auto full = [] { return Result<Page>{Page{503}}; };
+    CHECK_FALSE(retry(rig.policy(), rig.sleeper, fails_if(full, &Page::is_bad)));
+    CHECK(rig.seen.failed == 12);
+    CHECK_THROWS_AS(retry(rig.policy(), rig.sleeper,
+                          fails_on<Busy>([]() -> int { throw Busy{"busy"}; }, &Busy::cause)),
+                    Busy);
+    CHECK(rig.seen.failures.back() == Failure{Cause::overloaded});
+}
+
+TEMPLATE_TEST_CASE("fails_on retries exceptions of its type, and lets others go",
+                   "[call][fails_if][unit]", BELAY_TEST_WAYS) {
+    Rig rig;
+    AsyncSleeper sleeper;
+    const auto judged = [](auto fn) { return fails_on<NetworkError>(fn); };
     int calls = 0;
     const auto fails = [&]() -> int {
         if (++calls == 1) throw Refused{"derived"};
         if (calls == 2) throw NetworkError{"itself"};
         throw std::runtime_error{"base"};
     };
-    CHECK_THROWS_WITH(retry(rig.policy(9), rig.sleeper, fails_on<NetworkError>(fails)), "base");
+    CHECK_THROWS_WITH(TestType::run(rig.policy(9), sleeper, fails, judged), "base");
     CHECK(calls == 3);
     CHECK(rig.seen.failed == 2);
     CHECK(rig.seen.abandoned == 1);
     // The last one of its type leaves when the policy gives up.
     const auto each = []() -> int { throw Refused{"last"}; };
-    CHECK_THROWS_AS(retry(rig.policy(2), rig.sleeper, fails_on<NetworkError>(each)), Refused);
+    CHECK_THROWS_AS(TestType::run(rig.policy(2), sleeper, each, judged), Refused);
 }
 
 TEST_CASE("fails_on classifies by a predicate, and nests", "[call][fails_if][unit]") {

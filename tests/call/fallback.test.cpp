@@ -117,3 +117,24 @@ TEST_CASE("A Fallback of a call without a value may return anything",
     CHECK(pipeline(sleeper, [] { throw std::runtime_error{"no"}; }));
     CHECK(asked == 1);
 }
+
+TEST_CASE("A Fallback's false is no success", "[call][fallback][regression]") {
+    AsyncSleeper sleeper;
+    const Pipeline no{Fallback{[] { return false; }}};
+    CHECK(no(sleeper, [] { return false; }).error() == CallErrc::call_failed);
+    CHECK_FALSE(await(no, sleeper, [&] { return soon(sleeper, false); }));
+    CHECK_FALSE(no(sleeper, []() -> bool { throw 5; }));
+    const Pipeline waits{Fallback{[&] { return soon(sleeper, false); }}};
+    CHECK_FALSE(await(waits, sleeper, [&] { return soon(sleeper, false); }));
+}
+
+TEST_CASE("A Fallback's answer becomes the call's, or the value in it", "[call][fallback][unit]") {
+    AsyncSleeper sleeper;
+    const Pipeline text{Fallback{[] { return "cached"; }}};
+    CHECK(text(sleeper, [] { return std::optional<std::string>{}; }).value() == "cached");
+    CHECK(text(sleeper, [] { return Result<std::string>{timed_out}; }).value() == "cached");
+    CHECK(text(sleeper, []() -> std::string { throw 5; }).value() == "cached");
+    CHECK(await(text, sleeper, [&] {
+              return soon(sleeper, std::optional<std::string>{});
+          }).value() == "cached");
+}

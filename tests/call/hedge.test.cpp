@@ -180,7 +180,7 @@ TEST_CASE("Hedge works inside of Retrying and Timeout", "[call][hedge][unit]") {
 TEST_CASE("Hedge does what a model does, for any latencies and outcomes",
           "[call][hedge][property]") {
     CHECK(rc::check("the same begins, winner and time", [] {
-        const auto further = *rc::gen::inRange<std::size_t>(1, Hedge::further_max + 1);
+        const auto further = *rc::gen::inRange<std::size_t>(1, Hedge<>::further_max + 1);
         const Duration delay{*rc::gen::inRange<std::int64_t>(0, 20)};
         std::vector<Call> calls;
         for (std::size_t i = 0; i <= further; ++i) {

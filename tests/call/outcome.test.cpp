@@ -85,3 +85,16 @@ TEST_CASE("An Outcome's error may be of any type", "[call][outcome][unit]") {
     CHECK(*bad.last() == 6);
     CHECK(bad.error().code == timed_out);
 }
+
+TEST_CASE("Outcome::cause is that of its error, or the one that was said",
+          "[call][outcome][unit]") {
+    CHECK(Text::success("news").cause() == Cause::none);
+    CHECK(Text{timed_out}.cause() == Cause::timed_out);
+    CHECK(Text::failure("sorry", timed_out).cause() == Cause::timed_out);
+    CHECK(Text::failure("sorry", timed_out, Cause::overloaded).cause() == Cause::overloaded);
+    CHECK(Text(timed_out, Cause::overloaded).cause() == Cause::overloaded);
+    // Nobody classifies it, and it is a failure nevertheless.
+    CHECK(Outcome<int, Why>{Why{timed_out}}.cause() == Cause::lost);
+    CHECK_FALSE(Text::failure("sorry", {}).has_value());
+    CHECK(Text::failure("sorry", {}, Cause::none).cause() == Cause::lost);
+}

@@ -22,11 +22,14 @@
 
 #include "support/archetypes.hpp"
 #include "support/call/retry_rules.hpp"
+#include "support/call/ways.hpp"
 #include "support/catch.hpp"
 #include "support/shorthand.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
+using belay_test::as_it_is;
+using belay_test::AsyncSleeper;
 using belay_test::Counts;
 using belay_test::MinimalSleeper;
 using belay_test::steady;
@@ -80,20 +83,21 @@ TEST_CASE("retry makes exactly the attempts that a policy allows", "[call][retry
     CHECK(calls_and_wait(Policy{MaxAttempts{1}}) == std::pair{1, Duration{0ns}});
 }
 
-TEST_CASE("retry returns what fits the callable's return type", "[call][retry][unit]") {
-    NotedSleeper sleeper;
-    const auto policy = steady(1s, 3);
+TEMPLATE_TEST_CASE("retry returns what fits the callable's return type", "[call][retry][unit]",
+                   BELAY_TEST_WAYS) {
+    AsyncSleeper sleeper;
+    const auto run = [&](auto fn) { return TestType::run(steady(1s, 3), sleeper, fn, as_it_is); };
     int n = 0;
-    CHECK(retry(policy, sleeper, [&] { return ++n < 2 ? std::optional<int>{} : 5; }).value() == 5);
-    CHECK(retry(policy, sleeper, [&] { return std::optional<int>{}; }).error() ==
-          CallErrc::gave_up);
-    CHECK(retry(policy, sleeper, [&] { return timed_out; }) == timed_out);
-    CHECK_FALSE(retry(policy, sleeper, [&] { return std::error_code{}; }));
-    CHECK(retry(policy, sleeper, [&] { return Result<int>{timed_out}; }).error() == timed_out);
-    CHECK(*retry(policy, sleeper, [&] { return Result<int>{7}; }) == 7);
-    CHECK(*retry(policy, sleeper, [&] { return std::string{"plain"}; }) == "plain");
-    CHECK(*retry(policy, sleeper, [&] { return std::make_unique<int>(3); }).value() == 3);
-    CHECK(retry(policy, sleeper, [&] {}));
+    CHECK(run([&] { return ++n < 2 ? std::optional<int>{} : 5; }).value() == 5);
+    CHECK(run([] { return std::optional<int>{}; }).error() == CallErrc::gave_up);
+    CHECK(run([] { return timed_out; }) == timed_out);
+    CHECK_FALSE(run([] { return std::error_code{}; }));
+    CHECK(run([] { return Result<int>{timed_out}; }).error() == timed_out);
+    CHECK(*run([] { return Result<int>{7}; }) == 7);
+    CHECK(run([] { return std::string{"plain"}; }).value() == "plain");
+    CHECK(*run([] { return std::make_unique<int>(3); }).value() == 3);
+    CHECK(run([] { return false; }).error() == CallErrc::gave_up);
+    CHECK(run([] {}));
 }
 
 TEST_CASE("retry returns the last error, not the first", "[call][retry][unit]") {
@@ -120,23 +124,22 @@ TEST_CASE("retry tells the callable which attempt it is, if it wants to know",
     CHECK(retry(steady(1s, 3), sleeper, [](int port = 80) { return port; }).value() == 80);
 }
 
-TEST_CASE("retry counts an exception as a failure, and rethrows the last one",
-          "[call][retry][unit]") {
-    NotedSleeper sleeper;
+TEMPLATE_TEST_CASE("retry counts an exception as a failure, and rethrows the last one",
+                   "[call][retry][unit]", BELAY_TEST_WAYS) {
+    AsyncSleeper sleeper;
     Counts::Seen seen;
     const Policy policy{steady(1s, 3), Counts{&seen}};
     int calls = 0;
     const auto fails = [&]() -> int { throw std::runtime_error{std::to_string(++calls)}; };
-    CHECK_THROWS_WITH(retry(policy, sleeper, fails), "3");
-    CHECK(seen.begun == 3);
-    CHECK(seen.failed == 3);
+    CHECK_THROWS_WITH(TestType::run(policy, sleeper, fails, as_it_is), "3");
+    CHECK(seen == Counts::Seen{3, 3, 0, 0});
     CHECK(sleeper.sleeps == std::vector<Duration>{1s, 2s});
 
     const auto fails_once = [&]() -> int {
         if (++calls < 5) throw 5;
         return calls;
     };
-    CHECK(retry(policy, sleeper, fails_once).value() == 5);
+    CHECK(TestType::run(policy, sleeper, fails_once, as_it_is).value() == 5);
     CHECK(seen.succeeded == 1);
 }
 

@@ -57,7 +57,7 @@ struct RetryLog {
 
 namespace {
 
-using OfRetry = detail::RetryHooks;
+using OfRetry = detail::RetryRunHooks;
 
 // Each of them beside a right hook, or as one who hears nothing: it would never hear.
 struct RetryAllWrong : NoObserver {

@@ -2,7 +2,7 @@
 // Goal: server and client alone, beside peers that say what they must not, or nothing at all.
 #include "support/catch.hpp"
 
-#include <belay/posix/detail/frame.hpp>
+#include <belay/link/length_prefixed.hpp>
 #include <belay/session/greeting.hpp>
 
 #include "e2e/socket.hpp"
@@ -34,8 +34,8 @@ void delivers(LedgerServer& server, const Workshop& w) {
 }
 
 std::string transport_frame(const belay::Bytes& message, std::uint32_t length) {
-    std::byte header[belay::posix::detail::frame_header_bytes];
-    belay::posix::detail::store_frame_header(header, belay::posix::detail::FrameKind::data, length);
+    belay::Bytes header;
+    belay::LengthPrefixed{.bytes_max = 0xFFFF'FFFF}.put_header(length, header);
     return std::string{belay::as_text(header)} + std::string{belay::as_text(message)};
 }
 std::string transport_frame(const belay::Bytes& message) {

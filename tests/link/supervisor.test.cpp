@@ -9,6 +9,9 @@
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/cap.hpp>
 #include <belay/backoff/no_jitter.hpp>
+#include <belay/breaker/circuit_breaker.hpp>
+#include <belay/policy/max_elapsed.hpp>
+#include <belay/policy/shared.hpp>
 
 #include "support/aborts.hpp"
 #include "support/catch.hpp"
@@ -80,6 +83,27 @@ TEST_CASE("Supervisor connects, loses, waits and connects again", "[link][superv
     rig.run(2s);
     CHECK(rig.wire.dials == 2);
     CHECK(rig.wire.most_live == 1);
+}
+
+TEST_CASE("Supervisor with MaxElapsed gives up on a first attempt that is never let through",
+          "[link][supervisor][regression]") {
+    CircuitBreaker breaker{ConsecutiveFailures{5}, OpenFor{10s}};
+    breaker.set_mode(BreakerMode::forced_open);
+    Wire wire;
+    HookedNotes notes;
+    Supervisor link{FakeTransport<>{wire}, Policy{policy(), Shared{breaker}, MaxElapsed{30s}},
+                    SupervisorOptions{}, std::ref(notes)};
+    link.start();
+    Instant now = at(0s);
+    for (int i = 0; i < 1000 && link.deadline() != never; ++i) {
+        now = detail::larger(now, link.deadline());
+        link.advance(now);
+    }
+    CHECK(now == at(30s));
+    CHECK(wire.dials == 0);
+    CHECK(link.status().decided_by == "MaxElapsed");
+    CHECK(notes.seen.front() == "suspended");
+    CHECK(notes.seen.back() == "failed");
 }
 
 TEST_CASE("Supervisor queues what a transport reports inside open", "[link][supervisor][unit]") {

@@ -12,6 +12,7 @@
 #include <belay/policy/attempt_timeout.hpp>
 #include <belay/policy/cooldown_on.hpp>
 #include <belay/policy/max_attempts.hpp>
+#include <belay/policy/max_elapsed.hpp>
 #include <belay/policy/reset_when_stable.hpp>
 
 #include "support/shorthand.hpp"
@@ -185,6 +186,43 @@ consteval bool a_gate_is_nobodys_failure() {
     return true;
 }
 static_assert(a_gate_is_nobodys_failure());
+
+// ---- A limit on the time: from the first want on, not while a gate is shut
+// ---------------------------------------------------------------------------
+
+/// Refuses all attempts until then.
+struct OthersOpenedIt {
+    Instant until;
+    constexpr Advice admit(Instant now) const noexcept {
+        return now < until ? Advice::suspend(smaller(until, now + 1s)) : Advice::go();
+    }
+    static constexpr Instant smaller(Instant a, Instant b) noexcept { return a < b ? a : b; }
+};
+
+consteval bool a_first_attempt_is_waited_for_no_longer_than_the_limit() {
+    Timeline t{Policy{OthersOpenedIt{never}, MaxElapsed{30s}}};
+    t.step({.input = Input::start});
+    if (t.core.status().state != LinkState::suspended) return false;
+    t.run_until(at(10s), 0ms);
+    t.step({.input = Input::gates, .gates = 1});
+    t.now += 24h;
+    t.step({.input = Input::gates, .gates = 0});
+    t.run_until(at(24h + 30s - 1ns), 0ms);
+    if (t.core.status().state != LinkState::suspended) return false;
+    t.run_until(at(24h + 30s), 0ms);
+    return t.core.status().state == LinkState::failed && t.dial_count == 0;
+}
+static_assert(a_first_attempt_is_waited_for_no_longer_than_the_limit());
+
+consteval bool what_it_waited_for_counts_with_what_it_tried() {
+    Timeline t{Policy{Backoff{NoJitter{}, Cap{4s}, 4s}, OthersOpenedIt{at(8s)}, MaxElapsed{14s}}};
+    t.step({.input = Input::start});
+    t.run_until(at(1h), 0ms);
+    // After 8 and 12 s; the next would be at 16.
+    return t.dial_count == 2 && t.dials[0] == at(8s) && t.dials[1] == at(12s) &&
+           t.core.status().state == LinkState::failed && t.core.status().since == at(12s);
+}
+static_assert(what_it_waited_for_counts_with_what_it_tried());
 
 // ---- Credentials --------------------------------------------------------------------------------
 

@@ -12,7 +12,9 @@
 
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/no_jitter.hpp>
+#include <belay/breaker/circuit_breaker.hpp>
 #include <belay/budget/token_budget.hpp>
+#include <belay/policy/deadline.hpp>
 #include <belay/policy/max_elapsed.hpp>
 #include <belay/policy/reset_when_stable.hpp>
 #include <belay/policy/shared.hpp>
@@ -85,8 +87,14 @@ struct Probe {
     Duration attempt_limit() const noexcept { return 5s; }
 };
 
+/// The same with a rule that hears when an attempt is wanted.
+struct HearingProbe : Probe {
+    void wanted(Turn&) noexcept { faults += open != 0 || planned++ != 0; }
+};
+
+template <class Rule>
 struct Node {
-    SupervisorCore<Probe> core{Probe{}, SupervisorCoreOptions{.settle_within = 0s}};
+    SupervisorCore<Rule> core{Rule{}, SupervisorCoreOptions{.settle_within = 0s}};
     Instant now = start_of_time;
     Instant floor = always;  // what a server asked for
     Mood mood{};
@@ -165,7 +173,9 @@ const std::vector<Move>& moves() {
 }
 
 /// What must hold of a state, and of the step that led to it; empty if it does.
-std::string broken(const Node& before, const Node& n, const Move& m, const timeline::Actions& a) {
+template <class Rule>
+std::string broken(const Node<Rule>& before, const Node<Rule>& n, const Move& m,
+                   const timeline::Actions& a) {
     const LinkStatus &s = n.core.status(), &old = before.core.status();
     const LinkState state = s.state;
     const bool up = state == LinkState::connecting || state == LinkState::connected;
@@ -214,22 +224,23 @@ std::string broken(const Node& before, const Node& n, const Move& m, const timel
 
 }  // namespace
 
-TEST_CASE("SupervisorCore keeps its contract in every reachable state",
-          "[link][supervisor_core][property]") {
+TEMPLATE_TEST_CASE("SupervisorCore keeps its contract in every reachable state",
+                   "[link][supervisor_core][property]", Probe, HearingProbe) {
+    using State = Node<TestType>;
     constexpr int depth = 8;
     constexpr std::size_t nodes_max = 60'000;
-    std::deque<std::pair<Node, int>> frontier;
+    std::deque<std::pair<State, int>> frontier;
     std::set<std::string> known;
     std::set<std::pair<LinkState, LinkState>> seen;
-    frontier.push_back({Node{}, 0});
-    known.insert(Node{}.key());
+    frontier.push_back({State{}, 0});
+    known.insert(State{}.key());
     while (!frontier.empty()) {
         const auto [node, level] = frontier.front();
         frontier.pop_front();
         if (level == depth || known.size() > nodes_max) continue;
         for (const Move& m : moves()) {
             if (m.needs_connection && !node.live) continue;
-            Node next = node;
+            State next = node;
             if (m.mood) {
                 next.mood = *m.mood;
                 if (m.mood->advice.verb == Verb::go) {
@@ -400,6 +411,90 @@ TEST_CASE("SupervisorCore waits for an empty budget, and goes on when others pay
     CHECK(budget.tokens_milli() == 0);
     CHECK(s.step({.input = Input::stop}) == LinkState::stopped);
     CHECK(budget.tokens_milli() == 1'000);
+}
+
+TEST_CASE("SupervisorCore with MaxElapsed fails when its first attempt is not let through in time",
+          "[link][supervisor_core][regression]") {
+    CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{5min}};
+    Random bits{Seed{1}};
+    Turn turn{start_of_time, bits};
+    const Policy policy{Shared{breaker}, MaxElapsed{30s}};
+    const auto run = [&](auto& core, std::initializer_list<timeline::Step> inputs) {
+        for (const timeline::Step& s : inputs) core.step(s, turn);
+        for (int i = 0; i < 1000 && core.deadline() != never; ++i) {
+            turn.now = detail::larger(turn.now, core.deadline());
+            core.step({}, turn);
+        }
+        CHECK(core.status().decided_by == "MaxElapsed");
+        CHECK(core.status().state == LinkState::failed);
+        return elapsed(start_of_time, turn.now);
+    };
+    SECTION("held open by a person: it asks until the time is over") {
+        breaker.set_mode(BreakerMode::forced_open);
+        SupervisorCore core{policy};
+        CHECK(run(core, {{.input = Input::start}}) == 30s);
+        // A shut gate stops the time, and one that opens lets it run on.
+        turn.now = start_of_time;
+        core.step({.input = Input::reconnect_now}, turn);
+        CHECK(core.status().state == LinkState::suspended);
+        turn.now += 10s;
+        core.step({.input = Input::gates, .gates = 1}, turn);
+        turn.now += 1h;
+        CHECK(run(core, {{.input = Input::gates}}) == 30s + 1h);
+    }
+    SECTION("opened by others for five minutes: it does not wait for them to be over") {
+        static_cast<void>(breaker.acquire(turn).failure(turn));
+        SupervisorCore core{policy};
+        CHECK(run(core, {{.input = Input::start}}) == 0s);
+        // Not even where it begins with a wait of its own.
+        SupervisorCore later{policy, SupervisorCoreOptions{.start_within = 1s}};
+        turn.now = start_of_time;
+        CHECK(run(later, {{.input = Input::start}}) == 0s);
+    }
+    SECTION("opened by others in a wait of its own") {
+        SupervisorCore core{policy, SupervisorCoreOptions{.start_within = 1min}};
+        core.step({.input = Input::start}, turn);
+        const Duration jitter = elapsed(turn.now, core.deadline());
+        REQUIRE(jitter > 30s);
+        CHECK(core.status().state == LinkState::cooldown);
+        static_cast<void>(breaker.acquire(turn).failure(turn));
+        CHECK(run(core, {}) == jitter);
+    }
+    SECTION("after a connection that was closed as planned") {
+        SupervisorCore core{policy};
+        core.step({.input = Input::start}, turn);
+        core.step({.input = Input::opened}, turn);
+        breaker.set_mode(BreakerMode::forced_open);
+        const timeline::Step rotated{.input = Input::closed, .failure = {.cause = Cause::planned}};
+        CHECK(run(core, {rotated}) == 30s);
+    }
+}
+
+TEST_CASE("SupervisorCore with MaxElapsed counts no wait of its own before an attempt",
+          "[link][supervisor_core][unit]") {
+    SupervisorCore core{MaxElapsed{0s}, SupervisorCoreOptions{.start_within = 1h}};
+    Random bits{Seed{1}};
+    Turn turn{start_of_time, bits};
+    core.step({.input = Input::start}, turn);
+    REQUIRE(core.deadline() > start_of_time + 1s);
+    turn.now = core.deadline();
+    CHECK(core.step({}, turn).dial);
+    core.step({.input = Input::gates, .gates = 1}, turn);
+    core.step({.input = Input::gates}, turn);
+    turn.now = core.deadline();
+    CHECK(core.step({}, turn).dial);
+}
+
+TEST_CASE("SupervisorCore does not wait for a Deadline that will be over",
+          "[link][supervisor_core][regression]") {
+    CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{5min}};
+    Random bits{Seed{1}};
+    Turn turn{start_of_time, bits};
+    static_cast<void>(breaker.acquire(turn).failure(turn));
+    SupervisorCore core{Policy{Shared{breaker}, Deadline{start_of_time + 1min}}};
+    core.step({.input = Input::start}, turn);
+    CHECK(core.status().state == LinkState::failed);
+    CHECK(core.status().decided_by == "Deadline");
 }
 
 TEST_CASE("SupervisorCore with MaxElapsed counts no time behind a shut gate",

@@ -58,6 +58,7 @@ foreach(page IN ITEMS backoff breaker budget call choosing-a-policy choosing-a-s
         posix queue session sim work)
     belay_page(docs/${page}.md)
 endforeach()
+belay_page(docs/call.md BELOW Coroutines)
 if(SQLite3_FOUND)
     belay_page(docs/adapter.md LIBRARIES SQLite::SQLite3)
 endif()

@@ -17,10 +17,10 @@ int main(int count, char** words) {
     if (count != 2) return 2;
     belay::posix::Loop<> loop;
     Shelf shelf;
-    belay::Receiver<belay::posix::Accepted, MemoryLedger> receiver{MemoryLedger{shelf}};
+    belay::Receiver<belay::posix::Accepted<>, MemoryLedger> receiver{MemoryLedger{shelf}};
     loop.attach(receiver);
     belay::posix::Listener listener{
-        loop, [&](belay::posix::Accepted a) { receiver.accept(std::move(a)); }};
+        loop, [&](belay::posix::Accepted<> a) { receiver.accept(std::move(a)); }};
     if (listener.listen({"127.0.0.1", 0})) return 2;
 
     const std::string port = std::to_string(listener.port());

@@ -36,6 +36,9 @@ struct Run {
         Turn turn{now, bits};
         return f(policy, turn);
     }
+    constexpr void want(Duration later = 0s) {
+        at(later, [](auto& p, Turn& t) { p.wanted(t); });
+    }
     constexpr void begin(Duration later = 0s) {
         at(later, [](auto& p, Turn& t) { static_cast<void>(p.begin(t)); });
     }
@@ -228,7 +231,48 @@ TEST_CASE("MaxElapsed runs on while another rule refuses to begin", "[policy][ma
     check(Policy{Policy{MaxElapsed{10s}}, Policy{Refuses{1s}}});
 }
 
-TEST_CASE("MaxElapsed does not begin to run by a refusal", "[policy][max_elapsed][unit]") {
+TEST_CASE("MaxElapsed runs from the moment at which an attempt is wanted",
+          "[policy][max_elapsed][unit]") {
+    STATIC_REQUIRE([] {
+        auto run = limited(5s);
+        run.want();
+        bool ok = run.admit(5s) == Verb::go;
+        return ok && run.admit(1ns) == Verb::stop;
+    }());
+    // The attempt for which it waited does not start it again.
+    STATIC_REQUIRE([] {
+        auto run = limited(5s);
+        run.want();
+        run.begin(3s);
+        bool ok = run.fail(1s).verb == Verb::wait_at_least;
+        run.begin(1s);
+        return ok && run.fail().verb == Verb::stop;
+    }());
+    // Wanted no more, and again: the time between does not count.
+    STATIC_REQUIRE([] {
+        auto run = limited(5s);
+        run.want();
+        run.abandon(2s);
+        bool ok = run.admit(8h) == Verb::go;
+        run.want();
+        ok = ok && run.admit(3s) == Verb::go;
+        return ok && run.admit(1ns) == Verb::stop;
+    }());
+    // Neither success nor reset leaves it running.
+    STATIC_REQUIRE([] {
+        auto run = limited(5s);
+        run.want();
+        run.begin(4s);
+        run.succeed();
+        bool ok = run.admit(1h) == Verb::go;
+        run.want();
+        run.policy.reset();
+        return ok && run.admit(1h) == Verb::go;
+    }());
+}
+
+TEST_CASE("MaxElapsed does not begin to run by a refusal that nobody wanted",
+          "[policy][max_elapsed][unit]") {
     // No attempt began, as if the other rule had refused when it was asked.
     Run run{Policy{MaxElapsed{10s}, Refuses{1s}}};
     for (int i = 0; i < 100; ++i) {
@@ -293,7 +337,7 @@ TEST_CASE("MaxElapsed never lets an attempt start too late", "[policy][max_elaps
         Duration tried{0};
         bool running = false;
         bool under_way = false;
-        for (const int event : *rc::gen::container<std::vector<int>>(rc::gen::inRange(0, 7))) {
+        for (const int event : *rc::gen::container<std::vector<int>>(rc::gen::inRange(0, 8))) {
             const Duration passed{*rc::gen::inRange<std::int64_t>(0, 10)};
             turn.now += passed;
             if (running) tried += passed;
@@ -320,6 +364,9 @@ TEST_CASE("MaxElapsed never lets an attempt start too late", "[policy][max_elaps
                 rule.reset();
                 tried = Duration{0};
                 running = false;
+            } else if (event == 6 && !under_way) {
+                rule.wanted(turn);
+                running = true;
             }
             RC_ASSERT((rule.admit(turn.now).verb == Verb::stop) == (tried > most));
         }

@@ -61,6 +61,16 @@ Advice folded(P policy) {
 
 }  // namespace
 
+// Nobody asks a policy in vain: one hears what is wanted where a rule of it does, at any depth.
+struct Hears : Says {
+    int* wants;
+    void wanted(Turn&) noexcept { ++*wants; }
+};
+static_assert(!detail::HasWanted<Policy<>> && !detail::HasWanted<Policy<MaxAttempts, Says>>);
+static_assert(!detail::HasWanted<Policy<Policy<MaxAttempts>>>);
+static_assert(detail::HasWanted<Policy<MaxAttempts, Hears>>);
+static_assert(detail::HasWanted<Policy<MaxAttempts, Policy<Policy<Hears>>>>);
+
 // Types: a Policy is a rule, nests by CTAD, costs nothing of its own, and moves as its rules do.
 static_assert(RuleLike<Policy<>> && RuleLike<Policy<MaxAttempts, Says>>);
 static_assert(std::is_empty_v<Policy<>>);
@@ -125,6 +135,25 @@ TEST_CASE("Policy lets every rule see every event, in the written order",
         policy.abandoned(turn), all_saw(".abandoned");
         policy.reset(), all_saw(".reset");
     }));
+}
+
+TEST_CASE("Policy tells all rules that hear it that an attempt is wanted, once each",
+          "[policy][policy][unit]") {
+    int first = 0;
+    int second = 0;
+    Policy policy{Hears{{}, &first}, MaxAttempts{1}, Policy{MaxAttempts{1}, Hears{{}, &second}}};
+    Random bits{Seed{1}};
+    Turn turn{Instant{}, bits};
+    policy.wanted(turn);
+    CHECK(first == 1);
+    CHECK(second == 1);
+    static_cast<void>(policy.admit(turn.now));
+    static_cast<void>(policy.begin(turn));
+    static_cast<void>(policy.failed(Failure{Cause::lost}, turn));
+    policy.abandoned(turn);
+    policy.reset();
+    CHECK(first == 1);
+    CHECK(second == 1);
 }
 
 TEST_CASE("Policy::begin abandons in reverse what had begun before the refusal",

@@ -123,7 +123,7 @@ TEST_CASE("PolicyHistory refuses bytes with a right checksum that make no sense"
     CHECK(refuses(4, 2));                // a later version
     CHECK(refuses(5, 30));               // more events than there may be
     CHECK(refuses(first, 0));            // no kind
-    CHECK(refuses(first, 4));            // a kind of later times
+    CHECK(refuses(first, 5));            // a kind of later times
     CHECK(refuses(first + 1, 11));       // a cause of later times
     CHECK(refuses(first + 2, 0));        // happened no times
     CHECK(refuses(first + 16 + 15, 1));  // older than the one before it
@@ -155,6 +155,26 @@ TEST_CASE("PolicyHistory holds the number of all failures, and the times of the 
     for (const PolicyHistory::Event& event : few.events()) CHECK(event.times == 1);
 }
 
+TEST_CASE("PolicyHistory keeps what began the tries, and the number of failures after it",
+          "[policy][policy_history][unit]") {
+    PolicyHistory history;
+    history.wanted(present);
+    for (int i = 0; i < 100; ++i) {
+        history.note(present + i * 1s, belay::detail::Outcome::failed, {}, always);
+        history.wanted(present + i * 1s);
+    }
+    REQUIRE(history.events().size() == PolicyHistory::events_max);
+    CHECK(history.events()[0].what == belay::detail::Outcome::wanted);
+    CHECK(history.events()[0].at == present);
+    CHECK(history.events()[1].times == 100 - 27);
+    CHECK(history.events().back().at == present + 99s);
+    // A success ends it.
+    history.note(present + 100s, belay::detail::Outcome::succeeded, {}, always);
+    for (int i = 0; i < 28; ++i)
+        history.note(present + 101s, belay::detail::Outcome::failed, {}, always);
+    CHECK(history.events()[0].what != belay::detail::Outcome::wanted);
+}
+
 TEST_CASE("PolicyHistory survives any sequence of restarts", "[policy][policy_history][property]") {
     CHECK(rc::check("restored histories are the saved ones, older by the time gone", [] {
         PolicyHistory history;
@@ -165,7 +185,7 @@ TEST_CASE("PolicyHistory survives any sequence of restarts", "[policy][policy_hi
             const Duration passed{*rc::gen::inRange<std::int64_t>(0, 5'000'000'000)};
             now += passed;
             wall += passed;
-            const auto what = static_cast<belay::detail::Outcome>(*rc::gen::inRange(1, 4));
+            const auto what = static_cast<belay::detail::Outcome>(*rc::gen::inRange(1, 5));
             const auto cause = static_cast<Cause>(*rc::gen::inRange(0, 11));
             history.note(now, what, {.cause = cause}, now + passed);
             if (*rc::gen::inRange(0, 4) != 0) continue;

@@ -312,6 +312,78 @@ TEST_CASE("Remembered tries again after a long absence", "[policy][remembered][r
     }
 }
 
+TEST_CASE("Remembered waits no longer for a first attempt because the program is restarted",
+          "[policy][remembered][regression]") {
+    // Lives of ten seconds behind a breaker that a person holds open.
+    CircuitBreaker breaker{ConsecutiveFailures{5}, OpenFor{1s}};
+    breaker.set_mode(BreakerMode::forced_open);
+    const Policy rules{Shared{breaker}, MaxElapsed{30s}};
+    Computer computer;
+    std::vector<LinkState> ends;
+    for (int life = 0; life < 5; ++life) {
+        PolicyHistory history;
+        if (life != 0) computer.start(history, 0s);
+        SupervisorCore core{Remembered{history, rules, computer.turn()}};
+        Turn turn = computer.turn();
+        core.step({.input = timeline::Input::start}, turn);
+        for (int second = 0; second < 10; ++second) {
+            computer.pass(1s);
+            turn.now = computer.now;
+            core.step({.input = timeline::Input::tick}, turn);
+        }
+        computer.save(history);
+        ends.push_back(core.status().state);
+    }
+    // What has stopped does not hold who starts it again.
+    CHECK(ends == std::vector{LinkState::suspended, LinkState::suspended, LinkState::failed,
+                              LinkState::suspended, LinkState::suspended});
+}
+
+TEST_CASE("Remembered knows when it was first tried, after any number of failures",
+          "[policy][remembered][regression]") {
+    const auto stops_after = [](auto first_event) {
+        Computer computer;
+        const Policy rules{Backoff{NoJitter{}, Cap{1min}, 1min}, MaxElapsed{1h}};
+        PolicyHistory history;
+        Remembered policy{history, rules};
+        Turn turn = computer.turn();
+        first_event(policy, turn);
+        for (int failures = 1; failures < 100; ++failures) {
+            turn.now = computer.now;
+            static_cast<void>(policy.begin(turn));
+            if (policy.failed(lost, turn).verb == Verb::stop) return failures;
+            computer.pass(1min);
+            computer.save(history);
+            PolicyHistory restored;
+            computer.start(restored, 0s);
+            history = restored;
+            policy = Remembered{history, rules, computer.turn()};
+            turn.now = computer.now;
+            policy.wanted(turn);
+        }
+        return 0;
+    };
+    // One at the beginning, and one after each of sixty minutes.
+    CHECK(stops_after([](auto& policy, Turn& turn) { policy.wanted(turn); }) == 61);
+    CHECK(stops_after(
+              [](auto& policy, Turn& turn) { static_cast<void>(policy.lost(lost, turn)); }) == 61);
+}
+
+TEST_CASE("Remembered hears no want of a policy that hears none", "[policy][remembered][unit]") {
+    static_assert(!detail::HasWanted<Remembered<MaxAttempts>>);
+    static_assert(detail::HasWanted<Remembered<Policy<MaxAttempts, MaxElapsed>>>);
+    Computer computer;
+    PolicyHistory history;
+    Remembered policy{history, MaxElapsed{1s}};
+    Turn turn = computer.turn();
+    policy.wanted(turn);
+    policy.wanted(turn);
+    REQUIRE(history.events().size() == 1);
+    CHECK(history.events()[0].what == detail::Outcome::wanted);
+    policy.abandoned(turn);
+    CHECK(history.events().empty());
+}
+
 TEST_CASE("Remembered ends a crash loop as its rules say, and lets the next start try",
           "[policy][remembered][regression]") {
     Computer computer;

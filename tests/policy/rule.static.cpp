@@ -82,6 +82,11 @@ static_assert(!RuleLike<WithResetOnly>, "a rule that only resets has nothing to 
 template <>
 struct Only<10> {};
 static_assert(!RuleLike<RuleListener<10>>);
+template <>
+struct Only<11> {
+    void wanted(Turn&) noexcept;
+};
+static_assert(!RuleLike<Only<11>> && RuleLike<RuleListener<11>>);
 struct MoveOnly : Only<3> {
     MoveOnly(MoveOnly&&) = default;
     MoveOnly& operator=(MoveOnly&&) = default;
@@ -144,6 +149,20 @@ struct NameIsText : Only<0> {
     static constexpr char name[] = "text";
 };
 static_assert(!RuleLike<NameIsFunction> && !RuleLike<NameIsNumber> && RuleLike<NameIsText>);
+struct WantedThrows : Only<0> {
+    void wanted(Turn&);
+};
+struct WantedAdvises : Only<0> {
+    Advice wanted(Turn&) noexcept;
+};
+struct WantedWithoutTurn : Only<0> {
+    void wanted() noexcept;
+};
+struct WantedByInstant : Only<0> {
+    void wanted(Instant) noexcept;
+};
+static_assert(!RuleLike<WantedThrows> && !RuleLike<WantedAdvises>);
+static_assert(!RuleLike<WantedWithoutTurn> && !RuleLike<WantedByInstant>);
 struct LimitNotConst : Only<0> {
     Duration attempt_limit() noexcept;
 };
@@ -155,5 +174,112 @@ static_assert(!RuleLike<ReviewThrows> && !RuleLike<ReviewWithoutPlan>);
 static_assert(!RuleLike<SucceededThrows> && !RuleLike<SucceededWithoutTurn>);
 static_assert(!RuleLike<AbandonedThrows> && !RuleLike<ResetThrows>);
 static_assert(!RuleLike<WindowInSeconds> && !RuleLike<LimitNotConst>);
+
+// A name is seen however it is declared: a private hook, an overloaded one and a template that does
+// not fit would never be called, either.
+template <class Said, int hook = 0>
+struct PrivateHook : Only<hook> {
+private:
+    Said admit(Instant) const noexcept;
+    Said begin(Turn&) noexcept;
+};
+class PrivateFailed : public Only<0> {
+    Advice failed(const Failure&, Turn&) noexcept;
+};
+class PrivateLost : public Only<0> {
+    Advice lost(const Failure&, Turn&) noexcept;
+};
+class PrivateReview : public Only<0> {
+    Advice review(const Advice&, Turn&) noexcept;
+};
+class PrivateSucceeded : public Only<0> {
+    void succeeded(Turn&) noexcept;
+};
+class PrivateAbandoned : public Only<0> {
+    void abandoned(Turn&) noexcept;
+};
+class PrivateReset : public Only<0> {
+    void reset() noexcept;
+};
+class PrivateWindow : public Only<0> {
+    Duration stable_window() const noexcept;
+};
+class PrivateLimit : public Only<0> {
+    Duration attempt_limit() const noexcept;
+};
+class PrivateShared : public Only<0> {
+    static constexpr bool is_shared = true;
+};
+static_assert(!RuleLike<PrivateHook<Advice, 3>> && !RuleLike<PrivateFailed>);
+static_assert(!RuleLike<PrivateLost> && !RuleLike<PrivateReview>);
+static_assert(!RuleLike<PrivateSucceeded> && !RuleLike<PrivateAbandoned>);
+static_assert(!RuleLike<PrivateReset> && !RuleLike<PrivateWindow> && !RuleLike<PrivateLimit>);
+static_assert(!RuleLike<PrivateShared>);
+struct OverloadedFailed : Only<0> {
+    Advice failed(int, Turn&) noexcept;
+    Advice failed(const char*, Turn&) noexcept;
+};
+struct OverloadedWindow : Only<0> {
+    Duration stable_window(int) const noexcept;
+    Duration stable_window(char) const noexcept;
+};
+struct TemplateSucceeded : Only<0> {
+    template <class T>
+    void succeeded(T&, int) noexcept;
+};
+struct TemplateBegin : Only<0> {
+    template <class T>
+    Advice begin() noexcept;
+};
+static_assert(!RuleLike<OverloadedFailed> && !RuleLike<OverloadedWindow>);
+static_assert(!RuleLike<TemplateSucceeded> && !RuleLike<TemplateBegin>);
+// One of the overloads that fits is enough; what is final is seen as far as it can be.
+struct OneFits : OverloadedFailed {
+    using OverloadedFailed::failed;
+    Advice failed(const Failure&, Turn&) noexcept;
+};
+struct FinalRule final : Only<0> {};
+struct FinalThrows final : Only<0> {
+    void succeeded(Turn&);
+};
+static_assert(RuleLike<OneFits> && RuleLike<FinalRule> && !RuleLike<FinalThrows>);
+// What a rule around a policy wishes is asked with an argument.
+struct WishThrows : Only<0> {
+    Duration stable_window(Duration otherwise = {}) const;
+};
+struct WishOfAnother : Only<0> {
+    Duration attempt_limit() const noexcept;
+    std::chrono::seconds attempt_limit(Duration) const noexcept;
+};
+static_assert(!RuleLike<WishThrows> && !RuleLike<WishOfAnother>);
+
+// `listens` is said once for the type, and not beside a say.
+struct ListensEach : Only<5> {
+    bool listens = true;
+};
+struct ListensAsNumber : Only<5> {
+    static constexpr int listens = 1;
+};
+struct ListensAsFunction : Only<5> {
+    static constexpr bool listens() { return true; }
+};
+class ListensPrivately : public Only<5> {
+    static constexpr bool listens = true;
+};
+struct ListensEachWithSay : Only<3> {
+    bool listens = true;
+};
+static_assert(!RuleLike<ListensEach> && !RuleLike<ListensAsNumber>);
+static_assert(!RuleLike<ListensAsFunction> && !RuleLike<ListensPrivately>);
+static_assert(!RuleLike<ListensEachWithSay>);
+static_assert(!RuleLike<RuleListener<0>> && !RuleLike<RuleListener<2>>);
+static_assert(!RuleLike<RuleListener<3>> && !RuleLike<RuleListener<7>>);
+struct SharedEach : Only<0> {
+    bool is_shared = true;
+};
+struct NameOfEach : Only<0> {
+    std::string_view name = "each";
+};
+static_assert(!RuleLike<SharedEach> && !RuleLike<NameOfEach>);
 
 }  // namespace

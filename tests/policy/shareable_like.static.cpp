@@ -85,4 +85,18 @@ struct ReserveSaysBool : With<Permit> {
 static_assert(!ShareableLike<ReserveWithoutCause> && !ReservableLike<ReserveWithoutCause>);
 static_assert(!ShareableLike<ReserveThrows> && !ShareableLike<ReserveSaysBool>);
 
+// It may hear each caller's want, and is a rule that hears it then.
+struct WantedHeard : With<Permit> {
+    void wanted(Turn&) noexcept;
+};
+struct WantedThrows : With<Permit> {
+    void wanted(Turn&);
+};
+struct WantedAdvises : With<Permit> {
+    Advice wanted(Turn&) noexcept;
+};
+static_assert(ShareableLike<WantedHeard> && detail::HasWanted<Shared<WantedHeard>>);
+static_assert(!detail::HasWanted<Shared<With<Permit>>> && RuleLike<Shared<WantedHeard>>);
+static_assert(!ShareableLike<WantedThrows> && !ShareableLike<WantedAdvises>);
+
 }  // namespace

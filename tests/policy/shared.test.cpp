@@ -131,6 +131,26 @@ TEST_CASE("Shared copies refer to one object and never double a permit", "[polic
     CHECK(object.out == 0);
 }
 
+TEST_CASE("Shared lets its object hear what each caller wants", "[policy][shared][unit]") {
+    struct Listening : MinimalShareable {
+        using MinimalShareable::MinimalShareable;
+        void wanted(Turn& turn) noexcept { last = turn.now, ++wants; }
+        Instant last{};
+        int wants = 0;
+    } object{1};
+    Random bits{Seed{1}};
+    Turn turn{Instant{3s}, bits};
+    Policy first{Shared{object}};
+    Policy second{MaxAttempts{1}, Policy{Shared{object}}};
+    first.wanted(turn);
+    CHECK(object.wants == 1);
+    CHECK(object.last == turn.now);
+    second.wanted(turn);
+    CHECK(object.wants == 2);
+    second.abandoned(turn);
+    CHECK(object.out == 0);
+}
+
 TEST_CASE("Shared returns the permit at each verdict", "[policy][shared][unit]") {
     MinimalShareable object{1};
     Random bits{Seed{1}};

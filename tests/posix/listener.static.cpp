@@ -4,4 +4,4 @@
 
 using namespace belay;
 
-static_assert(TransportLike<posix::Accepted>);
+static_assert(TransportLike<posix::Accepted<>>);

@@ -10,10 +10,15 @@
 
 #include <sys/resource.h>
 
+#include <belay/policy/stop_on.hpp>
+#include <belay/posix/journal.hpp>
+#include <belay/queue/queue.hpp>
 #include <belay/session/receiver.hpp>
+#include <belay/session/session.hpp>
 
 #include "support/posix/tcp_rig.hpp"
 #include "support/session/memory_ledger.hpp"
+#include "support/temporary_directory.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
@@ -36,13 +41,13 @@ const Endpoint any_port{"127.0.0.1", 0};
 /// A server that answers each message with itself.
 template <class Loop>
 struct EchoServer {
-    using Link = Supervisor<Heartbeat<Accepted>, TcpPolicy, Echo>;
+    using Link = Supervisor<Heartbeat<Accepted<>>, TcpPolicy, Echo>;
 
     explicit EchoServer(Loop& l, const Endpoint& endpoint = any_port) : loop{l} {
         listening = !listener.listen(endpoint);
     }
 
-    void accept(Accepted accepted) {
+    void accept(Accepted<> accepted) {
         links.push_back(std::make_unique<Link>(Heartbeat{std::move(accepted), beats}, tcp_policy(),
                                                SupervisorOptions{}, Echo{}));
         loop.attach(*links.back());
@@ -52,7 +57,7 @@ struct EchoServer {
 
     struct Accept {
         EchoServer* server;
-        void operator()(Accepted accepted) const { server->accept(std::move(accepted)); }
+        void operator()(Accepted<> accepted) const { server->accept(std::move(accepted)); }
     };
 
     Loop& loop;
@@ -100,7 +105,7 @@ struct Rig {
 
     struct Keep {
         Rig* rig;
-        void operator()(Accepted a) const {
+        void operator()(Accepted<> a) const {
             rig->accepted.push_back(std::move(a));
             if (rig->action) rig->action();
         }
@@ -108,7 +113,7 @@ struct Rig {
 
     ManualClock clock;
     ManualLoop loop{clock.view()};
-    std::vector<Accepted> accepted;
+    std::vector<Accepted<>> accepted;
     std::function<void()> action;
     Listener<Keep> listener;
 };
@@ -143,7 +148,7 @@ TEST_CASE("Listener and Tcp carry messages both ways, with heartbeats on both en
 TEST_CASE("Listener::listen reports what the system says", "[posix][posix_listener][fault]") {
     Rig rig;
     CHECK(rig.listener.port() != 0);
-    Listener other{rig.loop, [](Accepted) {}};
+    Listener other{rig.loop, [](Accepted<>) {}};
     CHECK(other.port() == 0);
     CHECK(other.listen({"127.0.0.1", rig.listener.port()}) == std::errc::address_in_use);
     CHECK(other.port() == 0);
@@ -172,7 +177,8 @@ TEST_CASE("Listener listens on IPv6 too, where there is any", "[posix][posix_lis
     CHECK(loop.run_until(client.is(LinkState::connected)));
 }
 
-TEST_CASE("Accepted that is never opened closes its connection", "[posix][posix_listener][unit]") {
+TEST_CASE("Accepted<> that is never opened closes its connection",
+          "[posix][posix_listener][unit]") {
     Rig rig;
     const RawSocket client = RawSocket::connect(rig.listener.port());
     rig.until([&] { return rig.accepted.size() == 1; });
@@ -181,7 +187,7 @@ TEST_CASE("Accepted that is never opened closes its connection", "[posix][posix_
     CHECK(client.ended());
 }
 
-TEST_CASE("Accepted can be opened once; a second attempt is permanent",
+TEST_CASE("Accepted<> can be opened once; a second attempt is permanent",
           "[posix][posix_listener][unit]") {
     Rig rig;
     RawSocket peer = RawSocket::connect(rig.listener.port());
@@ -274,7 +280,7 @@ TEST_CASE("Listener survives what on_accept does to it", "[posix][posix_listener
     SECTION("destroys it") {
         posix::Loop loop;
         struct Killer {
-            void operator()(const Accepted&) const { target->reset(); }
+            void operator()(const Accepted<>&) const { target->reset(); }
             std::unique_ptr<Listener<Killer>>* target;
         };
         std::unique_ptr<Listener<Killer>> listener;
@@ -289,7 +295,7 @@ TEST_CASE("Listener survives what on_accept does to it", "[posix][posix_listener
 
 TEST_CASE("Listener and loop may go in any order", "[posix][posix_listener][fault]") {
     auto loop = std::make_unique<posix::Loop<>>();
-    const auto ignore = [](const Accepted&) {};
+    const auto ignore = [](const Accepted<>&) {};
     auto first = std::make_unique<Listener<decltype(ignore)>>(*loop, ignore);
     auto last = std::make_unique<Listener<decltype(ignore)>>(*loop, ignore);
     REQUIRE_FALSE(first->listen(any_port));
@@ -326,14 +332,34 @@ TEST_CASE("Listener's port takes garbage without harm to its other connections",
     CHECK(answer == frame("still here"));
 }
 
+TEST_CASE("A session says of an operation that its transport cannot carry why it does not go",
+          "[posix][posix_listener][fault]") {
+    const TemporaryDirectory dir;
+    posix::Loop loop;
+    belay_test::MemoryLedger ledger;
+    Receiver<Accepted<>, belay_test::LedgerView> receiver{belay_test::LedgerView{ledger}};
+    loop.attach(receiver);
+    Listener listener{loop, [&](Accepted<> a) { receiver.accept(std::move(a)); }};
+    REQUIRE_FALSE(listener.listen(any_port));
+    Session session{Tcp{loop, {"127.0.0.1", listener.port()}, LengthPrefixed{.bytes_max = 1000}},
+                    StopOn{Cause::permanent}, Queue{posix::Journal::open(dir / "journal").value()},
+                    SessionOptions{.id = {std::byte{1}}}};
+    loop.attach(session);
+    session.start();
+    REQUIRE(session.send(Bytes(900)));
+    REQUIRE(session.send(Bytes(2000)));
+    REQUIRE(loop.run_until([&] { return session.status().link.state == LinkState::failed; }));
+    CHECK(session.status().link.failure.error() == LinkErrc::message_refused);
+}
+
 TEST_CASE("A stranger at a Receiver's port is cut off at the length that it announces",
           "[posix][posix_listener][fault]") {
     ManualClock clock{Instant{1h}};
     ManualLoop loop{clock.view()};
     belay_test::MemoryLedger ledger;
-    Receiver<Accepted, belay_test::LedgerView> receiver{belay_test::LedgerView{ledger}};
+    Receiver<Accepted<>, belay_test::LedgerView> receiver{belay_test::LedgerView{ledger}};
     loop.attach(receiver);
-    Listener listener{loop, [&](Accepted a) { receiver.accept(std::move(a)); }};
+    Listener listener{loop, [&](Accepted<> a) { receiver.accept(std::move(a)); }};
     REQUIRE_FALSE(listener.listen(any_port));
     const auto announce = [&](std::size_t bytes) {
         RawSocket stranger = RawSocket::connect(listener.port());

@@ -34,8 +34,8 @@ struct App {
 
 int main() {
     posix::Loop<> loop;
-    std::optional<Supervisor<posix::Accepted, MaxAttempts, Echo>> guest;
-    posix::Listener listener{loop, [&](posix::Accepted accepted) {
+    std::optional<Supervisor<posix::Accepted<>, MaxAttempts, Echo>> guest;
+    posix::Listener listener{loop, [&](posix::Accepted<> accepted) {
                                  guest.emplace(std::move(accepted), MaxAttempts{1},
                                                SupervisorOptions{}, Echo{});
                                  loop.attach(*guest);

@@ -4,4 +4,4 @@
 
 using namespace belay;
 
-static_assert(TransportLike<posix::Tcp>);
+static_assert(TransportLike<posix::Tcp<>>);

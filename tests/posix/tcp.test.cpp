@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include <belay/link/bundle.hpp>
+#include <belay/link/lines.hpp>
 #include <belay/posix/journal.hpp>
 #include <belay/queue/queue.hpp>
 #include <belay/session/session.hpp>
@@ -28,10 +29,10 @@ struct EchoApp {
 };
 
 /// A heartbeat every 10 s, dead after 25 s.
-struct BeatingRig : TcpRig<Heartbeat<Tcp>> {
+struct BeatingRig : TcpRig<Heartbeat<Tcp<>>> {
     BeatingRig()
-        : TcpRig<Heartbeat<Tcp>>{
-              {}, {}, [](Tcp tcp) {
+        : TcpRig<Heartbeat<Tcp<>>>{
+              {}, {}, [](Tcp<> tcp) {
                   return Heartbeat{std::move(tcp), {.every = 10s, .dead_after = 25s}};
               }} {}
 };
@@ -94,13 +95,42 @@ TEST_CASE("Tcp closes with Cause::protocol on what is no frame", "[posix][posix_
     using namespace std::string_literals;
     for (const std::string& bad : {"\x09\0\0\0\0"s, "\xff\xff\xff\xff\0"s, frame("", 3),
                                    frame("x", 1), frame("x", 2), "GET / HTTP/1.1\r\n"s}) {
-        TcpRig<> rig{{.message_bytes_max = 8}};
+        auto rig = TcpRig<>::framed({.bytes_max = 8});
         rig.connect();
         rig.peer.send(frame("12345678") + bad + frame("behind"));
         rig.until_state(LinkState::cooldown);
         CHECK(rig.app.failure.cause == Cause::protocol);
         CHECK(rig.app.messages == std::vector<std::string>{"12345678"});
     }
+}
+
+TEST_CASE("Tcp::send refuses what its framing cannot say, and goes on",
+          "[posix][posix_tcp][unit]") {
+    auto rig = TcpRig<>::framed({.bytes_max = 20'000});
+    rig.connect();
+    for (const std::size_t size : {20'001U, 15'000U + (1U << 20U)}) {
+        CHECK(rig.link.send(Bytes(size)) == SendResult::refused);
+    }
+    CHECK(rig.link.send(to_bytes("x")) == SendResult::sent);
+    CHECK(rig.peer_reads(6) == frame("x"));
+}
+
+TEST_CASE("Tcp over Lines carries lines, both ways", "[posix][posix_tcp][unit]") {
+    auto rig = TcpRig<Tcp<Lines>, Lines>::framed({.bytes_max = 40'000});
+    rig.connect();
+    const std::string longest(40'000, 'x');
+    CHECK(rig.link.send(to_bytes("one")) == SendResult::sent);
+    CHECK(rig.link.send(to_bytes(longest)) == SendResult::sent);
+    CHECK(rig.link.send(to_bytes("two\nlines")) == SendResult::refused);
+    CHECK(rig.peer_reads(4 + longest.size() + 1) == "one\n" + longest + "\n");
+    rig.peer.send("hel");
+    rig.round();
+    rig.peer.send("lo\r\n\n" + longest + "\n");
+    rig.until([&] { return rig.app.messages.size() == 3; });
+    CHECK((rig.app.messages == std::vector<std::string>{"hello", "", longest}));
+    rig.peer.send(longest + "x");  // longer than a line may be
+    rig.until_state(LinkState::cooldown);
+    CHECK(rig.app.failure.cause == Cause::protocol);
 }
 
 TEST_CASE("Tcp::send says busy to what does not fit, and writable follows once",
@@ -132,7 +162,7 @@ TEST_CASE("Tcp::send says busy to what does not fit, and writable follows once",
 }
 
 TEST_CASE("Tcp takes any legal message when its buffer is empty", "[posix][posix_tcp][unit]") {
-    TcpRig<> rig{{.message_bytes_max = 16 << 20, .output_bytes_max = 1000}};
+    auto rig = TcpRig<>::framed({.bytes_max = 16 << 20}, {.output_bytes_max = 1000});
     rig.connect();
     std::string big(16 << 20, 'x');
     for (std::size_t i = 0; i < big.size(); i += 4093) big[i] = static_cast<char>(i);
@@ -292,7 +322,7 @@ TEST_CASE("TcpConnection::ping does nothing while an earlier ping waits",
     const auto box = belay::detail::Ref<detail::LinkBox<Bytes>>::make(std::size_t{8});
     box->epoch = 1;
     posix::TcpConnection connection{
-        loop, {"127.0.0.1", server.port()}, TcpOptions{}, Link<Bytes>{box, 1}};
+        loop, {"127.0.0.1", server.port()}, LengthPrefixed{}, TcpOptions{}, Link<Bytes>{box, 1}};
     connection.ping();  // not open yet
     CHECK(loop.run_until([&] { return !box->empty(); }));
     const RawSocket peer = server.accept();
@@ -423,7 +453,7 @@ TEST_CASE("Tcp connection, supervisor and loop may go in any order", "[posix][po
             RawSocket server = RawSocket::listen();
             TcpApp app;
             auto loop = std::make_unique<posix::Loop<>>();
-            auto link = std::make_unique<TcpSupervisor<Tcp>>(
+            auto link = std::make_unique<TcpSupervisor<Tcp<>>>(
                 Tcp{*loop, {"127.0.0.1", server.port()}}, tcp_policy(), SupervisorOptions{},
                 std::ref(app));
             const auto until = [&](LinkState state) {
@@ -458,7 +488,7 @@ TEST_CASE("Tcp that is stopped after its loop has gone ends quietly", "[posix][p
     RawSocket server = RawSocket::listen();
     TcpApp app;
     auto loop = std::make_unique<posix::Loop<>>();
-    TcpSupervisor<Tcp> link{
+    TcpSupervisor<Tcp<>> link{
         Tcp{*loop, {"127.0.0.1", server.port()}}, tcp_policy(), {}, std::ref(app)};
     loop->attach(link);
     link.start();
@@ -591,10 +621,11 @@ struct BareSession {
     RawSocket server = RawSocket::listen();
     RawSocket peer;
     std::string heard;
-    Session<Tcp, TcpPolicy, Queue<posix::Journal>> session{Tcp{loop, {"127.0.0.1", server.port()}},
-                                                           tcp_policy(),
-                                                           Queue{open(dir / "journal")},
-                                                           {.id = {std::byte{1}}}};
+    Session<Tcp<>, TcpPolicy, Queue<posix::Journal>> session{
+        Tcp{loop, {"127.0.0.1", server.port()}},
+        tcp_policy(),
+        Queue{open(dir / "journal")},
+        {.id = {std::byte{1}}}};
 };
 
 /// The type and the first number of the last frame in a stream whose last frame has no payload.

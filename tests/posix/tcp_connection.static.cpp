@@ -4,4 +4,4 @@
 
 using namespace belay;
 
-static_assert(ConnectionLike<posix::TcpConnection, Bytes>);
+static_assert(ConnectionLike<posix::TcpConnection<>, Bytes>);

@@ -309,16 +309,22 @@ TEST_CASE("Receiver gives the places of strangers to newcomers, never those of s
     CHECK(r.ask(pending, start(1)) == Seen{"ack 0"});
 }
 
+namespace {
+
+// Of a sender that is told from others by its number.
+Hello hello_of_sender(unsigned sender) {
+    Hello h = hello_of(sender, 1);
+    h.sender = id(sender);
+    return h;
+}
+
+}  // namespace
+
 TEST_CASE("Receiver closes a connection at once where all places are senders'",
           "[session][receiver][unit]") {
     ReceiverRig<> r{{.connections_max = 2}};
-    const auto of = [](unsigned sender) {
-        Hello h = hello_of(sender, 1);
-        h.sender = id(sender);
-        return h;
-    };
-    auto first = r.attached(of(1));
-    auto second = r.attached(of(2));
+    auto first = r.attached(hello_of_sender(1));
+    auto second = r.attached(hello_of_sender(2));
     r.notes.take();
     r.receiver.accept(RawTransport{r.lines});
     CHECK(r.lines.size() == 2);  // not even opened
@@ -329,15 +335,11 @@ TEST_CASE("Receiver closes a connection at once where all places are senders'",
 
 TEST_CASE("Receiver lets pending connections give way last, where nobody authorized them",
           "[session][receiver][regression]") {
-    const auto of = [](unsigned sender) {
-        Hello h = with_token(hello_of(sender, 1), "ticket");
-        h.sender = id(sender);
-        return bytes_of(h);
-    };
     const auto fill = [&](auto& r) {
         for (unsigned sender = 1; sender <= 3; ++sender) {
             auto line = r.connect();
-            CHECK(r.ask(line, of(sender)) == Seen{"welcome new"});
+            CHECK(r.ask(line, bytes_of(with_token(hello_of_sender(sender), "ticket"))) ==
+                  Seen{"welcome new"});
         }
     };
     ReceiverRig<> open{{.connections_max = 3}};
@@ -353,26 +355,21 @@ TEST_CASE("Receiver lets pending connections give way last, where nobody authori
 
 TEST_CASE("Receiver bounds the senders that it remembers", "[session][receiver][unit]") {
     ReceiverRig<> r{{.senders_max = 2}};
-    const auto of = [](unsigned sender) {
-        Hello h = hello_of(sender, 1);
-        h.sender = id(sender);
-        return h;
-    };
-    auto first = r.attached(of(1));
-    auto second = r.attached(of(2));
+    auto first = r.attached(hello_of_sender(1));
+    auto second = r.attached(hello_of_sender(2));
     auto third = r.connect();
-    CHECK(r.ask(third, bytes_of(of(3))) == Seen{"welcome new"});
+    CHECK(r.ask(third, bytes_of(hello_of_sender(3))) == Seen{"welcome new"});
     CHECK(r.ask(third, start(1)) == Seen{"error overloaded 1000"});
     CHECK(r.receiver.connections() == 2);
     // Who is known comes in still.
     auto again = r.connect();
-    Hello h = of(2);
+    Hello h = hello_of_sender(2);
     h.attach = 2;
     CHECK(r.ask(again, bytes_of(h)) == Seen{"welcome known 0"});
     // Who is gone leaves room.
     first->link.closed();
     r.run();
-    r.attached(of(3));
+    r.attached(hello_of_sender(3));
 }
 
 TEST_CASE("Receiver remembers nothing of a sender whose HELLO it refused",

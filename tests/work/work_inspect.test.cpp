@@ -304,7 +304,7 @@ TEST_CASE("Entries behind a header that is lost begin with the first that can be
     detail::WorkItems<detail::EntriesLeft> items{std::move(left), WorkOptions{}, start};
     REQUIRE_FALSE(detail::WorkReplay<detail::EntriesLeft>{items}.run());
     CHECK(items.living() == 3);
-    CHECK(items.slots.dead() == 1);  // the one between that is not there
+    CHECK(items.slots().dead() == 1);  // the one between that is not there
 
     // With a header nothing is guessed: what lacks in front is lost, and counted.
     detail::EntriesLeft known{Id{std::byte{1}}, 2};

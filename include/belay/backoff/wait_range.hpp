@@ -26,8 +26,8 @@ struct WaitRange {
 [[nodiscard]] constexpr Duration uniform_wait(WaitRange range, Random& bits) noexcept {
     BELAY_PRECONDITION(range.least.count() >= 0 && range.least <= range.most,
                        "uniform_wait: the range must be 0ns <= least <= most");
-    const auto last = static_cast<std::uint64_t>((range.most - range.least).count());
-    return range.least + Duration{static_cast<Duration::rep>(uniform_upto(bits, last))};
+    const auto count = static_cast<std::uint64_t>((range.most - range.least).count()) + 1;
+    return range.least + Duration{static_cast<Duration::rep>(detail::uniform_below(bits, count))};
 }
 
 }  // namespace belay::inline BELAY_ABI

@@ -3,6 +3,7 @@
 /// Answer: how one call went, on its way out through whatever is wrapped around it.
 #pragma once
 
+#include <concepts>      // std::convertible_to, std::same_as
 #include <exception>     // std::exception_ptr
 #include <optional>      // std::optional
 #include <system_error>  // std::error_code
@@ -26,7 +27,8 @@ struct Answer {
     /// What it threw instead.
     std::exception_ptr thrown{};
 #endif
-    /// Why it failed; empty: it worked.
+    /// Why it failed; empty: it worked. A layer may change it: the caller gets a success, as far as
+    /// there is a value for one, or a failure.
     std::optional<Failure> failure;
     /// The error, where the call left none of its own.
     std::error_code why = make_error_code(CallErrc::call_failed);
@@ -58,19 +60,41 @@ struct Answer {
 
 namespace detail {
 
+// What a Fallback says may stand for what the call returns, or be the value in it: by itself, and
+// not as text or numbers become bool.
+template <class Said, class Returned>
+concept Becomes = std::convertible_to<Said, Returned> &&
+                  (!std::same_as<Returned, bool> || std::same_as<std::remove_cvref_t<Said>, bool> ||
+                   std::is_class_v<std::remove_cvref_t<Said>>);
+template <class Said, class Returned>
+concept AnswersFor = Becomes<Said, Returned> || requires {
+    requires Becomes<Said, typename Returned::value_type>;
+    requires OptionalLike<Returned> || ExpectedLike<Returned>;
+};
+
+/// The answer of who answers in place of a call.
+template <class Answer, class Said>
+[[nodiscard]] Answer answer_instead(Said&& said) {
+    using Returned = typename decltype(Answer::returned)::value_type;
+    static_assert(AnswersFor<Said, Returned>,
+                  "Fallback: what fn returns must become what the call returns by itself, or the "
+                  "value in it");
+    Answer answer = Answer::success(std::forward<Said>(said));
+    if constexpr (std::same_as<Returned, bool>) {
+        answer.failure = RetryOutcome<bool>::judge(*answer.returned);
+    }
+    return answer;
+}
+
 // A callable whose calls block; for the others see retry_task.hpp and pipeline.hpp.
 template <class F>
 concept BlockingCall = Attemptable<F> && !Awaitable<CallResult<F>>;
 
 template <class F, class Returned>
-concept JudgesResult = requires(F& fn, const Returned& returned) { fn.judge_result(returned); };
-template <class F>
-concept JudgesExceptions = requires(F& fn) { fn.judge_exception(); };
-
-template <class F, class Returned>
 consteval auto outcome_of_call() {
     if constexpr (JudgesResult<F, Returned>) {
-        return std::type_identity<PredicateOutcome<Returned, F::template judges_value<Returned>>>{};
+        return std::type_identity<
+            PredicateOutcome<Returned, Unwrapped<F>::template judges_value<Returned>>>{};
     } else {
         static_assert(!Unsupported<Returned>,
                       "retry: fn must return bool, optional, error_code, an expected-like type, "
@@ -90,7 +114,7 @@ struct Callee {
     static void judge(F& fn, Answer& answer) {
         if (!answer.returned) return;
         if constexpr (JudgesResult<F, Returned>) {
-            answer.failure = fn.judge_result(*answer.returned);
+            answer.failure = detail::unwrap(fn).judge_result(*answer.returned);
         } else {
             answer.failure = Outcome::judge(*answer.returned);
         }
@@ -100,7 +124,7 @@ struct Callee {
     /// Keeps the exception that is being handled, or lets it go on if it is no failure.
     static void keep_exception(F& fn, Answer& answer) {
         if constexpr (JudgesExceptions<F>) {
-            answer.failure = fn.judge_exception();
+            answer.failure = detail::unwrap(fn).judge_exception();
             if (!answer.failure) throw;
         } else {
             answer.failure = failure_of_exception();

@@ -5,7 +5,7 @@
 
 #include <concepts>     // std::invocable, std::same_as
 #include <optional>     // std::optional
-#include <type_traits>  // std::decay_t
+#include <type_traits>  // std::decay_t, std::is_member_pointer_v
 #include <utility>      // std::forward, std::move
 
 #include <belay/call/answer_traits.hpp>
@@ -16,22 +16,45 @@ namespace belay::inline BELAY_ABI {
 
 namespace detail {
 
+// A pointer to a member is asked of the object itself: what only points to one may be null.
+template <class Judge, class Value>
+concept AsksMember = requires(Judge& judge, const Value& value) { value.*judge; } ||
+                     requires(Judge& judge, const Value& value) { (value.*judge)(); };
+template <class Judge, class Value>
+concept Asks = AsksMember<Judge, Value> ||
+               (!std::is_member_pointer_v<Judge> && std::invocable<Judge&, const Value&>);
+template <class Judge, class Value>
+    requires Asks<Judge, Value>
+decltype(auto) ask(Judge& judge, const Value& value) {
+    if constexpr (std::is_member_object_pointer_v<Judge>) {
+        return value.*judge;
+    } else if constexpr (std::is_member_function_pointer_v<Judge>) {
+        return (value.*judge)();
+    } else {
+        return judge(value);
+    }
+}
+
 template <class F, class Judge>
 struct FailsIf : CallAdapter<F> {
+    static constexpr bool judges = true;
+
     Judge judge;
 
     constexpr FailsIf(F f, Judge j) : CallAdapter<F>{std::move(f)}, judge{std::move(j)} {}
 
-    decltype(auto) operator()(const Attempt& attempt)
-        requires Attemptable<F>
-    {
-        return detail::call(this->fn, attempt);
+    template <class... Args>
+    auto operator()(Args&&...) const {
+        static_assert(!sizeof(F),
+                      "fails_if: what is judged cannot be called by itself: give it to retry or a "
+                      "Pipeline as it is, since a lambda or std::function around it hides who "
+                      "judges");
     }
 
-    template <class Result>
-    static constexpr bool takes_value = [] {
+    template <class J, class Result>
+    static constexpr bool asks_value = [] {
         if constexpr (Unwrappable<Result>) {
-            return std::invocable<Judge&, decltype(*std::declval<const Result&>())>;
+            return Asks<J, std::remove_cvref_t<decltype(*std::declval<const Result&>())>>;
         } else {
             return false;
         }
@@ -39,22 +62,33 @@ struct FailsIf : CallAdapter<F> {
 
     /// Whether the predicate takes the value in a Result, not all of it.
     template <class Result>
-    static constexpr bool judges_value =
-        !std::invocable<Judge&, const Result&> && takes_value<Result>;
+    static constexpr bool judges_value = !Asks<Judge, Result> && asks_value<Judge, Result>;
 
     // Not constrained: a predicate that cannot judge would leave it to the type in silence.
     template <class Result>
     std::optional<Failure> judge_result(const Result& result) {
+        return judged_by(judge, result);
+    }
+    template <class Result>
+    std::optional<Failure> judge_result(const Result& result) const {
+        static_assert(Asks<const Judge, Result> == Asks<Judge, Result> &&
+                          asks_value<const Judge, Result> == asks_value<Judge, Result>,
+                      "fails_if: the predicate of a const one must be callable as const");
+        return judged_by(judge, result);
+    }
+
+private:
+    template <class J, class Result>
+    static std::optional<Failure> judged_by(J& judge, const Result& result) {
         static_assert(!std::same_as<Result, VoidOutcome>,
                       "fails_if: fn returns void, so there is nothing to judge");
-        static_assert(
-            !requires(F& inner) { inner.judge_result(result); },
-            "fails_if: fn is judged by another fails_if already");
-        if constexpr (std::invocable<Judge&, const Result&>) {
-            return say(judge(result));
-        } else if constexpr (takes_value<Result>) {
+        static_assert(!JudgesResult<F, Result>,
+                      "fails_if: fn is judged by another fails_if already");
+        if constexpr (Asks<J, Result>) {
+            return say(detail::ask(judge, result));
+        } else if constexpr (asks_value<J, Result>) {
             if (!result.has_value()) return RetryOutcome<Result>::judge(result);
-            return say(judge(*result));
+            return say(detail::ask(judge, *result));
         } else {
             static_assert(!sizeof(Result),
                           "fails_if: the predicate must take what fn returns, or the value in it, "
@@ -62,7 +96,6 @@ struct FailsIf : CallAdapter<F> {
         }
     }
 
-private:
     template <class Said>
     static std::optional<Failure> say(const Said& said) {
         static_assert(VerdictLike<Said>,
@@ -81,6 +114,9 @@ private:
 /// What has a value or none (optional, Result) may be judged by a predicate of the value: where
 /// there is none it is not asked, and the call has failed. Any type may be judged that is no
 /// reference.
+///
+/// `predicate` may be a pointer to a member. What is judged may be passed on by std::ref; it cannot
+/// be called, so that no lambda and no std::function hides who judges.
 ///
 /// The caller gets an Outcome, which has a value after a success only, and last() also then: the
 /// last value as it was. A std::error_code comes back as one.
@@ -105,29 +141,41 @@ struct AnyOfType {
 
 template <class E, class F, class Judge>
 struct FailsOn : CallAdapter<F> {
+    static constexpr bool judges = true;
+
     Judge judge;
 
     constexpr FailsOn(F f, Judge j) : CallAdapter<F>{std::move(f)}, judge{std::move(j)} {}
 
-    decltype(auto) operator()(const Attempt& attempt)
-        requires Attemptable<F>
-    {
-        return detail::call(this->fn, attempt);
+    template <class... Args>
+    auto operator()(Args&&...) const {
+        static_assert(!sizeof(F),
+                      "fails_on: what is judged cannot be called by itself: give it to retry or a "
+                      "Pipeline as it is, since a lambda or std::function around it hides who "
+                      "judges");
     }
 
     // Pre: an exception is being handled.
-    std::optional<Failure> judge_exception() {
+    std::optional<Failure> judge_exception() { return judged_by(judge, this->fn); }
+    std::optional<Failure> judge_exception() const { return judged_by(judge, this->fn); }
+
+private:
+    template <class J, class Inner>
+    static std::optional<Failure> judged_by(J& judge, Inner& inner) {
+        static_assert(Asks<J, E>,
+                      "fails_on: the predicate must take the exception, by const "
+                      "reference");
         try {
             throw;
         } catch (const E& error) {
-            using Said = std::remove_cvref_t<decltype(judge(error))>;
+            using Said = std::remove_cvref_t<decltype(detail::ask(judge, error))>;
             static_assert(VerdictLike<Said>,
                           "fails_on: the predicate must return bool, belay::Cause or "
                           "belay::Failure");
-            return detail::verdict(judge(error));
+            return detail::verdict<Said>(detail::ask(judge, error));
         } catch (...) {
-            if constexpr (requires { this->fn.judge_exception(); }) {
-                return this->fn.judge_exception();
+            if constexpr (JudgesExceptions<Inner>) {
+                return detail::unwrap(inner).judge_exception();
             } else {
                 return std::nullopt;
             }

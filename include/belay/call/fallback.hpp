@@ -16,10 +16,10 @@ namespace belay::inline BELAY_ABI {
 ///
 ///     Fallback{[](const Failure& why) { return cached_scene(); }}
 ///
-/// `fn` takes the Failure or nothing, and returns what the call returns or what that can be made
-/// of; for a call without a value, anything. In a coroutine it may return an awaitable of that. It
-/// is called as const; what it throws leaves the pipeline. Its answer counts as a success, so it
-/// comes first in a Pipeline.
+/// `fn` takes the Failure or nothing, and returns what the call returns, or what becomes that or
+/// the value in it by itself; for a call without a value, anything. In a coroutine it may return an
+/// awaitable of that. It is called as const; what it throws leaves the pipeline. Its answer counts
+/// as a success, but for false, an empty optional and errors; so it comes first in a Pipeline.
 ///
 /// Thread safety: as `fn`.
 template <class F>
@@ -42,7 +42,7 @@ public:
         } else {
             static_assert(!std::is_void_v<decltype(ask(*answer.failure))>,
                           "Fallback: fn must answer in place of the call, which returns a value");
-            return Next::Answer::success(ask(*answer.failure));
+            return detail::answer_instead<typename Next::Answer>(ask(*answer.failure));
         }
     }
 
@@ -63,7 +63,7 @@ public:
                 static_assert(
                     !std::is_void_v<detail::AwaitResult<Said>>,
                     "Fallback: fn must answer in place of the call, which returns a value");
-                co_return Next::Answer::success(co_await awaiter);
+                co_return detail::answer_instead<typename Next::Answer>(co_await awaiter);
             }
         } else if constexpr (no_value) {
             static_cast<void>(ask(*answer.failure));
@@ -71,7 +71,7 @@ public:
         } else {
             static_assert(!std::is_void_v<Said>,
                           "Fallback: fn must answer in place of the call, which returns a value");
-            co_return Next::Answer::success(ask(*answer.failure));
+            co_return detail::answer_instead<typename Next::Answer>(ask(*answer.failure));
         }
     }
 

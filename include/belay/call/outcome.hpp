@@ -3,14 +3,36 @@
 /// Outcome: a value that was judged a success, or the last one that was not, and why.
 #pragma once
 
-#include <concepts>  // std::convertible_to, std::copy_constructible
+#include <concepts>  // std::same_as, std::convertible_to, std::copy_constructible
 #include <optional>  // std::optional
 #include <utility>   // std::move, std::forward
 
 #include <belay/core/assert.hpp>
+#include <belay/core/failure.hpp>
 #include <belay/core/result.hpp>
 
 namespace belay::inline BELAY_ABI {
+
+namespace detail {
+
+/// The failure that an error describes; what nobody classifies is `lost`.
+template <class E>
+[[nodiscard]] Failure failure_of(const E& error) {
+    Failure failure{Cause::lost};
+    if constexpr (std::convertible_to<const E&, Failure>) {
+        failure = error;
+    } else if constexpr (std::convertible_to<const E&, std::error_code>) {
+        failure = Failure::from(error);
+    } else if constexpr (requires {
+                             { cause_of(error) } -> std::same_as<Cause>;
+                         }) {
+        failure.cause = cause_of(error);
+    }
+    if (failure.cause == Cause::none) failure.cause = Cause::lost;
+    return failure;
+}
+
+}  // namespace detail
 
 /// A `T` that is a success, or an `E` that says why there is none, and then the last T that came,
 /// if one did: what calls give whose values are judged, by fails_if, AnswerTraits or the type.
@@ -18,6 +40,7 @@ namespace belay::inline BELAY_ABI {
 ///     const auto page = retry(policy, fails_if(fetch, is_server_error));
 ///     if (page) return page->body;
 ///     if (page.last()) log(page.last()->status, page.error());
+///     if (page.cause() == Cause::overloaded) ask_again_later();
 ///
 /// Members are named as in Result, and it becomes one where one is asked for, without last().
 ///
@@ -30,18 +53,25 @@ public:
 
     /// A success.
     static Outcome success(T value, E no_error = {}) {
-        return Outcome{std::optional<T>{std::move(value)}, std::move(no_error), true};
+        Outcome outcome{std::move(no_error), Cause::lost};
+        outcome.last_.emplace(std::move(value));
+        outcome.cause_ = Cause::none;
+        return outcome;
     }
-    /// A failure whose last value is `last`.
-    static Outcome failure(T last, E error) {
-        return Outcome{std::optional<T>{std::move(last)}, std::move(error), false};
+    /// A failure whose last value is `last`; of the cause of its error, where no other is said.
+    static Outcome failure(T last, E error, Cause cause = Cause::none) {
+        Outcome outcome{std::move(error), cause};
+        outcome.last_.emplace(std::move(last));
+        return outcome;
     }
-    /// A failure without any value: nobody was called.
-    explicit Outcome(E error) : error_{std::move(error)} {}
+    /// A failure without any value: nobody was called, or the call gave none.
+    explicit Outcome(E error, Cause cause = Cause::none)
+        : error_{std::move(error)},
+          cause_{cause != Cause::none ? cause : detail::failure_of(error_).cause} {}
 
     /// Whether it worked.
-    [[nodiscard]] bool has_value() const noexcept { return worked_; }
-    [[nodiscard]] explicit operator bool() const noexcept { return worked_; }
+    [[nodiscard]] bool has_value() const noexcept { return cause_ == Cause::none; }
+    [[nodiscard]] explicit operator bool() const noexcept { return has_value(); }
 
     /// Pre: has_value().
     [[nodiscard]] T& value() & noexcept { return checked(), *last_; }
@@ -55,15 +85,17 @@ public:
 
     template <class U>
     [[nodiscard]] T value_or(U&& other) const& {
-        return worked_ ? *last_ : static_cast<T>(std::forward<U>(other));
+        return has_value() ? *last_ : static_cast<T>(std::forward<U>(other));
     }
     template <class U>
     [[nodiscard]] T value_or(U&& other) && {
-        return worked_ ? std::move(*last_) : static_cast<T>(std::forward<U>(other));
+        return has_value() ? std::move(*last_) : static_cast<T>(std::forward<U>(other));
     }
 
     /// Why it failed; no error if it worked.
     [[nodiscard]] const E& error() const noexcept { return error_; }
+    /// What kind of failure that was, as a predicate said it or the error is; none if it worked.
+    [[nodiscard]] Cause cause() const noexcept { return cause_; }
 
     /// What the last call returned, also if it is a failure; null if there was none.
     [[nodiscard]] T* last() & noexcept { return last_ ? last_.operator->() : nullptr; }
@@ -74,25 +106,22 @@ public:
     /// The same without the last value of a failure. Not where an error could be taken for a value.
     operator Result<T, E>() &&
         requires(!std::convertible_to<E, T>) {
-            return worked_ ? Result<T, E>{std::move(*last_)}
-                           : Result<T, E>::failure(std::move(error_));
+            return has_value() ? Result<T, E>{std::move(*last_)}
+                               : Result<T, E>::failure(std::move(error_));
         } operator Result<T, E>() const&
             requires(!std::convertible_to<E, T> && std::copy_constructible<T>)
     {
-        return worked_ ? Result<T, E>{*last_} : Result<T, E>::failure(error_);
+        return has_value() ? Result<T, E>{*last_} : Result<T, E>::failure(error_);
     }
 
 private:
-    Outcome(std::optional<T> last, E error, bool worked)
-        : last_{std::move(last)}, error_{std::move(error)}, worked_{worked} {}
-
     void checked() const noexcept {
         BELAY_PRECONDITION(has_value(), "Outcome::value: there must be a success, see last()");
     }
 
     std::optional<T> last_;
     [[no_unique_address]] E error_;
-    bool worked_ = false;
+    Cause cause_;
 };
 
 }  // namespace belay::inline BELAY_ABI

@@ -3,7 +3,8 @@
 /// Pipeline: what is wrapped around one call, from the outside in.
 #pragma once
 
-#include <concepts>     // std::copyable
+#include <concepts>     // std::copy_constructible
+#include <cstdint>      // std::uint64_t
 #include <type_traits>  // std::decay_t
 #include <utility>      // std::forward, std::move
 
@@ -36,14 +37,16 @@ struct BlockingNext {
         return inner.template run<Answer>(context, fn, attempt);
     }
 };
-template <class Answer_, class Inner, class Context, class F>
+template <class Answer_, class Inner, class Context, class F, bool retried_>
 struct AwaitingNext {
     using Answer = Answer_;
+    /// Whether a Retrying further out counts these calls.
+    static constexpr bool retried = retried_;
     const Inner& inner;
     Context& context;
     F& fn;
     belay::Task<Answer> operator()(const Attempt& attempt) const {
-        return inner.template await<Answer>(context, fn, attempt);
+        return inner.template await<Answer, retried>(context, fn, attempt);
     }
 };
 
@@ -56,7 +59,7 @@ struct Layered<> {
     static Answer run(Context&, F& fn, const Attempt& attempt) {
         return Callee<F, CallResult<F>>::make(fn, attempt);
     }
-    template <class Answer, class Context, class F>
+    template <class Answer, bool, class Context, class F>
     static belay::Task<Answer> await(Context&, F& fn, const Attempt& attempt) {
         return detail::awaited_call(fn, attempt);
     }
@@ -75,9 +78,10 @@ struct Layered<First, Inner...> {
         explain_layer<requires { layer_of(first).call(next, context, attempt); }>();
         return layer_of(first).call(next, context, attempt);
     }
-    template <class Answer, class Context, class F>
+    template <class Answer, bool retried, class Context, class F>
     belay::Task<Answer> await(Context& context, F& fn, const Attempt& attempt) const {
-        const AwaitingNext<Answer, Layered<Inner...>, Context, F> next{inner, context, fn};
+        const AwaitingNext<Answer, Layered<Inner...>, Context, F, retried || Retries<First>> next{
+            inner, context, fn};
         explain_awaiting_layer<requires { layer_of(first).await(next, context, attempt); }>();
         return layer_of(first).await(next, context, attempt);
     }
@@ -124,15 +128,21 @@ struct CallContext {
     Sleeper& sleeper;
     /// Asks to stop; ends waits, not calls.
     const Stop& stop;
-    /// Hears of refusals.
+    /// Hears of refusals and hedges.
     Observer& observer;
+    /// How many calls a Hedge has begun.
+    std::uint64_t calls = 0;
 
     [[nodiscard]] Turn turn() const noexcept { return {sleeper.now(), sleeper.bits()}; }
+    /// A Hedge makes a further call.
+    void hedged([[maybe_unused]] const Attempt& attempt) const {
+        detail::notify<detail::PipelineHooks::Hedged>(observer, detail::no_machine, attempt);
+    }
     /// A layer lets no call through; `advice.by` names it.
     void refused([[maybe_unused]] const Attempt& attempt,
                  [[maybe_unused]] const Advice& advice) const {
-        if constexpr (detail::hears<detail::RetryHooks::Refusal, Observer>) {
-            detail::notify<detail::RetryHooks::Refusal>(
+        if constexpr (detail::hears<detail::RetryRunHooks::Refusal, Observer>) {
+            detail::notify<detail::RetryRunHooks::Refusal>(
                 observer, detail::no_machine,
                 CallRefused{attempt, advice, elapsed(sleeper.now(), advice.until)});
         }
@@ -160,14 +170,15 @@ struct CallContext {
 /// judge. A call that was refused before it was made ends with CallErrc::call_refused, one that
 /// took too long with std::errc::timed_out, unless a Fallback has an answer. Which layer refused it
 /// an observer learns: the last argument of a call, with `on_refusal(const CallRefused&)`, whose
-/// `advice.by` names the object ("CircuitBreaker"). A Retrying has an observer of its own.
+/// `advice.by` names the object ("CircuitBreaker"). `on_hedge(const Attempt&)` tells it of each
+/// further call of a Hedge. A Retrying has an observer of its own.
 ///
 /// Thread safety: distinct objects safe; calls through a shared one too, as far as its callables
 ///                are: each call runs its own copies of what has state.
 /// Allocates:     never in blocking calls; in coroutines a frame per layer and call.
 template <class... Layers>
 class Pipeline {
-    static_assert((std::copyable<Layers> && ...),
+    static_assert((std::copy_constructible<Layers> && ...),
                   "Pipeline: layers are copied; what many share (a breaker, a limiter, a bulkhead) "
                   "goes in as Shared{object}");
 
@@ -218,7 +229,8 @@ private:
                                         Observer observer) const {
         CallContext<Sleeper, Stop, std::remove_reference_t<Observer>> context{sleeper, stop,
                                                                               observer};
-        auto answering = layers_.template await<typename Callee::Answer>(context, fn, Attempt{});
+        auto answering =
+            layers_.template await<typename Callee::Answer, false>(context, fn, Attempt{});
         auto answer = co_await std::move(answering);
         co_return Callee::unwrap(std::move(answer));
     }

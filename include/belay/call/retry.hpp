@@ -46,6 +46,7 @@ public:
         if (finished_) return RetryStep::finished;
         if (stopped) return end(CallErrc::stopped, Advice::go());
         Turn turn{sleeper_.now(), sleeper_.bits()};
+        want(turn);
         if (attempt_.number != 0 && turn.now > deadline_) {
             return end(std::make_error_code(std::errc::timed_out), standing_);
         }
@@ -64,9 +65,9 @@ public:
         // Nobody sleeps for an attempt that a rule will not allow when it is due.
         const Advice then = policy_.admit(advice.until);
         if (then.verb == Verb::stop) return end(CallErrc::gave_up, then);
-        if constexpr (hears<RetryHooks::Refusal, Observer>) {
+        if constexpr (hears<RetryRunHooks::Refusal, Observer>) {
             if (!planned_wait) {
-                tell<RetryHooks::Refusal>(
+                tell<RetryRunHooks::Refusal>(
                     CallRefused{following(), advice, elapsed(turn.now, advice.until)});
             }
         }
@@ -84,7 +85,7 @@ public:
         if (!failure) {
             policy_.succeeded(turn);
             finished_ = true;
-            tell<RetryHooks::Success>(attempt_);
+            tell<RetryRunHooks::Success>(attempt_);
             return;
         }
         standing_ = policy_.failed(*failure, turn);
@@ -93,10 +94,10 @@ public:
             return;
         }
         held_ = true;
-        if constexpr (hears<RetryHooks::Planned, Observer>) {
+        if constexpr (hears<RetryRunHooks::Planned, Observer>) {
             const Duration wait =
                 standing_.verb == Verb::go ? Duration{} : elapsed(turn.now, standing_.until);
-            tell<RetryHooks::Planned>(RetryPlanned{attempt_, *failure, standing_, wait});
+            tell<RetryRunHooks::Planned>(RetryPlanned{attempt_, *failure, standing_, wait});
         }
     }
 
@@ -107,6 +108,14 @@ public:
     [[nodiscard]] Answer& answer() noexcept { return *answer_; }
 
 private:
+    void want([[maybe_unused]] Turn& turn) noexcept {
+        if constexpr (HasWanted<P>) {
+            if (held_) return;
+            held_ = true;
+            policy_.wanted(turn);
+        }
+    }
+
     [[nodiscard]] Attempt following() const noexcept {
         Attempt attempt = attempt_;
         ++attempt.number;
@@ -119,7 +128,7 @@ private:
         attempt_ = following();
         const Instant end = after(now, policy_.attempt_limit(forever));
         if (end < attempt_.deadline) attempt_.deadline = end;
-        tell<RetryHooks::Begun>(attempt_);
+        tell<RetryRunHooks::Begun>(attempt_);
         return RetryStep::call;
     }
 
@@ -132,9 +141,9 @@ private:
         } else {
             answer_.emplace(Answer::refuse(why, Duration{}));
         }
-        if constexpr (hears<RetryHooks::GaveUp, Observer>) {
+        if constexpr (hears<RetryRunHooks::GaveUp, Observer>) {
             const Failure failure = attempt_.number != 0 ? *answer_->failure : Failure{};
-            tell<RetryHooks::GaveUp>(RetryEnded{attempt_.number, failure, why, advice});
+            tell<RetryRunHooks::GaveUp>(RetryEnded{attempt_.number, failure, why, advice});
         }
         return RetryStep::finished;
     }
@@ -158,7 +167,7 @@ private:
     Instant deadline_;  // of all attempts together
     Advice standing_{};
     Instant until_ = always;
-    bool held_ = false;  // begun or planned: the policy waits for a word
+    bool held_ = false;  // wanted, begun or planned: the policy waits for a word
     bool finished_ = false;
     std::optional<Answer> answer_;
 };
@@ -190,7 +199,7 @@ Answer run_retry(const P& policy, Sleeper& sleeper, Make&& make, const Stop& sto
 /// | std::error_code | an error | the last std::error_code |
 /// | expected-like (has_value, error, value_type) | no value | the last one |
 /// | with ok(); or with a test as bool, and error() | false | Outcome of it |
-/// | with value() and category(), as Boost's codes | true | the std::error_code, or Outcome |
+/// | with category().message(value()), as Boost's codes | true | std::error_code, or Outcome |
 /// | another value, or void | an exception only | Result of it |
 ///
 /// What may say "failed" in a way that is not listed does not compile: fails_if or AnswerTraits say
@@ -219,7 +228,7 @@ template <RuleLike P, SleeperLike Sleeper, class F, StopTokenLike Stop = NeverSt
 auto retry(const P& policy, Sleeper& sleeper, F&& fn, const Stop& stop = {},
            Observer&& observer = {}) {
     static_assert(
-        detail::explain_observer<detail::RetryHooks, std::remove_reference_t<Observer>>());
+        detail::explain_observer<detail::RetryRunHooks, std::remove_reference_t<Observer>>());
     using Callable = std::remove_reference_t<F>;
     using Callee = detail::Callee<Callable, detail::CallResult<Callable>>;
     const auto make = [&fn](const Attempt& attempt) { return Callee::make(fn, attempt); };

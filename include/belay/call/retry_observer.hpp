@@ -49,7 +49,7 @@ struct RetryEnded {
 namespace detail {
 
 /// What a run of retry tells.
-struct RetryHooks {
+struct RetryRunHooks {
     using Begun = Hook<OnAttempt, const NoMachine, const Attempt&>;
     using Planned = Hook<OnRetry, const NoMachine, const RetryPlanned&>;
     using Refusal = Hook<OnRefusal, const NoMachine, const CallRefused&>;
@@ -83,14 +83,20 @@ struct RetryHooks {
 
 /// What a Pipeline tells.
 struct PipelineHooks {
+    using Refusal = RetryRunHooks::Refusal;
+    using Hedged = Hook<OnHedge, const NoMachine, const Attempt&>;
+
     template <class O>
     [[nodiscard]] static consteval bool explain() {
-        static_assert(RetryHooks::Refusal::right<O>,
+        static_assert(Refusal::right<O>,
                       "Pipeline: the observer's on_refusal must be 'on_refusal(const "
                       "belay::CallRefused&)'");
-        static_assert(hears_any_of<O, RetryHooks::Refusal>,
-                      "Pipeline: the observer hears nothing: it needs on_refusal; one that may "
-                      "hear nothing derives from belay::NoObserver");
+        static_assert(Hedged::right<O>,
+                      "Pipeline: the observer's on_hedge must be 'on_hedge(const "
+                      "belay::Attempt&)'");
+        static_assert(hears_any_of<O, Refusal, Hedged>,
+                      "Pipeline: the observer hears nothing: it needs on_refusal or on_hedge; one "
+                      "that may hear nothing derives from belay::NoObserver");
         return true;
     }
 };
@@ -99,9 +105,10 @@ inline constexpr NoObserver nobody{};
 /// The observer, or the one nobody: all that hear nothing are the same code.
 template <class O>
 [[nodiscard]] constexpr auto& watching(O& observer) noexcept {
-    constexpr bool hears_something = hears<RetryHooks::Begun, O> || hears<RetryHooks::Planned, O> ||
-                                     hears<RetryHooks::Refusal, O> ||
-                                     hears<RetryHooks::Success, O> || hears<RetryHooks::GaveUp, O>;
+    constexpr bool hears_something =
+        hears<RetryRunHooks::Begun, O> || hears<RetryRunHooks::Planned, O> ||
+        hears<RetryRunHooks::Refusal, O> || hears<RetryRunHooks::Success, O> ||
+        hears<RetryRunHooks::GaveUp, O>;
     if constexpr (hears_something) {
         return unwrap(observer);
     } else {

@@ -27,28 +27,13 @@ template <class E>
     }
 }
 
-/// The failure that an error describes; a type nobody classifies is `lost`.
-template <class E>
-[[nodiscard]] Failure failure_of(const E& error) {
-    if constexpr (std::convertible_to<const E&, Failure>) {
-        return error;
-    } else if constexpr (std::convertible_to<const E&, std::error_code>) {
-        return Failure::from(error);
-    } else if constexpr (requires {
-                             { cause_of(error) } -> std::same_as<Cause>;
-                         }) {
-        return Failure{cause_of(error)};
-    } else {
-        return Failure{Cause::lost};
-    }
-}
-
 /// The error of a failure where the call left none of its own: what a predicate said, else `why`.
 template <class E>
 [[nodiscard]] E error_of(const std::optional<Failure>& failure, const std::error_code& why) {
     if constexpr (std::constructible_from<E, std::error_code>) {
         const std::error_code said = failure ? failure->error() : std::error_code{};
-        return E(said ? said : why);
+        if (said) return E(said);
+        return E(why ? why : make_error_code(CallErrc::call_failed));
     } else {
         return E(failure ? *failure : Failure::from(why));
     }
@@ -63,8 +48,10 @@ template <class R>
 struct PlainOutcome {
     using type = Result<R>;
     static std::optional<Failure> judge(const R&) noexcept { return std::nullopt; }
-    static type finish(R&& value, const std::optional<Failure>&, const std::error_code&) {
-        return type{std::move(value)};
+    static type finish(R&& value, const std::optional<Failure>& failure,
+                       const std::error_code& why) {
+        return failure ? type::failure(error_of<std::error_code>(failure, why))
+                       : type{std::move(value)};
     }
     static type without(const std::error_code& why) { return type::failure(why); }
 };
@@ -72,8 +59,9 @@ struct PlainOutcome {
 struct NothingOutcome {
     using type = Result<void>;
     static std::optional<Failure> judge(VoidOutcome) noexcept { return std::nullopt; }
-    static type finish(VoidOutcome, const std::optional<Failure>&, const std::error_code&) {
-        return {};
+    static type finish(VoidOutcome, const std::optional<Failure>& failure,
+                       const std::error_code& why) {
+        return failure ? type{error_of<std::error_code>(failure, why)} : type{};
     }
     static type without(const std::error_code& why) { return type{why}; }
 };
@@ -81,8 +69,8 @@ struct NothingOutcome {
 struct BoolOutcome {
     using type = Result<void>;
     static std::optional<Failure> judge(bool worked) noexcept { return detail::verdict(!worked); }
-    static type finish(bool worked, const std::optional<Failure>&, const std::error_code& why) {
-        return worked ? type{} : type{why};
+    static type finish(bool, const std::optional<Failure>& failure, const std::error_code& why) {
+        return failure ? type{error_of<std::error_code>(failure, why)} : type{};
     }
     static type without(const std::error_code& why) { return type{why}; }
 };
@@ -93,8 +81,11 @@ struct OptionalOutcome {
     static std::optional<Failure> judge(const R& value) {
         return detail::verdict(!value.has_value());
     }
-    static type finish(R&& value, const std::optional<Failure>&, const std::error_code& why) {
-        return value.has_value() ? type{*std::move(value)} : type::failure(why);
+    static type finish(R&& value, const std::optional<Failure>& failure,
+                       const std::error_code& why) {
+        return value.has_value() && !failure
+                   ? type{*std::move(value)}
+                   : type::failure(error_of<std::error_code>(failure, why));
     }
     static type without(const std::error_code& why) { return type::failure(why); }
 };
@@ -105,12 +96,14 @@ struct CodeOutcome {
     using type = std::error_code;
     static std::optional<Failure> judge(const R& code) {
         if (!static_cast<bool>(code)) return std::nullopt;
-        return Failure::from(code);
+        return failure_of(type{code});
     }
-    // Where a predicate calls success a failure the code is no error.
+    // Where a predicate calls success a failure the code is no error; and categories of Boost's
+    // kind may say that a number other than 0 is none, or 0 one.
     static type finish(const R& code, const std::optional<Failure>& failure,
                        const std::error_code& why) {
-        return failure && !static_cast<bool>(code) ? error_of<type>(failure, why) : type{code};
+        const type error = static_cast<bool>(code) ? type{code} : type{};
+        return failure && !error ? error_of<type>(failure, why) : error;
     }
     static type without(const std::error_code& why) noexcept { return why; }
 };
@@ -124,12 +117,19 @@ struct ExpectedOutcome {
     using type = R;
     static std::optional<Failure> judge(const R& result) {
         if (result.has_value()) return std::nullopt;
-        return failure_of(result.error());
+        Failure failure = failure_of(result.error());
+        if constexpr (is_outcome<R>) failure.cause = result.cause();
+        return failure;
     }
     static type finish(R&& result, const std::optional<Failure>& failure,
                        const std::error_code& why) {
-        if (failure && result.has_value()) return failed(error_of<ErrorOf<R>>(failure, why));
-        return std::move(result);
+        if (!failure || !result.has_value()) return std::move(result);
+        if constexpr (is_outcome<R>) {
+            return R::failure(*std::move(result), error_of<ErrorOf<R>>(failure, why),
+                              failure->cause);
+        } else {
+            return failed(error_of<ErrorOf<R>>(failure, why));
+        }
     }
     static type without(const std::error_code& why) { return failed(make_error<ErrorOf<R>>(why)); }
 
@@ -166,7 +166,8 @@ struct JudgedOutcome {
     }
     static type finish(R&& value, const std::optional<Failure>& failure,
                        const std::error_code& why) {
-        return failure ? type::failure(std::move(value), error_of<std::error_code>(failure, why))
+        return failure ? type::failure(std::move(value), error_of<std::error_code>(failure, why),
+                                       failure->cause)
                        : type::success(std::move(value));
     }
     static type without(const std::error_code& why) { return type{why}; }
@@ -194,17 +195,34 @@ struct UnwrappedOutcome {
     using type = belay::Outcome<typename R::value_type, Error>;
     static type finish(R&& result, const std::optional<Failure>& failure,
                        const std::error_code& why) {
-        if (!result.has_value()) {
-            if constexpr (ExpectedLike<R>) {
-                return type{result.error()};
-            } else {
-                return type{error_of<Error>(failure, why)};
-            }
-        }
-        return failure ? type::failure(*std::move(result), error_of<Error>(failure, why))
+        if (!result.has_value()) return valueless(std::move(result), failure, why);
+        return failure ? type::failure(*std::move(result), error_of<Error>(failure, why),
+                                       failure->cause)
                        : type::success(*std::move(result), make_error<Error>({}));
     }
     static type without(const std::error_code& why) { return type{make_error<Error>(why)}; }
+
+private:
+    static type valueless(R&& result, const std::optional<Failure>& failure,
+                          const std::error_code& why) {
+        const Cause cause = failure ? failure->cause : Cause::none;
+        if constexpr (!ExpectedLike<R>) {
+            return type{error_of<Error>(failure, why), cause};
+        } else {
+            Error error = result.error();
+            if constexpr (std::constructible_from<bool, const Error&>) {
+                // A Result of it would have to have one.
+                if (!static_cast<bool>(error)) error = error_of<Error>(std::nullopt, why);
+            }
+            if constexpr (is_outcome<R>) {
+                // It was judged before, and keeps what it was judged by.
+                if (result.last()) {
+                    return type::failure(std::move(*result.last()), std::move(error), cause);
+                }
+            }
+            return type{std::move(error), cause};
+        }
+    }
 };
 
 template <class R>

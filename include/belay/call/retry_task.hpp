@@ -112,7 +112,7 @@ template <RuleLike P, class Sleeper, class F, StopTokenLike Stop = NeverStops,
                          Observer&& observer = {}) {
     static_assert(explain::async_sleeper_like<Sleeper>());
     static_assert(
-        detail::explain_observer<detail::RetryHooks, std::remove_reference_t<Observer>>());
+        detail::explain_observer<detail::RetryRunHooks, std::remove_reference_t<Observer>>());
     using Callable = std::decay_t<F>;
     using Callee = detail::Callee<Callable, detail::AwaitedValue<Callable>>;
     using Coroutine =

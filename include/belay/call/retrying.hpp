@@ -29,7 +29,7 @@ public:
         : policy_{std::move(policy)}, observer_{&detail::nobody} {}
     constexpr Retrying(P policy, Observer& observer)
         : policy_{std::move(policy)}, observer_{&observer} {
-        static_assert(detail::explain_observer<detail::RetryHooks, Observer>());
+        static_assert(detail::explain_observer<detail::RetryRunHooks, Observer>());
     }
 
     template <class Next, class Context>

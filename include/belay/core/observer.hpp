@@ -85,6 +85,7 @@ BELAY_DETAIL_HOOK(OnBreaker, on_breaker);
 BELAY_DETAIL_HOOK(OnAttempt, on_attempt);
 BELAY_DETAIL_HOOK(OnRetry, on_retry);
 BELAY_DETAIL_HOOK(OnRefusal, on_refusal);
+BELAY_DETAIL_HOOK(OnHedge, on_hedge);
 BELAY_DETAIL_HOOK(OnSuccess, on_success);
 BELAY_DETAIL_HOOK(OnGiveUp, on_give_up);
 #undef BELAY_DETAIL_HOOK

@@ -64,7 +64,8 @@ struct Product {
 /// Not constexpr: an unseeded draw in a constant expression does not compile.
 /// Errors:        none; where the system has no source, clocks and addresses are mixed instead.
 /// Thread safety: any thread.   Complexity: one system call.
-[[nodiscard]] inline std::uint64_t entropy() noexcept {
+[[nodiscard, gnu::cold, gnu::noinline]] inline std::uint64_t entropy() noexcept {
+    // Out of line: inside of a generator it would keep compilers from inlining the draw.
     std::uint64_t value = 0;
 #if defined(BELAY_DETAIL_HAS_GETENTROPY)
     if (getentropy(&value, sizeof value) == 0) return value;
@@ -93,9 +94,11 @@ public:
 
     /// The next 64 bits.   Errors: none.   Complexity: O(1).   Allocates: never.
     constexpr std::uint64_t operator()() noexcept {
-        if (state_ == 0) state_ = entropy() | 1;
+        if (state_ == 0) [[unlikely]]
+            state_ = entropy() | 1;
         state_ += 0x9E3779B97F4A7C15U;
-        if (state_ == 0) state_ = 0x9E3779B97F4A7C15U;
+        if (state_ == 0) [[unlikely]]
+            state_ = 0x9E3779B97F4A7C15U;
         return detail::mix64(state_);
     }
 
@@ -109,6 +112,19 @@ private:
     std::uint64_t state_ = 0;
 };
 
+namespace detail {
+
+/// A value uniformly from [0, count).   Pre: count > 0.
+template <BitSource Bits>
+[[nodiscard]] constexpr std::uint64_t uniform_below(Bits& bits, std::uint64_t count) noexcept {
+    Product p = multiply(bits(), count);
+    // Divides almost never: only where the product may be one of those that are too many.
+    while (p.low < count && p.low < (0 - count) % count) p = multiply(bits(), count);
+    return p.high;
+}
+
+}  // namespace detail
+
 /// A value uniformly from [0, last].
 ///
 /// Errors: none.   Complexity: O(1); one draw, and again with probability <= last / 2^64.
@@ -116,14 +132,7 @@ private:
 ///         std::uniform_int_distribution, whose output differs between standard libraries.
 template <BitSource Bits>
 [[nodiscard]] constexpr std::uint64_t uniform_upto(Bits& bits, std::uint64_t last) noexcept {
-    if (last == ~std::uint64_t{0}) return bits();
-    const std::uint64_t count = last + 1;
-    detail::Product p = detail::multiply(bits(), count);
-    if (p.low < count) {
-        const std::uint64_t threshold = (0 - count) % count;
-        while (p.low < threshold) p = detail::multiply(bits(), count);
-    }
-    return p.high;
+    return last == ~std::uint64_t{0} ? bits() : detail::uniform_below(bits, last + 1);
 }
 
 }  // namespace belay::inline BELAY_ABI

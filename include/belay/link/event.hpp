@@ -15,9 +15,10 @@ using Lane = std::uint16_t;
 
 /// What became of a message given to a connection.
 enum class SendResult : std::uint8_t {
-    sent,  ///< handed over; not: delivered
-    busy,  ///< no room now: keep it; on_writable follows exactly once
-    down   ///< there is no connection to send on; the message is not kept
+    sent,    ///< handed over; not: delivered
+    busy,    ///< no room now: keep it; on_writable follows exactly once
+    down,    ///< there is no connection to send on; the message is not kept
+    refused  ///< never: it is too long for this transport, or nothing that it can carry
 };
 
 namespace part {

@@ -9,13 +9,14 @@ namespace belay::inline BELAY_ABI {
 
 /// Errors of the link layer; category "belay.link".
 enum class LinkErrc {
-    attempt_timed_out = 1,  ///< neither opened nor validated within the attempt's limit
-    heartbeat_lost = 2,     ///< nothing was heard from the peer for `dead_after`
-    closed_by_peer = 3,     ///< the peer closed the connection in an orderly way
-    token_refused = 4,      ///< the source of credentials had none to give
-    not_validated = 5,      ///< the validation of the connection refused it
-    open_threw = 6,         ///< the transport threw out of open()
-    reported_unhealthy = 7  ///< the owner gave the connection up on outside evidence
+    attempt_timed_out = 1,   ///< neither opened nor validated within the attempt's limit
+    heartbeat_lost = 2,      ///< nothing was heard from the peer for `dead_after`
+    closed_by_peer = 3,      ///< the peer closed the connection in an orderly way
+    token_refused = 4,       ///< the source of credentials had none to give
+    not_validated = 5,       ///< the validation of the connection refused it
+    open_threw = 6,          ///< the transport threw out of open()
+    reported_unhealthy = 7,  ///< the owner gave the connection up on outside evidence
+    message_refused = 8      ///< the transport cannot carry a message that must go: it is too long
 };
 
 namespace detail {
@@ -27,6 +28,7 @@ inline constexpr ErrorText link_error_texts[] = {
     {"the connection was not validated", Cause::refused},
     {"the transport threw while opening", Cause::lost},
     {"the connection was given up by its owner", Cause::lost},
+    {"a message is longer than the transport carries", Cause::permanent},
 };
 
 /// The category of LinkErrc.

@@ -32,7 +32,7 @@ struct SupervisorCoreOptions {
 ///
 /// A plain value: copy it to ask "what if", prove a timeline by static_assert, explore its states.
 /// Every `begin` of the policy is followed by exactly one of failed, succeeded, abandoned; every
-/// plan (a failed or lost that did not stop) by exactly one begin or abandoned.
+/// plan (a failed or lost that did not stop) and every `wanted` by exactly one begin or abandoned.
 ///
 /// Models:        std::copyable if the policy is.
 /// Thread safety: distinct objects safe.
@@ -150,6 +150,7 @@ private:
         } else if (gates_ == 0 && state == LinkState::offline) {
             // Through a wait, never straight to an attempt: a fleet must not return in one burst.
             const Instant settled = jitter(options_.settle_within, turn);
+            if (not_before_ > settled) want(turn);
             wait({Verb::wait_at_least, detail::larger(settled, not_before_), "gate"}, turn);
         }
     }
@@ -214,7 +215,9 @@ private:
         status_.failure = failure;
         status_.decided_by = {};
         actions_.teardown = true;
-        floor_ = detail::larger(floor_, after_retry(failure, turn));
+        if (failure.retry_after > Duration::zero()) {
+            floor_ = detail::larger(floor_, after(turn.now, failure.retry_after));
+        }
 
         if (failure.cause == Cause::planned) {
             abandon(turn);
@@ -253,22 +256,30 @@ private:
         }
     }
 
-    static constexpr Duration spread_max = std::chrono::seconds{30};
-
     /// Whether nobody was awake at `retry_at` (a frozen process, a paused fleet): then others have
     /// woken with us, at the same instant.
     [[nodiscard]] constexpr bool overslept(const Turn& turn) const noexcept {
         return !spread_ && elapsed(status_.retry_at, turn.now) > options_.overslept_after;
     }
     constexpr void spread_again(Turn& turn) noexcept {
+        constexpr Duration spread_max = std::chrono::seconds{30};
         const Duration wait = elapsed(status_.since, status_.retry_at);
         // Once: whoever is always late would never attempt.
         spread_ = true;
         enter(status_.state, jitter(detail::smaller(wait, spread_max), turn), turn);
     }
 
+    /// An attempt is wanted that nobody planned; while only our own jitter passes, none is.
+    constexpr void want([[maybe_unused]] Turn& turn) noexcept {
+        if constexpr (detail::HasWanted<Rules>) {
+            if (!begun_ && !planned_) policy_.wanted(turn);
+            planned_ = !begun_;
+        }
+    }
+
     /// Asks the policy and attempts, or waits as it says.
     constexpr void attempt(bool force, Turn& turn) noexcept {
+        want(turn);
         if (!force) {
             const Advice advice = policy_.admit(turn.now);
             if (!advice.allows(turn.now)) return wait(advice, turn);
@@ -276,8 +287,7 @@ private:
         const Advice advice = policy_.begin(turn);
         if (advice.verb != Verb::go) return wait(advice, turn);
         begun_ = true;
-        planned_ = spread_ = false;
-        fresh_credentials_ = false;
+        planned_ = spread_ = fresh_credentials_ = false;
         if (status_.attempt != ~std::uint32_t{0}) ++status_.attempt;
         attempt_ends_ = after(turn.now, policy_.attempt_limit());
         actions_.dial = true;
@@ -286,16 +296,22 @@ private:
 
     constexpr void wait(Advice advice, Turn& turn) noexcept {
         // A breaker that opened elsewhere shows at once, not when the wait is over.
-        advice = detail::stronger(advice, policy_.admit(turn.now));
+        const Advice now = policy_.admit(turn.now);
+        const bool others_ask = !now.allows(turn.now) || floor_ > advice.until;
+        if (others_ask && advice.verb != Verb::stop) want(turn);
+        advice = detail::stronger(advice, now);
+        if (advice.verb == Verb::wait_exactly || advice.verb == Verb::suspend) {
+            floor_ = detail::larger(floor_, advice.until);
+        }
+        const Instant until = detail::larger(detail::larger(advice.until, floor_), turn.now);
+        // Nobody waits for an attempt that a rule will not allow when it is due.
+        const Advice then = policy_.admit(until);
+        if (then.verb == Verb::stop) advice = detail::stronger(advice, then);
         status_.decided_by = advice.by;
         if (advice.verb == Verb::stop) {
             abandon(turn);
             return enter(LinkState::failed, never, turn);
         }
-        if (advice.verb == Verb::wait_exactly || advice.verb == Verb::suspend) {
-            floor_ = detail::larger(floor_, advice.until);
-        }
-        const Instant until = detail::larger(detail::larger(advice.until, floor_), turn.now);
         spread_ = false;
         const bool suspended = advice.verb == Verb::suspend && advice.until > turn.now;
         enter(suspended ? LinkState::suspended : LinkState::cooldown, until, turn);
@@ -354,10 +370,6 @@ private:
     [[nodiscard]] constexpr Instant stable_at() const noexcept {
         return after(validated_at_, policy_.stable_window());
     }
-    [[nodiscard]] static constexpr Instant after_retry(const Failure& f,
-                                                       const Turn& turn) noexcept {
-        return f.retry_after > Duration::zero() ? after(turn.now, f.retry_after) : always;
-    }
     [[nodiscard]] static constexpr Instant jitter(Duration within, Turn& turn) noexcept {
         const auto last = static_cast<std::uint64_t>(within.count());
         return after(turn.now, Duration{static_cast<std::int64_t>(uniform_upto(turn.bits, last))});
@@ -370,7 +382,7 @@ private:
     std::uint32_t gates_ = 0;
     std::uint8_t tries_failed_ = 0;   // whether a try has failed in this outage
     bool begun_ = false;              // the policy has begun an attempt, and awaits its verdict
-    bool planned_ = false;            // the policy has planned one, and may hold tokens for it
+    bool planned_ = false;            // it has planned one, and may hold tokens, or knows it wanted
     bool spread_ = false;             // the end of this wait was slept through, and is another now
     bool fresh_credentials_ = false;  // given since the attempt in flight began
     Instant attempt_ends_ = never;    // connecting: when the attempt has taken too long

@@ -9,17 +9,17 @@
 
 namespace belay::inline BELAY_ABI {
 
-/// Stops when an attempt would start later than `most` after the first one began, or after the
+/// Stops when an attempt would start later than `most` after one was first wanted, or after the
 /// connection was lost.
 ///
 /// It reviews the wait that all rules agreed on: a wait that would end too late, be it a server's
 /// hint, stops now and not when it is over. Write it after rules that lengthen a plan.
 ///
-/// The time runs from the first `begin`, or from `lost`, until an attempt has succeeded or the
-/// policy is reset. A connection that opens and falls at once does not start it again. It stands
-/// still between an attempt that was abandoned (a gate shut, credentials are missing) and the next
-/// one that begins: nobody tried then. Nor does it run before the first one begins. An attempt that
-/// another rule refuses has not begun: a refusal neither starts the time nor stops it.
+/// The time runs from `wanted`, from a `begin` that nobody announced, or from `lost`, until an
+/// attempt has succeeded or the policy is reset. So it bounds also how long a first attempt waits
+/// for what other rules refuse: an open breaker, a full bulkhead. A connection that opens and falls
+/// at once does not start it again. It stands still between an attempt that was abandoned (a gate
+/// shut, credentials are missing) and the next one that is wanted: nobody tried then.
 ///
 /// Models:        RuleLike, std::regular but for default construction.
 /// Thread safety: distinct objects safe.
@@ -35,6 +35,7 @@ public:
     [[nodiscard]] constexpr Advice admit(Instant now) const noexcept {
         return spent(now) > most_ ? Advice::stop() : Advice::go();
     }
+    constexpr void wanted(Turn& turn) noexcept { run_from(turn.now); }
     constexpr void begin(Turn& turn) noexcept { run_from(turn.now); }
     [[nodiscard]] constexpr Advice lost(const Failure&, Turn& turn) noexcept {
         run_from(turn.now);

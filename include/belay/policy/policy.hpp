@@ -50,7 +50,7 @@ inline constexpr bool is_policy<Policy<Rules...>> = true;
 /// Thread safety: distinct objects safe (as far as the rules are).
 /// Allocates:     never, nor does any rule of belay.
 template <class... Rules>
-class Policy {
+class Policy : public detail::WantedHook<Policy<Rules...>, (detail::HasWanted<Rules> || ...)> {
     // Not constraints: the compilers' words for a failed one would hide the sentence.
     static_assert((explain::rule_like<Rules>() && ...));
 
@@ -129,7 +129,7 @@ public:
 
     /// The attempt ended without a verdict, or will not take place: permits go back.
     ///
-    /// Pre: an attempt has begun, or `failed` or `lost` have not said `stop`.
+    /// Pre: an attempt is wanted or has begun, or `failed` or `lost` have not said `stop`.
     constexpr void abandoned([[maybe_unused]] Turn& turn) noexcept {
         visit([&](auto& rule) {
             if constexpr (requires { rule.abandoned(turn); }) rule.abandoned(turn);
@@ -177,6 +177,12 @@ public:
     constexpr Advice relive(detail::Outcome what, [[maybe_unused]] const Failure& failure,
                             [[maybe_unused]] Turn& turn) noexcept {
         detail::AdviceFold fold;
+        if (what == detail::Outcome::wanted) {
+            visit_own([&](auto& rule) {
+                if constexpr (requires { rule.wanted(turn); }) rule.wanted(turn);
+            });
+            return Advice::go();
+        }
         visit_own([&]<class R>(R& rule) {
             if (what != detail::Outcome::lost && !began(rule, turn)) return;
             if constexpr (requires { rule.failed(failure, turn); }) {
@@ -208,6 +214,15 @@ public:
     }
 
 private:
+    template <class, bool>
+    friend struct detail::WantedHook;
+
+    constexpr void hear_wanted(Turn& turn) noexcept {
+        visit([&](auto& rule) {
+            if constexpr (requires { rule.wanted(turn); }) rule.wanted(turn);
+        });
+    }
+
     template <class... Others>
     friend class Policy;
 

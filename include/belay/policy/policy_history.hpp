@@ -111,8 +111,19 @@ public:
 
     // ---- for Remembered -------------------------------------------------------------------------
 
+    /// Notes that an attempt is wanted, where it is the first since the last success: the time in
+    /// which somebody tries began then.
+    void wanted(Instant now) noexcept {
+        if (size_ != 0 && events_[size_ - 1].what != detail::Outcome::succeeded) return;
+        if (size_ == events_max) drop_oldest();
+        events_[size_++] = {detail::Outcome::wanted, Cause::none, 1, Duration{}, now};
+    }
     void began() noexcept { attempting_ = true; }
-    void abandoned() noexcept { attempting_ = false; }
+    /// The attempt has no verdict, and is wanted no more.
+    void abandoned() noexcept {
+        attempting_ = false;
+        if (size_ != 0 && events_[size_ - 1].what == detail::Outcome::wanted) --size_;
+    }
     /// Notes a verdict, and when the next attempt may start.
     void note(Instant now, detail::Outcome what, const Failure& failure, Instant until) noexcept {
         attempting_ = false;
@@ -127,19 +138,27 @@ private:
     static constexpr std::size_t record = 16;
     static_assert(header + events_max * record <= bytes_max);
 
-    /// Makes room for one. The number of failures in a row is what most rules go by, so of two at
-    /// the front that can be told together one becomes the other's repetition.
+    /// Makes room for one. The number of failures in a row is what most rules go by, and the moment
+    /// from which on somebody tried: so of the two oldest failures that can be told together one
+    /// becomes the other's repetition, and what went before them stays.
     void drop_oldest() noexcept {
-        const Event& oldest = events_[0];
-        Event& next = events_[1];
+        const std::size_t first = opens(events_[0]) && events_[1].what == detail::Outcome::failed &&
+                                          events_[2].what == detail::Outcome::failed
+                                      ? 1
+                                      : 0;
+        const Event& oldest = events_[first];
+        Event& next = events_[first + 1];
         const bool alike =
             oldest.what == detail::Outcome::failed && next.what == detail::Outcome::failed;
         if (alike && next.times < 0xFFFF) {
             next.times = static_cast<std::uint16_t>(
                 detail::smaller(std::uint32_t{0xFFFF}, std::uint32_t{next.times} + oldest.times));
         }
-        for (std::size_t i = 1; i < size_; ++i) events_[i - 1] = events_[i];
+        for (std::size_t i = first + 1; i < size_; ++i) events_[i - 1] = events_[i];
         --size_;
+    }
+    [[nodiscard]] static bool opens(const Event& event) noexcept {
+        return event.what == detail::Outcome::wanted || event.what == detail::Outcome::lost;
     }
 
     static void encode(const Event& event, Instant now, std::byte* p) noexcept {
@@ -157,7 +176,7 @@ private:
                                      Event& event) noexcept {
         const auto what = static_cast<std::uint8_t>(p[0]);
         const auto cause = static_cast<std::uint8_t>(p[1]);
-        if (what < 1 || what > 3 || cause > static_cast<std::uint8_t>(Cause::unauthorized)) {
+        if (what < 1 || what > 4 || cause > static_cast<std::uint8_t>(Cause::unauthorized)) {
             return false;
         }
         event.what = static_cast<detail::Outcome>(what);

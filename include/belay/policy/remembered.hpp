@@ -31,7 +31,8 @@ namespace belay::inline BELAY_ABI {
 /// Models:        RuleLike, if P does.
 /// Thread safety: that of the history: one thread at a time.
 template <class P>
-class Remembered {
+class Remembered
+    : public detail::WantedHook<Remembered<P>, detail::HasWanted<detail::AsPolicy<P>>> {
     static_assert(explain::rule_like<P>());
 
 public:
@@ -95,6 +96,14 @@ public:
     }
 
 private:
+    template <class, bool>
+    friend struct detail::WantedHook;
+
+    void hear_wanted(Turn& turn) noexcept {
+        policy_.wanted(turn);
+        history_->wanted(turn.now);
+    }
+
     Advice noted(detail::Outcome what, const Failure& failure, const Advice& advice,
                  const Turn& turn) noexcept {
         if (advice.verb == Verb::stop) {

@@ -6,9 +6,11 @@
 #include <concepts>     // std::copyable, std::same_as
 #include <cstdint>      // std::uint8_t
 #include <string_view>  // std::string_view
+#include <type_traits>  // std::bool_constant, std::is_member_object_pointer_v
 
 #include <belay/core/failure.hpp>
 #include <belay/core/turn.hpp>
+#include <belay/policy/detail/rule_names.hpp>
 
 namespace belay::inline BELAY_ABI {
 
@@ -73,19 +75,41 @@ namespace detail {
 enum class Outcome : std::uint8_t {
     failed = 1,     ///< it failed
     succeeded = 2,  ///< it worked
-    lost = 3        ///< a connection that had succeeded ended
+    lost = 3,       ///< a connection that had succeeded ended
+    wanted = 4      ///< nothing yet: from then on somebody wanted it
 };
 
-// Of each hook: whether R has it (in any form that can be seen), and whether it is as it must be.
-// A hook that exists in another form would never be called, so it is refused.
+// Of each hook: whether R has it (in any form), and whether it is as it must be. A hook that exists
+// in another form would never be called, so it is refused.
 template <class R>
-concept HasAdmit = requires { &R::admit; } || requires(const R& r, Instant t) { r.admit(t); };
+concept HasWanted = (Probed<R> && !requires { &RuleProbe<R>::wanted; }) ||
+                    requires { &R::wanted; } || requires(R& r, Turn& t) { r.wanted(t); };
+template <class R>
+concept WantedIsSound = !HasWanted<R> || requires(R& r, Turn& t) {
+    { r.wanted(t) } noexcept -> std::same_as<void>;
+};
+// The hook of a rule that has it on a condition only, of a base: a member that cannot be called
+// would be a hook of another form.
+template <class Self, bool hears>
+struct WantedHook {};
+template <class Self>
+struct WantedHook<Self, true> {
+    /// Somebody wants an attempt from now on. Exists where a rule hears it.
+    ///
+    /// Pre: none is wanted, planned or under way.   Errors: none.   Complexity: O(rules).
+    constexpr void wanted(Turn& turn) noexcept { static_cast<Self&>(*this).hear_wanted(turn); }
+};
+
+template <class R>
+concept HasAdmit = (Probed<R> && !requires { &RuleProbe<R>::admit; }) || requires { &R::admit; } ||
+                   requires(const R& r, Instant t) { r.admit(t); };
 template <class R>
 concept AdmitIsSound = !HasAdmit<R> || requires(const R& r, Instant t) {
     { r.admit(t) } noexcept -> std::same_as<Advice>;
 };
 template <class R>
-concept HasBegin = requires { &R::begin; } || requires(R& r, Turn& t) { r.begin(t); };
+concept HasBegin = (Probed<R> && !requires { &RuleProbe<R>::begin; }) || requires { &R::begin; } ||
+                   requires(R& r, Turn& t) { r.begin(t); };
 template <class R>
 concept BeginAdvises = requires(R& r, Turn& t) {
     { r.begin(t) } noexcept -> std::same_as<Advice>;
@@ -95,77 +119,121 @@ concept BeginIsSound = !HasBegin<R> || BeginAdvises<R> || requires(R& r, Turn& t
     { r.begin(t) } noexcept -> std::same_as<void>;
 };
 template <class R>
-concept HasFailed =
-    requires { &R::failed; } || requires(R& r, const Failure& f, Turn& t) { r.failed(f, t); };
+concept HasFailed = (Probed<R> && !requires { &RuleProbe<R>::failed; }) || requires {
+    &R::failed;
+} || requires(R& r, const Failure& f, Turn& t) { r.failed(f, t); };
 template <class R>
 concept FailedIsSound = !HasFailed<R> || requires(R& r, const Failure& f, Turn& t) {
     { r.failed(f, t) } noexcept -> std::same_as<Advice>;
 };
 template <class R>
-concept HasLost =
-    requires { &R::lost; } || requires(R& r, const Failure& f, Turn& t) { r.lost(f, t); };
+concept HasLost = (Probed<R> && !requires { &RuleProbe<R>::lost; }) || requires { &R::lost; } ||
+                  requires(R& r, const Failure& f, Turn& t) { r.lost(f, t); };
 template <class R>
 concept LostIsSound = !HasLost<R> || requires(R& r, const Failure& f, Turn& t) {
     { r.lost(f, t) } noexcept -> std::same_as<Advice>;
 };
 template <class R>
-concept HasReview = requires { &R::review; } ||
-                    requires(R& r, const Advice& planned, Turn& t) { r.review(planned, t); };
+concept HasReview = (Probed<R> && !requires { &RuleProbe<R>::review; }) || requires {
+    &R::review;
+} || requires(R& r, const Advice& planned, Turn& t) { r.review(planned, t); };
 template <class R>
 concept ReviewIsSound = !HasReview<R> || requires(R& r, const Advice& planned, Turn& t) {
     { r.review(planned, t) } noexcept -> std::same_as<Advice>;
 };
 template <class R>
-concept HasSucceeded = requires { &R::succeeded; } || requires(R& r, Turn& t) { r.succeeded(t); };
+concept HasSucceeded = (Probed<R> && !requires { &RuleProbe<R>::succeeded; }) ||
+                       requires { &R::succeeded; } || requires(R& r, Turn& t) { r.succeeded(t); };
 template <class R>
 concept SucceededIsSound = !HasSucceeded<R> || requires(R& r, Turn& t) {
     { r.succeeded(t) } noexcept;
 };
 template <class R>
-concept HasAbandoned = requires { &R::abandoned; } || requires(R& r, Turn& t) { r.abandoned(t); };
+concept HasAbandoned = (Probed<R> && !requires { &RuleProbe<R>::abandoned; }) ||
+                       requires { &R::abandoned; } || requires(R& r, Turn& t) { r.abandoned(t); };
 template <class R>
 concept AbandonedIsSound = !HasAbandoned<R> || requires(R& r, Turn& t) {
     { r.abandoned(t) } noexcept;
 };
 template <class R>
-concept HasReset = requires { &R::reset; } || requires(R& r) { r.reset(); };
+concept HasReset = (Probed<R> && !requires { &RuleProbe<R>::reset; }) || requires { &R::reset; } ||
+                   requires(R& r) { r.reset(); };
 template <class R>
 concept ResetIsSound = !HasReset<R> || requires(R& r) {
     { r.reset() } noexcept;
 };
 template <class R>
-concept HasStableWindow =
-    requires { &R::stable_window; } || requires(const R& r) { r.stable_window(); };
+concept HasStableWindow = (Probed<R> && !requires { &RuleProbe<R>::stable_window; }) || requires {
+    &R::stable_window;
+} || requires(const R& r) { r.stable_window(); };
 template <class R>
-concept StableWindowIsSound = !HasStableWindow<R> || requires(const R& r) {
-    { r.stable_window() } noexcept -> std::same_as<Duration>;
-};
+concept StableWindowIsSound =
+    !HasStableWindow<R> ||
+    (requires(const R& r) {
+        { r.stable_window() } noexcept -> std::same_as<Duration>;
+    } &&
+     (
+         !requires(const R& r, Duration otherwise) { r.stable_window(otherwise); } ||
+         requires(const R& r, Duration otherwise) {
+             { r.stable_window(otherwise) } noexcept -> std::same_as<Duration>;
+         }));
 template <class R>
-concept HasAttemptLimit =
-    requires { &R::attempt_limit; } || requires(const R& r) { r.attempt_limit(); };
+concept HasAttemptLimit = (Probed<R> && !requires { &RuleProbe<R>::attempt_limit; }) || requires {
+    &R::attempt_limit;
+} || requires(const R& r) { r.attempt_limit(); };
 template <class R>
-concept AttemptLimitIsSound = !HasAttemptLimit<R> || requires(const R& r) {
-    { r.attempt_limit() } noexcept -> std::same_as<Duration>;
-};
+concept AttemptLimitIsSound =
+    !HasAttemptLimit<R> ||
+    (requires(const R& r) {
+        { r.attempt_limit() } noexcept -> std::same_as<Duration>;
+    } &&
+     (
+         !requires(const R& r, Duration otherwise) { r.attempt_limit(otherwise); } ||
+         requires(const R& r, Duration otherwise) {
+             { r.attempt_limit(otherwise) } noexcept -> std::same_as<Duration>;
+         }));
 
+// Of the type, not of each object.
 template <class R>
-concept NameIsSound = !requires { &R::name; } || requires { std::string_view{R::name}; };
+concept NameIsSound = !requires { &R::name; } || requires {
+    std::string_view{R::name};
+    requires !std::is_member_object_pointer_v<decltype(&R::name)>;
+};
+template <class R>
+concept HasListens =
+    (Probed<R> && !requires { &RuleProbe<R>::listens; }) || requires { &R::listens; };
+template <class R>
+concept ListensIsSound = !HasListens<R> || requires {
+    typename std::bool_constant<R::listens>;
+    requires std::same_as<decltype(R::listens), const bool>;
+};
+template <class R>
+concept HasIsShared =
+    (Probed<R> && !requires { &RuleProbe<R>::is_shared; }) || requires { &R::is_shared; };
+template <class R>
+concept IsSharedIsSound = !HasIsShared<R> || requires {
+    typename std::bool_constant<R::is_shared>;
+    requires std::same_as<decltype(R::is_shared), const bool>;
+};
 
 // A rule without a say is a misspelt hook, unless it means to be one.
 template <class R>
 concept HasSay = HasAdmit<R> || BeginAdvises<R> || HasFailed<R> || HasLost<R> || HasReview<R> ||
                  HasStableWindow<R> || HasAttemptLimit<R>;
 template <class R>
-concept Listens = requires { requires R::listens; };
+concept Listens = ListensIsSound<R> && requires { requires R::listens; };
 
 template <class R>
-concept HasAnyHook = HasAdmit<R> || HasBegin<R> || HasFailed<R> || HasLost<R> || HasReview<R> ||
-                     HasSucceeded<R> || HasAbandoned<R> || HasStableWindow<R> || HasAttemptLimit<R>;
+concept HasAnyHook =
+    HasWanted<R> || HasAdmit<R> || HasBegin<R> || HasFailed<R> || HasLost<R> || HasReview<R> ||
+    HasSucceeded<R> || HasAbandoned<R> || HasStableWindow<R> || HasAttemptLimit<R>;
 
 }  // namespace detail
 
 /// One rule of a policy: a copyable value with at least one of these hooks, all noexcept.
 ///
+/// - `wanted(Turn&)`: from now on somebody wants an attempt that was not planned before: told once,
+///   before anybody asks for it. What bounds waiting runs from here.
 /// - `admit(Instant now) const -> Advice`: may an attempt start now? Asks only, changes nothing.
 /// - `begin(Turn&) -> void or Advice`: an attempt starts. Takes permits; an Advice other than `go`
 ///   refuses the attempt until a later moment, and then the rule must not have taken anything. All
@@ -177,27 +245,32 @@ concept HasAnyHook = HasAdmit<R> || HasBegin<R> || HasFailed<R> || HasLost<R> ||
 ///   of all rules are folded: may make the plan stronger (stop, or lengthen it), and takes what the
 ///   coming attempt needs and must hold over the wait. A plan to stop is not reviewed. Whoever
 ///   stops must not have taken anything.
-/// - `abandoned(Turn&)`: the attempt, begun or planned, ends without a verdict. Gives back what
-///   `begin` or `review` took.
+/// - `abandoned(Turn&)`: the attempt, wanted, planned or begun, ends without a verdict. Gives back
+///   what `begin` or `review` took.
 /// - `reset()`: start afresh, by the user's command.
 /// - `stable_window() const -> Duration`, `attempt_limit() const -> Duration`: wishes, >= 0ns. A
 ///   rule around a policy takes an argument: what to answer where the policy has no wish.
 /// - `static constexpr std::string_view name`: who is named in the Advice.
 /// - `static constexpr bool listens = true`: the rule has neither an Advice nor a wish to give, and
-///   means it.
+///   means it. One that has must not say so.
+///
+/// All are public: one that is private, or otherwise than this, would never be asked: it does not
+/// compile.
 ///
 /// Semantics the compiler cannot check: after `begin` comes exactly one of `failed`, `succeeded`,
-/// `abandoned`, and after a `failed` or `lost` that did not lead to `stop` comes `begin` or
-/// `abandoned` (the caller ensures both). `abandoned` may then come once more, and does nothing. A
-/// failure with Cause::planned is no failure and counts nothing; hooks neither allocate nor read
+/// `abandoned`, and after a `wanted`, or a `failed` or `lost` that did not lead to `stop`, comes
+/// `begin` or `abandoned` (the caller ensures both). `abandoned` may then come once more, and does
+/// nothing. An attempt may begin without having been wanted: one that was planned, or a forced one.
+/// A failure with Cause::planned is no failure and counts nothing; hooks neither allocate nor read
 /// clocks.
 template <class R>
 concept RuleLike =
-    std::copyable<R> && detail::HasAnyHook<R> && detail::AdmitIsSound<R> &&
-    detail::BeginIsSound<R> && detail::FailedIsSound<R> && detail::LostIsSound<R> &&
-    detail::ReviewIsSound<R> && detail::SucceededIsSound<R> && detail::AbandonedIsSound<R> &&
-    detail::ResetIsSound<R> && detail::StableWindowIsSound<R> && detail::AttemptLimitIsSound<R> &&
-    detail::NameIsSound<R> && (detail::HasSay<R> || detail::Listens<R>);
+    std::copyable<R> && detail::HasAnyHook<R> && detail::WantedIsSound<R> &&
+    detail::AdmitIsSound<R> && detail::BeginIsSound<R> && detail::FailedIsSound<R> &&
+    detail::LostIsSound<R> && detail::ReviewIsSound<R> && detail::SucceededIsSound<R> &&
+    detail::AbandonedIsSound<R> && detail::ResetIsSound<R> && detail::StableWindowIsSound<R> &&
+    detail::AttemptLimitIsSound<R> && detail::NameIsSound<R> && detail::ListensIsSound<R> &&
+    detail::IsSharedIsSound<R> && detail::HasSay<R> != detail::Listens<R>;
 
 namespace explain {
 
@@ -209,28 +282,42 @@ consteval bool rule_like() {
         "RuleLike: R must be copyable; what many share (a breaker, a budget, a limit) goes "
         "in as Shared{object}");
     static_assert(detail::HasAnyHook<R>, "RuleLike: R needs at least one hook, see docs/policy.md");
+    static_assert(detail::WantedIsSound<R>,
+                  "RuleLike: wanted must be 'void wanted(Turn&) noexcept', and public");
     static_assert(detail::AdmitIsSound<R>,
-                  "RuleLike: admit must be 'Advice admit(Instant) const noexcept'");
-    static_assert(detail::BeginIsSound<R>,
-                  "RuleLike: begin must be 'void begin(Turn&) noexcept', or return Advice");
-    static_assert(detail::FailedIsSound<R>,
-                  "RuleLike: failed must be 'Advice failed(const Failure&, Turn&) noexcept'");
-    static_assert(detail::LostIsSound<R>,
-                  "RuleLike: lost must be 'Advice lost(const Failure&, Turn&) noexcept'");
+                  "RuleLike: admit must be 'Advice admit(Instant) const noexcept', and public");
     static_assert(
-        detail::ReviewIsSound<R>,
-        "RuleLike: review must be 'Advice review(const Advice& planned, Turn&) noexcept'");
+        detail::BeginIsSound<R>,
+        "RuleLike: begin must be 'void begin(Turn&) noexcept', or return Advice, and public");
+    static_assert(
+        detail::FailedIsSound<R>,
+        "RuleLike: failed must be 'Advice failed(const Failure&, Turn&) noexcept', and public");
+    static_assert(
+        detail::LostIsSound<R>,
+        "RuleLike: lost must be 'Advice lost(const Failure&, Turn&) noexcept', and public");
+    static_assert(detail::ReviewIsSound<R>,
+                  "RuleLike: review must be 'Advice review(const Advice& planned, Turn&) "
+                  "noexcept', and public");
     static_assert(detail::SucceededIsSound<R>,
-                  "RuleLike: succeeded must be 'void succeeded(Turn&) noexcept'");
+                  "RuleLike: succeeded must be 'void succeeded(Turn&) noexcept', and public");
     static_assert(detail::AbandonedIsSound<R>,
-                  "RuleLike: abandoned must be 'void abandoned(Turn&) noexcept'");
-    static_assert(detail::ResetIsSound<R>, "RuleLike: reset must be 'void reset() noexcept'");
-    static_assert(detail::StableWindowIsSound<R>,
-                  "RuleLike: stable_window must be 'Duration stable_window() const noexcept'");
-    static_assert(detail::AttemptLimitIsSound<R>,
-                  "RuleLike: attempt_limit must be 'Duration attempt_limit() const noexcept'");
+                  "RuleLike: abandoned must be 'void abandoned(Turn&) noexcept', and public");
+    static_assert(detail::ResetIsSound<R>,
+                  "RuleLike: reset must be 'void reset() noexcept', and public");
+    static_assert(
+        detail::StableWindowIsSound<R>,
+        "RuleLike: stable_window must be 'Duration stable_window() const noexcept', and public");
+    static_assert(
+        detail::AttemptLimitIsSound<R>,
+        "RuleLike: attempt_limit must be 'Duration attempt_limit() const noexcept', and public");
     static_assert(detail::NameIsSound<R>,
                   "RuleLike: name must be 'static constexpr std::string_view name'");
+    static_assert(detail::ListensIsSound<R>,
+                  "RuleLike: listens must be 'static constexpr bool listens', and public");
+    static_assert(detail::IsSharedIsSound<R>,
+                  "RuleLike: is_shared must be 'static constexpr bool is_shared', and public");
+    static_assert(!detail::HasSay<R> || !detail::Listens<R>,
+                  "RuleLike: R advises or wishes, and says that it only listens");
     static_assert(!detail::HasAnyHook<R> || detail::HasSay<R> || detail::Listens<R>,
                   "RuleLike: R neither advises nor wishes, so it would do nothing: is a hook "
                   "misspelt? A rule that only listens says 'static constexpr bool listens = true'");

@@ -29,6 +29,13 @@ concept TakesVerdicts = requires(P& permit, const P& asked, Turn& turn) {
     { permit.neutral() } noexcept;
 };
 template <class S>
+concept HearsWanted =
+    requires { &S::wanted; } || requires(S& object, Turn& t) { object.wanted(t); };
+template <class S>
+concept SharedWantedIsSound = !HearsWanted<S> || requires(S& object, Turn& turn) {
+    { object.wanted(turn) } noexcept -> std::same_as<void>;
+};
+template <class S>
 concept HasReserve = requires { &S::reserve; } ||
                      requires(S& object, Cause cause, Turn& turn) { object.reserve(cause, turn); };
 template <class S>
@@ -41,6 +48,8 @@ concept ReserveIsSound = !HasReserve<S> || GivesReservations<S>;
 
 /// What a Shared rule can refer to: an object that many callers use.
 ///
+/// - `wanted(Turn&)`, if it cares: somebody wants an attempt from now on. Each who shares it says
+///   so for itself, and asks next; what became of it the object learns from a permit only.
 /// - `admit(Instant) const -> Advice`: may anybody begin? Takes nothing.
 /// - `acquire(Turn&) -> Permit`: for an attempt that begins.
 /// - `reserve(Cause, Turn&) -> Permit`, if retries have to be paid for: for a retry, taken when it
@@ -56,7 +65,7 @@ concept ReserveIsSound = !HasReserve<S> || GivesReservations<S>;
 template <class S>
 concept ShareableLike =
     detail::HasPermit<S> && detail::GivesPermits<S> && detail::TakesVerdicts<typename S::Permit> &&
-    detail::ReserveIsSound<S> && detail::NameIsSound<S>;
+    detail::SharedWantedIsSound<S> && detail::ReserveIsSound<S> && detail::NameIsSound<S>;
 
 /// A shareable of which a retry takes its permit when it is planned, and holds it over the wait:
 /// a budget.
@@ -76,6 +85,8 @@ consteval bool shareable_like() {
     static_assert(detail::GivesPermits<S>,
                   "ShareableLike: S needs 'Advice admit(Instant) const noexcept' and "
                   "'Permit acquire(Turn&) noexcept'");
+    static_assert(detail::SharedWantedIsSound<S>,
+                  "ShareableLike: wanted must be 'void wanted(Turn&) noexcept'");
     static_assert(detail::ReserveIsSound<S>,
                   "ShareableLike: reserve must be 'Permit reserve(Cause, Turn&) noexcept'");
     static_assert(detail::NameIsSound<S>,

@@ -31,6 +31,19 @@ struct RetryMemory {
 };
 struct NoRetryMemory {};
 
+// The hooks for retries, of a base: a rule that has a hook on a condition is refused.
+template <class S, bool reserves>
+struct RetryHooks {};
+template <class S>
+struct RetryHooks<S, true> {
+    [[nodiscard]] constexpr Advice review(const Advice&, Turn& turn) noexcept {
+        S& shared = static_cast<S&>(*this);
+        return shared.memory_.why == Cause::none ? Advice::go() : shared.reserve(turn);
+    }
+    /// The next attempt is a first one. The object stays as it is.
+    constexpr void reset() noexcept { static_cast<S&>(*this).memory_.why = Cause::none; }
+};
+
 }  // namespace detail
 
 /// Refers to a shared object, which must outlive it, and holds at most one of its permits.
@@ -53,7 +66,8 @@ struct NoRetryMemory {};
 /// Models:        RuleLike.
 /// Thread safety: distinct objects safe, also when they refer to one object.
 template <class Object>
-class Shared {
+class Shared : public detail::RetryHooks<Shared<Object>, ReservableLike<Object>>,
+               public detail::WantedHook<Shared<Object>, detail::HearsWanted<Object>> {
     static_assert(explain::shareable_like<Object>());
     static constexpr bool reserves = ReservableLike<Object>;
     using Memory = std::conditional_t<reserves, detail::RetryMemory, detail::NoRetryMemory>;
@@ -110,24 +124,19 @@ public:
         }
         return permit_.failure(turn);
     }
-    [[nodiscard]] constexpr Advice review(const Advice&, Turn& turn) noexcept
-        requires reserves
-    {
-        return memory_.why == Cause::none ? Advice::go() : reserve(turn);
-    }
     constexpr void succeeded(Turn& turn) noexcept {
         if constexpr (reserves) memory_.why = Cause::none;
         permit_.success(turn);
     }
     constexpr void abandoned(Turn&) noexcept { permit_.neutral(); }
-    /// The next attempt is a first one. The object stays as it is.
-    constexpr void reset() noexcept
-        requires reserves
-    {
-        memory_.why = Cause::none;
-    }
 
 private:
+    friend detail::RetryHooks<Shared, true>;
+    template <class, bool>
+    friend struct detail::WantedHook;
+
+    constexpr void hear_wanted(Turn& turn) noexcept { object_->wanted(turn); }
+
     [[nodiscard]] constexpr Advice reserve(Turn& turn) noexcept
         requires reserves
     {

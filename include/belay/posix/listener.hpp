@@ -21,21 +21,27 @@ namespace belay::inline BELAY_ABI::posix {
 ///
 /// Models:        TransportLike, move-only.
 /// Thread safety: the loop's thread.
+template <FramingLike Framing = LengthPrefixed>
 class Accepted {
 public:
     using message_type = Bytes;
 
-    Accepted(Poller& poller, detail::Socket socket, const TcpOptions& options) noexcept
-        : poller_{&poller}, socket_{std::move(socket)}, options_{options} {}
+    Accepted(Poller& poller, detail::Socket socket, Framing framing,
+             const TcpOptions& options) noexcept
+        : poller_{&poller},
+          socket_{std::move(socket)},
+          framing_{std::move(framing)},
+          options_{options} {}
 
     /// Hands the connection over; reports `opened` at once.   Throws: std::bad_alloc.
-    [[nodiscard]] TcpConnection open(const Link<Bytes>& link) {
-        return {*poller_, std::move(socket_), options_, link};
+    [[nodiscard]] TcpConnection<Framing> open(const Link<Bytes>& link) {
+        return {*poller_, std::move(socket_), framing_, options_, link};
     }
 
 private:
     Poller* poller_;
     detail::Socket socket_;
+    Framing framing_;
     TcpOptions options_;
 };
 
@@ -51,7 +57,9 @@ struct ListenerOptions {
     Duration exhausted_pause = std::chrono::milliseconds{100};
 };
 
-/// Accepts TCP connections; calls `on_accept(Accepted)` for each, in a turn of its own.
+/// Accepts TCP connections; calls `on_accept(Accepted<Framing>)` for each, in a turn of its own.
+///
+/// `Listener{loop, on_accept}`, or with a framing: `Listener{loop, on_accept, Lines{}, options}`.
 ///
 /// A Machine that attaches itself to its loop. on_accept may do everything, and destroy the
 /// listener; what it throws leaves the loop's run(), and that connection is closed.
@@ -59,20 +67,24 @@ struct ListenerOptions {
 /// Models:        MachineLike.
 /// Thread safety: the loop's thread, or any while it is not running. Loop and listener may die in
 ///                any order.
-template <class F>
+template <class F, FramingLike Framing = LengthPrefixed>
 class Listener {
-    static_assert(std::invocable<F&, Accepted>,
-                  "Listener: on_accept must be callable with a belay::posix::Accepted");
+    static_assert(std::invocable<F&, Accepted<Framing>>,
+                  "Listener: on_accept must be callable with a belay::posix::Accepted<Framing>");
 
 public:
     template <ClockLike Clock>
-    Listener(Loop<Clock>& loop, F on_accept, ListenerOptions options = {})
+    Listener(Loop<Clock>& loop, F on_accept, Framing framing = {}, ListenerOptions options = {})
         : poller_{&loop},
+          framing_{std::move(framing)},
           options_{options},
           on_accept_{std::move(on_accept)},
           watch_{loop, this, [](void* self, short) { static_cast<Listener*>(self)->ready(); }} {
         loop.attach(*this);
     }
+    template <ClockLike Clock>
+    Listener(Loop<Clock>& loop, F on_accept, ListenerOptions options)
+        : Listener{loop, std::move(on_accept), Framing{}, options} {}
     Listener(const Listener&) = delete;
     Listener& operator=(const Listener&) = delete;
     ~Listener() = default;
@@ -130,7 +142,8 @@ public:
                 if (is_transient(errno)) continue;
                 return is_exhausted(errno) ? pause(now) : wait();
             }
-            on_accept_(Accepted{*poller_, std::move(socket), options_.connection});
+            on_accept_(
+                Accepted<Framing>{*poller_, std::move(socket), framing_, options_.connection});
             if (guard.gone() || !socket_) return;
         }
     }
@@ -172,6 +185,7 @@ private:
     }
 
     Poller* poller_;
+    Framing framing_;
     ListenerOptions options_;
     F on_accept_;
     Waker waker_;
@@ -186,5 +200,9 @@ template <ClockLike Clock, class F>
 Listener(Loop<Clock>&, F) -> Listener<F>;
 template <ClockLike Clock, class F>
 Listener(Loop<Clock>&, F, ListenerOptions) -> Listener<F>;
+template <ClockLike Clock, class F, FramingLike Framing>
+Listener(Loop<Clock>&, F, Framing) -> Listener<F, Framing>;
+template <ClockLike Clock, class F, FramingLike Framing>
+Listener(Loop<Clock>&, F, Framing, ListenerOptions) -> Listener<F, Framing>;
 
 }  // namespace belay::inline BELAY_ABI::posix

@@ -103,17 +103,29 @@ struct StorageCheckOptions {
 
 namespace detail {
 
+template <class A, class B>
+concept EqualAsOne = requires(const A& a, const B& b) { static_cast<bool>(a == b); };
+template <class A, class B>
+concept EqualByElements = requires(const A& a, const B& b) {
+    a.size() != b.size();
+    static_cast<bool>(a[0] == b[0]);
+};
+
 /// Equal, or equal element by element: a storage may lend another type than it takes.
 template <class A, class B>
 [[nodiscard]] bool same_value(const A& a, const B& b) {
-    if constexpr (requires { static_cast<bool>(a == b); }) {
+    if constexpr (EqualAsOne<A, B>) {
         return static_cast<bool>(a == b);
-    } else {
+    } else if constexpr (EqualByElements<A, B>) {
         if (a.size() != b.size()) return false;
         for (std::size_t i = 0; i < a.size(); ++i) {
             if (!(a[i] == b[i])) return false;
         }
         return true;
+    } else {
+        static_assert(!sizeof(A),
+                      "check_storage: what front() lends needs == with a value, or elements that "
+                      "have");
     }
 }
 
@@ -168,6 +180,11 @@ public:
 private:
     using Storage = std::remove_cvref_t<decltype(std::declval<Make&>()())>;
     static_assert(explain::storage_like<Storage>());
+    using Given = std::remove_cvref_t<std::invoke_result_t<Value&, std::uint64_t>>;
+    static_assert(EqualAsOne<typename Storage::value_type, Given> ||
+                      EqualByElements<typename Storage::value_type, Given>,
+                  "check_storage: values need ==, or elements that have: a struct of yours says "
+                  "'friend bool operator==(const Task&, const Task&) = default'");
     static constexpr bool reopens = !std::same_as<Reopen, NeverReopened>;
 
     void step(Random& bits) {

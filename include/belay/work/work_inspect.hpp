@@ -14,6 +14,7 @@
 #include <belay/journal/journal_inspect.hpp>
 #include <belay/work/detail/work_items.hpp>
 #include <belay/work/detail/work_replay.hpp>
+#include <belay/work/detail/work_view.hpp>
 
 namespace belay::inline BELAY_ABI {
 
@@ -189,8 +190,8 @@ template <FileSystemLike FileSystem, class OnItem>
         if (item.state == WorkState::delayed) ++found.delayed;
         on_item(item);
     };
-    std::error_code error = left->items->show_living(show);
-    if (!error) error = left->items->show_dead(show);
+    std::error_code error = detail::show_living(*left->items, show);
+    if (!error) error = detail::show_dead(*left->items, show);
     if (error) return JournalError{error, path, 0, {}};
     return found;
 }

@@ -3,17 +3,18 @@
 /// WorkQueue: work that is lent and acknowledged item by item, over any durable log.
 #pragma once
 
-#include <concepts>  // std::default_initializable, std::same_as
-#include <memory>    // std::unique_ptr
+#include <concepts>  // std::default_initializable
+#include <memory>    // std::make_unique, std::unique_ptr
+#include <utility>   // std::move
 
 #include <belay/core/observer.hpp>
 #include <belay/journal/detail/keeps_note.hpp>
-#include <belay/queue/dead_letters.hpp>
 #include <belay/queue/flushable_like.hpp>
-#include <belay/work/detail/work_items.hpp>
+#include <belay/work/detail/work_leasing.hpp>
 #include <belay/work/detail/work_letters.hpp>
 #include <belay/work/detail/work_limits.hpp>
 #include <belay/work/detail/work_replay.hpp>
+#include <belay/work/detail/work_view.hpp>
 
 namespace belay::inline BELAY_ABI {
 
@@ -36,6 +37,9 @@ namespace belay::inline BELAY_ABI {
 /// Time comes with each call: waits go by `Moment::now`; what is stored goes by `Moment::wall`, so
 /// that a wall clock that jumps can only shorten a stored delay; ahead, it expires work early.
 ///
+/// Its end tells the log what is acknowledged, as far as it takes it; who must know calls `commit`
+/// before.
+///
 /// Thread safety: one thread at a time.
 /// Throws:        std::bad_alloc, and then nothing has changed, except where Errors: has
 ///                not_enough_memory; what the observer throws.
@@ -50,11 +54,6 @@ namespace belay::inline BELAY_ABI {
 ///                File System" (1992).
 template <LogLike Log, class DeadLetters = KeepDead, class Observer = NoObserver>
 class WorkQueue {
-    static_assert(detail::TakesDead<DeadLetters>,
-                  "WorkQueue: DeadLetters must be KeepDead or have 'try_push(Bytes&&)', which "
-                  "answers bool or std::error_code");
-    using Hooks = detail::WorkHooks<const WorkQueue>;
-
 public:
     /// Reads the log, which nothing else may append to, and goes on where it ends.
     ///
@@ -69,8 +68,8 @@ public:
                                                            Observer observer = Observer()) {
         if (WorkError error = detail::why_not_possible(options, log)) return error;
         auto work = std::make_unique<Work>(std::move(log), options, moment);
-        if (WorkError error = detail::WorkReplay<Log>{*work}.run()) return error;
-        return WorkQueue{std::move(work), std::move(dead), std::move(observer)};
+        if (WorkError error = detail::WorkReplay<Log>{work->items()}.run()) return error;
+        return WorkQueue{std::move(work), {std::move(dead), std::move(observer)}};
     }
     /// The same without a place for dead letters; the type of the observer need not be named.
     template <class O = Observer, std::default_initializable D = DeadLetters>
@@ -81,20 +80,6 @@ public:
         return WorkQueue<Log, D, O>::open(std::move(log), D{}, options, moment,
                                           std::move(observer));
     }
-
-    WorkQueue(WorkQueue&&) noexcept = default;
-    WorkQueue& operator=(WorkQueue&& other) noexcept {
-        if (this != &other) {
-            close();
-            work_ = std::move(other.work_);
-            dead_letters_ = std::move(other.dead_letters_);
-            observer_ = std::move(other.observer_);
-        }
-        return *this;
-    }
-    /// Tells the log what is acknowledged, as far as it takes it; who must know calls `commit`
-    /// before.
-    ~WorkQueue() { close(); }
 
     // ---- work -----------------------------------------------------------------------------------
 
@@ -108,11 +93,9 @@ public:
                                              const PushOptions& with = {}) {
         BELAY_PRECONDITION(with.delay.count() >= 0 && with.expires_after.count() > 0,
                            "WorkQueue::push: delay must be >= 0ns, expires_after > 0ns");
-        BELAY_PRECONDITION(with.key.empty() || work().options.keys != 0,
+        BELAY_PRECONDITION(with.key.empty() || items().options().keys != 0,
                            "WorkQueue::push: keys need WorkOptions::keys");
-        if (const std::error_code error = failed()) return error;
-        work_->clock = moment;
-        return work_->add(body, with);
+        return work().push(body, moment, with);
     }
 
     /// Makes durable what was pushed, acknowledged, given back, revived, purged and kept before.
@@ -122,20 +105,20 @@ public:
     ///         too_large: all is durable, but an item that must be copied forward, or a part of
     ///         the keys, is too long for the log, which grows. not_enough_memory: what was pushed
     ///         is durable; ends may not be, or copies are due. A later call goes on.
-    [[nodiscard]] std::error_code commit() noexcept { return work().commit(); }
+    [[nodiscard]] std::error_code commit() noexcept { return items().commit(); }
     /// As `commit`, and onto the medium, whatever the mode of the log.
     template <FlushableLike L = Log>
     [[nodiscard]] std::error_code flush() noexcept {
         const std::error_code error = commit();
         // What was appended does not wait for what could not be.
-        const std::error_code of_log = work_->log().flush();
+        const std::error_code of_log = items().log().flush();
         return error ? error : of_log;
     }
     /// Whether `flush` has something to make durable. Ends of which the log was told count if it
     /// tells whether they are: `acked_durable()`.
     template <FlushableLike L = Log>
     [[nodiscard]] bool unflushed() const noexcept {
-        return work().has_unnoted() || work_->log().unflushed();
+        return items().has_unnoted() || log().unflushed();
     }
 
     /// Lends the first item that can be lent, for `WorkOptions::lease`.
@@ -148,32 +131,15 @@ public:
     ///             with `count_before_lending` of `commit`: the delivery may count then, unlent.
     /// Complexity: O(length + log(lent and delayed)), amortized.
     [[nodiscard]] Result<Lease> lease(Moment moment) {
-        work().clock = moment;
-        work_->tidy();
-        work_->wake();
-        for (;;) {
-            if (const std::error_code error = failed()) return error;
-            const Item item = work_->first_ready();
-            if (item.id == 0) return make_error_code(QueueErrc::queue_empty);
-            detail::WorkEntry entry;
-            const std::error_code error = work_->read(item.position, entry);
-            if (error && !work_->means_unreadable(error, item.id)) return error;
-            const DeathCause cause = error ? DeathCause::unreadable : work_->why_dead(item, entry);
-            if (cause == DeathCause::none) return work_->lend(item, entry);
-            if (const std::error_code lost = bury(item, cause, false)) return lost;
-        }
+        auto letters = letters_.of(*this);
+        return work().lease(moment, letters);
     }
 
     /// The work is done: the item is gone.
     ///
     /// Also after the deadline, until the item is lent again or dead.
     /// Errors: lease_ended; what `failed` says.   Complexity: O(log(lent and delayed)).
-    [[nodiscard]] std::error_code ack(const Lease& lease) {
-        if (const std::error_code error = work().check(lease)) return error;
-        work_->make_room_for_gone();
-        work_->finish(lease.slot);
-        return failed();
-    }
+    [[nodiscard]] std::error_code ack(const Lease& lease) { return work().ack(lease); }
 
     /// The work could not be done: the item can be lent again after `delay`, at its place; or it
     /// becomes a dead letter, if it was lent as often as it may be: here, if `DeadLetters` refuses
@@ -183,22 +149,8 @@ public:
     [[nodiscard]] std::error_code nack(const Lease& lease, Moment moment,
                                        Duration delay = Duration::zero()) {
         BELAY_PRECONDITION(delay.count() >= 0, "WorkQueue::nack: delay must be >= 0ns");
-        if (const std::error_code error = work().check(lease)) return error;
-        work_->clock = moment;
-        work_->tidy();
-        if (work_->spent(work_->slots[lease.slot].deliveries)) {
-            return bury(work_->place_of(lease.slot), DeathCause::failed, true);
-        }
-        detail::WorkSlot& slot = work_->slots[lease.slot];
-        if (const std::error_code error = work_->note(slot, delay)) return error;
-        slot.unnoted = false;
-        slot.token = 0;
-        if (delay > Duration::zero()) {
-            work_->slots.make_wait(lease.slot, WorkState::delayed, after(moment.now, delay));
-        } else {
-            work_->slots.make_ready(lease.slot);
-        }
-        return {};
+        auto letters = letters_.of(*this);
+        return work().nack(lease, moment, delay, letters);
     }
 
     /// The loan lasts until `duration` from now.
@@ -207,31 +159,24 @@ public:
     /// Errors: lease_ended; what `failed` says.   Pre: duration > 0ns.
     [[nodiscard]] std::error_code extend(Lease& lease, Moment moment, Duration duration) {
         BELAY_PRECONDITION(duration.count() > 0, "WorkQueue::extend: duration must be > 0ns");
-        if (const std::error_code error = work().check(lease)) return error;
-        lease.deadline = after(moment.now, duration);
-        work_->slots.make_wait(lease.slot, WorkState::leased, lease.deadline);
-        return {};
+        return work().extend(lease, after(moment.now, duration));
     }
 
     /// The body of an item that is not gone, until the next call that is not const.
     ///
     /// Errors: unknown_number; corrupt; those of the log.
     [[nodiscard]] Result<BytesView> read(std::uint64_t id) {
-        const Item item = work().find(id);
+        const detail::WorkPlace item = items().table().find(id);
         if (item.id == 0) return make_error_code(QueueErrc::unknown_number);
         detail::WorkEntry entry;
-        if (const std::error_code error = work_->read(item.position, entry)) return error;
+        if (const std::error_code error = items().read(item.position, entry)) return error;
         return entry.tail;
     }
 
     /// Removes everything that is not dead, also what is lent.
     ///
     /// Errors: what `failed` says.   Complexity: O(items).
-    [[nodiscard]] std::error_code purge() {
-        work().finish_slots(false);
-        work_->finish_plain();
-        return failed();
-    }
+    [[nodiscard]] std::error_code purge() { return detail::purge(items(), false); }
 
     // ---- dead letters that are kept here --------------------------------------------------------
 
@@ -239,21 +184,18 @@ public:
     ///
     /// Errors: unknown_number: no dead letter has this id; those of the log.
     [[nodiscard]] std::error_code revive(std::uint64_t id, Moment moment) {
-        work().clock = moment;
-        return work_->revive(id);
+        items().tell(moment);
+        return detail::revive(items(), id);
     }
     /// Removes all dead letters.   Errors: what `failed` says.   Complexity: O(slots).
-    [[nodiscard]] std::error_code purge_dead() {
-        work().finish_slots(true);
-        return failed();
-    }
+    [[nodiscard]] std::error_code purge_dead() { return detail::purge(items(), true); }
     /// Shows all dead letters, by id, to `visitor(const WorkItem&)`, which must not call the queue.
     /// The body of one that is unreadable is empty.
     ///
     /// Errors: those of the log.   Allocates: 4 bytes for each.
     template <class Visitor>
     [[nodiscard]] std::error_code for_each_dead(Visitor&& visitor) {
-        return work().show_dead(visitor);
+        return detail::show_dead(items(), visitor);
     }
 
     // ---- a note beside the work, if the log keeps one -------------------------------------------
@@ -266,12 +208,12 @@ public:
     /// Complexity: O(length).
     template <detail::KeepsNote L = Log>
     [[nodiscard]] std::error_code keep(BytesView note) noexcept {
-        return work().log().keep(note);
+        return items().log().keep(note);
     }
     /// The kept note, until the next `keep`; no bytes if there is none.
     template <detail::KeepsNote L = Log>
     [[nodiscard]] BytesView kept() const noexcept {
-        return work().log().kept();
+        return log().kept();
     }
 
     // ---- observers ------------------------------------------------------------------------------
@@ -282,11 +224,11 @@ public:
     ///
     /// Errors: queue_empty; those of the log.
     [[nodiscard]] Result<WorkItem> peek() {
-        const Item item = work().first_ready();
+        const detail::WorkPlace item = items().table().first_ready();
         if (item.id == 0) return make_error_code(QueueErrc::queue_empty);
         WorkItem shown;
         const auto keep = [&shown](const WorkItem& it) { shown = it; };
-        if (const std::error_code error = work_->show(keep, item)) return error;
+        if (const std::error_code error = detail::show(items(), item, keep)) return error;
         return shown;
     }
     /// Shows all items that are not dead, by id, to `visitor(const WorkItem&)`, which must not call
@@ -295,106 +237,53 @@ public:
     /// Errors: those of the log.   Allocates: 4 bytes for each slot.
     template <class Visitor>
     [[nodiscard]] std::error_code for_each(Visitor&& visitor) {
-        return work().show_living(visitor);
+        return detail::show_living(items(), visitor);
     }
 
     /// When there may be something to lend: `always` if there is now, `never` if nothing is lent or
     /// delayed. The deadline of whoever works the queue off.
-    [[nodiscard]] Instant deadline() const noexcept {
-        const Slots& slots = work().slots;
-        if (work_->positions.ready() != 0 || slots.ready() != 0) return always;
-        return slots.next_due() == Slots::none ? never : slots[slots.next_due()].when;
-    }
+    [[nodiscard]] Instant deadline() const noexcept { return items().table().deadline(); }
     /// How many items wait, are lent or delayed.
-    [[nodiscard]] std::size_t size() const noexcept { return work().living(); }
+    [[nodiscard]] std::size_t size() const noexcept { return items().living(); }
     [[nodiscard]] bool empty() const noexcept { return size() == 0; }
-    [[nodiscard]] std::size_t leased() const noexcept { return work().slots.leased(); }
-    [[nodiscard]] std::size_t delayed() const noexcept { return work().slots.delayed(); }
+    [[nodiscard]] std::size_t leased() const noexcept { return items().slots().leased(); }
+    [[nodiscard]] std::size_t delayed() const noexcept { return items().slots().delayed(); }
     /// How many dead letters are kept here.
-    [[nodiscard]] std::size_t dead() const noexcept { return work().slots.dead(); }
+    [[nodiscard]] std::size_t dead() const noexcept { return items().slots().dead(); }
     /// The bytes that items, also dead ones, take in the log.
-    [[nodiscard]] std::uint64_t bytes() const noexcept { return work().positions.held_bytes(); }
+    [[nodiscard]] std::uint64_t bytes() const noexcept {
+        return items().table().positions().held_bytes();
+    }
     /// The age of the oldest item that is not dead, by the wall clock; 0ns if there is none, or the
     /// clock went back.
     ///
     /// Errors: those of the log.   Complexity: O(slots).
-    [[nodiscard]] Result<Duration> oldest(WallTime now) {
-        const Item oldest = work().first_living();
-        if (oldest.id == 0) return Duration::zero();
-        detail::WorkEntry entry;
-        if (const std::error_code error = work_->read(oldest.position, entry)) return error;
-        return detail::elapsed_between(detail::time_of(entry.pushed), now);
-    }
+    [[nodiscard]] Result<Duration> oldest(WallTime now) { return detail::oldest(items(), now); }
     /// The failure of the log after which nothing more is taken, lent or acknowledged.
-    [[nodiscard]] std::error_code failed() const noexcept { return work().failed(); }
+    [[nodiscard]] std::error_code failed() const noexcept { return log().failed(); }
     /// For its numbers and its id; appending and acknowledging are the queue's alone.
-    [[nodiscard]] const Log& log() const noexcept { return work().log(); }
+    [[nodiscard]] const Log& log() const noexcept { return items().log(); }
     /// It may have taken letters of items that are here still: another must not take its place.
-    [[nodiscard]] DeadLetters& dead_letters() noexcept { return dead_letters_; }
-    [[nodiscard]] auto& observer() noexcept { return detail::unwrap(observer_); }
+    [[nodiscard]] DeadLetters& dead_letters() noexcept { return letters_.storage(); }
+    [[nodiscard]] auto& observer() noexcept { return letters_.observer(); }
 
 private:
-    using Work = detail::WorkItems<Log>;
-    using Slots = detail::WorkSlots;
-    using Item = detail::WorkPlace;
+    using Work = detail::WorkLeasing<Log>;
+    using Letters = detail::WorkLetters<DeadLetters, Observer>;
 
-    WorkQueue(std::unique_ptr<Work> work, DeadLetters dead, Observer observer)
-        : work_{std::move(work)}, dead_letters_{std::move(dead)}, observer_{std::move(observer)} {
-        static_assert(detail::explain_observer<Hooks, Observer>());
+    WorkQueue(std::unique_ptr<Work> work, Letters letters)
+        : work_{std::move(work)}, letters_{std::move(letters)} {
+        static_assert(detail::explain_observer<detail::WorkHooks<const WorkQueue>, Observer>());
     }
 
     [[nodiscard]] Work& work() const noexcept {
         BELAY_PRECONDITION(work_ != nullptr, "WorkQueue: must not be used after it was moved from");
         return *work_;
     }
-    void close() noexcept {
-        if (work_ != nullptr) work_->note_at_end();
-    }
-
-    /// An item is not lent any more. If it must be noted and cannot be, nothing changes.
-    [[nodiscard]] std::error_code bury(const Item& item, DeathCause cause, bool must_note) {
-        Bytes body;
-        if (cause != DeathCause::unreadable && body_is_wanted) {
-            detail::WorkEntry entry;
-            if (const std::error_code error = work_->read(item.position, entry)) return error;
-            body.assign(entry.tail.begin(), entry.tail.end());
-        }
-        work_->slots.reserve();
-        work_->make_room_for_gone();
-        const std::uint32_t i = work_->slot_of(item);
-        const DeadWork dead{item.id, body, cause, work_->slots[i].deliveries};
-        if (cause == DeathCause::expired && work_->options.expired == Expired::drop) {
-            work_->finish(i);
-            detail::notify<typename Hooks::Dropped>(observer_, *this, dead);
-            return failed();
-        }
-        if (cause != DeathCause::unreadable &&
-            detail::send_letter(dead_letters_, body, work_->slots[i].sent)) {
-            // Only now: a crash before this entry is durable leaves the item in both places.
-            work_->finish(i);
-        } else {
-            detail::WorkSlot noted = work_->slots[i];
-            noted.cause = static_cast<std::uint8_t>(cause);
-            noted.token = 0;
-            noted.unnoted = noted.sent = false;
-            if (!must_note) {
-                work_->note_soon(noted);
-            } else if (const std::error_code error = work_->note(noted)) {
-                return error;
-            }
-            work_->slots[i] = noted;
-            work_->slots.make_dead(i);
-        }
-        detail::notify<typename Hooks::Dead>(observer_, *this, dead);
-        return failed();
-    }
-    static constexpr bool body_is_wanted = !std::same_as<DeadLetters, KeepDead> ||
-                                           detail::hears<typename Hooks::Dead, Observer> ||
-                                           detail::hears<typename Hooks::Dropped, Observer>;
+    [[nodiscard]] detail::WorkItems<Log>& items() const noexcept { return work().items(); }
 
     std::unique_ptr<Work> work_;
-    [[no_unique_address]] DeadLetters dead_letters_;
-    [[no_unique_address]] Observer observer_;
+    [[no_unique_address]] Letters letters_;
 };
 
 }  // namespace belay::inline BELAY_ABI

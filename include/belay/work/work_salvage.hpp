@@ -55,7 +55,7 @@ template <FileSystemLike FileSystem>
     };
     const auto copy = [&](const WorkItem& shown) {
         if (error) return;
-        const detail::WorkPlace place = work.find(shown.id);
+        const detail::WorkPlace place = work.table().find(shown.id);
         detail::WorkEntry item;
         if (work.read(place.position, item)) {
             ++done.unreadable;
@@ -70,21 +70,22 @@ template <FileSystemLike FileSystem>
         if (!id) return;
         ++done.copied;
         if (place.slot != detail::WorkSlots::none) {
-            const detail::WorkSlot& known = work.slots[place.slot];
-            detail::WorkEntry note;
-            note.kind = detail::WorkKind::note;
-            note.id = *id;
-            note.written = detail::stamp_of(moment.wall);
-            if (known.state == WorkState::delayed) note.delay = elapsed(moment.now, known.when);
-            note.deliveries = known.deliveries;
-            note.cause = known.cause;
-            if (!append(note)) return;
+            const detail::WorkSlot& known = work.slots()[place.slot];
+            const bool waits = known.state == WorkState::delayed;
+            if (!append({.kind = detail::WorkKind::note,
+                         .written = detail::stamp_of(moment.wall),
+                         .id = *id,
+                         .delay = waits ? elapsed(moment.now, known.when) : Duration::zero(),
+                         .deliveries = known.deliveries,
+                         .cause = known.cause})) {
+                return;
+            }
         }
         // The buffer of the new journal is bounded, what waits in the old one is not.
         if (done.copied % 1024 == 0) error = journal->commit();
     };
-    if (const std::error_code unread = work.show_living(copy)) error = unread;
-    if (const std::error_code unread = work.show_dead(copy)) error = unread;
+    if (const std::error_code unread = detail::show_living(work, copy)) error = unread;
+    if (const std::error_code unread = detail::show_dead(work, copy)) error = unread;
     if (!error && !done.inspection.note.empty()) error = journal->keep(done.inspection.note);
     if (!error) error = journal->commit();
     if (error) return JournalError{error, to, 0, {}};

@@ -41,10 +41,11 @@ void check_cut_short(const std::string& whole, std::size_t most,
     }
 }
 
-/// A write or flush fails, at each place in turn: nothing is lost, nothing claimed.
-/// `judge(storage, error)` sees each call that failed. The answer is how many storages failed.
-template <class Db, class Judge>
-int check_failing_changes(Judge judge) {
+/// What happens when a call of the system fails, at each place in turn, until none is reached:
+/// `run(place, directory, broken)` counts storages that failed for good, and answers whether a call
+/// failed. The answer is how many storages did.
+template <class Db, class Run>
+int at_each_place(Run run) {
     const typename Db::System system;
     int broken = 0;
     bool failed_somewhere = true;
@@ -52,10 +53,20 @@ int check_failing_changes(Judge judge) {
         REQUIRE(place < 100);
         INFO("place " << place);
         const TemporaryDirectory dir;
+        failed_somewhere = run(place, dir, broken);
+    }
+    return broken;
+}
+
+/// A write or flush fails, at each place in turn: nothing is lost, nothing claimed.
+/// `judge(storage, error)` sees each call that failed. The answer is how many storages failed.
+template <class Db, class Judge>
+int check_failing_changes(Judge judge) {
+    return at_each_place<Db>([&](int place, const TemporaryDirectory& dir, int& broken) {
         std::uint64_t pushed = 0;
         std::uint64_t removed = 0;
         bool unknown = false;
-        failed_somewhere = false;
+        bool failed_somewhere = false;
         {
             auto storage = opened<Db>(dir / "q", Db::full);
             Db::System::countdown = place;
@@ -94,24 +105,19 @@ int check_failing_changes(Judge judge) {
         for (; storage.size() > 0; ++n) REQUIRE(belay::as_text(*storage.try_pop()) == text_for(n));
         REQUIRE(n - 1 >= pushed);
         REQUIRE(n - 1 <= pushed + (unknown ? 1 : 0));
-    }
-    return broken;
+        return failed_somewhere;
+    });
 }
 
 /// The same while values are popped, and the process is killed after it: each value was handed out,
 /// or is still there. The answer is how many storages failed.
 template <class Db>
 int check_failing_pops() {
-    const typename Db::System system;
-    int broken = 0;
-    bool failed_somewhere = true;
-    for (int place = 0; failed_somewhere; ++place) {
-        REQUIRE(place < 100);
-        INFO("place " << place);
-        const TemporaryDirectory dir;
+    return at_each_place<Db>([](int place, const TemporaryDirectory& dir, int& broken) {
         const TemporaryDirectory left;
         fill<Db>(dir / "q", 4);
         std::set<std::string> seen;
+        bool failed_somewhere = false;
         {
             auto storage = opened<Db>(dir / "q", Db::full);
             Db::System::countdown = place;
@@ -130,8 +136,8 @@ int check_failing_pops() {
         auto storage = opened<Db>(left / "q");
         while (const auto value = storage.try_pop()) seen.emplace(belay::as_text(*value));
         REQUIRE(seen.size() == 4);
-    }
-    return broken;
+        return failed_somewhere;
+    });
 }
 
 }  // namespace belay_test

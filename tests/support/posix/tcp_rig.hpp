@@ -67,14 +67,15 @@ template <class T>
 using TcpSupervisor = belay::Supervisor<T, TcpPolicy, std::reference_wrapper<TcpApp>>;
 
 /// `make` turns the posix::Tcp into the transport that is supervised.
-template <class T = belay::posix::Tcp>
+template <class T = belay::posix::Tcp<>, class Framing = belay::LengthPrefixed>
 struct TcpRig {
     explicit TcpRig(
         belay::posix::TcpOptions options = {}, belay::SupervisorOptions supervision = {},
-        const std::function<T(belay::posix::Tcp)>& make =
-            [](belay::posix::Tcp tcp) { return T{std::move(tcp)}; })
-        : link{make(belay::posix::Tcp{loop, {"127.0.0.1", server.port()}, options}), tcp_policy(),
-               supervision, std::ref(app)} {}
+        const std::function<T(belay::posix::Tcp<Framing>)>& make =
+            [](belay::posix::Tcp<Framing> tcp) { return T{std::move(tcp)}; },
+        Framing framing = {})
+        : link{make(belay::posix::Tcp{loop, {"127.0.0.1", server.port()}, framing, options}),
+               tcp_policy(), supervision, std::ref(app)} {}
 
     /// Runs the loop until something holds. If it never does, the test's own time limit ends it.
     template <class F>
@@ -94,6 +95,11 @@ struct TcpRig {
     }
     void until_state(belay::LinkState state) {
         until([&] { return app.state() == state; });
+    }
+    /// With this framing, and all else as it is by default.
+    static TcpRig framed(Framing framing, belay::posix::TcpOptions options = {}) {
+        return TcpRig{
+            options, {}, [](belay::posix::Tcp<Framing> tcp) { return T{std::move(tcp)}; }, framing};
     }
     void connect() {
         loop.attach(link);

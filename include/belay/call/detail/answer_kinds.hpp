@@ -5,12 +5,16 @@
 #pragma once
 
 #include <concepts>      // std::same_as, std::constructible_from
+#include <cstddef>       // std::size_t
+#include <exception>     // std::exception_ptr
 #include <system_error>  // std::error_code
 #include <type_traits>   // std::is_constructible_v
+#include <utility>       // std::tuple_size, std::index_sequence
 
 #include <belay/call/answer_traits.hpp>
 #include <belay/call/attempt.hpp>
 #include <belay/call/detail/awaitable.hpp>
+#include <belay/call/outcome.hpp>
 #include <belay/core/failure.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
@@ -36,13 +40,13 @@ template <class E>
 concept ErrorFromCode =
     std::constructible_from<E, std::error_code> || std::constructible_from<E, Failure>;
 
-// As Boost's error codes: true means an error.
+// As Boost's error codes: true means an error. Others have value() and category(), too, and mean
+// something else by them.
 template <class R>
-concept CodeLike = !std::same_as<R, std::error_condition> && requires(const R& r) {
-    r.value();
-    r.category();
-    static_cast<bool>(r);
-};
+concept HasCode = requires(const R& r) { r.category().message(r.value()); };
+template <class R>
+concept CodeLike = !std::same_as<R, std::error_condition> && HasCode<R> &&
+                   requires(const R& r) { static_cast<bool>(r); };
 
 // As the statuses of absl and gRPC.
 template <class R>
@@ -70,8 +74,11 @@ concept SmartPointer = requires(const R& r) {
     r == nullptr;
 };
 template <class R>
-concept TestsAsBool = std::is_constructible_v<bool, const R&> ||
-                      std::is_constructible_v<bool, R&> || std::is_constructible_v<bool, R>;
+concept TestsAsBool =
+    std::is_constructible_v<bool, const R&> || std::is_constructible_v<bool, R&> ||
+    std::is_constructible_v<bool, R> || requires(const R& r) {
+        { !r } -> std::convertible_to<bool>;
+    };
 // A field that says it, or a function of a usual name.
 template <class R>
 concept SaysSomehow = requires(R& r) { r.has_value(); } || requires(R& r) { r.has_error(); } ||
@@ -79,17 +86,66 @@ concept SaysSomehow = requires(R& r) { r.has_value(); } || requires(R& r) { r.ha
                           { r.ok } -> std::same_as<bool&>;
                       };
 template <class R>
-concept MayBeFailure =
-    (std::is_class_v<R> || std::is_union_v<R>)&&((TestsAsBool<R> && !SmartPointer<R>) || HasOk<R> ||
-                                                 SaysSomehow<R> || std::derived_from<R, Failure> ||
-                                                 std::convertible_to<const R&, std::error_code>);
+concept MayBeFailure = (std::is_class_v<R> || std::is_union_v<R>)&&(
+    (TestsAsBool<R> && !SmartPointer<R>) || HasOk<R> || SaysSomehow<R> || HasCode<R> ||
+    std::derived_from<R, Failure> || std::convertible_to<const R&, std::error_code>);
+
+// What was judged already.
+template <class R>
+inline constexpr bool is_outcome = false;
+template <class T, class E>
+inline constexpr bool is_outcome<belay::Outcome<T, E>> = true;
+
+template <class E>
+consteval bool says_failed();
+
+// The alternatives of a variant, by its shape: its header is heavy.
+template <class R>
+inline constexpr bool alternatives_say_failed = false;
+template <template <class...> class Variant, class... E>
+    requires requires(const Variant<E...>& v) { v.valueless_by_exception(); }
+inline constexpr bool alternatives_say_failed<Variant<E...>> = (detail::says_failed<E>() || ...);
+
+/// Whether an R holds something that says "failed", and does not say so itself: a tuple, a pair, an
+/// array, a variant, an optional or a result of such.
+template <class R>
+consteval bool holds_failed() {
+    if constexpr (HasAnswerTraits<R> || is_outcome<R>) {
+        return false;
+    } else if constexpr (requires { std::tuple_size<R>::value; }) {
+        return []<std::size_t... I>(std::index_sequence<I...>) {
+            return (detail::says_failed<std::tuple_element_t<I, R>>() || ...);
+        }(std::make_index_sequence<std::tuple_size<R>::value>{});
+    } else if constexpr (OptionalLike<R> || ExpectedLike<R>) {
+        return detail::says_failed<typename R::value_type>();
+    } else {
+        return alternatives_say_failed<R>;
+    }
+}
+
+/// Whether an E says "failed" by what it is, or holds what does. Not bool, optional and pointers,
+/// which are data where they are a part of something.
+template <class E>
+consteval bool says_failed() {
+    if constexpr (std::is_void_v<E>) {
+        return false;
+    } else if constexpr (!std::same_as<E, std::remove_cvref_t<E>>) {
+        return detail::says_failed<std::remove_cvref_t<E>>();
+    } else {
+        return HasAnswerTraits<E> || HasCode<E> || SaysOk<E> || SaysByError<E> || ExpectedLike<E> ||
+               std::same_as<E, Cause> || std::is_error_code_enum<E>::value ||
+               std::is_error_condition_enum<E>::value || std::derived_from<E, Failure> ||
+               std::same_as<E, std::exception_ptr> ||
+               std::convertible_to<const E&, std::error_code> || detail::holds_failed<E>();
+    }
+}
 
 // What says "failed" in a way that could only be guessed at, or cannot be carried.
 template <class R>
 concept Unsupported =
     std::is_reference_v<R> || Awaitable<R> ||
-    (!HasAnswerTraits<R> &&
-     (std::is_pointer_v<R> || std::is_enum_v<R> || std::same_as<R, Failure> ||
-      std::same_as<R, std::error_condition> || (!JudgesItself<R> && MayBeFailure<R>)));
+    (!HasAnswerTraits<R> && (std::is_pointer_v<R> || std::is_enum_v<R> ||
+                             std::same_as<R, Failure> || std::same_as<R, std::error_condition> ||
+                             (!JudgesItself<R> && MayBeFailure<R>) || detail::holds_failed<R>()));
 
 }  // namespace belay::inline BELAY_ABI::detail

@@ -63,9 +63,9 @@ belay::Task<belay::Answer<AwaitedValue<F>>> awaited_call(F& fn, Attempt attempt)
 }
 
 /// A wait as a task: it can be started, and destroyed.
-template <class Sleeper>
-belay::Task<bool> sleeping(Sleeper& sleeper, Instant until) {
-    decltype(auto) sleep = sleeper.async_sleep_until(until, NeverStops{});
+template <class Sleeper, class Stop = NeverStops>
+belay::Task<bool> sleeping(Sleeper& sleeper, Instant until, Stop stop = {}) {
+    decltype(auto) sleep = sleeper.async_sleep_until(until, stop);
     decltype(auto) awaiter = detail::awaiter_of(std::forward<decltype(sleep)>(sleep));
     co_await awaiter;
     co_return true;

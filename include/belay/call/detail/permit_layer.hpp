@@ -17,6 +17,7 @@ public:
     // A copy refers to the same object and holds no permit.
     HeldPermit(const Rule& rule, Context& context) noexcept : rule_{rule}, context_{context} {
         Turn turn = context_.turn();
+        if constexpr (requires { rule_.wanted(turn); }) rule_.wanted(turn);
         advice_ = rule_.admit(turn.now);
         if (advice_.allows(turn.now)) advice_ = rule_.begin(turn);
         held_ = advice_.verb == Verb::go;
@@ -91,7 +92,8 @@ template <class L>
 template <class Object>
 [[nodiscard]] constexpr PermitLayer<Shared<Object>> layer_of(const Shared<Object>& rule) noexcept {
     static_assert(!ReservableLike<Object>,
-                  "Pipeline: a budget pays for retries, so it belongs into Retrying's policy");
+                  "Pipeline: a budget pays for retries, so it belongs into Retrying's policy, or "
+                  "into a Hedge");
     return {rule};
 }
 

@@ -3,16 +3,18 @@
 /// TcpConnection: one connection of posix::Tcp or of posix::Listener.
 #pragma once
 
-#include <memory>  // std::unique_ptr
-#include <new>     // std::bad_alloc
+#include <new>      // std::bad_alloc
+#include <utility>  // std::move
 
 #include <sys/uio.h>
 
 #include <belay/link/connection_like.hpp>
+#include <belay/link/detail/stream_input.hpp>
+#include <belay/link/detail/stream_output.hpp>
+#include <belay/link/length_prefixed.hpp>
 #include <belay/link/link.hpp>
 #include <belay/link/link_errc.hpp>
 #include <belay/posix/detail/addresses.hpp>
-#include <belay/posix/detail/frame.hpp>
 #include <belay/posix/detail/socket.hpp>
 #include <belay/posix/poller.hpp>
 
@@ -20,34 +22,33 @@ namespace belay::inline BELAY_ABI::posix {
 
 /// How connections of posix::Tcp and posix::Listener are tuned.
 struct TcpOptions {
-    /// The longest message; a longer frame is a breach of protocol. 16 MiB, and room for what
-    /// protocols put around a message of that size. At most 4 GiB - 1.
-    std::size_t message_bytes_max = (std::size_t{16} << 20) + 4096;
     /// Output that may wait for the kernel, before send() answers busy. When none waits, a message
     /// of any legal length is taken.
     std::size_t output_bytes_max = std::size_t{1} << 20;
 };
 
-/// A TCP connection that carries whole messages.
+/// A TCP connection that carries whole messages, as its framing says what a message is.
 ///
 /// Pinned. What is sent in a turn is written at the end of the loop's round, together.
 ///
-/// Models:        ConnectionLike, with close(), ping(), resume_reading() and limit_messages().
+/// Models:        ConnectionLike, with close(), resume_reading(), limit_messages(), and ping()
+///                where the framing has one.
 /// Thread safety: the loop's thread.
+template <FramingLike Framing = LengthPrefixed>
 class TcpConnection {
 public:
     /// Dials.   Blocks: while a name is looked up.   Throws: std::bad_alloc.
-    TcpConnection(Poller& poller, const Endpoint& endpoint, const TcpOptions& options,
-                  const Link<Bytes>& link)
-        : TcpConnection{poller, options, link} {
+    TcpConnection(Poller& poller, const Endpoint& endpoint, const Framing& framing,
+                  const TcpOptions& options, const Link<Bytes>& link)
+        : TcpConnection{poller, framing, options, link} {
         const std::error_code error = addresses_.resolve(endpoint, false);
         address_ = addresses_.first();
         dial(error);
     }
     /// Takes over a connected socket.   Throws: std::bad_alloc.
-    TcpConnection(Poller& poller, detail::Socket socket, const TcpOptions& options,
-                  const Link<Bytes>& link)
-        : TcpConnection{poller, options, link} {
+    TcpConnection(Poller& poller, detail::Socket socket, const Framing& framing,
+                  const TcpOptions& options, const Link<Bytes>& link)
+        : TcpConnection{poller, framing, options, link} {
         socket_ = std::move(socket);
         if (socket_) {
             watch_.start(socket_.get(), POLLIN);
@@ -65,23 +66,27 @@ public:
 
     /// Sends a message; sent means that it was handed to this connection, which writes it soon.
     ///
-    /// Pre: message.size() <= message_bytes_max.   Allocates: while the output buffer grows.
-    /// Errors: busy, and then Link::writable follows once; down unless the connection is open.
+    /// Allocates: while the output buffer grows.
+    /// Errors: refused: the framing cannot say it (too long, mostly); busy, and then Link::writable
+    /// follows once; down unless the connection is open.
     [[nodiscard]] SendResult send(const Bytes& message) noexcept {
-        BELAY_PRECONDITION(message.size() <= options_.message_bytes_max,
-                           "TcpConnection::send: the message must not exceed message_bytes_max");
         if (state_ != State::open || broken_) return SendResult::down;
-        const std::size_t size = detail::frame_header_bytes + message.size();
-        if (!fits(size) && !blocked_) write();
+        if constexpr (belay::detail::PutsHeader<Framing>) {
+            if (message.size() >= direct_bytes_min && output_.empty()) return send_direct(message);
+        }
+        if (!fits(output_.size(), message.size()) && !blocked_) write();
         if (broken_) return SendResult::down;
-        if (!fits(size)) {
+        const std::size_t before = output_.size();
+        bool said = false;
+        if (!put([&] { said = input_.framing().put(message, output_.end()); })) {
+            return SendResult::down;
+        }
+        if (!said) return SendResult::refused;
+        const std::size_t size = output_.size() - before;
+        if (!fits(before, size)) {
+            output_.take_back(size);
             refused_bytes_ = size;
             return SendResult::busy;
-        }
-        const bool direct = size >= direct_bytes_min && output_.empty();
-        const std::size_t written = direct ? write_past_buffer(message) : 0;
-        if (written != size && !queue(detail::FrameKind::data, message, written)) {
-            return SendResult::down;
         }
         if (output_.size() >= early_write_bytes && !blocked_) write();
         return SendResult::sent;
@@ -89,13 +94,15 @@ public:
 
     /// Asks the peer for a sign of life, which is Link::pong. Does nothing while an earlier ping
     /// waits to be written.
-    void ping() noexcept { queue_once(detail::FrameKind::ping, ping_ends_); }
-
-    /// Bounds the messages that begin from here on, below message_bytes_max; a longer one ends the
-    /// connection before its first byte is kept.
-    void limit_messages(std::size_t bytes) noexcept {
-        reader_.limit_messages(std::min(bytes, options_.message_bytes_max));
+    void ping() noexcept
+        requires belay::detail::PutsPing<Framing>
+    {
+        put_once([&] { input_.framing().put_ping(output_.end()); }, ping_ends_);
     }
+
+    /// Bounds the messages that begin from here on, beside what the framing takes; a longer one
+    /// ends the connection before its first byte is kept.
+    void limit_messages(std::size_t bytes) noexcept { input_.limit_messages(bytes); }
 
     /// Takes reading up again after a message was refused; offers that one first.
     void resume_reading() noexcept {
@@ -118,7 +125,7 @@ public:
     }
 
 private:
-    using Found = detail::FrameReader::Found;
+    using Input = belay::detail::StreamInput<Framing>;
 
     enum class State : std::uint8_t {
         connecting,
@@ -127,8 +134,6 @@ private:
         over      ///< Link::closed was reported
     };
 
-    /// One read; more than one frame of most protocols, so that system calls are few.
-    static constexpr std::size_t input_bytes = std::size_t{64} << 10;
     /// Reads in one round, so that a flood on one connection does not starve the others.
     static constexpr unsigned reads_per_round_max = 4;
     /// From this size a message is not copied into the buffer before it is written.
@@ -136,10 +141,11 @@ private:
     /// With so much output the end of the round is not waited for.
     static constexpr std::size_t early_write_bytes = std::size_t{64} << 10;
 
-    TcpConnection(Poller& poller, const TcpOptions& options, const Link<Bytes>& link)
+    TcpConnection(Poller& poller, const Framing& framing, const TcpOptions& options,
+                  const Link<Bytes>& link)
         : options_{options},
           link_{link},
-          reader_{options.message_bytes_max},
+          input_{framing},
           watch_{poller, this, [](void* self, short revents) {
                      static_cast<TcpConnection*>(self)->ready(revents);
                  }} {}
@@ -173,7 +179,6 @@ private:
     }
     void begin() {
         addresses_.reset();
-        input_.reset(new std::byte[input_bytes]);
         // Without it small messages would wait for the peer's acknowledgement. If it cannot be
         // had, they are late, and that is all.
         static_cast<void>(socket_.enable(IPPROTO_TCP, TCP_NODELAY));
@@ -215,13 +220,18 @@ private:
 
     void read() {
         for (unsigned i = 0; i < reads_per_round_max && reads(); ++i) {
-            const ssize_t n = ::recv(socket_.get(), input_.get(), input_bytes, 0);
+            std::span<std::byte> room;
+            if (!guarded([&] { room = input_.room(); })) return;
+            const std::size_t most = std::min(room.size(), Input::bytes_min);
+            const ssize_t n = ::recv(socket_.get(), room.data(), most, 0);
             if (n < 0 && errno == EINTR) continue;
             if (n < 0 && detail::would_block(errno)) break;
             if (n <= 0) return end(end_of_input(n == 0 ? std::error_code{} : detail::errno_code()));
-            rest_ = {input_.get(), static_cast<std::size_t>(n)};
-            if (state_ == State::open) take_input(false);
-            if (static_cast<std::size_t>(n) < input_bytes) break;
+            if (state_ == State::open) {
+                input_.arrived(static_cast<std::size_t>(n));
+                take_input(false);
+            }
+            if (static_cast<std::size_t>(n) < most) break;
         }
         if (state_ != State::over) watch_events();
     }
@@ -232,31 +242,34 @@ private:
         return error ? Failure::from(error) : failure_of(LinkErrc::closed_by_peer);
     }
 
-    /// Handles the frames in rest_. If they tell the supervisor nothing (`told`), it still learns
+    /// Handles what has arrived. If that tells the supervisor nothing (`told`), it still learns
     /// that the peer is alive.
     void take_input(bool told) {
         for (;;) {
-            switch (reader_.next(rest_)) {
-                case Found::nothing:
+            const Cut cut = input_.next();
+            switch (cut.kind) {
+                case Cut::Kind::more:
                     if (!told) link_.pong();
                     return;
-                case Found::message:
+                case Cut::Kind::message:
+                    if (!guarded([&] { held_.assign(cut.body.begin(), cut.body.end()); })) return;
                     if (!offer()) return;
                     told = true;
                     break;
-                case Found::ping:
-                    queue_once(detail::FrameKind::pong, pong_ends_);
+                case Cut::Kind::alive:
+                    if (!cut.body.empty()) {
+                        put_once([&] { output_.append(cut.body); }, answer_ends_);
+                    }
                     break;
-                case Found::pong:
-                    break;
-                case Found::garbage:
-                    return end(Failure::from(std::make_error_code(std::errc::protocol_error)));
+                case Cut::Kind::failed:
+                    return end(cut.failure);
             }
+            if (state_ == State::over) return;
         }
     }
-    /// Hands the reader's message up.   Returns: false if nobody takes it now; it is kept.
+    /// Hands a message up.   Returns: false if nobody takes it now; it is kept.
     bool offer() {
-        const belay::driver::Post post = link_.received(std::move(reader_.message()));
+        const belay::driver::Post post = link_.received(std::move(held_));
         // Gone: our end follows, or we linger; there is nobody to read for.
         holds_ = post != belay::driver::Post::taken;
         return !holds_;
@@ -264,29 +277,35 @@ private:
 
     // ---- output --------------------------------------------------------------------------------
 
-    [[nodiscard]] bool fits(std::size_t size) const noexcept {
-        return output_.empty() || (size <= options_.output_bytes_max &&
-                                   output_.size() <= options_.output_bytes_max - size);
+    /// Whether so many bytes may follow those that wait.
+    [[nodiscard]] bool fits(std::size_t waiting, std::size_t size) const noexcept {
+        return waiting == 0 ||
+               (size <= options_.output_bytes_max && waiting <= options_.output_bytes_max - size);
     }
-    /// Returns: false if there is no memory; the connection is broken then.
-    bool queue(detail::FrameKind kind, BytesView payload, std::size_t skip = 0) noexcept {
+    /// Returns: false if there is no memory; the connection has ended then.
+    bool guarded(auto&& f) noexcept {
 #if defined(__cpp_exceptions)
         try {
-            output_.append(kind, payload, skip);
+            f();
         } catch (const std::bad_alloc&) {
             end(Failure::from(std::make_error_code(std::errc::not_enough_memory)));
             return false;
         }
 #else
-        output_.append(kind, payload, skip);
+        f();
 #endif
+        return true;
+    }
+    /// Lets `f` append to the output, which is written at the end of the round.
+    bool put(auto&& f) noexcept {
+        if (!guarded(f)) return false;
         if (!blocked_) watch_.soon();
         return true;
     }
-    /// At most one ping and one pong wait, however often they are asked for.
-    void queue_once(detail::FrameKind kind, std::uint64_t& ends) noexcept {
+    /// At most one ping and one answer wait, however often they are asked for.
+    void put_once(auto&& f, std::uint64_t& ends) noexcept {
         if (state_ != State::open || broken_ || ends > written_) return;
-        if (queue(kind, {})) ends = written_ + output_.size();
+        if (put(f)) ends = written_ + output_.size();
     }
 
     /// Writes as much of the buffer as the kernel takes.
@@ -309,28 +328,37 @@ private:
         tell_room();
         watch_events();
     }
-    /// Writes a message from where it is.   Pre: the buffer is empty.
-    /// Returns: how many bytes of its frame are written.
-    std::size_t write_past_buffer(const Bytes& message) noexcept {
-        std::byte header[detail::frame_header_bytes];
-        detail::store_frame_header(header, detail::FrameKind::data, message.size());
-        iovec parts[2] = {{header, sizeof header},
+    /// Writes a long message from where it is, and keeps what the kernel does not take.
+    /// Pre: the output is empty.
+    SendResult send_direct(const Bytes& message) noexcept {
+        bool said = false;
+        if (!put([&] { said = input_.framing().put_header(message.size(), output_.end()); })) {
+            return SendResult::down;
+        }
+        if (!said) return SendResult::refused;
+        const BytesView header = output_.pending();
+        iovec parts[2] = {{const_cast<std::byte*>(header.data()), header.size()},
                           {const_cast<std::byte*>(message.data()), message.size()}};
-        msghdr frame{};
-        frame.msg_iov = parts;
-        frame.msg_iovlen = 2;
+        msghdr both{};
+        both.msg_iov = parts;
+        both.msg_iovlen = 2;
         // Errors are left to write(), which comes next.
-        const ssize_t n = ::sendmsg(socket_.get(), &frame, MSG_NOSIGNAL);
-        if (n <= 0) return 0;
-        written_ += static_cast<std::uint64_t>(n);
-        return static_cast<std::size_t>(n);
+        const ssize_t n = ::sendmsg(socket_.get(), &both, MSG_NOSIGNAL);
+        const std::size_t wrote = n > 0 ? static_cast<std::size_t>(n) : 0;
+        const std::size_t of_header = std::min(wrote, header.size());
+        const BytesView rest = BytesView{message}.subspan(wrote - of_header);
+        written_ += wrote;
+        output_.consume(of_header);
+        if (!rest.empty() && !put([&] { output_.append(rest); })) return SendResult::down;
+        if (output_.size() >= early_write_bytes && !blocked_) write();
+        return SendResult::sent;
     }
     /// Reports room once after send() answered busy: when half the buffer is free, so that writer
     /// and reader do not take turns by the message, and the refused message fits.
     void tell_room() noexcept {
         if (refused_bytes_ == 0 || state_ != State::open) return;
         const bool half = output_.size() <= options_.output_bytes_max / 2;
-        if (!half || !fits(refused_bytes_)) return;
+        if (!half || !fits(output_.size(), refused_bytes_)) return;
         refused_bytes_ = 0;
         link_.writable();
     }
@@ -338,7 +366,7 @@ private:
     const TcpOptions options_;
     const Link<Bytes> link_;
     State state_ = State::connecting;
-    /// The peer is not read from: the reader's message was refused, and rest_ waits behind it.
+    /// The peer is not read from: held_ was refused, and more may wait behind it.
     bool holds_ = false;
     /// The kernel takes no output now; poll says when it does again.
     bool blocked_ = false;
@@ -346,14 +374,14 @@ private:
     Failure why_{};
     /// The message that send() last answered busy to; 0 for none.
     std::size_t refused_bytes_ = 0;
-    /// Positions in the stream of output: what the kernel has, and the ends of the last ping, pong.
+    /// Positions in the stream of output: what the kernel has, and the ends of the last ping and of
+    /// the last answer to one.
     std::uint64_t written_ = 0;
     std::uint64_t ping_ends_ = 0;
-    std::uint64_t pong_ends_ = 0;
-    detail::FrameReader reader_;
-    detail::FrameWriter output_;
-    std::unique_ptr<std::byte[]> input_;
-    BytesView rest_;
+    std::uint64_t answer_ends_ = 0;
+    Input input_;
+    belay::detail::StreamOutput output_;
+    Bytes held_;
     detail::Addresses addresses_;
     const addrinfo* address_ = nullptr;
     detail::Socket socket_;

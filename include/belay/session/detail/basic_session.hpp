@@ -247,6 +247,9 @@ private:
                 if (unsent_.empty()) return;
             }
             const SendResult result = link_.send(unsent_);
+            if (result == SendResult::refused) {
+                return link_.report_unhealthy(failure_of(LinkErrc::message_refused));
+            }
             busy_ = result == SendResult::busy;
             if (!busy_) unsent_.clear();
         }

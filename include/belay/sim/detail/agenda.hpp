@@ -3,9 +3,9 @@
 /// Agenda: what is going to happen, by time, and in the order of adding where the times are equal.
 #pragma once
 
-#include <algorithm>  // std::push_heap, std::pop_heap
-#include <cstdint>    // std::uint64_t
-#include <vector>     // std::vector
+#include <cstddef>  // std::size_t
+#include <cstdint>  // std::uint64_t
+#include <vector>   // std::vector
 
 #include <belay/core/assert.hpp>
 #include <belay/core/instant.hpp>
@@ -24,8 +24,18 @@ struct Appointment {
 class Agenda {
 public:
     void add(Instant time, void (*run)(void*), void* object) {
-        heap_.push_back({time, order_++, run, object});
-        std::push_heap(heap_.begin(), heap_.end(), later);
+        heap_.emplace_back();
+        std::size_t at = heap_.size() - 1;
+        // By hand, member by member: the standard library's heap goes by way of a copy in memory,
+        // whose halves are written, and waited for as a whole. What is added is the last of its
+        // time, so that only times count.
+        for (; at != 0 && time < heap_[(at - 1) / 2].time; at = (at - 1) / 2) {
+            heap_[at] = heap_[(at - 1) / 2];
+        }
+        heap_[at].time = time;
+        heap_[at].order = order_++;
+        heap_[at].run = run;
+        heap_[at].object = object;
     }
     /// When the first is due; `never` if there is none.
     [[nodiscard]] Instant next() const noexcept {
@@ -34,16 +44,23 @@ public:
     /// Pre: not empty.
     [[nodiscard]] Appointment pop() noexcept {
         BELAY_INVARIANT(!heap_.empty(), "Agenda::pop: must not be empty");
-        std::pop_heap(heap_.begin(), heap_.end(), later);
-        const Appointment first = heap_.back();
+        const Appointment first = heap_.front();
+        const std::size_t last = heap_.size() - 1;
+        std::size_t at = 0;
+        for (std::size_t child = 1; child < last; child = 2 * at + 1) {
+            if (child + 1 < last && before(heap_[child + 1], heap_[child])) ++child;
+            if (!before(heap_[child], heap_[last])) break;
+            heap_[at] = heap_[child];
+            at = child;
+        }
+        heap_[at] = heap_[last];
         heap_.pop_back();
         return first;
     }
 
 private:
-    // A total order: what the standard library's heap does with equals cannot show.
-    static bool later(const Appointment& a, const Appointment& b) noexcept {
-        return a.time != b.time ? a.time > b.time : a.order > b.order;
+    static bool before(const Appointment& a, const Appointment& b) noexcept {
+        return a.time != b.time ? a.time < b.time : a.order < b.order;
     }
 
     std::vector<Appointment> heap_;

@@ -101,7 +101,7 @@ public:
     /// The process runs (again): it reads what its kernel has kept.
     void read(int side) {
         End& e = end_[side];
-        while (e.attached && !e.full && !e.station->frozen && !e.inbox.empty()) {
+        while (can_read(e) && !e.inbox.empty()) {
             if (!report(side, e.inbox[0])) return;
             static_cast<void>(e.inbox.pop());
         }
@@ -183,6 +183,9 @@ private:
     [[nodiscard]] bool can_send(const End& e) const noexcept {
         return fabric_ != nullptr && e.exists && e.up && !e.closing && !e.ended;
     }
+    [[nodiscard]] static bool can_read(const End& e) noexcept {
+        return e.attached && !e.full && !e.station->frozen;
+    }
     void note(Mark mark, int side, std::uint64_t facts) noexcept {
         fabric_->engine.note(mark, end_[side].station->index, facts);
     }
@@ -213,7 +216,7 @@ private:
         c.arrive(1 - p.from, std::move(s));
     }
 
-    void arrive(int side, Segment s) {
+    void arrive(int side, Segment&& s) {
         End& e = end_[side];
         note(Mark::arrive, side, static_cast<std::uint64_t>(s.kind) << 32 | s.bytes.size());
         if (s.kind == SegmentKind::syn) return accept();
@@ -222,8 +225,11 @@ private:
             if (std::exchange(e.ended, true)) return;
             keep_front(e.inbox, pipe_[1 - side].bits);
         }
+        // What is read at once need not be kept first.
+        const bool at_once = can_read(e) && e.inbox.empty();
+        if (at_once && report(side, s)) return;
         e.inbox.push(std::move(s));
-        read(side);
+        if (!at_once) read(side);
     }
     /// A kernel answers for a socket that it does not know, but never to a reset.
     void answer_for_nobody(int side, SegmentKind kind) {

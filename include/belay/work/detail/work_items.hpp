@@ -1,284 +1,337 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/work/detail/work_items.hpp
-/// WorkItems: the items of a WorkQueue: which is next, all of them in order, and what is known of
-/// one.
+/// WorkItems: the items of a WorkQueue and their log: what is appended, given up, and copied.
 #pragma once
 
-#include <belay/core/crc32c.hpp>
-#include <belay/work/detail/work_log.hpp>
+#include <array>    // std::array
+#include <new>      // std::bad_alloc
+#include <utility>  // std::exchange, std::move
+#include <vector>   // std::vector
+
+#include <belay/core/order.hpp>
+#include <belay/journal/log_like.hpp>
+#include <belay/work/detail/work_entry.hpp>
+#include <belay/work/detail/work_keys.hpp>
+#include <belay/work/detail/work_table.hpp>
+#include <belay/work/work_options.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
 
-/// Where an item is; plain if it has no slot. Id 0: there is none.
-struct WorkPlace {
-    std::uint64_t id;
-    std::uint64_t position;
-    std::uint32_t slot;
-};
-
-/// A WorkLog, seen as items.
+/// A log whose entries are facts about items, and what of them counts now.
+///
+/// Who decides what becomes of an item changes its slot by `table()`, and has it noted here.
+/// Invariant: nothing is given up in front of what is held, or of what is only held by entries that
+/// are not durable.
 ///
 /// Thread safety: none of its own.
 template <LogLike Log>
-class WorkItems : public WorkLog<Log> {
+class WorkItems {
 public:
-    using WorkLog<Log>::WorkLog;
-    using WorkLog<Log>::clock;
-    using WorkLog<Log>::failed;
-    using WorkLog<Log>::keys;
-    using WorkLog<Log>::options;
-    using WorkLog<Log>::positions;
-    using WorkLog<Log>::slots;
+    /// Throws: std::bad_alloc.
+    WorkItems(Log log, const WorkOptions& options, Moment moment)
+        : log_{std::move(log)},
+          mark_{log_mark(log_.journal_id())},
+          options_{options},
+          clock_{moment},
+          table_{log_.base()},
+          keys_{options, log_.journal_id()} {
+        gone_.reserve(ids_per_entry + 1);
+        scratch_.reserve(done_bytes_max);
+    }
+    WorkItems(const WorkItems&) = delete;
+    WorkItems& operator=(const WorkItems&) = delete;
+    /// Appends what a `commit` would, as far as that takes no memory.
+    ~WorkItems() {
+        if (!note_late(false)) static_cast<void>(note_gone(false));
+    }
 
-    // ---- taking and lending ---------------------------------------------------------------------
+    [[nodiscard]] Log& log() noexcept { return log_; }
+    [[nodiscard]] std::error_code failed() const noexcept { return log_.failed(); }
+    [[nodiscard]] const WorkOptions& options() const noexcept { return options_; }
+    [[nodiscard]] WorkKeys& keys() noexcept { return keys_; }
+    [[nodiscard]] WorkTable& table() noexcept { return table_; }
+    [[nodiscard]] WorkSlots& slots() noexcept { return table_.slots(); }
+    [[nodiscard]] std::size_t living() const noexcept { return table_.living(); }
 
-    /// Takes an item.   Errors: see WorkQueue::push.
-    [[nodiscard]] Result<std::uint64_t> add(BytesView body, const PushOptions& with) {
-        const Moment moment = clock;
-        WorkEntry entry;
-        entry.written = stamp_of(moment.wall);
-        entry.delay = with.delay;
-        entry.tail = body;
-        if (with.expires_after != forever) {
-            const Instant wall{moment.wall.time_since_epoch()};
-            entry.expires = stamp_of(WallTime{after(wall, with.expires_after).time_since_epoch()});
-        }
-        if (!with.key.empty()) {
-            entry.has_key = true;
-            entry.print = detail::print_of(with.key, this->key_hash);
-            keys.prefetch(entry.print);
-            entry.print.content = crc32c(body);
-            const detail::KeyWindow::Answer known = keys.find(entry.print);
-            if (known == detail::KeyWindow::Answer::same)
-                return make_error_code(QueueErrc::duplicate);
-            if (known != detail::KeyWindow::Answer::unknown) {
-                return make_error_code(QueueErrc::key_conflict);
+    /// The time, as it was told last.
+    [[nodiscard]] const Moment& clock() const noexcept { return clock_; }
+    void tell(Moment moment) noexcept { clock_ = moment; }
+
+    // ---- reading --------------------------------------------------------------------------------
+
+    /// The entry at a position; its tail is valid until the next call that changes the log.
+    [[nodiscard]] std::error_code read(std::uint64_t position, WorkEntry& entry) {
+        const Result<BytesView> bytes = log_.read(position);
+        if (!bytes) return bytes.error();
+        return decode(*bytes, position, entry).code;
+    }
+    [[nodiscard]] WorkError decode(BytesView bytes, std::uint64_t position,
+                                   WorkEntry& entry) const noexcept {
+        return WorkDecoder{bytes, position, mark_}.decode(entry);
+    }
+
+    // ---- appending ------------------------------------------------------------------------------
+
+    /// Appends an entry, and gives its number.
+    ///
+    /// Errors: those of the log; nothing has changed then.   Throws: std::bad_alloc, likewise.
+    [[nodiscard]] Result<std::uint64_t> append(const WorkEntry& entry,
+                                               Holds holds = Holds::nothing) {
+        encode(entry, mark_, scratch_);
+        table_.reserve_entry();
+        const Result<std::uint64_t> number = log_.append(scratch_);
+        if (!number) return number;
+        BELAY_INVARIANT(*number == positions().end(), "WorkItems::append: nobody else may append");
+        table_.add_entry(WorkPositions::framed(scratch_.size()), holds);
+        return number;
+    }
+
+    /// Notes what is known of a slot's item, which is then delayed by `delay`.
+    [[nodiscard]] std::error_code note(const WorkSlot& slot, Duration delay = Duration::zero()) {
+        return append({.kind = WorkKind::note,
+                       .written = stamp_of(clock_.wall),
+                       .id = slot.id,
+                       .delay = delay,
+                       .deliveries = slot.deliveries,
+                       .cause = slot.cause})
+            .error();
+    }
+    /// As `note`; what cannot be noted now is at the next `commit`.   Throws: std::bad_alloc.
+    void note_soon(WorkSlot& slot) {
+        slot.unnoted = static_cast<bool>(note(slot));
+        some_unnoted_ = some_unnoted_ || slot.unnoted;
+    }
+
+    /// Everything up to here becomes durable.
+    ///
+    /// Errors: those of the log; not_enough_memory. What could not be noted is by a later call.
+    [[nodiscard]] std::error_code make_durable() noexcept {
+        release();
+        // Without space or memory for it, at least what was appended becomes durable.
+        std::error_code unnoted = unless_no_memory([this] {
+            const std::error_code late = note_late(true);
+            return late ? late : note_gone(true);
+        });
+        const std::uint64_t base = log_.base();
+        if (const std::error_code error = log_.commit()) return error;
+        if constexpr (TellsDurableAck<Log>) {
+            if (!unnoted && log_.acked_durable() + 1 < base) {
+                unnoted = std::make_error_code(std::errc::no_space_on_device);
             }
         }
-        // So that it can be copied forward, with what may become known of it.
-        const std::size_t bytes = body.size() + work_overhead_max;
-        if (bytes > options.record_bytes_max) return make_error_code(QueueErrc::too_large);
-        if (living() + slots.dead() >= options.items_max ||
-            positions.held_bytes() + WorkPositions::framed(bytes) > options.bytes_max) {
-            return make_error_code(QueueErrc::queue_full);
+        release();
+        return unnoted;
+    }
+    /// Copies what is due, and makes all durable; says why what is due can never be copied, or for
+    /// lack of memory not now.
+    [[nodiscard]] std::error_code commit() noexcept {
+        const std::error_code uncopied = unless_no_memory([this] {
+            tidy();
+            return stuck_;
+        });
+        const std::error_code error = make_durable();
+        return error ? error : uncopied;
+    }
+    /// Whether something is known here only, until a `commit`; also what the log was told is gone,
+    /// if it says so.
+    [[nodiscard]] bool has_unnoted() const noexcept {
+        if constexpr (TellsDurableAck<Log>) {
+            if (log_.acked_durable() + 1 < log_.base()) return true;
         }
-        const bool delayed = with.delay > Duration::zero();
-        if (delayed) slots.reserve();
-        const Result<std::uint64_t> id = this->append(entry, true, !delayed);
-        if (!id) return id;
-        if (delayed) {
-            slots.make_wait(slots.add({.id = *id, .position = *id}), WorkState::delayed,
-                            after(moment.now, with.delay));
-        }
-        if (entry.has_key) {
-            keys.add(entry.print);
-            this->keep_for_key(*id);
-        }
-        return id;
+        return some_unnoted_ || !gone_.empty();
     }
 
-    /// Lends an item, of which `entry` was read.   Errors: those of the log.
-    [[nodiscard]] Result<Lease> lend(const WorkPlace& item, WorkEntry& entry) {
-        slots.reserve();
-        const std::uint32_t i = slot_of(item);
-        WorkSlot counted = slots[i];
-        if (counted.deliveries != WorkOptions::any_number) ++counted.deliveries;
-        if (options.count_before_lending) {
-            std::error_code error = this->note(counted);
-            if (!error) error = this->make_durable();
-            if (!error) error = this->read(item.position, entry);
-            if (error) return error;
-        }
-        slots[i].deliveries = counted.deliveries;
-        slots[i].token = ++tokens_;
-        slots[i].counted = options.count_before_lending;
-        Lease lease;
-        lease.id = item.id;
-        lease.body = entry.tail;
-        lease.delivery = counted.deliveries;
-        lease.deadline = after(clock.now, options.lease);
-        lease.pushed = time_of(entry.pushed);
-        lease.slot = i;
-        lease.opening = this->log().salt();
-        lease.token = tokens_;
-        slots.make_wait(i, WorkState::leased, lease.deadline);
-        return lease;
+    // ---- giving up ------------------------------------------------------------------------------
+
+    /// Makes room to finish one item, which may have two names.   Throws: std::bad_alloc; then
+    /// nothing has changed.
+    void make_room_for_gone() {
+        if (gone_.size() < ids_per_entry) return;
+        // If it cannot be noted now, it is later.
+        static_cast<void>(note_gone(true));
+        if (gone_.size() + 2 > gone_.capacity()) gone_.reserve(2 * gone_.size());
+    }
+    /// The item is gone. It becomes durable with the next `commit`.   Pre: there is room.
+    void finish(const WorkPlace& item) noexcept {
+        // If its copy is damaged, now or later, it tells no opening whose it is: there it is an
+        // item by its own number.
+        if (item.position != item.id) gone_.push_back({item.position, item.position});
+        gone_.push_back({item.id, item.position});
+        given_up_bytes_ += positions().bytes_at(item.position);
+        table_.remove(item);
+        release();
     }
 
-    /// Whether a lease counts still.   Errors: lease_ended; what `failed` says.
-    [[nodiscard]] std::error_code check(const Lease& lease) noexcept {
-        if (const std::error_code error = failed()) return error;
-        // Tokens count from 1 in each opening, whose salt tells it from others.
-        const bool counts = lease.opening == this->log().salt() && lease.token != 0 &&
-                            lease.slot < slots.end() && slots[lease.slot].token == lease.token;
-        return counts ? std::error_code{} : make_error_code(QueueErrc::lease_ended);
+    /// Gives up what the log need not keep.
+    void release() noexcept {
+        const std::uint64_t durable = log_.durable();
+        if (durable >= copied_to_) copied_from_ = nothing;
+        keys_.settle(durable);
+        const std::uint64_t keep =
+            smaller(positions().first_held(), smaller(copied_from_, keys_.floor()));
+        if (keep <= log_.base()) return;
+        // It stands, or the log has failed, and says so; a file that could not be deleted is
+        // deleted later.
+        static_cast<void>(log_.ack(keep - 1));
+        if (log_.base() < keep) return;
+        table_.drop_before(keep);
+        for (std::size_t i = gone_.size(); i-- != 0;) {
+            if (gone_[i].position >= keep) continue;
+            gone_[i] = gone_.back();
+            gone_.pop_back();
+        }
     }
 
-    // ---- which ----------------------------------------------------------------------------------
+    // ---- copying --------------------------------------------------------------------------------
 
-    [[nodiscard]] WorkPlace place_of(std::uint32_t slot) const noexcept {
-        return {slots[slot].id, slots[slot].position, slot};
-    }
-    /// The first that can be lent.
-    [[nodiscard]] WorkPlace first_ready() noexcept {
-        const WorkPlace plain = first_plain();
-        const std::uint32_t slot = slots.first_ready();
-        if (slot == WorkSlots::none) return plain;
-        return plain.id != 0 && plain.id < slots[slot].id ? plain : place_of(slot);
-    }
-    /// The first that is not dead.   Complexity: O(slots).
-    [[nodiscard]] WorkPlace first_living() noexcept {
-        WorkPlace first = first_plain();
-        for (std::uint32_t i = 0; i < slots.end(); ++i) {
-            if (slots[i].id == 0 || slots[i].state == WorkState::dead) continue;
-            if (first.id == 0 || slots[i].id < first.id) first = place_of(i);
+    /// Copies items at the front to the end while too much behind them is dead, and the keys when
+    /// only they keep the log. Of items at most 64 KiB and twice what was given up since the last
+    /// call, but at least one.
+    ///
+    /// What cannot be done now is tried again at the next call.   Throws: std::bad_alloc.
+    void tidy() {
+        stuck_ = {};
+        const std::uint64_t to = positions().end();
+        std::size_t budget = copied_per_call + 2 * std::exchange(given_up_bytes_, 0);
+        while (budget != 0 && positions().first_held() < to && has_too_much_dead()) {
+            const std::size_t moved = move_first();
+            if (moved == 0) break;
+            budget -= smaller(budget, moved);
         }
-        return first;
-    }
-    [[nodiscard]] WorkPlace find(std::uint64_t id) const noexcept {
-        const std::uint32_t slot = slots.find(id);
-        if (slot != WorkSlots::none) return place_of(slot);
-        return {positions.is_ready(id) ? id : 0, id, slot};
-    }
-    /// The slot of an item, a new one if it was plain.   Pre: there is room for one.
-    [[nodiscard]] std::uint32_t slot_of(const WorkPlace& item) noexcept {
-        if (item.slot != WorkSlots::none) return item.slot;
-        positions.clear_ready(item.id);
-        return slots.add({.id = item.id, .position = item.position});
-    }
-    /// How many there are that are not dead.
-    [[nodiscard]] std::size_t living() const noexcept {
-        return positions.ready() + slots.size() - slots.dead();
-    }
-
-    // ---- what is known of one -------------------------------------------------------------------
-
-    /// Whether an item that was lent so often is not lent again.
-    [[nodiscard]] bool spent(std::uint32_t deliveries) const noexcept {
-        return options.deliveries_max != WorkOptions::any_number &&
-               deliveries >= options.deliveries_max;
-    }
-    /// Why an item, of which `entry` was read, is not lent any more; `none` if it is.
-    [[nodiscard]] DeathCause why_dead(const WorkPlace& item,
-                                      const WorkEntry& entry) const noexcept {
-        const bool known = item.slot != WorkSlots::none;
-        const bool can_expire = !known || slots[item.slot].cause != cause_revived;
-        if (can_expire && entry.expires != no_expiry && time_of(entry.expires) <= clock.wall) {
-            return DeathCause::expired;
+        const std::uint64_t slack = options_.slack_bytes;
+        if (keys_.floor() < positions().first_held() && !keys_.copy_waits() &&
+            positions().idle_bytes() > larger(slack, std::uint64_t{2} * keys_.copy_bytes())) {
+            stick(
+                keys_.copy(clock_.wall, [this](const WorkEntry& entry) { return append(entry); }));
         }
-        return known && spent(slots[item.slot].deliveries) ? DeathCause::failed : DeathCause::none;
-    }
-    /// Whether an item that could not be read is passed by. What may be better a moment later is
-    /// told first: one bad sector must not hold up all others, nor a bad moment bury an item.
-    [[nodiscard]] bool means_unreadable(const std::error_code& error, std::uint64_t id) noexcept {
-        if (error == QueueErrc::corrupt) return true;
-        return error == std::errc::io_error && !failed() && std::exchange(unread_, id) == id;
-    }
-    /// Shows an item to `visitor(const WorkItem&)`; the body of one that is unreadable is empty.
-    template <class Visitor>
-    [[nodiscard]] std::error_code show(Visitor& visitor, const WorkPlace& item) {
-        WorkEntry entry;
-        const std::error_code error = this->read(item.position, entry);
-        WorkItem shown;
-        shown.id = item.id;
-        if (!error) {
-            shown.body = entry.tail;
-            shown.pushed = time_of(entry.pushed);
-        }
-        if (item.slot != WorkSlots::none) {
-            const WorkSlot& slot = slots[item.slot];
-            shown.state = slot.state;
-            shown.deliveries = slot.deliveries;
-            if (slot.state == WorkState::dead) shown.cause = static_cast<DeathCause>(slot.cause);
-        }
-        // Of one that died of it this is no news, and must not hide the others.
-        const bool is_known = error == std::errc::io_error && shown.cause == DeathCause::unreadable;
-        if (error && error != QueueErrc::corrupt && !is_known) return error;
-        visitor(static_cast<const WorkItem&>(shown));
-        return {};
-    }
-
-    // ---- all of them ----------------------------------------------------------------------------
-
-    /// Ends the loans and the delays whose time is over.
-    void wake() {
-        for (;;) {
-            const std::uint32_t i = slots.next_due();
-            if (i == WorkSlots::none || slots[i].when > clock.now || failed()) return;
-            if (slots[i].state == WorkState::leased && !slots[i].counted) {
-                this->note_soon(slots[i]);
-                slots[i].counted = true;
-            }
-            slots.make_ready(i);
-        }
-    }
-    /// Removes the items with a slot that are dead, or those that are not.
-    void finish_slots(bool dead) {
-        for (std::uint32_t i = 0; i < slots.end() && !failed(); ++i) {
-            if (slots[i].id == 0 || (slots[i].state == WorkState::dead) != dead) continue;
-            this->make_room_for_gone();
-            this->finish(i);
-        }
-    }
-    void finish_plain() {
-        while (positions.ready() != 0 && !failed()) {
-            this->make_room_for_gone();
-            WorkLog<Log>::finish_plain(positions.first_ready());
-        }
-    }
-    /// Shows all that are not dead, by id.
-    template <class Visitor>
-    [[nodiscard]] std::error_code show_living(Visitor& visitor) {
-        const std::vector<std::uint32_t> known = slots.in_order(false);
-        std::size_t next_known = 0;
-        std::uint64_t plain = positions.next_ready(0);
-        for (;;) {
-            WorkPlace item{plain, plain, WorkSlots::none};
-            const bool has_plain = plain != positions.end();
-            if (next_known != known.size() && (!has_plain || slots[known[next_known]].id < plain)) {
-                item = place_of(known[next_known++]);
-            } else if (has_plain) {
-                plain = positions.next_ready(plain + 1);
-            } else {
-                return {};
-            }
-            if (const std::error_code error = show(visitor, item)) return error;
-        }
-    }
-    template <class Visitor>
-    [[nodiscard]] std::error_code show_dead(Visitor& visitor) {
-        for (const std::uint32_t i : slots.in_order(true)) {
-            if (const std::error_code error = show(visitor, place_of(i))) return error;
-        }
-        return {};
-    }
-
-    /// A dead item lives again.   Errors: unknown_number; those of the log.
-    [[nodiscard]] std::error_code revive(std::uint64_t id) {
-        const std::uint32_t i = slots.find(id);
-        if (i == WorkSlots::none || slots[i].state != WorkState::dead) {
-            return make_error_code(QueueErrc::unknown_number);
-        }
-        WorkSlot revived = slots[i];
-        revived.deliveries = 0;
-        revived.cause = cause_revived;
-        if (const std::error_code error = this->note(revived)) return error;
-        slots[i].unnoted = false;
-        slots[i].deliveries = 0;
-        slots[i].cause = cause_revived;
-        slots.make_ready(i);
-        return {};
+        const bool waits = copied_from_ != nothing || keys_.copy_waits();
+        if (waits && positions().idle_bytes() > slack) static_cast<void>(log_.commit());
+        if (waits) release();
     }
 
 private:
-    [[nodiscard]] WorkPlace first_plain() noexcept {
-        if (positions.ready() == 0) return {0, 0, WorkSlots::none};
-        const std::uint64_t id = positions.first_ready();
-        return {id, id, WorkSlots::none};
+    struct Gone {
+        std::uint64_t id;
+        std::uint64_t position;
+    };
+
+    static constexpr std::uint64_t nothing = ~std::uint64_t{0};
+    static constexpr std::size_t ids_per_entry = 64;
+    static constexpr std::size_t ids_bytes_max = 8 * ids_per_entry;
+    static constexpr std::size_t done_bytes_max = work_header_bytes + 4 + 8 + ids_bytes_max;
+    static constexpr std::size_t copied_per_call = std::size_t{64} << 10;
+
+    [[nodiscard]] const WorkPositions& positions() const noexcept { return table_.positions(); }
+
+    /// What the call answers; its lack of memory, which must leave everything whole, as an error.
+    template <class Call>
+    [[nodiscard]] static std::error_code unless_no_memory(Call&& call) noexcept {
+#if defined(__cpp_exceptions)
+        try {
+            return call();
+        } catch (const std::bad_alloc&) {
+            return std::make_error_code(std::errc::not_enough_memory);
+        }
+#else
+        return call();
+#endif
     }
 
-    std::uint64_t tokens_ = 0;  // of the last loan
-    std::uint64_t unread_ = 0;  // the item that last could not be read
+    /// How often the item was lent, as far as the log may know: a delivery in progress has not
+    /// failed yet, unless it counted before.
+    [[nodiscard]] static std::uint32_t ended_deliveries(const WorkSlot& slot) noexcept {
+        const bool counts = slot.state != WorkState::leased || slot.counted;
+        return slot.deliveries - (counts ? 0U : 1U);
+    }
+    /// Appends what could not be noted before.
+    [[nodiscard]] std::error_code note_late(bool may_grow) {
+        if (!some_unnoted_) return {};
+        for (std::uint32_t i = 0; i < slots().end(); ++i) {
+            if (!slots()[i].unnoted) continue;
+            if (!may_grow && !positions().has_room()) return {};
+            WorkSlot known = slots()[i];
+            known.deliveries = ended_deliveries(known);
+            if (const std::error_code error = note(known)) return error;
+            slots()[i].unnoted = false;
+        }
+        some_unnoted_ = false;
+        return {};
+    }
+    /// Appends what says which items are gone, unless the log's base says it.
+    [[nodiscard]] std::error_code note_gone(bool may_grow) {
+        while (!gone_.empty()) {
+            if (!may_grow && !positions().has_room()) return {};
+            WorkEntry entry{.kind = WorkKind::done, .below = positions().first_held()};
+            std::array<std::byte, ids_bytes_max> ids;
+            std::size_t count = 0;
+            std::size_t left = gone_.size();
+            const std::size_t most = smaller(
+                ids_per_entry, (options_.record_bytes_max - (done_bytes_max - ids_bytes_max)) / 8);
+            while (left != 0 && count < most) {
+                const Gone& gone = gone_[--left];
+                if (gone.position < entry.below) continue;
+                store_le<std::uint64_t>(ids.data() + 8 * count++, gone.id);
+            }
+            entry.tail = BytesView{ids}.first(8 * count);
+            if (const std::error_code error = append(entry).error()) return error;
+            gone_.resize(left);
+        }
+        return {};
+    }
+
+    [[nodiscard]] bool has_too_much_dead() const noexcept {
+        const std::uint64_t live = positions().held_bytes();
+        const std::uint64_t dead = positions().kept_bytes() - live;
+        return dead > live && dead - live > options_.slack_bytes;
+    }
+    void stick(const std::error_code& error) noexcept {
+        if (error == QueueErrc::too_large) stuck_ = error;
+    }
+    /// Copies the first item that is held. Returns the bytes it took; 0 if it could not be.
+    [[nodiscard]] std::size_t move_first() {
+        const std::uint64_t position = positions().first_held();
+        WorkEntry entry;
+        if (read(position, entry)) return 0;
+        if (entry.kind == WorkKind::item) entry.id = position;
+        const WorkPlace item = table_.find(entry.id);
+        // It was damaged when it was opened, and is not now: what it says was not taken.
+        if (item.position != position) return 0;
+        slots().reserve();
+        entry.kind = WorkKind::moved;
+        entry.written = stamp_of(clock_.wall);
+        entry.has_key = false;
+        entry.delay = Duration::zero();
+        if (item.slot != WorkSlots::none) {
+            const WorkSlot& known = slots()[item.slot];
+            entry.deliveries = ended_deliveries(known);
+            entry.cause = known.cause;
+            if (known.cause == cause_revived) entry.expires = no_expiry;
+            if (known.state == WorkState::delayed) entry.delay = elapsed(clock_.now, known.when);
+        }
+        const Result<std::uint64_t> number = append(entry, Holds::body);
+        if (!number) {
+            stick(number.error());
+            return 0;
+        }
+        table_.move(item, *number);
+        copied_from_ = smaller(copied_from_, position);
+        copied_to_ = *number;
+        return positions().bytes_at(*number);
+    }
+
+    Log log_;
+    const std::uint32_t mark_;
+    const WorkOptions options_;
+    Moment clock_;
+    WorkTable table_;
+    WorkKeys keys_;
+    Bytes scratch_;
+    std::error_code stuck_;                // why the first item, or the keys, cannot be copied
+    bool some_unnoted_ = false;            // a slot may be
+    std::vector<Gone> gone_;               // not noted yet, and not below the log's base
+    std::size_t given_up_bytes_ = 0;       // since the last call of tidy
+    std::uint64_t copied_from_ = nothing;  // the first entry of which only a copy counts, and
+    std::uint64_t copied_to_ = 0;          // the last such copy, which is not known to be durable
 };
 
 }  // namespace belay::inline BELAY_ABI::detail

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/call/detail/hedge_run.hpp
+/// HedgeRun: the calls of one run of a Hedge, and when the next may begin.
+#pragma once
+
+#include <cstddef>   // std::size_t
+#include <optional>  // std::optional
+#include <utility>   // std::move
+
+#include <belay/call/answer.hpp>
+#include <belay/call/attempt.hpp>
+#include <belay/call/detail/awaited_call.hpp>
+#include <belay/call/task.hpp>
+#include <belay/core/order.hpp>
+#include <belay/core/turn.hpp>
+#include <belay/policy/rule.hpp>
+#include <belay/policy/shared.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// In place of a budget: nobody pays.
+struct NoBudget {};
+
+/// What one call costs: a permit of the budget, if there is one. The verdict is the first that is
+/// given; without any the permit goes back.
+template <class Budget>
+class HedgePermit {
+public:
+    using Source = Shared<Budget>;
+
+    Advice take(const Source& source, bool first, Cause why, Turn& turn) noexcept {
+        permit_.emplace(source);
+        // A further call is a retry of one that has failed, or has not answered.
+        if (!first) static_cast<void>(permit_->failed(Failure{why}, turn));
+        Advice advice = permit_->begin(turn);
+        advice.by = Source::name;
+        return advice;
+    }
+    void settle(const std::optional<Failure>& failure, Turn& turn) noexcept {
+        if (!permit_) return;
+        if (failure) {
+            static_cast<void>(permit_->failed(*failure, turn));
+        } else {
+            permit_->succeeded(turn);
+        }
+        permit_.reset();
+    }
+    void give_back() noexcept { permit_.reset(); }
+
+private:
+    std::optional<Source> permit_;
+};
+template <>
+class HedgePermit<NoBudget> {
+public:
+    struct Source {};
+
+    static Advice take(Source, bool, Cause, Turn&) noexcept { return Advice::go(); }
+    static void settle(const std::optional<Failure>&, Turn&) noexcept {}
+    static void give_back() noexcept {}
+};
+
+/// Whether no further call can make this good.
+[[nodiscard]] constexpr bool is_fatal(Cause cause) noexcept {
+    return cause == Cause::permanent || cause == Cause::forbidden || cause == Cause::unauthorized;
+}
+
+/// What a Hedge was told.
+template <class Budget>
+struct HedgePlan {
+    Duration delay;
+    std::size_t further;
+    [[no_unique_address]] typename HedgePermit<Budget>::Source budget;
+};
+
+/// Decides one run of a Hedge, and holds its calls: what destroys it destroys those under way.
+template <class Answer, class Budget, class Context, std::size_t calls_max, bool counted>
+class HedgeRun {
+public:
+    HedgeRun(const HedgePlan<Budget>& plan, Context& context, const Attempt& around)
+        : plan_{plan}, context_{context}, around_{around}, next_at_{context.sleeper.now()} {}
+    HedgeRun(const HedgeRun&) = delete;
+    HedgeRun& operator=(const HedgeRun&) = delete;
+    /// Whoever lost patience destroys it: further calls that are under way were made, and are paid.
+    ~HedgeRun() {
+        Turn turn = context_.turn();
+        for (std::size_t i = 1; i < begun_; ++i) {
+            calls_[i].permit.settle(Failure{Cause::timed_out}, turn);
+        }
+    }
+
+    /// Hears of all calls that have ended; the others are added to `any`. Whether it is decided.
+    bool hear(AnyDone& any) {
+        running_ = false;
+        std::optional<Answer> decided;
+        for (Call& call : calls_) {
+            if (!call.task) continue;
+            if (!call.task->done()) {
+                any.add(*call.task);
+                running_ = true;
+                continue;
+            }
+            Answer answer = call.task->take();
+            call.task.reset();
+            note(call, answer);
+            const bool decides = answer.worked() || detail::is_fatal(answer.failure->cause);
+            if (decides && (!decided || answer.worked())) {
+                decided.emplace(std::move(answer));
+            } else if (!last_ || !answer.refused || last_->refused) {
+                // A refusal does not make unsaid what the peer has answered.
+                last_.emplace(std::move(answer));
+            }
+        }
+        if (!decided) return false;
+        // What is still under way shares the fate of the whole.
+        Turn turn = context_.turn();
+        for (Call& call : calls_) call.permit.settle(decided->failure, turn);
+        last_ = std::move(decided);
+        return true;
+    }
+
+    /// Whether the next call is due.
+    [[nodiscard]] bool due() const noexcept {
+        return may_begin() && context_.sleeper.now() >= next_at_;
+    }
+    /// Whether there is a next call to wait for, until next_at().
+    [[nodiscard]] bool waits() const noexcept { return may_begin() && (running_ || !refused_); }
+    [[nodiscard]] Instant next_at() const noexcept { return next_at_; }
+    [[nodiscard]] bool running() const noexcept { return running_; }
+    /// Pre: nothing is due or running.
+    [[nodiscard]] Answer& answer() noexcept { return *last_; }
+
+    /// Begins the next call, if it is paid for.   Pre: due.
+    template <class Next>
+    void begin(const Next& next) {
+        Turn turn = context_.turn();
+        Attempt attempt = around_;
+        attempt.number = context_.calls + 1;
+        attempt.repeats = around_.is_retry();
+        Call& call = calls_[begun_];
+        const bool first = begun_ == 0;
+        // The first call of each attempt of a Retrying is what its policy counts.
+        if (!first || !counted) {
+            const Advice advice = call.permit.take(plan_.budget, first, why_, turn);
+            if (advice.verb != Verb::go) return refuse(attempt, advice, turn);
+        }
+        ++context_.calls;
+        ++begun_;
+        why_ = Cause::timed_out;
+        next_at_ = detail::larger(after(turn.now, plan_.delay), asked_);
+        if (!first) context_.hedged(attempt);
+        call.task.emplace(next(attempt));
+        call.task->start();
+    }
+
+private:
+    struct Call {
+        std::optional<belay::Task<Answer>> task;
+        [[no_unique_address]] HedgePermit<Budget> permit;
+    };
+
+    [[nodiscard]] bool may_begin() const noexcept {
+        if (closed_) return false;
+        return begun_ == 0 || (begun_ <= plan_.further && !context_.stop.stop_requested() &&
+                               next_at_ <= around_.deadline);
+    }
+
+    void note(Call& call, const Answer& answer) {
+        refused_ = answer.refused;
+        if (answer.refused) return call.permit.give_back();
+        Turn turn = context_.turn();
+        call.permit.settle(answer.failure, turn);
+        if (answer.worked()) return;
+        why_ = answer.failure->cause;
+        const Duration wait = answer.failure->retry_after;
+        if (wait > Duration::zero()) asked_ = detail::larger(asked_, after(turn.now, wait));
+        next_at_ = detail::larger(turn.now, asked_);
+    }
+
+    void refuse(const Attempt& attempt, const Advice& advice, const Turn& turn) {
+        calls_[begun_].permit.give_back();
+        context_.refused(attempt, advice);
+        closed_ = advice.verb == Verb::stop || advice.until == never || begun_ == 0;
+        next_at_ = advice.until;
+        if (begun_ != 0) return;
+        const Duration wait =
+            advice.verb == Verb::stop ? Duration{} : elapsed(turn.now, advice.until);
+        last_.emplace(Answer::refuse(CallErrc::call_refused, wait));
+    }
+
+    const HedgePlan<Budget> plan_;
+    Context& context_;
+    const Attempt around_;
+    Call calls_[calls_max];
+    std::size_t begun_ = 0;
+    Instant next_at_;
+    Instant asked_ = always;        // no call before this: a peer asked for it
+    Cause why_ = Cause::timed_out;  // what the next call is a retry of
+    bool running_ = false;
+    bool refused_ = false;  // so was the last call that ended
+    bool closed_ = false;   // the budget gives no more
+    std::optional<Answer> last_;
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

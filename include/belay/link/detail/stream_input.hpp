@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/link/detail/stream_input.hpp
+/// StreamInput: the bytes of a stream that are not used up, and what a framing finds in them.
+#pragma once
+
+#include <cstring>  // std::memmove
+#include <memory>   // std::unique_ptr
+#include <span>     // std::span
+#include <utility>  // std::move
+
+#include <belay/core/order.hpp>
+#include <belay/link/framing_like.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// What a transport over a stream reads into.
+///
+/// The buffer has `bytes_min`; for a long message it grows as that arrives, to twice what is there
+/// at most, and is small again afterwards. So an announced length costs nothing.
+///
+/// Thread safety: distinct objects safe.
+template <FramingLike Framing>
+class StreamInput {
+public:
+    /// One read; more than one message of most protocols, so that system calls are few.
+    static constexpr std::size_t bytes_min = std::size_t{64} << 10U;
+
+    explicit StreamInput(Framing framing) noexcept : framing_{std::move(framing)} {}
+
+    /// Bounds the messages that begin from here on.
+    void limit_messages(std::size_t bytes) noexcept { hints_.message_bytes_max = bytes; }
+
+    /// Where the next bytes go, never empty.   Throws: std::bad_alloc, and then nothing changed.
+    [[nodiscard]] std::span<std::byte> room() {
+        const std::size_t have = end_ - begin_;
+        const std::size_t needs = wanted_ > have ? wanted_ : have + 1;
+        const bool small_again = capacity_ > bytes_min && have < bytes_min && needs <= bytes_min;
+        if (needs > capacity_ || capacity_ == 0 || small_again) {
+            move_to(larger(bytes_min, smaller(needs, 2 * have)));
+        } else if (begin_ != 0 && (capacity_ - begin_ < needs || have == 0)) {
+            if (have != 0) std::memmove(buffer_.get(), buffer_.get() + begin_, have);
+            begin_ = 0;
+            end_ = have;
+        }
+        return {buffer_.get() + end_, capacity_ - end_};
+    }
+    /// So many of room()'s bytes are there now.
+    void arrived(std::size_t bytes) noexcept { end_ += bytes; }
+
+    /// What comes next. Its views are valid until the next call of room().
+    [[nodiscard]] Cut next() noexcept {
+        const BytesView bytes{buffer_.get() + begin_, end_ - begin_};
+        if (bytes.empty() || bytes.size() < wanted_) {
+            hints_.seen = bytes.size();
+            return Cut::more(wanted_);
+        }
+        const Cut cut = framing_.cut(bytes, hints_);
+        if (cut.kind == Cut::Kind::more) {
+            hints_.seen = bytes.size();
+            wanted_ = cut.bytes;
+            return cut;
+        }
+        hints_.seen = wanted_ = 0;
+        if (cut.kind == Cut::Kind::failed) return cut;
+        const bool sound = cut.bytes != 0 && cut.bytes <= bytes.size();
+        BELAY_PRECONDITION(sound,
+                           "FramingLike::cut: of what it was given it must use up 1 byte at "
+                           "least, and no more than there are");
+        if (!sound) return Cut::garbage();
+        begin_ += cut.bytes;
+        return cut;
+    }
+
+    [[nodiscard]] Framing& framing() noexcept { return framing_; }
+    /// Memory that is held.
+    [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
+
+private:
+    void move_to(std::size_t capacity) {
+        const std::size_t have = end_ - begin_;
+        // Not value-initialized: whoever reads into it writes it.
+        std::unique_ptr<std::byte[]> other{new std::byte[larger(capacity, have + 1)]};
+        if (have != 0) std::memcpy(other.get(), buffer_.get() + begin_, have);
+        buffer_ = std::move(other);
+        capacity_ = larger(capacity, have + 1);
+        begin_ = 0;
+        end_ = have;
+    }
+
+    Framing framing_;
+    CutHints hints_{};
+    std::unique_ptr<std::byte[]> buffer_{};
+    std::size_t capacity_ = 0;
+    std::size_t begin_ = 0;
+    std::size_t end_ = 0;
+    std::size_t wanted_ = 0;  // bytes in all before the framing need be asked again
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/link/length_prefixed.hpp
+/// LengthPrefixed: messages with their length in front, pings and pongs between them.
+#pragma once
+
+#include <belay/core/order.hpp>
+#include <belay/link/framing_like.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// A frame is: u32 length of the message (little endian), u8 kind (0 message, 1 ping, 2 pong),
+/// message. Pings and pongs carry none; a ping is answered by a pong.
+///
+/// Models:        FramingLike, without state.   Thread safety: distinct objects safe.
+/// Complexity:    O(1) to cut; a header alone costs nothing but its 5 bytes.
+struct LengthPrefixed {
+    /// The longest message; a longer one is a breach of protocol. 16 MiB, and room for what
+    /// protocols put around a message of that size. At most 4 GiB - 1.
+    std::size_t bytes_max = (std::size_t{16} << 20U) + 4096;
+
+    static constexpr std::size_t header_bytes = 5;
+
+    [[nodiscard]] Cut cut(BytesView bytes, const CutHints& hints) const noexcept {
+        if (bytes.size() < header_bytes) return Cut::more(header_bytes);
+        const std::size_t length = load_le<std::uint32_t>(bytes.data());
+        switch (static_cast<Kind>(bytes[4])) {
+            case Kind::message:
+                // What had begun before a lower limit was set may end.
+                if (length > bytes_max ||
+                    (hints.seen < header_bytes && length > hints.message_bytes_max)) {
+                    return Cut::garbage();
+                }
+                if (bytes.size() - header_bytes < length) return Cut::more(header_bytes + length);
+                return Cut::message(header_bytes + length, bytes.subspan(header_bytes, length));
+            case Kind::ping:
+                return length == 0 ? Cut::alive(header_bytes, pong_bytes) : Cut::garbage();
+            case Kind::pong:
+                return length == 0 ? Cut::alive(header_bytes) : Cut::garbage();
+        }
+        return Cut::garbage();
+    }
+
+    /// Throws: std::bad_alloc, and then nothing was appended.
+    [[nodiscard]] bool put(BytesView message, Bytes& out) const {
+        if (!fits(message.size())) return false;
+        const std::size_t size = out.size() + header_bytes + message.size();
+        if (size > out.capacity()) out.reserve(detail::larger(size, 2 * out.capacity()));
+        put_header(message.size(), out);
+        out.insert(out.end(), message.begin(), message.end());
+        return true;
+    }
+    bool put_header(std::size_t message_bytes, Bytes& out) const {
+        if (!fits(message_bytes)) return false;
+        append(Kind::message, message_bytes, out);
+        return true;
+    }
+    static void put_ping(Bytes& out) { append(Kind::ping, 0, out); }
+
+private:
+    enum class Kind : std::uint8_t { message = 0, ping = 1, pong = 2 };
+    static constexpr std::byte pong_bytes[header_bytes] = {{}, {}, {}, {}, std::byte{2}};
+
+    [[nodiscard]] bool fits(std::size_t message_bytes) const noexcept {
+        return message_bytes <= bytes_max && message_bytes <= 0xFFFF'FFFFU;
+    }
+    static void append(Kind kind, std::size_t length, Bytes& out) {
+        std::byte header[header_bytes];
+        store_le(header, static_cast<std::uint32_t>(length));
+        header[4] = static_cast<std::byte>(kind);
+        out.insert(out.end(), header, header + header_bytes);
+    }
+};
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/link/lines.hpp
+/// Lines: each line of text is a message.
+#pragma once
+
+#include <cstring>  // std::memchr
+
+#include <belay/core/order.hpp>
+#include <belay/link/framing_like.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// A message is what stands before a "\n" or "\r\n"; an empty line is an empty message.
+///
+/// A message with a "\n" in it, or a "\r" at its end, is no line, and refused. What comes after the
+/// last line when the stream ends is no message.
+///
+/// Models:        FramingLike, without state.   Thread safety: distinct objects safe.
+/// Complexity:    each byte is looked at once.
+struct Lines {
+    /// The longest line, without its end; a longer one is a breach of protocol.
+    std::size_t bytes_max = std::size_t{64} << 10U;
+    /// Whether lines are sent with "\r\n". Both ends are understood, always.
+    bool carriage_return = false;
+
+    [[nodiscard]] Cut cut(BytesView bytes, const CutHints& hints) const noexcept {
+        const std::size_t most = detail::smaller(bytes_max, hints.message_bytes_max);
+        std::size_t size = hints.seen + end_of_line(bytes.subspan(hints.seen));
+        const bool whole = size != bytes.size();
+        const std::size_t used = size + 1;
+        if (size != 0 && bytes[size - 1] == std::byte{'\r'}) --size;
+        if (size > most) return Cut::garbage();
+        return whole ? Cut::message(used, bytes.first(size)) : Cut::more();
+    }
+
+    /// Throws: std::bad_alloc, and then nothing was appended.
+    [[nodiscard]] bool put(BytesView message, Bytes& out) const {
+        const bool is_line = end_of_line(message) == message.size() &&
+                             (message.empty() || message.back() != std::byte{'\r'});
+        if (!is_line || message.size() > bytes_max) return false;
+        const std::size_t size = out.size() + message.size() + 2;
+        if (size > out.capacity()) out.reserve(detail::larger(size, 2 * out.capacity()));
+        out.insert(out.end(), message.begin(), message.end());
+        if (carriage_return) out.push_back(std::byte{'\r'});
+        out.push_back(std::byte{'\n'});
+        return true;
+    }
+
+private:
+    /// Where the first "\n" is; the size where there is none.
+    [[nodiscard]] static std::size_t end_of_line(BytesView bytes) noexcept {
+        if (bytes.empty()) return 0;
+        const void* const at = std::memchr(bytes.data(), '\n', bytes.size());
+        return at == nullptr
+                   ? bytes.size()
+                   : static_cast<std::size_t>(static_cast<const std::byte*>(at) - bytes.data());
+    }
+};
+
+}  // namespace belay::inline BELAY_ABI

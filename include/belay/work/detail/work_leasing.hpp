@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/work/detail/work_leasing.hpp
+/// WorkLeasing: how the items of a WorkQueue are taken, lent, and end.
+#pragma once
+
+#include <utility>  // std::exchange, std::move
+
+#include <belay/work/detail/work_items.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// The loans of the items that it owns. `letters` are those of WorkLetters: where what dies is put.
+///
+/// Thread safety: none of its own.
+template <LogLike Log>
+class WorkLeasing {
+public:
+    /// Throws: std::bad_alloc.
+    WorkLeasing(Log log, const WorkOptions& options, Moment moment)
+        : items_{std::move(log), options, moment} {}
+
+    [[nodiscard]] WorkItems<Log>& items() noexcept { return items_; }
+
+    /// See WorkQueue::push.
+    [[nodiscard]] Result<std::uint64_t> push(BytesView body, Moment moment,
+                                             const PushOptions& with) {
+        if (const std::error_code error = items_.failed()) return error;
+        items_.tell(moment);
+        WorkEntry entry{.written = stamp_of(moment.wall), .delay = with.delay, .tail = body};
+        if (with.expires_after != forever) {
+            const Instant wall{moment.wall.time_since_epoch()};
+            entry.expires = stamp_of(WallTime{after(wall, with.expires_after).time_since_epoch()});
+        }
+        if (!with.key.empty()) {
+            entry.has_key = true;
+            const std::error_code known = items_.keys().judge(with.key, body, entry.print);
+            if (known) return known;
+        }
+        // So that it can be copied forward, with what may become known of it.
+        const std::size_t bytes = body.size() + work_overhead_max;
+        if (bytes > options().record_bytes_max) return make_error_code(QueueErrc::too_large);
+        if (items_.living() + slots().dead() >= options().items_max ||
+            table().positions().held_bytes() + WorkPositions::framed(bytes) > options().bytes_max) {
+            return make_error_code(QueueErrc::queue_full);
+        }
+        const bool delayed = with.delay > Duration::zero();
+        if (delayed) slots().reserve();
+        const Result<std::uint64_t> id = items_.append(entry, delayed ? Holds::body : Holds::plain);
+        if (!id) return id;
+        if (delayed) {
+            slots().make_wait(slots().add({.id = *id, .position = *id}), WorkState::delayed,
+                              after(moment.now, with.delay));
+        }
+        if (entry.has_key) items_.keys().add(entry.print, *id);
+        return id;
+    }
+
+    /// See WorkQueue::lease.
+    template <class Letters>
+    [[nodiscard]] Result<Lease> lease(Moment moment, Letters& letters) {
+        items_.tell(moment);
+        items_.tidy();
+        wake();
+        for (;;) {
+            if (const std::error_code error = items_.failed()) return error;
+            const WorkPlace item = table().first_ready();
+            if (item.id == 0) return make_error_code(QueueErrc::queue_empty);
+            WorkEntry entry;
+            const std::error_code error = items_.read(item.position, entry);
+            if (error && !means_unreadable(error, item.id)) return error;
+            const DeathCause cause = error ? DeathCause::unreadable : why_dead(item, entry);
+            if (cause == DeathCause::none) return lend(item, entry);
+            if (const std::error_code lost = letters.bury(items_, item, cause, false)) return lost;
+        }
+    }
+
+    /// See WorkQueue::ack.
+    [[nodiscard]] std::error_code ack(const Lease& lease) {
+        if (const std::error_code error = check(lease)) return error;
+        items_.make_room_for_gone();
+        items_.finish(table().place_of(lease.slot));
+        return items_.failed();
+    }
+
+    /// See WorkQueue::nack.
+    template <class Letters>
+    [[nodiscard]] std::error_code nack(const Lease& lease, Moment moment, Duration delay,
+                                       Letters& letters) {
+        if (const std::error_code error = check(lease)) return error;
+        items_.tell(moment);
+        items_.tidy();
+        WorkSlot& slot = slots()[lease.slot];
+        if (is_spent(slot)) {
+            return letters.bury(items_, table().place_of(lease.slot), DeathCause::failed, true);
+        }
+        if (const std::error_code error = items_.note(slot, delay)) return error;
+        slot.unnoted = false;
+        slot.token = 0;
+        if (delay > Duration::zero()) {
+            slots().make_wait(lease.slot, WorkState::delayed, after(moment.now, delay));
+        } else {
+            slots().make_ready(lease.slot);
+        }
+        return {};
+    }
+
+    /// See WorkQueue::extend.
+    [[nodiscard]] std::error_code extend(Lease& lease, Instant until) noexcept {
+        if (const std::error_code error = check(lease)) return error;
+        lease.deadline = until;
+        slots().make_wait(lease.slot, WorkState::leased, until);
+        return {};
+    }
+
+private:
+    [[nodiscard]] const WorkOptions& options() const noexcept { return items_.options(); }
+    [[nodiscard]] WorkTable& table() noexcept { return items_.table(); }
+    [[nodiscard]] WorkSlots& slots() noexcept { return items_.slots(); }
+
+    /// Ends the loans and the delays whose time is over.
+    void wake() {
+        for (;;) {
+            const std::uint32_t i = slots().next_due();
+            if (i == WorkSlots::none || items_.failed()) return;
+            WorkSlot& slot = slots()[i];
+            if (slot.when > items_.clock().now) return;
+            if (slot.state == WorkState::leased && !slot.counted) {
+                items_.note_soon(slot);
+                slot.counted = true;
+            }
+            slots().make_ready(i);
+        }
+    }
+
+    /// Lends an item, of which `entry` was read.   Errors: those of the log.
+    [[nodiscard]] Result<Lease> lend(const WorkPlace& item, WorkEntry& entry) {
+        slots().reserve();
+        const std::uint32_t i = table().slot_of(item);
+        WorkSlot counted = slots()[i];
+        if (counted.deliveries != WorkOptions::any_number) ++counted.deliveries;
+        if (options().count_before_lending) {
+            std::error_code error = items_.note(counted);
+            if (!error) error = items_.make_durable();
+            if (!error) error = items_.read(item.position, entry);
+            if (error) return error;
+        }
+        WorkSlot& slot = slots()[i];
+        slot.deliveries = counted.deliveries;
+        slot.token = ++tokens_;
+        slot.counted = options().count_before_lending;
+        const Instant until = after(items_.clock().now, options().lease);
+        slots().make_wait(i, WorkState::leased, until);
+        return Lease{.id = item.id,
+                     .body = entry.tail,
+                     .delivery = slot.deliveries,
+                     .deadline = until,
+                     .pushed = time_of(entry.pushed),
+                     .slot = i,
+                     .opening = items_.log().salt(),
+                     .token = tokens_};
+    }
+
+    /// Whether a lease counts still.   Errors: lease_ended; what `failed` says.
+    [[nodiscard]] std::error_code check(const Lease& lease) noexcept {
+        if (const std::error_code error = items_.failed()) return error;
+        // Tokens count from 1 in each opening, whose salt tells it from others.
+        const bool counts = lease.opening == items_.log().salt() && lease.token != 0 &&
+                            lease.slot < slots().end() && slots()[lease.slot].token == lease.token;
+        return counts ? std::error_code{} : make_error_code(QueueErrc::lease_ended);
+    }
+
+    /// Whether an item that was lent so often is not lent again.
+    [[nodiscard]] bool is_spent(const WorkSlot& slot) const noexcept {
+        return options().deliveries_max != WorkOptions::any_number &&
+               slot.deliveries >= options().deliveries_max;
+    }
+    /// Why an item, of which `entry` was read, is not lent any more; `none` if it is.
+    [[nodiscard]] DeathCause why_dead(const WorkPlace& item, const WorkEntry& entry) noexcept {
+        const WorkSlot known = item.slot != WorkSlots::none ? slots()[item.slot] : WorkSlot{};
+        if (known.cause != cause_revived && entry.expires != no_expiry &&
+            time_of(entry.expires) <= items_.clock().wall) {
+            return DeathCause::expired;
+        }
+        return is_spent(known) ? DeathCause::failed : DeathCause::none;
+    }
+    /// Whether an item that could not be read is passed by. What may be better a moment later is
+    /// told first: one bad sector must not hold up all others, nor a bad moment bury an item.
+    [[nodiscard]] bool means_unreadable(const std::error_code& error, std::uint64_t id) noexcept {
+        if (error == QueueErrc::corrupt) return true;
+        return error == std::errc::io_error && !items_.failed() && std::exchange(unread_, id) == id;
+    }
+
+    WorkItems<Log> items_;
+    std::uint64_t tokens_ = 0;  // of the last loan
+    std::uint64_t unread_ = 0;  // the item that last could not be read
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

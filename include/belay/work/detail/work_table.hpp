@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/work/detail/work_table.hpp
+/// WorkTable: the items of a WorkQueue: where each is in the log, and what more is known of it.
+#pragma once
+
+#include <cstddef>  // std::size_t
+#include <cstdint>  // std::uint32_t, std::uint64_t
+
+#include <belay/work/detail/work_positions.hpp>
+#include <belay/work/detail/work_slots.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// Where an item is; plain if it has no slot. Id 0: there is none.
+struct WorkPlace {
+    std::uint64_t id;
+    std::uint64_t position;
+    std::uint32_t slot;
+};
+
+/// What an entry of the log has for the table.
+enum class Holds : std::uint8_t {
+    nothing,
+    body,  // of an item that has a slot, or gets one
+    plain  // an item of which nothing more is known
+};
+
+/// Which entries of the log hold items, and the slots of those that are not plain.
+///
+/// Invariant: an entry is held if and only if it has the body of an item; that item is plain (then
+/// the entry's number is its id, and it is marked ready) or has a slot with this position.
+///
+/// Thread safety: none of its own.   Allocates: in `reserve_entry` and `slots().reserve` only.
+class WorkTable {
+public:
+    /// Entries are numbered from `first` on.
+    explicit WorkTable(std::uint64_t first) noexcept : positions_{first} {}
+
+    [[nodiscard]] const WorkPositions& positions() const noexcept { return positions_; }
+    /// For their states, and what is known of each; they come and go by the calls below.
+    [[nodiscard]] WorkSlots& slots() noexcept { return slots_; }
+
+    // ---- entries --------------------------------------------------------------------------------
+
+    /// Makes room for one more.   Throws: std::bad_alloc; then nothing has changed but room.
+    void reserve_entry() { positions_.reserve(); }
+    /// Adds the next, which takes `bytes`.   Pre: there is room.
+    void add_entry(std::size_t bytes, Holds holds) noexcept {
+        positions_.add(bytes, holds != Holds::nothing, holds == Holds::plain);
+    }
+    /// Forgets the entries before `position`.   Pre: none of them is held.
+    void drop_before(std::uint64_t position) noexcept { positions_.drop_before(position); }
+
+    // ---- items ----------------------------------------------------------------------------------
+
+    /// How many there are that are not dead.
+    [[nodiscard]] std::size_t living() const noexcept {
+        return positions_.ready() + slots_.size() - slots_.dead();
+    }
+    [[nodiscard]] WorkPlace find(std::uint64_t id) const noexcept {
+        const std::uint32_t slot = slots_.find(id);
+        if (slot != WorkSlots::none) return place_of(slot);
+        return {positions_.is_ready(id) ? id : 0, id, slot};
+    }
+    [[nodiscard]] WorkPlace place_of(std::uint32_t slot) const noexcept {
+        return {slots_[slot].id, slots_[slot].position, slot};
+    }
+    [[nodiscard]] WorkPlace first_plain() noexcept {
+        if (positions_.ready() == 0) return {0, 0, WorkSlots::none};
+        const std::uint64_t id = positions_.first_ready();
+        return {id, id, WorkSlots::none};
+    }
+    /// The first that can be lent.
+    [[nodiscard]] WorkPlace first_ready() noexcept {
+        const WorkPlace plain = first_plain();
+        const std::uint32_t slot = slots_.first_ready();
+        if (slot == WorkSlots::none) return plain;
+        return plain.id != 0 && plain.id < slots_[slot].id ? plain : place_of(slot);
+    }
+    /// When there is one: `always` if there is now; `never` if nothing is lent or delayed.
+    [[nodiscard]] Instant deadline() const noexcept {
+        if (positions_.ready() != 0 || slots_.ready() != 0) return always;
+        return slots_.next_due() == WorkSlots::none ? never : slots_[slots_.next_due()].when;
+    }
+    /// The first that is not dead.   Complexity: O(slots).
+    [[nodiscard]] WorkPlace first_living() noexcept {
+        WorkPlace first = first_plain();
+        for (std::uint32_t i = 0; i < slots_.end(); ++i) {
+            if (slots_[i].id == 0 || slots_[i].state == WorkState::dead) continue;
+            if (first.id == 0 || slots_[i].id < first.id) first = place_of(i);
+        }
+        return first;
+    }
+
+    /// The slot of an item, a new one if it was plain.   Pre: there is one, and room for a slot.
+    std::uint32_t slot_of(const WorkPlace& item) noexcept {
+        if (item.slot != WorkSlots::none) return item.slot;
+        positions_.clear_ready(item.id);
+        return slots_.add({.id = item.id, .position = item.position});
+    }
+    /// From now on the body counts that is in entry `to`.   Pre: `to` is held, room for a slot.
+    void move(const WorkPlace& item, std::uint64_t to) noexcept {
+        slots_[slot_of(item)].position = to;
+        positions_.let_go(item.position);
+    }
+    /// The item is gone.
+    void remove(const WorkPlace& item) noexcept {
+        positions_.let_go(item.position);
+        if (item.slot != WorkSlots::none) slots_.remove(item.slot);
+    }
+
+private:
+    WorkPositions positions_;
+    WorkSlots slots_;
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT
+// Goal: what bounds the time bounds it from the moment on at which an attempt is wanted, also
+// where others do not let the first one begin. Method: virtual time, all ways to repeat a call.
+#include <system_error>
+#include <vector>
+
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/full_jitter.hpp>
+#include <belay/breaker/circuit_breaker.hpp>
+#include <belay/breaker/consecutive_failures.hpp>
+#include <belay/breaker/open_for.hpp>
+#include <belay/budget/adaptive_limit.hpp>
+#include <belay/budget/aimd.hpp>
+#include <belay/budget/token_budget.hpp>
+#include <belay/call/bulkhead.hpp>
+#include <belay/call/pipeline.hpp>
+#include <belay/call/retry.hpp>
+#include <belay/call/retry_task.hpp>
+#include <belay/call/retrying.hpp>
+#include <belay/core/steady_clock.hpp>
+#include <belay/policy/deadline.hpp>
+#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/max_elapsed.hpp>
+#include <belay/policy/shared.hpp>
+
+#include "support/call/async_sleeper.hpp"
+#include "support/catch.hpp"
+#include "support/shorthand.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+using belay_test::AsyncSleeper;
+using belay_test::at;
+
+namespace {
+
+// Asks to stop after an hour, so that what would never end does.
+struct Patience {
+    const AsyncSleeper* sleeper;
+    [[nodiscard]] bool stop_requested() const noexcept { return sleeper->now() >= at(1h); }
+};
+
+// How a run ended that was never let through.
+struct Ended {
+    Instant at;
+    std::error_code why;
+    int calls = 0;
+    std::string_view by{};
+    friend bool operator==(const Ended&, const Ended&) = default;
+};
+
+struct HearsTheEnd {
+    std::string_view by{};
+    void on_give_up(const RetryEnded& end) { by = end.advice.by; }
+};
+
+// The same run, four times.
+template <class P>
+std::vector<Ended> each_way(const P& policy) {
+    std::vector<Ended> all;
+    const auto one = [&](auto run) {
+        AsyncSleeper sleeper;
+        HearsTheEnd observer;
+        int calls = 0;
+        const Result<void> result = run(sleeper, Patience{&sleeper}, observer, calls);
+        all.push_back({sleeper.now(), result.error(), calls, observer.by});
+    };
+    const auto finish = [](auto task, AsyncSleeper& sleeper) {
+        task.start();
+        sleeper.run();
+        REQUIRE(task.done());
+        return task.take();
+    };
+    one([&](AsyncSleeper& sleeper, Patience stop, HearsTheEnd& observer, int& calls) {
+        return retry(
+            policy, sleeper, [&] { ++calls; }, stop, observer);
+    });
+    one([&](AsyncSleeper& sleeper, Patience stop, HearsTheEnd& observer, int& calls) {
+        const auto call = [&]() -> Task<bool> {
+            ++calls;
+            co_return true;
+        };
+        return finish(retry(policy, sleeper, call, stop, observer), sleeper);
+    });
+    one([&](AsyncSleeper& sleeper, Patience stop, HearsTheEnd& observer, int& calls) {
+        const Pipeline pipeline{Retrying{policy, observer}};
+        return pipeline(
+            sleeper, [&] { ++calls; }, stop);
+    });
+    one([&](AsyncSleeper& sleeper, Patience stop, HearsTheEnd& observer, int& calls) {
+        const Pipeline pipeline{Retrying{policy, observer}};
+        const auto call = [&]() -> Task<bool> {
+            ++calls;
+            co_return true;
+        };
+        return finish(pipeline(sleeper, call, stop), sleeper);
+    });
+    return all;
+}
+std::vector<Ended> four(const Ended& ended) { return std::vector<Ended>(4, ended); }
+
+using SharedBreaker = CircuitBreaker<SteadyClock, ConsecutiveFailures, OpenFor>;
+
+// As in docs/choosing-a-policy.md.
+auto crowd(SharedBreaker& breaker, TokenBudget& budget) {
+    return Policy{Backoff{FullJitter{}, Cap{10s}, 100ms}, Shared{breaker}, Shared{budget},
+                  MaxAttempts{4}, MaxElapsed{30s}};
+}
+
+}  // namespace
+
+TEST_CASE("MaxElapsed ends the wait for a breaker that a person holds open",
+          "[call][bounded_wait][regression]") {
+    SharedBreaker breaker{ConsecutiveFailures{5}, OpenFor{10s}};
+    breaker.set_mode(BreakerMode::forced_open);
+    TokenBudget budget;
+    CHECK(each_way(crowd(breaker, budget)) ==
+          four({at(30s), make_error_code(CallErrc::gave_up), 0, "MaxElapsed"}));
+}
+
+TEST_CASE("MaxElapsed sleeps for no first attempt that would come too late",
+          "[call][bounded_wait][regression]") {
+    // Others have opened the breaker for five minutes.
+    SharedBreaker breaker{ConsecutiveFailures{1}, OpenFor{5min}};
+    Random bits{Seed{1}};
+    Turn turn{at(0s), bits};
+    auto permit = breaker.acquire(turn);
+    static_cast<void>(permit.failure(turn));
+    TokenBudget budget;
+    CHECK(each_way(crowd(breaker, budget)) ==
+          four({at(0s), make_error_code(CallErrc::gave_up), 0, "MaxElapsed"}));
+}
+
+TEST_CASE("MaxElapsed ends the wait for a place that nobody leaves",
+          "[call][bounded_wait][regression]") {
+    Bulkhead bulkhead{{.limit = 1}};
+    const Bulkhead::Permit taken = bulkhead.acquire(at(0s));
+    CHECK(each_way(Policy{Shared{bulkhead}, MaxElapsed{2s}}) ==
+          four({at(2s), make_error_code(CallErrc::gave_up), 0, "MaxElapsed"}));
+    AdaptiveLimit limit{Aimd{{.initial = 1, .least = 1, .most = 1}}};
+    Random bits{Seed{1}};
+    Turn turn{at(0s), bits};
+    const auto under_way = limit.acquire(turn);
+    CHECK(each_way(Policy{Shared{limit}, MaxElapsed{2s}}) ==
+          four({at(2s), make_error_code(CallErrc::gave_up), 0, "MaxElapsed"}));
+    // In any order, and in a policy of its own.
+    CHECK(each_way(Policy{Policy{MaxElapsed{2s}}, Policy{Shared{bulkhead}}}) ==
+          four({at(2s), make_error_code(CallErrc::gave_up), 0, "MaxElapsed"}));
+}
+
+TEST_CASE("MaxElapsed alone, as a rule, lets the first attempt begin at once",
+          "[call][bounded_wait][unit]") {
+    CHECK(each_way(MaxElapsed{0s}) == four({at(0s), {}, 1}));
+}
+
+TEST_CASE("Deadline bounds the wait for a first attempt as well", "[call][bounded_wait][unit]") {
+    Bulkhead bulkhead{{.limit = 1}};
+    const Bulkhead::Permit taken = bulkhead.acquire(at(0s));
+    CHECK(each_way(Policy{Shared{bulkhead}, Deadline{at(2s)}}) ==
+          four({at(2s), make_error_code(CallErrc::gave_up), 0, "Deadline"}));
+}

@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: MIT
+// Goal: what a Hedge makes of failures, refusals and budgets: it adds no load to a peer that asked
+// for less, or that has answered for good. Method: virtual time, calls that end as they are told.
+#include <algorithm>
+#include <string_view>
+#include <system_error>
+#include <vector>
+
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/no_jitter.hpp>
+#include <belay/budget/ratio_budget.hpp>
+#include <belay/budget/token_budget.hpp>
+#include <belay/call/bulkhead.hpp>
+#include <belay/call/fails_if.hpp>
+#include <belay/call/hedge.hpp>
+#include <belay/call/pipeline.hpp>
+#include <belay/call/retrying.hpp>
+#include <belay/call/timeout.hpp>
+#include <belay/core/stop_source.hpp>
+#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/policy.hpp>
+
+#include "support/call/async_sleeper.hpp"
+#include "support/catch.hpp"
+#include "support/shorthand.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+using belay_test::AsyncSleeper;
+using belay_test::at;
+
+namespace {
+
+struct Reply {
+    Duration takes;
+    Failure failure{};  // none: it works
+};
+constexpr Reply works(Duration takes) { return {takes}; }
+constexpr Reply fails(Duration takes, Cause cause, Duration retry_after = {}) {
+    return {takes, Failure{.cause = cause, .retry_after = retry_after}};
+}
+
+struct Server {
+    AsyncSleeper& sleeper;
+    std::vector<Reply> replies;
+    std::vector<Instant> begun{};
+    std::vector<std::uint64_t> numbers{};
+
+    Task<Reply> operator()(Attempt attempt) {
+        const Reply reply = replies.at(begun.size());
+        begun.push_back(sleeper.now());
+        numbers.push_back(attempt.number);
+        co_await sleeper.async_sleep_until(after(sleeper.now(), reply.takes));
+        co_return reply;
+    }
+};
+
+struct HearsHedges {
+    std::vector<Attempt> hedges{};
+    std::vector<std::string_view> refusals{};
+    void on_hedge(const Attempt& attempt) { hedges.push_back(attempt); }
+    void on_refusal(const CallRefused& refused) { refusals.push_back(refused.advice.by); }
+};
+
+template <class P, class Stop = NeverStops>
+auto ask(const P& pipeline, Server& server, HearsHedges& observer, Stop stop = {}) {
+    return pipeline(server.sleeper,
+                    fails_if([&server](Attempt attempt) { return server(attempt); },
+                             [](const Reply& reply) { return reply.failure; }),
+                    stop, observer);
+}
+template <class P>
+Outcome<Reply> hedged(const P& pipeline, Server& server) {
+    HearsHedges observer;
+    auto task = ask(pipeline, server, observer);
+    task.start();
+    server.sleeper.run();
+    REQUIRE(task.done());
+    return task.take();
+}
+using Times = std::vector<Instant>;
+
+}  // namespace
+
+TEST_CASE("Hedge makes no call before the wait that a peer asked for is over",
+          "[call][hedge][regression]") {
+    AsyncSleeper sleeper;
+    Server server{sleeper, {fails(10ms, Cause::overloaded, 5s), works(100ms), works(1s)}};
+    const Pipeline pipeline{Hedge{50ms, 2}};
+    CHECK(hedged(pipeline, server).has_value());
+    // The ones after that follow by the delay, as in gRFC A6.
+    CHECK(server.begun == Times{at(0s), at(5010ms), at(5060ms)});
+}
+
+TEST_CASE("Hedge heeds the longest wait of several peers, also after failures without one",
+          "[call][hedge][regression]") {
+    AsyncSleeper sleeper;
+    Server server{sleeper,
+                  {fails(60ms, Cause::overloaded, 3s), fails(30ms, Cause::overloaded, 1s),
+                   fails(30ms, Cause::lost), works(1ms)}};
+    CHECK(hedged(Pipeline{Hedge{50ms, 3}}, server).has_value());
+    // The second failed after 80 ms and asked for less, the third at once begins the fourth.
+    CHECK(server.begun == Times{at(0s), at(50ms), at(3060ms), at(3090ms)});
+}
+
+TEST_CASE("Hedge ends with a failure that no further call can make good",
+          "[call][hedge][regression]") {
+    for (const Cause cause : {Cause::permanent, Cause::forbidden, Cause::unauthorized}) {
+        AsyncSleeper sleeper;
+        Server server{sleeper, {works(1s), fails(10ms, cause), works(0s), works(0s)}};
+        const auto outcome = hedged(Pipeline{Hedge{50ms, 3}}, server);
+        CHECK_FALSE(outcome.has_value());
+        CHECK(outcome.last()->failure.cause == cause);
+        // The call that was under way is given up.
+        CHECK(server.begun == Times{at(0s), at(50ms)});
+        CHECK(sleeper.now() == at(60ms));
+        CHECK(sleeper.waiting() == 0);
+    }
+    for (const Cause cause : {Cause::lost, Cause::refused, Cause::timed_out, Cause::overloaded,
+                              Cause::protocol, Cause::corrupt}) {
+        AsyncSleeper sleeper;
+        Server server{sleeper, {fails(10ms, cause), works(1ms)}};
+        CHECK(hedged(Pipeline{Hedge{50ms, 3}}, server).has_value());
+        CHECK(server.begun == Times{at(0s), at(10ms)});
+    }
+}
+
+TEST_CASE("Hedge waits for no call that would begin after the deadline",
+          "[call][hedge][regression]") {
+    AsyncSleeper sleeper;
+    Server server{sleeper, {fails(10ms, Cause::overloaded, 3s), works(0s)}};
+    const auto outcome = hedged(Pipeline{Timeout{2s}, Hedge{300ms, 1}}, server);
+    CHECK(outcome.last()->failure.retry_after == 3s);
+    CHECK(server.begun == Times{at(0s)});
+    CHECK(sleeper.now() == at(10ms));
+    // What is around it learns the wait, and heeds it.
+    AsyncSleeper other;
+    Server again{other, {fails(10ms, Cause::overloaded, 3s), works(0s)}};
+    const Policy policy{Backoff{NoJitter{}, Cap{1s}, 100ms}, MaxAttempts{2}};
+    CHECK(hedged(Pipeline{Retrying{policy}, Timeout{2s}, Hedge{300ms, 1}}, again).has_value());
+    CHECK(again.begun == Times{at(0s), at(3010ms)});
+}
+
+TEST_CASE("A stop ends the wait of a Hedge that a peer asked for", "[call][hedge][regression]") {
+    AsyncSleeper sleeper;
+    Server server{sleeper, {fails(10ms, Cause::overloaded, 1h), works(0s)}};
+    HearsHedges observer;
+    const StopSource source;
+    const Pipeline pipeline{Hedge{50ms, 1}};
+    auto task = ask(pipeline, server, observer, source.token());
+    task.start();
+    sleeper.run_until(at(1s));
+    REQUIRE_FALSE(task.done());
+    source.request_stop();
+    sleeper.run();
+    REQUIRE(task.done());
+    const auto outcome = task.take();
+    CHECK(outcome.last()->failure.cause == Cause::overloaded);
+    CHECK(sleeper.now() == at(1s));
+}
+
+TEST_CASE("Hedge makes no further calls where the first was refused", "[call][hedge][unit]") {
+    AsyncSleeper sleeper;
+    Bulkhead bulkhead{{.limit = 1}};
+    Server server{sleeper, {works(120ms), works(0s), works(0s)}};
+    const Pipeline pipeline{Hedge{50ms, 2}, Shared{bulkhead}};
+    // Others are refused while the first is under way, each at its time; and it counts.
+    CHECK(hedged(pipeline, server).has_value());
+    CHECK(server.begun == Times{at(0s)});
+    CHECK(sleeper.now() == at(120ms));
+    const Bulkhead::Permit taken = bulkhead.acquire(at(0s));
+    CHECK(hedged(pipeline, server).error() == CallErrc::call_refused);
+    CHECK(sleeper.now() == at(120ms));
+}
+
+TEST_CASE("Hedge counts its calls, over all attempts of a Retrying, and tells of them",
+          "[call][hedge][regression]") {
+    AsyncSleeper sleeper;
+    Server server{sleeper,
+                  {fails(10ms, Cause::lost), fails(10ms, Cause::lost), fails(60ms, Cause::lost),
+                   works(30ms)}};
+    HearsHedges observer;
+    const Pipeline pipeline{Retrying{MaxAttempts{2}}, Hedge{50ms, 1}};
+    auto task = ask(pipeline, server, observer);
+    task.start();
+    sleeper.run();
+    CHECK(task.take().has_value());
+    CHECK(server.numbers == std::vector<std::uint64_t>{1, 2, 3, 4});
+    REQUIRE(observer.hedges.size() == 2);
+    CHECK(observer.hedges[0].number == 2);
+    CHECK_FALSE(observer.hedges[0].repeats);
+    CHECK(observer.hedges[1].number == 4);
+    CHECK(observer.hedges[1].repeats);
+    CHECK(observer.hedges[1].is_retry());
+}
+
+TEST_CASE("A budget pays for further calls, and ends them when it is empty",
+          "[call][hedge][unit]") {
+    // Two tokens; a retry takes one, which comes back if the call works.
+    TokenBudget budget{{.capacity_milli = 2'000,
+                        .retry_cost_milli = 1'000,
+                        .timeout_cost_milli = 1'000,
+                        .success_gain_milli = 0}};
+    const Pipeline pipeline{Hedge{50ms, 3, Shared{budget}}};
+    AsyncSleeper sleeper;
+    Server server{sleeper, std::vector<Reply>(9, fails(1s, Cause::lost))};
+    HearsHedges observer;
+    auto task = ask(pipeline, server, observer);
+    task.start();
+    sleeper.run_until(at(500ms));
+    // The third has nobody who pays.
+    CHECK(server.begun == Times{at(0s), at(50ms), at(100ms)});
+    CHECK(observer.refusals == std::vector<std::string_view>{"TokenBudget"});
+    CHECK(budget.tokens_milli() == 0);
+    sleeper.run();
+    CHECK_FALSE(task.take().has_value());
+    CHECK(sleeper.now() == at(1100ms));
+    // All failed, and the tokens are spent: from now on there is one call each.
+    CHECK(budget.tokens_milli() == 0);
+    server.begun.clear();
+    CHECK_FALSE(hedged(pipeline, server).has_value());
+    CHECK(server.begun.size() == 1);
+}
+
+TEST_CASE("A budget gets back what a Hedge took if the whole works, not if it is given up",
+          "[call][hedge][unit]") {
+    TokenBudget budget{{.capacity_milli = 2'000,
+                        .retry_cost_milli = 1'000,
+                        .timeout_cost_milli = 1'000,
+                        .success_gain_milli = 0}};
+    AsyncSleeper sleeper;
+    Server wins{sleeper, {works(60ms), works(1s)}};
+    CHECK(hedged(Pipeline{Hedge{50ms, 1, Shared{budget}}}, wins).has_value());
+    CHECK(budget.tokens_milli() == 2'000);
+    // A peer that hangs: the further call was made, and nobody knows better.
+    Server hangs{sleeper, {works(1h), works(1h)}};
+    CHECK_FALSE(hedged(Pipeline{Timeout{1s}, Hedge{50ms, 1, Shared{budget}}}, hangs).has_value());
+    CHECK(budget.tokens_milli() == 1'000);
+    // One that an inner layer refused was not made.
+    Bulkhead bulkhead{{.limit = 1}};
+    Server alone{sleeper, {works(60ms), works(0s)}};
+    CHECK(hedged(Pipeline{Hedge{50ms, 1, Shared{budget}}, Shared{bulkhead}}, alone).has_value());
+    CHECK(budget.tokens_milli() == 1'000);
+    CHECK(sleeper.waiting() == 0);
+}
+
+TEST_CASE("RatioBudget counts the further calls of a Hedge, whichever call was faster",
+          "[call][hedge][unit]") {
+    // Every call is slow, so each asks for a second; the first wins always.
+    const auto further_calls = [](const auto& make_pipeline) {
+        RatioBudget budget{{.window = 100s, .retries_per_thousand = 100, .at_least = 1}};
+        AsyncSleeper sleeper;
+        std::size_t calls = 0;
+        const auto pipeline = make_pipeline(budget);
+        for (int i = 0; i < 200; ++i) {
+            Server server{sleeper, {works(60ms), works(60ms)}};
+            CHECK(hedged(pipeline, server).has_value());
+            calls += server.begun.size();
+        }
+        return calls - 200;
+    };
+    CHECK(further_calls([](RatioBudget& budget) {
+              return Pipeline{Hedge{50ms, 1, Shared{budget}}};
+          }) == 20);
+    // Inside a Retrying that counts the same budget each first call counts once.
+    CHECK(further_calls([](RatioBudget& budget) {
+              return Pipeline{Retrying{Policy{Shared{budget}, MaxAttempts{2}}}, Timeout{1s},
+                              Hedge{50ms, 1, Shared{budget}}};
+          }) == 20);
+}
+
+TEST_CASE("Hedge asks a budget again where it was told to", "[call][hedge][unit]") {
+    TokenBudget budget{{.capacity_milli = 1'000,
+                        .retry_cost_milli = 1'000,
+                        .timeout_cost_milli = 1'000,
+                        .success_gain_milli = 0}};
+    Random bits{Seed{1}};
+    Turn turn{at(0s), bits};
+    auto taken = budget.reserve(Cause::lost, turn);
+    AsyncSleeper sleeper;
+    Server server{sleeper, {works(10s), works(1s)}};
+    HearsHedges observer;
+    const Pipeline pipeline{Hedge{50ms, 1, Shared{budget, AskAgain{2s}}}};
+    auto task = ask(pipeline, server, observer);
+    task.start();
+    sleeper.run_until(at(1s));
+    CHECK(server.begun.size() == 1);
+    taken.neutral();
+    sleeper.run();
+    CHECK(task.take().has_value());
+    CHECK(server.begun == Times{at(0s), at(2050ms)});
+}
+
+TEST_CASE("Hedge does what a model does, for any failures and waits", "[call][hedge][property]") {
+    CHECK(rc::check("the same begins, end and time", [] {
+        const auto further = *rc::gen::inRange<std::size_t>(1, Hedge<>::further_max + 1);
+        const Duration gap{*rc::gen::inRange<std::int64_t>(0, 20) * 1000};
+        std::vector<Reply> replies;
+        for (std::size_t i = 0; i <= further; ++i) {
+            // A bit of its own for each: nothing happens at one moment, so there are no orders.
+            const Duration takes{*rc::gen::inRange<std::int64_t>(0, 60) * 1000 + (1 << i)};
+            const Cause cause = *rc::gen::element(Cause::none, Cause::lost, Cause::overloaded,
+                                                  Cause::overloaded, Cause::permanent);
+            const bool asks = cause == Cause::overloaded;
+            const Duration wait{asks ? *rc::gen::inRange<std::int64_t>(1, 90) * 1000 : 0};
+            replies.push_back(fails(takes, cause, wait));
+        }
+        Times begun{at(0s)};
+        std::vector<std::size_t> open{0};
+        Instant now = at(0s);
+        Instant due = at(gap);
+        Instant asked = always;
+        bool won = false;
+        const auto end = [&](std::size_t call) { return begun[call] + replies[call].takes; };
+        while (!open.empty() || begun.size() <= further) {
+            const auto next =
+                std::min_element(open.begin(), open.end(),
+                                 [&](std::size_t a, std::size_t b) { return end(a) < end(b); });
+            if (begun.size() <= further && (open.empty() || due < end(*next))) {
+                now = due;
+                due = std::max(now + gap, asked);
+                open.push_back(begun.size());
+                begun.push_back(now);
+                continue;
+            }
+            const Failure failure = replies[*next].failure;
+            now = end(*next);
+            open.erase(next);
+            won = failure.cause == Cause::none;
+            if (won || failure.cause == Cause::permanent) break;
+            if (failure.retry_after > 0s) asked = std::max(asked, now + failure.retry_after);
+            due = std::max(now, asked);
+        }
+        AsyncSleeper sleeper;
+        Server server{sleeper, replies};
+        RC_ASSERT(hedged(Pipeline{Hedge{gap, further}}, server).has_value() == won);
+        RC_ASSERT(server.begun == begun);
+        RC_ASSERT(sleeper.now() == now);
+        RC_ASSERT(sleeper.waiting() == 0U);
+    }));
+}

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+// Goal: the smallest framing is one; each omission, and each call of another form, is none.
+#include <belay/link/framing_like.hpp>
+#include <belay/link/length_prefixed.hpp>
+#include <belay/link/lines.hpp>
+
+namespace {
+
+using namespace belay;
+
+struct Smallest {
+    static Cut cut(BytesView, const CutHints&) noexcept { return Cut::more(); }
+    static bool put(BytesView, Bytes&) { return false; }
+};
+struct ThrowsInCut : Smallest {
+    static Cut cut(BytesView, const CutHints&) { return Cut::more(); }
+};
+struct SaysNothingOfPut : Smallest {
+    static void put(BytesView, Bytes&) {}
+};
+struct OtherPing : Smallest {
+    static void put_ping() {}
+};
+struct OtherHeader : Smallest {
+    static void put_header(std::size_t, Bytes&) {}
+};
+struct Pinned : Smallest {
+    Pinned() = default;
+    Pinned(const Pinned&) = delete;
+};
+
+static_assert(FramingLike<Smallest> && explain::framing_like<Smallest>());
+static_assert(FramingLike<LengthPrefixed> && FramingLike<Lines>);
+static_assert(!FramingLike<ThrowsInCut> && !FramingLike<SaysNothingOfPut>);
+static_assert(!FramingLike<OtherPing> && !FramingLike<OtherHeader> && !FramingLike<Pinned>);
+static_assert(detail::PutsPing<LengthPrefixed> && !detail::PutsPing<Lines>);
+
+}  // namespace
