@@ -17,13 +17,14 @@
 #include <belay/core/mailbox.hpp>
 #include <belay/core/manual_clock.hpp>
 #include <belay/core/nest.hpp>
-#include <belay/core/no_observer.hpp>
+#include <belay/core/observer.hpp>
 #include <belay/core/order.hpp>
 #include <belay/core/random.hpp>
 #include <belay/core/result.hpp>
 #include <belay/core/sleeper_like.hpp>
 #include <belay/core/steady_clock.hpp>
 #include <belay/core/stop_source.hpp>
+#include <belay/core/tee.hpp>
 #include <belay/core/time_window.hpp>
 #include <belay/core/timer.hpp>
 #include <belay/core/turn.hpp>

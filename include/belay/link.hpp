@@ -25,7 +25,6 @@
 #include <belay/link/supervisor.hpp>
 #include <belay/link/supervisor_core.hpp>
 #include <belay/link/supervisor_options.hpp>
-#include <belay/link/tee.hpp>
 #include <belay/link/timeline.hpp>
 #include <belay/link/transport_like.hpp>
 #include <belay/link/validated.hpp>

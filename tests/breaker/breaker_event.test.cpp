@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <functional>
 #include <optional>
 #include <system_error>
 #include <thread>
@@ -19,6 +20,7 @@
 #include "support/aborts.hpp"
 #include "support/breaker/breaker_archetypes.hpp"
 #include "support/catch.hpp"
+#include "support/core/told_in_every_way.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
@@ -30,11 +32,28 @@ struct Listener {
     std::vector<BreakerEvent>* heard;
     void on_breaker(const BreakerEvent& event) noexcept { heard->push_back(event); }
 };
+struct SomeBreaker {};
 struct Throws {
     void on_breaker(const BreakerEvent&);
 };
-struct Misspelt {
-    void on_braker(const BreakerEvent&) noexcept;
+struct Silent : NoObserver {};
+struct BreakerAllWrong : NoObserver {
+    void on_breaker(BreakerEvent&) noexcept;
+    void on_breaker(auto&, auto&, auto&) noexcept;
+};
+using OfBreaker = detail::BreakerHooks<SomeBreaker>::Event;
+
+struct HearsBreaker {
+    belay_test::Told& told;
+    void on_breaker(const BreakerEvent& event) noexcept {
+        told.push_back(std::to_string(static_cast<int>(event.change)));
+    }
+};
+struct HearsBreakerWithMachine {
+    belay_test::Told& told;
+    void on_breaker(auto& breaker, const BreakerEvent& event) noexcept {
+        if (breaker.mode() == event.mode) HearsBreaker{told}.on_breaker(event);
+    }
 };
 
 std::vector<BreakerChange> changes(const std::vector<BreakerEvent>& heard) {
@@ -46,13 +65,35 @@ std::vector<BreakerChange> changes(const std::vector<BreakerEvent>& heard) {
 }  // namespace
 
 static_assert(std::is_trivially_copyable_v<BreakerEvent> && sizeof(BreakerEvent) == 32);
-static_assert(detail::HearsBreaker<NoObserver> && detail::HearsBreaker<Listener>);
-static_assert(!detail::HearsBreaker<Throws> && !detail::HearsBreaker<Misspelt>);
-static_assert(std::is_empty_v<detail::BreakerEvents<NoObserver>>, "nobody pays for no observer");
+static_assert(std::is_empty_v<detail::BreakerEvents<SomeBreaker, NoObserver>>,
+              "nobody pays for no observer");
+static_assert(sizeof(CircuitBreaker<SteadyClock, ConsecutiveFailures, OpenFor, Silent>) ==
+                  sizeof(CircuitBreaker<>),
+              "nor for one that hears nothing");
+static_assert(!OfBreaker::right<BreakerAllWrong> && !OfBreaker::never_throws<Throws>());
+
+TEST_CASE("CircuitBreaker tells its hook, however its observer is given",
+          "[breaker][breaker_event][unit]") {
+    const auto run = [](auto observer) {
+        ManualClock clock;
+        CircuitBreaker breaker{
+            ConsecutiveFailures{1}, OpenFor{60s}, clock.view(), {}, std::move(observer)};
+        breaker.acquire().failure();
+        breaker.set_mode(BreakerMode::disabled);
+    };
+    const belay_test::Told all{std::to_string(static_cast<int>(opened)),
+                               std::to_string(static_cast<int>(mode_set))};
+    belay_test::told_in_every_way<HearsBreaker>(run, all);
+    belay_test::told_in_every_way<HearsBreakerWithMachine>(run, all);
+    run(Silent{});
+    Silent silent;
+    run(std::ref(silent));
+}
 
 TEST_CASE("BreakerEvents tells events in order, each once", "[breaker][breaker_event][unit]") {
     std::vector<BreakerEvent> heard;
-    detail::BreakerEvents<Listener> events{Listener{&heard}};
+    SomeBreaker breaker;
+    detail::BreakerEvents<SomeBreaker, Listener> events{breaker, Listener{&heard}};
     belay::detail::SpinMutex mutex;
     events.tell(mutex);
     CHECK(heard.empty());
@@ -68,7 +109,8 @@ TEST_CASE("BreakerEvents tells events in order, each once", "[breaker][breaker_e
 TEST_CASE("BreakerEvents drops the oldest when nobody listens, and the numbers show it",
           "[breaker][breaker_event][unit]") {
     std::vector<BreakerEvent> heard;
-    detail::BreakerEvents<Listener> events{Listener{&heard}};
+    SomeBreaker breaker;
+    detail::BreakerEvents<SomeBreaker, Listener> events{breaker, Listener{&heard}};
     belay::detail::SpinMutex mutex;
     for (int i = 0; i < 20; ++i) events.push({opened});
     events.tell(mutex);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// expect-error: CircuitBreaker: the observer needs 'void on_breaker
+// expect-error: CircuitBreaker: the observer's on_breaker must be 'on_breaker
 #include <belay/breaker/circuit_breaker.hpp>
 
 struct Observer {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// expect-error: Pipeline: the observer needs 'on_refusal.* or 'on_hedge
+// expect-error: Pipeline: the observer's on_hedge must be 'on_hedge
 #include <belay/call/pipeline.hpp>
 #include <belay/call/timeout.hpp>
 

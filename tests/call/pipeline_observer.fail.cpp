@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// expect-error: Pipeline: the observer needs 'on_refusal
+// expect-error: Pipeline: the observer hears nothing
 #include <belay/call/pipeline.hpp>
 #include <belay/call/timeout.hpp>
 

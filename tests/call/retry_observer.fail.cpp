@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// expect-error: retry: the observer needs one of
+// expect-error: retry: the observer hears nothing
 #include <belay/call/retry.hpp>
 #include <belay/policy/max_attempts.hpp>
 
@@ -13,7 +13,7 @@ struct Observer {
 #endif
 };
 
-void use(belay_test::MinimalSleeper& sleeper) {
+void use(belay_test::MinimalSleeper& sleeper, Observer& observer) {
     static_cast<void>(belay::retry(
-        belay::MaxAttempts{3}, sleeper, [] { return true; }, belay::NeverStops{}, Observer{}));
+        belay::MaxAttempts{3}, sleeper, [] { return true; }, belay::NeverStops{}, observer));
 }

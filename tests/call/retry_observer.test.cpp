@@ -10,7 +10,9 @@
 #include <belay/backoff/no_jitter.hpp>
 #include <belay/breaker/breaker.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
+#include <belay/call/pipeline.hpp>
 #include <belay/call/retry.hpp>
+#include <belay/call/retrying.hpp>
 #include <belay/policy/cooldown_on.hpp>
 #include <belay/policy/max_attempts.hpp>
 #include <belay/policy/shared.hpp>
@@ -18,6 +20,7 @@
 
 #include "support/archetypes.hpp"
 #include "support/catch.hpp"
+#include "support/core/told_in_every_way.hpp"
 #include "support/shorthand.hpp"
 
 using namespace belay;
@@ -52,30 +55,117 @@ struct RetryLog {
 
 }  // namespace
 
-static_assert(detail::ObservesRetry<RetryCounters> && detail::ObservesRetry<RetryLog>);
-static_assert(detail::ObservesRetry<NoObserver> && detail::ObservesRetry<const NoObserver>);
-static_assert(!detail::ObservesRetry<int>);
-
 namespace {
 
-// Each of them beside a right hook, or as one who sees nothing: it would never hear.
-struct Deaf : NoObserver {
+using OfRetry = detail::RetryRunHooks;
+
+// Each of them beside a right hook, or as one who hears nothing: it would never hear.
+struct RetryAllWrong : NoObserver {
     void on_attempt(Attempt&) {}
     void on_retry(RetryPlanned&) {}
+    void on_retry(auto&, int) {}
     void on_refusal(const RetryPlanned&) {}
     void on_success() {}
-    void on_give_up(RetryEnded&) {}
+
+private:
+    [[maybe_unused]] void on_give_up(const RetryEnded&) {}
+};
+static_assert(!OfRetry::Begun::right<RetryAllWrong> && OfRetry::Begun::right<RetryCounters>);
+static_assert(!OfRetry::Planned::right<RetryAllWrong> && OfRetry::Planned::right<RetryCounters>);
+static_assert(!OfRetry::Refusal::right<RetryAllWrong> && OfRetry::Refusal::right<RetryCounters>);
+static_assert(!OfRetry::Success::right<RetryAllWrong> && OfRetry::Success::right<RetryCounters>);
+static_assert(!OfRetry::GaveUp::right<RetryAllWrong> && OfRetry::GaveUp::right<RetryCounters>);
+// One that is const hears nothing by hooks that are not.
+static_assert(!OfRetry::GaveUp::right<const RetryCounters>);
+
+/// Three runs that tell everything; `retrying(policy, sleeper, fn, observer)` is how it is called.
+const auto some_retries = [](auto& observer, const auto& retrying) {
+    Random bits{Seed{1}};
+    MinimalSleeper sleeper{bits};
+    CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{20s}};
+    Turn turn{sleeper.now(), bits};
+    static_cast<void>(breaker.acquire(turn).failure(turn));
+    retrying(
+        Policy{Shared{breaker}}, sleeper, [] { return true; }, observer);
+    retrying(
+        Policy{Backoff{NoJitter{}, Cap{30s}, 1s}, MaxAttempts{2}}, sleeper, [] { return false; },
+        observer);
+};
+const belay_test::Told all_of_retries{"refused 1 CircuitBreaker 20s",
+                                      "attempt 1",
+                                      "success 1",
+                                      "attempt 1",
+                                      "retry Backoff 1s",
+                                      "attempt 2",
+                                      "gave up after 2"};
+struct HearsRetry {
+    belay_test::Told& told;
+    void on_attempt(const Attempt& a) { told.push_back("attempt " + std::to_string(a.number)); }
+    void on_retry(const RetryPlanned& r) {
+        told.push_back("retry " + std::string{r.advice.by} + " " + seconds(r.wait));
+    }
+    void on_refusal(const CallRefused& r) {
+        told.push_back("refused " + std::to_string(r.attempt.number) + " " +
+                       std::string{r.advice.by} + " " + seconds(r.wait));
+    }
+    void on_success(const Attempt& a) { told.push_back("success " + std::to_string(a.number)); }
+    void on_give_up(const RetryEnded& e) {
+        told.push_back("gave up after " + std::to_string(e.attempts));
+    }
 };
 
 }  // namespace
 
-static_assert(!detail::AttemptHookIsSound<Deaf> && detail::AttemptHookIsSound<RetryCounters>);
-static_assert(!detail::RetryHookIsSound<Deaf> && detail::RetryHookIsSound<RetryCounters>);
-static_assert(!detail::RefusalHookIsSound<Deaf> && detail::RefusalHookIsSound<RetryCounters>);
-static_assert(!detail::SuccessHookIsSound<Deaf> && detail::SuccessHookIsSound<RetryCounters>);
-static_assert(!detail::GiveUpHookIsSound<Deaf> && detail::GiveUpHookIsSound<RetryCounters>);
-// One that is const hears nothing by hooks that are not.
-static_assert(!detail::GiveUpHookIsSound<const RetryCounters>);
+TEST_CASE("retry tells each hook, however its observer is given", "[call][retry_observer][unit]") {
+    SECTION("retry") {
+        belay_test::told_in_every_way<HearsRetry>(
+            [](auto observer) {
+                some_retries(observer, [](const auto& policy, auto& sleeper, auto fn, auto& o) {
+                    static_cast<void>(retry(policy, sleeper, fn, NeverStops{}, o));
+                });
+            },
+            all_of_retries);
+    }
+    SECTION("Retrying") {
+        belay_test::told_in_every_way<HearsRetry>(
+            [](auto observer) {
+                some_retries(observer, [](const auto& policy, auto& sleeper, auto fn, auto& o) {
+                    static_cast<void>(Pipeline{Retrying{policy, o}}(sleeper, fn));
+                    static_assert(std::is_same_v<decltype(Retrying{policy, std::ref(o)}),
+                                                 decltype(Retrying{policy, o})>);
+                });
+            },
+            all_of_retries);
+    }
+}
+
+TEST_CASE("A Pipeline tells its hook, however its observer is given",
+          "[call][retry_observer][unit]") {
+    Random bits{Seed{1}};
+    MinimalSleeper sleeper{bits};
+    CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{20s}};
+    Turn turn{sleeper.now(), bits};
+    static_cast<void>(breaker.acquire(turn).failure(turn));
+    const Pipeline pipeline{Shared{breaker}};
+    belay_test::told_in_every_way<HearsRetry>(
+        [&](auto observer) {
+            static_cast<void>(pipeline(
+                sleeper, [] { return true; }, NeverStops{}, observer));
+        },
+        {"refused 1 CircuitBreaker 20s"});
+}
+
+TEST_CASE("An observer of calls may hear nothing, if it says so", "[call][retry_observer][unit]") {
+    struct Silent : NoObserver {
+    } silent;
+    Random bits{Seed{1}};
+    MinimalSleeper sleeper{bits};
+    CHECK(retry(
+        MaxAttempts{1}, sleeper, [] { return true; }, NeverStops{}, std::ref(silent)));
+    const Pipeline pipeline{Retrying{MaxAttempts{1}, silent}};
+    CHECK(pipeline(
+        sleeper, [] { return true; }, NeverStops{}, Silent{}));
+}
 
 TEST_CASE("An observer learns of every decision of retry", "[call][retry_observer][unit]") {
     Random bits{Seed{1}};

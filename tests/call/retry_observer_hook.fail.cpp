@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// expect-error: retry: the observer's on_give_up must be
+// expect-error: retry: the observer's on_give_up must be 'on_give_up
 #include <belay/call/retry.hpp>
 #include <belay/policy/max_attempts.hpp>
 
@@ -9,8 +9,9 @@
 struct Observer {
     void on_retry(const belay::RetryPlanned&) {}
 #if defined(BELAY_CONTROL)
-    void on_give_up(const belay::RetryEnded&) {}
+    void on_give_up(const auto&) {}
 #else
+    void on_give_up(auto&, int) {}
     void on_give_up(belay::RetryEnded&) {}
 #endif
 };

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 // Goal: the concepts of the link layer accept their minimal models, refuse each near miss, and the
 // templates use nothing more.
+#include <belay/core/tee.hpp>
 #include <belay/link/bundle.hpp>
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/link_log.hpp>
 #include <belay/link/served_link.hpp>
 #include <belay/link/supervisor.hpp>
-#include <belay/link/tee.hpp>
 
 #include "support/archetypes.hpp"
 #include "support/link/link_archetypes.hpp"

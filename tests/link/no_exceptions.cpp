@@ -6,11 +6,11 @@
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/cap.hpp>
 #include <belay/backoff/no_jitter.hpp>
+#include <belay/core/tee.hpp>
 #include <belay/link/bundle.hpp>
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/link_log.hpp>
 #include <belay/link/supervisor.hpp>
-#include <belay/link/tee.hpp>
 #include <belay/link/validated.hpp>
 #include <belay/link/with_token.hpp>
 

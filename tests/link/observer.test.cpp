@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Goal: every documented form of every hook is called, with the right arguments, and nothing else
-// is.
+// Goal: every documented form of every hook is called, with the right arguments, however the
+// observer is given, and nothing else is; a wrong form is refused.
 #include <belay/link/observer.hpp>
 
+#include "support/core/told_in_every_way.hpp"
 #include "support/link/link_rig.hpp"
 
 using namespace belay;
@@ -75,7 +76,72 @@ struct OnlyWritable {
     void on_writable(Lane) { seen->emplace_back("w"); }
 };
 
+/// The same events for an observer that is given in any way.
+const auto a_life_of_a_link = [](auto observer) {
+    Wire wire;
+    LinkRig<FakeTransport<>, decltype(observer)> rig{FakeTransport<>{wire}, std::move(observer)};
+    rig.start();
+    wire.link.opened();
+    rig.run(0s);
+    receive(wire.link, "long enough to be on the heap");
+    wire.link.writable();
+    rig.run(0s);
+    wire.answer = SendResult::down;
+    rig.link.handle().post("posted", 3);
+    rig.run(0s);
+};
+const Told all_of_a_link{"connecting", "connected", "long enough to be on the heap on 0", "room 0",
+                         "unsent posted 3"};
+
+struct HearsLink {
+    Told& told;
+    void on_state(const Transition& t) { told.emplace_back(to_string(t.to.state)); }
+    void on_message(std::string m, Lane l) { told.push_back(m + " on " + std::to_string(l)); }
+    void on_writable(Lane l) { told.push_back("room " + std::to_string(l)); }
+    void on_unsent(std::string m, Lane l) {
+        told.push_back("unsent " + m + " " + std::to_string(l));
+    }
+};
+struct HearsLinkWithMachine {
+    Told& told;
+    void on_state(auto& link, const Transition& t) {
+        if (link.status() == t.to) HearsLink{told}.on_state(t);
+    }
+    void on_message(auto& link, std::string&& m, Lane l) {
+        if (link.now() == at(0s)) HearsLink{told}.on_message(std::move(m), l);
+    }
+    void on_writable(auto& link, Lane l) {
+        if (link.now() == at(0s)) HearsLink{told}.on_writable(l);
+    }
+    void on_unsent(auto& link, const std::string& m, Lane l) {
+        if (link.now() == at(0s)) HearsLink{told}.on_unsent(m, l);
+    }
+};
+struct LinkAllWrong : NoObserver {
+    void on_state(Transition&);
+    void on_message(auto&, auto&, auto&);
+    void on_writable(const char*);
+    void on_writable();
+    void on_unsent(std::string);
+};
+using AnyLink = Supervisor<FakeTransport<>, decltype(doubling()), NoObserver>;
+using LinkHooks = detail::SupervisorHooks<AnyLink, std::string>;
+static_assert(!LinkHooks::State::right<LinkAllWrong> && !LinkHooks::Message::right<LinkAllWrong>);
+static_assert(!LinkHooks::Writable::right<LinkAllWrong> && !LinkHooks::Unsent::right<LinkAllWrong>);
+
 }  // namespace
+
+TEST_CASE("A Supervisor tells each hook, however its observer is given", "[link][observer][unit]") {
+    told_in_every_way<HearsLink>(a_life_of_a_link, all_of_a_link);
+    told_in_every_way<HearsLinkWithMachine>(a_life_of_a_link, all_of_a_link);
+}
+
+TEST_CASE("A Supervisor's observer may hear nothing, if it says so", "[link][observer][unit]") {
+    struct Silent : NoObserver {};
+    a_life_of_a_link(Silent{});
+    Silent silent;
+    a_life_of_a_link(std::ref(silent));
+}
 
 TEST_CASE("Hooks are called in every documented form", "[link][observer][unit]") {
     CHECK(watched(Full{}) == Seen{"s1", "s1", "m01", "w01", "up01"});

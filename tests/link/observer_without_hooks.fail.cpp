@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// expect-error: Supervisor: the observer has none of the hooks
+// expect-error: Supervisor: the observer hears nothing
 #include <belay/link/supervisor.hpp>
 #include <belay/policy/max_attempts.hpp>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: a Tee passes every hook on, in order, to what wants it, and survives its own destruction.
-#include <belay/link/tee.hpp>
+#include <belay/core/tee.hpp>
 
 #include <memory>
 #include <optional>
@@ -82,4 +82,32 @@ TEST_CASE("Tee stops when a hook has destroyed the supervisor", "[link][tee][reg
     link->advance(at(0s));
     CHECK(link == nullptr);
     CHECK(seen == Seen{"a:connecting"});
+    // One that lives elsewhere outlives the supervisor, of which it must not tell any more.
+    T elsewhere{Sees{&seen, "c:"}, Kills{&kill}, Sees{&seen, "d:"}};
+    using R = Supervisor<FakeTransport<>, decltype(doubling()), std::reference_wrapper<T>>;
+    std::unique_ptr<R> other;
+    kill = [&] { other.reset(); };
+    other = std::make_unique<R>(FakeTransport<>{wire}, doubling(), SupervisorOptions{},
+                                std::ref(elsewhere));
+    other->start();
+    other->advance(at(0s));
+    CHECK(other == nullptr);
+    CHECK(seen == Seen{"a:connecting", "c:connecting"});
+}
+
+TEST_CASE("Tee may refer to the owner of its supervisor", "[link][tee][unit]") {
+    // Incomplete where the type of the supervisor is named.
+    struct Owner {
+        Seen seen;
+        Wire wire;
+        Supervisor<FakeTransport<>, decltype(doubling()), Tee<Sees, std::reference_wrapper<Owner>>>
+            link{FakeTransport<>{wire},
+                 doubling(),
+                 {},
+                 Tee<Sees, std::reference_wrapper<Owner>>{Sees{&seen, "a:"}, std::ref(*this)}};
+        void on_state(const Transition& t) { seen.emplace_back(to_string(t.to.state)); }
+    } owner;
+    owner.link.start();
+    owner.link.advance(at(0s));
+    CHECK(owner.seen == Seen{"a:connecting", "connecting"});
 }

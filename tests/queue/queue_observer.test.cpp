@@ -7,12 +7,14 @@
 #include <belay/queue/drop_newest.hpp>
 #include <belay/queue/drop_oldest.hpp>
 #include <belay/queue/queue.hpp>
+#include <belay/queue/queue_counters.hpp>
 #include <belay/queue/ring.hpp>
 #include <functional>
 #include <memory>
 #include <string>
 
 #include "support/catch.hpp"
+#include "support/core/told_in_every_way.hpp"
 #include "support/queue/queue_archetypes.hpp"
 
 using namespace belay;
@@ -41,6 +43,73 @@ struct Templated {
     void on_pushed(auto) { ++pushes; }
 };
 
+/// The same events for an observer that is given in any way.
+const auto a_life_of_a_queue = [](auto observer) {
+    Queue queue{Deque<int>{}, DropOldest{}, {.limit = 2}, std::move(observer)};
+    for (int i = 1; i <= 3; ++i) CHECK_FALSE(queue.push(i));
+    CHECK(queue.pop() == 2);
+    queue.drain([](int) {});
+    CHECK_FALSE(queue.push(4));
+    // As a Session does.
+    queue.storage().ack();
+    queue.tell_released(1);
+    queue.suspend();
+    CHECK(queue.push(5));
+};
+const belay_test::Told all_of_a_queue{"pushed 1",  "pushed 2", "dropped 1",  "pushed 2", "popped 1",
+                                      "drained 1", "pushed 1", "released 1", "refused 2"};
+
+struct HearsQueue {
+    belay_test::Told& told;
+    void on_pushed(std::size_t size) { told.push_back("pushed " + std::to_string(size)); }
+    void on_refused(const std::error_code& why) {
+        told.push_back("refused " + std::to_string(why.value()));
+    }
+    void on_dropped(int value) { told.push_back("dropped " + std::to_string(value)); }
+    void on_popped(std::size_t size) noexcept { told.push_back("popped " + std::to_string(size)); }
+    void on_drained(const DrainReport& report) noexcept {
+        told.push_back("drained " + std::to_string(report.drained));
+    }
+    void on_released(std::size_t count, std::size_t) {
+        told.push_back("released " + std::to_string(count));
+    }
+};
+struct HearsQueueWithMachine {
+    belay_test::Told& told;
+    void on_pushed(const auto& queue, std::size_t size) {
+        if (queue.size() == size) HearsQueue{told}.on_pushed(size);
+    }
+    void on_refused(auto& queue, const std::error_code& why) {
+        if (queue.suspended()) HearsQueue{told}.on_refused(why);
+    }
+    void on_dropped(const auto& queue, int value) {
+        if (queue.size() == 1) HearsQueue{told}.on_dropped(value);
+    }
+    void on_popped(const auto& queue, std::size_t size) noexcept {
+        if (queue.size() == size) HearsQueue{told}.on_popped(size);
+    }
+    void on_drained(const auto& queue, const DrainReport& report) noexcept {
+        if (queue.empty()) HearsQueue{told}.on_drained(report);
+    }
+    void on_released(const auto& queue, std::size_t count, std::size_t size) {
+        if (queue.size() == size) HearsQueue{told}.on_released(count, size);
+    }
+};
+using AnyQueue = Queue<Deque<int>>;
+struct QueueAllWrong : NoObserver {
+    void on_pushed(AnyQueue&, std::size_t);
+    void on_refused(std::error_code&);
+    void on_dropped(const char*);
+    void on_dropped(auto&, auto&);
+    void on_popped() noexcept;
+    void on_drained(std::size_t, std::error_code) noexcept;
+    void on_released(std::size_t);
+};
+using OfQueue = detail::QueueHooks<const AnyQueue, int>;
+static_assert(!OfQueue::Pushed::right<QueueAllWrong> && !OfQueue::Refused::right<QueueAllWrong>);
+static_assert(!OfQueue::Dropped::right<QueueAllWrong> && !OfQueue::Popped::right<QueueAllWrong>);
+static_assert(!OfQueue::Drained::right<QueueAllWrong> && !OfQueue::Released::right<QueueAllWrong>);
+
 }  // namespace
 
 static_assert(sizeof(Queue<Ring<int, 4>>) == sizeof(Queue<Ring<int, 4>, Reject, Blind>),
@@ -50,6 +119,48 @@ static_assert(std::is_same_v<decltype(Queue{Ring<int, 4>{}, Reject{}, {}, Diary{
 static_assert(std::is_default_constructible_v<Queue<Ring<int, 4>, Reject, Diary>>);
 static_assert(
     !std::is_default_constructible_v<Queue<Ring<int, 4>, Reject, std::reference_wrapper<Diary>>>);
+
+TEST_CASE("Queue tells each hook, however its observer is given", "[queue][queue_observer][unit]") {
+    belay_test::told_in_every_way<HearsQueue>(a_life_of_a_queue, all_of_a_queue);
+    belay_test::told_in_every_way<HearsQueueWithMachine>(a_life_of_a_queue, all_of_a_queue);
+}
+
+TEST_CASE("Queue::observer is the observer itself, also behind a std::ref",
+          "[queue][queue_observer][regression]") {
+    Diary diary;
+    Queue queue{Deque<int>{}, Reject{}, {}, std::ref(diary)};
+    static_assert(std::is_same_v<decltype(queue.observer()), Diary&>);
+    CHECK(&queue.observer() == &diary);
+    CHECK(&std::as_const(queue).observer() == &diary);
+    const Queue own{Deque<int>{}, Reject{}, {}, Diary{"x"}};
+    static_assert(std::is_same_v<decltype(own.observer()), const Diary&>);
+    CHECK(own.observer().text == "x");
+}
+
+TEST_CASE("A queue's Tee counts what another takes away", "[queue][queue_observer][unit]") {
+    struct Keeper {
+        std::vector<std::string> kept{};
+        void on_dropped(std::string value) { kept.push_back(std::move(value)); }
+    };
+    struct Looks {
+        std::vector<const void*> seen{};
+        void on_dropped(const std::string& value) { seen.push_back(value.data()); }
+    };
+    Queue queue{
+        Deque<std::string>{}, DropNewest{}, {.limit = 1}, Tee{Keeper{}, QueueCounters{}, Looks{}}};
+    CHECK_FALSE(queue.push(std::string("first")));
+    std::string second(100, 'x');
+    const void* const heap = second.data();
+    CHECK_FALSE(queue.push(std::move(second)));
+    const std::string third(100, 'y');
+    CHECK_FALSE(queue.push(third));
+    CHECK(queue.observer().get<0>().kept ==
+          std::vector{std::string(100, 'x'), std::string(100, 'y')});
+    CHECK(queue.observer().get<1>().dropped == 2);
+    // The last sees what was handed over; what was only lent is seen by all.
+    CHECK(queue.observer().get<2>().seen ==
+          std::vector{heap, static_cast<const void*>(third.data())});
+}
 
 TEST_CASE("Queue tells its observer of each push, pop, refusal and drain",
           "[queue][queue_observer][unit]") {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// expect-error: Queue: the observer has no hook
+// expect-error: Queue: the observer hears nothing
 #include <belay/queue/deque.hpp>
 #include <belay/queue/queue.hpp>
 

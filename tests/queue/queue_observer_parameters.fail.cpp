@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// expect-error: Queue: the observer's on_dropped must take the queue's value_type
+// expect-error: Queue: the observer's on_dropped must be 'on_dropped
 #include <belay/queue/deque.hpp>
 #include <belay/queue/queue.hpp>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// expect-error: Receiver: the observer has none of the hooks
+// expect-error: Receiver: the observer hears nothing
 #include <belay/session/receiver.hpp>
 
 #include "support/session/session_archetypes.hpp"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// expect-error: Session: the observer has none of the hooks
+// expect-error: Session: the observer hears nothing
 #include <belay/policy/max_attempts.hpp>
 #include <belay/session/session.hpp>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// expect-error: WorkQueue: Observer has neither on_dead nor on_dropped
+// expect-error: WorkQueue: the observer hears nothing
 #include <belay/work/work_queue.hpp>
 
 #include "support/queue/queue_archetypes.hpp"

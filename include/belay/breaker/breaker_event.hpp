@@ -3,14 +3,15 @@
 /// BreakerEvent, BreakerCounters: what a CircuitBreaker tells its observer, and what it counts.
 #pragma once
 
-#include <concepts>  // std::same_as
+#include <concepts>  // std::derived_from
 #include <cstddef>   // std::size_t
 #include <cstdint>   // std::int32_t, std::uint64_t
+#include <utility>   // std::move
 
 #include <belay/breaker/breaker_state.hpp>
 #include <belay/core/cause.hpp>
 #include <belay/core/detail/spin_mutex.hpp>
-#include <belay/core/no_observer.hpp>
+#include <belay/core/observer.hpp>
 
 namespace belay::inline BELAY_ABI {
 
@@ -61,17 +62,30 @@ constexpr void count(BreakerCounters& counters, BreakerChange change) noexcept {
     counters.would_open += change == BreakerChange::would_open ? 1U : 0U;
 }
 
-template <class O>
-concept HearsBreaker = std::same_as<O, NoObserver> || requires(O& o, const BreakerEvent& event) {
-    { o.on_breaker(event) } noexcept;
+/// What a CircuitBreaker B tells.
+template <class B>
+struct BreakerHooks {
+    using Event = Hook<OnBreaker, B, const BreakerEvent&>;
+
+    template <class O>
+    [[nodiscard]] static consteval bool explain() {
+        static_assert(Event::template right<O> && Event::template never_throws<O>(),
+                      "CircuitBreaker: the observer's on_breaker must be 'on_breaker(const "
+                      "belay::BreakerEvent&) noexcept', or have 'auto& breaker' in front of that");
+        static_assert(hears_any_of<O, Event>,
+                      "CircuitBreaker: the observer hears nothing: it needs on_breaker; one that "
+                      "may hear nothing derives from belay::NoObserver");
+        return true;
+    }
 };
 
 /// Events on their way to an observer: written under the breaker's lock, told without it, in
 /// order, by one thread at a time.
-template <class Observer>
+template <class Breaker, class Observer>
 class BreakerEvents {
 public:
-    constexpr explicit BreakerEvents(Observer observer) noexcept : observer_{observer} {}
+    constexpr BreakerEvents(Breaker& breaker, Observer observer) noexcept
+        : breaker_{breaker}, observer_{std::move(observer)} {}
 
     /// Under the lock. A full ring drops its oldest event, which the numbers show.
     constexpr void push(BreakerEvent event) noexcept {
@@ -91,7 +105,7 @@ public:
                 told_ = last_ - told_ > capacity ? last_ - capacity + 1 : told_ + 1;
                 next = ring_[told_ % capacity];
             }
-            observer_.on_breaker(next);
+            detail::notify<typename BreakerHooks<Breaker>::Event>(observer_, breaker_, next);
         }
     }
 
@@ -101,16 +115,18 @@ public:
 private:
     static constexpr std::size_t capacity = 8;
 
+    Breaker& breaker_;
     [[no_unique_address]] Observer observer_;
     BreakerEvent ring_[capacity]{};
     std::uint64_t last_ = 0;
     std::uint64_t told_ = 0;
     bool telling_ = false;
 };
-template <>
-class BreakerEvents<NoObserver> {
+template <class Breaker, std::derived_from<NoObserver> Observer>
+    requires(!has_name<OnBreaker, Observer>())
+class BreakerEvents<Breaker, Observer> {
 public:
-    constexpr explicit BreakerEvents(NoObserver) noexcept {}
+    constexpr BreakerEvents(Breaker&, const Observer&) noexcept {}
     constexpr void push(const BreakerEvent&) noexcept {}
     void tell(detail::SpinMutex&) noexcept {}
     [[nodiscard]] constexpr bool is_telling() const noexcept { return false; }

@@ -4,7 +4,7 @@
 #pragma once
 
 #include <cstdint>  // std::uint32_t
-#include <utility>  // std::exchange
+#include <utility>  // std::exchange, std::move
 
 #include <belay/breaker/breaker.hpp>
 #include <belay/breaker/detail/breaker_engine.hpp>
@@ -23,10 +23,10 @@ namespace belay::inline BELAY_ABI {
 /// The breaker must outlive its permits, also those that other threads hold, and every call of its
 /// functions; a checked build stops in the destructor if a permit is still out.
 ///
-/// An observer has `on_breaker(const BreakerEvent&) noexcept`; it follows a clock in the
-/// constructor. It hears every change after it was made, in order, from one thread at a time, never
-/// under a lock; it may call every function of the breaker, but not destroy it. The thread that is
-/// told need not be the one that made the change.
+/// An observer has `on_breaker(const BreakerEvent&) noexcept`, which may have `auto& breaker` in
+/// front; it follows a clock in the constructor. It hears every change after it was made, in order,
+/// from one thread at a time, never under a lock; it may call every function of the breaker, but
+/// not destroy it. The thread that is told need not be the one that made the change.
 ///
 /// Thread safety: any thread.
 /// Blocks:        `acquire` never while closed, nor do verdicts with ConsecutiveFailures; otherwise
@@ -41,9 +41,6 @@ template <class Clock = SteadyClock, class Trip = ConsecutiveFailures, class Ope
 class CircuitBreaker {
     // Not constraints: the compilers' words for a failed one would hide the sentence.
     static_assert(explain::clock_like<Clock>());
-    static_assert(detail::HearsBreaker<Observer>,
-                  "CircuitBreaker: the observer needs 'void on_breaker(const belay::BreakerEvent&) "
-                  "noexcept'");
 
 public:
     static constexpr std::string_view name = "CircuitBreaker";
@@ -162,7 +159,9 @@ public:
         : CircuitBreaker{trip, open_wait, C{}, half_open} {}
     constexpr CircuitBreaker(Trip trip, OpenWait open_wait, Clock clock,
                              HalfOpenOptions half_open = {}, Observer observer = {}) noexcept
-        : engine_{trip, open_wait, half_open, observer}, clock_{clock} {}
+        : engine_{*this, trip, open_wait, half_open, std::move(observer)}, clock_{clock} {
+        static_assert(detail::explain_observer<detail::BreakerHooks<CircuitBreaker>, Observer>());
+    }
     CircuitBreaker(const CircuitBreaker&) = delete;
     CircuitBreaker& operator=(const CircuitBreaker&) = delete;
     /// Pre: every permit has had its verdict, or was dropped; no call is in progress, so the
@@ -239,7 +238,7 @@ private:
         return Permit{this, grant.generation, grant.at};
     }
 
-    detail::BreakerEngine<Trip, OpenWait, Observer> engine_;
+    detail::BreakerEngine<CircuitBreaker, Trip, OpenWait, Observer> engine_;
     Random bits_{};
     [[no_unique_address]] Clock clock_;
     [[no_unique_address]] detail::PermitCount permits_;

@@ -9,7 +9,7 @@
 #include <utility>      // std::forward
 
 #include <belay/core/instant.hpp>
-#include <belay/core/no_observer.hpp>
+#include <belay/core/observer.hpp>
 
 namespace belay::inline BELAY_ABI {
 

@@ -3,7 +3,7 @@
 /// Pipeline: what is wrapped around one call, from the outside in.
 #pragma once
 
-#include <concepts>     // std::copy_constructible, std::derived_from
+#include <concepts>     // std::copy_constructible
 #include <cstdint>      // std::uint64_t
 #include <type_traits>  // std::decay_t
 #include <utility>      // std::forward, std::move
@@ -136,13 +136,15 @@ struct CallContext {
     [[nodiscard]] Turn turn() const noexcept { return {sleeper.now(), sleeper.bits()}; }
     /// A Hedge makes a further call.
     void hedged([[maybe_unused]] const Attempt& attempt) const {
-        if constexpr (detail::ObservesHedge<Observer>) observer.on_hedge(attempt);
+        detail::notify<detail::PipelineHooks::Hedged>(observer, detail::no_machine, attempt);
     }
     /// A layer lets no call through; `advice.by` names it.
     void refused([[maybe_unused]] const Attempt& attempt,
                  [[maybe_unused]] const Advice& advice) const {
-        if constexpr (detail::ObservesRefusal<Observer>) {
-            observer.on_refusal(CallRefused{attempt, advice, elapsed(sleeper.now(), advice.until)});
+        if constexpr (detail::hears<detail::RetryRunHooks::Refusal, Observer>) {
+            detail::notify<detail::RetryRunHooks::Refusal>(
+                observer, detail::no_machine,
+                CallRefused{attempt, advice, elapsed(sleeper.now(), advice.until)});
         }
     }
 };
@@ -194,9 +196,8 @@ public:
     auto operator()(Sleeper& sleeper, F&& fn, const Stop& stop = {},
                     Observer&& observer = {}) const {
         static_assert(explain::sleeper_like<Sleeper>());
-        static_assert(observes<Observer>,
-                      "Pipeline: the observer needs 'on_refusal(const belay::CallRefused&)' or "
-                      "'on_hedge(const belay::Attempt&)'");
+        static_assert(
+            detail::explain_observer<detail::PipelineHooks, std::remove_reference_t<Observer>>());
         using Callable = std::remove_reference_t<F>;
         using Callee = detail::Callee<Callable, detail::CallResult<Callable>>;
         CallContext<Sleeper, Stop, std::remove_reference_t<Observer>> context{sleeper, stop,
@@ -215,23 +216,14 @@ public:
     [[nodiscard]] auto operator()(Sleeper& sleeper, F&& fn, Stop stop = {},
                                   Observer&& observer = {}) const {
         static_assert(explain::async_sleeper_like<Sleeper>());
-        static_assert(observes<Observer>,
-                      "Pipeline: the observer needs 'on_refusal(const belay::CallRefused&)' or "
-                      "'on_hedge(const belay::Attempt&)'");
+        static_assert(
+            detail::explain_observer<detail::PipelineHooks, std::remove_reference_t<Observer>>());
         using Callee = detail::AwaitedCallee<std::decay_t<F>>;
         return await<Callee, Sleeper, std::decay_t<F>, Stop, Observer>(
             sleeper, std::forward<F>(fn), std::move(stop), std::forward<Observer>(observer));
     }
 
 private:
-    template <class Observer>
-    static constexpr bool observes =
-        detail::RefusalHookIsSound<std::remove_reference_t<Observer>> &&
-        detail::HedgeHookIsSound<std::remove_reference_t<Observer>> &&
-        (std::derived_from<std::remove_cvref_t<Observer>, NoObserver> ||
-         detail::ObservesRefusal<std::remove_reference_t<Observer>> ||
-         detail::ObservesHedge<std::remove_reference_t<Observer>>);
-
     template <class Callee, class Sleeper, class F, class Stop, class Observer>
     Task<typename Callee::Result> await(Sleeper& sleeper, F fn, Stop stop,
                                         Observer observer) const {

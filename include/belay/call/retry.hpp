@@ -65,9 +65,9 @@ public:
         // Nobody sleeps for an attempt that a rule will not allow when it is due.
         const Advice then = policy_.admit(advice.until);
         if (then.verb == Verb::stop) return end(CallErrc::gave_up, then);
-        if constexpr (ObservesRefusal<Observer>) {
+        if constexpr (hears<RetryRunHooks::Refusal, Observer>) {
             if (!planned_wait) {
-                observer_.on_refusal(
+                tell<RetryRunHooks::Refusal>(
                     CallRefused{following(), advice, elapsed(turn.now, advice.until)});
             }
         }
@@ -85,7 +85,7 @@ public:
         if (!failure) {
             policy_.succeeded(turn);
             finished_ = true;
-            if constexpr (ObservesSuccess<Observer>) observer_.on_success(attempt_);
+            tell<RetryRunHooks::Success>(attempt_);
             return;
         }
         standing_ = policy_.failed(*failure, turn);
@@ -94,10 +94,10 @@ public:
             return;
         }
         held_ = true;
-        if constexpr (ObservesRetries<Observer>) {
+        if constexpr (hears<RetryRunHooks::Planned, Observer>) {
             const Duration wait =
                 standing_.verb == Verb::go ? Duration{} : elapsed(turn.now, standing_.until);
-            observer_.on_retry(RetryPlanned{attempt_, *failure, standing_, wait});
+            tell<RetryRunHooks::Planned>(RetryPlanned{attempt_, *failure, standing_, wait});
         }
     }
 
@@ -128,7 +128,7 @@ private:
         attempt_ = following();
         const Instant end = after(now, policy_.attempt_limit(forever));
         if (end < attempt_.deadline) attempt_.deadline = end;
-        if constexpr (ObservesAttempt<Observer>) observer_.on_attempt(attempt_);
+        tell<RetryRunHooks::Begun>(attempt_);
         return RetryStep::call;
     }
 
@@ -141,11 +141,16 @@ private:
         } else {
             answer_.emplace(Answer::refuse(why, Duration{}));
         }
-        if constexpr (ObservesGiveUp<Observer>) {
+        if constexpr (hears<RetryRunHooks::GaveUp, Observer>) {
             const Failure failure = attempt_.number != 0 ? *answer_->failure : Failure{};
-            observer_.on_give_up(RetryEnded{attempt_.number, failure, why, advice});
+            tell<RetryRunHooks::GaveUp>(RetryEnded{attempt_.number, failure, why, advice});
         }
         return RetryStep::finished;
+    }
+
+    template <class H, class Event>
+    void tell(const Event& event) {
+        detail::notify<H>(observer_, no_machine, event);
     }
 
     void abandon() noexcept {
@@ -222,7 +227,8 @@ template <RuleLike P, SleeperLike Sleeper, class F, StopTokenLike Stop = NeverSt
     requires detail::BlockingCall<std::remove_reference_t<F>>
 auto retry(const P& policy, Sleeper& sleeper, F&& fn, const Stop& stop = {},
            Observer&& observer = {}) {
-    static_assert(detail::explain_retry_observer<std::remove_reference_t<Observer>>());
+    static_assert(
+        detail::explain_observer<detail::RetryRunHooks, std::remove_reference_t<Observer>>());
     using Callable = std::remove_reference_t<F>;
     using Callee = detail::Callee<Callable, detail::CallResult<Callable>>;
     const auto make = [&fn](const Attempt& attempt) { return Callee::make(fn, attempt); };

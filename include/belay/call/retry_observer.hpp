@@ -3,13 +3,11 @@
 /// What an observer of `retry` learns, and RetryCounters, which counts it.
 #pragma once
 
-#include <concepts>      // std::derived_from
 #include <cstdint>       // std::uint64_t
 #include <system_error>  // std::error_code
-#include <type_traits>   // std::remove_cvref_t
 
 #include <belay/call/attempt.hpp>
-#include <belay/core/no_observer.hpp>
+#include <belay/core/observer.hpp>
 #include <belay/policy/rule.hpp>
 
 namespace belay::inline BELAY_ABI {
@@ -50,68 +48,69 @@ struct RetryEnded {
 
 namespace detail {
 
-template <class O>
-concept ObservesAttempt = requires(O& o, const Attempt& event) { o.on_attempt(event); };
-template <class O>
-concept ObservesRetries = requires(O& o, const RetryPlanned& event) { o.on_retry(event); };
-template <class O>
-concept ObservesRefusal = requires(O& o, const CallRefused& event) { o.on_refusal(event); };
-template <class O>
-concept ObservesHedge = requires(O& o, const Attempt& event) { o.on_hedge(event); };
-template <class O>
-concept ObservesSuccess = requires(O& o, const Attempt& event) { o.on_success(event); };
-template <class O>
-concept ObservesGiveUp = requires(O& o, const RetryEnded& event) { o.on_give_up(event); };
+/// What a run of retry tells.
+struct RetryRunHooks {
+    using Begun = Hook<OnAttempt, const NoMachine, const Attempt&>;
+    using Planned = Hook<OnRetry, const NoMachine, const RetryPlanned&>;
+    using Refusal = Hook<OnRefusal, const NoMachine, const CallRefused&>;
+    using Success = Hook<OnSuccess, const NoMachine, const Attempt&>;
+    using GaveUp = Hook<OnGiveUp, const NoMachine, const RetryEnded&>;
 
-template <class O>
-concept HasRetryHook = ObservesAttempt<O> || ObservesRetries<O> || ObservesRefusal<O> ||
-                       ObservesSuccess<O> || ObservesGiveUp<O>;
-// One that sees nothing and does not say so is a misspelt hook.
-template <class O>
-concept ObservesRetry = std::derived_from<std::remove_cvref_t<O>, NoObserver> || HasRetryHook<O>;
+    template <class O>
+    [[nodiscard]] static consteval bool explain() {
+        static_assert(Begun::template right<O>,
+                      "retry: the observer's on_attempt must be 'on_attempt(const "
+                      "belay::Attempt&)'");
+        static_assert(Planned::template right<O>,
+                      "retry: the observer's on_retry must be 'on_retry(const "
+                      "belay::RetryPlanned&)'");
+        static_assert(Refusal::template right<O>,
+                      "retry: the observer's on_refusal must be 'on_refusal(const "
+                      "belay::CallRefused&)'");
+        static_assert(Success::template right<O>,
+                      "retry: the observer's on_success must be 'on_success(const "
+                      "belay::Attempt&)'");
+        static_assert(GaveUp::template right<O>,
+                      "retry: the observer's on_give_up must be 'on_give_up(const "
+                      "belay::RetryEnded&)'");
+        static_assert(hears_any_of<O, Begun, Planned, Refusal, Success, GaveUp>,
+                      "retry: the observer hears nothing: it needs one of on_attempt, on_retry, "
+                      "on_refusal, on_success, on_give_up; one that may hear nothing derives from "
+                      "belay::NoObserver");
+        return true;
+    }
+};
 
-// A hook of another form, beside right ones, would never hear anything.
-template <class O>
-concept AttemptHookIsSound = ObservesAttempt<O> || !requires { &O::on_attempt; };
-template <class O>
-concept RetryHookIsSound = ObservesRetries<O> || !requires { &O::on_retry; };
-template <class O>
-concept RefusalHookIsSound = ObservesRefusal<O> || !requires { &O::on_refusal; };
-template <class O>
-concept HedgeHookIsSound = ObservesHedge<O> || !requires { &O::on_hedge; };
-template <class O>
-concept SuccessHookIsSound = ObservesSuccess<O> || !requires { &O::on_success; };
-template <class O>
-concept GiveUpHookIsSound = ObservesGiveUp<O> || !requires { &O::on_give_up; };
+/// What a Pipeline tells.
+struct PipelineHooks {
+    using Refusal = RetryRunHooks::Refusal;
+    using Hedged = Hook<OnHedge, const NoMachine, const Attempt&>;
 
-template <class O>
-consteval bool explain_retry_observer() {
-    static_assert(AttemptHookIsSound<O>,
-                  "retry: the observer's on_attempt must be 'on_attempt(const belay::Attempt&)'");
-    static_assert(RetryHookIsSound<O>,
-                  "retry: the observer's on_retry must be 'on_retry(const belay::RetryPlanned&)'");
-    static_assert(
-        RefusalHookIsSound<O>,
-        "retry: the observer's on_refusal must be 'on_refusal(const belay::CallRefused&)'");
-    static_assert(SuccessHookIsSound<O>,
-                  "retry: the observer's on_success must be 'on_success(const belay::Attempt&)'");
-    static_assert(
-        GiveUpHookIsSound<O>,
-        "retry: the observer's on_give_up must be 'on_give_up(const belay::RetryEnded&)'");
-    static_assert(
-        ObservesRetry<O>,
-        "retry: the observer needs one of 'on_attempt(const belay::Attempt&)', "
-        "'on_retry(const belay::RetryPlanned&)', 'on_refusal(const belay::CallRefused&)', "
-        "'on_success(const belay::Attempt&)', 'on_give_up(const belay::RetryEnded&)'");
-    return ObservesRetry<O>;
-}
+    template <class O>
+    [[nodiscard]] static consteval bool explain() {
+        static_assert(Refusal::right<O>,
+                      "Pipeline: the observer's on_refusal must be 'on_refusal(const "
+                      "belay::CallRefused&)'");
+        static_assert(Hedged::right<O>,
+                      "Pipeline: the observer's on_hedge must be 'on_hedge(const "
+                      "belay::Attempt&)'");
+        static_assert(hears_any_of<O, Refusal, Hedged>,
+                      "Pipeline: the observer hears nothing: it needs on_refusal or on_hedge; one "
+                      "that may hear nothing derives from belay::NoObserver");
+        return true;
+    }
+};
 
 inline constexpr NoObserver nobody{};
-/// The observer, or the one nobody: all that see nothing are the same code.
+/// The observer, or the one nobody: all that hear nothing are the same code.
 template <class O>
 [[nodiscard]] constexpr auto& watching(O& observer) noexcept {
-    if constexpr (HasRetryHook<O>) {
-        return observer;
+    constexpr bool hears_something =
+        hears<RetryRunHooks::Begun, O> || hears<RetryRunHooks::Planned, O> ||
+        hears<RetryRunHooks::Refusal, O> || hears<RetryRunHooks::Success, O> ||
+        hears<RetryRunHooks::GaveUp, O>;
+    if constexpr (hears_something) {
+        return unwrap(observer);
     } else {
         return nobody;
     }

@@ -111,7 +111,8 @@ template <RuleLike P, class Sleeper, class F, StopTokenLike Stop = NeverStops,
 [[nodiscard]] auto retry(const P& policy, Sleeper& sleeper, F&& fn, Stop stop = {},
                          Observer&& observer = {}) {
     static_assert(explain::async_sleeper_like<Sleeper>());
-    static_assert(detail::explain_retry_observer<std::remove_reference_t<Observer>>());
+    static_assert(
+        detail::explain_observer<detail::RetryRunHooks, std::remove_reference_t<Observer>>());
     using Callable = std::decay_t<F>;
     using Callee = detail::Callee<Callable, detail::AwaitedValue<Callable>>;
     using Coroutine =

@@ -15,13 +15,12 @@ namespace belay::inline BELAY_ABI {
 ///
 /// An AttemptTimeout in the policy is a Timeout around each attempt.
 ///
-/// The observer, if there is one, is that of `retry`; it must outlive the pipeline.
+/// The observer, if there is one, is that of `retry`, an lvalue or in a std::ref; it must outlive
+/// the pipeline.
 ///
 /// Thread safety: as the policy's copy; the observer is called on the thread of each call.
 template <RuleLike P, class Observer = const NoObserver>
 class Retrying {
-    static_assert(detail::explain_retry_observer<Observer>());
-
 public:
     static constexpr bool repeats_calls = true;
     static constexpr bool retries_calls = true;
@@ -29,7 +28,9 @@ public:
     constexpr explicit Retrying(P policy)
         : policy_{std::move(policy)}, observer_{&detail::nobody} {}
     constexpr Retrying(P policy, Observer& observer)
-        : policy_{std::move(policy)}, observer_{&observer} {}
+        : policy_{std::move(policy)}, observer_{&observer} {
+        static_assert(detail::explain_observer<detail::RetryRunHooks, Observer>());
+    }
 
     template <class Next, class Context>
     typename Next::Answer call(const Next& next, Context& context, const Attempt& around) const {
@@ -71,7 +72,9 @@ private:
 
 template <class P>
 Retrying(P) -> Retrying<P>;
-template <class P, class Observer>
-Retrying(P, Observer&) -> Retrying<P, Observer>;
+template <RuleLike P, class Observer>
+Retrying(P, Observer&) -> Retrying<P, detail::Unwrapped<Observer>>;
+template <RuleLike P, detail::Reference Wrapper>
+Retrying(P, Wrapper&&) -> Retrying<P, detail::Unwrapped<Wrapper>>;
 
 }  // namespace belay::inline BELAY_ABI

@@ -104,4 +104,24 @@ private:
 
 }  // namespace driver
 
+namespace detail {
+
+/// Marks a turn of a machine from inside of what it calls, if it can be destroyed there: a friend
+/// of those that have a `line_`.
+struct LifelineOf {
+    struct Lives {
+        [[nodiscard]] static constexpr bool gone() noexcept { return false; }
+    };
+    template <class M>
+    [[nodiscard]] static auto guard(M& machine) noexcept {
+        if constexpr (requires { driver::TurnGuard{machine.line_}; }) {
+            return driver::TurnGuard{machine.line_};
+        } else {
+            return Lives{};
+        }
+    }
+};
+
+}  // namespace detail
+
 }  // namespace belay::inline BELAY_ABI

@@ -53,9 +53,7 @@ public:
           live_{std::move(transport), box_} {
         BELAY_PRECONDITION(options.events_per_turn_max > 0,
                            "Supervisor::Supervisor: events_per_turn_max must be > 0");
-        static_assert(detail::observes_link<Observer, Supervisor, message_type>(),
-                      "Supervisor: the observer has none of the hooks, see docs/link.md; "
-                      "use NoObserver for none");
+        static_assert(detail::explain_observer<Hooks, Observer>());
     }
     Supervisor(const Supervisor&) = delete;
     Supervisor& operator=(const Supervisor&) = delete;
@@ -184,7 +182,9 @@ public:
     [[nodiscard]] Instant now() const noexcept { return now_; }
 
 private:
+    friend struct detail::LifelineOf;
     using Box = detail::LinkBox<message_type>;
+    using Hooks = detail::SupervisorHooks<Supervisor, message_type>;
 
     struct Early {
         message_type message;
@@ -234,7 +234,7 @@ private:
                 return deliver(std::move(*event.message), event.lane);
             case part::EventKind::writable:
                 if (core_.status().state != LinkState::connected) return;
-                return detail::notify<detail::OnWritable>(observer_, *this, Lane{event.lane});
+                return detail::notify<typename Hooks::Writable>(observer_, *this, Lane{event.lane});
             default:
                 return;
         }
@@ -257,7 +257,8 @@ private:
 
     void deliver(message_type message, Lane lane) {
         if (core_.status().state == LinkState::connected) {
-            return detail::notify_message(observer_, *this, std::move(message), lane);
+            return detail::notify<typename Hooks::Message>(observer_, *this, std::move(message),
+                                                           Lane{lane});
         }
         // A greeting that came before the last lane was open: kept, and delivered after
         // `connected`.
@@ -289,8 +290,8 @@ private:
                 return step({.input = timeline::Input::reconnect_now, .force = true});
             case detail::Command::send:
                 if (send(*event.message, event.lane) != SendResult::sent) {
-                    detail::notify<detail::OnUnsent>(observer_, *this, std::move(*event.message),
-                                                     Lane{event.lane});
+                    detail::notify<typename Hooks::Unsent>(
+                        observer_, *this, std::move(*event.message), Lane{event.lane});
                 }
                 return;
         }
@@ -322,10 +323,11 @@ private:
                 const Transition change = pending_[0];
                 --pending_count_;
                 for (std::size_t i = 0; i < pending_count_; ++i) pending_[i] = pending_[i + 1];
-                detail::notify<detail::OnState>(observer_, *this, change);
+                detail::notify<typename Hooks::State>(observer_, *this, change);
             } else if (core_.status().state == LinkState::connected) {
                 Early early = early_.pop();
-                detail::notify_message(observer_, *this, std::move(early.message), early.lane);
+                detail::notify<typename Hooks::Message>(observer_, *this, std::move(early.message),
+                                                        Lane{early.lane});
             } else {
                 break;
             }

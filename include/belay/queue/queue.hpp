@@ -37,7 +37,6 @@ struct QueueOptions {
 /// Thread safety: distinct objects safe; one queue is for one thread, whatever its storage allows.
 template <StorageLike Storage, OverflowLike Overflow = Reject, class Observer = NoObserver>
 class Queue {
-    static_assert(detail::explain_queue_observer<Observer, typename Storage::value_type>());
     static constexpr bool counts_bytes = detail::CountsBytes<Storage>;
 
 public:
@@ -59,6 +58,7 @@ public:
         BELAY_PRECONDITION(bytes_limit_ > 0, "Queue::Queue: the limit of bytes must be > 0");
         BELAY_PRECONDITION(counts_bytes || bytes_limit_ == no_limit,
                            "Queue::Queue: a limit of bytes needs a storage that has 'bytes()'");
+        static_assert(detail::explain_observer<Hooks, Observer>());
     }
     // Templates, so that Clang 14 leaves them alone where they cannot be.
     template <class O = Overflow>
@@ -90,15 +90,17 @@ public:
             detail::error_of(storage_.try_push(std::forward<V>(value)), QueueErrc::queue_full);
         if (error) return refused(error);
         if (draining_) ++pushed_meanwhile_;
-        if constexpr (detail::ObservesPush<Watcher>) watcher().on_pushed(size());
+        if constexpr (hears<typename Hooks::Pushed>) {
+            detail::notify<typename Hooks::Pushed>(observer_, *this, size());
+        }
         return error;
     }
 
     /// Takes the oldest value; nothing if there is none, or while the queue is drained.
     [[nodiscard]] std::optional<value_type> pop() {
-        if constexpr (detail::ObservesPop<Watcher>) {
+        if constexpr (hears<typename Hooks::Popped>) {
             std::optional<value_type> value = take();
-            if (value) watcher().on_popped(size());
+            if (value) detail::notify<typename Hooks::Popped>(observer_, *this, size());
             return value;
         } else {
             return take();
@@ -131,6 +133,14 @@ public:
             if (!result.error) ++result.drained;
         }
         return result;
+    }
+
+    /// For who acknowledges in the storage itself, as a Session does: tells the observer that the
+    /// first `count` values are gone, which were not popped.   Throws: what the observer throws.
+    void tell_released(std::size_t count) {
+        if constexpr (hears<typename Hooks::Released>) {
+            detail::notify<typename Hooks::Released>(observer_, *this, count, size());
+        }
     }
 
     /// Refuses pushes from now on; what waits can still be taken.
@@ -182,11 +192,13 @@ public:
 
     [[nodiscard]] Storage& storage() noexcept { return storage_; }
     [[nodiscard]] const Storage& storage() const noexcept { return storage_; }
-    [[nodiscard]] Observer& observer() noexcept { return observer_; }
-    [[nodiscard]] const Observer& observer() const noexcept { return observer_; }
+    [[nodiscard]] auto& observer() noexcept { return detail::unwrap(observer_); }
+    [[nodiscard]] auto& observer() const noexcept { return detail::unwrap(observer_); }
 
 private:
-    using Watcher = detail::Unwrapped<Observer>;
+    using Hooks = detail::QueueHooks<const Queue, value_type>;
+    template <class Hook>
+    static constexpr bool hears = detail::hears<Hook, Observer>;
 
     /// A push that found the queue full, as the overflow policy sees it.
     template <class V>
@@ -225,9 +237,9 @@ private:
         Draining& operator=(const Draining&) = delete;
         ~Draining() {
             queue.draining_ = false;
-            if constexpr (detail::ObservesDrain<Watcher>) {
+            if constexpr (hears<typename Hooks::Drained>) {
                 if (executing) result.error = make_error_code(QueueErrc::executor_failed);
-                queue.watcher().on_drained(result);
+                detail::notify<typename Hooks::Drained>(queue.observer_, queue, result);
             }
         }
         Queue& queue;
@@ -261,23 +273,13 @@ private:
         return draining_ ? std::nullopt : storage_.try_pop();
     }
 
-    [[nodiscard]] auto& watcher() noexcept { return detail::unwrap(observer_); }
     std::error_code refused(const std::error_code& why) {
-        if constexpr (detail::ObservesPushRefusal<Watcher>) watcher().on_refused(why);
+        detail::notify<typename Hooks::Refused>(observer_, *this, why);
         return why;
     }
     template <class V>
     void dropped(V&& value) {
-        if constexpr (detail::ObservesDrop<Watcher, V>) {
-            watcher().on_dropped(std::forward<V>(value));
-        } else if constexpr (detail::ObservesDrop<Watcher, value_type>) {
-            // What was pushed is of another type than what is stored, or must not be moved.
-            if constexpr (std::constructible_from<value_type, V>) {
-                watcher().on_dropped(value_type(value));
-            } else {
-                watcher().on_dropped(value_type(value.begin(), value.end()));
-            }
-        }
+        detail::notify<typename Hooks::Dropped>(observer_, *this, std::forward<V>(value));
     }
 
     Storage storage_;

@@ -30,6 +30,8 @@ struct QueueCounters {
     std::uint64_t popped = 0;
     /// Values that were executed.
     std::uint64_t drained = 0;
+    /// Values that a Session delivered.
+    std::uint64_t released = 0;
     /// Drains that ended with an error, or by an exception.
     std::uint64_t failed = 0;
     /// The most values that waited after a push.
@@ -46,6 +48,8 @@ struct QueueCounters {
         drained += result.drained;
         if (result.error) ++failed;
     }
+
+    constexpr void on_released(std::size_t count, std::size_t) noexcept { released += count; }
 
     friend constexpr bool operator==(const QueueCounters&, const QueueCounters&) noexcept = default;
 };

@@ -2,27 +2,28 @@
 /// \file belay/queue/queue_observer.hpp
 /// What an observer of a Queue learns.
 ///
-/// It may have any of these hooks, and is called after the change:
+/// It may have any of these hooks, each also with `const auto& queue` in front, and is called after
+/// the change:
 ///
 /// - `on_pushed(std::size_t size)`: a value was taken; `size` wait now;
 /// - `on_refused(const std::error_code& why)`: a push was not taken;
 /// - `on_dropped(value)`: the overflow policy dropped a value, an old one or the one that was
 ///   pushed. Its only trace: the hook may move it away;
 /// - `on_popped(std::size_t size) noexcept`: `pop` took a value; `size` are left;
-/// - `on_drained(const DrainReport&) noexcept`: a drain has ended, also by an exception.
+/// - `on_drained(const DrainReport&) noexcept`: a drain has ended, also by an exception;
+/// - `on_released(std::size_t count, std::size_t size)`: whoever works on the storage itself, a
+///   Session, is done with the first `count` values; `size` are left.
 ///
 /// Hooks may ask the queue, and must not change it. What one throws leaves the call that ran it;
 /// what had happened stays so. Two must not throw: `pop` would lose its value, and a drain may have
 /// ended by an exception already.
 #pragma once
 
-#include <concepts>      // std::derived_from
+#include <concepts>      // std::constructible_from
 #include <cstddef>       // std::size_t
 #include <system_error>  // std::error_code
-#include <type_traits>   // std::remove_reference_t
-#include <utility>       // std::forward
 
-#include <belay/core/no_observer.hpp>
+#include <belay/core/observer.hpp>
 
 namespace belay::inline BELAY_ABI {
 
@@ -37,53 +38,68 @@ struct DrainReport {
 
 namespace detail {
 
-template <class O>
-concept ObservesPush = requires(O& o, std::size_t size) { o.on_pushed(size); };
-template <class O>
-concept ObservesPushRefusal = requires(O& o, const std::error_code& why) { o.on_refused(why); };
-template <class O, class V>
-concept ObservesDrop = requires(O& o, V&& value) { o.on_dropped(static_cast<V&&>(value)); };
-template <class O>
-concept ObservesPop = requires(O& o, std::size_t size) { o.on_popped(size); };
-template <class O>
-concept ObservesDrain = requires(O& o, const DrainReport& result) { o.on_drained(result); };
+/// on_dropped is told what was dropped: one of the stored, or what was pushed, as it was pushed if
+/// the observer takes that.
+template <class Q, class V>
+struct DroppedHook : Hook<OnDropped, Q, V> {
+    using Stored = Hook<OnDropped, Q, V>;
+    template <class O, class B>
+    static constexpr void call(O& o, Q& queue, B&& dropped) {
+        using AsPushed = Hook<OnDropped, Q, B>;
+        if constexpr (AsPushed::template heard<O>) {
+            AsPushed::call(o, queue, static_cast<B&&>(dropped));
+        } else if constexpr (std::constructible_from<V, B>) {
+            Stored::call(o, queue, V(dropped));
+        } else if constexpr (requires { V(dropped.begin(), dropped.end()); }) {
+            Stored::call(o, queue, V(dropped.begin(), dropped.end()));
+        } else {
+            Stored::call(o, queue, static_cast<B&&>(dropped));
+        }
+    }
+};
 
-/// Whether an observer is right for a queue of V; if not, says why.
-template <class O, class V>
-[[nodiscard]] consteval bool explain_queue_observer() {
-    using Target = Unwrapped<O>;
-    static_assert(std::derived_from<Target, NoObserver> || ObservesPush<Target> ||
-                      ObservesPushRefusal<Target> || ObservesDrop<Target, V> ||
-                      ObservesPop<Target> || ObservesDrain<Target>,
-                  "Queue: the observer has no hook, see belay/queue/queue_observer.hpp; one that "
-                  "sees nothing derives from NoObserver");
-    // A hook that is no template and fits no call is a mistake that would stay silent.
-    static_assert(
-        ObservesPush<Target> || !requires { &Target::on_pushed; },
-        "Queue: the observer's on_pushed must take a std::size_t");
-    static_assert(
-        ObservesPushRefusal<Target> || !requires { &Target::on_refused; },
-        "Queue: the observer's on_refused must take a const std::error_code&");
-    static_assert(
-        ObservesDrop<Target, V> || !requires { &Target::on_dropped; },
-        "Queue: the observer's on_dropped must take the queue's value_type");
-    static_assert(
-        ObservesPop<Target> || !requires { &Target::on_popped; },
-        "Queue: the observer's on_popped must take a std::size_t");
-    static_assert(
-        ObservesDrain<Target> || !requires { &Target::on_drained; },
-        "Queue: the observer's on_drained must take a const DrainReport&");
-    if constexpr (ObservesPop<Target>) {
-        static_assert(noexcept(std::declval<Target&>().on_popped(std::size_t{})),
+/// What a queue Q of V tells.
+template <class Q, class V>
+struct QueueHooks {
+    using Pushed = Hook<OnPushed, Q, std::size_t>;
+    using Refused = Hook<OnRefused, Q, const std::error_code&>;
+    using Dropped = DroppedHook<Q, V>;
+    using Popped = Hook<OnPopped, Q, std::size_t>;
+    using Drained = Hook<OnDrained, Q, const DrainReport&>;
+    using Released = Hook<OnReleased, Q, std::size_t, std::size_t>;
+
+    template <class O>
+    [[nodiscard]] static consteval bool explain() {
+        static_assert(Pushed::template right<O>,
+                      "Queue: the observer's on_pushed must be 'on_pushed(std::size_t)', or have "
+                      "'const auto& queue' in front of that");
+        static_assert(Refused::template right<O>,
+                      "Queue: the observer's on_refused must be 'on_refused(const "
+                      "std::error_code&)', or have 'const auto& queue' in front of that");
+        static_assert(Dropped::template right<O>,
+                      "Queue: the observer's on_dropped must be 'on_dropped(value_type)', or have "
+                      "'const auto& queue' in front of that");
+        static_assert(Popped::template right<O>,
+                      "Queue: the observer's on_popped must be 'on_popped(std::size_t) noexcept', "
+                      "or have 'const auto& queue' in front of that");
+        static_assert(Popped::template never_throws<O>(),
                       "Queue: the observer's on_popped must be noexcept");
+        static_assert(Drained::template right<O>,
+                      "Queue: the observer's on_drained must be 'on_drained(const "
+                      "belay::DrainReport&) noexcept', or have 'const auto& queue' in front of "
+                      "that");
+        static_assert(Drained::template never_throws<O>(),
+                      "Queue: the observer's on_drained must be noexcept");
+        static_assert(Released::template right<O>,
+                      "Queue: the observer's on_released must be 'on_released(std::size_t count, "
+                      "std::size_t size)', or have 'const auto& queue' in front of that");
+        static_assert(hears_any_of<O, Pushed, Refused, Dropped, Popped, Drained, Released>,
+                      "Queue: the observer hears nothing: it needs one of on_pushed, on_refused, "
+                      "on_dropped, on_popped, on_drained, on_released; one that may hear nothing "
+                      "derives from belay::NoObserver");
+        return true;
     }
-    if constexpr (ObservesDrain<Target>) {
-        static_assert(
-            noexcept(std::declval<Target&>().on_drained(std::declval<const DrainReport&>())),
-            "Queue: the observer's on_drained must be noexcept");
-    }
-    return true;
-}
+};
 
 }  // namespace detail
 }  // namespace belay::inline BELAY_ABI

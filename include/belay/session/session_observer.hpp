@@ -17,101 +17,91 @@
 /// std::error_code)`.
 #pragma once
 
-#include <utility>  // std::forward
+#include <cstdint>       // std::uint64_t
+#include <system_error>  // std::error_code
 
-#include <belay/link/observer.hpp>
+#include <belay/core/observer.hpp>
+#include <belay/link/status.hpp>
+#include <belay/session/blocked.hpp>
+#include <belay/session/ledger_like.hpp>
+#include <belay/session/session_errc.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
 
-struct OnAccepted {
-    static auto call(auto& o, auto&&... a)
-        -> decltype(o.on_accepted(std::forward<decltype(a)>(a)...)) {
-        return o.on_accepted(std::forward<decltype(a)>(a)...);
-    }
+/// What a Session S tells.
+template <class S>
+struct SessionHooks {
+    using State = Hook<OnState, S, const Transition&>;
+    using Accepted = Hook<OnAccepted, S, std::uint64_t>;
+    using Acknowledged = Hook<OnAcknowledged, S, std::uint64_t>;
+    using IsBlocked = Hook<OnBlocked, S, Blocked, const BlockedDetails&>;
+    using JournalReplaced = Hook<OnJournalReplaced, S, const BlockedDetails&>;
+    using Stalled = Hook<OnStalled, S>;
+
     template <class O>
-    static constexpr bool exists = requires { &O::on_accepted; };
-};
-struct OnAcknowledged {
-    static auto call(auto& o, auto&&... a)
-        -> decltype(o.on_acknowledged(std::forward<decltype(a)>(a)...)) {
-        return o.on_acknowledged(std::forward<decltype(a)>(a)...);
+    [[nodiscard]] static consteval bool explain() {
+        static_assert(State::template right<O>,
+                      "Session: the observer's on_state must be 'on_state(const "
+                      "belay::Transition&)', or have 'auto& session' in front of that");
+        static_assert(Accepted::template right<O>,
+                      "Session: the observer's on_accepted must be 'on_accepted(std::uint64_t)', "
+                      "or have 'auto& session' in front of that");
+        static_assert(Acknowledged::template right<O>,
+                      "Session: the observer's on_acknowledged must be 'on_acknowledged("
+                      "std::uint64_t)', or have 'auto& session' in front of that");
+        static_assert(IsBlocked::template right<O>,
+                      "Session: the observer's on_blocked must be 'on_blocked(belay::Blocked, "
+                      "const belay::BlockedDetails&)', or have 'auto& session' in front of that");
+        static_assert(JournalReplaced::template right<O>,
+                      "Session: the observer's on_journal_replaced must be 'on_journal_replaced("
+                      "const belay::BlockedDetails&)', or have 'auto& session' in front of that");
+        static_assert(Stalled::template right<O>,
+                      "Session: the observer's on_stalled must be 'on_stalled()', or "
+                      "'on_stalled(auto& session)'");
+        static_assert(
+            hears_any_of<O, State, Accepted, Acknowledged, IsBlocked, JournalReplaced, Stalled>,
+            "Session: the observer hears nothing: it needs one of on_state, on_accepted, "
+            "on_acknowledged, on_blocked, on_journal_replaced, on_stalled; one that may hear "
+            "nothing derives from belay::NoObserver");
+        return true;
     }
-    template <class O>
-    static constexpr bool exists = requires { &O::on_acknowledged; };
-};
-struct OnBlocked {
-    static auto call(auto& o, auto&&... a)
-        -> decltype(o.on_blocked(std::forward<decltype(a)>(a)...)) {
-        return o.on_blocked(std::forward<decltype(a)>(a)...);
-    }
-    template <class O>
-    static constexpr bool exists = requires { &O::on_blocked; };
-};
-struct OnJournalReplaced {
-    static auto call(auto& o, auto&&... a)
-        -> decltype(o.on_journal_replaced(std::forward<decltype(a)>(a)...)) {
-        return o.on_journal_replaced(std::forward<decltype(a)>(a)...);
-    }
-    template <class O>
-    static constexpr bool exists = requires { &O::on_journal_replaced; };
-};
-struct OnStalled {
-    static auto call(auto& o, auto&&... a)
-        -> decltype(o.on_stalled(std::forward<decltype(a)>(a)...)) {
-        return o.on_stalled(std::forward<decltype(a)>(a)...);
-    }
-    template <class O>
-    static constexpr bool exists = requires { &O::on_stalled; };
-};
-struct OnAttached {
-    static auto call(auto& o, auto&&... a)
-        -> decltype(o.on_attached(std::forward<decltype(a)>(a)...)) {
-        return o.on_attached(std::forward<decltype(a)>(a)...);
-    }
-    template <class O>
-    static constexpr bool exists = requires { &O::on_attached; };
-};
-struct OnCommitted {
-    static auto call(auto& o, auto&&... a)
-        -> decltype(o.on_committed(std::forward<decltype(a)>(a)...)) {
-        return o.on_committed(std::forward<decltype(a)>(a)...);
-    }
-    template <class O>
-    static constexpr bool exists = requires { &O::on_committed; };
-};
-struct OnRefused {
-    static auto call(auto& o, auto&&... a)
-        -> decltype(o.on_refused(std::forward<decltype(a)>(a)...)) {
-        return o.on_refused(std::forward<decltype(a)>(a)...);
-    }
-    template <class O>
-    static constexpr bool exists = requires { &O::on_refused; };
-};
-struct OnLedgerFailed {
-    static auto call(auto& o, auto&&... a)
-        -> decltype(o.on_ledger_failed(std::forward<decltype(a)>(a)...)) {
-        return o.on_ledger_failed(std::forward<decltype(a)>(a)...);
-    }
-    template <class O>
-    static constexpr bool exists = requires { &O::on_ledger_failed; };
 };
 
-/// Whether an observer of a session has any hook at all; one without would stay silent unnoticed.
-template <class O, class S, class Blocked, class Details>
-[[nodiscard]] consteval bool observes_session() {
-    return is_no_observer<O> || hears<OnState, O, S, const Transition&>() ||
-           hears<OnAccepted, O, S, std::uint64_t>() ||
-           hears<OnAcknowledged, O, S, std::uint64_t>() ||
-           hears<OnBlocked, O, S, Blocked, const Details&>() ||
-           hears<OnJournalReplaced, O, S, const Details&>() || hears<OnStalled, O, S>();
-}
-template <class O, class R, class Id, class Progress, class Error>
-[[nodiscard]] consteval bool observes_receiver() {
-    return is_no_observer<O> || hears<OnAttached, O, R, const Id&, const Progress&>() ||
-           hears<OnCommitted, O, R, const Id&, const Progress&>() ||
-           hears<OnJournalReplaced, O, R, const Id&, const Progress&>() ||
-           hears<OnRefused, O, R, Error, const Id&>() ||
-           hears<OnLedgerFailed, O, R, std::error_code>();
-}
+/// What a Receiver R tells.
+template <class R>
+struct ReceiverHooks {
+    using Attached = Hook<OnAttached, R, const Id&, const Progress&>;
+    using Committed = Hook<OnCommitted, R, const Id&, const Progress&>;
+    using JournalReplaced = Hook<OnJournalReplaced, R, const Id&, const Progress&>;
+    using Refused = Hook<OnRefused, R, SessionErrc, const Id&>;
+    using LedgerFailed = Hook<OnLedgerFailed, R, std::error_code>;
+
+    template <class O>
+    [[nodiscard]] static consteval bool explain() {
+        static_assert(Attached::template right<O>,
+                      "Receiver: the observer's on_attached must be 'on_attached(const belay::Id&, "
+                      "const belay::Progress&)', or have 'auto& receiver' in front of that");
+        static_assert(Committed::template right<O>,
+                      "Receiver: the observer's on_committed must be 'on_committed(const "
+                      "belay::Id&, const belay::Progress&)', or have 'auto& receiver' in front of "
+                      "that");
+        static_assert(JournalReplaced::template right<O>,
+                      "Receiver: the observer's on_journal_replaced must be 'on_journal_replaced("
+                      "const belay::Id&, const belay::Progress&)', or have 'auto& receiver' in "
+                      "front of that");
+        static_assert(Refused::template right<O>,
+                      "Receiver: the observer's on_refused must be 'on_refused(belay::SessionErrc, "
+                      "const belay::Id&)', or have 'auto& receiver' in front of that");
+        static_assert(LedgerFailed::template right<O>,
+                      "Receiver: the observer's on_ledger_failed must be 'on_ledger_failed("
+                      "std::error_code)', or have 'auto& receiver' in front of that");
+        static_assert(
+            hears_any_of<O, Attached, Committed, JournalReplaced, Refused, LedgerFailed>,
+            "Receiver: the observer hears nothing: it needs one of on_attached, on_committed, "
+            "on_journal_replaced, on_refused, on_ledger_failed; one that may hear nothing derives "
+            "from belay::NoObserver");
+        return true;
+    }
+};
 
 }  // namespace belay::inline BELAY_ABI::detail

@@ -7,7 +7,7 @@
 #include <memory>    // std::make_unique, std::unique_ptr
 #include <utility>   // std::move
 
-#include <belay/core/no_observer.hpp>
+#include <belay/core/observer.hpp>
 #include <belay/journal/detail/keeps_note.hpp>
 #include <belay/queue/flushable_like.hpp>
 #include <belay/work/detail/work_leasing.hpp>
@@ -31,8 +31,8 @@ namespace belay::inline BELAY_ABI {
 /// `DeadLetters`: KeepDead, or a storage that takes Bytes; what it refuses is kept as by KeepDead.
 /// A crash, or a `flush` or `commit` of it that fails, may leave a letter in both; none is lost.
 /// `Observer`: `on_dead(const DeadWork&)`: not lent any more (not of what an opening finds damaged:
-/// see `dead`); `on_dropped(const DeadWork&)`: expired and removed. They must not call the queue;
-/// std::ref works.
+/// see `dead`); `on_dropped(const DeadWork&)`: expired and removed. They may ask the queue, and
+/// must not change it.
 ///
 /// Time comes with each call: waits go by `Moment::now`; what is stored goes by `Moment::wall`, so
 /// that a wall clock that jumps can only shorten a stored delay; ahead, it expires work early.
@@ -130,7 +130,10 @@ public:
     /// Errors:     queue_empty: nothing can be lent before `deadline()`; those of the log, and
     ///             with `count_before_lending` of `commit`: the delivery may count then, unlent.
     /// Complexity: O(length + log(lent and delayed)), amortized.
-    [[nodiscard]] Result<Lease> lease(Moment moment) { return work().lease(moment, letters_); }
+    [[nodiscard]] Result<Lease> lease(Moment moment) {
+        auto letters = letters_.of(*this);
+        return work().lease(moment, letters);
+    }
 
     /// The work is done: the item is gone.
     ///
@@ -146,7 +149,8 @@ public:
     [[nodiscard]] std::error_code nack(const Lease& lease, Moment moment,
                                        Duration delay = Duration::zero()) {
         BELAY_PRECONDITION(delay.count() >= 0, "WorkQueue::nack: delay must be >= 0ns");
-        return work().nack(lease, moment, delay, letters_);
+        auto letters = letters_.of(*this);
+        return work().nack(lease, moment, delay, letters);
     }
 
     /// The loan lasts until `duration` from now.
@@ -268,7 +272,9 @@ private:
     using Letters = detail::WorkLetters<DeadLetters, Observer>;
 
     WorkQueue(std::unique_ptr<Work> work, Letters letters)
-        : work_{std::move(work)}, letters_{std::move(letters)} {}
+        : work_{std::move(work)}, letters_{std::move(letters)} {
+        static_assert(detail::explain_observer<detail::WorkHooks<const WorkQueue>, Observer>());
+    }
 
     [[nodiscard]] Work& work() const noexcept {
         BELAY_PRECONDITION(work_ != nullptr, "WorkQueue: must not be used after it was moved from");

@@ -3,8 +3,10 @@
 /// BreakerEngine: a BreakerCore that many threads share; what CircuitBreaker is made of.
 #pragma once
 
-#include <atomic>   // std::atomic
-#include <cstdint>  // std::int32_t, std::uint32_t, std::uint64_t
+#include <atomic>    // std::atomic
+#include <concepts>  // std::same_as
+#include <cstdint>   // std::int32_t, std::uint32_t, std::uint64_t
+#include <utility>   // std::move
 
 #include <belay/breaker/breaker_event.hpp>
 #include <belay/breaker/count_only.hpp>
@@ -30,12 +32,14 @@ struct BreakerGrant {
 /// While closed, `acquire` is one load (and a clock read if the trip times calls).
 /// ConsecutiveFailures are counted in that word too, so that verdicts of a closed breaker need no
 /// lock; all else happens under it, by the core.
-template <class Trip, class OpenWait, class Observer>
+///
+/// `Breaker` is what the observer may be told of.
+template <class Breaker, class Trip, class OpenWait, class Observer>
 class BreakerEngine {
 public:
-    constexpr BreakerEngine(Trip trip, OpenWait open_wait, HalfOpenOptions half_open,
-                            Observer observer) noexcept
-        : core_{trip, open_wait, half_open}, events_{observer} {}
+    constexpr BreakerEngine(Breaker& breaker, Trip trip, OpenWait open_wait,
+                            HalfOpenOptions half_open, Observer observer) noexcept
+        : core_{trip, open_wait, half_open}, events_{breaker, std::move(observer)} {}
 
     template <class Time>
     [[nodiscard]] BreakerGrant acquire(Time time) noexcept {
@@ -251,7 +255,7 @@ private:
     // Counted without the lock.
     std::atomic<std::uint64_t> failures_{0};
     std::atomic<std::uint64_t> stale_{0};
-    [[no_unique_address]] BreakerEvents<Observer> events_;
+    [[no_unique_address]] BreakerEvents<Breaker, Observer> events_;
 };
 
 }  // namespace detail

@@ -41,9 +41,7 @@ public:
           observer_{std::move(observer)},
           authorize_{std::move(authorize)},
           ledger_{std::move(ledger)} {
-        static_assert(observes_receiver<Observer, Self, Id, Progress, SessionErrc>(),
-                      "Receiver: the observer has none of the hooks, see docs/session.md; use "
-                      "NoObserver for none, and std::ref for one that lives elsewhere");
+        static_assert(explain_observer<ReceiverHooks<Self>, Observer>());
     }
     BasicReceiver(const BasicReceiver&) = delete;
     BasicReceiver& operator=(const BasicReceiver&) = delete;
@@ -111,6 +109,8 @@ public:
     [[nodiscard]] std::error_code failed() const noexcept { return failed_; }
 
 private:
+    friend struct LifelineOf;
+
     bool make_room() {
         Peer* const out = peers_.giving_way(
             bits_, [](const Peer& p) { return p.rank(std::is_same_v<Authorize, AllowAll>); });

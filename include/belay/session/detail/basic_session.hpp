@@ -41,11 +41,10 @@ public:
                   {options_.id, options_.payload_bytes_max, std::move(options_.token)}},
           core_{{options_.greeting_max, options_.stalled_after, options_.heartbeat},
                 facts(LinkState::stopped)},
+          released_{sender_.acked()},
           link_{Validated{std::move(transport), Check{this}}, std::move(policy), options_.link,
                 Tap{this}} {
-        static_assert(observes_session<Observer, Self, Blocked, BlockedDetails>(),
-                      "Session: the observer has none of the hooks, see docs/session.md; use "
-                      "NoObserver for none, and std::ref for one that lives elsewhere");
+        static_assert(explain_observer<Hooks, Observer>());
     }
     BasicSession(const BasicSession&) = delete;
     BasicSession& operator=(const BasicSession&) = delete;
@@ -136,6 +135,8 @@ public:
     [[nodiscard]] Instant now() const noexcept { return now_; }
 
 private:
+    friend struct LifelineOf;
+    using Hooks = SessionHooks<Self>;
     static constexpr int batches_per_turn_max = 16;
 
     /// Stands between opening and connected: greets, and passes when the receiver has resumed us.
@@ -195,7 +196,7 @@ private:
         if (telling_) {
             deferred_.push(Transition{change});
         } else {
-            notify<OnState>(observer_, self(), change);
+            notify<typename Hooks::State>(observer_, self(), change);
         }
     }
 
@@ -280,15 +281,25 @@ private:
         notify<Hook>(observer_, self(), std::forward<A>(a)...);
         while (!guard.gone() && !deferred_.empty()) {
             const Transition change = deferred_.pop();
-            notify<OnState>(observer_, self(), change);
+            notify<typename Hooks::State>(observer_, self(), change);
         }
         return !guard.gone();
+    }
+
+    /// The sender acknowledges in the journal itself: the queue's observer is told here.
+    void tell_queue() {
+        const std::uint64_t left = sender_.acked() - std::exchange(released_, sender_.acked());
+        if constexpr (requires { queue_.tell_released(std::size_t{1}); }) {
+            if (left != 0) queue_.tell_released(static_cast<std::size_t>(left));
+        }
     }
 
     /// The session is consistent: user code may do what it likes, also destroy it.
     void tell(const driver::TurnGuard& guard) {
         // Left over from a hook that threw.
-        if (!deferred_.empty() && !call<OnState>(guard, deferred_.pop())) return;
+        if (!deferred_.empty() && !call<typename Hooks::State>(guard, deferred_.pop())) return;
+        tell_queue();
+        if (guard.gone()) return;
         for (Notice notice = Notice::none;;) {
             notice = core_.tell(notice, now_, facts());
             if (notice == Notice::none || !tell(notice, guard)) return;
@@ -298,15 +309,17 @@ private:
     bool tell(Notice notice, const driver::TurnGuard& guard) {
         switch (notice) {
             case Notice::accepted:
-                return call<OnAccepted>(guard, journal().durable());
+                return call<typename Hooks::Accepted>(guard, journal().durable());
             case Notice::acknowledged:
-                return call<OnAcknowledged>(guard, sender_.acked());
+                return call<typename Hooks::Acknowledged>(guard, sender_.acked());
             case Notice::journal_replaced:
-                return call<OnJournalReplaced>(guard, BlockedDetails{sender_.details()});
+                return call<typename Hooks::JournalReplaced>(guard,
+                                                             BlockedDetails{sender_.details()});
             case Notice::blocked:
-                return call<OnBlocked>(guard, sender_.blocked(), BlockedDetails{sender_.details()});
+                return call<typename Hooks::IsBlocked>(guard, sender_.blocked(),
+                                                       BlockedDetails{sender_.details()});
             case Notice::stalled:
-                return call<OnStalled>(guard);
+                return call<typename Hooks::Stalled>(guard);
             case Notice::none:
                 break;
         }
@@ -318,6 +331,7 @@ private:
     Queue queue_;
     Sender sender_;
     SessionCore core_;
+    std::uint64_t released_;  // of what is acknowledged, what the queue's observer knows
     driver::Lifeline line_;
     Waker waker_;
     Bytes unsent_;

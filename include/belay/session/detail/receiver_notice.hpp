@@ -20,18 +20,21 @@ struct ReceiverNotice {
 template <class O, class R>
 void tell(O& observer, R& receiver, const ReceiverNotice& n) {
     using Kind = ReceiverNotice::Kind;
+    using Hooks = ReceiverHooks<R>;
     switch (n.kind) {
         case Kind::attached:
-            return notify<OnAttached>(observer, receiver, n.sender, n.progress);
+            return notify<typename Hooks::Attached>(observer, receiver, n.sender, n.progress);
         case Kind::committed:
-            return notify<OnCommitted>(observer, receiver, n.sender, n.progress);
+            return notify<typename Hooks::Committed>(observer, receiver, n.sender, n.progress);
         case Kind::replaced:
-            return notify<OnJournalReplaced>(observer, receiver, n.sender, n.progress);
+            return notify<typename Hooks::JournalReplaced>(observer, receiver, n.sender,
+                                                           n.progress);
         case Kind::refused:
-            return notify<OnRefused>(observer, receiver, static_cast<SessionErrc>(n.error.value()),
-                                     n.sender);
+            return notify<typename Hooks::Refused>(
+                observer, receiver, static_cast<SessionErrc>(n.error.value()), n.sender);
         case Kind::failed:
-            return notify<OnLedgerFailed>(observer, receiver, n.error);
+            return notify<typename Hooks::LedgerFailed>(observer, receiver,
+                                                        std::error_code{n.error});
     }
 }
 

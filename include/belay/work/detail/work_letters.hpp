@@ -6,17 +6,33 @@
 #include <concepts>  // std::same_as
 #include <utility>   // std::move
 
-#include <belay/core/no_observer.hpp>
+#include <belay/core/observer.hpp>
 #include <belay/queue/dead_letters.hpp>
 #include <belay/work/detail/work_items.hpp>
 #include <belay/work/lease.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
 
-template <class O>
-concept HearsOfDead = requires(O& o, const DeadWork& dead) { o.on_dead(dead); };
-template <class O>
-concept HearsOfDropped = requires(O& o, const DeadWork& dead) { o.on_dropped(dead); };
+/// What a WorkQueue W tells.
+template <class W>
+struct WorkHooks {
+    using Dead = Hook<OnDead, W, const DeadWork&>;
+    using Dropped = Hook<OnDropped, W, const DeadWork&>;
+
+    template <class O>
+    [[nodiscard]] static consteval bool explain() {
+        static_assert(Dead::template right<O>,
+                      "WorkQueue: the observer's on_dead must be 'on_dead(const "
+                      "belay::DeadWork&)', or have 'const auto& work' in front of that");
+        static_assert(Dropped::template right<O>,
+                      "WorkQueue: the observer's on_dropped must be 'on_dropped(const "
+                      "belay::DeadWork&)', or have 'const auto& work' in front of that");
+        static_assert(hears_any_of<O, Dead, Dropped>,
+                      "WorkQueue: the observer hears nothing: it needs on_dead or on_dropped; one "
+                      "that may hear nothing derives from belay::NoObserver");
+        return true;
+    }
+};
 
 /// A storage for dead letters, and the observer of a WorkQueue.
 template <class DeadLetters, class Observer>
@@ -24,24 +40,42 @@ class WorkLetters {
     static_assert(TakesDead<DeadLetters>,
                   "WorkQueue: DeadLetters must be KeepDead or have 'try_push(Bytes&&)', which "
                   "answers bool or std::error_code");
-    using Watcher = Unwrapped<Observer>;
-    static_assert(std::same_as<Watcher, NoObserver> || HearsOfDead<Watcher> ||
-                      HearsOfDropped<Watcher>,
-                  "WorkQueue: Observer has neither on_dead nor on_dropped");
 
 public:
     WorkLetters(DeadLetters storage, Observer observer)
         : storage_{std::move(storage)}, observer_{std::move(observer)} {}
 
+    /// The same, of a queue that the observer may ask.
+    template <class W>
+    struct Of {
+        WorkLetters& letters;
+        const W& queue;
+
+        template <class Log>
+        [[nodiscard]] std::error_code bury(WorkItems<Log>& items, const WorkPlace& item,
+                                           DeathCause cause, bool must_note) {
+            return letters.bury(queue, items, item, cause, must_note);
+        }
+    };
+    template <class W>
+    [[nodiscard]] Of<W> of(const W& queue) noexcept {
+        return {*this, queue};
+    }
+
     [[nodiscard]] DeadLetters& storage() noexcept { return storage_; }
     [[nodiscard]] auto& observer() noexcept { return unwrap(observer_); }
 
+private:
     /// An item is not lent any more. If it must be noted and cannot be, nothing changes.
     ///
     /// Errors: those of the log.   Throws: std::bad_alloc; what the storage and the observer throw.
-    template <class Log>
-    [[nodiscard]] std::error_code bury(WorkItems<Log>& items, const WorkPlace& item,
+    template <class W, class Log>
+    [[nodiscard]] std::error_code bury(const W& queue, WorkItems<Log>& items, const WorkPlace& item,
                                        DeathCause cause, bool must_note) {
+        using Hooks = WorkHooks<const W>;
+        constexpr bool body_is_wanted = !std::same_as<DeadLetters, KeepDead> ||
+                                        hears<typename Hooks::Dead, Observer> ||
+                                        hears<typename Hooks::Dropped, Observer>;
         Bytes body;
         if (cause != DeathCause::unreadable && body_is_wanted) {
             WorkEntry entry;
@@ -55,7 +89,7 @@ public:
         const DeadWork dead{item.id, body, cause, slots[i].deliveries};
         if (cause == DeathCause::expired && items.options().expired == Expired::drop) {
             items.finish(items.table().place_of(i));
-            if constexpr (HearsOfDropped<Watcher>) observer().on_dropped(dead);
+            notify<typename Hooks::Dropped>(observer_, queue, dead);
             return items.failed();
         }
         if (cause != DeathCause::unreadable && send_letter(storage_, body, slots[i].sent)) {
@@ -74,13 +108,9 @@ public:
             slots[i] = noted;
             slots.make_dead(i);
         }
-        if constexpr (HearsOfDead<Watcher>) observer().on_dead(dead);
+        notify<typename Hooks::Dead>(observer_, queue, dead);
         return items.failed();
     }
-
-private:
-    static constexpr bool body_is_wanted =
-        !std::same_as<DeadLetters, KeepDead> || HearsOfDead<Watcher> || HearsOfDropped<Watcher>;
 
     [[no_unique_address]] DeadLetters storage_;
     [[no_unique_address]] Observer observer_;

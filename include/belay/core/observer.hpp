@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/core/observer.hpp
+/// NoObserver, and the one way in which every part of belay tells an observer.
+///
+/// What an observer is, and what the compiler refuses, says docs/core.md. A room says of each of
+/// its parts, in one struct, which hooks there are and what they are told (`Hook`), and what the
+/// compiler says of a wrong one (`explain`); see link/observer.hpp.
+#pragma once
+
+#include <concepts>     // std::same_as
+#include <type_traits>  // std::is_base_of_v, std::is_class_v, std::is_final_v, std::remove_cv_t
+#include <utility>      // std::declval
+
+#include <belay/core/assert.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// Hears nothing, and costs nothing. An observer that may hear nothing derives from it.
+struct NoObserver {};
+
+template <class... Os>
+class Tee;
+
+namespace detail {
+
+/// A std::reference_wrapper, known by its shape: its header is heavy.
+template <class O>
+concept Reference = requires(O& wrapper) {
+    typename O::type;
+    { wrapper.get() } -> std::same_as<typename O::type&>;
+};
+
+/// The observer itself, also behind a std::reference_wrapper.
+template <class O>
+[[nodiscard]] constexpr auto& unwrap(O& observer) noexcept {
+    if constexpr (Reference<O>) {
+        return observer.get();
+    } else {
+        return observer;
+    }
+}
+template <class O>
+using Unwrapped = std::remove_reference_t<decltype(unwrap(std::declval<O&>()))>;
+
+// ---- names of hooks
+// -----------------------------------------------------------------------------
+
+// `call` is the hook as an overload set. `is_plain` sees one that is public, and neither overloaded
+// nor a template; of a class that derives from an observer and from Bait it sees one exactly if the
+// observer has no member of that name, in whatever form.
+#define BELAY_DETAIL_HOOK(Name, hook)                                                           \
+    struct Name {                                                                               \
+        template <class O, class... A>                                                          \
+        static constexpr auto call(O& o,                                                        \
+                                   A&&... a) noexcept(noexcept(o.hook(static_cast<A&&>(a)...))) \
+            -> decltype(o.hook(static_cast<A&&>(a)...)) {                                       \
+            return o.hook(static_cast<A&&>(a)...);                                              \
+        }                                                                                       \
+        template <class O>                                                                      \
+        static constexpr bool is_plain = requires { &O::hook; };                                \
+        struct Bait {                                                                           \
+            int hook;                                                                           \
+        };                                                                                      \
+    }
+BELAY_DETAIL_HOOK(OnState, on_state);
+BELAY_DETAIL_HOOK(OnMessage, on_message);
+BELAY_DETAIL_HOOK(OnWritable, on_writable);
+BELAY_DETAIL_HOOK(OnUnsent, on_unsent);
+BELAY_DETAIL_HOOK(OnAccepted, on_accepted);
+BELAY_DETAIL_HOOK(OnAcknowledged, on_acknowledged);
+BELAY_DETAIL_HOOK(OnBlocked, on_blocked);
+BELAY_DETAIL_HOOK(OnJournalReplaced, on_journal_replaced);
+BELAY_DETAIL_HOOK(OnStalled, on_stalled);
+BELAY_DETAIL_HOOK(OnAttached, on_attached);
+BELAY_DETAIL_HOOK(OnCommitted, on_committed);
+BELAY_DETAIL_HOOK(OnRefused, on_refused);
+BELAY_DETAIL_HOOK(OnLedgerFailed, on_ledger_failed);
+BELAY_DETAIL_HOOK(OnPushed, on_pushed);
+BELAY_DETAIL_HOOK(OnDropped, on_dropped);
+BELAY_DETAIL_HOOK(OnPopped, on_popped);
+BELAY_DETAIL_HOOK(OnDrained, on_drained);
+BELAY_DETAIL_HOOK(OnReleased, on_released);
+BELAY_DETAIL_HOOK(OnDead, on_dead);
+BELAY_DETAIL_HOOK(OnBreaker, on_breaker);
+BELAY_DETAIL_HOOK(OnAttempt, on_attempt);
+BELAY_DETAIL_HOOK(OnRetry, on_retry);
+BELAY_DETAIL_HOOK(OnRefusal, on_refusal);
+BELAY_DETAIL_HOOK(OnHedge, on_hedge);
+BELAY_DETAIL_HOOK(OnSuccess, on_success);
+BELAY_DETAIL_HOOK(OnGiveUp, on_give_up);
+#undef BELAY_DETAIL_HOOK
+
+template <class Name, class O>
+struct HookProbe : O, Name::Bait {};
+
+/// Whether an observer has a member of this name; of a final class only as `is_plain` sees it.
+template <class Name, class O>
+[[nodiscard]] consteval bool has_name() {
+    if constexpr (std::is_class_v<O> && !std::is_final_v<O>) {
+        return !Name::template is_plain<HookProbe<Name, std::remove_cv_t<O>>>;
+    } else {
+        return Name::template is_plain<O>;
+    }
+}
+
+// ---- one observer
+// -------------------------------------------------------------------------------
+
+/// In place of a machine, where there is none.
+struct NoMachine {};
+inline constexpr NoMachine no_machine{};
+
+template <class Name, class O, class... A>
+concept Callable = requires(O& o, A&&... a) { Name::call(o, static_cast<A&&>(a)...); };
+
+/// A hook of a machine, and what it is told: with the machine in front, or without.
+template <class Name, class Machine, class... A>
+struct Hook {
+    template <class O>
+    [[nodiscard]] static consteval bool takes_machine() {
+        if constexpr (std::same_as<Machine, const NoMachine>) {
+            return false;
+        } else {
+            return Callable<Name, O, Machine&, A...>;
+        }
+    }
+    template <class O>
+    static constexpr bool heard = takes_machine<O>() || Callable<Name, O, A...>;
+    /// A hook of this name that fits no call would never hear anything.
+    template <class O>
+    static constexpr bool right = heard<O> || !has_name<Name, O>();
+
+    template <class O, class... B>
+    static constexpr void call(O& o, Machine& machine, B&&... b) {
+        constexpr bool fits =
+            takes_machine<O>() ? Callable<Name, O, Machine&, B...> : Callable<Name, O, B...>;
+        static_assert(fits,
+                      "Tee: what is handed over cannot be copied: only the last observer that "
+                      "hears of it may take it away, the others must take it as const&");
+        if constexpr (takes_machine<O>() && fits) {
+            static_cast<void>(Name::call(o, machine, static_cast<B&&>(b)...));
+        } else if constexpr (fits) {
+            static_cast<void>(Name::call(o, static_cast<B&&>(b)...));
+        }
+    }
+    template <class O>
+    [[nodiscard]] static consteval bool never_throws() {
+        if constexpr (takes_machine<O>()) {
+            return noexcept(
+                Name::call(std::declval<O&>(), std::declval<Machine&>(), std::declval<A>()...));
+        } else if constexpr (heard<O>) {
+            return noexcept(Name::call(std::declval<O&>(), std::declval<A>()...));
+        } else {
+            return true;
+        }
+    }
+};
+
+/// One that hears nothing and does not say so is a misspelt hook.
+template <class O, class... Hooks>
+inline constexpr bool hears_any_of =
+    std::is_base_of_v<NoObserver, O> || (Hooks::template heard<O> || ...);
+
+// ---- one, or several in a Tee
+// -------------------------------------------------------------------
+
+template <class O>
+struct Audience {
+    static constexpr bool is_tee = false;
+    template <class H>
+    static constexpr bool hears = H::template heard<O>;
+    template <class Hooks>
+    [[nodiscard]] static consteval bool explain() {
+        return Hooks::template explain<O>();
+    }
+};
+template <class... Os>
+struct Audience<Tee<Os...>> {
+    static constexpr bool is_tee = true;
+    template <class H>
+    static constexpr bool hears = (Audience<Unwrapped<Os>>::template hears<H> || ...);
+    template <class Hooks>
+    [[nodiscard]] static consteval bool explain() {
+        return (Audience<Unwrapped<Os>>::template explain<Hooks>() && ...);
+    }
+};
+
+/// Whether anybody hears of a hook.
+template <class H, class O>
+inline constexpr bool hears = Audience<Unwrapped<O>>::template hears<H>;
+
+/// Whether an observer is right for these hooks; if not, says why.
+template <class Hooks, class O>
+[[nodiscard]] consteval bool explain_observer() {
+    return Audience<Unwrapped<O>>::template explain<Hooks>();
+}
+
+/// Calls a hook of an observer that was explained, if it has it.   Throws: what the hook throws.
+template <class H, class O, class Machine, class... A>
+constexpr void notify(O& wrapped, Machine& machine, A&&... a) {
+    if constexpr (hears<H, O>) {
+        auto& observer = unwrap(wrapped);
+        if constexpr (Audience<Unwrapped<O>>::is_tee) {
+            observer.template tell<H>(machine, static_cast<A&&>(a)...);
+        } else {
+            H::call(observer, machine, static_cast<A&&>(a)...);
+        }
+    }
+}
+
+}  // namespace detail
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+// Goal: a hook is found by its name in whatever form it is, and heard only if it can be called; the
+// observer of what nobody watches costs nothing.
+#include <belay/core/observer.hpp>
+
+#include <functional>
+#include <string>
+#include <type_traits>
+
+using namespace belay;
+
+static_assert(std::is_empty_v<NoObserver> && std::is_trivial_v<NoObserver>);
+
+// Behind a reference_wrapper, or not: the observer itself.
+static_assert(std::is_same_v<detail::Unwrapped<NoObserver>, NoObserver>);
+static_assert(std::is_same_v<detail::Unwrapped<std::reference_wrapper<NoObserver>>, NoObserver>);
+
+namespace {
+
+struct SomeMachine {};
+using StateHook = detail::Hook<detail::OnState, SomeMachine, const int&>;
+
+template <class O>
+constexpr bool is_heard = StateHook::heard<O> && StateHook::right<O>;
+template <class O>
+constexpr bool is_wrong = !StateHook::heard<O> && !StateHook::right<O>;
+template <class O>
+constexpr bool has_none = !StateHook::heard<O> && StateHook::right<O>;
+
+// ---- heard
+struct HearsAlone {
+    void on_state(const int&);
+};
+struct HearsWithMachine {
+    void on_state(SomeMachine&, long);
+};
+struct HearsByTemplate {
+    void on_state(auto&, const auto&);
+};
+struct HearsByOverload {
+    void on_state(const char*);
+    void on_state(int);
+};
+struct HearsByMember {
+    std::function<void(int)> on_state;
+};
+struct HearsByBase : HearsAlone {};
+struct HearsFinally final : HearsAlone {};
+static_assert(is_heard<HearsAlone> && is_heard<HearsWithMachine> && is_heard<HearsByTemplate>);
+static_assert(is_heard<HearsByOverload> && is_heard<HearsByMember> && is_heard<HearsByBase>);
+static_assert(is_heard<HearsFinally>);
+
+// ---- wrong, in whatever form
+struct WrongPlain {
+    void on_state(int&);
+};
+struct WrongOverloads {
+    void on_state(std::string);
+    void on_state(SomeMachine&);
+};
+struct WrongTemplate {
+    void on_state(auto&, auto&, auto&);
+};
+struct WrongConstraint {
+    template <class T>
+        requires(sizeof(T) == 77)
+    void on_state(const T&);
+};
+class WrongAccess {
+    [[maybe_unused]] void on_state(const int&);
+};
+struct WrongTwice : HearsAlone, WrongPlain {};
+struct WrongMember {
+    std::string on_state;
+};
+struct WrongType {
+    using on_state = int;
+};
+struct WrongStatic {
+    static void on_state();
+};
+struct WrongAbstract {
+    virtual void on_state(int&) = 0;
+    virtual ~WrongAbstract() = default;
+};
+struct WrongFinally final {
+    void on_state(int&);
+};
+struct WrongSilence : NoObserver {
+    void on_state(int&);
+};
+static_assert(is_wrong<WrongPlain> && is_wrong<WrongOverloads> && is_wrong<WrongTemplate>);
+static_assert(is_wrong<WrongConstraint> && is_wrong<WrongAccess> && is_wrong<WrongTwice>);
+static_assert(is_wrong<WrongMember> && is_wrong<WrongType> && is_wrong<WrongStatic>);
+static_assert(is_wrong<WrongAbstract> && is_wrong<WrongFinally> && is_wrong<WrongSilence>);
+static_assert(is_wrong<const HearsAlone>, "one that is const hears nothing by hooks that are not");
+
+// ---- none
+struct HasOther {
+    void on_sate(const int&);
+};
+class CannotBeDestroyed {
+    ~CannotBeDestroyed();
+};
+union IsUnion {
+    int a;
+};
+static_assert(has_none<HasOther> && has_none<NoObserver> && has_none<CannotBeDestroyed>);
+static_assert(has_none<IsUnion> && has_none<int> && has_none<void (*)()>);
+
+// ---- an observer hears something, or derives from NoObserver
+struct Silent : NoObserver {};
+class SilentPrivately : NoObserver {};
+static_assert(detail::hears_any_of<HearsAlone, StateHook>);
+static_assert(detail::hears_any_of<Silent, StateHook>);
+static_assert(detail::hears_any_of<SilentPrivately, StateHook>);
+static_assert(!detail::hears_any_of<HasOther, StateHook>);
+
+// ---- noexcept is that of the form that is called
+struct NoexceptWithMachine {
+    void on_state(SomeMachine&, int) noexcept;
+    void on_state(int);
+};
+static_assert(StateHook::never_throws<NoexceptWithMachine>());
+static_assert(StateHook::never_throws<HasOther>() && !StateHook::never_throws<HearsAlone>());
+
+}  // namespace

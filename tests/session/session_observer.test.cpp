@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: MIT
+// Goal: each hook of a session and of a receiver is told, with the machine in front or without,
+// however the observer is given; a wrong form is refused. Method: the test plays the other end.
+#include <belay/session/session_observer.hpp>
+
+#include <belay/core/tee.hpp>
+#include <belay/link/link_log.hpp>
+#include <belay/queue/queue_counters.hpp>
+
+#include "support/core/told_in_every_way.hpp"
+#include "support/session/receiver_rig.hpp"
+#include "support/session/session_rig.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+// ---- a session ----------------------------------------------------------------------------------
+
+/// A session whose observer, and whose queue's, are given in any way; all that it can tell happens.
+template <class Observer, class QueueObserver = NoObserver>
+struct SessionLife {
+    using Queue = belay::Queue<DiskJournal, Reject, QueueObserver>;
+    using S = Session<RawTransport<>, decltype(patient()), Queue, Observer>;
+
+    sim::Disk disk;
+    RawLines lines;
+    Duration now{};
+    S session;
+
+    explicit SessionLife(Observer observer, QueueObserver of_queue = QueueObserver())
+        : session{RawTransport<>{lines}, patient(),
+                  Queue{open_journal(disk), Reject{}, {}, std::move(of_queue)}, options(),
+                  std::move(observer)} {
+        session.advance(at({}));
+    }
+    static SessionOptions options() {
+        SessionOptions of_session;
+        of_session.id = id(1);
+        of_session.stalled_after = 2s;
+        return of_session;
+    }
+    void run(Duration to) {
+        now = to;
+        for (int i = 0; i < 1000 && session.deadline() <= at(now); ++i) session.advance(at(now));
+        REQUIRE(session.deadline() > at(now));
+    }
+    void hear(Bytes message) {
+        lines.back()->say(std::move(message));
+        run(now);
+    }
+    void send(std::string_view text) {
+        REQUIRE(session.send(as_bytes(text)).has_value());
+        run(now);
+    }
+    session_format::Welcome welcome() const {
+        return {.attach = (std::uint64_t{1} << 32U) + lines.size(),
+                .payload_bytes_max = 100,
+                .store = id(0x5A)};
+    }
+    void connect() {
+        session.start();
+        run(now);
+        session_format::Welcome replacing = welcome();
+        replacing.replaces = true;
+        replacing.replaced_journal = id(9);
+        replacing.replaced_applied = 4;
+        hear(bytes_of(replacing));
+        hear(ack(0));
+    }
+};
+
+const auto a_life_of_a_session = [](auto observer) {
+    SessionLife<decltype(observer)> life{std::move(observer)};
+    life.connect();
+    life.send("one");
+    life.run(3s);
+    life.hear(ack(1));
+    life.hear(error(SessionErrc::fenced));
+};
+const Told all_of_a_session{"connecting", "replaced at 4",  "connected", "accepted 1",
+                            "stalled",    "acknowledged 1", "failed",    "blocked fenced"};
+
+struct HearsSession {
+    Told& told;
+    void on_state(const Transition& t) { told.emplace_back(to_string(t.to.state)); }
+    void on_accepted(std::uint64_t n) { told.push_back("accepted " + std::to_string(n)); }
+    void on_acknowledged(std::uint64_t n) { told.push_back("acknowledged " + std::to_string(n)); }
+    void on_blocked(Blocked why, const BlockedDetails&) {
+        told.push_back("blocked " + std::string{to_string(why)});
+    }
+    void on_journal_replaced(const BlockedDetails& d) {
+        told.push_back("replaced at " + std::to_string(d.replaced_applied));
+    }
+    void on_stalled() { told.emplace_back("stalled"); }
+};
+struct HearsSessionWithMachine {
+    Told& told;
+    void on_state(auto& session, const Transition& t) {
+        if (session.queue().empty() || session.depth() == 1) HearsSession{told}.on_state(t);
+    }
+    void on_accepted(auto& session, std::uint64_t n) {
+        if (session.status().accepted == n) HearsSession{told}.on_accepted(n);
+    }
+    void on_acknowledged(auto& session, std::uint64_t n) {
+        if (session.status().acknowledged == n) HearsSession{told}.on_acknowledged(n);
+    }
+    void on_blocked(auto& session, Blocked why, const BlockedDetails& d) {
+        if (session.status().blocked == why) HearsSession{told}.on_blocked(why, d);
+    }
+    void on_journal_replaced(auto& session, const BlockedDetails& d) {
+        if (session.depth() == 0) HearsSession{told}.on_journal_replaced(d);
+    }
+    void on_stalled(auto& session) {
+        if (session.depth() == 1) HearsSession{told}.on_stalled();
+    }
+};
+struct SessionAllWrong : NoObserver {
+    void on_state(Transition&);
+    void on_accepted();
+    void on_acknowledged(std::uint64_t&);
+    void on_acknowledged(const char*);
+    void on_blocked(Blocked);
+    void on_journal_replaced(const Id&, const Progress&);
+    void on_stalled(auto&, int);
+};
+using AnySession = Session<RawTransport<>, decltype(patient()), Queue<DiskJournal>>;
+using OfSession = detail::SessionHooks<AnySession>;
+static_assert(!OfSession::State::right<SessionAllWrong>);
+static_assert(!OfSession::Accepted::right<SessionAllWrong>);
+static_assert(!OfSession::Acknowledged::right<SessionAllWrong>);
+static_assert(!OfSession::IsBlocked::right<SessionAllWrong>);
+static_assert(!OfSession::JournalReplaced::right<SessionAllWrong>);
+static_assert(!OfSession::Stalled::right<SessionAllWrong>);
+
+// ---- a receiver ---------------------------------------------------------------------------------
+
+const auto a_life_of_a_receiver = [](auto observer) {
+    MemoryLedger ledger;
+    RawLines lines;
+    Receiver<RawTransport<>, LedgerView, AllowAll, decltype(observer)> receiver{
+        LedgerView{ledger}, {}, std::move(observer)};
+    const auto run = [&] {
+        for (int i = 0; i < 1000 && receiver.deadline() <= at(0s); ++i) receiver.advance(at(0s));
+    };
+    const auto connect = [&](unsigned journal, std::uint64_t attach) {
+        receiver.accept(RawTransport<>{lines});
+        run();
+        lines.back()->say(bytes_of(hello_of(journal, attach)));
+        run();
+        lines.back()->say(start(attach));
+        run();
+    };
+    receiver.advance(at(0s));
+    connect(1, 1);
+    lines.back()->say(data(1, "x"));
+    run();
+    connect(2, 2);
+    ledger.apply_fails = std::make_error_code(std::errc::io_error);
+    lines.back()->say(data(1, "y"));
+    run();
+};
+struct HearsReceiver {
+    Told& told;
+    void on_attached(const Id& s, const Progress& p) { note("attached", s, p.applied); }
+    void on_committed(const Id& s, const Progress& p) { note("committed", s, p.applied); }
+    void on_journal_replaced(const Id& s, const Progress& old) { note("replaced", s, old.applied); }
+    void on_refused(SessionErrc e, const Id& s) {
+        note("refused", s, static_cast<std::uint64_t>(e));
+    }
+    void on_ledger_failed(std::error_code) { told.emplace_back("failed"); }
+    void note(const char* what, const Id& s, std::uint64_t n) {
+        told.push_back(std::string{what} + " " + std::to_string(static_cast<int>(s[0])) + " " +
+                       std::to_string(n));
+    }
+};
+struct HearsReceiverWithMachine {
+    Told& told;
+    void on_attached(auto& receiver, const Id& s, const Progress& p) {
+        if (receiver.connections() != 0) HearsReceiver{told}.on_attached(s, p);
+    }
+    void on_committed(auto& receiver, const Id& s, const Progress& p) {
+        if (receiver.connections() != 0) HearsReceiver{told}.on_committed(s, p);
+    }
+    void on_journal_replaced(auto& receiver, const Id& s, const Progress& old) {
+        if (!receiver.failed()) HearsReceiver{told}.on_journal_replaced(s, old);
+    }
+    void on_refused(auto& receiver, SessionErrc e, const Id& s) {
+        if (receiver.connections() < 3) HearsReceiver{told}.on_refused(e, s);
+    }
+    void on_ledger_failed(auto& receiver, std::error_code e) {
+        if (receiver.failed() == e) HearsReceiver{told}.on_ledger_failed(e);
+    }
+};
+struct ReceiverAllWrong : NoObserver {
+    void on_attached(Id&, const Progress&);
+    void on_committed(const Progress&);
+    void on_journal_replaced(const BlockedDetails&);
+    void on_refused(const std::error_code&);
+    void on_ledger_failed(SessionErrc&);
+};
+using OfReceiver = detail::ReceiverHooks<Receiver<RawTransport<>, LedgerView>>;
+static_assert(!OfReceiver::Attached::right<ReceiverAllWrong>);
+static_assert(!OfReceiver::Committed::right<ReceiverAllWrong>);
+static_assert(!OfReceiver::JournalReplaced::right<ReceiverAllWrong>);
+static_assert(!OfReceiver::Refused::right<ReceiverAllWrong>);
+static_assert(!OfReceiver::LedgerFailed::right<ReceiverAllWrong>);
+
+}  // namespace
+
+TEST_CASE("A Session tells each hook, however its observer is given",
+          "[session][session_observer][unit]") {
+    told_in_every_way<HearsSession>(a_life_of_a_session, all_of_a_session);
+    told_in_every_way<HearsSessionWithMachine>(a_life_of_a_session, all_of_a_session);
+}
+
+TEST_CASE("A Receiver tells each hook, however its observer is given",
+          "[session][session_observer][unit]") {
+    const Told all{"attached 1 0", "committed 1 1", "refused 1 12", "replaced 1 1",
+                   "attached 1 0", "refused 1 13",  "failed"};
+    told_in_every_way<HearsReceiver>(a_life_of_a_receiver, all);
+    told_in_every_way<HearsReceiverWithMachine>(a_life_of_a_receiver, all);
+}
+
+TEST_CASE("A Tee over a Session drops no hook beside a log of the link",
+          "[session][session_observer][regression]") {
+    Told lines;
+    Told told;
+    SessionLife life{
+        Tee{LinkLog{[&](std::string_view line) { lines.emplace_back(line); }}, HearsSession{told}}};
+    life.connect();
+    life.send("one");
+    life.hear(ack(1));
+    CHECK(told == Told{"connecting", "replaced at 4", "connected", "accepted 1", "acknowledged 1"});
+    CHECK(lines == Told{"link: connected"});
+}
+
+TEST_CASE("Observers of a session, a receiver and their queue may hear nothing, if they say so",
+          "[session][session_observer][unit]") {
+    struct Silent : NoObserver {};
+    a_life_of_a_session(Silent{});
+    a_life_of_a_receiver(Silent{});
+    Silent silent;
+    a_life_of_a_session(std::ref(silent));
+    SessionLife life{Silent{}, Silent{}};
+    life.connect();
+}
+
+TEST_CASE("QueueCounters of a session's queue add up: what was acknowledged has left",
+          "[session][session_observer][unit]") {
+    SessionLife life{NoObserver{}, QueueCounters{}};
+    const QueueCounters& counters = life.session.queue().observer();
+    life.connect();
+    for (const char* text : {"one", "two", "three"}) life.send(text);
+    CHECK(counters.pushed == 3);
+    CHECK(counters.released == 0);
+    life.hear(ack(2));
+    CHECK(counters.released == 2);
+    CHECK(life.session.queue().size() == 1);
+    CHECK(counters.pushed == counters.released + life.session.queue().size());
+    life.hear(ack(2));
+    CHECK(counters.released == 2);
+    life.hear(ack(3));
+    CHECK(counters.released == 3);
+    CHECK(counters.popped == 0);
+}
+
+namespace {
+
+struct ThrowsOnRelease {
+    Told* told;
+    void on_released(const auto& queue, std::size_t count, std::size_t size) {
+        told->push_back(std::to_string(count) + " left, " + std::to_string(size) + " " +
+                        std::to_string(queue.size()));
+        throw 1;
+    }
+};
+
+}  // namespace
+
+TEST_CASE("A session's queue is told once what has left, also if its hook throws",
+          "[session][session_observer][fault]") {
+    Told told;
+    Told of_session;
+    SessionLife life{HearsSession{of_session}, ThrowsOnRelease{&told}};
+    life.connect();
+    life.send("one");
+    life.send("two");
+    life.lines.back()->say(ack(1));
+    CHECK_THROWS_AS(life.run({}), int);
+    CHECK(told == Told{"1 left, 1 1"});
+    life.run({});
+    CHECK(told.size() == 1);
+    CHECK(of_session.back() == "acknowledged 1");
+}

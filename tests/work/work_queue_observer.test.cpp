@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+// Goal: each hook of a WorkQueue is told, with the queue in front or without, however the observer
+// is given; a wrong form is refused. Method: work that expires, and work that fails.
+#include <belay/work/work_queue.hpp>
+
+#include <string>
+
+#include "support/catch.hpp"
+#include "support/core/told_in_every_way.hpp"
+#include "support/journal/memory_log.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+
+namespace {
+
+const auto a_life_of_a_work_queue = [](auto observer) {
+    belay_test::MemoryMedium medium;
+    Moment now{Instant{1s}, WallTime{1'700'000'000s}};
+    auto work = WorkQueue<belay_test::MemoryLog>::open(
+        belay_test::MemoryLog{medium}, {.deliveries_max = 1, .expired = Expired::drop}, now,
+        std::move(observer));
+    REQUIRE(work);
+    REQUIRE(work->push(as_bytes("fails"), now));
+    REQUIRE(work->push(as_bytes("expires"), now, {.expires_after = 1s}));
+    const auto lease = work->lease(now);
+    REQUIRE(lease);
+    CHECK_FALSE(work->nack(*lease, now));
+    now = {now.now + 2s, now.wall + 2s};
+    CHECK_FALSE(work->lease(now));
+};
+
+struct HearsWork {
+    belay_test::Told& told;
+    void on_dead(const DeadWork& dead) {
+        told.push_back("dead " + std::string{as_text(dead.body)});
+    }
+    void on_dropped(const DeadWork& dead) {
+        told.push_back("dropped " + std::string{as_text(dead.body)});
+    }
+};
+struct HearsWorkWithMachine {
+    belay_test::Told& told;
+    void on_dead(const auto& work, const DeadWork& dead) {
+        if (work.dead() == 1) HearsWork{told}.on_dead(dead);
+    }
+    void on_dropped(auto& work, const DeadWork& dead) {
+        if (work.empty()) HearsWork{told}.on_dropped(dead);
+    }
+};
+using AnyWork = WorkQueue<belay_test::MemoryLog>;
+struct WorkAllWrong : NoObserver {
+    void on_dead(AnyWork&, const DeadWork&);
+    void on_dropped(DeadWork&);
+    void on_dropped(auto&, auto&, auto&);
+};
+using OfWork = detail::WorkHooks<const AnyWork>;
+static_assert(!OfWork::Dead::right<WorkAllWrong> && !OfWork::Dropped::right<WorkAllWrong>);
+
+}  // namespace
+
+TEST_CASE("WorkQueue tells each hook, however its observer is given",
+          "[work][work_queue_observer][unit]") {
+    const belay_test::Told all{"dead fails", "dropped expires"};
+    belay_test::told_in_every_way<HearsWork>(a_life_of_a_work_queue, all);
+    belay_test::told_in_every_way<HearsWorkWithMachine>(a_life_of_a_work_queue, all);
+}
+
+TEST_CASE("A WorkQueue's observer may hear nothing, if it says so",
+          "[work][work_queue_observer][unit]") {
+    struct Silent : NoObserver {};
+    a_life_of_a_work_queue(Silent{});
+    Silent silent;
+    a_life_of_a_work_queue(std::ref(silent));
+}
