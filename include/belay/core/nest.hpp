@@ -229,7 +229,7 @@ private:
         next_ = heap_.size();
     }
 
-    static constexpr Instant after_always = always + Duration{1};
+    static constexpr Instant after_always{always.time_since_epoch() + Duration{1}};
 
     detail::Ref<Hub> hub_;
     Waker waker_;
