@@ -270,7 +270,9 @@ TEST_CASE("Encoded passes on what the storage says", "[queue][encoded][fault]") 
     CHECK(encoded.try_push(Order{1, "far too long"}) == QueueErrc::too_large);
     CHECK_FALSE(encoded.try_push(Order{1, "one"}));
     CHECK_FALSE(encoded.commit());
-    disk.put("q/0000000000000001.journal", Bytes(4096));
+    auto file = disk.open("q/0000000000000001.journal", OpenMode::write);
+    REQUIRE(file);
+    REQUIRE_FALSE(file->write(0, Bytes(4096)));
     CHECK(encoded.front().error() == QueueErrc::corrupt);
     CHECK_FALSE(encoded.try_pop());
     CHECK(encoded.size() == 1);

@@ -153,6 +153,7 @@ const auto a_life_of_a_receiver = [](auto observer) {
         lines.back()->say(start(attach));
         run();
     };
+    receiver.attach(belay::Waker{});
     receiver.advance(at(0s));
     connect(1, 1);
     lines.back()->say(data(1, "x"));
