@@ -529,6 +529,18 @@ TEST_CASE("SenderCore answers PING at any time, and ignores PONG", "[session][se
     CHECK(r.replied().empty());
 }
 
+TEST_CASE("SenderCore answers the PINGs of a message by one PONG",
+          "[session][sender_core][fault]") {
+    CoreRig r;
+    r.flow(0);
+    Bytes pings;
+    for (std::uint64_t i = 1; i <= 340; ++i) pings = pings + ping(i);
+    CHECK_FALSE(r.take(pings));
+    CHECK(r.replied() == Seen{"pong 340"});
+    CHECK_FALSE(r.take(ack(0)));
+    CHECK(r.replied().empty());
+}
+
 TEST_CASE("SenderCore refuses what its state does not allow", "[session][sender_core][fault]") {
     CoreRig r;
     r.adopted(1);

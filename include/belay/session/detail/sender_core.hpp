@@ -78,12 +78,19 @@ public:
         const bool greeted = phase_ == Phase::adopting || phase_ == Phase::flowing;
         session_format::FrameReader reader{
             message, greeted ? options_.payload_bytes_max : session_format::greeting_bytes_max};
+        pong_due_ = false;
         while (true) {
             const auto next = reader.next();
             if (!next) return refuse(reply, reader.bad_type());
-            if (!*next) return {};
+            if (!*next) break;
             if (const std::error_code e = take_frame(**next, reply)) return e;
         }
+        // One for all PINGs of a message, or it could cost us as many answers.
+        if (pong_due_) {
+            session_format::append_frame(
+                reply, {.type = session_format::FrameType::pong, .number = pong_});
+        }
+        return {};
     }
 
     /// Appends DATA frames within the credit until `out` has about `bytes_wanted`.
@@ -144,8 +151,8 @@ private:
             case session_format::FrameType::error:
                 return on_error(frame);
             case session_format::FrameType::ping:
-                session_format::append_frame(
-                    reply, {.type = session_format::FrameType::pong, .number = frame.number});
+                pong_due_ = true;
+                pong_ = frame.number;
                 return {};
             case session_format::FrameType::pong:
                 return {};
@@ -303,6 +310,8 @@ private:
     std::uint32_t peer_payload_bytes_max_ = 0;
     Duration retry_after_{};
     std::uint64_t attach_ = 0;
+    std::uint64_t pong_ = 0;  // the number of the last PING of a message
+    bool pong_due_ = false;
     SendWindow window_;
 };
 
