@@ -15,9 +15,9 @@
 #include <belay/call/fallback.hpp>
 #include <belay/call/hedge.hpp>
 #include <belay/call/outcome.hpp>
+#include <belay/call/permit_counters.hpp>
 #include <belay/call/pipeline.hpp>
 #include <belay/call/queued.hpp>
-#include <belay/call/permit_counters.hpp>
 #include <belay/call/rate_limiter.hpp>
 #include <belay/call/retry.hpp>
 #include <belay/call/retry_observer.hpp>
