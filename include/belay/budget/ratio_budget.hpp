@@ -143,9 +143,9 @@ private:
         return larger(std::uint64_t{s.first} + s.held + 1, options_.at_once_per_thousand,
                       options_.at_once_at_least);
     }
-    [[nodiscard]] static constexpr std::uint64_t larger(std::uint64_t calls,
-                                                        std::uint32_t per_thousand,
-                                                        std::uint32_t floor) noexcept {
+    [[nodiscard]] static constexpr std::uint64_t larger(
+        // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): in the order of the options
+        std::uint64_t calls, std::uint32_t per_thousand, std::uint32_t floor) noexcept {
         const std::uint64_t share =
             calls / 1000 * per_thousand + calls % 1000 * per_thousand / 1000;
         return share > floor ? share : floor;

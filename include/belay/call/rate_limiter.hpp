@@ -185,6 +185,7 @@ private:
         // It may be the turn of who is the first, who is not awake yet.
         return at > now ? at : after(now, interval_);
     }
+    // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): in the order of the line
     [[nodiscard]] Instant turn_of(std::uint64_t ahead, std::uint64_t calls) const noexcept {
         // Not before(): the last due is as far away as an instant can be, and still comes.
         const Instant full = after(due(), saturating_multiply(interval_, ahead));

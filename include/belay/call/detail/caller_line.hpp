@@ -84,6 +84,7 @@ public:
     /// What wakes who is not to be woken otherwise.
     [[nodiscard]] static StopToken token_of(const Stop&) noexcept { return {}; }
     /// Until when to sleep at a time.
+    // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): from the earlier to the later
     [[nodiscard]] static Instant slice(Instant now, Instant until) noexcept {
         const Instant next = after(now, ask_every);
         return next < until ? next : until;

@@ -48,6 +48,7 @@ public:
 private:
     [[nodiscard]] KeyWindow& window() noexcept { return items_.keys().window(); }
 
+    // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): as the log gives them
     void take(const WorkEntry& entry, std::uint64_t number, std::size_t bytes) {
         if (entry.kind == WorkKind::moved) forget(entry.id);
         const bool is_plain = entry.kind == WorkKind::item && remaining(entry) == Duration::zero();
