@@ -58,7 +58,10 @@ public:
             calls.swap(calls_);
         }
         for (auto& f : calls) f();
-        if (when_ <= now()) std::exchange(when_, belay::never), timer_();
+        if (when_ <= now()) {
+            when_ = belay::never;
+            std::exchange(timer_, nullptr)();  // it may ask for another
+        }
     }
 
 private:
