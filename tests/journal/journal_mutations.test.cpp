@@ -136,7 +136,9 @@ std::string mutate(std::map<std::string, Bytes>& files, const Original& original
 std::set<std::uint64_t> reachable(const std::map<std::string, Bytes>& files,
                                   const Original& original) {
     std::set<std::uint64_t> numbers;
-    for (const auto& [path, records] : original.records) {
+    for (const auto& segment : original.records) {
+        const std::string& path = segment.first;
+        const auto& records = segment.second;
         const Bytes& now = files.at(path);
         const Bytes& was = original.files.at(path);
         const auto is_whole = [&](std::size_t from, std::size_t to) {

@@ -12,9 +12,9 @@ using namespace std::string_literals;
 namespace {
 
 std::string length_prefixed_message(Random& bits) {
-    std::string message(uniform_upto(bits, 300), '\0');
-    for (char& c : message) c = static_cast<char>(uniform_upto(bits, 255));
-    return message;
+    std::string any(uniform_upto(bits, 300), '\0');
+    for (char& c : any) c = static_cast<char>(uniform_upto(bits, 255));
+    return any;
 }
 
 Findings found_at_once(const std::string& stream, LengthPrefixed framing = {}) {

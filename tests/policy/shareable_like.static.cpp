@@ -102,14 +102,14 @@ static_assert(!ShareableLike<ReserveThrows> && !ShareableLike<ReserveSaysBool>);
 struct WantedHeard : With<Permit> {
     void wanted(Turn&) noexcept;
 };
-struct WantedThrows : With<Permit> {
+struct SharedWantedThrows : With<Permit> {
     void wanted(Turn&);
 };
-struct WantedAdvises : With<Permit> {
+struct SharedWantedAdvises : With<Permit> {
     Advice wanted(Turn&) noexcept;
 };
 static_assert(ShareableLike<WantedHeard> && detail::HasWanted<Shared<WantedHeard>>);
 static_assert(!detail::HasWanted<Shared<With<Permit>>> && RuleLike<Shared<WantedHeard>>);
-static_assert(!ShareableLike<WantedThrows> && !ShareableLike<WantedAdvises>);
+static_assert(!ShareableLike<SharedWantedThrows> && !ShareableLike<SharedWantedAdvises>);
 
 }  // namespace

@@ -91,9 +91,9 @@ TEST_CASE("Receiver sends an ACK that found no room when there is some, and not 
           "[session][receiver][unit]") {
     ReceiverRig<> r;
     auto a = r.attached(hello_of(1, 1));
-    Hello other = hello_of(2, 1);
-    other.sender = id(2);
-    auto b = r.attached(other);
+    Hello second = hello_of(2, 1);
+    second.sender = id(2);
+    auto b = r.attached(second);
     a->answer = SendResult::busy;
     CHECK(r.ask(a, data(1, "x")).empty());
     a->answer = SendResult::sent;

@@ -3,7 +3,8 @@
 /// Retrying: a retry as a layer of a Pipeline.
 #pragma once
 
-#include <utility>  // std::move
+#include <type_traits>  // std::type_identity_t
+#include <utility>      // std::move
 
 #include <belay/call/retry.hpp>
 #include <belay/call/task.hpp>
@@ -27,7 +28,7 @@ public:
 
     constexpr explicit Retrying(P policy)
         : policy_{std::move(policy)}, observer_{&detail::nobody} {}
-    constexpr Retrying(P policy, Observer& observer)
+    constexpr Retrying(P policy, std::type_identity_t<Observer>& observer)
         : policy_{std::move(policy)}, observer_{&observer} {
         static_assert(detail::explain_observer<detail::RetryRunHooks, Observer>());
     }
