@@ -52,10 +52,8 @@ public:
     /// What comes next. Its views are valid until the next call of room().
     [[nodiscard]] Cut next() noexcept {
         const BytesView bytes{buffer_.get() + begin_, end_ - begin_};
-        if (bytes.empty() || bytes.size() < wanted_) {
-            hints_.seen = bytes.size();
-            return Cut::more(wanted_);
-        }
+        // What it has not looked at it has not seen.
+        if (bytes.empty() || bytes.size() < wanted_) return Cut::more(wanted_);
         const Cut cut = framing_.cut(bytes, hints_);
         if (cut.kind == Cut::Kind::more) {
             hints_.seen = bytes.size();
