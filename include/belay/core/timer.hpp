@@ -48,7 +48,14 @@ public:
         const std::uint64_t end = tickets_;
         for (std::size_t left = calls_max; left != 0 && deadline() <= now; --left) {
             Slot& slot = *heap_.front();
-            if (slot.ticket > end) return;
+            if (slot.ticket > end) {
+                // Behind those that are due, or one that sets itself for the past would starve
+                // them.
+                if (slot.due >= now) return;
+                slot.due = now;
+                sink(0);
+                continue;
+            }
             Function<void()> f = take(slot);
             f();
         }
