@@ -471,6 +471,32 @@ TEST_CASE("Tcp closes gracefully with a supervisor that was full", "[posix][posi
     CHECK(rig.app.messages.empty());
 }
 
+TEST_CASE("Tcp that closes while its input is full drops what comes as fast as it reads",
+          "[posix][posix_tcp][fault]") {
+    TcpRig<> rig{{}, {.messages_max = 2}};
+    const auto turn = [&] { rig.link.advance(rig.clock.now()); };
+    turn();
+    rig.link.start();
+    rig.until([&] {
+        turn();
+        return rig.app.state() == LinkState::connected;
+    });
+    rig.peer = rig.server.accept();
+    std::string flood;
+    while (flood.size() < 300'000) flood += frame("m");
+    rig.peer.send(flood);
+    rig.round();
+    rig.link.stop();
+    rig.peer.close();
+    int rounds = 0;
+    rig.until([&] {
+        turn();
+        ++rounds;
+        return rig.loop.watched() == 0;
+    });
+    CHECK(rounds < 50);
+}
+
 TEST_CASE("Tcp connection, supervisor and loop may go in any order", "[posix][posix_tcp][fault]") {
     enum class Moment { never_started, connecting, connected, lost, lingering };
     for (const bool loop_first : {true, false}) {

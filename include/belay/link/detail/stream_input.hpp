@@ -49,6 +49,9 @@ public:
     /// So many of room()'s bytes are there now.
     void arrived(std::size_t bytes) noexcept { end_ += bytes; }
 
+    /// Nobody asks for what has come any more: all of the buffer is room.
+    void drop() noexcept { begin_ = end_ = wanted_ = 0; }
+
     /// What comes next. Its views are valid until the next call of room().
     [[nodiscard]] Cut next() noexcept {
         const BytesView bytes{buffer_.get() + begin_, end_ - begin_};

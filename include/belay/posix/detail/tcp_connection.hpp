@@ -128,6 +128,7 @@ public:
         state_ = State::closing;
         why_ = why;
         holds_ = false;
+        input_.drop();
         write();
     }
 
