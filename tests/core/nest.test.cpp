@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "support/aborts.hpp"
 #include "support/catch.hpp"
 #include "support/seeds.hpp"
 
@@ -369,6 +370,15 @@ TEST_CASE("A handle may outlive its nest, and a machine that lives elsewhere too
     CHECK(child->id == 1);
     child.reset();
     kept.wake();
+}
+
+TEST_CASE("A machine that lives elsewhere comes to a nest that can give it a waker",
+          "[core][nest][unit][fault]") {
+    CHECK(belay_test::aborts_with([] {
+              belay::driver::Nest nest;
+              Chick elsewhere{1, nullptr};
+              nest.add(elsewhere);
+          }).find("Nest::add") != std::string::npos);
 }
 
 TEST_CASE("Children that came before the nest had a driver get their wakers with it",

@@ -126,3 +126,28 @@ TEST_CASE("Timer handles outlive the queue's end, which destroys what waits",
     CHECK_FALSE(timer.cancel());
     CHECK_FALSE(Timer{}.waits());
 }
+
+TEST_CASE("A function that sets itself for a time that is past starves no other",
+          "[core][timer][unit][fault]") {
+    auto queue = Ref<TimerQueue>::make();
+    const auto at = [](int i) { return Instant{} + std::chrono::seconds{i}; };
+    int again = 0;
+    int other = 0;
+    struct Again {
+        void operator()() const {
+            if (++*calls < 100) static_cast<void>(TimerQueue::set(*queue, due, *this));
+        }
+        Ref<TimerQueue>* queue;
+        Instant due;
+        int* calls;
+    };
+    static_cast<void>(TimerQueue::set(queue, at(1), Again{&queue, at(1), &again}));
+    static_cast<void>(TimerQueue::set(queue, at(5), [&] { ++other; }));
+    queue->advance(at(10));
+    queue->advance(at(10));
+    CHECK(again == 2);
+    CHECK(other == 1);
+    for (int i = 0; i < 100; ++i) queue->advance(at(10));
+    CHECK(again == 100);
+    CHECK(queue->deadline() == never);
+}

@@ -221,6 +221,21 @@ TEST_CASE("OnEventLoop may be destroyed in a machine's turn", "[drive][on_event_
     CHECK(loop.calls.empty());
 }
 
+TEST_CASE("OnEventLoop may be destroyed in a timer's call", "[drive][on_event_loop][fault]") {
+    PlayedLoop loop;
+    std::optional<OnEventLoop<PlayedLoop>> driver{std::in_place, loop};
+    int calls = 0;
+    driver->at(at(1s), [&] {
+        ++calls;
+        driver.reset();
+    });
+    driver->at(at(1s), [&] { ++calls; });
+    loop.run();
+    loop.pass(at(5s));
+    CHECK_FALSE(driver.has_value());
+    CHECK(calls == 1);
+}
+
 TEST_CASE("OnEventLoop's machines are woken from threads that outlive it",
           "[drive][on_event_loop][fault]") {
     page::PollLoop loop;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: frames survive any cut of the stream; what is too long or unknown is found before it costs.
 #include <belay/link/length_prefixed.hpp>
+#include <belay/link/lines.hpp>
 
 #include "support/link/framing_suite.hpp"
 #include "support/seeds.hpp"
@@ -97,4 +98,33 @@ TEST_CASE("An announced length costs no memory before it arrives",
     CHECK(most > std::size_t{8} << 20U);
     static_cast<void>(input.room());
     CHECK(input.capacity() == Input::bytes_min);  // small again
+}
+
+TEST_CASE("A long message that comes in small pieces is moved a few times only",
+          "[link][length_prefixed][lines][unit]") {
+    const auto moves_of = [](auto framing, BytesView begin) {
+        belay::detail::StreamInput<decltype(framing)> input{framing};
+        constexpr std::size_t size = std::size_t{1} << 20U;
+        std::size_t moves = 0;
+        std::size_t capacity = 0;
+        for (std::size_t have = 0; have < size;) {
+            const auto room = input.room();
+            moves += std::exchange(capacity, input.capacity()) != capacity ? 1U : 0U;
+            std::size_t n = std::min<std::size_t>(room.size(), 1000);
+            if (have == 0) n = std::min(n, begin.size());
+            std::memcpy(room.data(), have == 0 ? begin.data() : Bytes(n).data(), n);
+            input.arrived(n);
+            have += n;
+            if (input.next().kind != Cut::Kind::more) return std::size_t{0};
+        }
+        return moves;
+    };
+    Bytes header;
+    REQUIRE(LengthPrefixed{}.put_header(std::size_t{2} << 20U, header));
+    for (const std::size_t moves :
+         {moves_of(LengthPrefixed{}, header),
+          moves_of(Lines{.bytes_max = std::size_t{2} << 20U}, as_bytes("x"))}) {
+        CHECK(moves > 0);
+        CHECK(moves <= 6);  // 64 KiB, 128 KiB, ... 2 MiB
+    }
 }

@@ -59,3 +59,22 @@ TEST_CASE("Lines refuses to send what is no line", "[link][lines][unit]") {
     REQUIRE(Lines{.carriage_return = true}.put(as_bytes(""), out));
     CHECK(as_text(out) == "a\rb\n\r\n");
 }
+
+TEST_CASE("A framing is told as seen only what it has looked at", "[link][lines][unit]") {
+    // Two lines are a message; it counts their ends as they come.
+    struct Couplets {
+        [[nodiscard]] Cut cut(BytesView bytes, const CutHints& hints) noexcept {
+            for (std::size_t i = hints.seen; i < bytes.size(); ++i) {
+                if (bytes[i] != std::byte{'\n'} || ++ends != 2) continue;
+                ends = 0;
+                return Cut::message(i + 1, bytes.first(i));
+            }
+            return Cut::more(bytes.size() + 2 - ends);
+        }
+        [[nodiscard]] bool put(BytesView, Bytes&) const { return false; }
+        std::size_t ends = 0;
+    };
+    Random bits{Seed{1}};
+    CHECK(find_in(Couplets{}, "a\nb\nc", bits, 0) == Findings{"\"a\nb\""});
+    CHECK(find_in(Couplets{}, "a\nb\nc", bits, 1) == Findings{"\"a\nb\""});
+}

@@ -37,6 +37,15 @@ struct BeatingRig : TcpRig<Heartbeat<Tcp<>>> {
               }} {}
 };
 
+/// Counts what it copies.
+struct CountedPuts : LengthPrefixed {
+    bool put(BytesView message, Bytes& out) const {
+        copied += message.size();
+        return LengthPrefixed::put(message, out);
+    }
+    static inline std::size_t copied = 0;
+};
+
 /// Lets time pass second by second, as a driver would see it.
 template <class R>
 void pass(R& rig, Duration time) {
@@ -159,6 +168,23 @@ TEST_CASE("Tcp::send says busy to what does not fit, and writable follows once",
     rig.round();
     rig.round();
     CHECK(rig.app.writables == 1);
+}
+
+TEST_CASE("Tcp::send does not copy a long message that does not fit", "[posix][posix_tcp][unit]") {
+    auto rig = TcpRig<Tcp<CountedPuts>, CountedPuts>::framed({}, {.output_bytes_max = 10'000});
+    rig.connect();
+    rig.until([&] {
+        while (rig.link.send(Bytes(1000)) == SendResult::sent) continue;
+        return rig.link.send(Bytes(1000)) == SendResult::busy;
+    });
+    CountedPuts::copied = 0;
+    for (int i = 0; i < 3; ++i) CHECK(rig.link.send(Bytes(1'000'000)) == SendResult::busy);
+    CHECK(CountedPuts::copied == 0);
+    rig.spin_until([&] {
+        static_cast<void>(rig.peer.read_some());
+        return rig.app.writables == 1;
+    });
+    CHECK(rig.link.send(Bytes(1'000'000)) == SendResult::sent);
 }
 
 TEST_CASE("Tcp takes any legal message when its buffer is empty", "[posix][posix_tcp][unit]") {
@@ -443,6 +469,32 @@ TEST_CASE("Tcp closes gracefully with a supervisor that was full", "[posix][posi
         return rig.loop.watched() == 0;
     });
     CHECK(rig.app.messages.empty());
+}
+
+TEST_CASE("Tcp that closes while its input is full drops what comes as fast as it reads",
+          "[posix][posix_tcp][fault]") {
+    TcpRig<> rig{{}, {.messages_max = 2}};
+    const auto turn = [&] { rig.link.advance(rig.clock.now()); };
+    turn();
+    rig.link.start();
+    rig.until([&] {
+        turn();
+        return rig.app.state() == LinkState::connected;
+    });
+    rig.peer = rig.server.accept();
+    std::string flood;
+    while (flood.size() < 300'000) flood += frame("m");
+    rig.peer.send(flood);
+    rig.round();
+    rig.link.stop();
+    rig.peer.close();
+    int rounds = 0;
+    rig.until([&] {
+        turn();
+        ++rounds;
+        return rig.loop.watched() == 0;
+    });
+    CHECK(rounds < 50);
 }
 
 TEST_CASE("Tcp connection, supervisor and loop may go in any order", "[posix][posix_tcp][fault]") {

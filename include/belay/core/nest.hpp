@@ -98,10 +98,12 @@ public:
     }
 
     /// Runs a machine that lives elsewhere, until it is destroyed or attached elsewhere.
+    /// Pre: attached: by its Waker the machine is removed.
     /// Throws: std::bad_alloc; what its attach() throws.
     template <class M>
     void add(M& machine) {
         static_assert(explain::machine_like<M>());
+        BELAY_PRECONDITION(attached_, "Nest::add: the nest must be attached before");
         auto* const node = new Borrowed<M>(hub_, machine);
         const WakeHandle keep = WakeHandle::adopt(node);
         enter(*node);

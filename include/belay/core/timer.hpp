@@ -42,11 +42,20 @@ public:
         return heap_.empty() ? never : heap_.front()->due;
     }
     void advance(Instant now) {
+        // A call may destroy the driver.
+        const Ref<TimerQueue> keep = Ref<TimerQueue>::share(this);
         // One that is set in a call waits for the next turn, or a chain of them would not end.
         const std::uint64_t end = tickets_;
         for (std::size_t left = calls_max; left != 0 && deadline() <= now; --left) {
             Slot& slot = *heap_.front();
-            if (slot.ticket > end) return;
+            if (slot.ticket > end) {
+                // Behind those that are due, or one that sets itself for the past would starve
+                // them.
+                if (slot.due >= now) return;
+                slot.due = now;
+                sink(0);
+                continue;
+            }
             Function<void()> f = take(slot);
             f();
         }

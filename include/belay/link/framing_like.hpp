@@ -48,7 +48,7 @@ struct Cut {
 
 /// What a framing is told beside the bytes.
 struct CutHints {
-    /// So many of the bytes were there at the last `more`; 0 when a message begins.
+    /// So many of the bytes it has looked at: at its last `more`; 0 when a message begins.
     std::size_t seen = 0;
     /// No message may be longer than this, whatever the framing would take.
     std::size_t message_bytes_max = static_cast<std::size_t>(-1);

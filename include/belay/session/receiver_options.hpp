@@ -29,8 +29,9 @@ struct ReceiverOptions {
     Duration greeting_max = std::chrono::seconds{5};
     /// How a sender that has fallen silent after that is noticed, over any transport.
     HeartbeatOptions heartbeat{};
-    /// When so many are there, a further one takes the place of one that says goodbye, or else of
-    /// the oldest that has said nothing yet; where there is none of these it is closed at once.
+    /// When so many are there, a further one takes the place of one that says goodbye, or else, by
+    /// chance, of one of which nothing has arrived; where there is none of these it is closed at
+    /// once.
     std::size_t connections_max = 256;
     /// Further senders at the same time are refused as overloaded.
     std::size_t senders_max = 4096;

@@ -33,11 +33,13 @@ public:
     /// Where the next bytes go, never empty.   Throws: std::bad_alloc, and then nothing changed.
     [[nodiscard]] std::span<std::byte> room() {
         const std::size_t have = end_ - begin_;
-        const std::size_t needs = wanted_ > have ? wanted_ : have + 1;
-        const bool small_again = capacity_ > bytes_min && have < bytes_min && needs <= bytes_min;
-        if (needs > capacity_ || capacity_ == 0 || small_again) {
-            move_to(larger(bytes_min, smaller(needs, 2 * have)));
-        } else if (begin_ != 0 && (capacity_ - begin_ < needs || have == 0)) {
+        const bool small_again = capacity_ > bytes_min && have < bytes_min && wanted_ <= bytes_min;
+        const bool is_full = begin_ == 0 && end_ == capacity_;
+        if (is_full || small_again) {
+            // Only when it is full, and to twice of that: each byte is moved a few times at most.
+            const std::size_t twice = 2 * have;
+            move_to(larger(bytes_min, wanted_ > have ? smaller(wanted_, twice) : twice));
+        } else if (begin_ != 0 && (have == 0 || capacity_ - begin_ < larger(wanted_, have + 1))) {
             if (have != 0) std::memmove(buffer_.get(), buffer_.get() + begin_, have);
             begin_ = 0;
             end_ = have;
@@ -47,13 +49,14 @@ public:
     /// So many of room()'s bytes are there now.
     void arrived(std::size_t bytes) noexcept { end_ += bytes; }
 
+    /// Nobody asks for what has come any more: all of the buffer is room.
+    void drop() noexcept { begin_ = end_ = wanted_ = 0; }
+
     /// What comes next. Its views are valid until the next call of room().
     [[nodiscard]] Cut next() noexcept {
         const BytesView bytes{buffer_.get() + begin_, end_ - begin_};
-        if (bytes.empty() || bytes.size() < wanted_) {
-            hints_.seen = bytes.size();
-            return Cut::more(wanted_);
-        }
+        // What it has not looked at it has not seen.
+        if (bytes.empty() || bytes.size() < wanted_) return Cut::more(wanted_);
         const Cut cut = framing_.cut(bytes, hints_);
         if (cut.kind == Cut::Kind::more) {
             hints_.seen = bytes.size();
@@ -79,10 +82,10 @@ private:
     void move_to(std::size_t capacity) {
         const std::size_t have = end_ - begin_;
         // Not value-initialized: whoever reads into it writes it.
-        std::unique_ptr<std::byte[]> other{new std::byte[larger(capacity, have + 1)]};
+        std::unique_ptr<std::byte[]> other{new std::byte[capacity]};
         if (have != 0) std::memcpy(other.get(), buffer_.get() + begin_, have);
         buffer_ = std::move(other);
-        capacity_ = larger(capacity, have + 1);
+        capacity_ = capacity;
         begin_ = 0;
         end_ = have;
     }

@@ -77,15 +77,22 @@ public:
         if (!fits(output_.size(), message.size()) && !blocked_) write();
         if (broken_) return SendResult::down;
         const std::size_t before = output_.size();
+        // What cannot fit is not copied, where its header says how long it is.
+        std::size_t left_out = 0;
         bool said = false;
-        if (!put([&] { said = input_.framing().put(message, output_.end()); })) {
-            return SendResult::down;
-        }
+        const auto say = [&] {
+            if constexpr (belay::detail::PutsHeader<Framing>) {
+                if (!fits(before, message.size())) left_out = message.size();
+                if (left_out != 0) return input_.framing().put_header(left_out, output_.end());
+            }
+            return input_.framing().put(message, output_.end());
+        };
+        if (!put([&] { said = say(); })) return SendResult::down;
         if (!said) return SendResult::refused;
         const std::size_t size = output_.size() - before;
-        if (!fits(before, size)) {
+        if (!fits(before, size + left_out)) {
             output_.take_back(size);
-            refused_bytes_ = size;
+            refused_bytes_ = size + left_out;
             return SendResult::busy;
         }
         if (output_.size() >= early_write_bytes && !blocked_) write();
@@ -121,6 +128,7 @@ public:
         state_ = State::closing;
         why_ = why;
         holds_ = false;
+        input_.drop();
         write();
     }
 

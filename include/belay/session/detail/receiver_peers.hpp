@@ -82,7 +82,9 @@ class AckList {
 public:
     void owe(Peer& peer) {
         peer.ack_due = true;
-        if (!std::exchange(peer.ack_listed, true)) peers_.push_back(&peer);
+        if (peer.ack_listed) return;
+        peers_.push_back(&peer);
+        peer.ack_listed = true;
     }
     void forget(Peer& peer) noexcept {
         if (peer.ack_listed) std::erase(peers_, &peer);
@@ -92,9 +94,10 @@ public:
     template <class F>
     void pay(F&& f) {
         for (Peer* const peer : peers_) {
-            peer->ack_listed = false;
             if (!peer->link.closing()) peer->ack_due = !f(*peer);
         }
+        // Only now: if it throws, they are listed still.
+        for (Peer* const peer : peers_) peer->ack_listed = false;
         peers_.clear();
     }
 
