@@ -44,6 +44,7 @@ private:
     struct Life : driver::Lifeline {
         Life() noexcept = default;
         Life(const Life&) noexcept : driver::Lifeline{} {}
+        Life& operator=(const Life&) noexcept { return *this; }
     };
 
     template <class H, class Machine, class... A>

@@ -50,7 +50,8 @@ struct Cut {
 struct CutHints {
     /// So many of the bytes it has looked at: at its last `more`; 0 when a message begins.
     std::size_t seen = 0;
-    /// No message may be longer than this, whatever the framing would take.
+    /// No message that begins may be longer than this, whatever the framing would take; one that
+    /// has begun may end, or fail.
     std::size_t message_bytes_max = static_cast<std::size_t>(-1);
 };
 
