@@ -382,6 +382,20 @@ void ask(Awaiting, const P& pipeline, AsyncSleeper& sleeper, Refusals& refusals)
 
 }  // namespace
 
+TEMPLATE_TEST_CASE("A call that a layer refuses is counted by what refused it",
+                   "[call][pipeline][regression]", Blocking, Awaiting) {
+    AsyncSleeper sleeper;
+    Bulkhead bulkhead{{.limit = 1}};
+    const auto held = bulkhead.acquire(sleeper.now());
+    CircuitBreaker<SteadyClock> breaker{ConsecutiveFailures{1}, OpenFor{60s}};
+    breaker.set_mode(BreakerMode::forced_open);
+    const auto fn = [](Attempt) { return true; };
+    CHECK_FALSE(TestType::run(Pipeline{Shared{bulkhead}}, sleeper, fn));
+    CHECK_FALSE(TestType::run(Pipeline{Shared{breaker}}, sleeper, fn));
+    CHECK(bulkhead.counters().refused == 1);
+    CHECK(breaker.counters().rejected == 1);
+}
+
 TEMPLATE_TEST_CASE("A Pipeline tells its observer which layer refused a call",
                    "[call][pipeline][unit]", Blocking, Awaiting) {
     AsyncSleeper sleeper;
