@@ -4,6 +4,7 @@
 #include <belay/call/pipeline.hpp>
 
 #include <atomic>
+#include <new>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -381,6 +382,16 @@ void ask(Awaiting, const P& pipeline, AsyncSleeper& sleeper, Refusals& refusals)
 }
 
 }  // namespace
+
+TEMPLATE_TEST_CASE("That we had no memory says nothing about the peer",
+                   "[call][pipeline][regression]", Blocking, Awaiting) {
+    AsyncSleeper sleeper;
+    CircuitBreaker<SteadyClock> breaker{ConsecutiveFailures{1}, OpenFor{60s}};
+    CHECK_THROWS_AS(TestType::run(Pipeline{Shared{breaker}}, sleeper,
+                                  [](Attempt) -> bool { throw std::bad_alloc{}; }),
+                    std::bad_alloc);
+    CHECK(breaker.state() == BreakerState::closed);
+}
 
 TEMPLATE_TEST_CASE("A call that a layer refuses is counted by what refused it",
                    "[call][pipeline][regression]", Blocking, Awaiting) {
