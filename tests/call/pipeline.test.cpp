@@ -81,6 +81,17 @@ struct LogLayer {
     }
 };
 
+// As a line whose end comes in the same instant as that of a Timeout, and is told later.
+struct Dawdles {
+    template <class Next, class Context>
+    Task<typename Next::Answer> await(Next next, Context& context, Attempt attempt) const {
+        auto sleep = context.sleeper.async_sleep_until(context.sleeper.now() + 1h);
+        co_await sleep;
+        auto answering = next(attempt);
+        co_return co_await std::move(answering);
+    }
+};
+
 struct Breakers {
     CircuitBreaker<SteadyClock> breaker{ConsecutiveFailures{3}, OpenFor{60s}};
 };
@@ -382,6 +393,18 @@ void ask(Awaiting, const P& pipeline, AsyncSleeper& sleeper, Refusals& refusals)
 }
 
 }  // namespace
+
+TEST_CASE("A Timeout says nothing about a peer that nobody has asked by then",
+          "[call][pipeline][regression]") {
+    AsyncSleeper sleeper;
+    CircuitBreaker<SteadyClock> breaker{ConsecutiveFailures{1}, OpenFor{60s}};
+    const Pipeline pipeline{Shared{breaker}, Timeout{10ms}, Dawdles{}};
+    auto task = pipeline(sleeper, [](Attempt) -> Task<bool> { co_return true; });
+    task.start();
+    sleeper.run();
+    CHECK(task.take().error() == std::errc::timed_out);
+    CHECK(breaker.counters().failures == 0);
+}
 
 TEMPLATE_TEST_CASE("That we had no memory says nothing about the peer",
                    "[call][pipeline][regression]", Blocking, Awaiting) {

@@ -56,11 +56,13 @@ struct Layered;
 template <>
 struct Layered<> {
     template <class Answer, class Context, class F>
-    static Answer run(Context&, F& fn, const Attempt& attempt) {
+    static Answer run(Context& context, F& fn, const Attempt& attempt) {
+        ++context.asked;
         return Callee<F, CallResult<F>>::make(fn, attempt);
     }
     template <class Answer, bool, class Context, class F>
-    static belay::Task<Answer> await(Context&, F& fn, const Attempt& attempt) {
+    static belay::Task<Answer> await(Context& context, F& fn, const Attempt& attempt) {
+        ++context.asked;
         return detail::awaited_call(fn, attempt);
     }
 };
@@ -132,6 +134,8 @@ struct CallContext {
     Observer& observer;
     /// How many calls a Hedge has begun.
     std::uint64_t calls = 0;
+    /// How often `fn` was called.
+    std::uint64_t asked = 0;
 
     [[nodiscard]] Turn turn() const noexcept { return {sleeper.now(), sleeper.bits()}; }
     /// A Hedge makes a further call.
