@@ -24,6 +24,8 @@ concept Repeats = requires { requires L::repeats_calls; };
 template <class L>
 concept Retries = Repeats<L> && requires { requires L::retries_calls; };
 template <class L>
+concept Hedges = Repeats<L> && requires { requires L::hedges_calls; };
+template <class L>
 concept HidesFailures = requires { requires L::hides_failures; };
 
 /// What a layer calls to go on inwards.
@@ -70,6 +72,8 @@ template <class First, class... Inner>
 struct Layered<First, Inner...> {
     static_assert(!Retries<First> || !(Retries<Inner> || ...),
                   "Pipeline: a Retrying inside a Retrying multiplies their attempts; use one");
+    static_assert(!Hedges<First> || !(Hedges<Inner> || ...),
+                  "Pipeline: a Hedge inside a Hedge multiplies their calls; use one");
     static_assert(!Repeats<First> || !(HidesFailures<Inner> || ...),
                   "Pipeline: a Fallback inside a Retrying or Hedge hides the failures from it; "
                   "write the Fallback first");
