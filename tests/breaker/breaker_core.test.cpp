@@ -169,6 +169,15 @@ TEST_CASE("BreakerCore begins a new round of probes when the old one took too lo
         ok = ok && b.acquire().change == none;
         return ok && b.fail() == reopened;
     }());
+    // Also if no probe is ever lost by itself.
+    STATIC_REQUIRE([] {
+        auto b = due({.probe_timeout = forever, .at_most = 1min});
+        static_cast<void>(b.acquire());
+        b.now += 1min - 1ms;
+        bool ok = !b.admits();
+        b.now += 1ms;
+        return ok && b.admits() && b.acquire().change == probe_lost;
+    }());
     // Without a bound, however long it takes.
     STATIC_REQUIRE([] {
         auto b = due({.successes = 2});

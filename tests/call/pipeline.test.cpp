@@ -4,6 +4,7 @@
 #include <belay/call/pipeline.hpp>
 
 #include <atomic>
+#include <new>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -77,6 +78,17 @@ struct LogLayer {
         auto answer = co_await std::move(answering);
         lines->push_back(name + (answer.worked() ? " worked" : " failed"));
         co_return answer;
+    }
+};
+
+// As a line whose end comes in the same instant as that of a Timeout, and is told later.
+struct Dawdles {
+    template <class Next, class Context>
+    Task<typename Next::Answer> await(Next next, Context& context, Attempt attempt) const {
+        auto sleep = context.sleeper.async_sleep_until(context.sleeper.now() + 1h);
+        co_await sleep;
+        auto answering = next(attempt);
+        co_return co_await std::move(answering);
     }
 };
 
@@ -381,6 +393,42 @@ void ask(Awaiting, const P& pipeline, AsyncSleeper& sleeper, Refusals& refusals)
 }
 
 }  // namespace
+
+TEST_CASE("A Timeout says nothing about a peer that nobody has asked by then",
+          "[call][pipeline][regression]") {
+    AsyncSleeper sleeper;
+    CircuitBreaker<SteadyClock> breaker{ConsecutiveFailures{1}, OpenFor{60s}};
+    const Pipeline pipeline{Shared{breaker}, Timeout{10ms}, Dawdles{}};
+    auto task = pipeline(sleeper, [](Attempt) -> Task<bool> { co_return true; });
+    task.start();
+    sleeper.run();
+    CHECK(task.take().error() == std::errc::timed_out);
+    CHECK(breaker.counters().failures == 0);
+}
+
+TEMPLATE_TEST_CASE("That we had no memory says nothing about the peer",
+                   "[call][pipeline][regression]", Blocking, Awaiting) {
+    AsyncSleeper sleeper;
+    CircuitBreaker<SteadyClock> breaker{ConsecutiveFailures{1}, OpenFor{60s}};
+    CHECK_THROWS_AS(TestType::run(Pipeline{Shared{breaker}}, sleeper,
+                                  [](Attempt) -> bool { throw std::bad_alloc{}; }),
+                    std::bad_alloc);
+    CHECK(breaker.state() == BreakerState::closed);
+}
+
+TEMPLATE_TEST_CASE("A call that a layer refuses is counted by what refused it",
+                   "[call][pipeline][regression]", Blocking, Awaiting) {
+    AsyncSleeper sleeper;
+    Bulkhead bulkhead{{.limit = 1}};
+    const auto held = bulkhead.acquire(sleeper.now());
+    CircuitBreaker<SteadyClock> breaker{ConsecutiveFailures{1}, OpenFor{60s}};
+    breaker.set_mode(BreakerMode::forced_open);
+    const auto fn = [](Attempt) { return true; };
+    CHECK_FALSE(TestType::run(Pipeline{Shared{bulkhead}}, sleeper, fn));
+    CHECK_FALSE(TestType::run(Pipeline{Shared{breaker}}, sleeper, fn));
+    CHECK(bulkhead.counters().refused == 1);
+    CHECK(breaker.counters().rejected == 1);
+}
 
 TEMPLATE_TEST_CASE("A Pipeline tells its observer which layer refused a call",
                    "[call][pipeline][unit]", Blocking, Awaiting) {

@@ -5,6 +5,7 @@
 
 #include <concepts>      // std::convertible_to, std::same_as
 #include <exception>     // std::exception_ptr
+#include <new>           // std::bad_alloc
 #include <optional>      // std::optional
 #include <system_error>  // std::error_code
 #include <type_traits>   // std::type_identity
@@ -137,6 +138,8 @@ struct Callee {
             throw;
         } catch (const std::system_error& error) {
             return Failure::from(error.code());
+        } catch (const std::bad_alloc&) {
+            return Failure::from(std::make_error_code(std::errc::not_enough_memory));
         } catch (...) {
             return Failure{Cause::lost};
         }

@@ -47,6 +47,7 @@ template <class Budget = detail::NoBudget>
 class Hedge {
 public:
     static constexpr bool repeats_calls = true;
+    static constexpr bool hedges_calls = true;
     /// How many further calls there may be.
     static constexpr std::size_t further_max = 7;
 

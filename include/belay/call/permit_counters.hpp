@@ -11,7 +11,8 @@
 namespace belay::inline BELAY_ABI {
 
 /// What became of those who asked a RateLimiter or a Bulkhead since it was made. No number ever
-/// falls.
+/// falls. Who only asked `admit` is not among them: so a policy asks before it begins, also when an
+/// attempt is not yet due.
 ///
 /// Thread safety: a plain value.
 struct PermitCounters {

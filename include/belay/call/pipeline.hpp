@@ -24,6 +24,8 @@ concept Repeats = requires { requires L::repeats_calls; };
 template <class L>
 concept Retries = Repeats<L> && requires { requires L::retries_calls; };
 template <class L>
+concept Hedges = Repeats<L> && requires { requires L::hedges_calls; };
+template <class L>
 concept HidesFailures = requires { requires L::hides_failures; };
 
 /// What a layer calls to go on inwards.
@@ -56,11 +58,13 @@ struct Layered;
 template <>
 struct Layered<> {
     template <class Answer, class Context, class F>
-    static Answer run(Context&, F& fn, const Attempt& attempt) {
+    static Answer run(Context& context, F& fn, const Attempt& attempt) {
+        ++context.asked;
         return Callee<F, CallResult<F>>::make(fn, attempt);
     }
     template <class Answer, bool, class Context, class F>
-    static belay::Task<Answer> await(Context&, F& fn, const Attempt& attempt) {
+    static belay::Task<Answer> await(Context& context, F& fn, const Attempt& attempt) {
+        ++context.asked;
         return detail::awaited_call(fn, attempt);
     }
 };
@@ -68,6 +72,8 @@ template <class First, class... Inner>
 struct Layered<First, Inner...> {
     static_assert(!Retries<First> || !(Retries<Inner> || ...),
                   "Pipeline: a Retrying inside a Retrying multiplies their attempts; use one");
+    static_assert(!Hedges<First> || !(Hedges<Inner> || ...),
+                  "Pipeline: a Hedge inside a Hedge multiplies their calls; use one");
     static_assert(!Repeats<First> || !(HidesFailures<Inner> || ...),
                   "Pipeline: a Fallback inside a Retrying or Hedge hides the failures from it; "
                   "write the Fallback first");
@@ -132,6 +138,8 @@ struct CallContext {
     Observer& observer;
     /// How many calls a Hedge has begun.
     std::uint64_t calls = 0;
+    /// How often `fn` was called.
+    std::uint64_t asked = 0;
 
     [[nodiscard]] Turn turn() const noexcept { return {sleeper.now(), sleeper.bits()}; }
     /// A Hedge makes a further call.

@@ -39,6 +39,7 @@ public:
     Task<typename Next::Answer> await(Next next, Context& context, Attempt attempt) const {
         using Answer = typename Next::Answer;
         const Attempt inner = bounded(attempt, context.sleeper.now());
+        const auto asked = context.asked;
         auto work = next(inner);
         work.start();
         if (!work.done()) {
@@ -53,7 +54,10 @@ public:
         }
         if (work.done()) co_return work.take();
         const std::error_code why = std::make_error_code(std::errc::timed_out);
-        co_return Answer::none(why, Failure::from(why));
+        Answer answer = Answer::none(why, Failure::from(why));
+        // Who has waited in line for all that time has asked nobody.
+        answer.refused = context.asked == asked;
+        co_return answer;
     }
 
 private:

@@ -8,6 +8,7 @@
 #include <belay/breaker/breaker_state.hpp>
 #include <belay/breaker/open_wait_like.hpp>
 #include <belay/breaker/trip_like.hpp>
+#include <belay/core/order.hpp>
 #include <belay/policy/rule.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
@@ -33,7 +34,7 @@ public:
     constexpr BreakerCore(Trip trip, OpenWait open_wait, HalfOpenOptions half_open) noexcept
         : trip_{trip},
           open_wait_{open_wait},
-          probe_timeout_{half_open.probe_timeout},
+          probe_timeout_{detail::smaller(half_open.probe_timeout, round_most(half_open.at_most))},
           round_max_{in_round(half_open.at_most, true)},
           probes_{half_open.probes},
           successes_needed_{half_open.successes},
@@ -193,6 +194,12 @@ private:
         const Duration::rep ms = d.count() / 1'000'000;
         if (ms >= Duration::rep{unbounded}) return unbounded;
         return static_cast<std::uint32_t>(ms + (upwards && d.count() % 1'000'000 != 0 ? 1 : 0));
+    }
+    // No probe outlives its round. So where there is a bound, until_ tells when the last probe was
+    // given, also of probes that are never lost.
+    [[nodiscard]] static constexpr Duration round_most(Duration at_most) noexcept {
+        const std::uint32_t ms = in_round(at_most, true);
+        return ms == unbounded ? forever : Duration{std::chrono::milliseconds{ms}};
     }
     // How long a round will have taken at `now`. Half-open, the last probe was given a
     // probe_timeout_ before until_.   Pre: half-open.

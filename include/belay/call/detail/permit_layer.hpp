@@ -18,8 +18,8 @@ public:
     HeldPermit(const Rule& rule, Context& context) noexcept : rule_{rule}, context_{context} {
         Turn turn = context_.turn();
         if constexpr (requires { rule_.wanted(turn); }) rule_.wanted(turn);
-        advice_ = rule_.admit(turn.now);
-        if (advice_.allows(turn.now)) advice_ = rule_.begin(turn);
+        // Without admit: who takes a permit or is refused one is counted.
+        advice_ = rule_.begin(turn);
         held_ = advice_.verb == Verb::go;
         advice_.by = Rule::name;
         if (!held_ && advice_.verb != Verb::stop) wait_ = elapsed(turn.now, advice_.until);
