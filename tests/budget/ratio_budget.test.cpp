@@ -296,6 +296,9 @@ TEST_CASE("RatioBudget refuses what makes no sense", "[budget][ratio_budget][uni
               static_cast<void>(
                   RatioBudget{RatioBudgetOptions{.retries_per_thousand = 0, .at_least = 0}});
           }).find("the share or the floor must be > 0") != std::string::npos);
+    CHECK(belay_test::aborts_with([] {
+              static_cast<void>(RatioBudget{RatioBudgetOptions{.at_once_per_thousand = 200}});
+          }).find("a share at once needs a floor at once") != std::string::npos);
 }
 
 TEST_CASE("RatioBudget has no more retries at once than its bound, over their waits",

@@ -39,7 +39,7 @@ struct BreakerEvent {
 /// Successes of a closed breaker are not counted: they would be its only write on that path.
 struct BreakerCounters {
     std::uint64_t failures = 0;    ///< verdicts `failure` that counted; no slow successes
-    std::uint64_t rejected = 0;    ///< calls that were refused
+    std::uint64_t rejected = 0;    ///< calls that were refused a permit; policies only ask
     std::uint64_t probes = 0;      ///< permits given while half-open
     std::uint64_t lost = 0;        ///< times that probes were given up for lost
     std::uint64_t stale = 0;       ///< failures and successes that came too late to count

@@ -77,7 +77,7 @@ struct HalfOpenOptions {
     Duration probe_timeout = std::chrono::minutes{5};
     /// So long a round of probes may take to decide, from its first one on. Then all that it found
     /// is too old: probes that are out count as lost, and the next caller is the first probe of a
-    /// new round. In milliseconds, rounded up; 49 days or more: no bound.   Pre: > 0ns.
+    /// new round. In whole milliseconds of each probe; 49 days or more: no bound.   Pre: > 0ns.
     Duration at_most = forever;
 };
 

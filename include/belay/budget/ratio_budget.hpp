@@ -82,6 +82,10 @@ public:
                            "RatioBudget: the share or the floor must be > 0");
         BELAY_PRECONDITION(options.at_once_per_thousand >= 1 || options.at_once_at_least >= 1,
                            "RatioBudget: the share or the floor at once must be > 0");
+        BELAY_PRECONDITION(options.at_once_per_thousand == 0 ||
+                               options.at_once_at_least != RatioBudgetOptions::unlimited,
+                           "RatioBudget: a share at once needs a floor at once: without one there "
+                           "is no limit");
     }
 
     /// First attempts are free.
