@@ -12,6 +12,7 @@
 #include <mutex>
 #include <optional>
 #include <stdexcept>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -139,6 +140,20 @@ TEST_CASE("OnEventLoop over poll(2): machines, timers, posts from another thread
     while (ticker.turns < 5 || !timed || home == std::thread::id{}) loop.run_once();
     other.join();
     CHECK(home == std::this_thread::get_id());
+}
+
+TEST_CASE("The poll loop of the page lets what it calls ask for the next call",
+          "[drive][on_event_loop][regression]") {
+    page::PollLoop loop;
+    std::string told;
+    int left = 3;
+    std::function<void()> again = [&, word = std::string(40, 'x')] {
+        if (--left > 0) loop.call_at(loop.now(), again);
+        told += word;  // still there, although the loop's timer is another now
+    };
+    loop.call_at(loop.now(), again);
+    while (left > 0) loop.run_once();
+    CHECK(told == std::string(120, 'x'));
 }
 
 TEST_CASE("OnEventLoop asks for one call, and for the time of the first deadline",

@@ -42,8 +42,7 @@ template <class O>
 template <class O>
 using Unwrapped = std::remove_reference_t<decltype(unwrap(std::declval<O&>()))>;
 
-// ---- names of hooks
-// -----------------------------------------------------------------------------
+// ---- names of hooks ----------------------------------------------------------------------------
 
 // `call` is the hook as an overload set. `is_plain` sees one that is public, and neither overloaded
 // nor a template; of a class that derives from an observer and from Bait it sees one exactly if the
@@ -103,8 +102,7 @@ template <class Name, class O>
     }
 }
 
-// ---- one observer
-// -------------------------------------------------------------------------------
+// ---- one observer ------------------------------------------------------------------------------
 
 /// In place of a machine, where there is none.
 struct NoMachine {};
@@ -161,8 +159,7 @@ template <class O, class... Hooks>
 inline constexpr bool hears_any_of =
     std::is_base_of_v<NoObserver, O> || (Hooks::template heard<O> || ...);
 
-// ---- one, or several in a Tee
-// -------------------------------------------------------------------
+// ---- one, or several in a Tee ------------------------------------------------------------------
 
 template <class O>
 struct Audience {
