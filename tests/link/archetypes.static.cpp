@@ -23,7 +23,7 @@ using Pinged = MinimalTransport<MinimalPingConnection>;
 
 template class belay::Link<MinimalMessage>;
 template class belay::LinkHandle<MinimalMessage>;
-template class belay::Completion<MinimalToken, MinimalMessage>;
+template class belay::Completion<MinimalToken>;
 template class belay::part::Slot<MinimalConnection>;
 template class belay::part::Say<MinimalConnection, MinimalMessage>;
 template class belay::Heartbeat<Pinged>;
@@ -67,15 +67,15 @@ static_assert(!detail::CheckLike<CheckThatIsNoValue, Voice, MinimalMessage>);
 static_assert(!detail::CheckLike<CheckThatAnswersBool, Voice, MinimalMessage>);
 
 struct SourceWithoutToken {
-    void operator()(Completion<MinimalToken, MinimalMessage>);
+    void operator()(Completion<MinimalToken>);
 };
 struct SourceThatTakesNothing {
     using token_type = MinimalToken;
     void operator()();
 };
-static_assert(detail::AnswersTokens<MinimalSource, MinimalMessage>);
-static_assert(!detail::AnswersTokens<SourceWithoutToken, MinimalMessage>);
-static_assert(!detail::AnswersTokens<SourceThatTakesNothing, MinimalMessage>);
+static_assert(detail::AnswersTokens<MinimalSource>);
+static_assert(!detail::AnswersTokens<SourceWithoutToken>);
+static_assert(!detail::AnswersTokens<SourceThatTakesNothing>);
 static_assert(detail::OpensWithToken<MinimalTokenTransport, MinimalToken>);
 static_assert(!detail::OpensWithToken<Plain, MinimalToken>);
 

@@ -20,7 +20,7 @@ using belay_test::Wire;
 
 namespace {
 
-using Done = Completion<std::string, std::string>;
+using Done = Completion<std::string>;
 
 /// What a source was asked, and by whom it may be answered.
 struct Desk {

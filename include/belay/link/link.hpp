@@ -84,6 +84,11 @@ public:
         return box_->post_control(std::move(event));
     }
 
+    /// For decorators: their deadline is read again soon. Needs no memory, so it throws nothing.
+    void wake() const noexcept {
+        if (alive()) box_->wake();
+    }
+
     /// For decorators: the link of the part below. A part with several children gives each its
     /// index in `bits` bits of the lane.
     // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): "index, in so many bits"

@@ -6,8 +6,8 @@
 #include <optional>  // std::optional
 #include <utility>   // std::move, std::forward
 
+#include <belay/core/completion.hpp>
 #include <belay/core/http_failure.hpp>
-#include <belay/link/completion.hpp>
 #include <belay/link/link_errc.hpp>
 #include <belay/link/part.hpp>
 
@@ -20,12 +20,19 @@ concept OpensWithToken = HasMessageType<Transport> &&
                                   const Token& token) { t.open(link, token); };
 template <class Source>
 concept HasTokenType = requires { typename Source::token_type; };
-template <class Source, class M>
+template <class Source>
 concept AnswersTokens =
     HasTokenType<Source> &&
-    requires(Source& source, Completion<typename Source::token_type, M> completion) {
+    requires(Source& source, Completion<typename Source::token_type> completion) {
         source(std::move(completion));
     };
+
+/// Wakes the connection that asked, by its link: an attempt that is over is not woken.
+template <class M>
+struct ToldByLink {
+    Link<M> link;
+    void operator()(const auto&) const noexcept { link.wake(); }
+};
 }  // namespace detail
 
 /// A transport that asks a source for a token (a JSON web token, a role, a signed URL: it is
@@ -46,18 +53,16 @@ class WithToken : public part::Around<Transport> {
 
 public:
     using message_type = typename Transport::message_type;
-    static_assert(detail::AnswersTokens<Source, message_type>,
-                  "WithToken: the source needs 'void operator()(auto completion)', which takes "
-                  "Completion<token_type, message_type>");
+    static_assert(detail::AnswersTokens<Source>,
+                  "WithToken: the source needs 'void operator()(Completion<token_type>)'");
 
     class Connection {
         using Inner = decltype(std::declval<Transport&>().open(
             std::declval<const Link<message_type>&>(), std::declval<const Token&>()));
 
     public:
-        Connection(WithToken& owner, const Link<message_type>& own)
-            : owner_{owner}, own_{own}, answer_{detail::Ref<detail::Answer<Token>>::make()} {
-            owner.source_(Completion<Token, message_type>{answer_, own});
+        Connection(WithToken& owner, const Link<message_type>& own) : owner_{owner}, own_{own} {
+            owner.source_(token_.ask(detail::ToldByLink<message_type>{own}));
         }
         Connection(const Connection&) = delete;
         Connection& operator=(const Connection&) = delete;
@@ -72,6 +77,7 @@ public:
             if (Inner* const c = inner_.get()) {
                 c->close(why);
             } else {
+                token_.drop();
                 own_.closed(why);
             }
         }
@@ -86,7 +92,7 @@ public:
             if (Inner* const c = inner_.get()) c->resume_reading();
         }
         [[nodiscard]] bool sift(part::Event<message_type>& event, Turn& turn) {
-            if (event.depth == 0) return event.kind == part::EventKind::note ? answered() : true;
+            if (event.depth == 0) return true;
             Inner* const c = inner_.get();
             if (c == nullptr || !part::rise<message_type>(*c, event, turn)) return false;
             owner_.judge(event);
@@ -94,41 +100,34 @@ public:
         }
         [[nodiscard]] Instant deadline() const noexcept {
             const Inner* const c = inner_.get();
-            return c != nullptr ? part::deadline(*c) : never;
+            return c != nullptr ? part::deadline(*c) : token_.deadline();
         }
         void advance(Turn& turn) {
-            if (Inner* const c = inner_.get()) part::advance(*c, turn);
+            if (Inner* const c = inner_.get()) return part::advance(*c, turn);
+            if (token_.answered()) open_inner(token_.take());
         }
 
     private:
-        /// Returns: false, since the note was for this part.
-        bool answered() {
-            std::optional<Token> token;
-            {
-                const detail::SpinLock lock{answer_->mutex};
-                token = std::move(answer_->value);
-                answer_->value.reset();
-            }
+        void open_inner(const std::optional<Token>& token) {
             if (!token) {
                 own_.closed(failure_of(LinkErrc::token_refused));
-            } else if (inner_.get() == nullptr) {
-                // An attempt whose open() throws ends like any other.
-                struct Unwind {
-                    const Link<message_type>& link;
-                    bool armed = true;
-                    ~Unwind() {
-                        if (armed) link.closed(failure_of(LinkErrc::open_threw));
-                    }
-                } unwind{own_};
-                inner_.emplace_from([&] { return owner_.inner_.open(own_.child(), *token); });
-                unwind.armed = false;
+                return;
             }
-            return false;
+            // An attempt whose open() throws ends like any other.
+            struct Unwind {
+                const Link<message_type>& link;
+                bool armed = true;
+                ~Unwind() {
+                    if (armed) link.closed(failure_of(LinkErrc::open_threw));
+                }
+            } unwind{own_};
+            inner_.emplace_from([&] { return owner_.inner_.open(own_.child(), *token); });
+            unwind.armed = false;
         }
 
         WithToken& owner_;
         Link<message_type> own_;
-        detail::Ref<detail::Answer<Token>> answer_;
+        detail::Asking<Token, detail::ToldByLink<message_type>> token_;
         part::Slot<Inner> inner_;
     };
 
