@@ -3,6 +3,7 @@
 // templates use nothing more.
 #include <belay/core/tee.hpp>
 #include <belay/link/bundle.hpp>
+#include <belay/link/endpoints.hpp>
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/link_log.hpp>
 #include <belay/link/served_link.hpp>
@@ -21,6 +22,19 @@ using Pinged = MinimalTransport<MinimalPingConnection>;
 // ---- Explicit instantiation: every member compiles with what the concept promises
 // ----------------
 
+namespace {
+struct MinimalPlace {
+    MinimalPlace() = delete;
+    int number;
+};
+struct MinimalPlaces {
+    using message_type = MinimalMessage;
+    MinimalConnection open(const Link<MinimalMessage>&, const MinimalPlace&) {
+        return MinimalConnection{0};
+    }
+};
+}  // namespace
+
 template class belay::Link<MinimalMessage>;
 template class belay::LinkHandle<MinimalMessage>;
 template class belay::Completion<MinimalToken>;
@@ -30,6 +44,7 @@ template class belay::Heartbeat<Pinged>;
 template class belay::Validated<Plain, MinimalCheck>;
 template class belay::Bundle<Plain, Pinged, OnLanes>;
 template class belay::Bundle<Plain>;
+template class belay::Endpoints<MinimalPlaces, MinimalPlace>;
 template class belay::ServedLink<Plain>;
 template class belay::SupervisorCore<MinimalRule>;
 template class belay::Supervisor<Plain, MinimalRule, NoObserver>;
@@ -76,8 +91,8 @@ struct SourceThatTakesNothing {
 static_assert(detail::AnswersTokens<MinimalSource>);
 static_assert(!detail::AnswersTokens<SourceWithoutToken>);
 static_assert(!detail::AnswersTokens<SourceThatTakesNothing>);
-static_assert(detail::OpensWithToken<MinimalTokenTransport, MinimalToken>);
-static_assert(!detail::OpensWithToken<Plain, MinimalToken>);
+static_assert(detail::OpensWith<MinimalTokenTransport, MinimalToken>);
+static_assert(!detail::OpensWith<Plain, MinimalToken>);
 
 // ---- A decorator has no optional member that the part inside lacks
 // -------------------------------

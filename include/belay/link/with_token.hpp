@@ -4,20 +4,17 @@
 #pragma once
 
 #include <optional>  // std::optional
+#include <tuple>     // std::tuple, std::apply
 #include <utility>   // std::move, std::forward
 
-#include <belay/core/completion.hpp>
 #include <belay/core/http_failure.hpp>
+#include <belay/link/detail/told_by_link.hpp>
 #include <belay/link/link_errc.hpp>
 #include <belay/link/part.hpp>
 
 namespace belay::inline BELAY_ABI {
 
 namespace detail {
-template <class Transport, class Token>
-concept OpensWithToken = HasMessageType<Transport> &&
-                         requires(Transport& t, const Link<typename Transport::message_type>& link,
-                                  const Token& token) { t.open(link, token); };
 template <class Source>
 concept HasTokenType = requires { typename Source::token_type; };
 template <class Source>
@@ -26,13 +23,6 @@ concept AnswersTokens =
     requires(Source& source, Completion<typename Source::token_type> completion) {
         source(std::move(completion));
     };
-
-/// Wakes the connection that asked, by its link: an attempt that is over is not woken.
-template <class M>
-struct ToldByLink {
-    Link<M> link;
-    void operator()(const auto&) const noexcept { link.wake(); }
-};
 }  // namespace detail
 
 /// A transport that asks a source for a token (a JSON web token, a role, a signed URL: it is
@@ -48,20 +38,28 @@ template <class Transport, class Source>
 class WithToken : public part::Around<Transport> {
     static_assert(detail::HasTokenType<Source>, "WithToken: the source needs 'token_type'");
     using Token = typename Source::token_type;
-    static_assert(detail::OpensWithToken<Transport, Token>,
-                  "WithToken: the transport needs 'open(Link<message_type>, const token_type&)'");
 
 public:
     using message_type = typename Transport::message_type;
     static_assert(detail::AnswersTokens<Source>,
                   "WithToken: the source needs 'void operator()(Completion<token_type>)'");
 
+    /// `A` is what an Endpoints around hands on.
+    template <class... A>
     class Connection {
+        static_assert(sizeof...(A) != 0 || detail::OpensWith<Transport, Token>,
+                      "WithToken: the transport needs 'open(Link<message_type>, const "
+                      "token_type&)'");
+        static_assert(sizeof...(A) == 0 || detail::OpensWith<Transport, A..., Token>,
+                      "WithToken: the transport needs 'open(Link<message_type>, const Endpoint&, "
+                      "const token_type&)'");
         using Inner = decltype(std::declval<Transport&>().open(
-            std::declval<const Link<message_type>&>(), std::declval<const Token&>()));
+            std::declval<const Link<message_type>&>(), std::declval<const A&>()...,
+            std::declval<const Token&>()));
 
     public:
-        Connection(WithToken& owner, const Link<message_type>& own) : owner_{owner}, own_{own} {
+        Connection(WithToken& owner, const Link<message_type>& own, const A&... rest)
+            : owner_{owner}, own_{own}, rest_{rest...} {
             owner.source_(token_.ask(detail::ToldByLink<message_type>{own}));
         }
         Connection(const Connection&) = delete;
@@ -90,6 +88,13 @@ public:
             requires detail::HasResumeReading<Inner>
         {
             if (Inner* const c = inner_.get()) c->resume_reading();
+        }
+        /// Holds for the connection that is opened later, too.
+        void limit_messages(std::size_t bytes) noexcept
+            requires detail::HasLimitMessages<Inner>
+        {
+            message_bytes_max_ = bytes;
+            if (Inner* const c = inner_.get()) c->limit_messages(bytes);
         }
         [[nodiscard]] bool sift(part::Event<message_type>& event, Turn& turn) {
             if (event.depth == 0) return true;
@@ -121,21 +126,32 @@ public:
                     if (armed) link.closed(failure_of(LinkErrc::open_threw));
                 }
             } unwind{own_};
-            inner_.emplace_from([&] { return owner_.inner_.open(own_.child(), *token); });
+            Inner& inner = inner_.emplace_from([&] {
+                return std::apply(
+                    [&](const A&... rest) {
+                        return owner_.inner_.open(own_.child(), rest..., *token);
+                    },
+                    rest_);
+            });
             unwind.armed = false;
+            part::limit_messages(inner, message_bytes_max_);
         }
 
         WithToken& owner_;
         Link<message_type> own_;
-        detail::Asking<Token, detail::ToldByLink<message_type>> token_;
+        std::tuple<A...> rest_;
+        std::size_t message_bytes_max_ = ~std::size_t{0};
+        detail::AskingByLink<Token, message_type> token_;
         part::Slot<Inner> inner_;
     };
 
     WithToken(Transport transport, Source source)
         : part::Around<Transport>{std::move(transport)}, source_{std::move(source)} {}
 
-    [[nodiscard]] Connection open(const Link<message_type>& link) {
-        return Connection{*this, link};
+    /// `rest` is what an Endpoints around hands on; the token comes behind it.
+    template <class... A>
+    [[nodiscard]] Connection<A...> open(const Link<message_type>& link, const A&... rest) {
+        return {*this, link, rest...};
     }
 
     /// New credentials, on their way to the source: Supervisor::credentials(values...) ends here.
