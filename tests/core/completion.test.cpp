@@ -96,6 +96,17 @@ TEST_CASE("Completion that is dropped says no; one that was moved does not",
     CHECK_FALSE(question.take());
 }
 
+TEST_CASE("Completion that is assigned to is dropped", "[core][completion][unit]") {
+    BoxQuestion first;
+    BoxQuestion second;
+    Completion<Box> completion = first.ask();
+    completion = second.ask();
+    CHECK(first.answered());
+    CHECK_FALSE(second.answered());
+    completion(std::make_unique<int>(2));
+    CHECK(second.answered());
+}
+
 TEST_CASE("Question that is asked again, dropped or gone hears nothing of the older one",
           "[core][completion][unit]") {
     std::atomic<int> live{0};
@@ -105,10 +116,12 @@ TEST_CASE("Question that is asked again, dropped or gone hears nothing of the ol
     SECTION("asked again") { newer.emplace(question->ask()); }
     SECTION("dropped") { question->drop(); }
     SECTION("gone") { question.reset(); }
+    CHECK_FALSE(older.wanted());
     older(Witness{live});
     CHECK(live == 0);
     CHECK_FALSE((question && question->answered()));
     if (newer) {
+        CHECK(newer->wanted());
         (*newer)(Witness{live});
         CHECK(live == 1);
         REQUIRE(question->answered());

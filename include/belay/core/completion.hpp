@@ -45,6 +45,11 @@ public:
         if (state_.compare_exchange_strong(expected, State::refused)) tell_(*this);
     }
 
+    /// Whoever answers: whether it is still awaited.
+    [[nodiscard]] bool wanted() const noexcept {
+        return state_.load(std::memory_order_acquire) == State::waiting;
+    }
+
     // ---- the asking side -----------------------------------------------------------------------
 
     [[nodiscard]] bool settled() const noexcept {
@@ -207,7 +212,14 @@ public:
                       "Completion: the function must be noexcept: dropping a Completion calls it");
     }
     Completion(Completion&&) noexcept = default;
-    Completion& operator=(Completion&&) = delete;
+    /// The one that is replaced is dropped.
+    Completion& operator=(Completion&& other) noexcept {
+        if (this != &other) {
+            const Completion replaced{std::move(*this)};
+            answer_ = std::move(other.answer_);
+        }
+        return *this;
+    }
     ~Completion() {
         if (answer_) answer_->refuse();
     }
@@ -219,6 +231,9 @@ public:
         const detail::Ref<detail::Answer<V>> answer = std::move(answer_);
         answer->settle(std::move(value));
     }
+
+    /// Whether anybody waits for the answer. False is final: who has work to do for it may stop.
+    [[nodiscard]] bool wanted() const noexcept { return answer_ && answer_->wanted(); }
 
 private:
     template <class F>
