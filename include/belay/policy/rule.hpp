@@ -76,7 +76,8 @@ enum class Outcome : std::uint8_t {
     failed = 1,     ///< it failed
     succeeded = 2,  ///< it worked
     lost = 3,       ///< a connection that had succeeded ended
-    wanted = 4      ///< nothing yet: from then on somebody wanted it
+    wanted = 4,     ///< nothing yet: from then on somebody wanted it
+    abandoned = 5   ///< nothing: from then on nobody wanted it
 };
 
 // Of each hook: whether R has it (in any form), and whether it is as it must be. A hook that exists
