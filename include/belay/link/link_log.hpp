@@ -47,7 +47,12 @@ public:
             case LinkState::offline:
                 if (level_ == LogLevel::retry) line("offline: a gate is shut");
                 return;
+            case LinkState::draining:
+                if (level_ == LogLevel::retry) line("sends no more; what was sent leaves");
+                return;
             case LinkState::stopped:
+                if (change.from == LinkState::draining && s.failure.cause != Cause::none)
+                    line("stopped before all that was sent had left (" + s.failure.message() + ")");
                 up_ = ever_up_ = said_down_ = false;
                 return;
         }

@@ -178,9 +178,8 @@ private:
     }
     void finish_dial() {
         std::error_code error = socket_.take_error();
-        if (!error && detail::connected_to_itself(socket_)) {
+        if (!error && detail::connected_to_itself(socket_))
             error = std::make_error_code(std::errc::connection_refused);
-        }
         if (!error) return begin();
         address_ = address_->ai_next;
         dial(error);
@@ -253,11 +252,12 @@ private:
     /// Handles what has arrived. If that tells the supervisor nothing (`told`), it still learns
     /// that the peer is alive.
     void take_input(bool told) {
+        bool answered = false;
         for (;;) {
             const Cut cut = input_.next();
             switch (cut.kind) {
                 case Cut::Kind::more:
-                    if (!told) link_.pong();
+                    if (answered || !told) link_.pong(answered);
                     return;
                 case Cut::Kind::message:
                     if (!guarded([&] { held_.assign(cut.body.begin(), cut.body.end()); })) return;
@@ -265,6 +265,8 @@ private:
                     told = true;
                     break;
                 case Cut::Kind::alive:
+                    // One that asks for an answer is the peer's ping.
+                    answered = answered || cut.body.empty();
                     if (!cut.body.empty()) {
                         put_once([&] { output_.append(cut.body); }, answer_ends_);
                     }
@@ -323,10 +325,8 @@ private:
             const BytesView bytes = output_.pending();
             const ssize_t n = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
             if (n < 0 && errno == EINTR) continue;
-            if (n < 0 && detail::would_block(errno)) {
-                blocked_ = true;
-                break;
-            }
+            blocked_ = n < 0 && detail::would_block(errno);
+            if (blocked_) break;
             if (n < 0) return broken(detail::errno_code());
             output_.consume(static_cast<std::size_t>(n));
             output_.give_back_above(options_.output_bytes_max);
