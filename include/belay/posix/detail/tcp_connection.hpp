@@ -120,8 +120,8 @@ public:
         watch_events();
     }
 
-    /// Writes what waits, says goodbye to the peer, and reports Link::closed with `why` when the
-    /// peer has said so too. Messages that come meanwhile are dropped.
+    /// Writes what waits, says goodbye to the peer, and reports Link::closed when the peer has said
+    /// so too: with `why`, if everything could be written. What comes meanwhile is dropped.
     void close(const Failure& why) noexcept {
         if (state_ == State::closing) return;
         if (state_ != State::open || broken_) return end(why);
@@ -206,7 +206,7 @@ private:
         broken_ = error;
         output_.clear();
         blocked_ = false;
-        if (state_ == State::closing) return end(why_);
+        if (state_ == State::closing) return end(Failure::from(error));
         watch_events();
     }
 
@@ -244,7 +244,7 @@ private:
     }
     [[nodiscard]] bool reads() const noexcept { return state_ != State::over && !holds_; }
     [[nodiscard]] Failure end_of_input(const std::error_code& error) const noexcept {
-        if (state_ == State::closing) return why_;
+        if (state_ == State::closing && !error && output_.empty()) return why_;
         if (broken_) return Failure::from(broken_);
         return error ? Failure::from(error) : failure_of(LinkErrc::closed_by_peer);
     }
