@@ -9,12 +9,12 @@
 
 namespace belay::inline BELAY_ABI::posix {
 
-/// The time since the machine was started, its sleep included. SteadyClock leaves that out: a laptop
-/// that was shut for a night takes a connection for as alive as it was, and waits on.
+/// The time since the machine was started, its sleep included. SteadyClock leaves that out: a
+/// laptop that was shut for a night takes a connection for as alive as it was, and waits on.
 ///
 /// A posix::Loop over it, `posix::Loop loop{posix::BootClock{}}`, finds at the instant of waking
-/// that deadlines have passed, on Linux also those that it waited for in its sleep. Its instants are
-/// not those of std::chrono::steady_clock: do not mix them.
+/// that deadlines have passed, on Linux also those that it waited for in its sleep. Its instants
+/// are not those of std::chrono::steady_clock: do not mix them.
 ///
 /// Where there is no CLOCK_BOOTTIME it is CLOCK_MONOTONIC, which counts sleep on some systems.
 ///
