@@ -62,7 +62,7 @@ public:
         BELAY_PRECONDITION(!live_.in_part(),
                            "~Supervisor: must not run inside a transport or a check");
         live_.abort();
-        // Nobody is told, but the policy's permits go back.
+        // Nobody is told, but permits go back.
         Turn turn{detail::larger(now_, box_->waker().now()), bits_};
         static_cast<void>(core_.step({.input = timeline::Input::stop}, turn));
         box_->close();
@@ -137,12 +137,13 @@ public:
     /// Cause::none then, LinkErrc::not_drained if the time was over, or what ended the connection.
     void drain(Duration within) { handle().drain(within); }
 
-    /// Asks the peer for a sign of life now, as after a change of networks; without one within that
-    /// long the connection has failed. Does nothing unless a connection is open.
+    /// Asks for a sign of life now, as after a change of networks; without one within that long
+    /// the connection has failed. Does nothing unless one is open.
     /// Pre: within > 0ns; there is a Heartbeat in the transport.
+    template <class T = Transport>
     void probe_now(Duration within = std::chrono::seconds{5}) {
         BELAY_PRECONDITION(within > Duration::zero(), "Supervisor::probe_now: within must be > 0");
-        static_assert(detail::HasProbe<part::ConnectionOf<Transport>>,
+        static_assert(detail::HasProbe<part::ConnectionOf<T>>,
                       "Supervisor::probe_now: nobody would ask: put a Heartbeat around the "
                       "transport");
         handle().probe_now(within);
@@ -230,7 +231,7 @@ private:
             return;
         }
         if (event.epoch != live_.epoch()) return;
-        // An open() that threw left no connection: only its end counts.
+        // An open() that threw left only its end.
         if (!live_.exists() && event.kind != part::EventKind::closed) return;
         if (!live_.sift(event, turn)) return;
         if (event.epoch != live_.epoch()) return;  // a check called stop()
@@ -311,7 +312,7 @@ private:
             case detail::Command::start:
                 return step({.input = timeline::Input::start});
             case detail::Command::stop:
-                // Not stop(): what was queued before was handled, what comes after counts.
+                // Not stop(): what comes behind it counts.
                 return step({.input = timeline::Input::stop});
             case detail::Command::shut:
                 return shut_gate(bit, within);
@@ -356,11 +357,10 @@ private:
     }
 
     [[nodiscard]] bool has_untold() const noexcept {
-        const bool up = core_.status().state == LinkState::connected;
-        return untold_.has_change() || (up && untold_.early_count() != 0);
+        return untold_.has_change() ||
+               (untold_.early_count() != 0 && core_.status().state == LinkState::connected);
     }
-    /// Tells the observer what has happened, and then the messages that came too early.
-    /// Returns: false if the supervisor is gone.
+    /// Tells the observer what has happened.   Returns: false if the supervisor is gone.
     bool tell(const driver::TurnGuard& guard) {
         live_.reap();
         while (has_untold()) {

@@ -33,10 +33,12 @@ public:
 
     /// Takes one event; at most one transition follows.   Complexity: O(rules).   Allocates: never.
     constexpr timeline::Actions step(const timeline::Step& s, Turn& turn) noexcept {
-        actions_ = {};
+        timeline::Actions actions;
+        actions_ = &actions;
         decide(s, turn);
-        if (actions_.teardown && s.goodbye) actions_.graceful = true;
-        return actions_;
+        actions_ = nullptr;
+        if (actions.teardown && s.goodbye) actions.graceful = true;
+        return actions;
     }
 
     /// When the core next wants a tick.   Complexity: O(rules).
@@ -145,12 +147,10 @@ private:
         if (state == LinkState::blocked_auth) attempt(false, turn);
     }
 
-    /// The connection was made with credentials that are old now.
     [[nodiscard]] constexpr bool to_recycle() const noexcept {
         return options_.recycle && fresh_credentials_ && status_.state == LinkState::connected;
     }
 
-    /// What was sent leaves; nothing more is.
     constexpr void on_drain(Duration within, Turn& turn) noexcept {
         const Instant ends = after(turn.now, within);
         if (status_.state == LinkState::draining) {
@@ -161,7 +161,7 @@ private:
             abandon(turn);
             status_.failure = {};
             attempt_ends_ = ends;
-            actions_.drain = true;
+            actions_->drain = true;
             enter(LinkState::draining, never, turn);
         } else {
             on_stop(turn);
@@ -220,7 +220,7 @@ private:
         }
         status_.failure = failure;
         status_.decided_by = {};
-        actions_.teardown = true;
+        actions_->teardown = true;
         if (failure.retry_after > Duration::zero()) {
             floor_ = detail::larger(floor_, after(turn.now, failure.retry_after));
         }
@@ -255,7 +255,7 @@ private:
             case LinkState::connected:
                 if (!to_recycle()) return settle_if_stable(turn);
                 on_closed(Failure{.cause = Cause::planned}, turn);
-                actions_.graceful = true;
+                actions_->graceful = true;
                 return;
             case LinkState::cooldown:
             case LinkState::suspended:
@@ -312,7 +312,7 @@ private:
         planned_ = spread_ = fresh_credentials_ = false;
         if (status_.attempt != ~std::uint32_t{0}) ++status_.attempt;
         attempt_ends_ = after(turn.now, policy_.attempt_limit());
-        actions_.dial = true;
+        actions_->dial = true;
         enter(LinkState::connecting, never, turn);
     }
 
@@ -341,14 +341,14 @@ private:
 
     constexpr void leave_connection(Turn& turn) noexcept {
         const LinkState state = status_.state;
-        if (state == LinkState::draining) actions_.teardown = true;
+        if (state == LinkState::draining) actions_->teardown = true;
         if (state != LinkState::connecting && state != LinkState::connected) return;
         if (state == LinkState::connected) {
             settle_if_stable(turn);
             go_down(1, turn);
         }
         abandon(turn);
-        actions_.teardown = actions_.graceful = true;
+        actions_->teardown = actions_->graceful = true;
     }
 
     constexpr void settle_if_stable(Turn& turn) noexcept {

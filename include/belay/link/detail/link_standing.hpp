@@ -18,12 +18,12 @@ class LinkStanding {
 protected:
     /// The one transition of a step.
     constexpr void enter(LinkState state, Instant retry_at, Turn& turn) noexcept {
-        actions_.change.from = status_.state;
+        actions_->change.from = status_.state;
         status_.state = state;
         status_.since = turn.now;
         status_.retry_at = retry_at;
-        actions_.notify = true;
-        actions_.change.to = status_;
+        actions_->notify = true;
+        actions_->change.to = status_;
     }
     /// An outage begins; the loss of a connection counts as its first failed try.
     constexpr void go_down(std::uint8_t tries_failed, const Turn& turn) noexcept {
@@ -57,7 +57,7 @@ protected:
     }
 
     LinkStatus status_{};
-    timeline::Actions actions_{};
+    timeline::Actions* actions_ = nullptr;  // of the step in progress
 
 private:
     std::uint8_t tries_failed_ = 0;  // whether a try has failed in this outage

@@ -50,9 +50,9 @@ public:
     constexpr bool penalize() noexcept {
         constexpr Duration every_max = std::chrono::hours{1};
         const Duration longer = saturating_multiply(options_.every, 2);
-        const Duration patience = spare();
+        const Duration least = spare();
         if (options_.every < every_max) options_.every = longer < every_max ? longer : every_max;
-        const Duration needed = saturating_add(options_.every, patience);
+        const Duration needed = saturating_add(options_.every, least);
         if (needed <= options_.dead_after) return false;
         options_.dead_after = needed;
         return true;
@@ -74,7 +74,7 @@ public:
         const bool overslept = after(deadline(), options_.every) < now;
         if (!spared_ && (overslept || (lost(now) && !asked_))) {
             spared_ = true;
-            lost_at_ = larger(lost_at_, after(now, spare()));
+            lost_at_ = larger(lost_at_, after(now, lost(now) ? spare() : patience()));
         } else if (lost(now)) {
             return Due::lost;
         }
@@ -84,11 +84,14 @@ public:
     }
 
 private:
-    /// What an answer is waited for that nobody could hear in time.
+    /// How long a ping in time is waited for.
+    [[nodiscard]] constexpr Duration patience() const noexcept {
+        return smaller(options_.every, options_.dead_after - options_.every);
+    }
+    /// How long one is that goes out when the peer would be lost already.
     [[nodiscard]] constexpr Duration spare() const noexcept {
         constexpr Duration spare_max = std::chrono::seconds{5};
-        const Duration rest = options_.dead_after - options_.every;
-        return smaller(smaller(options_.every, rest), spare_max);
+        return smaller(patience(), spare_max);
     }
 
     HeartbeatOptions options_;
