@@ -59,6 +59,7 @@ foreach(page IN ITEMS backoff breaker budget call choosing-a-policy choosing-a-s
     belay_page(docs/${page}.md)
 endforeach()
 belay_page(docs/call.md BELOW Coroutines)
+belay_page(docs/link.md BELOW Serving)
 if(SQLite3_FOUND)
     belay_page(docs/adapter.md LIBRARIES SQLite::SQLite3)
 endif()
