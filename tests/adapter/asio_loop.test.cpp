@@ -12,6 +12,10 @@ namespace {
 using Suite = belay_test::AsioLoopSuite<boost::asio::io_context>;
 }
 
+TEST_CASE("check_driver finds nothing wrong with AsioLoop", "[adapter][asio_loop][unit]") {
+    Suite::checked();
+}
+
 TEST_CASE("AsioLoop runs machines, timers and posts of other threads",
           "[adapter][asio_loop][unit]") {
     Suite::runs_machines();

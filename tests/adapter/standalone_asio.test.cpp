@@ -8,6 +8,7 @@
 
 TEST_CASE("AsioLoop in the io_context of the standalone asio", "[adapter][standalone_asio][unit]") {
     using Suite = belay_test::AsioLoopSuite<asio::io_context>;
+    SECTION("check_driver") { Suite::checked(); }
     SECTION("AsioLoop runs machines, timers and posts of other threads") { Suite::runs_machines(); }
     SECTION("context.run() ends when no machine waits for anything") { Suite::context_ends(); }
     SECTION("A timer that was asked for again does not come twice") { Suite::timer_comes_once(); }

@@ -48,6 +48,8 @@ UMBRELLAS = {f"{folder}.hpp": folder for folder in FLOORS if folder != "adapter"
 LEFT_OUT = {
     "call/policies.hpp": "few programs take a policy as it is, and it brings all that the ready-made ones use",
     "call/std_stop.hpp": "<stop_token>, which some standard libraries lack",
+    "drive/driver_check.hpp": "for the tests of drivers",
+    "drive/driver_rule.hpp": "for the tests of drivers",
     "journal/journal_inspect.hpp": "a tool for damaged files",
     "journal/journal_salvage.hpp": "a tool for damaged files",
     "queue/storage_check.hpp": "for the tests of storages",

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include <belay/adapter/asio_loop.hpp>
+#include <belay/drive/driver_check.hpp>
 
 #include "support/catch.hpp"
 
@@ -37,6 +38,21 @@ struct AsioTicker {
 
 template <class Context>
 struct AsioLoopSuite {
+    /// What check_driver plays on.
+    struct Rig {
+        Context context{};
+        AsioLoop<Context> driver{context};
+        void run_once() {
+            context.restart();
+            context.run_one_for(1ms);
+            context.poll();
+        }
+    };
+    static void checked() {
+        const auto broken = check_driver([] { return std::make_unique<Rig>(); });
+        INFO((broken ? to_string(*broken) : ""));
+        CHECK_FALSE(broken.has_value());
+    }
     static void runs_machines() {
         Context context;
         AsioLoop loop{context};
