@@ -52,6 +52,8 @@ LEFT_OUT = {
     "drive/driver_rule.hpp": "for the tests of drivers",
     "journal/journal_inspect.hpp": "a tool for damaged files",
     "journal/journal_salvage.hpp": "a tool for damaged files",
+    "link/transport_check.hpp": "for the tests of transports",
+    "link/transport_rule.hpp": "for the tests of transports",
     "queue/storage_check.hpp": "for the tests of storages",
     "work/work_inspect.hpp": "a tool for damaged files",
     "work/work_salvage.hpp": "a tool for damaged files",
