@@ -4,6 +4,7 @@
 #include <belay/adapter/standalone_asio.hpp>
 
 #include "support/adapter/asio_loop_suite.hpp"
+#include "support/adapter/asio_tcp_suite.hpp"
 #include "support/catch.hpp"
 
 TEST_CASE("AsioLoop in the io_context of the standalone asio", "[adapter][standalone_asio][unit]") {
@@ -20,4 +21,13 @@ TEST_CASE("AsioLoop in the io_context of the standalone asio", "[adapter][standa
     SECTION("AsioLoop's machines are woken from threads that outlive it") {
         Suite::woken_by_threads();
     }
+}
+
+TEST_CASE("AsioTcp over the sockets of the standalone asio", "[adapter][standalone_asio][unit]") {
+    using Suite = belay_test::AsioTcpSuite<asio::io_context>;
+    SECTION("check_transport") { Suite::checked(); }
+    SECTION("nobody listens") { Suite::nobody_listens(); }
+    SECTION("peers that end") { Suite::peers_that_end(); }
+    SECTION("destroyed at any time") { Suite::destroyed_at_any_time(); }
+    SECTION("bytes on the wire") { Suite::bytes_on_the_wire(); }
 }

@@ -3,6 +3,7 @@
 /// Lets AsioLoop and AsioTcp use Boost.Asio; needs Boost 1.74 or later.
 #pragma once
 
+#include <string>       // std::string
 #include <type_traits>  // std::decay_t
 #include <utility>      // std::forward; before asio, which in Boost 1.74 uses std::exchange without
 
@@ -38,8 +39,8 @@ struct AsioOf<boost::asio::io_context> {
         return boost::asio::buffer(bytes.data(), bytes.size());
     }
 
-    [[nodiscard]] static bool aborted(const Error& e) noexcept {
-        return e == boost::asio::error::operation_aborted;
+    [[nodiscard]] static auto address(const std::string& text, Error& error) {
+        return boost::asio::ip::make_address(text, error);
     }
     [[nodiscard]] static bool ended(const Error& e) noexcept {
         return e == boost::asio::error::eof;
@@ -52,7 +53,14 @@ struct AsioOf<boost::asio::io_context> {
         return e.category() == boost::asio::error::get_netdb_category() ||
                e.category() == boost::asio::error::get_addrinfo_category();
     }
-    [[nodiscard]] static std::error_code standard(const Error& e) noexcept { return e; }
+    /// The system's errors as the standard library knows them: asio's own category of those says
+    /// of few what they mean.
+    [[nodiscard]] static std::error_code standard(const Error& e) noexcept {
+        if (e.category() == boost::asio::error::get_system_category()) {
+            return {e.value(), std::system_category()};
+        }
+        return e;
+    }
 };
 
 }  // namespace belay::inline BELAY_ABI::detail

@@ -10,7 +10,8 @@ namespace belay::inline BELAY_ABI::detail {
 /// The asio that an io_context belongs to; boost_asio.hpp and standalone_asio.hpp have one each.
 ///
 /// Types: Context, Timer, Tcp (its `ip::tcp`), Error (what its calls report). Functions: post(),
-/// connect(), and what errors mean: aborted(), ended(), would_block(), standard().
+/// connect(), buffer(), address(), and what errors mean: ended(), would_block(), unresolved(),
+/// standard().
 template <class Context>
 struct AsioOf;
 
