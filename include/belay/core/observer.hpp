@@ -65,6 +65,7 @@ BELAY_DETAIL_HOOK(OnState, on_state);
 BELAY_DETAIL_HOOK(OnMessage, on_message);
 BELAY_DETAIL_HOOK(OnWritable, on_writable);
 BELAY_DETAIL_HOOK(OnUnsent, on_unsent);
+BELAY_DETAIL_HOOK(OnNetworkSuspect, on_network_suspect);
 BELAY_DETAIL_HOOK(OnAccepted, on_accepted);
 BELAY_DETAIL_HOOK(OnAcknowledged, on_acknowledged);
 BELAY_DETAIL_HOOK(OnBlocked, on_blocked);
