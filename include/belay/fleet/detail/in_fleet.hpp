@@ -67,6 +67,8 @@ public:
             if (event.depth == 0) return sift_own(event, turn);
             Inner* const c = inner_.get();
             if (c == nullptr || !part::rise<message_type>(*c, event, turn)) return false;
+            // Once it says goodbye its end is nobody's failure.
+            if (owner_.live_ != this) return true;
             if (event.kind == part::EventKind::opened) {
                 hub().connected(seat(), turn.now);
                 limit_ends_ = never;
