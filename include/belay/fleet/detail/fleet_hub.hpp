@@ -5,6 +5,7 @@
 
 #include <array>     // std::array
 #include <optional>  // std::optional
+#include <utility>   // std::exchange
 
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/cap.hpp>
@@ -122,7 +123,7 @@ struct FleetHub : Counted {
         std::optional<NetworkSuspect> found;
         while (held.size() != 0 && after(held.front()->at, options.hold) <= now) {
             if (all_failed()) {
-                found = condemn(now, bits);
+                if (auto what = condemn(now, bits)) found = what;
             } else {
                 FleetSeat& seat = *held.front();
                 pass_on(seat, seat.failure);
@@ -149,20 +150,15 @@ private:
     /// Whether all that were alive when the first of the held failed have failed by now.
     [[nodiscard]] bool all_failed() noexcept {
         const Instant first = held.front()->at;
-        const bool others =
-            up != 0 || proven_at >= first || (dialling.size() != 0 && dialling.front()->at < first);
-        // In an outage that is known they come back one by one.
-        const bool enough =
-            held.size() >= options.suspects_min || (suspect && seeking() >= options.suspects_min);
-        return enough && !others;
+        if (up != 0 || proven_at >= first) return false;
+        // In an outage that is known they fail one by one, and who still dials is no witness.
+        if (suspect && seeking() >= options.suspects_min) return true;
+        return held.size() >= options.suspects_min &&
+               (dialling.size() == 0 || dialling.front()->at >= first);
     }
     /// It was the network: nobody's failure, one common wait.
-    NetworkSuspect condemn(Instant now, Random& bits) {
-        suspect = true;
-        const Instant since = held.front()->at;
-        const auto services = held.size();
-        wait_until = after(now, waits.next(bits));
-        const Failure why = held.front()->failure;
+    std::optional<NetworkSuspect> condemn(Instant now, Random& bits) {
+        NetworkSuspect what{held.front()->at, never, held.size(), 0, held.front()->failure};
         while (held.size() != 0) {
             Failure planned = held.front()->failure;
             planned.cause = Cause::planned;
@@ -171,7 +167,11 @@ private:
             pass_on(*held.front(), planned);
         }
         while (!line.empty()) pass_on(line.front(), {.cause = Cause::planned});
-        return {since, wait_until, services, static_cast<std::size_t>(waits.attempts()), why};
+        // Latecomers join the wait that the others are in.
+        if (std::exchange(suspect, true) && wait_until > now) return std::nullopt;
+        what.retry_at = wait_until = after(now, waits.next(bits));
+        what.times = static_cast<std::size_t>(waits.attempts());
+        return what;
     }
     void pass_on(FleetSeat& seat, const Failure& failure) {
         leave(seat);
