@@ -72,6 +72,9 @@ BELAY_DETAIL_MEMBER(on_give_up);
 BELAY_DETAIL_MEMBER(on_round_trip);
 BELAY_DETAIL_MEMBER(on_policy_conflict);
 BELAY_DETAIL_MEMBER(on_network_suspect);
+BELAY_DETAIL_MEMBER(on_operation);
+BELAY_DETAIL_MEMBER(on_conflict);
+BELAY_DETAIL_MEMBER(on_progress);
 // Of rules, and what Shared refers to.
 BELAY_DETAIL_MEMBER(wanted);
 BELAY_DETAIL_MEMBER(admit);
