@@ -32,9 +32,9 @@ public:
 
     void end_run() {
         if (!std::exchange(runs_, false)) return;
-        if (single_) return writer_.put(first_.raw());
+        if (single_) return writer_.put(first_);
         Bytes& out = writer_.out();
-        out.push_back(static_cast<std::byte>(first_.info));
+        out.push_back(static_cast<std::byte>(first_.written_info()));
         append(out, first_.head());
         append_varuint(out, first_.kind() == ref::string ? values_.size() : len_);
         append(out, values_);
@@ -131,9 +131,9 @@ private:
     unite_ranges(sources.deletes);
     DeletedRuns deleted{sources.deletes};
     const auto put = [&](const Struct& s) {
-        if (!may_be_scrubbed(s) || !deleted.hold(s)) return writer.put(s.raw());
+        if (!may_be_scrubbed(s) || !deleted.hold(s)) return writer.put(s);
         Bytes& out = writer.out();
-        out.push_back(static_cast<std::byte>((s.info & ~ref_bits) | ref::deleted));
+        out.push_back(static_cast<std::byte>((s.written_info() & ~ref_bits) | ref::deleted));
         append(out, s.head());
         append_varuint(out, s.len);
         writer.wrote_struct();

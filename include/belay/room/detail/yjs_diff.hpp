@@ -91,12 +91,9 @@ private:
             if (first > s.clock) {
                 writer.put_slice(s, first - s.clock);
             } else {
-                writer.put(s.raw());
+                writer.put(s);
             }
-            const std::byte* const rest = block.at;
-            const std::uint32_t count = block.structs;
-            while (block.structs > 0) static_cast<void>(sources.take(block));
-            writer.put({rest, block.at}, count);
+            while (block.structs > 0) writer.put(sources.take(block));
             writer.end_block();
         }
     }

@@ -123,7 +123,7 @@ private:
             if (s.clock < end) {
                 writer_.put_slice(s, end - s.clock);
             } else {
-                writer_.put(s.raw());
+                writer_.put(s);
             }
             end = s.clock_end();
             overlap.keep(s);

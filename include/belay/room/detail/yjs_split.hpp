@@ -55,7 +55,7 @@ private:
         if (s.kind() == ref::skip) return end_piece();
         if (s.raw().size() + (opened_ ? 0 : frame_bytes) > left()) end_piece();
         open({s.client, s.clock});
-        if (s.raw().size() <= left() || !may_be_cut(s)) return writer_.put(s.raw());
+        if (s.raw().size() <= left() || !may_be_cut(s)) return writer_.put(s);
         cut(s);
     }
 
@@ -105,9 +105,9 @@ private:
     }
 
     void put_left(const Struct& s, std::uint64_t units) {
-        if (units == s.len) return writer_.put(s.raw());
+        if (units == s.len) return writer_.put(s);
         Bytes& out = writer_.out();
-        out.push_back(static_cast<std::byte>(s.info));
+        out.push_back(static_cast<std::byte>(s.written_info()));
         append(out, s.head());
         BytesView values = s.values();
         if (s.kind() == ref::string) {

@@ -58,6 +58,11 @@ struct Struct {
     [[nodiscard]] bool is_item() const noexcept { return kind() != ref::gc && kind() != ref::skip; }
     [[nodiscard]] bool has(std::uint8_t bits) const noexcept { return (info & bits) != 0; }
     [[nodiscard]] std::uint64_t clock_end() const noexcept { return clock + len; }
+    /// The first byte as Yjs writes it: with a key's flag only where the key is, too.
+    [[nodiscard]] std::uint8_t written_info() const noexcept {
+        const bool has_key = !is_item() || !has(has_origin | has_right_origin);
+        return has_key ? info : static_cast<std::uint8_t>(info & ~has_parent_sub);
+    }
     [[nodiscard]] BytesView raw() const noexcept { return {begin, end}; }
     /// Origins or parent, without the byte in front of them.
     [[nodiscard]] BytesView head() const noexcept { return {begin + 1, content}; }
@@ -138,6 +143,7 @@ private:
             case ref::skip:
             case ref::deleted:
                 s.len = in_.varuint();
+                s.payload = in_.position();
                 break;
             case ref::json:
             case ref::any:

@@ -46,7 +46,10 @@ inline void append_slice(Bytes& out, const Struct& s, std::uint64_t off) {
         out.push_back(static_cast<std::byte>(s.info));
         return append_varuint(out, s.len - off);
     }
-    const unsigned info = s.kind() | has_origin | (s.info & has_right_origin);
+    // Yjs keeps the flag of a map's key where it has read one, though none is written behind it.
+    const bool has_key = s.has(has_parent_sub) && !s.has(has_origin | has_right_origin);
+    const unsigned info =
+        s.kind() | has_origin | (s.info & has_right_origin) | (has_key ? has_parent_sub : 0U);
     out.push_back(static_cast<std::byte>(info));
     append_varuint(out, s.client);
     append_varuint(out, s.clock + off - 1);
@@ -78,9 +81,11 @@ public:
         place_ = out_.size();
         structs_ = 0;
     }
-    void put(BytesView structs, std::uint64_t count = 1) {
-        append(out_, structs);
-        structs_ += count;
+    /// As Yjs writes it: without the flag of a map's key where none is written behind it.
+    void put(const Struct& s) {
+        out_.push_back(static_cast<std::byte>(s.written_info()));
+        append(out_, s.raw().subspan(1));
+        ++structs_;
     }
     void put_slice(const Struct& s, std::uint64_t off) {
         append_slice(out_, s, off);
@@ -103,7 +108,6 @@ public:
     }
     [[nodiscard]] std::size_t bytes() const noexcept { return out_.size(); }
     [[nodiscard]] std::uint64_t blocks() const noexcept { return blocks_; }
-    [[nodiscard]] std::uint64_t structs() const noexcept { return structs_; }
 
     /// The ranges must stand together by client, in the order in which they are to be written.
     [[nodiscard]] Bytes finish(std::span<const DeleteRange> deletes) {
