@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: what is made of updates is what the real Yjs makes of them, byte for byte or document for
 // document. Method: random editing histories of several clients, by yjs under node.
+#include <algorithm>
 #include <map>
 #include <string>
 
@@ -10,7 +11,7 @@
 #include "support/catch.hpp"
 #include "support/hex.hpp"
 #include "support/room/node.hpp"
-#include "support/room/yjs_vectors.hpp"
+#include "support/room/yjs_mutations.hpp"
 
 using namespace belay;
 using belay_test::from_hex;
@@ -123,4 +124,49 @@ TEST_CASE("yjs: random histories are merged, compared and cut as Yjs does",
         CHECK(answers[i] == claims.documents[i]);
     }
     CHECK(alike > 30);
+}
+
+TEST_CASE("yjs: what validate accepts Yjs applies without an exception",
+          "[room][yjs_real][fault]") {
+    RealYjs yjs;
+    if (!yjs.is_here()) return;
+    const std::vector<History> histories = histories_of(yjs.run("histories.mjs 3 40"));
+    Random bits{Seed{11}};
+    std::vector<std::string> lines;
+    std::vector<std::string> reasons;  // "" where it was accepted
+    for (const History& h : histories) {
+        const Bytes base = made(yjs::merge_updates(h.updates)).update;
+        lines.push_back("base " + to_hex(base));
+        for (int i = 0; i < 250; ++i) {
+            const auto any = [&]() -> const Bytes& {
+                return h.updates[uniform_upto(bits, h.updates.size() - 1)];
+            };
+            const Bytes update = belay_test::mutated(any(), any(), bits);
+            const auto summary = yjs::validate(update);
+            if (!summary && i % 10 != 0) continue;
+            const std::string reason = summary ? "" : summary.error().what;
+            for (const char* const word : {"new ", "typed "}) {
+                lines.push_back(word + to_hex(update));
+                reasons.push_back(reason);
+            }
+        }
+    }
+    const std::vector<std::string> answers = yjs.run("apply.mjs", lines);
+    REQUIRE(answers.size() == reasons.size());
+    std::erase_if(lines, [](const std::string& line) { return line.starts_with("base"); });
+    std::map<std::string, int> stricter;
+    std::size_t accepted = 0;
+    for (std::size_t i = 0; i < answers.size(); ++i) {
+        const bool threw = answers[i].starts_with("threw");
+        if (reasons[i].empty()) {
+            ++accepted;
+            INFO(lines[i]);
+            CHECK(answers[i].substr(0, 100).find("threw") == std::string::npos);
+            if (threw) CHECK(answers[i] == "");
+        } else if (!threw) {
+            ++stricter[reasons[i]];
+        }
+    }
+    CHECK(accepted > 1000);
+    for (const auto& [reason, count] : stricter) WARN(count << " that Yjs applies: " << reason);
 }

@@ -248,6 +248,16 @@ TEST_CASE("yjs::validate says what is wrong, and where", "[room][yjs_update][uni
                   "0467756964"
                   "770178"
                   "00") == "10: a subdocument whose options replace its guid or its code");
+    CHECK(refused("01020100"
+                  "0001"
+                  "0a01"
+                  "00") == "accepted");
+    CHECK(refused("01020100"
+                  "0001"
+                  "4a01"
+                  "00") == "6: its number is unknown");
+    CHECK(refused("0001010100"
+                  "00") == "4: a deleted range without length");
     CHECK(refused("0001010100ffffffffffffff0f") == "accepted");
     CHECK(refused("0001010101ffffffffffffff0f") == "4: a clock beyond 2^53 - 1");
 }

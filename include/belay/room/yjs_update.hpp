@@ -113,7 +113,7 @@ template <class Updates>
 /// Cuts an update into several that say the same when all are applied, in any order; none is
 /// longer than `piece_bytes_max`, unless it holds one value that cannot be cut.
 ///
-/// Without gaps: each piece begins at a clock of its own. What is deleted comes last.
+/// Each piece begins at a clock of its own. What is deleted comes last.
 ///
 /// Pre: piece_bytes_max >= split_bytes_min.   Complexity: O(n log n).
 [[nodiscard]] inline Result<std::vector<Bytes>, UpdateError> split_update(

@@ -166,6 +166,7 @@ private:
                 const std::byte* const range = in_.position();
                 const std::uint64_t clock = in_.varuint();
                 const std::uint64_t len = in_.varuint();
+                if (len == 0) in_.fail("a deleted range without length", range);
                 if (len > varuint_max - clock) in_.fail("a clock beyond 2^53 - 1", range);
                 ++summary.delete_ranges;
             }

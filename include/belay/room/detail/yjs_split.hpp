@@ -20,11 +20,10 @@ public:
     [[nodiscard]] std::vector<Bytes> run() {
         sources_.sort_blocks();
         for (Block block : sources_.blocks) {
-            opened_ = false;
             while (block.structs > 0) put(sources_.take(block));
-            if (opened_) writer_.end_block();
+            if (std::exchange(opened_, false)) writer_.end_block();
+            gap_ = 0;
         }
-        opened_ = false;
         end_piece();
         unite_ranges(sources_.deletes);
         put_deletes();
@@ -34,6 +33,7 @@ public:
 private:
     // The counts of clients and of ranges; of an open block that of structs, client and clock.
     static constexpr std::size_t frame_bytes = 4 * 8;
+    static constexpr std::size_t gap_bytes = 1 + 8;
     // Client, count, and a range.
     static constexpr std::size_t range_bytes = 4 * 8;
 
@@ -46,15 +46,20 @@ private:
     }
     void end_piece() {
         if (std::exchange(opened_, false)) writer_.end_block();
+        gap_ = 0;
         if (writer_.blocks() > 0) pieces_.push_back(writer_.finish({}));
         writer_ = UpdateWriter{};
     }
 
     void put(const Struct& s) {
-        // A client is in a piece once, and without a gap.
-        if (s.kind() == ref::skip) return end_piece();
-        if (s.raw().size() + (opened_ ? 0 : frame_bytes) > left()) end_piece();
+        // A piece neither begins nor ends with a gap.
+        if (s.kind() == ref::skip) {
+            gap_ += opened_ ? s.len : 0;
+            return;
+        }
+        if (s.raw().size() + (opened_ ? gap_bytes : frame_bytes) > left()) end_piece();
         open({s.client, s.clock});
+        if (gap_ > 0) writer_.put_skip(std::exchange(gap_, 0));
         if (s.raw().size() <= left() || !may_be_cut(s)) return writer_.put(s);
         cut(s);
     }
@@ -136,6 +141,7 @@ private:
     std::size_t room_;
     UpdateWriter writer_;
     std::vector<Bytes> pieces_;
+    std::uint64_t gap_ = 0;
     bool opened_ = false;
 };
 

@@ -60,8 +60,9 @@ struct Struct {
     [[nodiscard]] std::uint64_t clock_end() const noexcept { return clock + len; }
     /// The first byte as Yjs writes it: with a key's flag only where the key is, too.
     [[nodiscard]] std::uint8_t written_info() const noexcept {
-        const bool has_key = !is_item() || !has(has_origin | has_right_origin);
-        return has_key ? info : static_cast<std::uint8_t>(info & ~has_parent_sub);
+        if (!is_item()) return kind();
+        const bool no_key = has(has_origin | has_right_origin);
+        return no_key ? static_cast<std::uint8_t>(info & ~has_parent_sub) : info;
     }
     [[nodiscard]] BytesView raw() const noexcept { return {begin, end}; }
     /// Origins or parent, without the byte in front of them.
@@ -86,7 +87,8 @@ public:
         s.clock = at.clock;
         s.begin = in_.position();
         s.info = in_.byte();
-        if (s.kind() > ref::skip) {
+        // Yjs reads a gap by all bits in one place, and by these in another.
+        if (s.kind() > ref::skip || (s.kind() == ref::skip && s.info != ref::skip)) {
             in_.fail("its number is unknown", s.begin, RoomErrc::unknown_content);
             return s;
         }

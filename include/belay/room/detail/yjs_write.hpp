@@ -43,7 +43,7 @@ inline void insert_varuints(Bytes& out, std::size_t place,
 /// Writes what is left of a struct without its first `off` units.   Pre: 0 < off < s.len.
 inline void append_slice(Bytes& out, const Struct& s, std::uint64_t off) {
     if (!s.is_item()) {
-        out.push_back(static_cast<std::byte>(s.info));
+        out.push_back(static_cast<std::byte>(s.kind()));
         return append_varuint(out, s.len - off);
     }
     // Yjs keeps the flag of a map's key where it has read one, though none is written behind it.
