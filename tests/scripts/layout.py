@@ -27,12 +27,12 @@ FLOORS = {
     "work": ("journal",),
     "link": ("policy", "backoff", "breaker", "budget"),
     "fleet": ("link",),
-    "session": ("journal", "queue", "fleet"),
+    "session": ("journal", "queue", "link"),
     "sync": ("session", "call"),
     "room": ("sync",),
-    "drive": ("room", "work"),
+    "drive": ("room", "work", "fleet"),
     "posix": ("drive",),
-    "sim": ("room", "work"),
+    "sim": ("room", "work", "fleet"),
     "adapter": ("posix",),
 }
 
