@@ -72,7 +72,7 @@ PROGRAMS = ("tests", "examples", "bench")
 
 HEAVY = {"iostream", "regex", "filesystem", "future", "random"}
 THREADS = {"mutex", "condition_variable", "thread"}
-FORBIDDEN = {folder: HEAVY for folder in LAYERS["room"] | LAYERS["work"]}
+FORBIDDEN = {folder: HEAVY for folder in LAYERS["room"] | LAYERS["work"] | LAYERS["fleet"]}
 FORBIDDEN |= {folder: HEAVY | THREADS for folder in LAYERS["call"] | LAYERS["work"]}
 FORBIDDEN_ANYWHERE = {"iostream"}
 
