@@ -199,6 +199,15 @@ TEST_CASE("race 35: a gate that flips within its grace tears nothing down", "[li
         b.rig.run(7s);
         CHECK(b.notes.seen.empty());
     }
+    SECTION("two of them, in one turn of a late driver") {
+        b.rig.link.shut(Gate::hidden, 5s);
+        b.rig.link.shut(Gate::network, 3s);
+        b.rig.run(0s);
+        b.rig.link.open(Gate::network);
+        b.rig.link.open(Gate::hidden);
+        b.rig.run(7s);
+        CHECK(b.notes.seen.empty());
+    }
     SECTION("it stays shut: once, when the grace is over, and not a moment earlier") {
         b.rig.link.shut(Gate::hidden, 5s);
         b.rig.run(0s);
