@@ -6,8 +6,8 @@
 
 #include <belay/link/bundle.hpp>
 #include <belay/link/close_code.hpp>
-#include <belay/link/completion.hpp>
 #include <belay/link/connection_like.hpp>
+#include <belay/link/endpoints.hpp>
 #include <belay/link/event.hpp>
 #include <belay/link/framing_like.hpp>
 #include <belay/link/heartbeat.hpp>

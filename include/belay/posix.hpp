@@ -10,4 +10,6 @@
 #include <belay/posix/listener.hpp>
 #include <belay/posix/loop.hpp>
 #include <belay/posix/poller.hpp>
+#include <belay/posix/resolver.hpp>
+#include <belay/posix/resolver_options.hpp>
 #include <belay/posix/tcp.hpp>

@@ -79,6 +79,12 @@ public:
         return post(true, make, [](detail::EventRing<E>&) noexcept { return false; });
     }
 
+    /// Asks for a turn, in which the machine's deadline is read again.   Throws: nothing.
+    void wake() const noexcept {
+        if (is_home()) return waker_.touch();
+        locked([this] { return waker_.handle(); }).wake();
+    }
+
     // ---- for the machine, on its home thread ---------------------------------------------------
 
     void attach(Waker waker) noexcept {

@@ -90,6 +90,27 @@ public:
         return box_->post_control(std::move(event));
     }
 
+    /// For decorators: their deadline is read again soon. Needs no memory, so it throws nothing.
+    void wake() const noexcept {
+        if (alive()) box_->wake();
+    }
+
+    /// Which attempt this is since the last success or start, from 1 on; 0 of an accepted
+    /// connection. What was abandoned does not count.
+    [[nodiscard]] std::uint32_t attempt() const noexcept {
+        return box_ ? box_->locked([this] { return box_->status.attempt; }) : 0;
+    }
+    /// A generator for the part that holds this link, by the seed of the machine; it seeds itself
+    /// where no driver runs that.   Home thread.
+    [[nodiscard]] Random bits() const noexcept {
+        const Seed seed = box_ ? box_->waker().seed() : Seed{0};
+        if (seed.value == 0) return Random{};
+        const std::uint64_t part = (std::uint64_t{lane_} << 16) | (std::uint64_t{shift_} << 8);
+        return Random{Seed{detail::mix64(seed.value ^ detail::mix64(part | depth_))}};
+    }
+    /// Whether others belong to the same attempt: the part is in a Bundle of several.
+    [[nodiscard]] bool in_bundle() const noexcept { return shift_ != 0; }
+
     /// For decorators: something for the observer, with its time.
     driver::Post report(part::Report what, Duration time) const {
         if (!alive()) return driver::Post::gone;

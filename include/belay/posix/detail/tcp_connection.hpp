@@ -14,7 +14,7 @@
 #include <belay/link/length_prefixed.hpp>
 #include <belay/link/link.hpp>
 #include <belay/link/link_errc.hpp>
-#include <belay/posix/detail/addresses.hpp>
+#include <belay/posix/detail/dial.hpp>
 #include <belay/posix/detail/socket.hpp>
 #include <belay/posix/poller.hpp>
 
@@ -37,13 +37,14 @@ struct TcpOptions {
 template <FramingLike Framing = LengthPrefixed>
 class TcpConnection {
 public:
-    /// Dials.   Blocks: while a name is looked up.   Throws: std::bad_alloc.
+    /// Dials.   Blocks: without a resolver, while a name is looked up.   Throws: std::bad_alloc.
     TcpConnection(Poller& poller, const Endpoint& endpoint, const Framing& framing,
-                  const TcpOptions& options, const Link<Bytes>& link)
+                  const TcpOptions& options, const Link<Bytes>& link,
+                  detail::BasicResolver* resolver = nullptr)
         : TcpConnection{poller, framing, options, link} {
-        const std::error_code error = addresses_.resolve(endpoint, false);
-        address_ = addresses_.first();
-        dial(error);
+        dial_ = belay::detail::Ref<detail::Dial>::make();
+        const auto error = dial_->begin(endpoint, resolver, link);
+        if (error) dial(*error);
     }
     /// Takes over a connected socket.   Throws: std::bad_alloc.
     TcpConnection(Poller& poller, detail::Socket socket, const Framing& framing,
@@ -132,6 +133,12 @@ public:
         write();
     }
 
+    [[nodiscard]] Instant deadline() const noexcept { return dial_ ? dial_->deadline() : never; }
+    /// The resolver has answered.
+    void advance(Turn&) {
+        if (dial_ && dial_->answered()) dial(dial_->take());
+    }
+
 private:
     using Input = belay::detail::StreamInput<Framing>;
 
@@ -162,30 +169,20 @@ private:
 
     /// Tries addresses until one does not fail at once; `error` is why there is none left.
     void dial(std::error_code error) {
-        for (; address_ != nullptr; address_ = address_->ai_next) {
-            watch_.stop();
-            socket_ = detail::Socket::tcp(address_->ai_family);
-            if (socket_) {
-                const int answer =
-                    ::connect(socket_.get(), address_->ai_addr, address_->ai_addrlen);
-                if (answer == 0 || errno == EINPROGRESS || errno == EINTR) {
-                    return watch_.start(socket_.get(), POLLOUT);
-                }
-            }
-            error = detail::errno_code();
-        }
-        end(Failure::from(error));
+        watch_.stop();
+        socket_ = dial_->next(error);
+        if (!socket_) return end(Failure::from(error));
+        watch_.start(socket_.get(), POLLOUT);
     }
     void finish_dial() {
         std::error_code error = socket_.take_error();
         if (!error && detail::connected_to_itself(socket_))
             error = std::make_error_code(std::errc::connection_refused);
         if (!error) return begin();
-        address_ = address_->ai_next;
         dial(error);
     }
     void begin() {
-        addresses_.reset();
+        dial_.reset();
         // Without it small messages would wait for the peer's acknowledgement. If it cannot be
         // had, they are late, and that is all.
         static_cast<void>(socket_.enable(IPPROTO_TCP, TCP_NODELAY));
@@ -196,6 +193,7 @@ private:
     /// The one place where Link::closed is reported.
     void end(const Failure& why) noexcept {
         state_ = State::over;
+        dial_.reset();
         watch_.stop();
         socket_.reset();
         output_.clear();
@@ -390,8 +388,7 @@ private:
     Input input_;
     belay::detail::StreamOutput output_;
     Bytes held_;
-    detail::Addresses addresses_;
-    const addrinfo* address_ = nullptr;
+    belay::detail::Ref<detail::Dial> dial_;  // until it is connected
     detail::Socket socket_;
     /// Last, so that it ends before the descriptor is closed.
     Watch watch_;
