@@ -274,6 +274,27 @@ void use() {
 }
 }  // namespace tee_of_wrong_hook
 
+// expect-error: Supervisor::probe_now: nobody would ask: put a Heartbeat around the transport
+namespace probe_without_heartbeat {
+struct Transport {
+    using message_type = int;
+    struct Connection {
+        belay::SendResult send(const int&) noexcept { return belay::SendResult::sent; }
+        void ping() noexcept {}
+    };
+    Connection open(belay::Link<int>) { return {}; }
+};
+
+void use() {
+#if defined(BELAY_CONTROL)
+    belay::Supervisor link{belay::Heartbeat{Transport{}, {}}, belay::MaxAttempts{3}};
+#else
+    belay::Supervisor link{Transport{}, belay::MaxAttempts{3}};
+#endif
+    link.probe_now();
+}
+}  // namespace probe_without_heartbeat
+
 // expect-error: TransportLike: T needs .open.belay::Link.message_type.
 namespace transport_without_open {
 struct Transport {

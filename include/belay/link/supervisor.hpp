@@ -142,7 +142,6 @@ public:
     /// Pre: within > 0ns; there is a Heartbeat in the transport.
     template <class T = Transport>
     void probe_now(Duration within = std::chrono::seconds{5}) {
-        BELAY_PRECONDITION(within > Duration::zero(), "Supervisor::probe_now: within must be > 0");
         static_assert(detail::HasProbe<part::ConnectionOf<T>>,
                       "Supervisor::probe_now: nobody would ask: put a Heartbeat around the "
                       "transport");
