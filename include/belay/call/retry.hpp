@@ -47,7 +47,7 @@ public:
         if (stopped) return end(CallErrc::stopped, Advice::go());
         Turn turn{sleeper_.now(), sleeper_.bits()};
         want(turn);
-        if (attempt_.number != 0 && turn.now > deadline_) {
+        if (turn.now > deadline_) {
             return end(std::make_error_code(std::errc::timed_out), standing_);
         }
         const bool planned_wait = !standing_.allows(turn.now);
