@@ -278,6 +278,25 @@ Result<void> retry(const P&, F&&, S&&, Rest&&...) {
                   "retry: the sleeper comes before the function: retry(policy, sleeper, fn)");
     return {};
 }
+/// Does not compile: the observer comes after a stop token.
+template <detail::PolicyShaped P, detail::SleeperShaped S, detail::FunctionShaped F, class Observer>
+    requires(!StopTokenLike<std::remove_reference_t<Observer>>)
+Result<void> retry(const P&, S&, F&&, Observer&&) {
+    static_assert(StopTokenLike<std::remove_reference_t<Observer>>,
+                  "retry: a stop token comes before the observer: retry(policy, sleeper, fn, "
+                  "NeverStops{}, observer)");
+    return {};
+}
+/// The same without a sleeper.
+template <detail::PolicyShaped P, detail::FunctionShaped F, class Observer>
+    requires(!detail::SleeperShaped<F> && !StopTokenLike<std::remove_reference_t<Observer>> &&
+             !detail::SleeperShaped<Observer> && !detail::FunctionShaped<Observer>)
+Result<void> retry(const P&, F&&, Observer&&) {
+    static_assert(StopTokenLike<std::remove_reference_t<Observer>>,
+                  "retry: a stop token comes before the observer: retry(policy, fn, NeverStops{}, "
+                  "observer)");
+    return {};
+}
 /// Does not compile: the sleeper lacks something, or is a temporary.
 template <detail::PolicyShaped P, detail::SleeperShaped S, detail::FunctionShaped F, class... Rest>
     requires(!detail::SleeperFits<S> || !std::is_lvalue_reference_v<S>)
