@@ -63,6 +63,9 @@ BELAY_DETAIL_HOOK(OnState, on_state);
 BELAY_DETAIL_HOOK(OnMessage, on_message);
 BELAY_DETAIL_HOOK(OnWritable, on_writable);
 BELAY_DETAIL_HOOK(OnUnsent, on_unsent);
+BELAY_DETAIL_HOOK(OnRoundTrip, on_round_trip);
+BELAY_DETAIL_HOOK(OnPolicyConflict, on_policy_conflict);
+BELAY_DETAIL_HOOK(OnNetworkSuspect, on_network_suspect);
 BELAY_DETAIL_HOOK(OnAccepted, on_accepted);
 BELAY_DETAIL_HOOK(OnAcknowledged, on_acknowledged);
 BELAY_DETAIL_HOOK(OnBlocked, on_blocked);
@@ -85,6 +88,9 @@ BELAY_DETAIL_HOOK(OnRefusal, on_refusal);
 BELAY_DETAIL_HOOK(OnHedge, on_hedge);
 BELAY_DETAIL_HOOK(OnSuccess, on_success);
 BELAY_DETAIL_HOOK(OnGiveUp, on_give_up);
+BELAY_DETAIL_HOOK(OnOperation, on_operation);
+BELAY_DETAIL_HOOK(OnConflict, on_conflict);
+BELAY_DETAIL_HOOK(OnProgress, on_progress);
 #undef BELAY_DETAIL_HOOK
 
 // ---- one observer ------------------------------------------------------------------------------

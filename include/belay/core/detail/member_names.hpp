@@ -16,7 +16,8 @@ struct MemberNames {
     int on_state, on_message, on_writable, on_unsent, on_accepted, on_acknowledged, on_blocked,
         on_journal_replaced, on_stalled, on_attached, on_committed, on_refused, on_ledger_failed,
         on_pushed, on_dropped, on_popped, on_drained, on_released, on_dead, on_breaker, on_attempt,
-        on_retry, on_refusal, on_hedge, on_success, on_give_up;
+        on_retry, on_refusal, on_hedge, on_success, on_give_up, on_round_trip, on_policy_conflict,
+        on_network_suspect;
     int wanted, admit, begin, failed, succeeded, abandoned, lost, review, reset, stable_window,
         attempt_limit, name, listens, is_shared, reserve;
     int delay, check, grows, least, before_jitter;
@@ -68,6 +69,12 @@ BELAY_DETAIL_MEMBER(on_refusal);
 BELAY_DETAIL_MEMBER(on_hedge);
 BELAY_DETAIL_MEMBER(on_success);
 BELAY_DETAIL_MEMBER(on_give_up);
+BELAY_DETAIL_MEMBER(on_round_trip);
+BELAY_DETAIL_MEMBER(on_policy_conflict);
+BELAY_DETAIL_MEMBER(on_network_suspect);
+BELAY_DETAIL_MEMBER(on_operation);
+BELAY_DETAIL_MEMBER(on_conflict);
+BELAY_DETAIL_MEMBER(on_progress);
 // Of rules, and what Shared refers to.
 BELAY_DETAIL_MEMBER(wanted);
 BELAY_DETAIL_MEMBER(admit);
