@@ -8,25 +8,13 @@
 #include <belay/core/machine_like.hpp>
 #include <belay/core/order.hpp>
 #include <belay/link/detail/live_connection.hpp>
+#include <belay/link/detail/supervisor_mistakes.hpp>
 #include <belay/link/detail/untold.hpp>
 #include <belay/link/link_handle.hpp>
 #include <belay/link/observer.hpp>
 #include <belay/link/supervisor_options.hpp>
 
 namespace belay::inline BELAY_ABI {
-
-/// Says what is wrong with the types it is given. The real one is specialised below.
-template <class Transport, class Policy, class Observer = NoObserver>
-class Supervisor {
-    static_assert(explain::transport_like<Transport>());
-    static_assert(explain::rule_like<Policy>());
-
-public:
-    template <class... A>
-    explicit Supervisor(A&&...) {}
-    void start() {}
-    void stop() {}
-};
 
 /// Keeps a connection of a transport alive.
 ///
@@ -47,13 +35,11 @@ public:
 
     explicit Supervisor(Transport transport, Policy policy, SupervisorOptions options = {},
                         Observer observer = {})
-        : options_{options},
+        : options_{detail::checked(options)},
           box_{detail::Ref<Box>::make(options.messages_max)},
           observer_{std::move(observer)},
           core_{std::move(policy), options.core},
           live_{std::move(transport), box_} {
-        BELAY_PRECONDITION(options.events_per_turn_max > 0,
-                           "Supervisor::Supervisor: events_per_turn_max must be > 0");
         static_assert(detail::explain_observer<Hooks, Observer>());
     }
     Supervisor(const Supervisor&) = delete;

@@ -81,6 +81,16 @@ public:
                                           std::move(observer));
     }
 
+    /// Does not compile: time is passed in.
+    template <class... Without>
+        requires(sizeof...(Without) == 0)
+    static Result<WorkQueue, WorkError> open(Log, const WorkOptions&, Without...) {
+        static_assert(sizeof...(Without) != 0,
+                      "WorkQueue::open: the moment comes after the options: open(log, options, "
+                      "Moment{now, wall})");
+        return WorkError{};
+    }
+
     // ---- work -----------------------------------------------------------------------------------
 
     /// Takes work, and gives its id; ids grow. It is durable after the next `commit`.
