@@ -16,6 +16,19 @@
 
 namespace belay::inline BELAY_ABI {
 
+/// Says what is wrong with the types it is given. The real one is specialised below.
+template <class Transport, class Policy, class Observer = NoObserver>
+class Supervisor {
+    static_assert(explain::transport_like<Transport>());
+    static_assert(explain::rule_like<Policy>());
+
+public:
+    template <class... A>
+    explicit Supervisor(A&&...) {}
+    void start() {}
+    void stop() {}
+};
+
 /// Keeps a connection of a transport alive.
 ///
 /// A Machine: attach it to a driver, which runs it on one thread, its home. All commands are for

@@ -15,18 +15,8 @@ namespace detail {
 struct ObserverWithoutOptions {};
 }  // namespace detail
 
-/// Says what is wrong with the types it is given. The real one is specialised in supervisor.hpp.
-template <class Transport, class Policy, class Observer = NoObserver>
-class Supervisor {
-    static_assert(explain::transport_like<Transport>());
-    static_assert(explain::rule_like<Policy>());
-
-public:
-    template <class... A>
-    explicit Supervisor(A&&...) {}
-    void start() {}
-    void stop() {}
-};
+template <class Transport, class Policy, class Observer>
+class Supervisor;
 
 template <TransportLike Transport, RuleLike Policy>
 class Supervisor<Transport, Policy, detail::ObserverWithoutOptions> {
