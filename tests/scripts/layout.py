@@ -27,12 +27,12 @@ FLOORS = {
     "work": ("journal",),
     "link": ("policy", "backoff", "breaker", "budget"),
     "fleet": ("link",),
-    "session": ("journal", "queue", "fleet"),
+    "session": ("journal", "queue", "link"),
     "sync": ("session", "call"),
     "room": ("sync",),
-    "drive": ("room", "work"),
+    "drive": ("room", "work", "fleet"),
     "posix": ("drive",),
-    "sim": ("room", "work"),
+    "sim": ("room", "work", "fleet"),
     "adapter": ("posix",),
 }
 
@@ -72,7 +72,7 @@ PROGRAMS = ("tests", "examples", "bench")
 
 HEAVY = {"iostream", "regex", "filesystem", "future", "random"}
 THREADS = {"mutex", "condition_variable", "thread"}
-FORBIDDEN = {folder: HEAVY for folder in LAYERS["room"] | LAYERS["work"]}
+FORBIDDEN = {folder: HEAVY for folder in LAYERS["room"] | LAYERS["work"] | LAYERS["fleet"]}
 FORBIDDEN |= {folder: HEAVY | THREADS for folder in LAYERS["call"] | LAYERS["work"]}
 FORBIDDEN_ANYWHERE = {"iostream"}
 
