@@ -16,7 +16,7 @@ namespace belay::inline BELAY_ABI {
 namespace detail {
 template <class Clock>
 [[nodiscard]] consteval bool explain_breaker_clock() {
-    if constexpr (has_on_breaker<Clock>() && !requires(const Clock& clock) { clock.now(); }) {
+    if constexpr (has_hook<OnBreaker, Clock>() && !requires(const Clock& clock) { clock.now(); }) {
         static_assert(
             !sizeof(Clock),
             "CircuitBreaker: the observer follows a clock and HalfOpenOptions: "
