@@ -9,6 +9,8 @@
 #include <belay/link/with_token.hpp>
 #include <belay/policy/max_attempts.hpp>
 
+#include "support/link/link_archetypes.hpp"
+
 // expect-error: Bundle: all transports must have one message_type
 namespace bundle_of_two_messages {
 template <class M>
@@ -313,3 +315,18 @@ void use() {
     link.stop();
 }
 }  // namespace transport_without_open
+
+// expect-error: Supervisor: SupervisorOptions come before the observer
+namespace supervisor_observer_without_options {
+struct App {
+    void on_state(auto&, const belay::Transition&) {}
+};
+void use() {
+#if defined(BELAY_CONTROL)
+    belay::Supervisor link{belay_test::MinimalTransport{0}, belay::MaxAttempts{3},
+                           belay::SupervisorOptions{}, App{}};
+#else
+    belay::Supervisor link{belay_test::MinimalTransport{0}, belay::MaxAttempts{3}, App{}};
+#endif
+}
+}  // namespace supervisor_observer_without_options

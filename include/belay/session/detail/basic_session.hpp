@@ -34,7 +34,7 @@ public:
 
     BasicSession(Transport transport, Policy policy, Queue queue, SessionOptions options,
                  Observer observer = {})
-        : options_{std::move(options)},
+        : options_{checked(std::move(options))},
           observer_{std::move(observer)},
           queue_{std::move(queue)},
           sender_{queue_.storage(),
