@@ -51,6 +51,7 @@ LEFT_OUT = {
     "journal/journal_inspect.hpp": "a tool for damaged files",
     "journal/journal_salvage.hpp": "a tool for damaged files",
     "queue/storage_check.hpp": "for the tests of storages",
+    "link/bounds.hpp": "for proofs: few programs need it, include it by name",
     "work/work_inspect.hpp": "a tool for damaged files",
     "work/work_salvage.hpp": "a tool for damaged files",
 }

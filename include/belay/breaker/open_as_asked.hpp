@@ -33,6 +33,12 @@ public:
         const Duration asked = why.retry_after < at_most_ ? why.retry_after : at_most_;
         return own > asked ? own : asked;
     }
+    /// If no peer asks for a longer one; see link/bounds.hpp.
+    [[nodiscard]] constexpr Duration longest_wait(std::uint64_t openings) const noexcept
+        requires detail::SaysLongestWait<OpenWait>
+    {
+        return otherwise_.longest_wait(openings);
+    }
     constexpr void reset() noexcept
         requires detail::Grows<OpenWait>
     {
