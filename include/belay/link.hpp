@@ -24,6 +24,7 @@
 #include <belay/link/status.hpp>
 #include <belay/link/supervisor.hpp>
 #include <belay/link/supervisor_core.hpp>
+#include <belay/link/supervisor_core_options.hpp>
 #include <belay/link/supervisor_options.hpp>
 #include <belay/link/timeline.hpp>
 #include <belay/link/transport_like.hpp>

@@ -3,6 +3,7 @@
 /// All of belay that needs a POSIX system: descriptors, sockets and files.
 #pragma once
 
+#include <belay/posix/boot_clock.hpp>
 #include <belay/posix/endpoint.hpp>
 #include <belay/posix/files.hpp>
 #include <belay/posix/journal.hpp>

@@ -72,8 +72,14 @@ public:
         if (post != driver::Post::taken) message = std::move(*event.message);
         return post;
     }
-    /// A sign of life that is not a whole message.
-    driver::Post pong() const { return control(part::EventKind::pong); }
+    /// The peer has answered a ping. One that `answers` none is a sign of life of another kind:
+    /// part of a message, or the peer's own ping.
+    driver::Post pong(bool answers = true) const {
+        if (!alive()) return driver::Post::gone;
+        part::Event<M> event = make(part::EventKind::pong);
+        event.code = answers ? 0 : 1;
+        return box_->post_control(std::move(event));
+    }
     /// There is room again after send() answered busy.
     driver::Post writable() const { return control(part::EventKind::writable); }
     /// For decorators: an event for the part that holds this very link.
@@ -104,6 +110,15 @@ public:
     }
     /// Whether others belong to the same attempt: the part is in a Bundle of several.
     [[nodiscard]] bool in_bundle() const noexcept { return shift_ != 0; }
+
+    /// For decorators: something for the observer, with its time.
+    driver::Post report(part::Report what, Duration time) const {
+        if (!alive()) return driver::Post::gone;
+        part::Event<M> event = make(part::EventKind::report);
+        event.code = static_cast<std::uint32_t>(what);
+        event.failure.retry_after = time;
+        return box_->post_control(std::move(event));
+    }
 
     /// For decorators: the link of the part below. A part with several children gives each its
     /// index in `bits` bits of the lane.

@@ -84,6 +84,11 @@ public:
         {
             if (Inner* const c = inner_.get()) c->ping();
         }
+        void probe(Turn& turn, Duration within) noexcept
+            requires detail::HasProbe<Inner>
+        {
+            if (Inner* const c = inner_.get()) c->probe(turn, within);
+        }
         void resume_reading() noexcept
             requires detail::HasResumeReading<Inner>
         {

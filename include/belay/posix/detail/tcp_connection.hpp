@@ -121,8 +121,8 @@ public:
         watch_events();
     }
 
-    /// Writes what waits, says goodbye to the peer, and reports Link::closed with `why` when the
-    /// peer has said so too. Messages that come meanwhile are dropped.
+    /// Writes what waits, says goodbye to the peer, and reports Link::closed when the peer has said
+    /// so too: with `why`, if everything could be written. What comes meanwhile is dropped.
     void close(const Failure& why) noexcept {
         if (state_ == State::closing) return;
         if (state_ != State::open || broken_) return end(why);
@@ -176,9 +176,8 @@ private:
     }
     void finish_dial() {
         std::error_code error = socket_.take_error();
-        if (!error && detail::connected_to_itself(socket_)) {
+        if (!error && detail::connected_to_itself(socket_))
             error = std::make_error_code(std::errc::connection_refused);
-        }
         if (!error) return begin();
         dial(error);
     }
@@ -205,7 +204,7 @@ private:
         broken_ = error;
         output_.clear();
         blocked_ = false;
-        if (state_ == State::closing) return end(why_);
+        if (state_ == State::closing) return end(Failure::from(error));
         watch_events();
     }
 
@@ -243,7 +242,7 @@ private:
     }
     [[nodiscard]] bool reads() const noexcept { return state_ != State::over && !holds_; }
     [[nodiscard]] Failure end_of_input(const std::error_code& error) const noexcept {
-        if (state_ == State::closing) return why_;
+        if (state_ == State::closing && !error && output_.empty()) return why_;
         if (broken_) return Failure::from(broken_);
         return error ? Failure::from(error) : failure_of(LinkErrc::closed_by_peer);
     }
@@ -251,11 +250,12 @@ private:
     /// Handles what has arrived. If that tells the supervisor nothing (`told`), it still learns
     /// that the peer is alive.
     void take_input(bool told) {
+        bool answered = false;
         for (;;) {
             const Cut cut = input_.next();
             switch (cut.kind) {
                 case Cut::Kind::more:
-                    if (!told) link_.pong();
+                    if (answered || !told) link_.pong(answered);
                     return;
                 case Cut::Kind::message:
                     if (!guarded([&] { held_.assign(cut.body.begin(), cut.body.end()); })) return;
@@ -263,6 +263,8 @@ private:
                     told = true;
                     break;
                 case Cut::Kind::alive:
+                    // One that asks for an answer is the peer's ping.
+                    answered = answered || cut.body.empty();
                     if (!cut.body.empty()) {
                         put_once([&] { output_.append(cut.body); }, answer_ends_);
                     }
@@ -321,10 +323,8 @@ private:
             const BytesView bytes = output_.pending();
             const ssize_t n = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
             if (n < 0 && errno == EINTR) continue;
-            if (n < 0 && detail::would_block(errno)) {
-                blocked_ = true;
-                break;
-            }
+            blocked_ = n < 0 && detail::would_block(errno);
+            if (blocked_) break;
             if (n < 0) return broken(detail::errno_code());
             output_.consume(static_cast<std::size_t>(n));
             output_.give_back_above(options_.output_bytes_max);
