@@ -27,12 +27,12 @@ FLOORS = {
     "work": ("journal",),
     "link": ("policy", "backoff", "breaker", "budget"),
     "fleet": ("link",),
-    "session": ("journal", "queue", "fleet"),
+    "session": ("journal", "queue", "link"),
     "sync": ("session", "call"),
     "room": ("sync",),
-    "drive": ("room", "work"),
+    "drive": ("room", "work", "fleet"),
     "posix": ("drive",),
-    "sim": ("room", "work"),
+    "sim": ("room", "work", "fleet"),
     "adapter": ("posix",),
 }
 
@@ -59,6 +59,8 @@ LEFT_OUT = {
     "link/transport_check.hpp": "for the tests of transports",
     "link/transport_rule.hpp": "for the tests of transports",
     "queue/storage_check.hpp": "for the tests of storages",
+    "sync/store_check.hpp": "for the tests of stores",
+    "sync/sync_task.hpp": "<coroutine>, which few programs pay for",
     "work/work_inspect.hpp": "a tool for damaged files",
     "work/work_salvage.hpp": "a tool for damaged files",
 }
@@ -70,7 +72,7 @@ PROGRAMS = ("tests", "examples", "bench")
 
 HEAVY = {"iostream", "regex", "filesystem", "future", "random"}
 THREADS = {"mutex", "condition_variable", "thread"}
-FORBIDDEN = {folder: HEAVY for folder in LAYERS["room"] | LAYERS["work"]}
+FORBIDDEN = {folder: HEAVY for folder in LAYERS["room"] | LAYERS["work"] | LAYERS["fleet"]}
 FORBIDDEN |= {folder: HEAVY | THREADS for folder in LAYERS["call"] | LAYERS["work"]}
 FORBIDDEN_ANYWHERE = {"iostream"}
 

@@ -201,7 +201,7 @@ class LayoutTest(unittest.TestCase):
         self.assertEqual(layout.LAYERS["link"], {"core", "policy", "backoff", "breaker", "budget", "link"})
         self.assertEqual(layout.LAYERS["call"], layout.LAYERS["link"] - {"link"} | {"call"})
         self.assertEqual(layout.LAYERS["fleet"], layout.LAYERS["link"] | {"fleet"})
-        self.assertEqual(layout.LAYERS["session"], layout.LAYERS["fleet"] | {"queue", "journal", "session"})
+        self.assertEqual(layout.LAYERS["session"], layout.LAYERS["link"] | {"queue", "journal", "session"})
         for room in ("backoff", "breaker", "budget"):
             self.assertEqual(layout.LAYERS[room], {"core", "policy", room})
         for room in ("drive", "posix"):

@@ -89,6 +89,9 @@ BELAY_DETAIL_HOOK(OnRefusal, on_refusal);
 BELAY_DETAIL_HOOK(OnHedge, on_hedge);
 BELAY_DETAIL_HOOK(OnSuccess, on_success);
 BELAY_DETAIL_HOOK(OnGiveUp, on_give_up);
+BELAY_DETAIL_HOOK(OnOperation, on_operation);
+BELAY_DETAIL_HOOK(OnConflict, on_conflict);
+BELAY_DETAIL_HOOK(OnProgress, on_progress);
 #undef BELAY_DETAIL_HOOK
 
 // ---- one observer ------------------------------------------------------------------------------
