@@ -137,7 +137,7 @@ public:
             return {};
         }
         members_[i]->ticket = ++tickets_;
-        return {root_, i, tickets_};
+        return {root_, detail::PoolLoan{i, tickets_}};
     }
 
     // ---- observers -----------------------------------------------------------------------------
@@ -173,14 +173,18 @@ private:
 
     // ---- for leases ----------------------------------------------------------------------------
 
-    [[nodiscard]] Member* leased(std::size_t i, std::uint64_t ticket) const noexcept {
-        if (i >= members_.size() || members_[i]->ticket != ticket) return nullptr;
-        return members_[i]->is_up() ? members_[i].get() : nullptr;
+    /// Null if it is not lent so any more.
+    [[nodiscard]] Member* lent(const detail::PoolLoan& loan) const noexcept {
+        if (loan.connection >= members_.size()) return nullptr;
+        Member& member = *members_[loan.connection];
+        return member.ticket == loan.ticket && member.is_up() ? &member : nullptr;
     }
-    void take_back(std::size_t i, std::uint64_t ticket) noexcept {
-        if (i >= members_.size() || members_[i]->ticket != ticket) return;
-        members_[i]->ticket = 0;
-        if (scout_ == none) renew_if_suspect(*members_[i]);
+    void take_back(const detail::PoolLoan& loan) noexcept {
+        if (loan.connection >= members_.size()) return;
+        Member& member = *members_[loan.connection];
+        if (member.ticket != loan.ticket) return;
+        member.ticket = 0;
+        if (scout_ == none) renew_if_suspect(member);
         waker_.touch();
     }
 

@@ -3,6 +3,7 @@
 /// PoolLease: a connection that was borrowed from a Pool.
 #pragma once
 
+#include <cstddef>  // std::size_t
 #include <cstdint>  // std::uint64_t
 #include <utility>  // std::exchange, std::move
 
@@ -20,6 +21,12 @@ struct PoolRoot : Counted {
     Pool* pool;  ///< null once it is gone
 };
 
+/// A connection of a pool, as it was lent once.
+struct PoolLoan {
+    std::size_t connection = 0;
+    std::uint64_t ticket = 0;  ///< 0: none
+};
+
 }  // namespace detail
 
 /// One connection of a Pool, for one borrower at a time. It goes stale when the connection ends,
@@ -35,15 +42,12 @@ public:
     /// No connection.
     PoolLease() noexcept = default;
     PoolLease(PoolLease&& other) noexcept
-        : root_{std::move(other.root_)},
-          connection_{other.connection_},
-          ticket_{std::exchange(other.ticket_, 0)} {}
+        : root_{std::move(other.root_)}, loan_{std::exchange(other.loan_, {})} {}
     PoolLease& operator=(PoolLease&& other) noexcept {
         if (this != &other) {
             give_back();
             root_ = std::move(other.root_);
-            connection_ = other.connection_;
-            ticket_ = std::exchange(other.ticket_, 0);
+            loan_ = std::exchange(other.loan_, {});
         }
         return *this;
     }
@@ -52,7 +56,7 @@ public:
     /// Whether the connection is there, and still ours.   Complexity: O(1).
     [[nodiscard]] explicit operator bool() const noexcept { return connection() != nullptr; }
     /// Which of the pool's: what its observer is told with a message.
-    [[nodiscard]] std::size_t index() const noexcept { return connection_; }
+    [[nodiscard]] std::size_t index() const noexcept { return loan_.connection; }
 
     /// Sends; `down` if it is stale, which it stays.   Throws: nothing.
     [[nodiscard]] SendResult send(const message_type& message, Lane lane = 0) noexcept {
@@ -65,27 +69,26 @@ public:
     }
     /// Gives it back before its end.
     void give_back() noexcept {
-        if (ticket_ != 0 && root_ && root_->pool != nullptr) {
-            root_->pool->take_back(connection_, ticket_);
-        }
-        ticket_ = 0;
+        if (Pool* const pool = lender()) pool->take_back(loan_);
+        loan_ = {};
         root_ = {};
     }
 
 private:
     friend Pool;
-    PoolLease(detail::Ref<detail::PoolRoot<Pool>> root, std::size_t connection,
-              std::uint64_t ticket) noexcept
-        : root_{std::move(root)}, connection_{connection}, ticket_{ticket} {}
+    PoolLease(detail::Ref<detail::PoolRoot<Pool>> root, detail::PoolLoan loan) noexcept
+        : root_{std::move(root)}, loan_{loan} {}
 
+    [[nodiscard]] Pool* lender() const noexcept {
+        return loan_.ticket != 0 && root_ ? root_->pool : nullptr;
+    }
     [[nodiscard]] auto* connection() const noexcept {
-        Pool* const pool = ticket_ != 0 && root_ ? root_->pool : nullptr;
-        return pool != nullptr ? pool->leased(connection_, ticket_) : nullptr;
+        Pool* const pool = lender();
+        return pool != nullptr ? pool->lent(loan_) : nullptr;
     }
 
     detail::Ref<detail::PoolRoot<Pool>> root_;
-    std::size_t connection_ = 0;
-    std::uint64_t ticket_ = 0;
+    detail::PoolLoan loan_{};
 };
 
 }  // namespace belay::inline BELAY_ABI
