@@ -10,6 +10,7 @@
 
 #include "support/core/told_in_every_way.hpp"
 #include "support/fleet/pool_rig.hpp"
+#include "support/seeds.hpp"
 
 using namespace belay;
 using namespace belay_test;
@@ -189,4 +190,82 @@ TEST_CASE("Pool tells its observer in every way", "[fleet][pool][unit]") {
         },
         {"0 of 1 connecting", "0 of 1 connected", "0 writable", "0 says hello", "idle",
          "0 of 1 stopped"});
+}
+
+TEST_CASE("Pool lends a connection once, a live one, and has one scout",
+          "[fleet][pool][property]") {
+    for_each_seed(
+        [](Seed seed) {
+            PoolRig rig{1 + seed.value % 5};
+            Random bits{seed};
+            const auto upto = [&](std::uint64_t most) { return uniform_upto(bits, most); };
+            std::vector<PoolRig::Tested::Lease> leases;
+            rig.pool->start();
+            Duration now{};
+            for (int step = 0; step < 300; ++step) {
+                auto& all = rig.harbour.all;
+                switch (upto(9)) {
+                    case 0:
+                    case 1:
+                        leases.push_back(rig.pool->acquire());
+                        break;
+                    case 2:
+                        if (!leases.empty()) leases.erase(leases.begin());
+                        break;
+                    case 3:
+                        if (!leases.empty()) leases.front().report_unhealthy();
+                        break;
+                    case 4:
+                    case 5:
+                        if (!all.empty()) static_cast<void>(all.back().link.opened());
+                        break;
+                    case 6:
+                        if (!all.empty()) {
+                            auto& one = all[upto(all.size() - 1)];
+                            static_cast<void>(one.link.closed({.cause = Cause::lost}));
+                        }
+                        break;
+                    case 7:
+                        if (!all.empty()) {
+                            std::string text{"m"};
+                            static_cast<void>(
+                                all[upto(all.size() - 1)].link.received(std::move(text)));
+                        }
+                        break;
+                    case 8:
+                        if (upto(9) == 0) rig.pool->resize(upto(5));
+                        break;
+                    default:
+                        rig.harbour.opens = upto(3) == 0;
+                        break;
+                }
+                now += Duration{static_cast<std::int64_t>(upto(3'000'000'000))};
+                rig.run(now);
+                // Each lease that holds is of another connection, and what it sends arrives.
+                std::vector<std::size_t> indices;
+                for (auto& lease : leases) {
+                    if (!lease) continue;
+                    indices.push_back(lease.index());
+                    REQUIRE(lease.send("x") == SendResult::sent);
+                }
+                std::sort(indices.begin(), indices.end());
+                REQUIRE(std::adjacent_find(indices.begin(), indices.end()) == indices.end());
+                const PoolStatus status = rig.pool->status();
+                REQUIRE(indices.size() == status.leased);
+                REQUIRE(status.leased + status.idle + status.suspect == status.connected);
+                std::size_t dialling = 0;
+                for (std::size_t i = 0; i < status.size; ++i) {
+                    dialling += rig.pool->status(i).state == LinkState::connecting ? 1U : 0U;
+                }
+                if (status.scouting) REQUIRE(dialling <= 1);
+                // Somebody is up, or somebody tries.
+                if (status.connected == 0 && status.size != 0) REQUIRE(status.scouting);
+            }
+            // In peace all come back, and nobody stays suspect.
+            leases.clear();
+            rig.harbour.opens = true;
+            rig.run(now + 2min);
+            REQUIRE(rig.pool->status().idle == rig.pool->status().size);
+        },
+        300);
 }

@@ -240,28 +240,26 @@ private:
     void renew_suspects() {
         for (auto& member : members_) renew_if_suspect(*member);
     }
-    /// This one dials, and those that are down wait for it.
+    /// This one dials, and those that are down wait for it; none: nobody waits.
     void scout(std::size_t chosen) {
         scout_ = chosen;
         for (std::size_t i = 0; i < members_.size(); ++i) {
-            members_[i]->wait_for_scout(i != chosen && !members_[i]->is_up());
+            members_[i]->wait_for_scout(scout_ != none && i != scout_ && !members_[i]->is_up());
         }
     }
-    /// A scout that has given up has a successor; without a scout nobody waits.
+    /// While nobody is up there is a scout, and one that has given up has a successor.
     void arrange() {
         if (!running_) return;
-        if (scout_ == none) {
-            for (auto& member : members_) member->wait_for_scout(false);
-            return;
-        }
-        if (scout_ < members_.size() && members_[scout_]->seeks()) return scout(scout_);
-        scout_ = none;
+        std::size_t seeking = none;
+        bool is_up = false;
         for (std::size_t i = members_.size(); i-- != 0;) {
-            if (members_[i]->seeks()) scout_ = i;
+            if (members_[i]->seeks()) seeking = i;
+            is_up = is_up || members_[i]->is_up();
         }
-        if (scout_ != none) return scout(scout_);
-        renew_suspects();
-        arrange();
+        const bool gave_up =
+            scout_ != none && !(scout_ < members_.size() && members_[scout_]->seeks());
+        if (gave_up && seeking == none) renew_suspects();
+        scout(gave_up || (scout_ == none && !is_up) ? seeking : scout_);
     }
 
     Transport transport_;
