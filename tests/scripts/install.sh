@@ -80,6 +80,21 @@ need_adapter_libraries() {
     need liblmdb-dev include:lmdb.h "the database under the LMDB adapter"
     need libboost-dev include:boost/beast/websocket.hpp "asio and Beast under their adapters"
     need libasio-dev include:asio.hpp "the asio without Boost under the same"
+    need libssl-dev include:openssl/ssl.h "TLS under the Beast adapter"
+}
+
+# The servers of tests/node: node itself, openssl for their certificates, and what package-lock.json names. The adapter's
+# tests that need them say so and are skipped where that cannot be had.
+need_node() {
+    need nodejs node "runs the WebSocket server of the Beast adapter's tests"
+    need npm npm "gets what that server is made of"
+    need openssl openssl "makes its certificate"
+}
+install_node_packages() {
+    [[ -e tests/node/node_modules/ws/package.json ]] && return 0
+    echo "installing tests/node, as its package-lock.json says"
+    npm ci --prefix tests/node --ignore-scripts --no-audit --no-fund >/dev/null ||
+        echo "npm could not: the tests that need it are skipped" >&2
 }
 
 # For tests/scripts/tidy.py, and its test.
