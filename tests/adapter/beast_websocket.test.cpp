@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: BeastWebSocket against a server of other people's making: messages, codes, refusals, tokens,
-// proxies, and peers that break the rules. Method: node's `ws`, see tests/node/server.js.
+// proxies, and peers that break the rules. Method: node's `ws`, see tests/node/ws/server.js.
 #include <belay/adapter/beast_websocket.hpp>
 
 #include <memory>

@@ -4,6 +4,7 @@
 #
 #   need PACKAGE PROBE WHY   notes PACKAGE unless PROBE is there: a command, include:<header>, file:<path>;
 #                            header and path may be patterns
+#   node_packages FOLDER     installs what the lockfile in tests/node/FOLDER names, once
 #   install_needed           installs what was noted, and says what and why; returns 2 where it cannot
 
 needed_packages=()
@@ -83,21 +84,20 @@ need_adapter_libraries() {
     need libssl-dev include:openssl/ssl.h "TLS under the Beast adapter"
 }
 
-# The servers of tests/node: node itself, openssl for their certificates, and what package-lock.json names. The adapter's
-# tests that need them say so and are skipped where that cannot be had.
+# What runs the real Yjs and other peers of the tests.
 need_node() {
-    need nodejs node "runs the WebSocket server of the Beast adapter's tests"
-    need npm npm "gets what that server is made of"
-    need openssl openssl "makes its certificate"
-}
-install_node_packages() {
-    [[ -e tests/node/node_modules/ws/package.json ]] && return 0
-    echo "installing tests/node, as its package-lock.json says"
-    npm ci --prefix tests/node --ignore-scripts --no-audit --no-fund >/dev/null ||
-        echo "npm could not: the tests that need it are skipped" >&2
+    need nodejs node "runs the real peers of the tests"
+    need npm npm "installs them"
+    need openssl openssl "makes the certificate of one"
 }
 
-# For tests/scripts/tidy.py, and its test.
-need_clang_tidy() {
-    need clang-tidy-16 clang-tidy-16 "checks the size of functions, and their parameters"
+# Without them the tests that need them are left out, and say so.
+node_packages() {
+    local folder=tests/node/$1
+    cmp -s "$folder/package-lock.json" "$folder/node_modules/.installed-lock.json" && return
+    if ! (cd "$folder" && npm ci --omit=dev --no-audit --no-fund --loglevel=error </dev/null); then
+        echo "npm could not install what $folder/package-lock.json names: its tests are left out" >&2
+        return
+    fi
+    cp "$folder/package-lock.json" "$folder/node_modules/.installed-lock.json"
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/adapter/node_server.hpp
-/// NodeServer: a WebSocket server of other people's making, tests/node/server.js, for one test.
+/// NodeServer: a WebSocket server of other people's making, tests/node/ws/server.js, for one test.
 #pragma once
 
 #include <fcntl.h>
@@ -18,7 +18,7 @@
 #include "support/catch.hpp"
 
 #if !defined(BELAY_NODE_DIRECTORY)
-#    define BELAY_NODE_DIRECTORY "tests/node"
+#    define BELAY_NODE_DIRECTORY "tests/node/ws"
 #endif
 
 namespace belay_test {
@@ -32,7 +32,7 @@ public:
         const bool here = ::access(script.c_str(), R_OK) == 0 &&
                           std::system("node --version >/dev/null 2>&1") == 0;
         if (!here)
-            std::puts("SKIP: no node, or tests/node has no node_modules (tests/run makes it)");
+            std::puts("SKIP: no node, or tests/node/ws has no node_modules (tests/run makes it)");
         return here;
     }
 
