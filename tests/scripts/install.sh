@@ -78,6 +78,7 @@ need_adapter_libraries() {
     need libsqlite3-dev include:sqlite3.h "the database under the SQLite adapter"
     need libhiredis-dev include:hiredis/hiredis.h "the client under the Redis adapter"
     need liblmdb-dev include:lmdb.h "the database under the LMDB adapter"
+    need nlohmann-json3-dev include:nlohmann/json.hpp "the JSON of the nlohmann adapter"
 }
 
 # For tests/scripts/tidy.py, and its test.

@@ -25,7 +25,7 @@ SPECIAL = {
     "timeline": "for proofs and models of what a supervisor decides, step by step: [link](link.md)",
     "session_format": "the bytes of the session protocol: [session protocol](session-protocol.md)",
 }
-NAMES_MAX = 359
+NAMES_MAX = 361
 START_MAX = 70
 # What a user meets first.
 START_HERE = set("""

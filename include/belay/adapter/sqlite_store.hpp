@@ -42,9 +42,9 @@ struct SqliteStoreOptions {
 ///     element (session BLOB, id BLOB, crc, wall, counter INTEGER, origin BLOB, value BLOB or NULL)
 ///     applied (number INTEGER PRIMARY KEY, id BLOB UNIQUE, hash INTEGER); past (horizon INTEGER)
 ///
-/// with application_id 0x62656C73 and user_version 1; no value: a tombstone. crc: the CRC32C of wall
-/// (8 bytes), counter (4), origin (16), 1 or 0 (live or not), session, id and value; numbers little
-/// endian.
+/// with application_id 0x62656C73 and user_version 1; no value: a tombstone. crc: the CRC32C of
+/// wall (8 bytes), counter (4), origin (16), 1 or 0 (live or not), session, id and value; numbers
+/// little endian.
 ///
 /// Models:        StoreLike, with transactions.
 /// Thread safety: distinct objects safe. After fork, the child must not use or destroy it.
