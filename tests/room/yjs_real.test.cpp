@@ -143,7 +143,7 @@ TEST_CASE("yjs: what validate accepts Yjs applies without an exception",
             };
             const Bytes update = belay_test::mutated(any(), any(), bits);
             const auto summary = yjs::validate(update);
-            if (!summary && i % 10 != 0) continue;
+            if (update.empty() || (!summary && i % 10 != 0)) continue;
             const std::string reason = summary ? "" : summary.error().what;
             for (const char* const word : {"new ", "typed "}) {
                 lines.push_back(word + to_hex(update));
