@@ -406,6 +406,9 @@ struct World {
             case LinkState::connected:
                 expect(alive(), "connected needs a connection");
                 break;
+            case LinkState::draining:
+                expect(false, "nobody has asked for a drain");
+                break;
         }
         // All commands have been obeyed; one that shortened the wait is remembered until it is
         // over.

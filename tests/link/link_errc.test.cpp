@@ -15,6 +15,8 @@ TEST_CASE("LinkErrc has a text and a cause for each value", "[link][link_errc][g
     CHECK(cause_of(LinkErrc::open_threw) == Cause::lost);
     CHECK(cause_of(LinkErrc::reported_unhealthy) == Cause::lost);
     CHECK(cause_of(LinkErrc::message_refused) == Cause::permanent);
+    CHECK(cause_of(LinkErrc::too_many_pings) == Cause::overloaded);
+    CHECK(cause_of(LinkErrc::not_drained) == Cause::timed_out);
     for (int i = 1; i <= 8; ++i)
         CHECK(belay::detail::link_category().message(i) != "unknown error");
     CHECK(belay::detail::link_category().message(9) == "unknown error");

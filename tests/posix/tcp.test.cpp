@@ -669,7 +669,7 @@ struct BareSession {
     static constexpr std::size_t hello_bytes = 5 + 24 + 106;
     TemporaryDirectory dir;
     ManualClock clock{Instant{1h}};
-    ManualLoop loop{clock.view()};
+    ClockedLoop loop{clock.view()};
     RawSocket server = RawSocket::listen();
     RawSocket peer;
     std::string heard;

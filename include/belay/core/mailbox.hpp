@@ -67,6 +67,12 @@ public:
     /// Throws: std::bad_alloc.
     Post post_message(E&& event) { return post(std::move(event), true); }
 
+    /// Asks for a turn, in which the machine's deadline is read again.   Throws: nothing.
+    void wake() const noexcept {
+        if (is_home()) return waker_.touch();
+        locked([this] { return waker_.handle(); }).wake();
+    }
+
     // ---- for the machine, on its home thread ---------------------------------------------------
 
     void attach(Waker waker) noexcept {

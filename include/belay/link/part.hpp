@@ -70,6 +70,12 @@ void resume_reading(C& c) noexcept {
     if constexpr (detail::HasResumeReading<C>) c.resume_reading();
 }
 
+/// `c.probe(turn, within)`, if it has that.
+template <class C>
+void probe(C& c, Turn& turn, Duration within) noexcept {
+    if constexpr (detail::HasProbe<C>) c.probe(turn, within);
+}
+
 /// `c.limit_messages(bytes)`, if it has that.
 template <class C>
 void limit_messages(C& c, std::size_t bytes) noexcept {
@@ -135,6 +141,11 @@ public:
         requires detail::HasPing<C>
     {
         inner_.ping();
+    }
+    void probe(Turn& turn, Duration within) noexcept
+        requires detail::HasProbe<C>
+    {
+        inner_.probe(turn, within);
     }
     void resume_reading() noexcept
         requires detail::HasResumeReading<C>

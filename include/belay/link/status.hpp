@@ -20,13 +20,15 @@ enum class LinkState : std::uint8_t {
     suspended,     ///< the breaker is open until `retry_at`
     connecting,    ///< opening, then validating; the attempt's limit runs
     connected,     ///< validated; messages flow
-    failed         ///< a rule said stop; only reconnect_now() leaves it
+    failed,        ///< a rule said stop; only reconnect_now() leaves it
+    draining       ///< no more is sent, what was sent leaves; then stopped
 };
 
 /// The name of a state, as in the enumeration.   Complexity: O(1).
 [[nodiscard]] constexpr std::string_view to_string(LinkState state) noexcept {
-    constexpr std::string_view names[] = {"stopped",   "offline",    "blocked_auth", "cooldown",
-                                          "suspended", "connecting", "connected",    "failed"};
+    constexpr std::string_view names[] = {"stopped",   "offline",   "blocked_auth",
+                                          "cooldown",  "suspended", "connecting",
+                                          "connected", "failed",    "draining"};
     const auto i = static_cast<std::size_t>(state);
     return i < sizeof names / sizeof names[0] ? names[i] : std::string_view{"unknown"};
 }

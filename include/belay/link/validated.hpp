@@ -98,7 +98,10 @@ public:
 
         [[nodiscard]] bool sift(part::Event<message_type>& event, Turn& turn) {
             if (!Base::sift(event, turn)) return false;
-            if (event.depth == 0 || passed_ || event.kind == part::EventKind::closed) return true;
+            if (event.depth == 0 || passed_ || event.kind == part::EventKind::closed ||
+                event.kind == part::EventKind::report) {
+                return true;
+            }
             if (event.kind == part::EventKind::opened) {
                 // A transport that says so twice is not asked twice.
                 if (std::exchange(asked_, true)) return false;

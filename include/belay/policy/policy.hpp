@@ -183,6 +183,10 @@ public:
             });
             return Advice::go();
         }
+        if (what == detail::Outcome::abandoned) {
+            relive_end(turn);
+            return Advice::go();
+        }
         visit_own([&]<class R>(R& rule) {
             if (what != detail::Outcome::lost && !began(rule, turn)) return;
             if constexpr (requires { rule.failed(failure, turn); }) {

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sync.hpp
+/// All of sync/: work that was done offline merges once, in order, with every conflict accounted
+/// for.
+#pragma once
+
+#include <belay/sync/conflict.hpp>
+#include <belay/sync/hybrid_clock.hpp>
+#include <belay/sync/memory_store.hpp>
+#include <belay/sync/operation.hpp>
+#include <belay/sync/operation_like.hpp>
+#include <belay/sync/stamp.hpp>
+#include <belay/sync/store_like.hpp>
+#include <belay/sync/strategy_like.hpp>
+#include <belay/sync/sync_errc.hpp>
+#include <belay/sync/sync_observer.hpp>
+#include <belay/sync/sync_options.hpp>
+#include <belay/sync/sync_processor.hpp>
+#include <belay/sync/sync_result.hpp>

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sync/detail/applied_ids.hpp
+/// AppliedIds: the ids of the last operations, with the hash of what each contained.
+#pragma once
+
+#include <cstdint>   // std::uint32_t, std::uint64_t
+#include <optional>  // std::optional
+#include <vector>    // std::vector
+
+#include <belay/core/assert.hpp>
+#include <belay/core/bytes.hpp>
+#include <belay/core/random.hpp>
+#include <belay/journal/id.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// So many ids, the oldest goes first: a ring, and an index of open addressing over it.
+///
+/// 24 bytes for each id, and 8 to 16 of the index; grows to its bound, and stays there.
+class AppliedIds {
+public:
+    explicit AppliedIds(std::size_t most) noexcept : most_{most} {
+        BELAY_PRECONDITION(most < (std::size_t{1} << 31U), "AppliedIds: must be below 2^31");
+    }
+
+    /// Makes room for one more, so that insert() cannot fail.   Throws: std::bad_alloc.
+    void prepare() {
+        if (ring_.size() == most_) return;
+        if (2 * (ring_.size() + 1) > index_.size()) grow();
+        if (ring_.size() == ring_.capacity()) ring_.reserve(2 * ring_.size() + 16);
+    }
+    /// Pre: prepare() was called; the id is not here.
+    void insert(const Id& id, std::uint64_t hash) noexcept {
+        if (most_ == 0) return;
+        std::size_t at = ring_.size();
+        if (at < most_) {
+            ring_.push_back({id, hash});
+        } else {
+            at = oldest_;
+            erase(ring_[at].id);
+            ring_[at] = {id, hash};
+            oldest_ = oldest_ + 1 == most_ ? 0 : oldest_ + 1;
+        }
+        index_[place_of(id)] = static_cast<std::uint32_t>(at + 1);
+    }
+    [[nodiscard]] std::optional<std::uint64_t> find(const Id& id) const noexcept {
+        if (index_.empty()) return std::nullopt;
+        const std::uint32_t at = index_[place_of(id)];
+        if (at == 0) return std::nullopt;
+        return ring_[at - 1].hash;
+    }
+    [[nodiscard]] std::size_t size() const noexcept { return ring_.size(); }
+
+private:
+    struct Slot {
+        Id id;
+        std::uint64_t hash;
+    };
+
+    [[nodiscard]] std::size_t home_of(const Id& id) const noexcept {
+        const std::uint64_t low = load_le<std::uint64_t>(id.data());
+        const std::uint64_t high = load_le<std::uint64_t>(id.data() + 8);
+        return static_cast<std::size_t>(mix64(low ^ (high * 0x9E3779B97F4A7C15U))) & mask();
+    }
+    [[nodiscard]] std::size_t mask() const noexcept { return index_.size() - 1; }
+    /// Where the id is, or would be.
+    [[nodiscard]] std::size_t place_of(const Id& id) const noexcept {
+        std::size_t place = home_of(id);
+        while (index_[place] != 0 && ring_[index_[place] - 1].id != id) {
+            place = (place + 1) & mask();
+        }
+        return place;
+    }
+    void erase(const Id& id) noexcept {
+        std::size_t hole = place_of(id);
+        // What follows moves back, unless that would be in front of its home.
+        for (std::size_t next = (hole + 1) & mask(); index_[next] != 0;
+             next = (next + 1) & mask()) {
+            const std::size_t home = home_of(ring_[index_[next] - 1].id);
+            if (((next - home) & mask()) >= ((next - hole) & mask())) {
+                index_[hole] = index_[next];
+                hole = next;
+            }
+        }
+        index_[hole] = 0;
+    }
+    void grow() {
+        std::vector<std::uint32_t> larger(index_.empty() ? 64 : 2 * index_.size());
+        index_.swap(larger);
+        for (const std::uint32_t at : larger) {
+            if (at != 0) index_[place_of(ring_[at - 1].id)] = at;
+        }
+    }
+
+    std::size_t most_;
+    std::size_t oldest_ = 0;
+    std::vector<Slot> ring_;
+    std::vector<std::uint32_t> index_;
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

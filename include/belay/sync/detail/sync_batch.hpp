@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sync/detail/sync_batch.hpp
+/// SyncBatch: a batch under way, over all its tries.
+#pragma once
+
+#include <algorithm>    // std::sort
+#include <span>         // std::span
+#include <string_view>  // std::string_view
+#include <utility>      // std::move
+#include <vector>       // std::vector
+
+#include <belay/sync/sync_errc.hpp>
+#include <belay/sync/sync_result.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// What is left of a batch, and what became of the rest.
+template <OperationLike Op>
+struct SyncBatch {
+    struct Waiting {
+        std::size_t index;
+        std::error_code why;
+    };
+
+    SyncBatch(std::string_view of, std::span<const Op> given)
+        : session{of}, operations{given}, waiting(given.size()) {
+        for (std::size_t i = 0; i < given.size(); ++i) waiting[i].index = i;
+    }
+
+    [[nodiscard]] std::size_t decided() const noexcept {
+        return result.synced_count + result.conflict_count + result.failed_count;
+    }
+    void fail(std::size_t index, const std::error_code& why, bool retryable) {
+        ++result.failed_count;
+        failures.push_back({index, why, retryable});
+    }
+    void conflict(std::size_t index, const ConflictReason& reason, bool resolved) {
+        ++result.conflict_count;
+        conflicts.push_back({index, reason, resolved});
+    }
+    /// The most severe of the errors that operations wait because of; none if none waits.
+    [[nodiscard]] std::error_code why_waiting() const noexcept {
+        std::error_code why;
+        for (const Waiting& one : waiting) {
+            const bool held = one.why == SyncErrc::held_back;
+            if (!held && cause_of(one.why) > cause_of(why)) why = one.why;
+        }
+        return why;
+    }
+    /// Ends it: what still waits has failed, by `why` if it was not even tried.
+    [[nodiscard]] SyncResult<Op> finish(const std::error_code& why) {
+        for (const Waiting& one : waiting) fail(one.index, one.why ? one.why : why, true);
+        waiting.clear();
+        const auto by_index = [](const auto& a, const auto& b) { return a.index < b.index; };
+        std::sort(conflicts.begin(), conflicts.end(), by_index);
+        std::sort(failures.begin(), failures.end(), by_index);
+        result.conflicts.reserve(conflicts.size());
+        for (const Contradicted& one : conflicts) {
+            result.conflicts.push_back({operations[one.index], one.reason, one.resolved});
+        }
+        result.failed_operations.reserve(failures.size());
+        for (const Failed& one : failures) {
+            result.failed_operations.push_back({operations[one.index], one.why, one.retryable});
+        }
+        result.success = result.failed_count == 0;
+        return std::move(result);
+    }
+
+    struct Contradicted {
+        std::size_t index;
+        ConflictReason reason;
+        bool resolved;
+    };
+    struct Failed {
+        std::size_t index;
+        std::error_code why;
+        bool retryable;
+    };
+
+    std::string_view session;
+    std::span<const Op> operations;
+    std::vector<Waiting> waiting;  // in the order of the batch
+    std::vector<Contradicted> conflicts{};
+    std::vector<Failed> failures{};
+    SyncResult<Op> result{};
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

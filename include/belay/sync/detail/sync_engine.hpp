@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sync/detail/sync_engine.hpp
+/// SyncEngine: tries batches on a store, transaction by transaction, and tells of it.
+#pragma once
+
+#include <algorithm>      // std::min
+#include <exception>      // std::exception_ptr
+#include <span>           // std::span
+#include <string_view>    // std::string_view
+#include <unordered_set>  // std::unordered_set
+#include <utility>        // std::exchange, std::pair
+#include <vector>         // std::vector
+
+#include <belay/sync/detail/pending_operations.hpp>
+#include <belay/sync/detail/sync_batch.hpp>
+#include <belay/sync/detail/sync_judge.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// What a SyncEngine works with, and its processor owns.
+template <class Store, class Strategy, class Observer, class Op>
+struct SyncParts {
+    Store& store;
+    Strategy& strategy;
+    Observer& observer;
+    const SyncOptions& options;
+    PendingOperations<Op>& pending;
+    WallTime& newest;  // the latest stamp of what was decided
+};
+
+/// Tries batches on one store.
+template <StoreLike Store, class Strategy, class Observer>
+class SyncEngine {
+public:
+    using Judge = OperationJudge<Store, Strategy>;
+    using Op = typename Judge::Op;
+    using Batch = SyncBatch<Op>;
+    using Parts = SyncParts<Store, Strategy, Observer, Op>;
+
+    explicit SyncEngine(const Parts& parts) noexcept
+        : parts_{parts}, judge_{parts.store, parts.strategy, parts.options} {}
+
+    /// Tries once what waits, in order.   Errors: why some of it still waits.
+    [[nodiscard]] std::error_code attempt(Batch& batch, WallTime now) {
+        std::vector<typename Batch::Waiting> todo = std::exchange(batch.waiting, {});
+        blocked_.clear();
+        judge_pending(now);
+        const Todo all{todo};
+        for (std::size_t from = 0; from < all.size();) {
+            const std::size_t count =
+                std::min(parts_.options.transaction_operations, all.size() - from);
+            transact(batch, all.subspan(from, count), now);
+            judge_pending(now);
+            from += count;
+            notify<typename Hooks::Progress>(
+                parts_.observer, no_machine,
+                SyncProgress{batch.decided(), batch.operations.size()});
+        }
+        return batch.why_waiting();
+    }
+    [[nodiscard]] Judge& judge() noexcept { return judge_; }
+
+private:
+    using Outcome = typename Judge::Outcome;
+    using Hooks = SyncHooks<Op>;
+    using Todo = std::span<typename Batch::Waiting>;
+
+    void transact(Batch& batch, Todo todo, WallTime now) {
+        const auto blocked_before = blocked_;
+        outcomes_.clear();
+        outcomes_.reserve(todo.size());
+        pending_now_ = 0;
+        const std::error_code error = in_transaction([&]() -> std::error_code {
+            // No later than what was stamped: a wall clock that jumps ahead forgets nothing.
+            const WallTime until = std::min(now, parts_.newest);
+            std::error_code failed = ask_store([&] { return parts_.store.expire(until); });
+            for (std::size_t i = 0; i < todo.size() && !failed; ++i) {
+                outcomes_.push_back(process(batch, todo[i].index, now));
+            }
+            return failed;
+        });
+        if (error) {
+            // Nothing of it happened: what was held back before still is.
+            blocked_ = blocked_before;
+            outcomes_.clear();
+            for (const auto& one : todo) {
+                const bool held = is_blocked(batch.operations[one.index]);
+                outcomes_.push_back(
+                    Outcome::error_of(held ? make_error_code(SyncErrc::held_back) : error));
+            }
+            if (may_heal(error)) {
+                for (const auto& one : todo) block(batch.operations[one.index]);
+            }
+        }
+        for (std::size_t i = 0; i < todo.size(); ++i) settle(batch, todo[i].index, outcomes_[i]);
+    }
+
+    [[nodiscard]] Outcome process(const Batch& batch, std::size_t index, WallTime now) {
+        const Op& op = batch.operations[index];
+        if (is_blocked(op)) return Outcome::error_of(SyncErrc::held_back);
+        Outcome outcome = judge_.process(batch.session, op, now);
+        if (outcome.outcome == OperationOutcome::pending &&
+            !parts_.pending.holds(batch.session, op)) {
+            if (parts_.pending.size() + pending_now_ >= parts_.options.pending_max) {
+                outcome = Outcome::error_of(SyncErrc::pending_full);
+            } else {
+                ++pending_now_;
+            }
+        }
+        if (outcome.outcome == OperationOutcome::waiting) block(op);
+        return outcome;
+    }
+    // An operation waits for all before it on its element.
+    [[nodiscard]] bool is_blocked(const Op& op) const {
+        return !blocked_.empty() && op.kind() != OperationKind::interaction &&
+               blocked_.find(op.element()) != blocked_.end();
+    }
+    void block(const Op& op) {
+        if (op.kind() != OperationKind::interaction) blocked_.insert(op.element());
+    }
+
+    /// The transaction is over: counts, keeps, and tells what became of an operation.
+    void settle(Batch& batch, std::size_t index, const Outcome& outcome) {
+        const Op& op = batch.operations[index];
+        switch (outcome.outcome) {
+            case OperationOutcome::applied:
+            case OperationOutcome::logged:
+            case OperationOutcome::duplicate:
+                ++batch.result.synced_count;
+                break;
+            case OperationOutcome::skipped:
+            case OperationOutcome::pending:
+                batch.conflict(index, *outcome.reason,
+                               outcome.outcome == OperationOutcome::skipped);
+                break;
+            case OperationOutcome::waiting:
+                batch.waiting.push_back({index, outcome.error});
+                break;
+            case OperationOutcome::failed:
+                batch.fail(index, outcome.error, false);
+                break;
+        }
+        follow(batch.session, op, outcome);
+    }
+    void follow(std::string_view session, const Op& op, const Outcome& outcome) {
+        const std::string_view element = op.element();
+        if (outcome.outcome == OperationOutcome::pending) {
+            parts_.pending.keep(session, op);
+        } else if (parts_.pending.size() != 0 && outcome.outcome != OperationOutcome::waiting) {
+            parts_.pending.drop(session, element, op.id);
+        }
+        // A removal of what was never there is skipped, and yet remembered.
+        const bool decided = outcome.outcome == OperationOutcome::applied ||
+                             outcome.outcome == OperationOutcome::skipped;
+        if (decided && op.kind() != OperationKind::update) {
+            parts_.pending.changed(session, element);
+        }
+        if (!outcome.error && parts_.newest < op.stamp.wall) parts_.newest = op.stamp.wall;
+        if (outcome.reason) {
+            notify<typename Hooks::OfConflict>(
+                parts_.observer, no_machine,
+                ConflictReport<Op>{session, op, *outcome.reason, outcome.decision});
+        }
+        notify<typename Hooks::OfOperation>(
+            parts_.observer, no_machine,
+            OperationReport<Op>{session, op, outcome.outcome, outcome.error});
+    }
+
+    /// Judges again what waits for elements that have changed.
+    void judge_pending(WallTime now) {
+        if (parts_.pending.size() == 0) return;
+        for (const auto& due : parts_.pending.take_due()) {
+            const std::string_view session = due.first;
+            const std::string_view element = due.second;
+            const std::vector<Op> operations = parts_.pending.of(session, element);
+            outcomes_.clear();
+            const std::error_code error = in_transaction([&]() -> std::error_code {
+                for (const Op& op : operations) {
+                    outcomes_.push_back(judge_.process(session, op, now));
+                }
+                return {};
+            });
+            bool again = static_cast<bool>(error);
+            for (std::size_t i = 0; i < operations.size() && !error; ++i) {
+                again = again || outcomes_[i].outcome == OperationOutcome::waiting;
+                follow(session, operations[i], outcomes_[i]);
+            }
+            // With the next try, whatever it is of.
+            if (again) parts_.pending.changed(session, element);
+        }
+    }
+
+    /// Runs `body` in a transaction, where the store has such.   Throws: what the strategy throws.
+    template <class Body>
+    [[nodiscard]] std::error_code in_transaction(Body body) {
+        std::exception_ptr thrown;
+        bool ran = false;
+        auto once = [&]() -> std::error_code {
+            if (std::exchange(ran, true)) return SyncErrc::store_disagrees;
+#if defined(__cpp_exceptions)
+            try {
+                return body();
+            } catch (...) {
+                thrown = std::current_exception();
+                return SyncErrc::store_threw;
+            }
+#else
+            return body();
+#endif
+        };
+        std::error_code error;
+        if constexpr (HasTransaction<Store>) {
+            error = ask_store([&] { return parts_.store.transaction(once); });
+        } else {
+            error = once();
+        }
+        if (thrown) std::rethrow_exception(thrown);
+        if (!error && !ran) error = SyncErrc::store_disagrees;
+        return error;
+    }
+
+    Parts parts_;
+    Judge judge_;
+    std::vector<Outcome> outcomes_{};
+    std::unordered_set<std::string_view> blocked_{};
+    std::size_t pending_now_ = 0;
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sync/detail/sync_judge.hpp
+/// OperationJudge: one operation, from its checks to its effect in the store.
+#pragma once
+
+#include <exception>  // std::exception_ptr
+#include <optional>   // std::optional
+#include <utility>    // std::move
+
+#include <belay/sync/detail/conflict_table.hpp>
+#include <belay/sync/store_like.hpp>
+#include <belay/sync/strategy_like.hpp>
+#include <belay/sync/sync_errc.hpp>
+#include <belay/sync/sync_observer.hpp>
+#include <belay/sync/sync_options.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// Calls the store: what it throws is an error of this call.
+template <class Call>
+[[nodiscard]] auto ask_store(Call&& call) -> decltype(call()) {
+#if defined(__cpp_exceptions)
+    try {
+        return call();
+    } catch (...) {
+        return SyncErrc::store_threw;
+    }
+#else
+    return call();
+#endif
+}
+
+/// What became of one operation.
+template <class Value>
+struct Decided {
+    OperationOutcome outcome{};
+    std::error_code error{};
+    std::optional<ConflictReason> reason{};
+    /// Of what has a reason.
+    typename Resolution<Value>::Kind decision{};
+
+    [[nodiscard]] static Decided of(OperationOutcome outcome) { return {outcome, {}, {}, {}}; }
+    /// Waits if it may work later.
+    [[nodiscard]] static Decided error_of(const std::error_code& error) {
+        return {
+            may_heal(error) ? OperationOutcome::waiting : OperationOutcome::failed, error, {}, {}};
+    }
+};
+
+/// Judges operations one by one; the store may be in a transaction meanwhile.
+template <StoreLike Store, class Strategy>
+class OperationJudge {
+public:
+    using Op = typename Store::operation_type;
+    using Value = typename Op::value_type;
+    using Answer = Resolution<Value>;
+    using Outcome = Decided<Value>;
+
+    OperationJudge(Store& store, Strategy& strategy, const SyncOptions& options) noexcept
+        : store_{store}, strategy_{strategy}, options_{options} {}
+
+    /// Judges it, and lets it take effect.   Throws: what the strategy throws.
+    [[nodiscard]] Outcome process(std::string_view session, const Op& op, WallTime now) {
+        const OperationKind kind = op.kind();
+        if (const std::error_code error = malformed(op, kind, now)) return Outcome::error_of(error);
+        WriteMark mark{op.stamp, op.id, hash_of_operation(op)};
+        const auto known = ask_store([&] { return store_.applied(mark.operation); });
+        if (!known) return Outcome::error_of(known.error());
+        if (*known) {
+            return **known == mark.hash ? Outcome::of(OperationOutcome::duplicate)
+                                        : Outcome::error_of(SyncErrc::id_reused);
+        }
+        if (kind == OperationKind::interaction) {
+            return write_or(mark, OperationOutcome::logged);
+        }
+        if (op.stamp.wall < store_.horizon()) return Outcome::error_of(SyncErrc::too_old);
+        const ElementKey key{session, op.element()};
+        const auto local = ask_store([&] { return store_.find(key); });
+        if (!local) return Outcome::error_of(local.error());
+        return rule(key, op, *local, mark);
+    }
+
+    /// What contradicts the operation, if it is not known; changes nothing.
+    [[nodiscard]] Result<std::optional<ConflictReason>> reason_of(std::string_view session,
+                                                                  const Op& op) {
+        const auto known = ask_store([&] { return store_.applied(op.id); });
+        if (!known) return known.error();
+        if (*known) return std::optional<ConflictReason>{};
+        const ElementKey key{session, op.element()};
+        const auto local = ask_store([&] { return store_.find(key); });
+        if (!local) return local.error();
+        return judge(op.kind(), *local, op.stamp).reason;
+    }
+    /// What the strategy, or the table, decides of it.
+    [[nodiscard]] Answer decide(std::string_view session, const Op& op,
+                                const ConflictReason& reason) {
+        const ElementKey key{session, op.element()};
+        const auto local = ask_store([&] { return store_.find(key); });
+        if (!local) return Answer::pending();
+        const Judgement judgement = judge(op.kind(), *local, op.stamp);
+        if (!judgement.reason) return Answer::keep_remote();
+        if (judgement.ruling != Ruling::strategy_decides) {
+            return waits_for_add(op, *local) ? Answer::pending() : Answer::keep_local();
+        }
+        std::error_code error;
+        return ask_strategy(key, op, *local, reason, error);
+    }
+
+private:
+    [[nodiscard]] std::error_code malformed(const Op& op, OperationKind kind,
+                                            WallTime now) const noexcept {
+        const std::string_view element = op.element();
+        const bool of_element = kind != OperationKind::interaction;
+        const bool right =
+            op.id != no_id && op.stamp.origin != no_id && kind <= OperationKind::interaction &&
+            (!of_element || !element.empty()) && element.size() <= options_.element_id_bytes_max &&
+            op.stamp.wall <= later(now, options_.skew_max);
+        return right ? std::error_code{} : make_error_code(SyncErrc::bad_operation);
+    }
+    [[nodiscard]] bool waits_for_add(const Op& op, const ElementState& local) const noexcept {
+        return options_.upsert_updates && local.presence == Presence::absent &&
+               op.kind() == OperationKind::update;
+    }
+
+    [[nodiscard]] Outcome rule(const ElementKey& key, const Op& op, const ElementState& local,
+                               WriteMark& mark) {
+        Judgement judgement = judge(op.kind(), local, op.stamp);
+        if (local.presence != Presence::absent && mark.stamp < local.stamp) {
+            // Also where an older operation is applied, the element does not get older.
+            mark.stamp = local.stamp;
+        }
+        switch (judgement.ruling) {
+            case Ruling::apply:
+                return apply(key, op, mark);
+            case Ruling::log:
+                return write_or(mark, OperationOutcome::logged);
+            case Ruling::raise_tombstone:
+                return done(ask_store([&] { return store_.remove(key, mark); }),
+                            OperationOutcome::applied);
+            case Ruling::skip_and_bury:
+                return skipped(done(ask_store([&] { return store_.remove(key, mark); }),
+                                    OperationOutcome::skipped),
+                               *judgement.reason);
+            case Ruling::skip:
+                if (waits_for_add(op, local)) return pending(*judgement.reason);
+                return skipped(write_or(mark, OperationOutcome::skipped), *judgement.reason);
+            case Ruling::strategy_decides:
+                break;
+        }
+        return resolve(key, op, local, mark, *judgement.reason);
+    }
+
+    [[nodiscard]] Outcome resolve(const ElementKey& key, const Op& op, const ElementState& local,
+                                  WriteMark& mark, const ConflictReason& reason) {
+        std::error_code error;
+        const Answer answer = ask_strategy(key, op, local, reason, error);
+        if (error) return Outcome::error_of(error);
+        Outcome outcome;
+        switch (answer.kind()) {
+            case Answer::Kind::pending:
+                return pending(reason);
+            case Answer::Kind::keep_local:
+                outcome = write_or(mark, OperationOutcome::skipped);
+                break;
+            case Answer::Kind::keep_remote:
+                outcome = apply(key, op, mark);
+                break;
+            case Answer::Kind::merged:
+                mark.stamp = above(local.stamp, op.stamp);
+                outcome = done(ask_store([&] { return store_.add(key, answer.value(), mark); }),
+                               OperationOutcome::applied);
+                break;
+        }
+        if (!outcome.error) {
+            outcome.reason = reason;
+            outcome.decision = answer.kind();
+        }
+        return outcome;
+    }
+    [[nodiscard]] Answer ask_strategy(const ElementKey& key, const Op& op,
+                                      const ElementState& local, const ConflictReason& reason,
+                                      std::error_code& error) {
+        ConflictSides<Op> sides{op, reason, local.stamp};
+        std::optional<Value> there;
+        if constexpr (needs_values<Strategy>()) {
+            if (local.presence == Presence::live) {
+                auto read = ask_store([&] { return store_.read(key); });
+                if (read && !*read) error = SyncErrc::store_disagrees;
+                if (!read) error = read.error();
+                if (error) return Answer::pending();
+                there = std::move(*read);
+                sides.local_value = &*there;
+            }
+            const OperationKind kind = op.kind();
+            if (kind == OperationKind::add || kind == OperationKind::update) {
+                sides.remote_value = &op.value();
+            }
+            if constexpr (HasBase<Op>) sides.base_value = op.base();
+        }
+        return strategy_(sides);
+    }
+
+    [[nodiscard]] Outcome apply(const ElementKey& key, const Op& op, const WriteMark& mark) {
+        return done(ask_store([&]() -> std::error_code {
+                        switch (op.kind()) {
+                            case OperationKind::add:
+                                return store_.add(key, op.value(), mark);
+                            case OperationKind::update:
+                                return store_.update(key, op.value(), mark);
+                            default:
+                                return store_.remove(key, mark);
+                        }
+                    }),
+                    OperationOutcome::applied);
+    }
+    [[nodiscard]] Outcome write_or(const WriteMark& mark, OperationOutcome outcome) {
+        return done(ask_store([&] { return store_.remember(mark); }), outcome);
+    }
+    [[nodiscard]] static Outcome done(const std::error_code& error, OperationOutcome outcome) {
+        return error ? Outcome::error_of(error) : Outcome::of(outcome);
+    }
+    [[nodiscard]] static Outcome skipped(Outcome outcome, const ConflictReason& reason) {
+        if (outcome.error) return outcome;
+        outcome.reason = reason;
+        outcome.decision = Answer::Kind::keep_local;
+        return outcome;
+    }
+    [[nodiscard]] static Outcome pending(const ConflictReason& reason) {
+        return {OperationOutcome::pending, {}, reason, Answer::Kind::pending};
+    }
+
+    Store& store_;
+    Strategy& strategy_;
+    const SyncOptions& options_;
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

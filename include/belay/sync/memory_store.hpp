@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sync/memory_store.hpp
+/// MemoryStore: the elements of sessions, in memory.
+#pragma once
+
+#include <algorithm>      // std::push_heap, std::pop_heap
+#include <functional>     // std::hash
+#include <string>         // std::string
+#include <string_view>    // std::string_view
+#include <unordered_map>  // std::unordered_map
+#include <utility>        // std::exchange, std::move
+#include <vector>         // std::vector
+
+#include <belay/core/assert.hpp>
+#include <belay/sync/detail/applied_ids.hpp>
+#include <belay/sync/operation.hpp>
+#include <belay/sync/store_like.hpp>
+#include <belay/sync/sync_errc.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// What a MemoryStore keeps, and how long.
+struct MemoryStoreOptions {
+    /// So many of the latest operations are known by their id; an older one that comes again is
+    /// judged by its stamp. Below 2^31.
+    std::size_t ids_remembered = 1'000'000;
+    /// So long it is remembered that an element was removed; operations older than that are
+    /// refused. `forever` keeps all.
+    Duration tombstones_kept = std::chrono::hours{24 * 30};
+    /// The most elements, removed ones included, of all sessions together.
+    std::size_t elements_max = 100'000'000;
+    /// Whether the first element makes its session; else `create` does.
+    bool creates_sessions = true;
+};
+
+/// Elements by session and id, in hash tables.
+///
+/// An element of a short id takes the size of a `std::pair<const std::string, Value>` and 56 bytes,
+/// more where the id or the value allocate; an id that is remembered takes up to 64.
+///
+/// Models:        StoreLike.
+/// Thread safety: distinct objects safe.
+/// Complexity:    of each call constant on average, in the length of the ids; `expire` logarithmic
+///                for each tombstone that goes.
+/// Throws:        std::bad_alloc; then nothing has changed.
+template <class Value, OperationLike Op = Operation<Value>>
+class MemoryStore {
+public:
+    using operation_type = Op;
+    static_assert(std::same_as<Value, typename Op::value_type>,
+                  "MemoryStore: the operation must have its value_type");
+    static_assert(std::is_nothrow_move_constructible_v<Value> &&
+                      std::is_nothrow_move_assignable_v<Value>,
+                  "MemoryStore: values must not throw when they are moved");
+
+    explicit MemoryStore(MemoryStoreOptions options = {})
+        : options_{options}, ids_{options.ids_remembered} {
+        BELAY_PRECONDITION(options.tombstones_kept >= Duration{},
+                           "MemoryStore: tombstones_kept must be >= 0ns");
+    }
+
+    /// Makes a session without elements, if there is none.
+    void create(std::string_view session) {
+        if (sessions_.find(session) == sessions_.end()) sessions_.try_emplace(std::string{session});
+    }
+
+    [[nodiscard]] Result<ElementState> find(const ElementKey& key) {
+        Session* const session = session_of(key.session);
+        if (session == nullptr) {
+            if (!options_.creates_sessions) return SyncErrc::unknown_session;
+            return ElementState{};
+        }
+        const Node* const node = node_of(*session, key.id);
+        if (node == nullptr) return ElementState{};
+        const Entry& entry = node->second;
+        return ElementState{entry.value ? Presence::live : Presence::removed, entry.stamp};
+    }
+    [[nodiscard]] Result<std::optional<Value>> read(const ElementKey& key) {
+        Session* const session = session_of(key.session);
+        if (session == nullptr) {
+            if (!options_.creates_sessions) return SyncErrc::unknown_session;
+            return std::optional<Value>{};
+        }
+        const Node* const node = node_of(*session, key.id);
+        return node != nullptr ? node->second.value : std::nullopt;
+    }
+
+    [[nodiscard]] std::error_code add(const ElementKey& key, const Value& value,
+                                      const WriteMark& mark) {
+        return write(key, std::optional<Value>{value}, mark);
+    }
+    [[nodiscard]] std::error_code update(const ElementKey& key, const Value& value,
+                                         const WriteMark& mark) {
+        const Result<ElementState> found = find(key);
+        if (!found) return found.error();
+        if (found->presence != Presence::live) return SyncErrc::store_disagrees;
+        return write(key, std::optional<Value>{value}, mark);
+    }
+    [[nodiscard]] std::error_code remove(const ElementKey& key, const WriteMark& mark) {
+        return write(key, std::nullopt, mark);
+    }
+    [[nodiscard]] std::error_code remember(const WriteMark& mark) {
+        ids_.prepare();
+        note(mark);
+        return {};
+    }
+    [[nodiscard]] Result<std::optional<std::uint64_t>> applied(const Id& operation) const noexcept {
+        return ids_.find(operation);
+    }
+
+    [[nodiscard]] std::error_code expire(WallTime now) {
+        const WallTime until = detail::earlier(now, options_.tombstones_kept);
+        if (options_.tombstones_kept == forever || until <= horizon_) return {};
+        horizon_ = until;
+        while (!graves_.empty() && graves_.front().stamp.wall < horizon_) bury_first();
+        return {};
+    }
+    [[nodiscard]] WallTime horizon() const noexcept { return horizon_; }
+
+    /// Calls `visit(id, value)` for each live element of a session, in no order.
+    template <class Visit>
+    void for_each(std::string_view session, Visit&& visit) const {
+        const auto at = sessions_.find(session);
+        if (at == sessions_.end()) return;
+        for (const auto& [id, entry] : at->second) {
+            if (entry.value) visit(std::string_view{id}, *entry.value);
+        }
+    }
+    /// All elements, removed ones included.
+    [[nodiscard]] std::size_t size() const noexcept { return count_; }
+
+private:
+    struct Entry {
+        Stamp stamp{};
+        std::optional<Value> value{};
+        bool has_grave = false;  // one of graves_ is of it, so it stays where it is
+    };
+    struct TextHash {
+        using is_transparent = void;
+        std::size_t operator()(std::string_view text) const noexcept {
+            return std::hash<std::string_view>{}(text);
+        }
+    };
+    template <class T>
+    using Table = std::unordered_map<std::string, T, TextHash, std::equal_to<>>;
+    using Session = Table<Entry>;
+    using Node = typename Session::value_type;
+    struct Grave {
+        Stamp stamp;
+        Session* session;
+        Node* node;
+        // The heap has the oldest in front.
+        friend bool operator<(const Grave& a, const Grave& b) noexcept { return b.stamp < a.stamp; }
+    };
+    /// What was found last: a batch asks for an element, and then changes it. Nothing in a copy,
+    /// and in what was moved from.
+    struct Found {
+        Found() noexcept = default;
+        Found(Found&& other) noexcept { other.forget(); }
+        Found& operator=(Found&& other) noexcept {
+            forget();
+            other.forget();
+            return *this;
+        }
+        void forget() noexcept { session = nullptr, of = nullptr, node = nullptr; }
+
+        typename Table<Session>::value_type* session = nullptr;
+        const Session* of = nullptr;
+        Node* node = nullptr;
+    };
+
+    [[nodiscard]] Session* session_of(std::string_view name) {
+        if (found_.session == nullptr || found_.session->first != name) {
+            const auto at = sessions_.find(name);
+            if (at == sessions_.end()) return nullptr;
+            found_.session = &*at;
+        }
+        return &found_.session->second;
+    }
+    [[nodiscard]] Node* node_of(Session& session, std::string_view id) {
+        if (found_.of != &session || found_.node == nullptr || found_.node->first != id) {
+            const auto at = session.find(id);
+            if (at == session.end()) return nullptr;
+            found_.of = &session;
+            found_.node = &*at;
+        }
+        return found_.node;
+    }
+
+    std::error_code write(const ElementKey& key, std::optional<Value>&& value,
+                          const WriteMark& mark) {
+        Session* session = session_of(key.session);
+        if (session == nullptr && !options_.creates_sessions) return SyncErrc::unknown_session;
+        Node* node = session != nullptr ? node_of(*session, key.id) : nullptr;
+        if (node == nullptr && count_ >= options_.elements_max) return SyncErrc::store_full;
+        // All that may throw comes first.
+        ids_.prepare();
+        if (!value && graves_.size() == graves_.capacity()) {
+            graves_.reserve(2 * graves_.size() + 16);
+        }
+        if (session == nullptr) {
+            session = &sessions_.try_emplace(std::string{key.session}).first->second;
+        }
+        if (node == nullptr) {
+            node = &*session->try_emplace(std::string{key.id}).first;
+            ++count_;
+        }
+        Entry& entry = node->second;
+        entry.stamp = mark.stamp;
+        entry.value = std::move(value);
+        if (!entry.value && !entry.has_grave) dig(Grave{mark.stamp, session, node});
+        note(mark);
+        return {};
+    }
+    void note(const WriteMark& mark) noexcept {
+        if (!ids_.find(mark.operation)) ids_.insert(mark.operation, mark.hash);
+    }
+
+    /// Pre: there is room in graves_.
+    void dig(const Grave& grave) noexcept {
+        grave.node->second.has_grave = true;
+        graves_.push_back(grave);
+        std::push_heap(graves_.begin(), graves_.end());
+    }
+    void bury_first() {
+        std::pop_heap(graves_.begin(), graves_.end());
+        Grave grave = graves_.back();
+        graves_.pop_back();
+        Entry& entry = grave.node->second;
+        entry.has_grave = false;
+        if (entry.value) return;
+        if (entry.stamp.wall >= horizon_) {
+            grave.stamp = entry.stamp;
+            return dig(grave);
+        }
+        found_.forget();
+        grave.session->erase(grave.session->find(grave.node->first));
+        --count_;
+    }
+
+    MemoryStoreOptions options_;
+    Table<Session> sessions_;
+    detail::AppliedIds ids_;
+    std::vector<Grave> graves_;
+    WallTime horizon_ = WallTime::min();
+    std::size_t count_ = 0;
+    Found found_;
+};
+
+}  // namespace belay::inline BELAY_ABI

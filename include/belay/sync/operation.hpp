@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sync/operation.hpp
+/// Operation: one change that a client made, online or not.
+#pragma once
+
+#include <optional>     // std::optional
+#include <string>       // std::string
+#include <string_view>  // std::string_view
+#include <utility>      // std::move
+#include <variant>      // std::variant, std::get_if
+
+#include <belay/core/assert.hpp>
+#include <belay/sync/operation_like.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// Brings a whole element.
+template <class Value>
+struct AddElement {
+    /// The element's id; not empty.
+    std::string id;
+    /// The element.
+    Value element;
+
+    friend bool operator==(const AddElement&, const AddElement&) = default;
+};
+template <class Value>
+AddElement(const char*, Value) -> AddElement<Value>;
+template <class Value>
+AddElement(std::string, Value) -> AddElement<Value>;
+
+/// Changes an element that there is.
+template <class Value>
+struct UpdateElement {
+    /// The element's id; not empty.
+    std::string id;
+    /// What the element becomes, as a whole.
+    Value changes;
+    /// What it was when it was changed, if a strategy is to merge.
+    std::optional<Value> base{};
+
+    friend bool operator==(const UpdateElement&, const UpdateElement&) = default;
+};
+template <class Value>
+UpdateElement(const char*, Value) -> UpdateElement<Value>;
+template <class Value>
+UpdateElement(std::string, Value) -> UpdateElement<Value>;
+template <class Value>
+UpdateElement(std::string, Value, std::optional<Value>) -> UpdateElement<Value>;
+
+/// Takes an element away.
+struct RemoveElement {
+    /// The element's id; not empty.
+    std::string id;
+
+    friend bool operator==(const RemoveElement&, const RemoveElement&) = default;
+};
+
+/// Something that happened: `on_operation` tells of it, it counts as synced, and changes nothing.
+struct Interaction {
+    /// The element that it happened to; may be empty.
+    std::string id;
+    /// What happened.
+    std::string what;
+
+    friend bool operator==(const Interaction&, const Interaction&) = default;
+};
+
+/// One change of one element, with what tells it from all others and when it was made.
+///
+///     Operation<Note> edit{make_id(bits), clock.stamp(), UpdateElement{"note-1", note}};
+///
+/// Models:        OperationLike.
+/// Thread safety: a plain value.
+template <class Value>
+struct Operation {
+    using value_type = Value;
+    using Action =
+        std::variant<AddElement<Value>, UpdateElement<Value>, RemoveElement, Interaction>;
+
+    /// Of which no other operation has the same, see make_id.
+    Id id{};
+    /// When it was made, and by whom, see HybridClock.
+    Stamp stamp{};
+    /// What it does.
+    Action action{};
+
+    [[nodiscard]] OperationKind kind() const noexcept {
+        return static_cast<OperationKind>(action.index());
+    }
+    [[nodiscard]] std::string_view element() const noexcept {
+        if (const auto* add = std::get_if<AddElement<Value>>(&action)) return add->id;
+        if (const auto* update = std::get_if<UpdateElement<Value>>(&action)) return update->id;
+        if (const auto* removal = std::get_if<RemoveElement>(&action)) return removal->id;
+        const auto* interaction = std::get_if<Interaction>(&action);
+        return interaction != nullptr ? std::string_view{interaction->id} : std::string_view{};
+    }
+    /// Pre: it adds or updates.
+    [[nodiscard]] const Value& value() const noexcept {
+        if (const auto* add = std::get_if<AddElement<Value>>(&action)) return add->element;
+        const auto* update = std::get_if<UpdateElement<Value>>(&action);
+        BELAY_PRECONDITION(update != nullptr, "Operation::value: it must add or update");
+        return update->changes;
+    }
+    /// What was changed; null where that is not known.
+    [[nodiscard]] const Value* base() const noexcept {
+        const auto* update = std::get_if<UpdateElement<Value>>(&action);
+        return update != nullptr && update->base ? &*update->base : nullptr;
+    }
+
+    friend bool operator==(const Operation&, const Operation&) = default;
+};
+
+}  // namespace belay::inline BELAY_ABI

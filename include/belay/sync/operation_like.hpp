@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sync/operation_like.hpp
+/// OperationLike: what a processor must know of an operation.
+#pragma once
+
+#include <concepts>     // std::convertible_to, std::copyable
+#include <cstdint>      // std::uint8_t, std::uint64_t
+#include <string_view>  // std::string_view
+#include <type_traits>  // std::is_enum_v, std::is_integral_v
+
+#include <belay/core/bytes.hpp>
+#include <belay/core/random.hpp>
+#include <belay/sync/stamp.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// What an operation does.
+enum class OperationKind : std::uint8_t {
+    add,         ///< brings a whole element, whether there is one or not
+    update,      ///< changes an element, and never makes one
+    remove,      ///< takes an element away
+    interaction  ///< something that happened: told, and never replayed
+};
+
+/// The name of a kind, as in the enumeration.   Complexity: O(1).
+[[nodiscard]] constexpr std::string_view to_string(OperationKind kind) noexcept {
+    switch (kind) {
+        case OperationKind::add:
+            return "add";
+        case OperationKind::update:
+            return "update";
+        case OperationKind::remove:
+            return "remove";
+        case OperationKind::interaction:
+            return "interaction";
+    }
+    return "unknown";
+}
+
+namespace detail {
+
+/// A hash that is the same on every machine, for "is this what I have seen": not for secrets, and
+/// not against somebody who looks for collisions.
+[[nodiscard]] inline std::uint64_t hash_bytes(BytesView bytes, std::uint64_t hash) noexcept {
+    constexpr std::uint64_t factor = 0xD6E8FEB86659FD93U;
+    const auto mix = [&](std::uint64_t word) {
+        const Product p = multiply(hash ^ word, factor);
+        hash = p.high ^ p.low ^ factor;
+    };
+    std::size_t i = 0;
+    for (; bytes.size() - i >= 8; i += 8) mix(load_le<std::uint64_t>(bytes.data() + i));
+    std::uint64_t tail = bytes.size();
+    for (; i < bytes.size(); ++i) tail = tail << 8 | std::to_integer<std::uint64_t>(bytes[i]);
+    mix(tail);
+    return mix64(hash ^ bytes.size());
+}
+
+template <class V>
+concept HashesItself = requires(const V& value) {
+    { content_hash(value) } -> std::convertible_to<std::uint64_t>;
+};
+template <class V>
+concept HashedByBelay =
+    std::is_integral_v<V> || std::is_enum_v<V> || std::convertible_to<const V&, std::string_view> ||
+    std::convertible_to<const V&, BytesView>;
+template <class V>
+concept ContentHashable = HashesItself<V> || HashedByBelay<V>;
+
+template <ContentHashable V>
+[[nodiscard]] std::uint64_t hash_of_value(const V& value, std::uint64_t hash) {
+    if constexpr (HashesItself<V>) {
+        return mix64(hash ^ static_cast<std::uint64_t>(content_hash(value)));
+    } else if constexpr (std::is_integral_v<V> || std::is_enum_v<V>) {
+        return mix64(hash ^ static_cast<std::uint64_t>(value));
+    } else if constexpr (std::convertible_to<const V&, std::string_view>) {
+        return hash_bytes(as_bytes(std::string_view{value}), hash);
+    } else {
+        return hash_bytes(BytesView{value}, hash);
+    }
+}
+
+template <class O>
+concept NamesItsValue = requires { typename O::value_type; };
+template <class O>
+concept HasId = requires(const O& operation) {
+    { operation.id } -> std::convertible_to<const Id&>;
+};
+template <class O>
+concept HasStamp = requires(const O& operation) {
+    { operation.stamp } -> std::convertible_to<const Stamp&>;
+};
+template <class O>
+concept HasKind = requires(const O& operation) {
+    { operation.kind() } noexcept -> std::same_as<OperationKind>;
+};
+template <class O>
+concept HasElement = requires(const O& operation) {
+    { operation.element() } noexcept -> std::convertible_to<std::string_view>;
+};
+template <class O>
+concept HasValue = NamesItsValue<O> && requires(const O& operation) {
+    { operation.value() } -> std::same_as<const typename O::value_type&>;
+};
+template <class O>
+concept HasBase = NamesItsValue<O> && requires(const O& operation) {
+    { operation.base() } -> std::same_as<const typename O::value_type*>;
+};
+template <class O>
+concept ValueHashable = NamesItsValue<O> && ContentHashable<typename O::value_type>;
+
+}  // namespace detail
+
+/// An operation on one element of a session; Operation is one, a type of yours may be.
+///
+/// - `value_type`: what an element is; copyable. It is hashed, to see that an id is not used twice:
+///   belay does so for integers, texts and bytes, for others `content_hash(const value_type&)` in
+///   your namespace gives a std::uint64_t, the same on every machine.
+/// - `id`: its Id, of which no other operation of any client has the same.
+/// - `stamp`: its Stamp.
+/// - `kind() const noexcept -> OperationKind`.
+/// - `element() const noexcept`: the id of the element, as a std::string_view.
+/// - `value() const -> const value_type&`: the element (add), or what it becomes (update); not
+///   asked of others.
+/// - optional: `base() const -> const value_type*`: what the element was where it was changed, or
+///   null; for strategies that merge.
+template <class O>
+concept OperationLike =
+    std::copyable<O> && detail::NamesItsValue<O> && detail::HasId<O> && detail::HasStamp<O> &&
+    detail::HasKind<O> && detail::HasElement<O> && detail::HasValue<O> && detail::ValueHashable<O>;
+
+namespace explain {
+
+/// Names every requirement of OperationLike that O lacks.
+template <class O>
+consteval bool operation_like() {
+    static_assert(std::copyable<O>, "OperationLike: O must be copyable");
+    static_assert(detail::NamesItsValue<O>, "OperationLike: O needs a value_type");
+    static_assert(detail::HasId<O>, "OperationLike: O needs a member 'belay::Id id'");
+    static_assert(detail::HasStamp<O>, "OperationLike: O needs a member 'belay::Stamp stamp'");
+    static_assert(detail::HasKind<O>,
+                  "OperationLike: O needs 'belay::OperationKind kind() const noexcept'");
+    static_assert(detail::HasElement<O>,
+                  "OperationLike: O needs 'std::string_view element() const noexcept'");
+    if constexpr (detail::NamesItsValue<O>) {
+        static_assert(detail::HasValue<O>,
+                      "OperationLike: O needs 'const value_type& value() const'");
+        static_assert(detail::ValueHashable<O>,
+                      "OperationLike: the value needs 'std::uint64_t content_hash(const "
+                      "value_type&)' in its namespace");
+    }
+    return OperationLike<O>;
+}
+
+}  // namespace explain
+
+namespace detail {
+
+/// What the contents of an operation are told from others by.
+template <OperationLike O>
+[[nodiscard]] std::uint64_t hash_of_operation(const O& operation) {
+    const OperationKind kind = operation.kind();
+    const Stamp& stamp = operation.stamp;
+    std::uint64_t hash =
+        mix64(static_cast<std::uint64_t>(stamp.wall.time_since_epoch().count()) ^
+              (std::uint64_t{stamp.counter} << 2U | static_cast<std::uint64_t>(kind)));
+    hash = hash_bytes(stamp.origin, hash);
+    hash = hash_bytes(as_bytes(std::string_view{operation.element()}), hash);
+    if (kind == OperationKind::add || kind == OperationKind::update) {
+        hash = hash_of_value(operation.value(), hash);
+    }
+    return hash;
+}
+
+}  // namespace detail
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sync/store_check.hpp
+/// check_store: is a store right? For tests of stores; sync.hpp does not include it.
+#pragma once
+
+#include <concepts>     // std::same_as, std::equality_comparable
+#include <cstdint>      // std::uint64_t
+#include <map>          // std::map
+#include <optional>     // std::optional
+#include <string>       // std::string
+#include <type_traits>  // std::remove_cvref_t
+#include <utility>      // std::move, std::pair
+#include <vector>       // std::vector
+
+#include <belay/core/random.hpp>
+#include <belay/sync/store_like.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// What a store must do and the compiler cannot check, see StoreLike.
+enum class StoreRule : std::uint8_t {
+    starts_empty,
+    takes_what_it_should,
+    finds_what_was_written,
+    reads_what_was_written,
+    reads_only_what_is_live,
+    update_needs_a_live_element,
+    refusal_changes_nothing,
+    knows_applied_operations,
+    knows_no_others,
+    expire_keeps_what_is_live,
+    expire_keeps_later_tombstones,
+    horizon_never_goes_back,
+    transaction_runs_once,
+    transaction_answers_its_error,
+    transaction_keeps_everything,
+    transaction_undoes_everything,
+    move_keeps_everything,
+    reopening_keeps_everything
+};
+
+/// The rule as a sentence.
+[[nodiscard]] constexpr const char* to_string(StoreRule rule) noexcept {
+    constexpr const char* sentences[] = {
+        "a new store has no element, and knows no operation",
+        "add, remove and remember take everything, update what is live",
+        "find answers what was written last of the element in its session, and its stamp",
+        "read answers the value that was written last",
+        "read answers nothing of what is absent or removed",
+        "update refuses what is absent or removed",
+        "a refused update changes nothing, and remembers nothing",
+        "applied answers the hash that came with the operation, also of those that changed nothing",
+        "applied answers nothing of an operation that never came",
+        "expire changes nothing that is live",
+        "expire keeps the tombstones of the horizon and later",
+        "the horizon never goes back",
+        "transaction runs its body once",
+        "transaction answers the body's error",
+        "what a transaction did is there after it",
+        "of a transaction whose body answers an error nothing is left, no operation either",
+        "moving a store keeps everything",
+        "closing and opening a store keeps everything"};
+    const auto i = static_cast<std::size_t>(rule);
+    return i < sizeof sentences / sizeof sentences[0] ? sentences[i] : "unknown";
+}
+
+/// What check_store found.
+struct StoreFault {
+    /// The rule that is broken.
+    StoreRule rule{};
+    /// Which history broke it; the same store breaks it in the same one again.
+    std::uint64_t history = 0;
+    /// After how many steps.
+    std::uint64_t step = 0;
+};
+
+/// How long check_store looks.
+struct StoreCheckOptions {
+    std::uint64_t histories = 100;
+    /// Writes, transactions, moves and so on in a history.
+    std::size_t steps = 200;
+    /// So many of the latest operations must be known; a store may know more.
+    std::size_t ids_remembered = 50;
+};
+
+namespace detail {
+
+struct NeverReopenedStore {
+    void operator()() const noexcept {}
+};
+
+/// One store, and beside it all that a right one would hold.
+template <class Make, class Value, class Reopen>
+class StoreChecker {
+public:
+    StoreChecker(Make& make, Value& value, Reopen& reopen, std::size_t ids, Random bits)
+        : value_{value}, reopen_{reopen}, ids_{ids}, bits_{bits}, store_{make()} {
+        for (const char* session : sessions) {
+            for (const char* id : elements) look_at({session, id}, StoreRule::starts_empty);
+        }
+        knows(id_of(1), std::nullopt, StoreRule::starts_empty);
+    }
+
+    void step() {
+        const std::uint64_t what = bits_() % 32;
+        // What was wrong before is not blamed on what comes now.
+        if (what % 4 == 0 || what >= 22) same_as_before(StoreRule::finds_what_was_written);
+        if (what < 18) {
+            write(StoreRule::takes_what_it_should);
+        } else if (what < 20) {
+            refused_update();
+        } else if (what < 22) {
+            remember();
+        } else if (what < 24) {
+            expire();
+        } else if (what < 25) {
+            Store moved{std::move(*store_)};
+            *store_ = std::move(moved);
+            same_as_before(StoreRule::move_keeps_everything);
+        } else if (what < 26) {
+            if constexpr (!std::same_as<Reopen, NeverReopenedStore>) {
+                store_.reset();
+                store_.emplace(reopen_());
+                same_as_before(StoreRule::reopening_keeps_everything);
+            }
+        } else if constexpr (HasTransaction<Store>) {
+            transact(what % 2 == 0);
+        }
+    }
+    [[nodiscard]] const std::optional<StoreRule>& broken() const noexcept { return broken_; }
+
+private:
+    using Store = std::remove_cvref_t<decltype(std::declval<Make&>()())>;
+    static_assert(explain::store_like<Store>());
+    using Given = ValueOfStore<Store>;
+    static_assert(std::equality_comparable<Given>, "check_store: values need ==");
+    static constexpr const char* sessions[] = {"one", "two", ""};
+    static constexpr const char* elements[] = {"a", "b", "ab", "a b"};
+
+    struct Element {
+        ElementState state{};
+        std::uint64_t value = 0;
+    };
+    using Name = std::pair<std::string, std::string>;
+    struct Model {
+        std::map<Name, Element> elements{};
+        std::vector<WriteMark> known{};
+    };
+
+    [[nodiscard]] static Id id_of(std::uint64_t number) noexcept {
+        Id id{};
+        store_le<std::uint64_t>(id.data(), number);
+        return id;
+    }
+    [[nodiscard]] WriteMark new_mark() {
+        // Days, so that a store that keeps tombstones for so long comes to forget some.
+        const auto day = std::chrono::hours{24} * static_cast<std::int64_t>(bits_() % 60);
+        WallTime wall{std::chrono::hours{24} * 365 * 30 + day};
+        if (wall < store_->horizon()) wall = store_->horizon();
+        ++last_;
+        const auto counter = static_cast<std::uint32_t>(bits_() % 3);
+        return {Stamp{wall, counter, id_of(bits_() % 3 + 1)}, id_of(last_), mix64(last_)};
+    }
+    [[nodiscard]] Name any_name() {
+        return {sessions[bits_() % std::size(sessions)], elements[bits_() % std::size(elements)]};
+    }
+
+    void write(StoreRule rule) {
+        const Name name = any_name();
+        const ElementKey key{name.first, name.second};
+        const WriteMark mark = new_mark();
+        Element& element = model_.elements[name];
+        const std::uint64_t what = bits_() % 3;
+        std::error_code error;
+        if (what == 0) {
+            error = store_->remove(key, mark);
+        } else if (what == 1 && element.state.presence == Presence::live) {
+            error = store_->update(key, value_(last_), mark);
+        } else {
+            error = store_->add(key, value_(last_), mark);
+        }
+        expect(!error, rule);
+        element = {{what == 0 ? Presence::removed : Presence::live, mark.stamp}, last_};
+        note(mark);
+        look_at(name, StoreRule::finds_what_was_written);
+    }
+    void refused_update() {
+        const Name name = any_name();
+        const auto at = model_.elements.find(name);
+        if (at != model_.elements.end() && at->second.state.presence == Presence::live) return;
+        const WriteMark mark = new_mark();
+        expect(static_cast<bool>(store_->update({name.first, name.second}, value_(last_), mark)),
+               StoreRule::update_needs_a_live_element);
+        look_at(name, StoreRule::refusal_changes_nothing);
+        knows(mark.operation, std::nullopt, StoreRule::refusal_changes_nothing);
+    }
+    void remember() {
+        const WriteMark mark = new_mark();
+        expect(!store_->remember(mark), StoreRule::takes_what_it_should);
+        note(mark);
+    }
+    void note(const WriteMark& mark) {
+        model_.known.push_back(mark);
+        knows(mark.operation, mark.hash, StoreRule::knows_applied_operations);
+        knows(id_of(last_ + 1), std::nullopt, StoreRule::knows_no_others);
+    }
+
+    void expire() {
+        const WallTime before = store_->horizon();
+        const auto day = std::chrono::hours{24} * static_cast<std::int64_t>(bits_() % 90);
+        expect(!store_->expire(WallTime{std::chrono::hours{24} * 365 * 30 + day}),
+               StoreRule::takes_what_it_should);
+        expect(store_->horizon() >= before, StoreRule::horizon_never_goes_back);
+        for (auto& [name, element] : model_.elements) {
+            if (element.state.presence == Presence::live) {
+                look_at(name, StoreRule::expire_keeps_what_is_live);
+            } else if (element.state.stamp.wall >= store_->horizon()) {
+                look_at(name, StoreRule::expire_keeps_later_tombstones);
+            } else {
+                // It may have gone.
+                const auto found = store_->find({name.first, name.second});
+                if (found && found->presence == Presence::absent) element = {};
+            }
+        }
+    }
+    void transact(bool keeps) {
+        const Model before = model_;
+        const std::uint64_t first = last_ + 1;
+        int runs = 0;
+        const std::error_code wanted =
+            keeps ? std::error_code{} : std::make_error_code(std::errc::interrupted);
+        auto body = [&] {
+            ++runs;
+            for (std::uint64_t i = bits_() % 5; i > 0; --i) {
+                write(StoreRule::takes_what_it_should);
+            }
+            remember();
+            return wanted;
+        };
+        const std::error_code answer = store_->transaction(body);
+        expect(runs == 1, StoreRule::transaction_runs_once);
+        expect(answer == wanted, StoreRule::transaction_answers_its_error);
+        if (keeps) return same_as_before(StoreRule::transaction_keeps_everything);
+        model_ = before;
+        for (std::uint64_t id = first; id <= last_; ++id) {
+            knows(id_of(id), std::nullopt, StoreRule::transaction_undoes_everything);
+        }
+        same_as_before(StoreRule::transaction_undoes_everything);
+    }
+
+    void look_at(const Name& name, StoreRule rule) {
+        const auto at = model_.elements.find(name);
+        const Element element = at != model_.elements.end() ? at->second : Element{};
+        const ElementKey key{name.first, name.second};
+        const auto found = store_->find(key);
+        const ElementState& state = element.state;
+        expect(found && found->presence == state.presence, rule);
+        if (found && state.presence != Presence::absent) expect(found->stamp == state.stamp, rule);
+        const auto read = store_->read(key);
+        const bool live = state.presence == Presence::live;
+        const bool particular = rule != StoreRule::finds_what_was_written;
+        expect(read && read->has_value() == live,
+               particular ? rule : StoreRule::reads_only_what_is_live);
+        if (live && read && *read) {
+            expect(**read == value_(element.value),
+                   particular ? rule : StoreRule::reads_what_was_written);
+        }
+    }
+    void knows(const Id& id, std::optional<std::uint64_t> hash, StoreRule rule) {
+        const auto answer = store_->applied(id);
+        expect(answer && *answer == hash, rule);
+    }
+    void same_as_before(StoreRule rule) {
+        for (const char* session : sessions) {
+            for (const char* id : elements) look_at({session, id}, rule);
+        }
+        const std::size_t count = model_.known.size();
+        for (std::size_t i = count > ids_ ? count - ids_ : 0; i < count; ++i) {
+            const bool particular = rule != StoreRule::finds_what_was_written;
+            knows(model_.known[i].operation, model_.known[i].hash,
+                  particular ? rule : StoreRule::knows_applied_operations);
+        }
+    }
+    void expect(bool kept, StoreRule rule) noexcept {
+        if (!kept && !broken_) broken_ = rule;
+    }
+
+    Value& value_;
+    Reopen& reopen_;
+    std::size_t ids_;
+    Random bits_;
+    std::optional<Store> store_;
+    Model model_{};
+    std::uint64_t last_ = 0;
+    std::optional<StoreRule> broken_{};
+};
+
+}  // namespace detail
+
+/// Runs random histories of writes, transactions, expiries, moves and reopenings on a store, and
+/// answers the first fault; nothing if there is none.
+///
+///     const auto fault = check_store([] { return Mine{}; }, [](auto i) { return Note{i}; });
+///     if (fault) std::puts(to_string(fault->rule));
+///
+/// - `make()` gives a new, empty store, which makes sessions as they come;
+/// - `value(i)` gives the value numbered `i`: always the same, another for each `i`; has ==;
+/// - `reopen()`, for a store that outlives its object: gives the store that `make` gave last again,
+///   after it was destroyed.
+///
+/// The same arguments give the same histories. Transactions are checked where the store has them.
+/// Errors:     the fault.   Throws: what the store, `make`, `value` and `reopen` throw.
+/// Complexity: `histories` times `steps`, times a few elements.
+template <class Make, class Value, std::invocable Reopen>
+[[nodiscard]] std::optional<StoreFault> check_store(Make make, Value value, Reopen reopen,
+                                                    StoreCheckOptions options = {}) {
+    for (std::uint64_t history = 0; history < options.histories; ++history) {
+        detail::StoreChecker<Make, Value, Reopen> checker{
+            make, value, reopen, options.ids_remembered, Random{Seed{history}}};
+        for (std::uint64_t step = 0; step <= options.steps; ++step) {
+            if (checker.broken()) return StoreFault{*checker.broken(), history, step};
+            if (step < options.steps) checker.step();
+        }
+    }
+    return std::nullopt;
+}
+
+/// The same for a store that ends with its object.
+template <class Make, class Value>
+[[nodiscard]] std::optional<StoreFault> check_store(Make make, Value value,
+                                                    StoreCheckOptions options = {}) {
+    return check_store(std::move(make), std::move(value), detail::NeverReopenedStore{}, options);
+}
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sync/sync_errc.hpp
+/// SyncErrc: why an operation was not applied, which is not a conflict.
+#pragma once
+
+#include <belay/core/failure.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// Why an operation failed; category "belay.sync". Stores answer with these, or with codes of their
+/// own: what has a cause that time may heal (`lost`, `refused`, `timed_out`, `overloaded`) is tried
+/// again.
+enum class SyncErrc {
+    store_busy = 1,        ///< the store does not take anything now; try again
+    store_failed = 2,      ///< the store could not read or write; try again
+    bad_operation = 3,     ///< no id, no origin, an element id too long, a stamp of the far future
+    unknown_session = 4,   ///< the store has no such session, and makes none
+    too_old = 5,           ///< older than the tombstones that the store keeps: it cannot be judged
+    id_reused = 6,         ///< another operation with other contents had this id
+    held_back = 7,         ///< an earlier operation on the same element waits for its retry
+    store_full = 8,        ///< the store has as many elements as it may have
+    store_threw = 9,       ///< the store threw an exception
+    store_corrupt = 10,    ///< what the store has is damaged
+    store_disagrees = 11,  ///< the store contradicts what it said before
+    pending_full = 12      ///< as many operations are pending as may be
+};
+
+namespace detail {
+inline constexpr ErrorText sync_error_texts[] = {
+    {"the store is busy", Cause::overloaded},
+    {"the store could not read or write", Cause::lost},
+    {"the operation is malformed, or its stamp is of the far future", Cause::permanent},
+    {"there is no such session", Cause::permanent},
+    {"the operation is older than what the store remembers of removals", Cause::permanent},
+    {"another operation had this id", Cause::permanent},
+    {"an earlier operation on the same element waits for its retry", Cause::overloaded},
+    {"the store is full", Cause::permanent},
+    {"the store threw an exception", Cause::lost},
+    {"the store is damaged", Cause::corrupt},
+    {"the store contradicts what it said before", Cause::permanent},
+    {"too many operations are pending", Cause::overloaded},
+};
+
+/// The category of SyncErrc.
+[[nodiscard]] inline const std::error_category& sync_category() noexcept {
+    static const TableCategory category{"belay.sync", sync_error_texts};
+    return category;
+}
+
+/// Whether the same call may work later.
+[[nodiscard]] inline bool may_heal(const std::error_code& error) noexcept {
+    const Cause cause = cause_of(error);
+    return cause != Cause::none && cause < Cause::protocol;
+}
+}  // namespace detail
+
+/// Makes a std::error_code of it, which the conversion asks for.
+[[nodiscard]] inline std::error_code make_error_code(SyncErrc e) noexcept {
+    return {static_cast<int>(e), detail::sync_category()};
+}
+
+}  // namespace belay::inline BELAY_ABI
+
+template <>
+struct std::is_error_code_enum<belay::SyncErrc> : std::true_type {};

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sync/sync_observer.hpp
+/// The hooks of a SyncProcessor's observer: `on_operation(const OperationReport<Op>&)`,
+/// `on_conflict(const ConflictReport<Op>&)`, `on_progress(const SyncProgress&)`.
+///
+/// They are told when it is certain: after the transaction. A hook must not call the processor.
+#pragma once
+
+#include <cstdint>       // std::uint8_t
+#include <string_view>   // std::string_view
+#include <system_error>  // std::error_code
+
+#include <belay/core/observer.hpp>
+#include <belay/sync/conflict.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// What became of an operation.
+enum class OperationOutcome : std::uint8_t {
+    applied,    ///< the store has changed, or had nothing left to change
+    logged,     ///< an interaction: told, nothing else
+    duplicate,  ///< decided before
+    skipped,    ///< a conflict, decided against it
+    pending,    ///< a conflict that is not decided
+    waiting,  ///< not yet: it failed, or waits for an earlier one that did, and may be tried again
+    failed    ///< not, and never will be
+};
+
+/// The name of an outcome, as in the enumeration.   Complexity: O(1).
+[[nodiscard]] constexpr std::string_view to_string(OperationOutcome outcome) noexcept {
+    constexpr std::string_view names[] = {"applied", "logged",  "duplicate", "skipped",
+                                          "pending", "waiting", "failed"};
+    const auto i = static_cast<std::size_t>(outcome);
+    return i < sizeof names / sizeof names[0] ? names[i] : std::string_view{"unknown"};
+}
+
+/// One operation, each time it was tried: `on_operation`.
+template <OperationLike Op>
+struct OperationReport {
+    std::string_view session;
+    const Op& operation;
+    OperationOutcome outcome{};
+    /// Of what waits, or failed.
+    std::error_code error{};
+};
+
+/// One decision: `on_conflict`. Also of conflicts that ended with the operation being applied.
+template <OperationLike Op>
+struct ConflictReport {
+    std::string_view session;
+    const Op& operation;
+    ConflictReason reason{};
+    typename Resolution<typename Op::value_type>::Kind decision{};
+};
+
+/// How far a batch is: `on_progress`.
+struct SyncProgress {
+    /// Operations of the batch that are decided.
+    std::size_t decided = 0;
+    /// Operations of the batch.
+    std::size_t total = 0;
+};
+
+namespace detail {
+
+/// What a SyncProcessor tells.
+template <class Op>
+struct SyncHooks {
+    using OfOperation = Hook<OnOperation, const NoMachine, const OperationReport<Op>&>;
+    using OfConflict = Hook<OnConflict, const NoMachine, const ConflictReport<Op>&>;
+    using Progress = Hook<OnProgress, const NoMachine, const SyncProgress&>;
+
+    template <class O>
+    [[nodiscard]] static consteval bool explain() {
+        static_assert(OfOperation::template right<O>,
+                      "SyncProcessor: the observer's on_operation must be 'on_operation(const "
+                      "belay::OperationReport<Op>&)'");
+        static_assert(OfConflict::template right<O>,
+                      "SyncProcessor: the observer's on_conflict must be 'on_conflict(const "
+                      "belay::ConflictReport<Op>&)'");
+        static_assert(Progress::template right<O>,
+                      "SyncProcessor: the observer's on_progress must be 'on_progress(const "
+                      "belay::SyncProgress&)'");
+        static_assert(hears_any_of<O, OfOperation, OfConflict, Progress>,
+                      "SyncProcessor: the observer hears nothing: it needs one of on_operation, "
+                      "on_conflict, on_progress; one that may hear nothing derives from "
+                      "belay::NoObserver");
+        return true;
+    }
+};
+
+}  // namespace detail
+
+}  // namespace belay::inline BELAY_ABI

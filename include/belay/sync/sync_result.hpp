@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sync/sync_result.hpp
+/// SyncResult: what became of every operation of a batch.
+#pragma once
+
+#include <cstdint>       // std::uint64_t
+#include <string>        // std::string
+#include <system_error>  // std::error_code
+#include <vector>        // std::vector
+
+#include <belay/sync/conflict.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// An operation that was neither applied nor decided.
+template <OperationLike Op>
+struct FailedOperation {
+    Op operation;
+    /// Why; see SyncErrc, or of the store's own category.
+    std::error_code error;
+    /// Whether sending it again may work.
+    bool retryable = false;
+
+    friend bool operator==(const FailedOperation&, const FailedOperation&) = default;
+};
+
+/// What became of every operation of a batch: synced_count + conflict_count + failed_count is how
+/// many there were.
+///
+/// Thread safety: a plain value.
+template <OperationLike Op>
+struct SyncResult {
+    /// No operation failed; conflicts are no failures.
+    bool success = true;
+    /// Applied, known from before, or logged.
+    std::size_t synced_count = 0;
+    /// Not applied because of what the store has; each is in `conflicts`.
+    std::size_t conflict_count = 0;
+    /// Each is in `failed_operations`.
+    std::size_t failed_count = 0;
+    std::vector<Conflict<Op>> conflicts{};
+    /// In their order in the batch, as `conflicts`.
+    std::vector<FailedOperation<Op>> failed_operations{};
+    /// With all retries and their waits: by the sleeper, without one by the wall clock.
+    Duration duration{};
+    /// When it ended.
+    WallTime timestamp{};
+    /// How often the batch was tried again.
+    std::uint64_t retry_attempts = 0;
+
+    friend bool operator==(const SyncResult&, const SyncResult&) = default;
+};
+
+/// A line for logs: "sync: 3 synced, 1 conflict, 0 failed, 2 retries, 700 ms".
+///
+/// Allocates; throws std::bad_alloc.
+template <OperationLike Op>
+[[nodiscard]] std::string to_string(const SyncResult<Op>& result) {
+    const auto counted = [](std::uint64_t count, const char* one, const char* many) {
+        return std::to_string(count) + (count == 1 ? one : many);
+    };
+    const auto milliseconds =
+        std::chrono::duration_cast<std::chrono::milliseconds>(result.duration);
+    return "sync: " + counted(result.synced_count, " synced, ", " synced, ") +
+           counted(result.conflict_count, " conflict, ", " conflicts, ") +
+           counted(result.failed_count, " failed, ", " failed, ") +
+           counted(result.retry_attempts, " retry, ", " retries, ") +
+           std::to_string(milliseconds.count()) + " ms";
+}
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: MIT
+// Goal: what the document on offline mode and sync asks for, by its own names. Method: its
+// scenarios, on a MemoryStore and, where a restart counts, with operations in a journal.
+#include <belay/sync.hpp>
+
+#include <algorithm>
+
+#include <belay/backoff/no_jitter.hpp>
+#include <belay/call/policies.hpp>
+#include <belay/queue/deque.hpp>
+#include <belay/queue/queue.hpp>
+#include <belay/sync/sync_task.hpp>
+
+#include "support/call/async_sleeper.hpp"
+#include "support/catch.hpp"
+#include "support/sync/sync_rig.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using Names = std::vector<std::string>;
+
+TEST_CASE("test_process_empty_batch", "[spec][sync]") {
+    Memory store;
+    SyncProcessor processor{std::ref(store), LastWriteWins{}};
+    const SyncResult result = processor.process_batch("s", Ops{});
+    CHECK(sums(result, 0) == "0 0 0");
+    CHECK(result.success);
+    AsyncSleeper sleeper;
+    CHECK(processor.process_with_retry("s", Ops{}, policies::sync(), sleeper).retry_attempts == 0);
+    CHECK(sleeper.sleeps.empty());
+}
+
+TEST_CASE("test_process_single_add", "[spec][sync]") {
+    Memory store;
+    auto processor = processor_of(store, LastWriteWins{});
+    const SyncResult result = processor.process_batch("s", Ops{add("e", "x", stamp(1))});
+    CHECK(sums(result, 1) == "1 0 0");
+    CHECK(result.timestamp == WallByHand{}.time);
+    CHECK(seen(store, "e") == "live 1 x");
+    CHECK(seen(store, "e", "another session") == "absent");
+}
+
+TEST_CASE("test_process_mixed_operations", "[spec][sync]") {
+    Memory store;
+    auto processor = processor_of(store, LastWriteWins{});
+    const SyncResult result = processor.process_batch(
+        "s", Ops{add("a", "1", stamp(1)), add("b", "1", stamp(2)), update("a", "2", stamp(3)),
+                 interaction("tapped", stamp(4)), removal("b", stamp(5))});
+    CHECK(sums(result, 5) == "5 0 0");
+    CHECK(seen(store, "a") == "live 3 2");
+    CHECK(seen(store, "b") == "removed 5");
+}
+
+TEST_CASE("test_detect_element_not_found", "[spec][sync]") {
+    Memory store;
+    auto processor = processor_of(store, LastWriteWins{});
+    for (const Op& op : {update("e", "1", stamp(1)), removal("e", stamp(1))}) {
+        const auto found = processor.detect_conflict("s", op);
+        REQUIRE(found->has_value());
+        CHECK((*found)->reason == Reason{ElementNotFound{}});
+        CHECK((*found)->operation == op);
+    }
+}
+
+TEST_CASE("test_detect_stale_timestamp", "[spec][sync]") {
+    Memory store;
+    auto processor = processor_of(store, LastWriteWins{});
+    CHECK(processor.process_batch("s", Ops{add("e", "1", stamp(100))}).success);
+    const auto found = processor.detect_conflict("s", update("e", "2", stamp(50)));
+    REQUIRE(found->has_value());
+    CHECK((*found)->reason == Reason{StaleTimestamp{stamp(100), stamp(50)}});
+}
+
+TEST_CASE("test_resolve_last_write_wins", "[spec][sync]") {
+    Memory store;
+    auto processor = processor_of(store, LastWriteWins{});
+    CHECK(processor
+              .process_batch("s", Ops{add("e", "first", stamp(5)), add("e", "later", stamp(7)),
+                                      add("e", "earlier", stamp(6))})
+              .conflict_count == 1);
+    CHECK(seen(store, "e") == "live 7 later");
+}
+
+TEST_CASE("test_resolve_local_wins", "[spec][sync]") {
+    Memory store;
+    auto processor = processor_of(store, LocalWins{});
+    CHECK(
+        processor.process_batch("s", Ops{add("e", "first", stamp(5)), add("e", "later", stamp(7))})
+            .conflict_count == 1);
+    CHECK(seen(store, "e") == "live 5 first");
+}
+
+TEST_CASE("test_resolve_remote_wins", "[spec][sync]") {
+    Memory store;
+    auto processor = processor_of(store, RemoteWins{});
+    CHECK(processor
+              .process_batch("s", Ops{add("e", "first", stamp(5)), add("e", "earlier", stamp(3))})
+              .synced_count == 2);
+    // The stamp does not go back, or the next stale operation would be a newer one.
+    CHECK(seen(store, "e") == "live 5 earlier");
+}
+
+TEST_CASE("test_retry_on_transient_failure", "[spec][sync]") {
+    FaultyStore store;
+    auto processor = processor_of(store, LastWriteWins{});
+    AsyncSleeper sleeper;
+    store.fail("a", SyncErrc::store_busy, 2);
+    const SyncResult result =
+        processor.process_with_retry("s", Ops{add("a", "1", stamp(1))}, policies::sync(), sleeper);
+    CHECK(sums(result, 1) == "1 0 0");
+    CHECK(result.retry_attempts == 2);
+    CHECK(store.calls == 3);
+    REQUIRE(sleeper.sleeps.size() == 2);
+    CHECK(result.duration == sleeper.sleeps[0] + sleeper.sleeps[1]);
+}
+
+TEST_CASE("test_retry_ends_after_max_retries", "[spec][sync]") {
+    FaultyStore store;
+    auto processor = processor_of(store, LastWriteWins{});
+    AsyncSleeper sleeper;
+    store.fail("a", SyncErrc::store_busy, 100);
+    // The document's own delays, without jitter: 100 ms, doubled, at most 5 s.
+    const Policy policy{
+        Backoff{NoJitter{}, Cap{std::chrono::seconds{5}}, std::chrono::milliseconds{100}},
+        MaxAttempts{4}};
+    const SyncResult result =
+        processor.process_with_retry("s", Ops{add("a", "1", stamp(1))}, policy, sleeper);
+    REQUIRE(sums(result, 1) == "0 0 1");
+    CHECK(result.failed_operations[0].error == SyncErrc::store_busy);
+    CHECK(result.failed_operations[0].retryable);
+    // 1 + max_retries calls.
+    CHECK(store.calls == 4);
+    CHECK(result.retry_attempts == 3);
+    using std::chrono::milliseconds;
+    CHECK(sleeper.sleeps ==
+          std::vector<Duration>{milliseconds{100}, milliseconds{200}, milliseconds{400}});
+}
+
+TEST_CASE("test_no_retry_on_permanent_failure", "[spec][sync]") {
+    FaultyStore store;
+    auto processor = processor_of(store, LastWriteWins{});
+    AsyncSleeper sleeper;
+    store.fail("a", SyncErrc::store_full, 100);
+    const SyncResult result =
+        processor.process_with_retry("s", Ops{add("a", "1", stamp(1))}, policies::sync(), sleeper);
+    REQUIRE(sums(result, 1) == "0 0 1");
+    CHECK_FALSE(result.failed_operations[0].retryable);
+    CHECK(result.retry_attempts == 0);
+    CHECK(store.calls == 1);
+    CHECK(sleeper.sleeps.empty());
+}
+
+TEST_CASE("all operations fail", "[spec][sync]") {
+    FaultyStore store;
+    auto processor = processor_of(store, LastWriteWins{});
+    Ops batch;
+    for (const std::string name : {"a", "b", "c"}) {
+        store.fail(name, SyncErrc::store_failed, 100);
+        batch.push_back(add(name, "1", stamp(1)));
+    }
+    AsyncSleeper sleeper;
+    const SyncResult result = processor.process_with_retry("s", batch, policies::sync(), sleeper);
+    REQUIRE(sums(result, 3) == "0 0 3");
+    for (std::size_t i = 0; i < 3; ++i) CHECK(result.failed_operations[i].operation == batch[i]);
+}
+
+TEST_CASE("all operations succeed", "[spec][sync]") {
+    Memory store;
+    auto processor = processor_of(store, LastWriteWins{});
+    Ops batch;
+    for (int i = 0; i < 100; ++i) batch.push_back(add(std::to_string(i), "1", stamp(i)));
+    CHECK(sums(processor.process_batch("s", batch), 100) == "100 0 0");
+    CHECK(store.size() == 100);
+}
+
+TEST_CASE("prop_sync_preserves_order", "[spec][sync][property]") {
+    CHECK(rc::check("the writes of each element are in the batch's order, whatever fails", [] {
+        FaultyStore store;
+        auto processor = processor_of(store, RemoteWins{});
+        const auto count = *rc::gen::inRange(0, 101);
+        Ops batch;
+        for (int i = 0; i < count; ++i) {
+            const std::string name(1, static_cast<char>('a' + *rc::gen::inRange(0, 4)));
+            batch.push_back(add(name, std::to_string(i), stamp(*rc::gen::inRange(0, 50))));
+            if (*rc::gen::inRange(0, 4) == 0) store.fail(name, SyncErrc::store_busy);
+            if (*rc::gen::inRange(0, 9) == 0) store.pass(name);
+        }
+        AsyncSleeper sleeper;
+        const SyncResult result =
+            processor.process_with_retry("s", batch, MaxAttempts{200}, sleeper);
+        RC_ASSERT(sums(result, batch.size()) == std::to_string(batch.size()) + " 0 0");
+        // Under RemoteWins every Add is written: the last value is that of the last of each name.
+        for (char c = 'a'; c < 'e'; ++c) {
+            const std::string name(1, c);
+            const auto last = std::find_if(batch.rbegin(), batch.rend(),
+                                           [&](const Op& op) { return op.element() == name; });
+            const auto value = store.read({"s", name}).value();
+            RC_ASSERT(value.value_or("-") == (last == batch.rend() ? "-" : last->value()));
+        }
+        RC_ASSERT(store.writes.size() == batch.size());
+    }));
+}
+
+TEST_CASE("test_client_queues_offline_then_syncs", "[spec][sync]") {
+    Memory store;
+    auto processor = processor_of(store, LastWriteWins{});
+    Queue offline{Deque<Op>{}, {.limit = 100}};
+    CHECK_FALSE(offline.push(add("e", "offline", stamp(1))));
+    CHECK_FALSE(offline.push(update("e", "edited", stamp(2))));
+    CHECK_FALSE(offline.push(add("f", "other", stamp(3))));
+    Ops batch;
+    while (auto op = offline.pop()) batch.push_back(*op);
+    CHECK(processor.process_batch("s", batch).success);
+    CHECK(seen(store, "e") == "live 2 edited");
+    CHECK(seen(store, "f") == "live 3 other");
+}
+
+TEST_CASE("test_concurrent_clients_conflict_resolution", "[spec][sync]") {
+    for (const bool first_client_first : {true, false}) {
+        Memory store;
+        auto processor = processor_of(store, LastWriteWins{});
+        CHECK(processor.process_batch("s", Ops{add("e", "base", stamp(1))}).success);
+        const Ops one{update("e", "one", stamp(5, 1))};
+        const Ops two{update("e", "two", stamp(6, 2))};
+        const SyncResult first = processor.process_batch("s", first_client_first ? one : two);
+        const SyncResult second = processor.process_batch("s", first_client_first ? two : one);
+        CHECK(first.conflict_count + second.conflict_count == (first_client_first ? 0 : 1));
+        CHECK(seen(store, "e") == "live 6 two");
+    }
+}
+
+TEST_CASE("test_sync_survives_restart", "[spec][sync]") {
+    FaultyStore store;
+    const Ops queued{add("a", "1", stamp(1)), update("a", "2", stamp(2)), removal("a", stamp(3)),
+                     add("b", "1", stamp(4))};
+    {
+        auto processor = processor_of(store, LastWriteWins{});
+        // The server dies before it has answered: the client knows of nothing.
+        CHECK(processor.process_batch("s", std::span{queued}.first(2)).success);
+    }
+    auto restarted = processor_of(store, LastWriteWins{});
+    CHECK(sums(restarted.process_batch("s", queued), 4) == "4 0 0");
+    CHECK(store.writes == Names{"a", "a", "a", "b"});
+    CHECK(seen(store, "a") == "removed 3");
+    CHECK(seen(store, "b") == "live 4 1");
+}
+
+TEST_CASE("test_sync_interrupted_at_every_operation", "[spec][sync]") {
+    const Ops batch{add("a", "1", stamp(1)), update("a", "2", stamp(2)), add("b", "1", stamp(3)),
+                    removal("a", stamp(4)),  interaction("x", stamp(5)), update("c", "1", stamp(6)),
+                    removal("d", stamp(7)),  add("d", "1", stamp(6))};
+    for (std::size_t dies_after = 0; dies_after <= batch.size(); ++dies_after) {
+        FaultyStore store;
+        {
+            // Between two operations, and in the midst of the writes of one that throws.
+            auto processor = processor_of(store, LastWriteWins{}, {.transaction_operations = 1});
+            static_cast<void>(processor.process_batch("s", std::span{batch}.first(dies_after)));
+            if (dies_after < batch.size()) {
+                store.fail(std::string{batch[dies_after].element()}, {});
+                static_cast<void>(
+                    processor.process_batch("s", std::span{batch}.subspan(dies_after, 1)));
+            }
+        }
+        auto again = processor_of(store, LastWriteWins{});
+        AsyncSleeper sleeper;
+        const SyncResult result = again.process_with_retry("s", batch, policies::sync(), sleeper);
+        CHECK(result.failed_count == 0);
+        auto sorted = store.writes;
+        std::sort(sorted.begin(), sorted.end());
+        CHECK(sorted == Names{"a", "a", "a", "b", "d"});
+        CHECK(seen(store, "a") == "removed 4");
+        CHECK(seen(store, "b") == "live 3 1");
+        CHECK(seen(store, "c") == "absent");
+        CHECK(seen(store, "d") == "removed 7");
+    }
+}
+
+TEST_CASE("test_two_batches_race_on_one_key", "[spec][sync]") {
+    // Each fails before, between and after the other's writes.
+    for (int pattern = 0; pattern < 64; ++pattern) {
+        FaultyStore store;
+        auto processor = processor_of(store, LastWriteWins{});
+        AsyncSleeper sleeper;
+        sleeper.random = Random{Seed{static_cast<std::uint64_t>(pattern)}};
+        for (int i = 0; i < 6; ++i) {
+            if ((pattern >> i & 1) != 0) {
+                store.fail("e", SyncErrc::store_busy);
+            } else {
+                store.pass("e");
+            }
+        }
+        CHECK(store.store.size() == 0);
+        const Ops one{add("e", "one", stamp(1, 1)), update("e", "one more", stamp(4, 1))};
+        const Ops two{add("e", "two", stamp(2, 2)), update("e", "two more", stamp(3, 2))};
+        const Policy patient{
+            Backoff{FullJitter{}, Cap{std::chrono::seconds{5}}, std::chrono::milliseconds{100}},
+            MaxAttempts{100}};
+        auto first = process_with_retry(processor, "s", one, patient, sleeper);
+        auto second = process_with_retry(processor, "s", two, patient, sleeper);
+        first.start();
+        second.start();
+        sleeper.run();
+        REQUIRE(first.done());
+        REQUIRE(second.done());
+        CHECK(first.take().failed_count == 0);
+        CHECK(second.take().failed_count == 0);
+        CHECK(seen(store, "e") == "live 4 one more");
+        // No write was made twice.
+        CHECK(store.writes.size() <= 4);
+    }
+}

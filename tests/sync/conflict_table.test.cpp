@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT
+// Goal: each row of the table of conflicts, in each column, does what the page says. Method: the
+// store is brought into the row's state, one operation comes, and state and result are compared.
+#include <belay/sync/sync_processor.hpp>
+
+#include "support/catch.hpp"
+#include "support/sync/sync_rig.hpp"
+
+using namespace belay;
+using namespace belay_test;
+
+namespace {
+
+enum class Was { absent, live, tombstone };
+
+/// What the row's operation does to element "e", whose stamp is 5 by origin 5 (if it is there).
+template <class Strategy>
+std::string outcome(Was was, const Op& op, Strategy strategy) {
+    Memory store;
+    auto processor = processor_of(store, strategy);
+    if (was != Was::absent) {
+        REQUIRE(
+            processor.process_batch("s", Ops{add("e", "old", stamp(was == Was::live ? 5 : 4, 5))})
+                .success);
+    }
+    if (was == Was::tombstone) {
+        REQUIRE(processor.process_batch("s", Ops{removal("e", stamp(5, 5))}).success);
+    }
+    const SyncResult result = processor.process_batch("s", Ops{op});
+    REQUIRE(result.success);
+    std::string text;
+    if (sums(result, 1) == "1 0 0") {
+        text = "apply: ";
+    } else if (sums(result, 1) == "0 1 0" && result.conflicts[0].resolved) {
+        text = "skip " + std::string{to_string(result.conflicts[0].reason)} + ": ";
+        if (const auto* stale = std::get_if<StaleTimestamp>(&result.conflicts[0].reason)) {
+            REQUIRE(stale->local == stamp(5, 5));
+            REQUIRE(stale->remote == op.stamp);
+        }
+    } else {
+        text = sums(result, 1);
+    }
+    return text + seen(store, "e");
+}
+
+void row(Was was, const Op& op, const std::string& last, const std::string& local,
+         const std::string& remote) {
+    CHECK(outcome(was, op, LastWriteWins{}) == last);
+    CHECK(outcome(was, op, LocalWins{}) == local);
+    CHECK(outcome(was, op, RemoteWins{}) == remote);
+}
+
+const std::string exists = "skip ElementAlreadyExists: live 5 old";
+const std::string stale_live = "skip StaleTimestamp: live 5 old";
+const std::string concurrent_live = "skip ConcurrentModification: live 5 old";
+const std::string stale_gone = "skip StaleTimestamp: removed 5";
+
+}  // namespace
+
+TEST_CASE("row 1: Add of what was never there is applied", "[sync][conflict_table]") {
+    const std::string made = "apply: live 7 new";
+    row(Was::absent, add("e", "new", stamp(7)), made, made, made);
+}
+TEST_CASE("row 2: a newer Add of what is there", "[sync][conflict_table]") {
+    const std::string made = "apply: live 7 new";
+    row(Was::live, add("e", "new", stamp(7)), made, exists, made);
+}
+TEST_CASE("row 3: an older Add of what is there", "[sync][conflict_table]") {
+    row(Was::live, add("e", "new", stamp(3)), stale_live, stale_live, "apply: live 5 new");
+}
+TEST_CASE("row 4: an Add of the same moment as what is there", "[sync][conflict_table]") {
+    const std::string made = "apply: live 5 new";
+    row(Was::live, add("e", "new", stamp(5, 9)), made, exists, made);
+    row(Was::live, add("e", "new", stamp(5, 2)), exists, exists, made);
+}
+TEST_CASE("row 5: a newer Add of what was removed", "[sync][conflict_table]") {
+    const std::string made = "apply: live 7 new";
+    const std::string gone = "skip ConcurrentModification: removed 5";
+    row(Was::tombstone, add("e", "new", stamp(7)), made, gone, made);
+    // By the whole stamp, origin included; otherwise Add and Remove of one moment would not
+    // converge.
+    row(Was::tombstone, add("e", "new", stamp(5, 9)), "apply: live 5 new", gone,
+        "apply: live 5 new");
+}
+TEST_CASE("row 6: an older Add of what was removed", "[sync][conflict_table]") {
+    row(Was::tombstone, add("e", "new", stamp(3)), stale_gone, stale_gone, "apply: live 5 new");
+    row(Was::tombstone, add("e", "new", stamp(5, 2)), stale_gone, stale_gone, "apply: live 5 new");
+}
+TEST_CASE("row 7: an Update of what was never there", "[sync][conflict_table]") {
+    const std::string none = "skip ElementNotFound: absent";
+    row(Was::absent, update("e", "new", stamp(7)), none, none, none);
+}
+TEST_CASE("row 8: a newer Update of what is there", "[sync][conflict_table]") {
+    const std::string made = "apply: live 7 new";
+    row(Was::live, update("e", "new", stamp(7)), made, made, made);
+}
+TEST_CASE("row 9: an Update of the same moment as what is there", "[sync][conflict_table]") {
+    const std::string made = "apply: live 5 new";
+    row(Was::live, update("e", "new", stamp(5, 9)), made, concurrent_live, made);
+    row(Was::live, update("e", "new", stamp(5, 2)), concurrent_live, concurrent_live, made);
+}
+TEST_CASE("row 10: an older Update of what is there", "[sync][conflict_table]") {
+    row(Was::live, update("e", "new", stamp(3)), stale_live, stale_live, "apply: live 5 new");
+}
+TEST_CASE("row 11: an Update of what was removed", "[sync][conflict_table]") {
+    const std::string none = "skip ElementNotFound: removed 5";
+    for (const int time : {3, 5, 7}) {
+        row(Was::tombstone, update("e", "new", stamp(time, 9)), none, none, none);
+    }
+}
+TEST_CASE("row 12: a Remove of what was never there is remembered", "[sync][conflict_table]") {
+    const std::string none = "skip ElementNotFound: removed 7";
+    row(Was::absent, removal("e", stamp(7)), none, none, none);
+}
+TEST_CASE("row 13: a newer Remove of what is there", "[sync][conflict_table]") {
+    const std::string gone = "apply: removed 7";
+    row(Was::live, removal("e", stamp(7)), gone, gone, gone);
+}
+TEST_CASE("row 14: a Remove of the same moment as what is there", "[sync][conflict_table]") {
+    const std::string gone = "apply: removed 5";
+    row(Was::live, removal("e", stamp(5, 9)), gone, concurrent_live, gone);
+    row(Was::live, removal("e", stamp(5, 2)), concurrent_live, concurrent_live, gone);
+}
+TEST_CASE("row 15: an older Remove of what is there", "[sync][conflict_table]") {
+    row(Was::live, removal("e", stamp(3)), stale_live, stale_live, "apply: removed 5");
+}
+TEST_CASE("row 16: a Remove of what was removed", "[sync][conflict_table]") {
+    for (const int time : {3, 5, 7}) {
+        const std::string gone = "apply: removed " + std::to_string(time > 5 ? time : 5);
+        row(Was::tombstone, removal("e", stamp(time, 9)), gone, gone, gone);
+    }
+}
+TEST_CASE("row 17: an Interaction changes nothing", "[sync][conflict_table]") {
+    for (const int time : {3, 5, 7}) {
+        const std::string live = "apply: live 5 old";
+        row(Was::live, interaction("clicked", stamp(time)), live, live, live);
+        const std::string gone = "apply: removed 5";
+        row(Was::tombstone, interaction("clicked", stamp(time)), gone, gone, gone);
+        const std::string none = "apply: absent";
+        row(Was::absent, interaction("clicked", stamp(time)), none, none, none);
+    }
+}

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+// Goal: stamps rise whatever the wall clock and others do, stay near it, and outlive restarts.
+// Method: random histories of jumps, foreign stamps and restarts, against the rules; golden bytes.
+#include <belay/sync/hybrid_clock.hpp>
+
+#include "support/catch.hpp"
+#include "support/hex.hpp"
+
+using namespace belay;
+
+namespace {
+
+struct HandWall {
+    const WallTime* time;
+    [[nodiscard]] WallTime now() const noexcept { return *time; }
+};
+
+constexpr Id me{std::byte{7}};
+constexpr Id other{std::byte{9}};
+constexpr WallTime at(std::int64_t ticks) { return WallTime{Duration{ticks}}; }
+
+}  // namespace
+
+TEST_CASE("HybridClock::stamp follows the wall clock, and counts where it does not move",
+          "[sync][hybrid_clock]") {
+    WallTime now = at(100);
+    HybridClock clock{me, HandWall{&now}};
+    CHECK(clock.stamp() == Stamp{at(100), 0, me});
+    CHECK(clock.stamp() == Stamp{at(100), 1, me});
+    now = at(50);
+    CHECK(clock.stamp() == Stamp{at(100), 2, me});
+    CHECK(clock.ahead() == Duration{50});
+    now = at(200);
+    CHECK(clock.stamp() == Stamp{at(200), 0, me});
+    CHECK(clock.ahead() == Duration{0});
+}
+
+TEST_CASE("HybridClock::stamp is above what it saw, within skew_max", "[sync][hybrid_clock]") {
+    WallTime now = at(100);
+    HybridClock clock{me, HandWall{&now}, {.skew_max = Duration{1000}}};
+    clock.saw({at(500), 7, other});
+    CHECK(clock.stamp() == Stamp{at(500), 8, me});
+    clock.saw({at(5000), 3, other});
+    // Only who stamps clamps: not above what is too far ahead, and no further than the limit.
+    CHECK(clock.stamp() == Stamp{at(1100), 0, me});
+    CHECK(clock.stamp() == Stamp{at(1100), 1, me});
+    now = at(4500);
+    CHECK(clock.stamp() == Stamp{at(5000), 4, me});
+    clock.saw({WallTime::max(), 0xFFFFFFFF, other});
+    CHECK(clock.stamp() == Stamp{at(5500), 0, me});
+}
+
+TEST_CASE("HybridClock goes on at the next moment when the counter ends", "[sync][hybrid_clock]") {
+    WallTime now = at(100);
+    HybridClock clock{me, HandWall{&now}, {.skew_max = Duration{1000}}};
+    clock.saw({at(100), 0xFFFFFFFF, other});
+    CHECK(clock.stamp() == Stamp{at(101), 0, me});
+}
+
+TEST_CASE("HybridClock::note has these bytes", "[sync][hybrid_clock][golden]") {
+    WallTime now = at(0x0102030405060708);
+    HybridClock clock{me, HandWall{&now}, {.note_covers = Duration{0}}};
+    CHECK(clock.stamp().counter == 0);
+    CHECK(clock.stamp().counter == 1);
+    CHECK(belay_test::to_hex(clock.note()) == "c1080706050403020101000000");
+}
+
+TEST_CASE("HybridClock::restore refuses what is no note", "[sync][hybrid_clock]") {
+    WallTime now = at(100);
+    HybridClock clock{me, HandWall{&now}};
+    CHECK_FALSE(clock.restore({}));
+    const auto first = clock.stamp();
+    auto note = clock.note();
+    CHECK(clock.restore(BytesView{note}.first(12)) == SyncErrc::store_corrupt);
+    note[0] = std::byte{0};
+    CHECK(clock.restore(note) == SyncErrc::store_corrupt);
+    CHECK(clock.stamp() == Stamp{first.wall, 1, me});
+}
+
+TEST_CASE("HybridClock rises over jumps, foreign stamps and restarts",
+          "[sync][hybrid_clock][property]") {
+    CHECK(rc::check("above all before, near the wall clock, also after a restart", [] {
+        const auto covers = *rc::gen::inRange(0, 50);
+        const auto skew = *rc::gen::inRange(0, 100);
+        const HybridClockOptions options{.skew_max = Duration{skew},
+                                         .note_covers = Duration{covers}};
+        WallTime now = at(1000);
+        WallTime latest = now;
+        HybridClock clock{me, HandWall{&now}, options};
+        HybridClock<HandWall>::Note kept{};
+        bool has_note = false;
+        Stamp last{WallTime::min(), 0, me};
+        for (const int what : *rc::gen::container<std::vector<int>>(rc::gen::inRange(0, 8))) {
+            if (what == 0) now = at(*rc::gen::inRange(0, 3000));
+            if (what == 1) clock.saw({at(*rc::gen::inRange(0, 9000)), 3, other});
+            if (what == 2) {
+                // The process dies: what is left is the note.
+                clock = HybridClock{me, HandWall{&now}, options};
+                if (has_note) RC_ASSERT(!clock.restore(kept));
+            }
+            if (latest < now) latest = now;
+            const Stamp next = clock.stamp();
+            RC_ASSERT(last < next);
+            // A restart adds what the note covers, each time.
+            if (what != 2) {
+                const auto limit = latest.time_since_epoch().count() + skew;
+                const auto floor = last.wall.time_since_epoch().count() + 1;
+                RC_ASSERT(next.wall.time_since_epoch().count() <= std::max(limit, floor));
+            }
+            last = next;
+            if (clock.note_is_due()) {
+                kept = clock.note();
+                has_note = true;
+            }
+            RC_ASSERT(has_note);
+        }
+    }));
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+// Goal: a MemoryStore keeps its bounds: ids, tombstones, elements; and moves. Method: each bound is
+// reached and passed; the ids against a plain model.
+#include <belay/sync/memory_store.hpp>
+
+#include <deque>
+
+#include "support/catch.hpp"
+#include "support/sync/sync_rig.hpp"
+
+using namespace belay;
+using namespace belay_test;
+
+namespace {
+
+WriteMark mark_at(std::int64_t time) { return {stamp(time), fresh_id(), 7}; }
+
+}  // namespace
+
+TEST_CASE("MemoryStore::expire forgets the tombstones that are older than it keeps them",
+          "[sync][memory_store]") {
+    Memory store{MemoryStoreOptions{.tombstones_kept = Duration{100}}};
+    CHECK_FALSE(store.add({"s", "live"}, "1", mark_at(1)));
+    CHECK_FALSE(store.remove({"s", "old"}, mark_at(10)));
+    CHECK_FALSE(store.remove({"s", "newer"}, mark_at(20)));
+    CHECK_FALSE(store.remove({"s", "again"}, mark_at(10)));
+    CHECK_FALSE(store.remove({"s", "again"}, mark_at(30)));
+    CHECK_FALSE(store.remove({"s", "back"}, mark_at(10)));
+    CHECK_FALSE(store.add({"s", "back"}, "2", mark_at(11)));
+    CHECK(store.horizon() == WallTime::min());
+    CHECK_FALSE(store.expire(WallTime{Duration{120}}));
+    CHECK(store.horizon() == WallTime{Duration{20}});
+    CHECK(seen(store, "live") == "live 1 1");
+    CHECK(seen(store, "old") == "absent");
+    CHECK(seen(store, "newer") == "removed 20");
+    CHECK(seen(store, "again") == "removed 30");
+    CHECK(seen(store, "back") == "live 11 2");
+    CHECK(store.size() == 4);
+    // It does not go back, and what was removed late goes in its turn.
+    CHECK_FALSE(store.expire(WallTime{Duration{1}}));
+    CHECK(store.horizon() == WallTime{Duration{20}});
+    CHECK_FALSE(store.remove({"s", "back"}, mark_at(21)));
+    CHECK_FALSE(store.expire(WallTime{Duration{131}}));
+    CHECK(store.size() == 1);
+    CHECK(seen(store, "back") == "absent");
+}
+
+TEST_CASE("MemoryStore keeps tombstones for ever if it is told so", "[sync][memory_store]") {
+    Memory store{MemoryStoreOptions{.tombstones_kept = forever}};
+    CHECK_FALSE(store.remove({"s", "e"}, mark_at(1)));
+    CHECK_FALSE(store.expire(WallTime::max()));
+    CHECK(seen(store, "e") == "removed 1");
+    CHECK(store.horizon() == WallTime::min());
+}
+
+TEST_CASE("MemoryStore has as many elements as it may have", "[sync][memory_store]") {
+    Memory store{MemoryStoreOptions{.elements_max = 2}};
+    CHECK_FALSE(store.add({"s", "a"}, "1", mark_at(1)));
+    CHECK_FALSE(store.remove({"t", "b"}, mark_at(1)));
+    const WriteMark refused = mark_at(1);
+    CHECK(store.add({"s", "c"}, "1", refused) == SyncErrc::store_full);
+    CHECK_FALSE(store.applied(refused.operation).value());
+    CHECK_FALSE(store.add({"s", "a"}, "2", mark_at(2)));
+}
+
+TEST_CASE("MemoryStore makes no sessions if it is told so", "[sync][memory_store]") {
+    Memory store{MemoryStoreOptions{.creates_sessions = false}};
+    CHECK(store.find({"s", "a"}).error() == SyncErrc::unknown_session);
+    CHECK(store.read({"s", "a"}).error() == SyncErrc::unknown_session);
+    CHECK(store.add({"s", "a"}, "1", mark_at(1)) == SyncErrc::unknown_session);
+    CHECK(store.update({"s", "a"}, "1", mark_at(1)) == SyncErrc::unknown_session);
+    CHECK(store.remove({"s", "a"}, mark_at(1)) == SyncErrc::unknown_session);
+    store.create("s");
+    store.create("s");
+    CHECK_FALSE(store.add({"s", "a"}, "1", mark_at(1)));
+}
+
+TEST_CASE("MemoryStore::update refuses what is not live", "[sync][memory_store]") {
+    Memory store;
+    CHECK(store.update({"s", "a"}, "1", mark_at(1)) == SyncErrc::store_disagrees);
+    CHECK_FALSE(store.remove({"s", "a"}, mark_at(1)));
+    CHECK(store.update({"s", "a"}, "1", mark_at(1)) == SyncErrc::store_disagrees);
+}
+
+TEST_CASE("MemoryStore moves with everything", "[sync][memory_store]") {
+    Memory store{MemoryStoreOptions{.tombstones_kept = Duration{100}}};
+    const WriteMark mark = mark_at(1);
+    CHECK_FALSE(store.add({"s", "a"}, "1", mark));
+    CHECK_FALSE(store.remove({"s", "b"}, mark_at(1)));
+    Memory moved{std::move(store)};
+    CHECK(seen(moved, "a") == "live 1 1");
+    store = Memory{};
+    CHECK(seen(store, "a") == "absent");
+    CHECK_FALSE(store.add({"s", "a"}, "other", mark_at(5)));
+    store = std::move(moved);
+    CHECK(seen(store, "a") == "live 1 1");
+    CHECK(store.applied(mark.operation).value() == 7);
+    CHECK_FALSE(store.expire(WallTime{Duration{1000}}));
+    CHECK(store.size() == 1);
+    std::vector<std::string> all;
+    store.for_each("s", [&](std::string_view id, const std::string& value) {
+        all.push_back(std::string{id} + value);
+    });
+    CHECK(all == std::vector<std::string>{"a1"});
+}
+
+TEST_CASE("AppliedIds keeps the last ids", "[sync][memory_store][property]") {
+    CHECK(rc::check("as a plain deque does", [] {
+        const auto most = static_cast<std::size_t>(*rc::gen::inRange(0, 80));
+        detail::AppliedIds ids{most};
+        std::deque<std::pair<Id, std::uint64_t>> model;
+        const auto steps = *rc::gen::inRange(0, 400);
+        for (int i = 0; i < steps; ++i) {
+            // Ids of few values in the bits that the index looks at, so that they collide.
+            const Id id = id_of(static_cast<std::uint64_t>(*rc::gen::inRange(1, 200)));
+            const auto there = std::find_if(model.begin(), model.end(),
+                                            [&](const auto& one) { return one.first == id; });
+            const auto found = ids.find(id);
+            RC_ASSERT(found.has_value() == (there != model.end()));
+            if (found) {
+                RC_ASSERT(*found == there->second);
+                continue;
+            }
+            ids.prepare();
+            ids.insert(id, static_cast<std::uint64_t>(i));
+            model.emplace_back(id, static_cast<std::uint64_t>(i));
+            if (model.size() > most) model.pop_front();
+            RC_ASSERT(ids.size() == model.size());
+        }
+    }));
+}

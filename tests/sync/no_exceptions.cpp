@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+// Goal: sync works without exceptions and RTTI. Method: a program without framework.
+#include <belay/call/policies.hpp>
+#include <belay/sync.hpp>
+
+#include <cstdio>
+
+namespace {
+
+struct NoSleep {
+    belay::Instant time{};
+    belay::Random random{belay::Seed{1}};
+    [[nodiscard]] belay::Instant now() const noexcept { return time; }
+    belay::Random& bits() noexcept { return random; }
+    template <class Stop>
+    void sleep_until(belay::Instant until, const Stop&) noexcept {
+        time = until;
+    }
+};
+
+bool check(bool right, const char* what) {
+    if (!right) std::printf("failed: %s\n", what);
+    return right;
+}
+
+}  // namespace
+
+int main() {
+    using namespace belay;
+    Random bits{Seed{1}};
+    HybridClock clock{make_id(bits)};
+    MemoryStore<std::string> store;
+    SyncProcessor processor{std::ref(store), LastWriteWins{}};
+    const std::vector<Operation<std::string>> batch{
+        {make_id(bits), clock.stamp(), AddElement{"a", std::string{"1"}}},
+        {make_id(bits), clock.stamp(), UpdateElement{"a", std::string{"2"}}},
+        {make_id(bits), clock.stamp(), UpdateElement{"b", std::string{"2"}}}};
+    NoSleep sleeper;
+    const SyncResult result = processor.process_with_retry("s", batch, policies::sync(), sleeper);
+    bool right = check(result.synced_count == 2 && result.conflict_count == 1, "counts");
+    right = check(store.read({"s", "a"}).value() == "2", "value") && right;
+    return right ? 0 : 1;
+}

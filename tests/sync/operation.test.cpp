@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+// Goal: an Operation says what it is, and its hash sees every part of it. Method: one of each kind,
+// and every part changed alone.
+#include <belay/sync/operation.hpp>
+
+#include <set>
+
+#include "support/catch.hpp"
+
+using namespace belay;
+
+namespace {
+
+Operation<std::string> an_operation() {
+    return {Id{std::byte{1}}, Stamp{WallTime{Duration{5}}, 1, Id{std::byte{2}}},
+            UpdateElement{"note", std::string{"text"}}};
+}
+
+struct OwnValue {
+    int number = 0;
+    friend std::uint64_t content_hash(const OwnValue& value) noexcept {
+        return static_cast<std::uint64_t>(value.number);
+    }
+};
+
+}  // namespace
+
+TEST_CASE("Operation says what it does, to which element, and with what", "[sync][operation]") {
+    Operation<std::string> operation = an_operation();
+    CHECK(operation.kind() == OperationKind::update);
+    CHECK(operation.element() == "note");
+    CHECK(operation.value() == "text");
+    CHECK(operation.base() == nullptr);
+    operation.action =
+        UpdateElement{std::string{"note"}, std::string{"a"}, std::optional<std::string>{"b"}};
+    REQUIRE(operation.base() != nullptr);
+    CHECK(*operation.base() == "b");
+    operation.action = AddElement{"other", std::string{"new"}};
+    CHECK(operation.kind() == OperationKind::add);
+    CHECK(operation.element() == "other");
+    CHECK(operation.value() == "new");
+    CHECK(operation.base() == nullptr);
+    operation.action = RemoveElement{"gone"};
+    CHECK(operation.kind() == OperationKind::remove);
+    CHECK(operation.element() == "gone");
+    operation.action = Interaction{"clicked", "twice"};
+    CHECK(operation.kind() == OperationKind::interaction);
+    CHECK(operation.element() == "clicked");
+    CHECK(to_string(operation.kind()) == "interaction");
+}
+
+TEST_CASE("hash_of_operation differs where anything but the id differs", "[sync][operation]") {
+    std::set<std::uint64_t> hashes;
+    const auto add = [&](const auto& change) {
+        Operation<std::string> operation = an_operation();
+        change(operation);
+        return hashes.insert(detail::hash_of_operation(operation)).second;
+    };
+    CHECK(add([](auto&) {}));
+    CHECK_FALSE(add([](auto& o) { o.id = Id{std::byte{9}}; }));
+    CHECK(add([](auto& o) { o.stamp.wall = WallTime{Duration{6}}; }));
+    CHECK(add([](auto& o) { o.stamp.counter = 2; }));
+    CHECK(add([](auto& o) { o.stamp.origin = Id{std::byte{3}}; }));
+    CHECK(add([](auto& o) { o.action = UpdateElement{"note", std::string{"texts"}}; }));
+    CHECK(add([](auto& o) { o.action = UpdateElement{"note2", std::string{"text"}}; }));
+    CHECK(add([](auto& o) { o.action = AddElement{"note", std::string{"text"}}; }));
+    CHECK(add([](auto& o) { o.action = RemoveElement{"note"}; }));
+    // The border between element and value counts, too.
+    CHECK(add([](auto& o) { o.action = UpdateElement{"not", std::string{"etext"}}; }));
+    // Zero bytes do.
+    CHECK(add([](auto& o) { o.action = UpdateElement{"note", std::string(8, '\0')}; }));
+    CHECK(add([](auto& o) { o.action = UpdateElement{"note", std::string(16, '\0')}; }));
+    CHECK(add([](auto& o) { o.action = UpdateElement{"note", std::string{}}; }));
+}
+
+TEST_CASE("hash_bytes is the same everywhere", "[sync][operation][golden]") {
+    CHECK(detail::hash_bytes(as_bytes(""), 0) == 0xB55A8FA067537A73U);
+    CHECK(detail::hash_bytes(as_bytes("belay"), 1) == 0xD97194A4D7370B65U);
+    CHECK(detail::hash_bytes(as_bytes("belay catches a program"), 2) == 0x81AF81946612E1BEU);
+}
+
+TEST_CASE("OperationLike takes values that hash themselves", "[sync][operation]") {
+    STATIC_REQUIRE(OperationLike<Operation<OwnValue>>);
+    STATIC_REQUIRE(OperationLike<Operation<int>>);
+    STATIC_REQUIRE(OperationLike<Operation<Bytes>>);
+    STATIC_REQUIRE_FALSE(OperationLike<Operation<std::optional<int>>>);
+    Operation<OwnValue> one{Id{std::byte{1}}, Stamp{}, AddElement{"a", OwnValue{1}}};
+    Operation<OwnValue> two{Id{std::byte{1}}, Stamp{}, AddElement{"a", OwnValue{2}}};
+    CHECK(detail::hash_of_operation(one) != detail::hash_of_operation(two));
+}

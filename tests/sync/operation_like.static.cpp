@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+// Goal: OperationLike takes what it says, and nothing less. Method: an archetype, and near-misses.
+#include <belay/sync/operation_like.hpp>
+
+#include <memory>
+
+#include "support/sync/sync_archetypes.hpp"
+
+using belay_test::MinimalOperation;
+
+struct OperationWithoutId : MinimalOperation {
+    int id = 0;
+};
+struct WithoutStamp : MinimalOperation {
+    int stamp = 0;
+};
+struct ThrowingKind : MinimalOperation {
+    belay::OperationKind kind() const { return belay::OperationKind::add; }
+};
+struct NumberedElement : MinimalOperation {
+    int element() const noexcept { return 0; }
+};
+struct ValueByCopy : MinimalOperation {
+    value_type value() const { return value_type{0}; }
+};
+struct UnhashableValue : MinimalOperation {
+    using value_type = std::unique_ptr<int>;
+    const value_type& value() const;
+};
+struct NotCopyable : MinimalOperation {
+    NotCopyable(NotCopyable&&) = default;
+};
+
+static_assert(belay::OperationLike<MinimalOperation>);
+static_assert(!belay::OperationLike<OperationWithoutId>);
+static_assert(!belay::OperationLike<WithoutStamp>);
+static_assert(!belay::OperationLike<ThrowingKind>);
+static_assert(!belay::OperationLike<NumberedElement>);
+static_assert(!belay::OperationLike<ValueByCopy>);
+static_assert(!belay::OperationLike<UnhashableValue>);
+static_assert(!belay::OperationLike<NotCopyable>);
+static_assert(!belay::OperationLike<int>);

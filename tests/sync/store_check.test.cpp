@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: MIT
+// Goal: check_store passes right stores, and finds what is wrong with others. Method: MemoryStore,
+// a store with transactions, and broken ones, each found by the name of its fault.
+#include <belay/sync/store_check.hpp>
+
+#include <set>
+
+#include "support/catch.hpp"
+#include "support/sync/sync_rig.hpp"
+
+using namespace belay;
+using namespace belay_test;
+
+namespace {
+
+std::string numbered(std::uint64_t i) { return "value " + std::to_string(i); }
+
+/// A right store, to break: everything in maps, with transactions.
+struct PlainStore {
+    using operation_type = Op;
+    using Key = std::pair<std::string, std::string>;
+    struct Contents {
+        std::map<Key, std::pair<ElementState, std::string>> elements{};
+        std::map<Id, std::uint64_t> known{};
+        WallTime horizon = WallTime::min();
+    };
+
+    Result<ElementState> find(const ElementKey& key) {
+        const auto at = in.elements.find(named(key));
+        return at != in.elements.end() ? at->second.first : ElementState{};
+    }
+    Result<std::optional<std::string>> read(const ElementKey& key) {
+        const auto at = in.elements.find(named(key));
+        const bool live = at != in.elements.end() && at->second.first.presence == Presence::live;
+        return live ? std::optional{at->second.second} : std::nullopt;
+    }
+    std::error_code add(const ElementKey& key, const std::string& value, const WriteMark& mark) {
+        in.elements[named(key)] = {{Presence::live, mark.stamp}, value};
+        return remember(mark);
+    }
+    std::error_code update(const ElementKey& key, const std::string& value, const WriteMark& mark) {
+        if (find(key)->presence != Presence::live) return SyncErrc::store_disagrees;
+        return add(key, value, mark);
+    }
+    std::error_code remove(const ElementKey& key, const WriteMark& mark) {
+        in.elements[named(key)] = {{Presence::removed, mark.stamp}, ""};
+        return remember(mark);
+    }
+    std::error_code remember(const WriteMark& mark) {
+        in.known[mark.operation] = mark.hash;
+        return {};
+    }
+    Result<std::optional<std::uint64_t>> applied(const Id& id) {
+        const auto at = in.known.find(id);
+        return at != in.known.end() ? std::optional{at->second} : std::nullopt;
+    }
+    std::error_code expire(WallTime now) {
+        const WallTime until{now.time_since_epoch() - std::chrono::hours{24 * 30}};
+        if (until > in.horizon) in.horizon = until;
+        std::erase_if(in.elements, [&](const auto& one) {
+            const ElementState& state = one.second.first;
+            return state.presence == Presence::removed && state.stamp.wall < in.horizon;
+        });
+        return {};
+    }
+    [[nodiscard]] WallTime horizon() const noexcept { return in.horizon; }
+    std::error_code transaction(auto& body) {
+        const Contents before = in;
+        const std::error_code error = body();
+        if (error) in = before;
+        return error;
+    }
+
+    static Key named(const ElementKey& key) {
+        return {std::string{key.session}, std::string{key.id}};
+    }
+    Contents in{};
+};
+
+template <class Store>
+std::optional<StoreRule> found_in() {
+    const auto fault = check_store([] { return Store{}; }, numbered);
+    return fault ? std::optional{fault->rule} : std::nullopt;
+}
+
+struct UpdateUpserts : PlainStore {
+    std::error_code update(const ElementKey& key, const std::string& value, const WriteMark& mark) {
+        return add(key, value, mark);
+    }
+};
+struct RemoveForgets : PlainStore {
+    std::error_code remove(const ElementKey& key, const WriteMark& mark) {
+        in.elements.erase(named(key));
+        return remember(mark);
+    }
+};
+struct UpdateKeepsOldStamp : PlainStore {
+    std::error_code update(const ElementKey& key, const std::string& value, const WriteMark& mark) {
+        const Stamp before = find(key)->stamp;
+        const std::error_code error = PlainStore::update(key, value, mark);
+        if (!error) in.elements[named(key)].first.stamp = before;
+        return error;
+    }
+};
+struct RemoveForgetsItsId : PlainStore {
+    std::error_code remove(const ElementKey& key, const WriteMark& mark) {
+        in.elements[named(key)] = {{Presence::removed, mark.stamp}, ""};
+        return {};
+    }
+};
+struct OneSessionForAll : PlainStore {
+    Result<ElementState> find(const ElementKey& key) { return PlainStore::find({"", key.id}); }
+    Result<std::optional<std::string>> read(const ElementKey& key) {
+        return PlainStore::read({"", key.id});
+    }
+    std::error_code add(const ElementKey& key, const std::string& value, const WriteMark& mark) {
+        return PlainStore::add({"", key.id}, value, mark);
+    }
+    std::error_code update(const ElementKey& key, const std::string& value, const WriteMark& mark) {
+        if (find(key)->presence != Presence::live) return SyncErrc::store_disagrees;
+        return add(key, value, mark);
+    }
+    std::error_code remove(const ElementKey& key, const WriteMark& mark) {
+        return PlainStore::remove({"", key.id}, mark);
+    }
+};
+struct ExpiresAllTombstones : PlainStore {
+    std::error_code expire(WallTime) {
+        std::erase_if(in.elements, [&](const auto& one) {
+            return one.second.first.presence == Presence::removed;
+        });
+        return {};
+    }
+};
+struct ExpiresWhatIsLive : PlainStore {
+    std::error_code expire(WallTime now) {
+        const std::error_code error = PlainStore::expire(now);
+        std::erase_if(in.elements,
+                      [&](const auto& one) { return one.second.first.stamp.wall < in.horizon; });
+        return error;
+    }
+};
+struct HorizonFollowsTheClock : PlainStore {
+    std::error_code expire(WallTime now) {
+        const std::error_code error = PlainStore::expire(now);
+        in.horizon = WallTime{now.time_since_epoch() - std::chrono::hours{24 * 30}};
+        return error;
+    }
+};
+struct RefusedUpdateIsRemembered : PlainStore {
+    std::error_code update(const ElementKey& key, const std::string& value, const WriteMark& mark) {
+        static_cast<void>(remember(mark));
+        return PlainStore::update(key, value, mark);
+    }
+};
+struct TransactionKeepsIds : PlainStore {
+    std::error_code transaction(auto& body) {
+        const Contents before = in;
+        const std::error_code error = body();
+        if (error) in.elements = before.elements;
+        return error;
+    }
+};
+struct TransactionNeverUndoes : PlainStore {
+    std::error_code transaction(auto& body) { return body(); }
+};
+struct TransactionSwallowsErrors : PlainStore {
+    std::error_code transaction(auto& body) {
+        static_cast<void>(PlainStore::transaction(body));
+        return {};
+    }
+};
+struct ReadsRemoved : PlainStore {
+    Result<std::optional<std::string>> read(const ElementKey& key) {
+        const auto at = in.elements.find(named(key));
+        return at != in.elements.end() ? std::optional{at->second.second} : std::nullopt;
+    }
+};
+struct ForgetsOldIdsTooSoon : PlainStore {
+    std::error_code remember(const WriteMark& mark) {
+        if (in.known.size() >= 10) in.known.clear();
+        return PlainStore::remember(mark);
+    }
+    std::error_code add(const ElementKey& key, const std::string& value, const WriteMark& mark) {
+        in.elements[named(key)] = {{Presence::live, mark.stamp}, value};
+        return remember(mark);
+    }
+};
+
+}  // namespace
+
+TEST_CASE("check_store passes right stores", "[sync][store_check]") {
+    CHECK_FALSE(found_in<Memory>());
+    CHECK_FALSE(found_in<PlainStore>());
+    const auto small = [] { return Memory{MemoryStoreOptions{.ids_remembered = 50}}; };
+    CHECK_FALSE(check_store(small, numbered));
+    // One that outlives its object.
+    static PlainStore kept;
+    struct Kept : PlainStore {
+        Kept() = default;
+        Kept(Kept&& other) noexcept : PlainStore{std::move(other)} { other.owns = false; }
+        Kept& operator=(Kept&& other) noexcept {
+            PlainStore::operator=(std::move(other));
+            owns = std::exchange(other.owns, false);
+            return *this;
+        }
+        ~Kept() {
+            if (owns) kept.in = in;
+        }
+        bool owns = true;
+    };
+    const auto reopen = [] {
+        Kept again;
+        again.in = kept.in;
+        return again;
+    };
+    CHECK_FALSE(check_store([] { return Kept{}; }, numbered, reopen));
+    const auto forgets = [] { return Kept{}; };
+    const auto fault = check_store([] { return Kept{}; }, numbered, forgets);
+    REQUIRE(fault);
+    CHECK(fault->rule == StoreRule::reopening_keeps_everything);
+}
+
+TEST_CASE("check_store finds what is broken, and calls it by its name", "[sync][store_check]") {
+    CHECK(found_in<UpdateUpserts>() == StoreRule::update_needs_a_live_element);
+    CHECK(found_in<RemoveForgets>() == StoreRule::finds_what_was_written);
+    CHECK(found_in<UpdateKeepsOldStamp>() == StoreRule::finds_what_was_written);
+    CHECK(found_in<RemoveForgetsItsId>() == StoreRule::knows_applied_operations);
+    CHECK(found_in<OneSessionForAll>().has_value());
+    CHECK(found_in<ExpiresAllTombstones>() == StoreRule::expire_keeps_later_tombstones);
+    CHECK(found_in<ExpiresWhatIsLive>() == StoreRule::expire_keeps_what_is_live);
+    CHECK(found_in<HorizonFollowsTheClock>() == StoreRule::horizon_never_goes_back);
+    CHECK(found_in<RefusedUpdateIsRemembered>() == StoreRule::refusal_changes_nothing);
+    CHECK(found_in<TransactionKeepsIds>() == StoreRule::transaction_undoes_everything);
+    CHECK(found_in<TransactionNeverUndoes>() == StoreRule::transaction_undoes_everything);
+    CHECK(found_in<TransactionSwallowsErrors>() == StoreRule::transaction_answers_its_error);
+    CHECK(found_in<ReadsRemoved>() == StoreRule::reads_only_what_is_live);
+    // It forgets in a transaction first.
+    CHECK(found_in<ForgetsOldIdsTooSoon>() == StoreRule::transaction_keeps_everything);
+}
+
+TEST_CASE("every StoreRule is a sentence of its own", "[sync][store_check]") {
+    std::set<std::string> sentences;
+    for (int i = 0; i <= static_cast<int>(StoreRule::reopening_keeps_everything); ++i) {
+        CHECK(sentences.insert(to_string(static_cast<StoreRule>(i))).second);
+    }
+    CHECK(std::string{to_string(static_cast<StoreRule>(99))} == "unknown");
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+// Goal: StoreLike takes what it says, and nothing less. Method: an archetype, and near-misses.
+#include <belay/sync/store_like.hpp>
+
+#include "support/sync/sync_archetypes.hpp"
+
+using belay_test::MinimalStore;
+
+struct StoreWithoutOperations : MinimalStore {
+    using operation_type = int;
+};
+struct FindsWithoutErrors : MinimalStore {
+    belay::ElementState find(const belay::ElementKey&);
+};
+struct ReadsNoOptional : MinimalStore {
+    belay::Result<belay_test::MinimalValue> read(const belay::ElementKey&);
+};
+struct AddsWithoutError : MinimalStore {
+    void add(const belay::ElementKey&, const belay_test::MinimalValue&, const belay::WriteMark&);
+};
+struct UpdatesWithoutMark : MinimalStore {
+    std::error_code update(const belay::ElementKey&, const belay_test::MinimalValue&);
+};
+struct RemovesWithoutMark : MinimalStore {
+    std::error_code remove(const belay::ElementKey&);
+};
+struct KnowsWithoutHash : MinimalStore {
+    belay::Result<bool> applied(const belay::Id&);
+};
+struct ExpiresWithoutError : MinimalStore {
+    void expire(belay::WallTime);
+};
+struct ThrowingHorizon : MinimalStore {
+    belay::WallTime horizon() const;
+};
+struct Transacting : MinimalStore {
+    std::error_code transaction(auto& body) { return body(); }
+};
+// What cannot be used would be passed over.
+struct TransactingWithoutError : MinimalStore {
+    void transaction(auto& body) { body(); }
+};
+struct TransactingPrivately : MinimalStore {
+private:
+    std::error_code transaction(auto& body) { return body(); }
+};
+
+static_assert(belay::StoreLike<MinimalStore>);
+static_assert(!belay::detail::HasTransaction<MinimalStore>);
+static_assert(belay::StoreLike<Transacting>);
+static_assert(belay::detail::HasTransaction<Transacting>);
+static_assert(!belay::StoreLike<StoreWithoutOperations>);
+static_assert(!belay::StoreLike<FindsWithoutErrors>);
+static_assert(!belay::StoreLike<ReadsNoOptional>);
+static_assert(!belay::StoreLike<AddsWithoutError>);
+static_assert(!belay::StoreLike<UpdatesWithoutMark>);
+static_assert(!belay::StoreLike<RemovesWithoutMark>);
+static_assert(!belay::StoreLike<KnowsWithoutHash>);
+static_assert(!belay::StoreLike<ExpiresWithoutError>);
+static_assert(!belay::StoreLike<ThrowingHorizon>);
+static_assert(!belay::StoreLike<TransactingWithoutError>);
+static_assert(!belay::StoreLike<TransactingPrivately>);
+static_assert(!belay::StoreLike<int>);

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: MIT
+// Goal: stores that see the same operations come to the same, as far as the page says, and a batch
+// is accounted for whatever it holds. Method: properties, and every order of small sets of
+// operations against an oracle that knows no processor.
+#include <belay/sync/sync_processor.hpp>
+
+#include <algorithm>
+#include <map>
+
+#include <belay/call/policies.hpp>
+
+#include "support/call/async_sleeper.hpp"
+#include "support/catch.hpp"
+#include "support/sync/sync_rig.hpp"
+
+using namespace belay;
+using namespace belay_test;
+
+namespace {
+
+/// What an element ends as, by the page's words alone: one register for the last writer, which
+/// Adds and Removes write; Updates write it only where it is live.
+struct Oracle {
+    struct Register {
+        Stamp stamp{};
+        std::optional<std::string> value{};
+    };
+    std::map<std::string, Register> elements{};
+
+    void take(const Op& op) {
+        const std::string name{op.element()};
+        const auto at = elements.find(name);
+        const bool there = at != elements.end();
+        if (op.kind() == OperationKind::interaction) return;
+        if (op.kind() == OperationKind::update && (!there || !at->second.value)) return;
+        if (there && !(at->second.stamp < op.stamp)) return;
+        Register& element = elements[name];
+        element.stamp = op.stamp;
+        if (op.kind() == OperationKind::remove) {
+            element.value.reset();
+        } else {
+            element.value = op.value();
+        }
+    }
+    [[nodiscard]] std::string text(const std::string& name) const {
+        const auto at = elements.find(name);
+        if (at == elements.end()) return "absent";
+        const auto time = std::to_string(at->second.stamp.wall.time_since_epoch().count());
+        return at->second.value ? "live " + time + " " + *at->second.value : "removed " + time;
+    }
+};
+
+const std::vector<std::string> names{"a", "b", "c"};
+
+template <class Store>
+std::string all_of(Store& store) {
+    std::string text;
+    for (const std::string& name : names) text += seen(store, name) + "; ";
+    return text;
+}
+std::string said_by(const Oracle& oracle) {
+    std::string text;
+    for (const std::string& name : names) text += oracle.text(name) + "; ";
+    return text;
+}
+
+enum class Kinds { all, adds_and_removes, adds_and_updates };
+
+/// Any operations, with stamps that are all distinct, often only by their origin.
+Ops any_operations(Kinds kinds, bool distinct = true) {
+    Ops all;
+    const auto count = static_cast<std::uint64_t>(*rc::gen::inRange(0, 12));
+    for (std::uint64_t i = 0; i < count; ++i) {
+        const auto& name = names[static_cast<std::size_t>(*rc::gen::inRange(0, 3))];
+        const Stamp at =
+            stamp(*rc::gen::inRange(1, 6),
+                  distinct ? i + 1 : static_cast<std::uint64_t>(*rc::gen::inRange(1, 4)));
+        const std::string value = "v" + std::to_string(i);
+        switch (*rc::gen::inRange(0, kinds == Kinds::all ? 4 : 2)) {
+            case 0:
+                all.push_back(add(name, value, at));
+                break;
+            case 1:
+                all.push_back(kinds == Kinds::adds_and_updates ? update(name, value, at)
+                                                               : removal(name, at));
+                break;
+            case 2:
+                all.push_back(update(name, value, at));
+                break;
+            default:
+                all.push_back(interaction(value, at));
+        }
+    }
+    return all;
+}
+Ops shuffled(Ops all) {
+    for (std::size_t i = all.size(); i > 1; --i) {
+        const auto with = static_cast<std::size_t>(*rc::gen::inRange(0, static_cast<int>(i)));
+        std::swap(all[i - 1], all[with]);
+    }
+    return all;
+}
+/// Processes them in batches of any size; answers whether everything was accounted for.
+template <class Processor>
+bool in_batches(Processor& processor, std::span<const Op> all) {
+    while (!all.empty()) {
+        const auto most = static_cast<int>(all.size()) + 1;
+        const auto count = static_cast<std::size_t>(*rc::gen::inRange(1, most));
+        const SyncResult result = processor.process_batch("s", all.first(count));
+        if (result.synced_count + result.conflict_count != count) return false;
+        all = all.subspan(count);
+    }
+    return true;
+}
+
+}  // namespace
+
+TEST_CASE("every operation is synced, a conflict, or failed", "[sync][convergence][property]") {
+    CHECK(rc::check("whatever the store does", [] {
+        FaultyStore store;
+        const Ops batch = any_operations(Kinds::all, false);
+        for (const std::string& name : names) {
+            for (int i = *rc::gen::inRange(0, 6); i > 0; --i) {
+                switch (*rc::gen::inRange(0, 4)) {
+                    case 0:
+                        store.fail(name, SyncErrc::store_busy);
+                        break;
+                    case 1:
+                        store.fail(name, SyncErrc::store_full);
+                        break;
+                    case 2:
+                        store.fail(name, {});
+                        break;
+                    default:
+                        store.pass(name);
+                }
+            }
+        }
+        const SyncOptions options{
+            .upsert_updates = *rc::gen::arbitrary<bool>(),
+            .pending_max = static_cast<std::size_t>(*rc::gen::inRange(0, 3)),
+            .transaction_operations = static_cast<std::size_t>(*rc::gen::inRange(1, 5))};
+        auto processor = processor_of(store, LastWriteWins{}, options);
+        AsyncSleeper sleeper;
+        const SyncResult result =
+            *rc::gen::arbitrary<bool>()
+                ? processor.process_batch("s", batch)
+                : processor.process_with_retry("s", batch, policies::sync(), sleeper);
+        RC_ASSERT(result.synced_count + result.conflict_count + result.failed_count ==
+                  batch.size());
+        RC_ASSERT(result.conflicts.size() == result.conflict_count);
+        RC_ASSERT(result.failed_operations.size() == result.failed_count);
+        RC_ASSERT(result.success == (result.failed_count == 0));
+    }));
+}
+
+TEST_CASE("the same batch twice changes nothing the second time", "[sync][convergence][property]") {
+    const auto twice = [](auto strategy) {
+        CHECK(rc::check("under any strategy", [=] {
+            FaultyStore store;
+            auto processor = processor_of(store, strategy);
+            const Ops batch = any_operations(Kinds::all, false);
+            RC_ASSERT(processor.process_batch("s", batch).success);
+            const std::string before = all_of(store);
+            const auto writes = store.writes.size();
+            const SyncResult again = processor.process_batch("s", batch);
+            RC_ASSERT(again.synced_count == batch.size());
+            RC_ASSERT(all_of(store) == before);
+            RC_ASSERT(store.writes.size() == writes);
+        }));
+    };
+    twice(LastWriteWins{});
+    twice(LocalWins{});
+    twice(RemoteWins{});
+}
+
+TEST_CASE("Adds and Removes converge in any order and batching", "[sync][convergence][property]") {
+    CHECK(rc::check("to what the oracle says", [] {
+        const Ops all = any_operations(Kinds::adds_and_removes);
+        Oracle oracle;
+        for (const Op& op : all) oracle.take(op);
+        Memory store;
+        auto processor = processor_of(store, LastWriteWins{});
+        RC_ASSERT(in_batches(processor, shuffled(all)));
+        RC_ASSERT(all_of(store) == said_by(oracle));
+    }));
+}
+
+TEST_CASE("Updates of what is there converge in any order and batching",
+          "[sync][convergence][property]") {
+    CHECK(rc::check("to what the oracle says", [] {
+        Ops first;
+        for (const std::string& name : names) first.push_back(add(name, "first", stamp(0, 99)));
+        const Ops all = any_operations(Kinds::adds_and_updates);
+        Oracle oracle;
+        for (const Op& op : first) oracle.take(op);
+        for (const Op& op : all) oracle.take(op);
+        Memory store;
+        auto processor = processor_of(store, LastWriteWins{});
+        RC_ASSERT(processor.process_batch("s", first).success);
+        RC_ASSERT(in_batches(processor, shuffled(all)));
+        RC_ASSERT(all_of(store) == said_by(oracle));
+    }));
+}
+
+TEST_CASE("upsert_updates makes Adds and Updates converge wherever the Add comes",
+          "[sync][convergence][property]") {
+    CHECK(rc::check("to what the oracle says of all Adds first", [] {
+        Ops all = any_operations(Kinds::adds_and_updates);
+        const Ops mixed = shuffled(all);
+        std::stable_partition(all.begin(), all.end(),
+                              [](const Op& op) { return op.kind() == OperationKind::add; });
+        Oracle oracle;
+        for (const Op& op : all) oracle.take(op);
+        Memory store;
+        auto processor = processor_of(store, LastWriteWins{}, {.upsert_updates = true});
+        RC_ASSERT(in_batches(processor, mixed));
+        RC_ASSERT(all_of(store) == said_by(oracle));
+        // What is still pending is of elements that never came.
+        for (const Op& op : processor.pending("s")) {
+            RC_ASSERT(oracle.text(std::string{op.element()}) == "absent");
+        }
+    }));
+}
+
+TEST_CASE("every order of every small set of operations ends as the oracle says",
+          "[sync][convergence]") {
+    // Add, Update and Remove of one element at moments 1 and 2 by origins 1 and 2: 12 operations,
+    // all ordered choices of three of them.
+    Ops all;
+    for (const int time : {1, 2}) {
+        for (const std::uint64_t origin : {1U, 2U}) {
+            const std::string value = std::to_string(time) + std::to_string(origin);
+            all.push_back(add("a", "a" + value, stamp(time, origin)));
+            all.push_back(update("a", "u" + value, stamp(time, origin)));
+            all.push_back(removal("a", stamp(time, origin)));
+        }
+    }
+    std::size_t wrong = 0;
+    for (const Op& one : all) {
+        for (const Op& two : all) {
+            for (const Op& three : all) {
+                // Equal stamps have no order.
+                if (one.stamp == two.stamp || two.stamp == three.stamp || one.stamp == three.stamp)
+                    continue;
+                Memory store;
+                Oracle oracle;
+                for (const Op& op : {one, two, three}) {
+                    // A tombstone that is removed again takes the later stamp; the oracle's does
+                    // by its only rule.
+                    oracle.take(op);
+                }
+                auto processor = processor_of(store, LastWriteWins{});
+                const SyncResult result = processor.process_batch("s", Ops{one, two, three});
+                wrong += static_cast<std::size_t>(sums(result, 3).substr(4) != "0");
+                wrong += static_cast<std::size_t>(all_of(store) != said_by(oracle));
+            }
+        }
+    }
+    CHECK(wrong == 0);
+}

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+// Goal: every SyncErrc has a text, and is retried exactly if it may heal. Method: all of them.
+#include <belay/sync/sync_errc.hpp>
+
+#include <set>
+
+#include "support/catch.hpp"
+
+using namespace belay;
+
+TEST_CASE("SyncErrc says what is wrong, and whether time heals it", "[sync][sync_errc]") {
+    std::set<std::string> texts;
+    for (int value = 1; value <= 12; ++value) {
+        const std::error_code code = static_cast<SyncErrc>(value);
+        CHECK(std::string{code.category().name()} == "belay.sync");
+        CHECK(code.message() != "unknown error");
+        CHECK(texts.insert(code.message()).second);
+    }
+    CHECK(std::error_code{static_cast<SyncErrc>(13)}.message() == "unknown error");
+    for (const SyncErrc one : {SyncErrc::store_busy, SyncErrc::store_failed, SyncErrc::held_back,
+                               SyncErrc::store_threw, SyncErrc::pending_full}) {
+        CHECK(detail::may_heal(one));
+    }
+    for (const SyncErrc one : {SyncErrc::bad_operation, SyncErrc::unknown_session,
+                               SyncErrc::too_old, SyncErrc::id_reused, SyncErrc::store_full,
+                               SyncErrc::store_corrupt, SyncErrc::store_disagrees}) {
+        CHECK_FALSE(detail::may_heal(one));
+    }
+    CHECK_FALSE(detail::may_heal({}));
+}

@@ -1,0 +1,448 @@
+// SPDX-License-Identifier: MIT
+// Goal: a SyncProcessor applies once, in order, and accounts for everything, whatever store,
+// strategy and operations do. Method: one case for each promise and each known defect.
+#include <belay/sync/sync_processor.hpp>
+
+#include <belay/call/policies.hpp>
+
+#include "support/call/async_sleeper.hpp"
+#include "support/catch.hpp"
+#include "support/sync/sync_archetypes.hpp"
+#include "support/sync/sync_rig.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using Names = std::vector<std::string>;
+
+// What the concepts do not promise is not used.
+template class belay::SyncProcessor<MinimalStore, LastWriteWins>;
+
+TEST_CASE("defect a: an older Add does not overwrite", "[sync][sync_processor]") {
+    Memory store;
+    auto processor = processor_of(store, LastWriteWins{});
+    CHECK(processor.process_batch("s", Ops{add("e", "new", stamp(9)), add("e", "old", stamp(3))})
+              .conflict_count == 1);
+    CHECK(seen(store, "e") == "live 9 new");
+}
+
+TEST_CASE("defect b: a late older Add or Update does not resurrect", "[sync][sync_processor]") {
+    Memory store;
+    auto processor = processor_of(store, LastWriteWins{});
+    const SyncResult result =
+        processor.process_batch("s", Ops{add("e", "1", stamp(1)), removal("e", stamp(5)),
+                                         add("e", "2", stamp(3)), update("e", "3", stamp(4))});
+    CHECK(sums(result, 4) == "2 2 0");
+    CHECK(seen(store, "e") == "removed 5");
+}
+
+TEST_CASE("defect c: stamps are the store's, not the processor's", "[sync][sync_processor]") {
+    Memory store;
+    CHECK(processor_of(store, LastWriteWins{})
+              .process_batch("s", Ops{add("e", "new", stamp(9))})
+              .success);
+    auto restarted = processor_of(store, LastWriteWins{});
+    CHECK(restarted.process_batch("s", Ops{update("e", "old", stamp(3))}).conflict_count == 1);
+    CHECK(seen(store, "e") == "live 9 new");
+}
+
+TEST_CASE("defect d: a decided conflict is not tried again", "[sync][sync_processor]") {
+    FaultyStore store;
+    SyncNotes notes;
+    SyncProcessor processor{std::ref(store), LastWriteWins{}, SyncOptions{}, std::ref(notes),
+                            WallByHand{}};
+    AsyncSleeper sleeper;
+    store.fail("f", SyncErrc::store_busy, 2);
+    const SyncResult result = processor.process_with_retry(
+        "s", Ops{update("e", "1", stamp(1)), add("f", "1", stamp(2))}, policies::sync(), sleeper);
+    CHECK(sums(result, 2) == "1 1 0");
+    CHECK(result.retry_attempts == 2);
+    CHECK(std::count(notes.lines.begin(), notes.lines.end(), "skipped e") == 1);
+}
+
+TEST_CASE("defect e: what waits for its retry holds back what follows on its element",
+          "[sync][sync_processor]") {
+    FaultyStore store;
+    auto processor = processor_of(store, LastWriteWins{});
+    AsyncSleeper sleeper;
+    store.fail("a", SyncErrc::store_busy);
+    const SyncResult result =
+        processor.process_with_retry("s",
+                                     Ops{add("a", "1", stamp(1)), add("b", "1", stamp(2)),
+                                         update("a", "2", stamp(3)), removal("a", stamp(4))},
+                                     policies::sync(), sleeper);
+    CHECK(sums(result, 4) == "4 0 0");
+    CHECK(result.retry_attempts == 1);
+    CHECK(store.writes == Names{"b", "a", "a", "a"});
+    CHECK(seen(store, "a") == "removed 4");
+}
+
+TEST_CASE("defect h: waits are jittered within the cap", "[sync][sync_processor]") {
+    FaultyStore store;
+    auto processor = processor_of(store, LastWriteWins{});
+    AsyncSleeper sleeper;
+    for (int i = 0; i < 50; ++i) {
+        store.fail("a", SyncErrc::store_busy, 4);
+        CHECK_FALSE(
+            processor
+                .process_with_retry("s", Ops{add("a", "1", stamp(1))}, policies::sync(), sleeper)
+                .success);
+    }
+    REQUIRE(sleeper.sleeps.size() == 150);
+    bool differ = false;
+    for (std::size_t i = 0; i < sleeper.sleeps.size(); ++i) {
+        CHECK(sleeper.sleeps[i] <= std::chrono::milliseconds{100} * (1 << (i % 3)));
+        differ = differ || sleeper.sleeps[i] != sleeper.sleeps[i % 3];
+    }
+    CHECK(differ);
+}
+
+TEST_CASE("defect k: stamps of the far future are refused, equal moments have one winner",
+          "[sync][sync_processor]") {
+    Memory store;
+    auto processor = processor_of(store, LastWriteWins{}, {.skew_max = Duration{1000}});
+    const SyncResult result = processor.process_batch(
+        "s", Ops{add("e", "1", stamp(1'001'000)), add("f", "1", stamp(1'001'001))});
+    CHECK(sums(result, 2) == "1 0 1");
+    CHECK(result.failed_operations[0].error == SyncErrc::bad_operation);
+    CHECK_FALSE(result.failed_operations[0].retryable);
+    CHECK(seen(store, "f") == "absent");
+}
+
+TEST_CASE("process_batch without retry leaves what follows a failure on its element",
+          "[sync][sync_processor]") {
+    FaultyStore store;
+    auto processor = processor_of(store, LastWriteWins{});
+    store.fail("a", SyncErrc::store_failed);
+    const Ops batch{add("a", "1", stamp(1)), update("a", "2", stamp(2)), add("b", "1", stamp(3)),
+                    interaction("a", stamp(4))};
+    const SyncResult result = processor.process_batch("s", batch);
+    REQUIRE(sums(result, 4) == "2 0 2");
+    CHECK(result.failed_operations[0] ==
+          FailedOperation<Op>{batch[0], SyncErrc::store_failed, true});
+    CHECK(result.failed_operations[1] == FailedOperation<Op>{batch[1], SyncErrc::held_back, true});
+    // The same batch again finishes it, and does nothing twice.
+    CHECK(sums(processor.process_batch("s", batch), 4) == "4 0 0");
+    CHECK(store.writes == Names{"b", "a", "a"});
+}
+
+TEST_CASE("a permanent failure holds nothing back", "[sync][sync_processor]") {
+    FaultyStore store;
+    auto processor = processor_of(store, LastWriteWins{});
+    store.fail("a", SyncErrc::store_full);
+    CHECK(sums(processor.process_batch("s", Ops{add("a", "1", stamp(1)), add("a", "2", stamp(2))}),
+               2) == "1 0 1");
+    CHECK(seen(store.store, "a") == "live 2 2");
+}
+
+TEST_CASE("a retry ends when it is asked to stop, and says what waits", "[sync][sync_processor]") {
+    FaultyStore store;
+    auto processor = processor_of(store, LastWriteWins{});
+    AsyncSleeper sleeper;
+    StopSource stop;
+    stop.request_stop();
+    const SyncResult result = processor.process_with_retry("s", Ops{add("a", "1", stamp(1))},
+                                                           policies::sync(), sleeper, stop.token());
+    REQUIRE(sums(result, 1) == "0 0 1");
+    CHECK(result.failed_operations[0].error == CallErrc::stopped);
+    CHECK(result.failed_operations[0].retryable);
+    CHECK(store.calls == 0);
+}
+
+TEST_CASE("malformed operations are refused, one by one", "[sync][sync_processor]") {
+    Memory store;
+    auto processor = processor_of(store, LastWriteWins{});
+    Op no_id_at_all = add("a", "1", stamp(1));
+    no_id_at_all.id = no_id;
+    Op no_origin = add("b", "1", stamp(1));
+    no_origin.stamp.origin = no_id;
+    const Op longest = add(std::string(1024, 'x'), "1", stamp(1));
+    const SyncResult result = processor.process_batch(
+        "s", Ops{no_id_at_all, no_origin, add("", "1", stamp(1)), removal("", stamp(1)), longest,
+                 add(std::string(1025, 'x'), "1", stamp(1)),
+                 add(std::string(1 << 20, 'x'), "1", stamp(1)),
+                 Op{Id{std::byte{0xFF}}, stamp(1), Interaction{}}});
+    CHECK(sums(result, 8) == "2 0 6");
+    for (const auto& failed : result.failed_operations) {
+        CHECK(failed.error == SyncErrc::bad_operation);
+        CHECK_FALSE(failed.retryable);
+    }
+    CHECK(store.size() == 1);
+}
+
+TEST_CASE("one id with two contents is reported", "[sync][sync_processor]") {
+    Memory store;
+    auto processor = processor_of(store, LastWriteWins{});
+    const Op first = add("a", "1", stamp(1));
+    Op second = first;
+    second.action = AddElement<std::string>{"a", "2"};
+    const SyncResult result = processor.process_batch("s", Ops{first, second, first});
+    CHECK(sums(result, 3) == "2 0 1");
+    CHECK(result.failed_operations[0].error == SyncErrc::id_reused);
+    CHECK_FALSE(result.failed_operations[0].retryable);
+    CHECK(seen(store, "a") == "live 1 1");
+}
+
+TEST_CASE("an unknown session is a failure where none is made", "[sync][sync_processor]") {
+    Memory store{MemoryStoreOptions{.creates_sessions = false}};
+    auto processor = processor_of(store, LastWriteWins{});
+    const SyncResult result = processor.process_batch("s", Ops{add("a", "1", stamp(1))});
+    REQUIRE(result.failed_count == 1);
+    CHECK(result.failed_operations[0].error == SyncErrc::unknown_session);
+    CHECK_FALSE(result.failed_operations[0].retryable);
+    store.create("s");
+    CHECK(processor.process_batch("s", Ops{add("a", "1", stamp(1))}).success);
+}
+
+TEST_CASE("a store that throws has failed, and is tried again", "[sync][sync_processor]") {
+    FaultyStore store;
+    auto processor = processor_of(store, LastWriteWins{});
+    AsyncSleeper sleeper;
+    store.fail("a", {});
+    const Ops batch{add("a", "1", stamp(1)), add("b", "1", stamp(2))};
+    const SyncResult first = processor.process_batch("s", batch);
+    REQUIRE(sums(first, 2) == "1 0 1");
+    CHECK(first.failed_operations[0].error == SyncErrc::store_threw);
+    CHECK(first.failed_operations[0].retryable);
+    store.fail("a", {});
+    CHECK(sums(processor.process_with_retry("s", batch, policies::sync(), sleeper), 2) == "2 0 0");
+    CHECK(store.writes == Names{"b", "a"});
+}
+
+namespace {
+
+/// Undoes what is not kept, by doing the rest again; lies or fails as it is told.
+struct TransactingStore : FaultyStore {
+    std::error_code transaction(auto& body) {
+        if (lie == "never runs it") return {};
+        const std::size_t before = log.size();
+        std::error_code error = body();
+        if (lie == "runs it twice") error = body();
+        if (!error && !commit_fails.empty()) {
+            error = commit_fails.back();
+            commit_fails.pop_back();
+        }
+        if (error) {
+            log.resize(before);
+            store = Memory{};
+            for (const auto& write : log) REQUIRE_FALSE(write(store));
+        }
+        return error;
+    }
+    std::string lie{};
+    std::vector<std::error_code> commit_fails{};
+};
+
+}  // namespace
+
+TEST_CASE("what a transaction does not keep was not synced", "[sync][sync_processor]") {
+    TransactingStore store;
+    SyncNotes notes;
+    SyncProcessor processor{std::ref(store), LastWriteWins{},
+                            SyncOptions{.transaction_operations = 2}, std::ref(notes),
+                            WallByHand{}};
+    const Ops batch{add("a", "1", stamp(1)), update("b", "1", stamp(2)), add("a", "3", stamp(3)),
+                    add("c", "1", stamp(4))};
+    store.commit_fails = {SyncErrc::store_failed};
+    const SyncResult result = processor.process_batch("s", batch);
+    // The second transaction went through, but for what stands behind the first.
+    REQUIRE(sums(result, 4) == "1 0 3");
+    CHECK(result.failed_operations[0].error == SyncErrc::store_failed);
+    CHECK(result.failed_operations[1].error == SyncErrc::store_failed);
+    CHECK(result.failed_operations[2].error == SyncErrc::held_back);
+    CHECK(notes.lines ==
+          Names{"waiting a", "waiting b", "0 of 4", "waiting a", "applied c", "1 of 4"});
+    store.commit_fails = {SyncErrc::store_corrupt};
+    notes.lines.clear();
+    const SyncResult broken = processor.process_batch("s", Ops{add("d", "1", stamp(1))});
+    REQUIRE(sums(broken, 1) == "0 0 1");
+    CHECK_FALSE(broken.failed_operations[0].retryable);
+    CHECK(notes.lines == Names{"failed d", "1 of 1"});
+}
+
+TEST_CASE("a store that lies about its transactions is found out", "[sync][sync_processor]") {
+    for (const std::string lie : {"never runs it", "runs it twice"}) {
+        TransactingStore store;
+        store.lie = lie;
+        auto processor = processor_of(store, LastWriteWins{});
+        const SyncResult result = processor.process_batch("s", Ops{add("a", "1", stamp(1))});
+        REQUIRE(sums(result, 1) == "0 0 1");
+        CHECK(result.failed_operations[0].error == SyncErrc::store_disagrees);
+    }
+}
+
+TEST_CASE("what a strategy or observer throws leaves, and the batch can be sent again",
+          "[sync][sync_processor]") {
+    TransactingStore store;
+    bool throws = true;
+    const auto strategy = [&](const ConflictSides<Op>&) {
+        if (throws) throw std::runtime_error{"mine"};
+        return Resolution<std::string>::keep_remote();
+    };
+    auto processor = processor_of(store, strategy);
+    const Ops batch{add("a", "1", stamp(2)), add("a", "2", stamp(1))};
+    CHECK_THROWS_WITH(processor.process_batch("s", batch), "mine");
+    CHECK(seen(store, "a") == "absent");
+    throws = false;
+    CHECK(sums(processor.process_batch("s", batch), 2) == "2 0 0");
+    CHECK(seen(store, "a") == "live 2 2");
+}
+
+TEST_CASE("a callable merges three ways, and the merged value is newer than both",
+          "[sync][sync_processor]") {
+    Memory store;
+    const auto strategy = [](const ConflictSides<Op>& sides) {
+        REQUIRE(sides.local_value != nullptr);
+        REQUIRE(sides.remote_value != nullptr);
+        const std::string base = sides.base_value != nullptr ? *sides.base_value : "?";
+        return Resolution<std::string>::merged(base + "+" + *sides.local_value + "+" +
+                                               *sides.remote_value);
+    };
+    auto processor = processor_of(store, strategy);
+    Op older = update("e", "remote", stamp(5, 3));
+    older.action = UpdateElement<std::string>{"e", "remote", "base"};
+    CHECK(sums(processor.process_batch("s", Ops{add("e", "local", stamp(5, 2)), older}), 2) ==
+          "2 0 0");
+    CHECK(seen(store, "e") == "live 5 base+local+remote");
+    const Stamp merged = store.find({"s", "e"})->stamp;
+    CHECK(merged > stamp(5, 2));
+    CHECK(merged > stamp(5, 3));
+    // Sent again it is known, and merged no second time.
+    CHECK(processor.process_batch("s", Ops{older}).synced_count == 1);
+    CHECK(seen(store, "e") == "live 5 base+local+remote");
+}
+
+TEST_CASE("what a strategy leaves open is pending until it is sent again",
+          "[sync][sync_processor]") {
+    Memory store;
+    bool open = true;
+    const auto strategy = [&](const ConflictSides<Op>&) {
+        return open ? Resolution<std::string>::pending() : Resolution<std::string>::keep_remote();
+    };
+    auto processor = processor_of(store, strategy);
+    const Op late = update("e", "late", stamp(1));
+    const SyncResult first = processor.process_batch("s", Ops{add("e", "1", stamp(5)), late});
+    REQUIRE(sums(first, 2) == "1 1 0");
+    CHECK_FALSE(first.conflicts[0].resolved);
+    CHECK(processor.pending("s") == Ops{late});
+    CHECK(processor.pending("other").empty());
+    // Once, however often it comes.
+    CHECK(processor.process_batch("s", Ops{late}).conflict_count == 1);
+    CHECK(processor.pending("s") == Ops{late});
+    open = false;
+    CHECK(processor.process_batch("s", Ops{late}).synced_count == 1);
+    CHECK(processor.pending("s").empty());
+    CHECK(seen(store, "e") == "live 5 late");
+    CHECK_FALSE(processor.drop_pending("s", late));
+}
+
+TEST_CASE("upsert_updates keeps an Update until its Add comes", "[sync][sync_processor]") {
+    FaultyStore store;
+    SyncNotes notes;
+    SyncProcessor processor{std::ref(store), LastWriteWins{}, SyncOptions{.upsert_updates = true},
+                            std::ref(notes), WallByHand{}};
+    const SyncResult early =
+        processor.process_batch("s", Ops{update("e", "7", stamp(7)), update("e", "5", stamp(5))});
+    REQUIRE(sums(early, 2) == "0 2 0");
+    CHECK_FALSE(early.conflicts[0].resolved);
+    CHECK(processor.pending("s").size() == 2);
+    notes.lines.clear();
+    CHECK(sums(processor.process_batch("s", Ops{add("e", "3", stamp(3))}), 1) == "1 0 0");
+    CHECK(seen(store, "e") == "live 7 7");
+    CHECK(processor.pending("s").empty());
+    CHECK(notes.lines == Names{"applied e", "applied e", "applied e", "1 of 1"});
+
+    // A removal decides it.
+    CHECK(processor.process_batch("s", Ops{update("g", "7", stamp(7))}).conflict_count == 1);
+    notes.lines.clear();
+    CHECK(processor.process_batch("s", Ops{removal("g", stamp(3))}).conflict_count == 1);
+    CHECK(seen(store, "g") == "removed 3");
+    CHECK(processor.pending("s").empty());
+    CHECK(notes.lines == Names{"ElementNotFound keep_local", "skipped g",
+                               "ElementNotFound keep_local", "skipped g", "1 of 1"});
+}
+
+TEST_CASE("an Update that waited for its Add is tried again with the next batch",
+          "[sync][sync_processor]") {
+    FaultyStore store;
+    auto processor = processor_of(store, LastWriteWins{}, {.upsert_updates = true});
+    CHECK(processor.process_batch("s", Ops{update("e", "7", stamp(7))}).conflict_count == 1);
+    store.pass("e");
+    store.fail("e", SyncErrc::store_busy);
+    CHECK(processor.process_batch("s", Ops{add("e", "3", stamp(3))}).success);
+    CHECK(seen(store, "e") == "live 3 3");
+    CHECK(processor.pending("s").size() == 1);
+    CHECK(processor.process_batch("t", Ops{}).success);
+    CHECK(seen(store, "e") == "live 7 7");
+    CHECK(processor.pending("s").empty());
+}
+
+TEST_CASE("pending operations are bounded", "[sync][sync_processor]") {
+    Memory store;
+    auto processor =
+        processor_of(store, LastWriteWins{}, {.upsert_updates = true, .pending_max = 2});
+    const SyncResult result =
+        processor.process_batch("s", Ops{update("a", "1", stamp(1)), update("b", "1", stamp(1)),
+                                         update("c", "1", stamp(1)), update("c", "2", stamp(2))});
+    REQUIRE(sums(result, 4) == "0 2 2");
+    CHECK(result.failed_operations[0].error == SyncErrc::pending_full);
+    CHECK(result.failed_operations[1].error == SyncErrc::held_back);
+    CHECK(processor.drop_pending("s", processor.pending("s")[0]));
+    CHECK(processor.process_batch("s", Ops{update("c", "1", stamp(1))}).conflict_count == 1);
+}
+
+TEST_CASE("detect_conflict and resolve_conflict change nothing", "[sync][sync_processor]") {
+    Memory store;
+    auto processor = processor_of(store, LastWriteWins{});
+    const Op first = add("e", "1", stamp(5));
+    REQUIRE(processor.process_batch("s", Ops{first}).success);
+    CHECK_FALSE(processor.detect_conflict("s", first)->has_value());
+    CHECK_FALSE(processor.detect_conflict("s", update("e", "2", stamp(6)))->has_value());
+    const auto found = processor.detect_conflict("s", update("e", "2", stamp(4)));
+    REQUIRE(found->has_value());
+    CHECK((*found)->reason == Reason{StaleTimestamp{stamp(5), stamp(4)}});
+    using Kind = Resolution<std::string>::Kind;
+    CHECK(processor.resolve_conflict("s", **found).kind() == Kind::keep_local);
+    const auto twice = processor.detect_conflict("s", add("e", "2", stamp(6)));
+    REQUIRE(twice->has_value());
+    CHECK(processor.resolve_conflict("s", **twice).kind() == Kind::keep_remote);
+    CHECK(seen(store, "e") == "live 5 1");
+}
+
+TEST_CASE("what is older than the tombstones is refused, an older repeat judged by its stamp",
+          "[sync][sync_processor]") {
+    Memory store{MemoryStoreOptions{.ids_remembered = 2, .tombstones_kept = Duration{100}}};
+    auto processor = processor_of(store, LastWriteWins{});
+    const Op old = add("a", "1", stamp(10));
+    CHECK(processor.process_batch("s", Ops{old, removal("a", stamp(20)), add("b", "1", stamp(500))})
+              .success);
+    // Forgotten by id, known by the stamp.
+    CHECK(sums(processor.process_batch("s", Ops{old}), 1) == "0 0 1");
+    CHECK(seen(store, "a") == "absent");
+    const SyncResult result =
+        processor.process_batch("s", Ops{add("c", "1", stamp(399)), add("c", "1", stamp(400))});
+    REQUIRE(sums(result, 2) == "1 0 1");
+    CHECK(result.failed_operations[0].error == SyncErrc::too_old);
+    CHECK_FALSE(result.failed_operations[0].retryable);
+}
+
+TEST_CASE("a wall clock that jumps ahead makes nothing too old", "[sync][sync_processor]") {
+    Memory store{MemoryStoreOptions{.tombstones_kept = Duration{100}}};
+    SyncProcessor processor{std::ref(store), LastWriteWins{}, SyncOptions{}, NoObserver{},
+                            WallByHand{WallTime::max()}};
+    CHECK(processor.process_batch("s", Ops{add("a", "1", stamp(500))}).success);
+    CHECK(processor.process_batch("s", Ops{add("b", "1", stamp(450))}).success);
+    CHECK(store.horizon() == WallTime{Duration{400}});
+}
+
+TEST_CASE("a batch of 10^6 is one batch", "[sync][sync_processor]") {
+    MemoryStore<int> store;
+    SyncProcessor processor{std::ref(store), LastWriteWins{}};
+    const WallTime now = SystemClock{}.now();
+    std::vector<Operation<int>> batch;
+    for (std::uint64_t i = 0; i < 1'000'000; ++i) {
+        batch.push_back({id_of(i + 1), Stamp{now, static_cast<std::uint32_t>(i), id_of(1)},
+                         AddElement<int>{std::to_string(i), 1}});
+    }
+    CHECK(sums(processor.process_batch("s", batch), batch.size()) == "1000000 0 0");
+    CHECK(store.size() == 1'000'000);
+}
