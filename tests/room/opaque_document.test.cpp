@@ -20,7 +20,7 @@ std::string text_of(const OpaqueDocument& document) {
     return text;
 }
 
-bool adds(const OpaqueDocument& document, const std::string& update) {
+bool adds_to_log(const OpaqueDocument& document, const std::string& update) {
     const auto checked = document.check(as_bytes(update));
     REQUIRE(checked);
     return *checked;
@@ -36,9 +36,9 @@ TEST_CASE("OpaqueDocument keeps each update once, in order", "[room][opaque_docu
     }
     CHECK(text_of(document) == "b,a,ab,c,");
     CHECK(document.bytes() == 5);
-    CHECK(!adds(document, "ab"));
-    CHECK(!adds(document, ""));
-    CHECK(adds(document, "abc"));
+    CHECK(!adds_to_log(document, "ab"));
+    CHECK(!adds_to_log(document, ""));
+    CHECK(adds_to_log(document, "abc"));
 
     OpaqueDocument again;
     for (const Bytes& update : document.snapshot()) CHECK(!again.apply(update));
@@ -46,8 +46,8 @@ TEST_CASE("OpaqueDocument keeps each update once, in order", "[room][opaque_docu
     const OpaqueDocument copy = document;
     CHECK(!document.apply(as_bytes("d")));
     CHECK(text_of(copy) == "b,a,ab,c,");
-    CHECK(!adds(copy, "ab"));
-    CHECK(adds(copy, "d"));
+    CHECK(!adds_to_log(copy, "ab"));
+    CHECK(adds_to_log(copy, "d"));
 }
 
 TEST_CASE("OpaqueDocument refuses at its limits what is new", "[room][opaque_document][unit]") {
@@ -56,10 +56,10 @@ TEST_CASE("OpaqueDocument refuses at its limits what is new", "[room][opaque_doc
     CHECK(!document.apply(as_bytes("abc")));
     CHECK(!document.apply(as_bytes("x")));
     CHECK(document.check(as_bytes("abd")).error() == RoomErrc::document_full);
-    CHECK(adds(document, "ab"));
+    CHECK(adds_to_log(document, "ab"));
     CHECK(!document.apply(as_bytes("y")));
     CHECK(document.check(as_bytes("z")).error() == RoomErrc::document_full);
-    CHECK(!adds(document, "x"));
+    CHECK(!adds_to_log(document, "x"));
     // What was stored must enter, whatever the limits are now.
     CHECK(!document.apply(as_bytes("longer")));
     CHECK(document.bytes() == 11);
@@ -75,7 +75,7 @@ TEST_CASE("OpaqueDocument knows what it has, like a plain list",
         std::string update(1 + uniform_upto(bits, 3), 'a');
         for (char& c : update) c = static_cast<char>(uniform_upto(bits, 5));
         const bool is_new = std::find(model.begin(), model.end(), update) == model.end();
-        REQUIRE(adds(document, update) == is_new);
+        REQUIRE(adds_to_log(document, update) == is_new);
         REQUIRE(!document.apply(as_bytes(update)));
         if (is_new) model.push_back(update);
         REQUIRE(document.snapshot().size() == model.size());
