@@ -9,7 +9,7 @@
 #include <system_error>  // std::error_code
 
 #include <belay/core/bytes.hpp>
-#include <belay/core/observer.hpp>
+#include <belay/core/detail/member_names.hpp>
 
 namespace belay::inline BELAY_ABI {
 
@@ -52,24 +52,9 @@ concept GivesDiff = requires(D& document, BytesView state_vector) {
 /// Answers a client with what it lacks, instead of all there is.
 template <class D>
 concept ComparesDocument = GivesStateVector<D> && GivesDiff<D>;
-struct StateVectorName {
-    template <class D>
-    static constexpr bool is_plain = requires { &D::state_vector; };
-    struct Bait {
-        int state_vector;
-    };
-};
-struct DiffName {
-    template <class D>
-    static constexpr bool is_plain = requires { &D::diff; };
-    struct Bait {
-        int diff;
-    };
-};
 // One without the other would never be called, nor one of another form.
 template <class D>
-concept ComparisonIsSound =
-    ComparesDocument<D> || !(has_name<StateVectorName, D>() || has_name<DiffName, D>());
+concept ComparisonIsSound = ComparesDocument<D> || !(has_state_vector<D>() || has_diff<D>());
 
 }  // namespace detail
 
