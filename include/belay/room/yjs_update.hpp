@@ -41,8 +41,8 @@ namespace belay::inline BELAY_ABI::yjs {
 /// Makes one update of several, of any order, with any overlaps: one for many in a log.
 ///
 /// Byte for byte what Y.mergeUpdates makes of them, unless some content came cut in two ways: then
-/// either is right, and the document is the same. Merging again changes nothing. Of no updates it is the empty one, 00 00. Content that came
-/// before what it follows stays, behind a gap.
+/// either is right, and the document is the same. Merging again changes nothing. Of no updates it
+/// is the empty one, 00 00. Content that came before what it follows stays, behind a gap.
 ///
 /// Complexity: O(n log n).
 [[nodiscard]] inline Result<Merged, UpdateError> merge_updates(std::span<const BytesView> updates,
