@@ -4,8 +4,19 @@
 #pragma once
 
 #include <belay/breaker/open_wait_like.hpp>
+#include <belay/policy/rule.hpp>
 
 namespace belay::inline BELAY_ABI {
+
+namespace detail {
+// Of a base: a member that is there and cannot be called would be a reset of another form.
+template <class Self, bool grows>
+struct ResetOfOther {};
+template <class Self>
+struct ResetOfOther<Self, true> {
+    constexpr void reset() noexcept { static_cast<Self&>(*this).otherwise_.reset(); }
+};
+}  // namespace detail
 
 /// An open wait, but at least what the failure that opens the breaker asks for (`retry_after`), up
 /// to a bound.
@@ -17,7 +28,7 @@ namespace belay::inline BELAY_ABI {
 /// Models:        OpenWaitLike, if `OpenWait` is one.
 /// Thread safety: a plain value.
 template <class OpenWait>
-class OpenAsAsked {
+class OpenAsAsked : public detail::ResetOfOther<OpenAsAsked<OpenWait>, detail::Grows<OpenWait>> {
     static_assert(explain::open_wait_like<OpenWait>());
 
 public:
@@ -34,18 +45,14 @@ public:
         return own > asked ? own : asked;
     }
     /// If no peer asks for a longer one; see link/bounds.hpp.
-    [[nodiscard]] constexpr Duration longest_wait(std::uint64_t openings) const noexcept
-        requires detail::SaysLongestWait<OpenWait>
-    {
+    template <detail::SaysLongestWait Other = OpenWait>
+    [[nodiscard]] constexpr Duration longest_wait(std::uint64_t openings) const noexcept {
         return otherwise_.longest_wait(openings);
-    }
-    constexpr void reset() noexcept
-        requires detail::Grows<OpenWait>
-    {
-        otherwise_.reset();
     }
 
 private:
+    friend detail::ResetOfOther<OpenAsAsked, true>;
+
     [[no_unique_address]] OpenWait otherwise_;
     Duration at_most_;
 };
