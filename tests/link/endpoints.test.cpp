@@ -275,9 +275,9 @@ TEST_CASE("Endpoints adds no optional member, and takes none away", "[link][endp
         using message_type = std::string;
         FakeConnection<false> open(const Link<std::string>&, const int&);
     };
-    using OverBare = part::ConnectionOf<Endpoints<Bare, int>>;
-    static_assert(!detail::HasClose<OverBare> && !detail::HasPing<OverBare> &&
-                  !detail::HasResumeReading<OverBare> && !detail::HasLimitMessages<OverBare>);
+    using OfBare = part::ConnectionOf<Endpoints<Bare, int>>;
+    static_assert(!detail::HasClose<OfBare> && !detail::HasPing<OfBare> &&
+                  !detail::HasResumeReading<OfBare> && !detail::HasLimitMessages<OfBare>);
     static_assert(TransportLike<Endpoints<Bare, int>>);
 }
 

@@ -3,17 +3,19 @@
 /// OpenAsAsked: a breaker stays open as long as the peer asked for.
 #pragma once
 
+#include <cstdint>  // std::uint64_t
+
 #include <belay/breaker/open_wait_like.hpp>
 #include <belay/policy/rule.hpp>
 
 namespace belay::inline BELAY_ABI {
 
 namespace detail {
-// Of a base: a member that is there and cannot be called would be a reset of another form.
+// Of a base: a member that is there on a condition is one in another form.
 template <class Self, bool grows>
-struct ResetOfOther {};
+struct GrowsHook {};
 template <class Self>
-struct ResetOfOther<Self, true> {
+struct GrowsHook<Self, true> {
     constexpr void reset() noexcept { static_cast<Self&>(*this).otherwise_.reset(); }
 };
 }  // namespace detail
@@ -28,7 +30,7 @@ struct ResetOfOther<Self, true> {
 /// Models:        OpenWaitLike, if `OpenWait` is one.
 /// Thread safety: a plain value.
 template <class OpenWait>
-class OpenAsAsked : public detail::ResetOfOther<OpenAsAsked<OpenWait>, detail::Grows<OpenWait>> {
+class OpenAsAsked : public detail::GrowsHook<OpenAsAsked<OpenWait>, detail::Grows<OpenWait>> {
     static_assert(explain::open_wait_like<OpenWait>());
 
 public:
@@ -51,7 +53,7 @@ public:
     }
 
 private:
-    friend detail::ResetOfOther<OpenAsAsked, true>;
+    friend detail::GrowsHook<OpenAsAsked, true>;
 
     [[no_unique_address]] OpenWait otherwise_;
     Duration at_most_;
