@@ -29,31 +29,32 @@ static_assert(reconnects_within(policies::reconnection(), 3, 90s));
 static_assert(reconnects_within(policies::reconnection(), 3, 82'700ms));
 static_assert(!reconnects_within(policies::reconnection(), 3, 82'700ms - 1ns));
 
-inline constexpr Backoff doubling{NoJitter{}, Cap{60s}, 1s};
+inline constexpr Backoff doubled_waits{NoJitter{}, Cap{60s}, 1s};
 // Without an AttemptTimeout an attempt takes 30 s: 7 + 90 s.
-static_assert(!reconnects_within(Policy{doubling}, 3, 90s));
-static_assert(reconnects_within(Policy{doubling}, 3, 97s));
-static_assert(!reconnects_within(Policy{doubling}, 3, 97s - 1ns));
+static_assert(!reconnects_within(Policy{doubled_waits}, 3, 90s));
+static_assert(reconnects_within(Policy{doubled_waits}, 3, 97s));
+static_assert(!reconnects_within(Policy{doubled_waits}, 3, 97s - 1ns));
 // Rules of a nested policy count as if they were written in its place.
-static_assert(reconnects_within(Policy{Policy{doubling}, AttemptTimeout{10s}}, 3, 37s));
-static_assert(!reconnects_within(Policy{Policy{doubling}, AttemptTimeout{10s}}, 3, 37s - 1ns));
+static_assert(reconnects_within(Policy{Policy{doubled_waits}, AttemptTimeout{10s}}, 3, 37s));
+static_assert(!reconnects_within(Policy{Policy{doubled_waits}, AttemptTimeout{10s}}, 3, 37s - 1ns));
 
 // The longest wait of all rules counts.
-inline constexpr CooldownOn cooldown{Cause::overloaded, 5s, 15s};
-static_assert(reconnects_within(Policy{doubling, cooldown, AttemptTimeout{10s}}, 3, 75s));
-static_assert(!reconnects_within(Policy{doubling, cooldown, AttemptTimeout{10s}}, 3, 75s - 1ns));
+inline constexpr CooldownOn room_reset{Cause::overloaded, 5s, 15s};
+static_assert(reconnects_within(Policy{doubled_waits, room_reset, AttemptTimeout{10s}}, 3, 75s));
+static_assert(!reconnects_within(Policy{doubled_waits, room_reset, AttemptTimeout{10s}}, 3,
+                                 75s - 1ns));
 
 // A rule that stops before is no promise, however long.
-static_assert(reconnects_within(Policy{doubling, MaxAttempts{3}}, 3, 97s));
-static_assert(!reconnects_within(Policy{doubling, MaxAttempts{2}}, 3, forever));
-static_assert(!reconnects_within(Policy{doubling, AttemptTimeout{forever}}, 3, forever));
-static_assert(reconnects_within(Policy{doubling, StopOn{Cause::permanent}}, 3, 97s));
-static_assert(!reconnects_within(Policy{doubling, StopOn{Cause::timed_out}}, 1, forever));
-static_assert(!reconnects_within(Policy{doubling, StopOn::all_but(Cause::lost)}, 1, forever));
+static_assert(reconnects_within(Policy{doubled_waits, MaxAttempts{3}}, 3, 97s));
+static_assert(!reconnects_within(Policy{doubled_waits, MaxAttempts{2}}, 3, forever));
+static_assert(!reconnects_within(Policy{doubled_waits, AttemptTimeout{forever}}, 3, forever));
+static_assert(reconnects_within(Policy{doubled_waits, StopOn{Cause::permanent}}, 3, 97s));
+static_assert(!reconnects_within(Policy{doubled_waits, StopOn{Cause::timed_out}}, 1, forever));
+static_assert(!reconnects_within(Policy{doubled_waits, StopOn::all_but(Cause::lost)}, 1, forever));
 
 // A breaker that opens before the last attempt is waited for, one that opens later is not.
 template <std::uint32_t limit>
-inline constexpr Policy broken{doubling, Breaker{ConsecutiveFailures{limit}, OpenFor{100s}},
+inline constexpr Policy broken{doubled_waits, Breaker{ConsecutiveFailures{limit}, OpenFor{100s}},
                                AttemptTimeout{10s}};
 static_assert(reconnects_within(broken<3>, 3, 37s));
 static_assert(reconnects_within(broken<2>, 3, 133s));  // 1 + 2 + 100
@@ -62,7 +63,7 @@ static_assert(reconnects_within(broken<1>, 3, 231s));  // 1 + 100 + 100
 static_assert(!reconnects_within(broken<1>, 3, 231s - 1ns));
 // One whose trip does not say when it opens may do so at the first failure.
 static_assert(!reconnects_within(
-    Policy{doubling,
+    Policy{doubled_waits,
            Breaker{FailureRate{CountWindow<4>{}, {.percent = 50, .min_calls = 4}}, OpenFor{100s}},
            AttemptTimeout{10s}},
     2, 100s));
@@ -84,7 +85,8 @@ static_assert(!reconnects_within(policies::connection(), 3, 90s));
 
 static_assert(detail::SaysLongestWait<AttemptTimeout> && detail::SaysLongestWait<ResetWhenStable> &&
               detail::SaysLongestWait<MaxAttempts> && detail::SaysLongestWait<CooldownOn> &&
-              detail::SaysLongestWait<Breaker<>> && detail::SaysLongestWait<decltype(doubling)>);
+              detail::SaysLongestWait<Breaker<>> &&
+              detail::SaysLongestWait<decltype(doubled_waits)>);
 static_assert(!detail::SaysLongestWait<MaxElapsed> &&
               !detail::SaysLongestWait<Shared<TokenBudget>>);
 inline constexpr Backoff decorrelated{DecorrelatedJitter{}, Cap{30s}, 1s};

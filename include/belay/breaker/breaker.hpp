@@ -9,6 +9,7 @@
 #include <belay/breaker/consecutive_failures.hpp>
 #include <belay/breaker/detail/breaker_core.hpp>
 #include <belay/breaker/open_for.hpp>
+#include <belay/policy/rule.hpp>
 
 namespace belay::inline BELAY_ABI {
 
@@ -66,9 +67,8 @@ public:
 
     /// How long it may stay open after so many failures; see link/bounds.hpp. Of a trip that does
     /// not say when it opens, it may be after each.
-    [[nodiscard]] constexpr Duration longest_wait(std::uint64_t failures) const noexcept
-        requires detail::SaysLongestWait<OpenWait>
-    {
+    template <detail::SaysLongestWait Wait = OpenWait>
+    [[nodiscard]] constexpr Duration longest_wait(std::uint64_t failures) const noexcept {
         std::uint64_t opens_at = 1;
         if constexpr (std::same_as<Trip, ConsecutiveFailures>) opens_at = core_.trip().limit();
         Duration longest{};

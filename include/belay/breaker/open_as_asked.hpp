@@ -47,9 +47,8 @@ public:
         return own > asked ? own : asked;
     }
     /// If no peer asks for a longer one; see link/bounds.hpp.
-    [[nodiscard]] constexpr Duration longest_wait(std::uint64_t openings) const noexcept
-        requires detail::SaysLongestWait<OpenWait>
-    {
+    template <detail::SaysLongestWait Other = OpenWait>
+    [[nodiscard]] constexpr Duration longest_wait(std::uint64_t openings) const noexcept {
         return otherwise_.longest_wait(openings);
     }
 

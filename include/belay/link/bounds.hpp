@@ -15,7 +15,8 @@ namespace belay::inline BELAY_ABI {
 ///     static_assert(detects_within(HeartbeatOptions{.every = 10s, .dead_after = 25s}, 30s));
 ///
 /// That is `dead_after`, by a driver that is on time. A connection that is closed is noticed at
-/// once. False for options that a Heartbeat does not take.
+/// once. False for options that a Heartbeat does not take. A peer that asks for fewer pings may
+/// have more time than that: on_policy_conflict says so.
 ///
 /// Errors: none.   Complexity: O(1).
 [[nodiscard]] constexpr bool detects_within(const HeartbeatOptions& options,

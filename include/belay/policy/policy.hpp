@@ -3,6 +3,7 @@
 /// Policy: a list of rules that answers as one.
 #pragma once
 
+#include <concepts>     // std::integral
 #include <cstddef>      // std::size_t
 #include <type_traits>  // std::is_nothrow_move_constructible_v
 #include <utility>      // std::index_sequence, std::move
@@ -172,11 +173,12 @@ public:
     /// may stop. Exists where each rule says it; see link/bounds.hpp.
     ///
     /// Errors: none.   Complexity: O(rules), times that of each.
-    [[nodiscard]] constexpr Duration longest_wait(std::uint64_t failures) const noexcept {
+    template <std::integral Count>
+    [[nodiscard]] constexpr Duration longest_wait(Count failures) const noexcept {
         static_assert((explain::bounded_rule<Rules>() && ...));
         Duration longest{};
         visit([&](const auto& rule) {
-            const Duration wait = rule.longest_wait(failures);
+            const Duration wait = rule.longest_wait(static_cast<std::uint64_t>(failures));
             if (wait > longest) longest = wait;
         });
         return longest;
