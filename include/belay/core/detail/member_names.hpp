@@ -11,19 +11,20 @@
 namespace belay::inline BELAY_ABI::detail {
 
 // The names of all hooks that a user's class may have or not: of observers, rules and what Shared
-// refers to, jitters, growths and caps, trips and open waits, framings. One in another form than
-// the one that is called would never be called, so it must be seen in whatever form it is.
+// refers to, jitters, growths and caps, trips and open waits, framings, documents. In another form
+// than the one that is called it would never be called, so it must be seen in whatever form it is.
 struct MemberNames {
     int on_state, on_message, on_writable, on_unsent, on_accepted, on_acknowledged, on_blocked,
         on_journal_replaced, on_stalled, on_attached, on_committed, on_refused, on_ledger_failed,
         on_pushed, on_dropped, on_popped, on_drained, on_released, on_dead, on_breaker, on_attempt,
         on_retry, on_refusal, on_hedge, on_success, on_give_up, on_round_trip, on_policy_conflict,
-        on_network_suspect, on_operation, on_conflict, on_progress;
+        on_network_suspect, on_operation, on_conflict, on_progress, on_idle;
     int wanted, admit, begin, failed, succeeded, abandoned, lost, review, reset, stable_window,
         attempt_limit, name, listens, is_shared, reserve;
     int delay, check, grows, least, before_jitter;
     int too_slow, counts;
     int put_ping, put_header;
+    int state_vector, diff;
 };
 
 /// A name that T has, too, is ambiguous in it, however T declares it: `&MemberProbe<T>::failed` is
@@ -74,6 +75,9 @@ BELAY_DETAIL_MEMBER(counts);
 // Of framings.
 BELAY_DETAIL_MEMBER(put_ping);
 BELAY_DETAIL_MEMBER(put_header);
+// Of documents.
+BELAY_DETAIL_MEMBER(state_vector);
+BELAY_DETAIL_MEMBER(diff);
 #undef BELAY_DETAIL_MEMBER
 
 }  // namespace belay::inline BELAY_ABI::detail
