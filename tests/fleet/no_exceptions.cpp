@@ -12,7 +12,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-struct Socket {
+struct FleetSocket {
     using message_type = std::string;
     struct Connection {
         SendResult send(const std::string&) noexcept { return SendResult::sent; }
@@ -25,7 +25,7 @@ struct Socket {
     }
 };
 
-struct App {
+struct FleetApp {
     int* messages;
     void on_message(std::string) { ++*messages; }
 };
@@ -43,7 +43,7 @@ int main() {
     fleet.attach(Waker{});
     const Policy policy{Backoff{NoJitter{}, Cap{1s}, 1s}};
     for (int i = 0; i < 3; ++i)
-        fleet.add(std::to_string(i), Socket{links + i}, policy, App{&messages});
+        fleet.add(std::to_string(i), FleetSocket{links + i}, policy, FleetApp{&messages});
     fleet.start();
     Instant now{};
     const auto run = [&](Duration more) {

@@ -275,9 +275,9 @@ TEST_CASE("Endpoints adds no optional member, and takes none away", "[link][endp
         using message_type = std::string;
         FakeConnection<false> open(const Link<std::string>&, const int&);
     };
-    using Plain = part::ConnectionOf<Endpoints<Bare, int>>;
-    static_assert(!detail::HasClose<Plain> && !detail::HasPing<Plain> &&
-                  !detail::HasResumeReading<Plain> && !detail::HasLimitMessages<Plain>);
+    using OfBare = part::ConnectionOf<Endpoints<Bare, int>>;
+    static_assert(!detail::HasClose<OfBare> && !detail::HasPing<OfBare> &&
+                  !detail::HasResumeReading<OfBare> && !detail::HasLimitMessages<OfBare>);
     static_assert(TransportLike<Endpoints<Bare, int>>);
 }
 

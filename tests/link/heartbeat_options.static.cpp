@@ -5,6 +5,8 @@
 
 #include <belay/link/detail/pulse.hpp>
 
+#include "support/shorthand.hpp"
+
 namespace {
 
 using namespace belay;
@@ -12,7 +14,7 @@ using namespace std::chrono_literals;
 using detail::Pulse;
 using Due = Pulse::Due;
 
-constexpr Instant at(Duration since) { return Instant{since}; }
+using belay_test::at;
 constexpr Pulse heard_at(Duration since, HeartbeatOptions options = {}) {
     Pulse pulse{options};
     pulse.heard(at(since));

@@ -9,6 +9,8 @@
 #include <belay/link/with_token.hpp>
 #include <belay/policy/max_attempts.hpp>
 
+#include "support/link/link_archetypes.hpp"
+
 // expect-error: Bundle: all transports must have one message_type
 namespace bundle_of_two_messages {
 template <class M>
@@ -274,6 +276,27 @@ void use() {
 }
 }  // namespace tee_of_wrong_hook
 
+// expect-error: Supervisor::probe_now: nobody would ask: put a Heartbeat around the transport
+namespace probe_without_heartbeat {
+struct Transport {
+    using message_type = int;
+    struct Connection {
+        belay::SendResult send(const int&) noexcept { return belay::SendResult::sent; }
+        void ping() noexcept {}
+    };
+    Connection open(belay::Link<int>) { return {}; }
+};
+
+void use() {
+#if defined(BELAY_CONTROL)
+    belay::Supervisor link{belay::Heartbeat{Transport{}, {}}, belay::MaxAttempts{3}};
+#else
+    belay::Supervisor link{Transport{}, belay::MaxAttempts{3}};
+#endif
+    link.probe_now();
+}
+}  // namespace probe_without_heartbeat
+
 // expect-error: TransportLike: T needs .open.belay::Link.message_type.
 namespace transport_without_open {
 struct Transport {
@@ -292,3 +315,18 @@ void use() {
     link.stop();
 }
 }  // namespace transport_without_open
+
+// expect-error: Supervisor: SupervisorOptions come before the observer
+namespace supervisor_observer_without_options {
+struct App {
+    void on_state(auto&, const belay::Transition&) {}
+};
+void use() {
+#if defined(BELAY_CONTROL)
+    belay::Supervisor link{belay_test::MinimalTransport{0}, belay::MaxAttempts{3},
+                           belay::SupervisorOptions{}, App{}};
+#else
+    belay::Supervisor link{belay_test::MinimalTransport{0}, belay::MaxAttempts{3}, App{}};
+#endif
+}
+}  // namespace supervisor_observer_without_options

@@ -167,6 +167,21 @@ public:
         return wished ? shortest : otherwise;
     }
 
+    /// The longest wait that the rules may lead to after so many failed attempts since all was well
+    /// (0: the loss of what was well itself), if no server asks for a longer one; `forever` if one
+    /// may stop. Exists where each rule says it; see link/bounds.hpp.
+    ///
+    /// Errors: none.   Complexity: O(rules), times that of each.
+    [[nodiscard]] constexpr Duration longest_wait(std::uint64_t failures) const noexcept {
+        static_assert((explain::bounded_rule<Rules>() && ...));
+        Duration longest{};
+        visit([&](const auto& rule) {
+            const Duration wait = rule.longest_wait(failures);
+            if (wait > longest) longest = wait;
+        });
+        return longest;
+    }
+
     /// Tells the rules what happened in an earlier life of the program, as the hooks of an attempt
     /// would: the answer to a failure or a loss is what they would have planned.
     ///

@@ -31,9 +31,14 @@ public:
 
     /// Adds at the back.   Throws: std::bad_alloc, and then `event` is untouched.
     void push(E&& event) {
+        emplace([&]() -> E { return std::move(event); });
+    }
+    /// Adds what `make()` returns, built in its place: an event that is written in pieces and then
+    /// moved as a whole would wait for its own writes. If there is no memory it is not called.
+    template <class F>
+    void emplace(F&& make) {
         if (size_ == capacity_) grow();
-        ::new (static_cast<void*>(slots_ + ((first_ + size_) & (capacity_ - 1))))
-            E(std::move(event));
+        ::new (static_cast<void*>(slots_ + ((first_ + size_) & (capacity_ - 1)))) E(make());
         ++size_;
     }
 
