@@ -84,7 +84,8 @@ void attempt_in_fleet(benchmark::State& state) {
     fleet.start();
     Instant now{};
     const auto attempt = [&] {
-        for (const std::size_t before = dials; dials == before;) {
+        const std::size_t before = dials;
+        while (dials == before) {
             now = detail::larger(now, fleet.deadline());
             fleet.advance(now);
         }
@@ -112,7 +113,8 @@ void attempt_by_scan(benchmark::State& state) {
     for (auto& one : all) one->advance(now);
     dials = 0;
     for (auto _ : state) {
-        for (const std::size_t before = dials; dials == before;) {
+        const std::size_t before = dials;
+        while (dials == before) {
             Alone* first = all[0].get();
             for (auto& one : all) {
                 if (one->deadline() < first->deadline()) first = one.get();
