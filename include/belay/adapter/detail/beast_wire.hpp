@@ -214,8 +214,8 @@ private:
         ws_.read_message_max(0);
         ws_.auto_fragment(false);
         ws_.binary(options_->frames == WebSocketFrames::binary);
-        ws_.control_callback([this](websocket::frame_type, boost::beast::string_view) {
-            if (state_ == State::open) link_.pong();
+        ws_.control_callback([this](websocket::frame_type kind, boost::beast::string_view) {
+            if (state_ == State::open) link_.pong(kind == websocket::frame_type::pong);
         });
         ws_.async_handshake(response_, request_.host, request_.target,
                             on([](auto& self, const Error& e) { self.answered(e); }));
@@ -292,7 +292,7 @@ private:
         const bool right_kind = ws_.got_binary() == (options_->frames == WebSocketFrames::binary);
         if (!right_kind) return give_up(Code::unknown_data);
         if (!ws_.is_message_done()) {
-            link_.pong();
+            link_.pong(false);
             return read();
         }
         const auto bytes = input_.cdata();
