@@ -5,6 +5,7 @@
 #include <belay/backoff/cap.hpp>
 #include <belay/backoff/decorrelated_jitter.hpp>
 #include <belay/backoff/floor.hpp>
+#include <belay/backoff/no_cap.hpp>
 #include <belay/backoff/pre_jitter_cap.hpp>
 #include <belay/backoff/smooth_jitter.hpp>
 
@@ -99,3 +100,40 @@ using Limit = belay::PreJitterCap;
 
 belay::Backoff backoff{belay::SmoothJitter{}, Limit{belay::forever}, belay::Duration{1}};
 }  // namespace soft_cap_on_growing_jitter
+
+// expect-error: Backoff: a cap and a base, or a growth, follow the jitter
+namespace backoff_without_base {
+using namespace std::chrono_literals;
+#if defined(BELAY_CONTROL)
+belay::Backoff backoff{belay::FullJitter{}, belay::NoCap{}, 1s};
+#else
+belay::Backoff backoff{belay::FullJitter{}, 1s};
+#endif
+}  // namespace backoff_without_base
+
+// expect-error: Backoff: the cap comes before the base
+namespace backoff_base_before_cap {
+using namespace std::chrono_literals;
+#if defined(BELAY_CONTROL)
+belay::Backoff backoff{belay::FullJitter{}, belay::Cap{30s}, 1s};
+#else
+belay::Backoff backoff{belay::FullJitter{}, 1s, belay::Cap{30s}};
+#endif
+}  // namespace backoff_base_before_cap
+
+// expect-error: JitterLike: J::reset must be 'void reset.. noexcept'
+namespace jitter_hook_private {
+// It would never be called, and the jitter go on where the last outage ended.
+class Jitter {
+#if defined(BELAY_CONTROL)
+public:
+#endif
+    void reset() noexcept {}
+
+public:
+    belay::WaitRange range(const belay::NominalWait& nominal) const noexcept {
+        return {nominal.wait, nominal.wait};
+    }
+};
+belay::Backoff backoff{Jitter{}, belay::Cap{belay::Duration{2}}, belay::Duration{1}};
+}  // namespace jitter_hook_private

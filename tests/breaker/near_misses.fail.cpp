@@ -159,3 +159,17 @@ struct Trip {
 
 belay::CircuitBreaker breaker{Trip{}, belay::OpenFor{belay::Duration{1}}};
 }  // namespace trip_without_record
+
+// expect-error: CircuitBreaker: the observer follows a clock and HalfOpenOptions
+namespace breaker_observer_without_clock {
+struct Observer {
+    void on_breaker(const belay::BreakerEvent&) noexcept {}
+};
+#if defined(BELAY_CONTROL)
+belay::CircuitBreaker breaker{belay::ConsecutiveFailures{3}, belay::OpenFor{belay::Duration{1}},
+                              belay::SteadyClock{}, belay::HalfOpenOptions{}, Observer{}};
+#else
+belay::CircuitBreaker breaker{belay::ConsecutiveFailures{3}, belay::OpenFor{belay::Duration{1}},
+                              Observer{}};
+#endif
+}  // namespace breaker_observer_without_clock

@@ -20,6 +20,7 @@
 #include <belay/call/retry_task.hpp>
 #include <belay/call/retrying.hpp>
 #include <belay/call/timeout.hpp>
+#include <belay/drive/thread_sleeper.hpp>
 #include <belay/policy/max_attempts.hpp>
 
 #include "support/archetypes.hpp"
@@ -613,3 +614,47 @@ void use(Sleeper& sleeper) {
     static_cast<void>(belay::retry(belay::MaxAttempts{3}, sleeper, [] { return true; }));
 }
 }  // namespace retry_sleeper_throws
+
+// expect-error: retry: a stop token comes before the observer
+namespace retry_observer_without_stop {
+void use(belay_test::MinimalSleeper& sleeper) {
+    belay::RetryCounters counters;
+    const auto call = [] { return true; };
+#if defined(BELAY_CONTROL)
+    static_cast<void>(
+        belay::retry(belay::MaxAttempts{3}, sleeper, call, belay::NeverStops{}, counters));
+#else
+    static_cast<void>(belay::retry(belay::MaxAttempts{3}, sleeper, call, counters));
+#endif
+}
+}  // namespace retry_observer_without_stop
+
+// expect-error: retry: a stop token comes before the observer
+namespace retry_without_sleeper_observer_without_stop {
+void use() {
+    belay::RetryCounters counters;
+    const auto call = [] { return true; };
+#if defined(BELAY_CONTROL)
+    static_cast<void>(belay::retry(belay::MaxAttempts{3}, call, belay::NeverStops{}, counters));
+#else
+    static_cast<void>(belay::retry(belay::MaxAttempts{3}, call, counters));
+#endif
+}
+}  // namespace retry_without_sleeper_observer_without_stop
+
+// expect-error: Pipeline: a stop token comes before the observer
+namespace pipeline_observer_without_stop {
+struct Observer {
+    void on_refusal(const belay::CallRefused&) {}
+};
+void use(belay_test::MinimalSleeper& sleeper) {
+    const belay::Pipeline pipeline{belay::Timeout{belay::Duration{1}}};
+    Observer observer;
+    const auto call = [] { return true; };
+#if defined(BELAY_CONTROL)
+    static_cast<void>(pipeline(sleeper, call, belay::NeverStops{}, observer));
+#else
+    static_cast<void>(pipeline(sleeper, call, observer));
+#endif
+}
+}  // namespace pipeline_observer_without_stop

@@ -13,6 +13,7 @@
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/breaker/consecutive_failures.hpp>
 #include <belay/breaker/open_for.hpp>
+#include <belay/link/heartbeat.hpp>
 #include <belay/policy/max_attempts.hpp>
 #include <belay/policy/shared.hpp>
 
@@ -284,4 +285,35 @@ TEST_CASE("Fleet::report_unhealthy ends a connection by name", "[fleet][fleet][u
     CHECK(rig.state(0) == LinkState::cooldown);
     CHECK(rig.status(0).failure.error() == LinkErrc::reported_unhealthy);
     CHECK(rig.heard[0].failed == 1);
+}
+
+TEST_CASE("Fleet counts a service that is drained, and lets it be probed", "[fleet][fleet][unit]") {
+    Wire wire;
+    std::vector<std::string> seen;
+    Fleet fleet;
+    fleet.attach(Waker{});
+    auto& beating =
+        fleet.add("b", Heartbeat{FakeTransport<>{wire}, {.every = 10s, .dead_after = 25s}},
+                  Policy{MaxAttempts{3}}, Seen{&seen, "b"});
+    const auto run = [&](Duration until) {
+        while (fleet.deadline() <= at(until)) fleet.advance(at(until));
+    };
+    fleet.start();
+    run(0s);
+    wire.link.opened();
+    run(0s);
+    REQUIRE(beating.status().state == LinkState::connected);
+    beating.probe_now(3s);
+    run(0s);
+    CHECK(wire.pings == 1);
+    wire.link.pong();
+    beating.drain(5s);
+    run(1s);
+    CHECK(fleet.status().count(LinkState::draining) == 1);
+    CHECK(fleet.status().count(LinkState::connected) == 0);
+    run(6s);
+    CHECK(fleet.status().count(LinkState::draining) == 0);
+    CHECK(fleet.status().count(LinkState::stopped) == 1);
+    CHECK(seen ==
+          std::vector<std::string>{"b connecting", "b connected", "b draining", "b stopped"});
 }

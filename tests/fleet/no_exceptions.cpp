@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: a fleet works in a program built without exceptions and RTTI.
+// Goal: a fleet and a pool work in a program built without exceptions and RTTI.
 #include <string>
 
 #include <belay/backoff/backoff.hpp>
@@ -12,7 +12,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-struct Socket {
+struct FleetSocket {
     using message_type = std::string;
     struct Connection {
         SendResult send(const std::string&) noexcept { return SendResult::sent; }
@@ -25,7 +25,7 @@ struct Socket {
     }
 };
 
-struct App {
+struct FleetApp {
     int* messages;
     void on_message(std::string) { ++*messages; }
 };
@@ -43,7 +43,7 @@ int main() {
     fleet.attach(Waker{});
     const Policy policy{Backoff{NoJitter{}, Cap{1s}, 1s}};
     for (int i = 0; i < 3; ++i)
-        fleet.add(std::to_string(i), Socket{links + i}, policy, App{&messages});
+        fleet.add(std::to_string(i), FleetSocket{links + i}, policy, FleetApp{&messages});
     fleet.start();
     Instant now{};
     const auto run = [&](Duration more) {
@@ -64,5 +64,14 @@ int main() {
     right = right && fleet.observer().outages == 1;
     run(10s);
     right = right && fleet.status().count(LinkState::connected) == 3 && fleet.remove("1");
-    return right && fleet.size() == 2 ? 0 : 1;
+    right = right && fleet.size() == 2;
+
+    Pool pool{Socket{links}, policy, {.size = 2}};
+    pool.attach(Waker{});
+    pool.start();
+    for (int i = 0; i < 100 && pool.deadline() <= now; ++i) pool.advance(now);
+    PoolLease lease = pool.acquire();
+    right = right && lease.send("hello") == SendResult::sent;
+    pool.stop();
+    return right && !lease ? 0 : 1;
 }

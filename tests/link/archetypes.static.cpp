@@ -153,7 +153,7 @@ static_assert(Bundle<Plain, Validated<Bundle<Plain, Plain>, MinimalCheck>>::lane
 // ---------------------------------------------------------------------------------------
 
 static_assert(sizeof(void*) != 8 || (sizeof(Link<int>) == 16 && sizeof(LinkStatus) == 72));
-static_assert(sizeof(belay::part::ConnectionOf<Heartbeat<Pinged>>) <= 88);
+static_assert(sizeof(belay::part::ConnectionOf<Heartbeat<Pinged>>) <= 96);
 static_assert(sizeof(SupervisorCore<Policy<MinimalRule>>) <= 248);
 
 }  // namespace

@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: MIT
 // Goal: what must not compile in this room does not, and says why. Method: each case, from one
 // expect-error to the next, has an error of that text; with BELAY_CONTROL all of them compile.
+#include <belay/backoff/backoff.hpp>
 #include <belay/core/tee.hpp>
+#include <belay/link/bounds.hpp>
 #include <belay/link/bundle.hpp>
+#include <belay/link/endpoints.hpp>
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/supervisor.hpp>
 #include <belay/link/validated.hpp>
 #include <belay/link/with_token.hpp>
 #include <belay/policy/max_attempts.hpp>
+
+#include "support/link/link_archetypes.hpp"
 
 // expect-error: Bundle: all transports must have one message_type
 namespace bundle_of_two_messages {
@@ -274,6 +279,27 @@ void use() {
 }
 }  // namespace tee_of_wrong_hook
 
+// expect-error: Supervisor::probe_now: nobody would ask: put a Heartbeat around the transport
+namespace probe_without_heartbeat {
+struct Transport {
+    using message_type = int;
+    struct Connection {
+        belay::SendResult send(const int&) noexcept { return belay::SendResult::sent; }
+        void ping() noexcept {}
+    };
+    Connection open(belay::Link<int>) { return {}; }
+};
+
+void use() {
+#if defined(BELAY_CONTROL)
+    belay::Supervisor link{belay::Heartbeat{Transport{}, {}}, belay::MaxAttempts{3}};
+#else
+    belay::Supervisor link{Transport{}, belay::MaxAttempts{3}};
+#endif
+    link.probe_now();
+}
+}  // namespace probe_without_heartbeat
+
 // expect-error: TransportLike: T needs .open.belay::Link.message_type.
 namespace transport_without_open {
 struct Transport {
@@ -292,3 +318,53 @@ void use() {
     link.stop();
 }
 }  // namespace transport_without_open
+
+// expect-error: Endpoints: the transport needs 'open.Link<message_type>, const Endpoint&.'
+namespace endpoints_transport {
+struct Transport {
+    using message_type = int;
+    struct Connection {
+        belay::SendResult send(const int&) noexcept { return belay::SendResult::sent; }
+    };
+#if defined(BELAY_CONTROL)
+    Connection open(belay::Link<int>, const int&) { return {}; }
+#else
+    Connection open(belay::Link<int>) { return {}; }
+#endif
+};
+
+auto use(belay::Endpoints<Transport, int>& endpoints, const belay::Link<int>& link) {
+    return sizeof(decltype(endpoints.open(link)));
+}
+}  // namespace endpoints_transport
+
+// expect-error: longest_wait: this rule cannot say how long it may make an attempt wait
+namespace unbounded_rule {
+struct Mondays {
+    belay::Advice admit(belay::Instant) const noexcept { return belay::Advice::go(); }
+#if defined(BELAY_CONTROL)
+    constexpr belay::Duration longest_wait(std::uint64_t) const noexcept {
+        return belay::Duration::zero();
+    }
+#endif
+};
+
+bool use() {
+    return belay::reconnects_within(belay::Policy{Mondays{}}, 3, std::chrono::seconds{120});
+}
+}  // namespace unbounded_rule
+
+// expect-error: Supervisor: SupervisorOptions come before the observer
+namespace supervisor_observer_without_options {
+struct App {
+    void on_state(auto&, const belay::Transition&) {}
+};
+void use() {
+#if defined(BELAY_CONTROL)
+    belay::Supervisor link{belay_test::MinimalTransport{0}, belay::MaxAttempts{3},
+                           belay::SupervisorOptions{}, App{}};
+#else
+    belay::Supervisor link{belay_test::MinimalTransport{0}, belay::MaxAttempts{3}, App{}};
+#endif
+}
+}  // namespace supervisor_observer_without_options

@@ -13,6 +13,7 @@
 #include <belay/link/validated.hpp>
 #include <belay/policy/shared.hpp>
 
+#include "support/aborts.hpp"
 #include "support/link/link_rig.hpp"
 
 using namespace belay;
@@ -195,6 +196,15 @@ TEST_CASE("race 35: a gate that flips within its grace tears nothing down", "[li
     SECTION("at the last moment, although the driver was late") {
         b.rig.link.shut(Gate::hidden, 5s);
         b.rig.run(0s);
+        b.rig.link.open(Gate::hidden);
+        b.rig.run(7s);
+        CHECK(b.notes.seen.empty());
+    }
+    SECTION("two of them, in one turn of a late driver") {
+        b.rig.link.shut(Gate::hidden, 5s);
+        b.rig.link.shut(Gate::network, 3s);
+        b.rig.run(0s);
+        b.rig.link.open(Gate::network);
         b.rig.link.open(Gate::hidden);
         b.rig.run(7s);
         CHECK(b.notes.seen.empty());
@@ -485,4 +495,15 @@ TEST_CASE("race 71: other failures that ask for patience change no interval", "[
     b.rig.run(1s);
     b.rig.run(11s);
     CHECK(b.wire.pings == 1);
+}
+
+TEST_CASE("Commands refuse times that mean nothing, where they are given", "[link][race]") {
+    Beaten b{beaten};
+    const auto refused = [](auto&& f) {
+        return aborts_with(f).find("Supervisor::") != std::string::npos;
+    };
+    CHECK(refused([&] { b.rig.link.probe_now(0s); }));
+    CHECK(refused([&] { b.rig.link.handle().probe_now(-1s); }));
+    CHECK(refused([&] { b.rig.link.drain(-1ns); }));
+    CHECK(refused([&] { b.rig.link.shut(Gate::hidden, -1ns); }));
 }

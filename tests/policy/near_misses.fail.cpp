@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Goal: what must not compile in this room does not, and says why. Method: each case, from one
 // expect-error to the next, has an error of that text; with BELAY_CONTROL all of them compile.
+#include <belay/budget/ratio_budget.hpp>
+#include <belay/budget/token_budget.hpp>
 #include <belay/policy/max_attempts.hpp>
 #include <belay/policy/policy.hpp>
 #include <belay/policy/shared.hpp>
@@ -135,3 +137,46 @@ struct Counts {
 int successes = 0;
 belay::Policy policy{Counts{&successes}};
 }  // namespace rule_without_say
+
+// expect-error: Shared: what many use is a variable that outlives it
+namespace shared_temporary {
+belay::TokenBudget budget;
+#if defined(BELAY_CONTROL)
+belay::Shared rule{budget};
+#else
+belay::Shared rule{belay::TokenBudget{}};
+#endif
+}  // namespace shared_temporary
+
+// expect-error: Shared: what many use is a variable that outlives it
+namespace shared_temporary_asked_again {
+belay::RatioBudget budget;
+#if defined(BELAY_CONTROL)
+belay::Shared rule{budget, belay::AskAgain{belay::Duration{1}}};
+#else
+belay::Shared rule{belay::RatioBudget{}, belay::AskAgain{belay::Duration{1}}};
+#endif
+}  // namespace shared_temporary_asked_again
+
+// expect-error: ShareableLike: reserve must be
+namespace shareable_hook_private {
+struct Permit {
+    belay::Advice advice() const noexcept { return belay::Advice::go(); }
+    belay::Advice failure(belay::Turn&) noexcept { return belay::Advice::go(); }
+    void success(belay::Turn&) noexcept {}
+    void neutral() noexcept {}
+};
+// Every retry would be free.
+class Budget {
+#if defined(BELAY_CONTROL)
+public:
+#endif
+    shareable_hook_private::Permit reserve(belay::Cause, belay::Turn&) noexcept { return {}; }
+
+public:
+    using Permit = shareable_hook_private::Permit;
+    belay::Advice admit(belay::Instant) const noexcept { return belay::Advice::go(); }
+    Permit acquire(belay::Turn&) noexcept { return {}; }
+} budget;
+belay::Shared rule{budget};
+}  // namespace shareable_hook_private

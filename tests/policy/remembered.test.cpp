@@ -576,7 +576,7 @@ TEST_CASE("Remembered makes a supervisor wait with its first attempt after a res
     CHECK(core.deadline() == computer.now + 7s);
     // A person who does not want to wait does not.
     SupervisorCore impatient = core;
-    CHECK(impatient.step({timeline::Input::reconnect_now, {}, 0, true}, turn).dial);
+    CHECK(impatient.step({.input = timeline::Input::reconnect_now, .force = true}, turn).dial);
     // Stopping and starting by hand is a new start.
     static_cast<void>(core.step({timeline::Input::stop}, turn));
     CHECK(core.step({timeline::Input::start}, turn).dial);

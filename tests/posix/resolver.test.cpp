@@ -122,7 +122,7 @@ TEST_CASE(
     "A look-up that hangs stops neither the loop nor other names; the attempt's limit ends it",
     "[posix][posix_resolver][fault]") {
     ManualClock clock{Instant{1h}};
-    ManualLoop loop{clock.view()};
+    ClockedLoop loop{clock.view()};
     HangingResolver resolver;
     RawSocket server = RawSocket::listen();
     TcpApp stuck;
@@ -231,7 +231,7 @@ TEST_CASE("Tcp says that its resolver has gone", "[posix][posix_resolver][fault]
 TEST_CASE("Endpoints over Tcp goes from a dead server to a living one, and back to the first",
           "[posix][posix_resolver][unit]") {
     ManualClock clock{Instant{1h}};
-    ManualLoop loop{clock.view()};
+    ClockedLoop loop{clock.view()};
     posix::Resolver resolver;
     std::optional<RawSocket> first{RawSocket::listen()};
     RawSocket second = RawSocket::listen();

@@ -4,6 +4,7 @@
 #include <belay/queue/codec_like.hpp>
 #include <belay/queue/deque.hpp>
 #include <belay/queue/encoded.hpp>
+#include <belay/queue/flush_every.hpp>
 #include <belay/queue/flushable_like.hpp>
 #include <belay/queue/mpmc_ring.hpp>
 #include <belay/queue/priority.hpp>
@@ -231,3 +232,17 @@ struct BytesOf {
 
 belay::Weighed weighed{belay::Deque<int>{}, BytesOf{}};
 }  // namespace weighed_bytes_of
+
+// expect-error: FlushEvery: there must be something to flush
+namespace flush_every_of_memory {
+using namespace std::chrono_literals;
+#if defined(BELAY_CONTROL)
+struct Log {
+    std::error_code flush() noexcept { return {}; }
+    bool unflushed() const noexcept { return false; }
+} log;
+#else
+belay::Queue<belay::Deque<int>> log;
+#endif
+belay::FlushEvery flusher{log, 100ms};
+}  // namespace flush_every_of_memory

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: updates are read, merged and cut in a program built without exceptions and RTTI.
+// Goal: updates are read, merged, cut and kept in a program built without exceptions and RTTI.
 #include <cstdio>
 #include <span>
 
@@ -18,6 +18,11 @@ int main() {
     if (yjs::scrub(bytes)->size() != yjs::coalesce(bytes)->size()) return 4;
     const auto cut = yjs::validate(bytes.first(5));
     if (cut || cut.error().message().empty()) return 5;
+    YjsDocument document;
+    if (!document.check(bytes).value_or(false) || document.apply(bytes)) return 6;
+    if (document.check(bytes).value_or(true) && document.snapshot().size() != 1) return 7;
+    OpaqueDocument opaque;
+    if (opaque.apply(bytes) || opaque.check(bytes).value_or(true)) return 8;
     std::puts("ok");
     return 0;
 }

@@ -2,7 +2,7 @@
 // Goal: what is made of updates is what the real Yjs makes of them, byte for byte or document for
 // document. Method: random editing histories of several clients, by yjs under node.
 #include <algorithm>
-#include <map>
+#include <set>
 #include <string>
 
 #include <belay/core/random.hpp>
@@ -82,8 +82,8 @@ TEST_CASE("yjs: random histories are merged, compared and cut as Yjs does",
           "[room][yjs_real][golden]") {
     RealYjs yjs;
     if (!yjs.is_here()) return;
-    const std::vector<History> histories = histories_of(yjs.run("histories.mjs 1 120"));
-    REQUIRE(histories.size() == 120);
+    const std::vector<History> histories = histories_of(yjs.run("histories.mjs 1 80"));
+    REQUIRE(histories.size() == 80);
     Claims claims;
     std::size_t alike = 0;
     for (const History& h : histories) {
@@ -123,27 +123,27 @@ TEST_CASE("yjs: random histories are merged, compared and cut as Yjs does",
         INFO("history " << claims.names[i]);
         CHECK(answers[i] == claims.documents[i]);
     }
-    CHECK(alike > 30);
+    CHECK(alike > 20);
 }
 
 TEST_CASE("yjs: what validate accepts Yjs applies without an exception",
           "[room][yjs_real][fault]") {
     RealYjs yjs;
     if (!yjs.is_here()) return;
-    const std::vector<History> histories = histories_of(yjs.run("histories.mjs 3 40"));
+    const std::vector<History> histories = histories_of(yjs.run("histories.mjs 3 25"));
     Random bits{Seed{11}};
     std::vector<std::string> lines;
     std::vector<std::string> reasons;  // "" where it was accepted
     for (const History& h : histories) {
         const Bytes base = made(yjs::merge_updates(h.updates)).update;
         lines.push_back("base " + to_hex(base));
-        for (int i = 0; i < 250; ++i) {
+        for (int i = 0; i < 200; ++i) {
             const auto any = [&]() -> const Bytes& {
                 return h.updates[uniform_upto(bits, h.updates.size() - 1)];
             };
             const Bytes update = belay_test::mutated(any(), any(), bits);
             const auto summary = yjs::validate(update);
-            if (!summary && i % 10 != 0) continue;
+            if (update.empty() || (!summary && i % 10 != 0)) continue;
             const std::string reason = summary ? "" : summary.error().what;
             for (const char* const word : {"new ", "typed "}) {
                 lines.push_back(word + to_hex(update));
@@ -154,19 +154,31 @@ TEST_CASE("yjs: what validate accepts Yjs applies without an exception",
     const std::vector<std::string> answers = yjs.run("apply.mjs", lines);
     REQUIRE(answers.size() == reasons.size());
     std::erase_if(lines, [](const std::string& line) { return line.starts_with("base"); });
-    std::map<std::string, int> stricter;
+    // Where we are stricter than Yjs, as docs/room.md says. What it cannot read it refuses, too.
+    const std::set<std::string> stricter{
+        "bytes behind the end of the update",
+        "a client that is there twice",
+        "a struct without length",
+        "a deleted range without length",
+        "a number is larger than 2^53 - 1",
+        "a clock beyond 2^53 - 1",
+        "values are nested too deep",
+        "its number is unknown",
+        "it has the frame of one",
+        "an item that refers to itself, or to a later one of its client",
+        "a subdocument whose options replace its guid or its code",
+        "a subdocument without options"};
     std::size_t accepted = 0;
     for (std::size_t i = 0; i < answers.size(); ++i) {
         const bool threw = answers[i].starts_with("threw");
         if (reasons[i].empty()) {
             ++accepted;
             INFO(lines[i]);
-            CHECK(answers[i].substr(0, 100).find("threw") == std::string::npos);
-            if (threw) CHECK(answers[i] == "");
+            CHECK(answers[i].substr(0, 6) != "threw ");
         } else if (!threw) {
-            ++stricter[reasons[i]];
+            INFO(lines[i]);
+            CHECK(stricter.contains(reasons[i]));
         }
     }
-    CHECK(accepted > 1000);
-    for (const auto& [reason, count] : stricter) WARN(count << " that Yjs applies: " << reason);
+    CHECK(accepted > 500);
 }

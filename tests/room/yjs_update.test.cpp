@@ -557,3 +557,36 @@ TEST_CASE("yjs::diff_update refuses a state vector that is none", "[room][yjs_up
           "0163"
           "00");
 }
+
+TEST_CASE("yjs::coalesce joins only what was typed one after the other, in one place",
+          "[room][yjs_update][unit]") {
+    const auto joined = [](const char* second) {
+        const Bytes update = from_hex(std::string{"01020700"
+                                                  "04010174"
+                                                  "0161"} +
+                                      second + "00");
+        const auto made = yjs::coalesce(update);
+        REQUIRE(made);
+        return yjs::validate(*made)->structs == 1;
+    };
+    CHECK(
+        joined("840700"
+               "0162"));
+    CHECK(
+        !joined("840800"
+                "0162"));  // after what another has typed
+    CHECK(
+        !joined("c40700"
+                "0800"
+                "0162"));  // in front of it
+    CHECK(
+        !joined("04010174"
+                "0162"));  // at the beginning
+    CHECK(
+        !joined("880700"
+                "01"
+                "770162"));  // another kind
+    CHECK(
+        !joined("830700"
+                "0162"));  // a kind that is never joined
+}

@@ -44,6 +44,7 @@ def errors_of(output, name):
             if errors and re.search(r": note: (in instantiation|while|in |during)", line):
                 errors[-1][1].update(numbers)
         elif re.search(r":   (recursively )?required (from|by)|: In instantiation of|"
+                       r":   in .constexpr. expansion of|"
                        r"^(In file included |\s+)from ", line):
             required |= numbers
     return errors

@@ -82,6 +82,7 @@ need_adapter_libraries() {
     need libboost-dev include:boost/beast/websocket.hpp "asio and Beast under their adapters"
     need libasio-dev include:asio.hpp "the asio without Boost under the same"
     need libssl-dev include:openssl/ssl.h "TLS under the Beast adapter"
+    need nlohmann-json3-dev include:nlohmann/json.hpp "the JSON of the nlohmann adapter"
 }
 
 # What runs the real Yjs and other peers of the tests.

@@ -144,3 +144,16 @@ using Session = belay::Session<Transport, belay::MaxAttempts, belay_test::Minima
 
 std::size_t use() { return sizeof(Session); }
 }  // namespace session_over_other_messages
+
+// expect-error: Session: SessionOptions follow the queue
+namespace session_without_options {
+void use(belay_test::MinimalSessionQueue queue) {
+#if defined(BELAY_CONTROL)
+    belay::Session session{belay_test::MinimalBytesTransport{0}, belay::MaxAttempts{3},
+                           std::move(queue), belay::SessionOptions{}};
+#else
+    belay::Session session{belay_test::MinimalBytesTransport{0}, belay::MaxAttempts{3},
+                           std::move(queue)};
+#endif
+}
+}  // namespace session_without_options

@@ -59,3 +59,15 @@ struct Observer {
 }  // namespace work_queue_observer_hook
 template class belay::WorkQueue<belay_test::MinimalSequenced, belay::KeepDead,
                                 work_queue_observer_hook::Observer>;
+
+// expect-error: WorkQueue::open: the moment comes after the options
+namespace work_queue_without_moment {
+using Work = belay::WorkQueue<belay_test::MinimalSequenced>;
+void use(belay_test::MinimalSequenced log) {
+#if defined(BELAY_CONTROL)
+    static_cast<void>(Work::open(std::move(log), belay::WorkOptions{}, belay::Moment{}));
+#else
+    static_cast<void>(Work::open(std::move(log), belay::WorkOptions{}));
+#endif
+}
+}  // namespace work_queue_without_moment

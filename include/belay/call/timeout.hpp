@@ -19,7 +19,7 @@ namespace belay::inline BELAY_ABI {
 /// inside is destroyed in the middle of its call: what `fn` awaits must be such that this is safe.
 ///
 /// A blocking call cannot be interrupted: there a Timeout only sets the deadline in the Attempt,
-/// which `fn` can read and hand to its sockets, and after which a Retrying inside begins no further
+/// which `fn` can read and hand to its sockets, and after which a Retrying inside begins no
 /// attempt. An answer that comes too late is an answer nevertheless.
 ///
 /// Of nested deadlines the earliest counts. Where the time is over before `fn` was called at all,

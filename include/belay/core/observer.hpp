@@ -45,7 +45,8 @@ using Unwrapped = std::remove_reference_t<decltype(unwrap(std::declval<O&>()))>;
 
 // ---- names of hooks ----------------------------------------------------------------------------
 
-// `call` is the hook as an overload set, `exists` sees a member of that name in whatever form.
+// `call` is the hook as an overload set. `is_plain` sees one that is public, and neither overloaded
+// nor a template.
 #define BELAY_DETAIL_HOOK(Name, hook)                                                           \
     struct Name {                                                                               \
         template <class O, class... A>                                                          \
@@ -55,9 +56,7 @@ using Unwrapped = std::remove_reference_t<decltype(unwrap(std::declval<O&>()))>;
             return o.hook(static_cast<A&&>(a)...);                                              \
         }                                                                                       \
         template <class O>                                                                      \
-        [[nodiscard]] static consteval bool exists() {                                          \
-            return has_##hook<O>();                                                             \
-        }                                                                                       \
+        static constexpr bool is_plain = requires { &O::hook; };                                \
     }
 BELAY_DETAIL_HOOK(OnState, on_state);
 BELAY_DETAIL_HOOK(OnMessage, on_message);
@@ -66,6 +65,7 @@ BELAY_DETAIL_HOOK(OnUnsent, on_unsent);
 BELAY_DETAIL_HOOK(OnRoundTrip, on_round_trip);
 BELAY_DETAIL_HOOK(OnPolicyConflict, on_policy_conflict);
 BELAY_DETAIL_HOOK(OnNetworkSuspect, on_network_suspect);
+BELAY_DETAIL_HOOK(OnIdle, on_idle);
 BELAY_DETAIL_HOOK(OnAccepted, on_accepted);
 BELAY_DETAIL_HOOK(OnAcknowledged, on_acknowledged);
 BELAY_DETAIL_HOOK(OnBlocked, on_blocked);
@@ -93,6 +93,17 @@ BELAY_DETAIL_HOOK(OnConflict, on_conflict);
 BELAY_DETAIL_HOOK(OnProgress, on_progress);
 #undef BELAY_DETAIL_HOOK
 
+/// Whether an observer has a member of this name, in whatever form; of a final class only as
+/// `is_plain` sees it.
+template <class Name, class O>
+[[nodiscard]] consteval bool has_hook() {
+    if constexpr (Probed<O>) {
+        return !Name::template is_plain<MemberProbe<std::remove_cv_t<O>>>;
+    } else {
+        return Name::template is_plain<O>;
+    }
+}
+
 // ---- one observer ------------------------------------------------------------------------------
 
 /// In place of a machine, where there is none.
@@ -117,7 +128,7 @@ struct Hook {
     static constexpr bool heard = takes_machine<O>() || Callable<Name, O, A...>;
     /// A hook of this name that fits no call would never hear anything.
     template <class O>
-    static constexpr bool right = heard<O> || !Name::template exists<O>();
+    static constexpr bool right = heard<O> || !has_hook<Name, O>();
 
     template <class O, class... B>
     static constexpr void call(O& o, Machine& machine, B&&... b) {

@@ -30,7 +30,7 @@ struct FleetStatus {
     /// By name.
     std::vector<ServiceStatus> services{};
     /// How many are in each state; see count().
-    std::array<std::size_t, 8> totals{};
+    std::array<std::size_t, detail::link_states> totals{};
     /// The sum of what waits to be sent.
     std::size_t queued = 0;
     /// Connections that are being opened; at most FleetOptions::dials_max.

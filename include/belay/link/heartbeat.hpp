@@ -51,25 +51,8 @@ public:
 
         [[nodiscard]] bool sift(part::Event<message_type>& event, Turn& turn) {
             if (!Base::sift(event, turn)) return false;
-            if (event.depth == 0) return event.kind != part::EventKind::note || judge(event, turn);
-            switch (event.kind) {
-                case part::EventKind::opened:
-                    pulse_.heard(turn.now);
-                    owner_.tell_conflict(own_);
-                    break;
-                case part::EventKind::pong:
-                    if (event.code == 0) answered(turn.now);
-                    pulse_.heard(turn.now);
-                    break;
-                case part::EventKind::received:
-                    pulse_.heard(turn.now);
-                    break;
-                case part::EventKind::closed:
-                    if (event.failure.error() == LinkErrc::too_many_pings) owner_.penalize();
-                    break;
-                default:  // what we did proves nothing
-                    break;
-            }
+            if (event.kind != part::EventKind::received) return sift_control(event, turn);
+            pulse_.heard(turn.now);
             return true;
         }
         /// Asks for a sign of life now; without one within that long the peer is given up.
@@ -98,6 +81,26 @@ public:
         }
 
     private:
+        /// Whatever came from the peer proves that it was alive; what we did proves nothing.
+        [[nodiscard]] bool sift_control(part::Event<message_type>& event, const Turn& turn) {
+            if (event.depth == 0) return event.kind != part::EventKind::note || judge(event, turn);
+            switch (event.kind) {
+                case part::EventKind::opened:
+                    pulse_.heard(turn.now);
+                    owner_.tell_conflict(own_);
+                    break;
+                case part::EventKind::pong:
+                    if (event.code == 0) answered(turn.now);
+                    pulse_.heard(turn.now);
+                    break;
+                case part::EventKind::closed:
+                    if (event.failure.error() == LinkErrc::too_many_pings) owner_.penalize();
+                    break;
+                default:
+                    break;
+            }
+            return true;
+        }
         /// The first of several answers is to the first of several pings.
         void ask(Instant now) noexcept {
             if (asked_at_ == never) asked_at_ = now;

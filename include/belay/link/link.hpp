@@ -66,11 +66,11 @@ public:
     /// resume_reading() of the connection follows exactly once.
     driver::Post received(M&& message) const {
         if (!alive()) return driver::Post::gone;
-        part::Event<M> event = make(part::EventKind::received);
-        event.message.emplace(std::move(message));
-        const driver::Post post = box_->post_message(std::move(event));
-        if (post != driver::Post::taken) message = std::move(*event.message);
-        return post;
+        return box_->emplace_message([&]() -> part::Event<M> {
+            part::Event<M> event = make(part::EventKind::received);
+            event.message.emplace(std::move(message));
+            return event;
+        });
     }
     /// The peer has answered a ping. One that `answers` none is a sign of life of another kind:
     /// part of a message, or the peer's own ping.

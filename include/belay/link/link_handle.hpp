@@ -45,7 +45,10 @@ public:
     driver::Post start() const { return command(detail::Command::start); }
     driver::Post stop() const { return command(detail::Command::stop); }
     /// Shuts a gate, with a grace in which opening it again undoes that; see Supervisor::shut.
+    ///
+    /// Pre: grace >= 0ns.
     driver::Post shut(Gate gate, Duration grace = {}) const {
+        BELAY_PRECONDITION(grace >= Duration::zero(), "Supervisor::shut: grace must be >= 0ns");
         return command(detail::Command::shut, {gate, grace});
     }
     driver::Post open(Gate gate) const { return command(detail::Command::open, {gate}); }
@@ -86,8 +89,9 @@ class LinkHandle : public detail::LinkCommands<M> {
 public:
     using detail::LinkCommands<M>::LinkCommands;
 
-    /// What was posted before is sent, and leaves; see Supervisor::drain.
+    /// What was posted before is sent, and leaves; see Supervisor::drain.   Pre: within >= 0ns.
     driver::Post drain(Duration within) const {
+        BELAY_PRECONDITION(within >= Duration::zero(), "Supervisor::drain: within must be >= 0ns");
         return this->command(detail::Command::drain, {.within = within});
     }
 
@@ -107,8 +111,9 @@ class LinkHandle<M, true> : public LinkHandle<M> {
 public:
     using LinkHandle<M>::LinkHandle;
 
-    /// See Supervisor::probe_now.
+    /// See Supervisor::probe_now.   Pre: within > 0ns.
     driver::Post probe_now(Duration within = std::chrono::seconds{5}) const {
+        BELAY_PRECONDITION(within > Duration::zero(), "Supervisor::probe_now: within must be > 0");
         return this->command(detail::Command::probe, {.within = within});
     }
 };

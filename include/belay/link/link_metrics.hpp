@@ -183,7 +183,7 @@ private:
 
 inline void state_to_prometheus(PrometheusText& text, const LinkMetrics& m,
                                 const std::string& link) {
-    for (std::size_t i = 0; i <= static_cast<std::size_t>(LinkState::draining); ++i) {
+    for (std::size_t i = 0; i < link_states; ++i) {
         const auto state = static_cast<LinkState>(i);
         text.add({link + "," + PrometheusText::label({"state", to_string(state)}),
                   m.state() == state ? "1" : "0"});

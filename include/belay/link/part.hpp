@@ -29,11 +29,15 @@ template <class M, class C>
 /// Returns: false if it was kept below.
 template <class M, class C>
 [[nodiscard]] bool rise(C& child, Event<M>& event, Turn& turn) {
-    if (event.depth == 0) return true;
-    --event.depth;
-    const bool rose = part::sift<M>(child, event, turn);
-    ++event.depth;
-    return rose;
+    if constexpr (detail::HasSift<C, M>) {
+        if (event.depth == 0) return true;
+        --event.depth;
+        const bool rose = child.sift(event, turn);
+        ++event.depth;
+        return rose;
+    } else {
+        return true;
+    }
 }
 
 /// `c.send`, on a lane if it has lanes.

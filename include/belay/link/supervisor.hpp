@@ -8,6 +8,7 @@
 #include <belay/core/machine_like.hpp>
 #include <belay/core/order.hpp>
 #include <belay/link/detail/live_connection.hpp>
+#include <belay/link/detail/supervisor_mistakes.hpp>
 #include <belay/link/detail/untold.hpp>
 #include <belay/link/link_handle.hpp>
 #include <belay/link/observer.hpp>
@@ -47,13 +48,11 @@ public:
 
     explicit Supervisor(Transport transport, Policy policy, SupervisorOptions options = {},
                         Observer observer = {})
-        : options_{options},
+        : options_{detail::checked(options)},
           box_{detail::Ref<Box>::make(options.messages_max)},
           observer_{std::move(observer)},
           core_{std::move(policy), options.core},
           live_{std::move(transport), box_} {
-        BELAY_PRECONDITION(options.events_per_turn_max > 0,
-                           "Supervisor::Supervisor: events_per_turn_max must be > 0");
         static_assert(detail::explain_observer<Hooks, Observer>());
     }
     Supervisor(const Supervisor&) = delete;
@@ -142,7 +141,6 @@ public:
     /// Pre: within > 0ns; there is a Heartbeat in the transport.
     template <class T = Transport>
     void probe_now(Duration within = std::chrono::seconds{5}) {
-        BELAY_PRECONDITION(within > Duration::zero(), "Supervisor::probe_now: within must be > 0");
         static_assert(detail::HasProbe<part::ConnectionOf<T>>,
                       "Supervisor::probe_now: nobody would ask: put a Heartbeat around the "
                       "transport");

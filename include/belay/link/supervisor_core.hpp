@@ -29,7 +29,7 @@ class SupervisorCore : private detail::LinkStanding {
 
 public:
     constexpr explicit SupervisorCore(Policy policy, SupervisorCoreOptions options = {})
-        : policy_{detail::as_policy(std::move(policy))}, options_{options} {}
+        : policy_{detail::as_policy(std::move(policy))}, options_{detail::checked(options)} {}
 
     /// Takes one event; at most one transition follows.   Complexity: O(rules).   Allocates: never.
     constexpr timeline::Actions step(const timeline::Step& s, Turn& turn) noexcept {

@@ -3,6 +3,7 @@
 /// SupervisorCoreOptions: what a SupervisorCore is tuned by.
 #pragma once
 
+#include <belay/core/assert.hpp>
 #include <belay/core/instant.hpp>
 
 namespace belay::inline BELAY_ABI {
@@ -23,5 +24,15 @@ struct SupervisorCoreOptions {
     /// let through first, and its connection ended.
     bool recycle = false;
 };
+
+namespace detail {
+/// Options that no supervisor could keep end the program when it is made.
+[[nodiscard]] constexpr const SupervisorCoreOptions& checked(const SupervisorCoreOptions& options) {
+    BELAY_PRECONDITION(options.start_within.count() >= 0 && options.settle_within.count() >= 0 &&
+                           options.manual_gap.count() >= 0 && options.overslept_after.count() >= 0,
+                       "SupervisorCoreOptions: durations must be >= 0ns");
+    return options;
+}
+}  // namespace detail
 
 }  // namespace belay::inline BELAY_ABI

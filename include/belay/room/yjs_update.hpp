@@ -40,9 +40,9 @@ namespace belay::inline BELAY_ABI::yjs {
 
 /// Makes one update of several, of any order, with any overlaps: one for many in a log.
 ///
-/// Byte for byte what Y.mergeUpdates makes of them, where it does not depend on their order.
-/// Merging again changes nothing. Of no updates it is the empty one, 00 00. Content that came
-/// before what it follows stays, behind a gap.
+/// Byte for byte what Y.mergeUpdates makes of them, unless some content came cut in two ways: then
+/// either is right, and the document is the same. Merging again changes nothing. Of no updates it
+/// is the empty one, 00 00. Content that came before what it follows stays, behind a gap.
 ///
 /// Complexity: O(n log n).
 [[nodiscard]] inline Result<Merged, UpdateError> merge_updates(std::span<const BytesView> updates,
@@ -80,9 +80,9 @@ template <class Updates>
 /// protocol. All that is deleted is in it, since no state vector says what is known of that.
 ///
 /// Complexity: O(n log n).
-[[nodiscard]] inline Result<Bytes, UpdateError> diff_update(BytesView update,
-                                                            BytesView state_vector,
-                                                            const Limits& limits = {}) {
+[[nodiscard]] inline Result<Bytes, UpdateError> diff_update(
+    // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): as Y.diffUpdate has them
+    BytesView update, BytesView state_vector, const Limits& limits = {}) {
     detail::Clocks known;
     if (UpdateError error = detail::read_state_vector(state_vector, limits, known)) return error;
     detail::Sources sources{{&update, 1}};

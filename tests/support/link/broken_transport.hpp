@@ -59,7 +59,7 @@ public:
         Connection(BrokenTransport& owner, const L& link) : owner_{owner}, link_{link} {
             owner.live = this;
             const bool again = owner.opens++ > 0;
-            if (is(M::opens_once_only) && again) state_ = State::lost;
+            if (is(M::opens_once_only) && again) state_ = State::cut_off;
             if (is(M::reports_closed_inside_open)) link.closed();
             if (is(M::speaks_before_it_opens)) link.pong();
         }
@@ -102,7 +102,7 @@ public:
                 if (is(M::speaks_after_the_end) && ++steps_over_ == 3) link_.pong();
                 return;
             }
-            if (state_ == State::lost || is(M::never_opens)) return;
+            if (state_ == State::cut_off || is(M::never_opens)) return;
             if (state_ == State::dialling) {
                 state_ = State::open;
                 link_.opened();
@@ -134,7 +134,7 @@ public:
         }
 
     private:
-        enum class State { dialling, open, over, lost };
+        enum class State { dialling, open, over, cut_off };
 
         belay::SendResult busy_once() noexcept {
             busy_ = true;

@@ -159,7 +159,7 @@ private:
     void broken(const Error& error) noexcept {
         broken_ = Asio::standard(error);
         output_.clear();
-        if (state_ == State::closing) end(why_);
+        if (state_ == State::closing) end(Failure::from(broken_));
     }
 
     // ---- input ---------------------------------------------------------------------------------
@@ -193,7 +193,8 @@ private:
         wait_to_read();
     }
     [[nodiscard]] Failure end_of_input(const Error& error) const noexcept {
-        if (state_ == State::closing) return why_;
+        if (state_ == State::closing && (!error || Asio::ended(error)) && output_.empty())
+            return why_;
         if (broken_) return Failure::from(broken_);
         return error && !Asio::ended(error) ? Failure::from(Asio::standard(error))
                                             : failure_of(LinkErrc::closed_by_peer);
@@ -201,11 +202,12 @@ private:
     /// Handles what has arrived. If that tells the supervisor nothing (`told`), it still learns
     /// that the peer is alive.   Returns: whether to read on.
     bool take_input(bool told) {
+        bool answered = false;
         for (;;) {
             const Cut cut = input_.next();
             switch (cut.kind) {
                 case Cut::Kind::more:
-                    if (!told) link_.pong();
+                    if (answered || !told) link_.pong(answered);
                     return true;
                 case Cut::Kind::message:
                     if (!guarded([&] { held_.assign(cut.body.begin(), cut.body.end()); }))
@@ -214,6 +216,8 @@ private:
                     told = true;
                     break;
                 case Cut::Kind::alive:
+                    // One that asks for an answer is the peer's ping.
+                    answered = answered || cut.body.empty();
                     if (!cut.body.empty()) {
                         put_once([&] { output_.append(cut.body); }, answer_ends_);
                     }

@@ -138,7 +138,7 @@ struct FleetHub : Counted {
     SeatList dialling;  ///< in the order of their dials
     SeatList held;      ///< in the order of their failures
     std::size_t up = 0;
-    std::array<std::size_t, 8> counts{};
+    std::array<std::size_t, link_states> counts{};
     Instant next_dial = always;
     Instant proven_at = always;   ///< when something was last heard from beyond
     Instant wait_until = always;  ///< no attempt before this, while the network is suspect

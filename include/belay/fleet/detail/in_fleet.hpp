@@ -58,6 +58,11 @@ public:
                 own_.closed(why);
             }
         }
+        void probe(Turn& turn, Duration within) noexcept
+            requires HasProbe<Inner>
+        {
+            if (Inner* const c = inner_.get()) c->probe(turn, within);
+        }
         void resume_reading() noexcept
             requires HasResumeReading<Inner>
         {

@@ -30,9 +30,8 @@ public:
 
     /// The peer has given a sign of life, being open included.
     constexpr void heard(Instant now) noexcept {
-        ask_at_ = after(now, options_.every);
-        lost_at_ = after(now, options_.dead_after);
-        asked_ = spared_ = false;
+        // Many messages of one turn are one sign of life.
+        if (now != heard_at_ || asked_) begin(now);
     }
     /// Asks at once, out of turn; what does not answer within that long is lost. Does nothing at
     /// rest.   Returns: whether to send a ping.
@@ -60,7 +59,7 @@ public:
     [[nodiscard]] constexpr const HeartbeatOptions& options() const noexcept { return options_; }
 
     /// There is no connection to watch.
-    constexpr void rest() noexcept { ask_at_ = lost_at_ = never; }
+    constexpr void rest() noexcept { heard_at_ = ask_at_ = lost_at_ = never; }
 
     /// When judge() wants to be asked.
     [[nodiscard]] constexpr Instant deadline() const noexcept { return smaller(ask_at_, lost_at_); }
@@ -84,6 +83,13 @@ public:
     }
 
 private:
+    /// Silence, from now on.
+    constexpr void begin(Instant now) noexcept {
+        heard_at_ = now;
+        ask_at_ = after(now, options_.every);
+        lost_at_ = after(now, options_.dead_after);
+        asked_ = spared_ = false;
+    }
     /// How long a ping in time is waited for.
     [[nodiscard]] constexpr Duration patience() const noexcept {
         return smaller(options_.every, options_.dead_after - options_.every);
@@ -95,6 +101,7 @@ private:
     }
 
     HeartbeatOptions options_;
+    Instant heard_at_ = never;  // in this connection, while it is not at rest
     Instant ask_at_ = never;
     Instant lost_at_ = never;
     bool asked_ = false;   // since the last sign of life

@@ -183,8 +183,7 @@ private:
     }
     void begin() {
         dial_.reset();
-        // Without it small messages would wait for the peer's acknowledgement. If it cannot be
-        // had, they are late, and that is all.
+        // Without it small messages wait for acknowledgements: they are late, and that is all.
         static_cast<void>(socket_.enable(IPPROTO_TCP, TCP_NODELAY));
         state_ = State::open;
         watch_events();
@@ -224,25 +223,28 @@ private:
     // ---- input ---------------------------------------------------------------------------------
 
     void read() {
-        for (unsigned i = 0; i < reads_per_round_max && reads(); ++i) {
+        for (unsigned i = 0; i < reads_per_round_max && !holds_; ++i) {
             std::span<std::byte> room;
             if (!guarded([&] { room = input_.room(); })) return;
             const std::size_t most = std::min(room.size(), Input::bytes_min);
             const ssize_t n = ::recv(socket_.get(), room.data(), most, 0);
             if (n < 0 && errno == EINTR) continue;
             if (n < 0 && detail::would_block(errno)) break;
+            // A peer that only sends no more may read on: what waits for it goes first.
+            holds_ = n == 0 && state_ == State::closing && !output_.empty();
+            if (holds_) break;
             if (n <= 0) return end(end_of_input(n == 0 ? std::error_code{} : detail::errno_code()));
             if (state_ == State::open) {
                 input_.arrived(static_cast<std::size_t>(n));
                 take_input(false);
             }
+            if (state_ == State::over) return;
             if (static_cast<std::size_t>(n) < most) break;
         }
-        if (state_ != State::over) watch_events();
+        watch_events();
     }
-    [[nodiscard]] bool reads() const noexcept { return state_ != State::over && !holds_; }
     [[nodiscard]] Failure end_of_input(const std::error_code& error) const noexcept {
-        if (state_ == State::closing && !error && output_.empty()) return why_;
+        if (state_ == State::closing && !error) return why_;
         if (broken_) return Failure::from(broken_);
         return error ? Failure::from(error) : failure_of(LinkErrc::closed_by_peer);
     }
@@ -277,9 +279,8 @@ private:
     }
     /// Hands a message up.   Returns: false if nobody takes it now; it is kept.
     bool offer() {
-        const belay::driver::Post post = link_.received(std::move(held_));
         // Gone: our end follows, or we linger; there is nobody to read for.
-        holds_ = post != belay::driver::Post::taken;
+        holds_ = link_.received(std::move(held_)) != belay::driver::Post::taken;
         return !holds_;
     }
 
@@ -330,7 +331,10 @@ private:
             output_.give_back_above(options_.output_bytes_max);
             written_ += static_cast<std::uint64_t>(n);
         }
-        if (state_ == State::closing && output_.empty()) ::shutdown(socket_.get(), SHUT_WR);
+        if (state_ == State::closing && output_.empty()) {
+            if (holds_) return end(why_);  // it has said goodbye before
+            ::shutdown(socket_.get(), SHUT_WR);
+        }
         tell_room();
         watch_events();
     }
@@ -363,8 +367,8 @@ private:
     /// and reader do not take turns by the message, and the refused message fits.
     void tell_room() noexcept {
         if (refused_bytes_ == 0 || state_ != State::open) return;
-        const bool half = output_.size() <= options_.output_bytes_max / 2;
-        if (!half || !fits(output_.size(), refused_bytes_)) return;
+        if (output_.size() > options_.output_bytes_max / 2) return;
+        if (!fits(output_.size(), refused_bytes_)) return;
         refused_bytes_ = 0;
         link_.writable();
     }
@@ -372,7 +376,7 @@ private:
     const TcpOptions options_;
     const Link<Bytes> link_;
     State state_ = State::connecting;
-    /// The peer is not read from: held_ was refused, and more may wait behind it.
+    /// The peer is not read from: held_ was refused; when closing: it has said goodbye.
     bool holds_ = false;
     /// The kernel takes no output now; poll says when it does again.
     bool blocked_ = false;
@@ -380,8 +384,7 @@ private:
     Failure why_{};
     /// The message that send() last answered busy to; 0 for none.
     std::size_t refused_bytes_ = 0;
-    /// Positions in the stream of output: what the kernel has, and the ends of the last ping and of
-    /// the last answer to one.
+    /// Positions in the output: what the kernel has, the ends of the last ping and answer to one.
     std::uint64_t written_ = 0;
     std::uint64_t ping_ends_ = 0;
     std::uint64_t answer_ends_ = 0;
