@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // WebSocket server for tests/adapter/beast_*.test.cpp. What it does with a connection is in its path;
-// what it sees it writes to its output, a line each. Input "hang up" ends all connections.
+// what it sees it writes to its output, a line each. Input "hang up" ends all connections,
+// "text" sends one to all.
 //   node server.js [certificate key]
 'use strict';
 const fs = require('fs');
@@ -40,6 +41,7 @@ const behaviours = {
       client.send(Buffer.from(request.url + '\n' + request.rawHeaders.join('\n'))),
   '/garbage': (client) => client._socket.write(Buffer.alloc(64, 0xff)),
   '/quiet': () => {},
+  '/deaf': (client) => client._socket.pause(),
 };
 
 server.on('upgrade', (request, socket, head) => {
@@ -74,8 +76,9 @@ let input = '';
 process.stdin.on('data', (data) => {
   input += data;
   while (input.includes('\n')) {
+    const text = input.startsWith('text');
     input = input.slice(input.indexOf('\n') + 1);
-    for (const client of sockets.clients) client.close(1001);
+    for (const client of sockets.clients) text ? client.send('text') : client.close(1001);
   }
 });
 process.stdin.on('end', () => process.exit(0));

@@ -77,6 +77,8 @@ public:
         }
     }
     void hang_up() const { REQUIRE(::write(in_, "hang up\n", 8) == 8); }
+    /// Sends a text message to all.
+    void send_text() const { REQUIRE(::write(in_, "text\n", 5) == 5); }
     void kill() {
         if (process_ <= 0) return;
         ::kill(process_, SIGKILL);

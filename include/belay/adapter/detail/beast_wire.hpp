@@ -271,7 +271,8 @@ private:
         Failure why = websocket_failure(static_cast<int>(code));
         // Such a code from the peer would be about us.
         why.cause = Cause::protocol;
-        say_goodbye(code, why);
+        // A goodbye would wait behind what is being written, and no timer runs for that.
+        writes_ ? end(why) : say_goodbye(code, why);
     }
 
     // ---- input ---------------------------------------------------------------------------------
