@@ -137,6 +137,47 @@ void receive_bare(benchmark::State& state) {
 }
 BENCHMARK(receive_bare)->Name("link/supervisor/receive/belay");
 
+/// The same messages through the queue alone: what no machine over it can be faster than.
+void receive_ring(benchmark::State& state) {
+    detail::EventRing<part::Event<std::uint64_t>> ring;
+    std::uint64_t sum = 0;
+    for (auto _ : state) {
+        for (int i = 0; i < batch; ++i) {
+            part::Event<std::uint64_t> event;
+            event.kind = part::EventKind::received;
+            event.epoch = 1;
+            event.message.emplace(1U);
+            ring.push(std::move(event));
+        }
+        while (!ring.empty()) {
+            const part::Event<std::uint64_t> event = ring.pop();
+            sum += *event.message;
+        }
+        benchmark::ClobberMemory();
+    }
+    benchmark::DoNotOptimize(sum);
+    state.SetItemsProcessed(state.iterations() * batch);
+}
+BENCHMARK(receive_ring)->Name("link/supervisor/receive/ring");
+
+/// What an old connection still says.
+void receive_stale(benchmark::State& state) {
+    Link<std::uint64_t> wire;
+    Supervisor link{Socket{&wire}, policy()};
+    Instant now{};
+    link.start();
+    link.advance(now);
+    const Link<std::uint64_t> old = wire;
+    old.closed();
+    link.advance(now);
+    for (auto _ : state) {
+        std::uint64_t m = 1;
+        benchmark::DoNotOptimize(old.received(std::move(m)));
+    }
+    state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(receive_stale)->Name("link/supervisor/stale/belay");
+
 void receive_decorated(benchmark::State& state) {
     Link<std::uint64_t> wire;
     std::uint64_t sum = 0;

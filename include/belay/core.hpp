@@ -8,6 +8,7 @@
 #include <belay/core/call_counts.hpp>
 #include <belay/core/cause.hpp>
 #include <belay/core/clock_like.hpp>
+#include <belay/core/completion.hpp>
 #include <belay/core/crc32c.hpp>
 #include <belay/core/driver_like.hpp>
 #include <belay/core/failure.hpp>

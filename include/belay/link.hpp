@@ -6,8 +6,8 @@
 
 #include <belay/link/bundle.hpp>
 #include <belay/link/close_code.hpp>
-#include <belay/link/completion.hpp>
 #include <belay/link/connection_like.hpp>
+#include <belay/link/endpoints.hpp>
 #include <belay/link/event.hpp>
 #include <belay/link/framing_like.hpp>
 #include <belay/link/heartbeat.hpp>
@@ -24,6 +24,7 @@
 #include <belay/link/status.hpp>
 #include <belay/link/supervisor.hpp>
 #include <belay/link/supervisor_core.hpp>
+#include <belay/link/supervisor_core_options.hpp>
 #include <belay/link/supervisor_options.hpp>
 #include <belay/link/timeline.hpp>
 #include <belay/link/transport_like.hpp>

@@ -3,10 +3,13 @@
 /// All of belay that needs a POSIX system: descriptors, sockets and files.
 #pragma once
 
+#include <belay/posix/boot_clock.hpp>
 #include <belay/posix/endpoint.hpp>
 #include <belay/posix/files.hpp>
 #include <belay/posix/journal.hpp>
 #include <belay/posix/listener.hpp>
 #include <belay/posix/loop.hpp>
 #include <belay/posix/poller.hpp>
+#include <belay/posix/resolver.hpp>
+#include <belay/posix/resolver_options.hpp>
 #include <belay/posix/tcp.hpp>

@@ -45,4 +45,30 @@ struct CapWithFloorInSeconds {
 };
 static_assert(!CapLike<CapWithThrowingFloor> && !CapLike<CapWithFloorInSeconds>);
 
+// In whatever form it is: overloaded, private, a template.
+struct CapBase {
+    Duration limit(Duration) const noexcept;
+};
+struct CapWithTwoFloors : CapBase {
+    Duration least(int) const noexcept;
+    Duration least(Duration) const noexcept;
+};
+class CapWithPrivateFloor : public CapBase {
+    Duration least() const noexcept;
+};
+struct CapWithTemplateFloor : CapBase {
+    template <class T>
+    Duration least() const noexcept;
+};
+class CapInSecretBeforeJitter : public CapBase {
+    static constexpr bool before_jitter = true;
+};
+struct CapBeforeJitterByNumber : CapBase {
+    static constexpr int before_jitter = 1;
+};
+static_assert(CapLike<CapBase>);
+static_assert(!CapLike<CapWithTwoFloors> && !CapLike<CapWithPrivateFloor>);
+static_assert(!CapLike<CapWithTemplateFloor> && !CapLike<CapInSecretBeforeJitter>);
+static_assert(!CapLike<CapBeforeJitterByNumber>);
+
 }  // namespace

@@ -36,4 +36,18 @@ struct GrowthWithThrowingCheck {
 static_assert(!GrowthLike<int> && !GrowthLike<GrowthThatChanges>);
 static_assert(!GrowthLike<GrowthWithThrowingCheck>);
 
+// In whatever form it is.
+class GrowthWithPrivateCheck {
+    BackoffErrc check() const noexcept;
+
+public:
+    Duration operator()(std::uint64_t) const noexcept;
+};
+struct GrowthWithTwoChecks {
+    Duration operator()(std::uint64_t) const noexcept;
+    BackoffErrc check(int) const noexcept;
+    BackoffErrc check(Duration) const noexcept;
+};
+static_assert(!GrowthLike<GrowthWithPrivateCheck> && !GrowthLike<GrowthWithTwoChecks>);
+
 }  // namespace

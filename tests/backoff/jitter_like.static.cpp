@@ -73,4 +73,29 @@ static_assert(!JitterLike<JitterWithThrowingDelay> && !JitterLike<JitterWithDela
 static_assert(!JitterLike<JitterInSeconds> && !JitterLike<JitterWithThrowingReset>);
 static_assert(!JitterLike<JitterWithThrowingCheck> && !JitterLike<JitterThatChecksInBool>);
 
+// In whatever form it is: overloaded, private, a template.
+struct JitterWithTwoDelays : Base {
+    Duration delay(Duration, Random&) noexcept;
+    Duration delay(Duration) noexcept;
+};
+class JitterWithPrivateReset : public Base {
+    void reset() noexcept;
+};
+struct JitterWithTemplateCheck : Base {
+    template <class T>
+    BackoffErrc check() const noexcept;
+};
+class JitterThatGrowsInSecret : public Base {
+    static constexpr bool grows = true;
+};
+struct JitterThatGrowsByNumber : Base {
+    static constexpr int grows = 1;
+};
+struct JitterThatDoesNotGrow : Base {
+    static constexpr bool grows = false;
+};
+static_assert(!JitterLike<JitterWithTwoDelays> && !JitterLike<JitterWithPrivateReset>);
+static_assert(!JitterLike<JitterWithTemplateCheck> && !JitterLike<JitterThatGrowsInSecret>);
+static_assert(!JitterLike<JitterThatGrowsByNumber> && JitterLike<JitterThatDoesNotGrow>);
+
 }  // namespace

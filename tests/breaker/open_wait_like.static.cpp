@@ -53,4 +53,23 @@ struct HeedsFailureThrows {
 static_assert(OpenWaitLike<HeedsFailure> && detail::HeedsFailure<HeedsFailure>);
 static_assert(!OpenWaitLike<HeedsFailureThrows>);
 
+// In whatever form it is: overloaded, private, a template.
+struct WaitBase {
+    Duration next(Random&) noexcept;
+};
+class WaitResetsInSecret : public WaitBase {
+    void reset() noexcept;
+};
+struct WaitResetsTwice : WaitBase {
+    void reset(int) noexcept;
+    void reset(Duration) noexcept;
+};
+struct WaitResetsAnything : WaitBase {
+    template <class T>
+    void reset() noexcept;
+};
+static_assert(OpenWaitLike<WaitBase>);
+static_assert(!OpenWaitLike<WaitResetsInSecret> && !OpenWaitLike<WaitResetsTwice>);
+static_assert(!OpenWaitLike<WaitResetsAnything>);
+
 }  // namespace

@@ -91,4 +91,32 @@ static_assert(!TripLike<RecordIsConfused> && !TripLike<TripResetThrows> && !Trip
 static_assert(!TripLike<TooSlowChanges> && !TripLike<TooSlowWithoutDuration>);
 static_assert(!TripLike<TooSlowOfUntimed>);
 
+// In whatever form it is: overloaded, private, a template.
+class TripWithPrivateCounts : public AtInstants {
+    bool counts(const Failure&) const noexcept;
+};
+struct TripWithTwoCounts : AtInstants {
+    bool counts(Cause) const noexcept;
+    bool counts(int) const noexcept;
+};
+struct TripWithTemplateCounts : AtInstants {
+    template <class T>
+    bool counts() const noexcept;
+};
+struct TimedBase {
+    bool record(bool, Instant, Duration) noexcept;
+    void reset() noexcept;
+};
+class TripWithPrivateTooSlow : public TimedBase {
+    bool too_slow(Duration) const noexcept;
+};
+struct TripWithTwoTooSlow : TimedBase {
+    bool too_slow(Instant) const noexcept;
+    bool too_slow() const noexcept;
+};
+static_assert(TripLike<TimedBase>);
+static_assert(!TripLike<TripWithPrivateCounts> && !TripLike<TripWithTwoCounts>);
+static_assert(!TripLike<TripWithTemplateCounts>);
+static_assert(!TripLike<TripWithPrivateTooSlow> && !TripLike<TripWithTwoTooSlow>);
+
 }  // namespace

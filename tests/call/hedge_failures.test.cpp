@@ -2,8 +2,11 @@
 // Goal: what a Hedge makes of failures, refusals and budgets: it adds no load to a peer that asked
 // for less, or that has answered for good. Method: virtual time, calls that end as they are told.
 #include <algorithm>
+#include <stdexcept>
+#include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include <belay/backoff/backoff.hpp>
@@ -60,6 +63,43 @@ struct HearsHedges {
     std::vector<std::string_view> refusals{};
     void on_hedge(const Attempt& attempt) { hedges.push_back(attempt); }
     void on_refusal(const CallRefused& refused) { refusals.push_back(refused.advice.by); }
+};
+
+// A budget that writes down what it is asked, and may refuse.
+struct Ledger {
+    class [[nodiscard]] Permit {
+    public:
+        Permit() noexcept = default;
+        explicit Permit(Ledger& ledger) noexcept : ledger_{&ledger} {}
+        Permit(Permit&& other) noexcept : ledger_{std::exchange(other.ledger_, nullptr)} {}
+        Permit& operator=(Permit&& other) noexcept {
+            neutral();
+            ledger_ = std::exchange(other.ledger_, nullptr);
+            return *this;
+        }
+        ~Permit() { neutral(); }
+        [[nodiscard]] Advice advice() const noexcept {
+            return ledger_ != nullptr ? Advice::go() : Advice::stop();
+        }
+        Advice failure(Turn&) noexcept { return end('f'), Advice::go(); }
+        void success(Turn&) noexcept { end('s'); }
+        void neutral() noexcept { end('n'); }
+
+    private:
+        void end(char how) noexcept {
+            if (auto* const ledger = std::exchange(ledger_, nullptr)) ledger->said += how;
+        }
+        Ledger* ledger_ = nullptr;
+    };
+    std::string said{};
+    bool is_open = true;
+
+    void wanted(Turn&) noexcept { said += 'w'; }
+    [[nodiscard]] Advice admit(Instant now) const noexcept {
+        return is_open ? Advice::go() : Advice::suspend(after(now, 1s));
+    }
+    Permit acquire(Turn&) noexcept { return said += 'a', Permit{*this}; }
+    Permit reserve(Cause, Turn&) noexcept { return said += 'r', Permit{*this}; }
 };
 
 template <class P, class Stop = NeverStops>
@@ -290,6 +330,45 @@ TEST_CASE("Hedge asks a budget again where it was told to", "[call][hedge][unit]
     CHECK(task.take().has_value());
     CHECK(server.begun == Times{at(0s), at(2050ms)});
 }
+
+TEST_CASE("Hedge asks its budget as any rule is asked", "[call][hedge][regression]") {
+    AsyncSleeper sleeper;
+    Server server{sleeper, {works(60ms), works(60ms)}};
+    Ledger ledger;
+    const Pipeline pipeline{Hedge{50ms, 1, Shared{ledger}}};
+    CHECK(hedged(pipeline, server));
+    // Wanted once, and taken; a further call is a retry. Both share the first success.
+    CHECK(ledger.said == "warss");
+
+    // What may not begin takes nothing.
+    ledger.said.clear();
+    ledger.is_open = false;
+    Server unasked{sleeper, {}};
+    CHECK(hedged(pipeline, unasked).error() == CallErrc::call_refused);
+    CHECK(ledger.said == "w");
+}
+
+#if defined(__cpp_exceptions)
+TEST_CASE("A further call that its observer prevents was not made, and is not paid",
+          "[call][hedge][regression]") {
+    struct Throws {
+        void on_hedge(const Attempt&) { throw std::runtime_error{"no"}; }
+    };
+    AsyncSleeper sleeper;
+    Ledger ledger;
+    Server server{sleeper, {works(1h)}};
+    const Pipeline pipeline{Hedge{50ms, 1, Shared{ledger}}};
+    Throws observer;
+    auto task = pipeline(
+        sleeper, [&](Attempt attempt) { return server(attempt); }, NeverStops{}, observer);
+    task.start();
+    sleeper.run();
+    REQUIRE(task.done());
+    CHECK_THROWS_AS(task.take(), std::runtime_error);
+    CHECK(server.begun.size() == 1);
+    CHECK(ledger.said == "warnn");
+}
+#endif
 
 TEST_CASE("Hedge does what a model does, for any failures and waits", "[call][hedge][property]") {
     CHECK(rc::check("the same begins, end and time", [] {

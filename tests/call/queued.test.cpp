@@ -8,8 +8,15 @@
 #include <optional>
 #include <vector>
 
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/no_jitter.hpp>
+#include <belay/breaker/breaker.hpp>
+#include <belay/breaker/circuit_breaker.hpp>
+#include <belay/budget/adaptive_throttle.hpp>
 #include <belay/call/pipeline.hpp>
+#include <belay/call/retrying.hpp>
 #include <belay/call/timeout.hpp>
+#include <belay/policy/max_attempts.hpp>
 
 #include "support/budget/granted.hpp"
 #include "support/call/async_sleeper.hpp"
@@ -45,6 +52,26 @@ struct Meanwhile {
 struct AskedToken {
     const bool* stopped;
     [[nodiscard]] bool stop_requested() const noexcept { return *stopped; }
+};
+
+struct HearsRefusals {
+    std::vector<std::string_view> by{};
+    void on_refusal(const CallRefused& refusal) { by.push_back(refusal.advice.by); }
+};
+
+// What stands in a policy while our own side refuses its attempts: it learns nothing of the peer.
+struct Judges {
+    CircuitBreaker<> breaker{ConsecutiveFailures{1}, OpenFor{1h}};
+    AdaptiveThrottle throttle{};
+
+    [[nodiscard]] auto policy() {
+        return Policy{Shared{breaker}, Shared{throttle},
+                      Breaker{ConsecutiveFailures{1}, OpenFor{1h}}, MaxAttempts{3}};
+    }
+    [[nodiscard]] bool unimpressed(Instant now) const {
+        return breaker.state(now) == BreakerState::closed && breaker.counters().failures == 0 &&
+               throttle.refused_per_thousand(now) == 0;
+    }
 };
 
 PermitCounters counted(std::uint64_t admitted, std::uint64_t refused, std::uint64_t waited,
@@ -311,6 +338,27 @@ TEST_CASE("A deadline before the turn ends the wait at its beginning", "[call][q
     CHECK(second.take().value() == 1);
 }
 
+TEST_CASE("Whose turn has come already waits behind who is still to wake",
+          "[call][queued][regression]") {
+    AsyncSleeper sleeper;
+    RateLimiter limiter{Rate{1, 1s}, Burst{2}, 10};
+    const auto ask = [&] { return takes(sleeper, 0ms, 1); };
+    const Pipeline in_time{Timeout{10ms}, Queued{limiter}};
+    for (int i = 0; i < 2; ++i) REQUIRE(granted(limiter.acquire(at(0s))));
+    const Pipeline patient{Queued{limiter}};
+    auto first = patient(sleeper, ask);
+    first.start();
+    // Time for both, and for another interval none.
+    sleeper.time = at(2s);
+    auto second = in_time(sleeper, ask);
+    second.start();
+    CHECK_FALSE(second.done());
+    sleeper.run_until(at(2s));
+    REQUIRE(first.done());
+    REQUIRE(second.done());
+    CHECK(second.take().value() == 1);
+}
+
 TEST_CASE("More permits than the burst end in an error, not in a wait", "[call][queued][unit]") {
     AsyncSleeper sleeper;
     RateLimiter limiter{Rate{1, 10ms}, Burst{3}, 10};
@@ -324,6 +372,68 @@ TEST_CASE("More permits than the burst end in an error, not in a wait", "[call][
     CHECK(just(sleeper, [&] { return ++called; }).value() == 1);
     CHECK(just(sleeper, [&] { return ++called; }).value() == 2);
     CHECK(sleeper.now() == at(30ms));
+}
+
+TEST_CASE("What a line refuses is no verdict on the peer, and is tried again",
+          "[call][queued][regression]") {
+    AsyncSleeper sleeper;
+    HearsRefusals refusals;
+    int called = 0;
+    const auto ask = [&] { return ++called; };
+    const auto await_ask = [&] { return takes(sleeper, 0ms, ++called); };
+
+    Bulkhead bulkhead{{.limit = 1, .queue = 3}};
+    std::optional held{bulkhead.acquire(at(0s))};
+    Judges late;
+    const Pipeline hasty{Retrying{late.policy()}, Timeout{10ms}, Queued{bulkhead}};
+    CHECK(hasty(sleeper, ask, NeverStops{}, refusals).error() == std::errc::timed_out);
+    CHECK(refusals.by == std::vector<std::string_view>{"Bulkhead", "Bulkhead", "Bulkhead"});
+    CHECK(late.unimpressed(sleeper.now()));
+    // Three attempts of 10 ms each: no rule took the first refusal for a reason to stop.
+    CHECK(sleeper.now() == at(30ms));
+
+    Judges awaited;
+    const Pipeline hasty_too{Retrying{awaited.policy()}, Timeout{10ms}, Queued{bulkhead}};
+    bool asked_to_stop = false;
+    refusals.by.clear();
+    auto task = hasty_too(sleeper, await_ask, AskedToken{&asked_to_stop}, refusals);
+    task.start();
+    sleeper.run_until(at(1s));
+    REQUIRE(task.done());
+    CHECK(task.take().error() == std::errc::timed_out);
+    CHECK(refusals.by.size() == 3);
+    CHECK(awaited.unimpressed(sleeper.now()));
+
+    RateLimiter limiter{Rate{1, 10ms}, Burst{3}, 10};
+    Judges greedy;
+    const Pipeline too_many{Retrying{greedy.policy()}, Queued{limiter, 4}};
+    CHECK(too_many(sleeper, ask).error() == std::errc::invalid_argument);
+    CHECK(greedy.unimpressed(sleeper.now()));
+    CHECK(called == 0);
+
+    // What the peer does is heard as ever.
+    held.reset();
+    Judges heard;
+    const Pipeline fails{Retrying{heard.policy()}, Timeout{10ms}, Queued{bulkhead}};
+    CHECK_FALSE(fails(sleeper, [] { return false; }));
+    CHECK(heard.breaker.state(sleeper.now()) == BreakerState::open);
+}
+
+TEST_CASE("A Timeout that ends a wait for a permit says so", "[call][queued][regression]") {
+    AsyncSleeper sleeper;
+    Bulkhead bulkhead{{.limit = 1, .queue = 3}};
+    const auto held = bulkhead.acquire(at(0s));
+    const Pipeline pipeline{Timeout{25ms}, Queued{bulkhead}};
+    bool asked_to_stop = false;
+    HearsRefusals refusals;
+    // The token is asked every 10 ms, so the line's own wait is armed later than the Timeout's.
+    auto task = pipeline(
+        sleeper, [&] { return takes(sleeper, 0ms, 1); }, AskedToken{&asked_to_stop}, refusals);
+    task.start();
+    sleeper.run_until(at(1s));
+    REQUIRE(task.done());
+    CHECK(task.take().error() == std::errc::timed_out);
+    CHECK(refusals.by == std::vector<std::string_view>{"Timeout"});
 }
 
 TEST_CASE("Callers come out of a line in the order in which they went in, whatever happens",

@@ -4,6 +4,7 @@
 #include <belay/call/rate_limiter.hpp>
 
 #include <atomic>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include <belay/policy/policy.hpp>
 #include <belay/policy/shared.hpp>
 
+#include "support/aborts.hpp"
 #include "support/archetypes.hpp"
 #include "support/budget/granted.hpp"
 #include "support/catch.hpp"
@@ -18,6 +20,7 @@
 
 using namespace belay;
 using namespace std::chrono_literals;
+using belay_test::aborts_with;
 using belay_test::at;
 using belay_test::granted;
 
@@ -141,8 +144,10 @@ TEST_CASE("RateLimiter says at once that no pause is long enough for so many cal
         CHECK(refused.advice() == Advice::stop());
     }
     CHECK(granted(limiter.acquire(at(24h), 5)));
-    RateLimiter huge{Rate{1, forever}, Burst{~std::uint64_t{0}}};
-    CHECK(granted(huge.acquire(at(0s), ~std::uint64_t{0})));
+    const std::uint64_t most = static_cast<std::uint64_t>((forever / 2).count());
+    RateLimiter huge{Rate{1, 1ns}, Burst{most}};
+    CHECK(granted(huge.acquire(at(0s), most)));
+    CHECK_FALSE(granted(huge.acquire(at(0s))));
 }
 
 TEST_CASE("RateLimiter grants several calls as it would grant as many one by one",
@@ -192,8 +197,19 @@ TEST_CASE("RateLimiter keeps its promise by the latest of all turns",
 }
 
 TEST_CASE("RateLimiter saturates with absurd rates and bursts", "[call][rate_limiter][unit]") {
-    RateLimiter rare{Rate{1, forever}, Burst{~std::uint64_t{0}}};
+    // The longest that there is, and the largest.
+    RateLimiter rare{Rate{1, forever / 200}, Burst{100}};
     for (int i = 0; i < 100; ++i) CHECK(granted(rare.acquire(at(0s))));
+    CHECK_FALSE(granted(rare.acquire(at(24h))));
+    RateLimiter large{Rate{1, 1ns}, Burst{std::uint64_t{1} << 61}};
+    CHECK(granted(large.acquire(at(0s), (std::uint64_t{1} << 61) - 1)));
+    CHECK(granted(large.acquire(at(0s))));
+    CHECK_FALSE(granted(large.acquire(at(0s))));
+    // Beyond the end of time it would be no limit.
+    CHECK(aborts_with([] {
+              const RateLimiter unlimited{Rate{1, forever}, Burst{2}};
+          }).find("RateLimiter: the whole burst must be earned within 146 years") !=
+          std::string::npos);
     RateLimiter rarest{Rate{1, forever}, Burst{1}};
     CHECK(granted(rarest.acquire(at(0s))));
     CHECK_FALSE(granted(rarest.acquire(at(24h * 365))));

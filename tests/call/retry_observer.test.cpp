@@ -34,7 +34,7 @@ std::string seconds(Duration d) {
     return std::to_string(std::chrono::duration_cast<std::chrono::seconds>(d).count()) + "s";
 }
 
-struct RetryLog {
+struct RetryLines {
     std::vector<std::string> lines{};
     void on_attempt(const Attempt& a) { lines.push_back("attempt " + std::to_string(a.number)); }
     void on_retry(const RetryPlanned& r) {
@@ -170,7 +170,7 @@ TEST_CASE("An observer of calls may hear nothing, if it says so", "[call][retry_
 TEST_CASE("An observer learns of every decision of retry", "[call][retry_observer][unit]") {
     Random bits{Seed{1}};
     MinimalSleeper sleeper{bits};
-    RetryLog log;
+    RetryLines log;
     const Policy policy{Backoff{NoJitter{}, Cap{30s}, 1s}, CooldownOn{Cause::overloaded, 5s, 5s},
                         Breaker{ConsecutiveFailures{3}, OpenFor{60s}}, MaxAttempts{9}};
     const auto busy = std::make_error_code(std::errc::resource_unavailable_try_again);
@@ -191,25 +191,25 @@ TEST_CASE("An observer learns why retry gave up", "[call][retry_observer][unit]"
     Random bits{Seed{1}};
     MinimalSleeper sleeper{bits};
     const auto run = [&](const auto& policy, const auto& stop) {
-        RetryLog log;
+        RetryLines log;
         static_cast<void>(retry(
             policy, sleeper, [] { return timed_out; }, stop, log));
         return log;
     };
-    const RetryLog most = run(MaxAttempts{2}, NeverStops{});
+    const RetryLines most = run(MaxAttempts{2}, NeverStops{});
     CHECK(most.lines.back() ==
           "gave up after 2: gave up: a rule of the policy said stop by MaxAttempts");
     CHECK(most.last.failure == Failure::from(timed_out));
-    const RetryLog cause = run(Policy{MaxAttempts{5}, StopOn{Cause::timed_out}}, NeverStops{});
+    const RetryLines cause = run(Policy{MaxAttempts{5}, StopOn{Cause::timed_out}}, NeverStops{});
     CHECK(cause.last.attempts == 1);
     CHECK(cause.last.advice.by == "StopOn");
-    const RetryLog open =
+    const RetryLines open =
         run(Policy{Breaker{ConsecutiveFailures{1}, OpenFor{forever}}}, NeverStops{});
     CHECK(open.last.why == CallErrc::breaker_open);
     CHECK(open.last.advice.by == "Breaker");
     const StopSource source;
     source.request_stop();
-    const RetryLog stopped = run(MaxAttempts{2}, source.token());
+    const RetryLines stopped = run(MaxAttempts{2}, source.token());
     CHECK(stopped.lines == std::vector<std::string>{"gave up after 0: stopped on request by "});
     CHECK(stopped.last.failure == Failure{});
 }
@@ -221,7 +221,7 @@ TEST_CASE("An observer learns of refusals that come between a wait and its attem
     CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{20s}};
     Turn turn{sleeper.now(), bits};
     static_cast<void>(breaker.acquire(turn).failure(turn));
-    RetryLog log;
+    RetryLines log;
     CHECK(retry(
         Policy{Shared{breaker}}, sleeper, [] { return true; }, NeverStops{}, log));
     CHECK(log.lines ==

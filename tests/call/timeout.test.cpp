@@ -138,6 +138,28 @@ TEST_CASE("Retrying begins nothing after the deadline of a Timeout around it, wa
     CHECK(result.error() == std::errc::timed_out);
 }
 
+namespace {
+// Whoever is between a Timeout and a Retrying may take its time; a sleeper may wake late.
+struct TakesItsTime {
+    auto call(const auto& next, auto& context, const Attempt& attempt) const {
+        context.sleeper.time += 2s;
+        return next(attempt);
+    }
+};
+}  // namespace
+
+TEST_CASE("Retrying does not even begin for the first time after the deadline",
+          "[call][timeout][regression]") {
+    AsyncSleeper sleeper;
+    int calls = 0;
+    const Pipeline pipeline{Timeout{1s}, TakesItsTime{}, Retrying{MaxAttempts{5}}};
+    const auto result = pipeline(sleeper, [&] { return ++calls; });
+    CHECK(calls == 0);
+    CHECK(result.error() == std::errc::timed_out);
+    const Pipeline just{Timeout{2s}, TakesItsTime{}, Retrying{MaxAttempts{5}}};
+    CHECK(just(sleeper, [&] { return ++calls; }).value() == 1);
+}
+
 TEST_CASE("Retrying hands on that its last attempt took too long", "[call][timeout][regression]") {
     AsyncSleeper sleeper;
     Event never_comes;

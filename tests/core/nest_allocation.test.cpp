@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: what a child costs, and that turns cost no memory once a nest has grown.
+// Goal: what a child, a timer and a question cost, and that turns cost no memory once a nest has
+// grown.
+#include <belay/core/completion.hpp>
 #include <belay/core/nest.hpp>
 #include <belay/core/timer.hpp>
 
@@ -67,4 +69,22 @@ TEST_CASE("Timers allocate only to grow", "[core][timer][unit]") {
     is_counting = false;
     CHECK(allocations == 0);
     CHECK(calls == 2500);
+}
+
+TEST_CASE("A question costs one allocation, however it is answered", "[core][completion][unit]") {
+    driver::Question<std::vector<int>> question;
+    question.attach(Waker{});
+    std::vector<int> answer(1000, 7);
+    const int* const numbers = answer.data();
+    allocations = 0;
+    is_counting = true;
+    question.ask()(std::move(answer));
+    const std::optional<std::vector<int>> taken = question.take();
+    { const Completion<std::vector<int>> dropped = question.ask(); }
+    const std::optional<std::vector<int>> refused = question.take();
+    is_counting = false;
+    CHECK(allocations == 2);
+    REQUIRE(taken);
+    CHECK(taken->data() == numbers);
+    CHECK_FALSE(refused);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: core works in programs built without exceptions and RTTI.
 #include <belay/core/bytes.hpp>
+#include <belay/core/completion.hpp>
 #include <belay/core/crc32c.hpp>
 #include <belay/core/failure.hpp>
 #include <belay/core/machine_like.hpp>
@@ -42,5 +43,8 @@ int main() {
     good = good && half(4).value() == 2 && !half(3) && uniform_upto(turn.bits, 9) <= 9;
     good = good && crc32c(as_bytes("123456789")) == 0xE3069283U;
     good = good && Failure::from(half(3).error()).cause == Cause::permanent;
+    driver::Question<int> question;
+    question.ask()(5);
+    good = good && question.answered() && question.take() == 5;
     return good && SteadyClock{}.now() > Instant{} ? 0 : 1;
 }

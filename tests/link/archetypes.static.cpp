@@ -3,6 +3,7 @@
 // templates use nothing more.
 #include <belay/core/tee.hpp>
 #include <belay/link/bundle.hpp>
+#include <belay/link/endpoints.hpp>
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/link_log.hpp>
 #include <belay/link/served_link.hpp>
@@ -21,15 +22,29 @@ using Pinged = MinimalTransport<MinimalPingConnection>;
 // ---- Explicit instantiation: every member compiles with what the concept promises
 // ----------------
 
+namespace {
+struct MinimalPlace {
+    MinimalPlace() = delete;
+    int number;
+};
+struct MinimalPlaces {
+    using message_type = MinimalMessage;
+    MinimalConnection open(const Link<MinimalMessage>&, const MinimalPlace&) {
+        return MinimalConnection{0};
+    }
+};
+}  // namespace
+
 template class belay::Link<MinimalMessage>;
 template class belay::LinkHandle<MinimalMessage>;
-template class belay::Completion<MinimalToken, MinimalMessage>;
+template class belay::Completion<MinimalToken>;
 template class belay::part::Slot<MinimalConnection>;
 template class belay::part::Say<MinimalConnection, MinimalMessage>;
 template class belay::Heartbeat<Pinged>;
 template class belay::Validated<Plain, MinimalCheck>;
 template class belay::Bundle<Plain, Pinged, OnLanes>;
 template class belay::Bundle<Plain>;
+template class belay::Endpoints<MinimalPlaces, MinimalPlace>;
 template class belay::ServedLink<Plain>;
 template class belay::SupervisorCore<MinimalRule>;
 template class belay::Supervisor<Plain, MinimalRule, NoObserver>;
@@ -67,17 +82,17 @@ static_assert(!detail::CheckLike<CheckThatIsNoValue, Voice, MinimalMessage>);
 static_assert(!detail::CheckLike<CheckThatAnswersBool, Voice, MinimalMessage>);
 
 struct SourceWithoutToken {
-    void operator()(Completion<MinimalToken, MinimalMessage>);
+    void operator()(Completion<MinimalToken>);
 };
 struct SourceThatTakesNothing {
     using token_type = MinimalToken;
     void operator()();
 };
-static_assert(detail::AnswersTokens<MinimalSource, MinimalMessage>);
-static_assert(!detail::AnswersTokens<SourceWithoutToken, MinimalMessage>);
-static_assert(!detail::AnswersTokens<SourceThatTakesNothing, MinimalMessage>);
-static_assert(detail::OpensWithToken<MinimalTokenTransport, MinimalToken>);
-static_assert(!detail::OpensWithToken<Plain, MinimalToken>);
+static_assert(detail::AnswersTokens<MinimalSource>);
+static_assert(!detail::AnswersTokens<SourceWithoutToken>);
+static_assert(!detail::AnswersTokens<SourceThatTakesNothing>);
+static_assert(detail::OpensWith<MinimalTokenTransport, MinimalToken>);
+static_assert(!detail::OpensWith<Plain, MinimalToken>);
 
 // ---- A decorator has no optional member that the part inside lacks
 // -------------------------------
@@ -138,7 +153,7 @@ static_assert(Bundle<Plain, Validated<Bundle<Plain, Plain>, MinimalCheck>>::lane
 // ---------------------------------------------------------------------------------------
 
 static_assert(sizeof(void*) != 8 || (sizeof(Link<int>) == 16 && sizeof(LinkStatus) == 72));
-static_assert(sizeof(belay::part::ConnectionOf<Heartbeat<Pinged>>) <= 72);
-static_assert(sizeof(SupervisorCore<Policy<MinimalRule>>) <= 272);
+static_assert(sizeof(belay::part::ConnectionOf<Heartbeat<Pinged>>) <= 96);
+static_assert(sizeof(SupervisorCore<Policy<MinimalRule>>) <= 248);
 
 }  // namespace

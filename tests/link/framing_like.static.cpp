@@ -35,4 +35,20 @@ static_assert(!FramingLike<ThrowsInCut> && !FramingLike<SaysNothingOfPut>);
 static_assert(!FramingLike<OtherPing> && !FramingLike<OtherHeader> && !FramingLike<Pinned>);
 static_assert(detail::PutsPing<LengthPrefixed> && !detail::PutsPing<Lines>);
 
+// In whatever form it is: overloaded, private, a template.
+class PrivatePing : public Smallest {
+    static void put_ping(Bytes&) {}
+};
+struct TwoPings : Smallest {
+    static void put_ping() {}
+    static void put_ping(int) {}
+};
+struct TemplateHeader : Smallest {
+    template <class T>
+    static bool put_header(T*, Bytes&) {
+        return false;
+    }
+};
+static_assert(!FramingLike<PrivatePing> && !FramingLike<TwoPings> && !FramingLike<TemplateHeader>);
+
 }  // namespace

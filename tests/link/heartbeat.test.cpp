@@ -4,6 +4,7 @@
 #include <belay/link/heartbeat.hpp>
 
 #include <belay/link/bundle.hpp>
+#include <belay/link/validated.hpp>
 
 #include "support/aborts.hpp"
 #include "support/link/link_rig.hpp"
@@ -25,6 +26,11 @@ struct Beating {
         wire.link.opened();
         rig.run(0s);
     }
+};
+
+struct Once {
+    Verdict begin(const auto&) { return Verdict::passed(); }
+    Verdict judge(const std::string&, const auto&) { return Verdict::passed(); }
 };
 
 }  // namespace
@@ -174,4 +180,65 @@ TEST_CASE("Heartbeat refuses an empty rhythm", "[link][heartbeat][unit]") {
     Wire wire;
     const auto text = aborts_with([&] { Heartbeat h(FakeTransport<>{wire}, {.every = 0s}); });
     CHECK(text.find("0ns < every < dead_after must hold") != std::string::npos);
+}
+
+TEST_CASE("Supervisor::probe_now reaches each Heartbeat, however deep it sits",
+          "[link][heartbeat][unit]") {
+    constexpr HeartbeatOptions beats{.every = 10s, .dead_after = 25s};
+    Wire a, b, c;
+    LinkRig rig{Validated{Bundle{Heartbeat{FakeTransport<>{a}, beats}, FakeTransport<>{b},
+                                 Validated{Heartbeat{FakeTransport<>{c}, beats}, Once{}}},
+                          Once{}}};
+    rig.link.probe_now();  // nothing is open: nothing happens
+    rig.start();
+    rig.link.probe_now();
+    rig.run(0s);
+    CHECK(a.pings + b.pings + c.pings == 0);
+    for (Wire* w : {&a, &b, &c}) w->link.opened();
+    rig.run(0s);
+    REQUIRE(rig.state() == LinkState::connected);
+    rig.link.handle().probe_now(3s);
+    rig.run(1s);
+    CHECK(a.pings == 1);
+    CHECK(b.pings == 0);
+    CHECK(c.pings == 1);
+    a.link.pong();
+    SECTION("all answer") {
+        c.link.pong();
+        rig.run(1s);
+        rig.run(9s);
+        CHECK(rig.state() == LinkState::connected);
+    }
+    SECTION("one does not") {
+        rig.run(4s);
+        CHECK(rig.state() == LinkState::cooldown);
+        CHECK(rig.link.status().failure.error() == LinkErrc::heartbeat_lost);
+    }
+}
+
+TEST_CASE("Heartbeat times the first answer to the first ping, in its lane",
+          "[link][heartbeat][unit]") {
+    struct Trips : NoObserver {
+        std::vector<std::pair<Duration, Lane>> seen;
+        void on_round_trip(Duration d, Lane lane) { seen.emplace_back(d, lane); }
+    } trips;
+    Wire a, b;
+    LinkRig rig{Bundle{FakeTransport<>{a},
+                       Heartbeat{FakeTransport<>{b}, {.every = 10s, .dead_after = 25s}}},
+                std::ref(trips)};
+    rig.start();
+    a.link.opened();
+    b.link.opened();
+    rig.run(0s);
+    b.link.pong();  // to no ping of ours
+    rig.run(0s);
+    CHECK(trips.seen.empty());
+    rig.run(10s);
+    rig.run(20s);
+    rig.link.advance(at(20500ms));
+    b.link.pong();
+    b.link.pong();
+    rig.run(20500ms);
+    using Trip = std::pair<Duration, Lane>;
+    CHECK(trips.seen == std::vector<Trip>{{10500ms, Lane{1}}});
 }

@@ -5,6 +5,8 @@
 
 #include <belay/link/detail/pulse.hpp>
 
+#include "support/shorthand.hpp"
+
 namespace {
 
 using namespace belay;
@@ -12,7 +14,7 @@ using namespace std::chrono_literals;
 using detail::Pulse;
 using Due = Pulse::Due;
 
-constexpr Instant at(Duration since) { return Instant{since}; }
+using belay_test::at;
 constexpr Pulse heard_at(Duration since, HeartbeatOptions options = {}) {
     Pulse pulse{options};
     pulse.heard(at(since));
@@ -40,16 +42,17 @@ consteval bool a_late_turn() {
 }
 static_assert(a_late_turn());
 
-// Asleep from 12 s on for eight hours: asked once, and given up `every` after that.
+// Asleep from 12 s on for eight hours: asked once, and given up 5 s after that.
 consteval bool a_sleep() {
     Pulse p = heard_at(0s);
     if (p.judge(at(10s)) != Due::ping) return false;
     const Duration woken = 8h;
     if (p.judge(at(woken)) != Due::ping || p.lost(at(woken))) return false;
-    if (p.deadline() != at(woken + 10s)) return false;
+    if (p.deadline() != at(woken + 5s)) return false;
     Pulse silent = p;
     p.heard(at(woken + 50ms));
-    return silent.judge(at(woken + 10s)) == Due::lost && p.judge(at(woken + 10s)) == Due::nothing;
+    return silent.judge(at(woken + 5s)) == Due::lost &&
+           p.judge(at(woken + 5s)) == Due::nothing;
 }
 static_assert(a_sleep());
 
@@ -70,11 +73,40 @@ consteval bool never_asked() {
 }
 static_assert(never_asked());
 
+// Asked out of turn: given up when that answer does not come; the earlier end counts.
+consteval bool probed() {
+    Pulse p = heard_at(0s);
+    if (!p.probe(at(3s), 5s) || p.deadline() != at(8s)) return false;
+    if (!p.probe(at(4s), 1h) || p.judge(at(7s)) != Due::nothing) return false;
+    Pulse answered = p;
+    answered.heard(at(7s));
+    return p.judge(at(8s)) == Due::lost && answered.deadline() == at(17s) &&
+           !Pulse{HeartbeatOptions{}}.probe(at(1s), 5s);
+}
+static_assert(probed());
+
+// Too many pings: half as many, as long as an answer has its time within `dead_after`; then later.
+consteval bool penalised() {
+    Pulse p{HeartbeatOptions{}};
+    if (p.penalize() || p.options().every != 20s || p.options().dead_after != 25s) return false;
+    if (!p.penalize() || p.options().every != 40s || p.options().dead_after != 45s) return false;
+    for (int i = 0; i < 100; ++i) static_cast<void>(p.penalize());
+    return p.options().every == 1h && p.options().dead_after == 1h + 5s && !p.penalize();
+}
+static_assert(penalised());
+// Who asks that rarely has nothing to give.
+consteval bool rare() {
+    Pulse p{HeartbeatOptions{.every = 2h, .dead_after = 5h}};
+    return !p.penalize() && p.options().every == 2h && p.options().dead_after == 5h;
+}
+static_assert(rare());
+
 // A driver that is always late gives a silent peer up all the same.
 consteval bool always_late(Duration turn, HeartbeatOptions options) {
     Pulse p = heard_at(0s, options);
     for (int i = 1; i <= 10; ++i) {
-        if (p.judge(at(i * turn)) == Due::lost) return i * turn <= options.dead_after + 2 * turn;
+        if (p.judge(at(i * turn)) == Due::lost)
+            return i * turn <= options.dead_after + 2 * turn;
     }
     return false;
 }

@@ -269,9 +269,26 @@ struct World {
         manual = hard_manual = true;
         link->start();
     }
-    void shut(std::uint64_t bit) {
+    void shut(std::uint64_t bit, Duration grace = {}) {
         gates |= 1U << bit;
-        link->shut(static_cast<Gate>(1U << bit));
+        link->shut(static_cast<Gate>(1U << bit), grace);
+    }
+    /// Whether a gate is shut, and none of its grace is left.
+    [[nodiscard]] bool is_shut() const {
+        for (std::uint32_t bit = 1; bit <= 2; bit *= 2) {
+            const bool shut = (link->core().gates() & bit) != 0;
+            if (shut && link->core().grace_ends(Gate{bit}) <= now) return true;
+        }
+        return false;
+    }
+    /// When the first grace that runs ends.
+    [[nodiscard]] Instant grace_ends() const {
+        Instant first = never;
+        for (std::uint32_t bit = 1; bit <= 2; bit *= 2) {
+            const Instant ends = link->core().grace_ends(Gate{bit});
+            if (ends > now) first = std::min(first, ends);
+        }
+        return first;
     }
     void open(std::uint64_t bit) {
         gates &= ~(1U << bit);
@@ -397,7 +414,8 @@ struct World {
                 break;
             case LinkState::cooldown:
             case LinkState::suspended:
-                expect(d == s.retry_at && d != never && d != always && !alive(),
+                expect(d == std::min(s.retry_at, grace_ends()) && d != never && d != always &&
+                           !alive(),
                        "a wait must have a timer, and no connection");
                 break;
             case LinkState::connecting:
@@ -405,6 +423,9 @@ struct World {
                 break;
             case LinkState::connected:
                 expect(alive(), "connected needs a connection");
+                break;
+            case LinkState::draining:
+                expect(false, "nobody has asked for a drain");
                 break;
         }
         // All commands have been obeyed; one that shortened the wait is remembered until it is
@@ -418,12 +439,13 @@ struct World {
             manual = waits && s.retry_at < not_before;
             hard_manual = waits && s.retry_at < floor;
         }
-        expect(begun == (s.state == LinkState::connecting ||
-                         (s.state == LinkState::connected && d != never)),
+        const bool graced = s.state == LinkState::connected && grace_ends() != never;
+        expect(graced || begun == (s.state == LinkState::connecting ||
+                                   (s.state == LinkState::connected && d != never)),
                "an attempt without verdict must be in flight or young");
         expect(!planned || waits, "an attempt is planned that will not take place");
         expect((s.state == LinkState::offline) <= (gates != 0), "offline needs a shut gate");
-        if (gates != 0) {
+        if (is_shut()) {
             expect(s.state == LinkState::stopped || s.state == LinkState::offline ||
                        s.state == LinkState::failed || s.state == LinkState::blocked_auth,
                    "a shut gate keeps everything down");
@@ -451,7 +473,7 @@ Socket<K>::Socket(World& world, const Link<Msg>& link) : world_{world}, link_{li
         for (const LeafState& l : world.leaf)
             world.expect(!l.exists, "a connection of the last epoch still exists");
         ++world.epochs;
-        world.expect(world.link->core().gates() == 0, "dialled through a shut gate");
+        world.expect(!world.is_shut(), "dialled through a shut gate");
         world.expect(world.link->status().state == LinkState::connecting,
                      "dialled outside connecting");
     }
@@ -570,7 +592,7 @@ Advice Recorder::admit(Instant now) const noexcept {
 Advice Recorder::begin(Turn& turn) noexcept {
     World& w = *world;
     w.expect(!w.begun, "begin without a verdict on the last");
-    w.expect(w.link->core().gates() == 0, "begin through a shut gate");
+    w.expect(!w.is_shut(), "begin through a shut gate");
     if (!w.manual) w.expect(turn.now >= w.not_before, "begin before the advised wait was over");
     if (!w.hard_manual)
         w.expect(turn.now >= w.floor && turn.now >= w.breaker_until,
@@ -742,7 +764,7 @@ void script_step(World& w) {
             if (x < 300) w.stop();
             break;
         case 2:
-            if (x < 400) w.shut(k % 2);
+            if (x < 400) w.shut(k % 2, x % 3 == 0 ? std::chrono::milliseconds{10 * x} : Duration{});
             break;
         case 3:
             w.open(k % 2);
@@ -799,7 +821,7 @@ void script_step(World& w) {
                     break;
                 case 2:
                     w.gates |= 2;
-                    w.handle->shut(Gate::hidden);
+                    w.handle->shut(Gate::hidden, std::chrono::milliseconds{k * 700});
                     break;
                 case 3:
                     w.gates &= ~2U;

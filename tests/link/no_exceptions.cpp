@@ -47,7 +47,7 @@ struct Check {
 
 struct Source {
     using token_type = int;
-    void operator()(Completion<int, std::string> done) { done(1); }
+    void operator()(Completion<int> done) { done(1); }
 };
 
 struct App {

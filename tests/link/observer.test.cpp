@@ -83,6 +83,8 @@ const auto a_life_of_a_link = [](auto observer) {
     rig.start();
     wire.link.opened();
     rig.run(0s);
+    wire.link.report(part::Report::round_trip, 3s);
+    wire.link.report(part::Report::policy_conflict, 45s);
     receive(wire.link, "long enough to be on the heap");
     wire.link.writable();
     rig.run(0s);
@@ -90,7 +92,12 @@ const auto a_life_of_a_link = [](auto observer) {
     rig.link.handle().post("posted", 3);
     rig.run(0s);
 };
-const Told all_of_a_link{"connecting", "connected", "long enough to be on the heap on 0", "room 0",
+const Told all_of_a_link{"connecting",
+                         "connected",
+                         "round trip 3 on 0",
+                         "conflict 45 on 0",
+                         "long enough to be on the heap on 0",
+                         "room 0",
                          "unsent posted 3"};
 
 struct HearsLink {
@@ -100,6 +107,12 @@ struct HearsLink {
     void on_writable(Lane l) { told.push_back("room " + std::to_string(l)); }
     void on_unsent(std::string m, Lane l) {
         told.push_back("unsent " + m + " " + std::to_string(l));
+    }
+    void on_round_trip(Duration d, Lane l) {
+        told.push_back("round trip " + std::to_string(d / 1s) + " on " + std::to_string(l));
+    }
+    void on_policy_conflict(Duration d, Lane l) {
+        told.push_back("conflict " + std::to_string(d / 1s) + " on " + std::to_string(l));
     }
 };
 struct HearsLinkWithMachine {
@@ -116,6 +129,12 @@ struct HearsLinkWithMachine {
     void on_unsent(auto& link, const std::string& m, Lane l) {
         if (link.now() == at(0s)) HearsLink{told}.on_unsent(m, l);
     }
+    void on_round_trip(auto& link, Duration d, Lane l) {
+        if (link.now() == at(0s)) HearsLink{told}.on_round_trip(d, l);
+    }
+    void on_policy_conflict(auto& link, const Duration& d, Lane l) {
+        if (link.now() == at(0s)) HearsLink{told}.on_policy_conflict(d, l);
+    }
 };
 struct LinkAllWrong : NoObserver {
     void on_state(Transition&);
@@ -123,11 +142,15 @@ struct LinkAllWrong : NoObserver {
     void on_writable(const char*);
     void on_writable();
     void on_unsent(std::string);
+    void on_round_trip(std::string);
+    void on_policy_conflict(Duration);
 };
 using AnyLink = Supervisor<FakeTransport<>, decltype(doubling()), NoObserver>;
 using LinkHooks = detail::SupervisorHooks<AnyLink, std::string>;
 static_assert(!LinkHooks::State::right<LinkAllWrong> && !LinkHooks::Message::right<LinkAllWrong>);
 static_assert(!LinkHooks::Writable::right<LinkAllWrong> && !LinkHooks::Unsent::right<LinkAllWrong>);
+static_assert(!LinkHooks::RoundTrip::right<LinkAllWrong> &&
+              !LinkHooks::PolicyConflict::right<LinkAllWrong>);
 
 }  // namespace
 

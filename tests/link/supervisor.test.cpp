@@ -513,6 +513,14 @@ TEST_CASE("Supervisor needs a budget of events, and refuses to be advanced in a 
               Supervisor link{FakeTransport<>{wire}, policy(), {.events_per_turn_max = 0}};
           }).find("events_per_turn_max must be > 0") != std::string::npos);
     CHECK(aborts_with([] {
+              Wire wire;
+              Supervisor link{FakeTransport<>{wire}, policy(), {.linger_max = -1ns}};
+          }).find("linger_max must be >= 0ns") != std::string::npos);
+    CHECK(aborts_with([] {
+              Wire wire;
+              Supervisor link{FakeTransport<>{wire}, policy(), {.core = {.settle_within = -1ns}}};
+          }).find("SupervisorCoreOptions: durations must be >= 0ns") != std::string::npos);
+    CHECK(aborts_with([] {
               Rig<> rig;
               rig.notes.hook = [&](LinkState) { rig.link.advance(at(0s)); };
               rig.link.start();

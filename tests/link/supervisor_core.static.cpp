@@ -187,6 +187,114 @@ consteval bool a_gate_is_nobodys_failure() {
 }
 static_assert(a_gate_is_nobodys_failure());
 
+// ---- A grace: whoever comes back in time finds the connection as it was
+// ---------------------------
+
+consteval bool a_flip_within_the_grace_is_nothing() {
+    Timeline t{Policy{Backoff{NoJitter{}, Cap{60s}, 1s}}};
+    t.step({.input = Input::start});
+    t.step({.input = Input::opened});
+    t.run_until(at(100s), 0ms);
+    for (int i = 0; i < 5; ++i) {
+        if (t.step({.input = Input::gates, .gates = 2, .within = 5s}).notify) return false;
+        if (t.core.deadline() != after(t.now, 5s) || t.core.gates() != 2) return false;
+        t.now = after(t.now, 4s);
+        t.step({.input = Input::tick});
+        if (t.step({.input = Input::gates, .gates = 0}).notify) return false;
+        if (t.core.deadline() != never || t.core.gates() != 0) return false;
+    }
+    t.step({.input = Input::gates, .gates = 2, .within = 5s});
+    t.now = t.core.deadline();
+    const timeline::Actions a = t.step({.input = Input::tick});
+    return a.teardown && a.graceful && t.core.status().state == LinkState::offline;
+}
+static_assert(a_flip_within_the_grace_is_nothing());
+
+consteval bool a_grace_does_not_hold_a_retry_back() {
+    Timeline t{Policy{Backoff{NoJitter{}, Cap{60s}, 2s}}};
+    t.step({.input = Input::start});
+    t.step({.input = Input::gates, .gates = 1, .within = 10s});
+    t.run_until(at(9s), 0ms);  // attempts at 0, 2 and 6 s
+    if (t.dial_count != 3) return false;
+    t.run_until(at(60s), 0ms);
+    return t.dial_count == 3 && t.core.status().state == LinkState::offline &&
+           t.core.status().since == at(10s);
+}
+static_assert(a_grace_does_not_hold_a_retry_back());
+
+// A stopped link keeps its gates, and the time that they have.
+consteval bool a_grace_runs_on_while_nobody_looks() {
+    Timeline t{Policy{Backoff{NoJitter{}, Cap{60s}, 2s}}};
+    t.step({.input = Input::gates, .gates = 1, .within = 10s});
+    if (t.core.deadline() != never) return false;
+    t.now = at(10s);
+    t.step({.input = Input::start});
+    return t.core.status().state == LinkState::offline && t.dial_count == 0;
+}
+static_assert(a_grace_runs_on_while_nobody_looks());
+
+// Five graces at once: the fifth may be longer than it was told, none is shorter.
+consteval bool many_graces() {
+    detail::Gates gates;
+    for (std::uint32_t i = 0; i < 6; ++i) {
+        gates.set(gates.all() | 1U << i, std::chrono::seconds{10 + i}, at(0s));
+    }
+    for (std::uint32_t i = 0; i < 6; ++i) {
+        const Instant ends = gates.grace_ends(1U << i);
+        if (ends < at(std::chrono::seconds{10 + i}) || ends > at(15s)) return false;
+    }
+    if (gates.any_shut(at(9s)) || !gates.any_shut(at(10s)) || gates.any_shut()) return false;
+    gates.set(gates.all() & ~1U, 0s, at(9s));
+    return gates.deadline() == at(11s) && gates.all() == 0b111110;
+}
+static_assert(many_graces());
+
+// ---- The end: what was sent leaves, and then nothing follows
+// --------------------------------------
+
+consteval bool a_drain_ends_stopped(Failure why, Cause told) {
+    Timeline t{Policy{Backoff{NoJitter{}, Cap{60s}, 1s}}};
+    t.step({.input = Input::start});
+    t.step({.input = Input::opened});
+    const timeline::Actions a = t.step({.input = Input::drain, .within = 5s});
+    if (!a.drain || a.teardown || t.core.deadline() != at(5s)) return false;
+    t.now = at(1s);
+    if (why.cause == Cause::none) {
+        t.now = t.core.deadline();
+        if (!t.step({.input = Input::tick}).teardown) return false;
+    } else if (!t.step({.input = Input::closed, .failure = why}).teardown) {
+        return false;
+    }
+    return t.core.status().state == LinkState::stopped && t.core.deadline() == never &&
+           t.core.status().failure.cause == told;
+}
+static_assert(a_drain_ends_stopped({.cause = Cause::planned}, Cause::none));
+static_assert(a_drain_ends_stopped({.cause = Cause::overloaded, .retry_after = 1h},
+                                   Cause::overloaded));
+static_assert(a_drain_ends_stopped({}, Cause::timed_out));
+
+// ---- New credentials: a connection of the old ones ends as planned, where that is asked for
+// -------
+
+consteval bool recycled(bool recycle) {
+    SupervisorCore core{Policy{Backoff{NoJitter{}, Cap{60s}, 1s}},
+                        SupervisorCoreOptions{.recycle = recycle}};
+    Random bits{Seed{1}};
+    Turn turn{at(0s), bits};
+    core.step({.input = Input::start}, turn);
+    core.step({.input = Input::opened}, turn);
+    turn.now = at(60s);
+    core.step({}, turn);
+    core.step({.input = Input::credentials}, turn);
+    if (!recycle) return core.deadline() == never;
+    if (core.deadline() > turn.now) return false;
+    const timeline::Actions a = core.step({}, turn);
+    const LinkStatus& s = core.status();
+    return a.teardown && a.graceful && s.state == LinkState::cooldown && s.attempt == 0 &&
+           s.retry_at <= at(61s) && s.failure.cause == Cause::planned;
+}
+static_assert(recycled(true) && recycled(false));
+
 // ---- A limit on the time: from the first want on, not while a gate is shut
 // ---------------------------------------------------------------------------
 

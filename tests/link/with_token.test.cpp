@@ -9,6 +9,7 @@
 
 #include <belay/link/bundle.hpp>
 #include <belay/link/heartbeat.hpp>
+#include <belay/link/served_link.hpp>
 
 #include "support/link/link_rig.hpp"
 
@@ -20,7 +21,7 @@ using belay_test::Wire;
 
 namespace {
 
-using Done = Completion<std::string, std::string>;
+using Done = Completion<std::string>;
 
 /// What a source was asked, and by whom it may be answered.
 struct Desk {
@@ -229,4 +230,20 @@ TEST_CASE("WithToken takes a second 403 for what it is, and not the first",
         r.rig.run(1s);
         CHECK(r.rig.link.status().state == LinkState::cooldown);
     }
+}
+
+TEST_CASE("WithToken bounds the messages of the connection that it opens later",
+          "[link][with_token][unit]") {
+    Wire wire;
+    Desk desk;
+    WithToken transport{TokenTransport{&wire}, Source{&desk}};
+    ServedLink served{std::move(transport), 4, Waker{}, 0};
+    served.limit_messages(100);
+    CHECK(wire.dials == 0);
+    desk.waiting.at(0)("t");
+    served.advance(at(0s), 4, [](const std::string&, Lane) {});
+    REQUIRE(wire.dials == 1);
+    CHECK(wire.limit == 100);
+    served.limit_messages(7);
+    CHECK(wire.limit == 7);
 }

@@ -59,7 +59,7 @@ TEST_CASE("PolicyHistory knows an attempt that did not end", "[policy][policy_hi
     PolicyHistory restored;
     REQUIRE(restored.restore(save(history), present, today));
     CHECK(restored.attempting());
-    history.abandoned();
+    history.abandoned(present);
     REQUIRE(restored.restore(save(history), present, today));
     CHECK_FALSE(restored.attempting());
 }
@@ -123,7 +123,7 @@ TEST_CASE("PolicyHistory refuses bytes with a right checksum that make no sense"
     CHECK(refuses(4, 2));                // a later version
     CHECK(refuses(5, 30));               // more events than there may be
     CHECK(refuses(first, 0));            // no kind
-    CHECK(refuses(first, 5));            // a kind of later times
+    CHECK(refuses(first, 6));            // a kind of later times
     CHECK(refuses(first + 1, 11));       // a cause of later times
     CHECK(refuses(first + 2, 0));        // happened no times
     CHECK(refuses(first + 16 + 15, 1));  // older than the one before it
@@ -185,7 +185,7 @@ TEST_CASE("PolicyHistory survives any sequence of restarts", "[policy][policy_hi
             const Duration passed{*rc::gen::inRange<std::int64_t>(0, 5'000'000'000)};
             now += passed;
             wall += passed;
-            const auto what = static_cast<belay::detail::Outcome>(*rc::gen::inRange(1, 5));
+            const auto what = static_cast<belay::detail::Outcome>(*rc::gen::inRange(1, 6));
             const auto cause = static_cast<Cause>(*rc::gen::inRange(0, 11));
             history.note(now, what, {.cause = cause}, now + passed);
             if (*rc::gen::inRange(0, 4) != 0) continue;

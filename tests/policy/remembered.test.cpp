@@ -312,6 +312,99 @@ TEST_CASE("Remembered tries again after a long absence", "[policy][remembered][r
     }
 }
 
+TEST_CASE("Remembered counts as trying neither a shut gate nor the time without a program",
+          "[policy][remembered][regression]") {
+    for (const auto gate : {0h, 24h}) {
+        for (const auto gone : {0h, 24h}) {
+            Computer computer;
+            const Policy rules{Backoff{NoJitter{}, Cap{30s}, 1s}, MaxAttempts{5}, MaxElapsed{1h}};
+            std::vector<Verb> verdicts;
+            PolicyHistory history;
+            std::optional<Remembered<Policy<Backoff<NoJitter, Cap>, MaxAttempts, MaxElapsed>>>
+                policy{std::in_place, history, rules};
+            for (int life = 0; life < 5; ++life) {
+                Turn turn = computer.turn();
+                policy->wanted(turn);
+                REQUIRE(policy->begin(turn).verb == Verb::go);
+                verdicts.push_back(policy->failed(lost, turn).verb);
+                computer.pass(1min);
+                turn.now = computer.now;
+                // The gate shuts in the middle of the wait.
+                policy->abandoned(turn);
+                computer.pass(gate);
+                computer.save(history);
+                computer.start(history, gone);
+                policy.emplace(history, rules, computer.turn());
+            }
+            CAPTURE(gate.count(), gone.count());
+            // Every failure is remembered, and none of them came too late.
+            CHECK(verdicts == std::vector{Verb::wait_at_least, Verb::wait_at_least,
+                                          Verb::wait_at_least, Verb::wait_at_least, Verb::stop});
+        }
+    }
+}
+
+namespace {
+// What a policy has been told of trying: for how long, and how often in vain.
+struct Tries {
+    MaxElapsed* clock;
+    std::uint64_t* failures;
+
+    void wanted(Turn& turn) noexcept { clock->wanted(turn); }
+    void begin(Turn& turn) noexcept { clock->begin(turn); }
+    Advice failed(const Failure&, Turn&) noexcept { return ++*failures, Advice::go(); }
+    void succeeded(Turn& turn) noexcept { *failures = 0, clock->succeeded(turn); }
+    void abandoned(Turn& turn) noexcept { clock->abandoned(turn); }
+};
+}  // namespace
+
+TEST_CASE("Remembered knows how long was tried, however often the gate shut or the program ended",
+          "[policy][remembered][property]") {
+    CHECK(rc::check("the time and the failures of one that never ended", [] {
+        Computer computer;
+        MaxElapsed lived{forever}, told{forever};
+        std::uint64_t failures = 0, told_failures = 0;
+        // Never restarted, and by a clock that goes on.
+        Policy life{Tries{&lived, &failures}};
+        PolicyHistory history;
+        std::optional<Remembered<Tries>> policy{std::in_place, history,
+                                                Tries{&told, &told_failures}};
+        const auto both = [&](auto step) {
+            Turn turn = computer.turn();
+            step(*policy, turn);
+            turn.now = Instant{computer.wall.time_since_epoch()};
+            step(life, turn);
+            computer.pass(Duration{*rc::gen::inRange<std::int64_t>(0, 1'000'000)});
+        };
+        const int steps = *rc::gen::inRange(1, 100);
+        for (int i = 0; i < steps; ++i) {
+            const int what = *rc::gen::inRange(0, 10);
+            both([](auto& rules, Turn& turn) { rules.wanted(turn); });
+            if (what != 0) {
+                both([](auto& rules, Turn& turn) { static_cast<void>(rules.begin(turn)); });
+            }
+            if (what == 1 && i % 8 == 0) {
+                both([](auto& rules, Turn& turn) { rules.succeeded(turn); });
+                continue;
+            }
+            if (what > 1) {
+                both([](auto& rules, Turn& turn) { static_cast<void>(rules.failed(lost, turn)); });
+            }
+            if (what > 7) continue;
+            both([](auto& rules, Turn& turn) { rules.abandoned(turn); });
+            if (what > 4) continue;
+            computer.save(history);
+            computer.start(history, Duration{*rc::gen::inRange<std::int64_t>(0, 1'000'000)});
+            told = MaxElapsed{forever};
+            told_failures = 0;
+            policy.emplace(history, Tries{&told, &told_failures}, computer.turn());
+            RC_ASSERT(told.spent(computer.now) ==
+                      lived.spent(Instant{computer.wall.time_since_epoch()}));
+            RC_ASSERT(told_failures == failures);
+        }
+    }));
+}
+
 TEST_CASE("Remembered waits no longer for a first attempt because the program is restarted",
           "[policy][remembered][regression]") {
     // Lives of ten seconds behind a breaker that a person holds open.
@@ -381,7 +474,9 @@ TEST_CASE("Remembered hears no want of a policy that hears none", "[policy][reme
     REQUIRE(history.events().size() == 1);
     CHECK(history.events()[0].what == detail::Outcome::wanted);
     policy.abandoned(turn);
-    CHECK(history.events().empty());
+    policy.abandoned(turn);
+    REQUIRE(history.events().size() == 2);
+    CHECK(history.events()[1].what == detail::Outcome::abandoned);
 }
 
 TEST_CASE("Remembered ends a crash loop as its rules say, and lets the next start try",
@@ -481,7 +576,7 @@ TEST_CASE("Remembered makes a supervisor wait with its first attempt after a res
     CHECK(core.deadline() == computer.now + 7s);
     // A person who does not want to wait does not.
     SupervisorCore impatient = core;
-    CHECK(impatient.step({timeline::Input::reconnect_now, {}, 0, true}, turn).dial);
+    CHECK(impatient.step({.input = timeline::Input::reconnect_now, .force = true}, turn).dial);
     // Stopping and starting by hand is a new start.
     static_cast<void>(core.step({timeline::Input::stop}, turn));
     CHECK(core.step({timeline::Input::start}, turn).dial);

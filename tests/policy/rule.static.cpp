@@ -286,4 +286,31 @@ struct NameOfEach : Only<0> {
 };
 static_assert(!RuleLike<SharedEach> && !RuleLike<NameOfEach>);
 
+// One question, so that constraints are compared in no time: two overloads, of which one asks for
+// more, and the guides of a class.
+template <RuleLike R>
+constexpr int chosen(const R&) {
+    return 1;
+}
+template <RuleLike R>
+    requires(sizeof(R) > 1)
+constexpr int chosen(const R&) {
+    return 2;
+}
+template <RuleLike R, class Other = int>
+struct Runner {
+    constexpr explicit Runner(const R&) {}
+    constexpr Runner(const R&, const Other&) {}
+};
+template <RuleLike R>
+Runner(R) -> Runner<R>;
+template <RuleLike R, class Other>
+Runner(R, Other) -> Runner<R, Other>;
+struct LargeRule {
+    int more = 0;
+    Advice admit(Instant) const noexcept;
+};
+static_assert(std::same_as<decltype(Runner{LargeRule{}, 7L}), Runner<LargeRule, long>>);
+static_assert(chosen(LargeRule{}) == 2);
+
 }  // namespace

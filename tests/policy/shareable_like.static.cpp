@@ -112,4 +112,31 @@ static_assert(ShareableLike<WantedHeard> && detail::HasWanted<Shared<WantedHeard
 static_assert(!detail::HasWanted<Shared<With<Permit>>> && RuleLike<Shared<WantedHeard>>);
 static_assert(!ShareableLike<SharedWantedThrows> && !ShareableLike<SharedWantedAdvises>);
 
+// Whatever form a member of such a name is of: overloaded, private, a template.
+class ReserveIsPrivate : public With<Permit> {
+    Permit reserve(Cause, Turn&) noexcept;
+};
+struct ReserveOverloaded : With<Permit> {
+    Permit reserve(Turn&) noexcept;
+    Permit reserve(int) noexcept;
+};
+struct ReserveIsTemplate : With<Permit> {
+    template <class T>
+    Permit reserve() noexcept;
+};
+class SharedWantedIsPrivate : public With<Permit> {
+    void wanted(Turn&) noexcept;
+};
+struct SharedWantedOverloaded : With<Permit> {
+    void wanted() noexcept;
+    void wanted(Instant) noexcept;
+};
+class NameIsPrivate : public With<Permit> {
+    static constexpr std::string_view name = "secret";
+};
+static_assert(!ShareableLike<ReserveIsPrivate> && !ShareableLike<ReserveOverloaded>);
+static_assert(!ShareableLike<ReserveIsTemplate>);
+static_assert(!ShareableLike<SharedWantedIsPrivate> && !ShareableLike<SharedWantedOverloaded>);
+static_assert(!ShareableLike<NameIsPrivate>);
+
 }  // namespace

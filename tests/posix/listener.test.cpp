@@ -71,8 +71,8 @@ struct EchoRig {
     EchoRig() { REQUIRE(server.listening); }
 
     ManualClock clock{Instant{1h}};
-    ManualLoop loop{clock.view()};
-    EchoServer<ManualLoop> server{loop};
+    ClockedLoop loop{clock.view()};
+    EchoServer<ClockedLoop> server{loop};
 };
 
 /// A supervised transport, and what it has seen.
@@ -112,7 +112,7 @@ struct Rig {
     };
 
     ManualClock clock;
-    ManualLoop loop{clock.view()};
+    ClockedLoop loop{clock.view()};
     std::vector<Accepted<>> accepted;
     std::function<void()> action;
     Listener<Keep> listener;
@@ -355,7 +355,7 @@ TEST_CASE("A session says of an operation that its transport cannot carry why it
 TEST_CASE("A stranger at a Receiver's port is cut off at the length that it announces",
           "[posix][posix_listener][fault]") {
     ManualClock clock{Instant{1h}};
-    ManualLoop loop{clock.view()};
+    ClockedLoop loop{clock.view()};
     belay_test::MemoryLedger ledger;
     Receiver<Accepted<>, belay_test::LedgerView> receiver{belay_test::LedgerView{ledger}};
     loop.attach(receiver);

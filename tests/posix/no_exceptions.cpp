@@ -19,7 +19,7 @@ struct Echo {
 };
 
 /// Asks once.
-struct App {
+struct EchoApp {
     Bytes answer{};
 
     void on_state(auto& link, const Transition& t) {
@@ -42,7 +42,8 @@ int main() {
                                  guest->start();
                              }};
     if (listener.listen({"127.0.0.1", 0})) return 1;
-    Supervisor link{posix::Tcp{loop, {"127.0.0.1", listener.port()}}, MaxAttempts{1}, {}, App{}};
+    Supervisor link{
+        posix::Tcp{loop, {"127.0.0.1", listener.port()}}, MaxAttempts{1}, {}, EchoApp{}};
     loop.attach(link);
     link.start();
     const auto over = [&] {

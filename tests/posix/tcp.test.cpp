@@ -438,6 +438,81 @@ TEST_CASE("Tcp closes gracefully: output first, then an end from both sides",
     CHECK(rig.app.states.back() == LinkState::stopped);
 }
 
+TEST_CASE("Tcp under a drain: all that was sent arrives, or the status says that it did not",
+          "[posix][posix_tcp][race]") {
+    TcpRig<> rig;
+    rig.connect();
+    // More than the kernel takes at once.
+    const std::string text(6'000'000, 'x');
+    REQUIRE(rig.link.send(to_bytes(text)) == SendResult::sent);
+    rig.link.drain(1h);
+    rig.until_state(LinkState::draining);
+    CHECK(rig.link.send(to_bytes("more")) == SendResult::down);
+    CHECK(rig.app.state() == LinkState::draining);
+    SECTION("the peer reads it") {
+        CHECK(rig.peer_reads(frame(text).size()) == frame(text));
+        rig.peer.close();
+        rig.until_state(LinkState::stopped);
+        CHECK(rig.link.status().failure.cause == Cause::none);
+    }
+    SECTION("the peer has gone before") {
+        SECTION("in order") { rig.peer.close(); }
+        SECTION("by a reset") { rig.peer.reset(); }
+        rig.until_state(LinkState::stopped);
+        CHECK(rig.link.status().failure.cause == Cause::lost);
+    }
+    SECTION("the peer sends no more, and reads on") {
+        rig.peer.shut_down_writing();
+        rig.round();
+        rig.round();
+        CHECK(rig.app.state() == LinkState::draining);
+        CHECK(rig.peer_reads(frame(text).size()) == frame(text));
+        rig.until_state(LinkState::stopped);
+        CHECK(rig.link.status().failure.cause == Cause::none);
+    }
+    SECTION("the peer reads nothing") {
+        rig.clock.advance(1h);
+        rig.until_state(LinkState::stopped);
+        CHECK(rig.link.status().failure.error() == LinkErrc::not_drained);
+    }
+    CHECK(rig.app.states.back() == LinkState::stopped);
+}
+
+TEST_CASE("Tcp in a Heartbeat takes no part of a message, nor a ping, for the answer to one",
+          "[posix][posix_tcp][unit]") {
+    struct Trips : NoObserver {
+        std::vector<Duration> seen;
+        void on_round_trip(Duration d, Lane) { seen.push_back(d); }
+    } trips;
+    ManualClock clock{Instant{1h}};
+    ClockedLoop loop{clock.view()};
+    RawSocket server = RawSocket::listen();
+    Supervisor link{Heartbeat{posix::Tcp{loop, {"127.0.0.1", server.port()}},
+                              {.every = 10s, .dead_after = 25s}},
+                    tcp_policy(),
+                    {},
+                    std::ref(trips)};
+    loop.attach(link);
+    link.start();
+    REQUIRE(loop.run_until([&] { return link.status().state == LinkState::connected; }));
+    RawSocket peer = server.accept();
+    const auto hears = [&](const std::string& bytes) {
+        peer.send(bytes);
+        const Instant before = link.heard_at();
+        clock.advance(1ms);
+        REQUIRE(loop.run_until([&] { return link.heard_at() > before; }));
+    };
+    clock.advance(10s);
+    REQUIRE(loop.run_until([&] { return link.now() == clock.now(); }));
+    hears(frame("whole").substr(0, 7));
+    hears(frame("whole").substr(7));
+    hears(ping_frame);
+    CHECK(trips.seen.empty());
+    hears(frame("one more") + pong_frame);
+    REQUIRE(loop.run_until([&] { return !trips.seen.empty(); }));
+    CHECK(trips.seen == std::vector<Duration>{4ms});
+}
+
 TEST_CASE("Tcp that closes gracefully does not wait for ever for a silent peer",
           "[posix][posix_tcp][fault]") {
     TcpRig<> rig;
@@ -669,7 +744,7 @@ struct BareSession {
     static constexpr std::size_t hello_bytes = 5 + 24 + 106;
     TemporaryDirectory dir;
     ManualClock clock{Instant{1h}};
-    ManualLoop loop{clock.view()};
+    ClockedLoop loop{clock.view()};
     RawSocket server = RawSocket::listen();
     RawSocket peer;
     std::string heard;

@@ -38,7 +38,7 @@ bool rings_work() {
            passes_on(MpmcRing<int>{2}) && taken && blocking.pop_wait() == 1 && !blocking.pop_wait();
 }
 
-struct NumberCodec {
+struct IntCodec {
     bool encode(const std::uint32_t& number, Bytes& into) {
         into.resize(4);
         store_le(into.data(), number);
@@ -51,7 +51,7 @@ struct NumberCodec {
 };
 
 bool encoded_works() {
-    Queue queue{Encoded{Deque<Bytes>{}, NumberCodec{}}, DropNewest{}, {}, QueueCounters{}};
+    Queue queue{Encoded{Deque<Bytes>{}, IntCodec{}}, DropNewest{}, {}, QueueCounters{}};
     if (queue.push(7u) || queue.push(0u) != QueueErrc::bad_encoding) return false;
     OldestAge<> oldest;
     oldest.sample(Instant{}, queue.observer().pushed, queue.size());

@@ -4,6 +4,7 @@
 #
 #   need PACKAGE PROBE WHY   notes PACKAGE unless PROBE is there: a command, include:<header>, file:<path>;
 #                            header and path may be patterns
+#   node_packages FOLDER     installs what the lockfile in tests/node/FOLDER names, once
 #   install_needed           installs what was noted, and says what and why; returns 2 where it cannot
 
 needed_packages=()
@@ -78,10 +79,26 @@ need_adapter_libraries() {
     need libsqlite3-dev include:sqlite3.h "the database under the SQLite adapter"
     need libhiredis-dev include:hiredis/hiredis.h "the client under the Redis adapter"
     need liblmdb-dev include:lmdb.h "the database under the LMDB adapter"
+    need libboost-dev include:boost/beast/websocket.hpp "asio and Beast under their adapters"
+    need libasio-dev include:asio.hpp "the asio without Boost under the same"
+    need libssl-dev include:openssl/ssl.h "TLS under the Beast adapter"
     need nlohmann-json3-dev include:nlohmann/json.hpp "the JSON of the nlohmann adapter"
 }
 
-# For tests/scripts/tidy.py, and its test.
-need_clang_tidy() {
-    need clang-tidy-16 clang-tidy-16 "checks the size of functions, and their parameters"
+# What runs the real Yjs and other peers of the tests.
+need_node() {
+    need nodejs node "runs the real peers of the tests"
+    need npm npm "installs them"
+    need openssl openssl "makes the certificate of one"
+}
+
+# Without them the tests that need them are left out, and say so.
+node_packages() {
+    local folder=tests/node/$1
+    cmp -s "$folder/package-lock.json" "$folder/node_modules/.installed-lock.json" && return
+    if ! (cd "$folder" && npm ci --omit=dev --no-audit --no-fund --loglevel=error </dev/null); then
+        echo "npm could not install what $folder/package-lock.json names: its tests are left out" >&2
+        return
+    fi
+    cp "$folder/package-lock.json" "$folder/node_modules/.installed-lock.json"
 }

@@ -26,12 +26,13 @@ FLOORS = {
     "journal": ("queue",),
     "work": ("journal",),
     "link": ("policy", "backoff", "breaker", "budget"),
+    "fleet": ("link",),
     "session": ("journal", "queue", "link"),
     "sync": ("session", "call"),
     "room": ("sync",),
-    "drive": ("room", "work"),
+    "drive": ("room", "work", "fleet"),
     "posix": ("drive",),
-    "sim": ("room", "work"),
+    "sim": ("room", "work", "fleet"),
     "adapter": ("posix",),
 }
 
@@ -47,9 +48,17 @@ LAYERS = {folder: standing_on(folder) for folder in FLOORS}
 UMBRELLAS = {f"{folder}.hpp": folder for folder in FLOORS if folder != "adapter"} | {"call_coroutines.hpp": "call"}
 LEFT_OUT = {
     "call/policies.hpp": "few programs take a policy as it is, and it brings all that the ready-made ones use",
+    "call/retry_log.hpp": "few programs need it, include it by name",
     "call/std_stop.hpp": "<stop_token>, which some standard libraries lack",
+    "drive/driver_check.hpp": "for the tests of drivers",
+    "drive/driver_rule.hpp": "for the tests of drivers",
     "journal/journal_inspect.hpp": "a tool for damaged files",
     "journal/journal_salvage.hpp": "a tool for damaged files",
+    "link/bounds.hpp": "for proofs: few programs need it, include it by name",
+    "link/countdown.hpp": "few programs need it, include it by name",
+    "link/link_metrics.hpp": "few programs need it, include it by name",
+    "link/transport_check.hpp": "for the tests of transports",
+    "link/transport_rule.hpp": "for the tests of transports",
     "queue/storage_check.hpp": "for the tests of storages",
     "sync/store_check.hpp": "for the tests of stores",
     "sync/sync_task.hpp": "<coroutine>, which few programs pay for",
@@ -64,7 +73,7 @@ PROGRAMS = ("tests", "examples", "bench")
 
 HEAVY = {"iostream", "regex", "filesystem", "future", "random"}
 THREADS = {"mutex", "condition_variable", "thread"}
-FORBIDDEN = {folder: HEAVY for folder in LAYERS["room"] | LAYERS["work"]}
+FORBIDDEN = {folder: HEAVY for folder in LAYERS["room"] | LAYERS["work"] | LAYERS["fleet"]}
 FORBIDDEN |= {folder: HEAVY | THREADS for folder in LAYERS["call"] | LAYERS["work"]}
 FORBIDDEN_ANYWHERE = {"iostream"}
 

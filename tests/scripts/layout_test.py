@@ -161,7 +161,7 @@ class LayoutTest(unittest.TestCase):
 
     def test_heavy_includes(self):
         tests = {f"tests/{folder}/h.test.cpp": test_of(f"{folder}/h.hpp") for folder in layout.LAYERS}
-        for folder in ("core", "policy", "budget", "journal", "work", "link", "session", "sync", "room"):
+        for folder in ("core", "policy", "budget", "journal", "work", "link", "fleet", "session", "sync", "room"):
             planted = {f"tests/{folder}/h.test.cpp": tests[f"tests/{folder}/h.test.cpp"]} | umbrella(folder, "h")
             for name in ("iostream", "regex", "filesystem", "future", "random"):
                 self.finds("heavy-include", planted | including(f"{folder}/h.hpp", f"<{name}>"))
@@ -200,6 +200,7 @@ class LayoutTest(unittest.TestCase):
         self.assertEqual(layout.LAYERS["work"], {"core", "queue", "journal", "work"})
         self.assertEqual(layout.LAYERS["link"], {"core", "policy", "backoff", "breaker", "budget", "link"})
         self.assertEqual(layout.LAYERS["call"], layout.LAYERS["link"] - {"link"} | {"call"})
+        self.assertEqual(layout.LAYERS["fleet"], layout.LAYERS["link"] | {"fleet"})
         self.assertEqual(layout.LAYERS["session"], layout.LAYERS["link"] | {"queue", "journal", "session"})
         for room in ("backoff", "breaker", "budget"):
             self.assertEqual(layout.LAYERS[room], {"core", "policy", room})

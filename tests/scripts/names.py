@@ -14,8 +14,8 @@ import pathlib
 import re
 import sys
 
-ROOMS = ("core", "policy", "backoff", "breaker", "budget", "call", "queue", "journal", "work", "link", "session", "sync",
-         "room", "drive", "posix", "sim", "adapter")
+ROOMS = ("core", "policy", "backoff", "breaker", "budget", "call", "queue", "journal", "work", "link", "fleet", "session",
+         "sync", "room", "drive", "posix", "sim", "adapter")
 # Who needs them, and the page that explains them.
 SPECIAL = {
     "driver": "for writers of drivers and machines: [core](core.md)",
@@ -23,9 +23,10 @@ SPECIAL = {
     "journal_format": "the bytes of a journal: [journal format](journal-format.md)",
     "part": "for writers of transports that wrap transports: [link](link.md)",
     "timeline": "for proofs and models of what a supervisor decides, step by step: [link](link.md)",
+    "yjs": "the bytes of Yjs updates, without a CRDT: [room](room.md)",
     "session_format": "the bytes of the session protocol: [session protocol](session-protocol.md)",
 }
-NAMES_MAX = 361
+NAMES_MAX = 404
 START_MAX = 70
 # What a user meets first.
 START_HERE = set("""

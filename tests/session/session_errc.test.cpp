@@ -27,11 +27,12 @@ TEST_CASE("SessionErrc has the codes of ERROR frames, and texts", "[session][ses
     CHECK(static_cast<int>(SessionErrc::silent) == 18);
     std::set<std::string> texts;
     CHECK(static_cast<int>(SessionErrc::far_ahead) == 19);
-    for (int i = 1; i <= 19; ++i) texts.insert(belay::detail::session_category().message(i));
-    CHECK(texts.size() == 19);
+    CHECK(static_cast<int>(SessionErrc::takes_no_more) == 20);
+    for (int i = 1; i <= 20; ++i) texts.insert(belay::detail::session_category().message(i));
+    CHECK(texts.size() == 20);
     CHECK(texts.count("unknown error") == 0);
     CHECK(belay::detail::session_category().message(0) == "unknown error");
-    CHECK(belay::detail::session_category().message(20) == "unknown error");
+    CHECK(belay::detail::session_category().message(21) == "unknown error");
 }
 
 TEST_CASE("SessionErrc has the cause that its reaction needs", "[session][session_errc][unit]") {

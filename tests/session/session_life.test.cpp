@@ -163,6 +163,72 @@ TEST_CASE("Session keeps its operations over stop and start", "[session][session
     CHECK(r.ask(r.known(1)) == Seen{"start 4294967298", "data 2 b", "data 3 c"});
 }
 
+TEST_CASE("race 62: Session under a drain stops when all is acknowledged, or the time is over",
+          "[session][session][race]") {
+    Rig r;
+    r.connect();
+    r.send("a");
+    r.send("b");
+    r.run();
+    r.line().heard();
+    r.session->drain(10s);
+    r.run();
+    CHECK(r.session->send(as_bytes("c")).error() == SessionErrc::takes_no_more);
+    r.line().say(ack(1));
+    r.run(1s);
+    CHECK(r.state() == LinkState::connected);
+    r.notes.take();
+    SECTION("all is acknowledged") {
+        r.line().say(ack(2));
+        r.run();
+        CHECK(r.notes.take() == Seen{"acknowledged 2", "stopped"});
+        CHECK(r.session->depth() == 0);
+    }
+    SECTION("over another connection") {
+        r.line().link.closed();
+        r.run();
+        r.run(2s);
+        r.ask(r.known(1));
+        CHECK(r.state() == LinkState::connected);
+        r.line().say(ack(2));
+        r.run();
+        CHECK(r.session->depth() == 0);
+    }
+    SECTION("the time is over: it stays for the next start") {
+        r.run(10s - 1ns);
+        CHECK(r.state() == LinkState::connected);
+        r.run(10s);
+        CHECK(r.session->depth() == 1);
+    }
+    SECTION("of several the first end counts") {
+        r.session->drain(1s);
+        r.session->drain(1h);
+        r.run(2s);
+        CHECK(r.session->depth() == 1);
+    }
+    CHECK(r.state() == LinkState::stopped);
+    // Stopped, it is a session as any: it takes, and there is nothing to drain.
+    r.session->drain(1s);
+    r.send("c");
+    r.run(r.now + 2s);
+    r.start();
+    CHECK(r.state() == LinkState::connecting);
+}
+
+TEST_CASE("race 62: Session with nothing to acknowledge is drained at once",
+          "[session][session][race]") {
+    Rig r;
+    r.connect();
+    SECTION("connected") {}
+    SECTION("between two connections") {
+        r.line().link.closed();
+        r.run();
+    }
+    r.session->drain(1h);
+    r.run();
+    CHECK(r.state() == LinkState::stopped);
+}
+
 TEST_CASE("Session keeps what there was no room for, until there is or the connection ends",
           "[session][session][unit]") {
     Rig r;

@@ -18,7 +18,7 @@ struct NoSleep {
     }
 };
 
-bool check(bool right, const char* what) {
+bool holds(bool right, const char* what) {
     if (!right) std::printf("failed: %s\n", what);
     return right;
 }
@@ -37,7 +37,7 @@ int main() {
         {make_id(bits), clock.stamp(), UpdateElement{"b", std::string{"2"}}}};
     NoSleep sleeper;
     const SyncResult result = processor.process_with_retry("s", batch, policies::sync(), sleeper);
-    bool right = check(result.synced_count == 2 && result.conflict_count == 1, "counts");
-    right = check(store.read({"s", "a"}).value() == "2", "value") && right;
+    bool right = holds(result.synced_count == 2 && result.conflict_count == 1, "counts");
+    right = holds(store.read({"s", "a"}).value() == "2", "value") && right;
     return right ? 0 : 1;
 }

@@ -16,3 +16,7 @@ static_assert(static_cast<int>(DeathCause::none) == 0);
 static_assert(static_cast<int>(DeathCause::failed) == 1);
 static_assert(static_cast<int>(DeathCause::expired) == 2);
 static_assert(static_cast<int>(DeathCause::unreadable) == 3);
+static_assert(to_string(DeathCause::none) == "none" && to_string(DeathCause::failed) == "failed");
+static_assert(to_string(DeathCause::expired) == "expired");
+static_assert(to_string(DeathCause::unreadable) == "unreadable");
+static_assert(to_string(static_cast<DeathCause>(4)) == "unknown");

@@ -388,6 +388,11 @@ TEST_CASE("WorkQueue moves dead letters into another storage, and keeps what tha
     CHECK(rig.work->dead() == 1);
     CHECK(rig.observer.deaths->size() == 2);
     CHECK(rig.work->size() == 0);
+    // Moved to itself it keeps them, whatever the storage would make of that.
+    auto& itself = *rig.work;
+    *rig.work = std::move(itself);
+    CHECK(rig.work->dead() == 1);
+    CHECK(rig.work->dead_letters().letters.size() == 1);
 
     Rig<Deque<Bytes>> other{{.deliveries_max = 1}};
     other.push("a");

@@ -26,6 +26,10 @@ using UsualGrowth = std::conditional_t<GrowsByItself<Jitter>, Constant, Exponent
 template <class Jitter, class Third>
 using GrowthOf =
     std::conditional_t<std::convertible_to<Third, AnyUnit>, UsualGrowth<Jitter>, Third>;
+
+// In place of a growth, where the arguments are mistaken.
+struct NoBase {};
+struct CapAfterBase {};
 }  // namespace detail
 
 /// Waits that the growth makes longer, the cap bounds and the jitter spreads: doubling from a base,
@@ -173,6 +177,10 @@ public:
         return failed(failure, turn);
     }
     constexpr void succeeded(Turn&) noexcept { reset(); }
+    /// max_delay(failures); see link/bounds.hpp.
+    [[nodiscard]] constexpr Duration longest_wait(std::uint64_t failures) const noexcept {
+        return max_delay(failures);
+    }
 
 private:
     constexpr Backoff(Jitter jitter, Limit cap, Growth growth, Random bits) noexcept
@@ -262,5 +270,31 @@ template <class Jitter, class Limit, class Third>
 Backoff(Jitter, Limit, Third) -> Backoff<Jitter, Limit, detail::GrowthOf<Jitter, Third>>;
 template <class Jitter, class Limit, class Third>
 Backoff(Jitter, Limit, Third, Seed) -> Backoff<Jitter, Limit, detail::GrowthOf<Jitter, Third>>;
+
+// The forms that Backoff does not have, so that a mistake is answered by a sentence.
+template <class Jitter, class Limit>
+class Backoff<Jitter, Limit, detail::NoBase> {
+    static_assert(
+        !sizeof(Jitter),
+        "Backoff: a cap and a base, or a growth, follow the jitter: Backoff{FullJitter{}, "
+        "Cap{30s}, 1s}, without a limit Backoff{FullJitter{}, NoCap{}, 1s}");
+
+public:
+    constexpr Backoff(Jitter, Limit) noexcept {}
+};
+template <class Jitter, class Limit>
+class Backoff<Jitter, Limit, detail::CapAfterBase> {
+    static_assert(!sizeof(Jitter),
+                  "Backoff: the cap comes before the base: Backoff{FullJitter{}, Cap{30s}, 1s}");
+
+public:
+    template <class Base>
+    constexpr Backoff(Jitter, Base, Limit) noexcept {}
+};
+template <class Jitter, class Limit>
+Backoff(Jitter, Limit) -> Backoff<Jitter, Limit, detail::NoBase>;
+template <class Jitter, class Rep, class Period, class Limit>
+Backoff(Jitter, std::chrono::duration<Rep, Period>, Limit)
+    -> Backoff<Jitter, Limit, detail::CapAfterBase>;
 
 }  // namespace belay::inline BELAY_ABI

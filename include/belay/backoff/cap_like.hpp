@@ -4,8 +4,9 @@
 #pragma once
 
 #include <concepts>     // std::copyable, std::same_as
-#include <type_traits>  // std::is_member_pointer_v
+#include <type_traits>  // std::bool_constant
 
+#include <belay/core/detail/member_names.hpp>
 #include <belay/core/instant.hpp>
 
 namespace belay::inline BELAY_ABI {
@@ -22,7 +23,7 @@ concept LimitIsNoexcept = requires(const C& cap, Duration wait) {
     { cap.limit(wait) } noexcept;
 };
 template <class C>
-concept HasLeast = requires { &C::least; } || requires(const C& cap) { cap.least(); };
+concept HasLeast = has_least<C>() || requires(const C& cap) { cap.least(); };
 template <class C>
 concept LeastIsSound = !HasLeast<C> || requires(const C& cap) {
     { cap.least() } noexcept -> std::same_as<Duration>;
@@ -30,8 +31,10 @@ concept LeastIsSound = !HasLeast<C> || requires(const C& cap) {
 template <class C>
 concept CapsBeforeJitter = requires { requires C::before_jitter; };
 template <class C>
-concept BeforeJitterIsFlag =
-    !requires { requires std::is_member_pointer_v<decltype(&C::before_jitter)>; };
+concept BeforeJitterIsFlag = !has_before_jitter<C>() || requires {
+    typename std::bool_constant<C::before_jitter>;
+    requires std::same_as<decltype(C::before_jitter), const bool>;
+};
 }  // namespace detail
 
 /// Bounds waits.

@@ -5,10 +5,11 @@
 
 #include <concepts>     // std::copyable, std::same_as
 #include <cstdint>      // std::uint64_t
-#include <type_traits>  // std::is_member_pointer_v
+#include <type_traits>  // std::bool_constant
 
 #include <belay/backoff/backoff_errc.hpp>
 #include <belay/backoff/wait_range.hpp>
+#include <belay/core/detail/member_names.hpp>
 #include <belay/core/instant.hpp>
 #include <belay/core/random.hpp>
 
@@ -39,23 +40,21 @@ concept RangeIsNoexcept = requires(const J& jitter, const NominalWait& nominal) 
 // Of each optional part: whether J has it in any form that can be seen, and whether it is as it
 // must be. A part of another form would be ignored in silence.
 template <class J>
-concept HasDelay =
-    requires { &J::delay; } || requires(J& jitter, WaitRange range, std::uint64_t n, Random& bits) {
-        jitter.delay(range, n, bits);
-    };
+concept HasDelay = has_delay<J>() || requires(J& jitter, WaitRange range, std::uint64_t n,
+                                              Random& bits) { jitter.delay(range, n, bits); };
 template <class J>
 concept DelayIsSound =
     !HasDelay<J> || requires(J& jitter, WaitRange range, std::uint64_t n, Random& bits) {
         { jitter.delay(range, n, bits) } noexcept -> std::same_as<Duration>;
     };
 template <class J>
-concept Forgets = requires { &J::reset; } || requires(J& jitter) { jitter.reset(); };
+concept Forgets = has_reset<J>() || requires(J& jitter) { jitter.reset(); };
 template <class J>
 concept ForgetsSoundly = !Forgets<J> || requires(J& jitter) {
     { jitter.reset() } noexcept;
 };
 template <class T>
-concept HasCheck = requires { &T::check; } || requires(const T& part) { part.check(); };
+concept HasCheck = has_check<T>() || requires(const T& part) { part.check(); };
 template <class T>
 concept ChecksSoundly = !HasCheck<T> || requires(const T& part) {
     { part.check() } noexcept -> std::same_as<BackoffErrc>;
@@ -64,7 +63,10 @@ concept ChecksSoundly = !HasCheck<T> || requires(const T& part) {
 template <class J>
 concept GrowsByItself = requires { requires J::grows; };
 template <class J>
-concept GrowsIsFlag = !requires { requires std::is_member_pointer_v<decltype(&J::grows)>; };
+concept GrowsIsFlag = !has_grows<J>() || requires {
+    typename std::bool_constant<J::grows>;
+    requires std::same_as<decltype(J::grows), const bool>;
+};
 }  // namespace detail
 
 /// Spreads retries in time.

@@ -31,9 +31,21 @@ struct TripSlots<std::index_sequence<I...>, Trips...> : TripSlot<I, Trips>... {
     }
 };
 
+// Of a base: a member that is there on a condition is one in another form.
+template <class Self, bool times_calls>
+struct TooSlowHook {};
+template <class Self>
+struct TooSlowHook<Self, true> {
+    /// Whether any of them says so, for all of them: a probe is slow, or it is not.
+    [[nodiscard]] constexpr bool too_slow(Duration took) const noexcept {
+        return static_cast<const Self&>(*this).any_too_slow(took);
+    }
+};
+
 /// Trips that are told of every call, and answer as one: when `least` of them agree.
 template <std::size_t least, class... Trips>
-class TripQuorum {
+class TripQuorum
+    : public TooSlowHook<TripQuorum<least, Trips...>, (RecordsTimedCalls<Trips> || ...)> {
     static_assert(sizeof...(Trips) >= 1, "AnyTrip, AllTrips: at least one trip");
     static_assert((explain::trip_like<Trips>() && ...));
     static_assert(!(HasCounts<Trips> || ...),
@@ -65,16 +77,15 @@ public:
     constexpr void reset() noexcept {
         trips_.each([](auto& trip) { trip.reset(); });
     }
-    /// Whether any of them says so, for all of them: a probe is slow, or it is not.
-    [[nodiscard]] constexpr bool too_slow(Duration took) const noexcept
-        requires times_calls
-    {
+
+private:
+    friend TooSlowHook<TripQuorum, true>;
+
+    [[nodiscard]] constexpr bool any_too_slow(Duration took) const noexcept {
         bool slow = false;
         trips_.each([&](const auto& trip) { slow = detail::too_slow(trip, took) || slow; });
         return slow;
     }
-
-private:
     constexpr bool ask(bool failed, Instant now, Duration took) noexcept {
         std::size_t agree = 0;
         trips_.each(

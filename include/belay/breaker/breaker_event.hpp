@@ -123,7 +123,7 @@ private:
     bool telling_ = false;
 };
 template <class Breaker, std::derived_from<NoObserver> Observer>
-    requires(!has_name<OnBreaker, Observer>())
+    requires(!has_hook<OnBreaker, Observer>())
 class BreakerEvents<Breaker, Observer> {
 public:
     constexpr BreakerEvents(Breaker&, const Observer&) noexcept {}

@@ -13,6 +13,21 @@
 
 namespace belay::inline BELAY_ABI {
 
+namespace detail {
+template <class Clock>
+[[nodiscard]] consteval bool explain_breaker_clock() {
+    if constexpr (has_hook<OnBreaker, Clock>() && !requires(const Clock& clock) { clock.now(); }) {
+        static_assert(
+            !sizeof(Clock),
+            "CircuitBreaker: the observer follows a clock and HalfOpenOptions: "
+            "CircuitBreaker{trip, open_wait, SteadyClock{}, HalfOpenOptions{}, observer}");
+        return false;
+    } else {
+        return explain::clock_like<Clock>();
+    }
+}
+}  // namespace detail
+
 /// Breaker's behaviour as an object that callers share. Pinned.
 ///
 ///     CircuitBreaker<SteadyClock> breaker{ConsecutiveFailures{5}, OpenFor{300s}};
@@ -40,7 +55,7 @@ template <class Clock = SteadyClock, class Trip = ConsecutiveFailures, class Ope
           class Observer = NoObserver>
 class CircuitBreaker {
     // Not constraints: the compilers' words for a failed one would hide the sentence.
-    static_assert(explain::clock_like<Clock>());
+    static_assert(detail::explain_breaker_clock<Clock>());
 
 public:
     static constexpr std::string_view name = "CircuitBreaker";

@@ -3,9 +3,22 @@
 /// OpenAsAsked: a breaker stays open as long as the peer asked for.
 #pragma once
 
+#include <cstdint>  // std::uint64_t
+
 #include <belay/breaker/open_wait_like.hpp>
+#include <belay/policy/rule.hpp>
 
 namespace belay::inline BELAY_ABI {
+
+namespace detail {
+// Of a base: a member that is there on a condition is one in another form.
+template <class Self, bool grows>
+struct GrowsHook {};
+template <class Self>
+struct GrowsHook<Self, true> {
+    constexpr void reset() noexcept { static_cast<Self&>(*this).otherwise_.reset(); }
+};
+}  // namespace detail
 
 /// An open wait, but at least what the failure that opens the breaker asks for (`retry_after`), up
 /// to a bound.
@@ -17,7 +30,7 @@ namespace belay::inline BELAY_ABI {
 /// Models:        OpenWaitLike, if `OpenWait` is one.
 /// Thread safety: a plain value.
 template <class OpenWait>
-class OpenAsAsked {
+class OpenAsAsked : public detail::GrowsHook<OpenAsAsked<OpenWait>, detail::Grows<OpenWait>> {
     static_assert(explain::open_wait_like<OpenWait>());
 
 public:
@@ -33,13 +46,15 @@ public:
         const Duration asked = why.retry_after < at_most_ ? why.retry_after : at_most_;
         return own > asked ? own : asked;
     }
-    constexpr void reset() noexcept
-        requires detail::Grows<OpenWait>
-    {
-        otherwise_.reset();
+    /// If no peer asks for a longer one; see link/bounds.hpp.
+    template <detail::SaysLongestWait Other = OpenWait>
+    [[nodiscard]] constexpr Duration longest_wait(std::uint64_t openings) const noexcept {
+        return otherwise_.longest_wait(openings);
     }
 
 private:
+    friend detail::GrowsHook<OpenAsAsked, true>;
+
     [[no_unique_address]] OpenWait otherwise_;
     Duration at_most_;
 };

@@ -5,6 +5,7 @@
 
 #include <concepts>  // std::copyable, std::same_as
 
+#include <belay/core/detail/member_names.hpp>
 #include <belay/core/failure.hpp>
 #include <belay/core/instant.hpp>
 #include <belay/core/random.hpp>
@@ -32,7 +33,7 @@ concept HeedsFailureSoundly =
     };
 // In any form that can be seen: another than the right one would be ignored in silence.
 template <class W>
-concept Grows = requires { &W::reset; } || requires(W& wait) { wait.reset(); };
+concept Grows = has_reset<W>() || requires(W& wait) { wait.reset(); };
 template <class W>
 concept GrowsSoundly = !Grows<W> || requires(W& wait) {
     { wait.reset() } noexcept;

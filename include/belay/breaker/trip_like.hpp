@@ -5,6 +5,7 @@
 
 #include <concepts>  // std::copyable, std::same_as
 
+#include <belay/core/detail/member_names.hpp>
 #include <belay/core/instant.hpp>
 #include <belay/policy/detail/says_of_peer.hpp>
 
@@ -46,8 +47,7 @@ concept StartsAfresh = requires(T& trip) {
     { trip.reset() } noexcept;
 };
 template <class T>
-concept HasTooSlow =
-    requires { &T::too_slow; } || requires(T& trip, Duration took) { trip.too_slow(took); };
+concept HasTooSlow = has_too_slow<T>() || requires(T& trip, Duration took) { trip.too_slow(took); };
 template <class T>
 concept TooSlowIsTimed = !HasTooSlow<T> || RecordsTimedCalls<T>;
 template <class T>
@@ -56,7 +56,7 @@ concept TooSlowIsSound = !HasTooSlow<T> || requires(const T& trip, Duration took
 };
 template <class T>
 concept HasCounts =
-    requires { &T::counts; } || requires(const T& trip, const Failure& why) { trip.counts(why); };
+    has_counts<T>() || requires(const T& trip, const Failure& why) { trip.counts(why); };
 template <class V>
 concept BoolOrCause = std::same_as<V, bool> || std::same_as<V, Cause>;
 template <class T>

@@ -14,6 +14,7 @@
 #include <belay/call/attempt.hpp>
 #include <belay/call/retry_outcome.hpp>
 #include <belay/core/failure.hpp>
+#include <belay/policy/detail/says_of_peer.hpp>
 
 namespace belay::inline BELAY_ABI {
 
@@ -51,9 +52,16 @@ struct Answer {
         answer.why = why;
         return answer;
     }
-    /// The answer where nobody was called; ask again after `wait`.
+    /// The answer where nobody was called; ask again after `wait`. The failure has the cause of
+    /// `why`, and the code CallErrc::call_refused, by which rules know that no peer has said it.
     [[nodiscard]] static Answer refuse(const std::error_code& why, Duration wait) {
-        Answer answer = none(why, Failure::from(why, wait));
+        Failure failure = Failure::from(why, wait);
+        if (detail::says_of_peer(failure) != detail::OfPeer::nothing) {
+            const std::error_code ours = CallErrc::call_refused;
+            failure.code = ours.value();
+            failure.category = &ours.category();
+        }
+        Answer answer = none(why, failure);
         answer.refused = true;
         return answer;
     }

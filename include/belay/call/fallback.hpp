@@ -30,7 +30,8 @@ concept ChoosesFailures = requires(const P& chooses, const Failure& why) {
 ///     Fallback{[] { return Scene{}; }, [](const Failure& why) { return why.code == 404; }}
 ///
 /// With causes, or a predicate on the Failure, only for such failures; any other stays what it is.
-/// A call that a layer refused is `overloaded`, one that a stop ended `planned`.
+/// A call that a layer refused is `overloaded`, or `timed_out` if that is why, and its code is
+/// CallErrc::call_refused; one that a stop ended is `planned`.
 ///
 /// `fn` takes the Failure or nothing, and returns what the call returns, or what becomes that or
 /// the value in it by itself; for a call without a value, anything. In a coroutine it may return an

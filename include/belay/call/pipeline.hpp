@@ -231,6 +231,16 @@ public:
             sleeper, std::forward<F>(fn), std::move(stop), std::forward<Observer>(observer));
     }
 
+    /// Does not compile: the observer comes after a stop token.
+    template <class Sleeper, class F, class Observer>
+        requires(!StopTokenLike<std::remove_reference_t<Observer>>)
+    Result<void> operator()(Sleeper&, F&&, Observer&&) const {
+        static_assert(StopTokenLike<std::remove_reference_t<Observer>>,
+                      "Pipeline: a stop token comes before the observer: pipeline(sleeper, fn, "
+                      "NeverStops{}, observer)");
+        return {};
+    }
+
 private:
     template <class Callee, class Sleeper, class F, class Stop, class Observer>
     Task<typename Callee::Result> await(Sleeper& sleeper, F fn, Stop stop,

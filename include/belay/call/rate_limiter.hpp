@@ -11,6 +11,7 @@
 #include <belay/call/detail/caller_line.hpp>
 #include <belay/call/permit_counters.hpp>
 #include <belay/core/detail/spin_mutex.hpp>
+#include <belay/core/order.hpp>
 #include <belay/policy/rule.hpp>
 
 namespace belay::inline BELAY_ABI {
@@ -78,11 +79,15 @@ public:
     using Permit = detail::BudgetPermit<RateLimiter, NoStake>;
 
     /// `queue` callers may wait in line; see Queued.
+    /// Pre: the whole burst is earned within 146 years; a burst of 1 always is.
     constexpr RateLimiter(Rate rate, Burst burst, std::uint32_t queue = 0) noexcept
         : interval_{rate.interval()},
-          tolerance_{saturating_multiply(rate.interval(), burst.calls() - 1)},
-          burst_{burst.calls()},
-          queue_{queue} {}
+          burst_{bounded(burst.calls(), rate.interval())},
+          tolerance_{saturating_multiply(interval_, burst_ - 1)},
+          queue_{queue} {
+        BELAY_PRECONDITION(burst_ == burst.calls(),
+                           "RateLimiter: the whole burst must be earned within 146 years");
+    }
     RateLimiter(const RateLimiter&) = delete;
     RateLimiter& operator=(const RateLimiter&) = delete;
 
@@ -150,6 +155,13 @@ private:
         bool has_lined_up_ = false;
     };
 
+    // A burst that reaches beyond the end of time would be no limit at all.
+    [[nodiscard]] static constexpr std::uint64_t bounded(std::uint64_t burst,
+                                                         Duration interval) noexcept {
+        constexpr Duration earned_max = forever / 2;
+        const auto most = static_cast<std::uint64_t>(earned_max / interval);
+        return burst <= 1 || burst <= most ? burst : detail::larger(most, std::uint64_t{1});
+    }
     [[nodiscard]] Instant due() const noexcept {
         return Instant{Duration{due_.load(std::memory_order_relaxed)}};
     }
@@ -209,11 +221,13 @@ private:
             permit = granted();
             return {Standing::granted};
         }
-        const Instant turn = retry_at(now, place.calls_);
         if (before_it >= queue_) {
             counters_.refuse();
-            return {Standing::refused, turn, turn};
+            const Instant again = retry_at(now, place.calls_);
+            return {Standing::refused, again, again};
         }
+        // It may have come: who is the first is not awake yet, and will let the others go on.
+        const Instant turn = turn_of(ahead_.load(std::memory_order_relaxed), place.calls_);
         line_.join(place.spot_);
         place.has_lined_up_ = true;
         place.spot_.is_called = before_it == 0;
@@ -253,8 +267,8 @@ private:
     void on_neutral(NoStake) noexcept {}
 
     const Duration interval_;
-    const Duration tolerance_;
     const std::uint64_t burst_;
+    const Duration tolerance_;
     const std::uint32_t queue_;
     // Both change under the lock: callers in the line, and the calls that they ask for. That many
     // callers in line with so many calls each do not exist, but if they did, the sum of calls would

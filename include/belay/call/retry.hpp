@@ -47,7 +47,7 @@ public:
         if (stopped) return end(CallErrc::stopped, Advice::go());
         Turn turn{sleeper_.now(), sleeper_.bits()};
         want(turn);
-        if (attempt_.number != 0 && turn.now > deadline_) {
+        if (turn.now > deadline_) {
             return end(std::make_error_code(std::errc::timed_out), standing_);
         }
         const bool planned_wait = !standing_.allows(turn.now);
@@ -276,6 +276,25 @@ template <detail::PolicyShaped P, detail::FunctionShaped F, detail::SleeperShape
 Result<void> retry(const P&, F&&, S&&, Rest&&...) {
     static_assert(detail::SleeperShaped<F>,
                   "retry: the sleeper comes before the function: retry(policy, sleeper, fn)");
+    return {};
+}
+/// Does not compile: the observer comes after a stop token.
+template <detail::PolicyShaped P, detail::SleeperShaped S, detail::FunctionShaped F, class Observer>
+    requires(!StopTokenLike<std::remove_reference_t<Observer>>)
+Result<void> retry(const P&, S&, F&&, Observer&&) {
+    static_assert(StopTokenLike<std::remove_reference_t<Observer>>,
+                  "retry: a stop token comes before the observer: retry(policy, sleeper, fn, "
+                  "NeverStops{}, observer)");
+    return {};
+}
+/// The same without a sleeper.
+template <detail::PolicyShaped P, detail::FunctionShaped F, class Observer>
+    requires(!detail::SleeperShaped<F> && !StopTokenLike<std::remove_reference_t<Observer>> &&
+             !detail::SleeperShaped<Observer> && !detail::FunctionShaped<Observer>)
+Result<void> retry(const P&, F&&, Observer&&) {
+    static_assert(StopTokenLike<std::remove_reference_t<Observer>>,
+                  "retry: a stop token comes before the observer: retry(policy, fn, NeverStops{}, "
+                  "observer)");
     return {};
 }
 /// Does not compile: the sleeper lacks something, or is a temporary.

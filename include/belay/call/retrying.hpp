@@ -20,8 +20,11 @@ namespace belay::inline BELAY_ABI {
 /// the pipeline.
 ///
 /// Thread safety: as the policy's copy; the observer is called on the thread of each call.
-template <RuleLike P, class Observer = const NoObserver>
+template <class P, class Observer = const NoObserver>
 class Retrying {
+    // Not a constraint: the compilers' words for a failed one would hide the sentence.
+    static_assert(explain::rule_like<P>());
+
 public:
     static constexpr bool repeats_calls = true;
     static constexpr bool retries_calls = true;
@@ -73,7 +76,6 @@ private:
 
 template <class P>
 Retrying(P) -> Retrying<P>;
-// Not RuleLike: compared with the constructor's constraint it takes Clang 14 minutes.
 template <class P, class Observer>
 Retrying(P, Observer&) -> Retrying<P, detail::Unwrapped<Observer>>;
 template <class P, detail::Reference Wrapper>

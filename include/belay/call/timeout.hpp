@@ -3,11 +3,13 @@
 /// Timeout: how long a call may take; a layer of a Pipeline.
 #pragma once
 
+#include <string_view>   // std::string_view
 #include <system_error>  // std::errc
 #include <utility>       // std::move
 
 #include <belay/call/answer.hpp>
 #include <belay/call/detail/awaited_call.hpp>
+#include <belay/policy/rule.hpp>
 
 namespace belay::inline BELAY_ABI {
 
@@ -17,14 +19,17 @@ namespace belay::inline BELAY_ABI {
 /// inside is destroyed in the middle of its call: what `fn` awaits must be such that this is safe.
 ///
 /// A blocking call cannot be interrupted: there a Timeout only sets the deadline in the Attempt,
-/// which `fn` can read and hand to its sockets, and after which a Retrying inside begins no further
+/// which `fn` can read and hand to its sockets, and after which a Retrying inside begins no
 /// attempt. An answer that comes too late is an answer nevertheless.
 ///
-/// Of nested deadlines the earliest counts.
+/// Of nested deadlines the earliest counts. Where the time is over before `fn` was called at all,
+/// say in a line, that is a refusal: no verdict on the peer, and told to the pipeline's observer.
 ///
 /// Thread safety: a plain value.
 class Timeout {
 public:
+    static constexpr std::string_view name = "Timeout";
+
     /// Pre: limit > 0ns.
     constexpr explicit Timeout(Duration limit) noexcept : limit_{limit} {
         BELAY_PRECONDITION(limit.count() > 0, "Timeout: the limit must be > 0ns");
@@ -54,10 +59,12 @@ public:
         }
         if (work.done()) co_return work.take();
         const std::error_code why = std::make_error_code(std::errc::timed_out);
-        Answer answer = Answer::none(why, Failure::from(why));
+        if (context.asked != asked) co_return Answer::none(why, Failure::from(why));
         // Who has waited in line for all that time has asked nobody.
-        answer.refused = context.asked == asked;
-        co_return answer;
+        Advice advice = Advice::suspend(inner.deadline);
+        advice.by = name;
+        context.refused(inner, advice);
+        co_return Answer::refuse(why, Duration{});
     }
 
 private:

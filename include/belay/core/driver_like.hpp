@@ -39,7 +39,8 @@ concept HasCallAt = requires(L& l, Instant t, CallArchetype f) { l.call_at(t, f)
 
 }  // namespace detail
 
-/// Runs machines on one thread, its home: a Loop, a posix::Loop, a sim::Host, an OnEventLoop.
+/// Runs machines on one thread, its home: a Loop, a posix::Loop, a sim::Host, an OnEventLoop, a
+/// ManualLoop.
 ///
 /// - `attach(machine)`: gives the machine a Waker, and runs it until it is destroyed or attached
 ///   elsewhere. Home thread.

@@ -59,13 +59,31 @@ public:
     /// Queues an event that must not be lost (opened, closed, commands).
     ///
     /// Post: taken, or gone.   Throws: std::bad_alloc.
-    Post post_control(E&& event) { return post(std::move(event), false); }
+    Post post_control(E&& event) {
+        return post(
+            false, [&]() -> E { return std::move(event); },
+            [&](detail::EventRing<E>& ring) noexcept { return merges(ring, event); });
+    }
 
     /// Queues a message if there is room. `event` is untouched unless it was taken.
     ///
     /// Post: full is followed by exactly one report of room (take_refusal).
     /// Throws: std::bad_alloc.
-    Post post_message(E&& event) { return post(std::move(event), true); }
+    Post post_message(E&& event) {
+        return emplace_message([&]() -> E { return std::move(event); });
+    }
+    /// The same of what `make()` returns, which is called where the message is taken only, maybe
+    /// under the lock: it moves, and does nothing else.
+    template <class F>
+    Post emplace_message(F&& make) {
+        return post(true, make, [](detail::EventRing<E>&) noexcept { return false; });
+    }
+
+    /// Asks for a turn, in which the machine's deadline is read again.   Throws: nothing.
+    void wake() const noexcept {
+        if (is_home()) return waker_.touch();
+        locked([this] { return waker_.handle(); }).wake();
+    }
 
     // ---- for the machine, on its home thread ---------------------------------------------------
 
@@ -150,15 +168,18 @@ public:
     }
 
 private:
-    Post post(E&& event, bool message) {
+    /// `repeats(ring)`: whether the event would tell nothing new.
+    template <class F, class R>
+    Post post(bool message, F&& make, R&& repeats) {
         if (is_home()) {
             if (foreign_count_.load(std::memory_order_acquire) != 0) splice();
-            return post_home(std::move(event), message);
+            return post_home(message, make, repeats);
         }
-        return post_foreign(std::move(event), message);
+        return post_foreign(message, make, repeats);
     }
 
-    Post post_home(E&& event, bool message) {
+    template <class F, class R>
+    Post post_home(bool message, F&& make, R&& repeats) {
         if (closed_) return Post::gone;
         if (message) {
             if (local_messages() >= messages_max_) {
@@ -166,15 +187,16 @@ private:
                 return Post::full;
             }
         }
-        if (!message && merges(local_, event)) return Post::taken;
+        if (repeats(local_)) return Post::taken;
         const bool first = local_.empty();
-        local_.push(std::move(event));
+        local_.emplace(make);
         if (message) count_local(+1);
         if (first) waker_.touch();
         return Post::taken;
     }
 
-    Post post_foreign(E&& event, bool message) {
+    template <class F, class R>
+    Post post_foreign(bool message, F&& make, R&& repeats) {
         WakeHandle wake;
         bool full = false;
         {
@@ -185,12 +207,12 @@ private:
                 // turn only.
                 full = foreign_messages_ + local_messages() >= messages_max_;
             }
-            if (!message && merges(foreign_, event)) return Post::taken;
+            if (repeats(foreign_)) return Post::taken;
             if (full) {
                 // The turn that made room may be over already: another one must answer for it.
                 if (!refused_.exchange(true, std::memory_order_acq_rel)) wake = waker_.handle();
             } else {
-                foreign_.push(std::move(event));
+                foreign_.emplace(make);
                 if (message) ++foreign_messages_;
                 const std::size_t count = foreign_.size();
                 foreign_count_.store(count, std::memory_order_release);

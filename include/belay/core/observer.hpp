@@ -8,10 +8,11 @@
 #pragma once
 
 #include <concepts>     // std::same_as
-#include <type_traits>  // std::is_base_of_v, std::is_class_v, std::is_final_v, std::remove_cv_t
+#include <type_traits>  // std::is_base_of_v, std::remove_reference_t
 #include <utility>      // std::declval
 
 #include <belay/core/assert.hpp>
+#include <belay/core/detail/member_names.hpp>
 
 namespace belay::inline BELAY_ABI {
 
@@ -45,8 +46,7 @@ using Unwrapped = std::remove_reference_t<decltype(unwrap(std::declval<O&>()))>;
 // ---- names of hooks ----------------------------------------------------------------------------
 
 // `call` is the hook as an overload set. `is_plain` sees one that is public, and neither overloaded
-// nor a template; of a class that derives from an observer and from Bait it sees one exactly if the
-// observer has no member of that name, in whatever form.
+// nor a template.
 #define BELAY_DETAIL_HOOK(Name, hook)                                                           \
     struct Name {                                                                               \
         template <class O, class... A>                                                          \
@@ -57,14 +57,15 @@ using Unwrapped = std::remove_reference_t<decltype(unwrap(std::declval<O&>()))>;
         }                                                                                       \
         template <class O>                                                                      \
         static constexpr bool is_plain = requires { &O::hook; };                                \
-        struct Bait {                                                                           \
-            int hook;                                                                           \
-        };                                                                                      \
     }
 BELAY_DETAIL_HOOK(OnState, on_state);
 BELAY_DETAIL_HOOK(OnMessage, on_message);
 BELAY_DETAIL_HOOK(OnWritable, on_writable);
 BELAY_DETAIL_HOOK(OnUnsent, on_unsent);
+BELAY_DETAIL_HOOK(OnRoundTrip, on_round_trip);
+BELAY_DETAIL_HOOK(OnPolicyConflict, on_policy_conflict);
+BELAY_DETAIL_HOOK(OnNetworkSuspect, on_network_suspect);
+BELAY_DETAIL_HOOK(OnIdle, on_idle);
 BELAY_DETAIL_HOOK(OnAccepted, on_accepted);
 BELAY_DETAIL_HOOK(OnAcknowledged, on_acknowledged);
 BELAY_DETAIL_HOOK(OnBlocked, on_blocked);
@@ -92,14 +93,12 @@ BELAY_DETAIL_HOOK(OnConflict, on_conflict);
 BELAY_DETAIL_HOOK(OnProgress, on_progress);
 #undef BELAY_DETAIL_HOOK
 
+/// Whether an observer has a member of this name, in whatever form; of a final class only as
+/// `is_plain` sees it.
 template <class Name, class O>
-struct HookProbe : O, Name::Bait {};
-
-/// Whether an observer has a member of this name; of a final class only as `is_plain` sees it.
-template <class Name, class O>
-[[nodiscard]] consteval bool has_name() {
-    if constexpr (std::is_class_v<O> && !std::is_final_v<O>) {
-        return !Name::template is_plain<HookProbe<Name, std::remove_cv_t<O>>>;
+[[nodiscard]] consteval bool has_hook() {
+    if constexpr (Probed<O>) {
+        return !Name::template is_plain<MemberProbe<std::remove_cv_t<O>>>;
     } else {
         return Name::template is_plain<O>;
     }
@@ -129,7 +128,7 @@ struct Hook {
     static constexpr bool heard = takes_machine<O>() || Callable<Name, O, A...>;
     /// A hook of this name that fits no call would never hear anything.
     template <class O>
-    static constexpr bool right = heard<O> || !has_name<Name, O>();
+    static constexpr bool right = heard<O> || !has_hook<Name, O>();
 
     template <class O, class... B>
     static constexpr void call(O& o, Machine& machine, B&&... b) {

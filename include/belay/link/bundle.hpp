@@ -78,6 +78,7 @@ private:
         using M = message_type;
         static constexpr bool any_close = (detail::HasClose<part::ConnectionOf<At<Is>>> || ...);
         static constexpr bool all_ping = (detail::HasPing<part::ConnectionOf<At<Is>>> && ...);
+        static constexpr bool any_probe = (detail::HasProbe<part::ConnectionOf<At<Is>>> || ...);
         static constexpr bool any_resume =
             (detail::HasResumeReading<part::ConnectionOf<At<Is>>> || ...);
         static constexpr bool any_limit =
@@ -124,6 +125,11 @@ private:
             requires all_ping
         {
             (leaf<Is>().ping(), ...);
+        }
+        void probe(Turn& turn, Duration within) noexcept
+            requires any_probe
+        {
+            (part::probe(leaf<Is>(), turn, within), ...);
         }
         void resume_reading() noexcept
             requires any_resume

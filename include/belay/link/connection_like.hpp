@@ -37,6 +37,10 @@ template <class C>
 concept HasLimitMessages = requires(C& c, std::size_t bytes) {
     { c.limit_messages(bytes) } noexcept;
 };
+template <class C>
+concept HasProbe = requires(C& c, Turn& turn, Duration within) {
+    { c.probe(turn, within) } noexcept;
+};
 template <class C, class M>
 concept HasSift = requires(C& c, part::Event<M>& event, Turn& turn) {
     { c.sift(event, turn) } -> std::same_as<bool>;
@@ -57,7 +61,8 @@ concept HasTimer = requires(C& c, const C& k, Turn& turn) {
 /// life; `resume_reading() noexcept` says that there is room after a message was refused;
 /// `limit_messages(std::size_t bytes) noexcept` bounds what the peer may make it hold, until it is
 /// told otherwise: a longer message ends the connection before it is read;
-/// `sift(Event<M>&, Turn&) -> bool` and `deadline()/advance(Turn&)` are for decorators.
+/// `sift(Event<M>&, Turn&) -> bool`, `deadline()/advance(Turn&)` and `probe(Turn&, Duration)`
+/// are for decorators.
 ///
 /// It is built at its final address and never moved, so it may register `this`.
 template <class C, class M>

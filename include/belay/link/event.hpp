@@ -28,10 +28,17 @@ enum class EventKind : std::uint8_t {
     opened,    ///< the connection is usable
     closed,    ///< it ended, or could not be opened; nothing follows
     received,  ///< a whole message
-    pong,      ///< a sign of life: an answered ping, or part of a message
+    pong,      ///< a sign of life: an answered ping, or part of a message; see `code`
     writable,  ///< there is room again after `busy`
     note,      ///< a decorator's note to itself; see `code`
+    report,    ///< what a decorator tells the observer; `code` is a Report
     command    ///< of the supervisor's own mailbox; never seen by a sift
+};
+
+/// What a decorator can tell an observer, beside what its connection says.
+enum class Report : std::uint32_t {
+    round_trip,      ///< how long an answer took: on_round_trip
+    policy_conflict  ///< how long a loss goes unnoticed from now on: on_policy_conflict
 };
 
 /// One thing that a connection reports; it rises through the decorators to the supervisor.
@@ -48,9 +55,9 @@ struct Event {
     Lane lane = 0;
     /// The attempt that it belongs to.
     std::uint32_t epoch = 0;
-    /// Of a note or command.
+    /// Of a note, report or command. Of a pong: 1 if it answers no ping.
     std::uint32_t code = 0;
-    /// Of `closed`.
+    /// Of `closed`. A report or command that tells a time has it in `retry_after`.
     Failure failure{};
     /// Of `received`, and of the command that posts a message.
     std::optional<M> message{};

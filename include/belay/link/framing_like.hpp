@@ -6,6 +6,7 @@
 #include <concepts>  // std::copyable, std::same_as
 
 #include <belay/core/bytes.hpp>
+#include <belay/core/detail/member_names.hpp>
 #include <belay/core/failure.hpp>
 
 namespace belay::inline BELAY_ABI {
@@ -72,9 +73,9 @@ concept PutsHeader = requires(F& framing, std::size_t message_bytes, Bytes& out)
 };
 // A call of another form would never be made.
 template <class F>
-concept PingIsSound = PutsPing<F> || !requires { &F::put_ping; };
+concept PingIsSound = PutsPing<F> || !has_put_ping<F>();
 template <class F>
-concept HeaderIsSound = PutsHeader<F> || !requires { &F::put_header; };
+concept HeaderIsSound = PutsHeader<F> || !has_put_header<F>();
 }  // namespace detail
 
 /// Turns a stream of bytes into messages: a protocol's frames, lines, or your own. Each connection

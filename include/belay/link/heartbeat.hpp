@@ -4,7 +4,7 @@
 /// peer.
 #pragma once
 
-#include <utility>  // std::move, std::forward
+#include <utility>  // std::exchange, std::move
 
 #include <belay/core/order.hpp>
 #include <belay/link/detail/pulse.hpp>
@@ -18,6 +18,12 @@ namespace belay::inline BELAY_ABI {
 ///
 /// Any sign of life counts, so a busy connection sends no pings. A late driver reads what waits in
 /// the sockets before it lets timers judge; after a suspend, nothing is given up that has answered.
+///
+/// The observer is told how long an answer took (on_round_trip), as of the turns in which it was
+/// asked for and heard. A peer that closes with LinkErrc::too_many_pings is pinged half as often
+/// from the next connection on, at most once an hour, for as long as this object lives. Where its
+/// wish and `dead_after` are at odds its wish counts: the observer is told (on_policy_conflict) as
+/// soon as a connection that is watched so is open.
 ///
 /// Models:        TransportLike; its connections add a deadline.
 /// Thread safety: as the transport inside.
@@ -39,18 +45,20 @@ public:
         template <class... A>
         Connection(Heartbeat& owner, const Link<message_type>& own, const A&... args)
             : Base{[&] { return owner.inner_.open(own.child(), args...); }},
+              owner_{owner},
               own_{own},
               pulse_{owner.pulse_} {}
 
         [[nodiscard]] bool sift(part::Event<message_type>& event, Turn& turn) {
             if (!Base::sift(event, turn)) return false;
-            if (event.depth == 0) return event.kind != part::EventKind::note || judge(event, turn);
-            // Whatever came from the peer proves that it was alive; what we did proves nothing.
-            if (event.kind == part::EventKind::opened || event.kind == part::EventKind::received ||
-                event.kind == part::EventKind::pong) {
-                pulse_.heard(turn.now);
-            }
+            if (event.kind != part::EventKind::received) return sift_control(event, turn);
+            pulse_.heard(turn.now);
             return true;
+        }
+        /// Asks for a sign of life now; without one within that long the peer is given up.
+        void probe(Turn& turn, Duration within) noexcept {
+            if (pulse_.probe(turn.now, within)) ask(turn.now);
+            part::probe(this->inner_, turn, within);
         }
         [[nodiscard]] Instant deadline() const noexcept {
             return suspect_ ? Base::deadline()
@@ -63,7 +71,7 @@ public:
                 case detail::Pulse::Due::nothing:
                     return;
                 case detail::Pulse::Due::ping:
-                    return this->inner_.ping();
+                    return ask(turn.now);
                 case detail::Pulse::Due::lost:
                     // Not closed yet: a sign of life may wait in the queue, and is seen before the
                     // note.
@@ -73,6 +81,36 @@ public:
         }
 
     private:
+        /// Whatever came from the peer proves that it was alive; what we did proves nothing.
+        [[nodiscard]] bool sift_control(part::Event<message_type>& event, const Turn& turn) {
+            if (event.depth == 0) return event.kind != part::EventKind::note || judge(event, turn);
+            switch (event.kind) {
+                case part::EventKind::opened:
+                    pulse_.heard(turn.now);
+                    owner_.tell_conflict(own_);
+                    break;
+                case part::EventKind::pong:
+                    if (event.code == 0) answered(turn.now);
+                    pulse_.heard(turn.now);
+                    break;
+                case part::EventKind::closed:
+                    if (event.failure.error() == LinkErrc::too_many_pings) owner_.penalize();
+                    break;
+                default:
+                    break;
+            }
+            return true;
+        }
+        /// The first of several answers is to the first of several pings.
+        void ask(Instant now) noexcept {
+            if (asked_at_ == never) asked_at_ = now;
+            this->inner_.ping();
+        }
+        void answered(Instant now) {
+            if (asked_at_ == never) return;
+            own_.report(part::Report::round_trip, elapsed(asked_at_, now));
+            asked_at_ = never;
+        }
         /// The note to itself has come up: everything that had arrived before it has been seen.
         bool judge(part::Event<message_type>& event, const Turn& turn) noexcept {
             suspect_ = false;
@@ -83,8 +121,10 @@ public:
             return true;
         }
 
+        Heartbeat& owner_;
         Link<message_type> own_;
         detail::Pulse pulse_;
+        Instant asked_at_ = never;  // the oldest ping that has no answer
         bool suspect_ = false;
     };
 
@@ -98,7 +138,14 @@ public:
     }
 
 private:
-    detail::Pulse pulse_;  // of a connection that is not open yet
+    void penalize() noexcept { conflict_ = pulse_.penalize() || conflict_; }
+    void tell_conflict(const Link<message_type>& link) {
+        if (!std::exchange(conflict_, false)) return;
+        link.report(part::Report::policy_conflict, pulse_.options().dead_after);
+    }
+
+    detail::Pulse pulse_;    // of a connection that is not open yet
+    bool conflict_ = false;  // the observer must hear of
 };
 
 template <class Transport>

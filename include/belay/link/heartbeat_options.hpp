@@ -15,7 +15,7 @@ struct HeartbeatOptions {
     /// of life, so that a loss is noticed within `dead_after` and one wake of the driver. A driver
     /// that comes late by more than `every` (a frozen process, a paused container) asks once more,
     /// and waits for the answer as long as a ping in time would have: `every`, or what lies between
-    /// it and `dead_after`.
+    /// it and `dead_after`. Where `dead_after` is over by then, as after a sleep, 5 s at most.
     Duration dead_after = std::chrono::seconds{25};
 };
 

@@ -66,14 +66,20 @@ public:
     /// resume_reading() of the connection follows exactly once.
     driver::Post received(M&& message) const {
         if (!alive()) return driver::Post::gone;
-        part::Event<M> event = make(part::EventKind::received);
-        event.message.emplace(std::move(message));
-        const driver::Post post = box_->post_message(std::move(event));
-        if (post != driver::Post::taken) message = std::move(*event.message);
-        return post;
+        return box_->emplace_message([&]() -> part::Event<M> {
+            part::Event<M> event = make(part::EventKind::received);
+            event.message.emplace(std::move(message));
+            return event;
+        });
     }
-    /// A sign of life that is not a whole message.
-    driver::Post pong() const { return control(part::EventKind::pong); }
+    /// The peer has answered a ping. One that `answers` none is a sign of life of another kind:
+    /// part of a message, or the peer's own ping.
+    driver::Post pong(bool answers = true) const {
+        if (!alive()) return driver::Post::gone;
+        part::Event<M> event = make(part::EventKind::pong);
+        event.code = answers ? 0 : 1;
+        return box_->post_control(std::move(event));
+    }
     /// There is room again after send() answered busy.
     driver::Post writable() const { return control(part::EventKind::writable); }
     /// For decorators: an event for the part that holds this very link.
@@ -81,6 +87,36 @@ public:
         if (!alive()) return driver::Post::gone;
         part::Event<M> event = make(part::EventKind::note);
         event.code = code;
+        return box_->post_control(std::move(event));
+    }
+
+    /// For decorators: their deadline is read again soon. Needs no memory, so it throws nothing.
+    void wake() const noexcept {
+        if (alive()) box_->wake();
+    }
+
+    /// Which attempt this is since the last success or start, from 1 on; 0 of an accepted
+    /// connection. What was abandoned does not count.
+    [[nodiscard]] std::uint32_t attempt() const noexcept {
+        return box_ ? box_->locked([this] { return box_->status.attempt; }) : 0;
+    }
+    /// A generator for the part that holds this link, by the seed of the machine; it seeds itself
+    /// where no driver runs that.   Home thread.
+    [[nodiscard]] Random bits() const noexcept {
+        const Seed seed = box_ ? box_->waker().seed() : Seed{0};
+        if (seed.value == 0) return Random{};
+        const std::uint64_t part = (std::uint64_t{lane_} << 16) | (std::uint64_t{shift_} << 8);
+        return Random{Seed{detail::mix64(seed.value ^ detail::mix64(part | depth_))}};
+    }
+    /// Whether others belong to the same attempt: the part is in a Bundle of several.
+    [[nodiscard]] bool in_bundle() const noexcept { return shift_ != 0; }
+
+    /// For decorators: something for the observer, with its time.
+    driver::Post report(part::Report what, Duration time) const {
+        if (!alive()) return driver::Post::gone;
+        part::Event<M> event = make(part::EventKind::report);
+        event.code = static_cast<std::uint32_t>(what);
+        event.failure.retry_after = time;
         return box_->post_control(std::move(event));
     }
 

@@ -16,7 +16,9 @@ enum class LinkErrc {
     not_validated = 5,       ///< the validation of the connection refused it
     open_threw = 6,          ///< the transport threw out of open()
     reported_unhealthy = 7,  ///< the owner gave the connection up on outside evidence
-    message_refused = 8      ///< the transport cannot carry a message that must go: it is too long
+    message_refused = 8,     ///< the transport cannot carry a message that must go: it is too long
+    too_many_pings = 9,      ///< the peer wants to be asked for signs of life less often
+    not_drained = 10         ///< what was sent has not left within the time that drain() was given
 };
 
 namespace detail {
@@ -29,6 +31,8 @@ inline constexpr ErrorText link_error_texts[] = {
     {"the transport threw while opening", Cause::lost},
     {"the connection was given up by its owner", Cause::lost},
     {"a message is longer than the transport carries", Cause::permanent},
+    {"the peer was pinged too often for its taste", Cause::overloaded},
+    {"not everything that was sent has left in time", Cause::timed_out},
 };
 
 /// The category of LinkErrc.

@@ -11,7 +11,24 @@ namespace belay::inline BELAY_ABI {
 
 namespace detail {
 /// The commands of a supervisor, as they travel through its mailbox in Event::code.
-enum class Command : std::uint32_t { start, stop, shut, open, credentials, reconnect, force, send };
+enum class Command : std::uint32_t {
+    start,
+    stop,
+    shut,
+    open,
+    credentials,
+    reconnect,
+    force,
+    drain,
+    probe,
+    send
+};
+
+/// What a command is about, beside what it is.
+struct CommandTerms {
+    Gate gate{};
+    Duration within{};
+};
 
 /// The commands and the status of a Supervisor, for any thread and any time.
 ///
@@ -27,8 +44,14 @@ public:
 
     driver::Post start() const { return command(detail::Command::start); }
     driver::Post stop() const { return command(detail::Command::stop); }
-    driver::Post shut(Gate gate) const { return command(detail::Command::shut, gate); }
-    driver::Post open(Gate gate) const { return command(detail::Command::open, gate); }
+    /// Shuts a gate, with a grace in which opening it again undoes that; see Supervisor::shut.
+    ///
+    /// Pre: grace >= 0ns.
+    driver::Post shut(Gate gate, Duration grace = {}) const {
+        BELAY_PRECONDITION(grace >= Duration::zero(), "Supervisor::shut: grace must be >= 0ns");
+        return command(detail::Command::shut, {gate, grace});
+    }
+    driver::Post open(Gate gate) const { return command(detail::Command::open, {gate}); }
     /// New credentials are at hand: leaves blocked_auth.
     driver::Post credentials() const { return command(detail::Command::credentials); }
     /// Overrides the backoff, within the limits of Supervisor::reconnect_now.
@@ -40,15 +63,17 @@ public:
     }
 
 protected:
-    static part::Event<M> make(detail::Command command, Gate gate = {}) noexcept {
+    static part::Event<M> make(detail::Command command,
+                               const detail::CommandTerms& terms = {}) noexcept {
         part::Event<M> event;
         event.kind = part::EventKind::command;
         event.code = static_cast<std::uint32_t>(command);
-        event.epoch = static_cast<std::uint32_t>(gate);
+        event.epoch = static_cast<std::uint32_t>(terms.gate);
+        event.failure.retry_after = terms.within;
         return event;
     }
-    driver::Post command(detail::Command command, Gate gate = {}) const {
-        return box_ ? box_->post_control(make(command, gate)) : driver::Post::gone;
+    driver::Post command(detail::Command command, const detail::CommandTerms& terms = {}) const {
+        return box_ ? box_->post_control(make(command, terms)) : driver::Post::gone;
     }
 
     detail::Ref<detail::LinkBox<M>> box_;
@@ -56,11 +81,19 @@ protected:
 
 }  // namespace detail
 
-/// LinkCommands, and messages to send.   Thread safety: any thread; distinct objects safe.
-template <class M>
+/// LinkCommands, and messages to send. With `probes` also probe_now().
+///
+/// Thread safety: any thread; distinct objects safe.
+template <class M, bool probes = false>
 class LinkHandle : public detail::LinkCommands<M> {
 public:
     using detail::LinkCommands<M>::LinkCommands;
+
+    /// What was posted before is sent, and leaves; see Supervisor::drain.   Pre: within >= 0ns.
+    driver::Post drain(Duration within) const {
+        BELAY_PRECONDITION(within >= Duration::zero(), "Supervisor::drain: within must be >= 0ns");
+        return this->command(detail::Command::drain, {.within = within});
+    }
 
     /// Sends a message in the supervisor's next turn. Bounded: `full` asks to try again later. What
     /// cannot be sent then is given back to the observer's on_unsent.
@@ -70,6 +103,18 @@ public:
         event.lane = lane;
         event.message.emplace(std::move(message));
         return this->box_->post_message(std::move(event));
+    }
+};
+
+template <class M>
+class LinkHandle<M, true> : public LinkHandle<M> {
+public:
+    using LinkHandle<M>::LinkHandle;
+
+    /// See Supervisor::probe_now.   Pre: within > 0ns.
+    driver::Post probe_now(Duration within = std::chrono::seconds{5}) const {
+        BELAY_PRECONDITION(within > Duration::zero(), "Supervisor::probe_now: within must be > 0");
+        return this->command(detail::Command::probe, {.within = within});
     }
 };
 

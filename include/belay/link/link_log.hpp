@@ -6,6 +6,7 @@
 #include <string>   // std::string, std::to_string
 #include <utility>  // std::move
 
+#include <belay/core/detail/duration_text.hpp>
 #include <belay/link/observer.hpp>
 
 namespace belay::inline BELAY_ABI {
@@ -47,7 +48,12 @@ public:
             case LinkState::offline:
                 if (level_ == LogLevel::retry) line("offline: a gate is shut");
                 return;
+            case LinkState::draining:
+                if (level_ == LogLevel::retry) line("sends no more; what was sent leaves");
+                return;
             case LinkState::stopped:
+                if (change.from == LinkState::draining && s.failure.cause != Cause::none)
+                    line("stopped before all that was sent had left (" + s.failure.message() + ")");
                 up_ = ever_up_ = said_down_ = false;
                 return;
         }
@@ -56,7 +62,7 @@ public:
 private:
     void connected(const LinkStatus& s) {
         if (said_down_) {
-            line("connected again after " + text(elapsed(down_since_, s.since)));
+            line("connected again after " + detail::duration_text(elapsed(down_since_, s.since)));
         } else if (!ever_up_ || level_ == LogLevel::retry) {
             line("connected");
         }
@@ -75,7 +81,8 @@ private:
         up_ = false;
         if (level_ == LogLevel::retry) {
             line("attempt " + std::to_string(s.attempt + 1) + " in " +
-                 text(elapsed(s.since, s.retry_at)) + " (" + s.failure.message() + by(s) + ")");
+                 detail::duration_text(elapsed(s.since, s.retry_at)) + " (" + s.failure.message() +
+                 by(s) + ")");
         }
     }
 
@@ -86,11 +93,6 @@ private:
 
     static std::string by(const LinkStatus& s) {
         return s.decided_by.empty() ? std::string{} : ", " + std::string{s.decided_by};
-    }
-    static std::string text(Duration d) {
-        const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(d).count();
-        if (ms < 1000) return std::to_string(ms) + " ms";
-        return std::to_string(ms / 1000) + "." + std::to_string(ms % 1000 / 100) + " s";
     }
     void line(const std::string& what) { sink_(std::string_view{name_ + ": " + what}); }
 

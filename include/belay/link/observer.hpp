@@ -4,7 +4,8 @@
 ///
 /// Each also without the supervisor in front: `on_state(auto& link, const Transition&)`,
 /// `on_message(auto& link, message_type [, Lane])`, `on_writable(auto& link, Lane)`,
-/// `on_unsent(auto& link, message_type, Lane)`.
+/// `on_unsent(auto& link, message_type, Lane)`, and of a Heartbeat
+/// `on_round_trip(auto& link, Duration, Lane)`, `on_policy_conflict(auto& link, Duration, Lane)`.
 /// Hooks run on the home thread, one at a time, never under a lock; they may call every command of
 /// the machine, and destroy it. What they throw leaves the `advance` that ran them.
 #pragma once
@@ -41,6 +42,8 @@ struct SupervisorHooks {
     using Message = MessageHook<S, M>;
     using Writable = Hook<OnWritable, S, Lane>;
     using Unsent = Hook<OnUnsent, S, M, Lane>;
+    using RoundTrip = Hook<OnRoundTrip, S, Duration, Lane>;
+    using PolicyConflict = Hook<OnPolicyConflict, S, Duration, Lane>;
 
     template <class O>
     [[nodiscard]] static consteval bool explain() {
@@ -56,10 +59,19 @@ struct SupervisorHooks {
         static_assert(Unsent::template right<O>,
                       "Supervisor: the observer's on_unsent must be 'on_unsent(message_type, "
                       "belay::Lane)', or have 'auto& link' in front of that");
-        static_assert(hears_any_of<O, State, Message, Writable, Unsent>,
-                      "Supervisor: the observer hears nothing: it needs one of on_state, "
-                      "on_message, on_writable, on_unsent; one that may hear nothing derives from "
-                      "belay::NoObserver");
+        static_assert(RoundTrip::template right<O>,
+                      "Supervisor: the observer's on_round_trip must be "
+                      "'on_round_trip(belay::Duration, belay::Lane)', or have 'auto& link' in "
+                      "front of that");
+        static_assert(PolicyConflict::template right<O>,
+                      "Supervisor: the observer's on_policy_conflict must be "
+                      "'on_policy_conflict(belay::Duration, belay::Lane)', or have 'auto& link' "
+                      "in front of that");
+        static_assert(
+            hears_any_of<O, State, Message, Writable, Unsent, RoundTrip, PolicyConflict>,
+            "Supervisor: the observer hears nothing: it needs one of on_state, on_message, "
+            "on_writable, on_unsent, on_round_trip, on_policy_conflict; one that may hear "
+            "nothing derives from belay::NoObserver");
         return true;
     }
 };

@@ -29,11 +29,15 @@ template <class M, class C>
 /// Returns: false if it was kept below.
 template <class M, class C>
 [[nodiscard]] bool rise(C& child, Event<M>& event, Turn& turn) {
-    if (event.depth == 0) return true;
-    --event.depth;
-    const bool rose = part::sift<M>(child, event, turn);
-    ++event.depth;
-    return rose;
+    if constexpr (detail::HasSift<C, M>) {
+        if (event.depth == 0) return true;
+        --event.depth;
+        const bool rose = child.sift(event, turn);
+        ++event.depth;
+        return rose;
+    } else {
+        return true;
+    }
 }
 
 /// `c.send`, on a lane if it has lanes.
@@ -68,6 +72,12 @@ void advance(C& c, Turn& turn) {
 template <class C>
 void resume_reading(C& c) noexcept {
     if constexpr (detail::HasResumeReading<C>) c.resume_reading();
+}
+
+/// `c.probe(turn, within)`, if it has that.
+template <class C>
+void probe(C& c, Turn& turn, Duration within) noexcept {
+    if constexpr (detail::HasProbe<C>) c.probe(turn, within);
 }
 
 /// `c.limit_messages(bytes)`, if it has that.
@@ -135,6 +145,11 @@ public:
         requires detail::HasPing<C>
     {
         inner_.ping();
+    }
+    void probe(Turn& turn, Duration within) noexcept
+        requires detail::HasProbe<C>
+    {
+        inner_.probe(turn, within);
     }
     void resume_reading() noexcept
         requires detail::HasResumeReading<C>

@@ -61,7 +61,7 @@ public:
             part::Event<message_type> event = box_->pop();
             if (!part::sift(*connection_.get(), event, turn)) continue;
             if (event.kind == part::EventKind::closed) {
-                failure_ = event.failure;
+                if (!closing_) failure_ = event.failure;
                 return abort();
             }
             heard_ = heard_ || event.kind == part::EventKind::received ||

@@ -4,6 +4,7 @@
 /// value.
 #pragma once
 
+#include <cstddef>      // std::size_t
 #include <string_view>  // std::string_view
 
 #include <belay/core/failure.hpp>
@@ -20,15 +21,22 @@ enum class LinkState : std::uint8_t {
     suspended,     ///< the breaker is open until `retry_at`
     connecting,    ///< opening, then validating; the attempt's limit runs
     connected,     ///< validated; messages flow
-    failed         ///< a rule said stop; only reconnect_now() leaves it
+    failed,        ///< a rule said stop; only reconnect_now() leaves it
+    draining       ///< no more is sent, what was sent leaves; then stopped
 };
+
+namespace detail {
+/// How many states there are.
+inline constexpr std::size_t link_states = static_cast<std::size_t>(LinkState::draining) + 1;
+}  // namespace detail
 
 /// The name of a state, as in the enumeration.   Complexity: O(1).
 [[nodiscard]] constexpr std::string_view to_string(LinkState state) noexcept {
-    constexpr std::string_view names[] = {"stopped",   "offline",    "blocked_auth", "cooldown",
-                                          "suspended", "connecting", "connected",    "failed"};
+    constexpr std::string_view names[detail::link_states] = {
+        "stopped",    "offline",   "blocked_auth", "cooldown", "suspended",
+        "connecting", "connected", "failed",       "draining"};
     const auto i = static_cast<std::size_t>(state);
-    return i < sizeof names / sizeof names[0] ? names[i] : std::string_view{"unknown"};
+    return i < detail::link_states ? names[i] : std::string_view{"unknown"};
 }
 
 /// Where a connection stands.

@@ -8,6 +8,8 @@
 #include <belay/core/machine_like.hpp>
 #include <belay/core/order.hpp>
 #include <belay/link/detail/live_connection.hpp>
+#include <belay/link/detail/supervisor_mistakes.hpp>
+#include <belay/link/detail/untold.hpp>
 #include <belay/link/link_handle.hpp>
 #include <belay/link/observer.hpp>
 #include <belay/link/supervisor_options.hpp>
@@ -42,17 +44,15 @@ template <TransportLike Transport, RuleLike Policy, class Observer>
 class Supervisor<Transport, Policy, Observer> {
 public:
     using message_type = typename Transport::message_type;
-    using Handle = LinkHandle<message_type>;
+    using Handle = LinkHandle<message_type, detail::HasProbe<part::ConnectionOf<Transport>>>;
 
     explicit Supervisor(Transport transport, Policy policy, SupervisorOptions options = {},
                         Observer observer = {})
-        : options_{options},
+        : options_{detail::checked(options)},
           box_{detail::Ref<Box>::make(options.messages_max)},
           observer_{std::move(observer)},
           core_{std::move(policy), options.core},
           live_{std::move(transport), box_} {
-        BELAY_PRECONDITION(options.events_per_turn_max > 0,
-                           "Supervisor::Supervisor: events_per_turn_max must be > 0");
         static_assert(detail::explain_observer<Hooks, Observer>());
     }
     Supervisor(const Supervisor&) = delete;
@@ -61,7 +61,7 @@ public:
         BELAY_PRECONDITION(!live_.in_part(),
                            "~Supervisor: must not run inside a transport or a check");
         live_.abort();
-        // Nobody is told, but the policy's permits go back.
+        // Nobody is told, but permits go back.
         Turn turn{detail::larger(now_, box_->waker().now()), bits_};
         static_cast<void>(core_.step({.input = timeline::Input::stop}, turn));
         box_->close();
@@ -75,9 +75,7 @@ public:
     }
 
     [[nodiscard]] Instant deadline() const noexcept {
-        const bool told =
-            pending_count_ == 0 && (early_.empty() || core_.status().state != LinkState::connected);
-        if (!told || !box_->empty() || box_->refused()) return always;
+        if (has_untold() || !box_->empty() || box_->refused()) return always;
         return detail::smaller(core_.deadline(), live_.deadline());
     }
 
@@ -105,7 +103,6 @@ public:
     // ---- commands ------------------------------------------------------------------------------
 
     void start() { handle().start(); }
-
     /// Ends everything. Outside a turn the observer has seen the end when this returns. Inside a
     /// turn the status changes at once, and the observer is told when the running hook has
     /// returned, before anything else; nothing follows it but what a later start() brings.
@@ -127,11 +124,32 @@ public:
         if (tell(guard)) box_->waker().touch();
     }
 
-    void shut(Gate gate) { handle().shut(gate); }
+    /// Shuts a gate. With a grace nothing happens before that is over, and nothing at all if the
+    /// gate is opened again before. Of several calls the one whose grace ends first counts.
+    void shut(Gate gate, Duration grace = {}) { handle().shut(gate, grace); }
     void open(Gate gate) { handle().open(gate); }
 
+    /// Sends no more, lets leave what was sent, and ends `stopped`: when the goodbye is over, or
+    /// the connection is, or after `within`. Until then messages are still received, send()
+    /// answers down, and start() does nothing. Where nothing is connected it is stop(). A second
+    /// call can only shorten the time. The status' failure says whether all went well: it has
+    /// Cause::none then, LinkErrc::not_drained if the time was over, or what ended the connection.
+    void drain(Duration within) { handle().drain(within); }
+
+    /// Asks for a sign of life now, as after a change of networks; without one within that long
+    /// the connection has failed. Does nothing unless one is open.
+    /// Pre: within > 0ns; there is a Heartbeat in the transport.
+    template <class T = Transport>
+    void probe_now(Duration within = std::chrono::seconds{5}) {
+        static_assert(detail::HasProbe<part::ConnectionOf<T>>,
+                      "Supervisor::probe_now: nobody would ask: put a Heartbeat around the "
+                      "transport");
+        handle().probe_now(within);
+    }
+
     /// Hands new credentials to the transport (WithToken and its source take them), and leaves
-    /// blocked_auth.
+    /// blocked_auth. With SupervisorCoreOptions::recycle a connection that was made with the old
+    /// ones is closed as planned, and made anew.
     template <class... A>
     void credentials(A&&... values) {
         if constexpr (sizeof...(A) != 0) live_.transport().credentials(std::forward<A>(values)...);
@@ -169,8 +187,6 @@ public:
         return live_.send(message, lane);
     }
 
-    // ---- observers -----------------------------------------------------------------------------
-
     [[nodiscard]] const LinkStatus& status() const noexcept { return core_.status(); }
     [[nodiscard]] const SupervisorCore<Policy>& core() const noexcept { return core_; }
     [[nodiscard]] Handle handle() const { return Handle{box_}; }
@@ -186,10 +202,6 @@ private:
     using Box = detail::LinkBox<message_type>;
     using Hooks = detail::SupervisorHooks<Supervisor, message_type>;
 
-    struct Early {
-        message_type message;
-        Lane lane;
-    };
     void post(detail::Command command) {
         part::Event<message_type> event;
         event.kind = part::EventKind::command;
@@ -217,7 +229,7 @@ private:
             return;
         }
         if (event.epoch != live_.epoch()) return;
-        // An open() that threw left no connection: only its end counts.
+        // An open() that threw left only its end.
         if (!live_.exists() && event.kind != part::EventKind::closed) return;
         if (!live_.sift(event, turn)) return;
         if (event.epoch != live_.epoch()) return;  // a check called stop()
@@ -235,8 +247,22 @@ private:
             case part::EventKind::writable:
                 if (core_.status().state != LinkState::connected) return;
                 return detail::notify<typename Hooks::Writable>(observer_, *this, Lane{event.lane});
+            case part::EventKind::report:
+                return tell_report(event);
             default:
                 return;
+        }
+    }
+
+    void tell_report(const part::Event<message_type>& event) {
+        const Duration time = event.failure.retry_after;
+        switch (static_cast<part::Report>(event.code)) {
+            case part::Report::round_trip:
+                return detail::notify<typename Hooks::RoundTrip>(observer_, *this, Duration{time},
+                                                                 Lane{event.lane});
+            case part::Report::policy_conflict:
+                return detail::notify<typename Hooks::PolicyConflict>(
+                    observer_, *this, Duration{time}, Lane{event.lane});
         }
     }
 
@@ -256,30 +282,38 @@ private:
     }
 
     void deliver(message_type message, Lane lane) {
-        if (core_.status().state == LinkState::connected) {
+        const LinkState state = core_.status().state;
+        if (state == LinkState::connected || state == LinkState::draining) {
             return detail::notify<typename Hooks::Message>(observer_, *this, std::move(message),
                                                            Lane{lane});
         }
-        // A greeting that came before the last lane was open: kept, and delivered after
-        // `connected`.
-        if (early_.size() >= options_.messages_max) {
+        if (untold_.early_count() >= options_.messages_max) {
             return step(
                 {.input = timeline::Input::closed, .failure = {.cause = Cause::overloaded}});
         }
-        early_.push({std::move(message), lane});
+        untold_.add(std::move(message), lane);
+    }
+
+    void shut_gate(std::uint32_t bit, Duration grace) {
+        const std::uint32_t others = core_.gates() & ~bit;
+        // Anew, if that makes it sooner: a gate in its grace is as good as open.
+        if (core_.grace_ends(Gate{bit}) > after(now_, grace)) {
+            step({.input = timeline::Input::gates, .gates = others});
+        }
+        step({.input = timeline::Input::gates, .gates = others | bit, .within = grace});
     }
 
     void obey(part::Event<message_type>& event) {
         const auto bit = event.epoch;
+        const Duration within = event.failure.retry_after;
         switch (static_cast<detail::Command>(event.code)) {
             case detail::Command::start:
                 return step({.input = timeline::Input::start});
             case detail::Command::stop:
-                // Not stop(): what was queued before it has been handled, what comes after it
-                // counts.
+                // Not stop(): what comes behind it counts.
                 return step({.input = timeline::Input::stop});
             case detail::Command::shut:
-                return step({.input = timeline::Input::gates, .gates = core_.gates() | bit});
+                return shut_gate(bit, within);
             case detail::Command::open:
                 return step({.input = timeline::Input::gates, .gates = core_.gates() & ~bit});
             case detail::Command::credentials:
@@ -288,6 +322,12 @@ private:
                 return step({.input = timeline::Input::reconnect_now});
             case detail::Command::force:
                 return step({.input = timeline::Input::reconnect_now, .force = true});
+            case detail::Command::drain:
+                return step({.input = timeline::Input::drain, .within = within});
+            case detail::Command::probe: {
+                Turn turn{now_, bits_};
+                return live_.probe(turn, within);
+            }
             case detail::Command::send:
                 if (send(*event.message, event.lane) != SendResult::sent) {
                     detail::notify<typename Hooks::Unsent>(
@@ -302,41 +342,38 @@ private:
         Turn turn{now_, bits_};
         const timeline::Actions actions = core_.step(s, turn);
         if (actions.teardown) {
-            early_.clear();
+            untold_.drop_early();
             const bool open = s.goodbye || actions.change.from == LinkState::connected;
             live_.teardown(actions.graceful && open, after(now_, options_.linger_max));
         }
-        if (actions.notify) {
-            BELAY_INVARIANT(pending_count_ < pending_max, "Supervisor::step: too many transitions");
-            pending_[pending_count_++] = actions.change;
-        }
+        if (actions.notify) untold_.add(actions.change);
         box_->locked([this] { box_->status = core_.status(); });
         if (actions.dial) live_.dial();
+        if (actions.drain && !live_.drain()) {
+            step({.input = timeline::Input::closed, .failure = {.cause = Cause::planned}});
+        }
     }
 
-    /// Tells the observer what has happened, and then the messages that came too early.
-    /// Returns: false if the supervisor is gone.
+    [[nodiscard]] bool has_untold() const noexcept {
+        return untold_.has_change() ||
+               (untold_.early_count() != 0 && core_.status().state == LinkState::connected);
+    }
+    /// Tells the observer what has happened.   Returns: false if the supervisor is gone.
     bool tell(const driver::TurnGuard& guard) {
         live_.reap();
-        while (pending_count_ != 0 || !early_.empty()) {
-            if (pending_count_ != 0) {
-                const Transition change = pending_[0];
-                --pending_count_;
-                for (std::size_t i = 0; i < pending_count_; ++i) pending_[i] = pending_[i + 1];
+        while (has_untold()) {
+            if (untold_.has_change()) {
+                const Transition change = untold_.take_change();
                 detail::notify<typename Hooks::State>(observer_, *this, change);
-            } else if (core_.status().state == LinkState::connected) {
-                Early early = early_.pop();
+            } else {
+                auto early = untold_.take_early();
                 detail::notify<typename Hooks::Message>(observer_, *this, std::move(early.message),
                                                         Lane{early.lane});
-            } else {
-                break;
             }
             if (guard.gone()) return false;
         }
         return true;
     }
-
-    static constexpr std::size_t pending_max = 4;
 
     const SupervisorOptions options_;
     detail::Ref<Box> box_;
@@ -344,9 +381,7 @@ private:
     Random bits_;
     driver::Lifeline line_;
     SupervisorCore<Policy> core_;
-    detail::EventRing<Early> early_;
-    Transition pending_[pending_max]{};
-    std::size_t pending_count_ = 0;
+    detail::Untold<message_type> untold_;
     Instant now_ = always;
     Instant heard_at_ = always;
     detail::LiveConnection<Transport> live_;  // last: it dies first

@@ -8,25 +8,12 @@
 
 #include <belay/core/order.hpp>
 #include <belay/core/turn.hpp>
-#include <belay/link/link_errc.hpp>
-#include <belay/link/status.hpp>
-#include <belay/link/timeline.hpp>
+#include <belay/link/detail/gates.hpp>
+#include <belay/link/detail/link_standing.hpp>
+#include <belay/link/supervisor_core_options.hpp>
 #include <belay/policy/policy.hpp>
 
 namespace belay::inline BELAY_ABI {
-
-/// What a SupervisorCore is tuned by.
-struct SupervisorCoreOptions {
-    /// The first attempt waits uniformly up to this; 0 attempts at once.
-    Duration start_within{0};
-    /// After a gate opens or a planned close, the next attempt waits uniformly up to this.
-    Duration settle_within = std::chrono::seconds{1};
-    /// reconnect_now() is granted once per this.
-    Duration manual_gap = std::chrono::seconds{1};
-    /// A wait whose end was slept through by more than this is not followed by an attempt at the
-    /// instant of waking, but by one within as much time as the wait had, 30 s at most, by chance.
-    Duration overslept_after = std::chrono::seconds{10};
-};
 
 /// The brain of a Supervisor.
 ///
@@ -37,59 +24,26 @@ struct SupervisorCoreOptions {
 /// Models:        std::copyable if the policy is.
 /// Thread safety: distinct objects safe.
 template <RuleLike Policy>
-class SupervisorCore {
+class SupervisorCore : private detail::LinkStanding {
     using Rules = detail::AsPolicy<Policy>;
 
 public:
     constexpr explicit SupervisorCore(Policy policy, SupervisorCoreOptions options = {})
-        : policy_{detail::as_policy(std::move(policy))}, options_{options} {}
+        : policy_{detail::as_policy(std::move(policy))}, options_{detail::checked(options)} {}
 
     /// Takes one event; at most one transition follows.   Complexity: O(rules).   Allocates: never.
     constexpr timeline::Actions step(const timeline::Step& s, Turn& turn) noexcept {
-        actions_ = {};
-        switch (s.input) {
-            case timeline::Input::start:
-                on_start(turn);
-                break;
-            case timeline::Input::stop:
-                on_stop(turn);
-                break;
-            case timeline::Input::gates:
-                on_gates(s.gates, turn);
-                break;
-            case timeline::Input::credentials:
-                on_credentials(turn);
-                break;
-            case timeline::Input::reconnect_now:
-                on_reconnect_now(s.force, turn);
-                break;
-            case timeline::Input::opened:
-                on_opened(turn);
-                break;
-            case timeline::Input::closed:
-                on_closed(s.failure, turn);
-                actions_.graceful = actions_.teardown && s.goodbye;
-                break;
-            case timeline::Input::tick:
-                on_tick(turn);
-                break;
-        }
-        return actions_;
+        timeline::Actions actions;
+        actions_ = &actions;
+        decide(s, turn);
+        actions_ = nullptr;
+        if (actions.teardown && s.goodbye) actions.graceful = true;
+        return actions;
     }
 
     /// When the core next wants a tick.   Complexity: O(rules).
     [[nodiscard]] constexpr Instant deadline() const noexcept {
-        switch (status_.state) {
-            case LinkState::connecting:
-                return attempt_ends_;
-            case LinkState::cooldown:
-            case LinkState::suspended:
-                return status_.retry_at;
-            case LinkState::connected:
-                return begun_ ? stable_at() : never;
-            default:
-                return never;
-        }
+        return trying() ? detail::smaller(state_deadline(), gates_.deadline()) : state_deadline();
     }
 
     /// When a reconnect_now() given now would attempt; `never` where it cannot.   Complexity: O(1).
@@ -100,7 +54,7 @@ public:
         switch (status_.state) {
             case LinkState::failed:
             case LinkState::blocked_auth:
-                return gates_ != 0 ? never : now;
+                return gates_.any_shut(now) ? never : now;
             case LinkState::connected:
                 return allowed;
             case LinkState::cooldown:
@@ -113,15 +67,43 @@ public:
     }
 
     [[nodiscard]] constexpr const LinkStatus& status() const noexcept { return status_; }
-    [[nodiscard]] constexpr std::uint32_t gates() const noexcept { return gates_; }
+    /// The gates that are shut, those in their grace included.
+    [[nodiscard]] constexpr std::uint32_t gates() const noexcept { return gates_.all(); }
+    /// When the grace of a gate ends; `always` if it has none, or is open.
+    [[nodiscard]] constexpr Instant grace_ends(Gate gate) const noexcept {
+        return gates_.grace_ends(static_cast<std::uint32_t>(gate));
+    }
     [[nodiscard]] constexpr const auto& policy() const noexcept { return policy_; }
 
 private:
+    constexpr void decide(const timeline::Step& s, Turn& turn) noexcept {
+        switch (s.input) {
+            case timeline::Input::start:
+                return on_start(turn);
+            case timeline::Input::stop:
+                return on_stop(turn);
+            case timeline::Input::gates:
+                return on_gates(s, turn);
+            case timeline::Input::credentials:
+                return on_credentials(turn);
+            case timeline::Input::reconnect_now:
+                return on_reconnect_now(s.force, turn);
+            case timeline::Input::drain:
+                return on_drain(s.within, turn);
+            case timeline::Input::opened:
+                return on_opened(turn);
+            case timeline::Input::closed:
+                return on_closed(s.failure, turn);
+            case timeline::Input::tick:
+                return on_tick(turn);
+        }
+    }
+
     constexpr void on_start(Turn& turn) noexcept {
         if (status_.state != LinkState::stopped) return;
         start_afresh();
         go_down(0, turn);
-        if (gates_ != 0) return enter(LinkState::offline, never, turn);
+        if (gates_.any_shut(turn.now)) return enter(LinkState::offline, never, turn);
         if (options_.start_within > Duration::zero()) {
             return wait({Verb::wait_at_least, jitter(options_.start_within, turn), "start"}, turn);
         }
@@ -136,31 +118,54 @@ private:
         enter(LinkState::stopped, never, turn);
     }
 
-    constexpr void on_gates(std::uint32_t gates, Turn& turn) noexcept {
-        gates_ = gates;
-        const LinkState state = status_.state;
-        const bool trying = state == LinkState::cooldown || state == LinkState::suspended ||
-                            state == LinkState::connecting || state == LinkState::connected;
-        if (gates_ != 0 && trying) {
-            not_before_ =
-                detail::larger(floor_, status_.retry_at == never ? always : status_.retry_at);
-            leave_connection(turn);
-            abandon(turn);
-            enter(LinkState::offline, never, turn);
-        } else if (gates_ == 0 && state == LinkState::offline) {
-            // Through a wait, never straight to an attempt: a fleet must not return in one burst.
-            const Instant settled = jitter(options_.settle_within, turn);
-            if (not_before_ > settled) want(turn);
-            wait({Verb::wait_at_least, detail::larger(settled, not_before_), "gate"}, turn);
+    constexpr void on_gates(const timeline::Step& s, Turn& turn) noexcept {
+        gates_.set(s.gates, s.within, turn.now);
+        if (status_.state != LinkState::offline) {
+            // One whose grace is over waits for the tick: it may be opened in this very turn.
+            if (trying() && gates_.any_shut()) go_offline(turn);
+            return;
         }
+        if (gates_.any_shut(turn.now)) return;
+        // Through a wait, never straight to an attempt: a fleet must not return in one burst.
+        const Instant settled = jitter(options_.settle_within, turn);
+        if (not_before_ > settled) want(turn);
+        wait({Verb::wait_at_least, detail::larger(settled, not_before_), "gate"}, turn);
+    }
+
+    constexpr void go_offline(Turn& turn) noexcept {
+        not_before_ = detail::larger(floor_, status_.retry_at == never ? always : status_.retry_at);
+        leave_connection(turn);
+        abandon(turn);
+        enter(LinkState::offline, never, turn);
     }
 
     constexpr void on_credentials(Turn& turn) noexcept {
+        const LinkState state = status_.state;
         // The attempt in flight may still be refused for the old ones.
-        fresh_credentials_ = status_.state == LinkState::connecting;
-        if (status_.state != LinkState::blocked_auth) return;
-        if (gates_ != 0) return enter(LinkState::offline, never, turn);
-        attempt(false, turn);
+        fresh_credentials_ =
+            state == LinkState::connecting || (options_.recycle && state == LinkState::connected);
+        if (state == LinkState::blocked_auth) attempt(false, turn);
+    }
+
+    [[nodiscard]] constexpr bool to_recycle() const noexcept {
+        return options_.recycle && fresh_credentials_ && status_.state == LinkState::connected;
+    }
+
+    constexpr void on_drain(Duration within, Turn& turn) noexcept {
+        const Instant ends = after(turn.now, within);
+        if (status_.state == LinkState::draining) {
+            attempt_ends_ = detail::smaller(attempt_ends_, ends);
+        } else if (status_.state == LinkState::connected) {
+            settle_if_stable(turn);
+            go_down(1, turn);
+            abandon(turn);
+            status_.failure = {};
+            attempt_ends_ = ends;
+            actions_->drain = true;
+            enter(LinkState::draining, never, turn);
+        } else {
+            on_stop(turn);
+        }
     }
 
     constexpr void on_reconnect_now(bool force, Turn& turn) noexcept {
@@ -170,7 +175,6 @@ private:
             case LinkState::blocked_auth:
                 start_afresh();
                 manual_at_ = turn.now;
-                if (gates_ != 0) return enter(LinkState::offline, never, turn);
                 return attempt(force, turn);
             case LinkState::connected:
                 if (at > turn.now) return;
@@ -201,20 +205,22 @@ private:
 
     constexpr void on_closed(Failure failure, Turn& turn) noexcept {
         const LinkState state = status_.state;
-        if (state != LinkState::connecting && state != LinkState::connected) return;
         if (failure.cause == Cause::none) failure.cause = Cause::lost;
+        if (state == LinkState::draining) {
+            status_.failure = failure.cause == Cause::planned ? Failure{} : failure;
+            return on_stop(turn);
+        }
+        if (state != LinkState::connecting && state != LinkState::connected) return;
         // By timestamps: the tick that would have said so may be late.
         if (state == LinkState::connected) {
             settle_if_stable(turn);
             go_down(1, turn);
         } else if (failure.cause != Cause::planned) {
-            // The first attempt after a start is no retry yet.
-            status_.retry_failed = tries_failed_ != 0;
-            tries_failed_ = 1;
+            try_failed();
         }
         status_.failure = failure;
         status_.decided_by = {};
-        actions_.teardown = true;
+        actions_->teardown = true;
         if (failure.retry_after > Duration::zero()) {
             floor_ = detail::larger(floor_, after(turn.now, failure.retry_after));
         }
@@ -240,27 +246,42 @@ private:
 
     constexpr void on_tick(Turn& turn) noexcept {
         if (turn.now < deadline()) return;
+        if (trying() && gates_.any_shut(turn.now)) return go_offline(turn);
         switch (status_.state) {
-            case LinkState::connecting: {
-                Failure late{.cause = Cause::timed_out};
-                if (!std::is_constant_evaluated()) late = failure_of(LinkErrc::attempt_timed_out);
-                return on_closed(late, turn);
-            }
+            case LinkState::connecting:
+                return on_closed(late(LinkErrc::attempt_timed_out), turn);
+            case LinkState::draining:
+                return on_closed(late(LinkErrc::not_drained), turn);
             case LinkState::connected:
-                return settle_if_stable(turn);
+                if (!to_recycle()) return settle_if_stable(turn);
+                on_closed(Failure{.cause = Cause::planned}, turn);
+                actions_->graceful = true;
+                return;
             case LinkState::cooldown:
             case LinkState::suspended:
-                return overslept(turn) ? spread_again(turn) : attempt(false, turn);
+                return !spread_ && overslept(options_.overslept_after, turn) ? spread_again(turn)
+                                                                             : attempt(false, turn);
             default:
                 return;
         }
     }
-
-    /// Whether nobody was awake at `retry_at` (a frozen process, a paused fleet): then others have
-    /// woken with us, at the same instant.
-    [[nodiscard]] constexpr bool overslept(const Turn& turn) const noexcept {
-        return !spread_ && elapsed(status_.retry_at, turn.now) > options_.overslept_after;
+    [[nodiscard]] constexpr Instant state_deadline() const noexcept {
+        switch (status_.state) {
+            case LinkState::connecting:
+            case LinkState::draining:
+                return attempt_ends_;
+            case LinkState::cooldown:
+            case LinkState::suspended:
+                return status_.retry_at;
+            case LinkState::connected:
+                if (to_recycle()) return status_.since;
+                return begun_ ? stable_at() : never;
+            default:
+                return never;
+        }
     }
+
+    /// Others have woken with us, at the same instant.
     constexpr void spread_again(Turn& turn) noexcept {
         constexpr Duration spread_max = std::chrono::seconds{30};
         const Duration wait = elapsed(status_.since, status_.retry_at);
@@ -279,6 +300,7 @@ private:
 
     /// Asks the policy and attempts, or waits as it says.
     constexpr void attempt(bool force, Turn& turn) noexcept {
+        if (gates_.any_shut(turn.now)) return go_offline(turn);
         want(turn);
         if (!force) {
             const Advice advice = policy_.admit(turn.now);
@@ -290,7 +312,7 @@ private:
         planned_ = spread_ = fresh_credentials_ = false;
         if (status_.attempt != ~std::uint32_t{0}) ++status_.attempt;
         attempt_ends_ = after(turn.now, policy_.attempt_limit());
-        actions_.dial = true;
+        actions_->dial = true;
         enter(LinkState::connecting, never, turn);
     }
 
@@ -319,20 +341,14 @@ private:
 
     constexpr void leave_connection(Turn& turn) noexcept {
         const LinkState state = status_.state;
+        if (state == LinkState::draining) actions_->teardown = true;
         if (state != LinkState::connecting && state != LinkState::connected) return;
         if (state == LinkState::connected) {
             settle_if_stable(turn);
             go_down(1, turn);
         }
         abandon(turn);
-        actions_.teardown = actions_.graceful = true;
-    }
-
-    /// An outage begins; the loss of a connection counts as its first failed try.
-    constexpr void go_down(std::uint8_t tries_failed, const Turn& turn) noexcept {
-        status_.down_since = turn.now;
-        status_.retry_failed = false;
-        tries_failed_ = tries_failed;
+        actions_->teardown = actions_->graceful = true;
     }
 
     constexpr void settle_if_stable(Turn& turn) noexcept {
@@ -358,34 +374,18 @@ private:
         floor_ = not_before_ = manual_at_ = always;
     }
 
-    constexpr void enter(LinkState state, Instant retry_at, Turn& turn) noexcept {
-        actions_.change.from = status_.state;
-        status_.state = state;
-        status_.since = turn.now;
-        status_.retry_at = retry_at;
-        actions_.notify = true;
-        actions_.change.to = status_;
-    }
-
     [[nodiscard]] constexpr Instant stable_at() const noexcept {
         return after(validated_at_, policy_.stable_window());
-    }
-    [[nodiscard]] static constexpr Instant jitter(Duration within, Turn& turn) noexcept {
-        const auto last = static_cast<std::uint64_t>(within.count());
-        return after(turn.now, Duration{static_cast<std::int64_t>(uniform_upto(turn.bits, last))});
     }
 
     Rules policy_;
     SupervisorCoreOptions options_;
-    LinkStatus status_{};
-    timeline::Actions actions_{};
-    std::uint32_t gates_ = 0;
-    std::uint8_t tries_failed_ = 0;   // whether a try has failed in this outage
+    detail::Gates gates_;
     bool begun_ = false;              // the policy has begun an attempt, and awaits its verdict
     bool planned_ = false;            // it has planned one, and may hold tokens, or knows it wanted
     bool spread_ = false;             // the end of this wait was slept through, and is another now
     bool fresh_credentials_ = false;  // given since the attempt in flight began
-    Instant attempt_ends_ = never;    // connecting: when the attempt has taken too long
+    Instant attempt_ends_ = never;    // connecting, draining: when that has taken too long
     Instant validated_at_ = never;    // connected: since when
     Instant floor_ = always;          // what a server or breaker asked for: no command goes below
     Instant not_before_ = always;     // offline: the wait that a shut gate interrupted

@@ -19,6 +19,17 @@ struct SupervisorOptions {
     SupervisorCoreOptions core{};
 };
 
+namespace detail {
+/// Options that no supervisor could keep end the program when it is made.
+[[nodiscard]] constexpr const SupervisorOptions& checked(const SupervisorOptions& options) {
+    BELAY_PRECONDITION(options.events_per_turn_max > 0,
+                       "SupervisorOptions: events_per_turn_max must be > 0");
+    BELAY_PRECONDITION(options.linger_max.count() >= 0,
+                       "SupervisorOptions: linger_max must be >= 0ns");
+    return options;
+}
+}  // namespace detail
+
 /// What became of reconnect_now().
 struct Reconnect {
     /// The attempt starts in the next turn.

@@ -18,6 +18,10 @@ concept HasMessageType = requires { typename T::message_type; } &&
                          std::is_nothrow_move_assignable_v<typename T::message_type>;
 template <class T>
 concept OpensLink = requires(T& t, Link<typename T::message_type> link) { t.open(link); };
+/// For decorators that hand on more than the link.
+template <class T, class... A>
+concept OpensWith = HasMessageType<T> && requires(T& t, const Link<typename T::message_type>& link,
+                                                  const A&... more) { t.open(link, more...); };
 }  // namespace detail
 
 namespace part {

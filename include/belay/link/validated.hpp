@@ -98,7 +98,15 @@ public:
 
         [[nodiscard]] bool sift(part::Event<message_type>& event, Turn& turn) {
             if (!Base::sift(event, turn)) return false;
-            if (event.depth == 0 || passed_ || event.kind == part::EventKind::closed) return true;
+            return passed_ || sift_unproven(event);
+        }
+
+    private:
+        [[nodiscard]] bool sift_unproven(part::Event<message_type>& event) {
+            if (event.depth == 0 || event.kind == part::EventKind::closed ||
+                event.kind == part::EventKind::report) {
+                return true;
+            }
             if (event.kind == part::EventKind::opened) {
                 // A transport that says so twice is not asked twice.
                 if (std::exchange(asked_, true)) return false;
@@ -109,8 +117,6 @@ public:
             }
             return false;
         }
-
-    private:
         bool settle(const Verdict& verdict, part::Event<message_type>& event) {
             if (verdict.kind() == Verdict::Kind::pending) return false;
             event.message.reset();

@@ -4,26 +4,23 @@
 #pragma once
 
 #include <optional>  // std::optional
+#include <tuple>     // std::tuple, std::apply
 #include <utility>   // std::move, std::forward
 
 #include <belay/core/http_failure.hpp>
-#include <belay/link/completion.hpp>
+#include <belay/link/detail/told_by_link.hpp>
 #include <belay/link/link_errc.hpp>
 #include <belay/link/part.hpp>
 
 namespace belay::inline BELAY_ABI {
 
 namespace detail {
-template <class Transport, class Token>
-concept OpensWithToken = HasMessageType<Transport> &&
-                         requires(Transport& t, const Link<typename Transport::message_type>& link,
-                                  const Token& token) { t.open(link, token); };
 template <class Source>
 concept HasTokenType = requires { typename Source::token_type; };
-template <class Source, class M>
+template <class Source>
 concept AnswersTokens =
     HasTokenType<Source> &&
-    requires(Source& source, Completion<typename Source::token_type, M> completion) {
+    requires(Source& source, Completion<typename Source::token_type> completion) {
         source(std::move(completion));
     };
 }  // namespace detail
@@ -41,23 +38,29 @@ template <class Transport, class Source>
 class WithToken : public part::Around<Transport> {
     static_assert(detail::HasTokenType<Source>, "WithToken: the source needs 'token_type'");
     using Token = typename Source::token_type;
-    static_assert(detail::OpensWithToken<Transport, Token>,
-                  "WithToken: the transport needs 'open(Link<message_type>, const token_type&)'");
 
 public:
     using message_type = typename Transport::message_type;
-    static_assert(detail::AnswersTokens<Source, message_type>,
-                  "WithToken: the source needs 'void operator()(auto completion)', which takes "
-                  "Completion<token_type, message_type>");
+    static_assert(detail::AnswersTokens<Source>,
+                  "WithToken: the source needs 'void operator()(Completion<token_type>)'");
 
+    /// `A` is what an Endpoints around hands on.
+    template <class... A>
     class Connection {
+        static_assert(sizeof...(A) != 0 || detail::OpensWith<Transport, Token>,
+                      "WithToken: the transport needs 'open(Link<message_type>, const "
+                      "token_type&)'");
+        static_assert(sizeof...(A) == 0 || detail::OpensWith<Transport, A..., Token>,
+                      "WithToken: the transport needs 'open(Link<message_type>, const Endpoint&, "
+                      "const token_type&)'");
         using Inner = decltype(std::declval<Transport&>().open(
-            std::declval<const Link<message_type>&>(), std::declval<const Token&>()));
+            std::declval<const Link<message_type>&>(), std::declval<const A&>()...,
+            std::declval<const Token&>()));
 
     public:
-        Connection(WithToken& owner, const Link<message_type>& own)
-            : owner_{owner}, own_{own}, answer_{detail::Ref<detail::Answer<Token>>::make()} {
-            owner.source_(Completion<Token, message_type>{answer_, own});
+        Connection(WithToken& owner, const Link<message_type>& own, const A&... rest)
+            : owner_{owner}, own_{own}, rest_{rest...} {
+            owner.source_(token_.ask(detail::ToldByLink<message_type>{own}));
         }
         Connection(const Connection&) = delete;
         Connection& operator=(const Connection&) = delete;
@@ -72,6 +75,7 @@ public:
             if (Inner* const c = inner_.get()) {
                 c->close(why);
             } else {
+                token_.drop();
                 own_.closed(why);
             }
         }
@@ -80,13 +84,25 @@ public:
         {
             if (Inner* const c = inner_.get()) c->ping();
         }
+        void probe(Turn& turn, Duration within) noexcept
+            requires detail::HasProbe<Inner>
+        {
+            if (Inner* const c = inner_.get()) c->probe(turn, within);
+        }
         void resume_reading() noexcept
             requires detail::HasResumeReading<Inner>
         {
             if (Inner* const c = inner_.get()) c->resume_reading();
         }
+        /// Holds for the connection that is opened later, too.
+        void limit_messages(std::size_t bytes) noexcept
+            requires detail::HasLimitMessages<Inner>
+        {
+            message_bytes_max_ = bytes;
+            if (Inner* const c = inner_.get()) c->limit_messages(bytes);
+        }
         [[nodiscard]] bool sift(part::Event<message_type>& event, Turn& turn) {
-            if (event.depth == 0) return event.kind == part::EventKind::note ? answered() : true;
+            if (event.depth == 0) return true;
             Inner* const c = inner_.get();
             if (c == nullptr || !part::rise<message_type>(*c, event, turn)) return false;
             owner_.judge(event);
@@ -94,49 +110,53 @@ public:
         }
         [[nodiscard]] Instant deadline() const noexcept {
             const Inner* const c = inner_.get();
-            return c != nullptr ? part::deadline(*c) : never;
+            return c != nullptr ? part::deadline(*c) : token_.deadline();
         }
         void advance(Turn& turn) {
-            if (Inner* const c = inner_.get()) part::advance(*c, turn);
+            if (Inner* const c = inner_.get()) return part::advance(*c, turn);
+            if (token_.answered()) open_inner(token_.take());
         }
 
     private:
-        /// Returns: false, since the note was for this part.
-        bool answered() {
-            std::optional<Token> token;
-            {
-                const detail::SpinLock lock{answer_->mutex};
-                token = std::move(answer_->value);
-                answer_->value.reset();
-            }
+        void open_inner(const std::optional<Token>& token) {
             if (!token) {
                 own_.closed(failure_of(LinkErrc::token_refused));
-            } else if (inner_.get() == nullptr) {
-                // An attempt whose open() throws ends like any other.
-                struct Unwind {
-                    const Link<message_type>& link;
-                    bool armed = true;
-                    ~Unwind() {
-                        if (armed) link.closed(failure_of(LinkErrc::open_threw));
-                    }
-                } unwind{own_};
-                inner_.emplace_from([&] { return owner_.inner_.open(own_.child(), *token); });
-                unwind.armed = false;
+                return;
             }
-            return false;
+            // An attempt whose open() throws ends like any other.
+            struct Unwind {
+                const Link<message_type>& link;
+                bool armed = true;
+                ~Unwind() {
+                    if (armed) link.closed(failure_of(LinkErrc::open_threw));
+                }
+            } unwind{own_};
+            Inner& inner = inner_.emplace_from([&] {
+                return std::apply(
+                    [&](const A&... rest) {
+                        return owner_.inner_.open(own_.child(), rest..., *token);
+                    },
+                    rest_);
+            });
+            unwind.armed = false;
+            part::limit_messages(inner, message_bytes_max_);
         }
 
         WithToken& owner_;
         Link<message_type> own_;
-        detail::Ref<detail::Answer<Token>> answer_;
+        std::tuple<A...> rest_;
+        std::size_t message_bytes_max_ = ~std::size_t{0};
+        detail::AskingByLink<Token, message_type> token_;
         part::Slot<Inner> inner_;
     };
 
     WithToken(Transport transport, Source source)
         : part::Around<Transport>{std::move(transport)}, source_{std::move(source)} {}
 
-    [[nodiscard]] Connection open(const Link<message_type>& link) {
-        return Connection{*this, link};
+    /// `rest` is what an Endpoints around hands on; the token comes behind it.
+    template <class... A>
+    [[nodiscard]] Connection<A...> open(const Link<message_type>& link, const A&... rest) {
+        return {*this, link, rest...};
     }
 
     /// New credentials, on their way to the source: Supervisor::credentials(values...) ends here.

@@ -23,10 +23,11 @@ namespace belay::inline BELAY_ABI {
 /// that was changed meanwhile. A Remembered rule writes it; `save` it beside the data (for a
 /// journal: `keep`) whenever an attempt begins or ends, and `restore` it at the next start.
 ///
-/// The last 29 verdicts are kept; of older failures only the number. Error codes are not stored,
-/// causes and hints are. Times are stored as ages, and a wall stamp tells how long the program was
-/// gone: where that clock jumped, waits are shorter or longer by as much, and never longer than
-/// they were.
+/// The last 29 verdicts are kept, or fewer where nobody tried for a while in between (a gate was
+/// shut): that takes room, too. Of older failures the number is kept, and for how long somebody
+/// tried. Error codes are not stored, causes and hints are. Times are stored as ages, and a wall
+/// stamp tells how long the program was gone: where that clock jumped, waits are shorter or longer
+/// by as much, and never longer than they were.
 ///
 /// Memory:        about 500 bytes.
 /// Thread safety: distinct objects safe.
@@ -37,7 +38,8 @@ public:
     /// How many verdicts are kept with their times.
     static constexpr std::size_t events_max = 29;
 
-    /// One verdict, or several alike that happened at about that time.
+    /// One verdict, or several failures that happened at about that time; or from when on an
+    /// attempt was wanted, or no longer.
     struct Event {
         detail::Outcome what = detail::Outcome::failed;
         Cause cause = Cause::none;
@@ -111,25 +113,41 @@ public:
 
     // ---- for Remembered -------------------------------------------------------------------------
 
-    /// Notes that an attempt is wanted, where it is the first since the last success: the time in
-    /// which somebody tries began then.
+    /// Notes that an attempt is wanted, where nobody wanted one before: somebody tries from then
+    /// on.
     void wanted(Instant now) noexcept {
-        if (size_ != 0 && events_[size_ - 1].what != detail::Outcome::succeeded) return;
-        if (size_ == events_max) drop_oldest();
-        events_[size_++] = {detail::Outcome::wanted, Cause::none, 1, Duration{}, now};
+        if (is_last(detail::Outcome::abandoned)) {
+            const Event ended = events_[--size_];
+            if (ended.at >= now) return;
+            if (is_last(detail::Outcome::wanted)) {
+                // No verdict came in between: as much later as there was nobody who tried.
+                Event& began = events_[size_ - 1];
+                began.at = before(now, elapsed(began.at, ended.at));
+                return;
+            }
+            ++size_;
+        } else if (size_ != 0 && !is_last(detail::Outcome::succeeded)) {
+            return;
+        }
+        push({detail::Outcome::wanted, Cause::none, 1, Duration{}, now});
     }
     void began() noexcept { attempting_ = true; }
-    /// The attempt has no verdict, and is wanted no more.
-    void abandoned() noexcept {
+    /// The attempt has no verdict.
+    void ended() noexcept { attempting_ = false; }
+    /// The attempt that was wanted, planned or under way has no verdict, and nobody tries any more.
+    void abandoned(Instant now) noexcept {
         attempting_ = false;
-        if (size_ != 0 && events_[size_ - 1].what == detail::Outcome::wanted) --size_;
+        if (size_ == 0 || is_last(detail::Outcome::abandoned) ||
+            is_last(detail::Outcome::succeeded)) {
+            return;
+        }
+        push({detail::Outcome::abandoned, Cause::none, 1, Duration{}, now});
     }
     /// Notes a verdict, and when the next attempt may start.
     void note(Instant now, detail::Outcome what, const Failure& failure, Instant until) noexcept {
         attempting_ = false;
         until_ = until;
-        if (size_ == events_max) drop_oldest();
-        events_[size_++] = {what, failure.cause, 1, failure.retry_after, now};
+        push({what, failure.cause, 1, failure.retry_after, now});
     }
 
 private:
@@ -138,24 +156,55 @@ private:
     static constexpr std::size_t record = 16;
     static_assert(header + events_max * record <= bytes_max);
 
-    /// Makes room for one. The number of failures in a row is what most rules go by, and the moment
-    /// from which on somebody tried: so of the two oldest failures that can be told together one
-    /// becomes the other's repetition, and what went before them stays.
+    [[nodiscard]] bool is_last(detail::Outcome what) const noexcept {
+        return size_ != 0 && events_[size_ - 1].what == what;
+    }
+    void push(const Event& event) noexcept {
+        if (size_ == events_max) drop_oldest();
+        events_[size_++] = event;
+    }
+
+    /// Makes room for one. The number of failures in a row is what most rules go by, and for how
+    /// long somebody has tried. So the oldest failure becomes a repetition of the next one, if a
+    /// success does not make it void; and where nobody tried after it for a while, the moment from
+    /// which on somebody did moves over that gap.
     void drop_oldest() noexcept {
-        const std::size_t first = opens(events_[0]) && events_[1].what == detail::Outcome::failed &&
-                                          events_[2].what == detail::Outcome::failed
-                                      ? 1
-                                      : 0;
-        const Event& oldest = events_[first];
-        Event& next = events_[first + 1];
-        const bool alike =
-            oldest.what == detail::Outcome::failed && next.what == detail::Outcome::failed;
-        if (alike && next.times < 0xFFFF) {
-            next.times = static_cast<std::uint16_t>(
-                detail::smaller(std::uint32_t{0xFFFF}, std::uint32_t{next.times} + oldest.times));
+        const std::size_t first = opens(events_[0]) ? 1 : 0;
+        if (first == 0 || is(1, detail::Outcome::failed)) tell_with_next(first);
+        std::size_t end = first + 1;
+        if (first == 1) {
+            // What opens stands for what follows it.
+            const std::size_t gap = is(1, detail::Outcome::failed) ? 2 : 1;
+            if (is(gap, detail::Outcome::abandoned)) {
+                end = gap + 1;
+                if (is(end, detail::Outcome::wanted)) {
+                    const Duration tried = elapsed(events_[0].at, events_[gap].at);
+                    events_[0].at = before(events_[end].at, tried);
+                    ++end;
+                }
+            } else if (gap == 1) {
+                return erase(0, 1);
+            }
         }
-        for (std::size_t i = first + 1; i < size_; ++i) events_[i - 1] = events_[i];
-        --size_;
+        erase(first, end);
+    }
+    [[nodiscard]] bool is(std::size_t i, detail::Outcome what) const noexcept {
+        return i < size_ && events_[i].what == what;
+    }
+    void tell_with_next(std::size_t i) noexcept {
+        if (!is(i, detail::Outcome::failed)) return;
+        for (std::size_t k = i + 1; k < size_ && !is(k, detail::Outcome::succeeded); ++k) {
+            if (!is(k, detail::Outcome::failed)) continue;
+            const std::uint32_t times = std::uint32_t{events_[k].times} + events_[i].times;
+            events_[k].times =
+                static_cast<std::uint16_t>(detail::smaller(std::uint32_t{0xFFFF}, times));
+            return;
+        }
+    }
+    // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): from the earlier to the later
+    void erase(std::size_t from, std::size_t to) noexcept {
+        for (std::size_t i = to; i < size_; ++i) events_[from + i - to] = events_[i];
+        size_ -= to - from;
     }
     [[nodiscard]] static bool opens(const Event& event) noexcept {
         return event.what == detail::Outcome::wanted || event.what == detail::Outcome::lost;
@@ -176,7 +225,7 @@ private:
                                      Event& event) noexcept {
         const auto what = static_cast<std::uint8_t>(p[0]);
         const auto cause = static_cast<std::uint8_t>(p[1]);
-        if (what < 1 || what > 4 || cause > static_cast<std::uint8_t>(Cause::unauthorized)) {
+        if (what < 1 || what > 5 || cause > static_cast<std::uint8_t>(Cause::unauthorized)) {
             return false;
         }
         event.what = static_cast<detail::Outcome>(what);

@@ -74,8 +74,10 @@ public:
         history_->note(turn.now, detail::Outcome::succeeded, {}, always);
     }
     void abandoned(Turn& turn) noexcept {
+        const bool gives_up = !history_->attempting() && stops_at(turn.now);
         policy_.abandoned(turn);
-        history_->abandoned();
+        if (gives_up) return history_->clear();
+        paused(turn.now);
     }
     void reset() noexcept {
         if (restored_) {
@@ -104,6 +106,21 @@ private:
         history_->wanted(turn.now);
     }
 
+    // Whether nobody waits for the next attempt, since a rule says stop by then.
+    [[nodiscard]] bool stops_at(Instant now) const noexcept {
+        const Advice next = admit(now);
+        return next.verb == Verb::stop ||
+               (!next.allows(now) && policy_.admit(next.until).verb == Verb::stop);
+    }
+    // From now on nobody tries, until somebody wants it again: who asks for that goes by it.
+    void paused(Instant now) noexcept {
+        if constexpr (detail::HasWanted<detail::AsPolicy<P>>) {
+            history_->abandoned(now);
+        } else {
+            history_->ended();
+        }
+    }
+
     Advice noted(detail::Outcome what, const Failure& failure, const Advice& advice,
                  const Turn& turn) noexcept {
         if (advice.verb == Verb::stop) {
@@ -123,7 +140,8 @@ private:
             for (std::uint32_t i = 0; i < event.times; ++i) {
                 static_cast<void>(policy_.relive(event.what, failure, then));
             }
-            planned = event.what != detail::Outcome::succeeded;
+            planned = event.what != detail::Outcome::succeeded &&
+                      event.what != detail::Outcome::abandoned;
         }
         // No earlier than what it is told of before, should the wall clock have gone back.
         Turn end{detail::larger(history_->saved_at(), latest()), turn.bits};
@@ -134,7 +152,10 @@ private:
                            .verb == Verb::stop;
             planned = true;
         }
-        if (planned) policy_.relive_end(end);
+        if (planned) {
+            policy_.relive_end(end);
+            paused(end.now);
+        }
         // It has stopped, or would, for what is long ago: somebody wants it to try again.
         if (!stopped_ && policy_.admit(turn.now).verb == Verb::stop) return forget();
         until_ = history_->until();

@@ -8,9 +8,9 @@
 #include <string_view>  // std::string_view
 #include <type_traits>  // std::bool_constant, std::is_member_object_pointer_v
 
+#include <belay/core/detail/member_names.hpp>
 #include <belay/core/failure.hpp>
 #include <belay/core/turn.hpp>
-#include <belay/policy/detail/rule_names.hpp>
 
 namespace belay::inline BELAY_ABI {
 
@@ -76,14 +76,14 @@ enum class Outcome : std::uint8_t {
     failed = 1,     ///< it failed
     succeeded = 2,  ///< it worked
     lost = 3,       ///< a connection that had succeeded ended
-    wanted = 4      ///< nothing yet: from then on somebody wanted it
+    wanted = 4,     ///< nothing yet: from then on somebody wanted it
+    abandoned = 5   ///< nothing: from then on nobody wanted it
 };
 
 // Of each hook: whether R has it (in any form), and whether it is as it must be. A hook that exists
 // in another form would never be called, so it is refused.
 template <class R>
-concept HasWanted = (Probed<R> && !requires { &RuleProbe<R>::wanted; }) ||
-                    requires { &R::wanted; } || requires(R& r, Turn& t) { r.wanted(t); };
+concept HasWanted = has_wanted<R>() || requires(R& r, Turn& t) { r.wanted(t); };
 template <class R>
 concept WantedIsSound = !HasWanted<R> || requires(R& r, Turn& t) {
     { r.wanted(t) } noexcept -> std::same_as<void>;
@@ -101,15 +101,13 @@ struct WantedHook<Self, true> {
 };
 
 template <class R>
-concept HasAdmit = (Probed<R> && !requires { &RuleProbe<R>::admit; }) || requires { &R::admit; } ||
-                   requires(const R& r, Instant t) { r.admit(t); };
+concept HasAdmit = has_admit<R>() || requires(const R& r, Instant t) { r.admit(t); };
 template <class R>
 concept AdmitIsSound = !HasAdmit<R> || requires(const R& r, Instant t) {
     { r.admit(t) } noexcept -> std::same_as<Advice>;
 };
 template <class R>
-concept HasBegin = (Probed<R> && !requires { &RuleProbe<R>::begin; }) || requires { &R::begin; } ||
-                   requires(R& r, Turn& t) { r.begin(t); };
+concept HasBegin = has_begin<R>() || requires(R& r, Turn& t) { r.begin(t); };
 template <class R>
 concept BeginAdvises = requires(R& r, Turn& t) {
     { r.begin(t) } noexcept -> std::same_as<Advice>;
@@ -119,53 +117,45 @@ concept BeginIsSound = !HasBegin<R> || BeginAdvises<R> || requires(R& r, Turn& t
     { r.begin(t) } noexcept -> std::same_as<void>;
 };
 template <class R>
-concept HasFailed = (Probed<R> && !requires { &RuleProbe<R>::failed; }) || requires {
-    &R::failed;
-} || requires(R& r, const Failure& f, Turn& t) { r.failed(f, t); };
+concept HasFailed =
+    has_failed<R>() || requires(R& r, const Failure& f, Turn& t) { r.failed(f, t); };
 template <class R>
 concept FailedIsSound = !HasFailed<R> || requires(R& r, const Failure& f, Turn& t) {
     { r.failed(f, t) } noexcept -> std::same_as<Advice>;
 };
 template <class R>
-concept HasLost = (Probed<R> && !requires { &RuleProbe<R>::lost; }) || requires { &R::lost; } ||
-                  requires(R& r, const Failure& f, Turn& t) { r.lost(f, t); };
+concept HasLost = has_lost<R>() || requires(R& r, const Failure& f, Turn& t) { r.lost(f, t); };
 template <class R>
 concept LostIsSound = !HasLost<R> || requires(R& r, const Failure& f, Turn& t) {
     { r.lost(f, t) } noexcept -> std::same_as<Advice>;
 };
 template <class R>
-concept HasReview = (Probed<R> && !requires { &RuleProbe<R>::review; }) || requires {
-    &R::review;
-} || requires(R& r, const Advice& planned, Turn& t) { r.review(planned, t); };
+concept HasReview =
+    has_review<R>() || requires(R& r, const Advice& planned, Turn& t) { r.review(planned, t); };
 template <class R>
 concept ReviewIsSound = !HasReview<R> || requires(R& r, const Advice& planned, Turn& t) {
     { r.review(planned, t) } noexcept -> std::same_as<Advice>;
 };
 template <class R>
-concept HasSucceeded = (Probed<R> && !requires { &RuleProbe<R>::succeeded; }) ||
-                       requires { &R::succeeded; } || requires(R& r, Turn& t) { r.succeeded(t); };
+concept HasSucceeded = has_succeeded<R>() || requires(R& r, Turn& t) { r.succeeded(t); };
 template <class R>
 concept SucceededIsSound = !HasSucceeded<R> || requires(R& r, Turn& t) {
     { r.succeeded(t) } noexcept;
 };
 template <class R>
-concept HasAbandoned = (Probed<R> && !requires { &RuleProbe<R>::abandoned; }) ||
-                       requires { &R::abandoned; } || requires(R& r, Turn& t) { r.abandoned(t); };
+concept HasAbandoned = has_abandoned<R>() || requires(R& r, Turn& t) { r.abandoned(t); };
 template <class R>
 concept AbandonedIsSound = !HasAbandoned<R> || requires(R& r, Turn& t) {
     { r.abandoned(t) } noexcept;
 };
 template <class R>
-concept HasReset = (Probed<R> && !requires { &RuleProbe<R>::reset; }) || requires { &R::reset; } ||
-                   requires(R& r) { r.reset(); };
+concept HasReset = has_reset<R>() || requires(R& r) { r.reset(); };
 template <class R>
 concept ResetIsSound = !HasReset<R> || requires(R& r) {
     { r.reset() } noexcept;
 };
 template <class R>
-concept HasStableWindow = (Probed<R> && !requires { &RuleProbe<R>::stable_window; }) || requires {
-    &R::stable_window;
-} || requires(const R& r) { r.stable_window(); };
+concept HasStableWindow = has_stable_window<R>() || requires(const R& r) { r.stable_window(); };
 template <class R>
 concept StableWindowIsSound =
     !HasStableWindow<R> ||
@@ -178,9 +168,7 @@ concept StableWindowIsSound =
              { r.stable_window(otherwise) } noexcept -> std::same_as<Duration>;
          }));
 template <class R>
-concept HasAttemptLimit = (Probed<R> && !requires { &RuleProbe<R>::attempt_limit; }) || requires {
-    &R::attempt_limit;
-} || requires(const R& r) { r.attempt_limit(); };
+concept HasAttemptLimit = has_attempt_limit<R>() || requires(const R& r) { r.attempt_limit(); };
 template <class R>
 concept AttemptLimitIsSound =
     !HasAttemptLimit<R> ||
@@ -195,21 +183,19 @@ concept AttemptLimitIsSound =
 
 // Of the type, not of each object.
 template <class R>
-concept NameIsSound = !requires { &R::name; } || requires {
+concept NameIsSound = !has_name<R>() || requires {
     std::string_view{R::name};
     requires !std::is_member_object_pointer_v<decltype(&R::name)>;
 };
 template <class R>
-concept HasListens =
-    (Probed<R> && !requires { &RuleProbe<R>::listens; }) || requires { &R::listens; };
+concept HasListens = has_listens<R>();
 template <class R>
 concept ListensIsSound = !HasListens<R> || requires {
     typename std::bool_constant<R::listens>;
     requires std::same_as<decltype(R::listens), const bool>;
 };
 template <class R>
-concept HasIsShared =
-    (Probed<R> && !requires { &RuleProbe<R>::is_shared; }) || requires { &R::is_shared; };
+concept HasIsShared = has_is_shared<R>();
 template <class R>
 concept IsSharedIsSound = !HasIsShared<R> || requires {
     typename std::bool_constant<R::is_shared>;
@@ -223,10 +209,33 @@ concept HasSay = HasAdmit<R> || BeginAdvises<R> || HasFailed<R> || HasLost<R> ||
 template <class R>
 concept Listens = ListensIsSound<R> && requires { requires R::listens; };
 
+/// What is asked of rules in proofs only, and never by a policy that runs.
+template <class R>
+concept SaysLongestWait = requires(const R& r, std::uint64_t failures) {
+    { r.longest_wait(failures) } noexcept -> std::same_as<Duration>;
+};
+
 template <class R>
 concept HasAnyHook =
     HasWanted<R> || HasAdmit<R> || HasBegin<R> || HasFailed<R> || HasLost<R> || HasReview<R> ||
     HasSucceeded<R> || HasAbandoned<R> || HasStableWindow<R> || HasAttemptLimit<R>;
+
+// Few questions to compilers that compare constraints: told in full they take Clang minutes.
+template <class R>
+[[nodiscard]] consteval bool has_any_hook() {
+    return HasAnyHook<R>;
+}
+template <class R>
+[[nodiscard]] consteval bool hooks_are_sound() {
+    return WantedIsSound<R> && AdmitIsSound<R> && BeginIsSound<R> && FailedIsSound<R> &&
+           LostIsSound<R> && ReviewIsSound<R> && SucceededIsSound<R> && AbandonedIsSound<R> &&
+           ResetIsSound<R> && StableWindowIsSound<R> && AttemptLimitIsSound<R> && NameIsSound<R> &&
+           ListensIsSound<R> && IsSharedIsSound<R>;
+}
+template <class R>
+[[nodiscard]] consteval bool either_says_or_listens() {
+    return HasSay<R> != Listens<R>;
+}
 
 }  // namespace detail
 
@@ -250,6 +259,8 @@ concept HasAnyHook =
 /// - `reset()`: start afresh, by the user's command.
 /// - `stable_window() const -> Duration`, `attempt_limit() const -> Duration`: wishes, >= 0ns. A
 ///   rule around a policy takes an argument: what to answer where the policy has no wish.
+/// - `longest_wait(std::uint64_t failures) const -> Duration`: for proofs only, see
+///   link/bounds.hpp.
 /// - `static constexpr std::string_view name`: who is named in the Advice.
 /// - `static constexpr bool listens = true`: the rule has neither an Advice nor a wish to give, and
 ///   means it. One that has must not say so.
@@ -264,13 +275,8 @@ concept HasAnyHook =
 /// A failure with Cause::planned is no failure and counts nothing; hooks neither allocate nor read
 /// clocks.
 template <class R>
-concept RuleLike =
-    std::copyable<R> && detail::HasAnyHook<R> && detail::WantedIsSound<R> &&
-    detail::AdmitIsSound<R> && detail::BeginIsSound<R> && detail::FailedIsSound<R> &&
-    detail::LostIsSound<R> && detail::ReviewIsSound<R> && detail::SucceededIsSound<R> &&
-    detail::AbandonedIsSound<R> && detail::ResetIsSound<R> && detail::StableWindowIsSound<R> &&
-    detail::AttemptLimitIsSound<R> && detail::NameIsSound<R> && detail::ListensIsSound<R> &&
-    detail::IsSharedIsSound<R> && detail::HasSay<R> != detail::Listens<R>;
+concept RuleLike = std::copyable<R> && detail::has_any_hook<R>() && detail::hooks_are_sound<R>() &&
+                   detail::either_says_or_listens<R>();
 
 namespace explain {
 
@@ -322,6 +328,15 @@ consteval bool rule_like() {
                   "RuleLike: R neither advises nor wishes, so it would do nothing: is a hook "
                   "misspelt? A rule that only listens says 'static constexpr bool listens = true'");
     return RuleLike<R>;
+}
+
+/// Says which rule of a policy has no bound that could be proven.
+template <class R>
+consteval bool bounded_rule() {
+    static_assert(detail::SaysLongestWait<R>,
+                  "longest_wait: this rule cannot say how long it may make an attempt wait: it "
+                  "needs 'Duration longest_wait(std::uint64_t failures) const noexcept'");
+    return detail::SaysLongestWait<R>;
 }
 
 }  // namespace explain

@@ -38,14 +38,13 @@ concept TakesFailuresSoundly =
         { permit.failure(why, turn) } noexcept -> std::same_as<Advice>;
     };
 template <class S>
-concept HearsWanted =
-    requires { &S::wanted; } || requires(S& object, Turn& t) { object.wanted(t); };
+concept HearsWanted = has_wanted<S>() || requires(S& object, Turn& t) { object.wanted(t); };
 template <class S>
 concept SharedWantedIsSound = !HearsWanted<S> || requires(S& object, Turn& turn) {
     { object.wanted(turn) } noexcept -> std::same_as<void>;
 };
 template <class S>
-concept HasReserve = requires { &S::reserve; } ||
+concept HasReserve = has_reserve<S>() ||
                      requires(S& object, Cause cause, Turn& turn) { object.reserve(cause, turn); };
 template <class S>
 concept GivesReservations = requires(S& object, Cause cause, Turn& turn) {

@@ -90,6 +90,13 @@ public:
         : object_{&object} {
         memory_.ask_again = again.wait;
     }
+    /// Do not compile: a temporary would be gone at once.
+    constexpr explicit Shared(Object&& object) noexcept : Shared{object} {
+        static_assert(!sizeof(Object), "Shared: what many use is a variable that outlives it");
+    }
+    constexpr Shared(Object&& object, AskAgain) noexcept : Shared{object} {
+        static_assert(!sizeof(Object), "Shared: what many use is a variable that outlives it");
+    }
     constexpr Shared(const Shared& other) noexcept
         : object_{other.object_}, memory_{other.memory_} {}
     constexpr Shared(Shared&& other) noexcept = default;

@@ -3,14 +3,23 @@
 /// posix::Loop: runs machines on one thread, and waits for descriptors meanwhile.
 #pragma once
 
-#include <concepts>  // std::default_initializable
-#include <utility>   // std::move
+#include <concepts>     // std::default_initializable
+#include <type_traits>  // std::conditional_t, std::is_same_v
+#include <utility>      // std::move
 
 #include <belay/core/steady_clock.hpp>
 #include <belay/drive/detail/basic_loop.hpp>
+#include <belay/posix/boot_clock.hpp>
+#include <belay/posix/detail/boot_poller.hpp>
 #include <belay/posix/poller.hpp>
 
 namespace belay::inline BELAY_ABI::posix {
+
+namespace detail {
+/// What waits as a clock counts.
+template <class Clock>
+using PollerOf = std::conditional_t<std::is_same_v<Clock, BootClock>, BootPoller, Poller>;
+}  // namespace detail
 
 /// A belay::Loop that also waits for file descriptors, which parts watch by a Watch.
 ///
@@ -18,7 +27,8 @@ namespace belay::inline BELAY_ABI::posix {
 /// read before a heartbeat judges.
 ///
 /// Waits end up to a millisecond late, which is the unit of poll(2); its cost is linear in the
-/// number of descriptors.
+/// number of descriptors. Both stand still while the machine sleeps; with a BootClock they do not,
+/// see there.
 ///
 /// Members: attach(machine), run(), run_until(done, limit), stop(), post(function), at(instant, f),
 ///          after(duration, f), now(); see
@@ -27,8 +37,8 @@ namespace belay::inline BELAY_ABI::posix {
 ///                or any while it is not running.
 /// Throws:        std::system_error from the constructor, if the process has no descriptors left.
 template <ClockLike Clock = SteadyClock>
-class Loop final : public belay::detail::BasicLoop<Clock, Poller> {
-    using Base = belay::detail::BasicLoop<Clock, Poller>;
+class Loop final : public belay::detail::BasicLoop<Clock, detail::PollerOf<Clock>> {
+    using Base = belay::detail::BasicLoop<Clock, detail::PollerOf<Clock>>;
 
 public:
     Loop()

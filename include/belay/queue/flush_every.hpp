@@ -35,8 +35,13 @@ namespace belay::inline BELAY_ABI {
 /// Thread safety: home thread; `appended` any thread, once the machine is attached.
 /// Blocks:        advance, for a flush: on the disk. Give the machine a driver of its own where
 ///                turns must not wait.
-template <FlushableLike Log>
+template <class Log>
 class FlushEvery {
+    // Not a constraint: the compilers' words for a failed one would hide the sentence.
+    static_assert(FlushableLike<Log>,
+                  "FlushEvery: there must be something to flush: a Journal, or a Queue over one; a "
+                  "storage in memory is never durable");
+
 public:
     /// The log must outlive the machine, and stay where it is.   Pre: interval > 0ns.
     FlushEvery(Log& log, Duration interval) noexcept : log_{&log}, interval_{interval} {

@@ -34,6 +34,13 @@ public:
             Observer observer = {})
         : Session::BasicSession{std::move(transport), std::move(policy), std::move(queue),
                                 std::move(options), std::move(observer)} {}
+    /// Does not compile: a session needs an id.
+    Session(Transport transport, Policy policy, Queue queue)
+        : Session{std::move(transport), std::move(policy), std::move(queue), SessionOptions{}} {
+        static_assert(!sizeof(Transport),
+                      "Session: SessionOptions follow the queue, for a session needs an id: "
+                      "Session{transport, policy, queue, SessionOptions{.id = id}}");
+    }
 };
 
 template <class Transport, class Policy, class Queue>

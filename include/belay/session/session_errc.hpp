@@ -30,7 +30,8 @@ enum class SessionErrc {
     silent = 18,                ///< the peer did not answer in time
     /// The sender was started so often since its last recorded operation that the receiver does not
     /// believe it: authorize it there, or move to a new journal.
-    far_ahead = 19
+    far_ahead = 19,
+    takes_no_more = 20  ///< drain() was called: nothing is taken until the session has stopped
 };
 
 namespace detail {
@@ -56,6 +57,7 @@ inline constexpr ErrorText session_error_texts[] = {
     {"the receiver does not believe that this sender was started so often: authorize it there, or "
      "move to a new journal",
      Cause::refused},
+    {"the session is being drained, and takes nothing more", Cause::refused},
 };
 
 /// The category of SessionErrc.

@@ -30,6 +30,15 @@ struct SessionOptions {
     SupervisorOptions link{};
 };
 
+namespace detail {
+/// Options that no session could keep end the program when it is made.
+[[nodiscard]] inline SessionOptions&& checked(SessionOptions&& options) {
+    BELAY_PRECONDITION(options.greeting_max.count() > 0 && options.stalled_after.count() > 0,
+                       "SessionOptions: greeting_max and stalled_after must be > 0ns");
+    return static_cast<SessionOptions&&>(options);
+}
+}  // namespace detail
+
 /// Where a session stands, as one consistent value.
 struct SessionStatus {
     LinkStatus link{};                ///< `connected` means: resumed, operations flow

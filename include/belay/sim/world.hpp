@@ -3,6 +3,7 @@
 /// sim::World: hosts, network and time, simulated; the same seed gives the same history.
 #pragma once
 
+#include <concepts>     // std::integral
 #include <memory>       // std::unique_ptr
 #include <string_view>  // std::string_view
 #include <utility>      // std::move, std::forward
@@ -34,6 +35,11 @@ public:
           fabric_{engine_},
           network_{fabric_},
           bits_{Seed{detail::mix(seed.value, detail::hash_of("world"))}} {}
+    /// Does not compile: a number does not say what it is.
+    template <std::integral Number>
+    explicit World(Number, WorldOptions options = {}) : World{Seed{0}, options} {
+        static_assert(!sizeof(Number), "World: its seed is written World{Seed{7}}");
+    }
     World(const World&) = delete;
     World& operator=(const World&) = delete;
     ~World() {

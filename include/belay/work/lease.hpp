@@ -3,7 +3,9 @@
 /// Lease, WorkItem and DeadWork: what a WorkQueue lends, shows, and reports.
 #pragma once
 
-#include <cstdint>  // std::uint32_t, std::uint64_t
+#include <cstddef>      // std::size_t
+#include <cstdint>      // std::uint32_t, std::uint64_t
+#include <string_view>  // std::string_view
 
 #include <belay/core/bytes.hpp>
 #include <belay/core/instant.hpp>
@@ -48,6 +50,13 @@ enum class DeathCause : std::uint8_t {
     expired = 2,    ///< its time was over before it was done
     unreadable = 3  ///< the log says that the body is damaged
 };
+
+/// The name of a cause, as in the enumeration.   Complexity: O(1).
+[[nodiscard]] constexpr std::string_view to_string(DeathCause cause) noexcept {
+    constexpr std::string_view names[] = {"none", "failed", "expired", "unreadable"};
+    const auto i = static_cast<std::size_t>(cause);
+    return i < sizeof names / sizeof names[0] ? names[i] : std::string_view{"unknown"};
+}
 
 /// An item as `peek`, `for_each` and `for_each_dead` show it. `body` is valid during the visit.
 struct WorkItem {

@@ -3,9 +3,10 @@
 /// WorkQueue: work that is lent and acknowledged item by item, over any durable log.
 #pragma once
 
-#include <concepts>  // std::default_initializable
-#include <memory>    // std::make_unique, std::unique_ptr
-#include <utility>   // std::move
+#include <concepts>     // std::default_initializable
+#include <memory>       // std::make_unique, std::unique_ptr
+#include <type_traits>  // std::is_move_assignable_v
+#include <utility>      // std::move
 
 #include <belay/core/observer.hpp>
 #include <belay/journal/detail/keeps_note.hpp>
@@ -54,6 +55,9 @@ namespace belay::inline BELAY_ABI {
 ///                File System" (1992).
 template <LogLike Log, class DeadLetters = KeepDead, class Observer = NoObserver>
 class WorkQueue {
+    using Work = detail::WorkLeasing<Log>;
+    using Letters = detail::WorkLetters<DeadLetters, Observer>;
+
 public:
     /// Reads the log, which nothing else may append to, and goes on where it ends.
     ///
@@ -79,6 +83,16 @@ public:
                                                                       O observer = O()) {
         return WorkQueue<Log, D, O>::open(std::move(log), D{}, options, moment,
                                           std::move(observer));
+    }
+
+    /// Does not compile: time is passed in.
+    template <class... Without>
+        requires(sizeof...(Without) == 0)
+    static Result<WorkQueue, WorkError> open(Log, const WorkOptions&, Without...) {
+        static_assert(sizeof...(Without) != 0,
+                      "WorkQueue::open: the moment comes after the options: open(log, options, "
+                      "Moment{now, wall})");
+        return WorkError{};
     }
 
     // ---- work -----------------------------------------------------------------------------------
@@ -267,10 +281,19 @@ public:
     [[nodiscard]] DeadLetters& dead_letters() noexcept { return letters_.storage(); }
     [[nodiscard]] auto& observer() noexcept { return letters_.observer(); }
 
-private:
-    using Work = detail::WorkLeasing<Log>;
-    using Letters = detail::WorkLetters<DeadLetters, Observer>;
+    WorkQueue(WorkQueue&&) = default;
+    /// Moved to itself it stays as it is, whatever the place for dead letters would make of that.
+    WorkQueue& operator=(WorkQueue&& other) noexcept(std::is_nothrow_move_assignable_v<Letters>)
+        requires std::is_move_assignable_v<Letters>
+    {
+        if (this == &other) return *this;
+        work_ = std::move(other.work_);
+        letters_ = std::move(other.letters_);
+        return *this;
+    }
+    ~WorkQueue() = default;
 
+private:
     WorkQueue(std::unique_ptr<Work> work, Letters letters)
         : work_{std::move(work)}, letters_{std::move(letters)} {
         static_assert(detail::explain_observer<detail::WorkHooks<const WorkQueue>, Observer>());

@@ -80,7 +80,7 @@ struct MinimalSource {
     explicit MinimalSource(int) noexcept {}
     MinimalSource(MinimalSource&&) noexcept = default;
     MinimalSource& operator=(MinimalSource&&) = delete;
-    void operator()(belay::Completion<MinimalToken, MinimalMessage> done) { done(MinimalToken{0}); }
+    void operator()(belay::Completion<MinimalToken> done) { done(MinimalToken{0}); }
 };
 
 /// What Validated asks of its check.

@@ -10,16 +10,17 @@ namespace belay_test {
 /// Whether a supervisor may go from `from` to `to`; the table of docs/link.md, row by row.
 constexpr bool is_legal(belay::LinkState from, belay::LinkState to) noexcept {
     //                     to: stopped offline blocked cooldown suspended connecting connected
-    //                     failed
-    constexpr bool legal[8][8]{
-        /* stopped */ {false, true, false, true, true, true, false, true},
-        /* offline */ {true, false, false, true, true, false, false, true},
-        /* blocked */ {true, true, false, true, true, true, false, true},
-        /* cooldown */ {true, true, false, true, true, true, false, true},
-        /* suspended */ {true, true, false, true, true, true, false, true},
-        /* connecting */ {true, true, true, true, true, false, true, true},
-        /* connected */ {true, true, true, true, true, true, false, true},
-        /* failed */ {true, true, false, true, true, true, false, true},
+    //                     failed draining
+    constexpr bool legal[9][9]{
+        /* stopped */ {false, true, false, true, true, true, false, true, false},
+        /* offline */ {true, false, false, true, true, false, false, true, false},
+        /* blocked */ {true, true, false, true, true, true, false, true, false},
+        /* cooldown */ {true, true, false, true, true, true, false, true, false},
+        /* suspended */ {true, true, false, true, true, true, false, true, false},
+        /* connecting */ {true, true, true, true, true, false, true, true, false},
+        /* connected */ {true, true, true, true, true, true, false, true, true},
+        /* failed */ {true, true, false, true, true, true, false, true, false},
+        /* draining */ {true, false, false, false, false, false, false, false, false},
     };
     return legal[static_cast<int>(from)][static_cast<int>(to)];
 }

@@ -61,7 +61,7 @@ inline std::string frame(std::string_view payload, char kind = 0) {
 inline const std::string ping_frame = frame("", 1);
 inline const std::string pong_frame = frame("", 2);
 
-using ManualLoop = belay::posix::Loop<belay::ManualClock::View>;
+using ClockedLoop = belay::posix::Loop<belay::ManualClock::View>;
 
 template <class T>
 using TcpSupervisor = belay::Supervisor<T, TcpPolicy, std::reference_wrapper<TcpApp>>;
@@ -115,7 +115,7 @@ struct TcpRig {
     }
 
     belay::ManualClock clock{belay::Instant{std::chrono::hours{1}}};
-    ManualLoop loop{clock.view()};
+    ClockedLoop loop{clock.view()};
     RawSocket server = RawSocket::listen();
     RawSocket peer;
     TcpApp app;

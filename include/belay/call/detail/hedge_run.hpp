@@ -30,9 +30,14 @@ public:
 
     Advice take(const Source& source, bool first, Cause why, Turn& turn) noexcept {
         permit_.emplace(source);
-        // A further call is a retry of one that has failed, or has not answered.
-        if (!first) static_cast<void>(permit_->failed(Failure{why}, turn));
-        Advice advice = permit_->begin(turn);
+        if (!first) {
+            // A further call is a retry of one that has failed, or has not answered.
+            static_cast<void>(permit_->failed(Failure{why}, turn));
+        } else if constexpr (HasWanted<Source>) {
+            permit_->wanted(turn);
+        }
+        Advice advice = permit_->admit(turn.now);
+        if (advice.allows(turn.now)) advice = permit_->begin(turn);
         advice.by = Source::name;
         return advice;
     }
@@ -144,12 +149,13 @@ public:
             const Advice advice = call.permit.take(plan_.budget, first, why_, turn);
             if (advice.verb != Verb::go) return refuse(attempt, advice, turn);
         }
+        // If these throw there is no call, and its permit goes back.
+        if (!first) context_.hedged(attempt);
+        call.task.emplace(next(attempt));
         ++context_.calls;
         ++begun_;
         why_ = Cause::timed_out;
         next_at_ = detail::larger(after(turn.now, plan_.delay), asked_);
-        if (!first) context_.hedged(attempt);
-        call.task.emplace(next(attempt));
         call.task->start();
     }
 

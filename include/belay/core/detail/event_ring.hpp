@@ -31,9 +31,14 @@ public:
 
     /// Adds at the back.   Throws: std::bad_alloc, and then `event` is untouched.
     void push(E&& event) {
+        emplace([&]() -> E { return std::move(event); });
+    }
+    /// Adds what `make()` returns, built in its place: an event that is written in pieces and then
+    /// moved as a whole would wait for its own writes. If there is no memory it is not called.
+    template <class F>
+    void emplace(F&& make) {
         if (size_ == capacity_) grow();
-        ::new (static_cast<void*>(slots_ + ((first_ + size_) & (capacity_ - 1))))
-            E(std::move(event));
+        ::new (static_cast<void*>(slots_ + ((first_ + size_) & (capacity_ - 1)))) E(make());
         ++size_;
     }
 
@@ -72,7 +77,7 @@ private:
         ::operator delete(static_cast<void*>(slots), std::align_val_t{alignof(E)});
     }
     void grow() {
-        const std::size_t capacity = capacity_ == 0 ? 16 : capacity_ * 2;
+        const std::size_t capacity = capacity_ == 0 ? 4 : capacity_ * 2;
         E* const slots =
             static_cast<E*>(::operator new(capacity * sizeof(E), std::align_val_t{alignof(E)}));
         const std::size_t size = size_;

@@ -145,6 +145,14 @@ protected:
         for (std::size_t i = next_; i < batch_.size(); ++i) forget(*batch_[i]);
     }
 
+    /// For who waits himself between rounds: when the next one is wanted; `always` where something
+    /// waits already.   Pre: not called from inside a round.
+    [[nodiscard]] Instant next_round() noexcept {
+        refile();
+        if (!tasks_.empty() || next_ < batch_.size() || inbox_->waits()) return always;
+        return heap_.empty() ? never : heap_.top().due;
+    }
+
 private:
     struct Node final : LoopNode {
         explicit Node(BasicLoop& l) noexcept : LoopNode{ops}, loop{&l}, inbox{l.inbox_} {}

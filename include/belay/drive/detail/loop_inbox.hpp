@@ -122,6 +122,12 @@ public:
         return answer;
     }
 
+    /// Whether another thread has left anything.
+    [[nodiscard]] bool waits() noexcept {
+        const detail::SpinLock lock{mutex_};
+        return woken_ != nullptr || !posted_.empty();
+    }
+
     /// A posted function is about to run, and waits no more.   Home thread.
     void starts_task() noexcept { waiting_.fetch_sub(1, std::memory_order_relaxed); }
 

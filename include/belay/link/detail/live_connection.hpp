@@ -63,6 +63,23 @@ public:
         const InPart in{in_part_};
         part::advance(*connection_.get(), turn);
     }
+    void probe(Turn& turn, Duration within) noexcept {
+        if (!exists() || lingering() != 0) return;
+        const InPart in{in_part_};
+        part::probe(*connection_.get(), turn, within);
+    }
+    /// Lets the connection say goodbye while its epoch goes on.
+    /// Returns: false if it has none to say: what was sent was handed over.
+    [[nodiscard]] bool drain() noexcept {
+        if constexpr (HasClose<Connection>) {
+            if (exists()) {
+                const InPart in{in_part_};
+                connection_.get()->close(Failure{.cause = Cause::planned});
+                return true;
+            }
+        }
+        return false;
+    }
     void resume_reading() noexcept {
         if (!exists() || lingering() != 0) return;
         const InPart in{in_part_};

@@ -30,12 +30,36 @@ public:
 
     /// The peer has given a sign of life, being open included.
     constexpr void heard(Instant now) noexcept {
-        ask_at_ = after(now, options_.every);
-        lost_at_ = after(now, options_.dead_after);
-        asked_ = spared_ = false;
+        // Many messages of one turn are one sign of life.
+        if (now != heard_at_ || asked_) begin(now);
     }
+    /// Asks at once, out of turn; what does not answer within that long is lost. Does nothing at
+    /// rest.   Returns: whether to send a ping.
+    constexpr bool probe(Instant now, Duration within) noexcept {
+        if (lost_at_ == never) return false;
+        lost_at_ = smaller(lost_at_, after(now, within));
+        ask_at_ = after(now, options_.every);
+        return asked_ = true;
+    }
+    /// From the next connection on pings go out half as often, at most once an hour. An answer is
+    /// given the time that it would have had after a suspend; where that and `dead_after` are at
+    /// odds, a loss is noticed later.
+    ///
+    /// Returns: whether it is, and by more than before.
+    constexpr bool penalize() noexcept {
+        constexpr Duration every_max = std::chrono::hours{1};
+        const Duration longer = saturating_multiply(options_.every, 2);
+        const Duration least = spare();
+        if (options_.every < every_max) options_.every = longer < every_max ? longer : every_max;
+        const Duration needed = saturating_add(options_.every, least);
+        if (needed <= options_.dead_after) return false;
+        options_.dead_after = needed;
+        return true;
+    }
+    [[nodiscard]] constexpr const HeartbeatOptions& options() const noexcept { return options_; }
+
     /// There is no connection to watch.
-    constexpr void rest() noexcept { ask_at_ = lost_at_ = never; }
+    constexpr void rest() noexcept { heard_at_ = ask_at_ = lost_at_ = never; }
 
     /// When judge() wants to be asked.
     [[nodiscard]] constexpr Instant deadline() const noexcept { return smaller(ask_at_, lost_at_); }
@@ -49,8 +73,7 @@ public:
         const bool overslept = after(deadline(), options_.every) < now;
         if (!spared_ && (overslept || (lost(now) && !asked_))) {
             spared_ = true;
-            const Duration rest = options_.dead_after - options_.every;
-            lost_at_ = larger(lost_at_, after(now, smaller(options_.every, rest)));
+            lost_at_ = larger(lost_at_, after(now, lost(now) ? spare() : patience()));
         } else if (lost(now)) {
             return Due::lost;
         }
@@ -60,7 +83,25 @@ public:
     }
 
 private:
+    /// Silence, from now on.
+    constexpr void begin(Instant now) noexcept {
+        heard_at_ = now;
+        ask_at_ = after(now, options_.every);
+        lost_at_ = after(now, options_.dead_after);
+        asked_ = spared_ = false;
+    }
+    /// How long a ping in time is waited for.
+    [[nodiscard]] constexpr Duration patience() const noexcept {
+        return smaller(options_.every, options_.dead_after - options_.every);
+    }
+    /// How long one is that goes out when the peer would be lost already.
+    [[nodiscard]] constexpr Duration spare() const noexcept {
+        constexpr Duration spare_max = std::chrono::seconds{5};
+        return smaller(patience(), spare_max);
+    }
+
     HeartbeatOptions options_;
+    Instant heard_at_ = never;  // in this connection, while it is not at rest
     Instant ask_at_ = never;
     Instant lost_at_ = never;
     bool asked_ = false;   // since the last sign of life

@@ -45,18 +45,17 @@ enum class OfPeer : std::uint8_t {
 
 /// What a failure says, unless the user knows better.   Complexity: O(1).
 [[nodiscard]] constexpr OfPeer says_of_peer(const Failure& failure) noexcept {
+    if (failure.cause == Cause::planned) return OfPeer::nothing;
+    // Before the cause: a layer of our own may refuse for a reason that a peer may have, too.
+    if (failure.category != nullptr && is_our_own(failure)) return OfPeer::nothing;
     switch (failure.cause) {
-        case Cause::planned:
-            return OfPeer::nothing;
         case Cause::permanent:
         case Cause::forbidden:
         case Cause::unauthorized:
             return OfPeer::well;
         default:
-            break;
+            return OfPeer::unwell;
     }
-    if (failure.category != nullptr && is_our_own(failure)) return OfPeer::nothing;
-    return OfPeer::unwell;
 }
 
 }  // namespace belay::inline BELAY_ABI::detail

@@ -47,22 +47,14 @@ public:
     ///
     /// Blocks: for names, as long as the system's resolver takes; not for numeric addresses.
     [[nodiscard]] std::error_code resolve(const Endpoint& endpoint, bool passive) noexcept {
-        reset();
-        char port[8];
-        std::snprintf(port, sizeof port, "%u", static_cast<unsigned>(endpoint.port));
-        addrinfo hints{};
-        hints.ai_socktype = SOCK_STREAM;
         // Numeric first: only so it is certain that nothing is asked of anybody.
-        hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | (passive ? AI_PASSIVE : 0);
-        int error = ::getaddrinfo(endpoint.host.c_str(), port, &hints, &first_);
-        if (error == EAI_NONAME) {
-            hints.ai_flags &= ~AI_NUMERICHOST;
-            error = ::getaddrinfo(endpoint.host.c_str(), port, &hints, &first_);
-        }
-        if (error == 0) return {};
-        first_ = nullptr;
-        if (error == EAI_SYSTEM) return {errno, std::generic_category()};
-        return {error, resolve_category()};
+        const std::error_code error = resolve_numeric(endpoint, passive);
+        if (error != std::error_code{EAI_NONAME, resolve_category()}) return error;
+        return ask(endpoint, passive ? AI_PASSIVE : 0);
+    }
+    /// The same for numeric addresses only; EAI_NONAME for names.
+    [[nodiscard]] std::error_code resolve_numeric(const Endpoint& endpoint, bool passive) noexcept {
+        return ask(endpoint, AI_NUMERICHOST | (passive ? AI_PASSIVE : 0));
     }
     [[nodiscard]] const addrinfo* first() const noexcept { return first_; }
     void reset() noexcept {
@@ -70,6 +62,20 @@ public:
     }
 
 private:
+    [[nodiscard]] std::error_code ask(const Endpoint& endpoint, int flags) noexcept {
+        reset();
+        char port[8];
+        std::snprintf(port, sizeof port, "%u", static_cast<unsigned>(endpoint.port));
+        addrinfo hints{};
+        hints.ai_socktype = SOCK_STREAM;
+        hints.ai_flags = flags | AI_NUMERICSERV;
+        const int error = ::getaddrinfo(endpoint.host.c_str(), port, &hints, &first_);
+        if (error == 0) return {};
+        first_ = nullptr;
+        if (error == EAI_SYSTEM) return {errno, std::generic_category()};
+        return {error, resolve_category()};
+    }
+
     addrinfo* first_ = nullptr;
 };
 

@@ -14,7 +14,7 @@
 #include <belay/link/length_prefixed.hpp>
 #include <belay/link/link.hpp>
 #include <belay/link/link_errc.hpp>
-#include <belay/posix/detail/addresses.hpp>
+#include <belay/posix/detail/dial.hpp>
 #include <belay/posix/detail/socket.hpp>
 #include <belay/posix/poller.hpp>
 
@@ -37,13 +37,14 @@ struct TcpOptions {
 template <FramingLike Framing = LengthPrefixed>
 class TcpConnection {
 public:
-    /// Dials.   Blocks: while a name is looked up.   Throws: std::bad_alloc.
+    /// Dials.   Blocks: without a resolver, while a name is looked up.   Throws: std::bad_alloc.
     TcpConnection(Poller& poller, const Endpoint& endpoint, const Framing& framing,
-                  const TcpOptions& options, const Link<Bytes>& link)
+                  const TcpOptions& options, const Link<Bytes>& link,
+                  detail::BasicResolver* resolver = nullptr)
         : TcpConnection{poller, framing, options, link} {
-        const std::error_code error = addresses_.resolve(endpoint, false);
-        address_ = addresses_.first();
-        dial(error);
+        dial_ = belay::detail::Ref<detail::Dial>::make();
+        const auto error = dial_->begin(endpoint, resolver, link);
+        if (error) dial(*error);
     }
     /// Takes over a connected socket.   Throws: std::bad_alloc.
     TcpConnection(Poller& poller, detail::Socket socket, const Framing& framing,
@@ -120,8 +121,8 @@ public:
         watch_events();
     }
 
-    /// Writes what waits, says goodbye to the peer, and reports Link::closed with `why` when the
-    /// peer has said so too. Messages that come meanwhile are dropped.
+    /// Writes what waits, says goodbye to the peer, and reports Link::closed when the peer has said
+    /// so too: with `why`, if everything could be written. What comes meanwhile is dropped.
     void close(const Failure& why) noexcept {
         if (state_ == State::closing) return;
         if (state_ != State::open || broken_) return end(why);
@@ -130,6 +131,12 @@ public:
         holds_ = false;
         input_.drop();
         write();
+    }
+
+    [[nodiscard]] Instant deadline() const noexcept { return dial_ ? dial_->deadline() : never; }
+    /// The resolver has answered.
+    void advance(Turn&) {
+        if (dial_ && dial_->answered()) dial(dial_->take());
     }
 
 private:
@@ -162,33 +169,21 @@ private:
 
     /// Tries addresses until one does not fail at once; `error` is why there is none left.
     void dial(std::error_code error) {
-        for (; address_ != nullptr; address_ = address_->ai_next) {
-            watch_.stop();
-            socket_ = detail::Socket::tcp(address_->ai_family);
-            if (socket_) {
-                const int answer =
-                    ::connect(socket_.get(), address_->ai_addr, address_->ai_addrlen);
-                if (answer == 0 || errno == EINPROGRESS || errno == EINTR) {
-                    return watch_.start(socket_.get(), POLLOUT);
-                }
-            }
-            error = detail::errno_code();
-        }
-        end(Failure::from(error));
+        watch_.stop();
+        socket_ = dial_->next(error);
+        if (!socket_) return end(Failure::from(error));
+        watch_.start(socket_.get(), POLLOUT);
     }
     void finish_dial() {
         std::error_code error = socket_.take_error();
-        if (!error && detail::connected_to_itself(socket_)) {
+        if (!error && detail::connected_to_itself(socket_))
             error = std::make_error_code(std::errc::connection_refused);
-        }
         if (!error) return begin();
-        address_ = address_->ai_next;
         dial(error);
     }
     void begin() {
-        addresses_.reset();
-        // Without it small messages would wait for the peer's acknowledgement. If it cannot be
-        // had, they are late, and that is all.
+        dial_.reset();
+        // Without it small messages wait for acknowledgements: they are late, and that is all.
         static_cast<void>(socket_.enable(IPPROTO_TCP, TCP_NODELAY));
         state_ = State::open;
         watch_events();
@@ -197,6 +192,7 @@ private:
     /// The one place where Link::closed is reported.
     void end(const Failure& why) noexcept {
         state_ = State::over;
+        dial_.reset();
         watch_.stop();
         socket_.reset();
         output_.clear();
@@ -207,7 +203,7 @@ private:
         broken_ = error;
         output_.clear();
         blocked_ = false;
-        if (state_ == State::closing) return end(why_);
+        if (state_ == State::closing) return end(Failure::from(error));
         watch_events();
     }
 
@@ -227,25 +223,28 @@ private:
     // ---- input ---------------------------------------------------------------------------------
 
     void read() {
-        for (unsigned i = 0; i < reads_per_round_max && reads(); ++i) {
+        for (unsigned i = 0; i < reads_per_round_max && !holds_; ++i) {
             std::span<std::byte> room;
             if (!guarded([&] { room = input_.room(); })) return;
             const std::size_t most = std::min(room.size(), Input::bytes_min);
             const ssize_t n = ::recv(socket_.get(), room.data(), most, 0);
             if (n < 0 && errno == EINTR) continue;
             if (n < 0 && detail::would_block(errno)) break;
+            // A peer that only sends no more may read on: what waits for it goes first.
+            holds_ = n == 0 && state_ == State::closing && !output_.empty();
+            if (holds_) break;
             if (n <= 0) return end(end_of_input(n == 0 ? std::error_code{} : detail::errno_code()));
             if (state_ == State::open) {
                 input_.arrived(static_cast<std::size_t>(n));
                 take_input(false);
             }
+            if (state_ == State::over) return;
             if (static_cast<std::size_t>(n) < most) break;
         }
-        if (state_ != State::over) watch_events();
+        watch_events();
     }
-    [[nodiscard]] bool reads() const noexcept { return state_ != State::over && !holds_; }
     [[nodiscard]] Failure end_of_input(const std::error_code& error) const noexcept {
-        if (state_ == State::closing) return why_;
+        if (state_ == State::closing && !error) return why_;
         if (broken_) return Failure::from(broken_);
         return error ? Failure::from(error) : failure_of(LinkErrc::closed_by_peer);
     }
@@ -253,11 +252,12 @@ private:
     /// Handles what has arrived. If that tells the supervisor nothing (`told`), it still learns
     /// that the peer is alive.
     void take_input(bool told) {
+        bool answered = false;
         for (;;) {
             const Cut cut = input_.next();
             switch (cut.kind) {
                 case Cut::Kind::more:
-                    if (!told) link_.pong();
+                    if (answered || !told) link_.pong(answered);
                     return;
                 case Cut::Kind::message:
                     if (!guarded([&] { held_.assign(cut.body.begin(), cut.body.end()); })) return;
@@ -265,6 +265,8 @@ private:
                     told = true;
                     break;
                 case Cut::Kind::alive:
+                    // One that asks for an answer is the peer's ping.
+                    answered = answered || cut.body.empty();
                     if (!cut.body.empty()) {
                         put_once([&] { output_.append(cut.body); }, answer_ends_);
                     }
@@ -277,9 +279,8 @@ private:
     }
     /// Hands a message up.   Returns: false if nobody takes it now; it is kept.
     bool offer() {
-        const belay::driver::Post post = link_.received(std::move(held_));
         // Gone: our end follows, or we linger; there is nobody to read for.
-        holds_ = post != belay::driver::Post::taken;
+        holds_ = link_.received(std::move(held_)) != belay::driver::Post::taken;
         return !holds_;
     }
 
@@ -323,16 +324,17 @@ private:
             const BytesView bytes = output_.pending();
             const ssize_t n = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
             if (n < 0 && errno == EINTR) continue;
-            if (n < 0 && detail::would_block(errno)) {
-                blocked_ = true;
-                break;
-            }
+            blocked_ = n < 0 && detail::would_block(errno);
+            if (blocked_) break;
             if (n < 0) return broken(detail::errno_code());
             output_.consume(static_cast<std::size_t>(n));
             output_.give_back_above(options_.output_bytes_max);
             written_ += static_cast<std::uint64_t>(n);
         }
-        if (state_ == State::closing && output_.empty()) ::shutdown(socket_.get(), SHUT_WR);
+        if (state_ == State::closing && output_.empty()) {
+            if (holds_) return end(why_);  // it has said goodbye before
+            ::shutdown(socket_.get(), SHUT_WR);
+        }
         tell_room();
         watch_events();
     }
@@ -365,8 +367,8 @@ private:
     /// and reader do not take turns by the message, and the refused message fits.
     void tell_room() noexcept {
         if (refused_bytes_ == 0 || state_ != State::open) return;
-        const bool half = output_.size() <= options_.output_bytes_max / 2;
-        if (!half || !fits(output_.size(), refused_bytes_)) return;
+        if (output_.size() > options_.output_bytes_max / 2) return;
+        if (!fits(output_.size(), refused_bytes_)) return;
         refused_bytes_ = 0;
         link_.writable();
     }
@@ -374,7 +376,7 @@ private:
     const TcpOptions options_;
     const Link<Bytes> link_;
     State state_ = State::connecting;
-    /// The peer is not read from: held_ was refused, and more may wait behind it.
+    /// The peer is not read from: held_ was refused; when closing: it has said goodbye.
     bool holds_ = false;
     /// The kernel takes no output now; poll says when it does again.
     bool blocked_ = false;
@@ -382,16 +384,14 @@ private:
     Failure why_{};
     /// The message that send() last answered busy to; 0 for none.
     std::size_t refused_bytes_ = 0;
-    /// Positions in the stream of output: what the kernel has, and the ends of the last ping and of
-    /// the last answer to one.
+    /// Positions in the output: what the kernel has, the ends of the last ping and answer to one.
     std::uint64_t written_ = 0;
     std::uint64_t ping_ends_ = 0;
     std::uint64_t answer_ends_ = 0;
     Input input_;
     belay::detail::StreamOutput output_;
     Bytes held_;
-    detail::Addresses addresses_;
-    const addrinfo* address_ = nullptr;
+    belay::detail::Ref<detail::Dial> dial_;  // until it is connected
     detail::Socket socket_;
     /// Last, so that it ends before the descriptor is closed.
     Watch watch_;

@@ -34,7 +34,7 @@ public:
 
     BasicSession(Transport transport, Policy policy, Queue queue, SessionOptions options,
                  Observer observer = {})
-        : options_{std::move(options)},
+        : options_{checked(std::move(options))},
           observer_{std::move(observer)},
           queue_{std::move(queue)},
           sender_{queue_.storage(),
@@ -57,8 +57,8 @@ public:
     }
 
     [[nodiscard]] Instant deadline() const noexcept {
-        if (dirty_ || !deferred_.empty() || can_send()) return always;
-        return smaller(link_.deadline(), core_.deadline(facts()));
+        if (dirty_ || !deferred_.empty() || can_send() || is_drained()) return always;
+        return smaller(smaller(link_.deadline(), core_.deadline(facts())), drain_ends_);
     }
 
     void advance(Instant now) {
@@ -70,6 +70,10 @@ public:
         make_durable();
         pump();
         tell(guard);
+        // Last: the observer may destroy the session when it hears of it.
+        if (guard.gone() || (!is_drained() && now_ < drain_ends_)) return;
+        drain_ends_ = never;
+        stop();
     }
 
     // ---- commands ------------------------------------------------------------------------------
@@ -77,11 +81,13 @@ public:
     /// Takes an operation.
     ///
     /// Returns: its number. It is not durable yet: see on_accepted and commit().
-    /// Errors:  QueueErrc::queue_full, queue_suspended, too_large; of the medium. Then it is not
+    /// Errors:  QueueErrc::queue_full, queue_suspended, too_large; SessionErrc::takes_no_more while
+    ///          it is being drained; of the medium. Then it is not
     ///          taken; but after a failure of the medium in Flush::each it may be delivered by the
     ///          next Session over the journal, and this one is blocked.
     [[nodiscard]] Result<std::uint64_t> send(BytesView operation) {
         if (sender_.blocked() == Blocked::journal_failed) return SessionErrc::journal_failed;
+        if (drain_ends_ != never) return SessionErrc::takes_no_more;
         const std::error_code e = queue_.push(operation);
         // In Flush::each the push flushes: the next turn, or commit(), finds that it has failed.
         if (!e || journal().failed()) {
@@ -108,7 +114,16 @@ public:
     void start() { link_.start(); }
     /// Disconnects; see Supervisor::stop. What was taken stays in the queue.
     void stop() { link_.stop(); }
-    void shut(Gate gate) { link_.shut(gate); }
+    /// Takes no more operations, and stops when all that were taken are acknowledged, or when the
+    /// time is over; until then it connects again as ever. What is left then (`depth()`) stays in
+    /// the queue. Of several calls the one that ends first counts.
+    void drain(Duration within) {
+        if (link_.status().state == LinkState::stopped) return;
+        const Instant ends = after(larger(now_, waker_.now()), within);
+        drain_ends_ = smaller(drain_ends_, smaller(ends, before(never, Duration{1})));
+        waker_.touch();
+    }
+    void shut(Gate gate, Duration grace = {}) { link_.shut(gate, grace); }
     void open(Gate gate) { link_.open(gate); }
     template <class... A>
     void credentials(A&&... values) {
@@ -188,6 +203,7 @@ private:
     }
 
     void on_state(const Transition& change) {
+        if (change.to.state == LinkState::stopped) drain_ends_ = never;
         if (change.to.state != LinkState::connected) {
             sender_.close();
             core_.disconnected(change.to.state);
@@ -255,6 +271,7 @@ private:
         }
     }
 
+    [[nodiscard]] bool is_drained() const noexcept { return drain_ends_ != never && depth() == 0; }
     [[nodiscard]] bool can_send() const noexcept {
         const bool up = link_.status().state == LinkState::connected && !busy_;
         return up && (!unsent_.empty() || sender_.wants_to_send());
@@ -341,6 +358,7 @@ private:
     EventRing<Transition> deferred_;  // of the connection, while one of our own hooks runs
     std::uint64_t pings_ = 0;
     Instant now_ = always;
+    Instant drain_ends_ = never;  // `never`: it is not being drained
     Link link_;
 };
 

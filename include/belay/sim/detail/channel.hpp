@@ -271,7 +271,7 @@ private:
             case SegmentKind::ping:
                 in.ping_unread = false;
                 if (can_send(e) && !cut_) push(side, SegmentKind::pong);
-                e.link.pong();
+                e.link.pong(false);
                 return true;
             case SegmentKind::pong:
                 e.link.pong();

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/adapter/standalone_asio.hpp
+/// Lets AsioLoop and AsioTcp use the standalone asio; needs asio 1.22 or later.
+#pragma once
+
+#include <string>       // std::string
+#include <type_traits>  // std::decay_t
+#include <utility>      // std::forward; before asio, which in Boost 1.74 uses std::exchange without
+
+#include <asio/connect.hpp>
+#include <asio/error.hpp>
+#include <asio/io_context.hpp>
+#include <asio/ip/tcp.hpp>
+#include <asio/post.hpp>
+#include <asio/steady_timer.hpp>
+
+#include <belay/adapter/detail/asio_of.hpp>
+#include <belay/core/cause.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+template <>
+struct AsioOf<asio::io_context> {
+    using Context = asio::io_context;
+    using Timer = asio::steady_timer;
+    using Tcp = asio::ip::tcp;
+    using Error = std::error_code;
+
+    template <class F>
+    static void post(Context& context, F&& f) {
+        asio::post(context, std::decay_t<F>(std::forward<F>(f)));
+    }
+    template <class F>
+    static void connect(Tcp::socket& socket, const Tcp::resolver::results_type& to, F&& f) {
+        asio::async_connect(socket, to, std::forward<F>(f));
+    }
+    template <class Bytes>
+    [[nodiscard]] static auto buffer(Bytes bytes) noexcept {
+        return asio::buffer(bytes.data(), bytes.size());
+    }
+
+    [[nodiscard]] static auto address(const std::string& text, Error& error) {
+        return asio::ip::make_address(text, error);
+    }
+    [[nodiscard]] static bool ended(const Error& e) noexcept { return e == asio::error::eof; }
+    [[nodiscard]] static bool would_block(const Error& e) noexcept {
+        return e == asio::error::would_block || e == asio::error::try_again;
+    }
+    /// A name that is unknown today may be known tomorrow.
+    [[nodiscard]] static bool unresolved(const Error& e) noexcept {
+        return e.category() == asio::error::get_netdb_category() ||
+               e.category() == asio::error::get_addrinfo_category();
+    }
+    /// The system's errors as the standard library knows them: asio's own category of those says
+    /// of few what they mean.
+    [[nodiscard]] static std::error_code standard(const Error& e) noexcept {
+        if (e.category() == asio::error::get_system_category()) {
+            return {e.value(), std::system_category()};
+        }
+        return e;
+    }
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/call/retry_log.hpp
+/// RetryLog: an observer of `retry` and Pipeline that writes lines for people.
+#pragma once
+
+#include <string>       // std::string, std::to_string
+#include <string_view>  // std::string_view
+#include <utility>      // std::move
+
+#include <belay/call/retry_observer.hpp>
+#include <belay/core/detail/duration_text.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// Writes a line for each attempt that failed or may not start, with its number, the wait, the
+/// cause and the rule, as LinkLog does for links: `RetryLog{[](std::string_view line) {...}}`.
+///
+/// A call that succeeds at once says nothing. One log may be told of many calls, by `std::ref`, or
+/// of each kind of them one with a name of its own.
+///
+/// Thread safety: as its sink.   Allocates: a string per line; none where nothing is said.
+/// Throws:        std::bad_alloc, and what the sink throws.
+template <class Sink>
+class RetryLog {
+public:
+    explicit RetryLog(Sink sink, std::string name = "call")
+        : sink_{std::move(sink)}, name_{std::move(name)} {}
+
+    void on_retry(const RetryPlanned& retry) {
+        line(number(retry.attempt) + " failed (" + retry.failure.message() + "); the next one in " +
+             detail::duration_text(retry.wait) + in_brackets(retry.advice));
+    }
+    void on_refusal(const CallRefused& refusal) {
+        // Without an end nobody waits for one.
+        const std::string wait =
+            refusal.advice.until == never ? "" : " for " + detail::duration_text(refusal.wait);
+        line(number(refusal.attempt) + " may not start" + wait + in_brackets(refusal.advice));
+    }
+    void on_hedge(const Attempt& attempt) {
+        line(number(attempt) + " starts beside one that has not been answered");
+    }
+    void on_success(const Attempt& attempt) {
+        if (attempt.number > 1) line(number(attempt) + " succeeded");
+    }
+    void on_give_up(const RetryEnded& ended) {
+        const std::string last =
+            ended.failure.cause == Cause::none ? "" : "; last: " + ended.failure.message();
+        const std::string rule = ended.advice.by.empty() ? "" : ", " + std::string{ended.advice.by};
+        line("gave up after " + std::to_string(ended.attempts) + " attempts (" +
+             ended.why.message() + rule + last + ")");
+    }
+
+private:
+    static std::string number(const Attempt& attempt) {
+        return "attempt " + std::to_string(attempt.number);
+    }
+    static std::string in_brackets(const Advice& advice) {
+        return advice.by.empty() ? std::string{} : " (" + std::string{advice.by} + ")";
+    }
+    void line(const std::string& what) { sink_(std::string_view{name_ + ": " + what}); }
+
+    Sink sink_;
+    std::string name_;
+};
+
+template <class Sink>
+RetryLog(Sink) -> RetryLog<Sink>;
+template <class Sink>
+RetryLog(Sink, std::string) -> RetryLog<Sink>;
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/core/detail/member_names.hpp
+/// has_<name>: whether a class has a member of this name at all: private, overloaded, a template.
+/// Of the hooks of observers core/observer.hpp asks by itself.
+#pragma once
+
+#include <type_traits>  // std::is_class_v, std::is_final_v, std::remove_cv_t
+
+#include <belay/core/assert.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+// The names of all hooks that a user's class may have or not: of observers, rules and what Shared
+// refers to, jitters, growths and caps, trips and open waits, framings, documents. In another form
+// than the one that is called it would never be called, so it must be seen in whatever form it is.
+struct MemberNames {
+    int on_state, on_message, on_writable, on_unsent, on_accepted, on_acknowledged, on_blocked,
+        on_journal_replaced, on_stalled, on_attached, on_committed, on_refused, on_ledger_failed,
+        on_pushed, on_dropped, on_popped, on_drained, on_released, on_dead, on_breaker, on_attempt,
+        on_retry, on_refusal, on_hedge, on_success, on_give_up, on_round_trip, on_policy_conflict,
+        on_network_suspect, on_operation, on_conflict, on_progress, on_idle;
+    int wanted, admit, begin, failed, succeeded, abandoned, lost, review, reset, stable_window,
+        attempt_limit, name, listens, is_shared, reserve;
+    int delay, check, grows, least, before_jitter;
+    int too_slow, counts;
+    int put_ping, put_header;
+    int state_vector, diff;
+};
+
+/// A name that T has, too, is ambiguous in it, however T declares it: `&MemberProbe<T>::failed` is
+/// an error exactly then. Never an object.
+template <class T>
+struct MemberProbe : T, MemberNames {};
+
+template <class T>
+concept Probed = std::is_class_v<T> && !std::is_final_v<T>;
+
+// Of what is final or no class only a public member that is neither overloaded nor a template. (Its
+// last line is for the semicolon.)
+#define BELAY_DETAIL_MEMBER(name)                                          \
+    template <class T>                                                     \
+    [[nodiscard]] consteval bool has_##name() {                            \
+        if constexpr (Probed<T>) {                                         \
+            return !requires { &MemberProbe<std::remove_cv_t<T>>::name; }; \
+        } else {                                                           \
+            return requires { &T::name; };                                 \
+        }                                                                  \
+    }                                                                      \
+    struct MemberNames
+// Of rules, and what Shared refers to.
+BELAY_DETAIL_MEMBER(wanted);
+BELAY_DETAIL_MEMBER(admit);
+BELAY_DETAIL_MEMBER(begin);
+BELAY_DETAIL_MEMBER(failed);
+BELAY_DETAIL_MEMBER(succeeded);
+BELAY_DETAIL_MEMBER(abandoned);
+BELAY_DETAIL_MEMBER(lost);
+BELAY_DETAIL_MEMBER(review);
+BELAY_DETAIL_MEMBER(reset);
+BELAY_DETAIL_MEMBER(stable_window);
+BELAY_DETAIL_MEMBER(attempt_limit);
+BELAY_DETAIL_MEMBER(name);
+BELAY_DETAIL_MEMBER(listens);
+BELAY_DETAIL_MEMBER(is_shared);
+BELAY_DETAIL_MEMBER(reserve);
+// Of jitters, growths, caps.
+BELAY_DETAIL_MEMBER(delay);
+BELAY_DETAIL_MEMBER(check);
+BELAY_DETAIL_MEMBER(grows);
+BELAY_DETAIL_MEMBER(least);
+BELAY_DETAIL_MEMBER(before_jitter);
+// Of trips.
+BELAY_DETAIL_MEMBER(too_slow);
+BELAY_DETAIL_MEMBER(counts);
+// Of framings.
+BELAY_DETAIL_MEMBER(put_ping);
+BELAY_DETAIL_MEMBER(put_header);
+// Of documents.
+BELAY_DETAIL_MEMBER(state_vector);
+BELAY_DETAIL_MEMBER(diff);
+#undef BELAY_DETAIL_MEMBER
+
+}  // namespace belay::inline BELAY_ABI::detail

@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/drive/detail/driver_checker.hpp
+/// DriverChecker: plays all that a driver must bear; see driver_check.hpp.
+#pragma once
+
+#include <atomic>       // std::atomic
+#include <memory>       // std::pointer_traits
+#include <optional>     // std::optional
+#include <thread>       // std::thread
+#include <type_traits>  // std::remove_cvref_t
+#include <utility>      // std::exchange, std::move
+#include <vector>       // std::vector
+
+#include <belay/core/detail/function.hpp>
+#include <belay/core/driver_like.hpp>
+#include <belay/drive/driver_rule.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+namespace detail {
+
+/// A machine that the checker plays.
+struct DriverProbe {
+    void attach(Waker w) {
+        ++attached;
+        waker = std::move(w);
+    }
+    [[nodiscard]] Instant deadline() const noexcept {
+        if (mail.load()) return always;
+        const Instant answer = due;
+        if (on_reading && std::exchange(reads_left, reads_left - 1) == 1) on_reading();
+        return answer;
+    }
+    void advance(Instant now) {
+        ++turns;
+        if (now > latest) latest = now;
+        mail = false;
+        if (due > now) return;
+        ++due_turns;
+        due = every == forever ? never : after(now, every);
+        if (on_turn) on_turn();
+    }
+
+    Instant due = never;
+    Duration every = forever;
+    Function<void()> on_turn;
+    mutable Function<void()> on_reading;
+    mutable int reads_left = 1;
+    std::atomic<bool> mail{false};
+    int attached = 0;
+    int turns = 0;
+    int due_turns = 0;
+    Instant latest = always;
+    // Last: it ends first.
+    Waker waker;
+};
+
+template <class Rig>
+constexpr bool is_simulated = [] {
+    if constexpr (requires { Rig::is_simulated; }) {
+        return static_cast<bool>(Rig::is_simulated);
+    } else {
+        return false;
+    }
+}();
+
+/// Plays all that a driver must bear; `broken()` is the first rule that it broke.
+template <class Make>
+class DriverChecker {
+    using Pointer = std::remove_cvref_t<decltype(std::declval<Make&>()())>;
+    using Rig = typename std::pointer_traits<Pointer>::element_type;
+    using Driver = std::remove_cvref_t<decltype(std::declval<Rig&>().driver)>;
+    static_assert(explain::driver_like<Driver>());
+    static constexpr bool simulated = is_simulated<Rig>;
+
+public:
+    explicit DriverChecker(Make& make) noexcept : make_{make} {}
+
+    [[nodiscard]] std::optional<DriverRule> run() {
+        using Check = void (DriverChecker::*)();
+        constexpr Check checks[] = {&DriverChecker::introduction, &DriverChecker::turns,
+                                    &DriverChecker::touches,      &DriverChecker::wakes,
+                                    &DriverChecker::rest,         &DriverChecker::fairness,
+                                    &DriverChecker::posts,        &DriverChecker::leaves,
+                                    &DriverChecker::hand_over,    &DriverChecker::end};
+        for (const Check check : checks) {
+            rig_ = make_();
+            time_ = rig_->driver.now();
+            (this->*check)();
+            rig_ = Pointer{};
+            if (broken_) break;
+        }
+        return broken_;
+    }
+
+private:
+    /// Turns of run_once() that are given to a driver to do what it must.
+    static constexpr int rounds_max = 10'000;
+    /// Turns in which what must not happen might.
+    static constexpr int rounds_of_rest = 30;
+
+    void introduction() {
+        DriverProbe a, b;
+        rig_->driver.attach(a);
+        rig_->driver.attach(b);
+        expect(a.attached == 1 && a.waker.handle().node() != nullptr,
+               DriverRule::introduces_itself);
+        const Instant before = rig_->driver.now();
+        const Instant told = a.waker.now();
+        expect(before <= told && told <= rig_->driver.now(), DriverRule::introduces_itself);
+        expect(a.waker.seed().value != b.waker.seed().value, DriverRule::gives_each_its_own_seed);
+        rest();
+        expect(a.attached == 1, DriverRule::introduces_itself);
+    }
+
+    void turns() {
+        std::vector<DriverProbe> many(20);
+        for (DriverProbe& m : many) {
+            m.due = always;
+            rig_->driver.attach(m);
+        }
+        for (DriverProbe& m : many) {
+            until([&] { return m.turns > 0; }, DriverRule::runs_what_is_due);
+        }
+        DriverProbe late, ticks;
+        late.due = after(rig_->driver.now(), std::chrono::milliseconds{2});
+        ticks.due = always;
+        ticks.every = std::chrono::milliseconds{1};
+        rig_->driver.attach(late);
+        rig_->driver.attach(ticks);
+        until([&] { return late.due_turns == 1; }, DriverRule::runs_what_is_due);
+        expect(late.latest <= rig_->driver.now(), DriverRule::tells_the_time);
+        until([&] { return ticks.due_turns >= 5; }, DriverRule::reads_the_deadline_after_each_turn);
+        expect(ticks.latest <= rig_->driver.now(), DriverRule::tells_the_time);
+    }
+
+    void touches() {
+        DriverProbe idle, distant;
+        distant.due = after(rig_->driver.now(), std::chrono::hours{1000});
+        rig_->driver.attach(idle);
+        rig_->driver.attach(distant);
+        settle();
+        for (DriverProbe* const m : {&idle, &distant}) {
+            m->due = always;
+            m->waker.touch();
+            until([&] { return m->due_turns == 1; }, DriverRule::hears_touch);
+        }
+    }
+
+    void wakes() {
+        if constexpr (!simulated) {
+            DriverProbe idle;
+            rig_->driver.attach(idle);
+            settle();
+            for (int i = 1; i <= 3 && !broken_; ++i) {
+                idle.due = always;
+                std::thread{[wake = idle.waker.handle()] { wake.wake(); }}.join();
+                until([&] { return idle.due_turns == i; }, DriverRule::hears_wake);
+            }
+            wake_behind_a_reading(idle);
+        }
+    }
+    /// The driver has asked for the deadline and not heard the answer yet, when another thread
+    /// changes it.
+    void wake_behind_a_reading(DriverProbe& idle) {
+        std::thread other;
+        std::atomic<bool> woken{false};
+        idle.on_reading = [&] {
+            other = std::thread{[&, wake = idle.waker.handle()] {
+                idle.mail = true;
+                wake.wake();
+                woken = true;
+            }};
+            // Not for ever: a driver may hold a lock that the wake waits for.
+            for (int i = 0; i < 100'000 && !woken; ++i) std::this_thread::yield();
+        };
+        const int before = idle.turns;
+        idle.waker.touch();
+        until([&] { return woken && idle.turns > before && !idle.mail; },
+              DriverRule::hears_wake_behind_a_reading);
+        if (other.joinable()) other.join();
+        idle.on_reading = {};
+    }
+
+    void rest() {
+        DriverProbe idle, distant;
+        distant.due = after(rig_->driver.now(), std::chrono::hours{1000});
+        rig_->driver.attach(idle);
+        rig_->driver.attach(distant);
+        settle();
+        const int before = idle.turns + distant.turns;
+        settle();
+        expect(idle.turns + distant.turns <= before + 2, DriverRule::lets_machines_rest);
+    }
+
+    void fairness() {
+        constexpr int turns_max = 1000;
+        if constexpr (simulated) return;
+        DriverProbe busy, other;
+        bool ran = false;
+        int when_other_ran = turns_max;
+        int when_post_ran = turns_max;
+        busy.due = always;
+        busy.every = Duration::zero();
+        busy.on_turn = [&] {
+            if (busy.turns >= turns_max) busy.every = forever, busy.due = never;
+        };
+        other.due = always;
+        other.on_turn = [&] { when_other_ran = busy.turns; };
+        rig_->driver.attach(busy);
+        rig_->driver.attach(other);
+        static_cast<void>(rig_->driver.post([&] {
+            ran = true;
+            when_post_ran = busy.turns;
+        }));
+        until([&] { return other.turns > 0 && ran; }, DriverRule::starves_nobody);
+        expect(when_other_ran < turns_max && when_post_ran < turns_max, DriverRule::starves_nobody);
+        busy.every = forever;
+        busy.due = never;
+        settle();
+    }
+
+    void posts() {
+        constexpr auto rule = DriverRule::posts_run_at_home_later_once;
+        const std::thread::id home = std::this_thread::get_id();
+        int ran = 0;
+        bool in_post = true;
+        bool wrong = false;
+        const auto f = [&] {
+            ++ran;
+            wrong = wrong || in_post || std::this_thread::get_id() != home;
+        };
+        expect(rig_->driver.post(f) == driver::Post::taken, rule);
+        in_post = false;
+        until([&] { return ran == 1; }, rule);
+        // From inside of another one.
+        static_cast<void>(rig_->driver.post([&] {
+            in_post = true;
+            static_cast<void>(rig_->driver.post(f));
+            in_post = false;
+        }));
+        until([&] { return ran == 2; }, rule);
+        if constexpr (!simulated) {
+            std::thread{[&] {
+                for (int i = 0; i < 10; ++i) static_cast<void>(rig_->driver.post(f));
+            }}.join();
+            until([&] { return ran == 12; }, rule);
+        }
+        settle();
+        expect(!wrong && ran == (simulated ? 2 : 12), rule);
+    }
+
+    void leaves() {
+        constexpr auto rule = DriverRule::forgets_who_left;
+        DriverProbe gone, first, second, own;
+        rig_->driver.attach(gone);
+        settle();
+        gone.turns = 0;
+        gone.due = always;
+        gone.waker.touch();
+        gone.waker = Waker{};
+        // Both are due, and whoever comes first sends the other away.
+        first.due = second.due = own.due = always;
+        first.on_turn = [&] { second.waker = Waker{}; };
+        second.on_turn = [&] { first.waker = Waker{}; };
+        own.on_turn = [&] {
+            own.due = always;
+            own.waker = Waker{};
+        };
+        for (DriverProbe* const m : {&first, &second, &own}) rig_->driver.attach(*m);
+        until([&] { return first.turns + second.turns > 0 && own.turns > 0; },
+              DriverRule::runs_what_is_due);
+        settle();
+        expect(gone.turns == 0 && own.turns == 1 && (first.turns == 0 || second.turns == 0), rule);
+    }
+
+    void hand_over() {
+        DriverProbe guest;
+        rig_->driver.attach(guest);
+        settle();
+        Pointer other = make_();
+        other->driver.attach(guest);
+        guest.turns = 0;
+        guest.due = always;
+        guest.waker.touch();
+        settle();
+        expect(guest.turns == 0, DriverRule::hands_over);
+        for (int i = 0; i < rounds_max && guest.due_turns == 0; ++i) other->run_once();
+        expect(guest.due_turns == 1, DriverRule::hands_over);
+        guest.waker = Waker{};
+    }
+
+    void end() {
+        DriverProbe idle;
+        rig_->driver.attach(idle);
+        settle();
+        const driver::WakeHandle wake = idle.waker.handle();
+        rig_ = Pointer{};
+        idle.waker.touch();
+        wake.wake();
+        expect(idle.waker.now() == always, DriverRule::ends_before_machines);
+    }
+
+    void step() {
+        rig_->run_once();
+        const Instant now = rig_->driver.now();
+        expect(now >= time_, DriverRule::tells_the_time);
+        time_ = now;
+    }
+    void settle() {
+        for (int i = 0; i < rounds_of_rest; ++i) step();
+    }
+    template <class Done>
+    void until(Done done, DriverRule rule) {
+        for (int i = 0; i < rounds_max && !done() && !broken_; ++i) step();
+        expect(done(), rule);
+    }
+    void expect(bool kept, DriverRule rule) noexcept {
+        if (!kept && !broken_) broken_ = rule;
+    }
+
+    Make& make_;
+    Pointer rig_{};
+    Instant time_ = always;
+    std::optional<DriverRule> broken_;
+};
+
+}  // namespace detail
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/fleet/detail/fleet_ear.hpp
+/// FleetEar: hears a service for its fleet, and passes on what its user's observer hears.
+#pragma once
+
+#include <belay/fleet/detail/fleet_hub.hpp>
+#include <belay/link/observer.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// The observer of a service's supervisor. A service that was removed tells nobody any more.
+///
+/// Thread safety: the fleet's home thread.
+template <class O>
+struct FleetEar {
+    template <class H, class Machine, class... A>
+    void tell(Machine& machine, A&&... a) {
+        if (seat->removed) return;
+        if constexpr (requires(const Transition& t) { take_state(a...); }) take_state(a...);
+        // A hook that removes its own service goes on with it: it ends later.
+        const driver::TurnGuard guard{seat->line};
+        notify<H>(user, machine, static_cast<A&&>(a)...);
+    }
+    void take_state(const Transition& t) noexcept { seat->hub->moved(*seat, t.to.state); }
+
+    FleetSeat* seat;
+    [[no_unique_address]] O user;
+};
+
+template <class H>
+inline constexpr bool is_state_hook = false;
+template <class Machine>
+inline constexpr bool is_state_hook<Hook<OnState, Machine, const Transition&>> = true;
+
+template <class O>
+struct Audience<FleetEar<O>> {
+    static constexpr bool is_tee = true;
+    template <class H>
+    static constexpr bool hears = is_state_hook<H> || detail::hears<H, O>;
+    template <class Hooks>
+    [[nodiscard]] static consteval bool explain() {
+        return explain_observer<Hooks, O>();
+    }
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

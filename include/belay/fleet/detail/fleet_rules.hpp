@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/fleet/detail/fleet_rules.hpp
+/// NetworkWait, InFleetTime, FleetPolicy: what a fleet adds to the policies of its services.
+#pragma once
+
+#include <utility>  // std::move
+
+#include <belay/fleet/detail/fleet_hub.hpp>
+#include <belay/policy/policy.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// No attempt while the network is suspect.
+struct NetworkWait {
+    static constexpr std::string_view name = "network suspect";
+
+    [[nodiscard]] Advice admit(Instant now) const noexcept {
+        const Instant until = seat->hub->wait_until;
+        return until > now && !seat->passes ? Advice::wait_at_least(until) : Advice::go();
+    }
+    FleetSeat* seat;
+};
+
+/// A service's policy, which hears of things at the times at which they happened: of a failure when
+/// the connection failed, not when the verdict came; and whose limit on attempts runs from the
+/// dial.
+template <class Policy>
+class InFleetTime : public WantedHook<InFleetTime<Policy>, HasWanted<Policy>> {
+public:
+    InFleetTime(Policy policy, FleetSeat& seat) noexcept
+        : policy_{std::move(policy)}, seat_{&seat} {}
+
+    [[nodiscard]] Advice admit(Instant now) const noexcept { return policy_.admit(now); }
+    Advice begin(Turn& turn) noexcept {
+        seat_->asked_at = turn.now;
+        seat_->limit = policy_.attempt_limit();
+        return policy_.begin(turn);
+    }
+    [[nodiscard]] Advice failed(const Failure& failure, Turn& turn) noexcept {
+        Turn then = at_its_time(turn);
+        return policy_.failed(failure, then);
+    }
+    [[nodiscard]] Advice lost(const Failure& failure, Turn& turn) noexcept {
+        Turn then = at_its_time(turn);
+        return policy_.lost(failure, then);
+    }
+    void succeeded(Turn& turn) noexcept {
+        Turn then = at_its_time(turn);
+        policy_.succeeded(then);
+    }
+    void abandoned(Turn& turn) noexcept { policy_.abandoned(turn); }
+    void reset() noexcept { policy_.reset(); }
+
+    /// What has ended does not become stable while it waits for the verdict.
+    [[nodiscard]] Duration stable_window() const noexcept {
+        const Duration window = policy_.stable_window();
+        if (!seat_->was_held) return window;
+        if (seat_->told_at == always) return forever;
+        return saturating_add(window, elapsed(seat_->at, seat_->told_at));
+    }
+    /// The connection's part in the fleet keeps the time, from the dial on.
+    [[nodiscard]] Duration attempt_limit() const noexcept { return forever; }
+
+private:
+    template <class, bool>
+    friend struct WantedHook;
+    void hear_wanted(Turn& turn) noexcept { policy_.wanted(turn); }
+
+    [[nodiscard]] Turn at_its_time(Turn& turn) const noexcept {
+        return {seat_->was_held ? seat_->at : turn.now, turn.bits};
+    }
+
+    Policy policy_;
+    FleetSeat* seat_;
+};
+
+template <class P>
+using FleetPolicy = Policy<NetworkWait, InFleetTime<AsPolicy<P>>>;
+
+template <class P>
+[[nodiscard]] FleetPolicy<P> fleet_policy(P policy, FleetSeat& seat) {
+    return FleetPolicy<P>{NetworkWait{&seat},
+                          InFleetTime<AsPolicy<P>>{as_policy(std::move(policy)), seat}};
+}
+
+}  // namespace belay::inline BELAY_ABI::detail

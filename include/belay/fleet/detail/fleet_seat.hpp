@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/fleet/detail/fleet_seat.hpp
+/// FleetSeat, DialLine, SeatList: what a fleet knows of a service, and the orders it keeps them in.
+#pragma once
+
+#include <cstddef>  // std::size_t
+#include <cstdint>  // std::uint8_t, std::uint32_t
+#include <string>   // std::string
+#include <vector>   // std::vector
+
+#include <belay/core/detail/intrusive.hpp>
+#include <belay/core/machine_like.hpp>
+#include <belay/core/order.hpp>
+#include <belay/link/status.hpp>
+#include <belay/link/supervisor_options.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+struct FleetHub;
+struct FleetSeat;
+
+/// What a fleet does with a service, whatever its transport, policy and observer.
+struct FleetOps {
+    const LinkStatus& (*status)(const FleetSeat&) noexcept;
+    std::size_t (*queued)(const FleetSeat&);
+    void (*start)(FleetSeat&);
+    void (*stop)(FleetSeat&);
+    Reconnect (*reconnect)(FleetSeat&, bool force);
+    void (*unhealthy)(FleetSeat&, const Failure&);
+    /// Its connection may open now.
+    void (*dial)(FleetSeat&);
+    /// Its connection ends so.
+    void (*close)(FleetSeat&, const Failure&);
+    /// Destroys it: at once, or when its turn is over.
+    void (*end)(FleetSeat&) noexcept;
+};
+
+/// Where the connection of a service stands, as the fleet counts it.
+enum class SeatPhase : std::uint8_t {
+    idle,       ///< there is none
+    in_line,    ///< waits for its turn to dial
+    dialling,   ///< opening and validating: one of those that are dialled at once
+    connected,  ///< validated
+    held,       ///< has failed, and waits for the verdict on the network
+    judged      ///< has ended; the supervisor hears of it next
+};
+
+/// One service, as its fleet's hub knows it.
+///
+/// Thread safety: the fleet's home thread.
+struct FleetSeat {
+    static constexpr std::uint32_t nowhere = ~std::uint32_t{0};
+
+    FleetSeat(const FleetOps& o, Ref<FleetHub> h, std::string n) noexcept
+        : ops{&o}, hub{std::move(h)}, name{std::move(n)} {}
+    FleetSeat(const FleetSeat&) = delete;
+    FleetSeat& operator=(const FleetSeat&) = delete;
+
+    const FleetOps* ops;
+    Ref<FleetHub> hub;
+    const std::string name;
+    driver::Lifeline line;  ///< one of its turns or hooks is on the stack
+    FleetSeat* previous = nullptr;
+    FleetSeat* next = nullptr;
+    /// In line: its rank, a time. Dialling: since when. Held: when it failed.
+    Instant at = always;
+    Instant asked_at = always;  ///< when its attempt began, which waits in line for the dial
+    Instant told_at = always;   ///< judged: when its supervisor heard of it
+    Duration limit{};           ///< of the attempt, from the dial on
+    Failure failure{};          ///< held: why
+    std::uint64_t ticket = 0;   ///< in line: the order of asking
+    std::uint32_t place = nowhere;
+    SeatPhase phase = SeatPhase::idle;
+    std::uint8_t priority = 0;
+    LinkState counted = LinkState::stopped;  ///< the state it is counted in
+    bool removed = false;                    ///< its observer is not told any more
+    bool passes = false;    ///< by command, the next dial does not wait for the network
+    bool was_held = false;  ///< its connection ended at `at`, not when it was told
+};
+
+/// Seats in the order in which they came; a seat is in at most one such list.
+///
+/// Thread safety: one thread.   Complexity: O(1).
+class SeatList {
+public:
+    [[nodiscard]] FleetSeat* front() const noexcept { return first_; }
+    [[nodiscard]] std::size_t size() const noexcept { return size_; }
+
+    void push(FleetSeat& seat) noexcept {
+        seat.previous = last_;
+        seat.next = nullptr;
+        (last_ != nullptr ? last_->next : first_) = &seat;
+        last_ = &seat;
+        ++size_;
+    }
+    void remove(FleetSeat& seat) noexcept {
+        (seat.previous != nullptr ? seat.previous->next : first_) = seat.next;
+        (seat.next != nullptr ? seat.next->previous : last_) = seat.previous;
+        seat.previous = seat.next = nullptr;
+        --size_;
+    }
+
+private:
+    FleetSeat* first_ = nullptr;
+    FleetSeat* last_ = nullptr;
+    std::size_t size_ = 0;
+};
+
+/// Seats that wait to dial, by rank, then by the order of asking: a binary heap.
+///
+/// Thread safety: one thread.   Complexity: O(log n).   Allocates: while it grows.
+class DialLine {
+public:
+    [[nodiscard]] bool empty() const noexcept { return heap_.empty(); }
+    [[nodiscard]] std::size_t size() const noexcept { return heap_.size(); }
+    [[nodiscard]] FleetSeat& front() const noexcept { return *heap_.front(); }
+
+    /// Throws: std::bad_alloc.
+    void push(FleetSeat& seat) {
+        heap_.push_back(&seat);
+        seat.ticket = ++tickets_;
+        rise(heap_.size() - 1, seat);
+    }
+    void remove(FleetSeat& seat) noexcept {
+        const std::size_t hole = seat.place;
+        FleetSeat& last = *heap_.back();
+        heap_.pop_back();
+        seat.place = FleetSeat::nowhere;
+        if (&last == &seat) return;
+        rise(hole, last);
+        sink(last.place, last);
+    }
+
+private:
+    static bool before(const FleetSeat& a, const FleetSeat& b) noexcept {
+        return a.at != b.at ? a.at < b.at : a.ticket < b.ticket;
+    }
+    void put(std::size_t place, FleetSeat& seat) noexcept {
+        heap_[place] = &seat;
+        seat.place = static_cast<std::uint32_t>(place);
+    }
+    void rise(std::size_t place, FleetSeat& seat) noexcept {
+        for (; place != 0 && before(seat, *heap_[(place - 1) / 2]); place = (place - 1) / 2) {
+            put(place, *heap_[(place - 1) / 2]);
+        }
+        put(place, seat);
+    }
+    void sink(std::size_t place, FleetSeat& seat) noexcept {
+        for (std::size_t child = 2 * place + 1; child < heap_.size(); child = 2 * place + 1) {
+            if (child + 1 < heap_.size() && before(*heap_[child + 1], *heap_[child])) ++child;
+            if (!before(*heap_[child], seat)) break;
+            put(place, *heap_[child]);
+            place = child;
+        }
+        put(place, seat);
+    }
+
+    std::vector<FleetSeat*> heap_;
+    std::uint64_t tickets_ = 0;
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/fleet/detail/in_fleet.hpp
+/// InFleet: a service's transport, which waits for its turn to dial, and for the verdict on
+/// failures.
+#pragma once
+
+#include <utility>  // std::exchange, std::move
+
+#include <belay/fleet/detail/fleet_hub.hpp>
+#include <belay/link/link_errc.hpp>
+#include <belay/link/part.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// Whether a failure may be the network's.
+[[nodiscard]] inline bool may_be_network(const Failure& failure) noexcept {
+    return failure.cause == Cause::lost || failure.cause == Cause::refused ||
+           failure.cause == Cause::timed_out;
+}
+/// Whether it came from beyond, and not from the system here, which has no descriptors left, say.
+[[nodiscard]] inline bool is_from_peer(const Failure& failure) noexcept {
+    return failure.category != &std::system_category() &&
+           failure.category != &std::generic_category();
+}
+
+/// The outermost decorator of a service's transport.
+///
+/// Models: TransportLike.   Thread safety: as the transport inside.
+template <class Transport>
+class InFleet : public part::Around<Transport> {
+public:
+    using message_type = typename Transport::message_type;
+
+    class Connection {
+        using Inner = part::ConnectionOf<Transport>;
+
+    public:
+        Connection(InFleet& owner, const Link<message_type>& own) : owner_{owner}, own_{own} {
+            seat().was_held = false;
+            hub().enter_line(seat());
+            owner.live_ = this;
+        }
+        Connection(const Connection&) = delete;
+        Connection& operator=(const Connection&) = delete;
+        ~Connection() { depart(); }
+
+        [[nodiscard]] SendResult send(Lane lane, const message_type& message) noexcept {
+            Inner* const c = inner_.get();
+            return c != nullptr ? part::send<message_type>(*c, lane, message) : SendResult::down;
+        }
+        void close(const Failure& why) noexcept
+            requires HasClose<Inner>
+        {
+            depart();
+            if (Inner* const c = inner_.get()) {
+                c->close(why);
+            } else {
+                own_.closed(why);
+            }
+        }
+        void probe(Turn& turn, Duration within) noexcept
+            requires HasProbe<Inner>
+        {
+            if (Inner* const c = inner_.get()) c->probe(turn, within);
+        }
+        void resume_reading() noexcept
+            requires HasResumeReading<Inner>
+        {
+            if (Inner* const c = inner_.get()) c->resume_reading();
+        }
+        [[nodiscard]] bool sift(part::Event<message_type>& event, Turn& turn) {
+            if (event.depth == 0) return sift_own(event, turn);
+            Inner* const c = inner_.get();
+            if (c == nullptr || !part::rise<message_type>(*c, event, turn)) return false;
+            // Once it says goodbye its end is nobody's failure.
+            if (owner_.live_ != this) return true;
+            if (event.kind == part::EventKind::opened) {
+                hub().connected(seat(), turn.now);
+                limit_ends_ = never;
+            }
+            return event.kind != part::EventKind::closed || ends(event, turn);
+        }
+        [[nodiscard]] Instant deadline() const noexcept {
+            const Inner* const c = inner_.get();
+            return c != nullptr ? smaller(limit_ends_, part::deadline(*c)) : never;
+        }
+        void advance(Turn& turn) {
+            Inner* const c = inner_.get();
+            if (c == nullptr) return;
+            part::advance(*c, turn);
+            if (seat().phase != SeatPhase::dialling || turn.now < limit_ends_) return;
+            fail(failure_of(LinkErrc::attempt_timed_out), turn);
+        }
+
+        /// It is its turn.
+        void dial() { own_.note(0); }
+        void end(const Failure& failure) { own_.closed(failure); }
+
+    private:
+        [[nodiscard]] FleetSeat& seat() const noexcept { return *owner_.seat_; }
+        [[nodiscard]] FleetHub& hub() const noexcept { return *owner_.seat_->hub; }
+
+        bool sift_own(part::Event<message_type>& event, Turn& turn) {
+            if (event.kind == part::EventKind::note) {
+                open(turn);
+                return false;
+            }
+            if (event.kind == part::EventKind::closed) seat().told_at = turn.now;
+            return true;
+        }
+        void open(Turn& turn) {
+            if (seat().phase != SeatPhase::dialling || inner_.get() != nullptr) return;
+            limit_ends_ = after(turn.now, seat().limit);
+            const Link<message_type> below = own_.child();
+            // An attempt whose open() throws ends like any other.
+            struct Unwind {
+                const Link<message_type>& link;
+                bool armed = true;
+                ~Unwind() {
+                    if (armed) link.closed(failure_of(LinkErrc::open_threw));
+                }
+            } unwind{own_};
+            inner_.emplace_from([&] { return owner_.inner().open(below); });
+            unwind.armed = false;
+        }
+        /// Returns: whether the supervisor hears of it now.
+        bool ends(const part::Event<message_type>& event, Turn& turn) {
+            // A connection that is given up at this end is open: the network works.
+            if (event.goodbye || !may_be_network(event.failure)) {
+                if (event.goodbye || is_from_peer(event.failure)) hub().prove(turn.now);
+                return true;
+            }
+            if (hub().options.hold == Duration::zero()) return true;
+            hold(event.failure, turn);
+            return false;
+        }
+        void fail(const Failure& failure, Turn& turn) {
+            if (hub().options.hold == Duration::zero()) {
+                limit_ends_ = never;
+                own_.closed(failure);
+            } else {
+                hold(failure, turn);
+            }
+        }
+        void hold(const Failure& failure, Turn& turn) {
+            hub().hold(seat(), failure, turn.now);
+            // Its end is certain: what it has is given back now.
+            inner_.reset();
+        }
+        void depart() noexcept {
+            if (owner_.live_ != this) return;
+            owner_.live_ = nullptr;
+            hub().leave(seat());
+            seat().was_held = false;
+        }
+
+        InFleet& owner_;
+        Link<message_type> own_;
+        Instant limit_ends_ = never;
+        part::Slot<Inner> inner_;
+    };
+
+    InFleet(Transport transport, FleetSeat& seat)
+        : part::Around<Transport>{std::move(transport)}, seat_{&seat} {}
+
+    [[nodiscard]] Connection open(const Link<message_type>& link) {
+        return Connection{*this, link};
+    }
+
+    /// The connection whose end is awaited; null if there is none.
+    [[nodiscard]] Connection* live() const noexcept { return live_; }
+
+private:
+    FleetSeat* seat_;
+    Connection* live_ = nullptr;
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

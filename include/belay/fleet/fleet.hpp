@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/fleet/fleet.hpp
+/// Fleet: many supervised connections as one.
+#pragma once
+
+#include <set>          // std::set
+#include <string>       // std::string
+#include <string_view>  // std::string_view
+#include <utility>      // std::move
+#include <vector>       // std::vector
+
+#include <belay/fleet/fleet_service.hpp>
+#include <belay/fleet/fleet_status.hpp>
+#include <belay/fleet/observer.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// Keeps any number of connections alive, of any transports, each under its name and policy.
+///
+/// Together they dial at most FleetOptions::dials_max at once, whoever wants to, the ones of higher
+/// priority first; and when all of them fail in one moment it is the network here that is suspect:
+/// no policy counts that, all wait alike, and the observer is told once.
+///
+/// A Machine: attach it to a driver, which runs it on one thread, its home. Services may be added
+/// and removed at any time, in all hooks too, and a hook may destroy the fleet.
+///
+/// Models:        MachineLike.
+/// Thread safety: home thread only; a service's handle() is for others.
+/// Complexity:    O(log n) for each service that is due or woken, added, removed, named.
+template <class Observer = NoObserver>
+class Fleet {
+    using Seat = detail::FleetSeat;
+    using Hub = detail::FleetHub;
+
+public:
+    template <class Transport, class Policy, class O = NoObserver>
+    using Service = FleetService<Transport, Policy, O>;
+
+    /// Pre: `dials_max` and `suspects_min` > 0, durations >= 0, `suspect_wait` is in (0,
+    /// `suspect_wait_max`].
+    explicit Fleet(FleetOptions options = {}, Observer observer = {})
+        : hub_{detail::Ref<Hub>::make(options)}, observer_{std::move(observer)} {
+        BELAY_PRECONDITION(options.dials_max > 0, "Fleet::Fleet: dials_max must be > 0");
+        BELAY_PRECONDITION(options.suspects_min > 0, "Fleet::Fleet: suspects_min must be > 0");
+        BELAY_PRECONDITION(options.dial_gap.count() >= 0 && options.head_start.count() >= 0 &&
+                               options.hold.count() >= 0,
+                           "Fleet::Fleet: dial_gap, head_start and hold must be >= 0ns");
+        static_assert(detail::explain_observer<Hooks, Observer>());
+    }
+    Fleet(const Fleet&) = delete;
+    Fleet& operator=(const Fleet&) = delete;
+    /// Silent, as the end of a Supervisor.
+    ~Fleet() {
+        hub_->waker = nullptr;
+        for (Seat* const seat : services_) retire(*seat);
+        for (Seat* const seat : services_) seat->ops->end(*seat);
+        for (Seat* const seat : leaving_) seat->ops->end(*seat);
+    }
+
+    // ---- for the driver ------------------------------------------------------------------------
+
+    void attach(Waker waker) {
+        waker_ = std::move(waker);
+        bits_ = Random{waker_.seed()};
+        nest_.attach(waker_.nested(0));
+        hub_->waker = &waker_;
+    }
+    [[nodiscard]] Instant deadline() const noexcept {
+        if (!leaving_.empty()) return always;
+        return detail::smaller(nest_.deadline(), hub_->deadline());
+    }
+    /// One turn: those of the services first, so that whoever asks in one turn is ranked together.
+    void advance(Instant now) {
+        BELAY_PRECONDITION(!line_.in_turn(), "Fleet::advance: must not be called in a hook");
+        now_ = detail::larger(now_, now);
+        const driver::TurnGuard guard{line_};
+        end_leaving();
+        if (!nest_.advance(now_)) return;
+        const auto suspect = hub_->judge(now_, bits_);
+        hub_->let_dial(now_);
+        if (suspect) detail::notify<typename Hooks::Suspect>(observer_, *this, *suspect);
+    }
+
+    // ---- services ------------------------------------------------------------------------------
+
+    /// Adds a service, which start() of it, or of the fleet, sets going.
+    ///
+    /// Returns: the service, which is valid until remove().
+    /// Pre: there is none of this name, see contains().   Throws: std::bad_alloc.
+    template <class Transport, class Policy, class O = NoObserver>
+    Service<Transport, Policy, O>& add(std::string name, Transport transport, Policy policy,
+                                       ServiceOptions options, O observer = {}) {
+        static_assert(explain::transport_like<Transport>());
+        static_assert(explain::rule_like<Policy>());
+        BELAY_PRECONDITION(!contains(name), "Fleet::add: there is a service of this name already");
+        using S = Service<Transport, Policy, O>;
+        auto child = nest_.template make<S>(hub_, std::move(name), std::move(transport),
+                                            std::move(policy), options, std::move(observer));
+        S& service = *child;
+        services_.insert(&service);
+        ++hub_->count(LinkState::stopped);
+        service.self_ = std::move(child);
+        return service;
+    }
+    template <class Transport, class Policy, class O = NoObserver>
+        requires(!std::same_as<O, ServiceOptions>)
+    Service<Transport, Policy, O>& add(std::string name, Transport transport, Policy policy,
+                                       O observer = {}) {
+        return add(std::move(name), std::move(transport), std::move(policy), ServiceOptions{},
+                   std::move(observer));
+    }
+
+    /// Ends a service: its observer hears nothing any more. In one of its own hooks it lives on
+    /// until that has returned; else it is destroyed at once.
+    /// Returns: whether there was one.
+    bool remove(std::string_view name) {
+        const auto found = services_.find(name);
+        if (found == services_.end()) return false;
+        Seat& seat = **found;
+        const bool busy = seat.line.in_turn();
+        if (busy) leaving_.push_back(&seat);
+        services_.erase(found);
+        --hub_->count(seat.counted);
+        retire(seat);
+        if (!busy) {
+            seat.ops->end(seat);
+            return true;
+        }
+        seat.ops->stop(seat);
+        waker_.touch();
+        return true;
+    }
+    [[nodiscard]] bool contains(std::string_view name) const noexcept {
+        return services_.find(name) != services_.end();
+    }
+    [[nodiscard]] std::size_t size() const noexcept { return services_.size(); }
+
+    // ---- commands ------------------------------------------------------------------------------
+
+    /// Starts all services that are there.
+    void start() {
+        for (Seat* const seat : services_) seat->ops->start(*seat);
+    }
+    /// Supervisor::reconnect_now() of a service, which does not wait for a suspect network either.
+    /// Returns: as that; nothing is granted, ever, if there is no such service.
+    Reconnect reconnect_now(std::string_view name, bool force = false) {
+        Seat* const seat = find(name);
+        return seat != nullptr ? seat->ops->reconnect(*seat, force) : Reconnect{};
+    }
+    /// The same for all services that are not connected; connections stay.
+    void reconnect_all(bool force = false) {
+        for (Seat* const seat : services_) {
+            if (seat->ops->status(*seat).state == LinkState::connected) continue;
+            static_cast<void>(seat->ops->reconnect(*seat, force));
+        }
+    }
+    /// Supervisor::report_unhealthy() of a service.   Returns: whether there is one.
+    bool report_unhealthy(std::string_view name, const Failure& failure = {}) {
+        Seat* const seat = find(name);
+        if (seat != nullptr) seat->ops->unhealthy(*seat, failure);
+        return seat != nullptr;
+    }
+
+    // ---- observers -----------------------------------------------------------------------------
+
+    /// Where all services stand.   Complexity: O(n).
+    /// Throws: std::bad_alloc; what a `queued` throws.
+    [[nodiscard]] FleetStatus status() const {
+        FleetStatus all;
+        all.services.reserve(services_.size());
+        for (const Seat* const seat : services_) {
+            all.services.push_back({seat->name, seat->ops->status(*seat), seat->ops->queued(*seat),
+                                    seat->phase == detail::SeatPhase::in_line});
+            const ServiceStatus& one = all.services.back();
+            ++all.totals[static_cast<std::size_t>(one.link.state)];
+            all.queued += one.queued;
+        }
+        all.dialling = hub_->dialling.size();
+        all.network_suspect = hub_->suspect;
+        if (hub_->suspect && hub_->wait_until > now_) all.retry_at = hub_->wait_until;
+        return all;
+    }
+    [[nodiscard]] auto& observer() noexcept { return detail::unwrap(observer_); }
+
+private:
+    friend struct detail::LifelineOf;
+    using Hooks = detail::FleetHooks<Fleet>;
+    struct ByName {
+        using is_transparent = void;
+        static std::string_view of(const Seat* s) noexcept { return s->name; }
+        static std::string_view of(std::string_view s) noexcept { return s; }
+        template <class A, class B>
+        bool operator()(const A& a, const B& b) const noexcept {
+            return of(a) < of(b);
+        }
+    };
+
+    [[nodiscard]] Seat* find(std::string_view name) const noexcept {
+        const auto found = services_.find(name);
+        return found != services_.end() ? *found : nullptr;
+    }
+    /// From now on its observer hears nothing.
+    static void retire(Seat& seat) noexcept { seat.removed = true; }
+    void end_leaving() noexcept {
+        while (!leaving_.empty()) {
+            Seat& seat = *leaving_.back();
+            leaving_.pop_back();
+            seat.ops->end(seat);
+        }
+    }
+
+    detail::Ref<Hub> hub_;
+    [[no_unique_address]] Observer observer_;
+    Waker waker_;
+    Random bits_;
+    driver::Lifeline line_;
+    driver::Nest nest_;
+    std::set<Seat*, ByName> services_;
+    std::vector<Seat*> leaving_;  // removed in their own turns
+    Instant now_ = always;
+};
+
+}  // namespace belay::inline BELAY_ABI

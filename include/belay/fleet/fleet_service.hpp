@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/fleet/fleet_service.hpp
+/// FleetService: a Supervisor that lives in a Fleet.
+#pragma once
+
+#include <memory>       // std::unique_ptr
+#include <string>       // std::string
+#include <string_view>  // std::string_view
+#include <utility>      // std::move
+
+#include <belay/core/nest.hpp>
+#include <belay/fleet/detail/fleet_ear.hpp>
+#include <belay/fleet/detail/fleet_rules.hpp>
+#include <belay/fleet/detail/in_fleet.hpp>
+#include <belay/link/supervisor.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+template <class Observer>
+class Fleet;
+
+/// A service of a Fleet, which made it: a Supervisor, with all its commands. In its own hooks it is
+/// valid until they return, else until it is removed.
+///
+/// Its attempts wait for their turn to dial in LinkState::connecting; their limit runs from the
+/// dial on.
+///
+/// Thread safety: as Supervisor.
+template <class Transport, class Policy, class Observer>
+class FleetService : private detail::FleetSeat,
+                     public Supervisor<detail::InFleet<Transport>, detail::FleetPolicy<Policy>,
+                                       detail::FleetEar<Observer>> {
+    using Seat = detail::FleetSeat;
+    using Base = Supervisor<detail::InFleet<Transport>, detail::FleetPolicy<Policy>,
+                            detail::FleetEar<Observer>>;
+
+public:
+    /// For the fleet.
+    FleetService(const detail::Ref<detail::FleetHub>& fleet, std::string called,
+                 Transport transport, Policy policy, ServiceOptions& options, Observer observer)
+        : Seat{table, fleet, std::move(called)},
+          Base{detail::InFleet<Transport>{std::move(transport), *this},
+               detail::fleet_policy(std::move(policy), *this), options.supervisor,
+               detail::FleetEar<Observer>{this, std::move(observer)}},
+          queued_{options.queued ? std::make_unique<Depth>(std::move(options.queued)) : nullptr} {
+        this->priority = options.priority;
+    }
+
+    void advance(Instant now) {
+        const driver::TurnGuard guard{this->line};
+        Base::advance(now);
+    }
+
+    /// As Supervisor::reconnect_now(); nor does it wait until a network is trusted again that is
+    /// suspect.
+    Reconnect reconnect_now(bool force = false) {
+        const Reconnect granted = Base::reconnect_now(force);
+        this->passes = granted.until != never;
+        return granted;
+    }
+
+    [[nodiscard]] std::string_view name() const noexcept { return Seat::name; }
+    [[nodiscard]] auto& observer() noexcept { return detail::unwrap(Base::observer().user); }
+    [[nodiscard]] Transport& transport() noexcept { return Base::transport().inner(); }
+
+private:
+    template <class>
+    friend class Fleet;
+    using Depth = detail::Function<std::size_t()>;
+
+    static FleetService& of(Seat& seat) noexcept { return static_cast<FleetService&>(seat); }
+    static const FleetService& of(const Seat& seat) noexcept {
+        return static_cast<const FleetService&>(seat);
+    }
+    static constexpr detail::FleetOps make_table() noexcept {
+        return {
+            .status = [](const Seat& s) noexcept -> const LinkStatus& { return of(s).status(); },
+            .queued = [](const Seat& s) -> std::size_t {
+                const auto& depth = of(s).queued_;
+                return depth ? (*depth)() : 0;
+            },
+            .start = [](Seat& s) { of(s).start(); },
+            .stop = [](Seat& s) { of(s).stop(); },
+            .reconnect = [](Seat& s, bool force) { return of(s).reconnect_now(force); },
+            .unhealthy = [](Seat& s, const Failure& why) { of(s).report_unhealthy(why); },
+            .dial =
+                [](Seat& s) {
+                    if (auto* const c = of(s).Base::transport().live()) c->dial();
+                },
+            .close =
+                [](Seat& s, const Failure& why) {
+                    if (auto* const c = of(s).Base::transport().live()) c->end(why);
+                },
+            .end =
+                [](Seat& s) noexcept {
+                    // First out of itself, then destroyed.
+                    auto self = std::move(of(s).self_);
+                    self.reset();
+                }};
+    }
+    static const detail::FleetOps table;
+
+    std::unique_ptr<Depth> queued_;  // elsewhere: few have one
+    driver::Nested<FleetService> self_;
+};
+
+template <class Transport, class Policy, class Observer>
+constinit const detail::FleetOps FleetService<Transport, Policy, Observer>::table =
+    FleetService<Transport, Policy, Observer>::make_table();
+
+}  // namespace belay::inline BELAY_ABI

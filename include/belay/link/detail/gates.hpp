@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/link/detail/gates.hpp
+/// Gates: which gates of a supervisor are shut, and which of them are still in their grace.
+#pragma once
+
+#include <cstddef>  // std::size_t
+#include <cstdint>  // std::uint32_t
+
+#include <belay/core/order.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// A set of gates. One that is shut with a grace has no effect before that is over, and none at all
+/// if it is opened before.
+///
+/// Four graces run at a time; where more do, some gates have their effect later than they were
+/// told.
+///
+/// Thread safety: distinct objects safe.   Complexity: O(1) each.
+class Gates {
+public:
+    /// All that are shut, those in their grace included.
+    [[nodiscard]] constexpr std::uint32_t all() const noexcept {
+        std::uint32_t gates = shut_;
+        for (const Grace& g : graces_) gates |= g.gates;
+        return gates;
+    }
+    /// Whether one is shut that has no grace, or one that has been found to be over.
+    [[nodiscard]] constexpr bool any_shut() const noexcept { return shut_ != 0; }
+    /// Whether one is shut whose grace is over.
+    [[nodiscard]] constexpr bool any_shut(Instant now) const noexcept {
+        return shut_ != 0 || deadline() <= now;
+    }
+    /// When the first grace ends; `never` if none runs.
+    [[nodiscard]] constexpr Instant deadline() const noexcept {
+        Instant first = never;
+        for (const Grace& g : graces_) first = smaller(first, g.ends);
+        return first;
+    }
+    /// When the grace of a gate ends; `always` if it has none, or is open.
+    [[nodiscard]] constexpr Instant grace_ends(std::uint32_t gate) const noexcept {
+        for (const Grace& g : graces_) {
+            if ((g.gates & gate) != 0) return g.ends;
+        }
+        return always;
+    }
+
+    /// Makes these the shut ones; those that were not shut before have a grace. A gate that is
+    /// opened does not ask how late that is: what came in time counts although the driver was late.
+    constexpr void set(std::uint32_t gates, Duration grace, Instant now) noexcept {
+        const std::uint32_t fresh = gates & ~all();
+        shut_ &= gates;
+        for (Grace& g : graces_) {
+            g.gates &= gates;
+            if (g.gates == 0) g.ends = never;
+        }
+        if (fresh == 0) return;
+        if (grace <= Duration::zero()) {
+            shut_ |= fresh;
+            return;
+        }
+        const Instant ends = after(now, grace);
+        Grace& g = place_for(ends, now);
+        g.ends = g.gates == 0 ? ends : larger(g.ends, ends);
+        g.gates |= fresh;
+    }
+
+private:
+    struct Grace {
+        std::uint32_t gates = 0;
+        Instant ends = never;
+    };
+    static constexpr std::size_t graces_max = 4;
+
+    /// A free place; else one whose grace is over, or else that of the grace that ends last.
+    [[nodiscard]] constexpr Grace& place_for(Instant ends, Instant now) noexcept {
+        Grace* place = &graces_[0];
+        for (Grace& g : graces_) {
+            if (g.gates == 0 || g.ends == ends) return g;
+            if (g.ends <= now) place = &g;
+            if (now < place->ends && place->ends < g.ends) place = &g;
+        }
+        if (place->ends <= now) {
+            shut_ |= place->gates;
+            place->gates = 0;
+        }
+        return *place;
+    }
+
+    std::uint32_t shut_ = 0;  // without a grace, or when it is over
+    Grace graces_[graces_max]{};
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

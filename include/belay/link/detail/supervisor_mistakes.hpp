@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/link/detail/supervisor_mistakes.hpp
+/// What Supervisor says of arguments that it cannot take.
+#pragma once
+
+#include <belay/core/observer.hpp>
+#include <belay/link/supervisor_options.hpp>
+#include <belay/link/transport_like.hpp>
+#include <belay/policy/rule.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+namespace detail {
+/// In place of an observer, where one stands in the place of the options.
+struct ObserverWithoutOptions {};
+}  // namespace detail
+
+template <class Transport, class Policy, class Observer>
+class Supervisor;
+
+template <TransportLike Transport, RuleLike Policy>
+class Supervisor<Transport, Policy, detail::ObserverWithoutOptions> {
+    static_assert(!sizeof(Transport),
+                  "Supervisor: SupervisorOptions come before the observer: Supervisor{transport, "
+                  "policy, SupervisorOptions{}, observer}");
+
+public:
+    template <class... A>
+    explicit Supervisor(A&&...) {}
+    void start() {}
+    void stop() {}
+};
+
+template <class Transport, class Policy, class Observer>
+Supervisor(Transport, Policy, Observer)
+    -> Supervisor<Transport, Policy, detail::ObserverWithoutOptions>;
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/link/detail/told_by_link.hpp
+/// ToldByLink: how an answer reaches the connection that asked.
+#pragma once
+
+#include <belay/core/completion.hpp>
+#include <belay/link/link.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// Wakes the connection that asked, by its link: an attempt that is over is not woken.
+template <class M>
+struct ToldByLink {
+    Link<M> link;
+    void operator()(const auto&) const noexcept { link.wake(); }
+};
+
+/// A question of a connection, whose `deadline()` is part of its own.
+template <class V, class M>
+using AskingByLink = Asking<V, ToldByLink<M>>;
+
+}  // namespace belay::inline BELAY_ABI::detail

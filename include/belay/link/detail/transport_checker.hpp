@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/link/detail/transport_checker.hpp
+/// TransportChecker: plays the supervisor of a transport; see transport_check.hpp.
+#pragma once
+
+#include <memory>       // std::pointer_traits
+#include <optional>     // std::optional
+#include <type_traits>  // std::remove_cvref_t
+#include <utility>      // std::move
+
+#include <belay/core/steady_clock.hpp>
+#include <belay/link/part.hpp>
+#include <belay/link/transport_rule.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// Plays what a connection must bear; `broken()` is the first rule that it broke.
+template <class Make, class Message>
+class TransportChecker {
+    using Pointer = std::remove_cvref_t<decltype(std::declval<Make&>()())>;
+    using Rig = typename std::pointer_traits<Pointer>::element_type;
+    using Transport = std::remove_cvref_t<decltype(std::declval<Rig&>().transport)>;
+    static_assert(explain::transport_like<Transport>());
+    using M = typename Transport::message_type;
+    using Connection = part::ConnectionOf<Transport>;
+    using Box = LinkBox<M>;
+    using Rule = TransportRule;
+
+public:
+    TransportChecker(Make& make, Message& message) noexcept : make_{make}, message_{message} {}
+
+    [[nodiscard]] std::optional<Rule> run() {
+        using Check = void (TransportChecker::*)();
+        constexpr Check checks[] = {&TransportChecker::echo,    &TransportChecker::output,
+                                    &TransportChecker::input,   &TransportChecker::ping,
+                                    &TransportChecker::limit,   &TransportChecker::end_of_peer,
+                                    &TransportChecker::goodbye, &TransportChecker::destruction};
+        for (const Check check : checks) {
+            rig_ = make_();
+            (this->*check)();
+            connection_.reset();
+            box_ = {};
+            rig_ = Pointer{};
+            if (broken_) break;
+        }
+        return broken_;
+    }
+
+private:
+    /// Turns of run_once() without any event, in which what must happen did not.
+    static constexpr int rounds_max = 10'000;
+    /// Turns in which what must not happen might.
+    static constexpr int rounds_of_rest = 20;
+    static constexpr std::size_t plenty = 1'000'000;
+
+    // ---- scenes --------------------------------------------------------------------------------
+
+    void echo() {
+        begin(plenty);
+        // Nothing was told yet: nobody can know that it is open.
+        if (box_->empty()) {
+            expect(say() != SendResult::sent, Rule::sends_nothing_before_it_is_open);
+        }
+        until([&] { return opened_; }, Rule::opens);
+        for (int i = 0; i < 20 && right(); ++i) send_when_room();
+        until_all_arrived();
+        rest();
+    }
+    /// The peer does not keep up, since nobody lets it.
+    void output() {
+        open(plenty);
+        SendResult answer = SendResult::sent;
+        for (std::size_t i = 0; i < plenty && right() && answer == SendResult::sent; ++i) {
+            answer = say();
+        }
+        expect(answer == SendResult::busy, Rule::output_is_bounded);
+        until([&] { return !awaits_room_; }, Rule::room_follows_busy);
+        if (right()) expect(say() == SendResult::sent, Rule::room_is_no_lie);
+        until_all_arrived();
+        rest();
+    }
+    /// We do not keep up: one message in a turn, room for two.
+    void input() {
+        open(2);
+        events_per_step_ = 1;
+        arrival_ = Rule::keeps_what_was_refused;
+        for (int i = 0; i < 50 && right(); ++i) send_when_room();
+        until_all_arrived();
+        events_per_step_ = plenty;
+        rest();
+    }
+    void ping() {
+        if constexpr (HasPing<Connection>) {
+            open(plenty);
+            const int before = pongs_;
+            if (right()) connection_.get()->ping();
+            until([&] { return pongs_ > before; }, Rule::ping_is_answered);
+        }
+    }
+    void limit() {
+        if constexpr (HasLimitMessages<Connection> && requires(const M& m) { m.size() > 1U; }) {
+            open(plenty);
+            if (!right() || message_(0).size() < 2) return;
+            connection_.get()->limit_messages(1);
+            send_when_room();
+            until([&] { return closed_ || received_ != 0; }, Rule::limit_holds);
+            expect(received_ == 0, Rule::limit_holds);
+        }
+    }
+    void end_of_peer() {
+        open(plenty);
+        send_when_room();
+        until_all_arrived();
+        if (!right()) return;
+        rig_->hang_up();
+        until([&] { return closed_; }, Rule::end_is_told);
+        expect(say() != SendResult::sent, Rule::sends_nothing_after_its_end);
+        rest();
+        if (!right()) return;
+        connection_.reset();
+        begin(plenty);
+        until([&] { return opened_ || closed_; }, Rule::opens_again);
+        // One that was accepted, and can be opened once, says so.
+        expect(opened_ || failure_.cause == Cause::permanent, Rule::opens_again);
+    }
+    void goodbye() {
+        if constexpr (HasClose<Connection>) {
+            open(plenty);
+            for (int i = 0; i < 5 && right(); ++i) send_when_room();
+            closing_ = true;
+            if (right()) connection_.get()->close(Failure{.cause = Cause::planned});
+            until([&] { return closed_; }, Rule::close_ends);
+            rest();
+        }
+    }
+    void destruction() {
+        open(plenty);
+        if (!right()) return;
+        while (say() == SendResult::sent && sent_ < 1000) {
+        }
+        expect(destroyed_in_silence(), Rule::destructor_calls_nobody);
+        // While it dials.
+        begin(plenty);
+        expect(destroyed_in_silence(), Rule::destructor_calls_nobody);
+        for (int i = 0; i < rounds_of_rest; ++i) rig_->run_once();
+    }
+
+    // ---- what a supervisor does ----------------------------------------------------------------
+
+    void begin(std::size_t messages_max) {
+        box_ = Ref<Box>::make(messages_max);
+        box_->begin_turn();
+        box_->epoch = ++epoch_;
+        opened_ = closed_ = awaits_room_ = closing_ = false;
+        sent_ = received_ = 0;
+        pongs_ = 0;
+        events_per_step_ = plenty;
+        arrival_ = Rule::carries_each_once_in_order;
+        connection_.emplace_from([this] { return rig_->transport.open(Link<M>{box_, epoch_}); });
+    }
+    void open(std::size_t messages_max) {
+        begin(messages_max);
+        until([&] { return opened_; }, Rule::opens);
+    }
+    [[nodiscard]] SendResult say() {
+        const SendResult answer = part::send<M>(*connection_.get(), Lane{0}, message_(sent_));
+        if (answer == SendResult::sent) ++sent_;
+        if (answer == SendResult::busy) awaits_room_ = true;
+        return answer;
+    }
+    void send_when_room() {
+        if (!right()) return;
+        const SendResult answer = say();
+        if (answer == SendResult::sent) return;
+        expect(answer == SendResult::busy, Rule::carries_each_once_in_order);
+        until([&] { return !awaits_room_; }, Rule::room_follows_busy);
+        if (right()) expect(say() == SendResult::sent, Rule::room_is_no_lie);
+    }
+    [[nodiscard]] bool destroyed_in_silence() {
+        const std::size_t before = box_->size();
+        connection_.reset();
+        return box_->size() == before;
+    }
+
+    void step() {
+        rig_->run_once();
+        box_->begin_turn();
+        Turn turn{SteadyClock{}.now(), bits_};
+        for (std::size_t left = events_per_step_; left != 0 && box_->size() != 0; --left) {
+            part::Event<M> event = box_->pop();
+            quiet_rounds_ = 0;
+            if (part::sift<M>(*connection_.get(), event, turn)) handle(event);
+        }
+        part::advance(*connection_.get(), turn);
+        if (box_->take_refusal()) part::resume_reading(*connection_.get());
+    }
+    void handle(const part::Event<M>& event) {
+        expect(!closed_, Rule::end_is_final);
+        switch (event.kind) {
+            case part::EventKind::opened:
+                expect(!opened_, Rule::opens_once);
+                opened_ = true;
+                return;
+            case part::EventKind::closed:
+                closed_ = true;
+                failure_ = event.failure;
+                return;
+            case part::EventKind::received:
+                // On its way to say goodbye it may drop what comes.
+                expect(closing_ || *event.message == message_(received_), arrival_);
+                expect(received_++ < sent_, arrival_);
+                break;
+            case part::EventKind::pong:
+                ++pongs_;
+                break;
+            case part::EventKind::writable:
+                expect(awaits_room_, Rule::room_is_told_once);
+                awaits_room_ = false;
+                break;
+            default:
+                return;
+        }
+        expect(opened_, Rule::opened_comes_first);
+    }
+    /// Turns in which nothing may happen but signs of life.
+    void rest() {
+        for (int i = 0; i < rounds_of_rest && right(); ++i) step();
+    }
+    void until_all_arrived() {
+        until([&] { return received_ == sent_; }, arrival_);
+    }
+    template <class Done>
+    void until(Done done, Rule rule) {
+        for (quiet_rounds_ = 0; quiet_rounds_ < rounds_max && !done() && right(); ++quiet_rounds_) {
+            step();
+            // What is over will not do it.
+            if (closed_ && !done()) break;
+        }
+        expect(done(), rule);
+    }
+    void expect(bool kept, Rule rule) noexcept {
+        if (!kept && !broken_) broken_ = rule;
+    }
+    [[nodiscard]] bool right() const noexcept { return !broken_; }
+
+    Make& make_;
+    Message& message_;
+    Pointer rig_{};
+    Ref<Box> box_;
+    part::Slot<Connection> connection_;
+    Random bits_{Seed{1}};
+    std::optional<Rule> broken_;
+    std::uint32_t epoch_ = 0;
+    std::uint64_t sent_ = 0;
+    std::uint64_t received_ = 0;
+    int pongs_ = 0;
+    int quiet_rounds_ = 0;
+    std::size_t events_per_step_ = plenty;
+    /// Which rule a wrong message breaks.
+    Rule arrival_{};
+    bool opened_ = false;
+    bool closed_ = false;
+    bool awaits_room_ = false;
+    bool closing_ = false;
+    Failure failure_{};
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

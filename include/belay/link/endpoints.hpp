@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/link/endpoints.hpp
+/// Endpoints: several places where one service can be reached, tried one after the other.
+#pragma once
+
+#include <concepts>          // std::copyable
+#include <cstdint>           // std::uint8_t
+#include <initializer_list>  // std::initializer_list
+#include <utility>           // std::move, std::swap
+#include <vector>            // std::vector
+
+#include <belay/core/random.hpp>
+#include <belay/core/result.hpp>
+#include <belay/link/part.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// In which order an Endpoints tries its list.
+enum class EndpointOrder : std::uint8_t {
+    listed,   ///< as written: the first is preferred
+    shuffled  ///< in an order drawn once, by the machine's seed: many clients spread over the list
+};
+
+/// How an Endpoints goes through its list.
+struct EndpointsOptions {
+    EndpointOrder order = EndpointOrder::listed;
+};
+
+/// A transport that knows several endpoints, and opens the transport inside with
+/// `open(link, endpoint)`, at another one after each failure.
+///
+///     Endpoints{posix::Tcp{loop}, {a, b, c}, {.order = EndpointOrder::shuffled}}
+///
+/// It says where, the policy says when: each try is an attempt of the policy's, with the wait that
+/// it advises, also between two endpoints of one round. What counts as a failure is what the policy
+/// counts: after a stable connection, a start, or nothing but abandoned attempts, it begins at the
+/// first again. A live connection is never left for a better endpoint.
+///
+/// With WithToken, whichever is inside, the call is `open(link, endpoint, token)`. In a Bundle it
+/// moves on when its own connection failed; when another part's may have, by a coin: two lists
+/// that always moved together would never try all pairs.
+///
+/// Models:        TransportLike.
+/// Thread safety: as the transport inside.
+template <class Transport, class Endpoint>
+class Endpoints : public part::Around<Transport> {
+    static_assert(std::copyable<Endpoint>, "Endpoints: an endpoint must be a copyable value");
+
+public:
+    using message_type = typename Transport::message_type;
+
+private:
+    template <class... A>
+    struct Opened {
+        static_assert(detail::OpensWith<Transport, Endpoint, A...>,
+                      "Endpoints: the transport needs 'open(Link<message_type>, const Endpoint&)', "
+                      "and with a WithToken around it a token behind that");
+        using Inner = decltype(std::declval<Transport&>().open(
+            std::declval<const Link<message_type>&>(), std::declval<const Endpoint&>(),
+            std::declval<const A&>()...));
+        using Base = part::Wrapped<Inner, message_type>;
+    };
+
+public:
+    /// `A` is what a WithToken around hands on.
+    template <class... A>
+    class Connection : public Opened<A...>::Base {
+        using Base = typename Opened<A...>::Base;
+
+    public:
+        template <class F>
+        Connection(Endpoints& owner, F&& make) : Base{std::forward<F>(make)}, owner_{owner} {}
+
+        [[nodiscard]] bool sift(part::Event<message_type>& event, Turn& turn) {
+            if (!Base::sift(event, turn)) return false;
+            if (event.kind == part::EventKind::closed) owner_.ended_itself_ = true;
+            return true;
+        }
+
+    private:
+        Endpoints& owner_;
+    };
+
+    /// Pre: the list is not empty; where that is not known, make().
+    Endpoints(Transport transport, std::vector<Endpoint> list, EndpointsOptions options = {})
+        : part::Around<Transport>{std::move(transport)},
+          list_{std::move(list)},
+          shuffle_{options.order == EndpointOrder::shuffled} {
+        BELAY_PRECONDITION(!list_.empty(), "Endpoints: the list must not be empty");
+    }
+    Endpoints(Transport transport, std::initializer_list<Endpoint> list,
+              EndpointsOptions options = {})
+        : Endpoints{std::move(transport), std::vector<Endpoint>{list}, options} {}
+
+    /// Errors: std::errc::invalid_argument if the list is empty.   Throws: std::bad_alloc.
+    [[nodiscard]] static Result<Endpoints> make(Transport transport, std::vector<Endpoint> list,
+                                                EndpointsOptions options = {}) {
+        if (list.empty()) return std::make_error_code(std::errc::invalid_argument);
+        return Endpoints{std::move(transport), std::move(list), options};
+    }
+
+    /// `rest` is what a WithToken around hands on.   Throws: what the transport inside throws.
+    template <class... A>
+    [[nodiscard]] Connection<A...> open(const Link<message_type>& link, const A&... rest) {
+        choose(link);
+        return {*this, [&] { return this->inner_.open(link.child(), list_[place_], rest...); }};
+    }
+
+    /// In the order in which they are tried; shuffled at the first attempt.
+    [[nodiscard]] const std::vector<Endpoint>& endpoints() const noexcept { return list_; }
+    /// Where the last attempt went: an index of endpoints().
+    [[nodiscard]] std::size_t place() const noexcept { return place_; }
+
+private:
+    void choose(const Link<message_type>& link) {
+        if (attempt_ == 0) bits_ = link.bits();
+        if (std::exchange(shuffle_, false)) shuffle();
+        const std::uint32_t attempt = link.attempt();
+        const bool has_failed = attempt > attempt_ && attempt_ != 0;
+        if (attempt <= 1) {
+            place_ = 0;
+        } else if (has_failed && is_to_blame(link)) {
+            place_ = place_ + 1 < list_.size() ? place_ + 1 : 0;
+        }
+        attempt_ = attempt;
+        ended_itself_ = false;
+    }
+    [[nodiscard]] bool is_to_blame(const Link<message_type>& link) noexcept {
+        return ended_itself_ || !link.in_bundle() || uniform_upto(bits_, 1) == 0;
+    }
+    /// Fisher-Yates.
+    void shuffle() noexcept {
+        for (std::size_t left = list_.size(); left > 1; --left) {
+            const auto i = static_cast<std::size_t>(uniform_upto(bits_, left - 1));
+            std::swap(list_[i], list_[left - 1]);
+        }
+    }
+
+    std::vector<Endpoint> list_;
+    Random bits_;
+    std::size_t place_ = 0;
+    std::uint32_t attempt_ = 0;  // the number of the last attempt
+    bool shuffle_;
+    bool ended_itself_ = false;  // the last connection did, or could not be opened
+};
+
+template <class Transport, class Endpoint>
+Endpoints(Transport, std::initializer_list<Endpoint>) -> Endpoints<Transport, Endpoint>;
+template <class Transport, class Endpoint>
+Endpoints(Transport, std::initializer_list<Endpoint>, EndpointsOptions)
+    -> Endpoints<Transport, Endpoint>;
+template <class Transport, class Endpoint>
+Endpoints(Transport, std::vector<Endpoint>) -> Endpoints<Transport, Endpoint>;
+template <class Transport, class Endpoint>
+Endpoints(Transport, std::vector<Endpoint>, EndpointsOptions) -> Endpoints<Transport, Endpoint>;
+
+}  // namespace belay::inline BELAY_ABI

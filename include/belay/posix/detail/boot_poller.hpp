@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/posix/detail/boot_poller.hpp
+/// BootPoller: a Poller whose waits go on while the machine sleeps.
+#pragma once
+
+#if defined(__linux__)
+
+#    include <cerrno>        // errno
+#    include <system_error>  // std::system_error
+
+#    include <sys/timerfd.h>
+#    include <time.h>
+
+#    include <belay/posix/detail/descriptor.hpp>
+#    include <belay/posix/poller.hpp>
+
+namespace belay::inline BELAY_ABI::posix::detail {
+
+/// Waits on a timer of CLOCK_BOOTTIME: the timeout of poll(2) stands still in the machine's sleep,
+/// so that what was due in it would come late by what was left of the wait.
+///
+/// One system call more for each wait. It does not wake a sleeping machine.
+class BootPoller : public Poller {
+public:
+    [[nodiscard]] std::size_t watched() const noexcept { return Poller::watched() - 1; }
+
+protected:
+    /// Throws: std::system_error if the process has no descriptors left; without exceptions
+    ///         std::terminate is called then.
+    explicit BootPoller(Bell& bell)
+        : Poller{bell},
+          timer_{::timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC)},
+          watch_{*this, this, [](void*, short) {}} {
+        if (!timer_) refuse();
+        watch_.start(timer_.get(), POLLIN);
+    }
+
+    void wait(Duration most) {
+        if (most <= Duration::zero()) return Poller::wait(most);
+        // It is set anew for each wait, which takes back that it has run out.
+        constexpr std::int64_t second = 1'000'000'000;
+        itimerspec at{};
+        if (most != forever) {
+            at.it_value.tv_sec = static_cast<time_t>(most.count() / second);
+            at.it_value.tv_nsec = static_cast<decltype(at.it_value.tv_nsec)>(most.count() % second);
+        }
+        const bool set = ::timerfd_settime(timer_.get(), 0, &at, nullptr) == 0;
+        Poller::wait(set ? forever : most);
+    }
+
+private:
+    [[noreturn]] static void refuse() {
+#    if defined(__cpp_exceptions)
+        throw std::system_error{errno, std::generic_category(), "posix::Loop"};
+#    else
+        std::terminate();
+#    endif
+    }
+
+    Descriptor timer_;
+    Watch watch_;
+};
+
+}  // namespace belay::inline BELAY_ABI::posix::detail
+
+#else
+
+#    include <belay/posix/poller.hpp>
+
+namespace belay::inline BELAY_ABI::posix::detail {
+using BootPoller = Poller;
+}
+
+#endif

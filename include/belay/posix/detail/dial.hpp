@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/posix/detail/dial.hpp
+/// Dial: from an endpoint to a socket that connects.
+#pragma once
+
+#include <optional>  // std::optional
+#include <utility>   // std::move
+
+#include <belay/link/detail/told_by_link.hpp>
+#include <belay/posix/detail/basic_resolver.hpp>
+
+namespace belay::inline BELAY_ABI::posix {
+namespace detail {
+
+/// What an attempt needs until it is connected: the addresses, and the question for them.
+///
+/// Thread safety: the loop's thread.
+class Dial : public belay::detail::Counted {
+public:
+    /// Finds out the addresses: at once where the host is one, else by the resolver; without one
+    /// blocks.
+    /// Returns: nullopt if the answer is to come.   Throws: std::bad_alloc.
+    [[nodiscard]] std::optional<std::error_code> begin(const Endpoint& endpoint,
+                                                       BasicResolver* resolver,
+                                                       const Link<Bytes>& link) {
+        port_ = endpoint.port;
+        Addresses addresses;
+        std::error_code error = addresses.resolve_numeric(endpoint, false);
+        if (error == std::error_code{EAI_NONAME, resolve_category()}) {
+            if (resolver != nullptr) {
+                resolver->look_up(endpoint.host,
+                                  question_.ask(belay::detail::ToldByLink<Bytes>{link}));
+                return std::nullopt;
+            }
+            error = addresses.resolve(endpoint, false);
+        }
+        found_ = copy_of(addresses.first());
+        return error;
+    }
+    [[nodiscard]] Instant deadline() const noexcept { return question_.deadline(); }
+    [[nodiscard]] bool answered() const noexcept { return question_.answered(); }
+    /// What the resolver has found.   Pre: answered().
+    [[nodiscard]] std::error_code take() {
+        std::optional<Found> found = question_.take();
+        if (!found) return std::make_error_code(std::errc::operation_canceled);
+        found_ = std::move(found->addresses);
+        for (SocketAddress& address : found_) address.set_port(port_);
+        return found->error;
+    }
+    /// A socket that begins to connect to the next address; empty if there is none left, and
+    /// `error` is then why.
+    [[nodiscard]] Socket next(std::error_code& error) noexcept {
+        while (tried_ < found_.size()) {
+            SocketAddress& address = found_[tried_++];
+            Socket socket = Socket::tcp(address.storage.ss_family);
+            if (socket) {
+                const int answer = ::connect(socket.get(), address.as_sockaddr(), address.size);
+                if (answer == 0 || errno == EINPROGRESS || errno == EINTR) return socket;
+            }
+            error = errno_code();
+        }
+        return Socket{};
+    }
+
+private:
+    std::vector<SocketAddress> found_;
+    std::size_t tried_ = 0;
+    std::uint16_t port_ = 0;
+    belay::detail::AskingByLink<Found, Bytes> question_;
+};
+
+}  // namespace detail
+}  // namespace belay::inline BELAY_ABI::posix

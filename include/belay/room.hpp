@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/room.hpp
+/// All of room/: shared documents: the bytes of Yjs updates, and what keeps them.
+#pragma once
+
+#include <belay/room/document_like.hpp>
+#include <belay/room/lib0.hpp>
+#include <belay/room/opaque_document.hpp>
+#include <belay/room/room_errc.hpp>
+#include <belay/room/yjs_document.hpp>
+#include <belay/room/yjs_error.hpp>
+#include <belay/room/yjs_limits.hpp>
+#include <belay/room/yjs_report.hpp>
+#include <belay/room/yjs_update.hpp>

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/room/opaque_document.hpp
+/// OpaqueDocument: updates that nobody here understands, kept one after the other.
+#pragma once
+
+#include <algorithm>     // std::lower_bound, std::lexicographical_compare, std::equal
+#include <cstddef>       // std::size_t
+#include <cstdint>       // std::uint32_t
+#include <span>          // std::span
+#include <system_error>  // std::error_code
+#include <vector>        // std::vector
+
+#include <belay/core/bytes.hpp>
+#include <belay/core/result.hpp>
+#include <belay/room/room_errc.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// What an OpaqueDocument takes of peers.
+struct OpaqueDocumentOptions {
+    /// Of one update.
+    std::size_t update_bytes_max = std::size_t{16} << 20;
+    std::size_t updates_max = 10'000;
+    /// Of all together.
+    std::size_t bytes_max = std::size_t{64} << 20;
+};
+
+/// A log of updates of any CRDT whose updates may come twice and in any order: Automerge, Loro.
+///
+/// It grows with every edit, and everybody who joins gets all of it. The same bytes are kept once:
+/// an editor that sends its part again after an outage adds nothing.
+///
+/// Models:        DocumentLike, without state vectors.
+/// Thread safety: distinct objects safe.
+class OpaqueDocument {
+public:
+    explicit OpaqueDocument(OpaqueDocumentOptions options = {}) noexcept : options_{options} {}
+
+    /// Whether an update of a peer adds anything; `update_too_large` or `document_full` if it may
+    /// not.   Complexity: O(log n) comparisons.
+    [[nodiscard]] Result<bool> check(BytesView update) const {
+        if (update.size() > options_.update_bytes_max) {
+            return make_error_code(RoomErrc::update_too_large);
+        }
+        if (update.empty() || is_known(place_of(update), update)) return false;
+        if (updates_.size() >= options_.updates_max || update.size() > room()) {
+            return make_error_code(RoomErrc::document_full);
+        }
+        return true;
+    }
+
+    /// Keeps an update, unless it is there or empty.   Errors: none.
+    /// Complexity: O(log n) comparisons, and moves 4 bytes for each update at most.
+    [[nodiscard]] std::error_code apply(BytesView update) {
+        const auto place = place_of(update);
+        if (update.empty() || is_known(place, update)) return {};
+        const auto offset = place - order_.begin();
+        updates_.emplace_back(update.begin(), update.end());
+        order_.insert(order_.begin() + offset, static_cast<std::uint32_t>(updates_.size() - 1));
+        bytes_ += update.size();
+        return {};
+    }
+
+    /// All updates, in the order in which they came.   Complexity: O(1).
+    [[nodiscard]] std::span<const Bytes> snapshot() const noexcept { return updates_; }
+    [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
+
+private:
+    using Order = std::vector<std::uint32_t>;  // by their bytes
+
+    [[nodiscard]] std::size_t room() const noexcept {
+        return options_.bytes_max - std::min(options_.bytes_max, bytes_);
+    }
+    [[nodiscard]] Order::const_iterator place_of(BytesView update) const {
+        return std::lower_bound(order_.begin(), order_.end(), update,
+                                [this](std::uint32_t i, BytesView wanted) {
+                                    const Bytes& known = updates_[i];
+                                    return std::lexicographical_compare(
+                                        known.begin(), known.end(), wanted.begin(), wanted.end());
+                                });
+    }
+    [[nodiscard]] bool is_known(Order::const_iterator place, BytesView update) const {
+        if (place == order_.end()) return false;
+        const Bytes& known = updates_[*place];
+        return std::equal(known.begin(), known.end(), update.begin(), update.end());
+    }
+
+    OpaqueDocumentOptions options_;
+    std::vector<Bytes> updates_;
+    Order order_;
+    std::size_t bytes_ = 0;
+};
+
+}  // namespace belay::inline BELAY_ABI

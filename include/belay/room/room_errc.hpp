@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/room/room_errc.hpp
+/// RoomErrc: what rooms, and the updates that they carry, can find wrong.
+#pragma once
+
+#include <system_error>  // std::error_code, std::is_error_code_enum
+
+#include <belay/core/cause.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// The errors of room/; category "belay.room". Values are appended, never renumbered.
+enum class RoomErrc {
+    malformed_update = 1,        ///< the bytes are not what the format of updates says
+    unknown_content = 2,         ///< a kind of content that this version does not know
+    version_2_update = 3,        ///< an update of version 2; only version 1 is read
+    malformed_state_vector = 4,  ///< the bytes are not what the format of state vectors says
+    update_too_large = 5,        ///< an update that is beyond one of the limits
+    document_full = 6            ///< the document would be larger than its limit
+};
+
+namespace detail {
+
+inline constexpr ErrorText room_error_texts[] = {
+    {"the update is malformed", Cause::protocol},
+    {"the update has content of an unknown kind", Cause::protocol},
+    {"the update is of version 2", Cause::protocol},
+    {"the state vector is malformed", Cause::protocol},
+    {"the update is beyond a limit", Cause::permanent},
+    {"the document is full", Cause::permanent},
+};
+
+/// The category "belay.room".
+[[nodiscard]] inline const std::error_category& room_category() noexcept {
+    static const TableCategory category{"belay.room", room_error_texts};
+    return category;
+}
+
+}  // namespace detail
+
+/// Makes a std::error_code of it, which the conversion asks for.
+[[nodiscard]] inline std::error_code make_error_code(RoomErrc error) noexcept {
+    return {static_cast<int>(error), detail::room_category()};
+}
+
+}  // namespace belay::inline BELAY_ABI
+
+template <>
+struct std::is_error_code_enum<belay::RoomErrc> : std::true_type {};

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+// Goal: AsioLoop does with the standalone asio what it does with Boost's. Method: the same suites, in
+// a program of their own: the two cannot be in one translation unit, nor safely in one program.
+#include <belay/adapter/standalone_asio.hpp>
+
+#include "support/adapter/asio_loop_suite.hpp"
+#include "support/adapter/asio_tcp_suite.hpp"
+#include "support/catch.hpp"
+
+TEST_CASE("AsioLoop in the io_context of the standalone asio", "[adapter][standalone_asio][unit]") {
+    using Suite = belay_test::AsioLoopSuite<asio::io_context>;
+    SECTION("check_driver") { Suite::checked(); }
+    SECTION("AsioLoop runs machines, timers and posts of other threads") { Suite::runs_machines(); }
+    SECTION("context.run() ends when no machine waits for anything") { Suite::context_ends(); }
+    SECTION("A timer that was asked for again does not come twice") { Suite::timer_comes_once(); }
+    SECTION("AsioLoop may end while handlers are queued, and in a machine's turn") {
+        Suite::loop_may_end();
+    }
+    SECTION("A context may end with what AsioLoop has queued") { Suite::context_may_end(); }
+    SECTION("AsioLoop goes on after what a machine throws") { Suite::machine_throws(); }
+    SECTION("AsioLoop's machines are woken from threads that outlive it") {
+        Suite::woken_by_threads();
+    }
+}
+
+TEST_CASE("AsioTcp over the sockets of the standalone asio", "[adapter][standalone_asio][unit]") {
+    using Suite = belay_test::AsioTcpSuite<asio::io_context>;
+    SECTION("check_transport") { Suite::checked(); }
+    SECTION("nobody listens") { Suite::nobody_listens(); }
+    SECTION("peers that end") { Suite::peers_that_end(); }
+    SECTION("destroyed at any time") { Suite::destroyed_at_any_time(); }
+    SECTION("bytes on the wire") { Suite::bytes_on_the_wire(); }
+}

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT
+// Goal: what must not compile in this room does not, and says why. Method: each case, from one
+// expect-error to the next, has an error of that text; with BELAY_CONTROL all of them compile.
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/cap.hpp>
+#include <belay/backoff/decorrelated_jitter.hpp>
+#include <belay/backoff/floor.hpp>
+#include <belay/backoff/no_cap.hpp>
+#include <belay/backoff/pre_jitter_cap.hpp>
+#include <belay/backoff/smooth_jitter.hpp>
+
+// expect-error: CapLike: C::least must be
+namespace cap_floor_in_seconds {
+#if defined(BELAY_CONTROL)
+using Floor = belay::Duration;
+#else
+using Floor = std::chrono::seconds;
+#endif
+
+struct Limit {
+    constexpr belay::Duration limit(belay::Duration wait) const noexcept { return wait; }
+    constexpr Floor least() const noexcept { return Floor{0}; }
+};
+
+belay::Backoff backoff{belay::FullJitter{}, Limit{}, belay::Duration{1}};
+}  // namespace cap_floor_in_seconds
+
+// expect-error: Floor: the cap has a floor already; there can be only one
+namespace floor_around_floor {
+constexpr belay::Floor inner{belay::Duration{2}, belay::Cap{belay::Duration{9}}};
+
+#if defined(BELAY_CONTROL)
+constexpr auto both = inner;
+#else
+constexpr belay::Floor<belay::Floor<belay::Cap>> both{belay::Duration{1}, inner};
+#endif
+}  // namespace floor_around_floor
+
+// expect-error: Backoff: this jitter grows by itself: give it a base, no growth
+namespace growth_beside_growing_jitter {
+#if defined(BELAY_CONTROL)
+using Growth = belay::Constant;
+#else
+using Growth = belay::Exponential<>;
+#endif
+
+belay::Backoff backoff{belay::DecorrelatedJitter{}, belay::Cap{belay::forever},
+                       Growth{belay::Duration{1}}};
+}  // namespace growth_beside_growing_jitter
+
+// expect-error: GrowthLike: G must be noexcept
+namespace growth_that_throws {
+#if defined(BELAY_CONTROL)
+constexpr auto growth = [](std::uint64_t) noexcept { return belay::Duration{1}; };
+#else
+constexpr auto growth = [](std::uint64_t) { return belay::Duration{1}; };
+#endif
+
+belay::Backoff backoff{belay::FullJitter{}, belay::Cap{belay::forever}, growth};
+}  // namespace growth_that_throws
+
+// expect-error: JitterLike: J::reset must be 'void reset
+namespace jitter_reset {
+struct Alternating {
+    bool low = false;
+    belay::WaitRange range(const belay::NominalWait& nominal) const noexcept {
+        return {nominal.wait, nominal.wait};
+    }
+#if defined(BELAY_CONTROL)
+    void reset() noexcept { low = false; }
+#else
+    void reset(bool to) noexcept { low = to; }
+#endif
+};
+
+belay::Backoff backoff{Alternating{}, belay::Cap{std::chrono::seconds{30}},
+                       std::chrono::seconds{1}};
+}  // namespace jitter_reset
+
+// expect-error: JitterLike: J::range must be noexcept
+namespace jitter_that_throws {
+struct Jitter {
+#if defined(BELAY_CONTROL)
+    belay::WaitRange range(const belay::NominalWait& n) const noexcept { return {n.wait, n.wait}; }
+#else
+    belay::WaitRange range(const belay::NominalWait& n) const { return {n.wait, n.wait}; }
+#endif
+};
+
+belay::Backoff backoff{Jitter{}, belay::Cap{belay::forever}, belay::Duration{1}};
+}  // namespace jitter_that_throws
+
+// expect-error: Backoff: this jitter grows by itself: only a hard cap bounds it
+namespace soft_cap_on_growing_jitter {
+#if defined(BELAY_CONTROL)
+using Limit = belay::Cap;
+#else
+using Limit = belay::PreJitterCap;
+#endif
+
+belay::Backoff backoff{belay::SmoothJitter{}, Limit{belay::forever}, belay::Duration{1}};
+}  // namespace soft_cap_on_growing_jitter
+
+// expect-error: Backoff: a cap and a base, or a growth, follow the jitter
+namespace backoff_without_base {
+using namespace std::chrono_literals;
+#if defined(BELAY_CONTROL)
+belay::Backoff backoff{belay::FullJitter{}, belay::NoCap{}, 1s};
+#else
+belay::Backoff backoff{belay::FullJitter{}, 1s};
+#endif
+}  // namespace backoff_without_base
+
+// expect-error: Backoff: the cap comes before the base
+namespace backoff_base_before_cap {
+using namespace std::chrono_literals;
+#if defined(BELAY_CONTROL)
+belay::Backoff backoff{belay::FullJitter{}, belay::Cap{30s}, 1s};
+#else
+belay::Backoff backoff{belay::FullJitter{}, 1s, belay::Cap{30s}};
+#endif
+}  // namespace backoff_base_before_cap
+
+// expect-error: JitterLike: J::reset must be 'void reset.. noexcept'
+namespace jitter_hook_private {
+// It would never be called, and the jitter go on where the last outage ended.
+class Jitter {
+#if defined(BELAY_CONTROL)
+public:
+#endif
+    void reset() noexcept {}
+
+public:
+    belay::WaitRange range(const belay::NominalWait& nominal) const noexcept {
+        return {nominal.wait, nominal.wait};
+    }
+};
+belay::Backoff backoff{Jitter{}, belay::Cap{belay::Duration{2}}, belay::Duration{1}};
+}  // namespace jitter_hook_private

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+// Goal: a breaker that breaks a precondition is no constant: it does not compile as one. Method:
+// beside each near-miss stands the value next to it, which is one.
+#include <belay/breaker/breaker.hpp>
+#include <belay/breaker/count_window.hpp>
+#include <belay/breaker/failure_rate.hpp>
+
+#include "support/catch.hpp"
+#include "support/is_constant.hpp"
+
+using namespace belay;
+using belay_test::is_constant;
+
+TEST_CASE("A breaker without probes is no constant", "[breaker][constants][unit]") {
+    STATIC_REQUIRE(is_constant([] {
+        return Breaker{ConsecutiveFailures{5}, OpenFor{Duration{1}}, HalfOpenOptions{.probes = 1}};
+    }));
+    STATIC_REQUIRE_FALSE(is_constant([] {
+        return Breaker{ConsecutiveFailures{5}, OpenFor{Duration{1}}, HalfOpenOptions{.probes = 0}};
+    }));
+}
+
+TEST_CASE("A rate that needs more calls than its window holds is no constant",
+          "[breaker][constants][unit]") {
+    STATIC_REQUIRE(is_constant([] { return FailureRate{CountWindow<20>{}, {.min_calls = 20}}; }));
+    STATIC_REQUIRE_FALSE(is_constant([] {
+        return FailureRate{CountWindow<20>{}, {.min_calls = 21}};
+    }));
+}

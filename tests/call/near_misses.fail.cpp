@@ -1,0 +1,660 @@
+// SPDX-License-Identifier: MIT
+// Goal: what must not compile in this room does not, and says why. Method: each case, from one
+// expect-error to the next, has an error of that text; with BELAY_CONTROL all of them compile.
+#include <functional>
+#include <memory>
+#include <system_error>
+#include <tuple>
+#include <vector>
+
+#include <belay/breaker/circuit_breaker.hpp>
+#include <belay/breaker/consecutive_failures.hpp>
+#include <belay/breaker/open_for.hpp>
+#include <belay/budget/token_budget.hpp>
+#include <belay/call/bulkhead.hpp>
+#include <belay/call/fails_if.hpp>
+#include <belay/call/fallback.hpp>
+#include <belay/call/hedge.hpp>
+#include <belay/call/pipeline.hpp>
+#include <belay/call/retry.hpp>
+#include <belay/call/retry_task.hpp>
+#include <belay/call/retrying.hpp>
+#include <belay/call/timeout.hpp>
+#include <belay/drive/thread_sleeper.hpp>
+#include <belay/policy/max_attempts.hpp>
+
+#include "support/archetypes.hpp"
+#include "support/call/async_sleeper.hpp"
+
+// expect-error: AnswerTraits: needs 'static bool failed
+namespace answer_traits_misspelt {
+struct Reply {};
+}  // namespace answer_traits_misspelt
+template <>
+struct belay::AnswerTraits<answer_traits_misspelt::Reply> {
+    using Reply = answer_traits_misspelt::Reply;
+#if defined(BELAY_CONTROL)
+    static bool failed(const Reply&) { return true; }
+#else
+    static bool fails(const Reply&) { return true; }
+#endif
+};
+namespace answer_traits_misspelt {
+void use(belay_test::MinimalSleeper& sleeper) {
+    const belay::Pipeline pipeline{belay::Timeout{belay::Duration{1}}};
+    static_cast<void>(pipeline(sleeper, [] { return Reply{}; }));
+}
+}  // namespace answer_traits_misspelt
+
+// expect-error: fails_if: what is judged cannot be called by itself
+namespace fails_if_in_function {
+struct Response {
+    int status;
+};
+
+// A std::function knows nothing of the predicate: every answer would be a success.
+void use(belay_test::MinimalSleeper& sleeper) {
+    const std::function<Response()> fetch = [] { return Response{500}; };
+    const auto is_bad = [](const Response& r) { return r.status >= 500; };
+#if defined(BELAY_CONTROL)
+    const auto judged = belay::fails_if(fetch, is_bad);
+#else
+    const std::function<Response(belay::Attempt)> judged = belay::fails_if(fetch, is_bad);
+#endif
+    static_cast<void>(belay::retry(belay::MaxAttempts{3}, sleeper, judged));
+}
+}  // namespace fails_if_in_function
+
+// expect-error: fails_if: the predicate must take what fn returns, or the value in it
+namespace fails_if_mutable {
+struct Response {
+    int status;
+};
+#if defined(BELAY_CONTROL)
+bool is_bad(const Response& r) { return r.status >= 500; }
+#else
+bool is_bad(Response& r) { return r.status >= 500; }
+#endif
+
+void use(belay_test::MinimalSleeper& sleeper) {
+    const belay::Pipeline pipeline{belay::Timeout{belay::Duration{1}}};
+    static_cast<void>(pipeline(
+        sleeper, belay::fails_if([] { return belay::Result<Response>{Response{500}}; }, is_bad)));
+}
+}  // namespace fails_if_mutable
+
+// expect-error: fails_if: the predicate must take what fn returns, or the value in it
+namespace fails_if_other_type {
+struct Response {
+    int status;
+};
+// It would never be asked, and every answer be a success.
+#if defined(BELAY_CONTROL)
+bool is_bad(const Response& r) { return r.status >= 500; }
+#else
+bool is_bad(int status) { return status >= 500; }
+#endif
+
+void use(belay_test::MinimalSleeper& sleeper) {
+    static_cast<void>(belay::retry(belay::MaxAttempts{3}, sleeper,
+                                   belay::fails_if([] { return Response{500}; }, is_bad)));
+}
+}  // namespace fails_if_other_type
+
+// expect-error: fails_if: the predicate must return bool, belay::Cause or belay::Failure
+namespace fails_if_predicate {
+// A number of any size is taken for true.
+#if defined(BELAY_CONTROL)
+bool is_bad(int status) { return status >= 500; }
+#else
+int is_bad(int status) { return status; }
+#endif
+
+void use(belay_test::MinimalSleeper& sleeper) {
+    static_cast<void>(
+        belay::retry(belay::MaxAttempts{3}, sleeper, belay::fails_if([] { return 200; }, is_bad)));
+}
+}  // namespace fails_if_predicate
+
+// expect-error: fails_if: the predicate must take what fn returns, or the value in it
+namespace fails_if_takes_away {
+// What can only be moved would have to be taken from the caller.
+#if defined(BELAY_CONTROL)
+bool is_bad(const std::unique_ptr<int>& p) { return *p < 3; }
+#else
+bool is_bad(std::unique_ptr<int> p) { return *p < 3; }
+#endif
+
+void use(belay_test::AsyncSleeper& sleeper) {
+    const auto make = []() -> belay::Task<std::unique_ptr<int>> { co_return nullptr; };
+    auto task = belay::retry(belay::MaxAttempts{3}, sleeper, belay::fails_if(make, is_bad));
+    task.start();
+}
+}  // namespace fails_if_takes_away
+
+// expect-error: fails_if: fn is judged by another fails_if already
+namespace fails_if_twice {
+bool is_odd(int n) { return n % 2 != 0; }
+bool is_low(int n) { return n < 3; }
+
+// The inner one would never be asked.
+void use(belay_test::MinimalSleeper& sleeper) {
+    const auto fn = [] { return 1; };
+#if defined(BELAY_CONTROL)
+    const auto judged = [](int n) { return is_odd(n) || is_low(n); };
+    static_cast<void>(belay::retry(belay::MaxAttempts{3}, sleeper, belay::fails_if(fn, judged)));
+#else
+    static_cast<void>(belay::retry(belay::MaxAttempts{3}, sleeper,
+                                   belay::fails_if(belay::fails_if(fn, is_odd), is_low)));
+#endif
+}
+}  // namespace fails_if_twice
+
+// expect-error: within: what is judged cannot be called by itself
+namespace fails_on_in_lambda {
+// Nobody could see what the lambda calls: any exception would be a failure.
+void use(belay_test::MinimalSleeper& sleeper) {
+    const belay::Pipeline pipeline{belay::Timeout{belay::Duration{1}}};
+    auto judged = belay::within(belay::Attempt{}, belay::fails_on<int>([] { return 5; }));
+#if defined(BELAY_CONTROL)
+    static_cast<void>(pipeline(sleeper, judged));
+#else
+    static_cast<void>(pipeline(sleeper, [&](belay::Attempt a) { return judged(a); }));
+#endif
+}
+}  // namespace fails_on_in_lambda
+
+// expect-error: Fallback: what fn returns must become what the call returns by itself
+namespace fallback_converts {
+// Five zeros are not what anybody meant.
+void use(belay_test::MinimalSleeper& sleeper) {
+#if defined(BELAY_CONTROL)
+    const belay::Pipeline pipeline{belay::Fallback{[] { return std::vector<int>{5}; }}};
+#else
+    const belay::Pipeline pipeline{belay::Fallback{[] { return 5; }}};
+#endif
+    static_cast<void>(pipeline(sleeper, [] { return std::vector<int>{}; }));
+}
+}  // namespace fallback_converts
+
+// expect-error: Fallback: what chooses failures must be causes
+namespace fallback_predicate {
+#if defined(BELAY_CONTROL)
+constexpr auto chooses = [](const belay::Failure& why) { return why.code == 404; };
+#else
+constexpr auto chooses = [](int status) { return status == 404; };
+#endif
+
+const belay::Fallback fallback{[] { return 0; }, chooses};
+}  // namespace fallback_predicate
+
+// expect-error: Fallback: what fn returns must become what the call returns by itself
+namespace fallback_text_as_bool {
+// Any text is true.
+void use(belay_test::MinimalSleeper& sleeper) {
+#if defined(BELAY_CONTROL)
+    const belay::Pipeline pipeline{belay::Fallback{[] { return false; }}};
+#else
+    const belay::Pipeline pipeline{belay::Fallback{[] { return "no"; }}};
+#endif
+    static_cast<void>(pipeline(sleeper, [] { return false; }));
+}
+}  // namespace fallback_text_as_bool
+
+// expect-error: Fallback: fn must answer in place of the call
+namespace fallback_without_answer {
+using namespace belay;
+
+#if defined(BELAY_CONTROL)
+const Pipeline pipeline{Fallback{[] { return 0; }}};
+#else
+const Pipeline pipeline{Fallback{[] {}}};
+#endif
+auto run(belay_test::MinimalSleeper& sleeper) {
+    return pipeline(sleeper, [] { return 1; });
+}
+}  // namespace fallback_without_answer
+
+// expect-error: Hedge: only for coroutines, blocking calls need threads
+namespace hedge_blocking {
+using namespace belay;
+
+void use(belay_test::MinimalSleeper& sleeper) {
+#if defined(BELAY_CONTROL)
+    const Pipeline pipeline{Timeout{std::chrono::seconds{1}}};
+#else
+    const Pipeline pipeline{Hedge{std::chrono::milliseconds{50}, 1}};
+#endif
+    static_cast<void>(pipeline(sleeper, [] { return 1; }));
+}
+}  // namespace hedge_blocking
+
+// expect-error: Hedge: what pays for calls must be a budget of retries
+namespace hedge_without_budget {
+belay::TokenBudget budget;
+belay::Bulkhead bulkhead{{.limit = 1}};
+
+#if defined(BELAY_CONTROL)
+belay::Hedge hedge{belay::Duration{1}, 1, belay::Shared{budget}};
+#else
+belay::Hedge hedge{belay::Duration{1}, 1, belay::Shared{bulkhead}};
+#endif
+}  // namespace hedge_without_budget
+
+// expect-error: goes in as Shared{object}
+namespace pipeline_breaker_layer {
+void use() {
+    belay::CircuitBreaker<> breaker{belay::ConsecutiveFailures{5},
+                                    belay::OpenFor{std::chrono::seconds{1}}};
+#if defined(BELAY_CONTROL)
+    [[maybe_unused]] const belay::Pipeline pipeline{belay::Shared{breaker}};
+#else
+    [[maybe_unused]] const belay::Pipeline pipeline{breaker};
+#endif
+}
+}  // namespace pipeline_breaker_layer
+
+// expect-error: Pipeline: a budget pays for retries
+namespace pipeline_budget_layer {
+using namespace belay;
+
+TokenBudget budget{TokenBudgetOptions::aws()};
+#if defined(BELAY_CONTROL)
+const Pipeline pipeline{Retrying{Policy{MaxAttempts{3}, Shared{budget}}}};
+#else
+const Pipeline pipeline{Retrying{MaxAttempts{3}}, Shared{budget}};
+#endif
+auto run(belay_test::MinimalSleeper& sleeper) {
+    return pipeline(sleeper, [] { return true; });
+}
+}  // namespace pipeline_budget_layer
+
+// expect-error: Pipeline: a Fallback inside a Retrying or Hedge hides the failures from it
+namespace pipeline_fallback_inside {
+using namespace belay;
+
+constexpr auto answer = [] { return 1; };
+#if defined(BELAY_CONTROL)
+Pipeline pipeline{Fallback{answer}, Retrying{MaxAttempts{3}}};
+#else
+Pipeline pipeline{Retrying{MaxAttempts{3}}, Fallback{answer}};
+#endif
+}  // namespace pipeline_fallback_inside
+
+// expect-error: Pipeline: the observer's on_hedge must be 'on_hedge
+namespace pipeline_hedge_hook {
+// Beside a right hook one of another form, which would hear nothing.
+struct Observer {
+    void on_refusal(const belay::CallRefused&) {}
+#if defined(BELAY_CONTROL)
+    void on_hedge(const belay::Attempt&) {}
+#else
+    void on_hedge(int) {}
+#endif
+};
+
+void call(belay_test::MinimalSleeper& sleeper, Observer& observer) {
+    const belay::Pipeline pipeline{belay::Timeout{belay::Duration{1}}};
+    static_cast<void>(pipeline(
+        sleeper, [] { return true; }, belay::NeverStops{}, observer));
+}
+}  // namespace pipeline_hedge_hook
+
+// expect-error: Pipeline: a layer of a blocking call needs 'auto call
+namespace pipeline_layer_form {
+struct Layer {
+#if defined(BELAY_CONTROL)
+    auto call(const auto& next, auto&, const belay::Attempt& attempt) const {
+        return next(attempt);
+    }
+#else
+    auto call(const auto& next) const { return next(belay::Attempt{}); }
+#endif
+};
+
+void use(belay_test::MinimalSleeper& sleeper) {
+    const belay::Pipeline pipeline{Layer{}};
+    static_cast<void>(pipeline(sleeper, [] { return true; }));
+}
+}  // namespace pipeline_layer_form
+
+// expect-error: Pipeline: the observer hears nothing
+namespace pipeline_observer {
+struct Sleeper {
+    belay::Random random{belay::Seed{1}};
+    belay::Instant now() const noexcept { return {}; }
+    belay::Random& bits() noexcept { return random; }
+    void sleep_until(belay::Instant, const auto&) noexcept {}
+};
+struct Observer {
+#if defined(BELAY_CONTROL)
+    void on_refusal(const belay::CallRefused&) {}
+#else
+    void on_refused(const belay::CallRefused&) {}
+#endif
+};
+
+void call(Sleeper& sleeper, Observer& observer) {
+    const belay::Pipeline pipeline{belay::Timeout{belay::Duration{1}}};
+    static_cast<void>(pipeline(
+        sleeper, [] { return true; }, belay::NeverStops{}, observer));
+}
+}  // namespace pipeline_observer
+
+// expect-error: Pipeline: the observer's on_refusal must be 'on_refusal
+namespace pipeline_observer_hook {
+struct Sleeper {
+    belay::Random random{belay::Seed{1}};
+    belay::Instant now() const noexcept { return {}; }
+    belay::Random& bits() noexcept { return random; }
+    void sleep_until(belay::Instant, const auto&) noexcept {}
+};
+class Observer : public belay::NoObserver {
+#if defined(BELAY_CONTROL)
+public:
+#endif
+    void on_refusal(const belay::CallRefused&) {}
+};
+
+void call(Sleeper& sleeper, Observer& observer) {
+    const belay::Pipeline pipeline{belay::Timeout{belay::Duration{1}}};
+    static_cast<void>(pipeline(
+        sleeper, [] { return true; }, belay::NeverStops{}, observer));
+}
+}  // namespace pipeline_observer_hook
+
+// expect-error: Pipeline: a policy, or a rule, is no layer: write Retrying{policy}
+namespace pipeline_policy_layer {
+void use(belay_test::MinimalSleeper& sleeper) {
+    const belay::Policy policy{belay::MaxAttempts{3}};
+#if defined(BELAY_CONTROL)
+    const belay::Pipeline pipeline{belay::Retrying{policy}};
+#else
+    const belay::Pipeline pipeline{policy};
+#endif
+    static_cast<void>(pipeline(sleeper, [] { return true; }));
+}
+}  // namespace pipeline_policy_layer
+
+// expect-error: Pipeline: a Hedge inside a Hedge multiplies their calls
+namespace pipeline_two_hedges {
+using namespace belay;
+using namespace std::chrono_literals;
+
+#if defined(BELAY_CONTROL)
+Pipeline pipeline{Hedge{50ms, 1}, Timeout{1s}};
+#else
+Pipeline pipeline{Hedge{50ms, 1}, Timeout{1s}, Hedge{10ms, 1}};
+#endif
+}  // namespace pipeline_two_hedges
+
+// expect-error: Pipeline: a Retrying inside a Retrying multiplies their attempts
+namespace pipeline_two_retries {
+using namespace belay;
+
+#if defined(BELAY_CONTROL)
+Pipeline pipeline{Retrying{MaxAttempts{3}}, Timeout{std::chrono::seconds{1}}};
+#else
+Pipeline pipeline{Retrying{MaxAttempts{3}}, Timeout{std::chrono::seconds{1}},
+                  Retrying{MaxAttempts{3}}};
+#endif
+}  // namespace pipeline_two_retries
+
+// expect-error: retry: the error type of fn's result must be constructible from
+namespace retry_error_type {
+enum class Error { none, broken };
+#if defined(BELAY_CONTROL)
+using Outcome = belay::Result<int>;
+#else
+using Outcome = belay::Result<int, Error>;
+#endif
+
+void use(belay_test::MinimalSleeper& sleeper) {
+    static_cast<void>(belay::retry(belay::MaxAttempts{3}, sleeper, [] { return Outcome{1}; }));
+}
+}  // namespace retry_error_type
+
+// expect-error: retry: the observer hears nothing
+namespace retry_observer {
+struct Observer {
+#if defined(BELAY_CONTROL)
+    void on_retry(const belay::RetryPlanned&) {}
+#else
+    void on_rety(const belay::RetryPlanned&) {}
+#endif
+};
+
+void use(belay_test::MinimalSleeper& sleeper, Observer& observer) {
+    static_cast<void>(belay::retry(
+        belay::MaxAttempts{3}, sleeper, [] { return true; }, belay::NeverStops{}, observer));
+}
+}  // namespace retry_observer
+
+// expect-error: retry: the observer's on_give_up must be 'on_give_up
+namespace retry_observer_hook {
+// Beside a right hook one of another form would never hear anything.
+struct Observer {
+    void on_retry(const belay::RetryPlanned&) {}
+#if defined(BELAY_CONTROL)
+    void on_give_up(const auto&) {}
+#else
+    void on_give_up(auto&, int) {}
+    void on_give_up(belay::RetryEnded&) {}
+#endif
+};
+
+void use(belay_test::MinimalSleeper& sleeper, Observer& observer) {
+    static_cast<void>(belay::retry(
+        belay::MaxAttempts{3}, sleeper, [] { return true; }, belay::NeverStops{}, observer));
+}
+}  // namespace retry_observer_hook
+
+// expect-error: retry: the policy comes first
+namespace retry_policy_last {
+void use(belay_test::MinimalSleeper& sleeper) {
+    const auto fn = [] { return true; };
+#if defined(BELAY_CONTROL)
+    static_cast<void>(belay::retry(belay::MaxAttempts{3}, sleeper, fn));
+#else
+    static_cast<void>(belay::retry(fn, belay::MaxAttempts{3}, sleeper));
+#endif
+}
+}  // namespace retry_policy_last
+
+// expect-error: say with fails_if, or by specialising belay::AnswerTraits
+namespace retry_return_bool_like {
+// Does true mean success, or an error?
+struct Reply {
+    explicit operator bool() const { return false; }
+#if defined(BELAY_CONTROL)
+    std::error_code error() const { return {}; }
+#endif
+};
+
+void use(belay_test::AsyncSleeper& sleeper) {
+    auto task = belay::retry(belay::MaxAttempts{3}, sleeper,
+                             []() -> belay::Task<Reply> { co_return Reply{}; });
+    task.start();
+}
+}  // namespace retry_return_bool_like
+
+// expect-error: say with fails_if, or by specialising belay::AnswerTraits
+namespace retry_return_enum {
+// As libcurl's: 0 is success, and any number could be.
+enum Code { ok, couldnt_connect };
+}  // namespace retry_return_enum
+#if defined(BELAY_CONTROL)
+template <>
+struct belay::AnswerTraits<retry_return_enum::Code> {
+    static bool failed(const retry_return_enum::Code& code) {
+        return code != retry_return_enum::ok;
+    }
+};
+#endif
+namespace retry_return_enum {
+void use(belay_test::MinimalSleeper& sleeper) {
+    static_cast<void>(belay::retry(belay::MaxAttempts{3}, sleeper, [] { return couldnt_connect; }));
+}
+}  // namespace retry_return_enum
+
+// expect-error: say with fails_if, or by specialising belay::AnswerTraits
+namespace retry_return_static_ok {
+// ok() makes a good one: it says nothing of this one.
+struct Status {
+    static Status ok() { return {}; }
+    bool operator==(const Status&) const = default;
+};
+}  // namespace retry_return_static_ok
+#if defined(BELAY_CONTROL)
+template <>
+struct belay::AnswerTraits<retry_return_static_ok::Status> {
+    using Status = retry_return_static_ok::Status;
+    static bool failed(const Status& status) { return !(status == Status::ok()); }
+};
+#endif
+namespace retry_return_static_ok {
+void use(belay_test::MinimalSleeper& sleeper) {
+    static_cast<void>(belay::retry(belay::MaxAttempts{3}, sleeper, [] { return Status{}; }));
+}
+}  // namespace retry_return_static_ok
+
+// expect-error: retry: fn must return bool, optional, error_code, .* say with fails_if, or by specialising
+namespace retry_return_tuple {
+// As asio's as_tuple: each failure would be a success.
+std::tuple<std::error_code, int> receive() {
+    return {std::make_error_code(std::errc::io_error), 0};
+}
+
+void use(belay_test::MinimalSleeper& sleeper) {
+#if defined(BELAY_CONTROL)
+    const auto failed = [](const auto& answer) { return static_cast<bool>(std::get<0>(answer)); };
+    static_cast<void>(
+        belay::retry(belay::MaxAttempts{3}, sleeper, belay::fails_if(receive, failed)));
+#else
+    static_cast<void>(belay::retry(belay::MaxAttempts{3}, sleeper, receive));
+#endif
+}
+}  // namespace retry_return_tuple
+
+// expect-error: retry: fn must return bool, optional, error_code, an expected-like type
+namespace retry_return_type {
+// Is a null pointer a failure? retry does not guess.
+#if defined(BELAY_CONTROL)
+bool connect() { return true; }
+#else
+int* connect() { return nullptr; }
+#endif
+
+void use(belay_test::MinimalSleeper& sleeper) {
+    static_cast<void>(belay::retry(belay::MaxAttempts{3}, sleeper, connect));
+}
+}  // namespace retry_return_type
+
+// expect-error: AsyncSleeperLike
+namespace retry_sleeper {
+// A blocking sleeper would block the whole loop.
+#if defined(BELAY_CONTROL)
+using Sleeper = belay_test::AsyncSleeper;
+#else
+using Sleeper = belay_test::MinimalSleeper;
+#endif
+
+void use(Sleeper& sleeper) {
+    auto task = belay::retry(belay::MaxAttempts{3}, sleeper, [] { return std::suspend_never{}; });
+    task.start();
+}
+}  // namespace retry_sleeper
+
+// expect-error: retry: the sleeper comes before the function
+namespace retry_sleeper_last {
+void use(belay_test::MinimalSleeper& sleeper) {
+    const auto fn = [] { return true; };
+#if defined(BELAY_CONTROL)
+    static_cast<void>(belay::retry(belay::MaxAttempts{3}, sleeper, fn));
+#else
+    static_cast<void>(belay::retry(belay::MaxAttempts{3}, fn, sleeper));
+#endif
+}
+}  // namespace retry_sleeper_last
+
+// expect-error: retry: the sleeper must be a variable
+namespace retry_sleeper_temporary {
+struct Sleeper {
+    belay::Random random{belay::Seed{1}};
+    belay::Instant now() const noexcept { return {}; }
+    belay::Random& bits() noexcept { return random; }
+    void sleep_until(belay::Instant, const auto&) noexcept {}
+};
+
+void use() {
+    const auto fn = [] { return true; };
+#if defined(BELAY_CONTROL)
+    Sleeper sleeper;
+    static_cast<void>(belay::retry(belay::MaxAttempts{3}, sleeper, fn));
+#else
+    static_cast<void>(belay::retry(belay::MaxAttempts{3}, Sleeper{}, fn));
+#endif
+}
+}  // namespace retry_sleeper_temporary
+
+// expect-error: SleeperLike: S::sleep_until must be noexcept
+namespace retry_sleeper_throws {
+struct Sleeper {
+    belay::Random random{belay::Seed{1}};
+    belay::Instant now() const noexcept { return {}; }
+    belay::Random& bits() noexcept { return random; }
+#if defined(BELAY_CONTROL)
+    void sleep_until(belay::Instant, const auto&) noexcept {}
+#else
+    void sleep_until(belay::Instant, const auto&) {}
+#endif
+};
+
+void use(Sleeper& sleeper) {
+    static_cast<void>(belay::retry(belay::MaxAttempts{3}, sleeper, [] { return true; }));
+}
+}  // namespace retry_sleeper_throws
+
+// expect-error: retry: a stop token comes before the observer
+namespace retry_observer_without_stop {
+void use(belay_test::MinimalSleeper& sleeper) {
+    belay::RetryCounters counters;
+    const auto call = [] { return true; };
+#if defined(BELAY_CONTROL)
+    static_cast<void>(
+        belay::retry(belay::MaxAttempts{3}, sleeper, call, belay::NeverStops{}, counters));
+#else
+    static_cast<void>(belay::retry(belay::MaxAttempts{3}, sleeper, call, counters));
+#endif
+}
+}  // namespace retry_observer_without_stop
+
+// expect-error: retry: a stop token comes before the observer
+namespace retry_without_sleeper_observer_without_stop {
+void use() {
+    belay::RetryCounters counters;
+    const auto call = [] { return true; };
+#if defined(BELAY_CONTROL)
+    static_cast<void>(belay::retry(belay::MaxAttempts{3}, call, belay::NeverStops{}, counters));
+#else
+    static_cast<void>(belay::retry(belay::MaxAttempts{3}, call, counters));
+#endif
+}
+}  // namespace retry_without_sleeper_observer_without_stop
+
+// expect-error: Pipeline: a stop token comes before the observer
+namespace pipeline_observer_without_stop {
+struct Observer {
+    void on_refusal(const belay::CallRefused&) {}
+};
+void use(belay_test::MinimalSleeper& sleeper) {
+    const belay::Pipeline pipeline{belay::Timeout{belay::Duration{1}}};
+    Observer observer;
+    const auto call = [] { return true; };
+#if defined(BELAY_CONTROL)
+    static_cast<void>(pipeline(sleeper, call, belay::NeverStops{}, observer));
+#else
+    static_cast<void>(pipeline(sleeper, call, observer));
+#endif
+}
+}  // namespace pipeline_observer_without_stop

@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: MIT
+// Goal: a question is answered once, by any thread, and wakes whoever runs the machine that asked;
+// dropped it is answered "no", and what nobody wants any more is destroyed. Whoever asks is any
+// machine.
+#include <belay/core/completion.hpp>
+
+#include <atomic>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <belay/core/nest.hpp>
+#include <belay/drive/loop.hpp>
+
+#include "support/aborts.hpp"
+#include "support/catch.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+
+namespace {
+
+using Box = std::unique_ptr<int>;
+using BoxQuestion = driver::Question<Box>;
+
+static_assert(!std::is_copy_constructible_v<Completion<Box>> &&
+              std::is_nothrow_move_constructible_v<Completion<Box>> &&
+              sizeof(Completion<Box>) == sizeof(void*));
+static_assert(!std::is_constructible_v<Completion<Box>, int> &&
+              !std::is_constructible_v<Completion<Box>, Completion<Box>&>);
+static_assert(!std::is_copy_constructible_v<BoxQuestion> &&
+              !std::is_move_constructible_v<BoxQuestion>);
+
+/// Counts how many of it live.
+struct Witness {
+    explicit Witness(std::atomic<int>& count) : live{&count} { ++*live; }
+    Witness(Witness&& other) noexcept : live{other.live} { ++*live; }
+    Witness& operator=(Witness&&) = delete;
+    ~Witness() { --*live; }
+    std::atomic<int>* live;
+};
+
+/// A machine that asks, whatever runs it.
+struct Asker {
+    void attach(Waker w) {
+        waker = std::move(w);
+        question.attach(waker);
+    }
+    Instant deadline() const noexcept { return question.deadline(); }
+    void advance(Instant) {
+        if (!question.answered()) return;
+        const std::optional<int> answer = question.take();
+        heard.push_back(answer.value_or(-1));
+    }
+    Waker waker;
+    driver::Question<int> question;
+    std::vector<int> heard;
+};
+
+static_assert(MachineLike<Asker>);
+
+}  // namespace
+
+TEST_CASE("Question is asked, waits, is answered, and taken", "[core][completion][unit]") {
+    BoxQuestion question;
+    CHECK_FALSE(question.waits());
+    CHECK(question.deadline() == never);
+    {
+        Completion<Box> completion = question.ask();
+        CHECK(question.waits());
+        CHECK_FALSE(question.answered());
+        completion(std::make_unique<int>(5));
+    }
+    REQUIRE(question.answered());
+    CHECK(question.waits());
+    CHECK(question.deadline() == always);
+    const std::optional<Box> answer = question.take();
+    REQUIRE(answer);
+    CHECK(**answer == 5);
+    CHECK_FALSE(question.waits());
+    CHECK_FALSE(question.answered());
+    CHECK(question.deadline() == never);
+}
+
+TEST_CASE("Completion that is dropped says no; one that was moved does not",
+          "[core][completion][unit]") {
+    BoxQuestion question;
+    {
+        Completion<Box> first = question.ask();
+        const Completion<Box> second{std::move(first)};
+        CHECK_FALSE(question.answered());
+    }
+    REQUIRE(question.answered());
+    CHECK_FALSE(question.take());
+}
+
+TEST_CASE("Completion that is assigned to is dropped", "[core][completion][unit]") {
+    BoxQuestion first;
+    BoxQuestion second;
+    Completion<Box> completion = first.ask();
+    completion = second.ask();
+    CHECK(first.answered());
+    CHECK_FALSE(second.answered());
+    completion(std::make_unique<int>(2));
+    CHECK(second.answered());
+}
+
+TEST_CASE("Question that is asked again, dropped or gone hears nothing of the older one",
+          "[core][completion][unit]") {
+    std::atomic<int> live{0};
+    std::optional<driver::Question<Witness>> question{std::in_place};
+    Completion<Witness> older = question->ask();
+    std::optional<Completion<Witness>> newer;
+    SECTION("asked again") { newer.emplace(question->ask()); }
+    SECTION("dropped") { question->drop(); }
+    SECTION("gone") { question.reset(); }
+    CHECK_FALSE(older.wanted());
+    older(Witness{live});
+    CHECK(live == 0);
+    CHECK_FALSE((question && question->answered()));
+    if (newer) {
+        CHECK(newer->wanted());
+        (*newer)(Witness{live});
+        CHECK(live == 1);
+        REQUIRE(question->answered());
+        // An answer that nobody has taken goes with the question.
+        question.reset();
+        CHECK(live == 0);
+    }
+}
+
+TEST_CASE("Completion refuses a second answer", "[core][completion][unit]") {
+    const std::string text = belay_test::aborts_with([] {
+        BoxQuestion question;
+        Completion<Box> asked = question.ask();
+        asked(nullptr);
+        asked(nullptr);
+    });
+    CHECK(text.find("Completion: must be answered once only") != std::string::npos);
+}
+
+TEST_CASE("Question::take needs an answer", "[core][completion][unit]") {
+    const std::string text = belay_test::aborts_with([] {
+        BoxQuestion question;
+        const Completion<Box> asked = question.ask();
+        static_cast<void>(question.take());
+    });
+    CHECK(text.find("Question::take: there must be an answer") != std::string::npos);
+}
+
+TEST_CASE("Completion says no if its value cannot be moved", "[core][completion][fault]") {
+    struct Heavy {
+        Heavy() = default;
+        Heavy(Heavy&& other) : armed{other.armed} {
+            if (armed) throw std::runtime_error{"heavy"};
+        }
+        bool armed = false;
+    };
+    driver::Question<Heavy> question;
+    Completion<Heavy> completion = question.ask();
+    Heavy heavy;
+    SECTION("on the way in nothing has happened yet") {
+        heavy.armed = true;
+        CHECK_THROWS_AS(completion(std::move(heavy)), std::runtime_error);
+        CHECK_FALSE(question.answered());
+    }
+    SECTION("once it was taken it is refused") {
+        struct Turncoat {
+            Turncoat() = default;
+            explicit Turncoat(int n) : moves_left{n} {}
+            Turncoat(Turncoat&& other) : moves_left{other.moves_left - 1} {
+                if (moves_left < 0) throw std::runtime_error{"no more"};
+            }
+            int moves_left = 0;
+        };
+        driver::Question<Turncoat> other;
+        Completion<Turncoat> done = other.ask();
+        CHECK_THROWS_AS(done(Turncoat{0}), std::runtime_error);
+        REQUIRE(other.answered());
+        CHECK_FALSE(other.take());
+    }
+}
+
+TEST_CASE("Completion of a function hands it the answer, or no", "[core][completion][unit]") {
+    std::vector<int> seen;
+    const auto note = [&seen](std::optional<int> answer) noexcept {
+        seen.push_back(answer.value_or(-1));
+    };
+    {
+        Completion<int> answered{note};
+        answered(3);
+        CHECK(seen == std::vector<int>{3});
+        const Completion<int> dropped{note};
+    }
+    CHECK(seen == std::vector<int>{3, -1});
+}
+
+TEST_CASE("Completion of a function passes a question on", "[core][completion][unit]") {
+    driver::Question<int> question;
+    Completion<int> doubling{[done = question.ask()](std::optional<int> answer) mutable noexcept {
+        if (answer) done(2 * *answer);
+    }};
+    SECTION("answered") {
+        doubling(4);
+        REQUIRE(question.answered());
+        CHECK(question.take() == 8);
+    }
+    SECTION("dropped: what it keeps goes with it, and says no") {
+        { const Completion<int> gone{std::move(doubling)}; }
+        REQUIRE(question.answered());
+        CHECK_FALSE(question.take());
+    }
+}
+
+TEST_CASE("Question wakes its machine, whatever runs it", "[core][completion][unit]") {
+    Loop loop;
+    Asker asker;
+    driver::Nest nest;
+    const bool nested = GENERATE(false, true);
+    CAPTURE(nested);
+    if (nested) {
+        loop.attach(nest);
+        nest.add(asker);
+    } else {
+        loop.attach(asker);
+    }
+    std::optional<Completion<int>> completion{asker.question.ask()};
+    std::thread other;
+    int said = -1;
+    SECTION("answered by another thread") {
+        said = 7;
+        other = std::thread{[&] { (*completion)(7); }};
+    }
+    SECTION("dropped by another thread") {
+        other = std::thread{[&] { completion.reset(); }};
+    }
+    SECTION("answered at home, outside of a turn") {
+        said = 8;
+        loop.post([&] { (*completion)(8); });
+    }
+    CHECK(loop.run_until([&] { return !asker.heard.empty(); }, 10s));
+    if (other.joinable()) other.join();
+    CHECK(asker.heard == std::vector<int>{said});
+}
+
+TEST_CASE("Question that waits wakes the driver that its machine has come to",
+          "[core][completion][unit]") {
+    Loop first;
+    Loop second;
+    Asker asker;
+    first.attach(asker);
+    Completion<int> completion = asker.question.ask();
+    second.attach(asker);
+    std::thread other{[&] { completion(7); }};
+    CHECK(second.run_until([&] { return !asker.heard.empty(); }, 10s));
+    other.join();
+    CHECK(asker.heard == std::vector<int>{7});
+}
+
+TEST_CASE("Completion outlives the machine and its driver", "[core][completion][fault]") {
+    std::optional<Completion<int>> completion;
+    {
+        Loop loop;
+        Asker asker;
+        loop.attach(asker);
+        completion.emplace(asker.question.ask());
+    }
+    (*completion)(7);
+}
+
+TEST_CASE("Completion races with the one who asked, and nothing leaks or is torn",
+          "[core][completion][fault]") {
+    std::atomic<int> live{0};
+    int taken = 0;
+    for (int round = 0; round < 400; ++round) {
+        Loop loop;
+        std::optional<driver::Question<Witness>> question{std::in_place};
+        std::optional<Completion<Witness>> completion{question->ask()};
+        std::atomic<bool> go{false};
+        std::thread other{[&] {
+            while (!go) {
+            }
+            if (round % 4 == 0) {
+                completion.reset();
+            } else {
+                (*completion)(Witness{live});
+            }
+        }};
+        go = true;
+        switch (round % 3) {
+            case 0:
+                question.reset();
+                break;
+            case 1:
+                static_cast<void>(question->ask());
+                break;
+            default:
+                while (!question->answered()) {
+                }
+                if (question->take()) ++taken;
+        }
+        other.join();
+        question.reset();
+        CHECK(live == 0);
+    }
+    CHECK(taken == 100);
+}

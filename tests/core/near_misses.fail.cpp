@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+// Goal: what must not compile in this room does not, and says why. Method: each case, from one
+// expect-error to the next, has an error of that text; with BELAY_CONTROL all of them compile.
+#include <memory>
+
+#include <belay/core/clock_like.hpp>
+#include <belay/core/driver_like.hpp>
+#include <belay/core/machine_like.hpp>
+#include <belay/core/tee.hpp>
+#include <belay/queue/drop_oldest.hpp>
+#include <belay/queue/queue.hpp>
+#include <belay/queue/ring.hpp>
+
+// expect-error: ClockLike: C needs .now.. const.
+namespace clock_without_now {
+struct Clock {
+#if defined(BELAY_CONTROL)
+    belay::Instant now() const noexcept { return {}; }
+#endif
+};
+
+static_assert(belay::explain::clock_like<Clock>());
+}  // namespace clock_without_now
+
+// expect-error: DriverLike: D needs .driver::Post post.f.., any thread
+namespace driver_without_post {
+struct Driver {
+    template <class M>
+    void attach(M&) {}
+#if defined(BELAY_CONTROL)
+    template <class F>
+    belay::driver::Post post(F) {
+        return belay::driver::Post::gone;
+    }
+#endif
+    belay::Instant now() const noexcept { return belay::never; }
+};
+
+static_assert(belay::explain::driver_like<Driver>());
+}  // namespace driver_without_post
+
+// expect-error: MachineLike: M needs .advance.belay::Instant.
+namespace machine_without_advance {
+struct Machine {
+    void attach(belay::Waker) {}
+    belay::Instant deadline() const noexcept { return belay::never; }
+#if defined(BELAY_CONTROL)
+    void advance(belay::Instant) {}
+#endif
+};
+
+static_assert(belay::explain::machine_like<Machine>());
+}  // namespace machine_without_advance
+
+// expect-error: Tee: what is handed over cannot be copied
+namespace tee_takes_away {
+// Two that want the one value.
+struct Keeper {
+#if defined(BELAY_CONTROL)
+    void on_dropped(const std::unique_ptr<int>& value);
+#else
+    void on_dropped(std::unique_ptr<int> value);
+#endif
+};
+
+void use() {
+    belay::Queue queue{belay::Ring<std::unique_ptr<int>, 2>{},
+                       belay::DropOldest{},
+                       {},
+                       belay::Tee{Keeper{}, Keeper{}}};
+    static_cast<void>(queue.push(std::make_unique<int>(1)));
+}
+}  // namespace tee_takes_away

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT
+// Goal: check_driver finds what is wrong with a driver, and nothing with belay's own. Method: a small
+// driver with one planted mistake each.
+#include <belay/drive/driver_check.hpp>
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include <belay/core/manual_clock.hpp>
+#include <belay/drive/loop.hpp>
+#include <belay/drive/manual_loop.hpp>
+#include <belay/drive/on_event_loop.hpp>
+#include <belay/posix/loop.hpp>
+#include <belay/sim.hpp>
+
+#include "support/catch.hpp"
+#include "support/drive/broken_driver.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+using belay_test::DriverMistake;
+
+namespace {
+
+template <class T>
+std::string verdict_on() {
+    const auto broken = check_driver([] { return std::make_unique<T>(); });
+    return broken ? to_string(*broken) : "right";
+}
+
+template <class L>
+struct LoopRig {
+    L driver;
+    void run_once() {
+        static_cast<void>(driver.run_until([] { return false; }, 1ms));
+    }
+};
+struct PolledRig {
+    ManualClock clock{Instant{1h}};
+    ManualLoop<ManualClock::View> driver{clock.view()};
+    void run_once() {
+        driver.poll();
+        clock.advance(1ms);
+    }
+};
+struct HostRig {
+    static constexpr bool is_simulated = true;
+    sim::World world{Seed{1}};
+    sim::Host& driver = world.host("host", [](sim::Host&) {});
+    void run_once() { world.run_for(1ms); }
+};
+/// An event loop in which nothing happens but by run_once().
+struct GuestRig {
+    struct Events {
+        void call(std::function<void()> f) {
+            const std::lock_guard lock{mutex};
+            calls.push_back(std::move(f));
+        }
+        void call_at(Instant t, std::function<void()> f) {
+            when = t;
+            timer = std::move(f);
+        }
+        [[nodiscard]] Instant now() const noexcept { return time; }
+        std::mutex mutex;
+        std::vector<std::function<void()>> calls;
+        Instant time{1h};
+        Instant when = never;
+        std::function<void()> timer;
+    } events;
+    OnEventLoop<Events> driver{events};
+    void run_once() {
+        events.time = after(events.time, 1ms);
+        std::vector<std::function<void()>> calls;
+        {
+            const std::lock_guard lock{events.mutex};
+            calls.swap(events.calls);
+        }
+        for (auto& f : calls) f();
+        if (events.when > events.time) return;
+        events.when = never;
+        std::exchange(events.timer, nullptr)();
+    }
+};
+template <DriverMistake mistake>
+struct BrokenRig {
+    belay_test::BrokenDriver<mistake> driver;
+    void run_once() { driver.poll(); }
+};
+
+template <DriverMistake mistake>
+std::string found() {
+    return verdict_on<BrokenRig<mistake>>();
+}
+
+}  // namespace
+
+TEST_CASE("check_driver finds nothing wrong with belay's drivers", "[drive][driver_check][unit]") {
+    CHECK(verdict_on<LoopRig<Loop<>>>() == "right");
+    CHECK(verdict_on<LoopRig<posix::Loop<>>>() == "right");
+    CHECK(verdict_on<PolledRig>() == "right");
+    CHECK(verdict_on<GuestRig>() == "right");
+    CHECK(verdict_on<HostRig>() == "right");
+    CHECK(found<DriverMistake::none>() == "right");
+}
+
+TEST_CASE("check_driver calls each mistake by its name", "[drive][driver_check][unit]") {
+    using M = DriverMistake;
+    using R = DriverRule;
+    CHECK(found<M::attaches_twice>() == to_string(R::introduces_itself));
+    CHECK(found<M::knows_no_time>() == to_string(R::introduces_itself));
+    CHECK(found<M::one_seed_for_all>() == to_string(R::gives_each_its_own_seed));
+    CHECK(found<M::time_goes_back>() == to_string(R::tells_the_time));
+    CHECK(found<M::tells_the_future>() == to_string(R::tells_the_time));
+    CHECK(found<M::forgets_the_first>() == to_string(R::runs_what_is_due));
+    CHECK(found<M::reads_deadline_once>() == to_string(R::reads_the_deadline_after_each_turn));
+    CHECK(found<M::deaf_to_touch>() == to_string(R::hears_touch));
+    CHECK(found<M::deaf_to_wake>() == to_string(R::hears_wake));
+    CHECK(found<M::clears_wakes_after_reading>() == to_string(R::hears_wake_behind_a_reading));
+    CHECK(found<M::never_rests>() == to_string(R::lets_machines_rest));
+    CHECK(found<M::runs_the_busy_first>() == to_string(R::starves_nobody));
+    CHECK(found<M::posts_at_once>() == to_string(R::posts_run_at_home_later_once));
+    CHECK(found<M::loses_posts>() == to_string(R::posts_run_at_home_later_once));
+    CHECK(found<M::runs_posts_twice>() == to_string(R::posts_run_at_home_later_once));
+    CHECK(found<M::runs_posts_on_a_thread>() == to_string(R::posts_run_at_home_later_once));
+    CHECK(found<M::calls_who_left>() == to_string(R::forgets_who_left));
+    CHECK(found<M::calls_who_left_in_turn>() == to_string(R::forgets_who_left));
+    CHECK(found<M::keeps_who_moved>() != "right");
+}

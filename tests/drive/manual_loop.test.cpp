@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+// Goal: poll() runs what is due, never waits, and says when it is wanted again. Method: a clock that
+// the test moves, machines that count their turns, threads that post and wake.
+#include <belay/drive/manual_loop.hpp>
+
+#include <optional>
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+#include <belay/core/manual_clock.hpp>
+
+#include "support/catch.hpp"
+#include "support/shorthand.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+using belay_test::at;
+
+namespace {
+
+static_assert(DriverLike<ManualLoop<>> && DriverLike<ManualLoop<ManualClock::View>>);
+
+struct Polled {
+    void attach(Waker w) { waker = std::move(w); }
+    [[nodiscard]] Instant deadline() const noexcept { return due; }
+    void advance(Instant now) {
+        if (now < due) return;
+        ++turns;
+        due = every == forever ? never : after(now, every);
+        if (throws) throw std::runtime_error{"machine"};
+    }
+    Instant due = always;
+    Duration every = 1s;
+    bool throws = false;
+    int turns = 0;
+    Waker waker{};
+};
+
+}  // namespace
+
+TEST_CASE("poll() runs what is due and says when it is wanted again",
+          "[drive][manual_loop][unit]") {
+    ManualClock clock{at(1h)};
+    ManualLoop loop{clock.view()};
+    CHECK(loop.poll() == never);
+    Polled a, b;
+    b.every = 3s;
+    loop.attach(a);
+    loop.attach(b);
+    CHECK(a.turns == 0);
+    CHECK(loop.poll() == at(1h + 1s));
+    CHECK(a.turns == 1);
+    CHECK(b.turns == 1);
+    CHECK(loop.poll() == at(1h + 1s));
+    CHECK(a.turns == 1);
+    clock.advance(1h);
+    CHECK(loop.poll() == at(2h + 1s));
+    CHECK(a.turns == 2);
+    CHECK(b.turns == 2);
+    a.due = never;
+    a.waker.touch();
+    CHECK(loop.poll() == at(2h + 3s));
+    bool called = false;
+    loop.after(1s, [&] { called = true; });
+    CHECK(loop.poll() == at(2h + 1s));
+    clock.advance(1s);
+    loop.poll();
+    CHECK(called);
+    CHECK(loop.now() == at(2h + 1s));
+}
+
+TEST_CASE("poll() says that something waits already", "[drive][manual_loop][unit]") {
+    ManualClock clock{at(1h)};
+    ManualLoop loop{clock.view()};
+    Polled busy;
+    busy.every = 0s;
+    loop.attach(busy);
+    // As often as it is polled, and no more: a frame is not held up by one that is always due.
+    CHECK(loop.poll() <= clock.now());
+    CHECK(loop.poll() <= clock.now());
+    CHECK(busy.turns == 2);
+
+    ManualLoop posts{clock.view()};
+    int ran = 0;
+    posts.post([&] {
+        ++ran;
+        posts.post([&] { ++ran; });
+    });
+    CHECK(posts.poll() == always);
+    CHECK(ran == 1);
+    CHECK(posts.poll() == never);
+    CHECK(ran == 2);
+}
+
+TEST_CASE("What threads wake and post has its turn at the next poll",
+          "[drive][manual_loop][unit]") {
+    ManualLoop loop;
+    Polled idle;
+    idle.every = forever;
+    loop.attach(idle);
+    CHECK(loop.poll() == never);
+    std::thread::id home;
+    std::thread other{[&, wake = idle.waker.handle()] {
+        wake.wake();
+        loop.post([&] {
+            home = std::this_thread::get_id();
+            idle.due = always;
+        });
+    }};
+    other.join();
+    CHECK(loop.poll() == never);
+    CHECK(home == std::this_thread::get_id());
+    CHECK(idle.turns == 2);
+}
+
+TEST_CASE("A poll goes on after what a machine threw, and machines may outlive the loop",
+          "[drive][manual_loop][fault]") {
+    ManualClock clock{at(1h)};
+    std::optional<ManualLoop<ManualClock::View>> loop{std::in_place, clock.view()};
+    Polled bad, good;
+    bad.throws = true;
+    loop->attach(bad);
+    loop->attach(good);
+    CHECK_THROWS_AS(loop->poll(), std::runtime_error);
+    CHECK(loop->poll() == at(1h + 1s));
+    CHECK(good.turns == 1);
+    loop.reset();
+    good.waker.touch();
+    good.waker.handle().wake();
+    CHECK(good.waker.now() == always);
+}

@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: MIT
+// Goal: services come and go at any time, by name, of any transport; nobody who is gone is told.
+// Method: connections played by the test, time by hand.
+#include <belay/fleet/fleet.hpp>
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <belay/breaker/circuit_breaker.hpp>
+#include <belay/breaker/consecutive_failures.hpp>
+#include <belay/breaker/open_for.hpp>
+#include <belay/link/heartbeat.hpp>
+#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/shared.hpp>
+
+#include "support/aborts.hpp"
+#include "support/fleet/fleet_rig.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// A transport of other messages, which opens at once.
+struct Numbers {
+    using message_type = int;
+    struct Connection {
+        explicit Connection(const Link<int>& link) { static_cast<void>(link.opened()); }
+        SendResult send(int) noexcept { return SendResult::sent; }
+    };
+    Connection open(const Link<int>& link) { return Connection{link}; }
+};
+
+/// Does what the test says, at every hook.
+struct Doing {
+    std::function<void(std::string)>* act;
+    std::string name;
+    const Fleet<Suspicions>* home = nullptr;
+    std::shared_ptr<int> life = std::make_shared<int>();
+    void on_state(auto& link, const Transition& t) {
+        const std::weak_ptr<int> alive = life;
+        (*act)(name + " " + std::string{to_string(t.to.state)});
+        // Still there, whatever happened to it, unless it was the fleet.
+        if (name != "c") CHECK_FALSE(alive.expired());
+        if (name == "own" && home != nullptr && !home->contains(name)) {
+            CHECK(link.status().state == LinkState::stopped);
+        }
+    }
+    void on_message(const std::string& m) { (*act)(name + " says " + m); }
+};
+
+using Lines_ = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("Fleet::add takes services of any transport and policy, and finds them by name",
+          "[fleet][fleet][unit]") {
+    Wire wire;
+    std::vector<std::string> seen;
+    Fleet fleet;
+    fleet.attach(Waker{});
+    auto& numbers = fleet.add("numbers", Numbers{}, MaxAttempts{3});
+    auto& texts =
+        fleet.add("texts", FakeTransport<false>{wire}, Policy{MaxAttempts{3}}, Seen{&seen, "t"});
+    CHECK(fleet.size() == 2);
+    CHECK(fleet.contains("numbers"));
+    CHECK_FALSE(fleet.contains("number"));
+    CHECK(texts.name() == "texts");
+    fleet.start();
+    while (fleet.deadline() <= at(0s)) fleet.advance(at(0s));
+    CHECK(numbers.status().state == LinkState::connected);
+    CHECK(numbers.send(7) == SendResult::sent);
+    CHECK(texts.status().state == LinkState::connecting);
+    CHECK(texts.observer().all == &seen);
+    CHECK(texts.transport().wire == &wire);
+    static_cast<void>(wire.link.opened());
+    fleet.advance(at(1s));
+    CHECK(texts.send("hello") == SendResult::sent);
+    CHECK(wire.sent == Lines_{"hello"});
+    CHECK(seen == Lines_{"t connecting", "t connected"});
+
+    CHECK(fleet.remove("numbers"));
+    CHECK_FALSE(fleet.remove("numbers"));
+    CHECK(fleet.size() == 1);
+    auto& again = fleet.add("numbers", Numbers{}, MaxAttempts{3});
+    CHECK(again.status().state == LinkState::stopped);
+}
+
+TEST_CASE("Fleet::add says that a name is taken", "[fleet][fleet][unit]") {
+    const std::string said = aborts_with([] {
+        Fleet fleet;
+        fleet.add("a", Numbers{}, MaxAttempts{3});
+        fleet.add("a", Numbers{}, MaxAttempts{3});
+    });
+    CHECK(said.find("Fleet::add: there is a service of this name already") != std::string::npos);
+}
+
+TEST_CASE("Fleet: a name that is not there is answered so", "[fleet][fleet][unit]") {
+    Fleet fleet;
+    fleet.attach(Waker{});
+    CHECK_FALSE(fleet.remove("a"));
+    CHECK_FALSE(fleet.report_unhealthy("a"));
+    CHECK_FALSE(fleet.reconnect_now("a").granted);
+    CHECK(fleet.reconnect_now("a").until == never);
+    CHECK(fleet.deadline() == never);
+}
+
+TEST_CASE("race 69: a service is removed inside its own callback", "[fleet][fleet][unit]") {
+    FleetRig rig;
+    Lines_ told;
+    std::function<void(std::string)> act = [&](std::string what) {
+        told.push_back(what);
+        if (what == "own connected") CHECK(rig.fleet.remove("own"));
+    };
+    rig.wires.emplace_back();
+    Wire& wire = rig.wires.back();
+    rig.fleet.add("own", FakeTransport<>{wire}, MaxAttempts{9}, Doing{&act, "own", &rig.fleet});
+    rig.fleet.start();
+    rig.run(0s);
+    // All in one turn: the message, too early, would be told right after `connected`.
+    CHECK(wire.link.received("early") == driver::Post::taken);
+    rig.open(0);
+    CHECK(wire.link.received("late") == driver::Post::taken);
+    rig.run(0s);
+    CHECK(told == Lines_{"own connecting", "own connected"});
+    CHECK(rig.fleet.size() == 0);
+    CHECK(wire.live == 0);
+    CHECK(rig.fleet.deadline() == never);
+}
+
+TEST_CASE("race 69: a service is removed in a hook that runs outside of its turn",
+          "[fleet][fleet][unit]") {
+    FleetRig rig;
+    Lines_ told;
+    std::function<void(std::string)> act = [&](std::string what) {
+        told.push_back(what);
+        if (what != "own stopped") return;
+        CHECK(rig.fleet.remove("own"));
+        // Its name is free at once.
+        rig.fleet.add("own", Numbers{}, MaxAttempts{1});
+    };
+    rig.wires.emplace_back();
+    auto& own =
+        rig.fleet.add("own", FakeTransport<>{rig.wires.back()}, MaxAttempts{9}, Doing{&act, "own"});
+    own.start();
+    rig.run(0s);
+    own.stop();
+    CHECK(told == Lines_{"own connecting", "own stopped"});
+    rig.run(0s);
+    CHECK(rig.fleet.size() == 1);
+    CHECK(rig.wires[0].live == 0);
+}
+
+TEST_CASE("race 69: a hook removes others, adds some, and destroys the fleet",
+          "[fleet][fleet][unit]") {
+    std::deque<Wire> wires(3);
+    auto fleet = std::make_unique<Fleet<>>();
+    fleet->attach(Waker{});
+    Lines_ told;
+    std::function<void(std::string)> act = [&](std::string what) {
+        told.push_back(what);
+        if (what == "a connecting") {
+            CHECK(fleet->remove("b"));
+            fleet->add("c", FakeTransport<>{wires[2]}, MaxAttempts{9}, Doing{&act, "c"}).start();
+        }
+        if (what == "c connecting") fleet.reset();
+    };
+    fleet->add("a", FakeTransport<>{wires[0]}, MaxAttempts{9}, Doing{&act, "a"});
+    fleet->add("b", FakeTransport<>{wires[1]}, MaxAttempts{9}, Doing{&act, "b"});
+    fleet->start();
+    for (int i = 0; fleet != nullptr && i < 10; ++i) fleet->advance(at(0s));
+    CHECK(fleet == nullptr);
+    CHECK(told == Lines_{"a connecting", "c connecting"});
+    for (const Wire& wire : wires) CHECK(wire.live == 0);
+}
+
+TEST_CASE("race 70: who is added in a round hears of later events, who is removed of none",
+          "[fleet][fleet][unit]") {
+    FleetRig rig;
+    Lines_ told;
+    std::function<void(std::string)> act = [&](std::string what) {
+        told.push_back(what);
+        if (what != "0 says go") return;
+        // 1 has a message in this very round; 2 is new in it.
+        CHECK(rig.fleet.remove("1"));
+        rig.fleet.add("2", FakeTransport<>{rig.wires[2]}, MaxAttempts{9}, Doing{&act, "2"}).start();
+    };
+    rig.wires.resize(3);
+    for (std::size_t i = 0; i < 2; ++i) {
+        const std::string name = std::to_string(i);
+        rig.fleet.add(name, FakeTransport<>{rig.wires[i]}, MaxAttempts{9}, Doing{&act, name});
+    }
+    rig.up();
+    told.clear();
+    CHECK(rig.wires[0].link.received("go") == driver::Post::taken);
+    CHECK(rig.wires[1].link.received("go") == driver::Post::taken);
+    rig.run(0s);
+    CHECK(told == Lines_{"0 says go", "2 connecting"});
+}
+
+TEST_CASE("Fleet: A and C flow while B is down", "[fleet][fleet][unit]") {
+    FleetRig rig;
+    rig.add(3);
+    rig.up();
+    for (int second = 0; second < 100; ++second) {
+        const bool dialled = rig.state(1) != LinkState::cooldown && rig.wires[1].live != 0;
+        if (dialled) rig.fail(1);
+        rig.seen.clear();
+        CHECK(rig.wires[0].link.received("m") == driver::Post::taken);
+        CHECK(rig.wires[2].link.received("m") == driver::Post::taken);
+        rig.run(second * 1s);
+        CHECK(rig.seen.size() >= 2);
+        CHECK(rig.seen.front() == "0 says m");
+        CHECK(rig.state(0) == LinkState::connected);
+        CHECK(rig.state(2) == LinkState::connected);
+    }
+    CHECK(rig.fleet.observer().all.empty());
+    CHECK(rig.wires[1].dials > 30);
+}
+
+TEST_CASE("Fleet: services share a breaker by Shared, as policies do anywhere",
+          "[fleet][fleet][unit]") {
+    CircuitBreaker breaker{ConsecutiveFailures{2}, OpenFor{30s}};
+    std::deque<Wire> wires(3);
+    Fleet fleet{{.hold = 0s}};
+    fleet.attach(Waker{});
+    const Policy policy{Backoff{NoJitter{}, Cap{1s}, 1s}, Shared{breaker}};
+    auto& a = fleet.add("a", FakeTransport<>{wires[0]}, policy);
+    auto& b = fleet.add("b", FakeTransport<>{wires[1]}, policy);
+    auto& c = fleet.add("c", FakeTransport<>{wires[2]}, policy);
+    const auto run = [&](Duration until) {
+        while (fleet.deadline() <= at(until)) fleet.advance(at(until));
+    };
+    a.start();
+    b.start();
+    run(0s);
+    for (Wire& wire : wires) static_cast<void>(wire.link.closed(lost));
+    run(0s);
+    CHECK(a.status().state == LinkState::cooldown);
+    CHECK(b.status().state == LinkState::suspended);
+    c.start();
+    run(0s);
+    CHECK(c.status().state == LinkState::suspended);
+    CHECK(c.status().retry_at == at(30s));
+    CHECK(wires[2].dials == 0);
+    run(2s);
+    CHECK(a.status().state == LinkState::suspended);
+}
+
+TEST_CASE("Fleet::reconnect_now and reconnect_all dial before the wait is over",
+          "[fleet][fleet][unit]") {
+    FleetRig rig;
+    rig.add(3);
+    rig.up();
+    rig.run(20s);
+    rig.fail(0);
+    rig.fail(1);
+    rig.run(20500ms);
+    CHECK(rig.state(0) == LinkState::cooldown);
+    CHECK(rig.fleet.reconnect_now("0").granted);
+    rig.run(20500ms);
+    CHECK(rig.state(0) == LinkState::connecting);
+    CHECK(rig.state(1) == LinkState::cooldown);
+    rig.fleet.reconnect_all();
+    rig.run(20500ms);
+    CHECK(rig.state(1) == LinkState::connecting);
+    CHECK(rig.state(2) == LinkState::connected);
+    CHECK(rig.wires[2].dials == 1);
+    CHECK(rig.fleet.reconnect_now("2").granted);
+    rig.run(20500ms);
+    CHECK(rig.wires[2].dials == 2);
+}
+
+TEST_CASE("Fleet::report_unhealthy ends a connection by name", "[fleet][fleet][unit]") {
+    FleetRig rig;
+    rig.add(1);
+    rig.up();
+    CHECK(rig.fleet.report_unhealthy("0"));
+    rig.run(0s);
+    CHECK(rig.state(0) == LinkState::cooldown);
+    CHECK(rig.status(0).failure.error() == LinkErrc::reported_unhealthy);
+    CHECK(rig.heard[0].failed == 1);
+}
+
+TEST_CASE("Fleet counts a service that is drained, and lets it be probed", "[fleet][fleet][unit]") {
+    Wire wire;
+    std::vector<std::string> seen;
+    Fleet fleet;
+    fleet.attach(Waker{});
+    auto& beating =
+        fleet.add("b", Heartbeat{FakeTransport<>{wire}, {.every = 10s, .dead_after = 25s}},
+                  Policy{MaxAttempts{3}}, Seen{&seen, "b"});
+    const auto run = [&](Duration until) {
+        while (fleet.deadline() <= at(until)) fleet.advance(at(until));
+    };
+    fleet.start();
+    run(0s);
+    wire.link.opened();
+    run(0s);
+    REQUIRE(beating.status().state == LinkState::connected);
+    beating.probe_now(3s);
+    run(0s);
+    CHECK(wire.pings == 1);
+    wire.link.pong();
+    beating.drain(5s);
+    run(1s);
+    CHECK(fleet.status().count(LinkState::draining) == 1);
+    CHECK(fleet.status().count(LinkState::connected) == 0);
+    run(6s);
+    CHECK(fleet.status().count(LinkState::draining) == 0);
+    CHECK(fleet.status().count(LinkState::stopped) == 1);
+    CHECK(seen ==
+          std::vector<std::string>{"b connecting", "b connected", "b draining", "b stopped"});
+}

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MIT
+// Goal: the bounds on dials hold from the first instant, and nobody starves behind them.
+// Method: connections played by the test, time by hand.
+#include <belay/fleet/fleet_options.hpp>
+
+#include <algorithm>
+#include <vector>
+
+#include <belay/link/validated.hpp>
+#include <belay/policy/max_attempts.hpp>
+
+#include "support/aborts.hpp"
+#include "support/fleet/fleet_rig.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct AsksFirst {
+    static Verdict begin(const auto& say) {
+        return say("who?") == SendResult::sent ? Verdict::pending() : Verdict::refused();
+    }
+    static Verdict judge(const std::string& m, const auto&) {
+        return m == "me" ? Verdict::passed() : Verdict::refused();
+    }
+};
+
+auto doubling_once() { return Policy{Backoff{NoJitter{}, Cap{8s}, 1s}}; }
+
+}  // namespace
+
+TEST_CASE("race 68: a hundred services wake at once, eight dial, those of priority first",
+          "[fleet][fleet_options][unit]") {
+    FleetRig rig{{.hold = 0s}};
+    rig.add(90);
+    rig.add(10, 1);
+    rig.fleet.start();
+    rig.run(0s);
+    std::vector<std::size_t> order;
+    for (int round = 0; order.size() < 100; ++round) {
+        REQUIRE(round < 100);
+        CHECK(rig.live() == std::min<int>(8, 100 - static_cast<int>(order.size())));
+        CHECK(rig.fleet.status().dialling == static_cast<std::size_t>(rig.live()));
+        std::vector<std::size_t> now;
+        for (std::size_t i = 0; i < 100; ++i) {
+            if (rig.wires[i].live != 0) now.push_back(i);
+        }
+        order.insert(order.end(), now.begin(), now.end());
+        for (const std::size_t i : now) rig.fleet.remove(std::to_string(i));
+        rig.run(0s);
+    }
+    // The ones of priority 1 were added last, and go first; the others in the order of asking.
+    std::sort(order.begin() + 8, order.begin() + 16);
+    for (std::size_t i = 0; i < 8; ++i) CHECK(order[i] >= 90);
+    for (std::size_t i = 14; i < 16; ++i) CHECK(order[i] >= 98);
+    CHECK(std::is_sorted(order.begin() + 16, order.end()));
+}
+
+TEST_CASE("race 68: whoever is in line dials before those of higher priority that ask much later",
+          "[fleet][fleet_options][unit]") {
+    FleetRig rig{{.dials_max = 1, .head_start = 5s, .hold = 0s}};
+    rig.add(1);
+    rig.fleet.start();
+    rig.run(0s);
+    rig.add(1);
+    rig.fleet.start();  // 1 is in line behind 0
+    rig.run(0s);
+    // Every second comes a service of a higher priority, every second somebody else may dial.
+    int late = 0;
+    for (int second = 1; rig.wires[1].dials == 0; ++second) {
+        REQUIRE(second < 20);
+        rig.add(1, 1);
+        rig.fleet.start();
+        rig.run(second * 1s);
+        for (std::size_t i = 0; i < rig.wires.size(); ++i) {
+            if (rig.wires[i].live != 0) rig.fleet.remove(std::to_string(i));
+        }
+        rig.run(second * 1s);
+        ++late;
+    }
+    CHECK(late == 6);
+}
+
+TEST_CASE("Fleet: a dial keeps its place until it is validated or has failed",
+          "[fleet][fleet_options][unit]") {
+    Wire first;
+    Wire second;
+    Fleet fleet{{.dials_max = 1, .hold = 0s}};
+    fleet.attach(Waker{});
+    const auto run = [&](Duration until) {
+        while (fleet.deadline() <= at(until)) fleet.advance(at(until));
+    };
+    auto& a = fleet.add("a", Validated{FakeTransport<>{first}, AsksFirst{}}, doubling_once());
+    fleet.add("b", FakeTransport<>{second}, doubling_once());
+    fleet.start();
+    run(0s);
+    CHECK(first.dials == 1);
+    static_cast<void>(first.link.opened());
+    run(0s);
+    CHECK(first.sent == std::vector<std::string>{"who?"});
+    CHECK(second.dials == 0);  // open is not validated
+    CHECK(first.link.received("me") == driver::Post::taken);
+    run(0s);
+    CHECK(a.status().state == LinkState::connected);
+    CHECK(second.dials == 1);
+    static_cast<void>(second.link.closed(lost));
+    fleet.remove("a");
+    run(0s);
+    CHECK(fleet.status().dialling == 0);
+}
+
+TEST_CASE("Fleet: the limit of an attempt runs from its dial, and ends it",
+          "[fleet][fleet_options][unit]") {
+    FleetRig rig{{.dials_max = 1, .hold = 0s}};
+    rig.add(4);
+    rig.fleet.start();
+    rig.run(29999ms);
+    CHECK(rig.dials() == 1);
+    // Nobody ever answers: each has its 30 s, and all get their dial.
+    rig.run(30s);
+    CHECK(rig.dials() == 2);
+    CHECK(rig.status(0).failure.error() == LinkErrc::attempt_timed_out);
+    rig.run(90s);
+    CHECK(rig.wires[3].dials == 1);
+    CHECK(rig.heard[3].failed == 0);
+}
+
+TEST_CASE("FleetOptions::dial_gap is between any two dials, the first ones too",
+          "[fleet][fleet_options][unit]") {
+    FleetRig rig{{.dials_max = 100, .dial_gap = 50ms, .hold = 0s}};
+    rig.add(20);
+    rig.fleet.start();
+    for (int i = 0; i < 20; ++i) {
+        rig.run(i * 50ms);
+        CHECK(rig.dials() == i + 1);
+        rig.run(i * 50ms + 49ms);
+        CHECK(rig.dials() == i + 1);
+    }
+    CHECK(rig.fleet.deadline() >= at(30s));
+}
+
+TEST_CASE("Fleet: a stop, a gate and a removal give a place in line, or a dial, back",
+          "[fleet][fleet_options][unit]") {
+    FleetRig rig{{.dials_max = 1}};
+    rig.wires.resize(4);
+    auto& a = rig.fleet.add("a", FakeTransport<>{rig.wires[0]}, MaxAttempts{9});
+    auto& b = rig.fleet.add("b", FakeTransport<>{rig.wires[1]}, MaxAttempts{9});
+    auto& c = rig.fleet.add("c", FakeTransport<>{rig.wires[2]}, MaxAttempts{9});
+    rig.fleet.add("d", FakeTransport<>{rig.wires[3]}, MaxAttempts{9});
+    rig.fleet.start();
+    rig.run(0s);
+    CHECK(rig.wires[0].dials == 1);
+    b.stop();  // in line
+    a.stop();  // dialling; outside of a turn: the fleet is woken
+    rig.run(0s);
+    CHECK(rig.wires[1].dials == 0);
+    CHECK(rig.wires[2].dials == 1);
+    c.shut(Gate::network);
+    rig.run(0s);
+    CHECK(rig.wires[3].dials == 1);
+    CHECK(rig.fleet.remove("d"));
+    c.open(Gate::network);
+    rig.run(1s);
+    CHECK(rig.wires[2].dials == 2);
+}
+
+TEST_CASE("Fleet::Fleet refuses options that bound nothing", "[fleet][fleet_options][unit]") {
+    CHECK(aborts_with([] { Fleet f{{.dials_max = 0}}; }).find("dials_max") != std::string::npos);
+    CHECK(aborts_with([] { Fleet f{{.suspects_min = 0}}; }).find("suspects_min") !=
+          std::string::npos);
+    CHECK(aborts_with([] { Fleet f{{.hold = -1s}}; }).find("hold") != std::string::npos);
+    CHECK(aborts_with([] { Fleet f{{.suspect_wait = 1min}}; }).find("cap") != std::string::npos);
+}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MIT
+// Goal: a service is a Supervisor in all that its user sees. Method: its commands, from home and by
+// a handle; what a transport throws; credentials; goodbyes.
+#include <belay/fleet/fleet_service.hpp>
+
+#include <stdexcept>
+
+#include <belay/link/heartbeat.hpp>
+#include <belay/link/with_token.hpp>
+#include <belay/policy/max_attempts.hpp>
+
+#include "support/fleet/fleet_rig.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct Throws {
+    using message_type = std::string;
+    int* times;
+    FakeConnection<false> open(const Link<std::string>&) {
+        ++*times;
+        throw std::runtime_error{"no"};
+    }
+};
+struct OpensByToken {
+    using message_type = std::string;
+    std::vector<std::string>* tokens;
+    struct Connection {
+        SendResult send(const std::string&) noexcept { return SendResult::sent; }
+    };
+    Connection open(const Link<std::string>& link, const std::string& token) {
+        tokens->push_back(token);
+        static_cast<void>(token == "good" ? link.opened()
+                                          : link.closed({.cause = Cause::unauthorized}));
+        return {};
+    }
+};
+struct Tokens {
+    using token_type = std::string;
+    std::string token = "bad";
+    void credentials(std::string fresh) { token = std::move(fresh); }
+    void operator()(auto completion) { completion(token); }
+};
+
+void run(auto& fleet, Duration until) {
+    while (fleet.deadline() <= at(until)) fleet.advance(at(until));
+}
+
+}  // namespace
+
+TEST_CASE("FleetService: commands by its handle", "[fleet][fleet_service][unit]") {
+    Wire wire;
+    Fleet fleet;
+    fleet.attach(Waker{});
+    auto& service = fleet.add("a", FakeTransport<>{wire}, MaxAttempts{9});
+    const auto handle = service.handle();
+    handle.start();
+    run(fleet, 0s);
+    static_cast<void>(wire.link.opened());
+    run(fleet, 0s);
+    CHECK(handle.status().state == LinkState::connected);
+    CHECK(handle.post("hello") == driver::Post::taken);
+    run(fleet, 0s);
+    CHECK(wire.sent == std::vector<std::string>{"hello"});
+    CHECK(fleet.remove("a"));
+    CHECK(handle.post("hello") == driver::Post::gone);
+}
+
+TEST_CASE("FleetService: an open() that throws is a failed attempt",
+          "[fleet][fleet_service][unit]") {
+    int times = 0;
+    Wire wire;
+    Fleet fleet{{.dials_max = 1}};
+    fleet.attach(Waker{});
+    auto& service = fleet.add("a", Throws{&times}, MaxAttempts{2});
+    service.start();
+    int thrown = 0;
+    for (int i = 0; i < 100 && fleet.deadline() <= at(1s); ++i) {
+        try {
+            fleet.advance(at(1s));
+        } catch (const std::runtime_error&) {
+            ++thrown;
+        }
+    }
+    CHECK(times == 2);
+    CHECK(thrown == 2);
+    CHECK(service.status().state == LinkState::failed);
+    CHECK(service.status().failure.error() == LinkErrc::open_threw);
+    // Its place was given back.
+    fleet.add("b", FakeTransport<>{wire}, MaxAttempts{2}).start();
+    run(fleet, 1s);
+    CHECK(wire.dials == 1);
+}
+
+TEST_CASE("FleetService::credentials reach a token's source", "[fleet][fleet_service][unit]") {
+    std::vector<std::string> tokens;
+    Fleet fleet;
+    fleet.attach(Waker{});
+    auto& service =
+        fleet.add("a", WithToken{OpensByToken{&tokens}, Tokens{}}, Policy{MaxAttempts{9}});
+    service.start();
+    run(fleet, 0s);
+    CHECK(service.status().state == LinkState::blocked_auth);
+    service.credentials("good");
+    run(fleet, 0s);
+    CHECK(service.status().state == LinkState::connected);
+    CHECK(tokens == std::vector<std::string>{"bad", "good"});
+}
+
+TEST_CASE("FleetService: a stop says goodbye, in line too", "[fleet][fleet_service][unit]") {
+    FleetRig rig{{.dials_max = 1}};
+    rig.wires.resize(2);
+    auto& a = rig.fleet.add("a", FakeTransport<>{rig.wires[0]}, MaxAttempts{9});
+    auto& b = rig.fleet.add("b", FakeTransport<>{rig.wires[1]}, MaxAttempts{9});
+    rig.fleet.start();
+    rig.run(0s);
+    static_cast<void>(rig.wires[0].link.opened());
+    rig.run(0s);
+    a.stop();
+    CHECK(rig.wires[0].log.back() == "close");
+    CHECK(rig.wires[0].live == 1);
+    static_cast<void>(rig.wires[0].link.closed());  // the goodbye is over
+    rig.run(0s);
+    CHECK(rig.wires[0].live == 0);
+    CHECK(b.status().state == LinkState::connecting);
+    b.stop();
+    b.start();
+    rig.run(2s);
+    CHECK(rig.wires[1].dials == 2);
+}
+
+TEST_CASE("FleetService::report_unhealthy is not held: it says nothing of the network",
+          "[fleet][fleet_service][unit]") {
+    FleetRig rig;
+    rig.add(3);
+    rig.up();
+    for (const char* name : {"0", "1", "2"}) CHECK(rig.fleet.report_unhealthy(name));
+    rig.run(0s);
+    for (const Heard& heard : rig.heard) CHECK(heard.failed == 1);
+    rig.run(1s);
+    CHECK(rig.fleet.observer().all.empty());
+}
+
+TEST_CASE("FleetService: probes, graces of gates and drains are the Supervisor's",
+          "[fleet][fleet_service][unit]") {
+    Wire wire;
+    Fleet fleet;
+    fleet.attach(Waker{});
+    auto& service = fleet.add(
+        "a", Heartbeat{FakeTransport<>{wire}, {.every = 10s, .dead_after = 25s}}, MaxAttempts{9});
+    service.start();
+    run(fleet, 0s);
+    static_cast<void>(wire.link.opened());
+    run(fleet, 0s);
+    service.probe_now(2s);
+    run(fleet, 0s);
+    CHECK(wire.pings == 1);
+    static_cast<void>(wire.link.pong());
+    service.shut(Gate::hidden, 5s);
+    run(fleet, 4s);
+    CHECK(service.status().state == LinkState::connected);
+    service.open(Gate::hidden);
+    service.drain(5s);
+    run(fleet, 6s);
+    CHECK(wire.log.back() == "close");
+    static_cast<void>(wire.link.closed({.cause = Cause::planned}));
+    run(fleet, 6s);
+    CHECK(service.status().state == LinkState::stopped);
+    CHECK(service.status().failure.cause == Cause::none);
+    CHECK(fleet.status().count(LinkState::stopped) == 1);
+}

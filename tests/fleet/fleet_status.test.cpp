@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+// Goal: one value says where all services stand. Method: services in every state, by hand.
+#include <belay/fleet/fleet_status.hpp>
+
+#include "support/fleet/fleet_rig.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+TEST_CASE("Fleet::status has each service by name, with what waits for it, and totals",
+          "[fleet][fleet_status][unit]") {
+    FleetRig rig{{.dials_max = 1}};
+    rig.add(3);
+    rig.wires.emplace_back();
+    std::size_t depth = 7;
+    ServiceOptions options;
+    options.queued = [&] { return depth; };
+    rig.heard.emplace_back();
+    rig.fleet.add("b", FakeTransport<>{rig.wires[3]}, Hears{&rig.heard[3]}, std::move(options));
+    rig.wires.emplace_back();
+    rig.fleet.add("a", FakeTransport<>{rig.wires[4]}, Hears{&rig.heard[3]});
+    CHECK(rig.fleet.status().count(LinkState::stopped) == 5);
+    rig.fleet.start();
+    for (std::size_t i = 0; i < 5; ++i) {
+        rig.run(0s);
+        for (Wire& wire : rig.wires) static_cast<void>(wire.link.opened());
+    }
+    rig.run(20s);
+    rig.fail(0, {.cause = Cause::overloaded, .retry_after = 9s});
+    rig.fail(1, {.cause = Cause::permanent});
+    rig.fail(2, {.cause = Cause::unauthorized});
+    rig.fail(3, {.cause = Cause::overloaded});
+    rig.run(20s);
+
+    const FleetStatus status = rig.fleet.status();
+    REQUIRE(status.services.size() == 5);
+    CHECK(status.services[0].name == "0");
+    CHECK(status.services[0].link.state == LinkState::cooldown);
+    CHECK(status.services[0].link.failure.cause == Cause::overloaded);
+    CHECK(status.services[0].link.retry_at == at(29s));
+    CHECK(status.services[1].link.state == LinkState::failed);
+    CHECK(status.services[2].link.state == LinkState::blocked_auth);
+    CHECK(status.services[3].name == "a");
+    CHECK(status.services[4].name == "b");
+    CHECK(status.services[4].queued == 7);
+    CHECK(status.queued == 7);
+    CHECK(status.count(LinkState::cooldown) == 2);
+    CHECK(status.count(LinkState::failed) == 1);
+    CHECK(status.count(LinkState::blocked_auth) == 1);
+    CHECK(status.count(LinkState::connected) == 1);
+    CHECK(status.dialling == 0);
+    CHECK_FALSE(status.network_suspect);
+
+    rig.run(29s);  // both want to dial, one may
+    const FleetStatus later = rig.fleet.status();
+    CHECK(later.count(LinkState::connecting) == 2);
+    CHECK(later.dialling == 1);
+    CHECK(later.services[0].in_line != later.services[4].in_line);
+}

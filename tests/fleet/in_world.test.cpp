@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT
+// Goal: services flow while one of them is down, and an outage of the network is nobody's failure.
+// Method: a simulated world with three servers, one of which is killed; then a cut cable.
+#include <array>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/cap.hpp>
+#include <belay/backoff/full_jitter.hpp>
+#include <belay/fleet/fleet.hpp>
+#include <belay/link/heartbeat.hpp>
+#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/reset_when_stable.hpp>
+#include <belay/sim.hpp>
+
+#include "support/catch.hpp"
+#include "support/seeds.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// What the test looks at; outlives the processes.
+struct Log {
+    std::array<int, 3> messages{};
+    std::array<int, 3> connects{};
+    std::array<int, 3> gave_up{};
+    int outages = 0;
+};
+
+/// Sends something to everybody each second.
+class Talker {
+public:
+    explicit Talker(sim::Host& host) : host_{host} {
+        host.listen(9000, [this](sim::Accepted connection) {
+            guests_.push_back(std::make_unique<Guest>(std::move(connection), MaxAttempts{1}));
+            host_.attach(*guests_.back());
+            guests_.back()->start();
+        });
+        talk();
+    }
+
+private:
+    using Guest = Supervisor<sim::Accepted, MaxAttempts>;
+    void talk() {
+        for (auto& guest : guests_) static_cast<void>(guest->send(Bytes(3)));
+        host_.after(1s, [this] { talk(); });
+    }
+    sim::Host& host_;
+    std::vector<std::unique_ptr<Guest>> guests_{};
+};
+
+struct Counts {
+    Log* log;
+    std::size_t which;
+    void on_state(const Transition& t) {
+        log->connects[which] += t.to.state == LinkState::connected ? 1 : 0;
+        log->gave_up[which] += t.to.state == LinkState::failed ? 1 : 0;
+    }
+    void on_message(const Bytes&) { ++log->messages[which]; }
+};
+struct CountsOutages {
+    Log* log;
+    void on_network_suspect(const NetworkSuspect&) { ++log->outages; }
+};
+
+struct Client {
+    Client(sim::Host& host, Log& log) : fleet{FleetOptions{}, CountsOutages{&log}} {
+        host.attach(fleet);
+        for (std::size_t i = 0; i < 3; ++i) {
+            const std::string server{"ABC"[i]};
+            // Few tries: an outage that counted would use them up.
+            fleet.add(
+                server, Heartbeat{sim::Tcp{host, server, 9000}, {.every = 2s, .dead_after = 5s}},
+                Policy{Backoff{FullJitter{}, Cap{5s}, 1s}, ResetWhenStable{10s}, MaxAttempts{8}},
+                Counts{&log, i});
+        }
+        fleet.start();
+    }
+    Fleet<CountsOutages> fleet;
+};
+
+std::array<sim::Host*, 3> talkers(sim::World& world) {
+    const auto one = [&](const char* name) {
+        return &world.host(name, [](sim::Host& h) { return std::make_unique<Talker>(h); });
+    };
+    return {one("A"), one("B"), one("C")};
+}
+
+}  // namespace
+
+TEST_CASE("Fleet: A and C flow while B is down, in the simulated world", "[fleet][in_world][sim]") {
+    for_each_seed(
+        [](Seed seed) {
+            Log log;
+            sim::World world{seed};
+            const auto hosts = talkers(world);
+            world.host("client", [&](sim::Host& h) { return std::make_unique<Client>(h, log); });
+            world.run_for(30s);
+            REQUIRE(log.connects == std::array{1, 1, 1});
+            world.kill(*hosts[1]);
+            world.run_for(20s);
+            const Log before = log;
+            world.run_for(60s);
+            REQUIRE(log.messages[0] - before.messages[0] >= 58);
+            REQUIRE(log.messages[1] == before.messages[1]);
+            REQUIRE(log.messages[2] - before.messages[2] >= 58);
+            REQUIRE(log.connects[0] + log.connects[2] == 2);
+            REQUIRE(log.outages == 0);
+        },
+        20);
+}
+
+TEST_CASE("race 72: an hour without a network uses no attempt up, in the simulated world",
+          "[fleet][in_world][sim]") {
+    for_each_seed(
+        [](Seed seed) {
+            Log log;
+            sim::World world{seed};
+            const auto hosts = talkers(world);
+            sim::Host& client = world.host(
+                "client", [&](sim::Host& h) { return std::make_unique<Client>(h, log); });
+            world.run_for(30s);
+            REQUIRE(log.connects == std::array{1, 1, 1});
+            // The interface goes down: every connection breaks, and nothing leaves any more.
+            for (sim::Host* const host : hosts) {
+                world.network().drop_connections(client, *host);
+                world.network().partition(client, *host);
+            }
+            world.run_for(1h);
+            REQUIRE(log.outages > 10);
+            REQUIRE(log.gave_up == std::array{0, 0, 0});
+            world.network().heal_all();
+            world.run_for(2min);
+            REQUIRE(log.connects == std::array{2, 2, 2});
+        },
+        20);
+}

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: MIT
+// Goal: when all services fail in one moment, no policy counts it, all wait alike, and it is told
+// once; when they do not, each failure goes its way, with its own time.
+// Method: connections played by the test, time by hand.
+#include <belay/fleet/network_suspect.hpp>
+
+#include <belay/policy/max_attempts.hpp>
+
+#include "support/fleet/fleet_rig.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+Failure unreachable() {
+    return Failure::from(std::make_error_code(std::errc::network_unreachable));
+}
+
+}  // namespace
+
+TEST_CASE("race 72: all services fail in one moment: one network suspect, nobody's failure",
+          "[fleet][network_suspect][unit]") {
+    FleetRig rig;
+    rig.add(4);
+    rig.up();
+    rig.run(20s);
+    rig.seen.clear();
+    rig.fail(0, unreachable());
+    rig.run(20050ms);
+    rig.fail(1);
+    rig.fail(2);
+    rig.run(20199ms);
+    rig.fail(3);
+    rig.run(20199ms);
+    CHECK(rig.state(0) == LinkState::connected);  // held
+    CHECK(rig.fleet.observer().all.empty());
+    rig.run(20200ms);
+    REQUIRE(rig.fleet.observer().all.size() == 1);
+    const NetworkSuspect& told = rig.fleet.observer().all[0];
+    CHECK(told.since == at(20s));
+    CHECK(told.services == 4);
+    CHECK(told.times == 1);
+    CHECK(told.failure.error() == std::errc::network_unreachable);
+    CHECK(told.retry_at >= at(20700ms));
+    CHECK(told.retry_at <= at(21200ms));
+    for (std::size_t i = 0; i < 4; ++i) {
+        CHECK(rig.heard[i].failed + rig.heard[i].lost == 0);
+        CHECK(rig.state(i) == LinkState::cooldown);
+        CHECK(rig.status(i).failure.cause == Cause::planned);
+        CHECK(rig.status(i).retry_at >= told.retry_at);
+        CHECK(rig.status(i).attempt == 0);
+    }
+    CHECK(rig.status(0).failure.error() == std::errc::network_unreachable);
+    const FleetStatus status = rig.fleet.status();
+    CHECK(status.network_suspect);
+    CHECK(status.retry_at == told.retry_at);
+}
+
+TEST_CASE("race 72: one service that lives makes the failures of all others their own",
+          "[fleet][network_suspect][unit]") {
+    FleetRig rig;
+    rig.add(5);
+    rig.up();
+    rig.run(5s);
+    for (std::size_t i = 1; i < 5; ++i) rig.fail(i);
+    rig.run(5199ms);
+    CHECK(rig.heard[1].failed == 0);
+    rig.run(5200ms);
+    CHECK(rig.fleet.observer().all.empty());
+    for (std::size_t i = 1; i < 5; ++i) {
+        CHECK(rig.heard[i].failed == 1);
+        // With its own time: so is the wait.
+        CHECK(rig.heard[i].failed_at == at(5s));
+        CHECK(rig.status(i).retry_at == at(6s));
+        CHECK(rig.status(i).failure == lost);
+    }
+    CHECK(rig.state(0) == LinkState::connected);
+}
+
+TEST_CASE("race 72: fewer than three say nothing of the network",
+          "[fleet][network_suspect][unit]") {
+    FleetRig rig;
+    rig.add(2);
+    rig.up();
+    rig.fail(0);
+    rig.fail(1);
+    rig.run(200ms);
+    CHECK(rig.fleet.observer().all.empty());
+    CHECK(rig.heard[0].failed == 1);
+    CHECK(rig.heard[1].failed == 1);
+}
+
+TEST_CASE("race 72: a connection that dies before it is stable does not become so while it is held",
+          "[fleet][network_suspect][unit]") {
+    FleetRig rig;
+    rig.add(2);
+    rig.up();
+    rig.run(9900ms);
+    rig.fail(0);  // stable would be at 10 s
+    rig.run(10s);
+    rig.fail(1);  // just in time
+    rig.run(10200ms);
+    CHECK(rig.heard[0].succeeded == 0);
+    CHECK(rig.heard[0].failed == 1);
+    CHECK(rig.heard[1].succeeded == 1);
+    CHECK(rig.heard[1].lost == 1);
+}
+
+TEST_CASE("race 72: a peer that answers, though badly, proves the network",
+          "[fleet][network_suspect][unit]") {
+    FleetRig rig;
+    rig.add(4);
+    rig.up();
+    rig.run(20s);
+    for (std::size_t i = 1; i < 4; ++i) rig.fail(i);
+    rig.fail(0, {.cause = Cause::unauthorized});
+    rig.run(20s);
+    CHECK(rig.state(0) == LinkState::blocked_auth);  // not held
+    rig.run(20200ms);
+    CHECK(rig.fleet.observer().all.empty());
+    CHECK(rig.heard[1].lost == 1);
+}
+
+TEST_CASE("race 72: descriptors that ran out here prove nothing of the network",
+          "[fleet][network_suspect][unit]") {
+    FleetRig rig;
+    rig.add(4);
+    rig.up();
+    rig.run(20s);
+    for (std::size_t i = 1; i < 4; ++i) rig.fail(i);
+    rig.fail(0, Failure::from(std::make_error_code(std::errc::too_many_files_open)));
+    rig.run(20200ms);
+    CHECK(rig.fleet.observer().all.size() == 1);
+}
+
+TEST_CASE("race 72: the common wait grows until something is heard",
+          "[fleet][network_suspect][unit]") {
+    FleetRig rig{{.dials_max = 2}};
+    rig.add(6);
+    rig.up();
+    rig.run(20s);
+    for (std::size_t i = 0; i < 6; ++i) rig.fail(i);
+    const auto& told = rig.fleet.observer().all;
+    // Nobody answers: two dials at a time, each of which ends only by its limit.
+    Instant last = always;
+    for (int round = 0; round < 9; ++round) {
+        for (int turns = 0; told.size() == static_cast<std::size_t>(round); ++turns) {
+            REQUIRE(turns < 1000);
+            rig.run(rig.fleet.deadline() - at(0s));
+        }
+        CHECK(told.size() == static_cast<std::size_t>(round) + 1);
+        CHECK(told.back().times == static_cast<std::size_t>(round) + 1);
+        CHECK(told.back().retry_at > last);
+        const Duration wait = told.back().retry_at - rig.now;
+        const Duration most = round < 5 ? (1 << round) * Duration{1s} : Duration{30s};
+        CHECK(wait >= most / 2);
+        CHECK(wait <= most);
+        last = told.back().retry_at;
+    }
+    for (const Heard& heard : rig.heard) CHECK(heard.failed + heard.lost == 0);
+    // It is back: who dials connects, and the others follow.
+    for (int second = 0; !rig.all_up(); ++second) {
+        REQUIRE(second < 100);
+        rig.run((rig.now - at(0s)) + 1s);
+        for (std::size_t i = 0; i < 6; ++i) {
+            if (rig.wires[i].live != 0) rig.open(i);
+        }
+        rig.run(rig.now - at(0s));
+    }
+    CHECK_FALSE(rig.fleet.status().network_suspect);
+    CHECK(rig.fleet.status().retry_at == never);
+    rig.run((rig.now - at(0s)) + 1s);
+    for (std::size_t i = 0; i < 6; ++i) rig.fail(i);
+    rig.run((rig.now - at(0s)) + 300ms);
+    CHECK(told.back().times == 1);
+}
+
+TEST_CASE("race 72: while the network is suspect those in line wait with the others",
+          "[fleet][network_suspect][unit]") {
+    FleetRig rig{{.dials_max = 3}};
+    rig.add(10);
+    rig.fleet.start();
+    rig.run(0s);
+    CHECK(rig.dials() == 3);
+    for (std::size_t i = 0; i < 3; ++i) rig.fail(i, unreachable());
+    // Their places are free at once, and who dials later is no witness, unless it connects.
+    rig.run(0s);
+    CHECK(rig.dials() == 6);
+    rig.run(200ms);
+    REQUIRE(rig.fleet.observer().all.size() == 1);
+    for (std::size_t i = 6; i < 10; ++i) {
+        CHECK(rig.state(i) == LinkState::cooldown);
+        CHECK(rig.status(i).retry_at >= rig.fleet.observer().all[0].retry_at);
+        CHECK(rig.heard[i].abandoned == 1);
+    }
+    CHECK(rig.dials() == 6);
+    // Those that dialled meanwhile are let be; one of them connects: it was not the network.
+    rig.open(3);
+    rig.run(200ms);
+    CHECK(rig.state(3) == LinkState::connected);
+    CHECK_FALSE(rig.fleet.status().network_suspect);
+}
+
+TEST_CASE("race 72: reconnect_now does not wait for a suspect network",
+          "[fleet][network_suspect][unit]") {
+    FleetRig rig;
+    rig.add(3);
+    rig.up();
+    rig.run(20s);
+    for (std::size_t i = 0; i < 3; ++i) rig.fail(i);
+    rig.run(20200ms);
+    CHECK(rig.fleet.reconnect_now("1").granted);
+    rig.run(20200ms);
+    CHECK(rig.state(0) == LinkState::cooldown);
+    CHECK(rig.state(1) == LinkState::connecting);
+    rig.fleet.reconnect_all();
+    rig.run(20200ms);
+    CHECK(rig.dials() == 6);
+}
+
+TEST_CASE("race 72: a held service may be stopped, removed, given up, and asked to reconnect",
+          "[fleet][network_suspect][unit]") {
+    FleetRig rig;
+    rig.add(6);
+    rig.up();
+    rig.run(5s);
+    for (std::size_t i = 1; i < 6; ++i) rig.fail(i);
+    rig.run(5s);
+    CHECK(rig.wires[1].live == 0);  // what has failed is given back at once
+    CHECK(rig.fleet.remove("1"));
+    CHECK(rig.fleet.reconnect_now("2").granted);
+    CHECK(rig.fleet.report_unhealthy("3"));
+    rig.run(5s);
+    CHECK(rig.wires[2].dials == 2);
+    CHECK(rig.heard[3].failed == 1);
+    CHECK(rig.heard[2].failed == 0);
+    rig.run(5200ms);
+    CHECK(rig.heard[4].failed == 1);
+    CHECK(rig.fleet.observer().all.empty());
+}
+
+TEST_CASE("race 72: no hold, no delay", "[fleet][network_suspect][unit]") {
+    FleetRig rig{{.hold = 0s}};
+    rig.add(4);
+    rig.up();
+    for (std::size_t i = 0; i < 4; ++i) rig.fail(i);
+    rig.run(0s);
+    for (std::size_t i = 0; i < 4; ++i) CHECK(rig.heard[i].failed == 1);
+    CHECK(rig.fleet.observer().all.empty());
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+// Goal: a fleet's observer is told in every way in which one can be given; services' observers are
+// what they are to a Supervisor. Method: one outage; and what a service tells, in every way.
+#include <belay/fleet/observer.hpp>
+
+#include <functional>
+#include <memory>
+
+#include <belay/core/tee.hpp>
+#include <belay/policy/max_attempts.hpp>
+
+#include "support/core/told_in_every_way.hpp"
+#include "support/fleet/fleet_rig.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct TellsOutages {
+    Told& told;
+    void on_network_suspect(auto& fleet, const NetworkSuspect& what) {
+        told.push_back(std::to_string(what.services) + " of " + std::to_string(fleet.size()));
+    }
+};
+struct TellsStates {
+    Told& told;
+    void on_state(const Transition& t) { told.emplace_back(to_string(t.to.state)); }
+    void on_message(const std::string& m, Lane) { told.push_back(m); }
+};
+
+void outage(auto& fleet, std::deque<Wire>& wires) {
+    const auto run = [&](Duration until) {
+        while (fleet.deadline() <= at(until)) fleet.advance(at(until));
+    };
+    fleet.attach(Waker{});
+    for (std::size_t i = 0; i < wires.size(); ++i) {
+        fleet.add(std::to_string(i), FakeTransport<>{wires[i]}, MaxAttempts{9});
+    }
+    fleet.start();
+    run(0s);
+    for (Wire& wire : wires) static_cast<void>(wire.link.closed(lost));
+    run(0s);
+    run(300ms);
+}
+
+}  // namespace
+
+TEST_CASE("Fleet tells its observer in every way", "[fleet][observer][unit]") {
+    told_in_every_way<TellsOutages>(
+        [](auto observer) {
+            std::deque<Wire> wires(3);
+            Fleet fleet{FleetOptions{}, std::move(observer)};
+            outage(fleet, wires);
+        },
+        {"3 of 3"});
+}
+
+TEST_CASE("Fleet: a service tells its observer in every way", "[fleet][observer][unit]") {
+    told_in_every_way<TellsStates>(
+        [](auto observer) {
+            Wire wire;
+            Fleet fleet;
+            fleet.attach(Waker{});
+            fleet.add("a", FakeTransport<>{wire}, MaxAttempts{9}, std::move(observer)).start();
+            const auto run = [&] {
+                while (fleet.deadline() <= at(0s)) fleet.advance(at(0s));
+            };
+            run();
+            static_cast<void>(wire.link.opened());
+            static_cast<void>(wire.link.received("hello"));
+            run();
+        },
+        {"connecting", "connected", "hello"});
+}
+
+TEST_CASE("Fleet: its observer may destroy it", "[fleet][observer][unit]") {
+    struct Destroys {
+        std::unique_ptr<Fleet<Destroys>>* fleet;
+        void on_network_suspect(const NetworkSuspect&) { fleet->reset(); }
+    };
+    std::unique_ptr<Fleet<Destroys>> fleet;
+    fleet = std::make_unique<Fleet<Destroys>>(FleetOptions{}, Destroys{&fleet});
+    std::deque<Wire> wires(3);
+    fleet->attach(Waker{});
+    for (std::size_t i = 0; i < 3; ++i) {
+        fleet->add(std::to_string(i), FakeTransport<>{wires[i]}, MaxAttempts{9});
+    }
+    fleet->start();
+    while (fleet->deadline() <= at(0s)) fleet->advance(at(0s));
+    for (Wire& wire : wires) static_cast<void>(wire.link.closed(lost));
+    for (int i = 0; i < 10 && fleet != nullptr; ++i) fleet->advance(at(i * 100ms));
+    CHECK(fleet == nullptr);
+    for (const Wire& wire : wires) CHECK(wire.live == 0);
+}

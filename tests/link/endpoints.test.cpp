@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: MIT
+// Goal: each failure leads to the next endpoint, a stable connection back to the first, and what is
+// nobody's failure to the same; the waits are the policy's. Beside other parts of a bundle all
+// pairs are tried, whoever fails.
+#include <belay/link/endpoints.hpp>
+
+#include <algorithm>
+#include <set>
+
+#include <belay/link/bundle.hpp>
+#include <belay/link/heartbeat.hpp>
+#include <belay/link/validated.hpp>
+#include <belay/link/with_token.hpp>
+#include <belay/policy/attempt_timeout.hpp>
+
+#include "support/aborts.hpp"
+#include "support/link/link_archetypes.hpp"
+#include "support/link/link_rig.hpp"
+#include "support/seeds.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// A transport to any of several places, all played by one wire.
+struct Dialler {
+    using message_type = std::string;
+    Wire* wire;
+    std::vector<std::string>* dialled;
+    FakeConnection<true> open(const Link<std::string>& link, const std::string& place) {
+        dialled->push_back(place);
+        return {*wire, link};
+    }
+    FakeConnection<true> open(const Link<std::string>& link, const std::string& place,
+                              const int& token) {
+        dialled->push_back(place + "/" + std::to_string(token));
+        return {*wire, link};
+    }
+};
+
+struct Greeted {
+    Verdict begin(const auto&) { return Verdict::pending(); }
+    Verdict judge(const std::string&, const auto&) { return Verdict::refused(); }
+};
+
+struct Sevens {
+    using token_type = int;
+    void operator()(Completion<int> done) const { done(7); }
+};
+
+const std::vector<std::string> abc{"a", "b", "c"};
+
+struct EndpointsRig {
+    Wire wire;
+    std::vector<std::string> dialled;
+    LinkRig<Endpoints<Dialler, std::string>> rig{Endpoints{Dialler{&wire, &dialled}, abc}};
+
+    /// The attempt, or the connection, fails at `now`, and the next attempt is made.
+    void fail(Duration now) {
+        wire.link.closed();
+        rig.run(now);
+        wait();
+    }
+    /// Until the next attempt.
+    void wait() { rig.run(elapsed(Instant{}, rig.link.status().retry_at)); }
+    [[nodiscard]] Duration now() const { return elapsed(Instant{}, rig.link.now()); }
+};
+
+using Places = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("Endpoints goes to the next at each failure, and round", "[link][endpoints][unit]") {
+    EndpointsRig r;
+    r.rig.start();
+    for (int i = 0; i < 4; ++i) r.fail(r.now());
+    CHECK(r.dialled == Places{"a", "b", "c", "a", "b"});
+    // The policy's waits, also within a round: 1, 2, 4 and 8 s.
+    CHECK(r.now() == 15s);
+    CHECK(r.rig.link.transport().place() == 1);
+}
+
+TEST_CASE("race 73: a stable connection sends the next close back to the first endpoint",
+          "[link][endpoints][unit]") {
+    EndpointsRig r;
+    r.rig.start();
+    r.fail(0s);
+    REQUIRE(r.dialled == Places{"a", "b"});
+    r.wire.link.opened();
+    r.rig.run(1s);
+    REQUIRE(r.rig.state() == LinkState::connected);
+    SECTION("stable: never left by itself, then to the first") {
+        r.rig.run(24h);
+        CHECK(r.dialled.size() == 2);
+        r.fail(24h);
+        CHECK(r.dialled == Places{"a", "b", "a"});
+    }
+    SECTION("not stable: a failure as any other") {
+        r.fail(10s);
+        CHECK(r.dialled == Places{"a", "b", "c"});
+    }
+    SECTION("stable by timestamps, where the driver is late") {
+        r.wire.link.closed();
+        r.rig.run(11s);
+        r.rig.run(12s);
+        CHECK(r.dialled == Places{"a", "b", "a"});
+    }
+}
+
+TEST_CASE("Endpoints goes on where nobody reports: a hanging dial, a heartbeat, a refused check",
+          "[link][endpoints][unit]") {
+    Wire wire;
+    std::vector<std::string> dialled;
+    SECTION("a dial that hangs") {
+        LinkRig rig{Endpoints{Dialler{&wire, &dialled}, abc}};
+        rig.start();
+        rig.run(30s);
+        rig.run(31s);
+    }
+    SECTION("a server that accepts, and is frozen") {
+        LinkRig rig{
+            Heartbeat{Endpoints{Dialler{&wire, &dialled}, abc}, {.every = 2s, .dead_after = 5s}}};
+        rig.start();
+        wire.link.opened();
+        rig.run(1s);
+        REQUIRE(rig.state() == LinkState::connected);
+        for (Duration t = 1s; t <= 8s; t += 1s) rig.run(t);
+    }
+    SECTION("a server that greets wrongly") {
+        LinkRig rig{Validated{Endpoints{Dialler{&wire, &dialled}, abc}, Greeted{}}};
+        rig.start();
+        wire.link.opened();
+        receive(wire.link, "go away");
+        rig.run(0s);
+        rig.run(1s);
+    }
+    CHECK(dialled == Places{"a", "b"});
+}
+
+TEST_CASE("Endpoints stays for what is nobody's failure", "[link][endpoints][unit]") {
+    EndpointsRig r;
+    r.rig.start();
+    r.fail(0s);
+    SECTION("a gate that shuts during the dial") {
+        r.rig.link.shut(Gate::network);
+        r.rig.run(1s);
+        r.rig.link.open(Gate::network);
+        r.rig.run(1s);
+        r.wait();
+    }
+    SECTION("a planned close") {
+        r.wire.link.opened();
+        r.rig.run(1s);
+        r.wire.link.closed({.cause = Cause::planned});
+        r.rig.run(1s);
+        r.wait();
+    }
+    SECTION("a manual reconnect") {
+        r.wire.link.opened();
+        r.rig.run(1s);
+        CHECK(r.rig.link.reconnect_now().granted);
+        r.rig.run(1s);
+    }
+    CHECK(r.dialled == Places{"a", "b", "b"});
+}
+
+TEST_CASE("Endpoints begins at the first after a start", "[link][endpoints][unit]") {
+    EndpointsRig r;
+    r.rig.start();
+    r.fail(0s);
+    r.rig.link.stop();
+    r.rig.start(2s);
+    CHECK(r.dialled == Places{"a", "b", "a"});
+}
+
+TEST_CASE("Endpoints and WithToken nest either way", "[link][endpoints][unit]") {
+    Wire wire;
+    std::vector<std::string> dialled;
+    SECTION("the token inside") {
+        LinkRig rig{Endpoints{WithToken{Dialler{&wire, &dialled}, Sevens{}}, abc}};
+        rig.start();
+        wire.link.closed();
+        rig.run(0s);
+        rig.run(1s);
+        wire.link.opened();
+        rig.run(1s);
+        receive(wire.link, "m");
+        rig.run(1s);
+        CHECK(rig.notes.seen.back() == "message m on 0");
+    }
+    SECTION("the endpoint inside") {
+        LinkRig rig{WithToken{Endpoints{Dialler{&wire, &dialled}, abc}, Sevens{}}};
+        rig.start();
+        wire.link.closed();
+        rig.run(0s);
+        rig.run(1s);
+        wire.link.opened();
+        rig.run(1s);
+        CHECK(rig.link.send("m") == SendResult::sent);
+    }
+    CHECK(dialled == Places{"a/7", "b/7"});
+}
+
+TEST_CASE("Endpoints that are shuffled differ by the machine's seed, and keep their order",
+          "[link][endpoints][unit]") {
+    std::set<std::vector<std::string>> orders;
+    for_each_seed(
+        [&](Seed seed) {
+            Wire wire;
+            std::vector<std::string> dialled;
+            LinkRig rig{
+                Endpoints{Dialler{&wire, &dialled}, abc, {.order = EndpointOrder::shuffled}}};
+            rig.link.attach(Waker{driver::WakeHandle{}, seed});
+            rig.start();
+            for (int i = 0; i < 5; ++i) {
+                wire.link.closed();
+                const Duration now = elapsed(Instant{}, rig.link.now());
+                rig.run(now);
+                rig.run(elapsed(Instant{}, rig.link.status().retry_at));
+            }
+            const Places first{dialled.begin(), dialled.begin() + 3};
+            CHECK(Places{dialled.begin() + 3, dialled.end()} == first);
+            CHECK(std::is_permutation(first.begin(), first.end(), abc.begin()));
+            CHECK(rig.link.transport().endpoints() == first);
+            orders.insert(first);
+        },
+        200);
+    CHECK(orders.size() == 6);
+}
+
+TEST_CASE("Endpoints in a bundle move each by itself, and all pairs are tried",
+          "[link][endpoints][unit]") {
+    // Of two lists of two, one place of each is down, which fails at once or hangs; whoever moved
+    // both together would try (a1, b1) and (a2, b2) for ever.
+    const bool hangs = GENERATE(false, true);
+    CAPTURE(hangs);
+    for_each_seed(
+        [&](Seed seed) {
+            Wire wires[2];
+            std::vector<std::string> dialled[2];
+            LinkRig rig{Bundle{Endpoints{Dialler{&wires[0], &dialled[0]}, Places{"down", "up"}},
+                               Endpoints{Dialler{&wires[1], &dialled[1]}, Places{"up", "down"}}}};
+            rig.link.attach(Waker{driver::WakeHandle{}, seed});
+            rig.start();
+            int attempts = 1;
+            while (rig.state() != LinkState::connected && attempts < 60) {
+                for (int i = 0; i < 2; ++i) {
+                    if (dialled[i].back() == "up") {
+                        wires[i].link.opened();
+                    } else if (!hangs) {
+                        wires[i].link.closed();
+                    }
+                }
+                Duration now = elapsed(Instant{}, rig.link.now());
+                rig.run(now);
+                if (rig.state() == LinkState::connected) break;
+                if (hangs) rig.run(now += 30s);
+                rig.run(elapsed(Instant{}, rig.link.status().retry_at));
+                ++attempts;
+            }
+            CHECK(rig.state() == LinkState::connected);
+            // Whose dial failed by itself moves at once.
+            if (!hangs) CHECK(attempts <= 20);
+        },
+        200);
+}
+
+TEST_CASE("Endpoints adds no optional member, and takes none away", "[link][endpoints][unit]") {
+    using OverFull = part::ConnectionOf<Endpoints<Dialler, std::string>>;
+    static_assert(detail::HasClose<OverFull> && detail::HasPing<OverFull> &&
+                  detail::HasResumeReading<OverFull> && detail::HasLimitMessages<OverFull>);
+    struct Bare {
+        using message_type = std::string;
+        FakeConnection<false> open(const Link<std::string>&, const int&);
+    };
+    using OfBare = part::ConnectionOf<Endpoints<Bare, int>>;
+    static_assert(!detail::HasClose<OfBare> && !detail::HasPing<OfBare> &&
+                  !detail::HasResumeReading<OfBare> && !detail::HasLimitMessages<OfBare>);
+    static_assert(TransportLike<Endpoints<Bare, int>>);
+}
+
+TEST_CASE("Endpoints::make refuses an empty list; the constructor must not be given one",
+          "[link][endpoints][unit]") {
+    Wire wire;
+    std::vector<std::string> dialled;
+    using Made = Endpoints<Dialler, std::string>;
+    CHECK(Made::make(Dialler{&wire, &dialled}, {}).error() == std::errc::invalid_argument);
+    CHECK(Made::make(Dialler{&wire, &dialled}, {"a"})->endpoints() == Places{"a"});
+    const std::string text = belay_test::aborts_with([&] {
+        const Made empty{Dialler{&wire, &dialled}, std::vector<std::string>{}};
+    });
+    CHECK(text.find("Endpoints: the list must not be empty") != std::string::npos);
+}
+
+TEST_CASE("Endpoints is deduced from a list in braces", "[link][endpoints][unit]") {
+    Wire wire;
+    std::vector<std::string> dialled;
+    const std::string a = "a";
+    const std::string b = "b";
+    const Endpoints listed{Dialler{&wire, &dialled}, {a, b}, {.order = EndpointOrder::listed}};
+    static_assert(std::is_same_v<decltype(listed), const Endpoints<Dialler, std::string>>);
+    CHECK(listed.endpoints() == Places{"a", "b"});
+}

@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: MIT
+// Goal: what must not compile in this room does not, and says why. Method: each case, from one
+// expect-error to the next, has an error of that text; with BELAY_CONTROL all of them compile.
+#include <belay/backoff/backoff.hpp>
+#include <belay/core/tee.hpp>
+#include <belay/link/bounds.hpp>
+#include <belay/link/bundle.hpp>
+#include <belay/link/endpoints.hpp>
+#include <belay/link/heartbeat.hpp>
+#include <belay/link/supervisor.hpp>
+#include <belay/link/validated.hpp>
+#include <belay/link/with_token.hpp>
+#include <belay/policy/max_attempts.hpp>
+
+#include "support/link/link_archetypes.hpp"
+
+// expect-error: Bundle: all transports must have one message_type
+namespace bundle_of_two_messages {
+template <class M>
+struct Transport {
+    using message_type = M;
+    struct Connection {
+        belay::SendResult send(const M&) noexcept { return belay::SendResult::sent; }
+    };
+    Connection open(belay::Link<M>) { return {}; }
+};
+
+#if defined(BELAY_CONTROL)
+using Second = Transport<int>;
+#else
+using Second = Transport<long>;
+#endif
+
+void use() { belay::Bundle both{Transport<int>{}, Second{}}; }
+}  // namespace bundle_of_two_messages
+
+// expect-error: Validated: the check needs .Verdict begin
+namespace check_without_judge {
+struct Transport {
+    using message_type = int;
+    struct Connection {
+        belay::SendResult send(const int&) noexcept { return belay::SendResult::sent; }
+    };
+    Connection open(belay::Link<int>) { return {}; }
+};
+
+struct Check {
+    belay::Verdict begin(const auto&) { return belay::Verdict::pending(); }
+#if defined(BELAY_CONTROL)
+    belay::Verdict judge(int, const auto&) { return belay::Verdict::passed(); }
+#endif
+};
+
+auto use(belay::Validated<Transport, Check>& v, const belay::Link<int>& link) {
+    return sizeof(decltype(v.open(link)));
+}
+}  // namespace check_without_judge
+
+// expect-error: ConnectionLike: the connection needs .SendResult send.const message_type&. noexcept
+namespace connection_without_send {
+struct Transport {
+    using message_type = int;
+    struct Connection {
+#if defined(BELAY_CONTROL)
+        belay::SendResult send(const int&) noexcept { return belay::SendResult::sent; }
+#else
+        belay::SendResult sent(const int&) noexcept { return belay::SendResult::sent; }
+#endif
+    };
+    Connection open(belay::Link<int>) { return {}; }
+};
+
+void use() {
+    belay::Supervisor link{Transport{}, belay::MaxAttempts{3}};
+    link.start();
+}
+}  // namespace connection_without_send
+
+// expect-error: Heartbeat: the connection needs .void ping.. noexcept.
+namespace heartbeat_without_ping {
+struct Transport {
+    using message_type = int;
+    struct Connection {
+        belay::SendResult send(const int&) noexcept { return belay::SendResult::sent; }
+#if defined(BELAY_CONTROL)
+        void ping() noexcept {}
+#endif
+    };
+    Connection open(belay::Link<int>) { return {}; }
+};
+
+void use() { belay::Heartbeat beats{Transport{}, {}}; }
+}  // namespace heartbeat_without_ping
+
+// expect-error: Supervisor: the observer's on_writable must be 'on_writable
+namespace hook_overloaded {
+struct Transport {
+    using message_type = int;
+    struct Connection {
+        belay::SendResult send(const int&) noexcept { return belay::SendResult::sent; }
+    };
+    Connection open(belay::Link<int>) { return {}; }
+};
+
+// Overloaded, it has no address by which it could be found.
+struct App {
+    void on_state(const belay::Transition&) {}
+    void on_writable(const char*) {}
+#if defined(BELAY_CONTROL)
+    void on_writable(belay::Lane) {}
+#else
+    void on_writable(belay::Lane, int) {}
+#endif
+};
+
+void use() { belay::Supervisor link{Transport{}, belay::MaxAttempts{3}, {}, App{}}; }
+}  // namespace hook_overloaded
+
+// expect-error: Supervisor: the observer's on_state must be 'on_state
+namespace hook_private {
+struct Transport {
+    using message_type = int;
+    struct Connection {
+        belay::SendResult send(const int&) noexcept { return belay::SendResult::sent; }
+    };
+    Connection open(belay::Link<int>) { return {}; }
+};
+
+class App {
+public:
+    void on_message(int) {}
+#if !defined(BELAY_CONTROL)
+private:
+#endif
+    void on_state(const belay::Transition&) {}
+};
+
+void use() { belay::Supervisor link{Transport{}, belay::MaxAttempts{3}, {}, App{}}; }
+}  // namespace hook_private
+
+// expect-error: Supervisor: the observer's on_unsent must be 'on_unsent
+namespace hook_template {
+struct Transport {
+    using message_type = int;
+    struct Connection {
+        belay::SendResult send(const int&) noexcept { return belay::SendResult::sent; }
+    };
+    Connection open(belay::Link<int>) { return {}; }
+};
+
+// So is a template.
+struct App {
+    void on_state(const belay::Transition&) {}
+#if defined(BELAY_CONTROL)
+    void on_unsent(auto&, int, belay::Lane) {}
+#else
+    void on_unsent(auto&, int) {}
+#endif
+};
+
+void use() { belay::Supervisor link{Transport{}, belay::MaxAttempts{3}, {}, App{}}; }
+}  // namespace hook_template
+
+// expect-error: Supervisor: the observer's on_message must be 'on_message
+namespace hook_with_wrong_parameters {
+struct Transport {
+    using message_type = int;
+    struct Connection {
+        belay::SendResult send(const int&) noexcept { return belay::SendResult::sent; }
+    };
+    Connection open(belay::Link<int>) { return {}; }
+};
+
+struct App {
+    void on_state(const belay::Transition&) {}
+#if defined(BELAY_CONTROL)
+    void on_message(int, belay::Lane) {}
+#else
+    void on_message(int, belay::Lane, int) {}
+#endif
+};
+
+void use() { belay::Supervisor link{Transport{}, belay::MaxAttempts{3}, {}, App{}}; }
+}  // namespace hook_with_wrong_parameters
+
+// expect-error: Supervisor: the observer hears nothing
+namespace observer_without_hooks {
+struct Transport {
+    using message_type = int;
+    struct Connection {
+        belay::SendResult send(const int&) noexcept { return belay::SendResult::sent; }
+    };
+    Connection open(belay::Link<int>) { return {}; }
+};
+
+struct App {
+#if defined(BELAY_CONTROL)
+    void on_state(const belay::Transition&) {}
+#else
+    void on_sate(const belay::Transition&) {}
+#endif
+};
+
+void use() { belay::Supervisor link{Transport{}, belay::MaxAttempts{3}, {}, App{}}; }
+}  // namespace observer_without_hooks
+
+// expect-error: WithToken: the source needs .token_type.
+namespace source_without_token_type {
+struct Transport {
+    using message_type = int;
+    struct Connection {
+        belay::SendResult send(const int&) noexcept { return belay::SendResult::sent; }
+    };
+    Connection open(belay::Link<int>, const int&) { return {}; }
+};
+
+struct Source {
+#if defined(BELAY_CONTROL)
+    using token_type = int;
+#endif
+    void operator()(auto done) { done(1); }
+};
+
+void use() { belay::WithToken asks{Transport{}, Source{}}; }
+}  // namespace source_without_token_type
+
+// expect-error: Supervisor: the observer hears nothing
+namespace tee_of_deaf_observer {
+struct Transport {
+    using message_type = int;
+    struct Connection {
+        belay::SendResult send(const int&) noexcept { return belay::SendResult::sent; }
+    };
+    Connection open(belay::Link<int>) { return {}; }
+};
+
+struct Log {
+    void on_state(const belay::Transition&) {}
+};
+#if defined(BELAY_CONTROL)
+struct App : belay::NoObserver {
+#else
+struct App {
+#endif
+    void on_mesage(int) {}
+};
+
+void use() {
+    belay::Supervisor link{Transport{}, belay::MaxAttempts{3}, {}, belay::Tee{Log{}, App{}}};
+}
+}  // namespace tee_of_deaf_observer
+
+// expect-error: Supervisor: the observer's on_state must be 'on_state
+namespace tee_of_wrong_hook {
+struct Transport {
+    using message_type = int;
+    struct Connection {
+        belay::SendResult send(const int&) noexcept { return belay::SendResult::sent; }
+    };
+    Connection open(belay::Link<int>) { return {}; }
+};
+
+// The one beside it is right, and would hide it.
+struct Log {
+    void on_state(const belay::Transition&) {}
+};
+struct App {
+    void on_message(int) {}
+#if !defined(BELAY_CONTROL)
+    void on_state(belay::Transition&) {}
+#endif
+};
+
+void use() {
+    belay::Supervisor link{Transport{},
+                           belay::MaxAttempts{3},
+                           {},
+                           belay::Tee{belay::NoObserver{}, belay::Tee{Log{}, App{}}}};
+}
+}  // namespace tee_of_wrong_hook
+
+// expect-error: Supervisor::probe_now: nobody would ask: put a Heartbeat around the transport
+namespace probe_without_heartbeat {
+struct Transport {
+    using message_type = int;
+    struct Connection {
+        belay::SendResult send(const int&) noexcept { return belay::SendResult::sent; }
+        void ping() noexcept {}
+    };
+    Connection open(belay::Link<int>) { return {}; }
+};
+
+void use() {
+#if defined(BELAY_CONTROL)
+    belay::Supervisor link{belay::Heartbeat{Transport{}, {}}, belay::MaxAttempts{3}};
+#else
+    belay::Supervisor link{Transport{}, belay::MaxAttempts{3}};
+#endif
+    link.probe_now();
+}
+}  // namespace probe_without_heartbeat
+
+// expect-error: TransportLike: T needs .open.belay::Link.message_type.
+namespace transport_without_open {
+struct Transport {
+    using message_type = int;
+    struct Connection {
+        belay::SendResult send(const int&) noexcept { return belay::SendResult::sent; }
+    };
+#if defined(BELAY_CONTROL)
+    Connection open(belay::Link<int>) { return {}; }
+#endif
+};
+
+void use() {
+    belay::Supervisor link{Transport{}, belay::MaxAttempts{3}};
+    link.start();
+    link.stop();
+}
+}  // namespace transport_without_open
+
+// expect-error: Endpoints: the transport needs 'open.Link<message_type>, const Endpoint&.'
+namespace endpoints_transport {
+struct Transport {
+    using message_type = int;
+    struct Connection {
+        belay::SendResult send(const int&) noexcept { return belay::SendResult::sent; }
+    };
+#if defined(BELAY_CONTROL)
+    Connection open(belay::Link<int>, const int&) { return {}; }
+#else
+    Connection open(belay::Link<int>) { return {}; }
+#endif
+};
+
+auto use(belay::Endpoints<Transport, int>& endpoints, const belay::Link<int>& link) {
+    return sizeof(decltype(endpoints.open(link)));
+}
+}  // namespace endpoints_transport
+
+// expect-error: longest_wait: this rule cannot say how long it may make an attempt wait
+namespace unbounded_rule {
+struct Mondays {
+    belay::Advice admit(belay::Instant) const noexcept { return belay::Advice::go(); }
+#if defined(BELAY_CONTROL)
+    constexpr belay::Duration longest_wait(std::uint64_t) const noexcept {
+        return belay::Duration::zero();
+    }
+#endif
+};
+
+bool use() {
+    return belay::reconnects_within(belay::Policy{Mondays{}}, 3, std::chrono::seconds{120});
+}
+}  // namespace unbounded_rule
+
+// expect-error: Supervisor: SupervisorOptions come before the observer
+namespace supervisor_observer_without_options {
+struct App {
+    void on_state(auto&, const belay::Transition&) {}
+};
+void use() {
+#if defined(BELAY_CONTROL)
+    belay::Supervisor link{belay_test::MinimalTransport{0}, belay::MaxAttempts{3},
+                           belay::SupervisorOptions{}, App{}};
+#else
+    belay::Supervisor link{belay_test::MinimalTransport{0}, belay::MaxAttempts{3}, App{}};
+#endif
+}
+}  // namespace supervisor_observer_without_options

@@ -1,0 +1,509 @@
+// SPDX-License-Identifier: MIT
+// Goal: the races that a supervised connection can lose, each by a case of its own. Method: the
+// wire and the time are played by hand, so that each race is run in its worst order.
+#include <belay/link/supervisor.hpp>
+
+#include <algorithm>
+#include <memory>
+
+#include <belay/breaker/circuit_breaker.hpp>
+#include <belay/link/bundle.hpp>
+#include <belay/link/heartbeat.hpp>
+#include <belay/link/served_link.hpp>
+#include <belay/link/validated.hpp>
+#include <belay/policy/shared.hpp>
+
+#include "support/aborts.hpp"
+#include "support/link/link_rig.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+using belay_test::FakeTransport;
+using belay_test::Wire;
+
+namespace {
+
+constexpr HeartbeatOptions ten_and_25{.every = 10s, .dead_after = 25s};
+
+/// Writes down what a Heartbeat tells, beside the rest.
+struct BeatNotes : Notes {
+    std::vector<Duration> trips;
+    std::vector<Duration> conflicts;
+    void on_round_trip(Duration d, Lane) { trips.push_back(d); }
+    void on_policy_conflict(Duration d, Lane) { conflicts.push_back(d); }
+};
+
+template <class T>
+struct Raced {
+    Wire wire;
+    BeatNotes notes;
+    LinkRig<T, std::reference_wrapper<BeatNotes>> rig;
+
+    explicit Raced(auto&& make) : rig{make(wire), std::ref(notes)} {}
+    void connect() {
+        rig.start();
+        wire.link.opened();
+        rig.run(0s);
+        notes.seen.clear();
+    }
+};
+using Beaten = Raced<Heartbeat<FakeTransport<>>>;
+constexpr auto beaten = [](Wire& wire) { return Heartbeat{FakeTransport<>{wire}, ten_and_25}; };
+using Bare = Raced<FakeTransport<>>;
+constexpr auto bare = [](Wire& wire) { return FakeTransport<>{wire}; };
+using Rude = Raced<FakeTransport<false>>;
+constexpr auto rude = [](Wire& wire) { return FakeTransport<false>{wire}; };
+
+/// One of those that share a breaker.
+template <class B>
+struct Waiter {
+    using Rules = decltype(Policy{Shared{std::declval<B&>()}});
+    Wire wire;
+    Supervisor<FakeTransport<>, Rules> link;
+    explicit Waiter(B& breaker) : link{FakeTransport<>{wire}, Policy{Shared{breaker}}} {}
+};
+
+template <class T, class O>
+bool says_down(LinkRig<T, O>& rig) {
+    return rig.link.send("x") == SendResult::down;
+}
+
+}  // namespace
+
+// ---- time ---------------------------------------------------------------------------------------
+
+TEST_CASE("race 27: a timer that is hours late leads to one dial, and to a probe first",
+          "[link][race]") {
+    SECTION("cooldown") {
+        Bare b{bare};
+        b.rig.start();
+        b.wire.link.closed();
+        b.rig.run(0s);
+        REQUIRE(b.rig.state() == LinkState::cooldown);
+        const int dials = b.wire.dials;
+        b.rig.run(5h);
+        b.rig.run(5h + 30s);
+        CHECK(b.wire.dials == dials + 1);
+    }
+    SECTION("heartbeat") {
+        Beaten b{beaten};
+        b.connect();
+        b.rig.run(20s);
+        const int pings = b.wire.pings;
+        b.rig.run(5h);
+        CHECK(b.rig.state() == LinkState::connected);
+        CHECK(b.wire.pings == pings + 1);
+        // Once: silence is a verdict then, in 5 s and not in another `dead_after`.
+        CHECK(b.rig.link.deadline() == at(5h + 5s));
+        b.rig.run(5h + 5s);
+        CHECK(b.rig.state() == LinkState::cooldown);
+        CHECK(b.rig.link.status().failure.error() == LinkErrc::heartbeat_lost);
+    }
+}
+
+TEST_CASE("race 28: a clock that goes back changes nothing", "[link][race]") {
+    Beaten b{beaten};
+    b.connect();
+    b.rig.link.advance(at(9s));
+    const Instant due = b.rig.link.deadline();
+    b.rig.link.advance(at(-24h));
+    b.rig.link.advance(at(0s));
+    CHECK(b.rig.link.deadline() == due);
+    CHECK(b.rig.link.now() == at(9s));
+    CHECK(b.wire.pings == 0);
+    CHECK(b.rig.state() == LinkState::connected);
+}
+
+TEST_CASE("race 29: after eight hours of sleep the connection is a suspect, and asked",
+          "[link][race]") {
+    Beaten b{beaten};
+    b.connect();
+    b.rig.run(10s);
+    b.rig.run(8h);
+    REQUIRE(b.rig.state() == LinkState::connected);
+    SECTION("it answers in time, and stays") {
+        b.wire.link.pong();
+        b.rig.run(8h + 4s);
+        b.rig.run(8h + 6s);
+        CHECK(b.rig.state() == LinkState::connected);
+        CHECK(b.notes.seen.empty());
+    }
+    SECTION("it does not, and was stable: it is lost, which is no try") {
+        b.rig.run(8h + 5s);
+        CHECK(b.rig.state() == LinkState::cooldown);
+        CHECK(b.rig.link.status().attempt == 0);
+    }
+    SECTION("the owner may ask by himself, and wait shorter") {
+        b.wire.link.pong();
+        b.rig.run(8h);
+        const int pings = b.wire.pings;
+        SECTION("here") { b.rig.link.probe_now(2s); }
+        SECTION("from another thread") { b.rig.link.handle().probe_now(2s); }
+        b.rig.run(8h);
+        CHECK(b.wire.pings == pings + 1);
+        b.rig.run(8h + 1999ms);
+        CHECK(b.rig.state() == LinkState::connected);
+        b.rig.run(8h + 2s);
+        CHECK(b.rig.state() == LinkState::cooldown);
+    }
+}
+
+TEST_CASE("race 30: whoever slept through the end of a wait does not dial at the instant of waking",
+          "[link][race]") {
+    std::vector<Duration> waits;
+    for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+        SupervisorCore core{doubling()};
+        Random bits{Seed{seed}};
+        Turn turn{at(1s), bits};
+        core.step({.input = timeline::Input::start}, turn);
+        core.step({.input = timeline::Input::closed, .failure = lost}, turn);
+        turn.now = at(8h);
+        CHECK_FALSE(core.step({}, turn).dial);
+        REQUIRE(core.status().state == LinkState::cooldown);
+        waits.push_back(elapsed(turn.now, core.deadline()));
+        turn.now = core.deadline();
+        CHECK(core.step({}, turn).dial);
+    }
+    CHECK(*std::max_element(waits.begin(), waits.end()) <= 1s);
+    CHECK(*std::max_element(waits.begin(), waits.end()) > 800ms);
+    CHECK(*std::min_element(waits.begin(), waits.end()) < 200ms);
+}
+
+// ---- gates --------------------------------------------------------------------------------------
+
+TEST_CASE("race 35: a gate that flips within its grace tears nothing down", "[link][race]") {
+    Bare b{bare};
+    b.connect();
+    SECTION("in one turn") {
+        b.rig.link.shut(Gate::hidden, 5s);
+        b.rig.link.open(Gate::hidden);
+        b.rig.run(0s);
+        b.rig.run(1h);
+        CHECK(b.notes.seen.empty());
+    }
+    SECTION("later, many times") {
+        for (int i = 0; i < 20; ++i) {
+            b.rig.link.handle().shut(Gate::hidden, 5s);
+            b.rig.run(10s * i);
+            b.rig.link.handle().open(Gate::hidden);
+            b.rig.run(10s * i + 4999ms);
+        }
+        b.rig.run(1h);
+        CHECK(b.notes.seen.empty());
+        CHECK(b.wire.dials == 1);
+    }
+    SECTION("at the last moment, although the driver was late") {
+        b.rig.link.shut(Gate::hidden, 5s);
+        b.rig.run(0s);
+        b.rig.link.open(Gate::hidden);
+        b.rig.run(7s);
+        CHECK(b.notes.seen.empty());
+    }
+    SECTION("two of them, in one turn of a late driver") {
+        b.rig.link.shut(Gate::hidden, 5s);
+        b.rig.link.shut(Gate::network, 3s);
+        b.rig.run(0s);
+        b.rig.link.open(Gate::network);
+        b.rig.link.open(Gate::hidden);
+        b.rig.run(7s);
+        CHECK(b.notes.seen.empty());
+    }
+    SECTION("it stays shut: once, when the grace is over, and not a moment earlier") {
+        b.rig.link.shut(Gate::hidden, 5s);
+        b.rig.run(0s);
+        // Said again it does not begin anew.
+        b.rig.link.shut(Gate::hidden, 5s);
+        b.rig.run(4999ms);
+        CHECK(b.notes.seen.empty());
+        CHECK(b.rig.link.deadline() == at(5s));
+        b.rig.run(5s);
+        CHECK(b.notes.seen == Seen{"offline"});
+        CHECK(b.rig.link.core().deadline() == never);
+    }
+    SECTION("a grace that is taken back acts at once") {
+        b.rig.link.shut(Gate::hidden, 5s);
+        b.rig.run(1s);
+        b.rig.link.shut(Gate::hidden);
+        b.rig.run(1s);
+        CHECK(b.notes.seen == Seen{"offline"});
+    }
+    SECTION("one gate's grace says nothing of another's") {
+        b.rig.link.shut(Gate::network, 2s);
+        b.rig.link.shut(Gate::hidden, 5s);
+        b.rig.run(1s);
+        b.rig.link.open(Gate::network);
+        b.rig.run(4s);
+        CHECK(b.notes.seen.empty());
+        b.rig.link.shut(Gate::network);
+        b.rig.run(4s);
+        CHECK(b.notes.seen == Seen{"offline"});
+        b.rig.link.open(Gate::network);
+        b.rig.run(4500ms);
+        b.rig.run(7s);
+        CHECK(b.rig.state() == LinkState::offline);  // hidden since 5 s
+        b.rig.link.open(Gate::hidden);
+        b.rig.run(7s);
+        CHECK(b.rig.state() != LinkState::offline);
+    }
+    SECTION("without a grace one turn of it tears down once") {
+        b.rig.link.shut(Gate::hidden);
+        b.rig.link.open(Gate::hidden);
+        b.rig.run(0s);
+        CHECK(b.notes.seen.size() >= 2);
+        CHECK(std::count(b.notes.seen.begin(), b.notes.seen.end(), "offline") == 1);
+    }
+}
+
+// ---- credentials, breaker -----------------------------------------------------------------------
+
+TEST_CASE("race 45: new credentials end a live connection only where that is asked for",
+          "[link][race]") {
+    const bool recycle = GENERATE(false, true);
+    Wire wire;
+    Notes notes;
+    SupervisorOptions options;
+    options.core.recycle = recycle;
+    Supervisor link{FakeTransport<>{wire}, doubling(), options, std::ref(notes)};
+    const auto run = [&](Duration now) {
+        for (int i = 0; i < 100 && link.deadline() <= at(now); ++i) link.advance(at(now));
+    };
+    link.start();
+    run(0s);
+    SECTION("while connected") {
+        wire.link.opened();
+        run(1s);
+        link.handle().credentials();
+        run(1s);
+    }
+    SECTION("while it is being opened: that goes on first") {
+        link.handle().credentials();
+        run(1s);
+        CHECK(link.status().state == LinkState::connecting);
+        wire.link.opened();
+        run(1s);
+    }
+    CHECK(wire.dials == 1);
+    if (!recycle) {
+        CHECK(notes.seen == Seen{"connecting", "connected"});
+        return;
+    }
+    // Planned: with a goodbye, by chance, and no try.
+    CHECK(notes.seen == Seen{"connecting", "connected", "cooldown"});
+    CHECK(wire.log == std::vector<std::string>{"open", "close"});
+    CHECK(link.status().failure.cause == Cause::planned);
+    CHECK(link.status().attempt == 0);
+    CHECK(link.status().retry_at <= at(2s));
+    run(2s);
+    CHECK(wire.dials == 2);
+    wire.link.opened();
+    run(2s);
+    run(1h);
+    CHECK(link.status().state == LinkState::connected);
+    CHECK(wire.dials == 2);
+}
+
+TEST_CASE("race 47: of many that wait for a breaker one may try, and the others wait on",
+          "[link][race]") {
+    CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{10s}};
+    Random bits{Seed{1}};
+    Turn turn{at(0s), bits};
+    static_cast<void>(breaker.acquire(turn).failure(turn));
+    using One = Waiter<decltype(breaker)>;
+    std::vector<std::unique_ptr<One>> all;
+    for (int i = 0; i < 5; ++i) all.push_back(std::make_unique<One>(breaker));
+    const auto run = [&](Duration now) {
+        for (auto& one : all) {
+            for (int i = 0; i < 10 && one->link.deadline() <= at(now); ++i)
+                one->link.advance(at(now));
+        }
+    };
+    const auto dials = [&] {
+        int n = 0;
+        for (auto& one : all) n += one->wire.dials;
+        return n;
+    };
+    for (auto& one : all) one->link.start();
+    run(0s);
+    CHECK(dials() == 0);
+    run(10s);
+    REQUIRE(dials() == 1);
+    for (auto& one : all) {
+        if (one->wire.dials != 0) continue;
+        CHECK(one->link.status().state == LinkState::suspended);
+        CHECK(one->link.deadline() > at(10s));
+        CHECK(one->link.deadline() != never);
+    }
+    // The one that may try goes: the permit is nobody's, and the next one has it.
+    const auto first =
+        std::find_if(all.begin(), all.end(), [](const auto& one) { return one->wire.dials != 0; });
+    all.erase(first);
+    for (Duration t = 11s; t <= 25s; t += 1s) run(t);
+    CHECK(dials() == 1);
+}
+
+// ---- the end ------------------------------------------------------------------------------------
+
+TEST_CASE("race 62: a drain ends stopped, whatever the peer does meanwhile", "[link][race]") {
+    Bare b{bare};
+    b.connect();
+    REQUIRE(b.rig.link.send("last word") == SendResult::sent);
+    b.rig.link.handle().post("posted before", 0);
+    b.rig.link.drain(5s);
+    b.rig.run(0s);
+    CHECK(b.wire.sent == std::vector<std::string>{"last word", "posted before"});
+    CHECK(b.notes.seen == Seen{"draining"});
+    CHECK(b.wire.log == std::vector<std::string>{"open", "close"});
+    CHECK(says_down(b.rig));
+    // What the peer says meanwhile is still heard.
+    receive(b.wire.link, "answer");
+    b.rig.run(1s);
+    CHECK(b.notes.seen == Seen{"draining", "message answer on 0"});
+    b.notes.seen.clear();
+    SECTION("all has left") {
+        b.wire.link.closed(Failure{.cause = Cause::planned});
+        b.rig.run(1s);
+        CHECK(b.rig.link.status().failure.cause == Cause::none);
+    }
+    SECTION("the peer closes: no cooldown follows") {
+        b.wire.link.closed(Failure{.cause = Cause::overloaded, .retry_after = 5s});
+        b.rig.run(1s);
+        CHECK(b.rig.link.status().failure.cause == Cause::overloaded);
+    }
+    SECTION("the time is over") {
+        b.rig.run(4999ms);
+        CHECK(b.notes.seen.empty());
+        b.rig.run(5s);
+        CHECK(b.rig.link.status().failure.error() == LinkErrc::not_drained);
+    }
+    SECTION("it is told again, with less time") {
+        b.rig.link.drain(1s);
+        b.rig.run(1s);
+        b.rig.link.drain(1h);
+        b.rig.run(2s);
+    }
+    SECTION("stop() ends it") { b.rig.link.stop(); }
+    SECTION("commands that would bring it up do nothing") {
+        b.rig.link.start();
+        b.rig.link.reconnect_now(true);
+        b.rig.link.credentials();
+        b.rig.link.shut(Gate::hidden);
+        b.rig.link.open(Gate::hidden);
+        b.rig.run(2s);
+        CHECK(b.rig.state() == LinkState::draining);
+        b.rig.run(5s);
+    }
+    CHECK(b.notes.seen == Seen{"stopped"});
+    CHECK(b.wire.live == 0);
+    b.rig.run(1h);
+    CHECK(b.wire.dials == 1);
+    b.notes.seen.clear();
+    b.rig.start(1h);
+    CHECK(b.notes.seen == Seen{"connecting"});
+}
+
+TEST_CASE("race 62: a drain without anything to wait for ends at once", "[link][race]") {
+    SECTION("the connection has no goodbye: what was sent was handed over") {
+        Rude b{rude};
+        b.connect();
+        b.rig.link.drain(5s);
+        b.rig.run(0s);
+        CHECK(b.notes.seen == Seen{"draining", "stopped"});
+        CHECK(b.rig.link.status().failure.cause == Cause::none);
+        CHECK(b.wire.live == 0);
+    }
+    SECTION("it is not connected") {
+        Bare b{bare};
+        b.rig.start();
+        b.rig.link.drain(5s);
+        b.rig.run(0s);
+        CHECK(b.notes.seen == Seen{"connecting", "stopped"});
+    }
+}
+
+TEST_CASE("race 62: a frozen peer does not hold a drain for longer than its heartbeat",
+          "[link][race]") {
+    Beaten b{beaten};
+    b.connect();
+    b.rig.link.drain(10min);
+    b.rig.run(0s);
+    b.rig.run(10s);
+    b.rig.run(20s);
+    b.rig.run(25s);
+    CHECK(b.rig.state() == LinkState::stopped);
+    CHECK(b.rig.link.status().failure.error() == LinkErrc::heartbeat_lost);
+}
+
+// ---- too many pings -----------------------------------------------------------------------------
+
+TEST_CASE("race 71: a peer that is pinged too often is pinged half as often, at any price",
+          "[link][race]") {
+    Beaten b{beaten};
+    b.rig.start();
+    Duration now{};
+    const auto opens = [&] {
+        b.wire.link.opened();
+        b.rig.run(now);
+    };
+    const auto penalty = [&] {
+        b.wire.link.closed(failure_of(LinkErrc::too_many_pings));
+        b.rig.run(now);
+        now += 9s;
+        b.rig.run(now);
+        REQUIRE(b.rig.state() == LinkState::connecting);
+    };
+    /// When the pings of a silent connection come, and its end.
+    const auto silent = [&] {
+        const int pings = b.wire.pings;
+        std::vector<Duration> out;
+        for (Duration t{}; b.rig.state() == LinkState::connected && t < 3h; t += 1s) {
+            const int before = b.wire.pings;
+            b.rig.run(now + t);
+            if (b.wire.pings != before) out.push_back(t);
+            if (b.rig.state() != LinkState::connected) out.push_back(t);
+        }
+        CHECK(b.wire.pings > pings);
+        return out;
+    };
+    opens();
+    penalty();
+    opens();
+    CHECK(b.notes.conflicts.empty());  // 20 s, and 5 s for an answer, are within the 25 s
+    penalty();
+    opens();
+    CHECK(b.notes.conflicts == std::vector<Duration>{45s});
+    CHECK(silent() == std::vector<Duration>{40s, 45s});
+    now += 45s + 9s;
+    b.rig.run(now);
+    REQUIRE(b.rig.state() == LinkState::connecting);
+    for (int i = 0; i < 40; ++i) penalty();
+    opens();
+    // An hour is the end of it: a half-open connection is noticed some day.
+    CHECK(silent() == std::vector<Duration>{1h, 1h + 5s});
+    // Told once for each connection that it is news to.
+    CHECK(b.notes.conflicts.size() == 2);
+    CHECK(b.notes.conflicts.back() == 1h + 5s);
+}
+
+TEST_CASE("race 71: other failures that ask for patience change no interval", "[link][race]") {
+    Beaten b{beaten};
+    b.connect();
+    b.wire.link.closed(Failure{.cause = Cause::overloaded});
+    b.rig.run(0s);
+    b.rig.run(1s);
+    b.wire.link.opened();
+    b.rig.run(1s);
+    b.rig.run(11s);
+    CHECK(b.wire.pings == 1);
+}
+
+TEST_CASE("Commands refuse times that mean nothing, where they are given", "[link][race]") {
+    Beaten b{beaten};
+    const auto refused = [](auto&& f) {
+        return aborts_with(f).find("Supervisor::") != std::string::npos;
+    };
+    CHECK(refused([&] { b.rig.link.probe_now(0s); }));
+    CHECK(refused([&] { b.rig.link.handle().probe_now(-1s); }));
+    CHECK(refused([&] { b.rig.link.drain(-1ns); }));
+    CHECK(refused([&] { b.rig.link.shut(Gate::hidden, -1ns); }));
+}

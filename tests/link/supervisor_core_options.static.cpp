@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT
+// Goal: what a core is tuned by has the defaults that docs/link.md promises.
+#include <belay/link/supervisor_core_options.hpp>
+
+#include <concepts>
+
+using namespace belay;
+using namespace std::chrono_literals;
+
+static_assert(std::regular<Duration> && SupervisorCoreOptions{}.start_within == 0s);
+static_assert(SupervisorCoreOptions{}.settle_within == 1s);
+static_assert(SupervisorCoreOptions{}.manual_gap == 1s);
+static_assert(SupervisorCoreOptions{}.overslept_after == 10s);
+static_assert(!SupervisorCoreOptions{}.recycle);

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT
+// Goal: every rule has a sentence of its own.
+#include <belay/link/transport_rule.hpp>
+
+#include <string_view>
+
+using namespace belay;
+
+namespace {
+constexpr bool all_differ() {
+    const auto last = static_cast<int>(TransportRule::destructor_calls_nobody);
+    for (int i = 0; i <= last; ++i) {
+        const std::string_view text = to_string(static_cast<TransportRule>(i));
+        if (text == "unknown") return false;
+        for (int j = 0; j < i; ++j) {
+            if (text == to_string(static_cast<TransportRule>(j))) return false;
+        }
+    }
+    return std::string_view{to_string(static_cast<TransportRule>(last + 1))} == "unknown";
+}
+}  // namespace
+
+static_assert(all_differ());

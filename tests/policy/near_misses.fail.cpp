@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT
+// Goal: what must not compile in this room does not, and says why. Method: each case, from one
+// expect-error to the next, has an error of that text; with BELAY_CONTROL all of them compile.
+#include <belay/budget/ratio_budget.hpp>
+#include <belay/budget/token_budget.hpp>
+#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/policy.hpp>
+#include <belay/policy/shared.hpp>
+
+#include "support/archetypes.hpp"
+
+// expect-error: goes in as Shared{object}
+namespace policy_of_shared_object {
+/// A rule that many share, and that is not copied.
+struct Common {
+    Common() = default;
+    Common(const Common&) = delete;
+    Common& operator=(const Common&) = delete;
+    static belay::Advice failed(const belay::Failure&, belay::Turn&) noexcept { return {}; }
+};
+
+void use() {
+#if defined(BELAY_CONTROL)
+    belay::Policy<belay::MaxAttempts> policy{belay::MaxAttempts{3}};
+#else
+    belay::Policy<Common> policy{};
+#endif
+    static_cast<void>(policy);
+}
+}  // namespace policy_of_shared_object
+
+// expect-error: RuleLike: failed must be 'Advice failed
+namespace rule_hook_misspelt {
+struct Rule {
+    void succeeded(belay::Turn&) noexcept {}
+#if defined(BELAY_CONTROL)
+    belay::Advice failed(const belay::Failure&, belay::Turn&) noexcept { return {}; }
+#else
+    belay::Advice failed(const belay::Failure&) noexcept { return {}; }
+#endif
+};
+
+belay::Policy policy{Rule{}};
+}  // namespace rule_hook_misspelt
+
+// expect-error: RuleLike: R advises or wishes, and says that it only listens
+namespace rule_listens_and_says {
+struct Counts {
+#if !defined(BELAY_CONTROL)
+    static constexpr bool listens = true;
+#endif
+    belay::Advice failed(const belay::Failure&, belay::Turn&) noexcept {
+        return belay::Advice::stop();
+    }
+};
+
+belay::Policy policy{Counts{}};
+}  // namespace rule_listens_and_says
+
+// expect-error: RuleLike: name must be 'static constexpr std::string_view name'
+namespace rule_name {
+struct Gives {
+#if defined(BELAY_CONTROL)
+    static constexpr std::string_view name = "Gives";
+#else
+    static std::string_view name() { return "Gives"; }
+#endif
+    belay::Advice failed(const belay::Failure&, belay::Turn&) noexcept {
+        return belay::Advice::stop();
+    }
+};
+
+belay::Policy policy{Gives{}};
+}  // namespace rule_name
+
+// expect-error: RuleLike: succeeded must be .void succeeded.Turn&. noexcept., and public
+namespace rule_private_hook {
+// Without `public:` it would never be called, and the failures of all time be counted.
+class Strict {
+#if defined(BELAY_CONTROL)
+public:
+#endif
+    void succeeded(belay::Turn&) noexcept { failures_ = 0; }
+
+public:
+    belay::Advice failed(const belay::Failure&, belay::Turn&) noexcept {
+        return ++failures_ < 3 ? belay::Advice::go() : belay::Advice::stop();
+    }
+
+private:
+    int failures_ = 0;
+};
+
+belay::Policy policy{Strict{}};
+}  // namespace rule_private_hook
+
+// expect-error: RuleLike: wanted must be 'void wanted.Turn&. noexcept'
+namespace rule_wanted {
+// An Advice that nobody would heed.
+struct Rule {
+    belay::Advice failed(const belay::Failure&, belay::Turn&) noexcept { return {}; }
+#if defined(BELAY_CONTROL)
+    void wanted(belay::Turn&) noexcept {}
+#else
+    belay::Advice wanted(belay::Turn&) noexcept { return belay::Advice::stop(); }
+#endif
+};
+
+belay::Policy policy{Rule{}};
+}  // namespace rule_wanted
+
+// expect-error: RuleLike: R needs at least one hook
+namespace rule_without_hook {
+struct Rule {
+#if defined(BELAY_CONTROL)
+    belay::Advice admit(belay::Instant) const noexcept { return belay::Advice::go(); }
+#endif
+};
+
+belay::Policy policy{belay::MaxAttempts{3}, Rule{}};
+}  // namespace rule_without_hook
+
+// expect-error: RuleLike: R neither advises nor wishes
+namespace rule_without_say {
+// `fail` would never be called, and the rule do nothing.
+struct Counts {
+#if defined(BELAY_CONTROL)
+    static constexpr bool listens = true;
+#endif
+    int* successes;
+    belay::Advice fail(const belay::Failure&, belay::Turn&) noexcept {
+        return belay::Advice::stop();
+    }
+    void succeeded(belay::Turn&) noexcept { ++*successes; }
+};
+
+int successes = 0;
+belay::Policy policy{Counts{&successes}};
+}  // namespace rule_without_say
+
+// expect-error: Shared: what many use is a variable that outlives it
+namespace shared_temporary {
+belay::TokenBudget budget;
+#if defined(BELAY_CONTROL)
+belay::Shared rule{budget};
+#else
+belay::Shared rule{belay::TokenBudget{}};
+#endif
+}  // namespace shared_temporary
+
+// expect-error: Shared: what many use is a variable that outlives it
+namespace shared_temporary_asked_again {
+belay::RatioBudget budget;
+#if defined(BELAY_CONTROL)
+belay::Shared rule{budget, belay::AskAgain{belay::Duration{1}}};
+#else
+belay::Shared rule{belay::RatioBudget{}, belay::AskAgain{belay::Duration{1}}};
+#endif
+}  // namespace shared_temporary_asked_again
+
+// expect-error: ShareableLike: reserve must be
+namespace shareable_hook_private {
+struct Permit {
+    belay::Advice advice() const noexcept { return belay::Advice::go(); }
+    belay::Advice failure(belay::Turn&) noexcept { return belay::Advice::go(); }
+    void success(belay::Turn&) noexcept {}
+    void neutral() noexcept {}
+};
+// Every retry would be free.
+class Budget {
+#if defined(BELAY_CONTROL)
+public:
+#endif
+    shareable_hook_private::Permit reserve(belay::Cause, belay::Turn&) noexcept { return {}; }
+
+public:
+    using Permit = shareable_hook_private::Permit;
+    belay::Advice admit(belay::Instant) const noexcept { return belay::Advice::go(); }
+    Permit acquire(belay::Turn&) noexcept { return {}; }
+} budget;
+belay::Shared rule{budget};
+}  // namespace shareable_hook_private

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: MIT
+// Goal: names are looked up beside the loop, each by one thread at a time, all bounded; a look-up
+// that hangs stops neither the loop, nor other names, nor the resolver's end. Method: the system's
+// own resolver on the loopback's name; a function that hangs in its place.
+#include <belay/posix/resolver.hpp>
+
+#include <atomic>
+#include <deque>
+#include <thread>
+
+#include <belay/link/endpoints.hpp>
+#include <belay/policy/attempt_timeout.hpp>
+
+#include "support/aborts.hpp"
+#include "support/posix/tcp_rig.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+using posix::detail::Found;
+
+namespace {
+
+/// What the fake look-up does.
+struct Hang {
+    static inline std::atomic<bool> hangs{false};
+    static inline std::atomic<int> calls{0};
+    static inline std::atomic<int> inside{0};
+
+    static void release() {
+        hangs = false;
+        hangs.notify_all();
+    }
+    static Found look_up(const std::string& host) {
+        ++calls;
+        ++inside;
+        if (host != "quick") hangs.wait(true);
+        --inside;
+        posix::detail::Addresses addresses;
+        Found found;
+        found.error = addresses.resolve({"127.0.0.1", 0}, false);
+        found.addresses = posix::detail::copy_of(addresses.first());
+        return found;
+    }
+};
+
+struct HangingResolver : posix::detail::BasicResolver {
+    explicit HangingResolver(posix::ResolverOptions options = {})
+        : BasicResolver{options, &Hang::look_up} {
+        Hang::hangs = true;
+        Hang::calls = 0;
+    }
+    ~HangingResolver() {
+        if (releases) Hang::release();
+    }
+    bool releases = true;
+};
+
+template <class F>
+void spin_until(F&& holds) {
+    while (!holds()) std::this_thread::yield();
+}
+
+template <class T>
+auto supervised(T transport, TcpApp& app) {
+    return Supervisor{std::move(transport), tcp_policy(), SupervisorOptions{}, std::ref(app)};
+}
+
+}  // namespace
+
+TEST_CASE("Tcp dials a name that its resolver looks up", "[posix][posix_resolver][unit]") {
+    posix::Loop loop;
+    posix::Resolver resolver;
+    RawSocket server = RawSocket::listen();
+    TcpApp app;
+    // May stand for ::1 too, which nobody listens at: then the next address is tried.
+    Supervisor link{posix::Tcp{loop, resolver, {"localhost", server.port()}}, tcp_policy(),
+                    SupervisorOptions{}, std::ref(app)};
+    loop.attach(link);
+    link.start();
+    CHECK(app.states.empty());
+    REQUIRE(loop.run_until([&] { return app.state() == LinkState::connected; }, 10s));
+    CHECK(app.states == std::vector{LinkState::connecting, LinkState::connected});
+}
+
+TEST_CASE("Tcp looks its name up again at each dial", "[posix][posix_resolver][unit]") {
+    posix::Loop loop;
+    HangingResolver resolver;
+    Hang::release();
+    RawSocket server = RawSocket::listen();
+    TcpApp app;
+    Supervisor link{posix::Tcp{loop, resolver, {"name", server.port()}}, tcp_policy(),
+                    SupervisorOptions{}, std::ref(app)};
+    loop.attach(link);
+    link.start();
+    const auto connects = [&] {
+        return loop.run_until([&] { return app.state() == LinkState::connected; }, 10s);
+    };
+    REQUIRE(connects());
+    link.report_unhealthy();
+    REQUIRE(loop.run_until([&] { return app.state() == LinkState::cooldown; }, 10s));
+    REQUIRE(connects());
+    CHECK(Hang::calls == 2);
+}
+
+TEST_CASE("Tcp fails an attempt whose name nobody knows, with words for people",
+          "[posix][posix_resolver][fault]") {
+    posix::Loop loop;
+    posix::Resolver resolver;
+    TcpApp app;
+    Supervisor link{posix::Tcp{loop, resolver, {"no such host", 9}}, tcp_policy(),
+                    SupervisorOptions{}, std::ref(app)};
+    loop.attach(link);
+    link.start();
+    REQUIRE(loop.run_until([&] { return app.state() == LinkState::cooldown; }, 10s));
+    CHECK(app.failure.cause == Cause::refused);
+    CHECK(app.failure.error().category().name() == std::string{"belay.resolve"});
+    CHECK(app.failure.message().size() > std::string{"refused: "}.size());
+}
+
+TEST_CASE(
+    "A look-up that hangs stops neither the loop nor other names; the attempt's limit ends it",
+    "[posix][posix_resolver][fault]") {
+    ManualClock clock{Instant{1h}};
+    ClockedLoop loop{clock.view()};
+    HangingResolver resolver;
+    RawSocket server = RawSocket::listen();
+    TcpApp stuck;
+    TcpApp fine;
+    auto hanging = supervised(posix::Tcp{loop, resolver, {"slow", server.port()}}, stuck);
+    auto quick = supervised(posix::Tcp{loop, resolver, {"quick", server.port()}}, fine);
+    loop.attach(hanging);
+    loop.attach(quick);
+    hanging.start();
+    quick.start();
+    REQUIRE(loop.run_until([&] { return fine.state() == LinkState::connected; }));
+    for (int attempt = 0; attempt < 20; ++attempt) {
+        REQUIRE(stuck.state() == LinkState::connecting);
+        clock.advance(30s);
+        REQUIRE(loop.run_until([&] { return stuck.state() == LinkState::cooldown; }));
+        CHECK(stuck.failure.error() == LinkErrc::attempt_timed_out);
+        clock.advance(1s);
+        REQUIRE(loop.run_until([&] { return stuck.state() == LinkState::connecting; }));
+    }
+    // Twenty attempts for one name are one look-up, and one thread.
+    spin_until([&] { return Hang::calls >= 2 && resolver.threads() == 1; });
+    CHECK(Hang::calls == 2);
+    Hang::release();
+    REQUIRE(loop.run_until([&] { return stuck.state() == LinkState::connected; }));
+}
+
+TEST_CASE("Resolver asks once for all who ask for one name", "[posix][posix_resolver][unit]") {
+    HangingResolver resolver;
+    std::deque<driver::Question<Found>> questions(50);
+    for (auto& question : questions) resolver.look_up("name", question.ask());
+    spin_until([] { return Hang::inside == 1; });
+    Hang::release();
+    spin_until([&] { return questions.back().answered(); });
+    for (auto& question : questions) {
+        REQUIRE(question.answered());
+        const std::optional<Found> found = question.take();
+        REQUIRE(found);
+        CHECK(found->addresses.size() == 1);
+    }
+    CHECK(Hang::calls == 1);
+}
+
+TEST_CASE("Resolver bounds threads and questions; those nobody waits for make room",
+          "[posix][posix_resolver][fault]") {
+    HangingResolver resolver{{.threads_max = 2, .waiting_max = 5}};
+    std::deque<driver::Question<Found>> questions(6);
+    for (std::size_t i = 0; i < 5; ++i) {
+        resolver.look_up("name" + std::to_string(i), questions[i].ask());
+    }
+    spin_until([] { return Hang::inside == 2; });
+    CHECK(resolver.threads() == 2);
+    resolver.look_up("name5", questions[5].ask());
+    REQUIRE(questions[5].answered());
+    CHECK(cause_of(questions[5].take()->error) == Cause::overloaded);
+
+    questions[4].drop();
+    resolver.look_up("name5", questions[5].ask());
+    CHECK_FALSE(questions[5].answered());
+    Hang::release();
+    spin_until([&] { return questions[5].answered(); });
+    spin_until([&] { return resolver.threads() == 0; });
+    // The one that was dropped was never looked up.
+    CHECK(Hang::calls == 5);
+}
+
+TEST_CASE("Resolver ends at once, whatever hangs; who waits is answered no",
+          "[posix][posix_resolver][fault]") {
+    driver::Question<Found> running;
+    driver::Question<Found> queued;
+    {
+        HangingResolver resolver{{.threads_max = 1}};
+        resolver.look_up("running", running.ask());
+        spin_until([] { return Hang::inside == 1; });
+        resolver.look_up("queued", queued.ask());
+        CHECK_FALSE(running.answered());
+        resolver.releases = false;
+    }
+    // It hangs still.
+    CHECK(Hang::inside == 1);
+    REQUIRE(running.answered());
+    REQUIRE(queued.answered());
+    CHECK_FALSE(running.take());
+    CHECK_FALSE(queued.take());
+    Hang::release();
+    spin_until([] { return Hang::inside == 0; });
+    CHECK(Hang::calls == 1);
+}
+
+TEST_CASE("Tcp says that its resolver has gone", "[posix][posix_resolver][fault]") {
+    posix::Loop loop;
+    TcpApp app;
+    std::optional<HangingResolver> resolver{std::in_place};
+    Supervisor link{posix::Tcp{loop, *resolver, {"name", 9}}, tcp_policy(), SupervisorOptions{},
+                    std::ref(app)};
+    loop.attach(link);
+    link.start();
+    REQUIRE(loop.run_until([] { return true; }));
+    spin_until([] { return Hang::inside == 1; });
+    resolver.reset();
+    REQUIRE(loop.run_until([&] { return app.state() == LinkState::cooldown; }, 10s));
+    CHECK(app.failure.error() == std::errc::operation_canceled);
+    link.stop();
+    spin_until([] { return Hang::inside == 0; });
+}
+
+TEST_CASE("Endpoints over Tcp goes from a dead server to a living one, and back to the first",
+          "[posix][posix_resolver][unit]") {
+    ManualClock clock{Instant{1h}};
+    ClockedLoop loop{clock.view()};
+    posix::Resolver resolver;
+    std::optional<RawSocket> first{RawSocket::listen()};
+    RawSocket second = RawSocket::listen();
+    RawSocket third = RawSocket::listen();
+    const posix::Endpoint a{"localhost", first->port()};
+    const posix::Endpoint b{"127.0.0.1", second.port()};
+    const posix::Endpoint c{"localhost", third.port()};
+    TcpApp app;
+    Supervisor link{Endpoints{posix::Tcp{loop, resolver}, {a, b, c}}, tcp_policy(),
+                    SupervisorOptions{}, std::ref(app)};
+    loop.attach(link);
+    link.start();
+    const auto until = [&](LinkState state) {
+        REQUIRE(loop.run_until([&] { return app.state() == state; }));
+    };
+    until(LinkState::connected);
+    CHECK(link.transport().place() == 0);
+    RawSocket peer = first->accept();
+    clock.advance(10s);
+    REQUIRE(loop.run_until([&] { return link.status().attempt == 0; }));
+
+    // The first server is killed: it is tried again first, since the connection was stable.
+    first.reset();
+    peer = RawSocket{};
+    until(LinkState::cooldown);
+    clock.advance(100ms);
+    until(LinkState::connecting);
+    until(LinkState::cooldown);
+    CHECK(link.transport().place() == 0);
+    CHECK(app.failure.cause == Cause::refused);
+    clock.advance(200ms);
+    until(LinkState::connected);
+    CHECK(link.transport().place() == 1);
+    peer = second.accept();
+    CHECK(link.send(to_bytes("hello")) == SendResult::sent);
+}
+
+TEST_CASE("Resolver refuses limits of 0", "[posix][posix_resolver][unit]") {
+    const std::string text =
+        belay_test::aborts_with([] { const posix::Resolver none{{.threads_max = 0}}; });
+    CHECK(text.find("Resolver: threads_max and waiting_max must be > 0") != std::string::npos);
+}

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: MIT
+// Goal: what must not compile in this room does not, and says why. Method: each case, from one
+// expect-error to the next, has an error of that text; with BELAY_CONTROL all of them compile.
+#include <belay/queue/codec_like.hpp>
+#include <belay/queue/deque.hpp>
+#include <belay/queue/encoded.hpp>
+#include <belay/queue/flush_every.hpp>
+#include <belay/queue/flushable_like.hpp>
+#include <belay/queue/mpmc_ring.hpp>
+#include <belay/queue/priority.hpp>
+#include <belay/queue/queue.hpp>
+#include <belay/queue/ring.hpp>
+#include <belay/queue/spsc_ring.hpp>
+#include <belay/queue/storage_check.hpp>
+#include <belay/queue/storage_like.hpp>
+#include <belay/queue/weighed.hpp>
+
+// expect-error: CodecLike: C needs 'encode.const T&, Bytes& into. -> bool'
+namespace codec_like {
+struct Codec {
+#ifdef BELAY_CONTROL
+    bool encode(const int&, belay::Bytes& into);
+#else
+    void encode(const int&, belay::Bytes& into);
+#endif
+    std::optional<int> decode(belay::BytesView bytes);
+};
+
+static_assert(belay::explain::codec_like<Codec>());
+}  // namespace codec_like
+
+// expect-error: Encoded: DeadLetters must be KeepDead or have
+namespace encoded_dead_letters {
+struct Codec {
+    bool encode(const int&, belay::Bytes& into);
+    std::optional<int> decode(belay::BytesView bytes);
+};
+
+struct Letters {
+#ifdef BELAY_CONTROL
+    bool try_push(belay::Bytes&&);
+#else
+    void try_push(belay::Bytes&&);
+#endif
+};
+
+}  // namespace encoded_dead_letters
+template class belay::Encoded<belay::Ring<belay::Bytes, 4>, encoded_dead_letters::Codec,
+                              encoded_dead_letters::Letters>;
+
+// expect-error: Encoded: the storage must take belay::BytesView or keep belay::Bytes
+namespace encoded_storage {
+struct Codec {
+    bool encode(const int&, belay::Bytes& into);
+    std::optional<int> decode(belay::BytesView bytes);
+};
+
+#ifdef BELAY_CONTROL
+using Storage = belay::Ring<belay::Bytes, 4>;
+#else
+using Storage = belay::Ring<int, 4>;
+#endif
+
+belay::Encoded encoded{Storage{}, Codec{}};
+}  // namespace encoded_storage
+
+// expect-error: FlushableLike: L needs 'unflushed.. const noexcept -> bool'
+namespace flushable_like {
+struct Log {
+    std::error_code flush() noexcept;
+#ifdef BELAY_CONTROL
+    bool unflushed() const noexcept;
+#else
+    bool unflushed() const;
+#endif
+};
+
+static_assert(belay::explain::flushable_like<Log>());
+}  // namespace flushable_like
+
+// expect-error: MpmcRing: T must be movable and destructible without throwing
+namespace mpmc_ring_throwing_move {
+struct Value {
+    Value() = default;
+#ifdef BELAY_CONTROL
+    Value(Value&&) noexcept;
+#else
+    Value(Value&&);
+#endif
+};
+
+void make() { belay::MpmcRing<Value> ring{1}; }
+}  // namespace mpmc_ring_throwing_move
+
+// expect-error: Priority: lane_of needs 'operator
+namespace priority_lane_of {
+struct LaneOf {
+    std::size_t operator()(int value) const
+#ifdef BELAY_CONTROL
+        noexcept
+#endif
+    {
+        return value > 0 ? 0 : 1;
+    }
+};
+
+belay::Priority<belay::Ring<int, 4>, 2, LaneOf> storage{{}};
+}  // namespace priority_lane_of
+
+// expect-error: Queue: the observer's on_pushed must be 'on_pushed
+namespace queue_observer_changes_queue {
+// A hook may ask the queue, and must not change it.
+struct Observer;
+using Watched = belay::Queue<belay::Deque<int>, belay::Reject, Observer>;
+struct Observer {
+#ifdef BELAY_CONTROL
+    void on_pushed(const Watched& queue, std::size_t size);
+#else
+    void on_pushed(Watched& queue, std::size_t size);
+#endif
+};
+
+Watched queue{belay::Deque<int>{}, belay::Reject{}, {}, Observer{}};
+}  // namespace queue_observer_changes_queue
+
+// expect-error: Queue: the observer's on_drained must be noexcept
+namespace queue_observer_drain_throws {
+struct Observer {
+#ifdef BELAY_CONTROL
+    void on_drained(const belay::DrainReport& result) noexcept;
+#else
+    void on_drained(const belay::DrainReport& result);
+#endif
+};
+
+belay::Queue queue{belay::Deque<int>{}, belay::Reject{}, {}, Observer{}};
+}  // namespace queue_observer_drain_throws
+
+// expect-error: Queue: the observer hears nothing
+namespace queue_observer_misspelt {
+struct Observer {
+#ifdef BELAY_CONTROL
+    void on_pushed(std::size_t size);
+#else
+    void on_push(std::size_t size);
+#endif
+};
+
+belay::Queue queue{belay::Deque<int>{}, belay::Reject{}, {}, Observer{}};
+}  // namespace queue_observer_misspelt
+
+// expect-error: Queue: the observer's on_dropped must be 'on_dropped
+namespace queue_observer_parameters {
+struct Observer {
+    void on_pushed(std::size_t size);
+#ifdef BELAY_CONTROL
+    void on_dropped(int value);
+#else
+    void on_dropped(const char* value);
+#endif
+};
+
+belay::Queue queue{belay::Deque<int>{}, belay::Reject{}, {}, Observer{}};
+}  // namespace queue_observer_parameters
+
+// expect-error: Queue: the observer's on_popped must be noexcept
+namespace queue_observer_pop_throws {
+struct Observer {
+#ifdef BELAY_CONTROL
+    void on_popped(std::size_t size) noexcept;
+#else
+    void on_popped(std::size_t size);
+#endif
+};
+
+belay::Queue queue{belay::Deque<int>{}, belay::Reject{}, {}, Observer{}};
+}  // namespace queue_observer_pop_throws
+
+// expect-error: SpscRing: T must be movable and destructible without throwing
+namespace spsc_ring_throwing_move {
+struct Value {
+    Value() = default;
+#ifdef BELAY_CONTROL
+    Value(Value&&) noexcept;
+#else
+    Value(Value&&);
+#endif
+};
+
+void make() { belay::SpscRing<Value> ring{1}; }
+}  // namespace spsc_ring_throwing_move
+
+// expect-error: check_storage: values need ==
+namespace storage_check_value {
+struct Task {
+    std::uint64_t number = 0;
+#if defined(BELAY_CONTROL)
+    friend bool operator==(const Task&, const Task&) = default;
+#endif
+};
+
+const auto fault = belay::check_storage([] { return belay::Ring<Task>{8}; },
+                                        [](std::uint64_t i) { return Task{i}; });
+}  // namespace storage_check_value
+
+// expect-error: StorageLike: S needs 'try_pop'
+namespace storage_like {
+struct Storage {
+    using value_type = int;
+    bool try_push(int&&) noexcept;
+#ifdef BELAY_CONTROL
+    std::optional<int> try_pop();
+#endif
+    std::size_t size() const noexcept;
+    std::size_t capacity() const noexcept;
+};
+
+static_assert(belay::explain::storage_like<Storage>());
+}  // namespace storage_like
+
+// expect-error: Weighed: bytes_of needs 'operator...const value_type&. const noexcept ->
+namespace weighed_bytes_of {
+// std::size_t'
+
+struct BytesOf {
+#ifdef BELAY_CONTROL
+    std::size_t operator()(const int&) const noexcept;
+#else
+    std::size_t operator()(const int&) const;
+#endif
+};
+
+belay::Weighed weighed{belay::Deque<int>{}, BytesOf{}};
+}  // namespace weighed_bytes_of
+
+// expect-error: FlushEvery: there must be something to flush
+namespace flush_every_of_memory {
+using namespace std::chrono_literals;
+#if defined(BELAY_CONTROL)
+struct Log {
+    std::error_code flush() noexcept { return {}; }
+    bool unflushed() const noexcept { return false; }
+} log;
+#else
+belay::Queue<belay::Deque<int>> log;
+#endif
+belay::FlushEvery flusher{log, 100ms};
+}  // namespace flush_every_of_memory

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+// Goal: memory is bounded by the bytes that came, whatever counts a peer writes. Method: a counting
+// operator new over the worst inputs of the format, and over mutated ones.
+#include <array>
+#include <string>
+
+#include <belay/room/yjs_update.hpp>
+
+#include "support/catch.hpp"
+#include "support/counting_new.hpp"
+#include "support/hex.hpp"
+#include "support/room/yjs_mutations.hpp"
+#include "support/room/yjs_vectors.hpp"
+
+using namespace belay;
+using belay_test::Counting;
+using belay_test::from_hex;
+
+namespace {
+
+template <class F>
+std::int64_t peak_of(F&& f) {
+    const Counting counting;
+    f();
+    return counting.peak();
+}
+
+/// The most that any function holds at once for this update, and its result.
+std::int64_t peak_for(const Bytes& update) {
+    const yjs::Limits none = yjs::Limits::none();
+    const auto views = std::array{BytesView{update}, BytesView{update}};
+    const Bytes empty(1);
+    return std::max({
+        peak_of([&] { static_cast<void>(yjs::validate(update, none)); }),
+        peak_of([&] { static_cast<void>(yjs::merge_updates(std::span{views}, none)); }) / 2,
+        peak_of([&] { static_cast<void>(yjs::state_vector(update, none)); }),
+        peak_of([&] { static_cast<void>(yjs::diff_update(update, empty, none)); }),
+        peak_of([&] { static_cast<void>(yjs::diff_update(empty, update, none)); }),
+        peak_of([&] { static_cast<void>(yjs::coalesce(update, none)); }),
+        peak_of([&] { static_cast<void>(yjs::scrub(update, none)); }),
+        peak_of([&] { static_cast<void>(yjs::split_update(update, 1000, none)); }),
+    });
+}
+
+/// n times `part`, between a count and an end.
+Bytes repeated(const char* before, std::uint64_t n, const char* part, const char* after) {
+    Bytes bytes = from_hex(before);
+    yjs::append_varuint(bytes, n);
+    const Bytes middle = from_hex(part);
+    for (; n > 0; --n) bytes.insert(bytes.end(), middle.begin(), middle.end());
+    const Bytes end = from_hex(after);
+    bytes.insert(bytes.end(), end.begin(), end.end());
+    return bytes;
+}
+
+// Stated in yjs_update.hpp; results, and what is rounded up, are beside it.
+constexpr std::int64_t times_input = 16;
+
+}  // namespace
+
+TEST_CASE("yjs: memory is a small multiple of the worst inputs", "[room][allocation][fault]") {
+    constexpr std::uint64_t many = 100'000;
+    Bytes clients, started;
+    yjs::append_varuint(clients, many);
+    yjs::append_varuint(started, many);
+    for (std::uint64_t id = many; id > 0; --id) {
+        for (const std::uint64_t n : {std::uint64_t{0}, id % 100, std::uint64_t{0}}) {
+            yjs::append_varuint(clients, n);
+        }
+        yjs::append_varuint(started, 1);
+        yjs::append_varuint(started, id);
+        for (const std::uint64_t n : {0U, 0U, 1U}) yjs::append_varuint(started, n);
+    }
+    started.push_back(std::byte{0});
+    // A count of structs, then client and clock.
+    const auto block_of = [](const char* part) {
+        const std::size_t each = std::string_view{part} == "00010a01" ? 2 : 1;
+        Bytes bytes = from_hex("01");
+        yjs::append_varuint(bytes, many);
+        const Bytes all = repeated("", many / each, part, "00");
+        bytes.insert(bytes.end(), all.begin() + 3, all.end());
+        const Bytes id = from_hex("0700");
+        bytes.insert(bytes.begin() + 4, id.begin(), id.end());
+        return bytes;
+    };
+    const Bytes structs = block_of("0001");
+    REQUIRE(yjs::validate(structs)->structs == many);
+    const Bytes subdocuments = block_of(
+        "8909000167"
+        "7600");
+    REQUIRE(yjs::validate(subdocuments)->subdocuments.size() == many);
+    const Bytes gaps = block_of("00010a01");
+    REQUIRE(yjs::validate(gaps)->gaps() == many / 2);
+    const std::pair<const char*, Bytes> worst[] = {
+        {"structs of two bytes", structs},
+        {"empty blocks, many twice", clients},
+        {"a client each", started},
+        {"delete ranges of two bytes", repeated("000107", many, "0101", "")},
+        {"delete sets of three bytes", repeated("00", many,
+                                                "070100"
+                                                "00",
+                                                "")},
+        {"clocks of two bytes", repeated("", many, "0101", "")},
+        {"subdocuments", subdocuments},
+        {"gaps", gaps},
+        {"claims", from_hex("ffffffffffffff0f")},
+        {"claims of structs", from_hex("01ffffffffffffff0f0700")},
+        {"claims of ranges", from_hex("000107ffffffffffffff0f")},
+    };
+    for (const auto& [name, update] : worst) {
+        const std::int64_t peak = peak_for(update);
+        INFO(name << ": " << update.size() << " bytes, " << peak << " held");
+        CHECK(peak <= times_input * static_cast<std::int64_t>(update.size()) + 2000);
+    }
+}
+
+TEST_CASE("yjs: memory is a small multiple of mutated inputs", "[room][allocation][fault]") {
+    Random bits{Seed{3}};
+    for (const auto& vector : belay_test::yjs_vectors) {
+        for (int i = 0; i < 100; ++i) {
+            const Bytes update =
+                belay_test::mutated(from_hex(vector.merged), from_hex(vector.updates[0]), bits);
+            CHECK(peak_for(update) <=
+                  times_input * static_cast<std::int64_t>(update.size()) + 2000);
+        }
+    }
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+// Goal: what must not compile in this room does not, and says why. Method: each case, from one
+// expect-error to the next, has an error of that text; with BELAY_CONTROL all of them compile.
+#include <belay/journal/journal.hpp>
+#include <belay/policy/max_attempts.hpp>
+#include <belay/queue/drop_oldest.hpp>
+#include <belay/session/receiver.hpp>
+#include <belay/session/session.hpp>
+#include <belay/sim/disk.hpp>
+
+#include "support/session/session_archetypes.hpp"
+
+// expect-error: LedgerLike: L needs 'std::error_code commit
+namespace ledger_without_commit {
+struct Ledger : belay_test::MinimalLedger {
+    using MinimalLedger::MinimalLedger;
+#if !defined(BELAY_CONTROL)
+    std::error_code commit() = delete;
+#endif
+};
+
+std::size_t use() { return sizeof(belay::Receiver<belay_test::MinimalBytesTransport, Ledger>); }
+}  // namespace ledger_without_commit
+
+// expect-error: Receiver: the observer's on_refused must be 'on_refused
+namespace receiver_observer_hook {
+struct App {
+    void on_committed(const belay::Id&, const belay::Progress&) {}
+    // As of a queue.
+    void on_refused(const std::error_code&) {}
+#if defined(BELAY_CONTROL)
+    void on_refused(belay::SessionErrc, const belay::Id&) {}
+#endif
+};
+
+void use() {
+    belay::Receiver<belay_test::MinimalBytesTransport, belay_test::MinimalLedger, belay::AllowAll,
+                    App>
+        receiver{belay_test::MinimalLedger{0}};
+}
+}  // namespace receiver_observer_hook
+
+// expect-error: Receiver: the observer hears nothing
+namespace receiver_observer_without_hooks {
+struct App {
+#if defined(BELAY_CONTROL)
+    void on_committed(const belay::Id&, const belay::Progress&) {}
+#else
+    void on_comitted(const belay::Id&, const belay::Progress&) {}
+#endif
+};
+
+void use() {
+    belay::Receiver<belay_test::MinimalBytesTransport, belay_test::MinimalLedger, belay::AllowAll,
+                    App>
+        receiver{belay_test::MinimalLedger{0}};
+}
+}  // namespace receiver_observer_without_hooks
+
+// expect-error: Receiver: the transport must carry belay::Bytes
+namespace receiver_over_other_messages {
+#if defined(BELAY_CONTROL)
+using Message = belay::Bytes;
+#else
+using Message = int;
+#endif
+
+struct Transport {
+    using message_type = Message;
+    struct Connection {
+        belay::SendResult send(const Message&) noexcept { return belay::SendResult::sent; }
+    };
+    Connection open(belay::Link<Message>) { return {}; }
+};
+
+std::size_t use() { return sizeof(belay::Receiver<Transport, belay_test::MinimalLedger>); }
+}  // namespace receiver_over_other_messages
+
+// expect-error: Session: the observer's on_blocked must be 'on_blocked
+namespace session_observer_hook {
+struct App {
+    void on_accepted(std::uint64_t) {}
+#if defined(BELAY_CONTROL)
+    void on_blocked(auto&, belay::Blocked, const belay::BlockedDetails&) {}
+#else
+    void on_blocked(auto&, belay::Blocked) {}
+#endif
+};
+
+void use(belay_test::MinimalSessionQueue queue) {
+    belay::Session session{belay_test::MinimalBytesTransport{0}, belay::MaxAttempts{3},
+                           std::move(queue), belay::SessionOptions{}, App{}};
+}
+}  // namespace session_observer_hook
+
+// expect-error: Session: the observer hears nothing
+namespace session_observer_without_hooks {
+struct App {
+#if defined(BELAY_CONTROL)
+    void on_accepted(std::uint64_t) {}
+#else
+    void on_acepted(std::uint64_t) {}
+#endif
+};
+
+void use(belay_test::MinimalSessionQueue queue) {
+    belay::Session session{belay_test::MinimalBytesTransport{0}, belay::MaxAttempts{3},
+                           std::move(queue), belay::SessionOptions{}, App{}};
+}
+}  // namespace session_observer_without_hooks
+
+// expect-error: Session: a queue that drops operations cannot deliver each exactly once
+namespace session_over_drop_oldest {
+#if defined(BELAY_CONTROL)
+using Overflow = belay::Reject;
+#else
+using Overflow = belay::DropOldest;
+#endif
+using Queue = belay::Queue<belay::Journal<belay::sim::Disk>, Overflow>;
+
+void use(Queue queue) {
+    belay::Session session{belay_test::MinimalBytesTransport{0}, belay::MaxAttempts{3},
+                           std::move(queue), belay::SessionOptions{}};
+}
+}  // namespace session_over_drop_oldest
+
+// expect-error: Session: the transport must carry belay::Bytes
+namespace session_over_other_messages {
+#if defined(BELAY_CONTROL)
+using Message = belay::Bytes;
+#else
+using Message = int;
+#endif
+
+struct Transport {
+    using message_type = Message;
+    struct Connection {
+        belay::SendResult send(const Message&) noexcept { return belay::SendResult::sent; }
+    };
+    Connection open(belay::Link<Message>) { return {}; }
+};
+
+using Session = belay::Session<Transport, belay::MaxAttempts, belay_test::MinimalSessionQueue>;
+
+std::size_t use() { return sizeof(Session); }
+}  // namespace session_over_other_messages
+
+// expect-error: Session: SessionOptions follow the queue
+namespace session_without_options {
+void use(belay_test::MinimalSessionQueue queue) {
+#if defined(BELAY_CONTROL)
+    belay::Session session{belay_test::MinimalBytesTransport{0}, belay::MaxAttempts{3},
+                           std::move(queue), belay::SessionOptions{}};
+#else
+    belay::Session session{belay_test::MinimalBytesTransport{0}, belay::MaxAttempts{3},
+                           std::move(queue)};
+#endif
+}
+}  // namespace session_without_options

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: MIT
+/// \file tests/support/adapter/asio_loop_suite.hpp
+/// What AsioLoop must do in an io_context, whichever asio that is of.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <thread>
+
+#include <belay/adapter/asio_loop.hpp>
+#include <belay/drive/driver_check.hpp>
+
+#include "support/catch.hpp"
+
+namespace belay_test {
+
+using namespace belay;
+using namespace std::chrono_literals;
+
+struct AsioTicker {
+    void attach(Waker w) { waker = std::move(w); }
+    [[nodiscard]] Instant deadline() const noexcept { return due; }
+    void advance(Instant now) {
+        if (now < due) return;
+        ++turns;
+        due = every == forever ? never : after(now, every);
+        if (throws) throw std::runtime_error{"machine"};
+    }
+    Instant due = always;
+    Duration every = 1ms;
+    bool throws = false;
+    int turns = 0;
+    Waker waker{};
+};
+
+template <class Context>
+struct AsioLoopSuite {
+    /// What check_driver plays on.
+    struct Rig {
+        Context context{};
+        AsioLoop<Context> driver{context};
+        void run_once() {
+            context.restart();
+            context.run_one_for(1ms);
+            context.poll();
+        }
+    };
+    static void checked() {
+        const auto broken = check_driver([] { return std::make_unique<Rig>(); });
+        INFO((broken ? to_string(*broken) : ""));
+        CHECK_FALSE(broken.has_value());
+    }
+    static void runs_machines() {
+        Context context;
+        AsioLoop loop{context};
+        static_assert(DriverLike<AsioLoop<Context>>);
+        AsioTicker ticker;
+        loop.attach(ticker);
+        CHECK(ticker.turns == 0);  // nothing runs but in run()
+        bool timed = false;
+        const Instant begun = loop.now();
+        loop.after(3ms, [&] { timed = loop.now() >= after(begun, 3ms); });
+        std::thread::id home;
+        std::thread other{[&] { loop.post([&] { home = std::this_thread::get_id(); }); }};
+        while (ticker.turns < 5 || !timed || home == std::thread::id{}) context.run_one();
+        other.join();
+        CHECK(home == std::this_thread::get_id());
+    }
+    static void context_ends() {
+        Context context;
+        AsioLoop loop{context};
+        AsioTicker ticker;
+        ticker.every = forever;
+        loop.attach(ticker);
+        context.run();
+        CHECK(ticker.turns == 1);
+        ticker.due = always;
+        ticker.waker.touch();
+        context.restart();
+        context.run();
+        CHECK(ticker.turns == 2);
+    }
+    static void timer_comes_once() {
+        Context context;
+        detail::AsioEvents<Context> events{context};
+        std::string told;
+        const Instant soon = after(events.now(), 1ms);
+        typename detail::AsioOf<Context>::Timer earlier{context};
+        earlier.expires_at(soon);
+        // Both have expired when the context looks: the second one's handler is queued behind the
+        // first one's, and cannot be cancelled any more.
+        earlier.async_wait([&](const auto&) {
+            told += "asked again, ";
+            events.call_at(events.now(), [&] { told += "second"; });
+        });
+        events.call_at(after(soon, 1us), [&] { told += "first, "; });
+        while (events.now() <= after(soon, 1us)) {
+        }
+        context.run();
+        CHECK(told == "asked again, second");
+    }
+    static void loop_may_end() {
+        Context context;
+        std::optional<AsioLoop<Context>> loop{std::in_place, context};
+        AsioTicker ticker;
+        loop->attach(ticker);
+        context.run_one();
+        REQUIRE(ticker.turns == 1);
+        int ran = 0;
+        SECTION("with a call queued") {
+            ticker.due = always;
+            ticker.waker.touch();
+            loop.reset();
+            context.run();
+        }
+        SECTION("with the timer's handler queued") {
+            const Instant due = ticker.due;
+            while (loop->now() < due) {
+            }
+            loop.reset();
+            context.run();
+        }
+        SECTION("in a machine's turn") {
+            struct Last {
+                void attach(Waker w) { waker = std::move(w); }
+                [[nodiscard]] Instant deadline() const noexcept { return always; }
+                void advance(Instant) {
+                    ++*ran;
+                    loop->reset();
+                }
+                std::optional<AsioLoop<Context>>* loop;
+                int* ran;
+                Waker waker{};
+            };
+            Last last{&loop, &ran};
+            ticker.due = never;
+            ticker.waker.touch();
+            loop->attach(last);
+            context.run();
+            CHECK(ran == 1);
+        }
+        SECTION("in a timer's call") {
+            ticker.due = never;
+            ticker.waker.touch();
+            loop->after(0ns, [&] {
+                ++ran;
+                loop.reset();
+            });
+            loop->after(0ns, [&] { ++ran; });
+            context.run();
+            CHECK(ran == 1);
+        }
+        CHECK_FALSE(loop.has_value());
+        CHECK(ticker.turns == 1);
+        ticker.waker.touch();
+        ticker.waker.handle().wake();
+        CHECK(ticker.waker.now() == always);
+    }
+    static void context_may_end() {
+        const auto held = std::make_shared<int>(7);
+        AsioTicker ticker;
+        {
+            Context context;
+            AsioLoop loop{context};
+            loop.attach(ticker);
+            loop.post([held] { FAIL("nobody runs it"); });
+            loop.after(1h, [held] { FAIL("nor this"); });
+        }
+        CHECK(held.use_count() == 1);
+        CHECK(ticker.turns == 0);
+    }
+    static void machine_throws() {
+        Context context;
+        AsioLoop loop{context};
+        AsioTicker bad, good;
+        bad.throws = true;
+        bad.every = good.every = forever;
+        loop.attach(bad);
+        loop.attach(good);
+        CHECK_THROWS_AS(context.run(), std::runtime_error);
+        context.run();
+        CHECK(good.turns == 1);
+    }
+    static void woken_by_threads() {
+        Context context;
+        std::optional<AsioLoop<Context>> loop{std::in_place, context};
+        AsioTicker ticker;
+        ticker.every = forever;
+        loop->attach(ticker);
+        std::atomic<bool> over{false};
+        std::atomic<int> wakes{0};
+        std::thread other{[&, wake = ticker.waker.handle()] {
+            while (!over) {
+                wake.wake();
+                ++wakes;
+            }
+        }};
+        while (wakes < 1000 || ticker.turns == 0) {
+            context.restart();
+            context.poll();
+        }
+        loop.reset();
+        const int before = wakes;
+        while (wakes < before + 1000) std::this_thread::yield();
+        over = true;
+        other.join();
+        context.restart();
+        context.poll();
+        CHECK(ticker.turns == 1);
+    }
+};
+
+}  // namespace belay_test

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: MIT
+/// \file tests/support/adapter/asio_tcp_suite.hpp
+/// What AsioTcp must do with the sockets of an io_context, whichever asio that is of.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include <belay/adapter/asio_loop.hpp>
+#include <belay/adapter/asio_tcp.hpp>
+#include <belay/link/heartbeat.hpp>
+#include <belay/link/lines.hpp>
+#include <belay/link/transport_check.hpp>
+
+#include "support/catch.hpp"
+#include "support/posix/echo_server.hpp"
+#include "support/posix/raw_socket.hpp"
+
+namespace belay_test {
+
+using namespace belay;
+using namespace std::chrono_literals;
+
+/// Writes down what it sees.
+struct AsioApp {
+    std::vector<std::string> messages{};
+    LinkState state = LinkState::stopped;
+    Failure failure{};
+    int ends = 0;
+    void on_state(const Transition& t) {
+        state = t.to.state;
+        if (t.from == LinkState::connected || t.from == LinkState::connecting) {
+            if (state != LinkState::connected) failure = t.to.failure, ++ends;
+        }
+    }
+    void on_message(const Bytes& m) { messages.emplace_back(as_text(m)); }
+};
+
+template <class Context>
+struct AsioTcpSuite {
+    /// Against belay's own server over plain sockets, each in a loop of its own on this thread.
+    template <class Framing>
+    struct Rig {
+        posix::Loop<> loop{};
+        EchoServer<Framing> server{loop};
+        Context context{};
+        AsioTcp<Context, Framing> transport{context, {"127.0.0.1", server.port()}, Framing{}};
+        void run_once() {
+            context.restart();
+            context.poll();
+            static_cast<void>(loop.run_until([] { return true; }));
+            context.run_one_for(200us);
+        }
+        void hang_up() { server.hang_up(); }
+    };
+    template <class Framing>
+    static void checked() {
+        const auto broken =
+            check_transport([] { return std::make_unique<Rig<Framing>>(); }, nth_bytes);
+        INFO((broken ? to_string(*broken) : ""));
+        CHECK_FALSE(broken.has_value());
+    }
+    static void checked() {
+        checked<LengthPrefixed>();
+        checked<Lines>();
+    }
+
+    /// A supervised connection to a plain socket.
+    struct Supervised {
+        explicit Supervised(posix::Endpoint endpoint, AsioTcpOptions options = {})
+            : link{AsioTcp{context, std::move(endpoint), Lines{.bytes_max = 50}, options},
+                   OneAttempt{MaxAttempts{1}},
+                   {},
+                   std::ref(app)} {
+            loop.attach(link);
+            link.start();
+        }
+        template <class Done>
+        void until(Done done) {
+            while (!done()) {
+                context.restart();
+                context.run_one_for(1ms);
+            }
+        }
+        Failure failure() {
+            until([&] { return app.ends > 0; });
+            return app.failure;
+        }
+        Context context{};
+        AsioLoop<Context> loop{context};
+        AsioApp app{};
+        Supervisor<AsioTcp<Context, Lines>, OneAttempt, std::reference_wrapper<AsioApp>> link;
+    };
+
+    static void nobody_listens() {
+        std::uint16_t free = RawSocket::listen().port();
+        CHECK(Supervised{{"127.0.0.1", free}}.failure().cause == Cause::refused);
+        Supervised unknown{{"no-such-host.invalid", 1}};
+        CHECK(unknown.failure().cause == Cause::refused);
+        CHECK(unknown.failure().error().message() != "");
+    }
+    static void peers_that_end() {
+        RawSocket server = RawSocket::listen();
+        SECTION("in an orderly way, a line behind") {
+            Supervised rig{{"localhost", server.port()}};
+            rig.until([&] { return rig.app.state == LinkState::connected; });
+            RawSocket peer = server.accept();
+            peer.send("hello\nhalf");
+            rig.until([&] { return !rig.app.messages.empty(); });
+            peer.close();
+            CHECK(rig.failure() == failure_of(LinkErrc::closed_by_peer));
+            CHECK(rig.app.messages == std::vector<std::string>{"hello"});
+        }
+        SECTION("with more than the framing takes") {
+            Supervised rig{{"127.0.0.1", server.port()}};
+            rig.until([&] { return rig.app.state == LinkState::connected; });
+            RawSocket peer = server.accept();
+            peer.send(std::string(60, 'x'));
+            CHECK(rig.failure().cause == Cause::protocol);
+        }
+        SECTION("by a reset") {
+            Supervised rig{{"127.0.0.1", server.port()}};
+            rig.until([&] { return rig.app.state == LinkState::connected; });
+            server.accept().reset();
+            CHECK(rig.failure().cause == Cause::lost);
+        }
+    }
+    /// Whatever was asked of asio comes back after the supervisor is gone.
+    static void destroyed_at_any_time() {
+        RawSocket server = RawSocket::listen();
+        for (int steps = 0; steps < 12; ++steps) {
+            Context context;
+            {
+                AsioLoop loop{context};
+                AsioApp app;
+                Supervisor link{
+                    Heartbeat{AsioTcp{context,
+                                      {steps % 2 == 0 ? "localhost" : "127.0.0.1", server.port()}},
+                              HeartbeatOptions{.every = 1ms, .dead_after = 1h}},
+                    OneAttempt{MaxAttempts{1}},
+                    {},
+                    std::ref(app)};
+                loop.attach(link);
+                link.start();
+                for (int i = 0; i < steps; ++i) {
+                    context.restart();
+                    context.run_one_for(1ms);
+                    static_cast<void>(link.send(Bytes(10)));
+                }
+            }
+            context.restart();
+            context.run();
+        }
+    }
+    static void bytes_on_the_wire() {
+        RawSocket server = RawSocket::listen();
+        Context context;
+        AsioLoop loop{context};
+        AsioApp app;
+        Supervisor link{AsioTcp{context, {"127.0.0.1", server.port()}},
+                        OneAttempt{MaxAttempts{1}},
+                        {},
+                        std::ref(app)};
+        loop.attach(link);
+        link.start();
+        const auto until = [&](auto done) {
+            while (!done()) {
+                context.restart();
+                context.run_one_for(1ms);
+            }
+        };
+        until([&] { return app.state == LinkState::connected; });
+        RawSocket peer = server.accept();
+        REQUIRE(link.send(Bytes(3, std::byte{'a'})) == SendResult::sent);
+        REQUIRE(link.send(Bytes{}) == SendResult::sent);
+        std::string got;
+        const std::string wanted{"\3\0\0\0\0aaa\0\0\0\0\0", 13};
+        until([&] { return (got += peer.read_some()).size() >= wanted.size(); });
+        CHECK(got == wanted);
+        // What was sent before a stop leaves, and then the connection ends.
+        REQUIRE(link.send(Bytes(1, std::byte{'z'})) == SendResult::sent);
+        link.stop();
+        got.clear();
+        until([&] { return (got += peer.read_some()).size() >= 6; });
+        CHECK(got.back() == 'z');
+    }
+};
+
+}  // namespace belay_test

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT
+/// \file tests/support/fleet/fleet_rig.hpp
+/// FleetRig: a fleet of services whose connections the test plays, and time by hand.
+#pragma once
+
+#include <deque>
+#include <string>
+#include <vector>
+
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/cap.hpp>
+#include <belay/backoff/no_jitter.hpp>
+#include <belay/fleet/fleet.hpp>
+
+#include "support/catch.hpp"
+#include "support/link/fake_transport.hpp"
+#include "support/shorthand.hpp"
+
+namespace belay_test {
+
+/// What a policy heard.
+struct Heard {
+    int begun = 0, failed = 0, lost = 0, succeeded = 0, abandoned = 0;
+    belay::Instant failed_at = belay::always;
+};
+
+/// A rule that writes down what it hears, and asks for a second after each failure.
+struct Hears {
+    Heard* heard;
+
+    void begin(belay::Turn&) noexcept { ++heard->begun; }
+    belay::Advice failed(const belay::Failure&, belay::Turn& turn) noexcept {
+        ++heard->failed;
+        heard->failed_at = turn.now;
+        return belay::Advice::wait_at_least(belay::after(turn.now, std::chrono::seconds{1}));
+    }
+    belay::Advice lost(const belay::Failure&, belay::Turn& turn) noexcept {
+        ++heard->lost;
+        heard->failed_at = turn.now;
+        return belay::Advice::wait_at_least(belay::after(turn.now, std::chrono::seconds{1}));
+    }
+    void succeeded(belay::Turn&) noexcept { ++heard->succeeded; }
+    void abandoned(belay::Turn&) noexcept { ++heard->abandoned; }
+};
+
+/// Writes down what its service tells.
+struct Seen {
+    std::vector<std::string>* all;
+    std::string name;
+
+    void on_state(const belay::Transition& t) {
+        all->push_back(name + " " + std::string{to_string(t.to.state)});
+    }
+    void on_message(const std::string& m) { all->push_back(name + " says " + m); }
+};
+
+/// Writes down what the fleet tells.
+struct Suspicions {
+    std::vector<belay::NetworkSuspect> all;
+    void on_network_suspect(const belay::NetworkSuspect& what) { all.push_back(what); }
+};
+
+struct FleetRig {
+    explicit FleetRig(belay::FleetOptions options = {}) : fleet{options} {
+        fleet.attach(belay::Waker{});
+    }
+
+    /// Adds services of numbers as names, which write into `seen`.
+    void add(int count, std::uint8_t priority = 0) {
+        for (int i = 0; i < count; ++i) {
+            const std::string name = std::to_string(wires.size());
+            wires.emplace_back();
+            heard.emplace_back();
+            belay::ServiceOptions options;
+            options.priority = priority;
+            fleet.add(name, FakeTransport<>{wires.back()}, Hears{&heard.back()}, std::move(options),
+                      Seen{&seen, name});
+        }
+    }
+    /// Runs what is due until then, at its time.
+    void run(belay::Duration until) {
+        for (int turns = 0; fleet.deadline() <= at(until); ++turns) {
+            REQUIRE(turns < 10'000);
+            now = belay::detail::larger(now, fleet.deadline());
+            fleet.advance(now);
+        }
+        now = at(until);
+    }
+    /// The connection of a service ends so.
+    void fail(std::size_t i, belay::Failure why = belay_test::lost) {
+        static_cast<void>(wires[i].link.closed(why));
+    }
+    void open(std::size_t i) { static_cast<void>(wires[i].link.opened()); }
+    [[nodiscard]] belay::LinkStatus status(std::size_t i) const {
+        for (const belay::ServiceStatus& s : fleet.status().services) {
+            if (s.name == std::to_string(i)) return s.link;
+        }
+        return {};
+    }
+    [[nodiscard]] belay::LinkState state(std::size_t i) const { return status(i).state; }
+    /// Starts all, lets all open.
+    void up(belay::Duration when = {}) {
+        fleet.start();
+        for (int round = 0; round < 1000 && !all_up(); ++round) {
+            run(when);
+            for (std::size_t i = 0; i < wires.size(); ++i) {
+                if (state(i) == belay::LinkState::connecting && wires[i].live != 0) open(i);
+            }
+            run(when);
+        }
+        REQUIRE(all_up());
+    }
+    [[nodiscard]] bool all_up() const {
+        return fleet.status().count(belay::LinkState::connected) == fleet.size();
+    }
+    [[nodiscard]] int live() const {
+        int sum = 0;
+        for (const Wire& wire : wires) sum += wire.live;
+        return sum;
+    }
+    [[nodiscard]] int dials() const {
+        int sum = 0;
+        for (const Wire& wire : wires) sum += wire.dials;
+        return sum;
+    }
+
+    std::deque<Wire> wires{};  // outlive the fleet
+    std::deque<Heard> heard{};
+    std::vector<std::string> seen{};
+    belay::Instant now{};
+    belay::Fleet<Suspicions> fleet;
+};
+
+}  // namespace belay_test

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: MIT
+/// \file tests/support/is_constant.hpp
+/// is_constant: whether what a lambda without captures does is a constant expression. A broken
+/// precondition is none, and the compiler says so without a file of its own.
+#pragma once
+
+#include <type_traits>  // std::bool_constant
+
+namespace belay_test {
+
+template <class F>
+concept Constant = requires { typename std::bool_constant<(static_cast<void>(F{}()), true)>; };
+
+/// `is_constant([] { return Rate{1, 0ns}; })`
+template <class F>
+[[nodiscard]] consteval bool is_constant(F) {
+    return Constant<F>;
+}
+
+}  // namespace belay_test

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+/// \file tests/support/posix/echo_server.hpp
+/// EchoServer: sends every message back over TCP, on a port of its own; for check_transport.
+#pragma once
+
+#include <deque>
+#include <list>
+#include <string>
+
+#include <belay/link/supervisor.hpp>
+#include <belay/policy/max_attempts.hpp>
+#include <belay/posix/listener.hpp>
+
+#include "support/catch.hpp"
+
+namespace belay_test {
+
+/// A message of a hundred bytes or more, another for each number.
+inline std::string nth_text(std::uint64_t i) {
+    return std::to_string(i) + std::string(100 + i % 7, static_cast<char>('a' + i % 26));
+}
+inline belay::Bytes nth_bytes(std::uint64_t i) {
+    const std::string text = nth_text(i);
+    const belay::BytesView view = belay::as_bytes(text);
+    return {view.begin(), view.end()};
+}
+
+/// Sends every message back; what finds no room is kept, and waits.
+struct Echo {
+    std::deque<belay::Bytes> kept{};
+    void on_message(auto& link, belay::Bytes message) {
+        kept.push_back(std::move(message));
+        flush(link);
+    }
+    void on_writable(auto& link, belay::Lane) { flush(link); }
+    void flush(auto& link) {
+        while (!kept.empty() && link.send(kept.front()) == belay::SendResult::sent) {
+            kept.pop_front();
+        }
+    }
+};
+
+using OneAttempt = belay::Policy<belay::MaxAttempts>;
+
+template <belay::FramingLike Framing>
+class EchoServer {
+public:
+    explicit EchoServer(belay::posix::Loop<>& loop, Framing framing = {})
+        : loop_{loop}, listener_{loop, OnAccept{this}, framing} {
+        REQUIRE_FALSE(listener_.listen({"127.0.0.1", 0}));
+    }
+    [[nodiscard]] std::uint16_t port() const { return listener_.port(); }
+    void hang_up() { guests_.clear(); }
+
+private:
+    using Guest = belay::Supervisor<belay::posix::Accepted<Framing>, OneAttempt, Echo>;
+    struct OnAccept {
+        EchoServer* server;
+        void operator()(belay::posix::Accepted<Framing> accepted) const {
+            Guest& guest =
+                server->guests_.emplace_back(std::move(accepted), OneAttempt{belay::MaxAttempts{1}},
+                                             belay::SupervisorOptions{}, Echo{});
+            server->loop_.attach(guest);
+            guest.start();
+        }
+    };
+
+    belay::posix::Loop<>& loop_;
+    std::list<Guest> guests_;
+    belay::posix::Listener<OnAccept, Framing> listener_;
+};
+
+/// Lets a loop do what there is to do, or waits a moment.
+template <class Loop>
+void run_once(Loop& loop) {
+    static_cast<void>(loop.run_until([] { return false; }, std::chrono::milliseconds{1}));
+}
+
+}  // namespace belay_test

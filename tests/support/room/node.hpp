@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+/// \file tests/support/room/node.hpp
+/// Runs the scripts of tests/node/yjs, with the real Yjs, where node and its packages are.
+#pragma once
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "support/catch.hpp"
+#include "support/temporary_directory.hpp"
+
+#ifndef BELAY_NODE_SCRIPTS
+#    define BELAY_NODE_SCRIPTS "tests/node"
+#endif
+
+namespace belay_test {
+
+/// The real Yjs. `if (!yjs.is_here()) return;` leaves a test out, and says so.
+class RealYjs {
+public:
+    [[nodiscard]] bool is_here() const {
+        const bool here = std::filesystem::exists(scripts() + "/node_modules/yjs") &&
+                          std::system("node --version >/dev/null 2>&1") == 0;
+        if (!here) WARN("SKIP: no node, or no yjs: npm ci --omit=dev in tests/node/yjs");
+        return here;
+    }
+
+    /// The lines that a script prints, given these.
+    [[nodiscard]] std::vector<std::string> run(const std::string& script,
+                                               const std::vector<std::string>& input = {}) {
+        {
+            std::ofstream file{directory_ / "input"};
+            for (const std::string& line : input) file << line << '\n';
+        }
+        const std::string command = "node " + scripts() + "/" + script + " <" +
+                                    (directory_ / "input") + " >" + (directory_ / "output");
+        REQUIRE(std::system(command.c_str()) == 0);
+        std::ifstream file{directory_ / "output"};
+        std::vector<std::string> lines;
+        for (std::string line; std::getline(file, line);) lines.push_back(line);
+        return lines;
+    }
+
+private:
+    [[nodiscard]] static std::string scripts() { return BELAY_NODE_SCRIPTS "/yjs"; }
+
+    TemporaryDirectory directory_;
+};
+
+}  // namespace belay_test
