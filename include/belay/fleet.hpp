@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/fleet.hpp
-/// All of fleet/: Fleet, many supervised connections as one.
+/// All of fleet/: Fleet, many supervised connections as one, and Pool, several that are lent.
 #pragma once
 
 #include <belay/fleet/fleet.hpp>
@@ -9,3 +9,6 @@
 #include <belay/fleet/fleet_status.hpp>
 #include <belay/fleet/network_suspect.hpp>
 #include <belay/fleet/observer.hpp>
+#include <belay/fleet/pool.hpp>
+#include <belay/fleet/pool_lease.hpp>
+#include <belay/fleet/pool_status.hpp>

@@ -5,6 +5,7 @@
 
 #include <stdexcept>
 
+#include <belay/link/heartbeat.hpp>
 #include <belay/link/with_token.hpp>
 #include <belay/policy/max_attempts.hpp>
 
@@ -141,4 +142,33 @@ TEST_CASE("FleetService::report_unhealthy is not held: it says nothing of the ne
     for (const Heard& heard : rig.heard) CHECK(heard.failed == 1);
     rig.run(1s);
     CHECK(rig.fleet.observer().all.empty());
+}
+
+TEST_CASE("FleetService: probes, graces of gates and drains are the Supervisor's",
+          "[fleet][fleet_service][unit]") {
+    Wire wire;
+    Fleet fleet;
+    fleet.attach(Waker{});
+    auto& service = fleet.add(
+        "a", Heartbeat{FakeTransport<>{wire}, {.every = 10s, .dead_after = 25s}}, MaxAttempts{9});
+    service.start();
+    run(fleet, 0s);
+    static_cast<void>(wire.link.opened());
+    run(fleet, 0s);
+    service.probe_now(2s);
+    run(fleet, 0s);
+    CHECK(wire.pings == 1);
+    static_cast<void>(wire.link.pong());
+    service.shut(Gate::hidden, 5s);
+    run(fleet, 4s);
+    CHECK(service.status().state == LinkState::connected);
+    service.open(Gate::hidden);
+    service.drain(5s);
+    run(fleet, 6s);
+    CHECK(wire.log.back() == "close");
+    static_cast<void>(wire.link.closed({.cause = Cause::planned}));
+    run(fleet, 6s);
+    CHECK(service.status().state == LinkState::stopped);
+    CHECK(service.status().failure.cause == Cause::none);
+    CHECK(fleet.status().count(LinkState::stopped) == 1);
 }

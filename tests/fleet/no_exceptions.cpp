@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: a fleet works in a program built without exceptions and RTTI.
+// Goal: a fleet and a pool work in a program built without exceptions and RTTI.
 #include <string>
 
 #include <belay/backoff/backoff.hpp>
@@ -64,5 +64,14 @@ int main() {
     right = right && fleet.observer().outages == 1;
     run(10s);
     right = right && fleet.status().count(LinkState::connected) == 3 && fleet.remove("1");
-    return right && fleet.size() == 2 ? 0 : 1;
+    right = right && fleet.size() == 2;
+
+    Pool pool{Socket{links}, policy, {.size = 2}};
+    pool.attach(Waker{});
+    pool.start();
+    for (int i = 0; i < 100 && pool.deadline() <= now; ++i) pool.advance(now);
+    PoolLease lease = pool.acquire();
+    right = right && lease.send("hello") == SendResult::sent;
+    pool.stop();
+    return right && !lease ? 0 : 1;
 }

@@ -268,9 +268,9 @@ TEST_CASE("Endpoints in a bundle move each by itself, and all pairs are tried",
 }
 
 TEST_CASE("Endpoints adds no optional member, and takes none away", "[link][endpoints][unit]") {
-    using Full = part::ConnectionOf<Endpoints<Dialler, std::string>>;
-    static_assert(detail::HasClose<Full> && detail::HasPing<Full> &&
-                  detail::HasResumeReading<Full> && detail::HasLimitMessages<Full>);
+    using OverFull = part::ConnectionOf<Endpoints<Dialler, std::string>>;
+    static_assert(detail::HasClose<OverFull> && detail::HasPing<OverFull> &&
+                  detail::HasResumeReading<OverFull> && detail::HasLimitMessages<OverFull>);
     struct Bare {
         using message_type = std::string;
         FakeConnection<false> open(const Link<std::string>&, const int&);

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Goal: what must not compile in this room does not, and says why. Method: each case, from one
 // expect-error to the next, has an error of that text; with BELAY_CONTROL all of them compile.
+#include <belay/backoff/backoff.hpp>
 #include <belay/core/tee.hpp>
+#include <belay/link/bounds.hpp>
 #include <belay/link/bundle.hpp>
+#include <belay/link/endpoints.hpp>
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/supervisor.hpp>
 #include <belay/link/validated.hpp>
@@ -315,6 +318,41 @@ void use() {
     link.stop();
 }
 }  // namespace transport_without_open
+
+// expect-error: Endpoints: the transport needs 'open.Link<message_type>, const Endpoint&.'
+namespace endpoints_transport {
+struct Transport {
+    using message_type = int;
+    struct Connection {
+        belay::SendResult send(const int&) noexcept { return belay::SendResult::sent; }
+    };
+#if defined(BELAY_CONTROL)
+    Connection open(belay::Link<int>, const int&) { return {}; }
+#else
+    Connection open(belay::Link<int>) { return {}; }
+#endif
+};
+
+auto use(belay::Endpoints<Transport, int>& endpoints, const belay::Link<int>& link) {
+    return sizeof(decltype(endpoints.open(link)));
+}
+}  // namespace endpoints_transport
+
+// expect-error: longest_wait: this rule cannot say how long it may make an attempt wait
+namespace unbounded_rule {
+struct Mondays {
+    belay::Advice admit(belay::Instant) const noexcept { return belay::Advice::go(); }
+#if defined(BELAY_CONTROL)
+    constexpr belay::Duration longest_wait(std::uint64_t) const noexcept {
+        return belay::Duration::zero();
+    }
+#endif
+};
+
+bool use() {
+    return belay::reconnects_within(belay::Policy{Mondays{}}, 3, std::chrono::seconds{120});
+}
+}  // namespace unbounded_rule
 
 // expect-error: Supervisor: SupervisorOptions come before the observer
 namespace supervisor_observer_without_options {

@@ -21,9 +21,9 @@ using namespace std::chrono_literals;
 namespace {
 
 /// Sends back what it hears.
-class EchoServer {
+class EchoPeer {
 public:
-    explicit EchoServer(posix::Loop<>& loop) : loop_{loop}, listener_{loop, Accepts{this}} {
+    explicit EchoPeer(posix::Loop<>& loop) : loop_{loop}, listener_{loop, Accepts{this}} {
         REQUIRE_FALSE(listener_.listen({"127.0.0.1", 0}));
     }
     [[nodiscard]] std::uint16_t port() const { return listener_.port(); }
@@ -34,7 +34,7 @@ private:
     };
     using Guest = Supervisor<posix::Accepted<>, MaxAttempts, Echo>;
     struct Accepts {
-        EchoServer* server;
+        EchoPeer* server;
         void operator()(posix::Accepted<> connection) {
             auto& guests = server->guests_;
             guests.push_back(std::make_unique<Guest>(std::move(connection), MaxAttempts{1},
@@ -49,7 +49,7 @@ private:
     posix::Listener<Accepts> listener_;
 };
 
-struct PingPong {
+struct Bounces {
     int heard = 0;
     void on_state(auto& link, const Transition& t) {
         if (t.to.state == LinkState::connected) static_cast<void>(link.send(Bytes(8)));
@@ -61,7 +61,7 @@ struct PingPong {
 };
 
 /// Never opens.
-struct Mute {
+struct NeverOpens {
     using message_type = Bytes;
     struct Connection {
         SendResult send(const Bytes&) noexcept { return SendResult::down; }
@@ -73,7 +73,7 @@ struct Mute {
     }
 };
 
-Policy<decltype(Backoff{FullJitter{}, Cap{20ms}, 2ms})> quick() {
+Policy<decltype(Backoff{FullJitter{}, Cap{20ms}, 2ms})> quick_policy() {
     return Policy{Backoff{FullJitter{}, Cap{20ms}, 2ms}};
 }
 
@@ -81,17 +81,17 @@ Policy<decltype(Backoff{FullJitter{}, Cap{20ms}, 2ms})> quick() {
 
 TEST_CASE("Fleet: A and C flow while B is down, over real sockets", "[posix][fleet][integration]") {
     posix::Loop<> loop;
-    EchoServer a_server{loop};
-    std::optional<EchoServer> b_server{loop};
-    EchoServer c_server{loop};
+    EchoPeer a_server{loop};
+    std::optional<EchoPeer> b_server{loop};
+    EchoPeer c_server{loop};
     Fleet fleet{{.hold = 5ms}};
     loop.attach(fleet);
-    const auto to = [&](const EchoServer& server) {
+    const auto to = [&](const EchoPeer& server) {
         return posix::Tcp{loop, {"127.0.0.1", server.port()}};
     };
-    auto& a = fleet.add("a", to(a_server), quick(), PingPong{});
-    auto& b = fleet.add("b", to(*b_server), quick(), PingPong{});
-    auto& c = fleet.add("c", to(c_server), quick(), PingPong{});
+    auto& a = fleet.add("a", to(a_server), quick_policy(), Bounces{});
+    auto& b = fleet.add("b", to(*b_server), quick_policy(), Bounces{});
+    auto& c = fleet.add("c", to(c_server), quick_policy(), Bounces{});
     fleet.start();
     REQUIRE(loop.run_until(
         [&] {
@@ -118,8 +118,8 @@ TEST_CASE("Fleet: who is removed gives its place to dial to the next, whom the l
     int dials = 0;
     Fleet fleet{{.dials_max = 1}};
     loop.attach(fleet);
-    fleet.add("a", Mute{&dials}, MaxAttempts{2});
-    fleet.add("b", Mute{&dials}, MaxAttempts{2});
+    fleet.add("a", NeverOpens{&dials}, MaxAttempts{2});
+    fleet.add("b", NeverOpens{&dials}, MaxAttempts{2});
     fleet.start();
     REQUIRE(loop.run_until([&] { return dials == 1; }, 30s));
     REQUIRE(loop.run_until([&] { return loop.post([] {}) == driver::Post::taken; }, 30s));

@@ -81,17 +81,15 @@ need_adapter_libraries() {
     need liblmdb-dev include:lmdb.h "the database under the LMDB adapter"
     need libboost-dev include:boost/beast/websocket.hpp "asio and Beast under their adapters"
     need libasio-dev include:asio.hpp "the asio without Boost under the same"
-}
-
-# For tests/scripts/tidy.py, and its test.
-need_clang_tidy() {
-    need clang-tidy-16 clang-tidy-16 "checks the size of functions, and their parameters"
+    need libssl-dev include:openssl/ssl.h "TLS under the Beast adapter"
+    need nlohmann-json3-dev include:nlohmann/json.hpp "the JSON of the nlohmann adapter"
 }
 
 # What runs the real Yjs and other peers of the tests.
 need_node() {
     need nodejs node "runs the real peers of the tests"
     need npm npm "installs them"
+    need openssl openssl "makes the certificate of one"
 }
 
 # Without them the tests that need them are left out, and say so.

@@ -177,6 +177,10 @@ public:
         return failed(failure, turn);
     }
     constexpr void succeeded(Turn&) noexcept { reset(); }
+    /// max_delay(failures); see link/bounds.hpp.
+    [[nodiscard]] constexpr Duration longest_wait(std::uint64_t failures) const noexcept {
+        return max_delay(failures);
+    }
 
 private:
     constexpr Backoff(Jitter jitter, Limit cap, Growth growth, Random bits) noexcept

@@ -3,11 +3,13 @@
 /// Breaker: stops asking a peer that keeps failing, then probes it. A value, for one caller.
 #pragma once
 
+#include <concepts>     // std::same_as
 #include <type_traits>  // std::conditional_t
 
 #include <belay/breaker/consecutive_failures.hpp>
 #include <belay/breaker/detail/breaker_core.hpp>
 #include <belay/breaker/open_for.hpp>
+#include <belay/policy/rule.hpp>
 
 namespace belay::inline BELAY_ABI {
 
@@ -62,6 +64,20 @@ public:
         core_.verdict(false, core_.generation(), turn, took(turn.now));
     }
     constexpr void abandoned(Turn&) noexcept { core_.neutral(core_.generation()); }
+
+    /// How long it may stay open after so many failures; see link/bounds.hpp. Of a trip that does
+    /// not say when it opens, it may be after each.
+    template <detail::SaysLongestWait Wait = OpenWait>
+    [[nodiscard]] constexpr Duration longest_wait(std::uint64_t failures) const noexcept {
+        std::uint64_t opens_at = 1;
+        if constexpr (std::same_as<Trip, ConsecutiveFailures>) opens_at = core_.trip().limit();
+        Duration longest{};
+        for (std::uint64_t n = opens_at; n <= failures; ++n) {
+            const Duration wait = core_.open_wait().longest_wait(n - opens_at);
+            if (wait > longest) longest = wait;
+        }
+        return longest;
+    }
 
     [[nodiscard]] constexpr BreakerState state(Instant now) const noexcept {
         return core_.state(now);

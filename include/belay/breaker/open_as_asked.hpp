@@ -3,7 +3,10 @@
 /// OpenAsAsked: a breaker stays open as long as the peer asked for.
 #pragma once
 
+#include <cstdint>  // std::uint64_t
+
 #include <belay/breaker/open_wait_like.hpp>
+#include <belay/policy/rule.hpp>
 
 namespace belay::inline BELAY_ABI {
 
@@ -42,6 +45,11 @@ public:
         const Duration own = detail::next_wait(otherwise_, bits, why);
         const Duration asked = why.retry_after < at_most_ ? why.retry_after : at_most_;
         return own > asked ? own : asked;
+    }
+    /// If no peer asks for a longer one; see link/bounds.hpp.
+    template <detail::SaysLongestWait Other = OpenWait>
+    [[nodiscard]] constexpr Duration longest_wait(std::uint64_t openings) const noexcept {
+        return otherwise_.longest_wait(openings);
     }
 
 private:

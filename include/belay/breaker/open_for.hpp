@@ -19,6 +19,8 @@ public:
         BELAY_PRECONDITION(wait.count() > 0, "OpenFor: the wait must be > 0ns");
     }
     [[nodiscard]] constexpr Duration next(Random&) const noexcept { return wait_; }
+    /// See link/bounds.hpp.
+    [[nodiscard]] constexpr Duration longest_wait(std::uint64_t) const noexcept { return wait_; }
 
 private:
     Duration wait_;

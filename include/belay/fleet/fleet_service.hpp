@@ -3,6 +3,7 @@
 /// FleetService: a Supervisor that lives in a Fleet.
 #pragma once
 
+#include <memory>       // std::unique_ptr
 #include <string>       // std::string
 #include <string_view>  // std::string_view
 #include <utility>      // std::move
@@ -41,7 +42,7 @@ public:
           Base{detail::InFleet<Transport>{std::move(transport), *this},
                detail::fleet_policy(std::move(policy), *this), options.supervisor,
                detail::FleetEar<Observer>{this, std::move(observer)}},
-          queued_{std::move(options.queued)} {
+          queued_{options.queued ? std::make_unique<Depth>(std::move(options.queued)) : nullptr} {
         this->priority = options.priority;
     }
 
@@ -65,6 +66,7 @@ public:
 private:
     template <class>
     friend class Fleet;
+    using Depth = detail::Function<std::size_t()>;
 
     static FleetService& of(Seat& seat) noexcept { return static_cast<FleetService&>(seat); }
     static const FleetService& of(const Seat& seat) noexcept {
@@ -74,8 +76,8 @@ private:
         return {
             .status = [](const Seat& s) noexcept -> const LinkStatus& { return of(s).status(); },
             .queued = [](const Seat& s) -> std::size_t {
-                auto& depth = of(const_cast<Seat&>(s)).queued_;
-                return depth ? depth() : 0;
+                const auto& depth = of(s).queued_;
+                return depth ? (*depth)() : 0;
             },
             .start = [](Seat& s) { of(s).start(); },
             .stop = [](Seat& s) { of(s).stop(); },
@@ -98,7 +100,7 @@ private:
     }
     static const detail::FleetOps table;
 
-    detail::Function<std::size_t()> queued_;
+    std::unique_ptr<Depth> queued_;  // elsewhere: few have one
     driver::Nested<FleetService> self_;
 };
 

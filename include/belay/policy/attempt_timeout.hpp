@@ -26,6 +26,11 @@ public:
 
     [[nodiscard]] constexpr Duration attempt_limit() const noexcept { return most_; }
 
+    /// None of its own; see link/bounds.hpp.
+    [[nodiscard]] constexpr Duration longest_wait(std::uint64_t) const noexcept {
+        return Duration::zero();
+    }
+
     friend constexpr bool operator==(AttemptTimeout, AttemptTimeout) noexcept = default;
 
 private:

@@ -40,6 +40,9 @@ public:
         return failed(failure, turn);
     }
 
+    /// If no server asks for a longer one; see link/bounds.hpp.
+    [[nodiscard]] constexpr Duration longest_wait(std::uint64_t) const noexcept { return most_; }
+
     friend constexpr bool operator==(const CooldownOn&, const CooldownOn&) noexcept = default;
 
 private:

@@ -34,6 +34,11 @@ public:
     constexpr void succeeded(Turn&) noexcept { failures_ = 0; }
     constexpr void reset() noexcept { failures_ = 0; }
 
+    /// `forever` where it stops; see link/bounds.hpp.
+    [[nodiscard]] constexpr Duration longest_wait(std::uint64_t failures) const noexcept {
+        return failures >= most_ ? forever : Duration::zero();
+    }
+
     friend constexpr bool operator==(const MaxAttempts&, const MaxAttempts&) noexcept = default;
 
 private:

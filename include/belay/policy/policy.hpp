@@ -3,6 +3,7 @@
 /// Policy: a list of rules that answers as one.
 #pragma once
 
+#include <concepts>     // std::integral
 #include <cstddef>      // std::size_t
 #include <type_traits>  // std::is_nothrow_move_constructible_v
 #include <utility>      // std::index_sequence, std::move
@@ -165,6 +166,22 @@ public:
             wished = true;
         });
         return wished ? shortest : otherwise;
+    }
+
+    /// The longest wait that the rules may lead to after so many failed attempts since all was well
+    /// (0: the loss of what was well itself), if no server asks for a longer one; `forever` if one
+    /// may stop. Exists where each rule says it; see link/bounds.hpp.
+    ///
+    /// Errors: none.   Complexity: O(rules), times that of each.
+    template <std::integral Count>
+    [[nodiscard]] constexpr Duration longest_wait(Count failures) const noexcept {
+        static_assert((explain::bounded_rule<Rules>() && ...));
+        Duration longest{};
+        visit([&](const auto& rule) {
+            const Duration wait = rule.longest_wait(static_cast<std::uint64_t>(failures));
+            if (wait > longest) longest = wait;
+        });
+        return longest;
     }
 
     /// Tells the rules what happened in an earlier life of the program, as the hooks of an attempt

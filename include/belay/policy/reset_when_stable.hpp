@@ -25,6 +25,11 @@ public:
 
     [[nodiscard]] constexpr Duration stable_window() const noexcept { return window_; }
 
+    /// None of its own; see link/bounds.hpp.
+    [[nodiscard]] constexpr Duration longest_wait(std::uint64_t) const noexcept {
+        return Duration::zero();
+    }
+
     friend constexpr bool operator==(ResetWhenStable, ResetWhenStable) noexcept = default;
 
 private:

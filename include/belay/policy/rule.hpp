@@ -209,6 +209,12 @@ concept HasSay = HasAdmit<R> || BeginAdvises<R> || HasFailed<R> || HasLost<R> ||
 template <class R>
 concept Listens = ListensIsSound<R> && requires { requires R::listens; };
 
+/// What is asked of rules in proofs only, and never by a policy that runs.
+template <class R>
+concept SaysLongestWait = requires(const R& r, std::uint64_t failures) {
+    { r.longest_wait(failures) } noexcept -> std::same_as<Duration>;
+};
+
 template <class R>
 concept HasAnyHook =
     HasWanted<R> || HasAdmit<R> || HasBegin<R> || HasFailed<R> || HasLost<R> || HasReview<R> ||
@@ -253,6 +259,8 @@ template <class R>
 /// - `reset()`: start afresh, by the user's command.
 /// - `stable_window() const -> Duration`, `attempt_limit() const -> Duration`: wishes, >= 0ns. A
 ///   rule around a policy takes an argument: what to answer where the policy has no wish.
+/// - `longest_wait(std::uint64_t failures) const -> Duration`: for proofs only, see
+///   link/bounds.hpp.
 /// - `static constexpr std::string_view name`: who is named in the Advice.
 /// - `static constexpr bool listens = true`: the rule has neither an Advice nor a wish to give, and
 ///   means it. One that has must not say so.
@@ -320,6 +328,15 @@ consteval bool rule_like() {
                   "RuleLike: R neither advises nor wishes, so it would do nothing: is a hook "
                   "misspelt? A rule that only listens says 'static constexpr bool listens = true'");
     return RuleLike<R>;
+}
+
+/// Says which rule of a policy has no bound that could be proven.
+template <class R>
+consteval bool bounded_rule() {
+    static_assert(detail::SaysLongestWait<R>,
+                  "longest_wait: this rule cannot say how long it may make an attempt wait: it "
+                  "needs 'Duration longest_wait(std::uint64_t failures) const noexcept'");
+    return detail::SaysLongestWait<R>;
 }
 
 }  // namespace explain

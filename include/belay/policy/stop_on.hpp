@@ -44,6 +44,15 @@ public:
         return failed(failure, turn);
     }
 
+    /// `forever` if it stops on what a peer that is down causes (lost, refused, timed_out); see
+    /// link/bounds.hpp.
+    [[nodiscard]] constexpr Duration longest_wait(std::uint64_t) const noexcept {
+        for (const Cause down : {Cause::lost, Cause::refused, Cause::timed_out}) {
+            if (causes_(Failure{.cause = down})) return forever;
+        }
+        return Duration::zero();
+    }
+
     friend constexpr bool operator==(StopOn, StopOn) noexcept = default;
 
 private:

@@ -142,7 +142,6 @@ public:
 
 private:
     friend detail::SyncProcessorAccess;
-    using TheObserver = detail::Unwrapped<Observer>;
     using Engine = detail::SyncEngine<TheStore, Strategy, Observer>;
 
     [[nodiscard]] Engine engine() noexcept {

@@ -43,6 +43,9 @@ public:
         sqlite3_bind_blob64(statement_, at, bytes, body.size(), nullptr);
     }
     [[nodiscard]] int step() const noexcept { return sqlite3_step(statement_); }
+    [[nodiscard]] bool is_null(int column) const noexcept {
+        return sqlite3_column_type(statement_, column) == SQLITE_NULL;
+    }
     [[nodiscard]] std::int64_t number(int column) const noexcept {
         return sqlite3_column_int64(statement_, column);
     }
@@ -55,6 +58,12 @@ public:
 
 private:
     sqlite3_stmt* statement_;
+};
+
+/// Which program a file is of, and which version of its format it has.
+struct SqliteFormat {
+    std::int64_t application_id;
+    std::int64_t version;
 };
 
 /// A connection; errors are those of `code_of_sqlite`.
@@ -93,6 +102,32 @@ public:
             "PRAGMA locking_mode=EXCLUSIVE; PRAGMA cell_size_check=ON; BEGIN EXCLUSIVE; COMMIT");
     }
 
+    /// Whether the file is of this kind, or empty and to become so. Changes nothing in any other.
+    [[nodiscard]] std::error_code recognise(const SqliteFormat& format, bool& is_new) noexcept {
+        std::int64_t found[3];
+        if (const std::error_code error =
+                ask("SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema) "
+                    "FROM pragma_application_id, pragma_user_version",
+                    found)) {
+            return error;
+        }
+        is_new = found[0] == 0 && found[1] == 0 && found[2] == 0;
+        if (is_new) return {};
+        if (found[0] != format.application_id) return make_error_code(QueueErrc::foreign_file);
+        if (found[1] > format.version) return make_error_code(QueueErrc::future_version);
+        return found[1] == format.version ? std::error_code{} : make_error_code(QueueErrc::corrupt);
+    }
+    /// A write-ahead log; each commit is on the medium when it returns, if it `flushes_each`.
+    [[nodiscard]] std::error_code configure(bool flushes_each) noexcept {
+        // fullfsync: where a flush alone does not reach the medium.
+        std::error_code error = execute("PRAGMA journal_mode=WAL; PRAGMA fullfsync=ON");
+        std::int64_t found[1] = {0};
+        if (!error) error = ask("SELECT journal_mode = 'wal' FROM pragma_journal_mode", found);
+        if (!error && found[0] != 1) return std::make_error_code(std::errc::not_supported);
+        if (error) return error;
+        return execute(flushes_each ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL");
+    }
+
     [[nodiscard]] std::error_code execute(const char* sql) noexcept {
         const int answer = sqlite3_exec(db_.get(), sql, nullptr, nullptr, nullptr);
         return answer == SQLITE_OK ? std::error_code{} : code_of(answer);
@@ -115,8 +150,16 @@ public:
         return {};
     }
 
+    /// Whether a transaction is under way: an error may have ended it.
+    [[nodiscard]] bool in_transaction() const noexcept {
+        return sqlite3_get_autocommit(db_.get()) == 0;
+    }
     /// The rows that the last statement changed.
     [[nodiscard]] int changes() const noexcept { return sqlite3_changes(db_.get()); }
+    /// The integer primary key of the last row that was inserted.
+    [[nodiscard]] std::int64_t last_number() const noexcept {
+        return sqlite3_last_insert_rowid(db_.get());
+    }
     /// Brings the log into the database, and both to the medium.
     [[nodiscard]] int checkpoint() noexcept {
         return sqlite3_wal_checkpoint_v2(db_.get(), nullptr, SQLITE_CHECKPOINT_FULL, nullptr,

@@ -20,8 +20,8 @@ public:
         flushes_each_ = flushes_each;
         bool is_new = false;
         std::error_code error = db_.open(path);
-        if (!error) error = recognise(is_new);
-        if (!error) error = configure();
+        if (!error) error = db_.recognise({0x62656C71, 1}, is_new);
+        if (!error) error = db_.configure(flushes_each);
         if (!error && is_new) error = create();
         if (!error) error = db_.prepare("INSERT INTO queue VALUES (?, ?, ?)", insert_);
         if (!error) error = db_.prepare("SELECT crc, body FROM queue WHERE number = ?", select_);
@@ -64,9 +64,6 @@ public:
     [[nodiscard]] const char* last_words() const noexcept { return db_.last_words(); }
 
 private:
-    static constexpr std::int64_t application_id = 0x62656C71;
-    static constexpr std::int64_t version = 1;
-
     /// The error of a call on the open queue. What could not be written changed nothing; after
     /// anything else nobody knows what of it is in the file.
     [[nodiscard]] std::error_code failure(int answer) noexcept {
@@ -77,30 +74,6 @@ private:
         return code;
     }
 
-    /// Whether the file is a queue, or empty and to become one. Changes nothing in any other.
-    [[nodiscard]] std::error_code recognise(bool& is_new) noexcept {
-        std::int64_t found[3];
-        if (const std::error_code error =
-                db_.ask("SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema) "
-                        "FROM pragma_application_id, pragma_user_version",
-                        found)) {
-            return error;
-        }
-        is_new = found[0] == 0 && found[1] == 0 && found[2] == 0;
-        if (is_new) return {};
-        if (found[0] != application_id) return make_error_code(QueueErrc::foreign_file);
-        if (found[1] > version) return make_error_code(QueueErrc::future_version);
-        return found[1] == version ? std::error_code{} : make_error_code(QueueErrc::corrupt);
-    }
-    [[nodiscard]] std::error_code configure() noexcept {
-        // fullfsync: where a flush alone does not reach the medium.
-        std::error_code error = db_.execute("PRAGMA journal_mode=WAL; PRAGMA fullfsync=ON");
-        std::int64_t found[1] = {0};
-        if (!error) error = db_.ask("SELECT journal_mode = 'wal' FROM pragma_journal_mode", found);
-        if (!error && found[0] != 1) return std::make_error_code(std::errc::not_supported);
-        if (error) return error;
-        return db_.execute(flushes_each_ ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL");
-    }
     [[nodiscard]] std::error_code create() noexcept {
         return db_.execute(
             "BEGIN; CREATE TABLE queue (number INTEGER PRIMARY KEY, crc INTEGER NOT NULL, body "

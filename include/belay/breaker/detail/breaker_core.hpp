@@ -161,6 +161,7 @@ public:
     [[nodiscard]] constexpr BreakerMode mode() const noexcept { return mode_; }
     [[nodiscard]] constexpr std::uint32_t generation() const noexcept { return generation_; }
     [[nodiscard]] constexpr const Trip& trip() const noexcept { return trip_; }
+    [[nodiscard]] constexpr const OpenWait& open_wait() const noexcept { return open_wait_; }
     /// When the open wait ends; without meaning unless open.
     [[nodiscard]] constexpr Instant open_until() const noexcept { return until_; }
 

@@ -11,7 +11,7 @@
 #include <utility>      // std::exchange, std::pair
 #include <vector>       // std::vector
 
-#include <belay/sync/operation_like.hpp>
+#include <belay/sync/store_like.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
 
@@ -31,31 +31,31 @@ public:
     }
     /// Forgets the one with this id.   Answers whether there was one.
     bool drop(std::string_view session, std::string_view element, const Id& id) {
-        std::vector<Op>* const there = find(session, element);
+        std::vector<Op>* const there = find({session, element});
         if (there == nullptr) return false;
         const auto same = position(*there, id);
         if (same == there->end()) return false;
         there->erase(same);
         --count_;
-        if (there->empty()) forget(session, element);
+        if (there->empty()) forget({session, element});
         return true;
     }
     /// All of an element, in the order of their stamps.
     [[nodiscard]] std::vector<Op> of(std::string_view session, std::string_view element) {
-        const std::vector<Op>* const there = find(session, element);
+        const std::vector<Op>* const there = find({session, element});
         std::vector<Op> all = there != nullptr ? *there : std::vector<Op>{};
         std::sort(all.begin(), all.end(),
                   [](const Op& a, const Op& b) { return a.stamp < b.stamp; });
         return all;
     }
     [[nodiscard]] bool holds(std::string_view session, const Op& op) {
-        std::vector<Op>* const there = count_ != 0 ? find(session, op.element()) : nullptr;
+        std::vector<Op>* const there = count_ != 0 ? find({session, op.element()}) : nullptr;
         return there != nullptr && position(*there, op.id) != there->end();
     }
 
     /// The element has changed: its operations are to be judged again, if there are any.
     void changed(std::string_view session, std::string_view element) {
-        if (count_ != 0 && find(session, element) != nullptr) {
+        if (count_ != 0 && find({session, element}) != nullptr) {
             due_.insert({std::string{session}, std::string{element}});
         }
     }
@@ -84,15 +84,15 @@ private:
     [[nodiscard]] static auto position(std::vector<Op>& in, const Id& id) {
         return std::find_if(in.begin(), in.end(), [&](const Op& op) { return op.id == id; });
     }
-    [[nodiscard]] std::vector<Op>* find(std::string_view session, std::string_view element) {
-        const auto of_session = sessions_.find(session);
+    [[nodiscard]] std::vector<Op>* find(const ElementKey& key) {
+        const auto of_session = sessions_.find(key.session);
         if (of_session == sessions_.end()) return nullptr;
-        const auto at = of_session->second.find(element);
+        const auto at = of_session->second.find(key.id);
         return at != of_session->second.end() ? &at->second : nullptr;
     }
-    void forget(std::string_view session, std::string_view element) {
-        const auto of_session = sessions_.find(session);
-        of_session->second.erase(of_session->second.find(element));
+    void forget(const ElementKey& key) {
+        const auto of_session = sessions_.find(key.session);
+        of_session->second.erase(of_session->second.find(key.id));
         if (of_session->second.empty()) sessions_.erase(of_session);
     }
 

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/adapter/beast_websocket.hpp
+/// BeastWebSocket: a transport over WebSockets, by Boost.Beast; needs Boost 1.74 or later.
+#pragma once
+
+#include <memory>   // std::make_shared
+#include <string>   // std::string
+#include <utility>  // std::move; before asio, which in Boost 1.74 uses std::exchange without
+
+#include <belay/adapter/detail/beast_wire.hpp>
+#include <belay/link/transport_like.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+namespace detail {
+struct NoTlsContext {};
+template <class Stream>
+struct TlsContextOf {
+    using Type = NoTlsContext;
+};
+template <NeedsTls Stream>
+struct TlsContextOf<Stream> {
+    static_assert(KnowsTls<Stream>,
+                  "BeastWebSocket: include <belay/adapter/beast_tls.hpp> for a stream with TLS");
+    using Type = typename BeastTls<Stream>::Context;
+};
+}  // namespace detail
+
+/// Dials a WebSocket server over streams of your type, a new one for each attempt:
+/// `boost::beast::tcp_stream`, or with <belay/adapter/beast_tls.hpp>
+/// `boost::beast::ssl_stream<boost::beast::tcp_stream>`.
+///
+///     BeastWebSocket<> plain{context, {"127.0.0.1", 8080}, {.target = "/feed"}};
+///     BeastWebSocket<Tls> secure{context, tls_context, {"feed.example.org", 443}};
+///
+/// Each message is one WebSocket message, of the kind that the options name. A code that the peer
+/// closes with is websocket_failure's, an upgrade that it refuses http_failure's, with what its
+/// Retry-After asks for. close(failure) sends the code of a failure of websocket_category, else
+/// 1000. It neither reconnects nor queues, and has none of the pings and timeouts of Beast but one:
+/// for a goodbye that this end began. Wrap it in a Heartbeat, whose pings are control frames.
+///
+/// Of TLS the certificate's chain, by what the context trusts, and its name are verified. A token
+/// goes over TLS, or to this machine itself; no Failure holds it.
+///
+/// Models:        TransportLike; its connections have close(), ping(), resume_reading(),
+///                limit_messages(). For WithToken: open(link, token), the token a std::string.
+/// Thread safety: the thread that runs the context, which must outlive it.
+/// Costs:         10 to 20 seconds, and 1 GB, to compile: keep it in one file.
+template <class Stream = boost::beast::tcp_stream>
+class BeastWebSocket {
+    using Context = boost::asio::io_context;
+    using TlsContext = typename detail::TlsContextOf<Stream>::Type;
+
+public:
+    using message_type = Bytes;
+
+    /// One connection. Its end closes the socket, and calls nobody.
+    class Connection {
+        using Wire = detail::BeastWire<Stream>;
+
+    public:
+        Connection(const BeastWebSocket& owner, const Link<Bytes>& link,
+                   const posix::Endpoint& server, const std::string* token)
+            : wire_{owner.make_wire(link)} {
+            wire_->dial(server, token);
+        }
+        Connection(const Connection&) = delete;
+        Connection& operator=(const Connection&) = delete;
+        ~Connection() { wire_->abandon(); }
+
+        /// Errors: busy, and then Link::writable follows once; refused: no UTF-8, where text is
+        /// sent; down unless the connection is open.
+        [[nodiscard]] SendResult send(const Bytes& message) noexcept {
+            return wire_->send(message);
+        }
+        /// A control frame, which the peer answers by Link::pong.
+        void ping() noexcept { wire_->ping(); }
+        void limit_messages(std::size_t bytes) noexcept { wire_->limit_messages(bytes); }
+        void resume_reading() noexcept { wire_->resume_reading(); }
+        /// Writes what waits, sends a close frame, and reports Link::closed when the peer has
+        /// answered it.
+        void close(const Failure& why) noexcept { wire_->close(why); }
+
+    private:
+        std::shared_ptr<Wire> wire_;
+    };
+
+    BeastWebSocket(Context& context, posix::Endpoint server, WebSocketOptions options = {})
+        requires(!detail::NeedsTls<Stream>)
+        : context_{&context},
+          server_{std::move(server)},
+          options_{std::make_shared<const WebSocketOptions>(std::move(options))} {}
+    /// `tls` says whom to trust: `tls.set_default_verify_paths()`, for one.
+    BeastWebSocket(Context& context, TlsContext& tls, posix::Endpoint server,
+                   WebSocketOptions options = {})
+        requires detail::NeedsTls<Stream>
+        : context_{&context},
+          tls_{&tls},
+          server_{std::move(server)},
+          options_{std::make_shared<const WebSocketOptions>(std::move(options))} {}
+
+    /// Starts to connect; reports by `link`.   Throws: std::bad_alloc, and what asio throws.
+    [[nodiscard]] Connection open(const Link<Bytes>& link) {
+        return Connection{*this, link, server_, nullptr};
+    }
+    [[nodiscard]] Connection open(const Link<Bytes>& link, const std::string& token) {
+        return Connection{*this, link, server_, &token};
+    }
+    /// The same to another server.
+    [[nodiscard]] Connection open(const Link<Bytes>& link, const posix::Endpoint& server) {
+        return Connection{*this, link, server, nullptr};
+    }
+    [[nodiscard]] Connection open(const Link<Bytes>& link, const posix::Endpoint& server,
+                                  const std::string& token) {
+        return Connection{*this, link, server, &token};
+    }
+
+private:
+    [[nodiscard]] auto make_wire(const Link<Bytes>& link) const {
+        using Wire = detail::BeastWire<Stream>;
+        if constexpr (detail::NeedsTls<Stream>) {
+            return std::make_shared<Wire>(*context_, options_, link, *tls_);
+        } else {
+            return std::make_shared<Wire>(*context_, options_, link);
+        }
+    }
+
+    Context* context_;
+    TlsContext* tls_ = nullptr;
+    posix::Endpoint server_;
+    /// Shared: connections outlive it by what asio still holds.
+    std::shared_ptr<const WebSocketOptions> options_;
+};
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/adapter/detail/beast_failure.hpp
+/// BeastFailure: what the errors of asio and Beast mean for a WebSocket connection.
+#pragma once
+
+#include <utility>  // std::exchange; before asio, which in Boost 1.74 uses it without
+
+#include <boost/beast/http/error.hpp>
+#include <boost/beast/websocket/error.hpp>
+
+#include <belay/adapter/boost_asio.hpp>
+#include <belay/link/close_code.hpp>
+#include <belay/link/link_errc.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// Failures by where the error came up.
+struct BeastFailure {
+    using Asio = AsioOf<boost::asio::io_context>;
+    using Error = Asio::Error;
+
+    [[nodiscard]] static Failure garbage() noexcept {
+        return Failure::from(std::make_error_code(std::errc::protocol_error));
+    }
+    [[nodiscard]] static Failure of_dial(const Error& error) noexcept {
+        Failure failure = Failure::from(Asio::standard(error));
+        if (Asio::unresolved(error)) failure.cause = Cause::refused;
+        return failure;
+    }
+    [[nodiscard]] static Failure of_handshake(const Error& error) noexcept {
+        namespace http = boost::beast::http;
+        const bool ended = error == http::error::end_of_stream ||
+                           error == http::error::partial_message || Asio::ended(error);
+        if (ended) return failure_of(LinkErrc::closed_by_peer);
+        return with_protocol(error);
+    }
+    /// While it is open; not of a close frame.
+    [[nodiscard]] static Failure of_stream(const Error& error) noexcept {
+        const bool of_system = error.category() == boost::asio::error::get_system_category();
+        // No goodbye, by whatever the stream below calls it.
+        if (!of_system && !is_of_beast(error)) return websocket_failure(1006);
+        return with_protocol(error);
+    }
+
+private:
+    [[nodiscard]] static Failure with_protocol(const Error& error) noexcept {
+        Failure failure = Failure::from(Asio::standard(error));
+        if (is_of_beast(error)) failure.cause = Cause::protocol;
+        return failure;
+    }
+    [[nodiscard]] static bool is_of_beast(const Error& error) noexcept {
+        namespace beast = boost::beast;
+        return error.category() == make_error_code(beast::http::error::bad_version).category() ||
+               error.category() == make_error_code(beast::websocket::error::closed).category();
+    }
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

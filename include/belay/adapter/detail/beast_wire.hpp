@@ -1,0 +1,396 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/adapter/detail/beast_wire.hpp
+/// BeastWire: the stream of one connection of BeastWebSocket, which asio's handlers keep alive.
+#pragma once
+
+#include <chrono>    // std::chrono::seconds
+#include <deque>     // std::deque
+#include <memory>    // std::enable_shared_from_this
+#include <new>       // std::bad_alloc
+#include <optional>  // std::optional
+#include <utility>   // std::move; before asio, which in Boost 1.74 uses std::exchange without
+
+#include <boost/asio/write.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/core/tcp_stream.hpp>
+#include <boost/beast/http/empty_body.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/read.hpp>
+#include <boost/beast/websocket.hpp>
+
+#include <belay/adapter/boost_asio.hpp>
+#include <belay/adapter/detail/beast_failure.hpp>
+#include <belay/adapter/detail/beast_request.hpp>
+#include <belay/core/order.hpp>
+#include <belay/link/close_code.hpp>
+#include <belay/link/link.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// How a stream of the user's type does TLS; beast_tls.hpp has the one for OpenSSL.
+template <class Stream>
+struct BeastTls;
+
+template <class Stream>
+concept NeedsTls = requires { typename Stream::handshake_type; };
+template <class Stream>
+concept KnowsTls = !NeedsTls<Stream> || requires { typename BeastTls<Stream>::Context; };
+
+/// What a connection does. Every handler holds a reference, and does nothing once it is over.
+///
+/// Thread safety: the thread that runs the context.
+template <class Stream>
+class BeastWire : public std::enable_shared_from_this<BeastWire<Stream>> {
+    using Context = boost::asio::io_context;
+    using Asio = AsioOf<Context>;
+    using Tcp = Asio::Tcp;
+    using Error = Asio::Error;
+    using Options = WebSocketOptions;
+    using Code = boost::beast::websocket::close_code;
+    static constexpr bool is_tls = NeedsTls<Stream>;
+
+public:
+    template <class... A>
+    BeastWire(Context& context, std::shared_ptr<const Options> options, const Link<Bytes>& link,
+              A&... stream)
+        : options_{std::move(options)},
+          link_{link},
+          limit_{options_->message_bytes_max},
+          resolver_{context},
+          ws_{context, stream...} {}
+
+    void dial(const posix::Endpoint& server, const std::string* token) {
+        server_ = server;
+        has_token_ = token != nullptr;
+        if (const auto wrong = request_.make(server, *options_, token, is_tls ? 443 : 80)) {
+            return end(Failure::from(wrong));
+        }
+        const posix::Endpoint& next = has_proxy() ? options_->proxy : server_;
+        Error error;
+        const auto address = Asio::address(next.host, error);
+        const std::string port = std::to_string(next.port);
+        if (!error) {
+            const Tcp::endpoint one{address, next.port};
+            return connect(Tcp::resolver::results_type::create(one, next.host, port));
+        }
+        resolver_.async_resolve(next.host, port, Tcp::resolver::numeric_service,
+                                on([](auto& self, const Error& e, const auto& found) {
+                                    e ? self.end(BeastFailure::of_dial(e)) : self.connect(found);
+                                }));
+    }
+
+    [[nodiscard]] SendResult send(const Bytes& message) noexcept {
+        if (state_ != State::open || broken_) return SendResult::down;
+        if (options_->frames == WebSocketFrames::text && !is_utf8(message)) {
+            return SendResult::refused;
+        }
+        const std::size_t cost = cost_of(message);
+        if (!fits(cost)) {
+            refused_cost_ = cost;
+            return SendResult::busy;
+        }
+        if (!guarded([&] { output_.push_back(message); })) return SendResult::down;
+        waiting_ += cost;
+        write();
+        return SendResult::sent;
+    }
+    void ping() noexcept {
+        if (state_ != State::open || broken_ || pings_) return;
+        guarded([&] {
+            ws_.async_ping({}, on([](auto& self, const Error&) { self.pings_ = false; }));
+            pings_ = true;
+        });
+    }
+    void limit_messages(std::size_t bytes) noexcept {
+        limit_ = smaller(bytes, options_->message_bytes_max);
+    }
+    void resume_reading() noexcept {
+        if (!holds_ || state_ != State::open || !offer()) return;
+        read();
+    }
+    void close(const Failure& why) noexcept {
+        if (state_ == State::closing || state_ == State::over) return;
+        if (state_ != State::open || broken_) return end(why);
+        const bool has_code = why.category == &websocket_category() && is_sendable(why.code);
+        say_goodbye(has_code ? static_cast<Code>(why.code) : Code::normal, why);
+    }
+    void abandon() noexcept {
+        link_ = {};
+        if (state_ != State::over) end({});
+    }
+
+private:
+    enum class State : std::uint8_t { connecting, open, closing, over };
+
+    /// What is read at once; a message grows by so much.
+    static constexpr std::size_t read_bytes = std::size_t{64} << 10;
+    /// What a message costs beside its bytes, so that empty ones are bounded, too.
+    static constexpr std::size_t message_cost = 64;
+    /// How long a peer may take to answer a goodbye that this end began. The only timer here.
+    static constexpr std::chrono::seconds goodbye_max{2};
+
+    /// A handler that holds the wire, and is silent once it is over.
+    template <class F>
+    [[nodiscard]] auto on(F f) {
+        return [self = this->shared_from_this(), f](auto&&... a) {
+            if (self->state_ != State::over) f(*self, a...);
+        };
+    }
+    [[nodiscard]] auto& socket() noexcept {
+        auto& lowest = boost::beast::get_lowest_layer(ws_);
+        if constexpr (requires { lowest.socket(); }) {
+            return lowest.socket();
+        } else {
+            return lowest;
+        }
+    }
+    [[nodiscard]] bool has_proxy() const noexcept { return !options_->proxy.host.empty(); }
+
+    // ---- from dialling to the end --------------------------------------------------------------
+
+    void connect(const Tcp::resolver::results_type& found) {
+        Asio::connect(socket(), found, on([](auto& self, const Error& e, const auto&) {
+                          e ? self.end(BeastFailure::of_dial(e)) : self.connected();
+                      }));
+    }
+    void connected() {
+        Error error;
+        socket().set_option(Tcp::no_delay{true}, error);
+        if constexpr (!is_tls) {
+            const bool stays_here =
+                !has_proxy() && socket().remote_endpoint(error).address().is_loopback();
+            if (has_token_ && !stays_here) {
+                return end(Failure::from(make_error_code(WebSocketErrc::token_in_clear)));
+            }
+        }
+        has_proxy() ? ask_proxy() : secure();
+    }
+    void ask_proxy() {
+        text_ = BeastRequest::connect_to(server_, *options_);
+        boost::asio::async_write(socket(), boost::asio::buffer(text_),
+                                 on([](auto& self, const Error& e, std::size_t) {
+                                     e ? self.end(BeastFailure::of_dial(e)) : self.hear_proxy();
+                                 }));
+    }
+    void hear_proxy() {
+        answer_.emplace();
+        // What follows the header is the server's.
+        answer_->skip(true);
+        boost::beast::http::async_read_header(
+            socket(), input_, *answer_, on([](auto& self, const Error& e, std::size_t) {
+                if (e) return self.end(BeastFailure::of_handshake(e));
+                const auto& answer = self.answer_->get();
+                if (answer.result_int() / 100 != 2) return self.end(refusal_of(answer));
+                // Nobody asked the server anything yet.
+                if (self.input_.size() != 0) return self.end(BeastFailure::garbage());
+                self.secure();
+            }));
+    }
+    void secure() {
+        if constexpr (is_tls) {
+            using Tls = BeastTls<Stream>;
+            Stream& stream = ws_.next_layer();
+            if (const auto wrong =
+                    Tls::prepare(stream, server_.host, options_->insecure_no_verify)) {
+                return end(Failure::from(wrong));
+            }
+            Tls::handshake(stream, on([](auto& self, const Error& e) {
+                               e ? self.end(Tls::failure(self.ws_.next_layer())) : self.ask();
+                           }));
+        } else {
+            ask();
+        }
+    }
+    void ask() {
+        namespace websocket = boost::beast::websocket;
+        using websocket::stream_base;
+        ws_.set_option(stream_base::timeout{stream_base::none(), stream_base::none(), false});
+        ws_.set_option(stream_base::decorator(
+            [this](websocket::request_type& request) { request_.decorate(request, *options_); }));
+        websocket::permessage_deflate deflate;
+        deflate.client_enable = options_->deflate;
+        ws_.set_option(deflate);
+        // Measured here, by the piece: Beast's 0 would be no limit, and its refusal has no end.
+        ws_.read_message_max(0);
+        ws_.auto_fragment(false);
+        ws_.binary(options_->frames == WebSocketFrames::binary);
+        ws_.control_callback([this](websocket::frame_type kind, boost::beast::string_view) {
+            if (state_ == State::open) link_.pong(kind == websocket::frame_type::pong);
+        });
+        ws_.async_handshake(response_, request_.host, request_.target,
+                            on([](auto& self, const Error& e) { self.answered(e); }));
+    }
+    void answered(const Error& error) {
+        namespace websocket = boost::beast::websocket;
+        // Not kept longer than it takes.
+        request_ = {};
+        if (error == websocket::error::upgrade_declined) return end(refusal_of(response_));
+        if (error) return end(BeastFailure::of_handshake(error));
+        const auto chosen = response_[boost::beast::http::field::sec_websocket_protocol];
+        if (options_->subprotocol != std::string_view{chosen.data(), chosen.size()}) {
+            return end(Failure::from(make_error_code(WebSocketErrc::subprotocol_refused)));
+        }
+        response_ = {};
+        input_.consume(input_.size());
+        using websocket::stream_base;
+        ws_.set_option(stream_base::timeout{goodbye_max, stream_base::none(), false});
+        state_ = State::open;
+        link_.opened();
+        read();
+    }
+    /// The one place where Link::closed is reported. What asio may still write from stays.
+    void end(const Failure& why) noexcept {
+        state_ = State::over;
+        resolver_.cancel();
+        Error ignored;
+        socket().close(ignored);
+        link_.closed(why);
+    }
+
+    // ---- the goodbye ---------------------------------------------------------------------------
+
+    [[nodiscard]] static constexpr bool is_sendable(int code) noexcept {
+        return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) ||
+               (code >= 3000 && code <= 4999);
+    }
+    /// What waits is written first; the connection is over when the peer has answered.
+    void say_goodbye(Code code, const Failure& why) noexcept {
+        state_ = State::closing;
+        why_ = why;
+        code_ = code;
+        holds_ = false;
+        if (!writes_) finish();
+    }
+    void finish() noexcept {
+        guarded([&] {
+            ws_.async_close(code_, on([](auto& self, const Error&) { self.end(self.why_); }));
+        });
+    }
+    /// The peer did what it may not.
+    void give_up(Code code) noexcept {
+        Failure why = websocket_failure(static_cast<int>(code));
+        // Such a code from the peer would be about us.
+        why.cause = Cause::protocol;
+        // A goodbye would wait behind what is being written, and no timer runs for that.
+        writes_ ? end(why) : say_goodbye(code, why);
+    }
+
+    // ---- input ---------------------------------------------------------------------------------
+
+    void read() noexcept {
+        guarded([&] {
+            ws_.async_read_some(input_, read_bytes,
+                                on([](auto& self, const Error& e, std::size_t) { self.came(e); }));
+        });
+    }
+    void came(const Error& error) {
+        if (state_ == State::closing) {
+            if (!error) input_.consume(input_.size()), read();
+            return;
+        }
+        if (error) return end(end_of_input(error));
+        if (input_.size() > limit_) return give_up(Code::too_big);
+        const bool right_kind = ws_.got_binary() == (options_->frames == WebSocketFrames::binary);
+        if (!right_kind) return give_up(Code::unknown_data);
+        if (!ws_.is_message_done()) {
+            link_.pong(false);
+            return read();
+        }
+        const auto bytes = input_.cdata();
+        const auto* const first = static_cast<const std::byte*>(bytes.data());
+        if (!guarded([&] { held_.assign(first, first + bytes.size()); })) return;
+        input_.consume(input_.size());
+        if (input_.capacity() > 2 * read_bytes) input_ = {};
+        if (offer()) read();
+    }
+    [[nodiscard]] Failure end_of_input(const Error& error) const noexcept {
+        if (error == boost::beast::websocket::error::closed) {
+            const auto code = static_cast<int>(ws_.reason().code);
+            return websocket_failure(code == 0 ? 1005 : code);
+        }
+        return broken_ ? Failure::from(broken_) : BeastFailure::of_stream(error);
+    }
+    /// Hands a message up.   Returns: false if nobody takes it now; it is kept.
+    bool offer() {
+        holds_ = link_.received(std::move(held_)) != driver::Post::taken;
+        return !holds_;
+    }
+
+    // ---- output --------------------------------------------------------------------------------
+
+    [[nodiscard]] static std::size_t cost_of(const Bytes& message) noexcept {
+        return message.size() + message_cost;
+    }
+    [[nodiscard]] bool fits(std::size_t cost) const noexcept {
+        const std::size_t most = options_->output_bytes_max;
+        return waiting_ == 0 || (cost <= most && waiting_ <= most - cost);
+    }
+    /// Returns: false if there is no memory; the connection has ended then.
+    bool guarded(auto&& f) noexcept {
+        try {
+            f();
+        } catch (const std::bad_alloc&) {
+            end(Failure::from(std::make_error_code(std::errc::not_enough_memory)));
+            return false;
+        }
+        return true;
+    }
+    void write() noexcept {
+        if (writes_ || output_.empty()) return;
+        guarded([&] {
+            ws_.async_write(Asio::buffer(BytesView{output_.front()}),
+                            on([](auto& self, const Error& e, std::size_t) { self.wrote(e); }));
+            writes_ = true;
+        });
+    }
+    void wrote(const Error& error) {
+        writes_ = false;
+        if (error) {
+            broken_ = Asio::standard(error);
+            // Else the reading says why.
+            if (state_ == State::closing || holds_) {
+                end(state_ == State::closing ? why_ : Failure::from(broken_));
+            }
+            return;
+        }
+        waiting_ -= cost_of(output_.front());
+        output_.pop_front();
+        if (state_ == State::closing && output_.empty()) return finish();
+        write();
+        tell_room();
+    }
+    /// Once after send() answered busy: when half the buffer is free, and what was refused fits.
+    void tell_room() noexcept {
+        if (refused_cost_ == 0 || state_ != State::open) return;
+        if (waiting_ > options_->output_bytes_max / 2 || !fits(refused_cost_)) return;
+        refused_cost_ = 0;
+        link_.writable();
+    }
+
+    const std::shared_ptr<const Options> options_;
+    Link<Bytes> link_;
+    State state_ = State::connecting;
+    bool has_token_ = false;
+    /// held_ was refused, and nothing is read.
+    bool holds_ = false;
+    bool writes_ = false;
+    bool pings_ = false;
+    std::error_code broken_;
+    Failure why_{};
+    Code code_ = Code::normal;
+    std::size_t limit_;
+    std::size_t waiting_ = 0;       ///< costs of what is in output_
+    std::size_t refused_cost_ = 0;  ///< of what send() last answered busy to; 0 for none
+    std::deque<Bytes> output_;      ///< the first is being written
+    Bytes held_;
+    posix::Endpoint server_;
+    BeastRequest request_;
+    std::string text_;
+    std::optional<boost::beast::http::response_parser<boost::beast::http::empty_body>> answer_;
+    boost::beast::websocket::response_type response_;
+    boost::beast::flat_buffer input_;
+    Tcp::resolver resolver_;
+    boost::beast::websocket::stream<Stream> ws_;
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/adapter/detail/http_text.hpp
+/// What is written into HTTP requests, and read from answers.
+#pragma once
+
+#include <charconv>     // std::from_chars
+#include <optional>     // std::optional
+#include <string>       // std::string
+#include <string_view>  // std::string_view
+
+#include <belay/core/bytes.hpp>
+#include <belay/core/instant.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// Whether a text can be the value of a header: nothing in it ends the line.
+[[nodiscard]] constexpr bool is_header_value(std::string_view text) noexcept {
+    for (const char c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        if ((byte < 0x20 && c != '\t') || byte == 0x7F) return false;
+    }
+    return true;
+}
+/// Whether a text can be part of a request's first line, or the name of a header.
+[[nodiscard]] constexpr bool is_one_word(std::string_view text) noexcept {
+    return !text.empty() && is_header_value(text) && text.find_first_of(" \t") == text.npos;
+}
+[[nodiscard]] constexpr bool is_header_name(std::string_view text) noexcept {
+    return is_one_word(text) && text.find_first_of(":(),/;<=>?@[\\]{}\"") == text.npos;
+}
+
+/// A text as part of a query (RFC 3986, section 2).
+[[nodiscard]] inline std::string percent_encoded(std::string_view text) {
+    constexpr std::string_view digits = "0123456789ABCDEF";
+    std::string out;
+    for (const char c : text) {
+        const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                           (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' || c == '~';
+        const auto byte = static_cast<unsigned char>(c);
+        if (plain) {
+            out += c;
+        } else {
+            (out += '%') += digits[byte >> 4U];
+            out += digits[byte & 15U];
+        }
+    }
+    return out;
+}
+
+/// Whether bytes are UTF-8 (RFC 3629): what a text message must be.
+[[nodiscard]] constexpr bool is_utf8(BytesView bytes) noexcept {
+    for (std::size_t i = 0; i < bytes.size();) {
+        const auto first = static_cast<unsigned>(bytes[i++]);
+        if (first < 0x80) continue;
+        const unsigned more = first >= 0xF0 ? 3 : first >= 0xE0 ? 2 : 1;
+        if (first < 0xC2 || first > 0xF4 || bytes.size() - i < more) return false;
+        unsigned point = first & (0x3FU >> more);
+        for (unsigned left = more; left != 0; --left) {
+            const auto next = static_cast<unsigned>(bytes[i++]);
+            if ((next & 0xC0U) != 0x80U) return false;
+            point = point << 6U | (next & 0x3FU);
+        }
+        const bool too_long = (more == 2 && point < 0x800) || (more == 3 && point < 0x10000);
+        if (too_long || point > 0x10FFFF || (point >= 0xD800 && point <= 0xDFFF)) return false;
+    }
+    return true;
+}
+
+[[nodiscard]] inline std::optional<unsigned> number_in(std::string_view digits) noexcept {
+    unsigned value = 0;
+    const char* const end = digits.data() + digits.size();
+    const auto [at, error] = std::from_chars(digits.data(), end, value);
+    if (digits.empty() || error != std::errc{} || at != end) return std::nullopt;
+    return value;
+}
+
+/// "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110, section 5.6.7), as seconds since 1970.
+[[nodiscard]] inline std::optional<std::chrono::seconds> http_date(std::string_view text) noexcept {
+    constexpr std::string_view months = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    if (text.size() != 29 || text.substr(25) != " GMT") return std::nullopt;
+    const std::size_t month = months.find(text.substr(8, 3));
+    const auto day = number_in(text.substr(5, 2)), year = number_in(text.substr(12, 4));
+    const auto hour = number_in(text.substr(17, 2)), minute = number_in(text.substr(20, 2));
+    const auto second = number_in(text.substr(23, 2));
+    if (month == months.npos || month % 3 != 0) return std::nullopt;
+    if (!day || !year || !hour || !minute || !second) return std::nullopt;
+    const std::chrono::year_month_day date{std::chrono::year{static_cast<int>(*year)},
+                                           std::chrono::month{static_cast<unsigned>(month / 3 + 1)},
+                                           std::chrono::day{*day}};
+    if (!date.ok()) return std::nullopt;
+    return std::chrono::sys_days{date}.time_since_epoch() + std::chrono::hours{*hour} +
+           std::chrono::minutes{*minute} + std::chrono::seconds{*second};
+}
+
+/// What a Retry-After asks for: seconds, or a date, which is measured from the answer's own `Date`,
+/// so that no clock of ours counts. 0ns where there is none, or one that nobody can read; a day at
+/// the most.
+struct RetryAfter {
+    std::string_view value;
+    std::string_view date;
+
+    [[nodiscard]] Duration wait() const noexcept {
+        constexpr std::chrono::seconds most = std::chrono::hours{24};
+        std::chrono::seconds wait{0};
+        if (const auto seconds = number_in(value)) {
+            wait = std::chrono::seconds{*seconds};
+        } else {
+            const auto until = http_date(value), now = http_date(date);
+            if (until && now) wait = *until - *now;
+        }
+        return wait.count() <= 0 ? Duration{} : wait < most ? wait : most;
+    }
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

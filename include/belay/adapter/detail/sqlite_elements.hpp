@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/adapter/detail/sqlite_elements.hpp
+/// SqliteElements: the tables of a store in SQLite, with values as bytes.
+#pragma once
+
+#include <algorithm>  // std::copy
+#include <cstdint>    // std::int64_t
+#include <optional>   // std::optional
+#include <string>     // std::string
+#include <utility>    // std::exchange
+
+#include <belay/adapter/detail/sqlite_database.hpp>
+#include <belay/core/crc32c.hpp>
+#include <belay/core/result.hpp>
+#include <belay/sync/store_like.hpp>
+#include <belay/sync/sync_errc.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// What a SqliteStore says to its tables; see there for the format.
+class SqliteElements {
+public:
+    [[nodiscard]] std::error_code open(const std::string& path, bool flushes_each) {
+        bool is_new = false;
+        std::error_code error = db_.open(path);
+        if (!error) error = db_.recognise({0x62656C73, 1}, is_new);
+        if (!error) error = db_.configure(flushes_each);
+        if (!error && is_new) error = create();
+        const auto prepare = [&](const char* sql, SqliteStatement& into) {
+            if (!error) error = db_.prepare(sql, into);
+        };
+        prepare("SELECT crc, wall, counter, origin, value FROM element WHERE session=? AND id=?",
+                find_);
+        prepare("INSERT OR REPLACE INTO element VALUES (?, ?, ?, ?, ?, ?, ?)", put_);
+        prepare(
+            "UPDATE element SET crc=?3, wall=?4, counter=?5, origin=?6, value=?7 "
+            "WHERE session=?1 AND id=?2 AND value IS NOT NULL",
+            update_);
+        prepare("INSERT INTO applied (id, hash) VALUES (?, ?)", remember_);
+        prepare("SELECT hash FROM applied WHERE id=?", applied_);
+        prepare("DELETE FROM applied WHERE number<=?", forget_);
+        prepare("BEGIN IMMEDIATE", begin_);
+        prepare("COMMIT", commit_);
+        std::int64_t found[2] = {};
+        if (!error) {
+            error = db_.ask(
+                "SELECT horizon, ifnull((SELECT min(number) FROM applied), 1) FROM past", found);
+        }
+        horizon_ = WallTime{Duration{found[0]}};
+        first_ = found[1];
+        return error;
+    }
+
+    /// The element, and its value's bytes if it is live.
+    [[nodiscard]] Result<ElementState> find(const ElementKey& key, Bytes* value) {
+        const SqliteRun run{find_};
+        run.bind(1, as_bytes(key.session));
+        run.bind(2, as_bytes(key.id));
+        const int answer = run.step();
+        if (answer == SQLITE_DONE) return ElementState{};
+        if (answer != SQLITE_ROW) return db_.code_of(answer);
+        const BytesView origin = run.bytes(3);
+        const bool live = !run.is_null(4);
+        const BytesView bytes = live ? run.bytes(4) : BytesView{};
+        Stamp stamp{
+            WallTime{Duration{run.number(1)}}, static_cast<std::uint32_t>(run.number(2)), {}};
+        if (origin.size() != stamp.origin.size()) return make_error_code(QueueErrc::corrupt);
+        std::copy(origin.begin(), origin.end(), stamp.origin.begin());
+        if (run.number(0) != check(key, stamp, bytes, live)) {
+            return make_error_code(QueueErrc::corrupt);
+        }
+        if (value != nullptr) value->assign(bytes.begin(), bytes.end());
+        return ElementState{live ? Presence::live : Presence::removed, stamp};
+    }
+    /// The element is live with this value, whatever it was; no value: a tombstone.
+    [[nodiscard]] std::error_code put(const ElementKey& key, const std::optional<BytesView>& value,
+                                      const WriteMark& mark) {
+        return in_one_piece([&]() -> std::error_code {
+            const int answer = write(put_, key, value, mark);
+            return answer == SQLITE_DONE ? note(mark) : failed(answer);
+        });
+    }
+    /// The same of what is live.   Errors: store_disagrees: it is not.
+    [[nodiscard]] std::error_code update(const ElementKey& key, BytesView value,
+                                         const WriteMark& mark) {
+        return in_one_piece([&]() -> std::error_code {
+            const int answer = write(update_, key, value, mark);
+            if (answer != SQLITE_DONE) return failed(answer);
+            return db_.changes() == 1 ? note(mark) : make_error_code(SyncErrc::store_disagrees);
+        });
+    }
+    [[nodiscard]] std::error_code remember(const WriteMark& mark) {
+        return in_one_piece([&] { return note(mark); });
+    }
+    [[nodiscard]] Result<std::optional<std::uint64_t>> applied(const Id& operation) {
+        const SqliteRun run{applied_};
+        run.bind(1, BytesView{operation});
+        const int answer = run.step();
+        if (answer == SQLITE_DONE) return std::optional<std::uint64_t>{};
+        if (answer != SQLITE_ROW) return db_.code_of(answer);
+        return std::optional{static_cast<std::uint64_t>(run.number(0))};
+    }
+    /// Forgets the tombstones before `until`.
+    [[nodiscard]] std::error_code expire(WallTime until) {
+        const std::string before = std::to_string(until.time_since_epoch().count());
+        const WallTime was = horizon_;
+        const std::error_code error = in_one_piece([&] {
+            const std::string sql = "DELETE FROM element WHERE value IS NULL AND wall<" + before +
+                                    "; UPDATE past SET horizon=" + before;
+            const std::error_code failure = db_.execute(sql.c_str());
+            if (failure) broken_ = failure;
+            horizon_ = until;
+            return failure;
+        });
+        if (error) horizon_ = was;
+        return error;
+    }
+    [[nodiscard]] WallTime horizon() const noexcept { return horizon_; }
+    void remembers(std::int64_t most) noexcept { most_ = most; }
+
+    /// Runs `body` in a transaction of SQLite; what is not kept is undone.
+    template <class Body>
+    [[nodiscard]] std::error_code transaction(Body& body) {
+        if (std::exchange(inside_, true)) return SyncErrc::store_disagrees;
+        Undo undo{*this, horizon_, first_};
+        broken_ = {};
+        if (const int answer = SqliteRun{begin_}.step(); answer != SQLITE_DONE) {
+            return db_.code_of_write(answer);
+        }
+        if (const std::error_code error = body()) return error;
+        // A statement that failed may have ended the transaction, or left half an effect.
+        if (broken_) return broken_;
+        const int answer = SqliteRun{commit_}.step();
+        undo.needed = answer != SQLITE_DONE;
+        return undo.needed ? db_.code_of_write(answer) : std::error_code{};
+    }
+    /// SQLite's own words for its last failure; "" if there was none.
+    [[nodiscard]] const char* last_words() const noexcept { return db_.last_words(); }
+
+private:
+    struct Undo {
+        ~Undo() {
+            of.inside_ = false;
+            if (!needed) return;
+            if (of.db_.in_transaction()) static_cast<void>(of.db_.execute("ROLLBACK"));
+            of.horizon_ = horizon;
+            of.first_ = first;
+        }
+        SqliteElements& of;
+        WallTime horizon;
+        std::int64_t first;
+        bool needed = true;
+    };
+
+    // So many more than asked for are remembered at most, before the oldest go.
+    static constexpr std::int64_t forgotten_at_once = 1024;
+
+    [[nodiscard]] static std::uint32_t check(const ElementKey& key, const Stamp& stamp,
+                                             BytesView value, bool live) noexcept {
+        std::byte head[29];
+        store_le(head, static_cast<std::uint64_t>(stamp.wall.time_since_epoch().count()));
+        store_le(head + 8, stamp.counter);
+        std::copy(stamp.origin.begin(), stamp.origin.end(), head + 12);
+        head[28] = std::byte{live};
+        return crc32c(value, crc32c(as_bytes(key.id), crc32c(as_bytes(key.session), crc32c(head))));
+    }
+    [[nodiscard]] std::error_code create() noexcept {
+        return db_.execute(
+            "BEGIN; CREATE TABLE element (session BLOB NOT NULL, id BLOB NOT NULL, crc INTEGER NOT "
+            "NULL, wall INTEGER NOT NULL, counter INTEGER NOT NULL, origin BLOB NOT NULL, value "
+            "BLOB, PRIMARY KEY (session, id)) WITHOUT ROWID; CREATE INDEX tombstone ON element "
+            "(wall) WHERE value IS NULL; CREATE TABLE applied (number INTEGER PRIMARY KEY, id BLOB "
+            "NOT NULL UNIQUE, hash INTEGER NOT NULL); CREATE TABLE past (horizon INTEGER NOT "
+            "NULL); INSERT INTO past VALUES (-9223372036854775808); PRAGMA "
+            "application_id=0x62656C73; PRAGMA user_version=1; COMMIT");
+    }
+    [[nodiscard]] static int write(const SqliteStatement& statement, const ElementKey& key,
+                                   const std::optional<BytesView>& value, const WriteMark& mark) {
+        const Stamp& stamp = mark.stamp;
+        const SqliteRun run{statement};
+        run.bind(1, as_bytes(key.session));
+        run.bind(2, as_bytes(key.id));
+        run.bind(3,
+                 std::int64_t{check(key, stamp, value.value_or(BytesView{}), value.has_value())});
+        run.bind(4, std::int64_t{stamp.wall.time_since_epoch().count()});
+        run.bind(5, std::int64_t{stamp.counter});
+        run.bind(6, BytesView{stamp.origin});
+        if (value) run.bind(7, *value);
+        return run.step();
+    }
+    [[nodiscard]] std::error_code note(const WriteMark& mark) {
+        {
+            const SqliteRun run{remember_};
+            run.bind(1, BytesView{mark.operation});
+            run.bind(2, static_cast<std::int64_t>(mark.hash));
+            if (const int answer = run.step(); answer != SQLITE_DONE) return failed(answer);
+        }
+        const std::int64_t last = db_.last_number();
+        if (last - first_ < most_ + forgotten_at_once) return {};
+        const SqliteRun run{forget_};
+        run.bind(1, last - most_);
+        if (const int answer = run.step(); answer != SQLITE_DONE) return failed(answer);
+        first_ = last - most_ + 1;
+        return {};
+    }
+    [[nodiscard]] std::error_code failed(int answer) noexcept {
+        broken_ = db_.code_of_write(answer);
+        return broken_;
+    }
+    /// In the transaction there is, or in one of its own.
+    template <class Body>
+    [[nodiscard]] std::error_code in_one_piece(Body body) {
+        if (!inside_) return transaction(body);
+        return broken_ ? broken_ : body();
+    }
+
+    // The statements end before the database.
+    SqliteDatabase db_;
+    SqliteStatement find_;
+    SqliteStatement put_;
+    SqliteStatement update_;
+    SqliteStatement remember_;
+    SqliteStatement applied_;
+    SqliteStatement forget_;
+    SqliteStatement begin_;
+    SqliteStatement commit_;
+    WallTime horizon_ = WallTime::min();
+    std::int64_t first_ = 1;  // of the ids that are remembered
+    std::int64_t most_ = 0;
+    bool inside_ = false;       // a transaction is under way
+    std::error_code broken_{};  // the transaction under way cannot be kept
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/adapter/nlohmann_json.hpp
+/// to_json, from_json: what sync hands out and takes, as JSON. Needs nlohmann/json.
+///
+///     nlohmann::json json = result;                           // of a SyncResult
+///     auto operations = json.get<std::vector<Operation<Note>>>();
+///
+/// - Id: 32 hexadecimal digits.
+/// - Stamp: {"wall": nanoseconds since 1970, "counter", "origin"}.
+/// - Operation: {"id", "stamp"} and one of "AddElement": {"id", "element"}, "UpdateElement": {"id",
+///   "changes", "base"}, "RemoveElement": {"id"}, "Interaction": {"id", "what"}.
+/// - The reason of a conflict: "ElementNotFound", "ElementAlreadyExists", "ConcurrentModification",
+///   or {"StaleTimestamp": {"local", "remote"}}.
+/// - Conflict: {"operation", "reason", "resolved"}.
+/// - FailedOperation: {"operation", "error": text, "code": {"category", "value"}, "retryable"}.
+/// - SyncResult: {"success", "synced_count", "conflict_count", "failed_count", "conflicts",
+///   "failed_operations", "duration_ms", "timestamp", "retry_attempts"}.
+///
+/// `base` is left out where there is none; `duration_ms` and `timestamp` (since 1970) are whole
+/// milliseconds. Values are as their own to_json and from_json make them.
+///
+/// Errors: what from_json cannot read throws nlohmann::json::exception, as is usual there: wrong
+/// types, missing members, an operation with none or several actions, counts that do not fit, and
+/// results whose counts are not those of their lists. Parsing, and its limits, are nlohmann's.
+#pragma once
+
+#include <cstdint>       // std::int64_t
+#include <limits>        // std::numeric_limits
+#include <optional>      // std::optional
+#include <string>        // std::string
+#include <system_error>  // std::error_code
+#include <utility>       // std::move
+
+#include <belay/queue/queue_errc.hpp>
+#include <belay/sync/operation.hpp>
+#include <belay/sync/sync_errc.hpp>
+#include <belay/sync/sync_result.hpp>
+#include <nlohmann/json.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+namespace detail {
+
+using Json = nlohmann::json;
+
+/// Refuses a document the way nlohmann does.
+[[noreturn]] inline void refuse_json(const std::string& what, const Json& json) {
+    throw Json::other_error::create(599, "belay: " + what, &json);
+}
+inline const Json& object_of(const Json& json, const char* what) {
+    if (!json.is_object()) refuse_json(std::string{what} + " must be an object", json);
+    return json;
+}
+template <class T>
+[[nodiscard]] T number_of(const Json& json, const char* what) {
+    if (!json.is_number_integer()) refuse_json(std::string{what} + " must be an integer", json);
+    bool fits = false;
+    if (json.is_number_unsigned()) {
+        constexpr auto most = static_cast<std::uint64_t>(std::numeric_limits<T>::max());
+        fits = json.get<std::uint64_t>() <= most;
+    } else if constexpr (std::is_signed_v<T>) {
+        fits = json.get<std::int64_t>() >= std::numeric_limits<T>::min();
+    }
+    if (!fits) refuse_json(std::string{what} + " is out of range", json);
+    return json.get<T>();
+}
+
+[[nodiscard]] inline std::string json_of_id(const Id& id) {
+    static constexpr char digits[] = "0123456789abcdef";
+    std::string text;
+    for (const std::byte b : id) {
+        text += digits[std::to_integer<unsigned>(b) >> 4U];
+        text += digits[std::to_integer<unsigned>(b) & 15U];
+    }
+    return text;
+}
+[[nodiscard]] inline Id id_of_json(const Json& json) {
+    const auto& text = json.get_ref<const std::string&>();
+    if (text.size() != 2 * Id{}.size()) refuse_json("an id has 32 hexadecimal digits", json);
+    Id id{};
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const char c = text[i];
+        unsigned digit = 0;
+        if (c >= '0' && c <= '9') {
+            digit = static_cast<unsigned>(c - '0');
+        } else if (c >= 'a' && c <= 'f') {
+            digit = static_cast<unsigned>(c - 'a') + 10;
+        } else {
+            refuse_json("an id has 32 hexadecimal digits", json);
+        }
+        id[i / 2] = static_cast<std::byte>(std::to_integer<unsigned>(id[i / 2]) << 4U | digit);
+    }
+    return id;
+}
+
+[[nodiscard]] inline Json json_of_code(const std::error_code& code) {
+    return {{"category", code.category().name()}, {"value", code.value()}};
+}
+/// Of the categories that stores use; one that is not known is a store's that failed.
+[[nodiscard]] inline std::error_code code_of_json(const Json& json) {
+    const auto& category = json.at("category").get_ref<const std::string&>();
+    const int value = number_of<int>(json.at("value"), "value");
+    if (category == sync_category().name()) return {value, sync_category()};
+    if (category == queue_category().name()) return {value, queue_category()};
+    if (category == std::generic_category().name()) return {value, std::generic_category()};
+    if (category == std::system_category().name()) return {value, std::system_category()};
+    return SyncErrc::store_failed;
+}
+
+[[nodiscard]] inline std::int64_t milliseconds_of(Duration time) noexcept {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(time).count();
+}
+[[nodiscard]] inline Duration duration_of(const Json& json, const char* what) {
+    const auto count = number_of<std::int64_t>(json, what);
+    constexpr std::int64_t most = Duration::max().count() / 1'000'000;
+    if (count > most || count < -most) refuse_json(std::string{what} + " is out of range", json);
+    return Duration{count * 1'000'000};
+}
+
+}  // namespace detail
+
+/// A stamp as JSON.
+inline void to_json(nlohmann::json& json, const Stamp& stamp) {
+    json = {{"wall", std::int64_t{stamp.wall.time_since_epoch().count()}},
+            {"counter", stamp.counter},
+            {"origin", detail::json_of_id(stamp.origin)}};
+}
+/// A stamp from JSON.   Throws: nlohmann::json::exception.
+inline void from_json(const nlohmann::json& json, Stamp& stamp) {
+    detail::object_of(json, "a stamp");
+    stamp.wall = WallTime{Duration{detail::number_of<std::int64_t>(json.at("wall"), "wall")}};
+    stamp.counter = detail::number_of<std::uint32_t>(json.at("counter"), "counter");
+    stamp.origin = detail::id_of_json(json.at("origin"));
+}
+
+template <class Value>
+void to_json(nlohmann::json& json, const Operation<Value>& operation) {
+    json = {{"id", detail::json_of_id(operation.id)}, {"stamp", operation.stamp}};
+    if (const auto* add = std::get_if<AddElement<Value>>(&operation.action)) {
+        json["AddElement"] = {{"id", add->id}, {"element", add->element}};
+    } else if (const auto* update = std::get_if<UpdateElement<Value>>(&operation.action)) {
+        json["UpdateElement"] = {{"id", update->id}, {"changes", update->changes}};
+        if (update->base) json["UpdateElement"]["base"] = *update->base;
+    } else if (const auto* removal = std::get_if<RemoveElement>(&operation.action)) {
+        json["RemoveElement"] = {{"id", removal->id}};
+    } else if (const auto* interaction = std::get_if<Interaction>(&operation.action)) {
+        json["Interaction"] = {{"id", interaction->id}, {"what", interaction->what}};
+    }
+}
+template <class Value>
+void from_json(const nlohmann::json& json, Operation<Value>& operation) {
+    detail::object_of(json, "an operation");
+    operation.id = detail::id_of_json(json.at("id"));
+    operation.stamp = json.at("stamp").get<Stamp>();
+    int actions = 0;
+    const auto action = [&](const char* name) -> const nlohmann::json* {
+        const auto at = json.find(name);
+        if (at == json.end()) return nullptr;
+        ++actions;
+        return &detail::object_of(*at, name);
+    };
+    const auto id = [](const nlohmann::json& of) { return of.at("id").get<std::string>(); };
+    if (const nlohmann::json* add = action("AddElement")) {
+        operation.action = AddElement<Value>{id(*add), add->at("element").get<Value>()};
+    }
+    if (const nlohmann::json* update = action("UpdateElement")) {
+        UpdateElement<Value> made{id(*update), update->at("changes").get<Value>(), {}};
+        if (const nlohmann::json::const_iterator base = update->find("base");
+            base != update->end()) {
+            made.base.emplace(base->get<Value>());
+        }
+        operation.action = std::move(made);
+    }
+    if (const nlohmann::json* removal = action("RemoveElement")) {
+        operation.action = RemoveElement{id(*removal)};
+    }
+    if (const nlohmann::json* interaction = action("Interaction")) {
+        operation.action =
+            Interaction{id(*interaction), interaction->at("what").get<std::string>()};
+    }
+    if (actions != 1) detail::refuse_json("an operation has one action", json);
+}
+
+template <OperationLike Op>
+void to_json(nlohmann::json& json, const Conflict<Op>& conflict) {
+    nlohmann::json reason = std::string{to_string(conflict.reason)};
+    if (const auto* stale = std::get_if<StaleTimestamp>(&conflict.reason)) {
+        reason = {{"StaleTimestamp", {{"local", stale->local}, {"remote", stale->remote}}}};
+    }
+    json = {{"operation", conflict.operation},
+            {"reason", std::move(reason)},
+            {"resolved", conflict.resolved}};
+}
+template <OperationLike Op>
+void from_json(const nlohmann::json& json, Conflict<Op>& conflict) {
+    detail::object_of(json, "a conflict");
+    conflict.operation = json.at("operation").get<Op>();
+    conflict.resolved = json.at("resolved").get<bool>();
+    const nlohmann::json& reason = json.at("reason");
+    if (reason.is_object()) {
+        const nlohmann::json& stale = reason.at("StaleTimestamp");
+        conflict.reason =
+            StaleTimestamp{stale.at("local").get<Stamp>(), stale.at("remote").get<Stamp>()};
+        return;
+    }
+    const auto& name = reason.get_ref<const std::string&>();
+    for (const ConflictReason& one :
+         {ConflictReason{ElementNotFound{}}, ConflictReason{ElementAlreadyExists{}},
+          ConflictReason{ConcurrentModification{}}}) {
+        if (name == to_string(one)) {
+            conflict.reason = one;
+            return;
+        }
+    }
+    detail::refuse_json("no reason of a conflict", reason);
+}
+
+template <OperationLike Op>
+void to_json(nlohmann::json& json, const FailedOperation<Op>& failed) {
+    json = {{"operation", failed.operation},
+            {"error", failed.error.message()},
+            {"code", detail::json_of_code(failed.error)},
+            {"retryable", failed.retryable}};
+}
+template <OperationLike Op>
+void from_json(const nlohmann::json& json, FailedOperation<Op>& failed) {
+    detail::object_of(json, "a failed operation");
+    failed.operation = json.at("operation").get<Op>();
+    failed.error = detail::code_of_json(json.at("code"));
+    failed.retryable = json.at("retryable").get<bool>();
+}
+
+template <OperationLike Op>
+void to_json(nlohmann::json& json, const SyncResult<Op>& result) {
+    json = {{"success", result.success},
+            {"synced_count", result.synced_count},
+            {"conflict_count", result.conflict_count},
+            {"failed_count", result.failed_count},
+            {"conflicts", result.conflicts},
+            {"failed_operations", result.failed_operations},
+            {"duration_ms", detail::milliseconds_of(result.duration)},
+            {"timestamp", detail::milliseconds_of(result.timestamp.time_since_epoch())},
+            {"retry_attempts", result.retry_attempts}};
+}
+template <OperationLike Op>
+void from_json(const nlohmann::json& json, SyncResult<Op>& result) {
+    detail::object_of(json, "a result");
+    const auto count = [&](const char* name) {
+        return detail::number_of<std::size_t>(json.at(name), name);
+    };
+    result.success = json.at("success").get<bool>();
+    result.synced_count = count("synced_count");
+    result.conflict_count = count("conflict_count");
+    result.failed_count = count("failed_count");
+    result.conflicts = json.at("conflicts").get<std::vector<Conflict<Op>>>();
+    result.failed_operations = json.at("failed_operations").get<std::vector<FailedOperation<Op>>>();
+    result.duration = detail::duration_of(json.at("duration_ms"), "duration_ms");
+    result.timestamp = WallTime{detail::duration_of(json.at("timestamp"), "timestamp")};
+    result.retry_attempts =
+        detail::number_of<std::uint64_t>(json.at("retry_attempts"), "retry_attempts");
+    if (result.conflicts.size() != result.conflict_count ||
+        result.failed_operations.size() != result.failed_count ||
+        result.success != (result.failed_count == 0)) {
+        detail::refuse_json("the counts of a result are not those of its lists", json);
+    }
+}
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/adapter/sqlite_store.hpp
+/// SqliteStore: the elements of sessions in one SQLite file. Needs sqlite3.
+#pragma once
+
+#include <concepts>  // std::same_as
+#include <string>    // std::string
+#include <utility>   // std::move
+
+#include <belay/adapter/detail/sqlite_elements.hpp>
+#include <belay/adapter/sqlite_error.hpp>
+#include <belay/queue/codec_like.hpp>
+#include <belay/sync/operation.hpp>
+#include <belay/sync/store_like.hpp>
+#include <belay/sync/sync_errc.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// How a store in SQLite is opened, and what it keeps.
+struct SqliteStoreOptions {
+    /// Whether what a call, or transaction, wrote is on the medium when it returns; otherwise it
+    /// survives the process, not a loss of power.
+    bool flushes_each = true;
+    /// So many of the latest operations are known by their id, and up to 1,024 more; an older one
+    /// that comes again is judged by its stamp.
+    std::size_t ids_remembered = 1'000'000;
+    /// So long it is remembered that an element was removed, and up to 1/256 longer; operations
+    /// older than that are refused. `forever` keeps all.
+    Duration tombstones_kept = std::chrono::hours{24 * 30};
+    /// The longest value, encoded; at most 1'000'000'000, the limit of SQLite.
+    std::size_t value_bytes_max = 1 << 20;
+};
+
+/// Elements in the tables of an SQLite database of their own; values as a codec makes them.
+///
+///     auto store = SqliteStore<NoteCodec>::open("notes.db");       // a Result
+///     SyncProcessor processor{std::ref(*store), LastWriteWins{}};
+///
+/// A transaction, or a call outside of one, happened or did not, whatever dies when. One object in
+/// one process has a file open at a time. Every element has a checksum: SQLite has none.
+///
+///     element (session BLOB, id BLOB, crc, wall, counter INTEGER, origin BLOB, value BLOB or NULL)
+///     applied (number INTEGER PRIMARY KEY, id BLOB UNIQUE, hash INTEGER); past (horizon INTEGER)
+///
+/// with application_id 0x62656C73 and user_version 1; no value: a tombstone. crc: the CRC32C of
+/// wall (8 bytes), counter (4), origin (16), 1 or 0 (live or not), session, id and value; numbers
+/// little endian.
+///
+/// Models:        StoreLike, with transactions.
+/// Thread safety: distinct objects safe. After fork, the child must not use or destroy it.
+/// Blocks:        every call, on the disk.
+/// Errors:        of SQLite, see SqliteError; a transaction in which a statement failed is undone
+///                as a whole. SyncErrc::bad_operation: the codec does not take the value, or it is
+///                too long; QueueErrc::corrupt: damaged, or the codec cannot decode it.
+template <CodecLike Codec, OperationLike Op = Operation<detail::DecodedBy<Codec>>>
+class SqliteStore {
+public:
+    using operation_type = Op;
+    using value_type = detail::DecodedBy<Codec>;
+    static_assert(std::same_as<value_type, typename Op::value_type>,
+                  "SqliteStore: the operation must have the codec's value_type");
+
+    /// Opens the store in the file `path`, or makes one there.
+    ///
+    /// Errors: what, where, and what to do, see SqliteError. A file of another program, or of a
+    ///         later version, is refused, and keeps its contents.
+    /// Throws: std::bad_alloc.
+    [[nodiscard]] static Result<SqliteStore, SqliteError> open(const std::string& path,
+                                                               SqliteStoreOptions options = {},
+                                                               Codec codec = {}) {
+        SqliteStore store{options, std::move(codec)};
+        std::error_code error;
+        if (path.empty() || path.find('\0') != path.npos || options.tombstones_kept < Duration{} ||
+            options.value_bytes_max > 1'000'000'000 || options.ids_remembered >> 40U != 0) {
+            error = make_error_code(QueueErrc::bad_options);
+        }
+        if (!error) error = store.tables_.open(path, options.flushes_each);
+        if (error) return SqliteError{error, path, store.tables_.last_words()};
+        store.tables_.remembers(static_cast<std::int64_t>(options.ids_remembered));
+        return store;
+    }
+
+    [[nodiscard]] Result<ElementState> find(const ElementKey& key) {
+        return tables_.find(key, nullptr);
+    }
+    [[nodiscard]] Result<std::optional<value_type>> read(const ElementKey& key) {
+        const Result<ElementState> found = tables_.find(key, &bytes_);
+        if (!found) return found.error();
+        if (found->presence != Presence::live) return std::optional<value_type>{};
+        std::optional<value_type> value = codec_.decode(BytesView{bytes_});
+        if (!value) return make_error_code(QueueErrc::corrupt);
+        return value;
+    }
+    [[nodiscard]] std::error_code add(const ElementKey& key, const value_type& value,
+                                      const WriteMark& mark) {
+        if (!encode(value)) return SyncErrc::bad_operation;
+        return tables_.put(key, BytesView{bytes_}, mark);
+    }
+    [[nodiscard]] std::error_code update(const ElementKey& key, const value_type& value,
+                                         const WriteMark& mark) {
+        if (!encode(value)) return SyncErrc::bad_operation;
+        return tables_.update(key, bytes_, mark);
+    }
+    [[nodiscard]] std::error_code remove(const ElementKey& key, const WriteMark& mark) {
+        return tables_.put(key, std::nullopt, mark);
+    }
+    [[nodiscard]] std::error_code remember(const WriteMark& mark) { return tables_.remember(mark); }
+    [[nodiscard]] Result<std::optional<std::uint64_t>> applied(const Id& operation) {
+        return tables_.applied(operation);
+    }
+
+    [[nodiscard]] std::error_code expire(WallTime now) {
+        if (options_.tombstones_kept == forever) return {};
+        const WallTime until = detail::earlier(now, options_.tombstones_kept);
+        // A statement over the table is not worth a moment's tombstones.
+        const WallTime worth_it = detail::later(tables_.horizon(), options_.tombstones_kept / 256);
+        return until > worth_it ? tables_.expire(until) : std::error_code{};
+    }
+    [[nodiscard]] WallTime horizon() const noexcept { return tables_.horizon(); }
+
+    /// See StoreLike.   Pre: none is under way.
+    template <class Body>
+    [[nodiscard]] std::error_code transaction(Body& body) {
+        return tables_.transaction(body);
+    }
+
+private:
+    SqliteStore(const SqliteStoreOptions& options, Codec&& codec)
+        : options_{options}, codec_{std::move(codec)} {}
+
+    [[nodiscard]] bool encode(const value_type& value) {
+        bytes_.clear();
+        return codec_.encode(value, bytes_) && bytes_.size() <= options_.value_bytes_max;
+    }
+
+    SqliteStoreOptions options_;
+    [[no_unique_address]] Codec codec_;
+    detail::SqliteElements tables_{};
+    Bytes bytes_{};
+};
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/adapter/websocket_error.hpp
+/// WebSocketErrc: what a WebSocket transport itself refuses.
+#pragma once
+
+#include <belay/core/cause.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// Errors of WebSocket transports beside close codes and HTTP statuses; category
+/// "belay.websocket".
+enum class WebSocketErrc {
+    token_in_clear = 1,       ///< a token would go over the network without TLS
+    bad_text = 2,             ///< a control character in a header, token, target or host
+    subprotocol_refused = 3,  ///< the server did not take the one that was asked for
+    certificate_refused = 4,  ///< the server's certificate is not for its name, or not trusted
+    tls_failed = 5            ///< no agreement on TLS
+};
+
+namespace detail {
+inline constexpr ErrorText websocket_error_texts[] = {
+    {"a token is sent over TLS, or to this machine itself: use wss", Cause::forbidden},
+    {"a header, token, target or host holds a character that it may not", Cause::permanent},
+    {"the server did not take the subprotocol that was asked for", Cause::protocol},
+    {"the server's certificate is not for its name, or not trusted", Cause::refused},
+    {"the server and this program do not agree on TLS", Cause::refused},
+};
+
+/// The category of WebSocketErrc.
+[[nodiscard]] inline const std::error_category& websocket_error_category() noexcept {
+    static const TableCategory category{"belay.websocket", websocket_error_texts};
+    return category;
+}
+}  // namespace detail
+
+/// Makes a std::error_code of it, which the conversion asks for.
+[[nodiscard]] inline std::error_code make_error_code(WebSocketErrc e) noexcept {
+    return {static_cast<int>(e), detail::websocket_error_category()};
+}
+
+}  // namespace belay::inline BELAY_ABI
+
+template <>
+struct std::is_error_code_enum<belay::WebSocketErrc> : std::true_type {};

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/fleet/detail/pool_member.hpp
+/// PoolMember, PoolEar, PoolHooks: one connection of a pool, what the pool hears of it, and tells.
+#pragma once
+
+#include <cstdint>  // std::uint64_t
+#include <utility>  // std::move
+
+#include <belay/link/supervisor.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// What a Pool P of messages M tells.
+template <class P, class M>
+struct PoolHooks {
+    using State = Hook<OnState, P, std::size_t, const Transition&>;
+    using Message = Hook<OnMessage, P, std::size_t, M>;
+    using Writable = Hook<OnWritable, P, std::size_t, Lane>;
+    using Idle = Hook<OnIdle, P>;
+
+    template <class O>
+    [[nodiscard]] static consteval bool explain() {
+        static_assert(State::template right<O>,
+                      "Pool: the observer's on_state must be 'on_state(std::size_t connection, "
+                      "const belay::Transition&)', or have 'auto& pool' in front of that");
+        static_assert(Message::template right<O>,
+                      "Pool: the observer's on_message must be 'on_message(std::size_t "
+                      "connection, message_type)', or have 'auto& pool' in front of that");
+        static_assert(Writable::template right<O>,
+                      "Pool: the observer's on_writable must be 'on_writable(std::size_t "
+                      "connection, belay::Lane)', or have 'auto& pool' in front of that");
+        static_assert(Idle::template right<O>,
+                      "Pool: the observer's on_idle must be 'on_idle()', or 'on_idle(auto& pool)'");
+        static_assert(hears_any_of<O, State, Message, Writable, Idle>,
+                      "Pool: the observer hears nothing: it needs one of on_state, on_message, "
+                      "on_writable, on_idle; one that may hear nothing derives from "
+                      "belay::NoObserver");
+        return true;
+    }
+};
+
+/// Tells a pool what one of its connections says. One that has left it tells nothing.
+template <class Pool>
+struct PoolEar {
+    Pool* pool;  ///< null once the connection, or the pool, has gone
+    std::size_t index;
+
+    void on_state(const Transition& change) {
+        if (pool != nullptr) pool->hear_state(index, change);
+    }
+    void on_message(typename Pool::message_type message, Lane) {
+        if (pool != nullptr) pool->hear_message(index, std::move(message));
+    }
+    void on_writable(Lane lane) {
+        if (pool != nullptr) pool->hear_writable(index, lane);
+    }
+};
+
+/// One connection of a pool.   Models: MachineLike.
+template <class Pool, class Transport, class Policy>
+struct PoolMember : Supervisor<Transport, Policy, PoolEar<Pool>> {
+    using Base = Supervisor<Transport, Policy, PoolEar<Pool>>;
+    using Base::Base;
+
+    [[nodiscard]] bool is_up() const noexcept {
+        return this->status().state == LinkState::connected;
+    }
+    /// Whether it is down, and dials sooner or later, if it may.
+    [[nodiscard]] bool seeks() const noexcept {
+        const LinkState state = this->status().state;
+        return state != LinkState::connected && state != LinkState::failed &&
+               state != LinkState::blocked_auth;
+    }
+    /// When the connection that is up, or was last, was known to live.
+    [[nodiscard]] Instant proof() const noexcept { return larger(up_at, this->heard_at()); }
+    void wait_for_scout(bool yes) {
+        // The last of those that are the user's own.
+        constexpr Gate gate{1U << 31};
+        if (std::exchange(waits, yes) == yes) return;
+        if (yes) {
+            this->shut(gate);
+        } else {
+            this->open(gate);
+        }
+    }
+
+    std::uint64_t ticket = 0;  ///< of the lease; 0: none
+    Instant up_at = always;    ///< when it last connected
+    bool waits = false;        ///< its gate is shut
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

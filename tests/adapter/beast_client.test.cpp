@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+// Goal: the example of a WebSocket client comes back when the server throws it out. Method: the
+// example's process, node's server.
+#include "e2e/process.hpp"
+#include "support/adapter/node_server.hpp"
+#include "support/catch.hpp"
+
+using namespace belay_test;
+
+TEST_CASE("The WebSocket client hears its answers over an outage",
+          "[adapter][beast_client][integration]") {
+    if (!NodeServer::is_here()) return;
+    NodeServer server;
+    e2e::Process example{
+        {WEBSOCKET_CLIENT_BINARY, std::to_string(server.port), "/echo", "hi", "2"}};
+    REQUIRE(example.says("answer: hi"));
+    server.hang_up();
+    CHECK(example.wait() == 0);
+    CHECK(example.text().find("cooldown\n  since planned: close code 1001") != std::string::npos);
+    CHECK(server.line_with("closed") == "closed 1001");
+    CHECK(server.line_with("closed") == "closed 1000");
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+// Goal: TLS is verified: who signed the certificate, and for which name. Method: node's server with a
+// certificate that the test makes for one name.
+#include <belay/adapter/beast_tls.hpp>
+
+#include <cstdlib>
+#include <string>
+
+#include "support/adapter/node_server.hpp"
+#include "support/adapter/websocket_rig.hpp"
+#include "support/catch.hpp"
+#include "support/temporary_directory.hpp"
+
+using namespace belay;
+using belay_test::NodeServer;
+
+namespace {
+
+namespace ssl = boost::asio::ssl;
+using Secure = BeastWebSocket<boost::beast::ssl_stream<boost::beast::tcp_stream>>;
+using Socketed = BeastWebSocket<boost::beast::ssl_stream<boost::asio::ip::tcp::socket>>;
+static_assert(explain::transport_like<Socketed>());
+
+/// Signed by itself, for a name alone.
+struct Certificate {
+    explicit Certificate(const std::string& name) {
+        const std::string command =
+            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 "
+            "-subj /CN=test -addext 'subjectAltName=" +
+            name + "' -keyout " + key() + " -out " + file() + " 2>/dev/null";
+        REQUIRE(std::system(command.c_str()) == 0);
+    }
+    [[nodiscard]] std::string file() const { return directory / "certificate.pem"; }
+    [[nodiscard]] std::string key() const { return directory / "key.pem"; }
+    [[nodiscard]] std::vector<std::string> arguments() const { return {file(), key()}; }
+    belay_test::TemporaryDirectory directory;
+};
+
+/// Dials the server by a name, trusting what it is told to.
+template <class Transport = Secure>
+struct SecureRig {
+    SecureRig(const std::string& host, std::uint16_t port, const std::string& trusted,
+              WebSocketOptions options = {})
+        : rig{[&](auto& io) {
+              if (!trusted.empty()) tls.load_verify_file(trusted);
+              options.target = "/request";
+              return Transport{io, tls, {host, port}, std::move(options)};
+          }} {}
+    ssl::context tls{ssl::context::tls_client};
+    belay_test::WebSocketRig<Transport> rig;
+};
+
+const Failure not_trusted = Failure::from(make_error_code(WebSocketErrc::certificate_refused));
+
+}  // namespace
+
+TEST_CASE("A server is trusted by its certificate, for its name", "[adapter][beast_tls][unit]") {
+    if (!NodeServer::is_here()) return;
+    const Certificate certificate{"DNS:localhost"};
+    NodeServer server{certificate.arguments()};
+
+    SecureRig<> right{"localhost", server.port, certificate.file()};
+    CHECK(right.rig.message().starts_with("/request\nHost\nlocalhost:"));
+    CHECK(server.line_with("name") == "name localhost");
+    SecureRig<Socketed> other_stream{"localhost", server.port, certificate.file()};
+    CHECK(other_stream.rig.message().starts_with("/request\n"));
+
+    SecureRig<> wrong_name{"127.0.0.1", server.port, certificate.file()};
+    CHECK(wrong_name.rig.failure() == not_trusted);
+    SecureRig<> unknown_signer{"localhost", server.port, ""};
+    CHECK(unknown_signer.rig.failure() == not_trusted);
+    SecureRig<> told_not_to{"127.0.0.1", server.port, "", {.insecure_no_verify = true}};
+    CHECK(told_not_to.rig.message().starts_with("/request\n"));
+}
+
+TEST_CASE("A certificate for an address, another name, and no TLS at all",
+          "[adapter][beast_tls][unit]") {
+    if (!NodeServer::is_here()) return;
+    const Certificate for_address{"IP:127.0.0.1"};
+    NodeServer server{for_address.arguments()};
+    SecureRig<> by_address{"127.0.0.1", server.port, for_address.file()};
+    CHECK(by_address.rig.message().starts_with("/request\n"));
+    SecureRig<> by_name{"localhost", server.port, for_address.file()};
+    CHECK(by_name.rig.failure() == not_trusted);
+
+    NodeServer plain;
+    SecureRig<> no_tls{"localhost", plain.port, for_address.file()};
+    CHECK(no_tls.rig.failure() == Failure::from(make_error_code(WebSocketErrc::tls_failed)));
+}
+
+TEST_CASE("Through a proxy the server's certificate counts", "[adapter][beast_tls][unit]") {
+    if (!NodeServer::is_here()) return;
+    const Certificate certificate{"DNS:localhost"};
+    NodeServer server{certificate.arguments()};
+    const WebSocketOptions options{.proxy = {"127.0.0.1", server.proxy_port},
+                                   .proxy_authorization = "Basic ZTpt"};
+    SecureRig<> right{"localhost", server.port, certificate.file(), options};
+    CHECK(right.rig.message().starts_with("/request\n"));
+    SecureRig<> wrong{"other.example", server.port, certificate.file(), options};
+    CHECK(wrong.rig.failure() == not_trusted);
+}

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: MIT
+// Goal: BeastWebSocket against a server of other people's making: messages, codes, refusals, tokens,
+// proxies, and peers that break the rules. Method: node's `ws`, see tests/node/ws/server.js.
+#include <belay/adapter/beast_websocket.hpp>
+
+#include <memory>
+#include <string>
+
+#include <belay/link/heartbeat.hpp>
+#include <belay/link/transport_check.hpp>
+#include <belay/link/with_token.hpp>
+#include <belay/policy/attempt_timeout.hpp>
+
+#include "support/adapter/node_server.hpp"
+#include "support/adapter/websocket_rig.hpp"
+#include "support/catch.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+using belay_test::NodeServer;
+
+namespace {
+
+using Plain = BeastWebSocket<>;
+
+std::string nth_line(std::uint64_t i) {
+    return std::to_string(i) + std::string(100 + i % 7, static_cast<char>('a' + i % 26));
+}
+
+/// Against `target` of the server.
+struct PlainRig : belay_test::WebSocketRig<Plain> {
+    PlainRig(const NodeServer& server, WebSocketOptions options)
+        : belay_test::WebSocketRig<Plain>{[&](auto& io) {
+              return Plain{io, {"127.0.0.1", server.port}, std::move(options)};
+          }} {}
+};
+
+/// For check_transport.
+struct NodeRig {
+    NodeRig(NodeServer& s, const WebSocketOptions& options)
+        : server{s}, transport{context, {"localhost", s.port}, options} {}
+    NodeServer& server;
+    boost::asio::io_context context{};
+    Plain transport;
+    void run_once() {
+        context.restart();
+        context.run_one_for(1ms);
+        context.poll();
+    }
+    void hang_up() { server.hang_up(); }
+};
+
+/// A token that is there at once.
+struct Given {
+    using token_type = std::string;
+    std::string token;
+    void operator()(auto completion) { completion(token); }
+};
+using Tokened = WithToken<Plain, Given>;
+belay_test::WebSocketRig<Tokened> with_token(const NodeServer& server, const std::string& token,
+                                             WebSocketOptions options) {
+    return belay_test::WebSocketRig<Tokened>{[&](auto& context) {
+        return Tokened{Plain{context, {"127.0.0.1", server.port}, std::move(options)},
+                       Given{token}};
+    }};
+}
+
+}  // namespace
+
+TEST_CASE("check_transport finds nothing wrong with BeastWebSocket",
+          "[adapter][beast_websocket][unit]") {
+    if (!NodeServer::is_here()) return;
+    NodeServer server;
+    const auto message = [](std::uint64_t i) {
+        const std::string text = nth_line(i);
+        const BytesView view = as_bytes(text);
+        return Bytes{view.begin(), view.end()};
+    };
+    for (const bool text : {false, true}) {
+        const WebSocketOptions options{
+            .target = "/echo",
+            .frames = text ? WebSocketFrames::text : WebSocketFrames::binary,
+            .deflate = text};
+        const auto broken =
+            check_transport([&] { return std::make_unique<NodeRig>(server, options); }, message);
+        INFO((broken ? to_string(*broken) : ""));
+        CHECK_FALSE(broken.has_value());
+    }
+}
+
+TEST_CASE("A code that the server closes with is websocket_failure's",
+          "[adapter][beast_websocket][unit]") {
+    if (!NodeServer::is_here()) return;
+    NodeServer server;
+    CHECK(PlainRig{server, {.target = "/close?code=4001"}}.failure() == websocket_failure(4001));
+    CHECK(PlainRig{server, {.target = "/close?code=4003"}}.failure().cause == Cause::forbidden);
+    CHECK(PlainRig{server, {.target = "/close?code=1013"}}.failure().cause == Cause::overloaded);
+    CHECK(PlainRig{server, {.target = "/close?code=1000"}}.failure().cause == Cause::lost);
+}
+
+TEST_CASE("An upgrade that the server refuses is http_failure's, with its Retry-After",
+          "[adapter][beast_websocket][unit]") {
+    if (!NodeServer::is_here()) return;
+    NodeServer server;
+    CHECK(PlainRig{server, {.target = "/refuse?status=503&retry=7"}}.failure() ==
+          http_failure(503, 7s));
+    // Measured from the answer's own date, in the year 1994.
+    const std::string until = "Sun,%2006%20Nov%201994%2008:50:37%20GMT";
+    CHECK(PlainRig{server, {.target = "/refuse?status=429&retry=" + until}}.failure() ==
+          http_failure(429, 60s));
+    CHECK(PlainRig{server, {.target = "/refuse?status=401"}}.failure().cause ==
+          Cause::unauthorized);
+    CHECK(PlainRig{server, {.target = "/refuse?status=200"}}.failure().cause == Cause::refused);
+}
+
+TEST_CASE("A message of the other kind ends the connection with 1003",
+          "[adapter][beast_websocket][unit]") {
+    if (!NodeServer::is_here()) return;
+    NodeServer server;
+    PlainRig rig{server, {.target = "/text"}};
+    CHECK(rig.failure() == websocket_failure(1003));
+    CHECK(server.line_with("closed") == "closed 1003");
+    CHECK(rig.app.messages.empty());
+    PlainRig text{server, {.target = "/text", .frames = WebSocketFrames::text}};
+    CHECK(text.message() == "text");
+    // And what is no text is never sent as such.
+    CHECK(text.link.send(Bytes(1, std::byte{0xFF})) == SendResult::refused);
+}
+
+TEST_CASE("A goodbye has the code of its failure, behind what was sent",
+          "[adapter][beast_websocket][unit]") {
+    if (!NodeServer::is_here()) return;
+    NodeServer server;
+    for (const int code : {4007, 1006, 0}) {
+        boost::asio::io_context context;
+        Plain transport{context, {"127.0.0.1", server.port}, {.target = "/quiet"}};
+        const auto box = detail::Ref<detail::LinkBox<Bytes>>::make(std::size_t{8});
+        box->epoch = 1;
+        auto connection = transport.open(Link<Bytes>{box, 1});
+        const auto until_told = [&] {
+            while (box->empty()) {
+                context.restart();
+                context.run_one_for(1ms);
+            }
+            box->begin_turn();
+            return box->pop();
+        };
+        REQUIRE(until_told().kind == part::EventKind::opened);
+        const Failure why = code == 0 ? Failure{.cause = Cause::planned} : websocket_failure(code);
+        connection.close(why);
+        const auto closed = until_told();
+        CHECK(closed.kind == part::EventKind::closed);
+        CHECK(closed.failure == why);
+        // 1006 says that there was no goodbye: nobody may send it.
+        CHECK(server.line_with("closed") == (code == 4007 ? "closed 4007" : "closed 1000"));
+    }
+}
+
+TEST_CASE("The limit counts what a message is when inflated", "[adapter][beast_websocket][fault]") {
+    if (!NodeServer::is_here()) return;
+    NodeServer server;
+    PlainRig rig{server, {.target = "/bomb", .message_bytes_max = 100'000, .deflate = true}};
+    CHECK(rig.failure().code == 1009);
+    CHECK(rig.app.failure.cause == Cause::protocol);
+    CHECK(server.line_with("closed") == "closed 1009");
+    CHECK(rig.app.messages.empty());
+}
+
+TEST_CASE("Peers that break the rules, or stop, end the connection",
+          "[adapter][beast_websocket][fault]") {
+    if (!NodeServer::is_here()) return;
+    NodeServer server;
+    SECTION("garbage") {
+        CHECK(PlainRig{server, {.target = "/garbage"}}.failure().cause == Cause::protocol);
+    }
+    SECTION("killed") {
+        PlainRig rig{server, {.target = "/quiet"}};
+        rig.connect();
+        server.kill();
+        CHECK(rig.failure().cause == Cause::lost);
+        CHECK(PlainRig{server, {.target = "/quiet"}}.failure().cause == Cause::refused);
+    }
+    SECTION("frozen") {
+        using Watched = Heartbeat<Plain>;
+        belay_test::WebSocketRig<Watched> rig{[&](auto& context) {
+            return Watched{Plain{context, {"127.0.0.1", server.port}, {.target = "/quiet"}},
+                           HeartbeatOptions{.every = 20ms, .dead_after = 1s}};
+        }};
+        rig.connect();
+        server.freeze();
+        CHECK(rig.failure() == failure_of(LinkErrc::heartbeat_lost));
+    }
+    SECTION("deaf to what is sent, and wrong in what it says") {
+        PlainRig rig{server, {.target = "/deaf"}};
+        rig.connect();
+        while (rig.link.send(Bytes(100'000)) == SendResult::sent) {
+            rig.context.restart();
+            rig.context.poll();
+        }
+        server.send_text();
+        CHECK(rig.failure() == websocket_failure(1003));
+    }
+    SECTION("half a handshake") {
+        boost::asio::io_context context;
+        AsioLoop loop{context};
+        belay_test::WebSocketApp app;
+        Supervisor link{Plain{context, {"127.0.0.1", server.port}, {.target = "/half"}},
+                        Policy{MaxAttempts{1}, AttemptTimeout{50ms}},
+                        {},
+                        std::ref(app)};
+        loop.attach(link);
+        link.start();
+        while (app.ends == 0) context.run_one_for(1ms), context.restart();
+        CHECK(app.failure == failure_of(LinkErrc::attempt_timed_out));
+    }
+}
+
+TEST_CASE("A token goes into a header or the query, and nowhere else",
+          "[adapter][beast_websocket][unit]") {
+    if (!NodeServer::is_here()) return;
+    NodeServer server;
+    const auto seen = [&](const std::string& token, WebSocketOptions options) {
+        options.target = "/request?a=b";
+        auto rig = with_token(server, token, std::move(options));
+        return rig.message();
+    };
+    CHECK(seen("secret", {}).find("\nAuthorization\nBearer secret") != std::string::npos);
+    CHECK(seen("secret", {.token_header = "X-Key", .token_prefix = ""}).find("X-Key\nsecret") !=
+          std::string::npos);
+    const std::string query = seen("a&b c", {.token_query = "access token"});
+    CHECK(query.starts_with("/request?a=b&access%20token=a%26b%20c\n"));
+    CHECK(query.find("Authorization") == std::string::npos);
+    const std::string extra = seen("t", {.headers = {{"X-Client", "belay"}}});
+    CHECK(extra.find("X-Client\nbelay") != std::string::npos);
+
+    const auto failure = [&](const std::string& token, WebSocketOptions options) {
+        auto rig = with_token(server, token, std::move(options));
+        return rig.failure();
+    };
+    const Failure bad = Failure::from(make_error_code(WebSocketErrc::bad_text));
+    CHECK(failure("a\r\nX: y", {}) == bad);
+    CHECK(failure("a", {.headers = {{"X-Client", "a\nb"}}}) == bad);
+    CHECK(failure("a", {.headers = {{"X Client", "b"}}}) == bad);
+    CHECK(PlainRig{server, {.target = "/a b"}}.failure() == bad);
+    // Beyond this machine, for all that anybody knows.
+    CHECK(failure("a", {.proxy = {"127.0.0.1", server.proxy_port}}) ==
+          Failure::from(make_error_code(WebSocketErrc::token_in_clear)));
+}
+
+TEST_CASE("The subprotocol that was asked for is the server's, or there is no connection",
+          "[adapter][beast_websocket][unit]") {
+    if (!NodeServer::is_here()) return;
+    NodeServer server;
+    PlainRig taken{server, {.target = "/quiet", .subprotocol = "chat.v2"}};
+    taken.connect();
+    PlainRig refused{server, {.target = "/quiet", .subprotocol = "chat.v9"}};
+    CHECK(refused.failure() == Failure::from(make_error_code(WebSocketErrc::subprotocol_refused)));
+}
+
+TEST_CASE("A proxy is asked for the connection by CONNECT", "[adapter][beast_websocket][unit]") {
+    if (!NodeServer::is_here()) return;
+    NodeServer server;
+    WebSocketOptions options{.target = "/request", .proxy = {"127.0.0.1", server.proxy_port}};
+    CHECK(PlainRig{server, options}.failure() == http_failure(407));
+    options.proxy_authorization = "Basic ZTpt";
+    CHECK(PlainRig{server, options}.message().starts_with("/request\n"));
+    CHECK(server.line_with("proxy") == "proxy 127.0.0.1:" + std::to_string(server.port));
+}
+
+TEST_CASE("BeastWebSocket may be destroyed at any time, its handlers come later",
+          "[adapter][beast_websocket][fault]") {
+    if (!NodeServer::is_here()) return;
+    NodeServer server;
+    for (int steps = 0; steps < 20; ++steps) {
+        boost::asio::io_context context;
+        {
+            AsioLoop loop{context};
+            Supervisor link{Plain{context,
+                                  {steps % 2 == 0 ? "localhost" : "127.0.0.1", server.port},
+                                  {.target = "/echo"}},
+                            Policy{MaxAttempts{1}}};
+            loop.attach(link);
+            link.start();
+            for (int i = 0; i < steps; ++i) {
+                context.restart();
+                context.run_one_for(1ms);
+                static_cast<void>(link.send(Bytes(100'000)));
+            }
+        }
+        context.restart();
+        context.run();
+    }
+}

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: MIT
+// Goal: results and operations go to JSON and back, with the names that other implementations have,
+// and what is no such document is refused. Method: golden texts, random values there and back, and
+// every document cut, changed and with each member gone.
+#include <belay/adapter/nlohmann_json.hpp>
+
+#include "support/catch.hpp"
+#include "support/sync/sync_rig.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using nlohmann::json;
+
+namespace {
+
+SyncResult<Op> a_result() {
+    SyncResult<Op> result;
+    result.success = false;
+    result.synced_count = 3;
+    result.conflict_count = 2;
+    result.failed_count = 1;
+    Op late{id_of(1), stamp(5, 2, 7), UpdateElement<std::string>{"e", "new", "old"}};
+    result.conflicts.push_back({late, StaleTimestamp{stamp(9), stamp(5, 2, 7)}, true});
+    result.conflicts.push_back(
+        {Op{id_of(2), stamp(6), RemoveElement{"f"}}, ElementNotFound{}, false});
+    result.failed_operations.push_back(
+        {Op{id_of(3), stamp(7), AddElement<std::string>{"g", "1"}}, SyncErrc::store_busy, true});
+    result.duration = std::chrono::milliseconds{700};
+    result.timestamp = WallTime{std::chrono::milliseconds{1'700'000'000'123}};
+    result.retry_attempts = 3;
+    return result;
+}
+bool refused_json(const json& document) {
+    try {
+        static_cast<void>(document.get<SyncResult<Op>>());
+        return false;
+    } catch (const json::exception&) {
+        return true;
+    }
+}
+/// Calls `visit` with every place in a document.
+template <class Visit>
+void each_place(json& root, json& at, Visit visit) {
+    visit(root, at);
+    for (auto& child : at) {
+        if (at.is_structured()) each_place(root, child, visit);
+    }
+}
+
+Op any_operation() {
+    const auto number = [] { return *rc::gen::arbitrary<std::uint64_t>(); };
+    // nlohmann writes UTF-8 only; other bytes are the value's own business.
+    const auto text = [] { return *rc::gen::string<std::string>(); };
+    const auto plain = [&] {
+        std::string made = text();
+        for (char& c : made) c = static_cast<char>(c & 0x7F);
+        return made;
+    };
+    Op op{id_of(number()),
+          {WallTime{Duration{*rc::gen::arbitrary<std::int64_t>()}},
+           *rc::gen::arbitrary<std::uint32_t>(), id_of(number())},
+          {}};
+    switch (*rc::gen::inRange(0, 5)) {
+        case 0:
+            op.action = AddElement<std::string>{plain(), plain()};
+            break;
+        case 1:
+            op.action = UpdateElement<std::string>{plain(), plain(), {}};
+            break;
+        case 2:
+            op.action = UpdateElement<std::string>{plain(), plain(), plain()};
+            break;
+        case 3:
+            op.action = RemoveElement{plain()};
+            break;
+        default:
+            op.action = Interaction{plain(), plain()};
+    }
+    return op;
+}
+
+}  // namespace
+
+TEST_CASE("a SyncResult has these names in JSON", "[adapter][nlohmann_json][golden]") {
+    const json document = a_result();
+    CHECK(document["success"] == false);
+    CHECK(document["synced_count"] == 3);
+    CHECK(document["conflict_count"] == 2);
+    CHECK(document["failed_count"] == 1);
+    CHECK(document["duration_ms"] == 700);
+    CHECK(document["timestamp"] == 1'700'000'000'123);
+    CHECK(document["retry_attempts"] == 3);
+    CHECK(document["conflicts"][0].dump() ==
+          R"({"operation":{"UpdateElement":{"base":"old","changes":"new","id":"e"},)"
+          R"("id":"01000000000000000000000000000000",)"
+          R"("stamp":{"counter":7,"origin":"02000000000000000000000000000000","wall":5}},)"
+          R"("reason":{"StaleTimestamp":{)"
+          R"("local":{"counter":0,"origin":"01000000000000000000000000000000","wall":9},)"
+          R"("remote":{"counter":7,"origin":"02000000000000000000000000000000","wall":5}}},)"
+          R"("resolved":true})");
+    CHECK(document["conflicts"][1]["reason"] == "ElementNotFound");
+    CHECK(document["failed_operations"][0]["error"] == "the store is busy");
+    CHECK(document["failed_operations"][0]["retryable"] == true);
+    CHECK(document["failed_operations"][0]["code"].dump() ==
+          R"({"category":"belay.sync","value":1})");
+    CHECK(document.size() == 9);
+}
+
+TEST_CASE("a SyncResult comes back from JSON", "[adapter][nlohmann_json]") {
+    SyncResult<Op> result = a_result();
+    CHECK(json::parse(json(result).dump()).get<SyncResult<Op>>() == result);
+    // Codes of others come back where their category is known.
+    for (const std::error_code code :
+         {make_error_code(QueueErrc::corrupt), std::make_error_code(std::errc::io_error),
+          std::error_code{28, std::system_category()}}) {
+        result.failed_operations[0].error = code;
+        CHECK(json::parse(json(result).dump()).get<SyncResult<Op>>() == result);
+    }
+    json document = result;
+    document["failed_operations"][0]["code"]["category"] = "of nobody here";
+    CHECK(document.get<SyncResult<Op>>().failed_operations[0].error == SyncErrc::store_failed);
+}
+
+TEST_CASE("operations of any contents go to JSON and back", "[adapter][nlohmann_json][property]") {
+    CHECK(rc::check("as they were", [] {
+        const Op op = any_operation();
+        RC_ASSERT(json::parse(json(op).dump()).get<Op>() == op);
+    }));
+    CHECK(rc::check("also in a result, with any reason", [] {
+        SyncResult<Op> result = a_result();
+        const Reason reasons[] = {ElementNotFound{}, ElementAlreadyExists{},
+                                  ConcurrentModification{},
+                                  StaleTimestamp{any_operation().stamp, any_operation().stamp}};
+        result.conflicts[1] = {any_operation(), reasons[*rc::gen::inRange(0, 4)],
+                               *rc::gen::arbitrary<bool>()};
+        RC_ASSERT(json::parse(json(result).dump()).get<SyncResult<Op>>() == result);
+    }));
+}
+
+TEST_CASE("from_json refuses what has a member missing, or of the wrong type",
+          "[adapter][nlohmann_json]") {
+    json root = a_result();
+    REQUIRE_FALSE(refused_json(root));
+    int places = 0;
+    std::vector<std::string> taken;
+    each_place(root, root, [&](json& whole, json& at) {
+        const json before = at;
+        // "error" is a text for people, and not read.
+        const bool is_text = before == "the store is busy";
+        for (const json& wrong : {json(nullptr), json::array(), json::object(), json(-1.5),
+                                  json("wrong"), json(std::uint64_t{1} << 63U)}) {
+            at = wrong;
+            ++places;
+            // Any text is an element's, any number a count of what was synced, or of retries.
+            const bool same_kind = (wrong.is_string() && before.is_string()) ||
+                                   (wrong.is_number_unsigned() && before == 3);
+            if (!refused_json(whole) && !is_text && !same_kind) taken.push_back(before.dump());
+        }
+        at = before;
+        if (at.is_object()) {
+            for (const auto& [name, value] : before.items()) {
+                at.erase(name);
+                ++places;
+                if (!refused_json(whole) && name != "base" && name != "error") {
+                    taken.push_back("no " + name);
+                }
+                at = before;
+            }
+        }
+    });
+    CHECK(places > 300);
+    CHECK(taken == std::vector<std::string>{});
+}
+
+TEST_CASE("from_json refuses counts, actions, ids and numbers that cannot be",
+          "[adapter][nlohmann_json]") {
+    const json good = a_result();
+    const auto with = [&](const char* path, const json& value) {
+        json changed = good;
+        changed[json::json_pointer{path}] = value;
+        return refused_json(changed);
+    };
+    CHECK(with("/synced_count", -1));
+    CHECK(with("/conflict_count", 1));
+    CHECK(with("/failed_count", 0));
+    CHECK(with("/success", true));
+    CHECK(with("/duration_ms", std::numeric_limits<std::int64_t>::max()));
+    CHECK(with("/conflicts/0/operation/stamp/counter", std::uint64_t{1} << 32U));
+    CHECK(with("/conflicts/0/operation/stamp/counter", -1));
+    CHECK(with("/conflicts/0/operation/id", "0100000000000000000000000000000"));
+    CHECK(with("/conflicts/0/operation/id", "0100000000000000000000000000000g"));
+    CHECK(with("/conflicts/0/operation/id", "0100000000000000000000000000000A"));
+    CHECK(with("/conflicts/0/operation/RemoveElement", json{{"id", "e"}}));
+    CHECK(with("/conflicts/1/reason", "NoSuchReason"));
+    CHECK(with("/failed_operations/0/code/value", 1.5));
+    CHECK_FALSE(with("/unknown", "ignored, so that later versions may say more"));
+}
+
+TEST_CASE("documents that are cut, deep or huge are refused, or read", "[adapter][nlohmann_json]") {
+    const std::string whole = json(a_result()).dump();
+    for (std::size_t length = 0; length < whole.size(); ++length) {
+        CHECK(json::parse(whole.substr(0, length), nullptr, false).is_discarded());
+    }
+    const std::size_t levels = 200'000;
+    json deep = json::parse(std::string(levels, '[') + std::string(levels, ']'));
+    CHECK(refused_json(deep));
+    json at_depth = a_result();
+    at_depth["conflicts"][0]["operation"]["UpdateElement"]["changes"] = std::move(deep);
+    CHECK(refused_json(at_depth));
+    SyncResult<Op> huge = a_result();
+    huge.conflicts.assign(20'000, huge.conflicts[0]);
+    huge.conflict_count = huge.conflicts.size();
+    CHECK(json::parse(json(huge).dump()).get<SyncResult<Op>>() == huge);
+}

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: MIT
+// Goal: a SqliteStore is a store with transactions, of any codec and operation.
+#include <belay/adapter/sqlite_store.hpp>
+
+#include "support/adapter/text_codec.hpp"
+
+using Store = belay::SqliteStore<belay_test::TextCodec>;
+static_assert(belay::StoreLike<Store>);
+static_assert(belay::detail::HasTransaction<Store>);
+static_assert(!std::copyable<Store>);
+static_assert(std::movable<Store>);

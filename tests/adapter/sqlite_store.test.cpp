@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: MIT
+// Goal: a SqliteStore is a right store, over restarts and SIGKILL, and says what is wrong with its
+// file. Method: the store check, a killed child, foreign, later, damaged and full files.
+#include <belay/adapter/sqlite_store.hpp>
+
+#include <sys/resource.h>
+
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+
+#include <belay/sync/store_check.hpp>
+#include <belay/sync/sync_processor.hpp>
+
+#include "support/adapter/text_codec.hpp"
+#include "support/catch.hpp"
+#include "support/sync/sync_rig.hpp"
+#include "support/temporary_directory.hpp"
+
+using namespace belay;
+using namespace belay_test;
+
+namespace {
+
+using TextStore = SqliteStore<TextCodec>;
+constexpr SqliteStoreOptions fast{.flushes_each = false};
+
+TextStore store_in(const std::string& path, SqliteStoreOptions options = fast) {
+    auto store = TextStore::open(path, options);
+    INFO(store.error().message());
+    REQUIRE(store);
+    return std::move(*store);
+}
+SqliteError refused_store(const std::string& path, SqliteStoreOptions options = fast) {
+    const auto store = TextStore::open(path, options);
+    REQUIRE_FALSE(store);
+    return store.error();
+}
+void run_sql(const std::string& path, const std::string& sql) {
+    sqlite3* db = nullptr;
+    REQUIRE(sqlite3_open(path.c_str(), &db) == SQLITE_OK);
+    REQUIRE(sqlite3_exec(db, sql.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK);
+    REQUIRE(sqlite3_close(db) == SQLITE_OK);
+}
+
+}  // namespace
+
+TEST_CASE("SqliteStore is a right store", "[adapter][sqlite_store]") {
+    const TemporaryDirectory dir;
+    int count = 0;
+    const auto make = [&] { return store_in(dir / std::to_string(++count)); };
+    const auto reopen = [&] { return store_in(dir / std::to_string(count)); };
+    const auto value = [](std::uint64_t i) {
+        return i % 7 == 0 ? std::string(i % 3, '\0') + std::to_string(i) : std::to_string(i);
+    };
+    const auto fault = check_store(make, value, reopen, {.histories = 10, .steps = 150});
+    if (fault) FAIL(to_string(fault->rule) << " in history " << fault->history);
+}
+
+TEST_CASE("SqliteStore remembers as many ids as it should, and not for ever",
+          "[adapter][sqlite_store]") {
+    const TemporaryDirectory dir;
+    SqliteStoreOptions options = fast;
+    options.ids_remembered = 10;
+    std::vector<Id> ids;
+    {
+        TextStore store = store_in(dir / "s", options);
+        auto body = [&]() -> std::error_code {
+            for (int i = 0; i < 1034; ++i) {
+                ids.push_back(fresh_id());
+                if (const auto error = store.remember({stamp(1), ids.back(), 5})) return error;
+            }
+            return {};
+        };
+        REQUIRE_FALSE(store.transaction(body));
+        CHECK(store.applied(ids[0]).value() == 5);
+        REQUIRE_FALSE(store.remember({stamp(1), fresh_id(), 5}));
+        CHECK_FALSE(store.applied(ids[0]).value());
+        CHECK_FALSE(store.applied(ids[1023]).value());
+        CHECK(store.applied(ids[1025]).value() == 5);
+    }
+    TextStore again = store_in(dir / "s", options);
+    for (int i = 0; i < 1025; ++i) REQUIRE_FALSE(again.remember({stamp(1), fresh_id(), 5}));
+    CHECK_FALSE(again.applied(ids[1025]).value());
+}
+
+TEST_CASE("SqliteStore is killed at any moment of a batch, and the batch is sent again",
+          "[adapter][sqlite_store]") {
+    const TemporaryDirectory dir;
+    Ops batch;
+    for (int i = 0; i < 60; ++i) {
+        batch.push_back(i % 2 == 0 ? add(std::to_string(i / 2), "new", stamp(i + 1))
+                                   : update(std::to_string(i / 2), "edited", stamp(i + 1)));
+    }
+    for (std::size_t dies_after = 0; dies_after < batch.size(); dies_after += 7) {
+        const std::string path = dir / std::to_string(dies_after);
+        // Killed in the midst of a transaction, after so many operations.
+        struct Killer : NoObserver {
+            std::size_t left;
+            explicit Killer(std::size_t count) : left{count} {}
+            void on_progress(const SyncProgress& progress) {
+                if (progress.decided >= left) std::raise(SIGKILL);
+            }
+        };
+        static_cast<void>(in_child([&] {
+            TextStore store = store_in(path);
+            SyncProcessor processor{std::ref(store), LastWriteWins{},
+                                    SyncOptions{.transaction_operations = 3}, Killer{dies_after},
+                                    WallByHand{}};
+            static_cast<void>(processor.process_batch("s", batch));
+            return true;
+        }));
+        TextStore store = store_in(path);
+        auto processor = processor_of(store, LastWriteWins{});
+        CHECK(sums(processor.process_batch("s", batch), batch.size()) == "60 0 0");
+        for (int i = 0; i < 30; ++i) {
+            CHECK(seen(store, std::to_string(i)) ==
+                  "live " + std::to_string(2 * i + 2) + " edited");
+        }
+    }
+}
+
+TEST_CASE("SqliteStore refuses the files of others, and keeps them", "[adapter][sqlite_store]") {
+    const TemporaryDirectory dir;
+    run_sql(dir / "theirs", "CREATE TABLE mine (x); INSERT INTO mine VALUES (1)");
+    CHECK(refused_store(dir / "theirs").code == QueueErrc::foreign_file);
+    std::ofstream{dir / "text"} << std::string(5000, 'x');
+    CHECK(refused_store(dir / "text").code == QueueErrc::foreign_file);
+    { TextStore store = store_in(dir / "s"); }
+    run_sql(dir / "s", "PRAGMA user_version=2");
+    CHECK(refused_store(dir / "s").code == QueueErrc::future_version);
+    // A queue is no store.
+    run_sql(dir / "q",
+            "CREATE TABLE queue (x); PRAGMA application_id=0x62656C71; "
+            "PRAGMA user_version=1");
+    CHECK(refused_store(dir / "q").code == QueueErrc::foreign_file);
+    CHECK(refused_store("").code == QueueErrc::bad_options);
+    SqliteStoreOptions bad = fast;
+    bad.value_bytes_max = 2'000'000'000;
+    CHECK(refused_store(dir / "s", bad).code == QueueErrc::bad_options);
+}
+
+TEST_CASE("SqliteStore is open once", "[adapter][sqlite_store]") {
+    const TemporaryDirectory dir;
+    const TextStore store = store_in(dir / "s");
+    CHECK(in_child([&] {
+        const auto second = TextStore::open(dir / "s");
+        return !second && second.error().code == QueueErrc::already_locked;
+    }));
+}
+
+TEST_CASE("SqliteStore notices damage of an element", "[adapter][sqlite_store]") {
+    for (const std::string change :
+         {"value=x'00'", "value=NULL", "wall=6", "counter=1", "origin=x'00'",
+          "origin=x'02000000000000000000000000000000'", "crc=1", "id=x'66'", "session=x'74'"}) {
+        const TemporaryDirectory dir;
+        {
+            TextStore store = store_in(dir / "s");
+            REQUIRE_FALSE(store.add({"s", "e"}, "value", {stamp(5), fresh_id(), 1}));
+        }
+        run_sql(dir / "s", "UPDATE element SET " + change);
+        INFO(change);
+        TextStore store = store_in(dir / "s");
+        const ElementKey key{change[0] == 's' ? "t" : "s", change[0] == 'i' ? "f" : "e"};
+        CHECK(store.find(key).error() == QueueErrc::corrupt);
+        CHECK(store.read(key).error() == QueueErrc::corrupt);
+        auto processor = processor_of(store, LastWriteWins{});
+        const SyncResult result =
+            processor.process_batch(key.session, Ops{update(std::string{key.id}, "new", stamp(9))});
+        REQUIRE(result.failed_count == 1);
+        CHECK_FALSE(result.failed_operations[0].retryable);
+    }
+}
+
+TEST_CASE("SqliteStore refuses what its codec does not take", "[adapter][sqlite_store]") {
+    const TemporaryDirectory dir;
+    SqliteStoreOptions options = fast;
+    options.value_bytes_max = 20;
+    TextStore store = store_in(dir / "s", options);
+    auto processor = processor_of(store, LastWriteWins{});
+    const SyncResult result = processor.process_batch(
+        "s", Ops{add("a", "unencodable", stamp(1)), add("b", std::string(20, 'x'), stamp(2)),
+                 add("c", std::string(21, 'x'), stamp(3)), add("d", "undecodable", stamp(4))});
+    REQUIRE(sums(result, 4) == "2 0 2");
+    CHECK(result.failed_operations[0].error == SyncErrc::bad_operation);
+    CHECK(result.failed_operations[1].error == SyncErrc::bad_operation);
+    CHECK(store.read({"s", "d"}).error() == QueueErrc::corrupt);
+}
+
+TEST_CASE("SqliteStore that has no room keeps what it had, and goes on when there is some",
+          "[adapter][sqlite_store]") {
+    const TemporaryDirectory dir;
+    CHECK(in_child([&] {
+        std::signal(SIGXFSZ, SIG_IGN);
+        TextStore store = store_in(dir / "s");
+        auto processor = processor_of(store, LastWriteWins{}, {.transaction_operations = 10});
+        rlimit limit{256 << 10, RLIM_INFINITY};
+        if (::setrlimit(RLIMIT_FSIZE, &limit) != 0) return false;
+        Ops batch;
+        for (int i = 0; i < 100; ++i) {
+            batch.push_back(add(std::to_string(i), std::string(10'000, 'x'), stamp(i + 1)));
+        }
+        const SyncResult full = processor.process_batch("s", batch);
+        if (full.failed_count == 0 || full.synced_count == 0) return false;
+        for (const auto& failed : full.failed_operations) {
+            if (!failed.retryable) return false;
+        }
+        for (std::size_t i = 0; i < batch.size(); ++i) {
+            const bool there = seen(store, std::to_string(i)) != "absent";
+            if (there != (i < full.synced_count)) return false;
+        }
+        limit.rlim_cur = RLIM_INFINITY;
+        if (::setrlimit(RLIMIT_FSIZE, &limit) != 0) return false;
+        return processor.process_batch("s", batch).success;
+    }));
+}

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MIT
+// Goal: each error says what is wrong, and has the cause by which policies decide.
+#include <belay/adapter/websocket_error.hpp>
+
+#include "support/catch.hpp"
+
+using namespace belay;
+
+TEST_CASE("Errors of WebSocket transports have causes", "[adapter][websocket_error][unit]") {
+    CHECK(cause_of(WebSocketErrc::token_in_clear) == Cause::forbidden);
+    CHECK(cause_of(WebSocketErrc::bad_text) == Cause::permanent);
+    CHECK(cause_of(WebSocketErrc::subprotocol_refused) == Cause::protocol);
+    CHECK(cause_of(WebSocketErrc::certificate_refused) == Cause::refused);
+    CHECK(cause_of(WebSocketErrc::tls_failed) == Cause::refused);
+    const std::error_code error = WebSocketErrc::token_in_clear;
+    CHECK(error.message() == "a token is sent over TLS, or to this machine itself: use wss");
+    CHECK(std::string_view{error.category().name()} == "belay.websocket");
+}

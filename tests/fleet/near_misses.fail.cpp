@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT
+// Goal: what must not compile in this room does not, and says why. Method: each case, from one
+// expect-error to the next, has an error of that text; with BELAY_CONTROL all of them compile.
+#include <belay/fleet/fleet.hpp>
+#include <belay/fleet/pool.hpp>
+#include <belay/policy/max_attempts.hpp>
+
+// expect-error: Fleet: the observer's on_network_suspect must be
+namespace hook_with_wrong_parameters {
+struct App {
+#if defined(BELAY_CONTROL)
+    void on_network_suspect(const belay::NetworkSuspect&) {}
+#else
+    void on_network_suspect(int) {}
+#endif
+};
+
+void use() { belay::Fleet fleet{belay::FleetOptions{}, App{}}; }
+}  // namespace hook_with_wrong_parameters
+
+// expect-error: Fleet: the observer hears nothing
+namespace observer_without_hooks {
+struct App {
+#if defined(BELAY_CONTROL)
+    void on_network_suspect(const belay::NetworkSuspect&) {}
+#else
+    void on_network_suspicious(const belay::NetworkSuspect&) {}
+#endif
+};
+
+void use() { belay::Fleet fleet{belay::FleetOptions{}, App{}}; }
+}  // namespace observer_without_hooks
+
+// expect-error: Supervisor: the observer hears nothing
+namespace service_observer_without_hooks {
+struct Transport {
+    using message_type = int;
+    struct Connection {
+        belay::SendResult send(int) noexcept { return belay::SendResult::sent; }
+    };
+    Connection open(const belay::Link<int>&) { return {}; }
+};
+struct App {
+#if defined(BELAY_CONTROL)
+    void on_state(const belay::Transition&) {}
+#else
+    void on_sate(const belay::Transition&) {}
+#endif
+};
+
+void use(belay::Fleet<>& fleet) { fleet.add("a", Transport{}, belay::MaxAttempts{3}, App{}); }
+}  // namespace service_observer_without_hooks
+
+// expect-error: TransportLike: T needs 'open
+namespace transport_without_open {
+struct Transport {
+    using message_type = int;
+#if defined(BELAY_CONTROL)
+    struct Connection {
+        belay::SendResult send(int) noexcept { return belay::SendResult::sent; }
+    };
+    Connection open(const belay::Link<int>&) { return {}; }
+#endif
+};
+
+void use(belay::Fleet<>& fleet) { fleet.add("a", Transport{}, belay::MaxAttempts{3}); }
+}  // namespace transport_without_open
+
+// expect-error: Pool: the observer's on_message must be
+namespace pool_hook_with_wrong_parameters {
+struct Transport {
+    using message_type = int;
+    struct Connection {
+        belay::SendResult send(int) noexcept { return belay::SendResult::sent; }
+    };
+    Connection open(const belay::Link<int>&) { return {}; }
+};
+struct App {
+#if defined(BELAY_CONTROL)
+    void on_message(std::size_t, int) {}
+#else
+    void on_message(int*) {}
+#endif
+};
+
+void use() { belay::Pool pool{Transport{}, belay::MaxAttempts{3}, belay::PoolOptions{}, App{}}; }
+}  // namespace pool_hook_with_wrong_parameters
+
+// expect-error: Pool: the transport must be copyable
+namespace pool_of_one_time_transport {
+struct Transport {
+    using message_type = int;
+    struct Connection {
+        belay::SendResult send(int) noexcept { return belay::SendResult::sent; }
+    };
+#if !defined(BELAY_CONTROL)
+    Transport() = default;
+    Transport(Transport&&) = default;
+#endif
+    Connection open(const belay::Link<int>&) { return {}; }
+};
+
+void use() { belay::Pool pool{Transport{}, belay::MaxAttempts{3}}; }
+}  // namespace pool_of_one_time_transport

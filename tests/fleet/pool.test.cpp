@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: MIT
+// Goal: one redials for all, who was idle longer than a dead one is not lent, and nobody is told
+// too late. Method: connections played by the test, time by hand.
+#include <belay/fleet/pool.hpp>
+
+#include <algorithm>
+
+#include <belay/core/tee.hpp>
+#include <belay/policy/max_attempts.hpp>
+
+#include "support/core/told_in_every_way.hpp"
+#include "support/fleet/pool_rig.hpp"
+#include "support/seeds.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct TellsPool {
+    Told& told;
+    void on_state(auto& pool, std::size_t i, const Transition& t) {
+        told.push_back(std::to_string(i) + " of " + std::to_string(pool.status().size) + " " +
+                       std::string{to_string(t.to.state)});
+    }
+    void on_message(std::size_t i, std::string m) {
+        told.push_back(std::to_string(i) + " says " + m);
+    }
+    void on_writable(std::size_t i, Lane) { told.push_back(std::to_string(i) + " writable"); }
+    void on_idle() { told.emplace_back("idle"); }
+};
+
+}  // namespace
+
+TEST_CASE("race 66: one scout dials, and the others wait for it", "[fleet][pool][unit]") {
+    PoolRig rig{5};
+    rig.pool->start();
+    rig.run(60s);
+    // One at a time, each 30 s and a second apart.
+    CHECK(rig.harbour.all.size() == 2);
+    CHECK(rig.harbour.live() == 1);
+    CHECK(rig.pool->status().scouting);
+    static_cast<void>(rig.harbour.all.back().link.opened());
+    rig.run(60s);
+    CHECK_FALSE(rig.pool->status().scouting);
+    CHECK(rig.pool->status().connected == 1);
+    rig.harbour.opens = true;
+    rig.run(62s);
+    CHECK(rig.pool->status().connected == 5);
+    CHECK(rig.harbour.all.size() == 6);
+}
+
+TEST_CASE("race 66: a dead one that was lent makes those suspect that were idle longer",
+          "[fleet][pool][unit]") {
+    PoolRig rig{4};
+    rig.up();
+    auto& berths = rig.harbour.all;
+    rig.run(20s);
+    for (std::size_t i = 0; i < 3; ++i) {
+        CHECK(berths[i].link.received("here") == driver::Post::taken);
+        rig.run(20s + static_cast<std::int64_t>(i + 1) * 1s);
+    }
+    // 3 was last heard of at its dial, 0 at 20 s, 1 at 21 s, 2 at 22 s. Who was heard last is lent
+    // first.
+    PoolLease two = rig.pool->acquire();
+    PoolLease one = rig.pool->acquire();
+    REQUIRE(two);
+    REQUIRE(one);
+    CHECK(two.index() == 2);
+    CHECK(one.index() == 1);
+    two.give_back();
+    CHECK(rig.pool->status().idle == 3);
+    static_cast<void>(berths[1].link.closed(lost));
+    rig.run(30s - 1ns);
+    CHECK_FALSE(one);
+    const PoolStatus status = rig.pool->status();
+    CHECK(status.scouting);
+    CHECK(status.connected == 3);
+    CHECK(status.suspect == 2);
+    CHECK(status.idle == 1);
+    // 0 says something after all; 2 is lent, 3 is not.
+    CHECK(berths[0].link.received("alive") == driver::Post::taken);
+    rig.run(30s - 1ns);
+    CHECK(rig.pool->status().suspect == 1);
+    PoolLease a = rig.pool->acquire();
+    PoolLease b = rig.pool->acquire();
+    CHECK(a.index() == 0);
+    CHECK(b.index() == 2);
+    CHECK_FALSE(rig.pool->acquire());
+    // The scout is back: 3 is made anew, once.
+    const std::size_t dials = berths.size();
+    rig.harbour.opens = true;
+    static_cast<void>(berths.back().link.opened());
+    rig.run(40s);
+    CHECK(rig.pool->status().suspect == 0);
+    CHECK(rig.pool->status().connected == 4);
+    CHECK(berths.size() == dials + 1);
+    CHECK_FALSE(berths[3].live);
+    CHECK(a);
+    CHECK(b);
+}
+
+TEST_CASE("race 66: a suspect one that was lent is made anew when it comes back",
+          "[fleet][pool][unit]") {
+    PoolRig rig{2};
+    rig.up();
+    PoolLease a = rig.pool->acquire();
+    PoolLease b = rig.pool->acquire();
+    rig.harbour.opens = true;
+    const std::size_t newer = a.index();
+    static_cast<void>(rig.harbour.all[newer].link.received("newest"));
+    rig.run(11s);
+    a.report_unhealthy();
+    rig.run(20s);
+    CHECK_FALSE(a);
+    CHECK(b);
+    CHECK(rig.pool->status().connected == 2);
+    const std::size_t dials = rig.harbour.all.size();
+    b.give_back();
+    CHECK(rig.pool->status().suspect == 1);
+    rig.run(30s);
+    CHECK(rig.pool->status().suspect == 0);
+    CHECK(rig.pool->status().idle == 2);
+    CHECK(rig.harbour.all.size() == dials + 1);
+}
+
+TEST_CASE("race 66: a scout that gives up has a successor, and they all end",
+          "[fleet][pool][unit]") {
+    Harbour harbour;
+    harbour.fails = {.cause = Cause::refused};
+    Pool pool{HarbourTransport{&harbour}, MaxAttempts{3}, {.size = 4}};
+    pool.attach(Waker{});
+    Instant now{};
+    const auto run = [&](Instant until) {
+        for (int i = 0; i < 10'000 && pool.deadline() <= until; ++i) {
+            now = belay::detail::larger(now, pool.deadline());
+            pool.advance(now);
+        }
+        now = until;
+    };
+    pool.start();
+    run(at(60s));
+    CHECK(harbour.all.size() == 12);
+    for (std::size_t i = 0; i < 4; ++i) CHECK(pool.status(i).state == LinkState::failed);
+    CHECK_FALSE(pool.status().scouting);
+    CHECK(pool.deadline() == never);
+    harbour.fails = {};
+    harbour.opens = true;
+    pool.reconnect_now();
+    run(at(120s));
+    CHECK(pool.status().connected == 4);
+}
+
+TEST_CASE("Pool::acquire: who got none is told once, when there is one", "[fleet][pool][unit]") {
+    PoolRig rig{1};
+    rig.up();
+    PoolLease lease = rig.pool->acquire();
+    CHECK_FALSE(rig.pool->acquire());
+    CHECK_FALSE(rig.pool->acquire());
+    rig.run(11s);
+    CHECK(rig.seen.empty());
+    lease.give_back();
+    rig.run(11s);
+    CHECK(rig.seen == std::vector<std::string>{"idle"});
+    PoolLease again = rig.pool->acquire();
+    CHECK(again);
+    again.give_back();
+    rig.run(12s);
+    CHECK(rig.seen.size() == 1);
+}
+
+TEST_CASE("Pool tells its observer in every way", "[fleet][pool][unit]") {
+    told_in_every_way<TellsPool>(
+        [](auto observer) {
+            Harbour harbour;
+            Pool pool{HarbourTransport{&harbour}, a_second(), {.size = 1}, std::move(observer)};
+            pool.attach(Waker{});
+            static_cast<void>(pool.acquire());
+            pool.start();
+            const auto run = [&] {
+                for (int i = 0; i < 100 && pool.deadline() <= at(0s); ++i) pool.advance(at(0s));
+            };
+            run();
+            static_cast<void>(harbour.all[0].link.opened());
+            static_cast<void>(harbour.all[0].link.writable());
+            static_cast<void>(harbour.all[0].link.received("hello"));
+            run();
+            pool.stop();
+        },
+        {"0 of 1 connecting", "0 of 1 connected", "0 writable", "0 says hello", "idle",
+         "0 of 1 stopped"});
+}
+
+TEST_CASE("Pool lends a connection once, a live one, and has one scout",
+          "[fleet][pool][property]") {
+    for_each_seed(
+        [](Seed seed) {
+            PoolRig rig{1 + seed.value % 5};
+            Random bits{seed};
+            const auto upto = [&](std::uint64_t most) { return uniform_upto(bits, most); };
+            std::vector<PoolRig::Tested::Lease> leases;
+            rig.pool->start();
+            Duration now{};
+            for (int step = 0; step < 300; ++step) {
+                auto& all = rig.harbour.all;
+                switch (upto(9)) {
+                    case 0:
+                    case 1:
+                        leases.push_back(rig.pool->acquire());
+                        break;
+                    case 2:
+                        if (!leases.empty()) leases.erase(leases.begin());
+                        break;
+                    case 3:
+                        if (!leases.empty()) leases.front().report_unhealthy();
+                        break;
+                    case 4:
+                    case 5:
+                        if (!all.empty()) static_cast<void>(all.back().link.opened());
+                        break;
+                    case 6:
+                        if (!all.empty()) {
+                            auto& one = all[upto(all.size() - 1)];
+                            static_cast<void>(one.link.closed({.cause = Cause::lost}));
+                        }
+                        break;
+                    case 7:
+                        if (!all.empty()) {
+                            std::string text{"m"};
+                            static_cast<void>(
+                                all[upto(all.size() - 1)].link.received(std::move(text)));
+                        }
+                        break;
+                    case 8:
+                        if (upto(9) == 0) rig.pool->resize(upto(5));
+                        break;
+                    default:
+                        rig.harbour.opens = upto(3) == 0;
+                        break;
+                }
+                now += Duration{static_cast<std::int64_t>(upto(3'000'000'000))};
+                rig.run(now);
+                // Each lease that holds is of another connection, and what it sends arrives.
+                std::vector<std::size_t> indices;
+                for (auto& lease : leases) {
+                    if (!lease) continue;
+                    indices.push_back(lease.index());
+                    REQUIRE(lease.send("x") == SendResult::sent);
+                }
+                std::sort(indices.begin(), indices.end());
+                REQUIRE(std::adjacent_find(indices.begin(), indices.end()) == indices.end());
+                const PoolStatus status = rig.pool->status();
+                REQUIRE(indices.size() == status.leased);
+                REQUIRE(status.leased + status.idle + status.suspect == status.connected);
+                std::size_t dialling = 0;
+                for (std::size_t i = 0; i < status.size; ++i) {
+                    dialling += rig.pool->status(i).state == LinkState::connecting ? 1U : 0U;
+                }
+                if (status.scouting) REQUIRE(dialling <= 1);
+                // Somebody is up, or somebody tries.
+                if (status.connected == 0 && status.size != 0) REQUIRE(status.scouting);
+            }
+            // In peace all come back, and nobody stays suspect.
+            leases.clear();
+            rig.harbour.opens = true;
+            rig.run(now + 2min);
+            REQUIRE(rig.pool->status().idle == rig.pool->status().size);
+        },
+        300);
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT
+// Goal: a lease that is out when the pool shrinks, stops or goes says that it is stale, and never
+// dangles. Method: each of these, in hooks and outside, with leases out.
+#include <belay/fleet/pool_lease.hpp>
+
+#include <functional>
+
+#include "support/fleet/pool_rig.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// Does what the test says, when a connection says something.
+struct Acts {
+    std::function<void(std::size_t)>* act;
+    int* told;
+    void on_message(std::size_t i, const std::string&) {
+        ++*told;
+        (*act)(i);
+    }
+};
+
+}  // namespace
+
+TEST_CASE("race 67: a pool shrinks while a lease is out", "[fleet][pool_lease][unit]") {
+    PoolRig rig{3};
+    rig.up();
+    std::vector<PoolRig::Tested::Lease> leases;
+    for (int i = 0; i < 3; ++i) leases.push_back(rig.pool->acquire());
+    rig.pool->resize(1);
+    int valid = 0;
+    for (auto& lease : leases) {
+        const bool there = static_cast<bool>(lease);
+        CHECK(there == (lease.index() == 0));
+        CHECK(lease.send("hello") == (there ? SendResult::sent : SendResult::down));
+        valid += there ? 1 : 0;
+    }
+    CHECK(valid == 1);
+    rig.run(10s);
+    CHECK(rig.harbour.live() == 1);
+    // The place is taken again: an old lease is not good for it.
+    rig.harbour.opens = true;
+    rig.pool->resize(3);
+    rig.run(20s);
+    CHECK(rig.pool->status().connected == 3);
+    for (auto& lease : leases) CHECK(static_cast<bool>(lease) == (lease.index() == 0));
+    leases.clear();
+    CHECK(rig.pool->status().idle == 3);
+}
+
+TEST_CASE("race 67: a pool stops, starts again, and goes while a lease is out",
+          "[fleet][pool_lease][unit]") {
+    PoolRig rig{2};
+    rig.up();
+    PoolLease a = rig.pool->acquire();
+    rig.pool->stop();
+    CHECK_FALSE(a);
+    CHECK(a.send("hello") == SendResult::down);
+    rig.up(20s);
+    CHECK_FALSE(a);  // another connection is there now
+    CHECK(a.send("hello") == SendResult::down);
+    a.give_back();
+    PoolLease b = rig.pool->acquire();
+    REQUIRE(b);
+    CHECK(b.send("hello") == SendResult::sent);
+    PoolLease moved = std::move(b);
+    CHECK(moved);
+    rig.pool.reset();
+    CHECK_FALSE(moved);
+    CHECK(moved.send("hello") == SendResult::down);
+    moved.report_unhealthy();
+    moved.give_back();
+}
+
+TEST_CASE("race 67: a connection that is lent ends, and is made anew: the lease stays stale",
+          "[fleet][pool_lease][unit]") {
+    PoolRig rig{1};
+    rig.up();
+    PoolLease lease = rig.pool->acquire();
+    rig.harbour.opens = true;
+    lease.report_unhealthy();
+    rig.run(20s);
+    CHECK(rig.pool->status().connected == 1);
+    CHECK_FALSE(lease);
+    CHECK(lease.send("hello") == SendResult::down);
+    CHECK(rig.harbour.all.back().sent.empty());
+    PoolLease next = rig.pool->acquire();
+    lease.give_back();  // not its own any more
+    CHECK(next);
+    CHECK(rig.pool->status().leased == 1);
+}
+
+TEST_CASE("race 67: a hook shrinks its pool, stops it, and destroys it",
+          "[fleet][pool_lease][unit]") {
+    for (int what = 0; what < 3; ++what) {
+        Harbour harbour;
+        harbour.opens = true;
+        int told = 0;
+        std::function<void(std::size_t)> act = [](std::size_t) {};
+        using Acting = Pool<HarbourTransport, decltype(a_second()), Acts>;
+        auto pool = std::make_unique<Acting>(HarbourTransport{&harbour}, a_second(),
+                                             PoolOptions{.size = 2}, Acts{&act, &told});
+        pool->attach(Waker{});
+        const auto run = [&](Duration now) {
+            for (int i = 0; pool != nullptr && i < 100 && pool->deadline() <= at(now); ++i) {
+                pool->advance(at(now));
+            }
+        };
+        pool->start();
+        run(0s);
+        run(2s);
+        REQUIRE(pool->status().connected == 2);
+        PoolLease lease = pool->acquire();
+        PoolLease other = pool->acquire();
+        act = [&](std::size_t) {
+            if (what == 0) pool->resize(0);
+            if (what == 1) pool->stop();
+            if (what == 2) pool.reset();
+            CHECK_FALSE(lease);
+            CHECK(lease.send("hello") == SendResult::down);
+        };
+        for (auto& berth : harbour.all) {
+            static_cast<void>(berth.link.received("first"));
+            static_cast<void>(berth.link.received("second"));
+        }
+        run(2s);
+        CHECK(told == 1);
+        CHECK(harbour.live() == 0);
+    }
+}

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: MIT
+// Goal: the defaults that the page states. Method: static_assert.
+#include <belay/fleet/pool_status.hpp>
+
+#include <type_traits>
+
+static_assert(belay::PoolOptions{}.size == 4);
+static_assert(std::is_trivially_copyable_v<belay::PoolStatus>);

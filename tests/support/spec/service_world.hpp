@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: MIT
+/// \file tests/support/spec/service_world.hpp
+/// ServiceWorld: a client of one service in a simulated world, by the ready-made policy, and a
+/// script of its outages; OperationWorld: the same with operations that must not be lost.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <belay/call/policies.hpp>
+#include <belay/journal/journal.hpp>
+#include <belay/link/bounds.hpp>
+#include <belay/link/heartbeat.hpp>
+#include <belay/link/supervisor.hpp>
+#include <belay/link/validated.hpp>
+#include <belay/queue/queue.hpp>
+#include <belay/session/receiver.hpp>
+#include <belay/session/session.hpp>
+#include <belay/sim/accepted.hpp>
+#include <belay/sim/tcp.hpp>
+#include <belay/sim/world.hpp>
+
+#include "support/session/sim_ledger.hpp"
+
+namespace belay_test {
+
+using namespace std::chrono_literals;
+
+/// What the specification asks for: noticed within 30 s, back within three attempts and 90 s.
+inline constexpr belay::HeartbeatOptions service_beats{.every = 10s, .dead_after = 25s};
+static_assert(belay::detects_within(service_beats, 30s));
+static_assert(belay::reconnects_within(belay::policies::reconnection(), 3, 90s));
+using ServicePolicy = decltype(belay::policies::reconnection());
+
+/// Asks "hello", and passes when the service answers: a frozen one accepts, too.
+struct SaysHello {
+    belay::Verdict begin(const auto& say) {
+        const belay::BytesView hello = belay::as_bytes("hello");
+        return say(belay::Bytes(hello.begin(), hello.end())) == belay::SendResult::sent
+                   ? belay::Verdict::pending()
+                   : belay::Verdict::refused();
+    }
+    belay::Verdict judge(const belay::Bytes& answer, const auto&) {
+        return belay::as_text(answer) == "hello" ? belay::Verdict::passed()
+                                                 : belay::Verdict::refused();
+    }
+};
+
+/// A service that echoes what it is told, on port 1.
+struct EchoService {
+    struct Echo {
+        void on_message(auto& link, const belay::Bytes& m) { static_cast<void>(link.send(m)); }
+    };
+    using Guest = belay::Supervisor<belay::sim::Accepted, belay::MaxAttempts, Echo>;
+
+    explicit EchoService(belay::sim::Host& host) {
+        host.listen(1, [this, &host](belay::sim::Accepted connection) {
+            guests.push_back(std::make_unique<Guest>(std::move(connection), belay::MaxAttempts{1},
+                                                     belay::SupervisorOptions{}, Echo{}));
+            host.attach(*guests.back());
+            guests.back()->start();
+        });
+    }
+    std::vector<std::unique_ptr<Guest>> guests;
+};
+
+/// One transition of a client.
+struct Step {
+    belay::Transition change;
+    belay::Instant at;
+};
+
+struct ServiceWorld {
+    using Transport = belay::Heartbeat<belay::Validated<belay::sim::Tcp, SaysHello>>;
+    struct Watch {
+        std::vector<Step>* steps;
+        std::vector<std::string>* heard;
+        void on_state(auto& link, const belay::Transition& t) { steps->push_back({t, link.now()}); }
+        void on_message(const belay::Bytes& m) { heard->emplace_back(belay::as_text(m)); }
+    };
+    struct Client {
+        Client(belay::sim::Host& host, ServiceWorld& world)
+            : link{Transport{belay::Validated{belay::sim::Tcp{host, "service", 1}, SaysHello{}},
+                             service_beats},
+                   belay::policies::reconnection(),
+                   {},
+                   Watch{&world.steps, &world.heard}} {
+            host.attach(link);
+            link.start();
+        }
+        belay::Supervisor<Transport, ServicePolicy, Watch> link;
+    };
+
+    explicit ServiceWorld(belay::Seed seed = belay::Seed{1})
+        : world{seed},
+          service{world.host("service",
+                             [](belay::sim::Host& h) { return std::make_unique<EchoService>(h); })},
+          client{world.host("client", [this](belay::sim::Host& h) {
+              return std::make_unique<Client>(h, *this);
+          })} {}
+
+    auto& link() { return client.process<Client>()->link; }
+    [[nodiscard]] belay::LinkState state() { return link().status().state; }
+    bool run_until(belay::LinkState wanted, belay::Duration limit) {
+        return world.run_until([&] { return state() == wanted; }, limit);
+    }
+    /// Connected, and for so long that the policy starts afresh at the next loss.
+    void settle() {
+        static_cast<void>(run_until(belay::LinkState::connected, 1s));
+        world.run_for(15s);
+        steps.clear();
+    }
+    /// When a state was first entered, since settle().
+    [[nodiscard]] std::optional<belay::Instant> first(belay::LinkState state) const {
+        for (const Step& step : steps) {
+            if (step.change.to.state == state) return step.at;
+        }
+        return std::nullopt;
+    }
+    [[nodiscard]] int count(belay::LinkState state) const {
+        int n = 0;
+        for (const Step& step : steps) n += step.change.to.state == state ? 1 : 0;
+        return n;
+    }
+    /// The waits that were planned after failures, since settle().
+    [[nodiscard]] std::vector<belay::Duration> waits() const {
+        std::vector<belay::Duration> all;
+        for (const Step& step : steps) {
+            const belay::LinkStatus& s = step.change.to;
+            const bool waits =
+                s.state == belay::LinkState::cooldown || s.state == belay::LinkState::suspended;
+            if (waits) all.push_back(belay::elapsed(s.since, s.retry_at));
+        }
+        return all;
+    }
+
+    std::vector<Step> steps;  // lives longer than the world
+    std::vector<std::string> heard;
+    belay::sim::World world;
+    belay::sim::Host& service;
+    belay::sim::Host& client;
+};
+
+/// Operations through a Session, on disks that stay, to a service that applies them.
+struct OperationWorld {
+    using Outbox = belay::Journal<belay::sim::Disk>;
+    using Transport = belay::Heartbeat<belay::sim::Tcp>;
+    struct Client {
+        Client(belay::sim::Host& host, Outbox outbox)
+            : session{Transport{belay::sim::Tcp{host, "service", 1}, service_beats},
+                      belay::policies::reconnection(),
+                      belay::Queue{std::move(outbox)},
+                      {.id = belay::Id{std::byte{1}}}} {
+            host.attach(session);
+            session.start();
+        }
+        belay::Session<Transport, ServicePolicy, belay::Queue<Outbox>> session;
+    };
+    struct Service {
+        Service(belay::sim::Host& host, belay::Random& bits)
+            : receiver{SimLedger{host.disk(), bits}} {
+            host.attach(receiver);
+            host.listen(1, [this](belay::sim::Accepted connection) {
+                receiver.accept(std::move(connection));
+            });
+        }
+        belay::Receiver<belay::sim::Accepted, SimLedger> receiver;
+    };
+
+    explicit OperationWorld(belay::Seed seed = belay::Seed{1})
+        : world{seed},
+          service{world.host(
+              "service",
+              [this](belay::sim::Host& h) { return std::make_unique<Service>(h, world.bits()); })},
+          client{world.host("client", [this](belay::sim::Host& h) {
+              auto outbox = Outbox::open(h.disk(), "data/outbox",
+                                         {.segment_bytes = 8192,
+                                          .record_bytes_max = 512,
+                                          .seed = belay::Seed{world.bits()()}});
+              return std::make_unique<Client>(h, std::move(outbox).value());
+          })} {}
+
+    auto& session() { return client.process<Client>()->session; }
+    /// Whether it was taken, and is durable here.
+    bool send(const std::string& text) {
+        const bool taken = session().send(belay::as_bytes(text)).has_value();
+        return taken && !session().commit();
+    }
+    /// What took effect at the service, in order; read from its disk.
+    std::vector<std::string> applied() {
+        belay::Random bits{belay::Seed{1}};
+        const SimLedger ledger{service.disk(), bits};
+        std::vector<std::string> all;
+        for (const Effect& effect : ledger.effects()) all.push_back(effect.text);
+        return all;
+    }
+    bool run_until_applied(belay::Duration limit) {
+        return world.run_until([&] { return session().depth() == 0; }, limit);
+    }
+
+    belay::sim::World world;
+    belay::sim::Host& service;
+    belay::sim::Host& client;
+};
+
+}  // namespace belay_test
