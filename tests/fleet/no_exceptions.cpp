@@ -66,7 +66,7 @@ int main() {
     right = right && fleet.status().count(LinkState::connected) == 3 && fleet.remove("1");
     right = right && fleet.size() == 2;
 
-    Pool pool{Socket{links}, policy, {.size = 2}};
+    Pool pool{FleetSocket{links}, policy, {.size = 2}};
     pool.attach(Waker{});
     pool.start();
     for (int i = 0; i < 100 && pool.deadline() <= now; ++i) pool.advance(now);

@@ -590,3 +590,86 @@ TEST_CASE("yjs::coalesce joins only what was typed one after the other, in one p
         !joined("830700"
                 "0162"));  // a kind that is never joined
 }
+
+TEST_CASE("yjs::scrub forgets deleted content of users, and keeps what others refer to",
+          "[room][yjs_update][unit]") {
+    // One item of three clocks, or of one, and a deletion of the first `deleted` clocks.
+    const auto scrubbed = [](const std::string& item, const char* deleted) {
+        const Bytes update = from_hex("01010700" + item +
+                                      "01"
+                                      "07"
+                                      "01"
+                                      "00" +
+                                      deleted);
+        const auto made = yjs::scrub(update);
+        REQUIRE(made);
+        const bool same = *made == update;
+        return same ? std::string{"kept"} : to_hex(*made).substr(8);
+    };
+    CHECK(scrubbed("04010174"
+                   "03616263",
+                   "03") ==
+          "01010174"
+          "03"
+          "01"
+          "07"
+          "01"
+          "00"
+          "03");
+    CHECK(scrubbed("04010174"
+                   "03616263",
+                   "09") ==
+          "01010174"
+          "03"
+          "01"
+          "07"
+          "01"
+          "00"
+          "09");
+    CHECK(scrubbed("04010174"
+                   "03616263",
+                   "02") == "kept");
+    CHECK(scrubbed("2801016d016b"
+                   "01"
+                   "770161",
+                   "01") ==
+          "2101016d016b"
+          "01"
+          "01"
+          "07"
+          "01"
+          "00"
+          "01");
+    CHECK(scrubbed("03010174"
+                   "026162",
+                   "01") ==
+          "01010174"
+          "01"
+          "01"
+          "07"
+          "01"
+          "00"
+          "01");
+    CHECK(scrubbed("05010174"
+                   "027b7d",
+                   "01") ==
+          "01010174"
+          "01"
+          "01"
+          "07"
+          "01"
+          "00"
+          "01");
+    CHECK(scrubbed("07010174"
+                   "00",
+                   "01") == "kept");
+    CHECK(scrubbed("06010174"
+                   "0162"
+                   "0474727565",
+                   "01") == "kept");
+    CHECK(scrubbed("09010174"
+                   "0167"
+                   "7600",
+                   "01") == "kept");
+    CHECK(scrubbed("0003", "03") == "kept");
+}

@@ -102,3 +102,8 @@ node_packages() {
     fi
     cp "$folder/package-lock.json" "$folder/node_modules/.installed-lock.json"
 }
+
+# For tests/scripts/tidy.py, and its test.
+need_clang_tidy() {
+    need clang-tidy-16 clang-tidy-16 "checks the size of functions, and their parameters"
+}

@@ -38,7 +38,7 @@ concept GivesSnapshot = requires(D& document) {
     { document.snapshot() } -> std::same_as<std::span<const Bytes>>;
 };
 template <class D>
-concept SaysItsBytes = requires(const D& document) {
+concept CountsDocumentBytes = requires(const D& document) {
     { document.bytes() } noexcept -> std::same_as<std::size_t>;
 };
 template <class D>
@@ -79,7 +79,7 @@ concept ComparisonIsSound = ComparesDocument<D> || !(has_state_vector<D>() || ha
 template <class D>
 concept DocumentLike =
     std::copyable<D> && detail::ChecksUpdate<D> && detail::AppliesUpdate<D> &&
-    detail::GivesSnapshot<D> && detail::SaysItsBytes<D> && detail::ComparisonIsSound<D>;
+    detail::GivesSnapshot<D> && detail::CountsDocumentBytes<D> && detail::ComparisonIsSound<D>;
 
 namespace explain {
 
@@ -93,7 +93,7 @@ consteval bool document_like() {
                   "DocumentLike: D needs 'std::error_code apply(belay::BytesView)'");
     static_assert(detail::GivesSnapshot<D>,
                   "DocumentLike: D needs 'std::span<const belay::Bytes> snapshot()'");
-    static_assert(detail::SaysItsBytes<D>,
+    static_assert(detail::CountsDocumentBytes<D>,
                   "DocumentLike: D needs 'std::size_t bytes() const noexcept'");
     static_assert(detail::ComparisonIsSound<D>,
                   "DocumentLike: 'belay::Bytes state_vector()' and 'belay::Result<belay::Bytes> "
