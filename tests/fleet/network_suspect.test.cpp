@@ -250,3 +250,44 @@ TEST_CASE("race 72: no hold, no delay", "[fleet][network_suspect][unit]") {
     for (std::size_t i = 0; i < 4; ++i) CHECK(rig.heard[i].failed == 1);
     CHECK(rig.fleet.observer().all.empty());
 }
+
+TEST_CASE("race 72: whoever was sent away from the line keeps the place that it had in it",
+          "[fleet][network_suspect][unit]") {
+    FleetRig rig{{.dials_max = 1}};
+    rig.add(5);
+    rig.up();
+    rig.run(20s);
+    for (std::size_t i = 0; i < 5; ++i) rig.fail(i);
+    rig.run(20min);
+    REQUIRE(rig.fleet.status().network_suspect);
+    // The network is back, but two of the services hang in each dial, and are first whenever all
+    // ask at once.
+    for (Duration t = 20min; t < 25min; t += 1s) {
+        rig.run(t);
+        for (std::size_t i = 2; i < 5; ++i) {
+            if (rig.wires[i].live != 0 && rig.state(i) == LinkState::connecting) rig.open(i);
+        }
+    }
+    CHECK_FALSE(rig.fleet.status().network_suspect);
+    for (std::size_t i = 2; i < 5; ++i) CHECK(rig.state(i) == LinkState::connected);
+}
+
+TEST_CASE("race 72: the drain of a held service does not say that all went well",
+          "[fleet][network_suspect][unit]") {
+    FleetRig rig;
+    Wire wire;
+    Heard heard;
+    auto& service = rig.fleet.add("held", FakeTransport<>{wire}, Hears{&heard});
+    rig.fleet.start();
+    rig.run(0s);
+    wire.link.opened();
+    rig.run(1s);
+    wire.link.closed(lost);
+    rig.run(1s);
+    REQUIRE(service.status().state == LinkState::connected);
+    service.drain(5s);
+    rig.run(1s);
+    CHECK(service.status().state == LinkState::stopped);
+    CHECK(service.status().failure == lost);
+    CHECK(rig.fleet.remove("held"));
+}

@@ -166,7 +166,11 @@ private:
             planned.retry_after = {};
             pass_on(*held.front(), planned);
         }
-        while (!line.empty()) pass_on(line.front(), {.cause = Cause::planned});
+        while (!line.empty()) {
+            // Or those that hang in each dial, and ask first whenever all do, had all dials.
+            line.front().keeps_rank = true;
+            pass_on(line.front(), {.cause = Cause::planned});
+        }
         // Latecomers join the wait that the others are in.
         if (std::exchange(suspect, true) && wait_until > now) return std::nullopt;
         what.retry_at = wait_until = after(now, waits.next(bits));

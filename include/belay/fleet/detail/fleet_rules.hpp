@@ -3,7 +3,7 @@
 /// NetworkWait, InFleetTime, FleetPolicy: what a fleet adds to the policies of its services.
 #pragma once
 
-#include <utility>  // std::move
+#include <utility>  // std::exchange, std::move
 
 #include <belay/fleet/detail/fleet_hub.hpp>
 #include <belay/policy/policy.hpp>
@@ -32,7 +32,7 @@ public:
 
     [[nodiscard]] Advice admit(Instant now) const noexcept { return policy_.admit(now); }
     Advice begin(Turn& turn) noexcept {
-        seat_->asked_at = turn.now;
+        if (!std::exchange(seat_->keeps_rank, false)) seat_->asked_at = turn.now;
         seat_->limit = policy_.attempt_limit();
         return policy_.begin(turn);
     }
@@ -49,7 +49,10 @@ public:
         policy_.succeeded(then);
     }
     void abandoned(Turn& turn) noexcept { policy_.abandoned(turn); }
-    void reset() noexcept { policy_.reset(); }
+    void reset() noexcept {
+        seat_->keeps_rank = false;
+        policy_.reset();
+    }
 
     /// What has ended does not become stable while it waits for the verdict.
     [[nodiscard]] Duration stable_window() const noexcept {

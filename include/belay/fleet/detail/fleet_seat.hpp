@@ -74,8 +74,9 @@ struct FleetSeat {
     std::uint8_t priority = 0;
     LinkState counted = LinkState::stopped;  ///< the state it is counted in
     bool removed = false;                    ///< its observer is not told any more
-    bool passes = false;    ///< by command, the next dial does not wait for the network
-    bool was_held = false;  ///< its connection ended at `at`, not when it was told
+    bool keeps_rank = false;  ///< sent away from the line: it is in front when it asks anew
+    bool passes = false;      ///< by command, the next dial does not wait for the network
+    bool was_held = false;    ///< its connection ended at `at`, not when it was told
 };
 
 /// Seats in the order in which they came; a seat is in at most one such list.

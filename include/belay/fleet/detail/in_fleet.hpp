@@ -51,11 +51,14 @@ public:
         void close(const Failure& why) noexcept
             requires HasClose<Inner>
         {
+            // A goodbye during the hold ends what has failed already.
+            const bool failed = owner_.live_ == this && seat().phase == SeatPhase::held;
+            const Failure ended = failed ? seat().failure : why;
             depart();
             if (Inner* const c = inner_.get()) {
                 c->close(why);
             } else {
-                own_.closed(why);
+                own_.closed(ended);
             }
         }
         void probe(Turn& turn, Duration within) noexcept
