@@ -31,6 +31,14 @@ struct TellsPool {
     void on_idle() { told.emplace_back("idle"); }
 };
 
+/// Starts its pool again when the first of its connections has stopped.
+struct Restarts {
+    bool done = false;
+    void on_state(auto& pool, std::size_t, const Transition& t) {
+        if (t.to.state == LinkState::stopped && !std::exchange(done, true)) pool.start();
+    }
+};
+
 }  // namespace
 
 TEST_CASE("race 66: one scout dials, and the others wait for it", "[fleet][pool][unit]") {
@@ -150,6 +158,65 @@ TEST_CASE("race 66: a scout that gives up has a successor, and they all end",
     pool.reconnect_now();
     run(at(120s));
     CHECK(pool.status().connected == 4);
+}
+
+TEST_CASE("race 66: of those that are new one dials, and the others wait for it",
+          "[fleet][pool][unit]") {
+    PoolRig rig{0};
+    rig.pool->start();
+    rig.pool->resize(5);
+    rig.run(0s);
+    CHECK(rig.harbour.all.size() == 1);
+    CHECK(rig.pool->status().scouting);
+}
+
+TEST_CASE("race 66: of those that get new credentials one dials", "[fleet][pool][unit]") {
+    PoolRig rig{3};
+    rig.harbour.fails = {.cause = Cause::unauthorized};
+    rig.pool->start();
+    rig.run(60s);
+    REQUIRE(rig.harbour.all.size() == 3);
+    for (std::size_t i = 0; i < 3; ++i) {
+        REQUIRE(rig.pool->status(i).state == LinkState::blocked_auth);
+    }
+    rig.harbour.fails = {};
+    rig.pool->credentials();
+    rig.run(60s);
+    CHECK(rig.harbour.all.size() == 4);
+    rig.harbour.opens = true;
+    static_cast<void>(rig.harbour.all.back().link.opened());
+    rig.run(70s);
+    CHECK(rig.pool->status().connected == 3);
+}
+
+TEST_CASE("Pool::stop: nobody scouts any more, and a start in its hooks counts for all",
+          "[fleet][pool][unit]") {
+    SECTION("scouting") {
+        PoolRig rig{3};
+        rig.pool->start();
+        rig.run(1s);
+        REQUIRE(rig.pool->status().scouting);
+        rig.pool->stop();
+        CHECK_FALSE(rig.pool->status().scouting);
+    }
+    SECTION("a start in a hook") {
+        Harbour harbour;
+        harbour.opens = true;
+        Pool pool{HarbourTransport{&harbour}, a_second(), {.size = 3}, Restarts{}};
+        pool.attach(Waker{});
+        const auto run = [&](Instant until) {
+            for (int i = 0; i < 1000 && pool.deadline() <= until; ++i) {
+                pool.advance(detail::larger(at(0s), pool.deadline()));
+            }
+        };
+        pool.start();
+        run(at(10s));
+        REQUIRE(pool.status().connected == 3);
+        pool.stop();
+        CHECK(pool.status().connected == 0);
+        run(at(20s));
+        CHECK(pool.status().connected == 3);
+    }
 }
 
 TEST_CASE("Pool::acquire: who got none is told once, when there is one", "[fleet][pool][unit]") {

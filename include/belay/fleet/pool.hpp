@@ -84,10 +84,15 @@ public:
     /// As Supervisor::stop(), of all. Leases go stale.
     void stop() {
         running_ = false;
+        scout_ = none;
         const driver::TurnGuard guard{line_};
         for (std::size_t i = 0; i < members_.size(); ++i) {
             members_[i]->stop();
             if (guard.gone()) return;
+        }
+        // A hook has started it: those that were stopped behind that have not heard of it.
+        if (running_) {
+            for (auto& member : members_) member->start();
         }
     }
     /// As Supervisor::reconnect_now(), of all that are not connected: one dials, and the others
@@ -103,9 +108,16 @@ public:
             if (!member->is_up()) static_cast<void>(member->reconnect_now());
         }
     }
-    /// Supervisor::credentials() of all.
+    /// Supervisor::credentials() of all; where some had none, one dials, and the others wait for it.
     template <class... A>
     void credentials(const A&... values) {
+        std::size_t first = none;
+        bool blocked = false;
+        for (std::size_t i = members_.size(); i-- != 0;) {
+            if (!members_[i]->is_up()) first = i;
+            blocked = blocked || members_[i]->status().state == LinkState::blocked_auth;
+        }
+        if (running_ && blocked && scout_ == none) scout(first);
         for (auto& member : members_) member->credentials(values...);
     }
     /// Keeps so many from now on. The last ones go first, lent or not; their leases go stale.
@@ -122,7 +134,7 @@ public:
             members_.push_back(nest_.template make<Member>(transport_, policy_, options_,
                                                            Ear{this, members_.size()}));
             if (!running_) continue;
-            members_.back()->wait_for_scout(scout_ != none);
+            arrange();
             members_.back()->start();
         }
         arrange();
