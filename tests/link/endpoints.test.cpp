@@ -267,6 +267,31 @@ TEST_CASE("Endpoints in a bundle move each by itself, and all pairs are tried",
         200);
 }
 
+TEST_CASE("Endpoints in a bundle: the end of a goodbye is nobody's failure",
+          "[link][endpoints][unit]") {
+    // A check refuses whatever is behind both: all pairs of places must be tried.
+    Wire wires[2];
+    std::vector<std::string> dialled[2];
+    LinkRig rig{Validated{Bundle{Endpoints{Dialler{&wires[0], &dialled[0]}, Places{"a", "b"}},
+                                 Endpoints{Dialler{&wires[1], &dialled[1]}, Places{"c", "d"}}},
+                          Greeted{}}};
+    rig.link.attach(Waker{driver::WakeHandle{}, Seed{1}});
+    rig.start();
+    std::set<std::string> pairs;
+    for (int attempt = 0; attempt < 60; ++attempt) {
+        pairs.insert(dialled[0].back() + dialled[1].back());
+        for (Wire& wire : wires) wire.link.opened();
+        receive(wires[0].link, "go away");
+        const Duration now = elapsed(Instant{}, rig.link.now());
+        rig.run(now);
+        // Both say goodbye, and have said it before the next attempt.
+        for (Wire& wire : wires) wire.link.closed({.cause = Cause::planned});
+        rig.run(now);
+        rig.run(elapsed(Instant{}, rig.link.status().retry_at));
+    }
+    CHECK(pairs == std::set<std::string>{"ac", "ad", "bc", "bd"});
+}
+
 TEST_CASE("Endpoints adds no optional member, and takes none away", "[link][endpoints][unit]") {
     using OverFull = part::ConnectionOf<Endpoints<Dialler, std::string>>;
     static_assert(detail::HasClose<OverFull> && detail::HasPing<OverFull> &&

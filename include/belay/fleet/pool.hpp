@@ -108,7 +108,7 @@ public:
             if (!member->is_up()) static_cast<void>(member->reconnect_now());
         }
     }
-    /// Supervisor::credentials() of all; where some had none, one dials, and the others wait for it.
+    /// Supervisor::credentials() of all; where some had none, one dials, and others wait for it.
     template <class... A>
     void credentials(const A&... values) {
         std::size_t first = none;

@@ -71,14 +71,24 @@ public:
         template <class F>
         Connection(Endpoints& owner, F&& make) : Base{std::forward<F>(make)}, owner_{owner} {}
 
+        void close(const Failure& why) noexcept
+            requires detail::HasClose<typename Opened<A...>::Inner>
+        {
+            says_goodbye_ = true;
+            Base::close(why);
+        }
         [[nodiscard]] bool sift(part::Event<message_type>& event, Turn& turn) {
             if (!Base::sift(event, turn)) return false;
-            if (event.kind == part::EventKind::closed) owner_.ended_itself_ = true;
+            // The end of a goodbye is not its own.
+            if (event.kind == part::EventKind::closed && !says_goodbye_) {
+                owner_.ended_itself_ = true;
+            }
             return true;
         }
 
     private:
         Endpoints& owner_;
+        bool says_goodbye_ = false;
     };
 
     /// Pre: the list is not empty; where that is not known, make().
