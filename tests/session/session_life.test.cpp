@@ -224,6 +224,12 @@ TEST_CASE("race 62: Session with nothing to acknowledge is drained at once",
         r.line().link.closed();
         r.run();
     }
+    SECTION("started in this very turn") {
+        r.session->stop();
+        r.run();
+        REQUIRE(r.state() == LinkState::stopped);
+        r.session->start();
+    }
     r.session->drain(1h);
     r.run();
     CHECK(r.state() == LinkState::stopped);

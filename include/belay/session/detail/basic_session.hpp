@@ -66,6 +66,8 @@ public:
         now_ = larger(now_, now);
         link_.advance(now_);
         if (guard.gone()) return;
+        // What waited for its turn was no start.
+        if (link_.status().state == LinkState::stopped) drain_ends_ = never;
         run_timers();
         make_durable();
         pump();
@@ -118,7 +120,9 @@ public:
     /// time is over; until then it connects again as ever. What is left then (`depth()`) stays in
     /// the queue. Of several calls the one that ends first counts.
     void drain(Duration within) {
-        if (link_.status().state == LinkState::stopped) return;
+        // A start that waits for its turn is drained, too.
+        const bool waits = link_.deadline() == always;
+        if (link_.status().state == LinkState::stopped && !waits) return;
         const Instant ends = after(larger(now_, waker_.now()), within);
         drain_ends_ = smaller(drain_ends_, smaller(ends, before(never, Duration{1})));
         waker_.touch();
