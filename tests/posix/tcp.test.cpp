@@ -525,6 +525,25 @@ TEST_CASE("Tcp that closes gracefully does not wait for ever for a silent peer",
     CHECK(rig.loop.watched() == 0);
 }
 
+TEST_CASE("Tcp that is drained hears that a slow peer is alive", "[posix][posix_tcp][fault]") {
+    BeatingRig rig;
+    rig.connect();
+    REQUIRE(rig.link.send(Bytes(std::size_t{14} << 20)) == SendResult::sent);
+    rig.link.drain(10min);
+    rig.round();
+    // It does not get to reading for long, but says something now and then.
+    for (int i = 0; i < 12; ++i) {
+        rig.peer.send(frame("busy"));
+        rig.round();
+        pass(rig, 5s);
+    }
+    CHECK(rig.app.state() == LinkState::draining);
+    // Then nothing more, as who is cut off.
+    pass(rig, 26s);
+    CHECK(rig.app.state() == LinkState::stopped);
+    CHECK(rig.app.failure.error() == LinkErrc::heartbeat_lost);
+}
+
 TEST_CASE("Tcp closes gracefully with a supervisor that was full", "[posix][posix_tcp][fault]") {
     TcpRig<> rig{{}, {.messages_max = 2}};
     const auto turn = [&] { rig.link.advance(rig.clock.now()); };

@@ -178,8 +178,7 @@ private:
         std::error_code error = socket_.take_error();
         if (!error && detail::connected_to_itself(socket_))
             error = std::make_error_code(std::errc::connection_refused);
-        if (!error) return begin();
-        dial(error);
+        return error ? dial(error) : begin();
     }
     void begin() {
         dial_.reset();
@@ -234,6 +233,7 @@ private:
             holds_ = n == 0 && state_ == State::closing && !output_.empty();
             if (holds_) break;
             if (n <= 0) return end(end_of_input(n == 0 ? std::error_code{} : detail::errno_code()));
+            if (state_ != State::open) link_.pong(false);  // dropped, but a sign of life
             if (state_ == State::open) {
                 input_.arrived(static_cast<std::size_t>(n));
                 take_input(false);
