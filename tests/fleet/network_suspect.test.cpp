@@ -291,3 +291,21 @@ TEST_CASE("race 72: the drain of a held service does not say that all went well"
     CHECK(service.status().failure == lost);
     CHECK(rig.fleet.remove("held"));
 }
+
+TEST_CASE("race 72: who is to reconnect now does not wait with those in line either",
+          "[fleet][network_suspect][unit]") {
+    FleetRig rig{{.dials_max = 1}};
+    rig.add(3);
+    rig.up();
+    rig.run(20s);
+    for (std::size_t i = 0; i < 3; ++i) rig.fail(i);
+    rig.run(20200ms);
+    rig.fleet.reconnect_all();
+    rig.run(50199ms);
+    REQUIRE(rig.dials() == 4);  // one hangs, two are in line
+    rig.run(50400ms);
+    REQUIRE(rig.dials() == 5);
+    REQUIRE(rig.fleet.observer().all.size() == 2);
+    REQUIRE(rig.state(2) == LinkState::cooldown);
+    CHECK(rig.status(2).retry_at < rig.fleet.observer().all[1].retry_at);
+}

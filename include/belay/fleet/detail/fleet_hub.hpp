@@ -28,7 +28,6 @@ struct FleetHub : Counted {
     /// A service wants to dial.   Throws: std::bad_alloc.
     void enter_line(FleetSeat& seat) {
         leave(seat);
-        seat.passes = false;
         // Not a rank above all lower ones: whoever waits gets ahead of those that ask later.
         const auto steps = static_cast<std::uint64_t>(seat.priority);
         seat.at = before(seat.asked_at, saturating_multiply(options.head_start, steps));
@@ -111,6 +110,7 @@ struct FleetHub : Counted {
             FleetSeat& seat = line.front();
             line.remove(seat);
             seat.phase = SeatPhase::dialling;
+            seat.passes = false;
             seat.at = now;
             dialling.push(seat);
             next_dial = after(now, options.dial_gap);
