@@ -309,3 +309,22 @@ TEST_CASE("race 72: who is to reconnect now does not wait with those in line eit
     REQUIRE(rig.state(2) == LinkState::cooldown);
     CHECK(rig.status(2).retry_at < rig.fleet.observer().all[1].retry_at);
 }
+
+TEST_CASE("race 72: a reconnect that is refused to a live connection is over with that",
+          "[fleet][network_suspect][unit]") {
+    FleetRig rig;
+    rig.add(6);
+    rig.up();
+    rig.run(20s);
+    for (int i = 0; i < 6; ++i) CHECK(rig.fleet.reconnect_now(std::to_string(i)).granted);
+    rig.run(20s);
+    rig.up(20s);
+    for (int i = 0; i < 6; ++i) CHECK_FALSE(rig.fleet.reconnect_now(std::to_string(i)).granted);
+    rig.run(40s);
+    for (std::size_t i = 0; i < 6; ++i) rig.fail(i);
+    rig.run(40200ms);
+    REQUIRE(rig.fleet.observer().all.size() == 1);
+    for (std::size_t i = 0; i < 6; ++i) {
+        CHECK(rig.status(i).retry_at >= rig.fleet.observer().all[0].retry_at);
+    }
+}
