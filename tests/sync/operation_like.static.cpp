@@ -3,6 +3,7 @@
 #include <belay/sync/operation_like.hpp>
 
 #include <memory>
+#include <string>
 
 #include "support/sync/sync_archetypes.hpp"
 
@@ -20,6 +21,14 @@ struct ThrowingKind : MinimalOperation {
 struct NumberedElement : MinimalOperation {
     int element() const noexcept { return 0; }
 };
+// The views that a processor keeps while it works would be of what is gone.
+struct ElementByCopy : MinimalOperation {
+    std::string element() const noexcept { return {}; }
+};
+struct ElementByReference : MinimalOperation {
+    const std::string& element() const noexcept { return name; }
+    std::string name{};
+};
 struct ValueByCopy : MinimalOperation {
     value_type value() const { return value_type{0}; }
 };
@@ -36,6 +45,8 @@ static_assert(!belay::OperationLike<OperationWithoutId>);
 static_assert(!belay::OperationLike<WithoutStamp>);
 static_assert(!belay::OperationLike<ThrowingKind>);
 static_assert(!belay::OperationLike<NumberedElement>);
+static_assert(!belay::OperationLike<ElementByCopy>);
+static_assert(belay::OperationLike<ElementByReference>);
 static_assert(!belay::OperationLike<ValueByCopy>);
 static_assert(!belay::OperationLike<UnhashableValue>);
 static_assert(!belay::OperationLike<NotCopyable>);

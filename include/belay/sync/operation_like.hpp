@@ -6,7 +6,7 @@
 #include <concepts>     // std::convertible_to, std::copyable
 #include <cstdint>      // std::uint8_t, std::uint64_t
 #include <string_view>  // std::string_view
-#include <type_traits>  // std::is_enum_v, std::is_integral_v
+#include <type_traits>  // std::is_enum_v, std::is_integral_v, std::is_lvalue_reference_v
 
 #include <belay/core/bytes.hpp>
 #include <belay/core/random.hpp>
@@ -93,9 +93,14 @@ template <class O>
 concept HasKind = requires(const O& operation) {
     { operation.kind() } noexcept -> std::same_as<OperationKind>;
 };
+// A text that is returned by value would be gone before the view of it is.
+template <class R>
+concept ViewOfText = std::convertible_to<R, std::string_view> &&
+                     (std::is_lvalue_reference_v<R> || std::is_pointer_v<R> ||
+                      std::same_as<std::remove_cv_t<R>, std::string_view>);
 template <class O>
 concept HasElement = requires(const O& operation) {
-    { operation.element() } noexcept -> std::convertible_to<std::string_view>;
+    { operation.element() } noexcept -> ViewOfText;
 };
 template <class O>
 concept HasValue = NamesItsValue<O> && requires(const O& operation) {
@@ -118,7 +123,8 @@ concept ValueHashable = NamesItsValue<O> && ContentHashable<typename O::value_ty
 /// - `id`: its Id, of which no other operation of any client has the same.
 /// - `stamp`: its Stamp.
 /// - `kind() const noexcept -> OperationKind`.
-/// - `element() const noexcept`: the id of the element, as a std::string_view.
+/// - `element() const noexcept`: the id of the element, as a std::string_view of what the operation
+///   has.
 /// - `value() const -> const value_type&`: the element (add), or what it becomes (update); not
 ///   asked of others.
 /// - optional: `base() const -> const value_type*`: what the element was where it was changed, or
