@@ -79,6 +79,17 @@ TEST_CASE("SqliteStore remembers as many ids as it should, and not for ever",
         CHECK_FALSE(store.applied(ids[1023]).value());
         CHECK(store.applied(ids[1025]).value() == 5);
     }
+    {
+        // None at all, and up to 1,024 more.
+        options.ids_remembered = 0;
+        TextStore none = store_in(dir / "none", options);
+        const Id early = fresh_id();
+        for (int i = 0; i < 1030; ++i) REQUIRE_FALSE(none.remember({stamp(1), fresh_id(), 5}));
+        REQUIRE_FALSE(none.remember({stamp(1), early, 5}));
+        for (int i = 0; i < 1030; ++i) REQUIRE_FALSE(none.remember({stamp(1), fresh_id(), 5}));
+        CHECK_FALSE(none.applied(early).value());
+        options.ids_remembered = 10;
+    }
     TextStore again = store_in(dir / "s", options);
     for (int i = 0; i < 1025; ++i) REQUIRE_FALSE(again.remember({stamp(1), fresh_id(), 5}));
     CHECK_FALSE(again.applied(ids[1025]).value());

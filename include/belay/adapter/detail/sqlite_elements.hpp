@@ -3,7 +3,7 @@
 /// SqliteElements: the tables of a store in SQLite, with values as bytes.
 #pragma once
 
-#include <algorithm>  // std::copy
+#include <algorithm>  // std::copy, std::max
 #include <cstdint>    // std::int64_t
 #include <optional>   // std::optional
 #include <string>     // std::string
@@ -116,7 +116,8 @@ public:
         return error;
     }
     [[nodiscard]] WallTime horizon() const noexcept { return horizon_; }
-    void remembers(std::int64_t most) noexcept { most_ = most; }
+    /// At least one: SQLite numbers the rows of an empty table from 1 again.
+    void remembers(std::int64_t most) noexcept { most_ = std::max(most, std::int64_t{1}); }
 
     /// Runs `body` in a transaction of SQLite; what is not kept is undone.
     template <class Body>
