@@ -58,7 +58,7 @@ public:
         run.bind(2, as_bytes(key.id));
         const int answer = run.step();
         if (answer == SQLITE_DONE) return ElementState{};
-        if (answer != SQLITE_ROW) return db_.code_of(answer);
+        if (answer != SQLITE_ROW) return read_failed(answer);
         const BytesView origin = run.bytes(3);
         const bool live = !run.is_null(4);
         const BytesView bytes = live ? run.bytes(4) : BytesView{};
@@ -97,7 +97,7 @@ public:
         run.bind(1, BytesView{operation});
         const int answer = run.step();
         if (answer == SQLITE_DONE) return std::optional<std::uint64_t>{};
-        if (answer != SQLITE_ROW) return db_.code_of(answer);
+        if (answer != SQLITE_ROW) return read_failed(answer);
         return std::optional{static_cast<std::uint64_t>(run.number(0))};
     }
     /// Forgets the tombstones before `until`.
@@ -203,6 +203,13 @@ private:
         if (const int answer = run.step(); answer != SQLITE_DONE) return failed(answer);
         first_ = last - most_ + 1;
         return {};
+    }
+    /// A read that fails for lack of memory, or by the disk, ends the transaction under way: what
+    /// is written after it would be kept by itself.
+    [[nodiscard]] std::error_code read_failed(int answer) noexcept {
+        const std::error_code error = db_.code_of(answer);
+        if (inside_ && !db_.in_transaction()) broken_ = error;
+        return error;
     }
     [[nodiscard]] std::error_code failed(int answer) noexcept {
         broken_ = db_.code_of_write(answer);
