@@ -3,6 +3,7 @@
 #include <belay/sync/operation_like.hpp>
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "support/sync/sync_archetypes.hpp"
@@ -29,6 +30,16 @@ struct ElementByReference : MinimalOperation {
     const std::string& element() const noexcept { return name; }
     std::string name{};
 };
+// What a strategy would never see.
+struct BaseByCopy : MinimalOperation {
+    std::optional<int> base() const { return {}; }
+};
+struct BaseThatChanges : MinimalOperation {
+    const value_type* base() { return nullptr; }
+};
+struct NoBase : MinimalOperation {
+    const value_type* base() const { return nullptr; }
+};
 struct ValueByCopy : MinimalOperation {
     value_type value() const { return value_type{0}; }
 };
@@ -47,6 +58,9 @@ static_assert(!belay::OperationLike<ThrowingKind>);
 static_assert(!belay::OperationLike<NumberedElement>);
 static_assert(!belay::OperationLike<ElementByCopy>);
 static_assert(belay::OperationLike<ElementByReference>);
+static_assert(!belay::OperationLike<BaseByCopy>);
+static_assert(!belay::OperationLike<BaseThatChanges>);
+static_assert(belay::OperationLike<NoBase>);
 static_assert(!belay::OperationLike<ValueByCopy>);
 static_assert(!belay::OperationLike<UnhashableValue>);
 static_assert(!belay::OperationLike<NotCopyable>);

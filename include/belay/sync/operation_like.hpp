@@ -9,6 +9,7 @@
 #include <type_traits>  // std::is_enum_v, std::is_integral_v, std::is_lvalue_reference_v
 
 #include <belay/core/bytes.hpp>
+#include <belay/core/detail/member_names.hpp>
 #include <belay/core/random.hpp>
 #include <belay/sync/stamp.hpp>
 
@@ -110,6 +111,9 @@ template <class O>
 concept HasBase = NamesItsValue<O> && requires(const O& operation) {
     { operation.base() } -> std::same_as<const typename O::value_type*>;
 };
+// A member of this name that cannot be asked so would be passed over in silence.
+template <class O>
+concept BaseIsRight = HasBase<O> || !has_base<O>();
 template <class O>
 concept ValueHashable = NamesItsValue<O> && ContentHashable<typename O::value_type>;
 
@@ -130,9 +134,9 @@ concept ValueHashable = NamesItsValue<O> && ContentHashable<typename O::value_ty
 /// - optional: `base() const -> const value_type*`: what the element was where it was changed, or
 ///   null; for strategies that merge.
 template <class O>
-concept OperationLike =
-    std::copyable<O> && detail::NamesItsValue<O> && detail::HasId<O> && detail::HasStamp<O> &&
-    detail::HasKind<O> && detail::HasElement<O> && detail::HasValue<O> && detail::ValueHashable<O>;
+concept OperationLike = std::copyable<O> && detail::NamesItsValue<O> && detail::HasId<O> &&
+                        detail::HasStamp<O> && detail::HasKind<O> && detail::HasElement<O> &&
+                        detail::HasValue<O> && detail::ValueHashable<O> && detail::BaseIsRight<O>;
 
 namespace explain {
 
@@ -147,6 +151,8 @@ consteval bool operation_like() {
                   "OperationLike: O needs 'belay::OperationKind kind() const noexcept'");
     static_assert(detail::HasElement<O>,
                   "OperationLike: O needs 'std::string_view element() const noexcept'");
+    static_assert(detail::BaseIsRight<O>,
+                  "OperationLike: O's base must be 'const value_type* base() const'");
     if constexpr (detail::NamesItsValue<O>) {
         static_assert(detail::HasValue<O>,
                       "OperationLike: O needs 'const value_type& value() const'");
