@@ -79,6 +79,17 @@ TEST_CASE("SqliteStore remembers as many ids as it should, and not for ever",
         CHECK_FALSE(store.applied(ids[1023]).value());
         CHECK(store.applied(ids[1025]).value() == 5);
     }
+    {
+        // None at all, and up to 1,024 more.
+        options.ids_remembered = 0;
+        TextStore none = store_in(dir / "none", options);
+        const Id early = fresh_id();
+        for (int i = 0; i < 1030; ++i) REQUIRE_FALSE(none.remember({stamp(1), fresh_id(), 5}));
+        REQUIRE_FALSE(none.remember({stamp(1), early, 5}));
+        for (int i = 0; i < 1030; ++i) REQUIRE_FALSE(none.remember({stamp(1), fresh_id(), 5}));
+        CHECK_FALSE(none.applied(early).value());
+        options.ids_remembered = 10;
+    }
     TextStore again = store_in(dir / "s", options);
     for (int i = 0; i < 1025; ++i) REQUIRE_FALSE(again.remember({stamp(1), fresh_id(), 5}));
     CHECK_FALSE(again.applied(ids[1025]).value());
@@ -185,6 +196,30 @@ TEST_CASE("SqliteStore refuses what its codec does not take", "[adapter][sqlite_
     CHECK(result.failed_operations[0].error == SyncErrc::bad_operation);
     CHECK(result.failed_operations[1].error == SyncErrc::bad_operation);
     CHECK(store.read({"s", "d"}).error() == QueueErrc::corrupt);
+}
+
+TEST_CASE("SqliteStore whose transaction was ended by a read that failed writes nothing more",
+          "[adapter][sqlite_store]") {
+    const TemporaryDirectory dir;
+    TextStore store = store_in(dir / "s");
+    const WriteMark before{stamp(1), fresh_id(), 5};
+    const WriteMark after{stamp(2), fresh_id(), 5};
+    REQUIRE_FALSE(store.add({"s", "long"}, std::string(500'000, 'x'), before));
+    std::error_code written;
+    auto body = [&]() -> std::error_code {
+        // Without memory, SQLite undoes what there is of a transaction when it can read no more.
+        sqlite3_hard_heap_limit64(1);
+        const auto found = store.find({"s", "long"});
+        sqlite3_hard_heap_limit64(0);
+        CHECK_FALSE(found);
+        written = store.add({"s", "b"}, "1", after);
+        return {};
+    };
+    CHECK(store.transaction(body));
+    CHECK(written);
+    CHECK(seen(store, "b") == "absent");
+    CHECK_FALSE(store.applied(after.operation).value());
+    REQUIRE_FALSE(store.add({"s", "b"}, "1", after));
 }
 
 TEST_CASE("SqliteStore that has no room keeps what it had, and goes on when there is some",

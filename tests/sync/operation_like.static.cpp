@@ -3,6 +3,8 @@
 #include <belay/sync/operation_like.hpp>
 
 #include <memory>
+#include <optional>
+#include <string>
 
 #include "support/sync/sync_archetypes.hpp"
 
@@ -20,6 +22,24 @@ struct ThrowingKind : MinimalOperation {
 struct NumberedElement : MinimalOperation {
     int element() const noexcept { return 0; }
 };
+// The views that a processor keeps while it works would be of what is gone.
+struct ElementByCopy : MinimalOperation {
+    std::string element() const noexcept { return {}; }
+};
+struct ElementByReference : MinimalOperation {
+    const std::string& element() const noexcept { return name; }
+    std::string name{};
+};
+// What a strategy would never see.
+struct BaseByCopy : MinimalOperation {
+    std::optional<int> base() const { return {}; }
+};
+struct BaseThatChanges : MinimalOperation {
+    const value_type* base() { return nullptr; }
+};
+struct NoBase : MinimalOperation {
+    const value_type* base() const { return nullptr; }
+};
 struct ValueByCopy : MinimalOperation {
     value_type value() const { return value_type{0}; }
 };
@@ -36,6 +56,11 @@ static_assert(!belay::OperationLike<OperationWithoutId>);
 static_assert(!belay::OperationLike<WithoutStamp>);
 static_assert(!belay::OperationLike<ThrowingKind>);
 static_assert(!belay::OperationLike<NumberedElement>);
+static_assert(!belay::OperationLike<ElementByCopy>);
+static_assert(belay::OperationLike<ElementByReference>);
+static_assert(!belay::OperationLike<BaseByCopy>);
+static_assert(!belay::OperationLike<BaseThatChanges>);
+static_assert(belay::OperationLike<NoBase>);
 static_assert(!belay::OperationLike<ValueByCopy>);
 static_assert(!belay::OperationLike<UnhashableValue>);
 static_assert(!belay::OperationLike<NotCopyable>);

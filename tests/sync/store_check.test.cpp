@@ -215,6 +215,14 @@ TEST_CASE("check_store passes right stores", "[sync][store_check]") {
         return again;
     };
     CHECK_FALSE(check_store([] { return Kept{}; }, numbered, reopen));
+    const auto forgets_its_horizon = [&] {
+        Kept again = reopen();
+        again.in.horizon = WallTime::min();
+        return again;
+    };
+    const auto resurrects = check_store([] { return Kept{}; }, numbered, forgets_its_horizon);
+    REQUIRE(resurrects);
+    CHECK(resurrects->rule == StoreRule::horizon_never_goes_back);
     const auto forgets = [] { return Kept{}; };
     const auto fault = check_store([] { return Kept{}; }, numbered, forgets);
     REQUIRE(fault);

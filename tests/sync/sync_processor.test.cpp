@@ -182,6 +182,21 @@ TEST_CASE("one id with two contents is reported", "[sync][sync_processor]") {
     CHECK(seen(store, "a") == "live 1 1");
 }
 
+TEST_CASE("one operation in two sessions is reported, and not said to be applied in both",
+          "[sync][sync_processor]") {
+    Memory store;
+    auto processor = processor_of(store, LastWriteWins{});
+    const Ops batch{add("a", "1", stamp(1))};
+    CHECK(processor.process_batch("s", batch).success);
+    const SyncResult result = processor.process_batch("t", batch);
+    REQUIRE(sums(result, 1) == "0 0 1");
+    CHECK(result.failed_operations[0].error == SyncErrc::id_reused);
+    CHECK(seen(store, "a", "t") == "absent");
+    const auto found = processor.detect_conflict("s", batch[0]);
+    REQUIRE(found);
+    CHECK_FALSE(found->has_value());
+}
+
 TEST_CASE("an unknown session is a failure where none is made", "[sync][sync_processor]") {
     Memory store{MemoryStoreOptions{.creates_sessions = false}};
     auto processor = processor_of(store, LastWriteWins{});
@@ -212,11 +227,17 @@ namespace {
 
 /// Undoes what is not kept, by doing the rest again; lies or fails as it is told.
 struct TransactingStore : FaultyStore {
+    std::error_code expire(WallTime now) {
+        if (lie == "swallows its error") return SyncErrc::store_failed;
+        return FaultyStore::expire(now);
+    }
     std::error_code transaction(auto& body) {
         if (lie == "never runs it") return {};
         const std::size_t before = log.size();
         std::error_code error = body();
         if (lie == "runs it twice") error = body();
+        if (lie == "swallows its error") return {};
+        if (lie == "runs it twice, and swallows that") return static_cast<void>(body()), error;
         if (!error && !commit_fails.empty()) {
             error = commit_fails.back();
             commit_fails.pop_back();
@@ -260,7 +281,8 @@ TEST_CASE("what a transaction does not keep was not synced", "[sync][sync_proces
 }
 
 TEST_CASE("a store that lies about its transactions is found out", "[sync][sync_processor]") {
-    for (const std::string lie : {"never runs it", "runs it twice"}) {
+    for (const std::string lie : {"never runs it", "runs it twice", "swallows its error",
+                                  "runs it twice, and swallows that"}) {
         TransactingStore store;
         store.lie = lie;
         auto processor = processor_of(store, LastWriteWins{});
@@ -372,6 +394,29 @@ TEST_CASE("an Update that waited for its Add is tried again with the next batch"
     CHECK(seen(store, "e") == "live 3 3");
     CHECK(processor.pending("s").size() == 1);
     CHECK(processor.process_batch("t", Ops{}).success);
+    CHECK(seen(store, "e") == "live 7 7");
+    CHECK(processor.pending("s").empty());
+}
+
+TEST_CASE("an Update finds its Add also where the observer threw when it was told of it",
+          "[sync][sync_processor]") {
+    Memory store;
+    struct ThrowsOfAdds {
+        void on_operation(const OperationReport<Op>& report) const {
+            if (*throws && report.operation.kind() == OperationKind::add) {
+                throw std::runtime_error{"mine"};
+            }
+        }
+        bool* throws;
+    };
+    bool throws = true;
+    SyncProcessor processor{std::ref(store), LastWriteWins{}, SyncOptions{.upsert_updates = true},
+                            ThrowsOfAdds{&throws}, WallByHand{}};
+    const Ops adds{add("d", "3", stamp(3)), add("e", "3", stamp(3))};
+    CHECK(processor.process_batch("s", Ops{update("e", "7", stamp(7))}).conflict_count == 1);
+    CHECK_THROWS_WITH(processor.process_batch("s", adds), "mine");
+    throws = false;
+    CHECK(processor.process_batch("s", adds).success);
     CHECK(seen(store, "e") == "live 7 7");
     CHECK(processor.pending("s").empty());
 }

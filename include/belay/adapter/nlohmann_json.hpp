@@ -25,11 +25,10 @@
 #pragma once
 
 #include <cstdint>       // std::int64_t
-#include <limits>        // std::numeric_limits
 #include <optional>      // std::optional
 #include <string>        // std::string
 #include <system_error>  // std::error_code
-#include <utility>       // std::move
+#include <utility>       // std::in_range, std::move
 
 #include <belay/queue/queue_errc.hpp>
 #include <belay/sync/operation.hpp>
@@ -54,13 +53,9 @@ inline const Json& object_of(const Json& json, const char* what) {
 template <class T>
 [[nodiscard]] T number_of(const Json& json, const char* what) {
     if (!json.is_number_integer()) refuse_json(std::string{what} + " must be an integer", json);
-    bool fits = false;
-    if (json.is_number_unsigned()) {
-        constexpr auto most = static_cast<std::uint64_t>(std::numeric_limits<T>::max());
-        fits = json.get<std::uint64_t>() <= most;
-    } else if constexpr (std::is_signed_v<T>) {
-        fits = json.get<std::int64_t>() >= std::numeric_limits<T>::min();
-    }
+    // What a program put in is signed also where it is not below zero.
+    const bool fits = json.is_number_unsigned() ? std::in_range<T>(json.get<std::uint64_t>())
+                                                : std::in_range<T>(json.get<std::int64_t>());
     if (!fits) refuse_json(std::string{what} + " is out of range", json);
     return json.get<T>();
 }

@@ -6,9 +6,10 @@
 #include <concepts>     // std::convertible_to, std::copyable
 #include <cstdint>      // std::uint8_t, std::uint64_t
 #include <string_view>  // std::string_view
-#include <type_traits>  // std::is_enum_v, std::is_integral_v
+#include <type_traits>  // std::is_enum_v, std::is_integral_v, std::is_lvalue_reference_v
 
 #include <belay/core/bytes.hpp>
+#include <belay/core/detail/member_names.hpp>
 #include <belay/core/random.hpp>
 #include <belay/sync/stamp.hpp>
 
@@ -93,9 +94,14 @@ template <class O>
 concept HasKind = requires(const O& operation) {
     { operation.kind() } noexcept -> std::same_as<OperationKind>;
 };
+// A text that is returned by value would be gone before the view of it is.
+template <class R>
+concept ViewOfText = std::convertible_to<R, std::string_view> &&
+                     (std::is_lvalue_reference_v<R> || std::is_pointer_v<R> ||
+                      std::same_as<std::remove_cv_t<R>, std::string_view>);
 template <class O>
 concept HasElement = requires(const O& operation) {
-    { operation.element() } noexcept -> std::convertible_to<std::string_view>;
+    { operation.element() } noexcept -> ViewOfText;
 };
 template <class O>
 concept HasValue = NamesItsValue<O> && requires(const O& operation) {
@@ -105,6 +111,9 @@ template <class O>
 concept HasBase = NamesItsValue<O> && requires(const O& operation) {
     { operation.base() } -> std::same_as<const typename O::value_type*>;
 };
+// A member of this name that cannot be asked so would be passed over in silence.
+template <class O>
+concept BaseIsRight = HasBase<O> || !has_base<O>();
 template <class O>
 concept ValueHashable = NamesItsValue<O> && ContentHashable<typename O::value_type>;
 
@@ -118,15 +127,16 @@ concept ValueHashable = NamesItsValue<O> && ContentHashable<typename O::value_ty
 /// - `id`: its Id, of which no other operation of any client has the same.
 /// - `stamp`: its Stamp.
 /// - `kind() const noexcept -> OperationKind`.
-/// - `element() const noexcept`: the id of the element, as a std::string_view.
+/// - `element() const noexcept`: the id of the element, as a std::string_view of what the operation
+///   has.
 /// - `value() const -> const value_type&`: the element (add), or what it becomes (update); not
 ///   asked of others.
 /// - optional: `base() const -> const value_type*`: what the element was where it was changed, or
 ///   null; for strategies that merge.
 template <class O>
-concept OperationLike =
-    std::copyable<O> && detail::NamesItsValue<O> && detail::HasId<O> && detail::HasStamp<O> &&
-    detail::HasKind<O> && detail::HasElement<O> && detail::HasValue<O> && detail::ValueHashable<O>;
+concept OperationLike = std::copyable<O> && detail::NamesItsValue<O> && detail::HasId<O> &&
+                        detail::HasStamp<O> && detail::HasKind<O> && detail::HasElement<O> &&
+                        detail::HasValue<O> && detail::ValueHashable<O> && detail::BaseIsRight<O>;
 
 namespace explain {
 
@@ -141,6 +151,8 @@ consteval bool operation_like() {
                   "OperationLike: O needs 'belay::OperationKind kind() const noexcept'");
     static_assert(detail::HasElement<O>,
                   "OperationLike: O needs 'std::string_view element() const noexcept'");
+    static_assert(detail::BaseIsRight<O>,
+                  "OperationLike: O's base must be 'const value_type* base() const'");
     if constexpr (detail::NamesItsValue<O>) {
         static_assert(detail::HasValue<O>,
                       "OperationLike: O needs 'const value_type& value() const'");

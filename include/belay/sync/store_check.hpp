@@ -145,6 +145,7 @@ private:
     struct Model {
         std::map<Name, Element> elements{};
         std::vector<WriteMark> known{};
+        WallTime horizon = WallTime::min();
     };
 
     [[nodiscard]] static Id id_of(std::uint64_t number) noexcept {
@@ -206,11 +207,11 @@ private:
     }
 
     void expire() {
-        const WallTime before = store_->horizon();
         const auto day = std::chrono::hours{24} * static_cast<std::int64_t>(bits_() % 90);
         expect(!store_->expire(WallTime{std::chrono::hours{24} * 365 * 30 + day}),
                StoreRule::takes_what_it_should);
-        expect(store_->horizon() >= before, StoreRule::horizon_never_goes_back);
+        expect(store_->horizon() >= model_.horizon, StoreRule::horizon_never_goes_back);
+        model_.horizon = store_->horizon();
         for (auto& [name, element] : model_.elements) {
             if (element.state.presence == Presence::live) {
                 look_at(name, StoreRule::expire_keeps_what_is_live);
@@ -280,6 +281,7 @@ private:
             knows(model_.known[i].operation, model_.known[i].hash,
                   particular ? rule : StoreRule::knows_applied_operations);
         }
+        expect(store_->horizon() >= model_.horizon, StoreRule::horizon_never_goes_back);
     }
     void expect(bool kept, StoreRule rule) noexcept {
         if (!kept && !broken_) broken_ = rule;

@@ -46,7 +46,7 @@ struct WriteMark {
     Stamp stamp{};
     /// The operation that does it; remembered.
     Id operation{};
-    /// The hash of the operation's contents; remembered with its id.
+    /// The hash of the operation's contents and session; remembered with its id.
     std::uint64_t hash = 0;
 };
 

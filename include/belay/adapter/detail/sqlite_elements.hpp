@@ -3,7 +3,7 @@
 /// SqliteElements: the tables of a store in SQLite, with values as bytes.
 #pragma once
 
-#include <algorithm>  // std::copy
+#include <algorithm>  // std::copy, std::max
 #include <cstdint>    // std::int64_t
 #include <optional>   // std::optional
 #include <string>     // std::string
@@ -58,7 +58,7 @@ public:
         run.bind(2, as_bytes(key.id));
         const int answer = run.step();
         if (answer == SQLITE_DONE) return ElementState{};
-        if (answer != SQLITE_ROW) return db_.code_of(answer);
+        if (answer != SQLITE_ROW) return read_failed(answer);
         const BytesView origin = run.bytes(3);
         const bool live = !run.is_null(4);
         const BytesView bytes = live ? run.bytes(4) : BytesView{};
@@ -97,7 +97,7 @@ public:
         run.bind(1, BytesView{operation});
         const int answer = run.step();
         if (answer == SQLITE_DONE) return std::optional<std::uint64_t>{};
-        if (answer != SQLITE_ROW) return db_.code_of(answer);
+        if (answer != SQLITE_ROW) return read_failed(answer);
         return std::optional{static_cast<std::uint64_t>(run.number(0))};
     }
     /// Forgets the tombstones before `until`.
@@ -116,7 +116,8 @@ public:
         return error;
     }
     [[nodiscard]] WallTime horizon() const noexcept { return horizon_; }
-    void remembers(std::int64_t most) noexcept { most_ = most; }
+    /// At least one: SQLite numbers the rows of an empty table from 1 again.
+    void remembers(std::int64_t most) noexcept { most_ = std::max(most, std::int64_t{1}); }
 
     /// Runs `body` in a transaction of SQLite; what is not kept is undone.
     template <class Body>
@@ -202,6 +203,13 @@ private:
         if (const int answer = run.step(); answer != SQLITE_DONE) return failed(answer);
         first_ = last - most_ + 1;
         return {};
+    }
+    /// A read that fails for lack of memory, or by the disk, ends the transaction under way: what
+    /// is written after it would be kept by itself.
+    [[nodiscard]] std::error_code read_failed(int answer) noexcept {
+        const std::error_code error = db_.code_of(answer);
+        if (inside_ && !db_.in_transaction()) broken_ = error;
+        return error;
     }
     [[nodiscard]] std::error_code failed(int answer) noexcept {
         broken_ = db_.code_of_write(answer);

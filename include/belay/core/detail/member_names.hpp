@@ -11,8 +11,9 @@
 namespace belay::inline BELAY_ABI::detail {
 
 // The names of all hooks that a user's class may have or not: of observers, rules and what Shared
-// refers to, jitters, growths and caps, trips and open waits, framings, documents. In another form
-// than the one that is called it would never be called, so it must be seen in whatever form it is.
+// refers to, jitters, growths and caps, trips and open waits, framings, documents, stores,
+// operations. In another form than the one that is called it would never be called, so it must be
+// seen in whatever form it is.
 struct MemberNames {
     int on_state, on_message, on_writable, on_unsent, on_accepted, on_acknowledged, on_blocked,
         on_journal_replaced, on_stalled, on_attached, on_committed, on_refused, on_ledger_failed,
@@ -24,7 +25,7 @@ struct MemberNames {
     int delay, check, grows, least, before_jitter;
     int too_slow, counts;
     int put_ping, put_header;
-    int transaction;
+    int transaction, base;
     int state_vector, diff;
 };
 
@@ -79,8 +80,9 @@ BELAY_DETAIL_MEMBER(put_header);
 // Of documents.
 BELAY_DETAIL_MEMBER(state_vector);
 BELAY_DETAIL_MEMBER(diff);
-// Of stores.
+// Of stores and their operations.
 BELAY_DETAIL_MEMBER(transaction);
+BELAY_DETAIL_MEMBER(base);
 #undef BELAY_DETAIL_MEMBER
 
 }  // namespace belay::inline BELAY_ABI::detail

@@ -44,9 +44,11 @@ public:
             ring_.push_back({id, hash});
         } else {
             at = oldest_;
-            erase(ring_[at].id);
+            erase(at);
             ring_[at] = {id, hash};
             oldest_ = oldest_ + 1 == most_ ? 0 : oldest_ + 1;
+            // The index is larger than caches are, and which place is next to go is known.
+            __builtin_prefetch(&index_[tag_of(ring_[oldest_].id) & mask()], 1);
             place = place_of(id, tag);
         }
         index_[place] = {tag, static_cast<std::uint32_t>(at + 1)};
@@ -86,8 +88,9 @@ private:
         }
         return place;
     }
-    void erase(const Id& id) noexcept {
-        std::size_t hole = place_of(id, tag_of(id));
+    void erase(std::size_t at) noexcept {
+        std::size_t hole = tag_of(ring_[at].id) & mask();
+        while (index_[hole].at != at + 1) hole = (hole + 1) & mask();
         // What follows moves back, unless that would be in front of its home.
         for (std::size_t next = (hole + 1) & mask(); index_[next].at != 0;
              next = (next + 1) & mask()) {

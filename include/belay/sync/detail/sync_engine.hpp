@@ -66,7 +66,7 @@ private:
     using Todo = std::span<typename Batch::Waiting>;
 
     void transact(Batch& batch, Todo todo, WallTime now) {
-        const auto blocked_before = blocked_;
+        blocked_now_.clear();
         outcomes_.clear();
         outcomes_.reserve(todo.size());
         pending_now_ = 0;
@@ -81,7 +81,7 @@ private:
         });
         if (error) {
             // Nothing of it happened: what was held back before still is.
-            blocked_ = blocked_before;
+            for (const std::string_view element : blocked_now_) blocked_.erase(element);
             outcomes_.clear();
             for (const auto& one : todo) {
                 const bool held = is_blocked(batch.operations[one.index]);
@@ -116,7 +116,8 @@ private:
                blocked_.find(op.element()) != blocked_.end();
     }
     void block(const Op& op) {
-        if (op.kind() != OperationKind::interaction) blocked_.insert(op.element());
+        if (op.kind() == OperationKind::interaction) return;
+        if (blocked_.insert(op.element()).second) blocked_now_.push_back(op.element());
     }
 
     /// The transaction is over: counts, keeps, and tells what became of an operation.
@@ -149,9 +150,11 @@ private:
         } else if (parts_.pending.size() != 0 && outcome.outcome != OperationOutcome::waiting) {
             parts_.pending.drop(session, element, op.id);
         }
-        // A removal of what was never there is skipped, and yet remembered.
+        // A removal of what was never there is skipped, and yet remembered. What was decided before
+        // may have been so by another processor, or by this one before its observer threw.
         const bool decided = outcome.outcome == OperationOutcome::applied ||
-                             outcome.outcome == OperationOutcome::skipped;
+                             outcome.outcome == OperationOutcome::skipped ||
+                             outcome.outcome == OperationOutcome::duplicate;
         if (decided && op.kind() != OperationKind::update) {
             parts_.pending.changed({session, element});
         }
@@ -195,17 +198,18 @@ private:
     [[nodiscard]] std::error_code in_transaction(Body body) {
         std::exception_ptr thrown;
         bool ran = false;
+        std::error_code refused;
         auto once = [&]() -> std::error_code {
-            if (std::exchange(ran, true)) return SyncErrc::store_disagrees;
+            if (std::exchange(ran, true)) return refused = SyncErrc::store_disagrees;
 #if defined(__cpp_exceptions)
             try {
-                return body();
+                return refused = body();
             } catch (...) {
                 thrown = std::current_exception();
-                return SyncErrc::store_threw;
+                return refused = SyncErrc::store_threw;
             }
 #else
-            return body();
+            return refused = body();
 #endif
         };
         std::error_code error;
@@ -215,7 +219,8 @@ private:
             error = once();
         }
         if (thrown) std::rethrow_exception(thrown);
-        if (!error && !ran) error = SyncErrc::store_disagrees;
+        // A store that ran it never, or twice, or says nothing of its error, knows not what it has.
+        if (!error && (!ran || refused)) error = SyncErrc::store_disagrees;
         return error;
     }
 
@@ -223,6 +228,7 @@ private:
     Judge judge_;
     std::vector<Outcome> outcomes_{};
     std::unordered_set<std::string_view> blocked_{};
+    std::vector<std::string_view> blocked_now_{};  // by the transaction under way
     std::size_t pending_now_ = 0;
 };
 

@@ -63,7 +63,8 @@ public:
     [[nodiscard]] Outcome process(std::string_view session, const Op& op, WallTime now) {
         const OperationKind kind = op.kind();
         if (const std::error_code error = malformed(op, kind, now)) return Outcome::error_of(error);
-        WriteMark mark{op.stamp, op.id, hash_of_operation(op)};
+        // With the session: in another one nothing was applied yet, and an id has one meaning.
+        WriteMark mark{op.stamp, op.id, hash_bytes(as_bytes(session), hash_of_operation(op))};
         const auto known = ask_store([&] { return store_.applied(mark.operation); });
         if (!known) return Outcome::error_of(known.error());
         if (*known) {
