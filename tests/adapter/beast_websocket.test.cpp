@@ -244,6 +244,10 @@ TEST_CASE("A token goes into a header or the query, and nowhere else",
     CHECK(query.find("Authorization") == std::string::npos);
     const std::string extra = seen("t", {.headers = {{"X-Client", "belay"}}});
     CHECK(extra.find("X-Client\nbelay") != std::string::npos);
+    const std::string own = seen("t", {.headers = {{"user-agent", "mine"}, {"Host", "b.example"}}});
+    CHECK(own.find("b.example") != std::string::npos);
+    CHECK(own.find("127.0.0.1") == std::string::npos);
+    CHECK(own.find("User-Agent") == std::string::npos);
 
     const auto failure = [&](const std::string& token, WebSocketOptions options) {
         auto rig = with_token(server, token, std::move(options));
