@@ -229,8 +229,8 @@ TEST_CASE("Nest never advances a child that is idle", "[core][nest][unit]") {
 
 TEST_CASE("Nest::deadline is the first of its children's, and reads one only when it was touched",
           "[core][nest][unit]") {
-    belay::driver::Nest nest;
     CountingParent parent;
+    belay::driver::Nest nest;
     nest.attach(parent.waker());
     CHECK(nest.deadline() == never);
     auto a = nest.make<Chick>(1, nullptr);

@@ -50,6 +50,7 @@ LEFT_OUT = {
     "call/policies.hpp": "few programs take a policy as it is, and it brings all that the ready-made ones use",
     "call/retry_log.hpp": "few programs need it, include it by name",
     "call/std_stop.hpp": "<stop_token>, which some standard libraries lack",
+    "core/nest.hpp": "for writers of machines that own many others; it weighs as much as the rest of core's machines",
     "drive/driver_check.hpp": "for the tests of drivers",
     "drive/driver_rule.hpp": "for the tests of drivers",
     "journal/journal_inspect.hpp": "a tool for damaged files",

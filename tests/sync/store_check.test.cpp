@@ -198,10 +198,10 @@ TEST_CASE("check_store passes right stores", "[sync][store_check]") {
     static PlainStore kept;
     struct Kept : PlainStore {
         Kept() = default;
-        Kept(Kept&& other) noexcept : PlainStore{std::move(other)} { other.owns = false; }
-        Kept& operator=(Kept&& other) noexcept {
-            PlainStore::operator=(std::move(other));
-            owns = std::exchange(other.owns, false);
+        Kept(Kept&& from) noexcept : PlainStore{std::move(from)} { from.owns = false; }
+        Kept& operator=(Kept&& from) noexcept {
+            PlainStore::operator=(std::move(from));
+            owns = std::exchange(from.owns, false);
             return *this;
         }
         ~Kept() {

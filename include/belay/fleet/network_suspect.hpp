@@ -17,7 +17,7 @@ struct NetworkSuspect {
     Instant since = never;
     /// Until when all services wait, before they try again.
     Instant retry_at = never;
-    /// How many failed together.
+    /// How many failed together: all at the first time; later they try one by one.
     std::size_t services = 0;
     /// How often in a row, this time included, since anything was last heard.
     std::size_t times = 0;

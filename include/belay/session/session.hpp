@@ -35,9 +35,10 @@ public:
         : Session::BasicSession{std::move(transport), std::move(policy), std::move(queue),
                                 std::move(options), std::move(observer)} {}
     /// Does not compile: a session needs an id.
+    template <class T = Transport>
     Session(Transport transport, Policy policy, Queue queue)
         : Session{std::move(transport), std::move(policy), std::move(queue), SessionOptions{}} {
-        static_assert(!sizeof(Transport),
+        static_assert(!sizeof(T),
                       "Session: SessionOptions follow the queue, for a session needs an id: "
                       "Session{transport, policy, queue, SessionOptions{.id = id}}");
     }

@@ -9,7 +9,7 @@
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
 
-#include <belay/core/observer.hpp>
+#include <belay/core/detail/member_names.hpp>
 #include <belay/core/result.hpp>
 #include <belay/sync/operation_like.hpp>
 #include <belay/sync/stamp.hpp>
@@ -105,16 +105,9 @@ template <class S>
 concept HasTransaction = requires(S& store, TransactionBody& body) {
     { store.transaction(body) } -> std::same_as<std::error_code>;
 };
-struct TransactionName {
-    template <class S>
-    static constexpr bool is_plain = requires { &S::transaction; };
-    struct Bait {
-        int transaction;
-    };
-};
 // A member of this name that cannot be called so would be passed over in silence.
 template <class S>
-concept NamesTransaction = HasTransaction<S> || has_name<TransactionName, S>();
+concept NamesTransaction = HasTransaction<S> || has_transaction<S>();
 
 }  // namespace detail
 

@@ -24,6 +24,7 @@ struct MemberNames {
     int delay, check, grows, least, before_jitter;
     int too_slow, counts;
     int put_ping, put_header;
+    int transaction;
     int state_vector, diff;
 };
 
@@ -78,6 +79,8 @@ BELAY_DETAIL_MEMBER(put_header);
 // Of documents.
 BELAY_DETAIL_MEMBER(state_vector);
 BELAY_DETAIL_MEMBER(diff);
+// Of stores.
+BELAY_DETAIL_MEMBER(transaction);
 #undef BELAY_DETAIL_MEMBER
 
 }  // namespace belay::inline BELAY_ABI::detail

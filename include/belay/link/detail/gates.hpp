@@ -73,6 +73,7 @@ private:
     static constexpr std::size_t graces_max = 4;
 
     /// A free place; else one whose grace is over, or else that of the grace that ends last.
+    // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): as everywhere, now comes last
     [[nodiscard]] constexpr Grace& place_for(Instant ends, Instant now) noexcept {
         Grace* place = &graces_[0];
         for (Grace& g : graces_) {

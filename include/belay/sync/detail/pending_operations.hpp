@@ -41,8 +41,8 @@ public:
         return true;
     }
     /// All of an element, in the order of their stamps.
-    [[nodiscard]] std::vector<Op> of(std::string_view session, std::string_view element) {
-        const std::vector<Op>* const there = find({session, element});
+    [[nodiscard]] std::vector<Op> of(const ElementKey& key) {
+        const std::vector<Op>* const there = find(key);
         std::vector<Op> all = there != nullptr ? *there : std::vector<Op>{};
         std::sort(all.begin(), all.end(),
                   [](const Op& a, const Op& b) { return a.stamp < b.stamp; });
@@ -54,9 +54,9 @@ public:
     }
 
     /// The element has changed: its operations are to be judged again, if there are any.
-    void changed(std::string_view session, std::string_view element) {
-        if (count_ != 0 && find({session, element}) != nullptr) {
-            due_.insert({std::string{session}, std::string{element}});
+    void changed(const ElementKey& key) {
+        if (count_ != 0 && find(key) != nullptr) {
+            due_.insert({std::string{key.session}, std::string{key.id}});
         }
     }
     using Due = std::set<std::pair<std::string, std::string>>;

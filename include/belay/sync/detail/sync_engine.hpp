@@ -153,7 +153,7 @@ private:
         const bool decided = outcome.outcome == OperationOutcome::applied ||
                              outcome.outcome == OperationOutcome::skipped;
         if (decided && op.kind() != OperationKind::update) {
-            parts_.pending.changed(session, element);
+            parts_.pending.changed({session, element});
         }
         if (!outcome.error && parts_.newest < op.stamp.wall) parts_.newest = op.stamp.wall;
         if (outcome.reason) {
@@ -172,7 +172,7 @@ private:
         for (const auto& due : parts_.pending.take_due()) {
             const std::string_view session = due.first;
             const std::string_view element = due.second;
-            const std::vector<Op> operations = parts_.pending.of(session, element);
+            const std::vector<Op> operations = parts_.pending.of({session, element});
             outcomes_.clear();
             const std::error_code error = in_transaction([&]() -> std::error_code {
                 for (const Op& op : operations) {
@@ -186,7 +186,7 @@ private:
                 follow(session, operations[i], outcomes_[i]);
             }
             // With the next try, whatever it is of.
-            if (again) parts_.pending.changed(session, element);
+            if (again) parts_.pending.changed({session, element});
         }
     }
 
