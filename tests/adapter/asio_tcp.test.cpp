@@ -34,3 +34,8 @@ TEST_CASE("AsioTcp writes posix::Tcp's bytes, and what was sent before a stop le
           "[adapter][asio_tcp][unit]") {
     TcpSuite::bytes_on_the_wire();
 }
+
+TEST_CASE("AsioTcp: what waits leaves to a peer that only sends no more",
+          "[adapter][asio_tcp][fault]") {
+    TcpSuite::half_closed_in_a_drain();
+}

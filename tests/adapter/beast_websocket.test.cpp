@@ -98,6 +98,14 @@ TEST_CASE("A code that the server closes with is websocket_failure's",
     CHECK(PlainRig{server, {.target = "/close?code=1000"}}.failure().cause == Cause::lost);
 }
 
+TEST_CASE("A code counts also if the stream does not end, or not in order",
+          "[adapter][beast_websocket][fault]") {
+    if (!NodeServer::is_here()) return;
+    NodeServer server;
+    CHECK(PlainRig{server, {.target = "/resets"}}.failure() == websocket_failure(4003));
+    CHECK(PlainRig{server, {.target = "/stays"}}.failure() == websocket_failure(4003));
+}
+
 TEST_CASE("An upgrade that the server refuses is http_failure's, with its Retry-After",
           "[adapter][beast_websocket][unit]") {
     if (!NodeServer::is_here()) return;
@@ -173,6 +181,10 @@ TEST_CASE("Peers that break the rules, or stop, end the connection",
     SECTION("garbage") {
         CHECK(PlainRig{server, {.target = "/garbage"}}.failure().cause == Cause::protocol);
     }
+    SECTION("what cannot be inflated") {
+        CHECK(PlainRig{server, {.target = "/undeflatable", .deflate = true}}.failure().cause ==
+              Cause::protocol);
+    }
     SECTION("killed") {
         PlainRig rig{server, {.target = "/quiet"}};
         rig.connect();
@@ -232,6 +244,10 @@ TEST_CASE("A token goes into a header or the query, and nowhere else",
     CHECK(query.find("Authorization") == std::string::npos);
     const std::string extra = seen("t", {.headers = {{"X-Client", "belay"}}});
     CHECK(extra.find("X-Client\nbelay") != std::string::npos);
+    const std::string own = seen("t", {.headers = {{"user-agent", "mine"}, {"Host", "b.example"}}});
+    CHECK(own.find("b.example") != std::string::npos);
+    CHECK(own.find("127.0.0.1") == std::string::npos);
+    CHECK(own.find("User-Agent") == std::string::npos);
 
     const auto failure = [&](const std::string& token, WebSocketOptions options) {
         auto rig = with_token(server, token, std::move(options));
@@ -239,6 +255,9 @@ TEST_CASE("A token goes into a header or the query, and nowhere else",
     };
     const Failure bad = Failure::from(make_error_code(WebSocketErrc::bad_text));
     CHECK(failure("a\r\nX: y", {}) == bad);
+    // Beast would throw, in a handler.
+    CHECK(failure(std::string(70'000, 'a'), {}) == bad);
+    CHECK(failure("a", {.headers = {{std::string(70'000, 'a'), "b"}}}) == bad);
     CHECK(failure("a", {.headers = {{"X-Client", "a\nb"}}}) == bad);
     CHECK(failure("a", {.headers = {{"X Client", "b"}}}) == bad);
     CHECK(PlainRig{server, {.target = "/a b"}}.failure() == bad);

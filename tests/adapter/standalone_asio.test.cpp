@@ -30,4 +30,5 @@ TEST_CASE("AsioTcp over the sockets of the standalone asio", "[adapter][standalo
     SECTION("peers that end") { Suite::peers_that_end(); }
     SECTION("destroyed at any time") { Suite::destroyed_at_any_time(); }
     SECTION("bytes on the wire") { Suite::bytes_on_the_wire(); }
+    SECTION("half-closed in a drain") { Suite::half_closed_in_a_drain(); }
 }

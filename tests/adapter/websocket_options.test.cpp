@@ -19,6 +19,8 @@ TEST_CASE("Nothing that ends a line gets into a request", "[adapter][websocket_o
         CHECK_FALSE(is_header_name(bad));
         CHECK_FALSE(is_one_word(bad));
     }
+    CHECK(is_header_value(std::string(header_bytes_max, 'a')));
+    CHECK_FALSE(is_header_value(std::string(header_bytes_max + 1, 'a')));
     CHECK(is_header_name("X-Client"));
     for (const char* const bad : {"", "X Client", "X:", "X(", "X\t"}) {
         CHECK_FALSE(is_header_name(bad));

@@ -10,8 +10,8 @@ namespace belay::inline BELAY_ABI {
 /// Errors of WebSocket transports beside close codes and HTTP statuses; category
 /// "belay.websocket".
 enum class WebSocketErrc {
-    token_in_clear = 1,       ///< a token would go over the network without TLS
-    bad_text = 2,             ///< a control character in a header, token, target or host
+    token_in_clear = 1,  ///< a token would go over the network without TLS
+    bad_text = 2,        ///< a control character in a header, token, target or host, or too long
     subprotocol_refused = 3,  ///< the server did not take the one that was asked for
     certificate_refused = 4,  ///< the server's certificate is not for its name, or not trusted
     tls_failed = 5            ///< no agreement on TLS
@@ -20,7 +20,8 @@ enum class WebSocketErrc {
 namespace detail {
 inline constexpr ErrorText websocket_error_texts[] = {
     {"a token is sent over TLS, or to this machine itself: use wss", Cause::forbidden},
-    {"a header, token, target or host holds a character that it may not", Cause::permanent},
+    {"a header, token, target or host holds a character that it may not, or is too long",
+     Cause::permanent},
     {"the server did not take the subprotocol that was asked for", Cause::protocol},
     {"the server's certificate is not for its name, or not trusted", Cause::refused},
     {"the server and this program do not agree on TLS", Cause::refused},

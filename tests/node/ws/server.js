@@ -32,6 +32,12 @@ const refusals = (socket, query) => {
   socket.end(text + 'Content-Length: 5\r\nConnection: close\r\n\r\nno no');
 };
 
+const closeFrame = (client) => {
+  client._socket.removeAllListeners('data');
+  client._socket.resume();
+  client._socket.write(Buffer.from([0x88, 2, 4003 >> 8, 4003 & 0xff]));
+};
+
 const behaviours = {
   '/echo': (client) => client.on('message', (data, binary) => client.send(data, {binary})),
   '/close': (client, query) => client.close(Number(query.get('code'))),
@@ -41,6 +47,13 @@ const behaviours = {
       client.send(Buffer.from(request.url + '\n' + request.rawHeaders.join('\n'))),
   '/garbage': (client) => client._socket.write(Buffer.alloc(64, 0xff)),
   '/quiet': () => {},
+  // Goodbyes that are not followed by the end of the stream, or by a reset when they are answered.
+  '/stays': (client) => closeFrame(client),
+  '/resets': (client) => {
+    closeFrame(client);
+    client._socket.once('data', () => client._socket.resetAndDestroy());
+  },
+  '/undeflatable': (client) => client._socket.write(Buffer.from([0xc2, 2, 0xff, 0xff])),
   '/deaf': (client) => client._socket.pause(),
 };
 

@@ -184,6 +184,33 @@ struct AsioTcpSuite {
         until([&] { return (got += peer.read_some()).size() >= 6; });
         CHECK(got.back() == 'z');
     }
+    /// A peer that only sends no more may read on.
+    static void half_closed_in_a_drain() {
+        RawSocket server = RawSocket::listen();
+        Context context;
+        AsioLoop loop{context};
+        AsioApp app;
+        Supervisor link{AsioTcp{context, {"127.0.0.1", server.port()}},
+                        OneAttempt{MaxAttempts{1}},
+                        {},
+                        std::ref(app)};
+        loop.attach(link);
+        link.start();
+        const auto step = [&] { context.restart(), context.run_one_for(1ms); };
+        while (app.state != LinkState::connected) step();
+        const RawSocket peer = server.accept();
+        // More than the kernel takes at once.
+        constexpr std::size_t size = 8'000'000;
+        REQUIRE(link.send(Bytes(size)) == SendResult::sent);
+        link.drain(1h);
+        peer.shut_down_writing();
+        for (int i = 0; i < 10; ++i) step();
+        std::size_t got = 0;
+        while (got < size && !peer.ended()) step(), got += peer.read_some().size();
+        CHECK(got >= size);
+        while (app.state != LinkState::stopped) step();
+        CHECK(link.status().failure.cause == Cause::none);
+    }
 };
 
 }  // namespace belay_test

@@ -183,6 +183,9 @@ private:
             Error error;
             const std::size_t n = socket_.read_some(Asio::buffer(room.first(most)), error);
             if (Asio::would_block(error)) break;
+            // A peer that only sends no more may read on: what waits for it goes first.
+            holds_ = Asio::ended(error) && state_ == State::closing && !output_.empty();
+            if (holds_) return;
             if (error || n == 0) return end(end_of_input(error));
             if (state_ == State::open) {
                 input_.arrived(n);
@@ -193,8 +196,7 @@ private:
         wait_to_read();
     }
     [[nodiscard]] Failure end_of_input(const Error& error) const noexcept {
-        if (state_ == State::closing && (!error || Asio::ended(error)) && output_.empty())
-            return why_;
+        if (state_ == State::closing && (!error || Asio::ended(error))) return why_;
         if (broken_) return Failure::from(broken_);
         return error && !Asio::ended(error) ? Failure::from(Asio::standard(error))
                                             : failure_of(LinkErrc::closed_by_peer);
@@ -282,6 +284,7 @@ private:
         }
         Error ignored;
         if (state_ == State::closing && output_.empty()) {
+            if (holds_) return end(why_);  // it has said goodbye before
             socket_.shutdown(Tcp::socket::shutdown_send, ignored);
         }
         tell_room();
@@ -310,7 +313,7 @@ private:
     const std::size_t output_bytes_max_;
     Link<Bytes> link_;
     State state_ = State::connecting;
-    /// held_ was refused, and more may wait behind it.
+    /// Nothing is read: held_ was refused; when closing: the peer has said goodbye.
     bool holds_ = false;
     bool awaits_input_ = false;
     /// The kernel takes no output now.

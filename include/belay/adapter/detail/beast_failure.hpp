@@ -7,6 +7,8 @@
 
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/websocket/error.hpp>
+#include <boost/beast/websocket/rfc6455.hpp>
+#include <boost/beast/zlib/error.hpp>
 
 #include <belay/adapter/boost_asio.hpp>
 #include <belay/link/close_code.hpp>
@@ -41,6 +43,15 @@ struct BeastFailure {
         if (!of_system && !is_of_beast(error)) return websocket_failure(1006);
         return with_protocol(error);
     }
+    [[nodiscard]] static Failure of_goodbye(
+        const boost::beast::websocket::close_reason& reason) noexcept {
+        const auto code = static_cast<int>(reason.code);
+        return websocket_failure(code == 0 ? 1005 : code);
+    }
+    [[nodiscard]] static constexpr bool is_sendable(int code) noexcept {
+        return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) ||
+               (code >= 3000 && code <= 4999);
+    }
 
 private:
     [[nodiscard]] static Failure with_protocol(const Error& error) noexcept {
@@ -51,6 +62,7 @@ private:
     [[nodiscard]] static bool is_of_beast(const Error& error) noexcept {
         namespace beast = boost::beast;
         return error.category() == make_error_code(beast::http::error::bad_version).category() ||
+               error.category() == make_error_code(beast::zlib::error::stream_error).category() ||
                error.category() == make_error_code(beast::websocket::error::closed).category();
     }
 };

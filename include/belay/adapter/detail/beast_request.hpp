@@ -52,6 +52,8 @@ struct BeastRequest {
     void decorate(Fields& request, const WebSocketOptions& options) const {
         namespace http = boost::beast::http;
         request.set(http::field::user_agent, "belay");
+        // In place of what is there already, `Host` for one; a name may come twice.
+        for (const auto& [name, value] : options.headers) request.erase(name);
         for (const auto& [name, value] : options.headers) request.insert(name, value);
         if (!options.subprotocol.empty()) {
             request.set(http::field::sec_websocket_protocol, options.subprotocol);

@@ -57,6 +57,7 @@ public:
           link_{link},
           limit_{options_->message_bytes_max},
           resolver_{context},
+          goodbye_{context},
           ws_{context, stream...} {}
 
     void dial(const posix::Endpoint& server, const std::string* token) {
@@ -111,7 +112,8 @@ public:
     void close(const Failure& why) noexcept {
         if (state_ == State::closing || state_ == State::over) return;
         if (state_ != State::open || broken_) return end(why);
-        const bool has_code = why.category == &websocket_category() && is_sendable(why.code);
+        const bool has_code =
+            why.category == &websocket_category() && BeastFailure::is_sendable(why.code);
         say_goodbye(has_code ? static_cast<Code>(why.code) : Code::normal, why);
     }
     void abandon() noexcept {
@@ -126,7 +128,7 @@ private:
     static constexpr std::size_t read_bytes = std::size_t{64} << 10;
     /// What a message costs beside its bytes, so that empty ones are bounded, too.
     static constexpr std::size_t message_cost = 64;
-    /// How long a peer may take to answer a goodbye that this end began. The only timer here.
+    /// How long a peer may take to answer a goodbye, or to end the stream after its own.
     static constexpr std::chrono::seconds goodbye_max{2};
 
     /// A handler that holds the wire, and is silent once it is over.
@@ -174,8 +176,7 @@ private:
     }
     void hear_proxy() {
         answer_.emplace();
-        // What follows the header is the server's.
-        answer_->skip(true);
+        answer_->skip(true);  // what follows the header is the server's
         boost::beast::http::async_read_header(
             socket(), input_, *answer_, on([](auto& self, const Error& e, std::size_t) {
                 if (e) return self.end(BeastFailure::of_handshake(e));
@@ -215,25 +216,25 @@ private:
         ws_.auto_fragment(false);
         ws_.binary(options_->frames == WebSocketFrames::binary);
         ws_.control_callback([this](websocket::frame_type kind, boost::beast::string_view) {
-            if (state_ == State::open) link_.pong(kind == websocket::frame_type::pong);
+            if (state_ != State::open) return;
+            link_.pong(kind == websocket::frame_type::pong);
+            if (kind == websocket::frame_type::close) await_end();
         });
         ws_.async_handshake(response_, request_.host, request_.target,
                             on([](auto& self, const Error& e) { self.answered(e); }));
     }
     void answered(const Error& error) {
         namespace websocket = boost::beast::websocket;
-        // Not kept longer than it takes.
-        request_ = {};
+        request_ = {};  // not kept longer than it takes
         if (error == websocket::error::upgrade_declined) return end(refusal_of(response_));
         if (error) return end(BeastFailure::of_handshake(error));
         const auto chosen = response_[boost::beast::http::field::sec_websocket_protocol];
         if (options_->subprotocol != std::string_view{chosen.data(), chosen.size()}) {
             return end(Failure::from(make_error_code(WebSocketErrc::subprotocol_refused)));
         }
-        response_ = {};
-        input_.consume(input_.size());
-        using websocket::stream_base;
-        ws_.set_option(stream_base::timeout{goodbye_max, stream_base::none(), false});
+        response_ = {}, input_ = {};
+        using Base = websocket::stream_base;
+        ws_.set_option(Base::timeout{goodbye_max, Base::none(), false});
         state_ = State::open;
         link_.opened();
         read();
@@ -242,6 +243,7 @@ private:
     void end(const Failure& why) noexcept {
         state_ = State::over;
         resolver_.cancel();
+        goodbye_.cancel();
         Error ignored;
         socket().close(ignored);
         link_.closed(why);
@@ -249,10 +251,6 @@ private:
 
     // ---- the goodbye ---------------------------------------------------------------------------
 
-    [[nodiscard]] static constexpr bool is_sendable(int code) noexcept {
-        return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) ||
-               (code >= 3000 && code <= 4999);
-    }
     /// What waits is written first; the connection is over when the peer has answered.
     void say_goodbye(Code code, const Failure& why) noexcept {
         state_ = State::closing;
@@ -266,13 +264,22 @@ private:
             ws_.async_close(code_, on([](auto& self, const Error&) { self.end(self.why_); }));
         });
     }
+    /// Beast has begun to answer a goodbye, and would wait without end for that of the stream.
+    void await_end() noexcept {
+        broken_ = std::make_error_code(std::errc::broken_pipe);
+        has_goodbye_ = true;
+        goodbye_.expires_after(goodbye_max);
+        guarded([&] {
+            goodbye_.async_wait(
+                on([](auto& self, const Error& e) { self.end(self.end_of_input(e)); }));
+        });
+    }
     /// The peer did what it may not.
     void give_up(Code code) noexcept {
         Failure why = websocket_failure(static_cast<int>(code));
-        // Such a code from the peer would be about us.
-        why.cause = Cause::protocol;
+        why.cause = Cause::protocol;  // such a code from the peer would be about us
         // A goodbye would wait behind what is being written, and no timer runs for that.
-        writes_ ? end(why) : say_goodbye(code, why);
+        writes_ || pings_ ? end(why) : say_goodbye(code, why);
     }
 
     // ---- input ---------------------------------------------------------------------------------
@@ -304,10 +311,7 @@ private:
         if (offer()) read();
     }
     [[nodiscard]] Failure end_of_input(const Error& error) const noexcept {
-        if (error == boost::beast::websocket::error::closed) {
-            const auto code = static_cast<int>(ws_.reason().code);
-            return websocket_failure(code == 0 ? 1005 : code);
-        }
+        if (has_goodbye_) return BeastFailure::of_goodbye(ws_.reason());
         return broken_ ? Failure::from(broken_) : BeastFailure::of_stream(error);
     }
     /// Hands a message up.   Returns: false if nobody takes it now; it is kept.
@@ -347,10 +351,8 @@ private:
         writes_ = false;
         if (error) {
             broken_ = Asio::standard(error);
-            // Else the reading says why.
-            if (state_ == State::closing || holds_) {
-                end(state_ == State::closing ? why_ : Failure::from(broken_));
-            }
+            if (state_ == State::closing) return end(why_);
+            if (holds_) end(Failure::from(broken_));  // else the reading says why
             return;
         }
         waiting_ -= cost_of(output_.front());
@@ -375,6 +377,7 @@ private:
     bool holds_ = false;
     bool writes_ = false;
     bool pings_ = false;
+    bool has_goodbye_ = false;  ///< the peer's, whose code counts however the stream ends
     std::error_code broken_;
     Failure why_{};
     Code code_ = Code::normal;
@@ -390,6 +393,7 @@ private:
     boost::beast::websocket::response_type response_;
     boost::beast::flat_buffer input_;
     Tcp::resolver resolver_;
+    Asio::Timer goodbye_;
     boost::beast::websocket::stream<Stream> ws_;
 };
 

@@ -13,8 +13,12 @@
 
 namespace belay::inline BELAY_ABI::detail {
 
-/// Whether a text can be the value of a header: nothing in it ends the line.
+/// Beast throws at 64 KiB, inside of a handler; servers take less.
+inline constexpr std::size_t header_bytes_max = std::size_t{32} << 10;
+
+/// Whether a text can be the value of a header: nothing ends the line, it is not too long.
 [[nodiscard]] constexpr bool is_header_value(std::string_view text) noexcept {
+    if (text.size() > header_bytes_max) return false;
     for (const char c : text) {
         const auto byte = static_cast<unsigned char>(c);
         if ((byte < 0x20 && c != '\t') || byte == 0x7F) return false;
