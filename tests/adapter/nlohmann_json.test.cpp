@@ -187,6 +187,7 @@ TEST_CASE("from_json refuses counts, actions, ids and numbers that cannot be",
     // What a program put in is signed; what was parsed is not, where it is not below zero.
     CHECK_FALSE(with("/synced_count", 3));
     CHECK_FALSE(with("/failed_operations/0/code/value", 1));
+    CHECK(with("/failed_operations/0/code/value", 0));
     CHECK(with("/failed_operations/0/code/value", std::int64_t{1} << 32U));
     CHECK(with("/duration_ms", std::numeric_limits<std::int64_t>::max()));
     CHECK(with("/conflicts/0/operation/stamp/counter", std::uint64_t{1} << 32U));

@@ -20,8 +20,9 @@
 /// milliseconds. Values are as their own to_json and from_json make them.
 ///
 /// Errors: what from_json cannot read throws nlohmann::json::exception, as is usual there: wrong
-/// types, missing members, an operation with none or several actions, counts that do not fit, and
-/// results whose counts are not those of their lists. Parsing, and its limits, are nlohmann's.
+/// types, missing members, an operation with none or several actions, a failed one without an
+/// error, counts that do not fit, and results whose counts are not those of their lists. Parsing,
+/// and its limits, are nlohmann's.
 #pragma once
 
 #include <cstdint>       // std::int64_t
@@ -95,6 +96,7 @@ template <class T>
 [[nodiscard]] inline std::error_code code_of_json(const Json& json) {
     const auto& category = json.at("category").get_ref<const std::string&>();
     const int value = number_of<int>(json.at("value"), "value");
+    if (value == 0) refuse_json("a failed operation has an error", json);
     if (category == sync_category().name()) return {value, sync_category()};
     if (category == queue_category().name()) return {value, queue_category()};
     if (category == std::generic_category().name()) return {value, std::generic_category()};
