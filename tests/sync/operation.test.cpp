@@ -65,6 +65,13 @@ TEST_CASE("hash_of_operation differs where anything but the id differs", "[sync]
     CHECK(add([](auto& o) { o.action = UpdateElement{"note2", std::string{"text"}}; }));
     CHECK(add([](auto& o) { o.action = AddElement{"note", std::string{"text"}}; }));
     CHECK(add([](auto& o) { o.action = RemoveElement{"note"}; }));
+    CHECK(add([](auto& o) { o.action = Interaction{"note", "opened"}; }));
+    CHECK(add([](auto& o) { o.action = Interaction{"note", "closed"}; }));
+    CHECK(add([](auto& o) { o.action = Interaction{"note", ""}; }));
+    using Update = UpdateElement<std::string>;
+    CHECK(add([](auto& o) { o.action = Update{"note", "text", "base"}; }));
+    CHECK(add([](auto& o) { o.action = Update{"note", "text", "other base"}; }));
+    CHECK(add([](auto& o) { o.action = Update{"note", "text", ""}; }));
     // The border between element and value counts, too.
     CHECK(add([](auto& o) { o.action = UpdateElement{"not", std::string{"etext"}}; }));
     // Zero bytes do.

@@ -109,6 +109,11 @@ struct Operation {
     }
 
     friend bool operator==(const Operation&, const Operation&) = default;
+    // For detail::hash_of_operation.
+    friend std::string_view what_happened(const Operation& operation) noexcept {
+        const auto* interaction = std::get_if<Interaction>(&operation.action);
+        return interaction != nullptr ? std::string_view{interaction->what} : std::string_view{};
+    }
 };
 
 }  // namespace belay::inline BELAY_ABI

@@ -111,6 +111,11 @@ template <class O>
 concept HasBase = NamesItsValue<O> && requires(const O& operation) {
     { operation.base() } -> std::same_as<const typename O::value_type*>;
 };
+// Of Operation: its Interactions have a text, and no value.
+template <class O>
+concept TellsWhatHappened = requires(const O& operation) {
+    { what_happened(operation) } noexcept -> std::same_as<std::string_view>;
+};
 // A member of this name that cannot be asked so would be passed over in silence.
 template <class O>
 concept BaseIsRight = HasBase<O> || !has_base<O>();
@@ -132,7 +137,7 @@ concept ValueHashable = NamesItsValue<O> && ContentHashable<typename O::value_ty
 /// - `value() const -> const value_type&`: the element (add), or what it becomes (update); not
 ///   asked of others.
 /// - optional: `base() const -> const value_type*`: what the element was where it was changed, or
-///   null; for strategies that merge.
+///   null; for strategies that merge. Hashed, too.
 template <class O>
 concept OperationLike = std::copyable<O> && detail::NamesItsValue<O> && detail::HasId<O> &&
                         detail::HasStamp<O> && detail::HasKind<O> && detail::HasElement<O> &&
@@ -179,6 +184,15 @@ template <OperationLike O>
     hash = hash_bytes(as_bytes(std::string_view{operation.element()}), hash);
     if (kind == OperationKind::add || kind == OperationKind::update) {
         hash = hash_of_value(operation.value(), hash);
+    }
+    if constexpr (HasBase<O>) {
+        const auto* base = kind == OperationKind::update ? operation.base() : nullptr;
+        if (base != nullptr) hash = hash_of_value(*base, mix64(hash));
+    }
+    if constexpr (TellsWhatHappened<O>) {
+        if (kind == OperationKind::interaction) {
+            hash = hash_bytes(as_bytes(what_happened(operation)), hash);
+        }
     }
     return hash;
 }
