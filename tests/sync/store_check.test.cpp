@@ -65,9 +65,16 @@ struct PlainStore {
     }
     [[nodiscard]] WallTime horizon() const noexcept { return in.horizon; }
     std::error_code transaction(auto& body) {
-        const Contents before = in;
+        struct Undo {
+            ~Undo() {
+                if (needed) store.in = std::move(before);
+            }
+            PlainStore& store;
+            Contents before;
+            bool needed;
+        } undo{*this, in, true};
         const std::error_code error = body();
-        if (error) in = before;
+        undo.needed = static_cast<bool>(error);
         return error;
     }
 
@@ -170,6 +177,39 @@ struct TransactionSwallowsErrors : PlainStore {
         return {};
     }
 };
+struct TransactionKeepsWhatThrew : PlainStore {
+    std::error_code transaction(auto& body) {
+        const Contents before = in;
+        const std::error_code error = body();
+        if (error) in = before;
+        return error;
+    }
+};
+struct TransactionSwallowsExceptions : PlainStore {
+    std::error_code transaction(auto& body) {
+        try {
+            return PlainStore::transaction(body);
+        } catch (...) {
+            return SyncErrc::store_threw;
+        }
+    }
+};
+struct TransactionForgetsForGood : PlainStore {
+    std::error_code transaction(auto& body) {
+        WallTime reached = in.horizon;
+        auto watched = [&] {
+            const std::error_code error = body();
+            reached = in.horizon;
+            return error;
+        };
+        const std::error_code error = PlainStore::transaction(watched);
+        std::erase_if(in.elements, [&](const auto& one) {
+            const ElementState& state = one.second.first;
+            return state.presence == Presence::removed && state.stamp.wall < reached;
+        });
+        return error;
+    }
+};
 struct ReadsRemoved : PlainStore {
     Result<std::optional<std::string>> read(const ElementKey& key) {
         const auto at = in.elements.find(named(key));
@@ -242,9 +282,11 @@ TEST_CASE("check_store finds what is broken, and calls it by its name", "[sync][
     CHECK(found_in<TransactionKeepsIds>() == StoreRule::transaction_undoes_everything);
     CHECK(found_in<TransactionNeverUndoes>() == StoreRule::transaction_undoes_everything);
     CHECK(found_in<TransactionSwallowsErrors>() == StoreRule::transaction_answers_its_error);
+    CHECK(found_in<TransactionKeepsWhatThrew>() == StoreRule::transaction_undoes_everything);
+    CHECK(found_in<TransactionSwallowsExceptions>() == StoreRule::transaction_answers_its_error);
+    CHECK(found_in<TransactionForgetsForGood>() == StoreRule::transaction_undoes_everything);
     CHECK(found_in<ReadsRemoved>() == StoreRule::reads_only_what_is_live);
-    // It forgets in a transaction first.
-    CHECK(found_in<ForgetsOldIdsTooSoon>() == StoreRule::transaction_keeps_everything);
+    CHECK(found_in<ForgetsOldIdsTooSoon>() == StoreRule::knows_applied_operations);
 }
 
 TEST_CASE("every StoreRule is a sentence of its own", "[sync][store_check]") {

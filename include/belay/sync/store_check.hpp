@@ -55,9 +55,9 @@ enum class StoreRule : std::uint8_t {
         "expire keeps the tombstones of the horizon and later",
         "the horizon never goes back",
         "transaction runs its body once",
-        "transaction answers the body's error",
+        "transaction answers the body's error, and lets what it throws leave",
         "what a transaction did is there after it",
-        "of a transaction whose body answers an error nothing is left, no operation either",
+        "a transaction whose body answers an error, or throws, leaves nothing, no operation either",
         "moving a store keeps everything",
         "closing and opening a store keeps everything"};
     const auto i = static_cast<std::size_t>(rule);
@@ -124,7 +124,7 @@ public:
                 same_as_before(StoreRule::reopening_keeps_everything);
             }
         } else if constexpr (HasTransaction<Store>) {
-            transact(what % 2 == 0);
+            transact(static_cast<BodyEnd>(what % 3));
         }
     }
     [[nodiscard]] const std::optional<StoreRule>& broken() const noexcept { return broken_; }
@@ -224,23 +224,40 @@ private:
             }
         }
     }
-    void transact(bool keeps) {
+    enum class BodyEnd : std::uint8_t { well, error, exception };
+    struct BodyThrew {};
+
+    void transact(BodyEnd end) {
         const Model before = model_;
         const std::uint64_t first = last_ + 1;
         int runs = 0;
+        const bool keeps = end == BodyEnd::well;
         const std::error_code wanted =
             keeps ? std::error_code{} : std::make_error_code(std::errc::interrupted);
-        auto body = [&] {
+        auto body = [&]() -> std::error_code {
             ++runs;
             for (std::uint64_t i = bits_() % 5; i > 0; --i) {
                 write(StoreRule::takes_what_it_should);
             }
             remember();
+            if (bits_() % 2 == 0) expire();
+#if defined(__cpp_exceptions)
+            if (end == BodyEnd::exception) throw BodyThrew{};
+#endif
             return wanted;
         };
-        const std::error_code answer = store_->transaction(body);
+#if defined(__cpp_exceptions)
+        bool right = end == BodyEnd::exception;
+        try {
+            const std::error_code answer = store_->transaction(body);
+            right = !right && answer == wanted;
+        } catch (const BodyThrew&) {
+        }
+#else
+        const bool right = store_->transaction(body) == wanted;
+#endif
         expect(runs == 1, StoreRule::transaction_runs_once);
-        expect(answer == wanted, StoreRule::transaction_answers_its_error);
+        expect(right, StoreRule::transaction_answers_its_error);
         if (keeps) return same_as_before(StoreRule::transaction_keeps_everything);
         model_ = before;
         for (std::uint64_t id = first; id <= last_; ++id) {
@@ -310,7 +327,8 @@ private:
 /// - `reopen()`, for a store that outlives its object: gives the store that `make` gave last again,
 ///   after it was destroyed.
 ///
-/// The same arguments give the same histories. Transactions are checked where the store has them.
+/// The same arguments give the same histories. Transactions are checked where the store has them,
+/// with bodies that throw where exceptions are enabled.
 /// Errors:     the fault.   Throws: what the store, `make`, `value` and `reopen` throw.
 /// Complexity: `histories` times `steps`, times a few elements.
 template <class Make, class Value, std::invocable Reopen>
