@@ -197,13 +197,84 @@ TEST_CASE("one operation in two sessions is reported, and not said to be applied
     CHECK_FALSE(found->has_value());
 }
 
+TEST_CASE("two Interactions with one id are two contents", "[sync][sync_processor]") {
+    Memory store;
+    auto processor = processor_of(store, LastWriteWins{});
+    const Op first = interaction("opened", stamp(1));
+    Op second = first;
+    second.action = Interaction{"e", "closed"};
+    const SyncResult result = processor.process_batch("s", Ops{first, second, first});
+    REQUIRE(sums(result, 3) == "2 0 1");
+    CHECK(result.failed_operations[0].error == SyncErrc::id_reused);
+}
+
+TEST_CASE("the id of what is pending has one meaning, too", "[sync][sync_processor]") {
+    Memory store;
+    auto processor = processor_of(store, LastWriteWins{}, {.upsert_updates = true});
+    const Op first = update("e", "a", stamp(1));
+    const auto reused = [&](Op::Action action) { return Op{first.id, stamp(1), action}; };
+    const Ops others{reused(UpdateElement<std::string>{"e", "b", {}}),
+                     reused(UpdateElement<std::string>{"f", "a", {}}),
+                     reused(AddElement<std::string>{"e", "a"}),
+                     reused(RemoveElement{"e"}),
+                     reused(Interaction{"e", "a"}),
+                     reused(AddElement<std::string>{"", "a"})};
+    const auto all_fail = [&](const SyncResult<Op>& result) {
+        for (std::size_t i = 0; i < others.size(); ++i) {
+            const bool malformed = i + 1 == others.size();
+            CHECK(result.failed_operations[i].error ==
+                  (malformed ? SyncErrc::bad_operation : SyncErrc::id_reused));
+            CHECK_FALSE(result.failed_operations[i].retryable);
+        }
+        CHECK(processor.pending("s") == Ops{first});
+        CHECK(store.size() == 0);
+    };
+    // In one transaction with it, in later ones, and in another session.
+    Ops batch{first, first};
+    batch.insert(batch.end(), others.begin(), others.end());
+    const SyncResult together = processor.process_batch("s", batch);
+    REQUIRE(sums(together, 8) == "0 2 6");
+    all_fail(together);
+    const SyncResult later = processor.process_batch("s", others);
+    REQUIRE(sums(later, 6) == "0 0 6");
+    all_fail(later);
+    const SyncResult elsewhere = processor.process_batch("t", Ops{first});
+    REQUIRE(sums(elsewhere, 1) == "0 0 1");
+    CHECK(elsewhere.failed_operations[0].error == SyncErrc::id_reused);
+    // Decided or dropped, it is pending no more, and neither is its id.
+    CHECK(processor.drop_pending("s", first));
+    CHECK(processor.process_batch("s", Ops{others[0]}).conflict_count == 1);
+    CHECK(processor.process_batch("s", Ops{add("e", "0", stamp(0))}).success);
+    CHECK(seen(store, "e") == "live 1 b");
+    CHECK(sums(processor.process_batch("s", Ops{others[0]}), 1) == "1 0 0");
+}
+
+TEST_CASE("what another processor decided under the id of what is pending does not end that unsaid",
+          "[sync][sync_processor]") {
+    Memory store;
+    SyncNotes notes;
+    SyncProcessor processor{std::ref(store), LastWriteWins{}, SyncOptions{.upsert_updates = true},
+                            std::ref(notes), WallByHand{}};
+    const Op first = update("e", "a", stamp(1));
+    const Op second{first.id, stamp(1), AddElement<std::string>{"e", "b"}};
+    CHECK(processor.process_batch("s", Ops{first}).conflict_count == 1);
+    CHECK(processor_of(store, LastWriteWins{}).process_batch("s", Ops{second}).success);
+    notes.lines.clear();
+    CHECK(sums(processor.process_batch("s", Ops{second}), 1) == "1 0 0");
+    CHECK(notes.lines == Names{"duplicate e", "failed e", "1 of 1"});
+    CHECK(processor.pending("s").empty());
+}
+
 TEST_CASE("an unknown session is a failure where none is made", "[sync][sync_processor]") {
     Memory store{MemoryStoreOptions{.creates_sessions = false}};
     auto processor = processor_of(store, LastWriteWins{});
-    const SyncResult result = processor.process_batch("s", Ops{add("a", "1", stamp(1))});
-    REQUIRE(result.failed_count == 1);
-    CHECK(result.failed_operations[0].error == SyncErrc::unknown_session);
-    CHECK_FALSE(result.failed_operations[0].retryable);
+    const SyncResult result =
+        processor.process_batch("s", Ops{add("a", "1", stamp(1)), interaction("opened", stamp(2))});
+    REQUIRE(result.failed_count == 2);
+    for (const auto& failed : result.failed_operations) {
+        CHECK(failed.error == SyncErrc::unknown_session);
+        CHECK_FALSE(failed.retryable);
+    }
     store.create("s");
     CHECK(processor.process_batch("s", Ops{add("a", "1", stamp(1))}).success);
 }
@@ -418,6 +489,56 @@ TEST_CASE("an Update finds its Add also where the observer threw when it was tol
     throws = false;
     CHECK(processor.process_batch("s", adds).success);
     CHECK(seen(store, "e") == "live 7 7");
+    CHECK(processor.pending("s").empty());
+}
+
+TEST_CASE("where a strategy throws, what it was not asked of is judged with the next batch",
+          "[sync][sync_processor]") {
+    TransactingStore store;
+    enum class Mood { open, throws, decides } mood = Mood::open;
+    const auto strategy = [&](const ConflictSides<Op>& sides) {
+        if (mood == Mood::open) return Resolution<std::string>::pending();
+        const bool first = sides.operation.element() == "a";
+        if (mood == Mood::throws && first) throw std::runtime_error{"mine"};
+        return Resolution<std::string>::keep_remote();
+    };
+    auto processor = processor_of(store, strategy);
+    CHECK(processor
+              .process_batch("s", Ops{add("a", "1", stamp(5)), add("b", "1", stamp(5)),
+                                      add("a", "2", stamp(5, 2)), add("b", "2", stamp(5, 2))})
+              .conflict_count == 2);
+    mood = Mood::throws;
+    CHECK_THROWS_WITH(
+        processor.process_batch("s", Ops{removal("a", stamp(6)), removal("b", stamp(6))}), "mine");
+    // Whatever it is of; what it throws of waits for a batch of its own session.
+    CHECK(processor.process_batch("t", Ops{}).success);
+    CHECK(seen(store, "b") == "live 6 2");
+    CHECK(processor.pending("s").size() == 1);
+    CHECK_THROWS_WITH(processor.process_batch("s", Ops{}), "mine");
+    mood = Mood::decides;
+    CHECK(processor.process_batch("s", Ops{}).success);
+    CHECK(seen(store, "a") == "live 6 2");
+    CHECK(processor.pending("s").empty());
+}
+
+TEST_CASE("a pending Add that takes effect wakes what is pending of its element, at once",
+          "[sync][sync_processor]") {
+    Memory store;
+    bool open = true;
+    const auto strategy = [&](const ConflictSides<Op>& sides) {
+        const bool of_add = sides.operation.kind() == OperationKind::add;
+        return !open && (of_add || *sides.local_value == "pending add")
+                   ? Resolution<std::string>::keep_remote()
+                   : Resolution<std::string>::pending();
+    };
+    auto processor = processor_of(store, strategy);
+    CHECK(processor
+              .process_batch("s", Ops{add("e", "1", stamp(5)), update("e", "last", stamp(5, 2)),
+                                      add("e", "pending add", stamp(5, 3))})
+              .conflict_count == 2);
+    open = false;
+    CHECK(processor.process_batch("s", Ops{add("e", "8", stamp(8))}).success);
+    CHECK(seen(store, "e") == "live 8 last");
     CHECK(processor.pending("s").empty());
 }
 

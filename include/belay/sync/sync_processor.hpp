@@ -87,7 +87,8 @@ public:
     /// Errors:     in the result; one that fails and may work later is retryable, and so are all
     ///             after it on its element.
     /// Throws:     what the strategy and the observer throw, std::bad_alloc; what the store throws
-    ///             is SyncErrc::store_threw.
+    ///             is SyncErrc::store_threw. Where it is of an operation that was pending, that one
+    ///             is judged again with the next batch of its session.
     /// Complexity: linear in the operations, each a few calls of the store.
     [[nodiscard]] SyncResult<operation_type> process_batch(
         std::string_view session, std::span<const operation_type> operations) {
@@ -114,7 +115,10 @@ public:
         return finished(batch.finish(why), elapsed(since, sleeper.now()));
     }
 
-    /// What contradicts an operation now; changes nothing.   Errors: the store's.
+    /// What contradicts an operation now; nothing where its id is known. Changes nothing.
+    ///
+    /// Asks the table of conflicts only: not whether process_batch would refuse the operation as
+    /// malformed, as too old, or because its id is another's.   Errors: the store's.
     [[nodiscard]] Result<std::optional<Conflict<operation_type>>> detect_conflict(
         std::string_view session, const operation_type& operation) {
         const auto reason = engine().judge().reason_of(session, operation);

@@ -4,11 +4,12 @@
 #pragma once
 
 #include <algorithm>    // std::find_if, std::sort
+#include <cstdint>      // std::uint64_t
 #include <map>          // std::map
-#include <set>          // std::set
+#include <optional>     // std::optional
 #include <string>       // std::string
 #include <string_view>  // std::string_view
-#include <utility>      // std::exchange, std::pair
+#include <utility>      // std::pair
 #include <vector>       // std::vector
 
 #include <belay/sync/store_like.hpp>
@@ -18,16 +19,12 @@ namespace belay::inline BELAY_ABI::detail {
 template <OperationLike Op>
 class PendingOperations {
 public:
-    /// Keeps it, instead of the one that had this id.
-    void keep(std::string_view session, const Op& op) {
-        std::vector<Op>& there = entry(entry(sessions_, session), std::string_view{op.element()});
-        const auto same = position(there, op.id);
-        if (same != there.end()) {
-            *same = op;
-            return;
-        }
-        there.push_back(op);
-        ++count_;
+    /// Keeps it, once.   Pre: nothing of another hash is here by its id.
+    void keep(std::string_view session, const Op& op, std::uint64_t hash) {
+        if (hashes_.find(op.id) != hashes_.end()) return;
+        std::map<Id, std::uint64_t> made{{op.id, hash}};
+        entry(entry(sessions_, session), std::string_view{op.element()}).push_back(op);
+        hashes_.merge(made);  // cannot fail, so it is in both or in neither
     }
     /// Forgets the one with this id.   Answers whether there was one.
     bool drop(std::string_view session, std::string_view element, const Id& id) {
@@ -36,9 +33,14 @@ public:
         const auto same = position(*there, id);
         if (same == there->end()) return false;
         there->erase(same);
-        --count_;
+        hashes_.erase(id);
         if (there->empty()) forget({session, element});
         return true;
+    }
+    /// Of what has this id, in whichever session.
+    [[nodiscard]] std::optional<std::uint64_t> hash_of(const Id& id) const {
+        const auto at = hashes_.find(id);
+        return at != hashes_.end() ? std::optional{at->second} : std::nullopt;
     }
     /// All of an element, in the order of their stamps.
     [[nodiscard]] std::vector<Op> of(const ElementKey& key) {
@@ -48,19 +50,25 @@ public:
                   [](const Op& a, const Op& b) { return a.stamp < b.stamp; });
         return all;
     }
-    [[nodiscard]] bool holds(std::string_view session, const Op& op) {
-        std::vector<Op>* const there = count_ != 0 ? find({session, op.element()}) : nullptr;
-        return there != nullptr && position(*there, op.id) != there->end();
-    }
 
     /// The element has changed: its operations are to be judged again, if there are any.
     void changed(const ElementKey& key) {
-        if (count_ != 0 && find(key) != nullptr) {
-            due_.insert({std::string{key.session}, std::string{key.id}});
+        if (!hashes_.empty() && find(key) != nullptr) {
+            due_.try_emplace({std::string{key.session}, std::string{key.id}}, false);
         }
     }
-    using Due = std::set<std::pair<std::string, std::string>>;
-    [[nodiscard]] Due take_due() noexcept { return std::exchange(due_, {}); }
+    using Name = std::pair<std::string, std::string>;
+    /// What is to be judged again; whether judging it threw.
+    using Due = std::map<Name, bool>;
+    [[nodiscard]] const Due& due() const noexcept { return due_; }
+    void judging(const Name& name) { due_[name] = true; }
+    void judged(const Name& name, bool again) {
+        if (again) {
+            due_[name] = false;
+        } else {
+            due_.erase(name);
+        }
+    }
     [[nodiscard]] std::vector<Op> all_of(std::string_view session) const {
         std::vector<Op> all;
         const auto at = sessions_.find(session);
@@ -70,7 +78,7 @@ public:
         }
         return all;
     }
-    [[nodiscard]] std::size_t size() const noexcept { return count_; }
+    [[nodiscard]] std::size_t size() const noexcept { return hashes_.size(); }
 
 private:
     template <class T>
@@ -91,14 +99,15 @@ private:
         return at != of_session->second.end() ? &at->second : nullptr;
     }
     void forget(const ElementKey& key) {
+        if (!due_.empty()) due_.erase({std::string{key.session}, std::string{key.id}});
         const auto of_session = sessions_.find(key.session);
         of_session->second.erase(of_session->second.find(key.id));
         if (of_session->second.empty()) sessions_.erase(of_session);
     }
 
     Table<Table<std::vector<Op>>> sessions_;
+    std::map<Id, std::uint64_t> hashes_;
     Due due_;
-    std::size_t count_ = 0;
 };
 
 }  // namespace belay::inline BELAY_ABI::detail

@@ -4,11 +4,14 @@
 #pragma once
 
 #include <algorithm>      // std::min
+#include <cstdint>        // std::uint64_t
 #include <exception>      // std::exception_ptr
+#include <map>            // std::map
+#include <optional>       // std::optional
 #include <span>           // std::span
 #include <string_view>    // std::string_view
 #include <unordered_set>  // std::unordered_set
-#include <utility>        // std::exchange, std::pair
+#include <utility>        // std::exchange
 #include <vector>         // std::vector
 
 #include <belay/sync/detail/pending_operations.hpp>
@@ -44,13 +47,13 @@ public:
     [[nodiscard]] std::error_code attempt(Batch& batch, WallTime now) {
         std::vector<typename Batch::Waiting> todo = std::exchange(batch.waiting, {});
         blocked_.clear();
-        judge_pending(now);
+        judge_pending(batch.session, now);
         const Todo all{todo};
         for (std::size_t from = 0; from < all.size();) {
             const std::size_t count =
                 std::min(parts_.options.transaction_operations, all.size() - from);
             transact(batch, all.subspan(from, count), now);
-            judge_pending(now);
+            judge_pending(batch.session, now);
             from += count;
             notify<typename Hooks::Progress>(
                 parts_.observer, no_machine,
@@ -69,7 +72,7 @@ private:
         blocked_now_.clear();
         outcomes_.clear();
         outcomes_.reserve(todo.size());
-        pending_now_ = 0;
+        pending_now_.clear();
         const std::error_code error = in_transaction([&]() -> std::error_code {
             // No later than what was stamped: a wall clock that jumps ahead forgets nothing.
             const WallTime until = std::min(now, parts_.newest);
@@ -98,17 +101,22 @@ private:
     [[nodiscard]] Outcome process(const Batch& batch, std::size_t index, WallTime now) {
         const Op& op = batch.operations[index];
         if (is_blocked(op)) return Outcome::error_of(SyncErrc::held_back);
-        Outcome outcome = judge_.process(batch.session, op, now);
-        if (outcome.outcome == OperationOutcome::pending &&
-            !parts_.pending.holds(batch.session, op)) {
-            if (parts_.pending.size() + pending_now_ >= parts_.options.pending_max) {
+        const std::optional<std::uint64_t> known = pending_hash(op.id);
+        Outcome outcome = judge_.process(batch.session, op, now, known);
+        if (outcome.outcome == OperationOutcome::pending && !known) {
+            if (parts_.pending.size() + pending_now_.size() >= parts_.options.pending_max) {
                 outcome = Outcome::error_of(SyncErrc::pending_full);
             } else {
-                ++pending_now_;
+                pending_now_.try_emplace(op.id, hash_of_operation(batch.session, op));
             }
         }
         if (outcome.outcome == OperationOutcome::waiting) block(op);
         return outcome;
+    }
+    /// Of what is pending by this id, or will be after the transaction under way.
+    [[nodiscard]] std::optional<std::uint64_t> pending_hash(const Id& id) const {
+        const auto now = pending_now_.find(id);
+        return now != pending_now_.end() ? std::optional{now->second} : parts_.pending.hash_of(id);
     }
     // An operation waits for all before it on its element.
     [[nodiscard]] bool is_blocked(const Op& op) const {
@@ -146,18 +154,15 @@ private:
     void follow(std::string_view session, const Op& op, const Outcome& outcome) {
         const std::string_view element = op.element();
         if (outcome.outcome == OperationOutcome::pending) {
-            parts_.pending.keep(session, op);
-        } else if (parts_.pending.size() != 0 && outcome.outcome != OperationOutcome::waiting) {
-            parts_.pending.drop(session, element, op.id);
+            parts_.pending.keep(session, op, hash_of_operation(session, op));
+        } else if (outcome.outcome != OperationOutcome::waiting) {
+            // Another one that came with its id decides nothing of it.
+            const auto pending = parts_.pending.hash_of(op.id);
+            if (pending && *pending == hash_of_operation(session, op)) {
+                parts_.pending.drop(session, element, op.id);
+            }
         }
-        // A removal of what was never there is skipped, and yet remembered. What was decided before
-        // may have been so by another processor, or by this one before its observer threw.
-        const bool decided = outcome.outcome == OperationOutcome::applied ||
-                             outcome.outcome == OperationOutcome::skipped ||
-                             outcome.outcome == OperationOutcome::duplicate;
-        if (decided && op.kind() != OperationKind::update) {
-            parts_.pending.changed({session, element});
-        }
+        if (wakes(op, outcome)) parts_.pending.changed({session, element});
         if (!outcome.error && parts_.newest < op.stamp.wall) parts_.newest = op.stamp.wall;
         if (outcome.reason) {
             notify<typename Hooks::OfConflict>(
@@ -169,28 +174,51 @@ private:
             OperationReport<Op>{session, op, outcome.outcome, outcome.error});
     }
 
+    // A removal of what was never there is skipped, and yet remembered. What was decided before may
+    // have been so by another processor, or by this one before its observer threw.
+    [[nodiscard]] static bool wakes(const Op& op, const Outcome& outcome) noexcept {
+        const bool decided = outcome.outcome == OperationOutcome::applied ||
+                             outcome.outcome == OperationOutcome::skipped ||
+                             outcome.outcome == OperationOutcome::duplicate;
+        return decided && op.kind() != OperationKind::update;
+    }
+
     /// Judges again what waits for elements that have changed.
-    void judge_pending(WallTime now) {
-        if (parts_.pending.size() == 0) return;
-        for (const auto& due : parts_.pending.take_due()) {
-            const std::string_view session = due.first;
-            const std::string_view element = due.second;
-            const std::vector<Op> operations = parts_.pending.of({session, element});
+    void judge_pending(std::string_view session, WallTime now) {
+        if (parts_.pending.due().empty()) return;
+        for (const auto& [name, threw] :
+             typename PendingOperations<Op>::Due{parts_.pending.due()}) {
+            // Otherwise a strategy that always throws of it would end the others' batches, too.
+            if (threw && name.first != session) continue;
+            parts_.pending.judging(name);
+            // What is to be tried again is so with the next try, whatever that is of.
+            parts_.pending.judged(name, judge_again({name.first, name.second}, now));
+        }
+    }
+    /// Judges all of one element, and again while that wakes others: each time there are fewer.
+    /// Answers whether some is to be tried again.
+    [[nodiscard]] bool judge_again(const ElementKey& key, WallTime now) {
+        bool again = false;
+        for (bool woken = true; woken && !again;) {
+            woken = false;
+            const std::vector<Op> operations = parts_.pending.of(key);
+            if (operations.empty()) break;
             outcomes_.clear();
             const std::error_code error = in_transaction([&]() -> std::error_code {
                 for (const Op& op : operations) {
-                    outcomes_.push_back(judge_.process(session, op, now));
+                    const auto pending = parts_.pending.hash_of(op.id);
+                    outcomes_.push_back(judge_.process(key.session, op, now, pending));
                 }
                 return {};
             });
-            bool again = static_cast<bool>(error);
-            for (std::size_t i = 0; i < operations.size() && !error; ++i) {
+            if (error) return true;
+            for (std::size_t i = 0; i < operations.size(); ++i) {
                 again = again || outcomes_[i].outcome == OperationOutcome::waiting;
-                follow(session, operations[i], outcomes_[i]);
+                woken = woken || wakes(operations[i], outcomes_[i]);
+                follow(key.session, operations[i], outcomes_[i]);
             }
-            // With the next try, whatever it is of.
-            if (again) parts_.pending.changed({session, element});
         }
+        return again;
     }
 
     /// Runs `body` in a transaction, where the store has such.   Throws: what the strategy throws.
@@ -229,7 +257,7 @@ private:
     std::vector<Outcome> outcomes_{};
     std::unordered_set<std::string_view> blocked_{};
     std::vector<std::string_view> blocked_now_{};  // by the transaction under way
-    std::size_t pending_now_ = 0;
+    std::map<Id, std::uint64_t> pending_now_{};    // the hashes of what is pending by it
 };
 
 }  // namespace belay::inline BELAY_ABI::detail

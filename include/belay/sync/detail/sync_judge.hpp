@@ -3,9 +3,10 @@
 /// OperationJudge: one operation, from its checks to its effect in the store.
 #pragma once
 
-#include <exception>  // std::exception_ptr
-#include <optional>   // std::optional
-#include <utility>    // std::move
+#include <cstdint>      // std::uint64_t
+#include <optional>     // std::optional
+#include <string_view>  // std::string_view
+#include <utility>      // std::move
 
 #include <belay/sync/detail/conflict_table.hpp>
 #include <belay/sync/store_like.hpp>
@@ -47,6 +48,13 @@ struct Decided {
     }
 };
 
+/// What an id stands for. With the session: in another one nothing was applied yet, and an id has
+/// one meaning.
+template <OperationLike Op>
+[[nodiscard]] std::uint64_t hash_of_operation(std::string_view session, const Op& op) {
+    return hash_bytes(as_bytes(session), hash_of_operation(op));
+}
+
 /// Judges operations one by one; the store may be in a transaction meanwhile.
 template <StoreLike Store, class Strategy>
 class OperationJudge {
@@ -59,22 +67,24 @@ public:
     OperationJudge(Store& store, Strategy& strategy, const SyncOptions& options) noexcept
         : store_{store}, strategy_{strategy}, options_{options} {}
 
-    /// Judges it, and lets it take effect.   Throws: what the strategy throws.
-    [[nodiscard]] Outcome process(std::string_view session, const Op& op, WallTime now) {
+    /// Judges it, and lets it take effect. `pending` is the hash of what is pending by its id.
+    ///
+    /// Throws: what the strategy throws.
+    [[nodiscard]] Outcome process(std::string_view session, const Op& op, WallTime now,
+                                  std::optional<std::uint64_t> pending) {
         const OperationKind kind = op.kind();
         if (const std::error_code error = malformed(op, kind, now)) return Outcome::error_of(error);
-        // With the session: in another one nothing was applied yet, and an id has one meaning.
-        WriteMark mark{op.stamp, op.id, hash_bytes(as_bytes(session), hash_of_operation(op))};
+        WriteMark mark{op.stamp, op.id, hash_of_operation(session, op)};
         const auto known = ask_store([&] { return store_.applied(mark.operation); });
         if (!known) return Outcome::error_of(known.error());
         if (*known) {
             return **known == mark.hash ? Outcome::of(OperationOutcome::duplicate)
                                         : Outcome::error_of(SyncErrc::id_reused);
         }
-        if (kind == OperationKind::interaction) {
-            return write_or(mark, OperationOutcome::logged);
+        if (pending && *pending != mark.hash) return Outcome::error_of(SyncErrc::id_reused);
+        if (kind != OperationKind::interaction && op.stamp.wall < store_.horizon()) {
+            return Outcome::error_of(SyncErrc::too_old);
         }
-        if (op.stamp.wall < store_.horizon()) return Outcome::error_of(SyncErrc::too_old);
         const ElementKey key{session, op.element()};
         const auto local = ask_store([&] { return store_.find(key); });
         if (!local) return Outcome::error_of(local.error());
