@@ -210,6 +210,12 @@ struct TransactionForgetsForGood : PlainStore {
         return error;
     }
 };
+struct RefusesToBeAskedOfNoElement : PlainStore {
+    Result<ElementState> find(const ElementKey& key) {
+        if (key.id.empty()) return SyncErrc::bad_operation;
+        return PlainStore::find(key);
+    }
+};
 struct ReadsRemoved : PlainStore {
     Result<std::optional<std::string>> read(const ElementKey& key) {
         const auto at = in.elements.find(named(key));
@@ -285,6 +291,7 @@ TEST_CASE("check_store finds what is broken, and calls it by its name", "[sync][
     CHECK(found_in<TransactionKeepsWhatThrew>() == StoreRule::transaction_undoes_everything);
     CHECK(found_in<TransactionSwallowsExceptions>() == StoreRule::transaction_answers_its_error);
     CHECK(found_in<TransactionForgetsForGood>() == StoreRule::transaction_undoes_everything);
+    CHECK(found_in<RefusesToBeAskedOfNoElement>() == StoreRule::starts_empty);
     CHECK(found_in<ReadsRemoved>() == StoreRule::reads_only_what_is_live);
     CHECK(found_in<ForgetsOldIdsTooSoon>() == StoreRule::knows_applied_operations);
 }

@@ -97,6 +97,7 @@ public:
         : value_{value}, reopen_{reopen}, ids_{ids}, bits_{bits}, store_{make()} {
         for (const char* session : sessions) {
             for (const char* id : elements) look_at({session, id}, StoreRule::starts_empty);
+            look_at({session, ""}, StoreRule::starts_empty);
         }
         knows(id_of(1), std::nullopt, StoreRule::starts_empty);
     }

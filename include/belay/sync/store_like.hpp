@@ -114,7 +114,8 @@ concept NamesTransaction = HasTransaction<S> || has_transaction<S>();
 /// Keeps the elements of sessions; MemoryStore is one.
 ///
 /// - `operation_type`: the OperationLike whose values it keeps.
-/// - `find(key) -> Result<ElementState>`: absent, live or removed, and the stamp.
+/// - `find(key) -> Result<ElementState>`: absent, live or removed, and the stamp. An Interaction
+///   may ask of no element: of the empty id, which is absent.
 /// - `read(key) -> Result<std::optional<value_type>>`: the value of a live element.
 /// - `add(key, value, mark)`: the element is live with this value and stamp, whatever it was.
 /// - `update(key, value, mark)`: the same, of a live element only.
