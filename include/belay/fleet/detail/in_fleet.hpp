@@ -9,11 +9,13 @@
 #include <belay/fleet/detail/fleet_hub.hpp>
 #include <belay/link/link_errc.hpp>
 #include <belay/link/part.hpp>
+#include <belay/policy/detail/says_of_peer.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
 
-/// Whether a failure may be the network's.
+/// Whether a failure may be the network's, and not a lack of memory here, say.
 [[nodiscard]] inline bool may_be_network(const Failure& failure) noexcept {
+    if (failure.category != nullptr && is_our_own(failure)) return false;
     return failure.cause == Cause::lost || failure.cause == Cause::refused ||
            failure.cause == Cause::timed_out;
 }
