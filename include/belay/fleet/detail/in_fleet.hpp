@@ -50,18 +50,16 @@ public:
             Inner* const c = inner_.get();
             return c != nullptr ? part::send<message_type>(*c, lane, message) : SendResult::down;
         }
-        void close(const Failure& why) noexcept
-            requires HasClose<Inner>
-        {
+        /// There whatever is inside: the drain of one that is held tells its failure.
+        void close(const Failure& why) noexcept {
             // A goodbye during the hold ends what has failed already.
             const bool failed = owner_.live_ == this && seat().phase == SeatPhase::held;
             const Failure ended = failed ? seat().failure : why;
             depart();
-            if (Inner* const c = inner_.get()) {
-                c->close(why);
-            } else {
-                own_.closed(ended);
+            if constexpr (HasClose<Inner>) {
+                if (Inner* const c = inner_.get()) return c->close(why);
             }
+            own_.closed(ended);
         }
         void probe(Turn& turn, Duration within) noexcept
             requires HasProbe<Inner>
