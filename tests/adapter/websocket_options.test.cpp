@@ -39,11 +39,13 @@ TEST_CASE("A Retry-After is seconds, or a date beside that of the answer",
     CHECK(wait("120") == 120s);
     CHECK(wait("0") == 0s);
     CHECK(wait("4000000000") == 24h);
+    CHECK(wait("99999999999") == 24h);
+    CHECK(wait(std::string(400, '9')) == 24h);
     CHECK(wait("Sun, 06 Nov 1994 08:50:37 GMT", now) == 60s);
     CHECK(wait("Mon, 07 Nov 1994 00:00:00 GMT", now) == 15h + 10min + 23s);
     // Past, without an answer's date, or nothing that can be read.
     for (const std::string_view bad :
-         {"", "-1", "12s", " 5", "99999999999", "Sun, 06 Nov 1994 08:49:36 GMT",
+         {"", "-1", "12s", " 5", "99999999999s", "Sun, 06 Nov 1994 08:49:36 GMT",
           "Sun, 31 Feb 1995 00:00:00 GMT", "Sun, 06 Nov 1994 08:49:37 CET"}) {
         CHECK(wait(bad, now) == 0s);
     }

@@ -197,6 +197,29 @@ TEST_CASE("Completion of a function hands it the answer, or no", "[core][complet
     CHECK(seen == std::vector<int>{3, -1});
 }
 
+TEST_CASE("Completion of a function hands over what can hardly be moved, where it is",
+          "[core][completion][fault]") {
+    struct Last {
+        explicit Last(int n) : moves_left{n} {}
+        Last(Last&& other) : moves_left{other.moves_left - 1} {
+            if (moves_left < 0) throw std::runtime_error{"no more"};
+        }
+        int moves_left;
+    };
+    std::vector<bool> seen;
+    Completion<Last> done{[&seen](const std::optional<Last>& answer) noexcept {
+        seen.push_back(answer.has_value());
+    }};
+    SECTION("it is moved in, and no further") {
+        done(Last{1});
+        CHECK(seen == std::vector<bool>{true});
+    }
+    SECTION("it cannot even be moved in: no") {
+        CHECK_THROWS_AS(done(Last{0}), std::runtime_error);
+        CHECK(seen == std::vector<bool>{false});
+    }
+}
+
 TEST_CASE("Completion of a function passes a question on", "[core][completion][unit]") {
     driver::Question<int> question;
     Completion<int> doubling{[done = question.ask()](std::optional<int> answer) mutable noexcept {

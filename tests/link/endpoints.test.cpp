@@ -50,6 +50,15 @@ struct Sevens {
     void operator()(Completion<int> done) const { done(7); }
 };
 
+/// Has no token for the moment.
+struct Moody {
+    using token_type = int;
+    const bool* has;
+    void operator()(Completion<int> done) const {
+        if (*has) done(7);
+    }
+};
+
 const std::vector<std::string> abc{"a", "b", "c"};
 
 struct EndpointsRig {
@@ -201,6 +210,64 @@ TEST_CASE("Endpoints and WithToken nest either way", "[link][endpoints][unit]") 
         CHECK(rig.link.send("m") == SendResult::sent);
     }
     CHECK(dialled == Places{"a/7", "b/7"});
+}
+
+TEST_CASE("Endpoints begins at the first although a refused token ate the first attempt",
+          "[link][endpoints][regression]") {
+    Wire wire;
+    std::vector<std::string> dialled;
+    bool has_token = true;
+    LinkRig rig{WithToken{Endpoints{Dialler{&wire, &dialled}, abc}, Moody{&has_token}}};
+    const auto now = [&] { return elapsed(Instant{}, rig.link.now()); };
+    const auto next = [&] {
+        rig.run(now());
+        REQUIRE(rig.state() == LinkState::cooldown);
+        rig.run(elapsed(Instant{}, rig.link.status().retry_at));
+    };
+    rig.start();
+    // Where the stable connection was: the first, the second, or the third.
+    const int failures = GENERATE(0, 1, 2);
+    CAPTURE(failures);
+    for (int i = 0; i < failures; ++i) {
+        wire.link.closed();
+        next();
+    }
+    wire.link.opened();
+    SECTION("stable") {
+        rig.run(now());
+        rig.run(now() + 1h);
+        wire.link.closed();
+    }
+    SECTION("stable by timestamps, where the driver is late") {
+        rig.run(now());
+        wire.link.closed();
+        rig.run(now() + 1h);
+    }
+    SECTION("stopped, and started anew") {
+        rig.run(now());
+        rig.link.stop();
+        has_token = false;
+        rig.start(now() + 1s);
+    }
+    SECTION("stopped by a rule, and started afresh by hand") {
+        wire.link.closed({.cause = Cause::permanent});
+        rig.run(now());
+        REQUIRE(rig.state() == LinkState::failed);
+        has_token = false;
+        CHECK(rig.link.reconnect_now().granted);
+    }
+    has_token = false;
+    rig.run(now());
+    if (rig.link.status().attempt == 0) next();
+    REQUIRE(rig.link.status().failure.error() == LinkErrc::token_refused);
+    has_token = true;
+    next();
+    REQUIRE(rig.link.status().attempt == 2);
+    CHECK(dialled.back() == "a/7");
+    // From there it goes on.
+    wire.link.closed();
+    next();
+    CHECK(dialled.back() == "b/7");
 }
 
 TEST_CASE("Endpoints that are shuffled differ by the machine's seed, and keep their order",

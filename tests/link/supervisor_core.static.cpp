@@ -393,6 +393,24 @@ consteval bool manual_retries_are_limited_and_obey_the_server() {
 }
 static_assert(manual_retries_are_limited_and_obey_the_server());
 
+consteval bool a_live_connection_is_redialled_once_a_second_and_no_promise_is_made() {
+    Timeline t{Policy{Backoff{NoJitter{}, Cap{60s}, 30s}}};
+    t.step({.input = Input::start});
+    t.step({.input = Input::opened});
+    t.now = at(10s);
+    if (t.core.manual_attempt_at(t.now, false) != t.now) return false;
+    t.step({.input = Input::reconnect_now});
+    t.step({.input = Input::opened});
+    t.now = at(10500ms);
+    // Too early, and nothing is put off: no attempt follows of itself.
+    if (t.core.manual_attempt_at(t.now, false) != never) return false;
+    t.step({.input = Input::reconnect_now});
+    t.run_until(at(100s), 0ms);
+    if (t.dial_count != 2 || t.core.status().state != LinkState::connected) return false;
+    return t.core.manual_attempt_at(t.now, false) == t.now;
+}
+static_assert(a_live_connection_is_redialled_once_a_second_and_no_promise_is_made());
+
 // ---- A planned close costs nothing --------------------------------------------------------------
 
 consteval bool a_planned_rotation_keeps_attempt_zero() {

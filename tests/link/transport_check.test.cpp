@@ -130,6 +130,7 @@ TEST_CASE("check_transport calls each mistake by its name", "[link][transport_ch
     CHECK(found<M::opens_once_only>() == to_string(R::opens_again));
     CHECK(found<M::never_ends_its_close>() == to_string(R::close_ends));
     CHECK(found<M::reports_in_its_destructor>() == to_string(R::destructor_calls_nobody));
+    CHECK(found<M::reports_after_its_destructor>() == to_string(R::destructor_calls_nobody));
 }
 
 TEST_CASE("check_transport finds nothing wrong with belay's transports",

@@ -61,3 +61,14 @@ TEST_CASE("Addresses::resolve reports a host that nobody knows as refused",
     CHECK_FALSE(error.message().empty());
     CHECK(a.first() == nullptr);
 }
+
+TEST_CASE("Addresses::resolve reports what this machine lacks as the system's error",
+          "[posix][posix_endpoint][fault]") {
+    using posix::detail::resolve_error;
+    const std::error_code memory = resolve_error(EAI_MEMORY);
+    CHECK(memory == std::errc::not_enough_memory);
+    CHECK(memory.category() == std::generic_category());
+    errno = EMFILE;
+    CHECK(resolve_error(EAI_SYSTEM) == std::errc::too_many_files_open);
+    CHECK(cause_of(resolve_error(EAI_AGAIN)) == Cause::refused);
+}

@@ -544,6 +544,43 @@ TEST_CASE("Tcp that is drained hears that a slow peer is alive", "[posix][posix_
     CHECK(rig.app.failure.error() == LinkErrc::heartbeat_lost);
 }
 
+TEST_CASE("Tcp that is not read from notices a reset when its supervisor has caught up",
+          "[posix][posix_tcp][fault]") {
+    TcpRig<> rig{{}, {.messages_max = 2}};
+    const auto turn = [&] { rig.link.advance(rig.clock.now()); };
+    turn();
+    rig.link.start();
+    rig.until([&] {
+        turn();
+        return rig.app.state() == LinkState::connected;
+    });
+    rig.peer = rig.server.accept();
+    std::string stream;
+    for (int i = 0; i < 10; ++i) stream += frame("message");
+    rig.peer.send(stream);
+    rig.spin_until([&] { return rig.link.deadline() == always; });  // read, and two of it taken
+    rig.peer.reset();
+    const bool writes = GENERATE(false, true);
+    CAPTURE(writes);
+    if (writes) {
+        rig.spin_until([&] { return rig.link.send(to_bytes("x")) == SendResult::down; });
+    }
+    for (int i = 0; i < 20; ++i) rig.round();
+    CHECK(rig.loop.watched() == 1);
+    CHECK(rig.app.messages.empty());
+    // Each turn takes what there is; none waits for anything but the loop.
+    int turns = 0;
+    rig.spin_until([&] {
+        turn();
+        ++turns;
+        return rig.app.state() != LinkState::connected;
+    });
+    CHECK(turns <= 20);
+    CHECK(rig.app.messages.size() == 10);
+    CHECK(rig.app.failure.cause == Cause::lost);
+    CHECK(rig.app.failure.error() == std::errc::connection_reset);
+}
+
 TEST_CASE("Tcp closes gracefully with a supervisor that was full", "[posix][posix_tcp][fault]") {
     TcpRig<> rig{{}, {.messages_max = 2}};
     const auto turn = [&] { rig.link.advance(rig.clock.now()); };

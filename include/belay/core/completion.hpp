@@ -62,6 +62,12 @@ public:
         revoke();
         return taken;
     }
+    /// Calls `f` with the answer where it is: no move that could throw.   Pre: settled().
+    template <class F>
+    void hand_to(F& f) noexcept {
+        f(std::move(value_));
+        revoke();
+    }
     /// Nobody wants it any more.
     void revoke() noexcept {
         const State was = state_.exchange(State::over);
@@ -115,7 +121,7 @@ struct ToldByCall {
     F f;
     template <class V>
     void operator()(Answer<V>& answer) noexcept {
-        f(answer.take());
+        answer.hand_to(f);
     }
 };
 

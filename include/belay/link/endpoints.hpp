@@ -127,7 +127,9 @@ private:
         if (std::exchange(shuffle_, false)) shuffle();
         const std::uint32_t attempt = link.attempt();
         const bool has_failed = attempt > attempt_ && attempt_ != 0;
-        if (attempt <= 1) {
+        // The first may have got no further than to a WithToken around.
+        const std::uint32_t firsts = link.first_attempts();
+        if (std::exchange(firsts_, firsts) != firsts || attempt <= 1) {
             place_ = 0;
         } else if (has_failed && is_to_blame(link)) {
             place_ = place_ + 1 < list_.size() ? place_ + 1 : 0;
@@ -150,6 +152,7 @@ private:
     Random bits_;
     std::size_t place_ = 0;
     std::uint32_t attempt_ = 0;  // the number of the last attempt
+    std::uint32_t firsts_ = 0;   // the firsts of the supervisor's, the last attempt included
     bool shuffle_;
     bool ended_itself_ = false;  // the last connection did, or could not be opened
 };

@@ -24,8 +24,17 @@ struct LinkBox : driver::Mailbox<part::Event<M>> {
     std::atomic<std::uint32_t> epoch{0};
     /// The closing connection whose `closed` is still awaited; 0 for none.
     std::atomic<std::uint32_t> lingering{0};
-    /// Under the mailbox's lock.
+    /// Under the mailbox's lock: the status, and how many attempts were a first.
     LinkStatus status{};
+    std::uint32_t first_attempts = 0;
+
+    /// `dials`: with it an attempt begins.
+    void publish(const LinkStatus& now, bool dials) noexcept {
+        this->locked([&] {
+            status = now;
+            if (dials && now.attempt == 1) ++first_attempts;
+        });
+    }
 };
 
 }  // namespace detail
@@ -99,6 +108,11 @@ public:
     /// connection. What was abandoned does not count.
     [[nodiscard]] std::uint32_t attempt() const noexcept {
         return box_ ? box_->locked([this] { return box_->status.attempt; }) : 0;
+    }
+    /// For decorators: how many attempts had the number 1, those included that ended further out,
+    /// and were never seen here.
+    [[nodiscard]] std::uint32_t first_attempts() const noexcept {
+        return box_ ? box_->locked([this] { return box_->first_attempts; }) : 0;
     }
     /// A generator for the part that holds this link, by the seed of the machine; it seeds itself
     /// where no driver runs that.   Home thread.

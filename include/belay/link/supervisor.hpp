@@ -347,7 +347,7 @@ private:
             live_.teardown(actions.graceful && open, after(now_, options_.linger_max));
         }
         if (actions.notify) untold_.add(actions.change);
-        box_->locked([this] { box_->status = core_.status(); });
+        box_->publish(core_.status(), actions.dial);
         if (actions.dial) live_.dial();
         if (actions.drain && !live_.drain()) {
             step({.input = timeline::Input::closed, .failure = {.cause = Cause::planned}});

@@ -46,7 +46,7 @@ public:
         return trying() ? detail::smaller(state_deadline(), gates_.deadline()) : state_deadline();
     }
 
-    /// When a reconnect_now() given now would attempt; `never` where it cannot.   Complexity: O(1).
+    /// When a reconnect_now() given now attempts; `never` where it does not.   Complexity: O(1).
     [[nodiscard]] constexpr Instant manual_attempt_at(Instant now, bool force) const noexcept {
         const Instant allowed = manual_at_ == always || force
                                     ? now
@@ -56,7 +56,7 @@ public:
             case LinkState::blocked_auth:
                 return gates_.any_shut(now) ? never : now;
             case LinkState::connected:
-                return allowed;
+                return allowed > now ? never : now;
             case LinkState::cooldown:
             case LinkState::suspended:
                 if (force) return now;

@@ -34,8 +34,9 @@ namespace detail {
 struct Reconnect {
     /// The attempt starts in the next turn.
     bool granted = false;
-    /// Otherwise, when it starts instead; `never` if something else must happen first (a gate,
-    /// start).
+    /// Otherwise, when it starts instead; `never` if nothing comes of the call: something else must
+    /// happen first (a gate, start), or the second has not passed since a live connection was made
+    /// anew by such a call.
     Instant until = never;
 };
 

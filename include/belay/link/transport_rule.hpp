@@ -70,7 +70,7 @@ enum class TransportRule : std::uint8_t {
         case TransportRule::close_ends:
             return "close() is followed by Link::closed, where the peer answers";
         case TransportRule::destructor_calls_nobody:
-            return "the connection's destructor reports nothing";
+            return "the connection's destructor reports nothing, nor its end later";
     }
     return "unknown";
 }

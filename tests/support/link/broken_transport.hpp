@@ -41,7 +41,8 @@ enum class TransportMistake {
     takes_after_the_end,
     opens_once_only,
     never_ends_its_close,
-    reports_in_its_destructor
+    reports_in_its_destructor,
+    reports_after_its_destructor
 };
 
 /// Eight messages at most are on their way to the peer, who answers one a step.
@@ -67,6 +68,8 @@ public:
         Connection& operator=(const Connection&) = delete;
         ~Connection() {
             if (is(M::reports_in_its_destructor)) link_.closed();
+            // A handler that was queued, and is called with "aborted".
+            if (is(M::reports_after_its_destructor)) owner_.aborted.push_back({link_, 3});
             if (owner_.live == this) owner_.live = nullptr;
         }
 
@@ -177,6 +180,17 @@ public:
 
     Connection open(const L& link) { return {*this, link}; }
 
+    void run_aborted() {
+        for (auto& [link, turns_left] : aborted) {
+            if (--turns_left == 0) link.closed();
+        }
+    }
+
+    struct Aborted {
+        L link;
+        int turns_left;
+    };
+    std::vector<Aborted> aborted;
     Connection* live = nullptr;
     int opens = 0;
 };
@@ -185,6 +199,7 @@ template <TransportMistake mistake>
 struct BrokenTransportRig {
     BrokenTransport<mistake> transport;
     void run_once() {
+        transport.run_aborted();
         if (transport.live != nullptr) transport.live->step();
     }
     void hang_up() {

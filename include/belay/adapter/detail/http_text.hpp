@@ -70,12 +70,13 @@ inline constexpr std::size_t header_bytes_max = std::size_t{32} << 10;
     return true;
 }
 
+/// A number of digits only; the greatest there is for one that is greater.
 [[nodiscard]] inline std::optional<unsigned> number_in(std::string_view digits) noexcept {
     unsigned value = 0;
     const char* const end = digits.data() + digits.size();
     const auto [at, error] = std::from_chars(digits.data(), end, value);
-    if (digits.empty() || error != std::errc{} || at != end) return std::nullopt;
-    return value;
+    if (error == std::errc::invalid_argument || at != end) return std::nullopt;
+    return error == std::errc{} ? value : ~0U;
 }
 
 /// "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110, section 5.6.7), as seconds since 1970.

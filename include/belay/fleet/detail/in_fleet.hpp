@@ -9,11 +9,13 @@
 #include <belay/fleet/detail/fleet_hub.hpp>
 #include <belay/link/link_errc.hpp>
 #include <belay/link/part.hpp>
+#include <belay/policy/detail/says_of_peer.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
 
-/// Whether a failure may be the network's.
+/// Whether a failure may be the network's, and not a lack of memory here, say.
 [[nodiscard]] inline bool may_be_network(const Failure& failure) noexcept {
+    if (failure.category != nullptr && is_our_own(failure)) return false;
     return failure.cause == Cause::lost || failure.cause == Cause::refused ||
            failure.cause == Cause::timed_out;
 }
@@ -48,18 +50,16 @@ public:
             Inner* const c = inner_.get();
             return c != nullptr ? part::send<message_type>(*c, lane, message) : SendResult::down;
         }
-        void close(const Failure& why) noexcept
-            requires HasClose<Inner>
-        {
+        /// There whatever is inside: the drain of one that is held tells its failure.
+        void close(const Failure& why) noexcept {
             // A goodbye during the hold ends what has failed already.
             const bool failed = owner_.live_ == this && seat().phase == SeatPhase::held;
             const Failure ended = failed ? seat().failure : why;
             depart();
-            if (Inner* const c = inner_.get()) {
-                c->close(why);
-            } else {
-                own_.closed(ended);
+            if constexpr (HasClose<Inner>) {
+                if (Inner* const c = inner_.get()) return c->close(why);
             }
+            own_.closed(ended);
         }
         void probe(Turn& turn, Duration within) noexcept
             requires HasProbe<Inner>

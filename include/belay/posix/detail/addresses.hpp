@@ -23,14 +23,22 @@ public:
     const char* name() const noexcept override { return "belay.resolve"; }
     std::string message(int value) const override { return ::gai_strerror(value); }
     // A name that is unknown today may be known tomorrow: nothing here is permanent.
-    std::error_condition default_error_condition(int value) const noexcept override {
-        return make_error_condition(value == EAI_MEMORY ? Cause::overloaded : Cause::refused);
+    std::error_condition default_error_condition(int) const noexcept override {
+        return make_error_condition(Cause::refused);
     }
 };
 
 [[nodiscard]] inline const std::error_category& resolve_category() noexcept {
     static const ResolveCategory category;
     return category;
+}
+
+/// What an answer of getaddrinfo(3) says, which left `errno` so. What is the system's own lack is
+/// the system's error, so that nobody takes it for an answer from beyond.
+[[nodiscard]] inline std::error_code resolve_error(int answer) noexcept {
+    if (answer == EAI_SYSTEM) return {errno, std::generic_category()};
+    if (answer == EAI_MEMORY) return std::make_error_code(std::errc::not_enough_memory);
+    return {answer, resolve_category()};
 }
 
 /// The socket addresses of an endpoint, in the order in which to try them.
@@ -72,8 +80,7 @@ private:
         const int error = ::getaddrinfo(endpoint.host.c_str(), port, &hints, &first_);
         if (error == 0) return {};
         first_ = nullptr;
-        if (error == EAI_SYSTEM) return {errno, std::generic_category()};
-        return {error, resolve_category()};
+        return resolve_error(error);
     }
 
     addrinfo* first_ = nullptr;
