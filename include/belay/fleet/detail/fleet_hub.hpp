@@ -5,7 +5,8 @@
 
 #include <array>     // std::array
 #include <optional>  // std::optional
-#include <utility>   // std::exchange
+#include <string>    // std::string
+#include <utility>   // std::exchange, std::move
 
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/cap.hpp>
@@ -188,5 +189,9 @@ private:
 
     Waits waits;
 };
+
+inline FleetSeat::FleetSeat(const FleetOps& o, Ref<FleetHub> h, std::string n) noexcept
+    : ops{&o}, hub{std::move(h)}, name{std::move(n)} {}
+inline FleetSeat::~FleetSeat() = default;
 
 }  // namespace belay::inline BELAY_ABI::detail

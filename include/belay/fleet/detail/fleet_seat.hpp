@@ -51,8 +51,9 @@ enum class SeatPhase : std::uint8_t {
 struct FleetSeat {
     static constexpr std::uint32_t nowhere = ~std::uint32_t{0};
 
-    FleetSeat(const FleetOps& o, Ref<FleetHub> h, std::string n) noexcept
-        : ops{&o}, hub{std::move(h)}, name{std::move(n)} {}
+    // Where the hub is known: fleet_hub.hpp.
+    FleetSeat(const FleetOps& o, Ref<FleetHub> h, std::string n) noexcept;
+    ~FleetSeat();
     FleetSeat(const FleetSeat&) = delete;
     FleetSeat& operator=(const FleetSeat&) = delete;
 

@@ -6,6 +6,7 @@
 #include <cstddef>  // std::size_t
 #include <cstdint>  // std::uint32_t
 
+#include <belay/core/instant.hpp>
 #include <belay/core/order.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
