@@ -383,10 +383,10 @@ TEST_CASE("A machine that lives elsewhere comes to a nest that can give it a wak
 
 TEST_CASE("Children that came before the nest had a driver get their wakers with it",
           "[core][nest][unit]") {
+    CountingParent parent;
     belay::driver::Nest nest;
     auto a = nest.make<Chick>(1, nullptr);
     auto b = nest.make<Chick>(2, nullptr);
-    CountingParent parent;
     nest.attach(parent.waker());
     CHECK(a->waker.now() == Instant{42s});
     CHECK(a->waker.seed().value != b->waker.seed().value);

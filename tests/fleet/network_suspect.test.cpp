@@ -311,9 +311,9 @@ TEMPLATE_TEST_CASE("race 72: the drain of a held service does not say that all w
 
 TEST_CASE("A service whose connections have no goodbye is drained at once, and ends at a stop",
           "[fleet][network_suspect][unit]") {
-    FleetRig rig;
     Wire wire;
     Heard heard;
+    FleetRig rig;
     auto& service = rig.fleet.add("curt", FakeTransport<false>{wire}, Hears{&heard});
     rig.fleet.start();
     rig.run(0s);
