@@ -397,8 +397,8 @@ TEST_CASE("Children that came before the nest had a driver get their wakers with
 }
 
 TEST_CASE("Nests in a nest: a grandchild's wake-up finds its way", "[core][nest][unit]") {
-    belay::driver::Nest outer;
     CountingParent parent;
+    belay::driver::Nest outer;
     outer.attach(parent.waker());
     auto inner = outer.make<belay::driver::Nest>();
     auto child = inner->make<Chick>(1, nullptr);
