@@ -51,8 +51,7 @@ consteval bool a_sleep() {
     if (p.deadline() != at(woken + 5s)) return false;
     Pulse silent = p;
     p.heard(at(woken + 50ms));
-    return silent.judge(at(woken + 5s)) == Due::lost &&
-           p.judge(at(woken + 5s)) == Due::nothing;
+    return silent.judge(at(woken + 5s)) == Due::lost && p.judge(at(woken + 5s)) == Due::nothing;
 }
 static_assert(a_sleep());
 
@@ -105,8 +104,7 @@ static_assert(rare());
 consteval bool always_late(Duration turn, HeartbeatOptions options) {
     Pulse p = heard_at(0s, options);
     for (int i = 1; i <= 10; ++i) {
-        if (p.judge(at(i * turn)) == Due::lost)
-            return i * turn <= options.dead_after + 2 * turn;
+        if (p.judge(at(i * turn)) == Due::lost) return i * turn <= options.dead_after + 2 * turn;
     }
     return false;
 }
