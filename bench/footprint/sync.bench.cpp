@@ -14,16 +14,16 @@ namespace {
 
 /// Of elements with ids of 15 characters at most, and values that allocate nothing.
 void memory_store_elements(benchmark::State& state) {
-    const auto many = static_cast<std::uint64_t>(state.range(0));
+    const auto elements = static_cast<std::uint64_t>(state.range(0));
     for (auto _ : state) {
         const belay_test::Counting counting;
         MemoryStore<std::uint64_t> store{MemoryStoreOptions{.ids_remembered = 0}};
-        for (std::uint64_t i = 0; i < many; ++i) {
+        for (std::uint64_t i = 0; i < elements; ++i) {
             const std::string id = std::to_string(i);
             if (store.add({"s", id}, i, {})) return state.SkipWithError("not added");
         }
         state.counters["bytes_each"] =
-            static_cast<double>(counting.held()) / static_cast<double>(many);
+            static_cast<double>(counting.held()) / static_cast<double>(elements);
     }
 }
 BENCHMARK(memory_store_elements)
@@ -34,19 +34,19 @@ BENCHMARK(memory_store_elements)
     ->Iterations(1);
 
 void remembered_ids(benchmark::State& state) {
-    constexpr std::uint64_t many = 100'000;
+    constexpr std::uint64_t elements = 100'000;
     for (auto _ : state) {
         const belay_test::Counting counting;
-        detail::AppliedIds ids{many};
+        detail::AppliedIds ids{elements};
         Random bits{Seed{1}};
-        for (std::uint64_t i = 0; i < 2 * many; ++i) {
+        for (std::uint64_t i = 0; i < 2 * elements; ++i) {
             Id id{};
             store_le<std::uint64_t>(id.data(), bits());
             ids.prepare();
             ids.insert(id, i);
         }
         state.counters["bytes_each"] =
-            static_cast<double>(counting.held()) / static_cast<double>(many);
+            static_cast<double>(counting.held()) / static_cast<double>(elements);
     }
 }
 BENCHMARK(remembered_ids)->Name("sync/applied_ids/in_memory/belay")->Iterations(1);
