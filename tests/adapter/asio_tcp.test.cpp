@@ -35,6 +35,10 @@ TEST_CASE("AsioTcp writes posix::Tcp's bytes, and what was sent before a stop le
     TcpSuite::bytes_on_the_wire();
 }
 
+TEST_CASE("AsioTcp that is drained hears that a slow peer is alive", "[adapter][asio_tcp][fault]") {
+    TcpSuite::slow_peer_in_a_drain();
+}
+
 TEST_CASE("AsioTcp: what waits leaves to a peer that only sends no more",
           "[adapter][asio_tcp][fault]") {
     TcpSuite::half_closed_in_a_drain();

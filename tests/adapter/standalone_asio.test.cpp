@@ -30,5 +30,6 @@ TEST_CASE("AsioTcp over the sockets of the standalone asio", "[adapter][standalo
     SECTION("peers that end") { Suite::peers_that_end(); }
     SECTION("destroyed at any time") { Suite::destroyed_at_any_time(); }
     SECTION("bytes on the wire") { Suite::bytes_on_the_wire(); }
+    SECTION("a slow peer in a drain") { Suite::slow_peer_in_a_drain(); }
     SECTION("half-closed in a drain") { Suite::half_closed_in_a_drain(); }
 }

@@ -10,6 +10,7 @@
 #include <belay/adapter/asio_tcp.hpp>
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/lines.hpp>
+#include <belay/link/part.hpp>
 #include <belay/link/transport_check.hpp>
 
 #include "support/catch.hpp"
@@ -34,6 +35,33 @@ struct AsioApp {
         }
     }
     void on_message(const Bytes& m) { messages.emplace_back(as_text(m)); }
+};
+
+/// Counts the signs of life that rise through it.
+template <class Transport>
+class CountsPongs : public part::Around<Transport> {
+public:
+    class Connection : public part::Wrapped<part::ConnectionOf<Transport>, Bytes> {
+        using Base = part::Wrapped<part::ConnectionOf<Transport>, Bytes>;
+
+    public:
+        Connection(CountsPongs& owner, const Link<Bytes>& own)
+            : Base{[&] { return owner.inner_.open(own.child()); }}, pongs_{owner.pongs_} {}
+        [[nodiscard]] bool sift(part::Event<Bytes>& event, Turn& turn) {
+            if (event.kind == part::EventKind::pong) ++pongs_;
+            return Base::sift(event, turn);
+        }
+
+    private:
+        int& pongs_;
+    };
+
+    CountsPongs(Transport transport, int& pongs)
+        : part::Around<Transport>{std::move(transport)}, pongs_{pongs} {}
+    [[nodiscard]] Connection open(const Link<Bytes>& link) { return Connection{*this, link}; }
+
+private:
+    int& pongs_;
 };
 
 template <class Context>
@@ -183,6 +211,32 @@ struct AsioTcpSuite {
         got.clear();
         until([&] { return (got += peer.read_some()).size() >= 6; });
         CHECK(got.back() == 'z');
+    }
+    /// What a drain drops still shows that the peer is alive.
+    static void slow_peer_in_a_drain() {
+        RawSocket server = RawSocket::listen();
+        Context context;
+        AsioLoop loop{context};
+        AsioApp app;
+        int pongs = 0;
+        Supervisor link{CountsPongs{AsioTcp{context, {"127.0.0.1", server.port()}}, pongs},
+                        OneAttempt{MaxAttempts{1}},
+                        {},
+                        std::ref(app)};
+        loop.attach(link);
+        link.start();
+        const auto step = [&] { context.restart(), context.run_one_for(1ms); };
+        while (app.state != LinkState::connected) step();
+        const RawSocket peer = server.accept();
+        REQUIRE(link.send(Bytes(8'000'000)) == SendResult::sent);
+        link.drain(1h);
+        while (link.status().state == LinkState::connected) step();
+        REQUIRE(link.status().state == LinkState::draining);
+        pongs = 0;
+        peer.send(std::string("\4\0\0\0\0busy", 9));
+        for (int i = 0; i < 5'000 && pongs == 0; ++i) step();
+        CHECK(pongs > 0);
+        CHECK(link.status().state == LinkState::draining);
     }
     /// A peer that only sends no more may read on.
     static void half_closed_in_a_drain() {

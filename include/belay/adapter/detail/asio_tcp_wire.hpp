@@ -190,6 +190,8 @@ private:
             if (state_ == State::open) {
                 input_.arrived(n);
                 if (!take_input(false)) return;
+            } else {
+                link_.pong(false);  // dropped, but a sign of life
             }
             if (n < most) break;
         }

@@ -45,10 +45,10 @@ public:
 
     /// Tries once what waits, in order.   Errors: why some of it still waits.
     [[nodiscard]] std::error_code attempt(Batch& batch, WallTime now) {
-        std::vector<typename Batch::Waiting> todo = std::exchange(batch.waiting, {});
+        std::vector<typename Batch::Waiting> tries = std::exchange(batch.waiting, {});
         blocked_.clear();
         judge_pending(batch.session, now);
-        const Todo all{todo};
+        const Tries all{tries};
         for (std::size_t from = 0; from < all.size();) {
             const std::size_t count =
                 std::min(parts_.options.transaction_operations, all.size() - from);
@@ -66,19 +66,19 @@ public:
 private:
     using Outcome = typename Judge::Outcome;
     using Hooks = SyncHooks<Op>;
-    using Todo = std::span<typename Batch::Waiting>;
+    using Tries = std::span<typename Batch::Waiting>;
 
-    void transact(Batch& batch, Todo todo, WallTime now) {
+    void transact(Batch& batch, Tries tries, WallTime now) {
         blocked_now_.clear();
         outcomes_.clear();
-        outcomes_.reserve(todo.size());
+        outcomes_.reserve(tries.size());
         pending_now_.clear();
         const std::error_code error = in_transaction([&]() -> std::error_code {
             // No later than what was stamped: a wall clock that jumps ahead forgets nothing.
             const WallTime until = std::min(now, parts_.newest);
             std::error_code failed = ask_store([&] { return parts_.store.expire(until); });
-            for (std::size_t i = 0; i < todo.size() && !failed; ++i) {
-                outcomes_.push_back(process(batch, todo[i].index, now));
+            for (std::size_t i = 0; i < tries.size() && !failed; ++i) {
+                outcomes_.push_back(process(batch, tries[i].index, now));
             }
             return failed;
         });
@@ -86,16 +86,16 @@ private:
             // Nothing of it happened: what was held back before still is.
             for (const std::string_view element : blocked_now_) blocked_.erase(element);
             outcomes_.clear();
-            for (const auto& one : todo) {
+            for (const auto& one : tries) {
                 const bool held = is_blocked(batch.operations[one.index]);
                 outcomes_.push_back(
                     Outcome::error_of(held ? make_error_code(SyncErrc::held_back) : error));
             }
             if (may_heal(error)) {
-                for (const auto& one : todo) block(batch.operations[one.index]);
+                for (const auto& one : tries) block(batch.operations[one.index]);
             }
         }
-        for (std::size_t i = 0; i < todo.size(); ++i) settle(batch, todo[i].index, outcomes_[i]);
+        for (std::size_t i = 0; i < tries.size(); ++i) settle(batch, tries[i].index, outcomes_[i]);
     }
 
     [[nodiscard]] Outcome process(const Batch& batch, std::size_t index, WallTime now) {
