@@ -65,7 +65,8 @@ public:
     void script(const Script& script) {
         change([&] { script_ = script; });
     }
-    /// For both directions of all that there are, at once.
+    /// For both directions of all that it has, at once: not of one that its client alone believes
+    /// to be there, see connections().
     void now(Fate::Then then) {
         change([&] {
             for (Connection& c : connections_) {
