@@ -11,9 +11,9 @@
 namespace belay::inline BELAY_ABI::detail {
 
 // The names of all hooks that a user's class may have or not: of observers, rules and what Shared
-// refers to, jitters, growths and caps, trips and open waits, framings, documents, what keeps rooms,
-// stores, operations. In another form than the one that is called it would never be called, so it
-// must be seen in whatever form it is.
+// refers to, jitters, growths and caps, trips and open waits, framings, documents, what keeps
+// rooms, stores, operations. In another form than the one that is called it would never be called,
+// so it must be seen in whatever form it is.
 struct MemberNames {
     int on_state, on_message, on_writable, on_unsent, on_accepted, on_acknowledged, on_blocked,
         on_journal_replaced, on_stalled, on_attached, on_committed, on_refused, on_ledger_failed,
