@@ -4,6 +4,7 @@
 #pragma once
 
 #include <belay/room/document_like.hpp>
+#include <belay/room/journal_rooms.hpp>
 #include <belay/room/lib0.hpp>
 #include <belay/room/memory_rooms.hpp>
 #include <belay/room/opaque_document.hpp>
