@@ -371,7 +371,6 @@ void use() {
 }
 }  // namespace supervisor_observer_without_options
 
-<<<<<<< HEAD
 // expect-error: HttpRequest: on_chunk must be noexcept
 namespace on_chunk_that_may_throw {
 belay::HttpRequest use(std::string& text) {
@@ -397,7 +396,7 @@ struct Http {
 };
 static_assert(belay::explain::http_like<Http>());
 }  // namespace http_without_handle
-=======
+
 // expect-error: Supervisor::send: a message must be of the transport's message_type; of text or a
 namespace text_as_message {
 struct Transport {
@@ -434,4 +433,3 @@ bool use(belay::Supervisor<Transport, belay::MaxAttempts, Observer>& link) {
     return belay::receive(link).await_ready();
 }
 }  // namespace awaited_without_observer
->>>>>>> af44e87bea972094a47a10a95d37a1ac45d1bb99
