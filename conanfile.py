@@ -19,7 +19,7 @@ ADAPTERS = {
     "with_asio": "asio/[>=1.22 <2]",
     "with_openssl": "openssl/[>=1.1.1 <4]",
     "with_nlohmann_json": "nlohmann_json/[>=3.9 <4]",
-    "with_libcurl": "libcurl/[>=7.62 <9]",
+    "with_libcurl": "libcurl/[>=7.66 <9]",
 }
 
 
