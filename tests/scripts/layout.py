@@ -53,6 +53,7 @@ LEFT_OUT = {
     "core/nest.hpp": "for writers of machines that own many others; it weighs as much as the rest of core's machines",
     "drive/driver_check.hpp": "for the tests of drivers",
     "drive/driver_rule.hpp": "for the tests of drivers",
+    "drive/on_thread.hpp": "<thread>; few programs need it, include it by name",
     "journal/journal_inspect.hpp": "a tool for damaged files",
     "journal/journal_salvage.hpp": "a tool for damaged files",
     "link/bounds.hpp": "for proofs: few programs need it, include it by name",
