@@ -62,6 +62,8 @@ LEFT_OUT = {
     "link/transport_check.hpp": "for the tests of transports",
     "link/transport_rule.hpp": "for the tests of transports",
     "queue/storage_check.hpp": "for the tests of storages",
+    "room/persistence_check.hpp": "for the tests of persistences",
+    "room/persistence_rule.hpp": "for the tests of persistences",
     "sync/store_check.hpp": "for the tests of stores",
     "sync/sync_task.hpp": "<coroutine>, which few programs pay for",
     "work/work_inspect.hpp": "a tool for damaged files",

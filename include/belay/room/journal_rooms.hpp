@@ -189,7 +189,7 @@ private:
     }
     /// Why a snapshot is not the one that the log speaks of, or one that was saved since.
     [[nodiscard]] const char* misplaced(const detail::LoggedRoom& room,
-                                        const detail::RoomState& file) const noexcept {
+                                        const detail::HistoryState& file) const noexcept {
         if (file.epoch != room.state.epoch) return "it is of another history of the room";
         if (file.journal != log_.id()) {
             if (file == room.state) return nullptr;
@@ -210,7 +210,7 @@ private:
         if (covers < std::max(room->covered, room->saved)) {
             return {RoomErrc::stale_snapshot, {}, {}};
         }
-        const detail::RoomState state{room->state.epoch, log_.id(), covers};
+        const detail::HistoryState state{room->state.epoch, log_.id(), covers};
         if (PersistenceError error = directory_.save(id, state, snapshot)) return error;
         log_.index().saved(*room, covers);
         // Without space for this the log is held up, and the file is good: it is saved again later.
