@@ -60,6 +60,7 @@ foreach(page IN ITEMS backoff breaker bring-your-own-socket budget call choosing
 endforeach()
 belay_page(docs/call.md BELOW Coroutines)
 belay_page(docs/link.md BELOW Serving)
+belay_page(docs/room.md BELOW Persistence)
 if(SQLite3_FOUND)
     belay_page(docs/adapter.md LIBRARIES SQLite::SQLite3)
 endif()

@@ -61,6 +61,7 @@ LEFT_OUT = {
     "link/link_metrics.hpp": "few programs need it, include it by name",
     "link/transport_check.hpp": "for the tests of transports",
     "link/transport_rule.hpp": "for the tests of transports",
+    "posix/journal_rooms.hpp": "few programs need it, include it by name",
     "queue/storage_check.hpp": "for the tests of storages",
     "room/persistence_check.hpp": "for the tests of persistences",
     "room/persistence_rule.hpp": "for the tests of persistences",
