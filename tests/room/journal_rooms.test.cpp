@@ -255,6 +255,11 @@ TEST_CASE("JournalRooms does not open beside another log, or without its own",
         CHECK(text_of(rooms.room("a")) == "13|");
     }
     disk.restore(late);
+    disk.put("rooms/log-of-these.room-log", Bytes(3));
+    CHECK(opening_error(disk).code == RoomErrc::log_misplaced);
+    CHECK(opening_error(disk).path == "rooms/log-of-these.room-log");
+    CHECK(!opening_error(disk, {.adopt = true}));
+    disk.restore(late);
     CHECK(!opening_error(disk));
     disk.put("rooms/readme.room", {});
     CHECK(opening_error(disk).code == QueueErrc::foreign_file);
