@@ -261,6 +261,9 @@ TEST_CASE("JournalRooms does not open beside another log, or without its own",
     CHECK(!opening_error(disk, {.adopt = true}));
     disk.restore(late);
     CHECK(!opening_error(disk));
+    disk.put("rooms/61.unfinished", Bytes(3));
+    CHECK(!opening_error(disk));
+    CHECK(!disk.identity("rooms/61.unfinished"));
     disk.put("rooms/readme.room", {});
     CHECK(opening_error(disk).code == QueueErrc::foreign_file);
 }
