@@ -98,8 +98,9 @@ TEST_CASE("MemoryStore moves with everything", "[sync][memory_store]") {
     CHECK_FALSE(store.expire(WallTime{Duration{1000}}));
     CHECK(store.size() == 1);
     std::vector<std::string> all;
-    store.for_each("s", [&](std::string_view id, const std::string& value) {
+    store.for_each("s", [&](std::string_view id, const std::string& value, const Stamp& at) {
         all.push_back(std::string{id} + value);
+        CHECK(at == mark.stamp);
     });
     CHECK(all == std::vector<std::string>{"a1"});
 }

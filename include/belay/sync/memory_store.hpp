@@ -118,13 +118,13 @@ public:
     }
     [[nodiscard]] WallTime horizon() const noexcept { return horizon_; }
 
-    /// Calls `visit(id, value)` for each live element of a session, in no order.
+    /// Calls `visit(id, value, stamp)` for each live element of a session, in no order.
     template <class Visit>
     void for_each(std::string_view session, Visit&& visit) const {
         const auto at = sessions_.find(View{session});
         if (at == sessions_.end()) return;
         for (const auto& [id, entry] : at->second) {
-            if (entry.value) visit(std::string_view{id.text}, *entry.value);
+            if (entry.value) visit(std::string_view{id.text}, *entry.value, entry.stamp);
         }
     }
     /// All elements, removed ones included.
