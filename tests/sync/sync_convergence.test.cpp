@@ -5,50 +5,18 @@
 #include <belay/sync/sync_processor.hpp>
 
 #include <algorithm>
-#include <map>
 
 #include <belay/call/policies.hpp>
 
 #include "support/call/async_sleeper.hpp"
 #include "support/catch.hpp"
+#include "support/sync/sync_oracle.hpp"
 #include "support/sync/sync_rig.hpp"
 
 using namespace belay;
 using namespace belay_test;
 
 namespace {
-
-/// What an element ends as, by the page's words alone: one register for the last writer, which
-/// Adds and Removes write; Updates write it only where it is live.
-struct Oracle {
-    struct Register {
-        Stamp stamp{};
-        std::optional<std::string> value{};
-    };
-    std::map<std::string, Register> elements{};
-
-    void take(const Op& op) {
-        const std::string name{op.element()};
-        const auto at = elements.find(name);
-        const bool there = at != elements.end();
-        if (op.kind() == OperationKind::interaction) return;
-        if (op.kind() == OperationKind::update && (!there || !at->second.value)) return;
-        if (there && !(at->second.stamp < op.stamp)) return;
-        Register& element = elements[name];
-        element.stamp = op.stamp;
-        if (op.kind() == OperationKind::remove) {
-            element.value.reset();
-        } else {
-            element.value = op.value();
-        }
-    }
-    [[nodiscard]] std::string text(const std::string& name) const {
-        const auto at = elements.find(name);
-        if (at == elements.end()) return "absent";
-        const auto time = std::to_string(at->second.stamp.wall.time_since_epoch().count());
-        return at->second.value ? "live " + time + " " + *at->second.value : "removed " + time;
-    }
-};
 
 const std::vector<std::string> names{"a", "b", "c"};
 
@@ -58,7 +26,7 @@ std::string all_of(Store& store) {
     for (const std::string& name : names) text += seen(store, name) + "; ";
     return text;
 }
-std::string said_by(const Oracle& oracle) {
+std::string said_by(const SyncOracle& oracle) {
     std::string text;
     for (const std::string& name : names) text += oracle.text(name) + "; ";
     return text;
@@ -177,7 +145,7 @@ TEST_CASE("the same batch twice changes nothing the second time", "[sync][conver
 TEST_CASE("Adds and Removes converge in any order and batching", "[sync][convergence][property]") {
     CHECK(rc::check("to what the oracle says", [] {
         const Ops all = any_operations(Kinds::adds_and_removes);
-        Oracle oracle;
+        SyncOracle oracle;
         for (const Op& op : all) oracle.take(op);
         Memory store;
         auto processor = processor_of(store, LastWriteWins{});
@@ -192,7 +160,7 @@ TEST_CASE("Updates of what is there converge in any order and batching",
         Ops first;
         for (const std::string& name : names) first.push_back(add(name, "first", stamp(0, 99)));
         const Ops all = any_operations(Kinds::adds_and_updates);
-        Oracle oracle;
+        SyncOracle oracle;
         for (const Op& op : first) oracle.take(op);
         for (const Op& op : all) oracle.take(op);
         Memory store;
@@ -210,7 +178,7 @@ TEST_CASE("upsert_updates makes Adds and Updates converge wherever the Add comes
         const Ops mixed = shuffled(all);
         std::stable_partition(all.begin(), all.end(),
                               [](const Op& op) { return op.kind() == OperationKind::add; });
-        Oracle oracle;
+        SyncOracle oracle;
         for (const Op& op : all) oracle.take(op);
         Memory store;
         auto processor = processor_of(store, LastWriteWins{}, {.upsert_updates = true});
@@ -244,7 +212,7 @@ TEST_CASE("every order of every small set of operations ends as the oracle says"
                 if (one.stamp == two.stamp || two.stamp == three.stamp || one.stamp == three.stamp)
                     continue;
                 Memory store;
-                Oracle oracle;
+                SyncOracle oracle;
                 for (const Op& op : {one, two, three}) {
                     // A tombstone that is removed again takes the later stamp; the oracle's does
                     // by its only rule.
