@@ -4,6 +4,7 @@
 #include <belay/sync/memory_store.hpp>
 
 #include <deque>
+#include <map>
 
 #include "support/catch.hpp"
 #include "support/sync/sync_rig.hpp"
@@ -128,5 +129,37 @@ TEST_CASE("AppliedIds keeps the last ids", "[sync][memory_store][property]") {
             if (model.size() > most) model.pop_front();
             RC_ASSERT(ids.size() == model.size());
         }
+    }));
+}
+
+TEST_CASE("ElementTable has what was put in, where it was put", "[sync][memory_store][property]") {
+    CHECK(rc::check("as a plain map does", [] {
+        using Table = detail::ElementTable<int>;
+        Table table;
+        std::map<std::string, Table::Node*> model;
+        const auto steps = *rc::gen::inRange(0, 1500);
+        for (int i = 0; i < steps; ++i) {
+            // The empty name, too, and more names than a chunk has.
+            const int number = *rc::gen::inRange(0, 700);
+            const std::string name = number == 0 ? std::string{} : std::to_string(number);
+            Table::Node* const found = table.find(name);
+            const auto there = model.find(name);
+            RC_ASSERT(found == (there == model.end() ? nullptr : there->second));
+            if (found == nullptr) {
+                Table::Node& made = table.insert(name);
+                RC_ASSERT(made.row == 0);
+                made.row = i + 1;
+                model[name] = &made;
+            } else if (i % 3 != 0) {
+                table.erase(*found);
+                model.erase(name);
+            }
+        }
+        std::size_t seen_by_all = 0;
+        table.for_each([&](const Table::Node& node) {
+            RC_ASSERT(model.at(node.name) == &node);
+            ++seen_by_all;
+        });
+        RC_ASSERT(seen_by_all == model.size());
     }));
 }
