@@ -68,43 +68,43 @@ public:
     }
 
     [[nodiscard]] Result<ElementState> find(const ElementKey& key) {
-        Session* const session = session_of(key.session);
+        Home* const session = session_of(key.session);
         if (session == nullptr) {
             if (!options_.creates_sessions) return SyncErrc::unknown_session;
             return ElementState{};
         }
-        const Node* const node = node_of(*session, key.id);
+        const Node* const node = node_of(session->second, key.id);
         if (node == nullptr) return ElementState{};
         const Entry& entry = node->row;
         return ElementState{entry.value ? Presence::live : Presence::removed, entry.stamp};
     }
     [[nodiscard]] Result<std::optional<Value>> read(const ElementKey& key) {
-        Session* const session = session_of(key.session);
+        Home* const session = session_of(key.session);
         if (session == nullptr) {
             if (!options_.creates_sessions) return SyncErrc::unknown_session;
             return std::optional<Value>{};
         }
-        const Node* const node = node_of(*session, key.id);
+        const Node* const node = node_of(session->second, key.id);
         return node != nullptr ? node->row.value : std::nullopt;
     }
 
     [[nodiscard]] std::error_code add(const ElementKey& key, const Value& value,
                                       const WriteMark& mark) {
-        Session* const session = session_of(key.session);
-        Node* const node = session != nullptr ? node_of(*session, key.id) : nullptr;
+        Home* const session = session_of(key.session);
+        Node* const node = session != nullptr ? node_of(session->second, key.id) : nullptr;
         return write(key, {session, node}, &value, mark);
     }
     [[nodiscard]] std::error_code update(const ElementKey& key, const Value& value,
                                          const WriteMark& mark) {
-        Session* const session = session_of(key.session);
+        Home* const session = session_of(key.session);
         if (session == nullptr && !options_.creates_sessions) return SyncErrc::unknown_session;
-        Node* const node = session != nullptr ? node_of(*session, key.id) : nullptr;
+        Node* const node = session != nullptr ? node_of(session->second, key.id) : nullptr;
         if (node == nullptr || !node->row.value) return SyncErrc::store_disagrees;
         return write(key, {session, node}, &value, mark);
     }
     [[nodiscard]] std::error_code remove(const ElementKey& key, const WriteMark& mark) {
-        Session* const session = session_of(key.session);
-        Node* const node = session != nullptr ? node_of(*session, key.id) : nullptr;
+        Home* const session = session_of(key.session);
+        Node* const node = session != nullptr ? node_of(session->second, key.id) : nullptr;
         return write(key, {session, node}, nullptr, mark);
     }
     [[nodiscard]] std::error_code remember(const WriteMark& mark) {
@@ -170,13 +170,14 @@ private:
     using Table = std::unordered_map<Name, T, NameHash, SameName>;
     using Session = detail::ElementTable<Entry>;
     using Node = typename Session::Node;
+    using Home = typename Table<Session>::value_type;
     struct Place {
-        Session* session;
+        Home* session;
         Node* node;
     };
     struct Grave {
         Stamp stamp;
-        Session* session;
+        Home* session;
         Node* node;
         // The heap has the oldest in front.
         friend bool operator<(const Grave& a, const Grave& b) noexcept { return b.stamp < a.stamp; }
@@ -193,18 +194,18 @@ private:
         }
         void forget() noexcept { session = nullptr, of = nullptr, node = nullptr; }
 
-        typename Table<Session>::value_type* session = nullptr;
+        Home* session = nullptr;
         const Session* of = nullptr;
         Node* node = nullptr;
     };
 
-    [[nodiscard]] Session* session_of(std::string_view name) {
+    [[nodiscard]] Home* session_of(std::string_view name) {
         if (found_.session == nullptr || found_.session->first.text != name) {
             const auto at = sessions_.find(View{name});
             if (at == sessions_.end()) return nullptr;
             found_.session = &*at;
         }
-        return &found_.session->second;
+        return found_.session;
     }
     [[nodiscard]] Node* node_of(Session& session, std::string_view id) {
         if (found_.of != &session || found_.node == nullptr || found_.node->name != id) {
@@ -232,10 +233,10 @@ private:
             std::optional<Value> made;
             if (value != nullptr) made.emplace(*value);
             if (at.session == nullptr) {
-                at.session = &sessions_.try_emplace(Name{View{key.session}}).first->second;
+                at.session = &*sessions_.try_emplace(Name{View{key.session}}).first;
             }
             if (at.node == nullptr) {
-                at.node = &at.session->insert(key.id);
+                at.node = &at.session->second.insert(key.id);
                 ++count_;
             }
             at.node->row.value = std::move(made);
@@ -275,8 +276,12 @@ private:
             return dig(grave);
         }
         found_.forget();
-        grave.session->erase(*grave.node);
+        grave.session->second.erase(*grave.node);
         --count_;
+        // It comes again with its next element; else sessions would only ever become more.
+        if (grave.session->second.empty() && options_.creates_sessions) {
+            sessions_.erase(sessions_.find(grave.session->first));
+        }
     }
 
     MemoryStoreOptions options_;

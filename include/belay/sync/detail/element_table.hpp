@@ -64,6 +64,7 @@ public:
         free_ = gone.at;
         --count_;
     }
+    [[nodiscard]] bool empty() const noexcept { return count_ == 0; }
     /// Calls `visit(node)` with every one.
     template <class Visit>
     void for_each(Visit visit) const {
