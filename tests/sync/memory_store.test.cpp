@@ -132,6 +132,25 @@ TEST_CASE("AppliedIds keeps the last ids", "[sync][memory_store][property]") {
     }));
 }
 
+TEST_CASE("AppliedIds tells ids of one hash apart", "[sync][memory_store]") {
+    // The two halves are mixed by a factor, which these undo.
+    const auto id = [](std::uint64_t high) {
+        Id made{};
+        store_le(made.data(), std::uint64_t{7} ^ (high * 0x9E3779B97F4A7C15U));
+        store_le(made.data() + 8, high);
+        return made;
+    };
+    detail::AppliedIds ids{2};
+    for (std::uint64_t i = 0; i < 5; ++i) {
+        CHECK_FALSE(ids.find(id(i)));
+        ids.prepare();
+        ids.insert(id(i), i);
+        CHECK(ids.find(id(i)) == i);
+        CHECK((i == 0 || ids.find(id(i - 1)) == i - 1));
+        CHECK((i < 2 || !ids.find(id(i - 2))));
+    }
+}
+
 TEST_CASE("ElementTable has what was put in, where it was put", "[sync][memory_store][property]") {
     CHECK(rc::check("as a plain map does", [] {
         using Table = detail::ElementTable<int>;
