@@ -60,13 +60,13 @@ foreach(page IN ITEMS backoff breaker bring-your-own-socket budget call choosing
 endforeach()
 belay_page(docs/call.md BELOW Coroutines)
 belay_page(docs/link.md BELOW Serving)
+belay_page(docs/link.md BELOW Coroutines)
 if(SQLite3_FOUND)
     belay_page(docs/adapter.md LIBRARIES SQLite::SQLite3)
 endif()
 
 # Recipes run against a real server, with the real libraries where they are installed.
 set(belay_http_server ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/pages/http_server.py)
-find_package(CURL QUIET)
 if(CURL_FOUND)
     belay_page(docs/recipes.md BELOW libcurl THROUGH ${belay_http_server} LIBRARIES CURL::libcurl)
 else()
