@@ -227,3 +227,125 @@ TEST_CASE("every order of every small set of operations ends as the oracle says"
     }
     CHECK(wrong == 0);
 }
+
+namespace {
+
+/// The table of the page, row by row, as text; read by who knows no processor.
+struct TableOracle {
+    struct Row {
+        OperationKind kind;
+        Presence local;
+        const char* when;      // R against L: ">", "<", "=", or any
+        const char* under[3];  // LastWriteWins, LocalWins, RemoteWins
+        const char* reason;
+    };
+    static constexpr OperationKind add_ = OperationKind::add, update_ = OperationKind::update,
+                                   remove_ = OperationKind::remove;
+    static constexpr Row rows[] = {
+        {add_, Presence::absent, "", {"apply", "apply", "apply"}, ""},
+        {add_, Presence::live, ">", {"apply", "skip", "apply"}, "ElementAlreadyExists"},
+        {add_, Presence::live, "<", {"skip", "skip", "apply"}, "StaleTimestamp"},
+        {add_, Presence::live, "=", {"origin", "skip", "apply"}, "ElementAlreadyExists"},
+        {add_, Presence::removed, ">", {"apply", "skip", "apply"}, "ConcurrentModification"},
+        {add_, Presence::removed, "<=", {"skip", "skip", "apply"}, "StaleTimestamp"},
+        {update_, Presence::absent, "", {"skip", "skip", "skip"}, "ElementNotFound"},
+        {update_, Presence::live, ">", {"apply", "apply", "apply"}, ""},
+        {update_, Presence::live, "=", {"origin", "skip", "apply"}, "ConcurrentModification"},
+        {update_, Presence::live, "<", {"skip", "skip", "apply"}, "StaleTimestamp"},
+        {update_, Presence::removed, "", {"skip", "skip", "skip"}, "ElementNotFound"},
+        {remove_, Presence::absent, "", {"bury", "bury", "bury"}, "ElementNotFound"},
+        {remove_, Presence::live, ">", {"apply", "apply", "apply"}, ""},
+        {remove_, Presence::live, "=", {"origin", "skip", "apply"}, "ConcurrentModification"},
+        {remove_, Presence::live, "<", {"skip", "skip", "apply"}, "StaleTimestamp"},
+        {remove_, Presence::removed, "", {"raise", "raise", "raise"}, ""},
+    };
+
+    std::size_t column = 0;
+    Presence presence = Presence::absent;
+    Stamp stamp{};
+    std::string value{};
+
+    /// "apply", or "skip" and why.
+    std::string take(const Op& op) {
+        for (const Row& row : rows) {
+            if (row.kind != op.kind() || row.local != presence || !holds(row, op.stamp)) continue;
+            std::string does = row.under[column];
+            if (does == "origin") does = stamp.origin < op.stamp.origin ? "apply" : "skip";
+            if (does == "skip") return "skip " + std::string{row.reason};
+            // It never gets older.
+            stamp = presence == Presence::absent || stamp < op.stamp ? op.stamp : stamp;
+            presence = op.kind() == remove_ ? Presence::removed : Presence::live;
+            value = op.kind() == remove_ ? "" : op.value();
+            return does == "bury" ? "skip " + std::string{row.reason} : "apply";
+        }
+        return "no row";
+    }
+    [[nodiscard]] std::string text() const {
+        const auto at = std::to_string(stamp.wall.time_since_epoch().count());
+        if (presence == Presence::absent) return "absent";
+        return presence == Presence::live ? "live " + at + " " + value : "removed " + at;
+    }
+
+private:
+    [[nodiscard]] bool holds(const Row& row, const Stamp& remote) const {
+        const std::string when = row.when;
+        // Of what was removed the whole stamp counts, else all but the origin.
+        auto order = remote.wall <=> stamp.wall;
+        if (order == 0) order = remote.counter <=> stamp.counter;
+        if (order == 0 && presence == Presence::removed) order = remote.origin <=> stamp.origin;
+        if (when == ">") return order > 0;
+        if (when == "<") return order < 0;
+        if (when == "=") return order == 0;
+        return when.empty() || order <= 0;
+    }
+};
+
+template <class Strategy>
+std::size_t disagreements(const Ops& all, Strategy strategy, std::size_t column) {
+    std::size_t wrong = 0;
+    for (const Op& one : all) {
+        for (const Op& two : all) {
+            for (const Op& three : all) {
+                if (one.id == two.id || two.id == three.id || one.id == three.id) continue;
+                const Ops three_of_them{one, two, three};
+                TableOracle oracle{column};
+                Memory store;
+                auto processor = processor_of(store, strategy);
+                // One by one, and in one batch it is the same.
+                for (const Op& op : three_of_them) {
+                    const SyncResult result = processor.process_batch("s", Ops{op});
+                    std::string became = "apply";
+                    if (!result.conflicts.empty()) {
+                        became = "skip " + std::string{to_string(result.conflicts[0].reason)};
+                    }
+                    if (result.failed_count != 0) became = "failed";
+                    wrong += static_cast<std::size_t>(became != oracle.take(op));
+                    wrong += static_cast<std::size_t>(seen(store, "a") != oracle.text());
+                }
+                Memory other;
+                auto at_once = processor_of(other, strategy);
+                static_cast<void>(at_once.process_batch("s", three_of_them));
+                wrong += static_cast<std::size_t>(seen(other, "a") != oracle.text());
+            }
+        }
+    }
+    return wrong;
+}
+
+}  // namespace
+
+TEST_CASE("every three operations do what the table says, under each strategy",
+          "[sync][convergence]") {
+    Ops all;
+    for (const int time : {1, 2}) {
+        for (const std::uint64_t origin : {1U, 2U}) {
+            const std::string value = std::to_string(time) + std::to_string(origin);
+            all.push_back(add("a", "a" + value, stamp(time, origin)));
+            all.push_back(update("a", "u" + value, stamp(time, origin)));
+            all.push_back(removal("a", stamp(time, origin)));
+        }
+    }
+    CHECK(disagreements(all, LastWriteWins{}, 0) == 0);
+    CHECK(disagreements(all, LocalWins{}, 1) == 0);
+    CHECK(disagreements(all, RemoteWins{}, 2) == 0);
+}
