@@ -130,13 +130,14 @@ public:
     /// Errors: as of read; then not all were visited.   Throws: what `visit` throws.
     template <class Visit>
     [[nodiscard]] std::error_code for_each(std::string_view session, Visit&& visit) {
-        return tables_.for_each(session, [&](std::string_view id, const Stamp& stamp,
-                                             BytesView bytes) -> std::error_code {
-            const std::optional<value_type> value = codec_.decode(bytes);
-            if (!value) return make_error_code(QueueErrc::corrupt);
-            visit(id, *value, stamp);
-            return {};
-        });
+        return tables_.for_each(
+            session,
+            [&](std::string_view id, const Stamp& stamp, BytesView bytes) -> std::error_code {
+                const std::optional<value_type> value = codec_.decode(bytes);
+                if (!value) return make_error_code(QueueErrc::corrupt);
+                visit(id, *value, stamp);
+                return {};
+            });
     }
 
 private:

@@ -40,6 +40,8 @@ enum class OperationKind : std::uint8_t {
 
 namespace detail {
 
+BELAY_DETAIL_MEMBER(base);
+
 /// A hash that is the same on every machine, for "is this what I have seen": not for secrets, and
 /// not against somebody who looks for collisions.
 [[nodiscard]] inline std::uint64_t hash_bytes(BytesView bytes, std::uint64_t hash) noexcept {
