@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/bridge_options.hpp
-/// BridgeOptions, BridgePushOptions, BridgePullOptions: how often a bridge speaks to its remote, and
-/// how long it waits.
+/// BridgeOptions, BridgePushOptions, BridgePullOptions: how often a bridge speaks to its remote,
+/// and how long it waits.
 #pragma once
 
 #include <cstddef>  // std::size_t
