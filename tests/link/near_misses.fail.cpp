@@ -7,6 +7,7 @@
 #include <belay/link/bundle.hpp>
 #include <belay/link/endpoints.hpp>
 #include <belay/link/heartbeat.hpp>
+#include <belay/link/http_like.hpp>
 #include <belay/link/supervisor.hpp>
 #include <belay/link/validated.hpp>
 #include <belay/link/with_token.hpp>
@@ -368,3 +369,29 @@ void use() {
 #endif
 }
 }  // namespace supervisor_observer_without_options
+
+// expect-error: HttpRequest: on_chunk must be noexcept
+namespace on_chunk_that_may_throw {
+belay::HttpRequest use(std::string& text) {
+    return {
+        .on_chunk = [&text](const belay::HttpResponse&, std::string_view piece)
+#if defined(BELAY_CONTROL)
+                        noexcept
+#endif
+        { text += piece; }
+    };
+}
+}  // namespace on_chunk_that_may_throw
+
+// expect-error: HttpLike: request.. must return a handle
+namespace http_without_handle {
+struct Http {
+#if defined(BELAY_CONTROL)
+    struct Handle {};
+    Handle request(belay::HttpRequest, belay::Completion<belay::HttpResponse>) { return {}; }
+#else
+    bool request(belay::HttpRequest, belay::Completion<belay::HttpResponse>) { return true; }
+#endif
+};
+static_assert(belay::explain::http_like<Http>());
+}  // namespace http_without_handle
