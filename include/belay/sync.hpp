@@ -6,9 +6,12 @@
 
 #include <belay/sync/conflict.hpp>
 #include <belay/sync/hybrid_clock.hpp>
+#include <belay/sync/local_like.hpp>
 #include <belay/sync/memory_store.hpp>
 #include <belay/sync/operation.hpp>
 #include <belay/sync/operation_like.hpp>
+#include <belay/sync/remote_like.hpp>
+#include <belay/sync/scene.hpp>
 #include <belay/sync/stamp.hpp>
 #include <belay/sync/store_like.hpp>
 #include <belay/sync/strategy_like.hpp>

@@ -12,8 +12,8 @@ namespace belay::inline BELAY_ABI::detail {
 
 // The names of all hooks that a user's class may have or not: of observers, rules and what Shared
 // refers to, jitters, growths and caps, trips and open waits, framings, documents, stores,
-// operations. In another form than the one that is called it would never be called, so it must be
-// seen in whatever form it is.
+// operations, remotes. In another form than the one that is called it would never be called, so it
+// must be seen in whatever form it is.
 struct MemberNames {
     int on_state, on_message, on_writable, on_unsent, on_accepted, on_acknowledged, on_blocked,
         on_journal_replaced, on_stalled, on_attached, on_committed, on_refused, on_ledger_failed,
@@ -27,6 +27,7 @@ struct MemberNames {
     int put_ping, put_header;
     int transaction, base;
     int state_vector, diff;
+    int close, attach, deadline, advance;
 };
 
 /// A name that T has, too, is ambiguous in it, however T declares it: `&MemberProbe<T>::failed` is
@@ -83,6 +84,11 @@ BELAY_DETAIL_MEMBER(diff);
 // Of stores and their operations.
 BELAY_DETAIL_MEMBER(transaction);
 BELAY_DETAIL_MEMBER(base);
+// Of remotes.
+BELAY_DETAIL_MEMBER(close);
+BELAY_DETAIL_MEMBER(attach);
+BELAY_DETAIL_MEMBER(deadline);
+BELAY_DETAIL_MEMBER(advance);
 #undef BELAY_DETAIL_MEMBER
 
 }  // namespace belay::inline BELAY_ABI::detail

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+// Goal: LocalLike takes what it says, and nothing less. Method: an archetype, and near-misses.
+#include <belay/sync/local_like.hpp>
+
+#include "support/sync/bridge_archetypes.hpp"
+
+using belay_test::MinimalLocal;
+
+struct Unhashed {};
+struct LocalWithoutHash : MinimalLocal {
+    using content_type = Unhashed;
+};
+struct LocalOfViews : MinimalLocal {
+    std::vector<std::string_view> sessions();
+};
+struct LocalThatReadsNoResult : MinimalLocal {
+    std::optional<belay::Scene<belay_test::MinimalContent>> read(std::string_view);
+};
+struct LocalThatCannotRefuse : MinimalLocal {
+    void apply(std::string_view, const belay::Scene<belay_test::MinimalContent>&, belay::Origin);
+};
+struct LocalWithoutOrigin : MinimalLocal {
+    std::error_code apply(std::string_view, const belay::Scene<belay_test::MinimalContent>&);
+};
+
+static_assert(belay::LocalLike<MinimalLocal>);
+static_assert(belay::explain::local_like<MinimalLocal>());
+static_assert(!belay::LocalLike<int>);
+static_assert(!belay::LocalLike<LocalWithoutHash>);
+static_assert(!belay::LocalLike<LocalOfViews>);
+static_assert(!belay::LocalLike<LocalThatReadsNoResult>);
+static_assert(!belay::LocalLike<LocalThatCannotRefuse>);
+static_assert(!belay::LocalLike<LocalWithoutOrigin>);

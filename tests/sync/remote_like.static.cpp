@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+// Goal: RemoteLike takes what it says, and nothing less. Method: an archetype, and near-misses.
+#include <belay/sync/remote_like.hpp>
+
+#include "support/sync/bridge_archetypes.hpp"
+
+using belay_test::MinimalContent;
+using belay_test::MinimalRemote;
+
+struct RemoteThatAnswersAtOnce : MinimalRemote {
+    belay::Fetched<MinimalContent> fetch(std::string_view);
+};
+struct RemoteThatTakesNoAnswer : MinimalRemote {
+    void push(std::string_view, const belay::Scene<MinimalContent>&);
+};
+struct RemoteWithReceipt : MinimalRemote {
+    int push(std::string_view, const belay::Scene<MinimalContent>&,
+             belay::Completion<belay::Failure>);
+};
+struct ClosingRemote : MinimalRemote {
+    void close(const belay::Completion<belay::Failure>&) {}
+};
+// What cannot be used would be passed over.
+struct RemoteClosedWithoutAnswer : MinimalRemote {
+    void close() {}
+};
+struct RemoteClosedPrivately : MinimalRemote {
+private:
+    void close(const belay::Completion<belay::Failure>&) {}
+};
+struct RemoteMachine : MinimalRemote {
+    void attach(belay::Waker) {}
+    belay::Instant deadline() const noexcept { return belay::never; }
+    void advance(belay::Instant) {}
+};
+struct HalfMachine : MinimalRemote {
+    void attach(belay::Waker) {}
+    void advance(belay::Instant) {}
+};
+
+static_assert(belay::RemoteLike<MinimalRemote>);
+static_assert(belay::explain::remote_like<MinimalRemote>());
+static_assert(!belay::detail::HasCloseRemote<MinimalRemote>);
+static_assert(!belay::RemoteLike<int>);
+static_assert(!belay::RemoteLike<RemoteThatAnswersAtOnce>);
+static_assert(!belay::RemoteLike<RemoteThatTakesNoAnswer>);
+static_assert(!belay::RemoteLike<RemoteWithReceipt>);
+static_assert(belay::RemoteLike<ClosingRemote>);
+static_assert(belay::detail::HasCloseRemote<ClosingRemote>);
+static_assert(!belay::RemoteLike<RemoteClosedWithoutAnswer>);
+static_assert(!belay::RemoteLike<RemoteClosedPrivately>);
+static_assert(belay::RemoteLike<RemoteMachine>);
+static_assert(!belay::RemoteLike<HalfMachine>);
