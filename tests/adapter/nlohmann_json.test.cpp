@@ -217,3 +217,27 @@ TEST_CASE("documents that are cut, deep or huge are refused, or read", "[adapter
     huge.conflict_count = huge.conflicts.size();
     CHECK(json::parse(json(huge).dump()).get<SyncResult<Op>>() == huge);
 }
+
+TEST_CASE("a scene is its content and its stamp as JSON", "[adapter][nlohmann_json]") {
+    const Scene<json> scene{{{"shapes", 2}}, stamp(5, 7, 2)};
+    const json document = scene;
+    CHECK(document.dump() == R"({"content":{"shapes":2},"stamp":{"counter":2,"origin":")"
+                             R"(07000000000000000000000000000000","wall":5}})");
+    CHECK(document.get<Scene<json>>() == scene);
+    for (const char* name : {"content", "stamp"}) {
+        json partial = document;
+        partial.erase(name);
+        CHECK_THROWS_AS(partial.get<Scene<json>>(), json::exception);
+    }
+    CHECK_THROWS_AS(json("text").get<Scene<json>>(), json::exception);
+}
+
+TEST_CASE("JSON is hashed by what it says", "[adapter][nlohmann_json]") {
+    const auto hash = [](const char* text) { return detail::hash_of_value(json::parse(text), 0); };
+    CHECK(hash(R"({"a":1,"b":[]})") == hash(R"( {"b": [], "a": 1} )"));
+    CHECK(hash(R"({"a":1})") != hash(R"({"a":2})"));
+    CHECK(hash("[1,2]") != hash("[2,1]"));
+    CHECK(detail::hash_of_value(json(1), 0) == detail::hash_of_value(json(1U), 0));
+    // A text that is no UTF-8 cannot be written, but hashed.
+    CHECK(detail::hash_of_value(json("\xff"), 0) != detail::hash_of_value(json("x"), 0));
+}

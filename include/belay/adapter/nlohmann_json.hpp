@@ -7,6 +7,7 @@
 ///
 /// - Id: 32 hexadecimal digits.
 /// - Stamp: {"wall": nanoseconds since 1970, "counter", "origin"}.
+/// - Scene: {"content", "stamp"}.
 /// - Operation: {"id", "stamp"} and one of "AddElement": {"id", "element"}, "UpdateElement": {"id",
 ///   "changes", "base"}, "RemoveElement": {"id"}, "Interaction": {"id", "what"}.
 /// - The reason of a conflict: "ElementNotFound", "ElementAlreadyExists", "ConcurrentModification",
@@ -33,9 +34,22 @@
 
 #include <belay/queue/queue_errc.hpp>
 #include <belay/sync/operation.hpp>
+#include <belay/sync/scene.hpp>
 #include <belay/sync/sync_errc.hpp>
 #include <belay/sync/sync_result.hpp>
 #include <nlohmann/json.hpp>
+
+namespace nlohmann {
+
+/// So that JSON itself can be the value of an operation, or the content of a scene.
+///
+/// The same for documents that differ in the order of members only.   Throws: std::bad_alloc.
+[[nodiscard]] inline std::uint64_t content_hash(const json& value) {
+    const std::string text = value.dump(-1, ' ', false, json::error_handler_t::replace);
+    return belay::detail::hash_bytes(belay::as_bytes(text), 0);
+}
+
+}  // namespace nlohmann
 
 namespace belay::inline BELAY_ABI {
 
@@ -128,6 +142,17 @@ inline void from_json(const nlohmann::json& json, Stamp& stamp) {
     stamp.wall = WallTime{Duration{detail::number_of<std::int64_t>(json.at("wall"), "wall")}};
     stamp.counter = detail::number_of<std::uint32_t>(json.at("counter"), "counter");
     stamp.origin = detail::id_of_json(json.at("origin"));
+}
+
+template <class Content>
+void to_json(nlohmann::json& json, const Scene<Content>& scene) {
+    json = {{"content", scene.content}, {"stamp", scene.stamp}};
+}
+template <class Content>
+void from_json(const nlohmann::json& json, Scene<Content>& scene) {
+    detail::object_of(json, "a scene");
+    scene.content = json.at("content").get<Content>();
+    scene.stamp = json.at("stamp").get<Stamp>();
 }
 
 template <class Value>
