@@ -66,7 +66,6 @@ endif()
 
 # Recipes run against a real server, with the real libraries where they are installed.
 set(belay_http_server ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/pages/http_server.py)
-find_package(CURL QUIET)
 if(CURL_FOUND)
     belay_page(docs/recipes.md BELOW libcurl THROUGH ${belay_http_server} LIBRARIES CURL::libcurl)
 else()

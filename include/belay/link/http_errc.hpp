@@ -10,10 +10,11 @@ namespace belay::inline BELAY_ABI {
 /// Why an HTTP request has no whole response; category "belay.http". Statuses have a category of
 /// their own, see http_category().
 enum class HttpErrc {
-    bad_url = 1,         ///< the URL is not one, not of http or https, or has credentials in it
-    bad_text = 2,        ///< a method or header with a character that it may not have, or too long
-    name_not_found = 3,  ///< nobody knows the name of the server, or of the proxy
-    not_connected = 4,   ///< no connection to the server, or to the proxy
+    bad_url = 1,   ///< the URL is not one, not of http or https, or has credentials in it
+    bad_text = 2,  ///< a method or header that may not be sent: a control character, too long,
+                   ///< or one of those that say where a request ends
+    name_not_found = 3,       ///< nobody knows the name of the server, or of the proxy
+    not_connected = 4,        ///< no connection to the server, or to the proxy
     certificate_refused = 5,  ///< the server's certificate is not for its name, or not trusted
     tls_failed = 6,           ///< no agreement on TLS
     timed_out = 7,            ///< not all of the response came before the deadline
@@ -26,7 +27,9 @@ enum class HttpErrc {
 namespace detail {
 inline constexpr ErrorText http_error_texts[] = {
     {"the URL is not one of http or https without credentials", Cause::permanent},
-    {"the method or a header holds a character that it may not, or is too long", Cause::permanent},
+    {"a method or header that may not be sent: a control character in it, too long, or one that "
+     "says where the request ends",
+     Cause::permanent},
     {"the server's name is not known", Cause::refused},
     {"no connection to the server", Cause::refused},
     {"the server's certificate is not for its name, or not trusted", Cause::refused},

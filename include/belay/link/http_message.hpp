@@ -39,13 +39,14 @@ public:
     void add(Field field) { fields_.push_back(std::move(field)); }
     /// This one, and no other of its name.   Throws: std::bad_alloc.
     void set(Field field) {
-        std::erase_if(fields_, [&](const Field& f) { return same_name(f.name, field.name); });
+        std::erase_if(fields_,
+                      [&](const Field& f) { return detail::is_same_name(f.name, field.name); });
         add(std::move(field));
     }
     /// The value of the first of this name; null if there is none.
     [[nodiscard]] const std::string* find(std::string_view name) const noexcept {
         for (const Field& f : fields_) {
-            if (same_name(f.name, name)) return &f.value;
+            if (detail::is_same_name(f.name, name)) return &f.value;
         }
         return nullptr;
     }
@@ -58,18 +59,6 @@ public:
     friend bool operator==(const HttpHeaders&, const HttpHeaders&) = default;
 
 private:
-    [[nodiscard]] static constexpr char lower(char c) noexcept {
-        return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-    }
-    // ASCII only, and no locale: names are of that (RFC 9110, section 5.1).
-    [[nodiscard]] static constexpr bool same_name(std::string_view a, std::string_view b) noexcept {
-        if (a.size() != b.size()) return false;
-        for (std::size_t i = 0; i < a.size(); ++i) {
-            if (lower(a[i]) != lower(b[i])) return false;
-        }
-        return true;
-    }
-
     std::vector<Field> fields_;
 };
 
@@ -94,6 +83,8 @@ struct HttpResponse {
 
     /// Whether the response is whole, whatever its status.
     [[nodiscard]] bool complete() const noexcept { return failure.cause == Cause::none; }
+
+    friend bool operator==(const HttpResponse&, const HttpResponse&) = default;
 };
 
 /// What is wrong with a response: why it is not whole, else what its status stands for, with the

@@ -33,6 +33,18 @@ inline constexpr std::size_t header_bytes_max = std::size_t{32} << 10;
     return is_one_word(text) && text.find_first_of(":(),/;<=>?@[\\]{}\"") == text.npos;
 }
 
+/// Whether two names of headers, schemes or hosts are one. ASCII only, whatever the locale.
+[[nodiscard]] constexpr bool is_same_name(std::string_view a, std::string_view b) noexcept {
+    constexpr auto lower = [](char c) {
+        return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    };
+    if (a.size() != b.size()) return false;
+    for (std::size_t i = 0; i < a.size(); ++i) {
+        if (lower(a[i]) != lower(b[i])) return false;
+    }
+    return true;
+}
+
 /// A text as part of a query (RFC 3986, section 2).
 [[nodiscard]] inline std::string percent_encoded(std::string_view text) {
     constexpr std::string_view digits = "0123456789ABCDEF";
