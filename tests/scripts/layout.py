@@ -64,6 +64,7 @@ LEFT_OUT = {
     "link/transport_check.hpp": "for the tests of transports",
     "link/transport_rule.hpp": "for the tests of transports",
     "queue/storage_check.hpp": "for the tests of storages",
+    "sync/event_stream.hpp": "few programs need it, include it by name",
     "sync/store_check.hpp": "for the tests of stores",
     "sync/sync_task.hpp": "<coroutine>, which few programs pay for",
     "work/work_inspect.hpp": "a tool for damaged files",

@@ -2,6 +2,7 @@
 // Goal: sync works without exceptions and RTTI. Method: a program without framework.
 #include <belay/call/policies.hpp>
 #include <belay/sync.hpp>
+#include <belay/sync/event_stream.hpp>
 
 #include <cstdio>
 
@@ -39,5 +40,9 @@ int main() {
     const SyncResult result = processor.process_with_retry("s", batch, policies::sync(), sleeper);
     bool right = holds(result.synced_count == 2 && result.conflict_count == 1, "counts");
     right = holds(store.read({"s", "a"}).value() == "2", "value") && right;
+    EventStream events;
+    std::string_view bytes = "id: 1\ndata: a\n\n";
+    const auto event = events.next(bytes);
+    right = holds(event && event->data == "a" && events.last_event_id() == "1", "event") && right;
     return right ? 0 : 1;
 }
