@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT
 // MCP server for tests/adapter/mcp_*.test.cpp: the SDK's own, with the tools fetch_scene and
 // push_scene, and faults between it and the client. Each request that comes is a line of output.
-//   node server.mjs [--json] [--port N] [--token T] [--one-session]
-// Scenes are lost with the process. Input, a line each, answered by "done" when it holds:
+//   node server.mjs [--json] [--port N] [--token T] [--one-session] [--strict]
+// Scenes are lost with the process; of one that is not there it tells null, or an error if it is strict. Input, a line each, answered by "done" when it holds:
 //   status CODE RETRY_AFTER|- TIMES   the next requests are refused so
 //   raw TYPE BASE64                   the next POST of a request gets this body
 //   cut BYTES                         the body of the next tools/call ends after so many, abruptly
 //   hang                              the next tools/call is not answered
 //   ask                               in the next tools/call the server asks the client, too
 //   forget                            no session is known any more
+//   mark                              nothing, to wait for what was said before
 //   token T                           from now on only this one is accepted
 //   put NAME JSON, get NAME           a scene; "scene JSON"
 import {randomUUID} from 'node:crypto';
@@ -24,6 +25,7 @@ const options = process.argv.slice(2);
 const value = (name) => options.includes(name) ? options[options.indexOf(name) + 1] : undefined;
 const json = options.includes('--json');
 const oneSession = options.includes('--one-session');
+const strict = options.includes('--strict');
 let token = value('--token');
 const say = (line) => fs.writeSync(1, line + '\n');
 
@@ -59,13 +61,14 @@ const tool = (run) => async (input, extra) => {
 const serve = () => {
   const server = new McpServer({name: 'belay-test', version: '1'}, {capabilities: {logging: {}}});
   server.registerTool('fetch_scene', {inputSchema: {session_id: z.string()}}, tool(({session_id}) => {
-    const scene = scenes.get(session_id);
-    if (scene === undefined) return {isError: true, content: [{type: 'text', text: `no scene ${session_id}`}]};
-    return {content: [{type: 'text', text: JSON.stringify(scene)}], structuredContent: scene};
+    const scene = scenes.get(session_id) ?? null;
+    if (scene === null && strict) return {isError: true, content: [{type: 'text', text: `no scene ${session_id}`}]};
+    const content = [{type: 'text', text: JSON.stringify(scene)}];
+    return scene?.content !== undefined ? {content, structuredContent: scene} : {content};
   }));
   server.registerTool('push_scene', {inputSchema: {session_id: z.string(), scene: z.any()}},
                       tool(({session_id, scene}) => {
-    if (scene?.refuse) return {isError: true, content: [{type: 'text', text: 'this scene is refused'}]};
+    if (scene?.content?.refuse) return {isError: true, content: [{type: 'text', text: 'this scene is refused'}]};
     scenes.set(session_id, scene);
     say(`pushed ${session_id} ${JSON.stringify(scene)}`);
     return {content: [{type: 'text', text: 'ok'}]};
@@ -165,6 +168,7 @@ const handle = async (request, response) => {
 };
 
 const commands = {
+  mark: () => {},
   status: (code, after, times) => {
     for (let i = 0; i < Number(times); ++i) faults.refusals.push({code: Number(code), after});
   },
