@@ -334,5 +334,5 @@ TEST_CASE("McpRemote carries contents of the user's, in the user's form",
     CHECK(call.at("name") == "save");
     CHECK(call.at("arguments").at("room") == "a");
     CHECK(call.at("arguments").at("scene").at("content") == "text");
-    CHECK(call.at("arguments").at("scene").at("stamp").at("wall") == 5);
+    CHECK(call.at("arguments").at("scene").at("stamp").at("wall") == "5");
 }

@@ -69,12 +69,14 @@ TEST_CASE("McpRemote keeps scenes in the SDK's server", "[adapter][mcp_remote][i
     CAPTURE(as_json);
     McpServer server{in_mode(as_json)};
     McpRig rig{server};
-    CHECK(rig.push("board", {{"shapes", 2}}, 7).cause == Cause::none);
+    // Not a number that JavaScript has.
+    constexpr std::int64_t time = 1'795'287'202'146'240'873;
+    CHECK(rig.push("board", {{"shapes", 2}}, time).cause == Cause::none);
     const Fetched<json> scene = rig.fetch("board");
     REQUIRE(scene);
     REQUIRE(*scene);
     CHECK((*scene)->content == json{{"shapes", 2}});
-    CHECK((*scene)->stamp == Stamp{.wall = WallTime{Duration{7}}});
+    CHECK((*scene)->stamp == Stamp{.wall = WallTime{Duration{time}}});
     CHECK(rig.close().cause == Cause::none);
     CHECK(server.requests() ==
           Requests{"POST initialize - -", "POST notifications/initialized session 2025-06-18",
