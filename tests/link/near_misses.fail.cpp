@@ -3,6 +3,7 @@
 // expect-error to the next, has an error of that text; with BELAY_CONTROL all of them compile.
 #include <belay/backoff/backoff.hpp>
 #include <belay/core/tee.hpp>
+#include <belay/link/awaitable.hpp>
 #include <belay/link/bounds.hpp>
 #include <belay/link/bundle.hpp>
 #include <belay/link/endpoints.hpp>
@@ -395,3 +396,40 @@ struct Http {
 };
 static_assert(belay::explain::http_like<Http>());
 }  // namespace http_without_handle
+
+// expect-error: Supervisor::send: a message must be of the transport's message_type; of text or a
+namespace text_as_message {
+struct Transport {
+    using message_type = belay::Bytes;
+    struct Connection {
+        belay::SendResult send(const belay::Bytes&) noexcept { return belay::SendResult::sent; }
+    };
+    Connection open(belay::Link<belay::Bytes>) { return {}; }
+};
+auto use(belay::Supervisor<Transport, belay::MaxAttempts>& link) {
+#if defined(BELAY_CONTROL)
+    return link.send({std::byte{1}, std::byte{2}});
+#else
+    return link.send("text");
+#endif
+}
+}  // namespace text_as_message
+
+// expect-error: co_await connected.link., receive.link.: the link's observer must be a
+namespace awaited_without_observer {
+struct Transport {
+    using message_type = int;
+    struct Connection {
+        belay::SendResult send(const int&) noexcept { return belay::SendResult::sent; }
+    };
+    Connection open(belay::Link<int>) { return {}; }
+};
+#if defined(BELAY_CONTROL)
+using Observer = belay::LinkAwaits<int>;
+#else
+using Observer = belay::NoObserver;
+#endif
+bool use(belay::Supervisor<Transport, belay::MaxAttempts, Observer>& link) {
+    return belay::receive(link).await_ready();
+}
+}  // namespace awaited_without_observer

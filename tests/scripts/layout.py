@@ -55,6 +55,7 @@ LEFT_OUT = {
     "drive/driver_rule.hpp": "for the tests of drivers",
     "journal/journal_inspect.hpp": "a tool for damaged files",
     "journal/journal_salvage.hpp": "a tool for damaged files",
+    "link/awaitable.hpp": "<coroutine>, which few programs pay for",
     "link/bounds.hpp": "for proofs: few programs need it, include it by name",
     "link/countdown.hpp": "few programs need it, include it by name",
     "link/http_errc.hpp": "few programs need it, include it by name",
