@@ -92,6 +92,7 @@ BELAY_DETAIL_HOOK(OnGiveUp, on_give_up);
 BELAY_DETAIL_HOOK(OnOperation, on_operation);
 BELAY_DETAIL_HOOK(OnConflict, on_conflict);
 BELAY_DETAIL_HOOK(OnProgress, on_progress);
+BELAY_DETAIL_HOOK(OnError, on_error);
 #undef BELAY_DETAIL_HOOK
 
 /// Whether an observer has a member of this name, in whatever form; of a final class only as
