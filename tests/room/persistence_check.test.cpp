@@ -48,7 +48,7 @@ TEST_CASE("check_persistence finds nothing wrong with MemoryRooms",
           "[room][persistence_check][unit]") {
     CHECK(verdict_on(check_persistence([] { return MemoryRooms{}; })) == "right");
     CHECK(verdict_on(check_persistence([] { return OnThread{MemoryRooms{}}; },
-                                       {.histories = 10})) == "right");
+                                       {.histories = 50})) == "right");
 }
 
 TEST_CASE("check_persistence finds nothing wrong with JournalRooms over losses of power",
@@ -58,7 +58,7 @@ TEST_CASE("check_persistence finds nothing wrong with JournalRooms over losses o
                                        [&] { return host.reopen(); })) == "right");
     const auto on_thread =
         check_persistence([&] { return OnThread{host.make()}; },
-                          [&] { return OnThread{host.reopen()}; }, {.histories = 10});
+                          [&] { return OnThread{host.reopen()}; }, {.histories = 50});
     CHECK(verdict_on(on_thread) == "right");
 }
 
