@@ -64,8 +64,8 @@ struct AuditRecord {
 ///
 ///     users (id BLOB PRIMARY KEY); boards (id BLOB PRIMARY KEY, owner BLOB, public TEXT)
 ///     board_permissions (board BLOB, user BLOB, level TEXT)
-///     audit_logs (number INTEGER PRIMARY KEY, user, board BLOB, action, level, ip, user_agent TEXT,
-///                 time INTEGER: nanoseconds since 1970)
+///     audit_logs (number INTEGER PRIMARY KEY, user, board BLOB, action, level, ip, user_agent
+///                 TEXT, time INTEGER: nanoseconds since 1970)
 ///
 /// with application_id 0x62656C62 and user_version 1; levels by their names, as of to_string.
 ///
