@@ -12,7 +12,7 @@
 namespace belay::inline BELAY_ABI {
 
 /// What a BeastListener has done since it was made. Each connection is counted once as `accepted`,
-/// and, when it is decided, once as one of the four that follow.
+/// and, when it is decided, once as one of the five that follow.
 ///
 /// Thread safety: a plain value.
 struct BeastListenerCounters {
@@ -20,6 +20,7 @@ struct BeastListenerCounters {
     std::uint64_t upgraded = 0;  ///< that have become WebSockets
     /// Given up by the peer before that: its business, and told nobody.
     std::uint64_t upgrades_aborted = 0;
+    std::uint64_t pages = 0;        ///< that were no WebSockets, and got an answer
     std::uint64_t refused = 0;      ///< by the listener, which tells, or by the user
     std::uint64_t turned_away = 0;  ///< closed unheard: there are too many, or of this ip
 };

@@ -3,11 +3,13 @@
 /// BeastListenerOptions: whom a BeastListener lets in, and what it grants each of them.
 #pragma once
 
-#include <string>  // std::string
-#include <vector>  // std::vector
+#include <functional>  // std::function
+#include <string>      // std::string
+#include <vector>      // std::vector
 
 #include <belay/adapter/websocket_options.hpp>
 #include <belay/core/instant.hpp>
+#include <belay/link/http_message.hpp>
 
 namespace belay::inline BELAY_ABI {
 
@@ -55,6 +57,16 @@ struct BeastListenerOptions {
     std::vector<std::string> origins{};
     /// Addresses of proxies that are believed who their clients are, by X-Forwarded-For.
     std::vector<std::string> proxies{};
+
+    // ---- what is no WebSocket ------------------------------------------------------------------
+
+    /// Answers a GET or HEAD that asks for no upgrade: a page, a health check, metrics. Its `url` is
+    /// path and query as they came. Without it, or with another method, they are refused: 426. The
+    /// answer leaves within upgrade_within of the connection's begin, which is closed behind it.
+    ///
+    /// What it answers with a status that is none, or headers that cannot be sent, becomes a 500;
+    /// what it throws leaves the context's run().
+    std::function<HttpResponse(const HttpRequest&)> pages{};
 
     // ---- of the socket that listens ------------------------------------------------------------
 

@@ -188,18 +188,31 @@ private:
         request_ = parser_->release();
         parser_.reset(), input_ = {};
         if (has_more) return turn_down({WebSocketErrc::upgrade_malformed, 400});
-        if (const auto verdict = Upgrade::judge(request_, door_->book->options())) {
-            return turn_down(*verdict);
-        }
+        const BeastListenerOptions& options = door_->book->options();
+        const bool is_page = options.pages && Upgrade::asks_for_page(request_);
+        const auto verdict = is_page ? std::nullopt : Upgrade::judge(request_, options);
+        if (verdict) return turn_down(*verdict);
         ip_ = door_->forwarded.client(peer_, Upgrade::forwarded_for(request_));
         // Of others it is counted since they were accepted.
         if (door_->forwarded.is_proxy(peer_) && ip_ != peer_ && !slot_.claim(ip_)) {
             return turn_down({WebSocketErrc::too_many_upgrades, 429});
         }
+        if (is_page) return serve(options.pages);
         forget();
         timer_.cancel();
         until_ = never;
         door_->arrived(this->shared_from_this());
+    }
+    void serve(const std::function<HttpResponse(const HttpRequest&)>& pages) {
+        const HttpRequest asked = Upgrade::page_request(request_);
+        const HttpResponse response = pages(asked);
+        if (over_) return;
+        slot_.got_page();
+        const bool can_be_sent = response.status >= 200 && response.status <= 599;
+        std::string answer =
+            can_be_sent ? Upgrade::page(response, asked.method != "HEAD") : std::string{};
+        if (answer.empty()) answer = Upgrade::refusal(500, Duration{});
+        send(std::move(answer), until_);
     }
     /// The peer is gone, or it did what it may not.
     void failed(const Error& error, WebSocketErrc what, int status) {
@@ -220,15 +233,19 @@ private:
     // ---- the refusal ---------------------------------------------------------------------------
 
     void say(int status, Duration retry_after) {
+        send(Upgrade::refusal(status, retry_after), after(SteadyClock{}.now(), leave_max));
+    }
+    void send(std::string answer, Instant until) {
         leaves_ = true;
-        text_ = Upgrade::refusal(status, retry_after);
-        expect(after(SteadyClock{}.now(), leave_max));
+        text_ = std::move(answer);
+        expect(until);
         boost::asio::async_write(
             stream_, boost::asio::buffer(text_),
             on([](auto& self, const Error& e, std::size_t) { e ? self.end() : self.hang_up(); }));
     }
     /// What a peer still sends would make the kernel drop the answer: it is read for a while.
     void hang_up() {
+        expect(after(SteadyClock{}.now(), leave_max));
         Error ignored;
         socket_of(stream_).shutdown(Asio::Tcp::socket::shutdown_send, ignored);
         drain();

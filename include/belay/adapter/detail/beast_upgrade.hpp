@@ -16,6 +16,7 @@
 #include <belay/adapter/detail/upgrade_rules.hpp>
 #include <belay/adapter/websocket_error.hpp>
 #include <belay/link/detail/http_text.hpp>
+#include <belay/link/http_message.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
 
@@ -57,6 +58,40 @@ struct Upgrade {
         return std::nullopt;
     }
 
+    /// Whether it is a right request for something else.
+    [[nodiscard]] static bool asks_for_page(const Request& request) noexcept {
+        const auto asked = request.target();
+        const auto method = request.method();
+        return (method == boost::beast::http::verb::get ||
+                method == boost::beast::http::verb::head) &&
+               request.count(Field::upgrade) == 0 && request.count(Field::host) == 1 &&
+               !asked.empty() && asked.front() == '/';
+    }
+    [[nodiscard]] static HttpRequest page_request(const Request& request) {
+        HttpRequest asked{
+            .url = {request.target().data(), request.target().size()},
+            .method = {request.method_string().data(), request.method_string().size()}};
+        for (const auto& field : request) {
+            asked.headers.add({{field.name_string().data(), field.name_string().size()},
+                               {field.value().data(), field.value().size()}});
+        }
+        return asked;
+    }
+    /// A whole answer, with a body unless it was asked for its head.
+    [[nodiscard]] static std::string page(const HttpResponse& response, bool with_body) {
+        std::string out = status_line(response.status);
+        for (const HttpHeaders::Field& field : response.headers) {
+            const bool ours = is_same_name(field.name, "Content-Length") ||
+                              is_same_name(field.name, "Connection") ||
+                              is_same_name(field.name, "Transfer-Encoding");
+            if (ours || !is_header_name(field.name) || !is_header_value(field.value)) return {};
+            out += field.name + ": " + field.value + "\r\n";
+        }
+        out += "Connection: close\r\nContent-Length: " + std::to_string(response.body.size()) +
+               "\r\n\r\n";
+        return with_body ? out + response.body : out;
+    }
+
     [[nodiscard]] static std::string_view text(const Request& request, Field name) noexcept {
         const auto value = request[name];
         return {value.data(), value.size()};
@@ -82,16 +117,21 @@ struct Upgrade {
     }
     /// A whole answer, without a body.
     [[nodiscard]] static std::string refusal(int status, Duration retry_after) {
-        namespace http = boost::beast::http;
-        const auto reason = http::obsolete_reason(static_cast<http::status>(status));
-        std::string out = "HTTP/1.1 " + std::to_string(status) + " ";
-        out.append(reason.data(), reason.size());
-        out += "\r\nServer: belay\r\nConnection: close\r\nContent-Length: 0\r\n";
+        std::string out = status_line(status) + "Connection: close\r\nContent-Length: 0\r\n";
         if (status == 426) out += "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
         // Rounded up: nobody is asked to come too early.
         const auto seconds = std::chrono::ceil<std::chrono::seconds>(retry_after).count();
         if (seconds > 0) out += "Retry-After: " + std::to_string(seconds) + "\r\n";
         return out + "\r\n";
+    }
+
+private:
+    [[nodiscard]] static std::string status_line(int status) {
+        namespace http = boost::beast::http;
+        const auto reason = http::obsolete_reason(static_cast<http::status>(status));
+        std::string out = "HTTP/1.1 " + std::to_string(status) + " ";
+        out.append(reason.data(), reason.size());
+        return out + "\r\nServer: belay\r\n";
     }
 };
 

@@ -158,6 +158,7 @@ public:
         return true;
     }
     void upgraded() noexcept { settle(&BeastListenerCounters::upgraded); }
+    void got_page() noexcept { settle(&BeastListenerCounters::pages); }
     void aborted() noexcept { settle(&BeastListenerCounters::upgrades_aborted); }
     void turned_away() noexcept { settle(&BeastListenerCounters::turned_away); }
     void refused() noexcept {

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: MIT
+// A whiteboard: boards that several people draw on at once, and the page that they do it with.
+//   example_whiteboard PORT WEB DATA
+// PORT 0 takes a free one. WEB has the page, DATA will have the boards, the rights and the secret.
+#include <belay/adapter/beast_listener.hpp>
+#include <belay/adapter/boost_asio.hpp>
+#include <belay/adapter/jwt_authorizer.hpp>
+#include <belay/adapter/sqlite_boards.hpp>
+#include <belay/drive/on_thread.hpp>
+#include <belay/posix.hpp>
+#include <belay/posix/journal_rooms.hpp>
+#include <belay/room.hpp>
+#include <belay/room/audited.hpp>
+
+#include <boost/asio/signal_set.hpp>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <functional>
+#include <map>
+
+#include <nlohmann/json.hpp>
+
+#include "tokens.hpp"
+
+using namespace belay;  // in examples only
+using namespace std::chrono_literals;
+
+namespace {
+
+/// The rights are the audit's, too.
+struct Audit {
+    SqliteBoards* boards;
+    void record(AuditRow row, Completion<std::error_code> answer) {
+        boards->record(std::move(row), std::move(answer));
+    }
+};
+
+struct App {
+    boost::asio::io_context* context;
+
+    void on_refused(const RoomRefusal& refusal) {
+        std::printf("refused: %s from %s: %s\n", refusal.user.c_str(), refusal.ip.c_str(),
+                    refusal.error.message().c_str());
+        std::fflush(stdout);
+    }
+    void on_room_failed(const RoomFailure& failure) {
+        std::fprintf(stderr, "%s: %s\n", failure.board.c_str(), failure.error.message().c_str());
+    }
+    void on_stopped(std::error_code error) {
+        if (error) std::fprintf(stderr, "not everything was saved: %s\n", error.message().c_str());
+        context->stop();
+    }
+};
+
+Access access_of(SqliteBoards& boards, const std::string& board, const std::string& user) {
+    const auto found = boards.access({.board = board, .user = user});
+    return found && *found ? **found : Access::none;
+}
+
+/// The files of the page, with their types; empty if one is missing.
+std::map<std::string, HttpResponse> page_in(const std::string& web) {
+    constexpr const char* files[][3] = {{"/", "/index.html", "text/html; charset=utf-8"},
+                                        {"/style.css", "/style.css", "text/css"},
+                                        {"/main.js", "/dist/main.js", "text/javascript"}};
+    std::map<std::string, HttpResponse> page;
+    for (const auto& [path, name, type] : files) {
+        std::ifstream file{web + name, std::ios::binary};
+        HttpResponse& response = page[path];
+        response = {.status = 200,
+                    .headers = {{"Content-Type", type},
+                                {"Cache-Control", "no-cache"},
+                                {"Referrer-Policy", "no-referrer"},
+                                {"X-Content-Type-Options", "nosniff"}}};
+        response.body.assign(std::istreambuf_iterator<char>{file}, {});
+        if (response.body.empty()) return {};
+    }
+    return page;
+}
+
+std::string metrics_of(const auto& rooms, const BeastListenerCounters& doors) {
+    std::string text;
+    const auto say = [&](const char* name, const char* type, std::uint64_t value) {
+        text += "# TYPE whiteboard_" + std::string{name} + " " + type + "\nwhiteboard_" + name +
+                " " + std::to_string(value) + "\n";
+    };
+    say("clients", "gauge", rooms.clients());
+    say("rooms", "gauge", rooms.rooms());
+    say("updates_total", "counter", rooms.counters().updates);
+    say("joined_total", "counter", rooms.counters().joined);
+    say("refused_total", "counter", rooms.counters().refused);
+    say("saves_total", "counter", rooms.counters().saves);
+    say("storage_failures_total", "counter", rooms.counters().storage_failures);
+    say("upgrades_total", "counter", doors.upgraded);
+    say("upgrades_aborted_total", "counter", doors.upgrades_aborted);
+    say("upgrades_refused_total", "counter", doors.refused);
+    return text;
+}
+
+int fails(const std::string& why) {
+    std::fprintf(stderr, "whiteboard: %s\n", why.c_str());
+    return 2;
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+    char* end = nullptr;
+    const unsigned long port = count == 4 ? std::strtoul(arguments[1], &end, 10) : 70'000;
+    if (port > 65'535 || *end != '\0') {
+        return fails("usage: example_whiteboard PORT WEB DATA, see examples/whiteboard/run");
+    }
+    const std::string data = arguments[3];
+    const auto page = page_in(arguments[2]);
+    if (page.empty()) return fails(std::string{arguments[2]} + ": there is no page, built, in it");
+
+    std::error_code made;
+    std::filesystem::create_directories(data, made);
+    const std::string secret = secret_in(data + "/secret");
+    if (secret.empty()) return fails(data + "/secret: could not be read or made");
+
+    auto boards = SqliteBoards::open(data + "/rights.db");
+    if (!boards) return fails(boards.error().message());
+    for (const std::error_code error :
+         {boards->set_owner({.board = "demo", .user = "ada"}),
+          boards->permit({.board = "demo", .user = "bob"}, Access::edit),
+          boards->permit({.board = "demo", .user = "eve"}, Access::view)}) {
+        if (error) return fails(data + "/rights.db: " + error.message());
+    }
+    auto log = posix::Journal::open(data + "/log");
+    if (!log) return fails(log.error().message());
+    auto stored = posix::JournalRooms::open(data + "/boards", std::move(*log));
+    if (!stored) return fails(stored.error().message());
+    // One at the door of the rooms, one at that of the pages.
+    auto verifier = JwtVerifier::make({}, {{.material = secret}});
+    auto at_pages = JwtVerifier::make({}, {{.material = secret}});
+    if (!verifier || !at_pages) return fails(verifier.error().message());
+
+    const auto rights = [&](const JwtClaims& who, const RoomRequest& request) {
+        return access_of(*boards, request.board, who.subject);
+    };
+    boost::asio::io_context context{1};
+    AsioLoop loop{context};
+    RoomManager rooms{
+        OnThread{std::move(*stored)},
+        Audited{JwtAuthorizer{std::move(*verifier), rights}, Audit{&*boards}, SystemClock{}},
+        RoomOptions{.close_codes = yjs_close_codes()}, App{&context}};
+    loop.attach(rooms);
+    rooms.start();
+
+    BeastListenerOptions options;
+    std::function<BeastListenerCounters()> doors;
+    options.pages = [&](const HttpRequest& request) -> HttpResponse {
+        const std::string path = request.url.substr(0, request.url.find('?'));
+        if (const auto found = page.find(path); found != page.end()) return found->second;
+        if (path == "/metrics") {
+            return {.status = 200,
+                    .headers = {{"Content-Type", "text/plain; version=0.0.4"}},
+                    .body = metrics_of(rooms, doors())};
+        }
+        if (path.starts_with("/access/")) {
+            const RoomRequest asked = room_request({.target = path}, "/access/");
+            const std::string* const bearer = request.headers.find("Authorization");
+            const bool has_token = bearer != nullptr && bearer->starts_with("Bearer ");
+            const auto claims = at_pages->verify(has_token ? bearer->substr(7) : std::string{},
+                                                 SystemClock{}.now());
+            if (!claims) return {.status = 401};
+            const Access access = access_of(*boards, asked.board, claims->subject);
+            return {
+                .status = 200,
+                .headers = {{"Content-Type", "application/json"}, {"Cache-Control", "no-store"}},
+                .body = nlohmann::json{{"user", claims->subject},
+                                       {"access", std::string{to_string(access)}}}
+                            .dump()};
+        }
+        return {.status = 404};
+    };
+    BeastListener listener{loop,
+                           [&](BeastAccepted<> client) {
+                               RoomRequest request = room_request(client.request(), "/ws/canvas/");
+                               rooms.accept(std::move(client), YjsProtocol{}, std::move(request));
+                           },
+                           options};
+    doors = [&] { return listener.counters(); };
+    if (const auto error = listener.listen({"127.0.0.1", static_cast<std::uint16_t>(port)})) {
+        return fails("127.0.0.1:" + std::to_string(port) + ": " + error.message());
+    }
+    std::printf("the board, for ada who owns it, bob who may edit, and eve who may look:\n");
+    for (const char* user : {"ada", "bob", "eve"}) {
+        std::printf("  http://127.0.0.1:%d/?board=demo#token=%s\n", listener.port(),
+                    token_of(user, secret).c_str());
+    }
+    std::fflush(stdout);
+
+    boost::asio::signal_set signals{context, SIGINT, SIGTERM};
+    signals.async_wait([&](const boost::system::error_code& error, int) {
+        if (error) return;
+        listener.close();
+        rooms.stop();
+    });
+    context.run();
+    std::printf("stopped; everything is saved in %s\n", data.c_str());
+}
