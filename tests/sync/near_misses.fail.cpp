@@ -3,8 +3,11 @@
 // expect-error to the next, has an error of that text; with BELAY_CONTROL all of them compile.
 #include <functional>
 
+#include <belay/call/policies.hpp>
+#include <belay/sync/bridge.hpp>
 #include <belay/sync/sync_processor.hpp>
 
+#include "support/sync/bridge_archetypes.hpp"
 #include "support/sync/sync_archetypes.hpp"
 
 // expect-error: SyncProcessor: a named store is not copied: std::ref
@@ -53,3 +56,101 @@ void use(belay_test::MinimalStore& store) {
     belay::SyncProcessor processor{std::ref(store), Mine{}};
 }
 }  // namespace strategy_without_resolution
+
+// expect-error: Bridge: a named side is not copied: std::ref
+namespace bridge_copies_a_side {
+struct CopyableLocal : belay_test::MinimalLocal {
+    CopyableLocal() = default;
+    CopyableLocal(const CopyableLocal&) : MinimalLocal{} {}
+};
+void use(CopyableLocal& local, belay_test::MinimalRemote& remote) {
+#if defined(BELAY_CONTROL)
+    belay::Bridge bridge{std::ref(local), std::ref(remote), belay::policies::bridge()};
+#else
+    belay::Bridge bridge{local, std::ref(remote), belay::policies::bridge()};
+#endif
+}
+}  // namespace bridge_copies_a_side
+
+// expect-error: Bridge: both sides must have one content_type
+namespace bridge_between_two_contents {
+struct OtherContent {
+    int number;
+};
+inline std::uint64_t content_hash(const OtherContent&) { return 0; }
+struct OtherRemote {
+#if defined(BELAY_CONTROL)
+    using content_type = belay_test::MinimalContent;
+#else
+    using content_type = OtherContent;
+#endif
+    void fetch(std::string_view, const belay::Completion<belay::Fetched<content_type>>&) {}
+    void push(std::string_view, const belay::Scene<content_type>&,
+              const belay::Completion<belay::Failure>&) {}
+};
+void use(belay_test::MinimalLocal& local, OtherRemote& remote) {
+    belay::Bridge bridge{std::ref(local), std::ref(remote), belay::policies::bridge()};
+}
+}  // namespace bridge_between_two_contents
+
+// expect-error: Bridge: the observer's on_conflict must be 'on_conflict
+namespace bridge_observer_hook {
+struct App {
+    void on_state(const belay::Connectivity&) {}
+#if defined(BELAY_CONTROL)
+    void on_conflict(const auto&) {}
+#else
+    void on_conflict(int, int, int) {}
+#endif
+};
+void use(belay_test::MinimalLocal& local, belay_test::MinimalRemote& remote) {
+    belay::Bridge bridge{std::ref(local), std::ref(remote), belay::policies::bridge(),
+                         belay::BridgeOptions{}, App{}};
+}
+}  // namespace bridge_observer_hook
+
+// expect-error: Bridge: the observer's on_attempt, on_retry
+namespace bridge_observer_of_retry {
+struct App {
+    void on_state(const belay::Connectivity&) {}
+#if defined(BELAY_CONTROL)
+    void on_retry(const belay::RetryPlanned&) {}
+#else
+private:
+    void on_retry(const belay::RetryPlanned&) {}
+#endif
+};
+void use(belay_test::MinimalLocal& local, belay_test::MinimalRemote& remote) {
+    belay::Bridge bridge{std::ref(local), std::ref(remote), belay::policies::bridge(),
+                         belay::BridgeOptions{}, App{}};
+}
+}  // namespace bridge_observer_of_retry
+
+// expect-error: Bridge: the observer hears nothing
+namespace bridge_observer_without_hooks {
+#if defined(BELAY_CONTROL)
+struct App : belay::NoObserver {};
+#else
+struct App {
+    void on_conectivity(const belay::Connectivity&) {}
+};
+#endif
+void use(belay_test::MinimalLocal& local, belay_test::MinimalRemote& remote) {
+    belay::Bridge bridge{std::ref(local), std::ref(remote), belay::policies::bridge(),
+                         belay::BridgeOptions{}, App{}};
+}
+}  // namespace bridge_observer_without_hooks
+
+// expect-error: RemoteLike: R's close must be
+namespace remote_closed_without_answer {
+struct Remote : belay_test::MinimalRemote {
+#if defined(BELAY_CONTROL)
+    void close(const belay::Completion<belay::Failure>&) {}
+#else
+    void close() {}
+#endif
+};
+void use(belay_test::MinimalLocal& local, Remote& remote) {
+    belay::Bridge bridge{std::ref(local), std::ref(remote), belay::policies::bridge()};
+}
+}  // namespace remote_closed_without_answer

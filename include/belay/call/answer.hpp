@@ -113,6 +113,21 @@ consteval auto outcome_of_call() {
     }
 }
 
+#if defined(__cpp_exceptions)
+/// What the exception that is being handled says of the call that threw it.
+inline Failure failure_of_exception() {
+    try {
+        throw;
+    } catch (const std::system_error& error) {
+        return Failure::from(error.code());
+    } catch (const std::bad_alloc&) {
+        return Failure::from(std::make_error_code(std::errc::not_enough_memory));
+    } catch (...) {
+        return Failure{Cause::lost};
+    }
+}
+#endif
+
 /// How calls of F that return `Returned` are judged.
 template <class F, class Returned>
 struct Callee {
@@ -140,17 +155,6 @@ struct Callee {
         }
         answer.returned.reset();
         answer.thrown = std::current_exception();
-    }
-    static Failure failure_of_exception() {
-        try {
-            throw;
-        } catch (const std::system_error& error) {
-            return Failure::from(error.code());
-        } catch (const std::bad_alloc&) {
-            return Failure::from(std::make_error_code(std::errc::not_enough_memory));
-        } catch (...) {
-            return Failure{Cause::lost};
-        }
     }
 #endif
 

@@ -45,6 +45,8 @@ using ListedRooms = Result<std::vector<std::string>, PersistenceError>;
 
 namespace detail {
 
+BELAY_DETAIL_MEMBER(lagging);
+
 template <class P>
 concept LoadsRooms = requires(P& p, std::string_view id, Completion<LoadedRoom> done) {
     { p.load(id, static_cast<Completion<LoadedRoom>&&>(done)) } -> std::same_as<void>;

@@ -22,7 +22,9 @@ enum class SyncErrc {
     store_threw = 9,       ///< the store threw an exception
     store_corrupt = 10,    ///< what the store has is damaged
     store_disagrees = 11,  ///< the store contradicts what it said before
-    pending_full = 12      ///< as many operations are pending as may be
+    pending_full = 12,     ///< as many operations are pending as may be
+    local_threw = 13,      ///< the local side of a bridge threw an exception
+    unanswered = 14        ///< the remote side of a bridge dropped a question
 };
 
 namespace detail {
@@ -39,6 +41,8 @@ inline constexpr ErrorText sync_error_texts[] = {
     {"the store is damaged", Cause::corrupt},
     {"the store contradicts what it said before", Cause::permanent},
     {"too many operations are pending", Cause::overloaded},
+    {"the local side of the bridge threw an exception", Cause::lost},
+    {"the remote side of the bridge gave no answer", Cause::lost},
 };
 
 /// The category of SyncErrc.

@@ -11,15 +11,16 @@
 namespace belay::inline BELAY_ABI::detail {
 
 // The names of all hooks that a user's class may have or not: of observers, rules and what Shared
-// refers to, jitters, growths and caps, trips and open waits, framings, documents, stores,
-// operations, remotes, what keeps rooms. In another form than the one that is called it would never
-// be called, so it must be seen in whatever form it is.
+// refers to, jitters, growths and caps, trips and open waits, framings, documents, what keeps
+// rooms, protocols of rooms, stores, operations, remotes. In another form than the one that is
+// called it would never be called, so it must be seen in whatever form it is.
 struct MemberNames {
     int on_state, on_message, on_writable, on_unsent, on_accepted, on_acknowledged, on_blocked,
         on_journal_replaced, on_stalled, on_attached, on_committed, on_refused, on_ledger_failed,
         on_pushed, on_dropped, on_popped, on_drained, on_released, on_dead, on_breaker, on_attempt,
         on_retry, on_refusal, on_hedge, on_success, on_give_up, on_round_trip, on_policy_conflict,
-        on_network_suspect, on_operation, on_conflict, on_progress, on_idle, look_at_waiters;
+        on_network_suspect, on_operation, on_conflict, on_progress, on_idle, on_error,
+        on_divergence, on_room_failed, on_stopped, look_at_waiters;
     int wanted, admit, begin, failed, succeeded, abandoned, lost, review, reset, stable_window,
         attempt_limit, name, listens, is_shared, reserve;
     int delay, check, grows, least, before_jitter;
@@ -29,6 +30,7 @@ struct MemberNames {
     int state_vector, diff;
     int close, attach, deadline, advance;
     int lagging;
+    int split, disjoint;
 };
 
 /// A name that T has, too, is ambiguous in it, however T declares it: `&MemberProbe<T>::failed` is
@@ -39,8 +41,9 @@ struct MemberProbe : T, MemberNames {};
 template <class T>
 concept Probed = std::is_class_v<T> && !std::is_final_v<T>;
 
-// Of what is final or no class only a public member that is neither overloaded nor a template. (Its
-// last line is for the semicolon.)
+// Makes has_name<T>(): stands in the header that asks for it. Of what is final, or no class, it
+// finds only a public member that is neither overloaded nor a template. (Its last line is for the
+// semicolon.)
 #define BELAY_DETAIL_MEMBER(name)                                          \
     template <class T>                                                     \
     [[nodiscard]] consteval bool has_##name() {                            \
@@ -67,31 +70,5 @@ BELAY_DETAIL_MEMBER(name);
 BELAY_DETAIL_MEMBER(listens);
 BELAY_DETAIL_MEMBER(is_shared);
 BELAY_DETAIL_MEMBER(reserve);
-// Of jitters, growths, caps.
-BELAY_DETAIL_MEMBER(delay);
-BELAY_DETAIL_MEMBER(check);
-BELAY_DETAIL_MEMBER(grows);
-BELAY_DETAIL_MEMBER(least);
-BELAY_DETAIL_MEMBER(before_jitter);
-// Of trips.
-BELAY_DETAIL_MEMBER(too_slow);
-BELAY_DETAIL_MEMBER(counts);
-// Of framings.
-BELAY_DETAIL_MEMBER(put_ping);
-BELAY_DETAIL_MEMBER(put_header);
-// Of documents.
-BELAY_DETAIL_MEMBER(state_vector);
-BELAY_DETAIL_MEMBER(diff);
-// Of what keeps rooms.
-BELAY_DETAIL_MEMBER(lagging);
-// Of stores and their operations.
-BELAY_DETAIL_MEMBER(transaction);
-BELAY_DETAIL_MEMBER(base);
-// Of remotes.
-BELAY_DETAIL_MEMBER(close);
-BELAY_DETAIL_MEMBER(attach);
-BELAY_DETAIL_MEMBER(deadline);
-BELAY_DETAIL_MEMBER(advance);
-#undef BELAY_DETAIL_MEMBER
 
 }  // namespace belay::inline BELAY_ABI::detail

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sync/bridge_observer.hpp
+/// The hooks of a bridge's observer, each also without the bridge in front:
+/// `on_state(auto& bridge, const Connectivity&)`, `on_pushed(auto& bridge, std::string_view
+/// session, const Stamp&)`, `on_conflict(auto& bridge, const BridgeConflict<Content>&)`,
+/// `on_error(auto& bridge, const BridgeError&)`; and those of `retry`, of all its calls.
+///
+/// They run on the home thread, between two steps of the bridge: they may call all of its commands,
+/// and destroy it. What they throw leaves the `advance` that ran them.
+#pragma once
+
+#include <cstdint>      // std::uint8_t
+#include <string_view>  // std::string_view
+
+#include <belay/call/retry_observer.hpp>
+#include <belay/link/status.hpp>
+#include <belay/sync/scene.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// Both sides have changed a session, and one of the changes is gone: `on_conflict`.
+///
+/// The later stamp was kept. What was lost is here only; an observer that can merge edits the local
+/// scene, and tells the bridge.
+template <class Content>
+struct BridgeConflict {
+    std::string_view session;
+    /// What was here, and never there.
+    const Scene<Content>& local;
+    /// What was there, and never here.
+    const Scene<Content>& remote;
+    /// Whose change is kept: Origin::remote was applied here, Origin::local is pushed.
+    Origin kept{};
+};
+
+/// Something that is one session's fault, or this side's, and does not stop the others: `on_error`.
+struct BridgeError {
+    /// What did not work.
+    enum class Step : std::uint8_t {
+        list,   ///< the local side could not say its sessions
+        read,   ///< the local side could not read the scene
+        apply,  ///< the local side did not take a remote scene
+        fetch,  ///< the remote refuses to tell
+        push,   ///< the remote refuses to take
+        close   ///< the remote did not say goodbye
+    };
+    /// Empty where it is not of one.
+    std::string_view session;
+    Step step{};
+    Failure failure{};
+};
+
+/// The name of a step, as in the enumeration.   Complexity: O(1).
+[[nodiscard]] constexpr std::string_view to_string(BridgeError::Step step) noexcept {
+    constexpr std::string_view names[] = {"list", "read", "apply", "fetch", "push", "close"};
+    const auto i = static_cast<std::size_t>(step);
+    return i < sizeof names / sizeof names[0] ? names[i] : std::string_view{"unknown"};
+}
+
+namespace detail {
+
+/// What a bridge B tells.
+template <class B, class Content>
+struct BridgeHooks {
+    using State = Hook<OnState, B, const Connectivity&>;
+    using Pushed = Hook<OnPushed, B, std::string_view, const Stamp&>;
+    using OfConflict = Hook<OnConflict, B, const BridgeConflict<Content>&>;
+    using Error = Hook<OnError, B, const BridgeError&>;
+    using Retry = RetryRunHooks;
+
+    template <class O>
+    [[nodiscard]] static consteval bool explain() {
+        static_assert(State::template right<O>,
+                      "Bridge: the observer's on_state must be 'on_state(const "
+                      "belay::Connectivity&)', or have 'auto& bridge' in front of that");
+        static_assert(Pushed::template right<O>,
+                      "Bridge: the observer's on_pushed must be 'on_pushed(std::string_view "
+                      "session, const belay::Stamp&)', or have 'auto& bridge' in front of that");
+        static_assert(OfConflict::template right<O>,
+                      "Bridge: the observer's on_conflict must be 'on_conflict(const "
+                      "belay::BridgeConflict<Content>&)', or have 'auto& bridge' in front of that");
+        static_assert(Error::template right<O>,
+                      "Bridge: the observer's on_error must be 'on_error(const "
+                      "belay::BridgeError&)', or have 'auto& bridge' in front of that");
+        static_assert(Retry::Begun::template right<O> && Retry::Planned::template right<O> &&
+                          Retry::Refusal::template right<O> && Retry::Success::template right<O> &&
+                          Retry::GaveUp::template right<O>,
+                      "Bridge: the observer's on_attempt, on_retry, on_refusal, on_success and "
+                      "on_give_up must be as those of an observer of retry");
+        static_assert(
+            hears_any_of<O, State, Pushed, OfConflict, Error, Retry::Begun, Retry::Planned,
+                         Retry::Refusal, Retry::Success, Retry::GaveUp>,
+            "Bridge: the observer hears nothing: it needs one of on_state, on_pushed, "
+            "on_conflict, on_error, or a hook of retry; one that may hear nothing derives "
+            "from belay::NoObserver");
+        return true;
+    }
+};
+
+}  // namespace detail
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sync/detail/basic_bridge.hpp
+/// BasicBridge: the machine behind Bridge, Push and Pull.
+#pragma once
+
+#include <cstdint>      // std::uint8_t
+#include <string_view>  // std::string_view
+#include <utility>      // std::forward, std::move
+
+#include <belay/core/machine_like.hpp>
+#include <belay/sync/bridge_handle.hpp>
+#include <belay/sync/detail/bridge_engine.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+// A side that is named, and neither referred to nor moved.
+template <class S>
+inline constexpr bool copies_a_side =
+    std::is_lvalue_reference_v<S> && !Reference<std::remove_cvref_t<S>>;
+
+/// Options that a bridge can have.
+[[nodiscard]] inline const BridgeOptions& checked_options(const BridgeOptions& options) noexcept {
+    BELAY_PRECONDITION(options.pull.enabled || options.push.enabled,
+                       "Bridge: push or pull must be enabled");
+    BELAY_PRECONDITION(options.pull.interval.count() > 0, "Bridge: pull.interval must be > 0ns");
+    BELAY_PRECONDITION(options.push.debounce.count() >= 0, "Bridge: push.debounce must be >= 0ns");
+    BELAY_PRECONDITION(options.answer_within.count() > 0, "Bridge: answer_within must be > 0ns");
+    BELAY_PRECONDITION(options.calls_max > 0, "Bridge: calls_max must be > 0");
+    return options;
+}
+
+/// The machine; `Self` is what its observer gets to see.
+template <class Self, class Local, class Remote, class Policy, class Observer>
+class BasicBridge {
+    using TheLocal = Unwrapped<Local>;
+    using TheRemote = Unwrapped<Remote>;
+    static_assert(explain::local_like<TheLocal>());
+    static_assert(explain::remote_like<TheRemote>());
+    static_assert(explain::rule_like<Policy>());
+    static_assert(std::same_as<typename TheLocal::content_type, typename TheRemote::content_type>,
+                  "Bridge: both sides must have one content_type");
+    using Engine = BridgeEngine<Self, TheLocal, TheRemote, Policy, Observer>;
+    // One that is referred to is run by its owner.
+    static constexpr bool runs_remote = MachineLike<Remote>;
+
+public:
+    using content_type = typename TheLocal::content_type;
+
+    BasicBridge(const BasicBridge&) = delete;
+    BasicBridge& operator=(const BasicBridge&) = delete;
+
+    // ---- for the driver ------------------------------------------------------------------------
+
+    void attach(Waker waker) {
+        box_->attach(std::move(waker));
+        if constexpr (runs_remote) remote_.attach(box_->waker().nested(0));
+    }
+
+    [[nodiscard]] Instant deadline() const noexcept {
+        if (!engine_.news().empty() || !box_->empty() || dropped_) return always;
+        if (phase_ == Phase::idle || phase_ == Phase::ended) return never;
+        if (phase_ == Phase::starting) return always;
+        if (phase_ == Phase::stopping && engine_.is_wound_down()) return always;
+        Instant due = phase_ == Phase::running ? never : stop_by_;
+        if (phase_ == Phase::closing) {
+            due = smaller(due, goodbye_.deadline());
+        } else {
+            due = smaller(due, engine_.deadline());
+        }
+        if constexpr (runs_remote) due = smaller(due, remote_.deadline());
+        return due;
+    }
+
+    /// One turn: what was asked for, answers, then who is next; hooks at the end of it.
+    void advance(Instant now) {
+        BELAY_PRECONDITION(!line_.in_turn(), "Bridge::advance: must not be called in a hook");
+        box_->begin_turn();
+        now_ = larger(now_, now);
+        const driver::TurnGuard guard{line_};
+        if (!tell(guard)) return;
+        while (box_->size() != 0) {
+            static_cast<void>(box_->pop());
+            begin_stop();
+        }
+        if constexpr (runs_remote) {
+            if (phase_ != Phase::idle && phase_ != Phase::ended) remote_.advance(now_);
+        }
+        dropped_ = false;
+        if (phase_ == Phase::starting) {
+            engine_.start(now_);
+            phase_ = Phase::running;
+            publish();
+        }
+        if (phase_ == Phase::running || phase_ == Phase::stopping) engine_.advance(now_);
+        if (phase_ == Phase::stopping && (engine_.is_wound_down() || stop_by_ <= now_)) close();
+        if (phase_ == Phase::closing) await_goodbye();
+        dropped_ = engine_.take_dropped() && phase_ != Phase::ended;
+        publish();
+        static_cast<void>(tell(guard));
+    }
+
+    // ---- commands ------------------------------------------------------------------------------
+
+    /// Begins. Once only: a bridge that was stopped is over.
+    void start() {
+        BELAY_PRECONDITION(phase_ == Phase::idle, "Bridge::start: must be called once");
+        phase_ = Phase::starting;
+        box_->waker().touch();
+    }
+    /// Ends both halves within a second: what was edited is pushed, if the remote is there and
+    /// answers in that time; then it is told goodbye. ended() says when that is over: from then on
+    /// neither side is called, and after the on_state that says so no hook either.
+    void stop() {
+        now_ = larger(now_, box_->waker().now());
+        begin_stop();
+        box_->waker().touch();
+    }
+
+    [[nodiscard]] bool ended() const noexcept { return phase_ == Phase::ended; }
+    /// Connected; disconnected{since, reason}, also before the remote has answered for the first
+    /// time; or, if the first call after a failed one has failed, too, reconnecting{attempt}.
+    [[nodiscard]] const Connectivity& connectivity() const noexcept {
+        return engine_.health().view();
+    }
+    [[nodiscard]] BridgeHandle handle() const { return BridgeHandle{box_}; }
+    [[nodiscard]] auto& observer() noexcept { return unwrap(observer_); }
+    [[nodiscard]] TheLocal& local() noexcept { return unwrap(local_); }
+    [[nodiscard]] TheRemote& remote() noexcept { return unwrap(remote_); }
+
+protected:
+    template <class L, class R>
+    BasicBridge(L&& local, R&& remote, Policy policy, const BridgeOptions& options,
+                Observer observer)
+        : local_{std::forward<L>(local)},
+          remote_{std::forward<R>(remote)},
+          observer_{std::move(observer)},
+          engine_{{unwrap(local_), unwrap(remote_)},
+                  std::move(policy),
+                  checked_options(options),
+                  box_->waker()} {
+        static_assert(!copies_a_side<L> && !copies_a_side<R>,
+                      "Bridge: a named side is not copied: std::ref(side), or std::move(side)");
+        static_assert(explain_observer<BridgeHooks<Self, content_type>, Observer>());
+    }
+    ~BasicBridge() {
+        BELAY_PRECONDITION(!engine_.sides().inside(),
+                           "~Bridge: must not run inside its local side or its remote");
+        box_->locked([this] { box_->ended = true; });
+        box_->close();
+    }
+
+    void mark(std::string_view session, Origin origin) {
+        if (origin == Origin::remote || stop_by_ != never) return;
+        now_ = larger(now_, box_->waker().now());
+        engine_.changed(session, now_);
+        box_->waker().touch();
+    }
+
+private:
+    friend struct LifelineOf;
+    enum class Phase : std::uint8_t { idle, starting, running, stopping, closing, ended };
+    static constexpr Duration goodbye_max = std::chrono::seconds{1};
+
+    void begin_stop() {
+        if (stop_by_ != never) return;
+        stop_by_ = after(now_, goodbye_max);
+        if (phase_ == Phase::running) {
+            phase_ = Phase::stopping;
+            engine_.wind_down(now_);
+        } else {
+            end();
+        }
+    }
+    void close() {
+        phase_ = Phase::closing;
+        const bool there = !engine_.health().away() && now_ < stop_by_;
+        engine_.drop_all();
+        if constexpr (HasCloseRemote<TheRemote>) {
+            if (there) return say_goodbye();
+        }
+        static_cast<void>(there);
+        end();
+    }
+    void say_goodbye() {
+        const typename Engine::Sides::Inside inside{engine_.sides()};
+        goodbye_.attach(box_->waker());
+#if defined(__cpp_exceptions)
+        try {
+            engine_.sides().remote.close(goodbye_.ask());
+        } catch (...) {
+            goodbye_.drop();
+            engine_.news().error({}, BridgeError::Step::close, failure_of_exception());
+        }
+#else
+        engine_.sides().remote.close(goodbye_.ask());
+#endif
+    }
+    void await_goodbye() {
+        if (goodbye_.answered()) {
+            const std::optional<Failure> answer = goodbye_.take();
+            const Failure failure = answer.value_or(Failure::from(SyncErrc::unanswered));
+            if (failure.cause != Cause::none) {
+                engine_.news().error({}, BridgeError::Step::close, failure);
+            }
+        } else if (goodbye_.waits()) {
+            if (now_ < stop_by_) return;
+            goodbye_.drop();
+            engine_.news().error({}, BridgeError::Step::close,
+                                 Failure::from(std::make_error_code(std::errc::timed_out)));
+        }
+        end();
+    }
+    void end() {
+        phase_ = Phase::ended;
+        engine_.end(now_);
+        publish();
+    }
+    void publish() {
+        box_->locked([this] {
+            box_->view = engine_.health().view();
+            box_->ended = phase_ == Phase::ended;
+        });
+    }
+    /// Returns: false if the bridge is gone.
+    bool tell(const driver::TurnGuard& guard) {
+        while (!engine_.news().empty()) {
+            engine_.news().tell_one(observer_, static_cast<Self&>(*this));
+            if (guard.gone()) return false;
+        }
+        return true;
+    }
+
+    Ref<BridgeBox> box_ = Ref<BridgeBox>::make();
+    Local local_;
+    Remote remote_;
+    [[no_unique_address]] Observer observer_;
+    driver::Lifeline line_;
+    driver::Question<Failure> goodbye_;
+    Instant now_ = always;
+    Instant stop_by_ = never;
+    Phase phase_ = Phase::idle;
+    bool dropped_ = false;
+    Engine engine_;  // last: it refers to all above
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

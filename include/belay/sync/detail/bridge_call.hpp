@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sync/detail/bridge_call.hpp
+/// BridgeCall: one call of a bridge's remote, with its retries, its answer and its time.
+#pragma once
+
+#include <cstdint>   // std::uint8_t
+#include <optional>  // std::optional
+#include <utility>   // std::move
+
+#include <belay/call/retry.hpp>
+#include <belay/sync/detail/bridge_sessions.hpp>
+#include <belay/sync/remote_like.hpp>
+#include <belay/sync/sync_errc.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// The time and chance of a call's policy.
+struct CallClock {
+    Instant time = always;
+    Random chance{};
+
+    [[nodiscard]] Instant now() const noexcept { return time; }
+    [[nodiscard]] Random& bits() noexcept { return chance; }
+};
+
+/// Room for one call; used again and again.
+///
+/// What it runs is `retry`'s own core: here a turn asks it, where retry would block.
+template <class Content, class Policy, class Ear>
+class BridgeCall {
+public:
+    using Got = std::optional<Scene<Content>>;
+    using Reply = belay::Answer<Got>;
+    enum class Kind : std::uint8_t { fetch, push };
+
+    BridgeCall(const Waker& waker, Random bits) noexcept : clock_{always, bits} {
+        fetched_.attach(waker);
+        pushed_.attach(waker);
+    }
+
+    void begin(BridgeSession& session, Kind kind, const Policy& policy, Ear& ear) {
+        core_.emplace(as_policy(policy), clock_, ear, Attempt{});
+        session_ = &session;
+        kind_ = kind;
+        wake_ = always;
+        failure_.reset();
+        probe = false;
+    }
+    /// Nobody waits for an answer any more, and the policy is told so.
+    void end() noexcept {
+        core_.reset();
+        fetched_.drop();
+        pushed_.drop();
+        asks_ = false;
+        session_ = nullptr;
+    }
+
+    [[nodiscard]] BridgeSession* session() const noexcept { return session_; }
+    [[nodiscard]] Kind kind() const noexcept { return kind_; }
+    /// When there is something to do; see collect() and next().
+    [[nodiscard]] Instant deadline() const noexcept {
+        if (!asks_) return wake_;
+        return fetched_.answered() || pushed_.answered() ? always : answer_by_;
+    }
+
+    // ---- one attempt ---------------------------------------------------------------------------
+
+    /// What the policy says.   Pre: no question is open, deadline() is over.
+    RetryStep next(Instant now) {
+        clock_.time = now;
+        const RetryStep step = core_->next(false);
+        if (step == RetryStep::wait) wake_ = core_->until();
+        return step;
+    }
+    /// Asks, by `call(completion)`; what that throws is a failure, too.
+    template <class F>
+    void ask(Instant now, Duration within, F&& call) {
+        asks_ = true;
+        answer_by_ = smaller(after(now, within), core_->attempt().deadline);
+#if defined(__cpp_exceptions)
+        try {
+            put(call);
+        } catch (...) {
+            asks_ = false;
+            took(now, Reply::none(CallErrc::call_failed, failure_of_exception()));
+        }
+#else
+        put(call);
+#endif
+    }
+    /// Takes the answer, if it is there, or if the time for it is over: then `dropped` is set.
+    /// Returns: whether no question is open any more.
+    bool collect(Instant now, bool& dropped) {
+        if (!asks_) return true;
+        if (fetched_.answered()) {
+            asks_ = false;
+            took(now, reply_of(fetched_.take()));
+        } else if (pushed_.answered()) {
+            asks_ = false;
+            took(now, reply_of(pushed_.take()));
+        } else if (answer_by_ <= now) {
+            asks_ = false;
+            dropped = true;
+            const std::error_code why = std::make_error_code(std::errc::timed_out);
+            took(now, Reply::none(why, Failure::from(why)));
+        }
+        return !asks_;
+    }
+    /// Why the attempts so far have failed, if the next one is further away than `most`.
+    [[nodiscard]] std::optional<Failure> long_wait(Instant now, Duration most) const noexcept {
+        if (!failure_ || wake_ <= after(now, most)) return std::nullopt;
+        Failure why = *failure_;
+        why.retry_after = larger(why.retry_after, elapsed(now, wake_));
+        return why;
+    }
+    /// Pre: next() said that it is finished.
+    [[nodiscard]] Reply& reply() noexcept { return core_->answer(); }
+
+    /// What is being pushed.
+    SceneMark pushing{};
+    /// Whether it looks for a remote that is away.
+    bool probe = false;
+
+private:
+    template <class F>
+    void put(F& call) {
+        if constexpr (std::is_invocable_v<F&, Completion<Failure>>) {
+            call(pushed_.ask());
+        } else {
+            call(fetched_.ask());
+        }
+    }
+    void took(Instant now, Reply&& reply) {
+        fetched_.drop();
+        pushed_.drop();
+        clock_.time = now;
+        wake_ = always;
+        failure_ = reply.failure;
+        core_->took(std::move(reply));
+    }
+    static Reply unanswered() {
+        return Reply::none(SyncErrc::unanswered, Failure::from(SyncErrc::unanswered));
+    }
+    static Reply reply_of(std::optional<Fetched<Content>>&& got) {
+        if (!got) return unanswered();
+        if (got->has_value()) return Reply::success(*std::move(*got));
+        // A failure without a cause would be none.
+        Failure failure = got->error();
+        if (failure.cause == Cause::none) failure.cause = Cause::lost;
+        return Reply::none(CallErrc::call_failed, failure);
+    }
+    static Reply reply_of(std::optional<Failure>&& got) {
+        if (!got) return unanswered();
+        if (got->cause == Cause::none) return Reply::success(std::nullopt);
+        return Reply::none(CallErrc::call_failed, *got);
+    }
+
+    CallClock clock_;
+    driver::Question<Fetched<Content>> fetched_;
+    driver::Question<Failure> pushed_;
+    std::optional<RetryCore<AsPolicy<Policy>, CallClock, Reply, Ear>> core_;
+    std::optional<Failure> failure_{};
+    BridgeSession* session_ = nullptr;
+    Instant wake_ = always;
+    Instant answer_by_ = never;
+    Kind kind_{};
+    bool asks_ = false;
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sync/detail/bridge_sessions.hpp
+/// BridgeSessions: what a bridge knows of each session, whose turn it is, and whose comes when.
+#pragma once
+
+#include <cstdint>      // std::uint64_t
+#include <map>          // std::map
+#include <optional>     // std::optional
+#include <set>          // std::set
+#include <string>       // std::string
+#include <string_view>  // std::string_view
+#include <utility>      // std::exchange
+
+#include <belay/sync/detail/remote_health.hpp>
+#include <belay/sync/detail/scene_judge.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// One session.
+struct BridgeSession {
+    BridgeSession(std::string_view given, std::uint64_t o) : name{given}, order{o} {}
+
+    const std::string name;
+    const std::uint64_t order;
+    std::optional<SceneMark> base{};
+    SentScenes sent{};
+    /// While its calls fail by its own fault.
+    std::optional<OutageWait> wait{};
+    /// When it gets ready by itself.
+    Instant due = never;
+    /// The local side said that it has changed.
+    bool edited = false;
+    /// It is to be pulled.
+    bool wanted = false;
+    /// Its round is under way.
+    bool busy = false;
+    /// Got ready in its own round.
+    bool again = false;
+    /// The local side has it in its list.
+    bool listed = false;
+    /// In a line; see BridgeSessions.
+    enum class Line : std::uint8_t { none, edits, pulls } line = Line::none;
+    BridgeSession* before = nullptr;
+    BridgeSession* after = nullptr;
+};
+
+/// All sessions, two lines of those that are ready, and the times of others.
+///
+/// Complexity: O(log n) each.   Thread safety: one thread.
+class BridgeSessions {
+    using Line = BridgeSession::Line;
+    struct Times {
+        bool operator()(const BridgeSession* a, const BridgeSession* b) const noexcept {
+            return a->due != b->due ? a->due < b->due : a->order < b->order;
+        }
+    };
+
+public:
+    BridgeSessions() = default;
+    BridgeSessions(const BridgeSessions&) = delete;
+    BridgeSessions& operator=(const BridgeSessions&) = delete;
+
+    /// The session of this name, which may be new.   Throws: std::bad_alloc.
+    [[nodiscard]] BridgeSession& at(std::string_view name) {
+        const auto found = all_.find(name);
+        if (found != all_.end()) return found->second;
+        return all_.try_emplace(std::string{name}, name, ++last_order_).first->second;
+    }
+    /// Calls `f` for each of them; one that is done with may be forgotten.
+    template <class F>
+    void for_each(F&& f) {
+        for (auto& [name, session] : all_) f(session);
+    }
+    /// Forgets what the local side has no more, unless something is left to do.
+    void forget_unlisted() noexcept {
+        for (auto at = all_.begin(); at != all_.end();) {
+            BridgeSession& s = at->second;
+            const bool idle =
+                !s.busy && !s.edited && s.line == BridgeSession::Line::none && s.due == never;
+            at = !s.listed && idle ? all_.erase(at) : std::next(at);
+        }
+    }
+    [[nodiscard]] std::size_t size() const noexcept { return all_.size(); }
+
+    // ---- who is ready --------------------------------------------------------------------------
+
+    /// Puts it at the end of a line. One with edits leaves the line of the pulls for its own.
+    void ready(BridgeSession& s, Line line) noexcept {
+        if (s.line == line || s.line == Line::edits) return;
+        leave(s);
+        s.line = line;
+        Ends& ends = ends_of(line);
+        s.before = ends.last;
+        (ends.last != nullptr ? ends.last->after : ends.first) = &s;
+        ends.last = &s;
+    }
+    void leave(BridgeSession& s) noexcept {
+        if (s.line == Line::none) return;
+        Ends& ends = ends_of(s.line);
+        (s.before != nullptr ? s.before->after : ends.first) = s.after;
+        (s.after != nullptr ? s.after->before : ends.last) = s.before;
+        s.before = s.after = nullptr;
+        s.line = Line::none;
+    }
+    [[nodiscard]] bool has_ready() const noexcept {
+        return edits_.first != nullptr || pulls_.first != nullptr;
+    }
+    /// Takes the next one out of its line.   Pre: has_ready().
+    [[nodiscard]] BridgeSession& next() noexcept {
+        BridgeSession& s = edits_.first != nullptr ? *edits_.first : *pulls_.first;
+        leave(s);
+        return s;
+    }
+
+    // ---- who comes when ------------------------------------------------------------------------
+
+    /// Throws: std::bad_alloc.
+    void set_due(BridgeSession& s, Instant due) {
+        clear_due(s);
+        s.due = due;
+        struct Undo {
+            BridgeSession& session;
+            Instant to = never;
+            ~Undo() { session.due = to; }
+        } undo{s};
+        times_.insert(&s);
+        undo.to = due;
+    }
+    void clear_due(BridgeSession& s) noexcept {
+        if (s.due == never) return;
+        times_.erase(&s);
+        s.due = never;
+    }
+    [[nodiscard]] Instant next_due() const noexcept {
+        return times_.empty() ? never : (*times_.begin())->due;
+    }
+    /// Takes out the one that is due first.   Pre: next_due() != never.
+    [[nodiscard]] BridgeSession& take_due() noexcept {
+        BridgeSession& s = **times_.begin();
+        clear_due(s);
+        return s;
+    }
+
+private:
+    struct Ends {
+        BridgeSession* first = nullptr;
+        BridgeSession* last = nullptr;
+    };
+    [[nodiscard]] Ends& ends_of(Line line) noexcept {
+        return line == Line::edits ? edits_ : pulls_;
+    }
+
+    std::map<std::string, BridgeSession, std::less<>> all_;
+    std::set<BridgeSession*, Times> times_;
+    Ends edits_;
+    Ends pulls_;
+    std::uint64_t last_order_ = 0;
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sync/detail/remote_health.hpp
+/// RemoteHealth: whether a bridge's remote is there, and when to look again.
+#pragma once
+
+#include <belay/core/turn.hpp>
+#include <belay/link/status.hpp>
+#include <belay/sync/bridge_options.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+using OutageWait = decltype(BridgeOptions::outage_wait);
+
+/// A plain value that decides by what calls say.
+///
+/// Each member that changes the view answers true.
+class RemoteHealth {
+public:
+    using Kind = Connectivity::Kind;
+
+    explicit RemoteHealth(const OutageWait& wait) noexcept : wait_{wait} {}
+
+    void start(Instant now) noexcept { view_.since = now; }
+    /// The remote has answered, be it with a no.
+    bool answered(Turn& turn) noexcept {
+        away_ = false;
+        if (view_.kind == Kind::connected) return false;
+        wait_.succeeded(turn);
+        view_ = {Kind::connected, turn.now, {}, 0};
+        return true;
+    }
+    /// A call has failed because of the remote.
+    bool failed(const Failure& failure, Turn& turn) noexcept {
+        retry_at_ = wait_.failed(failure, turn).until;
+        const bool again = away_;
+        away_ = true;
+        if (view_.kind == Kind::connected) {
+            view_ = {Kind::disconnected, turn.now, failure, 0};
+            return true;
+        }
+        if (again) view_.kind = Kind::reconnecting;
+        view_.reason = failure;
+        return true;
+    }
+    /// A call begins while the remote is away.
+    bool probe() noexcept {
+        if (view_.attempt != ~std::uint32_t{0}) ++view_.attempt;
+        return view_.kind == Kind::reconnecting;
+    }
+    /// The bridge is over.
+    void end(Instant now) noexcept { view_ = {Kind::disconnected, now, {Cause::planned}, 0}; }
+
+    [[nodiscard]] bool away() const noexcept { return away_; }
+    /// When the next call may begin, while it is away.
+    [[nodiscard]] Instant retry_at() const noexcept { return retry_at_; }
+    [[nodiscard]] const Connectivity& view() const noexcept { return view_; }
+
+private:
+    OutageWait wait_;
+    Connectivity view_{};
+    Instant retry_at_ = always;
+    bool away_ = false;
+};
+
+/// Whose fault a failure is: of the session that was asked for, or of the remote.
+[[nodiscard]] constexpr bool is_of_session(Cause cause) noexcept {
+    return cause >= Cause::protocol && cause <= Cause::forbidden;
+}
+
+}  // namespace belay::inline BELAY_ABI::detail

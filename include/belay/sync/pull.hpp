@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sync/pull.hpp
+/// Pull: the half of a Bridge that brings what is new on a remote server here.
+#pragma once
+
+#include <utility>  // std::forward, std::move
+
+#include <belay/sync/detail/basic_bridge.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// Brings what is new on a remote server here, and never changes anything there. A Bridge whose
+/// pushes are not enabled, with the usual options for all but the pulls.
+///
+/// Models:        MachineLike.
+/// Thread safety: home thread only; handle() is for others.
+template <class Local, class Remote, class Policy, class Observer = NoObserver>
+class Pull final : public detail::BasicBridge<Pull<Local, Remote, Policy, Observer>, Local, Remote,
+                                              Policy, Observer> {
+    using Base = detail::BasicBridge<Pull, Local, Remote, Policy, Observer>;
+
+public:
+    /// As of a Bridge.   Pre: options.enabled; options.interval > 0ns.
+    template <class L, class R>
+        requires std::constructible_from<Local, L> && std::constructible_from<Remote, R>
+    Pull(L&& local, R&& remote, Policy policy, const BridgePullOptions& options = {},
+         Observer observer = {})
+        : Base{std::forward<L>(local), std::forward<R>(remote), std::move(policy),
+               BridgeOptions{.pull = options, .push = {.enabled = false}}, std::move(observer)} {}
+};
+
+template <class L, class R, class Policy>
+Pull(L&&, R&&, Policy) -> Pull<std::remove_cvref_t<L>, std::remove_cvref_t<R>, Policy>;
+template <class L, class R, class Policy>
+Pull(L&&, R&&, Policy, BridgePullOptions)
+    -> Pull<std::remove_cvref_t<L>, std::remove_cvref_t<R>, Policy>;
+template <class L, class R, class Policy, class Observer>
+Pull(L&&, R&&, Policy, BridgePullOptions, Observer)
+    -> Pull<std::remove_cvref_t<L>, std::remove_cvref_t<R>, Policy, Observer>;
+
+}  // namespace belay::inline BELAY_ABI

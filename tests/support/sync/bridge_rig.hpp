@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: MIT
+/// \file tests/support/sync/bridge_rig.hpp
+/// Both sides of a bridge, played: what they have, what they were asked, how they fail.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <belay/call/policies.hpp>
+#include <belay/sim/world.hpp>
+#include <belay/sync/bridge.hpp>
+
+namespace belay_test {
+
+using Drawing = belay::Scene<std::string>;
+using Drawings = std::map<std::string, Drawing, std::less<>>;
+
+/// A moment as a stamp: so many milliseconds.
+inline belay::Stamp ms(std::int64_t number) {
+    return {.wall = belay::WallTime{std::chrono::milliseconds{number}}};
+}
+
+/// The side that is here.
+struct Board {
+    using content_type = std::string;
+
+    std::vector<std::string> sessions() {
+        ++listed;
+        if (throws) throw std::runtime_error{"sessions"};
+        std::vector<std::string> names = empty;
+        for (const auto& [name, scene] : scenes) names.push_back(name);
+        return names;
+    }
+    belay::Result<std::optional<Drawing>> read(std::string_view session) {
+        ++reads;
+        if (throws) throw std::runtime_error{"read"};
+        if (error) return error;
+        const auto at = scenes.find(session);
+        return at == scenes.end() ? std::nullopt : std::optional{at->second};
+    }
+    std::error_code apply(std::string_view session, const Drawing& scene, belay::Origin origin) {
+        if (throws) throw std::runtime_error{"apply"};
+        if (refuses) return refuses;
+        applied.push_back(std::string{session} + "=" + scene.content + " " +
+                          std::string{to_string(origin)});
+        scenes.insert_or_assign(std::string{session}, scene);
+        if (on_apply) on_apply(session, origin);
+        return {};
+    }
+
+    Drawings scenes{};
+    /// Known, and without a scene.
+    std::vector<std::string> empty{};
+    bool throws = false;
+    std::error_code error{};
+    std::error_code refuses{};
+    std::function<void(std::string_view, belay::Origin)> on_apply{};
+    std::vector<std::string> applied{};
+    int listed = 0;
+    int reads = 0;
+};
+
+/// The side that is there.
+struct Server {
+    using content_type = std::string;
+    using Got = belay::Fetched<std::string>;
+
+    /// How it treats a call.
+    enum class Mood {
+        works,
+        fails,    ///< with `failure`
+        hangs,    ///< keeps the question
+        drops,    ///< drops it
+        forgets,  ///< does it, and drops the question
+        throws
+    };
+
+    void fetch(std::string_view session, belay::Completion<Got> done) {
+        fetches.push_back(std::string{session});
+        const auto answer = [this, name = std::string{session}](belay::Completion<Got> to) {
+            const auto at = scenes.find(name);
+            to(at == scenes.end() ? Got{std::optional<Drawing>{}}
+                                  : Got{std::optional<Drawing>{at->second}});
+        };
+        treat(
+            session, std::move(done), answer,
+            [](belay::Completion<Got> to, const auto& why) { to(Got::failure(why)); },
+            kept_fetches);
+    }
+    void push(std::string_view session, const Drawing& scene,
+              belay::Completion<belay::Failure> done) {
+        pushes.push_back(std::string{session} + "=" + scene.content);
+        if (on_push) on_push();
+        const auto answer = [this, name = std::string{session},
+                             scene](belay::Completion<belay::Failure> to) {
+            Drawing taken = scene;
+            if (restamp) taken.stamp = restamp();
+            scenes.insert_or_assign(name, taken);
+            to(belay::Failure{});
+        };
+        treat(
+            session, std::move(done), answer,
+            [](belay::Completion<belay::Failure> to, const auto& why) { to(why); }, kept_pushes);
+    }
+
+    Drawings scenes{};
+    Mood mood = Mood::works;
+    /// Of one session, if it has its own.
+    std::map<std::string, Mood, std::less<>> moods{};
+    belay::Failure failure{belay::Cause::lost};
+    std::function<belay::Stamp()> restamp{};
+    /// Before a push is treated.
+    std::function<void()> on_push{};
+    /// Answers come so much later; at once without a host.
+    belay::sim::Host* network = nullptr;
+    std::function<belay::Duration()> latency{};
+    std::vector<std::string> fetches{};
+    std::vector<std::string> pushes{};
+    std::vector<belay::Completion<Got>> kept_fetches{};
+    std::vector<belay::Completion<belay::Failure>> kept_pushes{};
+
+private:
+    template <class V, class Answer, class Fail>
+    void treat(std::string_view session, belay::Completion<V> done, Answer answer, Fail fail,
+               std::vector<belay::Completion<V>>& kept) {
+        const auto own = moods.find(session);
+        const Mood now = own != moods.end() ? own->second : mood;
+        if (now == Mood::throws) throw std::runtime_error{"server"};
+        if (now == Mood::hangs) return kept.push_back(std::move(done));
+        auto does = [now, answer, fail, why = failure](belay::Completion<V> to) mutable {
+            if (now == Mood::works) answer(std::move(to));
+            if (now == Mood::fails) fail(std::move(to), why);
+            if (now == Mood::forgets) {
+                answer(belay::Completion<V>{[](const std::optional<V>&) noexcept {}});
+            }
+        };
+        if (network == nullptr) return does(std::move(done));
+        network->after(latency ? latency() : belay::Duration{},
+                       [does, to = std::move(done)]() mutable { does(std::move(to)); });
+    }
+};
+
+/// Writes down what it is told.
+struct Witness {
+    std::vector<std::string>* lines;
+
+    void on_state(const belay::Connectivity& view) {
+        using Kind = belay::Connectivity::Kind;
+        lines->push_back(view.kind == Kind::connected ? "connected"
+                         : view.kind == Kind::disconnected
+                             ? "disconnected " + std::string{to_string(view.reason.cause)}
+                             : "reconnecting " + std::to_string(view.attempt));
+    }
+    void on_pushed(std::string_view session, const belay::Stamp&) {
+        lines->push_back("pushed " + std::string{session});
+    }
+    void on_conflict(const belay::BridgeConflict<std::string>& c) {
+        lines->push_back("conflict " + std::string{c.session} + " here " + c.local.content +
+                         " there " + c.remote.content + " kept " + std::string{to_string(c.kept)});
+    }
+    void on_error(const belay::BridgeError& error) {
+        lines->push_back("error " + std::string{error.session} + " " +
+                         std::string{to_string(error.step)} + " " +
+                         std::string{to_string(error.failure.cause)});
+    }
+};
+
+/// A bridge between them, in a world of its own.
+template <class Policy = decltype(belay::policies::bridge())>
+struct BridgeRig {
+    using Machine = belay::Bridge<std::reference_wrapper<Board>, std::reference_wrapper<Server>,
+                                  Policy, Witness>;
+
+    explicit BridgeRig(const belay::BridgeOptions& options = {},
+                       Policy policy = belay::policies::bridge(), belay::Seed seed = belay::Seed{7})
+        : world{seed}, host{world.host("here")} {
+        bridge.emplace(std::ref(board), std::ref(server), policy, options, Witness{&told});
+        host.attach(*bridge);
+    }
+
+    ~BridgeRig() {
+        // It may be asking this very server still.
+        bridge.reset();
+    }
+    BridgeRig(const BridgeRig&) = delete;
+    BridgeRig& operator=(const BridgeRig&) = delete;
+
+    void start() { bridge->start(); }
+    /// An edit here.
+    void edit(const std::string& session, const std::string& content, std::int64_t at) {
+        board.scenes.insert_or_assign(session, Drawing{content, ms(at)});
+        bridge->changed(session);
+    }
+    void run_for(belay::Duration d) { world.run_for(d); }
+    [[nodiscard]] belay::Connectivity::Kind kind() const { return bridge->connectivity().kind; }
+    /// How often it was told a line that begins so.
+    [[nodiscard]] std::size_t count(std::string_view beginning) const {
+        std::size_t n = 0;
+        for (const std::string& line : told)
+            if (line.starts_with(beginning)) ++n;
+        return n;
+    }
+
+    belay::sim::World world;
+    belay::sim::Host& host;
+    Board board{};
+    Server server{};
+    std::vector<std::string> told{};
+    std::optional<Machine> bridge{};
+};
+
+}  // namespace belay_test

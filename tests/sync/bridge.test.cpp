@@ -1,0 +1,511 @@
+// SPDX-License-Identifier: MIT
+// Goal: both sides come to the same, whatever fails and in whatever order answers come; who fails
+// is told, and stops nobody else. Method: both sides played, time by hand.
+#include <belay/sync/bridge.hpp>
+
+#include <algorithm>
+
+#include <belay/policy/attempt_timeout.hpp>
+#include <belay/policy/max_attempts.hpp>
+
+#include "support/aborts.hpp"
+#include "support/catch.hpp"
+#include "support/seeds.hpp"
+#include "support/sync/bridge_rig.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+using Told = std::vector<std::string>;
+using Kind = Connectivity::Kind;
+using Mood = Server::Mood;
+
+BridgeOptions hourly() { return {.pull = {.interval = 1h}}; }
+
+struct Merging {
+    Board* board;
+    int conflicts = 0;
+    void on_conflict(auto& bridge, const BridgeConflict<std::string>& c) {
+        ++conflicts;
+        board->scenes[std::string{c.session}] = {c.local.content + "+" + c.remote.content, ms(20)};
+        bridge.changed(c.session);
+    }
+};
+
+/// In step, with session "s" that has content "0".
+void begin(auto& rig) {
+    rig.board.scenes["s"] = rig.server.scenes["s"] = {"0", ms(1)};
+    rig.start();
+    rig.bridge->changed("s");
+    rig.run_for(6s);
+    REQUIRE(rig.kind() == Kind::connected);
+    REQUIRE(rig.server.pushes.empty());
+    rig.told.clear();
+    rig.server.fetches.clear();
+}
+
+}  // namespace
+
+// ---- echoes --------------------------------------------------------------------------------------
+
+TEST_CASE("Bridge: a change that was pulled is not pushed back", "[sync][bridge][unit]") {
+    // By its origin; and if the local side reports it as its own, by its content.
+    for (const bool confused : {false, true}) {
+        BridgeRig rig;
+        rig.board.scenes["s"] = {"here", ms(1)};
+        rig.server.scenes["s"] = {"there", ms(2)};
+        rig.board.on_apply = [&](std::string_view session, Origin origin) {
+            rig.bridge->changed(session, confused ? Origin::local : origin);
+        };
+        rig.start();
+        rig.run_for(10min);
+        CHECK(rig.board.applied == Told{"s=there remote"});
+        CHECK(rig.server.pushes.empty());
+    }
+}
+
+TEST_CASE("Bridge: a remote that stamps anew causes neither changes nor pushes",
+          "[sync][bridge][unit]") {
+    for (const std::int64_t skew : {-1'000'000, 0, 1'000'000}) {
+        BridgeRig rig;
+        rig.server.restamp = [&] { return ms(skew + rig.world.now().time_since_epoch() / 1ms); };
+        rig.board.scenes["s"] = {"", ms(0)};
+        rig.start();
+        for (int i = 1; i <= 5; ++i) {
+            rig.edit("s", std::to_string(i), rig.world.now().time_since_epoch() / 1ms + 1);
+            rig.run_for(45s);
+        }
+        CHECK(rig.server.scenes["s"].content == "5");
+        CHECK(rig.board.applied.empty());
+        const std::size_t pushes = rig.server.pushes.size();
+        CHECK(pushes <= 6);
+        rig.run_for(1h);
+        CHECK(rig.server.pushes.size() == pushes);
+        CHECK(rig.board.applied.empty());
+        CHECK(rig.count("conflict") == 0);
+        // A change of somebody else is seen by its later stamp.
+        rig.server.scenes["s"] = {"theirs", rig.server.restamp()};
+        if (rig.server.scenes["s"].stamp < rig.board.scenes["s"].stamp) continue;
+        rig.run_for(30s);
+        CHECK(rig.board.scenes["s"].content == "theirs");
+    }
+}
+
+TEST_CASE("Bridge: a push whose answer was lost is no change of somebody else",
+          "[sync][bridge][unit]") {
+    BridgeRig rig{hourly()};
+    begin(rig);
+    rig.server.on_push = [&] { rig.server.mood = Mood::forgets; };  // done, and never said so
+    rig.edit("s", "1", 2);
+    rig.run_for(3min);
+    REQUIRE(rig.server.scenes["s"].content == "1");
+    REQUIRE(rig.count("pushed") == 0);
+    rig.edit("s", "2", 3);
+    rig.server.on_push = {};
+    rig.server.mood = Mood::works;
+    rig.run_for(70s);
+    CHECK(rig.server.scenes["s"].content == "2");
+    CHECK(rig.board.applied.empty());
+    CHECK(rig.count("conflict") == 0);
+    CHECK(rig.count("pushed") == 1);
+}
+
+// ---- races ---------------------------------------------------------------------------------------
+
+TEST_CASE("Bridge: an edit that is newer than the pull under way stays, and is pushed",
+          "[sync][bridge][unit]") {
+    BridgeRig rig{{.pull = {.interval = 30s}, .push = {.debounce = 5s}}};
+    begin(rig);
+    rig.server.mood = Mood::hangs;
+    REQUIRE(rig.world.run_until([&] { return rig.server.kept_fetches.size() == 1; }, 31s));
+    rig.edit("s", "mine", 10);
+    rig.run_for(1s);
+    rig.server.mood = Mood::works;
+    rig.server.kept_fetches[0](std::optional<Drawing>{Drawing{"theirs", ms(9)}});
+    rig.run_for(6s);
+    CHECK(rig.board.applied.empty());
+    CHECK(rig.server.scenes["s"].content == "mine");
+    CHECK(rig.count("conflict s here mine there theirs kept local") == 1);
+}
+
+TEST_CASE("Bridge: an edit that is older than what is pulled is lost, and that is told",
+          "[sync][bridge][unit]") {
+    BridgeRig rig{{.push = {.debounce = 5s}}};
+    begin(rig);
+    rig.server.mood = Mood::hangs;
+    REQUIRE(rig.world.run_until([&] { return rig.server.kept_fetches.size() == 1; }, 31s));
+    rig.edit("s", "mine", 10);
+    rig.run_for(1s);
+    rig.server.mood = Mood::works;
+    rig.server.scenes["s"] = {"theirs", ms(11)};
+    rig.server.kept_fetches[0](std::optional<Drawing>{Drawing{"theirs", ms(11)}});
+    rig.run_for(10min);
+    CHECK(rig.board.scenes["s"].content == "theirs");
+    CHECK(rig.server.pushes.empty());  // the push of it is dropped
+    CHECK(rig.told == Told{"conflict s here mine there theirs kept remote"});
+}
+
+TEST_CASE("Bridge: an observer may merge what was in conflict", "[sync][bridge][unit]") {
+    sim::World world{Seed{1}};
+    sim::Host& host = world.host("here");
+    Board board;
+    Server server;
+    board.scenes["s"] = server.scenes["s"] = {"0", ms(1)};
+    Bridge bridge{std::ref(board), std::ref(server), policies::bridge(), BridgeOptions{},
+                  Merging{&board}};
+    host.attach(bridge);
+    bridge.start();
+    world.run_for(30s);
+    board.scenes["s"] = {"mine", ms(10)};
+    server.scenes["s"] = {"theirs", ms(11)};
+    bridge.changed("s");
+    world.run_for(10s);
+    CHECK(server.scenes["s"].content == "mine+theirs");
+    CHECK(board.scenes["s"].content == "mine+theirs");
+    CHECK(bridge.observer().conflicts == 1);
+}
+
+TEST_CASE("Bridge: edits of a push under way are pushed after it", "[sync][bridge][unit]") {
+    BridgeRig rig{hourly()};
+    begin(rig);
+    rig.server.on_push = [&] { rig.server.mood = Mood::hangs; };
+    rig.edit("s", "1", 2);
+    REQUIRE(rig.world.run_until([&] { return rig.server.kept_pushes.size() == 1; }, 1s));
+    rig.edit("s", "2", 3);
+    rig.edit("s", "3", 4);
+    rig.run_for(3s);
+    CHECK(rig.server.pushes == Told{"s=1"});
+    rig.server.on_push = {};
+    rig.server.mood = Mood::works;
+    rig.server.scenes["s"] = {"1", ms(2)};
+    rig.server.kept_pushes[0](Failure{});
+    rig.run_for(1s);
+    CHECK(rig.server.pushes == Told{"s=1", "s=3"});
+    CHECK(rig.told == Told{"pushed s", "pushed s"});
+}
+
+// ---- pushes --------------------------------------------------------------------------------------
+
+TEST_CASE("Bridge: changes are gathered, and those that go on do not postpone the push",
+          "[sync][bridge][unit]") {
+    BridgeRig rig{hourly()};
+    begin(rig);
+    for (int i = 0; i < 100; ++i) {
+        rig.edit("s", std::to_string(i), 10 + i);
+        rig.run_for(100ms);
+    }
+    rig.run_for(1s);
+    CHECK(rig.server.scenes["s"].content == "99");
+    CHECK(rig.server.pushes.size() >= 15);
+    CHECK(rig.server.pushes.size() <= 21);
+}
+
+TEST_CASE("Bridge: what was edited in an outage is pushed once, the newest",
+          "[sync][bridge][unit]") {
+    BridgeRig rig{hourly()};
+    begin(rig);
+    rig.server.mood = Mood::fails;
+    for (int i = 0; i < 100; ++i) {
+        rig.edit("s", std::to_string(i), 10 + i);
+        rig.edit("t", std::to_string(i), 10 + i);
+        rig.run_for(17s);
+    }
+    CHECK(rig.server.pushes.empty());
+    rig.server.mood = Mood::works;
+    rig.run_for(61s);
+    std::sort(rig.server.pushes.begin(), rig.server.pushes.end());
+    CHECK(rig.server.pushes == Told{"s=99", "t=99"});
+}
+
+TEST_CASE("Bridge: an edit that was taken back is no call at all", "[sync][bridge][unit]") {
+    BridgeRig rig{hourly()};
+    begin(rig);
+    rig.edit("s", "1", 2);
+    rig.edit("s", "0", 1);
+    rig.run_for(1min);
+    CHECK(rig.server.fetches.empty());
+    CHECK(rig.server.pushes.empty());
+}
+
+TEST_CASE("Bridge: an edit of before a restart is found, and pushed", "[sync][bridge][unit]") {
+    BridgeRig rig;
+    rig.board.scenes = {{"edited", {"new", ms(5)}}, {"fresh", {"first", ms(5)}}};
+    rig.server.scenes = {{"edited", {"old", ms(4)}}};
+    rig.start();
+    rig.run_for(30s);  // nobody says changed()
+    CHECK(rig.server.scenes == rig.board.scenes);
+    // And of a remote that was restarted, and has forgotten.
+    rig.server.scenes.clear();
+    rig.run_for(30s);
+    CHECK(rig.server.scenes == rig.board.scenes);
+    CHECK(rig.count("conflict") == 0);
+}
+
+TEST_CASE("Bridge: what is told before start() counts", "[sync][bridge][unit]") {
+    BridgeRig rig{hourly()};
+    rig.edit("s", "1", 1);
+    rig.run_for(1h);
+    CHECK(rig.server.fetches.empty());
+    rig.start();
+    rig.run_for(1s);
+    CHECK(rig.server.pushes == Told{"s=1"});
+}
+
+// ---- pulls ---------------------------------------------------------------------------------------
+
+TEST_CASE("Bridge: pulls of a remote that hangs do not pile up", "[sync][bridge][unit]") {
+    BridgeRig rig{{.pull = {.interval = 1s}, .answer_within = 1h, .calls_max = 3}};
+    for (const char* name : {"a", "b", "c", "d", "e"}) rig.board.empty.push_back(name);
+    rig.server.mood = Mood::hangs;
+    rig.start();
+    rig.run_for(10min);
+    CHECK(rig.server.fetches == Told{"a", "b", "c"});
+    rig.server.mood = Mood::works;
+    for (auto& kept : rig.server.kept_fetches) kept(std::optional<Drawing>{});
+    rig.run_for(1s);
+    // What was missed is made up for once.
+    CHECK(rig.server.fetches.size() <= 3 + 2 + 5);
+    CHECK(rig.server.fetches.size() >= 3 + 2);
+}
+
+TEST_CASE("Bridge: the first pull comes at a random moment of the first interval",
+          "[sync][bridge][property]") {
+    Instant earliest = never;
+    Instant latest = always;
+    for_each_seed(
+        [&](Seed seed) {
+            BridgeRig rig{{}, policies::bridge(), seed};
+            rig.board.empty = {"s"};
+            rig.start();
+            REQUIRE(rig.world.run_until([&] { return !rig.server.fetches.empty(); }, 30s));
+            earliest = std::min(earliest, rig.world.now());
+            latest = std::max(latest, rig.world.now());
+        },
+        100);
+    if (from_environment("BELAY_SEEDS", 2000) < 50) return;
+    CHECK(elapsed(Instant{}, earliest) < 5s);
+    CHECK(elapsed(Instant{}, latest) > 25s);
+}
+
+TEST_CASE("Bridge: a session that is gone here is forgotten, one that is empty gets its scene",
+          "[sync][bridge][unit]") {
+    BridgeRig rig;
+    rig.board.scenes["gone"] = {"x", ms(1)};
+    rig.server.scenes = rig.board.scenes;
+    rig.server.scenes["empty"] = {"y", ms(1)};
+    rig.board.empty = {"empty"};
+    rig.start();
+    rig.run_for(30s);
+    CHECK(rig.board.scenes["empty"].content == "y");
+    rig.board.empty.clear();
+    rig.board.scenes.erase("gone");
+    rig.bridge->changed("gone");
+    rig.server.fetches.clear();
+    rig.server.pushes.clear();
+    rig.run_for(5min);
+    CHECK(std::count(rig.server.fetches.begin(), rig.server.fetches.end(), "gone") == 0);
+    CHECK(rig.server.pushes.empty());
+}
+
+// ---- outages -------------------------------------------------------------------------------------
+
+TEST_CASE("Bridge: while the remote is away one call at a time looks for it, then all go on",
+          "[sync][bridge][unit]") {
+    BridgeRig rig{{.pull = {.interval = 10s}, .outage_wait = {FullJitter{}, Cap{8s}, 1s}},
+                  Policy{MaxAttempts{1}}};
+    for (int i = 0; i < 50; ++i) rig.board.empty.push_back("s" + std::to_string(i));
+    rig.start();
+    rig.run_for(10s);
+    REQUIRE(rig.kind() == Kind::connected);
+    rig.server.mood = Mood::fails;
+    REQUIRE(rig.world.run_until([&] { return rig.kind() != Kind::connected; }, 20s));
+    rig.server.fetches.clear();
+    const Instant since = rig.world.now();
+    Instant last = since;
+    for (std::size_t n = 1; n <= 100; ++n) {
+        REQUIRE(rig.world.run_until([&] { return rig.server.fetches.size() >= n; }, 9s));
+        REQUIRE(rig.server.fetches.size() == n);
+        CHECK(elapsed(last, rig.world.now()) <= 8s);
+        last = rig.world.now();
+    }
+    CHECK(elapsed(since, last) > 200s);  // 4 s each, but for the first ones
+    CHECK(rig.kind() == Kind::reconnecting);
+    CHECK(rig.bridge->connectivity().attempt == 100);
+    CHECK(rig.bridge->connectivity().since <= since);
+    rig.server.mood = Mood::works;
+    REQUIRE(rig.world.run_until([&] { return rig.kind() == Kind::connected; }, 9s));
+    rig.run_for(0s);
+    CHECK(rig.server.fetches.size() == 100 + 50);
+}
+
+TEST_CASE("Bridge: what a server asks to wait is waited, and shown as an outage",
+          "[sync][bridge][unit]") {
+    // The call is over by then, or its policy waits.
+    for (const std::uint32_t attempts : {1U, 5U}) {
+        BridgeRig rig{hourly(),
+                      Policy{Backoff{FullJitter{}, Cap{10s}, 100ms}, MaxAttempts{attempts}}};
+        begin(rig);
+        rig.server.mood = Mood::fails;
+        rig.server.failure = {.cause = Cause::overloaded, .retry_after = 10min};
+        rig.edit("s", "1", 2);
+        REQUIRE(rig.world.run_until([&] { return rig.kind() != Kind::connected; }, 1s));
+        CHECK(rig.bridge->connectivity().reason.cause == Cause::overloaded);
+        rig.run_for(599s);
+        CHECK(rig.server.fetches.size() == 1);
+        rig.run_for(1s);
+        CHECK(rig.server.fetches.size() == 2);
+    }
+}
+
+TEST_CASE("Bridge: a remote that never answers is a failure, and is told that nobody waits",
+          "[sync][bridge][unit]") {
+    BridgeRig rig{hourly(), Policy{MaxAttempts{2}}};
+    begin(rig);
+    rig.server.mood = Mood::hangs;
+    rig.edit("s", "1", 2);
+    rig.run_for(10s);
+    REQUIRE(rig.server.kept_fetches.size() == 1);
+    CHECK(rig.server.kept_fetches[0].wanted());
+    rig.run_for(1s);
+    CHECK_FALSE(rig.server.kept_fetches[0].wanted());
+    CHECK(rig.kind() == Kind::connected);  // the second attempt is under way
+    rig.run_for(10s);
+    CHECK(rig.kind() == Kind::disconnected);
+    CHECK(rig.bridge->connectivity().reason.cause == Cause::timed_out);
+    // Answers that come too late change nothing.
+    const std::size_t lines = rig.told.size();
+    rig.server.kept_fetches[0](std::optional<Drawing>{Drawing{"late", ms(99)}});
+    rig.run_for(0s);
+    CHECK(rig.told.size() == lines);
+    CHECK(rig.board.applied.empty());
+}
+
+TEST_CASE("Bridge: an AttemptTimeout of the policy counts, if it is shorter",
+          "[sync][bridge][unit]") {
+    BridgeRig rig{hourly(), Policy{MaxAttempts{1}, AttemptTimeout{2s}}};
+    begin(rig);
+    rig.server.mood = Mood::hangs;
+    rig.edit("s", "1", 2);
+    rig.run_for(2400ms);
+    CHECK(rig.kind() == Kind::connected);
+    rig.run_for(200ms);
+    CHECK(rig.kind() == Kind::disconnected);
+}
+
+TEST_CASE("Bridge: a session that the remote dies of does not keep the others from going on",
+          "[sync][bridge][unit]") {
+    BridgeRig rig{{.answer_within = 1s}};
+    rig.server.moods["poison"] = Mood::hangs;
+    for (const char* name : {"a", "b", "c"}) rig.server.scenes[name] = {"0", ms(1)};
+    rig.board.empty = {"a", "b", "c"};
+    rig.start();
+    rig.edit("poison", "x", 1);
+    for (int i = 2; i < 30; ++i) {
+        rig.run_for(1min);
+        rig.edit("a", std::to_string(i), i);
+        rig.server.scenes["b"] = {std::to_string(i), ms(i)};
+    }
+    rig.run_for(5min);
+    CHECK(rig.server.scenes["a"].content == "29");
+    CHECK(rig.board.scenes["b"].content == "29");
+    rig.server.moods.clear();
+    rig.run_for(5min);
+    CHECK(rig.server.scenes["poison"].content == "x");
+}
+
+TEST_CASE("Bridge: a session with an error of its own waits longer and longer; the others do not",
+          "[sync][bridge][unit]") {
+    BridgeRig rig{hourly()};
+    begin(rig);
+    rig.server.moods["bad"] = Mood::fails;
+    rig.server.failure = {Cause::permanent};
+    rig.edit("bad", "x", 1);
+    rig.run_for(1h);
+    const std::size_t errors = rig.count("error bad fetch permanent");
+    CHECK(errors > 60);
+    CHECK(errors < 300);
+    CHECK(rig.kind() == Kind::connected);
+    rig.edit("s", "1", 2);
+    rig.run_for(1s);
+    CHECK(rig.server.scenes["s"].content == "1");
+    rig.server.moods.clear();
+    rig.run_for(61s);
+    CHECK(rig.server.scenes["bad"].content == "x");
+}
+
+// ---- bad sides -----------------------------------------------------------------------------------
+
+TEST_CASE("Bridge: a local side that throws or fails is told, and tried again",
+          "[sync][bridge][unit]") {
+    BridgeRig rig;
+    begin(rig);
+    rig.board.throws = true;
+    rig.server.scenes["s"] = {"theirs", ms(5)};
+    rig.edit("s", "mine", 4);
+    rig.run_for(5min);
+    CHECK(rig.count("error  list lost") >= 9);
+    CHECK(rig.count("error s read lost") >= 3);
+    rig.board.throws = false;
+    rig.board.error = make_error_code(std::errc::io_error);
+    rig.told.clear();
+    rig.run_for(5min);
+    CHECK(rig.count("error s read") >= 3);
+    rig.board.error = {};
+    rig.board.refuses = make_error_code(std::errc::io_error);
+    rig.told.clear();
+    rig.run_for(5min);
+    CHECK(rig.count("error s apply") >= 3);
+    CHECK(rig.count("conflict") == 0);
+    rig.board.refuses = {};
+    rig.told.clear();
+    rig.run_for(61s);
+    CHECK(rig.told == Told{"conflict s here mine there theirs kept remote"});
+    CHECK(rig.board.scenes["s"].content == "theirs");
+}
+
+TEST_CASE("Bridge: a remote that throws, or drops questions, is away", "[sync][bridge][unit]") {
+    for (const Mood mood : {Mood::throws, Mood::drops}) {
+        BridgeRig rig{hourly()};
+        begin(rig);
+        rig.server.mood = mood;
+        rig.edit("s", "1", 2);
+        rig.run_for(10min);
+        CHECK(rig.kind() == Kind::reconnecting);
+        CHECK(rig.bridge->connectivity().reason.cause == Cause::lost);
+        rig.server.mood = Mood::works;
+        rig.run_for(61s);
+        CHECK(rig.server.scenes["s"].content == "1");
+    }
+}
+
+TEST_CASE("Bridge: a fetch that fails without a cause has failed", "[sync][bridge][unit]") {
+    BridgeRig rig{hourly()};
+    begin(rig);
+    rig.server.mood = Mood::fails;
+    rig.server.failure = {};
+    rig.edit("s", "1", 2);
+    rig.run_for(1min);
+    CHECK(rig.kind() != Kind::connected);
+}
+
+TEST_CASE("Bridge: sessions may have any name, scenes any content and stamp",
+          "[sync][bridge][unit]") {
+    BridgeRig rig;
+    const std::string huge(10'000, 'n');
+    const std::string bytes{"\0\xFF\n", 3};
+    rig.board.scenes = {{"", {"", {}}}, {huge, {"h", ms(1)}}};
+    rig.server.scenes[bytes] = {std::string(1'000'000, 'x'), {.wall = WallTime::max()}};
+    rig.board.empty = {bytes};
+    rig.start();
+    rig.run_for(30s);
+    CHECK(rig.server.scenes == rig.board.scenes);
+    CHECK(rig.board.scenes.size() == 3);
+    rig.edit("", "1", 1);
+    rig.edit(huge, "2", 2);
+    rig.run_for(1s);
+    CHECK(rig.server.scenes[""].content == "1");
+    CHECK(rig.server.scenes[huge].content == "2");
+}

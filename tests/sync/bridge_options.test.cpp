@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+// Goal: the defaults that the page gives; options that cannot be are said so. Method: one by one.
+#include <belay/sync/bridge_options.hpp>
+
+#include "support/aborts.hpp"
+#include "support/catch.hpp"
+#include "support/sync/bridge_rig.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+TEST_CASE("BridgeOptions have the defaults of the page", "[sync][bridge_options][unit]") {
+    const BridgeOptions options;
+    CHECK(options.pull.interval == 30s);
+    CHECK(options.pull.enabled);
+    CHECK(options.push.debounce == 500ms);
+    CHECK(options.push.enabled);
+    CHECK(options.answer_within == 10s);
+    CHECK(options.calls_max == 8);
+    CHECK(options.outage_wait.max_delay(0) == 1s);
+    CHECK(options.outage_wait.max_delay(1) == 2s);
+    CHECK(options.outage_wait.max_delay(100) == 60s);
+    CHECK(options.outage_wait.min_delay(100) == 0s);
+}
+
+TEST_CASE("BridgeOptions that cannot be are said so", "[sync][bridge_options][unit]") {
+    const auto says = [](const BridgeOptions& options) {
+        return aborts_with([&] { BridgeRig rig{options}; });
+    };
+    using Text = std::string;
+    CHECK(says({.pull = {.interval = 0s}}).find("pull.interval must be > 0ns") != Text::npos);
+    CHECK(says({.push = {.debounce = -1ns}}).find("push.debounce must be >= 0ns") != Text::npos);
+    CHECK(says({.answer_within = 0s}).find("answer_within must be > 0ns") != Text::npos);
+    CHECK(says({.calls_max = 0}).find("calls_max must be > 0") != Text::npos);
+    CHECK(says({.pull = {.enabled = false}, .push = {.enabled = false}})
+              .find("push or pull must be enabled") != Text::npos);
+}
+
+TEST_CASE("BridgeOptions at their limits", "[sync][bridge_options][unit]") {
+    BridgeRig rig{{.pull = {.interval = 1ns}, .push = {.debounce = 0ns}, .calls_max = 1}};
+    rig.start();
+    rig.edit("s", "1", 1);
+    CHECK(rig.world.run_until([&] { return rig.count("pushed s") == 1; }, 1us));
+    BridgeRig other{{.pull = {.interval = forever},
+                     .push = {.debounce = forever},
+                     .answer_within = forever,
+                     .calls_max = ~std::size_t{0}}};
+    other.start();
+    other.edit("s", "1", 1);
+    other.run_for(24h);
+    CHECK(other.server.pushes.empty());
+    other.bridge->stop();
+    other.run_for(1s);
+    CHECK(other.server.pushes.size() == 1);
+}

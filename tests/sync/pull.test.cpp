@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+// Goal: a Pull brings what is newer here, tells of edits that are lost by it, and pushes nothing.
+#include <belay/sync/pull.hpp>
+
+#include "support/catch.hpp"
+#include "support/sync/bridge_rig.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+TEST_CASE("Pull applies what is newer, and changes nothing there", "[sync][pull][unit]") {
+    sim::World world{Seed{1}};
+    sim::Host& host = world.host("here");
+    Board board;
+    Server server;
+    std::vector<std::string> told;
+    server.scenes["s"] = {"1", ms(5)};
+    board.empty = {"s"};
+    Pull pull{std::ref(board), std::ref(server), policies::bridge(),
+              BridgePullOptions{.interval = 10s}, Witness{&told}};
+    static_assert(MachineLike<decltype(pull)>);
+    host.attach(pull);
+    pull.start();
+    world.run_for(10s);
+    CHECK(board.scenes["s"].content == "1");
+    board.scenes["s"] = {"an edit that goes nowhere", ms(6)};
+    world.run_for(1min);
+    CHECK(board.scenes["s"].stamp == ms(6));
+    server.scenes["s"] = {"2", ms(7)};
+    world.run_for(10s);
+    CHECK(board.scenes["s"].content == "2");
+    CHECK(told ==
+          std::vector<std::string>{
+              "connected", "conflict s here an edit that goes nowhere there 2 kept remote"});
+    CHECK(server.pushes.empty());
+    pull.stop();
+    world.run_for(0s);
+    CHECK(pull.ended());
+}
