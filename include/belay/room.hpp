@@ -5,6 +5,7 @@
 
 #include <belay/room/access.hpp>
 #include <belay/room/audit_like.hpp>
+#include <belay/room/audited.hpp>
 #include <belay/room/authorizer_like.hpp>
 #include <belay/room/document_like.hpp>
 #include <belay/room/journal_rooms.hpp>

@@ -91,6 +91,13 @@ TEST_CASE("A forwarded ip counts where proxies are named, and only the last that
     CHECK_FALSE(IpAddress::parse(std::string_view{"1.2.3.4\0", 8}).has_value());
 }
 
+TEST_CASE("A list of words has whole words", "[adapter][beast_listener_options][unit]") {
+    CHECK(detail::WordList{"chat"}.has("chat"));
+    CHECK(detail::WordList{"mqtt, chat ,x"}.has("chat"));
+    CHECK_FALSE(detail::WordList{"chats,a chat"}.has("chat"));
+    CHECK_FALSE(detail::WordList{""}.has("chat"));
+}
+
 TEST_CASE("A key is 16 bytes of base64", "[adapter][beast_listener_options][unit]") {
     CHECK(detail::is_websocket_key("dGhlIHNhbXBsZSBub25jZQ=="));
     CHECK_FALSE(detail::is_websocket_key("dGhlIHNhbXBsZSBub25jZQ="));

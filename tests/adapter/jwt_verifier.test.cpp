@@ -19,9 +19,9 @@ namespace jwt = belay_test::jwt;
 
 namespace {
 
-constexpr WallTime now{1'500'000'000s};
-constexpr JwtAlgorithm rs256 = JwtAlgorithm::rs256;
-const std::string good = R"({"sub":"ann","exp":1500000100})";
+constexpr WallTime test_now{1'500'000'000s};
+constexpr JwtAlgorithm by_rsa = JwtAlgorithm::rs256;
+const std::string good_claims = R"({"sub":"ann","exp":1500000100})";
 
 JwtVerifier verifier_of(JwtOptions options, std::vector<JwtKey> keys = {{JwtMaker::secret()}}) {
     auto made = JwtVerifier::make(std::move(options), std::move(keys));
@@ -29,7 +29,8 @@ JwtVerifier verifier_of(JwtOptions options, std::vector<JwtKey> keys = {{JwtMake
     return std::move(*made);
 }
 /// Nothing if it is believed.
-std::error_code verdict(const JwtVerifier& verifier, std::string_view token, WallTime at = now) {
+std::error_code verdict(const JwtVerifier& verifier, std::string_view token,
+                        WallTime at = test_now) {
     const auto claims = verifier.verify(token, at);
     return claims ? std::error_code{} : claims.error();
 }
@@ -44,7 +45,7 @@ TEST_CASE("The tokens of RFC 7515 have the signatures of their keys",
     const JwtVerifier hs =
         verifier_of({.issuer = "joe"}, {{*detail::from_base64url(jwt::rfc_secret)}});
     const JwtVerifier rs =
-        verifier_of({.algorithm = rs256, .issuer = "joe"}, {{std::string{jwt::rfc_public_key}}});
+        verifier_of({.algorithm = by_rsa, .issuer = "joe"}, {{std::string{jwt::rfc_public_key}}});
     const WallTime then{1300819379s};
     // All but the subject, which they lack.
     CHECK(verdict(hs, jwt::rfc_hs256, then) == JwtErrc::bad_subject);
@@ -63,16 +64,16 @@ TEST_CASE("Tokens of another implementation are believed", "[adapter][jwt_verifi
     const JwtVerifier hs =
         verifier_of({.issuer = "https://id.example", .audience = "board"},
                     {{"node-secret-of-thirty-two-bytes!", "k1"}, {JwtMaker::secret(), "k2"}});
-    const auto claims = hs.verify(jwt::node_hs256, now);
+    const auto claims = hs.verify(jwt::node_hs256, test_now);
     REQUIRE(claims);
     CHECK(claims->subject == "ann");
     CHECK(claims->expires == WallTime{2'000'000'000s});
     CHECK(claims->json.find("\"name\":\"Ann \u00c4\"") != std::string::npos);
-    CHECK(hs.valid_for(*claims, now) == 500'000'000s + 30s);
+    CHECK(hs.valid_for(*claims, test_now) == 500'000'000s + 30s);
 
-    const JwtVerifier rs = verifier_of({.algorithm = rs256, .subject = JwtSubject::decimal},
+    const JwtVerifier rs = verifier_of({.algorithm = by_rsa, .subject = JwtSubject::decimal},
                                        {{std::string{jwt::node_public_key}, "rsa-1"}});
-    const auto numbered = rs.verify(jwt::node_rs256, now);
+    const auto numbered = rs.verify(jwt::node_rs256, test_now);
     REQUIRE(numbered);
     CHECK(numbered->subject == "42");
 }
@@ -82,7 +83,8 @@ TEST_CASE("A key is chosen by its name among the given ones, and by nothing else
     const std::string other(32, 'o');
     const JwtVerifier two = verifier_of({}, {{JwtMaker::secret(), "a"}, {other, "b"}});
     const auto with = [&](const std::string& kid, const std::string& key) {
-        return verdict(two, JwtMaker::hs256(good, R"({"alg":"HS256","kid":)" + kid + "}", key));
+        return verdict(two,
+                       JwtMaker::hs256(good_claims, R"({"alg":"HS256","kid":)" + kid + "}", key));
     };
     CHECK_FALSE(with("\"a\"", JwtMaker::secret()));
     CHECK_FALSE(with("\"b\"", other));
@@ -91,9 +93,10 @@ TEST_CASE("A key is chosen by its name among the given ones, and by nothing else
     CHECK(with("\"\"", other) == JwtErrc::unknown_key);
     CHECK(with("7", other) == JwtErrc::unknown_key);
     CHECK(with("\"/dev/null\"", "") == JwtErrc::unknown_key);
-    CHECK(verdict(two, JwtMaker::hs256(good)) == JwtErrc::unknown_key);
+    CHECK(verdict(two, JwtMaker::hs256(good_claims)) == JwtErrc::unknown_key);
     // The only one, without a name, is for all.
-    CHECK_FALSE(verdict(verifier_of({}), JwtMaker::hs256(good, R"({"alg":"HS256","kid":"x"})")));
+    CHECK_FALSE(
+        verdict(verifier_of({}), JwtMaker::hs256(good_claims, R"({"alg":"HS256","kid":"x"})")));
 }
 
 TEST_CASE("Keys that are weak, unreadable or ambiguous are not taken",
@@ -113,11 +116,11 @@ TEST_CASE("Keys that are weak, unreadable or ambiguous are not taken",
     CHECK_FALSE(taken(hs256, {{pem}}));  // a public key is no secret
     CHECK_FALSE(taken(hs256, {{secret, "a"}, {secret + "x", "a"}}));
     CHECK_FALSE(taken(hs256, {{secret, "a"}, {secret + "x"}}));
-    CHECK(taken(rs256, {{pem}}));
-    CHECK_FALSE(taken(rs256, {{secret}}));
-    CHECK_FALSE(taken(rs256, {{pem.substr(0, pem.size() / 2)}}));
-    CHECK_FALSE(taken(rs256, {{RsaPair{1024}.public_pem()}}));
-    CHECK_FALSE(taken(rs256, {{pem, "a"}, {"", "b"}}));
+    CHECK(taken(by_rsa, {{pem}}));
+    CHECK_FALSE(taken(by_rsa, {{secret}}));
+    CHECK_FALSE(taken(by_rsa, {{pem.substr(0, pem.size() / 2)}}));
+    CHECK_FALSE(taken(by_rsa, {{RsaPair{1024}.public_pem()}}));
+    CHECK_FALSE(taken(by_rsa, {{pem, "a"}, {"", "b"}}));
     for (const Duration leeway : {Duration{-1}, Duration{10min} + Duration{1}}) {
         const auto made = JwtVerifier::make({.leeway = leeway}, {{secret}});
         REQUIRE_FALSE(made);
@@ -129,7 +132,7 @@ TEST_CASE("Headers that ask for anything else are refused before a key is touche
           "[adapter][jwt_verifier][fault]") {
     const JwtVerifier hs = verifier_of({});
     const auto of = [&](const std::string& header) {
-        return verdict(hs, JwtMaker::hs256(good, header));
+        return verdict(hs, JwtMaker::hs256(good_claims, header));
     };
     CHECK_FALSE(of(R"({"alg":"HS256"})"));
     for (const char* const wrong :
@@ -146,18 +149,18 @@ TEST_CASE("Headers that ask for anything else are refused before a key is touche
     }
     // The public key as a secret: the oldest trick.
     const RsaPair pair{2048};
-    const JwtVerifier rs = verifier_of({.algorithm = rs256}, {{pair.public_pem()}});
-    CHECK_FALSE(verdict(rs, pair.rs256(good)));
-    CHECK(verdict(rs, JwtMaker::hs256(good, R"({"alg":"HS256"})", pair.public_pem())) ==
+    const JwtVerifier rs = verifier_of({.algorithm = by_rsa}, {{pair.public_pem()}});
+    CHECK_FALSE(verdict(rs, pair.rs256(good_claims)));
+    CHECK(verdict(rs, JwtMaker::hs256(good_claims, R"({"alg":"HS256"})", pair.public_pem())) ==
           JwtErrc::wrong_algorithm);
-    CHECK(verdict(rs, JwtMaker::hs256(good, R"({"alg":"RS256"})", pair.public_pem())) ==
+    CHECK(verdict(rs, JwtMaker::hs256(good_claims, R"({"alg":"RS256"})", pair.public_pem())) ==
           JwtErrc::bad_signature);
-    CHECK(verdict(rs, RsaPair{2048}.rs256(good)) == JwtErrc::bad_signature);
+    CHECK(verdict(rs, RsaPair{2048}.rs256(good_claims)) == JwtErrc::bad_signature);
 }
 
 TEST_CASE("The form of a token is strict", "[adapter][jwt_verifier][fault]") {
     const JwtVerifier hs = verifier_of({});
-    const std::string token = JwtMaker::hs256(good);
+    const std::string token = JwtMaker::hs256(good_claims);
     REQUIRE_FALSE(verdict(hs, token));
     CHECK(verdict(hs, "") == JwtErrc::missing);
     for (const std::string& broken :
@@ -257,8 +260,8 @@ TEST_CASE("No mutation of a token is believed", "[adapter][jwt_verifier][propert
     Random bits{Seed{7}};
     const RsaPair pair{2048};
     const JwtVerifier hs = verifier_of({}),
-                      rs = verifier_of({.algorithm = rs256}, {{pair.public_pem()}});
-    const std::string tokens[] = {JwtMaker::hs256(good), pair.rs256(good)};
+                      rs = verifier_of({.algorithm = by_rsa}, {{pair.public_pem()}});
+    const std::string tokens[] = {JwtMaker::hs256(good_claims), pair.rs256(good_claims)};
     for (int round = 0; round < 20'000; ++round) {
         const std::size_t which = round % 10 == 0 ? 1 : 0;
         std::string token = tokens[which];

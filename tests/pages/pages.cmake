@@ -61,6 +61,7 @@ foreach(page IN ITEMS backoff breaker bridge bring-your-own-socket budget call c
 endforeach()
 belay_page(docs/call.md BELOW Coroutines)
 belay_page(docs/link.md BELOW Serving)
+belay_page(docs/room.md BELOW "A server of rooms")
 belay_page(docs/link.md BELOW Coroutines)
 belay_page(docs/link.md BELOW HTTP)
 belay_page(docs/room.md BELOW Persistence)

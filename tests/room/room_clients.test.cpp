@@ -254,9 +254,9 @@ TEST_CASE("RoomManager: a full document says so, and keeps its editors",
           "[room][room_clients][sim]") {
     sim::World world{Seed{3}};
     std::vector<std::string> told;
-    RoomDisk disk;
+    RoomScript disk;
     sim::Host& server = world.host("server");
-    RoomManager rooms{DiskRooms{disk, server}, EveryoneEdits{}, RoomOptions{}, RoomEar{&told},
+    RoomManager rooms{ScriptedRooms{disk, server}, EveryoneEdits{}, RoomOptions{}, RoomEar{&told},
                       YjsDocument{{.bytes_max = 100}}};
     server.attach(rooms);
     rooms.start();

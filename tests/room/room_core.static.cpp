@@ -13,7 +13,7 @@ namespace {
 constexpr RoomOptions room_defaults{};
 
 struct Life {
-    RoomCore core{room_defaults, Instant{}, Instant{}};
+    RoomCore core{Instant{}, room_defaults, Instant{}};
     Random bits{Seed{7}};
     Instant now{};
     int saves = 0;

@@ -4,6 +4,7 @@
 #include <belay/room/room_manager.hpp>
 
 #include "support/catch.hpp"
+#include "support/room/disk_rooms.hpp"
 #include "support/room/room_world.hpp"
 #include "support/seeds.hpp"
 
@@ -15,7 +16,7 @@ namespace {
 
 RoomOptions small_room_options() {
     RoomOptions options;
-    options.client_bytes_max = 2000;
+    options.client_bytes_max = 400;
     options.piece_bytes_max = 1024;
     options.unload_after = 1min;
     options.sweep_every = 20s;
@@ -32,7 +33,7 @@ struct Chaos {
         w.world.network().window_bytes(600);
         for (std::uint64_t i = 1; i <= 4; ++i)
             editors.push_back(std::make_unique<RoomEditor>(w, "e" + std::to_string(i), i));
-        w.disk.flush_takes = std::chrono::milliseconds(draw(20));
+        w.disk.flush_takes = std::chrono::milliseconds(draw(1) == 0 ? draw(20) : draw(500));
         w.disk.load_takes = std::chrono::milliseconds(draw(500));
         w.disk.save_takes = std::chrono::milliseconds(draw(3000));
         w.disk.keeps_failed = draw(1) == 0;
@@ -163,6 +164,54 @@ TEST_CASE("RoomManager: under all faults nothing is lost that anybody has seen, 
             CHECK(chaos.w.disk.saving_max == 1);
         },
         300);
+}
+
+TEST_CASE("RoomManager over a log: what was seen is there after each power loss",
+          "[room][room_faults][sim]") {
+    for_each_seed(
+        [](Seed seed) {
+            using Rooms = RoomManager<JournalRoomsOnDisk, EveryoneEdits>;
+            sim::World world{seed};
+            std::uint64_t starts = 0;
+            sim::Host& server = world.host("server", [&](sim::Host& h) {
+                auto opened = open_rooms(h.disk(), {.log_bytes_max = 8192}, ++starts);
+                REQUIRE(opened);
+                auto rooms = std::make_unique<Rooms>(std::move(*opened), EveryoneEdits{},
+                                                     small_room_options());
+                h.attach(*rooms);
+                rooms->start();
+                h.listen(1, [r = rooms.get()](sim::Accepted a) {
+                    r->accept(Coded<sim::Accepted>{std::move(a)}, YjsProtocol{},
+                              {.board = "board"});
+                });
+                return rooms;
+            });
+            RoomEditor alice{world, "alice", 1};
+            RoomEditor bob{world, "bob", 2};
+            std::vector<Bytes> by_alice;
+            for (int life = 0; life < 10; ++life) {
+                alice.dial();
+                bob.dial();
+                const std::uint64_t edits = 1 + uniform_upto(world.bits(), 30);
+                for (std::uint64_t i = 0; i < edits; ++i) {
+                    by_alice.push_back(alice.type(std::string(1 + i, 'x')));
+                    world.run_for(std::chrono::milliseconds(uniform_upto(world.bits(), 400)));
+                }
+                std::vector<Bytes> seen;
+                for (const Bytes& update : by_alice) {
+                    if (bob.has(update)) seen.push_back(update);
+                }
+                alice.hang_up();
+                bob.hang_up();
+                world.restart(server);
+                RoomEditor reader{world, "reader" + std::to_string(life), 3};
+                reader.dial();
+                world.run_for(2s);
+                CHECK(reader.synced);
+                for (const Bytes& update : seen) CHECK(reader.has(update));
+            }
+        },
+        200);
 }
 
 TEST_CASE("RoomManager: frames of no sense: no crash, no hang, nobody else notices",

@@ -6,7 +6,7 @@
 #include <concepts>     // std::invocable
 #include <memory>       // std::shared_ptr
 #include <string>       // std::string
-#include <type_traits>  // std::is_nothrow_destructible_v
+#include <type_traits>  // std::remove_cvref
 #include <utility>      // std::move; before asio, which in Boost 1.74 uses std::exchange without
 
 #include <belay/adapter/asio_loop.hpp>
@@ -105,32 +105,30 @@ struct ListenerHooks {
     }
 };
 
-/// The stream that a callable takes accepted connections of.
-template <class F>
-struct StreamTakenBy {
-    using Type = boost::beast::tcp_stream;
-};
+/// What a callable takes, where it says so.
+template <class Call>
+struct TakenByCall;
+template <class C, class R, class A>
+struct TakenByCall<R (C::*)(A)> : std::remove_cvref<A> {};
+template <class C, class R, class A>
+struct TakenByCall<R (C::*)(A) const> : std::remove_cvref<A> {};
+template <class C, class R, class A>
+struct TakenByCall<R (C::*)(A) noexcept> : std::remove_cvref<A> {};
+template <class C, class R, class A>
+struct TakenByCall<R (C::*)(A) const noexcept> : std::remove_cvref<A> {};
+
 template <class T>
-struct StreamOfCall;
-template <class C, class R, class S>
-struct StreamOfCall<R (C::*)(BeastAccepted<S>)> {
+struct StreamOf {};
+template <class S>
+struct StreamOf<BeastAccepted<S>> {
     using Type = S;
 };
-template <class C, class R, class S>
-struct StreamOfCall<R (C::*)(BeastAccepted<S>) const> {
-    using Type = S;
-};
-template <class C, class R, class S>
-struct StreamOfCall<R (C::*)(BeastAccepted<S>) noexcept> {
-    using Type = S;
-};
-template <class C, class R, class S>
-struct StreamOfCall<R (C::*)(BeastAccepted<S>) const noexcept> {
-    using Type = S;
-};
+/// The stream of the accepted connections that a callable takes.
 template <class F>
-    requires requires { typename StreamOfCall<decltype(&F::operator())>::Type; }
-struct StreamTakenBy<F> : StreamOfCall<decltype(&F::operator())> {};
+struct StreamTakenBy : StreamOf<BeastAccepted<>> {};
+template <class F>
+    requires requires { typename TakenByCall<decltype(&F::operator())>::type; }
+struct StreamTakenBy<F> : StreamOf<typename TakenByCall<decltype(&F::operator())>::type> {};
 template <class F>
 concept TakesTls = NeedsTls<typename StreamTakenBy<F>::Type>;
 

@@ -52,7 +52,7 @@ public:
     };
 
     /// `started` is where the sweeps of all rooms begin.
-    constexpr RoomCore(const RoomOptions& options, Instant started, Instant now) noexcept
+    constexpr RoomCore(Instant started, const RoomOptions& options, Instant now) noexcept
         : options_{&options}, started_{started}, last_activity_{now} {}
 
     [[nodiscard]] constexpr Actions step(Event event, Turn& turn) noexcept {

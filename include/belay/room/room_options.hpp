@@ -78,7 +78,7 @@ struct RoomOptions {
     bool viewers_awareness = true;
     /// Who is here is forgotten when it is not renewed for so long.
     Duration awareness_within = std::chrono::seconds{30};
-    std::size_t awareness_bytes_max = std::size_t{64} << 10;
+    std::size_t awareness_bytes_max = std::size_t{16} << 10;
     std::size_t awareness_ids_per_client_max = 8;
 };
 

@@ -3,10 +3,11 @@
 /// YjsProtocol: the frames of y-websocket, as Yjs's WebsocketProvider speaks them.
 #pragma once
 
-#include <algorithm>    // std::binary_search, std::sort
-#include <cstddef>      // std::size_t
-#include <string_view>  // std::string_view
-#include <vector>       // std::vector
+#include <algorithm>         // std::binary_search, std::sort
+#include <cstddef>           // std::size_t
+#include <initializer_list>  // std::initializer_list
+#include <string_view>       // std::string_view
+#include <vector>            // std::vector
 
 #include <belay/core/order.hpp>
 #include <belay/room/room_protocol_like.hpp>
@@ -58,18 +59,15 @@ struct YjsProtocol {
         const BytesView payload = message.payload;
         switch (message.kind) {
             case Kind::state_vector:
-                return frame(0, 0, payload.empty() ? BytesView{nothing, 1} : payload);
+                return frame({0, 0}, payload.empty() ? BytesView{nothing, 1} : payload);
             case Kind::state:
-                return frame(0, 1, payload.empty() ? BytesView{nothing, 2} : payload);
+                return frame({0, 1}, payload.empty() ? BytesView{nothing, 2} : payload);
             case Kind::update:
-                return frame(0, 2, payload);
-            case Kind::awareness: {
-                Bytes out{std::byte{1}};
-                yjs::append_varbytes(out, payload);
-                return out;
-            }
+                return frame({0, 2}, payload);
+            case Kind::awareness:
+                return frame({1}, payload);
             case Kind::denied:
-                return frame(2, 0, payload);
+                return frame({2, 0}, payload);
             case Kind::query_awareness:
             case Kind::nothing:
                 break;
@@ -86,6 +84,7 @@ struct YjsProtocol {
     }
 
     /// Whether two state vectors have no client id in common.
+    // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): it is symmetric
     [[nodiscard]] bool disjoint(BytesView a, BytesView b) const {
         const std::vector<std::uint64_t> ours = ids(a);
         const std::vector<std::uint64_t> theirs = ids(b);
@@ -99,11 +98,10 @@ struct YjsProtocol {
 private:
     static constexpr std::byte nothing[2]{};
 
-    [[nodiscard]] static Bytes frame(unsigned type, unsigned step, BytesView payload) {
+    [[nodiscard]] static Bytes frame(std::initializer_list<unsigned> head, BytesView payload) {
         Bytes out;
         out.reserve(payload.size() + 10);
-        yjs::append_varuint(out, type);
-        yjs::append_varuint(out, step);
+        for (const unsigned number : head) yjs::append_varuint(out, number);
         yjs::append_varbytes(out, payload);
         return out;
     }

@@ -3,6 +3,7 @@
 /// A server of rooms and its clients in a simulated world, with a storage that can be told to fail.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <stdexcept>
@@ -21,7 +22,7 @@ using namespace belay;
 // ---- storage -----------------------------------------------------------------------------------
 
 /// What survives the server's process, and what its storage is told to do.
-struct RoomDisk {
+struct RoomScript {
     MemoryRooms durable{};
     Duration load_takes{};
     Duration flush_takes{};
@@ -41,10 +42,10 @@ struct RoomDisk {
     std::optional<std::string> lags{};
 };
 
-/// A storage over a RoomDisk, in one process.
-class DiskRooms {
+/// A storage over a RoomScript, in one process.
+class ScriptedRooms {
 public:
-    DiskRooms(RoomDisk& disk, sim::Host& host)
+    ScriptedRooms(RoomScript& disk, sim::Host& host)
         : disk_{&disk}, host_{&host}, working_{disk.durable} {}
 
     void load(std::string_view id, Completion<LoadedRoom> done) {
@@ -117,11 +118,11 @@ private:
         host_->after(d, std::forward<F>(f));
     }
 
-    RoomDisk* disk_;
+    RoomScript* disk_;
     sim::Host* host_;
     MemoryRooms working_;  // what is stored, and what is appended since
 };
-static_assert(PersistenceLike<DiskRooms>);
+static_assert(PersistenceLike<ScriptedRooms>);
 
 // ---- rights ------------------------------------------------------------------------------------
 
@@ -196,14 +197,14 @@ struct RoomEar {
     void on_stopped(std::error_code e) { told->push_back("stopped: " + (e ? e.message() : "")); }
 };
 
-using TestRooms = RoomManager<DiskRooms, ListedRights, RoomEar>;
+using TestRooms = RoomManager<ScriptedRooms, ListedRights, RoomEar>;
 
 /// A world with one server, which listens at port 1. Who dials is known by the host's name.
 struct RoomWorld {
     explicit RoomWorld(Seed seed = Seed{1}, RoomOptions o = {})
         : options{o}, world{seed}, server{world.host("server", [this](sim::Host& h) {
               auto rooms = std::make_unique<TestRooms>(
-                  DiskRooms{disk, h}, ListedRights{&rights, &h}, options, RoomEar{&told});
+                  ScriptedRooms{disk, h}, ListedRights{&rights, &h}, options, RoomEar{&told});
               h.attach(*rooms);
               rooms->start();
               h.listen(1, [this, r = rooms.get()](sim::Accepted a) {
@@ -224,7 +225,7 @@ struct RoomWorld {
     void run(Duration d) { world.run_for(d); }
 
     RoomOptions options;
-    RoomDisk disk{};
+    RoomScript disk{};
     RoomRights rights{};
     std::vector<std::string> told{};
     std::map<std::string, RoomRequest> requests{};
@@ -267,18 +268,25 @@ class RoomEditor {
 public:
     using Kind = RoomMessage::Kind;
 
+    RoomEditor(sim::World& world, const std::string& name, std::uint64_t author)
+        : host_{&world.host(name)}, author_{author} {}
     RoomEditor(RoomWorld& rooms, const std::string& name, std::uint64_t author)
-        : host_{&rooms.world.host(name)}, author_{author} {}
+        : RoomEditor{rooms.world, name, author} {}
 
     void dial() {
         hang_up();
         closed_with = 0;
         synced = false;
+        heard_at_ = host_->now();
         line_ = std::make_unique<Line>(*this);
         host_->attach(*line_);
     }
     void hang_up() { line_.reset(); }
-    [[nodiscard]] bool online() const { return line_ && !line_->link->ended(); }
+    /// As Yjs's client sees it, which gives up who says nothing for 30 s.
+    [[nodiscard]] bool online() const {
+        return line_ && !line_->link->ended() &&
+               elapsed(heard_at_, host_->now()) < std::chrono::seconds{30};
+    }
 
     /// Types, and sends it if it is online.   Returns: the update.
     Bytes type(std::string_view text) {
@@ -293,7 +301,9 @@ public:
     }
     void say(const RoomMessage& message) { raw(YjsProtocol{}.write(message)); }
     void raw(const Bytes& frame) {
-        if (online()) static_cast<void>(line_->link->send(frame));
+        if (!online()) return;
+        line_->waiting.push_back(frame);
+        line_->drain();
     }
     /// All of its document, as bytes that are equal for equal documents.
     [[nodiscard]] Bytes document() {
@@ -335,10 +345,16 @@ private:
             if (editor->stalled_) return;
             const bool was = link->opened();
             link->advance(now, 64, [&](const Bytes& coded, Lane) { editor->hear(coded); });
+            if (link->take_writable()) drain();
             if (!was && link->opened()) editor->say({Kind::state_vector, editor->vector()});
+        }
+        void drain() {
+            while (!waiting.empty() && link->send(waiting.front()) != SendResult::busy)
+                waiting.pop_front();
         }
         RoomEditor* editor;
         Waker waker{};
+        std::deque<Bytes> waiting{};
         std::optional<ServedLink<sim::Tcp>> link{};
     };
 
@@ -347,6 +363,7 @@ private:
         if (document_.check(update).value_or(false)) static_cast<void>(document_.apply(update));
     }
     void hear(const Bytes& coded) {
+        heard_at_ = host_->now();
         if (coded.front() == std::byte{1}) {
             closed_with = static_cast<int>(coded[1]) | static_cast<int>(coded[2]) << 8;
             return;
@@ -404,6 +421,7 @@ private:
     std::uint64_t clock_ = 0;
     std::uint64_t awareness_clock_ = 0;
     bool stalled_ = false;
+    Instant heard_at_{};
     YjsDocument document_{};
     std::unique_ptr<Line> line_;
 };

@@ -51,8 +51,8 @@ struct Upgrade {
         if (request.count(Field::origin) != 0 && !origin.passes(options.origins)) {
             return Verdict{WebSocketErrc::origin_refused, 403};
         }
-        if (!options.subprotocol.empty() &&
-            !lists_word(joined(request, "Sec-WebSocket-Protocol"), options.subprotocol)) {
+        const std::string offered = joined(request, "Sec-WebSocket-Protocol");
+        if (!options.subprotocol.empty() && !WordList{offered}.has(options.subprotocol)) {
             return Verdict{WebSocketErrc::subprotocol_refused, 400};
         }
         return std::nullopt;

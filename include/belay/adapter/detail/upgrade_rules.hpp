@@ -168,15 +168,18 @@ private:
     return true;
 }
 
-/// Whether a header's list of words has this one.
-[[nodiscard]] inline bool lists_word(std::string_view list, std::string_view word) {
-    while (!list.empty()) {
-        const auto comma = list.find(',');
-        if (trimmed(list.substr(0, comma)) == word) return true;
-        if (comma == std::string_view::npos) break;
-        list.remove_prefix(comma + 1);
+/// Words with commas between them, as headers have them.
+struct WordList {
+    std::string_view text;
+
+    [[nodiscard]] bool has(std::string_view word) const noexcept {
+        for (std::string_view rest = text;;) {
+            const auto comma = rest.find(',');
+            if (trimmed(rest.substr(0, comma)) == word) return true;
+            if (comma == std::string_view::npos) return false;
+            rest.remove_prefix(comma + 1);
+        }
     }
-    return false;
-}
+};
 
 }  // namespace belay::inline BELAY_ABI::detail

@@ -13,6 +13,7 @@
 
 #include <belay/core/instant.hpp>
 #include <belay/core/order.hpp>
+#include <belay/queue/storage_like.hpp>
 #include <belay/room/detail/json_text.hpp>
 #include <belay/room/lib0.hpp>
 #include <belay/room/room_options.hpp>
@@ -77,6 +78,7 @@ public:
     /// Of the next end.
     [[nodiscard]] Instant deadline() const noexcept { return expires_at_; }
 
+    [[nodiscard]] std::size_t size() const noexcept { return entries_.size(); }
     [[nodiscard]] bool changed() const noexcept { return !changed_.empty(); }
     /// What has changed since the last call, for all clients, its authors included.
     [[nodiscard]] Bytes take_changes() {
@@ -117,6 +119,7 @@ private:
         said_.clear();
         yjs::Lib0Reader in{said};
         const std::uint64_t count = in.varuint();
+        if (count > entries_max()) return RoomErrc::frame_too_large;
         for (std::uint64_t i = 0; i < count && !in.failed(); ++i) {
             Said s{};
             s.id = in.varuint();
@@ -155,9 +158,13 @@ private:
         std::size_t has = 0;
         for (const auto& [id, entry] : entries_) has += entry.socket == socket ? 1U : 0U;
         // Those that are gone count too, for the memory that they take.
-        return has < options_->awareness_ids_per_client_max &&
-               entries_.size() / 2 / options_->clients_per_room_max <
-                   options_->awareness_ids_per_client_max;
+        return has < options_->awareness_ids_per_client_max && entries_.size() < entries_max();
+    }
+    /// Of those that are here, and of those that have just gone.
+    [[nodiscard]] std::size_t entries_max() const noexcept {
+        const std::size_t each = 2 * options_->awareness_ids_per_client_max;
+        const std::size_t clients = smaller(options_->clients_per_room_max, no_limit / each);
+        return clients * each;
     }
     void set(std::uint64_t id, Entry& entry, AwarenessSpeaker from, const Said& said, Instant now) {
         const bool gone = said.state == "null";

@@ -144,6 +144,7 @@ private:
                 room.waker.touch();
                 break;
             case Kind::query_awareness:
+                pay(seat, room.awareness.size() / 16);
                 delivery_.tell_awareness(seat, true, now_);
                 break;
             case Kind::denied:
@@ -182,6 +183,10 @@ private:
         if (frames == 0 || seat.stage != SeatStage::member) return;
         const Duration each = Duration{std::chrono::seconds{1}} / options_.frames_per_second;
         seat.paid_until = after(larger(seat.paid_until, now_), saturating_multiply(each, frames));
+        // However much it asks for, it must be heard again before it counts as silent.
+        const Duration most = saturating_add(saturating_multiply(each, options_.frames_burst),
+                                             options_.heartbeat.every / 2);
+        seat.paid_until = smaller(seat.paid_until, after(now_, most));
         const Instant read_at =
             before(seat.paid_until, saturating_multiply(each, options_.frames_burst));
         if (read_at > now_) seat.read_at = larger(seat.read_at, read_at);

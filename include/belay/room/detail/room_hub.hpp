@@ -100,8 +100,8 @@ public:
         else if (rooms_.size() >= options_.rooms_max)
             error = RoomErrc::too_many;
         if (error) return nullptr;
-        auto made = rooms_nest_.template make<Room>(*this, std::string{board}, empty_, options_,
-                                                    started_, now_);
+        auto made = rooms_nest_.template make<Room>(*this, std::string{board}, empty_, started_,
+                                                    options_, now_);
         Room& room = *made;
         rooms_.emplace(room.id, std::move(made));
         vault_.begin_load(room, now_);

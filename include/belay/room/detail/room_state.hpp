@@ -27,8 +27,8 @@ struct PendingUpdate {
 ///
 /// Thread safety: the manager's home thread.
 struct RoomBase {
-    RoomBase(std::string name, const RoomOptions& options, Instant started, Instant now)
-        : id{std::move(name)}, core{options, started, now}, awareness{options} {}
+    RoomBase(std::string name, Instant started, const RoomOptions& options, Instant now)
+        : id{std::move(name)}, core{started, options, now}, awareness{options} {}
     RoomBase(const RoomBase&) = delete;
     RoomBase& operator=(const RoomBase&) = delete;
 
@@ -64,9 +64,9 @@ struct RoomBase {
 /// With its document.
 template <class Document>
 struct RoomState : RoomBase {
-    RoomState(std::string name, const Document& empty, const RoomOptions& options, Instant started,
+    RoomState(std::string name, const Document& empty, Instant started, const RoomOptions& options,
               Instant now)
-        : RoomBase{std::move(name), options, started, now}, document{empty} {}
+        : RoomBase{std::move(name), started, options, now}, document{empty} {}
     Document document;
 };
 
