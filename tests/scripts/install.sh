@@ -5,6 +5,7 @@
 #   need PACKAGE PROBE WHY   notes PACKAGE unless PROBE is there: a command, include:<header>, file:<path>;
 #                            header and path may be patterns
 #   node_packages FOLDER     installs what the lockfile in tests/node/FOLDER names, once
+#   whiteboard_page          builds the page of examples/whiteboard
 #   install_needed           installs what was noted, and says what and why; returns 2 where it cannot
 
 needed_packages=()
@@ -95,13 +96,25 @@ need_node() {
 
 # Without them the tests that need them are left out, and say so.
 node_packages() {
-    local folder=tests/node/$1
+    npm_packages "tests/node/$1" --omit=dev || echo "its tests are left out" >&2
+}
+
+# npm_packages FOLDER [OPTION...]
+npm_packages() {
+    local folder=$1
+    shift
     cmp -s "$folder/package-lock.json" "$folder/node_modules/.installed-lock.json" && return
-    if ! (cd "$folder" && npm ci --omit=dev --no-audit --no-fund --loglevel=error </dev/null); then
-        echo "npm could not install what $folder/package-lock.json names: its tests are left out" >&2
-        return
+    if ! (cd "$folder" && npm ci "$@" --no-audit --no-fund --loglevel=error </dev/null); then
+        echo "npm could not install what $folder/package-lock.json names" >&2
+        return 1
     fi
     cp "$folder/package-lock.json" "$folder/node_modules/.installed-lock.json"
+}
+
+# The page of the whiteboard, from its sources and what these import.
+whiteboard_page() {
+    local folder=examples/whiteboard/web
+    npm_packages "$folder" && (cd "$folder" && npm run --silent build >/dev/null)
 }
 
 # For tests/scripts/tidy.py, and its test.
