@@ -15,6 +15,11 @@ ADAPTERS = {
     "with_sqlite3": "sqlite3/[>=3.40 <4]",
     "with_lmdb": "lmdb/[>=0.9.24 <1]",
     "with_hiredis": "hiredis/[>=1.0 <2]",
+    "with_boost": "boost/[>=1.74 <2]",
+    "with_asio": "asio/[>=1.22 <2]",
+    "with_openssl": "openssl/[>=1.1.1 <4]",
+    "with_nlohmann_json": "nlohmann_json/[>=3.9 <4]",
+    "with_libcurl": "libcurl/[>=7.66 <9]",
 }
 
 

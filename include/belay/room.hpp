@@ -4,8 +4,12 @@
 #pragma once
 
 #include <belay/room/document_like.hpp>
+#include <belay/room/journal_rooms.hpp>
 #include <belay/room/lib0.hpp>
+#include <belay/room/memory_rooms.hpp>
 #include <belay/room/opaque_document.hpp>
+#include <belay/room/persistence_error.hpp>
+#include <belay/room/persistence_like.hpp>
 #include <belay/room/room_errc.hpp>
 #include <belay/room/yjs_document.hpp>
 #include <belay/room/yjs_error.hpp>

@@ -43,3 +43,8 @@ TEST_CASE("AsioTcp: what waits leaves to a peer that only sends no more",
           "[adapter][asio_tcp][fault]") {
     TcpSuite::half_closed_in_a_drain();
 }
+
+TEST_CASE("AsioTcp hears what was whole before an answer was cut, wherever that is",
+          "[adapter][asio_tcp][fault]") {
+    TcpSuite::behind_a_bad_network();
+}

@@ -6,12 +6,13 @@
 #include <cstdlib>
 #include <string>
 
+#include "support/adapter/certificate.hpp"
 #include "support/adapter/node_server.hpp"
 #include "support/adapter/websocket_rig.hpp"
 #include "support/catch.hpp"
-#include "support/temporary_directory.hpp"
 
 using namespace belay;
+using belay_test::Certificate;
 using belay_test::NodeServer;
 
 namespace {
@@ -20,21 +21,6 @@ namespace ssl = boost::asio::ssl;
 using Secure = BeastWebSocket<boost::beast::ssl_stream<boost::beast::tcp_stream>>;
 using Socketed = BeastWebSocket<boost::beast::ssl_stream<boost::asio::ip::tcp::socket>>;
 static_assert(explain::transport_like<Socketed>());
-
-/// Signed by itself, for a name alone.
-struct Certificate {
-    explicit Certificate(const std::string& name) {
-        const std::string command =
-            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 "
-            "-subj /CN=test -addext 'subjectAltName=" +
-            name + "' -keyout " + key() + " -out " + file() + " 2>/dev/null";
-        REQUIRE(std::system(command.c_str()) == 0);
-    }
-    [[nodiscard]] std::string file() const { return directory / "certificate.pem"; }
-    [[nodiscard]] std::string key() const { return directory / "key.pem"; }
-    [[nodiscard]] std::vector<std::string> arguments() const { return {file(), key()}; }
-    belay_test::TemporaryDirectory directory;
-};
 
 /// Dials the server by a name, trusting what it is told to.
 template <class Transport = Secure>

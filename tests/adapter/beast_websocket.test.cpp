@@ -14,6 +14,7 @@
 #include "support/adapter/node_server.hpp"
 #include "support/adapter/websocket_rig.hpp"
 #include "support/catch.hpp"
+#include "support/posix/proxy.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
@@ -225,6 +226,56 @@ TEST_CASE("Peers that break the rules, or stop, end the connection",
         while (app.ends == 0) context.run_one_for(1ms), context.restart();
         CHECK(app.failure == failure_of(LinkErrc::attempt_timed_out));
     }
+}
+
+TEST_CASE("A network that cuts a handshake or an answer anywhere ends the connection, and no more",
+          "[adapter][beast_websocket][fault]") {
+    if (!NodeServer::is_here()) return;
+    NodeServer server;
+    belay_test::Proxy proxy{server.port};
+    using belay_test::Fate;
+    std::size_t connected = 0;
+    std::size_t whole = 0;
+    // The handshake's answer has 129 bytes, that to the message 22.
+    for (std::size_t bytes = 0; bytes < 151; bytes += 6) {
+        for (const Fate::Then then : {Fate::Then::cut, Fate::Then::end, Fate::Then::reset}) {
+            INFO("after " << bytes << " bytes");
+            proxy.script({.to_client = {bytes, then, bytes % 12 == 0}});
+            belay_test::WebSocketRig<Plain> rig{[&](auto& io) {
+                return Plain{io, {"127.0.0.1", proxy.port()}, {.target = "/echo"}};
+            }};
+            rig.until([&] { return rig.app.state == LinkState::connected || rig.app.ends > 0; });
+            if (rig.app.ends == 0) ++connected;
+            static_cast<void>(rig.link.send(Bytes(20, std::byte{'a'})));
+            CHECK((rig.failure().cause == Cause::lost || rig.app.failure.cause == Cause::refused));
+            whole += rig.app.messages.size();
+        }
+    }
+    CHECK(connected > 0);
+    CHECK(whole == 0);
+    proxy.script({{.trickle = true}, {.trickle = true}});
+    belay_test::WebSocketRig<Plain> rig{[&](auto& io) {
+        return Plain{io, {"127.0.0.1", proxy.port()}, {.target = "/echo"}};
+    }};
+    rig.connect();
+    CHECK(rig.link.send(Bytes(20, std::byte{'a'})) == SendResult::sent);
+    CHECK(rig.message() == std::string(20, 'a'));
+}
+
+TEST_CASE("A network that swallows all is noticed by the pongs that do not come",
+          "[adapter][beast_websocket][fault]") {
+    if (!NodeServer::is_here()) return;
+    NodeServer server;
+    belay_test::Proxy proxy{server.port};
+    using Watched = Heartbeat<Plain>;
+    belay_test::WebSocketRig<Watched> rig{[&](auto& io) {
+        return Watched{Plain{io, {"127.0.0.1", proxy.port()}, {.target = "/quiet"}},
+                       HeartbeatOptions{.every = 20ms, .dead_after = 500ms}};
+    }};
+    rig.connect();
+    proxy.now(belay_test::Fate::Then::swallow);
+    CHECK(rig.failure() == failure_of(LinkErrc::heartbeat_lost));
+    CHECK(proxy.swallowed() > 0);
 }
 
 TEST_CASE("A token goes into a header or the query, and nowhere else",

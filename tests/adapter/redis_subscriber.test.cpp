@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Goal: the example that speaks Redis's protocol by a framing of its own hears what is published, and
-// again when the server was killed. Method: the example's process, a real server.
+// again when the server was killed, or the network failed. Method: the example's process, a real server,
+// a proxy of ours between them.
 #include "e2e/process.hpp"
 #include "support/adapter/redis_server.hpp"
 #include "support/catch.hpp"
+#include "support/posix/proxy.hpp"
 #include "support/posix/raw_socket.hpp"
 
 using namespace belay_test;
@@ -22,6 +24,29 @@ TEST_CASE("The Redis subscriber hears what is published, over an outage",
     CHECK(example.says("$6\r\nsecond\r\n"));
     server.freeze();
     server.thaw();
+    CHECK(server.ask({"PUBLISH", "news", "end"}) == "1");
+    CHECK(example.wait() == 0);
+}
+
+TEST_CASE("The Redis subscriber hears nothing by half over a network that fails",
+          "[adapter][redis_subscriber][integration]") {
+    const std::uint16_t port = RawSocket::listen().port();
+    RedisServer server{{"--port", std::to_string(port)}};
+    Proxy proxy{port};
+    // The subscription is answered by 33 bytes; what is published first breaks off in its middle.
+    proxy.script({{.trickle = true}, {60, Fate::Then::reset, true}});
+    e2e::Process example{{REDIS_SUBSCRIBER_BINARY, std::to_string(proxy.port()), "news"}};
+    REQUIRE(example.says("subscribe\r\n$4\r\nnews\r\n:1\r\n"));
+    proxy.script({});
+    CHECK(server.ask({"PUBLISH", "news", "broken off"}) == "1");
+    REQUIRE(e2e::eventually([&] { return proxy.connections() == 2; }));
+    REQUIRE(e2e::eventually([&] { return server.ask({"PUBLISH", "news", "second"}) == "1"; }));
+    CHECK(example.says("$6\r\nsecond\r\n"));
+    CHECK(example.text().find("broken") == std::string::npos);
+    proxy.now(Fate::Then::hold);
+    CHECK(server.ask({"PUBLISH", "news", "late"}) == "1");
+    proxy.now(Fate::Then::pass);
+    CHECK(example.says("$4\r\nlate\r\n"));
     CHECK(server.ask({"PUBLISH", "news", "end"}) == "1");
     CHECK(example.wait() == 0);
 }

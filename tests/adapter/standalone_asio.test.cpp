@@ -32,4 +32,5 @@ TEST_CASE("AsioTcp over the sockets of the standalone asio", "[adapter][standalo
     SECTION("bytes on the wire") { Suite::bytes_on_the_wire(); }
     SECTION("a slow peer in a drain") { Suite::slow_peer_in_a_drain(); }
     SECTION("half-closed in a drain") { Suite::half_closed_in_a_drain(); }
+    SECTION("behind a bad network") { Suite::behind_a_bad_network(); }
 }

@@ -3,10 +3,12 @@
 // expect-error to the next, has an error of that text; with BELAY_CONTROL all of them compile.
 #include <belay/backoff/backoff.hpp>
 #include <belay/core/tee.hpp>
+#include <belay/link/awaitable.hpp>
 #include <belay/link/bounds.hpp>
 #include <belay/link/bundle.hpp>
 #include <belay/link/endpoints.hpp>
 #include <belay/link/heartbeat.hpp>
+#include <belay/link/http_like.hpp>
 #include <belay/link/supervisor.hpp>
 #include <belay/link/validated.hpp>
 #include <belay/link/with_token.hpp>
@@ -368,3 +370,66 @@ void use() {
 #endif
 }
 }  // namespace supervisor_observer_without_options
+
+// expect-error: HttpRequest: on_chunk must be noexcept
+namespace on_chunk_that_may_throw {
+belay::HttpRequest use(std::string& text) {
+    return {
+        .on_chunk = [&text](const belay::HttpResponse&, std::string_view piece)
+#if defined(BELAY_CONTROL)
+                        noexcept
+#endif
+        { text += piece; }
+    };
+}
+}  // namespace on_chunk_that_may_throw
+
+// expect-error: HttpLike: request.. must return a handle
+namespace http_without_handle {
+struct Http {
+#if defined(BELAY_CONTROL)
+    struct Handle {};
+    Handle request(belay::HttpRequest, belay::Completion<belay::HttpResponse>) { return {}; }
+#else
+    bool request(belay::HttpRequest, belay::Completion<belay::HttpResponse>) { return true; }
+#endif
+};
+static_assert(belay::explain::http_like<Http>());
+}  // namespace http_without_handle
+
+// expect-error: Supervisor::send: a message must be of the transport's message_type; of text or a
+namespace text_as_message {
+struct Transport {
+    using message_type = belay::Bytes;
+    struct Connection {
+        belay::SendResult send(const belay::Bytes&) noexcept { return belay::SendResult::sent; }
+    };
+    Connection open(belay::Link<belay::Bytes>) { return {}; }
+};
+auto use(belay::Supervisor<Transport, belay::MaxAttempts>& link) {
+#if defined(BELAY_CONTROL)
+    return link.send({std::byte{1}, std::byte{2}});
+#else
+    return link.send("text");
+#endif
+}
+}  // namespace text_as_message
+
+// expect-error: co_await connected.link., receive.link.: the link's observer must be a
+namespace awaited_without_observer {
+struct Transport {
+    using message_type = int;
+    struct Connection {
+        belay::SendResult send(const int&) noexcept { return belay::SendResult::sent; }
+    };
+    Connection open(belay::Link<int>) { return {}; }
+};
+#if defined(BELAY_CONTROL)
+using Observer = belay::LinkAwaits<int>;
+#else
+using Observer = belay::NoObserver;
+#endif
+bool use(belay::Supervisor<Transport, belay::MaxAttempts, Observer>& link) {
+    return belay::receive(link).await_ready();
+}
+}  // namespace awaited_without_observer

@@ -9,8 +9,9 @@ planted in copies of the recipe, and found.
 
 import contextlib
 import importlib.util
-import itertools
+import json
 import pathlib
+import re
 import shutil
 import sys
 import tempfile
@@ -172,6 +173,37 @@ def inspect(root, folder):
     return recipe, test
 
 
+# What an adapter may include of other projects: the option of the recipe, its package, and the feature of the port.
+# The longest beginning counts.
+THIRD_PARTIES = {
+    "sqlite3.h": ("with_sqlite3", "sqlite3", "sqlite3"),
+    "lmdb.h": ("with_lmdb", "lmdb", "lmdb"),
+    "hiredis/": ("with_hiredis", "hiredis", "hiredis"),
+    "boost/": ("with_boost", "boost", "boost"),
+    "boost/asio/ssl": ("with_openssl", "openssl", "openssl"),
+    "asio/": ("with_asio", "asio", "asio"),
+    "openssl/": ("with_openssl", "openssl", "openssl"),
+    "nlohmann/": ("with_nlohmann_json", "nlohmann_json", "nlohmann-json"),
+    "curl/": ("with_libcurl", "libcurl", "curl"),
+}
+SYSTEM = ("sys/", "fcntl.h", "poll.h", "unistd.h", "pthread.h", "netinet/", "arpa/", "errno.h")
+
+
+def included_by_adapters(root):
+    """The third parties whose headers the adapters include; ValueError names one that nobody packages."""
+    found = set()
+    for path in sorted((root / "include" / "belay" / "adapter").rglob("*.hpp")):
+        for header in re.findall(r"^\s*#\s*include\s*[<\"]([^>\"]+)[>\"]", path.read_text(), re.MULTILINE):
+            of_the_standard = "." not in header and "/" not in header
+            if header.startswith(("belay/", *SYSTEM)) or of_the_standard:
+                continue
+            matching = [start for start in THIRD_PARTIES if header.startswith(start)]
+            if not matching:
+                raise ValueError(f"{path.name} includes {header}, which neither recipe nor port brings")
+            found.add(THIRD_PARTIES[max(matching, key=len)])
+    return found
+
+
 class ConanRecipeTest(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
@@ -210,15 +242,34 @@ class ConanRecipeTest(unittest.TestCase):
         self.assertEqual(libraries, {"Linux": ["pthread"], "FreeBSD": ["pthread"], "Windows": [], "Macos": []})
 
     def test_adapters_bring_what_they_adapt(self):
-        libraries = {"with_sqlite3": "sqlite3", "with_lmdb": "lmdb", "with_hiredis": "hiredis"}
-        self.assertEqual(set(load(ROOT / "conanfile.py").options), set(libraries))
-        for chosen in itertools.product((False, True), repeat=len(libraries)):
+        included = {name: package for name, package, _ in included_by_adapters(ROOT)}
+        self.assertEqual(set(load(ROOT / "conanfile.py").options), set(included))
+        libraries = {name: included[name] for name in load(ROOT / "conanfile.py").options}
+        alone = [tuple(name == one for name in libraries) for one in libraries]
+        for chosen in [*alone, (False,) * len(libraries), (True,) * len(libraries)]:
             recipe = made(ROOT / "conanfile.py", **dict(zip(libraries, chosen)))
             recipe.requirements()
             self.assertEqual([reference.split("/")[0] for reference, _ in recipe.required],
                              [name for name, on in zip(libraries.values(), chosen) if on])
             # The headers of belay include theirs.
             self.assertTrue(all(traits.get("transitive_headers") for _, traits in recipe.required))
+
+    def test_the_port_has_a_feature_for_each(self):
+        port = json.loads((ROOT / "packaging" / "vcpkg" / "vcpkg.json").read_text())
+        self.assertEqual(sorted(port["features"]), sorted(feature for _, _, feature in included_by_adapters(ROOT)))
+        for name, feature in port["features"].items():
+            # Boost is many ports.
+            self.assertTrue(all(each == name or each.startswith(f"{name}-") for each in feature["dependencies"]), name)
+            self.assertTrue(feature["dependencies"], name)
+
+    def test_an_adapter_of_another_library_is_seen(self):
+        header = self.folder / "include" / "belay" / "adapter" / "kafka.hpp"
+        header.parent.mkdir(parents=True)
+        header.write_text("#include <vector>\n#include <sys/socket.h>\n#include <boost/asio/ssl.hpp>\n")
+        self.assertEqual(included_by_adapters(self.folder), {("with_openssl", "openssl", "openssl")})
+        header.write_text("#include <librdkafka/rdkafka.h>\n")
+        with self.assertRaisesRegex(ValueError, "rdkafka"):
+            included_by_adapters(self.folder)
 
     def test_the_test_of_the_package(self):
         _, test = inspect(ROOT, self.folder)

@@ -83,6 +83,7 @@ need_adapter_libraries() {
     need libasio-dev include:asio.hpp "the asio without Boost under the same"
     need libssl-dev include:openssl/ssl.h "TLS under the Beast adapter"
     need nlohmann-json3-dev include:nlohmann/json.hpp "the JSON of the nlohmann adapter"
+    need libcurl4-openssl-dev include:curl/curl.h "the HTTP client under the curl adapter, and of a recipe"
 }
 
 # What runs the real Yjs and other peers of the tests.

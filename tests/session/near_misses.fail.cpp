@@ -157,3 +157,20 @@ void use(belay_test::MinimalSessionQueue queue) {
 #endif
 }
 }  // namespace session_without_options
+
+// expect-error: Session: SessionOptions follow the queue
+namespace session_observer_without_options {
+struct App {
+    void on_accepted(std::uint64_t) {}
+};
+
+void use(belay_test::MinimalSessionQueue queue) {
+#if defined(BELAY_CONTROL)
+    belay::Session session{belay_test::MinimalBytesTransport{0}, belay::MaxAttempts{3},
+                           std::move(queue), belay::SessionOptions{}, App{}};
+#else
+    belay::Session session{belay_test::MinimalBytesTransport{0}, belay::MaxAttempts{3},
+                           std::move(queue), App{}};
+#endif
+}
+}  // namespace session_observer_without_options

@@ -2,6 +2,7 @@
 // Goal: sync works without exceptions and RTTI. Method: a program without framework.
 #include <belay/call/policies.hpp>
 #include <belay/sync.hpp>
+#include <belay/sync/event_stream.hpp>
 
 #include <cstdio>
 
@@ -80,5 +81,9 @@ int main() {
     bool right = holds(result.synced_count == 2 && result.conflict_count == 1, "counts");
     right = holds(store.read({"s", "a"}).value() == "2", "value") && right;
     right = holds(bridge_works(), "bridge") && right;
+    EventStream events;
+    std::string_view bytes = "id: 1\ndata: a\n\n";
+    const auto event = events.next(bytes);
+    right = holds(event && event->data == "a" && events.last_event_id() == "1", "event") && right;
     return right ? 0 : 1;
 }

@@ -64,6 +64,7 @@ BELAY_DETAIL_HOOK(OnWritable, on_writable);
 BELAY_DETAIL_HOOK(OnUnsent, on_unsent);
 BELAY_DETAIL_HOOK(OnRoundTrip, on_round_trip);
 BELAY_DETAIL_HOOK(OnPolicyConflict, on_policy_conflict);
+BELAY_DETAIL_HOOK(LookAtWaiters, look_at_waiters);
 BELAY_DETAIL_HOOK(OnNetworkSuspect, on_network_suspect);
 BELAY_DETAIL_HOOK(OnIdle, on_idle);
 BELAY_DETAIL_HOOK(OnAccepted, on_accepted);

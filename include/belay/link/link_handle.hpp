@@ -21,8 +21,17 @@ enum class Command : std::uint32_t {
     force,
     drain,
     probe,
+    look,
     send
 };
+
+/// What a stop() that comes behind it does not void: a gate is shut or open whatever else happens,
+/// and somebody waits.
+[[nodiscard]] constexpr bool outlives_stop(std::uint32_t command) noexcept {
+    return command == static_cast<std::uint32_t>(Command::shut) ||
+           command == static_cast<std::uint32_t>(Command::open) ||
+           command == static_cast<std::uint32_t>(Command::look);
+}
 
 /// What a command is about, beside what it is.
 struct CommandTerms {
@@ -63,6 +72,8 @@ public:
     }
 
 protected:
+    friend struct LinkCommandsOf;
+
     static part::Event<M> make(detail::Command command,
                                const detail::CommandTerms& terms = {}) noexcept {
         part::Event<M> event;
@@ -77,6 +88,15 @@ protected:
     }
 
     detail::Ref<detail::LinkBox<M>> box_;
+};
+
+/// Gives those commands that are no function of a handle: to look at the coroutines that wait, when
+/// what was commanded before is done.
+struct LinkCommandsOf {
+    template <class M>
+    static void give(const LinkCommands<M>& commands, Command command) {
+        static_cast<void>(commands.command(command));
+    }
 };
 
 }  // namespace detail

@@ -44,6 +44,7 @@ struct SupervisorHooks {
     using Unsent = Hook<OnUnsent, S, M, Lane>;
     using RoundTrip = Hook<OnRoundTrip, S, Duration, Lane>;
     using PolicyConflict = Hook<OnPolicyConflict, S, Duration, Lane>;
+    using Look = Hook<LookAtWaiters, S>;  // of LinkAwaits alone
 
     template <class O>
     [[nodiscard]] static consteval bool explain() {

@@ -107,15 +107,13 @@ public:
     /// turn the status changes at once, and the observer is told when the running hook has
     /// returned, before anything else; nothing follows it but what a later start() brings.
     void stop() {
-        // What was queued before the stop is void, but a gate is shut or open whatever else
-        // happens, and a connection that has ended already must not linger.
+        // What was queued before the stop is void, but a connection that has ended already must
+        // not linger.
         box_->discard_unless([this](const part::Event<message_type>& event) {
             if (event.kind == part::EventKind::closed) {
                 return event.epoch == live_.epoch() && !event.goodbye;
             }
-            return event.kind == part::EventKind::command &&
-                   (event.code == static_cast<std::uint32_t>(detail::Command::shut) ||
-                    event.code == static_cast<std::uint32_t>(detail::Command::open));
+            return event.kind == part::EventKind::command && detail::outlives_stop(event.code);
         });
         if (line_.in_turn()) return step({.input = timeline::Input::stop});
         now_ = detail::larger(now_, box_->waker().now());
@@ -163,7 +161,8 @@ public:
     Reconnect reconnect_now(bool force = false) {
         const Instant now = detail::larger(now_, box_->waker().now());
         const Instant at = core_.manual_attempt_at(now, force);
-        post(force ? detail::Command::force : detail::Command::reconnect);
+        detail::LinkCommandsOf::give(handle(),
+                                     force ? detail::Command::force : detail::Command::reconnect);
         return {at <= now, at};
     }
 
@@ -186,6 +185,10 @@ public:
         if (core_.status().state != LinkState::connected) return SendResult::down;
         return live_.send(message, lane);
     }
+    template <detail::NoMessage<message_type> T>
+    SendResult send(const T&, Lane = 0) noexcept {
+        return detail::says_how_to_send<T>();
+    }
 
     [[nodiscard]] const LinkStatus& status() const noexcept { return core_.status(); }
     [[nodiscard]] const SupervisorCore<Policy>& core() const noexcept { return core_; }
@@ -201,13 +204,6 @@ private:
     friend struct detail::LifelineOf;
     using Box = detail::LinkBox<message_type>;
     using Hooks = detail::SupervisorHooks<Supervisor, message_type>;
-
-    void post(detail::Command command) {
-        part::Event<message_type> event;
-        event.kind = part::EventKind::command;
-        event.code = static_cast<std::uint32_t>(command);
-        box_->post_control(std::move(event));
-    }
 
     /// Returns: false if the supervisor is gone.
     bool run_events(unsigned& left, const driver::TurnGuard& guard) {
@@ -328,6 +324,8 @@ private:
                 Turn turn{now_, bits_};
                 return live_.probe(turn, within);
             }
+            case detail::Command::look:
+                return detail::notify<typename Hooks::Look>(observer_, *this);
             case detail::Command::send:
                 if (send(*event.message, event.lane) != SendResult::sent) {
                     detail::notify<typename Hooks::Unsent>(

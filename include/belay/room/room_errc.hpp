@@ -16,7 +16,16 @@ enum class RoomErrc {
     version_2_update = 3,        ///< an update of version 2; only version 1 is read
     malformed_state_vector = 4,  ///< the bytes are not what the format of state vectors says
     update_too_large = 5,        ///< an update that is beyond one of the limits
-    document_full = 6            ///< the document would be larger than its limit
+    document_full = 6,           ///< the document would be larger than its limit
+    bad_room_id = 7,             ///< an id of no byte, or of more than `room_id_bytes_max`
+    unknown_room = 8,            ///< there is no room of this id, or it has no history yet
+    stale_snapshot = 9,          ///< a newer one is stored, or the history is another by now
+    bad_position = 10,           ///< a snapshot that covers what is not durable
+    snapshot_damaged = 11,       ///< the bytes of a stored snapshot are not what was written
+    snapshot_missing = 12,       ///< a snapshot that was stored is not there any more
+    snapshot_misplaced = 13,     ///< of another room, another log, or of an earlier time
+    log_misplaced = 14,          ///< a log that is not the one of the rooms beside it
+    storage_busy = 15            ///< what keeps rooms has more work than it takes
 };
 
 namespace detail {
@@ -28,6 +37,15 @@ inline constexpr ErrorText room_error_texts[] = {
     {"the state vector is malformed", Cause::protocol},
     {"the update is beyond a limit", Cause::permanent},
     {"the document is full", Cause::permanent},
+    {"the id of the room is empty or too long", Cause::permanent},
+    {"the room is unknown", Cause::permanent},
+    {"the snapshot is older than what is stored", Cause::permanent},
+    {"the snapshot covers what is not durable", Cause::permanent},
+    {"the stored snapshot is damaged", Cause::corrupt},
+    {"the stored snapshot is missing", Cause::corrupt},
+    {"the stored snapshot is not the one that belongs there", Cause::corrupt},
+    {"the log is not the one of these rooms", Cause::corrupt},
+    {"the storage of rooms is busy", Cause::overloaded},
 };
 
 /// The category "belay.room".

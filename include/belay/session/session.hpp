@@ -3,7 +3,9 @@
 /// Session: delivers each operation of a durable queue exactly once, in order, over any outages.
 #pragma once
 
-#include <utility>  // std::move
+#include <concepts>     // std::same_as
+#include <type_traits>  // std::remove_cvref_t
+#include <utility>      // std::move
 
 #include <belay/session/detail/basic_session.hpp>
 #include <belay/session/detail/planted_fault.hpp>
@@ -35,10 +37,12 @@ public:
         : Session::BasicSession{std::move(transport), std::move(policy), std::move(queue),
                                 std::move(options), std::move(observer)} {}
     /// Does not compile: a session needs an id.
-    template <class T = Transport>
-    Session(Transport transport, Policy policy, Queue queue)
+    template <class... Other>
+        requires(sizeof...(Other) <= 1 &&
+                 !(std::same_as<std::remove_cvref_t<Other>, SessionOptions> || ...))
+    Session(Transport transport, Policy policy, Queue queue, Other&&...)
         : Session{std::move(transport), std::move(policy), std::move(queue), SessionOptions{}} {
-        static_assert(!sizeof(T),
+        static_assert(sizeof...(Other) > 1,
                       "Session: SessionOptions follow the queue, for a session needs an id: "
                       "Session{transport, policy, queue, SessionOptions{.id = id}}");
     }

@@ -15,6 +15,7 @@
 
 #include "support/catch.hpp"
 #include "support/posix/echo_server.hpp"
+#include "support/posix/proxy.hpp"
 #include "support/posix/raw_socket.hpp"
 
 namespace belay_test {
@@ -264,6 +265,41 @@ struct AsioTcpSuite {
         CHECK(got >= size);
         while (app.state != LinkState::stopped) step();
         CHECK(link.status().failure.cause == Cause::none);
+    }
+    /// An echo behind a network that cuts its answers after any number of bytes.
+    static void behind_a_bad_network() {
+        const std::vector<std::string> sent{"one", "", "twenty-two"};
+        constexpr std::size_t wire_bytes = 4 + 1 + 11;
+        posix::Loop<> loop;
+        EchoServer<Lines> server{loop};
+        Proxy proxy{server.port()};
+        using Then = Fate::Then;
+        for (std::size_t bytes = 0; bytes <= wire_bytes; ++bytes) {
+            for (const Then then : {Then::cut, Then::end, Then::reset, Then::pass}) {
+                INFO("after " << bytes << " bytes");
+                proxy.script({.to_client = {bytes, then, bytes % 2 == 0}});
+                Supervised rig{{"127.0.0.1", proxy.port()}};
+                const auto step = [&] {
+                    static_cast<void>(loop.run_until([] { return true; }));
+                    rig.context.restart();
+                    rig.context.poll();
+                };
+                while (rig.app.state != LinkState::connected && rig.app.ends == 0) step();
+                for (const std::string& line : sent) {
+                    const BytesView view = as_bytes(line);
+                    static_cast<void>(rig.link.send({view.begin(), view.end()}));
+                }
+                while (rig.app.ends == 0 && rig.app.messages.size() < sent.size()) step();
+                const std::size_t whole = bytes < 4 ? 0 : bytes < 5 ? 1 : bytes < 16 ? 2 : 3;
+                const std::size_t wanted = then == Then::pass ? 3 : whole;
+                const auto& got = rig.app.messages;
+                // A reset takes along what has not been read.
+                CHECK((got.size() == wanted || (then == Then::reset && got.size() < wanted)));
+                CHECK(std::equal(got.begin(), got.end(), sent.begin()));
+                if (wanted == 3) continue;
+                CHECK(rig.app.failure.cause == Cause::lost);
+            }
+        }
     }
 };
 

@@ -5,6 +5,7 @@
 
 #include <belay/core/result.hpp>
 #include <belay/room/document_like.hpp>
+#include <belay/room/persistence_like.hpp>
 
 namespace belay_test {
 
@@ -24,6 +25,32 @@ public:
     using MinimalDocument::MinimalDocument;
     [[nodiscard]] belay::Bytes state_vector() { return {}; }
     [[nodiscard]] belay::Result<belay::Bytes> diff(belay::BytesView) { return belay::Bytes{}; }
+};
+
+/// A persistence that cannot be copied or moved, and does nothing.
+class MinimalPersistence {
+public:
+    MinimalPersistence() = default;
+    MinimalPersistence(const MinimalPersistence&) = delete;
+    MinimalPersistence& operator=(const MinimalPersistence&) = delete;
+    void load(std::string_view, belay::Completion<belay::LoadedRoom>) {}
+    [[nodiscard]] belay::Result<std::uint64_t> append(std::string_view, belay::BytesView) {
+        return std::uint64_t{1};
+    }
+    [[nodiscard]] belay::Result<std::uint64_t> reset(std::string_view, const belay::Id&) {
+        return std::uint64_t{1};
+    }
+    [[nodiscard]] std::error_code erase(std::string_view) { return {}; }
+    void flush(belay::Completion<belay::PersistenceError>) {}
+    void save(std::string_view, std::span<const belay::Bytes>, std::uint64_t,
+              belay::Completion<belay::PersistenceError>) {}
+    void list(std::string_view, std::size_t, belay::Completion<belay::ListedRooms>) {}
+};
+
+/// One that asks for saves.
+class LaggingPersistence : public MinimalPersistence {
+public:
+    [[nodiscard]] std::optional<std::string> lagging() { return std::nullopt; }
 };
 
 }  // namespace belay_test

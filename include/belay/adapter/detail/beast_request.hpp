@@ -9,7 +9,7 @@
 #include <boost/beast/version.hpp>
 #include <boost/beast/websocket/rfc6455.hpp>
 
-#include <belay/adapter/detail/http_text.hpp>
+#include <belay/link/detail/http_text.hpp>
 #include <belay/adapter/websocket_error.hpp>
 #include <belay/adapter/websocket_options.hpp>
 #include <belay/core/http_failure.hpp>

@@ -9,6 +9,7 @@
 #include <utility>  // std::exchange, std::move, std::swap
 #include <vector>   // std::vector
 
+#include <belay/core/detail/heap.hpp>
 #include <belay/core/detail/intrusive.hpp>
 #include <belay/core/waker.hpp>
 
@@ -204,22 +205,12 @@ private:
     static bool before(const Entry& a, const Entry& b) noexcept {
         return a.due != b.due ? a.due < b.due : a.node->order < b.node->order;
     }
-    void rise(std::size_t place) noexcept {
-        const Entry entry = entries_[place];
-        for (; place != 0 && before(entry, entries_[(place - 1) / 2]); place = (place - 1) / 2) {
-            put(place, entries_[(place - 1) / 2]);
-        }
-        put(place, entry);
+    [[nodiscard]] auto putter() noexcept {
+        return [this](std::size_t place, const Entry& entry) { put(place, entry); };
     }
+    void rise(std::size_t place) noexcept { rise_in_heap(entries_, place, before, putter()); }
     void sink(std::size_t place) noexcept {
-        const Entry entry = entries_[place];
-        for (std::size_t child = 2 * place + 1; child < heap_; child = 2 * place + 1) {
-            if (child + 1 < heap_ && before(entries_[child + 1], entries_[child])) ++child;
-            if (!before(entries_[child], entry)) break;
-            put(place, entries_[child]);
-            place = child;
-        }
-        put(place, entry);
+        sink_in_heap(entries_, heap_, place, before, putter());
     }
 
     std::vector<Entry> entries_;

@@ -6,6 +6,7 @@
 #include <cstddef>  // std::size_t
 #include <vector>   // std::vector
 
+#include <belay/core/detail/heap.hpp>
 #include <belay/core/waker.hpp>
 
 namespace belay::inline BELAY_ABI {
@@ -79,27 +80,14 @@ private:
         nodes_[place] = &node;
         node.place = place;
     }
-    void rise(LoopNode& node) noexcept {
-        while (node.place != 0) {
-            const std::size_t place = node.place;
-            LoopNode& parent = *nodes_[(place - 1) / 2];
-            if (parent.due <= node.due) return;
-            put(node, parent.place);
-            put(parent, place);
-        }
+    [[nodiscard]] auto putter() noexcept {
+        return [this](std::size_t place, LoopNode* node) { put(*node, place); };
     }
+    void rise(LoopNode& node) noexcept { rise_in_heap(nodes_, node.place, before, putter()); }
     void sink(LoopNode& node) noexcept {
-        for (;;) {
-            const std::size_t place = node.place;
-            std::size_t child = 2 * place + 1;
-            if (child >= nodes_.size()) return;
-            if (child + 1 < nodes_.size() && nodes_[child + 1]->due < nodes_[child]->due) ++child;
-            LoopNode& first = *nodes_[child];
-            if (node.due <= first.due) return;
-            put(node, child);
-            put(first, place);
-        }
+        sink_in_heap(nodes_, nodes_.size(), node.place, before, putter());
     }
+    static bool before(const LoopNode* a, const LoopNode* b) noexcept { return a->due < b->due; }
 
     std::vector<LoopNode*> nodes_;
 };

@@ -3,6 +3,8 @@
 /// What Supervisor says of arguments that it cannot take.
 #pragma once
 
+#include <concepts>  // std::convertible_to, std::same_as
+
 #include <belay/core/observer.hpp>
 #include <belay/link/supervisor_options.hpp>
 #include <belay/link/transport_like.hpp>
@@ -13,6 +15,19 @@ namespace belay::inline BELAY_ABI {
 namespace detail {
 /// In place of an observer, where one stands in the place of the options.
 struct ObserverWithoutOptions {};
+
+/// What no message of type M can be made of by itself: text where bytes are sent.
+template <class T, class M>
+concept NoMessage = !std::convertible_to<const T&, const M&>;
+
+template <class T>
+SendResult says_how_to_send() noexcept {
+    static_assert(!std::same_as<T, T>,
+                  "Supervisor::send: a message must be of the transport's message_type; of text or "
+                  "a view make Bytes: 'const auto b = belay::as_bytes(text); link.send({b.begin(), "
+                  "b.end()})'");
+    return SendResult::refused;
+}
 }  // namespace detail
 
 template <class Transport, class Policy, class Observer>

@@ -7,6 +7,7 @@
 #include <cstdint>  // std::uint64_t
 #include <vector>   // std::vector
 
+#include <belay/core/detail/heap.hpp>
 #include <belay/core/waker.hpp>
 
 namespace belay::inline BELAY_ABI::sim::detail {
@@ -70,30 +71,19 @@ public:
     }
 
 private:
-    static bool before(const Attached& a, const Attached& b) noexcept {
-        return a.due != b.due ? a.due < b.due : a.order < b.order;
+    static bool before(const Attached* a, const Attached* b) noexcept {
+        return a->due != b->due ? a->due < b->due : a->order < b->order;
     }
     void put(std::size_t at, Attached* a) noexcept {
         heap_[at] = a;
         a->place = at;
     }
-    void rise(std::size_t at) noexcept {
-        Attached* const a = heap_[at];
-        while (at != 0 && before(*a, *heap_[(at - 1) / 2])) {
-            put(at, heap_[(at - 1) / 2]);
-            at = (at - 1) / 2;
-        }
-        put(at, a);
+    [[nodiscard]] auto putter() noexcept {
+        return [this](std::size_t at, Attached* a) { put(at, a); };
     }
+    void rise(std::size_t at) noexcept { belay::detail::rise_in_heap(heap_, at, before, putter()); }
     void sink(std::size_t at) noexcept {
-        Attached* const a = heap_[at];
-        for (std::size_t child = 2 * at + 1; child < heap_.size(); child = 2 * at + 1) {
-            if (child + 1 < heap_.size() && before(*heap_[child + 1], *heap_[child])) ++child;
-            if (!before(*heap_[child], *a)) break;
-            put(at, heap_[child]);
-            at = child;
-        }
-        put(at, a);
+        belay::detail::sink_in_heap(heap_, heap_.size(), at, before, putter());
     }
 
     std::vector<Attached*> heap_;

@@ -8,6 +8,7 @@
 #include <vector>   // std::vector
 
 #include <belay/core/assert.hpp>
+#include <belay/core/detail/heap.hpp>
 #include <belay/core/instant.hpp>
 #include <belay/work/lease.hpp>
 
@@ -207,36 +208,30 @@ private:
         heap[at] = i;
         slots_[i].place = static_cast<std::uint32_t>(at);
     }
+    [[nodiscard]] auto order() const noexcept {
+        return [this](std::uint32_t a, std::uint32_t b) { return before(a, b); };
+    }
+    [[nodiscard]] auto putter(Heap& heap) noexcept {
+        return [this, &heap](std::size_t at, std::uint32_t i) { set(heap, at, i); };
+    }
     void push(Heap& heap, std::uint32_t i) noexcept {
         heap.push_back(i);
-        rise(heap, heap.size() - 1, i);
+        rise(heap, heap.size() - 1);
     }
     /// Takes out what is at a place.
     void pop(Heap& heap, std::size_t at) noexcept {
         const std::uint32_t moved = heap.back();
         heap.pop_back();
         if (at == heap.size()) return;
-        if (at != 0 && before(moved, heap[(at - 1) / 2])) {
-            rise(heap, at, moved);
-        } else {
-            sink(heap, at, moved);
-        }
+        set(heap, at, moved);
+        rise(heap, at);
+        sink(heap, slots_[moved].place);
     }
-    void rise(Heap& heap, std::size_t at, std::uint32_t i) noexcept {
-        while (at != 0 && before(i, heap[(at - 1) / 2])) {
-            set(heap, at, heap[(at - 1) / 2]);
-            at = (at - 1) / 2;
-        }
-        set(heap, at, i);
+    void rise(Heap& heap, std::size_t at) noexcept {
+        rise_in_heap(heap, at, order(), putter(heap));
     }
-    void sink(Heap& heap, std::size_t at, std::uint32_t i) noexcept {
-        for (std::size_t child = 2 * at + 1; child < heap.size(); child = 2 * at + 1) {
-            if (child + 1 < heap.size() && before(heap[child + 1], heap[child])) ++child;
-            if (!before(heap[child], i)) break;
-            set(heap, at, heap[child]);
-            at = child;
-        }
-        set(heap, at, i);
+    void sink(Heap& heap, std::size_t at) noexcept {
+        sink_in_heap(heap, heap.size(), at, order(), putter(heap));
     }
 
     /// As `sink`, in a heap that has its highest id in front and keeps no places.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/adapter/detail/http_text.hpp
+/// \file belay/link/detail/http_text.hpp
 /// What is written into HTTP requests, and read from answers.
 #pragma once
 
@@ -31,6 +31,18 @@ inline constexpr std::size_t header_bytes_max = std::size_t{32} << 10;
 }
 [[nodiscard]] constexpr bool is_header_name(std::string_view text) noexcept {
     return is_one_word(text) && text.find_first_of(":(),/;<=>?@[\\]{}\"") == text.npos;
+}
+
+/// Whether two names of headers, schemes or hosts are one. ASCII only, whatever the locale.
+[[nodiscard]] constexpr bool is_same_name(std::string_view a, std::string_view b) noexcept {
+    constexpr auto lower = [](char c) {
+        return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    };
+    if (a.size() != b.size()) return false;
+    for (std::size_t i = 0; i < a.size(); ++i) {
+        if (lower(a[i]) != lower(b[i])) return false;
+    }
+    return true;
 }
 
 /// A text as part of a query (RFC 3986, section 2).

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/adapter/curl_http.hpp
+/// CurlHttp: HTTP requests by libcurl, on a posix::Loop.
+#pragma once
+
+#include <concepts>  // std::derived_from, std::invocable
+#include <utility>   // std::move, std::exchange
+
+#include <belay/adapter/detail/curl_core.hpp>
+#include <belay/link/http_like.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// Makes HTTP requests by libcurl, which brings TLS, HTTP/2, proxies and kept connections.
+///
+///     posix::Loop loop;
+///     CurlHttp http{loop};
+///     auto handle = http.request({.url = "https://example.com/"},
+///                                Completion<HttpResponse>{[&](auto response) noexcept {
+///                                    if (response) show(*response);
+///                                    loop.stop();
+///                                }});
+///     loop.run();
+///
+/// Certificates are verified; compressed bodies are decompressed, and limits count what comes out;
+/// no redirection is followed unless the request says so. What libcurl can do beside is chosen by a
+/// function that is called with each new handle, and answers the error of what it sets:
+///
+///     CurlHttp http{loop, [](CURL* curl) {
+///                       return curl_easy_setopt(curl, CURLOPT_CAINFO, "ca.pem");
+///                   }};
+///
+/// A body that has left is not sent again by itself: libcurl would, where a kept connection ends
+/// without an answer. Then the response says HttpErrc::lost, and who asked decides.
+///
+/// Models:        HttpLike; moves, is not copied.
+/// Thread safety: the loop's thread, or any while it is not running. libcurl is made ready for the
+///                process by the first client, whichever thread that is in.
+/// Errors:        the response's; client_failed where libcurl has no memory or refuses an option.
+/// Blocks:        never, if libcurl looks up names in a thread (`curl --version`: AsynchDNS), as
+///                those of distributions do; before libcurl 7.87 dropping a request waits for its
+///                look-up.
+/// Needs:         libcurl 7.66 or later.
+class CurlHttp {
+public:
+    /// Keeps its request going; its end aborts it. May outlive the client.
+    class Handle {
+    public:
+        Handle(Handle&&) noexcept = default;
+        Handle& operator=(Handle&& other) noexcept {
+            if (this != &other) {
+                drop();
+                core_ = std::move(other.core_);
+                transfer_ = std::move(other.transfer_);
+            }
+            return *this;
+        }
+        ~Handle() { drop(); }
+
+    private:
+        friend class CurlHttp;
+        Handle(detail::Ref<detail::CurlCore> core, detail::Ref<detail::CurlTransfer> transfer)
+            : core_{std::move(core)}, transfer_{std::move(transfer)} {}
+        void drop() noexcept {
+            if (transfer_) core_->drop(*transfer_);
+        }
+
+        detail::Ref<detail::CurlCore> core_;
+        detail::Ref<detail::CurlTransfer> transfer_;
+    };
+
+    /// `loop` must live as long as requests are made.   Throws: std::bad_alloc.
+    template <std::derived_from<posix::Poller> Loop>
+    explicit CurlHttp(Loop& loop) : CurlHttp{loop, detail::CurlConfigure{}} {}
+    /// The same; `configure(curl) -> CURLcode` is called with each request's handle.
+    template <std::derived_from<posix::Poller> Loop>
+    CurlHttp(Loop& loop, detail::CurlConfigure configure)
+        : core_{detail::Ref<detail::CurlCore>::make(loop, std::move(configure))} {
+        loop.attach(*core_);
+    }
+    CurlHttp(CurlHttp&&) noexcept = default;
+    CurlHttp& operator=(CurlHttp&& other) noexcept {
+        if (this != &other) {
+            close();
+            core_ = std::move(other.core_);
+        }
+        return *this;
+    }
+    ~CurlHttp() { close(); }
+
+    /// Starts a request; see HttpLike.
+    ///
+    /// Pre: the deadline is above 0; a HEAD has no body.
+    /// Throws: std::bad_alloc, and what `configure` throws: the Completion says no, then.
+    [[nodiscard]] Handle request(HttpRequest request, Completion<HttpResponse> completion) {
+        BELAY_PRECONDITION(static_cast<bool>(core_), "CurlHttp::request: must not be moved from");
+        BELAY_PRECONDITION(request.deadline > Duration::zero(),
+                           "CurlHttp::request: the deadline must be above 0");
+        BELAY_PRECONDITION(request.method != "HEAD" || request.body.empty(),
+                           "CurlHttp::request: a HEAD has no body");
+        return {core_, core_->begin(std::move(request), std::move(completion))};
+    }
+
+private:
+    void close() noexcept {
+        if (const detail::Ref<detail::CurlCore> core = std::move(core_)) core->close();
+    }
+
+    detail::Ref<detail::CurlCore> core_;
+};
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/adapter/detail/curl_reply.hpp
+/// What libcurl tells of a response: its header lines, and its errors.
+#pragma once
+
+#include <string>       // std::string
+#include <string_view>  // std::string_view
+#include <utility>      // std::move
+
+#include <curl/curl.h>
+
+#include <belay/link/http_message.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// Reads the header lines of a response, one at a time.
+class HttpHead {
+public:
+    /// All lines together; libcurl itself limits a line.
+    static constexpr std::size_t bytes_max = std::size_t{64} << 10;
+
+    enum class Line : std::uint8_t { more, last, too_long };
+
+    /// Throws: std::bad_alloc.
+    [[nodiscard]] Line take(std::string_view line) {
+        bytes_ += line.size();
+        if (bytes_ > bytes_max) return Line::too_long;
+        while (line.ends_with('\n') || line.ends_with('\r')) line.remove_suffix(1);
+        if (line.empty()) return Line::last;
+        // The next one: what came before was "100 Continue" and the like.
+        if (line.starts_with("HTTP/")) headers_ = {};
+        const std::size_t colon = line.find(':');
+        if (colon == line.npos || colon == 0 || line.starts_with("HTTP/")) return Line::more;
+        headers_.add({trimmed(line.substr(0, colon)), trimmed(line.substr(colon + 1))});
+        return Line::more;
+    }
+    [[nodiscard]] HttpHeaders take_headers() noexcept { return std::move(headers_); }
+    [[nodiscard]] bool begun() const noexcept { return bytes_ != 0; }
+
+private:
+    [[nodiscard]] static std::string trimmed(std::string_view text) {
+        while (text.starts_with(' ') || text.starts_with('\t')) text.remove_prefix(1);
+        while (text.ends_with(' ') || text.ends_with('\t')) text.remove_suffix(1);
+        return std::string{text};
+    }
+
+    HttpHeaders headers_;
+    std::size_t bytes_ = 0;
+};
+
+/// What an error of libcurl is called here.
+[[nodiscard]] inline HttpErrc http_errc_of(CURLcode code) noexcept {
+    switch (code) {
+        case CURLE_COULDNT_RESOLVE_HOST:
+        case CURLE_COULDNT_RESOLVE_PROXY:
+            return HttpErrc::name_not_found;
+        case CURLE_COULDNT_CONNECT:
+        case CURLE_INTERFACE_FAILED:
+            return HttpErrc::not_connected;
+        case CURLE_PEER_FAILED_VERIFICATION:
+        case CURLE_SSL_ISSUER_ERROR:
+        case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
+        case CURLE_SSL_INVALIDCERTSTATUS:
+            return HttpErrc::certificate_refused;
+        case CURLE_SSL_CONNECT_ERROR:
+        case CURLE_SSL_CIPHER:
+        case CURLE_SSL_CERTPROBLEM:
+            return HttpErrc::tls_failed;
+        case CURLE_OPERATION_TIMEDOUT:
+            return HttpErrc::timed_out;
+        case CURLE_UNSUPPORTED_PROTOCOL:  // HTTP/0.9, which is anything
+        case CURLE_WEIRD_SERVER_REPLY:
+        case CURLE_BAD_CONTENT_ENCODING:
+            return HttpErrc::not_http;
+        case CURLE_URL_MALFORMAT:
+            return HttpErrc::bad_url;
+        case CURLE_OUT_OF_MEMORY:
+        case CURLE_FAILED_INIT:
+        case CURLE_SSL_ENGINE_INITFAILED:
+        case CURLE_SSL_CACERT_BADFILE:
+            return HttpErrc::client_failed;
+        default:
+            break;
+    }
+    // CURLE_TOO_LARGE, which has no name before 8.6.
+    return static_cast<int>(code) == 100 ? HttpErrc::too_long : HttpErrc::lost;
+}
+
+}  // namespace belay::inline BELAY_ABI::detail

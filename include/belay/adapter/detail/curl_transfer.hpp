@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/adapter/detail/curl_transfer.hpp
+/// CurlTransfer: one request over libcurl, and what comes of it.
+#pragma once
+
+#include <algorithm>  // std::min
+#include <cstring>    // std::memcpy
+#include <optional>   // std::optional
+#include <string>     // std::string
+#include <utility>    // std::move, std::exchange
+
+#include <curl/curl.h>
+
+#include <belay/adapter/detail/curl_reply.hpp>
+#include <belay/adapter/detail/curl_url.hpp>
+#include <belay/core/completion.hpp>
+#include <belay/link/http_message.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// Of the user's, for what libcurl can do beside.
+using CurlConfigure = Function<CURLcode(CURL*)>;
+
+/// One request: the easy handle, its options and its callbacks.
+///
+/// Thread safety: the loop's thread.
+class CurlTransfer : public Counted {
+public:
+    static constexpr int redirects_max = 3;
+    static constexpr std::size_t nowhere = ~std::size_t{0};
+
+    CurlTransfer(HttpRequest request, Completion<HttpResponse> completion)
+        : request_{std::move(request)}, completion_{std::move(completion)} {}
+    CurlTransfer(const CurlTransfer&) = delete;
+    CurlTransfer& operator=(const CurlTransfer&) = delete;
+    ~CurlTransfer() { release(); }
+
+    /// Makes the easy handle.   Returns: why it cannot be sent.   Throws: what `configure` throws.
+    [[nodiscard]] std::optional<HttpErrc> prepare(CurlConfigure& configure);
+    /// The same once more, where the last response leads; if it leads somewhere.
+    [[nodiscard]] bool prepare_redirect();
+    /// What came of it, which ended with `code`, or with `error` before libcurl knew.
+    [[nodiscard]] HttpResponse conclude(CURLcode code, std::optional<HttpErrc> error);
+    /// It has ended; whoever keeps its handle keeps nothing big.
+    void release() noexcept;
+
+    [[nodiscard]] CURL* easy() const noexcept { return easy_; }
+    [[nodiscard]] Duration limit() const noexcept { return request_.deadline; }
+    void answer(HttpResponse&& response) {
+        std::optional<Completion<HttpResponse>> last = std::exchange(completion_, std::nullopt);
+        if (last) (*last)(std::move(response));
+    }
+    /// Nobody is told anything any more.
+    void refuse() noexcept {
+        dropped = true;
+        const std::optional<Completion<HttpResponse>> last =
+            std::exchange(completion_, std::nullopt);
+    }
+
+    std::size_t place = nowhere;  ///< among those under way
+    Instant due = never;
+    bool started = false;  ///< libcurl has it
+    bool dropped = false;  ///< nobody wants it
+
+private:
+    [[nodiscard]] bool is_sendable() const noexcept;
+    [[nodiscard]] bool put_lines();
+    [[nodiscard]] bool put_line(const std::string& line);
+    [[nodiscard]] CURLcode set_defaults();
+    [[nodiscard]] CURLcode set_ours();
+    [[nodiscard]] CURLcode set_request();
+    template <class T>
+    [[nodiscard]] T info(CURLINFO which) const noexcept {
+        T value{};
+        static_cast<void>(curl_easy_getinfo(easy_, which, &value));
+        return value;
+    }
+
+    /// Options in a row; the first that libcurl refuses ends it.
+    struct Options {
+        template <class T>
+        Options& operator()(CURLoption option, T value) noexcept {
+            if (code == CURLE_OK) code = curl_easy_setopt(easy, option, value);
+            return *this;
+        }
+        CURL* easy;
+        CURLcode code = CURLE_OK;
+    };
+
+    // ---- what libcurl calls: nothing may be thrown ---------------------------------------------
+
+    static std::size_t on_header(char* data, std::size_t, std::size_t size, void* self) noexcept {
+        return of(self).caught([&](CurlTransfer& t) {
+            return t.take_header({data, size});
+        })
+                   ? size
+                   : 0;
+    }
+    static std::size_t on_body(char* data, std::size_t, std::size_t size, void* self) noexcept {
+        // Less than there was ends the transfer; of nothing there is no less.
+        if (size == 0) return 0;
+        return of(self).caught([&](CurlTransfer& t) {
+            return t.take_body({data, size});
+        })
+                   ? size
+                   : 0;
+    }
+    static std::size_t on_read(char* to, std::size_t, std::size_t room, void* self) noexcept {
+        CurlTransfer& t = of(self);
+        const std::size_t size = std::min(room, t.request_.body.size() - t.body_sent_);
+        std::memcpy(to, t.request_.body.data() + t.body_sent_, size);
+        t.body_sent_ += size;
+        return size;
+    }
+    /// A body that has left is not sent once more behind the back of who asked.
+    static int on_seek(void* self, curl_off_t, int) noexcept {
+        return of(self).body_sent_ == 0 ? CURL_SEEKFUNC_OK : CURL_SEEKFUNC_FAIL;
+    }
+    [[nodiscard]] static CurlTransfer& of(void* self) noexcept {
+        return *static_cast<CurlTransfer*>(self);
+    }
+    template <class F>
+    [[nodiscard]] bool caught(F f) noexcept {
+        try {
+            return f(*this);
+        } catch (...) {
+            // No memory.
+            return fail(HttpErrc::client_failed);
+        }
+    }
+    [[nodiscard]] bool fail(HttpErrc e) noexcept {
+        error_ = e;
+        return false;
+    }
+
+    [[nodiscard]] bool take_header(std::string_view line);
+    [[nodiscard]] bool take_head();
+    [[nodiscard]] bool take_body(std::string_view piece);
+
+    HttpRequest request_;
+    std::optional<Completion<HttpResponse>> completion_;
+    HttpHead head_;
+    HttpResponse response_;
+    CURL* easy_ = nullptr;
+    curl_slist* lines_ = nullptr;
+    std::size_t body_sent_ = 0;
+    std::size_t body_bytes_ = 0;
+    int redirects_ = 0;
+    std::string next_url_;  ///< where a redirection leads that is followed
+    std::optional<HttpErrc> error_;
+};
+
+inline bool CurlTransfer::is_sendable() const noexcept {
+    if (!is_header_name(request_.method)) return false;
+    for (const HttpHeaders::Field& f : request_.headers) {
+        if (!is_header_name(f.name) || !is_header_value(f.value)) return false;
+        // Two opinions on where a request ends are how one is smuggled into another.
+        if (is_same_name(f.name, "Content-Length") || is_same_name(f.name, "Transfer-Encoding"))
+            return false;
+    }
+    return true;
+}
+
+inline bool CurlTransfer::put_line(const std::string& line) {
+    curl_slist* const longer = curl_slist_append(lines_, line.c_str());
+    if (longer != nullptr) lines_ = longer;
+    return longer != nullptr;
+}
+
+inline bool CurlTransfer::put_lines() {
+    for (const HttpHeaders::Field& f : request_.headers) {
+        // A header without a value is written with a semicolon; "Name:" would take it away.
+        if (!put_line(f.value.empty() ? f.name + ';' : f.name + ": " + f.value)) return false;
+    }
+    // What libcurl would add of its own: a form's type, and a second's wait for a "100 Continue".
+    const bool typed = request_.headers.find("Content-Type") != nullptr;
+    const bool expects = request_.headers.find("Expect") != nullptr;
+    return (typed || put_line("Content-Type:")) && (expects || put_line("Expect:"));
+}
+
+inline std::optional<HttpErrc> CurlTransfer::prepare(CurlConfigure& configure) {
+    if (!CurlUrl{request_.url}.is_http()) return HttpErrc::bad_url;
+    if (!is_sendable()) return HttpErrc::bad_text;
+    easy_ = curl_easy_init();
+    if (easy_ == nullptr || !put_lines()) return HttpErrc::client_failed;
+    CURLcode code = set_defaults();
+    if (code == CURLE_OK && configure) code = configure(easy_);
+    if (code == CURLE_OK) code = set_ours();
+    if (code == CURLE_OK) code = set_request();
+    return code == CURLE_OK ? std::nullopt : std::optional{HttpErrc::client_failed};
+}
+
+/// What the user may choose otherwise.
+inline CURLcode CurlTransfer::set_defaults() {
+    Options set{easy_};
+    set(CURLOPT_SSL_VERIFYPEER, 1L)(CURLOPT_SSL_VERIFYHOST, 2L)(CURLOPT_ACCEPT_ENCODING, "");
+    return set.code;
+}
+
+/// What the promises rest on.
+inline CURLcode CurlTransfer::set_ours() {
+    using Move = std::size_t (*)(char*, std::size_t, std::size_t, void*);
+    using Seek = int (*)(void*, curl_off_t, int);
+    void* const self = this;
+    Options set{easy_};
+    set(CURLOPT_PRIVATE, self);
+    set(CURLOPT_HEADERFUNCTION, Move{&on_header})(CURLOPT_HEADERDATA, self);
+    set(CURLOPT_WRITEFUNCTION, Move{&on_body})(CURLOPT_WRITEDATA, self);
+    set(CURLOPT_READFUNCTION, Move{&on_read})(CURLOPT_READDATA, self);
+    set(CURLOPT_SEEKFUNCTION, Seek{&on_seek})(CURLOPT_SEEKDATA, self);
+    // Older ones write TLS so that a peer that is gone is a SIGPIPE, and turn it away only without
+    // this option, which is for look-ups that do not have a thread.
+    const curl_version_info_data& curl = *curl_version_info(CURLVERSION_NOW);
+    const bool signals =
+        curl.version_num < 0x075800 && (curl.features & CURL_VERSION_ASYNCHDNS) != 0;
+    set(CURLOPT_NOSIGNAL, signals ? 0L : 1L);
+    set(CURLOPT_FOLLOWLOCATION, 0L)(CURLOPT_PATH_AS_IS, 1L);
+    set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L)(CURLOPT_HTTP09_ALLOWED, 0L);
+    set(CURLOPT_HTTPHEADER, lines_);
+#if LIBCURL_VERSION_NUM >= 0x075500
+    set(CURLOPT_PROTOCOLS_STR, "http,https");
+#else
+    set(CURLOPT_PROTOCOLS, static_cast<long>(CURLPROTO_HTTP | CURLPROTO_HTTPS));
+#endif
+#if LIBCURL_VERSION_NUM >= 0x075700
+    // Or the end of a request whose name is still looked up would wait for that.
+    set(CURLOPT_QUICK_EXIT, 1L);
+#endif
+    return set.code;
+}
+
+/// What changes with a redirection.
+inline CURLcode CurlTransfer::set_request() {
+    const std::string& method = request_.method;
+    const auto is = [&](auto... names) { return ((method == names) || ...); };
+    // libcurl repeats what had no answer over a kept connection. With a body on_seek refuses that;
+    // what changes something without one gets a connection of its own.
+    const bool repeatable = !request_.body.empty() || is("GET", "HEAD", "PUT", "DELETE", "OPTIONS");
+    Options set{easy_};
+    set(CURLOPT_URL, request_.url.c_str())(CURLOPT_HTTPGET, 1L);
+    set(CURLOPT_NOBODY, is("HEAD") ? 1L : 0L)(CURLOPT_FRESH_CONNECT, repeatable ? 0L : 1L);
+    if (!request_.body.empty() || is("POST", "PUT", "PATCH")) {
+        const auto size = static_cast<curl_off_t>(request_.body.size());
+        set(CURLOPT_POST, 1L)(CURLOPT_POSTFIELDSIZE_LARGE, size);
+    }
+    set(CURLOPT_CUSTOMREQUEST, method.c_str());
+    return set.code;
+}
+
+inline bool CurlTransfer::take_header(std::string_view line) {
+    if (response_.status != 0) return true;  // a trailer
+    switch (head_.take(line)) {
+        case HttpHead::Line::more:
+            return true;
+        case HttpHead::Line::last:
+            return take_head();
+        case HttpHead::Line::too_long:
+            break;
+    }
+    return fail(HttpErrc::too_long);
+}
+
+inline bool CurlTransfer::take_head() {
+    const auto status = static_cast<int>(info<long>(CURLINFO_RESPONSE_CODE));
+    if (status < 200) return true;  // more to come
+    response_.status = status;
+    response_.headers = head_.take_headers();
+    const bool redirects =
+        status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+    const std::string* const location = response_.headers.find("Location");
+    if (redirects && request_.redirects && redirects_ < redirects_max && location != nullptr) {
+        next_url_ = CurlUrl{request_.url}.within_origin(*location);
+        if (!next_url_.empty()) return true;
+    }
+    if (request_.on_chunk) request_.on_chunk(response_, {});
+    return !dropped;
+}
+
+inline bool CurlTransfer::take_body(std::string_view piece) {
+    if (dropped) return false;
+    if (piece.size() > request_.body_bytes_max - body_bytes_) return fail(HttpErrc::too_long);
+    body_bytes_ += piece.size();
+    if (!next_url_.empty()) return true;
+    if (request_.on_chunk) {
+        request_.on_chunk(response_, piece);
+    } else {
+        response_.body += piece;
+    }
+    return !dropped;
+}
+
+inline bool CurlTransfer::prepare_redirect() {
+    if (next_url_.empty()) return false;
+    const int status = response_.status;
+    const bool as_get = (status == 303 && request_.method != "HEAD") ||
+                        (status <= 302 && request_.method == "POST");
+    if (as_get) {
+        request_.method = "GET";
+        request_.body.clear();
+    }
+    request_.url = std::exchange(next_url_, {});
+    response_ = {};
+    head_ = {};
+    body_sent_ = body_bytes_ = 0;
+    ++redirects_;
+    const CURLcode code = set_request();
+    if (code != CURLE_OK) error_ = HttpErrc::client_failed;
+    return true;
+}
+
+inline HttpResponse CurlTransfer::conclude(CURLcode code, std::optional<HttpErrc> error) {
+    if (!error) error = error_;
+    // What older versions say of a header line beyond their limit, too.
+    const bool in_head = head_.begun() && response_.status == 0;
+    if (!error && code == CURLE_OUT_OF_MEMORY && in_head) error = HttpErrc::too_long;
+    if (!error && code != CURLE_OK) error = http_errc_of(code);
+    // A head that breaks off is one to libcurl.
+    if (!error && response_.status == 0) error = HttpErrc::lost;
+    HttpResponse response = std::move(response_);
+    if (!error) return response;
+    // A proxy that does not connect us has seen another request than ours.
+    const long proxy = easy_ != nullptr ? info<long>(CURLINFO_HTTP_CONNECTCODE) : 0;
+    const bool refused_by_proxy = proxy >= 300;
+    if (refused_by_proxy) error = HttpErrc::not_connected;
+    response.failure = Failure::from(*error);
+    const long left = easy_ != nullptr ? info<long>(CURLINFO_REQUEST_SIZE) : 0;
+    response.sent = left != 0 && !refused_by_proxy;
+    return response;
+}
+
+inline void CurlTransfer::release() noexcept {
+    request_ = {};
+    curl_easy_cleanup(std::exchange(easy_, nullptr));
+    curl_slist_free_all(std::exchange(lines_, nullptr));
+}
+
+}  // namespace belay::inline BELAY_ABI::detail

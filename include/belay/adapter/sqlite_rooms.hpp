@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/adapter/sqlite_rooms.hpp
+/// SqliteRooms: rooms in one SQLite file. Needs sqlite3.
+#pragma once
+
+#include <functional>   // std::less
+#include <map>          // std::map
+#include <string>       // std::string
+#include <string_view>  // std::string_view
+#include <utility>      // std::move
+#include <vector>       // std::vector
+
+#include <belay/adapter/detail/sqlite_room_tables.hpp>
+#include <belay/adapter/sqlite_error.hpp>
+#include <belay/room/persistence_like.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// How rooms in SQLite are kept.
+struct SqliteRoomsOptions {
+    /// Whether what a flush or a save stored is on the medium when it answers; otherwise it
+    /// survives the process, not a loss of power.
+    bool flushes_each = true;
+    /// Of memory for changes that await their flush; beyond it they are refused: storage_busy.
+    std::size_t unflushed_bytes_max = std::size_t{64} << 20;
+};
+
+/// Rooms in the tables of an SQLite database of their own.
+///
+///     auto rooms = SqliteRooms::open("boards.db");                  // a Result
+///     RoomManager manager{OnThread{std::move(*rooms)}, ...};
+///
+/// A flush is one transaction, whatever it stores of how many rooms; so is a save. One object in
+/// one process has a file open at a time. All that is stored has a checksum: SQLite has none.
+///
+///     room (id BLOB PRIMARY KEY, crc INTEGER, epoch BLOB, covers, last, parts, updates INTEGER)
+///     snapshot (id BLOB, number, crc INTEGER, body BLOB)
+///     room_update (position INTEGER PRIMARY KEY, id BLOB, crc INTEGER, body BLOB)
+///     past (last INTEGER)
+///
+/// with application_id 0x62656C72 and user_version 1. crc of a body: the CRC32C of its number or
+/// position (8 bytes), the id and the body; of a room: of covers, last, parts, updates (8 bytes
+/// each), the id and the epoch; numbers little endian. `past` has the last position there ever was.
+///
+/// Models:        PersistenceLike; everything is answered inside of the call.
+/// Thread safety: distinct objects safe. After fork, the child must not use or destroy it.
+/// Blocks:        every call, on the disk: run it by an OnThread where a loop must not wait.
+/// Errors:        as PersistenceLike says, and those of SQLite, see SqliteError;
+///                QueueErrc::corrupt: what is stored of the room is damaged.
+/// Throws:        std::bad_alloc.
+class SqliteRooms {
+public:
+    /// Opens the rooms in the file `path`, or makes one there.
+    ///
+    /// Errors: what, where, and what to do, see SqliteError. A file of another program, or of a
+    ///         later version, is refused, and keeps its contents.
+    [[nodiscard]] static Result<SqliteRooms, SqliteError> open(const std::string& path,
+                                                               SqliteRoomsOptions options = {}) {
+        SqliteRooms rooms{path, options};
+        std::error_code error;
+        if (path.empty() || path.find('\0') != path.npos) {
+            error = make_error_code(QueueErrc::bad_options);
+        }
+        if (!error) error = rooms.tables_.open(path, options.flushes_each);
+        if (error) return SqliteError{error, path, rooms.tables_.last_words()};
+        rooms.last_ = rooms.tables_.last();
+        return rooms;
+    }
+
+    void load(std::string_view id, Completion<LoadedRoom> done) {
+        if (bad(id)) return done(LoadedRoom{failed(make_error_code(RoomErrc::bad_room_id))});
+        Result<std::optional<StoredRoom>> found = tables_.load(id);
+        if (!found) return done(LoadedRoom{failed(found.error())});
+        done(LoadedRoom{std::move(*found)});
+    }
+
+    /// Errors: bad_room_id; unknown_room; update_too_large: beyond a gigabyte, the limit of SQLite;
+    ///         storage_busy; what SQLite says of the look for the room.
+    [[nodiscard]] Result<std::uint64_t> append(std::string_view id, BytesView update) {
+        if (bad(id)) return make_error_code(RoomErrc::bad_room_id);
+        if (update.size() > update_bytes_max) return make_error_code(RoomErrc::update_too_large);
+        if (const auto staged = staged_histories_.find(id); staged != staged_histories_.end()) {
+            if (!staged->second) return make_error_code(RoomErrc::unknown_room);
+        } else {
+            const Result<bool> stored = tables_.has(id);
+            if (!stored) return stored.error();
+            if (!*stored) return make_error_code(RoomErrc::unknown_room);
+        }
+        return stage({Kind::append, std::string{id}, 0, {}, {update.begin(), update.end()}});
+    }
+    /// Errors: bad_room_id; storage_busy.
+    [[nodiscard]] Result<std::uint64_t> reset(std::string_view id, const Id& epoch) {
+        if (bad(id)) return make_error_code(RoomErrc::bad_room_id);
+        return stage({Kind::reset, std::string{id}, 0, epoch, {}});
+    }
+    /// Errors: bad_room_id; storage_busy.
+    [[nodiscard]] std::error_code erase(std::string_view id) {
+        if (bad(id)) return RoomErrc::bad_room_id;
+        const Result<std::uint64_t> staged = stage({Kind::erase, std::string{id}, 0, {}, {}});
+        return staged ? std::error_code{} : staged.error();
+    }
+
+    void flush(Completion<PersistenceError> done) {
+        std::error_code error;
+        if (!staged_.empty()) error = tables_.store(staged_, last_);
+        // After a failure, too: what was not stored was not taken, and is not tried again.
+        staged_.clear();
+        staged_histories_.clear();
+        staged_bytes_ = 0;
+        done(error ? failed(error) : PersistenceError{});
+    }
+    void save(std::string_view id, std::span<const Bytes> snapshot, std::uint64_t covers,
+              Completion<PersistenceError> done) {
+        std::error_code error;
+        if (bad(id)) error = RoomErrc::bad_room_id;
+        for (const Bytes& part : snapshot) {
+            if (part.size() > update_bytes_max) error = RoomErrc::update_too_large;
+        }
+        if (!error) error = tables_.save(id, snapshot, covers);
+        done(error ? failed(error) : PersistenceError{});
+    }
+    void list(std::string_view after, std::size_t count, Completion<ListedRooms> done) {
+        Result<std::vector<std::string>> found = tables_.list(after, count);
+        if (!found) return done(ListedRooms{failed(found.error())});
+        done(ListedRooms{std::move(*found)});
+    }
+
+private:
+    using Kind = detail::RoomChange::Kind;
+
+    // SQLite's limit of a row is 1'000'000'000, with its other columns.
+    static constexpr std::size_t update_bytes_max = 999'999'000;
+
+    SqliteRooms(const std::string& path, const SqliteRoomsOptions& options)
+        : options_{options}, path_{path} {}
+
+    [[nodiscard]] static bool bad(std::string_view id) noexcept {
+        return id.empty() || id.size() > room_id_bytes_max;
+    }
+    [[nodiscard]] PersistenceError failed(std::error_code code) const {
+        return {code, path_, tables_.last_words()};
+    }
+    [[nodiscard]] Result<std::uint64_t> stage(detail::RoomChange change) {
+        const std::size_t size = change.size();
+        if (size > options_.unflushed_bytes_max ||
+            staged_bytes_ > options_.unflushed_bytes_max - size) {
+            return make_error_code(RoomErrc::storage_busy);
+        }
+        change.position = last_ + 1;
+        if (change.kind != Kind::append) {
+            staged_histories_.insert_or_assign(change.id, change.kind == Kind::reset);
+        }
+        staged_.push_back(std::move(change));
+        staged_bytes_ += size;
+        return ++last_;
+    }
+
+    SqliteRoomsOptions options_;
+    std::string path_;
+    detail::SqliteRoomTables tables_{};
+    std::vector<detail::RoomChange> staged_{};
+    // Of the rooms that staged_ begins or erases: whether they have a history after it.
+    std::map<std::string, bool, std::less<>> staged_histories_{};
+    std::size_t staged_bytes_ = 0;
+    std::uint64_t last_ = 0;
+};
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/link/awaitable.hpp
+/// connected() and receive(): a link for coroutines, of any kind.
+#pragma once
+
+#include <coroutine>     // std::coroutine_handle
+#include <cstddef>       // std::size_t, std::nullptr_t
+#include <optional>      // std::optional
+#include <system_error>  // std::errc
+#include <type_traits>   // std::decay_t
+#include <utility>       // std::move, std::forward
+
+#include <belay/core/bytes.hpp>
+#include <belay/core/detail/event_ring.hpp>
+#include <belay/core/machine_like.hpp>
+#include <belay/core/result.hpp>
+#include <belay/core/tee.hpp>
+#include <belay/link/detail/link_waiter.hpp>
+#include <belay/link/link_handle.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+namespace detail {
+/// As a Supervisor. Of other things that have a `receive` these functions are no part.
+template <class L>
+concept Supervised = requires(L& link) {
+    link.observer();
+    link.handle();
+    link.status();
+};
+
+template <class Link>
+class ConnectedWait;
+template <class Link>
+class ReceiveWait;
+struct LinkAwaitsOf;
+}  // namespace detail
+
+/// An observer of a Supervisor, alone or in a Tee, that lets coroutines wait for it:
+///
+///     Supervisor link{transport, policy, {}, LinkAwaits{}};
+///     while (co_await connected(link)) {
+///         while (auto message = co_await receive(link)) { ... }
+///     }
+///
+/// It keeps the messages that nobody has received yet: at most so many; one more ends the
+/// connection, as overloaded. What was kept before is received still, and then that end.
+///
+/// Moves only before anybody waits. Destroyed with its supervisor it goes on with nobody.
+///
+/// Thread safety: home thread of the supervisor.
+/// Allocates:     while the messages that wait grow.
+template <class M = Bytes>
+class LinkAwaits {
+public:
+    /// Pre: messages_max > 0.
+    explicit LinkAwaits(std::size_t messages_max = 1024) : messages_max_{messages_max} {
+        BELAY_PRECONDITION(messages_max > 0, "LinkAwaits: messages_max must be > 0");
+    }
+    LinkAwaits(LinkAwaits&& other) noexcept : messages_max_{other.messages_max_} {
+        BELAY_PRECONDITION(other.connections_.empty() && other.receivers_.empty(),
+                           "LinkAwaits: must not move while somebody waits");
+    }
+    LinkAwaits& operator=(LinkAwaits&&) = delete;
+    ~LinkAwaits() = default;
+
+    // ---- for the supervisor --------------------------------------------------------------------
+
+    void on_state(const Transition& change) {
+        const driver::TurnGuard guard{line_};
+        // Those who begin to wait now are for a later transition.
+        detail::LinkWaiters waiting;
+        if (settles(change.to)) waiting.add_all(connections_);
+        if (hears(change.from) && !hears(change.to.state)) {
+            full_ = false;
+            end(detail::why_not(change.to), guard);
+        }
+        waiting.go_each<Connection>(detail::connection_or_why(change.to), guard);
+    }
+    void on_message(auto& link, M message) {
+        if (full_) return;
+        if (kept_.empty() && !receivers_.empty()) return give(std::move(message));
+        if (messages_count_ == messages_max_) {
+            full_ = true;
+            return link.report_unhealthy({.cause = Cause::overloaded});
+        }
+        kept_.push({std::move(message), {}});
+        ++messages_count_;
+    }
+    /// What was commanded before somebody began to wait has been obeyed.
+    void look_at_waiters(auto& link) {
+        const driver::TurnGuard guard{line_};
+        const LinkStatus status = link.status();
+        detail::LinkWaiters waiting;
+        if (settles(status)) waiting.add_all(connections_);
+        while (!guard.gone() && !receivers_.empty() && !kept_.empty()) give(take());
+        if (!guard.gone() && !receivers_.empty() && !hears(status.state)) {
+            end(detail::why_not(status), guard);
+        }
+        waiting.go_each<Connection>(detail::connection_or_why(status), guard);
+    }
+
+private:
+    template <class Link>
+    friend class detail::ConnectedWait;
+    template <class Link>
+    friend class detail::ReceiveWait;
+    friend struct detail::LinkAwaitsOf;
+
+    using Connection = detail::ConnectionWaiter;
+    using Receiver = detail::MessageWaiter<M>;
+    using Answer = Result<M, Failure>;
+    struct Kept {
+        std::optional<M> message;  ///< none: the end of a connection
+        Failure why;
+    };
+
+    [[nodiscard]] static bool hears(LinkState state) noexcept {
+        return state == LinkState::connected || state == LinkState::draining;
+    }
+    /// Whether there is a connection, or nothing that leads to one.
+    [[nodiscard]] static bool settles(const LinkStatus& status) noexcept {
+        return status.state == LinkState::connected || detail::rests(status.state);
+    }
+    /// All who receive hear of an end; if nobody does, it is kept.
+    void end(const Failure& why, const driver::TurnGuard& guard) {
+        if (kept_.empty() && !receivers_.empty()) {
+            detail::LinkWaiters ended;
+            ended.add_all(receivers_);
+            return ended.go_each<Receiver>(Answer::failure(why), guard);
+        }
+        if (kept_.empty() || kept_[kept_.size() - 1].message) kept_.push({std::nullopt, why});
+    }
+    void give(Answer answer) {
+        Receiver& first = static_cast<Receiver&>(receivers_.first());
+        first.answer.emplace(std::move(answer));
+        first.go();
+    }
+    /// Pre: something is kept.
+    [[nodiscard]] Answer take() {
+        Kept kept = kept_.pop();
+        if (!kept.message) return Answer::failure(kept.why);
+        --messages_count_;
+        return std::move(*kept.message);
+    }
+
+    const std::size_t messages_max_;
+    detail::LinkWaiters connections_;
+    detail::LinkWaiters receivers_;
+    detail::EventRing<Kept> kept_;
+    std::size_t messages_count_ = 0;  // of what is kept
+    bool full_ = false;               // one message was too many: the connection is about to end
+    driver::Lifeline line_;
+};
+
+namespace detail {
+
+/// The LinkAwaits of a link, alone or in a Tee.
+struct LinkAwaitsOf {
+    template <class M>
+    [[nodiscard]] static LinkAwaits<M>* in(LinkAwaits<M>& awaits) noexcept {
+        return &awaits;
+    }
+    template <class... Os>
+    [[nodiscard]] static auto in(Tee<Os...>& tee) noexcept {
+        return in_tee<0>(tee);
+    }
+    static std::nullptr_t in(...) noexcept { return nullptr; }
+
+    template <class Link>
+    [[nodiscard]] static auto& of(Link& link) noexcept {
+        using Found = decltype(in(link.observer()));
+        static_assert(!std::is_same_v<Found, std::nullptr_t>,
+                      "co_await connected(link), receive(link): the link's observer must be a "
+                      "belay::LinkAwaits of its messages, or a Tee with one");
+        return *in(link.observer());
+    }
+
+    template <class Link, class Handler>
+    static void tell_connection(Link& link, Handler handler) {
+        wait_with<ConnectionWaiter>(of(link).connections_, std::move(handler));
+        LinkCommandsOf::give(link.handle(), Command::look);
+    }
+    template <class Link, class Handler>
+    static void tell_message(Link& link, Handler handler) {
+        using Waiter = MessageWaiter<typename Link::message_type>;
+        wait_with<Waiter>(of(link).receivers_, std::move(handler));
+        LinkCommandsOf::give(link.handle(), Command::look);
+    }
+
+private:
+    template <std::size_t I, class... Os>
+    [[nodiscard]] static auto in_tee(Tee<Os...>& tee) noexcept {
+        if constexpr (I == sizeof...(Os)) {
+            return nullptr;
+        } else if constexpr (std::is_same_v<decltype(in(tee.template get<I>())), std::nullptr_t>) {
+            return in_tee<I + 1>(tee);
+        } else {
+            return in(tee.template get<I>());
+        }
+    }
+};
+
+/// Waits in a coroutine's frame.
+template <class Link>
+class ConnectedWait final : InFrame<ConnectionWaiter> {
+public:
+    explicit ConnectedWait(Link& link) noexcept : link_{link} {}
+
+    [[nodiscard]] bool await_ready() const noexcept {
+        return link_.status().state == LinkState::connected;
+    }
+    void await_suspend(std::coroutine_handle<> coroutine) {
+        this->wait_in(LinkAwaitsOf::of(link_).connections_, coroutine);
+        LinkCommandsOf::give(link_.handle(), Command::look);
+    }
+    [[nodiscard]] Result<LinkStatus, Failure> await_resume() {
+        return this->answer ? std::move(*this->answer) : link_.status();
+    }
+
+private:
+    Link& link_;
+};
+
+template <class Link>
+class ReceiveWait final : InFrame<MessageWaiter<typename Link::message_type>> {
+    using M = typename Link::message_type;
+
+public:
+    explicit ReceiveWait(Link& link) noexcept : link_{link} {}
+
+    [[nodiscard]] bool await_ready() {
+        auto& awaits = LinkAwaitsOf::of(link_);
+        if (!awaits.receivers_.empty()) return false;
+        if (!awaits.kept_.empty()) {
+            this->answer.emplace(awaits.take());
+        } else if (!awaits.hears(link_.status().state)) {
+            this->answer.emplace(why_not(link_.status()));
+        }
+        return this->answer.has_value();
+    }
+    void await_suspend(std::coroutine_handle<> coroutine) {
+        this->wait_in(LinkAwaitsOf::of(link_).receivers_, coroutine);
+        LinkCommandsOf::give(link_.handle(), Command::look);
+    }
+    [[nodiscard]] Result<M, Failure> await_resume() { return std::move(*this->answer); }
+
+private:
+    Link& link_;
+};
+
+}  // namespace detail
+
+/// `co_await connected(link)`: waits for a connection.
+///
+/// Gives the status when there is one, at once or later; a failure when the link has stopped, has
+/// failed or is blocked, so that only a command would lead on. Commands that were given before
+/// count.
+///
+/// The awaiting coroutine goes on inside of the link's turn, where it may call everything, and
+/// destroy the link. It may be destroyed while it waits. `link` is a Supervisor whose observer is,
+/// or has, a LinkAwaits; it outlives the wait, unless the coroutine is never resumed again.
+///
+/// Thread safety: home thread of the link.   Allocates: as a command.
+template <detail::Supervised Link>
+[[nodiscard]] detail::ConnectedWait<Link> connected(Link& link) noexcept {
+    return detail::ConnectedWait<Link>{link};
+}
+
+/// `co_await receive(link)`: the next message, of whatever lane; a failure when the connection has
+/// ended, once for each that ended, behind its messages, or if there is none.
+///
+/// As connected(). Several may wait: each message is for the first of them.
+template <detail::Supervised Link>
+[[nodiscard]] detail::ReceiveWait<Link> receive(Link& link) noexcept {
+    return detail::ReceiveWait<Link>{link};
+}
+
+/// The same for those coroutines that await their own kind only, and for handlers: `token` is a
+/// completion token of Boost.Asio or of the standalone asio, `co_await connected(link,
+/// asio::use_awaitable)`. It goes on inside of the link's turn, never inside of this call.
+///
+/// Allocates: the handler, and as a command.
+template <detail::Supervised Link, class Token>
+auto connected(Link& link, Token&& token) {
+    using Answer = Result<LinkStatus, Failure>;
+    return async_initiate<Token, void(Answer)>(
+        [at = &link](auto handler) {
+            detail::LinkAwaitsOf::tell_connection(*at, std::move(handler));
+        },
+        token);
+}
+template <detail::Supervised Link, class Token>
+auto receive(Link& link, Token&& token) {
+    using Answer = Result<typename Link::message_type, Failure>;
+    return async_initiate<Token, void(Answer)>(
+        [at = &link](auto handler) { detail::LinkAwaitsOf::tell_message(*at, std::move(handler)); },
+        token);
+}
+
+}  // namespace belay::inline BELAY_ABI

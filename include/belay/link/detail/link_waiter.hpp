@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/link/detail/link_waiter.hpp
+/// LinkWaiter: a coroutine, or a handler, that waits for what a link will tell.
+#pragma once
+
+#include <coroutine>     // std::coroutine_handle
+#include <optional>      // std::optional
+#include <system_error>  // std::errc
+#include <utility>       // std::exchange, std::move
+
+#include <belay/core/assert.hpp>
+#include <belay/core/failure.hpp>
+#include <belay/core/machine_like.hpp>
+#include <belay/core/result.hpp>
+#include <belay/link/status.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// Only a command leads on from there.
+[[nodiscard]] constexpr bool rests(LinkState state) noexcept {
+    return state == LinkState::stopped || state == LinkState::failed ||
+           state == LinkState::blocked_auth;
+}
+/// Why there is no connection; of one that was stopped, that.
+[[nodiscard]] inline Failure why_not(const LinkStatus& status) noexcept {
+    if (status.state != LinkState::stopped && status.failure.cause != Cause::none) {
+        return status.failure;
+    }
+    return Failure::from(std::make_error_code(std::errc::not_connected));
+}
+[[nodiscard]] inline Result<LinkStatus, Failure> connection_or_why(const LinkStatus& status) {
+    if (status.state == LinkState::connected) return status;
+    return why_not(status);
+}
+
+/// A place in a list; it leaves by itself. Going on, or dropping it, may destroy it and all else.
+class LinkWaiter {
+public:
+    using Go = void (*)(LinkWaiter&);
+
+    LinkWaiter(const LinkWaiter&) = delete;
+    LinkWaiter& operator=(const LinkWaiter&) = delete;
+
+    void go() {
+        leave();
+        ways_.go(*this);
+    }
+
+protected:
+    struct Ways {
+        Go go;
+        Go drop;
+    };
+    explicit LinkWaiter(Ways ways) noexcept : ways_{ways} {}
+    ~LinkWaiter() { leave(); }
+
+private:
+    friend class LinkWaiters;
+
+    void leave() noexcept {
+        next_->before_ = before_;
+        before_->next_ = next_;
+        next_ = before_ = this;
+    }
+    void stand_before(LinkWaiter& other) noexcept {
+        leave();
+        next_ = &other;
+        before_ = std::exchange(other.before_, this);
+        before_->next_ = this;
+    }
+
+    const Ways ways_;
+    LinkWaiter* next_ = this;
+    LinkWaiter* before_ = this;
+};
+
+/// Those who wait, in the order in which they came. It owns none, but drops who is left.
+class LinkWaiters {
+public:
+    LinkWaiters() noexcept = default;
+    LinkWaiters(const LinkWaiters&) = delete;
+    LinkWaiters& operator=(const LinkWaiters&) = delete;
+    ~LinkWaiters() {
+        while (!empty()) {
+            LinkWaiter& waiter = first();
+            waiter.leave();
+            waiter.ways_.drop(waiter);
+        }
+    }
+
+    [[nodiscard]] bool empty() const noexcept { return ends_.next_ == &ends_; }
+    [[nodiscard]] LinkWaiter& first() noexcept { return *ends_.next_; }
+    void add(LinkWaiter& waiter) noexcept { waiter.stand_before(ends_); }
+    void add_all(LinkWaiters& others) noexcept {
+        while (!others.empty()) add(others.first());
+    }
+    /// Answers each, and goes on with it, until the link is gone. Who is destroyed meanwhile has
+    /// left.
+    template <class Waiter, class A>
+    void go_each(const A& answer, const driver::TurnGuard& guard) {
+        while (!empty() && !guard.gone()) {
+            Waiter& waiter = static_cast<Waiter&>(first());
+            waiter.answer.emplace(answer);
+            waiter.go();
+        }
+    }
+
+private:
+    struct Ends final : LinkWaiter {
+        Ends() noexcept : LinkWaiter{{nullptr, nullptr}} {}
+    };
+    Ends ends_;
+};
+
+class ConnectionWaiter : public LinkWaiter {
+public:
+    using LinkWaiter::LinkWaiter;
+    std::optional<Result<LinkStatus, Failure>> answer;
+};
+
+template <class M>
+class MessageWaiter : public LinkWaiter {
+public:
+    using LinkWaiter::LinkWaiter;
+    std::optional<Result<M, Failure>> answer;
+};
+
+/// In the frame of the coroutine that waits.
+template <class Waiter>
+class InFrame : protected Waiter {
+protected:
+    InFrame() noexcept
+        : Waiter{{[](LinkWaiter& self) { static_cast<InFrame&>(self).coroutine_.resume(); },
+                  [](LinkWaiter&) {}}} {}
+    void wait_in(LinkWaiters& waiters, std::coroutine_handle<> coroutine) noexcept {
+        coroutine_ = coroutine;
+        waiters.add(*this);
+    }
+
+private:
+    std::coroutine_handle<> coroutine_{};
+};
+
+/// On the heap, with a handler that is called once, or destroyed.
+template <class Waiter, class Handler>
+class WithHandler final : public Waiter {
+public:
+    explicit WithHandler(Handler handler)
+        : Waiter{{[](LinkWaiter& self) { static_cast<WithHandler&>(self).call(); },
+                  [](LinkWaiter& self) { delete &static_cast<WithHandler&>(self); }}},
+          handler_{std::move(handler)} {}
+
+private:
+    void call() {
+        Handler handler = std::move(handler_);
+        auto told = std::move(*this->answer);
+        delete this;
+        std::move(handler)(std::move(told));
+    }
+
+    Handler handler_;
+};
+
+template <class Waiter, class Handler>
+void wait_with(LinkWaiters& waiters, Handler handler) {
+    waiters.add(*new WithHandler<Waiter, Handler>{std::move(handler)});
+}
+
+}  // namespace belay::inline BELAY_ABI::detail

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/link/http_errc.hpp
+/// HttpErrc: why a request has no response, or not a whole one.
+#pragma once
+
+#include <belay/core/cause.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// Why an HTTP request has no whole response; category "belay.http". Statuses have a category of
+/// their own, see http_category().
+enum class HttpErrc {
+    bad_url = 1,   ///< the URL is not one, not of http or https, or has credentials in it
+    bad_text = 2,  ///< a method or header that may not be sent: a control character, too long,
+                   ///< or one of those that say where a request ends
+    name_not_found = 3,       ///< nobody knows the name of the server, or of the proxy
+    not_connected = 4,        ///< no connection to the server, or to the proxy
+    certificate_refused = 5,  ///< the server's certificate is not for its name, or not trusted
+    tls_failed = 6,           ///< no agreement on TLS
+    timed_out = 7,            ///< not all of the response came before the deadline
+    lost = 8,                 ///< the connection ended before the response did
+    not_http = 9,             ///< what the server sent is not HTTP, or not what it says
+    too_long = 10,            ///< the response is longer than `body_bytes_max`, or its headers are
+    client_failed = 11        ///< this program could not: no memory, no descriptors
+};
+
+namespace detail {
+inline constexpr ErrorText http_error_texts[] = {
+    {"the URL is not one of http or https without credentials", Cause::permanent},
+    {"a method or header that may not be sent: a control character in it, too long, or one that "
+     "says where the request ends",
+     Cause::permanent},
+    {"the server's name is not known", Cause::refused},
+    {"no connection to the server", Cause::refused},
+    {"the server's certificate is not for its name, or not trusted", Cause::refused},
+    {"the server and this program do not agree on TLS", Cause::refused},
+    {"the response did not come in time", Cause::timed_out},
+    {"the connection ended before the response did", Cause::lost},
+    {"what the server sent is not HTTP", Cause::protocol},
+    {"the response is longer than allowed", Cause::permanent},
+    {"this program lacks what a request needs", Cause::overloaded},
+};
+
+/// The category of HttpErrc.
+[[nodiscard]] inline const std::error_category& http_error_category() noexcept {
+    static const TableCategory category{"belay.http", http_error_texts};
+    return category;
+}
+}  // namespace detail
+
+/// Makes a std::error_code of it, which the conversion asks for.
+[[nodiscard]] inline std::error_code make_error_code(HttpErrc e) noexcept {
+    return {static_cast<int>(e), detail::http_error_category()};
+}
+
+}  // namespace belay::inline BELAY_ABI
+
+template <>
+struct std::is_error_code_enum<belay::HttpErrc> : std::true_type {};

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/room/detail/room_record.hpp
+/// RoomRecord: one operation in the log of rooms; the format is in docs/room.md.
+#pragma once
+
+#include <algorithm>    // std::copy_n
+#include <cstddef>      // std::size_t
+#include <cstdint>      // std::uint8_t, std::uint32_t, std::uint64_t
+#include <string_view>  // std::string_view
+
+#include <belay/core/bytes.hpp>
+#include <belay/core/result.hpp>
+#include <belay/journal/id.hpp>
+#include <belay/queue/queue_errc.hpp>
+#include <belay/room/persistence_like.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+[[nodiscard]] inline bool is_room_id(std::string_view id) noexcept {
+    return !id.empty() && id.size() <= room_id_bytes_max;
+}
+
+/// Which history of a room it is, and what stands for its beginning.
+struct RoomState {
+    Id epoch{};
+    /// Of the log that `covers` counts in; `no_id`: there is no snapshot.
+    Id journal{};
+    /// What the snapshot has instead of the log; without one where the history began.
+    std::uint64_t covers = 0;
+
+    friend bool operator==(const RoomState&, const RoomState&) noexcept = default;
+};
+
+enum class RoomChange : std::uint8_t { update = 1, part = 2, reset = 3, erase = 4, state = 5 };
+
+struct RoomRecord {
+    RoomChange kind{};
+    std::string_view id{};
+    RoomState state{};       // of a reset the epoch only
+    std::uint32_t part = 0;  // of an update that is in several records
+    std::uint32_t parts = 1;
+    BytesView update{};
+};
+
+inline constexpr std::byte room_record_mark{'R'};
+inline constexpr std::uint8_t room_record_version = 1;
+inline constexpr std::size_t room_record_head_bytes = 4;
+inline constexpr std::size_t room_part_bytes = 8;
+inline constexpr std::size_t room_state_bytes = 40;
+
+/// What a log takes for a record of so many bytes, about.
+[[nodiscard]] constexpr std::uint64_t logged_bytes(std::size_t record) noexcept {
+    return std::uint64_t{record} + 24;
+}
+
+inline void store_state(std::byte* to, const RoomState& state) noexcept {
+    std::copy_n(state.epoch.begin(), 16, to);
+    std::copy_n(state.journal.begin(), 16, to + 16);
+    store_le(to + 32, state.covers);
+}
+[[nodiscard]] inline RoomState load_state(const std::byte* from) noexcept {
+    RoomState state;
+    std::copy_n(from, 16, state.epoch.begin());
+    std::copy_n(from + 16, 16, state.journal.begin());
+    state.covers = load_le<std::uint64_t>(from + 32);
+    return state;
+}
+
+/// Replaces what is in `to`.   Pre: is_room_id(record.id).
+inline void encode(const RoomRecord& record, Bytes& to) {
+    const std::size_t head = room_record_head_bytes + record.id.size();
+    const bool is_part = record.kind == RoomChange::part;
+    const std::size_t body = record.kind == RoomChange::state   ? room_state_bytes
+                             : record.kind == RoomChange::reset ? 16
+                             : is_part                          ? room_part_bytes
+                                                                : 0;
+    to.resize(head + body);
+    to[0] = room_record_mark;
+    to[1] = static_cast<std::byte>(room_record_version);
+    to[2] = static_cast<std::byte>(record.kind);
+    to[3] = static_cast<std::byte>(record.id.size());
+    const BytesView id = as_bytes(record.id);
+    std::copy_n(id.begin(), id.size(), to.begin() + room_record_head_bytes);
+    if (record.kind == RoomChange::state) store_state(to.data() + head, record.state);
+    if (record.kind == RoomChange::reset) {
+        std::copy_n(record.state.epoch.begin(), 16, to.data() + head);
+    }
+    if (is_part) {
+        store_le(to.data() + head, record.part);
+        store_le(to.data() + head + 4, record.parts);
+    }
+    to.insert(to.end(), record.update.begin(), record.update.end());
+}
+
+/// Views into `bytes`.   Errors: log_misplaced: no record of rooms; future_version.
+[[nodiscard]] inline Result<RoomRecord> decode_room_record(BytesView bytes) noexcept {
+    const auto none = make_error_code(RoomErrc::log_misplaced);
+    if (bytes.size() < room_record_head_bytes || bytes[0] != room_record_mark) return none;
+    if (static_cast<std::uint8_t>(bytes[1]) > room_record_version) {
+        return make_error_code(QueueErrc::future_version);
+    }
+    RoomRecord record;
+    const auto kind = static_cast<std::uint8_t>(bytes[2]);
+    const auto size = static_cast<std::size_t>(bytes[3]);
+    if (kind < 1 || kind > 5 || size > bytes.size() - room_record_head_bytes) return none;
+    record.kind = static_cast<RoomChange>(kind);
+    record.id = as_text(bytes.subspan(room_record_head_bytes, size));
+    if (!is_room_id(record.id)) return none;
+    const BytesView body = bytes.subspan(room_record_head_bytes + size);
+    switch (record.kind) {
+        case RoomChange::update:
+            record.update = body;
+            return record;
+        case RoomChange::part:
+            if (body.size() < room_part_bytes) return none;
+            record.part = load_le<std::uint32_t>(body.data());
+            record.parts = load_le<std::uint32_t>(body.data() + 4);
+            if (record.parts < 2 || record.part >= record.parts) return none;
+            record.update = body.subspan(room_part_bytes);
+            return record;
+        case RoomChange::reset:
+            if (body.size() != 16) return none;
+            std::copy_n(body.begin(), 16, record.state.epoch.begin());
+            return record;
+        case RoomChange::erase:
+            break;
+        case RoomChange::state:
+            if (body.size() != room_state_bytes) return none;
+            record.state = load_state(body.data());
+            return record;
+    }
+    if (!body.empty()) return none;
+    return record;
+}
+
+}  // namespace belay::inline BELAY_ABI::detail

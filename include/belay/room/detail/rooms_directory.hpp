@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/room/detail/rooms_directory.hpp
+/// RoomsDirectory: a snapshot file for each room, and one that names the log beside them.
+#pragma once
+
+#include <cstdint>       // std::uint8_t
+#include <optional>      // std::optional
+#include <string>        // std::string
+#include <string_view>   // std::string_view
+#include <system_error>  // std::error_code
+#include <utility>       // std::move
+#include <vector>        // std::vector
+
+#include <belay/room/detail/snapshot_file.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// "6162" for "ab".
+[[nodiscard]] inline std::string hex_of(std::string_view id) {
+    constexpr char digits[] = "0123456789abcdef";
+    std::string hex;
+    for (const char c : id) {
+        const auto byte = static_cast<std::uint8_t>(c);
+        hex += digits[byte >> 4U];
+        hex += digits[byte & 15U];
+    }
+    return hex;
+}
+/// The other way round; nothing of what hex_of does not give.
+[[nodiscard]] inline std::optional<std::string> id_of_hex(std::string_view hex) {
+    constexpr std::string_view digits = "0123456789abcdef";
+    std::string id;
+    for (std::size_t i = 0; i + 1 < hex.size(); i += 2) {
+        const std::size_t high = digits.find(hex[i]);
+        const std::size_t low = digits.find(hex[i + 1]);
+        if (high == std::string_view::npos || low == std::string_view::npos) return std::nullopt;
+        id += static_cast<char>(high * 16 + low);
+    }
+    if (hex.size() % 2 != 0 || !is_room_id(id)) return std::nullopt;
+    return id;
+}
+
+/// The directory of the snapshots. Each file is written, synced, renamed, and its name synced, so
+/// that it is the one before or the new one at any time.
+template <class FileSystem>
+class RoomsDirectory {
+public:
+    RoomsDirectory(FileSystem& fs, std::string path) : fs_{&fs}, path_{std::move(path)} {}
+
+    /// Makes it if need be, and holds its lock; removes what was not finished.
+    [[nodiscard]] PersistenceError open() {
+        if constexpr (HasAbsolutePaths<FileSystem>) {
+            Result<std::string> absolute = fs_->absolute(path_);
+            if (!absolute) return at(path_, absolute.error());
+            path_ = std::move(*absolute);
+        }
+        if (const std::error_code error = fs_->create_directory(path_)) return at(path_, error);
+        const std::string lock_path = path_ + "/lock";
+        Result<typename FileSystem::Lock> lock = fs_->lock(lock_path);
+        if (!lock) return at(lock_path, lock.error());
+        lock_.emplace(std::move(*lock));
+        Result<std::vector<std::string>> names = fs_->list(path_);
+        if (!names) return at(path_, names.error());
+        for (const std::string& name : *names) {
+            std::error_code error;
+            if (name.ends_with(unfinished)) error = fs_->remove(path_ + '/' + name);
+            if (error) return at(path_ + '/' + name, error);
+            if (name == log_name) has_log_ = true;
+            if (!name.ends_with(suffix)) continue;
+            const std::string_view hex = std::string_view{name}.substr(0, name.size() - 5);
+            std::optional<std::string> id = id_of_hex(hex);
+            if (!id) return at(path_ + '/' + name, make_error_code(QueueErrc::foreign_file));
+            ids_.push_back(std::move(*id));
+        }
+        std::error_code error = fs_->sync_directory(path_);
+        if (!error) error = fs_->sync_directory(parent());
+        return at(path_, error);
+    }
+    /// The ids of the snapshots that opening found.
+    [[nodiscard]] std::vector<std::string>& found() noexcept { return ids_; }
+
+    /// The id of the log that the snapshots are beside; nothing in a new directory.
+    [[nodiscard]] Result<std::optional<Id>, PersistenceError> log() const {
+        if (!has_log_) return std::optional<Id>{};
+        const auto file = read_file(std::string{log_name}, {});
+        if (!file) return file.error();
+        return std::optional{file->state.journal};
+    }
+    [[nodiscard]] PersistenceError set_log(const Id& journal) {
+        return write(std::string{log_name}, {}, {{}, journal, 0}, {});
+    }
+
+    /// Errors: those of the disk; what was there is there.
+    [[nodiscard]] PersistenceError save(std::string_view id, const RoomState& state,
+                                        std::span<const Bytes> snapshot) {
+        return write(hex_of(id), id, state, snapshot);
+    }
+    /// Errors: snapshot_missing; as read_snapshot.
+    [[nodiscard]] Result<SnapshotFile, PersistenceError> load(std::string_view id) const {
+        return read_file(hex_of(id) + std::string{suffix}, id);
+    }
+    /// To be made durable by `sync`.   Errors: those of the disk; none if there was none.
+    [[nodiscard]] std::error_code remove(std::string_view id) {
+        const std::error_code error = fs_->remove(file_of(id));
+        return error == std::errc::no_such_file_or_directory ? std::error_code{} : error;
+    }
+    [[nodiscard]] std::error_code sync() { return fs_->sync_directory(path_); }
+
+    [[nodiscard]] std::string file_of(std::string_view id) const {
+        return path_ + '/' + hex_of(id) + std::string{suffix};
+    }
+    [[nodiscard]] const std::string& path() const noexcept { return path_; }
+
+private:
+    static constexpr std::string_view suffix = ".room";
+    static constexpr std::string_view unfinished = ".unfinished";
+    static constexpr std::string_view log_name = "log-of-these.room-log";
+
+    [[nodiscard]] static PersistenceError at(std::string path, std::error_code error) {
+        if (!error) return {};
+        return {error, std::move(path), {}};
+    }
+    [[nodiscard]] std::string parent() const {
+        const std::size_t end = path_.find_last_not_of('/');
+        const std::size_t slash = path_.rfind('/', end);
+        if (slash == std::string::npos) return ".";
+        return slash == 0 ? "/" : path_.substr(0, slash);
+    }
+
+    [[nodiscard]] PersistenceError write(std::string name, std::string_view id,
+                                         const RoomState& state, std::span<const Bytes> parts) {
+        const bool is_log = id.empty();
+        const std::string path = path_ + '/' + name + (is_log ? "" : std::string{suffix});
+        const std::string fresh = path_ + '/' + name + std::string{unfinished};
+        Result<typename FileSystem::File> file = fs_->open(fresh, OpenMode::replace);
+        if (!file) return at(fresh, file.error());
+        std::error_code error = write_snapshot(*file, id, state, parts);
+        if (!error) error = fs_->rename(fresh, path);
+        if (!error) error = fs_->sync_directory(path_);
+        if (!error) return {};
+        // Its space is wanted back; opening removes it otherwise.
+        static_cast<void>(fs_->remove(fresh));
+        return at(path, error);
+    }
+    [[nodiscard]] Result<SnapshotFile, PersistenceError> read_file(const std::string& name,
+                                                                   std::string_view id) const {
+        const std::string path = path_ + '/' + name;
+        const Result<typename FileSystem::File> file = fs_->open(path, OpenMode::read);
+        if (file.error() == std::errc::no_such_file_or_directory) {
+            return PersistenceError{RoomErrc::snapshot_missing, path, {}};
+        }
+        if (!file) return at(path, file.error());
+        Result<SnapshotFile, PersistenceError> found = read_snapshot(*file, id);
+        if (found) return found;
+        PersistenceError error = found.error();
+        error.path = path;
+        return error;
+    }
+
+    FileSystem* fs_;
+    std::string path_;
+    std::optional<typename FileSystem::Lock> lock_{};
+    std::vector<std::string> ids_{};
+    bool has_log_ = false;
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

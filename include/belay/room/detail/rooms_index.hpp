@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/room/detail/rooms_index.hpp
+/// RoomsIndex: what a log of rooms has of each, and up to where it is not needed any more.
+#pragma once
+
+#include <algorithm>    // std::max
+#include <cstddef>      // std::size_t
+#include <cstdint>      // std::uint8_t, std::uint32_t, std::uint64_t
+#include <deque>        // std::deque
+#include <functional>   // std::less
+#include <map>          // std::map
+#include <optional>     // std::optional
+#include <string>       // std::string
+#include <string_view>  // std::string_view
+#include <vector>       // std::vector
+
+#include <belay/room/detail/room_record.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// How many bytes a log holds from its first needed record on, to some KiB.
+class HeldBytes {
+public:
+    void add(std::uint64_t number, std::uint64_t bytes) {
+        sum_ += bytes;
+        if (!pieces_.empty() && pieces_.back().bytes < piece_bytes) {
+            pieces_.back().bytes += bytes;
+        } else {
+            pieces_.push_back({number, bytes});
+        }
+    }
+    void release(std::uint64_t up_to) {
+        while (pieces_.size() > 1 && pieces_[1].first <= up_to + 1) {
+            sum_ -= pieces_.front().bytes;
+            pieces_.pop_front();
+        }
+    }
+    [[nodiscard]] std::uint64_t sum() const noexcept { return sum_; }
+
+private:
+    static constexpr std::uint64_t piece_bytes = 4096;
+    struct Piece {
+        std::uint64_t first;
+        std::uint64_t bytes;
+    };
+    std::deque<Piece> pieces_;
+    std::uint64_t sum_ = 0;
+};
+
+/// An update in the log: its last record, and how many it has.
+struct LoggedUpdate {
+    std::uint64_t position;
+    std::uint64_t parts;
+    [[nodiscard]] std::uint64_t first() const noexcept { return position - parts + 1; }
+};
+
+/// What the log has of a room.
+struct LoggedRoom {
+    enum class Life : std::uint8_t {
+        unknown,  // updates of a room whose state is further on in the log
+        live,
+        erased  // its snapshot may still be there
+    };
+
+    RoomState state{};
+    /// What of the log is not needed: up to here it is in the snapshot, or before the history.
+    std::uint64_t covered = 0;
+    /// What the newest snapshot file covers that was written since the log was opened; 0: none was.
+    std::uint64_t saved = 0;
+    /// The record that says its state.
+    std::uint64_t record = 0;
+    std::uint64_t last = 0;
+    std::vector<LoggedUpdate> updates{};
+    Life life = Life::unknown;
+
+    [[nodiscard]] std::uint64_t pin() const noexcept {
+        if (updates.empty()) return record;
+        const std::uint64_t update = updates.front().first();
+        return record != 0 && record < update ? record : update;
+    }
+    [[nodiscard]] bool pinned_by_state() const noexcept { return pin() == record; }
+};
+
+/// All rooms of a log, and which of them needs its oldest record.
+///
+/// Complexity: of a change logarithmic in the rooms; of a state linear in the room's updates.
+class RoomsIndex {
+    using Rooms = std::map<std::string, LoggedRoom, std::less<>>;
+
+public:
+    using Entry = Rooms::value_type;
+
+    explicit RoomsIndex(const Id& journal) noexcept : journal_{journal} {}
+
+    // ---- changes, in the order of the log -------------------------------------------------------
+
+    void reset(std::string_view id, std::uint64_t number, const Id& epoch) {
+        Entry& entry = unpinned(id);
+        LoggedRoom& room = entry.second;
+        room = LoggedRoom{};
+        room.state = {epoch, no_id, number};
+        room.covered = room.record = room.last = number;
+        room.life = LoggedRoom::Life::live;
+        pin(entry);
+    }
+    void erase(std::string_view id, std::uint64_t number) {
+        Entry& entry = unpinned(id);
+        entry.second = LoggedRoom{};
+        entry.second.record = number;
+        entry.second.life = LoggedRoom::Life::erased;
+        erased_.push_back(entry.first);
+        pin(entry);
+    }
+    void update(std::string_view id, const LoggedUpdate& update) {
+        if (LoggedRoom* const live = find(id)) {
+            // Its state is older: the pin stays where it is.
+            live->updates.push_back(update);
+            live->last = update.position;
+            return;
+        }
+        Entry& entry = unpinned(id);
+        LoggedRoom& room = entry.second;
+        if (room.life == LoggedRoom::Life::erased) room = LoggedRoom{};
+        room.updates.push_back(update);
+        room.last = update.position;
+        pin(entry);
+    }
+    void state(std::string_view id, std::uint64_t number, const RoomState& state) {
+        Entry& entry = unpinned(id);
+        LoggedRoom& room = entry.second;
+        room.state = state;
+        room.record = number;
+        room.life = LoggedRoom::Life::live;
+        room.covered = covered_by(state);
+        room.last = std::max(room.last, room.covered);
+        std::erase_if(room.updates,
+                      [&](const LoggedUpdate& u) { return u.position <= room.covered; });
+        pin(entry);
+    }
+    /// A snapshot file was written; what it covers is needed of the log until a state says so.
+    void saved(LoggedRoom& room, std::uint64_t covers) noexcept { room.saved = covers; }
+    /// Nothing is left of a room that was erased, but its record.
+    void forget(std::string_view id) {
+        const auto at = rooms_.find(id);
+        if (at == rooms_.end() || at->second.life != LoggedRoom::Life::erased) return;
+        pins_.erase(at->second.pin());
+        states_bytes_ -= bytes_of(at->first);
+        rooms_.erase(at);
+    }
+
+    // ---- what there is --------------------------------------------------------------------------
+
+    /// A live room, or null.
+    [[nodiscard]] LoggedRoom* find(std::string_view id) {
+        const auto at = rooms_.find(id);
+        const bool live = at != rooms_.end() && at->second.life == LoggedRoom::Life::live;
+        return live ? &at->second : nullptr;
+    }
+    /// Live or erased: whether a snapshot of it may be there.
+    [[nodiscard]] bool knows(std::string_view id) const { return rooms_.contains(id); }
+    [[nodiscard]] std::vector<std::string> list(std::string_view after, std::size_t count) const {
+        std::vector<std::string> ids;
+        for (auto at = rooms_.upper_bound(after); at != rooms_.end() && ids.size() < count; ++at) {
+            if (at->second.life == LoggedRoom::Life::live) ids.push_back(at->first);
+        }
+        return ids;
+    }
+    [[nodiscard]] std::size_t size() const noexcept { return rooms_.size(); }
+    /// Rooms that were erased, and whose snapshots may be there: to be forgotten.
+    [[nodiscard]] std::vector<std::string>& erased() noexcept { return erased_; }
+    /// A room with updates and without a state; only a log that is not whole has one.
+    [[nodiscard]] const std::string* unknown() const noexcept {
+        for (const auto& [id, room] : rooms_) {
+            if (room.life == LoggedRoom::Life::unknown) return &id;
+        }
+        return nullptr;
+    }
+
+    // ---- what is needed -------------------------------------------------------------------------
+
+    /// The first record that is needed; nothing if none is.
+    [[nodiscard]] std::optional<std::uint64_t> oldest() const noexcept {
+        if (pins_.empty()) return std::nullopt;
+        return pins_.begin()->first;
+    }
+    /// Calls `f(id, room)` by the age of what they need, until it answers false.
+    template <class F>
+    void by_age(F&& f) const {
+        for (const auto& [number, entry] : pins_) {
+            if (!f(entry->first, entry->second)) return;
+        }
+    }
+    /// What it takes to say the states of all rooms.
+    [[nodiscard]] std::uint64_t states_bytes() const noexcept { return states_bytes_; }
+
+private:
+    [[nodiscard]] std::uint64_t covered_by(const RoomState& state) const noexcept {
+        return state.journal == journal_ || state.journal == no_id ? state.covers : 0;
+    }
+    [[nodiscard]] static std::uint64_t bytes_of(const std::string& id) noexcept {
+        return logged_bytes(room_record_head_bytes + id.size() + room_state_bytes);
+    }
+
+    /// The room, made if need be, without its pin: to be changed.
+    [[nodiscard]] Entry& unpinned(std::string_view id) {
+        auto at = rooms_.find(id);
+        if (at == rooms_.end()) {
+            at = rooms_.try_emplace(std::string{id}).first;
+            states_bytes_ += bytes_of(at->first);
+        } else {
+            pins_.erase(at->second.pin());
+        }
+        return *at;
+    }
+    void pin(Entry& entry) { pins_.emplace(entry.second.pin(), &entry); }
+
+    Id journal_;
+    Rooms rooms_;
+    std::map<std::uint64_t, Entry*> pins_;  // by the oldest record that a room needs
+    std::vector<std::string> erased_;
+    std::uint64_t states_bytes_ = 0;
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

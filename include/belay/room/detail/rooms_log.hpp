@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/room/detail/rooms_log.hpp
+/// RoomsLog: the changes of all rooms in one durable log.
+#pragma once
+
+#include <cstddef>       // std::size_t
+#include <cstdint>       // std::uint32_t, std::uint64_t
+#include <map>           // std::map
+#include <optional>      // std::optional
+#include <string>        // std::string
+#include <string_view>   // std::string_view
+#include <system_error>  // std::error_code
+#include <utility>       // std::move
+#include <vector>        // std::vector
+
+#include <belay/journal/log_like.hpp>
+#include <belay/room/detail/rooms_index.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// A log of rooms, and an index of what is durable in it.
+///
+/// A change is a record at once, and in the index when the record is durable: what the index says
+/// survives. What a room does not need is given up when what says so is durable, never before.
+template <class Log>
+class RoomsLog {
+public:
+    RoomsLog(Log log, std::uint64_t bytes_max)
+        : log_{std::move(log)}, bytes_max_{bytes_max}, index_{log_.journal_id()} {}
+
+    /// Reads all that the log holds.   Errors: log_misplaced; future_version; as reading.
+    /// Complexity: of the log's bytes; keeps 16 bytes for each update, and none of its bytes.
+    [[nodiscard]] PersistenceError replay() {
+        if (record_bytes_max() < record_bytes_min) {
+            return {make_error_code(QueueErrc::bad_options), "the log",
+                    "its record_bytes_max must be 256 or more"};
+        }
+        for (std::uint64_t number = log_.base(); number <= log_.last(); ++number) {
+            const Result<BytesView> body = log_.read(number);
+            const auto where = [&] { return "operation " + std::to_string(number); };
+            if (!body) return {body.error(), "the log", where()};
+            const Result<RoomRecord> record = decode_room_record(*body);
+            if (!record) return {record.error(), "the log", where() + " is none of rooms"};
+            held_.add(number, logged_bytes(body->size()));
+            take(*record, number);
+        }
+        joining_.reset();
+        if (const std::string* const id = index_.unknown()) {
+            return {make_error_code(QueueErrc::corrupt), "the log",
+                    "it has updates of a room that never began, of " + std::to_string(id->size()) +
+                        " bytes of id"};
+        }
+        return {};
+    }
+
+    // ---- changes --------------------------------------------------------------------------------
+
+    /// Errors: unknown_room; as appending. Of an update in several records some may be in the log
+    /// then; they count for nothing.
+    [[nodiscard]] Result<std::uint64_t> append(std::string_view id, BytesView update) {
+        if (!has_history(id)) return make_error_code(RoomErrc::unknown_room);
+        const std::size_t head = room_record_head_bytes + id.size();
+        const std::size_t whole = record_bytes_max() - head;
+        if (update.size() <= whole) {
+            const auto number = write({.kind = RoomChange::update, .id = id, .update = update});
+            if (number) stage({RoomChange::update, std::string{id}, *number, 1, {}});
+            return number;
+        }
+        const std::size_t piece = whole - room_part_bytes;
+        const std::size_t parts = (update.size() + piece - 1) / piece;
+        if (parts > ~std::uint32_t{0}) return make_error_code(QueueErrc::too_large);
+        std::uint64_t position = 0;
+        for (std::size_t part = 0; part < parts; ++part) {
+            const BytesView bytes = update.subspan(part * piece);
+            const Result<std::uint64_t> number =
+                write({.kind = RoomChange::part,
+                       .id = id,
+                       .part = static_cast<std::uint32_t>(part),
+                       .parts = static_cast<std::uint32_t>(parts),
+                       .update = bytes.first(std::min(piece, bytes.size()))});
+            if (!number) return number;
+            position = *number;
+        }
+        stage({RoomChange::update, std::string{id}, position, parts, {}});
+        return position;
+    }
+    [[nodiscard]] Result<std::uint64_t> reset(std::string_view id, const Id& epoch) {
+        const RoomState state{epoch, {}, 0};
+        const auto number = write({.kind = RoomChange::reset, .id = id, .state = state});
+        if (number) stage({RoomChange::reset, std::string{id}, *number, 1, state});
+        return number;
+    }
+    [[nodiscard]] std::error_code erase(std::string_view id) {
+        if (!has_history(id)) return {};
+        const auto number = write({.kind = RoomChange::erase, .id = id});
+        if (number) stage({RoomChange::erase, std::string{id}, *number, 1, {}});
+        return number.error();
+    }
+    /// A snapshot with this state is stored.   Pre: the room is live, and no staged change begins
+    /// or ends its history.
+    [[nodiscard]] std::error_code state(std::string_view id, const RoomState& state) {
+        const auto number = write({.kind = RoomChange::state, .id = id, .state = state});
+        if (number) stage({RoomChange::state, std::string{id}, *number, 1, state});
+        return number.error();
+    }
+
+    /// Makes all of it durable, and takes it into the index.
+    [[nodiscard]] std::error_code commit() {
+        if (const std::error_code error = log_.commit()) return error;
+        for (; !staged_.empty(); staged_.pop_front()) apply(staged_.front());
+        histories_.clear();
+        return {};
+    }
+
+    // ---- what is durable ------------------------------------------------------------------------
+
+    [[nodiscard]] RoomsIndex& index() noexcept { return index_; }
+    [[nodiscard]] const RoomsIndex& index() const noexcept { return index_; }
+    [[nodiscard]] const Id& id() const noexcept { return log_.journal_id(); }
+    [[nodiscard]] std::uint64_t last() const noexcept { return log_.last(); }
+    [[nodiscard]] std::uint64_t records() const noexcept { return log_.last() + 1 - log_.base(); }
+    [[nodiscard]] std::uint64_t bytes() const noexcept { return held_.sum(); }
+    /// Whether a change that is not durable yet begins or ends the history of a room.
+    [[nodiscard]] bool turns(std::string_view id) const { return histories_.contains(id); }
+
+    /// Adds the updates of a room behind a position.   Errors: as reading; corrupt.
+    [[nodiscard]] std::error_code read(const LoggedRoom& room, std::uint64_t behind,
+                                       std::vector<Bytes>& to) {
+        for (const LoggedUpdate& update : room.updates) {
+            if (update.position <= behind) continue;
+            Bytes& whole = to.emplace_back();
+            for (std::uint64_t n = update.first(); n <= update.position; ++n) {
+                const Result<BytesView> body = log_.read(n);
+                if (!body) return body.error();
+                const Result<RoomRecord> record = decode_room_record(*body);
+                if (!record) return make_error_code(QueueErrc::corrupt);
+                whole.insert(whole.end(), record->update.begin(), record->update.end());
+            }
+        }
+        return {};
+    }
+
+    // ---- room in the log ------------------------------------------------------------------------
+
+    /// Says the states again that hold up the log, some of them, and gives up what nobody needs.
+    /// To be called after a commit.   Errors: those of giving up; it is tried again next time.
+    [[nodiscard]] std::error_code tidy() {
+        const std::uint64_t needed = index_.oldest().value_or(log_.last() + 1);
+        std::error_code error;
+        if (needed > log_.base()) error = log_.ack(needed - 1);
+        held_.release(needed - 1);
+        if (!is_long()) return error;
+        std::vector<std::pair<std::string, RoomState>> again;
+        index_.by_age([&](const std::string& id, const LoggedRoom& room) {
+            if (room.life != LoggedRoom::Life::live || !room.pinned_by_state()) return false;
+            again.emplace_back(id, room.state);
+            return again.size() < states_in_a_call;
+        });
+        for (const auto& [id, state] : again) {
+            if (const std::error_code full = this->state(id, state)) return full;
+        }
+        return error;
+    }
+    /// The room whose updates hold up the log, if it is too long.
+    [[nodiscard]] std::optional<std::string> lagging() const {
+        std::optional<std::string> found;
+        if (!is_long()) return found;
+        std::size_t looked_at = 0;
+        index_.by_age([&](const std::string& id, const LoggedRoom& room) {
+            const bool waits =
+                !room.pinned_by_state() && room.saved < room.updates.front().position;
+            if (room.life == LoggedRoom::Life::live && waits) found = id;
+            return !found && ++looked_at < states_in_a_call;
+        });
+        return found;
+    }
+
+private:
+    struct Change {
+        RoomChange kind;
+        std::string id;
+        std::uint64_t number;
+        std::uint64_t parts;
+        RoomState state;
+    };
+    /// An update of which some records were read.
+    struct Joining {
+        std::string id;
+        std::uint32_t parts = 0;
+        std::uint32_t next = 0;
+    };
+
+    static constexpr std::size_t record_bytes_min = 256;
+    // So that a commit is not held up for long where there are many rooms.
+    static constexpr std::size_t states_in_a_call = 256;
+
+    [[nodiscard]] std::size_t record_bytes_max() const noexcept {
+        if constexpr (TellsRecordLimit<Log>) {
+            return log_.record_bytes_max();
+        } else {
+            return ~std::size_t{0};
+        }
+    }
+    // The states of all rooms are in the log, whatever its limit; twice, while they are repeated.
+    [[nodiscard]] bool is_long() const noexcept {
+        return held_.sum() > bytes_max_ + 2 * index_.states_bytes();
+    }
+    [[nodiscard]] bool has_history(std::string_view id) {
+        const auto staged = histories_.find(id);
+        return staged != histories_.end() ? staged->second : index_.find(id) != nullptr;
+    }
+
+    [[nodiscard]] Result<std::uint64_t> write(const RoomRecord& record) {
+        encode(record, scratch_);
+        const Result<std::uint64_t> number = log_.append(scratch_);
+        if (number) held_.add(*number, logged_bytes(scratch_.size()));
+        if (scratch_.capacity() > scratch_bytes_max) scratch_ = Bytes{};
+        return number;
+    }
+    void stage(Change change) {
+        if (change.kind == RoomChange::reset) histories_.insert_or_assign(change.id, true);
+        if (change.kind == RoomChange::erase) histories_.insert_or_assign(change.id, false);
+        staged_.push_back(std::move(change));
+    }
+    void apply(const Change& change) {
+        switch (change.kind) {
+            case RoomChange::update:
+            case RoomChange::part:
+                return index_.update(change.id, {change.number, change.parts});
+            case RoomChange::reset:
+                return index_.reset(change.id, change.number, change.state.epoch);
+            case RoomChange::erase:
+                return index_.erase(change.id, change.number);
+            case RoomChange::state:
+                return index_.state(change.id, change.number, change.state);
+        }
+    }
+    /// A record that opening reads.
+    void take(const RoomRecord& record, std::uint64_t number) {
+        std::uint64_t parts = 1;
+        if (record.kind == RoomChange::part) {
+            if (record.part == 0) joining_ = Joining{std::string{record.id}, record.parts, 0};
+            const bool fits = joining_ && joining_->id == record.id &&
+                              joining_->parts == record.parts && joining_->next == record.part;
+            if (!fits) return joining_.reset();
+            if (++joining_->next < record.parts) return;
+            parts = record.parts;
+        }
+        joining_.reset();
+        apply({record.kind, std::string{record.id}, number, parts, record.state});
+    }
+
+    static constexpr std::size_t scratch_bytes_max = std::size_t{64} << 10;
+
+    Log log_;
+    std::uint64_t bytes_max_;
+    RoomsIndex index_;
+    HeldBytes held_{};
+    std::deque<Change> staged_{};
+    // Of the rooms that staged_ begins or ends: whether they have a history after it.
+    std::map<std::string, bool, std::less<>> histories_{};
+    std::optional<Joining> joining_{};
+    Bytes scratch_{};
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

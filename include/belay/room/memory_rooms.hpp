@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/room/memory_rooms.hpp
+/// MemoryRooms: rooms that end with the process.
+#pragma once
+
+#include <algorithm>    // std::min
+#include <deque>        // std::deque
+#include <functional>   // std::less
+#include <map>          // std::map
+#include <optional>     // std::optional
+#include <string>       // std::string
+#include <string_view>  // std::string_view
+#include <utility>      // std::move
+#include <vector>       // std::vector
+
+#include <belay/room/persistence_like.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// What a MemoryRooms takes.
+struct MemoryRoomsOptions {
+    /// Of all snapshots and updates together; beyond it the answer is that of a full disk.
+    std::size_t bytes_max = std::size_t{1} << 30;
+};
+
+/// Rooms in memory: for tests, and for servers whose documents need not survive them.
+///
+/// A change is stored by a flush, as on a disk; everything is answered inside of the call.
+///
+/// Models:        PersistenceLike.
+/// Thread safety: distinct objects safe.
+/// Complexity:    of each call logarithmic in the rooms, and linear in the bytes that it moves.
+/// Throws:        std::bad_alloc.
+class MemoryRooms {
+public:
+    explicit MemoryRooms(MemoryRoomsOptions options = {}) noexcept : options_{options} {}
+
+    /// Errors: bad_room_id.
+    void load(std::string_view id, Completion<LoadedRoom> done) {
+        if (bad(id)) return done(LoadedRoom{error(RoomErrc::bad_room_id)});
+        const auto at = rooms_.find(id);
+        if (at == rooms_.end()) return done(LoadedRoom{std::optional<StoredRoom>{}});
+        const Room& room = at->second;
+        StoredRoom found{room.epoch, room.snapshot, {}, room.last};
+        for (const Update& update : room.updates) found.updates.push_back(update.bytes);
+        done(LoadedRoom{std::optional{std::move(found)}});
+    }
+
+    /// Errors: bad_room_id; unknown_room; no_space_on_device.
+    [[nodiscard]] Result<std::uint64_t> append(std::string_view id, BytesView update) {
+        if (bad(id)) return make_error_code(RoomErrc::bad_room_id);
+        if (!has_history(id)) return make_error_code(RoomErrc::unknown_room);
+        if (update.size() > space()) return std::make_error_code(std::errc::no_space_on_device);
+        staged_.push_back({Kind::append, std::string{id}, last_ + 1, {}, {}});
+        staged_.back().update.assign(update.begin(), update.end());
+        bytes_ += update.size();
+        return ++last_;
+    }
+    /// Errors: bad_room_id.
+    [[nodiscard]] Result<std::uint64_t> reset(std::string_view id, const Id& epoch) {
+        if (bad(id)) return make_error_code(RoomErrc::bad_room_id);
+        staged_.push_back({Kind::reset, std::string{id}, last_ + 1, epoch, {}});
+        staged_histories_.insert_or_assign(std::string{id}, true);
+        return ++last_;
+    }
+    /// Errors: bad_room_id.
+    [[nodiscard]] std::error_code erase(std::string_view id) {
+        if (bad(id)) return RoomErrc::bad_room_id;
+        staged_.push_back({Kind::erase, std::string{id}, last_ + 1, {}, {}});
+        staged_histories_.insert_or_assign(std::string{id}, false);
+        ++last_;
+        return {};
+    }
+
+    /// Errors: none.
+    void flush(Completion<PersistenceError> done) {
+        for (; !staged_.empty(); staged_.pop_front()) take(staged_.front());
+        staged_histories_.clear();
+        done(PersistenceError{});
+    }
+
+    /// Errors: as PersistenceLike says; no_space_on_device.
+    void save(std::string_view id, std::span<const Bytes> snapshot, std::uint64_t covers,
+              Completion<PersistenceError> done) {
+        done(saved(id, snapshot, covers));
+    }
+
+    /// Errors: none.
+    void list(std::string_view after, std::size_t count, Completion<ListedRooms> done) {
+        std::vector<std::string> ids;
+        for (auto at = rooms_.upper_bound(after); at != rooms_.end() && ids.size() < count; ++at) {
+            ids.push_back(at->first);
+        }
+        done(ListedRooms{std::move(ids)});
+    }
+
+    /// Bytes of all snapshots and updates.
+    [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
+
+private:
+    enum class Kind : std::uint8_t { append, reset, erase };
+    struct Change {
+        Kind kind;
+        std::string id;
+        std::uint64_t position;
+        Id epoch;
+        Bytes update;
+    };
+    struct Update {
+        std::uint64_t position = 0;
+        Bytes bytes{};
+    };
+    struct Room {
+        Id epoch{};
+        std::vector<Bytes> snapshot{};
+        std::vector<Update> updates{};
+        std::uint64_t covers = 0;  // of the snapshot; where the history began without one
+        std::uint64_t last = 0;
+    };
+
+    [[nodiscard]] static bool bad(std::string_view id) noexcept {
+        return id.empty() || id.size() > room_id_bytes_max;
+    }
+    [[nodiscard]] static PersistenceError error(std::error_code code) { return {code, {}, {}}; }
+    [[nodiscard]] std::size_t space() const noexcept {
+        return options_.bytes_max - std::min(options_.bytes_max, bytes_);
+    }
+    [[nodiscard]] bool has_history(std::string_view id) const {
+        const auto staged = staged_histories_.find(id);
+        return staged != staged_histories_.end() ? staged->second : rooms_.contains(id);
+    }
+
+    void take(Change& change) {
+        if (change.kind == Kind::append) {
+            Room& room = rooms_.find(change.id)->second;
+            Update& update = room.updates.emplace_back();
+            update.position = room.last = change.position;
+            update.bytes = std::move(change.update);
+            return;
+        }
+        const auto at = rooms_.find(change.id);
+        if (at != rooms_.end()) {
+            bytes_ -= bytes_of(at->second, last_);
+            rooms_.erase(at);
+        }
+        if (change.kind == Kind::reset) {
+            rooms_.try_emplace(std::move(change.id),
+                               Room{change.epoch, {}, {}, change.position, change.position});
+        }
+    }
+    [[nodiscard]] PersistenceError saved(std::string_view id, std::span<const Bytes> snapshot,
+                                         std::uint64_t covers) {
+        if (bad(id)) return error(RoomErrc::bad_room_id);
+        const auto at = rooms_.find(id);
+        if (at == rooms_.end()) return error(RoomErrc::unknown_room);
+        Room& room = at->second;
+        if (covers > room.last) return error(RoomErrc::bad_position);
+        if (covers < room.covers) return error(RoomErrc::stale_snapshot);
+        std::size_t size = 0;
+        for (const Bytes& part : snapshot) size += part.size();
+        const std::size_t freed = bytes_of(room, covers);
+        if (size > space() + freed) {
+            return error(std::make_error_code(std::errc::no_space_on_device));
+        }
+        room.snapshot.assign(snapshot.begin(), snapshot.end());
+        std::erase_if(room.updates, [&](const Update& u) { return u.position <= covers; });
+        room.covers = covers;
+        bytes_ = bytes_ - freed + size;
+        return {};
+    }
+    /// Of the snapshot, and the updates up to a position.
+    [[nodiscard]] static std::size_t bytes_of(const Room& room, std::uint64_t up_to) noexcept {
+        std::size_t sum = 0;
+        for (const Bytes& part : room.snapshot) sum += part.size();
+        for (const Update& update : room.updates) {
+            if (update.position <= up_to) sum += update.bytes.size();
+        }
+        return sum;
+    }
+
+    MemoryRoomsOptions options_;
+    std::map<std::string, Room, std::less<>> rooms_;
+    std::deque<Change> staged_;
+    // Of the rooms that staged_ begins or erases: whether they have a history after it.
+    std::map<std::string, bool, std::less<>> staged_histories_;
+    std::uint64_t last_ = 0;
+    std::size_t bytes_ = 0;
+};
+
+}  // namespace belay::inline BELAY_ABI

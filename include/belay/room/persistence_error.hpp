@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/room/persistence_error.hpp
+/// PersistenceError: why a room could not be loaded, saved or flushed, with place and advice.
+#pragma once
+
+#include <string>        // std::string
+#include <system_error>  // std::error_code
+
+#include <belay/journal/detail/file_advice.hpp>
+#include <belay/room/room_errc.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// What is wrong with a stored room, where, and what to do about it; false if nothing is.
+///
+/// Thread safety: a plain value.
+struct PersistenceError {
+    std::error_code code{};
+    /// The file, table or key that is meant; may be empty.
+    std::string path{};
+    /// What is wrong, in the words of this case; may be empty.
+    std::string what{};
+
+    /// What the reader can do, as a sentence without its full stop.   Complexity: O(1).
+    [[nodiscard]] const char* advice() const noexcept {
+        if (code == RoomErrc::bad_room_id) return "refuse the room: its id has 1 to 100 bytes";
+        if (code == RoomErrc::unknown_room) return "begin its history with `reset` first";
+        if (code == RoomErrc::stale_snapshot) return "go on: what is stored has more";
+        if (code == RoomErrc::bad_position) {
+            return "save what a load answered, or what was flushed since, with its own position";
+        }
+        if (code == RoomErrc::snapshot_damaged || code == RoomErrc::snapshot_missing ||
+            code == RoomErrc::snapshot_misplaced) {
+            return "put the file back from a copy, of the same log and not older; or give the room "
+                   "up with `erase`";
+        }
+        if (code == RoomErrc::log_misplaced) {
+            return "put the log and the snapshots back from the same copy; or, if the log is lost, "
+                   "open with `adopt`: what it had and no snapshot has is lost";
+        }
+        if (code == RoomErrc::storage_busy) return "try again when less is under way";
+        return detail::file_advice(code);
+    }
+
+    /// "boards/6162.room: the stored snapshot is damaged (its check is wrong): put the …".
+    ///
+    /// Allocates; throws std::bad_alloc.
+    [[nodiscard]] std::string message() const {
+        return detail::error_message(path.empty() ? "the rooms" : path, code, what, advice());
+    }
+
+    operator std::error_code() const noexcept { return code; }
+    explicit operator bool() const noexcept { return static_cast<bool>(code); }
+};
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+// Goal: asio's coroutines, which await their own kind only, await a link by a completion token, and so
+// does a plain handler. Method: Boost's asio and a posix server on the loopback; destroyed while they
+// wait. Clang 14 has no coroutines of Boost 1.74.
+#include <belay/link/awaitable.hpp>
+
+#include <belay/adapter/asio_loop.hpp>
+#include <belay/adapter/asio_tcp.hpp>
+#include <belay/adapter/boost_asio.hpp>
+
+#if __has_include(<boost/asio/awaitable.hpp>)
+#    include <boost/asio/awaitable.hpp>
+#    include <boost/asio/co_spawn.hpp>
+#    include <boost/asio/detached.hpp>
+#    include <boost/asio/use_awaitable.hpp>
+#endif
+
+#include <belay/link/lines.hpp>
+#include <belay/link/supervisor.hpp>
+#include <belay/policy/max_attempts.hpp>
+
+#include "support/catch.hpp"
+#include "support/posix/raw_socket.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+using belay_test::RawSocket;
+
+#if defined(BOOST_ASIO_HAS_CO_AWAIT)
+
+namespace {
+
+namespace asio = boost::asio;
+using Lined = Supervisor<AsioTcp<asio::io_context, Lines>, Policy<MaxAttempts>, LinkAwaits<>>;
+
+struct AsioAwaitRig {
+    RawSocket server = RawSocket::listen();
+    asio::io_context context{};
+    AsioLoop<asio::io_context> loop{context};
+    Lined link{AsioTcp{context, {"127.0.0.1", server.port()}, Lines{.bytes_max = 50}},
+               Policy{MaxAttempts{1}},
+               {},
+               LinkAwaits{}};
+    std::vector<std::string> seen{};
+    bool over = false;
+
+    AsioAwaitRig() {
+        loop.attach(link);
+        link.start();
+    }
+    template <class Done>
+    void until(Done done) {
+        while (!done()) {
+            context.restart();
+            context.run_one_for(1ms);
+        }
+    }
+    asio::awaitable<void> hear_all() {
+        if (co_await connected(link, asio::use_awaitable)) seen.emplace_back("up");
+        for (;;) {
+            auto line = co_await receive(link, asio::use_awaitable);
+            if (!line) break;
+            seen.emplace_back(as_text(*line));
+        }
+        const auto again = co_await connected(link, asio::use_awaitable);
+        if (!again) seen.emplace_back(to_string(again.error().cause));
+        over = true;
+    }
+};
+
+}  // namespace
+
+TEST_CASE("asio's coroutines await a link by a completion token",
+          "[adapter][asio_awaitable][unit]") {
+    AsioAwaitRig rig;
+    asio::co_spawn(rig.context, rig.hear_all(), asio::detached);
+    rig.until([&] { return !rig.seen.empty(); });
+    RawSocket peer = rig.server.accept();
+    peer.send("one\ntwo\n");
+    rig.until([&] { return rig.seen.size() == 3; });
+    peer.close();
+    rig.until([&] { return rig.over; });
+    CHECK(rig.seen == std::vector<std::string>{"up", "one", "two", "lost"});
+}
+
+TEST_CASE("asio's coroutines that wait for a link go with it, untold",
+          "[adapter][asio_awaitable][fault]") {
+    bool left = false;
+    struct Leaves {
+        bool& flag;
+        ~Leaves() { flag = true; }
+    };
+    const auto waits = [](Lined& link, bool& flag, bool& told) -> asio::awaitable<void> {
+        const Leaves leaves{flag};
+        static_cast<void>(co_await connected(link, asio::use_awaitable));
+        static_cast<void>(co_await receive(link, asio::use_awaitable));
+        told = true;
+    };
+    bool told = false;
+    {
+        AsioAwaitRig rig;
+        asio::co_spawn(rig.context, waits(rig.link, left, told), asio::detached);
+        rig.until([&] { return rig.link.status().state == LinkState::connected; });
+        rig.context.poll();
+        CHECK_FALSE(left);
+    }
+    CHECK(left);
+    CHECK_FALSE(told);
+}
+
+#else
+
+TEST_CASE("Boost.Asio has no coroutines here", "[adapter][asio_awaitable][unit]") {
+    SUCCEED("nothing to test");
+}
+
+#endif

@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: MIT
+// Goal: requests get what the server sent, or why they did not, within their limits. Method: a real
+// server, good and bad.
+#include <belay/adapter/curl_http.hpp>
+#include <belay/core/manual_clock.hpp>
+
+#include <string>
+
+#include "support/adapter/certificate.hpp"
+#include "support/adapter/http_rig.hpp"
+#include "support/catch.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+using belay_test::Asked;
+using belay_test::HttpServer;
+
+namespace {
+
+using CurlRig = belay_test::HttpRig<CurlHttp>;
+static_assert(explain::http_like<CurlHttp>());
+
+bool has_part(const std::string& text, const std::string& part) {
+    return text.find(part) != text.npos;
+}
+Failure failure_by(HttpErrc e) { return Failure::from(e); }
+/// Nothing but an error, of a request that has left.
+HttpResponse ended_by(HttpErrc e, bool sent = true) {
+    return {.failure = failure_by(e), .sent = sent};
+}
+
+}  // namespace
+
+TEST_CASE("CurlHttp gets a page, and keeps the connection", "[adapter][curl_http][unit]") {
+    HttpServer server;
+    CurlRig rig;
+    const HttpResponse hello = rig.get(server.url("/hello"));
+    CHECK(hello.complete());
+    CHECK(hello.status == 200);
+    CHECK(hello.body == "hello");
+    CHECK(*hello.headers.find("content-length") == "5");
+    rig.get(server.url("/hello"));
+    CHECK(has_part(rig.get(server.url("/log")).body, "GET /hello 1\nGET /hello 1"));
+}
+
+TEST_CASE("CurlHttp sends method, headers and body as they are", "[adapter][curl_http][unit]") {
+    HttpServer server;
+    CurlRig rig;
+    const std::string body = "{\"a\":\"\r\n\"}" + std::string(100'000, 'x') + std::string(1, '\0');
+    const HttpResponse echo = rig.ask(
+        {.url = server.url("/echo/a/../b?c=%20#no"),
+         .method = "POST",
+         .headers = {{"Content-Type", "application/json"}, {"X-Empty", ""}, {"X-Tab", "a\tb"}},
+         .body = body});
+    // Dots in a path are the server's to read.
+    CHECK(echo.body.starts_with("POST /echo/a/../b?c=%20\n"));
+    CHECK(echo.body.ends_with("\n" + body));
+    CHECK(has_part(echo.body, "\nContent-Type: application/json\n"));
+    CHECK(has_part(echo.body, "\nX-Empty:\n"));
+    CHECK(has_part(echo.body, "\nX-Tab: a\tb\n"));
+    CHECK(has_part(echo.body, "\nContent-Length: " + std::to_string(body.size()) + "\n"));
+    CHECK_FALSE(has_part(echo.body, "\nExpect:"));
+
+    CHECK(
+        rig.ask({.url = server.url("/echo"), .method = "DELETE"}).body.starts_with("DELETE /echo"));
+    const HttpResponse patch =
+        rig.ask({.url = server.url("/echo"), .method = "PATCH", .body = "p"});
+    CHECK(patch.body.starts_with("PATCH /echo"));
+    CHECK(patch.body.ends_with("\np"));
+    // No type is made up for who names none.
+    CHECK_FALSE(has_part(patch.body, "Content-Type"));
+    const HttpResponse empty = rig.ask({.url = server.url("/echo"), .method = "POST"});
+    CHECK(has_part(empty.body, "\nContent-Length: 0\n"));
+    const HttpResponse get = rig.ask({.url = server.url("/echo"), .body = "of a GET"});
+    CHECK(get.body.starts_with("GET /echo"));
+    CHECK(get.body.ends_with("\nof a GET"));
+    const HttpResponse head = rig.ask({.url = server.url("/echo"), .method = "HEAD"});
+    CHECK(head.status == 200);
+    CHECK(head.body.empty());
+}
+
+TEST_CASE("CurlHttp reads headers in any case, and of the last head alone",
+          "[adapter][curl_http][unit]") {
+    HttpServer server;
+    CurlRig rig;
+    const HttpResponse page = rig.get(server.url("/headers"));
+    CHECK(page.headers == HttpHeaders{{"Content-Length", "0"},
+                                      {"X-One", "1"},
+                                      {"x-one", "2"},
+                                      {"X-Empty", ""},
+                                      {"X-Colon", "a:b"}});
+    CHECK(*page.headers.find("X-ONE") == "1");
+    const HttpResponse hinted = rig.get(server.url("/interim"));
+    CHECK(hinted.status == 200);
+    CHECK(hinted.headers.find("X-Hint") == nullptr);
+    CHECK(*hinted.headers.find("X-Real") == "1");
+    // What comes behind the body is no header, nor another status.
+    const HttpResponse trailed = rig.get(server.url("/trailer"));
+    CHECK(trailed.status == 200);
+    CHECK(trailed.body == "body");
+    CHECK(trailed.headers.find("X-Trailer") == nullptr);
+}
+
+TEST_CASE("CurlHttp answers statuses as they are, with what they ask for",
+          "[adapter][curl_http][unit]") {
+    HttpServer server;
+    CurlRig rig;
+    const HttpResponse busy = rig.get(server.url("/status/503?Retry-After:%207"));
+    CHECK(busy.complete());
+    CHECK(busy.status == 503);
+    CHECK(busy.body == "no");
+    CHECK(http_failure(busy).cause == Cause::overloaded);
+    CHECK(http_failure(busy).retry_after == 7s);
+    CHECK(http_failure(rig.get(server.url("/status/503"))).retry_after == 0s);
+    CHECK(http_failure(rig.get(server.url("/status/401"))).cause == Cause::unauthorized);
+    CHECK(http_failure(rig.get(server.url("/nowhere"))).cause == Cause::permanent);
+}
+
+TEST_CASE("CurlHttp refuses what must not be sent, and sends nothing",
+          "[adapter][curl_http][unit]") {
+    HttpServer server;
+    CurlRig rig;
+    const auto refused = [&](HttpRequest request) {
+        Asked asked;
+        const auto handle = rig.http.request(std::move(request), asked.completion());
+        // It needs no loop.
+        REQUIRE(asked.response);
+        return *asked.response;
+    };
+    for (const std::string url :
+         {"", "127.0.0.1", "/hello", "ftp://127.0.0.1/", "file:///etc/passwd", "http://",
+          "http://user:secret@127.0.0.1/", "http://user@127.0.0.1/", "http://127.0.0.1/a b",
+          "http://127.0.0.1/\r\nX: y", "http://127.0.0.1:99999/", "gopher://127.0.0.1/"}) {
+        INFO(url);
+        CHECK(refused({.url = url}) == ended_by(HttpErrc::bad_url, false));
+    }
+    CHECK(refused({.url = std::string{"http://127.0.0.1/\0/b", 20}}) ==
+          ended_by(HttpErrc::bad_url, false));
+    const std::string url = server.url("/hello");
+    const HttpResponse bad = ended_by(HttpErrc::bad_text, false);
+    for (const std::string method : {"", "GET /", "GET\r\n", "G(T", "\x7F"}) {
+        CHECK(refused({.url = url, .method = method}) == bad);
+    }
+    const auto with = [&](std::string name, std::string value) {
+        return refused({.url = url, .headers = {{std::move(name), std::move(value)}}});
+    };
+    CHECK(with("X", "a\r\nAuthorization: stolen") == bad);
+    CHECK(with("X", "a\nb") == bad);
+    CHECK(with("X", std::string{"a\0b", 3}) == bad);
+    CHECK(with("X\r\nY", "a") == bad);
+    CHECK(with("X:", "a") == bad);
+    CHECK(with("", "a") == bad);
+    CHECK(with("X", std::string(40'000, 'a')) == bad);
+    CHECK(with("content-length", "3") == bad);
+    CHECK(with("Transfer-Encoding", "chunked") == bad);
+    CHECK(bad.failure.message() ==
+          "permanent: a method or header that may not be sent: a control character in it, too "
+          "long, or one that says where the request ends");
+    CHECK(rig.seen(server, "GET /hello") == 0);
+}
+
+TEST_CASE("CurlHttp says of what was never sent that it was not", "[adapter][curl_http][unit]") {
+    HttpServer server;
+    CurlRig rig;
+    CHECK(rig.get("http://does-not-exist.invalid/") == ended_by(HttpErrc::name_not_found, false));
+    server.stop();
+    CHECK(rig.get(server.url("/hello")) == ended_by(HttpErrc::not_connected, false));
+    CHECK(ended_by(HttpErrc::not_connected).failure.cause == Cause::refused);
+}
+
+TEST_CASE("CurlHttp does not take half a response for one", "[adapter][curl_http][fault]") {
+    HttpServer server;
+    CurlRig rig;
+    for (const std::string path : {"/half", "/half-chunked"}) {
+        const HttpResponse half = rig.get(server.url(path));
+        CHECK(half.failure == failure_by(HttpErrc::lost));
+        CHECK(half.status == 200);
+        CHECK(half.body == "half");
+        CHECK(half.sent);
+    }
+    CHECK(rig.get(server.url("/drop")) == ended_by(HttpErrc::lost));
+    CHECK(rig.get(server.url("/half-head")) == ended_by(HttpErrc::lost));
+    CHECK(rig.get(server.url("/garbage")) == ended_by(HttpErrc::not_http));
+    const HttpResponse unpacked = rig.get(server.url("/bad-gzip"));
+    CHECK(unpacked.failure == failure_by(HttpErrc::not_http));
+    CHECK(unpacked.body.empty());
+}
+
+TEST_CASE("CurlHttp counts a body when it is decompressed", "[adapter][curl_http][fault]") {
+    HttpServer server;
+    CurlRig rig;
+    CHECK(rig.get(server.url("/gzip")).body.size() == 5000);
+    CHECK(rig.ask({.url = server.url("/gzip"), .body_bytes_max = 5000}).complete());
+    const HttpResponse over = rig.ask({.url = server.url("/gzip"), .body_bytes_max = 4999});
+    CHECK(over.failure == failure_by(HttpErrc::too_long));
+    CHECK(over.body.size() <= 4999);
+    const HttpResponse bomb = rig.get(server.url("/bomb"));
+    CHECK(bomb.failure == failure_by(HttpErrc::too_long));
+    CHECK(bomb.body.size() <= HttpRequest{}.body_bytes_max);
+    CHECK(rig.ask({.url = server.url("/endless"), .body_bytes_max = 100'000}).failure ==
+          failure_by(HttpErrc::too_long));
+    CHECK(rig.ask({.url = server.url("/hello"), .body_bytes_max = 0}).failure ==
+          failure_by(HttpErrc::too_long));
+    CHECK(rig.ask({.url = server.url("/status/204"), .method = "HEAD", .body_bytes_max = 0})
+              .complete());
+}
+
+TEST_CASE("CurlHttp bounds headers, too", "[adapter][curl_http][fault]") {
+    HttpServer server;
+    CurlRig rig;
+    CHECK(rig.get(server.url("/long-line")) == ended_by(HttpErrc::too_long));
+    CHECK(rig.get(server.url("/many-lines")) == ended_by(HttpErrc::too_long));
+}
+
+TEST_CASE("CurlHttp gives up at the deadline, whatever hangs", "[adapter][curl_http][fault]") {
+    HttpServer server;
+    CurlRig watcher;
+    ManualClock clock;
+    posix::Loop loop{clock.view()};
+    CurlHttp http{loop};
+    const auto round = [&] { REQUIRE(loop.run_until([] { return true; })); };
+    Asked asked;
+
+    SECTION("it never answers") {
+        const auto handle =
+            http.request({.url = server.url("/never"), .deadline = 10s}, asked.completion());
+        while (watcher.seen(server, "GET /never") == 0) round();
+        clock.advance(10s - 1ns);
+        round();
+        CHECK_FALSE(asked.told);
+        clock.advance(1ns);
+        round();
+        REQUIRE(asked.response);
+        CHECK(*asked.response == ended_by(HttpErrc::timed_out));
+    }
+    SECTION("it sends all the time, and never ends") {
+        const auto handle = http.request({.url = server.url("/endless"),
+                                          .deadline = 10s,
+                                          .body_bytes_max = HttpRequest::no_limit,
+                                          .on_chunk = asked.on_chunk()},
+                                         asked.completion());
+        while (asked.pieces.size() < 2) round();
+        clock.advance(10s);
+        round();
+        REQUIRE(asked.response);
+        CHECK(asked.response->failure == failure_by(HttpErrc::timed_out));
+        CHECK(asked.response->status == 200);
+    }
+}
+
+TEST_CASE("CurlHttp gives a frozen server up", "[adapter][curl_http][fault]") {
+    HttpServer server;
+    CurlRig rig;
+    // Its kernel takes the connection, and the request.
+    server.freeze();
+    const HttpResponse frozen = rig.ask({.url = server.url("/hello"), .deadline = 50ms});
+    CHECK(frozen.failure == failure_by(HttpErrc::timed_out));
+    server.thaw();
+    CHECK(rig.get(server.url("/hello")).body == "hello");
+    // It is never said of what the server has seen that it was not sent.
+    if (rig.seen(server, "GET /hello") == 2) CHECK(frozen.sent);
+}
+
+TEST_CASE("CurlHttp keeps to the deadline where the server's TLS hangs",
+          "[adapter][curl_http][fault]") {
+    HttpServer server;
+    server.freeze();
+    CurlRig rig;
+    // Nothing of the request has left yet.
+    CHECK(rig.ask({.url = "https://127.0.0.1:" + std::to_string(server.port), .deadline = 50ms}) ==
+          ended_by(HttpErrc::timed_out, false));
+}
+
+TEST_CASE("CurlHttp sends no body twice by itself", "[adapter][curl_http][regression]") {
+    HttpServer server;
+    CurlRig rig;
+    const auto ask_twice = [&](HttpRequest second) {
+        CHECK(rig.get(server.url("/once")).body == "once");
+        return rig.ask(std::move(second));
+    };
+    // The server has read it, and closes the kept connection without an answer.
+    const std::string url = server.url("/echo");
+    CHECK(ask_twice({.url = url, .method = "POST", .body = "pay"}) == ended_by(HttpErrc::lost));
+    CHECK(rig.seen(server, "POST /echo") == 1);
+    // Without a body there is nothing to refuse: it goes over a connection of its own.
+    CHECK(ask_twice({.url = url, .method = "POST"}).complete());
+    CHECK(rig.seen(server, "POST /echo") == 2);
+    // What changes nothing is asked again.
+    CHECK(ask_twice({.url = server.url("/hello")}).body == "hello");
+    CHECK(rig.seen(server, "GET /hello") == 2);
+}

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT
+// Goal: whom a request reaches: certificates are verified, redirections stay within their origin,
+// and libcurl's own options have their place. Method: a real server, with a certificate of the test.
+#include <belay/adapter/curl_http.hpp>
+
+#include <string>
+
+#include "support/adapter/certificate.hpp"
+#include "support/adapter/http_rig.hpp"
+#include "support/catch.hpp"
+
+using namespace belay;
+using belay_test::Asked;
+using belay_test::Certificate;
+using belay_test::HttpServer;
+
+namespace {
+
+using OriginRig = belay_test::HttpRig<CurlHttp>;
+
+auto trusting_file(const std::string& file) {
+    return [file](CURL* curl) { return curl_easy_setopt(curl, CURLOPT_CAINFO, file.c_str()); };
+}
+HttpRequest following(std::string url) { return {.url = std::move(url), .redirects = true}; }
+
+}  // namespace
+
+TEST_CASE("CurlHttp trusts a server by its certificate, for its name",
+          "[adapter][curl_http_origin][unit]") {
+    const Certificate certificate{"DNS:localhost"};
+    HttpServer server{certificate.arguments()};
+    OriginRig trusts{trusting_file(certificate.file())};
+    CHECK(trusts.get(server.tls_url("localhost", "/hello")).body == "hello");
+
+    const HttpResponse refused{.failure = Failure::from(HttpErrc::certificate_refused),
+                               .sent = false};
+    CHECK(trusts.get(server.tls_url("127.0.0.1", "/hello")) == refused);
+    OriginRig other;
+    CHECK(other.get(server.tls_url("localhost", "/hello")) == refused);
+    // Only who says so goes without.
+    OriginRig trusts_all{
+        [](CURL* curl) { return curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L); }};
+    CHECK(trusts_all.get(server.tls_url("localhost", "/hello")).body == "hello");
+
+    // Neither TLS where there is none, nor none where there is.
+    const HttpResponse no_tls =
+        trusts.get("https://localhost:" + std::to_string(server.port) + "/hello");
+    CHECK(no_tls.failure.error() == HttpErrc::tls_failed);
+    CHECK_FALSE(no_tls.sent);
+    const HttpResponse in_clear =
+        trusts.get("http://localhost:" + std::to_string(server.tls) + "/hello");
+    CHECK_FALSE(in_clear.complete());
+    CHECK(in_clear.sent);
+}
+
+TEST_CASE("CurlHttp's function may not take its promises away, and its errors count",
+          "[adapter][curl_http_origin][unit]") {
+    HttpServer server;
+    OriginRig follows{
+        [](CURL* curl) { return curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 1L); }};
+    CHECK(follows.get(server.url("/redirect/302?" + server.other_url("/hello"))).status == 302);
+    OriginRig refuses{[](CURL*) { return CURLE_UNKNOWN_OPTION; }};
+    const HttpResponse refused = refuses.get(server.url("/hello"));
+    CHECK(refused.failure == Failure::from(HttpErrc::client_failed));
+    CHECK_FALSE(refused.sent);
+    OriginRig no_such_file{trusting_file("no such file")};
+    CHECK(no_such_file.get("https://127.0.0.1:" + std::to_string(server.port)).failure ==
+          Failure::from(HttpErrc::client_failed));
+}
+
+TEST_CASE("CurlHttp goes through a proxy, which may refuse", "[adapter][curl_http_origin][unit]") {
+    HttpServer server;
+    OriginRig rig{[proxy = server.url("")](CURL* curl) {
+        return curl_easy_setopt(curl, CURLOPT_PROXY, proxy.c_str());
+    }};
+    // The server's pages are no proxy: "GET http://..." is nowhere, and so is "CONNECT ...".
+    CHECK(rig.get("http://elsewhere.invalid/hello").status == 404);
+    const HttpResponse refused = rig.get("https://elsewhere.invalid/hello");
+    CHECK(refused ==
+          HttpResponse{.failure = Failure::from(HttpErrc::not_connected), .sent = false});
+    OriginRig nobody{
+        [](CURL* curl) { return curl_easy_setopt(curl, CURLOPT_PROXY, "nobody.invalid:1"); }};
+    CHECK(nobody.get("http://elsewhere.invalid/").failure ==
+          Failure::from(HttpErrc::name_not_found));
+}
+
+TEST_CASE("CurlHttp follows no redirection unless the request says so",
+          "[adapter][curl_http_origin][unit]") {
+    HttpServer server;
+    OriginRig rig;
+    const HttpResponse moved = rig.get(server.url("/redirect/302?/hello"));
+    CHECK(moved.status == 302);
+    CHECK(moved.body == "moved");
+    CHECK(*moved.headers.find("Location") == "/hello");
+    CHECK(http_failure(moved).cause == Cause::permanent);
+    CHECK(rig.seen(server, "GET /hello") == 0);
+}
+
+TEST_CASE("CurlHttp follows redirections within the origin, three at the most",
+          "[adapter][curl_http_origin][unit]") {
+    HttpServer server;
+    OriginRig rig;
+    CHECK(rig.ask(following(server.url("/redirect/302?/hello"))).body == "hello");
+    CHECK(rig.ask(following(server.url("/redirect/307?" + server.url("/hello")))).body == "hello");
+    // Only from the last head on there is something to tell.
+    Asked asked;
+    HttpRequest in_pieces = following(server.url("/redirect/301?/hello"));
+    in_pieces.on_chunk = asked.on_chunk();
+    rig.ask(std::move(in_pieces));
+    CHECK(asked.pieces == std::vector<std::string>{"200:", "200:hello"});
+
+    const HttpResponse last = rig.ask(following(server.url("/loop")));
+    CHECK(last.status == 302);
+    CHECK(rig.seen(server, "GET /loop") == 4);
+}
+
+TEST_CASE("CurlHttp follows no redirection to another origin",
+          "[adapter][curl_http_origin][fault]") {
+    const Certificate certificate{"DNS:localhost"};
+    HttpServer server{certificate.arguments()};
+    OriginRig rig{trusting_file(certificate.file())};
+    const std::string port = std::to_string(server.port);
+    for (const std::string& target :
+         {server.other_url("/hello"), std::string{"http://localhost:"} + port + "/hello",
+          std::string{"//localhost:"} + port + "/hello", server.tls_url("localhost", "/hello"),
+          std::string{"ftp://127.0.0.1:"} + port + "/hello", std::string{"file:///etc/passwd"},
+          std::string{"http://user:secret@127.0.0.1:"} + port + "/hello", std::string{},
+          std::string{"http://127.0.0.1/hello"}}) {
+        INFO(target);
+        const HttpResponse moved = rig.ask(following(server.url("/redirect/302?" + target)));
+        CHECK(moved.complete());
+        CHECK(moved.status == 302);
+        CHECK(moved.body == "moved");
+    }
+    CHECK(rig.seen(server, "GET /hello") == 0);
+    // The same host without TLS is another, too.
+    const std::string down = "http://localhost:" + port + "/hello";
+    CHECK(rig.ask(following(server.tls_url("localhost", "/redirect/302?" + down))).status == 302);
+    CHECK(rig.ask(following(server.tls_url("localhost", "/redirect/302?/hello"))).body == "hello");
+    CHECK(rig.ask(following(server.tls_url(
+                      "LOCALHOST", "/redirect/302?" + server.tls_url("localhost", "/hello"))))
+              .body == "hello");
+}
+
+TEST_CASE("CurlHttp repeats the method and body that a redirection wants",
+          "[adapter][curl_http_origin][unit]") {
+    HttpServer server;
+    OriginRig rig;
+    const auto post = [&](const std::string& status) {
+        return rig
+            .ask({.url = server.url("/redirect/" + status + "?/echo"),
+                  .method = "POST",
+                  .headers = {{"X-Mine", "1"}},
+                  .body = "body",
+                  .redirects = true})
+            .body;
+    };
+    for (const std::string status : {"307", "308"}) {
+        CHECK(post(status).starts_with("POST /echo"));
+        CHECK(post(status).ends_with("\nbody"));
+    }
+    for (const std::string status : {"301", "302", "303"}) {
+        const std::string echo = post(status);
+        CHECK(echo.starts_with("GET /echo"));
+        CHECK(echo.find("X-Mine: 1") != echo.npos);
+        CHECK(echo.find("body") == echo.npos);
+        CHECK(echo.find("Content-Length") == echo.npos);
+    }
+    // 304 and others of its kind lead nowhere.
+    CHECK(rig.ask(following(server.url("/redirect/300?/hello"))).status == 300);
+}

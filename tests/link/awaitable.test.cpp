@@ -1,0 +1,453 @@
+// SPDX-License-Identifier: MIT
+// Goal: a coroutine sees of a link what an observer sees, in order and once, goes on when the link can
+// come no further, and may be destroyed anywhere, as the link may. Method: belay's own Task over a
+// transport played by hand; random histories beside an observer.
+#include <belay/link/awaitable.hpp>
+
+#include <memory>
+#include <optional>
+
+#include <belay/call/task.hpp>
+
+#include "support/catch.hpp"
+#include "support/link/link_rig.hpp"
+#include "support/seeds.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+using Awaits = LinkAwaits<std::string>;
+using AwaitRig = LinkRig<FakeTransport<>, Awaits>;
+using Rests = Result<LinkStatus, Failure>;
+using Heard = Result<std::string, Failure>;
+
+template <class Link>
+Task<bool> until_connected(Link& link, std::optional<Rests>& answer) {
+    answer = co_await connected(link);
+    co_return true;
+}
+template <class Link>
+Task<bool> hear_once(Link& link, std::optional<Heard>& answer) {
+    answer = co_await receive(link);
+    co_return true;
+}
+/// As the page says.
+template <class Link>
+Task<bool> hear_all(Link& link, Seen& seen) {
+    while (co_await connected(link)) {
+        seen.emplace_back("up");
+        while (auto message = co_await receive(link)) seen.push_back(*message);
+        seen.emplace_back("down");
+    }
+    seen.emplace_back("over");
+    co_return true;
+}
+
+struct AwaitedWire {
+    Wire wire;
+};
+struct Connected : AwaitedWire, AwaitRig {
+    explicit Connected(std::size_t messages_max = 8)
+        : AwaitRig{FakeTransport<>{wire}, Awaits{messages_max}} {
+        start();
+        up();
+    }
+    void up() {
+        REQUIRE(state() == LinkState::connecting);
+        wire.link.opened();
+        run(now);
+        REQUIRE(state() == LinkState::connected);
+    }
+    void say(const std::string& text) {
+        belay_test::receive(wire.link, text);
+        run(now);
+    }
+    void drop() {
+        wire.link.closed({.cause = Cause::lost});
+        run(now);
+    }
+    void redial() {
+        now += 10s;
+        run(now);
+    }
+    Duration now{};
+};
+
+}  // namespace
+
+TEST_CASE("connected and receive are a link's whole life, for a coroutine",
+          "[link][awaitable][unit]") {
+    Wire wire;
+    AwaitRig rig{FakeTransport<>{wire}, Awaits{}};
+    Seen seen;
+    rig.link.start();
+    auto task = hear_all(rig.link, seen);
+    task.start();
+    rig.run(0s);
+    CHECK(seen.empty());
+    wire.link.opened();
+    rig.run(0s);
+    belay_test::receive(wire.link, "one");
+    belay_test::receive(wire.link, "two");
+    rig.run(0s);
+    wire.link.closed({.cause = Cause::lost});
+    rig.run(0s);
+    CHECK(seen == Seen{"up", "one", "two", "down"});
+    rig.run(1s);
+    wire.link.opened();
+    belay_test::receive(wire.link, "three");
+    rig.run(1s);
+    CHECK_FALSE(task.done());
+    rig.link.stop();
+    rig.run(1s);
+    CHECK(seen == Seen{"up", "one", "two", "down", "up", "three", "down", "over"});
+    CHECK(task.done());
+}
+
+TEST_CASE("connected ends where only a command leads on, those given before included",
+          "[link][awaitable][unit]") {
+    Wire wire;
+    AwaitRig rig{FakeTransport<>{wire}, Awaits{}};
+    std::optional<Rests> answer;
+    SECTION("nobody has started it") {
+        auto task = until_connected(rig.link, answer);
+        task.start();
+        rig.run(0s);
+        REQUIRE(answer);
+        CHECK(answer->error().error() == std::errc::not_connected);
+    }
+    SECTION("it is started, in the same breath") {
+        rig.link.stop();
+        rig.link.start();
+        auto task = until_connected(rig.link, answer);
+        task.start();
+        rig.run(0s);
+        CHECK_FALSE(answer);
+        wire.link.opened();
+        rig.run(0s);
+        REQUIRE((answer && *answer));
+        CHECK((*answer)->state == LinkState::connected);
+    }
+    SECTION("it was stopped while somebody had begun to wait, and is stopped again") {
+        auto task = until_connected(rig.link, answer);
+        task.start();
+        rig.link.stop();
+        rig.run(0s);
+        REQUIRE(answer);
+        CHECK_FALSE(*answer);
+    }
+    SECTION("refused for its credentials, which come then") {
+        rig.start();
+        wire.link.closed({.cause = Cause::unauthorized});
+        rig.run(0s);
+        auto blocked = until_connected(rig.link, answer);
+        blocked.start();
+        rig.run(0s);
+        REQUIRE(answer);
+        CHECK(answer->error().cause == Cause::unauthorized);
+        answer.reset();
+        rig.link.credentials();
+        auto again = until_connected(rig.link, answer);
+        again.start();
+        rig.run(0s);
+        CHECK_FALSE(answer);
+        wire.link.opened();
+        rig.run(0s);
+        CHECK((answer && *answer));
+    }
+    SECTION("failed for good") {
+        rig.start();
+        auto task = until_connected(rig.link, answer);
+        task.start();
+        wire.link.closed({.cause = Cause::permanent});
+        rig.run(0s);
+        REQUIRE(answer);
+        CHECK(answer->error().cause == Cause::permanent);
+    }
+    SECTION("it waits through an outage and a gate") {
+        rig.start();
+        auto task = until_connected(rig.link, answer);
+        task.start();
+        wire.link.closed({.cause = Cause::lost});
+        rig.run(0s);
+        rig.link.shut(Gate::network);
+        rig.run(1s);
+        CHECK(rig.state() == LinkState::offline);
+        CHECK_FALSE(answer);
+    }
+}
+
+TEST_CASE("receive gives what waits, then the end, once for each connection",
+          "[link][awaitable][unit]") {
+    Connected rig;
+    rig.say("kept");
+    rig.say("too");
+    rig.drop();
+    rig.redial();
+    rig.up();
+    rig.say("new");
+    Seen seen;
+    auto task = [](auto& link, Seen& out) -> Task<bool> {
+        for (int i = 0; i < 5; ++i) {
+            const auto heard = co_await receive(link);
+            out.push_back(heard ? *heard : std::string{to_string(heard.error().cause)});
+        }
+        co_return true;
+    }(rig.link, seen);
+    task.start();
+    CHECK(seen == Seen{"kept", "too", "lost", "new"});
+    rig.drop();
+    CHECK(seen == Seen{"kept", "too", "lost", "new", "lost"});
+    // There is none, and nothing waits.
+    std::optional<Heard> answer;
+    auto at_once = hear_once(rig.link, answer);
+    at_once.start();
+    REQUIRE(answer);
+    CHECK_FALSE(*answer);
+}
+
+TEST_CASE("LinkAwaits keeps so many messages, and gives the connection up at one more",
+          "[link][awaitable][fault]") {
+    Connected rig{2};
+    for (const char* const text : {"one", "two", "three", "four"}) {
+        belay_test::receive(rig.wire.link, text);
+    }
+    rig.run(0s);
+    CHECK(rig.state() == LinkState::cooldown);
+    CHECK(rig.link.status().failure.cause == Cause::overloaded);
+    Seen seen;
+    auto task = hear_all(rig.link, seen);
+    rig.redial();
+    rig.up();
+    task.start();
+    CHECK(seen == Seen{"up", "one", "two", "down", "up"});
+    // There is room again.
+    for (const char* const text : {"five", "six", "seven"}) rig.say(text);
+    CHECK(seen.back() == "seven");
+    CHECK(rig.state() == LinkState::connected);
+}
+
+TEST_CASE("Of several who receive each message is for the first, an end for all",
+          "[link][awaitable][unit]") {
+    Connected rig;
+    std::optional<Heard> first, second, third;
+    auto a = hear_once(rig.link, first);
+    auto b = std::make_unique<Task<bool>>(hear_once(rig.link, second));
+    auto c = hear_once(rig.link, third);
+    a.start(), b->start(), c.start();
+    SECTION("messages") {
+        b.reset();
+        rig.say("one");
+        CHECK((first && !third));
+        rig.say("two");
+        REQUIRE(third);
+        CHECK(**first == "one");
+        CHECK(**third == "two");
+    }
+    SECTION("the end") {
+        rig.drop();
+        CHECK((first && second && third));
+        CHECK_FALSE(*second);
+    }
+    SECTION("the end, and the first destroys the next") {
+        std::optional<Task<bool>> victim;
+        Connected other;
+        auto killer = [](auto& link, std::optional<Task<bool>>& v) -> Task<bool> {
+            const auto heard = co_await receive(link);
+            v.reset();
+            co_return heard.has_value();
+        }(other.link, victim);
+        killer.start();
+        std::optional<Heard> never_answered;
+        victim.emplace(hear_once(other.link, never_answered));
+        victim->start();
+        other.drop();
+        CHECK(killer.done());
+        CHECK_FALSE(never_answered);
+    }
+}
+
+TEST_CASE("A coroutine may be destroyed while it waits, and may destroy the link",
+          "[link][awaitable][fault]") {
+    std::optional<Rests> up;
+    std::optional<Heard> heard;
+    SECTION("the coroutine, in either wait") {
+        Wire wire;
+        AwaitRig rig{FakeTransport<>{wire}, Awaits{}};
+        rig.start();
+        {
+            auto task = until_connected(rig.link, up);
+            task.start();
+        }
+        wire.link.opened();
+        rig.run(0s);
+        {
+            auto task = hear_once(rig.link, heard);
+            task.start();
+        }
+        belay_test::receive(wire.link, "x");
+        rig.run(0s);
+        CHECK_FALSE((up || heard));
+    }
+    SECTION("the link, and those who wait are never told") {
+        auto rig = std::make_unique<Connected>();
+        auto task = hear_once(rig->link, heard);
+        task.start();
+        rig.reset();
+        CHECK_FALSE(task.done());
+    }
+    for (const bool by_message : {true, false}) {
+        DYNAMIC_SECTION("the link, from a coroutine that goes on in its turn " << by_message) {
+            Wire wire;
+            auto link = std::make_unique<Supervisor<FakeTransport<>, decltype(doubling()), Awaits>>(
+                FakeTransport<>{wire}, doubling(), SupervisorOptions{}, Awaits{});
+            link->start();
+            link->advance(at(0s));
+            wire.link.opened();
+            link->advance(at(0s));
+            auto task = [](auto& owner) -> Task<bool> {
+                const auto got = co_await receive(*owner);
+                owner.reset();
+                co_return got.has_value();
+            }(link);
+            task.start();
+            auto other = hear_once(*link, heard);
+            other.start();
+            if (by_message) {
+                belay_test::receive(wire.link, "x");
+                belay_test::receive(wire.link, "y");
+            } else {
+                wire.link.closed();
+            }
+            link->advance(at(0s));
+            CHECK(task.done());
+            CHECK_FALSE(heard);
+        }
+    }
+}
+
+namespace {
+
+using Both = Tee<std::reference_wrapper<Notes>, Awaits>;
+
+/// Listens, but not always.
+struct Listener {
+    Seen seen{};
+    std::coroutine_handle<> paused{};
+    bool busy = false;
+
+    bool await_ready() const noexcept { return !busy; }
+    void await_suspend(std::coroutine_handle<> c) noexcept { paused = c; }
+    void await_resume() const noexcept {}
+    void go_on() {
+        busy = false;
+        if (paused) std::exchange(paused, nullptr).resume();
+    }
+};
+template <class Link>
+Task<bool> listens(Link& link, Listener& listener) {
+    for (;;) {
+        co_await listener;
+        const auto heard = co_await receive(link);
+        listener.seen.push_back(heard ? *heard : "end");
+        if (heard || co_await connected(link)) continue;
+        listener.busy = true;
+    }
+}
+
+/// What the observer beside it saw: messages, and an end behind those of each connection.
+Seen told_of(const Notes& notes) {
+    Seen told;
+    bool up = false;
+    for (const std::string& line : notes.seen) {
+        if (line.starts_with("message ")) told.push_back(line.substr(8, line.find(" on ") - 8));
+        if (line.find(' ') != std::string::npos) continue;
+        const bool hears = line == "connected" || line == "draining";
+        if (up && !hears) told.emplace_back("end");
+        up = hears;
+    }
+    return told;
+}
+/// Ends that follow each other without a message are one to who did not listen.
+Seen without_repeats(Seen seen) {
+    const auto both_end = [](const auto& a, const auto& b) { return a == "end" && b == "end"; };
+    seen.erase(std::unique(seen.begin(), seen.end(), both_end), seen.end());
+    if (!seen.empty() && seen.front() == "end") seen.erase(seen.begin());
+    return seen;
+}
+
+void hears_as_an_observer(Seed seed) {
+    Random chance{seed};
+    const auto pick = [&](std::uint64_t n) { return uniform_upto(chance, n - 1); };
+    Wire wire;
+    Notes notes;
+    Listener listener;
+    Supervisor link{FakeTransport<>{wire}, doubling(), {}, Both{std::ref(notes), Awaits{1000}}};
+    Instant now = at(0s);
+    auto task = listens(link, listener);
+    task.start();
+    link.start();
+    link.advance(now);
+    int said = 0;
+    for (int i = 0; i < 200; ++i) {
+        switch (pick(14)) {
+            case 0:
+                link.stop();
+                break;
+            case 1:
+                link.start();
+                break;
+            case 2:
+                link.shut(Gate::network);
+                break;
+            case 3:
+                link.open(Gate::network);
+                break;
+            case 4:
+                wire.link.closed({.cause = static_cast<Cause>(1 + pick(10))});
+                break;
+            case 5:
+                link.reconnect_now(true);
+                break;
+            case 6:
+                if (pick(4) == 0) link.drain(1s);
+                break;
+            case 7:
+                listener.busy = true;
+                break;
+            case 8:
+                listener.go_on();
+                break;
+            case 9:
+                now = after(now, std::chrono::milliseconds{pick(3000)});
+                break;
+            case 10:
+            case 11:
+                belay_test::receive(wire.link, std::to_string(++said));
+                break;
+            default:
+                wire.link.opened();
+                break;
+        }
+        for (int turns = 0; pick(3) != 0 && link.deadline() <= now; ++turns) {
+            REQUIRE(turns < 100);
+            link.advance(now);
+        }
+    }
+    link.stop();
+    for (int i = 0; i < 300; ++i) {
+        listener.go_on();
+        while (link.deadline() <= now) link.advance(now);
+    }
+    CHECK(without_repeats(listener.seen) == without_repeats(told_of(notes)));
+}
+
+}  // namespace
+
+TEST_CASE("A coroutine hears what an observer hears, however late it listens",
+          "[link][awaitable][property]") {
+    for_each_seed(hears_as_an_observer, 500);
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+// Goal: header fields are found in any case and keep their order; a response's failure is that of
+// its connection, else that of its status, with the wait that the server asked for. Unit tests.
+#include <belay/link/http_message.hpp>
+
+#include <string>
+
+#include "support/catch.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+
+TEST_CASE("HttpHeaders::find reads names in any case", "[link][http_message][unit]") {
+    const HttpHeaders headers{{"Mcp-Session-Id", "a"}, {"MCP-SESSION-ID", "b"}, {"[", "c"}};
+    REQUIRE(headers.find("mcp-session-id") != nullptr);
+    CHECK(*headers.find("mcp-session-id") == "a");
+    CHECK(headers.find("mcp-session-i") == nullptr);
+    CHECK(headers.find("") == nullptr);
+    // '[' and '{' differ by the bit by which letters change their case.
+    CHECK(headers.find("{") == nullptr);
+    CHECK(*headers.find("[") == "c");
+}
+
+TEST_CASE("HttpHeaders::set leaves one field of its name", "[link][http_message][unit]") {
+    HttpHeaders headers{{"Accept", "a"}, {"Host", "h"}, {"ACCEPT", "b"}};
+    headers.set({"accept", "c"});
+    CHECK(headers == HttpHeaders{{"Host", "h"}, {"accept", "c"}});
+    headers.add({"Accept", "d"});
+    CHECK(headers.size() == 3);
+    CHECK(*headers.find("Accept") == "c");
+    CHECK(HttpHeaders{}.empty());
+}
+
+TEST_CASE("http_failure of a response: its connection's, else its status's",
+          "[link][http_message][unit]") {
+    CHECK(http_failure(HttpResponse{.status = 204}) == Failure{});
+    CHECK(http_failure(HttpResponse{.status = 503}).cause == Cause::overloaded);
+    CHECK(http_failure(HttpResponse{.status = 302}).cause == Cause::permanent);
+    // Half of a 200 is no success.
+    const HttpResponse half{.status = 200, .failure = Failure::from(HttpErrc::lost)};
+    CHECK_FALSE(half.complete());
+    CHECK(http_failure(half).error() == HttpErrc::lost);
+    CHECK(http_failure(HttpResponse{}).cause == Cause::lost);
+}
+
+TEST_CASE("http_failure of a response has the wait of its Retry-After",
+          "[link][http_message][unit]") {
+    const auto wait = [](HttpHeaders headers) {
+        return http_failure(HttpResponse{.status = 503, .headers = std::move(headers)}).retry_after;
+    };
+    CHECK(wait({{"retry-after", "7"}}) == 7s);
+    CHECK(wait({{"Retry-After", "Sun, 06 Nov 1994 08:49:37 GMT"},
+                {"date", "Sun, 06 Nov 1994 08:49:07 GMT"}}) == 30s);
+    CHECK(wait({{"Retry-After", "Sun, 06 Nov 1994 08:49:37 GMT"}}) == 0s);
+    CHECK(wait({{"Retry-After", "soon"}}) == 0s);
+    CHECK(wait({{"Retry-After", "99999999999"}}) == 24h);
+    CHECK(wait({}) == 0s);
+}
+
+TEST_CASE("HttpRequest::on_chunk takes a function of its form, or none",
+          "[link][http_message][unit]") {
+    std::string heard;
+    HttpRequest request{.on_chunk = [&](const HttpResponse& head, std::string_view piece) noexcept {
+        heard += std::to_string(head.status);
+        heard += piece;
+    }};
+    REQUIRE(request.on_chunk);
+    HttpRequest moved = std::move(request);
+    moved.on_chunk(HttpResponse{.status = 200}, "ab");
+    CHECK(heard == "200ab");
+    CHECK_FALSE(HttpRequest{}.on_chunk);
+    // What it says of itself.
+    CHECK(HttpRequest{}.method == "GET");
+    CHECK(HttpRequest{}.deadline == 30s);
+    CHECK_FALSE(HttpRequest{}.redirects);
+}

@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: MIT
+// Goal: rooms in one log and in snapshot files are what was stored, over restarts; what is damaged,
+// missing or of another place is an error with its path. Method: a simulated disk.
+#include <belay/room/journal_rooms.hpp>
+
+#include "support/catch.hpp"
+#include "support/room/disk_rooms.hpp"
+
+using namespace belay;
+using namespace belay_test;
+
+namespace {
+
+static_assert(PersistenceLike<JournalRoomsOnDisk> && detail::TellsLagging<JournalRoomsOnDisk>);
+
+constexpr Id first{std::byte{1}};
+constexpr Id second{std::byte{2}};
+
+/// A room "a" of which "1" is saved, and "2" is in the log.
+void begin_room(DiskRooms& rooms, const std::string& id = "a") {
+    REQUIRE(rooms->reset(id, first));
+    const auto one = rooms->append(id, as_bytes("1"));
+    REQUIRE((one && !flushed(*rooms)));
+    REQUIRE(!saved(*rooms, id, parts({"1"}), *one));
+    REQUIRE((rooms->append(id, as_bytes("2")) && !flushed(*rooms)));
+}
+
+}  // namespace
+
+TEST_CASE("JournalRooms stores by flushes, and saves beside the log",
+          "[room][journal_rooms][unit]") {
+    sim::Disk disk;
+    DiskRooms rooms{disk};
+    CHECK(rooms->append("a", as_bytes("1")).error() == RoomErrc::unknown_room);
+    const auto began = rooms->reset("a", first);
+    const auto one = rooms->append("a", as_bytes("1"));
+    REQUIRE((began && one));
+    CHECK(!*loaded(*rooms, "a"));
+    CHECK(listed(*rooms, "", 9)->empty());
+    REQUIRE(!flushed(*rooms));
+    CHECK(text_of(rooms.room("a")) == "|1");
+    CHECK(rooms.room("a").position == *one);
+    REQUIRE(rooms->append("a", as_bytes("2")));
+    CHECK(saved(*rooms, "a", parts({"1", "2"}), *one + 1) == RoomErrc::bad_position);
+    REQUIRE(!saved(*rooms, "a", parts({"o", "ne"}), *one));
+    CHECK(text_of(rooms.room("a")) == "o,ne|");
+    REQUIRE(!flushed(*rooms));
+    CHECK(text_of(rooms.room("a")) == "o,ne|2");
+    CHECK(saved(*rooms, "a", parts({}), *began) == RoomErrc::stale_snapshot);
+    CHECK(saved(*rooms, "b", parts({}), 1) == RoomErrc::unknown_room);
+    rooms.reopen();
+    CHECK(text_of(rooms.room("a")) == "o,ne|2");
+    CHECK(rooms.room("a").epoch == first);
+    CHECK(saved(*rooms, "a", parts({}), *began) == RoomErrc::stale_snapshot);
+}
+
+TEST_CASE("JournalRooms begins histories anew, and ends them for good",
+          "[room][journal_rooms][unit]") {
+    sim::Disk disk;
+    DiskRooms rooms{disk};
+    begin_room(rooms);
+    const std::uint64_t old = rooms.room("a").position;
+    REQUIRE(rooms->reset("a", second));
+    CHECK(saved(*rooms, "a", parts({"12"}), old) == RoomErrc::stale_snapshot);
+    CHECK(rooms.room("a").epoch == first);
+    REQUIRE(!flushed(*rooms));
+    CHECK(saved(*rooms, "a", parts({"12"}), old) == RoomErrc::stale_snapshot);
+    CHECK(text_of(rooms.room("a")) == "|");
+    CHECK(rooms.room("a").epoch == second);
+    rooms.reopen();
+    CHECK(rooms.room("a").epoch == second);
+    REQUIRE(!rooms->erase("a"));
+    CHECK(rooms->append("a", as_bytes("3")).error() == RoomErrc::unknown_room);
+    CHECK(*loaded(*rooms, "a"));
+    REQUIRE(!flushed(*rooms));
+    CHECK(!*loaded(*rooms, "a"));
+    CHECK(disk.contents(rooms.file("a")).empty());
+    CHECK(rooms->status().rooms == 0);
+    REQUIRE(!flushed(*rooms));
+    CHECK(rooms->status().log_records == 0);
+    rooms.reopen();
+    CHECK(!*loaded(*rooms, "a"));
+    CHECK((!rooms->erase("a") && !flushed(*rooms)));
+    REQUIRE((rooms->reset("a", first) && !flushed(*rooms)));
+    CHECK(text_of(rooms.room("a")) == "|");
+}
+
+TEST_CASE("JournalRooms takes updates of any length, and ids of any bytes",
+          "[room][journal_rooms][unit]") {
+    sim::Disk disk;
+    DiskRooms rooms{disk};
+    const std::string id = std::string(room_id_bytes_max - 2, '/') + std::string{"\0\xff", 2};
+    REQUIRE(rooms->reset(id, first));
+    for (const std::size_t size : {0U, 1U, 195U, 196U, 197U, 376U, 377U, 5000U}) {
+        REQUIRE(rooms->append(id, as_bytes(std::string(size, 'x'))));
+    }
+    REQUIRE(!flushed(*rooms));
+    rooms.reopen();
+    const StoredRoom room = rooms.room(id);
+    REQUIRE(room.updates.size() == 8);
+    CHECK(room.updates[4] == Bytes(197, std::byte{'x'}));
+    CHECK(room.updates[7] == Bytes(5000, std::byte{'x'}));
+    CHECK(*listed(*rooms, "", 5) == std::vector<std::string>{id});
+    REQUIRE(!saved(*rooms, id, room.updates, room.position));
+    rooms.reopen();
+    CHECK(rooms.room(id).snapshot == room.updates);
+    for (const std::string& bad : {std::string{}, std::string(room_id_bytes_max + 1, 'x')}) {
+        CHECK(rooms->reset(bad, first).error() == RoomErrc::bad_room_id);
+        CHECK(rooms->append(bad, {}).error() == RoomErrc::bad_room_id);
+        CHECK(rooms->erase(bad) == RoomErrc::bad_room_id);
+        CHECK(loaded(*rooms, bad).error().code == RoomErrc::bad_room_id);
+        CHECK(saved(*rooms, bad, {}, 0) == RoomErrc::bad_room_id);
+    }
+}
+
+TEST_CASE("JournalRooms gives up the log behind the oldest room that is not saved",
+          "[room][journal_rooms][unit]") {
+    sim::Disk disk;
+    DiskRooms rooms{disk, {.log_bytes_max = 4096}};
+    for (const char* id : {"idle", "slow", "busy"}) REQUIRE(rooms->reset(id, first));
+    REQUIRE((rooms->append("slow", as_bytes("s")) && !flushed(*rooms)));
+    std::uint64_t most = 0;
+    for (int i = 0; i < 2000; ++i) {
+        const auto at = rooms->append("busy", as_bytes(std::string(50, 'x')));
+        REQUIRE((at && !flushed(*rooms)));
+        if (i % 10 == 9) REQUIRE(!saved(*rooms, "busy", parts({"x"}), *at));
+        if (const auto lagging = rooms->lagging()) {
+            CHECK(*lagging != "idle");
+            const StoredRoom room = rooms.room(*lagging);
+            REQUIRE(!saved(*rooms, *lagging, room.updates, room.position));
+        }
+        most = std::max(most, rooms->status().log_bytes);
+    }
+    CHECK(most < 4096 + 3 * 4096);
+    CHECK(text_of(rooms.room("slow")) == "s|");
+    CHECK(text_of(rooms.room("idle")) == "|");
+    rooms.reopen();
+    CHECK(text_of(rooms.room("slow")) == "s|");
+    CHECK(text_of(rooms.room("idle")) == "|");
+    CHECK(rooms->status().rooms == 3);
+}
+
+TEST_CASE("JournalRooms whose snapshot is damaged anywhere answers an error, and no empty room",
+          "[room][journal_rooms][fault]") {
+    sim::Disk disk;
+    DiskRooms rooms{disk};
+    begin_room(rooms);
+    const Bytes whole = disk.contents(rooms.file("a"));
+    REQUIRE(whole.size() > 72);
+    for (std::size_t i = 0; i < whole.size(); ++i) {
+        Bytes bytes = whole;
+        bytes[i] ^= std::byte{0x10};
+        disk.put(rooms.file("a"), bytes);
+        const PersistenceError error = loaded(*rooms, "a").error();
+        CHECK(
+            (error.code == RoomErrc::snapshot_damaged || error.code == QueueErrc::future_version));
+        CHECK(error.path == rooms.file("a"));
+        bytes.resize(i);
+        disk.put(rooms.file("a"), bytes);
+        CHECK(loaded(*rooms, "a").error().code == RoomErrc::snapshot_damaged);
+    }
+    Bytes longer = whole;
+    longer.resize(whole.size() + 1);
+    disk.put(rooms.file("a"), longer);
+    CHECK(loaded(*rooms, "a").error().code == RoomErrc::snapshot_damaged);
+    disk.put(rooms.file("a"), whole);
+    CHECK(text_of(rooms.room("a")) == "1|2");
+}
+
+TEST_CASE("JournalRooms whose snapshot is missing, another's or old answers an error",
+          "[room][journal_rooms][fault]") {
+    sim::Disk disk;
+    sim::Disk elsewhere;
+    DiskRooms rooms{disk};
+    DiskRooms others{elsewhere, {}, 7};
+    begin_room(rooms);
+    begin_room(rooms, "b");
+    begin_room(others);
+    const Bytes old = disk.contents(rooms.file("a"));
+    const auto wrong = [&](const Bytes& bytes, const std::string& why) {
+        disk.put(rooms.file("a"), bytes);
+        const PersistenceError error = loaded(*rooms, "a").error();
+        CHECK(error.code == RoomErrc::snapshot_misplaced);
+        CHECK(error.what == why);
+        CHECK(error.message().find("put the file back") != std::string::npos);
+    };
+    wrong(disk.contents(rooms.file("b")), "it is of another room");
+    wrong(elsewhere.contents(others.file("a")), "it was saved beside another log");
+    disk.put(rooms.file("a"), old);
+    REQUIRE(!saved(*rooms, "a", parts({"12"}), rooms.room("a").position));
+    const Bytes fresh = disk.contents(rooms.file("a"));
+    wrong(old, "it is an older copy");
+    REQUIRE(!flushed(*rooms));
+    rooms.reopen();
+    wrong(old, "it is an older copy");
+    REQUIRE(!disk.remove(rooms.file("a")));
+    CHECK(loaded(*rooms, "a").error().code == RoomErrc::snapshot_missing);
+    rooms.reopen();
+    CHECK(loaded(*rooms, "a").error().code == RoomErrc::snapshot_missing);
+    disk.put(rooms.file("a"), fresh);
+    CHECK(text_of(rooms.room("a")) == "12|");
+    REQUIRE((rooms->reset("a", second) && !flushed(*rooms)));
+    REQUIRE(!saved(*rooms, "a", parts({"3"}), rooms.room("a").position));
+    REQUIRE(!flushed(*rooms));
+    wrong(fresh, "it is of another history of the room");
+    CHECK(text_of(rooms.room("b")) == "1|2");
+}
+
+TEST_CASE("JournalRooms does not open beside another log, or without its own",
+          "[room][journal_rooms][fault]") {
+    sim::Disk disk;
+    sim::Disk::Image early;
+    {
+        DiskRooms rooms{disk};
+        begin_room(rooms);
+        early = disk.image();
+        REQUIRE(rooms->reset("unsaved", first));
+        begin_room(rooms, "b");
+    }
+    sim::Disk::Image late = disk.image();
+    const auto put_together = [&](const sim::Disk::Image& log, const sim::Disk::Image& files) {
+        sim::Disk::Image mixed;
+        for (const auto& [path, bytes] : log) {
+            if (path.starts_with("log/")) mixed.emplace_back(path, bytes);
+        }
+        for (const auto& [path, bytes] : files) {
+            if (!path.starts_with("log/")) mixed.emplace_back(path, bytes);
+        }
+        disk.restore(mixed);
+    };
+    put_together({}, late);
+    CHECK(opening_error(disk, {}, 9).code == RoomErrc::log_misplaced);
+    CHECK(opening_error(disk, {}, 9).message().find("`adopt`") != std::string::npos);
+    put_together(early, late);
+    CHECK(opening_error(disk).code == RoomErrc::log_misplaced);
+    CHECK(opening_error(disk, {.adopt = true}).code == RoomErrc::log_misplaced);
+    put_together({}, late);
+    {
+        DiskRooms rooms{disk, {.adopt = true}, 9};
+        CHECK(*listed(*rooms, "", 9) == std::vector<std::string>{"a", "b"});
+        CHECK(text_of(rooms.room("a")) == "1|");
+        CHECK(rooms.room("a").epoch == first);
+        const auto three = rooms->append("a", as_bytes("3"));
+        REQUIRE((three && !flushed(*rooms)));
+        CHECK(text_of(rooms.room("a")) == "1|3");
+        rooms.reopen({});
+        CHECK(text_of(rooms.room("a")) == "1|3");
+        REQUIRE(!saved(*rooms, "a", parts({"13"}), *three));
+        REQUIRE(!flushed(*rooms));
+        rooms.reopen();
+        CHECK(text_of(rooms.room("a")) == "13|");
+    }
+    disk.restore(late);
+    CHECK(!opening_error(disk));
+    disk.put("rooms/readme.room", {});
+    CHECK(opening_error(disk).code == QueueErrc::foreign_file);
+}
+
+TEST_CASE("JournalRooms is refused a log of something else, and a second opening",
+          "[room][journal_rooms][fault]") {
+    sim::Disk disk;
+    {
+        auto journal = DiskJournal::open(disk, "log", small_log(1));
+        REQUIRE((journal && journal->append(as_bytes("something")) && !journal->commit()));
+    }
+    const PersistenceError error = opening_error(disk);
+    CHECK(error.code == RoomErrc::log_misplaced);
+    CHECK(error.what == "operation 1 is none of rooms");
+    sim::Disk other;
+    DiskRooms rooms{other};
+    auto journal = DiskJournal::open(other, "log2", small_log(2));
+    REQUIRE(journal);
+    const auto twice =
+        JournalRooms<DiskJournal, sim::Disk>::open(other, "rooms", std::move(*journal));
+    CHECK(twice.error().code == QueueErrc::already_locked);
+}
+
+TEST_CASE("JournalRooms on a full disk refuses, reads on, and recovers",
+          "[room][journal_rooms][fault]") {
+    sim::Disk disk;
+    DiskRooms rooms{disk};
+    begin_room(rooms);
+    disk.limit_bytes(disk.used_bytes());
+    std::vector<std::string> taken{"2"};
+    std::error_code refused;
+    while (!refused) {
+        const std::string update(300, static_cast<char>('a' + taken.size() % 26));
+        const auto at = rooms->append("a", as_bytes(update));
+        refused = at.error();
+        if (at) taken.push_back(update);
+        REQUIRE(taken.size() < 1000);
+    }
+    CHECK(refused == std::errc::no_space_on_device);
+    REQUIRE(!flushed(*rooms));
+    const StoredRoom room = rooms.room("a");
+    REQUIRE(room.updates.size() == taken.size());
+    CHECK(saved(*rooms, "a", room.updates, room.position) == std::errc::no_space_on_device);
+    CHECK(text_of(rooms.room("a")) == text_of(room));
+    rooms.reopen();
+    CHECK(text_of(rooms.room("a")) == text_of(room));
+    disk.limit_bytes(~std::uint64_t{0});
+    REQUIRE((rooms->append("a", as_bytes("more")) && !flushed(*rooms)));
+    CHECK(rooms.room("a").updates.size() == taken.size() + 1);
+    REQUIRE(!saved(*rooms, "a", parts({"all"}), rooms.room("a").position));
+    REQUIRE(!flushed(*rooms));
+    rooms.reopen();
+    CHECK(text_of(rooms.room("a")) == "all|");
+}
+
+TEST_CASE("JournalRooms that may not remove what was erased tries again",
+          "[room][journal_rooms][fault]") {
+    sim::Disk disk;
+    DiskRooms rooms{disk};
+    begin_room(rooms);
+    REQUIRE(!rooms->erase("a"));
+    // The commit writes and syncs; then the file is removed.
+    disk.fail_at(disk.operations() + 3, std::make_error_code(std::errc::permission_denied));
+    REQUIRE(!flushed(*rooms));
+    CHECK(rooms->status().tidying == std::errc::permission_denied);
+    CHECK(!disk.contents(rooms.file("a")).empty());
+    CHECK(!*loaded(*rooms, "a"));
+    SECTION("with the next flush") {
+        REQUIRE(!flushed(*rooms));
+        CHECK(!rooms->status().tidying);
+        CHECK(disk.contents(rooms.file("a")).empty());
+    }
+    SECTION("after it was opened again") {
+        rooms.reopen();
+        CHECK(!*loaded(*rooms, "a"));
+        REQUIRE(!flushed(*rooms));
+        CHECK(disk.contents(rooms.file("a")).empty());
+    }
+    SECTION("but not when there is a room again") {
+        REQUIRE((rooms->reset("a", second) && !flushed(*rooms)));
+        REQUIRE(!saved(*rooms, "a", parts({"n"}), rooms.room("a").position));
+        REQUIRE(!flushed(*rooms));
+        CHECK(text_of(rooms.room("a")) == "n|");
+    }
+}

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: MIT
+// Goal: no crash loses what a flush or a save answered for, and none shows a part of a change.
+// Method: scripted lives of rooms on a simulated disk, cut at every operation, with what was not
+// synced kept, lost and torn; and each opening after it cut likewise.
+#include <belay/room/journal_rooms.hpp>
+
+#include <map>
+
+#include "support/room/disk_rooms.hpp"
+#include "support/seeds.hpp"
+
+using namespace belay;
+using namespace belay_test;
+
+namespace {
+
+/// What a room must have: whatever of it is in a snapshot.
+struct Content {
+    Id epoch{};
+    std::vector<std::string> updates{};
+    friend bool operator==(const Content&, const Content&) = default;
+};
+using Contents = std::map<std::string, Content>;
+
+constexpr const char* names[] = {"a", "b", "c", "a-room-with-a-longer-name"};
+
+/// A life of rooms beside a model of it: what was stored for sure, and after it what each change
+/// since made of it, one of which must be there after a crash.
+class Life {
+public:
+    Life(sim::Disk& disk, std::uint64_t seed) : disk_{disk}, bits_{Seed{seed}} {
+        states_.emplace_back();
+    }
+
+    /// Whether it could be opened; false also where the power has failed.
+    [[nodiscard]] bool open() {
+        rooms_.reset();
+        auto rooms = open_rooms(disk_, {.log_bytes_max = 1200}, ++openings_);
+        error_ = rooms.error().message();
+        if (!rooms) return false;
+        rooms_.emplace(std::move(*rooms));
+        return true;
+    }
+    void close() { rooms_.reset(); }
+
+    /// One call; false when the power has failed.
+    [[nodiscard]] bool step() {
+        const std::string id = names[bits_() % 4];
+        const std::uint64_t draw = bits_() % 100;
+        if (draw < 50) return append(id, draw < 5 ? 700 : draw < 8 ? 0 : 1 + bits_() % 60);
+        if (draw < 54) return reset(id);
+        if (draw < 57) return erase(id);
+        if (draw < 80) return flush();
+        // Closing stores what it can; what was not flushed may be gone.
+        if (draw < 84) return open() && is_whole();
+        const auto lagging = rooms_->lagging();
+        return save(lagging ? *lagging : id);
+    }
+    [[nodiscard]] bool flush() {
+        if (flushed(*rooms_)) return false;
+        states_.erase(states_.begin(), states_.end() - 1);
+        return true;
+    }
+    /// Nothing was lost, and nothing is there that nobody did.
+    [[nodiscard]] bool is_whole() {
+        Contents found;
+        for (const char* name : names) {
+            const auto room = loaded(*rooms_, name);
+            if (!room) {
+                error_ = room.error().message();
+                return false;
+            }
+            if (*room) found[name] = content_of(**room);
+        }
+        std::vector<std::string> ids;
+        for (const auto& [id, content] : found) ids.push_back(id);
+        if (*listed(*rooms_, "", 99) != ids) return false;
+        for (std::size_t i = 0; i < states_.size(); ++i) {
+            if (states_[i] != found) continue;
+            states_ = {found};
+            return true;
+        }
+        error_ = "it is none of " + std::to_string(states_.size()) + " states";
+        return false;
+    }
+    /// Every room can be begun, appended to, saved and found again.
+    [[nodiscard]] bool goes_on() {
+        for (const char* name : names) {
+            if (!states_.back().contains(name) && !reset(name)) return false;
+            if (!append(name, 20)) return false;
+        }
+        if (!flush() || !save(names[0]) || !save(names[3]) || !open() || !is_whole()) return false;
+        return append(names[0], 400) && flush() && is_whole();
+    }
+    [[nodiscard]] const std::string& message() const noexcept { return error_; }
+
+private:
+    static Content content_of(const StoredRoom& room) {
+        Content content{room.epoch, {}};
+        for (const auto* list : {&room.snapshot, &room.updates}) {
+            for (const Bytes& part : *list) content.updates.emplace_back(as_text(part));
+        }
+        return content;
+    }
+    void push(Contents next) { states_.push_back(std::move(next)); }
+
+    [[nodiscard]] bool append(const std::string& id, std::size_t size) {
+        const std::string update = std::to_string(++updates_) + std::string(size, 'x');
+        const auto at = rooms_->append(id, as_bytes(update));
+        Contents next = states_.back();
+        if (!next.contains(id)) return at.error() == RoomErrc::unknown_room;
+        if (!at) return false;
+        next[id].updates.push_back(update);
+        push(std::move(next));
+        return true;
+    }
+    [[nodiscard]] bool reset(const std::string& id) {
+        const Id epoch = make_id(bits_);
+        if (!rooms_->reset(id, epoch)) return false;
+        Contents next = states_.back();
+        next[id] = Content{epoch, {}};
+        push(std::move(next));
+        return true;
+    }
+    [[nodiscard]] bool erase(const std::string& id) {
+        if (rooms_->erase(id)) return false;
+        Contents next = states_.back();
+        next.erase(id);
+        push(std::move(next));
+        return true;
+    }
+    [[nodiscard]] bool save(const std::string& id) {
+        const auto room = loaded(*rooms_, id);
+        if (!room) return false;
+        if (!*room) return true;
+        std::vector<Bytes> snapshot = (*room)->snapshot;
+        snapshot.insert(snapshot.end(), (*room)->updates.begin(), (*room)->updates.end());
+        const std::error_code error = saved(*rooms_, id, snapshot, (*room)->position);
+        // A reset or an erasure waits for its flush.
+        return !error || error == RoomErrc::stale_snapshot;
+    }
+
+    sim::Disk& disk_;
+    Random bits_;
+    std::uint64_t openings_ = 0;
+    std::uint64_t updates_ = 0;
+    std::vector<Contents> states_;
+    std::optional<JournalRoomsOnDisk> rooms_;
+    std::string error_;
+};
+
+constexpr int calls = 60;
+
+/// A life up to operation `halt` of the disk, 0: a whole one.
+struct Cut {
+    Cut(std::uint64_t seed, std::uint64_t halt) : life{disk, seed} {
+        disk.halt_at(halt);
+        alive = life.open();
+        for (int i = 0; i < calls && alive; ++i) alive = life.step();
+    }
+    sim::Disk disk;
+    Life life;
+    bool alive = false;
+};
+
+void crash(sim::Disk& disk, std::uint64_t seed) {
+    Random bits{Seed{seed}};
+    disk.crash(bits);
+}
+
+template <class Try>
+void cut_everywhere(std::uint64_t most, Try&& attempt) {
+    const std::uint64_t lives = std::max<std::uint64_t>(
+        1, most * std::min<std::uint64_t>(from_environment("BELAY_SEEDS", 2000), 2000) / 2000);
+    for (std::uint64_t seed = 1; seed <= lives; ++seed) {
+        Cut whole{seed, 0};
+        INFO("life " << seed << ": " << whole.life.message());
+        REQUIRE(whole.alive);
+        REQUIRE((whole.life.flush() && whole.life.is_whole()));
+        const std::uint64_t operations = whole.disk.operations();
+        for (std::uint64_t halt = 1; halt <= operations; ++halt) attempt(seed, halt);
+    }
+}
+
+}  // namespace
+
+TEST_CASE("JournalRooms survives a loss of power at every operation of a life",
+          "[room][journal_rooms][fault]") {
+    cut_everywhere(30, [](std::uint64_t seed, std::uint64_t halt) {
+        for (std::uint64_t loss = 0; loss < 3; ++loss) {
+            Cut cut{seed, halt};
+            crash(cut.disk, seed * 1000 + halt * 10 + loss);
+            const bool good = cut.life.open() && cut.life.is_whole() && cut.life.goes_on();
+            INFO("life " << seed << ", operation " << halt << ", loss " << loss << ": "
+                         << cut.life.message());
+            REQUIRE(good);
+        }
+    });
+}
+
+TEST_CASE("JournalRooms survives the death of its process at every operation of a life",
+          "[room][journal_rooms][fault]") {
+    cut_everywhere(30, [](std::uint64_t seed, std::uint64_t halt) {
+        Cut cut{seed, halt};
+        cut.disk.kill();
+        const bool good = cut.life.open() && cut.life.is_whole() && cut.life.goes_on();
+        INFO("life " << seed << ", operation " << halt << ": " << cut.life.message());
+        REQUIRE(good);
+    });
+}
+
+TEST_CASE("JournalRooms survives a loss of power while it recovers from one",
+          "[room][journal_rooms][fault]") {
+    cut_everywhere(12, [](std::uint64_t seed, std::uint64_t halt) {
+        if (halt % 7 != seed % 7) return;
+        for (std::uint64_t again = 1;; ++again) {
+            Cut cut{seed, halt};
+            crash(cut.disk, seed * 1000 + halt);
+            cut.disk.halt_at(cut.disk.operations() + again);
+            const bool opened = cut.life.open() && cut.life.is_whole() && cut.life.flush();
+            cut.life.close();
+            crash(cut.disk, again);
+            const bool good = cut.life.open() && cut.life.is_whole() && cut.life.goes_on();
+            INFO("life " << seed << ", operation " << halt << ", then " << again << ": "
+                         << cut.life.message());
+            REQUIRE(good);
+            if (opened) break;
+        }
+    });
+}
+
+TEST_CASE("JournalRooms survives a failure of every single operation",
+          "[room][journal_rooms][fault]") {
+    cut_everywhere(30, [](std::uint64_t seed, std::uint64_t number) {
+        sim::Disk disk;
+        Life life{disk, seed};
+        disk.fail_at(number, std::make_error_code(number % 2 == 0 ? std::errc::io_error
+                                                                  : std::errc::no_space_on_device));
+        bool good = life.open();
+        for (int i = 0; i < calls && good; ++i) good = life.step();
+        // Whatever failed: started again, all is there, and power may fail just then.
+        life.close();
+        crash(disk, seed * 1000 + number);
+        good = life.open() && life.is_whole() && life.goes_on();
+        INFO("life " << seed << ", operation " << number << ": " << life.message());
+        REQUIRE(good);
+    });
+}

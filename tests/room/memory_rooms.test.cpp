@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+// Goal: rooms in memory are stored by flushes, saved, begun anew, erased, and bounded. Method: the
+// calls of a room manager, looked at by loads.
+#include <belay/room/memory_rooms.hpp>
+
+#include "support/catch.hpp"
+#include "support/room/rooms.hpp"
+
+using namespace belay;
+using belay_test::flushed;
+using belay_test::listed;
+using belay_test::loaded;
+using belay_test::parts;
+using belay_test::saved;
+using belay_test::text_of;
+
+namespace {
+
+constexpr Id first{std::byte{1}};
+constexpr Id second{std::byte{2}};
+
+}  // namespace
+
+TEST_CASE("MemoryRooms stores by flushes", "[room][memory_rooms][unit]") {
+    MemoryRooms rooms;
+    CHECK(rooms.append("a", as_bytes("1")).error() == RoomErrc::unknown_room);
+    const auto began = rooms.reset("a", first);
+    const auto one = rooms.append("a", as_bytes("1"));
+    REQUIRE((began && one));
+    CHECK(*one > *began);
+    CHECK(!*loaded(rooms, "a"));
+    REQUIRE(!flushed(rooms));
+    const auto room = *loaded(rooms, "a");
+    REQUIRE(room);
+    CHECK(room->epoch == first);
+    CHECK(text_of(*room) == "|1");
+    CHECK(room->position == *one);
+    REQUIRE(rooms.append("a", as_bytes("2")));
+    CHECK(text_of(**loaded(rooms, "a")) == "|1");
+    CHECK(saved(rooms, "a", parts({"one"}), *one + 1) == RoomErrc::bad_position);
+    REQUIRE(!saved(rooms, "a", parts({"o", "ne"}), *one));
+    CHECK(text_of(**loaded(rooms, "a")) == "o,ne|");
+    REQUIRE(!flushed(rooms));
+    CHECK(text_of(**loaded(rooms, "a")) == "o,ne|2");
+    CHECK(saved(rooms, "a", parts({}), *began) == RoomErrc::stale_snapshot);
+    CHECK(saved(rooms, "b", parts({}), 1) == RoomErrc::unknown_room);
+}
+
+TEST_CASE("MemoryRooms begins histories anew, and ends them", "[room][memory_rooms][unit]") {
+    MemoryRooms rooms;
+    const auto old = rooms.reset("a", first);
+    REQUIRE((old && rooms.append("a", as_bytes("1")) && !flushed(rooms)));
+    REQUIRE((rooms.reset("a", second) && rooms.append("a", as_bytes("2")) && !flushed(rooms)));
+    CHECK(saved(rooms, "a", parts({"1"}), *old + 1) == RoomErrc::stale_snapshot);
+    CHECK((*loaded(rooms, "a"))->epoch == second);
+    CHECK(text_of(**loaded(rooms, "a")) == "|2");
+    CHECK(rooms.bytes() == 1);
+    REQUIRE(!rooms.erase("a"));
+    CHECK(rooms.append("a", as_bytes("3")).error() == RoomErrc::unknown_room);
+    REQUIRE(!flushed(rooms));
+    CHECK(!*loaded(rooms, "a"));
+    CHECK(rooms.bytes() == 0);
+    CHECK((!rooms.erase("a") && !flushed(rooms)));
+}
+
+TEST_CASE("MemoryRooms lists ids in their order, and refuses bad ones",
+          "[room][memory_rooms][unit]") {
+    MemoryRooms rooms;
+    const std::string longest(room_id_bytes_max, 'x');
+    const std::string with_nul{"a\0b", 3};
+    for (const std::string& id : {std::string{"b"}, longest, with_nul, std::string{"\xff"}}) {
+        REQUIRE(rooms.reset(id, first));
+    }
+    CHECK(listed(rooms, "", 9)->empty());
+    REQUIRE(!flushed(rooms));
+    CHECK(*listed(rooms, "", 3) == std::vector<std::string>{with_nul, "b", longest});
+    CHECK(*listed(rooms, longest, 3) == std::vector<std::string>{"\xff"});
+    for (const std::string& id : {std::string{}, longest + "x"}) {
+        CHECK(rooms.reset(id, first).error() == RoomErrc::bad_room_id);
+        CHECK(rooms.append(id, {}).error() == RoomErrc::bad_room_id);
+        CHECK(rooms.erase(id) == RoomErrc::bad_room_id);
+        CHECK(loaded(rooms, id).error().code == RoomErrc::bad_room_id);
+        CHECK(saved(rooms, id, parts({}), 0) == RoomErrc::bad_room_id);
+    }
+}
+
+TEST_CASE("MemoryRooms that is full refuses updates, and takes them after a smaller snapshot",
+          "[room][memory_rooms][unit]") {
+    MemoryRooms rooms{{.bytes_max = 4}};
+    REQUIRE(rooms.reset("a", first));
+    const auto four = rooms.append("a", as_bytes("1234"));
+    REQUIRE((four && !flushed(rooms)));
+    CHECK(rooms.append("a", as_bytes("5")).error() == std::errc::no_space_on_device);
+    CHECK(saved(rooms, "a", parts({"12", "345"}), *four) == std::errc::no_space_on_device);
+    CHECK(text_of(**loaded(rooms, "a")) == "|1234");
+    REQUIRE(!saved(rooms, "a", parts({"12", "3"}), *four));
+    CHECK((rooms.append("a", as_bytes("5")) && !flushed(rooms)));
+    CHECK(text_of(**loaded(rooms, "a")) == "12,3|5");
+}

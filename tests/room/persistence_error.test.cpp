@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+// Goal: what is wrong with a stored room is told with place and advice. Method: every code.
+#include <belay/room/persistence_error.hpp>
+
+#include "support/catch.hpp"
+
+using namespace belay;
+
+TEST_CASE("PersistenceError says what, where, and what to do", "[room][persistence_error][unit]") {
+    const PersistenceError damaged{RoomErrc::snapshot_damaged, "boards/61.room", "of 3 bytes"};
+    CHECK(damaged.message() ==
+          "boards/61.room: the stored snapshot is damaged (of 3 bytes): put the file back from a "
+          "copy, of the same log and not older; or give the room up with `erase`.");
+    CHECK(damaged);
+    CHECK(std::error_code{damaged} == Cause::corrupt);
+    CHECK(!PersistenceError{});
+    const auto full = std::make_error_code(std::errc::no_space_on_device);
+    CHECK(PersistenceError{full, {}, {}}.message().starts_with("the rooms: "));
+    const std::string otherwise =
+        PersistenceError{std::make_error_code(std::errc::io_error), {}, {}}.advice();
+    for (int i = static_cast<int>(RoomErrc::bad_room_id);
+         i <= static_cast<int>(RoomErrc::storage_busy); ++i) {
+        CHECK(PersistenceError{static_cast<RoomErrc>(i), {}, {}}.advice() != otherwise);
+    }
+}
