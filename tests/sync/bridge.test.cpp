@@ -403,10 +403,14 @@ TEST_CASE("Bridge: a session that the remote dies of does not keep the others fr
     rig.board.empty = {"a", "b", "c"};
     rig.start();
     rig.edit("poison", "x", 1);
+    rig.run_for(1min);
+    rig.server.scenes["b"] = {"pulled, too", ms(1'000)};  // while there are no other edits
+    rig.run_for(2min);
+    CHECK(rig.board.scenes["b"].content == "pulled, too");
     for (int i = 2; i < 30; ++i) {
         rig.run_for(1min);
         rig.edit("a", std::to_string(i), i);
-        rig.server.scenes["b"] = {std::to_string(i), ms(i)};
+        rig.server.scenes["b"] = {std::to_string(i), ms(1'000 + i)};
     }
     rig.run_for(5min);
     CHECK(rig.server.scenes["a"].content == "29");

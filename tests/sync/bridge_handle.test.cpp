@@ -183,6 +183,32 @@ TEST_CASE("Bridge::stop before start, and twice", "[sync][bridge][unit]") {
     CHECK(said.find("Bridge::start: must be called once") != std::string::npos);
 }
 
+TEST_CASE("Bridge::stop may be called by both sides, in the middle of a round",
+          "[sync][bridge][unit]") {
+    for (const bool throws : {false, true}) {
+        BridgeRig rig;
+        rig.board.empty = {"s"};
+        rig.server.on_fetch = [&] {
+            rig.bridge->stop();
+            if (throws) throw std::runtime_error{"and more"};
+        };
+        rig.start();
+        rig.run_for(31s);
+        CHECK(rig.bridge->ended());
+        CHECK(rig.server.fetches.size() == 1);
+        rig.server.on_fetch = {};
+        stays_silent(rig);
+    }
+    BridgeRig rig;
+    rig.board.empty = {"r", "s"};
+    rig.server.scenes = {{"r", {"1", ms(1)}}, {"s", {"1", ms(1)}}};
+    rig.board.on_apply = [&](std::string_view, Origin) { rig.bridge->stop(); };
+    rig.start();
+    rig.run_for(31s);
+    CHECK(rig.bridge->ended());
+    CHECK(rig.board.applied == Said{"r=1 remote"});
+}
+
 TEST_CASE("Bridge: a remote with close() hears of the end, and is waited for a second at most",
           "[sync][bridge][unit]") {
     enum class Way { answers, fails, hangs, throws, away };
