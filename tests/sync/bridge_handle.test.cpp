@@ -21,7 +21,7 @@ using namespace std::chrono_literals;
 namespace {
 
 using Mood = Server::Mood;
-using Kind = Connectivity::Kind;
+using Shown = Connectivity::Kind;
 using Said = std::vector<std::string>;
 
 /// How long stop() took to its end.
@@ -108,7 +108,7 @@ TEST_CASE("Bridge::stop ends a wait of an outage, and one between two attempts",
     rig.server.mood = Mood::fails;
     rig.edit("s", "1", 2);
     rig.run_for(10min);
-    CHECK(rig.kind() == Kind::reconnecting);
+    CHECK(rig.kind() == Shown::reconnecting);
     CHECK(end_of(rig) == 0s);
     stays_silent(rig);
 
@@ -148,7 +148,7 @@ TEST_CASE("Bridge::stop pushes what was edited, if the remote is there", "[sync]
     rig.board.scenes["s"] = rig.server.scenes["s"] = {"0", ms(1)};
     rig.start();
     rig.run_for(31s);
-    REQUIRE(rig.kind() == Kind::connected);
+    REQUIRE(rig.kind() == Shown::connected);
     for (int i = 0; i < 20; ++i) rig.edit("s" + std::to_string(i), "1", 2);
     CHECK(end_of(rig) == 0s);
     CHECK(rig.server.scenes.size() == 21);
@@ -292,7 +292,7 @@ TEST_CASE("Bridge: its end drops what is under way, and answers to that go nowhe
 TEST_CASE("BridgeHandle: one that refers to nothing answers so", "[sync][bridge_handle][unit]") {
     const BridgeHandle handle;
     CHECK(handle.ended());
-    CHECK(handle.connectivity().kind == Kind::disconnected);
+    CHECK(handle.connectivity().kind == Shown::disconnected);
     CHECK(handle.stop() == driver::Post::gone);
 }
 
@@ -326,7 +326,7 @@ TEST_CASE("BridgeHandle: answers and commands come from any thread",
     bridge.start();
     const BridgeHandle handle = bridge.handle();
     std::thread watcher{[&handle, &answered] {
-        while (answered.load() < 40 || handle.connectivity().kind != Kind::connected) {
+        while (answered.load() < 40 || handle.connectivity().kind != Shown::connected) {
             std::this_thread::yield();
         }
         static_cast<void>(handle.stop());
