@@ -243,17 +243,51 @@ TEST_CASE("JournalRooms does not open beside another log, or without its own",
         const auto three = rooms->append("a", as_bytes("3"));
         REQUIRE((three && !flushed(*rooms)));
         CHECK(text_of(rooms.room("a")) == "1|3");
+        // The other log had come further than this one when "b" was saved.
+        REQUIRE((rooms->append("b", as_bytes("3")) && !flushed(*rooms)));
+        CHECK(text_of(rooms.room("b")) == "1|3");
         rooms.reopen({});
         CHECK(text_of(rooms.room("a")) == "1|3");
+        CHECK(text_of(rooms.room("b")) == "1|3");
         REQUIRE(!saved(*rooms, "a", parts({"13"}), *three));
         REQUIRE(!flushed(*rooms));
         rooms.reopen();
         CHECK(text_of(rooms.room("a")) == "13|");
     }
     disk.restore(late);
+    disk.put("rooms/log-of-these.room-log", Bytes(3));
+    CHECK(opening_error(disk).code == RoomErrc::log_misplaced);
+    CHECK(opening_error(disk).path == "rooms/log-of-these.room-log");
+    CHECK(!opening_error(disk, {.adopt = true}));
+    disk.restore(late);
     CHECK(!opening_error(disk));
+    disk.put("rooms/61.unfinished", Bytes(3));
+    CHECK(!opening_error(disk));
+    CHECK(!disk.identity("rooms/61.unfinished"));
     disk.put("rooms/readme.room", {});
     CHECK(opening_error(disk).code == QueueErrc::foreign_file);
+}
+
+TEST_CASE("JournalRooms with an older copy of its log does not take newer snapshots for its own",
+          "[room][journal_rooms][fault]") {
+    sim::Disk disk;
+    sim::Disk::Image mixed;
+    {
+        DiskRooms rooms{disk};
+        begin_room(rooms);
+        mixed = disk.image();
+        for (int i = 0; i < 9; ++i) REQUIRE(rooms->append("a", as_bytes("x")));
+        REQUIRE(!flushed(*rooms));
+        REQUIRE(!saved(*rooms, "a", parts({"12xxxxxxxxx"}), rooms.room("a").position));
+    }
+    for (auto& [path, bytes] : mixed) {
+        if (path == DiskRooms::file("a")) bytes = disk.contents(path);
+    }
+    disk.restore(mixed);
+    DiskRooms rooms{disk};
+    const PersistenceError error = loaded(*rooms, "a").error();
+    CHECK(error.code == RoomErrc::snapshot_misplaced);
+    CHECK(error.what == "the log is an older copy");
 }
 
 TEST_CASE("JournalRooms is refused a log of something else, and a second opening",

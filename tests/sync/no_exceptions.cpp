@@ -80,10 +80,10 @@ int main() {
     const SyncResult result = processor.process_with_retry("s", batch, policies::sync(), sleeper);
     bool right = holds(result.synced_count == 2 && result.conflict_count == 1, "counts");
     right = holds(store.read({"s", "a"}).value() == "2", "value") && right;
-    right = holds(bridge_works(), "bridge") && right;
     EventStream events;
     std::string_view bytes = "id: 1\ndata: a\n\n";
     const auto event = events.next(bytes);
     right = holds(event && event->data == "a" && events.last_event_id() == "1", "event") && right;
+    right = holds(bridge_works(), "bridge") && right;
     return right ? 0 : 1;
 }

@@ -18,7 +18,7 @@ TEST_CASE("Pull applies what is newer, and changes nothing there", "[sync][pull]
     server.scenes["s"] = {"1", ms(5)};
     board.empty = {"s"};
     Pull pull{std::ref(board), std::ref(server), policies::bridge(),
-              BridgeOptions::Pull{.interval = 10s}, Witness{&told}};
+              BridgePullOptions{.interval = 10s}, Witness{&told}};
     static_assert(MachineLike<decltype(pull)>);
     host.attach(pull);
     pull.start();

@@ -17,7 +17,7 @@ TEST_CASE("Push pushes what changed, and only that", "[sync][push][unit]") {
     server.scenes["s"] = {"newer there", ms(99)};
     board.scenes = {{"s", {"1", ms(1)}}, {"unchanged", {"1", ms(1)}}};
     Push push{std::ref(board), std::ref(server), policies::bridge(),
-              BridgeOptions::Push{.debounce = 2s}};
+              BridgePushOptions{.debounce = 2s}};
     static_assert(MachineLike<decltype(push)>);
     host.attach(push);
     push.start();
