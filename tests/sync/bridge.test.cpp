@@ -470,6 +470,21 @@ TEST_CASE("Bridge: a local side that throws or fails is told, and tried again",
     CHECK(rig.board.scenes["s"].content == "theirs");
 }
 
+TEST_CASE("Bridge: an edit is known to be lost also if the scene was refused at first",
+          "[sync][bridge][unit]") {
+    BridgeRig rig{hourly()};
+    rig.board.refuses = make_error_code(std::errc::io_error);
+    rig.server.scenes["s"] = {"theirs", ms(5)};
+    rig.start();
+    rig.edit("s", "mine", 4);  // nothing is known of what both had
+    rig.run_for(10s);
+    REQUIRE(rig.count("error s apply") >= 1);
+    rig.board.refuses = {};
+    rig.run_for(61s);
+    CHECK(rig.count("conflict s here mine there theirs kept remote") == 1);
+    CHECK(rig.server.pushes.empty());
+}
+
 TEST_CASE("Bridge: a remote that throws, or drops questions, is away", "[sync][bridge][unit]") {
     for (const Mood mood : {Mood::throws, Mood::drops}) {
         BridgeRig rig{hourly()};

@@ -258,6 +258,10 @@ TEST_CASE("Bridge: a remote that is a machine and its own is run by it", "[sync]
     host.attach(bridge);
     CHECK(bridge.deadline() == never);
     bridge.start();
+    // It hears at once that nobody waits, not with its next deadline.
+    REQUIRE(world.run_until([&] { return bridge.remote().fetches.size() == 1; }, 30s));
+    world.run_for(10s);
+    CHECK(given_up == 1);
     world.run_for(24h);
     CHECK(turns > 205);  // its own deadlines
     CHECK(given_up > 1000);
