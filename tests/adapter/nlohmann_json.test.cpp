@@ -93,10 +93,10 @@ TEST_CASE("a SyncResult has these names in JSON", "[adapter][nlohmann_json][gold
     CHECK(document["conflicts"][0].dump() ==
           R"({"operation":{"UpdateElement":{"base":"old","changes":"new","id":"e"},)"
           R"("id":"01000000000000000000000000000000",)"
-          R"("stamp":{"counter":7,"origin":"02000000000000000000000000000000","wall":5}},)"
+          R"("stamp":{"counter":7,"origin":"02000000000000000000000000000000","wall":"5"}},)"
           R"("reason":{"StaleTimestamp":{)"
-          R"("local":{"counter":0,"origin":"01000000000000000000000000000000","wall":9},)"
-          R"("remote":{"counter":7,"origin":"02000000000000000000000000000000","wall":5}}},)"
+          R"("local":{"counter":0,"origin":"01000000000000000000000000000000","wall":"9"},)"
+          R"("remote":{"counter":7,"origin":"02000000000000000000000000000000","wall":"5"}}},)"
           R"("resolved":true})");
     CHECK(document["conflicts"][1]["reason"] == "ElementNotFound");
     CHECK(document["failed_operations"][0]["error"] == "the store is busy");
@@ -216,4 +216,47 @@ TEST_CASE("documents that are cut, deep or huge are refused, or read", "[adapter
     huge.conflicts.assign(20'000, huge.conflicts[0]);
     huge.conflict_count = huge.conflicts.size();
     CHECK(json::parse(json(huge).dump()).get<SyncResult<Op>>() == huge);
+}
+
+TEST_CASE("a scene is its content and its stamp as JSON", "[adapter][nlohmann_json]") {
+    const Scene<json> scene{{{"shapes", 2}}, stamp(5, 7, 2)};
+    const json document = scene;
+    CHECK(document.dump() == R"({"content":{"shapes":2},"stamp":{"counter":2,"origin":")"
+                             R"(07000000000000000000000000000000","wall":"5"}})");
+    CHECK(document.get<Scene<json>>() == scene);
+    for (const char* name : {"content", "stamp"}) {
+        json partial = document;
+        partial.erase(name);
+        CHECK_THROWS_AS(partial.get<Scene<json>>(), json::exception);
+    }
+    CHECK_THROWS_AS(json("text").get<Scene<json>>(), json::exception);
+}
+
+TEST_CASE("a stamp's time is a text, which nobody rounds", "[adapter][nlohmann_json]") {
+    const Stamp late = stamp(1'795'287'202'146'240'873, 2, 7);
+    json document = late;
+    CHECK(document["wall"] == "1795287202146240873");
+    CHECK(document.get<Stamp>() == late);
+    const auto with = [&](json wall) {
+        document["wall"] = std::move(wall);
+        return document.get<Stamp>().wall.time_since_epoch().count();
+    };
+    CHECK(with("-5") == -5);
+    CHECK(with(-5) == -5);
+    CHECK(with(5U) == 5);
+    for (const char* text : {"", " 5", "5 ", "+5", "5x", "0x5", "5.0", "99999999999999999999"}) {
+        CHECK_THROWS_AS(with(text), json::exception);
+    }
+    CHECK_THROWS_AS(with(5.0), json::exception);
+    CHECK_THROWS_AS(with(nullptr), json::exception);
+}
+
+TEST_CASE("JSON is hashed by what it says", "[adapter][nlohmann_json]") {
+    const auto hash = [](const char* text) { return detail::hash_of_value(json::parse(text), 0); };
+    CHECK(hash(R"({"a":1,"b":[]})") == hash(R"( {"b": [], "a": 1} )"));
+    CHECK(hash(R"({"a":1})") != hash(R"({"a":2})"));
+    CHECK(hash("[1,2]") != hash("[2,1]"));
+    CHECK(detail::hash_of_value(json(1), 0) == detail::hash_of_value(json(1U), 0));
+    // A text that is no UTF-8 cannot be written, but hashed.
+    CHECK(detail::hash_of_value(json("\xff"), 0) != detail::hash_of_value(json("x"), 0));
 }

@@ -105,6 +105,21 @@ TEST_CASE("OnThread saves what a load answered, also of a room with changes sinc
     CHECK(after.position == *two);
 }
 
+TEST_CASE("OnThread answers the position of what is stored, also while the room is begun anew",
+          "[drive][on_thread][regression]") {
+    OnThread rooms{MemoryRooms{}};
+    REQUIRE(rooms.reset("a", epoch));
+    const auto one = rooms.append("a", as_bytes("1"));
+    REQUIRE(one);
+    CHECK(flush_of(rooms) == std::error_code{});
+    REQUIRE(!rooms.erase("a"));
+    REQUIRE(rooms.reset("a", epoch));
+    CHECK(room_of(rooms, "a").position == *one);
+    CHECK(flush_of(rooms) == std::error_code{});
+    CHECK(room_of(rooms, "a").position > *one);
+    CHECK(room_of(rooms, "a").updates.empty());
+}
+
 TEST_CASE("OnThread takes so much and no more, and again when it is done",
           "[drive][on_thread][unit]") {
     GatedRooms::Gate gate;

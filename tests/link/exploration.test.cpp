@@ -22,7 +22,6 @@
 using namespace belay;
 using namespace belay_test;
 using namespace std::chrono_literals;
-using belay::timeline::Input;
 
 namespace {
 
@@ -190,41 +189,51 @@ struct Move {
 
 const std::vector<Move>& moves() {
     static const std::vector<Move> all{
-        {"start", {.input = Input::start}, 0s, false, true},
-        {"stop", {.input = Input::stop}},
-        {"shut", {.input = Input::gates, .gates = 1}},
-        {"shut both", {.input = Input::gates, .gates = 3}},
-        {"shut the other gently", {.input = Input::gates, .gates = 2, .within = 2s}},
-        {"shut both, gently", {.input = Input::gates, .gates = 3, .within = 1s}},
-        {"open", {.input = Input::gates, .gates = 0}},
-        {"drain", {.input = Input::drain, .within = 2s}},
-        {"credentials", {.input = Input::credentials}, 0s, false, true},
-        {"reconnect", {.input = Input::reconnect_now}},
-        {"force", {.input = Input::reconnect_now, .force = true}, 0s, false, true},
-        {"opened", {.input = Input::opened}, 0s, true},
-        {"lost", {.input = Input::closed, .failure = {.cause = Cause::lost}}, 0s, true},
-        {"nameless", {.input = Input::closed}, 0s, true},
+        {"start", {.input = timeline::Input::start}, 0s, false, true},
+        {"stop", {.input = timeline::Input::stop}},
+        {"shut", {.input = timeline::Input::gates, .gates = 1}},
+        {"shut both", {.input = timeline::Input::gates, .gates = 3}},
+        {"shut the other gently", {.input = timeline::Input::gates, .gates = 2, .within = 2s}},
+        {"shut both, gently", {.input = timeline::Input::gates, .gates = 3, .within = 1s}},
+        {"open", {.input = timeline::Input::gates, .gates = 0}},
+        {"drain", {.input = timeline::Input::drain, .within = 2s}},
+        {"credentials", {.input = timeline::Input::credentials}, 0s, false, true},
+        {"reconnect", {.input = timeline::Input::reconnect_now}},
+        {"force", {.input = timeline::Input::reconnect_now, .force = true}, 0s, false, true},
+        {"opened", {.input = timeline::Input::opened}, 0s, true},
+        {"lost", {.input = timeline::Input::closed, .failure = {.cause = Cause::lost}}, 0s, true},
+        {"nameless", {.input = timeline::Input::closed}, 0s, true},
         {"unauthorized",
-         {.input = Input::closed, .failure = {.cause = Cause::unauthorized}},
+         {.input = timeline::Input::closed, .failure = {.cause = Cause::unauthorized}},
          0s,
          true},
-        {"forbidden", {.input = Input::closed, .failure = {.cause = Cause::forbidden}}, 0s, true},
-        {"planned", {.input = Input::closed, .failure = {.cause = Cause::planned}}, 0s, true},
+        {"forbidden",
+         {.input = timeline::Input::closed, .failure = {.cause = Cause::forbidden}},
+         0s,
+         true},
+        {"planned",
+         {.input = timeline::Input::closed, .failure = {.cause = Cause::planned}},
+         0s,
+         true},
         {"overloaded",
-         {.input = Input::closed, .failure = {.cause = Cause::overloaded, .retry_after = 3s}},
+         {.input = timeline::Input::closed,
+          .failure = {.cause = Cause::overloaded, .retry_after = 3s}},
          0s,
          true},
-        {"tick", {.input = Input::tick}},
-        {"a second", {.input = Input::tick}, 1s},
+        {"tick", {.input = timeline::Input::tick}},
+        {"a second", {.input = timeline::Input::tick}, 1s},
         {"breaker opens", {}, 0s, false, false, Mood{Advice::suspend(Instant{3s})}},
         {"limiter waits", {}, 0s, false, false, Mood{Advice::wait_at_least(Instant{2s})}},
         {"somebody says stop", {}, 0s, false, false, Mood{Advice::stop()}},
         {"the permit is gone", {}, 0s, false, false, Mood{{}, true}},
         {"all is well", {}, 0s, false, false, Mood{}},
-        {"opened late", {.input = Input::opened}, 6s, true},
-        {"lost late", {.input = Input::closed, .failure = {.cause = Cause::lost}}, 4s, true},
-        {"deadline", {.input = Input::tick}, at_deadline},
-        {"slept through", {.input = Input::tick}, long_after_deadline},
+        {"opened late", {.input = timeline::Input::opened}, 6s, true},
+        {"lost late",
+         {.input = timeline::Input::closed, .failure = {.cause = Cause::lost}},
+         4s,
+         true},
+        {"deadline", {.input = timeline::Input::tick}, at_deadline},
+        {"slept through", {.input = timeline::Input::tick}, long_after_deadline},
     };
     return all;
 }
@@ -264,14 +273,17 @@ const char* broken(const N& before, const N& n, const Move& m, const timeline::A
     }
     // One whose grace is over while others speak waits for the tick, which is due.
     const bool tears = n.shut() && state != LinkState::draining && (up || waits);
-    if (tears && (d > n.now || m.step.input == Input::tick)) return "up behind a shut gate";
+    if (tears && (d > n.now || m.step.input == timeline::Input::tick))
+        return "up behind a shut gate";
     if (a.drain && (state != LinkState::draining || a.teardown)) return "drained nothing";
     if (state == LinkState::offline && n.core.gates() == 0) return "offline with all gates open";
-    if (d <= n.now && m.step.input == Input::tick && !a.notify && state != LinkState::connected)
+    if (d <= n.now && m.step.input == timeline::Input::tick && !a.notify &&
+        state != LinkState::connected)
         return "a due tick did nothing";
-    if (m.step.input == Input::tick && n.now < before.core.deadline() && a.notify)
+    if (m.step.input == timeline::Input::tick && n.now < before.core.deadline() && a.notify)
         return "an early tick did something";
-    if (m.step.input == Input::stop && state != LinkState::stopped) return "stop did not stop";
+    if (m.step.input == timeline::Input::stop && state != LinkState::stopped)
+        return "stop did not stop";
     if (s.attempt > 1000) return "the attempt counter ran under zero";
     if ((s.down_since == never) != (state == LinkState::connected) &&
         !(state == LinkState::stopped && s.since == always))
@@ -279,9 +291,9 @@ const char* broken(const N& before, const N& n, const Move& m, const timeline::A
     const bool afresh = old.state == LinkState::failed || old.state == LinkState::blocked_auth;
     if (a.dial && n.now < before.floor && !m.overrides_floor && !afresh)
         return "dialled before the server's wait was over";
-    if (a.dial && m.step.input == Input::tick && n.now < old.retry_at)
+    if (a.dial && m.step.input == timeline::Input::tick && n.now < old.retry_at)
         return "dialled before the wait was over";
-    const bool asked = m.step.input == Input::reconnect_now && !m.step.force;
+    const bool asked = m.step.input == timeline::Input::reconnect_now && !m.step.force;
     if (a.dial && asked && !afresh && n.now < std::min(before.manual_allowed, old.retry_at))
         return "dialled by hand too soon";
     if (a.notify && m.step.failure.cause == Cause::unauthorized && !before.fresh_credentials &&
@@ -364,8 +376,8 @@ private:
         const timeline::Actions a = next.core.step(m.step, turn);
         const LinkState old = node.core.status().state;
         const LinkState state = next.core.status().state;
-        const bool afresh = m.step.input == Input::start ||
-                            (m.step.input == Input::reconnect_now &&
+        const bool afresh = m.step.input == timeline::Input::start ||
+                            (m.step.input == timeline::Input::reconnect_now &&
                              (old == LinkState::failed || old == LinkState::blocked_auth));
         next.live = a.dial || (node.live && !a.teardown);
         if (m.step.failure.retry_after > 0s && a.teardown) {
@@ -374,10 +386,11 @@ private:
         if (state == LinkState::connected || state == LinkState::stopped || afresh) {
             next.floor = always;
         }
-        if (m.step.input == Input::credentials) next.fresh_credentials = true;
+        if (m.step.input == timeline::Input::credentials) next.fresh_credentials = true;
         if (a.dial || state == LinkState::stopped) next.fresh_credentials = false;
-        if (m.step.input == Input::start && old == LinkState::stopped) next.manual_allowed = always;
-        if (m.step.input == Input::reconnect_now && a.dial) {
+        if (m.step.input == timeline::Input::start && old == LinkState::stopped)
+            next.manual_allowed = always;
+        if (m.step.input == timeline::Input::reconnect_now && a.dial) {
             next.manual_allowed = after(next.now, 1s);
         }
         if (state != LinkState::connected) next.connected_since = never;

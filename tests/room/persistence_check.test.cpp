@@ -14,14 +14,14 @@ using namespace belay_test;
 
 namespace {
 
-[[nodiscard]] std::string text_of(const std::optional<PersistenceFault>& fault) {
+[[nodiscard]] std::string verdict_on(const std::optional<PersistenceFault>& fault) {
     if (!fault) return "right";
     return std::string{to_string(fault->rule)} + ", history " + std::to_string(fault->history) +
            ", step " + std::to_string(fault->step);
 }
 
 /// A disk with rooms, whose power fails at each reopening.
-struct Host {
+struct RoomsHost {
     sim::Disk disk{};
     std::uint64_t openings = 0;
     Random bits{Seed{7}};
@@ -46,20 +46,20 @@ struct Host {
 
 TEST_CASE("check_persistence finds nothing wrong with MemoryRooms",
           "[room][persistence_check][unit]") {
-    CHECK(text_of(check_persistence([] { return MemoryRooms{}; })) == "right");
-    CHECK(text_of(check_persistence([] { return OnThread{MemoryRooms{}}; }, {.histories = 10})) ==
-          "right");
+    CHECK(verdict_on(check_persistence([] { return MemoryRooms{}; })) == "right");
+    CHECK(verdict_on(check_persistence([] { return OnThread{MemoryRooms{}}; },
+                                       {.histories = 50})) == "right");
 }
 
 TEST_CASE("check_persistence finds nothing wrong with JournalRooms over losses of power",
           "[room][persistence_check][fault]") {
-    Host host;
-    CHECK(text_of(check_persistence([&] { return host.make(); }, [&] { return host.reopen(); })) ==
-          "right");
+    RoomsHost host;
+    CHECK(verdict_on(check_persistence([&] { return host.make(); },
+                                       [&] { return host.reopen(); })) == "right");
     const auto on_thread =
         check_persistence([&] { return OnThread{host.make()}; },
-                          [&] { return OnThread{host.reopen()}; }, {.histories = 10});
-    CHECK(text_of(on_thread) == "right");
+                          [&] { return OnThread{host.reopen()}; }, {.histories = 50});
+    CHECK(verdict_on(on_thread) == "right");
 }
 
 TEST_CASE("check_persistence finds what is wrong, and names it",
@@ -80,7 +80,7 @@ TEST_CASE("check_persistence finds what is wrong, and names it",
         CHECK(std::string{to_string(fault->rule)} == to_string(rule_of(mistake)));
     }
     BrokenRooms::Medium medium;
-    CHECK(text_of(check_persistence(
+    CHECK(verdict_on(check_persistence(
               [&] {
                   return BrokenRooms{Mistake::none, medium, true};
               },
@@ -104,6 +104,6 @@ TEST_CASE("check_persistence runs what brings the answers", "[room][persistence_
             return BrokenRooms{Mistake::answers_late, medium, false};
         },
         pump, {.histories = 5});
-    CHECK(text_of(fault) == "right");
+    CHECK(verdict_on(fault) == "right");
     CHECK(pumped > 0);
 }

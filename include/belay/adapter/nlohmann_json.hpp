@@ -6,7 +6,9 @@
 ///     auto operations = json.get<std::vector<Operation<Note>>>();
 ///
 /// - Id: 32 hexadecimal digits.
-/// - Stamp: {"wall": nanoseconds since 1970, "counter", "origin"}.
+/// - Stamp: {"wall": nanoseconds since 1970 as a text, "counter", "origin"}. Whoever takes numbers
+///   for doubles, JavaScript above all, would round such a number; one is read, too.
+/// - Scene: {"content", "stamp"}.
 /// - Operation: {"id", "stamp"} and one of "AddElement": {"id", "element"}, "UpdateElement": {"id",
 ///   "changes", "base"}, "RemoveElement": {"id"}, "Interaction": {"id", "what"}.
 /// - The reason of a conflict: "ElementNotFound", "ElementAlreadyExists", "ConcurrentModification",
@@ -25,6 +27,7 @@
 /// and its limits, are nlohmann's.
 #pragma once
 
+#include <charconv>      // std::from_chars
 #include <cstdint>       // std::int64_t
 #include <optional>      // std::optional
 #include <string>        // std::string
@@ -33,9 +36,22 @@
 
 #include <belay/queue/queue_errc.hpp>
 #include <belay/sync/operation.hpp>
+#include <belay/sync/scene.hpp>
 #include <belay/sync/sync_errc.hpp>
 #include <belay/sync/sync_result.hpp>
 #include <nlohmann/json.hpp>
+
+namespace nlohmann {
+
+/// So that JSON itself can be the value of an operation, or the content of a scene.
+///
+/// The same for documents that differ in the order of members only.   Throws: std::bad_alloc.
+[[nodiscard]] inline std::uint64_t content_hash(const json& value) {
+    const std::string text = value.dump(-1, ' ', false, json::error_handler_t::replace);
+    return belay::detail::hash_bytes(belay::as_bytes(text), 0);
+}
+
+}  // namespace nlohmann
 
 namespace belay::inline BELAY_ABI {
 
@@ -59,6 +75,19 @@ template <class T>
                                                 : std::in_range<T>(json.get<std::int64_t>());
     if (!fits) refuse_json(std::string{what} + " is out of range", json);
     return json.get<T>();
+}
+
+/// A number, or its digits as a text.
+[[nodiscard]] inline std::int64_t big_number_of(const Json& json, const char* what) {
+    if (!json.is_string()) return number_of<std::int64_t>(json, what);
+    const auto& text = json.get_ref<const std::string&>();
+    std::int64_t value = 0;
+    const char* const end = text.data() + text.size();
+    const auto [at, error] = std::from_chars(text.data(), end, value);
+    if (error != std::errc{} || at != end) {
+        refuse_json(std::string{what} + " must be an integer", json);
+    }
+    return value;
 }
 
 [[nodiscard]] inline std::string json_of_id(const Id& id) {
@@ -118,16 +147,27 @@ template <class T>
 
 /// A stamp as JSON.
 inline void to_json(nlohmann::json& json, const Stamp& stamp) {
-    json = {{"wall", std::int64_t{stamp.wall.time_since_epoch().count()}},
+    json = {{"wall", std::to_string(std::int64_t{stamp.wall.time_since_epoch().count()})},
             {"counter", stamp.counter},
             {"origin", detail::json_of_id(stamp.origin)}};
 }
 /// A stamp from JSON.   Throws: nlohmann::json::exception.
 inline void from_json(const nlohmann::json& json, Stamp& stamp) {
     detail::object_of(json, "a stamp");
-    stamp.wall = WallTime{Duration{detail::number_of<std::int64_t>(json.at("wall"), "wall")}};
+    stamp.wall = WallTime{Duration{detail::big_number_of(json.at("wall"), "wall")}};
     stamp.counter = detail::number_of<std::uint32_t>(json.at("counter"), "counter");
     stamp.origin = detail::id_of_json(json.at("origin"));
+}
+
+template <class Content>
+void to_json(nlohmann::json& json, const Scene<Content>& scene) {
+    json = {{"content", scene.content}, {"stamp", scene.stamp}};
+}
+template <class Content>
+void from_json(const nlohmann::json& json, Scene<Content>& scene) {
+    detail::object_of(json, "a scene");
+    scene.content = json.at("content").get<Content>();
+    scene.stamp = json.at("stamp").get<Stamp>();
 }
 
 template <class Value>

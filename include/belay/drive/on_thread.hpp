@@ -81,7 +81,7 @@ public:
     /// Errors: bad_room_id; storage_busy.
     [[nodiscard]] std::error_code erase(std::string_view id) {
         if (const std::error_code error = refused(id, 0)) return error;
-        work_->post(Erase{std::string{id}}, 0);
+        work_->post(Erase{std::string{id}, ++last_}, 0);
         return {};
     }
     /// Errors: storage_busy; the first error of a change before it; those of P.
@@ -125,6 +125,7 @@ private:
     };
     struct Erase {
         std::string id;
+        std::uint64_t number;
     };
     struct Flush {
         Completion<PersistenceError> done;
@@ -226,13 +227,14 @@ private:
         }
         void make(Erase& call) {
             if (const std::error_code error = persistence_.erase(call.id)) return failed(error);
-            positions_.forget(call.id);
+            positions_.erased(call.id, call.number);
         }
         void make(Flush& call) {
             driver::Question<PersistenceError> asked;
             persistence_.flush(asked.ask());
             std::optional<PersistenceError> error = answer(asked);
             if (!error) return;
+            if (!*error) positions_.flushed();
             if (failed_ && !*error) error = std::move(failed_);
             failed_.reset();
             ask_lagging();

@@ -9,21 +9,11 @@
 
 #include <belay/core/http_failure.hpp>
 #include <belay/link/detail/told_by_link.hpp>
+#include <belay/link/detail/token_source_like.hpp>
 #include <belay/link/link_errc.hpp>
 #include <belay/link/part.hpp>
 
 namespace belay::inline BELAY_ABI {
-
-namespace detail {
-template <class Source>
-concept HasTokenType = requires { typename Source::token_type; };
-template <class Source>
-concept AnswersTokens =
-    HasTokenType<Source> &&
-    requires(Source& source, Completion<typename Source::token_type> completion) {
-        source(std::move(completion));
-    };
-}  // namespace detail
 
 /// A transport that asks a source for a token (a JSON web token, a role, a signed URL: it is
 /// opaque) at each attempt, and opens the transport inside with `open(link, token)`.

@@ -47,7 +47,7 @@ struct HerdTally {
     }
 };
 
-namespace detail {
+namespace herd_parts {
 
 /// Accepts or refuses at once, and counts.
 struct HerdServer {
@@ -88,14 +88,14 @@ struct HerdTransport {
     }
 };
 
-}  // namespace detail
+}  // namespace herd_parts
 
 /// All are connected for a minute, lose the server at one instant, and it is away for so long. Ends
 /// when all are back.
 template <class P>
 HerdTally herd(const P& policy, std::size_t clients, belay::Duration away, belay::Seed seed) {
-    using Client = belay::Supervisor<detail::HerdTransport, P>;
-    detail::HerdServer server{{clients, away}};
+    using Client = belay::Supervisor<herd_parts::HerdTransport, P>;
+    herd_parts::HerdServer server{{clients, away}};
     std::vector<std::unique_ptr<Client>> herd;
     belay::Random seeds{seed};
     using Due = std::pair<belay::Instant, std::size_t>;
@@ -113,7 +113,7 @@ HerdTally herd(const P& policy, std::size_t clients, belay::Duration away, belay
         }
     };
     for (std::size_t i = 0; i < clients; ++i) {
-        herd.push_back(std::make_unique<Client>(detail::HerdTransport{&server}, policy));
+        herd.push_back(std::make_unique<Client>(herd_parts::HerdTransport{&server}, policy));
         herd[i]->attach(belay::Waker{belay::driver::WakeHandle{}, belay::Seed{seeds()}});
         herd[i]->start();
         run(i);

@@ -9,6 +9,7 @@
 #include <optional>       // std::optional
 #include <string>         // std::string
 #include <unordered_map>  // std::unordered_map
+#include <utility>        // std::pair
 #include <vector>         // std::vector
 
 #include <belay/core/assert.hpp>  // BELAY_ABI
@@ -66,7 +67,20 @@ public:
                              [](std::uint64_t n, const Pair& pair) { return n < pair.number; });
         if (at != pairs.begin()) pairs.erase(pairs.begin(), std::prev(at));
     }
-    void forget(const std::string& id) { rooms_.erase(id); }
+    /// The room was erased; until that is stored, loads find what was before.
+    void erased(const std::string& id, std::uint64_t number) {
+        if (rooms_.contains(id)) erased_.emplace_back(id, number);
+    }
+    /// All changes are stored.
+    void flushed() {
+        for (const auto& [id, number] : erased_) {
+            const auto room = rooms_.find(id);
+            // It may have been begun again since.
+            const bool over = room != rooms_.end() && room->second.back().number < number;
+            if (over) rooms_.erase(room);
+        }
+        erased_.clear();
+    }
 
 private:
     struct Pair {
@@ -76,6 +90,7 @@ private:
     using Pairs = std::vector<Pair>;
 
     std::unordered_map<std::string, Pairs> rooms_;
+    std::vector<std::pair<std::string, std::uint64_t>> erased_;
 };
 
 }  // namespace belay::inline BELAY_ABI::detail

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/adapter/detail/mcp_answer.hpp
+/// McpAnswer: reads what a server answers to one request, as JSON or as an event stream.
+#pragma once
+
+#include <optional>     // std::optional
+#include <string>       // std::string
+#include <string_view>  // std::string_view
+#include <utility>      // std::move
+#include <vector>       // std::vector
+
+#include <belay/adapter/detail/mcp_message.hpp>
+#include <belay/link/http_message.hpp>
+#include <belay/sync/event_stream.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// So many requests of the server's are answered at once.
+inline constexpr std::size_t mcp_requests_max = 16;
+
+/// What a server may send at the most.
+struct McpLimits {
+    std::size_t bytes_max = std::size_t{16} << 20;
+    std::size_t depth_max = 64;
+};
+
+/// The media type of a response in lower case, without parameters.
+[[nodiscard]] inline std::string media_type(const HttpResponse& head) {
+    const std::string* const field = head.headers.find("Content-Type");
+    std::string type = field == nullptr ? "" : field->substr(0, field->find(';'));
+    while (!type.empty() && (type.back() == ' ' || type.back() == '\t')) type.pop_back();
+    for (char& c : type) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    return type;
+}
+
+/// The body of one response, in pieces as they come, until the answer is found in it.
+///
+/// In an event stream the first answer counts, and ends the reading; what else the server has sent
+/// until then is told. In a body of JSON a second answer is an error.
+///
+/// Thread safety: a plain value.   Memory: what a body, or an event, may be long.
+class McpAnswer {
+public:
+    McpAnswer(std::uint64_t id, const McpLimits& limits)
+        : id_{id}, limits_{limits}, events_{limits.bytes_max} {}
+
+    /// The next piece of a response that says that it worked.   Throws: std::bad_alloc.
+    void take(const HttpResponse& head, std::string_view piece) {
+        if (over() || piece.empty()) return;
+        if (form_ == Form::unknown) {
+            const std::string type = media_type(head);
+            form_ = type == "application/json"    ? Form::json
+                    : type == "text/event-stream" ? Form::events
+                                                  : Form::other;
+        }
+        if (form_ == Form::other) return fail(McpErrc::bad_type);
+        if (form_ == Form::events) return take_events(piece);
+        if (piece.size() > limits_.bytes_max - body_.size()) return fail(HttpErrc::too_long);
+        body_ += piece;
+    }
+    /// The response is whole.   Throws: std::bad_alloc.
+    void end() {
+        if (over()) return;
+        if (form_ == Form::json) read(body_, true);
+        if (!over()) fail(McpErrc::no_answer);
+    }
+
+    /// Whether there is an answer, or will be none.
+    [[nodiscard]] bool over() const noexcept { return answer_ || error_; }
+    /// The message that answers.   Pre: over().
+    [[nodiscard]] Result<McpMessage> answer() && {
+        if (error_) return error_;
+        return std::move(*answer_);
+    }
+    /// Requests of the server's that have come since this was asked last.
+    [[nodiscard]] std::vector<McpMessage> requests() { return std::exchange(requests_, {}); }
+
+private:
+    enum class Form : std::uint8_t { unknown, json, events, other };
+
+    void fail(std::error_code error) noexcept { error_ = error; }
+
+    void take_events(std::string_view piece) {
+        while (std::optional<EventStream::Event> event = events_.next(piece)) {
+            if (event->type == "message") read(event->data, false);
+            if (over()) return;
+        }
+        if (events_.too_long()) fail(HttpErrc::too_long);
+    }
+
+    void read(std::string_view text, bool whole) {
+        auto messages = read_messages(text, limits_.depth_max);
+        if (!messages) return fail(messages.error());
+        for (McpMessage& message : *messages) {
+            if (message.kind == McpMessage::Kind::request) {
+                if (requests_.size() == mcp_requests_max) return fail(McpErrc::asks_too_much);
+                requests_.push_back(std::move(message));
+            } else if (message.kind != McpMessage::Kind::notification && is_ours(message)) {
+                if (answer_ && whole) return fail(McpErrc::two_answers);
+                if (!answer_) answer_.emplace(std::move(message));
+            }
+        }
+    }
+    /// An error that answers nobody is about what was asked here: nothing else was.
+    [[nodiscard]] bool is_ours(const McpMessage& message) const {
+        return message.id.is_null() || (message.id.is_number_integer() && message.id == id_);
+    }
+
+    std::uint64_t id_;
+    McpLimits limits_;
+    Form form_ = Form::unknown;
+    std::string body_;
+    EventStream events_;
+    std::optional<McpMessage> answer_;
+    std::error_code error_;
+    std::vector<McpMessage> requests_;
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

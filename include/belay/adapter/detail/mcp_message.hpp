@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/adapter/detail/mcp_message.hpp
+/// Messages of JSON-RPC 2.0, as a server of the Model Context Protocol sends and gets them.
+#pragma once
+
+#include <cstdint>      // std::uint64_t
+#include <string>       // std::string
+#include <string_view>  // std::string_view
+#include <utility>      // std::move
+#include <vector>       // std::vector
+
+#include <belay/adapter/mcp_error.hpp>
+#include <belay/core/result.hpp>
+#include <nlohmann/json.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+using McpJson = nlohmann::json;
+
+/// One message that came.
+struct McpMessage {
+    enum class Kind : std::uint8_t { result, error, request, notification };
+    Kind kind = Kind::notification;
+    /// Of all but a notification: an integer, a text; null where the server could not read ours.
+    McpJson id;
+    /// Of requests and notifications.
+    std::string method;
+    /// The result, or the error.
+    McpJson body;
+};
+
+/// So many messages in one answer at most, where they come as an array: the versions of the
+/// protocol that allow that answer so what was asked so, and we never do.
+inline constexpr std::size_t mcp_batch_max = 64;
+
+/// Whether brackets go deeper than that. Asked before parsing, which would take eight bytes for
+/// each of them.
+[[nodiscard]] inline bool is_deeper(std::string_view text, std::size_t depth_max) noexcept {
+    std::size_t depth = 0;
+    bool quoted = false;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const char c = text[i];
+        if (c == '"') quoted = !quoted;
+        if (quoted) {
+            if (c == '\\') ++i;
+        } else if (c == '[' || c == '{') {
+            if (++depth > depth_max) return true;
+        } else if ((c == ']' || c == '}') && depth != 0) {
+            --depth;
+        }
+    }
+    return false;
+}
+
+/// Sees a member of a message that is there twice: parsers disagree on which of them counts.
+class RepeatedMembers {
+public:
+    bool operator()(int depth, McpJson::parse_event_t event, const McpJson& parsed) {
+        using Event = McpJson::parse_event_t;
+        if (depth == 0 && event == Event::array_start) envelope_ = 1;
+        if (depth == envelope_ && event == Event::object_start) seen_.clear();
+        if (depth != envelope_ + 1 || event != Event::key) return true;
+        const auto& name = parsed.get_ref<const std::string&>();
+        for (const std::string& one : seen_) found = found || one == name;
+        // Others than these four are nobody's.
+        if (name == "id" || name == "result" || name == "error" || name == "method")
+            seen_.push_back(name);
+        return true;
+    }
+
+    bool found = false;
+
+private:
+    int envelope_ = 0;
+    std::vector<std::string> seen_;
+};
+
+[[nodiscard]] inline Result<McpMessage> message_of(McpJson& json) {
+    using Kind = McpMessage::Kind;
+    if (!json.is_object()) return McpErrc::bad_message;
+    const auto version = json.find("jsonrpc");
+    if (version == json.end() || *version != "2.0") return McpErrc::bad_message;
+    McpMessage message;
+    const auto id = json.find("id");
+    if (id != json.end()) message.id = *id;
+    if (!message.id.is_null() && !message.id.is_string() && !message.id.is_number_integer()) {
+        return McpErrc::bad_message;
+    }
+    const auto method = json.find("method"), result = json.find("result"),
+               error = json.find("error");
+    const auto is = [&](const auto& at) { return at != json.end(); };
+    if (is(method) + is(result) + is(error) != 1) return McpErrc::bad_message;
+    if (is(method)) {
+        if (!method->is_string()) return McpErrc::bad_message;
+        if (is(id) && message.id.is_null()) return McpErrc::bad_message;
+        message.kind = is(id) ? Kind::request : Kind::notification;
+        message.method = method->get<std::string>();
+        return message;
+    }
+    const auto& body = is(result) ? result : error;
+    if (!body->is_object() || !is(id) || (is(result) && message.id.is_null())) {
+        return McpErrc::bad_message;
+    }
+    if (is(error)) {
+        const auto code = error->find("code"), text = error->find("message");
+        if (code == error->end() || !code->is_number_integer()) return McpErrc::bad_message;
+        if (text == error->end() || !text->is_string()) return McpErrc::bad_message;
+    }
+    message.kind = is(result) ? Kind::result : Kind::error;
+    message.body = std::move(*body);
+    return message;
+}
+
+/// The messages that a text holds: one, or an array of them.
+///
+/// Errors: not_json, too_deep, bad_message.   Throws: std::bad_alloc.
+[[nodiscard]] inline Result<std::vector<McpMessage>> read_messages(std::string_view text,
+                                                                   std::size_t depth_max) {
+    if (is_deeper(text, depth_max)) return McpErrc::too_deep;
+    RepeatedMembers repeated;
+    McpJson json = McpJson::parse(
+        text,
+        [&](int depth, McpJson::parse_event_t event, const McpJson& parsed) {
+            return repeated(depth, event, parsed);
+        },
+        false);
+    if (json.is_discarded()) return McpErrc::not_json;
+    if (repeated.found) return McpErrc::bad_message;
+    std::vector<McpMessage> messages;
+    if (!json.is_array()) {
+        auto message = message_of(json);
+        if (!message) return message.error();
+        messages.push_back(std::move(*message));
+        return messages;
+    }
+    if (json.empty() || json.size() > mcp_batch_max) return McpErrc::bad_message;
+    for (McpJson& one : json) {
+        auto message = message_of(one);
+        if (!message) return message.error();
+        messages.push_back(std::move(*message));
+    }
+    return messages;
+}
+
+// ---- what is sent ------------------------------------------------------------------------------
+
+[[nodiscard]] inline std::string mcp_request(std::uint64_t id, const char* method, McpJson params) {
+    return McpJson{
+        {"jsonrpc", "2.0"}, {"id", id}, {"method", method}, {"params", std::move(params)}}
+        .dump();
+}
+[[nodiscard]] inline std::string mcp_notification(const char* method, McpJson params = nullptr) {
+    McpJson json{{"jsonrpc", "2.0"}, {"method", method}};
+    if (!params.is_null()) json["params"] = std::move(params);
+    return json.dump();
+}
+/// The answer to a request of the server's: what a ping wants, and no to all else.
+[[nodiscard]] inline std::string mcp_reply(const McpMessage& request) {
+    McpJson json{{"jsonrpc", "2.0"}, {"id", request.id}};
+    if (request.method == "ping") {
+        json["result"] = McpJson::object();
+    } else {
+        json["error"] = {{"code", -32601}, {"message", "Method not found"}};
+    }
+    return json.dump();
+}
+
+}  // namespace belay::inline BELAY_ABI::detail

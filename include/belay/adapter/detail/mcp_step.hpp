@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/adapter/detail/mcp_step.hpp
+/// What McpCore wants done, and what it makes of words of the server's.
+#pragma once
+
+#include <algorithm>    // std::find_if, std::min
+#include <optional>     // std::optional
+#include <string>       // std::string
+#include <string_view>  // std::string_view
+#include <utility>      // std::move, std::in_range
+
+#include <belay/adapter/detail/mcp_message.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// A request to be made over HTTP.
+struct McpSend {
+    enum class Aim : std::uint8_t { initialize, initialized, call, reply, cancelled, farewell };
+    /// Names it, and is the id of its message, if that has one.
+    std::uint64_t number = 0;
+    Aim aim = Aim::call;
+    std::string body{};
+    /// Of its session and protocol; empty as long as there is none.
+    std::string session{};
+    std::string version{};
+};
+
+/// A call that is over: with a result, unless there is an error.
+struct McpDone {
+    std::uint64_t call = 0;
+    std::optional<McpError> error{};
+    McpJson result{};
+};
+
+/// The one of them that has this number.
+template <class Those>
+[[nodiscard]] auto find_numbered(Those& those, std::uint64_t number) noexcept {
+    return std::find_if(those.begin(), those.end(),
+                        [number](const auto& one) { return one.number == number; });
+}
+
+/// Words of a server's as they may stand in a log: one line, not long, and without the token that
+/// it was asked with.
+class McpWords {
+public:
+    explicit McpWords(std::string secret) : secret_{std::move(secret)} {}
+
+    [[nodiscard]] std::string operator()(std::string text) const {
+        constexpr std::size_t bytes_max = 256;
+        // Before it is cut, or half of it would stay.
+        for (std::size_t at = 0; !secret_.empty() && (at = text.find(secret_, at)) != text.npos;) {
+            text.replace(at, secret_.size(), "***");
+        }
+        text.resize(std::min(text.size(), bytes_max));
+        for (char& c : text) {
+            if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = ' ';
+        }
+        return text;
+    }
+
+private:
+    std::string secret_;
+};
+
+/// The first text of a tool's result; empty if there is none.
+[[nodiscard]] inline std::string text_of_result(const McpJson& result) {
+    const auto content = result.find("content");
+    if (content == result.end() || !content->is_array()) return {};
+    for (const McpJson& part : *content) {
+        const auto type = part.is_object() ? part.find("type") : part.end();
+        if (!part.is_object() || type == part.end() || *type != "text") continue;
+        const auto text = part.find("text");
+        return text != part.end() && text->is_string() ? text->get<std::string>() : "";
+    }
+    return {};
+}
+
+/// What a tool's result holds: its structured content, else its first text, read as JSON.
+[[nodiscard]] inline Result<McpJson, std::error_code> json_of_result(const McpJson& result,
+                                                                     std::size_t depth_max) {
+    const auto structured = result.find("structuredContent");
+    if (structured != result.end() && structured->is_object()) return *structured;
+    const std::string text = text_of_result(result);
+    if (is_deeper(text, depth_max)) return make_error_code(McpErrc::too_deep);
+    McpJson json = McpJson::parse(text, nullptr, false);
+    if (json.is_discarded()) return make_error_code(McpErrc::no_scene);
+    return json;
+}
+/// Whether a message may hold this: dump() throws for texts that are not UTF-8.
+[[nodiscard]] inline bool is_writable(const McpJson& json) {
+    try {
+        static_cast<void>(json.dump());
+        return true;
+    } catch (const McpJson::type_error&) {
+        return false;
+    }
+}
+
+/// What an error of JSON-RPC says.   Pre: message_of() has looked at it.
+[[nodiscard]] inline McpError error_of(const McpJson& error, const McpWords& words) {
+    const auto code = error.at("code").get<std::int64_t>();
+    return {Failure::from(McpErrc::rpc_error),
+            std::in_range<int>(code) ? static_cast<int>(code) : 0,
+            words(error.at("message").get<std::string>())};
+}
+
+/// What the body of a refusal says: its message, if it is an error of JSON-RPC.
+[[nodiscard]] inline std::string text_of_refusal(std::string_view body) {
+    constexpr std::size_t depth_max = 16;
+    auto messages = read_messages(body, depth_max);
+    if (!messages || messages->size() != 1) return {};
+    const McpMessage& message = messages->front();
+    if (message.kind != McpMessage::Kind::error) return {};
+    return message.body.at("message").get<std::string>();
+}
+
+}  // namespace belay::inline BELAY_ABI::detail

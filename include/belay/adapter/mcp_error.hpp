@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/adapter/mcp_error.hpp
+/// McpErrc and McpError: why a call of a tool did not work, though HTTP did.
+#pragma once
+
+#include <string>        // std::string
+#include <system_error>  // std::error_code, std::is_error_code_enum
+
+#include <belay/core/failure.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// What is wrong with what a server of the Model Context Protocol answers; category "belay.mcp".
+/// Values are appended, never renumbered. What HTTP itself says are errors of HTTP.
+enum class McpErrc {
+    not_json = 1,             ///< not JSON, or not all of it
+    bad_message = 2,          ///< JSON, but no message of JSON-RPC
+    too_deep = 3,             ///< nested deeper than `depth_max`
+    two_answers = 4,          ///< two answers to one request
+    no_answer = 5,            ///< it ended without the answer
+    bad_type = 6,             ///< neither JSON nor an event stream
+    rpc_error = 7,            ///< an error of JSON-RPC: see McpError::rpc_code
+    tool_failed = 8,          ///< the tool ran, or could not, and says that it failed
+    no_scene = 9,             ///< the tool's result holds none, or one that cannot be read
+    version_refused = 10,     ///< it speaks no version of the protocol that belay does
+    bad_session = 11,         ///< the id of its session cannot be sent back
+    asks_too_much = 12,       ///< it asks the client more at once than that answers
+    credentials_needed = 13,  ///< it refused the credentials, and there are no others yet
+    bad_scene = 14            ///< what is to be pushed cannot be written as JSON
+};
+
+namespace detail {
+inline constexpr ErrorText mcp_error_texts[] = {
+    {"the answer is not JSON", Cause::protocol},
+    {"the answer is no message of JSON-RPC", Cause::protocol},
+    {"the answer is nested too deep", Cause::permanent},
+    {"there are two answers to one request", Cause::protocol},
+    {"the answer ended before it came to what was asked", Cause::lost},
+    {"the answer is neither JSON nor an event stream", Cause::protocol},
+    {"the server refuses the call", Cause::permanent},
+    {"the tool failed", Cause::permanent},
+    {"the tool's result holds no scene", Cause::protocol},
+    {"no version of the protocol is common", Cause::permanent},
+    {"the id of the server's session is none", Cause::protocol},
+    {"the server asks too much at once", Cause::protocol},
+    {"the server refuses the credentials, and there are no others", Cause::unauthorized},
+    {"the scene cannot be written as JSON", Cause::permanent},
+};
+
+/// The category of McpErrc.
+[[nodiscard]] inline const std::error_category& mcp_category() noexcept {
+    static const TableCategory category{"belay.mcp", mcp_error_texts};
+    return category;
+}
+}  // namespace detail
+
+/// Makes a std::error_code of it, which the conversion asks for.
+[[nodiscard]] inline std::error_code make_error_code(McpErrc error) noexcept {
+    return {static_cast<int>(error), detail::mcp_category()};
+}
+
+/// Why a call did not work, with what the server said of it.
+///
+/// Thread safety: a plain value.
+struct McpError {
+    /// The classification and the code: of McpErrc, HttpErrc, or an HTTP status.
+    Failure failure{};
+    /// Of an error of JSON-RPC: -32601, say; else 0.
+    int rpc_code = 0;
+    /// What the server says, without the token, and cut after 256 bytes; may be empty.
+    std::string text{};
+
+    /// "permanent: the tool failed (no scene board-1)".   Allocates; throws std::bad_alloc.
+    [[nodiscard]] std::string message() const {
+        std::string said = failure.message();
+        if (rpc_code != 0) said += ", " + std::to_string(rpc_code);
+        if (!text.empty()) said += " (" + text + ")";
+        return said;
+    }
+};
+
+}  // namespace belay::inline BELAY_ABI
+
+template <>
+struct std::is_error_code_enum<belay::McpErrc> : std::true_type {};

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/adapter/mcp_remote.hpp
+/// McpRemote: a server of the Model Context Protocol as the remote of a bridge. Needs
+/// nlohmann/json.
+#pragma once
+
+#include <memory>       // std::unique_ptr
+#include <new>          // std::bad_alloc
+#include <optional>     // std::optional
+#include <string>       // std::string
+#include <string_view>  // std::string_view
+#include <utility>      // std::move
+#include <variant>      // std::variant
+#include <vector>       // std::vector
+
+#include <belay/adapter/detail/mcp_client.hpp>
+#include <belay/adapter/mcp_error.hpp>
+#include <belay/adapter/mcp_options.hpp>
+#include <belay/adapter/nlohmann_json.hpp>
+#include <belay/sync/remote_like.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// Keeps scenes in a server that is spoken to by MCP over Streamable HTTP: by two of its tools, see
+/// McpOptions.
+///
+///     McpRemote{CurlHttp{loop}, "http://localhost:3000/mcp", {.token = source}}
+///
+/// - `fetch` calls `fetch_scene{session_id}`. The scene is the structured content of the result,
+///   else its first text, which is JSON; `null` says that there is no such session, see also
+///   McpOptions::is_missing.
+/// - `push` calls `push_scene{session_id, scene}`.
+///
+/// A scene is {"content", "stamp"} there, as adapter/nlohmann_json.hpp writes it, content as its
+/// own to_json and from_json do. A server with a form of its own: `to_json(json&, const
+/// belay::Scene<Yours>&)` and `from_json` in your namespace.
+///
+/// The protocol's session is begun with the first call, begun anew once for a call that hears that
+/// it is lost (404, or 400, which servers of one session say), and ended by close(). A call that
+/// ran out of time, or that nobody waits for any more, is cancelled there. Errors: HTTP's status
+/// counts before its body; then McpErrc.
+///
+/// `http` is an HttpLike, or a std::ref of one that others use, too.
+///
+/// Models:        RemoteLike, MachineLike; moves until it is attached or asked.
+/// Thread safety: home thread.
+/// Allocates:     with each call.   Throws: std::bad_alloc; out of advance() what the source of
+///                tokens throws.
+template <class Http, class Content = nlohmann::json>
+class McpRemote {
+    static_assert(explain::http_like<detail::Unwrapped<Http>>());
+
+public:
+    using content_type = Content;
+
+    /// Pre: tools and arguments have names; the timeout is above 0ns.
+    explicit McpRemote(Http http, std::string url, McpOptions options = {}) {
+        BELAY_PRECONDITION(!options.fetch_tool.empty() && !options.push_tool.empty() &&
+                               !options.session_argument.empty() && !options.scene_argument.empty(),
+                           "McpRemote: tools and arguments must have names");
+        BELAY_PRECONDITION(options.timeout > Duration{}, "McpRemote: timeout must be > 0ns");
+        state_ = std::make_unique<State>(std::move(http), std::move(url), std::move(options));
+    }
+
+    void fetch(std::string_view session, Completion<Fetched<Content>> completion) {
+        State& s = *state_;
+        s.begin(s.options.fetch_tool, {{s.options.session_argument, std::string{session}}},
+                std::move(completion));
+    }
+    void push(std::string_view session, Scene<Content> scene, Completion<Failure> completion) {
+        State& s = *state_;
+        detail::McpJson arguments{{s.options.session_argument, std::string{session}}};
+        arguments[s.options.scene_argument] = scene;
+        if (!detail::is_writable(arguments)) {
+            return completion(Failure::from(McpErrc::bad_scene));
+        }
+        s.begin(s.options.push_tool, std::move(arguments), std::move(completion));
+    }
+    /// Ends the protocol's session; no call may follow. The answer comes when the server knows.
+    void close(Completion<Failure> completion) {
+        State& s = *state_;
+        s.calls.clear();
+        s.client.core().close();
+        s.farewell.emplace(std::move(completion));
+        s.client.touch();
+    }
+
+    void attach(Waker waker) noexcept { state_->client.attach(std::move(waker)); }
+    [[nodiscard]] Instant deadline() const noexcept { return state_->deadline(); }
+    void advance(Instant) { state_->advance(); }
+
+private:
+    using Asked = std::variant<Completion<Fetched<Content>>, Completion<Failure>>;
+    struct Call {
+        std::uint64_t number;
+        Asked asked;
+    };
+
+    // Pinned, unlike the remote.
+    struct State {
+        State(Http http, std::string url, McpOptions given)
+            : options{std::move(given)}, client{std::move(http), std::move(url), options} {}
+
+        void begin(const std::string& tool, detail::McpJson arguments, Asked asked) {
+            calls.reserve(calls.size() + 1);
+            calls.push_back({client.core().call(tool, std::move(arguments)), std::move(asked)});
+            client.touch();
+        }
+        [[nodiscard]] Instant deadline() const noexcept {
+            const bool over = farewell && !client.core().is_closing();
+            return over ? always : client.deadline();
+        }
+        void advance() {
+            const driver::TurnGuard guard{line};
+            give_up_unwanted();
+            client.advance();
+            if (guard.gone()) return;
+            while (auto done = client.core().next_done()) {
+                answer(*done);
+                if (guard.gone()) return;
+            }
+            if (farewell && !client.core().is_closing()) {
+                Completion<Failure> last = std::move(*farewell);
+                farewell.reset();
+                last(client.core().farewell());
+            }
+        }
+        void give_up_unwanted() {
+            std::erase_if(calls, [&](const Call& call) {
+                const bool wanted =
+                    std::visit([](const auto& asked) { return asked.wanted(); }, call.asked);
+                if (!wanted) client.core().give_up(call.number);
+                return !wanted;
+            });
+        }
+        void answer(detail::McpDone& done) {
+            const auto at = detail::find_numbered(calls, done.call);
+            if (at == calls.end()) return;
+            Asked asked = std::move(at->asked);
+            calls.erase(at);
+            if (auto* pushed = std::get_if<Completion<Failure>>(&asked)) {
+                return (*pushed)(done.error ? done.error->failure : Failure{});
+            }
+            auto& fetched = std::get<Completion<Fetched<Content>>>(asked);
+            if (!done.error) return fetched(scene_of(done.result));
+            const bool failed = done.error->failure.error() == McpErrc::tool_failed;
+            if (failed && options.is_missing(*done.error)) {
+                return fetched(std::optional<Scene<Content>>{});
+            }
+            fetched(done.error->failure);
+        }
+        [[nodiscard]] Fetched<Content> scene_of(const detail::McpJson& result) const {
+            const auto json = detail::json_of_result(result, options.depth_max);
+            if (!json) return Failure::from(json.error());
+            if (json->is_null()) return std::optional<Scene<Content>>{};
+            try {
+                return std::optional<Scene<Content>>{json->template get<Scene<Content>>()};
+            } catch (const std::bad_alloc&) {
+                throw;
+            } catch (...) {
+                // As nlohmann's do, and as those of users may.
+                return Failure::from(McpErrc::no_scene);
+            }
+        }
+
+        driver::Lifeline line;
+        McpOptions options;
+        std::vector<Call> calls;
+        std::optional<Completion<Failure>> farewell;
+        detail::McpClient<Http> client;
+    };
+
+    std::unique_ptr<State> state_;
+};
+
+template <class Http>
+McpRemote(Http, std::string) -> McpRemote<Http>;
+template <class Http>
+McpRemote(Http, std::string, McpOptions) -> McpRemote<Http>;
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: MIT
+// Goal: McpRemote is right over any HTTP client and any source of tokens: ones that answer at once,
+// never, or no, that throw, and that destroy it. Method: an HTTP client that is played by hand.
+#include <belay/adapter/mcp_remote.hpp>
+#include <belay/drive/manual_loop.hpp>
+
+#include <functional>
+#include <stdexcept>
+
+#include "support/catch.hpp"
+
+using namespace belay;
+using nlohmann::json;
+
+namespace {
+
+/// What an HTTP client was asked.
+struct Wires {
+    struct One {
+        One(HttpRequest asked, Completion<HttpResponse> answer)
+            : request{std::move(asked)}, completion{std::move(answer)} {}
+        HttpRequest request;
+        Completion<HttpResponse> completion;
+        bool aborted = false;
+    };
+    std::vector<std::unique_ptr<One>> all;
+    /// If set, answers inside of request().
+    std::function<HttpResponse(const HttpRequest&)> at_once{};
+    bool out_of_memory = false;
+
+    [[nodiscard]] One& last() { return *all.back(); }
+    [[nodiscard]] std::size_t open() const {
+        return static_cast<std::size_t>(std::count_if(all.begin(), all.end(), [](const auto& one) {
+            return !one->aborted && one->completion.wanted();
+        }));
+    }
+};
+
+struct HandHttp {
+    struct Handle {
+        explicit Handle(Wires::One& one) : of{&one} {}
+        Handle(Handle&& other) noexcept : of{std::exchange(other.of, nullptr)} {}
+        Handle& operator=(Handle&&) = delete;
+        ~Handle() {
+            if (of != nullptr) of->aborted = true;
+        }
+        Wires::One* of;
+    };
+    Wires* wires;
+
+    Handle request(HttpRequest request, Completion<HttpResponse> completion) {
+        if (std::exchange(wires->out_of_memory, false)) throw std::bad_alloc{};
+        wires->all.push_back(
+            std::make_unique<Wires::One>(std::move(request), std::move(completion)));
+        Wires::One& one = wires->last();
+        if (wires->at_once) one.completion(wires->at_once(one.request));
+        return Handle{one};
+    }
+};
+
+std::uint64_t id_in(const HttpRequest& request) {
+    const json message = json::parse(request.body);
+    return message.value("id", std::uint64_t{0});
+}
+HttpResponse with_result(const HttpRequest& request, const json& result) {
+    const json body{{"jsonrpc", "2.0"}, {"id", id_in(request)}, {"result", result}};
+    return {.status = 200,
+            .headers = {{"Content-Type", "application/json"}, {"Mcp-Session-Id", "s-1"}},
+            .body = body.dump()};
+}
+/// What a server that has a scene for everybody answers.
+HttpResponse served(const HttpRequest& request) {
+    if (request.method == "DELETE") return {.status = 200};
+    const json message = json::parse(request.body);
+    if (message.at("method") == "initialize") {
+        return with_result(request, {{"protocolVersion", "2025-06-18"}});
+    }
+    if (!message.contains("id")) return {.status = 202};
+    const json scene = Scene<json>{1, {}};
+    return with_result(request, {{"structuredContent", scene}});
+}
+
+/// As an HTTP client does it: the body in pieces, then the end.
+void deliver(Wires::One& one, HttpResponse response) {
+    const std::string body = std::exchange(response.body, "");
+    one.request.on_chunk(response, "");
+    if (!body.empty()) one.request.on_chunk(response, body);
+    one.completion(std::move(response));
+}
+
+struct Rig {
+    explicit Rig(McpOptions options = {})
+        : remote{std::make_unique<McpRemote<HandHttp>>(HandHttp{&wires}, "http://x/mcp",
+                                                       std::move(options))} {
+        loop.attach(*remote);
+    }
+    void turn() {
+        for (int polls = 0; loop.poll() == always; ++polls) REQUIRE(polls < 20);
+    }
+    /// Serves all that is asked, until nothing is.
+    void serve() {
+        turn();
+        for (std::size_t i = 0; i < wires.all.size(); ++i) {
+            Wires::One& one = *wires.all[i];
+            if (!one.aborted && one.completion.wanted()) deliver(one, served(one.request));
+            turn();
+        }
+    }
+
+    Wires wires{};
+    ManualLoop<> loop{};
+    std::unique_ptr<McpRemote<HandHttp>> remote;
+};
+
+/// A source that does what it is told to.
+struct ToldSource {
+    using token_type = std::string;
+    std::function<void(Completion<std::string>)>* tell;
+    void operator()(Completion<std::string> completion) const { (*tell)(std::move(completion)); }
+};
+using Tell = std::function<void(Completion<std::string>)>;
+
+}  // namespace
+
+static_assert(RemoteLike<McpRemote<HandHttp>>);
+static_assert(MachineLike<McpRemote<HandHttp>>);
+static_assert(RemoteLike<McpRemote<std::reference_wrapper<HandHttp>, std::string>>);
+static_assert(std::is_nothrow_move_constructible_v<McpRemote<HandHttp>>);
+
+TEST_CASE("McpRemote asks for what the protocol wants, and nothing before a call",
+          "[adapter][mcp_client][unit]") {
+    Rig rig;
+    rig.turn();
+    CHECK(rig.wires.all.empty());
+    CHECK(rig.remote->deadline() == never);
+    driver::Question<Fetched<json>> question;
+    rig.remote->fetch("a", question.ask());
+    CHECK(rig.remote->deadline() == always);
+    rig.serve();
+    REQUIRE(question.answered());
+    CHECK(rig.remote->deadline() == never);
+    REQUIRE(rig.wires.all.size() == 3);
+    for (const auto& one : rig.wires.all) {
+        CHECK(one->request.url == "http://x/mcp");
+        CHECK(one->request.method == "POST");
+        CHECK(*one->request.headers.find("Accept") == "application/json, text/event-stream");
+        CHECK(*one->request.headers.find("Content-Type") == "application/json");
+        CHECK(one->request.headers.find("Authorization") == nullptr);
+        CHECK_FALSE(one->request.redirects);
+        CHECK(one->request.deadline == std::chrono::seconds{30});
+    }
+    CHECK(rig.wires.all[0]->request.headers.find("Mcp-Session-Id") == nullptr);
+    CHECK(*rig.wires.last().request.headers.find("Mcp-Session-Id") == "s-1");
+    CHECK(*rig.wires.last().request.headers.find("MCP-Protocol-Version") == "2025-06-18");
+}
+
+TEST_CASE("McpRemote works with a client that answers inside of the request",
+          "[adapter][mcp_client][unit]") {
+    Rig rig;
+    // No piece came, so the body is lost: a client must tell pieces later than that.
+    rig.wires.at_once = [](const HttpRequest&) {
+        return HttpResponse{.failure = Failure::from(HttpErrc::bad_url), .sent = false};
+    };
+    driver::Question<Failure> question;
+    rig.remote->push("a", {1, {}}, question.ask());
+    rig.turn();
+    REQUIRE(question.answered());
+    CHECK(question.take()->error() == HttpErrc::bad_url);
+}
+
+TEST_CASE("McpRemote's calls fail when the client ends, or has no memory",
+          "[adapter][mcp_client][unit]") {
+    Rig rig;
+    driver::Question<Failure> question;
+    rig.remote->push("a", {1, {}}, question.ask());
+    rig.turn();
+    static_cast<void>(Completion<HttpResponse>{std::move(rig.wires.last().completion)});
+    rig.turn();
+    REQUIRE(question.answered());
+    CHECK(question.take()->error() == HttpErrc::client_failed);
+
+    rig.wires.out_of_memory = true;
+    rig.remote->push("a", {1, {}}, question.ask());
+    CHECK_THROWS_AS(rig.turn(), std::bad_alloc);
+    rig.turn();
+    REQUIRE(question.answered());
+    CHECK(question.take()->error() == HttpErrc::client_failed);
+
+    rig.remote->push("a", {1, {}}, question.ask());
+    rig.serve();
+    REQUIRE(question.answered());
+    CHECK(question.take()->cause == Cause::none);
+}
+
+TEST_CASE("McpRemote::close says goodbye, and answers when that is over",
+          "[adapter][mcp_client][unit]") {
+    Rig rig;
+    driver::Question<Failure> question;
+    driver::Question<Failure> end;
+    SECTION("without a session there is nobody to tell") {
+        rig.remote->close(end.ask());
+        rig.turn();
+        CHECK(rig.wires.all.empty());
+    }
+    SECTION("what is under way is aborted") {
+        rig.remote->push("a", {1, {}}, question.ask());
+        rig.turn();
+        rig.remote->close(end.ask());
+        rig.turn();
+        CHECK(rig.wires.open() == 0);
+        REQUIRE(question.answered());
+        CHECK_FALSE(question.take());
+    }
+    SECTION("a session is ended") {
+        rig.remote->push("a", {1, {}}, question.ask());
+        rig.serve();
+        rig.remote->push("b", {1, {}}, question.ask());
+        rig.turn();
+        rig.remote->close(end.ask());
+        rig.turn();
+        CHECK(rig.wires.open() == 1);
+        CHECK(rig.wires.last().request.method == "DELETE");
+        CHECK(rig.wires.last().request.deadline == std::chrono::seconds{1});
+        CHECK_FALSE(end.answered());
+        deliver(rig.wires.last(), {.status = 200});
+        rig.turn();
+    }
+    REQUIRE(end.answered());
+    CHECK(end.take() == Failure{});
+    CHECK(rig.remote->deadline() == never);
+}
+
+TEST_CASE("McpRemote keeps few streams of a server that does not end them",
+          "[adapter][mcp_client][unit]") {
+    Rig rig;
+    driver::Question<Failure> question;
+    rig.remote->push("a", {1, {}}, question.ask());
+    rig.serve();
+    for (int i = 0; i < 50; ++i) {
+        rig.remote->push("a", {1, {}}, question.ask());
+        rig.turn();
+        Wires::One& one = rig.wires.last();
+        const HttpResponse head{.status = 200, .headers = {{"Content-Type", "text/event-stream"}}};
+        const json answer{
+            {"jsonrpc", "2.0"}, {"id", id_in(one.request)}, {"result", json::object()}};
+        one.request.on_chunk(head, "data: " + answer.dump() + "\n\n");
+        rig.turn();
+        REQUIRE(question.answered());
+        CHECK(question.take()->cause == Cause::none);
+        CHECK(rig.wires.open() <= 9);
+    }
+    CHECK(rig.wires.open() > 0);
+}
+
+TEST_CASE("McpRemote bears sources of tokens that throw, keep silent, or say no",
+          "[adapter][mcp_client][unit]") {
+    Tell tell = [](Completion<std::string>) { throw std::runtime_error{"no vault"}; };
+    Rig rig{{.token = ToldSource{&tell}}};
+    driver::Question<Failure> question;
+    rig.remote->push("a", {1, {}}, question.ask());
+    CHECK_THROWS_AS(rig.turn(), std::runtime_error);
+    rig.turn();
+    REQUIRE(question.answered());
+    CHECK(question.take()->error() == LinkErrc::token_refused);
+    CHECK(rig.wires.all.empty());
+
+    std::optional<Completion<std::string>> kept;
+    tell = [&kept](Completion<std::string> c) { kept.emplace(std::move(c)); };
+    rig.remote->push("a", {1, {}}, question.ask());
+    rig.turn();
+    CHECK(rig.wires.all.empty());
+    CHECK(rig.remote->deadline() == never);
+    // Given up meanwhile: nothing is sent, and no token is wanted.
+    question.drop();
+    rig.turn();
+    driver::Question<Failure> end;
+    rig.remote->close(end.ask());
+    rig.turn();
+    CHECK_FALSE(kept->wanted());
+    CHECK(rig.wires.all.empty());
+    CHECK(end.answered());
+}
+
+TEST_CASE("McpRemote's source of tokens may destroy it", "[adapter][mcp_client][unit]") {
+    Tell tell;
+    Rig rig{{.token = ToldSource{&tell}}};
+    tell = [&rig](Completion<std::string> completion) {
+        rig.remote.reset();
+        completion("token");
+    };
+    driver::Question<Failure> question;
+    rig.remote->push("a", {1, {}}, question.ask());
+    rig.turn();
+    CHECK_FALSE(rig.remote);
+    REQUIRE(question.answered());
+    CHECK_FALSE(question.take());
+}
+
+TEST_CASE("Who hears McpRemote's answer may destroy it", "[adapter][mcp_client][unit]") {
+    Rig rig;
+    int heard = 0;
+    for (int i = 0; i < 3; ++i) {
+        rig.remote->push("a", {1, {}}, Completion<Failure>{[&](std::optional<Failure>) noexcept {
+                             ++heard;
+                             rig.remote.reset();
+                         }});
+    }
+    rig.turn();
+    deliver(rig.wires.last(), {.status = 503});
+    rig.turn();
+    CHECK_FALSE(rig.remote);
+    CHECK(heard == 3);
+}
+
+TEST_CASE("McpRemote carries contents of the user's, in the user's form",
+          "[adapter][mcp_client][unit]") {
+    Wires wires;
+    ManualLoop<> loop;
+    HandHttp http{&wires};
+    McpRemote<std::reference_wrapper<HandHttp>, std::string> remote{
+        std::ref(http), "http://x/mcp", {.push_tool = "save", .session_argument = "room"}};
+    loop.attach(remote);
+    driver::Question<Failure> question;
+    remote.push("a", {"text", Stamp{.wall = WallTime{Duration{5}}}}, question.ask());
+    for (std::size_t i = 0; i <= wires.all.size() && i < 2; ++i) {
+        while (loop.poll() == always) {
+        }
+        deliver(*wires.all[i], served(wires.all[i]->request));
+    }
+    while (loop.poll() == always) {
+    }
+    REQUIRE(wires.all.size() == 3);
+    const json call = json::parse(wires.last().request.body).at("params");
+    CHECK(call.at("name") == "save");
+    CHECK(call.at("arguments").at("room") == "a");
+    CHECK(call.at("arguments").at("scene").at("content") == "text");
+    CHECK(call.at("arguments").at("scene").at("stamp").at("wall") == "5");
+}

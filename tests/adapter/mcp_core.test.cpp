@@ -1,0 +1,669 @@
+// SPDX-License-Identifier: MIT
+// Goal: what a server of MCP says is read right, or refused with a reason, whatever it says and
+// however it is cut. Method: the brain of McpRemote as a value, without sockets; texts of the
+// protocol, each of them also cut and damaged everywhere.
+#include <belay/adapter/detail/mcp_core.hpp>
+#include <belay/core/random.hpp>
+
+#include <map>
+
+#include "support/catch.hpp"
+
+using namespace belay;
+using detail::McpAnswer;
+using detail::McpCore;
+using detail::McpDone;
+using detail::McpJson;
+using detail::McpMessage;
+using detail::McpSend;
+
+namespace {
+
+using Kind = McpMessage::Kind;
+using Aim = McpSend::Aim;
+
+constexpr std::size_t usual_depth = 64;
+
+/// The error that reading a text gives; none if it is read.
+std::error_code refusal_of(const std::string& text, std::size_t depth = usual_depth) {
+    return detail::read_messages(text, depth).error();
+}
+std::string nested(std::size_t depth) {
+    return R"({"jsonrpc":"2.0","id":1,"result":{"a":)" + std::string(depth, '[') +
+           std::string(depth, ']') + "}}";
+}
+
+HttpResponse json_head(int status = 200) {
+    return {.status = status, .headers = {{"Content-Type", "application/json; charset=utf-8"}}};
+}
+HttpResponse event_head() {
+    return {.status = 200, .headers = {{"content-type", "Text/Event-Stream"}}};
+}
+std::string result_text(std::uint64_t id, const std::string& result) {
+    return R"({"result":)" + result + R"(,"jsonrpc":"2.0","id":)" + std::to_string(id) + "}";
+}
+std::string event(const std::string& data) { return "event: message\ndata: " + data + "\n\n"; }
+
+/// A core, and a server that is played by hand.
+struct Play {
+    explicit Play(detail::McpCoreOptions options = {}) : core{std::move(options)} {}
+
+    std::uint64_t call(const char* tool = "fetch_scene") {
+        return core.call(tool, {{"session_id", "a"}});
+    }
+    /// The only request that is to be sent now.
+    McpSend next(Aim aim) {
+        std::vector<McpSend> sends = core.sends();
+        REQUIRE(sends.size() == 1);
+        REQUIRE(sends.front().aim == aim);
+        return sends.front();
+    }
+    void answer(const McpSend& send, const HttpResponse& head, const std::string& body) {
+        core.receive(send.number, head, "");
+        core.receive(send.number, head, body);
+        core.finish(send.number, head);
+    }
+    void begin_session(const std::string& id = "s-1") {
+        const McpSend send = next(Aim::initialize);
+        HttpResponse head = json_head();
+        if (!id.empty()) head.headers.add({"mcp-session-id", id});
+        answer(send, head, result_text(send.number, R"({"protocolVersion":"2025-06-18"})"));
+        answer(next(Aim::initialized), {.status = 202}, "");
+    }
+    /// How the only call that is over now went.
+    McpDone over() {
+        auto done = core.next_done();
+        REQUIRE(done);
+        REQUIRE_FALSE(core.next_done());
+        return *done;
+    }
+    McpError failed() {
+        const McpDone done = over();
+        REQUIRE(done.error);
+        return *done.error;
+    }
+
+    McpCore core;
+};
+
+}  // namespace
+
+TEST_CASE("A message of JSON-RPC is one, or it is said why not", "[adapter][mcp_core][unit]") {
+    struct Row {
+        const char* text;
+        std::error_code error;
+    };
+    const Row rows[] = {
+        {R"({"jsonrpc":"2.0","id":1,"result":{}})", {}},
+        {R"({"jsonrpc":"2.0","id":"a","result":{}})", {}},
+        {R"({"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"?"}})", {}},
+        {R"({"jsonrpc":"2.0","method":"notifications/message"})", {}},
+        {R"([{"jsonrpc":"2.0","id":1,"result":{}},{"jsonrpc":"2.0","id":2,"result":{}}])", {}},
+        {"", McpErrc::not_json},
+        {"<html>busy</html>", McpErrc::not_json},
+        {R"({"jsonrpc":"2.0","id":1,"result":{}} x)", McpErrc::not_json},
+        {"{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"a\":\"\xff\"}}", McpErrc::not_json},
+        {R"({"jsonrpc":"2.0","id":1e999,"result":{}})", McpErrc::not_json},
+        {"1", McpErrc::bad_message},
+        {"[]", McpErrc::bad_message},
+        {"[1]", McpErrc::bad_message},
+        {R"({"id":1,"result":{}})", McpErrc::bad_message},
+        {R"({"jsonrpc":"1.0","id":1,"result":{}})", McpErrc::bad_message},
+        {R"({"jsonrpc":2.0,"id":1,"result":{}})", McpErrc::bad_message},
+        {R"({"jsonrpc":"2.0","id":1.5,"result":{}})", McpErrc::bad_message},
+        {R"({"jsonrpc":"2.0","id":true,"result":{}})", McpErrc::bad_message},
+        {R"({"jsonrpc":"2.0","id":[1],"result":{}})", McpErrc::bad_message},
+        {R"({"jsonrpc":"2.0","id":{},"result":{}})", McpErrc::bad_message},
+        {R"({"jsonrpc":"2.0","id":null,"result":{}})", McpErrc::bad_message},
+        {R"({"jsonrpc":"2.0","id":null,"method":"ping"})", McpErrc::bad_message},
+        {R"({"jsonrpc":"2.0","result":{}})", McpErrc::bad_message},
+        {R"({"jsonrpc":"2.0","id":1})", McpErrc::bad_message},
+        {R"({"jsonrpc":"2.0","id":1,"result":7})", McpErrc::bad_message},
+        {R"({"jsonrpc":"2.0","id":1,"result":{},"error":{"code":1,"message":""}})",
+         McpErrc::bad_message},
+        {R"({"jsonrpc":"2.0","id":1,"error":{"message":""}})", McpErrc::bad_message},
+        {R"({"jsonrpc":"2.0","id":1,"error":{"code":"1","message":""}})", McpErrc::bad_message},
+        {R"({"jsonrpc":"2.0","id":1,"error":{"code":1}})", McpErrc::bad_message},
+        {R"({"jsonrpc":"2.0","id":1,"method":7})", McpErrc::bad_message},
+        {R"({"jsonrpc":"2.0","id":1,"id":2,"result":{}})", McpErrc::bad_message},
+        {R"({"jsonrpc":"2.0","id":1,"\u0069d":2,"result":{}})", McpErrc::bad_message},
+        {R"([{"jsonrpc":"2.0","id":1,"id":2,"result":{}}])", McpErrc::bad_message},
+        {R"({"jsonrpc":"2.0","id":1,"result":{"id":1,"x":{"id":1}}})", {}},
+    };
+    for (const Row& row : rows) {
+        CAPTURE(row.text);
+        CHECK(refusal_of(row.text) == row.error);
+    }
+    std::string batch = "[";
+    for (int i = 0; i < 64; ++i) batch += R"({"jsonrpc":"2.0","method":"m"},)";
+    batch.back() = ']';
+    CHECK_FALSE(refusal_of(batch));
+    batch.back() = ',';
+    CHECK(refusal_of(batch + R"({"jsonrpc":"2.0","method":"m"}])") == McpErrc::bad_message);
+}
+
+TEST_CASE("JSON that is nested too deep is refused before it costs anything",
+          "[adapter][mcp_core][unit]") {
+    CHECK_FALSE(refusal_of(nested(usual_depth - 2)));
+    CHECK(refusal_of(nested(usual_depth - 1)) == McpErrc::too_deep);
+    CHECK(refusal_of(std::string(1 << 20, '[')) == McpErrc::too_deep);
+    CHECK(refusal_of(std::string(1 << 20, '{')) == McpErrc::too_deep);
+    // Brackets of a text are none, however it is written.
+    const std::string brackets(1000, '[');
+    CHECK_FALSE(refusal_of(R"({"jsonrpc":"2.0","id":1,"result":{"a":"\"\\)" + brackets + R"("}})"));
+    CHECK(refusal_of(R"({"jsonrpc":"2.0","id":1,"result":{"a":"\\")" + brackets) ==
+          McpErrc::too_deep);
+}
+
+TEST_CASE("A message that is cut anywhere is no message", "[adapter][mcp_core][unit]") {
+    const std::string whole =
+        result_text(7, R"({"content":[{"type":"text","text":"{\"ts\":1}"}]})");
+    REQUIRE_FALSE(refusal_of(whole));
+    for (std::size_t length = 0; length < whole.size(); ++length) {
+        CHECK(refusal_of(whole.substr(0, length)) == McpErrc::not_json);
+    }
+}
+
+TEST_CASE("McpAnswer finds the answer in JSON and in an event stream, however it is cut",
+          "[adapter][mcp_core][unit]") {
+    const std::string notes = event(R"({"jsonrpc":"2.0","method":"notifications/message"})") +
+                              ": a comment\n\n" + event(result_text(6, R"({"other":true})"));
+    struct Row {
+        HttpResponse head;
+        std::string body;
+    };
+    const Row rows[] = {{json_head(), result_text(7, R"({"ours":true})")},
+                        {event_head(), notes + event(result_text(7, R"({"ours":true})")) +
+                                           event(result_text(7, R"({"second":true})"))}};
+    for (const Row& row : rows) {
+        for (std::size_t cut = 0; cut <= row.body.size(); ++cut) {
+            McpAnswer answer{7, {}};
+            answer.take(row.head, row.body.substr(0, cut));
+            answer.take(row.head, row.body.substr(cut));
+            answer.end();
+            auto message = std::move(answer).answer();
+            REQUIRE(message);
+            CHECK(message->body == McpJson{{"ours", true}});
+        }
+        McpAnswer by_bytes{7, {}};
+        for (const char c : row.body) by_bytes.take(row.head, {&c, 1});
+        by_bytes.end();
+        CHECK(std::move(by_bytes).answer());
+    }
+}
+
+TEST_CASE("McpAnswer without an answer says what there was instead", "[adapter][mcp_core][unit]") {
+    const auto error_of_body = [](const HttpResponse& head, const std::string& body) {
+        McpAnswer answer{7, {.bytes_max = 1000, .depth_max = usual_depth}};
+        answer.take(head, body);
+        answer.end();
+        return std::move(answer).answer().error();
+    };
+    const std::string ours = result_text(7, "{}");
+    CHECK(error_of_body(json_head(), "") == McpErrc::no_answer);
+    CHECK(error_of_body({.status = 202}, "") == McpErrc::no_answer);
+    CHECK(error_of_body({.status = 200}, ours) == McpErrc::bad_type);
+    CHECK(error_of_body({.status = 200, .headers = {{"Content-Type", "text/html"}}}, ours) ==
+          McpErrc::bad_type);
+    CHECK(error_of_body(json_head(), result_text(8, "{}")) == McpErrc::no_answer);
+    CHECK(error_of_body(json_head(), R"({"jsonrpc":"2.0","id":"7","result":{}})") ==
+          McpErrc::no_answer);
+    CHECK(error_of_body(json_head(), "[" + ours + "," + ours + "]") == McpErrc::two_answers);
+    CHECK(error_of_body(json_head(), ours + std::string(1000, ' ')) == HttpErrc::too_long);
+    CHECK(error_of_body(event_head(), event(result_text(8, "{}"))) == McpErrc::no_answer);
+    CHECK(error_of_body(event_head(), event("nonsense")) == McpErrc::not_json);
+    CHECK(error_of_body(event_head(), "data: " + std::string(2000, 'x')) == HttpErrc::too_long);
+    // Without its empty line it is no event yet.
+    CHECK(error_of_body(event_head(), "data: " + ours + "\n") == McpErrc::no_answer);
+    CHECK_FALSE(error_of_body(event_head(), "data: " + ours + "\n\n"));
+    CHECK_FALSE(error_of_body(event_head(), "event: other\ndata: nonsense\n\n" + event(ours)));
+}
+
+TEST_CASE("McpCore begins a session with the first call, and names it from then on",
+          "[adapter][mcp_core][unit]") {
+    Play play;
+    CHECK(play.core.sends().empty());
+    const std::uint64_t call = play.call();
+    const McpSend first = play.next(Aim::initialize);
+    CHECK(first.session.empty());
+    const McpJson sent = McpJson::parse(first.body);
+    CHECK(sent["method"] == "initialize");
+    CHECK(sent["params"]["protocolVersion"] == "2025-06-18");
+    CHECK(sent["params"]["clientInfo"]["name"] == "belay");
+    HttpResponse head = event_head();
+    head.headers.add({"mcp-session-id", "s-1"});
+    // The stream stays open: what counts is that the answer is there.
+    play.core.receive(first.number, head,
+                      event(result_text(first.number, R"({"protocolVersion":"2025-03-26"})")));
+    CHECK_FALSE(play.core.awaits(first.number));
+    const McpSend second = play.next(Aim::initialized);
+    CHECK(second.session == "s-1");
+    CHECK(second.version == "2025-03-26");
+    CHECK_FALSE(McpJson::parse(second.body).contains("id"));
+    play.answer(second, {.status = 202}, "");
+    const McpSend third = play.next(Aim::call);
+    CHECK(third.session == "s-1");
+    const McpJson request = McpJson::parse(third.body);
+    CHECK(request["params"] ==
+          McpJson::parse(R"({"name":"fetch_scene","arguments":{"session_id":"a"}})"));
+    CHECK(request["id"] == third.number);
+    play.answer(third, json_head(), result_text(third.number, R"({"content":[]})"));
+    const McpDone done = play.over();
+    CHECK(done.call == call);
+    CHECK(done.result == McpJson{{"content", McpJson::array()}});
+    play.call();
+    play.next(Aim::call);
+}
+
+TEST_CASE("McpCore fails all that wait for a session which does not begin",
+          "[adapter][mcp_core][unit]") {
+    struct Row {
+        HttpResponse head;
+        const char* body;
+        std::error_code error;
+    };
+    HttpResponse bad_id = json_head();
+    bad_id.headers.add({"Mcp-Session-Id", "with space"});
+    const Row rows[] = {
+        {json_head(503), "", {503, http_category()}},
+        {json_head(), R"({"jsonrpc":"2.0","id":%,"result":{"protocolVersion":"1999-01-01"}})",
+         McpErrc::version_refused},
+        {json_head(), R"({"jsonrpc":"2.0","id":%,"result":{}})", McpErrc::version_refused},
+        {json_head(), R"({"jsonrpc":"2.0","id":%,"error":{"code":-32602,"message":"no"}})",
+         McpErrc::rpc_error},
+        {bad_id, R"({"jsonrpc":"2.0","id":%,"result":{"protocolVersion":"2025-06-18"}})",
+         McpErrc::bad_session},
+    };
+    for (const Row& row : rows) {
+        CAPTURE(row.body);
+        Play play;
+        play.call();
+        play.call();
+        const McpSend send = play.next(Aim::initialize);
+        std::string body = row.body;
+        if (const auto at = body.find('%'); at != body.npos) {
+            body.replace(at, 1, std::to_string(send.number));
+        }
+        play.answer(send, row.head, body);
+        for (int i = 0; i < 2; ++i) {
+            const auto done = play.core.next_done();
+            REQUIRE(done);
+            REQUIRE(done->error);
+            CHECK(done->error->failure.error() == row.error);
+        }
+        CHECK(play.core.sends().empty());
+        // The next one begins afresh.
+        play.call();
+        play.next(Aim::initialize);
+    }
+}
+
+TEST_CASE("McpCore confirms a session again whose confirmation was lost",
+          "[adapter][mcp_core][unit]") {
+    Play play;
+    play.call();
+    const McpSend send = play.next(Aim::initialize);
+    HttpResponse head = json_head();
+    head.headers.add({"mcp-session-id", "s-1"});
+    play.answer(send, head, result_text(send.number, R"({"protocolVersion":"2025-06-18"})"));
+    play.core.finish(play.next(Aim::initialized).number,
+                     {.failure = Failure::from(HttpErrc::lost)});
+    CHECK(play.failed().failure.cause == Cause::lost);
+    play.call();
+    const McpSend again = play.next(Aim::initialized);
+    CHECK(again.session == "s-1");
+    play.answer(again, {.status = 202}, "");
+    play.next(Aim::call);
+}
+
+TEST_CASE("McpCore judges a call by the status first, then by the body",
+          "[adapter][mcp_core][unit]") {
+    struct Row {
+        int status;
+        const char* wait;
+        const char* body;
+        Cause cause;
+        std::error_code error;
+        const char* text;
+    };
+    const std::error_code refused = McpErrc::rpc_error, failed = McpErrc::tool_failed;
+    const auto http = [](int status) { return std::error_code{status, http_category()}; };
+    const Row rows[] = {
+        {503, "2", R"({"jsonrpc":"2.0","error":{"code":-32000,"message":"busy"},"id":null})",
+         Cause::overloaded, http(503), "busy"},
+        {503, nullptr, "<html>", Cause::overloaded, http(503), ""},
+        {502, nullptr, "", Cause::lost, http(502), ""},
+        {504, nullptr, "", Cause::timed_out, http(504), ""},
+        {500, nullptr, "", Cause::lost, http(500), ""},
+        {429, "2", "", Cause::overloaded, http(429), ""},
+        {408, nullptr, "", Cause::timed_out, http(408), ""},
+        {401, nullptr, "", Cause::unauthorized, http(401), ""},
+        {403, nullptr, "", Cause::unauthorized, http(403), ""},
+        {406, nullptr, "", Cause::permanent, http(406), ""},
+        {415, nullptr, "", Cause::permanent, http(415), ""},
+        {307, nullptr, "", Cause::permanent, http(307), ""},
+        {200, nullptr, R"({"jsonrpc":"2.0","id":%,"error":{"code":-32601,"message":"no\nway"}})",
+         Cause::permanent, refused, "no way"},
+        {200, nullptr, R"({"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"?"}})",
+         Cause::permanent, refused, "?"},
+        {200, nullptr,
+         R"({"jsonrpc":"2.0","id":%,"result":{"isError":true,"content":[{"type":"image"},)"
+         R"({"type":"text","text":"Tool nope not found"}]}})",
+         Cause::permanent, failed, "Tool nope not found"},
+        {200, nullptr, R"({"jsonrpc":"2.0","id":%,"result":{"isError":1}})", Cause::permanent,
+         failed, ""},
+        {200, nullptr, "garbage", Cause::protocol, McpErrc::not_json, ""},
+        {202, nullptr, "", Cause::lost, McpErrc::no_answer, ""},
+    };
+    for (const Row& row : rows) {
+        CAPTURE(row.status, row.body);
+        Play play;
+        play.call();
+        play.begin_session();
+        const McpSend send = play.next(Aim::call);
+        std::string body = row.body;
+        if (const auto at = body.find('%'); at != body.npos) {
+            body.replace(at, 1, std::to_string(send.number));
+        }
+        HttpResponse head = json_head(row.status);
+        if (row.wait != nullptr) head.headers.add({"Retry-After", row.wait});
+        play.answer(send, head, body);
+        const McpError error = play.failed();
+        CHECK(error.failure.cause == row.cause);
+        CHECK(error.failure.error() == row.error);
+        CHECK(error.failure.retry_after ==
+              (row.wait != nullptr ? Duration{std::chrono::seconds{2}} : Duration{}));
+        CHECK(error.text == row.text);
+        CHECK(play.core.sends().empty());
+    }
+}
+
+TEST_CASE("McpCore believes the status of a response whose body broke off, not its 200",
+          "[adapter][mcp_core][unit]") {
+    Play play;
+    play.call();
+    play.begin_session();
+    HttpResponse half = json_head(503);
+    half.headers.add({"Retry-After", "3"});
+    half.failure = Failure::from(HttpErrc::lost);
+    play.core.finish(play.next(Aim::call).number, half);
+    CHECK(play.failed().failure.retry_after == std::chrono::seconds{3});
+
+    play.call();
+    const McpSend send = play.next(Aim::call);
+    half = json_head();
+    half.failure = Failure::from(HttpErrc::lost);
+    play.core.receive(send.number, half, result_text(send.number, "{}"));
+    play.core.finish(send.number, half);
+    CHECK(play.failed().failure.error() == HttpErrc::lost);
+}
+
+TEST_CASE("McpCore begins a lost session anew, once for each call", "[adapter][mcp_core][unit]") {
+    // 400 is what a server with one session for all says after its restart; it might have meant
+    // the request, so it is told goodbye.
+    const int status = GENERATE(404, 400);
+    CAPTURE(status);
+    Play play;
+    play.call();
+    play.begin_session();
+    play.answer(play.next(Aim::call), json_head(status), "");
+    if (status == 400) {
+        std::vector<McpSend> sends = play.core.sends();
+        REQUIRE(sends.size() == 2);
+        CHECK(sends[0].aim == Aim::farewell);
+        CHECK(sends[0].session == "s-1");
+        CHECK(sends[1].aim == Aim::initialize);
+        CHECK(sends[1].session.empty());
+        HttpResponse head = json_head();
+        head.headers.add({"mcp-session-id", "s-2"});
+        play.answer(sends[1], head,
+                    result_text(sends[1].number, R"({"protocolVersion":"2025-06-18"})"));
+        play.answer(play.next(Aim::initialized), {.status = 202}, "");
+    } else {
+        play.begin_session("s-2");
+    }
+    const McpSend again = play.next(Aim::call);
+    CHECK(again.session == "s-2");
+    CHECK_FALSE(play.core.has_done());
+    play.answer(again, json_head(status), "");
+    CHECK(play.failed().failure.error() == std::error_code{status, http_category()});
+    // The next call has its own.
+    static_cast<void>(play.core.sends());
+    play.call();
+    CHECK(play.core.sends().back().aim == Aim::initialize);
+}
+
+TEST_CASE("McpCore begins one session anew for all calls that lost it",
+          "[adapter][mcp_core][unit]") {
+    Play play;
+    play.call();
+    play.call();
+    play.begin_session();
+    const std::vector<McpSend> calls = play.core.sends();
+    REQUIRE(calls.size() == 2);
+    play.answer(calls[0], json_head(404), "");
+    play.begin_session("s-2");
+    CHECK(play.next(Aim::call).session == "s-2");
+    // Late, and about the session before: the new one stands.
+    play.answer(calls[1], json_head(404), "");
+    CHECK(play.next(Aim::call).session == "s-2");
+}
+
+TEST_CASE("McpCore takes 404 for an error where there is no session", "[adapter][mcp_core][unit]") {
+    Play play;
+    play.call();
+    play.begin_session("");
+    const McpSend send = play.next(Aim::call);
+    CHECK(send.session.empty());
+    play.answer(send, json_head(404), "");
+    CHECK(play.failed().failure.cause == Cause::permanent);
+}
+
+TEST_CASE("McpCore answers a ping, refuses what else the server asks, and not too much of it",
+          "[adapter][mcp_core][unit]") {
+    Play play;
+    play.call();
+    play.begin_session();
+    const McpSend send = play.next(Aim::call);
+    play.core.receive(send.number, event_head(),
+                      event(R"({"jsonrpc":"2.0","id":"p","method":"ping"})") +
+                          event(R"({"jsonrpc":"2.0","id":0,"method":"roots/list"})"));
+    std::vector<McpSend> replies = play.core.sends();
+    REQUIRE(replies.size() == 2);
+    CHECK(replies[0].aim == Aim::reply);
+    CHECK(replies[0].session == "s-1");
+    CHECK(McpJson::parse(replies[0].body) ==
+          McpJson::parse(R"({"jsonrpc":"2.0","id":"p","result":{}})"));
+    CHECK(McpJson::parse(replies[1].body) ==
+          McpJson::parse(
+              R"({"jsonrpc":"2.0","id":0,"error":{"code":-32601,"message":"Method not found"}})"));
+    CHECK_FALSE(play.core.has_done());
+
+    // Replies that the server does not take pile up to a limit.
+    for (int i = 0; i < 14; ++i) {
+        play.core.receive(send.number, event_head(),
+                          event(R"({"jsonrpc":"2.0","id":1,"method":"ping"})"));
+    }
+    CHECK_FALSE(play.core.has_done());
+    CHECK(play.core.sends().size() == 14);
+    play.core.receive(send.number, event_head(),
+                      event(R"({"jsonrpc":"2.0","id":1,"method":"ping"})"));
+    CHECK(play.failed().failure.error() == McpErrc::asks_too_much);
+    CHECK(play.core.drops() == std::vector<std::uint64_t>{send.number});
+    for (const McpSend& reply : replies) play.answer(reply, {.status = 202}, "");
+    CHECK(play.core.sends().empty());
+}
+
+TEST_CASE("McpCore cancels what ran out of time, and what nobody waits for",
+          "[adapter][mcp_core][unit]") {
+    Play play;
+    play.call();
+    play.begin_session();
+    const McpSend send = play.next(Aim::call);
+    play.core.finish(send.number, {.failure = Failure::from(HttpErrc::timed_out)});
+    CHECK(play.failed().failure.cause == Cause::timed_out);
+    const McpJson cancelled = McpJson::parse(play.next(Aim::cancelled).body);
+    CHECK(cancelled["method"] == "notifications/cancelled");
+    CHECK(cancelled["params"]["requestId"] == send.number);
+
+    const std::uint64_t call = play.call();
+    const McpSend second = play.next(Aim::call);
+    play.core.give_up(call);
+    CHECK(play.core.drops() == std::vector<std::uint64_t>{second.number});
+    CHECK(McpJson::parse(play.next(Aim::cancelled).body)["params"]["requestId"] == second.number);
+    CHECK_FALSE(play.core.awaits(second.number));
+    // Its answer comes too late.
+    play.answer(second, json_head(), result_text(second.number, "{}"));
+    CHECK_FALSE(play.core.has_news());
+
+    // What has not been sent needs no goodbye.
+    Play fresh;
+    fresh.core.give_up(fresh.call());
+    fresh.begin_session();
+    CHECK_FALSE(fresh.core.has_news());
+}
+
+TEST_CASE("McpCore::close says goodbye once, and nothing else any more",
+          "[adapter][mcp_core][unit]") {
+    Play idle;
+    idle.core.close();
+    CHECK_FALSE(idle.core.has_news());
+    CHECK_FALSE(idle.core.is_closing());
+
+    const int status = GENERATE(200, 404, 405, 503);
+    CAPTURE(status);
+    Play play;
+    play.call();
+    play.begin_session();
+    const McpSend call = play.next(Aim::call);
+    play.core.close();
+    CHECK(play.core.drops() == std::vector<std::uint64_t>{call.number});
+    const McpSend farewell = play.next(Aim::farewell);
+    CHECK(farewell.session == "s-1");
+    CHECK(play.core.is_closing());
+    play.core.finish(call.number, json_head());
+    play.answer(farewell, {.status = status}, "");
+    CHECK_FALSE(play.core.is_closing());
+    // A server that ends sessions only by itself has said so.
+    CHECK((play.core.farewell().cause == Cause::none) == (status != 503));
+    CHECK_FALSE(play.core.has_news());
+}
+
+TEST_CASE("McpCore lets the user's judge decide over refusals, without the token in them",
+          "[adapter][mcp_core][unit]") {
+    std::vector<McpError> seen;
+    Play play{{.is_retryable = [&seen](const McpError& error) noexcept {
+        seen.push_back(error);
+        return error.rpc_code == -32603;
+    }}};
+    play.call();
+    play.begin_session();
+    McpSend send = play.next(Aim::call);
+    play.core.hide(send.number, "secret");
+    play.answer(send, json_head(),
+                R"({"jsonrpc":"2.0","id":)" + std::to_string(send.number) +
+                    R"(,"error":{"code":-32603,"message":"secret secretsecret )" +
+                    std::string(400, 'x') + R"("}})");
+    McpError error = play.failed();
+    CHECK(error.failure.cause == Cause::overloaded);
+    CHECK(error.failure.error() == McpErrc::rpc_error);
+    CHECK(error.text.substr(0, 12) == "*** ****** x");
+    CHECK(error.text.size() == 256);
+    CHECK(error.message().find("secret") == std::string::npos);
+
+    play.call();
+    send = play.next(Aim::call);
+    play.answer(send, json_head(), result_text(send.number, R"({"isError":true,"content":[]})"));
+    CHECK(play.failed().failure.cause == Cause::permanent);
+
+    play.call();
+    send = play.next(Aim::call);
+    play.core.hide(send.number, "secret");
+    play.answer(send, json_head(503),
+                R"({"jsonrpc":"2.0","id":null,"error":{"code":1,"message":"not secret"}})");
+    CHECK(play.failed().text == "not ***");
+    REQUIRE(seen.size() == 2);
+    CHECK(seen[0].text.find("secret") == std::string::npos);
+}
+
+TEST_CASE("A tool's result is its structured content, else its text as JSON",
+          "[adapter][mcp_core][unit]") {
+    const auto read = [](const char* text) {
+        return detail::json_of_result(McpJson::parse(text), usual_depth);
+    };
+    CHECK(*read(R"({"structuredContent":{"a":1},"content":[{"type":"text","text":"{}"}]})") ==
+          McpJson{{"a", 1}});
+    CHECK(*read(R"({"content":[{"type":"text","text":"{\"a\":1}"}]})") == McpJson{{"a", 1}});
+    CHECK(read(R"({"content":[{"type":"text","text":"null"}]})")->is_null());
+    CHECK(read(R"({"content":[{"type":"text","text":"ok"}]})").error() == McpErrc::no_scene);
+    CHECK(read("{}").error() == McpErrc::no_scene);
+    CHECK(read(R"({"content":7})").error() == McpErrc::no_scene);
+    CHECK(read(R"({"content":[7,{"type":"text","text":7}]})").error() == McpErrc::no_scene);
+    const std::string deep = R"({"content":[{"type":"text","text":")" + std::string(65, '[') +
+                             std::string(65, ']') + R"("}]})";
+    CHECK(read(deep.c_str()).error() == McpErrc::too_deep);
+}
+
+TEST_CASE("McpCore outlives whatever a server says", "[adapter][mcp_core][property]") {
+    // Texts of the protocol, cut, joined and damaged; in bounded time, from fixed seeds.
+    const std::string good[] = {
+        result_text(3, R"({"protocolVersion":"2025-06-18"})"),
+        result_text(5, R"({"content":[{"type":"text","text":"{\"ts\":1}"}]})"),
+        R"({"jsonrpc":"2.0","id":5,"error":{"code":-32603,"message":"x"}})",
+        R"({"jsonrpc":"2.0","id":"p","method":"ping"})",
+        "event: message\r\n",
+        "data: ",
+        "\r\n\r\n",
+        "\n\n",
+        ": comment\n",
+        "id: 1\nretry: 5\n"};
+    for (std::uint64_t seed = 0; seed < 4000; ++seed) {
+        Random bits{Seed{seed}};
+        const auto upto = [&](std::size_t most) {
+            return static_cast<std::size_t>(uniform_upto(bits, most));
+        };
+        Play play;
+        play.call();
+        play.call();
+        std::vector<std::uint64_t> open;
+        for (int step = 0; step < 30; ++step) {
+            for (const McpSend& send : play.core.sends()) open.push_back(send.number);
+            for (const std::uint64_t number : play.core.drops()) std::erase(open, number);
+            while (const auto done = play.core.next_done()) {
+                if (upto(1) == 0) play.call();
+            }
+            if (open.empty()) break;
+            const std::uint64_t number = open[upto(open.size() - 1)];
+            HttpResponse head = upto(1) == 0 ? json_head() : event_head();
+            if (upto(9) == 0) head.status = static_cast<int>(upto(600));
+            if (upto(3) == 0) head.headers.add({"mcp-session-id", std::string(upto(3), 's')});
+            std::string body;
+            for (std::size_t parts = upto(6); parts != 0; --parts) body += good[upto(9)];
+            if (upto(2) == 0 && !body.empty()) body.resize(upto(body.size()));
+            if (upto(2) == 0 && !body.empty())
+                body[upto(body.size() - 1)] = static_cast<char>(upto(255));
+            const std::size_t cut = upto(body.size());
+            play.core.receive(number, head, std::string_view{body}.substr(0, cut));
+            play.core.receive(number, head, std::string_view{body}.substr(cut));
+            if (upto(1) == 0) {
+                if (upto(3) == 0) head.failure = Failure::from(HttpErrc::lost);
+                play.core.finish(number, head);
+                std::erase(open, number);
+            }
+        }
+        // However it went, what is open can be ended, and then everybody knows.
+        for (int round = 0; round < 100; ++round) {
+            for (const McpSend& send : play.core.sends()) open.push_back(send.number);
+            while (play.core.next_done()) {
+            }
+            if (open.empty()) break;
+            play.core.finish(open.back(), {.failure = Failure::from(HttpErrc::lost)});
+            open.pop_back();
+        }
+        REQUIRE(open.empty());
+        REQUIRE_FALSE(play.core.has_done());
+        const std::uint64_t last = play.call();
+        REQUIRE(play.core.sends().size() == 1);
+        play.core.give_up(last);
+    }
+}

@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: MIT
+// Goal: scenes go to a real server of MCP and come back, in both of its modes, over all that can
+// happen to it. Method: the server of the protocol's own SDK, killed, restarted, frozen, and with
+// faults before it; libcurl.
+#include <belay/adapter/mcp_remote.hpp>
+
+#include <belay/adapter/curl_http.hpp>
+#include <belay/posix/loop.hpp>
+
+#include <thread>
+
+#include "support/adapter/mcp_server.hpp"
+#include "support/catch.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+using nlohmann::json;
+
+namespace {
+
+using Requests = std::vector<std::string>;
+
+/// A remote on a loop of its own, and who asks it.
+struct McpRig {
+    explicit McpRig(const McpServer& server, McpOptions options = {})
+        : remote{CurlHttp{loop}, server.url(), std::move(options)} {
+        loop.attach(remote);
+    }
+
+    template <class V>
+    V wait(driver::Question<V>& question) {
+        REQUIRE(loop.run_until([&] { return question.answered(); }, 40s));
+        auto answer = question.take();
+        REQUIRE(answer);
+        return std::move(*answer);
+    }
+    Fetched<json> fetch(const std::string& session) {
+        driver::Question<Fetched<json>> question;
+        remote.fetch(session, question.ask());
+        return wait(question);
+    }
+    Failure push(const std::string& session, json content, std::int64_t time = 1) {
+        driver::Question<Failure> question;
+        remote.push(session, {std::move(content), Stamp{.wall = WallTime{Duration{time}}}},
+                    question.ask());
+        return wait(question);
+    }
+    Failure close() {
+        driver::Question<Failure> question;
+        remote.close(question.ask());
+        return wait(question);
+    }
+
+    posix::Loop<> loop;
+    McpRemote<CurlHttp> remote;
+};
+
+std::vector<std::string> in_mode(bool as_json, std::vector<std::string> more = {}) {
+    if (as_json) more.push_back("--json");
+    return more;
+}
+
+}  // namespace
+
+TEST_CASE("McpRemote keeps scenes in the SDK's server", "[adapter][mcp_remote][integration]") {
+    if (!McpServer::is_here()) return;
+    const bool as_json = GENERATE(true, false);
+    CAPTURE(as_json);
+    McpServer server{in_mode(as_json)};
+    McpRig rig{server};
+    // Not a number that JavaScript has.
+    constexpr std::int64_t time = 1'795'287'202'146'240'873;
+    CHECK(rig.push("board", {{"shapes", 2}}, time).cause == Cause::none);
+    const Fetched<json> scene = rig.fetch("board");
+    REQUIRE(scene);
+    REQUIRE(*scene);
+    CHECK((*scene)->content == json{{"shapes", 2}});
+    CHECK((*scene)->stamp == Stamp{.wall = WallTime{Duration{time}}});
+    CHECK(rig.close().cause == Cause::none);
+    CHECK(server.requests() ==
+          Requests{"POST initialize - -", "POST notifications/initialized session 2025-06-18",
+                   "POST tools/call session 2025-06-18", "POST tools/call session 2025-06-18",
+                   "DELETE - session 2025-06-18"});
+}
+
+TEST_CASE("McpRemote tells what the server says no to, and what holds no scene",
+          "[adapter][mcp_remote][integration]") {
+    if (!McpServer::is_here()) return;
+    const bool as_json = GENERATE(true, false);
+    CAPTURE(as_json);
+    McpServer server{in_mode(as_json, {"--strict"})};
+    std::vector<std::string> said;
+    const auto judge = [&said](const McpError& error) noexcept {
+        said.push_back(error.message());
+        return false;
+    };
+    McpRig rig{server, {.is_retryable = judge}};
+    CHECK(rig.fetch("nobody").error().error() == McpErrc::tool_failed);
+    CHECK(said == std::vector<std::string>{"permanent: the tool failed (no scene nobody)"});
+    CHECK(rig.push("board", {{"refuse", true}}).error() == McpErrc::tool_failed);
+    CHECK(rig.push("board", "\xff").error() == McpErrc::bad_scene);
+    for (const char* form : {R"({"ts":1})", R"({"content":1,"stamp":7})", "[]", "7"}) {
+        server.order(std::string{"put odd "} + form);
+        CHECK(rig.fetch("odd").error().error() == McpErrc::no_scene);
+    }
+
+    McpRig knowing{server, {.is_missing = [](const McpError& error) noexcept {
+                       return error.text.starts_with("no scene");
+                   }}};
+    const Fetched<json> missing = knowing.fetch("nobody");
+    REQUIRE(missing);
+    CHECK_FALSE(*missing);
+    CHECK(knowing.push("board", {{"refuse", true}}).error() == McpErrc::tool_failed);
+
+    McpServer lenient{in_mode(as_json)};
+    McpRig plain{lenient};
+    const Fetched<json> none = plain.fetch("nobody");
+    REQUIRE(none);
+    CHECK_FALSE(*none);
+
+    McpRig other{server, {.fetch_tool = "no_such_tool", .is_retryable = judge}};
+    CHECK(other.fetch("board").error().cause == Cause::permanent);
+    CHECK(said.back().find("no_such_tool") != std::string::npos);
+}
+
+TEST_CASE("McpRemote goes on with a server that was killed and is there again",
+          "[adapter][mcp_remote][integration]") {
+    if (!McpServer::is_here()) return;
+    const bool as_json = GENERATE(true, false);
+    CAPTURE(as_json);
+    auto server = std::make_unique<McpServer>(in_mode(as_json));
+    const std::string port = std::to_string(server->port);
+    McpRig rig{*server};
+    REQUIRE(rig.push("board", 1).cause == Cause::none);
+    server->kill();
+    const Failure away = rig.push("board", 2);
+    CHECK((away.cause == Cause::refused || away.cause == Cause::lost));
+    server = std::make_unique<McpServer>(in_mode(as_json, {"--port", port}));
+    // One call: it hears that its session is lost, and begins another.
+    CHECK(rig.push("board", 3).cause == Cause::none);
+    CHECK(server->requests() == Requests{"POST tools/call session 2025-06-18",
+                                         "POST initialize - -",
+                                         "POST notifications/initialized session 2025-06-18",
+                                         "POST tools/call session 2025-06-18"});
+}
+
+TEST_CASE("McpRemote begins a session anew with a server that knows only one",
+          "[adapter][mcp_remote][integration]") {
+    if (!McpServer::is_here()) return;
+    McpServer server{{"--one-session"}};
+    McpRig rig{server};
+    REQUIRE(rig.push("board", 1).cause == Cause::none);
+    server.order("forget");
+    CHECK(rig.push("board", 2).cause == Cause::none);
+}
+
+TEST_CASE("McpRemote gives up on a frozen server in time, and cancels what it still does",
+          "[adapter][mcp_remote][integration]") {
+    if (!McpServer::is_here()) return;
+    const bool as_json = GENERATE(true, false);
+    CAPTURE(as_json);
+    McpServer server{in_mode(as_json)};
+    McpRig rig{server, {.timeout = 300ms}};
+    REQUIRE(rig.push("board", 1).cause == Cause::none);
+    server.freeze();
+    CHECK(rig.push("board", 2).cause == Cause::timed_out);
+    server.thaw();
+    server.order("hang");
+    CHECK(rig.fetch("board").error().cause == Cause::timed_out);
+    rig.loop.run_until([] { return false; }, 1ms);
+    server.line_with("request POST notifications/cancelled session");
+    CHECK(rig.push("board", 3).cause == Cause::none);
+}
+
+TEST_CASE("McpRemote cancels a call that nobody waits for any more",
+          "[adapter][mcp_remote][integration]") {
+    if (!McpServer::is_here()) return;
+    McpServer server;
+    McpRig rig{server};
+    REQUIRE(rig.push("board", 1).cause == Cause::none);
+    server.order("hang");
+    driver::Question<Fetched<json>> question;
+    rig.remote.fetch("board", question.ask());
+    driver::Question<Failure> beside;
+    rig.remote.push("other", {1, {}}, beside.ask());
+    rig.wait(beside);
+    server.line_with("hangs");
+    question.drop();
+    // Any turn sees it.
+    REQUIRE(rig.push("board", 2).cause == Cause::none);
+    server.line_with("cancelled");
+}
+
+TEST_CASE("McpRemote believes the status: 503 with and without Retry-After, redirections",
+          "[adapter][mcp_remote][integration]") {
+    if (!McpServer::is_here()) return;
+    McpServer server;
+    McpRig rig{server};
+    server.order("status 503 - 1");
+    CHECK(rig.push("board", 1) == http_failure(503));
+    server.order("status 503 2 1");
+    CHECK(rig.push("board", 1) == http_failure(503, 2s));
+    server.order("status 429 7 1");
+    CHECK(rig.push("board", 1) == http_failure(429, 7s));
+    server.order("status 307 - 1");
+    CHECK(rig.push("board", 1) == http_failure(307));
+    CHECK(rig.push("board", 1).cause == Cause::none);
+    server.order("status 503 2 1");
+    CHECK(rig.fetch("board").error() == http_failure(503, 2s));
+    CHECK(rig.fetch("board"));
+}
+
+TEST_CASE("McpRemote refuses garbage, with the reason, and goes on",
+          "[adapter][mcp_remote][integration]") {
+    if (!McpServer::is_here()) return;
+    struct Row {
+        const char* type;
+        const char* body;  // as base64
+        std::error_code error;
+    };
+    const Row rows[] = {
+        {"application/json", "", McpErrc::no_answer},
+        {"application/json", "PGh0bWw+", McpErrc::not_json},
+        {"application/json", "eyJqc29ucnBjIjoiMi4wIn0=", McpErrc::bad_message},
+        {"text/html", "PGh0bWw+", McpErrc::bad_type},
+        {"text/event-stream", "ZGF0YTogPGh0bWw+Cgo=", McpErrc::not_json},
+        {"text/event-stream", "OiBub3RoaW5nCgo=", McpErrc::no_answer},
+    };
+    McpServer server;
+    McpRig rig{server};
+    REQUIRE(rig.push("board", 1).cause == Cause::none);
+    for (const Row& row : rows) {
+        CAPTURE(row.type, row.body);
+        server.order(std::string{"raw "} + row.type + " " + row.body);
+        CHECK(rig.fetch("board").error().error() == row.error);
+        CHECK(rig.fetch("board"));
+    }
+    McpRig narrow{server, {.answer_bytes_max = 400}};
+    REQUIRE(narrow.push("board", std::string(1000, 'x')).cause == Cause::none);
+    CHECK(narrow.fetch("board").error().error() == HttpErrc::too_long);
+}
+
+TEST_CASE("McpRemote takes no half answer for a whole one, wherever it is cut",
+          "[adapter][mcp_remote][integration]") {
+    if (!McpServer::is_here()) return;
+    const bool as_json = GENERATE(true, false);
+    CAPTURE(as_json);
+    McpServer server{in_mode(as_json)};
+    McpRig rig{server};
+    REQUIRE(rig.push("board", "x").cause == Cause::none);
+    std::size_t lost = 0;
+    for (int length = 0;; ++length) {
+        server.order("cut " + std::to_string(length));
+        const Fetched<json> scene = rig.fetch("board");
+        if (scene) {
+            REQUIRE(*scene);
+            CHECK((*scene)->content == "x");
+        } else {
+            ++lost;
+            CHECK(scene.error().cause == Cause::lost);
+        }
+        std::string how;
+        while (how != "cut" && how != "whole") how = server.line_with("");
+        if (how == "whole") break;
+    }
+    CHECK(lost > 100);
+    CHECK(rig.fetch("board"));
+}
+
+TEST_CASE("McpRemote answers a ping of the server's, and refuses what else it asks",
+          "[adapter][mcp_remote][integration]") {
+    if (!McpServer::is_here()) return;
+    McpServer server;
+    McpRig rig{server};
+    server.order("ask");
+    CHECK(rig.push("board", 1).cause == Cause::none);
+    server.line_with("pong");
+    server.line_with("refused -32601");
+}
+
+namespace {
+
+/// Answers with what `next` is, from a thread of its own.
+struct SlowSource {
+    using token_type = std::string;
+    struct State {
+        std::string next;
+        int asked = 0;
+        std::thread thread{};
+        ~State() {
+            if (thread.joinable()) thread.join();
+        }
+    };
+    State* state;
+    void operator()(Completion<std::string> completion) const {
+        ++state->asked;
+        if (state->thread.joinable()) state->thread.join();
+        state->thread = std::thread{
+            [token = state->next, answer = std::move(completion)]() mutable { answer(token); }};
+    }
+};
+/// Has none.
+struct NoSource {
+    using token_type = std::string;
+    void operator()(const Completion<std::string>&) const {}
+};
+
+}  // namespace
+
+TEST_CASE("McpRemote asks for a token before each request, and waits for another after 401",
+          "[adapter][mcp_remote][integration]") {
+    if (!McpServer::is_here()) return;
+    McpServer server{{"--token", "first"}};
+    SlowSource::State tokens{.next = "first"};
+    McpRig rig{server, {.token = SlowSource{&tokens}}};
+    CHECK(rig.push("board", 1).cause == Cause::none);
+    CHECK(tokens.asked == 3);
+    server.order("token second");
+    const Failure refused = rig.push("board", 2);
+    CHECK(refused.cause == Cause::unauthorized);
+    CHECK(refused.code == 401);
+    static_cast<void>(server.requests());
+    // Not sent again; the server is not asked.
+    CHECK(rig.push("board", 2).error() == McpErrc::credentials_needed);
+    CHECK(server.requests() == Requests{});
+    tokens.next = "second";
+    CHECK(rig.push("board", 2).cause == Cause::none);
+    server.order("status 403 - 1");
+    CHECK(rig.push("board", 3).cause == Cause::unauthorized);
+    CHECK(rig.push("board", 3).error() == McpErrc::credentials_needed);
+
+    McpRig without{server, {.token = NoSource{}}};
+    CHECK(without.push("board", 3).error() == LinkErrc::token_refused);
+    McpRig bare{server};
+    CHECK(bare.push("board", 3).code == 401);
+    CHECK(bare.push("board", 3).code == 401);
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+// Goal: what must not compile in this room does not, and says why. Method: each case, from one
+// expect-error to the next, has an error of that text; with BELAY_CONTROL all of them compile.
+#include <belay/adapter/mcp_options.hpp>
+
+// expect-error: McpOptions: the source of tokens needs 'token_type'
+namespace source_of_what {
+struct Source {
+#if defined(BELAY_CONTROL)
+    using token_type = std::string;
+#endif
+    void operator()(belay::Completion<std::string> completion) { completion("token"); }
+};
+belay::McpOptions use() { return {.token = Source{}}; }
+}  // namespace source_of_what
+
+// expect-error: McpOptions: the source's token_type must be std::string
+namespace source_of_numbers {
+struct Source {
+#if defined(BELAY_CONTROL)
+    using token_type = std::string;
+#else
+    using token_type = int;
+#endif
+    void operator()(belay::Completion<token_type> completion) { completion({}); }
+};
+belay::McpOptions use() { return {.token = Source{}}; }
+}  // namespace source_of_numbers
+
+// expect-error: McpOptions: the source needs 'void operator
+namespace source_that_returns {
+struct Source {
+    using token_type = std::string;
+#if defined(BELAY_CONTROL)
+    void operator()(belay::Completion<std::string> completion) { completion("token"); }
+#else
+    std::string operator()() { return "token"; }
+#endif
+};
+belay::McpOptions use() { return {.token = Source{}}; }
+}  // namespace source_that_returns
+
+// expect-error: McpOptions: is_retryable and is_missing must be 'bool.const belay::McpError&. noexcept'
+namespace judge_that_throws {
+#if defined(BELAY_CONTROL)
+belay::McpOptions use() {
+    return {.is_retryable = [](const belay::McpError&) noexcept { return true; }};
+}
+#else
+belay::McpOptions use() {
+    return {.is_retryable = [](const belay::McpError&) { return true; }};
+}
+#endif
+}  // namespace judge_that_throws
+
+// expect-error: McpOptions: is_retryable and is_missing must be 'bool.const belay::McpError&. noexcept'
+namespace judge_of_something_else {
+#if defined(BELAY_CONTROL)
+belay::McpOptions use() {
+    return {.is_missing = [](const belay::McpError&) noexcept { return true; }};
+}
+#else
+belay::McpOptions use() {
+    return {.is_missing = [](const std::string&) noexcept { return true; }};
+}
+#endif
+}  // namespace judge_of_something_else
