@@ -66,6 +66,8 @@ GOALS = [
     Goal("queue/mpmc_ring/pass_2_to_2_8_bytes", "concurrentqueue", 1.2, "1.2x moodycamel's ConcurrentQueue"),
     Goal("queue/mpmc_ring/pass_2_to_2_8_bytes", "boost_queue", 5.0, "5x boost::lockfree::queue"),
     Goal("queue/mpmc_ring/push_pop", PER_SECOND, 1e8, "an uncontended push and pop within 10 ns"),
+    Goal("link/herd/peak_after", AT_MOST, 1.2, "1.2 % of all clients within 100 ms of each other, server back"),
+    Goal("link/herd/dials", AT_MOST, 6.5, "6.5 dials for each client, 20 s without a server"),
     Goal("sync/memory_store/batches_of_1000", PER_SECOND, 1e6, "a million operations per second"),
     Goal("sync/memory_store/batches_of_1000", "unordered_map", 0.5, "0.5 of the same writes into a bare hash table"),
     Goal("sync/sqlite_store/batches_of_1000", "by_hand", 1 / 1.3, "within 1.3x of the statements by hand"),
@@ -97,7 +99,8 @@ def split_name(name):
 
 
 # What is counted and not timed: the benchmark's counter, and its unit. Less is better.
-SIZES = {"bytes_each": "bytes each", "segments": "segments"}
+SIZES = {"bytes_each": "bytes each", "segments": "segments", "percent_at_once": "% at once", "dials_each": "dials each",
+         "seconds_after": "seconds"}
 
 # One implementation of one operation: how much it does in a second, of what, seconds for one iteration; and the speed in
 # each run of the program. Of what is counted and not timed the size is in the place of the speed.

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Batches of 1,000 operations into a MemoryStore, beside the same writes into a bare hash table; and
-// into a SqliteStore, beside the same rows by hand in one transaction.
+// Batches of 1,000 operations into a MemoryStore, beside the same writes into a bare hash table, and
+// beside one who knows stamps, tombstones and ids by hash tables written by hand; and into a
+// SqliteStore, beside the same rows by hand in one transaction.
 #include <benchmark/benchmark.h>
 
+#include <deque>
 #include <filesystem>
 #include <string>
 #include <unordered_map>
@@ -119,6 +121,90 @@ void bare_map(benchmark::State& state) {
     }
     items(state);
 }
+/// What who needs no library writes: each operation once, the later change wins, also over what was
+/// removed. Of contents he has a hash, too, and of ids the last 100,000.
+class TablesByHand {
+public:
+    struct Done {
+        bool success = true;
+    };
+    Done process_batch(const char*, const std::vector<Edit>& batch) {
+        for (const Edit& edit : batch) {
+            const std::size_t hash = hash_of(edit);
+            const auto [known, is_new] = applied_.try_emplace(edit.id, hash);
+            if (!is_new) {
+                if (known->second != hash) return {false};
+                continue;
+            }
+            order_.push_back(edit.id);
+            if (order_.size() > 100'000) {
+                applied_.erase(order_.front());
+                order_.pop_front();
+            }
+            if (const auto* add = std::get_if<AddElement<std::string>>(&edit.action)) {
+                write(add->id, edit.stamp, &add->element, true);
+            } else if (const auto* up = std::get_if<UpdateElement<std::string>>(&edit.action)) {
+                write(up->id, edit.stamp, &up->changes, false);
+            } else if (const auto* gone = std::get_if<RemoveElement>(&edit.action)) {
+                write(gone->id, edit.stamp, nullptr, true);
+            }
+        }
+        return {};
+    }
+
+private:
+    struct Element {
+        Stamp stamp{};
+        std::optional<std::string> value{};
+    };
+    struct IdHash {
+        std::size_t operator()(const Id& id) const noexcept {
+            return std::hash<std::string_view>{}(as_text(id));
+        }
+    };
+
+    static std::size_t hash_of(const Edit& edit) {
+        const std::hash<std::string_view> text;
+        std::size_t hash = edit.action.index() + text(edit.element());
+        hash = hash * 31 + static_cast<std::size_t>(edit.stamp.wall.time_since_epoch().count());
+        hash = hash * 31 + edit.stamp.counter;
+        hash = hash * 31 + text(as_text(edit.stamp.origin));
+        return edit.action.index() < 2 ? hash * 31 + text(edit.value()) : hash;
+    }
+    void write(const std::string& id, const Stamp& stamp, const std::string* value, bool makes) {
+        const auto at = elements_.find(id);
+        if (at == elements_.end()) {
+            if (!makes) return;
+            elements_.try_emplace(
+                id, Element{stamp, value != nullptr ? std::optional{*value} : std::nullopt});
+            return;
+        }
+        Element& there = at->second;
+        if (!(there.stamp < stamp) || (!makes && !there.value)) return;
+        there.stamp = stamp;
+        if (value == nullptr) {
+            there.value.reset();
+        } else {
+            there.value = *value;
+        }
+    }
+
+    std::unordered_map<std::string, Element> elements_;
+    std::unordered_map<Id, std::size_t, IdHash> applied_;
+    std::deque<Id> order_;
+};
+void by_hand(benchmark::State& state) {
+    Edits edits{static_cast<std::size_t>(state.range(0))};
+    TablesByHand tables;
+    edits.fill(tables);
+    for (auto _ : state) {
+        state.PauseTiming();
+        edits.renew();
+        state.ResumeTiming();
+        if (!tables.process_batch("s", edits.batch).success) state.SkipWithError("not applied");
+    }
+    items(state);
+}
 #define SYNC_MEMORY(f, name)                              \
     BENCHMARK(f)                                          \
         ->Name("sync/memory_store/batches_of_1000/" name) \
@@ -126,6 +212,7 @@ void bare_map(benchmark::State& state) {
         ->Arg(10'000)                                     \
         ->Arg(1'000'000)
 SYNC_MEMORY(processor, "belay");
+SYNC_MEMORY(by_hand, "by_hand");
 SYNC_MEMORY(bare_map, "unordered_map");
 
 #if __has_include(<sqlite3.h>)

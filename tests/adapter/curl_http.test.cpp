@@ -20,12 +20,14 @@ namespace {
 using CurlRig = belay_test::HttpRig<CurlHttp>;
 static_assert(explain::http_like<CurlHttp>());
 
-bool contains(const std::string& text, const std::string& part) {
+bool has_part(const std::string& text, const std::string& part) {
     return text.find(part) != text.npos;
 }
-Failure error(HttpErrc e) { return Failure::from(e); }
+Failure failure_by(HttpErrc e) { return Failure::from(e); }
 /// Nothing but an error, of a request that has left.
-HttpResponse failed(HttpErrc e, bool sent = true) { return {.failure = error(e), .sent = sent}; }
+HttpResponse ended_by(HttpErrc e, bool sent = true) {
+    return {.failure = failure_by(e), .sent = sent};
+}
 
 }  // namespace
 
@@ -38,7 +40,7 @@ TEST_CASE("CurlHttp gets a page, and keeps the connection", "[adapter][curl_http
     CHECK(hello.body == "hello");
     CHECK(*hello.headers.find("content-length") == "5");
     rig.get(server.url("/hello"));
-    CHECK(contains(rig.get(server.url("/log")).body, "GET /hello 1\nGET /hello 1"));
+    CHECK(has_part(rig.get(server.url("/log")).body, "GET /hello 1\nGET /hello 1"));
 }
 
 TEST_CASE("CurlHttp sends method, headers and body as they are", "[adapter][curl_http][unit]") {
@@ -53,11 +55,11 @@ TEST_CASE("CurlHttp sends method, headers and body as they are", "[adapter][curl
     // Dots in a path are the server's to read.
     CHECK(echo.body.starts_with("POST /echo/a/../b?c=%20\n"));
     CHECK(echo.body.ends_with("\n" + body));
-    CHECK(contains(echo.body, "\nContent-Type: application/json\n"));
-    CHECK(contains(echo.body, "\nX-Empty:\n"));
-    CHECK(contains(echo.body, "\nX-Tab: a\tb\n"));
-    CHECK(contains(echo.body, "\nContent-Length: " + std::to_string(body.size()) + "\n"));
-    CHECK_FALSE(contains(echo.body, "\nExpect:"));
+    CHECK(has_part(echo.body, "\nContent-Type: application/json\n"));
+    CHECK(has_part(echo.body, "\nX-Empty:\n"));
+    CHECK(has_part(echo.body, "\nX-Tab: a\tb\n"));
+    CHECK(has_part(echo.body, "\nContent-Length: " + std::to_string(body.size()) + "\n"));
+    CHECK_FALSE(has_part(echo.body, "\nExpect:"));
 
     CHECK(
         rig.ask({.url = server.url("/echo"), .method = "DELETE"}).body.starts_with("DELETE /echo"));
@@ -66,9 +68,9 @@ TEST_CASE("CurlHttp sends method, headers and body as they are", "[adapter][curl
     CHECK(patch.body.starts_with("PATCH /echo"));
     CHECK(patch.body.ends_with("\np"));
     // No type is made up for who names none.
-    CHECK_FALSE(contains(patch.body, "Content-Type"));
+    CHECK_FALSE(has_part(patch.body, "Content-Type"));
     const HttpResponse empty = rig.ask({.url = server.url("/echo"), .method = "POST"});
-    CHECK(contains(empty.body, "\nContent-Length: 0\n"));
+    CHECK(has_part(empty.body, "\nContent-Length: 0\n"));
     const HttpResponse get = rig.ask({.url = server.url("/echo"), .body = "of a GET"});
     CHECK(get.body.starts_with("GET /echo"));
     CHECK(get.body.ends_with("\nof a GET"));
@@ -130,12 +132,12 @@ TEST_CASE("CurlHttp refuses what must not be sent, and sends nothing",
           "http://user:secret@127.0.0.1/", "http://user@127.0.0.1/", "http://127.0.0.1/a b",
           "http://127.0.0.1/\r\nX: y", "http://127.0.0.1:99999/", "gopher://127.0.0.1/"}) {
         INFO(url);
-        CHECK(refused({.url = url}) == failed(HttpErrc::bad_url, false));
+        CHECK(refused({.url = url}) == ended_by(HttpErrc::bad_url, false));
     }
     CHECK(refused({.url = std::string{"http://127.0.0.1/\0/b", 20}}) ==
-          failed(HttpErrc::bad_url, false));
+          ended_by(HttpErrc::bad_url, false));
     const std::string url = server.url("/hello");
-    const HttpResponse bad = failed(HttpErrc::bad_text, false);
+    const HttpResponse bad = ended_by(HttpErrc::bad_text, false);
     for (const std::string method : {"", "GET /", "GET\r\n", "G(T", "\x7F"}) {
         CHECK(refused({.url = url, .method = method}) == bad);
     }
@@ -160,10 +162,10 @@ TEST_CASE("CurlHttp refuses what must not be sent, and sends nothing",
 TEST_CASE("CurlHttp says of what was never sent that it was not", "[adapter][curl_http][unit]") {
     HttpServer server;
     CurlRig rig;
-    CHECK(rig.get("http://does-not-exist.invalid/") == failed(HttpErrc::name_not_found, false));
+    CHECK(rig.get("http://does-not-exist.invalid/") == ended_by(HttpErrc::name_not_found, false));
     server.stop();
-    CHECK(rig.get(server.url("/hello")) == failed(HttpErrc::not_connected, false));
-    CHECK(failed(HttpErrc::not_connected).failure.cause == Cause::refused);
+    CHECK(rig.get(server.url("/hello")) == ended_by(HttpErrc::not_connected, false));
+    CHECK(ended_by(HttpErrc::not_connected).failure.cause == Cause::refused);
 }
 
 TEST_CASE("CurlHttp does not take half a response for one", "[adapter][curl_http][fault]") {
@@ -171,16 +173,16 @@ TEST_CASE("CurlHttp does not take half a response for one", "[adapter][curl_http
     CurlRig rig;
     for (const std::string path : {"/half", "/half-chunked"}) {
         const HttpResponse half = rig.get(server.url(path));
-        CHECK(half.failure == error(HttpErrc::lost));
+        CHECK(half.failure == failure_by(HttpErrc::lost));
         CHECK(half.status == 200);
         CHECK(half.body == "half");
         CHECK(half.sent);
     }
-    CHECK(rig.get(server.url("/drop")) == failed(HttpErrc::lost));
-    CHECK(rig.get(server.url("/half-head")) == failed(HttpErrc::lost));
-    CHECK(rig.get(server.url("/garbage")) == failed(HttpErrc::not_http));
+    CHECK(rig.get(server.url("/drop")) == ended_by(HttpErrc::lost));
+    CHECK(rig.get(server.url("/half-head")) == ended_by(HttpErrc::lost));
+    CHECK(rig.get(server.url("/garbage")) == ended_by(HttpErrc::not_http));
     const HttpResponse unpacked = rig.get(server.url("/bad-gzip"));
-    CHECK(unpacked.failure == error(HttpErrc::not_http));
+    CHECK(unpacked.failure == failure_by(HttpErrc::not_http));
     CHECK(unpacked.body.empty());
 }
 
@@ -190,15 +192,15 @@ TEST_CASE("CurlHttp counts a body when it is decompressed", "[adapter][curl_http
     CHECK(rig.get(server.url("/gzip")).body.size() == 5000);
     CHECK(rig.ask({.url = server.url("/gzip"), .body_bytes_max = 5000}).complete());
     const HttpResponse over = rig.ask({.url = server.url("/gzip"), .body_bytes_max = 4999});
-    CHECK(over.failure == error(HttpErrc::too_long));
+    CHECK(over.failure == failure_by(HttpErrc::too_long));
     CHECK(over.body.size() <= 4999);
     const HttpResponse bomb = rig.get(server.url("/bomb"));
-    CHECK(bomb.failure == error(HttpErrc::too_long));
+    CHECK(bomb.failure == failure_by(HttpErrc::too_long));
     CHECK(bomb.body.size() <= HttpRequest{}.body_bytes_max);
     CHECK(rig.ask({.url = server.url("/endless"), .body_bytes_max = 100'000}).failure ==
-          error(HttpErrc::too_long));
+          failure_by(HttpErrc::too_long));
     CHECK(rig.ask({.url = server.url("/hello"), .body_bytes_max = 0}).failure ==
-          error(HttpErrc::too_long));
+          failure_by(HttpErrc::too_long));
     CHECK(rig.ask({.url = server.url("/status/204"), .method = "HEAD", .body_bytes_max = 0})
               .complete());
 }
@@ -206,8 +208,8 @@ TEST_CASE("CurlHttp counts a body when it is decompressed", "[adapter][curl_http
 TEST_CASE("CurlHttp bounds headers, too", "[adapter][curl_http][fault]") {
     HttpServer server;
     CurlRig rig;
-    CHECK(rig.get(server.url("/long-line")) == failed(HttpErrc::too_long));
-    CHECK(rig.get(server.url("/many-lines")) == failed(HttpErrc::too_long));
+    CHECK(rig.get(server.url("/long-line")) == ended_by(HttpErrc::too_long));
+    CHECK(rig.get(server.url("/many-lines")) == ended_by(HttpErrc::too_long));
 }
 
 TEST_CASE("CurlHttp gives up at the deadline, whatever hangs", "[adapter][curl_http][fault]") {
@@ -229,7 +231,7 @@ TEST_CASE("CurlHttp gives up at the deadline, whatever hangs", "[adapter][curl_h
         clock.advance(1ns);
         round();
         REQUIRE(asked.response);
-        CHECK(*asked.response == failed(HttpErrc::timed_out));
+        CHECK(*asked.response == ended_by(HttpErrc::timed_out));
     }
     SECTION("it sends all the time, and never ends") {
         const auto handle = http.request({.url = server.url("/endless"),
@@ -241,7 +243,7 @@ TEST_CASE("CurlHttp gives up at the deadline, whatever hangs", "[adapter][curl_h
         clock.advance(10s);
         round();
         REQUIRE(asked.response);
-        CHECK(asked.response->failure == error(HttpErrc::timed_out));
+        CHECK(asked.response->failure == failure_by(HttpErrc::timed_out));
         CHECK(asked.response->status == 200);
     }
 }
@@ -252,7 +254,7 @@ TEST_CASE("CurlHttp gives a frozen server up", "[adapter][curl_http][fault]") {
     // Its kernel takes the connection, and the request.
     server.freeze();
     const HttpResponse frozen = rig.ask({.url = server.url("/hello"), .deadline = 50ms});
-    CHECK(frozen.failure == error(HttpErrc::timed_out));
+    CHECK(frozen.failure == failure_by(HttpErrc::timed_out));
     server.thaw();
     CHECK(rig.get(server.url("/hello")).body == "hello");
     // It is never said of what the server has seen that it was not sent.
@@ -266,7 +268,7 @@ TEST_CASE("CurlHttp keeps to the deadline where the server's TLS hangs",
     CurlRig rig;
     // Nothing of the request has left yet.
     CHECK(rig.ask({.url = "https://127.0.0.1:" + std::to_string(server.port), .deadline = 50ms}) ==
-          failed(HttpErrc::timed_out, false));
+          ended_by(HttpErrc::timed_out, false));
 }
 
 TEST_CASE("CurlHttp sends no body twice by itself", "[adapter][curl_http][regression]") {
@@ -278,7 +280,7 @@ TEST_CASE("CurlHttp sends no body twice by itself", "[adapter][curl_http][regres
     };
     // The server has read it, and closes the kept connection without an answer.
     const std::string url = server.url("/echo");
-    CHECK(ask_twice({.url = url, .method = "POST", .body = "pay"}) == failed(HttpErrc::lost));
+    CHECK(ask_twice({.url = url, .method = "POST", .body = "pay"}) == ended_by(HttpErrc::lost));
     CHECK(rig.seen(server, "POST /echo") == 1);
     // Without a body there is nothing to refuse: it goes over a connection of its own.
     CHECK(ask_twice({.url = url, .method = "POST"}).complete());

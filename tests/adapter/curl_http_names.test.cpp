@@ -16,8 +16,8 @@
 namespace {
 
 /// Of "hangs.invalid": how often it is looked up, and whether that may end.
-std::atomic<int> hanging{0};
-std::atomic<bool> let_go{false};
+std::atomic<int> lookups_hanging{0};
+std::atomic<bool> lookups_let_go{false};
 
 }  // namespace
 
@@ -25,10 +25,10 @@ std::atomic<bool> let_go{false};
 extern "C" int getaddrinfo(const char* name, const char* service, const addrinfo* hints,
                            addrinfo** found) {
     if (name != nullptr && std::strcmp(name, "hangs.invalid") == 0) {
-        ++hanging;
-        let_go.wait(false);
-        --hanging;
-        hanging.notify_all();
+        ++lookups_hanging;
+        lookups_let_go.wait(false);
+        --lookups_hanging;
+        lookups_hanging.notify_all();
         return EAI_NONAME;
     }
     using Real = int (*)(const char*, const char*, const addrinfo*, addrinfo**);
@@ -50,26 +50,26 @@ TEST_CASE("CurlHttp does not wait for a name that hangs", "[adapter][curl_http_n
     belay_test::Asked ended;
     auto handle =
         std::optional{rig.http.request({.url = "http://hangs.invalid/"}, dropped.completion())};
-    rig.until([&] { return hanging == 1; });
+    rig.until([&] { return lookups_hanging == 1; });
     // The others go on.
     CHECK(rig.get(server.url("/hello")).body == "hello");
     handle.reset();
     CHECK(dropped.told);
-    CHECK(hanging == 1);
+    CHECK(lookups_hanging == 1);
 
     const HttpResponse late = rig.ask({.url = "http://hangs.invalid/", .deadline = 1ms});
     CHECK(late == HttpResponse{.failure = Failure::from(HttpErrc::timed_out), .sent = false});
-    CHECK(hanging >= 1);
+    CHECK(lookups_hanging >= 1);
 
     std::optional<CurlHttp> client{std::in_place, rig.loop};
-    const int before = hanging;
+    const int before = lookups_hanging;
     handle.emplace(client->request({.url = "http://hangs.invalid/"}, ended.completion()));
-    rig.until([&] { return hanging > before; });
+    rig.until([&] { return lookups_hanging > before; });
     client.reset();
     CHECK(ended.told);
-    CHECK(hanging > before);
+    CHECK(lookups_hanging > before);
 
-    let_go = true;
-    let_go.notify_all();
-    for (int left = hanging; left != 0; left = hanging) hanging.wait(left);
+    lookups_let_go = true;
+    lookups_let_go.notify_all();
+    for (int left = lookups_hanging; left != 0; left = lookups_hanging) lookups_hanging.wait(left);
 }

@@ -18,7 +18,7 @@ namespace {
 
 using OriginRig = belay_test::HttpRig<CurlHttp>;
 
-auto trusting(const std::string& file) {
+auto trusting_file(const std::string& file) {
     return [file](CURL* curl) { return curl_easy_setopt(curl, CURLOPT_CAINFO, file.c_str()); };
 }
 HttpRequest following(std::string url) { return {.url = std::move(url), .redirects = true}; }
@@ -29,7 +29,7 @@ TEST_CASE("CurlHttp trusts a server by its certificate, for its name",
           "[adapter][curl_http_origin][unit]") {
     const Certificate certificate{"DNS:localhost"};
     HttpServer server{certificate.arguments()};
-    OriginRig trusts{trusting(certificate.file())};
+    OriginRig trusts{trusting_file(certificate.file())};
     CHECK(trusts.get(server.tls_url("localhost", "/hello")).body == "hello");
 
     const HttpResponse refused{.failure = Failure::from(HttpErrc::certificate_refused),
@@ -63,7 +63,7 @@ TEST_CASE("CurlHttp's function may not take its promises away, and its errors co
     const HttpResponse refused = refuses.get(server.url("/hello"));
     CHECK(refused.failure == Failure::from(HttpErrc::client_failed));
     CHECK_FALSE(refused.sent);
-    OriginRig no_such_file{trusting("no such file")};
+    OriginRig no_such_file{trusting_file("no such file")};
     CHECK(no_such_file.get("https://127.0.0.1:" + std::to_string(server.port)).failure ==
           Failure::from(HttpErrc::client_failed));
 }
@@ -118,7 +118,7 @@ TEST_CASE("CurlHttp follows no redirection to another origin",
           "[adapter][curl_http_origin][fault]") {
     const Certificate certificate{"DNS:localhost"};
     HttpServer server{certificate.arguments()};
-    OriginRig rig{trusting(certificate.file())};
+    OriginRig rig{trusting_file(certificate.file())};
     const std::string port = std::to_string(server.port);
     for (const std::string& target :
          {server.other_url("/hello"), std::string{"http://localhost:"} + port + "/hello",

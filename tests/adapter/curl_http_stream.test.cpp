@@ -175,8 +175,10 @@ TEST_CASE("Dropping the handle aborts a request, and says no",
     stage.settle();
     CHECK(stage.calls == calls);
     // The client lives.
-    stage.handle = stage.http->request({.url = server.url("/hello")}, stage.second.completion());
-    stage.until([&] { return stage.second.told; });
+    Asked last;
+    stage.handle = stage.http->request({.url = server.url("/hello")}, last.completion());
+    stage.until([&] { return last.told; });
+    CHECK(stage.loop.watched() == 0);
 }
 
 TEST_CASE("The end of a client says no to what is under way", "[adapter][curl_http_stream][unit]") {
@@ -238,6 +240,7 @@ TEST_CASE("The end of a client says no to what is under way", "[adapter][curl_ht
     const int calls = stage.calls;
     stage.settle();
     CHECK(stage.calls == calls);
+    CHECK(stage.loop.watched() == 0);
     // The handles outlive it.
     stage.handle.reset();
     stage.other.reset();

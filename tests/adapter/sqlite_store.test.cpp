@@ -175,12 +175,40 @@ TEST_CASE("SqliteStore notices damage of an element", "[adapter][sqlite_store]")
         const ElementKey key{change[0] == 's' ? "t" : "s", change[0] == 'i' ? "f" : "e"};
         CHECK(store.find(key).error() == QueueErrc::corrupt);
         CHECK(store.read(key).error() == QueueErrc::corrupt);
+        CHECK(store.for_each(key.session, [](auto&&...) {}) == QueueErrc::corrupt);
         auto processor = processor_of(store, LastWriteWins{});
         const SyncResult result =
             processor.process_batch(key.session, Ops{update(std::string{key.id}, "new", stamp(9))});
         REQUIRE(result.failed_count == 1);
         CHECK_FALSE(result.failed_operations[0].retryable);
     }
+}
+
+TEST_CASE("SqliteStore::for_each tells of what is live in a session, with its stamp",
+          "[adapter][sqlite_store]") {
+    const TemporaryDirectory dir;
+    TextStore store = store_in(dir / "s");
+    auto processor = processor_of(store, LastWriteWins{});
+    const std::string strange{"nul \0 inside", 12};
+    REQUIRE(processor
+                .process_batch("s", Ops{add("b", strange, stamp(1)), add("a", "", stamp(2, 3)),
+                                        add("gone", "x", stamp(3)), removal("gone", stamp(4))})
+                .success);
+    REQUIRE(processor.process_batch("t", Ops{add("other", "x", stamp(5))}).success);
+    std::string all;
+    const auto visit = [&](std::string_view id, const std::string& value, const Stamp& at) {
+        all += std::string{id} + "=" + value + (at == stamp(1) ? " at 1; " : "; ");
+        CHECK(store.find({"s", id})->stamp == at);
+    };
+    CHECK_FALSE(store.for_each("s", visit));
+    CHECK(all == "a=; b=" + strange + " at 1; ");
+    all.clear();
+    CHECK_FALSE(store.for_each("nobody's", visit));
+    CHECK(all.empty());
+    // What cannot be read ends it, and says so.
+    REQUIRE_FALSE(store.add({"s", "c"}, "undecodable", {stamp(9), fresh_id(), 1}));
+    CHECK(store.for_each("s", visit) == QueueErrc::corrupt);
+    CHECK(all == "a=; b=" + strange + " at 1; ");
 }
 
 TEST_CASE("SqliteStore refuses what its codec does not take", "[adapter][sqlite_store]") {

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: MIT
-// Goal: memory is bounded by the bytes that came, whatever counts a peer writes. Method: a counting
-// operator new over the worst inputs of the format, and over mutated ones.
+// Goal: memory is bounded by the bytes that came, whatever counts a peer writes, and that of stored
+// rooms by their number. Method: a counting operator new over the worst inputs of the format, over
+// mutated ones, and over an opening of ten thousand rooms.
 #include <array>
 #include <string>
 
+#include <belay/room/journal_rooms.hpp>
 #include <belay/room/yjs_update.hpp>
 
 #include "support/catch.hpp"
 #include "support/counting_new.hpp"
 #include "support/hex.hpp"
+#include "support/room/disk_rooms.hpp"
 #include "support/room/yjs_mutations.hpp"
 #include "support/room/yjs_vectors.hpp"
 
@@ -124,4 +127,38 @@ TEST_CASE("yjs: memory is a small multiple of mutated inputs", "[room][allocatio
                   times_input * static_cast<std::int64_t>(update.size()) + 2000);
         }
     }
+}
+
+TEST_CASE("JournalRooms opens ten thousand rooms, and holds nothing of what their updates say",
+          "[room][journal_rooms][unit]") {
+    constexpr std::int64_t rooms_count = 10'000;
+    constexpr std::int64_t update_bytes = 2000;
+    sim::Disk disk;
+    const auto open = [&] {
+        JournalOptions options;
+        options.seed = Seed{1};
+        auto journal = belay_test::DiskJournal::open(disk, "log", options);
+        REQUIRE(journal);
+        auto rooms = belay_test::JournalRoomsOnDisk::open(disk, "rooms", std::move(*journal));
+        REQUIRE(rooms);
+        return std::move(*rooms);
+    };
+    const auto id_of = [](std::int64_t i) {
+        return "0a1b2c3d-0000-4000-8000-0000" + std::to_string(10'000'000 + i);
+    };
+    {
+        auto rooms = open();
+        const Bytes update(update_bytes);
+        for (std::int64_t i = 0; i < rooms_count; ++i) {
+            REQUIRE((rooms.reset(id_of(i), Id{}) && rooms.append(id_of(i), update)));
+        }
+        REQUIRE(!belay_test::flushed(rooms));
+    }
+    const Counting counting;
+    const auto rooms = open();
+    INFO("held: " << counting.held() << ", at most: " << counting.peak());
+    CHECK(counting.held() < rooms_count * 350 + (1 << 20));
+    CHECK(counting.peak() < counting.held() + (4 << 20));
+    CHECK(rooms.status().rooms == rooms_count);
+    CHECK(rooms.status().log_bytes > rooms_count * update_bytes);
 }

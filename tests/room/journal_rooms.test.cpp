@@ -13,12 +13,9 @@ namespace {
 
 static_assert(PersistenceLike<JournalRoomsOnDisk> && detail::TellsLagging<JournalRoomsOnDisk>);
 
-constexpr Id first{std::byte{1}};
-constexpr Id second{std::byte{2}};
-
 /// A room "a" of which "1" is saved, and "2" is in the log.
 void begin_room(DiskRooms& rooms, const std::string& id = "a") {
-    REQUIRE(rooms->reset(id, first));
+    REQUIRE(rooms->reset(id, first_epoch));
     const auto one = rooms->append(id, as_bytes("1"));
     REQUIRE((one && !flushed(*rooms)));
     REQUIRE(!saved(*rooms, id, parts({"1"}), *one));
@@ -32,7 +29,7 @@ TEST_CASE("JournalRooms stores by flushes, and saves beside the log",
     sim::Disk disk;
     DiskRooms rooms{disk};
     CHECK(rooms->append("a", as_bytes("1")).error() == RoomErrc::unknown_room);
-    const auto began = rooms->reset("a", first);
+    const auto began = rooms->reset("a", first_epoch);
     const auto one = rooms->append("a", as_bytes("1"));
     REQUIRE((began && one));
     CHECK(!*loaded(*rooms, "a"));
@@ -50,7 +47,7 @@ TEST_CASE("JournalRooms stores by flushes, and saves beside the log",
     CHECK(saved(*rooms, "b", parts({}), 1) == RoomErrc::unknown_room);
     rooms.reopen();
     CHECK(text_of(rooms.room("a")) == "o,ne|2");
-    CHECK(rooms.room("a").epoch == first);
+    CHECK(rooms.room("a").epoch == first_epoch);
     CHECK(saved(*rooms, "a", parts({}), *began) == RoomErrc::stale_snapshot);
 }
 
@@ -60,15 +57,15 @@ TEST_CASE("JournalRooms begins histories anew, and ends them for good",
     DiskRooms rooms{disk};
     begin_room(rooms);
     const std::uint64_t old = rooms.room("a").position;
-    REQUIRE(rooms->reset("a", second));
+    REQUIRE(rooms->reset("a", second_epoch));
     CHECK(saved(*rooms, "a", parts({"12"}), old) == RoomErrc::stale_snapshot);
-    CHECK(rooms.room("a").epoch == first);
+    CHECK(rooms.room("a").epoch == first_epoch);
     REQUIRE(!flushed(*rooms));
     CHECK(saved(*rooms, "a", parts({"12"}), old) == RoomErrc::stale_snapshot);
     CHECK(text_of(rooms.room("a")) == "|");
-    CHECK(rooms.room("a").epoch == second);
+    CHECK(rooms.room("a").epoch == second_epoch);
     rooms.reopen();
-    CHECK(rooms.room("a").epoch == second);
+    CHECK(rooms.room("a").epoch == second_epoch);
     REQUIRE(!rooms->erase("a"));
     CHECK(rooms->append("a", as_bytes("3")).error() == RoomErrc::unknown_room);
     CHECK(*loaded(*rooms, "a"));
@@ -81,7 +78,7 @@ TEST_CASE("JournalRooms begins histories anew, and ends them for good",
     rooms.reopen();
     CHECK(!*loaded(*rooms, "a"));
     CHECK((!rooms->erase("a") && !flushed(*rooms)));
-    REQUIRE((rooms->reset("a", first) && !flushed(*rooms)));
+    REQUIRE((rooms->reset("a", first_epoch) && !flushed(*rooms)));
     CHECK(text_of(rooms.room("a")) == "|");
 }
 
@@ -90,7 +87,7 @@ TEST_CASE("JournalRooms takes updates of any length, and ids of any bytes",
     sim::Disk disk;
     DiskRooms rooms{disk};
     const std::string id = std::string(room_id_bytes_max - 2, '/') + std::string{"\0\xff", 2};
-    REQUIRE(rooms->reset(id, first));
+    REQUIRE(rooms->reset(id, first_epoch));
     for (const std::size_t size : {0U, 1U, 195U, 196U, 197U, 376U, 377U, 5000U}) {
         REQUIRE(rooms->append(id, as_bytes(std::string(size, 'x'))));
     }
@@ -105,7 +102,7 @@ TEST_CASE("JournalRooms takes updates of any length, and ids of any bytes",
     rooms.reopen();
     CHECK(rooms.room(id).snapshot == room.updates);
     for (const std::string& bad : {std::string{}, std::string(room_id_bytes_max + 1, 'x')}) {
-        CHECK(rooms->reset(bad, first).error() == RoomErrc::bad_room_id);
+        CHECK(rooms->reset(bad, first_epoch).error() == RoomErrc::bad_room_id);
         CHECK(rooms->append(bad, {}).error() == RoomErrc::bad_room_id);
         CHECK(rooms->erase(bad) == RoomErrc::bad_room_id);
         CHECK(loaded(*rooms, bad).error().code == RoomErrc::bad_room_id);
@@ -117,7 +114,7 @@ TEST_CASE("JournalRooms gives up the log behind the oldest room that is not save
           "[room][journal_rooms][unit]") {
     sim::Disk disk;
     DiskRooms rooms{disk, {.log_bytes_max = 4096}};
-    for (const char* id : {"idle", "slow", "busy"}) REQUIRE(rooms->reset(id, first));
+    for (const char* id : {"idle", "slow", "busy"}) REQUIRE(rooms->reset(id, first_epoch));
     REQUIRE((rooms->append("slow", as_bytes("s")) && !flushed(*rooms)));
     std::uint64_t most = 0;
     for (int i = 0; i < 2000; ++i) {
@@ -199,7 +196,7 @@ TEST_CASE("JournalRooms whose snapshot is missing, another's or old answers an e
     CHECK(loaded(*rooms, "a").error().code == RoomErrc::snapshot_missing);
     disk.put(rooms.file("a"), fresh);
     CHECK(text_of(rooms.room("a")) == "12|");
-    REQUIRE((rooms->reset("a", second) && !flushed(*rooms)));
+    REQUIRE((rooms->reset("a", second_epoch) && !flushed(*rooms)));
     REQUIRE(!saved(*rooms, "a", parts({"3"}), rooms.room("a").position));
     REQUIRE(!flushed(*rooms));
     wrong(fresh, "it is of another history of the room");
@@ -214,7 +211,7 @@ TEST_CASE("JournalRooms does not open beside another log, or without its own",
         DiskRooms rooms{disk};
         begin_room(rooms);
         early = disk.image();
-        REQUIRE(rooms->reset("unsaved", first));
+        REQUIRE(rooms->reset("unsaved", first_epoch));
         begin_room(rooms, "b");
     }
     sim::Disk::Image late = disk.image();
@@ -239,24 +236,58 @@ TEST_CASE("JournalRooms does not open beside another log, or without its own",
         DiskRooms rooms{disk, {.adopt = true}, 9};
         CHECK(*listed(*rooms, "", 9) == std::vector<std::string>{"a", "b"});
         CHECK(text_of(rooms.room("a")) == "1|");
-        CHECK(rooms.room("a").epoch == first);
+        CHECK(rooms.room("a").epoch == first_epoch);
         const auto three = rooms->append("a", as_bytes("3"));
         REQUIRE((three && !flushed(*rooms)));
         CHECK(text_of(rooms.room("a")) == "1|3");
+        // The other log had come further than this one when "b" was saved.
+        REQUIRE((rooms->append("b", as_bytes("3")) && !flushed(*rooms)));
+        CHECK(text_of(rooms.room("b")) == "1|3");
         rooms.reopen({});
         CHECK(text_of(rooms.room("a")) == "1|3");
+        CHECK(text_of(rooms.room("b")) == "1|3");
         REQUIRE(!saved(*rooms, "a", parts({"13"}), *three));
         REQUIRE(!flushed(*rooms));
         rooms.reopen();
         CHECK(text_of(rooms.room("a")) == "13|");
     }
     disk.restore(late);
+    disk.put("rooms/log-of-these.room-log", Bytes(3));
+    CHECK(opening_error(disk).code == RoomErrc::log_misplaced);
+    CHECK(opening_error(disk).path == "rooms/log-of-these.room-log");
+    CHECK(!opening_error(disk, {.adopt = true}));
+    disk.restore(late);
     CHECK(!opening_error(disk));
+    disk.put("rooms/61.unfinished", Bytes(3));
+    CHECK(!opening_error(disk));
+    CHECK(!disk.identity("rooms/61.unfinished"));
     disk.put("rooms/readme.room", {});
     CHECK(opening_error(disk).code == QueueErrc::foreign_file);
 }
 
-TEST_CASE("JournalRooms is refused a log of something else, and a second opening",
+TEST_CASE("JournalRooms with an older copy of its log does not take newer snapshots for its own",
+          "[room][journal_rooms][fault]") {
+    sim::Disk disk;
+    sim::Disk::Image mixed;
+    {
+        DiskRooms rooms{disk};
+        begin_room(rooms);
+        mixed = disk.image();
+        for (int i = 0; i < 9; ++i) REQUIRE(rooms->append("a", as_bytes("x")));
+        REQUIRE(!flushed(*rooms));
+        REQUIRE(!saved(*rooms, "a", parts({"12xxxxxxxxx"}), rooms.room("a").position));
+    }
+    for (auto& [path, bytes] : mixed) {
+        if (path == DiskRooms::file("a")) bytes = disk.contents(path);
+    }
+    disk.restore(mixed);
+    DiskRooms rooms{disk};
+    const PersistenceError error = loaded(*rooms, "a").error();
+    CHECK(error.code == RoomErrc::snapshot_misplaced);
+    CHECK(error.what == "the log is an older copy");
+}
+
+TEST_CASE("JournalRooms is refused a log of something else, and a second_epoch opening",
           "[room][journal_rooms][fault]") {
     sim::Disk disk;
     {
@@ -331,7 +362,7 @@ TEST_CASE("JournalRooms that may not remove what was erased tries again",
         CHECK(disk.contents(rooms.file("a")).empty());
     }
     SECTION("but not when there is a room again") {
-        REQUIRE((rooms->reset("a", second) && !flushed(*rooms)));
+        REQUIRE((rooms->reset("a", second_epoch) && !flushed(*rooms)));
         REQUIRE(!saved(*rooms, "a", parts({"n"}), rooms.room("a").position));
         REQUIRE(!flushed(*rooms));
         CHECK(text_of(rooms.room("a")) == "n|");

@@ -15,20 +15,20 @@ using namespace belay_test;
 namespace {
 
 /// What a room must have: whatever of it is in a snapshot.
-struct Content {
+struct RoomContent {
     Id epoch{};
     std::vector<std::string> updates{};
-    friend bool operator==(const Content&, const Content&) = default;
+    friend bool operator==(const RoomContent&, const RoomContent&) = default;
 };
-using Contents = std::map<std::string, Content>;
+using RoomContents = std::map<std::string, RoomContent>;
 
-constexpr const char* names[] = {"a", "b", "c", "a-room-with-a-longer-name"};
+constexpr const char* room_names[] = {"a", "b", "c", "a-room-with-a-longer-name"};
 
 /// A life of rooms beside a model of it: what was stored for sure, and after it what each change
 /// since made of it, one of which must be there after a crash.
-class Life {
+class RoomsLife {
 public:
-    Life(sim::Disk& disk, std::uint64_t seed) : disk_{disk}, bits_{Seed{seed}} {
+    RoomsLife(sim::Disk& disk, std::uint64_t seed) : disk_{disk}, bits_{Seed{seed}} {
         states_.emplace_back();
     }
 
@@ -45,7 +45,7 @@ public:
 
     /// One call; false when the power has failed.
     [[nodiscard]] bool step() {
-        const std::string id = names[bits_() % 4];
+        const std::string id = room_names[bits_() % 4];
         const std::uint64_t draw = bits_() % 100;
         if (draw < 50) return append(id, draw < 5 ? 700 : draw < 8 ? 0 : 1 + bits_() % 60);
         if (draw < 54) return reset(id);
@@ -63,8 +63,8 @@ public:
     }
     /// Nothing was lost, and nothing is there that nobody did.
     [[nodiscard]] bool is_whole() {
-        Contents found;
-        for (const char* name : names) {
+        RoomContents found;
+        for (const char* name : room_names) {
             const auto room = loaded(*rooms_, name);
             if (!room) {
                 error_ = room.error().message();
@@ -85,29 +85,30 @@ public:
     }
     /// Every room can be begun, appended to, saved and found again.
     [[nodiscard]] bool goes_on() {
-        for (const char* name : names) {
+        for (const char* name : room_names) {
             if (!states_.back().contains(name) && !reset(name)) return false;
             if (!append(name, 20)) return false;
         }
-        if (!flush() || !save(names[0]) || !save(names[3]) || !open() || !is_whole()) return false;
-        return append(names[0], 400) && flush() && is_whole();
+        if (!flush() || !save(room_names[0]) || !save(room_names[3]) || !open() || !is_whole())
+            return false;
+        return append(room_names[0], 400) && flush() && is_whole();
     }
     [[nodiscard]] const std::string& message() const noexcept { return error_; }
 
 private:
-    static Content content_of(const StoredRoom& room) {
-        Content content{room.epoch, {}};
+    static RoomContent content_of(const StoredRoom& room) {
+        RoomContent content{room.epoch, {}};
         for (const auto* list : {&room.snapshot, &room.updates}) {
             for (const Bytes& part : *list) content.updates.emplace_back(as_text(part));
         }
         return content;
     }
-    void push(Contents next) { states_.push_back(std::move(next)); }
+    void push(RoomContents next) { states_.push_back(std::move(next)); }
 
     [[nodiscard]] bool append(const std::string& id, std::size_t size) {
         const std::string update = std::to_string(++updates_) + std::string(size, 'x');
         const auto at = rooms_->append(id, as_bytes(update));
-        Contents next = states_.back();
+        RoomContents next = states_.back();
         if (!next.contains(id)) return at.error() == RoomErrc::unknown_room;
         if (!at) return false;
         next[id].updates.push_back(update);
@@ -117,14 +118,14 @@ private:
     [[nodiscard]] bool reset(const std::string& id) {
         const Id epoch = make_id(bits_);
         if (!rooms_->reset(id, epoch)) return false;
-        Contents next = states_.back();
-        next[id] = Content{epoch, {}};
+        RoomContents next = states_.back();
+        next[id] = RoomContent{epoch, {}};
         push(std::move(next));
         return true;
     }
     [[nodiscard]] bool erase(const std::string& id) {
         if (rooms_->erase(id)) return false;
-        Contents next = states_.back();
+        RoomContents next = states_.back();
         next.erase(id);
         push(std::move(next));
         return true;
@@ -144,36 +145,36 @@ private:
     Random bits_;
     std::uint64_t openings_ = 0;
     std::uint64_t updates_ = 0;
-    std::vector<Contents> states_;
+    std::vector<RoomContents> states_;
     std::optional<JournalRoomsOnDisk> rooms_;
     std::string error_;
 };
 
-constexpr int calls = 60;
+constexpr int calls_of_rooms = 60;
 
 /// A life up to operation `halt` of the disk, 0: a whole one.
-struct Cut {
-    Cut(std::uint64_t seed, std::uint64_t halt) : life{disk, seed} {
+struct RoomsCut {
+    RoomsCut(std::uint64_t seed, std::uint64_t halt) : life{disk, seed} {
         disk.halt_at(halt);
         alive = life.open();
-        for (int i = 0; i < calls && alive; ++i) alive = life.step();
+        for (int i = 0; i < calls_of_rooms && alive; ++i) alive = life.step();
     }
     sim::Disk disk;
-    Life life;
+    RoomsLife life;
     bool alive = false;
 };
 
-void crash(sim::Disk& disk, std::uint64_t seed) {
+void lose_power(sim::Disk& disk, std::uint64_t seed) {
     Random bits{Seed{seed}};
     disk.crash(bits);
 }
 
 template <class Try>
-void cut_everywhere(std::uint64_t most, Try&& attempt) {
+void cut_rooms_everywhere(std::uint64_t most, Try&& attempt) {
     const std::uint64_t lives = std::max<std::uint64_t>(
         1, most * std::min<std::uint64_t>(from_environment("BELAY_SEEDS", 2000), 2000) / 2000);
     for (std::uint64_t seed = 1; seed <= lives; ++seed) {
-        Cut whole{seed, 0};
+        RoomsCut whole{seed, 0};
         INFO("life " << seed << ": " << whole.life.message());
         REQUIRE(whole.alive);
         REQUIRE((whole.life.flush() && whole.life.is_whole()));
@@ -186,10 +187,10 @@ void cut_everywhere(std::uint64_t most, Try&& attempt) {
 
 TEST_CASE("JournalRooms survives a loss of power at every operation of a life",
           "[room][journal_rooms][fault]") {
-    cut_everywhere(30, [](std::uint64_t seed, std::uint64_t halt) {
+    cut_rooms_everywhere(30, [](std::uint64_t seed, std::uint64_t halt) {
         for (std::uint64_t loss = 0; loss < 3; ++loss) {
-            Cut cut{seed, halt};
-            crash(cut.disk, seed * 1000 + halt * 10 + loss);
+            RoomsCut cut{seed, halt};
+            lose_power(cut.disk, seed * 1000 + halt * 10 + loss);
             const bool good = cut.life.open() && cut.life.is_whole() && cut.life.goes_on();
             INFO("life " << seed << ", operation " << halt << ", loss " << loss << ": "
                          << cut.life.message());
@@ -200,8 +201,8 @@ TEST_CASE("JournalRooms survives a loss of power at every operation of a life",
 
 TEST_CASE("JournalRooms survives the death of its process at every operation of a life",
           "[room][journal_rooms][fault]") {
-    cut_everywhere(30, [](std::uint64_t seed, std::uint64_t halt) {
-        Cut cut{seed, halt};
+    cut_rooms_everywhere(30, [](std::uint64_t seed, std::uint64_t halt) {
+        RoomsCut cut{seed, halt};
         cut.disk.kill();
         const bool good = cut.life.open() && cut.life.is_whole() && cut.life.goes_on();
         INFO("life " << seed << ", operation " << halt << ": " << cut.life.message());
@@ -211,15 +212,15 @@ TEST_CASE("JournalRooms survives the death of its process at every operation of 
 
 TEST_CASE("JournalRooms survives a loss of power while it recovers from one",
           "[room][journal_rooms][fault]") {
-    cut_everywhere(12, [](std::uint64_t seed, std::uint64_t halt) {
+    cut_rooms_everywhere(12, [](std::uint64_t seed, std::uint64_t halt) {
         if (halt % 7 != seed % 7) return;
         for (std::uint64_t again = 1;; ++again) {
-            Cut cut{seed, halt};
-            crash(cut.disk, seed * 1000 + halt);
+            RoomsCut cut{seed, halt};
+            lose_power(cut.disk, seed * 1000 + halt);
             cut.disk.halt_at(cut.disk.operations() + again);
             const bool opened = cut.life.open() && cut.life.is_whole() && cut.life.flush();
             cut.life.close();
-            crash(cut.disk, again);
+            lose_power(cut.disk, again);
             const bool good = cut.life.open() && cut.life.is_whole() && cut.life.goes_on();
             INFO("life " << seed << ", operation " << halt << ", then " << again << ": "
                          << cut.life.message());
@@ -231,16 +232,16 @@ TEST_CASE("JournalRooms survives a loss of power while it recovers from one",
 
 TEST_CASE("JournalRooms survives a failure of every single operation",
           "[room][journal_rooms][fault]") {
-    cut_everywhere(30, [](std::uint64_t seed, std::uint64_t number) {
+    cut_rooms_everywhere(30, [](std::uint64_t seed, std::uint64_t number) {
         sim::Disk disk;
-        Life life{disk, seed};
+        RoomsLife life{disk, seed};
         disk.fail_at(number, std::make_error_code(number % 2 == 0 ? std::errc::io_error
                                                                   : std::errc::no_space_on_device));
         bool good = life.open();
-        for (int i = 0; i < calls && good; ++i) good = life.step();
+        for (int i = 0; i < calls_of_rooms && good; ++i) good = life.step();
         // Whatever failed: started again, all is there, and power may fail just then.
         life.close();
-        crash(disk, seed * 1000 + number);
+        lose_power(disk, seed * 1000 + number);
         good = life.open() && life.is_whole() && life.goes_on();
         INFO("life " << seed << ", operation " << number << ": " << life.message());
         REQUIRE(good);

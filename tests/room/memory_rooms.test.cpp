@@ -7,24 +7,19 @@
 #include "support/room/rooms.hpp"
 
 using namespace belay;
+using belay_test::first_epoch;
 using belay_test::flushed;
 using belay_test::listed;
 using belay_test::loaded;
 using belay_test::parts;
 using belay_test::saved;
+using belay_test::second_epoch;
 using belay_test::text_of;
-
-namespace {
-
-constexpr Id first{std::byte{1}};
-constexpr Id second{std::byte{2}};
-
-}  // namespace
 
 TEST_CASE("MemoryRooms stores by flushes", "[room][memory_rooms][unit]") {
     MemoryRooms rooms;
     CHECK(rooms.append("a", as_bytes("1")).error() == RoomErrc::unknown_room);
-    const auto began = rooms.reset("a", first);
+    const auto began = rooms.reset("a", first_epoch);
     const auto one = rooms.append("a", as_bytes("1"));
     REQUIRE((began && one));
     CHECK(*one > *began);
@@ -32,7 +27,7 @@ TEST_CASE("MemoryRooms stores by flushes", "[room][memory_rooms][unit]") {
     REQUIRE(!flushed(rooms));
     const auto room = *loaded(rooms, "a");
     REQUIRE(room);
-    CHECK(room->epoch == first);
+    CHECK(room->epoch == first_epoch);
     CHECK(text_of(*room) == "|1");
     CHECK(room->position == *one);
     REQUIRE(rooms.append("a", as_bytes("2")));
@@ -48,11 +43,12 @@ TEST_CASE("MemoryRooms stores by flushes", "[room][memory_rooms][unit]") {
 
 TEST_CASE("MemoryRooms begins histories anew, and ends them", "[room][memory_rooms][unit]") {
     MemoryRooms rooms;
-    const auto old = rooms.reset("a", first);
+    const auto old = rooms.reset("a", first_epoch);
     REQUIRE((old && rooms.append("a", as_bytes("1")) && !flushed(rooms)));
-    REQUIRE((rooms.reset("a", second) && rooms.append("a", as_bytes("2")) && !flushed(rooms)));
+    REQUIRE(
+        (rooms.reset("a", second_epoch) && rooms.append("a", as_bytes("2")) && !flushed(rooms)));
     CHECK(saved(rooms, "a", parts({"1"}), *old + 1) == RoomErrc::stale_snapshot);
-    CHECK((*loaded(rooms, "a"))->epoch == second);
+    CHECK((*loaded(rooms, "a"))->epoch == second_epoch);
     CHECK(text_of(**loaded(rooms, "a")) == "|2");
     CHECK(rooms.bytes() == 1);
     REQUIRE(!rooms.erase("a"));
@@ -69,14 +65,14 @@ TEST_CASE("MemoryRooms lists ids in their order, and refuses bad ones",
     const std::string longest(room_id_bytes_max, 'x');
     const std::string with_nul{"a\0b", 3};
     for (const std::string& id : {std::string{"b"}, longest, with_nul, std::string{"\xff"}}) {
-        REQUIRE(rooms.reset(id, first));
+        REQUIRE(rooms.reset(id, first_epoch));
     }
     CHECK(listed(rooms, "", 9)->empty());
     REQUIRE(!flushed(rooms));
     CHECK(*listed(rooms, "", 3) == std::vector<std::string>{with_nul, "b", longest});
     CHECK(*listed(rooms, longest, 3) == std::vector<std::string>{"\xff"});
     for (const std::string& id : {std::string{}, longest + "x"}) {
-        CHECK(rooms.reset(id, first).error() == RoomErrc::bad_room_id);
+        CHECK(rooms.reset(id, first_epoch).error() == RoomErrc::bad_room_id);
         CHECK(rooms.append(id, {}).error() == RoomErrc::bad_room_id);
         CHECK(rooms.erase(id) == RoomErrc::bad_room_id);
         CHECK(loaded(rooms, id).error().code == RoomErrc::bad_room_id);
@@ -87,7 +83,7 @@ TEST_CASE("MemoryRooms lists ids in their order, and refuses bad ones",
 TEST_CASE("MemoryRooms that is full refuses updates, and takes them after a smaller snapshot",
           "[room][memory_rooms][unit]") {
     MemoryRooms rooms{{.bytes_max = 4}};
-    REQUIRE(rooms.reset("a", first));
+    REQUIRE(rooms.reset("a", first_epoch));
     const auto four = rooms.append("a", as_bytes("1234"));
     REQUIRE((four && !flushed(rooms)));
     CHECK(rooms.append("a", as_bytes("5")).error() == std::errc::no_space_on_device);

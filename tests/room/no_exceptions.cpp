@@ -1,11 +1,46 @@
 // SPDX-License-Identifier: MIT
-// Goal: updates are read, merged, cut and kept in a program built without exceptions and RTTI.
+// Goal: updates are read, merged, cut, kept and stored in a program built without exceptions and
+// RTTI.
 #include <cstdio>
+#include <latch>
 #include <span>
 
+#include <belay/drive/on_thread.hpp>
+#include <belay/journal/journal.hpp>
 #include <belay/room.hpp>
+#include <belay/sim/disk.hpp>
 
 using namespace belay;
+
+namespace {
+
+/// A room is begun, stored by a thread of its own, and found by the next opening.
+bool stores_rooms() {
+    using Log = Journal<sim::Disk>;
+    sim::Disk disk;
+    for (const bool again : {false, true}) {
+        auto log = Log::open(disk, "log", {.seed = Seed{again ? 2U : 1U}});
+        if (!log) return false;
+        auto rooms = JournalRooms<Log, sim::Disk>::open(disk, "rooms", std::move(*log));
+        if (!rooms) return false;
+        OnThread persistence{std::move(*rooms)};
+        if (!again) {
+            if (!persistence.reset("a", Id{}) || !persistence.append("a", Bytes(3))) return false;
+            persistence.flush(Completion<PersistenceError>{[](auto) noexcept {}});
+        }
+        std::latch answered{1};
+        bool found = false;
+        persistence.load("a", Completion<LoadedRoom>{[&](std::optional<LoadedRoom> room) noexcept {
+                             found = room && *room && **room;
+                             answered.count_down();
+                         }});
+        answered.wait();
+        if (!found) return false;
+    }
+    return true;
+}
+
+}  // namespace
 
 int main() {
     const unsigned char update[] = {1, 1, 7, 0, 4, 1, 1, 't', 2, 'h', 'i', 0};
@@ -23,6 +58,7 @@ int main() {
     if (document.check(bytes).value_or(true) && document.snapshot().size() != 1) return 7;
     OpaqueDocument opaque;
     if (opaque.apply(bytes) || opaque.check(bytes).value_or(true)) return 8;
+    if (!stores_rooms()) return 9;
     std::puts("ok");
     return 0;
 }

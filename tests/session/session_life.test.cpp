@@ -374,6 +374,33 @@ TEMPLATE_TEST_CASE("Session watches its receiver, over any transport", "[session
     CHECK(r.session->status().link.failure.error() == LinkErrc::heartbeat_lost);
 }
 
+TEMPLATE_TEST_CASE("Session::probe_now gives up a receiver that does not answer, and no other",
+                   "[session][session][unit]", RawConnection, RawPingedConnection) {
+    SessionRig<TestType> r{{.heartbeat = {.every = 10s, .dead_after = 25s}}};
+    r.session->probe_now(1s);  // there is nobody to ask
+    r.connect();
+    r.run(5s);
+    r.session->advance(at(5s));  // no driver says what time it is
+    CHECK(r.line().heard().empty());
+    r.session->probe_now(2s);
+    r.run();
+    CHECK(r.line().heard() == Seen{"ping 1"});
+    SECTION("none") {
+        r.run(6999ms);
+        CHECK(r.state() == LinkState::connected);
+        r.run(7s);
+        CHECK(r.state() == LinkState::cooldown);
+        CHECK(r.session->status().link.failure.error() == LinkErrc::heartbeat_lost);
+    }
+    SECTION("a pong") {
+        r.run(6s);
+        r.ask(bytes_of(Frame{.type = FrameType::pong, .number = 1}));
+        r.run(15s);
+        CHECK(r.state() == LinkState::connected);
+        CHECK(r.session->deadline() == at(16s));
+    }
+}
+
 TEST_CASE("Session takes a part of a message for a sign of life",
           "[session][session][regression]") {
     Rig r{{.heartbeat = {.every = 10s, .dead_after = 25s}}};

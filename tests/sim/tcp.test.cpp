@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cstdio>
 
+#include <belay/link/transport_check.hpp>
+
 #include "support/catch.hpp"
 #include "support/seeds.hpp"
 #include "support/sim/sim_peers.hpp"
@@ -65,6 +67,35 @@ TEST_CASE("Tcp carries messages both ways, whole and in order", "[sim][tcp][unit
     CHECK(rig.there().messages() == expected);
     CHECK(rig.notes.messages().size() == 100);
     CHECK(rig.notes.messages().back() == "-100");
+}
+
+namespace {
+
+/// For check_transport: an echo in a simulated world.
+struct CheckedRig {
+    Server::Book book{};
+    sim::World world{Seed{7}};
+    sim::Host& server{world.host("server", [this](sim::Host& h) {
+        return std::make_unique<Server>(h, book, PeerOptions{});
+    })};
+    sim::Host& client{world.host("client", [](sim::Host&) { return std::make_unique<int>(0); })};
+    sim::Tcp transport{client, "server", 9000};
+
+    void run_once() {
+        for (const auto& notes : book) notes->echo = true;
+        world.run_for(1ms);
+    }
+    void hang_up() { world.restart(server); }
+};
+
+}  // namespace
+
+TEST_CASE("check_transport finds nothing wrong with the simulated Tcp", "[sim][tcp][unit]") {
+    const auto broken =
+        check_transport([] { return std::make_unique<CheckedRig>(); },
+                        [](std::uint64_t i) { return bytes(std::to_string(i) + " message"); });
+    INFO((broken ? to_string(*broken) : ""));
+    CHECK_FALSE(broken.has_value());
 }
 
 TEST_CASE("Tcp is down until it is connected, and after its end", "[sim][tcp][unit]") {

@@ -189,7 +189,7 @@ TEST_CASE("bridge task 1: each retry is a line in a log", "[spec][bridge]") {
     Server server;
     server.mood = Mood::fails;
     board.scenes = {{"s", {"a", ms(1)}}};
-    Push push{std::ref(board), std::ref(server), policies::bridge(), PushOptions{},
+    Push push{std::ref(board), std::ref(server), policies::bridge(), BridgePushOptions{},
               Tee{RetryLog{[&](std::string_view line) { lines.emplace_back(line); }, "push"},
                   Witness{&lines}}};
     host.attach(push);
@@ -231,8 +231,8 @@ TEST_CASE("bridge task 2: a push that failed needs no further local change", "[s
 
 TEST_CASE("bridge task 3: every known session is pulled every interval, 30 s by default",
           "[spec][bridge]") {
-    static_assert(PullOptions{}.interval == 30s);
-    static_assert(PullOptions{}.enabled);
+    static_assert(BridgePullOptions{}.interval == 30s);
+    static_assert(BridgePullOptions{}.enabled);
     BridgeRig rig;
     rig.board.scenes = {{"a", {"1", ms(1)}}, {"b", {"1", ms(1)}}};
     rig.board.empty = {"c"};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: what the document on offline mode and sync asks for, by its own names. Method: its
-// scenarios, on a MemoryStore and, where a restart counts, with operations in a journal.
+// scenarios, on a MemoryStore and, where a restart counts, with operations and store on disks.
 #include <belay/sync.hpp>
 
 #include <algorithm>
@@ -13,6 +13,7 @@
 
 #include "support/call/async_sleeper.hpp"
 #include "support/catch.hpp"
+#include "support/sync/log_store.hpp"
 #include "support/sync/sync_rig.hpp"
 
 using namespace belay;
@@ -230,19 +231,54 @@ TEST_CASE("test_concurrent_clients_conflict_resolution", "[spec][sync]") {
 }
 
 TEST_CASE("test_sync_survives_restart", "[spec][sync]") {
-    FaultyStore store;
-    const Ops queued{add("a", "1", stamp(1)), update("a", "2", stamp(2)), removal("a", stamp(3)),
-                     add("b", "1", stamp(4))};
-    {
-        auto processor = processor_of(store, LastWriteWins{});
-        // The server dies before it has answered: the client knows of nothing.
-        CHECK(processor.process_batch("s", std::span{queued}.first(2)).success);
+    // Both die at each of their disks' writes, and lose what was not synced.
+    for (std::uint64_t dies_at = 1; dies_at < 40; ++dies_at) {
+        INFO("the power fails at operation " << dies_at << " of both disks");
+        sim::Disk client, server;
+        const auto open = [](sim::Disk& disk) {
+            return SimJournal::open(
+                disk, "journal",
+                {.segment_bytes = 8192, .record_bytes_max = 2048, .seed = Seed{1}});
+        };
+        const Ops queued{add("a", "1", stamp(1)), update("a", "2", stamp(2)),
+                         removal("a", stamp(3)), add("b", "1", stamp(4))};
+        const auto life = [&]() -> bool {
+            auto journal = open(client);
+            if (!journal) return false;
+            Queue queue{std::move(*journal), {.limit = 100}};
+            for (std::size_t i = queue.storage().last(); i < queued.size(); ++i) {
+                if (queue.push(BytesView{bytes_of(queued[i])}) || queue.flush()) return false;
+            }
+            auto log = open(server);
+            if (!log) return false;
+            LogStore store{*log, Random{Seed{dies_at}}, SyncBug::none};
+            SyncProcessor processor{std::ref(store), LastWriteWins{},
+                                    SyncOptions{.transaction_operations = 1}, NoObserver{},
+                                    WallByHand{}};
+            AsyncSleeper sleeper;
+            const DrainReport drained = queue.drain([&](BytesView bytes) {
+                return processor
+                    .process_with_retry("s", Ops{op_of(bytes)}, policies::sync(), sleeper)
+                    .success;
+            });
+            return !drained.error && queue.empty() && !queue.flush();
+        };
+        client.halt_at(dies_at);
+        server.halt_at(dies_at);
+        for (int lives = 0; lives < 20 && !life(); ++lives) {
+            client.crash(Random{Seed{dies_at}});
+            server.crash(Random{Seed{dies_at}});
+        }
+        server.kill();
+        auto log = open(server);
+        REQUIRE(log);
+        Names writes;
+        for (const LogStore::Write& one : LogStore::all_of(*log)) writes.push_back(one.element);
+        CHECK(writes == Names{"a", "a", "a", "b"});
+        LogStore store{*log, Random{Seed{1}}, SyncBug::none};
+        CHECK(seen(store.memory(), "a") == "removed 3");
+        CHECK(seen(store.memory(), "b") == "live 4 1");
     }
-    auto restarted = processor_of(store, LastWriteWins{});
-    CHECK(sums(restarted.process_batch("s", queued), 4) == "4 0 0");
-    CHECK(store.writes == Names{"a", "a", "a", "b"});
-    CHECK(seen(store, "a") == "removed 3");
-    CHECK(seen(store, "b") == "live 4 1");
 }
 
 TEST_CASE("test_sync_interrupted_at_every_operation", "[spec][sync]") {
@@ -308,4 +344,37 @@ TEST_CASE("test_two_batches_race_on_one_key", "[spec][sync]") {
         // No write was made twice.
         CHECK(store.writes.size() <= 4);
     }
+}
+
+TEST_CASE("test_detect_element_already_exists", "[spec][sync]") {
+    Memory store;
+    auto processor = processor_of(store, LastWriteWins{});
+    CHECK(processor.process_batch("s", Ops{add("e", "1", stamp(5))}).success);
+    const auto found = processor.detect_conflict("s", add("e", "2", stamp(6)));
+    REQUIRE(found->has_value());
+    CHECK((*found)->reason == Reason{ElementAlreadyExists{}});
+    CHECK_FALSE((*found)->resolved);
+}
+
+TEST_CASE("test_detect_concurrent_modification", "[spec][sync]") {
+    Memory store;
+    auto processor = processor_of(store, LastWriteWins{});
+    CHECK(processor.process_batch("s", Ops{add("e", "1", stamp(5, 1))}).success);
+    const auto found = processor.detect_conflict("s", update("e", "2", stamp(5, 2)));
+    REQUIRE(found->has_value());
+    CHECK((*found)->reason == Reason{ConcurrentModification{}});
+}
+
+TEST_CASE("test_resolution_decisions_are_told", "[spec][sync]") {
+    Memory store;
+    SyncNotes notes;
+    SyncProcessor processor{std::ref(store), LastWriteWins{}, SyncOptions{}, std::ref(notes),
+                            WallByHand{}};
+    const SyncResult result = processor.process_batch(
+        "s", Ops{add("e", "1", stamp(5)), update("e", "2", stamp(4)), add("e", "3", stamp(6))});
+    // Also of the conflict that ended with the operation being applied.
+    CHECK(notes.lines == Names{"applied e", "StaleTimestamp keep_local", "skipped e",
+                               "ElementAlreadyExists keep_remote", "applied e", "3 of 3"});
+    REQUIRE(result.conflicts.size() == 1);
+    CHECK(result.conflicts[0].resolved);
 }

@@ -41,3 +41,32 @@ TEST_CASE(
     const std::size_t one = allocations_of(1000);
     CHECK(allocations_of(4000) < 5 * one);
 }
+
+TEST_CASE("a MemoryStore holds nothing of sessions whose elements are all forgotten",
+          "[sync][allocation]") {
+    MemoryStoreOptions options;
+    options.ids_remembered = 10;
+    options.tombstones_kept = Duration{100};
+    Memory store{options};
+    std::int64_t time = 0;
+    const auto a_thousand_sessions = [&] {
+        for (int i = 0; i < 1000; ++i) {
+            const std::string name = "a session with a long name " + std::to_string(++time);
+            const ElementKey key{name, "the only element of it"};
+            REQUIRE_FALSE(store.add(key, "1", {stamp(time), fresh_id(), 1}));
+            REQUIRE_FALSE(store.remove(key, {stamp(time), fresh_id(), 1}));
+        }
+        time += 200;
+        REQUIRE_FALSE(store.expire(WallTime{Duration{time}}));
+        REQUIRE(store.size() == 0);
+    };
+    a_thousand_sessions();
+    std::int64_t held = 0;
+    {
+        const Counting counting;
+        const std::int64_t before = bytes_held;
+        for (int i = 0; i < 10; ++i) a_thousand_sessions();
+        held = bytes_held - before;
+    }
+    CHECK(held < 10'000);
+}

@@ -187,9 +187,9 @@ TEST_CASE("Bridge: observers come in all ways, with the bridge in front or witho
                         std::ref(second)};
     Bridge several{std::ref(board), std::ref(server), policies::bridge(), BridgeOptions{},
                    Tee{std::ref(second), Witness{&told}}};
-    Push push{std::ref(board), std::ref(server), policies::bridge(), PushOptions{},
+    Push push{std::ref(board), std::ref(server), policies::bridge(), BridgePushOptions{},
               std::ref(second)};
-    Pull pull{std::ref(board), std::ref(server), policies::bridge(), PullOptions{},
+    Pull pull{std::ref(board), std::ref(server), policies::bridge(), BridgePullOptions{},
               std::ref(second)};
     host.attach(none);
     host.attach(by_value);

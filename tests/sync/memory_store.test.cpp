@@ -4,6 +4,7 @@
 #include <belay/sync/memory_store.hpp>
 
 #include <deque>
+#include <map>
 
 #include "support/catch.hpp"
 #include "support/sync/sync_rig.hpp"
@@ -98,8 +99,9 @@ TEST_CASE("MemoryStore moves with everything", "[sync][memory_store]") {
     CHECK_FALSE(store.expire(WallTime{Duration{1000}}));
     CHECK(store.size() == 1);
     std::vector<std::string> all;
-    store.for_each("s", [&](std::string_view id, const std::string& value) {
+    store.for_each("s", [&](std::string_view id, const std::string& value, const Stamp& at) {
         all.push_back(std::string{id} + value);
+        CHECK(at == mark.stamp);
     });
     CHECK(all == std::vector<std::string>{"a1"});
 }
@@ -127,5 +129,56 @@ TEST_CASE("AppliedIds keeps the last ids", "[sync][memory_store][property]") {
             if (model.size() > most) model.pop_front();
             RC_ASSERT(ids.size() == model.size());
         }
+    }));
+}
+
+TEST_CASE("AppliedIds tells ids of one hash apart", "[sync][memory_store]") {
+    // The two halves are mixed by a factor, which these undo.
+    const auto id = [](std::uint64_t high) {
+        Id made{};
+        store_le(made.data(), std::uint64_t{7} ^ (high * 0x9E3779B97F4A7C15U));
+        store_le(made.data() + 8, high);
+        return made;
+    };
+    detail::AppliedIds ids{2};
+    for (std::uint64_t i = 0; i < 5; ++i) {
+        CHECK_FALSE(ids.find(id(i)));
+        ids.prepare();
+        ids.insert(id(i), i);
+        CHECK(ids.find(id(i)) == i);
+        CHECK((i == 0 || ids.find(id(i - 1)) == i - 1));
+        CHECK((i < 2 || !ids.find(id(i - 2))));
+    }
+}
+
+TEST_CASE("ElementTable has what was put in, where it was put", "[sync][memory_store][property]") {
+    CHECK(rc::check("as a plain map does", [] {
+        using Table = detail::ElementTable<int>;
+        Table table;
+        std::map<std::string, Table::Node*> model;
+        const auto steps = *rc::gen::inRange(0, 1500);
+        for (int i = 0; i < steps; ++i) {
+            // The empty name, too, and more names than a chunk has.
+            const int number = *rc::gen::inRange(0, 700);
+            const std::string name = number == 0 ? std::string{} : std::to_string(number);
+            Table::Node* const found = table.find(name);
+            const auto there = model.find(name);
+            RC_ASSERT(found == (there == model.end() ? nullptr : there->second));
+            if (found == nullptr) {
+                Table::Node& made = table.insert(name);
+                RC_ASSERT(made.row == 0);
+                made.row = i + 1;
+                model[name] = &made;
+            } else if (i % 3 != 0) {
+                table.erase(*found);
+                model.erase(name);
+            }
+        }
+        std::size_t seen_by_all = 0;
+        table.for_each([&](const Table::Node& node) {
+            RC_ASSERT(model.at(node.name) == &node);
+            ++seen_by_all;
+        });
+        RC_ASSERT(seen_by_all == model.size());
     }));
 }

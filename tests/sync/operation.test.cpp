@@ -86,6 +86,29 @@ TEST_CASE("hash_bytes is the same everywhere", "[sync][operation][golden]") {
     CHECK(detail::hash_bytes(as_bytes("belay catches a program"), 2) == 0x81AF81946612E1BEU);
 }
 
+TEST_CASE("hash_bytes takes what is left in one load, and it is the same", "[sync][operation]") {
+    // Eight bytes a time, and then the length with each byte that is left behind it.
+    const auto plain = [](BytesView bytes, std::uint64_t hash) {
+        constexpr std::uint64_t factor = 0xD6E8FEB86659FD93U;
+        const auto mix = [&](std::uint64_t word) {
+            const detail::Product p = detail::multiply(hash ^ word, factor);
+            hash = p.high ^ p.low ^ factor;
+        };
+        std::size_t i = 0;
+        for (; bytes.size() - i >= 8; i += 8) mix(load_le<std::uint64_t>(bytes.data() + i));
+        std::uint64_t tail = bytes.size();
+        for (; i < bytes.size(); ++i) tail = tail << 8 | std::to_integer<std::uint64_t>(bytes[i]);
+        mix(tail);
+        return detail::mix64(hash ^ bytes.size());
+    };
+    Random bits{Seed{1}};
+    for (std::size_t length = 0; length < 600; ++length) {
+        Bytes bytes(length);
+        for (std::byte& b : bytes) b = static_cast<std::byte>(bits());
+        CHECK(detail::hash_bytes(bytes, length) == plain(bytes, length));
+    }
+}
+
 TEST_CASE("OperationLike takes values that hash themselves", "[sync][operation]") {
     STATIC_REQUIRE(OperationLike<Operation<OwnValue>>);
     STATIC_REQUIRE(OperationLike<Operation<int>>);

@@ -17,8 +17,8 @@ TEST_CASE("Pull applies what is newer, and changes nothing there", "[sync][pull]
     std::vector<std::string> told;
     server.scenes["s"] = {"1", ms(5)};
     board.empty = {"s"};
-    Pull pull{std::ref(board), std::ref(server), policies::bridge(), PullOptions{.interval = 10s},
-              Witness{&told}};
+    Pull pull{std::ref(board), std::ref(server), policies::bridge(),
+              BridgePullOptions{.interval = 10s}, Witness{&told}};
     static_assert(MachineLike<decltype(pull)>);
     host.attach(pull);
     pull.start();

@@ -16,7 +16,8 @@ TEST_CASE("Push pushes what changed, and only that", "[sync][push][unit]") {
     Server server;
     server.scenes["s"] = {"newer there", ms(99)};
     board.scenes = {{"s", {"1", ms(1)}}, {"unchanged", {"1", ms(1)}}};
-    Push push{std::ref(board), std::ref(server), policies::bridge(), PushOptions{.debounce = 2s}};
+    Push push{std::ref(board), std::ref(server), policies::bridge(),
+              BridgePushOptions{.debounce = 2s}};
     static_assert(MachineLike<decltype(push)>);
     host.attach(push);
     push.start();

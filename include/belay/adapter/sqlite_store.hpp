@@ -124,6 +124,22 @@ public:
         return tables_.transaction(body);
     }
 
+    /// Calls `visit(id, value, stamp)` for each live element of a session, by its id; `visit` must
+    /// not use the store.
+    ///
+    /// Errors: as of read; then not all were visited.   Throws: what `visit` throws.
+    template <class Visit>
+    [[nodiscard]] std::error_code for_each(std::string_view session, Visit&& visit) {
+        return tables_.for_each(
+            session,
+            [&](std::string_view id, const Stamp& stamp, BytesView bytes) -> std::error_code {
+                const std::optional<value_type> value = codec_.decode(bytes);
+                if (!value) return make_error_code(QueueErrc::corrupt);
+                visit(id, *value, stamp);
+                return {};
+            });
+    }
+
 private:
     SqliteStore(const SqliteStoreOptions& options, Codec&& codec)
         : options_{options}, codec_{std::move(codec)} {}

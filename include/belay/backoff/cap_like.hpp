@@ -12,6 +12,9 @@
 namespace belay::inline BELAY_ABI {
 
 namespace detail {
+BELAY_DETAIL_MEMBER(least);
+BELAY_DETAIL_MEMBER(before_jitter);
+
 template <class C>
 concept HasLimit = requires(const C& cap, Duration wait) { cap.limit(wait); };
 template <class C>

@@ -26,6 +26,10 @@ struct NominalWait {
 };
 
 namespace detail {
+BELAY_DETAIL_MEMBER(delay);
+BELAY_DETAIL_MEMBER(check);
+BELAY_DETAIL_MEMBER(grows);
+
 template <class J>
 concept HasRange = requires(const J& jitter, const NominalWait& nominal) { jitter.range(nominal); };
 template <class J>

@@ -12,6 +12,9 @@
 namespace belay::inline BELAY_ABI {
 
 namespace detail {
+BELAY_DETAIL_MEMBER(too_slow);
+BELAY_DETAIL_MEMBER(counts);
+
 template <class T>
 concept RecordsTimedCalls =
     requires(T& trip, bool failed, Instant now, Duration took) { trip.record(failed, now, took); };

@@ -57,6 +57,9 @@ struct CutHints {
 };
 
 namespace detail {
+BELAY_DETAIL_MEMBER(put_ping);
+BELAY_DETAIL_MEMBER(put_header);
+
 template <class F>
 concept CutsStream = requires(F& framing, BytesView bytes, const CutHints& hints) {
     { framing.cut(bytes, hints) } noexcept -> std::same_as<Cut>;

@@ -15,6 +15,9 @@ namespace belay::inline BELAY_ABI {
 
 namespace detail {
 
+BELAY_DETAIL_MEMBER(state_vector);
+BELAY_DETAIL_MEMBER(diff);
+
 template <class T>
 concept ErrorOfDocument = std::convertible_to<T, std::error_code>;
 /// A Result of T, or what has its members.

@@ -58,7 +58,7 @@ public:
     /// Errors: log_misplaced: the log is not the one that the snapshots were saved beside, an older
     ///         copy of it, or not one of rooms; already_locked; foreign_file; corrupt; those of the
     ///         disk, with their path. Snapshots are not read: a damaged one is an error of `load`.
-    /// Complexity: reads the log; keeps some 300 bytes for each room and 16 for each update that no
+    /// Complexity: reads the log; keeps some 400 bytes for each room and 16 for each update that no
     ///         snapshot has.
     [[nodiscard]] static Result<JournalRooms, PersistenceError> open(
         FileSystem& fs, std::string path, Log log, JournalRoomsOptions options = {}) {
@@ -134,10 +134,15 @@ private:
         if (PersistenceError error = directory_.open()) return error;
         if (PersistenceError error = log_.replay()) return error;
         const auto beside = directory_.log();
-        if (!beside) return beside.error();
-        const bool other = *beside && **beside != log_.id();
+        const bool other = !beside || (*beside && **beside != log_.id());
         if (other && !adopt) {
-            return {RoomErrc::log_misplaced, directory_.path(), "they were saved beside another"};
+            PersistenceError error = beside.error();
+            if (!error) error.what = "they were saved beside another";
+            if (!error || error.code == RoomErrc::snapshot_damaged) {
+                error.code = RoomErrc::log_misplaced;
+            }
+            if (error.path.empty()) error.path = directory_.path();
+            return error;
         }
         for (const std::string& id : directory_.found()) {
             if (log_.index().knows(id)) continue;
@@ -145,7 +150,7 @@ private:
         }
         directory_.found() = {};
         if (const std::error_code error = log_.commit()) return {error, "the log", {}};
-        if (*beside && !other) return {};
+        if (!other && *beside) return {};
         return directory_.set_log(log_.id());
     }
     /// A snapshot of which the log knows nothing.
@@ -189,7 +194,7 @@ private:
     }
     /// Why a snapshot is not the one that the log speaks of, or one that was saved since.
     [[nodiscard]] const char* misplaced(const detail::LoggedRoom& room,
-                                        const detail::RoomState& file) const noexcept {
+                                        const detail::HistoryState& file) const noexcept {
         if (file.epoch != room.state.epoch) return "it is of another history of the room";
         if (file.journal != log_.id()) {
             if (file == room.state) return nullptr;
@@ -210,7 +215,7 @@ private:
         if (covers < std::max(room->covered, room->saved)) {
             return {RoomErrc::stale_snapshot, {}, {}};
         }
-        const detail::RoomState state{room->state.epoch, log_.id(), covers};
+        const detail::HistoryState state{room->state.epoch, log_.id(), covers};
         if (PersistenceError error = directory_.save(id, state, snapshot)) return error;
         log_.index().saved(*room, covers);
         // Without space for this the log is held up, and the file is good: it is saved again later.

@@ -33,7 +33,8 @@ struct MemoryRoomsOptions {
 /// Throws:        std::bad_alloc.
 class MemoryRooms {
 public:
-    explicit MemoryRooms(MemoryRoomsOptions options = {}) noexcept : options_{options} {}
+    MemoryRooms() noexcept = default;
+    explicit MemoryRooms(MemoryRoomsOptions options) noexcept : options_{options} {}
 
     /// Errors: bad_room_id.
     void load(std::string_view id, Completion<LoadedRoom> done) {
@@ -178,11 +179,11 @@ private:
         return sum;
     }
 
-    MemoryRoomsOptions options_;
-    std::map<std::string, Room, std::less<>> rooms_;
-    std::deque<Change> staged_;
+    MemoryRoomsOptions options_{};
+    std::map<std::string, Room, std::less<>> rooms_{};
+    std::deque<Change> staged_{};
     // Of the rooms that staged_ begins or erases: whether they have a history after it.
-    std::map<std::string, bool, std::less<>> staged_histories_;
+    std::map<std::string, bool, std::less<>> staged_histories_{};
     std::uint64_t last_ = 0;
     std::size_t bytes_ = 0;
 };

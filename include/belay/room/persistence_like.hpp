@@ -45,6 +45,8 @@ using ListedRooms = Result<std::vector<std::string>, PersistenceError>;
 
 namespace detail {
 
+BELAY_DETAIL_MEMBER(lagging);
+
 template <class P>
 concept LoadsRooms = requires(P& p, std::string_view id, Completion<LoadedRoom> done) {
     { p.load(id, static_cast<Completion<LoadedRoom>&&>(done)) } -> std::same_as<void>;
@@ -100,10 +102,11 @@ concept LaggingIsSound = TellsLagging<P> || !has_lagging<P>();
 /// - `flush(done)`: answers when all changes made before it are stored: they survive whatever the
 ///   storage survives.
 ///
-/// The first two answer a position: of one room each is larger than the one before, over histories
-/// and restarts. An error means that nothing was taken, and that a flush does not know of it:
-/// RoomErrc::bad_room_id, unknown_room of an append to a room without a history, a full disk. What
-/// cannot be known at once may come out as the error of the flush.
+/// The first two answer a position: of one room each is larger than the one before, over histories,
+/// too. After a restart a `load` tells where a room is. An error means that nothing was taken, and
+/// that a flush does not know of it: RoomErrc::bad_room_id, unknown_room of an append to a room
+/// without a history, a full disk. What cannot be known at once may come out as the error of the
+/// flush.
 ///
 /// After a flush that failed each of the changes since the last one that did not may be stored, now
 /// or later, or not at all, but never in part. A `load` tells what is stored now.

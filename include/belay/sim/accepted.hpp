@@ -24,7 +24,9 @@ namespace detail {
 /// what was sent, and ends with Link::closed when the peer has said it too; the destructor breaks
 /// the connection off, and small messages of the same instant have never left, as with posix::Tcp.
 ///
-/// Models:        ConnectionLike, with close, ping and resume_reading.
+/// A message longer than limit_messages() says ends it, at both ends.
+///
+/// Models:        ConnectionLike, with close, ping, resume_reading and limit_messages.
 /// Thread safety: the world's thread.
 class Connection {
 public:
@@ -45,6 +47,9 @@ public:
     }
     void resume_reading() noexcept {
         if (channel_) channel_->resume_reading(side_);
+    }
+    void limit_messages(std::size_t bytes) noexcept {
+        if (channel_) channel_->limit_messages(side_, bytes);
     }
 
 private:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/bridge_options.hpp
-/// BridgeOptions, PushOptions, PullOptions: how often a bridge speaks to its remote, and how long
-/// it waits.
+/// BridgeOptions, BridgePushOptions, BridgePullOptions: how often a bridge speaks to its remote,
+/// and how long it waits.
 #pragma once
 
 #include <cstddef>  // std::size_t
@@ -11,7 +11,7 @@
 namespace belay::inline BELAY_ABI {
 
 /// When local changes are pushed.
-struct PushOptions {
+struct BridgePushOptions {
     /// So long after the first change that is not pushed yet; later ones go along, and do not
     /// postpone it. >= 0ns.
     Duration debounce = std::chrono::milliseconds{500};
@@ -20,7 +20,7 @@ struct PushOptions {
 };
 
 /// When remote changes are pulled.
-struct PullOptions {
+struct BridgePullOptions {
     /// The time from one pull of all sessions to the next; the first comes at a random moment of
     /// the first interval. > 0ns.
     Duration interval = std::chrono::seconds{30};
@@ -30,8 +30,8 @@ struct PullOptions {
 
 /// How a bridge speaks to its remote.
 struct BridgeOptions {
-    PullOptions pull{};
-    PushOptions push{};
+    BridgePullOptions pull{};
+    BridgePushOptions push{};
     /// The wait after a call that the policy has given up: of the whole bridge while its remote is
     /// away, of one session if the failure is that session's.
     Backoff<FullJitter, Cap> outage_wait{FullJitter{}, Cap{std::chrono::seconds{60}},

@@ -103,14 +103,14 @@ private:
             line_.clear();
             return dispatch();
         }
-        const std::size_t colon = std::min(line.find(':'), line.size());
-        std::string_view value = line.substr(std::min(colon + 1, line.size()));
-        if (value.starts_with(' ')) value.remove_prefix(1);
-        take_field(line.substr(0, colon), value);
+        take_field(line);
         line_.clear();
         return std::nullopt;
     }
-    void take_field(std::string_view name, std::string_view value) {
+    void take_field(std::string_view line) {
+        const std::string_view name = line.substr(0, line.find(':'));
+        std::string_view value = line.substr(std::min(name.size() + 1, line.size()));
+        if (value.starts_with(' ')) value.remove_prefix(1);
         if (name == "data") {
             (data_ += value) += '\n';
         } else if (name == "event") {

@@ -3,9 +3,10 @@
 /// HybridClock: stamps that follow the wall clock, and never go back.
 #pragma once
 
-#include <array>    // std::array
-#include <cstddef>  // std::byte
-#include <utility>  // std::move
+#include <algorithm>  // std::max, std::min
+#include <array>      // std::array
+#include <cstddef>    // std::byte
+#include <utility>    // std::move
 
 #include <belay/core/bytes.hpp>
 #include <belay/core/clock_like.hpp>
@@ -22,16 +23,16 @@ struct HybridClockOptions {
     /// that are too far ahead of theirs, see SyncOptions::skew_max.
     Duration skew_max = std::chrono::minutes{1};
     /// How much a note covers: so much time passes between two that have to be kept, and so much
-    /// ahead of the wall clock the first stamp after a restart may be.
+    /// ahead of the wall clock the first stamp after restarts may be, however many.
     Duration note_covers = std::chrono::seconds{1};
 };
 
 /// A hybrid logical clock: each stamp is above all that it gave, and all that it saw, before; and
 /// as near to the wall clock as that allows.
 ///
-/// After a restart it goes on above all it gave before, if its note was kept in time:
+/// After a restart it goes on above all it gave and saw before, if its note was kept in time:
 ///
-///     const Stamp stamp = clock.stamp();
+///     const Stamp stamp = clock.stamp();                              // and after saw()
 ///     if (clock.note_is_due()) error = journal.keep(clock.note());    // before what has the stamp
 ///
 /// - A wall clock that goes back, or stands still, makes the counter count.
@@ -60,7 +61,8 @@ public:
         last_.origin = origin;
     }
 
-    /// Goes on above everything that the clock gave that made this note; no bytes change nothing.
+    /// Goes on above everything that the clock gave, and saw, that made this note; no bytes change
+    /// nothing.
     ///
     /// Errors: store_corrupt: this is no note of a HybridClock; nothing has changed.
     [[nodiscard]] std::error_code restore(BytesView note) noexcept {
@@ -77,15 +79,10 @@ public:
     /// A stamp above all before.   Errors: none.   Complexity: O(1).
     [[nodiscard]] Stamp stamp() noexcept {
         const WallTime now = clock_.now();
-        Stamp next = next_stamp_or(last_, now);
-        const WallTime furthest = detail::later(now, options_.skew_max);
-        if (seen_.wall > furthest) {
-            if (next.wall < furthest) next = at(furthest);
-        } else if (detail::compare_moments(next, seen_) <= 0) {
-            next = detail::next_stamp(at(seen_.wall, seen_.counter));
-        }
-        last_ = next;
-        return next;
+        const Stamp next = now > last_.wall ? at(now) : detail::next_stamp(last_);
+        const Stamp drawn = drawn_by_others(now);
+        last_ = detail::compare_moments(next, drawn) < 0 ? drawn : next;
+        return last_;
     }
 
     /// Takes notice of a stamp of somebody else's: ours are above it from now on, as far as
@@ -94,20 +91,28 @@ public:
         if (detail::compare_moments(seen_, stamp) < 0) seen_ = stamp;
     }
 
-    /// Whether stamps were given that the last note() does not cover: keep another before what has
-    /// them.
-    [[nodiscard]] bool note_is_due() const noexcept { return last_.wall >= covered_; }
+    /// Whether stamps were given, or seen, that the last note() does not cover: keep another before
+    /// what has them, or is made upon them.
+    [[nodiscard]] bool note_is_due() const noexcept {
+        if (last_.wall >= covered_) return true;
+        return seen_.wall >= covered_ && drawn_by_others(clock_.now()).wall >= covered_;
+    }
 
     /// What restore() needs; covers the stamps of the next `note_covers`, too.
     [[nodiscard]] Note note() noexcept {
-        // Above all stamps before `covered_`, and the one there is.
-        covered_ = detail::later(last_.wall, options_.note_covers);
+        const WallTime now = clock_.now();
+        const Stamp drawn = drawn_by_others(now);
+        const Stamp& latest = detail::compare_moments(last_, drawn) < 0 ? drawn : last_;
+        // Above all stamps before `covered_`. Ahead of the wall clock it only counts: what is
+        // covered does not get further ahead with each restart.
+        covered_ = detail::later(latest.wall, std::min(options_.note_covers, Duration{1}));
+        covered_ = std::max(covered_, detail::later(now, options_.note_covers));
         Note bytes{};
         bytes[0] = tag;
-        const bool covers_more = covered_ > last_.wall;
+        const bool covers_more = covered_ > latest.wall;
         const auto ticks = covered_.time_since_epoch().count();
         store_le<std::uint64_t>(bytes.data() + 1, static_cast<std::uint64_t>(ticks));
-        store_le<std::uint32_t>(bytes.data() + 9, covers_more ? 0 : last_.counter);
+        store_le<std::uint32_t>(bytes.data() + 9, covers_more ? 0 : latest.counter);
         return bytes;
     }
 
@@ -127,8 +132,11 @@ private:
     [[nodiscard]] Stamp at(WallTime wall, std::uint32_t counter = 0) const noexcept {
         return {wall, counter, last_.origin};
     }
-    [[nodiscard]] Stamp next_stamp_or(const Stamp& last, WallTime now) const noexcept {
-        return now > last.wall ? at(now) : detail::next_stamp(last);
+    /// The least stamp that what was seen leaves us, within skew_max.
+    [[nodiscard]] Stamp drawn_by_others(WallTime now) const noexcept {
+        const WallTime furthest = detail::later(now, options_.skew_max);
+        if (seen_.wall > furthest) return at(furthest);
+        return detail::next_stamp(at(seen_.wall, seen_.counter));
     }
 
     [[no_unique_address]] WallClock clock_;

@@ -3,16 +3,18 @@
 /// MemoryStore: the elements of sessions, in memory.
 #pragma once
 
-#include <algorithm>      // std::push_heap, std::pop_heap
+#include <algorithm>      // std::min, std::push_heap, std::pop_heap
 #include <functional>     // std::hash
 #include <string>         // std::string
 #include <string_view>    // std::string_view
+#include <type_traits>    // std::is_nothrow_copy_assignable_v, std::is_same_v
 #include <unordered_map>  // std::unordered_map
-#include <utility>        // std::exchange, std::move
+#include <utility>        // std::move
 #include <vector>         // std::vector
 
 #include <belay/core/assert.hpp>
 #include <belay/sync/detail/applied_ids.hpp>
+#include <belay/sync/detail/element_table.hpp>
 #include <belay/sync/operation.hpp>
 #include <belay/sync/store_like.hpp>
 #include <belay/sync/sync_errc.hpp>
@@ -27,7 +29,7 @@ struct MemoryStoreOptions {
     /// So long it is remembered that an element was removed; operations older than that are
     /// refused. `forever` keeps all.
     Duration tombstones_kept = std::chrono::hours{24 * 30};
-    /// The most elements, removed ones included, of all sessions together.
+    /// The most elements, removed ones included, of all sessions together; 2^32 - 2 at most.
     std::size_t elements_max = 100'000'000;
     /// Whether the first element makes its session; else `create` does.
     bool creates_sessions = true;
@@ -35,8 +37,8 @@ struct MemoryStoreOptions {
 
 /// Elements by session and id, in hash tables.
 ///
-/// An element takes some 110 bytes and its value (GCC 12, ids of at most 15 characters, measured up
-/// to 10 million elements), more where id or value allocate; an id that is remembered at most 56.
+/// An element takes 104 to 120 bytes and its value, more where id (above 15 characters) or value
+/// allocate; an id that is remembered 40 to 56.
 ///
 /// Models:        StoreLike.
 /// Thread safety: distinct objects safe.
@@ -66,39 +68,44 @@ public:
     }
 
     [[nodiscard]] Result<ElementState> find(const ElementKey& key) {
-        Session* const session = session_of(key.session);
+        Home* const session = session_of(key.session);
         if (session == nullptr) {
             if (!options_.creates_sessions) return SyncErrc::unknown_session;
             return ElementState{};
         }
-        const Node* const node = node_of(*session, key.id);
+        const Node* const node = node_of(session->second, key.id);
         if (node == nullptr) return ElementState{};
-        const Entry& entry = node->second;
+        const Entry& entry = node->row;
         return ElementState{entry.value ? Presence::live : Presence::removed, entry.stamp};
     }
     [[nodiscard]] Result<std::optional<Value>> read(const ElementKey& key) {
-        Session* const session = session_of(key.session);
+        Home* const session = session_of(key.session);
         if (session == nullptr) {
             if (!options_.creates_sessions) return SyncErrc::unknown_session;
             return std::optional<Value>{};
         }
-        const Node* const node = node_of(*session, key.id);
-        return node != nullptr ? node->second.value : std::nullopt;
+        const Node* const node = node_of(session->second, key.id);
+        return node != nullptr ? node->row.value : std::nullopt;
     }
 
     [[nodiscard]] std::error_code add(const ElementKey& key, const Value& value,
                                       const WriteMark& mark) {
-        return write(key, std::optional<Value>{value}, mark);
+        Home* const session = session_of(key.session);
+        Node* const node = session != nullptr ? node_of(session->second, key.id) : nullptr;
+        return write(key, {session, node}, &value, mark);
     }
     [[nodiscard]] std::error_code update(const ElementKey& key, const Value& value,
                                          const WriteMark& mark) {
-        const Result<ElementState> found = find(key);
-        if (!found) return found.error();
-        if (found->presence != Presence::live) return SyncErrc::store_disagrees;
-        return write(key, std::optional<Value>{value}, mark);
+        Home* const session = session_of(key.session);
+        if (session == nullptr && !options_.creates_sessions) return SyncErrc::unknown_session;
+        Node* const node = session != nullptr ? node_of(session->second, key.id) : nullptr;
+        if (node == nullptr || !node->row.value) return SyncErrc::store_disagrees;
+        return write(key, {session, node}, &value, mark);
     }
     [[nodiscard]] std::error_code remove(const ElementKey& key, const WriteMark& mark) {
-        return write(key, std::nullopt, mark);
+        Home* const session = session_of(key.session);
+        Node* const node = session != nullptr ? node_of(session->second, key.id) : nullptr;
+        return write(key, {session, node}, nullptr, mark);
     }
     [[nodiscard]] std::error_code remember(const WriteMark& mark) {
         ids_.prepare();
@@ -118,14 +125,15 @@ public:
     }
     [[nodiscard]] WallTime horizon() const noexcept { return horizon_; }
 
-    /// Calls `visit(id, value)` for each live element of a session, in no order.
+    /// Calls `visit(id, value, stamp)` for each live element of a session, in no order.
     template <class Visit>
     void for_each(std::string_view session, Visit&& visit) const {
         const auto at = sessions_.find(View{session});
         if (at == sessions_.end()) return;
-        for (const auto& [id, entry] : at->second) {
-            if (entry.value) visit(std::string_view{id.text}, *entry.value);
-        }
+        at->second.for_each([&](const Node& node) {
+            const Entry& entry = node.row;
+            if (entry.value) visit(std::string_view{node.name}, *entry.value, entry.stamp);
+        });
     }
     /// All elements, removed ones included.
     [[nodiscard]] std::size_t size() const noexcept { return count_; }
@@ -160,11 +168,16 @@ private:
     };
     template <class T>
     using Table = std::unordered_map<Name, T, NameHash, SameName>;
-    using Session = Table<Entry>;
-    using Node = typename Session::value_type;
+    using Session = detail::ElementTable<Entry>;
+    using Node = typename Session::Node;
+    using Home = typename Table<Session>::value_type;
+    struct Place {
+        Home* session;
+        Node* node;
+    };
     struct Grave {
         Stamp stamp;
-        Session* session;
+        Home* session;
         Node* node;
         // The heap has the oldest in front.
         friend bool operator<(const Grave& a, const Grave& b) noexcept { return b.stamp < a.stamp; }
@@ -181,59 +194,73 @@ private:
         }
         void forget() noexcept { session = nullptr, of = nullptr, node = nullptr; }
 
-        typename Table<Session>::value_type* session = nullptr;
+        Home* session = nullptr;
         const Session* of = nullptr;
         Node* node = nullptr;
     };
 
-    [[nodiscard]] Session* session_of(std::string_view name) {
+    [[nodiscard]] Home* session_of(std::string_view name) {
         if (found_.session == nullptr || found_.session->first.text != name) {
             const auto at = sessions_.find(View{name});
             if (at == sessions_.end()) return nullptr;
             found_.session = &*at;
         }
-        return &found_.session->second;
+        return found_.session;
     }
     [[nodiscard]] Node* node_of(Session& session, std::string_view id) {
-        if (found_.of != &session || found_.node == nullptr || found_.node->first.text != id) {
-            const auto at = session.find(View{id});
-            if (at == session.end()) return nullptr;
+        if (found_.of != &session || found_.node == nullptr || found_.node->name != id) {
+            Node* const node = session.find(id);
+            if (node == nullptr) return nullptr;
             found_.of = &session;
-            found_.node = &*at;
+            found_.node = node;
         }
         return found_.node;
     }
 
-    std::error_code write(const ElementKey& key, std::optional<Value>&& value,
+    /// Writes a value, or a tombstone, where the element is, or is to be.
+    std::error_code write(const ElementKey& key, Place at, const Value* value,
                           const WriteMark& mark) {
-        Session* session = session_of(key.session);
-        if (session == nullptr && !options_.creates_sessions) return SyncErrc::unknown_session;
-        Node* node = session != nullptr ? node_of(*session, key.id) : nullptr;
-        if (node == nullptr && count_ >= options_.elements_max) return SyncErrc::store_full;
+        if (at.session == nullptr && !options_.creates_sessions) return SyncErrc::unknown_session;
+        if (at.node == nullptr && count_ >= std::min(options_.elements_max, Session::most)) {
+            return SyncErrc::store_full;
+        }
         // All that may throw comes first.
         ids_.prepare();
-        if (!value && graves_.size() == graves_.capacity()) {
+        if (value == nullptr && graves_.size() == graves_.capacity()) {
             graves_.reserve(2 * graves_.size() + 16);
         }
-        if (session == nullptr) {
-            session = &sessions_.try_emplace(Name{View{key.session}}).first->second;
+        if (at.node == nullptr || !assign(at.node->row.value, value)) {
+            std::optional<Value> made;
+            if (value != nullptr) made.emplace(*value);
+            if (at.session == nullptr) {
+                at.session = &*sessions_.try_emplace(Name{View{key.session}}).first;
+            }
+            if (at.node == nullptr) {
+                at.node = &at.session->second.insert(key.id);
+                ++count_;
+            }
+            at.node->row.value = std::move(made);
         }
-        if (node == nullptr) {
-            node = &*session->try_emplace(Name{View{key.id}}).first;
-            ++count_;
-        }
-        Entry& entry = node->second;
+        Entry& entry = at.node->row;
         entry.stamp = mark.stamp;
-        entry.value = std::move(value);
-        if (!entry.value && !entry.has_grave) dig(Grave{mark.stamp, session, node});
+        if (!entry.value && !entry.has_grave) dig(Grave{mark.stamp, at.session, at.node});
         note(mark);
         return {};
+    }
+    /// Where the room that a value has can be used again, and it stays what it was if that fails.
+    [[nodiscard]] static bool assign(std::optional<Value>& to, const Value* value) {
+        constexpr bool whole_or_not =
+            std::is_nothrow_copy_assignable_v<Value> || std::is_same_v<Value, std::string>;
+        if constexpr (whole_or_not) {
+            if (to && value != nullptr) return *to = *value, true;
+        }
+        return false;
     }
     void note(const WriteMark& mark) noexcept { ids_.insert(mark.operation, mark.hash); }
 
     /// Pre: there is room in graves_.
     void dig(const Grave& grave) noexcept {
-        grave.node->second.has_grave = true;
+        grave.node->row.has_grave = true;
         graves_.push_back(grave);
         std::push_heap(graves_.begin(), graves_.end());
     }
@@ -241,7 +268,7 @@ private:
         std::pop_heap(graves_.begin(), graves_.end());
         Grave grave = graves_.back();
         graves_.pop_back();
-        Entry& entry = grave.node->second;
+        Entry& entry = grave.node->row;
         entry.has_grave = false;
         if (entry.value) return;
         if (entry.stamp.wall >= horizon_) {
@@ -249,8 +276,12 @@ private:
             return dig(grave);
         }
         found_.forget();
-        grave.session->erase(grave.session->find(grave.node->first));
+        grave.session->second.erase(*grave.node);
         --count_;
+        // It comes again with its next element; else sessions would only ever become more.
+        if (grave.session->second.empty() && options_.creates_sessions) {
+            sessions_.erase(sessions_.find(grave.session->first));
+        }
     }
 
     MemoryStoreOptions options_;

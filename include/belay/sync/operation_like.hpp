@@ -40,6 +40,8 @@ enum class OperationKind : std::uint8_t {
 
 namespace detail {
 
+BELAY_DETAIL_MEMBER(base);
+
 /// A hash that is the same on every machine, for "is this what I have seen": not for secrets, and
 /// not against somebody who looks for collisions.
 [[nodiscard]] inline std::uint64_t hash_bytes(BytesView bytes, std::uint64_t hash) noexcept {
@@ -50,7 +52,15 @@ namespace detail {
     };
     std::size_t i = 0;
     for (; bytes.size() - i >= 8; i += 8) mix(load_le<std::uint64_t>(bytes.data() + i));
+    // The length, and what is left, the first byte highest.
     std::uint64_t tail = bytes.size();
+    if (i != 0 && i < bytes.size()) {
+        const std::size_t bits = 8 * (bytes.size() - i);
+        const std::uint64_t last =
+            __builtin_bswap64(load_le<std::uint64_t>(bytes.data() + bytes.size() - 8));
+        tail = tail << bits | (last & ((std::uint64_t{1} << bits) - 1));
+        i = bytes.size();
+    }
     for (; i < bytes.size(); ++i) tail = tail << 8 | std::to_integer<std::uint64_t>(bytes[i]);
     mix(tail);
     return mix64(hash ^ bytes.size());

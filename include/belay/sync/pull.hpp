@@ -23,7 +23,7 @@ public:
     /// As of a Bridge.   Pre: options.enabled; options.interval > 0ns.
     template <class L, class R>
         requires std::constructible_from<Local, L> && std::constructible_from<Remote, R>
-    Pull(L&& local, R&& remote, Policy policy, const PullOptions& options = {},
+    Pull(L&& local, R&& remote, Policy policy, const BridgePullOptions& options = {},
          Observer observer = {})
         : Base{std::forward<L>(local), std::forward<R>(remote), std::move(policy),
                BridgeOptions{.pull = options, .push = {.enabled = false}}, std::move(observer)} {}
@@ -32,9 +32,10 @@ public:
 template <class L, class R, class Policy>
 Pull(L&&, R&&, Policy) -> Pull<std::remove_cvref_t<L>, std::remove_cvref_t<R>, Policy>;
 template <class L, class R, class Policy>
-Pull(L&&, R&&, Policy, PullOptions) -> Pull<std::remove_cvref_t<L>, std::remove_cvref_t<R>, Policy>;
+Pull(L&&, R&&, Policy, BridgePullOptions)
+    -> Pull<std::remove_cvref_t<L>, std::remove_cvref_t<R>, Policy>;
 template <class L, class R, class Policy, class Observer>
-Pull(L&&, R&&, Policy, PullOptions, Observer)
+Pull(L&&, R&&, Policy, BridgePullOptions, Observer)
     -> Pull<std::remove_cvref_t<L>, std::remove_cvref_t<R>, Policy, Observer>;
 
 }  // namespace belay::inline BELAY_ABI

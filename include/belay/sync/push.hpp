@@ -25,7 +25,7 @@ public:
     /// As of a Bridge.   Pre: options.enabled; options.debounce >= 0ns.
     template <class L, class R>
         requires std::constructible_from<Local, L> && std::constructible_from<Remote, R>
-    Push(L&& local, R&& remote, Policy policy, const PushOptions& options = {},
+    Push(L&& local, R&& remote, Policy policy, const BridgePushOptions& options = {},
          Observer observer = {})
         : Base{std::forward<L>(local), std::forward<R>(remote), std::move(policy),
                BridgeOptions{.pull = {.enabled = false}, .push = options}, std::move(observer)} {}
@@ -39,9 +39,10 @@ public:
 template <class L, class R, class Policy>
 Push(L&&, R&&, Policy) -> Push<std::remove_cvref_t<L>, std::remove_cvref_t<R>, Policy>;
 template <class L, class R, class Policy>
-Push(L&&, R&&, Policy, PushOptions) -> Push<std::remove_cvref_t<L>, std::remove_cvref_t<R>, Policy>;
+Push(L&&, R&&, Policy, BridgePushOptions)
+    -> Push<std::remove_cvref_t<L>, std::remove_cvref_t<R>, Policy>;
 template <class L, class R, class Policy, class Observer>
-Push(L&&, R&&, Policy, PushOptions, Observer)
+Push(L&&, R&&, Policy, BridgePushOptions, Observer)
     -> Push<std::remove_cvref_t<L>, std::remove_cvref_t<R>, Policy, Observer>;
 
 }  // namespace belay::inline BELAY_ABI

@@ -23,6 +23,11 @@ using Fetched = Result<std::optional<Scene<Content>>, Failure>;
 
 namespace detail {
 
+BELAY_DETAIL_MEMBER(close);
+BELAY_DETAIL_MEMBER(attach);
+BELAY_DETAIL_MEMBER(deadline);
+BELAY_DETAIL_MEMBER(advance);
+
 template <class R>
 concept HasFetchScene =
     HasContentType<R> &&

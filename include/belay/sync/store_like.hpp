@@ -52,6 +52,8 @@ struct WriteMark {
 
 namespace detail {
 
+BELAY_DETAIL_MEMBER(transaction);
+
 template <class S>
 concept HasOperationType =
     requires { typename S::operation_type; } && OperationLike<typename S::operation_type>;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <optional>
 #include <string>
 #include <vector>
@@ -29,6 +30,10 @@ class HttpServer : public ServerProcess {
 public:
     explicit HttpServer(std::vector<std::string> arguments = {})
         : ServerProcess{words(std::move(arguments))} {
+        // No proxy of this machine's stands between.
+        for (const char* name :
+             {"http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"})
+            ::unsetenv(name);
         const std::string ready = line_with("ready ");
         REQUIRE(std::sscanf(ready.c_str(), "ready %hu %hu %hu", &port, &other, &tls) == 3);
     }

@@ -11,6 +11,9 @@
 
 namespace belay_test {
 
+inline constexpr belay::Id first_epoch{std::byte{1}};
+inline constexpr belay::Id second_epoch{std::byte{2}};
+
 /// The answer to one call, which must be there when the call returns.
 template <class V, class Ask>
 [[nodiscard]] V answer_of(Ask&& ask, V otherwise) {

@@ -9,10 +9,10 @@
 #include <boost/beast/version.hpp>
 #include <boost/beast/websocket/rfc6455.hpp>
 
-#include <belay/link/detail/http_text.hpp>
 #include <belay/adapter/websocket_error.hpp>
 #include <belay/adapter/websocket_options.hpp>
 #include <belay/core/http_failure.hpp>
+#include <belay/link/detail/http_text.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
 

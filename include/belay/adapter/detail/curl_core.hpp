@@ -124,9 +124,10 @@ private:
 
     // ---- what libcurl calls: nothing may be thrown ---------------------------------------------
 
+    // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): libcurl's form
     static int on_socket(CURL*, curl_socket_t socket, int what, void* self, void* known) noexcept {
         auto* const at = static_cast<Socket*>(known);
-        return static_cast<CurlCore*>(self)->watch(at, socket, what) ? 0 : -1;
+        return static_cast<CurlCore*>(self)->watch(what, at, socket) ? 0 : -1;
     }
     static int on_timer(CURLM*, long milliseconds, void* self) noexcept {
         CurlCore& core = *static_cast<CurlCore*>(self);
@@ -136,7 +137,7 @@ private:
         core.waker_.touch();
         return 0;
     }
-    [[nodiscard]] bool watch(Socket* at, curl_socket_t socket, int what) noexcept {
+    [[nodiscard]] bool watch(int what, Socket* at, curl_socket_t socket) noexcept {
         if (what == CURL_POLL_REMOVE) {
             delete at;
             return true;

@@ -208,7 +208,13 @@ inline CURLcode CurlTransfer::set_ours() {
     set(CURLOPT_WRITEFUNCTION, Move{&on_body})(CURLOPT_WRITEDATA, self);
     set(CURLOPT_READFUNCTION, Move{&on_read})(CURLOPT_READDATA, self);
     set(CURLOPT_SEEKFUNCTION, Seek{&on_seek})(CURLOPT_SEEKDATA, self);
-    set(CURLOPT_NOSIGNAL, 1L)(CURLOPT_FOLLOWLOCATION, 0L)(CURLOPT_PATH_AS_IS, 1L);
+    // Older ones write TLS so that a peer that is gone is a SIGPIPE, and turn it away only without
+    // this option, which is for look-ups that do not have a thread.
+    const curl_version_info_data& curl = *curl_version_info(CURLVERSION_NOW);
+    const bool signals =
+        curl.version_num < 0x075800 && (curl.features & CURL_VERSION_ASYNCHDNS) != 0;
+    set(CURLOPT_NOSIGNAL, signals ? 0L : 1L);
+    set(CURLOPT_FOLLOWLOCATION, 0L)(CURLOPT_PATH_AS_IS, 1L);
     set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L)(CURLOPT_HTTP09_ALLOWED, 0L);
     set(CURLOPT_HTTPHEADER, lines_);
 #if LIBCURL_VERSION_NUM >= 0x075500

@@ -31,6 +31,10 @@ public:
         };
         prepare("SELECT crc, wall, counter, origin, value FROM element WHERE session=? AND id=?",
                 find_);
+        // Tombstones, too: one may be an element whose value is damaged.
+        prepare(
+            "SELECT crc, wall, counter, origin, value, id FROM element WHERE session=? ORDER BY id",
+            list_);
         prepare("INSERT OR REPLACE INTO element VALUES (?, ?, ?, ?, ?, ?, ?)", put_);
         prepare(
             "UPDATE element SET crc=?3, wall=?4, counter=?5, origin=?6, value=?7 "
@@ -59,18 +63,26 @@ public:
         const int answer = run.step();
         if (answer == SQLITE_DONE) return ElementState{};
         if (answer != SQLITE_ROW) return read_failed(answer);
-        const BytesView origin = run.bytes(3);
-        const bool live = !run.is_null(4);
-        const BytesView bytes = live ? run.bytes(4) : BytesView{};
-        Stamp stamp{
-            WallTime{Duration{run.number(1)}}, static_cast<std::uint32_t>(run.number(2)), {}};
-        if (origin.size() != stamp.origin.size()) return make_error_code(QueueErrc::corrupt);
-        std::copy(origin.begin(), origin.end(), stamp.origin.begin());
-        if (run.number(0) != check(key, stamp, bytes, live)) {
-            return make_error_code(QueueErrc::corrupt);
+        BytesView bytes;
+        const Result<ElementState> found = read_row(run, key, bytes);
+        if (found && value != nullptr) value->assign(bytes.begin(), bytes.end());
+        return found;
+    }
+    /// Calls `visit(id, stamp, bytes)`, which answers a std::error_code, for what is live.
+    template <class Visit>
+    [[nodiscard]] std::error_code for_each(std::string_view session, Visit visit) {
+        const SqliteRun run{list_};
+        run.bind(1, as_bytes(session));
+        int answer = SQLITE_ROW;
+        while ((answer = run.step()) == SQLITE_ROW) {
+            const std::string_view id = as_text(run.bytes(5));
+            BytesView bytes;
+            const Result<ElementState> found = read_row(run, {session, id}, bytes);
+            if (!found) return found.error();
+            if (found->presence != Presence::live) continue;
+            if (const std::error_code error = visit(id, found->stamp, bytes)) return error;
         }
-        if (value != nullptr) value->assign(bytes.begin(), bytes.end());
-        return ElementState{live ? Presence::live : Presence::removed, stamp};
+        return answer == SQLITE_DONE ? std::error_code{} : read_failed(answer);
     }
     /// The element is live with this value, whatever it was; no value: a tombstone.
     [[nodiscard]] std::error_code put(const ElementKey& key, const std::optional<BytesView>& value,
@@ -165,6 +177,21 @@ private:
         head[28] = std::byte{live};
         return crc32c(value, crc32c(as_bytes(key.id), crc32c(as_bytes(key.session), crc32c(head))));
     }
+    /// The row of an element: crc, wall, counter, origin, value.
+    [[nodiscard]] static Result<ElementState> read_row(const SqliteRun& run, const ElementKey& key,
+                                                       BytesView& value) {
+        const BytesView origin = run.bytes(3);
+        const bool live = !run.is_null(4);
+        if (live) value = run.bytes(4);
+        Stamp stamp{
+            WallTime{Duration{run.number(1)}}, static_cast<std::uint32_t>(run.number(2)), {}};
+        if (origin.size() != stamp.origin.size()) return make_error_code(QueueErrc::corrupt);
+        std::copy(origin.begin(), origin.end(), stamp.origin.begin());
+        if (run.number(0) != check(key, stamp, value, live)) {
+            return make_error_code(QueueErrc::corrupt);
+        }
+        return ElementState{live ? Presence::live : Presence::removed, stamp};
+    }
     [[nodiscard]] std::error_code create() noexcept {
         return db_.execute(
             "BEGIN; CREATE TABLE element (session BLOB NOT NULL, id BLOB NOT NULL, crc INTEGER NOT "
@@ -225,6 +252,7 @@ private:
     // The statements end before the database.
     SqliteDatabase db_;
     SqliteStatement find_;
+    SqliteStatement list_;
     SqliteStatement put_;
     SqliteStatement update_;
     SqliteStatement remember_;

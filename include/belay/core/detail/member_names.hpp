@@ -40,8 +40,9 @@ struct MemberProbe : T, MemberNames {};
 template <class T>
 concept Probed = std::is_class_v<T> && !std::is_final_v<T>;
 
-// Of what is final or no class only a public member that is neither overloaded nor a template. (Its
-// last line is for the semicolon.)
+// Makes has_name<T>(): stands in the header that asks for it. Of what is final, or no class, it
+// finds only a public member that is neither overloaded nor a template. (Its last line is for the
+// semicolon.)
 #define BELAY_DETAIL_MEMBER(name)                                          \
     template <class T>                                                     \
     [[nodiscard]] consteval bool has_##name() {                            \
@@ -68,31 +69,5 @@ BELAY_DETAIL_MEMBER(name);
 BELAY_DETAIL_MEMBER(listens);
 BELAY_DETAIL_MEMBER(is_shared);
 BELAY_DETAIL_MEMBER(reserve);
-// Of jitters, growths, caps.
-BELAY_DETAIL_MEMBER(delay);
-BELAY_DETAIL_MEMBER(check);
-BELAY_DETAIL_MEMBER(grows);
-BELAY_DETAIL_MEMBER(least);
-BELAY_DETAIL_MEMBER(before_jitter);
-// Of trips.
-BELAY_DETAIL_MEMBER(too_slow);
-BELAY_DETAIL_MEMBER(counts);
-// Of framings.
-BELAY_DETAIL_MEMBER(put_ping);
-BELAY_DETAIL_MEMBER(put_header);
-// Of documents.
-BELAY_DETAIL_MEMBER(state_vector);
-BELAY_DETAIL_MEMBER(diff);
-// Of what keeps rooms.
-BELAY_DETAIL_MEMBER(lagging);
-// Of stores and their operations.
-BELAY_DETAIL_MEMBER(transaction);
-BELAY_DETAIL_MEMBER(base);
-// Of remotes.
-BELAY_DETAIL_MEMBER(close);
-BELAY_DETAIL_MEMBER(attach);
-BELAY_DETAIL_MEMBER(deadline);
-BELAY_DETAIL_MEMBER(advance);
-#undef BELAY_DETAIL_MEMBER
 
 }  // namespace belay::inline BELAY_ABI::detail

@@ -58,9 +58,7 @@ protected:
 
     LinkStatus status_{};
     timeline::Actions* actions_ = nullptr;  // of the step in progress
-
-private:
-    std::uint8_t tries_failed_ = 0;  // whether a try has failed in this outage
+    std::uint8_t tries_failed_ = 0;         // whether a try has failed in this outage
 };
 
 }  // namespace belay::inline BELAY_ABI::detail

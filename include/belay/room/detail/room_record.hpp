@@ -21,14 +21,14 @@ namespace belay::inline BELAY_ABI::detail {
 }
 
 /// Which history of a room it is, and what stands for its beginning.
-struct RoomState {
+struct HistoryState {
     Id epoch{};
     /// Of the log that `covers` counts in; `no_id`: there is no snapshot.
     Id journal{};
     /// What the snapshot has instead of the log; without one where the history began.
     std::uint64_t covers = 0;
 
-    friend bool operator==(const RoomState&, const RoomState&) noexcept = default;
+    friend bool operator==(const HistoryState&, const HistoryState&) noexcept = default;
 };
 
 enum class RoomChange : std::uint8_t { update = 1, part = 2, reset = 3, erase = 4, state = 5 };
@@ -36,7 +36,7 @@ enum class RoomChange : std::uint8_t { update = 1, part = 2, reset = 3, erase = 
 struct RoomRecord {
     RoomChange kind{};
     std::string_view id{};
-    RoomState state{};       // of a reset the epoch only
+    HistoryState state{};    // of a reset the epoch only
     std::uint32_t part = 0;  // of an update that is in several records
     std::uint32_t parts = 1;
     BytesView update{};
@@ -53,13 +53,13 @@ inline constexpr std::size_t room_state_bytes = 40;
     return std::uint64_t{record} + 24;
 }
 
-inline void store_state(std::byte* to, const RoomState& state) noexcept {
+inline void store_state(std::byte* to, const HistoryState& state) noexcept {
     std::copy_n(state.epoch.begin(), 16, to);
     std::copy_n(state.journal.begin(), 16, to + 16);
     store_le(to + 32, state.covers);
 }
-[[nodiscard]] inline RoomState load_state(const std::byte* from) noexcept {
-    RoomState state;
+[[nodiscard]] inline HistoryState load_state(const std::byte* from) noexcept {
+    HistoryState state;
     std::copy_n(from, 16, state.epoch.begin());
     std::copy_n(from + 16, 16, state.journal.begin());
     state.covers = load_le<std::uint64_t>(from + 32);

@@ -91,7 +91,7 @@ public:
     }
 
     /// Errors: those of the disk; what was there is there.
-    [[nodiscard]] PersistenceError save(std::string_view id, const RoomState& state,
+    [[nodiscard]] PersistenceError save(std::string_view id, const HistoryState& state,
                                         std::span<const Bytes> snapshot) {
         return write(hex_of(id), id, state, snapshot);
     }
@@ -128,7 +128,7 @@ private:
     }
 
     [[nodiscard]] PersistenceError write(std::string name, std::string_view id,
-                                         const RoomState& state, std::span<const Bytes> parts) {
+                                         const HistoryState& state, std::span<const Bytes> parts) {
         const bool is_log = id.empty();
         const std::string path = path_ + '/' + name + (is_log ? "" : std::string{suffix});
         const std::string fresh = path_ + '/' + name + std::string{unfinished};

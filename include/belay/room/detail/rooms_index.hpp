@@ -62,7 +62,7 @@ struct LoggedRoom {
         erased  // its snapshot may still be there
     };
 
-    RoomState state{};
+    HistoryState state{};
     /// What of the log is not needed: up to here it is in the snapshot, or before the history.
     std::uint64_t covered = 0;
     /// What the newest snapshot file covers that was written since the log was opened; 0: none was.
@@ -125,7 +125,7 @@ public:
         room.last = update.position;
         pin(entry);
     }
-    void state(std::string_view id, std::uint64_t number, const RoomState& state) {
+    void state(std::string_view id, std::uint64_t number, const HistoryState& state) {
         Entry& entry = unpinned(id);
         LoggedRoom& room = entry.second;
         room.state = state;
@@ -194,7 +194,7 @@ public:
     [[nodiscard]] std::uint64_t states_bytes() const noexcept { return states_bytes_; }
 
 private:
-    [[nodiscard]] std::uint64_t covered_by(const RoomState& state) const noexcept {
+    [[nodiscard]] std::uint64_t covered_by(const HistoryState& state) const noexcept {
         return state.journal == journal_ || state.journal == no_id ? state.covers : 0;
     }
     [[nodiscard]] static std::uint64_t bytes_of(const std::string& id) noexcept {

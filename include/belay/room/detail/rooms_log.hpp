@@ -85,7 +85,7 @@ public:
         return position;
     }
     [[nodiscard]] Result<std::uint64_t> reset(std::string_view id, const Id& epoch) {
-        const RoomState state{epoch, {}, 0};
+        const HistoryState state{epoch, {}, 0};
         const auto number = write({.kind = RoomChange::reset, .id = id, .state = state});
         if (number) stage({RoomChange::reset, std::string{id}, *number, 1, state});
         return number;
@@ -98,7 +98,7 @@ public:
     }
     /// A snapshot with this state is stored.   Pre: the room is live, and no staged change begins
     /// or ends its history.
-    [[nodiscard]] std::error_code state(std::string_view id, const RoomState& state) {
+    [[nodiscard]] std::error_code state(std::string_view id, const HistoryState& state) {
         const auto number = write({.kind = RoomChange::state, .id = id, .state = state});
         if (number) stage({RoomChange::state, std::string{id}, *number, 1, state});
         return number.error();
@@ -150,7 +150,7 @@ public:
         if (needed > log_.base()) error = log_.ack(needed - 1);
         held_.release(needed - 1);
         if (!is_long()) return error;
-        std::vector<std::pair<std::string, RoomState>> again;
+        std::vector<std::pair<std::string, HistoryState>> again;
         index_.by_age([&](const std::string& id, const LoggedRoom& room) {
             if (room.life != LoggedRoom::Life::live || !room.pinned_by_state()) return false;
             again.emplace_back(id, room.state);
@@ -181,7 +181,7 @@ private:
         std::string id;
         std::uint64_t number;
         std::uint64_t parts;
-        RoomState state;
+        HistoryState state;
     };
     /// An update of which some records were read.
     struct Joining {

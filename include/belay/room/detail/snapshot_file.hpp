@@ -17,7 +17,7 @@ namespace belay::inline BELAY_ABI::detail {
 
 /// What a snapshot file says.
 struct SnapshotFile {
-    RoomState state{};
+    HistoryState state{};
     std::vector<Bytes> parts{};
 };
 
@@ -113,7 +113,8 @@ private:
 /// Writes and syncs it.   Complexity: of the bytes.
 template <class File>
 [[nodiscard]] std::error_code write_snapshot(File& file, std::string_view id,
-                                             const RoomState& state, std::span<const Bytes> parts) {
+                                             const HistoryState& state,
+                                             std::span<const Bytes> parts) {
     std::array<std::byte, snapshot_head_bytes> head{};
     const BytesView mark = as_bytes(snapshot_mark);
     std::copy_n(mark.begin(), mark.size(), head.begin());

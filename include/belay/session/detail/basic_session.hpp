@@ -137,6 +137,14 @@ public:
     /// still wrong is found again.
     Reconnect reconnect_now(bool force = false) { return link_.reconnect_now(force); }
 
+    /// Asks for a sign of life now, as after a change of networks; without one within that long the
+    /// connection has failed. Does nothing unless it is connected.   Pre: within > 0ns.
+    void probe_now(Duration within = std::chrono::seconds{5}) {
+        BELAY_PRECONDITION(within > Duration::zero(), "Session::probe_now: within must be > 0ns");
+        if (core_.probe(larger(now_, waker_.now()), within)) ping();
+        waker_.touch();
+    }
+
     // ---- observers -----------------------------------------------------------------------------
 
     [[nodiscard]] SessionStatus status() const {
@@ -239,14 +247,16 @@ private:
                 return link_.report_unhealthy(failure_of(SessionErrc::silent));
             case SessionCore::Due::lost:
                 return link_.report_unhealthy(failure_of(LinkErrc::heartbeat_lost));
-            case SessionCore::Due::ping: {
-                Bytes ping;
-                session_format::append_frame(
-                    ping, {.type = session_format::FrameType::ping, .number = ++pings_});
-                // With no room for it nobody reads at the other end, and that shows in time.
-                static_cast<void>(link_.send(ping));
-            }
+            case SessionCore::Due::ping:
+                return ping();
         }
+    }
+    void ping() {
+        Bytes frame;
+        session_format::append_frame(frame,
+                                     {.type = session_format::FrameType::ping, .number = ++pings_});
+        // With no room for it nobody reads at the other end, and that shows in time.
+        static_cast<void>(link_.send(frame));
     }
 
     /// One flush serves every operation that was taken since the last.

@@ -76,6 +76,10 @@ public:
         heard_at_ = at;
         pulse_.heard(at);
     }
+    /// Asks at once.   Returns: whether to send a ping.
+    constexpr bool probe(Instant now, Duration within) noexcept {
+        return pulse_.probe(now, within);
+    }
     /// The link is in a state other than connected.
     constexpr void disconnected(LinkState state) noexcept {
         pulse_.rest();

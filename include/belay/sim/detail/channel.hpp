@@ -69,6 +69,10 @@ public:
         end_[side].full = false;
         read(side);
     }
+    /// What is longer from here on ends the connection, and is not handed over.
+    void limit_messages(int side, std::size_t bytes) noexcept {
+        end_[side].message_bytes_max = bytes;
+    }
     /// Says goodbye behind everything that was sent.
     void close(int side) {
         End& e = end_[side];
@@ -227,7 +231,7 @@ private:
         }
         // What is read at once need not be kept first.
         const bool at_once = can_read(e) && e.inbox.empty();
-        if (at_once && report(side, s)) return;
+        if (at_once && (report(side, s) || !e.exists)) return;
         e.inbox.push(std::move(s));
         if (!at_once) read(side);
     }
@@ -263,6 +267,7 @@ private:
                 e.link.opened();
                 return true;
             case SegmentKind::data: {
+                if (s.bytes.size() > e.message_bytes_max) return refuse(side), false;
                 const std::size_t cost = cost_of(s.bytes);
                 e.full = e.link.received(std::move(s.bytes)) == belay::driver::Post::full;
                 if (!e.full) free_window(side, cost);
@@ -288,6 +293,12 @@ private:
                 e.link.closed(reset_failure(e));
                 return true;
         }
+    }
+    /// A message is longer than the process takes: as by a framing over a stream of bytes.
+    void refuse(int side) {
+        const Link<Bytes> link = end_[side].link;
+        abort(side);
+        link.closed({.cause = Cause::protocol});
     }
     /// The process has read: its peer may send again, if it waits for that.
     void free_window(int side, std::size_t cost) {

@@ -78,6 +78,7 @@ struct End {
     bool full = false;        // the machine refused a message
     bool starved = false;     // the process was told busy
     bool owes_reset = false;  // was spoken to although it does not exist
+    std::size_t message_bytes_max = ~std::size_t{0};  // what the process takes
 };
 
 }  // namespace belay::inline BELAY_ABI::sim::detail

@@ -39,6 +39,7 @@ public:
     }
     /// Of what has this id, in whichever session.
     [[nodiscard]] std::optional<std::uint64_t> hash_of(const Id& id) const {
+        if (hashes_.empty()) return std::nullopt;
         const auto at = hashes_.find(id);
         return at != hashes_.end() ? std::optional{at->second} : std::nullopt;
     }

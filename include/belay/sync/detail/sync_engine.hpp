@@ -115,6 +115,7 @@ private:
     }
     /// Of what is pending by this id, or will be after the transaction under way.
     [[nodiscard]] std::optional<std::uint64_t> pending_hash(const Id& id) const {
+        if (pending_now_.empty()) return parts_.pending.hash_of(id);
         const auto now = pending_now_.find(id);
         return now != pending_now_.end() ? std::optional{now->second} : parts_.pending.hash_of(id);
     }

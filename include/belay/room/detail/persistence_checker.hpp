@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/room/detail/persistence_checker.hpp
+/// PersistenceChecker: one persistence, and beside it all that a right one would hold.
+#pragma once
+
+#include <algorithm>    // std::max, std::sort
+#include <atomic>       // std::atomic
+#include <concepts>     // std::invocable
+#include <cstdint>      // std::uint64_t
+#include <memory>       // std::shared_ptr
+#include <optional>     // std::optional
+#include <string>       // std::string
+#include <type_traits>  // std::remove_cvref_t
+#include <utility>      // std::move, std::exchange
+#include <vector>       // std::vector
+
+#include <belay/core/random.hpp>
+#include <belay/core/steady_clock.hpp>
+#include <belay/room/detail/persistence_model.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+struct NeverReopenedRooms {
+    void operator()() const noexcept {}
+};
+
+/// Waits for answers.
+template <class Pump>
+struct AnswerWait {
+    Pump& pump;
+    Duration timeout;
+
+    /// What `ask(Completion<V>)` is answered; nothing if it is dropped, or not answered in time.
+    template <class V, class Ask>
+    [[nodiscard]] std::optional<V> operator()(Ask&& ask) {
+        struct Slot {
+            std::optional<V> value{};
+            std::atomic<bool> done{false};
+        };
+        // An answer that comes too late finds it all the same.
+        auto slot = std::make_shared<Slot>();
+        ask(Completion<V>{[slot](std::optional<V> value) noexcept {
+            slot->value = std::move(value);
+            slot->done.store(true, std::memory_order_release);
+        }});
+        const Instant until = after(SteadyClock{}.now(), timeout);
+        while (!slot->done.load(std::memory_order_acquire)) {
+            if (SteadyClock{}.now() > until) return std::nullopt;
+            pump();
+        }
+        return std::move(slot->value);
+    }
+};
+
+/// Which history is played.
+struct PersistencePlay {
+    std::uint64_t history;
+    std::size_t update_bytes_max;
+};
+
+template <class Make, class Reopen, class Pump>
+class PersistenceChecker {
+    using P = std::remove_cvref_t<decltype(std::declval<Make&>()())>;
+    using Rule = PersistenceRule;
+
+public:
+    PersistenceChecker(Make& make, Reopen& reopen, AnswerWait<Pump> wait, PersistencePlay play)
+        : reopen_{reopen}, wait_{wait}, play_{play}, bits_{Seed{play.history}}, rooms_{make()} {
+        for (ModelRoom& room : model_) look_at(room, Rule::starts_empty);
+        lists(Rule::starts_empty);
+    }
+
+    void step() {
+        ModelRoom& room = model_[bits_() % model_.size()];
+        const std::uint64_t what = bits_() % 100;
+        if (what < 45) return append(room);
+        if (what < 50) return reset(room);
+        if (what < 54) return erase(room);
+        if (what < 68) return flush();
+        if (what < 74) return look_at(room);
+        if (what < 86) return save(room);
+        if (what < 92) return refused_save(room);
+        if (what < 94) return refused_append(room);
+        if (what < 95) return refused_ids();
+        if (what < 97) {
+            P moved{std::move(*rooms_)};
+            rooms_.reset();
+            rooms_.emplace(std::move(moved));
+            return look_at(room, Rule::move_keeps_everything);
+        }
+        reopen();
+    }
+    [[nodiscard]] const std::optional<Rule>& broken() const noexcept { return broken_; }
+
+private:
+    // ---- changes --------------------------------------------------------------------------------
+
+    void append(ModelRoom& room) {
+        if (!room.states.back().exists) return reset(room);
+        const std::size_t most = bits_() % 8 == 0 ? play_.update_bytes_max : 40;
+        Bytes update(static_cast<std::size_t>(bits_() % (most + 1)));
+        for (std::byte& b : update) b = static_cast<std::byte>(bits_());
+        const Result<std::uint64_t> position = rooms_->append(room.id, update);
+        if (!took(room, position)) return;
+        ModelState next = room.states.back();
+        next.history.push_back({std::move(update), *position});
+        next.last = *position;
+        room.states.push_back(std::move(next));
+    }
+    void reset(ModelRoom& room) {
+        const Id epoch = make_id(bits_);
+        const Result<std::uint64_t> position = rooms_->reset(room.id, epoch);
+        if (!took(room, position)) return;
+        const ModelState& before = room.states.back();
+        room.old_position = before.exists ? before.last : 0;
+        ModelState next;
+        next.exists = true;
+        next.epoch = epoch;
+        next.epochs_before = before.epochs_before;
+        if (before.exists) next.epochs_before.push_back(before.epoch);
+        next.began = next.last = *position;
+        room.states.push_back(std::move(next));
+        room.turns = true;
+    }
+    void erase(ModelRoom& room) {
+        expect(!rooms_->erase(room.id), Rule::takes_what_it_should);
+        ModelState next;
+        next.erased = room.states.back().exists || room.states.back().erased;
+        next.epochs_before = room.states.back().epochs_before;
+        if (room.states.back().exists) next.epochs_before.push_back(room.states.back().epoch);
+        room.states.push_back(std::move(next));
+        room.turns = true;
+    }
+    [[nodiscard]] bool took(ModelRoom& room, const Result<std::uint64_t>& position) {
+        expect(position.has_value(), Rule::takes_what_it_should);
+        if (!position) return false;
+        expect(*position > room.given, Rule::positions_grow);
+        room.given = *position;
+        return true;
+    }
+    /// The error of a flush.
+    [[nodiscard]] PersistenceError flushed() {
+        const auto error = wait_.template operator()<PersistenceError>(
+            [&](auto done) { rooms_->flush(std::move(done)); });
+        expect(error.has_value(), Rule::answers_every_call);
+        return error.value_or(PersistenceError{});
+    }
+    void flush() {
+        expect(!flushed(), Rule::takes_what_it_should);
+        for (ModelRoom& room : model_) room.settle(room.states.size() - 1);
+        for (ModelRoom& room : model_) look_at(room);
+        lists(Rule::list_has_what_is_stored);
+    }
+
+    // ---- saves ----------------------------------------------------------------------------------
+
+    [[nodiscard]] std::error_code saved(std::string_view id, const std::vector<Bytes>& snapshot,
+                                        std::uint64_t covers) {
+        const auto error = wait_.template operator()<PersistenceError>(
+            [&](auto done) { rooms_->save(id, snapshot, covers, std::move(done)); });
+        expect(error.has_value(), Rule::answers_every_call);
+        return error ? error->code : std::error_code{};
+    }
+    void save(ModelRoom& room) {
+        const ModelState& stored = room.states.front();
+        if (!stored.exists || room.turns) return;
+        std::uint64_t covers = stored.last;
+        std::size_t count = stored.history.size();
+        const std::size_t some = stored.history.empty() ? 0 : bits_() % stored.history.size();
+        if (some >= stored.covered && some < count && stored.history[some].position != 0) {
+            covers = stored.history[some].position;
+            count = some + 1;
+        }
+        if (covers == 0) return;
+        std::vector<Bytes> snapshot;
+        for (std::uint64_t parts = bits_() % 4; parts != 0; --parts) {
+            snapshot.emplace_back(bits_() % 50, static_cast<std::byte>(bits_()));
+        }
+        const bool good = !saved(room.id, snapshot, covers);
+        expect(good, Rule::takes_what_it_should);
+        for (ModelState& state : room.states) state.save(snapshot, covers, count);
+        look_at(room);
+    }
+    void refused_save(ModelRoom& room) {
+        const ModelState& stored = room.states.front();
+        if (room.turns) return;
+        if (!stored.exists) {
+            expect(saved(room.id, {}, 1) == RoomErrc::unknown_room, Rule::save_needs_a_room);
+        } else if (bits_() % 2 == 0) {
+            const std::uint64_t beyond = room.given + 1'000'000;
+            expect(saved(room.id, {Bytes(1)}, beyond) == RoomErrc::bad_position,
+                   Rule::save_needs_a_stored_position);
+        } else {
+            std::uint64_t older = room.old_position;
+            if (stored.began != 0 && stored.covers > stored.began) older = stored.began;
+            if (older == 0) return;
+            expect(saved(room.id, {Bytes(1)}, older) == RoomErrc::stale_snapshot,
+                   Rule::save_refuses_what_is_older);
+        }
+        look_at(room, Rule::refusal_changes_nothing);
+    }
+
+    // ---- what must be refused -------------------------------------------------------------------
+
+    void refused_append(ModelRoom& room) {
+        if (room.states.back().exists) return;
+        flush();
+        const Result<std::uint64_t> position = rooms_->append(room.id, Bytes(3));
+        const std::error_code error = position ? flushed().code : position.error();
+        expect(error == RoomErrc::unknown_room, Rule::append_needs_a_history);
+        if (position) room.given = std::max(room.given, *position);
+        expect(!flushed(), Rule::append_needs_a_history);
+        for (ModelRoom& other : model_) look_at(other, Rule::refusal_changes_nothing);
+    }
+    void refused_ids() {
+        for (const std::string& id : {std::string{}, std::string(room_id_bytes_max + 1, 'x')}) {
+            const std::error_code bad = RoomErrc::bad_room_id;
+            bool refused = rooms_->reset(id, Id{}).error() == bad;
+            refused = rooms_->append(id, Bytes(3)).error() == bad && refused;
+            refused = rooms_->erase(id) == bad && refused;
+            refused = saved(id, {}, 0) == bad && refused;
+            const auto found = load(id);
+            refused = found && found->error().code == bad && refused;
+            expect(refused, Rule::refuses_bad_ids);
+        }
+    }
+
+    // ---- what is there --------------------------------------------------------------------------
+
+    [[nodiscard]] std::optional<LoadedRoom> load(std::string_view id) {
+        auto found = wait_.template operator()<LoadedRoom>(
+            [&](auto done) { rooms_->load(id, std::move(done)); });
+        expect(found.has_value(), Rule::answers_every_call);
+        return found;
+    }
+    /// What is loaded must be the room as it is stored, or as a change made it since: what was
+    /// shown before, or a later one. `rule` is blamed, if it is a particular one.
+    void look_at(ModelRoom& room, Rule rule = Rule::load_finds_what_was_flushed) {
+        const std::optional<LoadedRoom> found = load(room.id);
+        if (!found) return;
+        if (!*found) return expect(false, rule);
+        const auto which = room.which(**found);
+        if (!which) {
+            const bool particular = rule != Rule::load_finds_what_was_flushed;
+            return expect(false, particular ? rule : room.blame(**found));
+        }
+        expect(*which >= room.shown, Rule::load_shows_only_what_is_stored);
+        room.shown = *which;
+        if (!**found) return;
+        const std::uint64_t position = (**found)->position;
+        ModelState& state = room.states[*which];
+        expect(position >= state.last, Rule::load_tells_the_position);
+        if (state.last == 0) state.last = position;
+        room.given = std::max(room.given, position);
+    }
+    void lists(Rule rule) {
+        std::vector<std::string> ids;
+        for (const ModelRoom& room : model_) {
+            if (room.states.front().exists) ids.push_back(room.id);
+        }
+        std::sort(ids.begin(), ids.end());
+        std::string after;
+        const std::size_t count = 1 + static_cast<std::size_t>(bits_() % 4);
+        std::vector<std::string> listed;
+        for (std::size_t calls = 0; calls <= model_.size(); ++calls) {
+            auto some = wait_.template operator()<ListedRooms>(
+                [&](auto done) { rooms_->list(after, count, std::move(done)); });
+            expect(some.has_value(), Rule::answers_every_call);
+            if (!some) return;
+            if (!*some || (*some)->size() > count) return expect(false, rule);
+            if ((*some)->empty()) break;
+            listed.insert(listed.end(), (*some)->begin(), (*some)->end());
+            after = listed.back();
+        }
+        expect(listed == ids, rule);
+    }
+    void reopen() {
+        if constexpr (!std::same_as<Reopen, NeverReopenedRooms>) {
+            rooms_.reset();
+            rooms_.emplace(reopen_());
+            for (ModelRoom& room : model_) {
+                // Its numbers may begin anew.
+                for (ModelState& state : room.states) state.forget_positions();
+                room.given = room.old_position = 0;
+                const std::size_t before = room.shown;
+                room.shown = 0;
+                look_at(room, Rule::reopening_keeps_everything);
+                expect(room.shown >= before, Rule::load_shows_only_what_is_stored);
+                room.settle(room.shown);
+            }
+        }
+    }
+    void expect(bool kept, Rule rule) noexcept {
+        if (!kept && !broken_) broken_ = rule;
+    }
+
+    Reopen& reopen_;
+    AnswerWait<Pump> wait_;
+    PersistencePlay play_;
+    Random bits_;
+    std::optional<P> rooms_;
+    std::vector<ModelRoom> model_ = model_rooms();
+    std::optional<Rule> broken_{};
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sync/detail/element_table.hpp
+/// ElementTable: the elements of one session, by their ids.
+#pragma once
+
+#include <cstdint>      // std::uint32_t
+#include <string>       // std::string
+#include <string_view>  // std::string_view
+#include <utility>      // std::exchange, std::move
+#include <vector>       // std::vector
+
+#include <belay/core/assert.hpp>
+#include <belay/core/bytes.hpp>
+#include <belay/sync/detail/tag_index.hpp>
+#include <belay/sync/operation_like.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// Rows by name, which stay where they are.
+///
+/// Unlike in the standard's a look is at a line of the index and a row, not at the row before it,
+/// too; and a row is no allocation of its own.
+template <class Row>
+class ElementTable {
+    static constexpr std::uint32_t in_use = 0xFFFF'FFFFU;
+
+public:
+    struct Node {
+        std::string name{};
+        std::uint32_t at = 0;         // its number
+        std::uint32_t next = in_use;  // of what is free
+        Row row{};
+    };
+    /// So many there may be.
+    static constexpr std::size_t most = 0xFFFF'FFFEU;
+
+    /// What finds a name: 32 bits of its hash.
+    [[nodiscard]] static std::uint32_t tag_of(std::string_view name) noexcept {
+        return static_cast<std::uint32_t>(hash_bytes(as_bytes(name), 0));
+    }
+    [[nodiscard]] Node* find(std::string_view name) noexcept {
+        const std::uint32_t at = index_.find(
+            tag_of(name), [&](std::uint32_t number) { return node(number).name == name; });
+        return at != 0 ? &node(at) : nullptr;
+    }
+    /// A row of a name that has none.   Throws: std::bad_alloc; then nothing has changed.
+    [[nodiscard]] Node& insert(std::string_view name) {
+        BELAY_PRECONDITION(count_ < most, "ElementTable::insert: there must be room");
+        std::string kept{name};
+        index_.prepare(count_);
+        if (free_ == 0) add_node();
+        Node& made = node(free_);
+        free_ = std::exchange(made.next, in_use);
+        made.name = std::move(kept);
+        index_.insert(tag_of(name), made.at);
+        ++count_;
+        return made;
+    }
+    void erase(Node& gone) noexcept {
+        index_.erase(tag_of(gone.name), gone.at);
+        gone.name = {};
+        gone.row = Row{};
+        gone.next = free_;
+        free_ = gone.at;
+        --count_;
+    }
+    [[nodiscard]] bool empty() const noexcept { return count_ == 0; }
+    /// Calls `visit(node)` with every one.
+    template <class Visit>
+    void for_each(Visit visit) const {
+        for (const std::vector<Node>& chunk : chunks_) {
+            for (const Node& one : chunk) {
+                if (one.next == in_use) visit(one);
+            }
+        }
+    }
+
+private:
+    static constexpr std::size_t in_chunk = 256;
+
+    [[nodiscard]] Node& node(std::uint32_t at) noexcept {
+        return chunks_[(at - 1) / in_chunk][(at - 1) % in_chunk];
+    }
+    void add_node() {
+        if (chunks_.empty() || chunks_.back().size() == in_chunk) {
+            std::vector<Node> chunk;
+            chunk.reserve(in_chunk);
+            chunks_.push_back(std::move(chunk));
+        }
+        Node& made = chunks_.back().emplace_back();
+        made.next = 0;
+        made.at =
+            static_cast<std::uint32_t>((chunks_.size() - 1) * in_chunk + chunks_.back().size());
+        free_ = made.at;
+    }
+
+    TagIndex index_;
+    std::vector<std::vector<Node>> chunks_;  // full but for the last; a chunk's nodes do not move
+    std::uint32_t free_ = 0;
+    std::size_t count_ = 0;
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

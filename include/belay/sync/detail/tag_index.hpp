@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sync/detail/tag_index.hpp
+/// TagIndex: where something is, by a hash of it.
+#pragma once
+
+#include <cstddef>  // std::size_t
+#include <cstdint>  // std::uint32_t
+#include <vector>   // std::vector
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// Numbers from 1, found by 32 bits of a hash: open addressing, eight bytes a place, half of them
+/// empty at least. What is not here is mostly found out without looking at what is numbered.
+class TagIndex {
+public:
+    /// Makes room for one more than `count`, so that insert() cannot fail.   Throws: bad_alloc.
+    void prepare(std::size_t count) {
+        if (2 * (count + 1) > places_.size()) grow();
+    }
+    /// The number that has this tag, and of which `is_it(number)` says so; 0 if there is none.
+    template <class IsIt>
+    [[nodiscard]] std::uint32_t find(std::uint32_t tag, IsIt is_it) const noexcept {
+        if (places_.empty()) return 0;
+        std::size_t place = tag & mask();
+        while (places_[place].at != 0 && (places_[place].tag != tag || !is_it(places_[place].at))) {
+            place = next(place);
+        }
+        return places_[place].at;
+    }
+    /// Pre: prepare() was called; the number is not here.
+    void insert(std::uint32_t tag, std::uint32_t at) noexcept {
+        places_[free_for(tag)] = {tag, at};
+    }
+    /// Pre: the number is here, with this tag.
+    void erase(std::uint32_t tag, std::uint32_t at) noexcept {
+        std::size_t hole = tag & mask();
+        while (places_[hole].at != at) hole = next(hole);
+        // What follows moves back, unless that would be in front of its home.
+        for (std::size_t i = next(hole); places_[i].at != 0; i = next(i)) {
+            const std::size_t home = places_[i].tag & mask();
+            if (((i - home) & mask()) >= ((i - hole) & mask())) {
+                places_[hole] = places_[i];
+                hole = i;
+            }
+        }
+        places_[hole] = {};
+    }
+    /// An index is larger than caches are: asks for the line in which find() will look.
+    void fetch(std::uint32_t tag) const noexcept {
+        if (!places_.empty()) __builtin_prefetch(&places_[tag & mask()], 1);
+    }
+
+private:
+    struct Place {
+        std::uint32_t tag = 0;  // its home is the lowest bits of it, whatever the size
+        std::uint32_t at = 0;   // 0: empty
+    };
+
+    [[nodiscard]] std::size_t mask() const noexcept { return places_.size() - 1; }
+    [[nodiscard]] std::size_t next(std::size_t place) const noexcept {
+        return (place + 1) & mask();
+    }
+    [[nodiscard]] std::size_t free_for(std::uint32_t tag) const noexcept {
+        std::size_t place = tag & mask();
+        while (places_[place].at != 0) place = next(place);
+        return place;
+    }
+    void grow() {
+        std::vector<Place> larger(places_.empty() ? 64 : 2 * places_.size());
+        places_.swap(larger);
+        for (const Place& one : larger) {
+            if (one.at != 0) insert(one.tag, one.at);
+        }
+    }
+
+    std::vector<Place> places_;
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

@@ -1,0 +1,455 @@
+// SPDX-License-Identifier: MIT
+// Goal: every state that the core can reach keeps the contract, and each rule of its that is left out is
+// found. Method: breadth-first over all inputs, every sequence of them up to a depth; the core is a
+// value, so a state is explored by copying it, and known by the hash of all that it decides by.
+// BELAY_DEPTH in the environment is the depth; docs/link.md has the counts.
+#include <belay/link/detail/basic_supervisor_core.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "support/catch.hpp"
+#include "support/link/link_states.hpp"
+#include "support/seeds.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// What a shared object, which others use too, says of attempts.
+struct Mood {
+    Advice advice{};
+    bool permit_gone = false;
+};
+Mood mood;
+/// Since when there has been a connection; `never` if there is none.
+Instant connected_since = never;
+
+// Times that no supervisor asks about: it tells what it has counted, and when it has said to go on.
+constexpr Instant asks_counts = always;
+constexpr Instant asks_advised{Duration{1}};
+
+/// The policy of the exploration. It counts what it is told, and answers by the counts.
+struct Probe {
+    int open = 0;     // begun without verdict
+    int planned = 0;  // planned, and neither begun nor abandoned
+    int faults = 0;   // promises to a rule that were broken
+    int fails = 0;    // in a row
+    Instant advised = always;
+
+    Advice admit(Instant now) const noexcept {
+        if (now == asks_counts) return tell(open + 10 * fails + 1000 * planned + 10000 * faults);
+        if (now == asks_advised) return Advice::suspend(advised);
+        if (mood.advice.verb != Verb::go && !mood.advice.allows(now)) return mood.advice;
+        if (fails >= 4) return Advice::stop();
+        return fails == 3 && now < advised ? Advice::suspend(advised) : Advice::go();
+    }
+    Advice begin(Turn& turn) noexcept {
+        if (mood.permit_gone) return Advice::suspend(turn.now + 1s);
+        faults += open++ != 0;
+        planned = 0;
+        return Advice::go();
+    }
+    Advice review(const Advice& plan, Turn&) noexcept {
+        faults += open != 0 || planned++ != 0 || plan.verb == Verb::stop;
+        return Advice::go();
+    }
+    Advice failed(const Failure& f, Turn& turn) noexcept {
+        faults += open-- != 1 || f.cause == Cause::planned || f.cause == Cause::none;
+        faults += is_stable(turn);
+        ++fails;
+        advised = turn.now + 4s;
+        return fails == 2 ? Advice::wait_exactly(advised) : Advice::wait_at_least(turn.now + 2s);
+    }
+    Advice lost(const Failure& f, Turn& turn) noexcept {
+        faults += open != 0 || f.cause == Cause::planned;
+        return Advice::wait_at_least(turn.now + 1s);
+    }
+    void succeeded(Turn& turn) noexcept {
+        faults += open-- != 1 || !is_stable(turn);
+        fails = 0;
+    }
+    void abandoned(Turn&) noexcept {
+        faults += open + planned != 1;
+        open = planned = 0;
+    }
+    void reset() noexcept { fails = 0; }
+    Duration stable_window() const noexcept { return 3s; }
+    Duration attempt_limit() const noexcept { return 5s; }
+
+    static Advice tell(int count) noexcept { return Advice::suspend(Instant{Duration{count}}); }
+    static bool is_stable(const Turn& turn) noexcept {
+        return connected_since != never && elapsed(connected_since, turn.now) >= 3s;
+    }
+};
+
+/// The same with a rule that hears when an attempt is wanted.
+struct HearingProbe : Probe {
+    void wanted(Turn&) noexcept { faults += open != 0 || planned++ != 0; }
+};
+
+/// The rules that are left out in this test case; one instantiation serves them all.
+struct Omitted {
+    static inline bool stop_keeps_dial, gate_keeps_dial, redial_beside, succeeds_at_open,
+        stable_by_tick_only, retries_unauthorized, no_attempt_limit, gate_forgets_wait,
+        manual_passes_floor, manual_without_gap, keeps_permit, opens_into_dial;
+};
+
+/// A core that shows all that it decides by.
+template <class Rule, class Fault>
+struct Explored : belay::detail::BasicSupervisorCore<Rule, Fault> {
+    Explored() : belay::detail::BasicSupervisorCore<Rule, Fault>{Rule{}, {.settle_within = 0s}} {}
+
+    [[nodiscard]] std::int64_t counts() const {
+        return this->policy().admit(asks_counts).until.time_since_epoch().count();
+    }
+    /// Calls `f` with every number that tells two states apart at `now`.
+    template <class F>
+    void each(Instant now, F f) const {
+        // What is past is past, however long.
+        const auto left = [now](Instant t) {
+            return t == never ? -1 : t <= now ? 0 : elapsed(now, t) / 1ms;
+        };
+        const LinkStatus& s = this->status_;
+        const bool waits = s.retry_at != never;
+        f(static_cast<std::int64_t>(s.state));
+        f(s.attempt);
+        f(counts());
+        f(left(this->policy().admit(asks_advised).until));
+        f(this->begun_ + 2 * this->planned_ + 4 * this->spread_ + 8 * this->fresh_credentials_ +
+          16 * s.retry_failed + 32 * this->tries_failed_);
+        f(this->gates_.all() + 4 * this->gates_.any_shut());
+        f(left(this->gates_.grace_ends(1)));
+        f(left(this->gates_.grace_ends(2)));
+        f(waits ? elapsed(s.since, s.retry_at) / 1ms : 0);
+        f(waits ? elapsed(now, s.retry_at) / 1ms : 0);
+        const bool limited = s.state == LinkState::connecting || s.state == LinkState::draining;
+        f(limited ? left(this->attempt_ends_) : 0);
+        f(s.state == LinkState::connected ? left(after(this->validated_at_, 3s)) : 0);
+        f(left(this->floor_));
+        f(left(this->not_before_));
+        f(this->manual_at_ == always ? 0 : left(after(this->manual_at_, 1s)));
+    }
+};
+
+template <class Rule, class Fault>
+struct Node {
+    Explored<Rule, Fault> core;
+    Instant now{1000s};
+    Instant floor = always;           // what a server asked for
+    Instant manual_allowed = always;  // when reconnect_now() may be granted again
+    Instant connected_since = never;
+    Mood mood{};
+    bool live = false;               // a connection exists
+    bool fresh_credentials = false;  // given since the dial
+    std::array<std::uint8_t, 32> path{};
+    std::uint8_t length = 0;
+
+    /// Whether a gate is shut, and none of its grace is left.
+    [[nodiscard]] bool shut() const {
+        const std::uint32_t g = core.gates();
+        return ((g & 1) != 0 && core.grace_ends(Gate{1}) <= now) ||
+               ((g & 2) != 0 && core.grace_ends(Gate{2}) <= now);
+    }
+    [[nodiscard]] std::uint64_t hash() const {
+        std::uint64_t h = 0;
+        const auto add = [&](auto n) {
+            h = belay::detail::mix64(h * 31 + static_cast<std::uint64_t>(n) + 1);
+        };
+        core.each(now, add);
+        for (const Instant t : {mood.advice.until, floor, manual_allowed}) {
+            add(t == never ? -1 : t <= now ? 0 : elapsed(now, t) / 1ms);
+        }
+        add(static_cast<int>(mood.advice.verb) + 8 * mood.permit_gone + 16 * live +
+            32 * fresh_credentials + 64 * (connected_since != never));
+        return h;
+    }
+};
+
+/// How long a driver that is late lets pass behind a deadline.
+constexpr Duration at_deadline{-1}, long_after_deadline{-2};
+
+struct Move {
+    const char* name;
+    timeline::Step step;
+    Duration wait{};
+    bool needs_connection = false;
+    bool overrides_floor = false;
+    std::optional<Mood> mood{};
+};
+
+const std::vector<Move>& moves() {
+    static const std::vector<Move> all{
+        {"start", {.input = timeline::Input::start}, 0s, false, true},
+        {"stop", {.input = timeline::Input::stop}},
+        {"shut", {.input = timeline::Input::gates, .gates = 1}},
+        {"shut both", {.input = timeline::Input::gates, .gates = 3}},
+        {"shut the other gently", {.input = timeline::Input::gates, .gates = 2, .within = 2s}},
+        {"shut both, gently", {.input = timeline::Input::gates, .gates = 3, .within = 1s}},
+        {"open", {.input = timeline::Input::gates, .gates = 0}},
+        {"drain", {.input = timeline::Input::drain, .within = 2s}},
+        {"credentials", {.input = timeline::Input::credentials}, 0s, false, true},
+        {"reconnect", {.input = timeline::Input::reconnect_now}},
+        {"force", {.input = timeline::Input::reconnect_now, .force = true}, 0s, false, true},
+        {"opened", {.input = timeline::Input::opened}, 0s, true},
+        {"lost", {.input = timeline::Input::closed, .failure = {.cause = Cause::lost}}, 0s, true},
+        {"nameless", {.input = timeline::Input::closed}, 0s, true},
+        {"unauthorized",
+         {.input = timeline::Input::closed, .failure = {.cause = Cause::unauthorized}},
+         0s,
+         true},
+        {"forbidden",
+         {.input = timeline::Input::closed, .failure = {.cause = Cause::forbidden}},
+         0s,
+         true},
+        {"planned",
+         {.input = timeline::Input::closed, .failure = {.cause = Cause::planned}},
+         0s,
+         true},
+        {"overloaded",
+         {.input = timeline::Input::closed,
+          .failure = {.cause = Cause::overloaded, .retry_after = 3s}},
+         0s,
+         true},
+        {"tick", {.input = timeline::Input::tick}},
+        {"a second", {.input = timeline::Input::tick}, 1s},
+        {"breaker opens", {}, 0s, false, false, Mood{Advice::suspend(Instant{3s})}},
+        {"limiter waits", {}, 0s, false, false, Mood{Advice::wait_at_least(Instant{2s})}},
+        {"somebody says stop", {}, 0s, false, false, Mood{Advice::stop()}},
+        {"the permit is gone", {}, 0s, false, false, Mood{{}, true}},
+        {"all is well", {}, 0s, false, false, Mood{}},
+        {"opened late", {.input = timeline::Input::opened}, 6s, true},
+        {"lost late",
+         {.input = timeline::Input::closed, .failure = {.cause = Cause::lost}},
+         4s,
+         true},
+        {"deadline", {.input = timeline::Input::tick}, at_deadline},
+        {"slept through", {.input = timeline::Input::tick}, long_after_deadline},
+    };
+    return all;
+}
+
+/// What must hold of a state, and of the step that led to it; null if it does.
+template <class N>
+const char* broken(const N& before, const N& n, const Move& m, const timeline::Actions& a) {
+    const LinkStatus &s = n.core.status(), &old = before.core.status();
+    const LinkState state = s.state;
+    const bool up = state == LinkState::connecting || state == LinkState::connected ||
+                    state == LinkState::draining;
+    const bool waits = state == LinkState::cooldown || state == LinkState::suspended;
+    const Instant d = n.core.deadline();
+    const bool changed =
+        old.state != state || a.dial || s.retry_at != old.retry_at || s.since != old.since;
+    if (changed && !a.notify) return "a change was not told";
+    if (a.notify && (a.change.from != old.state || !(a.change.to == s)))
+        return "told something else";
+    if (a.notify && !belay_test::is_legal(old.state, state)) return "not in the table";
+    if (a.teardown && !before.live) return "tore down nothing";
+    if (a.dial && before.live && !a.teardown) return "two connections";
+    if (a.dial && (state != LinkState::connecting || n.shut())) return "dialled where it must not";
+    if (up != n.live) return "the connection does not fit the state";
+    if (waits != (s.retry_at != never)) return "retry_at does not fit the state";
+    // Also one whose grace is over, until the tick.
+    const bool graced = n.core.gates() != 0 && state == LinkState::connected;
+    if ((d != never) != (waits || state == LinkState::connecting || state == LinkState::draining ||
+                         graced || (state == LinkState::connected && n.core.counts() % 10 == 1))) {
+        return "the timer does not fit the state";
+    }
+    if (n.core.counts() >= 10000) return "a promise to the policy was broken";
+    if (n.core.counts() >= 1000 && !waits) return "a planned attempt was not abandoned";
+    if ((n.core.counts() % 10 == 1) !=
+            (state == LinkState::connecting || (state == LinkState::connected && d != never)) &&
+        !graced) {
+        return "an attempt without verdict";
+    }
+    // One whose grace is over while others speak waits for the tick, which is due.
+    const bool tears = n.shut() && state != LinkState::draining && (up || waits);
+    if (tears && (d > n.now || m.step.input == timeline::Input::tick))
+        return "up behind a shut gate";
+    if (a.drain && (state != LinkState::draining || a.teardown)) return "drained nothing";
+    if (state == LinkState::offline && n.core.gates() == 0) return "offline with all gates open";
+    if (d <= n.now && m.step.input == timeline::Input::tick && !a.notify &&
+        state != LinkState::connected)
+        return "a due tick did nothing";
+    if (m.step.input == timeline::Input::tick && n.now < before.core.deadline() && a.notify)
+        return "an early tick did something";
+    if (m.step.input == timeline::Input::stop && state != LinkState::stopped)
+        return "stop did not stop";
+    if (s.attempt > 1000) return "the attempt counter ran under zero";
+    if ((s.down_since == never) != (state == LinkState::connected) &&
+        !(state == LinkState::stopped && s.since == always))
+        return "down_since is wrong";
+    const bool afresh = old.state == LinkState::failed || old.state == LinkState::blocked_auth;
+    if (a.dial && n.now < before.floor && !m.overrides_floor && !afresh)
+        return "dialled before the server's wait was over";
+    if (a.dial && m.step.input == timeline::Input::tick && n.now < old.retry_at)
+        return "dialled before the wait was over";
+    const bool asked = m.step.input == timeline::Input::reconnect_now && !m.step.force;
+    if (a.dial && asked && !afresh && n.now < std::min(before.manual_allowed, old.retry_at))
+        return "dialled by hand too soon";
+    if (a.notify && m.step.failure.cause == Cause::unauthorized && !before.fresh_credentials &&
+        before.live && old.state != LinkState::draining && state != LinkState::blocked_auth) {
+        return "went on with credentials that were refused";
+    }
+    return nullptr;
+}
+
+/// Every sequence of moves, up to a depth.
+template <class Rule, class Fault>
+class Explorer {
+    using N = Node<Rule, Fault>;
+
+public:
+    /// Ends at the first fault.
+    void run(int depth) {
+        std::vector<N> level{N{}};
+        known_.insert(level.front().hash());
+        for (int i = 0; i < depth && !level.empty() && fault.empty(); ++i) {
+            std::vector<N> next;
+            for (const N& node : level) {
+                for (std::size_t m = 0; m < moves().size() && fault.empty(); ++m) {
+                    if (auto reached = after_move(node, m)) next.push_back(std::move(*reached));
+                }
+            }
+            level = std::move(next);
+            if (std::getenv("BELAY_DEPTH") != nullptr) {
+                std::printf("depth %2d: %zu states, %zu steps\n", i + 1, known_.size(), steps);
+            }
+        }
+    }
+    [[nodiscard]] std::size_t states() const { return known_.size(); }
+
+    std::size_t steps = 0;
+    std::set<std::pair<LinkState, LinkState>> seen{};
+    std::string fault{};
+
+private:
+    /// What the move leads to, if that is new.
+    std::optional<N> after_move(const N& node, std::size_t index) {
+        const Move& m = moves()[index];
+        if (m.needs_connection && !node.live) return std::nullopt;
+        N next = node;
+        next.path[next.length++] = static_cast<std::uint8_t>(index);
+        ++steps;
+        if (m.mood) {
+            next.mood = *m.mood;
+            const Instant until = m.mood->advice.until;
+            if (until != never && until != always) {
+                next.mood.advice.until = after(node.now, until - Instant{});
+            }
+        } else {
+            if (m.wait < 0s) {
+                if (node.core.deadline() == never) return std::nullopt;
+                next.now = std::max(next.now, node.core.deadline());
+                if (m.wait == long_after_deadline) next.now += 11s;
+            } else {
+                next.now += m.wait;
+            }
+            const timeline::Actions a = step(node, next, m);
+            if (const char* const what = broken(node, next, m, a)) {
+                fault = what;
+                for (std::size_t i = 0; i < next.length; ++i) {
+                    fault += (i == 0 ? ": " : "; ") + std::string{moves()[next.path[i]].name};
+                }
+                return std::nullopt;
+            }
+            if (a.notify) seen.insert({a.change.from, a.change.to.state});
+        }
+        if (!known_.insert(next.hash()).second) return std::nullopt;
+        return next;
+    }
+    /// The core's step, and the model's.
+    static timeline::Actions step(const N& node, N& next, const Move& m) {
+        mood = node.mood;
+        connected_since = node.connected_since;
+        Random bits{Seed{1}};
+        Turn turn{next.now, bits};
+        const timeline::Actions a = next.core.step(m.step, turn);
+        const LinkState old = node.core.status().state;
+        const LinkState state = next.core.status().state;
+        const bool afresh = m.step.input == timeline::Input::start ||
+                            (m.step.input == timeline::Input::reconnect_now &&
+                             (old == LinkState::failed || old == LinkState::blocked_auth));
+        next.live = a.dial || (node.live && !a.teardown);
+        if (m.step.failure.retry_after > 0s && a.teardown) {
+            next.floor = after(next.now, m.step.failure.retry_after);
+        }
+        if (state == LinkState::connected || state == LinkState::stopped || afresh) {
+            next.floor = always;
+        }
+        if (m.step.input == timeline::Input::credentials) next.fresh_credentials = true;
+        if (a.dial || state == LinkState::stopped) next.fresh_credentials = false;
+        if (m.step.input == timeline::Input::start && old == LinkState::stopped)
+            next.manual_allowed = always;
+        if (m.step.input == timeline::Input::reconnect_now && a.dial) {
+            next.manual_allowed = after(next.now, 1s);
+        }
+        if (state != LinkState::connected) next.connected_since = never;
+        if (state == LinkState::connected && old != state) next.connected_since = next.now;
+        return a;
+    }
+
+    std::unordered_set<std::uint64_t> known_;
+};
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("SupervisorCore keeps its contract after every sequence of events",
+                   "[link][exploration][property]", Probe, HearingProbe) {
+    Explorer<TestType, belay::detail::NoCoreFault> explorer;
+    explorer.run(static_cast<int>(from_environment("BELAY_DEPTH", 7)));
+    INFO(explorer.fault);
+    CHECK(explorer.fault.empty());
+    CHECK(explorer.states() > 5000);
+    // The table promises no transition that cannot happen.
+    for (int from = 0; from < 9; ++from) {
+        for (int to = 0; to < 9; ++to) {
+            const std::pair<LinkState, LinkState> change{static_cast<LinkState>(from),
+                                                         static_cast<LinkState>(to)};
+            INFO(to_string(change.first) << " > " << to_string(change.second));
+            CHECK(explorer.seen.count(change) ==
+                  static_cast<std::size_t>(belay_test::is_legal(change.first, change.second)));
+        }
+    }
+}
+
+TEST_CASE("Each rule of the core that is left out is found", "[link][exploration][fault]") {
+    struct Planted {
+        const char* name;
+        bool* omitted;
+    };
+    const Planted all[]{
+        {"stop_keeps_dial", &Omitted::stop_keeps_dial},
+        {"gate_keeps_dial", &Omitted::gate_keeps_dial},
+        {"redial_beside", &Omitted::redial_beside},
+        {"succeeds_at_open", &Omitted::succeeds_at_open},
+        {"stable_by_tick_only", &Omitted::stable_by_tick_only},
+        {"retries_unauthorized", &Omitted::retries_unauthorized},
+        {"no_attempt_limit", &Omitted::no_attempt_limit},
+        {"gate_forgets_wait", &Omitted::gate_forgets_wait},
+        {"manual_passes_floor", &Omitted::manual_passes_floor},
+        {"manual_without_gap", &Omitted::manual_without_gap},
+        {"keeps_permit", &Omitted::keeps_permit},
+        {"opens_into_dial", &Omitted::opens_into_dial},
+    };
+    for (const Planted& planted : all) {
+        *planted.omitted = true;
+        Explorer<HearingProbe, Omitted> explorer;
+        explorer.run(6);
+        *planted.omitted = false;
+        INFO(planted.name);
+        CHECK_FALSE(explorer.fault.empty());
+        if (std::getenv("BELAY_DEPTH") != nullptr) {
+            std::printf("%s: %s\n", planted.name, explorer.fault.c_str());
+        }
+    }
+}

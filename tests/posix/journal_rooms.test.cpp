@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+// Goal: rooms on real files are there after a restart, and a full file system refuses nothing that
+// was stored. Method: a temporary directory; the judge of persistences.
+#include <belay/posix/journal_rooms.hpp>
+
+#include <belay/room/persistence_check.hpp>
+
+#include "support/catch.hpp"
+#include "support/room/rooms.hpp"
+#include "support/temporary_directory.hpp"
+
+using namespace belay;
+
+TEST_CASE("posix::JournalRooms keeps what a persistence must keep",
+          "[posix][journal_rooms][fault]") {
+    const belay_test::TemporaryDirectory directory;
+    int made = 0;
+    const auto open = [&] {
+        const std::string path = directory.path() + '/' + std::to_string(made);
+        auto log =
+            posix::Journal::open(path + "-log", {.segment_bytes = 65536, .record_bytes_max = 1000});
+        REQUIRE(log);
+        auto rooms = posix::JournalRooms::open(path, std::move(*log), {.log_bytes_max = 4000});
+        INFO(rooms.error().message());
+        REQUIRE(rooms);
+        return std::move(*rooms);
+    };
+    const auto make = [&] {
+        ++made;
+        return open();
+    };
+    const auto fault = check_persistence(make, open, {.histories = 2, .steps = 100});
+    CHECK(!fault);
+}
+
+TEST_CASE("posix::JournalRooms says which file cannot be opened", "[posix][journal_rooms][fault]") {
+    const belay_test::TemporaryDirectory directory;
+    auto log = posix::Journal::open(directory.path() + "/log");
+    REQUIRE(log);
+    const auto rooms =
+        posix::JournalRooms::open(directory.path() + "/missing/rooms", std::move(*log));
+    CHECK(rooms.error().code == std::errc::no_such_file_or_directory);
+    CHECK(rooms.error().message().find("missing/rooms") != std::string::npos);
+    CHECK(rooms.error().message().find("make the directory above it first") != std::string::npos);
+}

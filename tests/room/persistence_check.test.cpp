@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+// Goal: check_persistence finds nothing in what is right, and every rule broken that is planted.
+// Method: all persistences of the library; and MemoryRooms with one mistake each.
+#include <belay/room/persistence_check.hpp>
+
+#include <belay/drive/on_thread.hpp>
+
+#include "support/catch.hpp"
+#include "support/room/broken_rooms.hpp"
+#include "support/room/disk_rooms.hpp"
+
+using namespace belay;
+using namespace belay_test;
+
+namespace {
+
+[[nodiscard]] std::string verdict_on(const std::optional<PersistenceFault>& fault) {
+    if (!fault) return "right";
+    return std::string{to_string(fault->rule)} + ", history " + std::to_string(fault->history) +
+           ", step " + std::to_string(fault->step);
+}
+
+/// A disk with rooms, whose power fails at each reopening.
+struct RoomsHost {
+    sim::Disk disk{};
+    std::uint64_t openings = 0;
+    Random bits{Seed{7}};
+
+    [[nodiscard]] JournalRoomsOnDisk make() {
+        disk.restore({});
+        return open();
+    }
+    [[nodiscard]] JournalRoomsOnDisk reopen() {
+        if (openings % 2 == 0) disk.crash(bits);
+        return open();
+    }
+    [[nodiscard]] JournalRoomsOnDisk open() {
+        auto rooms = open_rooms(disk, {.log_bytes_max = 4000}, ++openings);
+        INFO(rooms.error().message());
+        REQUIRE(rooms);
+        return std::move(*rooms);
+    }
+};
+
+}  // namespace
+
+TEST_CASE("check_persistence finds nothing wrong with MemoryRooms",
+          "[room][persistence_check][unit]") {
+    CHECK(verdict_on(check_persistence([] { return MemoryRooms{}; })) == "right");
+    CHECK(verdict_on(check_persistence([] { return OnThread{MemoryRooms{}}; },
+                                       {.histories = 50})) == "right");
+}
+
+TEST_CASE("check_persistence finds nothing wrong with JournalRooms over losses of power",
+          "[room][persistence_check][fault]") {
+    RoomsHost host;
+    CHECK(verdict_on(check_persistence([&] { return host.make(); },
+                                       [&] { return host.reopen(); })) == "right");
+    const auto on_thread =
+        check_persistence([&] { return OnThread{host.make()}; },
+                          [&] { return OnThread{host.reopen()}; }, {.histories = 50});
+    CHECK(verdict_on(on_thread) == "right");
+}
+
+TEST_CASE("check_persistence finds what is wrong, and names it",
+          "[room][persistence_check][unit]") {
+    for (int i = 0; i < static_cast<int>(Mistake::count); ++i) {
+        const auto mistake = static_cast<Mistake>(i);
+        BrokenRooms::Medium medium;
+        const auto fault = check_persistence(
+            [&] {
+                return BrokenRooms{mistake, medium, true};
+            },
+            [&] {
+                return BrokenRooms{mistake, medium, false};
+            },
+            {.histories = 30, .answer_timeout = std::chrono::milliseconds{1}});
+        INFO("mistake " << i);
+        REQUIRE(fault);
+        CHECK(std::string{to_string(fault->rule)} == to_string(rule_of(mistake)));
+    }
+    BrokenRooms::Medium medium;
+    CHECK(verdict_on(check_persistence(
+              [&] {
+                  return BrokenRooms{Mistake::none, medium, true};
+              },
+              [&] {
+                  return BrokenRooms{Mistake::none, medium, false};
+              })) == "right");
+}
+
+TEST_CASE("check_persistence runs what brings the answers", "[room][persistence_check][unit]") {
+    BrokenRooms::Medium medium;
+    int pumped = 0;
+    const auto pump = [&] {
+        ++pumped;
+        medium.answer_later();
+    };
+    const auto fault = check_persistence(
+        [&] {
+            return BrokenRooms{Mistake::answers_late, medium, true};
+        },
+        [&] {
+            return BrokenRooms{Mistake::answers_late, medium, false};
+        },
+        pump, {.histories = 5});
+    CHECK(verdict_on(fault) == "right");
+    CHECK(pumped > 0);
+}

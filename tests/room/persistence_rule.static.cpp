@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+// Goal: every rule is a sentence, and what is no rule is none.
+#include <belay/room/persistence_rule.hpp>
+
+#include <string_view>
+
+namespace {
+
+using belay::PersistenceRule;
+
+consteval bool all_have_sentences() {
+    for (int i = 0; i <= static_cast<int>(PersistenceRule::reopening_keeps_everything); ++i) {
+        const std::string_view sentence = to_string(static_cast<PersistenceRule>(i));
+        if (sentence.empty() || sentence == "unknown") return false;
+    }
+    return true;
+}
+
+static_assert(all_have_sentences());
+static_assert(to_string(static_cast<PersistenceRule>(99)) == std::string_view{"unknown"});
+
+}  // namespace

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+/// \file tests/support/drive/waiting_rooms.hpp
+/// Persistences for OnThread, and waits for what it answers.
+#pragma once
+
+#include <atomic>
+#include <latch>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include <belay/room/memory_rooms.hpp>
+
+namespace belay_test {
+
+/// What comes to a Completion, and on which thread; waits for it.
+template <class V>
+struct Waited {
+    std::optional<V> value;
+    std::thread::id thread;
+};
+template <class V, class Ask>
+[[nodiscard]] Waited<V> wait_for(Ask&& ask) {
+    Waited<V> waited;
+    std::latch done{1};
+    ask(belay::Completion<V>{[&](std::optional<V> value) noexcept {
+        waited.value = std::move(value);
+        waited.thread = std::this_thread::get_id();
+        done.count_down();
+    }});
+    done.wait();
+    return waited;
+}
+template <class V, class Ask>
+[[nodiscard]] std::optional<V> waited(Ask&& ask) {
+    return wait_for<V>(ask).value;
+}
+template <class V, class Ask>
+[[nodiscard]] std::thread::id answered_by(Ask&& ask) {
+    return wait_for<V>(ask).thread;
+}
+
+/// Its first flush waits until the gate is opened.
+class GatedRooms : public belay::MemoryRooms {
+public:
+    struct Gate {
+        std::latch arrived{1};
+        std::latch opened{1};
+        std::atomic<int> loads{0};
+    };
+    explicit GatedRooms(Gate& gate) : gate_{&gate} {}
+    void flush(belay::Completion<belay::PersistenceError> done) {
+        if (!std::exchange(passed_, true)) {
+            gate_->arrived.count_down();
+            gate_->opened.wait();
+        }
+        belay::MemoryRooms::flush(std::move(done));
+    }
+    void load(std::string_view id, belay::Completion<belay::LoadedRoom> done) {
+        ++gate_->loads;
+        belay::MemoryRooms::load(id, std::move(done));
+    }
+
+private:
+    Gate* gate_;
+    bool passed_ = false;
+};
+
+class LaggingRooms : public belay::MemoryRooms {
+public:
+    LaggingRooms() = default;
+    [[nodiscard]] std::optional<std::string> lagging() { return "slow"; }
+};
+
+/// Drops what it is asked.
+class AnswersNothing : public belay::MemoryRooms {
+public:
+    AnswersNothing() = default;
+    void load(std::string_view, belay::Completion<belay::LoadedRoom>) {}
+    void flush(belay::Completion<belay::PersistenceError>) {}
+    void list(std::string_view, std::size_t, belay::Completion<belay::ListedRooms>) {}
+};
+
+}  // namespace belay_test

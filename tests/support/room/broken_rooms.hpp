@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: MIT
+/// \file tests/support/room/broken_rooms.hpp
+/// MemoryRooms that outlive their object, and make one mistake.
+#pragma once
+
+#include <algorithm>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <belay/room/memory_rooms.hpp>
+#include <belay/room/persistence_rule.hpp>
+
+#include "support/room/rooms.hpp"
+
+namespace belay_test {
+
+enum class Mistake {
+    starts_with_a_room,
+    drops_completions,
+    never_answers,
+    refuses_long_updates,
+    takes_bad_ids,
+    appends_to_nobody,
+    refused_append_begins,
+    positions_stand_still,
+    loses_an_update,
+    cuts_an_update,
+    shows_unflushed,
+    forgets_the_epoch,
+    tells_an_old_position,
+    forgets_the_snapshot,
+    covers_everything,
+    saves_what_is_not_stored,
+    saves_what_is_older,
+    saves_nobody,
+    reset_keeps,
+    erase_keeps,
+    lists_in_disorder,
+    lists_too_many,
+    move_loses,
+    reopening_loses,
+    count,
+    none = count,
+    answers_late
+};
+
+[[nodiscard]] inline belay::PersistenceRule rule_of(Mistake mistake) {
+    using Rule = belay::PersistenceRule;
+    constexpr Rule rules[] = {Rule::starts_empty,
+                              Rule::answers_every_call,
+                              Rule::answers_every_call,
+                              Rule::takes_what_it_should,
+                              Rule::refuses_bad_ids,
+                              Rule::append_needs_a_history,
+                              Rule::refusal_changes_nothing,
+                              Rule::positions_grow,
+                              Rule::load_finds_what_was_flushed,
+                              Rule::load_finds_what_was_flushed,
+                              Rule::load_shows_only_what_is_stored,
+                              Rule::load_tells_the_epoch,
+                              Rule::load_tells_the_position,
+                              Rule::load_finds_the_snapshot,
+                              Rule::save_covers_no_more_than_it_says,
+                              Rule::save_needs_a_stored_position,
+                              Rule::save_refuses_what_is_older,
+                              Rule::save_needs_a_room,
+                              Rule::reset_begins_anew,
+                              Rule::erase_ends_the_room,
+                              Rule::list_has_what_is_stored,
+                              Rule::list_has_what_is_stored,
+                              Rule::move_keeps_everything,
+                              Rule::reopening_keeps_everything};
+    static_assert(std::size(rules) == static_cast<std::size_t>(Mistake::count));
+    return rules[static_cast<std::size_t>(mistake)];
+}
+
+class BrokenRooms {
+public:
+    /// What outlives the object, and the answers that are to come.
+    struct Medium {
+        belay::MemoryRooms stored{};
+        std::vector<belay::Completion<belay::PersistenceError>> later{};
+
+        void answer_later() {
+            for (auto& done : std::exchange(later, {})) done(belay::PersistenceError{});
+        }
+    };
+
+    BrokenRooms(Mistake mistake, Medium& medium, bool fresh) : mistake_{mistake}, medium_{&medium} {
+        if (fresh) medium = Medium{};
+        if (fresh && is(Mistake::starts_with_a_room)) {
+            static_cast<void>(medium.stored.reset("a", {}));
+            static_cast<void>(flushed(medium.stored));
+        }
+        if (fresh || !is(Mistake::reopening_loses)) rooms_ = medium.stored;
+    }
+    BrokenRooms(BrokenRooms&& other) : mistake_{other.mistake_}, medium_{other.medium_} {
+        if (!is(Mistake::move_loses)) rooms_ = std::move(other.rooms_);
+        covered_ = std::move(other.covered_);
+        appends_ = other.appends_;
+    }
+    BrokenRooms& operator=(BrokenRooms&&) = delete;
+
+    void load(std::string_view id, belay::Completion<belay::LoadedRoom> done) {
+        if (is(Mistake::shows_unflushed)) static_cast<void>(flushed(rooms_));
+        belay::LoadedRoom found = loaded(rooms_, id);
+        if (found && *found) {
+            if (is(Mistake::forgets_the_epoch)) (*found)->epoch[3] ^= std::byte{1};
+            if (is(Mistake::tells_an_old_position)) (*found)->position = 0;
+            if (is(Mistake::forgets_the_snapshot)) (*found)->snapshot.clear();
+        }
+        done(std::move(found));
+    }
+    [[nodiscard]] belay::Result<std::uint64_t> append(std::string_view id,
+                                                      belay::BytesView update) {
+        ++appends_;
+        if (is(Mistake::refuses_long_updates) && update.size() > 1000) {
+            return std::make_error_code(std::errc::message_size);
+        }
+        if (is(Mistake::appends_to_nobody) && !*loaded(rooms_, id)) {
+            static_cast<void>(rooms_.reset(id, {}));
+        }
+        if (is(Mistake::loses_an_update) && appends_ % 7 == 0) update = {};
+        if (is(Mistake::cuts_an_update) && update.size() > 1000) update = update.first(1000);
+        const auto position = rooms_.append(id, update);
+        if (!position && is(Mistake::refused_append_begins)) {
+            static_cast<void>(rooms_.reset(id, {}));
+        }
+        if (position && is(Mistake::positions_stand_still)) return std::uint64_t{1};
+        return position;
+    }
+    [[nodiscard]] belay::Result<std::uint64_t> reset(std::string_view id, const belay::Id& epoch) {
+        if (is(Mistake::takes_bad_ids) && id.empty()) return std::uint64_t{1};
+        if (is(Mistake::reset_keeps)) {
+            if (const auto position = rooms_.append(id, {})) return position;
+        }
+        return rooms_.reset(id, epoch);
+    }
+    [[nodiscard]] std::error_code erase(std::string_view id) {
+        if (is(Mistake::erase_keeps)) return {};
+        covered_.erase(std::string{id});
+        return rooms_.erase(id);
+    }
+    void flush(belay::Completion<belay::PersistenceError> done) {
+        if (is(Mistake::drops_completions)) return;
+        static_cast<void>(flushed(rooms_));
+        medium_->stored = rooms_;
+        if (is(Mistake::never_answers) || is(Mistake::answers_late)) {
+            return medium_->later.push_back(std::move(done));
+        }
+        done(belay::PersistenceError{});
+    }
+    void save(std::string_view id, std::span<const belay::Bytes> parts, std::uint64_t covers,
+              belay::Completion<belay::PersistenceError> done) {
+        const std::vector<belay::Bytes> snapshot{parts.begin(), parts.end()};
+        const auto found = loaded(rooms_, id);
+        std::uint64_t& covered = covered_[std::string{id}];
+        if (is(Mistake::covers_everything) && found && *found && covers >= covered &&
+            covers <= (*found)->position && (*found)->updates.size() > 1) {
+            covered = covers;
+            covers = (*found)->position;
+        }
+        belay::PersistenceError error = saving(rooms_, id, snapshot, covers);
+        if (!error) static_cast<void>(saved(medium_->stored, id, snapshot, covers));
+        const bool forgiven =
+            (is(Mistake::saves_what_is_not_stored) &&
+             error.code == belay::RoomErrc::bad_position) ||
+            (is(Mistake::saves_what_is_older) && error.code == belay::RoomErrc::stale_snapshot) ||
+            (is(Mistake::saves_nobody) && error.code == belay::RoomErrc::unknown_room);
+        if (forgiven) error = {};
+        done(std::move(error));
+    }
+    void list(std::string_view after, std::size_t count,
+              belay::Completion<belay::ListedRooms> done) {
+        belay::ListedRooms ids = listed(rooms_, after, is(Mistake::lists_too_many) ? 99 : count);
+        if (is(Mistake::lists_in_disorder)) std::reverse(ids->begin(), ids->end());
+        done(std::move(ids));
+    }
+
+private:
+    [[nodiscard]] bool is(Mistake mistake) const noexcept { return mistake_ == mistake; }
+
+    Mistake mistake_;
+    Medium* medium_;
+    belay::MemoryRooms rooms_{};
+    std::map<std::string, std::uint64_t> covered_{};
+    int appends_ = 0;
+};
+
+}  // namespace belay_test

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+/// \file tests/support/sync/sync_oracle.hpp
+/// SyncOracle: what elements end as, by the page's words alone.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+
+#include "support/sync/sync_rig.hpp"
+
+namespace belay_test {
+
+/// Under LastWriteWins an element is one register for the last writer, which Adds and Removes
+/// write; Updates write it only where it is live. It knows no processor.
+struct SyncOracle {
+    struct Register {
+        belay::Stamp stamp{};
+        std::optional<std::string> value{};
+    };
+    std::map<std::string, Register> elements{};
+
+    void take(const Op& op) {
+        const std::string name{op.element()};
+        const auto at = elements.find(name);
+        const bool there = at != elements.end();
+        if (op.kind() == belay::OperationKind::interaction) return;
+        if (op.kind() == belay::OperationKind::update && (!there || !at->second.value)) return;
+        if (there && !(at->second.stamp < op.stamp)) return;
+        Register& element = elements[name];
+        element.stamp = op.stamp;
+        if (op.kind() == belay::OperationKind::remove) {
+            element.value.reset();
+        } else {
+            element.value = op.value();
+        }
+    }
+    /// As `seen` says it.
+    [[nodiscard]] std::string text(const std::string& name) const {
+        const auto at = elements.find(name);
+        if (at == elements.end()) return "absent";
+        const auto time = std::to_string(at->second.stamp.wall.time_since_epoch().count());
+        return at->second.value ? "live " + time + " " + *at->second.value : "removed " + time;
+    }
+};
+
+}  // namespace belay_test

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: MIT
+// Goal: whatever operations hold and stores say, every operation is accounted for, and what is wrong
+// is named. Method: operations of other types, wild stamps, names of all kinds; a store that lies in
+// each of its answers.
+#include <belay/sync/sync_processor.hpp>
+
+#include <limits>
+
+#include "support/catch.hpp"
+#include "support/sync/sync_rig.hpp"
+
+using namespace belay;
+using namespace belay_test;
+
+namespace {
+
+/// An operation of somebody who reads its kind from a wire.
+struct WireOperation {
+    using value_type = std::string;
+    Id id{};
+    Stamp stamp{};
+    int code = 0;
+    std::string text{};
+
+    [[nodiscard]] OperationKind kind() const noexcept { return static_cast<OperationKind>(code); }
+    [[nodiscard]] std::string_view element() const noexcept { return "e"; }
+    [[nodiscard]] const std::string& value() const { return text; }
+};
+
+/// A MemoryStore of which one answer is a lie, from some call on.
+struct LyingStore {
+    using operation_type = Op;
+    enum class Lie { none, find, nothing_to_read, add, update, remove, remember, applied, expire };
+
+    Result<ElementState> find(const ElementKey& key) {
+        if (lie == Lie::find) return ElementState{Presence::live, belay_test::stamp(1)};
+        return store.find(key);
+    }
+    Result<std::optional<std::string>> read(const ElementKey& key) {
+        if (lie == Lie::nothing_to_read) return std::optional<std::string>{};
+        return store.read(key);
+    }
+    std::error_code add(const ElementKey& key, const std::string& value, const WriteMark& mark) {
+        return lie == Lie::add ? answer : store.add(key, value, mark);
+    }
+    std::error_code update(const ElementKey& key, const std::string& value, const WriteMark& mark) {
+        return lie == Lie::update ? answer : store.update(key, value, mark);
+    }
+    std::error_code remove(const ElementKey& key, const WriteMark& mark) {
+        return lie == Lie::remove ? answer : store.remove(key, mark);
+    }
+    std::error_code remember(const WriteMark& mark) {
+        return lie == Lie::remember ? answer : store.remember(mark);
+    }
+    Result<std::optional<std::uint64_t>> applied(const Id& id) {
+        if (lie == Lie::applied) return std::optional<std::uint64_t>{42};
+        return store.applied(id);
+    }
+    std::error_code expire(WallTime now) { return lie == Lie::expire ? answer : store.expire(now); }
+    [[nodiscard]] WallTime horizon() const noexcept { return horizon_is; }
+
+    Lie lie = Lie::none;
+    std::error_code answer{};
+    WallTime horizon_is = WallTime::min();
+    Memory store{};
+};
+
+const auto merges = [](const ConflictSides<Op>& sides) {
+    return Resolution<std::string>::merged(sides.local_value != nullptr ? *sides.local_value
+                                                                        : std::string{});
+};
+
+Ops each_kind() {
+    return {add("e", "1", stamp(1)),      update("e", "2", stamp(2)), update("e", "3", stamp(2, 9)),
+            removal("e", stamp(3)),       add("e", "4", stamp(1)),    interaction("x", stamp(4)),
+            update("none", "1", stamp(5))};
+}
+
+}  // namespace
+
+TEST_CASE("operations of a kind that there is not are refused", "[sync][bad_input]") {
+    MemoryStore<std::string, WireOperation> store;
+    SyncProcessor processor{std::ref(store), LastWriteWins{}, SyncOptions{}, NoObserver{},
+                            WallByHand{}};
+    std::vector<WireOperation> batch;
+    for (const int code : {0, 4, 255, 3}) batch.push_back({fresh_id(), stamp(1), code, "1"});
+    const auto result = processor.process_batch("s", batch);
+    REQUIRE(sums(result, 4) == "2 0 2");
+    for (const auto& failed : result.failed_operations) {
+        CHECK(failed.error == SyncErrc::bad_operation);
+        CHECK_FALSE(failed.retryable);
+    }
+}
+
+TEST_CASE("stamps of any time are ordered, or refused as of the future", "[sync][bad_input]") {
+    Memory store;
+    auto processor = processor_of(store, merges);
+    constexpr auto counts = std::numeric_limits<std::uint32_t>::max();
+    Ops batch;
+    for (const WallTime at : {WallTime::min(), WallTime{}, WallByHand{}.time, WallTime::max()}) {
+        for (const std::uint32_t counter : {std::uint32_t{0}, counts}) {
+            Op op = add("e", "x", {at, counter, id_of(1)});
+            batch.push_back(op);
+            op.id = fresh_id();
+            op.stamp.origin = id_of(2);
+            batch.push_back(op);  // a conflict, merged above both
+        }
+    }
+    const SyncResult result = processor.process_batch("s", batch);
+    REQUIRE(sums(result, batch.size()) == "12 0 4");
+    for (const auto& failed : result.failed_operations) {
+        CHECK(failed.operation.stamp.wall == WallTime::max());
+        CHECK(failed.error == SyncErrc::bad_operation);
+    }
+    CHECK(store.find({"s", "e"})->stamp.wall > WallByHand{}.time);
+}
+
+TEST_CASE("sessions and elements may have any name that is not empty", "[sync][bad_input]") {
+    Memory store;
+    auto processor = processor_of(store, LastWriteWins{});
+    const std::vector<std::string> odd{
+        std::string{"a\0b", 3}, std::string{"a\0c", 3}, "a", "\xff\xfe", "../..",
+        std::string(1024, 'x')};
+    std::vector<std::string> sessions = odd;
+    sessions.push_back("");
+    sessions.push_back(std::string(1 << 20, 's'));
+    for (const std::string& session : sessions) {
+        Ops batch;
+        for (const std::string& element : odd) batch.push_back(add(element, session, stamp(1)));
+        CHECK(sums(processor.process_batch(session, batch), odd.size()) == "6 0 0");
+    }
+    CHECK(store.size() == odd.size() * sessions.size());
+    for (const std::string& session : sessions) {
+        for (const std::string& element : odd) {
+            CHECK(store.read({session, element}).value() == session);
+        }
+    }
+}
+
+TEST_CASE("an id of zeros is refused, an id of ones is one as others", "[sync][bad_input]") {
+    Memory store;
+    auto processor = processor_of(store, LastWriteWins{});
+    Id ones{};
+    ones.fill(std::byte{0xFF});
+    Op zero = add("a", "1", stamp(1)), huge = add("b", "1", stamp(1));
+    zero.id = no_id;
+    huge.id = ones;
+    huge.stamp.origin = ones;
+    const SyncResult result = processor.process_batch("s", Ops{zero, huge, huge});
+    REQUIRE(sums(result, 3) == "2 0 1");
+    CHECK(result.failed_operations[0].operation == zero);
+    CHECK(seen(store, "b") == "live 1 1");
+}
+
+TEST_CASE("whatever a store says, every operation is accounted for", "[sync][bad_input]") {
+    using Lie = LyingStore::Lie;
+    std::size_t failures = 0;
+    for (const Lie lie : {Lie::find, Lie::nothing_to_read, Lie::add, Lie::update, Lie::remove,
+                          Lie::remember, Lie::applied, Lie::expire}) {
+        for (const std::error_code& answer :
+             {std::error_code{}, make_error_code(SyncErrc::store_busy),
+              make_error_code(SyncErrc::store_full), make_error_code(SyncErrc::store_disagrees),
+              std::make_error_code(std::errc::no_space_on_device)}) {
+            LyingStore store;
+            store.lie = lie;
+            store.answer = answer;
+            const Ops batch = each_kind();
+            SyncProcessor processor{std::ref(store), merges, SyncOptions{.upsert_updates = true},
+                                    NoObserver{}, WallByHand{}};
+            const SyncResult result = processor.process_batch("s", batch);
+            INFO("lie " << static_cast<int>(lie) << ": " << answer.message());
+            REQUIRE(sums(result, batch.size()).find(' ') != std::string::npos);
+            failures += result.failed_count;
+            for (const auto& failed : result.failed_operations) {
+                CHECK(failed.error);
+                CHECK(failed.retryable == detail::may_heal(failed.error));
+            }
+            // Honest again, it takes what was not decided; what was, it knows.
+            store.lie = Lie::none;
+            const SyncResult again = processor.process_batch("s", batch);
+            REQUIRE(sums(again, batch.size()).find(' ') != std::string::npos);
+        }
+    }
+    CHECK(failures > 50);
+}
+
+TEST_CASE("a store that is live and has nothing to read is found out", "[sync][bad_input]") {
+    LyingStore store;
+    SyncProcessor processor{std::ref(store), merges, SyncOptions{}, NoObserver{}, WallByHand{}};
+    REQUIRE(processor.process_batch("s", Ops{add("e", "1", stamp(1, 2))}).success);
+    store.lie = LyingStore::Lie::nothing_to_read;
+    const SyncResult result = processor.process_batch("s", Ops{update("e", "2", stamp(1, 1))});
+    REQUIRE(sums(result, 1) == "0 0 1");
+    CHECK(result.failed_operations[0].error == SyncErrc::store_disagrees);
+}
+
+TEST_CASE("a store whose horizon is in the future takes nothing, and says so",
+          "[sync][bad_input]") {
+    LyingStore store;
+    store.horizon_is = WallTime::max();
+    SyncProcessor processor{std::ref(store), LastWriteWins{}, SyncOptions{}, NoObserver{},
+                            WallByHand{}};
+    const Ops batch = each_kind();
+    const SyncResult result = processor.process_batch("s", batch);
+    // An interaction changes nothing, so no tombstone tells against it.
+    REQUIRE(sums(result, batch.size()) == "1 0 6");
+    for (const auto& failed : result.failed_operations) CHECK(failed.error == SyncErrc::too_old);
+}
