@@ -3,6 +3,10 @@
 /// All of room/: shared documents: the bytes of Yjs updates, and what keeps them.
 #pragma once
 
+#include <belay/room/access.hpp>
+#include <belay/room/audit_like.hpp>
+#include <belay/room/audited.hpp>
+#include <belay/room/authorizer_like.hpp>
 #include <belay/room/document_like.hpp>
 #include <belay/room/journal_rooms.hpp>
 #include <belay/room/lib0.hpp>
@@ -10,9 +14,17 @@
 #include <belay/room/opaque_document.hpp>
 #include <belay/room/persistence_error.hpp>
 #include <belay/room/persistence_like.hpp>
+#include <belay/room/room_core.hpp>
 #include <belay/room/room_errc.hpp>
+#include <belay/room/room_manager.hpp>
+#include <belay/room/room_observer.hpp>
+#include <belay/room/room_options.hpp>
+#include <belay/room/room_protocol_like.hpp>
+#include <belay/room/room_request.hpp>
+#include <belay/room/room_stats.hpp>
 #include <belay/room/yjs_document.hpp>
 #include <belay/room/yjs_error.hpp>
 #include <belay/room/yjs_limits.hpp>
+#include <belay/room/yjs_protocol.hpp>
 #include <belay/room/yjs_report.hpp>
 #include <belay/room/yjs_update.hpp>

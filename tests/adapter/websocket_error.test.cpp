@@ -12,6 +12,12 @@ TEST_CASE("Errors of WebSocket transports have causes", "[adapter][websocket_err
     CHECK(cause_of(WebSocketErrc::subprotocol_refused) == Cause::protocol);
     CHECK(cause_of(WebSocketErrc::certificate_refused) == Cause::refused);
     CHECK(cause_of(WebSocketErrc::tls_failed) == Cause::refused);
+    CHECK(cause_of(WebSocketErrc::upgrade_malformed) == Cause::protocol);
+    CHECK(cause_of(WebSocketErrc::upgrade_too_large) == Cause::protocol);
+    CHECK(cause_of(WebSocketErrc::upgrade_timed_out) == Cause::timed_out);
+    CHECK(cause_of(WebSocketErrc::no_upgrade) == Cause::protocol);
+    CHECK(cause_of(WebSocketErrc::origin_refused) == Cause::forbidden);
+    CHECK(cause_of(WebSocketErrc::too_many_upgrades) == Cause::overloaded);
     const std::error_code error = WebSocketErrc::token_in_clear;
     CHECK(error.message() == "a token is sent over TLS, or to this machine itself: use wss");
     CHECK(std::string_view{error.category().name()} == "belay.websocket");

@@ -152,10 +152,14 @@ private:
 
 constexpr int calls_of_rooms = 60;
 
-/// A life up to operation `halt` of the disk, 0: a whole one.
+/// Where a life is cut: at an operation of the disk; 0: nowhere.
+struct RoomsPlace {
+    std::uint64_t seed;
+    std::uint64_t operation;
+};
 struct RoomsCut {
-    RoomsCut(std::uint64_t seed, std::uint64_t halt) : life{disk, seed} {
-        disk.halt_at(halt);
+    explicit RoomsCut(const RoomsPlace& place) : life{disk, place.seed} {
+        disk.halt_at(place.operation);
         alive = life.open();
         for (int i = 0; i < calls_of_rooms && alive; ++i) alive = life.step();
     }
@@ -174,12 +178,12 @@ void cut_rooms_everywhere(std::uint64_t most, Try&& attempt) {
     const std::uint64_t lives = std::max<std::uint64_t>(
         1, most * std::min<std::uint64_t>(from_environment("BELAY_SEEDS", 2000), 2000) / 2000);
     for (std::uint64_t seed = 1; seed <= lives; ++seed) {
-        RoomsCut whole{seed, 0};
+        RoomsCut whole{{seed, 0}};
         INFO("life " << seed << ": " << whole.life.message());
         REQUIRE(whole.alive);
         REQUIRE((whole.life.flush() && whole.life.is_whole()));
         const std::uint64_t operations = whole.disk.operations();
-        for (std::uint64_t halt = 1; halt <= operations; ++halt) attempt(seed, halt);
+        for (std::uint64_t halt = 1; halt <= operations; ++halt) attempt(RoomsPlace{seed, halt});
     }
 }
 
@@ -187,9 +191,10 @@ void cut_rooms_everywhere(std::uint64_t most, Try&& attempt) {
 
 TEST_CASE("JournalRooms survives a loss of power at every operation of a life",
           "[room][journal_rooms][fault]") {
-    cut_rooms_everywhere(30, [](std::uint64_t seed, std::uint64_t halt) {
+    cut_rooms_everywhere(30, [](const RoomsPlace& place) {
+        const auto [seed, halt] = place;
         for (std::uint64_t loss = 0; loss < 3; ++loss) {
-            RoomsCut cut{seed, halt};
+            RoomsCut cut{place};
             lose_power(cut.disk, seed * 1000 + halt * 10 + loss);
             const bool good = cut.life.open() && cut.life.is_whole() && cut.life.goes_on();
             INFO("life " << seed << ", operation " << halt << ", loss " << loss << ": "
@@ -201,8 +206,9 @@ TEST_CASE("JournalRooms survives a loss of power at every operation of a life",
 
 TEST_CASE("JournalRooms survives the death of its process at every operation of a life",
           "[room][journal_rooms][fault]") {
-    cut_rooms_everywhere(30, [](std::uint64_t seed, std::uint64_t halt) {
-        RoomsCut cut{seed, halt};
+    cut_rooms_everywhere(30, [](const RoomsPlace& place) {
+        const auto [seed, halt] = place;
+        RoomsCut cut{place};
         cut.disk.kill();
         const bool good = cut.life.open() && cut.life.is_whole() && cut.life.goes_on();
         INFO("life " << seed << ", operation " << halt << ": " << cut.life.message());
@@ -212,10 +218,11 @@ TEST_CASE("JournalRooms survives the death of its process at every operation of 
 
 TEST_CASE("JournalRooms survives a loss of power while it recovers from one",
           "[room][journal_rooms][fault]") {
-    cut_rooms_everywhere(12, [](std::uint64_t seed, std::uint64_t halt) {
+    cut_rooms_everywhere(12, [](const RoomsPlace& place) {
+        const auto [seed, halt] = place;
         if (halt % 7 != seed % 7) return;
         for (std::uint64_t again = 1;; ++again) {
-            RoomsCut cut{seed, halt};
+            RoomsCut cut{place};
             lose_power(cut.disk, seed * 1000 + halt);
             cut.disk.halt_at(cut.disk.operations() + again);
             const bool opened = cut.life.open() && cut.life.is_whole() && cut.life.flush();
@@ -232,7 +239,8 @@ TEST_CASE("JournalRooms survives a loss of power while it recovers from one",
 
 TEST_CASE("JournalRooms survives a failure of every single operation",
           "[room][journal_rooms][fault]") {
-    cut_rooms_everywhere(30, [](std::uint64_t seed, std::uint64_t number) {
+    cut_rooms_everywhere(30, [](const RoomsPlace& place) {
+        const auto [seed, number] = place;
         sim::Disk disk;
         RoomsLife life{disk, seed};
         disk.fail_at(number, std::make_error_code(number % 2 == 0 ? std::errc::io_error

@@ -5,6 +5,7 @@
 #include <latch>
 #include <span>
 
+#include <belay/drive/manual_loop.hpp>
 #include <belay/drive/on_thread.hpp>
 #include <belay/journal/journal.hpp>
 #include <belay/room.hpp>
@@ -13,6 +14,23 @@
 using namespace belay;
 
 namespace {
+
+/// Of a server's own edits: through the storage and back.
+int rooms_without_exceptions(BytesView update) {
+    ManualLoop loop;
+    RoomManager rooms{MemoryRooms{}, EveryoneEdits{}, RoomOptions{}};
+    loop.attach(rooms);
+    rooms.start();
+    if (!rooms.get_or_create_room("board")) return 20;
+    loop.poll();
+    if (rooms.apply_update("board", update)) return 21;
+    loop.poll();
+    const auto state = rooms.get_state("board");
+    if (!state || state->size() != 1 || rooms.counters().updates != 1) return 22;
+    rooms.stop();
+    loop.poll();
+    return rooms.rooms() == 0 ? 0 : 23;
+}
 
 /// A room is begun, stored by a thread of its own, and found by the next opening.
 bool stores_rooms() {
@@ -58,6 +76,7 @@ int main() {
     if (document.check(bytes).value_or(true) && document.snapshot().size() != 1) return 7;
     OpaqueDocument opaque;
     if (opaque.apply(bytes) || opaque.check(bytes).value_or(true)) return 8;
+    if (const int failed = rooms_without_exceptions(bytes)) return failed;
     if (!stores_rooms()) return 9;
     std::puts("ok");
     return 0;

@@ -81,7 +81,7 @@ need_adapter_libraries() {
     need liblmdb-dev include:lmdb.h "the database under the LMDB adapter"
     need libboost-dev include:boost/beast/websocket.hpp "asio and Beast under their adapters"
     need libasio-dev include:asio.hpp "the asio without Boost under the same"
-    need libssl-dev include:openssl/ssl.h "TLS under the Beast adapter"
+    need libssl-dev include:openssl/ssl.h "TLS under the Beast adapter, signatures under that of tokens"
     need nlohmann-json3-dev include:nlohmann/json.hpp "the JSON of the nlohmann adapter"
     need libcurl4-openssl-dev include:curl/curl.h "the HTTP client under the curl adapter, and of a recipe"
 }

@@ -44,6 +44,7 @@ public:
             });
     }
     [[nodiscard]] static Instant now() noexcept { return SteadyClock{}.now(); }
+    [[nodiscard]] Context& context() const noexcept { return context_; }
 
 private:
     /// Handlers hold it: they may come after the loop's end.
@@ -86,8 +87,8 @@ struct HasAsioEvents {
 /// One thread runs the context. It must outlive the loop, which may be destroyed in a handler, and
 /// while handlers of it are queued.
 ///
-/// Members: attach(machine), post(function), at(instant, f), after(duration, f), now(); see
-///          OnEventLoop.
+/// Members: attach(machine), post(function), at(instant, f), after(duration, f), now(), see
+///          OnEventLoop; context().
 /// Models:        DriverLike.
 /// Thread safety: post() and what wakers do from any thread, while it exists; all else on the
 ///                thread that runs the context, or any while none does.
@@ -100,6 +101,9 @@ public:
     explicit AsioLoop(Context& context, Seed seed = Seed{Random{}()})
         : detail::HasAsioEvents<Context>{context},
           OnEventLoop<detail::AsioEvents<Context>>{this->events, seed} {}
+
+    /// Where it runs: what else asio does for the same program belongs there, too.
+    [[nodiscard]] Context& context() const noexcept { return this->events.context(); }
 };
 
 template <class Context>

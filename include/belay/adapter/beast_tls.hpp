@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/beast_tls.hpp
-/// Lets BeastWebSocket use streams with TLS; needs OpenSSL.
+/// Lets BeastWebSocket and BeastListener use streams with TLS; needs OpenSSL.
 #pragma once
 
 #include <utility>  // std::forward; before asio, which in Boost 1.74 uses std::exchange without
@@ -38,6 +38,15 @@ struct BeastTls<Stream> {
     template <class F>
     static void handshake(Stream& stream, F&& f) {
         stream.async_handshake(boost::asio::ssl::stream_base::client, std::forward<F>(f));
+    }
+    /// As the server.
+    template <class F>
+    static void accept(Stream& stream, F&& f) {
+        stream.async_handshake(boost::asio::ssl::stream_base::server, std::forward<F>(f));
+    }
+    /// Whether the stream below has ended without a goodbye of TLS.
+    [[nodiscard]] static bool is_cut(const boost::system::error_code& error) noexcept {
+        return error == boost::asio::ssl::error::stream_truncated;
     }
     [[nodiscard]] static Failure failure(Stream& stream) noexcept {
         const bool certificate = SSL_get_verify_result(stream.native_handle()) != X509_V_OK;

@@ -7,24 +7,11 @@
 #include <string>   // std::string
 #include <utility>  // std::move; before asio, which in Boost 1.74 uses std::exchange without
 
-#include <belay/adapter/detail/beast_wire.hpp>
+#include <belay/adapter/detail/beast_connection.hpp>
+#include <belay/adapter/detail/beast_dial.hpp>
 #include <belay/link/transport_like.hpp>
 
 namespace belay::inline BELAY_ABI {
-
-namespace detail {
-struct NoTlsContext {};
-template <class Stream>
-struct TlsContextOf {
-    using Type = NoTlsContext;
-};
-template <NeedsTls Stream>
-struct TlsContextOf<Stream> {
-    static_assert(KnowsTls<Stream>,
-                  "BeastWebSocket: include <belay/adapter/beast_tls.hpp> for a stream with TLS");
-    using Type = typename BeastTls<Stream>::Context;
-};
-}  // namespace detail
 
 /// Dials a WebSocket server over streams of your type, a new one for each attempt:
 /// `boost::beast::tcp_stream`, or with <belay/adapter/beast_tls.hpp>
@@ -54,36 +41,7 @@ class BeastWebSocket {
 public:
     using message_type = Bytes;
 
-    /// One connection. Its end closes the socket, and calls nobody.
-    class Connection {
-        using Wire = detail::BeastWire<Stream>;
-
-    public:
-        Connection(const BeastWebSocket& owner, const Link<Bytes>& link,
-                   const posix::Endpoint& server, const std::string* token)
-            : wire_{owner.make_wire(link)} {
-            wire_->dial(server, token);
-        }
-        Connection(const Connection&) = delete;
-        Connection& operator=(const Connection&) = delete;
-        ~Connection() { wire_->abandon(); }
-
-        /// Errors: busy, and then Link::writable follows once; refused: no UTF-8, where text is
-        /// sent; down unless the connection is open.
-        [[nodiscard]] SendResult send(const Bytes& message) noexcept {
-            return wire_->send(message);
-        }
-        /// A control frame, which the peer answers by Link::pong.
-        void ping() noexcept { wire_->ping(); }
-        void limit_messages(std::size_t bytes) noexcept { wire_->limit_messages(bytes); }
-        void resume_reading() noexcept { wire_->resume_reading(); }
-        /// Writes what waits, sends a close frame, and reports Link::closed when the peer has
-        /// answered it.
-        void close(const Failure& why) noexcept { wire_->close(why); }
-
-    private:
-        std::shared_ptr<Wire> wire_;
-    };
+    using Connection = detail::BeastConnection<Stream>;
 
     BeastWebSocket(Context& context, posix::Endpoint server, WebSocketOptions options = {})
         requires(!detail::NeedsTls<Stream>)
@@ -100,24 +58,28 @@ public:
           options_{std::make_shared<const WebSocketOptions>(std::move(options))} {}
 
     /// Starts to connect; reports by `link`.   Throws: std::bad_alloc, and what asio throws.
-    [[nodiscard]] Connection open(const Link<Bytes>& link) {
-        return Connection{*this, link, server_, nullptr};
-    }
+    [[nodiscard]] Connection open(const Link<Bytes>& link) { return dial(link, server_, nullptr); }
     [[nodiscard]] Connection open(const Link<Bytes>& link, const std::string& token) {
-        return Connection{*this, link, server_, &token};
+        return dial(link, server_, &token);
     }
     /// The same to another server.
     [[nodiscard]] Connection open(const Link<Bytes>& link, const posix::Endpoint& server) {
-        return Connection{*this, link, server, nullptr};
+        return dial(link, server, nullptr);
     }
     [[nodiscard]] Connection open(const Link<Bytes>& link, const posix::Endpoint& server,
                                   const std::string& token) {
-        return Connection{*this, link, server, &token};
+        return dial(link, server, &token);
     }
 
 private:
+    [[nodiscard]] Connection dial(const Link<Bytes>& link, const posix::Endpoint& server,
+                                  const std::string* token) const {
+        auto wire = make_wire(link);
+        wire->dial(server, token);
+        return Connection{std::move(wire)};
+    }
     [[nodiscard]] auto make_wire(const Link<Bytes>& link) const {
-        using Wire = detail::BeastWire<Stream>;
+        using Wire = detail::BeastDial<Stream>;
         if constexpr (detail::NeedsTls<Stream>) {
             return std::make_shared<Wire>(*context_, options_, link, *tls_);
         } else {

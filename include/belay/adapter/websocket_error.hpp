@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/websocket_error.hpp
-/// WebSocketErrc: what a WebSocket transport itself refuses.
+/// WebSocketErrc: what a WebSocket transport, or listener, itself refuses.
 #pragma once
 
 #include <belay/core/cause.hpp>
@@ -14,7 +14,13 @@ enum class WebSocketErrc {
     bad_text = 2,        ///< a control character in a header, token, target or host, or too long
     subprotocol_refused = 3,  ///< the server did not take the one that was asked for
     certificate_refused = 4,  ///< the server's certificate is not for its name, or not trusted
-    tls_failed = 5            ///< no agreement on TLS
+    tls_failed = 5,           ///< no agreement on TLS
+    upgrade_malformed = 6,    ///< a client's request is not what HTTP and RFC 6455 say
+    upgrade_too_large = 7,    ///< a client's request has a header that is too long
+    upgrade_timed_out = 8,    ///< a client took too long to ask
+    no_upgrade = 9,           ///< a client asked for something else, or another version
+    origin_refused = 10,      ///< a client's page is not one whose scripts may connect
+    too_many_upgrades = 11    ///< there are too many connections, or of this ip
 };
 
 namespace detail {
@@ -24,7 +30,13 @@ inline constexpr ErrorText websocket_error_texts[] = {
      Cause::permanent},
     {"the server did not take the subprotocol that was asked for", Cause::protocol},
     {"the server's certificate is not for its name, or not trusted", Cause::refused},
-    {"the server and this program do not agree on TLS", Cause::refused},
+    {"the two sides do not agree on TLS", Cause::refused},
+    {"the request to upgrade is malformed", Cause::protocol},
+    {"the header of the request to upgrade is too long", Cause::protocol},
+    {"the request to upgrade did not come in time", Cause::timed_out},
+    {"the request asks for no WebSocket of version 13", Cause::protocol},
+    {"the page of this origin may not connect", Cause::forbidden},
+    {"there are too many connections, or requests", Cause::overloaded},
 };
 
 /// The category of WebSocketErrc.

@@ -93,6 +93,9 @@ BELAY_DETAIL_HOOK(OnOperation, on_operation);
 BELAY_DETAIL_HOOK(OnConflict, on_conflict);
 BELAY_DETAIL_HOOK(OnProgress, on_progress);
 BELAY_DETAIL_HOOK(OnError, on_error);
+BELAY_DETAIL_HOOK(OnDivergence, on_divergence);
+BELAY_DETAIL_HOOK(OnRoomFailed, on_room_failed);
+BELAY_DETAIL_HOOK(OnStopped, on_stopped);
 #undef BELAY_DETAIL_HOOK
 
 /// Whether an observer has a member of this name, in whatever form; of a final class only as

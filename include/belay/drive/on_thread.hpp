@@ -215,7 +215,7 @@ private:
             if (!found) return;
             if (*found && **found) {
                 StoredRoom& room = ***found;
-                room.position = positions_.loaded(call.id, call.number, room.position);
+                room.position = positions_.loaded(call.id, {call.number, room.position});
             }
             call.done(std::move(*found));
         }
@@ -267,7 +267,7 @@ private:
         void took(const std::string& id, std::uint64_t number,
                   const Result<std::uint64_t>& position) {
             if (!position) return failed(position.error());
-            positions_.add(id, number, *position);
+            positions_.add(id, {number, *position});
         }
         void failed(std::error_code error) {
             if (!failed_) failed_ = PersistenceError{error, {}, "a change was refused"};

@@ -67,6 +67,7 @@ public:
             heard_ = heard_ || event.kind == part::EventKind::received ||
                      event.kind == part::EventKind::pong;
             if (closing_) continue;
+            if (event.kind == part::EventKind::opened) opened_ = true;
             if (event.kind == part::EventKind::received)
                 on_message(std::move(*event.message), event.lane);
             if (event.kind == part::EventKind::writable) writable_ = true;
@@ -123,6 +124,8 @@ public:
         box_->waker().touch();
     }
 
+    /// Whether it has been usable: what is sent before may be answered `down`.
+    [[nodiscard]] bool opened() const noexcept { return opened_; }
     [[nodiscard]] bool ended() const noexcept { return connection_.get() == nullptr; }
     [[nodiscard]] bool closing() const noexcept { return closing_ || ended(); }
     [[nodiscard]] const Failure& failure() const noexcept { return failure_; }
@@ -135,6 +138,7 @@ private:
     Failure failure_{};
     Instant now_ = always;
     Instant linger_ends_ = never;
+    bool opened_ = false;
     bool closing_ = false;
     bool writable_ = false;
     bool heard_ = false;

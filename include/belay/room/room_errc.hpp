@@ -25,7 +25,19 @@ enum class RoomErrc {
     snapshot_missing = 12,       ///< a snapshot that was stored is not there any more
     snapshot_misplaced = 13,     ///< of another room, another log, or of an earlier time
     log_misplaced = 14,          ///< a log that is not the one of the rooms beside it
-    storage_busy = 15            ///< what keeps rooms has more work than it takes
+    storage_busy = 15,           ///< what keeps rooms has more work than it takes
+    unauthorized = 16,           ///< nobody that is known, or no longer
+    forbidden = 17,              ///< known, without the right to come in
+    history_reset = 18,          ///< a client of a history that is over: it must begin anew
+    unknown_message = 19,        ///< a frame that says what the protocol does not know
+    malformed_frame = 20,        ///< a frame that is not what the protocol's format says
+    frame_too_large = 21,        ///< a frame, or a part of one, that is beyond a limit
+    too_many = 22,               ///< there are as many rooms or clients as there may be
+    too_slow = 23,               ///< a client that does not take what it is sent
+    not_durable = 24,            ///< a change that could not be made durable; nobody has seen it
+    not_loaded = 25,             ///< a room that could not be loaded, or is not loaded yet
+    no_answer = 26,              ///< an authorizer, or what keeps rooms, has not answered in time
+    manager_stopped = 27         ///< the manager is stopped
 };
 
 namespace detail {
@@ -46,6 +58,18 @@ inline constexpr ErrorText room_error_texts[] = {
     {"the stored snapshot is not the one that belongs there", Cause::corrupt},
     {"the log is not the one of these rooms", Cause::corrupt},
     {"the storage of rooms is busy", Cause::overloaded},
+    {"the client is not known", Cause::unauthorized},
+    {"the client has no right to this room", Cause::forbidden},
+    {"the history of the client is over", Cause::permanent},
+    {"the frame says what nobody knows", Cause::protocol},
+    {"the frame is malformed", Cause::protocol},
+    {"the frame is beyond a limit", Cause::permanent},
+    {"there are too many rooms or clients", Cause::overloaded},
+    {"the client is too slow", Cause::overloaded},
+    {"the change could not be made durable", Cause::overloaded},
+    {"the room is not loaded", Cause::overloaded},
+    {"there was no answer in time", Cause::timed_out},
+    {"the rooms are stopped", Cause::planned},
 };
 
 /// The category "belay.room".

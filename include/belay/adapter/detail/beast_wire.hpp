@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/detail/beast_wire.hpp
-/// BeastWire: the stream of one connection of BeastWebSocket, which asio's handlers keep alive.
+/// BeastWire: the stream of one WebSocket connection, which asio's handlers keep alive.
 #pragma once
 
 #include <chrono>    // std::chrono::seconds
@@ -10,19 +10,17 @@
 #include <optional>  // std::optional
 #include <utility>   // std::move; before asio, which in Boost 1.74 uses std::exchange without
 
-#include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
-#include <boost/beast/http/empty_body.hpp>
-#include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/read.hpp>
 #include <boost/beast/websocket.hpp>
 
 #include <belay/adapter/boost_asio.hpp>
 #include <belay/adapter/detail/beast_failure.hpp>
-#include <belay/adapter/detail/beast_request.hpp>
+#include <belay/adapter/detail/upgrade_book.hpp>
+#include <belay/adapter/websocket_options.hpp>
 #include <belay/core/order.hpp>
 #include <belay/link/close_code.hpp>
+#include <belay/link/detail/http_text.hpp>
 #include <belay/link/link.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
@@ -36,11 +34,36 @@ concept NeedsTls = requires { typename Stream::handshake_type; };
 template <class Stream>
 concept KnowsTls = !NeedsTls<Stream> || requires { typename BeastTls<Stream>::Context; };
 
-/// What a connection does. Every handler holds a reference, and does nothing once it is over.
+struct NoTlsContext {};
+template <class Stream>
+struct TlsContextOf {
+    using Type = NoTlsContext;
+};
+template <NeedsTls Stream>
+struct TlsContextOf<Stream> {
+    static_assert(KnowsTls<Stream>, "include <belay/adapter/beast_tls.hpp> for a stream with TLS");
+    using Type = typename BeastTls<Stream>::Context;
+};
+
+/// The socket below all layers of a stream.
+template <class Stream>
+[[nodiscard]] auto& socket_of(Stream& stream) noexcept {
+    auto& lowest = boost::beast::get_lowest_layer(stream);
+    if constexpr (requires { lowest.socket(); }) {
+        return lowest.socket();
+    } else {
+        return lowest;
+    }
+}
+
+/// What a connection does once it has its stream: whether it was dialled (BeastDial) or accepted
+/// (BeastAnswer) is their business. Every handler holds a reference, and does nothing once it is
+/// over.
 ///
 /// Thread safety: the thread that runs the context.
 template <class Stream>
 class BeastWire : public std::enable_shared_from_this<BeastWire<Stream>> {
+protected:
     using Context = boost::asio::io_context;
     using Asio = AsioOf<Context>;
     using Tcp = Asio::Tcp;
@@ -52,33 +75,14 @@ class BeastWire : public std::enable_shared_from_this<BeastWire<Stream>> {
 public:
     template <class... A>
     BeastWire(Context& context, std::shared_ptr<const Options> options, const Link<Bytes>& link,
-              A&... stream)
+              A&&... stream)
         : options_{std::move(options)},
           link_{link},
           limit_{options_->message_bytes_max},
-          resolver_{context},
           goodbye_{context},
-          ws_{context, stream...} {}
-
-    void dial(const posix::Endpoint& server, const std::string* token) {
-        server_ = server;
-        has_token_ = token != nullptr;
-        if (const auto wrong = request_.make(server, *options_, token, is_tls ? 443 : 80)) {
-            return end(Failure::from(wrong));
-        }
-        const posix::Endpoint& next = has_proxy() ? options_->proxy : server_;
-        Error error;
-        const auto address = Asio::address(next.host, error);
-        const std::string port = std::to_string(next.port);
-        if (!error) {
-            const Tcp::endpoint one{address, next.port};
-            return connect(Tcp::resolver::results_type::create(one, next.host, port));
-        }
-        resolver_.async_resolve(next.host, port, Tcp::resolver::numeric_service,
-                                on([](auto& self, const Error& e, const auto& found) {
-                                    e ? self.end(BeastFailure::of_dial(e)) : self.connect(found);
-                                }));
-    }
+          ws_{std::forward<A>(stream)...} {}
+    BeastWire(const BeastWire&) = delete;
+    BeastWire& operator=(const BeastWire&) = delete;
 
     [[nodiscard]] SendResult send(const Bytes& message) noexcept {
         if (state_ != State::open || broken_) return SendResult::down;
@@ -111,6 +115,7 @@ public:
     }
     void close(const Failure& why) noexcept {
         if (state_ == State::closing || state_ == State::over) return;
+        slot_.closed_with(why);
         if (state_ != State::open || broken_) return end(why);
         const bool has_code =
             why.category == &websocket_category() && BeastFailure::is_sendable(why.code);
@@ -121,7 +126,9 @@ public:
         if (state_ != State::over) end({});
     }
 
-private:
+protected:
+    ~BeastWire() = default;
+
     enum class State : std::uint8_t { connecting, open, closing, over };
 
     /// What is read at once; a message grows by so much.
@@ -134,82 +141,24 @@ private:
     /// A handler that holds the wire, and is silent once it is over.
     template <class F>
     [[nodiscard]] auto on(F f) {
-        return [self = this->shared_from_this(), f](auto&&... a) {
+        return on_of(*this, f);
+    }
+    /// The same, told as the class that derives from it.
+    template <class Self, class F>
+    [[nodiscard]] static auto on_of(Self& wire, F f) {
+        return [self = std::static_pointer_cast<Self>(wire.shared_from_this()), f](auto&&... a) {
             if (self->state_ != State::over) f(*self, a...);
         };
     }
-    [[nodiscard]] auto& socket() noexcept {
-        auto& lowest = boost::beast::get_lowest_layer(ws_);
-        if constexpr (requires { lowest.socket(); }) {
-            return lowest.socket();
-        } else {
-            return lowest;
-        }
-    }
-    [[nodiscard]] bool has_proxy() const noexcept { return !options_->proxy.host.empty(); }
+    [[nodiscard]] auto& socket() noexcept { return socket_of(ws_); }
 
-    // ---- from dialling to the end --------------------------------------------------------------
+    // ---- from the handshake to the end ---------------------------------------------------------
 
-    void connect(const Tcp::resolver::results_type& found) {
-        Asio::connect(socket(), found, on([](auto& self, const Error& e, const auto&) {
-                          e ? self.end(BeastFailure::of_dial(e)) : self.connected();
-                      }));
-    }
-    void connected() {
-        Error error;
-        socket().set_option(Tcp::no_delay{true}, error);
-        if constexpr (!is_tls) {
-            const bool stays_here =
-                !has_proxy() && socket().remote_endpoint(error).address().is_loopback();
-            if (has_token_ && !stays_here) {
-                return end(Failure::from(make_error_code(WebSocketErrc::token_in_clear)));
-            }
-        }
-        has_proxy() ? ask_proxy() : secure();
-    }
-    void ask_proxy() {
-        text_ = BeastRequest::connect_to(server_, *options_);
-        boost::asio::async_write(socket(), boost::asio::buffer(text_),
-                                 on([](auto& self, const Error& e, std::size_t) {
-                                     e ? self.end(BeastFailure::of_dial(e)) : self.hear_proxy();
-                                 }));
-    }
-    void hear_proxy() {
-        answer_.emplace();
-        answer_->skip(true);  // what follows the header is the server's
-        boost::beast::http::async_read_header(
-            socket(), input_, *answer_, on([](auto& self, const Error& e, std::size_t) {
-                if (e) return self.end(BeastFailure::of_handshake(e));
-                const auto& answer = self.answer_->get();
-                if (answer.result_int() / 100 != 2) return self.end(refusal_of(answer));
-                // Nobody asked the server anything yet.
-                if (self.input_.size() != 0) return self.end(BeastFailure::garbage());
-                self.secure();
-            }));
-    }
-    void secure() {
-        if constexpr (is_tls) {
-            using Tls = BeastTls<Stream>;
-            Stream& stream = ws_.next_layer();
-            if (const auto wrong =
-                    Tls::prepare(stream, server_.host, options_->insecure_no_verify)) {
-                return end(Failure::from(wrong));
-            }
-            Tls::handshake(stream, on([](auto& self, const Error& e) {
-                               e ? self.end(Tls::failure(self.ws_.next_layer())) : self.ask();
-                           }));
-        } else {
-            ask();
-        }
-    }
-    void ask() {
+    /// Of either role, before the handshake. The deadlines are ours.
+    void configure(const boost::beast::websocket::permessage_deflate& deflate) {
         namespace websocket = boost::beast::websocket;
         using websocket::stream_base;
         ws_.set_option(stream_base::timeout{stream_base::none(), stream_base::none(), false});
-        ws_.set_option(stream_base::decorator(
-            [this](websocket::request_type& request) { request_.decorate(request, *options_); }));
-        websocket::permessage_deflate deflate;
-        deflate.client_enable = options_->deflate;
         ws_.set_option(deflate);
         // Measured here, by the piece: Beast's 0 would be no limit, and its refusal has no end.
         ws_.read_message_max(0);
@@ -220,20 +169,10 @@ private:
             link_.pong(kind == websocket::frame_type::pong);
             if (kind == websocket::frame_type::close) await_end();
         });
-        ws_.async_handshake(response_, request_.host, request_.target,
-                            on([](auto& self, const Error& e) { self.answered(e); }));
     }
-    void answered(const Error& error) {
-        namespace websocket = boost::beast::websocket;
-        request_ = {};  // not kept longer than it takes
-        if (error == websocket::error::upgrade_declined) return end(refusal_of(response_));
-        if (error) return end(BeastFailure::of_handshake(error));
-        const auto chosen = response_[boost::beast::http::field::sec_websocket_protocol];
-        if (options_->subprotocol != std::string_view{chosen.data(), chosen.size()}) {
-            return end(Failure::from(make_error_code(WebSocketErrc::subprotocol_refused)));
-        }
-        response_ = {}, input_ = {};
-        using Base = websocket::stream_base;
+    /// The handshake has succeeded.
+    void begin() {
+        using Base = boost::beast::websocket::stream_base;
         ws_.set_option(Base::timeout{goodbye_max, Base::none(), false});
         state_ = State::open;
         link_.opened();
@@ -242,10 +181,11 @@ private:
     /// The one place where Link::closed is reported. What asio may still write from stays.
     void end(const Failure& why) noexcept {
         state_ = State::over;
-        resolver_.cancel();
+        if (resolver_) resolver_->cancel();
         goodbye_.cancel();
         Error ignored;
         socket().close(ignored);
+        slot_.leave();
         link_.closed(why);
     }
 
@@ -372,7 +312,6 @@ private:
     const std::shared_ptr<const Options> options_;
     Link<Bytes> link_;
     State state_ = State::connecting;
-    bool has_token_ = false;
     /// held_ was refused, and nothing is read.
     bool holds_ = false;
     bool writes_ = false;
@@ -386,14 +325,10 @@ private:
     std::size_t refused_cost_ = 0;  ///< of what send() last answered busy to; 0 for none
     std::deque<Bytes> output_;      ///< the first is being written
     Bytes held_;
-    posix::Endpoint server_;
-    BeastRequest request_;
-    std::string text_;
-    std::optional<boost::beast::http::response_parser<boost::beast::http::empty_body>> answer_;
-    boost::beast::websocket::response_type response_;
     boost::beast::flat_buffer input_;
-    Tcp::resolver resolver_;
+    std::optional<Tcp::resolver> resolver_;  ///< while a name is looked up
     Asio::Timer goodbye_;
+    UpgradeSlot slot_;  ///< of one that was accepted
     boost::beast::websocket::stream<Stream> ws_;
 };
 

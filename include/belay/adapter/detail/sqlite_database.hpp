@@ -6,9 +6,10 @@
 
 #include <sqlite3.h>
 
-#include <cstdint>  // std::int64_t
-#include <memory>   // std::unique_ptr
-#include <string>   // std::string
+#include <cstdint>      // std::int64_t
+#include <memory>       // std::unique_ptr
+#include <string>       // std::string
+#include <string_view>  // std::string_view
 
 #include <belay/adapter/sqlite_error.hpp>
 #include <belay/core/bytes.hpp>
@@ -41,6 +42,11 @@ public:
         // A null pointer would bind NULL.
         const void* const bytes = body.empty() ? static_cast<const void*>("") : body.data();
         sqlite3_bind_blob64(statement_, at, bytes, body.size(), nullptr);
+    }
+    /// As text, which must outlive the execution.
+    void bind(int at, std::string_view text) const noexcept {
+        sqlite3_bind_text64(statement_, at, text.empty() ? "" : text.data(), text.size(), nullptr,
+                            SQLITE_UTF8);
     }
     [[nodiscard]] int step() const noexcept { return sqlite3_step(statement_); }
     [[nodiscard]] bool is_null(int column) const noexcept {
@@ -148,6 +154,36 @@ public:
         if (const int answer = run.step(); answer != SQLITE_ROW) return code_of(answer);
         for (int i = 0; i < static_cast<int>(N); ++i) numbers[i] = run.number(i);
         return {};
+    }
+
+    /// Runs a statement that writes, with these values bound in their order.
+    template <class... V>
+    [[nodiscard]] std::error_code write(const SqliteStatement& statement,
+                                        const V&... values) noexcept {
+        const SqliteRun run{statement};
+        int at = 0;
+        (run.bind(++at, values), ...);
+        const int answer = run.step();
+        return answer == SQLITE_DONE ? std::error_code{} : code_of_write(answer);
+    }
+    /// Runs `body`, which answers with its error, in a transaction: nothing of what it wrote stays
+    /// unless all of it does.   Pre: none is under way.
+    template <class Body>
+    [[nodiscard]] std::error_code in_one_piece(const Body& body) {
+        struct Undo {
+            ~Undo() {
+                if (of.in_transaction()) static_cast<void>(of.execute("ROLLBACK"));
+            }
+            SqliteDatabase& of;
+        };
+        SqliteStatement begin;
+        SqliteStatement commit;
+        if (const std::error_code error = prepare("BEGIN IMMEDIATE", begin)) return error;
+        if (const std::error_code error = prepare("COMMIT", commit)) return error;
+        const Undo undo{*this};
+        if (const std::error_code error = write(begin)) return error;
+        if (const std::error_code error = body()) return error;
+        return write(commit);
     }
 
     /// Whether a transaction is under way: an error may have ended it.

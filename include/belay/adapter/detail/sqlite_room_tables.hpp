@@ -61,8 +61,6 @@ public:
         prepare("DELETE FROM snapshot WHERE id=?", drop_parts_);
         prepare("DELETE FROM room_update WHERE id=? AND position<=?", drop_updates_);
         prepare("UPDATE past SET last=?", put_last_);
-        prepare("BEGIN IMMEDIATE", begin_);
-        prepare("COMMIT", commit_);
         prepare("SELECT id FROM room WHERE id>? ORDER BY id LIMIT ?", list_);
         std::int64_t found[1] = {};
         if (!error) error = db_.ask("SELECT last FROM past", found);
@@ -115,7 +113,7 @@ public:
 
     /// Stores all of the changes, or none; `last` is the last position that was given out.
     [[nodiscard]] std::error_code store(std::span<const RoomChange> changes, std::uint64_t last) {
-        return in_one_piece([&]() -> std::error_code {
+        return db_.in_one_piece([&]() -> std::error_code {
             std::map<std::string_view, std::optional<Head>> heads;
             for (const RoomChange& change : changes) {
                 auto at = heads.find(change.id);
@@ -136,12 +134,12 @@ public:
                 if (!head) continue;
                 if (const std::error_code error = write_head(id, *head)) return error;
             }
-            return write(put_last_, static_cast<std::int64_t>(last));
+            return db_.write(put_last_, static_cast<std::int64_t>(last));
         });
     }
     [[nodiscard]] std::error_code save(std::string_view id, std::span<const Bytes> snapshot,
                                        std::uint64_t covers) {
-        return in_one_piece([&]() -> std::error_code {
+        return db_.in_one_piece([&]() -> std::error_code {
             const Result<std::optional<Head>> found = read_head(id);
             if (!found) return found.error();
             if (!*found) return RoomErrc::unknown_room;
@@ -149,16 +147,16 @@ public:
             if (covers > static_cast<std::uint64_t>(head.last)) return RoomErrc::bad_position;
             if (covers < static_cast<std::uint64_t>(head.covers)) return RoomErrc::stale_snapshot;
             head.covers = static_cast<std::int64_t>(covers);
-            if (const std::error_code error = write(drop_parts_, as_bytes(id))) return error;
+            if (const std::error_code error = db_.write(drop_parts_, as_bytes(id))) return error;
             head.parts = 0;
             for (const Bytes& part : snapshot) {
                 const std::int64_t crc = check(id, head.parts, part);
                 const std::error_code error =
-                    write(add_part_, as_bytes(id), head.parts, crc, BytesView{part});
+                    db_.write(add_part_, as_bytes(id), head.parts, crc, BytesView{part});
                 if (error) return error;
                 ++head.parts;
             }
-            if (const std::error_code error = write(drop_updates_, as_bytes(id), head.covers)) {
+            if (const std::error_code error = db_.write(drop_updates_, as_bytes(id), head.covers)) {
                 return error;
             }
             head.updates -= db_.changes();
@@ -234,8 +232,8 @@ private:
         return std::optional{head};
     }
     [[nodiscard]] std::error_code write_head(std::string_view id, const Head& head) {
-        return write(put_head_, as_bytes(id), check(id, head), BytesView{head.epoch}, head.covers,
-                     head.last, head.parts, head.updates);
+        return db_.write(put_head_, as_bytes(id), check(id, head), BytesView{head.epoch},
+                         head.covers, head.last, head.parts, head.updates);
     }
     [[nodiscard]] std::error_code take(const RoomChange& change, std::optional<Head>& head) {
         const BytesView id = as_bytes(change.id);
@@ -244,41 +242,18 @@ private:
             if (!head) return RoomErrc::unknown_room;
             head->last = position;
             ++head->updates;
-            return write(add_update_, id, position, check(change.id, position, change.update),
-                         BytesView{change.update});
+            return db_.write(add_update_, id, position, check(change.id, position, change.update),
+                             BytesView{change.update});
         }
-        if (const std::error_code error = write(drop_head_, id)) return error;
-        if (const std::error_code error = write(drop_parts_, id)) return error;
+        if (const std::error_code error = db_.write(drop_head_, id)) return error;
+        if (const std::error_code error = db_.write(drop_parts_, id)) return error;
         constexpr std::int64_t all = std::numeric_limits<std::int64_t>::max();
-        if (const std::error_code error = write(drop_updates_, id, all)) return error;
+        if (const std::error_code error = db_.write(drop_updates_, id, all)) return error;
         head.reset();
         if (change.kind == RoomChange::Kind::reset) {
             head = Head{change.epoch, position, position, 0, 0};
         }
         return {};
-    }
-
-    template <class... V>
-    [[nodiscard]] std::error_code write(const SqliteStatement& statement, const V&... values) {
-        const SqliteRun run{statement};
-        int at = 0;
-        (run.bind(++at, values), ...);
-        const int answer = run.step();
-        return answer == SQLITE_DONE ? std::error_code{} : db_.code_of_write(answer);
-    }
-    /// Runs `body` in a transaction; nothing of it stays unless all of it does.
-    template <class Body>
-    [[nodiscard]] std::error_code in_one_piece(const Body& body) {
-        struct Undo {
-            ~Undo() {
-                if (of.in_transaction()) static_cast<void>(of.execute("ROLLBACK"));
-            }
-            SqliteDatabase& of;
-        };
-        const Undo undo{db_};
-        if (const std::error_code error = write(begin_)) return error;
-        if (const std::error_code error = body()) return error;
-        return write(commit_);
     }
 
     // The statements end before the database.
@@ -294,8 +269,6 @@ private:
     SqliteStatement drop_updates_;
     SqliteStatement put_last_;
     SqliteStatement list_;
-    SqliteStatement begin_;
-    SqliteStatement commit_;
     std::uint64_t last_ = 0;
 };
 

@@ -21,27 +21,29 @@ namespace belay::inline BELAY_ABI::detail {
 /// Complexity: of each call logarithmic in the pairs of a room, but of `saved`, which forgets some.
 class RoomPositions {
 public:
+    struct Pair {
+        std::uint64_t number;
+        std::uint64_t position;
+    };
+
     /// A change of the room, which was given `number`, has this position.
-    void add(const std::string& id, std::uint64_t number, std::uint64_t position) {
-        rooms_[id].push_back({number, position});
-    }
-    /// A load found the room at this position; the number for it.
-    [[nodiscard]] std::uint64_t loaded(const std::string& id, std::uint64_t number,
-                                       std::uint64_t position) {
+    void add(const std::string& id, const Pair& change) { rooms_[id].push_back(change); }
+    /// A load, which was given a number, found the room at this position; the number for it.
+    [[nodiscard]] std::uint64_t loaded(const std::string& id, const Pair& load) {
         Pairs& pairs = rooms_[id];
         // What is stored may be older than the last changes, if these are not.
         const auto at = std::upper_bound(
-            pairs.begin(), pairs.end(), position,
+            pairs.begin(), pairs.end(), load.position,
             [](std::uint64_t wanted, const Pair& pair) { return wanted < pair.position; });
-        if (at != pairs.begin() && std::prev(at)->position == position)
+        if (at != pairs.begin() && std::prev(at)->position == load.position)
             return std::prev(at)->number;
         if (at == pairs.end()) {
-            pairs.push_back({number, position});
-            return number;
+            pairs.push_back(load);
+            return load.number;
         }
         // Somebody else's change: what is known to be before it.
         if (at != pairs.begin()) return std::prev(at)->number;
-        pairs.insert(pairs.begin(), {0, position});
+        pairs.insert(pairs.begin(), {0, load.position});
         return 0;
     }
     /// The position for a number, 0 for one from before all that is known of the room; nothing for
@@ -83,10 +85,6 @@ public:
     }
 
 private:
-    struct Pair {
-        std::uint64_t number;
-        std::uint64_t position;
-    };
     using Pairs = std::vector<Pair>;
 
     std::unordered_map<std::string, Pairs> rooms_;

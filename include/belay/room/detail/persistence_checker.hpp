@@ -178,7 +178,7 @@ private:
         }
         const bool good = !saved(room.id, snapshot, covers);
         expect(good, Rule::takes_what_it_should);
-        for (ModelState& state : room.states) state.save(snapshot, covers, count);
+        for (ModelState& state : room.states) state.save(snapshot, {covers, count});
         look_at(room);
     }
     void refused_save(ModelRoom& room) {

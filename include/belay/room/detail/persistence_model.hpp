@@ -34,10 +34,15 @@ struct ModelState {
     std::uint64_t covers = 0;
     std::uint64_t last = 0;
 
-    void save(const std::vector<Bytes>& parts, std::uint64_t position, std::size_t count) {
+    /// What a snapshot covers: a position, and so many updates.
+    struct Cover {
+        std::uint64_t position;
+        std::size_t count;
+    };
+    void save(const std::vector<Bytes>& parts, const Cover& cover) {
         snapshot = parts;
-        covers = position;
-        covered = count;
+        covers = cover.position;
+        covered = cover.count;
     }
     void forget_positions() noexcept {
         for (Update& update : history) update.position = 0;

@@ -82,22 +82,42 @@ public:
     /// The id of the log that the snapshots are beside; nothing in a new directory.
     [[nodiscard]] Result<std::optional<Id>, PersistenceError> log() const {
         if (!has_log_) return std::optional<Id>{};
-        const auto file = read_file(std::string{log_name}, {});
+        const auto file = load({});
         if (!file) return file.error();
         return std::optional{file->state.journal};
     }
     [[nodiscard]] PersistenceError set_log(const Id& journal) {
-        return write(std::string{log_name}, {}, {{}, journal, 0}, {});
+        return save({}, {{}, journal, 0}, {});
     }
 
-    /// Errors: those of the disk; what was there is there.
+    /// Of no id: the file that names the log.   Errors: those of the disk; what was there is there.
     [[nodiscard]] PersistenceError save(std::string_view id, const HistoryState& state,
                                         std::span<const Bytes> snapshot) {
-        return write(hex_of(id), id, state, snapshot);
+        const std::string path = file_of(id);
+        const std::string fresh = path + std::string{unfinished};
+        Result<typename FileSystem::File> file = fs_->open(fresh, OpenMode::replace);
+        if (!file) return at(fresh, file.error());
+        std::error_code error = write_snapshot(*file, id, state, snapshot);
+        if (!error) error = fs_->rename(fresh, path);
+        if (!error) error = fs_->sync_directory(path_);
+        if (!error) return {};
+        // Its space is wanted back; opening removes it otherwise.
+        static_cast<void>(fs_->remove(fresh));
+        return at(path, error);
     }
-    /// Errors: snapshot_missing; as read_snapshot.
+    /// Likewise.   Errors: snapshot_missing; as read_snapshot.
     [[nodiscard]] Result<SnapshotFile, PersistenceError> load(std::string_view id) const {
-        return read_file(hex_of(id) + std::string{suffix}, id);
+        const std::string path = file_of(id);
+        const Result<typename FileSystem::File> file = fs_->open(path, OpenMode::read);
+        if (file.error() == std::errc::no_such_file_or_directory) {
+            return PersistenceError{RoomErrc::snapshot_missing, path, {}};
+        }
+        if (!file) return at(path, file.error());
+        Result<SnapshotFile, PersistenceError> found = read_snapshot(*file, id);
+        if (found) return found;
+        PersistenceError error = found.error();
+        error.path = path;
+        return error;
     }
     /// To be made durable by `sync`.   Errors: those of the disk; none if there was none.
     [[nodiscard]] std::error_code remove(std::string_view id) {
@@ -107,7 +127,8 @@ public:
     [[nodiscard]] std::error_code sync() { return fs_->sync_directory(path_); }
 
     [[nodiscard]] std::string file_of(std::string_view id) const {
-        return path_ + '/' + hex_of(id) + std::string{suffix};
+        return path_ + '/' +
+               (id.empty() ? std::string{log_name} : hex_of(id) + std::string{suffix});
     }
     [[nodiscard]] const std::string& path() const noexcept { return path_; }
 
@@ -125,36 +146,6 @@ private:
         const std::size_t slash = path_.rfind('/', end);
         if (slash == std::string::npos) return ".";
         return slash == 0 ? "/" : path_.substr(0, slash);
-    }
-
-    [[nodiscard]] PersistenceError write(std::string name, std::string_view id,
-                                         const HistoryState& state, std::span<const Bytes> parts) {
-        const bool is_log = id.empty();
-        const std::string path = path_ + '/' + name + (is_log ? "" : std::string{suffix});
-        const std::string fresh = path_ + '/' + name + std::string{unfinished};
-        Result<typename FileSystem::File> file = fs_->open(fresh, OpenMode::replace);
-        if (!file) return at(fresh, file.error());
-        std::error_code error = write_snapshot(*file, id, state, parts);
-        if (!error) error = fs_->rename(fresh, path);
-        if (!error) error = fs_->sync_directory(path_);
-        if (!error) return {};
-        // Its space is wanted back; opening removes it otherwise.
-        static_cast<void>(fs_->remove(fresh));
-        return at(path, error);
-    }
-    [[nodiscard]] Result<SnapshotFile, PersistenceError> read_file(const std::string& name,
-                                                                   std::string_view id) const {
-        const std::string path = path_ + '/' + name;
-        const Result<typename FileSystem::File> file = fs_->open(path, OpenMode::read);
-        if (file.error() == std::errc::no_such_file_or_directory) {
-            return PersistenceError{RoomErrc::snapshot_missing, path, {}};
-        }
-        if (!file) return at(path, file.error());
-        Result<SnapshotFile, PersistenceError> found = read_snapshot(*file, id);
-        if (found) return found;
-        PersistenceError error = found.error();
-        error.path = path;
-        return error;
     }
 
     FileSystem* fs_;

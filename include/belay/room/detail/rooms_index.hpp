@@ -21,12 +21,18 @@ namespace belay::inline BELAY_ABI::detail {
 /// How many bytes a log holds from its first needed record on, to some KiB.
 class HeldBytes {
 public:
-    void add(std::uint64_t number, std::uint64_t bytes) {
-        sum_ += bytes;
+    struct Piece {
+        std::uint64_t first;
+        std::uint64_t bytes;
+    };
+
+    /// A record, or some.
+    void add(const Piece& piece) {
+        sum_ += piece.bytes;
         if (!pieces_.empty() && pieces_.back().bytes < piece_bytes) {
-            pieces_.back().bytes += bytes;
+            pieces_.back().bytes += piece.bytes;
         } else {
-            pieces_.push_back({number, bytes});
+            pieces_.push_back(piece);
         }
     }
     void release(std::uint64_t up_to) {
@@ -39,10 +45,6 @@ public:
 
 private:
     static constexpr std::uint64_t piece_bytes = 4096;
-    struct Piece {
-        std::uint64_t first;
-        std::uint64_t bytes;
-    };
     std::deque<Piece> pieces_;
     std::uint64_t sum_ = 0;
 };

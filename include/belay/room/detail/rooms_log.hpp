@@ -41,7 +41,7 @@ public:
             if (!body) return {body.error(), "the log", where()};
             const Result<RoomRecord> record = decode_room_record(*body);
             if (!record) return {record.error(), "the log", where() + " is none of rooms"};
-            held_.add(number, logged_bytes(body->size()));
+            held_.add({number, logged_bytes(body->size())});
             take(*record, number);
         }
         joining_.reset();
@@ -213,7 +213,7 @@ private:
     [[nodiscard]] Result<std::uint64_t> write(const RoomRecord& record) {
         encode(record, scratch_);
         const Result<std::uint64_t> number = log_.append(scratch_);
-        if (number) held_.add(*number, logged_bytes(scratch_.size()));
+        if (number) held_.add({*number, logged_bytes(scratch_.size())});
         if (scratch_.capacity() > scratch_bytes_max) scratch_ = Bytes{};
         return number;
     }

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/adapter/beast_listener.hpp
+/// BeastListener and BeastAccepted: the server's end of BeastWebSocket; needs Boost 1.74 or later.
+#pragma once
+
+#include <concepts>     // std::invocable
+#include <memory>       // std::shared_ptr
+#include <string>       // std::string
+#include <type_traits>  // std::remove_cvref
+#include <utility>      // std::move; before asio, which in Boost 1.74 uses std::exchange without
+
+#include <belay/adapter/asio_loop.hpp>
+#include <belay/adapter/detail/beast_connection.hpp>
+#include <belay/adapter/detail/beast_hall.hpp>
+#include <belay/link/transport_like.hpp>
+#include <belay/room/room_request.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// A client that wants to be a WebSocket, as a transport that can be opened once.
+///
+/// Its upgrade is answered by open(), or by refuse(): look at request() first, for as long as you
+/// like, also after the listener's end. Give it to a ServedLink, or a RoomManager, alone or in a
+/// Heartbeat. A peer that goes away before the answer is counted, and closes the link as
+/// LinkErrc::closed_by_peer. A second attempt fails with Cause::permanent. Neither opened nor
+/// refused it closes the connection when it is destroyed.
+///
+/// Models:        TransportLike, move-only; its connections are those of BeastWebSocket.
+/// Thread safety: the thread that runs the context.
+template <class Stream = boost::beast::tcp_stream>
+class BeastAccepted {
+    using Knock = detail::BeastKnock<Stream>;
+
+public:
+    using message_type = Bytes;
+    using Connection = detail::BeastConnection<Stream>;
+
+    /// For the listener.
+    explicit BeastAccepted(std::shared_ptr<Knock> knock) noexcept : knock_{std::move(knock)} {}
+    BeastAccepted(BeastAccepted&& other) noexcept = default;
+    BeastAccepted& operator=(BeastAccepted&& other) noexcept {
+        std::swap(knock_, other.knock_);
+        return *this;
+    }
+    ~BeastAccepted() {
+        if (knock_) knock_->drop();
+    }
+
+    /// What it asks for, and who it is. Nothing of it is proven but the ip, and the origin of a
+    /// page in a browser.   Throws: std::bad_alloc.
+    [[nodiscard]] UpgradeRequest request() const {
+        using Field = detail::Upgrade::Field;
+        const auto& asked = knock_->request();
+        return {.target = {asked.target().data(), asked.target().size()},
+                .ip = knock_->ip(),
+                .user_agent = std::string{detail::Upgrade::text(asked, Field::user_agent)},
+                .origin = std::string{detail::Upgrade::text(asked, Field::origin)}};
+    }
+    /// A header of its request; those that come several times as one, with commas. Empty without
+    /// one.   Throws: std::bad_alloc.
+    [[nodiscard]] std::string header(std::string_view name) const {
+        return detail::Upgrade::joined(knock_->request(), name);
+    }
+
+    /// Answers by a status of HTTP instead of the upgrade. Browsers tell their pages no status, but
+    /// 1006: where a page shall know why, open it and close it by a code.
+    ///
+    /// Pre: 400 <= status <= 599; neither opened nor refused before, else it does nothing.
+    void refuse(int status, Duration retry_after = {}) noexcept {
+        BELAY_PRECONDITION(status >= 400 && status <= 599,
+                           "BeastAccepted::refuse: the status must be one of an error");
+        knock_->refuse(status, retry_after);
+    }
+    /// Answers the upgrade; reports by `link`.   Throws: std::bad_alloc.
+    [[nodiscard]] Connection open(const Link<Bytes>& link) {
+        auto wire = knock_ ? knock_->take(link) : nullptr;
+        if (!wire) {
+            // An accepted connection cannot be made a second time.
+            Failure failure = Failure::from(std::make_error_code(std::errc::bad_file_descriptor));
+            failure.cause = Cause::permanent;
+            Link<Bytes>{link}.closed(failure);
+        }
+        return Connection{std::move(wire)};
+    }
+
+private:
+    std::shared_ptr<Knock> knock_;
+};
+
+namespace detail {
+
+/// What a BeastListener tells.
+struct ListenerHooks {
+    using Refused = Hook<OnRefused, const NoMachine, const RefusedUpgrade&>;
+
+    template <class O>
+    [[nodiscard]] static consteval bool explain() {
+        static_assert(Refused::template right<O>,
+                      "BeastListener: the observer's on_refused must be 'on_refused(const "
+                      "belay::RefusedUpgrade&)'");
+        static_assert(hears_any_of<O, Refused>,
+                      "BeastListener: the observer hears nothing: it needs on_refused; one that "
+                      "may hear nothing derives from belay::NoObserver");
+        return true;
+    }
+};
+
+/// What a callable takes, where it says so.
+template <class Call>
+struct TakenByCall;
+template <class C, class R, class A>
+struct TakenByCall<R (C::*)(A)> : std::remove_cvref<A> {};
+template <class C, class R, class A>
+struct TakenByCall<R (C::*)(A) const> : std::remove_cvref<A> {};
+template <class C, class R, class A>
+struct TakenByCall<R (C::*)(A) noexcept> : std::remove_cvref<A> {};
+template <class C, class R, class A>
+struct TakenByCall<R (C::*)(A) const noexcept> : std::remove_cvref<A> {};
+
+template <class T>
+struct StreamOf {};
+template <class S>
+struct StreamOf<BeastAccepted<S>> {
+    using Type = S;
+};
+/// The stream of the accepted connections that a callable takes.
+template <class F>
+struct StreamTakenBy : StreamOf<BeastAccepted<>> {};
+template <class F>
+    requires requires { typename TakenByCall<decltype(&F::operator())>::type; }
+struct StreamTakenBy<F> : StreamOf<typename TakenByCall<decltype(&F::operator())>::type> {};
+template <class F>
+concept TakesTls = NeedsTls<typename StreamTakenBy<F>::Type>;
+
+}  // namespace detail
+
+/// Listens for WebSockets; calls `on_accept(BeastAccepted<Stream>)` for each client whose request
+/// is right, before it is answered.
+///
+///     BeastListener listener{loop, [&](BeastAccepted<> client) { serve(std::move(client)); }};
+///     BeastListener secure{loop, tls, [&](BeastAccepted<Tls> client) { ... }, {}, Log{}};
+///     if (const auto error = listener.listen({"0.0.0.0", 8080})) ...
+///
+/// The stream is the one that on_accept takes; with TLS include <belay/adapter/beast_tls.hpp>, and
+/// the context has the certificate and the key. What does not come in time, is too long or wrong is
+/// refused, and told to the observer's `on_refused(const RefusedUpgrade&)`; a peer that gives up is
+/// counted and told nobody, and so are those that are too many, which are closed unheard.
+///
+/// on_accept and on_refused may do everything, and destroy the listener; what they throw leaves the
+/// context's run().
+///
+/// Thread safety: the thread that runs the context, which must outlive it. Loop, listener and what
+///                it handed out may die in any order.
+/// Costs:         15 to 25 seconds, and 1 GB, to compile: keep it in one file.
+template <class F, class Stream = typename detail::StreamTakenBy<F>::Type,
+          class Observer = NoObserver>
+class BeastListener {
+    static_assert(std::invocable<F&, BeastAccepted<Stream>>,
+                  "BeastListener: on_accept must be callable with a belay::BeastAccepted<Stream>");
+    static_assert(detail::explain_observer<detail::ListenerHooks, Observer>());
+    using Loop = AsioLoop<boost::asio::io_context>;
+    using Tcp = boost::asio::ip::tcp;
+    using TlsContext = typename detail::TlsContextOf<Stream>::Type;
+
+public:
+    BeastListener(Loop& loop, F on_accept, BeastListenerOptions options = {},
+                  Observer observer = {})
+        requires(!detail::NeedsTls<Stream>)
+        : state_{std::make_shared<State>(loop.context(), nullptr, std::move(on_accept),
+                                         std::move(options), std::move(observer))} {}
+    BeastListener(Loop& loop, TlsContext& tls, F on_accept, BeastListenerOptions options = {},
+                  Observer observer = {})
+        requires detail::NeedsTls<Stream>
+        : state_{std::make_shared<State>(loop.context(), &tls, std::move(on_accept),
+                                         std::move(options), std::move(observer))} {}
+    BeastListener(const BeastListener&) = delete;
+    BeastListener& operator=(const BeastListener&) = delete;
+    ~BeastListener() { close(); }
+
+    /// Starts to listen; a listener that listens already stops first.
+    ///
+    /// Errors: what the system says, std::errc::address_in_use above all; invalid_argument where
+    /// the options name an origin or a proxy that is none.
+    /// Blocks: while a name is looked up.   Throws: std::bad_alloc.
+    [[nodiscard]] std::error_code listen(const posix::Endpoint& endpoint) {
+        close();
+        return state_->listen(endpoint);
+    }
+    /// Stops to listen. Clients whose request has not been read are closed; those that were handed
+    /// over stay.   Errors: none.
+    void close() noexcept { state_->close(); }
+
+    /// Where it listens, also if port 0 was asked for; 0 if it does not.
+    [[nodiscard]] std::uint16_t port() const noexcept { return state_->port(); }
+    /// Since it was made.
+    [[nodiscard]] BeastListenerCounters counters() const noexcept { return state_->book->counters; }
+
+private:
+    using State =
+        detail::BeastHall<F, BeastAccepted<Stream>, Stream, Observer, detail::ListenerHooks>;
+    std::shared_ptr<State> state_;
+};
+
+template <class F>
+BeastListener(AsioLoop<boost::asio::io_context>&, F) -> BeastListener<F>;
+template <class F>
+BeastListener(AsioLoop<boost::asio::io_context>&, F, BeastListenerOptions) -> BeastListener<F>;
+template <class F, class O>
+BeastListener(AsioLoop<boost::asio::io_context>&, F, BeastListenerOptions, O)
+    -> BeastListener<F, typename detail::StreamTakenBy<F>::Type, O>;
+template <class T, detail::TakesTls F>
+BeastListener(AsioLoop<boost::asio::io_context>&, T&, F) -> BeastListener<F>;
+template <class T, detail::TakesTls F>
+BeastListener(AsioLoop<boost::asio::io_context>&, T&, F, BeastListenerOptions) -> BeastListener<F>;
+template <class T, detail::TakesTls F, class O>
+BeastListener(AsioLoop<boost::asio::io_context>&, T&, F, BeastListenerOptions, O)
+    -> BeastListener<F, typename detail::StreamTakenBy<F>::Type, O>;
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/adapter/detail/beast_dial.hpp
+/// BeastDial: how a WebSocket connection is dialled.
+#pragma once
+
+#include <memory>    // std::make_shared
+#include <optional>  // std::optional
+#include <string>    // std::to_string
+#include <utility>   // std::move; before asio, which in Boost 1.74 uses std::exchange without
+
+#include <boost/asio/write.hpp>
+#include <boost/beast/http/empty_body.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/read.hpp>
+
+#include <belay/adapter/detail/beast_request.hpp>
+#include <belay/adapter/detail/beast_wire.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// A connection of BeastWebSocket, from the look-up of the name to the answered upgrade.
+template <class Stream>
+class BeastDial : public BeastWire<Stream> {
+    using Wire = BeastWire<Stream>;
+    using Asio = AsioOf<boost::asio::io_context>;
+    using Error = Asio::Error;
+    using Tcp = Asio::Tcp;
+    using Wire::is_tls;
+
+public:
+    template <class... A>
+    BeastDial(boost::asio::io_context& runs_in, std::shared_ptr<const WebSocketOptions> options,
+              const Link<Bytes>& link, A&... stream)
+        : Wire{runs_in, std::move(options), link, runs_in, stream...}, context_{runs_in} {}
+
+    void dial(const posix::Endpoint& server, const std::string* token) {
+        server_ = server;
+        has_token_ = token != nullptr;
+        if (const auto wrong = request_.make(server, *this->options_, token, is_tls ? 443 : 80)) {
+            return this->end(Failure::from(wrong));
+        }
+        const posix::Endpoint& next = has_proxy() ? this->options_->proxy : server_;
+        Error error;
+        const auto address = Asio::address(next.host, error);
+        const std::string port = std::to_string(next.port);
+        if (!error) {
+            const Tcp::endpoint one{address, next.port};
+            return connect(Tcp::resolver::results_type::create(one, next.host, port));
+        }
+        this->resolver_.emplace(context_);
+        this->resolver_->async_resolve(next.host, port, Tcp::resolver::numeric_service,
+                                       on([](auto& self, const Error& e, const auto& found) {
+                                           e ? self.end(BeastFailure::of_dial(e))
+                                             : self.connect(found);
+                                       }));
+    }
+
+private:
+    template <class F>
+    [[nodiscard]] auto on(F f) {
+        return Wire::on_of(*this, f);
+    }
+    [[nodiscard]] bool has_proxy() const noexcept { return !this->options_->proxy.host.empty(); }
+
+    void connect(const Tcp::resolver::results_type& found) {
+        Asio::connect(this->socket(), found, on([](auto& self, const Error& e, const auto&) {
+                          e ? self.end(BeastFailure::of_dial(e)) : self.connected();
+                      }));
+    }
+    void connected() {
+        Error error;
+        this->socket().set_option(Tcp::no_delay{true}, error);
+        if constexpr (!is_tls) {
+            const bool stays_here =
+                !has_proxy() && this->socket().remote_endpoint(error).address().is_loopback();
+            if (has_token_ && !stays_here) {
+                return this->end(Failure::from(make_error_code(WebSocketErrc::token_in_clear)));
+            }
+        }
+        has_proxy() ? ask_proxy() : secure();
+    }
+    void ask_proxy() {
+        text_ = BeastRequest::connect_to(server_, *this->options_);
+        boost::asio::async_write(this->socket(), boost::asio::buffer(text_),
+                                 on([](auto& self, const Error& e, std::size_t) {
+                                     e ? self.end(BeastFailure::of_dial(e)) : self.hear_proxy();
+                                 }));
+    }
+    void hear_proxy() {
+        answer_.emplace();
+        answer_->skip(true);  // what follows the header is the server's
+        boost::beast::http::async_read_header(
+            this->socket(), this->input_, *answer_, on([](auto& self, const Error& e, std::size_t) {
+                if (e) return self.end(BeastFailure::of_handshake(e));
+                const auto& answer = self.answer_->get();
+                if (answer.result_int() / 100 != 2) return self.end(refusal_of(answer));
+                // Nobody asked the server anything yet.
+                if (self.input_.size() != 0) return self.end(BeastFailure::garbage());
+                self.secure();
+            }));
+    }
+    void secure() {
+        if constexpr (is_tls) {
+            using Tls = BeastTls<Stream>;
+            Stream& stream = this->ws_.next_layer();
+            if (const auto wrong =
+                    Tls::prepare(stream, server_.host, this->options_->insecure_no_verify)) {
+                return this->end(Failure::from(wrong));
+            }
+            Tls::handshake(stream, on([](auto& self, const Error& e) {
+                               e ? self.end(Tls::failure(self.ws_.next_layer())) : self.ask();
+                           }));
+        } else {
+            ask();
+        }
+    }
+    void ask() {
+        namespace websocket = boost::beast::websocket;
+        this->ws_.set_option(
+            websocket::stream_base::decorator([this](websocket::request_type& request) {
+                request_.decorate(request, *this->options_);
+            }));
+        websocket::permessage_deflate deflate;
+        deflate.client_enable = this->options_->deflate;
+        this->configure(deflate);
+        this->ws_.async_handshake(response_, request_.host, request_.target,
+                                  on([](auto& self, const Error& e) { self.answered(e); }));
+    }
+    void answered(const Error& error) {
+        namespace websocket = boost::beast::websocket;
+        request_ = {};  // not kept longer than it takes
+        if (error == websocket::error::upgrade_declined) return this->end(refusal_of(response_));
+        if (error) return this->end(BeastFailure::of_handshake(error));
+        const auto chosen = response_[boost::beast::http::field::sec_websocket_protocol];
+        if (this->options_->subprotocol != std::string_view{chosen.data(), chosen.size()}) {
+            return this->end(Failure::from(make_error_code(WebSocketErrc::subprotocol_refused)));
+        }
+        response_ = {}, this->input_ = {};
+        this->begin();
+    }
+
+    boost::asio::io_context& context_;
+    bool has_token_ = false;
+    posix::Endpoint server_;
+    BeastRequest request_;
+    std::string text_;
+    std::optional<boost::beast::http::response_parser<boost::beast::http::empty_body>> answer_;
+    boost::beast::websocket::response_type response_;
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/adapter/detail/beast_hall.hpp
+/// BeastHall: the socket that a BeastListener listens at.
+#pragma once
+
+#include <memory>   // std::enable_shared_from_this
+#include <utility>  // std::move; before asio, which in Boost 1.74 uses std::exchange without
+
+#include <belay/adapter/detail/beast_knock.hpp>
+#include <belay/core/observer.hpp>
+#include <belay/posix/endpoint.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// Accepts, for as long as it listens. Handlers hold it; `Accepted` is what `F` takes.
+///
+/// Thread safety: the thread that runs the context.
+template <class F, class Accepted, class Stream, class Observer, class Hooks>
+class BeastHall final
+    : public BeastDoor<Stream>,
+      public std::enable_shared_from_this<BeastHall<F, Accepted, Stream, Observer, Hooks>> {
+    using Door = BeastDoor<Stream>;
+    using Knock = BeastKnock<Stream>;
+    using Asio = AsioOf<boost::asio::io_context>;
+    using Error = Asio::Error;
+    using Tcp = Asio::Tcp;
+
+public:
+    BeastHall(boost::asio::io_context& runs_in, typename Door::TlsContext* certified, F on_accept,
+              BeastListenerOptions options, Observer observer)
+        : Door{runs_in, certified, std::move(options)},
+          on_accept_{std::move(on_accept)},
+          observer_{std::move(observer)},
+          acceptor_{runs_in},
+          pause_{runs_in} {}
+
+    [[nodiscard]] std::error_code listen(const posix::Endpoint& endpoint) {
+        if (!understood()) return std::make_error_code(std::errc::invalid_argument);
+        Error error;
+        Tcp::resolver resolver{this->context};
+        const auto found =
+            resolver.resolve(endpoint.host, std::to_string(endpoint.port),
+                             Tcp::resolver::passive | Tcp::resolver::numeric_service, error);
+        for (const auto& one : found) {
+            if ((error = bind(one.endpoint())); !error) {
+                accept();
+                return {};
+            }
+            Error ignored;
+            acceptor_.close(ignored);
+        }
+        return Asio::standard(error);
+    }
+    void close() noexcept {
+        Error ignored;
+        ++listens_;
+        acceptor_.close(ignored);
+        pause_.cancel();
+        while (!this->knocks.empty()) {
+            const auto knock = this->knocks.front()->shared_from_this();
+            knock->end();
+        }
+    }
+    [[nodiscard]] std::uint16_t port() const noexcept {
+        Error error;
+        const auto here = acceptor_.local_endpoint(error);
+        return error ? std::uint16_t{0} : here.port();
+    }
+
+    void arrived(std::shared_ptr<Knock> knock) override { on_accept_(Accepted{std::move(knock)}); }
+    void tell(const RefusedUpgrade& refused) override {
+        notify<typename Hooks::Refused>(observer_, no_machine, refused);
+    }
+
+private:
+    /// Whether the options name nothing that would never match.
+    [[nodiscard]] bool understood() {
+        const BeastListenerOptions& options = this->book->options();
+        for (const std::string& one : options.origins) {
+            if (one != "*" && !Origin::parse(one)) return false;
+        }
+        this->forwarded = {};
+        return this->forwarded.trust(options.proxies);
+    }
+    [[nodiscard]] Error bind(const Tcp::endpoint& at) {
+        Error error;
+        acceptor_.open(at.protocol(), error);
+        // A restarted server need not wait until its old connections are forgotten.
+        if (!error) acceptor_.set_option(Tcp::acceptor::reuse_address{true}, error);
+        if (!error) acceptor_.bind(at, error);
+        if (!error) acceptor_.listen(this->book->options().backlog, error);
+        return error;
+    }
+    void accept() {
+        acceptor_.async_accept([self = this->shared_from_this(), mine = listens_](
+                                   const Error& error, Tcp::socket socket) {
+            if (mine != self->listens_) return;
+            if (error && !is_transient(error)) return self->exhausted(error);
+            self->accept();
+            if (!error) self->greet(std::move(socket));
+        });
+    }
+    void greet(Tcp::socket socket) {
+        Error error;
+        const auto from = socket.remote_endpoint(error);
+        socket.set_option(Tcp::no_delay{true}, error);
+        const auto ip = IpAddress::parse(from.address().to_string());
+        ++this->book->counters.accepted;
+        if (!ip || !this->book->enter()) {
+            ++this->book->counters.turned_away;
+            return;
+        }
+        UpgradeSlot slot{this->book};
+        // Of those behind a proxy it is counted when it is known who they are.
+        if (!this->forwarded.is_proxy(*ip) && !slot.claim(*ip)) return slot.turned_away();
+        std::make_shared<Knock>(this->shared_from_this(), std::move(socket), std::move(slot))
+            ->start(*ip);
+    }
+    /// The connection that cannot be accepted would keep the loop busy: looks away for a while.
+    void exhausted(const Error& error) {
+        pause_.expires_after(this->book->options().exhausted_pause);
+        pause_.async_wait([self = this->shared_from_this(), mine = listens_](const Error&) {
+            if (mine == self->listens_) self->accept();
+        });
+        tell({Asio::standard(error), 0, {}, {}});
+    }
+    /// There may be more to accept behind it. Source: accept(2), "Error handling".
+    [[nodiscard]] static bool is_transient(const Error& error) noexcept {
+        const std::error_code code = Asio::standard(error);
+        for (const std::errc one :
+             {std::errc::interrupted, std::errc::connection_aborted, std::errc::protocol_error,
+              std::errc::network_down, std::errc::no_protocol_option, std::errc::host_unreachable,
+              std::errc::network_unreachable}) {
+            if (code == one) return true;
+        }
+        return false;
+    }
+
+    F on_accept_;
+    Observer observer_;
+    std::uint64_t listens_ = 0;  ///< counts listen() and close(): what comes later is for nobody
+    Tcp::acceptor acceptor_;
+    Asio::Timer pause_;
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/adapter/detail/beast_knock.hpp
+/// BeastKnock: a connection that was accepted, until its upgrade is answered.
+#pragma once
+
+#include <array>     // std::array
+#include <list>      // std::list
+#include <memory>    // std::enable_shared_from_this
+#include <optional>  // std::optional
+#include <string>    // std::string
+#include <utility>   // std::move; before asio, which in Boost 1.74 uses std::exchange without
+
+#include <boost/asio/write.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/read.hpp>
+
+#include <belay/adapter/detail/beast_answer.hpp>
+#include <belay/adapter/detail/beast_upgrade.hpp>
+#include <belay/adapter/websocket_error.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+template <class Stream>
+class BeastKnock;
+
+/// What those who knock know of the listener. Its F and Observer are behind the two calls.
+template <class Stream>
+struct BeastDoor {
+    using Knock = BeastKnock<Stream>;
+    using TlsContext = typename TlsContextOf<Stream>::Type;
+
+    BeastDoor(boost::asio::io_context& c, TlsContext* t, BeastListenerOptions options)
+        : context{c}, tls{t}, book{std::make_shared<UpgradeBook>(std::move(options))} {
+        const BeastListenerOptions& o = book->options();
+        connection = std::make_shared<const WebSocketOptions>(
+            WebSocketOptions{.frames = o.frames,
+                             .message_bytes_max = o.message_bytes_max,
+                             .output_bytes_max = o.output_bytes_max,
+                             .deflate = o.deflate,
+                             .subprotocol = o.subprotocol});
+    }
+    BeastDoor(const BeastDoor&) = delete;
+    BeastDoor& operator=(const BeastDoor&) = delete;
+    virtual ~BeastDoor() = default;
+
+    virtual void arrived(std::shared_ptr<Knock> knock) = 0;
+    virtual void tell(const RefusedUpgrade& refused) = 0;
+
+    boost::asio::io_context& context;
+    TlsContext* tls;
+    const std::shared_ptr<UpgradeBook> book;
+    std::shared_ptr<const WebSocketOptions> connection;  ///< options of all connections
+    ForwardedFor forwarded{};
+    std::list<Knock*> knocks{};  ///< that have not asked for anything yet
+};
+
+/// Reads the request, within its limits and time; then it is the user's, to be answered or refused.
+///
+/// Every handler holds a reference, and does nothing once it is over.
+///
+/// Thread safety: the thread that runs the context.
+template <class Stream>
+class BeastKnock : public std::enable_shared_from_this<BeastKnock<Stream>> {
+    using Door = BeastDoor<Stream>;
+    using Asio = AsioOf<boost::asio::io_context>;
+    using Error = Asio::Error;
+    using Parser = boost::beast::http::request_parser<boost::beast::http::empty_body>;
+
+public:
+    using Connection = BeastAnswer<Stream>;
+
+    BeastKnock(std::shared_ptr<Door> door, Asio::Tcp::socket socket, UpgradeSlot slot)
+        : door_{std::move(door)},
+          slot_{std::move(slot)},
+          timer_{door_->context},
+          stream_{stream_of(std::move(socket), *door_)} {}
+    BeastKnock(const BeastKnock&) = delete;
+    BeastKnock& operator=(const BeastKnock&) = delete;
+    ~BeastKnock() { forget(); }
+
+    /// `peer` is whom it was accepted from.
+    void start(const IpAddress& peer) {
+        peer_ = ip_ = peer;
+        place_ = door_->knocks.insert(door_->knocks.end(), this);
+        listed_ = true;
+        const BeastListenerOptions& options = door_->book->options();
+        until_ = after(SteadyClock{}.now(), options.upgrade_within);
+        if constexpr (NeedsTls<Stream>) {
+            expect(smaller(until_, after(SteadyClock{}.now(), options.tls_within)));
+            BeastTls<Stream>::accept(stream_, on([](auto& self, const Error& e) {
+                                         e ? self.failed(e, WebSocketErrc::tls_failed, 0)
+                                           : self.read();
+                                     }));
+        } else {
+            read();
+        }
+    }
+    /// Closes it; nobody hears of it.
+    void end() noexcept {
+        over_ = true;
+        forget();
+        timer_.cancel();
+        Error ignored;
+        if (!taken_) socket_of(stream_).close(ignored);
+        slot_.leave();
+    }
+    /// Nobody wants it any more. A refusal is on its way, and ends by itself.
+    void drop() noexcept {
+        if (!over_ && !leaves_) end();
+    }
+    /// Answers by a status instead of the upgrade.
+    void refuse(int status, Duration retry_after) noexcept {
+        if (over_ || leaves_) return;
+        slot_.refused();
+        try {
+            say(status, retry_after);
+        } catch (const std::bad_alloc&) {
+            end();
+        }
+    }
+    /// The upgrade is answered by what this returns, once.   Throws: std::bad_alloc.
+    [[nodiscard]] std::shared_ptr<Connection> take(const Link<Bytes>& link) {
+        if (over_ || leaves_) return nullptr;
+        auto connection = std::make_shared<Connection>(door_->context, door_->connection, link,
+                                                       std::move(stream_));
+        taken_ = true;
+        connection->answer(request_, std::move(slot_));
+        end();
+        return connection;
+    }
+
+    [[nodiscard]] const Upgrade::Request& request() const noexcept { return request_; }
+    [[nodiscard]] std::string ip() const { return ip_.to_string(); }
+
+private:
+    static Stream stream_of(Asio::Tcp::socket socket, Door& door) {
+        if constexpr (NeedsTls<Stream>) {
+            return Stream{std::move(socket), *door.tls};
+        } else {
+            return Stream{std::move(socket)};
+        }
+    }
+    template <class F>
+    [[nodiscard]] auto on(F f) {
+        return [self = this->shared_from_this(), f](auto&&... a) {
+            if (!self->over_) f(*self, a...);
+        };
+    }
+    /// Ends it then.
+    void expect(Instant then) {
+        timer_.expires_at(then);
+        timer_.async_wait(on([](auto& self, const Error& e) {
+            if (e || self.timer_.expiry() > SteadyClock{}.now()) return;
+            if (self.leaves_) return self.end();
+            self.slot_.refused();
+            self.tell(WebSocketErrc::upgrade_timed_out, 0);
+            self.end();
+        }));
+    }
+    void forget() noexcept {
+        if (std::exchange(listed_, false)) door_->knocks.erase(place_);
+    }
+    void tell(std::error_code error, int status) {
+        door_->tell({error, status, ip(), Upgrade::path_of(request_)});
+    }
+
+    // ---- the request ---------------------------------------------------------------------------
+
+    void read() {
+        expect(until_);
+        const std::size_t most = door_->book->options().header_bytes_max;
+        input_.max_size(most);
+        parser_.emplace();
+        parser_->header_limit(static_cast<std::uint32_t>(most));
+        boost::beast::http::async_read_header(
+            stream_, input_, *parser_,
+            on([](auto& self, const Error& e, std::size_t) { self.heard(e); }));
+    }
+    void heard(const Error& error) {
+        namespace http = boost::beast::http;
+        if (error == http::error::header_limit || error == http::error::buffer_overflow) {
+            return turn_down({WebSocketErrc::upgrade_too_large, 431});
+        }
+        if (error) return failed(error, WebSocketErrc::upgrade_malformed, 400);
+        const bool has_body = parser_->chunked() || parser_->content_length().value_or(0) != 0;
+        // Nothing may follow before the answer (RFC 6455, section 4.1).
+        const bool has_more = has_body || input_.size() != 0;
+        request_ = parser_->release();
+        parser_.reset(), input_ = {};
+        if (has_more) return turn_down({WebSocketErrc::upgrade_malformed, 400});
+        if (const auto verdict = Upgrade::judge(request_, door_->book->options())) {
+            return turn_down(*verdict);
+        }
+        ip_ = door_->forwarded.client(peer_, Upgrade::forwarded_for(request_));
+        // Of others it is counted since they were accepted.
+        if (door_->forwarded.is_proxy(peer_) && ip_ != peer_ && !slot_.claim(ip_)) {
+            return turn_down({WebSocketErrc::too_many_upgrades, 429});
+        }
+        forget();
+        timer_.cancel();
+        until_ = never;
+        door_->arrived(this->shared_from_this());
+    }
+    /// The peer is gone, or it did what it may not.
+    void failed(const Error& error, WebSocketErrc what, int status) {
+        if (is_gone<Stream>(error)) {
+            slot_.aborted();
+            return end();
+        }
+        turn_down({what, status});
+    }
+    void turn_down(Upgrade::Verdict verdict) {
+        slot_.refused();
+        tell(verdict.error, verdict.status);
+        if (over_) return;
+        if (verdict.status == 0) return end();
+        say(verdict.status, Duration{});
+    }
+
+    // ---- the refusal ---------------------------------------------------------------------------
+
+    void say(int status, Duration retry_after) {
+        leaves_ = true;
+        text_ = Upgrade::refusal(status, retry_after);
+        expect(after(SteadyClock{}.now(), leave_max));
+        boost::asio::async_write(
+            stream_, boost::asio::buffer(text_),
+            on([](auto& self, const Error& e, std::size_t) { e ? self.end() : self.hang_up(); }));
+    }
+    /// What a peer still sends would make the kernel drop the answer: it is read for a while.
+    void hang_up() {
+        Error ignored;
+        socket_of(stream_).shutdown(Asio::Tcp::socket::shutdown_send, ignored);
+        drain();
+    }
+    void drain() {
+        socket_of(stream_).async_read_some(
+            boost::asio::buffer(rest_), on([](auto& self, const Error& e, std::size_t bytes) {
+                self.drained_ += bytes;
+                e || self.drained_ > drain_max ? self.end() : self.drain();
+            }));
+    }
+
+    static constexpr std::chrono::seconds leave_max{1};
+    static constexpr std::size_t drain_max = std::size_t{64} << 10;
+
+    const std::shared_ptr<Door> door_;
+    UpgradeSlot slot_;
+    IpAddress peer_{};
+    IpAddress ip_{};  ///< of the peer, or of whom a proxy names
+    typename std::list<BeastKnock*>::iterator place_{};
+    bool listed_ = false;
+    bool over_ = false;
+    bool taken_ = false;   ///< the stream is another's
+    bool leaves_ = false;  ///< it was refused
+    Instant until_ = never;
+    std::size_t drained_ = 0;
+    std::string text_;
+    std::array<char, 512> rest_{};
+    std::optional<Parser> parser_;
+    Upgrade::Request request_;
+    boost::beast::flat_buffer input_;
+    Asio::Timer timer_;
+    Stream stream_;
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/adapter/detail/beast_upgrade.hpp
+/// Upgrade: what is right and wrong with a request to become a WebSocket, and how it is refused.
+#pragma once
+
+#include <optional>  // std::optional
+#include <string>    // std::string
+#include <utility>   // std::exchange; before asio, which in Boost 1.74 uses it without
+
+#include <boost/beast/http/empty_body.hpp>
+#include <boost/beast/http/message.hpp>
+#include <boost/beast/http/rfc7230.hpp>
+#include <boost/beast/websocket/rfc6455.hpp>
+
+#include <belay/adapter/beast_listener_options.hpp>
+#include <belay/adapter/detail/upgrade_rules.hpp>
+#include <belay/adapter/websocket_error.hpp>
+#include <belay/link/detail/http_text.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+struct Upgrade {
+    using Request = boost::beast::http::request<boost::beast::http::empty_body>;
+    using Field = boost::beast::http::field;
+
+    /// What is wrong, and the status that says so.
+    struct Verdict {
+        std::error_code error;
+        int status = 0;
+    };
+
+    /// Returns: nothing if nothing is wrong.
+    [[nodiscard]] static std::optional<Verdict> judge(const Request& request,
+                                                      const BeastListenerOptions& options) {
+        const Verdict malformed{WebSocketErrc::upgrade_malformed, 400};
+        for (const Field field : {Field::host, Field::origin, Field::upgrade,
+                                  Field::sec_websocket_key, Field::sec_websocket_version}) {
+            if (request.count(field) > 1) return malformed;
+        }
+        const auto asked = request.target();
+        if (request.count(Field::host) == 0 || asked.empty() || asked.front() != '/') {
+            return malformed;
+        }
+        if (!boost::beast::websocket::is_upgrade(request) ||
+            text(request, Field::sec_websocket_version) != "13") {
+            return Verdict{WebSocketErrc::no_upgrade, 426};
+        }
+        if (!is_websocket_key(text(request, Field::sec_websocket_key))) return malformed;
+        const OriginCheck origin{text(request, Field::origin), text(request, Field::host)};
+        if (request.count(Field::origin) != 0 && !origin.passes(options.origins)) {
+            return Verdict{WebSocketErrc::origin_refused, 403};
+        }
+        const std::string offered = joined(request, "Sec-WebSocket-Protocol");
+        if (!options.subprotocol.empty() && !WordList{offered}.has(options.subprotocol)) {
+            return Verdict{WebSocketErrc::subprotocol_refused, 400};
+        }
+        return std::nullopt;
+    }
+
+    [[nodiscard]] static std::string_view text(const Request& request, Field name) noexcept {
+        const auto value = request[name];
+        return {value.data(), value.size()};
+    }
+    /// All headers of this name, as one.
+    [[nodiscard]] static std::string joined(const Request& request, std::string_view name) {
+        std::string out;
+        const auto range = request.equal_range(boost::beast::string_view{name.data(), name.size()});
+        for (auto it = range.first; it != range.second; ++it) {
+            if (!out.empty()) out += ',';
+            out.append(it->value().data(), it->value().size());
+        }
+        return out;
+    }
+    [[nodiscard]] static std::string forwarded_for(const Request& request) {
+        return joined(request, "X-Forwarded-For");
+    }
+    /// What may be told of a target: its query may hold a token.
+    [[nodiscard]] static std::string path_of(const Request& request) {
+        const auto target = request.target();
+        const std::string_view all{target.data(), target.size()};
+        return std::string{all.substr(0, all.find('?'))};
+    }
+    /// A whole answer, without a body.
+    [[nodiscard]] static std::string refusal(int status, Duration retry_after) {
+        namespace http = boost::beast::http;
+        const auto reason = http::obsolete_reason(static_cast<http::status>(status));
+        std::string out = "HTTP/1.1 " + std::to_string(status) + " ";
+        out.append(reason.data(), reason.size());
+        out += "\r\nServer: belay\r\nConnection: close\r\nContent-Length: 0\r\n";
+        if (status == 426) out += "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
+        // Rounded up: nobody is asked to come too early.
+        const auto seconds = std::chrono::ceil<std::chrono::seconds>(retry_after).count();
+        if (seconds > 0) out += "Retry-After: " + std::to_string(seconds) + "\r\n";
+        return out + "\r\n";
+    }
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/adapter/detail/jwt_key.hpp
+/// HmacKey and RsaKey: by which a signature is verified; OpenSSL does the work.
+#pragma once
+
+#include <memory>       // std::unique_ptr
+#include <string>       // std::string
+#include <string_view>  // std::string_view
+
+#include <openssl/bio.h>
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/pem.h>
+
+#include <belay/core/assert.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+enum class Verified : unsigned char { yes, no, failed };
+
+/// What is signed, and by what it is said to be.
+struct Signed {
+    std::string_view text;
+    std::string_view signature;
+
+    [[nodiscard]] const unsigned char* bytes() const noexcept {
+        return reinterpret_cast<const unsigned char*>(text.data());
+    }
+};
+
+/// The secret of HS256 (RFC 7518, section 3.2: as long as the hash, at least).
+class HmacKey {
+public:
+    static constexpr std::size_t least_bytes = 32;
+
+    [[nodiscard]] static bool is_strong(std::string_view secret) noexcept {
+        // The text of a key of another kind is no secret.
+        return secret.size() >= least_bytes && secret.find("-----BEGIN") == std::string_view::npos;
+    }
+    explicit HmacKey(std::string secret) : secret_{std::move(secret)} {}
+
+    [[nodiscard]] Verified verify(const Signed& what) const noexcept {
+        unsigned char mac[EVP_MAX_MD_SIZE];
+        unsigned size = 0;
+        const bool done = HMAC(EVP_sha256(), secret_.data(), static_cast<int>(secret_.size()),
+                               what.bytes(), what.text.size(), mac, &size) != nullptr;
+        if (!done) return ERR_clear_error(), Verified::failed;
+        // In a time that does not tell how much of it is right.
+        const bool same =
+            what.signature.size() == size && CRYPTO_memcmp(mac, what.signature.data(), size) == 0;
+        return same ? Verified::yes : Verified::no;
+    }
+
+private:
+    std::string secret_;
+};
+
+/// The public key of RS256 (RFC 7518, section 3.3: 2048 bits, at least).
+class RsaKey {
+public:
+    static constexpr int least_bits = 2048;
+    static constexpr int most_bits = 16384;
+
+    /// `pem` is a public key, "-----BEGIN PUBLIC KEY-----".   Errors: an empty one.
+    [[nodiscard]] static RsaKey read(const std::string& pem) {
+        RsaKey out;
+        const std::unique_ptr<BIO, int (*)(BIO*)> text{
+            BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())), &BIO_free};
+        if (text) out.key_.reset(PEM_read_bio_PUBKEY(text.get(), nullptr, nullptr, nullptr));
+        ERR_clear_error();  // the thread's queue is TLS's, too
+        if (!out.key_) return out;
+        const int bits = EVP_PKEY_bits(out.key_.get());
+        const bool right = EVP_PKEY_base_id(out.key_.get()) == EVP_PKEY_RSA && bits >= least_bits &&
+                           bits <= most_bits;
+        if (!right) out.key_.reset();
+        return out;
+    }
+    [[nodiscard]] explicit operator bool() const noexcept { return key_ != nullptr; }
+
+    [[nodiscard]] Verified verify(const Signed& what) const noexcept {
+        const std::unique_ptr<EVP_MD_CTX, void (*)(EVP_MD_CTX*)> context{EVP_MD_CTX_new(),
+                                                                         &EVP_MD_CTX_free};
+        if (!context ||
+            EVP_DigestVerifyInit(context.get(), nullptr, EVP_sha256(), nullptr, key_.get()) != 1) {
+            return ERR_clear_error(), Verified::failed;
+        }
+        const int right = EVP_DigestVerify(
+            context.get(), reinterpret_cast<const unsigned char*>(what.signature.data()),
+            what.signature.size(), what.bytes(), what.text.size());
+        ERR_clear_error();
+        return right == 1 ? Verified::yes : Verified::no;
+    }
+
+private:
+    struct Free {
+        void operator()(EVP_PKEY* key) const noexcept { EVP_PKEY_free(key); }
+    };
+    std::unique_ptr<EVP_PKEY, Free> key_;
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/adapter/detail/jwt_text.hpp
+/// The parts of a JSON Web Token: base64url, JSON objects, and what stands in them.
+#pragma once
+
+#include <cmath>        // std::isfinite
+#include <limits>       // std::numeric_limits
+#include <optional>     // std::optional
+#include <set>          // std::set
+#include <string>       // std::string
+#include <string_view>  // std::string_view
+#include <vector>       // std::vector
+
+#include <nlohmann/json.hpp>
+
+#include <belay/core/instant.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// Base64 for URLs, without padding (RFC 7515, section 2). One text for each sequence of bytes:
+/// bits that stand for nothing are 0.
+[[nodiscard]] inline std::optional<std::string> from_base64url(std::string_view text) {
+    constexpr std::string_view digits =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    if (text.size() % 4 == 1) return std::nullopt;
+    std::string out;
+    out.reserve(text.size() * 3 / 4);
+    unsigned bits = 0;
+    unsigned count = 0;
+    for (const char c : text) {
+        const auto value = digits.find(c);
+        if (value == std::string_view::npos) return std::nullopt;
+        bits = bits << 6U | static_cast<unsigned>(value);
+        if ((count += 6) >= 8) {
+            count -= 8;
+            out += static_cast<char>(static_cast<unsigned char>(bits >> count));
+            bits &= (1U << count) - 1;
+        }
+    }
+    return bits == 0 ? std::optional{std::move(out)} : std::nullopt;
+}
+
+/// Three parts, and what is signed: the first two with the dot between them.
+struct JwtParts {
+    std::string_view header;
+    std::string_view payload;
+    std::string_view signature;
+    std::string_view signed_part;
+
+    [[nodiscard]] static std::optional<JwtParts> of(std::string_view token) noexcept {
+        const auto first = token.find('.');
+        const auto last = token.rfind('.');
+        if (first == std::string_view::npos || first == last) return std::nullopt;
+        JwtParts parts{token.substr(0, first), token.substr(first + 1, last - first - 1),
+                       token.substr(last + 1), token.substr(0, last)};
+        if (parts.payload.find('.') != std::string_view::npos) return std::nullopt;
+        return parts;
+    }
+};
+
+/// A JSON object in base64url. A name that comes twice would mean two things to two readers.
+[[nodiscard]] inline std::optional<nlohmann::json> jwt_object(std::string_view part) {
+    using Json = nlohmann::json;
+    const auto text = from_base64url(part);
+    if (!text) return std::nullopt;
+    std::vector<std::set<std::string>> names;
+    bool twice = false;
+    const auto look = [&](int, Json::parse_event_t event, Json& parsed) {
+        if (event == Json::parse_event_t::object_start) names.emplace_back();
+        if (event == Json::parse_event_t::object_end) names.pop_back();
+        if (event == Json::parse_event_t::key) {
+            twice = !names.back().insert(parsed.get<std::string>()).second || twice;
+        }
+        return true;
+    };
+    Json object = Json::parse(*text, look, false);
+    if (twice || !object.is_object()) return std::nullopt;
+    return object;
+}
+
+/// Seconds since 1970, that need not be whole (RFC 7519, section 2). What is beyond the range of a
+/// WallTime is at its ends.
+[[nodiscard]] inline std::optional<WallTime> jwt_time(const nlohmann::json& value) {
+    if (!value.is_number()) return std::nullopt;
+    const auto seconds = value.get<double>();
+    if (!std::isfinite(seconds)) return std::nullopt;
+    constexpr double most = 9.2e9;
+    if (seconds >= most) return WallTime::max();
+    if (seconds <= 0) return WallTime{};
+    const auto whole = static_cast<std::int64_t>(seconds);
+    const double rest = seconds - static_cast<double>(whole);
+    return WallTime{std::chrono::seconds{whole} + Duration{static_cast<std::int64_t>(rest * 1e9)}};
+}
+
+/// A number as it is written once: no sign, no zero in front, no more than 2^63 - 1.
+[[nodiscard]] inline bool is_strict_decimal(std::string_view text) noexcept {
+    constexpr std::string_view most = "9223372036854775807";
+    if (text.empty() || text.size() > most.size()) return false;
+    for (const char c : text) {
+        if (c < '0' || c > '9') return false;
+    }
+    if (text.front() == '0' && text.size() > 1) return false;
+    return text.size() < most.size() || text <= most;
+}
+
+}  // namespace belay::inline BELAY_ABI::detail

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/adapter/detail/upgrade_book.hpp
+/// UpgradeBook and UpgradeSlot: who is connected to a listener, by ip, within its limits.
+#pragma once
+
+#include <list>      // std::list
+#include <map>       // std::map
+#include <memory>    // std::shared_ptr
+#include <optional>  // std::optional
+#include <utility>   // std::move, std::exchange
+
+#include <belay/adapter/beast_listener_counters.hpp>
+#include <belay/adapter/beast_listener_options.hpp>
+#include <belay/adapter/detail/upgrade_rules.hpp>
+#include <belay/core/failure.hpp>
+#include <belay/core/instant.hpp>
+#include <belay/core/order.hpp>
+#include <belay/core/steady_clock.hpp>
+#include <belay/link/close_code.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// So many a minute, and so many at once.
+class MinuteRate {
+public:
+    [[nodiscard]] bool allows(Instant now, unsigned per_minute) const noexcept {
+        return spent(now) + cost(per_minute) <= std::chrono::minutes{1};
+    }
+    /// Also beyond what is allowed, up to a minute's worth.
+    void spend(Instant now, unsigned per_minute) noexcept {
+        const Duration sum = spent(now) + cost(per_minute);
+        paid_ = after(now, smaller(sum, Duration{std::chrono::minutes{1}}));
+    }
+    [[nodiscard]] bool is_rested(Instant now) const noexcept { return paid_ <= now; }
+
+private:
+    [[nodiscard]] static Duration cost(unsigned per_minute) noexcept {
+        return Duration{std::chrono::minutes{1}} / per_minute;
+    }
+    [[nodiscard]] Duration spent(Instant now) const noexcept {
+        return paid_ <= now ? Duration{} : elapsed(now, paid_);
+    }
+    Instant paid_ = always;
+};
+
+/// Counts connections, in all and for each ip, and says who is too many.
+///
+/// Of those who are not there any more it remembers the latest `rested_max`, so that whoever knocks
+/// too often is known again; no more memory can be had by knocking.
+///
+/// Thread safety: the listener's thread.   Complexity: O(log n) each.
+class UpgradeBook {
+    struct Entry {
+        std::size_t connections = 0;
+        std::size_t waiting = 0;
+        MinuteRate upgrades{};
+        MinuteRate refusals{};
+        std::list<IpAddress>::iterator place{};  ///< in idle_ if it has no connections, else busy_
+    };
+    using Entries = std::map<IpAddress, Entry>;
+
+public:
+    static constexpr std::size_t rested_max = 4096;
+
+    explicit UpgradeBook(BeastListenerOptions options) : options_{std::move(options)} {}
+    UpgradeBook(const UpgradeBook&) = delete;
+    UpgradeBook& operator=(const UpgradeBook&) = delete;
+
+    /// Another connection, of nobody's share yet.   Returns: false if there are too many.
+    [[nodiscard]] bool enter() noexcept {
+        if (connections_ >= options_.connections_max || waiting_ >= options_.waiting_max)
+            return false;
+        ++connections_, ++waiting_;
+        return true;
+    }
+    /// It is of this ip.   Returns: false if those are too many.   Throws: std::bad_alloc.
+    [[nodiscard]] bool claim(const IpAddress& ip, Instant now) {
+        Entry& entry = entry_of(ip.share());
+        const unsigned upgrades = options_.upgrades_per_ip_and_minute;
+        if (entry.connections >= options_.connections_per_ip_max ||
+            entry.waiting >= options_.waiting_per_ip_max || !entry.upgrades.allows(now, upgrades) ||
+            !entry.refusals.allows(now, options_.refusals_per_ip_and_minute)) {
+            return false;
+        }
+        entry.upgrades.spend(now, upgrades);
+        if (entry.connections++ == 0) busy_.splice(busy_.end(), idle_, entry.place);
+        ++entry.waiting;
+        return true;
+    }
+    void answered(const std::optional<IpAddress>& ip) noexcept {
+        --waiting_;
+        if (ip) --at(*ip).waiting;
+    }
+    void refused(const IpAddress& ip, Instant now) noexcept {
+        at(ip).refusals.spend(now, options_.refusals_per_ip_and_minute);
+    }
+    void leave(const std::optional<IpAddress>& ip) noexcept {
+        --connections_;
+        if (!ip) return;
+        Entry& entry = at(*ip);
+        if (--entry.connections == 0) idle_.splice(idle_.end(), busy_, entry.place);
+    }
+
+    BeastListenerCounters counters{};
+    [[nodiscard]] const BeastListenerOptions& options() const noexcept { return options_; }
+
+    [[nodiscard]] std::size_t size() const noexcept { return entries_.size(); }
+    [[nodiscard]] std::size_t connections() const noexcept { return connections_; }
+    [[nodiscard]] std::size_t waiting() const noexcept { return waiting_; }
+
+private:
+    Entry& at(const IpAddress& ip) noexcept { return entries_.find(ip.share())->second; }
+    Entry& entry_of(const IpAddress& key) {
+        if (const auto found = entries_.find(key); found != entries_.end()) return found->second;
+        while (idle_.size() >= rested_max) {
+            entries_.erase(idle_.front());
+            idle_.pop_front();
+        }
+        std::list<IpAddress> one{key};
+        Entry& entry = entries_[key];
+        entry.place = one.begin();
+        idle_.splice(idle_.end(), one);
+        return entry;
+    }
+
+    const BeastListenerOptions options_;
+    std::size_t connections_ = 0;
+    std::size_t waiting_ = 0;
+    Entries entries_;
+    std::list<IpAddress> idle_;  ///< the one that left first is in front
+    std::list<IpAddress> busy_;
+};
+
+/// One connection's place in a book, until the socket is closed. An empty one does nothing.
+class UpgradeSlot {
+public:
+    UpgradeSlot() = default;
+    /// Pre: enter() has let it in.
+    explicit UpgradeSlot(std::shared_ptr<UpgradeBook> book) noexcept : book_{std::move(book)} {}
+    UpgradeSlot(UpgradeSlot&& other) noexcept
+        : book_{std::move(other.book_)},
+          ip_{std::exchange(other.ip_, std::nullopt)},
+          waits_{std::exchange(other.waits_, true)} {}
+    UpgradeSlot& operator=(UpgradeSlot&& other) noexcept {
+        if (this == &other) return *this;
+        leave();
+        book_ = std::move(other.book_);
+        ip_ = std::exchange(other.ip_, std::nullopt);
+        waits_ = std::exchange(other.waits_, true);
+        return *this;
+    }
+    ~UpgradeSlot() { leave(); }
+
+    /// Takes from the share of this ip.   Returns: false if that is used up.
+    [[nodiscard]] bool claim(const IpAddress& ip) {
+        if (!book_->claim(ip, SteadyClock{}.now())) return false;
+        ip_ = ip;
+        return true;
+    }
+    void upgraded() noexcept { settle(&BeastListenerCounters::upgraded); }
+    void aborted() noexcept { settle(&BeastListenerCounters::upgrades_aborted); }
+    void turned_away() noexcept { settle(&BeastListenerCounters::turned_away); }
+    void refused() noexcept {
+        if (!book_ || !waits_) return;
+        settle(&BeastListenerCounters::refused);
+        count_refusal();
+    }
+    /// A refusal may have the form of an upgrade and a code.
+    void closed_with(const Failure& why) noexcept {
+        if (!book_ || waits_ || why.category != &websocket_category()) return;
+        switch (why.code) {
+            case 1008:
+            case 4001:
+            case 4003:
+            case 4401:
+            case 4403:
+                count_refusal();
+                break;
+            default:
+                break;
+        }
+    }
+    void leave() noexcept {
+        if (!book_) return;
+        settle(&BeastListenerCounters::refused);  // nobody wanted to decide
+        std::exchange(book_, nullptr)->leave(ip_);
+    }
+
+private:
+    void settle(std::uint64_t BeastListenerCounters::*which) noexcept {
+        if (!book_ || !std::exchange(waits_, false)) return;
+        ++(book_->counters.*which);
+        book_->answered(ip_);
+    }
+    void count_refusal() noexcept {
+        if (ip_) book_->refused(*ip_, SteadyClock{}.now());
+    }
+
+    std::shared_ptr<UpgradeBook> book_;
+    std::optional<IpAddress> ip_;
+    bool waits_ = true;
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

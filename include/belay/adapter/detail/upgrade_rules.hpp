@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/adapter/detail/upgrade_rules.hpp
+/// What a server looks at in a request to become a WebSocket: its origin, its key, who sent it.
+#pragma once
+
+#include <algorithm>    // std::find_if
+#include <array>        // std::array
+#include <cstddef>      // std::size_t
+#include <optional>     // std::optional
+#include <string>       // std::string
+#include <string_view>  // std::string_view
+#include <vector>       // std::vector
+
+#include <arpa/inet.h>
+
+#include <belay/core/assert.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// The 16 bytes of an address; those of IPv4 as IPv6 has them.
+struct IpAddress {
+    std::array<unsigned char, 16> bytes{};
+
+    /// Errors: nothing for what is no address. A zone (%eth0) does not count.
+    [[nodiscard]] static std::optional<IpAddress> parse(std::string_view text) {
+        const std::string plain{text.substr(0, text.find('%'))};
+        IpAddress out;
+        if (plain.find('\0') != std::string::npos) return std::nullopt;
+        if (::inet_pton(AF_INET6, plain.c_str(), out.bytes.data()) == 1) return out;
+        out = {};
+        if (::inet_pton(AF_INET, plain.c_str(), &out.bytes[12]) != 1) return std::nullopt;
+        out.bytes[10] = out.bytes[11] = 0xFF;
+        return out;
+    }
+    [[nodiscard]] bool is_v4() const noexcept {
+        for (std::size_t i = 0; i < 10; ++i) {
+            if (bytes[i] != 0) return false;
+        }
+        return bytes[10] == 0xFF && bytes[11] == 0xFF;
+    }
+    /// What one subscriber has: an address of IPv4, a network of 64 bits of IPv6.
+    [[nodiscard]] IpAddress share() const noexcept {
+        IpAddress out = *this;
+        if (!is_v4())
+            std::fill(out.bytes.begin() + 8, out.bytes.end(), static_cast<unsigned char>(0));
+        return out;
+    }
+    [[nodiscard]] std::string to_string() const {
+        char text[INET6_ADDRSTRLEN] = {};
+        if (is_v4()) {
+            ::inet_ntop(AF_INET, &bytes[12], text, sizeof text);
+        } else {
+            ::inet_ntop(AF_INET6, bytes.data(), text, sizeof text);
+        }
+        return text;
+    }
+    friend bool operator==(const IpAddress&, const IpAddress&) = default;
+    friend auto operator<=>(const IpAddress&, const IpAddress&) = default;
+};
+
+[[nodiscard]] constexpr char lowered(char c) noexcept {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
+[[nodiscard]] inline std::string lowered(std::string_view text) {
+    std::string out{text};
+    for (char& c : out) c = lowered(c);
+    return out;
+}
+[[nodiscard]] constexpr std::string_view trimmed(std::string_view text) noexcept {
+    while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+    while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+    return text;
+}
+
+/// The origin of a page (RFC 6454, section 6): its scheme, host, and a port that is not the usual.
+class Origin {
+public:
+    /// Errors: nothing for what is none, "null" included.
+    [[nodiscard]] static std::optional<Origin> parse(std::string_view text) {
+        const auto mark = text.find("://");
+        if (mark == std::string_view::npos || mark == 0) return std::nullopt;
+        Origin out;
+        out.scheme_ = lowered(text.substr(0, mark));
+        out.host_ = out.without_port(text.substr(mark + 3));
+        if (out.host_.empty() || out.host_.find_first_of("/?#@, \t") != std::string::npos) {
+            return std::nullopt;
+        }
+        return out;
+    }
+    /// Whether a page of it comes from this host, as a request's Host names it.
+    [[nodiscard]] bool is_of(std::string_view host) const { return host_ == without_port(host); }
+
+    friend bool operator==(const Origin&, const Origin&) = default;
+
+private:
+    /// Without the port that its scheme has anyway.
+    [[nodiscard]] std::string without_port(std::string_view host) const {
+        const bool is_secure = scheme_ == "https" || scheme_ == "wss";
+        const std::string_view usual = is_secure ? ":443" : ":80";
+        if (host.ends_with(usual)) host.remove_suffix(usual.size());
+        return lowered(host);
+    }
+
+    std::string scheme_;
+    std::string host_;
+};
+
+/// Whether a request with this origin, to this host, may come in.
+struct OriginCheck {
+    std::string_view origin;
+    std::string_view host;
+
+    [[nodiscard]] bool passes(const std::vector<std::string>& allowed) const {
+        const auto mine = Origin::parse(origin);
+        if (allowed.empty()) return mine && mine->is_of(host);
+        for (const std::string& one : allowed) {
+            if (one == "*" || (mine && Origin::parse(one) == mine)) return true;
+        }
+        return false;
+    }
+};
+
+/// Who is behind a chain of proxies.
+class ForwardedFor {
+public:
+    /// Errors: false if one of the addresses is none.
+    [[nodiscard]] bool trust(const std::vector<std::string>& proxies) {
+        for (const std::string& text : proxies) {
+            const auto address = IpAddress::parse(text);
+            if (!address) return false;
+            proxies_.push_back(*address);
+        }
+        return true;
+    }
+    [[nodiscard]] bool is_proxy(const IpAddress& address) const {
+        return std::find(proxies_.begin(), proxies_.end(), address) != proxies_.end();
+    }
+    /// `list` is what X-Forwarded-For says, all of them in order. Each proxy adds whom it saw at
+    /// the end: the last that is no proxy is the client. What stands before it anybody may have
+    /// written.
+    ///
+    /// Returns: `peer` itself where a proxy says nothing that can be read.
+    [[nodiscard]] IpAddress client(const IpAddress& peer, std::string_view list) const {
+        IpAddress seen = peer;
+        while (is_proxy(seen) && !list.empty()) {
+            const auto comma = list.rfind(',');
+            const bool is_last = comma == std::string_view::npos;
+            const auto next = IpAddress::parse(trimmed(is_last ? list : list.substr(comma + 1)));
+            if (!next) break;
+            seen = *next;
+            list = is_last ? std::string_view{} : list.substr(0, comma);
+        }
+        return seen;
+    }
+
+private:
+    std::vector<IpAddress> proxies_;
+};
+
+/// 16 bytes in base64 (RFC 6455, section 4.1).
+[[nodiscard]] constexpr bool is_websocket_key(std::string_view key) noexcept {
+    if (key.size() != 24 || !key.ends_with("==")) return false;
+    for (const char c : key.substr(0, 22)) {
+        const bool known = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+                           (c >= '0' && c <= '9') || c == '+' || c == '/';
+        if (!known) return false;
+    }
+    return true;
+}
+
+/// Words with commas between them, as headers have them.
+struct WordList {
+    std::string_view text;
+
+    [[nodiscard]] bool has(std::string_view word) const noexcept {
+        for (std::string_view rest = text;;) {
+            const auto comma = rest.find(',');
+            if (trimmed(rest.substr(0, comma)) == word) return true;
+            if (comma == std::string_view::npos) return false;
+            rest.remove_prefix(comma + 1);
+        }
+    }
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/adapter/jwt_authorizer.hpp
+/// JwtAuthorizer: lets those into rooms who have a token, by rights of the user's.
+#pragma once
+
+#include <concepts>     // std::convertible_to
+#include <type_traits>  // std::is_nothrow_destructible_v
+#include <utility>      // std::move
+
+#include <belay/adapter/jwt_verifier.hpp>
+#include <belay/core/observer.hpp>
+#include <belay/core/steady_clock.hpp>
+#include <belay/room/authorizer_like.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+namespace detail {
+template <class F>
+concept GivesAccess = requires(F& rights, const JwtClaims& claims, const RoomRequest& request) {
+    { rights(claims, request) } -> std::same_as<Access>;
+};
+
+/// What a JwtAuthorizer tells.
+struct JwtHooks {
+    using Refused = Hook<OnRefused, const NoMachine, const std::error_code&>;
+
+    template <class O>
+    [[nodiscard]] static consteval bool explain() {
+        static_assert(Refused::template right<O>,
+                      "JwtAuthorizer: the observer's on_refused must be 'on_refused(const "
+                      "std::error_code&)'");
+        static_assert(hears_any_of<O, Refused>,
+                      "JwtAuthorizer: the observer hears nothing: it needs on_refused; one that "
+                      "may hear nothing derives from belay::NoObserver");
+        return true;
+    }
+};
+}  // namespace detail
+
+/// Answers who somebody is by the token of a request, and what they may do by `rights`:
+/// `Access rights(const JwtClaims&, const RoomRequest&)`, at once.
+///
+///     auto rights = [&](const JwtClaims& who, const RoomRequest& request) {
+///         return board_of(request).right_of(who.subject);  // Access::none: closed as forbidden
+///     };
+///     JwtAuthorizer authorizer{std::move(*verifier), rights};
+///
+/// A token that is not believed is nobody's: closed as unauthorized, and why is told to the
+/// observer's `on_refused(const std::error_code&)` alone. A client is closed as unauthorized when
+/// its token expires, the leeway included. Where rights take their time, write an authorizer of
+/// your own over a JwtVerifier.
+///
+/// Models:        AuthorizerLike.
+/// Thread safety: that of `rights`, the clock and the observer.
+template <class Rights, class Observer = NoObserver, WallClockLike Clock = SystemClock>
+class JwtAuthorizer {
+    static_assert(detail::GivesAccess<Rights>,
+                  "JwtAuthorizer: rights must be callable with (const belay::JwtClaims&, const "
+                  "belay::RoomRequest&) and return a belay::Access");
+    static_assert(detail::explain_observer<detail::JwtHooks, Observer>());
+
+public:
+    JwtAuthorizer(JwtVerifier verifier, Rights rights, Observer observer = {}, Clock clock = {})
+        : verifier_{std::move(verifier)},
+          rights_{std::move(rights)},
+          observer_{std::move(observer)},
+          clock_{std::move(clock)} {}
+
+    /// Throws: std::bad_alloc, and what `rights` and the observer throw.
+    void check(const RoomRequest& request, Completion<Grant> answer) {
+        const WallTime now = clock_.now();
+        auto claims = verifier_.verify(request.token, now);
+        if (!claims) {
+            const std::error_code why = claims.error();
+            answer(Grant{});
+            return detail::notify<detail::JwtHooks::Refused>(observer_, detail::no_machine, why);
+        }
+        Grant grant{.access = rights_(*claims, request)};
+        grant.user = std::move(claims->subject);
+        grant.valid_for = verifier_.valid_for(*claims, now);
+        answer(std::move(grant));
+    }
+
+private:
+    JwtVerifier verifier_;
+    Rights rights_;
+    Observer observer_;
+    Clock clock_;
+};
+
+}  // namespace belay::inline BELAY_ABI

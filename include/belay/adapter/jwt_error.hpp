@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/adapter/jwt_error.hpp
+/// JwtErrc: why a token is not believed, or a key not taken.
+#pragma once
+
+#include <belay/core/cause.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// Errors of JwtVerifier; category "belay.jwt".
+enum class JwtErrc {
+    malformed = 1,           ///< not three parts of base64url with JSON objects, or too long
+    wrong_algorithm = 2,     ///< signed by another algorithm than the one that is fixed, or by none
+    critical_extension = 3,  ///< asks for an extension, by `crit`
+    unknown_key = 4,         ///< its `kid` is none of the keys'
+    bad_signature = 5,       ///< was not signed with the key
+    expired = 6,             ///< its `exp` is over, or there is none
+    not_yet_valid = 7,       ///< its `nbf` is yet to come
+    wrong_issuer = 8,        ///< its `iss` is another
+    wrong_audience = 9,      ///< its `aud` is somebody else
+    bad_subject = 10,        ///< its `sub` is missing, or of another form
+    bad_key = 11,            ///< of the verifier: a key is too weak, unreadable, or named twice
+    bad_options = 12,        ///< of the verifier: a leeway below 0 or above 10 minutes
+    missing = 13,            ///< there is no token
+    not_verified = 14        ///< the verification itself failed, for want of memory, say
+};
+
+namespace detail {
+inline constexpr ErrorText jwt_error_texts[] = {
+    {"the token is malformed, or too long", Cause::unauthorized},
+    {"the token is not signed by the algorithm that is asked for", Cause::unauthorized},
+    {"the token needs an extension that nobody knows", Cause::unauthorized},
+    {"the token is of an unknown key", Cause::unauthorized},
+    {"the token's signature is wrong", Cause::unauthorized},
+    {"the token has expired, or never does", Cause::unauthorized},
+    {"the token is not valid yet", Cause::unauthorized},
+    {"the token is of another issuer", Cause::unauthorized},
+    {"the token is for somebody else", Cause::unauthorized},
+    {"the token's subject is missing, or of another form", Cause::unauthorized},
+    {"a key is too weak, unreadable, or named twice", Cause::permanent},
+    {"the leeway is negative, or more than ten minutes", Cause::permanent},
+    {"there is no token", Cause::unauthorized},
+    {"the token could not be verified", Cause::overloaded},
+};
+
+/// The category of JwtErrc.
+[[nodiscard]] inline const std::error_category& jwt_error_category() noexcept {
+    static const TableCategory category{"belay.jwt", jwt_error_texts};
+    return category;
+}
+}  // namespace detail
+
+/// Makes a std::error_code of it, which the conversion asks for.
+[[nodiscard]] inline std::error_code make_error_code(JwtErrc e) noexcept {
+    return {static_cast<int>(e), detail::jwt_error_category()};
+}
+
+}  // namespace belay::inline BELAY_ABI
+
+template <>
+struct std::is_error_code_enum<belay::JwtErrc> : std::true_type {};

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/adapter/jwt_verifier.hpp
+/// JwtVerifier: whether a JSON Web Token is believed, and what it claims; needs OpenSSL 1.1.1 or
+/// later, and nlohmann/json.
+#pragma once
+
+#include <string>       // std::string
+#include <string_view>  // std::string_view
+#include <utility>      // std::move
+#include <variant>      // std::variant
+#include <vector>       // std::vector
+
+#include <belay/adapter/detail/jwt_key.hpp>
+#include <belay/adapter/detail/jwt_text.hpp>
+#include <belay/adapter/jwt_error.hpp>
+#include <belay/core/result.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// By what tokens are signed. A verifier takes one of them: the token has no say in it.
+enum class JwtAlgorithm : std::uint8_t {
+    hs256,  ///< a secret that issuer and verifier share
+    rs256   ///< the issuer's RSA key, of which the verifier has the public half
+};
+
+/// Which form a token's `sub` has.
+enum class JwtSubject : std::uint8_t {
+    text,    ///< a string, not empty
+    decimal  ///< a number from 0 to 2^63 - 1, also as a string: without sign, or zeros in front
+};
+
+/// A key by which tokens are verified.
+///
+/// Thread safety: a plain value.
+struct JwtKey {
+    /// Of HS256 the secret, of at least 32 bytes; of RS256 the public key as PEM, of at least 2048
+    /// bits.
+    std::string material{};
+    /// The `kid` of tokens that are signed with it. The only key may have none: it is for all
+    /// tokens then.
+    std::string id{};
+};
+
+/// What a JwtVerifier believes.
+///
+/// Thread safety: a plain value.
+struct JwtOptions {
+    JwtAlgorithm algorithm = JwtAlgorithm::hs256;
+    JwtSubject subject = JwtSubject::text;
+    /// What `iss` must be; if empty it does not matter.
+    std::string issuer{};
+    /// Who must be in `aud`; if empty a token that has one is for somebody else.
+    std::string audience{};
+    /// How far the issuer's clock may be off, either way; 10 minutes at most.
+    Duration leeway = std::chrono::seconds{30};
+};
+
+/// What a believed token says.
+///
+/// Thread safety: a plain value.
+struct JwtClaims {
+    std::string subject{};
+    WallTime expires{};
+    /// All claims, a JSON object: for those that belay does not know.
+    std::string json{};
+};
+
+/// Verifies JSON Web Tokens (RFC 7519), signed in the compact form (RFC 7515).
+///
+/// Its algorithm is fixed, and a token's `alg` is compared with it before a key is touched; `none`
+/// never is. `kid` chooses among the given keys, and names nothing else. `exp` and `sub` are
+/// required, `crit` is refused, so are names that come twice, and tokens of more than 4 KiB.
+///
+/// Thread safety: verify() from any thread; it changes nothing.
+/// Source:        RFC 8725, "JSON Web Token Best Current Practices".
+class JwtVerifier {
+public:
+    static constexpr std::size_t token_bytes_max = 4096;
+
+    /// Errors: bad_key, bad_options.   Throws: std::bad_alloc.
+    [[nodiscard]] static Result<JwtVerifier> make(JwtOptions options, std::vector<JwtKey> keys) {
+        if (options.leeway < Duration{} || options.leeway > std::chrono::minutes{10}) {
+            return make_error_code(JwtErrc::bad_options);
+        }
+        JwtVerifier out{std::move(options)};
+        for (JwtKey& key : keys) {
+            const bool named = !key.id.empty() || keys.size() == 1;
+            if (!named || out.find(key.id) != nullptr || !out.add(std::move(key))) {
+                return make_error_code(JwtErrc::bad_key);
+            }
+        }
+        if (out.keys_.empty()) return make_error_code(JwtErrc::bad_key);
+        return out;
+    }
+
+    /// Whether the token is believed at this time.
+    ///
+    /// Errors: those of JwtErrc.   Throws: std::bad_alloc.
+    /// Complexity: O(size of the token), and one signature.
+    [[nodiscard]] Result<JwtClaims> verify(std::string_view token, WallTime now) const {
+        if (token.empty()) return make_error_code(JwtErrc::missing);
+        const auto parts = detail::JwtParts::of(token);
+        if (token.size() > token_bytes_max || !parts) return make_error_code(JwtErrc::malformed);
+        if (const auto error = check_signature(*parts)) return error;
+        const auto claims = detail::jwt_object(parts->payload);
+        if (!claims) return make_error_code(JwtErrc::malformed);
+        return judge(*claims, now);
+    }
+
+    /// How long a token that is believed now will be.
+    [[nodiscard]] Duration valid_for(const JwtClaims& claims, WallTime now) const noexcept {
+        return claims.expires == WallTime::max() ? forever
+                                                 : claims.expires - (now - options_.leeway);
+    }
+
+private:
+    struct Key {
+        std::string id;
+        std::variant<detail::HmacKey, detail::RsaKey> material;
+    };
+
+    explicit JwtVerifier(JwtOptions options) : options_{std::move(options)} {}
+
+    [[nodiscard]] bool add(JwtKey key) {
+        if (options_.algorithm == JwtAlgorithm::hs256) {
+            if (!detail::HmacKey::is_strong(key.material)) return false;
+            keys_.push_back({std::move(key.id), detail::HmacKey{std::move(key.material)}});
+            return true;
+        }
+        detail::RsaKey rsa = detail::RsaKey::read(key.material);
+        if (!rsa) return false;
+        keys_.push_back({std::move(key.id), std::move(rsa)});
+        return true;
+    }
+    [[nodiscard]] const Key* find(std::string_view id) const noexcept {
+        for (const Key& key : keys_) {
+            if (key.id == id) return &key;
+        }
+        return nullptr;
+    }
+    /// The one that a token's header names.
+    [[nodiscard]] const Key* key_of(const nlohmann::json& header) const {
+        if (keys_.size() == 1 && keys_.front().id.empty()) return &keys_.front();
+        const auto kid = header.find("kid");
+        if (kid == header.end() || !kid->is_string()) return nullptr;
+        return find(kid->get_ref<const std::string&>());
+    }
+    [[nodiscard]] std::error_code check_signature(const detail::JwtParts& parts) const {
+        const auto header = detail::jwt_object(parts.header);
+        if (!header) return JwtErrc::malformed;
+        const auto algorithm = header->find("alg");
+        const std::string_view wanted =
+            options_.algorithm == JwtAlgorithm::hs256 ? "HS256" : "RS256";
+        if (algorithm == header->end() || !algorithm->is_string() ||
+            algorithm->get_ref<const std::string&>() != wanted) {
+            return JwtErrc::wrong_algorithm;
+        }
+        if (header->contains("crit")) return JwtErrc::critical_extension;
+        const Key* const key = key_of(*header);
+        if (key == nullptr) return JwtErrc::unknown_key;
+        const auto signature = detail::from_base64url(parts.signature);
+        if (!signature) return JwtErrc::malformed;
+        const detail::Signed what{parts.signed_part, *signature};
+        switch (std::visit([&](const auto& one) { return one.verify(what); }, key->material)) {
+            case detail::Verified::yes:
+                return {};
+            case detail::Verified::no:
+                return JwtErrc::bad_signature;
+            case detail::Verified::failed:
+                break;
+        }
+        return JwtErrc::not_verified;
+    }
+
+    // ---- what a signed token claims ------------------------------------------------------------
+
+    [[nodiscard]] Result<JwtClaims> judge(const nlohmann::json& claims, WallTime now) const {
+        const auto exp = claims.find("exp");
+        const auto expires = exp == claims.end() ? std::nullopt : detail::jwt_time(*exp);
+        if (!expires || now - options_.leeway >= *expires) {
+            return make_error_code(JwtErrc::expired);
+        }
+        if (const auto nbf = claims.find("nbf"); nbf != claims.end()) {
+            const auto begins = detail::jwt_time(*nbf);
+            if (!begins || now + options_.leeway < *begins) {
+                return make_error_code(JwtErrc::not_yet_valid);
+            }
+        }
+        if (!options_.issuer.empty() && !is_text(claims, "iss", options_.issuer)) {
+            return make_error_code(JwtErrc::wrong_issuer);
+        }
+        if (!is_for_us(claims)) return make_error_code(JwtErrc::wrong_audience);
+        auto subject = subject_of(claims);
+        if (subject.empty()) return make_error_code(JwtErrc::bad_subject);
+        return JwtClaims{std::move(subject), *expires, claims.dump()};
+    }
+    [[nodiscard]] static bool is_text(const nlohmann::json& claims, const char* name,
+                                      const std::string& wanted) {
+        const auto found = claims.find(name);
+        return found != claims.end() && found->is_string() &&
+               found->get_ref<const std::string&>() == wanted;
+    }
+    [[nodiscard]] bool is_for_us(const nlohmann::json& claims) const {
+        const auto audience = claims.find("aud");
+        if (audience == claims.end()) return options_.audience.empty();
+        if (options_.audience.empty()) return false;
+        if (!audience->is_array()) return is_text(claims, "aud", options_.audience);
+        bool found = false;
+        for (const nlohmann::json& one : *audience) {
+            if (!one.is_string()) return false;
+            found = found || one.get_ref<const std::string&>() == options_.audience;
+        }
+        return found;
+    }
+    /// Empty if it is none.
+    [[nodiscard]] std::string subject_of(const nlohmann::json& claims) const {
+        const auto found = claims.find("sub");
+        if (found == claims.end()) return {};
+        const bool decimal = options_.subject == JwtSubject::decimal;
+        std::string text;
+        if (found->is_string()) {
+            text = found->get<std::string>();
+        } else if (decimal && found->is_number_unsigned()) {
+            text = found->dump();
+        }
+        // A NUL ends the text for others, who would take it for somebody else.
+        const bool right =
+            decimal ? detail::is_strict_decimal(text) : text.find('\0') == std::string::npos;
+        return right ? text : std::string{};
+    }
+
+    JwtOptions options_;
+    std::vector<Key> keys_;
+};
+
+}  // namespace belay::inline BELAY_ABI

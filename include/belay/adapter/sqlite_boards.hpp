@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/adapter/sqlite_boards.hpp
+/// SqliteBoards: who may do what on which board, and who has come, in SQLite. Needs sqlite3.
+#pragma once
+
+#include <algorithm>    // std::find
+#include <array>        // std::array
+#include <cstdint>      // std::int64_t
+#include <optional>     // std::optional
+#include <string>       // std::string
+#include <string_view>  // std::string_view
+#include <utility>      // std::move
+#include <vector>       // std::vector
+
+#include <belay/adapter/detail/sqlite_database.hpp>
+#include <belay/adapter/sqlite_error.hpp>
+#include <belay/core/order.hpp>
+#include <belay/core/result.hpp>
+#include <belay/room/audit_like.hpp>
+#include <belay/room/persistence_like.hpp>
+#include <belay/sync/stamp.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// How a SqliteBoards writes, and how long it remembers who came.
+struct SqliteBoardsOptions {
+    /// Whether what a call wrote is on the medium when it returns; otherwise it survives the
+    /// process, not a loss of power.
+    bool flushes_each = true;
+    /// Older rows of the audit are deleted, up to 1,024 rows later; `forever` keeps all.
+    Duration audit_kept = std::chrono::hours{24 * 365};
+};
+
+/// Somebody, and a board.
+struct BoardMember {
+    std::string_view board;
+    std::string_view user;
+};
+
+/// A row of the audit as it was kept, with its number: they count up from 1.
+///
+/// Thread safety: a plain value.
+struct AuditRecord {
+    std::int64_t number = 0;
+    std::string user{};
+    std::string board{};
+    std::string action{};
+    Access level = Access::none;
+    std::string ip{};
+    std::string user_agent{};
+    WallTime time{};
+};
+
+/// Rights and audit of rooms, in the tables of an SQLite database of their own.
+///
+///     auto boards = SqliteBoards::open("access.db");                     // a Result
+///     boards->set_owner({.board = "plan", .user = "7"});
+///     boards->permit({.board = "plan", .user = "8"}, Access::comment);
+///     boards->set_public("plan", Access::view);
+///     boards->access({.board = "plan", .user = "8"});                    // comment
+///
+/// The owner edits. Else what was permitted to the user counts, also if it is `none`; else what the
+/// board is to everybody. Who is not a user may nothing.
+///
+///     users (id BLOB PRIMARY KEY); boards (id BLOB PRIMARY KEY, owner BLOB, public TEXT)
+///     board_permissions (board BLOB, user BLOB, level TEXT)
+///     audit_logs (number INTEGER PRIMARY KEY, user, board BLOB, action, level, ip, user_agent
+///                 TEXT, time INTEGER: nanoseconds since 1970)
+///
+/// with application_id 0x62656C62 and user_version 1; levels by their names, as of to_string.
+///
+/// Models:        AuditLike; record() answers inside of the call.
+/// Thread safety: distinct objects safe. After fork, the child must not use or destroy it.
+/// Blocks:        every call, on the disk.
+/// Errors:        of SQLite, see SqliteError; QueueErrc::corrupt: a level that is none, which lets
+///                nobody in.
+class SqliteBoards {
+public:
+    /// Opens the file `path`, or makes it.
+    ///
+    /// Errors: what, where, and what to do, see SqliteError. A file of another program, or of a
+    ///         later version, is refused, and keeps its contents.
+    /// Throws: std::bad_alloc.
+    [[nodiscard]] static Result<SqliteBoards, SqliteError> open(const std::string& path,
+                                                                SqliteBoardsOptions options = {}) {
+        SqliteBoards boards{options};
+        std::error_code error;
+        if (path.empty() || path.find('\0') != path.npos || options.audit_kept < Duration{}) {
+            error = make_error_code(QueueErrc::bad_options);
+        }
+        if (!error) error = boards.prepare(path);
+        if (error) return SqliteError{error, path, boards.db_.last_words()};
+        return boards;
+    }
+
+    // ---- rights --------------------------------------------------------------------------------
+
+    /// From now on there is such a user; also if there was.   Errors: invalid_argument: no name.
+    [[nodiscard]] std::error_code add_user(std::string_view user) {
+        if (user.empty()) return std::make_error_code(std::errc::invalid_argument);
+        return db_.write(add_user_, as_bytes(user));
+    }
+    /// There is no such user any more, nor what was permitted to them.
+    /// Errors: operation_not_permitted while they own a board: give it to another, or remove it.
+    [[nodiscard]] std::error_code remove_user(std::string_view user) {
+        return db_.in_one_piece([&]() -> std::error_code {
+            {
+                const SqliteRun run{owns_};
+                run.bind(1, as_bytes(user));
+                const int answer = run.step();
+                if (answer == SQLITE_ROW) {
+                    return std::make_error_code(std::errc::operation_not_permitted);
+                }
+                if (answer != SQLITE_DONE) return db_.code_of(answer);
+            }
+            const std::error_code error = db_.write(drop_user_, as_bytes(user));
+            return error ? error : db_.write(drop_rights_of_, as_bytes(user));
+        });
+    }
+    /// The board is theirs; both are made where they are not.
+    /// Errors: invalid_argument: no name; RoomErrc::bad_room_id.
+    [[nodiscard]] std::error_code set_owner(const BoardMember& owner) {
+        if (is_bad(owner.board)) return RoomErrc::bad_room_id;
+        return db_.in_one_piece([&] {
+            const std::error_code error = add_user(owner.user);
+            return error ? error
+                         : db_.write(set_owner_, as_bytes(owner.board), as_bytes(owner.user));
+        });
+    }
+    /// There is no such board any more, nor what was permitted on it; its audit stays.
+    [[nodiscard]] std::error_code remove_board(std::string_view board) {
+        return db_.in_one_piece([&] {
+            const std::error_code error = db_.write(drop_board_, as_bytes(board));
+            return error ? error : db_.write(drop_rights_on_, as_bytes(board));
+        });
+    }
+    /// The user, who is made if there is none, may do this on the board, whatever others may.
+    /// Errors: invalid_argument: no name, no level; RoomErrc::unknown_room.
+    [[nodiscard]] std::error_code permit(const BoardMember& member, Access level) {
+        if (!is_level(level)) return std::make_error_code(std::errc::invalid_argument);
+        return db_.in_one_piece([&]() -> std::error_code {
+            const Result<std::optional<Board>> board = find(member.board);
+            if (!board && board.error() != QueueErrc::corrupt) return board.error();
+            if (board && !*board) return RoomErrc::unknown_room;
+            const std::error_code error = add_user(member.user);
+            return error ? error
+                         : db_.write(permit_, as_bytes(member.board), as_bytes(member.user),
+                                     to_string(level));
+        });
+    }
+    /// Nothing was permitted to the user in particular.
+    [[nodiscard]] std::error_code withdraw(const BoardMember& member) {
+        return db_.write(withdraw_, as_bytes(member.board), as_bytes(member.user));
+    }
+    /// What every user may do on the board; `none` for those only to whom it is permitted.
+    /// Errors: invalid_argument: no level; RoomErrc::unknown_room.
+    [[nodiscard]] std::error_code set_public(std::string_view board, Access level) {
+        if (!is_level(level)) return std::make_error_code(std::errc::invalid_argument);
+        if (const std::error_code error = db_.write(set_public_, to_string(level), as_bytes(board)))
+            return error;
+        return db_.changes() == 1 ? std::error_code{} : make_error_code(RoomErrc::unknown_room);
+    }
+
+    /// What the user may do on the board: `none` also if there is no such board. Nothing if there
+    /// is no such user.
+    [[nodiscard]] Result<std::optional<Access>> access(const BoardMember& member) {
+        const Result<bool> known = is_user(member.user);
+        if (!known) return known.error();
+        if (!*known) return std::optional<Access>{};
+        const Result<std::optional<Board>> board = find(member.board);
+        if (!board) return board.error();
+        if (!*board) return std::optional{Access::none};
+        if ((*board)->owner == member.user) return std::optional{Access::edit};
+        const SqliteRun run{permitted_};
+        run.bind(1, as_bytes(member.board));
+        run.bind(2, as_bytes(member.user));
+        const int answer = run.step();
+        if (answer == SQLITE_DONE) return std::optional{(*board)->everybody};
+        if (answer != SQLITE_ROW) return db_.code_of(answer);
+        return level_of(run.bytes(0));
+    }
+
+    // ---- audit ---------------------------------------------------------------------------------
+
+    /// See AuditLike.
+    void record(AuditRow row, Completion<std::error_code> answer) { answer(recorded(row)); }
+
+    /// Rows behind number `after`, `count` at most; the first of all behind 0.
+    [[nodiscard]] Result<std::vector<AuditRecord>> audited(std::int64_t after, std::size_t count) {
+        std::vector<AuditRecord> rows;
+        const SqliteRun run{audited_};
+        run.bind(1, after);
+        run.bind(2, static_cast<std::int64_t>(
+                        detail::smaller(std::uint64_t{count}, std::uint64_t{1} << 40U)));
+        const auto text = [&](int column) { return std::string{as_text(run.bytes(column))}; };
+        for (;;) {
+            const int answer = run.step();
+            if (answer == SQLITE_DONE) return rows;
+            if (answer != SQLITE_ROW) return db_.code_of(answer);
+            const Result<std::optional<Access>> level = level_of(run.bytes(4));
+            if (!level) return level.error();
+            rows.push_back({run.number(0), text(1), text(2), text(3), **level, text(5), text(6),
+                            WallTime{Duration{run.number(7)}}});
+        }
+    }
+
+private:
+    using SqliteRun = detail::SqliteRun;
+    using SqliteStatement = detail::SqliteStatement;
+    struct Board {
+        std::string owner;
+        Access everybody;
+    };
+
+    static constexpr std::array levels{Access::none, Access::view, Access::comment, Access::edit};
+    // So many more rows than asked for are kept at most, before the oldest go.
+    static constexpr std::int64_t forgotten_at_once = 1024;
+
+    explicit SqliteBoards(const SqliteBoardsOptions& options) : options_{options} {}
+
+    [[nodiscard]] static bool is_bad(std::string_view board) noexcept {
+        return board.empty() || board.size() > room_id_bytes_max;
+    }
+    [[nodiscard]] static bool is_level(Access level) noexcept {
+        return std::find(levels.begin(), levels.end(), level) != levels.end();
+    }
+    /// There always is one, unless it is an error.
+    [[nodiscard]] static Result<std::optional<Access>> level_of(BytesView name) {
+        for (const Access level : levels) {
+            if (as_text(name) == to_string(level)) return std::optional{level};
+        }
+        return make_error_code(QueueErrc::corrupt);
+    }
+
+    [[nodiscard]] std::error_code prepare(const std::string& path) {
+        bool is_new = false;
+        std::error_code error = db_.open(path);
+        if (!error) error = db_.recognise({0x62656C62, 1}, is_new);
+        if (!error) error = db_.configure(options_.flushes_each);
+        if (!error && is_new) error = create();
+        const auto prepare = [&](const char* sql, SqliteStatement& into) {
+            if (!error) error = db_.prepare(sql, into);
+        };
+        prepare("INSERT OR IGNORE INTO users VALUES (?)", add_user_);
+        prepare("DELETE FROM users WHERE id=?", drop_user_);
+        prepare("SELECT 1 FROM users WHERE id=?", user_);
+        prepare("SELECT 1 FROM boards WHERE owner=? LIMIT 1", owns_);
+        prepare("INSERT INTO boards VALUES (?, ?, 'none') ON CONFLICT (id) DO UPDATE SET owner=?2",
+                set_owner_);
+        prepare("DELETE FROM boards WHERE id=?", drop_board_);
+        prepare("SELECT owner, public FROM boards WHERE id=?", board_);
+        prepare("UPDATE boards SET public=? WHERE id=?", set_public_);
+        prepare("INSERT OR REPLACE INTO board_permissions VALUES (?, ?, ?)", permit_);
+        prepare("DELETE FROM board_permissions WHERE board=? AND user=?", withdraw_);
+        prepare("SELECT level FROM board_permissions WHERE board=? AND user=?", permitted_);
+        prepare("DELETE FROM board_permissions WHERE user=?", drop_rights_of_);
+        prepare("DELETE FROM board_permissions WHERE board=?", drop_rights_on_);
+        prepare(
+            "INSERT INTO audit_logs (user, board, action, level, ip, user_agent, time) VALUES (?, "
+            "?, ?, ?, ?, ?, ?)",
+            record_);
+        prepare(
+            "SELECT number, user, board, action, level, ip, user_agent, time FROM audit_logs WHERE "
+            "number>? ORDER BY number LIMIT ?",
+            audited_);
+        prepare("DELETE FROM audit_logs WHERE time<?", forget_);
+        return error;
+    }
+    [[nodiscard]] std::error_code create() noexcept {
+        // AUTOINCREMENT: the numbers of rows that were deleted do not come again.
+        return db_.execute(
+            "BEGIN; CREATE TABLE users (id BLOB PRIMARY KEY) WITHOUT ROWID; CREATE TABLE boards "
+            "(id BLOB PRIMARY KEY, owner BLOB NOT NULL, public TEXT NOT NULL) WITHOUT ROWID; "
+            "CREATE INDEX boards_of ON boards (owner); CREATE TABLE board_permissions (board BLOB "
+            "NOT NULL, user BLOB NOT NULL, level TEXT NOT NULL, PRIMARY KEY (board, user)) WITHOUT "
+            "ROWID; CREATE INDEX permissions_of ON board_permissions (user); CREATE TABLE "
+            "audit_logs (number INTEGER PRIMARY KEY AUTOINCREMENT, user BLOB NOT NULL, board BLOB "
+            "NOT NULL, action TEXT NOT NULL, level TEXT NOT NULL, ip TEXT NOT NULL, user_agent "
+            "TEXT NOT NULL, time INTEGER NOT NULL); CREATE INDEX audit_by_time ON audit_logs "
+            "(time); PRAGMA application_id=0x62656C62; PRAGMA user_version=1; COMMIT");
+    }
+
+    [[nodiscard]] Result<bool> is_user(std::string_view user) {
+        const SqliteRun run{user_};
+        run.bind(1, as_bytes(user));
+        const int answer = run.step();
+        if (answer != SQLITE_ROW && answer != SQLITE_DONE) return db_.code_of(answer);
+        return answer == SQLITE_ROW;
+    }
+    [[nodiscard]] Result<std::optional<Board>> find(std::string_view id) {
+        const SqliteRun run{board_};
+        run.bind(1, as_bytes(id));
+        const int answer = run.step();
+        if (answer == SQLITE_DONE) return std::optional<Board>{};
+        if (answer != SQLITE_ROW) return db_.code_of(answer);
+        const Result<std::optional<Access>> everybody = level_of(run.bytes(1));
+        if (!everybody) return everybody.error();
+        return std::optional{Board{std::string{as_text(run.bytes(0))}, **everybody}};
+    }
+    [[nodiscard]] std::error_code recorded(const AuditRow& row) {
+        const auto time = static_cast<std::int64_t>(row.time.time_since_epoch().count());
+        if (const std::error_code error = db_.write(
+                record_, as_bytes(row.user), as_bytes(row.board), row.action, to_string(row.level),
+                std::string_view{row.ip}, std::string_view{row.user_agent}, time)) {
+            return error;
+        }
+        const bool is_time = db_.last_number() % forgotten_at_once == 0;
+        if (!is_time || options_.audit_kept == forever) return {};
+        const WallTime until = detail::earlier(row.time, options_.audit_kept);
+        return db_.write(forget_, static_cast<std::int64_t>(until.time_since_epoch().count()));
+    }
+
+    SqliteBoardsOptions options_;
+    // The statements end before the database.
+    detail::SqliteDatabase db_{};
+    SqliteStatement add_user_{};
+    SqliteStatement drop_user_{};
+    SqliteStatement user_{};
+    SqliteStatement owns_{};
+    SqliteStatement set_owner_{};
+    SqliteStatement drop_board_{};
+    SqliteStatement board_{};
+    SqliteStatement set_public_{};
+    SqliteStatement permit_{};
+    SqliteStatement withdraw_{};
+    SqliteStatement permitted_{};
+    SqliteStatement drop_rights_of_{};
+    SqliteStatement drop_rights_on_{};
+    SqliteStatement record_{};
+    SqliteStatement audited_{};
+    SqliteStatement forget_{};
+};
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/room/detail/room_clients.hpp
+/// RoomClients: what the clients of a RoomManager say, and how they are watched.
+#pragma once
+
+#include <string_view>   // std::string_view
+#include <system_error>  // std::error_code
+#include <utility>       // std::exchange, std::move
+#include <vector>        // std::vector
+
+#include <belay/room/detail/room_door.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// The clients of a manager. `Hub` is what derives from it, and has the rooms.
+///
+/// Thread safety: home thread only.
+template <class Hub, AuthorizerLike Authorizer, DocumentLike Document>
+class RoomClients : public RoomDoor<Hub, Authorizer, Document> {
+    using Door = RoomDoor<Hub, Authorizer, Document>;
+    friend Door;
+    template <class, TransportLike, RoomProtocolLike>
+    friend struct RoomSocket;
+
+public:
+    using Door::counters_;
+    using Door::fail;
+    using Kind = RoomMessage::Kind;
+    using Room = RoomState<Document>;
+    template <class T, class P>
+    using Socket = RoomSocket<Hub, T, P>;
+
+protected:
+    using Door::delivery_;
+    using Door::Door;
+    using Door::now_;
+    using Door::options_;
+
+    /// A room is loaded, or loaded again.
+    void on_loaded(Room& room) {
+        const std::optional<Bytes> had = std::exchange(room.reloads, std::nullopt);
+        for (RoomSeat* const seat : std::vector<RoomSeat*>{room.members}) {
+            seat->read_at = always;
+            seat->waker.touch();
+            std::error_code error;
+            if (had) error = delivery_.send_state(*seat, room, *had, Kind::update, now_);
+            if (error) fail(*seat, error);
+            if (seat->stage == SeatStage::member) greet(*seat);
+        }
+        for (RoomSeat* const seat : std::exchange(room.waiting, {})) this->open(*seat);
+    }
+    void refuse_all(RoomBase& room, const std::error_code& why) {
+        std::vector<RoomSeat*> all = room.waiting;
+        all.insert(all.end(), room.members.begin(), room.members.end());
+        for (RoomSeat* const seat : all) fail(*seat, why);
+        // Those that are just being opened.
+        for (RoomSeat* const seat : this->all()) {
+            if (seat->room == &room) fail(*seat, why);
+        }
+    }
+    /// Nothing is read of its clients until it is loaded.
+    static void hold(RoomBase& room) noexcept {
+        for (RoomSeat* const seat : room.members) seat->read_at = never;
+    }
+
+private:
+    void enter(RoomSeat& seat) {
+        this->set_stage(seat, SeatStage::member);
+        seat.wait_ends = never;
+        seat.pulse.heard(now_);
+        seat.said(now_);
+        seat.room->members.push_back(&seat);
+        ++counters_.joined;
+        if (!seat.room->core.live()) {
+            seat.read_at = never;
+        } else {
+            greet(seat);
+        }
+    }
+    void greet(RoomSeat& seat) {
+        if (seat.may_edit()) ask_for_more(seat);
+        if (seat.stage == SeatStage::member) delivery_.tell_awareness(seat, false, now_);
+    }
+    void ask_for_more(RoomSeat& seat) {
+        if (!seat.room->core.live()) return;
+        const Bytes ours = delivery_.vector_of(static_cast<Room&>(*seat.room));
+        delivery_.say(seat, {Kind::state_vector, ours}, now_);
+    }
+
+    // ---- a client's turn -----------------------------------------------------------------------
+
+    template <class T, class P>
+    void serve(Socket<T, P>& seat) {
+        if (seat.check.answered()) this->on_grant(seat);
+        if (seat.link && (seat.read_at <= now_ || seat.stage != SeatStage::member)) {
+            unsigned frames = 0;
+            seat.link->advance(now_, options_.frames_per_turn_max, [&](const Bytes& frame, Lane) {
+                if (seat.stage == SeatStage::opening) enter(seat);
+                if (seat.stage != SeatStage::member) return;
+                ++frames;
+                on_frame(seat, frame, seat.protocol.read(frame));
+            });
+            pay(seat, frames);
+            if (seat.link->opened()) on_opened(seat);
+            if (seat.link->take_heard() && seat.stage == SeatStage::member) seat.pulse.heard(now_);
+            if (seat.link->take_writable() && seat.stage == SeatStage::member) {
+                seat.output_ends = never;
+                delivery_.catch_up(seat, now_);
+            }
+        }
+        watch(seat);
+        if (seat.gone() && !std::exchange(seat.reaped, true)) this->ended_.push_back(&seat);
+    }
+    void on_opened(RoomSeat& seat) {
+        if (seat.stage == SeatStage::opening) enter(seat);
+        if (seat.stage != SeatStage::closing || !seat.farewell) return;
+        seat.wait_ends = never;
+        seat.ops->close(seat, *std::exchange(seat.farewell, std::nullopt), options_.linger_max);
+    }
+    template <class R>
+    void on_frame(RoomSeat& seat, BytesView frame, const R& read) {
+        if (frame.size() > options_.frame_bytes_max)
+            return fail(seat, make_error_code(RoomErrc::frame_too_large));
+        if (!read.has_value()) return fail(seat, static_cast<std::error_code>(read.error()));
+        on_message(seat, *read);
+    }
+    void on_message(RoomSeat& seat, const RoomMessage& said) {
+        std::error_code error;
+        auto& room = static_cast<Room&>(*seat.room);
+        switch (said.kind) {
+            case Kind::state_vector:
+                pay(seat, room.document.bytes() / options_.piece_bytes_max);
+                note_divergence(seat, room, said.payload);
+                error = delivery_.answer(seat, said.payload, now_);
+                break;
+            case Kind::state:
+            case Kind::update:
+                error = on_update(seat, room, said);
+                break;
+            case Kind::awareness:
+                if (!options_.viewers_awareness && !seat.may_edit()) break;
+                error = room.awareness.hear({seat.id, seat.grant.user}, said.payload, now_);
+                this->note_aware(room);
+                room.waker.touch();
+                break;
+            case Kind::query_awareness:
+                pay(seat, room.awareness.size() / 16);
+                delivery_.tell_awareness(seat, true, now_);
+                break;
+            case Kind::denied:
+            case Kind::nothing:
+                break;
+        }
+        if (error) fail(seat, error);
+    }
+    [[nodiscard]] std::error_code on_update(RoomSeat& seat, Room& room, const RoomMessage& said) {
+        if (!seat.may_edit()) {
+            ++counters_.denied;
+            if (said.kind == Kind::update) deny(seat, "this client may not edit");
+            return {};
+        }
+        const std::error_code error = this->hub().update(room, said.payload, seat.id);
+        if (error != RoomErrc::document_full) return error;
+        // Closed, it would come back with the same at once, and for ever.
+        if (!seat.told_denied) this->refused(seat.request, seat.grant.user, error);
+        deny(seat, "the document is full");
+        return {};
+    }
+    void deny(RoomSeat& seat, std::string_view why) {
+        if (std::exchange(seat.told_denied, true)) return;
+        delivery_.say(seat, {Kind::denied, as_bytes(why)}, now_);
+    }
+    void note_divergence(RoomSeat& seat, Room& room, BytesView theirs) {
+        if constexpr (ComparesDocument<Document>) {
+            if (!seat.may_edit() || !seat.ops->disjoint(seat, room.document.state_vector(), theirs))
+                return;
+            ++counters_.divergences;
+            this->notices_.push_back(RoomDivergence{room.id, seat.grant.user});
+        }
+    }
+    /// Frames cost time, by the rate that is allowed; who has none left is read later.
+    void pay(RoomSeat& seat, std::size_t frames) {
+        if (frames == 0 || seat.stage != SeatStage::member) return;
+        const Duration each = Duration{std::chrono::seconds{1}} / options_.frames_per_second;
+        seat.paid_until = after(larger(seat.paid_until, now_), saturating_multiply(each, frames));
+        // However much it asks for, it must be heard again before it counts as silent.
+        const Duration most = saturating_add(saturating_multiply(each, options_.frames_burst),
+                                             options_.heartbeat.every / 2);
+        seat.paid_until = smaller(seat.paid_until, after(now_, most));
+        const Instant read_at =
+            before(seat.paid_until, saturating_multiply(each, options_.frames_burst));
+        if (read_at > now_) seat.read_at = larger(seat.read_at, read_at);
+    }
+    void watch(RoomSeat& seat) {
+        if (seat.wait_ends <= now_) {
+            const bool opens = seat.stage == SeatStage::opening || seat.stage == SeatStage::closing;
+            seat.wait_ends = never;
+            if (!opens) return fail(seat, make_error_code(RoomErrc::no_answer));
+            return seat.ops->abort(seat);
+        }
+        if (seat.grant_ends <= now_) return fail(seat, make_error_code(RoomErrc::unauthorized));
+        if (seat.output_ends <= now_) return fail(seat, make_error_code(RoomErrc::too_slow));
+        if (seat.retry_at <= now_) {
+            seat.retry_at = never;
+            delivery_.catch_up(seat, now_);
+        }
+        const Pulse::Due due = seat.pulse.judge(now_);
+        // A frozen peer takes no goodbye.
+        if (due == Pulse::Due::lost) return lose(seat);
+        if (due == Pulse::Due::ping || seat.say_at <= now_) ask_for_sign(seat);
+    }
+    void lose(RoomSeat& seat) {
+        this->leave(seat);
+        this->set_stage(seat, SeatStage::closing);
+        seat.let_go();
+        seat.ops->abort(seat);
+    }
+    void ask_for_sign(RoomSeat& seat) {
+        seat.said(now_);
+        if (seat.stage == SeatStage::member && seat.output.empty())
+            delivery_.say(seat, {Kind::query_awareness, {}}, now_);
+    }
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/room/detail/room_hub.hpp
+/// RoomHub: the rooms of a RoomManager, and what becomes of their changes.
+#pragma once
+
+#include <functional>    // std::less
+#include <map>           // std::map
+#include <string>        // std::string
+#include <string_view>   // std::string_view
+#include <system_error>  // std::error_code
+#include <utility>       // std::exchange, std::move
+#include <vector>        // std::vector
+
+#include <belay/room/detail/room_clients.hpp>
+#include <belay/room/detail/room_vault.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// All that a RoomManager is but its observer: rooms by their ids, with clients (RoomClients),
+/// storage (RoomVault), and what is sent (RoomDelivery).
+///
+/// Thread safety: home thread only.
+template <PersistenceLike Persistence, AuthorizerLike Authorizer, DocumentLike Document>
+class RoomHub
+    : public RoomClients<RoomHub<Persistence, Authorizer, Document>, Authorizer, Document> {
+    using Clients = RoomClients<RoomHub, Authorizer, Document>;
+    friend Clients;
+    friend class RoomDoor<RoomHub, Authorizer, Document>;
+    friend class RoomVault<RoomHub, Persistence>;
+    friend struct RoomMachine<RoomHub, Document>;
+    using Event = RoomCore::Event;
+    using Clients::aware_;
+    using Clients::bits_;
+    using Clients::delivery_;
+    using Clients::now_;
+    using Clients::options_;
+    using Clients::phase_;
+    using Phase = typename Clients::Phase;
+
+public:
+    using Clients::counters_;
+    using Room = RoomMachine<RoomHub, Document>;
+
+    RoomHub(Persistence persistence, Authorizer authorizer, const RoomOptions& options,
+            const Document& empty)
+        : Clients{std::move(authorizer), options},
+          vault_{*this, std::move(persistence), options_, counters_},
+          empty_{empty} {}
+    ~RoomHub() { this->end_all(); }
+
+    // ---- for the driver ------------------------------------------------------------------------
+
+    void attach(const Waker& waker) {
+        Clients::attach(waker);
+        rooms_nest_.attach(waker.nested(1));
+        vault_.attach(waker);
+    }
+    [[nodiscard]] Instant deadline() const noexcept {
+        if (!aware_.empty() || !gone_.empty()) return always;
+        if (phase_ == Phase::stopping && rooms_.empty() && this->empty()) return always;
+        return smaller(smaller(Clients::deadline(), rooms_nest_.deadline()),
+                       smaller(vault_.deadline(), stop_ends_));
+    }
+    /// A turn; nobody outside is told anything yet.
+    void turn(Instant now) {
+        now_ = larger(now_, now);
+        Clients::turn();
+        static_cast<void>(rooms_nest_.advance(now_));
+        vault_.flush(now_);
+        tell_awareness();
+        this->reap();
+        finish_stop();
+        gone_.clear();
+    }
+
+    // ---- commands ------------------------------------------------------------------------------
+
+    void start(Instant now) {
+        if (phase_ == Phase::running || phase_ == Phase::stopping) return;
+        now_ = larger(now_, now);
+        started_ = now_;
+        phase_ = Phase::running;
+    }
+    void stop(Instant now) {
+        if (phase_ == Phase::stopping || phase_ == Phase::stopped) return;
+        now_ = larger(now_, now);
+        phase_ = Phase::stopping;
+        stop_error_.clear();
+        stop_ends_ = after(now_, options_.stop_within);
+        this->dismiss_all(make_error_code(RoomErrc::manager_stopped));
+        for (Room* const room : all_rooms()) step(*room, Event::stop);
+    }
+    /// Null if there are too many, or the manager does not run.
+    Room* find_or_make(std::string_view board, std::error_code& error) {
+        if (Room* const room = find(board)) return room;
+        if (board.empty() || board.size() > room_id_bytes_max)
+            error = RoomErrc::bad_room_id;
+        else if (phase_ != Phase::running)
+            error = RoomErrc::manager_stopped;
+        else if (rooms_.size() >= options_.rooms_max)
+            error = RoomErrc::too_many;
+        if (error) return nullptr;
+        auto made = rooms_nest_.template make<Room>(*this, std::string{board}, empty_, started_,
+                                                    options_, now_);
+        Room& room = *made;
+        rooms_.emplace(room.id, std::move(made));
+        vault_.begin_load(room, now_);
+        return &room;
+    }
+    [[nodiscard]] Room* find(std::string_view board) const {
+        const auto found = rooms_.find(board);
+        return found != rooms_.end() ? found->second.get() : nullptr;
+    }
+    /// An update by a client, or by the server: 0.
+    [[nodiscard]] std::error_code update(RoomState<Document>& room, BytesView bytes,
+                                         std::uint64_t author) {
+        if (!room.core.live()) return RoomErrc::not_loaded;
+        auto adds = room.document.check(bytes);
+        if (!adds.has_value()) return static_cast<std::error_code>(adds.error());
+        if (!*adds) {
+            ++counters_.unchanged;
+            return {};
+        }
+        if (const std::error_code e = vault_.append(room, bytes, author, bits_)) return e;
+        step(room, Event::appended);
+        return {};
+    }
+    void touch(RoomBase& room) { step(room, Event::touched); }
+    bool broadcast(std::string_view board, BytesView frame, std::uint64_t except) {
+        Room* const room = find(board);
+        if (room == nullptr) return false;
+        const auto shared = Ref<RoomFrame>::make(Bytes{frame.begin(), frame.end()});
+        for (std::size_t i = room->members.size(); i-- != 0;) {
+            RoomSeat& seat = *room->members[i];
+            if (seat.id != except) delivery_.say_raw(seat, shared, now_);
+        }
+        return true;
+    }
+    std::size_t reauthorize(std::string_view board) {
+        std::size_t asked = 0;
+        for (RoomSeat* const seat : this->all()) {
+            if (seat->request.board != board || seat->stage == SeatStage::closing) continue;
+            ++asked;
+            this->check(*seat);
+        }
+        return asked;
+    }
+    [[nodiscard]] std::optional<RoomStats> stats(std::string_view board) const {
+        const Room* const room = find(board);
+        if (room == nullptr) return std::nullopt;
+        RoomStats stats{.clients = room->core.clients(),
+                        .last_activity = room->core.last_activity(),
+                        .bytes = room->document.bytes(),
+                        .pending = room->core.unflushed(),
+                        .loaded = room->core.live(),
+                        .dirty = room->core.dirty(),
+                        .epoch = epoch_text(room->epoch)};
+        if constexpr (requires { room->document.status().gaps; })
+            stats.gaps = room->document.status().gaps;
+        return stats;
+    }
+
+    [[nodiscard]] Persistence& persistence() noexcept { return vault_.persistence(); }
+    [[nodiscard]] std::size_t rooms() const noexcept { return rooms_.size(); }
+
+private:
+    // ---- decisions -----------------------------------------------------------------------------
+
+    void step(RoomBase& base, Event event) {
+        if (base.over) return;
+        Turn turn{now_, bits_};
+        const RoomCore::Actions todo = base.core.step(event, turn);
+        auto& room = static_cast<Room&>(base);
+        if (todo.load) vault_.begin_load(room, now_);
+        if (todo.save) vault_.begin_save(room, room.document.snapshot(), now_);
+        if (todo.unload) end(room);
+        if (todo.refuse) this->refuse_all(room, make_error_code(RoomErrc::not_loaded));
+        room.waker.touch();
+    }
+    /// A room's turn.
+    void run(Room& room) {
+        if (room.over) return;
+        PersistenceError error;
+        std::optional<StoredRoom> found;
+        if (vault_.take_load(room, now_, error, found)) on_load(room, error, found);
+        if (!room.over && vault_.take_save(room, now_, error)) {
+            if (error && phase_ == Phase::stopping) stop_error_ = error.code;
+            step(room, error ? Event::save_failed : Event::saved);
+        }
+        room.awareness.expire(now_);
+        this->note_aware(room);
+        step(room, Event::tick);
+    }
+    void on_load(Room& room, PersistenceError& error, std::optional<StoredRoom>& found) {
+        if (!error && !take_stored(room, found)) {
+            error = {RoomErrc::malformed_update, {}, "what is stored is no document"};
+            failed(room.id, error);
+        }
+        if (error) return step(room, Event::load_failed);
+        step(room, Event::loaded);
+        if (room.over) return;
+        if (std::exchange(room.hurry, false)) step(room, Event::hurried);
+        this->on_loaded(room);
+    }
+    [[nodiscard]] bool take_stored(Room& room, std::optional<StoredRoom>& found) {
+        room.document = Document{empty_};
+        room.epoch = no_id;
+        room.position = 0;
+        if (!found) return true;
+        room.epoch = found->epoch;
+        room.position = found->position;
+        for (const auto* part : {&found->snapshot, &found->updates}) {
+            for (const Bytes& update : *part) {
+                if (static_cast<std::error_code>(room.document.apply(update))) return false;
+            }
+        }
+        return true;
+    }
+    /// Lets a room go: it is destroyed when the turn is over.
+    void end(Room& room) {
+        room.over = true;
+        vault_.forget(room);
+        std::erase(aware_, &room);
+        const auto found = rooms_.find(room.id);
+        gone_.push_back(std::move(found->second));
+        rooms_.erase(found);
+    }
+
+    // ---- for the vault -------------------------------------------------------------------------
+
+    void durable(RoomBase& base) {
+        auto& room = static_cast<Room&>(base);
+        for (std::size_t left = std::exchange(room.flushing, 0); left != 0; --left) {
+            const PendingUpdate change = std::move(room.pending.front());
+            room.pending.pop_front();
+            room.pending_bytes -= change.update.size();
+            const RoomMessage message{RoomMessage::Kind::update, change.update};
+            delivery_.prepare(room, message);
+            const std::error_code error{room.document.apply(change.update)};
+            BELAY_INVARIANT(!error, "RoomManager: a document must apply what it has checked");
+            room.position = change.position;
+            ++counters_.updates;
+            delivery_.send_prepared(room, message, change.author, now_);
+            step(room, Event::entered);
+        }
+    }
+    void not_durable(RoomBase& base) {
+        auto& room = static_cast<Room&>(base);
+        counters_.lost_updates += room.pending.size();
+        const std::deque<PendingUpdate> lost = std::exchange(room.pending, {});
+        room.pending_bytes = room.flushing = 0;
+        room.reloads = delivery_.vector_of(room);
+        this->hold(room);
+        for (const PendingUpdate& change : lost)
+            this->fail_author(change.author, make_error_code(RoomErrc::not_durable));
+        if (phase_ == Phase::stopping) stop_error_ = make_error_code(RoomErrc::not_durable);
+        step(room, Event::lost);
+    }
+    void failed(const std::string& board, const PersistenceError& error) {
+        this->notices_.push_back(RoomFailure{board, error});
+    }
+    void lagging(const std::string& board) {
+        if (phase_ != Phase::running || now_ < hurry_again_) return;
+        // One that cannot be loaded must not be asked for with every flush.
+        hurry_again_ = after(now_, options_.save_retry_min);
+        std::error_code error;
+        Room* const room = find_or_make(board, error);
+        if (room == nullptr) return;
+        if (room->core.live()) return step(*room, Event::hurried);
+        room->hurry = true;
+    }
+
+    // ---- at the end of a turn ------------------------------------------------------------------
+
+    void tell_awareness() {
+        for (RoomBase* const base : std::exchange(aware_, {})) {
+            auto& room = static_cast<Room&>(*base);
+            room.aware = false;
+            const Bytes changes = room.awareness.take_changes();
+            const RoomMessage message{RoomMessage::Kind::awareness, changes};
+            delivery_.prepare(room, message);
+            delivery_.send_prepared(room, message, 0, now_);
+        }
+    }
+    void finish_stop() {
+        if (phase_ != Phase::stopping) return;
+        if (stop_ends_ <= now_) {
+            stop_error_ = make_error_code(RoomErrc::no_answer);
+            this->end_all();
+            for (Room* const room : all_rooms()) end(*room);
+        }
+        if (!rooms_.empty() || !this->empty()) return;
+        phase_ = Phase::stopped;
+        stop_ends_ = never;
+        this->notices_.push_back(stop_error_);
+    }
+    [[nodiscard]] std::vector<Room*> all_rooms() const {
+        std::vector<Room*> all;
+        for (const auto& [id, room] : rooms_) all.push_back(room.get());
+        return all;
+    }
+
+    RoomVault<RoomHub, Persistence> vault_;
+    Document empty_;
+    driver::Nest rooms_nest_;
+    std::map<std::string, driver::Nested<Room>, std::less<>> rooms_;
+    std::vector<driver::Nested<Room>> gone_;
+    Instant started_ = always;
+    Instant stop_ends_ = never;
+    Instant hurry_again_ = always;
+    std::error_code stop_error_;
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/room/detail/room_socket.hpp
+/// RoomSocket: a client's connection, of one transport and one protocol.
+#pragma once
+
+#include <optional>  // std::optional
+#include <utility>   // std::move
+
+#include <belay/core/nest.hpp>
+#include <belay/link/served_link.hpp>
+#include <belay/room/detail/room_seat.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// A machine of its manager's nest: its turn is `manager.serve(socket)`.
+///
+/// The transport is opened, which answers the upgrade, when it is known what the answer is.
+template <class Manager, TransportLike Transport, RoomProtocolLike Protocol>
+struct RoomSocket : RoomSeat {
+    using Link = ServedLink<Transport>;
+
+    RoomSocket(Manager& m, std::uint64_t number, Transport t, Protocol p, RoomRequest r,
+               const RoomOptions& options, std::size_t& answers)
+        : RoomSeat{table, number, std::move(r), options.heartbeat, answers},
+          manager{&m},
+          options_{&options},
+          protocol{std::move(p)},
+          closed{std::move(t)} {}
+
+    // ---- for the nest --------------------------------------------------------------------------
+
+    void attach(Waker w) {
+        waker = std::move(w);
+        check.attach(waker);
+    }
+    [[nodiscard]] Instant deadline() const noexcept {
+        if (reaped) return never;
+        const Instant other = smaller(check.deadline(), timers());
+        if (!link) return closed ? other : always;
+        if (link->ended()) return always;
+        if (link->closing()) return smaller(other, link->deadline());
+        return smaller(other, larger(link->deadline(), read_at));
+    }
+    void advance(Instant) { manager->serve(*this); }
+
+    // ---- for the manager -----------------------------------------------------------------------
+
+    [[nodiscard]] bool gone() const noexcept { return link ? link->ended() : !closed; }
+
+    Manager* manager;
+    const RoomOptions* options_;
+    [[no_unique_address]] Protocol protocol;
+    std::optional<Transport> closed;  ///< not opened yet
+    std::optional<Link> link;
+    driver::Nested<RoomSocket> self;
+
+private:
+    static RoomSocket& of(RoomSeat& seat) noexcept { return static_cast<RoomSocket&>(seat); }
+    static const RoomSocket& of(const RoomSeat& seat) noexcept {
+        return static_cast<const RoomSocket&>(seat);
+    }
+    static void open(RoomSeat& seat) {
+        RoomSocket& s = of(seat);
+        s.link.emplace(std::move(*s.closed), s.options_->messages_max, s.waker, 0);
+        s.closed.reset();
+        s.link->limit_messages(s.options_->frame_bytes_max);
+        s.waker.touch();
+    }
+    static std::vector<Bytes> split(const RoomSeat& seat, BytesView update, std::size_t most) {
+        if constexpr (SplitsUpdate<Protocol>) {
+            if (update.size() > most) return of(seat).protocol.split(update, most);
+        }
+        return {Bytes{update.begin(), update.end()}};
+    }
+    static bool disjoint(const RoomSeat& seat, BytesView a, BytesView b) {
+        if constexpr (TellsDisjoint<Protocol>) {
+            return of(seat).protocol.disjoint(a, b);
+        } else {
+            return false;
+        }
+    }
+    static constexpr RoomSeatOps make_table() noexcept {
+        return {.open = &RoomSocket::open,
+                .send = [](RoomSeat& s, const Bytes& frame) noexcept -> SendResult {
+                    return of(s).link ? of(s).link->send(frame) : SendResult::down;
+                },
+                .close =
+                    [](RoomSeat& s, const Failure& why, Duration linger_max) noexcept {
+                        if (of(s).link) of(s).link->close(why, linger_max);
+                    },
+                .abort =
+                    [](RoomSeat& s) noexcept {
+                        of(s).closed.reset();
+                        if (of(s).link) of(s).link->abort();
+                    },
+                .write = [](const RoomSeat& s, const RoomMessage& m) -> Bytes {
+                    return of(s).protocol.write(m);
+                },
+                .split = &RoomSocket::split,
+                .disjoint = &RoomSocket::disjoint,
+                .end =
+                    [](RoomSeat& s) noexcept {
+                        // First out of itself, then destroyed.
+                        auto owner = std::move(of(s).self);
+                        owner.reset();
+                    }};
+    }
+    static const RoomSeatOps table;
+};
+
+template <class Manager, TransportLike Transport, RoomProtocolLike Protocol>
+constinit const RoomSeatOps RoomSocket<Manager, Transport, Protocol>::table =
+    RoomSocket<Manager, Transport, Protocol>::make_table();
+
+}  // namespace belay::inline BELAY_ABI::detail

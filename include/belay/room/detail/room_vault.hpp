@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/room/detail/room_vault.hpp
+/// RoomVault: what a manager asks of its storage, and until when it waits for the answers.
+#pragma once
+
+#include <algorithm>  // std::find
+#include <utility>    // std::exchange, std::move
+#include <vector>     // std::vector
+
+#include <belay/core/order.hpp>
+#include <belay/room/detail/room_state.hpp>
+#include <belay/room/room_stats.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// Loads, appends, flushes and saves. Of flushes one is under way at a time, for all rooms: what
+/// is appended meanwhile waits for the next.
+///
+/// `Owner` has `durable(RoomBase&)`: the first `flushing` of its pending changes are;
+/// `not_durable(RoomBase&)`: none of them is; `failed(board, PersistenceError)`;
+/// `lagging(std::string_view board)`.
+///
+/// Thread safety: the manager's home thread.
+template <class Owner, PersistenceLike Persistence>
+class RoomVault {
+public:
+    RoomVault(Owner& owner, Persistence persistence, const RoomOptions& options,
+              RoomCounters& counters)
+        : owner_{&owner},
+          options_{&options},
+          counters_{&counters},
+          persistence_{std::move(persistence)} {}
+
+    void attach(const Waker& waker) { flush_.attach(waker); }
+    [[nodiscard]] Instant deadline() const noexcept {
+        if (flush_.waits()) return smaller(flush_.deadline(), flush_ends_);
+        return appended_.empty() ? never : always;
+    }
+    [[nodiscard]] Persistence& persistence() noexcept { return persistence_; }
+
+    // ---- loads ---------------------------------------------------------------------------------
+
+    void begin_load(RoomBase& room, Instant now) {
+        ++counters_->loads;
+        room.load_ends = after(now, options_->answer_within);
+        persistence_.load(room.id, room.load.ask());
+    }
+    /// Whether the load is over: `error` says how, `found` what there is.
+    bool take_load(RoomBase& room, Instant now, PersistenceError& error,
+                   std::optional<StoredRoom>& found) {
+        if (!room.load.waits()) return false;
+        if (room.load.answered()) {
+            std::optional<LoadedRoom> answer = room.load.take();
+            if (!answer) {
+                error = {RoomErrc::no_answer, {}, "the load was dropped"};
+            } else if (!answer->has_value()) {
+                error = answer->error();
+            } else {
+                found = std::move(**answer);
+            }
+        } else if (room.load_ends <= now) {
+            room.load.drop();
+            error = {RoomErrc::no_answer, {}, "the load took too long"};
+        } else {
+            return false;
+        }
+        room.load_ends = never;
+        if (error) failed(room.id, error);
+        return true;
+    }
+
+    // ---- changes -------------------------------------------------------------------------------
+
+    /// Begins to make a change durable.   Errors: the storage's; not_durable of too many.
+    [[nodiscard]] std::error_code append(RoomBase& room, BytesView update, std::uint64_t author,
+                                         Random& bits) {
+        if (update.size() > options_->unflushed_bytes_max - room.pending_bytes)
+            return RoomErrc::not_durable;
+        if (room.epoch == no_id) {
+            const Id epoch = make_id(bits);
+            const auto begun = persistence_.reset(room.id, epoch);
+            if (!begun) return refused(room, begun.error());
+            room.epoch = epoch;
+        }
+        const auto position = persistence_.append(room.id, update);
+        if (!position) return refused(room, position.error());
+        room.pending.push_back({{update.begin(), update.end()}, *position, author});
+        room.pending_bytes += update.size();
+        if (!std::exchange(room.listed, true)) appended_.push_back(&room);
+        return {};
+    }
+
+    /// Takes the answer to a flush, and begins the next one, until there is something to wait for.
+    void flush(Instant now) {
+        while (true) {
+            if (flush_.waits() && !take_flush(now)) return;
+            if (appended_.empty()) return;
+            flushing_.swap(appended_);
+            for (RoomBase* const room : flushing_) {
+                room->listed = false;
+                room->flushing = room->pending.size();
+            }
+            flush_ends_ = after(now, options_->answer_within);
+            persistence_.flush(flush_.ask());
+            if (!flush_.answered()) return;
+        }
+    }
+
+    // ---- saves ---------------------------------------------------------------------------------
+
+    void begin_save(RoomBase& room, std::span<const Bytes> snapshot, Instant now) {
+        ++counters_->saves;
+        room.save_ends = after(now, options_->answer_within);
+        persistence_.save(room.id, snapshot, room.position, room.save.ask());
+    }
+    /// Whether the save is over, and how.
+    bool take_save(RoomBase& room, Instant now, PersistenceError& error) {
+        if (!room.save.waits()) return false;
+        if (room.save.answered()) {
+            std::optional<PersistenceError> answer = room.save.take();
+            error = answer ? std::move(*answer)
+                           : PersistenceError{RoomErrc::no_answer, {}, "the save was dropped"};
+            // What is stored has more: all is well.
+            if (error.code == RoomErrc::stale_snapshot) error = {};
+        } else if (room.save_ends <= now) {
+            room.save.drop();
+            error = {RoomErrc::no_answer, {}, "the save took too long"};
+        } else {
+            return false;
+        }
+        room.save_ends = never;
+        if (error) failed(room.id, error);
+        if (!error) ask_who_lags();
+        return true;
+    }
+
+    /// A room is let go.
+    void forget(RoomBase& room) {
+        std::erase(appended_, &room);
+        std::erase(flushing_, &room);
+    }
+
+private:
+    /// Returns: false if there is no answer yet.
+    bool take_flush(Instant now) {
+        PersistenceError error;
+        if (flush_.answered()) {
+            std::optional<PersistenceError> answer = flush_.take();
+            error = answer ? std::move(*answer)
+                           : PersistenceError{RoomErrc::no_answer, {}, "the flush was dropped"};
+        } else if (flush_ends_ <= now) {
+            flush_.drop();
+            error = {RoomErrc::no_answer, {}, "the flush took too long"};
+        } else {
+            return false;
+        }
+        flush_ends_ = never;
+        if (error) {
+            failed({}, error);
+            lose();
+            return true;
+        }
+        for (RoomBase* const room : std::exchange(flushing_, {})) owner_->durable(*room);
+        ask_who_lags();
+        return true;
+    }
+    /// What was appended since the flush began stands on what was lost.
+    void lose() {
+        std::vector<RoomBase*> rooms = std::exchange(flushing_, {});
+        for (RoomBase* const room : std::exchange(appended_, {})) {
+            room->listed = false;
+            if (std::find(rooms.begin(), rooms.end(), room) == rooms.end()) rooms.push_back(room);
+        }
+        for (RoomBase* const room : rooms) owner_->not_durable(*room);
+    }
+    void ask_who_lags() {
+        if constexpr (TellsLagging<Persistence>) {
+            if (const std::optional<std::string> board = persistence_.lagging())
+                owner_->lagging(*board);
+        }
+    }
+    [[nodiscard]] std::error_code refused(const RoomBase& room, const std::error_code& error) {
+        failed(room.id, {error, {}, {}});
+        return RoomErrc::not_durable;
+    }
+    void failed(const std::string& board, const PersistenceError& error) {
+        ++counters_->storage_failures;
+        owner_->failed(board, error);
+    }
+
+    Owner* owner_;
+    const RoomOptions* options_;
+    RoomCounters* counters_;
+    Persistence persistence_;
+    driver::Question<PersistenceError> flush_;
+    Instant flush_ends_ = never;
+    std::vector<RoomBase*> appended_;  // wait for a flush
+    std::vector<RoomBase*> flushing_;  // wait for the one that is under way
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/room/room_manager.hpp
+/// RoomManager: documents that several people edit at once, on a server that loses nothing.
+#pragma once
+
+#include <optional>      // std::optional
+#include <string>        // std::string
+#include <string_view>   // std::string_view
+#include <system_error>  // std::error_code
+#include <utility>       // std::move
+#include <variant>       // std::visit
+#include <vector>        // std::vector
+
+#include <belay/room/detail/room_hub.hpp>
+#include <belay/room/yjs_document.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// A client of a RoomManager, for as long as the manager lives; none by default.
+struct RoomClientId {
+    std::uint64_t value = 0;
+    friend constexpr bool operator==(RoomClientId, RoomClientId) noexcept = default;
+};
+
+/// Keeps rooms: a document each, loaded when somebody comes, saved while it changes, let go when
+/// nobody was there for long.
+///
+/// A change is validated, made durable, and only then part of the document that others get, and
+/// sent to whoever is a client at that moment. What cannot be made durable nobody has seen: its
+/// author is closed, to send it again later, and the room is loaded again.
+///
+/// Clients come over any transport of Bytes, and speak any protocol; of one room several. A client
+/// that is slow, wrong or gone costs only itself. What ends it: it or the manager says goodbye; it
+/// breaks the protocol or a limit; it is silent, or takes nothing, for
+/// RoomOptions::heartbeat.dead_after; its Grant ends.
+///
+/// A Machine: attach it to a driver, which runs it on one thread, its home. Authorizer and
+/// persistence must not call it.
+///
+/// Models:        MachineLike.
+/// Thread safety: home thread only.
+/// Complexity:    O(log n) for each client and room that is due; a change costs its own bytes, and
+///                a message for each client of its room.
+template <PersistenceLike Persistence, AuthorizerLike Authorizer, class Observer = NoObserver,
+          DocumentLike Document = YjsDocument>
+class RoomManager {
+    using Hub = detail::RoomHub<Persistence, Authorizer, Document>;
+
+public:
+    /// `empty` is what each room begins with.
+    /// Pre: of the options all durations > 0ns, all limits > 0, 0 < heartbeat.every <
+    /// heartbeat.dead_after, save_retry_min <= save_retry_max, piece_bytes_max >= 1 KiB.
+    RoomManager(Persistence persistence, Authorizer authorizer, RoomOptions options = {},
+                Observer observer = {}, Document empty = Document{})
+        : observer_{std::move(observer)},
+          hub_{std::move(persistence), std::move(authorizer), checked(options), empty} {
+        static_assert(detail::explain_observer<Hooks, Observer>());
+    }
+    RoomManager(const RoomManager&) = delete;
+    RoomManager& operator=(const RoomManager&) = delete;
+    /// Silent: saves nothing, and says no goodbye; all that clients have seen is durable.
+    ~RoomManager() = default;
+
+    // ---- for the driver ------------------------------------------------------------------------
+
+    void attach(Waker waker) {
+        waker_ = std::move(waker);
+        hub_.attach(waker_);
+    }
+    [[nodiscard]] Instant deadline() const noexcept {
+        return hub_.notices_.empty() ? hub_.deadline() : always;
+    }
+    void advance(Instant now) {
+        BELAY_PRECONDITION(!line_.in_turn(), "RoomManager::advance: must not be called in a hook");
+        const driver::TurnGuard guard{line_};
+        hub_.turn(now);
+        tell(guard);
+    }
+
+    // ---- commands ------------------------------------------------------------------------------
+
+    /// Opens the doors; the sweeps begin.   Pre: attached.
+    void start() {
+        hub_.start(waker_.now());
+        waker_.touch();
+    }
+    /// Says 1001 to all clients, makes everything durable and saves it; then `on_stopped` is told,
+    /// with the error of what could not be saved, after RoomOptions::stop_within at the latest.
+    void stop() {
+        hub_.stop(waker_.now());
+        waker_.touch();
+    }
+
+    /// Takes a client over from a listener. It is let in when the authorizer has said so and its
+    /// room is loaded; else its upgrade is answered, and it is closed with the code that says why.
+    ///
+    /// Returns: its id; none if there are far too many, and it was sent away without a word.
+    /// Pre: attached.   Throws: std::bad_alloc; what the authorizer's check throws.
+    template <TransportLike Transport, RoomProtocolLike Protocol>
+    RoomClientId accept(Transport transport, Protocol protocol, RoomRequest request) {
+        static_assert(std::is_same_v<typename Transport::message_type, Bytes>,
+                      "RoomManager: the transport must carry belay::Bytes");
+        return {hub_.accept(std::move(transport), std::move(protocol), std::move(request),
+                            waker_.now())};
+    }
+    /// Says goodbye to a client.   Returns: whether there was one.
+    bool remove_client(RoomClientId client) {
+        detail::RoomSeat* const seat = hub_.seat(client.value);
+        if (seat == nullptr || seat->stage == detail::SeatStage::closing) return false;
+        hub_.dismiss(*seat, {});
+        waker_.touch();
+        return true;
+    }
+    /// Sends a frame as it is to all clients of a room but one; the document does not change. Who
+    /// is too slow for it is closed.   Returns: whether there is such a room.
+    bool broadcast(std::string_view board, BytesView frame, RoomClientId exclude = {}) {
+        const bool found = hub_.broadcast(board, frame, exclude.value);
+        waker_.touch();
+        return found;
+    }
+    /// Changes a document, as an edit of a client's: durable first, then sent to all but `source`.
+    ///
+    /// Errors: unknown_room, not_loaded (see get_or_create_room); what the document refuses;
+    /// not_durable. That it is durable says nothing; that it is not, on_room_failed.
+    [[nodiscard]] std::error_code apply_update(std::string_view board, BytesView update,
+                                               RoomClientId source = {}) {
+        auto* const room = hub_.find(board);
+        if (room == nullptr) return RoomErrc::unknown_room;
+        const std::error_code error = hub_.update(*room, update, source.value);
+        waker_.touch();
+        return error;
+    }
+    /// The updates that make the document of a room; none if it is not here, or not loaded.
+    [[nodiscard]] std::optional<std::vector<Bytes>> get_state(std::string_view board) {
+        auto* const room = hub_.find(board);
+        if (room == nullptr || !room->core.live()) return std::nullopt;
+        const std::span<const Bytes> parts = room->document.snapshot();
+        return std::vector<Bytes>(parts.begin(), parts.end());
+    }
+    /// Has a room loaded, which counts as activity.
+    /// Errors: bad_room_id, too_many, manager_stopped.
+    [[nodiscard]] Result<RoomStats> get_or_create_room(std::string_view board) {
+        std::error_code error;
+        auto* const room = hub_.find_or_make(board, error);
+        if (room == nullptr) return error;
+        hub_.touch(*room);
+        waker_.touch();
+        return *stats(board);
+    }
+    /// Asks the authorizer again for all clients of a room: rights that were changed or taken away
+    /// take effect.   Returns: how many were asked for.
+    std::size_t reauthorize(std::string_view board) {
+        const std::size_t asked = hub_.reauthorize(board);
+        waker_.touch();
+        return asked;
+    }
+
+    // ---- observers -----------------------------------------------------------------------------
+
+    /// What a room is like; none if it is not here.
+    [[nodiscard]] std::optional<RoomStats> stats(std::string_view board) const {
+        return hub_.stats(board);
+    }
+    [[nodiscard]] const RoomCounters& counters() const noexcept { return hub_.counters_; }
+    [[nodiscard]] std::size_t rooms() const noexcept { return hub_.rooms(); }
+    [[nodiscard]] std::size_t clients() const noexcept { return hub_.clients(); }
+    [[nodiscard]] Persistence& persistence() noexcept { return hub_.persistence(); }
+    [[nodiscard]] auto& observer() noexcept { return detail::unwrap(observer_); }
+
+private:
+    friend struct detail::LifelineOf;
+    using Hooks = detail::RoomHooks<RoomManager>;
+
+    [[nodiscard]] static const RoomOptions& checked(const RoomOptions& o) {
+        constexpr Duration zero{};
+        BELAY_PRECONDITION(o.save_after > zero && o.save_within > zero && o.unload_after > zero &&
+                               o.sweep_every > zero && o.answer_within > zero &&
+                               o.check_within > zero && o.stop_within > zero &&
+                               o.linger_max > zero && o.awareness_within > zero,
+                           "RoomOptions: durations must be > 0ns");
+        BELAY_PRECONDITION(zero < o.save_retry_min && o.save_retry_min <= o.save_retry_max,
+                           "RoomOptions: 0ns < save_retry_min <= save_retry_max must hold");
+        BELAY_PRECONDITION(o.rooms_max > 0 && o.clients_max > 0 && o.clients_per_room_max > 0 &&
+                               o.waiting_max > 0 && o.frame_bytes_max > 0 && o.messages_max > 0 &&
+                               o.frames_per_turn_max > 0 && o.frames_per_second > 0 &&
+                               o.frames_burst > 0 && o.client_bytes_max > 0 &&
+                               o.answers_bytes_max > 0 && o.unflushed_bytes_max > 0 &&
+                               o.awareness_bytes_max > 0 && o.awareness_ids_per_client_max > 0,
+                           "RoomOptions: limits must be > 0");
+        BELAY_PRECONDITION(o.piece_bytes_max >= 1024,
+                           "RoomOptions: piece_bytes_max must be >= 1 KiB");
+        return o;
+    }
+    void tell(const driver::TurnGuard& guard) {
+        // A hook may bring about further ones, for the next turn.
+        for (std::size_t left = hub_.notices_.size(); left != 0; --left) {
+            const detail::RoomNotice notice = std::move(hub_.notices_.front());
+            hub_.notices_.pop_front();
+            std::visit([this](const auto& what) { this->hear(what); }, notice);
+            if (guard.gone()) return;
+        }
+    }
+    void hear(const RoomRefusal& what) {
+        detail::notify<typename Hooks::Refused>(observer_, *this, what);
+    }
+    void hear(const RoomDivergence& what) {
+        detail::notify<typename Hooks::Divergence>(observer_, *this, what);
+    }
+    void hear(const RoomFailure& what) {
+        detail::notify<typename Hooks::Failed>(observer_, *this, what);
+    }
+    void hear(const std::error_code& what) {
+        detail::notify<typename Hooks::Stopped>(observer_, *this, std::error_code{what});
+    }
+
+    [[no_unique_address]] Observer observer_;
+    driver::Lifeline line_;
+    Waker waker_;
+    Hub hub_;
+};
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/room/yjs_protocol.hpp
+/// YjsProtocol: the frames of y-websocket, as Yjs's WebsocketProvider speaks them.
+#pragma once
+
+#include <algorithm>         // std::binary_search, std::sort
+#include <cstddef>           // std::size_t
+#include <initializer_list>  // std::initializer_list
+#include <string_view>       // std::string_view
+#include <vector>            // std::vector
+
+#include <belay/core/order.hpp>
+#include <belay/room/room_protocol_like.hpp>
+#include <belay/room/yjs_update.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// Speaks y-websocket: one frame is one binary message of a WebSocket.
+///
+///     0 sync: 0 state vector | 1 update, the answer to that | 2 update
+///     1 awareness    2 auth: 0 and why something is denied    3 query awareness
+///
+/// What follows the payload is refused, though Yjs does not look at it.
+///
+/// Models:        RoomProtocolLike.
+/// Thread safety: no state.
+/// Source:        y-protocols:sync.js, awareness.js, auth.js; y-websocket:y-websocket.js.
+struct YjsProtocol {
+    using Kind = RoomMessage::Kind;
+
+    /// Errors: malformed_frame, unknown_message.   Complexity: O(1).
+    [[nodiscard]] Result<RoomMessage> read(BytesView frame) const {
+        yjs::Lib0Reader in{frame};
+        const std::uint64_t type = in.varuint();
+        RoomMessage message;
+        if (type == 0) {
+            const std::uint64_t step = in.varuint();
+            if (!in.failed() && step > 2) return make_error_code(RoomErrc::unknown_message);
+            message = {step == 0   ? Kind::state_vector
+                       : step == 1 ? Kind::state
+                                   : Kind::update,
+                       in.varbytes()};
+        } else if (type == 1) {
+            message = {Kind::awareness, in.varbytes()};
+        } else if (type == 2) {
+            // Of a client it means nothing.
+            static_cast<void>(in.varuint());
+            static_cast<void>(in.varstring());
+        } else if (type == 3) {
+            message = {Kind::query_awareness, {}};
+        } else if (!in.failed()) {
+            return make_error_code(RoomErrc::unknown_message);
+        }
+        if (in.failed() || !in.at_end()) return make_error_code(RoomErrc::malformed_frame);
+        return message;
+    }
+
+    [[nodiscard]] Bytes write(const RoomMessage& message) const {
+        const BytesView payload = message.payload;
+        switch (message.kind) {
+            case Kind::state_vector:
+                return frame({0, 0}, payload.empty() ? BytesView{nothing, 1} : payload);
+            case Kind::state:
+                return frame({0, 1}, payload.empty() ? BytesView{nothing, 2} : payload);
+            case Kind::update:
+                return frame({0, 2}, payload);
+            case Kind::awareness:
+                return frame({1}, payload);
+            case Kind::denied:
+                return frame({2, 0}, payload);
+            case Kind::query_awareness:
+            case Kind::nothing:
+                break;
+        }
+        return Bytes{std::byte{3}};
+    }
+
+    /// As yjs::split_update; what is no update stays whole.
+    [[nodiscard]] std::vector<Bytes> split(BytesView update, std::size_t bytes_max) const {
+        auto pieces = yjs::split_update(update, detail::larger(bytes_max, yjs::split_bytes_min),
+                                        yjs::Limits::none());
+        if (pieces) return std::move(*pieces);
+        return {Bytes{update.begin(), update.end()}};
+    }
+
+    /// Whether two state vectors have no client id in common.
+    // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): it is symmetric
+    [[nodiscard]] bool disjoint(BytesView a, BytesView b) const {
+        const std::vector<std::uint64_t> ours = ids(a);
+        const std::vector<std::uint64_t> theirs = ids(b);
+        if (ours.empty() || theirs.empty()) return false;
+        for (const std::uint64_t id : theirs) {
+            if (std::binary_search(ours.begin(), ours.end(), id)) return false;
+        }
+        return true;
+    }
+
+private:
+    static constexpr std::byte nothing[2]{};
+
+    [[nodiscard]] static Bytes frame(std::initializer_list<unsigned> head, BytesView payload) {
+        Bytes out;
+        out.reserve(payload.size() + 10);
+        for (const unsigned number : head) yjs::append_varuint(out, number);
+        yjs::append_varbytes(out, payload);
+        return out;
+    }
+    [[nodiscard]] static std::vector<std::uint64_t> ids(BytesView state_vector) {
+        std::vector<std::uint64_t> found;
+        yjs::Lib0Reader in{state_vector};
+        for (std::uint64_t left = in.varuint(); left != 0 && !in.failed(); --left) {
+            const std::uint64_t id = in.varuint();
+            if (in.varuint() != 0 && !in.failed()) found.push_back(id);
+        }
+        std::sort(found.begin(), found.end());
+        return found;
+    }
+};
+
+}  // namespace belay::inline BELAY_ABI

@@ -1,0 +1,579 @@
+// SPDX-License-Identifier: MIT
+// Goal: BeastListener lets in who asks rightly, and nobody else harms it: refusals, floods, slow and
+// vanishing peers. Method: raw sockets, node's `ws`, and BeastWebSocket.
+#include <belay/adapter/beast_listener.hpp>
+
+#include <sys/resource.h>
+
+#include <cstdlib>
+#include <deque>
+#include <memory>
+#include <string>
+
+#include <belay/adapter/beast_tls.hpp>
+#include <belay/adapter/beast_websocket.hpp>
+#include <belay/core/random.hpp>
+#include <belay/link/transport_check.hpp>
+
+#include "support/adapter/listener_rig.hpp"
+#include "support/adapter/node_server.hpp"
+#include "support/catch.hpp"
+#include "support/temporary_directory.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+using belay_test::is_over;
+using belay_test::ListenerRig;
+using belay_test::NodeClients;
+using belay_test::NodeServer;
+using belay_test::RawSocket;
+using belay_test::UpgradeText;
+
+namespace {
+
+using Tls = boost::beast::ssl_stream<boost::beast::tcp_stream>;
+
+int status_of(std::string_view answer) {
+    return answer.size() < 12 ? 0 : std::atoi(std::string{answer.substr(9, 3)}.c_str());
+}
+
+/// For check_transport: our side is the one that was accepted, the peer sends all back.
+struct AcceptedRig {
+    AcceptedRig() { REQUIRE_FALSE(listener.listen({"127.0.0.1", 0})); }
+    /// Each attempt is another client, that was let in.
+    struct Next {
+        using message_type = Bytes;
+        AcceptedRig* rig;
+        auto open(const Link<Bytes>& link) const {
+            rig->let_in();
+            return rig->accepted->open(link);
+        }
+    };
+    void let_in() {
+        accepted.reset();
+        peer.emplace(*this);
+        while (!accepted) run_once();
+    }
+    void run_once() {
+        context.restart();
+        context.run_one_for(1ms);
+        context.poll();
+        if (peer) peer->echo();
+    }
+    void hang_up() { peer.reset(); }
+
+    /// Dials, and echoes.
+    struct Peer {
+        explicit Peer(AcceptedRig& rig)
+            : transport{rig.context, {"127.0.0.1", rig.listener.port()}},
+              box{detail::Ref<detail::LinkBox<Bytes>>::make(std::size_t{1024})} {
+            box->epoch = 1;
+            connection.emplace_from([&] { return transport.open(Link<Bytes>{box, 1}); });
+        }
+        void echo() {
+            box->begin_turn();
+            while (box->size() != 0) {
+                part::Event<Bytes> event = box->pop();
+                if (event.kind == part::EventKind::received) {
+                    held.push_back(std::move(*event.message));
+                }
+            }
+            if (box->take_refusal()) connection.get()->resume_reading();
+            while (!held.empty() && connection.get()->send(held.front()) == SendResult::sent) {
+                held.pop_front();
+            }
+        }
+        BeastWebSocket<> transport;
+        detail::Ref<detail::LinkBox<Bytes>> box;
+        part::Slot<BeastWebSocket<>::Connection> connection;
+        std::deque<Bytes> held{};
+    };
+
+    boost::asio::io_context context{};
+    AsioLoop<boost::asio::io_context> loop{context};
+    std::optional<BeastAccepted<>> accepted{};
+    struct Take {
+        AcceptedRig* rig;
+        void operator()(BeastAccepted<> client) const { rig->accepted = std::move(client); }
+    };
+    BeastListener<Take> listener{loop, Take{this}};
+    std::optional<Peer> peer{};
+    Next transport{this};
+};
+
+/// Signed by itself, for this machine.
+struct OwnCertificate {
+    OwnCertificate() {
+        const std::string command =
+            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 "
+            "-subj /CN=test -addext 'subjectAltName=IP:127.0.0.1' -keyout " +
+            key() + " -out " + file() + " 2>/dev/null";
+        REQUIRE(std::system(command.c_str()) == 0);
+        context.use_certificate_chain_file(file());
+        context.use_private_key_file(key(), boost::asio::ssl::context::pem);
+    }
+    std::string file() const { return directory / "certificate.pem"; }
+    std::string key() const { return directory / "key.pem"; }
+    belay_test::TemporaryDirectory directory;
+    boost::asio::ssl::context context{boost::asio::ssl::context::tls_server};
+};
+
+}  // namespace
+
+TEST_CASE("What a client asks for is known before it is answered",
+          "[adapter][beast_listener][unit]") {
+    ListenerRig<> rig;
+    std::optional<BeastAccepted<>> held;
+    rig.on_accept = [&](BeastAccepted<> client) { held = std::move(client); };
+    const RawSocket peer = RawSocket::connect(rig.port);
+    peer.send(UpgradeText{.target = "/ws/canvas/a%20b?token=secret&epoch=7",
+                          .more = "User-Agent: Test\r\nOrigin: http://127.0.0.1\r\n"
+                                  "X-A: 1\r\nX-A: 2\r\n"}
+                  .text());
+    rig.until([&] { return held.has_value(); });
+    CHECK(peer.read_some().empty());
+    const UpgradeRequest request = held->request();
+    CHECK(request.target == "/ws/canvas/a%20b?token=secret&epoch=7");
+    CHECK(request.ip == "127.0.0.1");
+    CHECK(request.user_agent == "Test");
+    CHECK(request.origin == "http://127.0.0.1");
+    CHECK(held->header("x-a") == "1,2");
+    CHECK(held->header("X-B").empty());
+    const RoomRequest room = room_request(request, "/ws/canvas/");
+    CHECK(room.board == "a b");
+    CHECK(room.token == "secret");
+    CHECK(room.epoch == "7");
+    rig.serve(std::move(*held));
+    std::string answer;
+    rig.until([&] { return (answer += peer.read_some()).ends_with("\r\n\r\n"); });
+    CHECK(status_of(answer) == 101);
+    // RFC 6455, section 1.3.
+    CHECK(answer.find("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=") != std::string::npos);
+    rig.until([&] { return rig.counters().upgraded == 1; });
+}
+
+TEST_CASE("Requests that are wrong are refused by their status, and told without their query",
+          "[adapter][beast_listener][fault]") {
+    ListenerRig<> rig;
+    const auto status = [&](const UpgradeText& request) {
+        const auto before = rig.refused.size();
+        const int answered = status_of(rig.answer_to(request.text()));
+        REQUIRE(rig.refused.size() == before + 1);
+        CHECK(rig.refused.back().status == answered);
+        CHECK(rig.refused.back().ip == "127.0.0.1");
+        CHECK(rig.refused.back().path.find("secret") == std::string::npos);
+        return answered;
+    };
+    const auto error = [&] { return rig.refused.back().error; };
+    CHECK(status({.target = "/a?token=secret", .upgrade = ""}) == 426);
+    CHECK(rig.refused.back().path == "/a");
+    CHECK(error() == WebSocketErrc::no_upgrade);
+    CHECK(status({.upgrade = "Connection: close\r\nUpgrade: websocket\r\n"}) == 426);
+    CHECK(status({.upgrade = "Connection: Upgrade\r\nUpgrade: h2c\r\n"}) == 426);
+    CHECK(status({.version = ""}) == 426);
+    CHECK(status({.version = "Sec-WebSocket-Version: 8\r\n"}) == 426);
+    CHECK(rig.answer_to(UpgradeText{.version = ""}.text()).find("Sec-WebSocket-Version: 13\r\n") !=
+          std::string::npos);
+    CHECK(status({.method = "POST"}) == 426);
+    CHECK(status({.http = "HTTP/1.0"}) == 426);
+    CHECK(status({.key = ""}) == 400);
+    CHECK(error() == WebSocketErrc::upgrade_malformed);
+    CHECK(status({.key = "Sec-WebSocket-Key: short\r\n"}) == 400);
+    CHECK(status({.host = ""}) == 400);
+    CHECK(status({.more = "Host: other\r\n"}) == 400);
+    CHECK(status({.more = "Origin: http://127.0.0.1\r\nOrigin: http://127.0.0.1\r\n"}) == 400);
+    CHECK(status({.target = "http://127.0.0.1/"}) == 400);
+    CHECK(status({.more = "Content-Length: 5\r\n"}) == 400);
+    CHECK(status({.more = "Transfer-Encoding: chunked\r\n"}) == 400);
+    CHECK(status({.more = "No colon\r\n"}) == 400);
+    CHECK(status({.http = "HTTP/9"}) == 400);
+    CHECK(status({.more = "\r\n\x81\x85"}) == 400);  // a frame before the answer
+    CHECK(status({.more = "Origin: https://evil.example\r\n"}) == 403);
+    CHECK(error() == WebSocketErrc::origin_refused);
+    CHECK(status({.more = "Origin: null\r\n"}) == 403);
+    CHECK(status({.more = "X: " + std::string(9000, 'x') + "\r\n"}) == 431);
+    CHECK(error() == WebSocketErrc::upgrade_too_large);
+    CHECK(status({.target = "/" + std::string(9000, 'x')}) == 431);
+    CHECK(rig.counters().refused == rig.refused.size());
+    CHECK(rig.guests.empty());
+    CHECK(rig.counters().upgrades_aborted == 0);
+}
+
+TEST_CASE("The subprotocol is the one that both have", "[adapter][beast_listener][unit]") {
+    ListenerRig<> rig{{.subprotocol = "chat.v2"}};
+    const std::string offered = "Sec-WebSocket-Protocol: chat.v1\r\nSec-WebSocket-Protocol: ";
+    CHECK(status_of(rig.answer_to(UpgradeText{}.text())) == 400);
+    CHECK(rig.refused.back().error == WebSocketErrc::subprotocol_refused);
+    CHECK(status_of(rig.answer_to(UpgradeText{.more = offered + "chat\r\n"}.text())) == 400);
+    const RawSocket peer = RawSocket::connect(rig.port);
+    peer.send(UpgradeText{.more = offered + "chat.v2\r\n"}.text());
+    std::string answer;
+    rig.until([&] { return (answer += peer.read_some()).ends_with("\r\n\r\n"); });
+    CHECK(answer.find("Sec-WebSocket-Protocol: chat.v2\r\n") != std::string::npos);
+}
+
+TEST_CASE("Ids of boards that are no ids are nobody's", "[adapter][beast_listener][fault]") {
+    const auto board = [](std::string target) {
+        return room_request({.target = std::move(target)}, "/ws/canvas/").board;
+    };
+    CHECK(board("/ws/canvas/a%2520b") == "a%20b");  // decoded once
+    CHECK(board("/ws/canvas/a/b").empty());
+    CHECK(board("/ws/canvas/%zz").empty());
+    CHECK(board("/ws/other/a").empty());
+    CHECK(board("/ws/canvas/").empty());
+}
+
+TEST_CASE("An upgrade that the peer aborts is counted, and nobody hears of it",
+          "[adapter][beast_listener][fault]") {
+    ListenerRig<> rig;
+    std::optional<BeastAccepted<>> held;
+    rig.on_accept = [&](BeastAccepted<> client) { held = std::move(client); };
+    const std::string request = UpgradeText{}.text();
+    std::uint64_t aborted = 0;
+    for (const std::size_t sent : {std::size_t{0}, std::size_t{1}, request.size() - 1}) {
+        for (const bool reset : {false, true}) {
+            RawSocket peer = RawSocket::connect(rig.port);
+            peer.send(request.substr(0, sent));
+            rig.until([&] { return rig.counters().accepted == aborted + 1; });
+            reset ? peer.reset() : peer.close();
+            ++aborted;
+            rig.until([&] { return rig.counters().upgrades_aborted == aborted; });
+        }
+    }
+    for (const bool reset : {false, true}) {
+        // While somebody looks at its token.
+        RawSocket peer = RawSocket::connect(rig.port);
+        peer.send(request);
+        held.reset();
+        rig.until([&] { return held.has_value(); });
+        reset ? peer.reset() : peer.close();
+        auto& guest = rig.serve(std::move(*held));
+        rig.until([&] { return guest.link().ended(); });
+        CHECK(guest.link().failure() == failure_of(LinkErrc::closed_by_peer));
+        CHECK(rig.counters().upgrades_aborted == ++aborted);
+    }
+    CHECK(rig.refused.empty());
+    CHECK(rig.counters().refused == 0);
+    CHECK(rig.counters().upgraded == 0);
+}
+
+TEST_CASE("Who is slow, or silent, is given up in time, however little he sends",
+          "[adapter][beast_listener][fault]") {
+    ListenerRig<> rig{{.upgrade_within = 60ms}};
+    const RawSocket silent = RawSocket::connect(rig.port);
+    const RawSocket slow = RawSocket::connect(rig.port);
+    const std::string request = UpgradeText{}.text();
+    std::size_t sent = 0;
+    rig.until([&] {
+        if (!is_over(slow) && sent < 20) slow.send(request.substr(sent++, 1));
+        return is_over(silent) && rig.refused.size() == 2;
+    });
+    CHECK(rig.refused[0].error == WebSocketErrc::upgrade_timed_out);
+    CHECK(rig.refused[0].status == 0);
+    CHECK(rig.refused[1].error == WebSocketErrc::upgrade_timed_out);
+    CHECK(rig.counters().refused == 2);
+}
+
+TEST_CASE("Who is refused, and neither reads nor hangs up, leaves its place all the same",
+          "[adapter][beast_listener][fault]") {
+    ListenerRig<> rig{{.connections_max = 1}};
+    const RawSocket stays = RawSocket::connect(rig.port);
+    stays.send("garbage\r\n\r\n");
+    rig.until([&] { return rig.counters().refused == 1; });
+    RawSocket next;
+    rig.until([&] {
+        if (next.fd() < 0) {
+            next = RawSocket::connect(rig.port);
+            next.send(UpgradeText{}.text());
+        } else if (is_over(next)) {
+            next.close();
+        }
+        return rig.counters().upgraded == 1;
+    });
+    CHECK(rig.counters().turned_away > 0);
+}
+
+TEST_CASE("Too many are closed unheard, and come in when others have left",
+          "[adapter][beast_listener][fault]") {
+    ListenerRig<> rig{{.waiting_per_ip_max = 3}};
+    std::vector<RawSocket> waiting;
+    for (int i = 0; i < 3; ++i) waiting.push_back(RawSocket::connect(rig.port));
+    rig.until([&] { return rig.counters().accepted == 3; });
+    for (int i = 0; i < 100; ++i) {
+        const RawSocket flood = RawSocket::connect(rig.port);
+        rig.until([&] { return is_over(flood); });
+    }
+    CHECK(rig.counters().turned_away == 100);
+    CHECK(rig.refused.empty());
+    waiting.pop_back();
+    rig.until([&] { return rig.counters().upgrades_aborted == 1; });
+    const RawSocket next = RawSocket::connect(rig.port);
+    next.send(UpgradeText{}.text());
+    rig.until([&] { return rig.counters().upgraded == 1; });
+}
+
+TEST_CASE("Who is refused too often is not heard", "[adapter][beast_listener][fault]") {
+    ListenerRig<> rig{{.refusals_per_ip_and_minute = 3}};
+    rig.on_accept = [&](BeastAccepted<> client) {
+        if (client.request().target == "/status") return client.refuse(429, 1500ms);
+        rig.serve(std::move(client));
+    };
+    const std::string answer = rig.answer_to(UpgradeText{.target = "/status"}.text());
+    CHECK(status_of(answer) == 429);
+    CHECK(answer.find("Retry-After: 2\r\n") != std::string::npos);
+    CHECK(rig.refused.empty());  // by the user, who knows
+    CHECK(status_of(rig.answer_to("GET /\r\n\r\n")) == 400);
+    const RawSocket peer = RawSocket::connect(rig.port);
+    peer.send(UpgradeText{}.text());
+    rig.until([&] { return !rig.guests.empty() && rig.counters().upgraded == 1; });
+    rig.guests.front().link().close(websocket_failure(4003), 1min);
+    CHECK(rig.answer_to(peer).ends_with("\x88\x02\x0f\xa3"));
+    CHECK(rig.answer_to(UpgradeText{}.text()).empty());
+    CHECK(rig.counters().turned_away == 1);
+}
+
+TEST_CASE("Behind a named proxy each client has a share of its own",
+          "[adapter][beast_listener][unit]") {
+    ListenerRig<> rig{{.connections_per_ip_max = 1,
+                       .origins = {"https://board.example"},
+                       .proxies = {"127.0.0.1"}}};
+    std::vector<std::string> ips;
+    rig.on_accept = [&](BeastAccepted<> client) {
+        ips.push_back(client.request().ip);
+        rig.serve(std::move(client));
+    };
+    const auto from = [](const std::string& ip) {
+        return UpgradeText{.more = "X-Forwarded-For: 192.0.2.66\r\nX-Forwarded-For: " + ip +
+                                   "\r\nOrigin: https://board.example\r\n"}
+            .text();
+    };
+    std::vector<RawSocket> peers;
+    for (const char* const ip : {"192.0.2.1", "192.0.2.2"}) {
+        peers.push_back(RawSocket::connect(rig.port));
+        peers.back().send(from(ip));
+        rig.until([&] { return rig.counters().upgraded == peers.size(); });
+        CHECK(ips.back() == ip);
+    }
+    CHECK(status_of(rig.answer_to(from("192.0.2.1"))) == 429);
+    CHECK(rig.refused.back().ip == "192.0.2.1");
+    CHECK(rig.refused.back().error == WebSocketErrc::too_many_upgrades);
+}
+
+TEST_CASE("Options that would never match are told when it listens",
+          "[adapter][beast_listener][unit]") {
+    boost::asio::io_context context;
+    AsioLoop loop{context};
+    const auto listens = [&](BeastListenerOptions options) {
+        BeastListener listener{loop, [](BeastAccepted<>) {}, std::move(options)};
+        return listener.listen({"127.0.0.1", 0});
+    };
+    CHECK_FALSE(listens({.origins = {"*"}}));
+    CHECK(listens({.origins = {"example.org"}}) == std::errc::invalid_argument);
+    CHECK(listens({.proxies = {"proxy.example"}}) == std::errc::invalid_argument);
+    BeastListener first{loop, [](BeastAccepted<>) {}};
+    REQUIRE_FALSE(first.listen({"127.0.0.1", 0}));
+    BeastListener second{loop, [](BeastAccepted<>) {}};
+    CHECK(second.port() == 0);
+    CHECK(second.listen({"127.0.0.1", first.port()}) == std::errc::address_in_use);
+    CHECK(second.listen({"no.such.host.invalid", 1}));
+    first.close();
+    CHECK(first.port() == 0);
+}
+
+TEST_CASE("A process without descriptors says so, pauses, and goes on",
+          "[adapter][beast_listener][fault]") {
+    ListenerRig<> rig{{.exhausted_pause = 1ms}};
+    const RawSocket peer = RawSocket::connect(rig.port);
+    rlimit before{};
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+    rlimit none = before;
+    none.rlim_cur = 0;
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+    rig.until([&] { return rig.refused.size() == 2; });
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+    CHECK(rig.refused[0].error == std::errc::too_many_files_open);
+    CHECK(rig.refused[0].ip.empty());
+    peer.send(UpgradeText{}.text());
+    rig.until([&] { return rig.counters().upgraded == 1; });
+}
+
+TEST_CASE("check_transport finds nothing wrong with BeastAccepted",
+          "[adapter][beast_listener][unit]") {
+    const auto broken = check_transport(
+        [] { return std::make_unique<AcceptedRig>(); },
+        [](std::uint64_t i) { return Bytes(100 + i % 7, static_cast<std::byte>(i)); });
+    INFO((broken ? to_string(*broken) : ""));
+    CHECK_FALSE(broken.has_value());
+}
+
+TEST_CASE("It opens once", "[adapter][beast_listener][unit]") {
+    AcceptedRig rig;
+    rig.let_in();
+    const auto box = detail::Ref<detail::LinkBox<Bytes>>::make(std::size_t{8});
+    box->epoch = 1;
+    const auto first = rig.accepted->open(Link<Bytes>{box, 1});
+    auto second = rig.accepted->open(Link<Bytes>{box, 1});
+    box->begin_turn();
+    const auto event = box->pop();
+    CHECK(event.kind == part::EventKind::closed);
+    CHECK(event.failure.cause == Cause::permanent);
+    CHECK(second.send(Bytes(1)) == SendResult::down);
+    second.close({});
+}
+
+TEST_CASE("Real clients are served, with and without compression",
+          "[adapter][beast_listener][unit]") {
+    if (!NodeServer::is_here()) return;
+    for (const bool deflate : {false, true}) {
+        ListenerRig<> rig{{.deflate = deflate}};
+        NodeClients clients{"ws://127.0.0.1:" + std::to_string(rig.port) + "/room 20 10"};
+        CHECK(clients.said(rig).ends_with("done 20 200\n"));
+        rig.until([&] {
+            for (auto& guest : rig.guests) {
+                if (!guest.link().ended()) return false;
+            }
+            return true;
+        });
+        CHECK(rig.counters().upgraded == 20);
+        for (auto& guest : rig.guests) CHECK(guest.link().failure() == websocket_failure(1000));
+    }
+}
+
+TEST_CASE("Real clients learn a status, or a code, and frames beyond the limit end them",
+          "[adapter][beast_listener][unit]") {
+    if (!NodeServer::is_here()) return;
+    ListenerRig<> rig{{.message_bytes_max = 1000}};
+    const std::string url = "ws://127.0.0.1:" + std::to_string(rig.port);
+    CHECK(NodeClients{url + "/room 1 5"}.said(rig) == "closed 1009\ndone 1 2\n");
+    rig.on_accept = [&](BeastAccepted<> client) {
+        if (client.request().target == "/status") return client.refuse(503, 7s);
+        rig.serve(std::move(client)).link().close(websocket_failure(4001), 1min);
+    };
+    CHECK(NodeClients{url + "/status 1 1"}.said(rig).starts_with("refused 503 7\n"));
+    rig.on_accept = [&](BeastAccepted<> client) {
+        auto& guest = rig.serve(std::move(client));
+        rig.loop.post([&guest] { guest.link().close(websocket_failure(4001), 1min); });
+    };
+    CHECK(NodeClients{url + "/code 1 1"}.said(rig).find("closed 4001\n") != std::string::npos);
+}
+
+TEST_CASE("Frames that are mutated end their sender, and nobody else",
+          "[adapter][beast_listener][fault]") {
+    ListenerRig<> rig{{.upgrades_per_ip_and_minute = 100'000}};
+    const RawSocket other = RawSocket::connect(rig.port);
+    other.send(UpgradeText{}.text());
+    rig.until([&] { return rig.counters().upgraded == 1; });
+    const std::string good =
+        UpgradeText{}.text() + std::string{"\x82\x85\x01\x02\x03\x04\x69\x67\x6f\x68\x6e", 11};
+    Random bits{Seed{16}};
+    for (int round = 0; round < 300; ++round) {
+        std::string bytes = good;
+        const auto cut = UpgradeText{}.text().size();
+        for (int n = 0; n < 3; ++n) {
+            // Two thirds of the rounds break the frame, the others the request.
+            const std::size_t from = round % 3 == 0 ? 0 : cut;
+            bytes[from + bits() % (bytes.size() - from)] = static_cast<char>(bits());
+        }
+        RawSocket peer = RawSocket::connect(rig.port);
+        peer.send(bytes.substr(0, cut));
+        const auto accepted = rig.counters().accepted;
+        rig.until([&] { return rig.counters().accepted > accepted || !rig.guests.empty(); });
+        for (int i = 0; i < 5; ++i) rig.turn();
+        static_cast<void>(::send(peer.fd(), bytes.data() + cut, bytes.size() - cut, MSG_NOSIGNAL));
+        for (int i = 0; i < 5; ++i) rig.turn();
+        round % 2 == 0 ? peer.reset() : peer.close();
+    }
+    other.send(std::string{"\x82\x81\x00\x00\x00\x00\x41", 7});
+    rig.until([&] { return rig.guests.front().messages.size() == 1; });
+    CHECK(rig.guests.front().messages[0] == "A");
+    rig.until([&] {
+        for (auto& guest : rig.guests) {
+            if (&guest != &rig.guests.front() && !guest.link().ended()) return false;
+        }
+        return true;
+    });
+    const auto c = rig.counters();
+    rig.until([&] {
+        const auto now = rig.counters();
+        return now.accepted == now.upgraded + now.upgrades_aborted + now.refused + now.turned_away;
+    });
+    CHECK(c.accepted == 301);
+}
+
+TEST_CASE("Listener and clients, and what was handed out, may end at any time",
+          "[adapter][beast_listener][fault]") {
+    for (int steps = 0; steps < 24; ++steps) {
+        std::optional<BeastAccepted<>> held;
+        {
+            ListenerRig<> rig;
+            rig.on_accept = [&](BeastAccepted<> client) {
+                if (steps % 3 == 0) rig.listener.reset();
+                if (steps % 3 == 1) client.refuse(403);
+                held = std::move(client);
+            };
+            const RawSocket peer = RawSocket::connect(rig.port);
+            peer.send(UpgradeText{}.text());
+            for (int i = 0; i < steps; ++i) rig.context.restart(), rig.context.run_one_for(1ms);
+            if (steps % 2 == 0) rig.listener.reset();
+            if (held && steps % 4 == 0) rig.serve(std::move(*held));
+            held.reset();
+            rig.listener.reset();
+            rig.guests.clear();
+            rig.context.restart();
+            peer.read_some();
+            rig.context.run_for(2s);
+        }
+    }
+}
+
+TEST_CASE("A listener may be destroyed by what it tells", "[adapter][beast_listener][fault]") {
+    boost::asio::io_context context;
+    AsioLoop loop{context};
+    struct Ends {
+        std::function<void()> f;
+        void on_refused(const RefusedUpgrade&) { f(); }
+    };
+    struct Take {
+        void operator()(BeastAccepted<>) const {}
+    };
+    std::optional<BeastListener<Take, boost::beast::tcp_stream, Ends>> listener;
+    listener.emplace(loop, Take{}, BeastListenerOptions{}, Ends{[&] { listener.reset(); }});
+    REQUIRE_FALSE(listener->listen({"127.0.0.1", 0}));
+    const RawSocket peer = RawSocket::connect(listener->port());
+    peer.send("garbage\r\n\r\n");
+    while (listener) context.restart(), context.run_one_for(1ms);
+    context.restart();
+    context.run();
+    CHECK(is_over(peer));
+}
+
+TEST_CASE("TLS has a deadline of its own", "[adapter][beast_listener][fault]") {
+    OwnCertificate certificate;
+    ListenerRig<Tls> rig{{.upgrade_within = 1h, .tls_within = 10ms}, certificate.context};
+    const RawSocket silent = RawSocket::connect(rig.port);
+    rig.until([&] { return is_over(silent); });
+    CHECK(rig.refused.back().error == WebSocketErrc::upgrade_timed_out);
+    CHECK(rig.refused.size() == 1);
+}
+
+TEST_CASE("TLS is the context's, and garbage is told", "[adapter][beast_listener][unit]") {
+    OwnCertificate certificate;
+    ListenerRig<Tls> rig{{}, certificate.context};
+    CHECK(rig.answer_to("GET / HTTP/1.1\r\n\r\n").find("HTTP") == std::string::npos);
+    CHECK(rig.refused.back().error == WebSocketErrc::tls_failed);
+    CHECK(rig.refused.back().status == 0);
+    {
+        const RawSocket gone = RawSocket::connect(rig.port);
+        gone.send(std::string{"\x16\x03\x01", 3});
+    }
+    rig.until([&] { return rig.counters().upgrades_aborted == 1; });
+    CHECK(rig.refused.size() == 1);
+    if (!NodeServer::is_here()) return;
+    NodeClients clients{"wss://127.0.0.1:" + std::to_string(rig.port) + "/room 5 5 " +
+                        certificate.file()};
+    CHECK(clients.said(rig).ends_with("done 5 25\n"));
+    rig.on_accept = [&](BeastAccepted<Tls> client) { client.refuse(403); };
+    NodeClients refused{"wss://127.0.0.1:" + std::to_string(rig.port) + "/room 1 1 " +
+                        certificate.file()};
+    CHECK(refused.said(rig).starts_with("refused 403 -\n"));
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+// Goal: each connection is counted as one thing, whatever happens to it. Method: the slot that counts.
+#include <belay/adapter/beast_listener_counters.hpp>
+
+#include <memory>
+
+#include <belay/adapter/detail/upgrade_book.hpp>
+
+#include "support/catch.hpp"
+
+using namespace belay;
+using detail::IpAddress;
+using detail::UpgradeBook;
+using detail::UpgradeSlot;
+
+namespace {
+
+struct CountedSlot {
+    explicit CountedSlot(unsigned refusals = 60)
+        : book{std::make_shared<UpgradeBook>(
+              BeastListenerOptions{.refusals_per_ip_and_minute = refusals})} {}
+    UpgradeSlot enter() {
+        REQUIRE(book->enter());
+        UpgradeSlot slot{book};
+        REQUIRE(slot.claim(ip));
+        return slot;
+    }
+    bool is_heard() {
+        if (!book->enter()) return false;
+        UpgradeSlot slot{book};
+        return slot.claim(ip);
+    }
+    std::shared_ptr<UpgradeBook> book;
+    IpAddress ip = *IpAddress::parse("192.0.2.1");
+};
+
+}  // namespace
+
+TEST_CASE("What is decided first counts, once", "[adapter][beast_listener_counters][unit]") {
+    CountedSlot counted;
+    {
+        UpgradeSlot slot = counted.enter();
+        slot.aborted();
+        slot.refused();
+        slot.upgraded();
+        UpgradeSlot moved = std::move(slot);
+        slot.leave();
+        CHECK(counted.book->connections() == 1);
+        CHECK(counted.book->waiting() == 0);
+    }
+    counted.enter().upgraded();
+    counted.enter().turned_away();
+    { const UpgradeSlot dropped = counted.enter(); }
+    const BeastListenerCounters& c = counted.book->counters;
+    CHECK(c.upgrades_aborted == 1);
+    CHECK(c.upgraded == 1);
+    CHECK(c.turned_away == 1);
+    CHECK(c.refused == 1);
+    CHECK(counted.book->connections() == 0);
+    CHECK(counted.book->waiting() == 0);
+}
+
+TEST_CASE("A refusal by status, or by a code that says so, is held against the ip",
+          "[adapter][beast_listener_counters][unit]") {
+    for (const int code : {0, 1008, 4001, 4003, 4401, 4403}) {
+        CountedSlot counted{1};
+        UpgradeSlot slot = counted.enter();
+        CHECK(counted.is_heard());
+        code == 0 ? slot.refused() : slot.upgraded();
+        slot.closed_with(websocket_failure(code));
+        CHECK_FALSE(counted.is_heard());
+    }
+    for (const int code : {1000, 1001, 1013, 4000}) {
+        CountedSlot counted{1};
+        UpgradeSlot slot = counted.enter();
+        slot.upgraded();
+        slot.closed_with(websocket_failure(code));
+        slot.closed_with(Failure{Cause::forbidden, 4003});
+        CHECK(counted.is_heard());
+    }
+    UpgradeSlot none;
+    none.refused();
+    none.closed_with(websocket_failure(4003));
+}

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: MIT
+// Goal: who is let in by the options: origins, proxies, shares of an ip. Method: the rules themselves,
+// without a socket.
+#include <belay/adapter/beast_listener_options.hpp>
+
+#include <string>
+
+#include <belay/adapter/detail/upgrade_book.hpp>
+#include <belay/adapter/detail/upgrade_rules.hpp>
+
+#include "support/catch.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+using detail::ForwardedFor;
+using detail::IpAddress;
+using detail::OriginCheck;
+using detail::UpgradeBook;
+
+namespace {
+
+using Strings = std::vector<std::string>;
+
+IpAddress ip_of(std::string_view text) {
+    const auto address = IpAddress::parse(text);
+    REQUIRE(address.has_value());
+    return *address;
+}
+IpAddress nth_ip(unsigned n) {
+    return ip_of("10." + std::to_string(n >> 16) + "." + std::to_string(n >> 8 & 255) + "." +
+                 std::to_string(n & 255));
+}
+
+}  // namespace
+
+TEST_CASE("Without an allow-list a page may connect to the host that it came from",
+          "[adapter][beast_listener_options][unit]") {
+    const auto passes = [](std::string_view origin, std::string_view host) {
+        return OriginCheck{origin, host}.passes({});
+    };
+    CHECK(passes("https://example.org", "example.org"));
+    CHECK(passes("https://example.org", "example.org:443"));
+    CHECK(passes("https://Example.org:443", "example.ORG"));
+    CHECK(passes("http://127.0.0.1:8080", "127.0.0.1:8080"));
+    CHECK(passes("http://[::1]:8080", "[::1]:8080"));
+    CHECK_FALSE(passes("https://example.org", "example.org:80"));
+    CHECK_FALSE(passes("https://example.org", "example.org:8443"));
+    CHECK_FALSE(passes("https://example.org.evil.example", "example.org"));
+    CHECK_FALSE(passes("https://evil.example/example.org", "example.org"));
+    CHECK_FALSE(passes("https://example.org@evil.example", "evil.example"));
+    CHECK_FALSE(passes("null", "null"));
+    CHECK_FALSE(passes("", ""));
+    CHECK_FALSE(passes("://", ""));
+    CHECK_FALSE(passes("https://", ""));
+}
+
+TEST_CASE("An allow-list names whole origins", "[adapter][beast_listener_options][unit]") {
+    const Strings allowed{"https://a.example", "http://b.example:8080"};
+    const auto passes = [&](std::string_view origin) {
+        return OriginCheck{origin, "b.example"}.passes(allowed);
+    };
+    CHECK(passes("https://a.example"));
+    CHECK(passes("https://A.example:443"));
+    CHECK(passes("http://b.example:8080"));
+    CHECK_FALSE(passes("http://a.example"));
+    CHECK_FALSE(passes("http://b.example"));
+    CHECK_FALSE(passes("https://sub.a.example"));
+    CHECK_FALSE(passes("null"));
+    CHECK(OriginCheck{"null", "x"}.passes({"*"}));
+}
+
+TEST_CASE("A forwarded ip counts where proxies are named, and only the last that is none",
+          "[adapter][beast_listener_options][unit]") {
+    ForwardedFor forwarded;
+    REQUIRE(forwarded.trust({"10.0.0.1", "10.0.0.2", "fd00::1"}));
+    const auto client = [&](std::string_view peer, std::string_view list) {
+        return forwarded.client(ip_of(peer), list).to_string();
+    };
+    CHECK(client("10.0.0.1", "203.0.113.7") == "203.0.113.7");
+    CHECK(client("::ffff:10.0.0.1", "203.0.113.7") == "203.0.113.7");
+    CHECK(client("10.0.0.1", "198.51.100.9, 203.0.113.7 , 10.0.0.2") == "203.0.113.7");
+    CHECK(client("fd00::1", "2001:db8::5") == "2001:db8::5");
+    // Whoever is no proxy says what he likes.
+    CHECK(client("192.0.2.1", "203.0.113.7") == "192.0.2.1");
+    CHECK(client("10.0.0.1", "") == "10.0.0.1");
+    CHECK(client("10.0.0.1", "unknown") == "10.0.0.1");
+    CHECK(client("10.0.0.1", "203.0.113.7, junk, 10.0.0.2") == "10.0.0.2");
+    CHECK(client("10.0.0.1", ",,,") == "10.0.0.1");
+    CHECK_FALSE(ForwardedFor{}.trust({"proxy.example"}));
+    CHECK_FALSE(ForwardedFor{}.trust({""}));
+    CHECK_FALSE(IpAddress::parse(std::string_view{"1.2.3.4\0", 8}).has_value());
+}
+
+TEST_CASE("A list of words has whole words", "[adapter][beast_listener_options][unit]") {
+    CHECK(detail::WordList{"chat"}.has("chat"));
+    CHECK(detail::WordList{"mqtt, chat ,x"}.has("chat"));
+    CHECK_FALSE(detail::WordList{"chats,a chat"}.has("chat"));
+    CHECK_FALSE(detail::WordList{""}.has("chat"));
+}
+
+TEST_CASE("A key is 16 bytes of base64", "[adapter][beast_listener_options][unit]") {
+    CHECK(detail::is_websocket_key("dGhlIHNhbXBsZSBub25jZQ=="));
+    CHECK_FALSE(detail::is_websocket_key("dGhlIHNhbXBsZSBub25jZQ="));
+    CHECK_FALSE(detail::is_websocket_key("dGhlIHNhbXBsZSBub25jZQQQ"));
+    CHECK_FALSE(detail::is_websocket_key("dGhlIHNhbXBs!SBub25jZQ=="));
+    CHECK_FALSE(detail::is_websocket_key(""));
+}
+
+TEST_CASE("Nobody has more than the share of an ip, and a network of IPv6 is one",
+          "[adapter][beast_listener_options][unit]") {
+    UpgradeBook book{{.waiting_max = 100, .waiting_per_ip_max = 2, .connections_per_ip_max = 3}};
+    const IpAddress a = ip_of("2001:db8:0:1::1"), b = ip_of("2001:db8:0:1:ffff::2");
+    const Instant now = Instant{} + 1h;
+    CHECK(book.claim(a, now));
+    CHECK(book.claim(b, now));
+    CHECK_FALSE(book.claim(a, now));  // two wait
+    CHECK(book.claim(ip_of("2001:db8:0:2::1"), now));
+    CHECK(book.claim(ip_of("192.0.2.1"), now));
+    CHECK(book.claim(ip_of("192.0.2.2"), now));
+    for (int i = 0; i < 5; ++i) REQUIRE(book.enter());
+    book.answered(a);
+    CHECK(book.claim(b, now));
+    book.answered(b);
+    CHECK_FALSE(book.claim(a, now));  // three are there
+    REQUIRE(book.enter());
+    book.leave(b);
+    CHECK(book.claim(a, now));
+}
+
+TEST_CASE("Who knocks, or is refused, too often is not heard for a while",
+          "[adapter][beast_listener_options][unit]") {
+    UpgradeBook book{{.waiting_per_ip_max = 1000,
+                      .connections_per_ip_max = 1000,
+                      .upgrades_per_ip_and_minute = 60,
+                      .refusals_per_ip_and_minute = 6}};
+    const IpAddress a = ip_of("192.0.2.1");
+    const Instant now = Instant{} + 1h;
+    for (int i = 0; i < 60; ++i) REQUIRE(book.claim(a, now));
+    CHECK_FALSE(book.claim(a, now));
+    CHECK_FALSE(book.claim(a, after(now, 999ms)));
+    CHECK(book.claim(a, after(now, 1s)));
+    CHECK_FALSE(book.claim(a, after(now, 1s)));
+    CHECK(book.claim(ip_of("192.0.2.2"), now));
+
+    const IpAddress b = ip_of("192.0.2.3");
+    REQUIRE(book.claim(b, now));
+    for (int i = 0; i < 6; ++i) book.refused(b, now);
+    CHECK_FALSE(book.claim(b, now));
+    CHECK_FALSE(book.claim(b, after(now, 9s)));
+    CHECK(book.claim(b, after(now, 10s)));
+    // What it was refused beyond the limit does not lock it out longer than a minute.
+    for (int i = 0; i < 100; ++i) book.refused(b, now);
+    CHECK(book.claim(b, after(now, 1min)));
+}
+
+TEST_CASE("The book remembers so many who have left, and forgets none who is there",
+          "[adapter][beast_listener_options][unit]") {
+    UpgradeBook book{{.connections_max = 100'000, .upgrades_per_ip_and_minute = 1}};
+    const Instant now = Instant{} + 1h;
+    REQUIRE(book.enter());
+    REQUIRE(book.claim(nth_ip(0), now));
+    const unsigned many = 3 * static_cast<unsigned>(UpgradeBook::rested_max);
+    for (unsigned n = 1; n < many; ++n) {
+        REQUIRE(book.enter());
+        REQUIRE(book.claim(nth_ip(n), now));
+        book.answered(nth_ip(n));
+        book.leave(nth_ip(n));
+    }
+    CHECK(book.size() == UpgradeBook::rested_max + 1);
+    CHECK(book.connections() == 1);
+    CHECK(book.waiting() == 1);
+    CHECK_FALSE(book.claim(nth_ip(0), now));         // is still there
+    CHECK_FALSE(book.claim(nth_ip(many - 1), now));  // was here just now
+    CHECK(book.claim(nth_ip(1), now));               // long forgotten
+}
+
+TEST_CASE("There are so many in all", "[adapter][beast_listener_options][unit]") {
+    UpgradeBook book{{.waiting_max = 2, .connections_max = 3}};
+    REQUIRE(book.enter());
+    REQUIRE(book.enter());
+    CHECK_FALSE(book.enter());
+    book.answered(std::nullopt);
+    REQUIRE(book.enter());
+    book.answered(std::nullopt);
+    CHECK_FALSE(book.enter());
+    book.leave(std::nullopt);
+    CHECK(book.enter());
+}

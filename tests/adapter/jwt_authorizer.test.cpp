@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+// Goal: a token becomes a Grant: who, what, and until when; and one that is not believed is nobody's.
+// Method: tokens signed here, at times of the test's own.
+#include <belay/adapter/jwt_authorizer.hpp>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "support/adapter/jwt_maker.hpp"
+#include "support/catch.hpp"
+#include "support/core/told_in_every_way.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+using belay_test::JwtMaker;
+
+namespace {
+
+struct WallAt {
+    WallTime time{};
+    WallTime now() const noexcept { return time; }
+};
+struct Errors {
+    std::vector<std::error_code>* all;
+    void on_refused(const std::error_code& why) { all->push_back(why); }
+};
+/// The owner of a board edits it, anybody else looks at public ones.
+struct Rights {
+    Access operator()(const JwtClaims& who, const RoomRequest& request) const {
+        if (request.board == who.subject) return Access::edit;
+        return request.board == "public" ? Access::view : Access::none;
+    }
+};
+
+}  // namespace
+
+TEST_CASE("A token is a user with rights, until it expires", "[adapter][jwt_authorizer][unit]") {
+    auto verifier = JwtVerifier::make({.leeway = 10s}, {{JwtMaker::secret()}});
+    REQUIRE(verifier);
+    std::vector<std::error_code> errors;
+    const WallTime now{1'000'000s};
+    JwtAuthorizer authorizer{std::move(*verifier), Rights{}, Errors{&errors}, WallAt{now}};
+    static_assert(explain::authorizer_like<decltype(authorizer)>());
+    const auto granted = [&](std::string board, std::string token) {
+        std::optional<Grant> out;
+        const RoomRequest request{.board = std::move(board), .token = std::move(token)};
+        authorizer.check(request, Completion<Grant>{[&](std::optional<Grant> grant) noexcept {
+                             out = std::move(grant);
+                         }});
+        REQUIRE(out.has_value());
+        return *out;
+    };
+    const std::string token = JwtMaker::hs256(R"({"sub":"ann","exp":1000060})");
+    CHECK(granted("ann", token).user == "ann");
+    CHECK(granted("ann", token).access == Access::edit);
+    CHECK(granted("ann", token).valid_for == 70s);
+    CHECK(granted("public", token).access == Access::view);
+    // Known, without a right: nothing tells an unknown board from one that is not theirs.
+    CHECK(granted("bob", token).access == Access::none);
+    CHECK(granted("bob", token).user == "ann");
+    CHECK(errors.empty());
+    for (const std::string& wrong :
+         {std::string{}, token + "x", JwtMaker::hs256(R"({"sub":"ann","exp":999990})")}) {
+        const Grant grant = granted("ann", wrong);
+        CHECK(grant.user.empty());
+        CHECK(grant.access == Access::none);
+    }
+    REQUIRE(errors.size() == 3);
+    CHECK(errors[0] == JwtErrc::missing);
+    CHECK(errors[1] == JwtErrc::bad_signature);
+    CHECK(errors[2] == JwtErrc::expired);
+}
+
+namespace {
+/// Writes down what it hears.
+struct WritesErrors {
+    belay_test::Told& told;
+    void on_refused(const std::error_code& why) { told.push_back(why.message()); }
+};
+}  // namespace
+
+TEST_CASE("Why a token is not believed is told, however the observer is given",
+          "[adapter][jwt_authorizer][unit]") {
+    const auto run = [](auto&& observer) {
+        JwtAuthorizer authorizer{*JwtVerifier::make({}, {{JwtMaker::secret()}}), Rights{},
+                                 std::forward<decltype(observer)>(observer)};
+        const auto ignore = [](const std::optional<Grant>&) noexcept {};
+        authorizer.check({}, Completion<Grant>{ignore});
+        authorizer.check({.token = "a.b.c"}, Completion<Grant>{ignore});
+    };
+    belay_test::told_in_every_way<WritesErrors>(
+        run, {"there is no token", "the token is malformed, or too long"});
+}

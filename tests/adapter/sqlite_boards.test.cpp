@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: MIT
+// Goal: SqliteBoards says who may do what as its rules do, over restarts, and keeps the audit.
+#include <belay/adapter/sqlite_boards.hpp>
+
+#include <sys/resource.h>
+
+#include <csignal>
+
+#include "support/catch.hpp"
+#include "support/temporary_directory.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr SqliteBoardsOptions lasting{.flushes_each = false};
+
+SqliteBoards boards_in(const std::string& path, SqliteBoardsOptions options = lasting) {
+    auto boards = SqliteBoards::open(path, options);
+    INFO(boards.error().message());
+    REQUIRE(boards);
+    return std::move(*boards);
+}
+std::string access_of(SqliteBoards& boards, std::string_view user, std::string_view board = "b") {
+    const auto found = boards.access({.board = board, .user = user});
+    if (!found) return found.error().message();
+    return *found ? std::string{to_string(**found)} : "no user";
+}
+std::error_code record(SqliteBoards& boards, AuditRow row) {
+    driver::Question<std::error_code> question;
+    boards.record(std::move(row), question.ask());
+    REQUIRE(question.answered());
+    return *question.take();
+}
+WallTime day(int n) { return WallTime{n * 24h}; }
+void alter_boards(const std::string& path, const std::string& sql) {
+    sqlite3* db = nullptr;
+    REQUIRE(sqlite3_open(path.c_str(), &db) == SQLITE_OK);
+    REQUIRE(sqlite3_exec(db, sql.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK);
+    REQUIRE(sqlite3_close(db) == SQLITE_OK);
+}
+
+}  // namespace
+
+TEST_CASE("SqliteBoards: the owner, then what was permitted, then the public",
+          "[adapter][boards]") {
+    const TemporaryDirectory dir;
+    {
+        SqliteBoards boards = boards_in(dir / "r");
+        CHECK(access_of(boards, "owner") == "no user");
+        REQUIRE_FALSE(boards.set_owner({.board = "b", .user = "owner"}));
+        REQUIRE_FALSE(boards.add_user("guest"));
+        CHECK(access_of(boards, "owner") == "edit");
+        CHECK(access_of(boards, "guest") == "none");
+        CHECK(access_of(boards, "nobody") == "no user");
+        // An unknown board cannot be told from one without a right.
+        CHECK(access_of(boards, "guest", "other") == "none");
+        REQUIRE_FALSE(boards.set_public("b", Access::view));
+        CHECK(access_of(boards, "guest") == "view");
+        CHECK(access_of(boards, "nobody") == "no user");
+        REQUIRE_FALSE(boards.permit({.board = "b", .user = "guest"}, Access::comment));
+        CHECK(access_of(boards, "guest") == "comment");
+        // Also when it is less than the public may.
+        REQUIRE_FALSE(boards.permit({.board = "b", .user = "guest"}, Access::none));
+        REQUIRE_FALSE(boards.permit({.board = "b", .user = "owner"}, Access::none));
+    }
+    SqliteBoards boards = boards_in(dir / "r");
+    CHECK(access_of(boards, "guest") == "none");
+    CHECK(access_of(boards, "owner") == "edit");
+    REQUIRE_FALSE(boards.withdraw({.board = "b", .user = "guest"}));
+    CHECK(access_of(boards, "guest") == "view");
+
+    // A new owner; who is one cannot go.
+    REQUIRE_FALSE(boards.set_owner({.board = "b", .user = "guest"}));
+    CHECK(access_of(boards, "guest") == "edit");
+    CHECK(access_of(boards, "owner") == "none");
+    CHECK(boards.remove_user("guest") == std::errc::operation_not_permitted);
+    REQUIRE_FALSE(boards.remove_user("owner"));
+    CHECK(access_of(boards, "owner") == "no user");
+    REQUIRE_FALSE(boards.add_user("owner"));
+    CHECK(access_of(boards, "owner") == "view");  // what was permitted went with the user
+    REQUIRE_FALSE(boards.permit({.board = "b", .user = "owner"}, Access::edit));
+    REQUIRE_FALSE(boards.remove_board("b"));
+    REQUIRE_FALSE(boards.set_owner({.board = "b", .user = "guest"}));
+    CHECK(access_of(boards, "owner") == "none");  // nor the board's
+    REQUIRE_FALSE(boards.remove_board("b"));
+    REQUIRE_FALSE(boards.remove_user("guest"));
+}
+
+TEST_CASE("SqliteBoards refuses what makes no sense", "[adapter][boards]") {
+    const TemporaryDirectory dir;
+    SqliteBoards boards = boards_in(dir / "r");
+    const std::string quote = "'; DROP TABLE users; --";
+    REQUIRE_FALSE(boards.set_owner({.board = quote, .user = quote}));
+    CHECK(access_of(boards, quote, quote) == "edit");
+    CHECK(boards.add_user("") == std::errc::invalid_argument);
+    CHECK(boards.set_owner({.board = "b", .user = ""}) == std::errc::invalid_argument);
+    CHECK(boards.set_public("b", Access::view) == RoomErrc::unknown_room);
+    CHECK(boards.set_owner({.board = "", .user = "u"}) == RoomErrc::bad_room_id);
+    CHECK(boards.set_owner({.board = std::string(101, 'b'), .user = "u"}) == RoomErrc::bad_room_id);
+    CHECK(access_of(boards, "u") == "no user");
+    CHECK(boards.permit({.board = "b", .user = "u"}, Access::view) == RoomErrc::unknown_room);
+    REQUIRE_FALSE(boards.set_owner({.board = "b", .user = "u"}));
+    CHECK(boards.permit({.board = "b", .user = "u"}, Access{9}) == std::errc::invalid_argument);
+    CHECK(boards.set_public("b", Access{9}) == std::errc::invalid_argument);
+    CHECK_FALSE(SqliteBoards::open(""));
+    CHECK_FALSE(SqliteBoards::open(dir / "x", {.audit_kept = -1s}));
+    CHECK(in_child([&] {
+        const auto second = SqliteBoards::open(dir / "r");
+        return !second && second.error().code == QueueErrc::already_locked;
+    }));
+}
+
+TEST_CASE("SqliteBoards lets nobody in by a level that is none", "[adapter][boards]") {
+    const TemporaryDirectory dir;
+    {
+        SqliteBoards boards = boards_in(dir / "r");
+        REQUIRE_FALSE(boards.set_owner({.board = "b", .user = "u"}));
+        REQUIRE_FALSE(boards.permit({.board = "b", .user = "v"}, Access::view));
+    }
+    alter_boards(dir / "r", "UPDATE board_permissions SET level='EDIT'");
+    {
+        SqliteBoards boards = boards_in(dir / "r");
+        CHECK(boards.access({.board = "b", .user = "v"}).error() == QueueErrc::corrupt);
+        CHECK(access_of(boards, "u") == "edit");
+        REQUIRE_FALSE(boards.permit({.board = "b", .user = "v"}, Access::view));
+        CHECK(access_of(boards, "v") == "view");
+    }
+    alter_boards(dir / "r", "UPDATE boards SET public=''");
+    SqliteBoards boards = boards_in(dir / "r");
+    CHECK(boards.access({.board = "b", .user = "u"}).error() == QueueErrc::corrupt);
+    REQUIRE_FALSE(boards.set_public("b", Access::none));
+    CHECK(access_of(boards, "u") == "edit");
+}
+
+TEST_CASE("SqliteBoards keeps who came, as long as it should", "[adapter][boards]") {
+    const TemporaryDirectory dir;
+    const SqliteBoardsOptions options{.flushes_each = false, .audit_kept = 24h * 10};
+    {
+        SqliteBoards boards = boards_in(dir / "r", options);
+        AuditRow row{.user = "u",
+                     .board = {"b\0", 2},
+                     .level = Access::view,
+                     .ip = "::1",
+                     .user_agent = "a'b",
+                     .time = day(1)};
+        REQUIRE_FALSE(record(boards, row));
+        row.user.clear();
+        row.time = day(5);
+        REQUIRE_FALSE(record(boards, row));
+    }
+    SqliteBoards boards = boards_in(dir / "r", options);
+    const auto rows = boards.audited(0, 10);
+    REQUIRE((rows && rows->size() == 2));
+    CHECK((*rows)[0].user == "u");
+    CHECK((*rows)[0].board == std::string("b\0", 2));
+    CHECK((*rows)[0].action == "access");
+    CHECK((*rows)[0].level == Access::view);
+    CHECK((*rows)[0].ip == "::1");
+    CHECK((*rows)[0].user_agent == "a'b");
+    CHECK((*rows)[0].time == day(1));
+    CHECK((*rows)[1].user.empty());
+    CHECK(boards.audited(1, 10)->front().number == 2);
+    CHECK(boards.audited(0, 1)->size() == 1);
+    for (int i = 2; i < 1024; ++i) {
+        REQUIRE_FALSE(record(boards, {.user = "u", .board = "b", .time = day(12)}));
+    }
+    CHECK(boards.audited(0, 1)->front().number == 2);
+}
+
+TEST_CASE("SqliteBoards that cannot write down who came says so", "[adapter][boards]") {
+    const TemporaryDirectory dir;
+    CHECK(in_child([&] {
+        std::signal(SIGXFSZ, SIG_IGN);
+        SqliteBoards boards = boards_in(dir / "r");
+        rlimit limit{256 << 10, RLIM_INFINITY};
+        if (::setrlimit(RLIMIT_FSIZE, &limit) != 0) return false;
+        const AuditRow row{.user = "u", .board = "b", .user_agent = std::string(5'000, 'x')};
+        std::size_t kept = 0;
+        std::error_code full;
+        for (int i = 0; i < 200 && !full; ++i) {
+            full = record(boards, row);
+            if (!full) ++kept;
+        }
+        limit.rlim_cur = RLIM_INFINITY;
+        if (::setrlimit(RLIMIT_FSIZE, &limit) != 0) return false;
+        return full && kept != 0 && boards.audited(0, 1000)->size() == kept && !record(boards, row);
+    }));
+}

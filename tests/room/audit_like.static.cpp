@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+// Goal: what the concept takes, and what it does not. Method: the least model, and near misses.
+#include <belay/room/audit_like.hpp>
+
+using namespace belay;
+
+namespace {
+struct LeastAudit {
+    LeastAudit(const LeastAudit&) = delete;
+    void record(AuditRow, Completion<std::error_code>);
+};
+struct AuditWithoutAnswer {
+    void record(AuditRow);
+};
+struct AuditThatThrows {
+    ~AuditThatThrows() noexcept(false);
+    void record(AuditRow, Completion<std::error_code>);
+};
+}  // namespace
+
+static_assert(AuditLike<LeastAudit>);
+static_assert(!AuditLike<AuditWithoutAnswer>);
+static_assert(!AuditLike<AuditThatThrows>);
+static_assert(explain::audit_like<LeastAudit>());

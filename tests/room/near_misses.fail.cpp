@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+// Goal: what must not compile in this room does not, and says why. Method: each case, from one
+// expect-error to the next, has an error of that text; with BELAY_CONTROL all of them compile.
+#include <belay/room/audit_like.hpp>
+#include <belay/room/memory_rooms.hpp>
+#include <belay/room/room_manager.hpp>
+#include <belay/room/yjs_protocol.hpp>
+#include <belay/sim/tcp.hpp>
+
+// expect-error: RoomManager: the observer's on_stopped must be 'on_stopped
+namespace room_observer_hook {
+struct App {
+    void on_refused(const belay::RoomRefusal&) {}
+#if defined(BELAY_CONTROL)
+    void on_stopped(std::error_code) {}
+#else
+    void on_stopped() {}
+#endif
+};
+void use() {
+    belay::RoomManager rooms{belay::MemoryRooms{}, belay::EveryoneEdits{}, belay::RoomOptions{},
+                             App{}};
+}
+}  // namespace room_observer_hook
+
+// expect-error: RoomManager: the observer hears nothing
+namespace room_observer_deaf {
+struct App {
+#if defined(BELAY_CONTROL)
+    void on_divergence(const belay::RoomDivergence&) {}
+#else
+    void on_diverged(const belay::RoomDivergence&) {}
+#endif
+};
+void use() {
+    belay::RoomManager rooms{belay::MemoryRooms{}, belay::EveryoneEdits{}, belay::RoomOptions{},
+                             App{}};
+}
+}  // namespace room_observer_deaf
+
+// expect-error: RoomProtocolLike: 'disjoint' must be 'bool disjoint
+namespace protocol_disjoint {
+struct Protocol {
+    belay::Result<belay::RoomMessage> read(belay::BytesView) const { return belay::RoomMessage{}; }
+    belay::Bytes write(const belay::RoomMessage&) const { return {}; }
+#if defined(BELAY_CONTROL)
+    bool disjoint(belay::BytesView, belay::BytesView) const { return false; }
+#else
+    int disjoint(belay::BytesView) const { return 0; }
+#endif
+};
+static_assert(belay::explain::room_protocol_like<Protocol>());
+}  // namespace protocol_disjoint
+
+// expect-error: AuthorizerLike: A needs 'check
+namespace authorizer_answers_at_once {
+struct Authorizer {
+#if defined(BELAY_CONTROL)
+    void check(const belay::RoomRequest&, belay::Completion<belay::Grant>) {}
+#else
+    belay::Grant check(const belay::RoomRequest&) { return {}; }
+#endif
+};
+static_assert(belay::explain::authorizer_like<Authorizer>());
+}  // namespace authorizer_answers_at_once
+
+// expect-error: AuditLike: A needs 'record
+namespace audit_says_nothing {
+struct Audit {
+#if defined(BELAY_CONTROL)
+    void record(belay::AuditRow, belay::Completion<std::error_code>) {}
+#else
+    void record(belay::AuditRow) {}
+#endif
+};
+static_assert(belay::explain::audit_like<Audit>());
+}  // namespace audit_says_nothing
+
+int main() {}

@@ -1,0 +1,515 @@
+// SPDX-License-Identifier: MIT
+// Goal: a client that is slow, wrong, unwelcome or gone costs only itself. Method: such clients
+// beside a good one, in simulated worlds.
+#include <belay/room/room_manager.hpp>
+
+#include <algorithm>
+
+#include "support/catch.hpp"
+#include "support/room/room_world.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+using Kind = RoomMessage::Kind;
+
+namespace {
+Bytes raw_bytes(std::initializer_list<int> values) {
+    Bytes bytes;
+    for (const int v : values) bytes.push_back(static_cast<std::byte>(v));
+    return bytes;
+}
+}  // namespace
+
+// ---- rights ------------------------------------------------------------------------------------
+
+TEST_CASE("RoomManager: who may not come in gets the upgrade, a code, and no data",
+          "[room][room_clients][sim]") {
+    RoomWorld w;
+    w.rights.grants[""] = Grant{};
+    w.rights.grants["mallory"] = Grant{.user = "mallory"};
+    w.requests["anon"] = {.board = "board"};
+    RoomEditor anon{w, "anon", 1};
+    RoomEditor mallory{w, "mallory", 2};
+    anon.dial();
+    mallory.dial();
+    w.run(1s);
+    CHECK(anon.closed_with == 4001);
+    CHECK(mallory.closed_with == 4003);
+    CHECK(anon.frames + mallory.frames == 0);
+    CHECK_FALSE(mallory.online());
+    CHECK(w.disk.loads == 0);
+    CHECK(w.rooms().rooms() == 0);
+    CHECK(w.rooms().clients() == 0);
+    std::sort(w.told.begin(), w.told.end());
+    CHECK(w.told == std::vector<std::string>{"refused board : the client is not known",
+                                             "refused board mallory: the client has no right to "
+                                             "this room"});
+}
+
+TEST_CASE("RoomManager: codes at which Yjs's own clients stop", "[room][room_clients][sim]") {
+    RoomWorld w{Seed{1}, {.close_codes = yjs_close_codes()}};
+    w.rights.grants["anon"] = Grant{};
+    w.rights.grants["mallory"] = Grant{.user = "mallory"};
+    RoomEditor anon{w, "anon", 1};
+    RoomEditor mallory{w, "mallory", 2};
+    anon.dial();
+    mallory.dial();
+    w.run(1s);
+    CHECK(anon.closed_with == 4401);
+    CHECK(mallory.closed_with == 4403);
+}
+
+TEST_CASE("RoomManager: the token is checked before the upgrade; a check that hangs ends in 1013",
+          "[room][room_clients][sim]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    w.rights.takes = 5s;
+    alice.dial();
+    w.run(4s);
+    CHECK(alice.frames == 0);
+    CHECK(w.disk.loads == 0);
+    w.run(2s);
+    CHECK(alice.synced);
+    w.rights.takes = 1h;
+    alice.dial();
+    w.run(9s);
+    CHECK(alice.closed_with == 0);
+    w.run(2s);
+    CHECK(alice.closed_with == 1013);
+    w.rights.drops = true;
+    alice.dial();
+    w.run(1s);
+    CHECK(alice.closed_with == 1013);
+}
+
+TEST_CASE("RoomManager: who views or comments receives, and changes nothing",
+          "[room][room_clients][sim]") {
+    for (const Access access : {Access::view, Access::comment}) {
+        RoomWorld w;
+        w.rights.grants["viewer"] = Grant{"viewer", access, forever};
+        RoomEditor alice{w, "alice", 1};
+        RoomEditor viewer{w, "viewer", 2};
+        alice.dial();
+        viewer.type("offline");
+        viewer.dial();
+        w.run(1s);
+        CHECK(viewer.questions == 0);
+        viewer.type("graffiti");
+        viewer.type("again");
+        viewer.say({Kind::state, typed(2, 0, "offline")});
+        alice.type("x");
+        w.run(1s);
+        CHECK(viewer.has(typed(1, 0, "x")));
+        CHECK(alice.updates == 0);
+        CHECK(viewer.closed_with == 0);
+        CHECK(viewer.denials.size() == 1);
+        CHECK(w.rooms().counters().denied == 3);
+    }
+}
+
+TEST_CASE("RoomManager::reauthorize: downgrade, upgrade and revocation while connected",
+          "[room][room_clients][sim]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor bob{w, "bob", 2};
+    alice.dial();
+    bob.dial();
+    w.run(1s);
+    w.rights.grants["bob"] = Grant{"bob", Access::view, forever};
+    CHECK(w.rooms().reauthorize("board") == 2);
+    CHECK(w.rooms().reauthorize("nowhere") == 0);
+    w.run(1s);
+    bob.type("no");
+    w.run(1s);
+    CHECK(alice.updates == 0);
+    CHECK(bob.denials.size() == 1);
+    // With the right comes what was written without it.
+    w.rights.grants["bob"].access = Access::edit;
+    CHECK(w.rooms().reauthorize("board") == 2);
+    w.run(1s);
+    CHECK(bob.questions == 2);
+    CHECK(alice.document() == bob.document());
+    w.rights.grants["bob"].access = Access::none;
+    CHECK(w.rooms().reauthorize("board") == 2);
+    w.run(1s);
+    CHECK(bob.closed_with == 4003);
+    CHECK(alice.closed_with == 0);
+}
+
+TEST_CASE("RoomManager: a grant ends while its client is connected", "[room][room_clients][sim]") {
+    RoomWorld w;
+    w.rights.grants["alice"] = Grant{"alice", Access::edit, 1min};
+    RoomEditor alice{w, "alice", 1};
+    alice.dial();
+    w.run(59s);
+    CHECK(alice.closed_with == 0);
+    w.run(2s);
+    CHECK(alice.closed_with == 4001);
+}
+
+// ---- limits ------------------------------------------------------------------------------------
+
+TEST_CASE("RoomManager: a bad frame costs only its sender", "[room][room_clients][sim]") {
+    RoomWorld w{Seed{1}, {.frame_bytes_max = 1000, .awareness_bytes_max = 100}};
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor mallory{w, "mallory", 2};
+    alice.dial();
+    struct Case {
+        Bytes frame;
+        int code;
+    };
+    const std::vector<Case> cases{
+        {raw_bytes({9}), 1003},                 // no such message
+        {raw_bytes({0, 7, 0}), 1003},           // no such step
+        {raw_bytes({}), 1007},                  // nothing
+        {raw_bytes({0, 2, 50, 1}), 1007},       // a length beyond the end
+        {raw_bytes({0, 2, 1, 1}), 1007},        // no update
+        {raw_bytes({0, 0, 1, 9}), 1007},        // no state vector
+        {raw_bytes({3, 0}), 1007},              // bytes behind the end
+        {raw_bytes({1, 1, 9}), 1007},           // no awareness
+        {raw_bytes({1, 4, 1, 5, 1, 0}), 1007},  // a state that is no JSON
+        {raw_bytes({1, 6, 1, 5, 1, 2, '{', 'x'}), 1007},
+        {YjsProtocol{}.write(
+             {Kind::awareness, awareness_of(5, 1, '"' + std::string(200, 'x') + '"')}),
+         1009},
+        {YjsProtocol{}.write({Kind::awareness, awareness_of(5, yjs::varuint_max, "{}")}), 1007},
+        {Bytes(2000), 1009},
+    };
+    for (const Case& c : cases) {
+        mallory.dial();
+        w.run(1s);
+        REQUIRE(mallory.synced);
+        mallory.raw(c.frame);
+        w.run(3s);
+        CHECK(mallory.closed_with == c.code);
+        CHECK_FALSE(mallory.online());
+    }
+    CHECK(alice.online());
+    CHECK(alice.updates == 0);
+    CHECK(w.rooms().stats("board")->clients == 1);
+    CHECK(w.rooms().counters().refused == cases.size());
+}
+
+TEST_CASE("RoomManager: limits on clients and rooms, and those at the door",
+          "[room][room_clients][sim]") {
+    RoomWorld w{Seed{1},
+                {.rooms_max = 2, .clients_max = 4, .clients_per_room_max = 2, .waiting_max = 2}};
+    std::vector<std::unique_ptr<RoomEditor>> editors;
+    const auto come = [&](const std::string& name, const std::string& board) -> RoomEditor& {
+        w.requests[name] = {.board = board, .token = name};
+        editors.push_back(std::make_unique<RoomEditor>(w, name, editors.size() + 1));
+        editors.back()->dial();
+        w.run(1s);
+        return *editors.back();
+    };
+    CHECK(come("a", "one").synced);
+    CHECK(come("b", "one").synced);
+    RoomEditor& third = come("c", "one");
+    CHECK(third.closed_with == 1013);
+    w.run(3s);
+    CHECK(come("d", "two").synced);
+    CHECK(come("e", "three").closed_with == 1013);
+    w.run(3s);
+    CHECK(come("f", "").closed_with == 4003);
+    w.run(3s);
+    CHECK(come("g", std::string(101, 'x')).closed_with == 4003);
+    w.run(3s);
+    w.rights.takes = 1h;  // from here on they stay at the door
+    come("h", "two");
+    come("i", "two");
+    CHECK(come("j", "two").closed_with == 1013);
+    CHECK(w.rooms().clients() <= 6);
+    w.run(20s);
+    CHECK(w.rooms().clients() == 3);
+    CHECK(w.rooms().rooms() == 2);
+}
+
+TEST_CASE("RoomManager: who sends too much is read later", "[room][room_clients][sim]") {
+    RoomWorld w{Seed{1}, {.frames_per_second = 10, .frames_burst = 20}};
+    w.world.network().window_bytes(1 << 20);
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor mallory{w, "mallory", 2};
+    alice.dial();
+    mallory.dial();
+    w.run(5s);
+    for (int i = 0; i < 200; ++i) mallory.type("x");
+    w.run(1s);
+    CHECK(w.rooms().counters().updates >= 20);
+    CHECK(w.rooms().counters().updates <= 60);
+    alice.type("y");
+    w.run(100ms);
+    CHECK(mallory.online());
+    CHECK(state_of(w.rooms()).size() > 2);
+    const auto before = w.rooms().counters().updates;
+    w.run(5s);
+    CHECK(w.rooms().counters().updates - before >= 30);
+    CHECK(w.rooms().counters().updates - before <= 70);
+    w.run(1min);
+    CHECK(w.rooms().counters().updates == 201);
+    CHECK(alice.document() == mallory.document());
+}
+
+TEST_CASE("RoomManager: a full document says so, and keeps its editors",
+          "[room][room_clients][sim]") {
+    sim::World world{Seed{3}};
+    std::vector<std::string> told;
+    RoomScript disk;
+    sim::Host& server = world.host("server");
+    RoomManager rooms{ScriptedRooms{disk, server}, EveryoneEdits{}, RoomOptions{}, RoomEar{&told},
+                      YjsDocument{{.bytes_max = 100}}};
+    server.attach(rooms);
+    rooms.start();
+    REQUIRE(rooms.get_or_create_room("board"));
+    world.run_for(1s);
+    CHECK_FALSE(rooms.apply_update("board", typed(1, 0, std::string(50, 'x'))));
+    world.run_for(1s);
+    CHECK(rooms.apply_update("board", typed(2, 0, std::string(80, 'x'))) ==
+          RoomErrc::document_full);
+}
+
+// ---- slow and dead clients ---------------------------------------------------------------------
+
+TEST_CASE("RoomManager: a slow reader holds nobody up, costs its budget, and gets the rest in one",
+          "[room][room_clients][sim]") {
+    RoomWorld w{Seed{1}, {.client_bytes_max = 20'000}};
+    w.world.network().window_bytes(4096);
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor bob{w, "bob", 2};
+    RoomEditor slow{w, "slow", 3};
+    alice.dial();
+    bob.dial();
+    slow.dial();
+    w.run(1s);
+    slow.stall(true);
+    for (int i = 0; i < 100; ++i) {
+        alice.type(std::string(1000, 'x'));
+        w.run(100ms);
+    }
+    CHECK(bob.document() == alice.document());
+    CHECK(slow.updates == 0);
+    CHECK(w.rooms().counters().resyncs == 0);
+    const auto frames = slow.frames;
+    slow.stall(false);
+    w.run(2s);
+    // 100 kB are beyond the budget also in one: it is told to come again.
+    CHECK(slow.closed_with == 1013);
+    CHECK(slow.frames - frames < 40);
+    slow.dial();
+    w.run(1s);
+    CHECK(slow.document() == alice.document());
+    // Within the budget it is not: many updates that join to a small one.
+    slow.stall(true);
+    for (int i = 0; i < 2000; ++i) {
+        alice.type("y");
+        bob.type("z");
+        w.run(5ms);
+    }
+    slow.stall(false);
+    w.run(2s);
+    CHECK(slow.closed_with == 0);
+    CHECK(w.rooms().counters().resyncs == 1);
+    CHECK(slow.document() == alice.document());
+    alice.type("!");
+    w.run(1s);
+    CHECK(slow.document() == alice.document());
+}
+
+TEST_CASE("RoomManager: of a slow reader awareness is dropped first, and comes in one",
+          "[room][room_clients][sim]") {
+    RoomWorld w;
+    w.world.network().window_bytes(2000);
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor slow{w, "slow", 3};
+    alice.dial();
+    slow.dial();
+    w.run(1s);
+    slow.stall(true);
+    for (int i = 0; i < 500; ++i) {
+        alice.show("{\"x\":" + std::to_string(i) + ",\"p\":\"" + std::string(100, 'p') + "\"}");
+        w.run(20ms);
+    }
+    CHECK(w.rooms().counters().awareness_dropped > 300);
+    slow.stall(false);
+    w.run(2s);
+    CHECK(slow.present[1].starts_with("{\"x\":499"));
+    CHECK(slow.closed_with == 0);
+}
+
+TEST_CASE("RoomManager: who takes nothing for too long is closed", "[room][room_clients][sim]") {
+    RoomWorld w;
+    w.world.network().window_bytes(2000);
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor slow{w, "slow", 3};
+    alice.dial();
+    slow.dial();
+    w.run(1s);
+    slow.stall(true);
+    for (int i = 0; i < 60; ++i) {
+        alice.type(std::string(500, 'x'));
+        w.run(1s);
+    }
+    CHECK(w.rooms().stats("board")->clients == 1);
+    CHECK(w.rooms().clients() == 1);
+}
+
+TEST_CASE("RoomManager: dead clients are removed, and who is here knows",
+          "[room][room_clients][sim]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor dead{w, "dead", 2};
+    alice.dial();
+    dead.dial();
+    w.run(1s);
+    dead.show("{}");
+    alice.show("{}");
+    w.run(1s);
+    CHECK(alice.present.size() == 2);
+    w.world.network().partition(w.server, dead.host());
+    w.run(1min);
+    CHECK(w.rooms().stats("board")->clients == 1);
+    CHECK(alice.present.count(2) == 0);
+    CHECK(alice.online());
+}
+
+TEST_CASE("RoomManager: a quiet client is asked for a sign of life, which keeps it",
+          "[room][room_clients][sim]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor mute{w, "mute", 2};
+    alice.dial();
+    mute.answers_queries = false;
+    mute.dial();
+    w.run(5min);
+    // Yjs's client dials again if it has heard nothing for 30 s.
+    CHECK(alice.queries >= 12);
+    CHECK(alice.online());
+    CHECK_FALSE(mute.online());
+    CHECK(w.rooms().stats("board")->clients == 1);
+}
+
+TEST_CASE("RoomManager: who knocks and is gone leaves nothing", "[room][room_clients][sim]") {
+    RoomWorld w;
+    w.disk.load_takes = 5s;
+    w.rights.takes = 5s;
+    RoomEditor alice{w, "alice", 1};
+    for (const Duration when : {1s, 6s, 11s}) {
+        alice.dial();
+        w.run(when);
+        alice.hang_up();
+        w.run(2min);
+        CHECK(w.rooms().clients() == 0);
+        REQUIRE(w.rooms().stats("board"));
+        CHECK(w.rooms().stats("board")->clients == 0);
+    }
+}
+
+// ---- who is here -------------------------------------------------------------------------------
+
+TEST_CASE("RoomManager: awareness, echoed, for those who come late, and gone with its client",
+          "[room][room_clients][sim]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor bob{w, "bob", 2};
+    alice.dial();
+    w.run(1s);
+    alice.show("{\"name\":\"a\"}");
+    w.run(1s);
+    CHECK(alice.present == std::map<std::uint64_t, std::string>{{1, "{\"name\":\"a\"}"}});
+    bob.dial();
+    w.run(1s);
+    CHECK(bob.present == alice.present);
+    alice.hang_up();
+    w.run(1s);
+    CHECK(bob.present.empty());
+    // A late word of the one that is gone does not bring it back.
+    bob.say({Kind::awareness, awareness_of(1, 1, "{}")});
+    w.run(1s);
+    CHECK(bob.present.empty());
+    const auto frames = bob.frames;
+    bob.say({Kind::query_awareness, {}});
+    w.run(1s);
+    CHECK(bob.frames == frames + 1);
+}
+
+TEST_CASE("RoomManager: awareness that is not renewed is gone", "[room][room_clients][sim]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor bob{w, "bob", 2};
+    alice.dial();
+    bob.dial();
+    w.run(1s);
+    alice.show("{}");
+    w.run(29s);
+    CHECK(bob.present.size() == 1);
+    w.run(2s);
+    CHECK(bob.present.empty());
+    alice.show("{}");  // at the clock at which it was removed
+    alice.show("{}");
+    w.run(1s);
+    CHECK(bob.present.size() == 1);
+}
+
+TEST_CASE("RoomManager: an awareness id belongs to one socket", "[room][room_clients][sim]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor mallory{w, "mallory", 2};
+    RoomEditor bob{w, "bob", 3};
+    alice.dial();
+    mallory.dial();
+    bob.dial();
+    w.run(1s);
+    alice.show("{\"name\":\"a\"}");
+    w.run(1s);
+    mallory.say({Kind::awareness, awareness_of(1, 1000, "{\"name\":\"m\"}")});
+    mallory.say({Kind::awareness, awareness_of(1, 1, "null")});
+    mallory.say({Kind::awareness, awareness_of(1, 9, "null")});
+    w.run(1s);
+    CHECK(bob.present[1] == "{\"name\":\"a\"}");
+    // A new socket of the same user takes it over, and the old one's end says nothing.
+    RoomEditor again{w, "again", 1};
+    w.requests["again"] = {.board = "board", .token = "alice"};
+    again.dial();
+    w.run(1s);
+    again.say({Kind::awareness, awareness_of(1, 2, "{\"name\":\"b\"}")});
+    w.run(1s);
+    CHECK(bob.present[1] == "{\"name\":\"b\"}");
+    alice.hang_up();
+    w.run(1s);
+    CHECK(bob.present[1] == "{\"name\":\"b\"}");
+}
+
+TEST_CASE("RoomManager: one client has so many awareness ids at most",
+          "[room][room_clients][sim]") {
+    RoomWorld w;
+    RoomEditor mallory{w, "mallory", 1};
+    mallory.dial();
+    w.run(1s);
+    for (std::uint64_t id = 1; id < 100; ++id)
+        mallory.say({Kind::awareness, awareness_of(id, 1, "{}")});
+    w.run(1s);
+    CHECK(mallory.present.size() == w.options.awareness_ids_per_client_max);
+    for (std::uint64_t id = 1; id < 100; ++id) {
+        mallory.say({Kind::awareness, awareness_of(id, 2, "null")});
+        mallory.say({Kind::awareness, awareness_of(id + 100, 1, "{}")});
+    }
+    w.run(1s);
+    CHECK(mallory.present.empty());
+}
+
+TEST_CASE("RoomManager: whether viewers are seen is an option", "[room][room_clients][sim]") {
+    for (const bool seen : {true, false}) {
+        RoomWorld w{Seed{1}, {.viewers_awareness = seen}};
+        w.rights.grants["viewer"] = Grant{"viewer", Access::view, forever};
+        RoomEditor alice{w, "alice", 1};
+        RoomEditor viewer{w, "viewer", 2};
+        alice.dial();
+        viewer.dial();
+        w.run(1s);
+        alice.show("{}");
+        viewer.show("{}");
+        w.run(1s);
+        CHECK(alice.present.size() == (seen ? 2 : 1));
+        CHECK(viewer.present.count(1) == 1);
+    }
+}

@@ -1,0 +1,654 @@
+// SPDX-License-Identifier: MIT
+// Goal: rooms lose nothing, and show nothing that is not durable, whatever happens in which order.
+// Method: a server, its storage and its clients in simulated worlds, with virtual half hours.
+#include <belay/room/room_manager.hpp>
+
+#include <belay/room/opaque_document.hpp>
+
+#include "support/catch.hpp"
+#include "support/room/room_world.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+using Told = std::vector<std::string>;
+
+TEST_CASE("RoomManager: two editors see each other's edits, a late one everything",
+          "[room][room_manager][sim]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor bob{w, "bob", 2};
+    RoomEditor carol{w, "carol", 3};
+    alice.dial();
+    bob.dial();
+    w.run(1s);
+    CHECK(alice.synced);
+    CHECK(alice.questions == 1);
+    alice.type("hello ");
+    bob.type("world");
+    w.run(1s);
+    CHECK(alice.document() == bob.document());
+    CHECK(alice.updates == 1);
+    carol.dial();
+    w.run(1s);
+    CHECK(carol.document() == alice.document());
+    CHECK(w.rooms().counters().updates == 2);
+    CHECK(w.rooms().stats("board")->clients == 3);
+    CHECK(w.told == Told{});
+}
+
+TEST_CASE("RoomManager: offline edits of both sides meet", "[room][room_manager][sim]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor bob{w, "bob", 2};
+    alice.type("from the train");
+    bob.type("from the plane");
+    alice.dial();
+    bob.dial();
+    w.run(1s);
+    CHECK(alice.document() == bob.document());
+    CHECK(state_of(w.rooms()) == bob.document());
+    // Coming back with nothing new stores nothing.
+    const auto updates = w.rooms().counters().updates;
+    alice.dial();
+    w.run(1s);
+    CHECK(alice.synced);
+    CHECK(w.rooms().counters().updates == updates);
+    CHECK(w.rooms().counters().unchanged > 0);
+}
+
+// ---- loading -----------------------------------------------------------------------------------
+
+TEST_CASE("RoomManager: one load for all who come meanwhile", "[room][room_manager][sim]") {
+    RoomWorld w;
+    w.disk.load_takes = 10s;
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor bob{w, "bob", 2};
+    alice.type("x");
+    alice.dial();
+    w.run(5s);
+    bob.dial();
+    w.run(4s);
+    CHECK(w.rooms().stats("board")->clients == 2);
+    CHECK_FALSE(w.rooms().stats("board")->loaded);
+    CHECK_FALSE(w.rooms().get_state("board").has_value());
+    w.run(5s);
+    CHECK(w.disk.loads == 1);
+    CHECK(bob.document() == alice.document());
+}
+
+TEST_CASE("RoomManager: a failed load refuses with 1013, and never saves an empty document",
+          "[room][room_manager][sim]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    alice.type("precious");
+    alice.dial();
+    w.run(10s);
+    CHECK(w.disk.saves == 1);
+    w.world.restart(w.server);
+    w.disk.fail_loads = 1;
+    RoomEditor bob{w, "bob", 2};
+    bob.type("unaware");
+    bob.dial();
+    w.run(10min);
+    CHECK(bob.closed_with == 1013);
+    CHECK(w.disk.saves == 1);
+    CHECK(w.rooms().rooms() == 0);
+    CHECK(w.told == Told{"failed board: the stored snapshot is damaged",
+                         "refused board bob: the room is not loaded"});
+    bob.dial();
+    w.run(1s);
+    CHECK(bob.document() == state_of(w.rooms()));
+    CHECK(bob.has(typed(1, 0, "precious")));
+}
+
+TEST_CASE("RoomManager: a load that hangs ends in 1013, and its late answer in nothing",
+          "[room][room_manager][sim]") {
+    RoomWorld w;
+    w.disk.hang_loads = 1;
+    RoomEditor alice{w, "alice", 1};
+    alice.dial();
+    w.run(29s);
+    CHECK(alice.closed_with == 0);
+    CHECK(alice.frames == 0);
+    w.run(2s);
+    CHECK(alice.closed_with == 1013);
+    alice.dial();
+    w.run(1s);
+    CHECK(alice.synced);
+    alice.type("x");
+    w.run(1s);
+    w.disk.durable.load("board", std::move(w.disk.hung.front()));
+    w.run(1s);
+    CHECK(state_of(w.rooms()) == alice.document());
+}
+
+TEST_CASE("RoomManager: stop during a load", "[room][room_manager][sim]") {
+    RoomWorld w;
+    w.disk.load_takes = 10s;
+    RoomEditor alice{w, "alice", 1};
+    alice.dial();
+    w.run(1s);
+    w.rooms().stop();
+    w.run(1s);
+    CHECK(alice.closed_with == 1001);
+    w.run(5s);
+    CHECK(w.told == Told{"stopped: "});
+    w.run(10s);
+    CHECK(w.told.size() == 1);
+}
+
+// ---- durable, then shown -----------------------------------------------------------------------
+
+TEST_CASE("RoomManager: nobody sees a change before it is durable, its author gone or not",
+          "[room][room_manager][sim]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor bob{w, "bob", 2};
+    RoomEditor carol{w, "carol", 3};
+    alice.dial();
+    bob.dial();
+    w.run(1s);
+    w.disk.flush_takes = 200ms;
+    alice.type("x");
+    w.run(100ms);
+    CHECK(bob.updates == 0);
+    CHECK(state_of(w.rooms()) == Bytes(2));
+    CHECK(w.rooms().stats("board")->pending == 1);
+    alice.hang_up();
+    carol.dial();  // joins between append and flush
+    w.run(50ms);
+    CHECK_FALSE(carol.has(typed(1, 0, "x")));
+    w.run(1s);
+    CHECK(bob.has(typed(1, 0, "x")));
+    CHECK(carol.has(typed(1, 0, "x")));
+}
+
+TEST_CASE("RoomManager: after a failed flush nothing unflushed is kept or shown",
+          "[room][room_manager][sim]") {
+    for (const bool keeps : {false, true}) {
+        RoomWorld w;
+        RoomEditor alice{w, "alice", 1};
+        RoomEditor bob{w, "bob", 2};
+        alice.dial();
+        bob.dial();
+        alice.type("kept ");
+        w.run(1s);
+        w.disk.fail_flushes = 1;
+        w.disk.keeps_failed = keeps;
+        w.disk.flush_takes = 50ms;
+        alice.type("lost");
+        w.run(80ms);
+        // It may be stored all the same: then it is what the room has, and all are told.
+        CHECK(bob.has(typed(1, 5, "lost")) == keeps);
+        CHECK(w.disk.loads == 2);
+        w.run(1s);
+        CHECK(alice.closed_with == 1013);
+        CHECK(bob.closed_with == 0);
+        CHECK((state_of(w.rooms()) == alice.document()) == keeps);
+        CHECK(w.rooms().counters().lost_updates == 1);
+        alice.dial();
+        bob.type("!");
+        w.run(1s);
+        CHECK(alice.document() == bob.document());
+        CHECK(alice.has(typed(1, 5, "lost")));
+        CHECK(state_of(w.rooms()) == bob.document());
+    }
+}
+
+TEST_CASE("RoomManager: what is appended during a flush that fails is lost with it",
+          "[room][room_manager][sim]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor bob{w, "bob", 2};
+    alice.dial();
+    bob.dial();
+    w.run(1s);
+    w.disk.fail_flushes = 1;
+    w.disk.flush_takes = 50ms;
+    alice.type("a");
+    w.run(30ms);
+    bob.type("b");
+    w.run(1s);
+    CHECK(alice.closed_with == 1013);
+    CHECK(bob.closed_with == 1013);
+    CHECK(w.rooms().counters().lost_updates == 2);
+    alice.dial();
+    bob.dial();
+    w.run(1s);
+    CHECK(alice.document() == bob.document());
+    CHECK(alice.has(typed(2, 0, "b")));
+}
+
+TEST_CASE("RoomManager: with a full disk rooms are readable, and edits come when there is room",
+          "[room][room_manager][sim]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor bob{w, "bob", 2};
+    alice.type("before");
+    alice.dial();
+    w.run(1s);
+    w.disk.full = true;
+    alice.type("during");
+    bob.dial();
+    w.run(1s);
+    CHECK(alice.closed_with == 1013);
+    CHECK(bob.has(typed(1, 0, "before")));
+    CHECK_FALSE(bob.has(typed(1, 6, "during")));
+    w.disk.full = false;
+    alice.dial();
+    w.run(1s);
+    CHECK(bob.has(typed(1, 6, "during")));
+}
+
+TEST_CASE("RoomManager: a flush that is never answered is a failed one",
+          "[room][room_manager][sim]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    alice.dial();
+    w.run(1s);
+    w.disk.flush_takes = 1h;
+    alice.type("x");
+    w.run(29s);
+    CHECK(alice.closed_with == 0);
+    w.run(2s);
+    CHECK(alice.closed_with == 1013);
+    w.disk.flush_takes = 0s;
+    alice.dial();
+    w.run(1s);
+    CHECK(state_of(w.rooms()) == alice.document());
+}
+
+TEST_CASE("RoomManager: one flush for all changes of a turn", "[room][room_manager][sim]") {
+    RoomWorld w;
+    w.world.network().latency(1ms, 1ms);
+    RoomEditor alice{w, "alice", 1};
+    alice.dial();
+    w.run(1s);
+    const int before = w.disk.flushes;
+    for (int i = 0; i < 8; ++i) alice.type("x");
+    w.run(1s);
+    CHECK(w.rooms().counters().updates == 8);
+    CHECK(w.disk.flushes < before + 8);
+}
+
+// ---- saving and letting go ---------------------------------------------------------------------
+
+TEST_CASE("RoomManager: saved 5 s after the last change, and at most 30 s after the first",
+          "[room][room_manager][sim]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    alice.dial();
+    w.run(1s);
+    alice.type("x");
+    w.run(4900ms);
+    CHECK(w.disk.saves == 0);
+    CHECK(w.rooms().stats("board")->dirty);
+    w.run(200ms);
+    CHECK(w.disk.saves == 1);
+    CHECK_FALSE(w.rooms().stats("board")->dirty);
+    for (int i = 0; i < 29; ++i) {
+        alice.type("y");
+        w.run(1s);
+    }
+    CHECK(w.disk.saves == 1);
+    alice.type("y");
+    w.run(1500ms);
+    CHECK(w.disk.saves == 2);
+}
+
+TEST_CASE("RoomManager: one save of a room under way, and a failed one again, later and later",
+          "[room][room_manager][sim]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    alice.dial();
+    w.disk.save_takes = 20s;
+    for (int i = 0; i < 75; ++i) {
+        alice.type("y");
+        w.run(1s);
+    }
+    CHECK(w.disk.saving_max == 1);
+    CHECK(w.disk.saves == 2);
+    w.run(5min);
+    w.disk.save_takes = 0s;
+    const int before = w.disk.saves;
+    w.disk.fail_saves = 1000;
+    alice.type("z");
+    w.run(10min);
+    CHECK(w.disk.saves - before > 10);
+    CHECK(w.disk.saves - before < 40);
+    CHECK(w.rooms().stats("board")->dirty);
+    w.disk.fail_saves = 0;
+    w.run(70s);
+    CHECK_FALSE(w.rooms().stats("board")->dirty);
+}
+
+TEST_CASE("RoomManager: a save that is never answered counts as failed",
+          "[room][room_manager][sim]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    alice.dial();
+    w.disk.save_takes = 24h;
+    w.run(1s);
+    alice.type("z");
+    w.run(2min);
+    CHECK(w.disk.saves > 2);
+    w.disk.save_takes = 0s;
+    w.run(2min);
+    CHECK_FALSE(w.rooms().stats("board")->dirty);
+}
+
+TEST_CASE("RoomManager: let go 30 minutes after the last client, at the sweep",
+          "[room][room_manager][sim]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    w.run(4min);
+    alice.dial();
+    w.run(2min);
+    alice.type("x");
+    w.run(1s);
+    alice.hang_up();
+    w.run(30min);  // 36 minutes and a second: the next sweep is at 40
+    CHECK(w.rooms().rooms() == 1);
+    w.run(3min + 50s);
+    CHECK(w.rooms().rooms() == 1);
+    w.run(20s);
+    CHECK(w.rooms().rooms() == 0);
+    alice.dial();
+    w.run(1s);
+    CHECK(w.disk.loads == 2);
+    CHECK(state_of(w.rooms()) == alice.document());
+}
+
+TEST_CASE("RoomManager: a client that comes meanwhile keeps the room",
+          "[room][room_manager][sim]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    alice.dial();
+    w.run(1s);
+    alice.hang_up();
+    w.run(29min);
+    alice.dial();
+    w.run(1s);
+    alice.hang_up();
+    w.run(29min);
+    CHECK(w.disk.loads == 1);
+    CHECK(w.rooms().rooms() == 1);
+    alice.dial();
+    w.run(2h);
+    CHECK(w.rooms().rooms() == 1);
+    CHECK(alice.closed_with == 0);
+}
+
+TEST_CASE("RoomManager: what cannot be saved is never let go", "[room][room_manager][sim]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    alice.dial();
+    w.run(1s);
+    w.disk.fail_saves = 1'000'000;
+    alice.type("x");
+    w.run(1s);
+    alice.hang_up();
+    w.run(3h);
+    CHECK(w.rooms().rooms() == 1);
+    w.disk.fail_saves = 0;
+    w.run(2min);
+    CHECK(w.rooms().rooms() == 0);
+}
+
+TEST_CASE("RoomManager: a join while the last save is under way", "[room][room_manager][sim]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor bob{w, "bob", 2};
+    alice.dial();
+    w.run(1s);
+    w.disk.fail_saves = 1'000'000;
+    alice.type("x");
+    w.run(1s);
+    alice.hang_up();
+    w.run(40min);
+    w.disk.fail_saves = 0;
+    w.disk.save_takes = 20s;
+    REQUIRE(w.world.run_until([&] { return w.disk.saving == 1; }, 2min));  // of who is to go
+    bob.dial();
+    w.run(1s);
+    CHECK(bob.has(typed(1, 0, "x")));
+    w.run(10min);
+    CHECK(w.rooms().rooms() == 1);
+    CHECK(w.disk.loads == 1);
+    bob.hang_up();
+    w.run(40min);
+    CHECK(w.rooms().rooms() == 0);
+}
+
+TEST_CASE("RoomManager: a reader does not cause a save, and its room is not stored",
+          "[room][room_manager][sim]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    alice.dial();
+    w.run(1s);
+    alice.hang_up();
+    w.run(1h);
+    CHECK(w.disk.saves == 0);
+    CHECK(w.disk.flushes == 0);
+    CHECK(w.rooms().rooms() == 0);
+}
+
+TEST_CASE("RoomManager: saves a room that holds up the log", "[room][room_manager][sim]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    w.requests["alice"] = {.board = "old", .token = "alice"};
+    alice.dial();
+    w.run(1s);
+    alice.type("x");
+    w.run(1s);
+    w.world.restart(w.server);  // never saved
+    CHECK(w.disk.saves == 0);
+    w.disk.lags = "old";
+    RoomEditor bob{w, "bob", 2};
+    bob.dial();
+    w.run(1s);
+    bob.type("y");
+    w.run(1s);
+    CHECK(w.disk.saves == 1);  // of the old one, which nobody has opened
+    CHECK(w.rooms().rooms() == 2);
+}
+
+// ---- stop, restart -----------------------------------------------------------------------------
+
+TEST_CASE("RoomManager::stop makes all durable, saves it, says 1001 and tells",
+          "[room][room_manager][sim]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor bob{w, "bob", 2};
+    w.requests["bob"] = {.board = "other", .token = "bob"};
+    alice.dial();
+    bob.dial();
+    w.run(1s);
+    w.disk.flush_takes = 500ms;
+    w.disk.save_takes = 1s;
+    alice.type("x");
+    bob.type("y");
+    w.run(100ms);
+    w.rooms().stop();
+    w.run(100ms);
+    CHECK(alice.closed_with == 1001);
+    CHECK(w.told.empty());
+    w.run(5s);
+    CHECK(w.told == Told{"stopped: "});
+    CHECK(w.rooms().rooms() == 0);
+    CHECK(w.disk.saves == 2);
+    RoomEditor late{w, "late", 3};
+    late.dial();
+    w.run(1s);
+    CHECK(late.closed_with == 1001);
+    w.disk.flush_takes = w.disk.save_takes = 0s;
+    w.world.restart(w.server);
+    late.dial();
+    w.run(1s);
+    CHECK(late.document() == alice.document());
+}
+
+TEST_CASE("RoomManager::stop does not wait for ever", "[room][room_manager][sim]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    alice.dial();
+    w.run(1s);
+    alice.type("x");
+    w.run(1s);
+    w.disk.save_takes = 1h;
+    w.rooms().stop();
+    w.run(19s);
+    CHECK(w.told.empty());
+    w.run(2s);
+    CHECK(w.told == Told{"stopped: there was no answer in time"});
+    CHECK(w.rooms().rooms() == 0);
+}
+
+TEST_CASE("RoomManager::stop tells what could not be saved", "[room][room_manager][sim]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    alice.dial();
+    w.run(1s);
+    alice.type("x");
+    w.run(1s);
+    w.disk.fail_saves = 1;
+    w.rooms().stop();
+    w.run(5s);
+    REQUIRE(w.told.size() == 2);
+    CHECK(w.told[1].starts_with("stopped: Input/output error"));
+    // It can be started again, and what was flushed is there.
+    w.rooms().start();
+    alice.dial();
+    w.run(1s);
+    CHECK(state_of(w.rooms()) == alice.document());
+}
+
+TEST_CASE("RoomManager: what was seen before a crash is there after it",
+          "[room][room_manager][sim]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor bob{w, "bob", 2};
+    alice.dial();
+    bob.dial();
+    w.run(1s);
+    alice.type("x");
+    w.run(100ms);
+    REQUIRE(bob.updates == 1);
+    w.world.restart(w.server);
+    RoomEditor carol{w, "carol", 3};
+    carol.dial();
+    w.run(1s);
+    CHECK(carol.document() == alice.document());
+    CHECK(w.disk.saves == 0);
+}
+
+// ---- histories ---------------------------------------------------------------------------------
+
+TEST_CASE("RoomManager: only a client that sends another epoch is closed, with 4409",
+          "[room][room_manager][sim]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    alice.dial();
+    w.run(1s);
+    CHECK(w.rooms().stats("board")->epoch.empty());
+    alice.type("x");
+    w.run(1s);
+    const std::string epoch = w.rooms().stats("board")->epoch;
+    CHECK(epoch.size() == 32);
+    RoomEditor bob{w, "bob", 2};
+    w.requests["bob"] = {.board = "board", .token = "bob", .epoch = epoch};
+    bob.dial();
+    w.run(1s);
+    CHECK(bob.synced);
+    w.requests["bob"].epoch = std::string(32, '0');
+    bob.dial();
+    w.run(1s);
+    CHECK(bob.closed_with == 4409);
+    w.world.restart(w.server);
+    w.requests["bob"].epoch = epoch;
+    bob.dial();
+    w.run(1s);
+    CHECK(bob.synced);
+}
+
+TEST_CASE("RoomManager: tells of a history that began apart, and joins it",
+          "[room][room_manager][sim]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor bob{w, "bob", 2};
+    alice.type("x");
+    alice.dial();
+    w.run(1s);
+    bob.type("y");
+    bob.dial();
+    w.run(1s);
+    CHECK(w.told == Told{"divergence bob"});
+    CHECK(alice.document() == bob.document());
+    bob.dial();
+    w.run(1s);
+    CHECK(w.told.size() == 1);
+}
+
+// ---- commands ----------------------------------------------------------------------------------
+
+TEST_CASE("RoomManager: the server's own edits, frames and goodbyes", "[room][room_manager][sim]") {
+    RoomWorld w;
+    TestRooms& rooms = w.rooms();
+    CHECK(rooms.apply_update("board", typed(9, 0, "x")) == RoomErrc::unknown_room);
+    w.disk.load_takes = 1s;
+    const auto stats = rooms.get_or_create_room("board");
+    REQUIRE(stats);
+    CHECK_FALSE(stats->loaded);
+    CHECK(rooms.apply_update("board", typed(9, 0, "x")) == RoomErrc::not_loaded);
+    w.run(2s);
+    CHECK_FALSE(rooms.apply_update("board", typed(9, 0, "x")));
+    CHECK(rooms.apply_update("board", BytesView{}) == RoomErrc::malformed_update);
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor bob{w, "bob", 2};
+    alice.dial();
+    w.run(1s);
+    const RoomClientId first = w.last_client;
+    bob.dial();
+    w.run(1s);
+    CHECK(bob.has(typed(9, 0, "x")));
+    CHECK_FALSE(rooms.apply_update("board", typed(9, 1, "y"), first));
+    w.run(1s);
+    CHECK(bob.has(typed(9, 1, "y")));
+    CHECK_FALSE(alice.has(typed(9, 1, "y")));
+    const auto frames = bob.frames;
+    CHECK(rooms.broadcast("board", YjsProtocol{}.write({RoomMessage::Kind::query_awareness, {}}),
+                          first));
+    CHECK_FALSE(rooms.broadcast("nowhere", BytesView{}));
+    w.run(1s);
+    CHECK(bob.frames == frames + 1);
+    CHECK(rooms.remove_client(first));
+    CHECK_FALSE(rooms.remove_client(first));
+    w.run(1s);
+    CHECK(alice.closed_with == 1000);
+    CHECK(rooms.stats("board")->clients == 1);
+    CHECK_FALSE(rooms.get_or_create_room(std::string(101, 'x')));
+    CHECK_FALSE(rooms.get_or_create_room(""));
+}
+
+TEST_CASE("RoomManager: a room whose updates nobody here understands",
+          "[room][room_manager][sim]") {
+    sim::World world{Seed{5}};
+    sim::Host& server = world.host("server");
+    RoomManager rooms{MemoryRooms{}, EveryoneEdits{}, RoomOptions{}, NoObserver{},
+                      OpaqueDocument{}};
+    server.attach(rooms);
+    rooms.start();
+    REQUIRE(rooms.get_or_create_room("log"));
+    world.run_for(1s);
+    CHECK_FALSE(rooms.apply_update("log", as_bytes("first")));
+    CHECK_FALSE(rooms.apply_update("log", as_bytes("second")));
+    CHECK_FALSE(rooms.apply_update("log", as_bytes("first")));
+    world.run_for(1s);
+    CHECK(rooms.get_state("log")->size() == 2);
+    world.run_for(2h);
+    CHECK(rooms.rooms() == 0);
+    REQUIRE(rooms.get_or_create_room("log"));
+    world.run_for(1s);
+    CHECK(rooms.get_state("log")->size() == 2);
+}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+// Goal: what the concept takes, and what it does not. Method: the least model, and near misses.
+#include <belay/room/room_protocol_like.hpp>
+
+#include <belay/core/result.hpp>
+
+using namespace belay;
+
+namespace {
+struct LeastProtocol {
+    LeastProtocol(LeastProtocol&&) = default;
+    Result<RoomMessage> read(BytesView) const;
+    Bytes write(const RoomMessage&) const;
+};
+struct ProtocolWithAll : LeastProtocol {
+    std::vector<Bytes> split(BytesView, std::size_t) const;
+    bool disjoint(BytesView, BytesView) const;
+};
+struct ProtocolThatSplitsOtherwise : LeastProtocol {
+    Bytes split(BytesView, std::size_t) const;
+};
+class ProtocolThatHidesDisjoint : public LeastProtocol {
+    bool disjoint(BytesView, BytesView) const;
+};
+struct ProtocolThatChanges {
+    Result<RoomMessage> read(BytesView);
+    Bytes write(const RoomMessage&) const;
+};
+struct ProtocolThatOnlyReads {
+    Result<RoomMessage> read(BytesView) const;
+};
+}  // namespace
+
+static_assert(RoomProtocolLike<LeastProtocol>);
+static_assert(RoomProtocolLike<ProtocolWithAll>);
+static_assert(!RoomProtocolLike<ProtocolThatSplitsOtherwise>);
+static_assert(!RoomProtocolLike<ProtocolThatHidesDisjoint>);
+static_assert(!RoomProtocolLike<ProtocolThatChanges>);
+static_assert(!RoomProtocolLike<ProtocolThatOnlyReads>);
+static_assert(explain::room_protocol_like<ProtocolWithAll>());

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+// Goal: a target is decoded once, and what is malformed is no board. Method: targets, good and bad.
+#include <belay/room/room_request.hpp>
+
+#include "support/catch.hpp"
+
+using namespace belay;
+
+namespace {
+RoomRequest asked(std::string target) {
+    return room_request({std::move(target), "::1", "agent", "http://here"}, "/ws/canvas/");
+}
+}  // namespace
+
+TEST_CASE("room_request takes board, token and epoch", "[room][room_request][unit]") {
+    const RoomRequest r = asked("/ws/canvas/b1?token=a.b-c_d&epoch=00ff&other=1");
+    CHECK(r.board == "b1");
+    CHECK(r.token == "a.b-c_d");
+    CHECK(r.epoch == "00ff");
+    CHECK(r.ip == "::1");
+    CHECK(r.user_agent == "agent");
+    CHECK(r.origin == "http://here");
+    CHECK(asked("/ws/canvas/b1").token.empty());
+}
+
+TEST_CASE("room_request decodes once", "[room][room_request][unit]") {
+    CHECK(asked("/ws/canvas/a%2Fb").board == "a/b");
+    CHECK(asked("/ws/canvas/a%252Fb").board == "a%2Fb");
+    CHECK(asked("/ws/canvas/a+b").board == "a+b");
+    CHECK(asked("/ws/canvas/%00").board == std::string(1, '\0'));
+    CHECK(asked("/ws/canvas/b?token=a+b%26c").token == "a b&c");
+}
+
+TEST_CASE("room_request: what is malformed is as if it had not come",
+          "[room][room_request][unit]") {
+    for (const char* target :
+         {"", "/", "/ws/canvas", "/ws/canvas/", "/ws/canvas/a/b", "/ws/canvas/a%", "/ws/canvas/a%2",
+          "/ws/canvas/a%zz", "/ws/other/a", "?token=x"}) {
+        CHECK(asked(target).board.empty());
+    }
+    CHECK(asked("/ws/canvas/b?token=a&token=b").token.empty());
+    CHECK(asked("/ws/canvas/b?token=%g0").token.empty());
+    CHECK(asked("/ws/canvas/b?token").token.empty());
+    CHECK(asked("/ws/canvas/b?xtoken=a").token.empty());
+    CHECK(asked("/ws/canvas/b?&&token=a&").token == "a");
+}

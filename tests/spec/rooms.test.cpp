@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: MIT
+// Goal: the plan for shared boards, line by line: its truths, its verifications, its criteria of
+// success, as far as they are the rooms' own. Method: a server and its clients in a simulated
+// world; WebSockets and tokens have tests of their own.
+#include <belay/room/room_manager.hpp>
+
+#include "support/catch.hpp"
+#include "support/room/room_world.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+TEST_CASE("rooms truth 1: the endpoint accepts", "[spec][rooms]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    const UpgradeRequest upgrade{"/ws/canvas/7f3a?token=alice", "10.0.0.1", "agent", ""};
+    w.requests["alice"] = room_request(upgrade, "/ws/canvas/");
+    alice.dial();
+    w.run(1s);
+    CHECK(alice.synced);
+    CHECK(w.rooms().stats("7f3a")->clients == 1);
+}
+
+TEST_CASE("rooms truth 2: the token is validated before the WebSocket is accepted",
+          "[spec][rooms]") {
+    RoomWorld w;
+    w.rights.takes = 5s;
+    w.rights.grants["forged"] = Grant{};
+    RoomEditor mallory{w, "forged", 1};
+    mallory.dial();
+    w.run(4s);
+    CHECK(mallory.closed_with == 0);
+    CHECK(mallory.frames == 0);
+    w.run(2s);
+    CHECK(mallory.closed_with == 4001);
+    CHECK(mallory.frames == 0);
+}
+
+TEST_CASE("rooms truth 3: permission is checked before the connection is allowed",
+          "[spec][rooms]") {
+    RoomWorld w;
+    w.rights.grants["mallory"] = Grant{.user = "mallory"};
+    RoomEditor mallory{w, "mallory", 1};
+    mallory.dial();
+    w.run(1s);
+    CHECK(mallory.closed_with == 4003);
+    CHECK(w.disk.loads == 0);
+}
+
+TEST_CASE("rooms truth 4: the document syncs between several clients", "[spec][rooms]") {
+    RoomWorld w;
+    std::vector<std::unique_ptr<RoomEditor>> editors;
+    for (std::uint64_t i = 1; i <= 10; ++i) {
+        editors.push_back(std::make_unique<RoomEditor>(w, "e" + std::to_string(i), i));
+        editors.back()->dial();
+    }
+    w.run(1s);
+    for (const auto& e : editors) e->type("by each");
+    w.run(1s);
+    for (const auto& e : editors) CHECK(e->document() == state_of(w.rooms()));
+}
+
+TEST_CASE("rooms truth 5: the room is saved on changes, debounced", "[spec][rooms]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    alice.dial();
+    w.run(1s);
+    for (int i = 0; i < 10; ++i) {
+        alice.type("x");
+        w.run(100ms);
+    }
+    w.run(4s);
+    CHECK(w.disk.saves == 0);
+    w.run(1s);
+    CHECK(w.disk.saves == 1);
+}
+
+TEST_CASE("rooms truth 6: the room unloads after 30 minutes of inactivity", "[spec][rooms]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    alice.dial();
+    w.run(1s);
+    alice.hang_up();
+    w.run(29min);
+    CHECK(w.rooms().rooms() == 1);
+    w.run(6min);
+    CHECK(w.rooms().rooms() == 0);
+}
+
+TEST_CASE("rooms truth 7: a reconnecting client gets the full state (SYNC-05)", "[spec][rooms]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor bob{w, "bob", 2};
+    alice.dial();
+    bob.dial();
+    w.run(1s);
+    bob.hang_up();
+    alice.type("meanwhile");
+    bob.type("offline");
+    w.run(1s);
+    SECTION("from memory") {}
+    SECTION("from the storage, when nobody was there for long") {
+        alice.hang_up();
+        w.run(1h);
+        CHECK(w.rooms().rooms() == 0);
+        alice.dial();
+    }
+    SECTION("from the storage, after a crash") {
+        w.world.restart(w.server);
+        alice.dial();
+    }
+    bob.dial();
+    w.run(1s);
+    CHECK(bob.synced);
+    CHECK(bob.document() == alice.document());
+    CHECK(bob.has(typed(1, 0, "meanwhile")));
+    CHECK(alice.has(typed(2, 0, "offline")));
+}
+
+TEST_CASE("rooms verification 4: rooms on demand, and unloaded after 30 minutes", "[spec][rooms]") {
+    RoomWorld w;
+    CHECK(w.rooms().rooms() == 0);
+    REQUIRE(w.rooms().get_or_create_room("board"));
+    CHECK(w.rooms().rooms() == 1);
+    w.run(36min);
+    CHECK(w.rooms().rooms() == 0);
+}
+
+TEST_CASE("rooms verification 6: connect, disconnect, reconnect: the full state", "[spec][rooms]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    alice.type("x");
+    for (int i = 0; i < 3; ++i) {
+        alice.dial();
+        w.run(1s);
+        CHECK(alice.synced);
+        CHECK(state_of(w.rooms()) == alice.document());
+        alice.hang_up();
+        w.run(1s);
+    }
+}
+
+TEST_CASE("rooms success 7: who views or comments receives, and does not send", "[spec][rooms]") {
+    RoomWorld w;
+    w.rights.grants["viewer"] = Grant{"viewer", Access::view, forever};
+    w.rights.grants["critic"] = Grant{"critic", Access::comment, forever};
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor viewer{w, "viewer", 2};
+    RoomEditor critic{w, "critic", 3};
+    for (RoomEditor* const e : {&alice, &viewer, &critic}) e->dial();
+    w.run(1s);
+    viewer.type("no");
+    critic.type("no");
+    alice.type("yes");
+    w.run(1s);
+    CHECK(alice.updates == 0);
+    CHECK(viewer.has(typed(1, 0, "yes")));
+    CHECK(critic.has(typed(1, 0, "yes")));
+}
+
+TEST_CASE("rooms success 8: who edits sends and receives", "[spec][rooms]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor bob{w, "bob", 2};
+    alice.dial();
+    bob.dial();
+    w.run(1s);
+    alice.type("a");
+    bob.type("b");
+    w.run(1s);
+    CHECK(alice.has(typed(2, 0, "b")));
+    CHECK(bob.has(typed(1, 0, "a")));
+}
+
+TEST_CASE("rooms success 10: the plan's names", "[spec][rooms]") {
+    RoomWorld w;
+    TestRooms& rooms = w.rooms();
+    rooms.start();
+    RoomEditor alice{w, "alice", 1};
+    alice.dial();
+    w.run(1s);
+    CHECK(rooms.get_or_create_room("board").has_value());
+    CHECK_FALSE(rooms.apply_update("board", typed(9, 0, "x"), RoomClientId{}));
+    CHECK(rooms.broadcast("board", YjsProtocol{}.write({RoomMessage::Kind::query_awareness, {}})));
+    w.run(1s);
+    CHECK(rooms.get_state("board").has_value());
+    CHECK_FALSE(rooms.get_state("unknown").has_value());
+    CHECK(rooms.remove_client(w.last_client));
+    rooms.stop();
+    w.run(5s);
+    CHECK(rooms.rooms() == 0);
+}
+
+TEST_CASE("SYNC-03: an edit is seen within 200 ms", "[spec][rooms]") {
+    RoomWorld w;
+    w.world.network().latency(20ms, 40ms);
+    w.disk.flush_takes = 20ms;  // of a slow disk
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor bob{w, "bob", 2};
+    alice.dial();
+    bob.dial();
+    w.run(1s);
+    for (int i = 0; i < 50; ++i) {
+        const auto before = bob.updates;
+        alice.type("x");
+        w.run(200ms);
+        CHECK(bob.updates == before + 1);
+    }
+}

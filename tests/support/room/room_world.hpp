@@ -1,0 +1,435 @@
+// SPDX-License-Identifier: MIT
+/// \file tests/support/room/room_world.hpp
+/// A server of rooms and its clients in a simulated world, with a storage that can be told to fail.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include <belay/room/memory_rooms.hpp>
+#include <belay/room/room_manager.hpp>
+#include <belay/room/yjs_protocol.hpp>
+#include <belay/sim/world.hpp>
+
+namespace belay_test {
+
+using namespace belay;
+
+// ---- storage -----------------------------------------------------------------------------------
+
+/// What survives the server's process, and what its storage is told to do.
+struct RoomScript {
+    MemoryRooms durable{};
+    Duration load_takes{};
+    Duration flush_takes{};
+    Duration save_takes{};
+    int fail_loads = 0;
+    int fail_flushes = 0;
+    int fail_saves = 0;
+    int hang_loads = 0;         ///< their answers never come
+    bool keeps_failed = false;  ///< a flush that failed has stored it all the same
+    bool full = false;          ///< appends are refused
+    int loads = 0;
+    int flushes = 0;
+    int saves = 0;
+    int saving = 0;
+    int saving_max = 0;
+    std::vector<Completion<LoadedRoom>> hung{};
+    std::optional<std::string> lags{};
+};
+
+/// A storage over a RoomScript, in one process.
+class ScriptedRooms {
+public:
+    ScriptedRooms(RoomScript& disk, sim::Host& host)
+        : disk_{&disk}, host_{&host}, working_{disk.durable} {}
+
+    void load(std::string_view id, Completion<LoadedRoom> done) {
+        ++disk_->loads;
+        if (disk_->hang_loads > 0) {
+            --disk_->hang_loads;
+            return disk_->hung.push_back(std::move(done));
+        }
+        later(disk_->load_takes,
+              [d = disk_, name = std::string{id}, c = std::move(done)]() mutable {
+                  if (d->fail_loads > 0) {
+                      --d->fail_loads;
+                      return c(LoadedRoom{PersistenceError{RoomErrc::snapshot_damaged, name, {}}});
+                  }
+                  d->durable.load(name, std::move(c));
+              });
+    }
+    Result<std::uint64_t> append(std::string_view id, BytesView update) {
+        if (disk_->full) return std::make_error_code(std::errc::no_space_on_device);
+        return working_.append(id, update);
+    }
+    Result<std::uint64_t> reset(std::string_view id, const Id& epoch) {
+        if (disk_->full) return std::make_error_code(std::errc::no_space_on_device);
+        return working_.reset(id, epoch);
+    }
+    std::error_code erase(std::string_view id) { return working_.erase(id); }
+    void flush(Completion<PersistenceError> done) {
+        ++disk_->flushes;
+        auto next = std::make_shared<MemoryRooms>(working_);
+        next->flush(ignored());
+        later(disk_->flush_takes, [this, next, c = std::move(done)]() mutable {
+            if (disk_->fail_flushes > 0) {
+                --disk_->fail_flushes;
+                if (disk_->keeps_failed) disk_->durable = *next;
+                working_ = disk_->durable;
+                return c(PersistenceError{std::make_error_code(std::errc::io_error), {}, {}});
+            }
+            disk_->durable = *next;
+            c(PersistenceError{});
+        });
+    }
+    void save(std::string_view id, std::span<const Bytes> snapshot, std::uint64_t covers,
+              Completion<PersistenceError> done) {
+        ++disk_->saves;
+        disk_->saving_max = std::max(disk_->saving_max, ++disk_->saving);
+        later(disk_->save_takes, [this, name = std::string{id},
+                                  parts = std::vector<Bytes>(snapshot.begin(), snapshot.end()),
+                                  covers, c = std::move(done)]() mutable {
+            --disk_->saving;
+            if (disk_->fail_saves > 0) {
+                --disk_->fail_saves;
+                return c(PersistenceError{std::make_error_code(std::errc::io_error), name, {}});
+            }
+            working_.save(name, parts, covers, ignored());
+            disk_->durable.save(name, parts, covers, std::move(c));
+        });
+    }
+    void list(std::string_view after, std::size_t count, Completion<ListedRooms> done) {
+        working_.list(after, count, std::move(done));
+    }
+    std::optional<std::string> lagging() { return std::exchange(disk_->lags, std::nullopt); }
+
+private:
+    static Completion<PersistenceError> ignored() {
+        return Completion<PersistenceError>{[](std::optional<PersistenceError>) noexcept {}};
+    }
+    template <class F>
+    void later(Duration d, F&& f) {
+        if (d == Duration::zero()) return f();
+        host_->after(d, std::forward<F>(f));
+    }
+
+    RoomScript* disk_;
+    sim::Host* host_;
+    MemoryRooms working_;  // what is stored, and what is appended since
+};
+static_assert(PersistenceLike<ScriptedRooms>);
+
+// ---- rights ------------------------------------------------------------------------------------
+
+/// Tokens are names of users; who is not listed edits.
+struct RoomRights {
+    std::map<std::string, Grant> grants{};
+    Duration takes{};
+    bool drops = false;
+    int asked = 0;
+};
+struct ListedRights {
+    RoomRights* rights;
+    sim::Host* host;
+    void check(const RoomRequest& request, Completion<Grant> answer) const {
+        ++rights->asked;
+        if (rights->drops) return;
+        const auto found = rights->grants.find(request.token);
+        Grant grant = found != rights->grants.end() ? found->second
+                                                    : Grant{request.token, Access::edit, forever};
+        if (rights->takes == Duration::zero()) return answer(std::move(grant));
+        host->after(rights->takes,
+                    [c = std::move(answer), g = std::move(grant)]() mutable { c(std::move(g)); });
+    }
+};
+
+// ---- a transport whose clients see close codes -------------------------------------------------
+
+/// In front of each message to a client stands a byte: 0, or 1 and the code of a goodbye.
+template <TransportLike T>
+class Coded {
+public:
+    using message_type = Bytes;
+    class Connection : public part::Wrapped<part::ConnectionOf<T>, Bytes> {
+        using Base = part::Wrapped<part::ConnectionOf<T>, Bytes>;
+
+    public:
+        using Base::Base;
+        [[nodiscard]] SendResult send(Lane lane, const Bytes& message) noexcept {
+            Bytes coded{std::byte{0}};
+            coded.insert(coded.end(), message.begin(), message.end());
+            return Base::send(lane, coded);
+        }
+        void close(const Failure& why) noexcept {
+            const auto code = static_cast<unsigned>(why.code);
+            static_cast<void>(Base::send(0, Bytes{std::byte{1}, static_cast<std::byte>(code & 255U),
+                                                  static_cast<std::byte>(code >> 8U)}));
+            Base::close(why);
+        }
+    };
+
+    explicit Coded(T inner) : inner_{std::move(inner)} {}
+    [[nodiscard]] Connection open(const Link<Bytes>& link) {
+        return Connection{[&] { return inner_.open(link); }};
+    }
+
+private:
+    T inner_;
+};
+
+// ---- the server --------------------------------------------------------------------------------
+
+/// Hears everything.
+struct RoomEar {
+    std::vector<std::string>* told;
+    void on_refused(const RoomRefusal& r) {
+        told->push_back("refused " + r.board + " " + r.user + ": " + r.error.message());
+    }
+    void on_divergence(const RoomDivergence& d) { told->push_back("divergence " + d.user); }
+    void on_room_failed(const RoomFailure& f) {
+        told->push_back("failed " + f.board + ": " + f.error.code.message());
+    }
+    void on_stopped(std::error_code e) { told->push_back("stopped: " + (e ? e.message() : "")); }
+};
+
+using TestRooms = RoomManager<ScriptedRooms, ListedRights, RoomEar>;
+
+/// A world with one server, which listens at port 1. Who dials is known by the host's name.
+struct RoomWorld {
+    explicit RoomWorld(Seed seed = Seed{1}, RoomOptions o = {})
+        : options{o}, world{seed}, server{world.host("server", [this](sim::Host& h) {
+              auto rooms = std::make_unique<TestRooms>(
+                  ScriptedRooms{disk, h}, ListedRights{&rights, &h}, options, RoomEar{&told});
+              h.attach(*rooms);
+              rooms->start();
+              h.listen(1, [this, r = rooms.get()](sim::Accepted a) {
+                  RoomRequest request = request_of(std::string{a.peer()});
+                  const auto id = r->accept(Coded<sim::Accepted>{std::move(a)}, YjsProtocol{},
+                                            std::move(request));
+                  if (id != RoomClientId{}) last_client = id;
+              });
+              return rooms;
+          })} {}
+
+    [[nodiscard]] TestRooms& rooms() { return *server.process<TestRooms>(); }
+    [[nodiscard]] RoomRequest request_of(const std::string& who) const {
+        const auto found = requests.find(who);
+        if (found != requests.end()) return found->second;
+        return {.board = "board", .token = who, .ip = who};
+    }
+    void run(Duration d) { world.run_for(d); }
+
+    RoomOptions options;
+    RoomScript disk{};
+    RoomRights rights{};
+    std::vector<std::string> told{};
+    std::map<std::string, RoomRequest> requests{};
+    RoomClientId last_client{};
+    sim::World world;
+    sim::Host& server;
+};
+
+// ---- a client ----------------------------------------------------------------------------------
+
+/// The update that types `text` behind all that its author has typed before.
+inline Bytes typed(std::uint64_t author, std::uint64_t clock, std::string_view text) {
+    Bytes update;
+    yjs::append_varuint(update, 1);
+    yjs::append_varuint(update, 1);
+    yjs::append_varuint(update, author);
+    yjs::append_varuint(update, clock);
+    if (clock == 0) {  // at the root named t; else behind what it has typed last
+        for (const int b : {4, 1, 1, 116}) update.push_back(static_cast<std::byte>(b));
+    } else {
+        update.push_back(std::byte{132});
+        yjs::append_varuint(update, author);
+        yjs::append_varuint(update, clock - 1);
+    }
+    yjs::append_varbytes(update, as_bytes(text));
+    update.push_back(std::byte{0});
+    return update;
+}
+inline Bytes awareness_of(std::uint64_t id, std::uint64_t clock, std::string_view state) {
+    Bytes said;
+    yjs::append_varuint(said, 1);
+    yjs::append_varuint(said, id);
+    yjs::append_varuint(said, clock);
+    yjs::append_varbytes(said, as_bytes(state));
+    return said;
+}
+
+/// A Yjs editor without a CRDT, at a host of its own: it dials once each time it is told to.
+class RoomEditor {
+public:
+    using Kind = RoomMessage::Kind;
+
+    RoomEditor(sim::World& world, const std::string& name, std::uint64_t author)
+        : host_{&world.host(name)}, author_{author} {}
+    RoomEditor(RoomWorld& rooms, const std::string& name, std::uint64_t author)
+        : RoomEditor{rooms.world, name, author} {}
+
+    void dial() {
+        hang_up();
+        closed_with = 0;
+        synced = false;
+        heard_at_ = host_->now();
+        line_ = std::make_unique<Line>(*this);
+        host_->attach(*line_);
+    }
+    void hang_up() { line_.reset(); }
+    /// As Yjs's client sees it, which gives up who says nothing for 30 s.
+    [[nodiscard]] bool online() const {
+        return line_ && !line_->link->ended() &&
+               elapsed(heard_at_, host_->now()) < std::chrono::seconds{30};
+    }
+
+    /// Types, and sends it if it is online.   Returns: the update.
+    Bytes type(std::string_view text) {
+        Bytes update = typed(author_, clock_, text);
+        clock_ += text.size();
+        take(update);
+        if (line_ && line_->link->opened()) say({Kind::update, update});
+        return update;
+    }
+    void show(std::string_view state) {
+        say({Kind::awareness, awareness_of(author_, ++awareness_clock_, state)});
+    }
+    void say(const RoomMessage& message) { raw(YjsProtocol{}.write(message)); }
+    void raw(const Bytes& frame) {
+        if (!online()) return;
+        line_->waiting.push_back(frame);
+        line_->drain();
+    }
+    /// All of its document, as bytes that are equal for equal documents.
+    [[nodiscard]] Bytes document() {
+        const auto parts = document_.snapshot();
+        return parts.empty() ? Bytes(2) : parts.front();
+    }
+    [[nodiscard]] bool has(BytesView update) {
+        static_cast<void>(document_.state_vector());
+        return !document_.check(update).value_or(true);
+    }
+    [[nodiscard]] sim::Host& host() { return *host_; }
+    /// Reads nothing any more, or again.
+    void stall(bool stalled) {
+        stalled_ = stalled;
+        if (line_) line_->waker.touch();
+    }
+
+    bool answers_queries = true;
+    int closed_with = 0;
+    bool synced = false;
+    std::size_t frames = 0;
+    std::size_t updates = 0;    ///< that others have made
+    std::size_t questions = 0;  ///< state vectors of the server
+    std::size_t queries = 0;
+    std::vector<std::string> denials{};
+    std::map<std::uint64_t, std::string> present{};  ///< who is here
+
+private:
+    struct Line {
+        explicit Line(RoomEditor& e) : editor{&e} {}
+        void attach(Waker w) {
+            waker = std::move(w);
+            link.emplace(sim::Tcp{*editor->host_, "server", 1}, 8, waker, 0);
+        }
+        [[nodiscard]] Instant deadline() const noexcept {
+            return editor->stalled_ ? never : link->deadline();
+        }
+        void advance(Instant now) {
+            if (editor->stalled_) return;
+            const bool was = link->opened();
+            link->advance(now, 64, [&](const Bytes& coded, Lane) { editor->hear(coded); });
+            if (link->take_writable()) drain();
+            if (!was && link->opened()) editor->say({Kind::state_vector, editor->vector()});
+        }
+        void drain() {
+            while (!waiting.empty() && link->send(waiting.front()) != SendResult::busy)
+                waiting.pop_front();
+        }
+        RoomEditor* editor;
+        Waker waker{};
+        std::deque<Bytes> waiting{};
+        std::optional<ServedLink<sim::Tcp>> link{};
+    };
+
+    [[nodiscard]] Bytes vector() { return document_.state_vector(); }
+    void take(BytesView update) {
+        if (document_.check(update).value_or(false)) static_cast<void>(document_.apply(update));
+    }
+    void hear(const Bytes& coded) {
+        heard_at_ = host_->now();
+        if (coded.front() == std::byte{1}) {
+            closed_with = static_cast<int>(coded[1]) | static_cast<int>(coded[2]) << 8;
+            return;
+        }
+        ++frames;
+        const Bytes frame(coded.begin() + 1, coded.end());
+        if (frame.front() == std::byte{2}) {
+            yjs::Lib0Reader in{BytesView{frame}.subspan(2)};
+            denials.emplace_back(in.varstring());
+            return;
+        }
+        const auto message = YjsProtocol{}.read(frame);
+        if (!message) throw std::runtime_error{"the server has sent a bad frame"};
+        on_message(*message);
+    }
+    void on_message(const RoomMessage& message) {
+        switch (message.kind) {
+            case Kind::state_vector: {
+                ++questions;
+                const auto diff = document_.diff(message.payload);
+                return say({Kind::state, diff ? BytesView{*diff} : BytesView{}});
+            }
+            case Kind::state:
+                synced = true;
+                return take(message.payload);
+            case Kind::update:
+                ++updates;
+                return take(message.payload);
+            case Kind::awareness:
+                return see(message.payload);
+            case Kind::query_awareness:
+                ++queries;
+                if (!answers_queries) return;
+                return say({Kind::awareness, Bytes{std::byte{0}}});
+            default:
+                return;
+        }
+    }
+    void see(BytesView said) {
+        yjs::Lib0Reader in{said};
+        for (std::uint64_t left = in.varuint(); left != 0 && !in.failed(); --left) {
+            const std::uint64_t id = in.varuint();
+            static_cast<void>(in.varuint());
+            const std::string state{in.varstring()};
+            if (state == "null")
+                present.erase(id);
+            else
+                present[id] = state;
+        }
+        if (in.failed()) throw std::runtime_error{"the server has sent bad awareness"};
+    }
+
+    sim::Host* host_;
+    std::uint64_t author_;
+    std::uint64_t clock_ = 0;
+    std::uint64_t awareness_clock_ = 0;
+    bool stalled_ = false;
+    Instant heard_at_{};
+    YjsDocument document_{};
+    std::unique_ptr<Line> line_;
+};
+
+/// The server's document of a room, as RoomEditor::document().
+inline Bytes state_of(TestRooms& rooms, std::string_view board = "board") {
+    const auto parts = rooms.get_state(board);
+    return !parts || parts->empty() ? Bytes(2) : parts->front();
+}
+
+}  // namespace belay_test
