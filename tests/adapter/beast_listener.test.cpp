@@ -276,7 +276,7 @@ TEST_CASE("Who is slow, or silent, is given up in time, however little he sends"
 
 TEST_CASE("Who is refused, and neither reads nor hangs up, leaves its place all the same",
           "[adapter][beast_listener][fault]") {
-    ListenerRig<> rig{{.connections_max = 1}};
+    ListenerRig<> rig{{.upgrade_within = 1h, .connections_max = 1}};
     const RawSocket stays = RawSocket::connect(rig.port);
     stays.send("garbage\r\n\r\n");
     rig.until([&] { return rig.counters().refused == 1; });
@@ -330,6 +330,17 @@ TEST_CASE("Who is refused too often is not heard", "[adapter][beast_listener][fa
     CHECK(rig.answer_to(peer).ends_with("\x88\x02\x0f\xa3"));
     CHECK(rig.answer_to(UpgradeText{}.text()).empty());
     CHECK(rig.counters().turned_away == 1);
+}
+
+TEST_CASE("Who is let go of unanswered is closed, and counted as refused",
+          "[adapter][beast_listener][unit]") {
+    ListenerRig<> rig{{.waiting_max = 1}};
+    rig.on_accept = [](BeastAccepted<> client) { const BeastAccepted<> moved = std::move(client); };
+    for (std::uint64_t n = 1; n <= 3; ++n) {
+        CHECK(rig.answer_to(UpgradeText{}.text()).empty());
+        CHECK(rig.counters().refused == n);
+    }
+    CHECK(rig.refused.empty());
 }
 
 TEST_CASE("Behind a named proxy each client has a share of its own",

@@ -255,6 +255,18 @@ TEST_CASE("McpCore begins a session with the first call, and names it from then 
     play.next(Aim::call);
 }
 
+TEST_CASE("McpCore does not wait for the end of what answers a notification",
+          "[adapter][mcp_core][unit]") {
+    Play play;
+    play.call();
+    const McpSend send = play.next(Aim::initialize);
+    play.answer(send, json_head(), result_text(send.number, R"({"protocolVersion":"2025-06-18"})"));
+    const McpSend confirmation = play.next(Aim::initialized);
+    play.core.receive(confirmation.number, event_head(), "");
+    CHECK_FALSE(play.core.awaits(confirmation.number));
+    play.next(Aim::call);
+}
+
 TEST_CASE("McpCore fails all that wait for a session which does not begin",
           "[adapter][mcp_core][unit]") {
     struct Row {
@@ -516,7 +528,9 @@ TEST_CASE("McpCore cancels what ran out of time, and what nobody waits for",
     play.answer(second, json_head(), result_text(second.number, "{}"));
     CHECK_FALSE(play.core.has_news());
 
-    // What has not been sent needs no goodbye.
+    // What has not been sent is not, and needs no goodbye.
+    play.core.give_up(play.call());
+    CHECK_FALSE(play.core.has_news());
     Play fresh;
     fresh.core.give_up(fresh.call());
     fresh.begin_session();

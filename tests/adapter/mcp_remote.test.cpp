@@ -5,7 +5,11 @@
 #include <belay/adapter/mcp_remote.hpp>
 
 #include <belay/adapter/curl_http.hpp>
+#include <belay/call/policies.hpp>
+#include <belay/call/retry_log.hpp>
+#include <belay/core/tee.hpp>
 #include <belay/posix/loop.hpp>
+#include <belay/sync/bridge.hpp>
 
 #include <thread>
 
@@ -335,4 +339,61 @@ TEST_CASE("McpRemote asks for a token before each request, and waits for another
     McpRig bare{server};
     CHECK(bare.push("board", 3).code == 401);
     CHECK(bare.push("board", 3).code == 401);
+}
+
+namespace {
+
+/// One session, in memory.
+struct LocalScene {
+    using content_type = json;
+    std::optional<Scene<json>> scene;
+    std::vector<std::string> sessions() { return {"board"}; }
+    Result<std::optional<Scene<json>>> read(std::string_view) { return scene; }
+    std::error_code apply(std::string_view, Scene<json> newer, Origin) {
+        scene = std::move(newer);
+        return {};
+    }
+};
+struct Pushes {
+    int count = 0;
+    void on_pushed(std::string_view, const Stamp&) { ++count; }
+};
+struct FirstToken {
+    using token_type = std::string;
+    void operator()(Completion<std::string> completion) const { completion("very-secret"); }
+};
+
+}  // namespace
+
+TEST_CASE("A bridge over McpRemote retries as the server asks, and says so without the token",
+          "[adapter][mcp_remote][integration]") {
+    if (!McpServer::is_here()) return;
+    McpServer server{{"--token", "very-secret"}};
+    server.order("status 503 1 2");
+    LocalScene local{Scene<json>{{{"shapes", 1}}, Stamp{.wall = WallTime{Duration{5}}}}};
+    std::vector<std::string> lines;
+    const auto log = [&lines](std::string_view line) { lines.emplace_back(line); };
+    posix::Loop<> loop;
+    Bridge bridge{std::ref(local), McpRemote{CurlHttp{loop}, server.url(), {.token = FirstToken{}}},
+                  policies::bridge(), BridgeOptions{.pull = {.interval = 100ms}},
+                  Tee{RetryLog{log}, Pushes{}}};
+    loop.attach(bridge);
+    bridge.start();
+    bridge.changed("board");
+    const Pushes& pushes = bridge.observer().get<1>();
+    REQUIRE(loop.run_until([&] { return pushes.count == 1; }, 40s));
+    REQUIRE(lines.size() >= 2);
+    CHECK(
+        lines[0].starts_with("call: attempt 1 failed (overloaded: status 503); the next one in 1"));
+    for (const std::string& line : lines) CHECK(line.find("very-secret") == std::string::npos);
+
+    // Somebody else's change is pulled, and none of it is pushed back.
+    server.order(R"(put board {"content":"theirs","stamp":{"wall":"9","counter":0,)"
+                 R"("origin":"07000000000000000000000000000000"}})");
+    REQUIRE(loop.run_until([&] { return local.scene->content == "theirs"; }, 40s));
+    bridge.stop();
+    REQUIRE(loop.run_until([&] { return bridge.ended(); }, 40s));
+    CHECK(pushes.count == 1);
+    server.line_with("request DELETE");
+    CHECK(local.scene->stamp.wall == WallTime{Duration{9}});
 }

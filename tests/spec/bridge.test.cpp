@@ -18,7 +18,7 @@ using namespace std::chrono_literals;
 namespace {
 
 using SpecLines = std::vector<std::string>;
-using Kind = Connectivity::Kind;
+using Shown = Connectivity::Kind;
 using Mood = Server::Mood;
 
 /// Nothing is pulled by itself within a test.
@@ -52,7 +52,7 @@ TEST_CASE("bridge 1: push fails, then succeeds", "[spec][bridge]") {
     rig.run_for(10s);
     CHECK(rig.server.scenes["s"].content == "drawn");
     CHECK(rig.server.pushes == SpecLines{"s=drawn"});
-    CHECK(rig.kind() == Kind::connected);
+    CHECK(rig.kind() == Shown::connected);
     // The push itself, too.
     rig.server.moods.emplace("t", Mood::works);
     rig.edit("t", "new", 2);
@@ -69,14 +69,14 @@ TEST_CASE("bridge 2: push fails permanently and keeps retrying", "[spec][bridge]
     rig.start();
     rig.edit("s", "1", 1);
     rig.run_for(10s);
-    REQUIRE(rig.kind() == Kind::connected);
+    REQUIRE(rig.kind() == Shown::connected);
     rig.server.mood = Mood::fails;
     rig.edit("s", "2", 2);
     rig.run_for(5s);
-    CHECK(rig.kind() != Kind::connected);
+    CHECK(rig.kind() != Shown::connected);
     CHECK(rig.bridge->connectivity().reason.cause == Cause::lost);
     rig.run_for(30min);
-    CHECK(rig.kind() == Kind::reconnecting);
+    CHECK(rig.kind() == Shown::reconnecting);
     // Calls of five attempts, with waits that grow to 30 s on average.
     const std::size_t tries = rig.server.fetches.size();
     CHECK(tries > 100);
@@ -86,7 +86,7 @@ TEST_CASE("bridge 2: push fails permanently and keeps retrying", "[spec][bridge]
     rig.server.mood = Mood::works;
     rig.run_for(70s);  // no further local change
     CHECK(rig.server.scenes["s"].content == "2");
-    CHECK(rig.kind() == Kind::connected);
+    CHECK(rig.kind() == Shown::connected);
 }
 
 TEST_CASE("bridge 3: pull applies what is newer", "[spec][bridge]") {
@@ -132,27 +132,28 @@ TEST_CASE("bridge 5: state query", "[spec][bridge]") {
     const BridgeHandle handle = rig.bridge->handle();
     rig.start();
     rig.run_for(1s);
-    CHECK(handle.connectivity().kind == Kind::disconnected);
+    CHECK(handle.connectivity().kind == Shown::disconnected);
     CHECK(handle.connectivity().reason.cause == Cause::none);
     CHECK(handle.connectivity().since == Instant{});
     rig.edit("s", "1", 1);
     rig.run_for(1s);
-    CHECK(handle.connectivity().kind == Kind::connected);
+    CHECK(handle.connectivity().kind == Shown::connected);
     rig.server.mood = Mood::fails;
     rig.server.failure = {Cause::timed_out};
     rig.edit("s", "2", 2);
-    CHECK(rig.world.run_until([&] { return rig.kind() == Kind::disconnected; }, 10s));
+    CHECK(rig.world.run_until([&] { return rig.kind() == Shown::disconnected; }, 10s));
     CHECK(handle.connectivity().reason.cause == Cause::timed_out);
     CHECK(handle.connectivity().since == rig.world.now());
-    CHECK(rig.world.run_until([&] { return rig.kind() == Kind::reconnecting; }, 2min));
+    CHECK(rig.world.run_until([&] { return rig.kind() == Shown::reconnecting; }, 2min));
     const std::uint32_t attempt = handle.connectivity().attempt;
     CHECK(attempt >= 1);
     CHECK(rig.world.run_until([&] { return handle.connectivity().attempt > attempt; }, 2min));
     rig.server.mood = Mood::works;
-    CHECK(rig.world.run_until([&] { return handle.connectivity().kind == Kind::connected; }, 2min));
+    CHECK(
+        rig.world.run_until([&] { return handle.connectivity().kind == Shown::connected; }, 2min));
     handle.stop();
     rig.run_for(1s);
-    CHECK(handle.connectivity().kind == Kind::disconnected);
+    CHECK(handle.connectivity().kind == Shown::disconnected);
     CHECK(handle.connectivity().reason.cause == Cause::planned);
 }
 
@@ -177,7 +178,7 @@ TEST_CASE("bridge task 1: a call has five attempts, and transport failures only 
         rig.edit("s", "1", 1);
         CHECK(rig.world.run_until([&] { return rig.count("error s fetch") != 0; }, 10s));
         CHECK(rig.server.fetches.size() == 1);
-        CHECK(rig.kind() == Kind::connected);  // it has answered
+        CHECK(rig.kind() == Shown::connected);  // it has answered
     }
 }
 

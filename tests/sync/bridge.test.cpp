@@ -20,7 +20,7 @@ using namespace std::chrono_literals;
 namespace {
 
 using Told = std::vector<std::string>;
-using Kind = Connectivity::Kind;
+using Shown = Connectivity::Kind;
 using Mood = Server::Mood;
 
 BridgeOptions hourly() { return {.pull = {.interval = 1h}}; }
@@ -41,7 +41,7 @@ void begin(auto& rig) {
     rig.start();
     rig.bridge->changed("s");
     rig.run_for(6s);
-    REQUIRE(rig.kind() == Kind::connected);
+    REQUIRE(rig.kind() == Shown::connected);
     REQUIRE(rig.server.pushes.empty());
     rig.told.clear();
     rig.server.fetches.clear();
@@ -319,9 +319,9 @@ TEST_CASE("Bridge: while the remote is away one call at a time looks for it, the
     for (int i = 0; i < 50; ++i) rig.board.empty.push_back("s" + std::to_string(i));
     rig.start();
     rig.run_for(10s);
-    REQUIRE(rig.kind() == Kind::connected);
+    REQUIRE(rig.kind() == Shown::connected);
     rig.server.mood = Mood::fails;
-    REQUIRE(rig.world.run_until([&] { return rig.kind() != Kind::connected; }, 20s));
+    REQUIRE(rig.world.run_until([&] { return rig.kind() != Shown::connected; }, 20s));
     rig.server.fetches.clear();
     const Instant since = rig.world.now();
     Instant last = since;
@@ -332,11 +332,11 @@ TEST_CASE("Bridge: while the remote is away one call at a time looks for it, the
         last = rig.world.now();
     }
     CHECK(elapsed(since, last) > 200s);  // 4 s each, but for the first ones
-    CHECK(rig.kind() == Kind::reconnecting);
+    CHECK(rig.kind() == Shown::reconnecting);
     CHECK(rig.bridge->connectivity().attempt == 100);
     CHECK(rig.bridge->connectivity().since <= since);
     rig.server.mood = Mood::works;
-    REQUIRE(rig.world.run_until([&] { return rig.kind() == Kind::connected; }, 9s));
+    REQUIRE(rig.world.run_until([&] { return rig.kind() == Shown::connected; }, 9s));
     rig.run_for(0s);
     CHECK(rig.server.fetches.size() == 100 + 50);
 }
@@ -351,7 +351,7 @@ TEST_CASE("Bridge: what a server asks to wait is waited, and shown as an outage"
         rig.server.mood = Mood::fails;
         rig.server.failure = {.cause = Cause::overloaded, .retry_after = 10min};
         rig.edit("s", "1", 2);
-        REQUIRE(rig.world.run_until([&] { return rig.kind() != Kind::connected; }, 1s));
+        REQUIRE(rig.world.run_until([&] { return rig.kind() != Shown::connected; }, 1s));
         CHECK(rig.bridge->connectivity().reason.cause == Cause::overloaded);
         rig.run_for(599s);
         CHECK(rig.server.fetches.size() == 1);
@@ -371,9 +371,9 @@ TEST_CASE("Bridge: a remote that never answers is a failure, and is told that no
     CHECK(rig.server.kept_fetches[0].wanted());
     rig.run_for(1s);
     CHECK_FALSE(rig.server.kept_fetches[0].wanted());
-    CHECK(rig.kind() == Kind::connected);  // the second attempt is under way
+    CHECK(rig.kind() == Shown::connected);  // the second attempt is under way
     rig.run_for(10s);
-    CHECK(rig.kind() == Kind::disconnected);
+    CHECK(rig.kind() == Shown::disconnected);
     CHECK(rig.bridge->connectivity().reason.cause == Cause::timed_out);
     // Answers that come too late change nothing.
     const std::size_t lines = rig.told.size();
@@ -390,9 +390,9 @@ TEST_CASE("Bridge: an AttemptTimeout of the policy counts, if it is shorter",
     rig.server.mood = Mood::hangs;
     rig.edit("s", "1", 2);
     rig.run_for(2400ms);
-    CHECK(rig.kind() == Kind::connected);
+    CHECK(rig.kind() == Shown::connected);
     rig.run_for(200ms);
-    CHECK(rig.kind() == Kind::disconnected);
+    CHECK(rig.kind() == Shown::disconnected);
 }
 
 TEST_CASE("Bridge: a session that the remote dies of does not keep the others from going on",
@@ -403,10 +403,14 @@ TEST_CASE("Bridge: a session that the remote dies of does not keep the others fr
     rig.board.empty = {"a", "b", "c"};
     rig.start();
     rig.edit("poison", "x", 1);
+    rig.run_for(1min);
+    rig.server.scenes["b"] = {"pulled, too", ms(1'000)};  // while there are no other edits
+    rig.run_for(2min);
+    CHECK(rig.board.scenes["b"].content == "pulled, too");
     for (int i = 2; i < 30; ++i) {
         rig.run_for(1min);
         rig.edit("a", std::to_string(i), i);
-        rig.server.scenes["b"] = {std::to_string(i), ms(i)};
+        rig.server.scenes["b"] = {std::to_string(i), ms(1'000 + i)};
     }
     rig.run_for(5min);
     CHECK(rig.server.scenes["a"].content == "29");
@@ -427,7 +431,7 @@ TEST_CASE("Bridge: a session with an error of its own waits longer and longer; t
     const std::size_t errors = rig.count("error bad fetch permanent");
     CHECK(errors > 60);
     CHECK(errors < 300);
-    CHECK(rig.kind() == Kind::connected);
+    CHECK(rig.kind() == Shown::connected);
     rig.edit("s", "1", 2);
     rig.run_for(1s);
     CHECK(rig.server.scenes["s"].content == "1");
@@ -466,6 +470,21 @@ TEST_CASE("Bridge: a local side that throws or fails is told, and tried again",
     CHECK(rig.board.scenes["s"].content == "theirs");
 }
 
+TEST_CASE("Bridge: an edit is known to be lost also if the scene was refused at first",
+          "[sync][bridge][unit]") {
+    BridgeRig rig{hourly()};
+    rig.board.refuses = make_error_code(std::errc::io_error);
+    rig.server.scenes["s"] = {"theirs", ms(5)};
+    rig.start();
+    rig.edit("s", "mine", 4);  // nothing is known of what both had
+    rig.run_for(10s);
+    REQUIRE(rig.count("error s apply") >= 1);
+    rig.board.refuses = {};
+    rig.run_for(61s);
+    CHECK(rig.count("conflict s here mine there theirs kept remote") == 1);
+    CHECK(rig.server.pushes.empty());
+}
+
 TEST_CASE("Bridge: a remote that throws, or drops questions, is away", "[sync][bridge][unit]") {
     for (const Mood mood : {Mood::throws, Mood::drops}) {
         BridgeRig rig{hourly()};
@@ -473,7 +492,7 @@ TEST_CASE("Bridge: a remote that throws, or drops questions, is away", "[sync][b
         rig.server.mood = mood;
         rig.edit("s", "1", 2);
         rig.run_for(10min);
-        CHECK(rig.kind() == Kind::reconnecting);
+        CHECK(rig.kind() == Shown::reconnecting);
         CHECK(rig.bridge->connectivity().reason.cause == Cause::lost);
         rig.server.mood = Mood::works;
         rig.run_for(61s);
@@ -488,7 +507,7 @@ TEST_CASE("Bridge: a fetch that fails without a cause has failed", "[sync][bridg
     rig.server.failure = {};
     rig.edit("s", "1", 2);
     rig.run_for(1min);
-    CHECK(rig.kind() != Kind::connected);
+    CHECK(rig.kind() != Shown::connected);
 }
 
 TEST_CASE("Bridge: sessions may have any name, scenes any content and stamp",

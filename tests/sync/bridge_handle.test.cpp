@@ -21,7 +21,7 @@ using namespace std::chrono_literals;
 namespace {
 
 using Mood = Server::Mood;
-using Kind = Connectivity::Kind;
+using Shown = Connectivity::Kind;
 using Said = std::vector<std::string>;
 
 /// How long stop() took to its end.
@@ -108,7 +108,7 @@ TEST_CASE("Bridge::stop ends a wait of an outage, and one between two attempts",
     rig.server.mood = Mood::fails;
     rig.edit("s", "1", 2);
     rig.run_for(10min);
-    CHECK(rig.kind() == Kind::reconnecting);
+    CHECK(rig.kind() == Shown::reconnecting);
     CHECK(end_of(rig) == 0s);
     stays_silent(rig);
 
@@ -148,7 +148,7 @@ TEST_CASE("Bridge::stop pushes what was edited, if the remote is there", "[sync]
     rig.board.scenes["s"] = rig.server.scenes["s"] = {"0", ms(1)};
     rig.start();
     rig.run_for(31s);
-    REQUIRE(rig.kind() == Kind::connected);
+    REQUIRE(rig.kind() == Shown::connected);
     for (int i = 0; i < 20; ++i) rig.edit("s" + std::to_string(i), "1", 2);
     CHECK(end_of(rig) == 0s);
     CHECK(rig.server.scenes.size() == 21);
@@ -181,6 +181,32 @@ TEST_CASE("Bridge::stop before start, and twice", "[sync][bridge][unit]") {
     stays_silent(rig);
     const std::string said = aborts_with([&] { rig.bridge->start(); });
     CHECK(said.find("Bridge::start: must be called once") != std::string::npos);
+}
+
+TEST_CASE("Bridge::stop may be called by both sides, in the middle of a round",
+          "[sync][bridge][unit]") {
+    for (const bool throws : {false, true}) {
+        BridgeRig rig;
+        rig.board.empty = {"s"};
+        rig.server.on_fetch = [&] {
+            rig.bridge->stop();
+            if (throws) throw std::runtime_error{"and more"};
+        };
+        rig.start();
+        rig.run_for(31s);
+        CHECK(rig.bridge->ended());
+        CHECK(rig.server.fetches.size() == 1);
+        rig.server.on_fetch = {};
+        stays_silent(rig);
+    }
+    BridgeRig rig;
+    rig.board.empty = {"r", "s"};
+    rig.server.scenes = {{"r", {"1", ms(1)}}, {"s", {"1", ms(1)}}};
+    rig.board.on_apply = [&](std::string_view, Origin) { rig.bridge->stop(); };
+    rig.start();
+    rig.run_for(31s);
+    CHECK(rig.bridge->ended());
+    CHECK(rig.board.applied == Said{"r=1 remote"});
 }
 
 TEST_CASE("Bridge: a remote with close() hears of the end, and is waited for a second at most",
@@ -232,6 +258,10 @@ TEST_CASE("Bridge: a remote that is a machine and its own is run by it", "[sync]
     host.attach(bridge);
     CHECK(bridge.deadline() == never);
     bridge.start();
+    // It hears at once that nobody waits, not with its next deadline.
+    REQUIRE(world.run_until([&] { return bridge.remote().fetches.size() == 1; }, 30s));
+    world.run_for(10s);
+    CHECK(given_up == 1);
     world.run_for(24h);
     CHECK(turns > 205);  // its own deadlines
     CHECK(given_up > 1000);
@@ -266,7 +296,7 @@ TEST_CASE("Bridge: its end drops what is under way, and answers to that go nowhe
 TEST_CASE("BridgeHandle: one that refers to nothing answers so", "[sync][bridge_handle][unit]") {
     const BridgeHandle handle;
     CHECK(handle.ended());
-    CHECK(handle.connectivity().kind == Kind::disconnected);
+    CHECK(handle.connectivity().kind == Shown::disconnected);
     CHECK(handle.stop() == driver::Post::gone);
 }
 
@@ -300,7 +330,7 @@ TEST_CASE("BridgeHandle: answers and commands come from any thread",
     bridge.start();
     const BridgeHandle handle = bridge.handle();
     std::thread watcher{[&handle, &answered] {
-        while (answered.load() < 40 || handle.connectivity().kind != Kind::connected) {
+        while (answered.load() < 40 || handle.connectivity().kind != Shown::connected) {
             std::this_thread::yield();
         }
         static_cast<void>(handle.stop());

@@ -16,6 +16,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
+using Mood = Server::Mood;
+
 /// What a world of bridges is to show.
 struct Script {
     /// Both clients edit all sessions; else each session has one that does.
@@ -126,7 +128,6 @@ private:
     }
 
     void trouble() {
-        using Mood = Server::Mood;
         constexpr Mood moods[] = {Mood::works, Mood::works,   Mood::fails, Mood::hangs,
                                   Mood::drops, Mood::forgets, Mood::throws};
         constexpr Cause causes[] = {Cause::lost, Cause::overloaded, Cause::permanent,

@@ -42,15 +42,15 @@ TEST_CASE("BridgeOptions at their limits", "[sync][bridge_options][unit]") {
     rig.start();
     rig.edit("s", "1", 1);
     CHECK(rig.world.run_until([&] { return rig.count("pushed s") == 1; }, 1us));
-    BridgeRig other{{.pull = {.interval = forever},
-                     .push = {.debounce = forever},
-                     .answer_within = forever,
-                     .calls_max = ~std::size_t{0}}};
-    other.start();
-    other.edit("s", "1", 1);
-    other.run_for(24h);
-    CHECK(other.server.pushes.empty());
-    other.bridge->stop();
-    other.run_for(1s);
-    CHECK(other.server.pushes.size() == 1);
+    BridgeRig vast{{.pull = {.interval = forever},
+                    .push = {.debounce = forever},
+                    .answer_within = forever,
+                    .calls_max = ~std::size_t{0}}};
+    vast.start();
+    vast.edit("s", "1", 1);
+    vast.run_for(24h);
+    CHECK(vast.server.pushes.empty());
+    vast.bridge->stop();
+    vast.run_for(1s);
+    CHECK(vast.server.pushes.size() == 1);
 }

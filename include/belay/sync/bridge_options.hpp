@@ -36,8 +36,8 @@ struct BridgeOptions {
     /// away, of one session if the failure is that session's.
     Backoff<FullJitter, Cap> outage_wait{FullJitter{}, Cap{std::chrono::seconds{60}},
                                          std::chrono::seconds{1}};
-    /// The longest that one attempt may take, unless an AttemptTimeout of the policy is shorter;
-    /// > 0ns.
+    /// The longest that one attempt may take, unless an AttemptTimeout of the policy is shorter,
+    /// and the longest wait between two attempts of a call that is not an outage; > 0ns.
     Duration answer_within = std::chrono::seconds{10};
     /// Calls that are under way at once; > 0.
     std::size_t calls_max = 8;

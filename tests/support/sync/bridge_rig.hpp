@@ -82,6 +82,7 @@ struct Server {
 
     void fetch(std::string_view session, belay::Completion<Got> done) {
         fetches.push_back(std::string{session});
+        if (on_fetch) on_fetch();
         const auto answer = [this, name = std::string{session}](belay::Completion<Got> to) {
             const auto at = scenes.find(name);
             to(at == scenes.end() ? Got{std::optional<Drawing>{}}
@@ -114,8 +115,9 @@ struct Server {
     std::map<std::string, Mood, std::less<>> moods{};
     belay::Failure failure{belay::Cause::lost};
     std::function<belay::Stamp()> restamp{};
-    /// Before a push is treated.
+    /// Before it is treated.
     std::function<void()> on_push{};
+    std::function<void()> on_fetch{};
     /// Answers come so much later; at once without a host.
     belay::sim::Host* network = nullptr;
     std::function<belay::Duration()> latency{};

@@ -54,9 +54,11 @@ public:
         calls_.erase(at);
         if (under_way == wires_.end()) return;
         const Wire wire = take(under_way);
-        drops_.push_back(wire.number);
-        cancel(wire, "nobody waits for it any more");
-        pump();
+        // What has not been sent yet never will be.
+        if (std::erase_if(sends_, [&](const McpSend& s) { return s.number == wire.number; }) == 0) {
+            drops_.push_back(wire.number);
+            cancel(wire, "nobody waits for it any more");
+        }
     }
     /// Ends the session: after this there is one request at the most, the farewell.
     void close() {
@@ -84,7 +86,8 @@ public:
             at->refusal += piece.substr(0, words_max - std::min(words_max, at->refusal.size()));
             return;
         }
-        if (!at->answer) return;
+        // Where there is no answer to wait for, the status is all.
+        if (!at->answer) return settle(take(at), head);
         at->answer->take(head, piece);
         if (!reply_to(at->answer->requests())) {
             drops_.push_back(number);

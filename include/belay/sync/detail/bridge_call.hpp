@@ -81,7 +81,8 @@ public:
         try {
             put(call);
         } catch (...) {
-            asks_ = false;
+            // It may have stopped the bridge, too.
+            if (!std::exchange(asks_, false)) return;
             took(now, Reply::none(CallErrc::call_failed, failure_of_exception()));
         }
 #else
