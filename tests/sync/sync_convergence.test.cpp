@@ -322,10 +322,10 @@ std::size_t disagreements(const Ops& all, Strategy strategy, std::size_t column)
                     wrong += static_cast<std::size_t>(became != oracle.take(op));
                     wrong += static_cast<std::size_t>(seen(store, "a") != oracle.text());
                 }
-                Memory other;
-                auto at_once = processor_of(other, strategy);
+                Memory whole;
+                auto at_once = processor_of(whole, strategy);
                 static_cast<void>(at_once.process_batch("s", three_of_them));
-                wrong += static_cast<std::size_t>(seen(other, "a") != oracle.text());
+                wrong += static_cast<std::size_t>(seen(whole, "a") != oracle.text());
             }
         }
     }
