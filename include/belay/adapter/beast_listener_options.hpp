@@ -60,9 +60,9 @@ struct BeastListenerOptions {
 
     // ---- what is no WebSocket ------------------------------------------------------------------
 
-    /// Answers a GET or HEAD that asks for no upgrade: a page, a health check, metrics; its `url` is
-    /// path and query as they came. Without it, or with another method, they are refused: 426. The
-    /// answer leaves within upgrade_within of the connection's begin, which is closed behind it.
+    /// Answers a GET or HEAD that asks for no upgrade: a page, a health check, metrics; its `url`
+    /// is path and query as they came. Without it, or with another method, they are refused: 426.
+    /// The answer leaves within upgrade_within of the connection's begin, and closes it.
     ///
     /// What it answers with a status that is none, or headers that cannot be sent, becomes a 500;
     /// what it throws leaves the context's run().

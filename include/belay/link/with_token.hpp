@@ -8,8 +8,8 @@
 #include <utility>   // std::move, std::forward
 
 #include <belay/core/http_failure.hpp>
-#include <belay/link/detail/told_by_link.hpp>
 #include <belay/link/detail/token_source_like.hpp>
+#include <belay/link/detail/told_by_link.hpp>
 #include <belay/link/link_errc.hpp>
 #include <belay/link/part.hpp>
 

@@ -27,10 +27,10 @@ constexpr void rise_in_heap(const Items& items, std::size_t place, const Before&
     put(place, item);
 }
 
-/// Moves the item at a place towards the back of a heap of `size`, past those that are before it.
+/// The same towards the back of a heap of the first `size` items, past those that are before it.
 template <class Items, class Before, class Put>
-constexpr void sink_in_heap(const Items& items, std::size_t size, std::size_t place,
-                            const Before& before, const Put& put) noexcept {
+constexpr void sink_in_heap(const Items& items, std::size_t place, const Before& before,
+                            const Put& put, std::size_t size) noexcept {
     const auto item = items[place];
     for (std::size_t child = 2 * place + 1; child < size; child = 2 * place + 1) {
         if (child + 1 < size && before(items[child + 1], items[child])) ++child;

@@ -210,7 +210,7 @@ private:
     }
     void rise(std::size_t place) noexcept { rise_in_heap(entries_, place, before, putter()); }
     void sink(std::size_t place) noexcept {
-        sink_in_heap(entries_, heap_, place, before, putter());
+        sink_in_heap(entries_, place, before, putter(), heap_);
     }
 
     std::vector<Entry> entries_;

@@ -85,7 +85,7 @@ private:
     }
     void rise(LoopNode& node) noexcept { rise_in_heap(nodes_, node.place, before, putter()); }
     void sink(LoopNode& node) noexcept {
-        sink_in_heap(nodes_, nodes_.size(), node.place, before, putter());
+        sink_in_heap(nodes_, node.place, before, putter(), nodes_.size());
     }
     static bool before(const LoopNode* a, const LoopNode* b) noexcept { return a->due < b->due; }
 

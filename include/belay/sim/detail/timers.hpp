@@ -83,7 +83,7 @@ private:
     }
     void rise(std::size_t at) noexcept { belay::detail::rise_in_heap(heap_, at, before, putter()); }
     void sink(std::size_t at) noexcept {
-        belay::detail::sink_in_heap(heap_, heap_.size(), at, before, putter());
+        belay::detail::sink_in_heap(heap_, at, before, putter(), heap_.size());
     }
 
     std::vector<Attached*> heap_;

@@ -231,7 +231,7 @@ private:
         rise_in_heap(heap, at, order(), putter(heap));
     }
     void sink(Heap& heap, std::size_t at) noexcept {
-        sink_in_heap(heap, heap.size(), at, order(), putter(heap));
+        sink_in_heap(heap, at, order(), putter(heap), heap.size());
     }
 
     /// As `sink`, in a heap that has its highest id in front and keeps no places.
