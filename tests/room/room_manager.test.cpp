@@ -323,6 +323,27 @@ TEST_CASE("RoomManager: one save of a room under way, and a failed one again, la
     CHECK_FALSE(w.rooms().stats("board")->dirty);
 }
 
+TEST_CASE("RoomManager: a save covers what the document has, and nothing that waits for a flush",
+          "[room][room_manager][sim]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    alice.dial();
+    w.run(1s);
+    alice.type("a");
+    w.run(4500ms);
+    w.disk.flush_takes = 1s;
+    w.disk.save_takes = 1500ms;
+    alice.type("b");  // waits when the save begins, and is durable when it ends
+    w.run(2700ms);
+    CHECK(w.disk.saves == 1);
+    CHECK(w.told == Told{});
+    w.world.restart(w.server);
+    RoomEditor reader{w, "reader", 2};
+    reader.dial();
+    w.run(2s);
+    CHECK(reader.has(typed(1, 1, "b")));
+}
+
 TEST_CASE("RoomManager: a save that is never answered counts as failed",
           "[room][room_manager][sim]") {
     RoomWorld w;

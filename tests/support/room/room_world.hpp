@@ -165,6 +165,8 @@ public:
             coded.insert(coded.end(), message.begin(), message.end());
             return Base::send(lane, coded);
         }
+        /// It cannot, as not all transports can: the manager looks at what has come.
+        void limit_messages(std::size_t) noexcept = delete;
         void close(const Failure& why) noexcept {
             const auto code = static_cast<unsigned>(why.code);
             static_cast<void>(Base::send(0, Bytes{std::byte{1}, static_cast<std::byte>(code & 255U),
