@@ -39,6 +39,7 @@ struct Audit {
 
 struct App {
     boost::asio::io_context* context;
+    bool saved = false;
 
     void on_refused(const RoomRefusal& refusal) {
         std::printf("refused: %s from %s: %s\n", refusal.user.c_str(), refusal.ip.c_str(),
@@ -49,6 +50,7 @@ struct App {
         std::fprintf(stderr, "%s: %s\n", failure.board.c_str(), failure.error.message().c_str());
     }
     void on_stopped(std::error_code error) {
+        saved = !error;
         if (error) std::fprintf(stderr, "not everything was saved: %s\n", error.message().c_str());
         context->stop();
     }
@@ -103,48 +105,60 @@ int fails(const std::string& why) {
     return 2;
 }
 
-}  // namespace
-
-int main(int count, char** arguments) {
-    char* end = nullptr;
-    const unsigned long port = count == 4 ? std::strtoul(arguments[1], &end, 10) : 70'000;
-    if (port > 65'535 || *end != '\0') {
-        return fails("usage: example_whiteboard PORT WEB DATA, see examples/whiteboard/run");
-    }
-    const std::string data = arguments[3];
-    const auto page = page_in(arguments[2]);
-    if (page.empty()) return fails(std::string{arguments[2]} + ": there is no page, built, in it");
-
-    std::error_code made;
-    std::filesystem::create_directories(data, made);
-    const std::string secret = secret_in(data + "/secret");
-    if (secret.empty()) return fails(data + "/secret: could not be read or made");
-
-    auto boards = SqliteBoards::open(data + "/rights.db");
-    if (!boards) return fails(boards.error().message());
+/// Who may do what, of the demo's users.
+Result<SqliteBoards, std::string> boards_in(const std::string& path) {
+    auto boards = SqliteBoards::open(path);
+    if (!boards) return boards.error().message();
     for (const std::error_code error :
          {boards->set_owner({.board = "demo", .user = "ada"}),
           boards->permit({.board = "demo", .user = "bob"}, Access::edit),
           boards->permit({.board = "demo", .user = "eve"}, Access::view)}) {
-        if (error) return fails(data + "/rights.db: " + error.message());
+        if (error) return path + ": " + error.message();
     }
+    return std::move(*boards);
+}
+
+/// The boards themselves.
+Result<posix::JournalRooms, std::string> rooms_in(const std::string& data) {
     auto log = posix::Journal::open(data + "/log");
-    if (!log) return fails(log.error().message());
-    auto stored = posix::JournalRooms::open(data + "/boards", std::move(*log));
-    if (!stored) return fails(stored.error().message());
+    if (!log) return log.error().message();
+    auto rooms = posix::JournalRooms::open(data + "/boards", std::move(*log));
+    if (!rooms) return rooms.error().message();
+    return std::move(*rooms);
+}
+
+/// What the bearer of a request may do on a board: for the page, which shows its tools or not.
+HttpResponse access_answer(const HttpRequest& request, SqliteBoards& boards,
+                           const JwtVerifier& verifier) {
+    const RoomRequest asked = room_request({.target = request.url}, "/access/");
+    const std::string* const bearer = request.headers.find("Authorization");
+    const bool has_token = bearer != nullptr && bearer->starts_with("Bearer ");
+    const auto who =
+        verifier.verify(has_token ? bearer->substr(7) : std::string{}, SystemClock{}.now());
+    if (!who) return {.status = 401};
+    const Access access = access_of(boards, asked.board, who->subject);
+    const nlohmann::json answer{{"user", who->subject}, {"access", std::string{to_string(access)}}};
+    return {.status = 200,
+            .headers = {{"Content-Type", "application/json"}, {"Cache-Control", "no-store"}},
+            .body = answer.dump()};
+}
+
+/// Serves until SIGINT or SIGTERM.   Returns: the exit code.
+int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
+          const std::string& secret, SqliteBoards& boards, posix::JournalRooms stored) {
     // One at the door of the rooms, one at that of the pages.
     auto verifier = JwtVerifier::make({}, {{.material = secret}});
-    auto at_pages = JwtVerifier::make({}, {{.material = secret}});
+    const auto at_pages = JwtVerifier::make({}, {{.material = secret}});
     if (!verifier || !at_pages) return fails(verifier.error().message());
-
     const auto rights = [&](const JwtClaims& who, const RoomRequest& request) {
-        return access_of(*boards, request.board, who.subject);
+        return access_of(boards, request.board, who.subject);
     };
+
     boost::asio::io_context context{1};
     AsioLoop loop{context};
     RoomManager rooms{
-        OnThread{std::move(*stored)},
-        Audited{JwtAuthorizer{std::move(*verifier), rights}, Audit{&*boards}, SystemClock{}},
+        OnThread{std::move(stored)},
+        Audited{JwtAuthorizer{std::move(*verifier), rights}, Audit{&boards}, SystemClock{}},
         RoomOptions{.close_codes = yjs_close_codes()}, App{&context}};
     loop.attach(rooms);
     rooms.start();
@@ -154,27 +168,11 @@ int main(int count, char** arguments) {
     options.pages = [&](const HttpRequest& request) -> HttpResponse {
         const std::string path = request.url.substr(0, request.url.find('?'));
         if (const auto found = page.find(path); found != page.end()) return found->second;
-        if (path == "/metrics") {
-            return {.status = 200,
-                    .headers = {{"Content-Type", "text/plain; version=0.0.4"}},
-                    .body = metrics_of(rooms, doors())};
-        }
-        if (path.starts_with("/access/")) {
-            const RoomRequest asked = room_request({.target = path}, "/access/");
-            const std::string* const bearer = request.headers.find("Authorization");
-            const bool has_token = bearer != nullptr && bearer->starts_with("Bearer ");
-            const auto claims = at_pages->verify(has_token ? bearer->substr(7) : std::string{},
-                                                 SystemClock{}.now());
-            if (!claims) return {.status = 401};
-            const Access access = access_of(*boards, asked.board, claims->subject);
-            return {
-                .status = 200,
-                .headers = {{"Content-Type", "application/json"}, {"Cache-Control", "no-store"}},
-                .body = nlohmann::json{{"user", claims->subject},
-                                       {"access", std::string{to_string(access)}}}
-                            .dump()};
-        }
-        return {.status = 404};
+        if (path.starts_with("/access/")) return access_answer(request, boards, *at_pages);
+        if (path != "/metrics") return {.status = 404};
+        return {.status = 200,
+                .headers = {{"Content-Type", "text/plain; version=0.0.4"}},
+                .body = metrics_of(rooms, doors())};
     };
     BeastListener listener{loop,
                            [&](BeastAccepted<> client) {
@@ -183,7 +181,7 @@ int main(int count, char** arguments) {
                            },
                            options};
     doors = [&] { return listener.counters(); };
-    if (const auto error = listener.listen({"127.0.0.1", static_cast<std::uint16_t>(port)})) {
+    if (const auto error = listener.listen({"127.0.0.1", port})) {
         return fails("127.0.0.1:" + std::to_string(port) + ": " + error.message());
     }
     std::printf("the board, for ada who owns it, bob who may edit, and eve who may look:\n");
@@ -200,5 +198,31 @@ int main(int count, char** arguments) {
         rooms.stop();
     });
     context.run();
-    std::printf("stopped; everything is saved in %s\n", data.c_str());
+    return rooms.observer().saved ? 0 : 1;
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+    char* end = nullptr;
+    const unsigned long port = count == 4 ? std::strtoul(arguments[1], &end, 10) : 70'000;
+    if (port > 65'535 || *end != '\0') {
+        return fails("usage: example_whiteboard PORT WEB DATA, see examples/whiteboard/run");
+    }
+    const std::string data = arguments[3];
+    const auto page = page_in(arguments[2]);
+    if (page.empty()) return fails(std::string{arguments[2]} + ": there is no page, built, in it");
+    std::error_code made;
+    std::filesystem::create_directories(data, made);
+    const std::string secret = secret_in(data + "/secret");
+    if (secret.empty()) return fails(data + "/secret: could not be read or made");
+    auto boards = boards_in(data + "/rights.db");
+    if (!boards) return fails(boards.error());
+    auto rooms = rooms_in(data);
+    if (!rooms) return fails(rooms.error());
+
+    const int code =
+        serve(static_cast<std::uint16_t>(port), page, secret, *boards, std::move(*rooms));
+    if (code == 0) std::printf("stopped; everything is saved in %s\n", data.c_str());
+    return code;
 }

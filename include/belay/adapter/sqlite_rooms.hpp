@@ -126,7 +126,7 @@ public:
     }
 
 private:
-    using Kind = detail::RoomChange::Kind;
+    using Kind = detail::SqliteRoomChange::Kind;
 
     // SQLite's limit of a row is 1'000'000'000, with its other columns.
     static constexpr std::size_t update_bytes_max = 999'999'000;
@@ -140,7 +140,7 @@ private:
     [[nodiscard]] PersistenceError failed(std::error_code code) const {
         return {code, path_, tables_.last_words()};
     }
-    [[nodiscard]] Result<std::uint64_t> stage(detail::RoomChange change) {
+    [[nodiscard]] Result<std::uint64_t> stage(detail::SqliteRoomChange change) {
         const std::size_t size = change.size();
         if (size > options_.unflushed_bytes_max ||
             staged_bytes_ > options_.unflushed_bytes_max - size) {
@@ -158,7 +158,7 @@ private:
     SqliteRoomsOptions options_;
     std::string path_;
     detail::SqliteRoomTables tables_{};
-    std::vector<detail::RoomChange> staged_{};
+    std::vector<detail::SqliteRoomChange> staged_{};
     // Of the rooms that staged_ begins or erases: whether they have a history after it.
     std::map<std::string, bool, std::less<>> staged_histories_{};
     std::size_t staged_bytes_ = 0;

@@ -77,7 +77,7 @@ private:
     [[nodiscard]] bool understood() {
         const BeastListenerOptions& options = this->book->options();
         for (const std::string& one : options.origins) {
-            if (one != "*" && !Origin::parse(one)) return false;
+            if (one != "*" && !WebOrigin::parse(one)) return false;
         }
         this->forwarded = {};
         return this->forwarded.trust(options.proxies);

@@ -23,7 +23,7 @@
 namespace belay::inline BELAY_ABI::detail {
 
 /// A change that awaits the flush that stores it.
-struct RoomChange {
+struct SqliteRoomChange {
     enum class Kind : std::uint8_t { append, reset, erase };
     Kind kind;
     std::string id;
@@ -33,7 +33,7 @@ struct RoomChange {
 
     /// Of memory, about.
     [[nodiscard]] std::size_t size() const noexcept {
-        return sizeof(RoomChange) + id.size() + update.size();
+        return sizeof(SqliteRoomChange) + id.size() + update.size();
     }
 };
 
@@ -112,16 +112,17 @@ public:
     }
 
     /// Stores all of the changes, or none; `last` is the last position that was given out.
-    [[nodiscard]] std::error_code store(std::span<const RoomChange> changes, std::uint64_t last) {
+    [[nodiscard]] std::error_code store(std::span<const SqliteRoomChange> changes,
+                                        std::uint64_t last) {
         return db_.in_one_piece([&]() -> std::error_code {
             std::map<std::string_view, std::optional<Head>> heads;
-            for (const RoomChange& change : changes) {
+            for (const SqliteRoomChange& change : changes) {
                 auto at = heads.find(change.id);
                 if (at == heads.end()) {
                     Result<std::optional<Head>> head = read_head(change.id);
                     if (!head) {
                         // A damaged room can be given up, or begun anew.
-                        const bool given_up = change.kind != RoomChange::Kind::append &&
+                        const bool given_up = change.kind != SqliteRoomChange::Kind::append &&
                                               head.error() == QueueErrc::corrupt;
                         if (!given_up || !db_.in_transaction()) return head.error();
                         head = std::optional<Head>{};
@@ -235,10 +236,10 @@ private:
         return db_.write(put_head_, as_bytes(id), check(id, head), BytesView{head.epoch},
                          head.covers, head.last, head.parts, head.updates);
     }
-    [[nodiscard]] std::error_code take(const RoomChange& change, std::optional<Head>& head) {
+    [[nodiscard]] std::error_code take(const SqliteRoomChange& change, std::optional<Head>& head) {
         const BytesView id = as_bytes(change.id);
         const auto position = static_cast<std::int64_t>(change.position);
-        if (change.kind == RoomChange::Kind::append) {
+        if (change.kind == SqliteRoomChange::Kind::append) {
             if (!head) return RoomErrc::unknown_room;
             head->last = position;
             ++head->updates;
@@ -250,7 +251,7 @@ private:
         constexpr std::int64_t all = std::numeric_limits<std::int64_t>::max();
         if (const std::error_code error = db_.write(drop_updates_, id, all)) return error;
         head.reset();
-        if (change.kind == RoomChange::Kind::reset) {
+        if (change.kind == SqliteRoomChange::Kind::reset) {
             head = Head{change.epoch, position, position, 0, 0};
         }
         return {};

@@ -73,13 +73,13 @@ struct IpAddress {
 }
 
 /// The origin of a page (RFC 6454, section 6): its scheme, host, and a port that is not the usual.
-class Origin {
+class WebOrigin {
 public:
     /// Errors: nothing for what is none, "null" included.
-    [[nodiscard]] static std::optional<Origin> parse(std::string_view text) {
+    [[nodiscard]] static std::optional<WebOrigin> parse(std::string_view text) {
         const auto mark = text.find("://");
         if (mark == std::string_view::npos || mark == 0) return std::nullopt;
-        Origin out;
+        WebOrigin out;
         out.scheme_ = lowered(text.substr(0, mark));
         out.host_ = out.without_port(text.substr(mark + 3));
         if (out.host_.empty() || out.host_.find_first_of("/?#@, \t") != std::string::npos) {
@@ -90,7 +90,7 @@ public:
     /// Whether a page of it comes from this host, as a request's Host names it.
     [[nodiscard]] bool is_of(std::string_view host) const { return host_ == without_port(host); }
 
-    friend bool operator==(const Origin&, const Origin&) = default;
+    friend bool operator==(const WebOrigin&, const WebOrigin&) = default;
 
 private:
     /// Without the port that its scheme has anyway.
@@ -111,10 +111,10 @@ struct OriginCheck {
     std::string_view host;
 
     [[nodiscard]] bool passes(const std::vector<std::string>& allowed) const {
-        const auto mine = Origin::parse(origin);
+        const auto mine = WebOrigin::parse(origin);
         if (allowed.empty()) return mine && mine->is_of(host);
         for (const std::string& one : allowed) {
-            if (one == "*" || (mine && Origin::parse(one) == mine)) return true;
+            if (one == "*" || (mine && WebOrigin::parse(one) == mine)) return true;
         }
         return false;
     }

@@ -43,13 +43,13 @@ public:
             ring_.push_back({id, hash});
         } else {
             at = oldest_;
-            index_.erase(tag_of(ring_[at].id), static_cast<std::uint32_t>(at + 1));
+            index_.erase({tag_of(ring_[at].id), static_cast<std::uint32_t>(at + 1)});
             ring_[at] = {id, hash};
             oldest_ = oldest_ + 1 == most_ ? 0 : oldest_ + 1;
             // Which is next to go is known.
             index_.fetch(tag_of(ring_[oldest_].id));
         }
-        index_.insert(tag, static_cast<std::uint32_t>(at + 1));
+        index_.insert({tag, static_cast<std::uint32_t>(at + 1)});
     }
     [[nodiscard]] std::optional<std::uint64_t> find(const Id& id) const noexcept {
         const std::uint32_t at = number_of(id, tag_of(id));

@@ -52,12 +52,12 @@ public:
         Node& made = node(free_);
         free_ = std::exchange(made.next, in_use);
         made.name = std::move(kept);
-        index_.insert(tag_of(name), made.at);
+        index_.insert({tag_of(name), made.at});
         ++count_;
         return made;
     }
     void erase(Node& gone) noexcept {
-        index_.erase(tag_of(gone.name), gone.at);
+        index_.erase({tag_of(gone.name), gone.at});
         gone.name = {};
         gone.row = Row{};
         gone.next = free_;

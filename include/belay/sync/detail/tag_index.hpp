@@ -13,6 +13,11 @@ namespace belay::inline BELAY_ABI::detail {
 /// empty at least. What is not here is mostly found out without looking at what is numbered.
 class TagIndex {
 public:
+    struct Place {
+        std::uint32_t tag = 0;  // its home is the lowest bits of it, whatever the size
+        std::uint32_t at = 0;   // the number; 0: empty
+    };
+
     /// Makes room for one more than `count`, so that insert() cannot fail.   Throws: bad_alloc.
     void prepare(std::size_t count) {
         if (2 * (count + 1) > places_.size()) grow();
@@ -28,13 +33,11 @@ public:
         return places_[place].at;
     }
     /// Pre: prepare() was called; the number is not here.
-    void insert(std::uint32_t tag, std::uint32_t at) noexcept {
-        places_[free_for(tag)] = {tag, at};
-    }
+    void insert(const Place& entry) noexcept { places_[free_for(entry.tag)] = entry; }
     /// Pre: the number is here, with this tag.
-    void erase(std::uint32_t tag, std::uint32_t at) noexcept {
-        std::size_t hole = tag & mask();
-        while (places_[hole].at != at) hole = next(hole);
+    void erase(const Place& entry) noexcept {
+        std::size_t hole = entry.tag & mask();
+        while (places_[hole].at != entry.at) hole = next(hole);
         // What follows moves back, unless that would be in front of its home.
         for (std::size_t i = next(hole); places_[i].at != 0; i = next(i)) {
             const std::size_t home = places_[i].tag & mask();
@@ -51,11 +54,6 @@ public:
     }
 
 private:
-    struct Place {
-        std::uint32_t tag = 0;  // its home is the lowest bits of it, whatever the size
-        std::uint32_t at = 0;   // 0: empty
-    };
-
     [[nodiscard]] std::size_t mask() const noexcept { return places_.size() - 1; }
     [[nodiscard]] std::size_t next(std::size_t place) const noexcept {
         return (place + 1) & mask();
@@ -69,7 +67,7 @@ private:
         std::vector<Place> larger(places_.empty() ? 64 : 2 * places_.size());
         places_.swap(larger);
         for (const Place& one : larger) {
-            if (one.at != 0) insert(one.tag, one.at);
+            if (one.at != 0) insert(one);
         }
     }
 
