@@ -58,7 +58,7 @@ TEST_CASE("Function keeps small and large callables, and destroys them once",
         std::byte more[100]{};
         int operator()(int x) const { return *life + x; }
     };
-    using Function = detail::Function<int(int)>;
+    using Function = belay::detail::Function<int(int)>;
     {
         Function small{[life](int x) { return *life + x; }};
         Function large{Large{life}};
