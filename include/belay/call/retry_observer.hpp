@@ -48,6 +48,13 @@ struct RetryEnded {
 
 namespace detail {
 
+BELAY_DETAIL_HOOK(OnAttempt, on_attempt);
+BELAY_DETAIL_HOOK(OnRetry, on_retry);
+BELAY_DETAIL_HOOK(OnRefusal, on_refusal);
+BELAY_DETAIL_HOOK(OnHedge, on_hedge);
+BELAY_DETAIL_HOOK(OnSuccess, on_success);
+BELAY_DETAIL_HOOK(OnGiveUp, on_give_up);
+
 /// What a run of retry tells.
 struct RetryRunHooks {
     using Begun = Hook<OnAttempt, const NoMachine, const Attempt&>;

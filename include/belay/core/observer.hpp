@@ -45,6 +45,7 @@ using Unwrapped = std::remove_reference_t<decltype(unwrap(std::declval<O&>()))>;
 
 // ---- names of hooks ----------------------------------------------------------------------------
 
+// Here those that several rooms tell; the others stand where their room says what it tells.
 // `call` is the hook as an overload set. `is_plain` sees one that is public, and neither overloaded
 // nor a template.
 #define BELAY_DETAIL_HOOK(Name, hook)                                                           \
@@ -65,8 +66,6 @@ BELAY_DETAIL_HOOK(OnUnsent, on_unsent);
 BELAY_DETAIL_HOOK(OnRoundTrip, on_round_trip);
 BELAY_DETAIL_HOOK(OnPolicyConflict, on_policy_conflict);
 BELAY_DETAIL_HOOK(LookAtWaiters, look_at_waiters);
-BELAY_DETAIL_HOOK(OnNetworkSuspect, on_network_suspect);
-BELAY_DETAIL_HOOK(OnIdle, on_idle);
 BELAY_DETAIL_HOOK(OnAccepted, on_accepted);
 BELAY_DETAIL_HOOK(OnAcknowledged, on_acknowledged);
 BELAY_DETAIL_HOOK(OnBlocked, on_blocked);
@@ -83,20 +82,7 @@ BELAY_DETAIL_HOOK(OnDrained, on_drained);
 BELAY_DETAIL_HOOK(OnReleased, on_released);
 BELAY_DETAIL_HOOK(OnDead, on_dead);
 BELAY_DETAIL_HOOK(OnBreaker, on_breaker);
-BELAY_DETAIL_HOOK(OnAttempt, on_attempt);
-BELAY_DETAIL_HOOK(OnRetry, on_retry);
-BELAY_DETAIL_HOOK(OnRefusal, on_refusal);
-BELAY_DETAIL_HOOK(OnHedge, on_hedge);
-BELAY_DETAIL_HOOK(OnSuccess, on_success);
-BELAY_DETAIL_HOOK(OnGiveUp, on_give_up);
-BELAY_DETAIL_HOOK(OnOperation, on_operation);
 BELAY_DETAIL_HOOK(OnConflict, on_conflict);
-BELAY_DETAIL_HOOK(OnProgress, on_progress);
-BELAY_DETAIL_HOOK(OnError, on_error);
-BELAY_DETAIL_HOOK(OnDivergence, on_divergence);
-BELAY_DETAIL_HOOK(OnRoomFailed, on_room_failed);
-BELAY_DETAIL_HOOK(OnStopped, on_stopped);
-#undef BELAY_DETAIL_HOOK
 
 /// Whether an observer has a member of this name, in whatever form; of a final class only as
 /// `is_plain` sees it.

@@ -12,6 +12,8 @@
 
 namespace belay::inline BELAY_ABI::detail {
 
+BELAY_DETAIL_HOOK(OnNetworkSuspect, on_network_suspect);
+
 /// What a Fleet F tells.
 template <class F>
 struct FleetHooks {

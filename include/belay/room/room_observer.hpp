@@ -41,6 +41,10 @@ struct RoomFailure {
 
 namespace detail {
 
+BELAY_DETAIL_HOOK(OnDivergence, on_divergence);
+BELAY_DETAIL_HOOK(OnRoomFailed, on_room_failed);
+BELAY_DETAIL_HOOK(OnStopped, on_stopped);
+
 /// What a RoomManager M tells.
 template <class M>
 struct RoomHooks {

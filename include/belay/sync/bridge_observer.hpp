@@ -13,6 +13,7 @@
 #include <string_view>  // std::string_view
 
 #include <belay/call/retry_observer.hpp>
+#include <belay/core/observer.hpp>
 #include <belay/link/status.hpp>
 #include <belay/sync/scene.hpp>
 
@@ -58,6 +59,8 @@ struct BridgeError {
 }
 
 namespace detail {
+
+BELAY_DETAIL_HOOK(OnError, on_error);
 
 /// What a bridge B tells.
 template <class B, class Content>

@@ -63,6 +63,9 @@ struct SyncProgress {
 
 namespace detail {
 
+BELAY_DETAIL_HOOK(OnOperation, on_operation);
+BELAY_DETAIL_HOOK(OnProgress, on_progress);
+
 /// What a SyncProcessor tells.
 template <class Op>
 struct SyncHooks {

@@ -6,9 +6,12 @@
 #include <cstdint>  // std::uint64_t
 #include <utility>  // std::move
 
+#include <belay/core/observer.hpp>
 #include <belay/link/supervisor.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
+
+BELAY_DETAIL_HOOK(OnIdle, on_idle);
 
 /// What a Pool P of messages M tells.
 template <class P, class M>
