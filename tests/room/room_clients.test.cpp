@@ -137,6 +137,21 @@ TEST_CASE("RoomManager::reauthorize: downgrade, upgrade and revocation while con
     CHECK(alice.closed_with == 0);
 }
 
+TEST_CASE("RoomManager::reauthorize: of one that is not in yet, a check that hangs ends in 1013",
+          "[room][room_clients][sim]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    w.disk.load_takes = 5s;
+    alice.dial();
+    w.run(1s);
+    w.rights.takes = 1h;
+    CHECK(w.rooms().reauthorize("board") == 1);
+    w.run(6s);
+    CHECK(alice.synced);
+    w.run(10s);
+    CHECK(alice.closed_with == 1013);
+}
+
 TEST_CASE("RoomManager: a grant ends while its client is connected", "[room][room_clients][sim]") {
     RoomWorld w;
     w.rights.grants["alice"] = Grant{"alice", Access::edit, 1min};

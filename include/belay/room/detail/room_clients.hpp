@@ -66,7 +66,8 @@ protected:
 private:
     void enter(RoomSeat& seat) {
         this->set_stage(seat, SeatStage::member);
-        seat.wait_ends = never;
+        // One that is asked for again meanwhile is waited for no longer than others.
+        if (!seat.check.waits()) seat.wait_ends = never;
         seat.pulse.heard(now_);
         seat.said(now_);
         seat.room->members.push_back(&seat);
