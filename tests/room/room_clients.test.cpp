@@ -351,6 +351,29 @@ TEST_CASE("RoomManager: of a slow reader awareness is dropped first, and comes i
     CHECK(slow.closed_with == 0);
 }
 
+TEST_CASE("RoomManager: a slow reader that has missed updates is told who is here, too",
+          "[room][room_clients][sim]") {
+    RoomWorld w{Seed{1}, {.client_bytes_max = 2000}};
+    w.world.network().window_bytes(4096);
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor slow{w, "slow", 3};
+    alice.dial();
+    slow.dial();
+    w.run(1s);
+    slow.stall(true);
+    for (int i = 0; i < 1000; ++i) {
+        alice.type("y");
+        w.run(5ms);
+    }
+    alice.show("{}");
+    w.run(1s);
+    slow.stall(false);
+    w.run(1s);
+    CHECK(w.rooms().counters().resyncs == 1);
+    CHECK(slow.document() == alice.document());
+    CHECK(slow.present.contains(1));
+}
+
 TEST_CASE("RoomManager: who takes nothing for too long is closed", "[room][room_clients][sim]") {
     RoomWorld w;
     w.world.network().window_bytes(2000);

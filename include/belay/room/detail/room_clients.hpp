@@ -46,6 +46,8 @@ protected:
             if (had) error = delivery_.send_state(*seat, room, *had, Kind::update, now_);
             if (error) fail(*seat, error);
             if (seat->stage == SeatStage::member) greet(*seat);
+            // A question that came due meanwhile could not be answered.
+            if (seat->stage == SeatStage::member) delivery_.catch_up(*seat, now_);
         }
         for (RoomSeat* const seat : std::exchange(room.waiting, {})) this->open(*seat);
     }

@@ -106,8 +106,10 @@ public:
             seat.said(now);
         }
         seat.output_ends = never;
-        if (seat.stage != SeatStage::member) return;
-        if (seat.lag_from && seat.room->core.live()) return resync(seat, now);
+        if (seat.stage == SeatStage::member && seat.lag_from && seat.room->core.live())
+            resync(seat, now);
+        // What it still has to take ends here another time; if it has taken all, nothing else will.
+        if (seat.stage != SeatStage::member || !seat.output.empty()) return;
         if (std::exchange(seat.awareness_due, false)) tell_awareness(seat, true, now);
         if (seat.asked && seat.room->core.live()) ask_again(seat, now);
     }
