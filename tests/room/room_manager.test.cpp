@@ -241,6 +241,31 @@ TEST_CASE("RoomManager: with a full disk rooms are readable, and edits come when
     CHECK(bob.has(typed(1, 6, "during")));
 }
 
+TEST_CASE("RoomManager: a room whose first change was refused takes the next",
+          "[room][room_manager][sim]") {
+    RoomWorld w;
+    w.requests["bob"] = {.board = "other", .token = "bob", .ip = "bob"};
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor bob{w, "bob", 2};
+    alice.dial();
+    bob.dial();
+    w.run(1s);
+    // Its history has begun, and nothing of it waits for the flush that loses that.
+    w.disk.refuses = true;
+    alice.type("x");
+    w.run(1s);
+    CHECK(alice.closed_with == 1013);
+    w.disk.refuses = false;
+    w.disk.fail_flushes = 1;
+    bob.type("y");
+    w.run(1s);
+    CHECK(bob.closed_with == 1013);
+    alice.dial();
+    w.run(1s);
+    CHECK(alice.closed_with == 0);
+    CHECK(state_of(w.rooms()) == alice.document());
+}
+
 TEST_CASE("RoomManager: a flush that is never answered is a failed one",
           "[room][room_manager][sim]") {
     RoomWorld w;
