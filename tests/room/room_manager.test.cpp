@@ -551,6 +551,23 @@ TEST_CASE("RoomManager::stop does not wait for ever", "[room][room_manager][sim]
     CHECK(w.rooms().rooms() == 0);
 }
 
+TEST_CASE("RoomManager::stop: a client that takes no goodbye is no failure",
+          "[room][room_manager][sim]") {
+    RoomWorld w{Seed{1}, {.stop_within = 1s, .linger_max = 5s}};
+    RoomEditor alice{w, "alice", 1};
+    alice.dial();
+    w.run(1s);
+    alice.type("x");
+    w.run(1s);
+    alice.stall(true);
+    w.rooms().stop();
+    w.run(500ms);
+    CHECK(w.rooms().rooms() == 0);
+    CHECK(w.told.empty());
+    w.run(1s);
+    CHECK(w.told.back() == "stopped: ");
+}
+
 TEST_CASE("RoomManager::stop tells what could not be saved", "[room][room_manager][sim]") {
     RoomWorld w;
     RoomEditor alice{w, "alice", 1};
