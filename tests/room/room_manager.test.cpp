@@ -685,6 +685,12 @@ TEST_CASE("RoomManager: the server's own edits, frames and goodbyes", "[room][ro
     CHECK_FALSE(rooms.broadcast("nowhere", BytesView{}));
     w.run(1s);
     CHECK(bob.frames == frames + 1);
+    // Who is not slow gets also what is longer than the budget of one who is.
+    const Bytes why(w.options.client_bytes_max + 1, std::byte{'x'});
+    CHECK(rooms.broadcast("board", YjsProtocol{}.write({RoomMessage::Kind::denied, why}), first));
+    w.run(1s);
+    CHECK(bob.closed_with == 0);
+    CHECK(bob.denials.size() == 1);
     CHECK(rooms.remove_client(first));
     CHECK_FALSE(rooms.remove_client(first));
     w.run(1s);
