@@ -39,6 +39,7 @@ struct Audit {
 
 struct App {
     boost::asio::io_context* context;
+    bool* is_saved;
 
     void on_refused(const RoomRefusal& refusal) {
         std::printf("refused: %s from %s: %s\n", refusal.user.c_str(), refusal.ip.c_str(),
@@ -50,6 +51,7 @@ struct App {
     }
     void on_stopped(std::error_code error) {
         if (error) std::fprintf(stderr, "not everything was saved: %s\n", error.message().c_str());
+        *is_saved = !error;
         context->stop();
     }
 };
@@ -142,10 +144,11 @@ int main(int count, char** arguments) {
     };
     boost::asio::io_context context{1};
     AsioLoop loop{context};
+    bool is_saved = false;
     RoomManager rooms{
         OnThread{std::move(*stored)},
         Audited{JwtAuthorizer{std::move(*verifier), rights}, Audit{&*boards}, SystemClock{}},
-        RoomOptions{.close_codes = yjs_close_codes()}, App{&context}};
+        RoomOptions{.close_codes = yjs_close_codes()}, App{&context, &is_saved}};
     loop.attach(rooms);
     rooms.start();
 
@@ -200,5 +203,6 @@ int main(int count, char** arguments) {
         rooms.stop();
     });
     context.run();
+    if (!is_saved) return 1;
     std::printf("stopped; everything is saved in %s\n", data.c_str());
 }
