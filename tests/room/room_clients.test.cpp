@@ -515,6 +515,18 @@ TEST_CASE("RoomManager: an awareness id belongs to one socket", "[room][room_cli
     alice.hang_up();
     w.run(1s);
     CHECK(bob.present[1] == "{\"name\":\"b\"}");
+    // Nor has anybody else it while its user dials again.
+    again.hang_up();
+    w.run(1s);
+    CHECK_FALSE(bob.present.contains(1));
+    mallory.say({Kind::awareness, awareness_of(1, 1000, "{\"name\":\"m\"}")});
+    w.run(1s);
+    CHECK_FALSE(bob.present.contains(1));
+    alice.dial();
+    w.run(1s);
+    alice.say({Kind::awareness, awareness_of(1, 20, "{\"name\":\"c\"}")});
+    w.run(1s);
+    CHECK(bob.present[1] == "{\"name\":\"c\"}");
 }
 
 TEST_CASE("RoomManager: one client has so many awareness ids at most",

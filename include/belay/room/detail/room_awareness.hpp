@@ -29,10 +29,10 @@ struct AwarenessSpeaker {
 
 /// The states of a room's clients: an id, a clock that rises, and JSON or null.
 ///
-/// An id belongs to the socket that said it first, until that closes or says null; a newer clock
-/// from another socket of the same user takes it over, and from anybody else's is passed over. So
-/// is what a client repeats of others, which an answer to a query does, and nulls for others. What
-/// has gone is remembered a while, so that nobody's late word brings it back.
+/// An id belongs to the socket that said it first; a newer clock from another socket of the same
+/// user takes it over, and from anybody else's is passed over. So is what a client repeats of
+/// others, which an answer to a query does, and nulls for others. What has gone is remembered a
+/// while, so that nobody's late word brings it back, and nobody else has it meanwhile.
 ///
 /// Thread safety: one thread.
 /// Source:        y-protocols:awareness.js.
@@ -151,7 +151,8 @@ private:
             if (said.clock <= entry.clock && !ends) return;
         } else {
             if (said.clock <= entry.clock || gone) return;
-            if (!entry.state.empty() && entry.user != from.user) return;
+            // Also of one that has just gone: who dials again finds their id as they left it.
+            if (entry.user != from.user) return;
             if (!takes_another(from.socket)) return;
         }
         set(said.id, entry, from, said, now);
