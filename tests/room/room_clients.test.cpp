@@ -137,6 +137,21 @@ TEST_CASE("RoomManager::reauthorize: downgrade, upgrade and revocation while con
     CHECK(alice.closed_with == 0);
 }
 
+TEST_CASE("RoomManager::reauthorize: of one that is not in yet, a check that hangs ends in 1013",
+          "[room][room_clients][sim]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    w.disk.load_takes = 5s;
+    alice.dial();
+    w.run(1s);
+    w.rights.takes = 1h;
+    CHECK(w.rooms().reauthorize("board") == 1);
+    w.run(6s);
+    CHECK(alice.synced);
+    w.run(10s);
+    CHECK(alice.closed_with == 1013);
+}
+
 TEST_CASE("RoomManager: a grant ends while its client is connected", "[room][room_clients][sim]") {
     RoomWorld w;
     w.rights.grants["alice"] = Grant{"alice", Access::edit, 1min};
@@ -336,6 +351,29 @@ TEST_CASE("RoomManager: of a slow reader awareness is dropped first, and comes i
     CHECK(slow.closed_with == 0);
 }
 
+TEST_CASE("RoomManager: a slow reader that has missed updates is told who is here, too",
+          "[room][room_clients][sim]") {
+    RoomWorld w{Seed{1}, {.client_bytes_max = 2000}};
+    w.world.network().window_bytes(4096);
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor slow{w, "slow", 3};
+    alice.dial();
+    slow.dial();
+    w.run(1s);
+    slow.stall(true);
+    for (int i = 0; i < 1000; ++i) {
+        alice.type("y");
+        w.run(5ms);
+    }
+    alice.show("{}");
+    w.run(1s);
+    slow.stall(false);
+    w.run(1s);
+    CHECK(w.rooms().counters().resyncs == 1);
+    CHECK(slow.document() == alice.document());
+    CHECK(slow.present.contains(1));
+}
+
 TEST_CASE("RoomManager: who takes nothing for too long is closed", "[room][room_clients][sim]") {
     RoomWorld w;
     w.world.network().window_bytes(2000);
@@ -477,6 +515,18 @@ TEST_CASE("RoomManager: an awareness id belongs to one socket", "[room][room_cli
     alice.hang_up();
     w.run(1s);
     CHECK(bob.present[1] == "{\"name\":\"b\"}");
+    // Nor has anybody else it while its user dials again.
+    again.hang_up();
+    w.run(1s);
+    CHECK_FALSE(bob.present.contains(1));
+    mallory.say({Kind::awareness, awareness_of(1, 1000, "{\"name\":\"m\"}")});
+    w.run(1s);
+    CHECK_FALSE(bob.present.contains(1));
+    alice.dial();
+    w.run(1s);
+    alice.say({Kind::awareness, awareness_of(1, 20, "{\"name\":\"c\"}")});
+    w.run(1s);
+    CHECK(bob.present[1] == "{\"name\":\"c\"}");
 }
 
 TEST_CASE("RoomManager: one client has so many awareness ids at most",

@@ -150,6 +150,17 @@ constexpr bool stop_saves_first() {
 }
 static_assert(stop_saves_first());
 
+constexpr bool stop_saves_what_is_there_when_the_rest_is_lost() {
+    Life life;
+    life.step(Event::loaded);
+    life.change();
+    life.step(Event::appended);
+    const bool waits = life.step(Event::stop) == Todo{};
+    const bool saves = life.step(Event::lost) == Todo{.save = true};
+    return waits && saves && life.step(Event::saved) == Todo{.unload = true};
+}
+static_assert(stop_saves_what_is_there_when_the_rest_is_lost());
+
 constexpr bool stop_gives_up_after_a_failed_save() {
     Life life;
     life.step(Event::loaded);

@@ -241,6 +241,31 @@ TEST_CASE("RoomManager: with a full disk rooms are readable, and edits come when
     CHECK(bob.has(typed(1, 6, "during")));
 }
 
+TEST_CASE("RoomManager: a room whose first change was refused takes the next",
+          "[room][room_manager][sim]") {
+    RoomWorld w;
+    w.requests["bob"] = {.board = "other", .token = "bob", .ip = "bob"};
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor bob{w, "bob", 2};
+    alice.dial();
+    bob.dial();
+    w.run(1s);
+    // Its history has begun, and nothing of it waits for the flush that loses that.
+    w.disk.refuses = true;
+    alice.type("x");
+    w.run(1s);
+    CHECK(alice.closed_with == 1013);
+    w.disk.refuses = false;
+    w.disk.fail_flushes = 1;
+    bob.type("y");
+    w.run(1s);
+    CHECK(bob.closed_with == 1013);
+    alice.dial();
+    w.run(1s);
+    CHECK(alice.closed_with == 0);
+    CHECK(state_of(w.rooms()) == alice.document());
+}
+
 TEST_CASE("RoomManager: a flush that is never answered is a failed one",
           "[room][room_manager][sim]") {
     RoomWorld w;
@@ -526,6 +551,23 @@ TEST_CASE("RoomManager::stop does not wait for ever", "[room][room_manager][sim]
     CHECK(w.rooms().rooms() == 0);
 }
 
+TEST_CASE("RoomManager::stop: a client that takes no goodbye is no failure",
+          "[room][room_manager][sim]") {
+    RoomWorld w{Seed{1}, {.stop_within = 1s, .linger_max = 5s}};
+    RoomEditor alice{w, "alice", 1};
+    alice.dial();
+    w.run(1s);
+    alice.type("x");
+    w.run(1s);
+    alice.stall(true);
+    w.rooms().stop();
+    w.run(500ms);
+    CHECK(w.rooms().rooms() == 0);
+    CHECK(w.told.empty());
+    w.run(1s);
+    CHECK(w.told.back() == "stopped: ");
+}
+
 TEST_CASE("RoomManager::stop tells what could not be saved", "[room][room_manager][sim]") {
     RoomWorld w;
     RoomEditor alice{w, "alice", 1};
@@ -643,6 +685,12 @@ TEST_CASE("RoomManager: the server's own edits, frames and goodbyes", "[room][ro
     CHECK_FALSE(rooms.broadcast("nowhere", BytesView{}));
     w.run(1s);
     CHECK(bob.frames == frames + 1);
+    // Who is not slow gets also what is longer than the budget of one who is.
+    const Bytes why(w.options.client_bytes_max + 1, std::byte{'x'});
+    CHECK(rooms.broadcast("board", YjsProtocol{}.write({RoomMessage::Kind::denied, why}), first));
+    w.run(1s);
+    CHECK(bob.closed_with == 0);
+    CHECK(bob.denials.size() == 1);
     CHECK(rooms.remove_client(first));
     CHECK_FALSE(rooms.remove_client(first));
     w.run(1s);

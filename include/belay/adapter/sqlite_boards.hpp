@@ -264,6 +264,7 @@ private:
             "number>? ORDER BY number LIMIT ?",
             audited_);
         prepare("DELETE FROM audit_logs WHERE time<?", forget_);
+        prepare("SELECT min(time) FROM audit_logs WHERE number>?", least_time_);
         return error;
     }
     [[nodiscard]] std::error_code create() noexcept {
@@ -306,8 +307,19 @@ private:
         }
         const bool is_time = db_.last_number() % forgotten_at_once == 0;
         if (!is_time || options_.audit_kept == forever) return {};
-        const WallTime until = detail::earlier(row.time, options_.audit_kept);
+        // By a clock that jumps ahead for a while the rest would be too old.
+        const Result<WallTime> agreed = least_time_behind(db_.last_number() - forgotten_at_once);
+        if (!agreed) return agreed.error();
+        const WallTime until = detail::earlier(*agreed, options_.audit_kept);
         return db_.write(forget_, static_cast<std::int64_t>(until.time_since_epoch().count()));
+    }
+
+    [[nodiscard]] Result<WallTime> least_time_behind(std::int64_t number) {
+        const SqliteRun run{least_time_};
+        run.bind(1, number);
+        const int answer = run.step();
+        if (answer != SQLITE_ROW) return db_.code_of(answer);
+        return WallTime{Duration{run.number(0)}};
     }
 
     SqliteBoardsOptions options_;
@@ -329,6 +341,7 @@ private:
     SqliteStatement record_{};
     SqliteStatement audited_{};
     SqliteStatement forget_{};
+    SqliteStatement least_time_{};
 };
 
 }  // namespace belay::inline BELAY_ABI

@@ -147,11 +147,8 @@ private:
     }
     constexpr Actions on_lost() noexcept {
         unflushed_ = 0;
-        if (stopping_ && !saving_ && !dirty_) {
-            phase_ = Phase::over;
-            return {.unload = true};
-        }
-        if (stopping_ || phase_ != Phase::live) return {};
+        if (stopping_) return decide_to_stop();
+        if (phase_ != Phase::live) return {};
         phase_ = Phase::loading;
         return {.load = true};
     }

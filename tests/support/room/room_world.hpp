@@ -33,6 +33,7 @@ struct RoomScript {
     int hang_loads = 0;         ///< their answers never come
     bool keeps_failed = false;  ///< a flush that failed has stored it all the same
     bool full = false;          ///< appends are refused
+    bool refuses = false;       ///< likewise, but histories begin
     int loads = 0;
     int flushes = 0;
     int saves = 0;
@@ -64,7 +65,8 @@ public:
               });
     }
     Result<std::uint64_t> append(std::string_view id, BytesView update) {
-        if (disk_->full) return std::make_error_code(std::errc::no_space_on_device);
+        if (disk_->full || disk_->refuses)
+            return std::make_error_code(std::errc::no_space_on_device);
         return working_.append(id, update);
     }
     Result<std::uint64_t> reset(std::string_view id, const Id& epoch) {

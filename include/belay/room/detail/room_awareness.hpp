@@ -7,6 +7,7 @@
 #include <cstddef>      // std::size_t
 #include <cstdint>      // std::uint64_t
 #include <map>          // std::map
+#include <optional>     // std::optional
 #include <string>       // std::string
 #include <string_view>  // std::string_view
 #include <vector>       // std::vector
@@ -28,10 +29,10 @@ struct AwarenessSpeaker {
 
 /// The states of a room's clients: an id, a clock that rises, and JSON or null.
 ///
-/// An id belongs to the socket that said it first, until that closes or says null; a newer clock
-/// from another socket of the same user takes it over, and from anybody else's is passed over. So
-/// is what a client repeats of others, which an answer to a query does, and nulls for others. What
-/// has gone is remembered a while, so that nobody's late word brings it back.
+/// An id belongs to the socket that said it first; a newer clock from another socket of the same
+/// user takes it over, and from anybody else's is passed over. So is what a client repeats of
+/// others, which an answer to a query does, and nulls for others. What has gone is remembered a
+/// while, so that nobody's late word brings it back, and nobody else has it meanwhile.
 ///
 /// Thread safety: one thread.
 /// Source:        y-protocols:awareness.js.
@@ -41,9 +42,10 @@ public:
     explicit RoomAwareness(const RoomOptions& options) noexcept : options_{&options} {}
 
     /// Takes what a client says.   Errors: malformed_frame, frame_too_large; nothing is changed.
-    /// Complexity: O(n log m), and reads the JSON.
+    /// Complexity: O(m + n log m), and reads the JSON.
     [[nodiscard]] std::error_code hear(AwarenessSpeaker from, BytesView said, Instant now) {
         if (const std::error_code e = read(said)) return e;
+        owned_.reset();
         for (const Said& s : said_) take(from, s, now);
         return {};
     }
@@ -140,7 +142,7 @@ private:
         const bool gone = said.state == "null";
         const auto found = entries_.find(said.id);
         if (found == entries_.end()) {
-            if (gone || !may_have_another(from.socket)) return;
+            if (gone || !takes_another(from.socket)) return;
             return set(said.id, entries_[said.id], from, said, now);
         }
         Entry& entry = found->second;
@@ -149,16 +151,24 @@ private:
             if (said.clock <= entry.clock && !ends) return;
         } else {
             if (said.clock <= entry.clock || gone) return;
-            if (!entry.state.empty() && entry.user != from.user) return;
-            if (!may_have_another(from.socket)) return;
+            // Also of one that has just gone: who dials again finds their id as they left it.
+            if (entry.user != from.user) return;
+            if (!takes_another(from.socket)) return;
         }
         set(said.id, entry, from, said, now);
     }
-    [[nodiscard]] bool may_have_another(std::uint64_t socket) const {
-        std::size_t has = 0;
-        for (const auto& [id, entry] : entries_) has += entry.socket == socket ? 1U : 0U;
+    /// Whether a socket may have one id more, which it has then.
+    [[nodiscard]] bool takes_another(std::uint64_t socket) {
         // Those that are gone count too, for the memory that they take.
-        return has < options_->awareness_ids_per_client_max && entries_.size() < entries_max();
+        if (!owned_) {
+            // Counted once for all that it says, which may be as much as all others together.
+            owned_ = 0;
+            for (const auto& [id, entry] : entries_) *owned_ += entry.socket == socket ? 1U : 0U;
+        }
+        if (*owned_ >= options_->awareness_ids_per_client_max || entries_.size() >= entries_max())
+            return false;
+        ++*owned_;
+        return true;
     }
     /// Of those that are here, and of those that have just gone.
     [[nodiscard]] std::size_t entries_max() const noexcept {
@@ -200,6 +210,7 @@ private:
     std::map<std::uint64_t, Entry> entries_;
     std::vector<std::uint64_t> changed_;
     std::vector<Said> said_;
+    std::optional<std::size_t> owned_;  ///< ids of whoever is being heard, once they are counted
     Instant expires_at_ = never;
 };
 

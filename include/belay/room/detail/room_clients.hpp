@@ -46,6 +46,8 @@ protected:
             if (had) error = delivery_.send_state(*seat, room, *had, Kind::update, now_);
             if (error) fail(*seat, error);
             if (seat->stage == SeatStage::member) greet(*seat);
+            // A question that came due meanwhile could not be answered.
+            if (seat->stage == SeatStage::member) delivery_.catch_up(*seat, now_);
         }
         for (RoomSeat* const seat : std::exchange(room.waiting, {})) this->open(*seat);
     }
@@ -66,7 +68,8 @@ protected:
 private:
     void enter(RoomSeat& seat) {
         this->set_stage(seat, SeatStage::member);
-        seat.wait_ends = never;
+        // One that is asked for again meanwhile is waited for no longer than others.
+        if (!seat.check.waits()) seat.wait_ends = never;
         seat.pulse.heard(now_);
         seat.said(now_);
         seat.room->members.push_back(&seat);

@@ -63,9 +63,11 @@ public:
     void say(RoomSeat& seat, const RoomMessage& message, Instant now) {
         give(seat, Ref<RoomFrame>::make(seat.ops->write(seat, message)), false, now);
     }
-    /// Bytes that are a frame; who has no room for them is closed.
+    /// Bytes that are a frame; who has no room for them is closed. One that is longer than the
+    /// budget goes to whom nothing else waits for.
     void say_raw(RoomSeat& seat, const Ref<RoomFrame>& frame, Instant now) {
-        if (seat.output.counted() + frame->bytes.size() > options_->client_bytes_max)
+        if (!seat.output.empty() &&
+            seat.output.counted() + frame->bytes.size() > options_->client_bytes_max)
             return owner_->fail(seat, make_error_code(RoomErrc::too_slow));
         give(seat, frame, true, now);
     }
@@ -106,8 +108,10 @@ public:
             seat.said(now);
         }
         seat.output_ends = never;
-        if (seat.stage != SeatStage::member) return;
-        if (seat.lag_from && seat.room->core.live()) return resync(seat, now);
+        if (seat.stage == SeatStage::member && seat.lag_from && seat.room->core.live())
+            resync(seat, now);
+        // What it still has to take ends here another time; if it has taken all, nothing else will.
+        if (seat.stage != SeatStage::member || !seat.output.empty()) return;
         if (std::exchange(seat.awareness_due, false)) tell_awareness(seat, true, now);
         if (seat.asked && seat.room->core.live()) ask_again(seat, now);
     }

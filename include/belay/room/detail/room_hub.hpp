@@ -285,7 +285,8 @@ private:
     void finish_stop() {
         if (phase_ != Phase::stopping) return;
         if (stop_ends_ <= now_) {
-            stop_error_ = make_error_code(RoomErrc::no_answer);
+            // A client that takes no goodbye leaves nothing unsaved.
+            if (!rooms_.empty()) stop_error_ = make_error_code(RoomErrc::no_answer);
             this->end_all();
             for (Room* const room : all_rooms()) end(*room);
         }

@@ -76,14 +76,16 @@ public:
                                          Random& bits) {
         if (update.size() > options_->unflushed_bytes_max - room.pending_bytes)
             return RoomErrc::not_durable;
-        if (room.epoch == no_id) {
-            const Id epoch = make_id(bits);
+        Id epoch = room.epoch;
+        if (epoch == no_id) {
+            epoch = make_id(bits);
             const auto begun = persistence_.reset(room.id, epoch);
             if (!begun) return refused(room, begun.error());
-            room.epoch = epoch;
         }
         const auto position = persistence_.append(room.id, update);
         if (!position) return refused(room, position.error());
+        // Not before: a flush that fails takes the reset with it, and tells those who wait for it.
+        room.epoch = epoch;
         room.pending.push_back({{update.begin(), update.end()}, *position, author});
         room.pending_bytes += update.size();
         if (!std::exchange(room.listed, true)) appended_.push_back(&room);
