@@ -197,6 +197,8 @@ private:
     void fail_here(BridgeSession& s, Step step, const std::error_code& error) {
         const Failure failure = Failure::from(error);
         news_.error(s.name, step, failure);
+        // Or the next round would find nothing to do.
+        s.wanted = s.wanted || options_.pull.enabled;
         hold(s, failure);
     }
 
@@ -262,6 +264,7 @@ private:
         auto local = sides_.read(s.name);
         if (!local) {
             release(call);
+            s.edited = true;  // also if an earlier attempt has sent it
             return fail_here(s, Step::read, local.error());
         }
         s.edited = false;
