@@ -112,6 +112,11 @@ struct Rig {
     std::unique_ptr<McpRemote<HandHttp>> remote;
 };
 
+/// Of which there is no JSON.
+struct Unwritable {};
+[[noreturn]] void to_json(json&, const Unwritable&) { throw std::runtime_error{"unwritable"}; }
+[[maybe_unused]] void from_json(const json&, Unwritable&) {}
+
 /// A source that does what it is told to.
 struct ToldSource {
     using token_type = std::string;
@@ -310,6 +315,36 @@ TEST_CASE("Who hears McpRemote's answer may destroy it", "[adapter][mcp_client][
     rig.turn();
     CHECK_FALSE(rig.remote);
     CHECK(heard == 3);
+}
+
+TEST_CASE("McpRemote refuses what no JSON can hold, and goes on with all else",
+          "[adapter][mcp_client][unit]") {
+    const bool in_session = GENERATE(false, true);
+    Rig rig;
+    driver::Question<Fetched<json>> before;
+    if (in_session) {
+        rig.remote->fetch("a", before.ask());
+        rig.serve();
+    }
+    driver::Question<Fetched<json>> bad;
+    rig.remote->fetch("\xFF", bad.ask());
+    driver::Question<Fetched<json>> good;
+    rig.remote->fetch("a", good.ask());
+    rig.serve();
+    REQUIRE(bad.answered());
+    CHECK(bad.take()->error().error() == McpErrc::bad_scene);
+    REQUIRE(good.answered());
+    CHECK(good.take()->has_value());
+}
+
+TEST_CASE("A scene that the user's to_json refuses is a failure of its session",
+          "[adapter][mcp_client][unit]") {
+    Wires wires;
+    McpRemote<HandHttp, Unwritable> remote{HandHttp{&wires}, "http://x/mcp"};
+    driver::Question<Failure> question;
+    remote.push("a", {}, question.ask());
+    REQUIRE(question.answered());
+    CHECK(question.take()->cause == Cause::permanent);
 }
 
 TEST_CASE("McpRemote carries contents of the user's, in the user's form",
