@@ -600,6 +600,23 @@ TEST_CASE("McpCore lets the user's judge decide over refusals, without the token
     CHECK(seen[0].text.find("secret") == std::string::npos);
 }
 
+TEST_CASE("Words of a server's are one short line without the token, at little cost",
+          "[adapter][mcp_core][unit]") {
+    CHECK(detail::McpWords{"key"}("a key,\nmonkeys") == "a ***, mon***s");
+    CHECK(detail::McpWords{""}("\x7F!") == " !");
+    CHECK(detail::McpWords{"key"}(std::string(255, 'a') + "key") == std::string(255, 'a') + "*");
+    CHECK(detail::McpWords{"key"}(std::string(254, 'a') + "ke") == std::string(254, 'a') + "ke");
+    // What hides it may hold it.
+    CHECK(detail::McpWords{"*"}("*!*") == "***!***");
+    // A server knows the token, and may repeat it as often as an answer is long.
+    std::string many;
+    for (int i = 0; i < 500'000; ++i) many += "key,";
+    const auto began = std::chrono::steady_clock::now();
+    const std::string said = detail::McpWords{"key,"}(many);
+    CHECK(std::chrono::steady_clock::now() - began < std::chrono::seconds{1});
+    CHECK(said == std::string(256, '*'));
+}
+
 TEST_CASE("A tool's result is its structured content, else its text as JSON",
           "[adapter][mcp_core][unit]") {
     const auto read = [](const char* text) {
