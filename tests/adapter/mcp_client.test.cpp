@@ -286,6 +286,27 @@ TEST_CASE("McpRemote bears sources of tokens that throw, keep silent, or say no"
     CHECK(end.answered());
 }
 
+TEST_CASE("McpRemote keeps little of calls that were given up while no token comes",
+          "[adapter][mcp_client][unit]") {
+    std::vector<Completion<std::string>> kept;
+    Tell tell = [](Completion<std::string> c) { c("token"); };
+    Rig rig{{.token = ToldSource{&tell}}};
+    driver::Question<Failure> question;
+    rig.remote->push("a", {1, {}}, question.ask());
+    rig.serve();
+    REQUIRE(question.answered());
+    tell = [&kept](Completion<std::string> c) { kept.push_back(std::move(c)); };
+    for (int i = 0; i < 1000; ++i) {
+        rig.remote->push("a", {1, {}}, question.ask());
+        rig.turn();
+        question.drop();
+        rig.turn();
+    }
+    const auto wanted =
+        std::count_if(kept.begin(), kept.end(), [](const auto& one) { return one.wanted(); });
+    CHECK(wanted < 100);
+}
+
 TEST_CASE("McpRemote's source of tokens may destroy it", "[adapter][mcp_client][unit]") {
     Tell tell;
     Rig rig{{.token = ToldSource{&tell}}};
