@@ -440,6 +440,22 @@ TEST_CASE("Bridge: a session with an error of its own waits longer and longer; t
     CHECK(rig.server.scenes["bad"].content == "x");
 }
 
+TEST_CASE("Bridge: a session that failed and is gone here is not asked for any more",
+          "[sync][bridge][unit]") {
+    BridgeRig rig;
+    begin(rig);
+    rig.board.empty = {"gone"};
+    rig.server.moods["gone"] = Mood::fails;
+    rig.server.failure = {Cause::permanent};
+    rig.run_for(5min);
+    REQUIRE(rig.count("error gone fetch permanent") >= 2);
+    rig.board.empty.clear();
+    rig.run_for(2min);
+    rig.told.clear();
+    rig.run_for(1h);
+    CHECK(rig.told.empty());
+}
+
 // ---- bad sides -----------------------------------------------------------------------------------
 
 TEST_CASE("Bridge: a local side that throws or fails is told, and tried again",

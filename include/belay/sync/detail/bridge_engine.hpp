@@ -140,11 +140,9 @@ private:
         sessions_.forget_unlisted();
     }
     void get_ready(BridgeSession& s) noexcept {
-        if (s.busy) {
-            s.again = true;
-        } else {
-            sessions_.ready(s, s.edited ? Line::edits : Line::pulls);
-        }
+        s.wanted = s.wanted && (s.edited || s.listed);  // or it is gone here
+        if (s.busy) return static_cast<void>(s.again = true);
+        sessions_.ready(s, s.edited ? Line::edits : Line::pulls);
     }
     [[nodiscard]] bool probing() const noexcept {
         for (const auto& call : calls_) {
