@@ -410,6 +410,20 @@ TEST_CASE("McpCore believes the status of a response whose body broke off, not i
     CHECK(play.failed().failure.error() == HttpErrc::lost);
 }
 
+TEST_CASE("McpCore takes a request that cannot be sent for a server that is away",
+          "[adapter][mcp_core][unit]") {
+    // A wrong URL, or a token with a line break: no session of the user's is to blame for it.
+    for (const HttpErrc why : {HttpErrc::bad_url, HttpErrc::bad_text}) {
+        Play play;
+        play.call();
+        play.core.finish(play.next(Aim::initialize).number,
+                         {.failure = Failure::from(why), .sent = false});
+        const Failure failure = play.failed().failure;
+        CHECK(failure.cause == Cause::refused);
+        CHECK(failure.error() == why);
+    }
+}
+
 TEST_CASE("McpCore begins a lost session anew, once for each call", "[adapter][mcp_core][unit]") {
     // 400 is what a server with one session for all says after its restart; it might have meant
     // the request, so it is told goodbye.

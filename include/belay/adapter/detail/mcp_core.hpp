@@ -275,7 +275,10 @@ private:
         if (wire.aim == Aim::call && response.failure.cause == Cause::timed_out) {
             cancel(wire, "timed out");
         }
-        fail(std::move(wire), McpError{response.failure, 0, {}});
+        Failure failure = response.failure;
+        // What no server has heard is nothing that it has against a session.
+        if (!response.sent && failure.cause == Cause::permanent) failure.cause = Cause::refused;
+        fail(std::move(wire), McpError{failure, 0, {}});
     }
 
     void initialized(Wire wire, const HttpResponse& response) {
