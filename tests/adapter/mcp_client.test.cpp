@@ -112,6 +112,11 @@ struct Rig {
     std::unique_ptr<McpRemote<HandHttp>> remote;
 };
 
+/// Of which there is no JSON.
+struct Unwritable {};
+[[noreturn]] void to_json(json&, const Unwritable&) { throw std::runtime_error{"unwritable"}; }
+[[maybe_unused]] void from_json(const json&, Unwritable&) {}
+
 /// A source that does what it is told to.
 struct ToldSource {
     using token_type = std::string;
@@ -281,6 +286,27 @@ TEST_CASE("McpRemote bears sources of tokens that throw, keep silent, or say no"
     CHECK(end.answered());
 }
 
+TEST_CASE("McpRemote keeps little of calls that were given up while no token comes",
+          "[adapter][mcp_client][unit]") {
+    std::vector<Completion<std::string>> kept;
+    Tell tell = [](Completion<std::string> c) { c("token"); };
+    Rig rig{{.token = ToldSource{&tell}}};
+    driver::Question<Failure> question;
+    rig.remote->push("a", {1, {}}, question.ask());
+    rig.serve();
+    REQUIRE(question.answered());
+    tell = [&kept](Completion<std::string> c) { kept.push_back(std::move(c)); };
+    for (int i = 0; i < 1000; ++i) {
+        rig.remote->push("a", {1, {}}, question.ask());
+        rig.turn();
+        question.drop();
+        rig.turn();
+    }
+    const auto wanted =
+        std::count_if(kept.begin(), kept.end(), [](const auto& one) { return one.wanted(); });
+    CHECK(wanted < 100);
+}
+
 TEST_CASE("McpRemote's source of tokens may destroy it", "[adapter][mcp_client][unit]") {
     Tell tell;
     Rig rig{{.token = ToldSource{&tell}}};
@@ -310,6 +336,36 @@ TEST_CASE("Who hears McpRemote's answer may destroy it", "[adapter][mcp_client][
     rig.turn();
     CHECK_FALSE(rig.remote);
     CHECK(heard == 3);
+}
+
+TEST_CASE("McpRemote refuses what no JSON can hold, and goes on with all else",
+          "[adapter][mcp_client][unit]") {
+    const bool in_session = GENERATE(false, true);
+    Rig rig;
+    driver::Question<Fetched<json>> before;
+    if (in_session) {
+        rig.remote->fetch("a", before.ask());
+        rig.serve();
+    }
+    driver::Question<Fetched<json>> bad;
+    rig.remote->fetch("\xFF", bad.ask());
+    driver::Question<Fetched<json>> good;
+    rig.remote->fetch("a", good.ask());
+    rig.serve();
+    REQUIRE(bad.answered());
+    CHECK(bad.take()->error().error() == McpErrc::bad_scene);
+    REQUIRE(good.answered());
+    CHECK(good.take()->has_value());
+}
+
+TEST_CASE("A scene that the user's to_json refuses is a failure of its session",
+          "[adapter][mcp_client][unit]") {
+    Wires wires;
+    McpRemote<HandHttp, Unwritable> remote{HandHttp{&wires}, "http://x/mcp"};
+    driver::Question<Failure> question;
+    remote.push("a", {}, question.ask());
+    REQUIRE(question.answered());
+    CHECK(question.take()->cause == Cause::permanent);
 }
 
 TEST_CASE("McpRemote carries contents of the user's, in the user's form",

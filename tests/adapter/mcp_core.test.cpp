@@ -410,6 +410,20 @@ TEST_CASE("McpCore believes the status of a response whose body broke off, not i
     CHECK(play.failed().failure.error() == HttpErrc::lost);
 }
 
+TEST_CASE("McpCore takes a request that cannot be sent for a server that is away",
+          "[adapter][mcp_core][unit]") {
+    // A wrong URL, or a token with a line break: no session of the user's is to blame for it.
+    for (const HttpErrc why : {HttpErrc::bad_url, HttpErrc::bad_text}) {
+        Play play;
+        play.call();
+        play.core.finish(play.next(Aim::initialize).number,
+                         {.failure = Failure::from(why), .sent = false});
+        const Failure failure = play.failed().failure;
+        CHECK(failure.cause == Cause::refused);
+        CHECK(failure.error() == why);
+    }
+}
+
 TEST_CASE("McpCore begins a lost session anew, once for each call", "[adapter][mcp_core][unit]") {
     // 400 is what a server with one session for all says after its restart; it might have meant
     // the request, so it is told goodbye.
@@ -598,6 +612,23 @@ TEST_CASE("McpCore lets the user's judge decide over refusals, without the token
     CHECK(play.failed().text == "not ***");
     REQUIRE(seen.size() == 2);
     CHECK(seen[0].text.find("secret") == std::string::npos);
+}
+
+TEST_CASE("Words of a server's are one short line without the token, at little cost",
+          "[adapter][mcp_core][unit]") {
+    CHECK(detail::McpWords{"key"}("a key,\nmonkeys") == "a ***, mon***s");
+    CHECK(detail::McpWords{""}("\x7F!") == " !");
+    CHECK(detail::McpWords{"key"}(std::string(255, 'a') + "key") == std::string(255, 'a') + "*");
+    CHECK(detail::McpWords{"key"}(std::string(254, 'a') + "ke") == std::string(254, 'a') + "ke");
+    // What hides it may hold it.
+    CHECK(detail::McpWords{"*"}("*!*") == "***!***");
+    // A server knows the token, and may repeat it as often as an answer is long.
+    std::string many;
+    for (int i = 0; i < 500'000; ++i) many += "key,";
+    const auto began = std::chrono::steady_clock::now();
+    const std::string said = detail::McpWords{"key,"}(many);
+    CHECK(std::chrono::steady_clock::now() - began < std::chrono::seconds{1});
+    CHECK(said == std::string(256, '*'));
 }
 
 TEST_CASE("A tool's result is its structured content, else its text as JSON",

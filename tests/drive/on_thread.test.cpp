@@ -153,6 +153,20 @@ TEST_CASE("OnThread takes so much and no more, and again when it is done",
     CHECK(room_of(rooms, "a").updates.size() == 2);
 }
 
+TEST_CASE("OnThread takes a snapshot that is longer than all that may wait, if nothing does",
+          "[drive][on_thread][unit]") {
+    OnThread rooms{MemoryRooms{}, {.bytes_max = 10}};
+    const auto position = rooms.reset("a", epoch);
+    REQUIRE(position);
+    REQUIRE(flush_of(rooms) == std::error_code{});
+    const std::vector<Bytes> snapshot{Bytes(100)};
+    const auto saved = waited<PersistenceError>(
+        [&](auto done) { rooms.save("a", snapshot, *position, std::move(done)); });
+    REQUIRE(saved);
+    CHECK(saved->code == std::error_code{});
+    CHECK(room_of(rooms, "a").snapshot == snapshot);
+}
+
 TEST_CASE("OnThread ends after the call that is under way, and drops the others",
           "[drive][on_thread][unit]") {
     GatedRooms::Gate gate;

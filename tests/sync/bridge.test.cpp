@@ -440,6 +440,22 @@ TEST_CASE("Bridge: a session with an error of its own waits longer and longer; t
     CHECK(rig.server.scenes["bad"].content == "x");
 }
 
+TEST_CASE("Bridge: a session that failed and is gone here is not asked for any more",
+          "[sync][bridge][unit]") {
+    BridgeRig rig;
+    begin(rig);
+    rig.board.empty = {"gone"};
+    rig.server.moods["gone"] = Mood::fails;
+    rig.server.failure = {Cause::permanent};
+    rig.run_for(5min);
+    REQUIRE(rig.count("error gone fetch permanent") >= 2);
+    rig.board.empty.clear();
+    rig.run_for(2min);
+    rig.told.clear();
+    rig.run_for(1h);
+    CHECK(rig.told.empty());
+}
+
 // ---- bad sides -----------------------------------------------------------------------------------
 
 TEST_CASE("Bridge: a local side that throws or fails is told, and tried again",
@@ -483,6 +499,59 @@ TEST_CASE("Bridge: an edit is known to be lost also if the scene was refused at 
     rig.run_for(61s);
     CHECK(rig.count("conflict s here mine there theirs kept remote") == 1);
     CHECK(rig.server.pushes.empty());
+}
+
+TEST_CASE("Bridge: what the local side refused is tried again in waits that grow, without an edit",
+          "[sync][bridge][unit]") {
+    BridgeRig rig{hourly()};
+    begin(rig);
+    rig.board.refuses = make_error_code(std::errc::io_error);
+    rig.server.scenes["s"] = {"theirs", ms(5)};
+    REQUIRE(rig.world.run_until([&] { return rig.count("error s apply") == 1; }, 1h));
+    rig.run_for(30min);
+    const std::size_t errors = rig.count("error s apply");
+    CHECK(errors > 30);
+    CHECK(errors < 150);
+    rig.board.refuses = {};
+    rig.run_for(61s);
+    CHECK(rig.board.scenes["s"].content == "theirs");
+}
+
+TEST_CASE(
+    "Bridge: a server that has forgotten a scene gets it, also if it could not be read at first",
+    "[sync][bridge][unit]") {
+    BridgeRig rig{hourly()};
+    begin(rig);
+    rig.server.scenes.clear();
+    rig.server.on_fetch = [&] { rig.board.error = make_error_code(std::errc::io_error); };
+    REQUIRE(rig.world.run_until([&] { return rig.count("error s read") == 1; }, 1h));
+    rig.server.on_fetch = {};
+    rig.board.error = {};
+    rig.run_for(61s);
+    CHECK(rig.server.scenes["s"].content == "0");
+}
+
+TEST_CASE("Bridge: an edit is not lost if it cannot be read for the second attempt to push it",
+          "[sync][bridge][unit]") {
+    for (const bool pulls : {true, false}) {
+        BridgeRig rig{{.pull = {.interval = 1h, .enabled = pulls}}};
+        rig.board.scenes["s"] = rig.server.scenes["s"] = {"0", ms(1)};
+        rig.start();
+        rig.edit("s", "1", 2);
+        rig.run_for(1s);
+        REQUIRE(rig.server.scenes["s"].content == "1");
+        rig.server.on_push = [&] {
+            rig.server.mood = Mood::fails;
+            rig.board.error = make_error_code(std::errc::io_error);
+        };
+        rig.edit("s", "2", 3);
+        REQUIRE(rig.world.run_until([&] { return rig.count("error s read") == 1; }, 10s));
+        rig.server.on_push = {};
+        rig.server.mood = Mood::works;
+        rig.board.error = {};
+        rig.run_for(2h);
+        CHECK(rig.server.scenes["s"].content == "2");
+    }
 }
 
 TEST_CASE("Bridge: a remote that throws, or drops questions, is away", "[sync][bridge][unit]") {

@@ -26,7 +26,7 @@ enum class McpErrc {
     bad_session = 11,         ///< the id of its session cannot be sent back
     asks_too_much = 12,       ///< it asks the client more at once than that answers
     credentials_needed = 13,  ///< it refused the credentials, and there are no others yet
-    bad_scene = 14            ///< what is to be pushed cannot be written as JSON
+    bad_scene = 14            ///< what is to be pushed, or a session's name, cannot be JSON
 };
 
 namespace detail {
@@ -44,7 +44,7 @@ inline constexpr ErrorText mcp_error_texts[] = {
     {"the id of the server's session is none", Cause::protocol},
     {"the server asks too much at once", Cause::protocol},
     {"the server refuses the credentials, and there are no others", Cause::unauthorized},
-    {"the scene cannot be written as JSON", Cause::permanent},
+    {"the scene, or the name of its session, cannot be written as JSON", Cause::permanent},
 };
 
 /// The category of McpErrc.

@@ -64,14 +64,16 @@ public:
 
     void fetch(std::string_view session, Completion<Fetched<Content>> completion) {
         State& s = *state_;
-        s.begin(s.options.fetch_tool, {{s.options.session_argument, std::string{session}}},
-                std::move(completion));
+        detail::McpJson arguments{{s.options.session_argument, std::string{session}}};
+        if (!detail::is_writable(arguments)) {
+            return completion(Failure::from(McpErrc::bad_scene));
+        }
+        s.begin(s.options.fetch_tool, std::move(arguments), std::move(completion));
     }
     void push(std::string_view session, Scene<Content> scene, Completion<Failure> completion) {
         State& s = *state_;
         detail::McpJson arguments{{s.options.session_argument, std::string{session}}};
-        arguments[s.options.scene_argument] = scene;
-        if (!detail::is_writable(arguments)) {
+        if (!put(scene, arguments[s.options.scene_argument]) || !detail::is_writable(arguments)) {
             return completion(Failure::from(McpErrc::bad_scene));
         }
         s.begin(s.options.push_tool, std::move(arguments), std::move(completion));
@@ -90,6 +92,18 @@ public:
     void advance(Instant) { state_->advance(); }
 
 private:
+    /// Returns: false if the user's to_json says no, as nlohmann's do: by throwing.
+    [[nodiscard]] static bool put(const Scene<Content>& scene, detail::McpJson& to) {
+        try {
+            to = scene;
+            return true;
+        } catch (const std::bad_alloc&) {
+            throw;
+        } catch (...) {
+            return false;
+        }
+    }
+
     using Asked = std::variant<Completion<Fetched<Content>>, Completion<Failure>>;
     struct Call {
         std::uint64_t number;

@@ -28,7 +28,8 @@ namespace belay::inline BELAY_ABI {
 struct OnThreadOptions {
     /// Calls; the next is answered `storage_busy`.
     std::size_t calls_max = 100'000;
-    /// Bytes of the updates and snapshots in them, likewise.
+    /// Bytes of the updates and snapshots in them, likewise; while there are none, one of any
+    /// length is taken.
     std::size_t bytes_max = std::size_t{64} << 20;
 };
 
@@ -163,7 +164,8 @@ private:
         [[nodiscard]] bool takes(std::size_t bytes) {
             const std::lock_guard lock{mutex_};
             const std::size_t room = options_.bytes_max - std::min(options_.bytes_max, bytes_);
-            return calls_.size() < options_.calls_max && bytes <= room;
+            // What is longer than all that may wait would be refused for ever.
+            return calls_.size() < options_.calls_max && (bytes <= room || bytes_ == 0);
         }
         template <class C>
         void post(C call, std::size_t bytes) {

@@ -129,6 +129,7 @@ public:
 
 private:
     static constexpr std::size_t words_max = 4096;
+    static constexpr std::size_t cancelled_max = 64;
     static constexpr const char* newest = "2025-06-18";
 
     /// A call: waits, or is under way.
@@ -151,6 +152,10 @@ private:
     };
     enum class Phase : std::uint8_t { none, initializing, unconfirmed, confirming, ready };
 
+    [[nodiscard]] std::size_t count_of(Aim aim) const noexcept {
+        return static_cast<std::size_t>(std::count_if(
+            wires_.begin(), wires_.end(), [aim](const Wire& wire) { return wire.aim == aim; }));
+    }
     [[nodiscard]] Wire take(std::vector<Wire>::iterator at) {
         Wire wire = std::move(*at);
         wires_.erase(at);
@@ -200,14 +205,14 @@ private:
     void cancel(const Wire& wire, const char* why) {
         // A session that is gone has no calls either.
         if (phase_ != Phase::ready || wire.session != session_) return;
+        // What cannot be sent, as long as no token comes, must not become more and more.
+        if (count_of(Aim::cancelled) >= cancelled_max) return;
         post(Aim::cancelled, mcp_notification("notifications/cancelled",
                                               {{"requestId", wire.number}, {"reason", why}}));
     }
     /// Answers what the server asks.   Returns: false if that is too much.
     bool reply_to(const std::vector<McpMessage>& requests) {
-        const auto replies = std::count_if(wires_.begin(), wires_.end(),
-                                           [](const Wire& wire) { return wire.aim == Aim::reply; });
-        if (static_cast<std::size_t>(replies) + requests.size() > mcp_requests_max) return false;
+        if (count_of(Aim::reply) + requests.size() > mcp_requests_max) return false;
         for (const McpMessage& request : requests) post(Aim::reply, mcp_reply(request));
         return true;
     }
@@ -270,7 +275,10 @@ private:
         if (wire.aim == Aim::call && response.failure.cause == Cause::timed_out) {
             cancel(wire, "timed out");
         }
-        fail(std::move(wire), McpError{response.failure, 0, {}});
+        Failure failure = response.failure;
+        // What no server has heard is nothing that it has against a session.
+        if (!response.sent && failure.cause == Cause::permanent) failure.cause = Cause::refused;
+        fail(std::move(wire), McpError{failure, 0, {}});
     }
 
     void initialized(Wire wire, const HttpResponse& response) {

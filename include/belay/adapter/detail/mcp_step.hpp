@@ -45,11 +45,17 @@ class McpWords {
 public:
     explicit McpWords(std::string secret) : secret_{std::move(secret)} {}
 
-    [[nodiscard]] std::string operator()(std::string text) const {
+    [[nodiscard]] std::string operator()(std::string_view said) const {
         constexpr std::size_t bytes_max = 256;
-        // Before it is cut, or half of it would stay.
-        for (std::size_t at = 0; !secret_.empty() && (at = text.find(secret_, at)) != text.npos;) {
-            text.replace(at, secret_.size(), "***");
+        // What is cut away is not looked at: a server may say much, and the token all the time.
+        std::string text;
+        while (text.size() < bytes_max && !said.empty()) {
+            const std::string_view near = said.substr(0, bytes_max + secret_.size());
+            const std::size_t at = secret_.empty() ? near.npos : near.find(secret_);
+            text += near.substr(0, std::min(at, bytes_max));
+            if (at == near.npos) break;
+            text += "***";
+            said.remove_prefix(at + secret_.size());
         }
         text.resize(std::min(text.size(), bytes_max));
         for (char& c : text) {

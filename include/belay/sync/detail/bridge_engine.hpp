@@ -140,11 +140,9 @@ private:
         sessions_.forget_unlisted();
     }
     void get_ready(BridgeSession& s) noexcept {
-        if (s.busy) {
-            s.again = true;
-        } else {
-            sessions_.ready(s, s.edited ? Line::edits : Line::pulls);
-        }
+        s.wanted = s.wanted && (s.edited || s.listed);  // or it is gone here
+        if (s.busy) return static_cast<void>(s.again = true);
+        sessions_.ready(s, s.edited ? Line::edits : Line::pulls);
     }
     [[nodiscard]] bool probing() const noexcept {
         for (const auto& call : calls_) {
@@ -197,6 +195,8 @@ private:
     void fail_here(BridgeSession& s, Step step, const std::error_code& error) {
         const Failure failure = Failure::from(error);
         news_.error(s.name, step, failure);
+        // Or the next round would find nothing to do.
+        s.wanted = s.wanted || options_.pull.enabled;
         hold(s, failure);
     }
 
@@ -262,6 +262,7 @@ private:
         auto local = sides_.read(s.name);
         if (!local) {
             release(call);
+            s.edited = true;  // also if an earlier attempt has sent it
             return fail_here(s, Step::read, local.error());
         }
         s.edited = false;
