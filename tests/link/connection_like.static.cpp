@@ -23,6 +23,24 @@ struct ConnectionWhoseDestructorThrows {
     ~ConnectionWhoseDestructorThrows() noexcept(false) {}
     SendResult send(const MinimalMessage&) noexcept;
 };
+struct ConnectionWhoseOptionsAreSound : MinimalConnection {
+    void close(const Failure&) noexcept;
+    void ping() noexcept;
+    void resume_reading() noexcept;
+    void limit_messages(std::size_t) noexcept;
+};
+struct ConnectionWhoseCloseThrows : MinimalConnection {
+    void close(const Failure&);
+};
+struct ConnectionWhosePingThrows : MinimalConnection {
+    void ping();
+};
+struct ConnectionWhoseResumeReadingThrows : MinimalConnection {
+    void resume_reading();
+};
+struct ConnectionWhoseLimitThrows : MinimalConnection {
+    void limit_messages(std::size_t);
+};
 
 static_assert(ConnectionLike<MinimalConnection, MinimalMessage>);
 static_assert(explain::connection_like<MinimalConnection, MinimalMessage>());
@@ -32,6 +50,11 @@ static_assert(!ConnectionLike<ConnectionWhoseSendThrows, MinimalMessage>);
 static_assert(!ConnectionLike<ConnectionThatSendsVoid, MinimalMessage>);
 static_assert(!ConnectionLike<ConnectionThatSendsCopies, MinimalMessage>);
 static_assert(!ConnectionLike<ConnectionWhoseDestructorThrows, MinimalMessage>);
+static_assert(ConnectionLike<ConnectionWhoseOptionsAreSound, MinimalMessage>);
+static_assert(!ConnectionLike<ConnectionWhoseCloseThrows, MinimalMessage>);
+static_assert(!ConnectionLike<ConnectionWhosePingThrows, MinimalMessage>);
+static_assert(!ConnectionLike<ConnectionWhoseResumeReadingThrows, MinimalMessage>);
+static_assert(!ConnectionLike<ConnectionWhoseLimitThrows, MinimalMessage>);
 static_assert(!ConnectionLike<void, MinimalMessage>);
 
 }  // namespace

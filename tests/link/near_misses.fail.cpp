@@ -10,6 +10,7 @@
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/http_like.hpp>
 #include <belay/link/supervisor.hpp>
+#include <belay/link/transport_check.hpp>
 #include <belay/link/validated.hpp>
 #include <belay/link/with_token.hpp>
 #include <belay/policy/max_attempts.hpp>
@@ -57,6 +58,47 @@ auto use(belay::Validated<Transport, Check>& v, const belay::Link<int>& link) {
     return sizeof(decltype(v.open(link)));
 }
 }  // namespace check_without_judge
+
+// expect-error: ConnectionLike: .resume_reading. must be noexcept
+namespace connection_that_may_not_resume {
+struct Transport {
+    using message_type = int;
+    struct Connection {
+        belay::SendResult send(const int&) noexcept { return belay::SendResult::sent; }
+#if defined(BELAY_CONTROL)
+        void resume_reading() noexcept {}
+#else
+        void resume_reading() {}
+#endif
+    };
+    Connection open(belay::Link<int>) { return {}; }
+};
+
+void use() { belay::Supervisor link{Transport{}, belay::MaxAttempts{1}}; }
+}  // namespace connection_that_may_not_resume
+
+// expect-error: check_transport: make must be callable and give a pointer
+namespace check_of_a_rig_that_never_hangs_up {
+struct Transport {
+    using message_type = int;
+    struct Connection {
+        belay::SendResult send(const int&) noexcept { return belay::SendResult::sent; }
+    };
+    Connection open(belay::Link<int>) { return {}; }
+};
+struct Rig {
+    Transport transport;
+    void run_once() {}
+#if defined(BELAY_CONTROL)
+    void hang_up() {}
+#endif
+};
+
+void use() {
+    static_cast<void>(belay::check_transport([] { return std::make_unique<Rig>(); },
+                                             [](std::uint64_t i) { return static_cast<int>(i); }));
+}
+}  // namespace check_of_a_rig_that_never_hangs_up
 
 // expect-error: ConnectionLike: the connection needs .SendResult send.const message_type&. noexcept
 namespace connection_without_send {

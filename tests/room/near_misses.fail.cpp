@@ -3,6 +3,7 @@
 // expect-error to the next, has an error of that text; with BELAY_CONTROL all of them compile.
 #include <belay/room/audit_like.hpp>
 #include <belay/room/memory_rooms.hpp>
+#include <belay/room/persistence_check.hpp>
 #include <belay/room/room_manager.hpp>
 #include <belay/room/yjs_protocol.hpp>
 #include <belay/sim/tcp.hpp>
@@ -75,5 +76,15 @@ struct Audit {
 };
 static_assert(belay::explain::audit_like<Audit>());
 }  // namespace audit_says_nothing
+
+// expect-error: check_persistence: make must be callable
+namespace check_of_a_value {
+#if defined(BELAY_CONTROL)
+const auto make = [] { return belay::MemoryRooms{}; };
+#else
+const int make = 0;
+#endif
+void use() { static_cast<void>(belay::check_persistence(make)); }
+}  // namespace check_of_a_value
 
 int main() {}

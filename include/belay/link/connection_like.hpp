@@ -50,6 +50,16 @@ concept HasTimer = requires(C& c, const C& k, Turn& turn) {
     { k.deadline() } noexcept -> std::same_as<Instant>;
     c.advance(turn);
 };
+// One that may throw would be passed over in silence: a connection that never reads on, say.
+template <class C>
+concept ClosesSoundly = HasClose<C> || !requires(C& c, const Failure& why) { c.close(why); };
+template <class C>
+concept PingsSoundly = HasPing<C> || !requires(C& c) { c.ping(); };
+template <class C>
+concept ResumesSoundly = HasResumeReading<C> || !requires(C& c) { c.resume_reading(); };
+template <class C>
+concept LimitsSoundly =
+    HasLimitMessages<C> || !requires(C& c, std::size_t bytes) { c.limit_messages(bytes); };
 }  // namespace detail
 
 /// One connection. All state of an attempt lives in it and dies with it.
@@ -62,12 +72,14 @@ concept HasTimer = requires(C& c, const C& k, Turn& turn) {
 /// `limit_messages(std::size_t bytes) noexcept` bounds what the peer may make it hold, until it is
 /// told otherwise: a longer message ends the connection before it is read;
 /// `sift(Event<M>&, Turn&) -> bool`, `deadline()/advance(Turn&)` and `probe(Turn&, Duration)`
-/// are for decorators.
+/// are for decorators. The first four must be noexcept where they are.
 ///
 /// It is built at its final address and never moved, so it may register `this`.
 template <class C, class M>
 concept ConnectionLike =
-    std::is_nothrow_destructible_v<C> && (detail::SendsPlain<C, M> || detail::SendsOnLane<C, M>);
+    std::is_nothrow_destructible_v<C> &&
+    (detail::SendsPlain<C, M> || detail::SendsOnLane<C, M>) && detail::ClosesSoundly<C> &&
+    detail::PingsSoundly<C> && detail::ResumesSoundly<C> && detail::LimitsSoundly<C>;
 
 namespace explain {
 
@@ -79,6 +91,10 @@ consteval bool connection_like() {
     static_assert(detail::SendsPlain<C, M> || detail::SendsOnLane<C, M>,
                   "ConnectionLike: the connection needs 'SendResult send(const message_type&) "
                   "noexcept', see docs/link.md");
+    static_assert(detail::ClosesSoundly<C>, "ConnectionLike: 'close' must be noexcept");
+    static_assert(detail::PingsSoundly<C>, "ConnectionLike: 'ping' must be noexcept");
+    static_assert(detail::ResumesSoundly<C>, "ConnectionLike: 'resume_reading' must be noexcept");
+    static_assert(detail::LimitsSoundly<C>, "ConnectionLike: 'limit_messages' must be noexcept");
     return ConnectionLike<C, M>;
 }
 

@@ -34,7 +34,15 @@ namespace belay::inline BELAY_ABI {
 /// Blocks: by `run_once()`: for a second or so if everything is right, longer for one that stalls.
 template <class Make, class Message>
 [[nodiscard]] std::optional<TransportRule> check_transport(Make make, Message message) {
-    return detail::TransportChecker<Make, Message>{make, message}.run();
+    if constexpr (requires { make()->transport; make()->run_once(); make()->hang_up(); }) {
+        return detail::TransportChecker<Make, Message>{make, message}.run();
+    } else {
+        static_assert(!sizeof(Make),
+                      "check_transport: make must be callable and give a pointer to what has "
+                      "'transport', 'run_once()' and 'hang_up()': [] { return "
+                      "std::make_unique<Rig>(); }");
+        return std::nullopt;
+    }
 }
 
 }  // namespace belay::inline BELAY_ABI

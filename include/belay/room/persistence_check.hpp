@@ -64,7 +64,14 @@ template <class Make, std::invocable Reopen>
 template <class Make>
 [[nodiscard]] std::optional<PersistenceFault> check_persistence(
     Make make, const PersistenceCheckOptions& options = {}) {
-    return check_persistence(std::move(make), detail::NeverReopenedRooms{}, options);
+    if constexpr (std::invocable<Make&>) {
+        return check_persistence(std::move(make), detail::NeverReopenedRooms{}, options);
+    } else {
+        static_assert(!sizeof(Make),
+                      "check_persistence: make must be callable and give a new persistence: [] { "
+                      "return Mine{}; }");
+        return std::nullopt;
+    }
 }
 
 }  // namespace belay::inline BELAY_ABI

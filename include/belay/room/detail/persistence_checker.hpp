@@ -17,6 +17,7 @@
 #include <belay/core/random.hpp>
 #include <belay/core/steady_clock.hpp>
 #include <belay/room/detail/persistence_model.hpp>
+#include <belay/room/persistence_like.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
 
@@ -61,6 +62,7 @@ struct PersistencePlay {
 template <class Make, class Reopen, class Pump>
 class PersistenceChecker {
     using P = std::remove_cvref_t<decltype(std::declval<Make&>()())>;
+    static_assert(explain::persistence_like<P>());
     using Rule = PersistenceRule;
 
 public:
