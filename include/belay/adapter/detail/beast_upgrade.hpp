@@ -87,9 +87,11 @@ struct Upgrade {
             if (ours || !is_header_name(field.name) || !is_header_value(field.value)) return {};
             out += field.name + ": " + field.value + "\r\n";
         }
-        out += "Connection: close\r\nContent-Length: " + std::to_string(response.body.size()) +
-               "\r\n\r\n";
-        return with_body ? out + response.body : out;
+        // These have no body, and a length of one is an error (RFC 9110, section 8.6).
+        const bool has_none = response.status == 204 || response.status == 304;
+        if (!has_none) out += "Content-Length: " + std::to_string(response.body.size()) + "\r\n";
+        out += "Connection: close\r\n\r\n";
+        return with_body && !has_none ? out + response.body : out;
     }
 
     [[nodiscard]] static std::string_view text(const Request& request, Field name) noexcept {
