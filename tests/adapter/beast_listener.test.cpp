@@ -343,6 +343,51 @@ TEST_CASE("Who is let go of unanswered is closed, and counted as refused",
     CHECK(rig.refused.empty());
 }
 
+TEST_CASE("What is no WebSocket is a page, if somebody has pages",
+          "[adapter][beast_listener][unit]") {
+    std::optional<ListenerRig<>> rig;
+    BeastListenerOptions options;
+    options.pages = [&](const HttpRequest& request) -> HttpResponse {
+        if (request.url == "/end") rig->listener.reset();
+        if (request.url == "/none") return {.status = 204};
+        if (request.url == "/split") return {.status = 200, .headers = {{"A", "b\r\nC: d"}}};
+        if (request.url == "/zero") return {};
+        const std::string* const agent = request.headers.find("user-agent");
+        return {.status = 200,
+                .headers = {{"Content-Type", "text/plain"}},
+                .body = request.method + " " + request.url + " " + (agent ? *agent : "")};
+    };
+    rig.emplace(options);
+    const auto asked = [&](UpgradeText text) {
+        text.upgrade = text.version = text.key = "";
+        return rig->answer_to(text.text());
+    };
+    const std::string page = asked({.target = "/a?b=c", .more = "User-Agent: Test\r\n"});
+    CHECK(status_of(page) == 200);
+    CHECK(page.find("Content-Type: text/plain\r\n") != std::string::npos);
+    CHECK(page.find("Content-Length: 15\r\n") != std::string::npos);
+    CHECK(page.ends_with("\r\n\r\nGET /a?b=c Test"));
+    const std::string head = asked({.target = "/a", .method = "HEAD"});
+    CHECK(head.find("Content-Length: 8\r\n") != std::string::npos);
+    CHECK(head.ends_with("\r\n\r\n"));
+    const std::string none = asked({.target = "/none"});
+    CHECK(status_of(none) == 204);
+    CHECK(none.find("Content-Length") == std::string::npos);
+    // What cannot be sent is our fault, and splits no answer.
+    CHECK(status_of(asked({.target = "/split"})) == 500);
+    CHECK(status_of(asked({.target = "/zero"})) == 500);
+    CHECK(rig->counters().pages == 5);
+    CHECK(rig->refused.empty());
+
+    CHECK(status_of(asked({.target = "/a", .method = "DELETE"})) == 426);
+    CHECK(status_of(asked({.host = "Host: a\r\nHost: b\r\n"})) == 400);
+    CHECK(status_of(asked({.more = "Content-Length: 1\r\n"})) == 400);
+    CHECK(status_of(rig->answer_to(UpgradeText{.version = ""}.text())) == 426);
+    CHECK(rig->counters().pages == 5);
+    CHECK(rig->counters().refused == 4);
+    CHECK(asked({.target = "/end"}).empty());
+}
+
 TEST_CASE("Behind a named proxy each client has a share of its own",
           "[adapter][beast_listener][unit]") {
     ListenerRig<> rig{{.connections_per_ip_max = 1,
