@@ -76,7 +76,7 @@ constexpr bool never_let_go_before_it_is_saved() {
     life.change();
     int failed = 0;
     while (life.now < Instant{40min}) {
-        life.run(10s);
+        life.run(30s);
         if (!life.core.saving()) continue;
         ++failed;
         life.step(Event::save_failed);
