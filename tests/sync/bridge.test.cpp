@@ -113,6 +113,73 @@ TEST_CASE("Bridge: a push whose answer was lost is no change of somebody else",
     CHECK(rig.count("pushed") == 1);
 }
 
+TEST_CASE("Bridge: what a remote has forgotten is no edit, also if it is hard to bring back",
+          "[sync][bridge][unit]") {
+    BridgeRig rig{{.pull = {.interval = 10s}}};
+    rig.board.scenes["s"] = {"1", ms(1)};  // of before a restart, from another client
+    rig.server.mood = Mood::works;
+    rig.server.on_push = [&] { rig.server.mood = Mood::fails; };
+    rig.start();
+    rig.run_for(1min);
+    REQUIRE_FALSE(rig.server.pushes.empty());
+    REQUIRE(rig.server.scenes.empty());
+    rig.server.scenes["s"] = {"2", ms(2)};  // by that client
+    rig.server.mood = Mood::works;
+    rig.run_for(70s);
+    CHECK(rig.board.scenes == rig.server.scenes);
+    CHECK(rig.board.applied == Told{"s=2 remote"});
+    CHECK(rig.count("conflict") == 0);
+    // And with a base: it got back something older than it had.
+    rig.server.scenes["s"] = {"1", ms(1)};
+    const std::size_t before = rig.server.pushes.size();
+    rig.run_for(1min);
+    REQUIRE(rig.server.pushes.size() > before);
+    rig.server.scenes["s"] = {"3", ms(3)};
+    rig.server.mood = Mood::works;
+    rig.run_for(70s);
+    CHECK(rig.board.applied == Told{"s=2 remote", "s=3 remote"});
+    CHECK(rig.count("conflict") == 0);
+}
+
+TEST_CASE("Bridge: a push that failed leaves an edit one, of which a loss is told",
+          "[sync][bridge][unit]") {
+    BridgeRig rig{{.pull = {.interval = 10s}}};
+    rig.server.on_push = [&] { rig.server.mood = Mood::fails; };
+    rig.start();
+    rig.edit("s", "1", 1);
+    rig.run_for(1min);
+    REQUIRE_FALSE(rig.server.pushes.empty());
+    rig.server.scenes["s"] = {"2", ms(2)};
+    rig.server.mood = Mood::works;
+    rig.run_for(70s);
+    CHECK(rig.board.applied == Told{"s=2 remote"});
+    CHECK(rig.count("conflict s here 1 there 2 kept remote") == 1);
+}
+
+TEST_CASE("Bridge: an older scene by the clock of the edit is in conflict with nothing",
+          "[sync][bridge][unit]") {
+    const auto by = [](std::int64_t time, unsigned origin) {
+        Stamp stamp = ms(time);
+        stamp.origin = {std::byte(origin)};
+        return stamp;
+    };
+    for (const unsigned there : {1U, 2U}) {
+        BridgeRig rig{hourly()};
+        rig.board.scenes["s"] = {"1", by(1, 1)};
+        rig.start();
+        rig.bridge->changed("s");
+        rig.run_for(1s);
+        REQUIRE(rig.count("pushed") == 1);
+        // A push of long ago has arrived; or somebody else's.
+        rig.server.scenes["s"] = {"2", by(2, there)};
+        rig.board.scenes["s"] = {"3", by(3, 1)};
+        rig.bridge->changed("s");
+        rig.run_for(1s);
+        CHECK(rig.server.scenes == rig.board.scenes);
+        CHECK(rig.count("conflict") == (there == 1 ? 0U : 1U));
+    }
+}
+
 // ---- races ---------------------------------------------------------------------------------------
 
 TEST_CASE("Bridge: an edit that is newer than the pull under way stays, and is pushed",
@@ -484,6 +551,27 @@ TEST_CASE("Bridge: a local side that throws or fails is told, and tried again",
     rig.run_for(61s);
     CHECK(rig.told == Told{"conflict s here mine there theirs kept remote"});
     CHECK(rig.board.scenes["s"].content == "theirs");
+}
+
+TEST_CASE("Bridge: a local side that fails between two attempts of a push loses no edit",
+          "[sync][bridge][unit]") {
+    for (const bool pulls : {true, false}) {
+        BridgeRig rig{{.pull = {.interval = 1h, .enabled = pulls}}};
+        rig.server.on_push = [&] {
+            rig.server.mood = Mood::fails;
+            rig.board.error = make_error_code(std::errc::io_error);
+        };
+        rig.start();
+        rig.edit("s", "1", 1);
+        rig.run_for(10s);
+        REQUIRE(rig.server.pushes == Told{"s=1"});
+        REQUIRE(rig.count("error s read") > 0);
+        rig.server.on_push = {};
+        rig.server.mood = Mood::works;
+        rig.board.error = {};
+        rig.run_for(5min);
+        CHECK(rig.server.scenes == rig.board.scenes);
+    }
 }
 
 TEST_CASE("Bridge: an edit is known to be lost also if the scene was refused at first",

@@ -61,8 +61,9 @@ TEST_CASE("judge_scenes: what is newer there is applied, the same and the older 
           verdict(Move::apply, false, true));
     CHECK(judge_scenes({.base = base, .local = base, .remote = scene(5, 'r')}) ==
           verdict(Move::none, false, false));
+    // With 'r' as the base, 'a' would look like an edit from then on.
     CHECK(judge_scenes({.base = base, .local = base, .remote = scene(4, 'r')}) ==
-          verdict(Move::push, false, true));
+          verdict(Move::push, false, false));
     // After a restart nothing is known but the stamps.
     CHECK(judge_scenes({.local = scene(5, 'a'), .remote = scene(6, 'r')}) ==
           verdict(Move::apply, false, true));
@@ -93,6 +94,22 @@ TEST_CASE("judge_scenes: a change on both sides is a conflict, and the later one
     CHECK_FALSE(judge_scenes(sides).conflict);
     sides.edited = true;
     CHECK(judge_scenes(sides).conflict);
+}
+
+TEST_CASE("judge_scenes: what the clock of the edit stamped earlier is in conflict with nothing",
+          "[sync][scene_judge][unit]") {
+    const auto by = [](unsigned origin, SceneMark mark) {
+        mark.stamp.origin = {std::byte(origin)};
+        return mark;
+    };
+    SceneSides sides{.base = by(1, scene(5, 'a')), .local = by(1, scene(10, 'l')), .edited = true};
+    sides.remote = by(1, scene(9, 'r'));
+    CHECK(judge_scenes(sides) == verdict(Move::push, false, true));
+    sides.remote = by(2, scene(9, 'r'));
+    CHECK(judge_scenes(sides) == verdict(Move::push, true, true));
+    // What it stamped later is none of what is here.
+    sides.remote = by(1, scene(11, 'r'));
+    CHECK(judge_scenes(sides) == verdict(Move::apply, true, true));
 }
 
 TEST_CASE("judge_scenes: a remote that stamps anew is compared with what it said",

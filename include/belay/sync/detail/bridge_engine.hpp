@@ -48,7 +48,7 @@ public:
     /// A local change.
     void changed(std::string_view name, Instant now) {
         BridgeSession& s = sessions_.at(name);
-        s.edited = true;
+        s.edited = s.told = true;
         if (s.due != never || s.line == Line::edits) return;
         sessions_.set_due(s, after(now, options_.push.debounce));
     }
@@ -172,7 +172,7 @@ private:
                 const auto local = sides_.read(s.name);
                 if (!local) return fail_here(s, Step::read, local.error());
                 if (!*local || (*local)->mark.hash == s.base->hash) {
-                    s.edited = false;
+                    s.edited = s.told = false;
                     return finish(s);
                 }
             }
@@ -289,6 +289,7 @@ private:
         if (kind == Call::Kind::fetch) return judge(s, *std::move(reply.returned));
         s.base = pushed;
         s.sent.clear();
+        s.told = s.edited;  // that was during the push
         news_.pushed(s.name, pushed.stamp);
         finish(s);
     }
@@ -325,7 +326,7 @@ private:
         }
         auto local = sides_.read(s.name);
         if (!local) return fail_here(s, Step::read, local.error());
-        SceneSides sides{.base = s.base, .edited = s.edited};
+        SceneSides sides{.base = s.base, .edited = s.told};
         if (*local) sides.local = (*local)->mark;
         if (*remote) {
             sides.remote = (*remote)->mark;
@@ -350,7 +351,7 @@ private:
                 tell_conflict(s, std::move(local), std::move(remote), Origin::local);
             return call(s, Call::Kind::push);
         }
-        s.edited = false;
+        s.edited = s.told = false;
         if (verdict.rebase) s.sent.clear();
         finish(s);
     }
@@ -368,6 +369,7 @@ private:
             fail_here(s, Step::apply, error);
             return false;
         }
+        s.told = s.edited;
         if (conflict) tell_conflict(s, std::move(local), std::move(told), Origin::remote);
         return true;
     }

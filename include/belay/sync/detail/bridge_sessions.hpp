@@ -28,8 +28,11 @@ struct BridgeSession {
     std::optional<OutageWait> wait{};
     /// When it gets ready by itself.
     Instant due = never;
-    /// The local side said that it has changed.
+    /// What is here is to be pushed: the local side said that it has changed, or a push has failed.
     bool edited = false;
+    /// The local side said that it has changed, and the remote has not confirmed that. A scene that
+    /// goes to a remote which has forgotten it is no edit, also if that push fails.
+    bool told = false;
     /// It is to be pulled.
     bool wanted = false;
     /// Its round is under way.

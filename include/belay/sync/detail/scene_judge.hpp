@@ -25,7 +25,7 @@ struct SceneMark {
 /// Contents that were sent and never confirmed: the remote may have taken any of them.
 ///
 /// The last few only: of one that is forgotten, and was taken nevertheless, a conflict may be told
-/// that is none.
+/// that is none, if stamps have no origins.
 class SentScenes {
 public:
     constexpr void add(std::uint64_t hash) noexcept {
@@ -93,9 +93,13 @@ struct SceneVerdict {
     if (remote->stamp > known) return {Move::apply, unpushed, true};
     // The same, says its stamp; as the base it would look like an edit next time.
     if (remote->stamp == known) return {};
-    // A remote that lost its memory has nothing that is new to us.
-    const bool lost = unpushed && base && remote->stamp > base->stamp;
-    return {Move::push, lost, true};
+    // A remote that lost its memory has nothing that is new to us; nor has one that took, late,
+    // what the clock of the edit had stamped before.
+    const bool own = remote->stamp.origin != Id{} && remote->stamp.origin == local->stamp.origin;
+    const bool lost = unpushed && base && remote->stamp > base->stamp && !own;
+    // As the base it would make an edit of what nobody has edited, if the push fails. Without a
+    // base it may be one, of before a restart.
+    return {Move::push, lost, unpushed || !base};
 }
 
 }  // namespace belay::inline BELAY_ABI::detail
