@@ -285,7 +285,9 @@ private:
         Result<McpMessage> message = message_in(wire);
         if (!message) return fail(std::move(wire), message.error());
         if (message->kind == McpMessage::Kind::error) {
-            return fail(std::move(wire), judged(error_of(message->body, McpWords{wire.secret})));
+            // Before the wire moves: in which order arguments are made is the compiler's.
+            McpError error = judged(error_of(message->body, McpWords{wire.secret}));
+            return fail(std::move(wire), std::move(error));
         }
         const auto version = message->body.find("protocolVersion");
         constexpr std::string_view known[] = {newest, "2025-11-25", "2025-03-26"};
@@ -310,7 +312,9 @@ private:
         Result<McpMessage> message = message_in(wire);
         if (!message) return fail(std::move(wire), message.error());
         if (message->kind == McpMessage::Kind::error) {
-            return fail(std::move(wire), judged(error_of(message->body, McpWords{wire.secret})));
+            // Before the wire moves: in which order arguments are made is the compiler's.
+            McpError error = judged(error_of(message->body, McpWords{wire.secret}));
+            return fail(std::move(wire), std::move(error));
         }
         const auto is_error = message->body.find("isError");
         if (is_error != message->body.end() && *is_error != false) {
