@@ -594,6 +594,41 @@ TEST_CASE("RoomManager: a reader that stalls at any time knows in the end who is
     }
 }
 
+TEST_CASE("RoomManager: what the ids of one client say together is bounded",
+          "[room][room_clients][sim]") {
+    RoomWorld w{Seed{1}, {.awareness_bytes_max = 1000}};
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor mallory{w, "mallory", 2};
+    alice.dial();
+    mallory.dial();
+    w.run(1s);
+    const auto state = [](std::size_t bytes) { return '"' + std::string(bytes - 2, 'x') + '"'; };
+    alice.show(state(1000));
+    mallory.say({Kind::awareness, awareness_of(10, 1, state(600))});
+    mallory.say({Kind::awareness, awareness_of(11, 1, state(400))});
+    w.run(1s);
+    CHECK(alice.present.size() == 3);
+    // What one gives up another may have, in whatever order it is said.
+    Bytes swapped{std::byte{2}};
+    for (const Bytes& one : {awareness_of(11, 2, state(600)), awareness_of(10, 2, state(400))})
+        swapped.insert(swapped.end(), one.begin() + 1, one.end());
+    mallory.say({Kind::awareness, swapped});
+    mallory.say({Kind::awareness, awareness_of(10, 3, "null")});
+    mallory.say({Kind::awareness, awareness_of(12, 1, state(400))});
+    // What it repeats of others is not its own, nor taken for that.
+    mallory.say({Kind::awareness, awareness_of(1, 1, state(1000))});
+    mallory.say({Kind::awareness, awareness_of(13, 1, state(2))});
+    w.run(1s);
+    CHECK(mallory.online());
+    CHECK(alice.present.size() == 3);
+    CHECK_FALSE(alice.present.contains(13));
+    mallory.say({Kind::awareness, awareness_of(11, 3, state(601))});
+    w.run(1s);
+    CHECK(mallory.closed_with == 1009);
+    CHECK(alice.online());
+    CHECK(alice.present == std::map<std::uint64_t, std::string>{{1, state(1000)}});
+}
+
 TEST_CASE("RoomManager: of who is here one piece waits for a stalled client, however many are here",
           "[room][room_clients][sim]") {
     RoomWorld w;

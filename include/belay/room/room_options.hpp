@@ -79,6 +79,8 @@ struct RoomOptions {
     bool viewers_awareness = true;
     /// Who is here is forgotten when it is not renewed for so long.
     Duration awareness_within = std::chrono::seconds{30};
+    /// What all ids of one client say together: further ids are passed over, and who says more
+    /// with those that it has is closed.
     std::size_t awareness_bytes_max = std::size_t{16} << 10;
     std::size_t awareness_ids_per_client_max = 8;
 };

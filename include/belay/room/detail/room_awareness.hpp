@@ -47,11 +47,15 @@ public:
     /// The options must outlive it.
     explicit RoomAwareness(const RoomOptions& options) noexcept : options_{&options} {}
 
-    /// Takes what a client says.   Errors: malformed_frame, frame_too_large; nothing is changed.
+    /// Takes what a client says.   Errors: malformed_frame, frame_too_large: its socket must be
+    /// closed.
     /// Complexity: O(m log n), and reads the JSON.
     [[nodiscard]] std::error_code hear(AwarenessSpeaker from, BytesView said, Instant now) {
         if (const std::error_code e = read(said)) return e;
         for (const Said& s : said_) take(from, s, now);
+        // By what it has had before; when it has said all, for one id may give up what another has.
+        if (owned_by(from.socket).bytes > options_->awareness_bytes_max)
+            return RoomErrc::frame_too_large;
         return {};
     }
 
@@ -136,6 +140,7 @@ private:
     /// What a socket has.
     struct Owned {
         std::size_t ids = 0;  ///< those that are gone, too, for the memory that they take
+        std::size_t bytes = 0;
     };
     struct Said {
         std::uint64_t id;
@@ -168,7 +173,7 @@ private:
         const bool gone = said.state == "null";
         const auto found = entries_.find(said.id);
         if (found == entries_.end()) {
-            if (gone || !takes_another(from.socket)) return;
+            if (gone || !takes_another(from.socket, said)) return;
             return set(entries_[said.id], from, said, now);
         }
         Entry& entry = found->second;
@@ -179,7 +184,7 @@ private:
             if (said.clock <= entry.clock || gone) return;
             // Also of one that has just gone: who dials again finds their id as they left it.
             if (entry.user != from.user) return;
-            if (!takes_another(from.socket)) return;
+            if (!takes_another(from.socket, said)) return;
         }
         set(entry, from, said, now);
     }
@@ -187,10 +192,11 @@ private:
         const auto found = owned_.find(socket);
         return found != owned_.end() ? found->second : Owned{};
     }
-    /// Whether a socket may have one id more.
-    [[nodiscard]] bool takes_another(std::uint64_t socket) const {
+    /// Whether a socket may have one id more. Who repeats others is not closed for it.
+    [[nodiscard]] bool takes_another(std::uint64_t socket, const Said& said) const {
         const Owned has = owned_by(socket);
         return has.ids < options_->awareness_ids_per_client_max &&
+               has.bytes + said.state.size() <= options_->awareness_bytes_max &&
                entries_.size() < entries_max();
     }
     /// An entry has another owner, or state.
@@ -198,9 +204,11 @@ private:
         if (socket != 0) {
             Owned& has = owned_[socket];
             ++has.ids;
+            has.bytes += state.size();
         }
         if (entry.socket != 0) {
             const auto had = owned_.find(entry.socket);
+            had->second.bytes -= entry.state.size();
             if (--had->second.ids == 0) owned_.erase(had);
         }
         entry.socket = socket;
