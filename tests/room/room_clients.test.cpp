@@ -547,6 +547,170 @@ TEST_CASE("RoomManager: one client has so many awareness ids at most",
     CHECK(mallory.present.empty());
 }
 
+TEST_CASE("RoomManager: a reader that stalls at any time knows in the end who is here",
+          "[room][room_clients][sim]") {
+    for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+        RoomWorld w{Seed{seed}, {.piece_bytes_max = 1024}};
+        w.world.network().window_bytes(1000 * seed);
+        std::vector<std::unique_ptr<RoomEditor>> editors;
+        for (std::uint64_t i = 1; i <= 30; ++i) {
+            editors.push_back(std::make_unique<RoomEditor>(w, "e" + std::to_string(i), i));
+            editors.back()->dial();
+        }
+        RoomEditor slow{w, "slow", 100};
+        slow.dial();
+        Random bits{Seed{seed}};
+        const auto below = [&](std::uint64_t count) { return uniform_upto(bits, count - 1); };
+        for (int i = 0; i < 2000; ++i) {
+            RoomEditor& e = *editors[below(editors.size())];
+            switch (below(50)) {
+                case 0:
+                    e.hang_up();
+                    break;
+                case 1:
+                    e.dial();
+                    break;
+                case 2:
+                    slow.say({Kind::query_awareness, {}});
+                    break;
+                case 3:
+                case 4:
+                    slow.stall(below(3) != 0);
+                    break;
+                default:
+                    e.show('"' + std::to_string(i) + std::string(below(500), 'x') + '"');
+            }
+            w.run(5ms);
+        }
+        slow.stall(false);
+        w.run(3s);
+        RoomEditor late{w, "late", 101};
+        late.dial();
+        w.run(1s);
+        CHECK(slow.online());
+        CHECK(slow.present.size() > 10);
+        CHECK(slow.present == late.present);
+        CHECK(w.taken["slow"].longest <= 1024);
+    }
+}
+
+TEST_CASE("RoomManager: what the ids of one client say together is bounded",
+          "[room][room_clients][sim]") {
+    RoomWorld w{Seed{1}, {.awareness_bytes_max = 1000}};
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor mallory{w, "mallory", 2};
+    alice.dial();
+    mallory.dial();
+    w.run(1s);
+    const auto state = [](std::size_t bytes) { return '"' + std::string(bytes - 2, 'x') + '"'; };
+    alice.show(state(1000));
+    mallory.say({Kind::awareness, awareness_of(10, 1, state(600))});
+    mallory.say({Kind::awareness, awareness_of(11, 1, state(400))});
+    w.run(1s);
+    CHECK(alice.present.size() == 3);
+    // What one gives up another may have, in whatever order it is said.
+    Bytes swapped{std::byte{2}};
+    for (const Bytes& one : {awareness_of(11, 2, state(600)), awareness_of(10, 2, state(400))})
+        swapped.insert(swapped.end(), one.begin() + 1, one.end());
+    mallory.say({Kind::awareness, swapped});
+    mallory.say({Kind::awareness, awareness_of(10, 3, "null")});
+    mallory.say({Kind::awareness, awareness_of(12, 1, state(400))});
+    // What it repeats of others is not its own, nor taken for that.
+    mallory.say({Kind::awareness, awareness_of(1, 1, state(1000))});
+    mallory.say({Kind::awareness, awareness_of(13, 1, state(2))});
+    w.run(1s);
+    CHECK(mallory.online());
+    CHECK(alice.present.size() == 3);
+    CHECK_FALSE(alice.present.contains(13));
+    mallory.say({Kind::awareness, awareness_of(11, 3, state(601))});
+    w.run(1s);
+    CHECK(mallory.closed_with == 1009);
+    CHECK(alice.online());
+    CHECK(alice.present == std::map<std::uint64_t, std::string>{{1, state(1000)}});
+}
+
+TEST_CASE("RoomManager: of who is here one piece waits for a stalled client, however many are here",
+          "[room][room_clients][sim]") {
+    RoomWorld w;
+    constexpr std::size_t window = 32 << 10;
+    w.world.network().window_bytes(window);
+    const auto state = [&](char c) {
+        return '"' + std::string(w.options.awareness_bytes_max - 2, c) + '"';
+    };
+    std::vector<std::unique_ptr<RoomEditor>> editors;
+    for (std::uint64_t i = 1; i <= 100; ++i) {
+        editors.push_back(std::make_unique<RoomEditor>(w, "e" + std::to_string(i), i));
+        editors.back()->dial();
+    }
+    w.run(1s);
+    for (const auto& e : editors) e->show(state('a'));
+    w.run(5s);
+    for (const auto& e : editors) REQUIRE(e->present.size() == 100);
+    RoomEditor& quick = *editors.front();
+    std::map<std::string, Taken> before = w.taken;
+    for (const auto& e : editors) {
+        if (e.get() != &quick) e->stall(true);
+        e->say({Kind::query_awareness, {}});
+    }
+    w.run(1s);
+    for (const char c : {'b', 'c'}) {
+        for (const auto& e : editors) e->show(state(c));
+        w.run(5s);
+        for (const auto& [id, said] : quick.present) REQUIRE(said[1] == c);
+    }
+    // The transport takes one frame too many; eight the client has before it, unread.
+    std::size_t waiting_max = 0;
+    for (const auto& e : editors) {
+        if (e.get() == &quick) continue;
+        const std::string name{e->host().name()};
+        waiting_max = std::max(waiting_max, w.taken[name].bytes - before[name].bytes);
+    }
+    CHECK(waiting_max <= window + 9 * w.options.piece_bytes_max);
+    CHECK(quick.present.size() == 100);
+    before = w.taken;
+    for (const auto& e : editors) e->stall(false);
+    w.run(5s);
+    const std::size_t all = 100 * w.options.awareness_bytes_max;
+    for (const auto& e : editors) {
+        const std::string name{e->host().name()};
+        CHECK(e->online());
+        CHECK(e->present.size() == 100);
+        CHECK(e->present == quick.present);
+        CHECK(w.taken[name].longest <= w.options.piece_bytes_max);
+        CHECK(w.taken[name].bytes - before[name].bytes <= 3 * all);
+    }
+}
+
+TEST_CASE("RoomManager: a slow reader is told of who has gone meanwhile",
+          "[room][room_clients][sim]") {
+    RoomWorld w;
+    w.world.network().window_bytes(2000);
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor bob{w, "bob", 2};
+    RoomEditor slow{w, "slow", 3};
+    alice.dial();
+    bob.dial();
+    slow.dial();
+    w.run(1s);
+    bob.show("{}");
+    w.run(1s);
+    CHECK(slow.present.contains(2));
+    slow.stall(true);
+    for (int i = 0; i < 100; ++i) {
+        alice.show("{\"x\":" + std::to_string(i) + ",\"p\":\"" + std::string(100, 'p') + "\"}");
+        w.run(20ms);
+    }
+    for (int i = 0; i < 300; ++i) {  // until a goodbye has no room, either
+        alice.show("1");
+        w.run(20ms);
+    }
+    bob.hang_up();
+    w.run(1s);
+    slow.stall(false);
+    w.run(2s);
+    CHECK(slow.present == std::map<std::uint64_t, std::string>{{1, "1"}});
+}
+
 TEST_CASE("RoomManager: whether viewers are seen is an option", "[room][room_clients][sim]") {
     for (const bool seen : {true, false}) {
         RoomWorld w{Seed{1}, {.viewers_awareness = seen}};

@@ -64,12 +64,13 @@ struct RoomOptions {
     /// answer has pieces at most.
     unsigned frames_per_second = 500;
     unsigned frames_burst = 2'000;
-    /// What waits for one client to be sent. Beyond it the client gets no more updates, but once
-    /// what it has missed, in one; if that does not fit either it is closed.
+    /// What waits for one client to be sent; who is here never does. Beyond it the client gets no
+    /// more updates, but once what it has missed, in one; if that does not fit either it is closed.
     std::size_t client_bytes_max = std::size_t{1} << 20;
     /// Answers to state vectors that wait to be sent, of all clients; further ones come later.
     std::size_t answers_bytes_max = std::size_t{256} << 20;
-    /// What is longer is sent in pieces, where the protocol can; >= 1 KiB.
+    /// Updates that are longer are sent in pieces, where the protocol can; who is here always,
+    /// with one state in each at least. >= 1 KiB.
     std::size_t piece_bytes_max = std::size_t{64} << 10;
     /// Changes of one room that wait to become durable; who sends more is closed.
     std::size_t unflushed_bytes_max = std::size_t{32} << 20;
@@ -78,6 +79,8 @@ struct RoomOptions {
     bool viewers_awareness = true;
     /// Who is here is forgotten when it is not renewed for so long.
     Duration awareness_within = std::chrono::seconds{30};
+    /// What all ids of one client say together: further ids are passed over, and who says more
+    /// with those that it has is closed.
     std::size_t awareness_bytes_max = std::size_t{16} << 10;
     std::size_t awareness_ids_per_client_max = 8;
 };

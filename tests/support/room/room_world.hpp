@@ -152,6 +152,12 @@ struct ListedRights {
 
 // ---- a transport whose clients see close codes -------------------------------------------------
 
+/// What a transport has taken.
+struct Taken {
+    std::size_t bytes = 0;
+    std::size_t longest = 0;
+};
+
 /// In front of each message to a client stands a byte: 0, or 1 and the code of a goodbye.
 template <TransportLike T>
 class Coded {
@@ -161,11 +167,17 @@ public:
         using Base = part::Wrapped<part::ConnectionOf<T>, Bytes>;
 
     public:
-        using Base::Base;
+        template <class F>
+        Connection(F&& make, Taken* taken) : Base{std::forward<F>(make)}, taken_{taken} {}
         [[nodiscard]] SendResult send(Lane lane, const Bytes& message) noexcept {
             Bytes coded{std::byte{0}};
             coded.insert(coded.end(), message.begin(), message.end());
-            return Base::send(lane, coded);
+            const SendResult sent = Base::send(lane, coded);
+            if (taken_ != nullptr && sent == SendResult::sent) {
+                taken_->bytes += message.size();
+                taken_->longest = std::max(taken_->longest, message.size());
+            }
+            return sent;
         }
         /// It cannot, as not all transports can: the manager looks at what has come.
         void limit_messages(std::size_t) noexcept = delete;
@@ -175,15 +187,19 @@ public:
                                                   static_cast<std::byte>(code >> 8U)}));
             Base::close(why);
         }
+
+    private:
+        Taken* taken_;
     };
 
-    explicit Coded(T inner) : inner_{std::move(inner)} {}
+    explicit Coded(T inner, Taken* taken = nullptr) : inner_{std::move(inner)}, taken_{taken} {}
     [[nodiscard]] Connection open(const Link<Bytes>& link) {
-        return Connection{[&] { return inner_.open(link); }};
+        return Connection{[&] { return inner_.open(link); }, taken_};
     }
 
 private:
     T inner_;
+    Taken* taken_;
 };
 
 // ---- the server --------------------------------------------------------------------------------
@@ -213,7 +229,8 @@ struct RoomWorld {
               rooms->start();
               h.listen(1, [this, r = rooms.get()](sim::Accepted a) {
                   RoomRequest request = request_of(std::string{a.peer()});
-                  const auto id = r->accept(Coded<sim::Accepted>{std::move(a)}, YjsProtocol{},
+                  Taken* const by = &taken[std::string{a.peer()}];
+                  const auto id = r->accept(Coded<sim::Accepted>{std::move(a), by}, YjsProtocol{},
                                             std::move(request));
                   if (id != RoomClientId{}) last_client = id;
               });
@@ -234,6 +251,7 @@ struct RoomWorld {
     std::vector<std::string> told{};
     std::map<std::string, RoomRequest> requests{};
     RoomClientId last_client{};
+    std::map<std::string, Taken> taken{};  ///< of clients, by their hosts
     sim::World world;
     sim::Host& server;
 };

@@ -3,11 +3,9 @@
 /// RoomAwareness: who is in a room, as its clients say, and whose word counts.
 #pragma once
 
-#include <algorithm>    // std::find
 #include <cstddef>      // std::size_t
 #include <cstdint>      // std::uint64_t
 #include <map>          // std::map
-#include <optional>     // std::optional
 #include <string>       // std::string
 #include <string_view>  // std::string_view
 #include <vector>       // std::vector
@@ -27,6 +25,14 @@ struct AwarenessSpeaker {
     std::string_view user;
 };
 
+/// How far somebody has been told who is here: all changes up to `seen`, and of those after them
+/// the ids before `from`, as they were at `until` or later.
+struct AwarenessWalk {
+    std::uint64_t seen = 0;  ///< 0: nothing yet
+    std::uint64_t until = 0;
+    std::uint64_t from = 0;  ///< 0: none of them
+};
+
 /// The states of a room's clients: an id, a clock that rises, and JSON or null.
 ///
 /// An id belongs to the socket that said it first; a newer clock from another socket of the same
@@ -41,19 +47,22 @@ public:
     /// The options must outlive it.
     explicit RoomAwareness(const RoomOptions& options) noexcept : options_{&options} {}
 
-    /// Takes what a client says.   Errors: malformed_frame, frame_too_large; nothing is changed.
-    /// Complexity: O(m + n log m), and reads the JSON.
+    /// Takes what a client says.   Errors: malformed_frame, frame_too_large: its socket must be
+    /// closed.
+    /// Complexity: O(m log n), and reads the JSON.
     [[nodiscard]] std::error_code hear(AwarenessSpeaker from, BytesView said, Instant now) {
         if (const std::error_code e = read(said)) return e;
-        owned_.reset();
         for (const Said& s : said_) take(from, s, now);
+        // By what it has had before; when it has said all, for one id may give up what another has.
+        if (owned_by(from.socket).bytes > options_->awareness_bytes_max)
+            return RoomErrc::frame_too_large;
         return {};
     }
 
     /// A socket is closed: whom it has announced is gone.   Complexity: O(n).
     void close(std::uint64_t socket, Instant now) {
         for (auto& [id, entry] : entries_) {
-            if (entry.socket == socket) remove(id, entry, now);
+            if (entry.socket == socket) remove(entry, now);
         }
     }
     /// Removes who was not renewed in time, and forgets who is gone for as long.
@@ -68,11 +77,12 @@ public:
                 expires_at_ = smaller(expires_at_, due);
                 ++it;
             } else if (!entry.state.empty()) {
-                remove(id, entry, now);
+                remove(entry, now);
                 ++it;
-            } else if (std::find(changed_.begin(), changed_.end(), id) != changed_.end()) {
+            } else if (entry.version > told_.seen) {
                 ++it;
             } else {
+                assign(entry, 0, {});
                 it = entries_.erase(it);
             }
         }
@@ -81,35 +91,56 @@ public:
     [[nodiscard]] Instant deadline() const noexcept { return expires_at_; }
 
     [[nodiscard]] std::size_t size() const noexcept { return entries_.size(); }
-    [[nodiscard]] bool changed() const noexcept { return !changed_.empty(); }
-    /// What has changed since the last call, for all clients, its authors included.
-    [[nodiscard]] Bytes take_changes() {
-        Bytes out;
-        yjs::append_varuint(out, changed_.size());
-        for (const std::uint64_t id : changed_) put(id, entries_.find(id)->second, out);
-        changed_.clear();
-        return out;
-    }
-    /// Everybody who is here; empty if nobody is.
-    [[nodiscard]] Bytes all() const {
-        Bytes out;
+    [[nodiscard]] bool changed() const noexcept { return told_.seen != version_; }
+    /// How far all clients have been told that could take it.
+    [[nodiscard]] const AwarenessWalk& told() const noexcept { return told_; }
+    /// What has changed since, for all clients, its authors included, as `piece` gives it.
+    [[nodiscard]] Bytes take_changes(std::size_t bytes_max) { return piece(told_, bytes_max); }
+    /// The next that somebody has not been told, ends included: a message whose frame is not
+    /// longer than `bytes_max`, unless it is one state that is; empty if there is nothing more.
+    /// Complexity: O(n).
+    [[nodiscard]] Bytes piece(AwarenessWalk& walk, std::size_t bytes_max) const {
+        Bytes said;
         std::size_t count = 0;
-        for (const auto& [id, entry] : entries_) count += entry.state.empty() ? 0U : 1U;
-        if (count == 0) return out;
-        yjs::append_varuint(out, count);
-        for (const auto& [id, entry] : entries_) {
-            if (!entry.state.empty()) put(id, entry, out);
+        while (count == 0 && walk.seen != version_) {
+            if (walk.from == 0) walk.until = version_;
+            auto it = entries_.lower_bound(walk.from);
+            for (; it != entries_.end(); ++it) {
+                const auto& [id, entry] = *it;
+                if (entry.version <= walk.seen) continue;
+                const std::size_t size = entry.state.size() + entry_bytes;
+                if (count != 0 && said.size() + size + frame_bytes > bytes_max) break;
+                put(id, entry, said);
+                ++count;
+            }
+            // By ids and not by age: who changes all the time has a turn, too.
+            if (it == entries_.end()) {
+                walk = {.seen = walk.until};
+            } else {
+                walk.from = it->first;
+            }
         }
+        if (count == 0) return {};
+        Bytes out;
+        out.reserve(said.size() + 4);
+        yjs::append_varuint(out, count);
+        out.insert(out.end(), said.begin(), said.end());
         return out;
     }
 
 private:
     struct Entry {
         std::uint64_t clock = 0;
-        std::uint64_t socket = 0;  ///< 0: of one that is closed
-        std::string user{};        ///< of the socket
-        std::string state{};       ///< JSON; empty: gone
-        Instant at{};              ///< of the last renewal, or the end
+        std::uint64_t socket = 0;   ///< 0: of one that is closed
+        std::string user{};         ///< of the socket
+        std::string state{};        ///< JSON; empty: gone
+        Instant at{};               ///< of the last renewal, or the end
+        std::uint64_t version = 0;  ///< of the room, with its last change
+    };
+    /// What a socket has.
+    struct Owned {
+        std::size_t ids = 0;  ///< those that are gone, too, for the memory that they take
+        std::size_t bytes = 0;
     };
     struct Said {
         std::uint64_t id;
@@ -142,8 +173,8 @@ private:
         const bool gone = said.state == "null";
         const auto found = entries_.find(said.id);
         if (found == entries_.end()) {
-            if (gone || !takes_another(from.socket)) return;
-            return set(said.id, entries_[said.id], from, said, now);
+            if (gone || !takes_another(from.socket, said)) return;
+            return set(entries_[said.id], from, said, now);
         }
         Entry& entry = found->second;
         if (entry.socket == from.socket) {
@@ -153,22 +184,35 @@ private:
             if (said.clock <= entry.clock || gone) return;
             // Also of one that has just gone: who dials again finds their id as they left it.
             if (entry.user != from.user) return;
-            if (!takes_another(from.socket)) return;
+            if (!takes_another(from.socket, said)) return;
         }
-        set(said.id, entry, from, said, now);
+        set(entry, from, said, now);
     }
-    /// Whether a socket may have one id more, which it has then.
-    [[nodiscard]] bool takes_another(std::uint64_t socket) {
-        // Those that are gone count too, for the memory that they take.
-        if (!owned_) {
-            // Counted once for all that it says, which may be as much as all others together.
-            owned_ = 0;
-            for (const auto& [id, entry] : entries_) *owned_ += entry.socket == socket ? 1U : 0U;
+    [[nodiscard]] Owned owned_by(std::uint64_t socket) const {
+        const auto found = owned_.find(socket);
+        return found != owned_.end() ? found->second : Owned{};
+    }
+    /// Whether a socket may have one id more. Who repeats others is not closed for it.
+    [[nodiscard]] bool takes_another(std::uint64_t socket, const Said& said) const {
+        const Owned has = owned_by(socket);
+        return has.ids < options_->awareness_ids_per_client_max &&
+               has.bytes + said.state.size() <= options_->awareness_bytes_max &&
+               entries_.size() < entries_max();
+    }
+    /// An entry has another owner, or state.
+    void assign(Entry& entry, std::uint64_t socket, std::string_view state) {
+        if (socket != 0) {
+            Owned& has = owned_[socket];
+            ++has.ids;
+            has.bytes += state.size();
         }
-        if (*owned_ >= options_->awareness_ids_per_client_max || entries_.size() >= entries_max())
-            return false;
-        ++*owned_;
-        return true;
+        if (entry.socket != 0) {
+            const auto had = owned_.find(entry.socket);
+            had->second.bytes -= entry.state.size();
+            if (--had->second.ids == 0) owned_.erase(had);
+        }
+        entry.socket = socket;
+        entry.state = state;
     }
     /// Of those that are here, and of those that have just gone.
     [[nodiscard]] std::size_t entries_max() const noexcept {
@@ -176,26 +220,23 @@ private:
         const std::size_t clients = smaller(options_->clients_per_room_max, no_limit / each);
         return clients * each;
     }
-    void set(std::uint64_t id, Entry& entry, AwarenessSpeaker from, const Said& said, Instant now) {
+    void set(Entry& entry, AwarenessSpeaker from, const Said& said, Instant now) {
         const bool gone = said.state == "null";
         entry.clock = said.clock;
-        entry.socket = from.socket;
         entry.user = from.user;
-        entry.state = gone ? std::string_view{} : said.state;
-        entry.at = now;
-        note(id, now);
+        assign(entry, from.socket, gone ? std::string_view{} : said.state);
+        note(entry, now);
     }
-    void remove(std::uint64_t id, Entry& entry, Instant now) {
-        entry.socket = 0;
-        if (entry.state.empty()) return;
-        entry.state.clear();
+    void remove(Entry& entry, Instant now) {
+        const bool gone = entry.state.empty();
+        assign(entry, 0, {});
+        if (gone) return;
         ++entry.clock;
-        entry.at = now;
-        note(id, now);
+        note(entry, now);
     }
-    void note(std::uint64_t id, Instant now) {
-        if (std::find(changed_.begin(), changed_.end(), id) == changed_.end())
-            changed_.push_back(id);
+    void note(Entry& entry, Instant now) {
+        entry.at = now;
+        entry.version = ++version_;
         expires_at_ = smaller(expires_at_, after(now, options_->awareness_within));
     }
     static void put(std::uint64_t id, const Entry& entry, Bytes& out) {
@@ -205,12 +246,17 @@ private:
     }
 
     static constexpr std::size_t json_nesting_max = 64;
+    /// Beside a state, or "null": the id, the clock and a length.
+    static constexpr std::size_t entry_bytes = 24;
+    /// Beside the entries: their number, and the head of a frame.
+    static constexpr std::size_t frame_bytes = 16;
 
     const RoomOptions* options_;
     std::map<std::uint64_t, Entry> entries_;
-    std::vector<std::uint64_t> changed_;
+    std::map<std::uint64_t, Owned> owned_;  ///< of sockets that have something
     std::vector<Said> said_;
-    std::optional<std::size_t> owned_;  ///< ids of whoever is being heard, once they are counted
+    std::uint64_t version_ = 0;  ///< of the last change
+    AwarenessWalk told_{};
     Instant expires_at_ = never;
 };
 

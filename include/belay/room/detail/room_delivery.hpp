@@ -14,7 +14,7 @@ namespace belay::inline BELAY_ABI::detail {
 
 /// Sends to clients; nobody waits for anybody. For a slow one there is a budget of updates: beyond
 /// it what it has is noted, and it is sent the rest in one when it has taken what waits. Who is
-/// here it is told when there is room.
+/// here never waits for it: it is told in pieces when there is room, as it is then.
 ///
 /// `Owner` has `fail(RoomSeat&, std::error_code)`.
 ///
@@ -34,7 +34,7 @@ public:
         std::optional<Bytes> before;
         for (RoomSeat* const seat : room.members) {
             const std::size_t size = frame_for(*seat, message)->bytes.size();
-            if (message.kind != Kind::update || seat->lag_from) continue;
+            if (seat->lag_from) continue;
             // Kept as one that could be needed: who takes it is known when it is sent.
             seat->may_lag = seat->output.counted() + size > options_->client_bytes_max;
             if (seat->may_lag && !before) before = vector_of(room);
@@ -50,13 +50,23 @@ public:
                 if (may_lag) seat.lag_from.reset();
                 continue;
             }
-            if (message.kind == Kind::awareness) {
-                give_awareness(seat, frame_for(seat, message), now);
-            } else {
-                give_update(seat, frame_for(seat, message), may_lag, now);
-            }
+            give_update(seat, frame_for(seat, message), may_lag, now);
         }
         frames_.clear();
+    }
+    /// Tells all members what has changed of who is here.
+    void send_awareness(Room& room, Instant now) {
+        while (room.awareness.changed()) {
+            const AwarenessWalk before = room.awareness.told();
+            const Bytes piece = room.awareness.take_changes(options_->piece_bytes_max);
+            if (piece.empty()) break;
+            const RoomMessage message{Kind::awareness, piece};
+            for (std::size_t i = room.members.size(); i-- != 0;) {
+                RoomSeat& seat = *room.members[i];
+                give_awareness(seat, frame_for(seat, message), before, now);
+            }
+            frames_.clear();
+        }
     }
 
     /// An answer to one client, or a question.
@@ -73,14 +83,8 @@ public:
     }
     /// Who is here, when there is room.
     void tell_awareness(RoomSeat& seat, bool also_nobody, Instant now) {
-        if (!seat.output.empty()) {
-            seat.awareness_due = true;
-            return;
-        }
-        Bytes all = seat.room->awareness.all();
-        if (all.empty() && !also_nobody) return;
-        if (all.empty()) all.push_back(std::byte{0});
-        say(seat, {Kind::awareness, all}, now);
+        seat.unaware.emplace();
+        if (seat.output.empty()) go_on_telling(seat, also_nobody, now);
     }
 
     /// Answers a state vector: pieces, of which the last is a state.   Errors: the document's.
@@ -112,7 +116,7 @@ public:
             resync(seat, now);
         // What it still has to take ends here another time; if it has taken all, nothing else will.
         if (seat.stage != SeatStage::member || !seat.output.empty()) return;
-        if (std::exchange(seat.awareness_due, false)) tell_awareness(seat, true, now);
+        if (seat.unaware) go_on_telling(seat, seat.unaware->until == 0, now);
         if (seat.asked && seat.room->core.live()) ask_again(seat, now);
     }
 
@@ -168,14 +172,35 @@ private:
             return owner_->fail(seat, make_error_code(RoomErrc::frame_too_large));
         seat.said(now);
     }
-    void give_awareness(RoomSeat& seat, const Ref<RoomFrame>& frame, Instant now) {
-        if (seat.output.empty()) {
+    void give_awareness(RoomSeat& seat, const Ref<RoomFrame>& frame, const AwarenessWalk& before,
+                        Instant now) {
+        if (!seat.unaware && seat.output.empty()) {
             const SendResult sent = seat.ops->send(seat, frame->bytes);
             if (sent != SendResult::busy) return seat.said(now);
             wait(seat, now);
         }
-        seat.awareness_due = true;
+        if (!seat.unaware) seat.unaware = before;
         ++counters_->awareness_dropped;
+    }
+    /// In pieces, none of which waits here: what is not taken now is told as it is by then.
+    void go_on_telling(RoomSeat& seat, bool also_nobody, Instant now) {
+        while (seat.unaware) {
+            AwarenessWalk walk = *seat.unaware;
+            Bytes piece = seat.room->awareness.piece(walk, options_->piece_bytes_max);
+            const bool ends = piece.empty();
+            if (ends && also_nobody) piece.push_back(std::byte{0});
+            also_nobody = false;
+            if (!piece.empty()) {
+                const Bytes frame = seat.ops->write(seat, {Kind::awareness, piece});
+                const SendResult sent = seat.ops->send(seat, frame);
+                if (sent == SendResult::busy) return wait(seat, now);
+                if (sent == SendResult::refused)
+                    return owner_->fail(seat, make_error_code(RoomErrc::frame_too_large));
+                seat.said(now);
+            }
+            seat.unaware = walk;
+            if (ends) seat.unaware.reset();
+        }
     }
     void give(RoomSeat& seat, Ref<RoomFrame> frame, bool counts, Instant now) {
         if (seat.output.empty()) {

@@ -276,10 +276,7 @@ private:
         for (RoomBase* const base : std::exchange(aware_, {})) {
             auto& room = static_cast<Room&>(*base);
             room.aware = false;
-            const Bytes changes = room.awareness.take_changes();
-            const RoomMessage message{RoomMessage::Kind::awareness, changes};
-            delivery_.prepare(room, message);
-            delivery_.send_prepared(room, message, 0, now_);
+            delivery_.send_awareness(room, now_);
         }
     }
     void finish_stop() {

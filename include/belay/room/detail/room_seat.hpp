@@ -15,6 +15,7 @@
 #include <belay/link/detail/pulse.hpp>
 #include <belay/link/event.hpp>
 #include <belay/room/access.hpp>
+#include <belay/room/detail/room_awareness.hpp>
 #include <belay/room/room_protocol_like.hpp>
 #include <belay/room/room_request.hpp>
 
@@ -123,6 +124,7 @@ struct RoomSeat {
         pulse.rest();
         output.clear();
         lag_from.reset();
+        unaware.reset();
         asked.reset();
     }
 
@@ -137,12 +139,13 @@ struct RoomSeat {
     SeatStage stage = SeatStage::checking;
     bool reaped = false;
     bool told_denied = false;
-    bool awareness_due = false;         ///< it missed some
     bool may_lag = false;               ///< by the update that is about to be sent
     std::optional<Failure> farewell{};  ///< of closing: what it is told once it is open
     RoomOutput output;
     /// It missed updates: what it had before the first.
     std::optional<Bytes> lag_from{};
+    /// It was not told all of who is here: how far it was.
+    std::optional<AwarenessWalk> unaware{};
     /// A state vector that waits for its answer.
     std::optional<Bytes> asked{};
 
