@@ -78,7 +78,7 @@ concept LimitsSoundly =
 template <class C, class M>
 concept ConnectionLike =
     std::is_nothrow_destructible_v<C> &&
-    (detail::SendsPlain<C, M> || detail::SendsOnLane<C, M>) && detail::ClosesSoundly<C> &&
+    (detail::SendsPlain<C, M> || detail::SendsOnLane<C, M>)&&detail::ClosesSoundly<C> &&
     detail::PingsSoundly<C> && detail::ResumesSoundly<C> && detail::LimitsSoundly<C>;
 
 namespace explain {

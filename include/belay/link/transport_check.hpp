@@ -34,7 +34,11 @@ namespace belay::inline BELAY_ABI {
 /// Blocks: by `run_once()`: for a second or so if everything is right, longer for one that stalls.
 template <class Make, class Message>
 [[nodiscard]] std::optional<TransportRule> check_transport(Make make, Message message) {
-    if constexpr (requires { make()->transport; make()->run_once(); make()->hang_up(); }) {
+    if constexpr (requires {
+                      make()->transport;
+                      make()->run_once();
+                      make()->hang_up();
+                  }) {
         return detail::TransportChecker<Make, Message>{make, message}.run();
     } else {
         static_assert(!sizeof(Make),
