@@ -28,7 +28,7 @@ namespace {
 /// An echo behind a proxy, and a client whose time the test moves.
 struct BehindProxy {
     posix::Loop<> server_loop{};
-    EchoPeer<LengthPrefixed> server{server_loop};
+    EchoServer<LengthPrefixed> server{server_loop};
     Proxy proxy{server.port()};
     ManualClock clock{Instant{1h}};
     ClockedLoop loop{clock.view()};

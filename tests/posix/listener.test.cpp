@@ -40,10 +40,10 @@ const Endpoint any_port{"127.0.0.1", 0};
 
 /// A server that answers each message with itself.
 template <class Loop>
-struct EchoServer {
+struct EchoingListener {
     using Link = Supervisor<Heartbeat<Accepted<>>, TcpPolicy, Echo>;
 
-    explicit EchoServer(Loop& l, const Endpoint& endpoint = any_port) : loop{l} {
+    explicit EchoingListener(Loop& l, const Endpoint& endpoint = any_port) : loop{l} {
         listening = !listener.listen(endpoint);
     }
 
@@ -56,7 +56,7 @@ struct EchoServer {
     [[nodiscard]] std::uint16_t port() const { return listener.port(); }
 
     struct Accept {
-        EchoServer* server;
+        EchoingListener* server;
         void operator()(Accepted<> accepted) const { server->accept(std::move(accepted)); }
     };
 
@@ -72,7 +72,7 @@ struct EchoRig {
 
     ManualClock clock{Instant{1h}};
     ClockedLoop loop{clock.view()};
-    EchoServer<ClockedLoop> server{loop};
+    EchoingListener<ClockedLoop> server{loop};
 };
 
 /// A supervised transport, and what it has seen.
@@ -167,7 +167,7 @@ TEST_CASE("Listener::listen reports what the system says", "[posix][posix_listen
 
 TEST_CASE("Listener listens on IPv6 too, where there is any", "[posix][posix_listener][unit]") {
     posix::Loop loop;
-    EchoServer server{loop, {"::1", 0}};
+    EchoingListener server{loop, {"::1", 0}};
     if (!server.listening) {
         WARN("no IPv6 here");
         return;
@@ -408,7 +408,7 @@ TEST_CASE("Handles of other threads send over Tcp", "[posix][posix_listener][fau
     constexpr int threads = 4;
     constexpr int each = 500;
     posix::Loop loop;
-    EchoServer server{loop};
+    EchoingListener server{loop};
     REQUIRE(server.listening);
     Client client{loop, Tcp{loop, {"127.0.0.1", server.port()}}};
     auto& app = client.app;
