@@ -109,6 +109,10 @@ int fails(const std::string& why) {
 Result<SqliteBoards, std::string> boards_in(const std::string& path) {
     auto boards = SqliteBoards::open(path);
     if (!boards) return boards.error().message();
+    // What was permitted, or taken away, since the first start stays so.
+    const auto known = boards->access({.board = "demo", .user = "ada"});
+    if (!known) return path + ": " + known.error().message();
+    if (*known) return std::move(*boards);
     for (const std::error_code error :
          {boards->set_owner({.board = "demo", .user = "ada"}),
           boards->permit({.board = "demo", .user = "bob"}, Access::edit),
@@ -149,7 +153,8 @@ int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
     // One at the door of the rooms, one at that of the pages.
     auto verifier = JwtVerifier::make({}, {{.material = secret}});
     const auto at_pages = JwtVerifier::make({}, {{.material = secret}});
-    if (!verifier || !at_pages) return fails(verifier.error().message());
+    if (!verifier) return fails(verifier.error().message());
+    if (!at_pages) return fails(at_pages.error().message());
     const auto rights = [&](const JwtClaims& who, const RoomRequest& request) {
         return access_of(boards, request.board, who.subject);
     };
@@ -214,6 +219,7 @@ int main(int count, char** arguments) {
     if (page.empty()) return fails(std::string{arguments[2]} + ": there is no page, built, in it");
     std::error_code made;
     std::filesystem::create_directories(data, made);
+    if (made) return fails(data + ": " + made.message());
     const std::string secret = secret_in(data + "/secret");
     if (secret.empty()) return fails(data + "/secret: could not be read or made");
     auto boards = boards_in(data + "/rights.db");

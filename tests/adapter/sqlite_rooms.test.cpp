@@ -11,7 +11,9 @@
 #include <fstream>
 
 #include <belay/core/random.hpp>
+#include <belay/drive/on_thread.hpp>
 #include <belay/room/memory_rooms.hpp>
+#include <belay/room/persistence_check.hpp>
 
 #include "support/catch.hpp"
 #include "support/room/rooms.hpp"
@@ -68,6 +70,18 @@ std::uint64_t position_of(const P& answer) {
 }
 
 }  // namespace
+
+TEST_CASE("SqliteRooms is a right persistence, also on a thread", "[adapter][sqlite_rooms]") {
+    const TemporaryDirectory dir;
+    int count = 0;
+    const auto make = [&] { return rooms_in(dir / std::to_string(++count)); };
+    const auto reopen = [&] { return rooms_in(dir / std::to_string(count)); };
+    const auto fault = check_persistence(make, reopen);
+    if (fault) FAIL(to_string(fault->rule) << " in history " << fault->history);
+    const auto on_thread = check_persistence([&] { return OnThread{make()}; },
+                                             [&] { return OnThread{reopen()}; }, {.histories = 3});
+    if (on_thread) FAIL(to_string(on_thread->rule) << " in history " << on_thread->history);
+}
 
 TEST_CASE("SqliteRooms is as MemoryRooms, over restarts", "[adapter][sqlite_rooms]") {
     const TemporaryDirectory dir;

@@ -120,7 +120,7 @@ public:
     /// The board is theirs; both are made where they are not.
     /// Errors: invalid_argument: no name; RoomErrc::bad_room_id.
     [[nodiscard]] std::error_code set_owner(const BoardMember& owner) {
-        if (is_bad(owner.board)) return RoomErrc::bad_room_id;
+        if (!detail::is_room_id(owner.board)) return RoomErrc::bad_room_id;
         return db_.in_one_piece([&] {
             const std::error_code error = add_user(owner.user);
             return error ? error
@@ -218,9 +218,6 @@ private:
 
     explicit SqliteBoards(const SqliteBoardsOptions& options) : options_{options} {}
 
-    [[nodiscard]] static bool is_bad(std::string_view board) noexcept {
-        return board.empty() || board.size() > room_id_bytes_max;
-    }
     [[nodiscard]] static bool is_level(Access level) noexcept {
         return std::find(levels.begin(), levels.end(), level) != levels.end();
     }

@@ -68,7 +68,8 @@ public:
     }
 
     void load(std::string_view id, Completion<LoadedRoom> done) {
-        if (bad(id)) return done(LoadedRoom{failed(make_error_code(RoomErrc::bad_room_id))});
+        if (!detail::is_room_id(id))
+            return done(LoadedRoom{failed(make_error_code(RoomErrc::bad_room_id))});
         Result<std::optional<StoredRoom>> found = tables_.load(id);
         if (!found) return done(LoadedRoom{failed(found.error())});
         done(LoadedRoom{std::move(*found)});
@@ -77,7 +78,7 @@ public:
     /// Errors: bad_room_id; unknown_room; update_too_large: beyond a gigabyte, the limit of SQLite;
     ///         storage_busy; what SQLite says of the look for the room.
     [[nodiscard]] Result<std::uint64_t> append(std::string_view id, BytesView update) {
-        if (bad(id)) return make_error_code(RoomErrc::bad_room_id);
+        if (!detail::is_room_id(id)) return make_error_code(RoomErrc::bad_room_id);
         if (update.size() > update_bytes_max) return make_error_code(RoomErrc::update_too_large);
         if (const auto staged = staged_histories_.find(id); staged != staged_histories_.end()) {
             if (!staged->second) return make_error_code(RoomErrc::unknown_room);
@@ -90,12 +91,12 @@ public:
     }
     /// Errors: bad_room_id; storage_busy.
     [[nodiscard]] Result<std::uint64_t> reset(std::string_view id, const Id& epoch) {
-        if (bad(id)) return make_error_code(RoomErrc::bad_room_id);
+        if (!detail::is_room_id(id)) return make_error_code(RoomErrc::bad_room_id);
         return stage({Kind::reset, std::string{id}, 0, epoch, {}});
     }
     /// Errors: bad_room_id; storage_busy.
     [[nodiscard]] std::error_code erase(std::string_view id) {
-        if (bad(id)) return RoomErrc::bad_room_id;
+        if (!detail::is_room_id(id)) return RoomErrc::bad_room_id;
         const Result<std::uint64_t> staged = stage({Kind::erase, std::string{id}, 0, {}, {}});
         return staged ? std::error_code{} : staged.error();
     }
@@ -112,7 +113,7 @@ public:
     void save(std::string_view id, std::span<const Bytes> snapshot, std::uint64_t covers,
               Completion<PersistenceError> done) {
         std::error_code error;
-        if (bad(id)) error = RoomErrc::bad_room_id;
+        if (!detail::is_room_id(id)) error = RoomErrc::bad_room_id;
         for (const Bytes& part : snapshot) {
             if (part.size() > update_bytes_max) error = RoomErrc::update_too_large;
         }
@@ -134,9 +135,6 @@ private:
     SqliteRooms(const std::string& path, const SqliteRoomsOptions& options)
         : options_{options}, path_{path} {}
 
-    [[nodiscard]] static bool bad(std::string_view id) noexcept {
-        return id.empty() || id.size() > room_id_bytes_max;
-    }
     [[nodiscard]] PersistenceError failed(std::error_code code) const {
         return {code, path_, tables_.last_words()};
     }

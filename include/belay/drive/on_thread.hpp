@@ -299,7 +299,7 @@ private:
 
     [[nodiscard]] static PersistenceError busy() { return {RoomErrc::storage_busy, {}, {}}; }
     [[nodiscard]] std::error_code refused(std::string_view id, std::size_t bytes) const {
-        if (id.empty() || id.size() > room_id_bytes_max) return RoomErrc::bad_room_id;
+        if (!detail::is_room_id(id)) return RoomErrc::bad_room_id;
         return work_->takes(bytes) ? std::error_code{} : RoomErrc::storage_busy;
     }
 

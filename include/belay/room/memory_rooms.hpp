@@ -38,7 +38,7 @@ public:
 
     /// Errors: bad_room_id.
     void load(std::string_view id, Completion<LoadedRoom> done) {
-        if (bad(id)) return done(LoadedRoom{error(RoomErrc::bad_room_id)});
+        if (!detail::is_room_id(id)) return done(LoadedRoom{error(RoomErrc::bad_room_id)});
         const auto at = rooms_.find(id);
         if (at == rooms_.end()) return done(LoadedRoom{std::optional<StoredRoom>{}});
         const Room& room = at->second;
@@ -49,7 +49,7 @@ public:
 
     /// Errors: bad_room_id; unknown_room; no_space_on_device.
     [[nodiscard]] Result<std::uint64_t> append(std::string_view id, BytesView update) {
-        if (bad(id)) return make_error_code(RoomErrc::bad_room_id);
+        if (!detail::is_room_id(id)) return make_error_code(RoomErrc::bad_room_id);
         if (!has_history(id)) return make_error_code(RoomErrc::unknown_room);
         if (update.size() > space()) return std::make_error_code(std::errc::no_space_on_device);
         staged_.push_back({Kind::append, std::string{id}, last_ + 1, {}, {}});
@@ -59,14 +59,14 @@ public:
     }
     /// Errors: bad_room_id.
     [[nodiscard]] Result<std::uint64_t> reset(std::string_view id, const Id& epoch) {
-        if (bad(id)) return make_error_code(RoomErrc::bad_room_id);
+        if (!detail::is_room_id(id)) return make_error_code(RoomErrc::bad_room_id);
         staged_.push_back({Kind::reset, std::string{id}, last_ + 1, epoch, {}});
         staged_histories_.insert_or_assign(std::string{id}, true);
         return ++last_;
     }
     /// Errors: bad_room_id.
     [[nodiscard]] std::error_code erase(std::string_view id) {
-        if (bad(id)) return RoomErrc::bad_room_id;
+        if (!detail::is_room_id(id)) return RoomErrc::bad_room_id;
         staged_.push_back({Kind::erase, std::string{id}, last_ + 1, {}, {}});
         staged_histories_.insert_or_assign(std::string{id}, false);
         ++last_;
@@ -119,9 +119,6 @@ private:
         std::uint64_t last = 0;
     };
 
-    [[nodiscard]] static bool bad(std::string_view id) noexcept {
-        return id.empty() || id.size() > room_id_bytes_max;
-    }
     [[nodiscard]] static PersistenceError error(std::error_code code) { return {code, {}, {}}; }
     [[nodiscard]] std::size_t space() const noexcept {
         return options_.bytes_max - std::min(options_.bytes_max, bytes_);
@@ -151,7 +148,7 @@ private:
     }
     [[nodiscard]] PersistenceError saved(std::string_view id, std::span<const Bytes> snapshot,
                                          std::uint64_t covers) {
-        if (bad(id)) return error(RoomErrc::bad_room_id);
+        if (!detail::is_room_id(id)) return error(RoomErrc::bad_room_id);
         const auto at = rooms_.find(id);
         if (at == rooms_.end()) return error(RoomErrc::unknown_room);
         Room& room = at->second;

@@ -47,6 +47,10 @@ namespace detail {
 
 BELAY_DETAIL_MEMBER(lagging);
 
+[[nodiscard]] constexpr bool is_room_id(std::string_view id) noexcept {
+    return !id.empty() && id.size() <= room_id_bytes_max;
+}
+
 template <class P>
 concept LoadsRooms = requires(P& p, std::string_view id, Completion<LoadedRoom> done) {
     { p.load(id, static_cast<Completion<LoadedRoom>&&>(done)) } -> std::same_as<void>;

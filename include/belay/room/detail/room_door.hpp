@@ -184,8 +184,7 @@ protected:
 
     [[nodiscard]] std::error_code why_not(const RoomRequest& request) const noexcept {
         if (phase_ != Phase::running) return RoomErrc::manager_stopped;
-        if (request.board.empty() || request.board.size() > room_id_bytes_max)
-            return RoomErrc::bad_room_id;
+        if (!is_room_id(request.board)) return RoomErrc::bad_room_id;
         if (waiting_ > options_.waiting_max || seats_.size() > options_.clients_max)
             return RoomErrc::too_many;
         return {};

@@ -93,7 +93,7 @@ public:
     /// Null if there are too many, or the manager does not run.
     Room* find_or_make(std::string_view board, std::error_code& error) {
         if (Room* const room = find(board)) return room;
-        if (board.empty() || board.size() > room_id_bytes_max)
+        if (!is_room_id(board))
             error = RoomErrc::bad_room_id;
         else if (phase_ != Phase::running)
             error = RoomErrc::manager_stopped;

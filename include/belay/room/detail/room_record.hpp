@@ -16,10 +16,6 @@
 
 namespace belay::inline BELAY_ABI::detail {
 
-[[nodiscard]] inline bool is_room_id(std::string_view id) noexcept {
-    return !id.empty() && id.size() <= room_id_bytes_max;
-}
-
 /// Which history of a room it is, and what stands for its beginning.
 struct HistoryState {
     Id epoch{};
