@@ -3,7 +3,7 @@
 // Method: the texts of RFC 9110, 3986 and 3629, and what is just beside them.
 #include <belay/adapter/websocket_options.hpp>
 
-#include <belay/link/detail/http_text.hpp>
+#include <belay/http/detail/http_text.hpp>
 
 #include "support/catch.hpp"
 

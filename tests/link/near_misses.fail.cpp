@@ -8,7 +8,6 @@
 #include <belay/link/bundle.hpp>
 #include <belay/link/endpoints.hpp>
 #include <belay/link/heartbeat.hpp>
-#include <belay/link/http_like.hpp>
 #include <belay/link/supervisor.hpp>
 #include <belay/link/transport_check.hpp>
 #include <belay/link/validated.hpp>
@@ -412,32 +411,6 @@ void use() {
 #endif
 }
 }  // namespace supervisor_observer_without_options
-
-// expect-error: HttpRequest: on_chunk must be noexcept
-namespace on_chunk_that_may_throw {
-belay::HttpRequest use(std::string& text) {
-    return {
-        .on_chunk = [&text](const belay::HttpResponse&, std::string_view piece)
-#if defined(BELAY_CONTROL)
-                        noexcept
-#endif
-        { text += piece; }
-    };
-}
-}  // namespace on_chunk_that_may_throw
-
-// expect-error: HttpLike: request.. must return a handle
-namespace http_without_handle {
-struct Http {
-#if defined(BELAY_CONTROL)
-    struct Handle {};
-    Handle request(belay::HttpRequest, belay::Completion<belay::HttpResponse>) { return {}; }
-#else
-    bool request(belay::HttpRequest, belay::Completion<belay::HttpResponse>) { return true; }
-#endif
-};
-static_assert(belay::explain::http_like<Http>());
-}  // namespace http_without_handle
 
 // expect-error: Supervisor::send: a message must be of the transport's message_type; of text or a
 namespace text_as_message {

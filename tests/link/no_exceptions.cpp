@@ -9,7 +9,6 @@
 #include <belay/core/tee.hpp>
 #include <belay/link/bundle.hpp>
 #include <belay/link/heartbeat.hpp>
-#include <belay/link/http_like.hpp>
 #include <belay/link/link_log.hpp>
 #include <belay/link/supervisor.hpp>
 #include <belay/link/validated.hpp>
@@ -61,36 +60,9 @@ struct Sink {
     void operator()(std::string_view) { ++*lines; }
 };
 
-/// Answers at once, a piece first.
-struct Http {
-    struct Handle {};
-    Handle request(HttpRequest request, Completion<HttpResponse> done) {
-        HttpResponse response{.status = 503, .headers = {{"Retry-After", "7"}}};
-        if (request.on_chunk) request.on_chunk(response, request.url);
-        done(std::move(response));
-        return {};
-    }
-};
-static_assert(explain::http_like<Http>());
-
-bool asks_by_http() {
-    std::string pieces;
-    Failure failure;
-    Http http;
-    static_cast<void>(
-        http.request({.url = "u",
-                      .on_chunk = [&](const HttpResponse&,
-                                      std::string_view piece) noexcept { pieces += piece; }},
-                     Completion<HttpResponse>{[&](std::optional<HttpResponse> response) noexcept {
-                         if (response) failure = http_failure(*response);
-                     }}));
-    return pieces == "u" && failure.cause == Cause::overloaded && failure.retry_after == 7s;
-}
-
 }  // namespace
 
 int main() {
-    if (!asks_by_http()) return 6;
     Link<std::string> a, b;
     int messages = 0, lines = 0;
     Supervisor link{

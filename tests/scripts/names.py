@@ -14,7 +14,7 @@ import pathlib
 import re
 import sys
 
-ROOMS = ("core", "policy", "backoff", "breaker", "budget", "call", "queue", "journal", "work", "link", "fleet", "session",
+ROOMS = ("core", "policy", "backoff", "breaker", "budget", "call", "queue", "journal", "work", "link", "fleet", "http", "session",
          "sync", "room", "drive", "posix", "sim", "adapter")
 # Who needs them, and the page that explains them.
 SPECIAL = {

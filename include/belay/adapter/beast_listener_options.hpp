@@ -9,7 +9,7 @@
 
 #include <belay/adapter/websocket_options.hpp>
 #include <belay/core/instant.hpp>
-#include <belay/link/http_message.hpp>
+#include <belay/http/http_message.hpp>
 
 namespace belay::inline BELAY_ABI {
 

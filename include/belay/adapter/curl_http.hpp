@@ -7,7 +7,7 @@
 #include <utility>   // std::move, std::exchange
 
 #include <belay/adapter/detail/curl_core.hpp>
-#include <belay/link/http_like.hpp>
+#include <belay/http/http_like.hpp>
 
 namespace belay::inline BELAY_ABI {
 

@@ -10,7 +10,7 @@
 #include <utility>      // std::move, std::exchange
 
 #include <belay/core/instant.hpp>
-#include <belay/link/detail/http_text.hpp>
+#include <belay/http/detail/http_text.hpp>
 
 namespace belay::inline BELAY_ABI {
 

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include <belay/link/http_like.hpp>
+#include <belay/http/http_like.hpp>
 #include <belay/posix/loop.hpp>
 
 #include "support/catch.hpp"

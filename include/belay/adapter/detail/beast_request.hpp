@@ -12,7 +12,7 @@
 #include <belay/adapter/websocket_error.hpp>
 #include <belay/adapter/websocket_options.hpp>
 #include <belay/core/http_failure.hpp>
-#include <belay/link/detail/http_text.hpp>
+#include <belay/http/detail/http_text.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
 

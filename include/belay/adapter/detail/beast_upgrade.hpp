@@ -15,8 +15,8 @@
 #include <belay/adapter/beast_listener_options.hpp>
 #include <belay/adapter/detail/upgrade_rules.hpp>
 #include <belay/adapter/websocket_error.hpp>
-#include <belay/link/detail/http_text.hpp>
-#include <belay/link/http_message.hpp>
+#include <belay/http/detail/http_text.hpp>
+#include <belay/http/http_message.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
 

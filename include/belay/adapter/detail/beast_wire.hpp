@@ -19,8 +19,8 @@
 #include <belay/adapter/detail/upgrade_book.hpp>
 #include <belay/adapter/websocket_options.hpp>
 #include <belay/core/order.hpp>
+#include <belay/http/detail/http_text.hpp>
 #include <belay/link/close_code.hpp>
-#include <belay/link/detail/http_text.hpp>
 #include <belay/link/link.hpp>
 
 namespace belay::inline BELAY_ABI::detail {

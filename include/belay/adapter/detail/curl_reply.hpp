@@ -9,7 +9,7 @@
 
 #include <curl/curl.h>
 
-#include <belay/link/http_message.hpp>
+#include <belay/http/http_message.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
 

@@ -14,7 +14,7 @@
 #include <belay/adapter/detail/curl_reply.hpp>
 #include <belay/adapter/detail/curl_url.hpp>
 #include <belay/core/completion.hpp>
-#include <belay/link/http_message.hpp>
+#include <belay/http/http_message.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
 

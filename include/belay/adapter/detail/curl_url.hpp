@@ -8,7 +8,7 @@
 
 #include <curl/curl.h>
 
-#include <belay/link/detail/http_text.hpp>
+#include <belay/http/detail/http_text.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
 

@@ -10,7 +10,7 @@
 #include <vector>       // std::vector
 
 #include <belay/adapter/detail/mcp_message.hpp>
-#include <belay/link/http_message.hpp>
+#include <belay/http/http_message.hpp>
 #include <belay/sync/event_stream.hpp>
 
 namespace belay::inline BELAY_ABI::detail {

@@ -14,7 +14,7 @@
 #include <belay/adapter/mcp_options.hpp>
 #include <belay/core/machine_like.hpp>
 #include <belay/core/observer.hpp>
-#include <belay/link/http_like.hpp>
+#include <belay/http/http_like.hpp>
 #include <belay/link/link_errc.hpp>
 
 namespace belay::inline BELAY_ABI::detail {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: the smallest HTTP client is one; each omission is none.
-#include <belay/link/http_like.hpp>
+#include <belay/http/http_like.hpp>
 
 namespace {
 

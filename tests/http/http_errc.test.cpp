@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: every error of an HTTP request has a text, and the cause by which policies decide.
-#include <belay/link/http_errc.hpp>
+#include <belay/http/http_errc.hpp>
 
 #include "support/catch.hpp"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/link/detail/http_text.hpp
+/// \file belay/http/detail/http_text.hpp
 /// What is written into HTTP requests, and read from answers.
 #pragma once
 

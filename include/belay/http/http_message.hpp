@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/link/http_message.hpp
+/// \file belay/http/http_message.hpp
 /// HttpRequest and HttpResponse: what an HTTP client is asked, and answers.
 #pragma once
 
@@ -12,8 +12,8 @@
 
 #include <belay/core/detail/function.hpp>
 #include <belay/core/http_failure.hpp>
-#include <belay/link/detail/http_text.hpp>
-#include <belay/link/http_errc.hpp>
+#include <belay/http/detail/http_text.hpp>
+#include <belay/http/http_errc.hpp>
 
 namespace belay::inline BELAY_ABI {
 

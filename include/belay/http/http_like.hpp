@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/link/http_like.hpp
+/// \file belay/http/http_like.hpp
 /// HttpLike: an HTTP client; the seam where users plug in their own.
 #pragma once
 
@@ -7,7 +7,7 @@
 #include <utility>      // std::declval
 
 #include <belay/core/completion.hpp>
-#include <belay/link/http_message.hpp>
+#include <belay/http/http_message.hpp>
 
 namespace belay::inline BELAY_ABI {
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: header fields are found in any case and keep their order; a response's failure is that of
 // its connection, else that of its status, with the wait that the server asked for. Unit tests.
-#include <belay/link/http_message.hpp>
+#include <belay/http/http_message.hpp>
 
 #include <string>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/link/http_errc.hpp
+/// \file belay/http/http_errc.hpp
 /// HttpErrc: why a request has no response, or not a whole one.
 #pragma once
 

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+// Goal: what must not compile in this room does not, and says why. Method: each case, from one
+// expect-error to the next, has an error of that text; with BELAY_CONTROL all of them compile.
+#include <string>
+#include <string_view>
+
+#include <belay/http.hpp>
+
+// expect-error: HttpRequest: on_chunk must be noexcept
+namespace on_chunk_that_may_throw {
+belay::HttpRequest use(std::string& text) {
+    return {
+        .on_chunk = [&text](const belay::HttpResponse&, std::string_view piece)
+#if defined(BELAY_CONTROL)
+                        noexcept
+#endif
+        { text += piece; }
+    };
+}
+}  // namespace on_chunk_that_may_throw
+
+// expect-error: HttpLike: request.. must return a handle
+namespace http_without_handle {
+struct Http {
+#if defined(BELAY_CONTROL)
+    struct Handle {};
+    Handle request(belay::HttpRequest, belay::Completion<belay::HttpResponse>) { return {}; }
+#else
+    bool request(belay::HttpRequest, belay::Completion<belay::HttpResponse>) { return true; }
+#endif
+};
+static_assert(belay::explain::http_like<Http>());
+}  // namespace http_without_handle
