@@ -30,7 +30,7 @@ struct MemberNames {
     int state_vector, diff;
     int close, attach, deadline, advance;
     int lagging;
-    int split, disjoint;
+    int split, disjoint, address, board;
 };
 
 /// A name that T has, too, is ambiguous in it, however T declares it: `&MemberProbe<T>::failed` is
