@@ -75,10 +75,9 @@ struct HocuspocusProtocol {
             case Kind::refused:
                 return frame({2, 1}, message.payload);
             case Kind::granted:
-                return frame({2, 2},
-                             as_bytes(as_text(message.payload) == to_string(Access::edit)
-                                          ? std::string_view{"read-write"}
-                                          : std::string_view{"readonly"}));
+                return frame({2, 2}, as_bytes(as_text(message.payload) == to_string(Access::edit)
+                                                  ? std::string_view{"read-write"}
+                                                  : std::string_view{"readonly"}));
             case Kind::goodbye:
                 return frame({7}, message.payload);
             case Kind::stored:

@@ -20,7 +20,8 @@ namespace belay::inline BELAY_ABI::detail {
 struct PendingUpdate {
     Bytes update;
     std::uint64_t position;
-    std::uint64_t author;  ///< a seat's id; 0: the server's own
+    std::uint64_t author;        ///< a seat's id; 0: the server's own
+    std::uint32_t statuses = 0;  ///< that its author is to be sent
 };
 
 /// What is known of a room without its document.
