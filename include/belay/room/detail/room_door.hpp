@@ -270,6 +270,11 @@ protected:
                                                                       : RoomErrc::forbidden));
         }
         seat.grant_ends = after(now_, seat.grant.valid_for);
+        seat.renew_at = never;
+        // Early enough for the answer, and for the check of what it brings.
+        if (seat.peer->trunk != nullptr)
+            seat.renew_at = before(seat.grant_ends, smaller(options_.check_within,
+                                                            seat.grant.valid_for / 2));
         if (seat.stage == SeatStage::checking) return find_place(seat);
         seat.told_denied = false;
         if (seat.stage != SeatStage::member) return;

@@ -203,11 +203,11 @@ struct RoomSeat {
         return id == client || (peer->trunk != nullptr && peer->trunk->id == client);
     }
     [[nodiscard]] Instant timers() const noexcept {
-        return smaller(smaller(wait_ends, grant_ends), retry_at);
+        return smaller(smaller(wait_ends, grant_ends), smaller(retry_at, renew_at));
     }
     /// Nothing more is expected of it.
     void let_go() noexcept {
-        wait_ends = grant_ends = retry_at = never;
+        wait_ends = grant_ends = retry_at = renew_at = never;
         if (peer->trunk == nullptr) {
             peer->rest();
         } else {
@@ -248,6 +248,7 @@ struct RoomSeat {
     Instant wait_ends = never;  ///< of a check, or of the opening
     Instant grant_ends = never;
     Instant retry_at = never;  ///< of `asked`
+    Instant renew_at = never;  ///< a fresh token is asked for
 };
 
 }  // namespace belay::inline BELAY_ABI::detail

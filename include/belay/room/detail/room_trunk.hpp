@@ -112,9 +112,11 @@ struct RoomTrunk : RoomTrunkBase {
     void attach(Waker w) { waker = std::move(w); }
     [[nodiscard]] Instant deadline() const noexcept {
         if (reaped) return never;
-        const Instant other = smaller(smaller(wait_ends, token_ends), timers());
+        // One whose tokens are still being judged is waited for.
+        const Instant token = seats.empty() ? token_ends : never;
+        const Instant other = smaller(smaller(wait_ends, token), timers());
         if (!link) return closed ? other : always;
-        if (link->ended()) return always;
+        if (link->ended() || (farewell && link->opened())) return always;
         if (link->closing()) return smaller(other, link->deadline());
         return full() ? other : smaller(other, larger(link->deadline(), read_at));
     }

@@ -71,6 +71,11 @@ public:
             if (read.has_value()) take(branch, *read);
         }
         if (branch.stage != SeatStage::closing) this->watch(branch);
+        if (branch.stage == SeatStage::member && branch.renew_at <= now_) {
+            branch.renew_at = never;
+            delivery_.tell(trunk, branch.address, trunk.protocol.write({Kind::token, {}, {}}),
+                           now_);
+        }
         if (branch.stage != SeatStage::closing) return;
         if (branch.farewell && !trunk.ends) say_goodbye(branch);
         trunk.forget(branch);
@@ -214,7 +219,7 @@ private:
         request.epoch.clear();
         // Whose tokens were all refused so far is not asked about any more.
         const bool late = trunk.token_ends <= now_;
-        if (late || trunk.seats.size() >= options_.documents_per_client_max || this->crowded()) {
+        if (late || trunk.branches.size() >= options_.documents_per_client_max || this->crowded()) {
             const auto why = make_error_code(late ? RoomErrc::unauthorized : RoomErrc::too_many);
             this->refused(request, {}, why);
             return refuse(trunk, Ref<RoomFrame>::make(Bytes{name.begin(), name.end()}), why);
