@@ -66,6 +66,8 @@ protected:
     void on_loaded(Room& room) {
         const std::optional<Bytes> had = std::exchange(room.reloads, std::nullopt);
         for (RoomSeat* const seat : std::vector<RoomSeat*>{room.members}) {
+            // One that fails takes along what else is of its connection.
+            if (seat->stage != SeatStage::member) continue;
             if (seat->peer->trunk == nullptr) seat->peer->read_at = always;
             seat->waker.touch();
             std::error_code error;

@@ -229,7 +229,7 @@ private:
             if (ends) seat.unaware.reset();
         }
     }
-    [[nodiscard]] static SendResult send(RoomSeat& seat, const Bytes& frame) noexcept {
+    [[nodiscard]] static SendResult send(RoomSeat& seat, const Bytes& frame) {
         return seat.peer->send(*seat.peer, seat.address.get(), frame);
     }
     void give(RoomSeat& seat, Ref<RoomFrame> frame, bool counts, Instant now) {

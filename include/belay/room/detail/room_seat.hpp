@@ -107,7 +107,7 @@ private:
 };
 
 /// Sends bytes on a connection, behind an address if there is one.
-using RoomSend = SendResult (*)(RoomPeer&, const RoomFrame* address, const Bytes&) noexcept;
+using RoomSend = SendResult (*)(RoomPeer&, const RoomFrame* address, const Bytes&);
 
 struct RoomTrunkBase;
 
@@ -162,7 +162,7 @@ struct RoomTrunkBase : RoomPeer {
 
     const Ops* ops;
     const std::uint64_t id;
-    RoomRequest request;                        ///< of all its documents: who it is
+    RoomRequest request;  ///< of all its documents: who it is
     Waker waker{};
     std::optional<std::error_code> farewell{};  ///< what it is told once it is open
     Instant wait_ends = never;                  ///< of the opening

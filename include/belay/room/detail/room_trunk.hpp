@@ -114,7 +114,7 @@ struct RoomTrunk : RoomTrunkBase {
         if (reaped) return never;
         // One whose tokens are still being judged is waited for.
         const Instant token = seats.empty() ? token_ends : never;
-        const Instant other = smaller(smaller(wait_ends, token), timers());
+        const Instant other = ends ? wait_ends : smaller(smaller(wait_ends, token), timers());
         if (!link) return closed ? other : always;
         if (link->ended() || (farewell && link->opened())) return always;
         if (link->closing()) return smaller(other, link->deadline());
@@ -157,8 +157,7 @@ struct RoomTrunk : RoomTrunkBase {
 
 private:
     static RoomTrunk& of(RoomTrunkBase& trunk) noexcept { return static_cast<RoomTrunk&>(trunk); }
-    static SendResult send_on(RoomPeer& peer, const RoomFrame* address,
-                              const Bytes& frame) noexcept {
+    static SendResult send_on(RoomPeer& peer, const RoomFrame* address, const Bytes& frame) {
         auto& link = static_cast<RoomTrunk&>(peer).link;
         if (!link) return SendResult::down;
         if (address == nullptr) return link->send(frame);
