@@ -39,7 +39,9 @@ struct RoomScript {
     int saves = 0;
     int saving = 0;
     int saving_max = 0;
+    bool hang_lists = false;  ///< likewise
     std::vector<Completion<LoadedRoom>> hung{};
+    std::vector<Completion<ListedRooms>> hung_lists{};
     std::optional<std::string> lags{};
 };
 
@@ -73,7 +75,10 @@ public:
         if (disk_->full) return std::make_error_code(std::errc::no_space_on_device);
         return working_.reset(id, epoch);
     }
-    std::error_code erase(std::string_view id) { return working_.erase(id); }
+    std::error_code erase(std::string_view id) {
+        if (disk_->full) return std::make_error_code(std::errc::no_space_on_device);
+        return working_.erase(id);
+    }
     void flush(Completion<PersistenceError> done) {
         ++disk_->flushes;
         auto next = std::make_shared<MemoryRooms>(working_);
@@ -106,7 +111,8 @@ public:
         });
     }
     void list(std::string_view after, std::size_t count, Completion<ListedRooms> done) {
-        working_.list(after, count, std::move(done));
+        if (disk_->hang_lists) return disk_->hung_lists.push_back(std::move(done));
+        disk_->durable.list(after, count, std::move(done));
     }
     std::optional<std::string> lagging() { return std::exchange(disk_->lags, std::nullopt); }
 
