@@ -16,12 +16,6 @@
 
 namespace belay::inline BELAY_ABI {
 
-/// A client of a RoomManager, for as long as the manager lives; none by default.
-struct RoomClientId {
-    std::uint64_t value = 0;
-    friend constexpr bool operator==(RoomClientId, RoomClientId) noexcept = default;
-};
-
 /// Keeps rooms: a document each, loaded when somebody comes, saved while it changes, let go when
 /// nobody was there for long.
 ///
@@ -55,6 +49,7 @@ public:
         : observer_{std::move(observer)},
           hub_{std::move(persistence), std::move(authorizer), checked(options), empty} {
         static_assert(detail::explain_observer<Hooks, Observer>());
+        hub_.tells_events_ = detail::hears<typename Hooks::Event, Observer>;
     }
     RoomManager(const RoomManager&) = delete;
     RoomManager& operator=(const RoomManager&) = delete;
@@ -259,6 +254,9 @@ private:
     }
     void hear(const RoomFailure& what) {
         detail::notify<typename Hooks::Failed>(observer_, *this, what);
+    }
+    void hear(const RoomEvent& what) {
+        detail::notify<typename Hooks::Event>(observer_, *this, what);
     }
     void hear(const std::error_code& what) {
         detail::notify<typename Hooks::Stopped>(observer_, *this, std::error_code{what});

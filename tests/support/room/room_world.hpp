@@ -213,8 +213,16 @@ private:
 /// Hears everything.
 struct RoomEar {
     std::vector<std::string>* told;
+    std::vector<std::string>* events = nullptr;
+    RoomClientId last_joined{};
     void on_refused(const RoomRefusal& r) {
         told->push_back("refused " + r.board + " " + r.user + ": " + r.error.message());
+    }
+    void on_room_event(const RoomEvent& e) {
+        if (events == nullptr) return;
+        events->push_back(std::string{to_string(e.kind)} + " " + e.board +
+                          (e.user.empty() ? "" : " " + e.user) + " " + std::to_string(e.clients));
+        if (e.kind == RoomEvent::Kind::joined) last_joined = e.client;
     }
     void on_divergence(const RoomDivergence& d) { told->push_back("divergence " + d.user); }
     void on_room_failed(const RoomFailure& f) {
@@ -229,8 +237,9 @@ using TestRooms = RoomManager<ScriptedRooms, ListedRights, RoomEar>;
 struct RoomWorld {
     explicit RoomWorld(Seed seed = Seed{1}, RoomOptions o = {})
         : options{o}, world{seed}, server{world.host("server", [this](sim::Host& h) {
-              auto rooms = std::make_unique<TestRooms>(
-                  ScriptedRooms{disk, h}, ListedRights{&rights, &h}, options, RoomEar{&told});
+              auto rooms =
+                  std::make_unique<TestRooms>(ScriptedRooms{disk, h}, ListedRights{&rights, &h},
+                                              options, RoomEar{&told, &events});
               h.attach(*rooms);
               rooms->start();
               h.listen(1, [this, r = rooms.get()](sim::Accepted a) {
@@ -255,6 +264,7 @@ struct RoomWorld {
     RoomScript disk{};
     RoomRights rights{};
     std::vector<std::string> told{};
+    std::vector<std::string> events{};
     std::map<std::string, RoomRequest> requests{};
     RoomClientId last_client{};
     std::map<std::string, Taken> taken{};  ///< of clients, by their hosts

@@ -115,8 +115,18 @@ public:
 
     [[nodiscard]] std::size_t clients() const noexcept { return seats_.size(); }
 
+    /// Something that somebody may want to hear of.
+    void tell(RoomEvent::Kind kind, const RoomBase& room, const RoomSeat* seat = nullptr) {
+        if (!tells_events_) return;
+        RoomEvent event{.kind = kind, .board = room.id, .clients = room.members.size()};
+        if (seat != nullptr) event.user = seat->grant.user;
+        if (seat != nullptr) event.client.value = seat->id;
+        notices_.push_back(std::move(event));
+    }
+
     RoomCounters counters_{};
     std::deque<RoomNotice> notices_;
+    bool tells_events_ = false;
 
 protected:
     void attach(const Waker& waker) {
@@ -229,7 +239,7 @@ protected:
     void leave(RoomSeat& seat) {
         RoomBase* const room = std::exchange(seat.room, nullptr);
         if (room == nullptr) return;
-        std::erase(room->members, &seat);
+        if (std::erase(room->members, &seat) != 0) tell(RoomEvent::Kind::left, *room, &seat);
         std::erase(room->waiting, &seat);
         if (room->over) return;
         room->awareness.close(seat.id, now_);

@@ -184,7 +184,10 @@ private:
         const RoomCore::Actions todo = base.core.step(event, turn);
         auto& room = static_cast<Room&>(base);
         if (todo.load) vault_.begin_load(room, now_);
-        if (todo.save) vault_.begin_save(room, room.document.snapshot(), now_);
+        if (todo.save) {
+            if (std::exchange(room.news, false)) this->tell(RoomEvent::Kind::changed, room);
+            vault_.begin_save(room, room.document.snapshot(), now_);
+        }
         if (todo.unload) end(room, why_ended());
         if (todo.refuse) this->refuse_all(room, make_error_code(RoomErrc::not_loaded));
         room.waker.touch();
@@ -197,6 +200,7 @@ private:
         if (vault_.take_load(room, now_, error, found)) on_load(room, error, found);
         if (!room.over && vault_.take_save(room, now_, error)) {
             if (error && phase_ == Phase::stopping) stop_error_ = error.code;
+            if (!error) this->tell(RoomEvent::Kind::saved, room);
             step(room, error ? Event::save_failed : Event::saved);
         }
         room.awareness.expire(now_);
@@ -212,6 +216,7 @@ private:
             office.fail_imports(room, error);
             return step(room, Event::load_failed);
         }
+        if (!std::exchange(room.known, true)) this->tell(RoomEvent::Kind::loaded, room);
         step(room, Event::loaded);
         if (room.over) return;
         if (std::exchange(room.hurry, false)) step(room, Event::hurried);
@@ -240,6 +245,12 @@ private:
     void end(Room& room, const std::error_code& why) {
         room.over = true;
         office.fail_imports(room, {why, {}, {}});
+        while (!room.members.empty()) {
+            const RoomSeat* const seat = room.members.back();
+            room.members.pop_back();
+            this->tell(RoomEvent::Kind::left, room, seat);
+        }
+        if (room.known) this->tell(RoomEvent::Kind::unloaded, room);
         vault_.forget(room);
         std::erase(aware_, &room);
         const auto found = rooms_.find(room.id);
@@ -274,6 +285,7 @@ private:
             BELAY_INVARIANT(!error, "RoomManager: a document must apply what it has checked");
             room.position = change.position;
             office.durable(change);
+            room.news = true;
             ++counters_.updates;
             delivery_.send_prepared(room, message, change.author, now_);
             step(room, Event::entered);

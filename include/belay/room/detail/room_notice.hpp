@@ -22,7 +22,7 @@ struct RoomAnswer {
 /// What an observer, or who has asked, will hear when the manager is consistent; an error code: it
 /// is stopped.
 using RoomNotice =
-    std::variant<RoomRefusal, RoomDivergence, RoomFailure, std::error_code,
+    std::variant<RoomRefusal, RoomDivergence, RoomFailure, RoomEvent, std::error_code,
                  RoomAnswer<PersistenceError>, RoomAnswer<LoadedRoom>, RoomAnswer<ListedRooms>>;
 
 }  // namespace belay::inline BELAY_ABI::detail

@@ -65,6 +65,8 @@ struct RoomBase {
     bool over = false;                  ///< let go; destroyed at the end of the turn
     bool listed = false;                ///< among those that wait for a flush
     bool aware = false;                 ///< among those whose clients are told who is here
+    bool known = false;                 ///< told of as loaded
+    bool news = false;                  ///< changes that nobody was told of
     bool hurry = false;                 ///< to be saved when it is loaded
     std::optional<Bytes> reloads{};     ///< loaded again: what its members had
     std::vector<RoomImport> imports{};  ///< that wait for the load
