@@ -76,6 +76,12 @@ set(belay_http_server ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/pages/ht
 if(CURL_FOUND)
     belay_page(docs/recipes.md BELOW libcurl THROUGH ${belay_http_server} LIBRARIES CURL::libcurl)
     belay_page(docs/adapter.md BELOW HTTP THROUGH ${belay_http_server} LIBRARIES CURL::libcurl)
+    # The client of the page of HTTP, judged over calls that do something.
+    add_executable(page_http_check pages/http_check.cpp)
+    target_link_libraries(page_http_check PRIVATE belay_dev Threads::Threads CURL::libcurl)
+    target_compile_definitions(page_http_check PRIVATE BELAY_HTTP_PAGE="${CMAKE_CURRENT_BINARY_DIR}/pages/http.cpp")
+    add_test(NAME pages/http_check COMMAND page_http_check)
+    set_tests_properties(pages/http_check PROPERTIES TIMEOUT ${BELAY_TEST_TIMEOUT})
 else()
     message(STATUS "belay: no libcurl4-openssl-dev: its recipe and its page are left out")
 endif()
