@@ -5,12 +5,12 @@
 // Clients: /ws/{board}?token={user}:{access}; without a token nobody comes in. Those of hocuspocus:
 // /hocuspocus, with such tokens.
 // Pages: /stats, or /stats/{board}, as JSON; /reload/{user}/{access}/{board} changes a right.
+#include <malloc.h>
 #include <sys/resource.h>
 
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <map>
 #include <optional>
 #include <string>
@@ -102,13 +102,10 @@ struct App {
     }
 };
 
-/// Pages of memory that are not shared, in bytes.
-[[nodiscard]] std::uint64_t resident_bytes() {
-    std::ifstream file{"/proc/self/statm"};
-    std::uint64_t all = 0;
-    std::uint64_t resident = 0;
-    file >> all >> resident;
-    return resident * 4096;
+/// What is allocated, as the C library counts it.
+[[nodiscard]] std::uint64_t heap_bytes() {
+    const auto all = ::mallinfo2();
+    return all.uordblks + all.hblkhd;
 }
 /// In microseconds.
 [[nodiscard]] std::uint64_t cpu_time() {
@@ -142,7 +139,7 @@ template <class Rooms>
     json.say("denied", c.denied).say("lost_updates", c.lost_updates).say("resyncs", c.resyncs);
     json.say("awareness_dropped", c.awareness_dropped).say("loads", c.loads).say("saves", c.saves);
     json.say("storage_failures", c.storage_failures).say("divergences", c.divergences);
-    json.say("upgraded", doors.upgraded).say("resident_bytes", resident_bytes());
+    json.say("upgraded", doors.upgraded).say("heap_bytes", heap_bytes());
     return json.say("cpu_us", cpu_time()).page();
 }
 template <class Rooms>
@@ -238,6 +235,10 @@ int serve(const Words& words, posix::JournalRooms stored) {
 }  // namespace
 
 int main(int count, char** said) {
+    rlimit files{};
+    ::getrlimit(RLIMIT_NOFILE, &files);
+    files.rlim_cur = files.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &files);
     const auto words = words_of(count, said);
     if (!words) return fails("usage: room_server --dir DIR [--port PORT] [--OPTION NUMBER]...");
     if (words->protocol != "yjs") return fails("no such protocol: " + words->protocol);

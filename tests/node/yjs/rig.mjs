@@ -27,12 +27,12 @@ export const within = (promise, what) => {
 /// A server with a folder of its own; it comes back at the same port.
 export class Server {
   port = 0
-  data = mkdtempSync(`${tmpdir()}/belay-rooms-`)
   #process = null
 
-  constructor (program, options = {}) {
+  constructor (program, options = {}, folder = tmpdir()) {
     this.program = program
     this.options = options
+    this.data = mkdtempSync(`${folder}/belay-rooms-`)
   }
 
   async start () {
@@ -67,6 +67,10 @@ export class Server {
       child.kill(signal)
     }), `the server ends by ${signal}`)
   }
+
+  /// It takes nothing until it goes on.
+  freeze () { this.#process.kill('SIGSTOP') }
+  thaw () { this.#process.kill('SIGCONT') }
 
   kill () { return this.end('SIGKILL') }
 
@@ -112,11 +116,13 @@ export const run = async (cases, argv) => {
     console.error(`there is no ${program}`)
     process.exit(2)
   }
+  // Each client waits for the process to end.
+  process.setMaxListeners(0)
   let failed = 0
   for (const name of names.length > 0 ? names : Object.keys(cases)) {
     const begin = performance.now()
-    const { options, play } = cases[name]
-    const server = new Server(program, options)
+    const { options, folder, play } = cases[name]
+    const server = new Server(program, options, folder)
     try {
       await server.start()
       const said = await play(server)

@@ -111,6 +111,7 @@ protected:
         seat.peer->said(now_);
         seat.room->members.push_back(&seat);
         ++counters_.joined;
+        this->tell(RoomEvent::Kind::joined, *seat.room, &seat);
         this->welcome(seat);
         if (!seat.room->core.live()) {
             hold(seat);

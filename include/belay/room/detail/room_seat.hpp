@@ -198,10 +198,11 @@ struct RoomSeat {
     RoomSeat& operator=(const RoomSeat&) = delete;
 
     [[nodiscard]] bool may_edit() const noexcept { return grant.access == Access::edit; }
-    /// Whether a client's id is its own, or that of its connection.
-    [[nodiscard]] bool is(std::uint64_t client) const noexcept {
-        return id == client || (peer->trunk != nullptr && peer->trunk->id == client);
+    /// The id that `accept` gave: its own, or that of its connection.
+    [[nodiscard]] std::uint64_t client() const noexcept {
+        return peer->trunk != nullptr ? peer->trunk->id : id;
     }
+    [[nodiscard]] bool is(std::uint64_t who) const noexcept { return who == id || who == client(); }
     [[nodiscard]] Instant timers() const noexcept {
         return smaller(smaller(wait_ends, grant_ends), smaller(retry_at, renew_at));
     }
