@@ -125,6 +125,31 @@ TEST_CASE("Rooms over hocuspocus: a check that hangs, or a load, holds up its do
     CHECK(ada.closed_with == 0);
 }
 
+TEST_CASE("Rooms over hocuspocus: what comes while a room is loaded again is taken after it",
+          "[room][hocuspocus][sim]") {
+    RoomWorld w;
+    RoomEditor ada{w, "ada", 1};
+    RoomEditor bob = RoomEditor::addressed(w, "bob", 2);
+    ada.dial();
+    bob.dial();
+    w.run(1s);
+    w.disk.fail_flushes = 1;
+    w.disk.load_takes = 2s;
+    ada.type("lost");
+    w.run(1s);
+    CHECK(ada.closed_with == 1013);
+    CHECK(bob.online());
+    const Bytes update = bob.type("meanwhile");
+    w.run(500ms);
+    CHECK(bob.unsynced == 1);
+    w.run(1s);
+    CHECK(bob.unsynced == 0);
+    ada.dial();
+    w.run(1s);
+    CHECK(ada.has(update));
+    CHECK(ada.document() == bob.document());
+}
+
 TEST_CASE("Rooms over hocuspocus: ten thousand names", "[room][hocuspocus][sim]") {
     RoomWorld w{Seed{1}, {.frames_per_second = 1'000'000}};
     HocusWire eve{w, "eve"};

@@ -12,7 +12,7 @@
 #include <belay/core/nest.hpp>
 #include <belay/link/served_link.hpp>
 #include <belay/room/detail/room_close.hpp>
-#include <belay/room/detail/room_seat.hpp>
+#include <belay/room/detail/room_state.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
 
@@ -33,6 +33,7 @@ struct RoomBranch : RoomSeat {
     [[nodiscard]] Instant deadline() const noexcept {
         if (reaped) return never;
         if (stage == SeatStage::closing || stage == SeatStage::opening) return always;
+        if (stage == SeatStage::member && !held.empty() && room->core.live()) return always;
         return smaller(check.deadline(), timers());
     }
     void advance(Instant) { trunk->manager->serve(*this); }
