@@ -287,7 +287,8 @@ protected:
         seat.told_denied = false;
         if (seat.stage != SeatStage::member) return;
         welcome(seat);
-        if (seat.may_edit() && !could_edit) hub().ask_for_more(seat);
+        if (seat.stage == SeatStage::member && seat.may_edit() && !could_edit)
+            hub().ask_for_more(seat);
     }
     /// Where frames have addresses, a client hears what it may do.
     void welcome(RoomSeat& seat) {
