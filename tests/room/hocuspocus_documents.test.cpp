@@ -500,6 +500,39 @@ TEST_CASE("Rooms over hocuspocus: sockets are counted before they are anybody",
     CHECK(wires.front()->heard() == Frames{named("doc", let_in)});
 }
 
+TEST_CASE("Rooms over hocuspocus: a crowd at the door comes in, and one client is no crowd",
+          "[room][hocuspocus][sim]") {
+    RoomWorld w{Seed{1}, {.waiting_max = 40}};
+    w.rights.takes = 1s;
+    HocusWire greedy{w, "greedy"};
+    greedy.dial();
+    for (int i = 0; i < 50; ++i) greedy.token("doc" + std::to_string(i), "greedy");
+    w.run(900ms);
+    CHECK(w.rights.asked == 8);
+    std::vector<std::unique_ptr<HocusWire>> wires;
+    for (int i = 0; i < 11; ++i) {
+        wires.push_back(std::make_unique<HocusWire>(w, "host" + std::to_string(i)));
+        wires.back()->dial();
+        wires.back()->token("doc", "me");
+    }
+    w.run(20s);
+    for (const auto& wire : wires) CHECK(wire->heard().front() == named("doc", let_in));
+    CHECK(greedy.heard().size() >= 50);
+    CHECK(w.rooms().clients() == 61);
+    CHECK(w.told.empty());
+    // Who finds too many there is closed, so that it dials again: nobody asks again for a document.
+    w.rights.takes = 9s;
+    for (int i = 0; i < 6; ++i) {
+        for (int d = 0; d < 8; ++d)
+            wires.at(static_cast<std::size_t>(i))->token("x" + std::to_string(d), "me");
+    }
+    w.run(2s);
+    CHECK(std::count_if(wires.begin(), wires.end(),
+                        [](const auto& wire) { return wire->closed_with == 1013; }) >= 1);
+    w.run(20s);
+    CHECK(w.rooms().clients() > 61);
+}
+
 TEST_CASE("Rooms over hocuspocus: a mutated frame closes its sender at most",
           "[room][hocuspocus][sim]") {
     for_each_seed(

@@ -126,7 +126,8 @@ struct RoomTrunk : RoomTrunkBase {
     [[nodiscard]] bool gone() const noexcept { return link ? link->ended() : !closed; }
     /// Nothing more is read until it is known into which documents it is let.
     [[nodiscard]] bool full() const noexcept {
-        return held_bytes != 0 && (!proven || held_bytes >= options_->client_bytes_max);
+        return (held_bytes != 0 && (!proven || held_bytes >= options_->client_bytes_max)) ||
+               branches.size() - members >= checks_max;
     }
     [[nodiscard]] Branch* find(BytesView name) const {
         const auto found = branches.find(name);
@@ -147,6 +148,9 @@ struct RoomTrunk : RoomTrunkBase {
             return std::lexicographical_compare(a.begin(), a.end(), b.begin(), b.end());
         }
     };
+
+    /// Of its documents, those that are checked or loaded at a time.
+    static constexpr std::size_t checks_max = 8;
 
     Manager* manager;
     const RoomOptions* options_;

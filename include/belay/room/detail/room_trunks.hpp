@@ -213,6 +213,9 @@ private:
         trunk.asked = true;
         trunk.pings = trunk.pings || !said.version.empty();
         this->pay(trunk, token_frames);
+        // Nobody tries again whose document is refused, but whose connection is closed.
+        if (const std::error_code error = this->why_not_another(trunk))
+            return this->fail_peer(trunk, error);
         RoomRequest request = trunk.request;
         request.board = trunk.protocol.board(name);
         request.token = as_text(said.payload);
@@ -228,7 +231,8 @@ private:
             this->template make_branch<typename Trunk::Branch>(trunk, name, std::move(request));
         trunk.seats.push_back(&branch);
         trunk.branches.emplace(Bytes{name.begin(), name.end()}, &branch);
-        this->admit(branch);
+        this->enlist(branch);
+        this->admit(branch, this->why_not(branch.request));
     }
     template <class Trunk>
     void refuse(Trunk& trunk, const Ref<RoomFrame>& address, const std::error_code& why) {
@@ -262,6 +266,7 @@ private:
         auto& trunk = *branch.trunk;
         trunk.token_ends = never;
         ++trunk.members;
+        trunk.waker.touch();
         if (!std::exchange(trunk.proven, true)) {
             --this->waiting_;
             trunk.link->limit_messages(options_.frame_bytes_max);
