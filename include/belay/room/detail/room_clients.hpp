@@ -113,7 +113,10 @@ private:
             }
         }
         watch(seat);
-        if (seat.gone() && !std::exchange(seat.reaped, true)) this->ended_.push_back(&seat);
+        if (!seat.gone() || std::exchange(seat.reaped, true)) return;
+        // Nobody's error: a page that was closed, a network that went.
+        if (seat.stage == SeatStage::opening || seat.farewell) ++counters_.upgrades_aborted;
+        this->ended_.push_back(&seat);
     }
     void on_opened(RoomSeat& seat) {
         if (seat.stage == SeatStage::opening) enter(seat);
@@ -200,7 +203,7 @@ private:
             const bool opens = seat.stage == SeatStage::opening || seat.stage == SeatStage::closing;
             seat.wait_ends = never;
             if (!opens) return fail(seat, make_error_code(RoomErrc::no_answer));
-            return seat.ops->abort(seat);
+            return lose(seat);
         }
         if (seat.grant_ends <= now_) return fail(seat, make_error_code(RoomErrc::unauthorized));
         if (seat.output_ends <= now_) return fail(seat, make_error_code(RoomErrc::too_slow));
@@ -217,6 +220,7 @@ private:
         this->leave(seat);
         this->set_stage(seat, SeatStage::closing);
         seat.let_go();
+        seat.farewell.reset();
         seat.ops->abort(seat);
     }
     void ask_for_sign(RoomSeat& seat) {
