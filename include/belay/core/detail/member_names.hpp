@@ -12,8 +12,8 @@ namespace belay::inline BELAY_ABI::detail {
 
 // The names of all hooks that a user's class may have or not: of observers, rules and what Shared
 // refers to, jitters, growths and caps, trips and open waits, framings, documents, what keeps
-// rooms, protocols of rooms, stores, operations, remotes. In another form than the one that is
-// called it would never be called, so it must be seen in whatever form it is.
+// rooms, protocols of rooms, stores, operations, remotes, file systems. In another form than the
+// one that is called it would never be called, so it must be seen in whatever form it is.
 struct MemberNames {
     int on_state, on_message, on_writable, on_unsent, on_accepted, on_acknowledged, on_blocked,
         on_journal_replaced, on_stalled, on_attached, on_committed, on_refused, on_ledger_failed,
@@ -31,6 +31,7 @@ struct MemberNames {
     int close, attach, deadline, advance;
     int lagging;
     int split, disjoint;
+    int yield, now;
 };
 
 /// A name that T has, too, is ambiguous in it, however T declares it: `&MemberProbe<T>::failed` is
