@@ -52,7 +52,7 @@ public:
     void flushed(std::uint32_t served, Duration taken) noexcept {
         expect(served + waiting_);
         patience_ = taken / 2;
-        if (skips_ == 0 || expected_ < 2) return;
+        if (skips_ == 0) return;
         --skips_;
         way_ = Way::over;
     }
