@@ -39,6 +39,22 @@ void use() {
 }
 }  // namespace room_observer_deaf
 
+// expect-error: RoomManager: the observer's on_room_event must be 'on_room_event
+namespace room_event_hook {
+struct App {
+    void on_refused(const belay::RoomRefusal&) {}
+#if defined(BELAY_CONTROL)
+    void on_room_event(const belay::RoomEvent&) {}
+#else
+    void on_room_event(belay::RoomEvent&) {}
+#endif
+};
+void use() {
+    belay::RoomManager rooms{belay::MemoryRooms{}, belay::EveryoneEdits{}, belay::RoomOptions{},
+                             App{}};
+}
+}  // namespace room_event_hook
+
 // expect-error: RoomProtocolLike: 'disjoint' must be 'bool disjoint
 namespace protocol_disjoint {
 struct Protocol {

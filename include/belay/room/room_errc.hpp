@@ -37,7 +37,8 @@ enum class RoomErrc {
     not_durable = 24,            ///< a change that could not be made durable; nobody has seen it
     not_loaded = 25,             ///< a room that could not be loaded, or is not loaded yet
     no_answer = 26,              ///< an authorizer, or what keeps rooms, has not answered in time
-    manager_stopped = 27         ///< the manager is stopped
+    manager_stopped = 27,        ///< the manager is stopped
+    room_erased = 28             ///< a client of a room that was erased
 };
 
 namespace detail {
@@ -70,6 +71,7 @@ inline constexpr ErrorText room_error_texts[] = {
     {"the room is not loaded", Cause::overloaded},
     {"there was no answer in time", Cause::timed_out},
     {"the rooms are stopped", Cause::planned},
+    {"the room was erased", Cause::permanent},
 };
 
 /// The category "belay.room".

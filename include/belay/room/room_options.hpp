@@ -54,6 +54,8 @@ struct RoomOptions {
     std::size_t clients_per_room_max = 1'000;
     /// Those that are checked, or wait for a room that is being loaded.
     std::size_t waiting_max = 1'000;
+    /// Calls of erase, reset, list, export_room and import_room that wait for their answers.
+    std::size_t calls_max = 100;
     /// Of a client's message.
     std::size_t frame_bytes_max = std::size_t{16} << 20;
     /// Messages of one client that wait to be read.
@@ -72,7 +74,8 @@ struct RoomOptions {
     /// Updates that are longer are sent in pieces, where the protocol can; who is here always,
     /// with one state in each at least. >= 1 KiB.
     std::size_t piece_bytes_max = std::size_t{64} << 10;
-    /// Changes of one room that wait to become durable; who sends more is closed.
+    /// Changes of one room that wait to become durable; who sends more is closed. Of imports that
+    /// wait for their room likewise.
     std::size_t unflushed_bytes_max = std::size_t{32} << 20;
 
     /// Whether those who may not edit are seen by others.

@@ -39,7 +39,9 @@ struct RoomScript {
     int saves = 0;
     int saving = 0;
     int saving_max = 0;
+    bool hang_lists = false;  ///< likewise
     std::vector<Completion<LoadedRoom>> hung{};
+    std::vector<Completion<ListedRooms>> hung_lists{};
     std::optional<std::string> lags{};
 };
 
@@ -73,7 +75,10 @@ public:
         if (disk_->full) return std::make_error_code(std::errc::no_space_on_device);
         return working_.reset(id, epoch);
     }
-    std::error_code erase(std::string_view id) { return working_.erase(id); }
+    std::error_code erase(std::string_view id) {
+        if (disk_->full) return std::make_error_code(std::errc::no_space_on_device);
+        return working_.erase(id);
+    }
     void flush(Completion<PersistenceError> done) {
         ++disk_->flushes;
         auto next = std::make_shared<MemoryRooms>(working_);
@@ -106,7 +111,8 @@ public:
         });
     }
     void list(std::string_view after, std::size_t count, Completion<ListedRooms> done) {
-        working_.list(after, count, std::move(done));
+        if (disk_->hang_lists) return disk_->hung_lists.push_back(std::move(done));
+        disk_->durable.list(after, count, std::move(done));
     }
     std::optional<std::string> lagging() { return std::exchange(disk_->lags, std::nullopt); }
 
@@ -207,8 +213,16 @@ private:
 /// Hears everything.
 struct RoomEar {
     std::vector<std::string>* told;
+    std::vector<std::string>* events = nullptr;
+    RoomClientId last_joined{};
     void on_refused(const RoomRefusal& r) {
         told->push_back("refused " + r.board + " " + r.user + ": " + r.error.message());
+    }
+    void on_room_event(const RoomEvent& e) {
+        if (events == nullptr) return;
+        events->push_back(std::string{to_string(e.kind)} + " " + e.board +
+                          (e.user.empty() ? "" : " " + e.user) + " " + std::to_string(e.clients));
+        if (e.kind == RoomEvent::Kind::joined) last_joined = e.client;
     }
     void on_divergence(const RoomDivergence& d) { told->push_back("divergence " + d.user); }
     void on_room_failed(const RoomFailure& f) {
@@ -223,8 +237,9 @@ using TestRooms = RoomManager<ScriptedRooms, ListedRights, RoomEar>;
 struct RoomWorld {
     explicit RoomWorld(Seed seed = Seed{1}, RoomOptions o = {})
         : options{o}, world{seed}, server{world.host("server", [this](sim::Host& h) {
-              auto rooms = std::make_unique<TestRooms>(
-                  ScriptedRooms{disk, h}, ListedRights{&rights, &h}, options, RoomEar{&told});
+              auto rooms =
+                  std::make_unique<TestRooms>(ScriptedRooms{disk, h}, ListedRights{&rights, &h},
+                                              options, RoomEar{&told, &events});
               h.attach(*rooms);
               rooms->start();
               h.listen(1, [this, r = rooms.get()](sim::Accepted a) {
@@ -249,6 +264,7 @@ struct RoomWorld {
     RoomScript disk{};
     RoomRights rights{};
     std::vector<std::string> told{};
+    std::vector<std::string> events{};
     std::map<std::string, RoomRequest> requests{};
     RoomClientId last_client{};
     std::map<std::string, Taken> taken{};  ///< of clients, by their hosts

@@ -74,6 +74,7 @@ private:
         seat.said(now_);
         seat.room->members.push_back(&seat);
         ++counters_.joined;
+        this->tell(RoomEvent::Kind::joined, *seat.room, &seat);
         if (!seat.room->core.live()) {
             seat.read_at = never;
         } else {

@@ -8,19 +8,15 @@
 #include <string>        // std::string
 #include <system_error>  // std::error_code
 #include <utility>       // std::exchange, std::move
-#include <variant>       // std::variant
 #include <vector>        // std::vector
 
 #include <belay/room/authorizer_like.hpp>
 #include <belay/room/detail/room_close.hpp>
 #include <belay/room/detail/room_delivery.hpp>
+#include <belay/room/detail/room_notice.hpp>
 #include <belay/room/detail/room_socket.hpp>
-#include <belay/room/room_observer.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
-
-/// What an observer will hear when the manager is consistent; an error code: it is stopped.
-using RoomNotice = std::variant<RoomRefusal, RoomDivergence, RoomFailure, std::error_code>;
 
 /// An id as it stands in URLs; empty of no_id.
 [[nodiscard]] inline std::string epoch_text(const Id& epoch) {
@@ -58,6 +54,8 @@ public:
 
     // ---- for the manager -----------------------------------------------------------------------
 
+    /// Outside of a turn: it is this late.
+    void at(Instant now) noexcept { now_ = larger(now_, now); }
     /// A client at the door.   Returns: its id; 0 if it was sent away without a word.
     template <class Transport, class Protocol>
     std::uint64_t accept(Transport transport, Protocol protocol, RoomRequest request, Instant now) {
@@ -117,8 +115,18 @@ public:
 
     [[nodiscard]] std::size_t clients() const noexcept { return seats_.size(); }
 
+    /// Something that somebody may want to hear of.
+    void tell(RoomEvent::Kind kind, const RoomBase& room, const RoomSeat* seat = nullptr) {
+        if (!tells_events_) return;
+        RoomEvent event{.kind = kind, .board = room.id, .clients = room.members.size()};
+        if (seat != nullptr) event.user = seat->grant.user;
+        if (seat != nullptr) event.client.value = seat->id;
+        notices_.push_back(std::move(event));
+    }
+
     RoomCounters counters_{};
     std::deque<RoomNotice> notices_;
+    bool tells_events_ = false;
 
 protected:
     void attach(const Waker& waker) {
@@ -231,7 +239,7 @@ protected:
     void leave(RoomSeat& seat) {
         RoomBase* const room = std::exchange(seat.room, nullptr);
         if (room == nullptr) return;
-        std::erase(room->members, &seat);
+        if (std::erase(room->members, &seat) != 0) tell(RoomEvent::Kind::left, *room, &seat);
         std::erase(room->waiting, &seat);
         if (room->over) return;
         room->awareness.close(seat.id, now_);
