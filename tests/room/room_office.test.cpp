@@ -111,7 +111,7 @@ TEST_CASE("RoomManager::erase: of nothing, twice at once, of a bad id, of one th
     CHECK(calls.said == Told{});  // never inside of the call
     w.run(1s);
     CHECK(calls.said.size() == 4);
-    CHECK(calls.said.front() == "empty: the id of the room is empty or too long");
+    CHECK(calls.said.front().starts_with("empty: the id of the room is not"));
     CHECK(calls.said.back() == "twice: done");
     CHECK_FALSE(stored_of(w.disk));
     w.rooms().stop();

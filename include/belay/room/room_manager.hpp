@@ -3,11 +3,13 @@
 /// RoomManager: documents that several people edit at once, on a server that loses nothing.
 #pragma once
 
+#include <concepts>      // std::constructible_from, std::convertible_to
 #include <optional>      // std::optional
 #include <string>        // std::string
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
-#include <utility>       // std::move
+#include <type_traits>   // std::is_lvalue_reference_v, std::remove_cvref_t
+#include <utility>       // std::forward, std::move
 #include <variant>       // std::visit
 #include <vector>        // std::vector
 
@@ -35,21 +37,39 @@ namespace belay::inline BELAY_ABI {
 /// Thread safety: home thread only.
 /// Complexity:    O(log n) for each client and room that is due; a change costs its own bytes, and
 ///                a message for each client of its room.
-template <PersistenceLike Persistence, AuthorizerLike Authorizer, class Observer = NoObserver,
-          DocumentLike Document = YjsDocument>
+template <class Persistence, class Authorizer, class Observer = NoObserver,
+          class Document = YjsDocument>
 class RoomManager {
+    // Not constraints: the compilers' words for a failed one would hide the sentences.
+    static_assert(explain::persistence_like<Persistence>());
+    static_assert(explain::authorizer_like<Authorizer>());
+    static_assert(explain::document_like<Document>());
     using Hub = detail::RoomHub<Persistence, Authorizer, Document>;
 
 public:
-    /// `empty` is what each room begins with.
+    /// The persistence is moved in; a named one is never copied. `empty` is what each room begins
+    /// with.
     /// Pre: of the options all durations > 0ns, all limits > 0, 0 < heartbeat.every <
     /// heartbeat.dead_after, save_retry_min <= save_retry_max, piece_bytes_max >= 1 KiB.
-    RoomManager(Persistence persistence, Authorizer authorizer, RoomOptions options = {},
+    template <class P>
+        requires std::constructible_from<Persistence, P>
+    RoomManager(P&& persistence, Authorizer authorizer, RoomOptions options = {},
                 Observer observer = {}, Document empty = Document{})
         : observer_{std::move(observer)},
-          hub_{std::move(persistence), std::move(authorizer), checked(options), empty} {
+          hub_{Persistence{std::forward<P>(persistence)}, std::move(authorizer), checked(options),
+               empty} {
+        static_assert(!std::is_lvalue_reference_v<P>,
+                      "RoomManager: a named persistence is not copied: std::move(persistence)");
         static_assert(detail::explain_observer<Hooks, Observer>());
         hub_.tells_events_ = detail::hears<typename Hooks::Event, Observer>;
+    }
+    template <class P, class O>
+        requires(!std::convertible_to<O, RoomOptions>)
+    RoomManager(P&& persistence, Authorizer authorizer, const O&)
+        : RoomManager{std::forward<P>(persistence), std::move(authorizer)} {
+        static_assert(std::convertible_to<O, RoomOptions>,
+                      "RoomManager: the third argument is belay::RoomOptions, the observer comes "
+                      "behind it");
     }
     RoomManager(const RoomManager&) = delete;
     RoomManager& operator=(const RoomManager&) = delete;
@@ -276,5 +296,17 @@ private:
     Waker waker_;
     Hub hub_;
 };
+
+template <class P, class A>
+RoomManager(P&&, A) -> RoomManager<std::remove_cvref_t<P>, A>;
+template <class P, class A>
+RoomManager(P&&, A, RoomOptions) -> RoomManager<std::remove_cvref_t<P>, A>;
+template <class P, class A, class O>
+    requires(!std::convertible_to<O, RoomOptions>)
+RoomManager(P&&, A, const O&) -> RoomManager<std::remove_cvref_t<P>, A>;
+template <class P, class A, class O>
+RoomManager(P&&, A, RoomOptions, O) -> RoomManager<std::remove_cvref_t<P>, A, O>;
+template <class P, class A, class O, class D>
+RoomManager(P&&, A, RoomOptions, O, D) -> RoomManager<std::remove_cvref_t<P>, A, O, D>;
 
 }  // namespace belay::inline BELAY_ABI

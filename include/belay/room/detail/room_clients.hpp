@@ -53,7 +53,10 @@ public:
         }
         watch(seat);
         if (seat.stage == SeatStage::member) watch_alone(seat);
-        if (seat.gone() && !std::exchange(seat.reaped, true)) this->ended_.push_back(&seat);
+        if (!seat.gone() || std::exchange(seat.reaped, true)) return;
+        // Nobody's error: a page that was closed, a network that went.
+        if (seat.stage == SeatStage::opening || seat.farewell) ++counters_.upgrades_aborted;
+        this->ended_.push_back(&seat);
     }
 
 protected:
@@ -253,7 +256,7 @@ protected:
             const bool opens = seat.stage == SeatStage::opening || seat.stage == SeatStage::closing;
             seat.wait_ends = never;
             if (!opens) return fail(seat, make_error_code(RoomErrc::no_answer));
-            return seat.ops->abort(seat);
+            return lose(seat);
         }
         if (seat.grant_ends <= now_) return fail(seat, make_error_code(RoomErrc::unauthorized));
         if (seat.retry_at <= now_) {
@@ -274,6 +277,7 @@ protected:
         this->leave(seat);
         this->set_stage(seat, SeatStage::closing);
         seat.let_go();
+        seat.farewell.reset();
         seat.ops->abort(seat);
     }
     void ask_for_sign(RoomSeat& seat) {
