@@ -2,7 +2,8 @@
 // A server of rooms that real clients are run against, as a process of its own that can be killed.
 //   room_server --dir DIR [--port PORT] [--protocol NAME] [--OPTION NUMBER]...
 // Prints "port N" when it listens, and "saved" before it ends by SIGTERM. Port 0 takes a free one.
-// Clients: /ws/{board}?token={user}:{access}; without a token nobody comes in.
+// Clients: /ws/{board}?token={user}:{access}; without a token nobody comes in. Those of hocuspocus:
+// /hocuspocus, with such tokens.
 // Pages: /stats, or /stats/{board}, as JSON; /reload/{user}/{access}/{board} changes a right.
 #include <malloc.h>
 #include <sys/resource.h>
@@ -201,12 +202,17 @@ int serve(const Words& words, posix::JournalRooms stored) {
         changed[said.substr(0, first)] = access_named(said.substr(first + 1, second - first - 1));
         return Json{}.say("asked", rooms.reauthorize(said.substr(second + 1))).page();
     };
-    BeastListener listener{loop,
-                           [&](BeastAccepted<> client) {
-                               RoomRequest request = room_request(client.request(), "/ws/");
-                               rooms.accept(std::move(client), YjsProtocol{}, std::move(request));
-                           },
-                           options};
+    BeastListener listener{
+        loop,
+        [&](BeastAccepted<> client) {
+            RoomRequest request = room_request(client.request(), "/ws/");
+            if (client.request().target == "/hocuspocus") {
+                rooms.accept(std::move(client), HocuspocusProtocol{}, std::move(request));
+            } else {
+                rooms.accept(std::move(client), YjsProtocol{}, std::move(request));
+            }
+        },
+        options};
     doors = [&] { return listener.counters(); };
     std::uint16_t port = 0;
     words.take("port", port);

@@ -12,15 +12,18 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// A flush for one, during which another comes; before it, if asked to, it gives way. Returns
-/// whether it was asked to.
-bool flush_for_one(detail::FlushGroup& group, bool in_time) {
+constexpr Duration in_time = 49us;
+constexpr Duration in_vain = 50us;
+
+/// A flush for one, during which another comes; before it, if asked to, it gives way for so long.
+/// Returns whether it was asked to.
+bool flush_for_one(detail::FlushGroup& group, Duration spent) {
     if (group.waiting() == 0) group.join();
     const bool asked = group.more_are_expected();
     if (asked) {
         group.begin_to_give_way();
-        if (in_time) group.join();
-        group.gave_way(in_time);
+        if (spent == in_time) group.join();
+        group.gave_way(spent);
         group.give_way_no_more();
     }
     group.begin_writing();
@@ -34,10 +37,10 @@ bool flush_for_one(detail::FlushGroup& group, bool in_time) {
 
 TEST_CASE("FlushGroup: what is in vain is done ever less often", "[journal][flush_group][unit]") {
     detail::FlushGroup group;
-    CHECK_FALSE(flush_for_one(group, false));
+    CHECK_FALSE(flush_for_one(group, in_vain));
     std::vector<int> without;
     for (int n = 0, count = 0; n < 390; ++n) {
-        if (!flush_for_one(group, false)) {
+        if (!flush_for_one(group, in_vain)) {
             ++count;
         } else {
             without.push_back(count);
@@ -47,12 +50,22 @@ TEST_CASE("FlushGroup: what is in vain is done ever less often", "[journal][flus
     CHECK(without == std::vector<int>{0, 2, 4, 8, 16, 32, 64, 64, 64, 64});
     // It helps once: from here on each flush gives way again.
     int tries = 0;
-    while (!flush_for_one(group, true)) REQUIRE(++tries <= 64);
-    for (int n = 0; n < 10; ++n) CHECK(flush_for_one(group, true));
-    CHECK(flush_for_one(group, false));
-    CHECK_FALSE(flush_for_one(group, true));
-    CHECK_FALSE(flush_for_one(group, true));
-    CHECK(flush_for_one(group, true));
+    while (!flush_for_one(group, in_time)) REQUIRE(++tries <= 64);
+    for (int n = 0; n < 10; ++n) CHECK(flush_for_one(group, in_time));
+    CHECK(flush_for_one(group, in_vain));
+    CHECK_FALSE(flush_for_one(group, in_time));
+    CHECK_FALSE(flush_for_one(group, in_time));
+    CHECK(flush_for_one(group, in_time));
+}
+
+TEST_CASE("FlushGroup: where a yield takes far longer than a flush it is done once in 65",
+          "[journal][flush_group][unit]") {
+    detail::FlushGroup group;
+    CHECK_FALSE(flush_for_one(group, 10ms));
+    for (int round = 0; round < 3; ++round) {
+        CHECK(flush_for_one(group, 10ms));
+        for (int n = 0; n < 64; ++n) CHECK_FALSE(flush_for_one(group, 10ms));
+    }
 }
 
 TEST_CASE("FlushGroup: nobody is expected by one alone, nor after a failure",
@@ -65,7 +78,7 @@ TEST_CASE("FlushGroup: nobody is expected by one alone, nor after a failure",
         group.flushed(group.begin_flush(), 1ms);
         CHECK(group.patience() == 500us);
     }
-    CHECK_FALSE(flush_for_one(group, true));
+    CHECK_FALSE(flush_for_one(group, in_time));
     CHECK(group.more_are_expected());
     group.begin_writing();
     CHECK(group.begin_flush() == 1);

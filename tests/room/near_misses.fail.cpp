@@ -116,6 +116,19 @@ struct Protocol {
 static_assert(belay::explain::room_protocol_like<Protocol>());
 }  // namespace protocol_disjoint
 
+// expect-error: RoomProtocolLike: 'belay::Result<belay::BytesView> address
+namespace protocol_address_without_board {
+struct Protocol {
+    belay::Result<belay::RoomMessage> read(belay::BytesView) const { return belay::RoomMessage{}; }
+    belay::Bytes write(const belay::RoomMessage&) const { return {}; }
+    belay::Result<belay::BytesView> address(belay::BytesView frame) const { return frame; }
+#if defined(BELAY_CONTROL)
+    std::string_view board(belay::BytesView) const { return {}; }
+#endif
+};
+static_assert(belay::explain::room_protocol_like<Protocol>());
+}  // namespace protocol_address_without_board
+
 // expect-error: AuthorizerLike: A needs 'check
 namespace authorizer_answers_at_once {
 struct Authorizer {

@@ -108,6 +108,9 @@ public:
 
     /// Takes a client over from a listener. It is let in when the authorizer has said so and its
     /// room is loaded; else its upgrade is answered, and it is closed with the code that says why.
+    /// Of a protocol whose frames have addresses (HocuspocusProtocol) `request.board`, `token` and
+    /// `epoch` do not count: the upgrade is answered at once, and each document is asked for in
+    /// frames.
     ///
     /// Returns: its id; none if there are far too many, and it was sent away without a word.
     /// Pre: attached.   Throws: std::bad_alloc; what the authorizer's check throws.
@@ -120,11 +123,9 @@ public:
     }
     /// Says goodbye to a client.   Returns: whether there was one.
     bool remove_client(RoomClientId client) {
-        detail::RoomSeat* const seat = hub().seat(client.value);
-        if (seat == nullptr || seat->stage == detail::SeatStage::closing) return false;
-        hub().dismiss(*seat, {});
+        const bool found = hub().remove(client.value);
         waker_.touch();
-        return true;
+        return found;
     }
     /// Sends a frame as it is to all clients of a room but one; the document does not change. Who
     /// is too slow for it is closed.   Returns: whether there is such a room.
@@ -241,7 +242,8 @@ private:
         BELAY_PRECONDITION(o.save_after > zero && o.save_within > zero && o.unload_after > zero &&
                                o.sweep_every > zero && o.answer_within > zero &&
                                o.check_within > zero && o.stop_within > zero &&
-                               o.linger_max > zero && o.awareness_within > zero,
+                               o.linger_max > zero && o.awareness_within > zero &&
+                               o.token_within > zero,
                            "RoomOptions: durations must be > 0ns");
         BELAY_PRECONDITION(zero < o.save_retry_min && o.save_retry_min <= o.save_retry_max,
                            "RoomOptions: 0ns < save_retry_min <= save_retry_max must hold");
@@ -251,7 +253,8 @@ private:
                                o.frames_per_second > 0 && o.frames_burst > 0 &&
                                o.client_bytes_max > 0 && o.answers_bytes_max > 0 &&
                                o.unflushed_bytes_max > 0 && o.awareness_bytes_max > 0 &&
-                               o.awareness_ids_per_client_max > 0,
+                               o.awareness_ids_per_client_max > 0 && o.bytes_until_token > 0 &&
+                               o.documents_per_client_max > 0,
                            "RoomOptions: limits must be > 0");
         BELAY_PRECONDITION(o.piece_bytes_max >= 1024,
                            "RoomOptions: piece_bytes_max must be >= 1 KiB");

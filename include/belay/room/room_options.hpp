@@ -48,8 +48,16 @@ struct RoomOptions {
     /// every 15 s, and want to hear something every 30 s.
     HeartbeatOptions heartbeat{std::chrono::seconds{20}, std::chrono::seconds{45}};
 
+    /// Where tokens come in messages: a connection without a document is closed after so long,
+    Duration token_within = std::chrono::seconds{10};
+    /// and earlier if it has sent more before it sent a token, that included.
+    std::size_t bytes_until_token = std::size_t{4} << 10;
+    /// Of one connection, where it may have several.
+    std::size_t documents_per_client_max = 100;
+
     std::size_t rooms_max = 10'000;
-    /// Of all rooms, those that wait to come in included.
+    /// Of all rooms, those that wait to come in included; who has several documents open is as
+    /// many clients.
     std::size_t clients_max = 20'000;
     std::size_t clients_per_room_max = 1'000;
     /// Those that are checked, or wait for a room that is being loaded.

@@ -17,7 +17,8 @@ namespace belay::inline BELAY_ABI::detail {
 /// the last one took, and what the yield takes that comes last.
 ///
 /// Where that was not enough, some flushes go without, twice as many each time: there is nobody to
-/// wait for then, or other programs have the processors, and a yield takes milliseconds.
+/// wait for then. Many do at once where it took several times as long as a flush: other programs
+/// have the processors then, and each yield takes milliseconds.
 ///
 /// Thread safety: none; under the writer's lock.
 class FlushGroup {
@@ -38,10 +39,14 @@ public:
     void begin_to_give_way() noexcept { way_ = Way::given; }
     /// It gives way no more.
     void give_way_no_more() noexcept { way_ = Way::over; }
-    /// What it was good for, whoever writes now.
-    void gave_way(bool in_time) noexcept {
-        next_skips_ = in_time ? 1 : smaller(2 * next_skips_, skips_max);
-        if (!in_time) skips_ = next_skips_;
+    /// It has given way for so long, whoever writes now.
+    void gave_way(Duration spent) noexcept {
+        if (spent < patience_) {
+            next_skips_ = 1;
+            return;
+        }
+        const bool is_crowded = spent / 8 > patience_;
+        skips_ = next_skips_ = is_crowded ? skips_max : smaller(2 * next_skips_, skips_max);
     }
 
     /// A thread begins to write, whatever.
@@ -52,7 +57,7 @@ public:
     void flushed(std::uint32_t served, Duration taken) noexcept {
         expect(served + waiting_);
         patience_ = taken / 2;
-        if (skips_ == 0 || expected_ < 2) return;
+        if (skips_ == 0) return;
         --skips_;
         way_ = Way::over;
     }

@@ -332,14 +332,14 @@ private:
             const Duration patience = group_.patience();
             FileSystem& fs = file_.file_system();
             const Instant begin = fs.now();
-            bool in_time = true;
+            Duration spent{};
             do {
                 unlock();
                 fs.yield();
-                in_time = elapsed(begin, fs.now()) < patience;
+                spent = elapsed(begin, fs.now());
                 mutex_.lock();
-            } while (in_time && is_own() && group_.more_are_expected());
-            group_.gave_way(in_time);
+            } while (spent < patience && is_own() && group_.more_are_expected());
+            group_.gave_way(spent);
             if (is_own()) group_.give_way_no_more();
         }
     }

@@ -11,8 +11,8 @@
 #include <utility>       // std::exchange, std::move
 #include <vector>        // std::vector
 
-#include <belay/room/detail/room_clients.hpp>
 #include <belay/room/detail/room_office.hpp>
+#include <belay/room/detail/room_trunks.hpp>
 #include <belay/room/detail/room_vault.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
@@ -23,9 +23,10 @@ namespace belay::inline BELAY_ABI::detail {
 /// Thread safety: home thread only.
 template <PersistenceLike Persistence, AuthorizerLike Authorizer, DocumentLike Document>
 class RoomHub
-    : public RoomClients<RoomHub<Persistence, Authorizer, Document>, Authorizer, Document> {
-    using Clients = RoomClients<RoomHub, Authorizer, Document>;
+    : public RoomTrunks<RoomHub<Persistence, Authorizer, Document>, Authorizer, Document> {
+    using Clients = RoomTrunks<RoomHub, Authorizer, Document>;
     friend Clients;
+    friend class RoomClients<RoomHub, Authorizer, Document>;
     friend class RoomDoor<RoomHub, Authorizer, Document>;
     friend class RoomVault<RoomHub, Persistence>;
     friend class RoomOffice<RoomHub, Persistence, Document>;
@@ -135,9 +136,9 @@ public:
         Room* const room = find(board);
         if (room == nullptr) return false;
         const auto shared = Ref<RoomFrame>::make(Bytes{frame.begin(), frame.end()});
-        for (std::size_t i = room->members.size(); i-- != 0;) {
-            RoomSeat& seat = *room->members[i];
-            if (seat.id != except) delivery_.say_raw(seat, shared, now_);
+        for (RoomSeat* const seat : std::vector<RoomSeat*>{room->members}) {
+            if (seat->stage == SeatStage::member && !seat->is(except))
+                delivery_.say_raw(*seat, shared, now_);
         }
         return true;
     }
@@ -288,6 +289,7 @@ private:
             room.news = true;
             ++counters_.updates;
             delivery_.send_prepared(room, message, change.author, now_);
+            this->acknowledge(change);
             step(room, Event::entered);
         }
     }

@@ -18,6 +18,7 @@
 #include <belay/core/order.hpp>
 #include <belay/room/detail/room_notice.hpp>
 #include <belay/room/detail/room_vault.hpp>
+#include <belay/room/document_like.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
 

@@ -21,7 +21,8 @@ namespace belay::inline BELAY_ABI::detail {
 struct PendingUpdate {
     Bytes update;
     std::uint64_t position;
-    std::uint64_t author;  ///< a seat's id; 0: the server's own
+    std::uint64_t author;        ///< a seat's id; 0: the server's own
+    std::uint32_t statuses = 0;  ///< that its author is to be sent
     /// Who wants to know when it is.
     std::optional<Completion<PersistenceError>> done{};
 };
