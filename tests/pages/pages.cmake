@@ -71,6 +71,11 @@ if(BELAY_BOOST_INCLUDE)
     belay_page(docs/adapter.md BELOW "Serving WebSockets")
 endif()
 
+if(belay_has_jwt AND BELAY_BOOST_INCLUDE)
+    belay_page(docs/collaboration-server.md LIBRARIES OpenSSL::Crypto
+               THROUGH ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/pages/collaboration_server.py)
+endif()
+
 # Recipes run against a real server, with the real libraries where they are installed.
 set(belay_http_server ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/pages/http_server.py)
 if(CURL_FOUND)
