@@ -56,6 +56,7 @@ TEST_CASE("Rooms over hocuspocus: a document that is refused leaves the others g
     ada.token("three", "ada");
     ada.token(std::string(101, 'x'), "ada");  // no id of a room
     ada.token("", "ada");
+    ada.token("a\nb", "ada");
     w.run(1s);
     const Frames heard = ada.heard();
     CHECK(count_of(heard, named("one", let_in)) == 1);
@@ -66,7 +67,8 @@ TEST_CASE("Rooms over hocuspocus: a document that is refused leaves the others g
     // What is no room, and what is not theirs, cannot be told apart.
     CHECK(count_of(heard, named(std::string(101, 'x'), no)) == 1);
     CHECK(count_of(heard, named("", no)) == 1);
-    CHECK(heard.size() == 6);
+    CHECK(count_of(heard, named("a\nb", no)) == 1);
+    CHECK(heard.size() == 7);
     CHECK(w.rooms().clients() == 2);
     CHECK(w.rooms().rooms() == 2);
     ada.say("one", update_frame(7, 0, "still"));
