@@ -75,6 +75,7 @@ endif()
 set(belay_http_server ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/pages/http_server.py)
 if(CURL_FOUND)
     belay_page(docs/recipes.md BELOW libcurl THROUGH ${belay_http_server} LIBRARIES CURL::libcurl)
+    belay_page(docs/room.md BELOW Webhooks THROUGH ${belay_http_server} LIBRARIES CURL::libcurl)
     belay_page(docs/adapter.md BELOW HTTP THROUGH ${belay_http_server} LIBRARIES CURL::libcurl)
     # The client of the page of HTTP, judged over calls that do something.
     add_executable(page_http_check pages/http_check.cpp)
