@@ -52,6 +52,7 @@ public:
         }
         watch_trunk(trunk);
         if (!trunk.gone()) return;
+        if (trunk.wait_ends != never && !trunk.proven) ++this->counters_.upgrades_aborted;
         end(trunk);
         // Its seats go first.
         if (trunk.seats.empty() && !std::exchange(trunk.reaped, true))
