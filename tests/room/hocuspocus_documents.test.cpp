@@ -56,6 +56,7 @@ TEST_CASE("Rooms over hocuspocus: a document that is refused leaves the others g
     ada.token("three", "ada");
     ada.token(std::string(101, 'x'), "ada");  // no id of a room
     ada.token("", "ada");
+    ada.token("a\nb", "ada");
     w.run(1s);
     const Frames heard = ada.heard();
     CHECK(count_of(heard, named("one", let_in)) == 1);
@@ -66,7 +67,8 @@ TEST_CASE("Rooms over hocuspocus: a document that is refused leaves the others g
     // What is no room, and what is not theirs, cannot be told apart.
     CHECK(count_of(heard, named(std::string(101, 'x'), no)) == 1);
     CHECK(count_of(heard, named("", no)) == 1);
-    CHECK(heard.size() == 6);
+    CHECK(count_of(heard, named("a\nb", no)) == 1);
+    CHECK(heard.size() == 7);
     CHECK(w.rooms().clients() == 2);
     CHECK(w.rooms().rooms() == 2);
     ada.say("one", update_frame(7, 0, "still"));
@@ -125,6 +127,31 @@ TEST_CASE("Rooms over hocuspocus: a check that hangs, or a load, holds up its do
     CHECK(ada.closed_with == 0);
 }
 
+TEST_CASE("Rooms over hocuspocus: what comes while a room is loaded again is taken after it",
+          "[room][hocuspocus][sim]") {
+    RoomWorld w;
+    RoomEditor ada{w, "ada", 1};
+    RoomEditor bob = RoomEditor::addressed(w, "bob", 2);
+    ada.dial();
+    bob.dial();
+    w.run(1s);
+    w.disk.fail_flushes = 1;
+    w.disk.load_takes = 2s;
+    ada.type("lost");
+    w.run(1s);
+    CHECK(ada.closed_with == 1013);
+    CHECK(bob.online());
+    const Bytes update = bob.type("meanwhile");
+    w.run(500ms);
+    CHECK(bob.unsynced == 1);
+    w.run(1s);
+    CHECK(bob.unsynced == 0);
+    ada.dial();
+    w.run(1s);
+    CHECK(ada.has(update));
+    CHECK(ada.document() == bob.document());
+}
+
 TEST_CASE("Rooms over hocuspocus: ten thousand names", "[room][hocuspocus][sim]") {
     RoomWorld w{Seed{1}, {.frames_per_second = 1'000'000}};
     HocusWire eve{w, "eve"};
@@ -156,7 +183,9 @@ TEST_CASE("Rooms over hocuspocus: ten thousand names", "[room][hocuspocus][sim]"
 }
 
 TEST_CASE("Rooms over hocuspocus: who takes no answers is closed", "[room][hocuspocus][sim]") {
-    RoomWorld w{Seed{1}, {.frames_per_second = 1'000'000}};
+    // Whether what it does not take are refusals, or it is let in everywhere.
+    const std::size_t documents = GENERATE(std::size_t{100}, std::size_t{5000});
+    RoomWorld w{Seed{1}, {.documents_per_client_max = documents, .frames_per_second = 1'000'000}};
     w.world.network().window_bytes(2000);
     HocusWire eve{w, "eve"};
     eve.dial();
@@ -471,6 +500,39 @@ TEST_CASE("Rooms over hocuspocus: sockets are counted before they are anybody",
     wires.front()->token("doc", "me");
     w.run(1s);
     CHECK(wires.front()->heard() == Frames{named("doc", let_in)});
+}
+
+TEST_CASE("Rooms over hocuspocus: a crowd at the door comes in, and one client is no crowd",
+          "[room][hocuspocus][sim]") {
+    RoomWorld w{Seed{1}, {.waiting_max = 40}};
+    w.rights.takes = 1s;
+    HocusWire greedy{w, "greedy"};
+    greedy.dial();
+    for (int i = 0; i < 50; ++i) greedy.token("doc" + std::to_string(i), "greedy");
+    w.run(900ms);
+    CHECK(w.rights.asked == 8);
+    std::vector<std::unique_ptr<HocusWire>> wires;
+    for (int i = 0; i < 11; ++i) {
+        wires.push_back(std::make_unique<HocusWire>(w, "host" + std::to_string(i)));
+        wires.back()->dial();
+        wires.back()->token("doc", "me");
+    }
+    w.run(20s);
+    for (const auto& wire : wires) CHECK(wire->heard().front() == named("doc", let_in));
+    CHECK(greedy.heard().size() >= 50);
+    CHECK(w.rooms().clients() == 61);
+    CHECK(w.told.empty());
+    // Who finds too many there is closed, so that it dials again: nobody asks again for a document.
+    w.rights.takes = 9s;
+    for (int i = 0; i < 6; ++i) {
+        for (int d = 0; d < 8; ++d)
+            wires.at(static_cast<std::size_t>(i))->token("x" + std::to_string(d), "me");
+    }
+    w.run(2s);
+    CHECK(std::count_if(wires.begin(), wires.end(),
+                        [](const auto& wire) { return wire->closed_with == 1013; }) >= 1);
+    w.run(20s);
+    CHECK(w.rooms().clients() > 61);
 }
 
 TEST_CASE("Rooms over hocuspocus: a mutated frame closes its sender at most",

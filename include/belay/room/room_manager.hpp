@@ -127,8 +127,9 @@ public:
         waker_.touch();
         return found;
     }
-    /// Sends a frame as it is to all clients of a room but one; the document does not change. Who
-    /// is too slow for it is closed.   Returns: whether there is such a room.
+    /// Sends a frame as it is, behind its address where it has one, to all clients of a room but
+    /// one; the document does not change. Who is too slow for it is closed.
+    /// Returns: whether there is such a room.
     bool broadcast(std::string_view board, BytesView frame, RoomClientId exclude = {}) {
         const bool found = hub().broadcast(board, frame, exclude.value);
         waker_.touch();

@@ -116,6 +116,7 @@ protected:
         ++counters_.joined;
         this->tell(RoomEvent::Kind::joined, *seat.room, &seat);
         this->welcome(seat);
+        if (seat.stage != SeatStage::member) return;
         if (!seat.room->core.live()) {
             hold(seat);
         } else {

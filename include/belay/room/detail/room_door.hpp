@@ -71,8 +71,12 @@ public:
             return hub().begin(make<RoomTrunk<Hub, Transport, Protocol>>(
                 std::move(transport), std::move(protocol), std::move(request)));
         } else {
-            return admit(make<Socket<Transport, Protocol>>(
-                std::move(transport), std::move(protocol), std::move(request)));
+            auto& seat = make<Socket<Transport, Protocol>>(std::move(transport),
+                                                           std::move(protocol), std::move(request));
+            enlist(seat);
+            const std::error_code error = why_not_yet();
+            admit(seat, error ? error : why_not(seat.request));
+            return seat.id;
         }
     }
     /// Says goodbye to a client.   Returns: whether there was one.
@@ -245,16 +249,13 @@ protected:
         branch.self = std::move(made);
         return branch;
     }
-    std::uint64_t admit(RoomSeat& seat) {
+    void enlist(RoomSeat& seat) {
         seats_.emplace(seat.id, &seat);
         ++waiting_;
-        const std::error_code error = why_not(seat.request);
-        if (error) {
-            fail(seat, error);
-        } else {
-            check(seat);
-        }
-        return seat.id;
+    }
+    void admit(RoomSeat& seat, const std::error_code& error) {
+        if (error) return fail(seat, error);
+        check(seat);
     }
     [[nodiscard]] std::error_code why_not_yet() const noexcept {
         if (phase_ != Phase::running) return RoomErrc::manager_stopped;
@@ -262,10 +263,17 @@ protected:
             return RoomErrc::too_many;
         return {};
     }
-    [[nodiscard]] std::error_code why_not(const RoomRequest& request) const noexcept {
-        const std::error_code error = why_not_yet();
-        if (error || is_room_id(request.board)) return error;
-        return RoomErrc::bad_room_id;
+    /// Of a document of a trunk. The first takes the trunk's own place among those that wait.
+    [[nodiscard]] std::error_code why_not_another(const RoomTrunkBase& trunk) const noexcept {
+        if (phase_ != Phase::running) return RoomErrc::manager_stopped;
+        const bool first = !trunk.proven && trunk.seats.empty();
+        if (crowded() || seats_.size() >= options_.clients_max ||
+            (!first && waiting_ >= options_.waiting_max))
+            return RoomErrc::too_many;
+        return {};
+    }
+    [[nodiscard]] static std::error_code why_not(const RoomRequest& request) noexcept {
+        return is_room_id(request.board) ? std::error_code{} : RoomErrc::bad_room_id;
     }
     void on_grant(RoomSeat& seat) {
         std::optional<Grant> grant = seat.check.take();
@@ -287,7 +295,8 @@ protected:
         seat.told_denied = false;
         if (seat.stage != SeatStage::member) return;
         welcome(seat);
-        if (seat.may_edit() && !could_edit) hub().ask_for_more(seat);
+        if (seat.stage == SeatStage::member && seat.may_edit() && !could_edit)
+            hub().ask_for_more(seat);
     }
     /// Where frames have addresses, a client hears what it may do.
     void welcome(RoomSeat& seat) {

@@ -12,7 +12,7 @@
 #include <belay/core/nest.hpp>
 #include <belay/link/served_link.hpp>
 #include <belay/room/detail/room_close.hpp>
-#include <belay/room/detail/room_seat.hpp>
+#include <belay/room/detail/room_state.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
 
@@ -33,6 +33,7 @@ struct RoomBranch : RoomSeat {
     [[nodiscard]] Instant deadline() const noexcept {
         if (reaped) return never;
         if (stage == SeatStage::closing || stage == SeatStage::opening) return always;
+        if (stage == SeatStage::member && !held.empty() && room->core.live()) return always;
         return smaller(check.deadline(), timers());
     }
     void advance(Instant) { trunk->manager->serve(*this); }
@@ -125,7 +126,8 @@ struct RoomTrunk : RoomTrunkBase {
     [[nodiscard]] bool gone() const noexcept { return link ? link->ended() : !closed; }
     /// Nothing more is read until it is known into which documents it is let.
     [[nodiscard]] bool full() const noexcept {
-        return held_bytes != 0 && (!proven || held_bytes >= options_->client_bytes_max);
+        return (held_bytes != 0 && (!proven || held_bytes >= options_->client_bytes_max)) ||
+               branches.size() - members >= checks_max;
     }
     [[nodiscard]] Branch* find(BytesView name) const {
         const auto found = branches.find(name);
@@ -146,6 +148,9 @@ struct RoomTrunk : RoomTrunkBase {
             return std::lexicographical_compare(a.begin(), a.end(), b.begin(), b.end());
         }
     };
+
+    /// Of its documents, those that are checked or loaded at a time.
+    static constexpr std::size_t checks_max = 8;
 
     Manager* manager;
     const RoomOptions* options_;

@@ -52,6 +52,7 @@ public:
         }
         watch_trunk(trunk);
         if (!trunk.gone()) return;
+        // Nobody's error: a page that was closed, a network that went.
         if (trunk.wait_ends != never && !trunk.proven) ++this->counters_.upgrades_aborted;
         end(trunk);
         // Its seats go first.
@@ -214,6 +215,9 @@ private:
         trunk.asked = true;
         trunk.pings = trunk.pings || !said.version.empty();
         this->pay(trunk, token_frames);
+        // Nobody tries again whose document is refused, but whose connection is closed.
+        if (const std::error_code error = this->why_not_another(trunk))
+            return this->fail_peer(trunk, error);
         RoomRequest request = trunk.request;
         request.board = trunk.protocol.board(name);
         request.token = as_text(said.payload);
@@ -229,7 +233,10 @@ private:
             this->template make_branch<typename Trunk::Branch>(trunk, name, std::move(request));
         trunk.seats.push_back(&branch);
         trunk.branches.emplace(Bytes{name.begin(), name.end()}, &branch);
-        this->admit(branch);
+        this->enlist(branch);
+        // A name is a peer's, as one in a URL is.
+        const bool good = is_board_of_url(branch.request.board);
+        this->admit(branch, good ? std::error_code{} : make_error_code(RoomErrc::bad_room_id));
     }
     template <class Trunk>
     void refuse(Trunk& trunk, const Ref<RoomFrame>& address, const std::error_code& why) {
@@ -263,6 +270,7 @@ private:
         auto& trunk = *branch.trunk;
         trunk.token_ends = never;
         ++trunk.members;
+        trunk.waker.touch();
         if (!std::exchange(trunk.proven, true)) {
             --this->waiting_;
             trunk.link->limit_messages(options_.frame_bytes_max);
