@@ -45,12 +45,16 @@ public:
     /// Takes the front.   Pre: !empty().
     [[nodiscard]] E pop() noexcept {
         BELAY_INVARIANT(size_ != 0, "EventRing::pop: must not be empty");
-        E* const slot = slots_ + first_;
-        E event{std::move(*slot)};
-        slot->~E();
-        first_ = (first_ + 1) & (capacity_ - 1);
-        --size_;
-        return event;
+        struct Leave {
+            EventRing& ring;
+            ~Leave() {
+                ring.slots_[ring.first_].~E();
+                ring.first_ = (ring.first_ + 1) & (ring.capacity_ - 1);
+                --ring.size_;
+            }
+        };
+        const Leave leave{*this};
+        return std::move(slots_[first_]);
     }
 
     /// The i-th from the front.   Pre: i < size().
