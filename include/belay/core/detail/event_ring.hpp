@@ -81,7 +81,7 @@ private:
         ::operator delete(static_cast<void*>(slots), std::align_val_t{alignof(E)});
     }
     void grow() {
-        const std::size_t capacity = capacity_ == 0 ? 4 : capacity_ * 2;
+        const std::size_t capacity = capacity_ == 0 ? 2 : capacity_ * 2;
         E* const slots =
             static_cast<E*>(::operator new(capacity * sizeof(E), std::align_val_t{alignof(E)}));
         const std::size_t size = size_;
