@@ -112,8 +112,8 @@ def split_name(name):
 
 # What is counted and not timed: the benchmark's counter, and its unit. Less is better.
 SIZES = {"bytes_each": "bytes each", "segments": "segments", "percent_at_once": "% at once", "dials_each": "dials each",
-         "seconds_after": "seconds", "milliseconds": "ms", "microseconds_each": "us each", "megabytes": "MB",
-         "bytes_in_all": "bytes", "frames_each": "frames each"}
+         "seconds_after": "seconds", "allocations_each": "allocations", "milliseconds": "ms",
+         "microseconds_each": "us each", "megabytes": "MB", "bytes_in_all": "bytes", "frames_each": "frames each"}
 
 # One implementation of one operation: how much it does in a second, of what, seconds for one iteration; and the speed in
 # each run of the program. Of what is counted and not timed the size is in the place of the speed.
