@@ -4,6 +4,7 @@
 #pragma once
 
 #include <system_error>  // std::error_code
+#include <utility>       // std::move, std::forward
 #include <variant>       // std::variant
 
 #include <belay/core/completion.hpp>
@@ -15,6 +16,11 @@ namespace belay::inline BELAY_ABI::detail {
 /// An answer to somebody outside, whose function may call the manager, or destroy it.
 template <class V>
 struct RoomAnswer {
+    /// With a V, or what one is made of.
+    template <class Said>
+    RoomAnswer(Completion<V>&& to, Said&& said)
+        : done{std::move(to)}, value{std::forward<Said>(said)} {}
+
     Completion<V> done;
     V value;
 };

@@ -170,7 +170,8 @@ private:
     template <class V, class Said>
     void answer(Completion<V>& done, Said&& said) {
         --calls_;
-        hub_->notices_.push_back(RoomAnswer<V>{std::move(done), V{std::forward<Said>(said)}});
+        hub_->notices_.emplace_back(std::in_place_type<RoomAnswer<V>>, std::move(done),
+                                    std::forward<Said>(said));
     }
     template <class V>
     void answer(Completion<V>&& done, V value) {
