@@ -166,10 +166,11 @@ public:
     }
 
 private:
-    template <class V>
-    void answer(Completion<V>& done, V value) {
+    /// With a V, or what one is made of.
+    template <class V, class Said>
+    void answer(Completion<V>& done, Said&& said) {
         --calls_;
-        hub_->notices_.push_back(RoomAnswer<V>{std::move(done), std::move(value)});
+        hub_->notices_.push_back(RoomAnswer<V>{std::move(done), V{std::forward<Said>(said)}});
     }
     template <class V>
     void answer(Completion<V>&& done, V value) {
@@ -177,7 +178,7 @@ private:
     }
     template <class V>
     void fail(Completion<V>& done, std::error_code error) {
-        answer(done, V{PersistenceError{error, {}, {}}});
+        answer(done, PersistenceError{error, {}, {}});
     }
     template <class V>
     [[nodiscard]] bool takes(Completion<V>& done) {
