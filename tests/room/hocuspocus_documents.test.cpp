@@ -543,6 +543,43 @@ TEST_CASE("Rooms over hocuspocus: sockets are counted before they are anybody",
     CHECK(wires.front()->heard() == Frames{named("doc", let_in)});
 }
 
+namespace {
+
+/// A connection that is gone before its upgrade is answered; or never answers it.
+struct HalfOpened {
+    using message_type = Bytes;
+    struct Connection {
+        SendResult send(const Bytes&) noexcept { return SendResult::down; }
+    };
+    Connection open(const Link<Bytes>& link) {
+        if (gone) static_cast<void>(link.closed(Failure::from(LinkErrc::closed_by_peer)));
+        return {};
+    }
+    bool gone = true;
+};
+
+}  // namespace
+
+TEST_CASE("Rooms over hocuspocus: connections that never open leave nothing behind",
+          "[room][hocuspocus][sim]") {
+    RoomWorld w{Seed{1}, {.waiting_max = 2}};
+    for (int i = 0; i < 10; ++i) {
+        w.rooms().accept(HalfOpened{.gone = i < 5}, HocuspocusProtocol{}, {});
+        w.run(1min);
+    }
+    CHECK(w.rooms().counters().upgrades_aborted == 5);
+    CHECK(w.told.empty());
+    HocusWire ada{w, "ada"};
+    ada.dial();
+    ada.token("doc", "ada");
+    w.run(1s);
+    CHECK(ada.heard() == Frames{named("doc", let_in)});
+    w.rooms().stop();
+    w.run(5s);
+    CHECK(ada.closed_with == 1001);
+    CHECK(w.told.back() == "stopped: ");
+}
+
 TEST_CASE("Rooms over hocuspocus: a crowd at the door comes in, and one client is no crowd",
           "[room][hocuspocus][sim]") {
     RoomWorld w{Seed{1}, {.waiting_max = 40}};
