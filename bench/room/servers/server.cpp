@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // A server of rooms, beside those of others under node/: everybody may edit.
-//   room_server synced|unsynced|memory DIR
+//   rooms_under_load synced|unsynced|memory DIR
 // Boards are kept in a journal that waits for the disk, in one that does not, or in memory. Prints
 // "port N"; whoever says something then has free memory given back, and is told so.
 #include <malloc.h>
@@ -85,5 +85,5 @@ int main(int count, char** arguments) {
     if (store == "memory") return serve(MemoryRooms{});
     if (store == "unsynced") return serve_files(arguments[2], Flush::none);
     if (store == "synced") return serve_files(arguments[2], Flush::group);
-    return std::fputs("usage: room_server synced|unsynced|memory DIR\n", stderr), 2;
+    return std::fputs("usage: rooms_under_load synced|unsynced|memory DIR\n", stderr), 2;
 }
