@@ -29,6 +29,9 @@ struct RoomClientId {
 /// sent to whoever is a client at that moment. What cannot be made durable nobody has seen: its
 /// author is closed, to send it again later, and the room is loaded again.
 ///
+/// Where the persistence is a FanoutLike, several servers have the same rooms: each change is sent
+/// to the clients of all of them, and so is who is here.
+///
 /// Clients come over any transport of Bytes, and speak any protocol; of one room several. A client
 /// that is slow, wrong or gone costs only itself. What ends it: it or the manager says goodbye; it
 /// breaks the protocol or a limit; it is silent, or takes nothing, for
@@ -55,6 +58,9 @@ public:
         : observer_{std::move(observer)},
           hub_{std::move(persistence), std::move(authorizer), checked(options), empty} {
         static_assert(detail::explain_observer<Hooks, Observer>());
+        static_assert(detail::FanoutIsSound<Persistence>,
+                      "RoomManager: a persistence that has publish or subscribe must be a "
+                      "belay::FanoutLike, or servers that share it would not hear of each other");
     }
     RoomManager(const RoomManager&) = delete;
     RoomManager& operator=(const RoomManager&) = delete;

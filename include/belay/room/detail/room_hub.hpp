@@ -12,6 +12,7 @@
 #include <vector>        // std::vector
 
 #include <belay/room/detail/room_clients.hpp>
+#include <belay/room/detail/room_network.hpp>
 #include <belay/room/detail/room_vault.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
@@ -28,6 +29,8 @@ class RoomHub
     friend class RoomDoor<RoomHub, Authorizer, Document>;
     friend class RoomVault<RoomHub, Persistence>;
     friend struct RoomMachine<RoomHub, Document>;
+    using Network = RoomNetwork<RoomHub, FanoutOf<Persistence>, Document>;
+    friend Network;
     using Event = RoomCore::Event;
     using Clients::aware_;
     using Clients::bits_;
@@ -45,6 +48,7 @@ public:
             const Document& empty)
         : Clients{std::move(authorizer), options},
           vault_{*this, std::move(persistence), options_, counters_},
+          network_{*this, options_},
           empty_{empty} {}
     ~RoomHub() { this->end_all(); }
 
@@ -52,6 +56,7 @@ public:
 
     void attach(const Waker& waker) {
         Clients::attach(waker);
+        network_.attach(bits_);
         rooms_nest_.attach(waker.nested(1));
         vault_.attach(waker);
     }
@@ -103,6 +108,7 @@ public:
         auto made = rooms_nest_.template make<Room>(*this, std::string{board}, empty_, started_,
                                                     options_, now_);
         Room& room = *made;
+        network_.made(room);
         rooms_.emplace(room.id, std::move(made));
         vault_.begin_load(room, now_);
         return &room;
@@ -187,11 +193,14 @@ private:
             if (error && phase_ == Phase::stopping) stop_error_ = error.code;
             step(room, error ? Event::save_failed : Event::saved);
         }
+        if (!room.over) network_.run(room);
+        if (room.over) return;
         room.awareness.expire(now_);
         this->note_aware(room);
         step(room, Event::tick);
     }
     void on_load(Room& room, PersistenceError& error, std::optional<StoredRoom>& found) {
+        if (room.core.live()) return network_.found(room, error, found);
         if (!error && !take_stored(room, found)) {
             error = {RoomErrc::malformed_update, {}, "what is stored is no document"};
             failed(room.id, error);
@@ -200,6 +209,7 @@ private:
         step(room, Event::loaded);
         if (room.over) return;
         if (std::exchange(room.hurry, false)) step(room, Event::hurried);
+        network_.loaded(room);
         this->on_loaded(room);
     }
     [[nodiscard]] bool take_stored(Room& room, std::optional<StoredRoom>& found) {
@@ -209,10 +219,24 @@ private:
         if (!found) return true;
         room.epoch = found->epoch;
         room.position = found->position;
-        for (const auto* part : {&found->snapshot, &found->updates}) {
-            for (const Bytes& update : *part) {
-                if (static_cast<std::error_code>(room.document.apply(update))) return false;
-            }
+        return take_parts(room, room.document, found);
+    }
+    /// Fills an empty document.
+    [[nodiscard]] bool take_parts(RoomBase& room, Document& document,
+                                  const std::optional<StoredRoom>& found) {
+        if (!found) return true;
+        const auto apply = [&](const Bytes& update) {
+            return static_cast<std::error_code>(document.apply(update));
+        };
+        for (const Bytes& update : found->snapshot) {
+            if (apply(update)) return false;
+        }
+        for (const Bytes& update : found->updates) {
+            const std::error_code error = apply(update);
+            if (!error) continue;
+            // Who else may write there must not be able to end the room.
+            if (Network::alone || error != RoomErrc::malformed_update) return false;
+            failed(room.id, {error, {}, "a change by another server"});
         }
         return true;
     }
@@ -234,27 +258,59 @@ private:
             const PendingUpdate change = std::move(room.pending.front());
             room.pending.pop_front();
             room.pending_bytes -= change.update.size();
-            const RoomMessage message{RoomMessage::Kind::update, change.update};
-            delivery_.prepare(room, message);
-            const std::error_code error{room.document.apply(change.update)};
-            BELAY_INVARIANT(!error, "RoomManager: a document must apply what it has checked");
-            room.position = change.position;
-            ++counters_.updates;
-            delivery_.send_prepared(room, message, change.author, now_);
-            step(room, Event::entered);
+            enter(room, change);
+            network_.entered(room, change);
         }
+    }
+    void enter(RoomState<Document>& room, const PendingUpdate& change) {
+        if (!change.known) put(room, change.update, change.author);
+        step(room, Event::entered);
+    }
+    /// Into the document, and to all but one.
+    void put(RoomState<Document>& room, BytesView update, std::uint64_t author) {
+        const RoomMessage message{RoomMessage::Kind::update, update};
+        delivery_.prepare(room, message);
+        const std::error_code error{room.document.apply(update)};
+        BELAY_INVARIANT(!error, "RoomManager: a document must apply what it has checked");
+        ++counters_.updates;
+        delivery_.send_prepared(room, message, author, now_);
+    }
+    /// One that has come back before its flush was answered.   Returns: whether it is one.
+    bool enter_pending(RoomState<Document>& room, std::uint64_t position) {
+        std::size_t at = 0;
+        while (at < room.pending.size() && room.pending[at].position != position) ++at;
+        if (at == room.pending.size()) return false;
+        const PendingUpdate change = std::move(room.pending[at]);
+        room.pending.erase(room.pending.begin() + static_cast<std::ptrdiff_t>(at));
+        room.pending_bytes -= change.update.size();
+        if (at < room.flushing) --room.flushing;
+        enter(room, change);
+        return true;
+    }
+    /// Somebody has ended the history of a room on purpose.
+    void end_history(RoomBase& room) {
+        this->refuse_all(room, make_error_code(RoomErrc::history_reset));
+        step(room, Event::load_failed);
     }
     void not_durable(RoomBase& base) {
         auto& room = static_cast<Room&>(base);
         counters_.lost_updates += room.pending.size();
         const std::deque<PendingUpdate> lost = std::exchange(room.pending, {});
         room.pending_bytes = room.flushing = 0;
-        room.reloads = delivery_.vector_of(room);
-        this->hold(room);
-        for (const PendingUpdate& change : lost)
+        // Where others change it, too, what is stored comes by itself, and there may be nobody now
+        // who could load it: it can be read as it is.
+        if constexpr (Network::alone) {
+            room.reloads = delivery_.vector_of(room);
+            this->hold(room);
+        }
+        bool known = false;
+        for (const PendingUpdate& change : lost) {
+            known = known || change.known;
             this->fail_author(change.author, make_error_code(RoomErrc::not_durable));
+        }
         if (phase_ == Phase::stopping) stop_error_ = make_error_code(RoomErrc::not_durable);
-        step(room, Event::lost);
+        network_.lost(room, known);
+        step(room, Network::alone ? Event::lost : Event::dropped);
     }
     void failed(const std::string& board, const PersistenceError& error) {
         this->notices_.push_back(RoomFailure{board, error});
@@ -299,6 +355,7 @@ private:
     }
 
     RoomVault<RoomHub, Persistence> vault_;
+    Network network_;
     Document empty_;
     driver::Nest rooms_nest_;
     std::map<std::string, driver::Nested<Room>, std::less<>> rooms_;

@@ -6,10 +6,12 @@
 #include <cstddef>  // std::size_t
 #include <cstdint>  // std::uint64_t
 #include <deque>    // std::deque
+#include <memory>   // std::unique_ptr
 #include <string>   // std::string
 #include <vector>   // std::vector
 
 #include <belay/room/detail/room_awareness.hpp>
+#include <belay/room/detail/room_news.hpp>
 #include <belay/room/detail/room_seat.hpp>
 #include <belay/room/persistence_like.hpp>
 #include <belay/room/room_core.hpp>
@@ -21,6 +23,7 @@ struct PendingUpdate {
     Bytes update;
     std::uint64_t position;
     std::uint64_t author;  ///< a seat's id; 0: the server's own
+    bool known = false;    ///< the document has it: the storage has lost it
 };
 
 /// What is known of a room without its document.
@@ -36,7 +39,9 @@ struct RoomBase {
         if (over) return never;
         const Instant answers = smaller(load.deadline(), save.deadline());
         const Instant limits = smaller(load_ends, save_ends);
-        return smaller(smaller(core.deadline(), awareness.deadline()), smaller(answers, limits));
+        const Instant others = news ? news->deadline() : never;
+        return smaller(smaller(smaller(core.deadline(), awareness.deadline()), others),
+                       smaller(answers, limits));
     }
 
     const std::string id;
@@ -51,14 +56,15 @@ struct RoomBase {
     std::vector<RoomSeat*> waiting{};  ///< for the load
     std::deque<PendingUpdate> pending{};
     std::size_t pending_bytes = 0;
-    std::size_t flushing = 0;        ///< of these, those of the flush that is under way
-    std::uint64_t position = 0;      ///< of the last change in the document
-    Id epoch{};                      ///< of its history; no_id: it has none
-    bool over = false;               ///< let go; destroyed at the end of the turn
-    bool listed = false;             ///< among those that wait for a flush
-    bool aware = false;              ///< among those whose clients are told who is here
-    bool hurry = false;              ///< to be saved when it is loaded
-    std::optional<Bytes> reloads{};  ///< loaded again: what its members had
+    std::size_t flushing = 0;          ///< of these, those of the flush that is under way
+    std::uint64_t position = 0;        ///< up to which all changes are in the document
+    Id epoch{};                        ///< of its history; no_id: it has none
+    bool over = false;                 ///< let go; destroyed at the end of the turn
+    bool listed = false;               ///< among those that wait for a flush
+    bool aware = false;                ///< among those whose clients are told who is here
+    bool hurry = false;                ///< to be saved when it is loaded
+    std::optional<Bytes> reloads{};    ///< loaded again: what its members had
+    std::unique_ptr<RoomNews> news{};  ///< of other servers, if there may be any
 };
 
 /// With its document.
@@ -81,6 +87,7 @@ struct RoomMachine : RoomState<Document> {
         this->waker = std::move(w);
         this->load.attach(this->waker);
         this->save.attach(this->waker);
+        if (this->news) this->news->asked.attach(this->waker);
     }
     void advance(Instant) { manager->run(*this); }
 
