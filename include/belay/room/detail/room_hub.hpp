@@ -11,8 +11,9 @@
 #include <utility>       // std::exchange, std::move
 #include <vector>        // std::vector
 
-#include <belay/room/detail/room_clients.hpp>
 #include <belay/room/detail/room_network.hpp>
+#include <belay/room/detail/room_office.hpp>
+#include <belay/room/detail/room_trunks.hpp>
 #include <belay/room/detail/room_vault.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
@@ -23,11 +24,13 @@ namespace belay::inline BELAY_ABI::detail {
 /// Thread safety: home thread only.
 template <PersistenceLike Persistence, AuthorizerLike Authorizer, DocumentLike Document>
 class RoomHub
-    : public RoomClients<RoomHub<Persistence, Authorizer, Document>, Authorizer, Document> {
-    using Clients = RoomClients<RoomHub, Authorizer, Document>;
+    : public RoomTrunks<RoomHub<Persistence, Authorizer, Document>, Authorizer, Document> {
+    using Clients = RoomTrunks<RoomHub, Authorizer, Document>;
     friend Clients;
+    friend class RoomClients<RoomHub, Authorizer, Document>;
     friend class RoomDoor<RoomHub, Authorizer, Document>;
     friend class RoomVault<RoomHub, Persistence>;
+    friend class RoomOffice<RoomHub, Persistence, Document>;
     friend struct RoomMachine<RoomHub, Document>;
     using Network = RoomNetwork<RoomHub, FanoutOf<Persistence>, Document>;
     friend Network;
@@ -47,6 +50,7 @@ public:
     RoomHub(Persistence persistence, Authorizer authorizer, const RoomOptions& options,
             const Document& empty)
         : Clients{std::move(authorizer), options},
+          office{*this, vault_},
           vault_{*this, std::move(persistence), options_, counters_},
           network_{*this, options_},
           empty_{empty} {}
@@ -59,18 +63,20 @@ public:
         network_.attach(bits_);
         rooms_nest_.attach(waker.nested(1));
         vault_.attach(waker);
+        office.attach(waker);
     }
     [[nodiscard]] Instant deadline() const noexcept {
         if (!aware_.empty() || !gone_.empty()) return always;
-        if (phase_ == Phase::stopping && rooms_.empty() && this->empty()) return always;
-        return smaller(smaller(Clients::deadline(), rooms_nest_.deadline()),
-                       smaller(vault_.deadline(), stop_ends_));
+        if (phase_ == Phase::stopping && all_done()) return always;
+        const Instant rooms = smaller(rooms_nest_.deadline(), office.deadline());
+        return smaller(smaller(Clients::deadline(), rooms), smaller(vault_.deadline(), stop_ends_));
     }
     /// A turn; nobody outside is told anything yet.
     void turn(Instant now) {
         now_ = larger(now_, now);
         Clients::turn();
         static_cast<void>(rooms_nest_.advance(now_));
+        office.turn(now_);
         vault_.flush(now_);
         tell_awareness();
         this->reap();
@@ -110,7 +116,7 @@ public:
         Room& room = *made;
         network_.made(room);
         rooms_.emplace(room.id, std::move(made));
-        vault_.begin_load(room, now_);
+        if (!office.turning(board)) vault_.begin_load(room, now_);
         return &room;
     }
     [[nodiscard]] Room* find(std::string_view board) const {
@@ -136,9 +142,9 @@ public:
         Room* const room = find(board);
         if (room == nullptr) return false;
         const auto shared = Ref<RoomFrame>::make(Bytes{frame.begin(), frame.end()});
-        for (std::size_t i = room->members.size(); i-- != 0;) {
-            RoomSeat& seat = *room->members[i];
-            if (seat.id != except) delivery_.say_raw(seat, shared, now_);
+        for (RoomSeat* const seat : std::vector<RoomSeat*>{room->members}) {
+            if (seat->stage == SeatStage::member && !seat->is(except))
+                delivery_.say_raw(*seat, shared, now_);
         }
         return true;
     }
@@ -166,8 +172,15 @@ public:
         return stats;
     }
 
+    [[nodiscard]] static Bytes vector_of(RoomState<Document>& room) {
+        return RoomDelivery<RoomDoor<RoomHub, Authorizer, Document>, Document>::vector_of(room);
+    }
+    [[nodiscard]] bool runs() const noexcept { return phase_ == Phase::running; }
     [[nodiscard]] Persistence& persistence() noexcept { return vault_.persistence(); }
     [[nodiscard]] std::size_t rooms() const noexcept { return rooms_.size(); }
+
+    /// What is asked from outside.
+    RoomOffice<RoomHub, Persistence, Document> office;
 
 private:
     // ---- decisions -----------------------------------------------------------------------------
@@ -178,8 +191,11 @@ private:
         const RoomCore::Actions todo = base.core.step(event, turn);
         auto& room = static_cast<Room&>(base);
         if (todo.load) vault_.begin_load(room, now_);
-        if (todo.save) vault_.begin_save(room, room.document.snapshot(), now_);
-        if (todo.unload) end(room);
+        if (todo.save) {
+            if (std::exchange(room.news, false)) this->tell(RoomEvent::Kind::changed, room);
+            vault_.begin_save(room, room.document.snapshot(), now_);
+        }
+        if (todo.unload) end(room, why_ended());
         if (todo.refuse) this->refuse_all(room, make_error_code(RoomErrc::not_loaded));
         room.waker.touch();
     }
@@ -191,6 +207,7 @@ private:
         if (vault_.take_load(room, now_, error, found)) on_load(room, error, found);
         if (!room.over && vault_.take_save(room, now_, error)) {
             if (error && phase_ == Phase::stopping) stop_error_ = error.code;
+            if (!error) this->tell(RoomEvent::Kind::saved, room);
             step(room, error ? Event::save_failed : Event::saved);
         }
         if (!room.over) network_.run(room);
@@ -205,44 +222,41 @@ private:
             error = {RoomErrc::malformed_update, {}, "what is stored is no document"};
             failed(room.id, error);
         }
-        if (error) return step(room, Event::load_failed);
+        if (error) {
+            office.fail_imports(room, error);
+            return step(room, Event::load_failed);
+        }
+        if (!std::exchange(room.known, true)) this->tell(RoomEvent::Kind::loaded, room);
         step(room, Event::loaded);
         if (room.over) return;
         if (std::exchange(room.hurry, false)) step(room, Event::hurried);
         network_.loaded(room);
         this->on_loaded(room);
+        if (!room.over) office.on_loaded(room);
     }
-    [[nodiscard]] bool take_stored(Room& room, std::optional<StoredRoom>& found) {
+    [[nodiscard]] bool take_stored(RoomState<Document>& room, std::optional<StoredRoom>& found) {
         room.document = Document{empty_};
         room.epoch = no_id;
         room.position = 0;
         if (!found) return true;
         room.epoch = found->epoch;
         room.position = found->position;
-        return take_parts(room, room.document, found);
+        return network_.take_parts(room, room.document, found);
     }
-    /// Fills an empty document.
-    [[nodiscard]] bool take_parts(RoomBase& room, Document& document,
-                                  const std::optional<StoredRoom>& found) {
-        if (!found) return true;
-        const auto apply = [&](const Bytes& update) {
-            return static_cast<std::error_code>(document.apply(update));
-        };
-        for (const Bytes& update : found->snapshot) {
-            if (apply(update)) return false;
-        }
-        for (const Bytes& update : found->updates) {
-            const std::error_code error = apply(update);
-            if (!error) continue;
-            // Who else may write there must not be able to end the room.
-            if (Network::alone || error != RoomErrc::malformed_update) return false;
-            failed(room.id, {error, {}, "a change by another server"});
-        }
-        return true;
+    [[nodiscard]] std::error_code why_ended() const noexcept {
+        if (runs()) return RoomErrc::not_loaded;
+        return RoomErrc::manager_stopped;
     }
-    /// Lets a room go: it is destroyed when the turn is over.
-    void end(Room& room) {
+    /// Lets a room go: it is destroyed when the turn is over. Nothing of it should wait any more.
+    void end(RoomState<Document>& room, const std::error_code& why) {
         room.over = true;
+        office.fail_imports(room, {why, {}, {}});
+        while (!room.members.empty()) {
+            const RoomSeat* const seat = room.members.back();
+            room.members.pop_back();
+            this->tell(RoomEvent::Kind::left, room, seat);
+        }
+        if (room.known) this->tell(RoomEvent::Kind::unloaded, room);
         vault_.forget(room);
         std::erase(aware_, &room);
         const auto found = rooms_.find(room.id);
@@ -250,20 +264,35 @@ private:
         rooms_.erase(found);
     }
 
+    /// Its history is over: who has some of it goes, with what has not been stored.
+    void end_history(RoomState<Document>& room, const std::error_code& why) {
+        end(room, why);
+        for (RoomSeat* const seat : this->all()) {
+            if (seat->room != &room) continue;
+            // Of a history that begins anew only those learn who have seen the one before.
+            const bool knows = why == RoomErrc::room_erased || seat->stage == SeatStage::member;
+            this->dismiss(*seat, knows ? why : make_error_code(RoomErrc::not_loaded));
+        }
+    }
+
     // ---- for the vault -------------------------------------------------------------------------
+
+    void turned(RoomTurn& turn, const PersistenceError& error) { office.turned(turn, error); }
 
     void durable(RoomBase& base) {
         auto& room = static_cast<Room&>(base);
         for (std::size_t left = std::exchange(room.flushing, 0); left != 0; --left) {
-            const PendingUpdate change = std::move(room.pending.front());
+            PendingUpdate change = std::move(room.pending.front());
             room.pending.pop_front();
             room.pending_bytes -= change.update.size();
-            enter(room, change);
             network_.entered(room, change);
+            enter(room, change);
         }
     }
-    void enter(RoomState<Document>& room, const PendingUpdate& change) {
+    void enter(RoomState<Document>& room, PendingUpdate& change) {
         if (!change.known) put(room, change.update, change.author);
+        office.durable(change);
+        this->acknowledge(change);
         step(room, Event::entered);
     }
     /// Into the document, and to all but one.
@@ -272,30 +301,14 @@ private:
         delivery_.prepare(room, message);
         const std::error_code error{room.document.apply(update)};
         BELAY_INVARIANT(!error, "RoomManager: a document must apply what it has checked");
+        room.news = true;
         ++counters_.updates;
         delivery_.send_prepared(room, message, author, now_);
     }
-    /// One that has come back before its flush was answered.   Returns: whether it is one.
-    bool enter_pending(RoomState<Document>& room, std::uint64_t position) {
-        std::size_t at = 0;
-        while (at < room.pending.size() && room.pending[at].position != position) ++at;
-        if (at == room.pending.size()) return false;
-        const PendingUpdate change = std::move(room.pending[at]);
-        room.pending.erase(room.pending.begin() + static_cast<std::ptrdiff_t>(at));
-        room.pending_bytes -= change.update.size();
-        if (at < room.flushing) --room.flushing;
-        enter(room, change);
-        return true;
-    }
-    /// Somebody has ended the history of a room on purpose.
-    void end_history(RoomBase& room) {
-        this->refuse_all(room, make_error_code(RoomErrc::history_reset));
-        step(room, Event::load_failed);
-    }
-    void not_durable(RoomBase& base) {
+    void not_durable(RoomBase& base, const PersistenceError& why) {
         auto& room = static_cast<Room&>(base);
         counters_.lost_updates += room.pending.size();
-        const std::deque<PendingUpdate> lost = std::exchange(room.pending, {});
+        std::deque<PendingUpdate> lost = std::exchange(room.pending, {});
         room.pending_bytes = room.flushing = 0;
         // Where others change it, too, what is stored comes by itself, and there may be nobody now
         // who could load it: it can be read as it is.
@@ -304,8 +317,9 @@ private:
             this->hold(room);
         }
         bool known = false;
-        for (const PendingUpdate& change : lost) {
+        for (PendingUpdate& change : lost) {
             known = known || change.known;
+            office.fail_change(change, why);
             this->fail_author(change.author, make_error_code(RoomErrc::not_durable));
         }
         if (phase_ == Phase::stopping) stop_error_ = make_error_code(RoomErrc::not_durable);
@@ -341,12 +355,16 @@ private:
             // A client that takes no goodbye leaves nothing unsaved.
             if (!rooms_.empty()) stop_error_ = make_error_code(RoomErrc::no_answer);
             this->end_all();
-            for (Room* const room : all_rooms()) end(*room);
+            for (Room* const room : all_rooms()) end(*room, make_error_code(RoomErrc::no_answer));
+            office.end_all();
         }
-        if (!rooms_.empty() || !this->empty()) return;
+        if (!all_done()) return;
         phase_ = Phase::stopped;
         stop_ends_ = never;
         this->notices_.push_back(stop_error_);
+    }
+    [[nodiscard]] bool all_done() const noexcept {
+        return rooms_.empty() && this->empty() && office.empty();
     }
     [[nodiscard]] std::vector<Room*> all_rooms() const {
         std::vector<Room*> all;

@@ -63,14 +63,14 @@ public:
 
     void made(RoomBase& room) const {
         if constexpr (!alone) {
-            room.news = std::make_unique<RoomNews>();
-            room.news->asked.attach(room.waker);
+            room.others = std::make_unique<RoomNews>();
+            room.others->asked.attach(room.waker);
         }
     }
     /// It is loaded for the first time.
     void loaded(RoomBase& room) {
         if constexpr (!alone) {
-            room.news->read = room.position;
+            room.others->read = room.position;
             tell({Kind::asks, server_}, room);
             listen(room);
         }
@@ -78,7 +78,7 @@ public:
     /// A room's turn.
     void run(Room& room) {
         if constexpr (!alone) {
-            RoomNews& news = *room.news;
+            RoomNews& news = *room.others;
             if (news.again_at <= hub_->now_) {
                 news.again_at = never;
                 news.lacks ? load_again(room) : listen(room);
@@ -91,11 +91,31 @@ public:
         if constexpr (!alone) {
             if (error) return ask_later(room);
             Document theirs{hub_->empty_};
-            if (!hub_->take_parts(room, theirs, stored)) return ask_later(room);
-            room.news->lacks = false;
+            if (!take_parts(room, theirs, stored)) return ask_later(room);
+            room.others->lacks = false;
             catch_up(room, theirs, stored);
             listen(room);
         }
+    }
+
+    /// Fills an empty document.
+    [[nodiscard]] bool take_parts(RoomBase& room, Document& document,
+                                  const std::optional<StoredRoom>& found) {
+        if (!found) return true;
+        const auto apply = [&](const Bytes& update) {
+            return static_cast<std::error_code>(document.apply(update));
+        };
+        for (const Bytes& update : found->snapshot) {
+            if (apply(update)) return false;
+        }
+        for (const Bytes& update : found->updates) {
+            const std::error_code error = apply(update);
+            if (!error) continue;
+            // Who else may write there must not be able to end the room.
+            if (alone || error != RoomErrc::malformed_update) return false;
+            hub_->failed(room.id, {error, {}, "a change by another server"});
+        }
+        return true;
     }
 
     // ---- own changes ---------------------------------------------------------------------------
@@ -106,13 +126,13 @@ public:
             room.position = change.position;
         } else {
             // Others may have come before it: what it covers is known when it has come back.
-            room.news->expect(change.position);
+            room.others->expect(change.position);
         }
     }
     /// Changes that did not, or nobody knows. Those that did come back as others' do.
     void lost(RoomBase& room, bool known) {
         if constexpr (!alone) {
-            RoomNews& news = *room.news;
+            RoomNews& news = *room.others;
             if (std::exchange(news.unproven, false)) news.begins = true;
             if (!known) return;
             news.lacks = true;
@@ -138,11 +158,11 @@ private:
     [[nodiscard]] Fanout& fanout() noexcept { return hub_->vault_.persistence(); }
     void tell(const RelayedWord& word, RoomBase& room) { fanout().publish(room.id, encode(word)); }
     void listen(RoomBase& room) {
-        fanout().subscribe(room.id, room.news->read, room.news->asked.ask());
+        fanout().subscribe(room.id, room.others->read, room.others->asked.ask());
         room.waker.touch();
     }
     void ask_later(RoomBase& room) {
-        room.news->again_at = after(hub_->now_, options_->save_retry_min);
+        room.others->again_at = after(hub_->now_, options_->save_retry_min);
         room.waker.touch();
     }
     void fail(RoomBase& room, const PersistenceError& error) {
@@ -151,7 +171,7 @@ private:
     }
     /// A gap that is there again at once must not have the room loaded all the time.
     void load_again(Room& room) {
-        RoomNews& news = *room.news;
+        RoomNews& news = *room.others;
         if (room.load.waits()) return;
         if (hub_->now_ < news.recovers_at) {
             news.lacks = true;
@@ -166,7 +186,7 @@ private:
     // ---- news ----------------------------------------------------------------------------------
 
     void take(Room& room) {
-        std::optional<HeardNews> heard = room.news->asked.take();
+        std::optional<HeardNews> heard = room.others->asked.take();
         const bool told = heard && heard->has_value();
         if (!told) {
             fail(room, heard ? heard->error()
@@ -175,29 +195,43 @@ private:
         }
         FanoutNews& news = **heard;
         hear_words(room, news.messages);
-        if (news.state == FanoutNews::State::over) return hub_->end_history(room);
+        if (news.state == FanoutNews::State::over)
+            return hub_->end_history(room, make_error_code(RoomErrc::history_reset));
         if (news.state == FanoutNews::State::gap) return load_again(room);
-        if (!take_epoch(room, news.epoch)) return hub_->end_history(room);
+        if (!take_epoch(room, news.epoch))
+            return hub_->end_history(room, make_error_code(RoomErrc::history_reset));
         for (FanoutNews::Entry& entry : news.entries) take(room, entry);
         listen(room);
     }
     /// Of two servers that begin a room at a time one does; the other learns it here.
     [[nodiscard]] bool take_epoch(Room& room, const Id& epoch) {
         if (epoch == no_id || epoch == room.epoch) return true;
-        const bool knew = room.epoch != no_id && !room.news->unproven && !room.news->begins;
+        const bool knew = room.epoch != no_id && !room.others->unproven && !room.others->begins;
         if (knew) return false;
         room.epoch = epoch;
-        room.news->begins = room.news->unproven = false;
+        room.others->begins = room.others->unproven = false;
         return true;
     }
     void take(Room& room, FanoutNews::Entry& entry) {
-        RoomNews& news = *room.news;
+        RoomNews& news = *room.others;
         if (entry.position <= news.read) return;
         news.read = entry.position;
         const bool ours =
-            entry.own != 0 && (news.comes_back(entry.own) || hub_->enter_pending(room, entry.own));
+            entry.own != 0 && (news.comes_back(entry.own) || enter_pending(room, entry.own));
         if (!ours) enter(room, entry.update);
         if (!news.frozen) room.position = entry.position;
+    }
+    /// One that has come back before its flush was answered.   Returns: whether it is one.
+    [[nodiscard]] bool enter_pending(Room& room, std::uint64_t own) {
+        std::size_t at = 0;
+        while (at < room.pending.size() && room.pending[at].position != own) ++at;
+        if (at == room.pending.size()) return false;
+        PendingUpdate change = std::move(room.pending[at]);
+        room.pending.erase(room.pending.begin() + static_cast<std::ptrdiff_t>(at));
+        room.pending_bytes -= change.update.size();
+        if (at < room.flushing) --room.flushing;
+        hub_->enter(room, change);
+        return true;
     }
     /// As what a client sends. What is damaged is passed over; what only this server cannot take
     /// stays stored: it is covered by no snapshot of this one.
@@ -208,12 +242,12 @@ private:
             return;
         }
         const auto error = static_cast<std::error_code>(adds.error());
-        if (error != RoomErrc::malformed_update) room.news->frozen = true;
+        if (error != RoomErrc::malformed_update) room.others->frozen = true;
         fail(room, {error, {}, "a change by another server"});
     }
     /// After a loss: each gets what the other one has.
     void catch_up(Room& room, Document& theirs, const std::optional<StoredRoom>& stored) {
-        RoomNews& news = *room.news;
+        RoomNews& news = *room.others;
         news.frozen = false;
         news.echoes.clear();
         news.read = stored ? stored->position : 0;

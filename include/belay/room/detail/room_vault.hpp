@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>  // std::find
+#include <string>     // std::string
 #include <utility>    // std::exchange, std::move
 #include <vector>     // std::vector
 
@@ -14,12 +15,18 @@
 
 namespace belay::inline BELAY_ABI::detail {
 
+/// A history that ends or begins by command: its answer waits for the flush.
+struct RoomTurn {
+    std::string board;
+    Completion<PersistenceError> done;
+};
+
 /// Loads, appends, flushes and saves. Of flushes one is under way at a time, for all rooms: what
 /// is appended meanwhile waits for the next.
 ///
 /// `Owner` has `durable(RoomBase&)`: the first `flushing` of its pending changes are;
-/// `not_durable(RoomBase&)`: none of them is; `failed(board, PersistenceError)`;
-/// `lagging(std::string_view board)`.
+/// `not_durable(RoomBase&, PersistenceError)`: none of them is; `failed(board, PersistenceError)`;
+/// `lagging(std::string_view board)`; `turned(RoomTurn&, PersistenceError)`: it is stored, or not.
 ///
 /// Thread safety: the manager's home thread.
 template <class Owner, PersistenceLike Persistence>
@@ -35,7 +42,7 @@ public:
     void attach(const Waker& waker) { flush_.attach(waker); }
     [[nodiscard]] Instant deadline() const noexcept {
         if (flush_.waits()) return smaller(flush_.deadline(), flush_ends_);
-        return appended_.empty() ? never : always;
+        return appended_.empty() && turns_.empty() ? never : always;
     }
     [[nodiscard]] Persistence& persistence() noexcept { return persistence_; }
 
@@ -72,13 +79,15 @@ public:
 
     // ---- changes -------------------------------------------------------------------------------
 
-    /// Begins to make a change durable.   Errors: the storage's; not_durable of too many.
+    /// Begins to make a change durable. A history that it begins is `first`, if that is one.
+    /// Errors: the storage's; not_durable of too many.
     [[nodiscard]] std::error_code append(RoomBase& room, BytesView update, std::uint64_t author,
-                                         Random& bits) {
+                                         Random& bits, const Id& first = no_id) {
         if (update.size() > options_->unflushed_bytes_max - room.pending_bytes)
             return RoomErrc::not_durable;
-        const bool begins = room.epoch == no_id || (room.news && room.news->begins);
-        const Id epoch = room.epoch == no_id ? make_id(bits) : room.epoch;
+        const bool begins = room.epoch == no_id || (room.others && room.others->begins);
+        Id epoch = room.epoch;
+        if (epoch == no_id) epoch = first != no_id ? first : make_id(bits);
         if (begins) {
             const auto begun = begin(room, epoch);
             if (!begun) return refused(room, begun.error());
@@ -87,11 +96,11 @@ public:
         if (!position) return refused(room, position.error());
         // Not before: a flush that fails takes the reset with it, and tells those who wait for it.
         room.epoch = epoch;
-        if (begins && room.news) {
-            room.news->begins = false;
-            room.news->unproven = true;
+        if (begins && room.others) {
+            room.others->begins = false;
+            room.others->unproven = true;
         }
-        room.pending.push_back({{update.begin(), update.end()}, *position, author});
+        room.pending.push_back({{update.begin(), update.end()}, *position, author, {}});
         room.pending_bytes += update.size();
         if (!std::exchange(room.listed, true)) appended_.push_back(&room);
         return {};
@@ -101,8 +110,9 @@ public:
     void flush(Instant now) {
         while (true) {
             if (flush_.waits() && !take_flush(now)) return;
-            if (appended_.empty()) return;
+            if (appended_.empty() && turns_.empty()) return;
             flushing_.swap(appended_);
+            turning_.swap(turns_);
             for (RoomBase* const room : flushing_) {
                 room->listed = false;
                 room->flushing = room->pending.size();
@@ -111,6 +121,27 @@ public:
             persistence_.flush(flush_.ask());
             if (!flush_.answered()) return;
         }
+    }
+
+    // ---- histories -----------------------------------------------------------------------------
+
+    /// Errors: the storage's; nothing has changed then.
+    [[nodiscard]] std::error_code erase(const std::string& board) {
+        const std::error_code error = persistence_.erase(board);
+        if (error) failed(board, {error, {}, {}});
+        return error;
+    }
+    [[nodiscard]] std::error_code reset(const std::string& board, const Id& epoch) {
+        const auto position = persistence_.reset(board, epoch);
+        if (!position) failed(board, {position.error(), {}, {}});
+        return position.error();
+    }
+    /// After one of these: the next flush is for it.
+    void await(RoomTurn turn) { turns_.push_back(std::move(turn)); }
+    [[nodiscard]] std::vector<RoomTurn> forget_turns() {
+        std::vector<RoomTurn> all = std::exchange(turning_, {});
+        for (RoomTurn& turn : std::exchange(turns_, {})) all.push_back(std::move(turn));
+        return all;
     }
 
     // ---- saves ---------------------------------------------------------------------------------
@@ -164,21 +195,23 @@ private:
         flush_ends_ = never;
         if (error) {
             failed({}, error);
-            lose();
+            lose(error);
             return true;
         }
         for (RoomBase* const room : std::exchange(flushing_, {})) owner_->durable(*room);
+        for (RoomTurn& turn : std::exchange(turning_, {})) owner_->turned(turn, {});
         ask_who_lags();
         return true;
     }
     /// What was appended since the flush began stands on what was lost.
-    void lose() {
+    void lose(const PersistenceError& error) {
         std::vector<RoomBase*> rooms = std::exchange(flushing_, {});
         for (RoomBase* const room : std::exchange(appended_, {})) {
             room->listed = false;
             if (std::find(rooms.begin(), rooms.end(), room) == rooms.end()) rooms.push_back(room);
         }
-        for (RoomBase* const room : rooms) owner_->not_durable(*room);
+        for (RoomBase* const room : rooms) owner_->not_durable(*room, error);
+        for (RoomTurn& turn : forget_turns()) owner_->turned(turn, error);
     }
     void ask_who_lags() {
         if constexpr (TellsLagging<Persistence>) {
@@ -210,6 +243,8 @@ private:
     Instant flush_ends_ = never;
     std::vector<RoomBase*> appended_;  // wait for a flush
     std::vector<RoomBase*> flushing_;  // wait for the one that is under way
+    std::vector<RoomTurn> turns_;      // histories, likewise
+    std::vector<RoomTurn> turning_;
 };
 
 }  // namespace belay::inline BELAY_ABI::detail

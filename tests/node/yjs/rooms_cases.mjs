@@ -1,0 +1,421 @@
+// SPDX-License-Identifier: MIT
+// What rooms.mjs plays.
+import { existsSync, readFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { WebSocket } from 'ws'
+import * as Y from 'yjs'
+import { WebsocketProvider } from 'y-websocket'
+import { RawClient } from './raw_client.mjs'
+import { agree, check, until } from './rig.mjs'
+import { randomOf } from './shared.mjs'
+
+/// A real client, and its document.
+class Editor {
+  doc = new Y.Doc()
+  // Named at once: a document does not tell what others have put where it has not looked.
+  text = this.doc.getText('text')
+  map = this.doc.getMap('map')
+  array = this.doc.getArray('array')
+  closed = null  // the code at which it stopped to dial
+  heard = []  // all updates that came from the server
+
+  constructor (server, user, { access = 'edit', board = 'board' } = {}) {
+    this.provider = new WebsocketProvider(`ws://127.0.0.1:${server.port}/ws`, board, this.doc, {
+      // Of one process: they must not meet behind the server's back.
+      disableBc: true,
+      WebSocketPolyfill: WebSocket,
+      params: access === null ? {} : { token: `${user}:${access}` },
+      maxBackoffTime: 200
+    })
+    this.provider.on('closed', event => { this.closed = event.code })
+    this.doc.on('update', (update, origin) => { if (origin === this.provider) this.heard.push(update) })
+  }
+
+  get awareness () { return this.provider.awareness }
+  synced () { return until(() => this.provider.synced, 'a client is synced') }
+  offline () { this.provider.disconnect() }
+  online () { this.provider.connect() }
+  leave () { this.provider.destroy() }
+
+  /// One change of some kind, anywhere.
+  edit (random) {
+    const { doc, text, map, array } = this
+    switch (random(6)) {
+      case 0:
+        if (text.length > 0) return text.delete(random(text.length), 1)
+        // falls through
+      case 1:
+      case 2:
+        return text.insert(random(text.length + 1), String.fromCharCode(97 + random(26)))
+      case 3:
+        return map.set(`key${random(4)}`, `😀${random(1000)}`)
+      case 4:
+        return array.push([{ number: random(1000) }, new Uint8Array([random(256)])])
+      default:
+        return doc.transact(() => {
+          text.insert(0, 'é漢')
+          text.format(0, 2, { bold: true })
+        })
+    }
+  }
+}
+const editors = async (server, count, options) => {
+  const all = Array.from({ length: count }, (unused, i) => new Editor(server, `user${i}`, options))
+  await Promise.all(all.map(editor => editor.synced()))
+  return all
+}
+const docs = all => all.map(editor => editor.doc)
+/// What somebody sees who comes now.
+const newcomer = async (server, options) => {
+  const [editor] = await editors(server, 1, options)
+  return editor
+}
+
+const turn = () => new Promise(resolve => setTimeout(resolve, 1))
+/// All of them change something, again and again, until it is so.
+const typing = async (all, random, claim, what) => {
+  let over = false
+  const typists = all.map(async editor => {
+    while (!over) {
+      editor.edit(random)
+      await turn()
+    }
+  })
+  try {
+    await until(claim, what)
+  } finally {
+    over = true
+    await Promise.all(typists)
+  }
+}
+/// So many changes of 20 kB, no faster than `reader` can read.
+const overwrite = async (editor, reader, changes) => {
+  const big = 'x'.repeat(20000)
+  for (let i = 0; i < changes; ++i) {
+    editor.map.set('key', `${i} ${big}`)
+    if (i % 10 === 9) await until(() => parseInt(reader.map.get('key')) >= i - 9, 'who reads is not held up')
+  }
+}
+const count = (server, name) => server.stats().then(stats => stats[name])
+const sum = numbers => numbers.reduce((a, b) => a + b, 0)
+/// Whether `doc` has all of these already.
+const has = (doc, updates) => {
+  const before = Y.encodeStateAsUpdate(doc)
+  const copy = new Y.Doc()
+  Y.applyUpdate(copy, before)
+  const snapshot = Y.snapshot(copy)
+  for (const update of updates) Y.applyUpdate(copy, update)
+  return Y.equalSnapshots(snapshot, Y.snapshot(copy)) && copy.store.pendingStructs === null
+}
+/// Descriptors that a process may have, as the server, too.
+const descriptors = () => Number(readFileSync('/proc/self/limits', 'utf8').match(/Max open files\s+\S+\s+(\d+)/)?.[1] ?? 1024)
+
+export const cases = {
+  two_converge: {
+    async play (server) {
+      const [ada, bob] = await editors(server, 2)
+      const random = randomOf(1)
+      await typing([ada, bob], random, () => ada.heard.length + bob.heard.length >= 300, 'they see each other')
+      await agree(docs([ada, bob]), 'two editors agree')
+      check((await server.stats('board')).gaps === 0, 'the server misses something')
+    }
+  },
+
+  twenty_converge: {
+    async play (server) {
+      const all = await editors(server, 20)
+      await typing(all, randomOf(2), () => sum(all.map(editor => editor.heard.length)) >= 4000, 'they see each other')
+      await agree(docs(all), 'twenty editors agree')
+      check((await server.stats('board')).gaps === 0, 'the server misses something')
+    }
+  },
+
+  late_join: {
+    async play (server) {
+      const [ada, bob] = await editors(server, 2)
+      await typing([ada, bob], randomOf(3), () => bob.heard.length >= 50, 'bob sees ada')
+      await agree(docs([ada, bob]), 'two editors agree')
+      const late = await newcomer(server)
+      // It is synced by a state, which comes behind all of it.
+      check(has(late.doc, [Y.encodeStateAsUpdate(ada.doc)]), 'synced, and does not have what was there')
+      await agree(docs([ada, bob, late]), 'the late one has more')
+    }
+  },
+
+  offline_edits: {
+    async play (server) {
+      const [ada, bob] = await editors(server, 2)
+      const random = randomOf(4)
+      for (let round = 0; round < 5; ++round) {
+        ada.offline()
+        if (round % 2 === 0) bob.offline()
+        for (let i = 0; i < 50; ++i) [ada, bob][i % 2].edit(random)
+        ada.online()
+        bob.online()
+        await agree(docs([ada, bob]), 'what both did offline is there')
+      }
+      const eve = await newcomer(server)
+      await agree(docs([ada, eve]), 'a newcomer has it')
+    }
+  },
+
+  killed_mid_edit: {
+    async play (server) {
+      const all = await editors(server, 5)
+      const random = randomOf(5)
+      for (let round = 0; round < 4; ++round) {
+        const heard = () => sum(all.map(editor => editor.heard.length))
+        const goal = heard() + 100 + random(200)
+        let killed = null
+        await typing(all, random, async () => {
+          if (heard() < goal) return false
+          killed ??= server.kill()
+          await killed
+          return true
+        }, 'they see each other')
+        // Nobody says again what the server has lost.
+        for (const editor of all) editor.offline()
+        await server.start()
+        const late = await newcomer(server)
+        for (const editor of all) check(has(late.doc, editor.heard), `round ${round}: what a client has seen is lost`)
+        late.leave()
+        for (const editor of all) editor.online()
+        await agree(docs(all), `round ${round}: all agree after the restart`)
+      }
+      await server.stop()
+      for (const editor of all) editor.offline()
+      await server.start()
+      const late = await newcomer(server)
+      await agree(docs([all[0], late]), 'what was saved at the end is all')
+    }
+  },
+
+  cold_start: {
+    async play (server) {
+      const [ada, bob] = await editors(server, 2)
+      await typing([ada, bob], randomOf(6), () => bob.heard.length >= 50, 'bob sees ada')
+      await agree(docs([ada, bob]), 'two editors agree')
+      ada.offline()
+      bob.offline()
+      await server.stop()
+      await server.start()
+      check((await server.stats()).rooms === 0, 'it starts with rooms')
+      const eve = await newcomer(server)
+      check(has(eve.doc, [Y.encodeStateAsUpdate(ada.doc)]), 'a cold server serves less')
+      await agree(docs([ada, eve]), 'a cold server serves more')
+    }
+  },
+
+  let_go: {
+    options: { 'save-after': 20, 'unload-after': 20, 'sweep-every': 20 },
+    async play (server) {
+      const [ada] = await editors(server, 1)
+      ada.edit(randomOf(7))
+      await until(async () => (await server.stats('board'))?.dirty === 0, 'the room is saved')
+      ada.offline()
+      await until(async () => await server.stats('board') === null, 'the room is let go')
+      const bob = await newcomer(server)
+      check(has(bob.doc, [Y.encodeStateAsUpdate(ada.doc)]), 'a room that was let go is another')
+      check(await count(server, 'loads') === 2, 'loaded once for each life')
+    }
+  },
+
+  view_only: {
+    async play (server) {
+      const random = randomOf(8)
+      const [ada] = await editors(server, 1)
+      const eve = new Editor(server, 'eve', { access: 'view' })
+      const tim = new Editor(server, 'tim', { access: 'comment' })
+      await eve.synced()
+      await tim.synced()
+      ada.edit(random)
+      await agree(docs([ada, eve, tim]), 'who may only look sees nothing')
+      const before = await count(server, 'updates')
+      for (const editor of [eve, tim]) {
+        editor.text.insert(0, 'vandal')
+        editor.offline()
+        editor.text.insert(0, 'offline')
+        editor.online()
+        await editor.synced()
+        editor.text.insert(0, 'again')
+      }
+      await until(async () => await count(server, 'denied') >= 4, 'their edits are denied')
+      ada.edit(random)
+      await until(() => has(eve.doc, [Y.encodeStateAsUpdate(ada.doc)]), 'who may only look sees no more')
+      check(await count(server, 'updates') === before + 1, 'an edit of who may only look was taken')
+      const late = await newcomer(server)
+      await agree(docs([ada, late]), 'somebody has seen what a viewer wrote')
+      check(!ada.text.toString().includes('vandal'), 'a viewer wrote')
+      // Now eve may: what she wrote before is asked for.
+      await server.page('/reload/eve/edit/board')
+      await until(() => has(ada.doc, [Y.encodeStateAsUpdate(eve.doc)]), 'who may edit now is not heard')
+    }
+  },
+
+  refused: {
+    async play (server) {
+      const [ada] = await editors(server, 1)
+      const nobody = new Editor(server, '', { access: null })
+      const stranger = new Editor(server, 'sam', { access: 'none' })
+      const bob = new Editor(server, 'bob')
+      await bob.synced()
+      await until(() => nobody.closed === 4401 && stranger.closed === 4403, 'who may not come in stops to dial')
+      check(nobody.heard.length + stranger.heard.length === 0, 'refused, and told something')
+      await server.page('/reload/bob/none/board')
+      await until(() => bob.closed === 4403, 'whose right was taken away is closed')
+      ada.text.insert(0, 'in private')
+      await until(async () => await count(server, 'updates') === 1, 'ada goes on')
+      check(!bob.text.toString().includes('private'), 'whose right was taken away still sees')
+    }
+  },
+
+  awareness: {
+    async play (server) {
+      const [ada, bob] = await editors(server, 2)
+      const eve = new Editor(server, 'eve', { access: 'view' })
+      const sees = (who, whom, name) => until(() => who.awareness.getStates().get(whom.doc.clientID)?.name === name,
+        `${name} is seen`)
+      const misses = (who, whom) => until(() => !who.awareness.getStates().has(whom.doc.clientID), 'who has gone is gone')
+      for (const [editor, name] of [[ada, 'ada'], [bob, 'bob'], [eve, 'eve']]) editor.awareness.setLocalStateField('name', name)
+      for (const [who, whom, name] of [[ada, bob, 'bob'], [bob, ada, 'ada'], [ada, eve, 'eve'], [eve, ada, 'ada']]) await sees(who, whom, name)
+      const late = await newcomer(server)
+      for (const [whom, name] of [[ada, 'ada'], [bob, 'bob'], [eve, 'eve']]) await sees(late, whom, name)
+      // One says goodbye, one is cut off, one only says that it is not there.
+      bob.leave()
+      await misses(ada, bob)
+      eve.provider.shouldConnect = false
+      eve.provider.ws.terminate()
+      await misses(ada, eve)
+      await misses(late, eve)
+      late.awareness.setLocalState(null)
+      await misses(ada, late)
+      // Who comes back is seen again, by the same id.
+      eve.online()
+      await sees(ada, eve, 'eve')
+    }
+  },
+
+  slow_reader_resynced: {
+    options: { 'client-bytes': 16 << 20 },
+    async play (server) {
+      const [ada, bob] = await editors(server, 2)
+      const slow = await RawClient.open(server, 'slow')
+      slow.stall()
+      // More than the kernel and the budget take, and less than two budgets.
+      await overwrite(ada, bob, 1450)
+      await agree(docs([ada, bob]), 'a slow one holds up another')
+      check(await count(server, 'resyncs') === 0, 'resynced, and has read nothing')
+      slow.resume()
+      await until(() => has(slow.doc, [Y.encodeStateAsUpdate(ada.doc)]), 'the slow one gets the rest')
+      check(slow.closed === null, `closed, with ${slow.closed}`)
+      check(await count(server, 'resyncs') === 1, 'it got all of it, and no difference')
+      return `${slow.bytes >> 20} MB in ${slow.frames} frames`
+    }
+  },
+
+  slow_reader_closed: {
+    async play (server) {
+      const budget = (1 << 20) + (1 << 20)  // the room's, and that of the socket
+      const grown = async (board, readers) => {
+        const [ada, bob] = await editors(server, 2, { board })
+        const slow = await Promise.all(Array.from({ length: readers }, (unused, i) => RawClient.open(server, `slow${i}`, { board, document: false })))
+        for (const one of slow) one.stall()
+        const before = await count(server, 'heap_bytes')
+        await overwrite(ada, bob, 1000)
+        await agree(docs([ada, bob]), 'a slow one holds up another')
+        const after = await count(server, 'heap_bytes')
+        for (const one of slow) one.resume()
+        await until(() => slow.every(one => one.closed === 1013), 'who has missed too much is told so')
+        ada.leave()
+        bob.leave()
+        return after - before
+      }
+      const alone = await grown('a', 0)
+      const beside = await grown('b', 2)
+      const each = (beside - alone) / 2
+      check(each <= budget + (1 << 20), `a stalled client costs ${each} bytes`)
+      return `${Math.round(each / 1024)} KiB for each`
+    }
+  },
+
+  thousand_clients: {
+    async play (server) {
+      const all = await editors(server, 20)
+      const raw = []
+      while (raw.length < 980) {
+        const some = Array.from({ length: 70 }, (unused, i) => RawClient.open(server, `raw${raw.length + i}`, { document: false }))
+        raw.push(...await Promise.all(some))
+      }
+      await until(async () => (await server.stats('board')).clients === 1000, 'a thousand are in')
+      // Who is one more is told to come later.
+      const more = await RawClient.open(server, 'more', { document: false })
+      await until(() => more.closed === 1013, 'one too many is let in')
+
+      // All at once, for a server that has just looked away.
+      const told = async change => {
+        const before = raw.map(one => one.awareness)
+        server.freeze()
+        await change()
+        server.thaw()
+        return () => Math.max(...raw.map((one, i) => one.awareness - before[i]))
+      }
+      all.forEach((editor, i) => editor.awareness.setLocalStateField('name', `user${i}`))
+      const came = await told(() => Promise.all(raw.map((one, i) => one.say(1_000_000 + i, 1, { name: `raw${i}` }))))
+      await until(() => all.every(editor => editor.awareness.getStates().size === 1000), 'all see all')
+      await until(() => raw.every(one => one.knows.size === 1000), 'all are told of all')
+      const frames = came()
+      check(frames <= 50, `${frames} frames tell one client of a thousand`)
+      const seen = raw.map(one => one.updates)
+      all[0].text.insert(0, 'to all')
+      await until(() => raw.every((one, i) => one.updates === seen[i] + 1), 'an edit reaches all')
+      await agree(docs(all), 'twenty editors agree')
+      const half = raw.splice(0, 490)
+      const gone = await told(() => { for (const one of half) one.cut() })
+      await until(() => all.every(editor => editor.awareness.getStates().size === 510), 'half of them are gone')
+      await until(() => raw.every(one => one.knows.size === 510), 'all are told who is gone')
+      check(gone() <= 50, `${gone()} frames tell one client that half of them are gone`)
+      return `${frames} frames told each of a thousand, ${gone()} that half of them went`
+    }
+  },
+
+  ten_thousand_rooms: {
+    // Ten thousand snapshots are the disk's business, and not what is tried here.
+    folder: existsSync('/dev/shm') ? '/dev/shm' : tmpdir(),
+    options: { 'unload-after': 20, 'sweep-every': 500 },
+    async play (server) {
+      const rooms = Math.min(10_000, descriptors() - 500)
+      const idle = await server.stats()
+      const update = board => {
+        const doc = new Y.Doc()
+        doc.getText('text').insert(0, `of ${board}`)
+        return Y.encodeStateAsUpdate(doc)
+      }
+      const raw = []
+      while (raw.length < rooms) {
+        const some = Array.from({ length: Math.min(100, rooms - raw.length) }, (unused, i) => {
+          const board = `board${raw.length + i}`
+          return RawClient.open(server, 'raw', { board, document: false }).then(one => {
+            one.update(update(board))
+            return one
+          })
+        })
+        raw.push(...await Promise.all(some))
+      }
+      await until(async () => (await server.stats()).updates === rooms, 'all updates are durable')
+      const full = await server.stats()
+      check(full.rooms === rooms, `${full.rooms} rooms`)
+      for (const one of raw) one.cut()
+      await until(async () => (await server.stats()).rooms === 0, 'all rooms are let go')
+      const after = await server.stats()
+      check(after.loads === rooms && after.storage_failures === 0, 'loads failed')
+      for (let i = 0; i < rooms; i += Math.floor(rooms / 20)) {
+        const editor = await newcomer(server, { board: `board${i}` })
+        check(editor.text.toString() === `of board${i}`, `board${i} is another`)
+        editor.leave()
+      }
+      const each = Math.round((full.heap_bytes - idle.heap_bytes) / rooms)
+      const left = Math.round((after.heap_bytes - idle.heap_bytes) / rooms)
+      return `${rooms} rooms, ${each} bytes for each with its client, ${left} when it is let go`
+    }
+  }
+}
