@@ -252,6 +252,23 @@ TEST_CASE("servers: without the storage rooms are read, and edits wait", "[room]
     CHECK(c.document(1) == c.document(2));
 }
 
+TEST_CASE("servers: a room that could not be begun is begun later", "[room][fanout]") {
+    Cluster c;
+    const auto ann = c.editor("ann", 1, 1);
+    c.store.away(1, true);
+    const Bytes a = ann->type("one");
+    c.world.run_for(1s);
+    CHECK(ann->closed_with == 1013);
+    CHECK(c.store.rooms.empty());
+    c.store.away(1, false);
+    c.world.run_for(2s);
+    ann->dial();
+    c.world.run_for(1s);
+    CHECK(ann->online());
+    const auto bob = c.editor("bob", 2, 2);
+    CHECK(bob->has(a));
+}
+
 TEST_CASE("servers: a change of which nobody knows comes back", "[room][fanout]") {
     Cluster c;
     const auto ann = c.editor("ann", 1, 1);
