@@ -366,6 +366,47 @@ TEST_CASE("Rooms over hocuspocus: a right that is taken away", "[room][hocuspocu
     CHECK(ada.closed_with == 0);
 }
 
+TEST_CASE("Rooms over hocuspocus: a document that is erased leaves the others going",
+          "[room][hocuspocus][sim]") {
+    RoomWorld w;
+    HocusWire ada{w, "ada"};
+    ada.dial();
+    ada.token("doc", "ada");
+    ada.token("other", "ada");
+    w.run(1s);
+    ada.say("doc", update_frame(7, 0, "hi"));
+    w.run(1s);
+    static_cast<void>(ada.heard());
+    int answered = 0;
+    const auto done = [&] {
+        return Completion<PersistenceError>{[&](std::optional<PersistenceError> error) noexcept {
+            if (error && !*error) ++answered;
+        }};
+    };
+    w.disk.flush_takes = 2s;
+    w.rooms().erase("doc", done());
+    w.run(1s);
+    const Frames heard = ada.heard();
+    REQUIRE(heard.size() == 2);
+    CHECK(heard.front().starts_with(named("doc", "0201")));
+    CHECK(heard.back().starts_with(named("doc", "07")));
+    // Opened again before it is erased it waits, and is empty then.
+    ada.token("doc", "ada");
+    w.run(500ms);
+    CHECK(count_of(ada.heard(), named("doc", let_in)) == 0);
+    w.run(2s);
+    CHECK(answered == 1);
+    CHECK(count_of(ada.heard(), named("doc", let_in)) == 1);
+    CHECK(w.rooms().get_state("doc")->empty());
+    w.rooms().reset("doc", done());
+    w.run(3s);
+    CHECK(answered == 2);
+    ada.say("other", update_frame(7, 0, "still"));
+    w.run(3s);
+    CHECK(count_of(ada.heard(), named("other", durable)) == 1);
+    CHECK(ada.closed_with == 0);
+}
+
 // ---- one connection ----------------------------------------------------------------------------
 
 TEST_CASE("Rooms over hocuspocus: a client is removed with all its documents, and at the stop",

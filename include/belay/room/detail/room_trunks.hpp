@@ -53,7 +53,7 @@ public:
         watch_trunk(trunk);
         if (!trunk.gone()) return;
         // Nobody's error: a page that was closed, a network that went.
-        if (trunk.wait_ends != never) ++this->counters_.upgrades_aborted;
+        if (trunk.wait_ends != never && !trunk.proven) ++this->counters_.upgrades_aborted;
         end(trunk);
         // Its seats go first.
         if (trunk.seats.empty() && !std::exchange(trunk.reaped, true))
