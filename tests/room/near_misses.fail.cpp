@@ -153,6 +153,26 @@ struct Audit {
 static_assert(belay::explain::audit_like<Audit>());
 }  // namespace audit_says_nothing
 
+// expect-error: RoomManager: a persistence that has publish or subscribe must be
+namespace fanout_in_part {
+struct Rooms : belay::MemoryRooms {
+#if !defined(BELAY_CONTROL)
+    void publish(std::string_view, belay::BytesView) {}
+#endif
+};
+void use() { belay::RoomManager rooms{Rooms{}, belay::EveryoneEdits{}}; }
+}  // namespace fanout_in_part
+
+// expect-error: FanoutLike: F needs 'void subscribe
+namespace fanout_without_from {
+struct Fanout : belay::NoFanout {
+#if !defined(BELAY_CONTROL)
+    void subscribe(std::string_view, belay::Completion<belay::HeardNews>) {}
+#endif
+};
+static_assert(belay::explain::fanout_like<Fanout>());
+}  // namespace fanout_without_from
+
 // expect-error: check_persistence: make must be callable
 namespace check_of_a_value {
 #if defined(BELAY_CONTROL)

@@ -140,6 +140,27 @@ constexpr bool what_is_lost_is_loaded_again() {
 }
 static_assert(what_is_lost_is_loaded_again());
 
+constexpr bool what_is_dropped_changes_nothing() {
+    Life life;
+    life.step(Event::loaded);
+    life.step(Event::appended);
+    life.step(Event::appended);
+    const bool stays = life.step(Event::dropped) == Todo{} && life.core.live();
+    return stays && life.core.unflushed() == 0 && !life.core.dirty();
+}
+static_assert(what_is_dropped_changes_nothing());
+
+constexpr bool stop_saves_what_is_there_when_the_rest_is_dropped() {
+    Life life;
+    life.step(Event::loaded);
+    life.change();
+    life.step(Event::appended);
+    const bool waits = life.step(Event::stop) == Todo{};
+    const bool saves = life.step(Event::dropped) == Todo{.save = true};
+    return waits && saves && life.step(Event::saved) == Todo{.unload = true};
+}
+static_assert(stop_saves_what_is_there_when_the_rest_is_dropped());
+
 constexpr bool stop_saves_first() {
     Life life;
     life.step(Event::loaded);

@@ -99,9 +99,10 @@ public:
             {"EVAL", detail::redis_lend, "1", stream_, group_, consumer_, Number{lease_}}, reply);
         if (error) return error;
         if (reply->type == REDIS_REPLY_NIL) return make_error_code(QueueErrc::queue_empty);
-        const redisReply* const times = at(reply.get(), 1);
+        const redisReply* const times = detail::reply_at(reply.get(), 1);
         if (times == nullptr || times->type != REDIS_REPLY_INTEGER) return bad_reply();
-        return borrow(at(reply.get(), 0), times->integer, at(reply.get(), 2));
+        return borrow(detail::reply_at(reply.get(), 0), times->integer,
+                      detail::reply_at(reply.get(), 2));
     }
     /// As `front`, but waits until somebody pushes, at most for `timeout`, or a day. What others
     /// give back, or leave when they die, ends no wait: it is seen by the next call.
@@ -121,13 +122,16 @@ public:
         if (error) return error;
         if (reply->type == REDIS_REPLY_NIL) return first;
         // One stream, of which there is one entry: {id, {field, value, ...}}.
-        const redisReply* const entry = at(at(at(reply.get(), 0), 1), 0);
-        const redisReply* const fields = at(entry, 1);
+        const redisReply* const entry =
+            detail::reply_at(detail::reply_at(detail::reply_at(reply.get(), 0), 1), 0);
+        const redisReply* const fields = detail::reply_at(entry, 1);
         const redisReply* body = nullptr;
-        for (std::size_t i = 0; body == nullptr && at(fields, i + 1) != nullptr; i += 2) {
-            if (text_of(at(fields, i)) == "body") body = at(fields, i + 1);
+        for (std::size_t i = 0; body == nullptr && detail::reply_at(fields, i + 1) != nullptr;
+             i += 2) {
+            if (detail::reply_text(detail::reply_at(fields, i)) == "body")
+                body = detail::reply_at(fields, i + 1);
         }
-        return borrow(at(entry, 0), 1, body);
+        return borrow(detail::reply_at(entry, 0), 1, body);
     }
 
     /// Removes what is lent: it took effect. Also after the end of the lease.   Pre: it is lent.
@@ -212,11 +216,12 @@ private:
         record_bytes_max_ = options.record_bytes_max;
         Reply reply;
         std::error_code error = connection_.call({"XINFO", "GROUPS", stream_}, reply);
-        const bool is_new = error && text_of(reply.get()) == "ERR no such key";
+        const bool is_new = error && detail::reply_text(reply.get()) == "ERR no such key";
         if (error && !is_new) return explain(error);
         bool has_group = false;
-        for (std::size_t i = 0; at(reply.get(), i) != nullptr; ++i) {
-            const std::string_view name = text_of(at(at(reply.get(), i), 1));
+        for (std::size_t i = 0; detail::reply_at(reply.get(), i) != nullptr; ++i) {
+            const std::string_view name =
+                detail::reply_text(detail::reply_at(detail::reply_at(reply.get(), i), 1));
             has_group = has_group || name == group_;
             if (name == group_) continue;
             RedisError other = explain(make_error_code(RedisErrc::other_group));
@@ -228,7 +233,8 @@ private:
         // there was a group.
         if (!has_group) {
             error = connection_.call({"XGROUP", "CREATE", stream_, group_, "0", "MKSTREAM"}, reply);
-            if (error && !text_of(reply.get()).starts_with("BUSYGROUP ")) return explain(error);
+            if (error && !detail::reply_text(reply.get()).starts_with("BUSYGROUP "))
+                return explain(error);
         }
         // Whether this may and can be used is better known now than with the first value lent.
         error = connection_.call(
@@ -238,15 +244,6 @@ private:
         return error ? explain(error) : RedisError{};
     }
 
-    [[nodiscard]] static const redisReply* at(const redisReply* reply, std::size_t i) noexcept {
-        if (reply == nullptr || reply->type != REDIS_REPLY_ARRAY) return nullptr;
-        return i < reply->elements ? reply->element[i] : nullptr;
-    }
-    /// The text of a reply; "" if it is none.
-    [[nodiscard]] static std::string_view text_of(const redisReply* reply) noexcept {
-        if (reply == nullptr || reply->str == nullptr) return {};
-        return {reply->str, reply->len};
-    }
     [[nodiscard]] static std::error_code bad_reply() noexcept {
         return make_error_code(RedisErrc::bad_reply);
     }
@@ -259,9 +256,9 @@ private:
     }
     [[nodiscard]] Result<BytesView> borrow(const redisReply* id, long long times,
                                            const redisReply* body) {
-        const std::string_view text = text_of(id);
+        const std::string_view text = detail::reply_text(id);
         if (text.empty() || text.size() >= sizeof id_) return bad_reply();
-        const BytesView bytes = as_bytes(text_of(body));
+        const BytesView bytes = as_bytes(detail::reply_text(body));
         front_.assign(bytes.begin(), bytes.end());
         has_body_ = body != nullptr;
         deliveries_ = static_cast<std::uint64_t>(times);

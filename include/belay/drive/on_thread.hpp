@@ -20,6 +20,7 @@
 #include <vector>              // std::vector
 
 #include <belay/drive/detail/room_positions.hpp>
+#include <belay/room/fanout_like.hpp>
 #include <belay/room/persistence_like.hpp>
 
 namespace belay::inline BELAY_ABI {
@@ -51,6 +52,10 @@ struct OnThreadOptions {
 ///                each update that no snapshot covers.
 template <PersistenceLike P>
 class OnThread {
+    static_assert(!FanoutLike<P>,
+                  "OnThread: P is a FanoutLike, which takes no call's time by itself; behind an "
+                  "OnThread its servers would not hear of each other");
+
 public:
     /// P must answer inside of its calls: an answer that comes later is none.
     explicit OnThread(P persistence, OnThreadOptions options = {})

@@ -16,7 +16,8 @@ namespace belay::inline BELAY_ABI {
 ///
 /// - It begins `loading`. What fails to load is refused, and never saved.
 /// - A change is `appended`, and then either `entered` (it is durable, and in the document) or
-///   `lost`, with all others that were not durable: the room is loaded again.
+///   `lost`, with all others that were not durable: the room is loaded again; or `dropped`, where
+///   it need not be.
 /// - A save is due RoomOptions::save_after the last change, and at most save_within after the first
 ///   that no save covers. One is under way at a time; one that failed is tried again.
 /// - Without clients it is let go at the first sweep unload_after the last activity; never while
@@ -35,6 +36,7 @@ public:
         appended,     ///< a change waits to become durable
         entered,      ///< the oldest of these is durable, and in the document
         lost,         ///< those that wait will not become durable
+        dropped,      ///< likewise, and the document stands all the same
         saved,        ///< the save that was asked for is done
         save_failed,  ///< it is not
         hurried,      ///< the storage wants a save now
@@ -84,6 +86,9 @@ public:
                 break;
             case Event::lost:
                 return on_lost();
+            case Event::dropped:
+                unflushed_ = 0;
+                break;
             case Event::saved:
                 saving_ = false;
                 failures_ = 0;

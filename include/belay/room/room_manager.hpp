@@ -25,6 +25,9 @@ namespace belay::inline BELAY_ABI {
 /// sent to whoever is a client at that moment. What cannot be made durable nobody has seen: its
 /// author is closed, to send it again later, and the room is loaded again.
 ///
+/// Where the persistence is a FanoutLike, several servers have the same rooms: each change is sent
+/// to the clients of all of them, and so is who is here.
+///
 /// Clients come over any transport of Bytes, and speak any protocol; of one room several. A client
 /// that is slow, wrong or gone costs only itself. What ends it: it or the manager says goodbye; it
 /// breaks the protocol or a limit; it is silent, or takes nothing, for
@@ -61,6 +64,9 @@ public:
         static_assert(!std::is_lvalue_reference_v<P>,
                       "RoomManager: a named persistence is not copied: std::move(persistence)");
         static_assert(detail::explain_observer<Hooks, Observer>());
+        static_assert(detail::FanoutIsSound<Persistence>,
+                      "RoomManager: a persistence that has publish or subscribe must be a "
+                      "belay::FanoutLike, or servers that share it would not hear of each other");
         hub_.tells_events_ = detail::hears<typename Hooks::Event, Observer>;
     }
     template <class P, class O>

@@ -40,7 +40,7 @@ struct RoomCounters {
     std::uint64_t resyncs = 0;            ///< slow clients that got what they missed in one
     std::uint64_t loads = 0;
     std::uint64_t saves = 0;
-    std::uint64_t storage_failures = 0;  ///< of loads, flushes and saves
+    std::uint64_t storage_failures = 0;  ///< of loads, flushes, saves and subscriptions
     std::uint64_t divergences = 0;       ///< clients whose history began apart
 };
 

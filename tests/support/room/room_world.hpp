@@ -395,6 +395,7 @@ public:
         if (line_) line_->waker.touch();
     }
 
+    std::string dials = "server";
     bool answers_queries = true;
     int closed_with = 0;
     bool synced = false;
@@ -415,7 +416,7 @@ private:
         explicit Line(RoomEditor& e) : editor{&e} {}
         void attach(Waker w) {
             waker = std::move(w);
-            link.emplace(sim::Tcp{*editor->host_, "server", 1}, 8, waker, 0);
+            link.emplace(sim::Tcp{*editor->host_, editor->dials, 1}, 8, waker, 0);
         }
         [[nodiscard]] Instant deadline() const noexcept {
             return editor->stalled_ ? never : link->deadline();

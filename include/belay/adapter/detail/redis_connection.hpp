@@ -31,6 +31,17 @@ struct RedisFree {
 };
 using RedisReply = std::unique_ptr<redisReply, RedisFree>;
 
+/// An element of an array; null if it is none, or not so long.
+[[nodiscard]] inline const redisReply* reply_at(const redisReply* reply, std::size_t i) noexcept {
+    if (reply == nullptr || reply->type != REDIS_REPLY_ARRAY) return nullptr;
+    return i < reply->elements ? reply->element[i] : nullptr;
+}
+/// The text of a reply; "" if it is none.
+[[nodiscard]] inline std::string_view reply_text(const redisReply* reply) noexcept {
+    if (reply == nullptr || reply->str == nullptr) return {};
+    return {reply->str, reply->len};
+}
+
 /// hiredis connects, formats and parses. Reading and writing are done here: hiredis limits the
 /// time of each single read instead of a whole reply, and dies of SIGPIPE.
 class RedisConnection {
@@ -62,6 +73,35 @@ public:
         }
         return exchange(words, reply, command_timeout_ + longer);
     }
+
+    // A connection that has subscribed is for these three, not for `call`.
+
+    /// Sends a command whose reply is found by `hear`.   Errors: as `call`.
+    template <std::size_t N>
+    [[nodiscard]] std::error_code post(const std::string_view (&words)[N]) noexcept {
+        said_[0] = '\0';
+        if (context_ == nullptr) {
+            if (const std::error_code error = connect()) return error;
+        }
+        std::unique_ptr<char, RedisFree> command;
+        const std::string_view bytes = format(words, command);
+        if (bytes.empty()) return std::make_error_code(std::errc::not_enough_memory);
+        const std::error_code error = send(bytes, Clock::now() + command_timeout_);
+        if (error) context_.reset();
+        return error;
+    }
+    /// Takes what Redis says next; no reply if it says nothing now.   Errors: as `call`.
+    [[nodiscard]] std::error_code hear(RedisReply& reply) noexcept {
+        reply.reset();
+        if (context_ == nullptr) return make_error_code(RedisErrc::connection_lost);
+        const std::error_code error = receive(reply, Clock::now());
+        if (error == RedisErrc::no_answer) return {};
+        if (error) context_.reset();
+        return error;
+    }
+    /// For poll(2); -1 while there is no connection.
+    [[nodiscard]] int descriptor() const noexcept { return context_ ? context_->fd : -1; }
+    void close() noexcept { context_.reset(); }
 
     /// What the last failure was, in the words of Redis; "" if it said nothing.
     [[nodiscard]] const char* last_words() const noexcept { return said_; }
@@ -140,9 +180,10 @@ private:
         return error;
     }
 
+    /// The bytes of a command, which `owner` keeps; none without memory.
     template <std::size_t N>
-    [[nodiscard]] std::error_code exchange(const std::string_view (&words)[N], RedisReply& reply,
-                                           Milliseconds limit) noexcept {
+    [[nodiscard]] static std::string_view format(const std::string_view (&words)[N],
+                                                 std::unique_ptr<char, RedisFree>& owner) noexcept {
         const char* texts[N];
         std::size_t lengths[N];
         for (std::size_t i = 0; i < N; ++i) {
@@ -152,11 +193,19 @@ private:
         char* formatted = nullptr;
         const long long length =
             redisFormatCommandArgv(&formatted, static_cast<int>(N), texts, lengths);
-        if (length < 0) return std::make_error_code(std::errc::not_enough_memory);
-        const std::unique_ptr<char, RedisFree> command{formatted};
+        if (length < 0) return {};
+        owner.reset(formatted);
+        return {formatted, static_cast<std::size_t>(length)};
+    }
+    template <std::size_t N>
+    [[nodiscard]] std::error_code exchange(const std::string_view (&words)[N], RedisReply& reply,
+                                           Milliseconds limit) noexcept {
+        std::unique_ptr<char, RedisFree> command;
+        const std::string_view bytes = format(words, command);
+        if (bytes.empty()) return std::make_error_code(std::errc::not_enough_memory);
 
         const Clock::time_point deadline = Clock::now() + limit;
-        std::error_code error = send({formatted, static_cast<std::size_t>(length)}, deadline);
+        std::error_code error = send(bytes, deadline);
         if (!error) {
             error = receive(reply, deadline);
         } else if (error == RedisErrc::connection_lost && !receive(reply, Clock::now()) &&

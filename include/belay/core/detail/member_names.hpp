@@ -30,6 +30,7 @@ struct MemberNames {
     int state_vector, diff;
     int close, attach, deadline, advance;
     int lagging;
+    int publish, subscribe;
     int split, disjoint, address, board;
     int yield, now;
 };

@@ -90,6 +90,21 @@ public:
     /// Of the next end.
     [[nodiscard]] Instant deadline() const noexcept { return expires_at_; }
 
+    /// All that a socket has announced, as a message; empty if it has nothing.
+    /// Complexity: O(n).
+    [[nodiscard]] Bytes said_by(std::uint64_t socket) const {
+        Bytes said;
+        std::size_t count = 0;
+        for (const auto& [id, entry] : entries_) {
+            if (entry.socket != socket) continue;
+            put(id, entry, said);
+            ++count;
+        }
+        return count == 0 ? Bytes{} : counted(count, said);
+    }
+    /// Rises with each change.
+    [[nodiscard]] std::uint64_t version() const noexcept { return version_; }
+
     [[nodiscard]] std::size_t size() const noexcept { return entries_.size(); }
     [[nodiscard]] bool changed() const noexcept { return told_.seen != version_; }
     /// How far all clients have been told that could take it.
@@ -120,12 +135,7 @@ public:
                 walk.from = it->first;
             }
         }
-        if (count == 0) return {};
-        Bytes out;
-        out.reserve(said.size() + 4);
-        yjs::append_varuint(out, count);
-        out.insert(out.end(), said.begin(), said.end());
-        return out;
+        return count == 0 ? Bytes{} : counted(count, said);
     }
 
 private:
@@ -238,6 +248,13 @@ private:
         entry.at = now;
         entry.version = ++version_;
         expires_at_ = smaller(expires_at_, after(now, options_->awareness_within));
+    }
+    [[nodiscard]] static Bytes counted(std::size_t count, const Bytes& said) {
+        Bytes out;
+        out.reserve(said.size() + 4);
+        yjs::append_varuint(out, count);
+        out.insert(out.end(), said.begin(), said.end());
+        return out;
     }
     static void put(std::uint64_t id, const Entry& entry, Bytes& out) {
         yjs::append_varuint(out, id);

@@ -167,9 +167,7 @@ protected:
                 break;
             case Kind::awareness:
                 if (!options_.viewers_awareness && !seat.may_edit()) break;
-                error = room.awareness.hear({seat.id, seat.grant.user}, said.payload, now_);
-                this->note_aware(room);
-                room.waker.touch();
+                error = on_awareness(seat, room, said.payload);
                 break;
             case Kind::query_awareness:
                 pay(*seat.peer, room.awareness.size() / 16);
@@ -179,6 +177,14 @@ protected:
                 break;
         }
         if (error) fail(seat, error);
+    }
+    [[nodiscard]] std::error_code on_awareness(RoomSeat& seat, Room& room, BytesView said) {
+        const std::uint64_t before = room.awareness.version();
+        const std::error_code error = room.awareness.hear({seat.id, seat.grant.user}, said, now_);
+        if (!error && room.awareness.version() != before) this->hub().network_.says(room, seat);
+        this->note_aware(room);
+        room.waker.touch();
+        return error;
     }
     [[nodiscard]] std::error_code on_update(RoomSeat& seat, Room& room, const RoomMessage& said) {
         // Each update is owed a status. What answers a state vector has in it all that was refused

@@ -351,6 +351,7 @@ protected:
         std::erase(room->waiting, &seat);
         if (room->over) return;
         room->awareness.close(seat.id, now_);
+        if (seat.stage == SeatStage::member) hub().network_.gone(*room, seat);
         note_aware(*room);
         hub().step(*room, RoomCore::Event::left);
     }

@@ -11,6 +11,7 @@
 #include <utility>       // std::exchange, std::move
 #include <vector>        // std::vector
 
+#include <belay/room/detail/room_network.hpp>
 #include <belay/room/detail/room_office.hpp>
 #include <belay/room/detail/room_trunks.hpp>
 #include <belay/room/detail/room_vault.hpp>
@@ -31,6 +32,8 @@ class RoomHub
     friend class RoomVault<RoomHub, Persistence>;
     friend class RoomOffice<RoomHub, Persistence, Document>;
     friend struct RoomMachine<RoomHub, Document>;
+    using Network = RoomNetwork<RoomHub, FanoutOf<Persistence>, Document>;
+    friend Network;
     using Event = RoomCore::Event;
     using Clients::aware_;
     using Clients::bits_;
@@ -49,6 +52,7 @@ public:
         : Clients{std::move(authorizer), options},
           office{*this, vault_},
           vault_{*this, std::move(persistence), options_, counters_},
+          network_{*this, options_},
           empty_{empty} {}
     ~RoomHub() { this->end_all(); }
 
@@ -56,6 +60,7 @@ public:
 
     void attach(const Waker& waker) {
         Clients::attach(waker);
+        network_.attach(bits_);
         rooms_nest_.attach(waker.nested(1));
         vault_.attach(waker);
         office.attach(waker);
@@ -109,6 +114,7 @@ public:
         auto made = rooms_nest_.template make<Room>(*this, std::string{board}, empty_, started_,
                                                     options_, now_);
         Room& room = *made;
+        network_.made(room);
         rooms_.emplace(room.id, std::move(made));
         if (!office.turning(board)) vault_.begin_load(room, now_);
         return &room;
@@ -204,11 +210,14 @@ private:
             if (!error) this->tell(RoomEvent::Kind::saved, room);
             step(room, error ? Event::save_failed : Event::saved);
         }
+        if (!room.over) network_.run(room);
+        if (room.over) return;
         room.awareness.expire(now_);
         this->note_aware(room);
         step(room, Event::tick);
     }
     void on_load(Room& room, PersistenceError& error, std::optional<StoredRoom>& found) {
+        if (room.core.live()) return network_.found(room, error, found);
         if (!error && !take_stored(room, found)) {
             error = {RoomErrc::malformed_update, {}, "what is stored is no document"};
             failed(room.id, error);
@@ -221,6 +230,7 @@ private:
         step(room, Event::loaded);
         if (room.over) return;
         if (std::exchange(room.hurry, false)) step(room, Event::hurried);
+        network_.loaded(room);
         this->on_loaded(room);
         if (!room.over) office.on_loaded(room);
     }
@@ -231,19 +241,14 @@ private:
         if (!found) return true;
         room.epoch = found->epoch;
         room.position = found->position;
-        for (const auto* part : {&found->snapshot, &found->updates}) {
-            for (const Bytes& update : *part) {
-                if (static_cast<std::error_code>(room.document.apply(update))) return false;
-            }
-        }
-        return true;
+        return network_.take_parts(room, room.document, found);
     }
     [[nodiscard]] std::error_code why_ended() const noexcept {
         if (runs()) return RoomErrc::not_loaded;
         return RoomErrc::manager_stopped;
     }
     /// Lets a room go: it is destroyed when the turn is over. Nothing of it should wait any more.
-    void end(Room& room, const std::error_code& why) {
+    void end(RoomState<Document>& room, const std::error_code& why) {
         room.over = true;
         office.fail_imports(room, {why, {}, {}});
         while (!room.members.empty()) {
@@ -260,7 +265,7 @@ private:
     }
 
     /// Its history is over: who has some of it goes, with what has not been stored.
-    void end_history(Room& room, const std::error_code& why) {
+    void end_history(RoomState<Document>& room, const std::error_code& why) {
         end(room, why);
         for (RoomSeat* const seat : this->all()) {
             if (seat->room != &room) continue;
@@ -280,32 +285,46 @@ private:
             PendingUpdate change = std::move(room.pending.front());
             room.pending.pop_front();
             room.pending_bytes -= change.update.size();
-            const RoomMessage message{RoomMessage::Kind::update, change.update};
-            delivery_.prepare(room, message);
-            const std::error_code error{room.document.apply(change.update)};
-            BELAY_INVARIANT(!error, "RoomManager: a document must apply what it has checked");
-            room.position = change.position;
-            office.durable(change);
-            room.news = true;
-            ++counters_.updates;
-            delivery_.send_prepared(room, message, change.author, now_);
-            this->acknowledge(change);
-            step(room, Event::entered);
+            network_.entered(room, change);
+            enter(room, change);
         }
+    }
+    void enter(RoomState<Document>& room, PendingUpdate& change) {
+        if (!change.known) put(room, change.update, change.author);
+        office.durable(change);
+        this->acknowledge(change);
+        step(room, Event::entered);
+    }
+    /// Into the document, and to all but one.
+    void put(RoomState<Document>& room, BytesView update, std::uint64_t author) {
+        const RoomMessage message{RoomMessage::Kind::update, update};
+        delivery_.prepare(room, message);
+        const std::error_code error{room.document.apply(update)};
+        BELAY_INVARIANT(!error, "RoomManager: a document must apply what it has checked");
+        room.news = true;
+        ++counters_.updates;
+        delivery_.send_prepared(room, message, author, now_);
     }
     void not_durable(RoomBase& base, const PersistenceError& why) {
         auto& room = static_cast<Room&>(base);
         counters_.lost_updates += room.pending.size();
         std::deque<PendingUpdate> lost = std::exchange(room.pending, {});
         room.pending_bytes = room.flushing = 0;
-        room.reloads = delivery_.vector_of(room);
-        this->hold(room);
+        // Where others change it, too, what is stored comes by itself, and there may be nobody now
+        // who could load it: it can be read as it is.
+        if constexpr (Network::alone) {
+            room.reloads = delivery_.vector_of(room);
+            this->hold(room);
+        }
+        bool known = false;
         for (PendingUpdate& change : lost) {
+            known = known || change.known;
             office.fail_change(change, why);
             this->fail_author(change.author, make_error_code(RoomErrc::not_durable));
         }
         if (phase_ == Phase::stopping) stop_error_ = make_error_code(RoomErrc::not_durable);
-        step(room, Event::lost);
+        network_.lost(room, known);
+        step(room, Network::alone ? Event::lost : Event::dropped);
     }
     void failed(const std::string& board, const PersistenceError& error) {
         this->notices_.push_back(RoomFailure{board, error});
@@ -354,6 +373,7 @@ private:
     }
 
     RoomVault<RoomHub, Persistence> vault_;
+    Network network_;
     Document empty_;
     driver::Nest rooms_nest_;
     std::map<std::string, driver::Nested<Room>, std::less<>> rooms_;

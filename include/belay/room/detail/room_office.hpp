@@ -106,7 +106,9 @@ public:
         auto* const room = hub_->find(board);
         if (room != nullptr && room->core.live()) {
             LoadedRoom found{std::optional<StoredRoom>{}};
-            if (room->position != 0) found = document_of(*room, room->document);
+            // Of several servers, one knows what it has read, and may have more.
+            const bool more = room->others && room->document.bytes() != 0;
+            if (room->position != 0 || more) found = document_of(*room, room->document);
             return answer(done, std::move(found));
         }
         Ask<LoadedRoom>& ask = begin(exports_, std::move(board), std::move(done));

@@ -6,11 +6,13 @@
 #include <cstddef>   // std::size_t
 #include <cstdint>   // std::uint64_t
 #include <deque>     // std::deque
+#include <memory>    // std::unique_ptr
 #include <optional>  // std::optional
 #include <string>    // std::string
 #include <vector>    // std::vector
 
 #include <belay/room/detail/room_awareness.hpp>
+#include <belay/room/detail/room_news.hpp>
 #include <belay/room/detail/room_seat.hpp>
 #include <belay/room/persistence_like.hpp>
 #include <belay/room/room_core.hpp>
@@ -25,6 +27,7 @@ struct PendingUpdate {
     std::uint32_t statuses = 0;  ///< that its author is to be sent
     /// Who wants to know when it is.
     std::optional<Completion<PersistenceError>> done{};
+    bool known = false;  ///< the document has it: the storage has lost it
 };
 /// What is to be brought into a room.
 struct RoomImport {
@@ -45,7 +48,9 @@ struct RoomBase {
         if (over) return never;
         const Instant answers = smaller(load.deadline(), save.deadline());
         const Instant limits = smaller(load_ends, save_ends);
-        return smaller(smaller(core.deadline(), awareness.deadline()), smaller(answers, limits));
+        const Instant heard = others ? others->deadline() : never;
+        return smaller(smaller(smaller(core.deadline(), awareness.deadline()), heard),
+                       smaller(answers, limits));
     }
 
     const std::string id;
@@ -60,18 +65,19 @@ struct RoomBase {
     std::vector<RoomSeat*> waiting{};  ///< for the load
     std::deque<PendingUpdate> pending{};
     std::size_t pending_bytes = 0;
-    std::size_t flushing = 0;           ///< of these, those of the flush that is under way
-    std::uint64_t position = 0;         ///< of the last change in the document
-    Id epoch{};                         ///< of its history; no_id: it has none
-    bool over = false;                  ///< let go; destroyed at the end of the turn
-    bool listed = false;                ///< among those that wait for a flush
-    bool aware = false;                 ///< among those whose clients are told who is here
-    bool known = false;                 ///< told of as loaded
-    bool news = false;                  ///< changes that nobody was told of
-    bool hurry = false;                 ///< to be saved when it is loaded
-    std::optional<Bytes> reloads{};     ///< loaded again: what its members had
-    std::vector<RoomImport> imports{};  ///< that wait for the load
-    std::size_t imports_bytes = 0;      ///< of these
+    std::size_t flushing = 0;            ///< of these, those of the flush that is under way
+    std::uint64_t position = 0;          ///< up to which all changes are in the document
+    Id epoch{};                          ///< of its history; no_id: it has none
+    bool over = false;                   ///< let go; destroyed at the end of the turn
+    bool listed = false;                 ///< among those that wait for a flush
+    bool aware = false;                  ///< among those whose clients are told who is here
+    bool known = false;                  ///< told of as loaded
+    bool news = false;                   ///< changes that nobody was told of
+    bool hurry = false;                  ///< to be saved when it is loaded
+    std::optional<Bytes> reloads{};      ///< loaded again: what its members had
+    std::vector<RoomImport> imports{};   ///< that wait for the load
+    std::size_t imports_bytes = 0;       ///< of these
+    std::unique_ptr<RoomNews> others{};  ///< what other servers do, if there may be any
 };
 
 /// With its document.
@@ -94,6 +100,7 @@ struct RoomMachine : RoomState<Document> {
         this->waker = std::move(w);
         this->load.attach(this->waker);
         this->save.attach(this->waker);
+        if (this->others) this->others->asked.attach(this->waker);
     }
     void advance(Instant) { manager->run(*this); }
 

@@ -10,6 +10,7 @@
 
 #include <belay/core/order.hpp>
 #include <belay/room/detail/room_state.hpp>
+#include <belay/room/fanout_like.hpp>
 #include <belay/room/room_stats.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
@@ -84,16 +85,21 @@ public:
                                          Random& bits, const Id& first = no_id) {
         if (update.size() > options_->unflushed_bytes_max - room.pending_bytes)
             return RoomErrc::not_durable;
+        const bool begins = room.epoch == no_id || (room.others && room.others->begins);
         Id epoch = room.epoch;
-        if (epoch == no_id) {
-            epoch = first != no_id ? first : make_id(bits);
-            const auto begun = persistence_.reset(room.id, epoch);
+        if (epoch == no_id) epoch = first != no_id ? first : make_id(bits);
+        if (begins) {
+            const auto begun = begin(room, epoch);
             if (!begun) return refused(room, begun.error());
         }
         const auto position = persistence_.append(room.id, update);
         if (!position) return refused(room, position.error());
         // Not before: a flush that fails takes the reset with it, and tells those who wait for it.
         room.epoch = epoch;
+        if (begins && room.others) {
+            room.others->begins = false;
+            room.others->unproven = true;
+        }
         room.pending.push_back({{update.begin(), update.end()}, *position, author, {}});
         room.pending_bytes += update.size();
         if (!std::exchange(room.listed, true)) appended_.push_back(&room);
@@ -211,6 +217,13 @@ private:
         if constexpr (TellsLagging<Persistence>) {
             if (const std::optional<std::string> board = persistence_.lagging())
                 owner_->lagging(*board);
+        }
+    }
+    [[nodiscard]] Result<std::uint64_t> begin(const RoomBase& room, const Id& epoch) {
+        if constexpr (FanoutLike<Persistence>) {
+            return persistence_.begin(room.id, epoch);
+        } else {
+            return persistence_.reset(room.id, epoch);
         }
     }
     [[nodiscard]] std::error_code refused(const RoomBase& room, const std::error_code& error) {

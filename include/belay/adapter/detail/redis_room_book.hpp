@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/adapter/detail/redis_room_book.hpp
+/// RedisRoomBook: what a RedisRooms remembers of rooms, for both of its threads.
+#pragma once
+
+#include <algorithm>    // std::find_if, std::max
+#include <cstdint>      // std::uint64_t
+#include <functional>   // std::less
+#include <map>          // std::map
+#include <mutex>        // std::mutex
+#include <optional>     // std::optional
+#include <string>       // std::string
+#include <string_view>  // std::string_view
+#include <utility>      // std::pair
+#include <vector>       // std::vector
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// Of each room that was loaded or changed: its log, how far it was read, and which entries the own
+/// changes have become. A change has a position before Redis has given it one: the next behind the
+/// last that is known, which is never beyond the one that Redis gives.
+///
+/// Thread safety: all members.
+class RedisRoomBook {
+public:
+    /// What Redis is asked with.
+    struct State {
+        std::string log{};
+        std::uint64_t read = 0;   ///< the last entry that was loaded, or heard of
+        std::uint64_t acked = 0;  ///< the last own entry since
+    };
+
+    /// The position of a change that is not sent yet.
+    [[nodiscard]] std::uint64_t next(std::string_view id) {
+        const std::lock_guard lock{mutex_};
+        return ++at(id).given;
+    }
+    [[nodiscard]] State state(std::string_view id) const {
+        const std::lock_guard lock{mutex_};
+        const auto found = rooms_.find(id);
+        return found != rooms_.end() ? found->second.state : State{};
+    }
+    /// A room as it was loaded; without a log there is none.
+    void loaded(std::string_view id, std::string_view log, std::uint64_t position) {
+        const std::lock_guard lock{mutex_};
+        Room& room = at(id);
+        room.state = {std::string{log}, position, 0};
+        room.given = std::max(room.given, position);
+    }
+    /// The log that a room has now.
+    void begun(std::string_view id, std::string_view log, std::uint64_t began) {
+        const std::lock_guard lock{mutex_};
+        Room& room = at(id);
+        if (room.state.log != log) room.state = {std::string{log}, began, 0};
+        room.given = std::max(room.given, began);
+    }
+    void read(std::string_view id, std::uint64_t position) {
+        const std::lock_guard lock{mutex_};
+        Room& room = at(id);
+        room.state.read = std::max(room.state.read, position);
+        room.given = std::max(room.given, position);
+        drop_before(room, position);
+    }
+    /// An own change, and the entry that it has become.
+    void stored(std::string_view id, std::uint64_t own, std::uint64_t position) {
+        const std::lock_guard lock{mutex_};
+        Room& room = at(id);
+        room.own.emplace_back(own, position);
+        room.state.acked = std::max(room.state.acked, position);
+        room.given = std::max(room.given, position);
+    }
+    /// The entry that a position means, one's own or one that was read; nothing if it is beyond all
+    /// that was given.
+    [[nodiscard]] std::optional<std::uint64_t> entry_of(std::string_view id,
+                                                        std::uint64_t position) const {
+        const std::lock_guard lock{mutex_};
+        const auto found = rooms_.find(id);
+        if (found == rooms_.end() || found->second.state.log.empty()) return position;
+        const Room& room = found->second;
+        if (position > room.given) return std::nullopt;
+        const auto own = std::find_if(room.own.begin(), room.own.end(),
+                                      [&](const auto& pair) { return pair.first == position; });
+        return own != room.own.end() ? own->second : position;
+    }
+    void saved(std::string_view id, std::uint64_t entry) {
+        const std::lock_guard lock{mutex_};
+        drop_before(at(id), entry);
+    }
+
+private:
+    struct Room {
+        State state{};
+        std::uint64_t given = 0;
+        std::vector<std::pair<std::uint64_t, std::uint64_t>> own{};
+    };
+    [[nodiscard]] Room& at(std::string_view id) {
+        const auto found = rooms_.find(id);
+        return found != rooms_.end() ? found->second : rooms_[std::string{id}];
+    }
+    static void drop_before(Room& room, std::uint64_t entry) {
+        // The last may be meant again.
+        std::erase_if(room.own, [&](const auto& pair) { return pair.second < entry; });
+    }
+
+    mutable std::mutex mutex_;
+    std::map<std::string, Room, std::less<>> rooms_;
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/adapter/detail/redis_room_scripts.hpp
+/// What RedisRooms lets Redis do in one step: nobody else's command comes between.
+#pragma once
+
+#include <string_view>  // std::string_view
+
+#include <belay/core/assert.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+// KEYS[1] is the stream of a room: entries of s, the server that appended it; n, its own number;
+// u, the update. KEYS[2] is a hash: epoch; log, another one each time the history begins; began and
+// covers, entries; trimmed, up to which they are gone: those that the snapshot before the last one
+// covers, so that a server which is a little late need not load the room. KEYS[3] is the snapshot.
+// A history that is ended on purpose leaves a key behind for a while, with its log: else it could
+// not be told from one that Redis has lost.
+
+/// ARGV: 1 to begin anew, epoch, log, channel, for how long an end is remembered.
+/// Answers {log, began}; of the one that goes on.
+inline constexpr std::string_view redis_room_begin = R"(
+local old = redis.call('HMGET', KEYS[2], 'log', 'began')
+if old[1] then
+  if ARGV[1] == '0' then return old end
+  redis.call('SET', KEYS[2] .. ':over:' .. old[1], '1', 'EX', ARGV[5])
+end
+local id = redis.call('XADD', KEYS[1], '*', 'began', '')
+redis.call('XTRIM', KEYS[1], 'MAXLEN', '0')
+redis.call('PERSIST', KEYS[1])
+redis.call('DEL', KEYS[3])
+redis.call('HSET', KEYS[2], 'epoch', ARGV[2], 'log', ARGV[3], 'began', id, 'covers', id,
+  'trimmed', id)
+redis.call('PUBLISH', ARGV[4], 'e')
+return {ARGV[3], id}
+)";
+
+/// ARGV: channel, for how long. The stream stays for as long, so that its entries go on rising.
+inline constexpr std::string_view redis_room_erase = R"(
+local old = redis.call('HGET', KEYS[2], 'log')
+if not old then return 0 end
+redis.call('SET', KEYS[2] .. ':over:' .. old, '1', 'EX', ARGV[2])
+redis.call('XTRIM', KEYS[1], 'MAXLEN', '0')
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+redis.call('DEL', KEYS[2], KEYS[3])
+redis.call('PUBLISH', ARGV[1], 'e')
+return 1
+)";
+
+/// ARGV: log or '', channel, server, updates: each with its length and its number in front.
+/// Answers {log, entries}; nil if there is no such history.
+inline constexpr std::string_view redis_room_append = R"(
+local log = redis.call('HGET', KEYS[2], 'log')
+if not log or (ARGV[1] ~= '' and ARGV[1] ~= log) then return false end
+local ids, at, all = {}, 1, ARGV[4]
+while at <= #all do
+  local size = struct.unpack('<I4', all, at)
+  ids[#ids + 1] = redis.call('XADD', KEYS[1], '*', 's', ARGV[3], 'n',
+    string.sub(all, at + 4, at + 11), 'u', string.sub(all, at + 12, at + 11 + size))
+  at = at + 12 + size
+end
+redis.call('PUBLISH', ARGV[2], 'e')
+return {log, ids}
+)";
+
+/// Answers {epoch, log, covers, snapshot, entries}; nil if there is no room.
+inline constexpr std::string_view redis_room_load = R"(
+local room = redis.call('HMGET', KEYS[2], 'epoch', 'log', 'covers')
+if not room[2] then return false end
+return {room[1], room[2], room[3], redis.call('GET', KEYS[3]) or '',
+  redis.call('XRANGE', KEYS[1], '(' .. room[3], '+')}
+)";
+
+#define BELAY_DETAIL_REDIS_LESS                                   \
+    "local function less(a, b)\n"                                 \
+    "  local am, as = string.match(a, '^(%d+)-(%d+)$')\n"         \
+    "  local bm, bs = string.match(b, '^(%d+)-(%d+)$')\n"         \
+    "  if am ~= bm then return tonumber(am) < tonumber(bm) end\n" \
+    "  return tonumber(as) < tonumber(bs)\n"                      \
+    "end\n"
+
+/// ARGV: log or '', the last entry that was read, the last of one's own that Redis has answered,
+/// entries and bytes at most. Answers {state, epoch, log, entries}.
+inline constexpr std::string_view redis_room_news = BELAY_DETAIL_REDIS_LESS R"(
+local room = redis.call('HMGET', KEYS[2], 'epoch', 'log', 'trimmed', 'began')
+local log, trimmed, from = room[2], room[3], ARGV[2]
+if ARGV[1] ~= '' and ARGV[1] ~= log then
+  return {redis.call('EXISTS', KEYS[2] .. ':over:' .. ARGV[1]) == 1 and 'over' or 'gap'}
+end
+if not log then return {'none'} end
+local function lost(id)
+  return less(trimmed, id) and #redis.call('XRANGE', KEYS[1], id, id) == 0
+end
+if from == '0-0' then from = room[4] end
+if less(from, trimmed) or lost(from) or lost(ARGV[3]) then return {'gap'} end
+local got, bytes, some = redis.call('XRANGE', KEYS[1], '(' .. from, '+', 'COUNT', ARGV[4]), 0, {}
+for i = 1, #got do
+  for _, text in ipairs(got[i][2]) do bytes = bytes + #text end
+  if i > 1 and bytes > tonumber(ARGV[5]) then break end
+  some[i] = got[i]
+end
+return {'on', room[1], log, some}
+)";
+
+/// ARGV: log or '', what it covers, the last entry that was read, server, the snapshot.
+/// What others appended behind what was read is not covered.
+inline constexpr std::string_view redis_room_save = BELAY_DETAIL_REDIS_LESS R"(
+local room = redis.call('HMGET', KEYS[2], 'log', 'covers')
+if not room[1] then return 'none' end
+if ARGV[1] ~= '' and ARGV[1] ~= room[1] then return 'stale' end
+local to, read = ARGV[2], ARGV[3]
+if less(to, room[2]) then return 'stale' end
+local info = redis.call('XINFO', 'STREAM', KEYS[1])
+for i = 1, #info, 2 do
+  if info[i] == 'last-generated-id' and less(info[i + 1], to) then return 'beyond' end
+end
+if less(read, to) then
+  local last = read
+  for _, entry in ipairs(redis.call('XRANGE', KEYS[1], '(' .. read, to)) do
+    local fields = entry[2]
+    if fields[1] ~= 's' or fields[2] ~= ARGV[4] then to = last break end
+    last = entry[1]
+  end
+  if less(to, room[2]) then return 'stale' end
+end
+redis.call('SET', KEYS[3], ARGV[5])
+redis.call('HSET', KEYS[2], 'covers', to)
+if less(room[2], to) then
+  redis.call('HSET', KEYS[2], 'trimmed', room[2])
+  local ms, seq = string.match(room[2], '^(%d+)-(%d+)$')
+  redis.call('XTRIM', KEYS[1], 'MINID', ms .. '-' .. string.format('%.0f', tonumber(seq) + 1))
+end
+return 'saved'
+)";
+#undef BELAY_DETAIL_REDIS_LESS
+
+}  // namespace belay::inline BELAY_ABI::detail

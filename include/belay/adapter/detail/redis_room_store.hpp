@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/adapter/detail/redis_room_store.hpp
+/// RedisRoomStore: the calls of a RedisRooms, one after the other, on the thread that may block.
+#pragma once
+
+#include <chrono>        // std::chrono::steady_clock
+#include <cstdint>       // std::uint64_t
+#include <map>           // std::map
+#include <optional>      // std::optional
+#include <span>          // std::span
+#include <string>        // std::string
+#include <string_view>   // std::string_view
+#include <system_error>  // std::error_code
+#include <utility>       // std::move
+#include <vector>        // std::vector
+
+#include <belay/adapter/detail/redis_connection.hpp>
+#include <belay/adapter/detail/redis_room_book.hpp>
+#include <belay/adapter/detail/redis_room_scripts.hpp>
+#include <belay/adapter/detail/redis_room_text.hpp>
+#include <belay/adapter/redis_rooms_options.hpp>
+#include <belay/core/random.hpp>
+#include <belay/room/fanout_like.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// A change that waits for a flush.
+struct RedisRoomChange {
+    enum class Kind : std::uint8_t { append, begin, reset, erase };
+    Kind kind{};
+    std::string id{};
+    std::uint64_t own = 0;
+    Id epoch{};
+    Bytes update{};
+};
+
+/// Thread safety: one thread, but for the book.   Blocks: every call that answers an error.
+class RedisRoomStore {
+public:
+    using Clock = std::chrono::steady_clock;
+    using Change = RedisRoomChange;
+
+    RedisRoomStore(const RedisRoomsOptions& options, RedisRoomBook& book)
+        : options_{options}, book_{&book} {
+        connection_.use(connection_of(options));
+        server_ = fresh();
+    }
+
+    // ---- outages -------------------------------------------------------------------------------
+
+    /// So many have begun.
+    [[nodiscard]] std::uint64_t outages() const noexcept { return outages_; }
+    [[nodiscard]] bool is_down() const noexcept { return Clock::now() < down_until_; }
+    [[nodiscard]] const PersistenceError& why_down() const noexcept { return down_; }
+    void went_down(PersistenceError why) {
+        ++outages_;
+        down_ = std::move(why);
+        down_until_ = Clock::now() + options_.retry_after;
+    }
+    [[nodiscard]] PersistenceError explain(const std::error_code& code, const char* words) const {
+        PersistenceError error{code, connection_.peer(), words};
+        const char* const advice = advice_for(code);
+        if (advice == nullptr) return error;
+        if (!error.what.empty()) error.what += "; ";
+        error.what += advice;
+        return error;
+    }
+
+    // ---- calls ---------------------------------------------------------------------------------
+
+    [[nodiscard]] LoadedRoom load(std::string_view id) {
+        const RedisRoomKeys keys{options_.prefix, id};
+        RedisReply reply;
+        if (PersistenceError e =
+                ask({"EVAL", redis_room_load, "3", keys.updates, keys.room, keys.snapshot}, reply))
+            return e;
+        if (reply->type == REDIS_REPLY_NIL) {
+            book_->loaded(id, {}, 0);
+            return std::optional<StoredRoom>{};
+        }
+        StoredRoom room;
+        const auto position = redis_position(reply_text(reply_at(reply.get(), 2)));
+        auto parts = redis_unpacked(as_bytes(reply_text(reply_at(reply.get(), 3))));
+        if (!parts) return PersistenceError{RoomErrc::snapshot_damaged, keys.snapshot, {}};
+        std::vector<FanoutNews::Entry> entries;
+        if (!position || !take_epoch(reply_at(reply.get(), 0), room.epoch) ||
+            !take_entries(reply_at(reply.get(), 4), entries))
+            return foreign(keys.room);
+        room.snapshot = std::move(*parts);
+        room.position = *position;
+        for (FanoutNews::Entry& entry : entries) {
+            room.position = entry.position;
+            room.updates.push_back(std::move(entry.update));
+        }
+        book_->loaded(id, reply_text(reply_at(reply.get(), 1)), room.position);
+        return std::optional{std::move(room)};
+    }
+
+    /// The changes of each room in their order, its appends in one step each.
+    [[nodiscard]] PersistenceError flush(const std::vector<Change>& changes) {
+        std::map<std::string_view, std::vector<const Change*>> by_room;
+        for (const Change& change : changes) by_room[change.id].push_back(&change);
+        for (const auto& [id, of_room] : by_room) {
+            const RedisRoomKeys keys{options_.prefix, id};
+            std::size_t at = 0;
+            while (at < of_room.size()) {
+                const auto rest = std::span{of_room}.subspan(at);
+                const bool appends = rest.front()->kind == Change::Kind::append;
+                const std::size_t count = appends ? together(rest) : 1;
+                PersistenceError error =
+                    appends ? append(keys, rest.first(count)) : turn(keys, *rest.front());
+                if (error) return error;
+                at += count;
+            }
+        }
+        return {};
+    }
+
+    [[nodiscard]] PersistenceError save(std::string_view id, std::span<const Bytes> snapshot,
+                                        std::uint64_t covers) {
+        const RedisRoomKeys keys{options_.prefix, id};
+        const std::optional<std::uint64_t> entry = book_->entry_of(id, covers);
+        if (!entry) return {RoomErrc::bad_position, keys.room, {}};
+        const RedisRoomBook::State state = book_->state(id);
+        // Of a room that this server has not loaded the caller knows more.
+        const std::string to = redis_entry_id(*entry);
+        const std::string read = state.log.empty() ? to : redis_entry_id(state.read);
+        RedisReply reply;
+        if (PersistenceError e =
+                ask({"EVAL", redis_room_save, "3", keys.updates, keys.room, keys.snapshot,
+                     state.log, to, read, server_, redis_packed(snapshot)},
+                    reply))
+            return e;
+        const std::string_view answer = reply_text(reply.get());
+        if (answer == "none") return {RoomErrc::unknown_room, keys.room, {}};
+        if (answer == "stale") return {RoomErrc::stale_snapshot, keys.room, {}};
+        if (answer == "beyond") return {RoomErrc::bad_position, keys.room, {}};
+        if (answer != "saved") return foreign(keys.room);
+        book_->saved(id, *entry);
+        return {};
+    }
+
+    /// Ids may stand in the index whose rooms are erased, or not begun yet.
+    [[nodiscard]] ListedRooms list(std::string_view after, std::size_t count) {
+        std::vector<std::string> ids;
+        std::string from = after.empty() ? "-" : '(' + std::string{after};
+        while (ids.size() < count) {
+            RedisReply some;
+            if (PersistenceError e = ask(
+                    {"ZRANGEBYLEX", index(), from, "+", "LIMIT", "0", std::to_string(count)}, some))
+                return e;
+            for (std::size_t i = 0; i < some->elements && ids.size() < count; ++i) {
+                const std::string id{reply_text(reply_at(some.get(), i))};
+                from = '(' + id;
+                RedisReply exists;
+                const RedisRoomKeys keys{options_.prefix, id};
+                if (PersistenceError e = ask({"EXISTS", keys.room}, exists)) return e;
+                if (exists->integer == 1) ids.push_back(id);
+            }
+            if (some->elements < count) break;
+        }
+        return ids;
+    }
+
+    void publish(std::string_view id, BytesView message) {
+        const RedisRoomKeys keys{options_.prefix, id};
+        std::string payload{'m'};
+        payload += as_text(message);
+        RedisReply reply;
+        // Soon or not at all; that Redis is away, subscriptions are told.
+        static_cast<void>(ask({"PUBLISH", keys.channel, payload}, reply));
+    }
+
+    /// What is behind `from`, of the history `log`, which it learns if it is empty.
+    [[nodiscard]] HeardNews news(std::string_view id, std::string& log, std::uint64_t from) {
+        const RedisRoomKeys keys{options_.prefix, id};
+        const RedisRoomBook::State state = book_->state(id);
+        const std::uint64_t acked = state.log == log ? state.acked : 0;
+        RedisReply reply;
+        if (PersistenceError e =
+                ask({"EVAL", redis_room_news, "3", keys.updates, keys.room, keys.snapshot, log,
+                     redis_entry_id(from), redis_entry_id(acked),
+                     std::to_string(options_.news_entries_max),
+                     std::to_string(options_.news_bytes_max)},
+                    reply))
+            return e;
+        FanoutNews news;
+        const std::string_view is = reply_text(reply_at(reply.get(), 0));
+        if (is == "gap") news.state = FanoutNews::State::gap;
+        if (is == "over") news.state = FanoutNews::State::over;
+        if (is != "on")
+            return is == "gap" || is == "over" || is == "none" ? HeardNews{std::move(news)}
+                                                               : HeardNews{foreign(keys.room)};
+        if (!take_epoch(reply_at(reply.get(), 1), news.epoch) ||
+            !take_entries(reply_at(reply.get(), 3), news.entries))
+            return foreign(keys.room);
+        log = reply_text(reply_at(reply.get(), 2));
+        if (!news.entries.empty()) book_->read(id, news.entries.back().position);
+        return news;
+    }
+
+private:
+    template <std::size_t N>
+    [[nodiscard]] PersistenceError ask(const std::string_view (&words)[N], RedisReply& reply) {
+        if (is_down()) return down_;
+        const std::error_code code = connection_.call(words, reply);
+        if (!code) return {};
+        PersistenceError error = explain(code, connection_.last_words());
+        if (is_outage(code)) went_down(error);
+        return error;
+    }
+    [[nodiscard]] static bool is_outage(const std::error_code& code) noexcept {
+        return code.category() != redis_category() || code == RedisErrc::connection_lost ||
+               code == RedisErrc::no_answer || code == RedisErrc::bad_reply ||
+               code == RedisErrc::unauthorized || code == RedisErrc::not_ready;
+    }
+    /// Where what is to be done with a queue in Redis is what is to be done with rooms.
+    [[nodiscard]] static const char* advice_for(const std::error_code& code) {
+        const bool other = code == RedisErrc::connection_lost || code == RedisErrc::no_answer ||
+                           code == RedisErrc::forbidden || code == RedisErrc::refused ||
+                           code == RedisErrc::out_of_memory || code == RedisErrc::wrong_type;
+        return other ? nullptr : RedisError{code, {}, {}}.advice();
+    }
+    [[nodiscard]] static PersistenceError foreign(const std::string& key) {
+        return {make_error_code(RedisErrc::bad_reply), key, "another program has written it"};
+    }
+    [[nodiscard]] std::string index() const { return options_.prefix + ":rooms"; }
+    /// 32 digits that nobody else has.
+    [[nodiscard]] std::string fresh() {
+        std::string text;
+        for (const std::byte b : make_id(bits_)) {
+            constexpr char digits[] = "0123456789abcdef";
+            text += digits[static_cast<unsigned>(b) >> 4U];
+            text += digits[static_cast<unsigned>(b) & 15U];
+        }
+        return text;
+    }
+
+    // ---- replies -------------------------------------------------------------------------------
+
+    [[nodiscard]] static bool take_epoch(const redisReply* reply, Id& epoch) noexcept {
+        const BytesView bytes = as_bytes(reply_text(reply));
+        if (bytes.size() != epoch.size()) return false;
+        std::copy(bytes.begin(), bytes.end(), epoch.begin());
+        return true;
+    }
+    /// Whatever is in an entry is its reader's to judge; without an update it is an empty one.
+    [[nodiscard]] bool take_entries(const redisReply* reply,
+                                    std::vector<FanoutNews::Entry>& to) const {
+        for (std::size_t i = 0; reply_at(reply, i) != nullptr; ++i) {
+            const redisReply* const one = reply_at(reply, i);
+            const auto position = redis_position(reply_text(reply_at(one, 0)));
+            if (!position) return false;
+            FanoutNews::Entry entry{*position, 0, {}};
+            const redisReply* const fields = reply_at(one, 1);
+            bool ours = false;
+            for (std::size_t f = 0; reply_at(fields, f + 1) != nullptr; f += 2) {
+                const std::string_view name = reply_text(reply_at(fields, f));
+                const BytesView value = as_bytes(reply_text(reply_at(fields, f + 1)));
+                if (name == "s") ours = as_text(value) == server_;
+                if (name == "n" && value.size() == 8)
+                    entry.own = load_le<std::uint64_t>(value.data());
+                if (name == "u") entry.update.assign(value.begin(), value.end());
+            }
+            if (!ours) entry.own = 0;
+            to.push_back(std::move(entry));
+        }
+        return true;
+    }
+
+    // ---- changes -------------------------------------------------------------------------------
+
+    /// How many of them are appends that go together.
+    [[nodiscard]] static std::size_t together(std::span<const Change* const> changes) noexcept {
+        std::size_t bytes = 0;
+        std::size_t count = 0;
+        for (const Change* const change : changes) {
+            bytes += change->update.size();
+            if (change->kind != Change::Kind::append || count == 1000) break;
+            if (count != 0 && bytes > std::size_t{1} << 20) break;
+            ++count;
+        }
+        return count;
+    }
+    [[nodiscard]] PersistenceError append(const RedisRoomKeys& keys,
+                                          std::span<const Change* const> changes) {
+        const std::string& id = changes.front()->id;
+        std::string all;
+        for (const Change* const change : changes) {
+            std::byte head[12];
+            store_le(head, static_cast<std::uint32_t>(change->update.size()));
+            store_le(head + 4, change->own);
+            all += as_text(head);
+            all += as_text(change->update);
+        }
+        RedisReply reply;
+        if (PersistenceError e =
+                ask({"EVAL", redis_room_append, "3", keys.updates, keys.room, keys.snapshot,
+                     book_->state(id).log, keys.channel, server_, all},
+                    reply))
+            return e;
+        if (reply->type == REDIS_REPLY_NIL) return {RoomErrc::unknown_room, keys.room, {}};
+        const redisReply* const ids = reply_at(reply.get(), 1);
+        book_->begun(id, reply_text(reply_at(reply.get(), 0)), 0);
+        for (std::size_t i = 0; i < changes.size(); ++i) {
+            const auto position = redis_position(reply_text(reply_at(ids, i)));
+            if (!position) return foreign(keys.updates);
+            book_->stored(id, changes[i]->own, *position);
+        }
+        return {};
+    }
+    [[nodiscard]] PersistenceError turn(const RedisRoomKeys& keys, const Change& change) {
+        const std::string keep = std::to_string(options_.end_is_known.count());
+        RedisReply reply;
+        if (change.kind == Change::Kind::erase) {
+            if (PersistenceError e = ask({"ZREM", index(), change.id}, reply)) return e;
+            return ask({"EVAL", redis_room_erase, "3", keys.updates, keys.room, keys.snapshot,
+                        keys.channel, keep},
+                       reply);
+        }
+        // Before it, for a room that is not listed is not found; behind it, for who erases one
+        // meanwhile takes it off the list.
+        if (PersistenceError e = ask({"ZADD", index(), "0", change.id}, reply)) return e;
+        const bool anew = change.kind == Change::Kind::reset;
+        if (PersistenceError e =
+                ask({"EVAL", redis_room_begin, "3", keys.updates, keys.room, keys.snapshot,
+                     anew ? "1" : "0", as_text(change.epoch), fresh(), keys.channel, keep},
+                    reply))
+            return e;
+        const auto began = redis_position(reply_text(reply_at(reply.get(), 1)));
+        if (!began) return foreign(keys.room);
+        book_->begun(change.id, reply_text(reply_at(reply.get(), 0)), *began);
+        if (anew) book_->stored(change.id, change.own, *began);
+        return ask({"ZADD", index(), "0", change.id}, reply);
+    }
+
+    const RedisRoomsOptions options_;
+    RedisRoomBook* book_;
+    Random bits_;
+    std::string server_;
+    RedisConnection connection_;
+    Clock::time_point down_until_{};
+    PersistenceError down_{};
+    std::uint64_t outages_ = 0;
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/adapter/detail/redis_room_work.hpp
+/// RedisRoomWork: the thread of a RedisRooms, and what waits for it.
+#pragma once
+
+#include <poll.h>
+
+#include <algorithm>  // std::min
+#include <cstddef>    // std::size_t
+#include <cstdint>    // std::uint64_t
+#include <deque>      // std::deque
+#include <mutex>      // std::mutex
+#include <optional>   // std::optional
+#include <string>     // std::string
+#include <thread>     // std::thread
+#include <utility>    // std::move
+#include <variant>    // std::variant
+#include <vector>     // std::vector
+
+#include <belay/adapter/detail/redis_room_ears.hpp>
+#include <belay/posix/detail/bell.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// Changes since the last flush.
+struct RedisRoomStaged {
+    std::vector<RedisRoomChange> changes{};
+    std::size_t bytes = 0;
+};
+
+/// Makes one call after the other, and listens in between.
+class RedisRoomWork {
+public:
+    struct Load {
+        std::string id;
+        Completion<LoadedRoom> done;
+    };
+    struct Flush {
+        std::vector<RedisRoomChange> changes;
+        Completion<PersistenceError> done;
+    };
+    struct Save {
+        std::string id;
+        std::vector<Bytes> snapshot;
+        std::uint64_t covers;
+        Completion<PersistenceError> done;
+    };
+    struct List {
+        std::string after;
+        std::size_t count;
+        Completion<ListedRooms> done;
+    };
+    struct Publish {
+        std::string id;
+        Bytes message;
+    };
+    struct Subscribe {
+        std::string id;
+        std::uint64_t from;
+        Completion<HeardNews> done;
+    };
+
+    /// The thread begins with `start`.
+    explicit RedisRoomWork(const RedisRoomsOptions& options)
+        : options_{options}, store_{options, book}, ears_{options, book, store_} {}
+    RedisRoomWork(const RedisRoomWork&) = delete;
+    RedisRoomWork& operator=(const RedisRoomWork&) = delete;
+    ~RedisRoomWork() {
+        {
+            const std::lock_guard lock{mutex_};
+            ends_ = true;
+        }
+        bell_.ring();
+        if (thread_.joinable()) thread_.join();
+    }
+
+    // ---- the user's thread ---------------------------------------------------------------------
+
+    void start() {
+        thread_ = std::thread{[this] { run(); }};
+    }
+    /// Whether so many bytes more may wait, beside what its owner keeps for the next flush.
+    [[nodiscard]] bool takes(const RedisRoomStaged& staged, std::size_t bytes) {
+        const std::lock_guard lock{mutex_};
+        const std::size_t waits = bytes_ + staged.bytes;
+        const std::size_t room = options_.bytes_max - std::min(options_.bytes_max, waits);
+        // What is longer than all that may wait would be refused for ever.
+        return calls_.size() + staged.changes.size() < options_.calls_max &&
+               (bytes <= room || waits == 0);
+    }
+    template <class C>
+    void post(C call, std::size_t bytes) {
+        {
+            const std::lock_guard lock{mutex_};
+            calls_.push_back({std::move(call), bytes});
+            bytes_ += bytes;
+        }
+        bell_.ring();
+    }
+
+    RedisRoomBook book{};
+
+private:
+    struct Waiting {
+        std::variant<Load, Flush, Save, List, Publish, Subscribe> call;
+        std::size_t bytes;
+    };
+
+    // ---- the other -----------------------------------------------------------------------------
+
+    void run() {
+        for (;;) {
+            bell_.silence();
+            bool more = make_some();
+            more = ears_.step() || more;
+            {
+                const std::lock_guard lock{mutex_};
+                if (ends_) return;
+            }
+            if (!more) wait();
+        }
+    }
+    /// Returns: whether there are more, which wait until the ears have had their turn.
+    [[nodiscard]] bool make_some() {
+        for (int i = 0; i < calls_per_turn; ++i) {
+            std::optional<Waiting> next = take();
+            if (!next) return false;
+            std::visit([this](auto& call) { this->make(call); }, next->call);
+            const std::lock_guard lock{mutex_};
+            bytes_ -= next->bytes;
+        }
+        return true;
+    }
+    [[nodiscard]] std::optional<Waiting> take() {
+        const std::lock_guard lock{mutex_};
+        if (ends_ || calls_.empty()) return std::nullopt;
+        Waiting next = std::move(calls_.front());
+        calls_.pop_front();
+        return next;
+    }
+    void wait() const {
+        pollfd polled[2] = {{bell_.descriptor(), POLLIN, 0}, {ears_.descriptor(), POLLIN, 0}};
+        // What ends it early is looked at as any other end.
+        static_cast<void>(::poll(polled, 2, static_cast<int>(ears_.patience().count())));
+    }
+
+    void make(Load& call) {
+        // A load that nobody waits for costs the others nothing.
+        if (!call.done.wanted()) return;
+        LoadedRoom found = store_.load(call.id);
+        if (found) ears_.loaded(call.id);
+        call.done(std::move(found));
+    }
+    void make(Flush& call) { call.done(store_.flush(call.changes)); }
+    void make(Save& call) { call.done(store_.save(call.id, call.snapshot, call.covers)); }
+    void make(List& call) {
+        if (call.done.wanted()) call.done(store_.list(call.after, call.count));
+    }
+    void make(Publish& call) { store_.publish(call.id, call.message); }
+    void make(Subscribe& call) { ears_.subscribe(call.id, call.from, std::move(call.done)); }
+
+    static constexpr int calls_per_turn = 100;
+
+    const RedisRoomsOptions options_;
+    RedisRoomStore store_;
+    RedisRoomEars ears_;
+    posix::detail::Bell bell_{};
+    std::mutex mutex_{};
+    std::deque<Waiting> calls_{};
+    std::size_t bytes_ = 0;
+    bool ends_ = false;
+    std::thread thread_{};
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/room/detail/room_news.hpp
+/// RoomNews: how far a room of a manager is with what other servers do to it.
+#pragma once
+
+#include <algorithm>  // std::find
+#include <cstddef>    // std::size_t
+#include <cstdint>    // std::uint64_t
+#include <vector>     // std::vector
+
+#include <belay/core/order.hpp>
+#include <belay/room/fanout_like.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// Thread safety: the manager's home thread.
+struct RoomNews {
+    [[nodiscard]] Instant deadline() const noexcept { return smaller(asked.deadline(), again_at); }
+
+    /// A change of this server's is in the document, and has not come back yet.
+    void expect(std::uint64_t own) {
+        // Beyond it one that comes back is sent to clients twice, which changes nothing for them.
+        if (echoes.size() >= echoes_max) {
+            echoes.erase(echoes.begin(), echoes.begin() + std::ptrdiff_t{echoes_max / 2});
+        }
+        echoes.push_back(own);
+    }
+    /// It comes back.   Returns: false if it was not expected.
+    [[nodiscard]] bool comes_back(std::uint64_t own) {
+        const auto found = std::find(echoes.begin(), echoes.end(), own);
+        if (found == echoes.end()) return false;
+        echoes.erase(found);
+        return true;
+    }
+
+    static constexpr std::size_t echoes_max = 65'536;
+
+    driver::Question<HeardNews> asked;
+    Instant again_at = never;      ///< it is asked, or loaded, again
+    Instant recovers_at = always;  ///< a gap is looked at not before
+    std::uint64_t read = 0;        ///< position of the last entry that was read
+    std::vector<std::uint64_t> echoes{};
+    bool lacks = false;     ///< the storage has lost what the document has: it is loaded
+    bool begins = false;    ///< its history must be begun again, under its epoch
+    bool unproven = false;  ///< nobody has said yet that its history is begun
+    bool frozen = false;    ///< an entry is not in the document: no snapshot covers it
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: MIT
+// Goal: RedisRooms is a storage of rooms and a fan-out, that covers nothing unread, whatever else
+// is asked of it, and says what fails. Method: the check of storages, and single calls, against a
+// redis-server of their own.
+#include <belay/adapter/redis_rooms.hpp>
+
+#include <chrono>
+#include <set>
+#include <thread>
+
+#include <belay/room/persistence_check.hpp>
+
+#include "support/adapter/redis_server.hpp"
+
+using namespace belay;
+using namespace std::literals;
+using belay_test::RedisServer;
+
+static_assert(explain::persistence_like<RedisRooms>() && explain::fanout_like<RedisRooms>());
+static_assert(std::is_nothrow_move_constructible_v<RedisRooms> &&
+              std::is_nothrow_move_assignable_v<RedisRooms>);
+
+namespace {
+
+constexpr Id some_epoch{std::byte{1}};
+constexpr Id other_epoch{std::byte{2}};
+
+RedisRoomsOptions rooms_at(const RedisServer& server, std::string prefix = "belay") {
+    RedisRoomsOptions options;
+    options.prefix = std::move(prefix);
+    options.socket = server.socket();
+    options.retry_after = 20ms;
+    return options;
+}
+
+/// Waits for the other thread.
+template <class V, class Ask>
+V awaited(Ask&& ask) {
+    driver::Question<V> question;
+    ask(question.ask());
+    for (int i = 0; i < 30'000 && !question.answered(); ++i) ::poll(nullptr, 0, 1);
+    REQUIRE(question.answered());
+    std::optional<V> answer = question.take();
+    REQUIRE(answer);
+    return std::move(*answer);
+}
+PersistenceError flush(RedisRooms& rooms) {
+    return awaited<PersistenceError>([&](auto done) { rooms.flush(std::move(done)); });
+}
+LoadedRoom load(RedisRooms& rooms, std::string_view id = "board") {
+    return awaited<LoadedRoom>([&](auto done) { rooms.load(id, std::move(done)); });
+}
+PersistenceError save(RedisRooms& rooms, std::string_view snapshot, std::uint64_t covers) {
+    const BytesView bytes = as_bytes(snapshot);
+    const std::vector<Bytes> parts{{bytes.begin(), bytes.end()}};
+    return awaited<PersistenceError>(
+        [&](auto done) { rooms.save("board", parts, covers, std::move(done)); });
+}
+HeardNews hear(RedisRooms& rooms, std::uint64_t from) {
+    return awaited<HeardNews>([&](auto done) { rooms.subscribe("board", from, std::move(done)); });
+}
+std::uint64_t append(RedisRooms& rooms, std::string_view text) {
+    const auto position = rooms.append("board", as_bytes(text));
+    REQUIRE(position);
+    const PersistenceError error = flush(rooms);
+    INFO(error.message());
+    REQUIRE_FALSE(error);
+    return *position;
+}
+void begin(RedisRooms& rooms, const Id& epoch = some_epoch) {
+    REQUIRE(rooms.begin("board", epoch));
+    REQUIRE_FALSE(flush(rooms));
+}
+/// "a,b*": the updates; with a star the own ones.
+std::string text_of(const HeardNews& news) {
+    REQUIRE(news);
+    std::string text;
+    for (const auto& entry : news->entries) {
+        text += as_text(entry.update);
+        if (entry.own != 0) text += '*';
+        text += ',';
+    }
+    return text;
+}
+/// "snapshot|a,b,".
+std::string text_of(const LoadedRoom& found) {
+    REQUIRE(found);
+    if (!*found) return "none";
+    std::string text;
+    for (const Bytes& part : (*found)->snapshot) text += as_text(part);
+    text += '|';
+    for (const Bytes& update : (*found)->updates) text += std::string{as_text(update)} + ',';
+    return text;
+}
+
+}  // namespace
+
+TEST_CASE("RedisRooms keeps rooms as a storage must", "[adapter][redis_rooms][property]") {
+    const RedisServer server;
+    int made = 0;
+    const auto open = [&] { return RedisRooms{rooms_at(server, "p" + std::to_string(made))}; };
+    const auto fault = check_persistence(
+        [&] {
+            ++made;
+            return open();
+        },
+        open, {.histories = 12, .steps = 150});
+    if (fault)
+        FAIL(to_string(fault->rule) << ", history " << fault->history << ", step " << fault->step);
+    CHECK(made == 12);
+}
+
+TEST_CASE("RedisRooms: each hears what the others append", "[adapter][redis_rooms][unit]") {
+    const RedisServer server;
+    RedisRooms one{rooms_at(server)};
+    RedisRooms two{rooms_at(server)};
+    CHECK(text_of(load(two)) == "none");
+    // It waits, for there is no room yet.
+    driver::Question<HeardNews> waiting;
+    two.subscribe("board", 0, waiting.ask());
+    begin(one);
+    append(one, "a");
+    append(one, "b");
+    for (int i = 0; i < 30'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
+    HeardNews news = *waiting.take();
+    REQUIRE(news);
+    CHECK(news->epoch == some_epoch);
+    std::string all = text_of(news);
+    while (all.size() < 4) {
+        news = hear(two, news->entries.back().position);
+        all += text_of(news);
+    }
+    CHECK(all == "a,b,");
+    // The other begins it, too: it goes on.
+    begin(two, other_epoch);
+    append(two, "c");
+    CHECK(text_of(hear(two, news->entries.back().position)) == "c*,");
+    REQUIRE(load(one));
+    CHECK((*load(one))->epoch == some_epoch);
+    CHECK(text_of(load(one)) == "|a,b,c,");
+    CHECK(server.ask({"EXISTS", "belay:{board}:updates"}) == "1");
+}
+
+TEST_CASE("RedisRooms: a snapshot covers what was read", "[adapter][redis_rooms][unit]") {
+    const RedisServer server;
+    RedisRooms one{rooms_at(server)};
+    RedisRooms two{rooms_at(server)};
+    begin(one);
+    append(one, "a");
+    static_cast<void>(load(two));
+    append(one, "unread");
+    const std::uint64_t own = append(two, "own");
+    CHECK_FALSE(save(two, "[a,own]", own));
+    CHECK(text_of(load(one)) == "[a,own]|unread,own,");
+    const LoadedRoom read = load(one);
+    const std::uint64_t last = (*read)->position;
+    CHECK_FALSE(save(one, "[all]", last));
+    CHECK(text_of(load(one)) == "[all]|");
+    CHECK(save(two, "[old]", own).code == RoomErrc::stale_snapshot);
+    CHECK(save(one, "[beyond]", last + 10'000'000'000).code == RoomErrc::bad_position);
+    CHECK(text_of(load(two)) == "[all]|");
+    // What the snapshot before the last covers is gone, and not more.
+    CHECK(server.ask({"XLEN", "belay:{board}:updates"}) == "2");
+    append(one, "b");
+    CHECK_FALSE(save(one, "[all,b]", (*load(one))->position));
+    CHECK(server.ask({"XLEN", "belay:{board}:updates"}) == "1");
+}
+
+TEST_CASE("RedisRooms: what is gone behind a position is a gap", "[adapter][redis_rooms][fault]") {
+    using State = FanoutNews::State;
+    const RedisServer server;
+    RedisRooms one{rooms_at(server)};
+    RedisRooms two{rooms_at(server)};
+    begin(one);
+    append(one, "a");
+    const std::uint64_t read = (*load(two))->position;
+    append(one, "b");
+    const auto state = [&](std::uint64_t from) {
+        const HeardNews news = hear(two, from);
+        REQUIRE(news);
+        return news->state;
+    };
+    SECTION("trimmed") {
+        CHECK_FALSE(save(one, "ab", (*load(one))->position));
+        CHECK(state(read) == State::goes_on);
+        append(one, "c");
+        CHECK_FALSE(save(one, "abc", (*load(one))->position));
+        CHECK(state(read) == State::gap);
+    }
+    SECTION("the last entry") {
+        const std::uint64_t last = (*load(two))->position;
+        server.ask({"EVAL",
+                    "local all = redis.call('XRANGE', KEYS[1], '-', '+') "
+                    "return redis.call('XDEL', KEYS[1], all[#all][1])",
+                    "1", "belay:{board}:updates"});
+        append(one, "c");
+        CHECK(state(last) == State::gap);
+    }
+    SECTION("the own entry, which had not come back") {
+        append(two, "own");
+        server.ask({"EVAL",
+                    "local all = redis.call('XRANGE', KEYS[1], '-', '+') "
+                    "return redis.call('XDEL', KEYS[1], all[#all][1])",
+                    "1", "belay:{board}:updates"});
+        CHECK(state(read) == State::gap);
+    }
+    SECTION("everything") {
+        server.ask({"FLUSHALL"});
+        CHECK(state(read) == State::gap);
+        CHECK(one.append("board", as_bytes("c")));
+        CHECK(flush(one).code == RoomErrc::unknown_room);
+    }
+    SECTION("everything, and it is begun anew") {
+        server.ask({"FLUSHALL"});
+        begin(one, other_epoch);
+        CHECK(state(read) == State::gap);
+        // Not into a history that it does not know.
+        CHECK(two.append("board", as_bytes("c")));
+        CHECK(flush(two).code == RoomErrc::unknown_room);
+    }
+    SECTION("on purpose: erased") {
+        CHECK_FALSE(one.erase("board"));
+        CHECK_FALSE(flush(one));
+        CHECK(state(read) == State::over);
+        CHECK(text_of(load(two)) == "none");
+    }
+    SECTION("on purpose: begun anew") {
+        CHECK(one.reset("board", other_epoch));
+        CHECK_FALSE(flush(one));
+        CHECK(state(read) == State::over);
+    }
+}
+
+TEST_CASE("RedisRooms: what others write is passed on, and bounded",
+          "[adapter][redis_rooms][fault]") {
+    const RedisServer server;
+    RedisRoomsOptions options = rooms_at(server);
+    options.news_entries_max = 10;
+    options.news_bytes_max = 100;
+    options.messages_max = 5;
+    RedisRooms one{options};
+    begin(one);
+    const std::uint64_t read = (*load(one))->position;
+    const std::string key = "belay:{board}:updates";
+    server.ask({"XADD", key, "*", "x", "y"});
+    server.ask({"XADD", key, "*", "u", "foreign", "n", "12345678"});
+    const HeardNews odd = hear(one, read);
+    CHECK(text_of(odd) == ",foreign,");
+    for (int i = 0; i < 30; ++i) server.ask({"XADD", key, "*", "u", "1"});
+    server.ask({"XADD", key, "*", "u", std::string(500, 'x')});
+    std::vector<std::size_t> sizes;
+    std::uint64_t at = odd->entries.back().position;
+    while (sizes.size() < 4) {
+        const HeardNews some = hear(one, at);
+        REQUIRE(some);
+        sizes.push_back(some->entries.size());
+        at = some->entries.back().position;
+    }
+    CHECK(sizes == std::vector<std::size_t>{10, 10, 10, 1});
+    for (int i = 0; i < 20; ++i)
+        server.ask({"PUBLISH", "belay:{board}:news", "m" + std::to_string(i)});
+    // They have come when a later one has.
+    std::string last;
+    std::size_t heard = 0;
+    while (last != "19") {
+        const HeardNews some = hear(one, at);
+        REQUIRE(some);
+        CHECK(some->messages.size() <= 5);
+        heard += some->messages.size();
+        if (!some->messages.empty()) last = as_text(some->messages.back());
+    }
+    CHECK(heard <= 20);
+    // No clock gives this.
+    server.ask({"XADD", key, "99999999999999999-1", "u", "late"});
+    server.ask({"PUBLISH", "belay:{board}:news", "e"});
+    const HeardNews wrong = hear(one, at);
+    REQUIRE_FALSE(wrong);
+    CHECK(wrong.error().code == RedisErrc::bad_reply);
+    CHECK(wrong.error().path == "belay:{board}:room");
+}
+
+TEST_CASE("RedisRooms says what is wrong with Redis", "[adapter][redis_rooms][fault]") {
+    RedisServer server{{"--requirepass", "secret"}};
+    RedisRoomsOptions options = rooms_at(server);
+    SECTION("a password is missing") {
+        RedisRooms rooms{options};
+        const LoadedRoom found = load(rooms);
+        REQUIRE_FALSE(found);
+        CHECK(found.error().code == RedisErrc::unauthorized);
+        CHECK(found.error().message().find("set user and password") != std::string::npos);
+        const HeardNews news = hear(rooms, 0);
+        CHECK(news.error().code == RedisErrc::unauthorized);
+    }
+    SECTION("a password is wrong") {
+        options.password = "wrong";
+        RedisRooms rooms{options};
+        CHECK(load(rooms).error().code == RedisErrc::unauthorized);
+        CHECK(load(rooms).error().message().find("wrong") == std::string::npos);
+    }
+    SECTION("nobody is there") {
+        options.password = "secret";
+        RedisRooms rooms{options};
+        begin(rooms);
+        server.kill();
+        CHECK_FALSE(load(rooms));
+        CHECK(rooms.append("board", as_bytes("lost")));
+        CHECK(flush(rooms));
+        CHECK(save(rooms, "lost", 0));
+        CHECK_FALSE(awaited<ListedRooms>([&](auto done) { rooms.list({}, 9, std::move(done)); }));
+        server.start();
+        // Back, without its data.
+        for (int i = 0; i < 3000 && !load(rooms); ++i) ::poll(nullptr, 0, 1);
+        CHECK(text_of(load(rooms)) == "none");
+    }
+}
+
+TEST_CASE("RedisRooms: a frozen Redis is noticed, and fails no call twice as slowly",
+          "[adapter][redis_rooms][fault]") {
+    const RedisServer server;
+    RedisRoomsOptions options = rooms_at(server);
+    options.command_timeout = 100ms;
+    options.connect_timeout = 100ms;
+    options.retry_after = 1h;
+    RedisRooms rooms{options};
+    begin(rooms);
+    const std::uint64_t read = (*load(rooms))->position;
+    driver::Question<HeardNews> waiting;
+    rooms.subscribe("board", read, waiting.ask());
+    server.freeze();
+    // Nobody asks it anything, but for a sign of life.
+    for (int i = 0; i < 30'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
+    REQUIRE(waiting.answered());
+    CHECK(waiting.take()->error().code == RedisErrc::no_answer);
+    for (int i = 0; i < 100; ++i) CHECK(load(rooms).error().code == RedisErrc::no_answer);
+    server.thaw();
+}
+
+TEST_CASE("RedisRooms: what waits is bounded", "[adapter][redis_rooms][fault]") {
+    const RedisServer server;
+    RedisRoomsOptions options = rooms_at(server);
+    options.calls_max = 10;
+    options.bytes_max = 1000;
+    RedisRooms rooms{options};
+    CHECK(rooms.append("board", Bytes(900)));
+    CHECK(rooms.append("board", Bytes(200)).error() == RoomErrc::storage_busy);
+    for (int i = 0; i < 9; ++i) static_cast<void>(rooms.append("board", Bytes(1)));
+    CHECK(rooms.append("board", Bytes(1)).error() == RoomErrc::storage_busy);
+    CHECK(flush(rooms));
+}
+
+TEST_CASE("RedisRooms: rooms have keys of their own, whatever their ids",
+          "[adapter][redis_rooms][unit]") {
+    std::set<std::string> seen;
+    for (const std::string id : {"a", "}a", "{a}", "%7d", "%7da", "{", "}", "%"}) {
+        const std::string key = detail::RedisRoomKeys{"belay", id}.room;
+        CHECK(seen.insert(key).second);
+        CHECK(key.find('}') == key.rfind('}'));
+        CHECK(key.find('{') == key.rfind('{'));
+        CHECK(key.find('}') > key.find('{') + 1);
+    }
+    CHECK(detail::RedisRoomKeys{"belay", "{a}"}.room == "belay:{%7ba%7d}:room");
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+// Goal: options that cannot work are refused before anything is connected, each with its reason.
+#include <belay/adapter/redis_rooms_options.hpp>
+
+#include <string_view>
+
+#include "support/catch.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// Whether the defaults are possible after a change.
+template <class Change>
+bool rooms_possible_after(Change change) {
+    RedisRoomsOptions options;
+    change(options);
+    return belay::detail::what_is_wrong(options) == nullptr;
+}
+
+}  // namespace
+
+TEST_CASE("RedisRoomsOptions: what cannot work is refused",
+          "[adapter][redis_rooms_options][unit]") {
+    using Options = RedisRoomsOptions;
+    CHECK(rooms_possible_after([](auto&) {}));
+    for (const char* const prefix : {"", "{", "a}b"})
+        CHECK_FALSE(rooms_possible_after([&](auto& o) { o.prefix = prefix; }));
+    CHECK_FALSE(rooms_possible_after([](auto& o) { o.host = ""; }));
+    CHECK(rooms_possible_after([](auto& o) {
+        o.host = "";
+        o.socket = "/run/redis";
+    }));
+    for (auto time :
+         {&Options::connect_timeout, &Options::command_timeout, &Options::retry_after}) {
+        CHECK_FALSE(rooms_possible_after([&](auto& o) { o.*time = 0ms; }));
+        CHECK_FALSE(rooms_possible_after([&](auto& o) { o.*time = 25h; }));
+        CHECK(rooms_possible_after([&](auto& o) { o.*time = 1ms; }));
+    }
+    CHECK_FALSE(rooms_possible_after([](auto& o) { o.end_is_known = 0s; }));
+    for (auto limit :
+         {&Options::calls_max, &Options::bytes_max, &Options::news_entries_max,
+          &Options::news_bytes_max, &Options::messages_max, &Options::messages_bytes_max})
+        CHECK_FALSE(rooms_possible_after([&](auto& o) { o.*limit = 0; }));
+}

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT
+// Goal: clients of two servers have one document, whichever server is killed, and whatever happens
+// to Redis: restarted with its data and without, emptied, trimmed, frozen. Method: real processes.
+#include <belay/adapter/redis_rooms.hpp>
+
+#include "support/adapter/redis_server.hpp"
+#include "support/adapter/room_process.hpp"
+
+using namespace belay;
+using namespace std::literals;
+using belay_test::RedisServer;
+using belay_test::RoomProcess;
+using belay_test::TcpEditor;
+
+namespace {
+
+RedisRoomsOptions quick(const RedisServer& redis) {
+    RedisRoomsOptions options;
+    options.socket = redis.socket();
+    options.retry_after = 20ms;
+    options.connect_timeout = 300ms;
+    options.command_timeout = 300ms;
+    return options;
+}
+
+/// Two servers, with a client each.
+struct TwoServers {
+    explicit TwoServers(RedisServer::Settings settings = {}) : redis{std::move(settings)} {
+        ann.dial(one.port());
+        bob.dial(two.port());
+        until([&] { return ann.synced && bob.synced; });
+    }
+    /// If it never does, the test's own time limit ends it.
+    template <class F>
+    void until(F&& holds) {
+        REQUIRE(loop.run_until([&] {
+            loop.after(1ms, [] {});
+            return holds();
+        }));
+    }
+    /// Dials again as Yjs's client does, until something holds.
+    template <class F>
+    void editing_until(F&& holds) {
+        until([&] {
+            if (!ann.online()) ann.dial(one.port());
+            if (!bob.online()) bob.dial(two.port());
+            return holds();
+        });
+    }
+    /// Both type, and see each other's.
+    void both_edit() {
+        const Bytes a = ann.type("a");
+        const Bytes b = bob.type("b");
+        editing_until([&] { return ann.has(b) && bob.has(a); });
+        CHECK(ann.document() == bob.document());
+    }
+    /// What somebody reads who comes to a server that begins now.
+    void new_server_agrees() {
+        RoomProcess three{quick(redis)};
+        TcpEditor cid{loop, 3};
+        cid.dial(three.port());
+        until([&] { return cid.synced && cid.document() == ann.document(); });
+    }
+
+    RedisServer redis;
+    RoomProcess one{quick(redis)};
+    RoomProcess two{quick(redis)};
+    posix::Loop<> loop{};
+    TcpEditor ann{loop, 1};
+    TcpEditor bob{loop, 2};
+};
+
+}  // namespace
+
+TEST_CASE("two servers over Redis: each edit is seen by all, once", "[adapter][redis_servers]") {
+    TwoServers t;
+    for (int i = 0; i < 20; ++i) {
+        t.ann.type("a");
+        t.bob.type("b");
+    }
+    t.until([&] { return t.ann.document() == t.bob.document() && t.ann.updates == 20; });
+    CHECK(t.bob.updates == 20);
+    t.ann.show("{\"name\":\"ann\"}");
+    t.until([&] { return t.bob.present.contains(1); });
+    CHECK(t.bob.present.at(1) == "{\"name\":\"ann\"}");
+    t.new_server_agrees();
+    CHECK(t.ann.updates == 20);
+}
+
+TEST_CASE("two servers over Redis: one is killed, and begins again", "[adapter][redis_servers]") {
+    TwoServers t;
+    t.both_edit();
+    const Bytes last = t.ann.type("last");
+    t.until([&] { return t.bob.has(last); });
+    t.one.kill();
+    const Bytes meanwhile = t.bob.type("meanwhile");
+    t.until([&] { return !t.ann.online(); });
+    const Bytes offline = t.ann.type("offline");
+    RoomProcess again{quick(t.redis)};
+    t.ann.dial(again.port());
+    t.until([&] { return t.ann.has(meanwhile) && t.bob.has(offline); });
+    CHECK(t.ann.document() == t.bob.document());
+}
+
+TEST_CASE("two servers over Redis: Redis is killed and begins again", "[adapter][redis_servers]") {
+    const bool keeps = GENERATE(true, false);
+    TwoServers t{keeps ? RedisServer::Settings{"--appendonly", "yes", "--appendfsync", "always"}
+                       : RedisServer::Settings{}};
+    t.both_edit();
+    const Bytes last = t.ann.type("last");
+    t.until([&] { return t.bob.has(last); });
+    t.redis.kill();
+    // What is there can be read meanwhile; who edits is closed, and told to come again.
+    TcpEditor cid{t.loop, 3};
+    cid.dial(t.two.port());
+    t.until([&] { return cid.synced && cid.has(last); });
+    t.ann.type("unstored");
+    t.until([&] { return !t.ann.online(); });
+    CHECK(t.ann.closed_with == 1013);
+    CHECK(cid.online());
+    t.redis.start();
+    t.both_edit();
+    t.new_server_agrees();
+    CHECK(cid.has(last));
+}
+
+TEST_CASE("two servers over Redis: Redis is emptied", "[adapter][redis_servers]") {
+    TwoServers t;
+    t.both_edit();
+    t.redis.ask({"FLUSHALL"});
+    t.both_edit();
+    t.new_server_agrees();
+}
+
+TEST_CASE("two servers over Redis: the stream is trimmed by somebody else",
+          "[adapter][redis_servers]") {
+    TwoServers t;
+    t.both_edit();
+    t.redis.ask({"XTRIM", "belay:{board}:updates", "MAXLEN", "0"});
+    t.both_edit();
+    t.new_server_agrees();
+}
+
+TEST_CASE("two servers over Redis: Redis is frozen for a while", "[adapter][redis_servers]") {
+    TwoServers t;
+    t.both_edit();
+    t.redis.freeze();
+    const Bytes waits = t.ann.type("waits");
+    t.until([&] { return !t.ann.online(); });
+    CHECK(t.ann.closed_with == 1013);
+    CHECK_FALSE(t.bob.has(waits));
+    TcpEditor cid{t.loop, 3};
+    cid.dial(t.two.port());
+    t.until([&] { return cid.synced; });
+    t.redis.thaw();
+    t.editing_until([&] { return t.bob.has(waits); });
+    t.both_edit();
+    t.new_server_agrees();
+}
+
+TEST_CASE("two servers over Redis: somebody else writes what is none", "[adapter][redis_servers]") {
+    TwoServers t;
+    t.both_edit();
+    t.redis.ask({"XADD", "belay:{board}:updates", "*", "u", "garbage"});
+    t.redis.ask({"PUBLISH", "belay:{board}:news", "mgarbage"});
+    t.both_edit();
+    t.new_server_agrees();
+    CHECK((t.ann.online() && t.bob.online()));
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+// Goal: the smallest fan-out is one; each omission, and each other form, is none, and is found
+// where it would be taken for nothing at all.
+#include <belay/room/fanout_like.hpp>
+
+#include <belay/room/memory_rooms.hpp>
+
+namespace {
+
+using namespace belay;
+
+struct MinimalFanout {
+    static Result<std::uint64_t> begin(std::string_view, const Id&) { return std::uint64_t{1}; }
+    static void publish(std::string_view, BytesView) {}
+    static void subscribe(std::string_view, std::uint64_t, Completion<HeardNews>) {}
+};
+struct FanoutWithoutBegin {
+    static void publish(std::string_view, BytesView) {}
+    static void subscribe(std::string_view, std::uint64_t, Completion<HeardNews>) {}
+};
+struct FanoutPublishesText : MinimalFanout {
+    static void publish(std::string_view, int) {}
+};
+struct FanoutSubscribesForGood : MinimalFanout {
+    static void subscribe(std::string_view, Completion<HeardNews>) {}
+};
+struct FanoutOfOverloads {
+    static void subscribe(int) {}
+    static void subscribe(double) {}
+};
+class FanoutInPrivate {
+    [[maybe_unused]] static void publish(std::string_view, BytesView) {}
+};
+
+static_assert(FanoutLike<MinimalFanout> && explain::fanout_like<MinimalFanout>());
+static_assert(FanoutLike<NoFanout> && explain::fanout_like<NoFanout>());
+static_assert(!FanoutLike<FanoutWithoutBegin> && !FanoutLike<FanoutPublishesText>);
+static_assert(!FanoutLike<FanoutSubscribesForGood> && !FanoutLike<MemoryRooms>);
+
+static_assert(detail::FanoutIsSound<MinimalFanout> && detail::FanoutIsSound<MemoryRooms>);
+static_assert(!detail::FanoutIsSound<FanoutWithoutBegin>);
+static_assert(!detail::FanoutIsSound<FanoutPublishesText>);
+static_assert(!detail::FanoutIsSound<FanoutSubscribesForGood>);
+static_assert(!detail::FanoutIsSound<FanoutOfOverloads> && !detail::FanoutIsSound<FanoutInPrivate>);
+
+}  // namespace

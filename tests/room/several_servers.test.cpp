@@ -1,0 +1,448 @@
+// SPDX-License-Identifier: MIT
+// Goal: servers that share a storage show one document, whichever of them is slow, away or new,
+// and whatever the storage forgets; nothing is covered that was not read. Method: managers and
+// clients in one simulated world, over one storage in memory.
+#include <belay/room/room_manager.hpp>
+
+#include "support/catch.hpp"
+#include "support/room/room_world.hpp"
+#include "support/room/shared_rooms.hpp"
+#include "support/seeds.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+using ServerRooms = RoomManager<SharedRooms, ListedRights, RoomEar>;
+
+/// Servers "server1" to "server3", and clients that dial one of them.
+struct Cluster {
+    explicit Cluster(Seed seed = Seed{1}, std::vector<YjsDocumentOptions> documents = {})
+        : world{seed} {
+        documents.resize(3);
+        for (int n = 1; n <= 3; ++n) {
+            const YjsDocumentOptions limits = documents[static_cast<std::size_t>(n - 1)];
+            hosts.push_back(&world.host("server" + std::to_string(n), [=, this](sim::Host& h) {
+                auto rooms =
+                    std::make_unique<ServerRooms>(SharedRooms{store, n}, ListedRights{&rights, &h},
+                                                  options, RoomEar{&told}, YjsDocument{limits});
+                h.attach(*rooms);
+                rooms->start();
+                h.listen(1, [r = rooms.get()](sim::Accepted a) {
+                    const std::string who{a.peer()};
+                    r->accept(Coded<sim::Accepted>{std::move(a)}, YjsProtocol{},
+                              {.board = "board", .token = who, .ip = who});
+                });
+                return rooms;
+            }));
+        }
+    }
+    [[nodiscard]] ServerRooms& rooms(int n) {
+        return *hosts[static_cast<std::size_t>(n - 1)]->process<ServerRooms>();
+    }
+    [[nodiscard]] sim::Host& host(int n) { return *hosts[static_cast<std::size_t>(n - 1)]; }
+    [[nodiscard]] std::unique_ptr<RoomEditor> editor(const std::string& name, std::uint64_t author,
+                                                     int server) {
+        auto made = std::make_unique<RoomEditor>(world, name, author);
+        made->dials = "server" + std::to_string(server);
+        made->dial();
+        world.run_for(1s);
+        return made;
+    }
+    [[nodiscard]] Bytes document(int n) {
+        const auto parts = rooms(n).get_state("board");
+        return !parts || parts->empty() ? Bytes(2) : parts->front();
+    }
+    /// What a server would load that begins now.
+    [[nodiscard]] Bytes stored() {
+        YjsDocument all;
+        const auto& room = store.rooms.at("board");
+        for (const Bytes& update : room.snapshot) static_cast<void>(all.apply(update));
+        for (const auto& entry : room.entries) static_cast<void>(all.apply(entry.update));
+        const auto parts = all.snapshot();
+        return parts.empty() ? Bytes(2) : parts.front();
+    }
+    [[nodiscard]] std::size_t entries() { return store.rooms.at("board").entries.size(); }
+    [[nodiscard]] bool was_told(std::string_view part) const {
+        return std::any_of(told.begin(), told.end(),
+                           [&](const std::string& line) { return line.find(part) != line.npos; });
+    }
+
+    RoomOptions options{};
+    SharedStore store{};
+    RoomRights rights{};
+    std::vector<std::string> told{};
+    sim::World world;
+    std::vector<sim::Host*> hosts{};
+};
+
+}  // namespace
+
+TEST_CASE("servers: an edit reaches the clients of all of them, once", "[room][fanout]") {
+    Cluster c;
+    const auto ann = c.editor("ann", 1, 1);
+    const auto bob = c.editor("bob", 2, 2);
+    const auto cid = c.editor("cid", 3, 2);
+    const Bytes a = ann->type("one");
+    c.world.run_for(1s);
+    const Bytes b = bob->type("two");
+    c.world.run_for(1s);
+    CHECK((bob->has(a) && cid->has(a) && ann->has(b) && cid->has(b)));
+    CHECK(ann->updates == 1);
+    CHECK(bob->updates == 1);
+    CHECK(cid->updates == 2);
+    CHECK(c.document(1) == c.document(2));
+    CHECK(c.rooms(1).stats("board")->epoch == c.rooms(2).stats("board")->epoch);
+    CHECK(c.told.empty());
+    c.world.run_for(1min);
+    CHECK(c.entries() == 0);
+    CHECK(c.stored() == c.document(1));
+    const auto dan = c.editor("dan", 4, 3);
+    CHECK((dan->has(a) && dan->has(b)));
+}
+
+TEST_CASE("servers: what is repeated, or comes out of order, changes nothing", "[room][fanout]") {
+    Cluster c;
+    const auto ann = c.editor("ann", 1, 1);
+    const auto bob = c.editor("bob", 2, 2);
+    c.store.repeats = true;
+    for (int i = 0; i < 10; ++i) {
+        ann->type("a");
+        bob->type("b");
+        c.world.run_for(100ms);
+    }
+    CHECK(ann->updates == 10);
+    CHECK(bob->updates == 10);
+    CHECK(c.document(1) == c.document(2));
+    CHECK(ann->document() == bob->document());
+}
+
+TEST_CASE("servers: who begins a room at the same time begins it once", "[room][fanout]") {
+    Cluster c;
+    c.store.servers[1].deaf = c.store.servers[2].deaf = true;
+    const auto ann = c.editor("ann", 1, 1);
+    const auto bob = c.editor("bob", 2, 2);
+    const Bytes a = ann->type("one");
+    const Bytes b = bob->type("two");
+    c.world.run_for(1s);
+    CHECK(c.rooms(1).stats("board")->epoch != c.rooms(2).stats("board")->epoch);
+    CHECK_FALSE(bob->has(a));
+    c.store.deaf(1, false);
+    c.store.deaf(2, false);
+    c.world.run_for(1s);
+    CHECK((bob->has(a) && ann->has(b)));
+    CHECK(c.rooms(1).stats("board")->epoch == c.rooms(2).stats("board")->epoch);
+    CHECK(c.rooms(1).stats("board")->epoch == detail::epoch_text(c.store.rooms.at("board").epoch));
+}
+
+TEST_CASE("servers: who lags covers only what it has read", "[room][fanout]") {
+    Cluster c;
+    const auto ann = c.editor("ann", 1, 1);
+    const auto bob = c.editor("bob", 2, 2);
+    ann->type("begun");
+    c.world.run_for(1s);
+    c.store.deaf(2, true);
+    const Bytes a = ann->type("unread");
+    const Bytes b = bob->type("mine");
+    c.world.run_for(100ms);
+    // The other one saves nothing meanwhile.
+    c.world.kill(c.host(1));
+    c.world.run_for(1min);
+    CHECK(c.rooms(2).counters().saves != 0);
+    CHECK_FALSE(bob->has(a));
+    YjsDocument stored;
+    for (const auto& entry : c.store.rooms.at("board").entries)
+        static_cast<void>(stored.apply(entry.update));
+    static_cast<void>(stored.state_vector());
+    CHECK_FALSE(stored.check(a).value());
+    c.store.deaf(2, false);
+    c.world.run_for(1s);
+    CHECK(bob->has(a));
+    CHECK(ann->has(a));
+    const auto cid = c.editor("cid", 3, 3);
+    CHECK((cid->has(a) && cid->has(b)));
+}
+
+TEST_CASE("servers: who is trimmed behind loads, and goes on", "[room][fanout]") {
+    Cluster c;
+    const auto ann = c.editor("ann", 1, 1);
+    const auto bob = c.editor("bob", 2, 2);
+    ann->type("begun");
+    c.world.run_for(1s);
+    c.store.deaf(2, true);
+    const Bytes a = ann->type("trimmed");
+    const Bytes b = bob->type("own");
+    c.world.run_for(1min);
+    CHECK_FALSE(bob->has(a));
+    c.store.deaf(2, false);
+    c.world.run_for(2s);
+    CHECK((bob->has(a) && ann->has(b)));
+    CHECK(c.rooms(2).counters().loads == 2);
+    CHECK(bob->online());
+    const Bytes later = ann->type("later");
+    c.world.run_for(1s);
+    CHECK(bob->has(later));
+    CHECK(c.document(1) == c.document(2));
+}
+
+TEST_CASE("servers: what the storage forgets is given back", "[room][fanout]") {
+    Cluster c;
+    const auto ann = c.editor("ann", 1, 1);
+    const auto bob = c.editor("bob", 2, 2);
+    const Bytes a = ann->type("one");
+    const Bytes b = bob->type("two");
+    c.world.run_for(1min);
+    const std::string epoch = c.rooms(1).stats("board")->epoch;
+    SECTION("all of it") { c.store.wipe(); }
+    SECTION("the end") {
+        ann->type("unsaved");
+        c.world.run_for(1s);
+        c.store.lose_tail("board", 1);
+    }
+    SECTION("all of it, and it is begun anew elsewhere") {
+        c.store.wipe();
+        c.store.deaf(1, true);
+        c.store.deaf(2, true);
+        c.editor("new", 7, 3)->type("new");
+        c.world.run_for(1s);
+        c.store.deaf(1, false);
+        c.store.deaf(2, false);
+    }
+    c.store.tell_all();
+    c.world.run_for(3s);
+    CHECK(c.stored() == c.document(1));
+    CHECK(c.document(1) == c.document(2));
+    const auto cid = c.editor("cid", 3, 3);
+    CHECK((cid->has(a) && cid->has(b)));
+    const Bytes later = cid->type("later");
+    c.world.run_for(3s);
+    CHECK((ann->has(later) && bob->has(later)));
+    CHECK((ann->online() && bob->online()));
+    c.world.run_for(1min);
+    CHECK(c.stored() == c.document(3));
+    CHECK(c.document(1) == c.document(3));
+    static_cast<void>(epoch);
+}
+
+TEST_CASE("servers: without the storage rooms are read, and edits wait", "[room][fanout]") {
+    Cluster c;
+    const auto ann = c.editor("ann", 1, 1);
+    const auto bob = c.editor("bob", 2, 2);
+    const Bytes a = ann->type("one");
+    c.world.run_for(1s);
+    c.store.away(1, true);
+    const auto cid = c.editor("cid", 3, 1);
+    CHECK((cid->synced && cid->has(a)));
+    const Bytes b = bob->type("two");
+    const Bytes kept = ann->type("refused");
+    c.world.run_for(1s);
+    CHECK(ann->closed_with == 1013);
+    CHECK(cid->online());
+    CHECK_FALSE(cid->has(kept));
+    CHECK_FALSE(cid->has(b));
+    CHECK(c.was_told("failed board: Connection refused"));
+    c.store.away(1, false);
+    c.world.run_for(3s);
+    CHECK(cid->has(b));
+    ann->dial();
+    c.world.run_for(1s);
+    CHECK((cid->has(kept) && bob->has(kept)));
+    CHECK(c.document(1) == c.document(2));
+}
+
+TEST_CASE("servers: a room that could not be begun is begun later", "[room][fanout]") {
+    Cluster c;
+    const auto ann = c.editor("ann", 1, 1);
+    c.store.away(1, true);
+    const Bytes a = ann->type("one");
+    c.world.run_for(1s);
+    CHECK(ann->closed_with == 1013);
+    CHECK(c.store.rooms.empty());
+    c.store.away(1, false);
+    c.world.run_for(2s);
+    ann->dial();
+    c.world.run_for(1s);
+    CHECK(ann->online());
+    const auto bob = c.editor("bob", 2, 2);
+    CHECK(bob->has(a));
+}
+
+TEST_CASE("servers: a change of which nobody knows comes back", "[room][fanout]") {
+    Cluster c;
+    const auto ann = c.editor("ann", 1, 1);
+    const auto bob = c.editor("bob", 2, 2);
+    ann->type("one");
+    c.world.run_for(1s);
+    c.store.servers[1].unsure = true;
+    const Bytes a = ann->type("stored");
+    c.world.run_for(1s);
+    CHECK(ann->closed_with == 1013);
+    CHECK(bob->has(a));
+    CHECK(c.document(1) == c.document(2));
+    c.store.servers[1].unsure = false;
+    c.world.run_for(1min);
+    CHECK(c.stored() == c.document(2));
+}
+
+TEST_CASE("servers: what another program writes is judged as a client's", "[room][fanout]") {
+    Cluster c;
+    const auto ann = c.editor("ann", 1, 1);
+    const auto bob = c.editor("bob", 2, 2);
+    const Bytes a = ann->type("one");
+    c.world.run_for(1s);
+    c.store.write("board", Bytes(40, std::byte{0xff}));
+    c.store.write("board", {});
+    const Bytes good = typed(9, 0, "good");
+    c.store.write("board", good);
+    c.world.run_for(1s);
+    CHECK((ann->has(good) && bob->has(good)));
+    CHECK(c.was_told("failed board: the update is malformed"));
+    // Nobody has saved yet: a server that loads finds it, too.
+    const std::size_t before = c.told.size();
+    const auto cid = c.editor("cid", 3, 3);
+    CHECK((cid->has(a) && cid->has(good)));
+    CHECK(c.told.size() > before);
+    c.world.run_for(1min);
+    CHECK(c.entries() == 0);
+}
+
+TEST_CASE("servers: what one of them cannot take it does not cover", "[room][fanout]") {
+    YjsDocumentOptions small;
+    small.limits.bytes_max = 40;
+    Cluster c{Seed{1}, {YjsDocumentOptions{}, small}};
+    const auto ann = c.editor("ann", 1, 1);
+    const auto bob = c.editor("bob", 2, 2);
+    ann->type("one");
+    c.world.run_for(1s);
+    const Bytes large = ann->type(std::string(50, 'x'));
+    c.world.run_for(100ms);
+    c.world.kill(c.host(1));
+    const Bytes b = bob->type("two");
+    c.world.run_for(1min);
+    CHECK(c.was_told("failed board: the update is beyond a limit"));
+    CHECK(c.rooms(2).counters().saves != 0);
+    const auto cid = c.editor("cid", 3, 3);
+    CHECK((cid->has(large) && cid->has(b)));
+}
+
+TEST_CASE("servers: a flood is read in parts", "[room][fanout]") {
+    Cluster c;
+    const auto ann = c.editor("ann", 1, 1);
+    const auto bob = c.editor("bob", 2, 2);
+    ann->type("one");
+    c.world.run_for(1s);
+    c.store.deaf(2, true);
+    for (int i = 0; i < 1000; ++i) c.store.write("board", typed(50, static_cast<unsigned>(i), "x"));
+    c.store.deaf(2, false);
+    c.world.run_for(2s);
+    CHECK(c.store.servers[2].longest == c.store.batch);
+    CHECK(c.document(1) == c.document(2));
+    CHECK(bob->has(typed(50, 999, "x")));
+}
+
+TEST_CASE("servers: a history that somebody ends is over for all", "[room][fanout]") {
+    Cluster c;
+    const auto ann = c.editor("ann", 1, 1);
+    const Bytes a = ann->type("one");
+    c.world.run_for(1s);
+    SharedRooms other{c.store, 9};
+    SECTION("erased") { CHECK_FALSE(other.erase("board")); }
+    SECTION("begun anew") { CHECK(other.reset("board", Id{std::byte{1}})); }
+    other.flush(Completion<PersistenceError>{[](std::optional<PersistenceError>) noexcept {}});
+    c.world.run_for(2s);
+    CHECK(ann->closed_with == 4409);
+    CHECK_FALSE(c.rooms(1).stats("board"));
+    const auto cid = c.editor("cid", 3, 1);
+    CHECK_FALSE(cid->has(a));
+    CHECK(cid->online());
+}
+
+TEST_CASE("servers: who is here is known to all, and forgotten", "[room][fanout]") {
+    Cluster c;
+    const auto ann = c.editor("ann", 1, 1);
+    const auto bob = c.editor("bob", 2, 2);
+    ann->show("{\"name\":\"ann\"}");
+    bob->show("{\"name\":\"bob\"}");
+    c.world.run_for(1s);
+    CHECK(bob->present.at(1) == "{\"name\":\"ann\"}");
+    CHECK(ann->present.at(2) == "{\"name\":\"bob\"}");
+    const auto cid = c.editor("cid", 3, 3);
+    CHECK(cid->present.size() == 2);
+    SECTION("a client leaves") {
+        ann->hang_up();
+        c.world.run_for(1s);
+        CHECK_FALSE(bob->present.contains(1));
+        CHECK_FALSE(cid->present.contains(1));
+    }
+    SECTION("a server ends") {
+        c.world.kill(c.host(1));
+        c.world.run_for(10s);
+        bob->show("{\"name\":\"bob\"}");
+        c.world.run_for(25s);
+        CHECK_FALSE(cid->present.contains(1));
+        CHECK(cid->present.contains(2));
+    }
+    SECTION("nobody speaks for another") {
+        cid->raw(YjsProtocol{}.write(
+            {RoomMessage::Kind::awareness, awareness_of(1, 99, "{\"name\":\"not ann\"}")}));
+        c.world.run_for(1s);
+        CHECK(bob->present.at(1) == "{\"name\":\"ann\"}");
+    }
+    SECTION("garbage is refused") {
+        SharedRooms other{c.store, 9};
+        other.publish("board", Bytes(30, std::byte{0xff}));
+        other.publish("board", {});
+        other.publish("board", detail::encode({detail::RelayedWord::Kind::says, Id{}, 1, "ann",
+                                               Bytes(9, std::byte{0xff})}));
+        c.world.run_for(1s);
+        CHECK(c.was_told("failed board: the frame is malformed"));
+        CHECK(bob->present.at(1) == "{\"name\":\"ann\"}");
+        CHECK((ann->online() && bob->online()));
+    }
+}
+
+TEST_CASE("servers: whatever happens, all agree in the end", "[room][fanout][seeds]") {
+    for_each_seed([](Seed seed) {
+        Cluster c{seed};
+        auto& bits = c.world.bits();
+        const auto draw = [&](std::uint64_t most) { return uniform_upto(bits, most); };
+        c.options.save_after = 1s;
+        std::vector<std::unique_ptr<RoomEditor>> editors;
+        for (std::uint64_t i = 1; i <= 4; ++i)
+            editors.push_back(c.editor("e" + std::to_string(i), i, 1 + static_cast<int>(i % 3)));
+        c.store.repeats = draw(3) == 0;
+        for (int step = 0; step < 60; ++step) {
+            const int n = 1 + static_cast<int>(draw(2));
+            RoomEditor& e = *editors[draw(3)];
+            const std::uint64_t what = draw(30);
+            if (what < 12) e.type("x");
+            if (what == 12) c.store.away(n, true);
+            if (what == 13) c.store.away(n, false);
+            if (what == 14) c.store.deaf(n, true);
+            if (what == 15) c.store.deaf(n, false);
+            if (what == 16) c.store.servers[n].unsure = draw(1) == 0;
+            if (what == 17) c.world.restart(c.host(n));
+            if (what == 18 && !c.store.rooms.empty()) c.store.write("board", Bytes(9));
+            if (what == 19 && draw(3) == 0) c.store.wipe();
+            if (what > 19 && !e.online()) e.dial();
+            c.world.run_for(std::chrono::milliseconds(draw(1500)));
+        }
+        for (int n = 1; n <= 3; ++n) {
+            c.store.servers[n].unsure = false;
+            c.store.deaf(n, false);
+            c.store.away(n, false);
+        }
+        for (int i = 0; i < 3; ++i) {
+            for (const auto& e : editors) {
+                if (!e->online()) e->dial();
+            }
+            c.world.run_for(10s);
+        }
+        for (const auto& e : editors) {
+            REQUIRE(e->document() == editors.front()->document());
+        }
+        REQUIRE(c.stored() == editors.front()->document());
+    });
+}

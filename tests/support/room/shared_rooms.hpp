@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: MIT
+/// \file tests/support/room/shared_rooms.hpp
+/// A storage that several servers share, in memory, and told to be slow, away, or to forget.
+#pragma once
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <belay/room/fanout_like.hpp>
+#include <belay/room/persistence_like.hpp>
+
+namespace belay_test {
+
+using namespace belay;
+
+/// What all servers have in common.
+struct SharedStore {
+    struct Entry {
+        std::uint64_t position = 0;
+        int server = 0;
+        std::uint64_t own = 0;
+        Bytes update{};
+    };
+    struct Room {
+        Id epoch{};
+        std::uint64_t log = 0;  // another one with each beginning
+        std::uint64_t covers = 0;
+        std::vector<Bytes> snapshot{};
+        std::deque<Entry> entries{};
+    };
+    struct Change {
+        enum class Kind : std::uint8_t { begin, reset, append, erase };
+        Kind kind{};
+        std::string id{};
+        Id epoch{};
+        std::uint64_t own = 0;
+        Bytes update{};
+    };
+    struct Line {
+        std::uint64_t log = 0;   // that the server has loaded or begun; 0: none
+        std::uint64_t from = 0;  // of the subscription
+        std::deque<Bytes> messages{};
+        std::optional<Completion<HeardNews>> done{};
+    };
+    struct Server {
+        bool away = false;    ///< nothing gets through
+        bool deaf = false;    ///< it is told nothing
+        bool unsure = false;  ///< flushes are carried out, and fail
+        std::uint64_t last_own = 0;
+        std::size_t longest = 0;  ///< of the answers to it, in entries
+        std::vector<Change> staged{};
+        std::map<std::string, Line, std::less<>> lines{};
+    };
+
+    // ---- what tests do -------------------------------------------------------------------------
+
+    /// As FLUSHALL.
+    void wipe() { rooms.clear(); }
+    /// The last entries of a room are gone, as after a crash of a server that had not synced.
+    void lose_tail(const std::string& id, std::size_t count) {
+        auto& entries = rooms.at(id).entries;
+        entries.erase(entries.end() - static_cast<std::ptrdiff_t>(count), entries.end());
+    }
+    /// By whoever else writes there.
+    void write(const std::string& id, Bytes update) {
+        rooms.at(id).entries.push_back({++last, 0, 0, std::move(update)});
+        tell_all();
+    }
+    void away(int server, bool is) {
+        servers[server].away = is;
+        for (auto& [id, line] : servers[server].lines) {
+            if (is && line.done) {
+                auto done = std::move(*std::exchange(line.done, std::nullopt));
+                done(HeardNews{lost()});
+            }
+        }
+        tell_all();
+    }
+    void deaf(int server, bool is) {
+        servers[server].deaf = is;
+        tell_all();
+    }
+
+    // ---- for the servers -----------------------------------------------------------------------
+
+    [[nodiscard]] static PersistenceError lost() {
+        return {std::make_error_code(std::errc::connection_refused), {}, {}};
+    }
+    void tell_all() {
+        for (auto& [number, server] : servers) {
+            for (auto& [id, line] : server.lines) tell(number, id);
+        }
+    }
+    void tell(int number, const std::string& id) {
+        Server& server = servers[number];
+        Line& line = server.lines[id];
+        if (server.away || server.deaf || !line.done) return;
+        FanoutNews news = news_of(number, id);
+        if (news.state == FanoutNews::State::goes_on && news.entries.empty() &&
+            line.messages.empty())
+            return;
+        news.messages.assign(line.messages.begin(), line.messages.end());
+        line.messages.clear();
+        server.longest = std::max(server.longest, news.entries.size());
+        auto done = std::move(*std::exchange(line.done, std::nullopt));
+        done(HeardNews{std::move(news)});
+    }
+    [[nodiscard]] FanoutNews news_of(int number, const std::string& id) {
+        Line& line = servers[number].lines[id];
+        const auto at = rooms.find(id);
+        FanoutNews news;
+        if (at == rooms.end() || (line.log != 0 && at->second.log != line.log)) {
+            if (line.log != 0) news.state = FanoutNews::State::gap;
+            if (ended.contains(line.log)) news.state = FanoutNews::State::over;
+            return news;
+        }
+        const Room& room = at->second;
+        line.log = room.log;
+        news.epoch = room.epoch;
+        const bool has_from = line.from == room.covers || line.from == 0 ||
+                              std::any_of(room.entries.begin(), room.entries.end(),
+                                          [&](const Entry& e) { return e.position == line.from; });
+        if (line.from < room.covers || !has_from) {
+            news.state = FanoutNews::State::gap;
+            return news;
+        }
+        std::size_t fresh = 0;
+        for (const Entry& e : room.entries) {
+            if (e.position <= line.from && !repeats) continue;
+            if (fresh == batch) break;
+            if (e.position > line.from) ++fresh;
+            news.entries.push_back({e.position, e.server == number ? e.own : 0, e.update});
+        }
+        if (!news.entries.empty() && news.entries.back().position <= line.from)
+            news.entries.clear();
+        return news;
+    }
+    [[nodiscard]] PersistenceError take(int number, Change& change) {
+        const auto at = rooms.find(change.id);
+        using Kind = Change::Kind;
+        if (change.kind == Kind::append) {
+            if (at == rooms.end()) return {RoomErrc::unknown_room, change.id, {}};
+            at->second.entries.push_back({++last, number, change.own, std::move(change.update)});
+            return {};
+        }
+        if (change.kind == Kind::begin && at != rooms.end()) return {};
+        if (at != rooms.end()) {
+            ended.insert(at->second.log);
+            rooms.erase(at);
+        }
+        if (change.kind != Kind::erase) {
+            rooms[change.id].epoch = change.epoch;
+            rooms[change.id].log = ++last;
+        }
+        return {};
+    }
+    [[nodiscard]] PersistenceError save(const std::string& id, std::span<const Bytes> snapshot,
+                                        std::uint64_t covers) {
+        const auto at = rooms.find(id);
+        if (at == rooms.end()) return {RoomErrc::unknown_room, id, {}};
+        Room& room = at->second;
+        if (covers > last) return {RoomErrc::bad_position, id, {}};
+        if (covers < room.covers) return {RoomErrc::stale_snapshot, id, {}};
+        room.snapshot.assign(snapshot.begin(), snapshot.end());
+        room.covers = covers;
+        std::erase_if(room.entries, [&](const Entry& e) { return e.position <= covers; });
+        return {};
+    }
+
+    std::map<std::string, Room, std::less<>> rooms{};
+    std::map<int, Server> servers{};
+    std::set<std::uint64_t> ended{};
+    std::uint64_t last = 0;
+    std::size_t batch = 16;
+    bool repeats = false;  ///< each answer begins with all that there is
+};
+
+/// One server's view of a SharedStore.
+class SharedRooms {
+public:
+    SharedRooms(SharedStore& store, int number) : store_{&store}, number_{number} {
+        // What a server that has ended waited for.
+        me().staged.clear();
+        me().lines.clear();
+    }
+
+    void load(std::string_view id, Completion<LoadedRoom> done) {
+        if (me().away) return done(LoadedRoom{SharedStore::lost()});
+        const auto at = store_->rooms.find(id);
+        line(id).log = at == store_->rooms.end() ? 0 : at->second.log;
+        if (at == store_->rooms.end()) return done(LoadedRoom{std::optional<StoredRoom>{}});
+        StoredRoom room{at->second.epoch, at->second.snapshot, {}, at->second.covers};
+        for (const SharedStore::Entry& e : at->second.entries) {
+            room.updates.push_back(e.update);
+            room.position = e.position;
+        }
+        done(LoadedRoom{std::optional{std::move(room)}});
+    }
+    Result<std::uint64_t> append(std::string_view id, BytesView update) {
+        return stage(SharedStore::Change::Kind::append, id, {}, update);
+    }
+    Result<std::uint64_t> reset(std::string_view id, const Id& epoch) {
+        return stage(SharedStore::Change::Kind::reset, id, epoch, {});
+    }
+    Result<std::uint64_t> begin(std::string_view id, const Id& epoch) {
+        return stage(SharedStore::Change::Kind::begin, id, epoch, {});
+    }
+    std::error_code erase(std::string_view id) {
+        static_cast<void>(stage(SharedStore::Change::Kind::erase, id, {}, {}));
+        return {};
+    }
+    void flush(Completion<PersistenceError> done) {
+        PersistenceError error;
+        auto changes = std::exchange(me().staged, {});
+        if (me().away) return done(SharedStore::lost());
+        for (auto& change : changes) {
+            if (!error) error = store_->take(number_, change);
+        }
+        if (me().unsure) error = SharedStore::lost();
+        done(error);
+        store_->tell_all();
+    }
+    void save(std::string_view id, std::span<const Bytes> snapshot, std::uint64_t covers,
+              Completion<PersistenceError> done) {
+        if (me().away) return done(SharedStore::lost());
+        done(store_->save(std::string{id}, snapshot, covers));
+        store_->tell_all();
+    }
+    void list(std::string_view, std::size_t, Completion<ListedRooms> done) {
+        done(ListedRooms{std::vector<std::string>{}});
+    }
+    void publish(std::string_view id, BytesView message) {
+        if (me().away) return;
+        for (auto& [number, server] : store_->servers) {
+            const auto at = server.lines.find(id);
+            if (at != server.lines.end())
+                at->second.messages.emplace_back(message.begin(), message.end());
+        }
+        store_->tell_all();
+    }
+    void subscribe(std::string_view id, std::uint64_t from, Completion<HeardNews> done) {
+        if (me().away) return done(HeardNews{SharedStore::lost()});
+        line(id).from = from;
+        line(id).done = std::move(done);
+        store_->tell(number_, std::string{id});
+    }
+
+private:
+    [[nodiscard]] SharedStore::Server& me() const { return store_->servers[number_]; }
+    [[nodiscard]] SharedStore::Line& line(std::string_view id) const {
+        return me().lines[std::string{id}];
+    }
+    Result<std::uint64_t> stage(SharedStore::Change::Kind kind, std::string_view id,
+                                const Id& epoch, BytesView update) {
+        const std::uint64_t own = ++me().last_own;
+        me().staged.push_back({kind, std::string{id}, epoch, own, {update.begin(), update.end()}});
+        return own;
+    }
+
+    SharedStore* store_;
+    int number_;
+};
+static_assert(PersistenceLike<SharedRooms> && FanoutLike<SharedRooms>);
+
+}  // namespace belay_test
