@@ -202,6 +202,15 @@ private:
     Taken* taken_;
 };
 
+/// What clients speak, counted.
+struct CountingYjs : YjsProtocol {
+    std::size_t* cuts;
+    [[nodiscard]] std::vector<Bytes> split(BytesView update, std::size_t bytes_max) const {
+        ++*cuts;
+        return YjsProtocol::split(update, bytes_max);
+    }
+};
+
 // ---- the server --------------------------------------------------------------------------------
 
 /// Hears everything.
@@ -230,8 +239,8 @@ struct RoomWorld {
               h.listen(1, [this, r = rooms.get()](sim::Accepted a) {
                   RoomRequest request = request_of(std::string{a.peer()});
                   Taken* const by = &taken[std::string{a.peer()}];
-                  const auto id = r->accept(Coded<sim::Accepted>{std::move(a), by}, YjsProtocol{},
-                                            std::move(request));
+                  const auto id = r->accept(Coded<sim::Accepted>{std::move(a), by},
+                                            CountingYjs{{}, &cuts}, std::move(request));
                   if (id != RoomClientId{}) last_client = id;
               });
               return rooms;
@@ -252,6 +261,7 @@ struct RoomWorld {
     std::map<std::string, RoomRequest> requests{};
     RoomClientId last_client{};
     std::map<std::string, Taken> taken{};  ///< of clients, by their hosts
+    std::size_t cuts = 0;                  ///< updates that were cut into pieces
     sim::World world;
     sim::Host& server;
 };

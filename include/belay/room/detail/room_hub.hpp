@@ -5,6 +5,7 @@
 
 #include <functional>    // std::less
 #include <map>           // std::map
+#include <span>          // std::span
 #include <string>        // std::string
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
@@ -67,6 +68,7 @@ public:
         Clients::turn();
         static_cast<void>(rooms_nest_.advance(now_));
         vault_.flush(now_);
+        vault_.begin_saves(now_);
         tell_awareness();
         this->reap();
         finish_stop();
@@ -80,11 +82,13 @@ public:
         now_ = larger(now_, now);
         started_ = now_;
         phase_ = Phase::running;
+        vault_.hurry(false);
     }
     void stop(Instant now) {
         if (phase_ == Phase::stopping || phase_ == Phase::stopped) return;
         now_ = larger(now_, now);
         phase_ = Phase::stopping;
+        vault_.hurry(true);
         stop_error_.clear();
         stop_ends_ = after(now_, options_.stop_within);
         this->dismiss_all(make_error_code(RoomErrc::manager_stopped));
@@ -172,7 +176,7 @@ private:
         const RoomCore::Actions todo = base.core.step(event, turn);
         auto& room = static_cast<Room&>(base);
         if (todo.load) vault_.begin_load(room, now_);
-        if (todo.save) vault_.begin_save(room, room.document.snapshot(), now_);
+        if (todo.save) vault_.ask_save(room);
         if (todo.unload) end(room);
         if (todo.refuse) this->refuse_all(room, make_error_code(RoomErrc::not_loaded));
         room.waker.touch();
@@ -228,6 +232,9 @@ private:
 
     // ---- for the vault -------------------------------------------------------------------------
 
+    [[nodiscard]] static std::span<const Bytes> snapshot_of(RoomBase& base) {
+        return static_cast<Room&>(base).document.snapshot();
+    }
     void durable(RoomBase& base) {
         auto& room = static_cast<Room&>(base);
         for (std::size_t left = std::exchange(room.flushing, 0); left != 0; --left) {
