@@ -26,6 +26,7 @@ Goal = collections.namedtuple("Goal", "operation peer bound why")
 PER_SECOND, WITHIN, AT_MOST = "a second", "seconds an iteration", "at most"
 ABSOLUTE = (PER_SECOND, WITHIN, AT_MOST)
 DURABLE_PEERS = ("sqlite", "leveldb", "rocksdb", "lmdb")
+ROOM_PEERS = ("y_websocket", "hocuspocus")
 GOALS = [
     Goal("core/crc32c/checksum/bytes:4096", PER_SECOND, 10e9, "10 GB/s by the CPU's instructions"),
     Goal("core/crc32c/by_tables/bytes:4096", PER_SECOND, 2e9, "2 GB/s without them"),
@@ -75,7 +76,18 @@ GOALS = [
     Goal("sync/applied_ids/in_memory", AT_MOST, 56, "56 bytes for an id that is remembered"),
     Goal("room/yjs/merge_typing/structs:10000", "yjs", 10.0, "10x Y.mergeUpdates under node"),
     Goal("room/yjs/merge_editors/structs:1000", "yjs", 10.0, "10x Y.mergeUpdates under node"),
+    Goal("room/yjs/merge_typing/structs:10000", "ywasm", 1.0, "as fast as ywasm, which applies and encodes"),
     Goal("room/yjs/typed_10000", "yjs", 1 / 1.05, "1.05x of Y.encodeStateAsUpdate"),
+    Goal("room/servers/edit_to_20_p99", AT_MOST, 20, "20 ms to the last of 20 peers, on the disk before"),
+    *(Goal(f"room/servers/edit_to_20_{share}", f"{peer}_and_fsync", 1.0, "no slower than it and a flush of the disk")
+      for share in ("p50", "p99") for peer in ROOM_PEERS),
+    *(Goal(f"room/servers/edit_to_20_unsynced_{share}", peer, 1.0, "no slower, where neither waits for the disk")
+      for share in ("p50", "p99") for peer in ROOM_PEERS),
+    *(Goal(f"room/servers/cpu_per_delivery_{n}_writing", peer, 5.0, "a fifth of its processor time, 100 clients")
+      for n in (1, 10) for peer in ROOM_PEERS),
+    Goal("room/servers/stalled_client", AT_MOST, 2.33, "2.33 MB: two budgets and a frame, 2.12 MB, and a tenth for the allocator"),
+    Goal("room/servers/idle_room", "hocuspocus", 5.0, "a fifth of its memory for a room"),
+    Goal("room/servers/reconnect_1_mb", AT_MOST, 10_000, "10 kB for a document that has not changed"),
     Goal("sim/world/events", "bare_queue", 0.3, "0.3 of a bare priority queue, with the hash of all that happens"),
     Goal("sim/world/events", PER_SECOND, 1e6, "a million events per second"),
     Goal("sim/world/hour_of_outages", WITHIN, 1.0, "an hour of outages within a second"),
@@ -100,7 +112,8 @@ def split_name(name):
 
 # What is counted and not timed: the benchmark's counter, and its unit. Less is better.
 SIZES = {"bytes_each": "bytes each", "segments": "segments", "percent_at_once": "% at once", "dials_each": "dials each",
-         "seconds_after": "seconds"}
+         "seconds_after": "seconds", "allocations_each": "allocations", "milliseconds": "ms",
+         "microseconds_each": "us each", "megabytes": "MB", "bytes_in_all": "bytes", "frames_each": "frames each"}
 
 # One implementation of one operation: how much it does in a second, of what, seconds for one iteration; and the speed in
 # each run of the program. Of what is counted and not timed the size is in the place of the speed.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How fast updates are merged, and to what size, beside Yjs itself under node: it is started here,
-// warms up, and tells its own time. Where node is missing, its rows are, too.
+// How fast updates are merged, and to what size, beside Yjs itself and ywasm under node: they are started
+// here, warm up, and tell their own time. Where node is missing, their rows are, too.
 #include <belay/room/yjs_document.hpp>
 
 #include <cstdio>
@@ -42,8 +42,11 @@ struct Measured {
     double document_bytes = 0;
 };
 
-/// What Yjs needs for it, or nothing.
-Measured by_yjs(const std::vector<Bytes>& updates, const char* task = "") {
+const char* const yjs_script = BELAY_NODE_SCRIPTS "/yjs/bench.mjs";
+const char* const ywasm_script = BELAY_ROOM_PEERS "/ywasm.mjs";
+
+/// What a script needs for it, or nothing.
+Measured by_node(const char* script, const std::vector<Bytes>& updates, const char* task = "") {
     const std::string path = std::filesystem::temp_directory_path() / "belay-yjs-bench";
     {
         std::ofstream file{path};
@@ -56,7 +59,7 @@ Measured by_yjs(const std::vector<Bytes>& updates, const char* task = "") {
             file << '\n';
         }
     }
-    const std::string command = "node " BELAY_NODE_SCRIPTS "/yjs/bench.mjs " + path + task;
+    const std::string command = std::string{"node "} + script + " " + path + task;
     Measured measured;
     if (std::FILE* const pipe = ::popen(command.c_str(), "r")) {
         const int read = std::fscanf(pipe, "%lf %lf", &measured.seconds, &measured.document_bytes);
@@ -66,8 +69,10 @@ Measured by_yjs(const std::vector<Bytes>& updates, const char* task = "") {
     return measured;
 }
 
-bool has_node() {
-    return std::filesystem::exists(BELAY_NODE_SCRIPTS "/yjs/node_modules/yjs") &&
+/// Whether there is node, and the package that the script in its folder needs.
+bool has_node(const char* script, const char* package) {
+    const auto folder = std::filesystem::path{script}.parent_path();
+    return std::filesystem::exists(folder / "node_modules" / package) &&
            std::system("node --version >/dev/null 2>&1") == 0;
 }
 
@@ -82,10 +87,10 @@ void merge(benchmark::State& state, std::size_t clients) {
     state.SetItemsProcessed(state.iterations() * state.range(0));
 }
 
-void merge_by_yjs(benchmark::State& state, std::size_t clients) {
+void merge_by_node(benchmark::State& state, const char* script, std::size_t clients) {
     const std::vector<Bytes> updates = typed(static_cast<std::size_t>(state.range(0)), clients);
     for (auto _ : state) {
-        const Measured measured = by_yjs(updates);
+        const Measured measured = by_node(script, updates);
         if (measured.seconds <= 0) return state.SkipWithError("node failed");
         state.SetIterationTime(measured.seconds);
     }
@@ -106,7 +111,7 @@ void compacted_size(benchmark::State& state) {
 
 void compacted_size_by_yjs(benchmark::State& state) {
     for (auto _ : state) {
-        const Measured measured = by_yjs(typed(10'000, 1), " size");
+        const Measured measured = by_node(yjs_script, typed(10'000, 1), " size");
         if (measured.document_bytes <= 0) return state.SkipWithError("node failed");
         state.counters["bytes_each"] = measured.document_bytes / 10'000;
     }
@@ -150,6 +155,8 @@ void sizes(benchmark::internal::Benchmark* b) {
 }
 
 const bool registered = [] {
+    const bool has_yjs = has_node(yjs_script, "yjs");
+    const bool has_ywasm = has_node(ywasm_script, "ywasm");
     const auto add = [](const char* name, auto f) { return benchmark::RegisterBenchmark(name, f); };
     for (const auto& [what, clients] : {std::pair<std::string, std::size_t>{"typing", 1},
                                         std::pair<std::string, std::size_t>{"editors", 100}}) {
@@ -159,12 +166,17 @@ const bool registered = [] {
         sizes(add((name + "/belay").c_str(), [n](benchmark::State& s) {
                   merge(s, n);
               })->UseRealTime());
-        if (!has_node()) continue;
-        add((name + "/yjs").c_str(), [n](benchmark::State& s) { merge_by_yjs(s, n); })
-            ->ArgName("structs")
-            ->Arg(clients == 1 ? 10'000 : 1'000)
-            ->Iterations(1)
-            ->UseManualTime();
+        const auto beside = [&](const char* peer, const char* script) {
+            add((name + peer).c_str(),
+                [n, script](benchmark::State& s) { merge_by_node(s, script, n); })
+                ->ArgName("structs")
+                ->Arg(n == 1 ? 10'000 : 1'000)
+                ->Iterations(1)
+                ->UseManualTime();
+        };
+        if (has_yjs) beside("/yjs", yjs_script);
+        // It has no merge: what it makes of the same, applied and encoded.
+        if (has_ywasm) beside("/ywasm", ywasm_script);
     }
     const auto each = [&](const char* name, auto f) {
         sizes(add(name, [f](benchmark::State& s) { of_document(s, f); }));
@@ -176,7 +188,7 @@ const bool registered = [] {
     each("room/yjs/split/belay", [](const Bytes& u) { return yjs::split_update(u, 65'536); });
     sizes(add("room/yjs/edit/belay", edit));
     add("room/yjs/typed_10000/belay", compacted_size)->Iterations(1);
-    if (has_node()) add("room/yjs/typed_10000/yjs", compacted_size_by_yjs)->Iterations(1);
+    if (has_yjs) add("room/yjs/typed_10000/yjs", compacted_size_by_yjs)->Iterations(1);
     return true;
 }();
 

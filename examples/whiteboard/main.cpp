@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 // A whiteboard: boards that several people draw on at once, and the page that they do it with.
 //   example_whiteboard PORT WEB DATA
+//   example_whiteboard --permit DATA USER BOARD LEVEL
 // PORT 0 takes a free one. WEB has the page, DATA will have the boards, the rights and the secret.
+// The other form changes what a user may do on a board, of the server that has DATA open: LEVEL is
+// edit, comment, view or none, and holds at once, also for who has the board open.
 #include <belay/adapter/beast_listener.hpp>
 #include <belay/adapter/boost_asio.hpp>
 #include <belay/adapter/jwt_authorizer.hpp>
@@ -22,6 +25,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "control.hpp"
 #include "tokens.hpp"
 
 using namespace belay;  // in examples only
@@ -29,11 +33,19 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// The rights are the audit's, too.
+/// The rights are the audit's, too. Who cannot be written down is not let in: that is said here.
 struct Audit {
     SqliteBoards* boards;
     void record(AuditRow row, Completion<std::error_code> answer) {
-        boards->record(std::move(row), std::move(answer));
+        auto written =
+            [answer = std::move(answer)](std::optional<std::error_code> error) mutable noexcept {
+                if (error && *error) {
+                    std::fprintf(stderr, "nobody is let in, since it cannot be written down: %s\n",
+                                 error->message().c_str());
+                }
+                if (error) answer(*error);
+            };
+        boards->record(std::move(row), Completion<std::error_code>{std::move(written)});
     }
 };
 
@@ -51,7 +63,12 @@ struct App {
     }
     void on_stopped(std::error_code error) {
         saved = !error;
-        if (error) std::fprintf(stderr, "not everything was saved: %s\n", error.message().c_str());
+        if (error) {
+            std::fprintf(stderr,
+                         "not every board was saved: %s; what others have seen is in the log, and "
+                         "is saved after the next start\n",
+                         error.message().c_str());
+        }
         context->stop();
     }
 };
@@ -61,8 +78,8 @@ Access access_of(SqliteBoards& boards, const std::string& board, const std::stri
     return found && *found ? **found : Access::none;
 }
 
-/// The files of the page, with their types; empty if one is missing.
-std::map<std::string, HttpResponse> page_in(const std::string& web) {
+/// The files of the page, with their types; or which one is missing.
+Result<std::map<std::string, HttpResponse>, std::string> page_in(const std::string& web) {
     constexpr const char* files[][3] = {{"/", "/index.html", "text/html; charset=utf-8"},
                                         {"/style.css", "/style.css", "text/css"},
                                         {"/main.js", "/dist/main.js", "text/javascript"}};
@@ -76,7 +93,10 @@ std::map<std::string, HttpResponse> page_in(const std::string& web) {
                                 {"Referrer-Policy", "no-referrer"},
                                 {"X-Content-Type-Options", "nosniff"}}};
         response.body.assign(std::istreambuf_iterator<char>{file}, {});
-        if (response.body.empty()) return {};
+        if (response.body.empty()) {
+            return web + name +
+                   " of the page is missing or empty: examples/whiteboard/run builds the page";
+        }
     }
     return page;
 }
@@ -147,9 +167,39 @@ HttpResponse access_answer(const HttpRequest& request, SqliteBoards& boards,
             .body = answer.dump()};
 }
 
+/// Lets a user do something else on a board than before. `line` is the user, the board and the
+/// level, with tabs between.   Returns: what was done, behind "ok: ", or why nothing was.
+std::string permit(const std::string& line, SqliteBoards& boards, auto& rooms) {
+    const std::size_t first = line.find('\t');
+    const std::size_t second = first == std::string::npos ? first : line.find('\t', first + 1);
+    if (second == std::string::npos) return "it takes a user, a board and a level";
+    const std::string user = line.substr(0, first);
+    const std::string board = line.substr(first + 1, second - first - 1);
+    const std::string level = line.substr(second + 1);
+    for (const Access access : {Access::none, Access::view, Access::comment, Access::edit}) {
+        if (level != to_string(access)) continue;
+        if (const auto error = boards.permit({.board = board, .user = user}, access)) {
+            const bool unknown = error == RoomErrc::unknown_room;
+            return unknown ? "there is no board " + board + "; there is demo" : error.message();
+        }
+        if (access_of(boards, board, user) != access) {
+            return user + " owns " + board + ", and an owner may always edit";
+        }
+        // Their pages ask what they may now, and show their tools or not.
+        constexpr std::byte rights_changed[]{std::byte{100}};
+        rooms.broadcast(board, rights_changed);
+        rooms.reauthorize(board);
+        return "ok: " + user + (access == Access::none ? " may not see " : " may " + level + " ") +
+               board + " from now on";
+    }
+    return "'" + level + "' is no level: edit, comment, view or none";
+}
+
 /// Serves until SIGINT or SIGTERM.   Returns: the exit code.
 int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
-          const std::string& secret, SqliteBoards& boards, posix::JournalRooms stored) {
+          const std::string& data, SqliteBoards& boards, posix::JournalRooms stored) {
+    const std::string secret = secret_in(data + "/secret");
+    if (secret.empty()) return fails(data + "/secret: could not be read or made");
     // One at the door of the rooms, one at that of the pages.
     auto verifier = JwtVerifier::make({}, {{.material = secret}});
     const auto at_pages = JwtVerifier::make({}, {{.material = secret}});
@@ -187,7 +237,18 @@ int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
                            options};
     doors = [&] { return listener.counters(); };
     if (const auto error = listener.listen({"127.0.0.1", port})) {
-        return fails("127.0.0.1:" + std::to_string(port) + ": " + error.message());
+        const bool taken = error == std::errc::address_in_use;
+        return fails("127.0.0.1:" + std::to_string(port) + ": " + error.message() +
+                     (taken ? ": another program serves there; give another port" : ""));
+    }
+    Control control{context, [&](const std::string& line) {
+                        std::string answer = permit(line, boards, rooms);
+                        std::printf("%s\n", answer.c_str());
+                        std::fflush(stdout);
+                        return answer;
+                    }};
+    if (const auto error = control.listen(data + "/control")) {
+        return fails(data + "/control: " + error.message());
     }
     std::printf("the board, for ada who owns it, bob who may edit, and eve who may look:\n");
     for (const char* user : {"ada", "bob", "eve"}) {
@@ -200,15 +261,33 @@ int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
     signals.async_wait([&](const boost::system::error_code& error, int) {
         if (error) return;
         listener.close();
+        control.close();
         rooms.stop();
     });
     context.run();
     return rooms.observer().saved ? 0 : 1;
 }
 
+/// Asks the server that has `data` open.   Returns: the exit code.
+int ask(const std::string& data, const std::string& line) {
+    boost::system::error_code error;
+    const std::string answer = ask_control(data + "/control", line, error);
+    if (error) {
+        return fails("no whiteboard serves " + data + " (" + error.message() +
+                     "): start it first, by examples/whiteboard/run");
+    }
+    if (!answer.starts_with("ok: ")) return fails(answer);
+    std::printf("%s\n", answer.substr(4).c_str());
+    return 0;
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
+    if (count == 6 && arguments[1] == std::string{"--permit"}) {
+        return ask(arguments[2],
+                   std::string{arguments[3]} + "\t" + arguments[4] + "\t" + arguments[5]);
+    }
     char* end = nullptr;
     const unsigned long port = count == 4 ? std::strtoul(arguments[1], &end, 10) : 70'000;
     if (port > 65'535 || *end != '\0') {
@@ -216,19 +295,17 @@ int main(int count, char** arguments) {
     }
     const std::string data = arguments[3];
     const auto page = page_in(arguments[2]);
-    if (page.empty()) return fails(std::string{arguments[2]} + ": there is no page, built, in it");
+    if (!page) return fails(page.error());
     std::error_code made;
     std::filesystem::create_directories(data, made);
     if (made) return fails(data + ": " + made.message());
-    const std::string secret = secret_in(data + "/secret");
-    if (secret.empty()) return fails(data + "/secret: could not be read or made");
     auto boards = boards_in(data + "/rights.db");
     if (!boards) return fails(boards.error());
     auto rooms = rooms_in(data);
     if (!rooms) return fails(rooms.error());
 
     const int code =
-        serve(static_cast<std::uint16_t>(port), page, secret, *boards, std::move(*rooms));
+        serve(static_cast<std::uint16_t>(port), *page, data, *boards, std::move(*rooms));
     if (code == 0) std::printf("stopped; everything is saved in %s\n", data.c_str());
     return code;
 }

@@ -8,6 +8,7 @@
 #include <belay/room/audited.hpp>
 #include <belay/room/authorizer_like.hpp>
 #include <belay/room/document_like.hpp>
+#include <belay/room/hocuspocus_protocol.hpp>
 #include <belay/room/journal_rooms.hpp>
 #include <belay/room/lib0.hpp>
 #include <belay/room/memory_rooms.hpp>

@@ -142,8 +142,12 @@ TEST_CASE("rooms success 6: the handler writes each access into audit_logs",
     CHECK(w.come(ada, BoardsWorld::token_of("ada")) == 0);
     CHECK(w.come(eve, BoardsWorld::token_of("eve")) == 0);
     CHECK(w.come(sam, BoardsWorld::token_of("sam")) == 4003);
-    const auto rows = w.boards.audited(0, 10);
-    REQUIRE((rows && rows->size() == 2));
+    auto rows = w.boards.audited(0, 10);
+    REQUIRE((rows && rows->size() == 3));
+    // Who was refused is written down as that.
+    CHECK(rows->back().user == "sam");
+    CHECK(rows->back().action == "refused");
+    rows->pop_back();
     CHECK((*rows)[0].user == "ada");
     CHECK((*rows)[0].level == Access::edit);
     CHECK((*rows)[1].user == "eve");

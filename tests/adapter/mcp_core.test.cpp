@@ -7,6 +7,10 @@
 
 #include <map>
 
+#if defined(__GLIBC__)
+#    include <malloc.h>
+#endif
+
 #include "support/catch.hpp"
 
 using namespace belay;
@@ -31,6 +35,16 @@ std::error_code refusal_of(const std::string& text, std::size_t depth = usual_de
 std::string nested(std::size_t depth) {
     return R"({"jsonrpc":"2.0","id":1,"result":{"a":)" + std::string(depth, '[') +
            std::string(depth, ']') + "}}";
+}
+
+/// The bytes that the program has asked for and not given back, where the allocator says so.
+std::size_t in_use() {
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 33)
+    const auto info = ::mallinfo2();
+    return info.uordblks + info.hblkhd;
+#else
+    return 0;
+#endif
 }
 
 HttpResponse json_head(int status = 200) {
@@ -153,6 +167,39 @@ TEST_CASE("JSON that is nested too deep is refused before it costs anything",
     CHECK_FALSE(refusal_of(R"({"jsonrpc":"2.0","id":1,"result":{"a":"\"\\)" + brackets + R"("}})"));
     CHECK(refusal_of(R"({"jsonrpc":"2.0","id":1,"result":{"a":"\\")" + brackets) ==
           McpErrc::too_deep);
+}
+
+TEST_CASE("JSON that would take too much memory is refused before it takes any",
+          "[adapter][mcp_core][fault]") {
+    const auto of_many = [](const std::string& one, std::size_t bytes) {
+        std::string text = R"({"jsonrpc":"2.0","id":1,"result":{"a":[)";
+        while (text.size() < bytes) text += one + ",";
+        return text + "0]}}";
+    };
+    constexpr std::size_t whole = std::size_t{16} << 20;
+    for (const char* const one : {"[]", "{}", R"({"a":{}})", R"("")"}) {
+        CAPTURE(one);
+        CHECK(refusal_of(of_many(one, whole)) == HttpErrc::too_long);
+    }
+    // Texts and usual numbers may be as long as an answer may be; commas of a text are none.
+    CHECK_FALSE(refusal_of(of_many("\"" + std::string(1000, ',') + "\"", whole)));
+    CHECK_FALSE(refusal_of(of_many("1234.5678", whole / 2)));
+}
+
+TEST_CASE("What a message takes in memory is known before it is read",
+          "[adapter][mcp_core][property]") {
+    for (const std::string one :
+         {"[]", "{}", "1", R"("")", R"("text above fifteen letters")", R"({"a":1,"b":2,"c":[]})",
+          R"({"a name above fifteen letters":{"b":{}}})", "[[[[]]]]", "[1,2,3,4,5]", "-1.5e3"}) {
+        CAPTURE(one);
+        std::string text = "[";
+        while (text.size() < 100'000) text += one + ",";
+        text += "0]";
+        const std::size_t before = in_use();
+        const McpJson json = McpJson::parse(text);
+        CHECK(json.size() > 1);
+        CHECK(in_use() - before <= detail::json_cost(text, usual_depth).bytes);
+    }
 }
 
 TEST_CASE("A message that is cut anywhere is no message", "[adapter][mcp_core][unit]") {
@@ -459,6 +506,23 @@ TEST_CASE("McpCore begins a lost session anew, once for each call", "[adapter][m
     CHECK(play.core.sends().back().aim == Aim::initialize);
 }
 
+TEST_CASE("McpCore keeps the session of a server that only does not like a message",
+          "[adapter][mcp_core][regression]") {
+    const int code = GENERATE(-32700, -32600, -32601, -32602, -32603);
+    CAPTURE(code);
+    Play play;
+    play.call();
+    play.begin_session();
+    play.answer(play.next(Aim::call), json_head(400),
+                R"({"jsonrpc":"2.0","id":null,"error":{"code":)" + std::to_string(code) +
+                    R"(,"message":"bad"}})");
+    const McpError error = play.failed();
+    CHECK(error.failure.error() == std::error_code{400, http_category()});
+    CHECK(error.text == "bad");
+    play.call();
+    CHECK(play.next(Aim::call).session == "s-1");
+}
+
 TEST_CASE("McpCore begins one session anew for all calls that lost it",
           "[adapter][mcp_core][unit]") {
     Play play;
@@ -518,6 +582,26 @@ TEST_CASE("McpCore answers a ping, refuses what else the server asks, and not to
     CHECK(play.core.drops() == std::vector<std::uint64_t>{send.number});
     for (const McpSend& reply : replies) play.answer(reply, {.status = 202}, "");
     CHECK(play.core.sends().empty());
+}
+
+TEST_CASE("McpCore answers a ping that comes beside an answer, in one body",
+          "[adapter][mcp_core][regression]") {
+    Play play;
+    play.call();
+    play.begin_session();
+    const McpSend send = play.next(Aim::call);
+    const std::string ping = R"({"jsonrpc":"2.0","id":"p","method":"ping"})";
+    play.answer(send, json_head(), "[" + ping + "," + result_text(send.number, "{}") + "]");
+    CHECK_FALSE(play.over().error);
+    CHECK(McpJson::parse(play.next(Aim::reply).body) ==
+          McpJson::parse(R"({"jsonrpc":"2.0","id":"p","result":{}})"));
+
+    std::string many;
+    for (int i = 0; i < 16; ++i) many += ping + ",";
+    play.call();
+    const McpSend flooded = play.next(Aim::call);
+    play.answer(flooded, json_head(), "[" + many + result_text(flooded.number, "{}") + "]");
+    CHECK(play.failed().failure.error() == McpErrc::asks_too_much);
 }
 
 TEST_CASE("McpCore cancels what ran out of time, and what nobody waits for",

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // A server of rooms that real clients are run against, as a process of its own that can be killed.
-//   room_server --dir DIR [--port PORT] [--protocol NAME] [--OPTION NUMBER]...
+//   room_server --dir DIR [--port PORT] [--OPTION NUMBER]...
 // Prints "port N" when it listens, and "saved" before it ends by SIGTERM. Port 0 takes a free one.
-// Clients: /ws/canvas/{board}?token={user}:{access}; without a token nobody comes in.
+// Clients: /ws/canvas/{board}?token={user}:{access}; without a token nobody comes in. Those of hocuspocus:
+// /hocuspocus, with such tokens.
 // Pages: /stats, or /stats/{board}, as JSON; /reload/{user}/{access}/{board} changes a right.
 #include <malloc.h>
 #include <sys/resource.h>
@@ -30,7 +31,6 @@ namespace {
 /// What was said on the command line.
 struct Words {
     std::string dir{};
-    std::string protocol = "yjs";
     std::map<std::string, std::uint64_t> numbers{};
 
     template <class N>
@@ -51,8 +51,6 @@ struct Words {
         if (!name.starts_with("--")) return std::nullopt;
         if (name == "--dir") {
             words.dir = said[i + 1];
-        } else if (name == "--protocol") {
-            words.protocol = said[i + 1];
         } else {
             words.numbers[name.substr(2)] = std::strtoull(said[i + 1], nullptr, 10);
         }
@@ -201,12 +199,17 @@ int serve(const Words& words, posix::JournalRooms stored) {
         changed[said.substr(0, first)] = access_named(said.substr(first + 1, second - first - 1));
         return Json{}.say("asked", rooms.reauthorize(said.substr(second + 1))).page();
     };
-    BeastListener listener{loop,
-                           [&](BeastAccepted<> client) {
-                               RoomRequest request = room_request(client.request(), "/ws/canvas/");
-                               rooms.accept(std::move(client), YjsProtocol{}, std::move(request));
-                           },
-                           options};
+    BeastListener listener{
+        loop,
+        [&](BeastAccepted<> client) {
+            RoomRequest request = room_request(client.request(), "/ws/canvas/");
+            if (client.request().target == "/hocuspocus") {
+                rooms.accept(std::move(client), HocuspocusProtocol{}, std::move(request));
+            } else {
+                rooms.accept(std::move(client), YjsProtocol{}, std::move(request));
+            }
+        },
+        options};
     doors = [&] { return listener.counters(); };
     std::uint16_t port = 0;
     words.take("port", port);
@@ -235,7 +238,6 @@ int main(int count, char** said) {
     ::setrlimit(RLIMIT_NOFILE, &files);
     const auto words = words_of(count, said);
     if (!words) return fails("usage: room_server --dir DIR [--port PORT] [--OPTION NUMBER]...");
-    if (words->protocol != "yjs") return fails("no such protocol: " + words->protocol);
     std::error_code made;
     std::filesystem::create_directories(words->dir, made);
     if (made) return fails(words->dir + ": " + made.message());

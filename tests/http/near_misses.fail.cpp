@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 // Goal: what must not compile in this room does not, and says why. Method: each case, from one
 // expect-error to the next, has an error of that text; with BELAY_CONTROL all of them compile.
+#include <memory>
 #include <string>
 #include <string_view>
 
 #include <belay/http.hpp>
+#include <belay/posix/http_check.hpp>
 
 // expect-error: HttpRequest: on_chunk must be noexcept
 namespace on_chunk_that_may_throw {
@@ -31,3 +33,21 @@ struct Http {
 };
 static_assert(belay::explain::http_like<Http>());
 }  // namespace http_without_handle
+
+// expect-error: check_http: make must be callable and give a pointer
+namespace check_of_a_rig_that_never_runs {
+struct Http {
+    struct Handle {};
+    Handle request(belay::HttpRequest, belay::Completion<belay::HttpResponse>) { return {}; }
+};
+struct Rig {
+    Http http;
+#if defined(BELAY_CONTROL)
+    void run_once() {}
+#endif
+};
+
+void use() {
+    static_cast<void>(belay::posix::check_http([] { return std::make_unique<Rig>(); }));
+}
+}  // namespace check_of_a_rig_that_never_runs

@@ -52,6 +52,24 @@ struct FileWithoutIdentity : MinimalFileSystem {
     Result<File> open(const std::string&, OpenMode) noexcept;
 };
 
+struct YieldAlone : MinimalFileSystem {
+    void yield() noexcept {}
+};
+struct NowAlone : MinimalFileSystem {
+    Instant now() noexcept { return always; }
+};
+struct YieldAndNow : YieldAlone {
+    Instant now() noexcept { return always; }
+};
+struct YieldThatThrows : NowAlone {
+    void yield() {}
+};
+
+static_assert(!belay::detail::GivesWay<MinimalFileSystem>);
+static_assert(FileSystemLike<YieldAndNow> && belay::detail::GivesWay<YieldAndNow>);
+static_assert(!FileSystemLike<YieldAlone>);
+static_assert(!FileSystemLike<NowAlone>);
+static_assert(!FileSystemLike<YieldThatThrows>);
 static_assert(!FileSystemLike<NoFile>);
 static_assert(!FileSystemLike<NoOpen>);
 static_assert(!FileSystemLike<LockThatThrows>);

@@ -40,6 +40,7 @@ constexpr Instant asks_advised{Duration{1}};
 
 /// The policy of the exploration. It counts what it is told, and answers by the counts.
 struct Probe {
+    static constexpr bool recycles = false;
     int open = 0;     // begun without verdict
     int planned = 0;  // planned, and neither begun nor abandoned
     int faults = 0;   // promises to a rule that were broken
@@ -97,17 +98,25 @@ struct HearingProbe : Probe {
     void wanted(Turn&) noexcept { faults += open != 0 || planned++ != 0; }
 };
 
+/// The same where new credentials end the connection of the old ones.
+struct RecyclingProbe : HearingProbe {
+    static constexpr bool recycles = true;
+};
+
 /// The rules that are left out in this test case; one instantiation serves them all.
 struct Omitted {
     static inline bool stop_keeps_dial, gate_keeps_dial, redial_beside, succeeds_at_open,
         stable_by_tick_only, retries_unauthorized, no_attempt_limit, gate_forgets_wait,
-        manual_passes_floor, manual_without_gap, keeps_permit, opens_into_dial;
+        manual_passes_floor, manual_without_gap, keeps_permit, opens_into_dial, drains_for_ever,
+        drain_prolongs, keeps_credentials;
 };
 
 /// A core that shows all that it decides by.
 template <class Rule, class Fault>
 struct Explored : belay::detail::BasicSupervisorCore<Rule, Fault> {
-    Explored() : belay::detail::BasicSupervisorCore<Rule, Fault>{Rule{}, {.settle_within = 0s}} {}
+    Explored()
+        : belay::detail::BasicSupervisorCore<Rule, Fault>{
+              Rule{}, {.settle_within = 0s, .recycle = Rule::recycles}} {}
 
     [[nodiscard]] std::int64_t counts() const {
         return this->policy().admit(asks_counts).until.time_since_epoch().count();
@@ -148,12 +157,17 @@ struct Node {
     Instant floor = always;           // what a server asked for
     Instant manual_allowed = always;  // when reconnect_now() may be granted again
     Instant connected_since = never;
+    Instant drain_ends = never;
     Mood mood{};
     bool live = false;               // a connection exists
     bool fresh_credentials = false;  // given since the dial
     std::array<std::uint8_t, 32> path{};
     std::uint8_t length = 0;
 
+    /// Whether its connection is to be made anew, with the credentials that came behind it.
+    [[nodiscard]] bool outdated() const {
+        return Rule::recycles && fresh_credentials && core.status().state == LinkState::connected;
+    }
     /// Whether a gate is shut, and none of its grace is left.
     [[nodiscard]] bool shut() const {
         const std::uint32_t g = core.gates();
@@ -261,16 +275,21 @@ const char* broken(const N& before, const N& n, const Move& m, const timeline::A
     // Also one whose grace is over, until the tick.
     const bool graced = n.core.gates() != 0 && state == LinkState::connected;
     if ((d != never) != (waits || state == LinkState::connecting || state == LinkState::draining ||
-                         graced || (state == LinkState::connected && n.core.counts() % 10 == 1))) {
+                         graced || n.outdated() ||
+                         (state == LinkState::connected && n.core.counts() % 10 == 1))) {
         return "the timer does not fit the state";
     }
     if (n.core.counts() >= 10000) return "a promise to the policy was broken";
     if (n.core.counts() >= 1000 && !waits) return "a planned attempt was not abandoned";
     if ((n.core.counts() % 10 == 1) !=
             (state == LinkState::connecting || (state == LinkState::connected && d != never)) &&
-        !graced) {
+        !graced && !n.outdated()) {
         return "an attempt without verdict";
     }
+    if (state == LinkState::draining && (d > n.drain_ends || n.drain_ends == never))
+        return "a drain that nothing ends in time";
+    if (n.outdated() && (d > n.now || m.step.input == timeline::Input::tick))
+        return "a connection outlives its credentials";
     // One whose grace is over while others speak waits for the tick, which is due.
     const bool tears = n.shut() && state != LinkState::draining && (up || waits);
     if (tears && (d > n.now || m.step.input == timeline::Input::tick))
@@ -393,6 +412,9 @@ private:
         if (m.step.input == timeline::Input::reconnect_now && a.dial) {
             next.manual_allowed = after(next.now, 1s);
         }
+        if (m.step.input == timeline::Input::drain)
+            next.drain_ends = std::min(next.drain_ends, after(next.now, m.step.within));
+        if (state != LinkState::draining) next.drain_ends = never;
         if (state != LinkState::connected) next.connected_since = never;
         if (state == LinkState::connected && old != state) next.connected_since = next.now;
         return a;
@@ -404,7 +426,7 @@ private:
 }  // namespace
 
 TEMPLATE_TEST_CASE("SupervisorCore keeps its contract after every sequence of events",
-                   "[link][exploration][property]", Probe, HearingProbe) {
+                   "[link][exploration][property]", Probe, HearingProbe, RecyclingProbe) {
     Explorer<TestType, belay::detail::NoCoreFault> explorer;
     explorer.run(static_cast<int>(from_environment("BELAY_DEPTH", 7)));
     INFO(explorer.fault);
@@ -440,10 +462,13 @@ TEST_CASE("Each rule of the core that is left out is found", "[link][exploration
         {"manual_without_gap", &Omitted::manual_without_gap},
         {"keeps_permit", &Omitted::keeps_permit},
         {"opens_into_dial", &Omitted::opens_into_dial},
+        {"drains_for_ever", &Omitted::drains_for_ever},
+        {"drain_prolongs", &Omitted::drain_prolongs},
+        {"keeps_credentials", &Omitted::keeps_credentials},
     };
     for (const Planted& planted : all) {
         *planted.omitted = true;
-        Explorer<HearingProbe, Omitted> explorer;
+        Explorer<RecyclingProbe, Omitted> explorer;
         explorer.run(6);
         *planted.omitted = false;
         INFO(planted.name);

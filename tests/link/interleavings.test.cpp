@@ -118,6 +118,7 @@ enum class Act {
     force,
     unhealthy,
     credentials,
+    drain,
     receive,
     close,
     send,
@@ -127,9 +128,11 @@ enum class Act {
 struct LeafState {
     Link<Msg> link;
     std::uint32_t epoch = 0;
-    bool exists = false, opened = false, passed = false, paused = false;
-    std::uint32_t sent = 0;       // messages the supervisor took
-    std::uint32_t delivered = 0;  // the next one the user must see
+    bool exists = false, opened = false, passed = false, paused = false, ended = false;
+    std::uint32_t sent = 0;         // messages the supervisor took
+    std::uint32_t delivered = 0;    // the next one the user must see
+    std::uint32_t sent_at_end = 0;  // of those, before it said that it was closed
+    bool closing = false;           // it was told to say goodbye
     Instant heard = always, heard_before = always;
     bool heard_outside = false;  // before the turn, so before any heartbeat could judge
 
@@ -184,8 +187,17 @@ struct World {
     bool expect_stopped = false, stop_in_part = false;
     int starts_left = 0;
     std::uint32_t posted = 0, sent_posts = 0, unsent = 0, fulls = 0, resumes = 0;
+    std::uint32_t drains = 0, drains_late = 0, drained_behind = 0, recycled = 0;
     bool voided = false;
     std::uint32_t gates = 0;
+    bool recycles = false;
+    std::uint32_t credentials_of = 0;  // the epoch in which they were given
+    // Asked for, and not known to be obeyed yet: when the first of these drains may end, at most.
+    Duration drain_asked = Duration::max();
+    Instant drain_ends_min = never, drain_ends_max = never;
+    bool cut_short = false;  // by a stop()
+    bool untold = false;     // an exception left before all was told
+    bool refused = false;    // by a peer, when a check asked
     std::deque<Act> hooks;
     std::array<std::deque<int>, leaves> in_open;
     int stop_in_check = 0;
@@ -213,7 +225,9 @@ struct World {
                            Check<1>{this}},
                  Bundle{Fake<2>{this}, Validated{Fake<3>{this}, Check<3>{this}}}},
             Recorder{this},
-            SupervisorOptions{.messages_max = messages, .events_per_turn_max = per_turn},
+            SupervisorOptions{.messages_max = messages,
+                              .events_per_turn_max = per_turn,
+                              .core = {.recycle = recycles}},
             App{this});
         node.references.fetch_add(1);
         link->attach(Waker{belay::driver::WakeHandle::adopt(&node), Seed{seed + 5}});
@@ -226,6 +240,7 @@ struct World {
             link->advance(now);
         } catch (const Thrown&) {
             note("caught");
+            untold = true;
         }
         advancing = false;
     }
@@ -254,8 +269,8 @@ struct World {
     // ---- commands ----
     void stop() {
         const bool pending = link->status().state != LinkState::stopped;
-        voided = true;
-        starts_left = 0;
+        voided = cut_short = true;
+        starts_left = untold && told == LinkState::stopped ? 1 : 0;
         link->stop();
         if (!link) return;
         expect(link->status().state == LinkState::stopped, "stop: status must say so at once");
@@ -274,10 +289,10 @@ struct World {
         link->shut(static_cast<Gate>(1U << bit), grace);
     }
     /// Whether a gate is shut, and none of its grace is left.
-    [[nodiscard]] bool is_shut() const {
+    [[nodiscard]] bool is_shut(Instant at) const {
         for (std::uint32_t bit = 1; bit <= 2; bit *= 2) {
             const bool shut = (link->core().gates() & bit) != 0;
-            if (shut && link->core().grace_ends(Gate{bit}) <= now) return true;
+            if (shut && link->core().grace_ends(Gate{bit}) <= at) return true;
         }
         return false;
     }
@@ -306,7 +321,19 @@ struct World {
     }
     void credentials() {
         manual = hard_manual = true;
+        credentials_of = epochs;
         link->credentials();
+    }
+    void drain_asks(Duration within) {
+        drain_asked = std::min(drain_asked, within);
+        // As of its turn, which may be one whose clock went back.
+        drain_ends_min = std::min(drain_ends_min, link->now() + within);
+        // Where nothing is connected it is stop(), with which all that waits is over.
+        hard_manual = manual = true;
+    }
+    void drain(Duration within) {
+        drain_asks(within);
+        link->drain(within);
     }
     void post_one() {
         const belay::driver::Post p =
@@ -319,6 +346,7 @@ struct World {
         Msg m{l.epoch, static_cast<std::uint16_t>(k), what, what == Say_::data ? l.sent : 0};
         const belay::driver::Post p = l.link.received(std::move(m));
         if (p == belay::driver::Post::taken) {
+            if (what == Say_::no) refused = true;
             if (what == Say_::data) ++l.sent;
             if (what == Say_::yes) l.passed = true;
             l.sign(now, !advancing);
@@ -338,7 +366,14 @@ struct World {
     void closed(int k, std::uint64_t r) {
         Failure f{.cause = static_cast<Cause>(r % 11)};
         if (f.cause == Cause::overloaded && r % 2 == 0) f.retry_after = 3s;
-        leaf[static_cast<std::size_t>(k)].link.closed(f);
+        ended(k, f);
+    }
+    void ended(int k, const Failure& f) {
+        LeafState& l = leaf[static_cast<std::size_t>(k)];
+        if (l.link.closed(f) == belay::driver::Post::taken && !l.ended) {
+            l.ended = true;
+            l.sent_at_end = l.sent;
+        }
     }
     void perform(Act a) {
         switch (a) {
@@ -362,6 +397,8 @@ struct World {
                 return link->report_unhealthy();
             case Act::credentials:
                 return credentials();
+            case Act::drain:
+                return drain(std::chrono::milliseconds{1 + chance(8000)});
             case Act::receive:
                 return receive(static_cast<int>(chance(leaves)), Say_::data);
             case Act::close:
@@ -385,6 +422,22 @@ struct World {
 
     // ---- what must hold ----
     bool alive() const { return leaf[0].link.alive(); }
+
+    /// What a drain is over with: no state but `stopped`, nothing lost, and a failure that says why.
+    void judge_drained(const Transition& t) {
+        if (std::exchange(cut_short, false)) return;
+        const Failure& f = t.to.failure;
+        const bool late = f == failure_of(LinkErrc::not_drained);
+        expect(!late || now >= drain_ends_min, "a drain was over before its time");
+        if (late) ++drains_late;
+        if (f.cause != Cause::none) return;
+        for (std::size_t k = 0; k < leaf.size(); ++k) {
+            const LeafState& l = leaf[k];
+            expect(k == 2 || (l.closing && l.ended), "drained before its goodbye was over");
+            expect(l.delivered >= l.sent_at_end, "a drain lost what had been received");
+            if (l.ended) drained_behind += l.sent_at_end;
+        }
+    }
 
     void enter_hook() {
         expect(depth == 0, "hooks must not nest");
@@ -425,9 +478,18 @@ struct World {
                 expect(alive(), "connected needs a connection");
                 break;
             case LinkState::draining:
-                expect(false, "nobody has asked for a drain");
+                expect(alive(), "a drain needs a connection");
+                if (drain_asked != Duration::max())
+                    drain_ends_max = std::min(drain_ends_max, now + drain_asked);
+                expect(d <= drain_ends_max, "a drain has no end, or one beyond its bound");
+                expect(link->send(Msg{}) == SendResult::down, "a drain sends no more");
                 break;
         }
+        drain_asked = Duration::max();  // all commands have been obeyed
+        cut_short = untold = false;
+        if (s.state != LinkState::draining) drain_ends_min = drain_ends_max = never;
+        expect(!recycles || s.state != LinkState::connected || credentials_of < epochs,
+               "a connection outlives its credentials");
         // All commands have been obeyed; one that shortened the wait is remembered until it is
         // over.
         const bool waits = s.state == LinkState::cooldown || s.state == LinkState::suspended;
@@ -445,9 +507,10 @@ struct World {
                "an attempt without verdict must be in flight or young");
         expect(!planned || waits, "an attempt is planned that will not take place");
         expect((s.state == LinkState::offline) <= (gates != 0), "offline needs a shut gate");
-        if (is_shut()) {
+        if (is_shut(now)) {
             expect(s.state == LinkState::stopped || s.state == LinkState::offline ||
-                       s.state == LinkState::failed || s.state == LinkState::blocked_auth,
+                       s.state == LinkState::failed || s.state == LinkState::blocked_auth ||
+                       s.state == LinkState::draining,
                    "a shut gate keeps everything down");
         }
         expect(resumes <= fulls, "more resumes than refusals");
@@ -473,7 +536,7 @@ Socket<K>::Socket(World& world, const Link<Msg>& link) : world_{world}, link_{li
         for (const LeafState& l : world.leaf)
             world.expect(!l.exists, "a connection of the last epoch still exists");
         ++world.epochs;
-        world.expect(!world.is_shut(), "dialled through a shut gate");
+        world.expect(!world.is_shut(world.link->now()), "dialled through a shut gate");
         world.expect(world.link->status().state == LinkState::connecting,
                      "dialled outside connecting");
     }
@@ -496,7 +559,7 @@ Socket<K>::Socket(World& world, const Link<Msg>& link) : world_{world}, link_{li
             world.stop_in_part = true;
             // The start that led here may not have been told yet.
             world.starts_left = world.told == LinkState::stopped ? 1 : 0;
-            world.voided = true;
+            world.voided = world.cut_short = true;
             world.link->stop();
         }
         if (what == 4) {
@@ -526,6 +589,7 @@ SendResult Socket<K>::send(const Msg& m) noexcept {
         world_.expect(world_.link->status().state == LinkState::connected,
                       "sent outside connected");
         world_.expect(link_.alive(), "sent on a dead connection");
+        world_.expect(!world_.leaf[K].closing, "sent behind the goodbye");
     }
     if (world_.chance(8) == 0) return SendResult::busy;
     if (m.what == Say_::posted) ++world_.sent_posts;
@@ -537,8 +601,10 @@ void Socket<K>::close(const Failure&) noexcept
     requires(K != 2)
 {
     world_.note("close " + std::to_string(K));
-    world_.expect(!link_.alive(), "closed gracefully before its epoch was void");
-    if (world_.chance(2) == 0) link_.closed();
+    world_.expect(!link_.alive() || world_.link->status().state == LinkState::draining,
+                  "closed gracefully before its epoch was void");
+    world_.expect(!std::exchange(world_.leaf[K].closing, true), "said goodbye twice");
+    if (world_.chance(2) == 0) world_.ended(K, {.cause = Cause::planned});
 }
 template <int K>
 void Socket<K>::ping() noexcept
@@ -578,7 +644,7 @@ Verdict Check<K>::judge(const Msg& m, const auto&) {
         world->note("stop in check");
         world->stop_in_part = true;
         world->starts_left = 0;
-        world->voided = true;
+        world->voided = world->cut_short = true;
         world->link->stop();
     }
     if (m.what == Say_::yes) return Verdict::passed();
@@ -592,7 +658,7 @@ Advice Recorder::admit(Instant now) const noexcept {
 Advice Recorder::begin(Turn& turn) noexcept {
     World& w = *world;
     w.expect(!w.begun, "begin without a verdict on the last");
-    w.expect(!w.is_shut(), "begin through a shut gate");
+    w.expect(!w.is_shut(turn.now), "begin through a shut gate");
     if (!w.manual) w.expect(turn.now >= w.not_before, "begin before the advised wait was over");
     if (!w.hard_manual)
         w.expect(turn.now >= w.floor && turn.now >= w.breaker_until,
@@ -623,6 +689,9 @@ Advice Recorder::lost(const Failure& f, Turn& turn) noexcept {
     World& w = *world;
     w.expect(!w.begun, "lost before the verdict");
     w.note("verdict " + std::string{to_string(f.cause)});
+    bool reported = f.category != nullptr || f.cause == Cause::overloaded || w.refused;
+    for (const LeafState& l : w.leaf) reported = reported || l.ended;
+    w.expect(reported, "a loss that nobody has reported");
     constexpr std::array<Duration, 4> waits{0s, 1ms, 1s, 9s};
     const Instant until = turn.now + waits[w.chance(4)];
     const std::uint64_t kind = w.chance(16);
@@ -669,7 +738,7 @@ void App::on_state(auto& link, const Transition& t) {
         if (w.expect_stopped)
             w.expect(t.to.state == LinkState::stopped, "something came between stop and stopped");
         if (t.to.state == LinkState::stopped) w.expect_stopped = w.stop_in_part = false;
-    } else {
+    } else if (!w.untold) {
         w.expect(t.to == link.status(), "the status is ahead of what was told");
         w.expect(w.handle->status() == link.status(), "the published status differs in a hook");
     }
@@ -677,7 +746,20 @@ void App::on_state(auto& link, const Transition& t) {
         w.expect(w.starts_left > 0, "left stopped without a start");
         --w.starts_left;
     }
+    if (t.from == LinkState::draining) w.judge_drained(t);
     w.told = t.to.state;
+    if (w.recycles && w.credentials_of == w.epochs && t.from == LinkState::connected &&
+        t.to.state == LinkState::cooldown && t.to.failure.cause == Cause::planned) {
+        bool by_peer = false;
+        for (const LeafState& l : w.leaf) by_peer = by_peer || l.ended;
+        w.recycled += by_peer ? 0 : 1;
+        w.expect(by_peer || (w.leaf[0].closing && w.leaf[1].closing && w.leaf[3].closing),
+                 "made anew without a goodbye");
+    }
+    if (t.to.state == LinkState::draining) {
+        ++w.drains;
+        w.expect(w.drain_ends_min != never, "nobody has asked for a drain");
+    }
     if (t.to.state == LinkState::connecting) ++w.connectings;
     if (t.to.state == LinkState::connected) {
         w.connected_at = t.to.since;
@@ -687,7 +769,7 @@ void App::on_state(auto& link, const Transition& t) {
             w.expect(l.opened && l.epoch == w.epochs, "connected before all were open");
             if (k % 2 == 1) w.expect(l.passed, "connected before all were validated");
         }
-    } else if (t.to.state != LinkState::connecting) {
+    } else if (t.to.state != LinkState::connecting && t.to.state != LinkState::draining) {
         w.expect(!w.alive(), "a live epoch after its end");
     }
     // Only a command leaves these, and it overrides the waits.
@@ -695,10 +777,12 @@ void App::on_state(auto& link, const Transition& t) {
         t.to.state == LinkState::blocked_auth) {
         w.floor = w.not_before = always;
     }
-    const bool ended = t.to.state == LinkState::cooldown || t.to.state == LinkState::suspended;
+    const bool ended = t.to.state == LinkState::cooldown || t.to.state == LinkState::suspended ||
+                       t.from == LinkState::draining;
     if (ended && t.to.failure.code == static_cast<int>(LinkErrc::heartbeat_lost) &&
         t.to.failure.category == &belay::detail::link_category() &&
-        (t.from == LinkState::connected || t.from == LinkState::connecting)) {
+        (t.from == LinkState::connected || t.from == LinkState::connecting ||
+         t.from == LinkState::draining)) {
         w.expect(elapsed(w.leaf[0].last_sign(w.now), w.now) >= dead_after ||
                      elapsed(w.leaf[1].last_sign(w.now), w.now) >= dead_after,
                  "a heartbeat gave up a peer that was heard in time");
@@ -711,8 +795,9 @@ void App::on_message(auto& link, Msg m, Lane lane) {
     const World::Leave leave{w};
     w.note("message " + std::to_string(lane) + " n " + std::to_string(m.n));
     w.expect(!w.expect_stopped, "a message came between stop and stopped");
-    w.expect(link.status().state == LinkState::connected && w.told == LinkState::connected,
-             "a message outside connected");
+    w.expect(link.status().state == w.told &&
+                 (w.told == LinkState::connected || w.told == LinkState::draining),
+             "a message outside connected and draining");
     w.expect(m.epoch == w.epochs, "a message of an old epoch");
     w.expect(m.leaf < leaves && lane == lane_of[m.leaf], "a message on another's lane");
     if (m.what == Say_::data) {
@@ -744,7 +829,7 @@ void App::on_unsent(Msg m, Lane) {
 void script_step(World& w) {
     Random& r = w.script;
     const auto pick = [&](std::uint64_t n) { return uniform_upto(r, n - 1); };
-    const std::uint64_t what = pick(32), k = pick(leaves), x = pick(1000);
+    const std::uint64_t what = pick(33), k = pick(leaves), x = pick(1000);
     const bool settle = pick(3) != 0;
     const int leaf = static_cast<int>(k);
     const Instant due = w.link->deadline();
@@ -810,13 +895,14 @@ void script_step(World& w) {
             w.link->report_unhealthy();
             break;
         case 18:
-            switch (x % 6) {
+            switch (x % 7) {
                 case 0:
                     ++w.starts_left;
                     w.manual = w.hard_manual = true;
                     w.handle->start();
                     break;
                 case 1:
+                    w.cut_short = true;
                     w.handle->stop();
                     break;
                 case 2:
@@ -829,11 +915,16 @@ void script_step(World& w) {
                     break;
                 case 4:
                     w.manual = w.hard_manual = true;
+                    w.credentials_of = w.epochs;
                     w.handle->credentials();
                     break;
                 case 5:
                     w.manual = w.hard_manual = true;
                     w.handle->reconnect_now();
+                    break;
+                case 6:
+                    w.drain_asks(std::chrono::milliseconds{1 + x * 5});
+                    w.handle->drain(std::chrono::milliseconds{1 + x * 5});
                     break;
             }
             break;
@@ -882,7 +973,23 @@ void script_step(World& w) {
             w.receive(static_cast<int>((k + 1) % leaves), Say_::data);
             w.closed(static_cast<int>((k + 2) % leaves), x / 11);
             break;
-        case 28:
+        case 28: {
+            // One that has something to let leave, and mostly a peer that answers.
+            greet();
+            if (w.link) w.settle();
+            if (!w.link) break;
+            w.receive(leaf, Say_::data);
+            w.drain(std::chrono::milliseconds{static_cast<std::int64_t>(x) * 10 + 1});
+            w.receive(leaf, Say_::data);
+            if (x % 16 == 7) w.link->report_unhealthy();
+            if (x % 4 != 0) w.settle();
+            if (!w.link) break;
+            w.receive(static_cast<int>((k + 1) % leaves), Say_::data);
+            for (int i = 0; i < leaves && x % 3 != 0; ++i) w.ended(i, {.cause = Cause::planned});
+            if (x % 8 < 5) w.start();
+            break;
+        }
+        case 29:
             w.link->advance(w.now - 1s);
             if (w.link) w.settle();
             break;  // a clock that goes back
@@ -901,12 +1008,14 @@ void one_step(World& w) {
         script_step(w);
     } catch (const Thrown&) {
         w.note("caught");
+        w.untold = true;
     }
 }
 
 std::string run(World& w) {
     constexpr std::array<unsigned, 4> per_turn{1, 2, 3, 64};
     constexpr std::array<std::size_t, 3> messages{2, 5, 1000};
+    w.recycles = w.chance(2) == 0;
     w.build(per_turn[w.chance(4)], messages[w.chance(3)]);
     w.start();
     for (int i = 0; i < 150 && w.link && w.failure.empty(); ++i) one_step(w);
@@ -942,7 +1051,8 @@ TEST_CASE("Supervisor keeps its contract under random interleavings",
     const std::uint64_t first = number_from("BELAY_SEED", 1);
     const std::uint64_t count = replay ? 1 : number_from("BELAY_SEEDS", 2000);
     REQUIRE(count > 0);
-    std::size_t connects = 0, stable = 0, refused = 0, early = 0;
+    std::size_t connects = 0, stable = 0, refused = 0, early = 0, recycled = 0;
+    std::size_t drains = 0, late = 0, behind = 0;
     for (std::uint64_t seed = first; seed < first + count; ++seed) {
         World sparse{seed, false};
         const std::string broken = run(sparse);
@@ -962,6 +1072,10 @@ TEST_CASE("Supervisor keeps its contract under random interleavings",
         connects += sparse.log.find("> connected") != std::string::npos ? 1U : 0U;
         stable += sparse.log.find("succeeded") != std::string::npos ? 1U : 0U;
         refused += sparse.fulls != 0 ? 1U : 0U;
+        drains += sparse.drains;
+        late += sparse.drains_late;
+        behind += sparse.drained_behind != 0 ? 1U : 0U;
+        recycled += sparse.recycled;
         early += sparse.log.find("message") != std::string::npos ? 1U : 0U;
     }
     // The scripts reach what they are meant to test; fewer of them say little about shares.
@@ -970,5 +1084,9 @@ TEST_CASE("Supervisor keeps its contract under random interleavings",
         CHECK(stable > count / 10);
         CHECK(refused > count / 20);
         CHECK(early > count / 4);
+        CHECK(drains > count / 4);
+        CHECK(late > count / 20);
+        CHECK(behind > count / 50);
+        CHECK(recycled > count / 100);
     }
 }

@@ -402,6 +402,22 @@ TEST_CASE("race 62: a drain ends stopped, whatever the peer does meanwhile", "[l
     CHECK(b.notes.seen == Seen{"connecting"});
 }
 
+TEST_CASE("race 62: evidence against a connection that is being drained is no second goodbye",
+          "[link][race]") {
+    Bare b{bare};
+    b.connect();
+    b.rig.link.drain(5s);
+    b.rig.link.report_unhealthy();  // it was connected still
+    b.rig.run(0s);
+    CHECK(b.notes.seen == Seen{"draining", "stopped"});
+    CHECK(b.rig.link.status().failure.error() == LinkErrc::reported_unhealthy);
+    // What was sent leaves still, as after stop().
+    CHECK(b.wire.log == std::vector<std::string>{"open", "close"});
+    b.rig.run(2s);
+    CHECK(b.wire.log == std::vector<std::string>{"open", "close", "destroy"});
+    CHECK(b.rig.state() == LinkState::stopped);
+}
+
 TEST_CASE("race 62: a drain without anything to wait for ends at once", "[link][race]") {
     SECTION("the connection has no goodbye: what was sent was handed over") {
         Rude b{rude};

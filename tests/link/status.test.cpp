@@ -14,6 +14,9 @@ using Kind = Connectivity::Kind;
 
 static_assert(to_string(LinkState::blocked_auth) == "blocked_auth");
 static_assert(to_string(static_cast<LinkState>(99)) == "unknown");
+static_assert(to_string(Connectivity::Kind::connected) == "connected");
+static_assert(to_string(Connectivity::Kind::reconnecting) == "reconnecting");
+static_assert(to_string(static_cast<Connectivity::Kind>(3)) == "unknown");
 
 namespace {
 

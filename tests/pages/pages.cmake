@@ -71,11 +71,28 @@ if(BELAY_BOOST_INCLUDE)
     belay_page(docs/adapter.md BELOW "Serving WebSockets")
 endif()
 
+if(belay_has_jwt AND BELAY_BOOST_INCLUDE)
+    belay_page(docs/collaboration-server.md LIBRARIES OpenSSL::Crypto
+               THROUGH ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/pages/collaboration_server.py)
+endif()
+
 # Recipes run against a real server, with the real libraries where they are installed.
 set(belay_http_server ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/pages/http_server.py)
 if(CURL_FOUND)
     belay_page(docs/recipes.md BELOW libcurl THROUGH ${belay_http_server} LIBRARIES CURL::libcurl)
+    belay_page(docs/room.md BELOW Webhooks THROUGH ${belay_http_server} LIBRARIES CURL::libcurl)
     belay_page(docs/adapter.md BELOW HTTP THROUGH ${belay_http_server} LIBRARIES CURL::libcurl)
+    # The client of the page of HTTP, judged over calls that do something.
+    add_executable(page_http_check pages/http_check.cpp)
+    target_link_libraries(page_http_check PRIVATE belay_dev Threads::Threads CURL::libcurl)
+    target_compile_definitions(page_http_check PRIVATE BELAY_HTTP_PAGE="${CMAKE_CURRENT_BINARY_DIR}/pages/http.cpp")
+    add_test(NAME pages/http_check COMMAND page_http_check)
+    set_tests_properties(pages/http_check PROPERTIES TIMEOUT ${BELAY_TEST_TIMEOUT})
+    if(BELAY_NLOHMANN_INCLUDE)
+        belay_page(docs/bridge.md BELOW "Over MCP" LIBRARIES CURL::libcurl
+                   THROUGH ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/pages/mcp_server.py)
+        set_tests_properties(pages/bridge-Over-MCP PROPERTIES SKIP_REGULAR_EXPRESSION "SKIP: ")
+    endif()
 else()
     message(STATUS "belay: no libcurl4-openssl-dev: its recipe and its page are left out")
 endif()

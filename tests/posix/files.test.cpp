@@ -18,6 +18,7 @@ using belay_test::TemporaryDirectory;
 
 static_assert(explain::file_system_like<posix::Files>());
 static_assert(std::is_empty_v<posix::Files>);
+static_assert(belay::detail::GivesWay<posix::Files>);
 
 TEST_CASE("posix::Files reads back what was written, short only at the end",
           "[posix][files][unit]") {
@@ -50,6 +51,13 @@ TEST_CASE("posix::File::preallocate reserves zeros", "[posix][files][unit]") {
     Bytes bytes(100'000, std::byte{1});
     CHECK(*file->read(0, bytes) == 100'000);
     CHECK(std::count(bytes.begin(), bytes.end(), std::byte{0}) == 100'000);
+}
+
+TEST_CASE("posix::Files::now goes on while others run", "[posix][files][unit]") {
+    posix::Files files;
+    const Instant begin = files.now();
+    while (files.now() == begin) files.yield();
+    CHECK(files.now() > begin);
 }
 
 TEST_CASE("posix::Files names, lists and removes", "[posix][files][unit]") {

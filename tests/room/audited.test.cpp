@@ -32,7 +32,10 @@ struct OneGrant {
     }
 };
 struct AuditClock {
-    [[nodiscard]] WallTime now() const noexcept { return WallTime{std::chrono::seconds{42}}; }
+    const int* second = nullptr;
+    [[nodiscard]] WallTime now() const noexcept {
+        return WallTime{std::chrono::seconds{second != nullptr ? *second : 42}};
+    }
 };
 using BookedGrant = Audited<OneGrant, BookAudit, AuditClock>;
 static_assert(AuthorizerLike<BookedGrant>);
@@ -78,13 +81,19 @@ TEST_CASE("Audited lets nobody in who was not written down", "[room][audited][un
     CHECK_FALSE(question.take().has_value());
 }
 
-TEST_CASE("Audited passes refusals on, and writes nothing", "[room][audited][unit]") {
+TEST_CASE("Audited passes refusals on, and writes them down", "[room][audited][unit]") {
     AuditBook book;
     driver::Question<Grant> question;
     BookedGrant refuses{OneGrant{{"alice", Access::none, forever}}, BookAudit{&book}, AuditClock{}};
     refuses.check(request, question.ask());
     REQUIRE(question.answered());
     CHECK(question.take()->user == "alice");
+    REQUIRE(book.rows.size() == 1);
+    CHECK(book.rows.front().action == "refused");
+    CHECK(book.rows.front().level == Access::none);
+    CHECK(book.rows.front().user == "alice");
+    CHECK(book.rows.front().ip == "::1");
+    book.rows.clear();
     BookedGrant drops{OneGrant{{}, true}, BookAudit{&book}, AuditClock{}};
     drops.check(request, question.ask());
     REQUIRE(question.answered());
@@ -104,4 +113,50 @@ TEST_CASE("Audited may be gone when the answer comes", "[room][audited][unit]") 
     book.open.front()(std::error_code{});
     REQUIRE(question.answered());
     CHECK(question.take()->access == Access::edit);
+}
+
+TEST_CASE("Audited writes so many refusals in a minute, from the first on",
+          "[room][audited][unit]") {
+    AuditBook book;
+    int second = 1'700'000'000;
+    BookedGrant refuses{OneGrant{{"mallory", Access::none, forever}}, BookAudit{&book},
+                        AuditClock{&second}, AuditedOptions{.refusals_per_minute = 6}};
+    int refused = 0;
+    const auto knock = [&](int times) {
+        for (int i = 0; i < times; ++i) {
+            driver::Question<Grant> question;
+            refuses.check(request, question.ask());
+            if (question.answered()) ++refused;
+        }
+        return book.rows.size();
+    };
+    CHECK(knock(1000) == 6);
+    second += 10;
+    CHECK(knock(1000) == 7);
+    second -= 3600;  // the clock is set
+    CHECK(knock(1000) == 7);
+    second += 3600 * 24;
+    CHECK(knock(1000) == 13);
+    CHECK(refused == 4000);
+    // A book that does not answer is given no more than it can hold.
+    book.later = true;
+    for (int i = 0; i < 10; ++i) {
+        second += 60;
+        knock(100);
+    }
+    CHECK(book.open.size() == 6);
+    book.open.clear();
+    second += 60;
+    knock(100);
+    CHECK(book.open.size() == 6);
+}
+
+TEST_CASE("Audited: no refusals are written where none are wanted", "[room][audited][unit]") {
+    AuditBook book;
+    driver::Question<Grant> question;
+    BookedGrant refuses{OneGrant{{"mallory", Access::none, forever}}, BookAudit{&book},
+                        AuditClock{}, AuditedOptions{.refusals_per_minute = 0}};
+    refuses.check(request, question.ask());
+    CHECK(question.answered());
+    CHECK(book.rows.empty());
 }

@@ -39,6 +39,69 @@ void use() {
 }
 }  // namespace room_observer_deaf
 
+// expect-error: RoomManager: the observer's on_room_event must be 'on_room_event
+namespace room_event_hook {
+struct App {
+    void on_refused(const belay::RoomRefusal&) {}
+#if defined(BELAY_CONTROL)
+    void on_room_event(const belay::RoomEvent&) {}
+#else
+    void on_room_event(belay::RoomEvent&) {}
+#endif
+};
+void use() {
+    belay::RoomManager rooms{belay::MemoryRooms{}, belay::EveryoneEdits{}, belay::RoomOptions{},
+                             App{}};
+}
+}  // namespace room_event_hook
+
+// expect-error: RoomManager: the third argument is belay::RoomOptions
+namespace room_observer_in_the_place_of_options {
+struct App {
+    void on_refused(const belay::RoomRefusal&) {}
+};
+void use() {
+#if defined(BELAY_CONTROL)
+    belay::RoomManager rooms{belay::MemoryRooms{}, belay::EveryoneEdits{}, {}, App{}};
+#else
+    belay::RoomManager rooms{belay::MemoryRooms{}, belay::EveryoneEdits{}, App{}};
+#endif
+}
+}  // namespace room_observer_in_the_place_of_options
+
+// expect-error: RoomManager: a named persistence is not copied: std::move
+namespace room_persistence_copied {
+void use(belay::MemoryRooms& stored) {
+#if defined(BELAY_CONTROL)
+    belay::RoomManager rooms{std::move(stored), belay::EveryoneEdits{}};
+#else
+    belay::RoomManager rooms{stored, belay::EveryoneEdits{}};
+#endif
+}
+}  // namespace room_persistence_copied
+
+// expect-error: PersistenceLike: P needs 'belay::Result<std::uint64_t> append
+namespace manager_of_a_wrong_persistence {
+struct Mine : belay::MemoryRooms {
+#if !defined(BELAY_CONTROL)
+    void append(std::string_view, belay::BytesView) {}
+#endif
+};
+void use() { belay::RoomManager rooms{Mine{}, belay::EveryoneEdits{}}; }
+}  // namespace manager_of_a_wrong_persistence
+
+// expect-error: AuthorizerLike: A needs 'check
+namespace manager_of_a_wrong_authorizer {
+struct Mine {
+#if defined(BELAY_CONTROL)
+    void check(const belay::RoomRequest&, belay::Completion<belay::Grant>) {}
+#else
+    bool check(const belay::RoomRequest&) { return true; }
+#endif
+};
+void use() { belay::RoomManager rooms{belay::MemoryRooms{}, Mine{}}; }
+}  // namespace manager_of_a_wrong_authorizer
+
 // expect-error: RoomProtocolLike: 'disjoint' must be 'bool disjoint
 namespace protocol_disjoint {
 struct Protocol {
@@ -52,6 +115,19 @@ struct Protocol {
 };
 static_assert(belay::explain::room_protocol_like<Protocol>());
 }  // namespace protocol_disjoint
+
+// expect-error: RoomProtocolLike: 'belay::Result<belay::BytesView> address
+namespace protocol_address_without_board {
+struct Protocol {
+    belay::Result<belay::RoomMessage> read(belay::BytesView) const { return belay::RoomMessage{}; }
+    belay::Bytes write(const belay::RoomMessage&) const { return {}; }
+    belay::Result<belay::BytesView> address(belay::BytesView frame) const { return frame; }
+#if defined(BELAY_CONTROL)
+    std::string_view board(belay::BytesView) const { return {}; }
+#endif
+};
+static_assert(belay::explain::room_protocol_like<Protocol>());
+}  // namespace protocol_address_without_board
 
 // expect-error: AuthorizerLike: A needs 'check
 namespace authorizer_answers_at_once {

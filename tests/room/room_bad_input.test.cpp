@@ -117,12 +117,15 @@ TEST_CASE("bad input: ids of boards", "[room][room_bad_input][sim]") {
     CHECK(asks("/ws/canvas/" + std::string(101, 'x')) == 4003);
     CHECK(asks("/ws/canvas/") == 4003);
     CHECK(asks("/ws/canvas/%") == 4003);
+    CHECK(asks("/ws/canvas/a%00b") == 4003);
+    CHECK(asks("/ws/canvas/a%0Ab") == 4003);
+    CHECK(asks("/ws/canvas/%FF") == 4003);
     CHECK(w.disk.loads == loads);
-    // What decodes to any bytes is an id, by these bytes alone.
+    // What decodes to a text is an id, by its bytes alone.
     for (const auto& [target, board] : std::vector<std::pair<std::string, std::string>>{
              {"/ws/canvas/a%2Fb", "a/b"},
              {"/ws/canvas/%2E%2E%2Fsecret", "../secret"},
-             {"/ws/canvas/a%00b", std::string{"a\0b", 3}},
+             {"/ws/canvas/%C3%A9", "\xC3\xA9"},
              {"/ws/canvas/a", "a"}}) {
         CHECK(asks(target) == 0);
         CHECK(alice.synced);

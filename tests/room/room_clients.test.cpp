@@ -729,3 +729,53 @@ TEST_CASE("RoomManager: whether viewers are seen is an option", "[room][room_cli
         CHECK(viewer.present.count(1) == 1);
     }
 }
+
+namespace {
+
+/// A connection that is gone before its upgrade is answered; or never answers it.
+struct AbortedUpgrade {
+    using message_type = Bytes;
+    struct Connection {
+        SendResult send(const Bytes&) noexcept { return SendResult::down; }
+    };
+    Connection open(const Link<Bytes>& link) {
+        if (gone) static_cast<void>(link.closed(Failure::from(LinkErrc::closed_by_peer)));
+        return {};
+    }
+    bool gone = true;
+};
+
+}  // namespace
+
+TEST_CASE("RoomManager counts upgrades that ended before they were done, and tells nobody",
+          "[room][room_clients][sim]") {
+    RoomWorld w;
+    const auto accept = [&](const char* who, AbortedUpgrade transport = {}) {
+        w.rooms().accept(transport, YjsProtocol{}, w.request_of(who));
+        w.run(1min);
+    };
+    accept("alice");
+    CHECK(w.rooms().counters().upgrades_aborted == 1);
+    CHECK(w.told.empty());
+    // Refused, and gone before it could read why.
+    w.rights.grants["bob"] = {"bob", Access::none, forever};
+    accept("bob");
+    CHECK(w.rooms().counters().upgrades_aborted == 2);
+    // Given up here.
+    accept("carol", {.gone = false});
+    accept("bob", {.gone = false});
+    CHECK(w.rooms().counters().upgrades_aborted == 2);
+    CHECK(w.rooms().counters().joined == 0);
+    CHECK(w.rooms().clients() == 0);
+    // One that was let in, or read why not, was upgraded.
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor bob{w, "bob", 2};
+    alice.dial();
+    bob.dial();
+    w.run(1s);
+    alice.hang_up();
+    w.run(1min);
+    CHECK(bob.closed_with == 4003);
+    CHECK(w.rooms().counters().joined == 1);
+    CHECK(w.rooms().counters().upgrades_aborted == 2);
+}

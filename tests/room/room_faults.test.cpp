@@ -34,8 +34,12 @@ RoomOptions small_room_options() {
 struct Chaos {
     explicit Chaos(Seed seed) : w{seed, small_room_options()} {
         w.world.network().window_bytes(600);
-        for (std::uint64_t i = 1; i <= 4; ++i)
-            editors.push_back(std::make_unique<RoomEditor>(w, "e" + std::to_string(i), i));
+        for (std::uint64_t i = 1; i <= 4; ++i) {
+            const std::string name = "e" + std::to_string(i);
+            editors.push_back(i % 2 == 0 ? std::make_unique<RoomEditor>(w, name, i)
+                                         : std::make_unique<RoomEditor>(RoomEditor::addressed(
+                                               w, name, i, std::string_view{"board\0x", 7})));
+        }
         w.disk.flush_takes = std::chrono::milliseconds(draw(1) == 0 ? draw(20) : draw(500));
         w.disk.load_takes = std::chrono::milliseconds(draw(500));
         w.disk.save_takes = std::chrono::milliseconds(draw(3000));
@@ -121,6 +125,7 @@ struct Chaos {
                 break;
         }
         w.run(std::chrono::milliseconds(draw(200)));
+        if (++steps % 10 == 0) check_claims();
         for (const auto& e : editors) {
             if (!e->online() && draw(3) == 0) e->dial();
         }
@@ -143,7 +148,20 @@ struct Chaos {
         }
         return all;
     }
-    void check_kept() {
+    /// Who was told that all of theirs is durable was told the truth.
+    void check_claims() {
+        YjsDocument stored = on_disk();
+        for (std::size_t i = 0; i < editors.size(); i += 2) {
+            if (editors[i]->unsynced != 0) continue;
+            ++claims;
+            for (const Bytes& update : typed_by_all) {
+                if (update[2] == static_cast<std::byte>(i + 1) &&
+                    stored.check(update).value_or(true))
+                    ++lies;
+            }
+        }
+    }
+    YjsDocument on_disk() {
         YjsDocument stored;
         w.disk.durable.load(
             "board", Completion<LoadedRoom>{[&](std::optional<LoadedRoom> found) noexcept {
@@ -153,6 +171,10 @@ struct Chaos {
                 }
             }});
         static_cast<void>(stored.state_vector());
+        return stored;
+    }
+    void check_kept() {
+        YjsDocument stored = on_disk();
         for (const Bytes& update : seen_before_crash)
             if (stored.check(update).value_or(true)) ++lost;
     }
@@ -179,6 +201,9 @@ struct Chaos {
     std::vector<Bytes> typed_by_all;
     std::vector<Bytes> seen_before_crash;
     int lost = 0;
+    int steps = 0;
+    int claims = 0;
+    int lies = 0;
 };
 
 /// Who sends anything, beside two who work.
@@ -303,10 +328,14 @@ TEST_CASE("RoomManager: under all faults nothing is lost that anybody has seen, 
         for (int i = 0; i < 150; ++i) chaos.one();
         chaos.calm();
         CHECK(chaos.lost == 0);
+        chaos.check_claims();
+        CHECK(chaos.claims != 0);
+        CHECK(chaos.lies == 0);
         for (const auto& e : chaos.editors) {
             CHECK(e->document() == chaos.editors.front()->document());
             for (const Bytes& update : chaos.typed_by_all) CHECK(e->has(update));
         }
+        CHECK(chaos.editors[0]->unsynced + chaos.editors[2]->unsynced == 0);
         chaos.crash();
         CHECK(chaos.lost == 0);
         CHECK(chaos.w.disk.saving_max == 1);

@@ -123,6 +123,20 @@ TEST_CASE("RoomManager: a load that hangs ends in 1013, and its late answer in n
     CHECK(state_of(w.rooms()) == alice.document());
 }
 
+TEST_CASE("RoomManager: a room that is asked for after idle hours has its time to load",
+          "[room][room_manager][sim]") {
+    RoomWorld w;
+    w.disk.load_takes = 10s;
+    w.run(3h);
+    REQUIRE(w.rooms().get_or_create_room("board"));
+    w.run(9s);
+    CHECK(w.told == Told{});
+    CHECK_FALSE(w.rooms().stats("board")->loaded);
+    w.run(2s);
+    CHECK(w.rooms().stats("board")->loaded);
+    CHECK(elapsed(w.rooms().stats("board")->last_activity, w.world.now()) < 1min);
+}
+
 TEST_CASE("RoomManager: stop during a load", "[room][room_manager][sim]") {
     RoomWorld w;
     w.disk.load_takes = 10s;

@@ -10,9 +10,12 @@
 #include <belay/sim/world.hpp>
 
 #include "support/catch.hpp"
+#include "support/room/room_world.hpp"
 
 using namespace belay;
+using namespace belay_test;
 using namespace std::chrono_literals;
+using Told = std::vector<std::string>;
 
 namespace {
 
@@ -49,6 +52,94 @@ TEST_CASE("RoomManager tells observers in all forms", "[room][room_observer][uni
     stop_one(Tee{std::ref(ear), RoomEarWithRooms{&with}});
     CHECK(ear.stopped == 2);
     CHECK(with == 2);
+}
+
+TEST_CASE("RoomManager tells what becomes of rooms and clients, in order",
+          "[room][room_observer][sim]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor bob{w, "bob", 2};
+    alice.dial();
+    w.run(1s);
+    bob.dial();
+    w.run(1s);
+    CHECK(w.rooms().observer().last_joined == w.last_client);
+    alice.type("one");
+    bob.type("two");
+    w.run(1s);
+    alice.type("three");
+    w.run(4900ms);
+    CHECK(w.events == Told{"loaded board 0", "joined board alice 1", "joined board bob 2"});
+    w.disk.save_takes = 2s;
+    w.run(1s);
+    CHECK(w.events.back() == "changed board 2");  // once for all
+    w.run(3s);
+    CHECK(w.events.back() == "saved board 2");
+    w.events.clear();
+    alice.hang_up();
+    w.run(1min);
+    w.rooms().remove_client(w.last_client);
+    w.run(1s);
+    CHECK(w.events == Told{"left board alice 1", "left board bob 0"});
+    w.run(1h);
+    CHECK(w.events.back() == "unloaded board 0");
+    CHECK(w.events.size() == 3);
+}
+
+TEST_CASE("RoomManager: a save that fails tells of its changes once",
+          "[room][room_observer][sim]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    alice.dial();
+    w.run(1s);
+    w.events.clear();
+    w.disk.fail_saves = 2;
+    alice.type("x");
+    w.run(1min);
+    CHECK(w.events == Told{"changed board 1", "saved board 1"});
+    w.events.clear();
+    // Loaded again: the room was here all the time.
+    w.disk.fail_flushes = 1;
+    RoomEditor bob{w, "bob", 2};
+    bob.dial();
+    w.run(1s);
+    bob.type("y");
+    w.run(1min);
+    CHECK(w.events == Told{"joined board bob 2", "left board bob 1"});
+}
+
+TEST_CASE("RoomManager: whoever joined leaves, and rooms that came go, whatever the reason",
+          "[room][room_observer][sim]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor bob{w, "bob", 2};
+    const auto dial_both = [&] {
+        alice.dial();
+        w.run(1s);
+        bob.dial();
+        w.run(1s);
+        w.events.clear();
+    };
+    dial_both();
+    w.rooms().erase("board", Completion<PersistenceError>{[](auto) noexcept {}});
+    w.run(1s);
+    CHECK(w.events == Told{"left board bob 1", "left board alice 0", "unloaded board 0"});
+    dial_both();
+    w.rooms().reset("board", Completion<PersistenceError>{[](auto) noexcept {}});
+    w.run(1s);
+    CHECK(w.events == Told{"left board bob 1", "left board alice 0", "unloaded board 0"});
+    // Who is refused has not joined; what was not loaded does not go.
+    w.rights.grants["bob"] = {"bob", Access::none, forever};
+    w.disk.fail_loads = 1;
+    dial_both();
+    CHECK(w.events == Told{});
+    dial_both();
+    alice.type("x");
+    w.run(1s);
+    w.rooms().stop();
+    w.run(1s);
+    CHECK(w.events ==
+          Told{"left board alice 0", "changed board 0", "saved board 0", "unloaded board 0"});
 }
 
 TEST_CASE("RoomManager: a hook may destroy it", "[room][room_observer][unit]") {

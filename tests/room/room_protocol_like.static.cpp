@@ -22,6 +22,23 @@ struct ProtocolThatSplitsOtherwise : LeastProtocol {
 class ProtocolThatHidesDisjoint : public LeastProtocol {
     bool disjoint(BytesView, BytesView) const;
 };
+struct ProtocolWithAddresses : ProtocolWithAll {
+    Result<BytesView> address(BytesView) const;
+    std::string_view board(BytesView) const;
+};
+struct ProtocolWithoutBoard : LeastProtocol {
+    Result<BytesView> address(BytesView) const;
+};
+struct ProtocolWithoutAddress : LeastProtocol {
+    std::string_view board(BytesView) const;
+};
+class ProtocolThatHidesAddress : public LeastProtocol {
+    Result<BytesView> address(BytesView) const;
+};
+struct ProtocolWithAnotherBoard : LeastProtocol {
+    Result<BytesView> address(BytesView) const;
+    Bytes board(BytesView) const;
+};
 struct ProtocolThatChanges {
     Result<RoomMessage> read(BytesView);
     Bytes write(const RoomMessage&) const;
@@ -33,6 +50,13 @@ struct ProtocolThatOnlyReads {
 
 static_assert(RoomProtocolLike<LeastProtocol>);
 static_assert(RoomProtocolLike<ProtocolWithAll>);
+static_assert(RoomProtocolLike<ProtocolWithAddresses>);
+static_assert(detail::AddressesFrames<ProtocolWithAddresses>);
+static_assert(!detail::AddressesFrames<ProtocolWithAll>);
+static_assert(!RoomProtocolLike<ProtocolWithoutBoard>);
+static_assert(!RoomProtocolLike<ProtocolWithoutAddress>);
+static_assert(!RoomProtocolLike<ProtocolThatHidesAddress>);
+static_assert(!RoomProtocolLike<ProtocolWithAnotherBoard>);
 static_assert(!RoomProtocolLike<ProtocolThatSplitsOtherwise>);
 static_assert(!RoomProtocolLike<ProtocolThatHidesDisjoint>);
 static_assert(!RoomProtocolLike<ProtocolThatChanges>);

@@ -27,8 +27,16 @@ TEST_CASE("room_request decodes once", "[room][room_request][unit]") {
     CHECK(asked("/ws/canvas/a%2Fb").board == "a/b");
     CHECK(asked("/ws/canvas/a%252Fb").board == "a%2Fb");
     CHECK(asked("/ws/canvas/a+b").board == "a+b");
-    CHECK(asked("/ws/canvas/%00").board == std::string(1, '\0'));
+    CHECK(asked("/ws/canvas/%C3%A9%20%25").board == "\xC3\xA9 %");
     CHECK(asked("/ws/canvas/b?token=a+b%26c").token == "a b&c");
+}
+
+TEST_CASE("room_request: what is no board of a URL", "[room][room_request][unit]") {
+    for (const char* board : {"%00", "a%00b", "a%0Ab", "%1F", "%7F", "%FF", "%C3", "%ED%A0%80"})
+        CHECK(asked("/ws/canvas/" + std::string{board}).board.empty());
+    CHECK(asked("/ws/canvas/" + std::string(room_id_bytes_max, 'x')).board.size() == 100);
+    CHECK(asked("/ws/canvas/" + std::string(room_id_bytes_max + 1, 'x')).board.empty());
+    CHECK(asked("/ws/canvas/" + std::string(10'000, 'x')).board.empty());
 }
 
 TEST_CASE("room_request: what is malformed is as if it had not come",

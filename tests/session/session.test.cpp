@@ -50,6 +50,29 @@ TEST_CASE("Session delivers each operation exactly once, in order, under all fau
     CHECK(kills_in_flight > worlds);
 }
 
+TEST_CASE("Session under drains ends each in its time, and delivers all that it took",
+          "[session][session][sim][property]") {
+    int worlds = 0, drained = 0, late = 0;
+    SessionWorldOptions options;
+    options.adversary.drains = 8;
+    options.latency_max = 60ms;
+    for_each_seed(
+        [&](Seed seed) {
+            SessionWorld<> w{seed, options};
+            const bool finished = w.run();
+            INFO(w.verdict());
+            REQUIRE(w.verdict().empty());
+            REQUIRE(finished);
+            ++worlds;
+            drained += w.drained;
+            late += w.drained_late;
+        },
+        500);
+    if (worlds < 100) return;
+    CHECK(drained > 3 * worlds);
+    CHECK(late > worlds / 5);
+}
+
 TEST_CASE("Session and Receiver have the same history however often they are advanced",
           "[session][session][sim][property]") {
     for_each_seed(

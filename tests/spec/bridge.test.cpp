@@ -172,6 +172,7 @@ TEST_CASE("bridge task 1: a call has five attempts, and transport failures only 
     }
     for (const Cause cause : {Cause::protocol, Cause::permanent, Cause::forbidden}) {
         BridgeRig rig{seldom()};
+        rig.server.network = &rig.host;
         rig.server.mood = Mood::fails;
         rig.server.failure = {cause};
         rig.start();

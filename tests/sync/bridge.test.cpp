@@ -507,6 +507,27 @@ TEST_CASE("Bridge: a session with an error of its own waits longer and longer; t
     CHECK(rig.server.scenes["bad"].content == "x");
 }
 
+TEST_CASE("Bridge: what is refused before it has left is no answer of the remote",
+          "[sync][bridge][regression]") {
+    BridgeRig rig{hourly()};
+    rig.server.mood = Mood::fails;
+    rig.server.failure = {Cause::permanent};
+    rig.start();
+    // As a remote that cannot write this scene as JSON, and says so inside of the call.
+    rig.edit("bad", "x", 1);
+    rig.run_for(1h);
+    CHECK(rig.count("error bad fetch permanent") > 0);
+    CHECK(rig.kind() == Shown::disconnected);
+    // Nobody is kept from asking, and one who is heard is enough.
+    rig.server.moods["s"] = Mood::works;
+    rig.edit("s", "1", 2);
+    rig.run_for(1s);
+    CHECK(rig.server.scenes["s"].content == "1");
+    CHECK(rig.kind() == Shown::connected);
+    rig.run_for(1h);
+    CHECK(rig.kind() == Shown::connected);
+}
+
 TEST_CASE("Bridge: a session that failed and is gone here is not asked for any more",
           "[sync][bridge][unit]") {
     BridgeRig rig;

@@ -72,6 +72,20 @@ void use(CopyableLocal& local, belay_test::MinimalRemote& remote) {
 }
 }  // namespace bridge_copies_a_side
 
+// expect-error: Bridge: the fourth argument is belay::BridgeOptions
+namespace bridge_observer_in_the_place_of_options {
+struct App {
+    void on_state(const belay::Connectivity&) {}
+};
+void use(belay_test::MinimalLocal& local, belay_test::MinimalRemote& remote) {
+#if defined(BELAY_CONTROL)
+    belay::Bridge bridge{std::ref(local), std::ref(remote), belay::policies::bridge(), {}, App{}};
+#else
+    belay::Bridge bridge{std::ref(local), std::ref(remote), belay::policies::bridge(), App{}};
+#endif
+}
+}  // namespace bridge_observer_in_the_place_of_options
+
 // expect-error: Bridge: both sides must have one content_type
 namespace bridge_between_two_contents {
 struct OtherContent {

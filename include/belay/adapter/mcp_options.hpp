@@ -102,7 +102,8 @@ struct McpOptions {
 
     /// For how long a request may take, from its connection to the end of the answer.
     Duration timeout = std::chrono::seconds{30};
-    /// The longest answer, and how deep its JSON may be nested.
+    /// The longest answer, and how deep its JSON may be nested. One whose values would take more
+    /// than 128 MiB of memory is too long, too.
     std::size_t answer_bytes_max = std::size_t{16} << 20;
     std::size_t depth_max = 64;
 };

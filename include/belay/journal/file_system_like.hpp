@@ -13,6 +13,8 @@
 #include <vector>        // std::vector
 
 #include <belay/core/bytes.hpp>
+#include <belay/core/detail/member_names.hpp>
+#include <belay/core/instant.hpp>
 #include <belay/core/result.hpp>
 
 namespace belay::inline BELAY_ABI {
@@ -25,6 +27,9 @@ enum class OpenMode : std::uint8_t {
 };
 
 namespace detail {
+
+BELAY_DETAIL_MEMBER(yield);
+BELAY_DETAIL_MEMBER(now);
 
 /// Which file it is, whatever its names: on POSIX the device and the inode.
 using FileIdentity = std::array<std::uint64_t, 2>;
@@ -80,6 +85,15 @@ concept HasDirectories = requires(S& s, const std::string& path) {
     { s.sync_directory(path) } noexcept -> std::same_as<std::error_code>;
 };
 
+template <class S>
+concept GivesWay = requires(S& s) {
+    { s.yield() } noexcept -> std::same_as<void>;
+    { s.now() } noexcept -> std::same_as<Instant>;
+};
+// One of them alone, or in another form, would be passed over in silence.
+template <class S>
+concept GivingWayIsSound = GivesWay<S> || (!has_yield<S>() && !has_now<S>());
+
 }  // namespace detail
 
 /// A file system. Paths are text with '/' between names. Where the last name of the path of a file
@@ -105,13 +119,16 @@ concept HasDirectories = requires(S& s, const std::string& path) {
 /// - `rename` replaces an existing target in one step. `list` gives the names of the files in a
 ///   directory, in any order. `create_directory` is content with one that exists.
 /// - `absolute(path)`, optional: the same place, whatever the working directory becomes.
+/// - `yield()` and `now()`, optional, both or none, from any thread: the one lets other threads run
+///   for a moment, the other tells a steady time, which goes on meanwhile. By them a journal waits
+///   a little before a flush for those who were in the last one.
 /// - Names that were created, renamed or removed survive a crash once `sync_directory` returned.
 template <class S>
 concept FileSystemLike =
     detail::HasFile<S> && detail::FileCanReadAndWrite<typename S::File> &&
     detail::FileCanSync<typename S::File> && detail::FileCanLock<typename S::File> &&
     detail::HasIdentities<S> && detail::HasOpen<S> && detail::HasLock<S> && detail::HasNames<S> &&
-    detail::HasDirectories<S>;
+    detail::HasDirectories<S> && detail::GivingWayIsSound<S>;
 
 namespace explain {
 
@@ -143,6 +160,9 @@ consteval bool file_system_like() {
     static_assert(detail::HasDirectories<S>,
                   "FileSystemLike: S needs 'create_directory' and 'sync_directory', both noexcept "
                   "-> std::error_code");
+    static_assert(detail::GivingWayIsSound<S>,
+                  "FileSystemLike: 'yield() noexcept -> void' and 'now() noexcept -> Instant' go "
+                  "together, or leave both away");
     return FileSystemLike<S>;
 }
 

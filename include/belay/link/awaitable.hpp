@@ -91,6 +91,8 @@ public:
     void look_at_waiters(auto& link) {
         const driver::TurnGuard guard{line_};
         const LinkStatus status = link.status();
+        while (!guard.gone() && !cancelled_.empty()) cancelled_.first().go();
+        if (guard.gone()) return;
         detail::LinkWaiters waiting;
         if (settles(status)) waiting.add_all(connections_);
         while (!guard.gone() && !receivers_.empty() && !kept_.empty()) give(take());
@@ -147,6 +149,7 @@ private:
     const std::size_t messages_max_;
     detail::LinkWaiters connections_;
     detail::LinkWaiters receivers_;
+    detail::LinkWaiters cancelled_;
     detail::EventRing<Kept> kept_;
     std::size_t messages_count_ = 0;  // of what is kept
     bool full_ = false;               // one message was too many: the connection is about to end
@@ -178,17 +181,22 @@ struct LinkAwaitsOf {
 
     template <class Link, class Handler>
     static void tell_connection(Link& link, Handler handler) {
-        wait_with<ConnectionWaiter>(of(link).connections_, std::move(handler));
-        LinkCommandsOf::give(link.handle(), Command::look);
+        auto& awaits = of(link);
+        wait_with<ConnectionWaiter>(awaits.connections_, awaits.cancelled_, std::move(handler),
+                                    look_at(link));
     }
     template <class Link, class Handler>
     static void tell_message(Link& link, Handler handler) {
         using Waiter = MessageWaiter<typename Link::message_type>;
-        wait_with<Waiter>(of(link).receivers_, std::move(handler));
-        LinkCommandsOf::give(link.handle(), Command::look);
+        auto& awaits = of(link);
+        wait_with<Waiter>(awaits.receivers_, awaits.cancelled_, std::move(handler), look_at(link));
     }
 
 private:
+    template <class Link>
+    [[nodiscard]] static auto look_at(Link& link) {
+        return [handle = link.handle()] { LinkCommandsOf::give(handle, Command::look); };
+    }
     template <std::size_t I, class... Os>
     [[nodiscard]] static auto in_tee(Tee<Os...>& tee) noexcept {
         if constexpr (I == sizeof...(Os)) {
@@ -279,6 +287,10 @@ template <detail::Supervised Link>
 /// The same for those coroutines that await their own kind only, and for handlers: `token` is a
 /// completion token of Boost.Asio or of the standalone asio, `co_await connected(link,
 /// asio::use_awaitable)`. It goes on inside of the link's turn, never inside of this call.
+///
+/// A token with a connected cancellation slot (asio 1.19, Boost 1.77, or later) ends the wait by
+/// std::errc::operation_canceled, in the next turn, and no message is lost. The signal is emitted
+/// on the link's home thread.
 ///
 /// Allocates: the handler, and as a command.
 template <detail::Supervised Link, class Token>

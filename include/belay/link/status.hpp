@@ -82,6 +82,13 @@ struct Connectivity {
     std::uint32_t attempt = 0;
 };
 
+/// The name of a kind, as in the enumeration.   Complexity: O(1).
+[[nodiscard]] constexpr std::string_view to_string(Connectivity::Kind kind) noexcept {
+    constexpr std::string_view names[] = {"connected", "disconnected", "reconnecting"};
+    const auto i = static_cast<std::size_t>(kind);
+    return i < sizeof names / sizeof names[0] ? names[i] : std::string_view{"unknown"};
+}
+
 /// LinkStatus as connected, disconnected{since, reason} or reconnecting{attempt}.
 ///
 /// Complexity: O(1).

@@ -10,6 +10,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -250,6 +251,12 @@ struct Files {
         if (descriptor.get() == -1) return detail::errno_code();
         return answer(detail::uninterrupted([&] { return ::fsync(descriptor.get()); }));
     }
+
+    /// Lets other threads run for a moment: a microsecond where none waits for a processor, and
+    /// milliseconds where programs that compute have all of them.
+    void yield() const noexcept { static_cast<void>(::sched_yield()); }
+    /// The time of std::chrono::steady_clock.
+    [[nodiscard]] Instant now() const noexcept { return std::chrono::steady_clock::now(); }
 
     /// Throws: std::bad_alloc.
     [[nodiscard]] Result<std::vector<std::string>> list(const std::string& path) const {

@@ -3,11 +3,13 @@
 /// RoomManager: documents that several people edit at once, on a server that loses nothing.
 #pragma once
 
+#include <concepts>      // std::constructible_from, std::convertible_to
 #include <optional>      // std::optional
 #include <string>        // std::string
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
-#include <utility>       // std::move
+#include <type_traits>   // std::is_lvalue_reference_v, std::remove_cvref_t
+#include <utility>       // std::forward, std::move
 #include <variant>       // std::visit
 #include <vector>        // std::vector
 
@@ -15,12 +17,6 @@
 #include <belay/room/yjs_document.hpp>
 
 namespace belay::inline BELAY_ABI {
-
-/// A client of a RoomManager, for as long as the manager lives; none by default.
-struct RoomClientId {
-    std::uint64_t value = 0;
-    friend constexpr bool operator==(RoomClientId, RoomClientId) noexcept = default;
-};
 
 /// Keeps rooms: a document each, loaded when somebody comes, saved while it changes, let go when
 /// nobody was there for long.
@@ -41,20 +37,39 @@ struct RoomClientId {
 /// Thread safety: home thread only.
 /// Complexity:    O(log n) for each client and room that is due; a change costs its own bytes, and
 ///                a message for each client of its room.
-template <PersistenceLike Persistence, AuthorizerLike Authorizer, class Observer = NoObserver,
-          DocumentLike Document = YjsDocument>
+template <class Persistence, class Authorizer, class Observer = NoObserver,
+          class Document = YjsDocument>
 class RoomManager {
+    // Not constraints: the compilers' words for a failed one would hide the sentences.
+    static_assert(explain::persistence_like<Persistence>());
+    static_assert(explain::authorizer_like<Authorizer>());
+    static_assert(explain::document_like<Document>());
     using Hub = detail::RoomHub<Persistence, Authorizer, Document>;
 
 public:
-    /// `empty` is what each room begins with.
+    /// The persistence is moved in; a named one is never copied. `empty` is what each room begins
+    /// with.
     /// Pre: of the options all durations > 0ns, all limits > 0, 0 < heartbeat.every <
     /// heartbeat.dead_after, save_retry_min <= save_retry_max, piece_bytes_max >= 1 KiB.
-    RoomManager(Persistence persistence, Authorizer authorizer, RoomOptions options = {},
+    template <class P>
+        requires std::constructible_from<Persistence, P>
+    RoomManager(P&& persistence, Authorizer authorizer, RoomOptions options = {},
                 Observer observer = {}, Document empty = Document{})
         : observer_{std::move(observer)},
-          hub_{std::move(persistence), std::move(authorizer), checked(options), empty} {
+          hub_{Persistence{std::forward<P>(persistence)}, std::move(authorizer), checked(options),
+               empty} {
+        static_assert(!std::is_lvalue_reference_v<P>,
+                      "RoomManager: a named persistence is not copied: std::move(persistence)");
         static_assert(detail::explain_observer<Hooks, Observer>());
+        hub_.tells_events_ = detail::hears<typename Hooks::Event, Observer>;
+    }
+    template <class P, class O>
+        requires(!std::convertible_to<O, RoomOptions>)
+    RoomManager(P&& persistence, Authorizer authorizer, const O&)
+        : RoomManager{std::forward<P>(persistence), std::move(authorizer)} {
+        static_assert(std::convertible_to<O, RoomOptions>,
+                      "RoomManager: the third argument is belay::RoomOptions, the observer comes "
+                      "behind it");
     }
     RoomManager(const RoomManager&) = delete;
     RoomManager& operator=(const RoomManager&) = delete;
@@ -93,6 +108,9 @@ public:
 
     /// Takes a client over from a listener. It is let in when the authorizer has said so and its
     /// room is loaded; else its upgrade is answered, and it is closed with the code that says why.
+    /// Of a protocol whose frames have addresses (HocuspocusProtocol) `request.board`, `token` and
+    /// `epoch` do not count: the upgrade is answered at once, and each document is asked for in
+    /// frames.
     ///
     /// Returns: its id; none if there are far too many, and it was sent away without a word.
     /// Pre: attached.   Throws: std::bad_alloc; what the authorizer's check throws.
@@ -105,16 +123,15 @@ public:
     }
     /// Says goodbye to a client.   Returns: whether there was one.
     bool remove_client(RoomClientId client) {
-        detail::RoomSeat* const seat = hub_.seat(client.value);
-        if (seat == nullptr || seat->stage == detail::SeatStage::closing) return false;
-        hub_.dismiss(*seat, {});
+        const bool found = hub().remove(client.value);
         waker_.touch();
-        return true;
+        return found;
     }
-    /// Sends a frame as it is to all clients of a room but one; the document does not change. Who
-    /// is too slow for it is closed.   Returns: whether there is such a room.
+    /// Sends a frame as it is, behind its address where it has one, to all clients of a room but
+    /// one; the document does not change. Who is too slow for it is closed.
+    /// Returns: whether there is such a room.
     bool broadcast(std::string_view board, BytesView frame, RoomClientId exclude = {}) {
-        const bool found = hub_.broadcast(board, frame, exclude.value);
+        const bool found = hub().broadcast(board, frame, exclude.value);
         waker_.touch();
         return found;
     }
@@ -124,15 +141,15 @@ public:
     /// not_durable. That it is durable says nothing; that it is not, on_room_failed.
     [[nodiscard]] std::error_code apply_update(std::string_view board, BytesView update,
                                                RoomClientId source = {}) {
-        auto* const room = hub_.find(board);
+        auto* const room = hub().find(board);
         if (room == nullptr) return RoomErrc::unknown_room;
-        const std::error_code error = hub_.update(*room, update, source.value);
+        const std::error_code error = hub().update(*room, update, source.value);
         waker_.touch();
         return error;
     }
     /// The updates that make the document of a room; none if it is not here, or not loaded.
     [[nodiscard]] std::optional<std::vector<Bytes>> get_state(std::string_view board) {
-        auto* const room = hub_.find(board);
+        auto* const room = hub().find(board);
         if (room == nullptr || !room->core.live()) return std::nullopt;
         const std::span<const Bytes> parts = room->document.snapshot();
         return std::vector<Bytes>(parts.begin(), parts.end());
@@ -141,18 +158,63 @@ public:
     /// Errors: bad_room_id, too_many, manager_stopped.
     [[nodiscard]] Result<RoomStats> get_or_create_room(std::string_view board) {
         std::error_code error;
-        auto* const room = hub_.find_or_make(board, error);
+        auto* const room = hub().find_or_make(board, error);
         if (room == nullptr) return error;
-        hub_.touch(*room);
+        hub().touch(*room);
         waker_.touch();
         return *stats(board);
     }
     /// Asks the authorizer again for all clients of a room: rights that were changed or taken away
     /// take effect.   Returns: how many were asked for.
     std::size_t reauthorize(std::string_view board) {
-        const std::size_t asked = hub_.reauthorize(board);
+        const std::size_t asked = hub().reauthorize(board);
         waker_.touch();
         return asked;
+    }
+
+    // ---- rooms as a whole ----------------------------------------------------------------------
+
+    // Their answers come at the end of a turn, on the home thread, from functions that may call
+    // every command; manager_stopped where it does not run, too_many beyond
+    // RoomOptions::calls_max, bad_room_id.
+
+    /// Ends a room and all that is stored of it; also one that is not there. Its clients are closed
+    /// with 4410; who comes before that is stored waits, and finds nothing.
+    /// Errors: the storage's: refused, nothing has changed; of the flush, a load tells.
+    void erase(std::string_view board, Completion<PersistenceError> done) {
+        hub().office.erase(std::string{board}, std::move(done));
+        waker_.touch();
+    }
+    /// Begins a room's history anew, empty, with a new epoch; also of a room that is not there. Its
+    /// clients are closed with 4409; those at its door with 1013, to come again.
+    /// Errors: as erase.
+    void reset(std::string_view board, Completion<PersistenceError> done) {
+        hub().office.reset(std::string{board}, std::move(done));
+        waker_.touch();
+    }
+    /// The first rooms that are stored behind `after`, in the order of their bytes: at most
+    /// `count`, which is 1 to 1,000.   Errors: invalid_argument; no_answer; the storage's.
+    void list(std::string_view after, std::size_t count, Completion<ListedRooms> done) {
+        hub().office.list(after, count, std::move(done));
+        waker_.touch();
+    }
+    /// A room as it is stored, all of it in `snapshot`; nothing if there is no such room. One that
+    /// is not here is not kept here for it.   Errors: no_answer; the storage's; malformed_update.
+    /// Complexity: as merging the document.
+    void export_room(std::string_view board, Completion<LoadedRoom> done) {
+        hub().office.export_room(std::string{board}, std::move(done));
+        waker_.touch();
+    }
+    /// Joins updates to a room, as edits of the server's; has it loaded. All of them are checked,
+    /// on a copy of the document, before any is stored. A room without a history begins with the
+    /// epoch of `content`, if that is one. The answer says that all is durable: of one update all
+    /// or nothing is, after an error too, of several each.
+    /// Errors: what the document refuses; update_too_large: more than unflushed_bytes_max at once;
+    /// not_loaded, room_erased, history_reset meanwhile; not_durable; those of the flush.
+    void import_room(std::string_view board, StoredRoom content,
+                     Completion<PersistenceError> done) {
+        hub().office.import_room(std::string{board}, std::move(content), std::move(done));
+        waker_.touch();
     }
 
     // ---- observers -----------------------------------------------------------------------------
@@ -171,22 +233,29 @@ private:
     friend struct detail::LifelineOf;
     using Hooks = detail::RoomHooks<RoomManager>;
 
+    /// Outside of a turn: between turns hours may go by.
+    [[nodiscard]] Hub& hub() noexcept {
+        hub_.at(waker_.now());
+        return hub_;
+    }
     [[nodiscard]] static const RoomOptions& checked(const RoomOptions& o) {
         constexpr Duration zero{};
         BELAY_PRECONDITION(o.save_after > zero && o.save_within > zero && o.unload_after > zero &&
                                o.sweep_every > zero && o.answer_within > zero &&
                                o.check_within > zero && o.stop_within > zero &&
-                               o.linger_max > zero && o.awareness_within > zero,
+                               o.linger_max > zero && o.awareness_within > zero &&
+                               o.token_within > zero,
                            "RoomOptions: durations must be > 0ns");
         BELAY_PRECONDITION(zero < o.save_retry_min && o.save_retry_min <= o.save_retry_max,
                            "RoomOptions: 0ns < save_retry_min <= save_retry_max must hold");
         BELAY_PRECONDITION(o.rooms_max > 0 && o.clients_max > 0 && o.clients_per_room_max > 0 &&
-                               o.waiting_max > 0 && o.saves_max > 0 && o.frame_bytes_max > 0 &&
-                               o.messages_max > 0 && o.frames_per_turn_max > 0 &&
-                               o.frames_per_second > 0 && o.frames_burst > 0 &&
-                               o.client_bytes_max > 0 && o.answers_bytes_max > 0 &&
-                               o.unflushed_bytes_max > 0 && o.awareness_bytes_max > 0 &&
-                               o.awareness_ids_per_client_max > 0,
+                               o.waiting_max > 0 && o.calls_max > 0 && o.saves_max > 0 &&
+                               o.frame_bytes_max > 0 && o.messages_max > 0 &&
+                               o.frames_per_turn_max > 0 && o.frames_per_second > 0 &&
+                               o.frames_burst > 0 && o.client_bytes_max > 0 &&
+                               o.answers_bytes_max > 0 && o.unflushed_bytes_max > 0 &&
+                               o.awareness_bytes_max > 0 && o.awareness_ids_per_client_max > 0 &&
+                               o.bytes_until_token > 0 && o.documents_per_client_max > 0,
                            "RoomOptions: limits must be > 0");
         BELAY_PRECONDITION(o.piece_bytes_max >= 1024,
                            "RoomOptions: piece_bytes_max must be >= 1 KiB");
@@ -195,9 +264,9 @@ private:
     void tell(const driver::TurnGuard& guard) {
         // A hook may bring about further ones, for the next turn.
         for (std::size_t left = hub_.notices_.size(); left != 0; --left) {
-            const detail::RoomNotice notice = std::move(hub_.notices_.front());
+            detail::RoomNotice notice = std::move(hub_.notices_.front());
             hub_.notices_.pop_front();
-            std::visit([this](const auto& what) { this->hear(what); }, notice);
+            std::visit([this](auto& what) { this->hear(what); }, notice);
             if (guard.gone()) return;
         }
     }
@@ -210,8 +279,16 @@ private:
     void hear(const RoomFailure& what) {
         detail::notify<typename Hooks::Failed>(observer_, *this, what);
     }
+    void hear(const RoomEvent& what) {
+        detail::notify<typename Hooks::Event>(observer_, *this, what);
+    }
     void hear(const std::error_code& what) {
         detail::notify<typename Hooks::Stopped>(observer_, *this, std::error_code{what});
+    }
+
+    template <class V>
+    void hear(detail::RoomAnswer<V>& what) {
+        what.done(std::move(what.value));
     }
 
     [[no_unique_address]] Observer observer_;
@@ -219,5 +296,17 @@ private:
     Waker waker_;
     Hub hub_;
 };
+
+template <class P, class A>
+RoomManager(P&&, A) -> RoomManager<std::remove_cvref_t<P>, A>;
+template <class P, class A>
+RoomManager(P&&, A, RoomOptions) -> RoomManager<std::remove_cvref_t<P>, A>;
+template <class P, class A, class O>
+    requires(!std::convertible_to<O, RoomOptions>)
+RoomManager(P&&, A, const O&) -> RoomManager<std::remove_cvref_t<P>, A>;
+template <class P, class A, class O>
+RoomManager(P&&, A, RoomOptions, O) -> RoomManager<std::remove_cvref_t<P>, A, O>;
+template <class P, class A, class O, class D>
+RoomManager(P&&, A, RoomOptions, O, D) -> RoomManager<std::remove_cvref_t<P>, A, O, D>;
 
 }  // namespace belay::inline BELAY_ABI

@@ -51,12 +51,22 @@ struct RoomOptions {
     /// every 15 s, and want to hear something every 30 s.
     HeartbeatOptions heartbeat{std::chrono::seconds{20}, std::chrono::seconds{45}};
 
+    /// Where tokens come in messages: a connection without a document is closed after so long,
+    Duration token_within = std::chrono::seconds{10};
+    /// and earlier if it has sent more before it sent a token, that included.
+    std::size_t bytes_until_token = std::size_t{4} << 10;
+    /// Of one connection, where it may have several.
+    std::size_t documents_per_client_max = 100;
+
     std::size_t rooms_max = 10'000;
-    /// Of all rooms, those that wait to come in included.
+    /// Of all rooms, those that wait to come in included; who has several documents open is as
+    /// many clients.
     std::size_t clients_max = 20'000;
     std::size_t clients_per_room_max = 1'000;
     /// Those that are checked, or wait for a room that is being loaded.
     std::size_t waiting_max = 1'000;
+    /// Calls of erase, reset, list, export_room and import_room that wait for their answers.
+    std::size_t calls_max = 100;
     /// Of a client's message.
     std::size_t frame_bytes_max = std::size_t{16} << 20;
     /// Messages of one client that wait to be read.
@@ -75,7 +85,8 @@ struct RoomOptions {
     /// Updates that are longer are sent in pieces, where the protocol can; who is here always,
     /// with one state in each at least. >= 1 KiB.
     std::size_t piece_bytes_max = std::size_t{64} << 10;
-    /// Changes of one room that wait to become durable; who sends more is closed.
+    /// Changes of one room that wait to become durable; who sends more is closed. Of imports that
+    /// wait for their room likewise.
     std::size_t unflushed_bytes_max = std::size_t{32} << 20;
 
     /// Whether those who may not edit are seen by others.

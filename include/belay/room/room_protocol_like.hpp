@@ -6,6 +6,7 @@
 #include <concepts>      // std::same_as, std::convertible_to
 #include <cstddef>       // std::size_t
 #include <cstdint>       // std::uint8_t
+#include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
 #include <vector>        // std::vector
 
@@ -23,15 +24,26 @@ struct RoomMessage {
         update,           ///< a change of the document
         awareness,        ///< who is here, as y-protocols writes it
         query_awareness,  ///< asks for that: a client must answer
-        denied            ///< to a client: what it asked for is refused; the payload is why
+        denied,           ///< to a client: what it asked for is refused; the payload is why
+        // Only where frames have addresses:
+        token,    ///< a credential for a document; to a client: a fresh one is wanted
+        granted,  ///< to a client: it is let in; the payload is its Access, as to_string has it
+        refused,  ///< to a client: it is not, or no longer; the payload is why
+        stored,   ///< to a client: one change of its is durable
+        goodbye,  ///< the document is closed, its connection is not; the payload is why
+        ping,     ///< of the connection: asks for a pong
+        pong
     };
     Kind kind = Kind::nothing;
     BytesView payload{};
+    std::string_view version{};  ///< of a token: of a client that answers pings; else empty
 };
 
 namespace detail {
 BELAY_DETAIL_MEMBER(split);
 BELAY_DETAIL_MEMBER(disjoint);
+BELAY_DETAIL_MEMBER(address);
+BELAY_DETAIL_MEMBER(board);
 
 template <class R>
 concept ResultOfFrame = requires(R&& r) {
@@ -55,10 +67,24 @@ template <class P>
 concept TellsDisjoint = requires(const P& protocol, BytesView a, BytesView b) {
     { protocol.disjoint(a, b) } -> std::same_as<bool>;
 };
+template <class R>
+concept ResultOfAddress = requires(R&& r) {
+    { r.has_value() } -> std::convertible_to<bool>;
+    { *static_cast<R&&>(r) } -> std::convertible_to<BytesView>;
+    { r.error() } -> std::convertible_to<std::error_code>;
+};
+/// One connection has many documents.
+template <class P>
+concept AddressesFrames = requires(const P& protocol, BytesView bytes) {
+    { protocol.address(bytes) } -> ResultOfAddress;
+    { protocol.board(bytes) } -> std::same_as<std::string_view>;
+};
+template <class P>
+concept AddressIsSound = AddressesFrames<P> || !(has_address<P>() || has_board<P>());
 // In another form it would never be called.
 template <class P>
-concept OptionalsAreSound =
-    (SplitsUpdate<P> || !has_split<P>()) && (TellsDisjoint<P> || !has_disjoint<P>());
+concept OptionalsAreSound = (SplitsUpdate<P> || !has_split<P>()) &&
+                            (TellsDisjoint<P> || !has_disjoint<P>()) && AddressIsSound<P>;
 }  // namespace detail
 
 /// Reads and writes the frames of one kind of clients: bytes only, no state and no transport.
@@ -70,11 +96,17 @@ concept OptionalsAreSound =
 /// - optional `split(BytesView update, std::size_t bytes_max) const`: a std::vector<Bytes> of
 ///   updates that together say the same; else an update goes in one frame, whatever its length;
 /// - optional `disjoint(BytesView a, BytesView b) const`: whether two state vectors, neither of
-///   them empty, have no author in common, so that histories that began apart are noticed.
+///   them empty, have no author in common, so that histories that began apart are noticed;
+/// - optional, where one connection has many documents, and then both: `address(BytesView frame)
+///   const`: the bytes that lead a frame and say whose it is, as a `Result<BytesView>`, empty of
+///   the connection's own; and `board(BytesView address) const`: the std::string_view of the
+///   room's id in them. `read` and `write` are then of what follows the address. A client is let
+///   into each document by a `token`; nothing that it has said before counts.
 ///
-/// What is written for one client is sent to all whose protocol is of the same type.
+/// What is written for one client is sent to all whose protocol is of the same type, each behind
+/// its address.
 ///
-/// Models: YjsProtocol.
+/// Models: YjsProtocol, HocuspocusProtocol.
 template <class P>
 concept RoomProtocolLike = std::move_constructible<P> && detail::ReadsFrame<P> &&
                            detail::WritesFrame<P> && detail::OptionalsAreSound<P>;
@@ -97,6 +129,9 @@ consteval bool room_protocol_like() {
     static_assert(detail::TellsDisjoint<P> || !detail::has_disjoint<P>(),
                   "RoomProtocolLike: 'disjoint' must be 'bool disjoint(belay::BytesView, "
                   "belay::BytesView) const'");
+    static_assert(detail::AddressIsSound<P>,
+                  "RoomProtocolLike: 'belay::Result<belay::BytesView> address(belay::BytesView) "
+                  "const' and 'std::string_view board(belay::BytesView) const' need each other");
     return RoomProtocolLike<P>;
 }
 

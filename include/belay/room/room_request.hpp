@@ -8,6 +8,8 @@
 #include <utility>      // std::exchange
 
 #include <belay/core/assert.hpp>
+#include <belay/room/detail/utf8.hpp>
+#include <belay/room/persistence_like.hpp>
 
 namespace belay::inline BELAY_ABI {
 
@@ -63,13 +65,25 @@ namespace detail {
     return true;
 }
 
+/// Whether what a URL names can be a room: what is longer than an id is not looked at.
+[[nodiscard]] inline bool is_board_of_url(std::string_view board) noexcept {
+    if (!is_room_id(board) || !is_utf8(board)) return false;
+    for (const char c : board) {
+        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) return false;
+    }
+    return true;
+}
+
 }  // namespace detail
 
 /// Takes the target of an upgrade apart: `{prefix}{board}?token=...&epoch=...`, percent-decoded
 /// once. A parameter that comes twice, or is malformed, is as if it had not come.
 ///
-/// Returns: a request; its `board` is empty, which every manager refuses, if the path does not
-/// begin with `prefix`, goes on behind the board, or is malformed.
+/// A board from a URL is 1 to `room_id_bytes_max` bytes of UTF-8 without control characters: it is
+/// shown, logged and stored. A slash in it comes as %2F; one that is none ends the board.
+///
+/// Returns: a request; its `board` is empty, which every manager refuses as bad_room_id, if the
+/// path does not begin with `prefix`, goes on behind the board, or the board is none.
 /// Complexity: O(size of the target).
 [[nodiscard]] inline RoomRequest room_request(const UpgradeRequest& upgrade,
                                               std::string_view prefix) {
@@ -85,7 +99,8 @@ namespace detail {
         path.remove_prefix(prefix.size());
         // A slash that is part of an id comes as %2F.
         if (path.find('/') != std::string_view::npos ||
-            !detail::percent_decode(path, false, request.board)) {
+            !detail::percent_decode(path, false, request.board) ||
+            !detail::is_board_of_url(request.board)) {
             request.board.clear();
         }
     }

@@ -31,6 +31,7 @@ struct RoomStats {
 struct RoomCounters {
     std::uint64_t joined = 0;             ///< clients that came into a room
     std::uint64_t refused = 0;            ///< clients that did not, or were closed for an error
+    std::uint64_t upgrades_aborted = 0;   ///< connections that ended before their upgrade was done
     std::uint64_t updates = 0;            ///< changes that became durable, and were sent on
     std::uint64_t unchanged = 0;          ///< updates that added nothing, and were not stored
     std::uint64_t denied = 0;             ///< updates of who may not edit

@@ -68,11 +68,9 @@ struct YjsProtocol {
                 return frame({1}, payload);
             case Kind::denied:
                 return frame({2, 0}, payload);
-            case Kind::query_awareness:
-            case Kind::nothing:
-                break;
+            default:
+                return Bytes{std::byte{3}};
         }
-        return Bytes{std::byte{3}};
     }
 
     /// As yjs::split_update; what is no update stays whole.

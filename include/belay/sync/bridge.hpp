@@ -3,6 +3,7 @@
 /// Bridge: keeps local scenes and those of a remote server in step, through all outages.
 #pragma once
 
+#include <concepts>     // std::convertible_to
 #include <string_view>  // std::string_view
 #include <utility>      // std::forward, std::move
 
@@ -44,6 +45,14 @@ public:
            Observer observer = {})
         : Base{std::forward<L>(local), std::forward<R>(remote), std::move(policy), options,
                std::move(observer)} {}
+    template <class L, class R, class O>
+        requires(!std::convertible_to<O, BridgeOptions>)
+    Bridge(L&& local, R&& remote, Policy policy, const O&)
+        : Bridge{std::forward<L>(local), std::forward<R>(remote), std::move(policy)} {
+        static_assert(std::convertible_to<O, BridgeOptions>,
+                      "Bridge: the fourth argument is belay::BridgeOptions, the observer comes "
+                      "behind it");
+    }
 
     /// The local side has a new scene of this session; one of Origin::remote needs nothing. What is
     /// told before start() counts, after stop() not.
@@ -57,6 +66,10 @@ template <class L, class R, class Policy>
 Bridge(L&&, R&&, Policy) -> Bridge<std::remove_cvref_t<L>, std::remove_cvref_t<R>, Policy>;
 template <class L, class R, class Policy>
 Bridge(L&&, R&&, Policy, BridgeOptions)
+    -> Bridge<std::remove_cvref_t<L>, std::remove_cvref_t<R>, Policy>;
+template <class L, class R, class Policy, class O>
+    requires(!std::convertible_to<O, BridgeOptions>)
+Bridge(L&&, R&&, Policy, const O&)
     -> Bridge<std::remove_cvref_t<L>, std::remove_cvref_t<R>, Policy>;
 template <class L, class R, class Policy, class Observer>
 Bridge(L&&, R&&, Policy, BridgeOptions, Observer)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Draws on the whiteboard in real browsers, through outages of its server.
+// Draws on the whiteboard in real browsers, through outages of its server, and changes of who may what.
 //   node whiteboard.mjs SERVER WEB
 // Exit code: 0 all held, 1 something did not, with its reason.
 import { spawn } from 'node:child_process'
@@ -41,6 +41,17 @@ const end = signal => new Promise(resolve => {
   server.kill(signal)
 })
 
+// What the program answers, and with which code it ends.
+const answer = (...args) => new Promise(resolve => {
+  const asked = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+  let words = ''
+  asked.stdout.on('data', text => { words += text })
+  asked.stderr.on('data', text => { words += text })
+  asked.once('close', code => resolve(`${code}: ${words.trim()}`))
+})
+// What the one who runs the server says of who may what.
+const permit = (...what) => answer('--permit', data, ...what)
+
 const check = (claim, what) => { if (!claim) throw new Error(what) }
 const links = await start()
 const browser = await puppeteer.launch({
@@ -48,16 +59,18 @@ const browser = await puppeteer.launch({
   args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
     '--disable-component-update', '--disable-sync']
 })
-const open = async link => {
-  const context = await browser.createBrowserContext()
-  const page = await context.newPage()
+const desktop = { width: 1000, height: 700 }
+const phone = { width: 360, height: 700, isMobile: true, hasTouch: true }
+const open = async (link, { context, viewport = desktop } = {}) => {
+  const page = await (context ?? await browser.createBrowserContext()).newPage()
   page.on('pageerror', error => { console.error(error); process.exitCode = 1 })
-  await page.setViewport({ width: 1000, height: 700 })
+  await page.setViewport(viewport)
   await page.goto(link)
   return page
 }
 const state = (page, word) => page.waitForSelector(`#badge[data-state=${word}]`, { timeout: 60000 })
 const drag = async (page, tool, from, to) => {
+  await page.bringToFront()
   await page.click(`[data-tool=${tool}]`)
   await page.mouse.move(...from)
   await page.mouse.down()
@@ -66,7 +79,12 @@ const drag = async (page, tool, from, to) => {
   await page.mouse.up()
 }
 // What is on the paper, cursors left out, as one number; 0 of an empty one.
-const paper = page => page.evaluate(() => {
+const paper = async page => {
+  // Nothing is painted behind another page.
+  await page.bringToFront()
+  return page.evaluate(painted)
+}
+const painted = () => {
   document.body.dataset.cursors = 'off'
   dispatchEvent(new Event('resize'))
   return new Promise(resolve => requestAnimationFrame(() => requestAnimationFrame(() => {
@@ -75,7 +93,7 @@ const paper = page => page.evaluate(() => {
     for (const byte of canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data) sum = (sum * 31 + byte) | 0
     resolve(sum)
   })))
-})
+}
 const until = async (claim, what) => {
   for (let tries = 0; tries < 600; ++tries) {
     if (await claim()) return
@@ -84,6 +102,122 @@ const until = async (claim, what) => {
   throw new Error(what)
 }
 const agree = async (pages, what) => until(async () => new Set(await Promise.all(pages.map(paper))).size === 1, what)
+
+const text = (page, id) => page.$eval(`#${id}`, element => element.textContent)
+
+// Rights change while the boards are open.
+const rights = async (ada, bob) => {
+  check((await permit('bob', 'demo', 'view')).startsWith('0: bob may view demo'), 'the server lets nobody change rights')
+  await bob.waitForSelector('#tools[hidden]')
+  check((await text(bob, 'notice')).includes('taken away'), 'who may draw no more is not told')
+  check(await bob.$eval('#badge', badge => badge.dataset.state) === 'connected', 'who may look is not connected')
+  const shown = await paper(ada)
+  await bob.keyboard.press('r')
+  await bob.mouse.move(150, 350)
+  await bob.mouse.down()
+  await bob.mouse.move(250, 450)
+  await bob.mouse.up()
+  await bob.reload()
+  await state(bob, 'connected')
+  check(await bob.$eval('#tools', tools => tools.hidden), 'after a reload a viewer has tools')
+  check(await paper(bob) === shown && await paper(ada) === shown, 'a viewer has drawn')
+  await drag(ada, 'pen', [600, 150], [800, 200])
+  await agree([ada, bob], 'who may only look sees nothing')
+
+  check((await permit('bob', 'demo', 'edit')).startsWith('0: '), 'no right can be given back')
+  await bob.waitForSelector('#tools:not([hidden])')
+  check(await bob.$eval('#notice', notice => notice.hidden), 'who may draw again reads that they may not')
+  await drag(bob, 'ellipse', [650, 250], [800, 350])
+  await agree([ada, bob], 'who may draw again draws nothing')
+
+  // Another user's page in the same browser tells the one nothing who may not see the board.
+  const beside = await open(links[1], { context: ada.browserContext() })
+  await state(beside, 'connected')
+  check((await permit('bob', 'demo', 'none')).startsWith('0: bob may not see demo'), 'no right can be taken away')
+  const last = await paper(ada)
+  for (const page of [bob, beside]) {
+    await state(page, 'refused')
+    check((await text(page, 'badge')).includes('taken away'), 'who may see it no more is not told why')
+    check(await page.$eval('#tools', tools => tools.hidden), 'who may see it no more has tools')
+  }
+  await drag(ada, 'rectangle', [850, 150], [950, 350])
+  check(await paper(ada) !== last, 'the others cannot draw any more')
+  for (const page of [bob, beside]) {
+    check(await paper(page) === last, 'what is drawn is seen by one who may not see it')
+    await page.reload()
+    await state(page, 'refused')
+    check(!(await text(page, 'badge')).includes('taken away'), 'a right is taken away that there was not')
+    await until(async () => await paper(page) === last, 'a reload shows another board to one who may not see it')
+  }
+
+  // It is given back, and asked for by a touch of the badge.
+  check((await permit('bob', 'demo', 'edit')).startsWith('0: '), 'no right can be given back')
+  await bob.click('#badge')
+  await state(bob, 'connected')
+  await bob.waitForSelector('#tools:not([hidden])')
+  await agree([ada, bob], 'who is back sees another board')
+  await beside.close()
+
+  for (const [asked, why] of [[['ada', 'demo', 'view'], 'owns'], [['bob', 'none', 'view'], 'no board'], [['bob', 'demo', 'x'], 'no level']]) {
+    const answered = await permit(...asked)
+    check(answered.startsWith('2: ') && answered.includes(why), `${asked}: ${answered}`)
+  }
+}
+
+// A server that cannot start says why, and leaves alone the one that runs.
+const refusesToStart = async () => {
+  const other = mkdtempSync(`${tmpdir()}/belay-whiteboard-`)
+  for (const [args, why] of [
+    [[String(port), web, other], 'another program serves there'],
+    [['0', other, other], `${other}/index.html of the page is missing`],
+    [['0', web, data], data],
+    [['--permit', other, 'bob', 'demo', 'view'], 'start it first'],
+    [['http', web, other], 'usage']
+  ]) {
+    const answered = await answer(...args)
+    check(answered.startsWith('2: whiteboard: ') && answered.includes(why), `${args}: ${answered}`)
+  }
+  rmSync(other, { recursive: true, force: true })
+}
+
+// What has room on a desk has room in a hand, and a finger draws.
+const onPhone = async ada => {
+  const [bob, eve] = await Promise.all(links.slice(1).map(link => open(link, { viewport: phone })))
+  await Promise.all([bob, eve].map(page => state(page, 'connected')))
+  await bob.waitForSelector('#tools:not([hidden])')
+  await eve.waitForSelector('#notice:not([hidden])')
+  const before = await paper(ada)
+  await bob.touchscreen.tap(...await bob.$eval('[data-tool=pen]', button => {
+    const { left, top, width, height } = button.getBoundingClientRect()
+    return [left + width / 2, top + height / 2]
+  }))
+  await bob.touchscreen.touchStart(60, 400)
+  await bob.touchscreen.touchMove(200, 430)
+  await bob.touchscreen.touchMove(300, 400)
+  await bob.touchscreen.touchEnd()
+  await until(async () => await paper(ada) !== before, 'what a finger draws is not seen')
+  await agree([bob, eve], 'two phones show two boards')
+  check((await permit('bob', 'demo', 'view')).startsWith('0: '), 'no right can be taken away')
+  await bob.waitForSelector('#tools[hidden]')
+  for (const page of [bob, eve]) {
+    // Of what stands over the board nothing is outside of the screen, nor over something else.
+    const wrong = await page.evaluate(() => {
+      const shown = [...document.querySelectorAll('header > *, #tools')].filter(element => element.getClientRects().length)
+      const boxes = shown.map(element => [element.id, element.getBoundingClientRect()])
+      const outside = boxes.filter(([, b]) => b.left < 0 || b.top < 0 || b.right > innerWidth || b.bottom > innerHeight)
+      const over = boxes.filter(([, a], i) => boxes.some(([, b], j) => j > i &&
+        a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom))
+      return [...outside, ...over].map(([id]) => id)
+    })
+    check(wrong.length === 0, `on a phone there is no room for ${wrong}`)
+  }
+  check((await permit('bob', 'demo', 'edit')).startsWith('0: '), 'no right can be given back')
+  await bob.waitForSelector('#tools:not([hidden])')
+  const buttons = await bob.$$eval('#tools button', all => all.map(button => button.getBoundingClientRect()).map(b => [b.left, b.right, b.width, b.height]))
+  for (const [left, right, width, height] of buttons) {
+    check(left >= 0 && right <= phone.width && width >= 32 && height >= 40, 'a tool is too small for a finger, or outside')
+  }
+}
 
 try {
   const [ada, bob, eve] = await Promise.all(links.map(open))
@@ -124,9 +258,13 @@ try {
   await state(stranger, 'refused')
   check(await paper(stranger) === empty, 'a stranger sees the board')
 
+  await refusesToStart()
+  await rights(ada, bob)
+  await onPhone(ada)
+
   check(await end('SIGTERM') === 0, 'SIGTERM did not end it well')
   check(said.includes('everything is saved'), 'nothing was said of saving')
-  console.log('drawn, through an outage and a reload')
+  console.log('drawn, through an outage, a reload, and changes of rights')
 } catch (error) {
   console.error(error)
   process.exitCode = 1

@@ -39,6 +39,7 @@ enum class Mistake {
     erase_keeps,
     lists_in_disorder,
     lists_too_many,
+    replay_resurrects,
     move_loses,
     reopening_loses,
     count,
@@ -70,6 +71,7 @@ enum class Mistake {
                               Rule::erase_ends_the_room,
                               Rule::list_has_what_is_stored,
                               Rule::list_has_what_is_stored,
+                              Rule::reopening_keeps_everything,
                               Rule::move_keeps_everything,
                               Rule::reopening_keeps_everything};
     static_assert(std::size(rules) == static_cast<std::size_t>(Mistake::count));
@@ -81,6 +83,7 @@ public:
     /// What outlives the object, and the answers that are to come.
     struct Medium {
         belay::MemoryRooms stored{};
+        std::string erased{};
         std::vector<belay::Completion<belay::PersistenceError>> later{};
 
         void answer_later() {
@@ -95,6 +98,10 @@ public:
             static_cast<void>(flushed(medium.stored));
         }
         if (fresh || !is(Mistake::reopening_loses)) rooms_ = medium.stored;
+        if (!fresh && is(Mistake::replay_resurrects) && !medium.erased.empty()) {
+            static_cast<void>(rooms_.reset(medium.erased, {}));
+            static_cast<void>(flushed(rooms_));
+        }
     }
     BrokenRooms(BrokenRooms&& other) : mistake_{other.mistake_}, medium_{other.medium_} {
         if (!is(Mistake::move_loses)) rooms_ = std::move(other.rooms_);
@@ -141,6 +148,7 @@ public:
     [[nodiscard]] std::error_code erase(std::string_view id) {
         if (is(Mistake::erase_keeps)) return {};
         covered_.erase(std::string{id});
+        if (const auto room = loaded(rooms_, id); room && *room) medium_->erased = id;
         return rooms_.erase(id);
     }
     void flush(belay::Completion<belay::PersistenceError> done) {

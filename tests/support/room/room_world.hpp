@@ -6,10 +6,12 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#include <belay/room/hocuspocus_protocol.hpp>
 #include <belay/room/memory_rooms.hpp>
 #include <belay/room/room_manager.hpp>
 #include <belay/room/yjs_protocol.hpp>
@@ -39,7 +41,9 @@ struct RoomScript {
     int saves = 0;
     int saving = 0;
     int saving_max = 0;
+    bool hang_lists = false;  ///< likewise
     std::vector<Completion<LoadedRoom>> hung{};
+    std::vector<Completion<ListedRooms>> hung_lists{};
     std::optional<std::string> lags{};
 };
 
@@ -73,7 +77,10 @@ public:
         if (disk_->full) return std::make_error_code(std::errc::no_space_on_device);
         return working_.reset(id, epoch);
     }
-    std::error_code erase(std::string_view id) { return working_.erase(id); }
+    std::error_code erase(std::string_view id) {
+        if (disk_->full) return std::make_error_code(std::errc::no_space_on_device);
+        return working_.erase(id);
+    }
     void flush(Completion<PersistenceError> done) {
         ++disk_->flushes;
         auto next = std::make_shared<MemoryRooms>(working_);
@@ -106,7 +113,8 @@ public:
         });
     }
     void list(std::string_view after, std::size_t count, Completion<ListedRooms> done) {
-        working_.list(after, count, std::move(done));
+        if (disk_->hang_lists) return disk_->hung_lists.push_back(std::move(done));
+        disk_->durable.list(after, count, std::move(done));
     }
     std::optional<std::string> lagging() { return std::exchange(disk_->lags, std::nullopt); }
 
@@ -128,12 +136,14 @@ static_assert(PersistenceLike<ScriptedRooms>);
 
 // ---- rights ------------------------------------------------------------------------------------
 
-/// Tokens are names of users; who is not listed edits.
+/// Tokens are names of users, and may be listed for one board only; who is not listed edits.
 struct RoomRights {
     std::map<std::string, Grant> grants{};
     Duration takes{};
     bool drops = false;
     int asked = 0;
+    std::string hangs_for{};  ///< a board of which no answer comes
+    std::vector<Completion<Grant>> hung{};
 };
 struct ListedRights {
     RoomRights* rights;
@@ -141,7 +151,10 @@ struct ListedRights {
     void check(const RoomRequest& request, Completion<Grant> answer) const {
         ++rights->asked;
         if (rights->drops) return;
-        const auto found = rights->grants.find(request.token);
+        if (!rights->hangs_for.empty() && request.board == rights->hangs_for)
+            return rights->hung.push_back(std::move(answer));
+        auto found = rights->grants.find(request.token + "@" + request.board);
+        if (found == rights->grants.end()) found = rights->grants.find(request.token);
         Grant grant = found != rights->grants.end() ? found->second
                                                     : Grant{request.token, Access::edit, forever};
         if (rights->takes == Duration::zero()) return answer(std::move(grant));
@@ -216,8 +229,16 @@ struct CountingYjs : YjsProtocol {
 /// Hears everything.
 struct RoomEar {
     std::vector<std::string>* told;
+    std::vector<std::string>* events = nullptr;
+    RoomClientId last_joined{};
     void on_refused(const RoomRefusal& r) {
         told->push_back("refused " + r.board + " " + r.user + ": " + r.error.message());
+    }
+    void on_room_event(const RoomEvent& e) {
+        if (events == nullptr) return;
+        events->push_back(std::string{to_string(e.kind)} + " " + e.board +
+                          (e.user.empty() ? "" : " " + e.user) + " " + std::to_string(e.clients));
+        if (e.kind == RoomEvent::Kind::joined) last_joined = e.client;
     }
     void on_divergence(const RoomDivergence& d) { told->push_back("divergence " + d.user); }
     void on_room_failed(const RoomFailure& f) {
@@ -232,15 +253,20 @@ using TestRooms = RoomManager<ScriptedRooms, ListedRights, RoomEar>;
 struct RoomWorld {
     explicit RoomWorld(Seed seed = Seed{1}, RoomOptions o = {})
         : options{o}, world{seed}, server{world.host("server", [this](sim::Host& h) {
-              auto rooms = std::make_unique<TestRooms>(
-                  ScriptedRooms{disk, h}, ListedRights{&rights, &h}, options, RoomEar{&told});
+              auto rooms =
+                  std::make_unique<TestRooms>(ScriptedRooms{disk, h}, ListedRights{&rights, &h},
+                                              options, RoomEar{&told, &events});
               h.attach(*rooms);
               rooms->start();
               h.listen(1, [this, r = rooms.get()](sim::Accepted a) {
                   RoomRequest request = request_of(std::string{a.peer()});
                   Taken* const by = &taken[std::string{a.peer()}];
-                  const auto id = r->accept(Coded<sim::Accepted>{std::move(a), by},
-                                            CountingYjs{{}, &cuts}, std::move(request));
+                  const bool addressed = in_band.contains(std::string{a.peer()});
+                  Coded<sim::Accepted> t{std::move(a), by};
+                  const auto id =
+                      addressed
+                          ? r->accept(std::move(t), HocuspocusProtocol{}, std::move(request))
+                          : r->accept(std::move(t), CountingYjs{{}, &cuts}, std::move(request));
                   if (id != RoomClientId{}) last_client = id;
               });
               return rooms;
@@ -258,7 +284,9 @@ struct RoomWorld {
     RoomScript disk{};
     RoomRights rights{};
     std::vector<std::string> told{};
+    std::vector<std::string> events{};
     std::map<std::string, RoomRequest> requests{};
+    std::set<std::string> in_band{};  ///< hosts that speak hocuspocus
     RoomClientId last_client{};
     std::map<std::string, Taken> taken{};  ///< of clients, by their hosts
     std::size_t cuts = 0;                  ///< updates that were cut into pieces
@@ -304,11 +332,22 @@ public:
         : host_{&world.host(name)}, author_{author} {}
     RoomEditor(RoomWorld& rooms, const std::string& name, std::uint64_t author)
         : RoomEditor{rooms.world, name, author} {}
+    /// One that speaks hocuspocus, and has one document.
+    static RoomEditor addressed(RoomWorld& rooms, const std::string& name, std::uint64_t author,
+                                std::string_view document = "board") {
+        rooms.in_band.insert(name);
+        RoomEditor editor{rooms.world, name, author};
+        yjs::append_varbytes(editor.address_, as_bytes(document));
+        editor.token = name;
+        return editor;
+    }
 
     void dial() {
         hang_up();
         closed_with = 0;
         synced = false;
+        scope.clear();
+        out_ = false;
         heard_at_ = host_->now();
         line_ = std::make_unique<Line>(*this);
         host_->attach(*line_);
@@ -316,7 +355,7 @@ public:
     void hang_up() { line_.reset(); }
     /// As Yjs's client sees it, which gives up who says nothing for 30 s.
     [[nodiscard]] bool online() const {
-        return line_ && !line_->link->ended() &&
+        return line_ && !out_ && !line_->link->ended() &&
                elapsed(heard_at_, host_->now()) < std::chrono::seconds{30};
     }
 
@@ -325,13 +364,27 @@ public:
         Bytes update = typed(author_, clock_, text);
         clock_ += text.size();
         take(update);
+        ++unsynced;
         if (line_ && line_->link->opened()) say({Kind::update, update});
         return update;
     }
     void show(std::string_view state) {
         say({Kind::awareness, awareness_of(author_, ++awareness_clock_, state)});
     }
-    void say(const RoomMessage& message) { raw(YjsProtocol{}.write(message)); }
+    void say(const RoomMessage& message) {
+        Bytes frame = address_;
+        const Bytes body = YjsProtocol{}.write(message);
+        frame.insert(frame.end(), body.begin(), body.end());
+        raw(frame);
+    }
+    /// Asks to be let in, as HocuspocusProvider 4 does.
+    void send_token() {
+        Bytes frame = address_;
+        frame.insert(frame.end(), {std::byte{2}, std::byte{0}});
+        yjs::append_varbytes(frame, as_bytes(token));
+        yjs::append_varbytes(frame, as_bytes("4.8.0"));
+        raw(frame);
+    }
     void raw(const Bytes& frame) {
         if (!online()) return;
         line_->waiting.push_back(frame);
@@ -361,6 +414,11 @@ public:
     std::size_t questions = 0;  ///< state vectors of the server
     std::size_t queries = 0;
     std::vector<std::string> denials{};
+    std::string token{};  ///< of one that speaks hocuspocus, as the rest of these
+    std::string scope{};
+    std::size_t unsynced = 0;  ///< as HocuspocusProvider counts it
+    std::size_t refusals = 0;  ///< of changes
+    std::size_t pings = 0;
     std::map<std::uint64_t, std::string> present{};  ///< who is here
 
 private:
@@ -378,7 +436,7 @@ private:
             const bool was = link->opened();
             link->advance(now, 64, [&](const Bytes& coded, Lane) { editor->hear(coded); });
             if (link->take_writable()) drain();
-            if (!was && link->opened()) editor->say({Kind::state_vector, editor->vector()});
+            if (!was && link->opened()) editor->begin();
         }
         void drain() {
             while (!waiting.empty() && link->send(waiting.front()) != SendResult::busy)
@@ -390,7 +448,11 @@ private:
         std::optional<ServedLink<sim::Tcp>> link{};
     };
 
-    [[nodiscard]] Bytes vector() { return document_.state_vector(); }
+    void begin() {
+        if (!address_.empty()) send_token();
+        unsynced = 1;
+        say({Kind::state_vector, document_.state_vector()});
+    }
     void take(BytesView update) {
         if (document_.check(update).value_or(false)) static_cast<void>(document_.apply(update));
     }
@@ -402,6 +464,7 @@ private:
         }
         ++frames;
         const Bytes frame(coded.begin() + 1, coded.end());
+        if (!address_.empty()) return hear_addressed(frame);
         if (frame.front() == std::byte{2}) {
             yjs::Lib0Reader in{BytesView{frame}.subspan(2)};
             denials.emplace_back(in.varstring());
@@ -410,6 +473,37 @@ private:
         const auto message = YjsProtocol{}.read(frame);
         if (!message) throw std::runtime_error{"the server has sent a bad frame"};
         on_message(*message);
+    }
+    void hear_addressed(const Bytes& frame) {
+        if (frame == Bytes{std::byte{9}}) {
+            ++pings;
+            return raw(Bytes{std::byte{10}});
+        }
+        if (frame == Bytes{std::byte{10}}) return;
+        const BytesView body = BytesView{frame}.subspan(address_.size());
+        if (!std::equal(address_.begin(), address_.end(), frame.begin()))
+            throw std::runtime_error{"the server has sent a frame of another document"};
+        yjs::Lib0Reader in{body};
+        const std::uint64_t type = in.varuint();
+        if (type == 2) {
+            const std::uint64_t what = in.varuint();
+            if (what == 0) return send_token();
+            if (what == 2) return static_cast<void>(scope = in.varstring());
+            denials.emplace_back(in.varstring());
+            out_ = true;
+        } else if (type == 7) {
+            out_ = true;
+        } else if (type == 8) {
+            if (in.varuint() == 1) {
+                if (unsynced != 0) --unsynced;
+            } else {
+                ++refusals;
+            }
+        } else {
+            const auto message = YjsProtocol{}.read(body);
+            if (!message) throw std::runtime_error{"the server has sent a bad frame"};
+            on_message(*message);
+        }
     }
     void on_message(const RoomMessage& message) {
         switch (message.kind) {
@@ -453,6 +547,8 @@ private:
     std::uint64_t clock_ = 0;
     std::uint64_t awareness_clock_ = 0;
     bool stalled_ = false;
+    bool out_ = false;  ///< of its document, though the connection may be open
+    Bytes address_{};   ///< in front of its frames
     Instant heard_at_{};
     YjsDocument document_{};
     std::unique_ptr<Line> line_;

@@ -37,6 +37,7 @@ struct Adversary {
     int pauses = 2;
     int half_opens = 2;
     int drops = 2;
+    int drains = 0;           ///< the client is drained, and started again when it has stopped
     int server_losses = 0;    ///< the server's disk is replaced by an empty one
     int client_losses = 0;    ///< the client's
     int server_restores = 0;  ///< the server's disk goes back to an older copy
@@ -83,8 +84,33 @@ public:
                       {.id = sender_id, .greeting_max = 700ms, .batch_bytes = 256},
                       std::ref(*this)} {
             h.attach(session);
-            session.start();
+            start();
             tick();
+        }
+        void start() {
+            may_start = true;
+            session.start();
+        }
+        void drain(belay::Duration within) {
+            if (session.status().link.state == belay::LinkState::stopped) return;
+            session.drain(within);
+            drain_ends = std::min(drain_ends, belay::after(host.now(), within));
+            const belay::Instant ends = drain_ends;
+            // A frozen process has its turns when it goes on.
+            host.at(belay::after(ends, 1ms), [this, ends] {
+                host.after(1ms, [this, ends] {
+                    if (drain_ends == ends) world.complain("a drain that nothing ends in time");
+                });
+            });
+        }
+        void on_drained() {
+            const bool late = host.now() >= drain_ends;
+            if (!late && session.depth() != 0) world.complain("a drain was over before its time");
+            ++(session.depth() == 0 ? world.drained : world.drained_late);
+            drain_ends = belay::never;
+            host.after(belay::Duration{static_cast<std::int64_t>(
+                           belay::uniform_upto(world.world.bits(), 500'000'000))},
+                       [this] { start(); });
         }
         void tick() {
             const std::uint64_t burst = 1 + belay::uniform_upto(world.world.bits(), 3);
@@ -95,7 +121,10 @@ public:
                 // time.
                 const std::string text =
                     "op " + std::to_string(n) + " of run " + std::to_string(host.starts());
+                const bool refuses = drain_ends != belay::never;
                 const auto number = session.send(belay::as_bytes(text));
+                if (refuses != (!number && number.error() == belay::SessionErrc::takes_no_more))
+                    world.complain("what a drain takes");
                 if (!number) break;
                 if (*number != n) world.complain("send gave an unexpected number");
                 world.sent[{journal_id, n}].insert(text);
@@ -130,6 +159,9 @@ public:
         }
         void on_journal_replaced(const belay::BlockedDetails&) { ++world.replaced; }
         void on_state(const belay::Transition& t) {
+            if (t.from == belay::LinkState::stopped && !std::exchange(may_start, false))
+                world.complain("left stopped without a start");
+            if (t.to.state == belay::LinkState::stopped) on_drained();
             if (t.to.state != belay::LinkState::connected) return;
             ++world.connects;
             world.attached_starts.insert(host.starts());
@@ -140,6 +172,8 @@ public:
         belay::Id journal_id;
         std::uint64_t accepted = 0;
         std::map<std::uint64_t, std::string> latest;
+        bool may_start = false;
+        belay::Instant drain_ends = belay::never;
         S session;
     };
 
@@ -240,6 +274,13 @@ public:
         for (int i = 0; i < a.client_restores; ++i) {
             const belay::Duration at = some_time();
             lose(client, at, at / 2);
+        }
+        for (int i = 0; i < a.drains; ++i) {
+            const belay::Duration within = pause();
+            world.at(some_time(), [this, within] {
+                Client* const c = client.template process<Client>();
+                if (c != nullptr && client.alive() && !client.paused()) c->drain(within);
+            });
         }
         for (int i = 0; i < a.drops; ++i) {
             world.at(some_time(), [this] { world.network().drop_connections(client, server); });
@@ -359,6 +400,8 @@ public:
     int losses = 0;
     int connects = 0;
     int kills_in_flight = 0;
+    int drained = 0;
+    int drained_late = 0;
     std::string complaints;
     belay::sim::Host& server;
     belay::sim::Host& client;

@@ -3,28 +3,37 @@ import { WebsocketProvider } from 'y-websocket'
 import { IndexeddbPersistence } from 'y-indexeddb'
 
 export class Connection {
-  constructor (board, name, token, tell) {
+  /** `tell(state, text)`: how it is; `rightsChanged()`: the server has something else to say on what this user may. */
+  constructor (board, name, { user, token }, tell, rightsChanged) {
     this.tell = tell
-    // What is drawn is kept here first, so that it survives a reload without a server.
-    this.kept = new IndexeddbPersistence(`belay-${name}`, board.doc)
+    // What is drawn is kept here first, so that it survives a reload without a server. Of this user only: another one's
+    // page in the same browser may see other things.
+    this.kept = new IndexeddbPersistence(`belay-${name}-${user}`, board.doc)
     const url = `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/ws/canvas`
     this.provider = new WebsocketProvider(url, encodeURIComponent(name), board.doc, {
       params: { token },
       maxBackoffTime: 20000,
+      // Pages of one browser would tell each other what the server keeps from one of them.
+      disableBc: true,
       shouldReconnect: event => !refusals[event.code]
     })
+    this.provider.messageHandlers[rightsMessage] = rightsChanged
     this.provider.on('status', ({ status }) => {
       if (status === 'connected') this.#say('connecting', 'loading')
       if (status === 'connecting') this.#say('connecting', 'connecting')
     })
-    this.provider.on('sync', synced => synced && this.#say('connected', 'connected'))
+    this.provider.on('sync', synced => {
+      if (!synced) return
+      this.wasIn = true
+      this.#say('connected', 'connected')
+    })
     this.provider.on('connection-close', event => this.#closed(event))
     addEventListener('online', () => this.now())
   }
 
-  /** Tries at once, if it waits. */
+  /** Tries at once, if it waits, or was refused. */
   now () {
-    if (!this.retryAt) return
+    if (!this.retryAt && !this.refused) return
     this.provider.disconnect()
     this.provider.wsUnsuccessfulReconnects = 0
     this.provider.connect()
@@ -32,9 +41,15 @@ export class Connection {
 
   #closed (event) {
     const refusal = event && refusals[event.code]
-    if (refusal) return this.#say('refused', event.reason || refusal)
+    if (refusal) {
+      this.#say('refused', event.reason || (this.wasIn && refusal.live) || refusal.text)
+      this.refused = true
+      this.wasIn = false
+      return
+    }
     // As the provider waits: it has counted this end only after it has told us.
     const wait = Math.min(100 * 2 ** (this.provider.wsUnsuccessfulReconnects + 1), this.provider.maxBackoffTime)
+    this.why = event?.code === 1013 ? 'the server cannot serve this board now' : 'offline'
     this.retryAt = Date.now() + wait
     clearInterval(this.timer)
     this.timer = setInterval(() => this.#count(), 250)
@@ -43,19 +58,27 @@ export class Connection {
 
   #count () {
     const left = Math.max(0, Math.ceil((this.retryAt - Date.now()) / 1000))
-    this.tell('waiting', left > 0 ? `offline: again in ${left} s` : 'offline')
+    this.tell('waiting', left > 0 ? `${this.why}: again in ${left} s` : this.why)
   }
 
   #say (state, text) {
     clearInterval(this.timer)
     this.retryAt = 0
+    this.refused = false
     this.tell(state, text)
   }
 }
 
+// A frame of the server's own, beside those of Yjs.
+const rightsMessage = 100
+
 // A server that closes so has decided; asking again changes nothing.
+const signIn = { text: 'sign in again: the link is not valid any more' }
+const forbidden = { text: 'you may not see this board', live: 'you may not see this board any more: the right to it was taken away' }
 const refusals = {
-  4001: 'sign in again: the link is not valid any more', 4401: 'sign in again: the link is not valid any more',
-  4003: 'you may not see this board', 4403: 'you may not see this board',
-  4409: 'this board was begun anew: reload the page'
+  4001: signIn,
+  4401: signIn,
+  4003: forbidden,
+  4403: forbidden,
+  4409: { text: 'this board was begun anew: reload the page' }
 }

@@ -7,6 +7,7 @@ const element = id => document.getElementById(id)
 const colors = ['#22262b', '#b3261e', '#c77700', '#1d7a4a', '#2563ab', '#7b3fa0']
 const name = new URLSearchParams(location.search).get('board') || 'demo'
 const token = new URLSearchParams(location.hash.slice(1)).get('token') || ''
+const user = userOf(token)
 
 const board = new Board()
 const state = {
@@ -17,29 +18,47 @@ element('name').textContent = document.title = name
 
 // ---- who is here, and what they may do
 
-const connection = new Connection(board, name, token, (word, text) => {
+const connection = new Connection(board, name, { user, token }, (word, text) => {
   element('badge').dataset.state = word
   element('badge').textContent = text
+  document.body.dataset.state = word
   if (word === 'connected') learnAccess()
-  if (word === 'refused') allow({ user: me.user, access: 'none' })
-})
+  if (word === 'refused') allow({ user, access: 'none' })
+}, () => learnAccess())
 element('badge').addEventListener('click', () => connection.now())
 const awareness = connection.provider.awareness
-let me = { user: 'somebody', access: 'none' }
-try { allow(JSON.parse(localStorage.getItem(`access-${name}`)) ?? me) } catch { allow(me) }
+const kept = `access-${name}-${user}`
+let me = null
+try { allow(JSON.parse(localStorage.getItem(kept)) ?? { user, access: 'none' }) } catch { allow({ user, access: 'none' }) }
 
+/** Who the token is of; the server believes its signature only. */
+function userOf (token) {
+  try {
+    const bytes = Uint8Array.from(atob(token.split('.')[1].replace(/-/g, '+').replace(/_/g, '/')), c => c.charCodeAt(0))
+    return String(JSON.parse(new TextDecoder().decode(bytes)).sub)
+  } catch { return 'somebody' }
+}
 /** Asks the server what this user may; what it said last holds while it cannot be asked. */
 async function learnAccess () {
-  const answer = await fetch(`access/${encodeURIComponent(name)}`, { headers: { authorization: `Bearer ${token}` } })
-  if (!answer.ok) return
-  allow(await answer.json())
-  localStorage.setItem(`access-${name}`, JSON.stringify(me))
+  try {
+    const answer = await fetch(`access/${encodeURIComponent(name)}`, { headers: { authorization: `Bearer ${token}` } })
+    if (!answer.ok) return
+    allow(await answer.json())
+    localStorage.setItem(kept, JSON.stringify(me))
+  } catch { /* The badge says that there is no server. */ }
 }
 function allow (access) {
+  const before = me?.access
   me = access
   state.mayEdit = me.access === 'edit'
   element('tools').hidden = !state.mayEdit
-  notice(state.mayEdit || me.access === 'none' ? '' : `you may ${me.access} here, and change nothing`)
+  if (!state.mayEdit) {
+    element('typing').blur()
+    state.selected = null
+  }
+  document.body.dataset.access = me.access
+  const now = `you may ${me.access} here, and change nothing`
+  notice(state.mayEdit || me.access === 'none' ? '' : before === 'edit' ? `your right to draw was taken away: ${now}` : now)
   awareness.setLocalStateField('user', { name: me.user, access: me.access, color: colorOf(me.user) })
 }
 function colorOf (user) {
@@ -120,6 +139,7 @@ function type (x, y) {
   input.onkeydown = event => { if (event.key === 'Enter' || event.key === 'Escape') input.blur() }
   input.onblur = () => {
     input.hidden = true
+    if (!state.mayEdit) return
     if (!input.value.trim()) board.remove(id)
   }
 }

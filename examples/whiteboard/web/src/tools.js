@@ -26,7 +26,7 @@ export function useTools (canvas, board, state, type) {
   }
   const erase = (x, y) => { const found = at(board.all(), x, y, 6); if (found) board.remove(found.id) }
   // A stroke is sent as it is drawn, but a few points at a time.
-  const send = () => { if (stroke?.pending?.length) board.extend(stroke.id, stroke.pending.splice(0)) }
+  const send = () => { if (state.mayEdit && stroke?.pending?.length) board.extend(stroke.id, stroke.pending.splice(0)) }
   setInterval(send, 40)
 
   canvas.addEventListener('pointerdown', event => {

@@ -266,9 +266,11 @@ private:
         std::string words = McpWords{wire.secret}(text_of_refusal(wire.refusal));
         fail(std::move(wire), McpError{failure, 0, std::move(words)});
     }
-    /// 404 says so; servers that have one session for all answer 400 after a restart.
-    [[nodiscard]] static bool is_of_lost_session(const Wire& wire, int status) noexcept {
-        return !wire.session.empty() && (status == 404 || status == 400);
+    /// 404 says so; servers that have one session for all answer 400 after a restart, and then do
+    /// not say that they could not read the message.
+    [[nodiscard]] static bool is_of_lost_session(const Wire& wire, int status) {
+        if (wire.session.empty()) return false;
+        return status == 404 || (status == 400 && !is_about_message(wire.refusal));
     }
     void broken(Wire wire, const HttpResponse& response) {
         if (wire.aim == Aim::farewell) farewell_ = response.failure;
@@ -324,8 +326,10 @@ private:
         }
         over({wire.call, {}, std::move(message->body)});
     }
-    [[nodiscard]] static Result<McpMessage> message_in(Wire& wire) {
+    [[nodiscard]] Result<McpMessage> message_in(Wire& wire) {
         wire.answer->end();
+        // Those of a body of JSON are known now.
+        if (!reply_to(wire.answer->requests())) return McpErrc::asks_too_much;
         return std::move(*wire.answer).answer();
     }
 

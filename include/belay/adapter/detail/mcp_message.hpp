@@ -11,6 +11,7 @@
 
 #include <belay/adapter/mcp_error.hpp>
 #include <belay/core/result.hpp>
+#include <belay/http/http_errc.hpp>
 #include <nlohmann/json.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
@@ -33,23 +34,52 @@ struct McpMessage {
 /// protocol that allow that answer so what was asked so, and we never do.
 inline constexpr std::size_t mcp_batch_max = 64;
 
-/// Whether brackets go deeper than that. Asked before parsing, which would take eight bytes for
-/// each of them.
-[[nodiscard]] inline bool is_deeper(std::string_view text, std::size_t depth_max) noexcept {
+/// So much memory the values of one answer may take. Of what an answer may be long, texts take
+/// little more, numbers a few times as much, and empty objects thirty times.
+inline constexpr std::size_t json_memory_max = std::size_t{128} << 20;
+
+/// What a text of JSON will cost.
+struct JsonCost {
+    bool too_deep = false;
+    /// No less than its values take, with an array of them that grows.
+    std::size_t bytes = 0;
+};
+
+/// Asked before parsing, which would take all that without a limit.
+[[nodiscard]] inline JsonCost json_cost(std::string_view text, std::size_t depth_max) noexcept {
+    // Of a node of std::map, of what a value allocates, and of its place in a growing array: with
+    // what an allocator adds to each.
+    constexpr std::size_t member = 112, container = 80, string = 48, place = 48;
+    JsonCost cost{.bytes = text.size() + place};
     std::size_t depth = 0;
     bool quoted = false;
     for (std::size_t i = 0; i < text.size(); ++i) {
         const char c = text[i];
-        if (c == '"') quoted = !quoted;
+        if (c == '"') {
+            quoted = !quoted;
+            if (quoted) cost.bytes += string;
+        }
         if (quoted) {
             if (c == '\\') ++i;
         } else if (c == '[' || c == '{') {
-            if (++depth > depth_max) return true;
+            if (++depth > depth_max) return {true, cost.bytes};
+            cost.bytes += container;
+        } else if (c == ',') {
+            cost.bytes += place;
+        } else if (c == ':') {
+            cost.bytes += member;
         } else if ((c == ']' || c == '}') && depth != 0) {
             --depth;
         }
     }
-    return false;
+    return cost;
+}
+/// Why a text is not to be read; no error if it may be.
+[[nodiscard]] inline std::error_code too_costly(std::string_view text,
+                                                std::size_t depth_max) noexcept {
+    const JsonCost cost = json_cost(text, depth_max);
+    if (cost.too_deep) return McpErrc::too_deep;
+    return cost.bytes > json_memory_max ? make_error_code(HttpErrc::too_long) : std::error_code{};
 }
 
 /// Sees a member of a message that is there twice: parsers disagree on which of them counts.
@@ -113,10 +143,10 @@ private:
 
 /// The messages that a text holds: one, or an array of them.
 ///
-/// Errors: not_json, too_deep, bad_message.   Throws: std::bad_alloc.
+/// Errors: not_json, too_deep, bad_message; HttpErrc::too_long.   Throws: std::bad_alloc.
 [[nodiscard]] inline Result<std::vector<McpMessage>> read_messages(std::string_view text,
                                                                    std::size_t depth_max) {
-    if (is_deeper(text, depth_max)) return McpErrc::too_deep;
+    if (const std::error_code error = too_costly(text, depth_max)) return error;
     RepeatedMembers repeated;
     McpJson json = McpJson::parse(
         text,

@@ -87,7 +87,7 @@ private:
     const auto structured = result.find("structuredContent");
     if (structured != result.end() && structured->is_object()) return *structured;
     const std::string text = text_of_result(result);
-    if (is_deeper(text, depth_max)) return make_error_code(McpErrc::too_deep);
+    if (const std::error_code error = too_costly(text, depth_max)) return error;
     McpJson json = McpJson::parse(text, nullptr, false);
     if (json.is_discarded()) return make_error_code(McpErrc::no_scene);
     return json;
@@ -110,14 +110,26 @@ private:
             words(error.at("message").get<std::string>())};
 }
 
-/// What the body of a refusal says: its message, if it is an error of JSON-RPC.
-[[nodiscard]] inline std::string text_of_refusal(std::string_view body) {
+/// The body of a refusal, if it is an error of JSON-RPC; null if not.
+[[nodiscard]] inline McpJson error_in_refusal(std::string_view body) {
     constexpr std::size_t depth_max = 16;
     auto messages = read_messages(body, depth_max);
-    if (!messages || messages->size() != 1) return {};
-    const McpMessage& message = messages->front();
-    if (message.kind != McpMessage::Kind::error) return {};
-    return message.body.at("message").get<std::string>();
+    if (!messages || messages->size() != 1) return nullptr;
+    McpMessage& message = messages->front();
+    return message.kind == McpMessage::Kind::error ? std::move(message.body) : McpJson{};
+}
+/// What it says to people.
+[[nodiscard]] inline std::string text_of_refusal(std::string_view body) {
+    const McpJson error = error_in_refusal(body);
+    return error.is_null() ? "" : error.at("message").get<std::string>();
+}
+/// Whether it says that the message was wrong, by one of the codes that JSON-RPC has for that
+/// (https://www.jsonrpc.org/specification, section 5.1).
+[[nodiscard]] inline bool is_about_message(std::string_view body) {
+    const McpJson error = error_in_refusal(body);
+    if (error.is_null()) return false;
+    const auto code = error.at("code").get<std::int64_t>();
+    return code == -32700 || (code <= -32600 && code >= -32603);
 }
 
 }  // namespace belay::inline BELAY_ABI::detail

@@ -176,14 +176,14 @@ public:
             }
             SqliteDatabase& of;
         };
-        SqliteStatement begin;
-        SqliteStatement commit;
-        if (const std::error_code error = prepare("BEGIN IMMEDIATE", begin)) return error;
-        if (const std::error_code error = prepare("COMMIT", commit)) return error;
+        if (!commit_) {
+            if (const std::error_code error = prepare("BEGIN IMMEDIATE", begin_)) return error;
+            if (const std::error_code error = prepare("COMMIT", commit_)) return error;
+        }
         const Undo undo{*this};
-        if (const std::error_code error = write(begin)) return error;
+        if (const std::error_code error = write(begin_)) return error;
         if (const std::error_code error = body()) return error;
-        return write(commit);
+        return write(commit_);
     }
 
     /// Whether a transaction is under way: an error may have ended it.
@@ -265,6 +265,9 @@ private:
     }
 
     std::unique_ptr<sqlite3, SqliteClose> db_;
+    // Made by the first transaction.
+    SqliteStatement begin_;
+    SqliteStatement commit_;
 };
 
 }  // namespace belay::inline BELAY_ABI::detail

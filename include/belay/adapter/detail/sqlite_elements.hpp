@@ -43,8 +43,6 @@ public:
         prepare("INSERT INTO applied (id, hash) VALUES (?, ?)", remember_);
         prepare("SELECT hash FROM applied WHERE id=?", applied_);
         prepare("DELETE FROM applied WHERE number<=?", forget_);
-        prepare("BEGIN IMMEDIATE", begin_);
-        prepare("COMMIT", commit_);
         std::int64_t found[2] = {};
         if (!error) {
             error = db_.ask(
@@ -137,15 +135,13 @@ public:
         if (std::exchange(inside_, true)) return SyncErrc::store_disagrees;
         Undo undo{*this, horizon_, first_};
         broken_ = {};
-        if (const int answer = SqliteRun{begin_}.step(); answer != SQLITE_DONE) {
-            return db_.code_of_write(answer);
-        }
-        if (const std::error_code error = body()) return error;
-        // A statement that failed may have ended the transaction, or left half an effect.
-        if (broken_) return broken_;
-        const int answer = SqliteRun{commit_}.step();
-        undo.needed = answer != SQLITE_DONE;
-        return undo.needed ? db_.code_of_write(answer) : std::error_code{};
+        const std::error_code error = db_.in_one_piece([&] {
+            const std::error_code failure = body();
+            // A statement that failed may have ended the transaction, or left half an effect.
+            return failure ? failure : broken_;
+        });
+        undo.needed = static_cast<bool>(error);
+        return error;
     }
     /// SQLite's own words for its last failure; "" if there was none.
     [[nodiscard]] const char* last_words() const noexcept { return db_.last_words(); }
@@ -155,7 +151,6 @@ private:
         ~Undo() {
             of.inside_ = false;
             if (!needed) return;
-            if (of.db_.in_transaction()) static_cast<void>(of.db_.execute("ROLLBACK"));
             of.horizon_ = horizon;
             of.first_ = first;
         }
@@ -258,8 +253,6 @@ private:
     SqliteStatement remember_;
     SqliteStatement applied_;
     SqliteStatement forget_;
-    SqliteStatement begin_;
-    SqliteStatement commit_;
     WallTime horizon_ = WallTime::min();
     std::int64_t first_ = 1;  // of the ids that are remembered
     std::int64_t most_ = 0;

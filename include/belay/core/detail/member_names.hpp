@@ -12,15 +12,15 @@ namespace belay::inline BELAY_ABI::detail {
 
 // The names of all hooks that a user's class may have or not: of observers, rules and what Shared
 // refers to, jitters, growths and caps, trips and open waits, framings, documents, what keeps
-// rooms, protocols of rooms, stores, operations, remotes. In another form than the one that is
-// called it would never be called, so it must be seen in whatever form it is.
+// rooms, protocols of rooms, stores, operations, remotes, file systems. In another form than the
+// one that is called it would never be called, so it must be seen in whatever form it is.
 struct MemberNames {
     int on_state, on_message, on_writable, on_unsent, on_accepted, on_acknowledged, on_blocked,
         on_journal_replaced, on_stalled, on_attached, on_committed, on_refused, on_ledger_failed,
         on_pushed, on_dropped, on_popped, on_drained, on_released, on_dead, on_breaker, on_attempt,
         on_retry, on_refusal, on_hedge, on_success, on_give_up, on_round_trip, on_policy_conflict,
         on_network_suspect, on_operation, on_conflict, on_progress, on_idle, on_error,
-        on_divergence, on_room_failed, on_stopped, look_at_waiters;
+        on_divergence, on_room_failed, on_room_event, on_stopped, look_at_waiters;
     int wanted, admit, begin, failed, succeeded, abandoned, lost, review, reset, stable_window,
         attempt_limit, name, listens, is_shared, reserve;
     int delay, check, grows, least, before_jitter;
@@ -30,7 +30,8 @@ struct MemberNames {
     int state_vector, diff;
     int close, attach, deadline, advance;
     int lagging;
-    int split, disjoint;
+    int split, disjoint, address, board;
+    int yield, now;
 };
 
 /// A name that T has, too, is ambiguous in it, however T declares it: `&MemberProbe<T>::failed` is

@@ -11,7 +11,9 @@
 #include <belay/core/detail/spin_mutex.hpp>
 #include <belay/core/order.hpp>
 #include <belay/journal/detail/file_advice.hpp>
+#include <belay/journal/detail/flush_group.hpp>
 #include <belay/journal/detail/record_buffer.hpp>
+#include <belay/journal/file_system_like.hpp>
 #include <belay/journal/journal_error.hpp>
 #include <belay/journal/journal_options.hpp>
 
@@ -19,7 +21,8 @@ namespace belay::inline BELAY_ABI::detail {
 
 /// Threads put records under a short lock into one buffer. Whoever needs its records on the disk
 /// first writes and flushes the whole buffer without the lock, for everyone who came until then;
-/// the others wait for the number of flushes to move.
+/// the others wait for the number of flushes to move. Before a flush its thread gives way
+/// for a moment, where more are expected (FlushGroup).
 ///
 /// Thread safety: the first group any thread; all else while a Guard is held, which some of them
 ///                let go of for a while, and say so ("lets go").
@@ -63,6 +66,8 @@ public:
     [[nodiscard]] const std::error_code& failed() const noexcept { return failed_; }
     /// Whether something that was put may not be on the medium.
     [[nodiscard]] bool unflushed() const noexcept { return synced_position_ < position_; }
+    /// How many wait for a flush that has not begun.
+    [[nodiscard]] std::uint32_t waiting() const noexcept { return group_.waiting(); }
     /// Whether another thread writes now.
     [[nodiscard]] bool writing() const noexcept { return writing_; }
     [[nodiscard]] bool has_room(std::size_t bytes) const noexcept {
@@ -132,11 +137,12 @@ public:
     ///         failed.
     std::error_code flush(bool to_disk) {
         BELAY_INVARIANT(!writing_, "GroupWriter::flush: one writer at a time");
-        writing_ = true;
+        begin_writing();
+        const std::uint32_t served = to_disk ? group_.begin_flush() : 0;
         const BytesView bytes = buffer_.bytes();
         const std::uint64_t position = position_;
         const std::uint64_t last_number = last();
-        const bool looks = looks_;
+        const bool looks = !ends_;
         unlock();
         // Before it is written, so that an error changes nothing: to come between it and the flush
         // is no worse than to come right after the answer.
@@ -144,7 +150,8 @@ public:
         const bool found = !error;
         if (found && !bytes.empty()) error = file_.write(buffer_offset_, bytes);
         const bool written = !error;
-        if (written && to_disk) error = file_.sync();
+        Duration taken{};
+        if (written && to_disk) error = file_.sync(taken);
         mutex_.lock();
         if (written) {
             buffer_.drop_front(bytes.size());
@@ -154,6 +161,9 @@ public:
         if (written && to_disk && !error) {
             synced_offset_ = buffer_offset_;
             synced_position_ = position;
+            group_.flushed(served, taken);
+        } else if (to_disk) {
+            group_.flush_failed();
         }
         if (!error && (to_disk || mode_ == Flush::none)) {
             durable_.store(last_number, std::memory_order_release);
@@ -163,12 +173,13 @@ public:
         return error;
     }
 
-    /// From here on it is written where the file is now: for the end, that nothing is left out.
-    void look_no_more() noexcept { looks_ = false; }
+    /// From here on it is written where the file is now, that nothing is left out, and nobody is
+    /// waited for.
+    void begin_end() noexcept { ends_ = true; }
     /// As `flush` looks. Lets go.
     [[nodiscard]] std::error_code look() noexcept {
         while (writing_) wait_for_writer();
-        writing_ = true;
+        begin_writing();
         unlock();
         const std::error_code error = file_.look();
         mutex_.lock();
@@ -182,10 +193,13 @@ public:
     std::error_code write_all(bool to_disk) {
         if (failed_) return failed_;
         const std::uint64_t position = position_;
+        if (to_disk && synced_position_ < position) group_.join();
         while ((to_disk ? synced_position_ : written_position_) < position) {
             if (failed_) return failed_;
             if (writing_) {
                 wait_for_writer();
+            } else if (to_disk && more_are_expected()) {
+                give_way();
             } else if (const std::error_code error = flush(to_disk)) {
                 return error;
             }
@@ -193,7 +207,7 @@ public:
         return {};
     }
 
-    /// Waits until the thread that writes is done. Lets go.   Pre: writing().
+    /// Waits until the thread that writes, or will, is done. Lets go.   Pre: there is one.
     void wait_for_writer() noexcept {
         const std::uint32_t turn = turns_.load(std::memory_order_relaxed);
         unlock();
@@ -217,7 +231,8 @@ public:
     /// Pre: !writing().
     void begin_exclusive() noexcept {
         BELAY_INVARIANT(!writing_, "GroupWriter::begin_exclusive: one writer at a time");
-        writing_ = exclusive_ = true;
+        begin_writing();
+        exclusive_ = true;
     }
     /// `fatal`: what the writer has failed by, if it has.
     void end_exclusive(const std::error_code& fatal) noexcept {
@@ -247,6 +262,7 @@ public:
         buffer_.drop_front(buffer_.size());
         buffer_offset_ = synced_offset_ = offset;
         written_position_ = synced_position_ = position_;
+        group_.all_served();
         durable_.store(last(), std::memory_order_release);
     }
     /// Overwrites stale bytes behind the end. They were written once: it needs no new space.
@@ -295,6 +311,38 @@ public:
 
 private:
     static constexpr std::size_t write_bytes = std::size_t{64} << 10;
+    using FileSystem = typename File::FileSystem;
+
+    void begin_writing() noexcept {
+        writing_ = true;
+        group_.begin_writing();
+    }
+    /// In Flush::each nobody waits for others.
+    [[nodiscard]] bool more_are_expected() const noexcept {
+        return GivesWay<FileSystem> && mode_ != Flush::each && !ends_ && group_.more_are_expected();
+    }
+    /// Lets those come who are expected; who comes last of them flushes. Lets go.
+    void give_way() noexcept {
+        if constexpr (GivesWay<FileSystem>) {
+            if (group_.gives_way()) return wait_for_writer();
+            group_.begin_to_give_way();
+            // Another thread may write meanwhile, and be done, and a third one give way.
+            const std::uint32_t turn = turns_.load(std::memory_order_relaxed);
+            const auto is_own = [&] { return group_.gives_way() && turn == turns_.load(); };
+            const Duration patience = group_.patience();
+            FileSystem& fs = file_.file_system();
+            const Instant begin = fs.now();
+            Duration spent{};
+            do {
+                unlock();
+                fs.yield();
+                spent = elapsed(begin, fs.now());
+                mutex_.lock();
+            } while (spent < patience && is_own() && group_.more_are_expected());
+            group_.gave_way(spent);
+            if (is_own()) group_.give_way_no_more();
+        }
+    }
 
     /// Takes back the last record, for which there was no space. Lets go.   Pre: exclusive_.
     ///
@@ -302,7 +350,7 @@ private:
     void take_back(std::size_t bytes) {
         buffer_.drop_back(bytes);
         const std::uint32_t offset = end_offset();
-        writing_ = true;
+        begin_writing();
         unlock();
         const std::error_code error = erase_header(offset);
         mutex_.lock();
@@ -340,8 +388,9 @@ private:
     const Flush mode_;
     bool writing_ = false;    // a thread writes, without the lock
     bool exclusive_ = false;  // and changes the file
-    bool looks_ = true;       // before it writes whether the file is where it was
+    bool ends_ = false;       // it does not look whether the file is where it was
     bool wake_ = false;
+    FlushGroup group_;
     std::error_code failed_;
     std::atomic<std::uint32_t> turns_{0};  // flushes that ended
     std::atomic<std::uint64_t> last_;      // operation put

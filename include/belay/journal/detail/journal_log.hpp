@@ -135,7 +135,7 @@ public:
     /// crash. Owner; at the end.
     void close() {
         const Guard guard{writer_};
-        writer_.look_no_more();
+        writer_.begin_end();
         static_cast<void>(note_ack());
         if (write_all(options_.flush != Flush::none)) return;
         if (writer_.write_all(true) || !has_room(0, Kind::ack)) return;

@@ -34,10 +34,11 @@ template <class FileSystem>
 }
 
 /// An open file, and the name by which the next opening has to find it.
-template <class FileSystem>
+template <class S>
 class PlacedFile {
 public:
-    using File = typename FileSystem::File;
+    using FileSystem = S;
+    using File = typename S::File;
 
     PlacedFile(FileSystem& fs, File file, const FileIdentity& identity, std::string path) noexcept
         : fs_{&fs}, file_{std::move(file)}, path_{std::move(path)}, identity_{identity} {}
@@ -52,6 +53,18 @@ public:
         return file_.write(offset, from);
     }
     [[nodiscard]] std::error_code sync() noexcept { return file_.sync(); }
+    /// The same, and how long it took, where the file system knows.
+    [[nodiscard]] std::error_code sync(Duration& taken) noexcept {
+        if constexpr (GivesWay<S>) {
+            const Instant begin = fs_->now();
+            const std::error_code error = file_.sync();
+            taken = elapsed(begin, fs_->now());
+            return error;
+        } else {
+            return file_.sync();
+        }
+    }
+    [[nodiscard]] FileSystem& file_system() const noexcept { return *fs_; }
 
 private:
     FileSystem* fs_;

@@ -144,19 +144,20 @@ private:
     }
 
     [[nodiscard]] constexpr bool to_recycle() const noexcept {
-        return options_.recycle && fresh_credentials_ && status_.state == LinkState::connected;
+        return options_.recycle && !Fault::keeps_credentials && fresh_credentials_ &&
+               status_.state == LinkState::connected;
     }
 
     constexpr void on_drain(Duration within, Turn& turn) noexcept {
         const Instant ends = after(turn.now, within);
         if (status_.state == LinkState::draining) {
-            attempt_ends_ = smaller(attempt_ends_, ends);
+            attempt_ends_ = Fault::drain_prolongs ? ends : smaller(attempt_ends_, ends);
         } else if (status_.state == LinkState::connected) {
             settle_if_stable(turn);
             go_down(1, turn);
             abandon(turn);
             status_.failure = {};
-            attempt_ends_ = ends;
+            attempt_ends_ = Fault::drains_for_ever ? never : ends;
             actions_->drain = true;
             enter(LinkState::draining, never, turn);
         } else {

@@ -23,6 +23,9 @@ struct NoCoreFault {
     static constexpr bool manual_without_gap = false;    ///< as often as it is called
     static constexpr bool keeps_permit = false;          ///< an attempt that nobody failed
     static constexpr bool opens_into_dial = false;       ///< an opened gate, without a wait
+    static constexpr bool drains_for_ever = false;       ///< a peer that never lets go
+    static constexpr bool drain_prolongs = false;        ///< a second one, with more time
+    static constexpr bool keeps_credentials = false;     ///< a connection, with `recycle`
 };
 
 }  // namespace belay::inline BELAY_ABI::detail

@@ -141,17 +141,60 @@ private:
     std::coroutine_handle<> coroutine_{};
 };
 
+/// A handler that brings asio's cancellation slot along; found as asio finds it, without it.
+template <class Handler>
+concept Cancellable =
+    requires(const Handler& handler) { get_associated_cancellation_slot(handler).is_connected(); };
+
+/// Ends a wait when asio's signal is emitted: not inside of that, but in the turn that `look`
+/// asks for.
+template <class Waiter, class Look>
+struct EndsWait {
+    Waiter* waiter;
+    LinkWaiters* cancelled;
+    Look look;
+
+    template <class Kind>
+    void operator()(Kind kind) {
+        if (kind == Kind{} || waiter->answer) return;
+        using Answer = typename decltype(waiter->answer)::value_type;
+        const auto error = std::make_error_code(std::errc::operation_canceled);
+        waiter->answer.emplace(Answer::failure(Failure::from(error)));
+        cancelled->add(*waiter);
+        look();
+    }
+};
+
 /// On the heap, with a handler that is called once, or destroyed.
 template <class Waiter, class Handler>
 class WithHandler final : public Waiter {
 public:
     explicit WithHandler(Handler handler)
         : Waiter{{[](LinkWaiter& self) { static_cast<WithHandler&>(self).call(); },
-                  [](LinkWaiter& self) { delete &static_cast<WithHandler&>(self); }}},
+                  [](LinkWaiter& self) { static_cast<WithHandler&>(self).drop(); }}},
           handler_{std::move(handler)} {}
 
+    template <class Look>
+    void end_by_slot([[maybe_unused]] LinkWaiters& cancelled, [[maybe_unused]] Look look) {
+        if constexpr (Cancellable<Handler>) {
+            auto slot = get_associated_cancellation_slot(handler_);
+            if (!slot.is_connected()) return;
+            slot.template emplace<EndsWait<Waiter, Look>>(
+                EndsWait<Waiter, Look>{this, &cancelled, std::move(look)});
+        }
+    }
+
 private:
+    /// Its slot is free before it is called, or goes.
+    void leave_slot() noexcept {
+        if constexpr (Cancellable<Handler>) get_associated_cancellation_slot(handler_).clear();
+    }
+    void drop() {
+        leave_slot();
+        delete this;
+    }
     void call() {
+        leave_slot();
         Handler handler = std::move(handler_);
         auto told = std::move(*this->answer);
         delete this;
@@ -161,9 +204,13 @@ private:
     Handler handler_;
 };
 
-template <class Waiter, class Handler>
-void wait_with(LinkWaiters& waiters, Handler handler) {
-    waiters.add(*new WithHandler<Waiter, Handler>{std::move(handler)});
+/// `look()` asks for a turn in which those who wait are looked at, `cancelled` too.
+template <class Waiter, class Handler, class Look>
+void wait_with(LinkWaiters& waiters, LinkWaiters& cancelled, Handler handler, const Look& look) {
+    auto* const waiter = new WithHandler<Waiter, Handler>{std::move(handler)};
+    waiters.add(*waiter);
+    waiter->end_by_slot(cancelled, look);
+    look();
 }
 
 }  // namespace belay::inline BELAY_ABI::detail

@@ -73,8 +73,7 @@ public:
     [[nodiscard]] bool drain() noexcept {
         if constexpr (HasClose<Connection>) {
             if (exists()) {
-                const InPart in{in_part_};
-                connection_.get()->close(Failure{.cause = Cause::planned});
+                say_goodbye();
                 return true;
             }
         }
@@ -89,7 +88,7 @@ public:
     /// Opens the next one.   Throws: what open() throws; the attempt then ends like any other.
     void dial() {
         end_linger();
-        dead_ = false;
+        dead_ = parting_ = false;
         if (++last_epoch_ == 0) ++last_epoch_;
         box_->epoch.store(last_epoch_, std::memory_order_release);
         const Link<M> link{box_, last_epoch_};
@@ -120,8 +119,7 @@ public:
             if (goodbye && exists()) {
                 box_->lingering.store(old, std::memory_order_release);
                 linger_ends_ = linger_ends;
-                const InPart in{in_part_};
-                return connection_.get()->close(Failure{.cause = Cause::planned});
+                return say_goodbye();
             }
         }
         connection_.reset();
@@ -151,6 +149,15 @@ private:
         bool outer_;
     };
 
+    /// Once: a drain that ends as given up at this end has said it.
+    void say_goodbye() noexcept
+        requires HasClose<Connection>
+    {
+        const InPart in{in_part_};
+        if (!std::exchange(parting_, true)) {
+            connection_.get()->close(Failure{.cause = Cause::planned});
+        }
+    }
     void void_epoch() noexcept {
         box_->epoch.store(0, std::memory_order_release);
         box_->lingering.store(0, std::memory_order_release);
@@ -160,6 +167,7 @@ private:
     std::uint32_t last_epoch_ = 0;
     bool in_part_ = false;
     bool dead_ = false;
+    bool parting_ = false;  // its close() was called
     Instant linger_ends_ = never;
     Transport transport_;
     part::Slot<Connection> connection_;

@@ -19,8 +19,6 @@ template <class Hub, AuthorizerLike Authorizer, DocumentLike Document>
 class RoomClients : public RoomDoor<Hub, Authorizer, Document> {
     using Door = RoomDoor<Hub, Authorizer, Document>;
     friend Door;
-    template <class, TransportLike, RoomProtocolLike>
-    friend struct RoomSocket;
 
 public:
     using Door::counters_;
@@ -29,6 +27,37 @@ public:
     using Room = RoomState<Document>;
     template <class T, class P>
     using Socket = RoomSocket<Hub, T, P>;
+
+    // ---- for the nest --------------------------------------------------------------------------
+
+    /// A client's turn.
+    template <class T, class P>
+    void serve(Socket<T, P>& seat) {
+        RoomPeer& peer = seat.connection;
+        if (seat.check.answered()) this->on_grant(seat);
+        if (seat.link && (peer.read_at <= now_ || seat.stage != SeatStage::member)) {
+            unsigned frames = 0;
+            seat.link->advance(now_, options_.frames_per_turn_max, [&](const Bytes& frame, Lane) {
+                if (seat.stage == SeatStage::opening) enter(seat);
+                if (seat.stage != SeatStage::member) return;
+                ++frames;
+                on_frame(seat, frame, seat.protocol.read(frame));
+            });
+            if (seat.stage == SeatStage::member) pay(peer, frames);
+            if (seat.link->opened()) on_opened(seat);
+            if (seat.link->take_heard() && seat.stage == SeatStage::member) peer.pulse.heard(now_);
+            if (seat.link->take_writable() && seat.stage == SeatStage::member) {
+                peer.output_ends = never;
+                delivery_.catch_up(peer, now_);
+            }
+        }
+        watch(seat);
+        if (seat.stage == SeatStage::member) watch_alone(seat);
+        if (!seat.gone() || std::exchange(seat.reaped, true)) return;
+        // Nobody's error: a page that was closed, a network that went.
+        if (seat.stage == SeatStage::opening || seat.farewell) ++counters_.upgrades_aborted;
+        this->ended_.push_back(&seat);
+    }
 
 protected:
     using Door::delivery_;
@@ -40,14 +69,16 @@ protected:
     void on_loaded(Room& room) {
         const std::optional<Bytes> had = std::exchange(room.reloads, std::nullopt);
         for (RoomSeat* const seat : std::vector<RoomSeat*>{room.members}) {
-            seat->read_at = always;
+            // One that fails takes along what else is of its connection.
+            if (seat->stage != SeatStage::member) continue;
+            if (seat->peer->trunk == nullptr) seat->peer->read_at = always;
             seat->waker.touch();
             std::error_code error;
             if (had) error = delivery_.send_state(*seat, room, *had, Kind::update, now_);
             if (error) fail(*seat, error);
             if (seat->stage == SeatStage::member) greet(*seat);
             // A question that came due meanwhile could not be answered.
-            if (seat->stage == SeatStage::member) delivery_.catch_up(*seat, now_);
+            if (seat->stage == SeatStage::member) delivery_.catch_up(*seat->peer, now_);
         }
         for (RoomSeat* const seat : std::exchange(room.waiting, {})) this->open(*seat);
     }
@@ -62,26 +93,40 @@ protected:
     }
     /// Nothing is read of its clients until it is loaded.
     static void hold(RoomBase& room) noexcept {
-        for (RoomSeat* const seat : room.members) seat->read_at = never;
+        for (RoomSeat* const seat : room.members) hold(*seat);
+    }
+    /// Of one that has several documents nothing is read for this one.
+    static void hold(RoomSeat& seat) noexcept {
+        if (seat.peer->trunk == nullptr) seat.peer->read_at = never;
+    }
+    /// Tells an author that a change is durable.
+    void acknowledge(const PendingUpdate& change) {
+        RoomSeat* const author = change.statuses != 0 ? this->seat(change.author) : nullptr;
+        if (author != nullptr && author->stage == SeatStage::member)
+            delivery_.acknowledge(*author, change.statuses, now_);
     }
 
-private:
     void enter(RoomSeat& seat) {
         this->set_stage(seat, SeatStage::member);
         // One that is asked for again meanwhile is waited for no longer than others.
         if (!seat.check.waits()) seat.wait_ends = never;
-        seat.pulse.heard(now_);
-        seat.said(now_);
+        seat.peer->pulse.heard(now_);
+        seat.peer->said(now_);
         seat.room->members.push_back(&seat);
         ++counters_.joined;
+        this->tell(RoomEvent::Kind::joined, *seat.room, &seat);
+        this->welcome(seat);
+        if (seat.stage != SeatStage::member) return;
         if (!seat.room->core.live()) {
-            seat.read_at = never;
+            hold(seat);
         } else {
             greet(seat);
         }
     }
     void greet(RoomSeat& seat) {
-        if (seat.may_edit()) ask_for_more(seat);
+        if (seat.stage != SeatStage::member) return;
+        // Who has an address asks first, and counts the questions.
+        if (seat.may_edit() && seat.peer->trunk == nullptr) ask_for_more(seat);
         if (seat.stage == SeatStage::member) delivery_.tell_awareness(seat, false, now_);
     }
     void ask_for_more(RoomSeat& seat) {
@@ -90,35 +135,13 @@ private:
         delivery_.say(seat, {Kind::state_vector, ours}, now_);
     }
 
-    // ---- a client's turn -----------------------------------------------------------------------
+    // ---- what a client says --------------------------------------------------------------------
 
-    template <class T, class P>
-    void serve(Socket<T, P>& seat) {
-        if (seat.check.answered()) this->on_grant(seat);
-        if (seat.link && (seat.read_at <= now_ || seat.stage != SeatStage::member)) {
-            unsigned frames = 0;
-            seat.link->advance(now_, options_.frames_per_turn_max, [&](const Bytes& frame, Lane) {
-                if (seat.stage == SeatStage::opening) enter(seat);
-                if (seat.stage != SeatStage::member) return;
-                ++frames;
-                on_frame(seat, frame, seat.protocol.read(frame));
-            });
-            pay(seat, frames);
-            if (seat.link->opened()) on_opened(seat);
-            if (seat.link->take_heard() && seat.stage == SeatStage::member) seat.pulse.heard(now_);
-            if (seat.link->take_writable() && seat.stage == SeatStage::member) {
-                seat.output_ends = never;
-                delivery_.catch_up(seat, now_);
-            }
-        }
-        watch(seat);
-        if (seat.gone() && !std::exchange(seat.reaped, true)) this->ended_.push_back(&seat);
-    }
     void on_opened(RoomSeat& seat) {
         if (seat.stage == SeatStage::opening) enter(seat);
         if (seat.stage != SeatStage::closing || !seat.farewell) return;
         seat.wait_ends = never;
-        seat.ops->close(seat, *std::exchange(seat.farewell, std::nullopt), options_.linger_max);
+        seat.ops->close(seat, *std::exchange(seat.farewell, std::nullopt));
     }
     template <class R>
     void on_frame(RoomSeat& seat, BytesView frame, const R& read) {
@@ -132,7 +155,9 @@ private:
         auto& room = static_cast<Room&>(*seat.room);
         switch (said.kind) {
             case Kind::state_vector:
-                pay(seat, room.document.bytes() / options_.piece_bytes_max);
+                pay(*seat.peer, room.document.bytes() / options_.piece_bytes_max);
+                // One that has an address counts the answer to ours, and nothing from before.
+                seat.owed = 1;
                 note_divergence(seat, room, said.payload);
                 error = delivery_.answer(seat, said.payload, now_);
                 break;
@@ -147,27 +172,59 @@ private:
                 room.waker.touch();
                 break;
             case Kind::query_awareness:
-                pay(seat, room.awareness.size() / 16);
+                pay(*seat.peer, room.awareness.size() / 16);
                 delivery_.tell_awareness(seat, true, now_);
                 break;
-            case Kind::denied:
-            case Kind::nothing:
+            default:
                 break;
         }
         if (error) fail(seat, error);
     }
     [[nodiscard]] std::error_code on_update(RoomSeat& seat, Room& room, const RoomMessage& said) {
-        if (!seat.may_edit()) {
-            ++counters_.denied;
-            if (said.kind == Kind::update) deny(seat, "this client may not edit");
-            return {};
-        }
+        // Each update is owed a status. What answers a state vector has in it all that was refused
+        // before, and settles that.
+        const bool answers = said.kind == Kind::state;
+        const std::uint32_t due = answers ? std::exchange(seat.owed, 0) : 1;
+        if (!seat.may_edit()) return on_viewers(seat, room, said, due);
+        const std::size_t before = room.pending.size();
         const std::error_code error = this->hub().update(room, said.payload, seat.id);
+        if (!error) {
+            if (seat.peer->trunk == nullptr) return error;
+            if (room.pending.size() == before) {
+                delivery_.acknowledge(seat, due, now_);
+            } else {
+                room.pending.back().statuses = due;
+            }
+            return error;
+        }
         if (error != RoomErrc::document_full) return error;
+        seat.owed = saturating_sum(seat.owed, due);
         // Closed, it would come back with the same at once, and for ever.
         if (!seat.told_denied) this->refused(seat.request, seat.grant.user, error);
         deny(seat, "the document is full");
         return {};
+    }
+    [[nodiscard]] std::error_code on_viewers(RoomSeat& seat, Room& room, const RoomMessage& said,
+                                             std::uint32_t due) {
+        const bool answers = said.kind == Kind::state;
+        ++counters_.denied;
+        if (answers && seat.peer->trunk == nullptr) return {};
+        if (answers) {
+            auto adds = room.document.check(said.payload);
+            if (!adds.has_value()) return static_cast<std::error_code>(adds.error());
+            if (!*adds) {
+                --counters_.denied;
+                delivery_.acknowledge(seat, due, now_);
+                return {};
+            }
+        }
+        seat.owed = saturating_sum(seat.owed, due);
+        deny(seat, "this client may not edit");
+        return {};
+    }
+    [[nodiscard]] static std::uint32_t saturating_sum(std::uint32_t owed,
+                                                      std::uint32_t due) noexcept {
+        return due > ~owed ? ~std::uint32_t{0} : owed + due;
     }
     void deny(RoomSeat& seat, std::string_view why) {
         if (std::exchange(seat.told_denied, true)) return;
@@ -182,8 +239,8 @@ private:
         }
     }
     /// Frames cost time, by the rate that is allowed; who has none left is read later.
-    void pay(RoomSeat& seat, std::size_t frames) {
-        if (frames == 0 || seat.stage != SeatStage::member) return;
+    void pay(RoomPeer& seat, std::size_t frames) {
+        if (frames == 0) return;
         const Duration each = Duration{std::chrono::seconds{1}} / options_.frames_per_second;
         seat.paid_until = after(larger(seat.paid_until, now_), saturating_multiply(each, frames));
         // However much it asks for, it must be heard again before it counts as silent.
@@ -199,29 +256,34 @@ private:
             const bool opens = seat.stage == SeatStage::opening || seat.stage == SeatStage::closing;
             seat.wait_ends = never;
             if (!opens) return fail(seat, make_error_code(RoomErrc::no_answer));
-            return seat.ops->abort(seat);
+            return lose(seat);
         }
         if (seat.grant_ends <= now_) return fail(seat, make_error_code(RoomErrc::unauthorized));
-        if (seat.output_ends <= now_) return fail(seat, make_error_code(RoomErrc::too_slow));
         if (seat.retry_at <= now_) {
             seat.retry_at = never;
-            delivery_.catch_up(seat, now_);
+            delivery_.catch_up(*seat.peer, now_);
         }
-        const Pulse::Due due = seat.pulse.judge(now_);
+    }
+    /// The connection of one that has no other document.
+    void watch_alone(RoomSeat& seat) {
+        RoomPeer& peer = *seat.peer;
+        if (peer.output_ends <= now_) return fail(seat, make_error_code(RoomErrc::too_slow));
+        const Pulse::Due due = peer.pulse.judge(now_);
         // A frozen peer takes no goodbye.
         if (due == Pulse::Due::lost) return lose(seat);
-        if (due == Pulse::Due::ping || seat.say_at <= now_) ask_for_sign(seat);
+        if (due == Pulse::Due::ping || peer.say_at <= now_) ask_for_sign(seat);
     }
     void lose(RoomSeat& seat) {
         this->leave(seat);
         this->set_stage(seat, SeatStage::closing);
         seat.let_go();
+        seat.farewell.reset();
         seat.ops->abort(seat);
     }
     void ask_for_sign(RoomSeat& seat) {
-        seat.said(now_);
-        if (seat.stage == SeatStage::member && seat.output.empty())
-            delivery_.say(seat, {Kind::query_awareness, {}}, now_);
+        seat.peer->said(now_);
+        if (seat.stage == SeatStage::member && seat.peer->output.empty())
+            delivery_.say(seat, {Kind::query_awareness, {}, {}}, now_);
     }
 };
 

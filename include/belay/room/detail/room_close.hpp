@@ -18,6 +18,7 @@ namespace belay::inline BELAY_ABI::detail {
     if (why == RoomErrc::unauthorized) return codes.unauthorized;
     if (why == RoomErrc::forbidden || why == RoomErrc::bad_room_id) return codes.forbidden;
     if (why == RoomErrc::history_reset) return 4409;
+    if (why == RoomErrc::room_erased) return 4410;
     if (why == RoomErrc::unknown_message) return 1003;
     if (why == RoomErrc::manager_stopped) return 1001;
     switch (cause_of(why)) {

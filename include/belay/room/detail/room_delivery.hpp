@@ -3,8 +3,9 @@
 /// RoomDelivery: what clients are sent, however slowly they take it.
 #pragma once
 
-#include <utility>  // std::move
-#include <vector>   // std::vector
+#include <algorithm>  // std::rotate
+#include <utility>    // std::move
+#include <vector>     // std::vector
 
 #include <belay/queue/storage_like.hpp>
 #include <belay/room/detail/room_state.hpp>
@@ -17,7 +18,7 @@ namespace belay::inline BELAY_ABI::detail {
 /// it what it has is noted, and it is sent the rest in one when it has taken what waits. Who is
 /// here never waits for it: it is told in pieces when there is room, as it is then.
 ///
-/// `Owner` has `fail(RoomSeat&, std::error_code)`.
+/// `Owner` has `fail(RoomSeat&, std::error_code)` and `fail_peer(RoomPeer&, std::error_code)`.
 ///
 /// Thread safety: the manager's home thread.
 template <class Owner, DocumentLike Document>
@@ -37,7 +38,7 @@ public:
             const std::size_t size = frame_for(*seat, message)->bytes.size();
             if (seat->lag_from) continue;
             // Kept as one that could be needed: who takes it is known when it is sent.
-            seat->may_lag = seat->output.counted() + size > options_->client_bytes_max;
+            seat->may_lag = seat->peer->output.counted() + size > options_->client_bytes_max;
             if (seat->may_lag && !before) before = vector_of(room);
             if (seat->may_lag) seat->lag_from = *before;
         }
@@ -45,9 +46,11 @@ public:
     /// Sends what was prepared to all members but one.
     void send_prepared(Room& room, const RoomMessage& message, std::uint64_t except, Instant now) {
         for (std::size_t i = room.members.size(); i-- != 0;) {
+            // One that fails takes along what else is of its connection.
+            if (i >= room.members.size()) continue;
             RoomSeat& seat = *room.members[i];
             const bool may_lag = std::exchange(seat.may_lag, false);
-            if (seat.id == except) {
+            if (seat.is(except)) {
                 if (may_lag) seat.lag_from.reset();
                 continue;
             }
@@ -63,6 +66,8 @@ public:
             if (piece.empty()) break;
             const RoomMessage message{Kind::awareness, piece};
             for (std::size_t i = room.members.size(); i-- != 0;) {
+                // One that fails takes along what else is of its connection.
+                if (i >= room.members.size()) continue;
                 RoomSeat& seat = *room.members[i];
                 give_awareness(seat, frame_for(seat, message), before, now);
             }
@@ -74,51 +79,73 @@ public:
     void say(RoomSeat& seat, const RoomMessage& message, Instant now) {
         give(seat, Ref<RoomFrame>::make(seat.ops->write(seat, message)), false, now);
     }
+    /// What a connection is told that is no part of a document: who does not take it is closed.
+    void tell(RoomPeer& peer, const Ref<RoomFrame>& address, Bytes frame, Instant now) {
+        if (peer.output.empty()) {
+            const SendResult sent = peer.send(peer, address.get(), frame);
+            if (sent == SendResult::refused)
+                return owner_->fail_peer(peer, make_error_code(RoomErrc::frame_too_large));
+            if (sent != SendResult::busy) return peer.said(now);
+            wait(peer, now);
+        }
+        if (peer.output.own() >= own_max)
+            return owner_->fail_peer(peer, make_error_code(RoomErrc::too_slow));
+        peer.output.push({address, Ref<RoomFrame>::make(std::move(frame)), 0, false});
+    }
+    /// So many changes of a client are durable, and it is told so when there is room.
+    void acknowledge(RoomSeat& seat, std::uint32_t changes, Instant now) {
+        seat.statuses += changes;
+        if (seat.peer->output.empty()) tell_statuses(seat, now);
+    }
     /// Bytes that are a frame; who has no room for them is closed. One that is longer than the
     /// budget goes to whom nothing else waits for.
     void say_raw(RoomSeat& seat, const Ref<RoomFrame>& frame, Instant now) {
-        if (!seat.output.empty() &&
-            seat.output.counted() + frame->bytes.size() > options_->client_bytes_max)
+        const RoomOutput& output = seat.peer->output;
+        if (!output.empty() && output.counted() + frame->bytes.size() > options_->client_bytes_max)
             return owner_->fail(seat, make_error_code(RoomErrc::too_slow));
         give(seat, frame, true, now);
     }
     /// Who is here, when there is room.
     void tell_awareness(RoomSeat& seat, bool also_nobody, Instant now) {
         seat.unaware.emplace();
-        if (seat.output.empty()) go_on_telling(seat, also_nobody, now);
+        if (seat.peer->output.empty()) go_on_telling(seat, also_nobody, now);
     }
 
     /// Answers a state vector: pieces, of which the last is a state.   Errors: the document's.
     [[nodiscard]] std::error_code answer(RoomSeat& seat, BytesView theirs, Instant now) {
         Room& room = static_cast<Room&>(*seat.room);
         const std::size_t others = *answers_;
-        if (seat.output.answers() != 0 ||
+        if (seat.peer->output.answers() != 0 ||
             (others != 0 && others + room.document.bytes() > options_->answers_bytes_max)) {
             seat.asked.emplace(theirs.begin(), theirs.end());
             seat.retry_at = after(now, std::chrono::milliseconds{50});
             return {};
         }
-        return send_state(seat, room, theirs, Kind::state, now);
+        const std::error_code error = send_state(seat, room, theirs, Kind::state, now);
+        // Where frames have addresses each state vector is answered by one, too.
+        if (!error && seat.peer->trunk != nullptr)
+            say(seat, {Kind::state_vector, vector_of(room)}, now);
+        return error;
     }
     void count_answers_in(const std::size_t& answers) noexcept { answers_ = &answers; }
 
     /// There may be room: sends what waits, then what it has missed.
-    void catch_up(RoomSeat& seat, Instant now) {
-        while (!seat.output.empty()) {
-            const SendResult sent = seat.ops->send(seat, seat.output.front());
-            if (sent == SendResult::busy) return wait(seat, now);
-            seat.output.pop();
+    void catch_up(RoomPeer& peer, Instant now) {
+        while (!peer.output.empty()) {
+            const RoomOutput::Waiting& next = peer.output.front();
+            const SendResult sent = peer.send(peer, next.address.get(), next.frame->bytes);
+            if (sent == SendResult::busy) return wait(peer, now);
+            peer.output.pop();
             if (sent == SendResult::refused)
-                return owner_->fail(seat, make_error_code(RoomErrc::frame_too_large));
-            seat.said(now);
+                return owner_->fail_peer(peer, make_error_code(RoomErrc::frame_too_large));
+            peer.said(now);
         }
-        seat.output_ends = never;
-        if (seat.stage == SeatStage::member && seat.lag_from && seat.room->core.live())
-            resync(seat, now);
-        // What it still has to take ends here another time; if it has taken all, nothing else will.
-        if (seat.stage != SeatStage::member || !seat.output.empty()) return;
-        if (seat.unaware) go_on_telling(seat, seat.unaware->until == 0, now);
-        if (seat.asked && seat.room->core.live()) ask_again(seat, now);
+        peer.output_ends = never;
+        for (std::size_t left = peer.seats.size(); left != 0 && peer.output.empty(); --left) {
+            // Who comes first now comes last the next time.
+            std::rotate(peer.seats.begin(), peer.seats.begin() + 1, peer.seats.end());
+            settle(*peer.seats.back(), now);
+        }
     }
 
     /// What a document has, as `answer` reads it.
@@ -168,20 +195,20 @@ private:
     void give_update(RoomSeat& seat, Ref<RoomFrame> frame, bool may_lag, Instant now) {
         if (seat.lag_from && !may_lag) return;
         if (!may_lag) return give(seat, std::move(frame), true, now);
-        if (!seat.output.empty()) return;  // it lags from here on
-        const SendResult sent = seat.ops->send(seat, frame->bytes);
-        if (sent == SendResult::busy) return wait(seat, now);
+        if (!seat.peer->output.empty()) return;  // it lags from here on
+        const SendResult sent = send(seat, frame->bytes);
+        if (sent == SendResult::busy) return wait(*seat.peer, now);
         seat.lag_from.reset();
         if (sent == SendResult::refused)
             return owner_->fail(seat, make_error_code(RoomErrc::frame_too_large));
-        seat.said(now);
+        seat.peer->said(now);
     }
     void give_awareness(RoomSeat& seat, const Ref<RoomFrame>& frame, const AwarenessWalk& before,
                         Instant now) {
-        if (!seat.unaware && seat.output.empty()) {
-            const SendResult sent = seat.ops->send(seat, frame->bytes);
-            if (sent != SendResult::busy) return seat.said(now);
-            wait(seat, now);
+        if (!seat.unaware && seat.peer->output.empty()) {
+            const SendResult sent = send(seat, frame->bytes);
+            if (sent != SendResult::busy) return seat.peer->said(now);
+            wait(*seat.peer, now);
         }
         if (!seat.unaware) seat.unaware = before;
         ++counters_->awareness_dropped;
@@ -196,39 +223,62 @@ private:
             also_nobody = false;
             if (!piece.empty()) {
                 const Bytes frame = seat.ops->write(seat, {Kind::awareness, piece});
-                const SendResult sent = seat.ops->send(seat, frame);
-                if (sent == SendResult::busy) return wait(seat, now);
+                const SendResult sent = send(seat, frame);
+                if (sent == SendResult::busy) return wait(*seat.peer, now);
                 if (sent == SendResult::refused)
                     return owner_->fail(seat, make_error_code(RoomErrc::frame_too_large));
-                seat.said(now);
+                seat.peer->said(now);
             }
             seat.unaware = walk;
             if (ends) seat.unaware.reset();
         }
     }
+    [[nodiscard]] static SendResult send(RoomSeat& seat, const Bytes& frame) {
+        return seat.peer->send(*seat.peer, seat.address.get(), frame);
+    }
     void give(RoomSeat& seat, Ref<RoomFrame> frame, bool counts, Instant now) {
-        if (seat.output.empty()) {
-            const SendResult sent = seat.ops->send(seat, frame->bytes);
+        if (seat.peer->output.empty()) {
+            const SendResult sent = send(seat, frame->bytes);
             if (sent == SendResult::refused)
                 return owner_->fail(seat, make_error_code(RoomErrc::frame_too_large));
-            if (sent != SendResult::busy) return seat.said(now);
-            wait(seat, now);
+            if (sent != SendResult::busy) return seat.peer->said(now);
+            wait(*seat.peer, now);
         }
-        seat.output.push(std::move(frame), counts);
+        seat.peer->output.push({seat.address, std::move(frame), seat.id, counts});
     }
-    void wait(RoomSeat& seat, Instant now) noexcept {
-        seat.output_ends = smaller(seat.output_ends, after(now, options_->heartbeat.dead_after));
-        seat.waker.touch();
+    void wait(RoomPeer& peer, Instant now) noexcept {
+        peer.output_ends = smaller(peer.output_ends, after(now, options_->heartbeat.dead_after));
+        peer.wake->touch();
+    }
+    /// Nothing waits for its connection: what it has missed, and what it was to be told.
+    void settle(RoomSeat& seat, Instant now) {
+        if (seat.stage != SeatStage::member) return;
+        tell_statuses(seat, now);
+        if (seat.lag_from && seat.room->core.live()) resync(seat, now);
+        // What it still has to take ends here another time; if it has taken all, nothing else will.
+        if (seat.stage != SeatStage::member || !seat.peer->output.empty()) return;
+        if (seat.unaware) go_on_telling(seat, seat.unaware->until == 0, now);
+        if (seat.asked && seat.stage == SeatStage::member && seat.room->core.live())
+            ask_again(seat, now);
+    }
+    void tell_statuses(RoomSeat& seat, Instant now) {
+        if (seat.statuses == 0) return;
+        const Bytes frame = seat.ops->write(seat, {Kind::stored, {}});
+        for (; seat.statuses != 0; --seat.statuses) {
+            const SendResult sent = send(seat, frame);
+            if (sent == SendResult::busy) return wait(*seat.peer, now);
+            seat.peer->said(now);
+        }
     }
     void resync(RoomSeat& seat, Instant now) {
         Room& room = static_cast<Room&>(*seat.room);
         const Bytes had = std::move(*seat.lag_from);
         seat.lag_from.reset();
-        const std::size_t before = seat.output.answers();
+        const std::size_t before = seat.peer->output.answers();
         if (const std::error_code e =
                 send_state(seat, room, had, Kind::update, now, options_->client_bytes_max))
             return owner_->fail(seat, e);
-        if (seat.output.answers() - before > options_->client_bytes_max)
+        if (seat.peer->output.answers() - before > options_->client_bytes_max)
             return owner_->fail(seat, make_error_code(RoomErrc::too_slow));
         ++counters_->resyncs;
     }
@@ -238,6 +288,9 @@ private:
         seat.retry_at = never;
         if (const std::error_code e = answer(seat, theirs, now)) owner_->fail(seat, e);
     }
+
+    /// Frames of a connection that wait: more are an abuse.
+    static constexpr std::size_t own_max = 256;
 
     Owner* owner_;
     const RoomOptions* options_;

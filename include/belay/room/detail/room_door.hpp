@@ -8,19 +8,16 @@
 #include <string>        // std::string
 #include <system_error>  // std::error_code
 #include <utility>       // std::exchange, std::move
-#include <variant>       // std::variant
 #include <vector>        // std::vector
 
 #include <belay/room/authorizer_like.hpp>
 #include <belay/room/detail/room_close.hpp>
 #include <belay/room/detail/room_delivery.hpp>
+#include <belay/room/detail/room_notice.hpp>
 #include <belay/room/detail/room_socket.hpp>
-#include <belay/room/room_observer.hpp>
+#include <belay/room/detail/room_trunk.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
-
-/// What an observer will hear when the manager is consistent; an error code: it is stopped.
-using RoomNotice = std::variant<RoomRefusal, RoomDivergence, RoomFailure, std::error_code>;
 
 /// An id as it stands in URLs; empty of no_id.
 [[nodiscard]] inline std::string epoch_text(const Id& epoch) {
@@ -58,30 +55,41 @@ public:
 
     // ---- for the manager -----------------------------------------------------------------------
 
+    /// Outside of a turn: it is this late.
+    void at(Instant now) noexcept { now_ = larger(now_, now); }
     /// A client at the door.   Returns: its id; 0 if it was sent away without a word.
     template <class Transport, class Protocol>
     std::uint64_t accept(Transport transport, Protocol protocol, RoomRequest request, Instant now) {
         BELAY_PRECONDITION(nest_.attached(),
                            "RoomManager::accept: must be attached to a driver before");
         now_ = larger(now_, now);
-        if (seats_.size() >= options_.clients_max + options_.waiting_max) {
+        if (crowded()) {
             refused(request, {}, make_error_code(RoomErrc::too_many));
             return 0;
         }
-        auto made = nest_.template make<Socket<Transport, Protocol>>(
-            hub(), ++last_id_, std::move(transport), std::move(protocol), std::move(request),
-            options_, answers_);
-        auto& seat = *made;
-        seat.self = std::move(made);
-        seats_.emplace(seat.id, &seat);
-        ++waiting_;
-        const std::error_code error = why_not(seat.request);
-        if (error) {
-            fail(seat, error);
+        if constexpr (AddressesFrames<Protocol>) {
+            return hub().begin(make<RoomTrunk<Hub, Transport, Protocol>>(
+                std::move(transport), std::move(protocol), std::move(request)));
         } else {
-            check(seat);
+            auto& seat = make<Socket<Transport, Protocol>>(std::move(transport),
+                                                           std::move(protocol), std::move(request));
+            enlist(seat);
+            const std::error_code error = why_not_yet();
+            admit(seat, error ? error : why_not(seat.request));
+            return seat.id;
         }
-        return seat.id;
+    }
+    /// Says goodbye to a client.   Returns: whether there was one.
+    bool remove(std::uint64_t id) {
+        if (RoomSeat* const found = seat(id)) {
+            if (found->stage == SeatStage::closing) return false;
+            dismiss(*found, {});
+            return true;
+        }
+        const auto found = trunks_.find(id);
+        if (found == trunks_.end() || found->second->ends) return false;
+        dismiss(*found->second, {});
+        return true;
     }
     [[nodiscard]] RoomSeat* seat(std::uint64_t id) const {
         const auto found = seats_.find(id);
@@ -96,29 +104,59 @@ public:
     /// Tells a client to go; `why` says with which code.
     void dismiss(RoomSeat& seat, const std::error_code& why) {
         if (seat.stage == SeatStage::closing) return;
+        if (seat.peer->trunk != nullptr && ends_connection(seat, why))
+            return dismiss(*seat.peer->trunk, why);
         const SeatStage was = seat.stage;
-        leave(seat);
-        set_stage(seat, SeatStage::closing);
-        seat.let_go();
-        seat.check.drop();
-        const Failure farewell = room_close(why, options_.close_codes);
-        if (was == SeatStage::member) return seat.ops->close(seat, farewell, options_.linger_max);
+        release(seat);
+        if (was == SeatStage::member || seat.peer->trunk != nullptr)
+            return seat.ops->close(seat, why);
         // A close code is read behind an upgrade that was answered, and nowhere else.
-        seat.farewell = farewell;
+        seat.farewell = why;
         seat.wait_ends = after(now_, options_.check_within);
         if (was != SeatStage::opening) seat.ops->open(seat);
         seat.waker.touch();
+    }
+    /// All documents of a connection, and itself.
+    void dismiss(RoomTrunkBase& trunk, const std::error_code& why) {
+        if (std::exchange(trunk.ends, true)) return;
+        for (RoomSeat* const seat : trunk.seats) {
+            if (seat->stage != SeatStage::closing) release(*seat);
+            seat->waker.touch();
+        }
+        trunk.rest();
+        trunk.token_ends = never;
+        if (!trunk.proven) --waiting_;
+        trunk.farewell = why;
+        trunk.wait_ends = after(now_, options_.check_within);
+        trunk.ops->open(trunk);
+        trunk.waker.touch();
     }
     void fail(RoomSeat& seat, const std::error_code& why) {
         if (seat.stage == SeatStage::closing) return;
         refused(seat.request, seat.grant.user, why);
         dismiss(seat, why);
     }
+    void fail_peer(RoomPeer& peer, const std::error_code& why) {
+        if (peer.trunk == nullptr) return fail(*peer.seats.front(), why);
+        if (peer.trunk->ends) return;
+        refused(peer.trunk->request, {}, why);
+        dismiss(*peer.trunk, why);
+    }
 
     [[nodiscard]] std::size_t clients() const noexcept { return seats_.size(); }
 
+    /// Something that somebody may want to hear of.
+    void tell(RoomEvent::Kind kind, const RoomBase& room, const RoomSeat* seat = nullptr) {
+        if (!tells_events_) return;
+        RoomEvent event{.kind = kind, .board = room.id, .clients = room.members.size()};
+        if (seat != nullptr) event.user = seat->grant.user;
+        if (seat != nullptr) event.client.value = seat->client();
+        notices_.push_back(std::move(event));
+    }
+
     RoomCounters counters_{};
     std::deque<RoomNotice> notices_;
+    bool tells_events_ = false;
 
 protected:
     void attach(const Waker& waker) {
@@ -131,13 +169,14 @@ protected:
         return ended_.empty() ? nest_.deadline() : always;
     }
     void turn() { static_cast<void>(nest_.advance(now_)); }
-    [[nodiscard]] bool empty() const noexcept { return seats_.empty(); }
+    [[nodiscard]] bool empty() const noexcept { return seats_.empty() && trunks_.empty(); }
     [[nodiscard]] std::vector<RoomSeat*> all() const {
         std::vector<RoomSeat*> found;
         for (const auto& [id, one] : seats_) found.push_back(one);
         return found;
     }
     void dismiss_all(const std::error_code& why) {
+        for (const auto& [id, trunk] : trunks_) dismiss(*trunk, why);
         for (RoomSeat* const seat : all()) dismiss(*seat, why);
     }
     /// At once, and without a word.
@@ -149,20 +188,29 @@ protected:
             set_stage(*seat, SeatStage::closing);
             seat->ops->end(*seat);
         }
+        ended_trunks_.clear();
+        for (const auto& [id, trunk] : std::exchange(trunks_, {})) trunk->ops->end(*trunk);
     }
     void reap() {
         for (RoomSeat* const seat : std::exchange(ended_, {})) {
             leave(*seat);
             set_stage(*seat, SeatStage::closing);
             seats_.erase(seat->id);
+            std::erase(seat->peer->seats, seat);
             seat->ops->end(*seat);
+        }
+        for (RoomTrunkBase* const trunk : std::exchange(ended_trunks_, {})) {
+            trunks_.erase(trunk->id);
+            trunk->ops->end(*trunk);
         }
     }
 
     // ---- for the rooms -------------------------------------------------------------------------
 
     void fail_author(std::uint64_t author, const std::error_code& why) {
-        if (RoomSeat* const found = seat(author)) fail(*found, why);
+        if (RoomSeat* const found = seat(author)) return fail(*found, why);
+        const auto found = trunks_.find(author);
+        if (found != trunks_.end()) fail_peer(*found->second, why);
     }
     void note_aware(RoomBase& room) {
         if (!room.awareness.changed() || room.over || std::exchange(room.aware, true)) return;
@@ -182,12 +230,50 @@ protected:
 
     // ---- at the door ---------------------------------------------------------------------------
 
-    [[nodiscard]] std::error_code why_not(const RoomRequest& request) const noexcept {
+    /// There are so many that none is even told.
+    [[nodiscard]] bool crowded() const noexcept {
+        return seats_.size() + trunks_.size() >= options_.clients_max + options_.waiting_max;
+    }
+    template <class M, class... A>
+    [[nodiscard]] M& make(A&&... args) {
+        auto made =
+            nest_.template make<M>(hub(), ++last_id_, std::forward<A>(args)..., options_, answers_);
+        M& machine = *made;
+        machine.self = std::move(made);
+        return machine;
+    }
+    template <class Branch, class Trunk>
+    [[nodiscard]] Branch& make_branch(Trunk& trunk, BytesView name, RoomRequest request) {
+        auto made = nest_.template make<Branch>(trunk, ++last_id_, name, std::move(request));
+        Branch& branch = *made;
+        branch.self = std::move(made);
+        return branch;
+    }
+    void enlist(RoomSeat& seat) {
+        seats_.emplace(seat.id, &seat);
+        ++waiting_;
+    }
+    void admit(RoomSeat& seat, const std::error_code& error) {
+        if (error) return fail(seat, error);
+        check(seat);
+    }
+    [[nodiscard]] std::error_code why_not_yet() const noexcept {
         if (phase_ != Phase::running) return RoomErrc::manager_stopped;
-        if (!is_room_id(request.board)) return RoomErrc::bad_room_id;
         if (waiting_ > options_.waiting_max || seats_.size() > options_.clients_max)
             return RoomErrc::too_many;
         return {};
+    }
+    /// Of a document of a trunk. The first takes the trunk's own place among those that wait.
+    [[nodiscard]] std::error_code why_not_another(const RoomTrunkBase& trunk) const noexcept {
+        if (phase_ != Phase::running) return RoomErrc::manager_stopped;
+        const bool first = !trunk.proven && trunk.seats.empty();
+        if (crowded() || seats_.size() >= options_.clients_max ||
+            (!first && waiting_ >= options_.waiting_max))
+            return RoomErrc::too_many;
+        return {};
+    }
+    [[nodiscard]] static std::error_code why_not(const RoomRequest& request) noexcept {
+        return is_room_id(request.board) ? std::error_code{} : RoomErrc::bad_room_id;
     }
     void on_grant(RoomSeat& seat) {
         std::optional<Grant> grant = seat.check.take();
@@ -200,10 +286,23 @@ protected:
                                                                       : RoomErrc::forbidden));
         }
         seat.grant_ends = after(now_, seat.grant.valid_for);
+        seat.renew_at = never;
+        // Early enough for the answer, and for the check of what it brings.
+        if (seat.peer->trunk != nullptr)
+            seat.renew_at =
+                before(seat.grant_ends, smaller(options_.check_within, seat.grant.valid_for / 2));
         if (seat.stage == SeatStage::checking) return find_place(seat);
         seat.told_denied = false;
+        if (seat.stage != SeatStage::member) return;
+        welcome(seat);
         if (seat.stage == SeatStage::member && seat.may_edit() && !could_edit)
             hub().ask_for_more(seat);
+    }
+    /// Where frames have addresses, a client hears what it may do.
+    void welcome(RoomSeat& seat) {
+        if (seat.peer->trunk == nullptr) return;
+        const RoomMessage message{Kind::granted, as_bytes(to_string(seat.grant.access)), {}};
+        delivery_.tell(*seat.peer, seat.address, seat.ops->write(seat, message), now_);
     }
     void find_place(RoomSeat& seat) {
         std::error_code error;
@@ -228,10 +327,27 @@ protected:
 
     // ---- the end -------------------------------------------------------------------------------
 
+    /// What a client that has several documents cannot help in one of them, or has itself to blame
+    /// for, ends all: then it dials again. Rights end that document.
+    [[nodiscard]] static bool ends_connection(const RoomSeat& seat, const std::error_code& why) {
+        if (!why) return true;
+        return seat.stage == SeatStage::member && why != RoomErrc::unauthorized &&
+               why != RoomErrc::forbidden && why != RoomErrc::history_reset &&
+               why != RoomErrc::room_erased;
+    }
+    void release(RoomSeat& seat) {
+        leave(seat);
+        set_stage(seat, SeatStage::closing);
+        seat.let_go();
+        seat.check.drop();
+    }
     void leave(RoomSeat& seat) {
+        RoomTrunkBase* const trunk = seat.peer->trunk;
+        if (trunk != nullptr && seat.stage == SeatStage::member && --trunk->members == 0)
+            trunk->token_ends = after(now_, options_.token_within);
         RoomBase* const room = std::exchange(seat.room, nullptr);
         if (room == nullptr) return;
-        std::erase(room->members, &seat);
+        if (std::erase(room->members, &seat) != 0) tell(RoomEvent::Kind::left, *room, &seat);
         std::erase(room->waiting, &seat);
         if (room->over) return;
         room->awareness.close(seat.id, now_);
@@ -251,11 +367,13 @@ protected:
     }
 
     std::vector<RoomSeat*> ended_;
+    std::vector<RoomTrunkBase*> ended_trunks_;
+    std::map<std::uint64_t, RoomTrunkBase*> trunks_;
+    std::size_t waiting_ = 0;  ///< seats, and trunks that were not let in anywhere
 
 private:
     driver::Nest nest_;
     std::map<std::uint64_t, RoomSeat*> seats_;
-    std::size_t waiting_ = 0;
     std::uint64_t last_id_ = 0;
 };
 

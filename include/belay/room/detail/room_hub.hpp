@@ -12,7 +12,8 @@
 #include <utility>       // std::exchange, std::move
 #include <vector>        // std::vector
 
-#include <belay/room/detail/room_clients.hpp>
+#include <belay/room/detail/room_office.hpp>
+#include <belay/room/detail/room_trunks.hpp>
 #include <belay/room/detail/room_vault.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
@@ -23,11 +24,13 @@ namespace belay::inline BELAY_ABI::detail {
 /// Thread safety: home thread only.
 template <PersistenceLike Persistence, AuthorizerLike Authorizer, DocumentLike Document>
 class RoomHub
-    : public RoomClients<RoomHub<Persistence, Authorizer, Document>, Authorizer, Document> {
-    using Clients = RoomClients<RoomHub, Authorizer, Document>;
+    : public RoomTrunks<RoomHub<Persistence, Authorizer, Document>, Authorizer, Document> {
+    using Clients = RoomTrunks<RoomHub, Authorizer, Document>;
     friend Clients;
+    friend class RoomClients<RoomHub, Authorizer, Document>;
     friend class RoomDoor<RoomHub, Authorizer, Document>;
     friend class RoomVault<RoomHub, Persistence>;
+    friend class RoomOffice<RoomHub, Persistence, Document>;
     friend struct RoomMachine<RoomHub, Document>;
     using Event = RoomCore::Event;
     using Clients::aware_;
@@ -45,6 +48,7 @@ public:
     RoomHub(Persistence persistence, Authorizer authorizer, const RoomOptions& options,
             const Document& empty)
         : Clients{std::move(authorizer), options},
+          office{*this, vault_},
           vault_{*this, std::move(persistence), options_, counters_},
           empty_{empty} {}
     ~RoomHub() { this->end_all(); }
@@ -55,18 +59,20 @@ public:
         Clients::attach(waker);
         rooms_nest_.attach(waker.nested(1));
         vault_.attach(waker);
+        office.attach(waker);
     }
     [[nodiscard]] Instant deadline() const noexcept {
         if (!aware_.empty() || !gone_.empty()) return always;
-        if (phase_ == Phase::stopping && rooms_.empty() && this->empty()) return always;
-        return smaller(smaller(Clients::deadline(), rooms_nest_.deadline()),
-                       smaller(vault_.deadline(), stop_ends_));
+        if (phase_ == Phase::stopping && all_done()) return always;
+        const Instant rooms = smaller(rooms_nest_.deadline(), office.deadline());
+        return smaller(smaller(Clients::deadline(), rooms), smaller(vault_.deadline(), stop_ends_));
     }
     /// A turn; nobody outside is told anything yet.
     void turn(Instant now) {
         now_ = larger(now_, now);
         Clients::turn();
         static_cast<void>(rooms_nest_.advance(now_));
+        office.turn(now_);
         vault_.flush(now_);
         vault_.begin_saves(now_);
         tell_awareness();
@@ -108,7 +114,7 @@ public:
                                                     options_, now_);
         Room& room = *made;
         rooms_.emplace(room.id, std::move(made));
-        vault_.begin_load(room, now_);
+        if (!office.turning(board)) vault_.begin_load(room, now_);
         return &room;
     }
     [[nodiscard]] Room* find(std::string_view board) const {
@@ -134,9 +140,9 @@ public:
         Room* const room = find(board);
         if (room == nullptr) return false;
         const auto shared = Ref<RoomFrame>::make(Bytes{frame.begin(), frame.end()});
-        for (std::size_t i = room->members.size(); i-- != 0;) {
-            RoomSeat& seat = *room->members[i];
-            if (seat.id != except) delivery_.say_raw(seat, shared, now_);
+        for (RoomSeat* const seat : std::vector<RoomSeat*>{room->members}) {
+            if (seat->stage == SeatStage::member && !seat->is(except))
+                delivery_.say_raw(*seat, shared, now_);
         }
         return true;
     }
@@ -164,8 +170,15 @@ public:
         return stats;
     }
 
+    [[nodiscard]] static Bytes vector_of(RoomState<Document>& room) {
+        return RoomDelivery<RoomDoor<RoomHub, Authorizer, Document>, Document>::vector_of(room);
+    }
+    [[nodiscard]] bool runs() const noexcept { return phase_ == Phase::running; }
     [[nodiscard]] Persistence& persistence() noexcept { return vault_.persistence(); }
     [[nodiscard]] std::size_t rooms() const noexcept { return rooms_.size(); }
+
+    /// What is asked from outside.
+    RoomOffice<RoomHub, Persistence, Document> office;
 
 private:
     // ---- decisions -----------------------------------------------------------------------------
@@ -176,8 +189,11 @@ private:
         const RoomCore::Actions todo = base.core.step(event, turn);
         auto& room = static_cast<Room&>(base);
         if (todo.load) vault_.begin_load(room, now_);
-        if (todo.save) vault_.ask_save(room);
-        if (todo.unload) end(room);
+        if (todo.save) {
+            if (std::exchange(room.news, false)) this->tell(RoomEvent::Kind::changed, room);
+            vault_.ask_save(room);
+        }
+        if (todo.unload) end(room, why_ended());
         if (todo.refuse) this->refuse_all(room, make_error_code(RoomErrc::not_loaded));
         room.waker.touch();
     }
@@ -189,6 +205,7 @@ private:
         if (vault_.take_load(room, now_, error, found)) on_load(room, error, found);
         if (!room.over && vault_.take_save(room, now_, error)) {
             if (error && phase_ == Phase::stopping) stop_error_ = error.code;
+            if (!error) this->tell(RoomEvent::Kind::saved, room);
             step(room, error ? Event::save_failed : Event::saved);
         }
         room.awareness.expire(now_);
@@ -200,13 +217,18 @@ private:
             error = {RoomErrc::malformed_update, {}, "what is stored is no document"};
             failed(room.id, error);
         }
-        if (error) return step(room, Event::load_failed);
+        if (error) {
+            office.fail_imports(room, error);
+            return step(room, Event::load_failed);
+        }
+        if (!std::exchange(room.known, true)) this->tell(RoomEvent::Kind::loaded, room);
         step(room, Event::loaded);
         if (room.over) return;
         if (std::exchange(room.hurry, false)) step(room, Event::hurried);
         this->on_loaded(room);
+        if (!room.over) office.on_loaded(room);
     }
-    [[nodiscard]] bool take_stored(Room& room, std::optional<StoredRoom>& found) {
+    [[nodiscard]] bool take_stored(RoomState<Document>& room, std::optional<StoredRoom>& found) {
         room.document = Document{empty_};
         room.epoch = no_id;
         room.position = 0;
@@ -220,9 +242,20 @@ private:
         }
         return true;
     }
-    /// Lets a room go: it is destroyed when the turn is over.
-    void end(Room& room) {
+    [[nodiscard]] std::error_code why_ended() const noexcept {
+        if (runs()) return RoomErrc::not_loaded;
+        return RoomErrc::manager_stopped;
+    }
+    /// Lets a room go: it is destroyed when the turn is over. Nothing of it should wait any more.
+    void end(Room& room, const std::error_code& why) {
         room.over = true;
+        office.fail_imports(room, {why, {}, {}});
+        while (!room.members.empty()) {
+            const RoomSeat* const seat = room.members.back();
+            room.members.pop_back();
+            this->tell(RoomEvent::Kind::left, room, seat);
+        }
+        if (room.known) this->tell(RoomEvent::Kind::unloaded, room);
         vault_.forget(room);
         std::erase(aware_, &room);
         const auto found = rooms_.find(room.id);
@@ -230,15 +263,28 @@ private:
         rooms_.erase(found);
     }
 
+    /// Its history is over: who has some of it goes, with what has not been stored.
+    void end_history(Room& room, const std::error_code& why) {
+        end(room, why);
+        for (RoomSeat* const seat : this->all()) {
+            if (seat->room != &room) continue;
+            // Of a history that begins anew only those learn who have seen the one before.
+            const bool knows = why == RoomErrc::room_erased || seat->stage == SeatStage::member;
+            this->dismiss(*seat, knows ? why : make_error_code(RoomErrc::not_loaded));
+        }
+    }
+
     // ---- for the vault -------------------------------------------------------------------------
 
     [[nodiscard]] static std::span<const Bytes> snapshot_of(RoomBase& base) {
         return static_cast<Room&>(base).document.snapshot();
     }
+    void turned(RoomTurn& turn, const PersistenceError& error) { office.turned(turn, error); }
+
     void durable(RoomBase& base) {
         auto& room = static_cast<Room&>(base);
         for (std::size_t left = std::exchange(room.flushing, 0); left != 0; --left) {
-            const PendingUpdate change = std::move(room.pending.front());
+            PendingUpdate change = std::move(room.pending.front());
             room.pending.pop_front();
             room.pending_bytes -= change.update.size();
             const RoomMessage message{RoomMessage::Kind::update, change.update};
@@ -246,20 +292,25 @@ private:
             const std::error_code error{room.document.apply(change.update)};
             BELAY_INVARIANT(!error, "RoomManager: a document must apply what it has checked");
             room.position = change.position;
+            office.durable(change);
+            room.news = true;
             ++counters_.updates;
             delivery_.send_prepared(room, message, change.author, now_);
+            this->acknowledge(change);
             step(room, Event::entered);
         }
     }
-    void not_durable(RoomBase& base) {
+    void not_durable(RoomBase& base, const PersistenceError& why) {
         auto& room = static_cast<Room&>(base);
         counters_.lost_updates += room.pending.size();
-        const std::deque<PendingUpdate> lost = std::exchange(room.pending, {});
+        std::deque<PendingUpdate> lost = std::exchange(room.pending, {});
         room.pending_bytes = room.flushing = 0;
         room.reloads = delivery_.vector_of(room);
         this->hold(room);
-        for (const PendingUpdate& change : lost)
+        for (PendingUpdate& change : lost) {
+            office.fail_change(change, why);
             this->fail_author(change.author, make_error_code(RoomErrc::not_durable));
+        }
         if (phase_ == Phase::stopping) stop_error_ = make_error_code(RoomErrc::not_durable);
         step(room, Event::lost);
     }
@@ -292,12 +343,16 @@ private:
             // A client that takes no goodbye leaves nothing unsaved.
             if (!rooms_.empty()) stop_error_ = make_error_code(RoomErrc::no_answer);
             this->end_all();
-            for (Room* const room : all_rooms()) end(*room);
+            for (Room* const room : all_rooms()) end(*room, make_error_code(RoomErrc::no_answer));
+            office.end_all();
         }
-        if (!rooms_.empty() || !this->empty()) return;
+        if (!all_done()) return;
         phase_ = Phase::stopped;
         stop_ends_ = never;
         this->notices_.push_back(stop_error_);
+    }
+    [[nodiscard]] bool all_done() const noexcept {
+        return rooms_.empty() && this->empty() && office.empty();
     }
     [[nodiscard]] std::vector<Room*> all_rooms() const {
         std::vector<Room*> all;

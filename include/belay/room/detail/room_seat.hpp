@@ -3,11 +3,12 @@
 /// RoomSeat: a client, as its manager knows it, whatever its transport and protocol.
 #pragma once
 
-#include <cstddef>   // std::size_t
-#include <cstdint>   // std::uint64_t
-#include <deque>     // std::deque
-#include <optional>  // std::optional
-#include <vector>    // std::vector
+#include <cstddef>       // std::size_t
+#include <cstdint>       // std::uint64_t
+#include <deque>         // std::deque, std::erase_if
+#include <optional>      // std::optional
+#include <system_error>  // std::error_code
+#include <vector>        // std::vector
 
 #include <belay/core/completion.hpp>
 #include <belay/core/detail/intrusive.hpp>
@@ -21,14 +22,15 @@
 
 namespace belay::inline BELAY_ABI::detail {
 
+struct RoomFrame;
+struct RoomPeer;
 struct RoomSeat;
 
 /// What a manager does with a client.
 struct RoomSeatOps {
-    /// Answers the upgrade.
+    /// Lets it know that it is let in, or that it is to hear why not.
     void (*open)(RoomSeat&);
-    SendResult (*send)(RoomSeat&, const Bytes&) noexcept;
-    void (*close)(RoomSeat&, const Failure&, Duration linger_max) noexcept;
+    void (*close)(RoomSeat&, const std::error_code& why) noexcept;
     void (*abort)(RoomSeat&) noexcept;
     Bytes (*write)(const RoomSeat&, const RoomMessage&);
     std::vector<Bytes> (*split)(const RoomSeat&, BytesView update, std::size_t bytes_max);
@@ -43,7 +45,7 @@ struct RoomFrame : Counted {
     const Bytes bytes;
 };
 
-/// What waits to be sent to one client.
+/// What waits to be sent on one connection.
 class RoomOutput {
 public:
     /// `answers_of_all` is the sum over all clients.
@@ -52,37 +54,127 @@ public:
     RoomOutput& operator=(const RoomOutput&) = delete;
     ~RoomOutput() { clear(); }
 
-    /// What counts is an update of the room; else an answer to the client.
-    void push(Ref<RoomFrame> frame, bool counts) {
-        (counts ? counted_ : answers_) += frame->bytes.size();
-        if (!counts) *all_ += frame->bytes.size();
-        frames_.push_back({std::move(frame), counts});
+    struct Waiting {
+        Ref<RoomFrame> address;  ///< in front of it; null: nothing
+        Ref<RoomFrame> frame;
+        std::uint64_t seat;  ///< whose it is; 0: of the connection
+        bool counts;         ///< it is an update of the room; else an answer to the client
+
+        [[nodiscard]] std::size_t size() const noexcept { return frame->bytes.size(); }
+    };
+
+    void push(Waiting frame) {
+        (frame.counts ? counted_ : answers_) += frame.size();
+        if (!frame.counts) *all_ += frame.size();
+        own_ += frame.seat == 0 ? 1 : 0;
+        frames_.push_back(std::move(frame));
     }
     void pop() noexcept {
-        const std::size_t size = frames_.front().frame->bytes.size();
-        (frames_.front().counts ? counted_ : answers_) -= size;
-        if (!frames_.front().counts) *all_ -= size;
+        forget(frames_.front());
         frames_.pop_front();
+    }
+    /// Nothing of that seat waits any more.   Complexity: O(n).
+    void drop(std::uint64_t seat) noexcept {
+        std::erase_if(frames_, [&](const Waiting& frame) {
+            if (frame.seat == seat) forget(frame);
+            return frame.seat == seat;
+        });
     }
     void clear() noexcept {
         frames_.clear();
         *all_ -= answers_;
-        counted_ = answers_ = 0;
+        counted_ = answers_ = own_ = 0;
     }
-    [[nodiscard]] const Bytes& front() const noexcept { return frames_.front().frame->bytes; }
+    [[nodiscard]] const Waiting& front() const noexcept { return frames_.front(); }
     [[nodiscard]] bool empty() const noexcept { return frames_.empty(); }
     [[nodiscard]] std::size_t counted() const noexcept { return counted_; }
     [[nodiscard]] std::size_t answers() const noexcept { return answers_; }
+    /// Frames of the connection.
+    [[nodiscard]] std::size_t own() const noexcept { return own_; }
 
 private:
-    struct Waiting {
-        Ref<RoomFrame> frame;
-        bool counts;
-    };
+    void forget(const Waiting& frame) noexcept {
+        (frame.counts ? counted_ : answers_) -= frame.size();
+        if (!frame.counts) *all_ -= frame.size();
+        own_ -= frame.seat == 0 ? 1 : 0;
+    }
+
     std::size_t* all_;
     std::deque<Waiting> frames_;
     std::size_t counted_ = 0;
     std::size_t answers_ = 0;
+    std::size_t own_ = 0;
+};
+
+/// Sends bytes on a connection, behind an address if there is one.
+using RoomSend = SendResult (*)(RoomPeer&, const RoomFrame* address, const Bytes&);
+
+struct RoomTrunkBase;
+
+/// The other end of a connection, which has a seat, or several of them.
+///
+/// Thread safety: the manager's home thread.
+struct RoomPeer {
+    RoomPeer(RoomSend how, const HeartbeatOptions& beat, std::size_t& answers)
+        : send{how}, output{answers}, pulse{beat}, keepalive{beat.every} {}
+    RoomPeer(const RoomPeer&) = delete;
+    RoomPeer& operator=(const RoomPeer&) = delete;
+
+    /// Something was said to it.
+    void said(Instant now) noexcept { say_at = after(now, keepalive); }
+    [[nodiscard]] Instant timers() const noexcept {
+        return smaller(smaller(output_ends, say_at), pulse.deadline());
+    }
+    /// Nothing more is expected of it.
+    void rest() noexcept {
+        output_ends = say_at = never;
+        pulse.rest();
+        output.clear();
+    }
+
+    RoomSend send;
+    RoomOutput output;
+    std::vector<RoomSeat*> seats{};
+    RoomTrunkBase* trunk = nullptr;  ///< itself, if it may have several seats
+    Waker* wake = nullptr;
+    Pulse pulse;
+    Duration keepalive;
+    Instant output_ends = never;  ///< for which there is no room
+    Instant say_at = never;       ///< it wants to hear something
+    Instant read_at = always;     ///< it has sent too much to be read before
+    Instant paid_until = always;  ///< by its rate, what it has sent is worth this time
+};
+
+/// A peer with several seats; room_trunk.hpp has the rest of it.
+struct RoomTrunkBase : RoomPeer {
+    struct Ops {
+        void (*open)(RoomTrunkBase&);
+        void (*close)(RoomTrunkBase&, const std::error_code& why) noexcept;
+        void (*end)(RoomTrunkBase&) noexcept;
+    };
+
+    RoomTrunkBase(const Ops& o, RoomSend how, std::uint64_t number, RoomRequest r,
+                  const HeartbeatOptions& beat, std::size_t& answers)
+        : RoomPeer{how, beat, answers}, ops{&o}, id{number}, request{std::move(r)} {
+        trunk = this;
+        wake = &waker;
+    }
+
+    const Ops* ops;
+    const std::uint64_t id;
+    RoomRequest request;  ///< of all its documents: who it is
+    Waker waker{};
+    std::optional<std::error_code> farewell{};  ///< what it is told once it is open
+    Instant wait_ends = never;                  ///< of the opening
+    Instant token_ends = never;                 ///< it has no document, and must have one by then
+    std::size_t members = 0;                    ///< of its seats
+    std::size_t held_bytes = 0;   ///< of frames for documents that it is not let into yet
+    std::size_t token_bytes = 0;  ///< of what it has said before it was let in
+    bool asked = false;           ///< it has sent a token
+    bool proven = false;          ///< it was let in somewhere
+    bool pings = false;           ///< it answers pings
+    bool ends = false;            ///< told to go
+    bool reaped = false;
 };
 
 /// Where a client stands.
@@ -100,37 +192,39 @@ struct RoomBase;
 ///
 /// Thread safety: the manager's home thread.
 struct RoomSeat {
-    RoomSeat(const RoomSeatOps& o, std::uint64_t number, RoomRequest r,
-             const HeartbeatOptions& beat, std::size_t& answers)
-        : ops{&o},
-          id{number},
-          request{std::move(r)},
-          output{answers},
-          pulse{beat},
-          keepalive{beat.every} {}
+    RoomSeat(const RoomSeatOps& o, RoomPeer& p, std::uint64_t number, RoomRequest r)
+        : ops{&o}, peer{&p}, id{number}, request{std::move(r)} {}
     RoomSeat(const RoomSeat&) = delete;
     RoomSeat& operator=(const RoomSeat&) = delete;
 
     [[nodiscard]] bool may_edit() const noexcept { return grant.access == Access::edit; }
-    /// Something was said to it.
-    void said(Instant now) noexcept { say_at = after(now, keepalive); }
+    /// The id that `accept` gave: its own, or that of its connection.
+    [[nodiscard]] std::uint64_t client() const noexcept {
+        return peer->trunk != nullptr ? peer->trunk->id : id;
+    }
+    [[nodiscard]] bool is(std::uint64_t who) const noexcept { return who == id || who == client(); }
     [[nodiscard]] Instant timers() const noexcept {
-        return smaller(smaller(smaller(wait_ends, grant_ends), smaller(output_ends, retry_at)),
-                       smaller(pulse.deadline(), say_at));
+        return smaller(smaller(wait_ends, grant_ends), smaller(retry_at, renew_at));
     }
     /// Nothing more is expected of it.
     void let_go() noexcept {
-        wait_ends = grant_ends = output_ends = retry_at = say_at = never;
-        pulse.rest();
-        output.clear();
+        wait_ends = grant_ends = retry_at = renew_at = never;
+        if (peer->trunk == nullptr) {
+            peer->rest();
+        } else {
+            peer->output.drop(id);
+        }
         lag_from.reset();
         unaware.reset();
         asked.reset();
+        statuses = 0;
     }
 
     const RoomSeatOps* ops;
+    RoomPeer* peer;
     const std::uint64_t id;
     RoomRequest request;
+    Ref<RoomFrame> address{};  ///< in front of what it is sent; null: nothing
     Grant grant{};
     driver::Question<Grant> check;
     Waker waker{};
@@ -139,25 +233,23 @@ struct RoomSeat {
     SeatStage stage = SeatStage::checking;
     bool reaped = false;
     bool told_denied = false;
-    bool may_lag = false;               ///< by the update that is about to be sent
-    std::optional<Failure> farewell{};  ///< of closing: what it is told once it is open
-    RoomOutput output;
+    bool may_lag = false;                       ///< by the update that is about to be sent
+    std::optional<std::error_code> farewell{};  ///< of closing: what it is told once it is open
     /// It missed updates: what it had before the first.
     std::optional<Bytes> lag_from{};
     /// It was not told all of who is here: how far it was.
     std::optional<AwarenessWalk> unaware{};
     /// A state vector that waits for its answer.
     std::optional<Bytes> asked{};
+    /// Changes of its that are durable, of which it was not told yet;
+    std::uint32_t statuses = 0;
+    /// and those that only the answer to a state vector will settle.
+    std::uint32_t owed = 0;
 
-    Pulse pulse;
-    Duration keepalive;
     Instant wait_ends = never;  ///< of a check, or of the opening
     Instant grant_ends = never;
-    Instant output_ends = never;  ///< for which there is no room
-    Instant retry_at = never;     ///< of `asked`
-    Instant say_at = never;       ///< it wants to hear something
-    Instant read_at = always;     ///< it has sent too much to be read before
-    Instant paid_until = always;  ///< by its rate, what it has sent is worth this time
+    Instant retry_at = never;  ///< of `asked`
+    Instant renew_at = never;  ///< a fresh token is asked for
 };
 
 }  // namespace belay::inline BELAY_ABI::detail

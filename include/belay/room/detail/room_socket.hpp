@@ -8,6 +8,7 @@
 
 #include <belay/core/nest.hpp>
 #include <belay/link/served_link.hpp>
+#include <belay/room/detail/room_close.hpp>
 #include <belay/room/detail/room_seat.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
@@ -21,11 +22,15 @@ struct RoomSocket : RoomSeat {
 
     RoomSocket(Manager& m, std::uint64_t number, Transport t, Protocol p, RoomRequest r,
                const RoomOptions& options, std::size_t& answers)
-        : RoomSeat{table, number, std::move(r), options.heartbeat, answers},
+        : RoomSeat{table, connection, number, std::move(r)},
+          connection{*this, options.heartbeat, answers},
           manager{&m},
           options_{&options},
           protocol{std::move(p)},
-          closed{std::move(t)} {}
+          closed{std::move(t)} {
+        connection.seats.push_back(this);
+        connection.wake = &waker;
+    }
 
     // ---- for the nest --------------------------------------------------------------------------
 
@@ -35,11 +40,11 @@ struct RoomSocket : RoomSeat {
     }
     [[nodiscard]] Instant deadline() const noexcept {
         if (reaped) return never;
-        const Instant other = smaller(check.deadline(), timers());
+        const Instant other = smaller(check.deadline(), smaller(timers(), connection.timers()));
         if (!link) return closed ? other : always;
         if (link->ended()) return always;
         if (link->closing()) return smaller(other, link->deadline());
-        return smaller(other, larger(link->deadline(), read_at));
+        return smaller(other, larger(link->deadline(), connection.read_at));
     }
     void advance(Instant) { manager->serve(*this); }
 
@@ -47,6 +52,17 @@ struct RoomSocket : RoomSeat {
 
     [[nodiscard]] bool gone() const noexcept { return link ? link->ended() : !closed; }
 
+    struct Connection : RoomPeer {
+        Connection(RoomSocket& s, const HeartbeatOptions& beat, std::size_t& answers)
+            : RoomPeer{&Connection::send_on, beat, answers}, socket{&s} {}
+        static SendResult send_on(RoomPeer& peer, const RoomFrame*, const Bytes& frame) noexcept {
+            auto& link = static_cast<Connection&>(peer).socket->link;
+            return link ? link->send(frame) : SendResult::down;
+        }
+        RoomSocket* socket;
+    };
+
+    Connection connection;
     Manager* manager;
     const RoomOptions* options_;
     [[no_unique_address]] Protocol protocol;
@@ -81,12 +97,11 @@ private:
     }
     static constexpr RoomSeatOps make_table() noexcept {
         return {.open = &RoomSocket::open,
-                .send = [](RoomSeat& s, const Bytes& frame) noexcept -> SendResult {
-                    return of(s).link ? of(s).link->send(frame) : SendResult::down;
-                },
                 .close =
-                    [](RoomSeat& s, const Failure& why, Duration linger_max) noexcept {
-                        if (of(s).link) of(s).link->close(why, linger_max);
+                    [](RoomSeat& s, const std::error_code& why) noexcept {
+                        const RoomOptions& o = *of(s).options_;
+                        if (of(s).link)
+                            of(s).link->close(room_close(why, o.close_codes), o.linger_max);
                     },
                 .abort =
                     [](RoomSeat& s) noexcept {

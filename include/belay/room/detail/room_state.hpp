@@ -3,11 +3,12 @@
 /// RoomBase and RoomState: one room of a RoomManager.
 #pragma once
 
-#include <cstddef>  // std::size_t
-#include <cstdint>  // std::uint64_t
-#include <deque>    // std::deque
-#include <string>   // std::string
-#include <vector>   // std::vector
+#include <cstddef>   // std::size_t
+#include <cstdint>   // std::uint64_t
+#include <deque>     // std::deque
+#include <optional>  // std::optional
+#include <string>    // std::string
+#include <vector>    // std::vector
 
 #include <belay/room/detail/room_awareness.hpp>
 #include <belay/room/detail/room_seat.hpp>
@@ -20,7 +21,15 @@ namespace belay::inline BELAY_ABI::detail {
 struct PendingUpdate {
     Bytes update;
     std::uint64_t position;
-    std::uint64_t author;  ///< a seat's id; 0: the server's own
+    std::uint64_t author;        ///< a seat's id; 0: the server's own
+    std::uint32_t statuses = 0;  ///< that its author is to be sent
+    /// Who wants to know when it is.
+    std::optional<Completion<PersistenceError>> done{};
+};
+/// What is to be brought into a room.
+struct RoomImport {
+    StoredRoom content;
+    Completion<PersistenceError> done;
 };
 
 /// What is known of a room without its document.
@@ -51,14 +60,18 @@ struct RoomBase {
     std::vector<RoomSeat*> waiting{};  ///< for the load
     std::deque<PendingUpdate> pending{};
     std::size_t pending_bytes = 0;
-    std::size_t flushing = 0;        ///< of these, those of the flush that is under way
-    std::uint64_t position = 0;      ///< of the last change in the document
-    Id epoch{};                      ///< of its history; no_id: it has none
-    bool over = false;               ///< let go; destroyed at the end of the turn
-    bool listed = false;             ///< among those that wait for a flush
-    bool aware = false;              ///< among those whose clients are told who is here
-    bool hurry = false;              ///< to be saved when it is loaded
-    std::optional<Bytes> reloads{};  ///< loaded again: what its members had
+    std::size_t flushing = 0;           ///< of these, those of the flush that is under way
+    std::uint64_t position = 0;         ///< of the last change in the document
+    Id epoch{};                         ///< of its history; no_id: it has none
+    bool over = false;                  ///< let go; destroyed at the end of the turn
+    bool listed = false;                ///< among those that wait for a flush
+    bool aware = false;                 ///< among those whose clients are told who is here
+    bool known = false;                 ///< told of as loaded
+    bool news = false;                  ///< changes that nobody was told of
+    bool hurry = false;                 ///< to be saved when it is loaded
+    std::optional<Bytes> reloads{};     ///< loaded again: what its members had
+    std::vector<RoomImport> imports{};  ///< that wait for the load
+    std::size_t imports_bytes = 0;      ///< of these
 };
 
 /// With its document.

@@ -6,6 +6,7 @@
 #include <algorithm>  // std::find
 #include <cstddef>    // std::size_t
 #include <deque>      // std::deque
+#include <string>     // std::string
 #include <utility>    // std::exchange, std::move
 #include <vector>     // std::vector
 
@@ -15,13 +16,20 @@
 
 namespace belay::inline BELAY_ABI::detail {
 
+/// A history that ends or begins by command: its answer waits for the flush.
+struct RoomTurn {
+    std::string board;
+    Completion<PersistenceError> done;
+};
+
 /// Loads, appends, flushes and saves. Of flushes one is under way at a time, for all rooms: what
 /// is appended meanwhile waits for the next. Of saves there are few, so that no crowd of them
 /// stands in a flush's way.
 ///
 /// `Owner` has `durable(RoomBase&)`: the first `flushing` of its pending changes are;
-/// `not_durable(RoomBase&)`: none of them is; `failed(board, PersistenceError)`;
-/// `lagging(std::string_view board)`; `snapshot_of(RoomBase&)`.
+/// `not_durable(RoomBase&, PersistenceError)`: none of them is; `failed(board, PersistenceError)`;
+/// `lagging(std::string_view board)`; `turned(RoomTurn&, PersistenceError)`: it is stored, or not;
+/// `snapshot_of(RoomBase&)`.
 ///
 /// Thread safety: the manager's home thread.
 template <class Owner, PersistenceLike Persistence>
@@ -38,7 +46,7 @@ public:
     [[nodiscard]] Instant deadline() const noexcept {
         if (may_save() && !to_save_.empty()) return always;
         if (flush_.waits()) return smaller(flush_.deadline(), flush_ends_);
-        return appended_.empty() ? never : always;
+        return appended_.empty() && turns_.empty() ? never : always;
     }
     [[nodiscard]] Persistence& persistence() noexcept { return persistence_; }
 
@@ -75,14 +83,15 @@ public:
 
     // ---- changes -------------------------------------------------------------------------------
 
-    /// Begins to make a change durable.   Errors: the storage's; not_durable of too many.
+    /// Begins to make a change durable. A history that it begins is `first`, if that is one.
+    /// Errors: the storage's; not_durable of too many.
     [[nodiscard]] std::error_code append(RoomBase& room, BytesView update, std::uint64_t author,
-                                         Random& bits) {
+                                         Random& bits, const Id& first = no_id) {
         if (update.size() > options_->unflushed_bytes_max - room.pending_bytes)
             return RoomErrc::not_durable;
         Id epoch = room.epoch;
         if (epoch == no_id) {
-            epoch = make_id(bits);
+            epoch = first != no_id ? first : make_id(bits);
             const auto begun = persistence_.reset(room.id, epoch);
             if (!begun) return refused(room, begun.error());
         }
@@ -90,7 +99,7 @@ public:
         if (!position) return refused(room, position.error());
         // Not before: a flush that fails takes the reset with it, and tells those who wait for it.
         room.epoch = epoch;
-        room.pending.push_back({{update.begin(), update.end()}, *position, author});
+        room.pending.push_back({{update.begin(), update.end()}, *position, author, {}});
         room.pending_bytes += update.size();
         if (!std::exchange(room.listed, true)) appended_.push_back(&room);
         return {};
@@ -100,8 +109,9 @@ public:
     void flush(Instant now) {
         while (true) {
             if (flush_.waits() && !take_flush(now)) return;
-            if (appended_.empty()) return;
+            if (appended_.empty() && turns_.empty()) return;
             flushing_.swap(appended_);
+            turning_.swap(turns_);
             for (RoomBase* const room : flushing_) {
                 room->listed = false;
                 room->flushing = room->pending.size();
@@ -110,6 +120,27 @@ public:
             persistence_.flush(flush_.ask());
             if (!flush_.answered()) return;
         }
+    }
+
+    // ---- histories -----------------------------------------------------------------------------
+
+    /// Errors: the storage's; nothing has changed then.
+    [[nodiscard]] std::error_code erase(const std::string& board) {
+        const std::error_code error = persistence_.erase(board);
+        if (error) failed(board, {error, {}, {}});
+        return error;
+    }
+    [[nodiscard]] std::error_code reset(const std::string& board, const Id& epoch) {
+        const auto position = persistence_.reset(board, epoch);
+        if (!position) failed(board, {position.error(), {}, {}});
+        return position.error();
+    }
+    /// After one of these: the next flush is for it.
+    void await(RoomTurn turn) { turns_.push_back(std::move(turn)); }
+    [[nodiscard]] std::vector<RoomTurn> forget_turns() {
+        std::vector<RoomTurn> all = std::exchange(turning_, {});
+        for (RoomTurn& turn : std::exchange(turns_, {})) all.push_back(std::move(turn));
+        return all;
     }
 
     // ---- saves ---------------------------------------------------------------------------------
@@ -180,21 +211,23 @@ private:
         flush_ends_ = never;
         if (error) {
             failed({}, error);
-            lose();
+            lose(error);
             return true;
         }
         for (RoomBase* const room : std::exchange(flushing_, {})) owner_->durable(*room);
+        for (RoomTurn& turn : std::exchange(turning_, {})) owner_->turned(turn, {});
         ask_who_lags();
         return true;
     }
     /// What was appended since the flush began stands on what was lost.
-    void lose() {
+    void lose(const PersistenceError& error) {
         std::vector<RoomBase*> rooms = std::exchange(flushing_, {});
         for (RoomBase* const room : std::exchange(appended_, {})) {
             room->listed = false;
             if (std::find(rooms.begin(), rooms.end(), room) == rooms.end()) rooms.push_back(room);
         }
-        for (RoomBase* const room : rooms) owner_->not_durable(*room);
+        for (RoomBase* const room : rooms) owner_->not_durable(*room, error);
+        for (RoomTurn& turn : forget_turns()) owner_->turned(turn, error);
     }
     void ask_who_lags() {
         if constexpr (TellsLagging<Persistence>) {
@@ -222,6 +255,8 @@ private:
     std::deque<RoomBase*> to_save_;    // wait for their turn
     std::size_t saving_ = 0;           // saves that are under way
     bool hurries_ = false;
+    std::vector<RoomTurn> turns_;  // histories, likewise
+    std::vector<RoomTurn> turning_;
 };
 
 }  // namespace belay::inline BELAY_ABI::detail

@@ -75,11 +75,12 @@ public:
     /// Asks, by `call(completion)`; what that throws is a failure, too.
     template <class F>
     void ask(Instant now, Duration within, F&& call) {
-        asks_ = true;
+        asks_ = at_once_ = true;
         answer_by_ = smaller(after(now, within), core_->attempt().deadline);
 #if defined(__cpp_exceptions)
         try {
             put(call);
+            at_once_ = fetched_.answered() || pushed_.answered();
         } catch (...) {
             // It may have stopped the bridge, too.
             if (!std::exchange(asks_, false)) return;
@@ -87,6 +88,7 @@ public:
         }
 #else
         put(call);
+        at_once_ = fetched_.answered() || pushed_.answered();
 #endif
     }
     /// Takes the answer, if it is there, or if the time for it is over: then `dropped` is set.
@@ -114,8 +116,13 @@ public:
         why.retry_after = larger(why.retry_after, elapsed(now, wake_));
         return why;
     }
+    /// Refused, if the last attempt ended inside of the call: no server can have said that.
     /// Pre: next() said that it is finished.
-    [[nodiscard]] Reply& reply() noexcept { return core_->answer(); }
+    [[nodiscard]] Reply& reply() noexcept {
+        Reply& last = core_->answer();
+        last.refused = last.refused || at_once_;
+        return last;
+    }
 
     /// What is being pushed.
     SceneMark pushing{};
@@ -166,6 +173,7 @@ private:
     Instant answer_by_ = never;
     Kind kind_{};
     bool asks_ = false;
+    bool at_once_ = false;
 };
 
 }  // namespace belay::inline BELAY_ABI::detail

@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/posix/detail/http_checker.hpp
+/// HttpChecker: asks an HTTP client what it must bear; see http_check.hpp.
+#pragma once
+
+#include <atomic>       // std::atomic
+#include <memory>       // std::shared_ptr, std::pointer_traits
+#include <optional>     // std::optional
+#include <thread>       // std::this_thread
+#include <type_traits>  // std::remove_cvref_t
+
+#include <belay/http/http_like.hpp>
+#include <belay/http/http_rule.hpp>
+#include <belay/posix/detail/http_stage.hpp>
+
+namespace belay::inline BELAY_ABI::posix::detail {
+
+/// What became of a request. Answers come on any thread, pieces on one.
+struct HttpAsked {
+    std::string target;
+    std::atomic<bool> told{false};
+    std::optional<HttpResponse> response;  ///< none if told no; once told
+    std::string pieces;
+    bool piece_came = false;
+    int calls = 0;
+    bool inside = true;  ///< of request()
+    bool in_turn = true;
+    bool head_first = true;
+    bool before_answer = true;
+};
+
+/// Asks what a client must bear; the first rule that it broke is the answer.
+template <class Make>
+class HttpChecker {
+    using Pointer = std::remove_cvref_t<decltype(std::declval<Make&>()())>;
+    using Rig = typename std::pointer_traits<Pointer>::element_type;
+    using Http = std::remove_cvref_t<decltype(std::declval<Rig&>().http)>;
+    static_assert(explain::http_like<Http>());
+    using Handle = belay::detail::HttpHandleOf<Http>;
+    using Rule = HttpRule;
+    using Asked = std::shared_ptr<HttpAsked>;
+
+public:
+    explicit HttpChecker(Make& make) noexcept : make_{make} {}
+
+    [[nodiscard]] std::optional<Rule> run() {
+        using Check = void (HttpChecker::*)();
+        constexpr Check checks[] = {&HttpChecker::responses, &HttpChecker::requests,
+                                    &HttpChecker::refusals,  &HttpChecker::faults,
+                                    &HttpChecker::limits,    &HttpChecker::deadlines,
+                                    &HttpChecker::redirects, &HttpChecker::pieces,
+                                    &HttpChecker::dropping,  &HttpChecker::end};
+        for (const Check check : checks) {
+            stage_.emplace();
+            rig_ = make_();
+            (this->*check)();
+            handle_.reset();
+            rig_ = Pointer{};
+            if (broken_) break;
+        }
+        return broken_;
+    }
+
+private:
+    /// Turns of run_once() in which what must happen did not.
+    static constexpr int rounds_max = 10'000;
+    /// Turns in which what must not happen might.
+    static constexpr int rounds_of_rest = 30;
+    static constexpr auto soon = std::chrono::milliseconds{100};
+
+    // ---- scenes --------------------------------------------------------------------------------
+
+    void responses() {
+        // Twice: the connection may be kept.
+        for (int i = 0; i < 2; ++i) {
+            const HttpResponse page = get("/page");
+            std::string fields;
+            for (const auto& [name, value] : page.headers) {
+                if (belay::detail::is_same_name(name.substr(0, 2), "x-")) {
+                    fields += value + ",";
+                }
+            }
+            expect(
+                page.complete() && page.status == 200 && page.body == "hello" && fields == "1,2,,",
+                Rule::tells_the_response);
+        }
+        const HttpResponse busy = get("/busy");
+        expect(busy.complete() && busy.status == 503 && busy.body == "busy" &&
+                   http_failure(busy).retry_after == std::chrono::seconds{7},
+               Rule::tells_the_response);
+        expect(get("/nowhere").complete(), Rule::tells_the_response);
+        expect(get("/packed").body == std::string(HttpStage::large_bytes, 'x'),
+               Rule::tells_the_response);
+        HttpRequest nobody{.url = stage_->dead_url()};
+        const HttpResponse none = answer(std::move(nobody));
+        expect(!none.complete() && none.status == 0, Rule::answers);
+    }
+    void requests() {
+        const std::string target = "/echo?a=%20b/../c";
+        const std::string body = "{\"a\":\"\r\n\r\n\"}" + std::string(70'000, 'x') + '\0';
+        for (const char* const method : {"POST", "PUT"}) {
+            HttpRequest request{.url = stage_->url(target),
+                                .method = method,
+                                .headers = {{"X-Mine", "a b\tc"}, {"x-second", "2"}},
+                                .body = body};
+            expect(answer(std::move(request)).body == body, Rule::sends_what_was_asked);
+            if (!right()) return;
+            const StagedRequest& seen = stage_->log().back();
+            const std::string* const mine = seen.headers.find("X-Mine");
+            const std::string* const second = seen.headers.find("X-Second");
+            expect(stage_->seen(target) != 0 && seen.method == method && seen.body == body &&
+                       mine != nullptr && *mine == "a b\tc" && second != nullptr && *second == "2",
+                   Rule::sends_what_was_asked);
+        }
+    }
+    void refusals() {
+        const auto url = Rule::refuses_other_urls;
+        for (const std::string& wrong :
+             {std::string{}, std::string{"/page"}, stage_->place() + "/page",
+              "ftp://" + stage_->place() + "/page", std::string{"file:///etc/hostname"},
+              "http://me:secret@" + stage_->place() + "/page", stage_->url("/a page"),
+              stage_->url("/page\r\nX-Smuggled: 1")}) {
+            expect_refused({.url = wrong}, HttpErrc::bad_url, url);
+        }
+        rest();
+        expect(stage_->log().empty(), url);
+        const auto text = Rule::refuses_bad_text;
+        for (const char* const wrong : {"", "GET /page", "GET\r\nX-Smuggled: 1", "G(T"}) {
+            expect_refused({.url = stage_->url("/page"), .method = wrong}, HttpErrc::bad_text,
+                           text);
+        }
+        for (const HttpHeaders::Field& wrong : {HttpHeaders::Field{"X", "a\r\nX-Smuggled: 1"},
+                                                {"X", std::string{"a\0b", 3}},
+                                                {"X\r\nX-Smuggled", "1"},
+                                                {"", "1"},
+                                                {"content-length", "3"},
+                                                {"Transfer-Encoding", "chunked"}}) {
+            expect_refused({.url = stage_->url("/page"), .headers = {wrong}}, HttpErrc::bad_text,
+                           text);
+        }
+        rest();
+        expect(stage_->log().empty(), text);
+    }
+    void faults() {
+        expect(!get("/half").complete(), Rule::part_is_no_response);
+        for (const char* const target : {"/cut", "/noise"}) {
+            const HttpResponse none = get(target);
+            expect(!none.complete() && none.status == 0, Rule::part_is_no_response);
+        }
+    }
+    void limits() {
+        constexpr std::size_t all = HttpStage::large_bytes;
+        for (const char* const target : {"/large", "/packed"}) {
+            for (const std::size_t limit : {all, all - 1, std::size_t{100}}) {
+                HttpRequest request{.url = stage_->url(target), .body_bytes_max = limit};
+                const HttpResponse response = answer(std::move(request));
+                expect(response.complete() == (limit >= all) && response.body.size() <= limit,
+                       Rule::limit_holds);
+            }
+        }
+        // Also where nobody keeps it.
+        HttpRequest request{.url = stage_->url("/large"), .body_bytes_max = 100};
+        const Asked asked = ask_in_pieces(std::move(request));
+        until([&] { return asked->told.load(); }, Rule::answers);
+        if (right()) {
+            expect(asked->response && !asked->response->complete() && asked->pieces.size() <= 100,
+                   Rule::limit_holds);
+        }
+    }
+    void deadlines() {
+        for (const char* const target : {"/never", "/drips"}) {
+            HttpRequest request{.url = stage_->url(target), .deadline = soon};
+            const HttpResponse late = answer(std::move(request), Rule::deadline_holds);
+            expect(late.failure.cause == Cause::timed_out, Rule::deadline_holds);
+        }
+        HttpRequest request{.url = stage_->url("/never"), .deadline = forever};
+        const Asked asked = ask(std::move(request));
+        until([&] { return stage_->seen("/never") == 2; }, Rule::sends_what_was_asked);
+        rest();
+        expect(!asked->told, Rule::deadline_holds);
+    }
+    void redirects() {
+        const HttpResponse moved = get("/moved");
+        expect(moved.complete() && moved.status == 302 && moved.body == "moved" &&
+                   moved.headers.find("location") != nullptr && stage_->seen("/page") == 0,
+               Rule::follows_only_if_asked);
+        const auto follow = [&](std::string target) {
+            return answer({.url = stage_->url(target), .redirects = true});
+        };
+        expect(follow("/moved").body == "hello", Rule::follows_only_if_asked);
+        const HttpResponse last = follow("/loop");
+        expect(last.complete() && last.status == 302 && stage_->seen("/loop") == 4,
+               Rule::follows_three_at_most);
+        for (const char* const target : {"/away", "/file"}) {
+            const HttpResponse away = follow(target);
+            expect(away.complete() && away.status == 302 && away.body == "moved" &&
+                       stage_->seen("/page") == 1,
+                   Rule::follows_within_the_origin);
+        }
+    }
+    void pieces() {
+        const Asked asked = ask_in_pieces({.url = stage_->url("/parts")});
+        until([&] { return asked->pieces == "one"; }, Rule::pieces_come_as_they_are_sent);
+        expect(!asked->told, Rule::pieces_come_as_they_are_sent);
+        stage_->finish();
+        until([&] { return asked->told.load(); }, Rule::answers);
+        rest();
+        if (!right()) return;
+        expect(asked->in_turn, Rule::pieces_come_at_home_later);
+        expect(asked->head_first, Rule::head_comes_first);
+        expect(asked->before_answer && asked->pieces == "onetwo" && asked->response &&
+                   asked->response->complete() && asked->response->body.empty(),
+               Rule::pieces_are_the_body);
+    }
+    void dropping() {
+        // Before it has begun, while it waits, between two pieces, and inside of one.
+        const Asked early = ask_in_pieces({.url = stage_->url("/parts")});
+        expect_no(early);
+        const Asked silent = ask({.url = stage_->url("/never")});
+        until([&] { return stage_->seen("/never") == 1; }, Rule::sends_what_was_asked);
+        expect_no(silent);
+        for (const bool inside : {false, true}) {
+            const Asked asked = ask_in_pieces({.url = stage_->url("/parts")}, inside);
+            until([&] { return asked->piece_came; }, Rule::pieces_come_as_they_are_sent);
+            expect_no(asked);
+        }
+        expect(get("/page").body == "hello", Rule::answers);
+    }
+    /// No is said, and nothing else, once the handle is gone.
+    void expect_no(const Asked& asked) {
+        if (!right()) return;
+        handle_.reset();
+        const int calls = asked->calls;
+        until([&] { return asked->told.load(); }, Rule::dropping_says_no);
+        if (right()) expect(!asked->response, Rule::dropping_says_no);
+        stage_->finish();
+        rest();
+        expect(asked->calls == calls, Rule::tells_nothing_after_dropping);
+    }
+    void end() {
+        if constexpr (std::is_move_constructible_v<Http>) {
+            const Asked silent = ask({.url = stage_->url("/never")});
+            std::optional<Handle> first = std::move(handle_);
+            const Asked parts = ask_in_pieces({.url = stage_->url("/parts")});
+            until([&] { return parts->pieces == "one" && stage_->seen("/never") == 1; },
+                  Rule::pieces_come_as_they_are_sent);
+            if (!right()) return;
+            const int calls = parts->calls;
+            { const Http ended = std::move(rig_->http); }
+            until([&] { return silent->told && parts->told; }, Rule::end_says_no);
+            if (right()) expect(!silent->response && !parts->response, Rule::end_says_no);
+            stage_->finish();
+            rest();
+            expect(parts->calls == calls, Rule::end_says_no);
+            first.reset();
+            handle_.reset();
+            rest();
+        }
+    }
+
+    // ---- means ---------------------------------------------------------------------------------
+
+    Asked ask(HttpRequest request, Asked asked = std::make_shared<HttpAsked>()) {
+        asked->target = request.url.substr(std::min(request.url.size(), stage_->url("").size()));
+        Completion<HttpResponse> done{[asked](std::optional<HttpResponse> response) noexcept {
+            asked->response = std::move(response);
+            asked->told.store(true);
+        }};
+        handle_.emplace(rig_->http.request(std::move(request), std::move(done)));
+        asked->inside = false;
+        return asked;
+    }
+    /// With an on_chunk, which drops the handle at the first piece if it is to.
+    Asked ask_in_pieces(HttpRequest request, bool drops = false) {
+        const Asked asked = std::make_shared<HttpAsked>();
+        request.on_chunk = [this, asked, drops, home = std::this_thread::get_id()](
+                               const HttpResponse& head, std::string_view piece) noexcept {
+            HttpAsked& a = *asked;
+            a.in_turn = a.in_turn && !a.inside && home == std::this_thread::get_id();
+            a.head_first = a.head_first && (a.calls++ > 0 || piece.empty()) && head.status == 200 &&
+                           head.headers.find("X-Head") != nullptr;
+            a.before_answer = a.before_answer && !a.told;
+            a.pieces += piece;
+            if (piece.empty() || std::exchange(a.piece_came, true)) return;
+            if (drops) handle_.reset();
+        };
+        return ask(std::move(request), asked);
+    }
+    HttpResponse answer(HttpRequest request, Rule rule = Rule::answers) {
+        if (!right()) return {};
+        const Asked asked = ask(std::move(request));
+        until([&] { return asked->told.load(); }, rule);
+        if (!right()) return {};
+        expect(asked->response.has_value(), Rule::answers);
+        if (!right()) return {};
+        expect(asked->response->sent || stage_->seen(asked->target) == 0, Rule::sent_is_no_lie);
+        return *asked->response;
+    }
+    HttpResponse get(std::string_view target) { return answer({.url = stage_->url(target)}); }
+    void expect_refused(HttpRequest request, HttpErrc why, Rule rule) {
+        const HttpResponse refused = answer(std::move(request));
+        expect(refused.failure.error() == why && !refused.sent && stage_->log().empty(), rule);
+    }
+
+    [[nodiscard]] bool right() const noexcept { return !broken_; }
+    void step() {
+        stage_->step();
+        rig_->run_once();
+    }
+    void rest() {
+        for (int i = 0; i < rounds_of_rest && right(); ++i) step();
+    }
+    template <class Done>
+    void until(Done done, Rule rule) {
+        for (int i = 0; i < rounds_max && right() && !done(); ++i) step();
+        expect(done(), rule);
+    }
+    void expect(bool kept, Rule rule) noexcept {
+        if (!kept && !broken_) broken_ = rule;
+    }
+
+    Make& make_;
+    // Declared before what may call into it.
+    std::optional<HttpStage> stage_;
+    Pointer rig_{};
+    std::optional<Handle> handle_;
+    std::optional<Rule> broken_;
+};
+
+}  // namespace belay::inline BELAY_ABI::posix::detail

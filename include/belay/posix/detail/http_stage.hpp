@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/posix/detail/http_stage.hpp
+/// HttpStage: the server that check_http plays, as good or bad as its pages say.
+#pragma once
+
+#include <algorithm>    // std::count_if
+#include <charconv>     // std::from_chars
+#include <cstring>      // std::memcpy
+#include <optional>     // std::optional
+#include <string>       // std::string, std::to_string
+#include <string_view>  // std::string_view
+#include <utility>      // std::move, std::exchange
+#include <vector>       // std::vector
+
+#include <belay/http/http_message.hpp>
+#include <belay/posix/detail/socket.hpp>
+
+namespace belay::inline BELAY_ABI::posix::detail {
+
+/// What the stage has read.
+struct StagedRequest {
+    std::string method;
+    std::string target;
+    HttpHeaders headers;
+    std::string body;
+};
+
+/// A socket bound to a port of 127.0.0.1; whether anybody listens there is the caller's.
+class StagePort {
+public:
+    StagePort() : socket_{Socket::tcp(AF_INET)} {
+        sockaddr_in here{};
+        here.sin_family = AF_INET;
+        here.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        sockaddr_storage address{};
+        std::memcpy(&address, &here, sizeof here);
+        const bool bound =
+            ::bind(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof here) == 0;
+        BELAY_PRECONDITION(bound, "check_http: 127.0.0.1 must have three free ports");
+        port_ = SocketAddress::local(socket_).port();
+    }
+    void listen() const noexcept { static_cast<void>(::listen(socket_.get(), 64)); }
+    /// Who has dialled, if anybody has.
+    [[nodiscard]] Socket accept() const noexcept {
+        return Socket{::accept4(socket_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)};
+    }
+    [[nodiscard]] std::string origin() const { return "http://" + place(); }
+    [[nodiscard]] std::string place() const { return "127.0.0.1:" + std::to_string(port_); }
+
+private:
+    Socket socket_;
+    std::uint16_t port_ = 0;
+};
+
+/// A server that never waits: step() does what there is to do.   Thread safety: one thread.
+class HttpStage {
+public:
+    /// The length of the bodies of /large and /packed.
+    static constexpr std::size_t large_bytes = 5000;
+
+    HttpStage() {
+        near_.listen();
+        far_.listen();
+    }
+
+    void step() {
+        ++steps_;
+        for (const StagePort* const port : {&near_, &far_}) {
+            while (Socket guest = port->accept()) guests_.push_back({std::move(guest)});
+        }
+        for (Guest& guest : guests_) serve(guest);
+        std::erase_if(guests_, [](const Guest& g) { return !g.socket; });
+    }
+
+    [[nodiscard]] std::string url(std::string_view target) const {
+        return near_.origin() + std::string{target};
+    }
+    /// The same machine and pages, another origin.
+    [[nodiscard]] std::string far_url(std::string_view target) const {
+        return far_.origin() + std::string{target};
+    }
+    /// Nobody listens there.
+    [[nodiscard]] std::string dead_url() const { return dead_.origin() + "/"; }
+    [[nodiscard]] std::string place() const { return near_.place(); }
+
+    /// How often a target was asked for.
+    [[nodiscard]] long seen(std::string_view target) const {
+        return std::count_if(log_.begin(), log_.end(),
+                             [&](const StagedRequest& r) { return r.target == target; });
+    }
+    [[nodiscard]] const std::vector<StagedRequest>& log() const noexcept { return log_; }
+    /// Lets the open /parts end.
+    void finish() {
+        for (Guest& guest : guests_) {
+            if (std::exchange(guest.in_parts, false)) guest.output += "3\r\ntwo\r\n0\r\n\r\n";
+        }
+    }
+
+private:
+    struct Guest {
+        Socket socket;
+        std::string input{};
+        std::string output{};
+        bool in_parts = false;
+        bool drips = false;
+        bool leaves = false;
+    };
+
+    void serve(Guest& guest) {
+        char bytes[4096];
+        for (ssize_t n = 0; (n = ::recv(guest.socket.get(), bytes, sizeof bytes, 0)) >= 0;) {
+            // Who asks keeps its half open as long as it waits.
+            if (n == 0) return guest.socket.reset();
+            guest.input.append(bytes, static_cast<std::size_t>(n));
+        }
+        if (!would_block(errno) && errno != EINTR) return guest.socket.reset();
+        while (std::optional<StagedRequest> request = next(guest.input)) {
+            log_.push_back(*request);
+            guest.output += page(guest, *request);
+        }
+        // Not faster than a client that waits where it has nothing to read.
+        if (guest.drips && steps_ % 16 == 0) guest.output += "1\r\nx\r\n";
+        while (!guest.output.empty()) {
+            const ssize_t n =
+                ::send(guest.socket.get(), guest.output.data(), guest.output.size(), MSG_NOSIGNAL);
+            if (n <= 0) break;
+            guest.output.erase(0, static_cast<std::size_t>(n));
+        }
+        if (guest.leaves && guest.output.empty()) guest.socket.reset();
+    }
+
+    /// Takes one whole request off the front.
+    static std::optional<StagedRequest> next(std::string& input) {
+        const std::size_t end = input.find("\r\n\r\n");
+        if (end == input.npos) return std::nullopt;
+        std::string_view head{input.data(), end + 2};
+        const auto line = [&] {
+            const std::string_view text = head.substr(0, head.find("\r\n"));
+            head.remove_prefix(text.size() + 2);
+            return text;
+        };
+        StagedRequest request;
+        const std::string_view first = line();
+        const std::size_t space = first.find(' ');
+        request.method = first.substr(0, space);
+        if (space != first.npos) {
+            request.target = first.substr(space + 1, first.rfind(' ') - space - 1);
+        }
+        while (!head.empty()) {
+            const std::string_view field = line();
+            const std::size_t colon = std::min(field.find(':'), field.size());
+            const std::size_t value = field.find_first_not_of(": \t", colon);
+            request.headers.add({std::string{field.substr(0, colon)},
+                                 std::string{value == field.npos ? "" : field.substr(value)}});
+        }
+        std::size_t length = 0;
+        if (const std::string* text = request.headers.find("Content-Length")) {
+            std::from_chars(text->data(), text->data() + text->size(), length);
+        }
+        if (input.size() - (end + 4) < length) return std::nullopt;
+        request.body = input.substr(end + 4, length);
+        input.erase(0, end + 4 + length);
+        return request;
+    }
+
+    static std::string whole(std::string_view status, std::string_view headers,
+                             std::string_view body) {
+        std::string text = "HTTP/1.1 ";
+        (text += status) += "\r\n";
+        (text += headers) += "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n";
+        return text += body;
+    }
+    static std::string moved(const std::string& location) {
+        return whole("302 Found", "Location: " + location + "\r\n", "moved");
+    }
+    std::string page(Guest& guest, const StagedRequest& request) {
+        // Five thousand times "x".
+        constexpr std::string_view gzip{
+            "\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xed\xc1\x31\x01\x00\x00\x00\xc2\xa0\xda\x8b"
+            "\x6f\x0a\x3f\xa0\x00\x00\x00\x00\x80\xb7\x01\x26\xf0\xdb\x00\x88\x13\x00\x00",
+            40};
+        constexpr std::string_view chunked =
+            "HTTP/1.1 200 OK\r\nX-Head: 1\r\nTransfer-Encoding: chunked\r\n\r\n";
+        const std::string& target = request.target;
+        guest.leaves = guest.leaves || target == "/half" || target == "/cut" || target == "/noise";
+        if (target == "/page") {
+            return "HTTP/1.1 103 Early Hints\r\nx-early: 1\r\n\r\n" +
+                   whole("200 OK", "x-one: 1\r\nX-One:  2 \r\nX-Empty:\r\n", "hello");
+        }
+        if (target == "/busy") return whole("503 Busy", "Retry-After: 7\r\n", "busy");
+        if (target == "/echo?a=%20b/../c") return whole("200 OK", "", request.body);
+        if (target == "/half") return "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf";
+        if (target == "/cut") return "";
+        if (target == "/noise") return "SSH-2.0-OpenSSH_9.2\r\n";
+        if (target == "/never") return "";
+        if (target == "/drips") return guest.drips = true, std::string{chunked};
+        if (target == "/parts") {
+            guest.in_parts = true;
+            return std::string{chunked} + "3\r\none\r\n";
+        }
+        if (target == "/large") return whole("200 OK", "", std::string(large_bytes, 'x'));
+        if (target == "/packed") {
+            const std::string* const takes = request.headers.find("Accept-Encoding");
+            const bool packed = takes != nullptr && takes->find("gzip") != takes->npos;
+            return packed ? whole("200 OK", "Content-Encoding: gzip\r\n", gzip)
+                          : whole("200 OK", "", std::string(large_bytes, 'x'));
+        }
+        if (target == "/moved") return moved("/page");
+        if (target == "/loop") return moved("/loop");
+        if (target == "/away") return moved(far_.origin() + "/page");
+        if (target == "/file") return moved("file:///etc/hostname");
+        return whole("404 Not Found", "", "");
+    }
+
+    StagePort near_;
+    StagePort far_;
+    StagePort dead_;
+    std::vector<Guest> guests_;
+    std::vector<StagedRequest> log_;
+    std::uint64_t steps_ = 0;
+};
+
+}  // namespace belay::inline BELAY_ABI::posix::detail

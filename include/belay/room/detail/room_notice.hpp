@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/room/detail/room_notice.hpp
+/// RoomNotice: what a RoomManager tells when its turn is over.
+#pragma once
+
+#include <system_error>  // std::error_code
+#include <variant>       // std::variant
+
+#include <belay/core/completion.hpp>
+#include <belay/room/persistence_like.hpp>
+#include <belay/room/room_observer.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// An answer to somebody outside, whose function may call the manager, or destroy it.
+template <class V>
+struct RoomAnswer {
+    Completion<V> done;
+    V value;
+};
+
+/// What an observer, or who has asked, will hear when the manager is consistent; an error code: it
+/// is stopped.
+using RoomNotice =
+    std::variant<RoomRefusal, RoomDivergence, RoomFailure, RoomEvent, std::error_code,
+                 RoomAnswer<PersistenceError>, RoomAnswer<LoadedRoom>, RoomAnswer<ListedRooms>>;
+
+}  // namespace belay::inline BELAY_ABI::detail

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/room/detail/room_trunk.hpp
+/// RoomTrunk and RoomBranch: a client's connection that has many documents, and one of these.
+#pragma once
+
+#include <algorithm>  // std::lexicographical_compare
+#include <deque>      // std::deque
+#include <map>        // std::map
+#include <optional>   // std::optional
+#include <utility>    // std::move
+
+#include <belay/core/nest.hpp>
+#include <belay/link/served_link.hpp>
+#include <belay/room/detail/room_close.hpp>
+#include <belay/room/detail/room_state.hpp>
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// One document of a connection.
+///
+/// A machine of its manager's nest: its turn is `manager.serve(branch)`.
+template <class Trunk>
+struct RoomBranch : RoomSeat {
+    RoomBranch(Trunk& t, std::uint64_t number, BytesView name, RoomRequest r)
+        : RoomSeat{table, t, number, std::move(r)}, trunk{&t} {
+        address = Ref<RoomFrame>::make(Bytes{name.begin(), name.end()});
+    }
+
+    void attach(Waker w) {
+        waker = std::move(w);
+        check.attach(waker);
+    }
+    [[nodiscard]] Instant deadline() const noexcept {
+        if (reaped) return never;
+        if (stage == SeatStage::closing || stage == SeatStage::opening) return always;
+        if (stage == SeatStage::member && !held.empty() && room->core.live()) return always;
+        return smaller(check.deadline(), timers());
+    }
+    void advance(Instant) { trunk->manager->serve(*this); }
+
+    [[nodiscard]] const Bytes& name() const noexcept { return address->bytes; }
+
+    Trunk* trunk;
+    std::deque<Bytes> held{};  ///< frames that came before it was let in
+    bool was_member = false;
+    driver::Nested<RoomBranch> self;
+
+private:
+    static RoomBranch& of(RoomSeat& seat) noexcept { return static_cast<RoomBranch&>(seat); }
+    static const RoomBranch& of(const RoomSeat& seat) noexcept {
+        return static_cast<const RoomBranch&>(seat);
+    }
+    static constexpr RoomSeatOps make_table() noexcept {
+        return {.open = [](RoomSeat& s) { s.waker.touch(); },
+                .close =
+                    [](RoomSeat& s, const std::error_code& why) noexcept {
+                        s.farewell = why;
+                        s.waker.touch();
+                        of(s).trunk->forget(of(s));
+                    },
+                .abort = [](RoomSeat& s) noexcept { s.waker.touch(); },
+                .write = [](const RoomSeat& s, const RoomMessage& m) -> Bytes {
+                    return of(s).trunk->protocol.write(m);
+                },
+                .split = [](const RoomSeat& s, BytesView update,
+                            std::size_t most) -> std::vector<Bytes> {
+                    if constexpr (SplitsUpdate<typename Trunk::protocol_type>) {
+                        if (update.size() > most) return of(s).trunk->protocol.split(update, most);
+                    }
+                    return {Bytes{update.begin(), update.end()}};
+                },
+                .disjoint =
+                    [](const RoomSeat& s, BytesView a, BytesView b) {
+                        if constexpr (TellsDisjoint<typename Trunk::protocol_type>) {
+                            return of(s).trunk->protocol.disjoint(a, b);
+                        } else {
+                            return false;
+                        }
+                    },
+                .end =
+                    [](RoomSeat& s) noexcept {
+                        of(s).trunk->forget(of(s));
+                        // First out of itself, then destroyed.
+                        auto owner = std::move(of(s).self);
+                        owner.reset();
+                    }};
+    }
+    static const RoomSeatOps table;
+};
+
+template <class Trunk>
+constinit const RoomSeatOps RoomBranch<Trunk>::table = RoomBranch<Trunk>::make_table();
+
+/// The connection.
+///
+/// A machine of its manager's nest: its turn is `manager.serve(trunk)`. The upgrade is answered at
+/// once; see RoomOptions for what it may do before it is let into a document.
+template <class Manager, TransportLike Transport, RoomProtocolLike Protocol>
+struct RoomTrunk : RoomTrunkBase {
+    using Link = ServedLink<Transport>;
+    using Branch = RoomBranch<RoomTrunk>;
+    using protocol_type = Protocol;
+
+    RoomTrunk(Manager& m, std::uint64_t number, Transport t, Protocol p, RoomRequest r,
+              const RoomOptions& options, std::size_t& answers)
+        : RoomTrunkBase{table,        &RoomTrunk::send_on, number,
+                        std::move(r), options.heartbeat,   answers},
+          manager{&m},
+          options_{&options},
+          protocol{std::move(p)},
+          closed{std::move(t)} {}
+
+    void attach(Waker w) { waker = std::move(w); }
+    [[nodiscard]] Instant deadline() const noexcept {
+        if (reaped) return never;
+        // One whose tokens are still being judged is waited for.
+        const Instant token = seats.empty() ? token_ends : never;
+        const Instant other = ends ? wait_ends : smaller(smaller(wait_ends, token), timers());
+        if (!link) return closed ? other : always;
+        if (link->ended() || (farewell && link->opened())) return always;
+        if (link->closing()) return smaller(other, link->deadline());
+        return full() ? other : smaller(other, larger(link->deadline(), read_at));
+    }
+    void advance(Instant) { manager->serve(*this); }
+
+    [[nodiscard]] bool gone() const noexcept { return link ? link->ended() : !closed; }
+    /// Nothing more is read until it is known into which documents it is let.
+    [[nodiscard]] bool full() const noexcept {
+        return (held_bytes != 0 && (!proven || held_bytes >= options_->client_bytes_max)) ||
+               branches.size() - members >= checks_max;
+    }
+    [[nodiscard]] Branch* find(BytesView name) const {
+        const auto found = branches.find(name);
+        return found != branches.end() ? found->second : nullptr;
+    }
+    /// Another may have its address.
+    void forget(Branch& branch) noexcept {
+        for (const Bytes& frame : branch.held) held_bytes -= frame.size();
+        branch.held.clear();
+        const auto found = branches.find(BytesView{branch.name()});
+        if (found != branches.end() && found->second == &branch) branches.erase(found);
+        waker.touch();
+    }
+
+    struct ByBytes {
+        using is_transparent = void;
+        [[nodiscard]] bool operator()(BytesView a, BytesView b) const noexcept {
+            return std::lexicographical_compare(a.begin(), a.end(), b.begin(), b.end());
+        }
+    };
+
+    /// Of its documents, those that are checked or loaded at a time.
+    static constexpr std::size_t checks_max = 8;
+
+    Manager* manager;
+    const RoomOptions* options_;
+    [[no_unique_address]] Protocol protocol;
+    std::optional<Transport> closed;  ///< not opened yet
+    std::optional<Link> link;
+    std::map<Bytes, Branch*, ByBytes> branches{};  ///< by their addresses
+    driver::Nested<RoomTrunk> self;
+
+private:
+    static RoomTrunk& of(RoomTrunkBase& trunk) noexcept { return static_cast<RoomTrunk&>(trunk); }
+    static SendResult send_on(RoomPeer& peer, const RoomFrame* address, const Bytes& frame) {
+        auto& link = static_cast<RoomTrunk&>(peer).link;
+        if (!link) return SendResult::down;
+        if (address == nullptr) return link->send(frame);
+        Bytes whole;
+        whole.reserve(address->bytes.size() + frame.size());
+        whole = address->bytes;
+        whole.insert(whole.end(), frame.begin(), frame.end());
+        return link->send(whole);
+    }
+    static constexpr Ops make_table() noexcept {
+        return {.open =
+                    [](RoomTrunkBase& base) {
+                        RoomTrunk& t = of(base);
+                        if (!t.closed) return;
+                        const RoomOptions& o = *t.options_;
+                        t.link.emplace(std::move(*t.closed), o.messages_max, t.waker, 0);
+                        t.closed.reset();
+                        // Many read before they know from whom.
+                        t.link->limit_messages(o.piece_bytes_max);
+                        t.waker.touch();
+                    },
+                .close =
+                    [](RoomTrunkBase& base, const std::error_code& why) noexcept {
+                        const RoomOptions& o = *of(base).options_;
+                        if (of(base).link)
+                            of(base).link->close(room_close(why, o.close_codes), o.linger_max);
+                    },
+                .end =
+                    [](RoomTrunkBase& base) noexcept {
+                        auto owner = std::move(of(base).self);
+                        owner.reset();
+                    }};
+    }
+    static const Ops table;
+};
+
+template <class Manager, TransportLike Transport, RoomProtocolLike Protocol>
+constinit const RoomTrunkBase::Ops RoomTrunk<Manager, Transport, Protocol>::table =
+    RoomTrunk<Manager, Transport, Protocol>::make_table();
+
+}  // namespace belay::inline BELAY_ABI::detail

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/room/hocuspocus_protocol.hpp
+/// HocuspocusProtocol: the frames of hocuspocus, as its HocuspocusProvider speaks them.
+#pragma once
+
+#include <cstdint>           // std::uint64_t
+#include <initializer_list>  // std::initializer_list
+#include <string_view>       // std::string_view
+#include <vector>            // std::vector
+
+#include <belay/room/access.hpp>
+#include <belay/room/yjs_protocol.hpp>
+
+namespace belay::inline BELAY_ABI {
+
+/// Speaks hocuspocus: many documents over one WebSocket, each frame led by the name of its
+/// document, which is the room's id; behind a NUL may stand which of several of one client's.
+///
+///     0 sync: 0 state vector | 1 update, the answer to that | 2 update
+///     1 awareness    2 auth: 0 token, version | 1 denied, why | 2 granted, scope
+///     3 query awareness    7 close    8 sync status: 1 durable | 0 refused
+///     9 ping, 10 pong: one byte, without a name
+///
+/// What is refused, and closes its sender: 4 and 6, which servers say to each other; 5, messages
+/// that are no part of a document, for nobody here would hear them; 8 of a client.
+///
+/// Models:        RoomProtocolLike.
+/// Thread safety: no state.
+/// Source:        @hocuspocus/provider 3.4.4 and 4.8.0, @hocuspocus/server 3.4.4 and 4.7.0.
+struct HocuspocusProtocol {
+    using Kind = RoomMessage::Kind;
+
+    /// The name of a frame, with its length.   Errors: malformed_frame.   Complexity: O(name).
+    [[nodiscard]] Result<BytesView> address(BytesView frame) const {
+        if (frame.size() == 1 && (frame[0] == ping || frame[0] == pong)) return BytesView{};
+        yjs::Lib0Reader in{frame};
+        static_cast<void>(in.varstring());
+        if (in.failed()) return make_error_code(RoomErrc::malformed_frame);
+        return frame.first(in.offset());
+    }
+    /// Pre: an address.
+    [[nodiscard]] std::string_view board(BytesView address) const {
+        const std::string_view name = yjs::Lib0Reader{address}.varstring();
+        return name.substr(0, name.find('\0'));
+    }
+
+    /// Errors: malformed_frame, unknown_message.   Complexity: O(bytes of a token), else O(1).
+    [[nodiscard]] Result<RoomMessage> read(BytesView body) const {
+        yjs::Lib0Reader in{body};
+        const std::uint64_t type = in.varuint();
+        RoomMessage message;
+        if (type == 2) {
+            if (in.varuint() != 0 && !in.failed())
+                return make_error_code(RoomErrc::unknown_message);
+            message = {Kind::token, as_bytes(in.varstring()), {}};
+            if (!in.failed() && !in.at_end()) message.version = in.varstring();
+        } else if (type == 7) {
+            message.kind = Kind::goodbye;
+            if (!in.failed() && !in.at_end()) message.payload = as_bytes(in.varstring());
+        } else if (type == 9 || type == 10) {
+            message.kind = type == 9 ? Kind::ping : Kind::pong;
+        } else if (type < 4) {
+            return YjsProtocol{}.read(body);
+        } else if (!in.failed()) {
+            return make_error_code(RoomErrc::unknown_message);
+        }
+        if (in.failed() || !in.at_end()) return make_error_code(RoomErrc::malformed_frame);
+        return message;
+    }
+
+    [[nodiscard]] Bytes write(const RoomMessage& message) const {
+        switch (message.kind) {
+            case Kind::token:
+                return frame({2, 0});
+            case Kind::refused:
+                return frame({2, 1}, message.payload);
+            case Kind::granted:
+                return frame({2, 2}, as_bytes(as_text(message.payload) == to_string(Access::edit)
+                                                  ? std::string_view{"read-write"}
+                                                  : std::string_view{"readonly"}));
+            case Kind::goodbye:
+                return frame({7}, message.payload);
+            case Kind::stored:
+                return frame({8, 1});
+            case Kind::denied:
+                return frame({8, 0});
+            case Kind::ping:
+                return Bytes{ping};
+            case Kind::pong:
+                return Bytes{pong};
+            default:
+                return YjsProtocol{}.write(message);
+        }
+    }
+
+    /// As yjs::split_update; what is no update stays whole.
+    [[nodiscard]] std::vector<Bytes> split(BytesView update, std::size_t bytes_max) const {
+        return YjsProtocol{}.split(update, bytes_max);
+    }
+    /// Whether two state vectors have no client id in common.
+    // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): it is symmetric
+    [[nodiscard]] bool disjoint(BytesView a, BytesView b) const {
+        return YjsProtocol{}.disjoint(a, b);
+    }
+
+private:
+    static constexpr std::byte ping{9};
+    static constexpr std::byte pong{10};
+
+    [[nodiscard]] static Bytes frame(std::initializer_list<unsigned> head) {
+        Bytes out;
+        for (const unsigned number : head) yjs::append_varuint(out, number);
+        return out;
+    }
+    [[nodiscard]] static Bytes frame(std::initializer_list<unsigned> head, BytesView text) {
+        Bytes out = frame(head);
+        yjs::append_varbytes(out, text);
+        return out;
+    }
+};
+
+}  // namespace belay::inline BELAY_ABI

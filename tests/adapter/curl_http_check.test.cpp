@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+// Goal: CurlHttp keeps all that check_http asks.
+#include <belay/adapter/curl_http.hpp>
+#include <belay/posix/http_check.hpp>
+#include <belay/posix/loop.hpp>
+
+#include <memory>
+#include <string>
+
+#include "support/catch.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct CurlCheckRig {
+    posix::Loop<> loop{};
+    CurlHttp http{loop, [](CURL* curl) { return curl_easy_setopt(curl, CURLOPT_NOPROXY, "*"); }};
+    void run_once() {
+        static_cast<void>(loop.run_until([] { return false; }, 1ms));
+    }
+};
+
+}  // namespace
+
+TEST_CASE("CurlHttp keeps what check_http asks", "[adapter][curl_http_check][unit]") {
+    const auto broken = posix::check_http([] { return std::make_unique<CurlCheckRig>(); });
+    CHECK(std::string{broken ? to_string(*broken) : "right"} == "right");
+}

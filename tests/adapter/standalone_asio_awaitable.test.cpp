@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: MIT
+// Goal: asio's cancellation ends a wait for a link, outside of its signal, and loses no message.
+// Method: the slots of the standalone asio, which Boost 1.74 has not, over a transport played by hand;
+// its coroutines where the compiler has them (Clang 14 has not).
+#include <belay/link/awaitable.hpp>
+
+#include <belay/adapter/standalone_asio.hpp>
+
+#include <asio/bind_cancellation_slot.hpp>
+#include <asio/cancellation_signal.hpp>
+#include <asio/steady_timer.hpp>
+#if defined(ASIO_HAS_CO_AWAIT)
+#    include <asio/co_spawn.hpp>
+#    include <asio/detached.hpp>
+#    include <asio/experimental/as_tuple.hpp>
+#    include <asio/experimental/awaitable_operators.hpp>
+#    include <asio/use_awaitable.hpp>
+#endif
+
+#include <memory>
+#include <optional>
+
+#include <belay/adapter/asio_loop.hpp>
+
+#include "support/catch.hpp"
+#include "support/link/link_rig.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+using SlotRig = LinkRig<FakeTransport<>, LinkAwaits<std::string>>;
+using SlotHeard = std::optional<Result<std::string, Failure>>;
+using SlotRests = std::optional<Result<LinkStatus, Failure>>;
+
+struct SlotWire {
+    Wire wire;
+};
+struct Slotted : SlotWire, SlotRig {
+    Slotted() : SlotRig{FakeTransport<>{wire}, LinkAwaits<std::string>{8}} {
+        start();
+        wire.link.opened();
+        run(0s);
+    }
+    void say(const std::string& text) {
+        belay_test::receive(wire.link, text);
+        run(0s);
+    }
+    void hear(SlotHeard& heard) {
+        belay::receive(link, asio::bind_cancellation_slot(
+                                 signal.slot(), [&](auto answer) { heard = std::move(answer); }));
+    }
+    bool slot_is_free() { return !signal.slot().has_handler(); }
+
+    asio::cancellation_signal signal;
+};
+
+bool was_cancelled(const auto& answer) {
+    return answer && !*answer &&
+           answer->error().error() == std::make_error_code(std::errc::operation_canceled);
+}
+
+}  // namespace
+
+TEST_CASE("asio's signal ends a wait in the next turn", "[adapter][standalone_asio][unit]") {
+    Slotted s;
+    SlotHeard heard, later;
+    s.hear(heard);
+    s.run(0s);
+    REQUIRE_FALSE(s.slot_is_free());
+    s.signal.emit(asio::cancellation_type::none);
+    s.run(0s);
+    REQUIRE_FALSE(heard);
+    s.signal.emit(asio::cancellation_type::terminal);
+    s.signal.emit(asio::cancellation_type::total);
+    CHECK_FALSE(heard);  // whoever emits is not overtaken by what it ends
+    s.say("for nobody yet");
+    REQUIRE(was_cancelled(heard));
+    CHECK(s.slot_is_free());
+    s.hear(later);
+    s.run(0s);
+    REQUIRE((later && *later));
+    CHECK(**later == "for nobody yet");
+}
+
+TEST_CASE("asio's signal ends each of several waits, of both kinds",
+          "[adapter][standalone_asio][unit]") {
+    Slotted s;
+    s.wire.link.closed();
+    s.run(0s);
+    asio::cancellation_signal first, second;
+    SlotRests a, b;
+    connected(s.link, asio::bind_cancellation_slot(first.slot(), [&](auto told) { a = told; }));
+    connected(s.link, asio::bind_cancellation_slot(second.slot(), [&](auto told) { b = told; }));
+    s.run(0s);
+    second.emit(asio::cancellation_type::partial);
+    s.run(0s);
+    CHECK_FALSE(a);
+    CHECK(was_cancelled(b));
+    s.run(1s);
+    s.wire.link.opened();
+    s.run(1s);
+    CHECK((a && *a));
+}
+
+TEST_CASE("asio's slot is free when a wait is over, and when its link is gone",
+          "[adapter][standalone_asio][fault]") {
+    asio::cancellation_signal signal;
+    SlotHeard heard;
+    {
+        Slotted s;
+        s.hear(heard);
+        s.say("one");
+        CHECK((heard && *heard));
+        CHECK(s.slot_is_free());
+        heard.reset();
+        bool told = false;
+        belay::receive(s.link,
+                       asio::bind_cancellation_slot(signal.slot(), [&](auto) { told = true; }));
+        s.run(0s);
+        CHECK(signal.slot().has_handler());
+        SECTION("while it waits") {}
+        SECTION("while it is being cancelled") { signal.emit(asio::cancellation_type::terminal); }
+        CHECK_FALSE(told);
+    }
+    CHECK_FALSE(signal.slot().has_handler());
+    signal.emit(asio::cancellation_type::terminal);
+}
+
+TEST_CASE("A handler that was cancelled may destroy the link",
+          "[adapter][standalone_asio][fault]") {
+    auto s = std::make_unique<Slotted>();
+    asio::cancellation_signal one, two;
+    int told = 0;
+    const auto ends = [&](auto) {
+        ++told;
+        s.reset();
+    };
+    belay::receive(s->link, asio::bind_cancellation_slot(one.slot(), ends));
+    belay::receive(s->link, asio::bind_cancellation_slot(two.slot(), ends));
+    s->run(0s);
+    one.emit(asio::cancellation_type::terminal);
+    two.emit(asio::cancellation_type::terminal);
+    s->link.advance(s->link.now());
+    CHECK(told == 1);
+    CHECK_FALSE(two.slot().has_handler());
+}
+
+#if defined(ASIO_HAS_CO_AWAIT)
+
+namespace {
+
+using namespace asio::experimental::awaitable_operators;
+
+struct AwaitsEither {
+    asio::io_context context{};
+    AsioLoop<asio::io_context> loop{context};
+    Wire wire{};
+    Supervisor<FakeTransport<>, decltype(doubling()), LinkAwaits<std::string>> link{
+        FakeTransport<>{wire}, doubling(), {}, LinkAwaits<std::string>{8}};
+    Seen seen{};
+    bool over = false;
+
+    AwaitsEither() {
+        loop.attach(link);
+        link.start();
+    }
+    asio::awaitable<void> talk() {
+        static_cast<void>(co_await connected(link, asio::use_awaitable));
+        asio::steady_timer timer{context, 0s};
+        auto first =
+            co_await (receive(link, asio::use_awaitable) || timer.async_wait(asio::use_awaitable));
+        seen.emplace_back(first.index() == 1 ? "the timer" : "a message");
+        belay_test::receive(wire.link, "kept");
+        timer.expires_after(1h);
+        auto second =
+            co_await (receive(link, asio::use_awaitable) || timer.async_wait(asio::use_awaitable));
+        if (second.index() == 0) seen.push_back(*std::get<0>(second));
+        over = true;
+    }
+};
+
+}  // namespace
+
+TEST_CASE("asio's coroutines await a link or a timer, whichever comes first",
+          "[adapter][standalone_asio][unit]") {
+    AwaitsEither w;
+    w.wire.on_open = [](const Link<std::string>& link) { link.opened(); };
+    asio::co_spawn(w.context, w.talk(), asio::detached);
+    while (!w.over) {
+        w.context.restart();
+        w.context.run_one_for(1ms);
+    }
+    CHECK(w.seen == Seen{"the timer", "kept"});
+}
+
+#endif

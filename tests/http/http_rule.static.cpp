@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT
+// Goal: every rule has a sentence of its own.
+#include <belay/http/http_rule.hpp>
+
+#include <string_view>
+
+using namespace belay;
+
+namespace {
+constexpr bool all_http_rules_differ() {
+    const auto last = static_cast<int>(HttpRule::end_says_no);
+    for (int i = 0; i <= last; ++i) {
+        const std::string_view text = to_string(static_cast<HttpRule>(i));
+        if (text == "unknown") return false;
+        for (int j = 0; j < i; ++j) {
+            if (text == to_string(static_cast<HttpRule>(j))) return false;
+        }
+    }
+    return std::string_view{to_string(static_cast<HttpRule>(last + 1))} == "unknown";
+}
+}  // namespace
+
+static_assert(all_http_rules_differ());

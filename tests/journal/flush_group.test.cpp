@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+// Goal: who flushes gives way where it helps, and ever less where it does not. Method: the brain
+// alone, told of flushes of two who come in turn.
+#include <belay/journal/detail/flush_group.hpp>
+
+#include <vector>
+
+#include "support/catch.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr Duration in_time = 49us;
+constexpr Duration in_vain = 50us;
+
+/// A flush for one, during which another comes; before it, if asked to, it gives way for so long.
+/// Returns whether it was asked to.
+bool flush_for_one(detail::FlushGroup& group, Duration spent) {
+    if (group.waiting() == 0) group.join();
+    const bool asked = group.more_are_expected();
+    if (asked) {
+        group.begin_to_give_way();
+        if (spent == in_time) group.join();
+        group.gave_way(spent);
+        group.give_way_no_more();
+    }
+    group.begin_writing();
+    const std::uint32_t served = group.begin_flush();
+    group.join();
+    group.flushed(served, 100us);
+    return asked;
+}
+
+}  // namespace
+
+TEST_CASE("FlushGroup: what is in vain is done ever less often", "[journal][flush_group][unit]") {
+    detail::FlushGroup group;
+    CHECK_FALSE(flush_for_one(group, in_vain));
+    std::vector<int> without;
+    for (int n = 0, count = 0; n < 390; ++n) {
+        if (!flush_for_one(group, in_vain)) {
+            ++count;
+        } else {
+            without.push_back(count);
+            count = 0;
+        }
+    }
+    CHECK(without == std::vector<int>{0, 2, 4, 8, 16, 32, 64, 64, 64, 64});
+    // It helps once: from here on each flush gives way again.
+    int tries = 0;
+    while (!flush_for_one(group, in_time)) REQUIRE(++tries <= 64);
+    for (int n = 0; n < 10; ++n) CHECK(flush_for_one(group, in_time));
+    CHECK(flush_for_one(group, in_vain));
+    CHECK_FALSE(flush_for_one(group, in_time));
+    CHECK_FALSE(flush_for_one(group, in_time));
+    CHECK(flush_for_one(group, in_time));
+}
+
+TEST_CASE("FlushGroup: where a yield takes far longer than a flush it is done once in 65",
+          "[journal][flush_group][unit]") {
+    detail::FlushGroup group;
+    CHECK_FALSE(flush_for_one(group, 10ms));
+    for (int round = 0; round < 3; ++round) {
+        CHECK(flush_for_one(group, 10ms));
+        for (int n = 0; n < 64; ++n) CHECK_FALSE(flush_for_one(group, 10ms));
+    }
+}
+
+TEST_CASE("FlushGroup: nobody is expected by one alone, nor after a failure",
+          "[journal][flush_group][unit]") {
+    detail::FlushGroup group;
+    for (int n = 0; n < 3; ++n) {
+        group.join();
+        CHECK_FALSE(group.more_are_expected());
+        group.begin_writing();
+        group.flushed(group.begin_flush(), 1ms);
+        CHECK(group.patience() == 500us);
+    }
+    CHECK_FALSE(flush_for_one(group, in_time));
+    CHECK(group.more_are_expected());
+    group.begin_writing();
+    CHECK(group.begin_flush() == 1);
+    group.flush_failed();
+    group.join();
+    CHECK_FALSE(group.more_are_expected());
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+// Goal: what must not compile in this room does not, and says why. Method: each case, from one
+// expect-error to the next, has an error of that text; with BELAY_CONTROL all of them compile.
+#include <belay/journal/file_system_like.hpp>
+
+#include "support/queue/queue_archetypes.hpp"
+
+// expect-error: FileSystemLike: 'yield
+namespace yield_without_now {
+struct Files : belay_test::MinimalFileSystem {
+    void yield() noexcept {}
+#if defined(BELAY_CONTROL)
+    belay::Instant now() noexcept { return belay::always; }
+#endif
+};
+static_assert(belay::explain::file_system_like<Files>());
+}  // namespace yield_without_now
+
+// expect-error: FileSystemLike: 'yield
+namespace yield_that_throws {
+struct Files : belay_test::MinimalFileSystem {
+#if defined(BELAY_CONTROL)
+    void yield() noexcept {}
+#else
+    void yield() {}
+#endif
+    belay::Instant now() noexcept { return belay::always; }
+};
+static_assert(belay::explain::file_system_like<Files>());
+}  // namespace yield_that_throws
+
+// expect-error: FileSystemLike: 'yield
+namespace now_of_another_kind {
+struct Files : belay_test::MinimalFileSystem {
+    void yield() noexcept {}
+#if defined(BELAY_CONTROL)
+    belay::Instant now() noexcept { return belay::always; }
+#else
+    template <class T = int>
+    T now() noexcept {
+        return 0;
+    }
+#endif
+};
+static_assert(belay::explain::file_system_like<Files>());
+}  // namespace now_of_another_kind
+
+// expect-error: FileSystemLike: 'yield
+namespace yield_that_is_private {
+class Files : public belay_test::MinimalFileSystem {
+#if defined(BELAY_CONTROL)
+public:
+#endif
+    void yield() noexcept {}
+
+public:
+    belay::Instant now() noexcept { return belay::always; }
+};
+static_assert(belay::explain::file_system_like<Files>());
+}  // namespace yield_that_is_private
+
+// expect-error: FileSystemLike: 'yield
+namespace now_alone {
+struct Files : belay_test::MinimalFileSystem {
+#if defined(BELAY_CONTROL)
+    void yield() noexcept {}
+#endif
+    belay::Instant now() noexcept { return belay::always; }
+};
+static_assert(belay::explain::file_system_like<Files>());
+}  // namespace now_alone

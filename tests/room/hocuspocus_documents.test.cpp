@@ -1,0 +1,595 @@
+// SPDX-License-Identifier: MIT
+// Goal: of one connection's documents each is by itself, and together they have no more than one
+// client. Method: connections with several documents in simulated worlds, one of which is refused,
+// hangs, ends or is slow; mutated frames.
+#include <belay/room/hocuspocus_protocol.hpp>
+
+#include <algorithm>
+
+#include "support/catch.hpp"
+#include "support/room/hocus_wire.hpp"
+#include "support/seeds.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr const char* let_in = "02020a726561642d7772697465";
+constexpr const char* let_look = "020208726561646f6e6c79";
+constexpr const char* ask_state = "00000100";
+constexpr const char* durable = "0801";
+
+std::string named(std::string_view name, std::string_view body) {
+    Bytes frame;
+    yjs::append_varbytes(frame, as_bytes(name));
+    return to_hex(frame) + std::string{body};
+}
+std::string text_frame(std::string_view head, std::string_view text) {
+    Bytes frame = from_hex(head);
+    yjs::append_varbytes(frame, as_bytes(text));
+    return to_hex(frame);
+}
+std::string update_frame(std::uint64_t author, std::uint64_t clock, std::string_view text) {
+    return to_hex(
+        HocuspocusProtocol{}.write({RoomMessage::Kind::update, typed(author, clock, text)}));
+}
+long count_of(const Frames& frames, const std::string& frame) {
+    return std::count(frames.begin(), frames.end(), frame);
+}
+const std::string forbidden_text = make_error_code(RoomErrc::forbidden).message();
+const std::string unauthorized_text = make_error_code(RoomErrc::unauthorized).message();
+
+}  // namespace
+
+TEST_CASE("Rooms over hocuspocus: a document that is refused leaves the others going",
+          "[room][hocuspocus][sim]") {
+    RoomWorld w;
+    w.rights.grants["ada@secret"] = Grant{.user = "ada"};
+    w.rights.grants["bad"] = Grant{};
+    HocusWire ada{w, "ada"};
+    ada.dial();
+    ada.token("one", "ada");
+    ada.token("secret", "ada");
+    ada.token("two", "bad");
+    ada.token("three", "ada");
+    ada.token(std::string(101, 'x'), "ada");  // no id of a room
+    ada.token("", "ada");
+    w.run(1s);
+    const Frames heard = ada.heard();
+    CHECK(count_of(heard, named("one", let_in)) == 1);
+    CHECK(count_of(heard, named("three", let_in)) == 1);
+    const std::string no = text_frame("0201", forbidden_text);
+    CHECK(count_of(heard, named("secret", no)) == 1);
+    CHECK(count_of(heard, named("two", text_frame("0201", unauthorized_text))) == 1);
+    // What is no room, and what is not theirs, cannot be told apart.
+    CHECK(count_of(heard, named(std::string(101, 'x'), no)) == 1);
+    CHECK(count_of(heard, named("", no)) == 1);
+    CHECK(heard.size() == 6);
+    CHECK(w.rooms().clients() == 2);
+    CHECK(w.rooms().rooms() == 2);
+    ada.say("one", update_frame(7, 0, "still"));
+    w.run(1s);
+    CHECK(ada.heard() == Frames{named("one", durable)});
+    // Who was refused may try again.
+    w.rights.grants.erase("ada@secret");
+    ada.token("secret", "ada");
+    w.run(1s);
+    CHECK(ada.heard() == Frames{named("secret", let_in)});
+    CHECK(ada.closed_with == 0);
+}
+
+TEST_CASE("Rooms over hocuspocus: a token is good for its document only",
+          "[room][hocuspocus][sim]") {
+    RoomWorld w;
+    w.rights.grants["key"] = Grant{.user = "ada"};
+    w.rights.grants["key@one"] = Grant{"ada", Access::edit, forever};
+    HocusWire ada{w, "ada"};
+    ada.dial();
+    ada.token("one", "key");
+    ada.token("two", "key");
+    w.run(1s);
+    const Frames heard = ada.heard();
+    CHECK(heard.size() == 2);
+    CHECK(count_of(heard, named("one", let_in)) == 1);
+    CHECK(count_of(heard, named("two", text_frame("0201", forbidden_text))) == 1);
+    CHECK(w.rights.asked == 2);
+}
+
+TEST_CASE("Rooms over hocuspocus: a check that hangs, or a load, holds up its document only",
+          "[room][hocuspocus][sim]") {
+    RoomWorld w;
+    HocusWire ada{w, "ada"};
+    ada.dial();
+    ada.token("one", "ada");
+    w.run(1s);
+    w.rights.hangs_for = "two";
+    w.disk.hang_loads = 1;
+    ada.token("two", "ada");
+    ada.say("two", ask_state);
+    ada.token("three", "ada");
+    ada.say("three", ask_state);
+    w.run(100ms);
+    static_cast<void>(ada.heard());
+    for (int i = 0; i < 9; ++i) {
+        ada.say("one", update_frame(7, static_cast<std::uint64_t>(i), "x"));
+        w.run(1s);
+        CHECK(ada.heard() == Frames{named("one", durable)});
+    }
+    w.run(30s);
+    const Frames heard = ada.heard();
+    CHECK(count_of(heard,
+                   named("two",
+                         text_frame("0201", make_error_code(RoomErrc::no_answer).message()))) == 1);
+    CHECK(ada.closed_with == 0);
+}
+
+TEST_CASE("Rooms over hocuspocus: what comes while a room is loaded again is taken after it",
+          "[room][hocuspocus][sim]") {
+    RoomWorld w;
+    RoomEditor ada{w, "ada", 1};
+    RoomEditor bob = RoomEditor::addressed(w, "bob", 2);
+    ada.dial();
+    bob.dial();
+    w.run(1s);
+    w.disk.fail_flushes = 1;
+    w.disk.load_takes = 2s;
+    ada.type("lost");
+    w.run(1s);
+    CHECK(ada.closed_with == 1013);
+    CHECK(bob.online());
+    const Bytes update = bob.type("meanwhile");
+    w.run(500ms);
+    CHECK(bob.unsynced == 1);
+    w.run(1s);
+    CHECK(bob.unsynced == 0);
+    ada.dial();
+    w.run(1s);
+    CHECK(ada.has(update));
+    CHECK(ada.document() == bob.document());
+}
+
+TEST_CASE("Rooms over hocuspocus: ten thousand names", "[room][hocuspocus][sim]") {
+    RoomWorld w{Seed{1}, {.frames_per_second = 1'000'000}};
+    HocusWire eve{w, "eve"};
+    RoomEditor bob{w, "bob", 2};
+    bob.dial();
+    eve.dial();
+    long granted = 0;
+    long refused = 0;
+    for (int i = 0; i < 10'000; ++i) {
+        eve.token("doc" + std::to_string(i), "eve");
+        if (i % 50 == 49) w.run(50ms);
+        for (const std::string& frame : eve.heard()) {
+            granted += frame.ends_with(let_in) ? 1 : 0;
+            refused += frame.find("0201") != std::string::npos ? 1 : 0;
+        }
+    }
+    w.run(10s);
+    for (const std::string& frame : eve.heard()) refused += frame.size() > 40 ? 1 : 0;
+    CHECK(granted == 100);
+    CHECK(refused == 9'900);
+    CHECK(w.rooms().rooms() == 101);
+    CHECK(eve.closed_with == 0);
+    CHECK(bob.online());
+    // With some of them closed there is room for others.
+    eve.say("doc5", "07");
+    eve.token("last", "eve");
+    w.run(1s);
+    CHECK(eve.heard() == Frames{named("last", let_in)});
+}
+
+TEST_CASE("Rooms over hocuspocus: who takes no answers is closed", "[room][hocuspocus][sim]") {
+    // Whether what it does not take are refusals, or it is let in everywhere.
+    const std::size_t documents = GENERATE(std::size_t{100}, std::size_t{5000});
+    RoomWorld w{Seed{1}, {.documents_per_client_max = documents, .frames_per_second = 1'000'000}};
+    w.world.network().window_bytes(2000);
+    HocusWire eve{w, "eve"};
+    eve.dial();
+    eve.token("doc", "eve");
+    w.run(1s);
+    eve.stall(true);
+    for (int i = 0; i < 2000; ++i) {
+        eve.token("doc" + std::to_string(i), "eve");
+        if (i % 10 == 0) w.run(10ms);
+    }
+    w.run(1s);
+    eve.stall(false);
+    w.run(5s);
+    CHECK_FALSE(eve.open());
+    CHECK(w.rooms().clients() == 0);
+}
+
+TEST_CASE("Rooms over hocuspocus: names with slashes, and several of one document by one client",
+          "[room][hocuspocus][sim]") {
+    using std::string_view;
+    RoomWorld w;
+    HocusWire ada{w, "ada"};
+    ada.dial();
+    ada.token("a/b/../c", "ada");
+    const string_view first{"doc\0first", 9};
+    const string_view second{"doc\0second", 10};
+    ada.token(first, "ada");
+    ada.token(second, "ada");
+    w.run(1s);
+    CHECK(ada.heard() ==
+          Frames{named("a/b/../c", let_in), named(first, let_in), named(second, let_in)});
+    CHECK(w.rooms().get_state("a/b/../c").has_value());
+    CHECK(w.rooms().stats("doc")->clients == 2);
+    const std::string update = update_frame(7, 0, "hi");
+    ada.say(first, update);
+    w.run(1s);
+    Frames heard = ada.heard();
+    CHECK(heard.size() == 2);
+    CHECK(count_of(heard, named(first, durable)) == 1);
+    CHECK(count_of(heard, named(second, update)) == 1);
+    // Each has its own ids of awareness.
+    ada.say(first, "0106010700027b7d");
+    ada.say(second, "0106010800027b7d");
+    w.run(1s);
+    static_cast<void>(ada.heard());
+    ada.say(first, "07");
+    w.run(1s);
+    CHECK(ada.heard() == Frames{named(second, "0108010701046e756c6c")});
+    CHECK(w.rooms().stats("doc")->clients == 1);
+}
+
+TEST_CASE("Rooms over hocuspocus: a document that is closed can be opened again at once",
+          "[room][hocuspocus][sim]") {
+    RoomWorld w;
+    w.disk.flush_takes = 500ms;
+    HocusWire ada{w, "ada"};
+    ada.dial();
+    ada.token("doc", "ada");
+    w.run(1s);
+    static_cast<void>(ada.heard());
+    ada.say("doc", update_frame(7, 0, "hi"));
+    ada.say("doc", "07");
+    ada.token("doc", "ada");
+    ada.say("doc", ask_state);
+    w.run(5s);
+    const Frames heard = ada.heard();
+    // The status of a change of before would be taken for one of now.
+    CHECK(count_of(heard, named("doc", durable)) == 0);
+    CHECK(heard.front() == named("doc", let_in));
+    CHECK(w.rooms().clients() == 1);
+    ada.say("doc", "07");
+    w.run(9s);
+    CHECK(ada.closed_with == 0);
+    w.run(2s);
+    CHECK(ada.closed_with == 4001);  // it had none any more
+}
+
+// ---- rights ------------------------------------------------------------------------------------
+
+TEST_CASE("Rooms over hocuspocus: a viewer is told so, and hears what it cannot change",
+          "[room][hocuspocus][sim]") {
+    RoomWorld w;
+    w.rights.grants["vera"] = Grant{"vera", Access::view, forever};
+    RoomEditor ada{w, "ada", 1};
+    RoomEditor vera = RoomEditor::addressed(w, "vera", 2);
+    ada.dial();
+    ada.type("of an editor");
+    vera.dial();
+    w.run(1s);
+    CHECK(vera.scope == "readonly");
+    CHECK(vera.synced);
+    CHECK(vera.unsynced == 0);
+    CHECK(vera.document() == ada.document());
+    const Bytes refused = vera.type("of a viewer");
+    w.run(1s);
+    CHECK(vera.unsynced == 1);
+    CHECK(vera.refusals == 1);
+    CHECK_FALSE(ada.has(refused));
+    CHECK(w.rooms().counters().denied == 1);
+    CHECK(vera.online());
+    // Offline changes of a viewer are not taken either, and it does not think so.
+    vera.dial();
+    w.run(1s);
+    CHECK(vera.unsynced == 1);
+    CHECK_FALSE(ada.has(refused));
+    // Once it may, all of it counts.
+    w.rights.grants["vera"].access = Access::edit;
+    w.rooms().reauthorize("board");
+    w.run(1s);
+    CHECK(vera.scope == "read-write");
+    CHECK(vera.unsynced == 0);
+    CHECK(ada.has(refused));
+    w.rights.grants["vera"].access = Access::comment;
+    w.rooms().reauthorize("board");
+    w.run(1s);
+    CHECK(vera.scope == "readonly");
+}
+
+TEST_CASE("Rooms over hocuspocus: a fresh token renews a right, which is asked for in time",
+          "[room][hocuspocus][sim]") {
+    RoomWorld w;
+    w.rights.grants["ada"] = Grant{"ada", Access::edit, 60s};
+    w.rights.grants["fresh"] = Grant{"ada", Access::view, 60s};
+    HocusWire ada{w, "ada"};
+    HocusWire bob{w, "bob"};
+    for (HocusWire* wire : {&ada, &bob}) {
+        wire->dial();
+        wire->token("doc", "ada");
+        wire->token("other", "else");
+    }
+    w.run(45s);
+    static_cast<void>(ada.heard());
+    static_cast<void>(bob.heard());
+    const auto live = [&] {
+        ada.say("0a");
+        bob.say("0a");
+    };
+    live();
+    w.run(10s);
+    CHECK(count_of(ada.heard(), named("doc", "0200")) == 1);
+    CHECK(count_of(bob.heard(), named("doc", "0200")) == 1);
+    ada.token("doc", "fresh");
+    w.run(10s);
+    live();
+    CHECK(count_of(ada.heard(), named("doc", let_look)) == 1);
+    const Frames ends = bob.heard();
+    CHECK(count_of(ends, named("doc", text_frame("0201", unauthorized_text))) == 1);
+    CHECK(count_of(ends, named("doc", text_frame("07", unauthorized_text))) == 1);
+    CHECK(w.rooms().stats("doc")->clients == 1);
+    CHECK(w.rooms().stats("other")->clients == 2);
+    CHECK(bob.closed_with == 0);
+    // One that is no good ends what there was.
+    w.rights.grants["stolen"] = Grant{};
+    ada.token("doc", "stolen");
+    w.run(1s);
+    CHECK(count_of(ada.heard(), named("doc", text_frame("0201", unauthorized_text))) == 1);
+    CHECK_FALSE(w.rooms().stats("doc")->clients == 1);
+    CHECK(w.rooms().stats("other")->clients == 2);
+}
+
+TEST_CASE("Rooms over hocuspocus: a right that is taken away", "[room][hocuspocus][sim]") {
+    RoomWorld w;
+    HocusWire ada{w, "ada"};
+    ada.dial();
+    ada.token("doc", "ada");
+    ada.token("other", "ada");
+    w.run(1s);
+    static_cast<void>(ada.heard());
+    w.rights.grants["ada@doc"] = Grant{.user = "ada"};
+    CHECK(w.rooms().reauthorize("doc") == 1);
+    w.run(1s);
+    CHECK(ada.heard() == Frames{named("doc", text_frame("0201", forbidden_text)),
+                                named("doc", text_frame("07", forbidden_text))});
+    ada.say("doc", update_frame(7, 0, "hi"));
+    w.run(1s);
+    CHECK(ada.heard().empty());
+    CHECK(w.rooms().counters().updates == 0);
+    CHECK(ada.closed_with == 0);
+}
+
+// ---- one connection ----------------------------------------------------------------------------
+
+TEST_CASE("Rooms over hocuspocus: a client is removed with all its documents, and at the stop",
+          "[room][hocuspocus][sim]") {
+    RoomWorld w;
+    HocusWire ada{w, "ada"};
+    HocusWire bob{w, "bob"};
+    HocusWire mute{w, "mute"};
+    ada.dial();
+    w.run(10ms);
+    const RoomClientId id = w.last_client;
+    bob.dial();
+    mute.dial();
+    for (HocusWire* wire : {&ada, &bob}) {
+        wire->token("one", "ada");
+        wire->token("two", "ada");
+    }
+    w.run(1s);
+    CHECK(w.rooms().clients() == 4);
+    static_cast<void>(ada.heard());
+    static_cast<void>(bob.heard());
+    // Its id stands for all of them.
+    CHECK(w.rooms().broadcast("one", from_hex("03"), id));
+    w.run(1s);
+    CHECK(ada.heard().empty());
+    CHECK(bob.heard() == Frames{named("one", "03")});
+    CHECK(w.rooms().remove_client(id));
+    CHECK_FALSE(w.rooms().remove_client(id));
+    w.run(1s);
+    CHECK(ada.closed_with == 1000);
+    CHECK(w.rooms().clients() == 2);
+    w.rooms().stop();
+    w.run(3s);
+    CHECK(bob.closed_with == 1001);
+    CHECK(mute.closed_with == 1001);
+    CHECK(w.told.back() == "stopped: ");
+    HocusWire late{w, "late"};
+    late.dial();
+    w.run(1s);
+    CHECK(late.closed_with == 1001);
+}
+
+TEST_CASE("Rooms over hocuspocus: pings, of either side", "[room][hocuspocus][sim]") {
+    RoomWorld w;
+    HocusWire four{w, "four"};
+    HocusWire three{w, "three"};
+    four.dial();
+    four.token("doc", "four");
+    three.dial();
+    three.token("doc", "three", false);
+    w.run(1s);
+    static_cast<void>(four.heard());
+    static_cast<void>(three.heard());
+    four.say("09");
+    w.run(1s);
+    CHECK(four.heard() == Frames{"0a"});
+    w.run(22s);
+    CHECK(four.heard() == Frames{"09"});
+    // An older one would not know what that is.
+    CHECK(three.heard() == Frames{named("doc", "03")});
+    four.say("0a");
+    w.run(25s);
+    CHECK(four.open());
+    CHECK_FALSE(three.open());
+    CHECK(w.rooms().clients() == 1);
+}
+
+TEST_CASE("Rooms over hocuspocus: all documents of a connection share one budget",
+          "[room][hocuspocus][sim]") {
+    RoomWorld w{Seed{1}, {.client_bytes_max = 3000}};
+    w.world.network().window_bytes(500);
+    RoomEditor ada{w, "ada", 1};
+    RoomEditor bob{w, "bob", 2};
+    w.requests["ada"] = {.board = "one", .token = "ada"};
+    w.requests["bob"] = {.board = "two", .token = "bob"};
+    HocusWire slow{w, "slow"};
+    slow.dial();
+    slow.token("one", "slow");
+    slow.token("two", "slow");
+    ada.dial();
+    bob.dial();
+    w.run(1s);
+    slow.stall(true);
+    // Of either document less than the budget.
+    for (int i = 0; i < 20; ++i) {
+        ada.type(std::string(100, 'a'));
+        bob.type(std::string(100, 'b'));
+        w.run(100ms);
+    }
+    CHECK(w.rooms().counters().resyncs == 0);
+    slow.stall(false);
+    w.run(5s);
+    CHECK(w.rooms().counters().resyncs >= 1);
+    YjsDocument one;
+    YjsDocument two;
+    for (const std::string& hex : slow.heard()) {
+        const Bytes frame = from_hex(hex);
+        const auto address = HocuspocusProtocol{}.address(frame);
+        REQUIRE(address);
+        const auto read = HocuspocusProtocol{}.read(BytesView{frame}.subspan(address->size()));
+        if (!read || read->kind != RoomMessage::Kind::update) continue;
+        static_cast<void>(
+            (HocuspocusProtocol{}.board(*address) == "one" ? one : two).apply(read->payload));
+    }
+    CHECK(one.snapshot().front() == ada.document());
+    CHECK(two.snapshot().front() == bob.document());
+    // Who takes nothing at all is closed, with all of them.
+    slow.stall(true);
+    for (int i = 0; i < 60; ++i) {
+        ada.type(std::string(100, 'a'));
+        bob.type(std::string(100, 'b'));
+        w.run(1s);
+    }
+    CHECK(w.rooms().clients() == 2);
+}
+
+TEST_CASE("Rooms over hocuspocus: sockets are counted before they are anybody",
+          "[room][hocuspocus][sim]") {
+    RoomWorld w{Seed{1}, {.waiting_max = 3}};
+    std::vector<std::unique_ptr<HocusWire>> wires;
+    for (int i = 0; i < 8; ++i) {
+        wires.push_back(std::make_unique<HocusWire>(w, "host" + std::to_string(i)));
+        wires.back()->dial();
+    }
+    w.run(1s);
+    CHECK(std::count_if(wires.begin(), wires.end(),
+                        [](const auto& wire) { return wire->closed_with == 1013; }) == 5);
+    w.run(12s);
+    for (const auto& wire : wires) CHECK_FALSE(wire->open());
+    // They have made room for others.
+    wires.front()->dial();
+    wires.front()->token("doc", "me");
+    w.run(1s);
+    CHECK(wires.front()->heard() == Frames{named("doc", let_in)});
+}
+
+TEST_CASE("Rooms over hocuspocus: a crowd at the door comes in, and one client is no crowd",
+          "[room][hocuspocus][sim]") {
+    RoomWorld w{Seed{1}, {.waiting_max = 40}};
+    w.rights.takes = 1s;
+    HocusWire greedy{w, "greedy"};
+    greedy.dial();
+    for (int i = 0; i < 50; ++i) greedy.token("doc" + std::to_string(i), "greedy");
+    w.run(900ms);
+    CHECK(w.rights.asked == 8);
+    std::vector<std::unique_ptr<HocusWire>> wires;
+    for (int i = 0; i < 11; ++i) {
+        wires.push_back(std::make_unique<HocusWire>(w, "host" + std::to_string(i)));
+        wires.back()->dial();
+        wires.back()->token("doc", "me");
+    }
+    w.run(20s);
+    for (const auto& wire : wires) CHECK(wire->heard().front() == named("doc", let_in));
+    CHECK(greedy.heard().size() >= 50);
+    CHECK(w.rooms().clients() == 61);
+    CHECK(w.told.empty());
+    // Who finds too many there is closed, so that it dials again: nobody asks again for a document.
+    w.rights.takes = 9s;
+    for (int i = 0; i < 6; ++i) {
+        for (int d = 0; d < 8; ++d)
+            wires.at(static_cast<std::size_t>(i))->token("x" + std::to_string(d), "me");
+    }
+    w.run(2s);
+    CHECK(std::count_if(wires.begin(), wires.end(),
+                        [](const auto& wire) { return wire->closed_with == 1013; }) >= 1);
+    w.run(20s);
+    CHECK(w.rooms().clients() > 61);
+}
+
+TEST_CASE("Rooms over hocuspocus: a mutated frame closes its sender at most",
+          "[room][hocuspocus][sim]") {
+    for_each_seed(
+        [](Seed seed) {
+            RoomWorld w{seed};
+            RoomEditor alice = RoomEditor::addressed(w, "alice", 1);
+            RoomEditor bob{w, "bob", 2};
+            HocusWire mallory{w, "mallory"};
+            alice.dial();
+            bob.dial();
+            w.run(1s);
+            Random& bits = w.world.bits();
+            const std::string seeds[] = {named("board", update_frame(3, 0, "hello")),
+                                         named("board", "000003010105"),
+                                         named("board", "0106010701027b7d"),
+                                         named("board", "03"),
+                                         named("board", "07"),
+                                         named("board", "0200036d616c0131"),
+                                         named("other", "0200036d616c0131"),
+                                         "09",
+                                         "0a",
+                                         named("board", "0001020000")};
+            for (int i = 0; i < 100; ++i) {
+                if (!mallory.open() || mallory.closed_with != 0) {
+                    mallory.dial();
+                    mallory.token("board", "mallory");
+                    w.run(100ms);
+                }
+                Bytes frame = from_hex(seeds[uniform_upto(bits, std::size(seeds) - 1)]);
+                for (std::uint64_t n = uniform_upto(bits, 3); n != 0 && !frame.empty(); --n) {
+                    const std::size_t at = uniform_upto(bits, frame.size() - 1);
+                    const auto b = static_cast<std::byte>(bits() & 255U);
+                    switch (uniform_upto(bits, 3)) {
+                        case 0:
+                            frame[at] = b;
+                            break;
+                        case 1:
+                            frame.resize(at);
+                            break;
+                        case 2:
+                            frame.insert(frame.begin() + static_cast<std::ptrdiff_t>(at), b);
+                            break;
+                        default:
+                            frame[at] ^= std::byte{128};
+                            break;
+                    }
+                }
+                if (!frame.empty()) mallory.say(frame);
+                w.run(5ms);
+            }
+            alice.type("still here");
+            w.run(3s);
+            CHECK(alice.online());
+            CHECK(bob.online());
+            CHECK(alice.unsynced == 0);
+            CHECK(alice.document() == bob.document());
+            CHECK(bob.has(typed(1, 0, "still here")));
+        },
+        100);
+}

@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: MIT
+// Goal: the frames of hocuspocus, byte by byte, and what a connection with many documents may do
+// before and after it is let in. Method: golden bytes recorded between @hocuspocus/provider 4.8.0
+// and @hocuspocus/server 3.4.4, and frames by hand in simulated worlds.
+#include <belay/room/hocuspocus_protocol.hpp>
+
+#include <algorithm>
+
+#include "support/catch.hpp"
+#include "support/hex.hpp"
+#include "support/room/hocus_wire.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+using Said = RoomMessage::Kind;
+
+const HocuspocusProtocol hocuspocus;
+
+/// Of "doc".
+constexpr std::string_view doc = "03646f63";
+std::string of_doc(std::string_view body) { return std::string{doc} + std::string{body}; }
+constexpr std::string_view read_write = "02020a726561642d7772697465";
+constexpr std::string_view empty_state = "0001020000";
+constexpr std::string_view empty_vector = "00000100";
+/// Client 7 types "hi", as Yjs writes it.
+constexpr std::string_view hi_update = "00020c010107000401017402686900";
+bool has_frame(const Frames& frames, std::string_view frame) {
+    return std::find(frames.begin(), frames.end(), frame) != frames.end();
+}
+
+}  // namespace
+
+// ---- bytes -------------------------------------------------------------------------------------
+
+TEST_CASE("HocuspocusProtocol writes what the server writes", "[room][hocuspocus][golden]") {
+    CHECK(to_hex(hocuspocus.write({Said::granted, as_bytes("edit")})) == read_write);
+    CHECK(to_hex(hocuspocus.write({Said::granted, as_bytes("view")})) == "020208726561646f6e6c79");
+    CHECK(to_hex(hocuspocus.write({Said::granted, as_bytes("comment")})) ==
+          "020208726561646f6e6c79");
+    CHECK(to_hex(hocuspocus.write({Said::refused, as_bytes("not you")})) == "0201076e6f7420796f75");
+    CHECK(to_hex(hocuspocus.write({Said::token})) == "0200");
+    CHECK(to_hex(hocuspocus.write({Said::stored})) == "0801");
+    CHECK(to_hex(hocuspocus.write({Said::denied, as_bytes("a viewer")})) == "0800");
+    CHECK(to_hex(hocuspocus.write({Said::goodbye, as_bytes("provider_initiated")})) ==
+          "071270726f76696465725f696e69746961746564");
+    CHECK(to_hex(hocuspocus.write({Said::ping})) == "09");
+    CHECK(to_hex(hocuspocus.write({Said::pong})) == "0a");
+    CHECK(to_hex(hocuspocus.write({Said::state_vector})) == empty_vector);
+    CHECK(to_hex(hocuspocus.write({Said::state})) == empty_state);
+    CHECK(to_hex(hocuspocus.write({Said::query_awareness})) == "03");
+}
+
+TEST_CASE("HocuspocusProtocol reads what the provider writes", "[room][hocuspocus][golden]") {
+    const auto read = [](std::string_view hex, std::string_view name, std::string_view board) {
+        const Bytes frame = from_hex(hex);
+        const auto address = hocuspocus.address(frame);
+        REQUIRE(address);
+        CHECK(to_hex(*address) == name);
+        CHECK(hocuspocus.board(*address) == board);
+        const auto message = hocuspocus.read(BytesView{frame}.subspan(address->size()));
+        REQUIRE(message);
+        return message->kind;
+    };
+    CHECK(read("03646f6300000100", doc, "doc") == Said::state_vector);
+    CHECK(read("03646f630001020000", doc, "doc") == Said::state);
+    CHECK(read("03646f6300020c010107000401017402686900", doc, "doc") == Said::update);
+    CHECK(read("03646f630106010700027b7d", doc, "doc") == Said::awareness);
+    CHECK(read("03646f6307", doc, "doc") == Said::goodbye);
+    CHECK(read("03646f6303", doc, "doc") == Said::query_awareness);
+    CHECK(read("09", "", "") == Said::ping);
+    CHECK(read("0a", "", "") == Said::pong);
+    // With sessionAwareness.
+    CHECK(read("10646f63320034356339346f71736d696500000100", "10646f63320034356339346f71736d6965",
+               "doc2") == Said::state_vector);
+
+    const Bytes token = from_hex("020003746f6b05342e382e30");
+    const auto with_version = hocuspocus.read(token);
+    REQUIRE(with_version);
+    CHECK(with_version->kind == Said::token);
+    CHECK(as_text(with_version->payload) == "tok");
+    CHECK(with_version->version == "4.8.0");
+    const auto without = hocuspocus.read(BytesView{token}.first(6));  // provider 3.4.4
+    REQUIRE(without);
+    CHECK(as_text(without->payload) == "tok");
+    CHECK(without->version.empty());
+}
+
+TEST_CASE("HocuspocusProtocol refuses the rest", "[room][hocuspocus][unit]") {
+    for (const auto* const bad : {"", "05", "0300", "03ff6f6300", "80"}) {
+        CHECK(hocuspocus.address(from_hex(bad)).error() == RoomErrc::malformed_frame);
+    }
+    for (const auto* const bad : {"", "0200", "020001", "020001ff", "02000161ff", "0701",
+                                  "07017878", "0001020000ff", "80"}) {
+        CHECK(hocuspocus.read(from_hex(bad)).error() == RoomErrc::malformed_frame);
+    }
+    // What servers say to each other, what nobody here would hear, and what only a server says.
+    for (const auto* const unknown : {"0400000100", "050173", "060173", "0801", "0b", "0201016e"}) {
+        CHECK(hocuspocus.read(from_hex(unknown)).error() == RoomErrc::unknown_message);
+    }
+}
+
+// ---- a document --------------------------------------------------------------------------------
+
+TEST_CASE("Rooms over hocuspocus: the conversation that the real server has",
+          "[room][hocuspocus][sim][golden]") {
+    RoomWorld w;
+    HocusWire ada{w, "ada"};
+    ada.dial();
+    ada.say("03646f63020003746f6b05342e382e30");
+    ada.say("03646f6300000100");
+    ada.say("03646f630106010700027b7d");
+    w.run(1s);
+    CHECK(ada.heard() == Frames{of_doc(read_write), of_doc(empty_state), of_doc(empty_vector),
+                                "03646f630106010700027b7d"});
+    ada.say("03646f630001020000");
+    w.run(1s);
+    CHECK(ada.heard() == Frames{"03646f630801"});
+    ada.say(of_doc(hi_update));
+    w.run(1s);
+    CHECK(ada.heard() == Frames{"03646f630801"});
+    ada.say("03646f6303");
+    w.run(1s);
+    CHECK(ada.heard() == Frames{"03646f630106010700027b7d"});
+    CHECK(w.rooms().get_state("doc").has_value());
+    CHECK_FALSE(w.rooms().get_state("board").has_value());  // what the request says does not count
+    CHECK(w.rooms().clients() == 1);
+    ada.say("03646f6307");
+    w.run(1s);
+    CHECK(ada.heard().empty());
+    CHECK(w.rooms().clients() == 0);
+    CHECK(ada.closed_with == 0);
+    CHECK(w.rooms().counters().updates == 1);
+}
+
+TEST_CASE("Rooms over hocuspocus: a change has its status when it is durable, and not before",
+          "[room][hocuspocus][sim]") {
+    RoomWorld w;
+    w.disk.flush_takes = 2s;
+    HocusWire ada{w, "ada"};
+    ada.dial();
+    ada.token("doc", "ada");
+    w.run(1s);
+    static_cast<void>(ada.heard());
+    ada.say(of_doc(hi_update));
+    w.run(1900ms);
+    CHECK(ada.heard().empty());
+    w.run(200ms);
+    CHECK(ada.heard() == Frames{"03646f630801"});
+    // Also what adds nothing.
+    ada.say(of_doc(hi_update));
+    w.run(3s);
+    CHECK(ada.heard() == Frames{"03646f630801"});
+    // What never becomes durable closes its author, who sends it again.
+    w.disk.fail_flushes = 1;
+    ada.say("doc", to_hex(hocuspocus.write({Said::update, typed(7, 2, "xyz")})));
+    w.run(5s);
+    CHECK_FALSE(has_frame(ada.heard(), "03646f630801"));
+    CHECK(ada.closed_with == 1013);
+}
+
+TEST_CASE("Rooms over hocuspocus: unsynced changes are counted as the provider counts them",
+          "[room][hocuspocus][sim]") {
+    RoomWorld w;
+    w.disk.flush_takes = 300ms;
+    RoomEditor ada = RoomEditor::addressed(w, "ada", 1);
+    RoomEditor yjs{w, "yjs", 2};
+    ada.type("before it dials");
+    ada.dial();
+    yjs.dial();
+    w.run(100ms);
+    CHECK(ada.scope == "read-write");
+    CHECK(ada.unsynced == 1);
+    w.run(1s);
+    CHECK(ada.unsynced == 0);
+    for (int i = 0; i < 5; ++i) ada.type("abc");
+    CHECK(ada.unsynced == 5);
+    w.run(100ms);
+    CHECK(ada.unsynced == 5);
+    w.run(1s);
+    CHECK(ada.unsynced == 0);
+    yjs.type("of the other protocol");
+    yjs.show("{\"name\":\"yjs\"}");
+    ada.show("{\"name\":\"ada\"}");
+    w.run(1s);
+    CHECK(ada.document() == yjs.document());
+    CHECK(ada.present.size() == 2);
+    CHECK(yjs.present == ada.present);
+    ada.hang_up();
+    w.run(1s);
+    CHECK(yjs.present.size() == 1);
+}
+
+// ---- before it is let in -----------------------------------------------------------------------
+
+TEST_CASE("Rooms over hocuspocus: who sends no token is closed after 10 s",
+          "[room][hocuspocus][sim]") {
+    RoomWorld w;
+    HocusWire mute{w, "mute"};
+    HocusWire busy{w, "busy"};
+    mute.dial();
+    busy.dial();
+    for (int i = 0; i < 95; ++i) {
+        busy.say("09");
+        w.run(100ms);
+    }
+    CHECK(mute.closed_with + busy.closed_with == 0);
+    w.run(1s);
+    CHECK(mute.closed_with == 4001);
+    CHECK(busy.closed_with == 4001);
+    w.run(5s);
+    CHECK_FALSE(mute.open());
+    CHECK(w.rooms().rooms() == 0);
+    CHECK(w.rooms().counters().refused == 2);
+}
+
+TEST_CASE("Rooms over hocuspocus: tokens that are all refused do not keep a socket",
+          "[room][hocuspocus][sim]") {
+    RoomWorld w;
+    w.rights.takes = 3s;
+    w.rights.grants["no"] = Grant{};
+    HocusWire eve{w, "eve"};
+    eve.dial();
+    int checks = 0;
+    for (int i = 0; i < 60 && eve.closed_with == 0; ++i) {
+        eve.token("doc" + std::to_string(i), "no");
+        w.run(1s);
+        checks = w.rights.asked;
+    }
+    CHECK(eve.closed_with == 4001);
+    CHECK(checks <= 11);
+}
+
+TEST_CASE("Rooms over hocuspocus: little is read before a token", "[room][hocuspocus][sim]") {
+    RoomWorld w;
+    HocusWire large{w, "large"};
+    large.dial();
+    large.say("doc", "0002" + std::string{"8028"} + std::string(2 * 5120, '0'));  // 5 KiB
+    HocusWire many{w, "many"};
+    many.dial();
+    for (int i = 0; i < 1024; ++i) many.say("03646f6303");  // 5 bytes each
+    HocusWire little{w, "little"};
+    little.dial();
+    for (int i = 0; i < 700; ++i) little.say("03646f6303");
+    little.token("doc", "little");
+    HocusWire long_token{w, "long_token"};
+    long_token.dial();
+    long_token.token("doc", std::string(5000, 'x'));
+    HocusWire long_name{w, "long_name"};
+    long_name.dial();
+    long_name.token("doc", "me");
+    long_name.token(std::string(10'000, 'x'), "me");
+    w.run(5s);
+    CHECK(large.closed_with == 1009);
+    CHECK(many.closed_with == 1009);
+    CHECK(little.closed_with == 0);
+    CHECK(little.heard().front() == of_doc(read_write));
+    CHECK(long_token.closed_with == 1009);
+    CHECK(long_name.closed_with == 1009);
+}
+
+TEST_CASE("Rooms over hocuspocus: what is said of a document before its token does nothing",
+          "[room][hocuspocus][sim]") {
+    RoomWorld w;
+    HocusWire ada{w, "ada"};
+    RoomEditor bob{w, "bob", 2};
+    w.requests["bob"] = {.board = "secret", .token = "bob"};
+    bob.dial();
+    ada.dial();
+    ada.token("doc", "ada");
+    w.run(1s);
+    static_cast<void>(ada.heard());
+    for (const auto* const body : {"00000100", "00020c010107000401017402686900", "0106010700027b7d",
+                                   "03", "0001020000", "07"}) {
+        ada.say("secret", body);
+    }
+    w.run(1s);
+    CHECK(ada.heard().empty());
+    CHECK(bob.updates == 0);
+    CHECK(bob.present.empty());
+    CHECK(w.rights.asked == 2);
+    CHECK(ada.closed_with == 0);
+}
+
+TEST_CASE("Rooms over hocuspocus: what follows a token waits for the answer, and is not much",
+          "[room][hocuspocus][sim]") {
+    RoomWorld w;
+    w.rights.takes = 3s;
+    w.disk.load_takes = 2s;
+    RoomEditor ada = RoomEditor::addressed(w, "ada", 1);
+    ada.dial();
+    w.run(1s);
+    for (int i = 0; i < 50; ++i) ada.type("typed while it waits");
+    w.run(1s);
+    CHECK(w.rooms().rooms() == 0);
+    w.run(10s);
+    CHECK(ada.synced);
+    CHECK(ada.unsynced == 0);
+    CHECK(state_of(w.rooms()) == ada.document());
+}
+
+TEST_CASE("Rooms over hocuspocus: who was not let in yet sends no large frame",
+          "[room][hocuspocus][sim]") {
+    RoomWorld w;
+    w.rights.takes = 3s;
+    HocusWire eve{w, "eve"};
+    eve.dial();
+    eve.token("doc", "eve");
+    w.run(1s);
+    eve.say(Bytes(100'000));
+    w.run(1s);
+    CHECK(eve.closed_with == 1009);
+    HocusWire fay{w, "fay"};
+    fay.dial();
+    fay.say(Bytes(100'000));
+    w.run(5s);
+    CHECK(fay.closed_with == 1009);
+}

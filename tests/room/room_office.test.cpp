@@ -1,0 +1,814 @@
+// SPDX-License-Identifier: MIT
+// Goal: rooms are erased, begun anew, listed, exported and imported whatever else happens to them,
+// and each of these is answered once, when it is done. Method: servers in simulated worlds; over a
+// log every crash of a scripted life.
+#include <belay/room/room_manager.hpp>
+
+#include <belay/drive/manual_loop.hpp>
+#include <belay/room/opaque_document.hpp>
+
+#include "support/catch.hpp"
+#include "support/room/disk_rooms.hpp"
+#include "support/room/room_world.hpp"
+#include "support/seeds.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+using Told = std::vector<std::string>;
+
+namespace {
+
+/// What calls were answered, in their order.
+struct Answered {
+    Told said{};
+    std::optional<LoadedRoom> room{};
+    std::optional<ListedRooms> rooms{};
+
+    [[nodiscard]] Completion<PersistenceError> error(std::string call) {
+        return Completion<PersistenceError>{
+            [this, c = std::move(call)](std::optional<PersistenceError> e) noexcept {
+                said.push_back(c + ": " + (!e ? "dropped" : *e ? e->code.message() : "done"));
+            }};
+    }
+    [[nodiscard]] Completion<LoadedRoom> content() {
+        return Completion<LoadedRoom>{
+            [this](std::optional<LoadedRoom> found) noexcept { room = std::move(found); }};
+    }
+    [[nodiscard]] Completion<ListedRooms> list() {
+        return Completion<ListedRooms>{
+            [this](std::optional<ListedRooms> found) noexcept { rooms = std::move(found); }};
+    }
+};
+
+/// What the storage has of a room.
+std::optional<StoredRoom> stored_of(RoomScript& disk, std::string_view id = "board") {
+    const LoadedRoom found = loaded(disk.durable, id);
+    REQUIRE(found);
+    return *found;
+}
+bool has(const StoredRoom& room, BytesView update) {
+    YjsDocument document;
+    for (const auto* part : {&room.snapshot, &room.updates}) {
+        for (const Bytes& u : *part) static_cast<void>(document.apply(u));
+    }
+    static_cast<void>(document.state_vector());
+    return !document.check(update).value_or(true);
+}
+std::string epoch_of(TestRooms& rooms) { return rooms.stats("board")->epoch; }
+
+}  // namespace
+
+// ---- erase -------------------------------------------------------------------------------------
+
+TEST_CASE("RoomManager::erase ends a room, its clients with 4410, and what is stored of it",
+          "[room][room_office][sim]") {
+    RoomWorld w;
+    Answered calls;
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor bob{w, "bob", 2};
+    alice.dial();
+    bob.dial();
+    w.run(1s);
+    const Bytes said = alice.type("secret");
+    w.run(10s);
+    REQUIRE(w.disk.saves == 1);
+    alice.type("more");
+    w.run(1s);
+    w.rooms().erase("board", calls.error("erase"));
+    w.run(1s);
+    CHECK(calls.said == Told{"erase: done"});
+    CHECK(alice.closed_with == 4410);
+    CHECK(bob.closed_with == 4410);
+    CHECK_FALSE(stored_of(w.disk));
+    CHECK(w.rooms().rooms() == 0);
+    CHECK(w.rooms().clients() == 0);
+    CHECK(w.told == Told{});
+    w.run(1min);
+    CHECK(w.disk.saves == 1);
+    RoomEditor carol{w, "carol", 3};
+    carol.dial();
+    w.run(1s);
+    CHECK(carol.synced);
+    CHECK_FALSE(carol.has(said));
+    w.world.restart(w.server);
+    CHECK_FALSE(stored_of(w.disk));
+}
+
+TEST_CASE("RoomManager::erase: of nothing, twice at once, of a bad id, of one that is stopped",
+          "[room][room_office][sim]") {
+    RoomWorld w;
+    Answered calls;
+    RoomEditor alice{w, "alice", 1};
+    alice.dial();
+    w.run(1s);
+    alice.type("x");
+    w.run(1s);
+    w.rooms().erase("nowhere", calls.error("nowhere"));
+    w.rooms().erase("board", calls.error("once"));
+    w.rooms().erase("board", calls.error("twice"));
+    w.rooms().erase("", calls.error("empty"));
+    CHECK(calls.said == Told{});  // never inside of the call
+    w.run(1s);
+    CHECK(calls.said.size() == 4);
+    CHECK(calls.said.front().starts_with("empty: the id of the room is not"));
+    CHECK(calls.said.back() == "twice: done");
+    CHECK_FALSE(stored_of(w.disk));
+    w.rooms().stop();
+    w.rooms().erase("board", calls.error("stopping"));
+    w.run(1s);
+    w.rooms().erase("board", calls.error("stopped"));
+    w.run(1s);
+    CHECK(calls.said.size() == 6);
+    CHECK(calls.said[4] == "stopping: the rooms are stopped");
+    CHECK(calls.said[5] == "stopped: the rooms are stopped");
+}
+
+TEST_CASE("RoomManager::erase during a load", "[room][room_office][sim]") {
+    RoomWorld w;
+    Answered calls;
+    RoomEditor alice{w, "alice", 1};
+    alice.type("x");
+    alice.dial();
+    w.run(1s);
+    w.world.restart(w.server);
+    w.disk.load_takes = 10s;
+    RoomEditor bob{w, "bob", 2};
+    bob.dial();
+    w.run(1s);
+    w.rooms().erase("board", calls.error("erase"));
+    w.run(1s);
+    CHECK(calls.said == Told{"erase: done"});
+    CHECK(bob.closed_with == 4410);
+    CHECK_FALSE(stored_of(w.disk));
+    w.run(1min);
+    CHECK(w.rooms().rooms() == 0);
+    CHECK_FALSE(stored_of(w.disk));
+}
+
+TEST_CASE("RoomManager::erase during a save: its late answer brings nothing back",
+          "[room][room_office][sim]") {
+    RoomWorld w;
+    Answered calls;
+    RoomEditor alice{w, "alice", 1};
+    alice.dial();
+    w.run(1s);
+    w.disk.save_takes = 10s;
+    alice.type("x");
+    w.run(6s);
+    REQUIRE(w.disk.saving == 1);
+    w.rooms().erase("board", calls.error("erase"));
+    w.run(1s);
+    CHECK(calls.said == Told{"erase: done"});
+    w.run(1min);
+    CHECK(w.disk.saving == 0);
+    CHECK_FALSE(stored_of(w.disk));
+    CHECK(w.told == Told{});
+}
+
+TEST_CASE("RoomManager::erase while a room is let go, saved first", "[room][room_office][sim]") {
+    RoomOptions options;
+    options.save_after = options.save_within = 2h;
+    RoomWorld w{Seed{1}, options};
+    Answered calls;
+    RoomEditor alice{w, "alice", 1};
+    alice.dial();
+    w.run(1s);
+    alice.type("x");
+    w.run(1s);
+    alice.hang_up();
+    w.disk.save_takes = 10s;
+    w.run(35min + 3s);
+    REQUIRE(w.disk.saving == 1);
+    w.rooms().erase("board", calls.error("erase"));
+    w.run(1min);
+    CHECK(calls.said == Told{"erase: done"});
+    CHECK(w.rooms().rooms() == 0);
+    CHECK_FALSE(stored_of(w.disk));
+}
+
+TEST_CASE("RoomManager::erase with changes that are being flushed", "[room][room_office][sim]") {
+    RoomWorld w;
+    Answered calls;
+    RoomEditor alice{w, "alice", 1};
+    alice.dial();
+    w.run(1s);
+    w.disk.flush_takes = 3s;
+    alice.type("under way");
+    w.run(1s);
+    alice.type("waits");
+    w.run(100ms);
+    w.rooms().import_room("board", {.updates = {typed(9, 0, "import")}}, calls.error("import"));
+    w.rooms().erase("board", calls.error("erase"));
+    w.run(1s);
+    CHECK(calls.said == Told{"import: the room was erased"});
+    CHECK(alice.closed_with == 4410);
+    w.run(10s);
+    CHECK(calls.said.back() == "erase: done");
+    CHECK_FALSE(stored_of(w.disk));
+}
+
+TEST_CASE("RoomManager::erase: who comes before it is stored waits, and finds nothing",
+          "[room][room_office][sim]") {
+    RoomWorld w;
+    Answered calls;
+    RoomEditor alice{w, "alice", 1};
+    alice.dial();
+    w.run(1s);
+    const Bytes said = alice.type("secret");
+    w.run(1s);
+    w.disk.flush_takes = 5s;
+    w.rooms().erase("board", calls.error("erase"));
+    w.run(1s);
+    RoomEditor bob{w, "bob", 2};
+    bob.dial();
+    w.run(1s);
+    CHECK_FALSE(bob.synced);
+    CHECK(w.disk.loads == 1);
+    w.run(5s);
+    CHECK(calls.said == Told{"erase: done"});
+    CHECK(bob.synced);
+    CHECK_FALSE(bob.has(said));
+    // Another one, meanwhile, ends those who wait, too.
+    bob.type("mine");
+    w.run(10s);
+    w.rooms().erase("board", calls.error("again"));
+    w.run(1s);
+    RoomEditor carol{w, "carol", 3};
+    carol.dial();
+    w.run(1s);
+    w.rooms().erase("board", calls.error("and again"));
+    w.run(1s);
+    CHECK(carol.closed_with == 4410);
+    w.run(20s);
+    CHECK(calls.said == Told{"erase: done", "again: done", "and again: done"});
+    CHECK_FALSE(stored_of(w.disk));
+}
+
+TEST_CASE("RoomManager::erase whose flush fails, or that is refused: the room is as it is stored",
+          "[room][room_office][sim]") {
+    RoomWorld w;
+    Answered calls;
+    RoomEditor alice{w, "alice", 1};
+    alice.dial();
+    w.run(1s);
+    const Bytes said = alice.type("x");
+    w.run(1s);
+    w.disk.full = true;
+    w.rooms().erase("board", calls.error("full"));
+    w.rooms().reset("board", calls.error("reset"));
+    w.run(1s);
+    CHECK(alice.online());
+    w.disk.full = false;
+    w.disk.fail_flushes = 1;
+    w.rooms().erase("board", calls.error("fails"));
+    w.run(1s);
+    CHECK(alice.closed_with == 4410);
+    REQUIRE(calls.said.size() == 3);
+    CHECK(calls.said[0].starts_with("full: No space"));
+    CHECK(calls.said[1].starts_with("reset: No space"));
+    CHECK(calls.said[2].starts_with("fails: Input"));
+    CHECK(w.told.size() == 3);
+    RoomEditor bob{w, "bob", 2};
+    bob.dial();
+    w.run(1s);
+    CHECK(bob.has(said));
+}
+
+TEST_CASE("RoomManager::stop answers what waits, and then tells that it is stopped",
+          "[room][room_office][sim]") {
+    RoomWorld w;
+    w.disk.flush_takes = 2s;
+    Answered calls;
+    w.rooms().erase("a", calls.error("erase"));
+    w.rooms().import_room("b", {.updates = {typed(1, 0, "x")}}, calls.error("import"));
+    w.run(100ms);
+    w.rooms().stop();
+    w.run(1s);
+    CHECK(w.told == Told{});
+    w.run(10s);
+    CHECK(calls.said == Told{"import: done", "erase: done"});
+    CHECK(w.told == Told{"stopped: "});
+}
+
+TEST_CASE("RoomManager::stop ends what is never answered", "[room][room_office][sim]") {
+    RoomWorld w;
+    Answered calls;
+    w.disk.hang_lists = true;
+    w.disk.hang_loads = 1;
+    w.disk.flush_takes = 25s;
+    w.rooms().erase("a", calls.error("erase"));
+    w.rooms().list("", 10, calls.list());
+    w.rooms().export_room("b", calls.content());
+    w.run(1s);
+    w.rooms().stop();
+    w.run(19s);
+    CHECK(w.told == Told{});
+    w.run(2s);
+    CHECK(calls.said == Told{"erase: there was no answer in time"});
+    REQUIRE((calls.rooms && calls.room));
+    CHECK(calls.rooms->error().code == RoomErrc::no_answer);
+    CHECK(calls.room->error().code == RoomErrc::no_answer);
+    CHECK(w.told == Told{"stopped: "});
+}
+
+// ---- reset -------------------------------------------------------------------------------------
+
+TEST_CASE("RoomManager::reset: clients are closed with 4409, and so is who sends the old epoch",
+          "[room][room_office][sim]") {
+    RoomWorld w;
+    Answered calls;
+    RoomEditor alice{w, "alice", 1};
+    alice.dial();
+    w.run(1s);
+    const Bytes said = alice.type("old");
+    w.run(10s);
+    const std::string first = epoch_of(w.rooms());
+    w.rooms().reset("board", calls.error("reset"));
+    w.run(1s);
+    CHECK(calls.said == Told{"reset: done"});
+    CHECK(alice.closed_with == 4409);
+    CHECK(w.rooms().rooms() == 0);
+    REQUIRE(stored_of(w.disk));
+    CHECK(stored_of(w.disk)->updates.empty());
+    CHECK(stored_of(w.disk)->snapshot.empty());
+
+    w.requests["bob"] = {.board = "board", .token = "bob", .epoch = first};
+    RoomEditor bob{w, "bob", 2};
+    bob.dial();
+    w.run(1s);
+    CHECK(bob.closed_with == 4409);
+    const std::string second = epoch_of(w.rooms());
+    CHECK(second != first);
+    w.requests["bob"].epoch = second;
+    bob.dial();
+    w.run(1s);
+    CHECK(bob.synced);
+    CHECK_FALSE(bob.has(said));
+    bob.type("new");
+    w.run(1s);
+    // One that says no epoch is joined; that it began apart is told.
+    alice.dial();
+    w.run(1s);
+    CHECK(bob.has(said));
+    CHECK(w.rooms().counters().divergences == 1);
+}
+
+TEST_CASE("RoomManager::reset: who is at the door comes again", "[room][room_office][sim]") {
+    RoomWorld w;
+    Answered calls;
+    w.disk.load_takes = 5s;
+    RoomEditor alice{w, "alice", 1};
+    alice.dial();
+    w.run(1s);
+    w.rooms().reset("board", calls.error("reset"));
+    w.run(1s);
+    CHECK(alice.closed_with == 1013);
+    alice.dial();
+    w.run(10s);
+    CHECK(alice.synced);
+    CHECK(calls.said == Told{"reset: done"});
+    CHECK_FALSE(epoch_of(w.rooms()).empty());
+}
+
+// ---- list --------------------------------------------------------------------------------------
+
+TEST_CASE("RoomManager::list pages through what is stored", "[room][room_office][sim]") {
+    RoomWorld w;
+    Answered calls;
+    for (int i = 0; i < 2500; ++i)
+        REQUIRE(w.disk.durable.reset("room" + std::to_string(10'000 + i), Id{}));
+    REQUIRE_FALSE(flushed(w.disk.durable));
+    std::string after;
+    std::vector<std::size_t> pages;
+    for (int i = 0; i < 4; ++i) {
+        w.rooms().list(after, 1000, calls.list());
+        w.run(1s);
+        REQUIRE((calls.rooms && *calls.rooms));
+        pages.push_back((*calls.rooms)->size());
+        if (pages.back() != 0) after = (*calls.rooms)->back();
+    }
+    CHECK(pages == std::vector<std::size_t>{1000, 1000, 500, 0});
+    for (const std::size_t count : {std::size_t{0}, std::size_t{1001}}) {
+        w.rooms().list("", count, calls.list());
+        w.run(1s);
+        CHECK(calls.rooms->error().code == std::errc::invalid_argument);
+    }
+    CHECK(w.rooms().rooms() == 0);
+}
+
+TEST_CASE("RoomManager::list: a storage that hangs, and more calls than may wait",
+          "[room][room_office][sim]") {
+    RoomOptions options;
+    options.calls_max = 2;
+    RoomWorld w{Seed{1}, options};
+    Answered calls;
+    w.run(2h);  // the time it has runs from the call
+    w.disk.hang_lists = true;
+    w.rooms().list("", 1, calls.list());
+    w.rooms().list("", 1, calls.list());
+    w.run(29s);
+    CHECK_FALSE(calls.rooms);
+    w.rooms().erase("a", calls.error("third"));
+    w.run(100ms);
+    CHECK(calls.said == Told{"third: there are too many rooms or clients"});
+    w.run(2s);
+    REQUIRE(calls.rooms);
+    CHECK(calls.rooms->error().code == RoomErrc::no_answer);
+    w.rooms().erase("a", calls.error("then"));
+    w.run(1s);
+    CHECK(calls.said.back() == "then: done");
+    w.disk.hung_lists.clear();
+    w.run(1s);
+}
+
+// ---- export and import -------------------------------------------------------------------------
+
+TEST_CASE("RoomManager::export_room: one that is here, one that is not, none, a damaged one",
+          "[room][room_office][sim]") {
+    RoomWorld w;
+    Answered calls;
+    RoomEditor alice{w, "alice", 1};
+    alice.dial();
+    w.run(1s);
+    alice.type("one ");
+    alice.type("two");
+    w.run(1s);
+    w.rooms().export_room("board", calls.content());
+    w.run(1s);
+    REQUIRE((calls.room && *calls.room && **calls.room));
+    const StoredRoom here = ***calls.room;
+    CHECK(here.snapshot == std::vector<Bytes>{alice.document()});
+    CHECK(here.updates.empty());
+    CHECK(here.epoch == stored_of(w.disk)->epoch);
+
+    w.world.restart(w.server);
+    w.rooms().export_room("board", calls.content());
+    w.run(1s);
+    REQUIRE((calls.room && *calls.room && **calls.room));
+    CHECK((***calls.room).snapshot == here.snapshot);
+    CHECK((***calls.room).epoch == here.epoch);
+    CHECK(w.rooms().rooms() == 0);
+
+    w.rooms().export_room("nowhere", calls.content());
+    w.run(1s);
+    CHECK((calls.room && *calls.room && !**calls.room));
+    static_cast<void>(w.rooms().get_or_create_room("empty"));
+    w.run(1s);
+    w.rooms().export_room("empty", calls.content());
+    w.run(1s);
+    CHECK((calls.room && *calls.room && !**calls.room));
+    w.disk.fail_loads = 1;
+    w.rooms().export_room("board", calls.content());
+    w.run(1s);
+    CHECK(calls.room->error().code == RoomErrc::snapshot_damaged);
+    CHECK(w.rooms().rooms() == 1);
+}
+
+TEST_CASE("RoomManager::import_room: what was exported comes back, with its epoch",
+          "[room][room_office][sim]") {
+    RoomWorld w;
+    Answered calls;
+    RoomEditor alice{w, "alice", 1};
+    alice.dial();
+    w.run(1s);
+    alice.type("to keep");
+    w.run(1s);
+    const std::string epoch = epoch_of(w.rooms());
+    w.rooms().export_room("board", calls.content());
+    w.run(1s);
+    w.rooms().erase("board", calls.error("erase"));
+    w.run(1s);
+    w.disk.flush_takes = 3s;
+    w.rooms().import_room("board", ***calls.room, calls.error("import"));
+    w.run(2s);
+    CHECK(calls.said == Told{"erase: done"});  // durable first
+    w.run(2s);
+    CHECK(calls.said.back() == "import: done");
+    CHECK(epoch_of(w.rooms()) == epoch);
+    CHECK(state_of(w.rooms()) == alice.document());
+    w.world.restart(w.server);
+    w.requests["alice"] = {.board = "board", .token = "alice", .epoch = epoch};
+    alice.dial();
+    w.run(1s);
+    CHECK(alice.synced);
+    CHECK(state_of(w.rooms()) == alice.document());
+}
+
+TEST_CASE("RoomManager::import_room into a room that is there is joined, and sent to its clients",
+          "[room][room_office][sim]") {
+    RoomWorld w;
+    Answered calls;
+    RoomEditor alice{w, "alice", 1};
+    alice.dial();
+    w.run(1s);
+    const Bytes mine = alice.type("mine");
+    w.run(1s);
+    const std::string epoch = epoch_of(w.rooms());
+    const std::uint64_t updates = w.rooms().counters().updates;
+    StoredRoom content{.epoch = Id{std::byte{9}},
+                       .snapshot = {mine, typed(7, 0, "theirs")},
+                       .updates = {typed(8, 0, "others'")}};
+    w.rooms().import_room("board", content, calls.error("import"));
+    w.run(1s);
+    CHECK(calls.said == Told{"import: done"});
+    CHECK(alice.has(typed(7, 0, "theirs")));
+    CHECK(alice.has(typed(8, 0, "others'")));
+    CHECK(alice.has(mine));
+    CHECK(epoch_of(w.rooms()) == epoch);
+    CHECK(w.rooms().counters().updates == updates + 2);
+    // Nothing new: nothing is stored.
+    const int flushes = w.disk.flushes;
+    w.rooms().import_room("board", content, calls.error("again"));
+    w.run(1s);
+    CHECK(calls.said.back() == "again: done");
+    CHECK(w.disk.flushes == flushes);
+}
+
+TEST_CASE("RoomManager::import_room: nothing of what is refused is stored",
+          "[room][room_office][sim]") {
+    RoomOptions options;
+    options.unflushed_bytes_max = 4000;
+    RoomWorld w{Seed{1}, options};
+    Answered calls;
+    w.rooms().import_room("board", {.updates = {typed(5, 0, "good"), Bytes(5, std::byte{255})}},
+                          calls.error("malformed"));
+    w.rooms().import_room("board", {.updates = {typed(1, 0, std::string(5000, 'x'))}},
+                          calls.error("long"));
+    w.rooms().import_room("board", {.updates = {typed(1, 0, std::string(2500, 'x'))}},
+                          calls.error("first"));
+    w.rooms().import_room("board", {.updates = {typed(2, 0, std::string(2500, 'x'))}},
+                          calls.error("second"));
+    CHECK(w.disk.flushes == 0);
+    w.run(1s);
+    CHECK(calls.said == Told{"long: the update is beyond a limit",
+                             "second: the update is beyond a limit",
+                             "malformed: the update is malformed", "first: done"});
+    REQUIRE(stored_of(w.disk));
+    CHECK_FALSE(has(*stored_of(w.disk), typed(5, 0, "good")));
+    w.disk.refuses = true;
+    w.rooms().import_room("board", {.updates = {typed(3, 0, "x")}}, calls.error("full"));
+    w.run(1s);
+    CHECK(calls.said.back() == "full: the change could not be made durable");
+    w.disk.refuses = false;
+    w.disk.fail_flushes = 1;
+    w.rooms().import_room("board", {.updates = {typed(3, 0, "x")}}, calls.error("fails"));
+    w.run(1s);
+    CHECK(calls.said.back().starts_with("fails: Input"));
+    CHECK_FALSE(has(*stored_of(w.disk), typed(3, 0, "x")));
+}
+
+TEST_CASE("RoomManager::import_room into a document that would be too large",
+          "[room][room_office][unit]") {
+    ManualLoop loop;
+    Answered calls;
+    YjsDocumentOptions small;
+    small.bytes_max = 100;
+    RoomManager rooms{MemoryRooms{}, EveryoneEdits{}, RoomOptions{}, NoObserver{},
+                      YjsDocument{small}};
+    loop.attach(rooms);
+    rooms.start();
+    rooms.import_room(
+        "a", {.updates = {typed(1, 0, std::string(60, 'x')), typed(2, 0, std::string(60, 'y'))}},
+        calls.error("import"));
+    loop.poll();
+    CHECK(calls.said == Told{"import: the document is full"});
+    CHECK(rooms.get_state("a")->empty());
+}
+
+TEST_CASE("RoomManager::import_room: the room cannot be loaded, or is erased meanwhile",
+          "[room][room_office][sim]") {
+    RoomWorld w;
+    Answered calls;
+    w.disk.fail_loads = 1;
+    w.rooms().import_room("board", {.updates = {typed(1, 0, "x")}}, calls.error("damaged"));
+    w.run(1s);
+    CHECK(calls.said == Told{"damaged: the stored snapshot is damaged"});
+    CHECK(w.rooms().rooms() == 0);
+    w.disk.load_takes = 5s;
+    w.rooms().import_room("board", {.updates = {typed(1, 0, "x")}}, calls.error("import"));
+    w.run(1s);
+    w.rooms().erase("board", calls.error("erase"));
+    w.rooms().import_room("board", {.updates = {typed(2, 0, "y")}}, calls.error("after"));
+    w.run(10s);
+    CHECK(calls.said == Told{"damaged: the stored snapshot is damaged",
+                             "import: the room was erased", "erase: done", "after: done"});
+    CHECK(has(*stored_of(w.disk), typed(2, 0, "y")));
+    CHECK_FALSE(has(*stored_of(w.disk), typed(1, 0, "x")));
+}
+
+TEST_CASE("RoomManager over documents that nobody here understands: export and import",
+          "[room][room_office][unit]") {
+    ManualLoop loop;
+    Answered calls;
+    RoomManager rooms{MemoryRooms{}, EveryoneEdits{}, RoomOptions{}, NoObserver{},
+                      OpaqueDocument{}};
+    loop.attach(rooms);
+    rooms.start();
+    rooms.import_room("a", {.updates = {Bytes(3), Bytes(4), Bytes(3)}}, calls.error("import"));
+    for (int i = 0; i < 3; ++i) loop.poll();
+    rooms.export_room("a", calls.content());
+    loop.poll();
+    CHECK(calls.said == Told{"import: done"});
+    CHECK((***calls.room).snapshot == std::vector<Bytes>{Bytes(3), Bytes(4)});
+}
+
+// ---- answers -----------------------------------------------------------------------------------
+
+TEST_CASE("RoomManager: who is answered may call it, and destroy it", "[room][room_office][unit]") {
+    ManualLoop loop;
+    Answered calls;
+    using Rooms = RoomManager<MemoryRooms, EveryoneEdits>;
+    auto rooms = std::make_unique<Rooms>(MemoryRooms{}, EveryoneEdits{});
+    loop.attach(*rooms);
+    rooms->start();
+    rooms->erase("a", Completion<PersistenceError>{[&](auto) noexcept {
+                     rooms->erase(
+                         "b", Completion<PersistenceError>{[&](auto) noexcept { rooms.reset(); }});
+                 }});
+    for (int i = 0; i < 5; ++i) loop.poll();
+    CHECK(rooms == nullptr);
+}
+
+TEST_CASE("RoomManager: its end drops what was not answered", "[room][room_office][unit]") {
+    Answered calls;
+    ManualLoop loop;
+    {
+        RoomManager rooms{MemoryRooms{}, EveryoneEdits{}};
+        loop.attach(rooms);
+        rooms.start();
+        rooms.erase("a", calls.error("erase"));
+        rooms.import_room("b", {}, calls.error("import"));
+    }
+    CHECK(calls.said.size() == 2);
+}
+
+// ---- under faults ------------------------------------------------------------------------------
+
+TEST_CASE("RoomManager: under all faults each call is answered once, and what is erased is gone",
+          "[room][room_office][sim]") {
+    for_each_seed(
+        [](Seed seed) {
+            RoomOptions options;
+            options.unload_after = 1min;
+            options.sweep_every = 20s;
+            options.answer_within = 5s;
+            RoomWorld w{seed, options};
+            const auto draw = [&](std::uint64_t most) {
+                return uniform_upto(w.world.bits(), most);
+            };
+            w.disk.flush_takes = std::chrono::milliseconds(draw(800));
+            w.disk.load_takes = std::chrono::milliseconds(draw(800));
+            w.disk.save_takes = std::chrono::milliseconds(draw(3000));
+            std::vector<std::unique_ptr<RoomEditor>> editors;
+            std::uint64_t authors = 0;
+            std::size_t asked = 0;
+            std::size_t answered = 0;
+            int wrong = 0;
+            for (int i = 0; i < 100; ++i) {
+                switch (draw(9)) {
+                    case 0:
+                    case 1: {
+                        ++asked;
+                        // What was typed until now must not be there when it is erased.
+                        const std::uint64_t until = authors;
+                        for (auto& e : editors) e->hang_up();
+                        editors.clear();
+                        w.rooms().erase("board",
+                                        Completion<PersistenceError>{[&, until](auto e) noexcept {
+                                            ++answered;
+                                            if (!e || *e) return;
+                                            const LoadedRoom now = loaded(w.disk.durable, "board");
+                                            if (!now || !*now) return;
+                                            for (std::uint64_t a = 1; a <= until; ++a)
+                                                if (has(**now, typed(a, 0, "x"))) ++wrong;
+                                        }});
+                        break;
+                    }
+                    case 2:
+                        ++asked;
+                        w.rooms().reset("board", Completion<PersistenceError>{
+                                                     [&](auto) noexcept { ++answered; }});
+                        break;
+                    case 3:
+                        ++asked;
+                        w.rooms().import_room(
+                            "board", {.updates = {typed(++authors, 0, "x")}},
+                            Completion<PersistenceError>{[&](auto) noexcept { ++answered; }});
+                        break;
+                    case 4:
+                        ++asked;
+                        w.rooms().export_room(
+                            "board", Completion<LoadedRoom>{[&](auto) noexcept { ++answered; }});
+                        break;
+                    case 5:
+                        w.disk.fail_flushes += static_cast<int>(draw(1));
+                        w.disk.fail_saves += static_cast<int>(draw(1));
+                        w.disk.fail_loads += static_cast<int>(draw(1));
+                        break;
+                    case 6:
+                        w.run(std::chrono::seconds(draw(60)));
+                        break;
+                    default: {
+                        ++authors;
+                        editors.push_back(std::make_unique<RoomEditor>(
+                            w, "e" + std::to_string(authors), authors));
+                        editors.back()->dial();
+                        w.run(std::chrono::milliseconds(draw(1500)));
+                        editors.back()->type("x");
+                        break;
+                    }
+                }
+                w.run(std::chrono::milliseconds(draw(500)));
+            }
+            w.disk.fail_flushes = w.disk.fail_saves = w.disk.fail_loads = 0;
+            w.run(1min);
+            CHECK(answered == asked);
+            CHECK(wrong == 0);
+            w.rooms().stop();
+            w.run(1min);
+            CHECK(w.told.back() == "stopped: ");
+        },
+        300);
+}
+
+namespace {
+
+/// A life of a server over a log: what was answered, and in which states its room may be.
+struct OfficeLife {
+    explicit OfficeLife(sim::Disk& disk) {
+        auto opened = open_rooms(disk);
+        if (!opened) return;
+        ManualLoop loop;
+        RoomManager<JournalRoomsOnDisk, EveryoneEdits> rooms{std::move(*opened), EveryoneEdits{}};
+        loop.attach(rooms);
+        rooms.start();
+        const auto call = [&](const char* to, auto&& make) {
+            // What was not answered may or may not be stored.
+            may_be.emplace_back(to);
+            make(Completion<PersistenceError>{[&, to](std::optional<PersistenceError> e) noexcept {
+                if (e && !*e) may_be = {to};
+            }});
+            for (int i = 0; i < 6; ++i) loop.poll();
+        };
+        const auto import = [&](const char* to, std::string text) {
+            call(to, [&](auto done) {
+                rooms.import_room("a", {.updates = {typed(text.size(), 0, text)}}, std::move(done));
+            });
+        };
+        import("one", "1");
+        call("none", [&](auto done) { rooms.erase("a", std::move(done)); });
+        import("two", "22");
+        call("empty", [&](auto done) { rooms.reset("a", std::move(done)); });
+        import("three", std::string(900, '3'));
+        call("none", [&](auto done) { rooms.erase("a", std::move(done)); });
+        call("none", [&](auto done) { rooms.erase("a", std::move(done)); });
+        rooms.stop();
+        for (int i = 0; i < 6; ++i) loop.poll();
+    }
+    std::vector<std::string> may_be{"none"};
+};
+
+std::string found_after(sim::Disk& disk) {
+    auto opened = open_rooms(disk, {}, 2);
+    if (!opened) return opened.error().message();
+    const LoadedRoom found = loaded(*opened, "a");
+    if (!found) return found.error().message();
+    const std::vector<std::string> ids = *listed(*opened, "", 9);
+    if (!*found) return ids.empty() ? "none" : "listed";
+    const StoredRoom& room = **found;
+    if (has(room, typed(1, 0, "1"))) return "one";
+    if (has(room, typed(2, 0, "22"))) return "two";
+    if (has(room, typed(900, 0, std::string(900, '3')))) return "three";
+    return room.updates.empty() && room.snapshot.empty() ? "empty" : "torn";
+}
+
+}  // namespace
+
+TEST_CASE("RoomManager over a log: a crash at every operation leaves what was answered",
+          "[room][room_office][fault]") {
+    sim::Disk whole;
+    {
+        const OfficeLife life{whole};
+        CHECK(life.may_be == std::vector<std::string>{"none"});
+    }
+    CHECK(found_after(whole) == "none");
+    const std::uint64_t operations = whole.operations();
+    REQUIRE(operations > 30);
+    for (std::uint64_t halt = 1; halt <= operations; ++halt) {
+        for (std::uint64_t loss = 0; loss < 4; ++loss) {
+            sim::Disk disk;
+            disk.halt_at(halt);
+            const OfficeLife life{disk};
+            Random bits{Seed{halt * 10 + loss}};
+            if (loss == 0) {
+                disk.kill();
+            } else {
+                disk.crash(bits);
+            }
+            const std::string found = found_after(disk);
+            INFO("operation " << halt << ", loss " << loss << ": " << found);
+            CHECK(std::find(life.may_be.begin(), life.may_be.end(), found) != life.may_be.end());
+        }
+    }
+}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+/// \file tests/support/room/hocus_wire.hpp
+/// HocusWire: a client of many documents in a RoomWorld, frame by frame.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "support/hex.hpp"
+#include "support/room/room_world.hpp"
+
+namespace belay_test {
+
+using Frames = std::vector<std::string>;
+
+/// A socket at a host of its own, for frames by hand, as hexadecimal text.
+class HocusWire {
+public:
+    HocusWire(RoomWorld& rooms, const std::string& name) : host_{&rooms.world.host(name)} {
+        rooms.in_band.insert(name);
+    }
+    HocusWire& dial() {
+        closed_with = 0;
+        line_ = std::make_unique<Line>(*this);
+        host_->attach(*line_);
+        return *this;
+    }
+    void say(std::string_view hex) { say(from_hex(hex)); }
+    void say(const Bytes& frame) {
+        line_->waiting.push_back(frame);
+        if (line_->link->opened()) line_->drain();
+    }
+    /// A frame of the document of that name.
+    void say(std::string_view name, std::string_view hex) {
+        Bytes frame;
+        yjs::append_varbytes(frame, as_bytes(name));
+        const Bytes body = from_hex(hex);
+        frame.insert(frame.end(), body.begin(), body.end());
+        say(frame);
+    }
+    void token(std::string_view name, std::string_view token, bool version = true) {
+        Bytes body{std::byte{2}, std::byte{0}};
+        yjs::append_varbytes(body, as_bytes(token));
+        if (version) yjs::append_varbytes(body, as_bytes("4.8.0"));
+        say(name, to_hex(body));
+    }
+    /// What has come since.
+    Frames heard() { return std::exchange(heard_, {}); }
+    [[nodiscard]] bool open() const { return line_ && !line_->link->ended(); }
+    void stall(bool stalled) {
+        stalled_ = stalled;
+        line_->waker.touch();
+    }
+    void hang_up() { line_.reset(); }
+
+    int closed_with = 0;
+
+private:
+    struct Line {
+        explicit Line(HocusWire& w) : wire{&w} {}
+        void attach(Waker w) {
+            waker = std::move(w);
+            link.emplace(sim::Tcp{*wire->host_, "server", 1}, 8, waker, 0);
+        }
+        [[nodiscard]] Instant deadline() const noexcept {
+            return wire->stalled_ ? never : link->deadline();
+        }
+        void advance(Instant now) {
+            if (wire->stalled_) return;
+            link->advance(now, 64, [&](const Bytes& coded, Lane) {
+                if (coded.front() == std::byte{1}) {
+                    wire->closed_with = static_cast<int>(coded[1]) | static_cast<int>(coded[2])
+                                                                         << 8;
+                } else {
+                    wire->heard_.push_back(to_hex(BytesView{coded}.subspan(1)));
+                }
+            });
+            if (link->opened()) drain();
+        }
+        void drain() {
+            while (!waiting.empty() && link->send(waiting.front()) != SendResult::busy)
+                waiting.pop_front();
+        }
+        HocusWire* wire;
+        Waker waker{};
+        std::deque<Bytes> waiting{};
+        std::optional<ServedLink<sim::Tcp>> link{};
+    };
+
+    sim::Host* host_;
+    Frames heard_{};
+    bool stalled_ = false;
+    std::unique_ptr<Line> line_;
+};
+
+}  // namespace belay_test
