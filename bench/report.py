@@ -67,6 +67,7 @@ GOALS = [
     Goal("queue/mpmc_ring/pass_2_to_2_8_bytes", "concurrentqueue", 1.2, "1.2x moodycamel's ConcurrentQueue"),
     Goal("queue/mpmc_ring/pass_2_to_2_8_bytes", "boost_queue", 5.0, "5x boost::lockfree::queue"),
     Goal("queue/mpmc_ring/push_pop", PER_SECOND, 1e8, "an uncontended push and pop within 10 ns"),
+    Goal("adapter/beast_websocket/echo", "by_hand", 0.9, "0.9 of Beast by hand"),
     Goal("link/herd/peak_after", AT_MOST, 1.2, "1.2 % of all clients within 100 ms of each other, server back"),
     Goal("link/herd/dials", AT_MOST, 6.5, "6.5 dials for each client, 20 s without a server"),
     Goal("sync/memory_store/batches_of_1000", PER_SECOND, 1e6, "a million operations per second"),

@@ -14,6 +14,8 @@
 #include <belay/adapter/beast_websocket.hpp>
 #include <belay/core/random.hpp>
 #include <belay/link/transport_check.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/write.hpp>
 
 #include "support/adapter/listener_rig.hpp"
 #include "support/adapter/node_server.hpp"
@@ -632,4 +634,46 @@ TEST_CASE("TLS is the context's, and garbage is told", "[adapter][beast_listener
     NodeClients refused{"wss://127.0.0.1:" + std::to_string(rig.port) + "/room 1 1 " +
                         certificate.file()};
     CHECK(refused.said(rig).starts_with("refused 403 -\n"));
+}
+
+TEST_CASE("Over TLS a page and a refusal end with a goodbye of TLS",
+          "[adapter][beast_listener][unit]") {
+    namespace ssl = boost::asio::ssl;
+    using boost::asio::ip::tcp;
+    OwnCertificate certificate;
+    BeastListenerOptions options;
+    options.pages = [](const HttpRequest&) -> HttpResponse {
+        return {.status = 200, .body = std::string(100'000, 'x')};
+    };
+    ListenerRig<Tls> rig{options, certificate.context};
+    ssl::context trust{ssl::context::tls_client};
+    trust.load_verify_file(certificate.file());
+    for (const auto& [request, begin] :
+         {std::pair<std::string, std::string>{"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+                                              "HTTP/1.1 200"},
+          {"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", "HTTP/1.1 426"}}) {
+        ssl::stream<tcp::socket> client{rig.context, trust};
+        client.set_verify_mode(ssl::verify_peer);
+        client.next_layer().connect({boost::asio::ip::address_v4::loopback(), rig.port});
+        std::optional<boost::system::error_code> ended;
+        std::string answer;
+        client.async_handshake(ssl::stream_base::client, [&](boost::system::error_code e) {
+            if (e) return static_cast<void>(ended = e);
+            boost::asio::write(client, boost::asio::buffer(request), e);
+            boost::asio::async_read(
+                client, boost::asio::dynamic_buffer(answer),
+                [&](boost::system::error_code end, std::size_t) { ended = end; });
+        });
+        rig.until([&] { return ended.has_value(); });
+        CHECK(*ended == boost::asio::error::eof);  // and not ssl::error::stream_truncated
+        CHECK(answer.starts_with(begin));
+        CHECK((request[0] == 'P' || answer.ends_with(std::string(100'000, 'x'))));
+        // Who says no goodbye keeps the connection for a second.
+        char rest = 0;
+        bool closed = false;
+        client.next_layer().async_read_some(
+            boost::asio::buffer(&rest, 1),
+            [&](boost::system::error_code e, std::size_t) { closed = e.failed(); });
+        rig.until([&] { return closed; });
+    }
 }

@@ -87,6 +87,7 @@ static_assert(explain::driver_like<Loop<>>() && explain::event_loop_like<page::P
 struct PlayedLoop {
     void call(std::function<void()> f) { calls.push_back(std::move(f)); }
     void call_at(Instant t, std::function<void()> f) {
+        ++timers;
         when = t;
         timer = std::move(f);
     }
@@ -103,6 +104,7 @@ struct PlayedLoop {
         run();
     }
     Instant time = at(0s);
+    int timers = 0;
     Instant when = never;
     std::function<void()> timer;
     std::vector<std::function<void()>> calls;
@@ -176,7 +178,7 @@ TEST_CASE("OnEventLoop asks for one call, and for the time of the first deadline
     a.waker.handle().wake();
     CHECK(loop.calls.size() == 1);
     loop.run();
-    CHECK(loop.when == at(3s));
+    CHECK(loop.when == at(2s));  // too early now, and left
     CHECK(a.waker.now() == at(1s));
     CHECK(a.waker.seed().value != b.waker.seed().value);
     bool called = false;
@@ -186,6 +188,58 @@ TEST_CASE("OnEventLoop asks for one call, and for the time of the first deadline
     timer.cancel();
     loop.pass(at(2s));
     CHECK_FALSE(called);
+    CHECK(loop.when == at(3s));
+}
+
+TEST_CASE("OnEventLoop moves the loop's timer for an earlier deadline, and for none",
+          "[drive][on_event_loop][unit]") {
+    PlayedLoop loop;
+    OnEventLoop driver{loop};
+    Ticker ticker;
+    ticker.every = 10s;
+    driver.attach(ticker);
+    loop.run();
+    const auto moves = [&](Instant due) {
+        ticker.due = due;
+        ticker.waker.touch();
+        loop.run();
+    };
+    REQUIRE(loop.timers == 1);
+    // As a heartbeat's deadline does, with every message.
+    for (int i = 1; i <= 100; ++i) moves(at(10s + i * 1ms));
+    CHECK(loop.timers == 1);
+    loop.pass(at(10s));
+    CHECK(ticker.turns == 1);
+    CHECK(loop.when == at(10s + 100ms));
+    moves(at(10s + 50ms));
+    CHECK(loop.when == at(10s + 50ms));
+    loop.pass(at(10s + 49ms));
+    CHECK(ticker.turns == 1);
+    loop.pass(at(10s + 50ms));
+    CHECK(ticker.turns == 2);
+    // Nobody is called for nothing.
+    moves(never);
+    CHECK(loop.when == never);
+    const int timers = loop.timers;
+    moves(never);
+    CHECK(loop.timers == timers);
+    moves(at(30s));
+    CHECK(loop.when == at(30s));
+}
+
+TEST_CASE("OnEventLoop asks again when the loop calls before the time",
+          "[drive][on_event_loop][fault]") {
+    PlayedLoop loop;
+    OnEventLoop driver{loop};
+    Ticker ticker;
+    driver.attach(ticker);
+    loop.run();
+    loop.time = at(999ms);
+    std::exchange(loop.timer, nullptr)();  // a loop that counts whole milliseconds, say
+    CHECK(ticker.turns == 1);
+    REQUIRE(loop.timer);
+    loop.pass(at(1s));
+    CHECK(ticker.turns == 2);
 }
 
 TEST_CASE("OnEventLoop goes on after what a machine throws", "[drive][on_event_loop][fault]") {

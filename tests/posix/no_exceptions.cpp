@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
-// Goal: a loop, and both ends of a connection, work in a program built without exceptions and RTTI.
+// Goal: a loop, both ends of a connection, and the judge of HTTP clients work in a program built
+// without exceptions and RTTI.
 #include <chrono>
 #include <cstdlib>
+#include <memory>
 #include <optional>
 #include <utility>
 
 #include <belay/belay.hpp>
 #include <belay/posix.hpp>
+#include <belay/posix/http_check.hpp>
 
 using namespace belay;
 using namespace std::chrono_literals;
@@ -30,6 +33,19 @@ struct EchoApp {
     void on_message(auto&, Bytes message) { answer = std::move(message); }
 };
 
+/// A client that says no to all.
+struct DeafHttpRig {
+    struct Http {
+        struct Handle {};
+        Handle request(HttpRequest, Completion<HttpResponse>) { return {}; }
+    };
+    Http http{};
+    void run_once() {}
+};
+bool judges_http_clients() {
+    return posix::check_http([] { return std::make_unique<DeafHttpRig>(); }) == HttpRule::answers;
+}
+
 }  // namespace
 
 int main() {
@@ -41,6 +57,7 @@ int main() {
                                  loop.attach(*guest);
                                  guest->start();
                              }};
+    if (!judges_http_clients()) return 3;
     if (listener.listen({"127.0.0.1", 0})) return 1;
     Supervisor link{
         posix::Tcp{loop, {"127.0.0.1", listener.port()}}, MaxAttempts{1}, {}, EchoApp{}};

@@ -56,6 +56,7 @@ TEST_CASE("Rooms over hocuspocus: a document that is refused leaves the others g
     ada.token("three", "ada");
     ada.token(std::string(101, 'x'), "ada");  // no id of a room
     ada.token("", "ada");
+    ada.token("a\nb", "ada");
     w.run(1s);
     const Frames heard = ada.heard();
     CHECK(count_of(heard, named("one", let_in)) == 1);
@@ -66,7 +67,8 @@ TEST_CASE("Rooms over hocuspocus: a document that is refused leaves the others g
     // What is no room, and what is not theirs, cannot be told apart.
     CHECK(count_of(heard, named(std::string(101, 'x'), no)) == 1);
     CHECK(count_of(heard, named("", no)) == 1);
-    CHECK(heard.size() == 6);
+    CHECK(count_of(heard, named("a\nb", no)) == 1);
+    CHECK(heard.size() == 7);
     CHECK(w.rooms().clients() == 2);
     CHECK(w.rooms().rooms() == 2);
     ada.say("one", update_frame(7, 0, "still"));
@@ -361,6 +363,47 @@ TEST_CASE("Rooms over hocuspocus: a right that is taken away", "[room][hocuspocu
     w.run(1s);
     CHECK(ada.heard().empty());
     CHECK(w.rooms().counters().updates == 0);
+    CHECK(ada.closed_with == 0);
+}
+
+TEST_CASE("Rooms over hocuspocus: a document that is erased leaves the others going",
+          "[room][hocuspocus][sim]") {
+    RoomWorld w;
+    HocusWire ada{w, "ada"};
+    ada.dial();
+    ada.token("doc", "ada");
+    ada.token("other", "ada");
+    w.run(1s);
+    ada.say("doc", update_frame(7, 0, "hi"));
+    w.run(1s);
+    static_cast<void>(ada.heard());
+    int answered = 0;
+    const auto done = [&] {
+        return Completion<PersistenceError>{[&](std::optional<PersistenceError> error) noexcept {
+            if (error && !*error) ++answered;
+        }};
+    };
+    w.disk.flush_takes = 2s;
+    w.rooms().erase("doc", done());
+    w.run(1s);
+    const Frames heard = ada.heard();
+    REQUIRE(heard.size() == 2);
+    CHECK(heard.front().starts_with(named("doc", "0201")));
+    CHECK(heard.back().starts_with(named("doc", "07")));
+    // Opened again before it is erased it waits, and is empty then.
+    ada.token("doc", "ada");
+    w.run(500ms);
+    CHECK(count_of(ada.heard(), named("doc", let_in)) == 0);
+    w.run(2s);
+    CHECK(answered == 1);
+    CHECK(count_of(ada.heard(), named("doc", let_in)) == 1);
+    CHECK(w.rooms().get_state("doc")->empty());
+    w.rooms().reset("doc", done());
+    w.run(3s);
+    CHECK(answered == 2);
+    ada.say("other", update_frame(7, 0, "still"));
+    w.run(3s);
+    CHECK(count_of(ada.heard(), named("other", durable)) == 1);
     CHECK(ada.closed_with == 0);
 }
 

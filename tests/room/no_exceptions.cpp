@@ -27,6 +27,25 @@ int rooms_without_exceptions(BytesView update) {
     loop.poll();
     const auto state = rooms.get_state("board");
     if (!state || state->size() != 1 || rooms.counters().updates != 1) return 22;
+    int answered = 0;
+    rooms.export_room("board", Completion<LoadedRoom>{[&](std::optional<LoadedRoom> room) noexcept {
+                          if (room && *room && **room) ++answered;
+                      }});
+    rooms.list("", 9, Completion<ListedRooms>{[&](std::optional<ListedRooms> found) noexcept {
+                   if (found && *found && (*found)->size() == 1) ++answered;
+               }});
+    rooms.import_room("copy", {.updates = *state},
+                      Completion<PersistenceError>{[&](auto error) noexcept {
+                          if (error && !*error) ++answered;
+                      }});
+    loop.poll();
+    for (const char* board : {"copy", "nowhere"}) {
+        rooms.erase(board, Completion<PersistenceError>{[&](auto error) noexcept {
+                        if (error && !*error) ++answered;
+                    }});
+    }
+    for (int i = 0; i < 4; ++i) loop.poll();
+    if (answered != 5 || rooms.rooms() != 1) return 24;
     rooms.stop();
     loop.poll();
     return rooms.rooms() == 0 ? 0 : 23;

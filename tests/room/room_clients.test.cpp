@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include <belay/room/hocuspocus_protocol.hpp>
+
 #include "support/catch.hpp"
 #include "support/room/room_world.hpp"
 
@@ -767,6 +769,11 @@ TEST_CASE("RoomManager counts upgrades that ended before they were done, and tel
     CHECK(w.rooms().counters().upgrades_aborted == 2);
     CHECK(w.rooms().counters().joined == 0);
     CHECK(w.rooms().clients() == 0);
+    w.rooms().accept(AbortedUpgrade{}, HocuspocusProtocol{}, w.request_of("dora"));
+    w.rooms().accept(AbortedUpgrade{.gone = false}, HocuspocusProtocol{}, w.request_of("dora"));
+    w.run(1min);
+    CHECK(w.rooms().counters().upgrades_aborted == 3);
+    CHECK(w.rooms().clients() == 0);
     // One that was let in, or read why not, was upgraded.
     RoomEditor alice{w, "alice", 1};
     RoomEditor bob{w, "bob", 2};
@@ -777,5 +784,5 @@ TEST_CASE("RoomManager counts upgrades that ended before they were done, and tel
     w.run(1min);
     CHECK(bob.closed_with == 4003);
     CHECK(w.rooms().counters().joined == 1);
-    CHECK(w.rooms().counters().upgrades_aborted == 2);
+    CHECK(w.rooms().counters().upgrades_aborted == 3);
 }

@@ -437,7 +437,8 @@ const bool registered = [] {
     for (const char* share : {"p50", "p99"}) {
         rows(seen, std::string{"edit_to_20_"} + share, "milliseconds", {"belay", "fsync_alone"},
              "_and_fsync");
-        rows(seen, std::string{"edit_to_20_unsynced_"} + share, "milliseconds", {"belay", "in_memory"});
+        rows(seen, std::string{"edit_to_20_unsynced_"} + share, "milliseconds",
+             {"belay", "in_memory"});
     }
     for (const char* writers : {"1", "10"}) {
         rows(cost, std::string{"cpu_per_delivery_"} + writers + "_writing", "microseconds_each",

@@ -44,6 +44,12 @@ struct BeastTls<Stream> {
     static void accept(Stream& stream, F&& f) {
         stream.async_handshake(boost::asio::ssl::stream_base::server, std::forward<F>(f));
     }
+    /// Says that nothing follows (close_notify), and reads until the peer has said so, too. Without
+    /// it nobody could tell the end of an answer from a cut.
+    template <class F>
+    static void goodbye(Stream& stream, F&& f) {
+        stream.async_shutdown(std::forward<F>(f));
+    }
     /// Whether the stream below has ended without a goodbye of TLS.
     [[nodiscard]] static bool is_cut(const boost::system::error_code& error) noexcept {
         return error == boost::asio::ssl::error::stream_truncated;

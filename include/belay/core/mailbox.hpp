@@ -115,9 +115,8 @@ public:
 
     /// The next event that was collected.   Pre: size() > 0.
     [[nodiscard]] E pop() noexcept {
-        E event = local_.pop();
-        if (event.is_message()) count_local(-1);
-        return event;
+        if (local_[0].is_message()) count_local(-1);
+        return local_.pop();
     }
 
     /// Whether a message was refused since the last call, and there is room now.

@@ -84,10 +84,14 @@ private:
     static Root& of(driver::WakeNode& node) noexcept { return static_cast<Root&>(node); }
 
     /// What the loop calls: it holds the root, so it may come at any time.
+    template <bool by_timer = false>
     [[nodiscard]] static auto turn_of(Root& root) noexcept {
         root.references.fetch_add(1, std::memory_order_relaxed);
         return [node = driver::WakeHandle::adopt(&root)] {
-            if (OnEventLoop* const self = of(*node.node()).driver) self->turn();
+            OnEventLoop* const self = of(*node.node()).driver;
+            if (self == nullptr) return;
+            if (by_timer) self->timer_ = never;
+            self->turn();
         };
     }
     /// Under the lock: a driver does not end while a thread asks for a call.
@@ -113,14 +117,19 @@ private:
         nest_.advance(now());
     }
     /// One call for what is due already, so that the loop's own work has its turn; else the timer.
+    /// A heartbeat's deadline moves with each message, and a timer costs a system call: one that
+    /// comes too early is left, and asks again.
     void wait() {
         const Instant due = nest_.deadline();
         if (due <= now()) return ask(*root_);
-        loop_.call_at(due, turn_of(*root_));
+        if (due == timer_ || (due != never && timer_ < due)) return;
+        timer_ = due;
+        loop_.call_at(due, turn_of<true>(*root_));
     }
 
     Root* root_;
     EventLoop& loop_;
+    Instant timer_ = never;  // when the loop calls
     driver::Nest nest_;
     detail::Ref<detail::TimerQueue> timers_;
 };

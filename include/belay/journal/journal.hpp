@@ -83,7 +83,8 @@ public:
     }
 
     /// Makes everything appended before it durable, and what was acknowledged; see `Flush`. One
-    /// flush serves all threads that wait for it.
+    /// flush serves all threads that wait for it; before it those are waited for who were served by
+    /// the last, for half of the time that that one took at most.
     ///
     /// What was acknowledged waits where there is space for what was appended alone: that is no
     /// error, and `acked_durable` says it.

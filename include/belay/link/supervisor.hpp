@@ -3,6 +3,7 @@
 /// Supervisor: keeps one connection alive, through all outages, as its policy says.
 #pragma once
 
+#include <cstddef>  // std::size_t
 #include <utility>  // std::move, std::exchange
 
 #include <belay/core/machine_like.hpp>
@@ -48,7 +49,9 @@ public:
 
     explicit Supervisor(Transport transport, Policy policy, SupervisorOptions options = {},
                         Observer observer = {})
-        : options_{detail::checked(options)},
+        : messages_max_{detail::checked(options).messages_max},
+          linger_max_{options.linger_max},
+          events_per_turn_max_{options.events_per_turn_max},
           box_{detail::Ref<Box>::make(options.messages_max)},
           observer_{std::move(observer)},
           core_{std::move(policy), options.core},
@@ -86,7 +89,7 @@ public:
         now_ = detail::larger(now_, now);
         driver::TurnGuard guard{line_};
         if (!tell(guard)) return;
-        unsigned left = options_.events_per_turn_max;
+        unsigned left = events_per_turn_max_;
         if (!run_events(left, guard)) return;
         Turn turn{now_, bits_};
         live_.run_timers(turn);
@@ -167,8 +170,7 @@ public:
     }
 
     /// Closes the live connection on outside evidence; a failure like any other. What was sent on
-    /// it still leaves, until the next attempt and for `linger_max` at most. Without a connection
-    /// it does nothing.
+    /// it still leaves, until the next attempt and for `linger_max` at most. Else does nothing.
     void report_unhealthy(Failure failure = {}) {
         if (live_.epoch() == 0) return;
         if (failure.cause == Cause::none) failure = failure_of(LinkErrc::reported_unhealthy);
@@ -283,7 +285,7 @@ private:
             return detail::notify<typename Hooks::Message>(observer_, *this, std::move(message),
                                                            Lane{lane});
         }
-        if (untold_.early_count() >= options_.messages_max) {
+        if (untold_.early_count() >= messages_max_) {
             return step(
                 {.input = timeline::Input::closed, .failure = {.cause = Cause::overloaded}});
         }
@@ -342,7 +344,7 @@ private:
         if (actions.teardown) {
             untold_.drop_early();
             const bool open = s.goodbye || actions.change.from == LinkState::connected;
-            live_.teardown(actions.graceful && open, after(now_, options_.linger_max));
+            live_.teardown(actions.graceful && open, after(now_, linger_max_));
         }
         if (actions.notify) untold_.add(actions.change);
         box_->publish(core_.status(), actions.dial);
@@ -373,7 +375,9 @@ private:
         return true;
     }
 
-    const SupervisorOptions options_;
+    const std::size_t messages_max_;
+    const Duration linger_max_;
+    const unsigned events_per_turn_max_;
     detail::Ref<Box> box_;
     [[no_unique_address]] Observer observer_;
     Random bits_;

@@ -80,5 +80,6 @@ const refusals = {
   4401: signIn,
   4003: forbidden,
   4403: forbidden,
-  4409: { text: 'this board was begun anew: reload the page' }
+  4409: { text: 'this board was begun anew: reload the page' },
+  4410: { text: 'this board was erased' }
 }

@@ -102,13 +102,14 @@ private:
     void secure() {
         if constexpr (is_tls) {
             using Tls = BeastTls<Stream>;
-            Stream& stream = this->ws_.next_layer();
+            Stream& stream = this->ws_.next_layer().next_layer();
             if (const auto wrong =
                     Tls::prepare(stream, server_.host, this->options_->insecure_no_verify)) {
                 return this->end(Failure::from(wrong));
             }
             Tls::handshake(stream, on([](auto& self, const Error& e) {
-                               e ? self.end(Tls::failure(self.ws_.next_layer())) : self.ask();
+                               e ? self.end(Tls::failure(self.ws_.next_layer().next_layer()))
+                                 : self.ask();
                            }));
         } else {
             ask();

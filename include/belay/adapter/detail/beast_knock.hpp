@@ -246,6 +246,14 @@ private:
     /// What a peer still sends would make the kernel drop the answer: it is read for a while.
     void hang_up() {
         expect(after(SteadyClock{}.now(), leave_max));
+        if constexpr (NeedsTls<Stream>) {
+            BeastTls<Stream>::goodbye(stream_,
+                                      on([](auto& self, const Error&) { self.end_sending(); }));
+        } else {
+            end_sending();
+        }
+    }
+    void end_sending() {
         Error ignored;
         socket_of(stream_).shutdown(Asio::Tcp::socket::shutdown_send, ignored);
         drain();

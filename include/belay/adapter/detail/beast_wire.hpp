@@ -16,6 +16,7 @@
 
 #include <belay/adapter/boost_asio.hpp>
 #include <belay/adapter/detail/beast_failure.hpp>
+#include <belay/adapter/detail/beast_gathered.hpp>
 #include <belay/adapter/detail/upgrade_book.hpp>
 #include <belay/adapter/websocket_options.hpp>
 #include <belay/core/order.hpp>
@@ -133,6 +134,8 @@ protected:
 
     /// What is read at once; a message grows by so much.
     static constexpr std::size_t read_bytes = std::size_t{64} << 10;
+    /// Messages up to so much leave in one call of the kernel.
+    static constexpr std::size_t gathered_bytes_max = std::size_t{16} << 10;
     /// What a message costs beside its bytes, so that empty ones are bounded, too.
     static constexpr std::size_t message_cost = 64;
     /// How long a peer may take to answer a goodbye, or to end the stream after its own.
@@ -279,26 +282,48 @@ protected:
         }
         return true;
     }
+    /// After this turn: what else is said in it leaves with it.
     void write() noexcept {
         if (writes_ || output_.empty()) return;
         guarded([&] {
-            ws_.async_write(Asio::buffer(BytesView{output_.front()}),
-                            on([](auto& self, const Error& e, std::size_t) { self.wrote(e); }));
+            boost::asio::post(ws_.get_executor(), on([](auto& self) { self.write_some(); }));
             writes_ = true;
         });
     }
+    void write_some() noexcept {
+        guarded([&] {
+            std::size_t bytes = cost_of(output_.front());
+            leaving_ = 1;
+            while (leaving_ != output_.size()) {
+                bytes += cost_of(output_[leaving_]);
+                if (bytes > gathered_bytes_max) break;
+                // What is wrong with the stream the last one tells.
+                Error ignored;
+                ws_.write(Asio::buffer(BytesView{output_[leaving_ - 1]}), ignored);
+                ++leaving_;
+            }
+            ws_.async_write(Asio::buffer(BytesView{output_[leaving_ - 1]}),
+                            on([](auto& self, const Error& e, std::size_t) { self.wrote(e); }));
+        });
+    }
     void wrote(const Error& error) {
-        writes_ = false;
         if (error) {
+            writes_ = false;
             broken_ = Asio::standard(error);
             if (state_ == State::closing) return end(why_);
             if (holds_) end(Failure::from(broken_));  // else the reading says why
             return;
         }
-        waiting_ -= cost_of(output_.front());
-        output_.pop_front();
-        if (state_ == State::closing && output_.empty()) return finish();
-        write();
+        for (; leaving_ != 0; --leaving_) {
+            waiting_ -= cost_of(output_.front());
+            output_.pop_front();
+        }
+        writes_ = !output_.empty();
+        if (writes_) {
+            write_some();
+        } else if (state_ == State::closing) {
+            return finish();
+        }
         tell_room();
     }
     /// Once after send() answered busy: when half the buffer is free, and what was refused fits.
@@ -323,13 +348,14 @@ protected:
     std::size_t limit_;
     std::size_t waiting_ = 0;       ///< costs of what is in output_
     std::size_t refused_cost_ = 0;  ///< of what send() last answered busy to; 0 for none
-    std::deque<Bytes> output_;      ///< the first is being written
+    std::deque<Bytes> output_;
+    std::size_t leaving_ = 0;  ///< of these are being written
     Bytes held_;
     boost::beast::flat_buffer input_;
     std::optional<Tcp::resolver> resolver_;  ///< while a name is looked up
     Asio::Timer goodbye_;
     UpgradeSlot slot_;  ///< of one that was accepted
-    boost::beast::websocket::stream<Stream> ws_;
+    boost::beast::websocket::stream<BeastGathered<Stream>> ws_;
 };
 
 }  // namespace belay::inline BELAY_ABI::detail

@@ -45,12 +45,16 @@ public:
     /// Takes the front.   Pre: !empty().
     [[nodiscard]] E pop() noexcept {
         BELAY_INVARIANT(size_ != 0, "EventRing::pop: must not be empty");
-        E* const slot = slots_ + first_;
-        E event{std::move(*slot)};
-        slot->~E();
-        first_ = (first_ + 1) & (capacity_ - 1);
-        --size_;
-        return event;
+        struct Leave {
+            EventRing& ring;
+            ~Leave() {
+                ring.slots_[ring.first_].~E();
+                ring.first_ = (ring.first_ + 1) & (ring.capacity_ - 1);
+                --ring.size_;
+            }
+        };
+        const Leave leave{*this};
+        return std::move(slots_[first_]);
     }
 
     /// The i-th from the front.   Pre: i < size().
@@ -77,7 +81,7 @@ private:
         ::operator delete(static_cast<void*>(slots), std::align_val_t{alignof(E)});
     }
     void grow() {
-        const std::size_t capacity = capacity_ == 0 ? 4 : capacity_ * 2;
+        const std::size_t capacity = capacity_ == 0 ? 2 : capacity_ * 2;
         E* const slots =
             static_cast<E*>(::operator new(capacity * sizeof(E), std::align_val_t{alignof(E)}));
         const std::size_t size = size_;

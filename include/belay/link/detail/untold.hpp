@@ -45,7 +45,9 @@ public:
     void drop_early() noexcept { early_.clear(); }
 
 private:
-    static constexpr std::size_t changes_max = 4;
+    /// Two at most between two looks: a dial, or a drain, that is over before it returns. A third
+    /// for a transport that stops its supervisor where it is told to close.
+    static constexpr std::size_t changes_max = 3;
 
     EventRing<Early> early_;
     Transition changes_[changes_max]{};

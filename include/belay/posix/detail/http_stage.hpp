@@ -163,15 +163,21 @@ private:
         return request;
     }
 
-    static std::string whole(std::string_view status, std::string_view headers,
-                             std::string_view body) {
+    struct Page {
+        std::string_view status = "200 OK";
+        std::string_view headers{};
+        std::string_view body{};
+    };
+    static std::string whole(const Page& page) {
         std::string text = "HTTP/1.1 ";
-        (text += status) += "\r\n";
-        (text += headers) += "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n";
-        return text += body;
+        (text += page.status) += "\r\n";
+        (text += page.headers) +=
+            "Content-Length: " + std::to_string(page.body.size()) + "\r\n\r\n";
+        return text += page.body;
     }
     static std::string moved(const std::string& location) {
-        return whole("302 Found", "Location: " + location + "\r\n", "moved");
+        const std::string there = "Location: " + location + "\r\n";
+        return whole({"302 Found", there, "moved"});
     }
     std::string page(Guest& guest, const StagedRequest& request) {
         // Five thousand times "x".
@@ -182,13 +188,14 @@ private:
         constexpr std::string_view chunked =
             "HTTP/1.1 200 OK\r\nX-Head: 1\r\nTransfer-Encoding: chunked\r\n\r\n";
         const std::string& target = request.target;
+        const std::string large(large_bytes, 'x');
         guest.leaves = guest.leaves || target == "/half" || target == "/cut" || target == "/noise";
         if (target == "/page") {
             return "HTTP/1.1 103 Early Hints\r\nx-early: 1\r\n\r\n" +
-                   whole("200 OK", "x-one: 1\r\nX-One:  2 \r\nX-Empty:\r\n", "hello");
+                   whole({.headers = "x-one: 1\r\nX-One:  2 \r\nX-Empty:\r\n", .body = "hello"});
         }
-        if (target == "/busy") return whole("503 Busy", "Retry-After: 7\r\n", "busy");
-        if (target == "/echo?a=%20b/../c") return whole("200 OK", "", request.body);
+        if (target == "/busy") return whole({"503 Busy", "Retry-After: 7\r\n", "busy"});
+        if (target == "/echo?a=%20b/../c") return whole({.body = request.body});
         if (target == "/half") return "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf";
         if (target == "/cut") return "";
         if (target == "/noise") return "SSH-2.0-OpenSSH_9.2\r\n";
@@ -198,18 +205,18 @@ private:
             guest.in_parts = true;
             return std::string{chunked} + "3\r\none\r\n";
         }
-        if (target == "/large") return whole("200 OK", "", std::string(large_bytes, 'x'));
+        if (target == "/large") return whole({.body = large});
         if (target == "/packed") {
             const std::string* const takes = request.headers.find("Accept-Encoding");
             const bool packed = takes != nullptr && takes->find("gzip") != takes->npos;
-            return packed ? whole("200 OK", "Content-Encoding: gzip\r\n", gzip)
-                          : whole("200 OK", "", std::string(large_bytes, 'x'));
+            return packed ? whole({.headers = "Content-Encoding: gzip\r\n", .body = gzip})
+                          : whole({.body = large});
         }
         if (target == "/moved") return moved("/page");
         if (target == "/loop") return moved("/loop");
         if (target == "/away") return moved(far_.origin() + "/page");
         if (target == "/file") return moved("file:///etc/hostname");
-        return whole("404 Not Found", "", "");
+        return whole({.status = "404 Not Found"});
     }
 
     StagePort near_;

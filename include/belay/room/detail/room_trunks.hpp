@@ -52,6 +52,8 @@ public:
         }
         watch_trunk(trunk);
         if (!trunk.gone()) return;
+        // Nobody's error: a page that was closed, a network that went.
+        if (trunk.wait_ends != never && !trunk.proven) ++this->counters_.upgrades_aborted;
         end(trunk);
         // Its seats go first.
         if (trunk.seats.empty() && !std::exchange(trunk.reaped, true))
@@ -232,7 +234,9 @@ private:
         trunk.seats.push_back(&branch);
         trunk.branches.emplace(Bytes{name.begin(), name.end()}, &branch);
         this->enlist(branch);
-        this->admit(branch, this->why_not(branch.request));
+        // A name is a peer's, as one in a URL is.
+        const bool good = is_board_of_url(branch.request.board);
+        this->admit(branch, good ? std::error_code{} : make_error_code(RoomErrc::bad_room_id));
     }
     template <class Trunk>
     void refuse(Trunk& trunk, const Ref<RoomFrame>& address, const std::error_code& why) {

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+// Frames leave whole and in their order, with as few calls as can be: over a stream that takes a part of
+// each write, and notes all that it was given.
+#include <belay/adapter/detail/beast_gathered.hpp>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "support/catch.hpp"
+
+using belay::detail::BeastGathered;
+
+namespace {
+
+using GatheredError = boost::system::error_code;
+
+/// What a kernel with so much room takes of each write, and when it has room again.
+struct NarrowStream {
+    using executor_type = boost::asio::io_context::executor_type;
+
+    executor_type get_executor() noexcept { return context->get_executor(); }
+    template <class Buffers, class Handler>
+    void async_write_some(const Buffers& buffers, Handler handler) {
+        std::string said(boost::asio::buffer_size(buffers), '\0');
+        said.resize(std::min(room, boost::asio::buffer_copy(boost::asio::buffer(said), buffers)));
+        writes->push_back(fails ? "" : said);
+        boost::asio::post(*context, [this, n = said.size(), h = std::move(handler)]() mutable {
+            fails ? h(boost::asio::error::broken_pipe, 0) : h(GatheredError{}, n);
+        });
+    }
+
+    boost::asio::io_context* context;
+    std::vector<std::string>* writes;
+    std::size_t room = 1'000;
+    bool fails = false;
+};
+
+struct GatheredCase {
+    boost::asio::io_context context{1};
+    std::vector<std::string> writes{};
+    BeastGathered<NarrowStream> layer{NarrowStream{&context, &writes}};
+    std::vector<std::size_t> told{};
+    std::vector<GatheredError> errors{};
+
+    void wait_with(std::string text) { layer.write_some(boost::asio::buffer(text)); }
+    /// As Beast writes a frame. `text` must stay.
+    void write(const std::string& text) {
+        boost::asio::async_write(layer, boost::asio::buffer(text),
+                                 [this](const GatheredError& error, std::size_t n) {
+                                     told.push_back(n);
+                                     errors.push_back(error);
+                                 });
+    }
+    [[nodiscard]] std::string all() const {
+        std::string text;
+        for (const std::string& each : writes) text += each;
+        return text;
+    }
+};
+
+}  // namespace
+
+TEST_CASE("beast_gathered: what waits leaves with the next write, in its order") {
+    GatheredCase c;
+    c.wait_with("one ");
+    c.wait_with("two ");
+    CHECK(c.writes.empty());
+    const std::string three = "three";
+    c.write(three);
+    c.context.run();
+    CHECK(c.writes == std::vector<std::string>{"one two three"});
+    CHECK(c.told == std::vector<std::size_t>{three.size()});
+    CHECK_FALSE(c.errors[0]);
+}
+
+TEST_CASE("beast_gathered: nothing leaves in the middle of a frame") {
+    GatheredCase c;
+    c.layer.next_layer().room = 1;
+    const std::string control = "control ";
+    c.write(control);
+    c.context.run_one();
+    c.wait_with("first ");
+    c.context.run();
+    CHECK(c.all() == control);
+    const std::string second = "second";
+    c.write(second);
+    c.context.restart();
+    c.context.run();
+    CHECK(c.all() == "control first second");
+    CHECK(c.told == std::vector<std::size_t>{control.size(), second.size()});
+}
+
+TEST_CASE("beast_gathered: what is said while it is written leaves with the next") {
+    GatheredCase c;
+    c.layer.next_layer().room = 3;
+    c.wait_with("one ");
+    const std::string two = "two ";
+    c.write(two);
+    c.context.run_one();
+    c.wait_with("three ");
+    c.context.run();
+    CHECK(c.all() == "one two ");
+    const std::string four = "four";
+    c.write(four);
+    c.context.restart();
+    c.context.run();
+    CHECK(c.all() == "one two three four");
+}
+
+TEST_CASE("beast_gathered: an error is told once, to whoever wrote") {
+    GatheredCase c;
+    c.layer.next_layer().fails = true;
+    c.wait_with("lost ");
+    const std::string text = "text";
+    c.write(text);
+    c.context.run();
+    CHECK(c.told == std::vector<std::size_t>{0});
+    CHECK(c.errors[0] == boost::asio::error::broken_pipe);
+}
