@@ -2,7 +2,7 @@
 // A server of rooms that real clients are run against, as a process of its own that can be killed.
 //   room_server --dir DIR [--port PORT] [--OPTION NUMBER]...
 // Prints "port N" when it listens, and "saved" before it ends by SIGTERM. Port 0 takes a free one.
-// Clients: /ws/{board}?token={user}:{access}; without a token nobody comes in. Those of hocuspocus:
+// Clients: /ws/canvas/{board}?token={user}:{access}; without a token nobody comes in. Those of hocuspocus:
 // /hocuspocus, with such tokens.
 // Pages: /stats, or /stats/{board}, as JSON; /reload/{user}/{access}/{board} changes a right.
 #include <malloc.h>
@@ -202,7 +202,7 @@ int serve(const Words& words, posix::JournalRooms stored) {
     BeastListener listener{
         loop,
         [&](BeastAccepted<> client) {
-            RoomRequest request = room_request(client.request(), "/ws/");
+            RoomRequest request = room_request(client.request(), "/ws/canvas/");
             if (client.request().target == "/hocuspocus") {
                 rooms.accept(std::move(client), HocuspocusProtocol{}, std::move(request));
             } else {

@@ -312,6 +312,8 @@ TEST_CASE("RoomManager: a slow reader holds nobody up, costs its budget, and get
     // 100 kB are beyond the budget also in one: it is told to come again.
     CHECK(slow.closed_with == 1013);
     CHECK(slow.frames - frames < 40);
+    // Nobody has cut into pieces what it could not be sent, while the others waited.
+    CHECK(w.cuts == 0);
     slow.dial();
     w.run(1s);
     CHECK(slow.document() == alice.document());

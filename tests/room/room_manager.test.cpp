@@ -362,6 +362,64 @@ TEST_CASE("RoomManager: one save of a room under way, and a failed one again, la
     CHECK_FALSE(w.rooms().stats("board")->dirty);
 }
 
+TEST_CASE("RoomManager: a crowd of saves does not hold up a flush", "[room][room_manager][sim]") {
+    RoomWorld w{Seed{1}, {.saves_max = 3}};
+    w.disk.save_takes = 100ms;
+    const auto edit = [&](std::uint64_t author) {
+        for (int i = 0; i < 50; ++i) {
+            const std::string board = "board" + std::to_string(i);
+            REQUIRE(w.rooms().get_or_create_room(board));
+            w.run(1ms);
+            REQUIRE_FALSE(w.rooms().apply_update(board, typed(author, 0, "x")));
+        }
+    };
+    edit(1);
+    w.run(5s);
+    CHECK(w.disk.saving == 3);
+    w.run(3s);
+    CHECK(w.disk.saves == 50);
+    CHECK(w.disk.saving_max == 3);
+    SECTION("what came while a save waited is in it") {
+        edit(2);
+        w.run(4500ms);
+        for (int i = 0; i < 50; ++i) {
+            const std::string board = "board" + std::to_string(i);
+            REQUIRE_FALSE(w.rooms().apply_update(board, typed(3, 0, "x")));
+        }
+        w.run(1h);
+        CHECK(w.rooms().rooms() == 0);
+        CHECK(w.disk.saving_max == 3);
+        REQUIRE(w.rooms().get_or_create_room("board49"));
+        w.run(1s);
+        const auto state = yjs::merge_updates(*w.rooms().get_state("board49"));
+        REQUIRE(state);
+        CHECK(yjs::validate(state->update)->structs == 3);
+    }
+    SECTION("those that fail make room for others") {
+        w.disk.fail_saves = 7;
+        edit(2);
+        w.run(10min);
+        CHECK(w.disk.saves == 107);
+        CHECK(w.disk.saving_max == 3);
+    }
+    SECTION("at the end there is nothing that it could hold up") {
+        edit(2);
+        w.run(1s);
+        w.rooms().stop();
+        w.run(500ms);
+        CHECK(w.rooms().rooms() == 0);
+        CHECK(w.disk.saves == 100);
+    }
+    SECTION("none waits for a room that is gone") {
+        w.disk.save_takes = 1h;
+        edit(2);
+        w.run(1min);
+        w.rooms().stop();
+        w.run(1min);
+        CHECK(w.rooms().rooms() == 0);
+    }
+}
+
 TEST_CASE("RoomManager: a save covers what the document has, and nothing that waits for a flush",
           "[room][room_manager][sim]") {
     RoomWorld w;

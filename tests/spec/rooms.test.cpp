@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Goal: the plan for shared boards, line by line: its truths, its verifications, its criteria of
-// success, as far as they are the rooms' own. Method: a server and its clients in a simulated
-// world; WebSockets and tokens have tests of their own.
+// success. Method: a server and its clients in a simulated world. What is of tokens and of the audit
+// (verification 5, success 4 to 6) is in adapter/jwt_rooms.test.cpp, with the real ones; success 9,
+// with a real WebSocket, is a case of tests/node/yjs.
 #include <belay/room/room_manager.hpp>
 
 #include "support/catch.hpp"
@@ -118,6 +119,42 @@ TEST_CASE("rooms truth 7: a reconnecting client gets the full state (SYNC-05)", 
     CHECK(alice.has(typed(2, 0, "offline")));
 }
 
+TEST_CASE("rooms verification 1: the manager is there by its header", "[spec][rooms]") {
+    STATIC_REQUIRE(MachineLike<TestRooms>);
+    STATIC_REQUIRE(MachineLike<RoomManager<MemoryRooms, EveryoneEdits>>);
+}
+
+TEST_CASE("rooms verification 2: the server starts with its manager, and stops with it",
+          "[spec][rooms]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    alice.dial();
+    w.run(1s);
+    alice.type("x");
+    w.run(1s);
+    w.rooms().stop();
+    w.run(5s);
+    CHECK(alice.closed_with == 1001);
+    REQUIRE(w.told.size() >= 1);
+    CHECK(w.told.back() == "stopped: ");
+    CHECK(w.disk.saves == 1);
+}
+
+TEST_CASE("rooms verification 3: the endpoint has a board in its path", "[spec][rooms]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    const auto asks = [&](const std::string& target) {
+        w.requests["alice"] = room_request({.target = target}, "/ws/canvas/");
+        alice.dial();
+        w.run(3s);
+        return alice.closed_with;
+    };
+    CHECK(asks("/ws/canvas/7f3a?token=alice") == 0);
+    CHECK(w.rooms().stats("7f3a")->clients == 1);
+    CHECK(asks("/ws/teams/7f3a?token=alice") == 4003);
+    CHECK(asks("/ws/canvas/?token=alice") == 4003);
+}
+
 TEST_CASE("rooms verification 4: rooms on demand, and unloaded after 30 minutes", "[spec][rooms]") {
     RoomWorld w;
     CHECK(w.rooms().rooms() == 0);
@@ -139,6 +176,57 @@ TEST_CASE("rooms verification 6: connect, disconnect, reconnect: the full state"
         alice.hang_up();
         w.run(1s);
     }
+}
+
+TEST_CASE("rooms success 1: a document for each board, loaded when somebody comes",
+          "[spec][rooms]") {
+    RoomWorld w;
+    w.requests["bob"] = {.board = "other", .token = "bob"};
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor bob{w, "bob", 2};
+    RoomEditor carol{w, "carol", 3};
+    w.run(1min);
+    CHECK(w.disk.loads == 0);
+    w.disk.load_takes = 500ms;
+    for (RoomEditor* const e : {&alice, &bob, &carol}) e->dial();
+    w.run(1s);
+    CHECK(w.disk.loads == 2);
+    alice.type("of the one");
+    bob.type("of the other");
+    w.run(1s);
+    CHECK(carol.document() == alice.document());
+    CHECK(state_of(w.rooms(), "board") == alice.document());
+    CHECK(state_of(w.rooms(), "other") == bob.document());
+}
+
+TEST_CASE("rooms success 2: rooms are saved by themselves, 5 s after the last change",
+          "[spec][rooms]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    alice.dial();
+    w.run(1s);
+    alice.type("x");
+    w.run(4900ms);
+    CHECK(w.disk.saves == 0);
+    CHECK(w.rooms().stats("board")->dirty);
+    w.run(200ms);
+    CHECK(w.disk.saves == 1);
+    CHECK_FALSE(w.rooms().stats("board")->dirty);
+}
+
+TEST_CASE("rooms success 3: rooms unload after 30 minutes, and not while somebody is there",
+          "[spec][rooms]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    alice.dial();
+    w.run(3h);
+    CHECK(w.rooms().rooms() == 1);
+    alice.type("x");
+    w.run(100ms);
+    alice.hang_up();
+    w.run(36min);
+    CHECK(w.rooms().rooms() == 0);
+    CHECK(w.disk.saves == 1);
 }
 
 TEST_CASE("rooms success 7: who views or comments receives, and does not send", "[spec][rooms]") {
@@ -173,7 +261,7 @@ TEST_CASE("rooms success 8: who edits sends and receives", "[spec][rooms]") {
     CHECK(bob.has(typed(1, 0, "a")));
 }
 
-TEST_CASE("rooms success 10: the plan's names", "[spec][rooms]") {
+TEST_CASE("rooms task 1: the plan's names", "[spec][rooms]") {
     RoomWorld w;
     TestRooms& rooms = w.rooms();
     rooms.start();
@@ -190,6 +278,23 @@ TEST_CASE("rooms success 10: the plan's names", "[spec][rooms]") {
     rooms.stop();
     w.run(5s);
     CHECK(rooms.rooms() == 0);
+}
+
+TEST_CASE("rooms success 10: who comes back receives the full state (SYNC-05)", "[spec][rooms]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    alice.dial();
+    w.run(1s);
+    alice.type("before");
+    w.run(1s);
+    alice.hang_up();
+    // It has lost all that it had.
+    RoomEditor again{w, "again", 2};
+    w.requests["again"] = {.board = "board", .token = "alice"};
+    again.dial();
+    w.run(1s);
+    CHECK(again.synced);
+    CHECK(again.document() == alice.document());
 }
 
 TEST_CASE("SYNC-03: an edit is seen within 200 ms", "[spec][rooms]") {

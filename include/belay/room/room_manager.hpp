@@ -255,13 +255,13 @@ private:
         BELAY_PRECONDITION(zero < o.save_retry_min && o.save_retry_min <= o.save_retry_max,
                            "RoomOptions: 0ns < save_retry_min <= save_retry_max must hold");
         BELAY_PRECONDITION(o.rooms_max > 0 && o.clients_max > 0 && o.clients_per_room_max > 0 &&
-                               o.waiting_max > 0 && o.calls_max > 0 && o.frame_bytes_max > 0 &&
-                               o.messages_max > 0 && o.frames_per_turn_max > 0 &&
-                               o.frames_per_second > 0 && o.frames_burst > 0 &&
-                               o.client_bytes_max > 0 && o.answers_bytes_max > 0 &&
-                               o.unflushed_bytes_max > 0 && o.awareness_bytes_max > 0 &&
-                               o.awareness_ids_per_client_max > 0 && o.bytes_until_token > 0 &&
-                               o.documents_per_client_max > 0,
+                               o.waiting_max > 0 && o.calls_max > 0 && o.saves_max > 0 &&
+                               o.frame_bytes_max > 0 && o.messages_max > 0 &&
+                               o.frames_per_turn_max > 0 && o.frames_per_second > 0 &&
+                               o.frames_burst > 0 && o.client_bytes_max > 0 &&
+                               o.answers_bytes_max > 0 && o.unflushed_bytes_max > 0 &&
+                               o.awareness_bytes_max > 0 && o.awareness_ids_per_client_max > 0 &&
+                               o.bytes_until_token > 0 && o.documents_per_client_max > 0,
                            "RoomOptions: limits must be > 0");
         BELAY_PRECONDITION(o.piece_bytes_max >= 1024,
                            "RoomOptions: piece_bytes_max must be >= 1 KiB");

@@ -31,6 +31,9 @@ struct RoomOptions {
     /// by chance.
     Duration save_retry_min = std::chrono::seconds{1};
     Duration save_retry_max = std::chrono::minutes{1};
+    /// So many saves are under way at a time, over all rooms; a flush may have to wait for them.
+    /// When the manager stops there are as many as there are rooms.
+    std::size_t saves_max = 4;
     /// A room without clients is kept so long after the last of them,
     Duration unload_after = std::chrono::minutes{30};
     /// and then until the next sweep.

@@ -18,14 +18,14 @@ export class RawClient {
   #upgraded = null
 
   /// It is in, when it has been greeted or closed.
-  static open (server, user, { board = 'board', access = 'edit', document = true } = {}) {
+  static open (server, user, { board = 'board', path = `/ws/canvas/${board}`, access = 'edit', document = true } = {}) {
     const client = new RawClient()
     client.doc = document ? new Y.Doc() : null
     client.socket = connect(server.port, '127.0.0.1')
     client.socket.setNoDelay(true)
     client.socket.on('error', () => {})
     client.socket.on('close', () => { client.ended = true })
-    client.socket.write(`GET /ws/${board}?token=${user}:${access} HTTP/1.1\r\nHost: 127.0.0.1:${server.port}\r\n` +
+    client.socket.write(`GET ${path}?token=${user}:${access} HTTP/1.1\r\nHost: 127.0.0.1:${server.port}\r\n` +
       'Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n' +
       'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n')
     return within(new Promise((resolve, reject) => {

@@ -20,7 +20,7 @@ class Editor {
   heard = []  // all updates that came from the server
 
   constructor (server, user, { access = 'edit', board = 'board' } = {}) {
-    this.provider = new WebsocketProvider(`ws://127.0.0.1:${server.port}/ws`, board, this.doc, {
+    this.provider = new WebsocketProvider(`ws://127.0.0.1:${server.port}/ws/canvas`, board, this.doc, {
       // Of one process: they must not meet behind the server's back.
       disableBc: true,
       WebSocketPolyfill: WebSocket,
@@ -111,6 +111,26 @@ const has = (doc, updates) => {
 const descriptors = () => Number(readFileSync('/proc/self/limits', 'utf8').match(/Max open files\s+\S+\s+(\d+)/)?.[1] ?? 1024)
 
 export const cases = {
+  endpoint_accepts: {
+    async play (server) {
+      const at = async path => {
+        const client = await RawClient.open(server, 'ada', { path })
+        await until(() => client.closed !== null || client.frames > 0, 'it is greeted or closed')
+        return client.closed
+      }
+      check(await at('/ws/canvas/7f3a') === null, 'the endpoint does not accept')
+      check((await server.stats('7f3a')).clients === 1, 'it is in another room')
+      for (const path of ['/ws/canvas/', '/ws/canvas/a/b', '/ws/canvas/a%00b', '/ws/teams/a', '/', `/ws/canvas/${'x'.repeat(101)}`]) {
+        check(await at(path) === 4403, `${path} is a board`)
+      }
+      // A line of 10 kB is longer than a request may be.
+      const refused = await RawClient.open(server, 'ada', { path: `/ws/canvas/${'x'.repeat(10240)}` }).catch(error => error.message)
+      check(refused === 'HTTP/1.1 431', `10 kB: ${refused}`)
+      for (const path of ['a%2Fb', '%C3%A9']) check(await at(`/ws/canvas/${path}`) === null, `${path} is no board`)
+      check((await server.stats()).rooms === 3, 'ids that differ are one room')
+    }
+  },
+
   two_converge: {
     async play (server) {
       const [ada, bob] = await editors(server, 2)

@@ -215,6 +215,15 @@ private:
     Taken* taken_;
 };
 
+/// What clients speak, counted.
+struct CountingYjs : YjsProtocol {
+    std::size_t* cuts;
+    [[nodiscard]] std::vector<Bytes> split(BytesView update, std::size_t bytes_max) const {
+        ++*cuts;
+        return YjsProtocol::split(update, bytes_max);
+    }
+};
+
 // ---- the server --------------------------------------------------------------------------------
 
 /// Hears everything.
@@ -255,8 +264,9 @@ struct RoomWorld {
                   const bool addressed = in_band.contains(std::string{a.peer()});
                   Coded<sim::Accepted> t{std::move(a), by};
                   const auto id =
-                      addressed ? r->accept(std::move(t), HocuspocusProtocol{}, std::move(request))
-                                : r->accept(std::move(t), YjsProtocol{}, std::move(request));
+                      addressed
+                          ? r->accept(std::move(t), HocuspocusProtocol{}, std::move(request))
+                          : r->accept(std::move(t), CountingYjs{{}, &cuts}, std::move(request));
                   if (id != RoomClientId{}) last_client = id;
               });
               return rooms;
@@ -279,6 +289,7 @@ struct RoomWorld {
     std::set<std::string> in_band{};  ///< hosts that speak hocuspocus
     RoomClientId last_client{};
     std::map<std::string, Taken> taken{};  ///< of clients, by their hosts
+    std::size_t cuts = 0;                  ///< updates that were cut into pieces
     sim::World world;
     sim::Host& server;
 };

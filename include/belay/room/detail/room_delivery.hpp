@@ -7,6 +7,7 @@
 #include <utility>    // std::move
 #include <vector>     // std::vector
 
+#include <belay/queue/storage_like.hpp>
 #include <belay/room/detail/room_state.hpp>
 #include <belay/room/document_like.hpp>
 #include <belay/room/room_stats.hpp>
@@ -155,12 +156,14 @@ public:
             return {};
         }
     }
-    /// What somebody lacks, as updates.   Errors: the document's.
-    std::error_code send_state(RoomSeat& seat, Room& room, BytesView theirs, Kind last,
-                               Instant now) {
+    /// What somebody lacks, as updates.   Errors: the document's; too_slow: it is more than `most`.
+    std::error_code send_state(RoomSeat& seat, Room& room, BytesView theirs, Kind last, Instant now,
+                               std::size_t most = no_limit) {
         if constexpr (ComparesDocument<Document>) {
             auto diff = room.document.diff(theirs);
             if (!diff.has_value()) return static_cast<std::error_code>(diff.error());
+            // To cut it would hold up everybody, for nothing.
+            if (diff->size() > most) return RoomErrc::too_slow;
             const std::vector<Bytes> pieces =
                 seat.ops->split(seat, *diff, options_->piece_bytes_max);
             for (std::size_t i = 0; i < pieces.size(); ++i) {
@@ -169,6 +172,7 @@ public:
             }
             if (pieces.empty() && last == Kind::state) say(seat, {last, {}}, now);
         } else {
+            if (room.document.bytes() > most) return RoomErrc::too_slow;
             for (const Bytes& part : room.document.snapshot()) say(seat, {Kind::update, part}, now);
             if (last == Kind::state) say(seat, {last, {}}, now);
         }
@@ -271,7 +275,8 @@ private:
         const Bytes had = std::move(*seat.lag_from);
         seat.lag_from.reset();
         const std::size_t before = seat.peer->output.answers();
-        if (const std::error_code e = send_state(seat, room, had, Kind::update, now))
+        if (const std::error_code e =
+                send_state(seat, room, had, Kind::update, now, options_->client_bytes_max))
             return owner_->fail(seat, e);
         if (seat.peer->output.answers() - before > options_->client_bytes_max)
             return owner_->fail(seat, make_error_code(RoomErrc::too_slow));

@@ -5,6 +5,7 @@
 
 #include <functional>    // std::less
 #include <map>           // std::map
+#include <span>          // std::span
 #include <string>        // std::string
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
@@ -78,6 +79,7 @@ public:
         static_cast<void>(rooms_nest_.advance(now_));
         office.turn(now_);
         vault_.flush(now_);
+        vault_.begin_saves(now_);
         tell_awareness();
         this->reap();
         finish_stop();
@@ -91,11 +93,13 @@ public:
         now_ = larger(now_, now);
         started_ = now_;
         phase_ = Phase::running;
+        vault_.hurry(false);
     }
     void stop(Instant now) {
         if (phase_ == Phase::stopping || phase_ == Phase::stopped) return;
         now_ = larger(now_, now);
         phase_ = Phase::stopping;
+        vault_.hurry(true);
         stop_error_.clear();
         stop_ends_ = after(now_, options_.stop_within);
         this->dismiss_all(make_error_code(RoomErrc::manager_stopped));
@@ -193,7 +197,7 @@ private:
         if (todo.load) vault_.begin_load(room, now_);
         if (todo.save) {
             if (std::exchange(room.news, false)) this->tell(RoomEvent::Kind::changed, room);
-            vault_.begin_save(room, room.document.snapshot(), now_);
+            vault_.ask_save(room);
         }
         if (todo.unload) end(room, why_ended());
         if (todo.refuse) this->refuse_all(room, make_error_code(RoomErrc::not_loaded));
@@ -277,6 +281,9 @@ private:
 
     // ---- for the vault -------------------------------------------------------------------------
 
+    [[nodiscard]] static std::span<const Bytes> snapshot_of(RoomBase& base) {
+        return static_cast<Room&>(base).document.snapshot();
+    }
     void turned(RoomTurn& turn, const PersistenceError& error) { office.turned(turn, error); }
 
     void durable(RoomBase& base) {

@@ -4,6 +4,8 @@
 #pragma once
 
 #include <algorithm>  // std::find
+#include <cstddef>    // std::size_t
+#include <deque>      // std::deque
 #include <string>     // std::string
 #include <utility>    // std::exchange, std::move
 #include <vector>     // std::vector
@@ -22,11 +24,13 @@ struct RoomTurn {
 };
 
 /// Loads, appends, flushes and saves. Of flushes one is under way at a time, for all rooms: what
-/// is appended meanwhile waits for the next.
+/// is appended meanwhile waits for the next. Of saves there are few, so that no crowd of them
+/// stands in a flush's way.
 ///
 /// `Owner` has `durable(RoomBase&)`: the first `flushing` of its pending changes are;
 /// `not_durable(RoomBase&, PersistenceError)`: none of them is; `failed(board, PersistenceError)`;
-/// `lagging(std::string_view board)`; `turned(RoomTurn&, PersistenceError)`: it is stored, or not.
+/// `lagging(std::string_view board)`; `turned(RoomTurn&, PersistenceError)`: it is stored, or not;
+/// `snapshot_of(RoomBase&)`.
 ///
 /// Thread safety: the manager's home thread.
 template <class Owner, PersistenceLike Persistence>
@@ -41,6 +45,7 @@ public:
 
     void attach(const Waker& waker) { flush_.attach(waker); }
     [[nodiscard]] Instant deadline() const noexcept {
+        if (may_save() && !to_save_.empty()) return always;
         if (flush_.waits()) return smaller(flush_.deadline(), flush_ends_);
         return appended_.empty() && turns_.empty() ? never : always;
     }
@@ -146,10 +151,21 @@ public:
 
     // ---- saves ---------------------------------------------------------------------------------
 
-    void begin_save(RoomBase& room, std::span<const Bytes> snapshot, Instant now) {
-        ++counters_->saves;
-        room.save_ends = after(now, options_->answer_within);
-        persistence_.save(room.id, snapshot, room.position, room.save.ask());
+    /// A save of the room as it is when its turn comes.
+    void ask_save(RoomBase& room) { to_save_.push_back(&room); }
+    /// Whether all saves that are asked for begin at once.
+    void hurry(bool hurries) noexcept { hurries_ = hurries; }
+    /// Begins those whose turn it is.
+    void begin_saves(Instant now) {
+        while (may_save() && !to_save_.empty()) {
+            RoomBase& room = *to_save_.front();
+            to_save_.pop_front();
+            ++saving_;
+            ++counters_->saves;
+            room.save_ends = after(now, options_->answer_within);
+            persistence_.save(room.id, owner_->snapshot_of(room), room.position, room.save.ask());
+            room.waker.touch();
+        }
     }
     /// Whether the save is over, and how.
     bool take_save(RoomBase& room, Instant now, PersistenceError& error) {
@@ -167,6 +183,7 @@ public:
             return false;
         }
         room.save_ends = never;
+        --saving_;
         if (error) failed(room.id, error);
         if (!error) ask_who_lags();
         return true;
@@ -176,9 +193,14 @@ public:
     void forget(RoomBase& room) {
         std::erase(appended_, &room);
         std::erase(flushing_, &room);
+        std::erase(to_save_, &room);
+        if (room.save.waits()) --saving_;
     }
 
 private:
+    [[nodiscard]] bool may_save() const noexcept {
+        return hurries_ || saving_ < options_->saves_max;
+    }
     /// Returns: false if there is no answer yet.
     bool take_flush(Instant now) {
         PersistenceError error;
@@ -243,7 +265,10 @@ private:
     Instant flush_ends_ = never;
     std::vector<RoomBase*> appended_;  // wait for a flush
     std::vector<RoomBase*> flushing_;  // wait for the one that is under way
-    std::vector<RoomTurn> turns_;      // histories, likewise
+    std::deque<RoomBase*> to_save_;    // wait for their turn
+    std::size_t saving_ = 0;           // saves that are under way
+    bool hurries_ = false;
+    std::vector<RoomTurn> turns_;  // histories, likewise
     std::vector<RoomTurn> turning_;
 };
 

@@ -1,0 +1,407 @@
+// SPDX-License-Identifier: MIT
+// Goal: what users of other servers of rooms have lost, or waited for in vain, does not happen
+// here. Method: each of their complaints as a history in a simulated world.
+#include <belay/room/room_manager.hpp>
+
+#include <algorithm>
+
+#include "support/catch.hpp"
+#include "support/room/disk_rooms.hpp"
+#include "support/room/room_world.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// Rooms that are let go as soon as nobody is there.
+RoomOptions hasty() {
+    RoomOptions options;
+    options.save_after = 1s;
+    options.unload_after = 1s;
+    options.sweep_every = 1s;
+    return options;
+}
+
+}  // namespace
+
+TEST_CASE("peer defect 1: a room is let go while a later change is not saved",
+          "[room][peer_defects][sim]") {
+    RoomWorld w{Seed{1}, hasty()};
+    w.disk.save_takes = 10s;
+    RoomEditor alice{w, "alice", 1};
+    alice.dial();
+    w.run(1s);
+    alice.type("one");
+    w.run(2s);
+    REQUIRE(w.disk.saving == 1);
+    alice.type("two");
+    w.run(100ms);
+    alice.hang_up();
+    for (int i = 0; i < 30; ++i) {
+        w.run(1s);
+        RoomEditor bob{w, "bob" + std::to_string(i), 2};
+        bob.dial();
+        w.run(1s);
+        REQUIRE(bob.document() == alice.document());
+    }
+    w.run(1min);
+    CHECK(w.rooms().rooms() == 0);
+    CHECK(w.disk.saves == 2);
+}
+
+TEST_CASE("peer defect 2: the end saves nothing, or each change anew",
+          "[room][peer_defects][sim]") {
+    RoomWorld w{Seed{1}, hasty()};
+    w.disk.save_takes = 20s;  // slower than changes come
+    RoomEditor alice{w, "alice", 1};
+    alice.dial();
+    w.run(1s);
+    for (int i = 0; i < 100; ++i) {
+        alice.type("x");
+        w.run(1100ms);
+    }
+    CHECK(w.disk.saving_max == 1);
+    CHECK(w.disk.saves <= 7);
+    w.disk.save_takes = 1s;
+    w.rooms().stop();
+    w.run(30s);
+    CHECK(w.told.back() == "stopped: ");
+    driver::Question<LoadedRoom> question;
+    w.disk.durable.load("board", question.ask());
+    const auto stored = question.take();
+    REQUIRE((stored && *stored && **stored));
+    CHECK((**stored)->updates.empty());
+    CHECK((**stored)->snapshot == std::vector<Bytes>{alice.document()});
+}
+
+TEST_CASE("peer defect 3: a room that cannot be loaded is empty, and saved as that",
+          "[room][peer_defects][sim]") {
+    RoomWorld w{Seed{1}, hasty()};
+    RoomEditor alice{w, "alice", 1};
+    alice.type("of worth");
+    alice.dial();
+    w.run(5s);
+    alice.hang_up();
+    w.run(1min);
+    REQUIRE(w.rooms().rooms() == 0);
+    const int saves = w.disk.saves;
+    w.disk.fail_loads = 1;
+    RoomEditor bob{w, "bob", 2};
+    bob.dial();
+    w.run(1s);
+    CHECK(bob.closed_with == 1013);
+    CHECK_FALSE(bob.synced);
+    CHECK(w.rooms().rooms() == 0);
+    w.run(1min);
+    CHECK(w.disk.saves == saves);
+    bob.dial();
+    w.run(1s);
+    CHECK(bob.document() == alice.document());
+}
+
+TEST_CASE("peer defect 4: two of one room, while the first is let go",
+          "[room][peer_defects][sim]") {
+    RoomWorld w{Seed{1}, hasty()};
+    w.disk.save_takes = w.disk.load_takes = 3s;
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor bob{w, "bob", 2};
+    for (int i = 0; i < 40; ++i) {
+        // At each of the moments between a goodbye and the room's end.
+        alice.dial();
+        w.run(4s);
+        alice.type("a");
+        w.run(100ms);
+        alice.hang_up();
+        w.run(i * 250ms);
+        alice.dial();
+        bob.dial();
+        w.run(4s);
+        bob.type("b");
+        w.run(100ms);
+        REQUIRE(w.rooms().rooms() == 1);
+        REQUIRE(alice.document() == bob.document());
+        alice.hang_up();
+        bob.hang_up();
+        w.run(1s);
+    }
+}
+
+TEST_CASE("peer defect 5: an answer before the document is there, and rooms that stay",
+          "[room][peer_defects][sim]") {
+    RoomWorld w{Seed{1}, hasty()};
+    RoomEditor alice{w, "alice", 1};
+    alice.type("a");
+    alice.dial();
+    w.run(5s);
+    alice.hang_up();
+    w.run(1min);
+    w.disk.load_takes = 5s;
+    RoomEditor bob{w, "bob", 2};
+    bob.dial();
+    w.run(4900ms);
+    CHECK(bob.frames == 0);
+    w.run(1s);
+    CHECK(bob.synced);
+    CHECK(bob.document() == alice.document());
+    bob.hang_up();
+    w.run(1min);
+    CHECK(w.rooms().rooms() == 0);
+    CHECK(w.rooms().clients() == 0);
+}
+
+TEST_CASE("peer defect 6: who only reads causes a save", "[room][peer_defects][sim]") {
+    RoomWorld w{Seed{1}, hasty()};
+    RoomEditor alice{w, "alice", 1};
+    alice.type("a");
+    alice.dial();
+    w.run(5s);
+    alice.hang_up();
+    w.run(1min);
+    const int saves = w.disk.saves;
+    const int flushes = w.disk.flushes;
+    w.rights.grants["eve"] = Grant{"eve", Access::view, forever};
+    RoomEditor eve{w, "eve", 2};
+    eve.dial();
+    w.run(5s);
+    eve.hang_up();
+    w.run(1min);
+    CHECK(w.rooms().rooms() == 0);
+    CHECK(w.disk.saves == saves);
+    CHECK(w.disk.flushes == flushes);
+}
+
+TEST_CASE("peer defect 7: after a restart each client sends all it has, and it is stored again",
+          "[room][peer_defects][sim]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    alice.dial();
+    w.run(1s);
+    for (int i = 0; i < 100; ++i) alice.type(std::string(100, 'x'));
+    w.run(1min);
+    for (int i = 0; i < 5; ++i) {
+        w.world.restart(w.server);
+        const int flushes = w.disk.flushes;
+        alice.dial();
+        w.run(1s);
+        REQUIRE(alice.synced);
+        // What the client sent was the difference: none.
+        CHECK(w.rooms().counters().updates == 0);
+        CHECK(w.rooms().counters().unchanged == 1);
+        CHECK(w.disk.flushes == flushes);
+    }
+    alice.hang_up();
+    alice.type("y");
+    alice.dial();
+    w.run(1s);
+    CHECK(w.rooms().counters().updates == 1);
+    driver::Question<LoadedRoom> question;
+    w.disk.durable.load("board", question.ask());
+    const auto stored = question.take();
+    REQUIRE((stored && *stored && **stored));
+    REQUIRE((**stored)->updates.size() == 1);
+    CHECK((**stored)->updates.front().size() < 30);
+}
+
+TEST_CASE("peer defect 8: the whole document is merged with each change",
+          "[room][peer_defects][unit]") {
+    YjsDocument document;
+    std::size_t merges = 0;
+    std::size_t before = 0;
+    for (std::uint64_t i = 0; i < 5000; ++i) {
+        const Bytes update = typed(1, i, "x");
+        REQUIRE(document.check(update).value_or(false));
+        REQUIRE_FALSE(document.apply(update));
+        const std::size_t now = document.status().pending_updates;
+        if (now < before) ++merges;
+        before = now;
+    }
+    CHECK(merges == 10);
+}
+
+TEST_CASE("peer defect 9: what is stored grows without an end", "[room][peer_defects][sim]") {
+    sim::World world{Seed{1}};
+    using Rooms = RoomManager<JournalRoomsOnDisk, EveryoneEdits>;
+    sim::Host& server = world.host("server", [&](sim::Host& h) {
+        auto opened = open_rooms(h.disk());
+        REQUIRE(opened);
+        auto rooms = std::make_unique<Rooms>(std::move(*opened), EveryoneEdits{});
+        h.attach(*rooms);
+        rooms->start();
+        h.listen(1, [r = rooms.get()](sim::Accepted a) {
+            r->accept(Coded<sim::Accepted>{std::move(a)}, YjsProtocol{}, {.board = "board"});
+        });
+        return rooms;
+    });
+    RoomEditor alice{world, "alice", 1};
+    alice.dial();
+    world.run_for(1s);
+    std::uint64_t most = 0;
+    for (int i = 0; i < 3000; ++i) {
+        alice.type("x");
+        world.run_for(100ms);
+        most = std::max(most, server.process<Rooms>()->persistence().status().log_bytes);
+    }
+    // So much as is changed in 30 s, in files of 4 KiB.
+    CHECK(most < 10 * 4096);
+    // Letters that were typed one by one are stored as one text.
+    world.run_for(1min);
+    CHECK(server.disk().contents(DiskRooms::file("board")).size() < 3000 + 300);
+}
+
+TEST_CASE("peer defect 10: a history that the server begins anew doubles the content",
+          "[room][peer_defects][sim]") {
+    RoomWorld w{Seed{1}, hasty()};
+    RoomEditor alice{w, "alice", 1};
+    alice.dial();
+    w.run(1s);
+    alice.type("once");
+    w.run(5s);
+    const Bytes before = alice.document();
+    for (int i = 0; i < 10; ++i) {
+        alice.hang_up();
+        if (i % 2 == 0) {
+            w.run(1min);
+            REQUIRE(w.rooms().rooms() == 0);
+        } else {
+            w.world.restart(w.server);
+        }
+        alice.dial();
+        w.run(1s);
+        REQUIRE(alice.synced);
+        REQUIRE(alice.document() == before);
+        REQUIRE(state_of(w.rooms()) == before);
+    }
+    CHECK(std::count(w.told.begin(), w.told.end(), "divergence alice") == 0);
+    // One that was begun elsewhere is told of.
+    RoomEditor bob{w, "bob", 2};
+    bob.type("elsewhere");
+    bob.dial();
+    w.run(1s);
+    CHECK(std::count(w.told.begin(), w.told.end(), "divergence bob") == 1);
+}
+
+TEST_CASE("peer defect 11: a right lasts as long as its connection", "[room][peer_defects][sim]") {
+    RoomWorld w;
+    w.rights.grants["alice"] = Grant{"alice", Access::edit, 60s};
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor bob{w, "bob", 2};
+    alice.dial();
+    bob.dial();
+    w.run(59s);
+    CHECK(alice.online());
+    w.run(2s);
+    CHECK(alice.closed_with == 4001);
+    w.rights.grants["bob"] = Grant{"bob", Access::view, forever};
+    CHECK(w.rooms().reauthorize("board") == 1);
+    w.run(1s);
+    bob.type("no");
+    w.run(1s);
+    CHECK(bob.online());
+    CHECK(state_of(w.rooms()) == Bytes(2));
+    w.rights.grants["bob"] = Grant{"bob", Access::none, forever};
+    CHECK(w.rooms().reauthorize("board") == 1);
+    w.run(1s);
+    CHECK(bob.closed_with == 4003);
+}
+
+TEST_CASE("peer defect 12: a message that is too big is sent again for ever",
+          "[room][peer_defects][sim]") {
+    RoomWorld w{Seed{1}, {.frame_bytes_max = 2000, .piece_bytes_max = 1024}};
+    w.world.network().window_bytes(1 << 20);
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor bob{w, "bob", 2};
+    alice.dial();
+    bob.dial();
+    w.run(1s);
+    // What the server itself has to say is never longer than a client's own limit may be.
+    for (int i = 0; i < 100; ++i) {
+        alice.type(std::string(1500, 'x'));
+        w.run(10ms);
+    }
+    w.run(1s);
+    RoomEditor late{w, "late", 3};
+    late.dial();
+    w.run(2s);
+    CHECK(late.document() == alice.document());
+    CHECK(w.taken["late"].longest <= 1024 + 16);
+    // Who sends what is too big hears why, at a code that is no network's, and is alone with it.
+    alice.type(std::string(3000, 'x'));
+    w.run(1s);
+    CHECK(alice.closed_with == 1009);
+    CHECK(bob.online());
+}
+
+TEST_CASE("peer defect 13: what a slow client has not read is kept without a bound",
+          "[room][peer_defects][sim]") {
+    RoomWorld w{Seed{1}, {.client_bytes_max = 5000}};
+    w.world.network().window_bytes(1000);
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor slow{w, "slow", 2};
+    alice.dial();
+    slow.dial();
+    w.run(1s);
+    slow.stall(true);
+    for (int i = 0; i < 200; ++i) {
+        alice.type(std::string(500, 'x'));
+        w.run(50ms);
+    }
+    const std::size_t taken = w.taken["slow"].bytes;
+    slow.stall(false);
+    w.run(3s);
+    // All that had been kept for it is what it is sent now, and then why not more.
+    CHECK(w.taken["slow"].bytes - taken <= 5000 + 600);
+    CHECK(slow.closed_with == 1013);
+}
+
+TEST_CASE("peer defect 14: what one client sends ends the room for all",
+          "[room][peer_defects][sim]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor bob{w, "bob", 2};
+    RoomEditor mallory{w, "mallory", 3};
+    alice.dial();
+    bob.dial();
+    for (int i = 0; i < 256; ++i) {
+        mallory.dial();
+        w.run(100ms);
+        const auto byte = static_cast<std::byte>(i);
+        mallory.raw({byte, byte, byte});
+        w.run(100ms);
+        alice.type("x");
+        w.run(100ms);
+        REQUIRE(bob.document() == alice.document());
+    }
+    CHECK(alice.closed_with + bob.closed_with == 0);
+    CHECK(w.rooms().counters().refused > 200);
+}
+
+TEST_CASE("peer defect 15: cursors of who has gone", "[room][peer_defects][sim]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor bob{w, "bob", 2};
+    alice.dial();
+    bob.dial();
+    w.run(1s);
+    // Several of one socket.
+    for (const std::uint64_t id : {11U, 12U, 13U})
+        bob.say({RoomMessage::Kind::awareness, awareness_of(id, 5, "{}")});
+    w.run(1s);
+    REQUIRE(alice.present.size() == 3);
+    SECTION("that says goodbye") { bob.hang_up(); }
+    SECTION("whose host is gone") {
+        w.world.network().partition(w.server, bob.host());
+        w.run(46s);
+    }
+    w.run(1s);
+    CHECK(alice.present.empty());
+    // What they said last comes late, over another socket: it brings nobody back.
+    RoomEditor late{w, "late", 3};
+    w.requests["late"] = {.board = "board", .token = "bob"};
+    late.dial();
+    w.run(1s);
+    late.say({RoomMessage::Kind::awareness, awareness_of(11, 5, "{}")});
+    w.run(1s);
+    CHECK(alice.present.empty());
+}

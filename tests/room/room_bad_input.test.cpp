@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT
+// Goal: clients that are wrong in form, in time or in number cost themselves something, and others
+// nothing. Method: hostile clients beside honest ones in a simulated world. Frames that are mutated
+// are in room_faults; upgrades and tokens are of their adapters.
+#include <belay/room/room_manager.hpp>
+
+#include "support/catch.hpp"
+#include "support/room/room_world.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// Within the time that an edit may take, whatever others do.
+void is_served(RoomWorld& w, RoomEditor& author, RoomEditor& reader) {
+    const Bytes update = author.type("x");
+    w.run(200ms);
+    REQUIRE(reader.has(update));
+}
+
+}  // namespace
+
+TEST_CASE("bad input: clients that only say what they have", "[room][room_bad_input][sim]") {
+    // Each question is answered by 100 pieces.
+    RoomWorld w{Seed{1}, {.frame_bytes_max = 200'000, .piece_bytes_max = 1024}};
+    w.world.network().window_bytes(1 << 20);
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor bob{w, "bob", 2};
+    alice.dial();
+    bob.dial();
+    w.run(1s);
+    alice.type(std::string(100'000, 'x'));
+    w.run(1s);
+    std::vector<std::unique_ptr<RoomEditor>> hostile;
+    for (std::uint64_t i = 0; i < 5; ++i) {
+        hostile.push_back(std::make_unique<RoomEditor>(w, "m" + std::to_string(i), 10 + i));
+        hostile.back()->dial();
+    }
+    w.run(1s);
+    bool reads = false;
+    SECTION("and read the answers") { reads = true; }
+    SECTION("and read nothing") {
+        for (const auto& m : hostile) m->stall(true);
+    }
+    const auto before = w.taken["m0"].bytes;
+    for (int i = 0; i < 100; ++i) {
+        for (const auto& m : hostile) {
+            for (int n = 0; n < 20; ++n) m->say({RoomMessage::Kind::state_vector, Bytes(1)});
+        }
+        is_served(w, alice, bob);
+    }
+    // By the rate of frames, of which each piece is one: 2,000 at once, then 500 a second.
+    const std::size_t answers = (w.taken["m0"].bytes - before) / 100'000;
+    if (reads) CHECK(answers > 20);
+    CHECK(answers <= (2'000 + 500 * 25) / 100 + 3);
+    w.run(2min);
+    if (!reads) {
+        // Who takes nothing for too long is closed.
+        CHECK(w.rooms().stats("board")->clients == 2);
+    }
+    is_served(w, alice, bob);
+}
+
+TEST_CASE("bad input: clocks of who is here that are as high as can be",
+          "[room][room_bad_input][sim]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor bob{w, "bob", 2};
+    RoomEditor mallory{w, "mallory", 3};
+    alice.dial();
+    bob.dial();
+    mallory.dial();
+    w.run(1s);
+    alice.show("{}");
+    w.run(1s);
+    // Nobody's id but their own: alice is still there, and can still move.
+    mallory.say({RoomMessage::Kind::awareness, awareness_of(1, yjs::varuint_max - 1, "{}")});
+    mallory.say({RoomMessage::Kind::awareness, awareness_of(7, yjs::varuint_max - 1, "{}")});
+    w.run(1s);
+    CHECK(mallory.online());
+    alice.show("[1]");
+    w.run(1s);
+    CHECK(bob.present[1] == "[1]");
+    CHECK(bob.present.contains(7));
+    // One higher there is no clock left for its end.
+    mallory.say({RoomMessage::Kind::awareness, awareness_of(8, yjs::varuint_max, "{}")});
+    w.run(1s);
+    CHECK(mallory.closed_with == 1007);
+    CHECK_FALSE(bob.present.contains(7));
+    CHECK_FALSE(bob.present.contains(8));
+    // Its last clock was used up, and it is another's id when it is forgotten.
+    w.run(2min);
+    alice.dial();
+    w.run(1s);
+    alice.say({RoomMessage::Kind::awareness, awareness_of(7, 1, "{}")});
+    w.run(1s);
+    CHECK(bob.present.contains(7));
+}
+
+TEST_CASE("bad input: ids of boards", "[room][room_bad_input][sim]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    const auto asks = [&](const std::string& target) {
+        w.requests["alice"] = room_request({.target = target}, "/ws/canvas/");
+        w.requests["alice"].token = "alice";
+        alice.dial();
+        w.run(3s);
+        return alice.closed_with;
+    };
+    const int loads = w.disk.loads;
+    // As those of whom there is no board, and nobody's storage has heard of them.
+    CHECK(asks("/ws/canvas/a/b") == 4003);
+    CHECK(asks("/ws/canvas/../secret") == 4003);
+    CHECK(asks("/ws/canvas/" + std::string(10'240, 'x')) == 4003);
+    CHECK(asks("/ws/canvas/" + std::string(101, 'x')) == 4003);
+    CHECK(asks("/ws/canvas/") == 4003);
+    CHECK(asks("/ws/canvas/%") == 4003);
+    CHECK(asks("/ws/canvas/a%00b") == 4003);
+    CHECK(asks("/ws/canvas/a%0Ab") == 4003);
+    CHECK(asks("/ws/canvas/%FF") == 4003);
+    CHECK(w.disk.loads == loads);
+    // What decodes to a text is an id, by its bytes alone.
+    for (const auto& [target, board] : std::vector<std::pair<std::string, std::string>>{
+             {"/ws/canvas/a%2Fb", "a/b"},
+             {"/ws/canvas/%2E%2E%2Fsecret", "../secret"},
+             {"/ws/canvas/%C3%A9", "\xC3\xA9"},
+             {"/ws/canvas/a", "a"}}) {
+        CHECK(asks(target) == 0);
+        CHECK(alice.synced);
+        alice.type("x");
+        w.run(1s);
+        CHECK(w.rooms().stats(board)->clients == 1);
+        CHECK(w.disk.durable.append(board, Bytes(2)).has_value());
+    }
+}
