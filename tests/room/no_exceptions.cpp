@@ -47,7 +47,7 @@ int rooms_without_exceptions(BytesView update) {
     for (int i = 0; i < 4; ++i) loop.poll();
     if (answered != 5 || rooms.rooms() != 1) return 24;
     rooms.stop();
-    loop.poll();
+    for (int i = 0; i < 4; ++i) loop.poll();
     return rooms.rooms() == 0 ? 0 : 23;
 }
 
