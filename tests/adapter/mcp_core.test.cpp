@@ -196,8 +196,8 @@ TEST_CASE("What a message takes in memory is known before it is read",
         while (text.size() < 100'000) text += one + ",";
         text += "0]";
         const std::size_t before = in_use();
-        const McpJson json = McpJson::parse(text);
-        CHECK(json.size() > 1);
+        const McpJson parsed = McpJson::parse(text);
+        CHECK(parsed.size() > 1);
         CHECK(in_use() - before <= detail::json_cost(text, usual_depth).bytes);
     }
 }
