@@ -130,7 +130,7 @@ export const cases = {
     async play (server) {
       const [ada] = await editors(server, 1)
       const doc = new Y.Doc()
-      const provider = new WebsocketProvider(`ws://127.0.0.1:${server.port}/ws`, 'board', doc, {
+      const provider = new WebsocketProvider(`ws://127.0.0.1:${server.port}/ws/canvas`, 'board', doc, {
         disableBc: true, WebSocketPolyfill: WebSocket, params: { token: 'bob:edit' }
       })
       doc.getText('text').insert(0, 'of y-websocket')
