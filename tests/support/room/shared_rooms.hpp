@@ -148,14 +148,17 @@ struct SharedStore {
             at->second.entries.push_back({++last, number, change.own, std::move(change.update)});
             return {};
         }
-        if (change.kind == Kind::begin && at != rooms.end()) return {};
+        if (change.kind == Kind::begin && at != rooms.end()) {
+            servers[number].lines[change.id].log = at->second.log;
+            return {};
+        }
         if (at != rooms.end()) {
             ended.insert(at->second.log);
             rooms.erase(at);
         }
         if (change.kind != Kind::erase) {
             rooms[change.id].epoch = change.epoch;
-            rooms[change.id].log = ++last;
+            servers[number].lines[change.id].log = rooms[change.id].log = ++last;
         }
         return {};
     }

@@ -133,7 +133,9 @@ public:
     void lost(RoomBase& room, bool known) {
         if constexpr (!alone) {
             RoomNews& news = *room.others;
-            if (std::exchange(news.unproven, false)) news.begins = true;
+            // What it began may have been stored, and be gone again with all that was in it: who
+            // begins it once more without looking would begin it without that.
+            if (std::exchange(news.unproven, false)) news.begins = known = true;
             if (!known) return;
             news.lacks = true;
             ask_later(room);
