@@ -673,3 +673,17 @@ TEST_CASE("Rooms over hocuspocus: a mutated frame closes its sender at most",
         },
         100);
 }
+
+TEST_CASE("Rooms over hocuspocus: a right that is short, and a room that takes long to load",
+          "[room][hocuspocus][sim]") {
+    RoomWorld w;
+    w.rights.grants["ada"] = Grant{"ada", Access::edit, 4s};
+    w.disk.load_takes = 3s;
+    HocusWire ada{w, "ada"};
+    ada.dial();
+    ada.token("one", "ada");
+    w.run(3500ms);
+    const Frames heard = ada.heard();
+    CHECK(count_of(heard, named("one", let_in)) == 1);
+    CHECK(count_of(heard, named("one", "0200")) == 1);
+}

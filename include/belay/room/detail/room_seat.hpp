@@ -204,7 +204,9 @@ struct RoomSeat {
     }
     [[nodiscard]] bool is(std::uint64_t who) const noexcept { return who == id || who == client(); }
     [[nodiscard]] Instant timers() const noexcept {
-        return smaller(smaller(wait_ends, grant_ends), smaller(retry_at, renew_at));
+        // It is asked for a token once it is in.
+        const Instant renew = stage == SeatStage::member ? renew_at : never;
+        return smaller(smaller(wait_ends, grant_ends), smaller(retry_at, renew));
     }
     /// Nothing more is expected of it.
     void let_go() noexcept {
