@@ -687,3 +687,43 @@ TEST_CASE("Rooms over hocuspocus: a right that is short, and a room that takes l
     CHECK(count_of(heard, named("one", let_in)) == 1);
     CHECK(count_of(heard, named("one", "0200")) == 1);
 }
+
+TEST_CASE("Rooms over hocuspocus: who sends one token after the other is not judged later",
+          "[room][hocuspocus][sim]") {
+    RoomWorld w;
+    w.rights.takes = 100ms;
+    HocusWire eve{w, "eve"};
+    eve.dial();
+    eve.token("doc", "eve");
+    w.run(1s);
+    CHECK(w.rooms().clients() == 1);
+    w.rights.grants["eve@doc"] = Grant{.user = "eve"};
+    CHECK(w.rooms().reauthorize("doc") == 1);
+    for (int i = 0; i < 600; ++i) {
+        if (eve.open()) eve.token("doc", "eve");
+        w.run(50ms);
+    }
+    CHECK(w.rooms().clients() == 0);
+}
+
+TEST_CASE("Rooms over hocuspocus: a fresh token counts while its room is loaded again",
+          "[room][hocuspocus][sim]") {
+    RoomWorld w;
+    w.rights.grants["ada"] = Grant{"ada", Access::edit, 20s};
+    RoomEditor bob{w, "bob", 2};
+    HocusWire ada{w, "ada"};
+    ada.dial();
+    ada.token("board", "ada");
+    bob.dial();
+    w.run(9s);
+    static_cast<void>(ada.heard());
+    w.disk.fail_flushes = 1;
+    w.disk.load_takes = 25s;
+    bob.type("lost");
+    w.run(3s);
+    CHECK(count_of(ada.heard(), named("board", "0200")) == 1);
+    ada.token("board", "ada");
+    w.run(10s);
+    CHECK(w.rooms().clients() == 1);
+    CHECK(ada.heard() == Frames{named("board", let_in)});
+}

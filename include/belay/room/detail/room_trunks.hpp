@@ -205,8 +205,9 @@ private:
             trunk.forget(*branch);
             return branch->waker.touch();
         }
-        if (branch->stage == SeatStage::member && branch->held.empty() && is_live(*branch))
-            return take(*branch, said);
+        // A right may end while a room is loaded again.
+        const bool heard = said.kind == Kind::token || (branch->held.empty() && is_live(*branch));
+        if (branch->stage == SeatStage::member && heard) return take(*branch, said);
         branch->held.push_back(frame);
         trunk.held_bytes += frame.size();
     }
@@ -284,7 +285,10 @@ private:
         // A fresh one: what it may do is asked for again, and it goes on meanwhile.
         branch.request.token = as_text(said.payload);
         this->pay(*branch.trunk, token_frames);
+        const Instant asked = branch.check.waits() ? branch.wait_ends : never;
         this->check(branch);
+        // Who sends one after the other puts off no answer that may end what there is.
+        branch.wait_ends = smaller(branch.wait_ends, asked);
     }
 };
 
