@@ -727,3 +727,18 @@ TEST_CASE("Rooms over hocuspocus: a fresh token counts while its room is loaded 
     CHECK(w.rooms().clients() == 1);
     CHECK(ada.heard() == Frames{named("board", let_in)});
 }
+
+TEST_CASE("Rooms over hocuspocus: a slow room does not make its client nobody",
+          "[room][hocuspocus][sim]") {
+    RoomWorld w;
+    w.disk.load_takes = 15s;
+    HocusWire ada{w, "ada"};
+    ada.dial();
+    ada.token("one", "ada");
+    w.run(12s);
+    ada.token("two", "ada");
+    w.run(20s);
+    const Frames heard = ada.heard();
+    CHECK(count_of(heard, named("one", let_in)) == 1);
+    CHECK(count_of(heard, named("two", let_in)) == 1);
+}

@@ -3,6 +3,7 @@
 /// RoomTrunks: what connections say that have many documents, and how they are watched.
 #pragma once
 
+#include <algorithm>     // std::none_of
 #include <optional>      // std::nullopt
 #include <string>        // std::string
 #include <system_error>  // std::error_code
@@ -224,7 +225,8 @@ private:
         request.token = as_text(said.payload);
         request.epoch.clear();
         // Whose tokens were all refused so far is not asked about any more.
-        const bool late = trunk.token_ends <= now_;
+        const bool late = trunk.token_ends <= now_ &&
+                          std::none_of(trunk.seats.begin(), trunk.seats.end(), is_let_in);
         if (late || trunk.branches.size() >= options_.documents_per_client_max || this->crowded()) {
             const auto why = make_error_code(late ? RoomErrc::unauthorized : RoomErrc::too_many);
             this->refused(request, {}, why);
@@ -238,6 +240,10 @@ private:
         // A name is a peer's, as one in a URL is.
         const bool good = is_board_of_url(branch.request.board);
         this->admit(branch, good ? std::error_code{} : make_error_code(RoomErrc::bad_room_id));
+    }
+    /// Somebody who waits for a room that is slow has shown who he is.
+    [[nodiscard]] static bool is_let_in(const RoomSeat* seat) noexcept {
+        return seat->stage == SeatStage::waiting || seat->stage == SeatStage::opening;
     }
     template <class Trunk>
     void refuse(Trunk& trunk, const Ref<RoomFrame>& address, const std::error_code& why) {
