@@ -742,3 +742,36 @@ TEST_CASE("Rooms over hocuspocus: a slow room does not make its client nobody",
     CHECK(count_of(heard, named("one", let_in)) == 1);
     CHECK(count_of(heard, named("two", let_in)) == 1);
 }
+
+TEST_CASE("Rooms over hocuspocus: what is checked holds up nothing that waits to be sent",
+          "[room][hocuspocus][sim]") {
+    RoomWorld w;
+    w.world.network().window_bytes(500);
+    RoomEditor ada{w, "ada", 1};
+    HocusWire slow{w, "slow"};
+    slow.dial();
+    slow.token("board", "slow");
+    ada.dial();
+    w.run(1s);
+    slow.stall(true);
+    for (int i = 0; i < 20; ++i) {
+        ada.type(std::string(100, 'a'));
+        w.run(100ms);
+    }
+    w.rights.hangs_for = "hang";
+    for (int i = 0; i < 8; ++i) slow.token(std::string("hang\0", 5) + char('a' + i), "x");
+    w.run(100ms);
+    static_cast<void>(slow.heard());
+    slow.stall(false);
+    w.run(3s);
+    YjsDocument one;
+    for (const std::string& hex : slow.heard()) {
+        const Bytes frame = from_hex(hex);
+        const auto address = HocuspocusProtocol{}.address(frame);
+        REQUIRE(address);
+        const auto read = HocuspocusProtocol{}.read(BytesView{frame}.subspan(address->size()));
+        if (!read || read->kind != RoomMessage::Kind::update) continue;
+        static_cast<void>(one.apply(read->payload));
+    }
+    CHECK((one.snapshot().front() == ada.document()));
+}

@@ -167,6 +167,7 @@ struct RoomTrunkBase : RoomPeer {
     std::optional<std::error_code> farewell{};  ///< what it is told once it is open
     Instant wait_ends = never;                  ///< of the opening
     Instant token_ends = never;                 ///< it has no document, and must have one by then
+    Instant try_at = always;                    ///< to send, while it is not read
     std::size_t members = 0;                    ///< of its seats
     std::size_t held_bytes = 0;   ///< of frames for documents that it is not let into yet
     std::size_t token_bytes = 0;  ///< of what it has said before it was let in

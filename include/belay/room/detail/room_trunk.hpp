@@ -119,7 +119,8 @@ struct RoomTrunk : RoomTrunkBase {
         if (!link) return closed ? other : always;
         if (link->ended() || (farewell && link->opened())) return always;
         if (link->closing()) return smaller(other, link->deadline());
-        return full() ? other : smaller(other, larger(link->deadline(), read_at));
+        if (full()) return unheard() ? smaller(other, try_at) : other;
+        return smaller(other, larger(link->deadline(), read_at));
     }
     void advance(Instant) { manager->serve(*this); }
 
@@ -128,6 +129,10 @@ struct RoomTrunk : RoomTrunkBase {
     [[nodiscard]] bool full() const noexcept {
         return (held_bytes != 0 && (!proven || held_bytes >= options_->client_bytes_max)) ||
                branches.size() - members >= checks_max;
+    }
+    /// What waits to be sent does not learn of room: that stands behind what is not read.
+    [[nodiscard]] bool unheard() const noexcept {
+        return link && !ends && !output.empty() && full();
     }
     [[nodiscard]] Branch* find(BytesView name) const {
         const auto found = branches.find(name);

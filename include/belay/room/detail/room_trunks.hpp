@@ -51,6 +51,10 @@ public:
                 delivery_.catch_up(trunk, now_);
             }
         }
+        if (trunk.unheard() && trunk.try_at <= now_) {
+            trunk.try_at = after(now_, std::chrono::milliseconds{50});
+            delivery_.catch_up(trunk, now_);
+        }
         watch_trunk(trunk);
         if (!trunk.gone()) return;
         // Nobody's error: a page that was closed, a network that went.
