@@ -775,3 +775,30 @@ TEST_CASE("Rooms over hocuspocus: what is checked holds up nothing that waits to
     }
     CHECK((one.snapshot().front() == ada.document()));
 }
+
+TEST_CASE(
+    "Rooms over hocuspocus: who may edit from now on is asked, though the room is loaded again",
+    "[room][hocuspocus][sim]") {
+    RoomWorld w;
+    w.rights.grants["vera"] = Grant{"vera", Access::view, forever};
+    RoomEditor ada{w, "ada", 1};
+    RoomEditor vera = RoomEditor::addressed(w, "vera", 2);
+    ada.dial();
+    vera.dial();
+    w.run(1s);
+    const Bytes mine = vera.type("of a viewer");
+    w.run(1s);
+    CHECK(vera.unsynced == 1);
+    w.disk.fail_flushes = 1;
+    w.disk.load_takes = 2s;
+    ada.type("lost");
+    w.run(1s);
+    w.rights.grants["vera"].access = Access::edit;
+    w.rooms().reauthorize("board");
+    w.run(5s);
+    CHECK(vera.scope == "read-write");
+    CHECK(vera.unsynced == 0);
+    ada.dial();
+    w.run(1s);
+    CHECK(ada.has(mine));
+}

@@ -126,11 +126,13 @@ protected:
     void greet(RoomSeat& seat) {
         if (seat.stage != SeatStage::member) return;
         // Who has an address asks first, and counts the questions.
-        if (seat.may_edit() && seat.peer->trunk == nullptr) ask_for_more(seat);
+        const bool unasked = std::exchange(seat.unasked, false);
+        if (seat.may_edit() && (seat.peer->trunk == nullptr || unasked)) ask_for_more(seat);
         if (seat.stage == SeatStage::member) delivery_.tell_awareness(seat, false, now_);
     }
     void ask_for_more(RoomSeat& seat) {
-        if (!seat.room->core.live()) return;
+        seat.unasked = !seat.room->core.live();
+        if (seat.unasked) return;
         const Bytes ours = delivery_.vector_of(static_cast<Room&>(*seat.room));
         delivery_.say(seat, {Kind::state_vector, ours}, now_);
     }

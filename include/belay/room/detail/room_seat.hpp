@@ -236,6 +236,7 @@ struct RoomSeat {
     SeatStage stage = SeatStage::checking;
     bool reaped = false;
     bool told_denied = false;
+    bool unasked = false;                       ///< for what it has: its room is loaded again
     bool may_lag = false;                       ///< by the update that is about to be sent
     std::optional<std::error_code> farewell{};  ///< of closing: what it is told once it is open
     /// It missed updates: what it had before the first.
