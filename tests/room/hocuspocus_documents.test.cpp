@@ -802,3 +802,22 @@ TEST_CASE(
     w.run(1s);
     CHECK(ada.has(mine));
 }
+
+TEST_CASE("Rooms over hocuspocus: a viewer who has heard of a change elsewhere has added nothing",
+          "[room][hocuspocus][sim]") {
+    RoomWorld w;
+    w.rights.grants["vera"] = Grant{"vera", Access::view, forever};
+    RoomEditor ada{w, "ada", 1};
+    ada.dial();
+    HocusWire vera{w, "vera"};
+    vera.dial();
+    vera.token("board", "vera");
+    vera.say("board", ask_state);
+    w.run(1s);
+    const Bytes e = ada.type("seen by another tab");
+    w.run(1s);
+    static_cast<void>(vera.heard());
+    vera.say("board", to_hex(HocuspocusProtocol{}.write({RoomMessage::Kind::state, e})));
+    w.run(1s);
+    CHECK(vera.heard() == Frames{named("board", durable)});
+}

@@ -218,6 +218,9 @@ protected:
         ++counters_.denied;
         if (answers && seat.peer->trunk == nullptr) return {};
         if (answers) {
+            // Merged first, so that what it has is known.
+            pay(*seat.peer, room.document.bytes() / options_.piece_bytes_max);
+            static_cast<void>(delivery_.vector_of(room));
             auto adds = room.document.check(said.payload);
             if (!adds.has_value()) return static_cast<std::error_code>(adds.error());
             if (!*adds) {
