@@ -821,3 +821,29 @@ TEST_CASE("Rooms over hocuspocus: a viewer who has heard of a change elsewhere h
     w.run(1s);
     CHECK(vera.heard() == Frames{named("board", durable)});
 }
+
+TEST_CASE("Rooms over hocuspocus: what was held costs no less than what comes later",
+          "[room][hocuspocus][sim]") {
+    RoomWorld w;
+    HocusWire eve{w, "eve"};
+    eve.dial();
+    eve.token("one", "eve");
+    w.rooms().import_room("big", {.updates = {typed(1, 0, std::string(1 << 20, 'x'))}},
+                          Completion<PersistenceError>{[](auto) noexcept {}});
+    w.run(5s);
+    static_cast<void>(eve.heard());
+    w.rights.takes = 5s;
+    eve.token("big", "eve");
+    for (int i = 0; i < 1000; ++i) {
+        eve.say("big", "00000401ac0201");  // has something, and nothing in common
+        if (i % 8 == 0) w.run(5ms);
+    }
+    w.run(2s);
+    CHECK(w.rooms().counters().divergences == 0);
+    w.run(2500ms);
+    CHECK(count_of(eve.heard(), named("big", let_in)) == 1);
+    CHECK(w.rooms().counters().divergences > 50);
+    CHECK(w.rooms().counters().divergences < 250);
+    w.run(60s);
+    CHECK(w.rooms().counters().divergences == 1000);
+}

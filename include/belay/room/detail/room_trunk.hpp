@@ -33,8 +33,9 @@ struct RoomBranch : RoomSeat {
     [[nodiscard]] Instant deadline() const noexcept {
         if (reaped) return never;
         if (stage == SeatStage::closing || stage == SeatStage::opening) return always;
-        if (stage == SeatStage::member && !held.empty() && room->core.live()) return always;
-        return smaller(check.deadline(), timers());
+        const Instant other = smaller(check.deadline(), timers());
+        const bool reads = stage == SeatStage::member && !held.empty() && room->core.live();
+        return reads ? smaller(other, trunk->read_at) : other;
     }
     void advance(Instant) { trunk->manager->serve(*this); }
 

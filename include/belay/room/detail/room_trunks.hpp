@@ -69,7 +69,10 @@ public:
         Trunk& trunk = *branch.trunk;
         if (branch.check.answered()) this->on_grant(branch);
         if (branch.stage == SeatStage::opening) enter_branch(branch);
-        while (branch.stage == SeatStage::member && !branch.held.empty() && is_live(branch)) {
+        // What was held costs no less than what comes now.
+        for (unsigned left = options_.frames_per_turn_max; left != 0; --left) {
+            if (branch.stage != SeatStage::member || branch.held.empty() || !is_live(branch)) break;
+            if (trunk.read_at > now_) break;
             const Bytes frame = std::move(branch.held.front());
             branch.held.pop_front();
             trunk.held_bytes -= frame.size();
