@@ -120,8 +120,8 @@ struct RoomTrunk : RoomTrunkBase {
         if (!link) return closed ? other : always;
         if (link->ended() || (farewell && link->opened())) return always;
         if (link->closing()) return smaller(other, link->deadline());
-        if (full()) return unheard() ? smaller(other, try_at) : other;
-        return smaller(other, larger(link->deadline(), read_at));
+        const Instant mine = unheard() ? smaller(other, try_at) : other;
+        return full() ? mine : smaller(mine, larger(link->deadline(), read_at));
     }
     void advance(Instant) { manager->serve(*this); }
 
@@ -133,7 +133,7 @@ struct RoomTrunk : RoomTrunkBase {
     }
     /// What waits to be sent does not learn of room: that stands behind what is not read.
     [[nodiscard]] bool unheard() const noexcept {
-        return link && !ends && !output.empty() && full();
+        return link && !ends && !output.empty() && (full() || read_at > try_at);
     }
     [[nodiscard]] Branch* find(BytesView name) const {
         const auto found = branches.find(name);
