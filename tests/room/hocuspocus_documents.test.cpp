@@ -673,3 +673,180 @@ TEST_CASE("Rooms over hocuspocus: a mutated frame closes its sender at most",
         },
         100);
 }
+
+TEST_CASE("Rooms over hocuspocus: a right that is short, and a room that takes long to load",
+          "[room][hocuspocus][sim]") {
+    RoomWorld w;
+    w.rights.grants["ada"] = Grant{"ada", Access::edit, 4s};
+    w.disk.load_takes = 3s;
+    HocusWire ada{w, "ada"};
+    ada.dial();
+    ada.token("one", "ada");
+    w.run(3500ms);
+    const Frames heard = ada.heard();
+    CHECK(count_of(heard, named("one", let_in)) == 1);
+    CHECK(count_of(heard, named("one", "0200")) == 1);
+}
+
+TEST_CASE("Rooms over hocuspocus: who sends one token after the other is not judged later",
+          "[room][hocuspocus][sim]") {
+    RoomWorld w;
+    w.rights.takes = 100ms;
+    HocusWire eve{w, "eve"};
+    eve.dial();
+    eve.token("doc", "eve");
+    w.run(1s);
+    CHECK(w.rooms().clients() == 1);
+    w.rights.grants["eve@doc"] = Grant{.user = "eve"};
+    CHECK(w.rooms().reauthorize("doc") == 1);
+    for (int i = 0; i < 600; ++i) {
+        if (eve.open()) eve.token("doc", "eve");
+        w.run(50ms);
+    }
+    CHECK(w.rooms().clients() == 0);
+}
+
+TEST_CASE("Rooms over hocuspocus: a fresh token counts while its room is loaded again",
+          "[room][hocuspocus][sim]") {
+    RoomWorld w;
+    w.rights.grants["ada"] = Grant{"ada", Access::edit, 20s};
+    RoomEditor bob{w, "bob", 2};
+    HocusWire ada{w, "ada"};
+    ada.dial();
+    ada.token("board", "ada");
+    bob.dial();
+    w.run(9s);
+    static_cast<void>(ada.heard());
+    w.disk.fail_flushes = 1;
+    w.disk.load_takes = 25s;
+    bob.type("lost");
+    w.run(3s);
+    CHECK(count_of(ada.heard(), named("board", "0200")) == 1);
+    ada.token("board", "ada");
+    w.run(10s);
+    CHECK(w.rooms().clients() == 1);
+    CHECK(ada.heard() == Frames{named("board", let_in)});
+}
+
+TEST_CASE("Rooms over hocuspocus: a slow room does not make its client nobody",
+          "[room][hocuspocus][sim]") {
+    RoomWorld w;
+    w.disk.load_takes = 15s;
+    HocusWire ada{w, "ada"};
+    ada.dial();
+    ada.token("one", "ada");
+    w.run(12s);
+    ada.token("two", "ada");
+    w.run(20s);
+    const Frames heard = ada.heard();
+    CHECK(count_of(heard, named("one", let_in)) == 1);
+    CHECK(count_of(heard, named("two", let_in)) == 1);
+}
+
+TEST_CASE("Rooms over hocuspocus: what is checked holds up nothing that waits to be sent",
+          "[room][hocuspocus][sim]") {
+    // Nor does a client that has said so much that it is read later.
+    const bool checked = GENERATE(true, false);
+    RoomWorld w{Seed{1},
+                {.frames_per_second = checked ? 500U : 10U, .frames_burst = checked ? 2000U : 20U}};
+    w.world.network().window_bytes(500);
+    RoomEditor ada{w, "ada", 1};
+    HocusWire slow{w, "slow"};
+    slow.dial();
+    slow.token("board", "slow");
+    ada.dial();
+    w.run(1s);
+    slow.stall(true);
+    for (int i = 0; i < 20; ++i) {
+        ada.type(std::string(100, 'a'));
+        w.run(100ms);
+    }
+    if (checked) w.rights.hangs_for = "hang";
+    for (int i = 0; i < 8; ++i) slow.token(std::string("hang\0", 5) + char('a' + i), "x");
+    w.run(100ms);
+    static_cast<void>(slow.heard());
+    slow.stall(false);
+    w.run(2s);
+    YjsDocument one;
+    for (const std::string& hex : slow.heard()) {
+        const Bytes frame = from_hex(hex);
+        const auto address = HocuspocusProtocol{}.address(frame);
+        REQUIRE(address);
+        const auto read = HocuspocusProtocol{}.read(BytesView{frame}.subspan(address->size()));
+        if (!read || read->kind != RoomMessage::Kind::update) continue;
+        static_cast<void>(one.apply(read->payload));
+    }
+    CHECK((one.snapshot().front() == ada.document()));
+}
+
+TEST_CASE(
+    "Rooms over hocuspocus: who may edit from now on is asked, though the room is loaded again",
+    "[room][hocuspocus][sim]") {
+    RoomWorld w;
+    w.rights.grants["vera"] = Grant{"vera", Access::view, forever};
+    RoomEditor ada{w, "ada", 1};
+    RoomEditor vera = RoomEditor::addressed(w, "vera", 2);
+    ada.dial();
+    vera.dial();
+    w.run(1s);
+    const Bytes mine = vera.type("of a viewer");
+    w.run(1s);
+    CHECK(vera.unsynced == 1);
+    w.disk.fail_flushes = 1;
+    w.disk.load_takes = 2s;
+    ada.type("lost");
+    w.run(1s);
+    w.rights.grants["vera"].access = Access::edit;
+    w.rooms().reauthorize("board");
+    w.run(5s);
+    CHECK(vera.scope == "read-write");
+    CHECK(vera.unsynced == 0);
+    ada.dial();
+    w.run(1s);
+    CHECK(ada.has(mine));
+}
+
+TEST_CASE("Rooms over hocuspocus: a viewer who has heard of a change elsewhere has added nothing",
+          "[room][hocuspocus][sim]") {
+    RoomWorld w;
+    w.rights.grants["vera"] = Grant{"vera", Access::view, forever};
+    RoomEditor ada{w, "ada", 1};
+    ada.dial();
+    HocusWire vera{w, "vera"};
+    vera.dial();
+    vera.token("board", "vera");
+    vera.say("board", ask_state);
+    w.run(1s);
+    const Bytes e = ada.type("seen by another tab");
+    w.run(1s);
+    static_cast<void>(vera.heard());
+    vera.say("board", to_hex(HocuspocusProtocol{}.write({RoomMessage::Kind::state, e})));
+    w.run(1s);
+    CHECK(vera.heard() == Frames{named("board", durable)});
+}
+
+TEST_CASE("Rooms over hocuspocus: what was held costs no less than what comes later",
+          "[room][hocuspocus][sim]") {
+    RoomWorld w;
+    HocusWire eve{w, "eve"};
+    eve.dial();
+    eve.token("one", "eve");
+    w.rooms().import_room("big", {.updates = {typed(1, 0, std::string(1 << 20, 'x'))}},
+                          Completion<PersistenceError>{[](auto) noexcept {}});
+    w.run(5s);
+    static_cast<void>(eve.heard());
+    w.rights.takes = 5s;
+    eve.token("big", "eve");
+    for (int i = 0; i < 1000; ++i) {
+        eve.say("big", "00000401ac0201");  // has something, and nothing in common
+        if (i % 8 == 0) w.run(5ms);
+    }
+    w.run(2s);
+    CHECK(w.rooms().counters().divergences == 0);
+    w.run(2500ms);
+    CHECK(count_of(eve.heard(), named("big", let_in)) == 1);
+    CHECK(w.rooms().counters().divergences > 50);
+    CHECK(w.rooms().counters().divergences < 250);
+    w.run(60s);
+    CHECK(w.rooms().counters().divergences == 1000);
+}

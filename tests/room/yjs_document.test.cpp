@@ -205,3 +205,10 @@ TEST_CASE("YjsDocument is the same for any order, thresholds and repetitions",
         }
     }
 }
+
+TEST_CASE("YjsDocument: what it has is not refused when it is full", "[room][yjs_document]") {
+    YjsDocument document{{.bytes_max = 20}};
+    REQUIRE(!document.apply(letter(0)));
+    CHECK_FALSE(document.check(letter(0)).value_or(true));
+    CHECK(document.check(letter(1)).error().code == RoomErrc::document_full);
+}

@@ -66,7 +66,10 @@ public:
         yjs::detail::Sources sources{{&update, 1}};
         if (auto error = yjs::detail::read_sources<true>(options_.limits, sources)) return error;
         if (known_.holds(sources)) return false;
-        if (update.size() > room()) merge();
+        if (update.size() > room()) {
+            merge();
+            if (known_.holds(sources)) return false;
+        }
         if (update.size() > room()) {
             return yjs::UpdateError{RoomErrc::document_full, 0, 0, "YjsDocumentOptions::bytes_max"};
         }

@@ -126,11 +126,13 @@ protected:
     void greet(RoomSeat& seat) {
         if (seat.stage != SeatStage::member) return;
         // Who has an address asks first, and counts the questions.
-        if (seat.may_edit() && seat.peer->trunk == nullptr) ask_for_more(seat);
+        const bool unasked = std::exchange(seat.unasked, false);
+        if (seat.may_edit() && (seat.peer->trunk == nullptr || unasked)) ask_for_more(seat);
         if (seat.stage == SeatStage::member) delivery_.tell_awareness(seat, false, now_);
     }
     void ask_for_more(RoomSeat& seat) {
-        if (!seat.room->core.live()) return;
+        seat.unasked = !seat.room->core.live();
+        if (seat.unasked) return;
         const Bytes ours = delivery_.vector_of(static_cast<Room&>(*seat.room));
         delivery_.say(seat, {Kind::state_vector, ours}, now_);
     }
@@ -216,6 +218,9 @@ protected:
         ++counters_.denied;
         if (answers && seat.peer->trunk == nullptr) return {};
         if (answers) {
+            // Merged first, so that what it has is known.
+            pay(*seat.peer, room.document.bytes() / options_.piece_bytes_max);
+            static_cast<void>(delivery_.vector_of(room));
             auto adds = room.document.check(said.payload);
             if (!adds.has_value()) return static_cast<std::error_code>(adds.error());
             if (!*adds) {

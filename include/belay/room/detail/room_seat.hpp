@@ -167,6 +167,7 @@ struct RoomTrunkBase : RoomPeer {
     std::optional<std::error_code> farewell{};  ///< what it is told once it is open
     Instant wait_ends = never;                  ///< of the opening
     Instant token_ends = never;                 ///< it has no document, and must have one by then
+    Instant try_at = always;                    ///< to send, while it is not read
     std::size_t members = 0;                    ///< of its seats
     std::size_t held_bytes = 0;   ///< of frames for documents that it is not let into yet
     std::size_t token_bytes = 0;  ///< of what it has said before it was let in
@@ -204,7 +205,9 @@ struct RoomSeat {
     }
     [[nodiscard]] bool is(std::uint64_t who) const noexcept { return who == id || who == client(); }
     [[nodiscard]] Instant timers() const noexcept {
-        return smaller(smaller(wait_ends, grant_ends), smaller(retry_at, renew_at));
+        // It is asked for a token once it is in.
+        const Instant renew = stage == SeatStage::member ? renew_at : never;
+        return smaller(smaller(wait_ends, grant_ends), smaller(retry_at, renew));
     }
     /// Nothing more is expected of it.
     void let_go() noexcept {
@@ -233,6 +236,7 @@ struct RoomSeat {
     SeatStage stage = SeatStage::checking;
     bool reaped = false;
     bool told_denied = false;
+    bool unasked = false;                       ///< for what it has: its room is loaded again
     bool may_lag = false;                       ///< by the update that is about to be sent
     std::optional<std::error_code> farewell{};  ///< of closing: what it is told once it is open
     /// It missed updates: what it had before the first.

@@ -33,8 +33,9 @@ struct RoomBranch : RoomSeat {
     [[nodiscard]] Instant deadline() const noexcept {
         if (reaped) return never;
         if (stage == SeatStage::closing || stage == SeatStage::opening) return always;
-        if (stage == SeatStage::member && !held.empty() && room->core.live()) return always;
-        return smaller(check.deadline(), timers());
+        const Instant other = smaller(check.deadline(), timers());
+        const bool reads = stage == SeatStage::member && !held.empty() && room->core.live();
+        return reads ? smaller(other, trunk->read_at) : other;
     }
     void advance(Instant) { trunk->manager->serve(*this); }
 
@@ -119,7 +120,8 @@ struct RoomTrunk : RoomTrunkBase {
         if (!link) return closed ? other : always;
         if (link->ended() || (farewell && link->opened())) return always;
         if (link->closing()) return smaller(other, link->deadline());
-        return full() ? other : smaller(other, larger(link->deadline(), read_at));
+        const Instant mine = unheard() ? smaller(other, try_at) : other;
+        return full() ? mine : smaller(mine, larger(link->deadline(), read_at));
     }
     void advance(Instant) { manager->serve(*this); }
 
@@ -128,6 +130,10 @@ struct RoomTrunk : RoomTrunkBase {
     [[nodiscard]] bool full() const noexcept {
         return (held_bytes != 0 && (!proven || held_bytes >= options_->client_bytes_max)) ||
                branches.size() - members >= checks_max;
+    }
+    /// What waits to be sent does not learn of room: that stands behind what is not read.
+    [[nodiscard]] bool unheard() const noexcept {
+        return link && !ends && !output.empty() && (full() || read_at > try_at);
     }
     [[nodiscard]] Branch* find(BytesView name) const {
         const auto found = branches.find(name);

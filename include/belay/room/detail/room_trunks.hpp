@@ -3,6 +3,7 @@
 /// RoomTrunks: what connections say that have many documents, and how they are watched.
 #pragma once
 
+#include <algorithm>     // std::none_of
 #include <optional>      // std::nullopt
 #include <string>        // std::string
 #include <system_error>  // std::error_code
@@ -50,6 +51,10 @@ public:
                 delivery_.catch_up(trunk, now_);
             }
         }
+        if (trunk.unheard() && trunk.try_at <= now_) {
+            trunk.try_at = after(now_, std::chrono::milliseconds{50});
+            delivery_.catch_up(trunk, now_);
+        }
         watch_trunk(trunk);
         if (!trunk.gone()) return;
         // Nobody's error: a page that was closed, a network that went.
@@ -64,7 +69,10 @@ public:
         Trunk& trunk = *branch.trunk;
         if (branch.check.answered()) this->on_grant(branch);
         if (branch.stage == SeatStage::opening) enter_branch(branch);
-        while (branch.stage == SeatStage::member && !branch.held.empty() && is_live(branch)) {
+        // What was held costs no less than what comes now.
+        for (unsigned left = options_.frames_per_turn_max; left != 0; --left) {
+            if (branch.stage != SeatStage::member || branch.held.empty() || !is_live(branch)) break;
+            if (trunk.read_at > now_) break;
             const Bytes frame = std::move(branch.held.front());
             branch.held.pop_front();
             trunk.held_bytes -= frame.size();
@@ -205,8 +213,9 @@ private:
             trunk.forget(*branch);
             return branch->waker.touch();
         }
-        if (branch->stage == SeatStage::member && branch->held.empty() && is_live(*branch))
-            return take(*branch, said);
+        // A right may end while a room is loaded again.
+        const bool heard = said.kind == Kind::token || (branch->held.empty() && is_live(*branch));
+        if (branch->stage == SeatStage::member && heard) return take(*branch, said);
         branch->held.push_back(frame);
         trunk.held_bytes += frame.size();
     }
@@ -223,7 +232,8 @@ private:
         request.token = as_text(said.payload);
         request.epoch.clear();
         // Whose tokens were all refused so far is not asked about any more.
-        const bool late = trunk.token_ends <= now_;
+        const bool late = trunk.token_ends <= now_ &&
+                          std::none_of(trunk.seats.begin(), trunk.seats.end(), is_let_in);
         if (late || trunk.branches.size() >= options_.documents_per_client_max || this->crowded()) {
             const auto why = make_error_code(late ? RoomErrc::unauthorized : RoomErrc::too_many);
             this->refused(request, {}, why);
@@ -237,6 +247,10 @@ private:
         // A name is a peer's, as one in a URL is.
         const bool good = is_board_of_url(branch.request.board);
         this->admit(branch, good ? std::error_code{} : make_error_code(RoomErrc::bad_room_id));
+    }
+    /// Somebody who waits for a room that is slow has shown who he is.
+    [[nodiscard]] static bool is_let_in(const RoomSeat* seat) noexcept {
+        return seat->stage == SeatStage::waiting || seat->stage == SeatStage::opening;
     }
     template <class Trunk>
     void refuse(Trunk& trunk, const Ref<RoomFrame>& address, const std::error_code& why) {
@@ -284,7 +298,10 @@ private:
         // A fresh one: what it may do is asked for again, and it goes on meanwhile.
         branch.request.token = as_text(said.payload);
         this->pay(*branch.trunk, token_frames);
+        const Instant asked = branch.check.waits() ? branch.wait_ends : never;
         this->check(branch);
+        // Who sends one after the other puts off no answer that may end what there is.
+        branch.wait_ends = smaller(branch.wait_ends, asked);
     }
 };
 
