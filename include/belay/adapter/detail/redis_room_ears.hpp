@@ -186,9 +186,11 @@ private:
         HeardNews news = FanoutNews{};
         if (sub.changed) {
             news = store_->news(id, sub.log, sub.from);
-            // What has more to say is asked again; an outage is told to all at once.
+            // What has more to say is asked again, a gap until the room is loaded; an outage is
+            // told to all at once.
             if (!news && store_->outages() != seen_) return;
-            sub.changed = !news || !news->entries.empty();
+            sub.changed =
+                !news || !news->entries.empty() || news->state != FanoutNews::State::goes_on;
         }
         if (news) {
             const bool nothing = news->state == FanoutNews::State::goes_on &&
