@@ -367,6 +367,32 @@ TEST_CASE("RedisRooms: a frozen Redis is noticed, and fails no call twice as slo
     server.thaw();
 }
 
+TEST_CASE("RedisRooms: of an outage a subscription is told once", "[adapter][redis_rooms][fault]") {
+    RedisServer server;
+    RedisRooms rooms{rooms_at(server)};
+    begin(rooms);
+    std::uint64_t read = (*load(rooms))->position;
+    for (int outage = 0; outage < 2; ++outage) {
+        driver::Question<HeardNews> waiting;
+        rooms.subscribe("board", read, waiting.ask());
+        ::poll(nullptr, 0, 100);
+        server.kill();
+        for (int i = 0; i < 30'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
+        REQUIRE(waiting.answered());
+        CHECK_FALSE(*waiting.take());
+        rooms.subscribe("board", read, waiting.ask());
+        ::poll(nullptr, 0, 300);
+        CHECK_FALSE(waiting.answered());
+        server.start();
+        for (int i = 0; i < 30'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
+        REQUIRE(waiting.answered());
+        CHECK((*waiting.take())->state == FanoutNews::State::gap);
+        CHECK(text_of(load(rooms)) == "none");
+        begin(rooms);
+        read = (*load(rooms))->position;
+    }
+}
+
 TEST_CASE("RedisRooms: what waits is bounded", "[adapter][redis_rooms][fault]") {
     const RedisServer server;
     RedisRoomsOptions options = rooms_at(server);
