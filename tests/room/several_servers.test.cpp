@@ -380,28 +380,6 @@ TEST_CASE("servers: a history that somebody ends is over for all", "[room][fanou
     CHECK(cid->online());
 }
 
-TEST_CASE("servers: who has not heard of an end begins nothing anew", "[room][fanout]") {
-    Cluster c;
-    const auto ann = c.editor("ann", 1, 1);
-    ann->type("begun here");
-    c.world.run_for(1s);
-    c.store.away(1, true);
-    ann->type("lost");
-    c.world.run_for(1s);
-    CHECK(ann->closed_with == 1013);
-    c.store.servers[1].deaf = true;
-    c.store.away(1, false);
-    SharedRooms other{c.store, 9};
-    CHECK_FALSE(other.erase("board"));
-    other.flush(Completion<PersistenceError>{[](std::optional<PersistenceError>) noexcept {}});
-    ann->dial();
-    c.world.run_for(2s);
-    CHECK_FALSE(c.store.rooms.contains("board"));
-    c.store.deaf(1, false);
-    c.world.run_for(1s);
-    CHECK_FALSE(c.rooms(1).stats("board"));
-}
-
 TEST_CASE("servers: who is here is known to all, and forgotten", "[room][fanout]") {
     Cluster c;
     const auto ann = c.editor("ann", 1, 1);

@@ -208,13 +208,11 @@ private:
     }
     /// Of two servers that begin a room at a time one does; the other learns it here.
     [[nodiscard]] bool take_epoch(Room& room, const Id& epoch) {
-        if (epoch == no_id) return true;
-        RoomNews& news = *room.others;
-        const bool knew = room.epoch != no_id && !news.unproven && !news.begins;
-        if (knew && epoch != room.epoch) return false;
+        if (epoch == no_id || epoch == room.epoch) return true;
+        const bool knew = room.epoch != no_id && !room.others->unproven && !room.others->begins;
+        if (knew) return false;
         room.epoch = epoch;
-        // It is begun: whoever did so again might do it after its end.
-        news.begins = news.unproven = false;
+        room.others->begins = room.others->unproven = false;
         return true;
     }
     void take(Room& room, FanoutNews::Entry& entry) {
