@@ -166,6 +166,29 @@ TEST_CASE("RedisRooms: a snapshot covers what was read", "[adapter][redis_rooms]
     CHECK(server.ask({"XLEN", "belay:{board}:updates"}) == "1");
 }
 
+TEST_CASE("RedisRooms: a snapshot covers nothing of another copy",
+          "[adapter][redis_rooms][fault]") {
+    const RedisServer server;
+    RedisRooms one{rooms_at(server)};
+    RedisRooms two{rooms_at(server)};
+    begin(one);
+    append(one, "a");
+    ::poll(nullptr, 0, 5);
+    append(one, "lost");
+    const std::uint64_t read = (*load(two))->position;
+    // A replica without the last entry takes over, and its clock is a little late.
+    server.ask({"EVAL",
+                "local all = redis.call('XRANGE', KEYS[1], '-', '+') "
+                "redis.call('DEL', KEYS[1]) "
+                "redis.call('XADD', KEYS[1], all[1][1], unpack(all[1][2])) "
+                "local ms = string.match(all[1][1], '^(%d+)') "
+                "redis.call('XADD', KEYS[1], ms .. '-9', 's', 'other', 'n', '', 'u', 'b') "
+                "return redis.call('XADD', KEYS[1], '*', 's', 'other', 'n', '', 'u', 'c')",
+                "1", "belay:{board}:updates"});
+    CHECK_FALSE(save(two, "[a,lost]", read));
+    CHECK(text_of(load(one)) == "[a,lost]|a,b,c,");
+}
+
 TEST_CASE("RedisRooms: what is gone behind a position is a gap", "[adapter][redis_rooms][fault]") {
     using State = FanoutNews::State;
     const RedisServer server;
@@ -196,6 +219,13 @@ TEST_CASE("RedisRooms: what is gone behind a position is a gap", "[adapter][redi
         append(one, "c");
         CHECK(state(last) == State::gap);
     }
+    SECTION("not what a snapshot covers") {
+        const std::uint64_t last = (*load(two))->position;
+        CHECK_FALSE(save(two, "ab", last));
+        server.ask({"XTRIM", "belay:{board}:updates", "MAXLEN", "0"});
+        append(one, "c");
+        CHECK(text_of(hear(two, last)) == "c,");
+    }
     SECTION("the own entry, which had not come back") {
         append(two, "own");
         server.ask({"EVAL",
@@ -206,6 +236,8 @@ TEST_CASE("RedisRooms: what is gone behind a position is a gap", "[adapter][redi
     }
     SECTION("everything") {
         server.ask({"FLUSHALL"});
+        CHECK(state(read) == State::gap);
+        // Whoever could not load it then is told again.
         CHECK(state(read) == State::gap);
         CHECK(one.append("board", as_bytes("c")));
         CHECK(flush(one).code == RoomErrc::unknown_room);
@@ -333,6 +365,32 @@ TEST_CASE("RedisRooms: a frozen Redis is noticed, and fails no call twice as slo
     CHECK(waiting.take()->error().code == RedisErrc::no_answer);
     for (int i = 0; i < 100; ++i) CHECK(load(rooms).error().code == RedisErrc::no_answer);
     server.thaw();
+}
+
+TEST_CASE("RedisRooms: of an outage a subscription is told once", "[adapter][redis_rooms][fault]") {
+    RedisServer server;
+    RedisRooms rooms{rooms_at(server)};
+    begin(rooms);
+    std::uint64_t read = (*load(rooms))->position;
+    for (int outage = 0; outage < 2; ++outage) {
+        driver::Question<HeardNews> waiting;
+        rooms.subscribe("board", read, waiting.ask());
+        ::poll(nullptr, 0, 100);
+        server.kill();
+        for (int i = 0; i < 30'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
+        REQUIRE(waiting.answered());
+        CHECK_FALSE(*waiting.take());
+        rooms.subscribe("board", read, waiting.ask());
+        ::poll(nullptr, 0, 300);
+        CHECK_FALSE(waiting.answered());
+        server.start();
+        for (int i = 0; i < 30'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
+        REQUIRE(waiting.answered());
+        CHECK((*waiting.take())->state == FanoutNews::State::gap);
+        CHECK(text_of(load(rooms)) == "none");
+        begin(rooms);
+        read = (*load(rooms))->position;
+    }
 }
 
 TEST_CASE("RedisRooms: what waits is bounded", "[adapter][redis_rooms][fault]") {

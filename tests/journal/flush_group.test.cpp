@@ -86,3 +86,12 @@ TEST_CASE("FlushGroup: nobody is expected by one alone, nor after a failure",
     group.join();
     CHECK_FALSE(group.more_are_expected());
 }
+
+TEST_CASE("FlushGroup: a flush that took a minute makes the next one no later",
+          "[journal][flush_group][unit]") {
+    detail::FlushGroup group;
+    group.join();
+    group.begin_writing();
+    group.flushed(group.begin_flush(), 60s);
+    CHECK(group.patience() == 50ms);
+}

@@ -226,6 +226,27 @@ TEST_CASE("servers: what the storage forgets is given back", "[room][fanout]") {
     static_cast<void>(epoch);
 }
 
+TEST_CASE("servers: what is forgotten is given back also if the first load takes too long",
+          "[room][fanout]") {
+    Cluster c;
+    const auto ann = c.editor("ann", 1, 1);
+    const Bytes a = ann->type("one");
+    c.world.run_for(1min);
+    c.store.servers[1].slow = true;
+    c.store.wipe();
+    c.store.tell_all();
+    c.world.run_for(1min);
+    c.store.servers[1].slow = false;
+    c.world.run_for(1min);
+    REQUIRE(c.store.rooms.contains("board"));
+    CHECK(c.stored() == c.document(1));
+    const Bytes b = ann->type("two");
+    c.world.run_for(1s);
+    CHECK(ann->online());
+    const auto bob = c.editor("bob", 2, 2);
+    CHECK((bob->has(a) && bob->has(b)));
+}
+
 TEST_CASE("servers: without the storage rooms are read, and edits wait", "[room][fanout]") {
     Cluster c;
     const auto ann = c.editor("ann", 1, 1);

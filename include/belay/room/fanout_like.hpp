@@ -75,8 +75,8 @@ concept FanoutIsSound = TellsOthers<F> || !(has_publish<F>() || has_subscribe<F>
 /// - `subscribe(id, from, done)`: answers HeardNews, once, as soon as there are some: entries
 ///   behind the position `from`, so many as one turn should take, or messages. Positions are those
 ///   of `load`, and 0 where there was no room. The own entries are among them. Who has read them
-///   asks again. One answer to a room is awaited at a time; a Completion that is not `wanted` any
-///   more ends it.
+///   asks again: a gap is answered until the room is loaded. One answer to a room is awaited at a
+///   time; a Completion that is not `wanted` any more ends it.
 /// - `publish(id, message)`: to all that are subscribed to the room, soon or not at all; the own
 ///   subscription may hear it, too. It is not stored.
 /// - `begin(id, epoch) -> Result<std::uint64_t>`: as `reset`, of a room that there is not; a

@@ -51,6 +51,7 @@ struct SharedStore {
         bool away = false;    ///< nothing gets through
         bool deaf = false;    ///< it is told nothing
         bool unsure = false;  ///< flushes are carried out, and fail
+        bool slow = false;    ///< loads are carried out, and nobody waits for them any more
         std::uint64_t last_own = 0;
         std::size_t longest = 0;  ///< of the answers to it, in entries
         std::vector<Change> staged{};
@@ -196,6 +197,7 @@ public:
         if (me().away) return done(LoadedRoom{SharedStore::lost()});
         const auto at = store_->rooms.find(id);
         line(id).log = at == store_->rooms.end() ? 0 : at->second.log;
+        if (me().slow) return;
         if (at == store_->rooms.end()) return done(LoadedRoom{std::optional<StoredRoom>{}});
         StoredRoom room{at->second.epoch, at->second.snapshot, {}, at->second.covers};
         for (const SharedStore::Entry& e : at->second.entries) {

@@ -21,8 +21,8 @@ namespace belay::inline BELAY_ABI::detail {
 /// published; what has changed is read by the store's connection.
 ///
 /// A subscription is read once it is confirmed, so that nothing lies between. When the connection
-/// is lost, each that waits is answered why; those that come during the outage wait for its end,
-/// and read what was missed.
+/// is lost, each room is answered why, once; what it asks during the outage waits for the end of
+/// that, and reads what was missed.
 ///
 /// Thread safety: one thread.   Blocks: while it connects, or sends.
 class RedisRoomEars {
@@ -95,6 +95,7 @@ private:
         bool asked = false;
         bool confirmed = false;
         bool changed = true;
+        bool told = false;  ///< of the outage
     };
     using Subs = std::map<std::string, Sub, std::less<>>;
 
@@ -136,7 +137,10 @@ private:
         const auto found = by_channel_.find(reply_text(reply_at(&reply, 1)));
         if (found == by_channel_.end()) return;
         Sub& sub = found->second->second;
-        if (kind == "subscribe") sub.confirmed = sub.changed = true;
+        if (kind == "subscribe") {
+            sub.confirmed = sub.changed = true;
+            sub.told = false;
+        }
         if (kind != "message") return;
         const std::string_view said = reply_text(reply_at(&reply, 2));
         if (said == "e") sub.changed = true;
@@ -173,7 +177,7 @@ private:
         for (auto& [id, sub] : subs_) {
             sub.asked = sub.confirmed = false;
             sub.changed = true;
-            if (!sub.done) continue;
+            if (!sub.done || std::exchange(sub.told, true)) continue;
             Completion<HeardNews> done = std::move(*std::exchange(sub.done, std::nullopt));
             sub.answered_at = Clock::now();
             done(HeardNews{why});
@@ -186,9 +190,11 @@ private:
         HeardNews news = FanoutNews{};
         if (sub.changed) {
             news = store_->news(id, sub.log, sub.from);
-            // What has more to say is asked again; an outage is told to all at once.
+            // What has more to say is asked again, a gap until the room is loaded; an outage is
+            // told to all at once.
             if (!news && store_->outages() != seen_) return;
-            sub.changed = !news || !news->entries.empty();
+            sub.changed =
+                !news || !news->entries.empty() || news->state != FanoutNews::State::goes_on;
         }
         if (news) {
             const bool nothing = news->state == FanoutNews::State::goes_on &&

@@ -79,16 +79,17 @@ return {room[1], room[2], room[3], redis.call('GET', KEYS[3]) or '',
     "end\n"
 
 /// ARGV: log or '', the last entry that was read, the last of one's own that Redis has answered,
-/// entries and bytes at most. Answers {state, epoch, log, entries}.
+/// entries and bytes at most. Answers {state, epoch, log, entries}. An entry that the snapshot
+/// covers is not lost, whoever has trimmed the stream.
 inline constexpr std::string_view redis_room_news = BELAY_DETAIL_REDIS_LESS R"(
-local room = redis.call('HMGET', KEYS[2], 'epoch', 'log', 'trimmed', 'began')
+local room = redis.call('HMGET', KEYS[2], 'epoch', 'log', 'trimmed', 'began', 'covers')
 local log, trimmed, from = room[2], room[3], ARGV[2]
 if ARGV[1] ~= '' and ARGV[1] ~= log then
   return {redis.call('EXISTS', KEYS[2] .. ':over:' .. ARGV[1]) == 1 and 'over' or 'gap'}
 end
 if not log then return {'none'} end
 local function lost(id)
-  return less(trimmed, id) and #redis.call('XRANGE', KEYS[1], id, id) == 0
+  return less(trimmed, id) and id ~= room[5] and #redis.call('XRANGE', KEYS[1], id, id) == 0
 end
 if from == '0-0' then from = room[4] end
 if less(from, trimmed) or lost(from) or lost(ARGV[3]) then return {'gap'} end
@@ -102,9 +103,10 @@ return {'on', room[1], log, some}
 )";
 
 /// ARGV: log or '', what it covers, the last entry that was read, server, the snapshot.
-/// What others appended behind what was read is not covered.
+/// What others appended behind what was read is not covered; and nothing new if the entry is gone:
+/// in this copy of the room there may be others before it.
 inline constexpr std::string_view redis_room_save = BELAY_DETAIL_REDIS_LESS R"(
-local room = redis.call('HMGET', KEYS[2], 'log', 'covers')
+local room = redis.call('HMGET', KEYS[2], 'log', 'covers', 'trimmed')
 if not room[1] then return 'none' end
 if ARGV[1] ~= '' and ARGV[1] ~= room[1] then return 'stale' end
 local to, read = ARGV[2], ARGV[3]
@@ -113,6 +115,7 @@ local info = redis.call('XINFO', 'STREAM', KEYS[1])
 for i = 1, #info, 2 do
   if info[i] == 'last-generated-id' and less(info[i + 1], to) then return 'beyond' end
 end
+if less(room[3], to) and #redis.call('XRANGE', KEYS[1], to, to) == 0 then to = room[2] end
 if less(read, to) then
   local last = read
   for _, entry in ipairs(redis.call('XRANGE', KEYS[1], '(' .. read, to)) do

@@ -3,6 +3,7 @@
 /// FlushGroup: for how many, and how long, a flush waits, so that one serves all who come together.
 #pragma once
 
+#include <chrono>   // std::chrono::milliseconds
 #include <cstdint>  // std::uint8_t, std::uint32_t
 #include <utility>  // std::exchange
 
@@ -14,7 +15,8 @@ namespace belay::inline BELAY_ABI::detail {
 /// Threads that a flush has served come again a moment after the next one has begun, and so each
 /// would find only half of them. Who is about to flush gives way for a moment instead, until as
 /// many wait as were here at the end of the last flush: once before each, for half of the time that
-/// the last one took, and what the yield takes that comes last.
+/// the last one took, 50 ms at most, and what the yield takes that comes last: a flush that a disk
+/// has held up for a minute says nothing about the next one.
 ///
 /// Where that was not enough, some flushes go without, twice as many each time: there is nobody to
 /// wait for then. Many do at once where it took several times as long as a flush: other programs
@@ -56,7 +58,7 @@ public:
     /// It has ended well, for `served`.
     void flushed(std::uint32_t served, Duration taken) noexcept {
         expect(served + waiting_);
-        patience_ = taken / 2;
+        patience_ = smaller<Duration>(taken / 2, patience_max);
         if (skips_ == 0) return;
         --skips_;
         way_ = Way::over;
@@ -73,6 +75,7 @@ private:
         over        // who comes next writes
     };
     static constexpr std::uint32_t skips_max = 64;
+    static constexpr std::chrono::milliseconds patience_max{50};
 
     void expect(std::uint32_t count) noexcept {
         expected_ = count;

@@ -89,9 +89,12 @@ public:
     /// What a gap asked for is here, or is not; the room has gone on meanwhile.
     void found(Room& room, const PersistenceError& error, std::optional<StoredRoom>& stored) {
         if constexpr (!alone) {
-            if (error) return ask_later(room);
             Document theirs{hub_->empty_};
-            if (!take_parts(room, theirs, stored)) return ask_later(room);
+            if (error || !take_parts(room, theirs, stored)) {
+                // The fan-out may have taken the room for loaded, and tell of no gap any more.
+                if (!error || error.code == RoomErrc::no_answer) room.others->lacks = true;
+                return ask_later(room);
+            }
             room.others->lacks = false;
             catch_up(room, theirs, stored);
             listen(room);
