@@ -163,11 +163,14 @@ struct SharedStore {
         }
         return {};
     }
-    [[nodiscard]] PersistenceError save(const std::string& id, std::span<const Bytes> snapshot,
-                                        std::uint64_t covers) {
+    [[nodiscard]] PersistenceError save(int number, const std::string& id,
+                                        std::span<const Bytes> snapshot, std::uint64_t covers) {
         const auto at = rooms.find(id);
         if (at == rooms.end()) return {RoomErrc::unknown_room, id, {}};
         Room& room = at->second;
+        // As Redis is asked to: what was in another history covers nothing of this one.
+        const std::uint64_t log = servers[number].lines[id].log;
+        if (log != 0 && log != room.log) return {RoomErrc::stale_snapshot, id, {}};
         if (covers > last) return {RoomErrc::bad_position, id, {}};
         if (covers < room.covers) return {RoomErrc::stale_snapshot, id, {}};
         room.snapshot.assign(snapshot.begin(), snapshot.end());
@@ -223,17 +226,20 @@ public:
         PersistenceError error;
         auto changes = std::exchange(me().staged, {});
         if (me().away) return done(SharedStore::lost());
+        std::size_t taken = 0;
         for (auto& change : changes) {
             if (!error) error = store_->take(number_, change);
+            if (!error) ++taken;
         }
         if (me().unsure) error = SharedStore::lost();
         done(error);
-        store_->tell_all();
+        // What changed nothing wakes nobody.
+        if (taken != 0) store_->tell_all();
     }
     void save(std::string_view id, std::span<const Bytes> snapshot, std::uint64_t covers,
               Completion<PersistenceError> done) {
         if (me().away) return done(SharedStore::lost());
-        done(store_->save(std::string{id}, snapshot, covers));
+        done(store_->save(number_, std::string{id}, snapshot, covers));
         store_->tell_all();
     }
     void list(std::string_view, std::size_t, Completion<ListedRooms> done) {
