@@ -246,7 +246,7 @@ private:
                   Rule::pieces_come_as_they_are_sent);
             if (!right()) return;
             const int calls = parts->calls;
-            { const Http ended = std::move(rig_->http); }
+            { [[maybe_unused]] const Http ended = std::move(rig_->http); }
             until([&] { return silent->told && parts->told; }, Rule::end_says_no);
             if (right()) expect(!silent->response && !parts->response, Rule::end_says_no);
             stage_->finish();
