@@ -93,8 +93,8 @@ private:
 };
 
 /// Asks at such a door.   Returns: the line that was answered; empty if nobody did, with `error`.
-inline std::string ask_control(const std::string& path, const std::string& line,
-                               boost::system::error_code& error) {
+inline std::string ask_control(const std::string& path, boost::system::error_code& error,
+                               const std::string& line) {
     using Local = boost::asio::local::stream_protocol;
     boost::asio::io_context context;
     Local::socket socket{context};

@@ -271,7 +271,7 @@ int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
 /// Asks the server that has `data` open.   Returns: the exit code.
 int ask(const std::string& data, const std::string& line) {
     boost::system::error_code error;
-    const std::string answer = ask_control(data + "/control", line, error);
+    const std::string answer = ask_control(data + "/control", error, line);
     if (error) {
         return fails("no whiteboard serves " + data + " (" + error.message() +
                      "): start it first, by examples/whiteboard/run");

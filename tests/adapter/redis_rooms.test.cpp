@@ -72,7 +72,7 @@ void begin(RedisRooms& rooms, const Id& epoch = some_epoch) {
     REQUIRE_FALSE(flush(rooms));
 }
 /// "a,b*": the updates; with a star the own ones.
-std::string text_of(const HeardNews& news) {
+std::string words_in(const HeardNews& news) {
     REQUIRE(news);
     std::string text;
     for (const auto& entry : news->entries) {
@@ -83,7 +83,7 @@ std::string text_of(const HeardNews& news) {
     return text;
 }
 /// "snapshot|a,b,".
-std::string text_of(const LoadedRoom& found) {
+std::string words_in(const LoadedRoom& found) {
     REQUIRE(found);
     if (!*found) return "none";
     std::string text;
@@ -114,7 +114,7 @@ TEST_CASE("RedisRooms: each hears what the others append", "[adapter][redis_room
     const RedisServer server;
     RedisRooms one{rooms_at(server)};
     RedisRooms two{rooms_at(server)};
-    CHECK(text_of(load(two)) == "none");
+    CHECK(words_in(load(two)) == "none");
     // It waits, for there is no room yet.
     driver::Question<HeardNews> waiting;
     two.subscribe("board", 0, waiting.ask());
@@ -125,19 +125,19 @@ TEST_CASE("RedisRooms: each hears what the others append", "[adapter][redis_room
     HeardNews news = *waiting.take();
     REQUIRE(news);
     CHECK(news->epoch == some_epoch);
-    std::string all = text_of(news);
+    std::string all = words_in(news);
     while (all.size() < 4) {
         news = hear(two, news->entries.back().position);
-        all += text_of(news);
+        all += words_in(news);
     }
     CHECK(all == "a,b,");
     // The other begins it, too: it goes on.
     begin(two, other_epoch);
     append(two, "c");
-    CHECK(text_of(hear(two, news->entries.back().position)) == "c*,");
+    CHECK(words_in(hear(two, news->entries.back().position)) == "c*,");
     REQUIRE(load(one));
     CHECK((*load(one))->epoch == some_epoch);
-    CHECK(text_of(load(one)) == "|a,b,c,");
+    CHECK(words_in(load(one)) == "|a,b,c,");
     CHECK(server.ask({"EXISTS", "belay:{board}:updates"}) == "1");
 }
 
@@ -151,14 +151,14 @@ TEST_CASE("RedisRooms: a snapshot covers what was read", "[adapter][redis_rooms]
     append(one, "unread");
     const std::uint64_t own = append(two, "own");
     CHECK_FALSE(save(two, "[a,own]", own));
-    CHECK(text_of(load(one)) == "[a,own]|unread,own,");
+    CHECK(words_in(load(one)) == "[a,own]|unread,own,");
     const LoadedRoom read = load(one);
     const std::uint64_t last = (*read)->position;
     CHECK_FALSE(save(one, "[all]", last));
-    CHECK(text_of(load(one)) == "[all]|");
+    CHECK(words_in(load(one)) == "[all]|");
     CHECK(save(two, "[old]", own).code == RoomErrc::stale_snapshot);
     CHECK(save(one, "[beyond]", last + 10'000'000'000).code == RoomErrc::bad_position);
-    CHECK(text_of(load(two)) == "[all]|");
+    CHECK(words_in(load(two)) == "[all]|");
     // What the snapshot before the last covers is gone, and not more.
     CHECK(server.ask({"XLEN", "belay:{board}:updates"}) == "2");
     append(one, "b");
@@ -186,7 +186,7 @@ TEST_CASE("RedisRooms: a snapshot covers nothing of another copy",
                 "return redis.call('XADD', KEYS[1], '*', 's', 'other', 'n', '', 'u', 'c')",
                 "1", "belay:{board}:updates"});
     CHECK_FALSE(save(two, "[a,lost]", read));
-    CHECK(text_of(load(one)) == "[a,lost]|a,b,c,");
+    CHECK(words_in(load(one)) == "[a,lost]|a,b,c,");
 }
 
 TEST_CASE("RedisRooms: what is gone behind a position is a gap", "[adapter][redis_rooms][fault]") {
@@ -224,7 +224,7 @@ TEST_CASE("RedisRooms: what is gone behind a position is a gap", "[adapter][redi
         CHECK_FALSE(save(two, "ab", last));
         server.ask({"XTRIM", "belay:{board}:updates", "MAXLEN", "0"});
         append(one, "c");
-        CHECK(text_of(hear(two, last)) == "c,");
+        CHECK(words_in(hear(two, last)) == "c,");
     }
     SECTION("the own entry, which had not come back") {
         append(two, "own");
@@ -254,7 +254,7 @@ TEST_CASE("RedisRooms: what is gone behind a position is a gap", "[adapter][redi
         CHECK_FALSE(one.erase("board"));
         CHECK_FALSE(flush(one));
         CHECK(state(read) == State::over);
-        CHECK(text_of(load(two)) == "none");
+        CHECK(words_in(load(two)) == "none");
     }
     SECTION("on purpose: begun anew") {
         CHECK(one.reset("board", other_epoch));
@@ -277,7 +277,7 @@ TEST_CASE("RedisRooms: what others write is passed on, and bounded",
     server.ask({"XADD", key, "*", "x", "y"});
     server.ask({"XADD", key, "*", "u", "foreign", "n", "12345678"});
     const HeardNews odd = hear(one, read);
-    CHECK(text_of(odd) == ",foreign,");
+    CHECK(words_in(odd) == ",foreign,");
     for (int i = 0; i < 30; ++i) server.ask({"XADD", key, "*", "u", "1"});
     server.ask({"XADD", key, "*", "u", std::string(500, 'x')});
     std::vector<std::size_t> sizes;
@@ -342,7 +342,7 @@ TEST_CASE("RedisRooms says what is wrong with Redis", "[adapter][redis_rooms][fa
         server.start();
         // Back, without its data.
         for (int i = 0; i < 3000 && !load(rooms); ++i) ::poll(nullptr, 0, 1);
-        CHECK(text_of(load(rooms)) == "none");
+        CHECK(words_in(load(rooms)) == "none");
     }
 }
 
@@ -387,7 +387,7 @@ TEST_CASE("RedisRooms: of an outage a subscription is told once", "[adapter][red
         for (int i = 0; i < 30'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
         REQUIRE(waiting.answered());
         CHECK((*waiting.take())->state == FanoutNews::State::gap);
-        CHECK(text_of(load(rooms)) == "none");
+        CHECK(words_in(load(rooms)) == "none");
         begin(rooms);
         read = (*load(rooms))->position;
     }

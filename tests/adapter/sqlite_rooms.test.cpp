@@ -24,16 +24,16 @@ using namespace belay_test;
 
 namespace {
 
-constexpr SqliteRoomsOptions quick{.flushes_each = false};
+constexpr SqliteRoomsOptions unflushed{.flushes_each = false};
 
-SqliteRooms rooms_in(const std::string& path, SqliteRoomsOptions options = quick) {
+SqliteRooms rooms_in(const std::string& path, SqliteRoomsOptions options = unflushed) {
     auto rooms = SqliteRooms::open(path, options);
     INFO(rooms.error().message());
     REQUIRE(rooms);
     return std::move(*rooms);
 }
 SqliteError refused_rooms(const std::string& path) {
-    const auto rooms = SqliteRooms::open(path, quick);
+    const auto rooms = SqliteRooms::open(path, unflushed);
     REQUIRE_FALSE(rooms);
     return rooms.error();
 }
@@ -149,7 +149,7 @@ TEST_CASE("SqliteRooms is killed at any moment, and has what was flushed",
         const pid_t child = ::fork();
         REQUIRE(child >= 0);
         if (child == 0) {
-            auto rooms = SqliteRooms::open(path, quick);
+            auto rooms = SqliteRooms::open(path, unflushed);
             if (!rooms) ::_exit(1);
             static_cast<void>(rooms->reset("a", epoch_of(1)));
             static_cast<void>(rooms->reset("b", epoch_of(2)));

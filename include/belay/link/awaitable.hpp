@@ -182,14 +182,14 @@ struct LinkAwaitsOf {
     template <class Link, class Handler>
     static void tell_connection(Link& link, Handler handler) {
         auto& awaits = of(link);
-        wait_with<ConnectionWaiter>(awaits.connections_, awaits.cancelled_, std::move(handler),
+        wait_with<ConnectionWaiter>(awaits.connections_, std::move(handler), awaits.cancelled_,
                                     look_at(link));
     }
     template <class Link, class Handler>
     static void tell_message(Link& link, Handler handler) {
         using Waiter = MessageWaiter<typename Link::message_type>;
         auto& awaits = of(link);
-        wait_with<Waiter>(awaits.receivers_, awaits.cancelled_, std::move(handler), look_at(link));
+        wait_with<Waiter>(awaits.receivers_, std::move(handler), awaits.cancelled_, look_at(link));
     }
 
 private:

@@ -41,14 +41,14 @@ public:
         return found != rooms_.end() ? found->second.state : State{};
     }
     /// A room as it was loaded; without a log there is none.
-    void loaded(std::string_view id, std::string_view log, std::uint64_t position) {
+    void loaded(std::string_view id, std::uint64_t position, std::string_view log) {
         const std::lock_guard lock{mutex_};
         Room& room = at(id);
         room.state = {std::string{log}, position, 0};
         room.given = std::max(room.given, position);
     }
     /// The log that a room has now.
-    void begun(std::string_view id, std::string_view log, std::uint64_t began) {
+    void begun(std::string_view id, std::uint64_t began, std::string_view log) {
         const std::lock_guard lock{mutex_};
         Room& room = at(id);
         if (room.state.log != log) room.state = {std::string{log}, began, 0};

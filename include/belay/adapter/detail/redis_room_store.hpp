@@ -75,7 +75,7 @@ public:
                 ask({"EVAL", redis_room_load, "3", keys.updates, keys.room, keys.snapshot}, reply))
             return e;
         if (reply->type == REDIS_REPLY_NIL) {
-            book_->loaded(id, {}, 0);
+            book_->loaded(id, 0, {});
             return std::optional<StoredRoom>{};
         }
         StoredRoom room;
@@ -92,7 +92,7 @@ public:
             room.position = entry.position;
             room.updates.push_back(std::move(entry.update));
         }
-        book_->loaded(id, reply_text(reply_at(reply.get(), 1)), room.position);
+        book_->loaded(id, room.position, reply_text(reply_at(reply.get(), 1)));
         return std::optional{std::move(room)};
     }
 
@@ -301,7 +301,7 @@ private:
             return e;
         if (reply->type == REDIS_REPLY_NIL) return {RoomErrc::unknown_room, keys.room, {}};
         const redisReply* const ids = reply_at(reply.get(), 1);
-        book_->begun(id, reply_text(reply_at(reply.get(), 0)), 0);
+        book_->begun(id, 0, reply_text(reply_at(reply.get(), 0)));
         for (std::size_t i = 0; i < changes.size(); ++i) {
             const auto position = redis_position(reply_text(reply_at(ids, i)));
             if (!position) return foreign(keys.updates);
@@ -329,7 +329,7 @@ private:
             return e;
         const auto began = redis_position(reply_text(reply_at(reply.get(), 1)));
         if (!began) return foreign(keys.room);
-        book_->begun(change.id, reply_text(reply_at(reply.get(), 0)), *began);
+        book_->begun(change.id, *began, reply_text(reply_at(reply.get(), 0)));
         if (anew) book_->stored(change.id, change.own, *began);
         return ask({"ZADD", index(), "0", change.id}, reply);
     }

@@ -206,7 +206,7 @@ private:
 
 /// `look()` asks for a turn in which those who wait are looked at, `cancelled` too.
 template <class Waiter, class Handler, class Look>
-void wait_with(LinkWaiters& waiters, LinkWaiters& cancelled, Handler handler, const Look& look) {
+void wait_with(LinkWaiters& waiters, Handler handler, LinkWaiters& cancelled, const Look& look) {
     auto* const waiter = new WithHandler<Waiter, Handler>{std::move(handler)};
     waiters.add(*waiter);
     waiter->end_by_slot(cancelled, look);

@@ -236,8 +236,8 @@ protected:
     }
     template <class M, class... A>
     [[nodiscard]] M& make(A&&... args) {
-        auto made =
-            nest_.template make<M>(hub(), ++last_id_, std::forward<A>(args)..., options_, answers_);
+        auto made = nest_.template make<M>(hub(), ++last_id_, std::forward<A>(args)...,
+                                           RoomHouse{options_, answers_});
         M& machine = *made;
         machine.self = std::move(made);
         return machine;

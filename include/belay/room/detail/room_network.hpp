@@ -22,8 +22,8 @@ template <class Persistence>
 using FanoutOf = std::conditional_t<FanoutLike<Persistence>, Persistence, NoFanout>;
 
 /// Updates that `other` lacks of what `document` has.
-template <DocumentLike D>
-[[nodiscard]] std::vector<Bytes> lacking(D& document, D& other) {
+template <DocumentLike D, DocumentLike Other>
+[[nodiscard]] std::vector<Bytes> lacking(D& document, Other& other) {
     std::vector<Bytes> updates;
     const auto add = [&](const Bytes& update) {
         const auto adds = other.check(update);

@@ -17,6 +17,7 @@
 #include <belay/link/event.hpp>
 #include <belay/room/access.hpp>
 #include <belay/room/detail/room_awareness.hpp>
+#include <belay/room/room_options.hpp>
 #include <belay/room/room_protocol_like.hpp>
 #include <belay/room/room_request.hpp>
 
@@ -25,6 +26,13 @@ namespace belay::inline BELAY_ABI::detail {
 struct RoomFrame;
 struct RoomPeer;
 struct RoomSeat;
+
+/// What all clients of a manager have in common: what it is tuned by, and the bytes of answers that
+/// they have not taken.
+struct RoomHouse {
+    const RoomOptions& options;
+    std::size_t& answers;
+};
 
 /// What a manager does with a client.
 struct RoomSeatOps {

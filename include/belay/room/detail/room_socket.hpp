@@ -21,11 +21,11 @@ struct RoomSocket : RoomSeat {
     using Link = ServedLink<Transport>;
 
     RoomSocket(Manager& m, std::uint64_t number, Transport t, Protocol p, RoomRequest r,
-               const RoomOptions& options, std::size_t& answers)
+               const RoomHouse& house)
         : RoomSeat{table, connection, number, std::move(r)},
-          connection{*this, options.heartbeat, answers},
+          connection{*this, house.options.heartbeat, house.answers},
           manager{&m},
-          options_{&options},
+          options_{&house.options},
           protocol{std::move(p)},
           closed{std::move(t)} {
         connection.seats.push_back(this);

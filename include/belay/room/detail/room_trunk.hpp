@@ -103,11 +103,11 @@ struct RoomTrunk : RoomTrunkBase {
     using protocol_type = Protocol;
 
     RoomTrunk(Manager& m, std::uint64_t number, Transport t, Protocol p, RoomRequest r,
-              const RoomOptions& options, std::size_t& answers)
-        : RoomTrunkBase{table,        &RoomTrunk::send_on, number,
-                        std::move(r), options.heartbeat,   answers},
+              const RoomHouse& house)
+        : RoomTrunkBase{table,        &RoomTrunk::send_on,     number,
+                        std::move(r), house.options.heartbeat, house.answers},
           manager{&m},
-          options_{&options},
+          options_{&house.options},
           protocol{std::move(p)},
           closed{std::move(t)} {}
 
