@@ -99,7 +99,7 @@ TEST_CASE("RedisRooms keeps rooms as a storage must", "[adapter][redis_rooms][pr
     const RedisServer server;
     int made = 0;
     const auto open = [&] { return RedisRooms{rooms_at(server, "p" + std::to_string(made))}; };
-    const auto fault = check_persistence(
+    const auto fault = check::persistence(
         [&] {
             ++made;
             return open();

@@ -53,7 +53,7 @@ TEST_CASE("SqliteStore is a right store", "[adapter][sqlite_store]") {
     const auto value = [](std::uint64_t i) {
         return i % 7 == 0 ? std::string(i % 3, '\0') + std::to_string(i) : std::to_string(i);
     };
-    const auto fault = check_store(make, value, reopen, {.histories = 10, .steps = 150});
+    const auto fault = check::store(make, value, reopen, {.histories = 10, .steps = 150});
     if (fault) FAIL(to_string(fault->rule) << " in history " << fault->history);
 }
 

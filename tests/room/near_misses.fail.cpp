@@ -173,14 +173,14 @@ struct Fanout : belay::NoFanout {
 static_assert(belay::explain::fanout_like<Fanout>());
 }  // namespace fanout_without_from
 
-// expect-error: check_persistence: make must be callable
+// expect-error: check::persistence: make must be callable
 namespace check_of_a_value {
 #if defined(BELAY_CONTROL)
 const auto make = [] { return belay::MemoryRooms{}; };
 #else
 const int make = 0;
 #endif
-void use() { static_cast<void>(belay::check_persistence(make)); }
+void use() { static_cast<void>(belay::check::persistence(make)); }
 }  // namespace check_of_a_value
 
 int main() {}

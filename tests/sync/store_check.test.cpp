@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: check_store passes right stores, and finds what is wrong with others. Method: MemoryStore,
+// Goal: check::store passes right stores, and finds what is wrong with others. Method: MemoryStore,
 // a store with transactions, and broken ones, each found by the name of its fault.
 #include <belay/sync/store_check.hpp>
 
@@ -85,8 +85,8 @@ struct PlainStore {
 };
 
 template <class Store>
-std::optional<StoreRule> found_in() {
-    const auto fault = check_store([] { return Store{}; }, numbered);
+std::optional<check::StoreRule> found_in() {
+    const auto fault = check::store([] { return Store{}; }, numbered);
     return fault ? std::optional{fault->rule} : std::nullopt;
 }
 
@@ -235,11 +235,11 @@ struct ForgetsOldIdsTooSoon : PlainStore {
 
 }  // namespace
 
-TEST_CASE("check_store passes right stores", "[sync][store_check]") {
+TEST_CASE("check::store passes right stores", "[sync][store_check]") {
     CHECK_FALSE(found_in<Memory>());
     CHECK_FALSE(found_in<PlainStore>());
     const auto small = [] { return Memory{MemoryStoreOptions{.ids_remembered = 50}}; };
-    CHECK_FALSE(check_store(small, numbered));
+    CHECK_FALSE(check::store(small, numbered));
     // One that outlives its object.
     static PlainStore kept;
     struct Kept : PlainStore {
@@ -260,46 +260,47 @@ TEST_CASE("check_store passes right stores", "[sync][store_check]") {
         again.in = kept.in;
         return again;
     };
-    CHECK_FALSE(check_store([] { return Kept{}; }, numbered, reopen));
+    CHECK_FALSE(check::store([] { return Kept{}; }, numbered, reopen));
     const auto forgets_its_horizon = [&] {
         Kept again = reopen();
         again.in.horizon = WallTime::min();
         return again;
     };
-    const auto resurrects = check_store([] { return Kept{}; }, numbered, forgets_its_horizon);
+    const auto resurrects = check::store([] { return Kept{}; }, numbered, forgets_its_horizon);
     REQUIRE(resurrects);
-    CHECK(resurrects->rule == StoreRule::horizon_never_goes_back);
+    CHECK(resurrects->rule == check::StoreRule::horizon_never_goes_back);
     const auto forgets = [] { return Kept{}; };
-    const auto fault = check_store([] { return Kept{}; }, numbered, forgets);
+    const auto fault = check::store([] { return Kept{}; }, numbered, forgets);
     REQUIRE(fault);
-    CHECK(fault->rule == StoreRule::reopening_keeps_everything);
+    CHECK(fault->rule == check::StoreRule::reopening_keeps_everything);
 }
 
-TEST_CASE("check_store finds what is broken, and calls it by its name", "[sync][store_check]") {
-    CHECK(found_in<UpdateUpserts>() == StoreRule::update_needs_a_live_element);
-    CHECK(found_in<RemoveForgets>() == StoreRule::finds_what_was_written);
-    CHECK(found_in<UpdateKeepsOldStamp>() == StoreRule::finds_what_was_written);
-    CHECK(found_in<RemoveForgetsItsId>() == StoreRule::knows_applied_operations);
+TEST_CASE("check::store finds what is broken, and calls it by its name", "[sync][store_check]") {
+    CHECK(found_in<UpdateUpserts>() == check::StoreRule::update_needs_a_live_element);
+    CHECK(found_in<RemoveForgets>() == check::StoreRule::finds_what_was_written);
+    CHECK(found_in<UpdateKeepsOldStamp>() == check::StoreRule::finds_what_was_written);
+    CHECK(found_in<RemoveForgetsItsId>() == check::StoreRule::knows_applied_operations);
     CHECK(found_in<OneSessionForAll>().has_value());
-    CHECK(found_in<ExpiresAllTombstones>() == StoreRule::expire_keeps_later_tombstones);
-    CHECK(found_in<ExpiresWhatIsLive>() == StoreRule::expire_keeps_what_is_live);
-    CHECK(found_in<HorizonFollowsTheClock>() == StoreRule::horizon_never_goes_back);
-    CHECK(found_in<RefusedUpdateIsRemembered>() == StoreRule::refusal_changes_nothing);
-    CHECK(found_in<TransactionKeepsIds>() == StoreRule::transaction_undoes_everything);
-    CHECK(found_in<TransactionNeverUndoes>() == StoreRule::transaction_undoes_everything);
-    CHECK(found_in<TransactionSwallowsErrors>() == StoreRule::transaction_answers_its_error);
-    CHECK(found_in<TransactionKeepsWhatThrew>() == StoreRule::transaction_undoes_everything);
-    CHECK(found_in<TransactionSwallowsExceptions>() == StoreRule::transaction_answers_its_error);
-    CHECK(found_in<TransactionForgetsForGood>() == StoreRule::transaction_undoes_everything);
-    CHECK(found_in<RefusesToBeAskedOfNoElement>() == StoreRule::starts_empty);
-    CHECK(found_in<ReadsRemoved>() == StoreRule::reads_only_what_is_live);
-    CHECK(found_in<ForgetsOldIdsTooSoon>() == StoreRule::knows_applied_operations);
+    CHECK(found_in<ExpiresAllTombstones>() == check::StoreRule::expire_keeps_later_tombstones);
+    CHECK(found_in<ExpiresWhatIsLive>() == check::StoreRule::expire_keeps_what_is_live);
+    CHECK(found_in<HorizonFollowsTheClock>() == check::StoreRule::horizon_never_goes_back);
+    CHECK(found_in<RefusedUpdateIsRemembered>() == check::StoreRule::refusal_changes_nothing);
+    CHECK(found_in<TransactionKeepsIds>() == check::StoreRule::transaction_undoes_everything);
+    CHECK(found_in<TransactionNeverUndoes>() == check::StoreRule::transaction_undoes_everything);
+    CHECK(found_in<TransactionSwallowsErrors>() == check::StoreRule::transaction_answers_its_error);
+    CHECK(found_in<TransactionKeepsWhatThrew>() == check::StoreRule::transaction_undoes_everything);
+    CHECK(found_in<TransactionSwallowsExceptions>() ==
+          check::StoreRule::transaction_answers_its_error);
+    CHECK(found_in<TransactionForgetsForGood>() == check::StoreRule::transaction_undoes_everything);
+    CHECK(found_in<RefusesToBeAskedOfNoElement>() == check::StoreRule::starts_empty);
+    CHECK(found_in<ReadsRemoved>() == check::StoreRule::reads_only_what_is_live);
+    CHECK(found_in<ForgetsOldIdsTooSoon>() == check::StoreRule::knows_applied_operations);
 }
 
-TEST_CASE("every StoreRule is a sentence of its own", "[sync][store_check]") {
+TEST_CASE("every check::StoreRule is a sentence of its own", "[sync][store_check]") {
     std::set<std::string> sentences;
-    for (int i = 0; i <= static_cast<int>(StoreRule::reopening_keeps_everything); ++i) {
-        CHECK(sentences.insert(to_string(static_cast<StoreRule>(i))).second);
+    for (int i = 0; i <= static_cast<int>(check::StoreRule::reopening_keeps_everything); ++i) {
+        CHECK(sentences.insert(to_string(static_cast<check::StoreRule>(i))).second);
     }
-    CHECK(std::string{to_string(static_cast<StoreRule>(99))} == "unknown");
+    CHECK(std::string{to_string(static_cast<check::StoreRule>(99))} == "unknown");
 }

@@ -63,7 +63,7 @@ template <class Make, class Reopen, class Pump>
 class PersistenceChecker {
     using P = std::remove_cvref_t<decltype(std::declval<Make&>()())>;
     static_assert(explain::persistence_like<P>());
-    using Rule = PersistenceRule;
+    using Rule = check::PersistenceRule;
 
 public:
     PersistenceChecker(Make& make, Reopen& reopen, AnswerWait<Pump> wait, PersistencePlay play)
