@@ -24,10 +24,11 @@ SPECIAL = {
     "journal_format": "the bytes of a journal: [journal format](journal-format.md)",
     "part": "for writers of transports that wrap transports: [link](link.md)",
     "timeline": "for proofs and models of what a supervisor decides, step by step: [link](link.md)",
+    "tool": "over the files of a journal or work queue, damaged or not: [journal](journal.md#a-damaged-one), [work](work.md)",
     "yjs": "the bytes of Yjs updates, without a CRDT: [room](room.md)",
     "session_format": "the bytes of the session protocol: [session protocol](session-protocol.md)",
 }
-NAMES_MAX = 486
+NAMES_MAX = 477
 START_MAX = 70
 # What a user meets first.
 START_HERE = set("""

@@ -11,9 +11,9 @@
 #include <belay/journal/journal_salvage.hpp>
 #include <belay/work/work_inspect.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay::inline BELAY_ABI::tool {
 
-/// What `salvage_work_queue` did.
+/// What `tool::salvage_work_queue` did.
 struct WorkSalvageReport {
     JournalReport inspection;      ///< of the damaged one
     std::uint64_t copied = 0;      ///< items that are in the new one, durably; also dead ones
@@ -92,4 +92,4 @@ template <FileSystemLike FileSystem>
     return done;
 }
 
-}  // namespace belay::inline BELAY_ABI
+}  // namespace belay::inline BELAY_ABI::tool
