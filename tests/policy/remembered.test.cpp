@@ -416,7 +416,7 @@ TEST_CASE("Remembered waits no longer for a first attempt because the program is
     for (int life = 0; life < 5; ++life) {
         PolicyHistory history;
         if (life != 0) computer.start(history, 0s);
-        SupervisorCore core{Remembered{history, rules, computer.turn()}};
+        timeline::SupervisorCore core{Remembered{history, rules, computer.turn()}};
         Turn turn = computer.turn();
         core.step({.input = timeline::Input::start}, turn);
         for (int second = 0; second < 10; ++second) {
@@ -488,7 +488,7 @@ TEST_CASE("Remembered ends a crash loop as its rules say, and lets the next star
         PolicyHistory history;
         if (life != 0) computer.start(history, 1h);
         Turn turn = computer.turn();
-        SupervisorCore core{Remembered{history, rules, turn}};
+        timeline::SupervisorCore core{Remembered{history, rules, turn}};
         const bool dialed = core.step({timeline::Input::start}, turn).dial;
         lives.push_back(dialed ? 'd' : core.status().state == LinkState::failed ? 'f' : 'w');
         computer.save(history);  // and the program ends, in the middle of an attempt if it dialed
@@ -554,7 +554,7 @@ TEST_CASE("Remembered makes a supervisor wait with its first attempt after a res
     Computer computer;
     PolicyHistory history;
     {
-        SupervisorCore core{Remembered{history, doubling()}};
+        timeline::SupervisorCore core{Remembered{history, doubling()}};
         Turn turn = computer.turn();
         CHECK(core.step({timeline::Input::start}, turn).dial);
         for (int i = 0; i < 3; ++i) {
@@ -569,13 +569,13 @@ TEST_CASE("Remembered makes a supervisor wait with its first attempt after a res
     PolicyHistory restored;
     computer.start(restored, 1s);
     Turn turn = computer.turn();
-    SupervisorCore core{Remembered{restored, doubling(), turn}};
+    timeline::SupervisorCore core{Remembered{restored, doubling(), turn}};
     CHECK_FALSE(core.step({timeline::Input::start}, turn).dial);
     CHECK(core.status().state == LinkState::cooldown);
     CHECK(core.status().decided_by == "Remembered");
     CHECK(core.deadline() == computer.now + 7s);
     // A person who does not want to wait does not.
-    SupervisorCore impatient = core;
+    timeline::SupervisorCore impatient = core;
     CHECK(impatient.step({.input = timeline::Input::reconnect_now, .force = true}, turn).dial);
     // Stopping and starting by hand is a new start.
     static_cast<void>(core.step({timeline::Input::stop}, turn));

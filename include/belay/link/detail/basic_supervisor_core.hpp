@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/detail/basic_supervisor_core.hpp
-/// BasicSupervisorCore: the body of a SupervisorCore, with what it is said to leave out.
+/// BasicSupervisorCore: the body of a timeline::SupervisorCore, with what it is said to leave out.
 #pragma once
 
 #include <utility>  // std::move
@@ -15,14 +15,14 @@
 
 namespace belay::inline BELAY_ABI::detail {
 
-/// See SupervisorCore. Its state is for tests that explore it, which derive from it.
+/// See timeline::SupervisorCore. Its state is for tests that explore it, which derive from it.
 template <RuleLike Policy, class Fault = NoCoreFault>
 class BasicSupervisorCore : protected LinkStanding {
     using Rules = AsPolicy<Policy>;
 
 public:
-    constexpr explicit BasicSupervisorCore(Policy policy, SupervisorCoreOptions options = {})
-        : policy_{as_policy(std::move(policy))}, options_{checked(options)} {}
+    constexpr explicit BasicSupervisorCore(Policy p, timeline::SupervisorCoreOptions options = {})
+        : policy_{as_policy(std::move(p))}, options_{checked(options)} {}
 
     /// Takes one event; at most one transition follows.   Complexity: O(rules).   Allocates: never.
     constexpr timeline::Actions step(const timeline::Step& s, Turn& turn) noexcept {
@@ -384,7 +384,7 @@ private:
 
 protected:
     Rules policy_;
-    SupervisorCoreOptions options_;
+    timeline::SupervisorCoreOptions options_;
     Gates gates_;
     bool begun_ = false;              // the policy has begun an attempt, and awaits its verdict
     bool planned_ = false;            // it has planned one, and may hold tokens, or knows it wanted
