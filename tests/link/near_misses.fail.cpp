@@ -393,7 +393,8 @@ struct Mondays {
 };
 
 bool use() {
-    return belay::reconnects_within(belay::Policy{Mondays{}}, 3, std::chrono::seconds{120});
+    return belay::timeline::reconnects_within(belay::Policy{Mondays{}}, 3,
+                                              std::chrono::seconds{120});
 }
 }  // namespace unbounded_rule
 

@@ -138,7 +138,7 @@ TEST_CASE("SpreadHint saturates, and never shortens", "[policy][spread_hint][pro
         const Advice advice = advised(policy, hinted(hint), seed);
         RC_ASSERT(advice.until >= after(start, hint < 1ms ? Duration{} : hint));
         const Duration more{hint.count() / 100 * percent + hint.count() % 100 * percent / 100};
-        const Duration most = hint < 1ms ? saturating_add(Duration{1ms}, more) : hint;
+        const Duration most = hint < 1ms ? part::saturating_add(Duration{1ms}, more) : hint;
         RC_ASSERT(advice.until <= after(after(start, most), more));
     }));
 }

@@ -22,13 +22,14 @@ SPECIAL = {
     "driver": "for writers of drivers and machines: [core](core.md)",
     "explain": "`explain::x_like<T>()` names every requirement of the concept XLike that T lacks",
     "journal_format": "the bytes of a journal: [journal format](journal-format.md)",
-    "part": "for writers of transports that wrap transports: [link](link.md)",
-    "timeline": "for proofs and models of what a supervisor decides, step by step: [link](link.md)",
+    "part": "for writers of parts: of jitters and growths: [backoff](backoff.md); of trips and sleepers: [core](core.md); "
+            "of framings, and transports that wrap transports: [link](link.md)",
+    "timeline": "for proofs and models of what a policy and a supervisor decide: [link](link.md#proving-bounds)",
     "tool": "over the files of a journal or work queue, damaged or not: [journal](journal.md#a-damaged-one), [work](work.md)",
     "yjs": "the bytes of Yjs updates, without a CRDT: [room](room.md)",
     "session_format": "the bytes of the session protocol: [session protocol](session-protocol.md)",
 }
-NAMES_MAX = 475
+NAMES_MAX = 463
 START_MAX = 70
 # What a user meets first.
 START_HERE = set("""

@@ -153,7 +153,7 @@ TEST_CASE("WorkDecoder gives back what was encoded", "[work][work_queue][propert
             REQUIRE(read.expires == e.expires);
             REQUIRE(read.delay == e.delay);
             REQUIRE(read.print.same_key(e.print));
-            // Cut anywhere, it is refused, or its tail is shorter.
+            // part::Cut anywhere, it is refused, or its tail is shorter.
             const std::size_t cut = bits() % bytes.size();
             const WorkError of_cut =
                 WorkDecoder{BytesView{bytes}.first(cut), 1000, mark}.decode(read);

@@ -253,13 +253,14 @@ protected:
     void pay(RoomPeer& seat, std::size_t frames) {
         if (frames == 0) return;
         const Duration each = Duration{std::chrono::seconds{1}} / options_.frames_per_second;
-        seat.paid_until = after(larger(seat.paid_until, now_), saturating_multiply(each, frames));
+        seat.paid_until =
+            after(larger(seat.paid_until, now_), part::saturating_multiply(each, frames));
         // However much it asks for, it must be heard again before it counts as silent.
-        const Duration most = saturating_add(saturating_multiply(each, options_.frames_burst),
-                                             options_.heartbeat.every / 2);
+        const Duration most = part::saturating_add(
+            part::saturating_multiply(each, options_.frames_burst), options_.heartbeat.every / 2);
         seat.paid_until = smaller(seat.paid_until, after(now_, most));
         const Instant read_at =
-            before(seat.paid_until, saturating_multiply(each, options_.frames_burst));
+            before(seat.paid_until, part::saturating_multiply(each, options_.frames_burst));
         if (read_at > now_) seat.read_at = larger(seat.read_at, read_at);
     }
     void watch(RoomSeat& seat) {
