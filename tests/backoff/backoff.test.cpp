@@ -433,7 +433,7 @@ TEST_CASE("Backoff advises never rather than an instant that does not fit",
     for (const Instant now : {Instant{}, never - 1ns, never, Instant{} - 10h}) {
         Turn turn{now, bits};
         const Advice advice = backoff.failed(Failure{Cause::lost}, turn);
-        CHECK(advice.verb == Verb::wait_at_least);
+        CHECK(advice.verb == Advice::Verb::wait_at_least);
         CHECK(advice.until >= now);
     }
 }

@@ -215,10 +215,10 @@ int attempts_in_ten_minutes(bool remembers) {
         Remembered policy{history, Policy{Backoff{NoJitter{}, Cap{60s}, 1s}}, turn};
         policy.reset();  // as whoever starts a run does
         const Advice advice = policy.admit(turn.now);
-        REQUIRE(advice.verb != Verb::stop);
-        if (advice.verb == Verb::go || advice.until < now.now + 2s) {
-            if (advice.verb != Verb::go) turn.now = advice.until;
-            REQUIRE(policy.begin(turn).verb == Verb::go);
+        REQUIRE(advice.verb != Advice::Verb::stop);
+        if (advice.verb == Advice::Verb::go || advice.until < now.now + 2s) {
+            if (advice.verb != Advice::Verb::go) turn.now = advice.until;
+            REQUIRE(policy.begin(turn).verb == Advice::Verb::go);
             ++attempts;
             std::array<std::byte, PolicyHistory::bytes_max> room;
             const WallTime wall = now.wall + elapsed(now.now, turn.now);

@@ -43,7 +43,7 @@ public:
     }
     [[nodiscard]] constexpr Advice review(const Advice& planned, Turn& turn) const noexcept {
         const Duration wait =
-            planned.verb == Verb::go ? Duration::zero() : elapsed(turn.now, planned.until);
+            planned.verb == Advice::Verb::go ? Duration::zero() : elapsed(turn.now, planned.until);
         return part::saturating_add(spent(turn.now), wait) > most_ ? Advice::stop() : Advice::go();
     }
     constexpr void succeeded(Turn&) noexcept { reset(); }

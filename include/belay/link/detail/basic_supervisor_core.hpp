@@ -18,7 +18,7 @@ namespace belay::inline BELAY_ABI::detail {
 /// See timeline::SupervisorCore. Its state is for tests that explore it, which derive from it.
 template <RuleLike Policy, class Fault = NoCoreFault>
 class BasicSupervisorCore : protected LinkStanding {
-    using Rules = AsPolicy<Policy>;
+    using Verb = Advice::Verb;
 
 public:
     constexpr explicit BasicSupervisorCore(Policy p, timeline::SupervisorCoreOptions options = {})
@@ -293,7 +293,7 @@ private:
 
     /// An attempt is wanted that nobody planned; while only our own jitter passes, none is.
     constexpr void want([[maybe_unused]] Turn& turn) noexcept {
-        if constexpr (HasWanted<Rules>) {
+        if constexpr (HasWanted<AsPolicy<Policy>>) {
             if (!begun_ && !planned_) policy_.wanted(turn);
             planned_ = !begun_;
         }
@@ -383,7 +383,7 @@ private:
     }
 
 protected:
-    Rules policy_;
+    AsPolicy<Policy> policy_;
     timeline::SupervisorCoreOptions options_;
     Gates gates_;
     bool begun_ = false;              // the policy has begun an attempt, and awaits its verdict
