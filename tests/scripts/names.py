@@ -29,7 +29,7 @@ SPECIAL = {
     "yjs": "the bytes of Yjs updates, without a CRDT: [room](room.md)",
     "session_format": "the bytes of the session protocol: [session protocol](session-protocol.md)",
 }
-NAMES_MAX = 458
+NAMES_MAX = 447
 START_MAX = 70
 # What a user meets first.
 START_HERE = set("""

@@ -20,33 +20,36 @@ struct PlainStore {
     using operation_type = Op;
     using Key = std::pair<std::string, std::string>;
     struct Contents {
-        std::map<Key, std::pair<ElementState, std::string>> elements{};
+        std::map<Key, std::pair<part::ElementState, std::string>> elements{};
         std::map<Id, std::uint64_t> known{};
         WallTime horizon = WallTime::min();
     };
 
-    Result<ElementState> find(const ElementKey& key) {
+    Result<part::ElementState> find(const part::ElementKey& key) {
         const auto at = in.elements.find(named(key));
-        return at != in.elements.end() ? at->second.first : ElementState{};
+        return at != in.elements.end() ? at->second.first : part::ElementState{};
     }
-    Result<std::optional<std::string>> read(const ElementKey& key) {
+    Result<std::optional<std::string>> read(const part::ElementKey& key) {
         const auto at = in.elements.find(named(key));
-        const bool live = at != in.elements.end() && at->second.first.presence == Presence::live;
+        const bool live =
+            at != in.elements.end() && at->second.first.presence == part::Presence::live;
         return live ? std::optional{at->second.second} : std::nullopt;
     }
-    std::error_code add(const ElementKey& key, const std::string& value, const WriteMark& mark) {
-        in.elements[named(key)] = {{Presence::live, mark.stamp}, value};
+    std::error_code add(const part::ElementKey& key, const std::string& value,
+                        const part::WriteMark& mark) {
+        in.elements[named(key)] = {{part::Presence::live, mark.stamp}, value};
         return remember(mark);
     }
-    std::error_code update(const ElementKey& key, const std::string& value, const WriteMark& mark) {
-        if (find(key)->presence != Presence::live) return SyncErrc::store_disagrees;
+    std::error_code update(const part::ElementKey& key, const std::string& value,
+                           const part::WriteMark& mark) {
+        if (find(key)->presence != part::Presence::live) return SyncErrc::store_disagrees;
         return add(key, value, mark);
     }
-    std::error_code remove(const ElementKey& key, const WriteMark& mark) {
-        in.elements[named(key)] = {{Presence::removed, mark.stamp}, ""};
+    std::error_code remove(const part::ElementKey& key, const part::WriteMark& mark) {
+        in.elements[named(key)] = {{part::Presence::removed, mark.stamp}, ""};
         return remember(mark);
     }
-    std::error_code remember(const WriteMark& mark) {
+    std::error_code remember(const part::WriteMark& mark) {
         in.known[mark.operation] = mark.hash;
         return {};
     }
@@ -58,8 +61,8 @@ struct PlainStore {
         const WallTime until{now.time_since_epoch() - std::chrono::hours{24 * 30}};
         if (until > in.horizon) in.horizon = until;
         std::erase_if(in.elements, [&](const auto& one) {
-            const ElementState& state = one.second.first;
-            return state.presence == Presence::removed && state.stamp.wall < in.horizon;
+            const part::ElementState& state = one.second.first;
+            return state.presence == part::Presence::removed && state.stamp.wall < in.horizon;
         });
         return {};
     }
@@ -78,7 +81,7 @@ struct PlainStore {
         return error;
     }
 
-    static Key named(const ElementKey& key) {
+    static Key named(const part::ElementKey& key) {
         return {std::string{key.session}, std::string{key.id}};
     }
     Contents in{};
@@ -91,18 +94,20 @@ std::optional<check::StoreRule> found_in() {
 }
 
 struct UpdateUpserts : PlainStore {
-    std::error_code update(const ElementKey& key, const std::string& value, const WriteMark& mark) {
+    std::error_code update(const part::ElementKey& key, const std::string& value,
+                           const part::WriteMark& mark) {
         return add(key, value, mark);
     }
 };
 struct RemoveForgets : PlainStore {
-    std::error_code remove(const ElementKey& key, const WriteMark& mark) {
+    std::error_code remove(const part::ElementKey& key, const part::WriteMark& mark) {
         in.elements.erase(named(key));
         return remember(mark);
     }
 };
 struct UpdateKeepsOldStamp : PlainStore {
-    std::error_code update(const ElementKey& key, const std::string& value, const WriteMark& mark) {
+    std::error_code update(const part::ElementKey& key, const std::string& value,
+                           const part::WriteMark& mark) {
         const Stamp before = find(key)->stamp;
         const std::error_code error = PlainStore::update(key, value, mark);
         if (!error) in.elements[named(key)].first.stamp = before;
@@ -110,31 +115,35 @@ struct UpdateKeepsOldStamp : PlainStore {
     }
 };
 struct RemoveForgetsItsId : PlainStore {
-    std::error_code remove(const ElementKey& key, const WriteMark& mark) {
-        in.elements[named(key)] = {{Presence::removed, mark.stamp}, ""};
+    std::error_code remove(const part::ElementKey& key, const part::WriteMark& mark) {
+        in.elements[named(key)] = {{part::Presence::removed, mark.stamp}, ""};
         return {};
     }
 };
 struct OneSessionForAll : PlainStore {
-    Result<ElementState> find(const ElementKey& key) { return PlainStore::find({"", key.id}); }
-    Result<std::optional<std::string>> read(const ElementKey& key) {
+    Result<part::ElementState> find(const part::ElementKey& key) {
+        return PlainStore::find({"", key.id});
+    }
+    Result<std::optional<std::string>> read(const part::ElementKey& key) {
         return PlainStore::read({"", key.id});
     }
-    std::error_code add(const ElementKey& key, const std::string& value, const WriteMark& mark) {
+    std::error_code add(const part::ElementKey& key, const std::string& value,
+                        const part::WriteMark& mark) {
         return PlainStore::add({"", key.id}, value, mark);
     }
-    std::error_code update(const ElementKey& key, const std::string& value, const WriteMark& mark) {
-        if (find(key)->presence != Presence::live) return SyncErrc::store_disagrees;
+    std::error_code update(const part::ElementKey& key, const std::string& value,
+                           const part::WriteMark& mark) {
+        if (find(key)->presence != part::Presence::live) return SyncErrc::store_disagrees;
         return add(key, value, mark);
     }
-    std::error_code remove(const ElementKey& key, const WriteMark& mark) {
+    std::error_code remove(const part::ElementKey& key, const part::WriteMark& mark) {
         return PlainStore::remove({"", key.id}, mark);
     }
 };
 struct ExpiresAllTombstones : PlainStore {
     std::error_code expire(WallTime) {
         std::erase_if(in.elements, [&](const auto& one) {
-            return one.second.first.presence == Presence::removed;
+            return one.second.first.presence == part::Presence::removed;
         });
         return {};
     }
@@ -155,7 +164,8 @@ struct HorizonFollowsTheClock : PlainStore {
     }
 };
 struct RefusedUpdateIsRemembered : PlainStore {
-    std::error_code update(const ElementKey& key, const std::string& value, const WriteMark& mark) {
+    std::error_code update(const part::ElementKey& key, const std::string& value,
+                           const part::WriteMark& mark) {
         static_cast<void>(remember(mark));
         return PlainStore::update(key, value, mark);
     }
@@ -204,31 +214,32 @@ struct TransactionForgetsForGood : PlainStore {
         };
         const std::error_code error = PlainStore::transaction(watched);
         std::erase_if(in.elements, [&](const auto& one) {
-            const ElementState& state = one.second.first;
-            return state.presence == Presence::removed && state.stamp.wall < reached;
+            const part::ElementState& state = one.second.first;
+            return state.presence == part::Presence::removed && state.stamp.wall < reached;
         });
         return error;
     }
 };
 struct RefusesToBeAskedOfNoElement : PlainStore {
-    Result<ElementState> find(const ElementKey& key) {
+    Result<part::ElementState> find(const part::ElementKey& key) {
         if (key.id.empty()) return SyncErrc::bad_operation;
         return PlainStore::find(key);
     }
 };
 struct ReadsRemoved : PlainStore {
-    Result<std::optional<std::string>> read(const ElementKey& key) {
+    Result<std::optional<std::string>> read(const part::ElementKey& key) {
         const auto at = in.elements.find(named(key));
         return at != in.elements.end() ? std::optional{at->second.second} : std::nullopt;
     }
 };
 struct ForgetsOldIdsTooSoon : PlainStore {
-    std::error_code remember(const WriteMark& mark) {
+    std::error_code remember(const part::WriteMark& mark) {
         if (in.known.size() >= 10) in.known.clear();
         return PlainStore::remember(mark);
     }
-    std::error_code add(const ElementKey& key, const std::string& value, const WriteMark& mark) {
-        in.elements[named(key)] = {{Presence::live, mark.stamp}, value};
+    std::error_code add(const part::ElementKey& key, const std::string& value,
+                        const part::WriteMark& mark) {
+        in.elements[named(key)] = {{part::Presence::live, mark.stamp}, value};
         return remember(mark);
     }
 };

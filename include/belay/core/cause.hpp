@@ -139,7 +139,8 @@ private:
 [[nodiscard]] inline Cause cause_of(const std::error_code& code) noexcept {
     if (!code) return Cause::none;
     const std::error_condition condition = code.default_error_condition();
-    if (condition.category() == detail::cause_category()) return static_cast<Cause>(condition.value());
+    if (condition.category() == detail::cause_category())
+        return static_cast<Cause>(condition.value());
     // By name: Boost's, which others of its codes map to, is another object until Boost 1.76.
     if (condition.category() == std::generic_category() ||
         std::string_view{condition.category().name()} == std::generic_category().name()) {

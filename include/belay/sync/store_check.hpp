@@ -143,13 +143,13 @@ private:
     static constexpr const char* elements[] = {"a", "b", "ab", "a b"};
 
     struct Element {
-        ElementState state{};
+        part::ElementState state{};
         std::uint64_t value = 0;
     };
     using Name = std::pair<std::string, std::string>;
     struct Model {
         std::map<Name, Element> elements{};
-        std::vector<WriteMark> known{};
+        std::vector<part::WriteMark> known{};
         WallTime horizon = WallTime::min();
     };
 
@@ -158,7 +158,7 @@ private:
         store_le<std::uint64_t>(id.data(), number);
         return id;
     }
-    [[nodiscard]] WriteMark new_mark() {
+    [[nodiscard]] part::WriteMark new_mark() {
         // Days, so that a store that keeps tombstones for so long comes to forget some.
         const auto day = std::chrono::hours{24} * static_cast<std::int64_t>(bits_() % 60);
         WallTime wall{std::chrono::hours{24} * 365 * 30 + day};
@@ -173,39 +173,40 @@ private:
 
     void write(Rule rule) {
         const Name name = any_name();
-        const ElementKey key{name.first, name.second};
-        const WriteMark mark = new_mark();
+        const part::ElementKey key{name.first, name.second};
+        const part::WriteMark mark = new_mark();
         Element& element = model_.elements[name];
         const std::uint64_t what = bits_() % 3;
         std::error_code error;
         if (what == 0) {
             error = store_->remove(key, mark);
-        } else if (what == 1 && element.state.presence == Presence::live) {
+        } else if (what == 1 && element.state.presence == part::Presence::live) {
             error = store_->update(key, value_(last_), mark);
         } else {
             error = store_->add(key, value_(last_), mark);
         }
         expect(!error, rule);
-        element = {{what == 0 ? Presence::removed : Presence::live, mark.stamp}, last_};
+        element = {{what == 0 ? part::Presence::removed : part::Presence::live, mark.stamp}, last_};
         note(mark);
         look_at(name, Rule::finds_what_was_written);
     }
     void refused_update() {
         const Name name = any_name();
         const auto at = model_.elements.find(name);
-        if (at != model_.elements.end() && at->second.state.presence == Presence::live) return;
-        const WriteMark mark = new_mark();
+        if (at != model_.elements.end() && at->second.state.presence == part::Presence::live)
+            return;
+        const part::WriteMark mark = new_mark();
         expect(static_cast<bool>(store_->update({name.first, name.second}, value_(last_), mark)),
                Rule::update_needs_a_live_element);
         look_at(name, Rule::refusal_changes_nothing);
         knows(mark.operation, std::nullopt, Rule::refusal_changes_nothing);
     }
     void remember() {
-        const WriteMark mark = new_mark();
+        const part::WriteMark mark = new_mark();
         expect(!store_->remember(mark), Rule::takes_what_it_should);
         note(mark);
     }
-    void note(const WriteMark& mark) {
+    void note(const part::WriteMark& mark) {
         model_.known.push_back(mark);
         knows(mark.operation, mark.hash, Rule::knows_applied_operations);
         knows(id_of(last_ + 1), std::nullopt, Rule::knows_no_others);
@@ -218,14 +219,14 @@ private:
         expect(store_->horizon() >= model_.horizon, Rule::horizon_never_goes_back);
         model_.horizon = store_->horizon();
         for (auto& [name, element] : model_.elements) {
-            if (element.state.presence == Presence::live) {
+            if (element.state.presence == part::Presence::live) {
                 look_at(name, Rule::expire_keeps_what_is_live);
             } else if (element.state.stamp.wall >= store_->horizon()) {
                 look_at(name, Rule::expire_keeps_later_tombstones);
             } else {
                 // It may have gone.
                 const auto found = store_->find({name.first, name.second});
-                if (found && found->presence == Presence::absent) element = {};
+                if (found && found->presence == part::Presence::absent) element = {};
             }
         }
     }
@@ -274,13 +275,14 @@ private:
     void look_at(const Name& name, Rule rule) {
         const auto at = model_.elements.find(name);
         const Element element = at != model_.elements.end() ? at->second : Element{};
-        const ElementKey key{name.first, name.second};
+        const part::ElementKey key{name.first, name.second};
         const auto found = store_->find(key);
-        const ElementState& state = element.state;
+        const part::ElementState& state = element.state;
         expect(found && found->presence == state.presence, rule);
-        if (found && state.presence != Presence::absent) expect(found->stamp == state.stamp, rule);
+        if (found && state.presence != part::Presence::absent)
+            expect(found->stamp == state.stamp, rule);
         const auto read = store_->read(key);
-        const bool live = state.presence == Presence::live;
+        const bool live = state.presence == part::Presence::live;
         const bool particular = rule != Rule::finds_what_was_written;
         expect(read && read->has_value() == live,
                particular ? rule : Rule::reads_only_what_is_live);

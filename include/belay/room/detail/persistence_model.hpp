@@ -117,8 +117,9 @@ struct ModelRoom {
 
 [[nodiscard]] inline std::vector<ModelRoom> model_rooms() {
     std::vector<ModelRoom> rooms;
-    for (const std::string& id : {std::string{"a"}, std::string{"A"}, std::string{"a\0b", 3},
-                                  std::string{"../\xff%' "}, std::string(room_id_bytes_max, 'x')}) {
+    for (const std::string& id :
+         {std::string{"a"}, std::string{"A"}, std::string{"a\0b", 3}, std::string{"../\xff%' "},
+          std::string(part::room_id_bytes_max, 'x')}) {
         rooms.emplace_back().id = id;
     }
     return rooms;

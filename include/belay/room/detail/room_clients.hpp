@@ -23,7 +23,7 @@ class RoomClients : public RoomDoor<Hub, Authorizer, Document> {
 public:
     using Door::counters_;
     using Door::fail;
-    using Kind = RoomMessage::Kind;
+    using Kind = part::RoomMessage::Kind;
     using Room = RoomState<Document>;
     template <class T, class P>
     using Socket = RoomSocket<Hub, T, P>;
@@ -152,7 +152,7 @@ protected:
         if (!read.has_value()) return fail(seat, static_cast<std::error_code>(read.error()));
         on_message(seat, *read);
     }
-    void on_message(RoomSeat& seat, const RoomMessage& said) {
+    void on_message(RoomSeat& seat, const part::RoomMessage& said) {
         std::error_code error;
         auto& room = static_cast<Room&>(*seat.room);
         switch (said.kind) {
@@ -188,7 +188,8 @@ protected:
         room.waker.touch();
         return error;
     }
-    [[nodiscard]] std::error_code on_update(RoomSeat& seat, Room& room, const RoomMessage& said) {
+    [[nodiscard]] std::error_code on_update(RoomSeat& seat, Room& room,
+                                            const part::RoomMessage& said) {
         // Each update is owed a status. What answers a state vector has in it all that was refused
         // before, and settles that.
         const bool answers = said.kind == Kind::state;
@@ -212,8 +213,8 @@ protected:
         deny(seat, "the document is full");
         return {};
     }
-    [[nodiscard]] std::error_code on_viewers(RoomSeat& seat, Room& room, const RoomMessage& said,
-                                             std::uint32_t due) {
+    [[nodiscard]] std::error_code on_viewers(RoomSeat& seat, Room& room,
+                                             const part::RoomMessage& said, std::uint32_t due) {
         const bool answers = said.kind == Kind::state;
         ++counters_.denied;
         if (answers && seat.peer->trunk == nullptr) return {};
