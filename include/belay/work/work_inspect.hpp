@@ -187,11 +187,11 @@ template <FileSystemLike FileSystem, class OnItem>
     if (!left) return left.error();
     WorkReport found{std::move(left->inspection)};
     const auto show = [&](const WorkItem& item) {
-        const bool dead = item.state == WorkState::dead;
+        const bool dead = item.state == WorkItem::State::dead;
         ++(!dead                                  ? found.living
            : item.cause == DeathCause::unreadable ? found.unreadable
                                                   : found.dead);
-        if (item.state == WorkState::delayed) ++found.delayed;
+        if (item.state == WorkItem::State::delayed) ++found.delayed;
         on_item(item);
     };
     std::error_code error = detail::show_living(*left->items, show);

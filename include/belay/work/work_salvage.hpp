@@ -71,7 +71,7 @@ template <FileSystemLike FileSystem>
         ++done.copied;
         if (place.slot != detail::WorkSlots::none) {
             const detail::WorkSlot& known = work.slots()[place.slot];
-            const bool waits = known.state == WorkState::delayed;
+            const bool waits = known.state == WorkItem::State::delayed;
             if (!append({.kind = detail::WorkKind::note,
                          .written = detail::stamp_of(moment.wall),
                          .id = *id,
