@@ -143,7 +143,7 @@ struct Explored : belay::detail::BasicSupervisorCore<Rule, Fault> {
         f(waits ? elapsed(now, s.retry_at) / 1ms : 0);
         const bool limited = s.state == LinkState::connecting || s.state == LinkState::draining;
         f(limited ? left(this->attempt_ends_) : 0);
-        f(s.state == LinkState::connected ? left(after(this->validated_at_, 3s)) : 0);
+        f(s.state == LinkState::connected ? left(after(s.since, 3s)) : 0);
         f(left(this->floor_));
         f(left(this->not_before_));
         f(this->manual_at_ == always ? 0 : left(after(this->manual_at_, 1s)));

@@ -192,7 +192,6 @@ private:
 
     constexpr void on_opened(Turn& turn) noexcept {
         if (status_.state != LinkState::connecting) return;
-        validated_at_ = turn.now;
         floor_ = not_before_ = always;
         status_.decided_by = {};
         status_.down_since = never;
@@ -378,23 +377,24 @@ private:
         floor_ = not_before_ = manual_at_ = always;
     }
 
+    /// While connected, which begins when the connection is validated.
     [[nodiscard]] constexpr Instant stable_at() const noexcept {
-        return after(validated_at_, policy_.stable_window());
+        return after(status_.since, policy_.stable_window());
     }
 
 protected:
-    AsPolicy<Policy> policy_;
-    timeline::SupervisorCoreOptions options_;
-    Gates gates_;
+    // The four where the base has room left.
     bool begun_ = false;              // the policy has begun an attempt, and awaits its verdict
     bool planned_ = false;            // it has planned one, and may hold tokens, or knows it wanted
     bool spread_ = false;             // the end of this wait was slept through, and is another now
     bool fresh_credentials_ = false;  // given since the attempt in flight began
-    Instant attempt_ends_ = never;    // connecting, draining: when that has taken too long
-    Instant validated_at_ = never;    // connected: since when
-    Instant floor_ = always;          // what a server or breaker asked for: no command goes below
-    Instant not_before_ = always;     // offline: the wait that a shut gate interrupted
-    Instant manual_at_ = always;      // the last attempt that reconnect_now() was granted
+    AsPolicy<Policy> policy_;
+    timeline::SupervisorCoreOptions options_;
+    Gates gates_;
+    Instant attempt_ends_ = never;  // connecting, draining: when that has taken too long
+    Instant floor_ = always;        // what a server or breaker asked for: no command goes below
+    Instant not_before_ = always;   // offline: the wait that a shut gate interrupted
+    Instant manual_at_ = always;    // the last attempt that reconnect_now() was granted
 };
 
 }  // namespace belay::inline BELAY_ABI::detail
