@@ -101,10 +101,7 @@ public:
     /// What the document holds of each client. Merges first.
     [[nodiscard]] Bytes state_vector() {
         merge();
-        if (merged_.empty()) return Bytes(1);
-        const BytesView merged{merged_};
-        yjs::detail::Sources sources = read(merged);
-        return yjs::detail::state_vector_of(sources);
+        return known_.state_vector();
     }
 
     /// The update that somebody lacks who has `state_vector`, `00 00` if nothing. Merges first.
@@ -116,6 +113,7 @@ public:
         if (auto error = yjs::detail::read_state_vector(state_vector, limits, clocks)) return error;
         merge();
         if (merged_.empty()) return Bytes(2);
+        if (clocks.empty()) return Bytes{merged_};
         const BytesView merged{merged_};
         yjs::detail::Sources sources = read(merged);
         return yjs::detail::diff_of(sources, clocks);
@@ -148,19 +146,21 @@ private:
         yjs::detail::Sources sources{updates};
         const auto error = yjs::detail::read_sources<false>(yjs::Limits::none(), sources);
         BELAY_INVARIANT(!error, "YjsDocument: the bytes were checked");
-        yjs::Merged merged = yjs::detail::Merger{sources}.run();
+        yjs::detail::Merger merger{sources, options_.compaction == Compaction::coalesce};
+        yjs::Merged merged = merger.run();
         merged_ = compacted(std::move(merged.update));
+        if (merged_.capacity() - merged_.size() > merged_.size() / 8) merged_.shrink_to_fit();
         gaps_ = merged.gaps;
         conflicts_ += merged.conflicts;
         pending_.clear();
         pending_bytes_ = 0;
-        const BytesView whole{merged_};
-        yjs::detail::Sources parts = read(whole);
-        known_ = yjs::detail::Coverage{parts};
+        known_ = yjs::detail::Coverage{merger.take_runs(), std::move(sources.deletes)};
     }
 
+    /// What is joined already stays as it is.
     [[nodiscard]] Bytes compacted(Bytes update) const {
-        if (options_.compaction == Compaction::coalesce_and_scrub) {
+        if (options_.compaction == Compaction::coalesce) return update;
+        {
             const BytesView whole{update};
             yjs::detail::Sources sources = read(whole);
             update = yjs::detail::scrubbed(sources);

@@ -143,6 +143,7 @@ struct RoomRights {
     bool drops = false;
     int asked = 0;
     std::string hangs_for{};  ///< a board of which no answer comes
+    bool hangs = false;       ///< likewise, of any
     std::vector<Completion<Grant>> hung{};
 };
 struct ListedRights {
@@ -151,7 +152,7 @@ struct ListedRights {
     void check(const RoomRequest& request, Completion<Grant> answer) const {
         ++rights->asked;
         if (rights->drops) return;
-        if (!rights->hangs_for.empty() && request.board == rights->hangs_for)
+        if (rights->hangs || (!rights->hangs_for.empty() && request.board == rights->hangs_for))
             return rights->hung.push_back(std::move(answer));
         auto found = rights->grants.find(request.token + "@" + request.board);
         if (found == rights->grants.end()) found = rights->grants.find(request.token);

@@ -8,6 +8,7 @@
 #include <deque>         // std::deque, std::erase_if
 #include <optional>      // std::optional
 #include <system_error>  // std::error_code
+#include <utility>       // std::exchange, std::move
 #include <vector>        // std::vector
 
 #include <belay/core/completion.hpp>
@@ -176,12 +177,15 @@ struct RoomTrunkBase : RoomPeer {
     Instant wait_ends = never;                  ///< of the opening
     Instant token_ends = never;                 ///< it has no document, and must have one by then
     Instant try_at = always;                    ///< to send, while it is not read
+    Instant look_at = always;                   ///< for its end, while it is not read
     std::size_t members = 0;                    ///< of its seats
+    std::size_t judged = 0;                     ///< of its seats, those that are checked or loaded
     std::size_t held_bytes = 0;   ///< of frames for documents that it is not let into yet
     std::size_t token_bytes = 0;  ///< of what it has said before it was let in
     bool asked = false;           ///< it has sent a token
     bool proven = false;          ///< it was let in somewhere
     bool pings = false;           ///< it answers pings
+    bool hung_up = false;         ///< its end has come, behind what is not read yet
     bool ends = false;            ///< told to go
     bool reaped = false;
 };
@@ -231,6 +235,21 @@ struct RoomSeat {
         statuses = 0;
     }
 
+    void drop_check() noexcept {
+        check.drop();
+        count();
+    }
+    /// A connection has a share of what is checked and loaded, whoever has asked for it.
+    void count() noexcept {
+        RoomTrunkBase* const trunk = peer->trunk;
+        if (trunk == nullptr) return;
+        const bool settled = stage == SeatStage::member || stage == SeatStage::closing;
+        const bool counts = !settled || check.waits();
+        if (std::exchange(judged, counts) == counts) return;
+        trunk->judged = counts ? trunk->judged + 1 : trunk->judged - 1;
+        trunk->waker.touch();
+    }
+
     const RoomSeatOps* ops;
     RoomPeer* peer;
     const std::uint64_t id;
@@ -243,6 +262,8 @@ struct RoomSeat {
     std::size_t place = 0;  ///< among the manager's
     SeatStage stage = SeatStage::checking;
     bool reaped = false;
+    bool judged = false;     ///< among those of its connection that are
+    bool overtaken = false;  ///< a fresher token has come than the one that is checked
     bool told_denied = false;
     bool unasked = false;                       ///< for what it has: its room is loaded again
     bool may_lag = false;                       ///< by the update that is about to be sent
