@@ -120,7 +120,8 @@ private:
                 std::string_view{r.path};
             }
         void on_refused(const Refused& r) {
-            const std::string_view asked = std::string_view{r.path}.substr(0, room_id_bytes_max);
+            const std::string_view asked =
+                std::string_view{r.path}.substr(0, part::room_id_bytes_max);
             Book::refuse(book_,
                          {.board = std::string{asked}, .ip = r.ip, .time = book_->clock.now()});
         }
