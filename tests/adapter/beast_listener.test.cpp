@@ -39,7 +39,7 @@ int status_of(std::string_view answer) {
     return answer.size() < 12 ? 0 : std::atoi(std::string{answer.substr(9, 3)}.c_str());
 }
 
-/// For check_transport: our side is the one that was accepted, the peer sends all back.
+/// For check::transport: our side is the one that was accepted, the peer sends all back.
 struct AcceptedRig {
     AcceptedRig() { REQUIRE_FALSE(listener.listen({"127.0.0.1", 0})); }
     /// Each attempt is another client, that was let in.
@@ -455,9 +455,9 @@ TEST_CASE("A process without descriptors says so, pauses, and goes on",
     rig.until([&] { return rig.counters().upgraded == 1; });
 }
 
-TEST_CASE("check_transport finds nothing wrong with BeastAccepted",
+TEST_CASE("check::transport finds nothing wrong with BeastAccepted",
           "[adapter][beast_listener][unit]") {
-    const auto broken = check_transport(
+    const auto broken = check::transport(
         [] { return std::make_unique<AcceptedRig>(); },
         [](std::uint64_t i) { return Bytes(100 + i % 7, static_cast<std::byte>(i)); });
     INFO((broken ? to_string(*broken) : ""));

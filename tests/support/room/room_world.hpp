@@ -326,7 +326,7 @@ inline Bytes awareness_of(std::uint64_t id, std::uint64_t clock, std::string_vie
 /// A Yjs editor without a CRDT, at a host of its own: it dials once each time it is told to.
 class RoomEditor {
 public:
-    using Kind = RoomMessage::Kind;
+    using Kind = part::RoomMessage::Kind;
 
     RoomEditor(sim::World& world, const std::string& name, std::uint64_t author)
         : host_{&world.host(name)}, author_{author} {}
@@ -371,7 +371,7 @@ public:
     void show(std::string_view state) {
         say({Kind::awareness, awareness_of(author_, ++awareness_clock_, state)});
     }
-    void say(const RoomMessage& message) {
+    void say(const part::RoomMessage& message) {
         Bytes frame = address_;
         const Bytes body = YjsProtocol{}.write(message);
         frame.insert(frame.end(), body.begin(), body.end());
@@ -506,7 +506,7 @@ private:
             on_message(*message);
         }
     }
-    void on_message(const RoomMessage& message) {
+    void on_message(const part::RoomMessage& message) {
         switch (message.kind) {
             case Kind::state_vector: {
                 ++questions;

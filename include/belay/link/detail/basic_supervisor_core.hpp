@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/detail/basic_supervisor_core.hpp
-/// BasicSupervisorCore: the body of a SupervisorCore, with what it is said to leave out.
+/// BasicSupervisorCore: the body of a timeline::SupervisorCore, with what it is said to leave out.
 #pragma once
 
 #include <utility>  // std::move
@@ -15,14 +15,14 @@
 
 namespace belay::inline BELAY_ABI::detail {
 
-/// See SupervisorCore. Its state is for tests that explore it, which derive from it.
+/// See timeline::SupervisorCore. Its state is for tests that explore it, which derive from it.
 template <RuleLike Policy, class Fault = NoCoreFault>
 class BasicSupervisorCore : protected LinkStanding {
-    using Rules = AsPolicy<Policy>;
+    using Verb = Advice::Verb;
 
 public:
-    constexpr explicit BasicSupervisorCore(Policy policy, SupervisorCoreOptions options = {})
-        : policy_{as_policy(std::move(policy))}, options_{checked(options)} {}
+    constexpr explicit BasicSupervisorCore(Policy p, timeline::SupervisorCoreOptions options = {})
+        : policy_{as_policy(std::move(p))}, options_{checked(options)} {}
 
     /// Takes one event; at most one transition follows.   Complexity: O(rules).   Allocates: never.
     constexpr timeline::Actions step(const timeline::Step& s, Turn& turn) noexcept {
@@ -293,7 +293,7 @@ private:
 
     /// An attempt is wanted that nobody planned; while only our own jitter passes, none is.
     constexpr void want([[maybe_unused]] Turn& turn) noexcept {
-        if constexpr (HasWanted<Rules>) {
+        if constexpr (HasWanted<AsPolicy<Policy>>) {
             if (!begun_ && !planned_) policy_.wanted(turn);
             planned_ = !begun_;
         }
@@ -383,8 +383,8 @@ private:
     }
 
 protected:
-    Rules policy_;
-    SupervisorCoreOptions options_;
+    AsPolicy<Policy> policy_;
+    timeline::SupervisorCoreOptions options_;
     Gates gates_;
     bool begun_ = false;              // the policy has begun an attempt, and awaits its verdict
     bool planned_ = false;            // it has planned one, and may hold tokens, or knows it wanted

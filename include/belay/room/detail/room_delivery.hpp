@@ -25,13 +25,13 @@ template <class Owner, DocumentLike Document>
 class RoomDelivery {
 public:
     using Room = RoomState<Document>;
-    using Kind = RoomMessage::Kind;
+    using Kind = part::RoomMessage::Kind;
 
     RoomDelivery(Owner& owner, const RoomOptions& options, RoomCounters& counters) noexcept
         : owner_{&owner}, options_{&options}, counters_{&counters} {}
 
     /// Writes the frames for a room's members, before its document has what they say.
-    void prepare(Room& room, const RoomMessage& message) {
+    void prepare(Room& room, const part::RoomMessage& message) {
         frames_.clear();
         std::optional<Bytes> before;
         for (RoomSeat* const seat : room.members) {
@@ -44,7 +44,8 @@ public:
         }
     }
     /// Sends what was prepared to all members but one.
-    void send_prepared(Room& room, const RoomMessage& message, std::uint64_t except, Instant now) {
+    void send_prepared(Room& room, const part::RoomMessage& message, std::uint64_t except,
+                       Instant now) {
         for (std::size_t i = room.members.size(); i-- != 0;) {
             // One that fails takes along what else is of its connection.
             if (i >= room.members.size()) continue;
@@ -64,7 +65,7 @@ public:
             const AwarenessWalk before = room.awareness.told();
             const Bytes piece = room.awareness.take_changes(options_->piece_bytes_max);
             if (piece.empty()) break;
-            const RoomMessage message{Kind::awareness, piece};
+            const part::RoomMessage message{Kind::awareness, piece};
             for (std::size_t i = room.members.size(); i-- != 0;) {
                 // One that fails takes along what else is of its connection.
                 if (i >= room.members.size()) continue;
@@ -76,7 +77,7 @@ public:
     }
 
     /// An answer to one client, or a question.
-    void say(RoomSeat& seat, const RoomMessage& message, Instant now) {
+    void say(RoomSeat& seat, const part::RoomMessage& message, Instant now) {
         give(seat, Ref<RoomFrame>::make(seat.ops->write(seat, message)), false, now);
     }
     /// What a connection is told that is no part of a document: who does not take it is closed.
@@ -185,7 +186,7 @@ private:
         Ref<RoomFrame> frame;
     };
 
-    [[nodiscard]] Ref<RoomFrame> frame_for(RoomSeat& seat, const RoomMessage& message) {
+    [[nodiscard]] Ref<RoomFrame> frame_for(RoomSeat& seat, const part::RoomMessage& message) {
         for (const Written& w : frames_) {
             if (w.ops == seat.ops) return w.frame;
         }

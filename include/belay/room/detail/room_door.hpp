@@ -39,7 +39,7 @@ template <class Hub, AuthorizerLike Authorizer, DocumentLike Document>
 class RoomDoor {
 public:
     enum class Phase : std::uint8_t { idle, running, stopping, stopped };
-    using Kind = RoomMessage::Kind;
+    using Kind = part::RoomMessage::Kind;
     using Room = RoomState<Document>;
     template <class T, class P>
     using Socket = RoomSocket<Hub, T, P>;
@@ -301,7 +301,7 @@ protected:
     /// Where frames have addresses, a client hears what it may do.
     void welcome(RoomSeat& seat) {
         if (seat.peer->trunk == nullptr) return;
-        const RoomMessage message{Kind::granted, as_bytes(to_string(seat.grant.access)), {}};
+        const part::RoomMessage message{Kind::granted, as_bytes(to_string(seat.grant.access)), {}};
         delivery_.tell(*seat.peer, seat.address, seat.ops->write(seat, message), now_);
     }
     void find_place(RoomSeat& seat) {
@@ -311,7 +311,7 @@ protected:
         if (room->core.clients() >= options_.clients_per_room_max)
             return fail(seat, make_error_code(RoomErrc::too_many));
         seat.room = room;
-        hub().step(*room, RoomCore::Event::joined);
+        hub().step(*room, timeline::RoomCore::Event::joined);
         if (room->core.live()) return open(seat);
         set_stage(seat, SeatStage::waiting);
         room->waiting.push_back(&seat);
@@ -353,7 +353,7 @@ protected:
         room->awareness.close(seat.id, now_);
         if (seat.stage == SeatStage::member) hub().network_.gone(*room, seat);
         note_aware(*room);
-        hub().step(*room, RoomCore::Event::left);
+        hub().step(*room, timeline::RoomCore::Event::left);
     }
     void set_stage(RoomSeat& seat, SeatStage stage) noexcept {
         const auto waits = [](SeatStage s) {

@@ -21,7 +21,7 @@ struct RoomPause {
     [[nodiscard]] Duration next(Instant now, const RoomOptions& options) noexcept {
         if (after(until, options.save_retry_max) < now) times = 0;
         const Duration wait =
-            smaller(saturating_multiply(options.save_retry_min, std::uint64_t{1} << times),
+            smaller(part::saturating_multiply(options.save_retry_min, std::uint64_t{1} << times),
                     options.save_retry_max);
         if (times < 32) ++times;
         until = after(now, wait);
@@ -53,7 +53,7 @@ struct RoomNews {
 
     static constexpr std::size_t echoes_max = 65'536;
 
-    driver::Question<HeardNews> asked;
+    driver::Question<part::HeardNews> asked;
     Instant again_at = never;      ///< it is asked, or loaded, again
     Instant recovers_at = always;  ///< a gap is looked at not before
     RoomPause failed{};            ///< how long what failed waits

@@ -40,7 +40,7 @@ struct RoomSeatOps {
     void (*open)(RoomSeat&);
     void (*close)(RoomSeat&, const std::error_code& why) noexcept;
     void (*abort)(RoomSeat&) noexcept;
-    Bytes (*write)(const RoomSeat&, const RoomMessage&);
+    Bytes (*write)(const RoomSeat&, const part::RoomMessage&);
     std::vector<Bytes> (*split)(const RoomSeat&, BytesView update, std::size_t bytes_max);
     bool (*disjoint)(const RoomSeat&, BytesView, BytesView);
     /// Destroys it: at once, or when its turn is over.

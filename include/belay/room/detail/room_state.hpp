@@ -54,7 +54,7 @@ struct RoomBase {
     }
 
     const std::string id;
-    RoomCore core;
+    timeline::RoomCore core;
     RoomAwareness awareness;
     driver::Question<LoadedRoom> load;
     driver::Question<PersistenceError> save;

@@ -60,7 +60,7 @@ private:
                         of(s).trunk->forget(of(s));
                     },
                 .abort = [](RoomSeat& s) noexcept { s.waker.touch(); },
-                .write = [](const RoomSeat& s, const RoomMessage& m) -> Bytes {
+                .write = [](const RoomSeat& s, const part::RoomMessage& m) -> Bytes {
                     return of(s).trunk->protocol.write(m);
                 },
                 .split = [](const RoomSeat& s, BytesView update,

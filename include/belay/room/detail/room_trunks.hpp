@@ -24,7 +24,7 @@ class RoomTrunks : public RoomClients<Hub, Authorizer, Document> {
     friend RoomDoor<Hub, Authorizer, Document>;
 
 public:
-    using Kind = RoomMessage::Kind;
+    using Kind = part::RoomMessage::Kind;
     using Clients::serve;
 
     // ---- for the nest --------------------------------------------------------------------------
@@ -190,7 +190,7 @@ private:
         const auto read = trunk.protocol.read(BytesView{frame}.subspan(name.size()));
         if (!read.has_value())
             return this->fail_peer(trunk, static_cast<std::error_code>(read.error()));
-        const RoomMessage& said = *read;
+        const part::RoomMessage& said = *read;
         if (said.kind == Kind::token && frame.size() > options_.bytes_until_token)
             return bad(RoomErrc::frame_too_large);
         if (name.empty() != (said.kind == Kind::ping || said.kind == Kind::pong))
@@ -201,7 +201,7 @@ private:
         route(trunk, name, said, frame);
     }
     template <class Trunk>
-    void route(Trunk& trunk, BytesView name, const RoomMessage& said, const Bytes& frame) {
+    void route(Trunk& trunk, BytesView name, const part::RoomMessage& said, const Bytes& frame) {
         auto* const branch = trunk.find(name);
         if (branch == nullptr) {
             // Of a document that it is not let into nothing counts but a token.
@@ -220,7 +220,7 @@ private:
         trunk.held_bytes += frame.size();
     }
     template <class Trunk>
-    void knock(Trunk& trunk, BytesView name, const RoomMessage& said) {
+    void knock(Trunk& trunk, BytesView name, const part::RoomMessage& said) {
         trunk.asked = true;
         trunk.pings = trunk.pings || !said.version.empty();
         this->pay(trunk, token_frames);
@@ -293,7 +293,7 @@ private:
         this->enter(branch);
     }
     template <class Branch>
-    void take(Branch& branch, const RoomMessage& said) {
+    void take(Branch& branch, const part::RoomMessage& said) {
         if (said.kind != Kind::token) return this->on_message(branch, said);
         // A fresh one: what it may do is asked for again, and it goes on meanwhile.
         branch.request.token = as_text(said.payload);
