@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: MIT
 // Goal: without memory a request fails, and nothing else: every question has its answer, and the
-// client goes on. Method: memory runs out at each allocation in turn.
+// client goes on. Method: memory runs out at each allocation in turn; what is freed is overwritten,
+// so that whoever still reads it is found out, libcurl as well.
 #include <belay/adapter/curl_http.hpp>
 
 #include <new>
+
+#if defined(__GLIBC__)
+#    include <malloc.h>
+#endif
 
 #include "support/adapter/http_rig.hpp"
 #include "support/catch.hpp"
@@ -14,6 +19,16 @@ using namespace belay;
 using namespace std::chrono_literals;
 
 namespace {
+
+/// While it lives, freed memory is no longer what it was (where the allocator can do that).
+struct FreedIsSpoiled {
+#if defined(__GLIBC__)
+    FreedIsSpoiled() { static_cast<void>(::mallopt(M_PERTURB, 0x5a)); }
+    FreedIsSpoiled(const FreedIsSpoiled&) = delete;
+    FreedIsSpoiled& operator=(const FreedIsSpoiled&) = delete;
+    ~FreedIsSpoiled() { static_cast<void>(::mallopt(M_PERTURB, 0)); }
+#endif
+};
 
 /// Asks with memory for so many allocations.   Returns: whether that was enough.
 bool is_enough(belay_test::HttpRig<CurlHttp>& rig, HttpRequest request, std::size_t good) {
@@ -50,6 +65,7 @@ bool is_enough(belay_test::HttpRig<CurlHttp>& rig, HttpRequest request, std::siz
 
 TEST_CASE("CurlHttp fails a request without memory, and goes on",
           "[adapter][curl_http_allocation][fault]") {
+    [[maybe_unused]] const FreedIsSpoiled spoiled;
     belay_test::HttpServer server;
     const auto survives = [&](auto make) {
         std::size_t good = 0;

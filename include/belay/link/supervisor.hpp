@@ -191,7 +191,7 @@ public:
     }
 
     [[nodiscard]] const LinkStatus& status() const noexcept { return core_.status(); }
-    [[nodiscard]] const SupervisorCore<Policy>& core() const noexcept { return core_; }
+    [[nodiscard]] const timeline::SupervisorCore<Policy>& core() const noexcept { return core_; }
     [[nodiscard]] Handle handle() const { return Handle{live_.box()}; }
     [[nodiscard]] auto& observer() noexcept { return detail::unwrap(observer_); }
     [[nodiscard]] Transport& transport() noexcept { return live_.transport(); }
@@ -381,7 +381,7 @@ private:
     [[no_unique_address]] Observer observer_;
     Random bits_;
     driver::Lifeline line_;
-    SupervisorCore<Policy> core_;
+    timeline::SupervisorCore<Policy> core_;
     detail::Untold<message_type> untold_;
     Instant now_ = always;
     Instant heard_at_ = always;

@@ -2,12 +2,14 @@
 // What rooms.mjs plays.
 import { existsSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
+import * as decoding from 'lib0/decoding'
 import { WebSocket } from 'ws'
 import * as Y from 'yjs'
-import { WebsocketProvider } from 'y-websocket'
 import { RawClient } from './raw_client.mjs'
 import { agree, check, until } from './rig.mjs'
 import { randomOf } from './shared.mjs'
+
+const { WebsocketProvider } = await import(process.env.BELAY_YJS_CLIENT ?? 'y-websocket')
 
 /// A real client, and its document.
 class Editor {
@@ -28,7 +30,13 @@ class Editor {
       maxBackoffTime: 200
     })
     this.provider.on('closed', event => { this.closed = event.code })
-    this.doc.on('update', (update, origin) => { if (origin === this.provider) this.heard.push(update) })
+    // As they came: what the document makes of them also says what its own changes, unsent ones too, do to them.
+    const [sync] = this.provider.messageHandlers
+    this.provider.messageHandlers[0] = (encoder, decoder, ...more) => {
+      const message = decoding.clone(decoder)
+      if (decoding.readVarUint(message) !== 0) this.heard.push(decoding.readVarUint8Array(message))
+      sync(encoder, decoder, ...more)
+    }
   }
 
   get awareness () { return this.provider.awareness }

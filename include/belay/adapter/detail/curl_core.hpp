@@ -71,7 +71,6 @@ public:
         transfer->due = after(waker_.now(), transfer->limit());
         if (transfer->due < earliest_) earliest_ = transfer->due;
         start(*transfer);
-        waker_.touch();
         return transfer;
     }
     /// The handle of a request is gone.
@@ -126,8 +125,10 @@ private:
 
     // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): libcurl's form
     static int on_socket(CURL*, curl_socket_t socket, int what, void* self, void* known) noexcept {
-        auto* const at = static_cast<Socket*>(known);
-        return static_cast<CurlCore*>(self)->watch(what, at, socket) ? 0 : -1;
+        // Never -1: libcurl 7.88 keeps the request among those of the socket then, for good, and
+        // reads it when it is long freed and the socket's number has come back.
+        static_cast<CurlCore*>(self)->watch(what, static_cast<Socket*>(known), socket);
+        return 0;
     }
     static int on_timer(CURLM*, long milliseconds, void* self) noexcept {
         CurlCore& core = *static_cast<CurlCore*>(self);
@@ -137,29 +138,29 @@ private:
         core.waker_.touch();
         return 0;
     }
-    [[nodiscard]] bool watch(int what, Socket* at, curl_socket_t socket) noexcept {
+    /// What cannot be watched breaks all that is under way, once libcurl has returned.
+    void watch(int what, Socket* at, curl_socket_t socket) noexcept {
         if (what == CURL_POLL_REMOVE) {
             delete at;
-            return true;
+            return;
         }
         const auto events = static_cast<short>(((what & CURL_POLL_IN) != 0 ? POLLIN : 0) |
                                                ((what & CURL_POLL_OUT) != 0 ? POLLOUT : 0));
         if (at != nullptr) {
             at->watch.modify(events);
-            return true;
+            return;
         }
         try {
             auto fresh = std::make_unique<Socket>(*this, socket);
             fresh->watch.start(socket, events);
             if (curl_multi_assign(multi_, socket, fresh.get()) == CURLM_OK) {
                 static_cast<void>(fresh.release());
-                return true;
+                return;
             }
         } catch (...) {
             // No memory: said below.
         }
         broken_ = true;
-        return false;
     }
 
     // ---- work ----------------------------------------------------------------------------------
@@ -228,6 +229,7 @@ private:
         } else if (curl_multi_add_handle(multi_, transfer.easy()) != CURLM_OK) {
             broken_ = true;
         }
+        waker_.touch();
     }
     void end(const Ref<CurlTransfer>& transfer, CURLcode code, std::optional<HttpErrc> error) {
         remove(*transfer);
