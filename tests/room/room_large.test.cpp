@@ -99,7 +99,7 @@ TEST_CASE("RoomManager: nothing is lost between the parts of an answer and what 
                         w.disk.fail_flushes = 1;
                         break;
                     case 4:
-                        one.say({RoomMessage::Kind::state_vector, Bytes(1)});
+                        one.say({part::RoomMessage::Kind::state_vector, Bytes(1)});
                         break;
                     case 5:
                     case 6:
