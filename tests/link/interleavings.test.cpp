@@ -202,6 +202,9 @@ struct World {
     std::deque<Act> hooks;
     std::array<std::deque<int>, leaves> in_open;
     int stop_in_check = 0;
+    int stop_in_call = 0;         // of close, send, ping or resume_reading
+    std::uint32_t undialled = 0;  // attempts that were stopped in the goodbye before them
+    std::uint32_t stopped_in_call = 0;
 
     std::unique_ptr<Sup> link;
     std::unique_ptr<Sup::Handle> handle;
@@ -430,6 +433,19 @@ struct World {
         perform(a);
     }
 
+    /// What the next call of a transport does, if the script says so.
+    void transport_code() {
+        if (stop_in_call == 0 || link->status().state == LinkState::stopped) return;
+        --stop_in_call;
+        ++stopped_in_call;
+        note("stop in call");
+        if (link->status().state == LinkState::connecting && !alive()) ++undialled;
+        stop_in_part = true;
+        starts_left = told == LinkState::stopped ? 1 : 0;
+        voided = cut_short = true;
+        link->stop();
+    }
+
     // ---- what must hold ----
     bool alive() const { return leaf[0].link.alive(); }
 
@@ -598,6 +614,8 @@ SendResult Socket<K>::send(const Msg& m) noexcept {
     if (world_.chance(8) == 0) return SendResult::busy;
     if (m.what == Say_::posted) ++world_.sent_posts;
     world_.note("send " + std::to_string(K));
+    if (m.what != Say_::question) world_.transport_code();
+    world_.expect(world_.leaf[K].exists, "destroyed in its own send");
     return SendResult::sent;
 }
 template <int K>
@@ -613,15 +631,18 @@ void Socket<K>::close(const Failure&) noexcept
         world_.stop_inside();
     }
     if (world_.chance(2) == 0) world_.ended(K, {.cause = Cause::planned});
+    world_.transport_code();
+    world_.expect(world_.leaf[K].exists, "destroyed in its own close");
 }
 template <int K>
 void Socket<K>::ping() noexcept
     requires(K != 2)
 {
     world_.note("ping " + std::to_string(K));
-    world_.expect(link_.alive(), "pinged a dead connection");
+    world_.expect(link_.alive() || world_.stop_in_part, "pinged a dead connection");
     if (world_.chance(4) != 0 && link_.pong() == belay::driver::Post::taken)
         world_.leaf[K].sign(world_.now, false);
+    world_.transport_code();
 }
 template <int K>
 void Socket<K>::resume_reading() noexcept
@@ -629,6 +650,7 @@ void Socket<K>::resume_reading() noexcept
 {
     if (K == 0) ++world_.resumes;
     world_.leaf[K].paused = false;
+    world_.transport_code();
 }
 
 template <int K>
@@ -967,6 +989,7 @@ void script_step(World& w) {
         }
         case 24:
             if (x < 100) ++w.stop_in_check;
+            if (x >= 800) ++w.stop_in_call;
             break;
         case 25:
             if (x < 300)
@@ -1060,7 +1083,7 @@ TEST_CASE("Supervisor keeps its contract under random interleavings",
     const std::uint64_t count = replay ? 1 : number_from("BELAY_SEEDS", 2000);
     REQUIRE(count > 0);
     std::size_t connects = 0, stable = 0, refused = 0, early = 0, recycled = 0;
-    std::size_t drains = 0, late = 0, behind = 0;
+    std::size_t drains = 0, late = 0, behind = 0, stopped = 0;
     for (std::uint64_t seed = first; seed < first + count; ++seed) {
         World sparse{seed, false};
         const std::string broken = run(sparse);
@@ -1084,6 +1107,7 @@ TEST_CASE("Supervisor keeps its contract under random interleavings",
         late += sparse.drains_late;
         behind += sparse.drained_behind != 0 ? 1U : 0U;
         recycled += sparse.recycled;
+        stopped += sparse.stopped_in_call;
         early += sparse.log.find("message") != std::string::npos ? 1U : 0U;
     }
     // The scripts reach what they are meant to test; fewer of them say little about shares.
@@ -1096,5 +1120,6 @@ TEST_CASE("Supervisor keeps its contract under random interleavings",
         CHECK(late > count / 20);
         CHECK(behind > count / 50);
         CHECK(recycled > count / 100);
+        CHECK(stopped > count / 20);
     }
 }
